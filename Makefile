@@ -1,0 +1,2 @@
+help: ## List the targets
+	@grep -E '^[a-z-]+:.*##' Makefile

@@ -1,0 +1,375 @@
+//! The pass: a JSON Web Token (RFC 7519) signed with EdDSA (RFC 8037) that proves admission.
+//!
+//! Time is always a parameter: the library's own clock and leeway are switched off.
+//! The algorithm is pinned on both sides; a token that names another one is refused unread.
+
+use std::time::Duration;
+
+use data_encoding::{BASE64URL_NOPAD, HEXLOWER};
+use ed25519_dalek::SigningKey;
+use ed25519_dalek::pkcs8::{DecodePrivateKey, EncodePrivateKey, spki::der::pem::LineEnding};
+use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey, Header, Validation};
+use serde::{Deserialize, Serialize};
+
+use crate::clock::Timestamp;
+use crate::ids::{PlaceId, RoomId};
+
+/// How far our processes' clocks may disagree about `nbf`. Expiry has no leeway.
+pub const NOT_BEFORE_LEEWAY: Duration = Duration::from_secs(5);
+
+/// The longest token that is looked at. Ours are about 500 bytes.
+pub const PASS_BYTES_MAX: usize = 2048;
+
+/// The claims of a pass. Times are Unix seconds, as the registry has them.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PassClaims {
+    /// Who issued it: the gateway's public URL unless configured.
+    pub iss: String,
+    /// The room it admits to.
+    pub aud: RoomId,
+    /// The place that was called.
+    pub sub: PlaceId,
+    /// The session; one call yields one session, so claiming twice gives the same.
+    pub jti: String,
+    /// When it was issued.
+    pub iat: i64,
+    /// When it starts to be valid.
+    pub nbf: i64,
+    /// When it ends.
+    pub exp: i64,
+    /// The ordinal of the admission in the room's log, from 1.
+    pub queue_position: u64,
+    /// Always `access`.
+    pub token_use: String,
+}
+
+impl PassClaims {
+    /// When the pass ends.
+    pub fn expires_at(&self) -> Timestamp {
+        Timestamp::from_ms(self.exp.saturating_mul(1000))
+    }
+}
+
+/// `token_use` of a pass.
+pub const TOKEN_USE_ACCESS: &str = "access";
+
+/// Why a key cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum KeyError {
+    /// Not a PKCS#8 PEM file with an Ed25519 private key.
+    #[error("not an Ed25519 private key in PKCS#8 PEM form")]
+    Unreadable,
+}
+
+/// Why a text is not a valid pass. The reasons are for logs and metrics; callers of the public
+/// API learn only that a pass is required.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum PassError {
+    /// Not a token of ours: malformed, forged, of another algorithm, issuer or key.
+    #[error("the pass is not genuine")]
+    Forged,
+    /// Genuine, but for another room.
+    #[error("the pass is for another room")]
+    OtherRoom,
+    /// Genuine, but over, or not yet valid.
+    #[error("the pass has expired or is not valid yet")]
+    Expired,
+}
+
+/// One Ed25519 key pair. Its id is derived from the public half, so every process that has the
+/// same key names it alike.
+pub struct PassKey {
+    kid: String,
+    public: [u8; 32],
+    secret: [u8; 32],
+    encoding: EncodingKey,
+    decoding: DecodingKey,
+}
+
+impl PassKey {
+    /// The key whose secret half is `seed`.
+    pub fn from_seed(seed: [u8; 32]) -> Result<Self, KeyError> {
+        Self::from_signing_key(&SigningKey::from_bytes(&seed))
+    }
+
+    /// The key in a PKCS#8 PEM file.
+    pub fn from_pem(pem: &str) -> Result<Self, KeyError> {
+        let key = SigningKey::from_pkcs8_pem(pem.trim()).map_err(|_| KeyError::Unreadable)?;
+        Self::from_signing_key(&key)
+    }
+
+    fn from_signing_key(key: &SigningKey) -> Result<Self, KeyError> {
+        let der = key.to_pkcs8_der().map_err(|_| KeyError::Unreadable)?;
+        let public = key.verifying_key().to_bytes();
+        let x = BASE64URL_NOPAD.encode(&public);
+        Ok(Self {
+            kid: HEXLOWER.encode(&public[..8]),
+            public,
+            secret: key.to_bytes(),
+            encoding: EncodingKey::from_ed_der(der.as_bytes()),
+            decoding: DecodingKey::from_ed_components(&x).map_err(|_| KeyError::Unreadable)?,
+        })
+    }
+
+    /// The key as a PKCS#8 PEM file, to be kept secret.
+    pub fn to_pem(&self) -> Result<String, KeyError> {
+        SigningKey::from_bytes(&self.secret)
+            .to_pkcs8_pem(LineEnding::LF)
+            .map(|pem| pem.to_string())
+            .map_err(|_| KeyError::Unreadable)
+    }
+
+    /// The secret half, from which keys of other purposes are derived.
+    pub fn secret(&self) -> &[u8; 32] {
+        &self.secret
+    }
+
+    /// The key's id.
+    pub fn kid(&self) -> &str {
+        &self.kid
+    }
+}
+
+/// Signs passes with the first of its keys and verifies with all, so that a key can be replaced
+/// without a gap.
+pub struct PassKeys {
+    issuer: String,
+    keys: Vec<PassKey>,
+    validation: Validation,
+}
+
+/// A public key as a JSON Web Key (RFC 8037 §2).
+#[derive(Clone, Debug, Serialize, Deserialize, utoipa::ToSchema)]
+pub struct Jwk {
+    /// Key type, `OKP`.
+    pub kty: String,
+    /// Curve, `Ed25519`.
+    pub crv: String,
+    /// Key id.
+    pub kid: String,
+    /// Algorithm, `EdDSA`.
+    pub alg: String,
+    /// Use, `sig`.
+    #[serde(rename = "use")]
+    pub usage: String,
+    /// The public key, base64url.
+    pub x: String,
+}
+
+/// A set of public keys.
+#[derive(Clone, Debug, Serialize, Deserialize, utoipa::ToSchema)]
+pub struct JwkSet {
+    /// The keys; the first signs.
+    pub keys: Vec<Jwk>,
+}
+
+impl PassKeys {
+    /// Keys of `issuer`; the first signs. There must be at least one.
+    pub fn new(issuer: impl Into<String>, keys: Vec<PassKey>) -> Result<Self, KeyError> {
+        if keys.is_empty() {
+            return Err(KeyError::Unreadable);
+        }
+        let issuer = issuer.into();
+        let mut validation = Validation::new(Algorithm::EdDSA);
+        validation.set_issuer(&[&issuer]);
+        validation.set_required_spec_claims(&["iss", "aud", "sub", "exp", "nbf"]);
+        // Time and audience are compared here, against our clock and the room asked for.
+        validation.validate_exp = false;
+        validation.validate_nbf = false;
+        validation.validate_aud = false;
+        Ok(Self {
+            issuer,
+            keys,
+            validation,
+        })
+    }
+
+    /// The `iss` of the passes.
+    pub fn issuer(&self) -> &str {
+        &self.issuer
+    }
+
+    /// Signs `claims` with the first key.
+    pub fn sign(&self, claims: &PassClaims) -> Result<String, PassError> {
+        let key = self.keys.first().ok_or(PassError::Forged)?;
+        let mut header = Header::new(Algorithm::EdDSA);
+        header.kid = Some(key.kid.clone());
+        jsonwebtoken::encode(&header, claims, &key.encoding).map_err(|_| PassError::Forged)
+    }
+
+    /// The claims of `token` if we issued it and it is valid at `now`, for whatever room.
+    pub fn verify(&self, token: &str, now: Timestamp) -> Result<PassClaims, PassError> {
+        let claims = self.verify_signature(token)?;
+        check_time(&claims, now)?;
+        Ok(claims)
+    }
+
+    /// The claims of `token` if we issued it for `room` and it is valid at `now`.
+    pub fn verify_for(
+        &self,
+        token: &str,
+        room: &RoomId,
+        now: Timestamp,
+    ) -> Result<PassClaims, PassError> {
+        let claims = self.verify_signature(token)?;
+        if claims.aud != *room {
+            return Err(PassError::OtherRoom);
+        }
+        check_time(&claims, now)?;
+        Ok(claims)
+    }
+
+    fn verify_signature(&self, token: &str) -> Result<PassClaims, PassError> {
+        if token.len() > PASS_BYTES_MAX {
+            return Err(PassError::Forged);
+        }
+        let header = jsonwebtoken::decode_header(token).map_err(|_| PassError::Forged)?;
+        if header.alg != Algorithm::EdDSA {
+            return Err(PassError::Forged);
+        }
+        let kid = header.kid.ok_or(PassError::Forged)?;
+        let key = self
+            .keys
+            .iter()
+            .find(|key| key.kid == kid)
+            .ok_or(PassError::Forged)?;
+        let data = jsonwebtoken::decode::<PassClaims>(token, &key.decoding, &self.validation)
+            .map_err(|_| PassError::Forged)?;
+        if data.claims.token_use == TOKEN_USE_ACCESS {
+            Ok(data.claims)
+        } else {
+            Err(PassError::Forged)
+        }
+    }
+
+    /// The public halves, for anyone who verifies passes.
+    pub fn jwks(&self) -> JwkSet {
+        let keys = self.keys.iter().map(|key| Jwk {
+            kty: "OKP".to_owned(),
+            crv: "Ed25519".to_owned(),
+            kid: key.kid.clone(),
+            alg: "EdDSA".to_owned(),
+            usage: "sig".to_owned(),
+            x: BASE64URL_NOPAD.encode(&key.public),
+        });
+        JwkSet {
+            keys: keys.collect(),
+        }
+    }
+}
+
+fn check_time(claims: &PassClaims, now: Timestamp) -> Result<(), PassError> {
+    let starts = Timestamp::from_ms(claims.nbf.saturating_mul(1000)).minus(NOT_BEFORE_LEEWAY);
+    if now < starts || now >= claims.expires_at() {
+        return Err(PassError::Expired);
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    const NOW: Timestamp = Timestamp::from_ms(1_790_000_000_000);
+
+    fn keys(seed: u8) -> PassKeys {
+        PassKeys::new(
+            "https://line.test",
+            vec![PassKey::from_seed([seed; 32]).unwrap()],
+        )
+        .unwrap()
+    }
+
+    fn claims() -> PassClaims {
+        PassClaims {
+            iss: "https://line.test".to_owned(),
+            aud: "eras".parse().unwrap(),
+            sub: PlaceId::from_bytes([7; 16]),
+            jti: "s1".to_owned(),
+            iat: NOW.as_unix_seconds(),
+            nbf: NOW.as_unix_seconds(),
+            exp: NOW.as_unix_seconds() + 60,
+            queue_position: 12,
+            token_use: TOKEN_USE_ACCESS.to_owned(),
+        }
+    }
+
+    fn encode(header: &serde_json::Value, body: &serde_json::Value, signature: &str) -> String {
+        let part = |v: &serde_json::Value| BASE64URL_NOPAD.encode(v.to_string().as_bytes());
+        format!("{}.{}.{signature}", part(header), part(body))
+    }
+
+    #[test]
+    fn a_signed_pass_verifies_until_it_expires() {
+        let keys = keys(1);
+        let token = keys.sign(&claims()).unwrap();
+        let room = "eras".parse().unwrap();
+        assert_eq!(keys.verify_for(&token, &room, NOW), Ok(claims()));
+        let last = NOW.plus(Duration::from_millis(59_999));
+        assert!(keys.verify(&token, last).is_ok());
+        let over = NOW.plus(Duration::from_mins(1));
+        assert_eq!(keys.verify(&token, over), Err(PassError::Expired));
+        let early = NOW.minus(Duration::from_secs(6));
+        assert_eq!(keys.verify(&token, early), Err(PassError::Expired));
+    }
+
+    #[test]
+    fn forgeries_are_refused() {
+        let keys = keys(1);
+        let token = keys.sign(&claims()).unwrap();
+        let body = serde_json::to_value(claims()).unwrap();
+        let kid = keys.keys[0].kid.clone();
+        let signature = token.rsplit('.').next().unwrap();
+        let none = json!({"alg": "none", "typ": "JWT", "kid": kid});
+        let hmac = json!({"alg": "HS256", "typ": "JWT", "kid": kid});
+        let other = super::tests::keys(2).sign(&claims()).unwrap();
+        let mut longer = body.clone();
+        longer["exp"] = json!(NOW.as_unix_seconds() + 999);
+        let genuine = json!({"alg": "EdDSA", "typ": "JWT", "kid": kid});
+        for forged in [
+            String::new(),
+            "a.b.c".to_owned(),
+            encode(&none, &body, ""),
+            encode(&hmac, &body, signature),
+            encode(&genuine, &longer, signature),
+            other,
+            format!("{token}x"),
+            "x".repeat(PASS_BYTES_MAX + 1),
+        ] {
+            assert_eq!(
+                keys.verify(&forged, NOW),
+                Err(PassError::Forged),
+                "{forged}"
+            );
+        }
+    }
+
+    #[test]
+    fn another_rooms_pass_is_refused() {
+        let keys = keys(1);
+        let token = keys.sign(&claims()).unwrap();
+        let room = "other".parse().unwrap();
+        assert_eq!(
+            keys.verify_for(&token, &room, NOW),
+            Err(PassError::OtherRoom)
+        );
+    }
+
+    #[test]
+    fn old_keys_verify_after_a_rotation() {
+        let old = keys(1).sign(&claims()).unwrap();
+        let both = [2, 1].map(|seed| PassKey::from_seed([seed; 32]).unwrap());
+        let rotated = PassKeys::new("https://line.test", both.into()).unwrap();
+        assert!(rotated.verify(&old, NOW).is_ok());
+        assert_eq!(rotated.jwks().keys.len(), 2);
+    }
+
+    #[test]
+    fn pem_reads_back() {
+        let key = PassKey::from_seed([9; 32]).unwrap();
+        let again = PassKey::from_pem(&key.to_pem().unwrap()).unwrap();
+        assert_eq!(again.kid(), key.kid());
+        assert!(PassKey::from_pem("-----BEGIN PRIVATE KEY-----").is_err());
+    }
+}

@@ -1,0 +1,107 @@
+//! Who a request speaks for, as the gateway tells an upstream.
+//!
+//! The gateway removes every header under these names that a client sent and sets its own.
+//! A fan with valid passes of several rooms is described by several headers of each name, in
+//! the same order; an upstream behind one room sees one of each.
+
+use http::{HeaderMap, HeaderName, HeaderValue};
+
+use crate::clock::Timestamp;
+use crate::ids::{PlaceId, RoomId};
+use crate::pass::PassClaims;
+
+/// The room of the pass.
+pub const ROOM: HeaderName = HeaderName::from_static("ropeline-room");
+/// The place the pass was given to.
+pub const SUBJECT: HeaderName = HeaderName::from_static("ropeline-subject");
+/// When the pass ends, RFC 3339.
+pub const PASS_EXPIRES: HeaderName = HeaderName::from_static("ropeline-pass-expires");
+/// What the upstream wants done with the session, in its answer.
+pub const COMMAND: HeaderName = HeaderName::from_static("ropeline-command");
+/// The value of [`COMMAND`] that ends the session.
+pub const COMMAND_END_SESSION: &str = "end-session";
+/// A pass presented by a program.
+pub const PASS: HeaderName = HeaderName::from_static("ropeline-pass");
+
+/// Every header name of ours begins with this; none from a client reaches an upstream.
+pub const INTERNAL_PREFIX: &str = "ropeline-";
+
+/// One valid pass, as an upstream sees it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Principal {
+    /// The room that admitted the fan.
+    pub room: RoomId,
+    /// The fan's place: the same for every request of this fan in this room.
+    pub subject: PlaceId,
+    /// When the pass ends.
+    pub expires_at: Timestamp,
+}
+
+impl From<&PassClaims> for Principal {
+    fn from(claims: &PassClaims) -> Self {
+        Self {
+            room: claims.aud.clone(),
+            subject: claims.sub,
+            expires_at: claims.expires_at(),
+        }
+    }
+}
+
+/// Adds the headers that describe `principals`.
+pub fn write(principals: &[Principal], headers: &mut HeaderMap) {
+    for principal in principals {
+        for (name, value) in [
+            (ROOM, principal.room.to_string()),
+            (SUBJECT, principal.subject.to_string()),
+            (PASS_EXPIRES, principal.expires_at.to_string()),
+        ] {
+            // Slugs, base64url and RFC 3339 are all printable ASCII.
+            if let Ok(value) = HeaderValue::from_str(&value) {
+                headers.append(name, value);
+            }
+        }
+    }
+}
+
+/// The principals that `headers` describe. Only meaningful behind the gateway, which guarantees
+/// that no client wrote them. Incomplete or unreadable ones are left out.
+pub fn read(headers: &HeaderMap) -> Vec<Principal> {
+    let texts = |name| {
+        headers
+            .get_all(name)
+            .iter()
+            .map(|value| value.to_str().unwrap_or(""))
+    };
+    texts(ROOM)
+        .zip(texts(SUBJECT))
+        .zip(texts(PASS_EXPIRES))
+        .filter_map(|((room, subject), expires)| {
+            Some(Principal {
+                room: room.parse().ok()?,
+                subject: subject.parse().ok()?,
+                expires_at: Timestamp::parse(expires)?,
+            })
+        })
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn principals_read_back_as_written() {
+        let principals: Vec<_> = ["eras", "other"]
+            .iter()
+            .zip(1u8..)
+            .map(|(room, n)| Principal {
+                room: room.parse().unwrap(),
+                subject: PlaceId::from_bytes([n; 16]),
+                expires_at: Timestamp::from_ms(1_790_000_000_000),
+            })
+            .collect();
+        let mut headers = HeaderMap::new();
+        write(&principals, &mut headers);
+        assert_eq!(read(&headers), principals);
+    }
+}

@@ -1,0 +1,297 @@
+//! JSON of the operators' API: room settings, statistics, the admission log, the audit log.
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use utoipa::ToSchema;
+
+use crate::clock::Timestamp;
+use crate::ids::{PlaceId, RoomId};
+use crate::line::Phase;
+
+/// How places are ordered.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub enum QueueingMethod {
+    /// First come, first served (after the draw of the prequeue).
+    #[default]
+    Fifo,
+    /// Everyone by lot, also those who join after opening.
+    Random,
+    /// No one waits.
+    Passthrough,
+    /// No one is let in.
+    Reject,
+}
+
+/// What a room asks of a visitor before it gives a place.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub enum Challenge {
+    /// Nothing.
+    #[default]
+    None,
+    /// Proof of work.
+    Pow,
+}
+
+/// Settings of a room as a manager writes them. Every field but `room` has a default.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct RoomSettings {
+    /// The room's name in URLs.
+    pub room: RoomId,
+    /// What fans read above the line; the room's name when empty.
+    #[serde(default)]
+    pub title: String,
+    /// `embedded`, or the URL of the service to protect.
+    #[serde(default = "defaults::upstream")]
+    pub upstream: String,
+    /// Protected path prefixes, each beginning with `/`.
+    #[serde(default)]
+    pub paths: Vec<String>,
+    /// Calls per minute while visitors wait.
+    #[serde(default = "defaults::new_users_per_minute")]
+    pub new_users_per_minute: u64,
+    /// Most sessions at once.
+    #[serde(default = "defaults::total_active_users")]
+    pub total_active_users: u64,
+    /// Length of a session.
+    #[serde(default = "defaults::session_duration_seconds")]
+    pub session_duration_seconds: u64,
+    /// Whether use of the pass prolongs the session.
+    #[serde(default = "defaults::yes")]
+    pub session_renewal: bool,
+    /// Longest a session can be prolonged to.
+    #[serde(default = "defaults::session_max_seconds")]
+    pub session_max_seconds: u64,
+    /// How places are ordered.
+    #[serde(default)]
+    pub queueing_method: QueueingMethod,
+    /// Collect and call even outside the schedule's sale time.
+    #[serde(default)]
+    pub queue_all: bool,
+    /// When collecting starts; never, when null.
+    #[serde(default)]
+    pub prequeue_opens_at: Option<Timestamp>,
+    /// When calling starts; only by command, when null.
+    #[serde(default)]
+    pub opens_at: Option<Timestamp>,
+    /// When the room closes; only by command, when null.
+    #[serde(default)]
+    pub closes_at: Option<Timestamp>,
+    /// How long a called visitor has to claim.
+    #[serde(default = "defaults::claim_window_seconds")]
+    pub claim_window_seconds: u64,
+    /// How long an absent visitor still counts ahead of others.
+    #[serde(default = "defaults::absence_timeout_seconds")]
+    pub absence_timeout_seconds: u64,
+    /// How long after a missed turn a visitor is called next on return.
+    #[serde(default = "defaults::missed_turn_grace_seconds")]
+    pub missed_turn_grace_seconds: u64,
+    /// What a join must prove.
+    #[serde(default)]
+    pub challenge: Challenge,
+    /// Codes that may join; anyone, when empty.
+    #[serde(default)]
+    pub access_codes: Vec<String>,
+    /// What fans read while they wait.
+    #[serde(default)]
+    pub message: Option<String>,
+    /// Out of use: everyone passes through.
+    #[serde(default)]
+    pub suspended: bool,
+}
+
+mod defaults {
+    pub(super) fn upstream() -> String {
+        "embedded".to_owned()
+    }
+    pub(super) fn new_users_per_minute() -> u64 {
+        600
+    }
+    pub(super) fn total_active_users() -> u64 {
+        1000
+    }
+    pub(super) fn session_duration_seconds() -> u64 {
+        600
+    }
+    pub(super) fn yes() -> bool {
+        true
+    }
+    pub(super) fn session_max_seconds() -> u64 {
+        1800
+    }
+    pub(super) fn claim_window_seconds() -> u64 {
+        60
+    }
+    pub(super) fn absence_timeout_seconds() -> u64 {
+        300
+    }
+    pub(super) fn missed_turn_grace_seconds() -> u64 {
+        600
+    }
+}
+
+/// A manager's word that overrides the schedule.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub enum Override {
+    /// Queue now.
+    Open,
+    /// Call no one.
+    Pause,
+    /// Take no one.
+    Close,
+}
+
+/// A room as the operators' API shows it. The version is also its `ETag`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct RoomView {
+    /// The settings.
+    #[serde(flatten)]
+    pub settings: RoomSettings,
+    /// What the room is doing now.
+    pub phase: Phase,
+    /// The manager's word in force; the schedule decides when null.
+    #[serde(rename = "override")]
+    pub overridden: Option<Override>,
+    /// Why it is paused.
+    pub paused_reason: Option<String>,
+    /// SHA-256 of the draw's seed.
+    pub draw_commitment: String,
+    /// Counts changes.
+    pub version: i64,
+    /// When it was made.
+    pub created_at: Timestamp,
+    /// When it was last changed.
+    pub updated_at: Timestamp,
+}
+
+/// The rooms there are.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct RoomList {
+    /// By name.
+    pub rooms: Vec<RoomView>,
+}
+
+/// The body of `pause`.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct PauseRequest {
+    /// What fans read.
+    #[serde(default)]
+    pub reason: Option<String>,
+}
+
+/// Live figures of a room.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct RoomStats {
+    /// The room.
+    pub room: RoomId,
+    /// What it is doing.
+    pub phase: Phase,
+    /// Places in the line.
+    pub in_line: u64,
+    /// Of these, places without a connection.
+    pub absent: u64,
+    /// Called, not yet claimed.
+    pub called: u64,
+    /// Sessions.
+    pub active: u64,
+    /// Places ever given.
+    pub joins_total: u64,
+    /// Calls ever made.
+    pub calls_total: u64,
+    /// Calls ever claimed.
+    pub claims_total: u64,
+    /// Calls whose deadline passed.
+    pub no_shows_total: u64,
+    /// Sessions ended before their time was over: purchase, command, leaving.
+    pub sessions_ended_total: u64,
+    /// Joins per second over the last ten seconds.
+    pub joins_per_second: f64,
+    /// Calls per second over the last ten seconds.
+    pub calls_per_second: f64,
+    /// Claims per second over the last ten seconds.
+    pub claims_per_second: f64,
+    /// No-shows as a share of calls, 0 to 1.
+    pub no_show_share: f64,
+    /// Estimated wait of someone who joins now, p50 in seconds.
+    pub expected_wait_seconds: Option<u32>,
+    /// Mean wait of those called in the last minute, in seconds.
+    pub actual_wait_seconds: Option<u32>,
+    /// Open sockets on this gateway.
+    pub sockets: u64,
+    /// The configured rate.
+    pub new_users_per_minute: u64,
+    /// The configured cap.
+    pub total_active_users: u64,
+    /// When the numbers were taken.
+    pub updated_at: Timestamp,
+}
+
+/// One line of the admission log. Logs are streamed as one JSON document a line.
+///
+/// `hash` is SHA-256 of the previous hash (32 bytes, zeros at first), then `seq`, `orderKey`
+/// and `calledAt` in milliseconds as big-endian 64-bit integers, then the place's 16 bytes.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct AdmissionRecord {
+    /// Ordinal in the room, from 1, without gaps.
+    pub seq: u64,
+    /// Who was called.
+    pub place: PlaceId,
+    /// Their order key, a decimal string.
+    pub order_key: String,
+    /// When.
+    pub called_at: Timestamp,
+    /// Hexadecimal.
+    pub hash: String,
+}
+
+/// One line of the audit log.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct AuditRecord {
+    /// Ordinal.
+    pub id: i64,
+    /// When.
+    pub at: Timestamp,
+    /// Who.
+    pub actor: String,
+    /// What was done, such as `room.pause`.
+    pub action: String,
+    /// To what.
+    pub target: String,
+    /// How it was.
+    pub before: Option<Value>,
+    /// How it is.
+    pub after: Option<Value>,
+}
+
+/// The audit log, newest first.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct AuditList {
+    /// Newest first.
+    pub records: Vec<AuditRecord>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_room_needs_only_a_name() {
+        let room: RoomSettings = serde_json::from_str(r#"{"room": "eras"}"#).unwrap();
+        assert_eq!(room.upstream, "embedded");
+        assert!(room.session_renewal && room.total_active_users > 0);
+    }
+
+    #[test]
+    fn unknown_settings_are_named() {
+        let refused = serde_json::from_str::<RoomSettings>(r#"{"room": "eras", "rate": 5}"#);
+        assert!(refused.unwrap_err().to_string().contains("rate"));
+    }
+}
