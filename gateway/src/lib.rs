@@ -1,3 +1,4 @@
 //! The line, admission and the gate.
 
 pub mod room;
+pub mod store;
