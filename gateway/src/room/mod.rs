@@ -1,0 +1,3 @@
+//! A room's decisions: what it is doing now.
+
+pub mod phase;
