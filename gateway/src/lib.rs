@@ -1,1 +1,4 @@
-//! Placeholder.
+//! The line, admission and the gate.
+
+pub mod edge;
+pub mod proxy;
