@@ -31,6 +31,7 @@ enum Done {
 #[derive(Default)]
 struct Room {
     epoch: u32,
+    birth: Uuid,
     clock: u64,
     counts: Counts,
     given_back: u64,
@@ -210,16 +211,18 @@ impl RoomStore for MemoryStore {
     async fn room_prepare(
         &self,
         room: &RoomRef,
+        birth: Uuid,
         clock: u64,
         served: &[Served],
     ) -> StoreResult<()> {
         let mut rooms = self.lock();
-        let known = rooms.entry(room.room.clone()).or_default();
+        let new = || Room { epoch: room.epoch, birth, ..Room::default() };
+        let known = rooms.entry(room.room.clone()).or_insert_with(new);
         if known.epoch > room.epoch {
             return Err(StoreError::NoRoom);
         }
         if known.epoch < room.epoch {
-            *known = Room { epoch: room.epoch, ..Room::default() };
+            *known = new();
         }
         known.clock = known.clock.max(clock);
         for served in served {
@@ -415,7 +418,7 @@ impl RoomStore for MemoryStore {
                 session.1 = now;
                 let seq = session.0;
                 room.counts.claims += 1;
-                room.notices.push(Notice::Claimed { place, seq, expires_at });
+                room.notices.push(Notice::Claimed { place, seq, started_at: now, expires_at });
             }
             let look = Entry { place, key: None, enter: Enter::Look, connected: false };
             let standing = room.stand(&look, now).standing;
@@ -468,6 +471,7 @@ impl RoomStore for MemoryStore {
                 knots: knot_ranks(count(keys.len())).iter().map(|r| (knot(*r), *r)).collect(),
                 head: keys.iter().take(HEAD_PLACES).copied().collect(),
                 clock: room.clock,
+                birth: room.birth.to_string(),
             }
         })
     }

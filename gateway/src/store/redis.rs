@@ -131,6 +131,7 @@ impl RoomStore for RedisStore {
     async fn room_prepare(
         &self,
         room: &RoomRef,
+        birth: Uuid,
         clock: u64,
         served: &[Served],
     ) -> StoreResult<()> {
@@ -149,12 +150,18 @@ impl RoomStore for RedisStore {
             keys.opening(),
             keys.notices(),
         ];
-        // A room without admissions is prepared by one call without any.
-        let batches = served.chunks(SERVED_BATCH);
-        let batches = batches.chain(served.is_empty().then_some(&[][..]));
-        for batch in batches {
-            let mut args = Args::of(room).number(clock);
-            for served in batch {
+        // A room without admissions is made by one call that carries none.
+        let batches: Vec<_> = served.chunks(SERVED_BATCH).collect();
+        let batches = if batches.is_empty() { vec![&[][..]] } else { batches };
+        for (index, batch) in batches.iter().enumerate() {
+            let stage = match (index == 0, index + 1 == batches.len()) {
+                (true, true) => "first+last",
+                (true, false) => "first",
+                (false, true) => "last",
+                (false, false) => "more",
+            };
+            let mut args = Args::of(room).number(clock).number(stage).number(birth);
+            for served in *batch {
                 args = args
                     .number(served.seq)
                     .place(served.place)

@@ -134,6 +134,7 @@ pub(super) fn snapshot(value: Value, taken_at: Timestamp, epoch: u32) -> StoreRe
         head,
         knots,
         clock: at(&counts, 9)?,
+        birth: text(counts.get(10).unwrap_or(&Value::Nil))?.to_owned(),
     })
 }
 
@@ -161,6 +162,7 @@ pub(super) fn notices(
             ("claimed", Some(place)) => notices.push(Notice::Claimed {
                 place,
                 seq: number(field("seq"))?,
+                started_at: timestamp(number(field("started"))?)?,
                 expires_at: until()?,
             }),
             ("ended", Some(place)) => notices.push(Notice::Ended { place }),
