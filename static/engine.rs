@@ -24,7 +24,9 @@ static ENGINE: LazyLock<Environment<'static>> = LazyLock::new(|| {
             .build()
             .expect("the usual delimiters"),
     );
-    engine.add_function("asset", |path: String| asset_url(&path));
+    engine.add_function("asset", |path: String| {
+        Value::from_safe_string(asset_url(&path))
+    });
     engine.add_filter("count", crate::wait::count);
     engine.add_filter("segment", |text: String| encode(&text, b""));
     engine.add_global("t", Value::from(Serde(texts())));

@@ -1,4 +1,4 @@
-// Every text of the waiting page and of the seat map, in English.
+// Every text of the waiting page, in English.
 // What follows `export default` is JSON, because the server renders from this file too.
 // A text in braces is filled in. Another language is another file with the same keys.
 export default {
@@ -142,23 +142,5 @@ export default {
   },
   "announce": "{headline}. Ahead of you: {ahead}. Estimated wait: {wait}.",
   "progress": "{percent} percent of the way",
-  "documentTitle": "{headline} · {title}",
-  "seats": {
-    "seat": "Row {row}, seat {number}, {category}, {price}",
-    "accessible": "step-free",
-    "AVAILABLE": "free",
-    "HELD": "being bought",
-    "BOOKED": "sold",
-    "BLOCKED": "not for sale",
-    "chosen": "chosen",
-    "none": "No seat chosen yet.",
-    "limit": "You can have at most {limit} tickets.",
-    "taken": "Seat {seats} was just taken by someone else and is off your list.",
-    "remove": "Remove seat {seat}",
-    "live": "The map is live.",
-    "stale": "The map is not live at the moment. Seats may be gone.",
-    "failed": "The map could not be loaded. You can still choose below.",
-    "chosenNote": "{seat} added, {count} chosen, {total}.",
-    "removedNote": "{seat} removed, {count} chosen, {total}."
-  }
+  "documentTitle": "{headline} · {title}"
 };
