@@ -2,20 +2,22 @@
 
 use std::sync::LazyLock;
 
+use contract::Timestamp;
 use include_dir::{Dir, include_dir};
 use minijinja::syntax::SyntaxConfig;
 use minijinja::value::Serde;
-use minijinja::{AutoEscape, Environment, UndefinedBehavior, Value};
+use minijinja::{AutoEscape, Environment, Error, ErrorKind, UndefinedBehavior, Value};
 use serde::Serialize;
 
 use crate::asset::asset_url;
+use crate::moment::{self, Form};
 use crate::texts::texts;
 
 static TEMPLATES: Dir<'static> = include_dir!("$CARGO_MANIFEST_DIR/templates");
 
 static ENGINE: LazyLock<Environment<'static>> = LazyLock::new(|| {
     let mut engine = Environment::new();
-    engine.set_undefined_behavior(UndefinedBehavior::Strict);
+    engine.set_undefined_behavior(UndefinedBehavior::SemiStrict);
     engine.set_auto_escape_callback(|_| AutoEscape::Html);
     engine.set_syntax(
         SyntaxConfig::builder()
@@ -28,11 +30,34 @@ static ENGINE: LazyLock<Environment<'static>> = LazyLock::new(|| {
         Value::from_safe_string(asset_url(&path))
     });
     engine.add_filter("count", crate::wait::count);
-    engine.add_filter("segment", |text: String| encode(&text, b""));
+    engine.add_filter("money", |minor: i64, currency: String| {
+        crate::money::money(minor, &currency)
+    });
+    engine.add_filter("when", when);
+    engine.add_filter("until", |at: String, now: String| {
+        Ok::<_, Error>(moment::span(instant(&at)?.since(instant(&now)?)))
+    });
     engine.add_global("t", Value::from(Serde(texts())));
     add(&TEMPLATES, &mut engine);
     engine
 });
+
+/// `at` (RFC 3339) in a time zone; the form is named as in [`Form`].
+fn when(at: String, time_zone: String, form: String) -> Result<String, Error> {
+    let form = match form.as_str() {
+        "full" => Form::Full,
+        "short" => Form::Short,
+        "day" => Form::Day,
+        "time" => Form::Time,
+        "zone" => return Ok(moment::zone_name(instant(&at)?, &time_zone)),
+        _ => return Err(ErrorKind::InvalidOperation.into()),
+    };
+    Ok(moment::when(instant(&at)?, &time_zone, form))
+}
+
+fn instant(text: &str) -> Result<Timestamp, Error> {
+    Timestamp::parse(text).ok_or_else(|| ErrorKind::InvalidOperation.into())
+}
 
 fn add(dir: &'static Dir<'static>, engine: &mut Environment<'static>) {
     for file in dir.files() {

@@ -6,6 +6,7 @@
 use std::path::{Path, PathBuf};
 use std::{env, fs, io};
 
+mod shop;
 mod waiting;
 
 fn main() -> io::Result<()> {
@@ -21,7 +22,7 @@ fn main() -> io::Result<()> {
         fs::create_dir_all(file.parent().unwrap_or(&folder))?;
         fs::write(file, asset.bytes)?;
     }
-    for (name, html) in waiting::pages() {
+    for (name, html) in waiting::pages().into_iter().chain(shop::pages()) {
         write(&folder, &name, &html)?;
     }
     Ok(())
