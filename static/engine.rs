@@ -48,6 +48,7 @@ fn when(at: String, time_zone: String, form: String) -> Result<String, Error> {
         "full" => Form::Full,
         "short" => Form::Short,
         "day" => Form::Day,
+        "short-day" => Form::ShortDay,
         "time" => Form::Time,
         "zone" => return Ok(moment::zone_name(instant(&at)?, &time_zone)),
         _ => return Err(ErrorKind::InvalidOperation.into()),

@@ -17,6 +17,8 @@ pub enum Form {
     Short,
     /// `Saturday, 28 November`
     Day,
+    /// `Sat 28 Nov`
+    ShortDay,
     /// `19:30`
     Time,
     /// `2026-11-28`, as a date field wants it
@@ -32,11 +34,12 @@ pub fn when(at: Timestamp, time_zone: &str, form: Form) -> String {
         Form::Full => "%A, %-d %B %Y, %H:%M",
         Form::Short => "%a %-d %b, %H:%M",
         Form::Day => "%A, %-d %B",
+        Form::ShortDay => "%a %-d %b",
         Form::Time => "%H:%M",
         Form::IsoDay => "%Y-%m-%d",
     };
     let text = zoned.strftime(pattern).to_string();
-    if known || matches!(form, Form::Day | Form::IsoDay) {
+    if known || matches!(form, Form::Day | Form::ShortDay | Form::IsoDay) {
         text
     } else {
         format!("{text} UTC")
