@@ -3,6 +3,7 @@
 use std::sync::LazyLock;
 
 use contract::Timestamp;
+use data_encoding::HEXUPPER;
 use include_dir::{Dir, include_dir};
 use minijinja::syntax::SyntaxConfig;
 use minijinja::value::Serde;
@@ -43,17 +44,17 @@ static ENGINE: LazyLock<Environment<'static>> = LazyLock::new(|| {
 });
 
 /// `at` (RFC 3339) in a time zone; the form is named as in [`Form`].
-fn when(at: String, time_zone: String, form: String) -> Result<String, Error> {
-    let form = match form.as_str() {
+fn when(at: &str, time_zone: &str, form: &str) -> Result<String, Error> {
+    let form = match form {
         "full" => Form::Full,
         "short" => Form::Short,
         "day" => Form::Day,
         "short-day" => Form::ShortDay,
         "time" => Form::Time,
-        "zone" => return Ok(moment::zone_name(instant(&at)?, &time_zone)),
+        "zone" => return Ok(moment::zone_name(instant(at)?, time_zone)),
         _ => return Err(ErrorKind::InvalidOperation.into()),
     };
-    Ok(moment::when(instant(&at)?, &time_zone, form))
+    Ok(moment::when(instant(at)?, time_zone, form))
 }
 
 fn instant(text: &str) -> Result<Timestamp, Error> {
@@ -89,7 +90,7 @@ pub(crate) fn encode(text: &str, also: &[u8]) -> String {
         if byte.is_ascii_alphanumeric() || b"-._~".contains(&byte) || also.contains(&byte) {
             encoded.push(char::from(byte));
         } else {
-            encoded.push_str(&format!("%{byte:02X}"));
+            encoded.extend(["%", &HEXUPPER.encode(&[byte])]);
         }
     }
     encoded

@@ -88,8 +88,27 @@ fn minutes(minutes: u64) -> String {
     let (h, m) = ((minutes / 60).to_string(), (minutes % 60).to_string());
     match minutes {
         1 => text("wait.oneMinute").to_owned(),
-        ..=90 => fill("wait.manyMinutes", &[("n", &minutes.to_string())]),
+        ..90 => fill("wait.manyMinutes", &[("n", &minutes.to_string())]),
         _ if minutes.is_multiple_of(60) => fill("wait.hours", &[("h", &h)]),
         _ => fill("wait.hoursMinutes", &[("h", &h), ("m", &m)]),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_not_exact_is_rounded_to_a_step_of_at_least_one_percent() {
+        for (number, rounded) in [
+            (7, 7),
+            (101, 102),
+            (1_234, 1_240),
+            (12_345, 12_400),
+            (400_210, 400_000),
+        ] {
+            assert_eq!(roughly(number), rounded);
+        }
+        assert!(roughly(u64::MAX) > 0);
     }
 }

@@ -106,6 +106,10 @@ struct Wording {
 }
 
 #[derive(Serialize)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each is a part of the page that is shown or not"
+)]
 struct View<'a> {
     room: &'a str,
     title: &'a str,
@@ -352,5 +356,66 @@ fn stock(stock: &Stock) -> Option<String> {
         (Some(level), Some(outlook)) => Some(format!("{level} {outlook}")),
         (Some(level), None) => Some(level),
         (None, outlook) => outlook.map(str::to_owned),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    fn status(changes: &Value) -> StatusDocument {
+        let mut status = json!({
+            "type": "status", "room": "monsoon", "phase": "queueing", "state": "waiting",
+            "queueNumber": 48211, "usersAhead": 100, "usersAheadExact": false,
+            "usersInLine": 400_210, "estimatedWait": null, "progress": null, "claimBy": null,
+            "stock": {"level": "unknown", "remaining": null, "outlook": "unknown"},
+            "message": null, "pausedReason": null,
+            "updatedAt": "2026-11-22T10:00:00.000Z", "pollAfterMs": 5000
+        });
+        for (key, value) in changes.as_object().into_iter().flatten() {
+            status[key] = value.clone();
+        }
+        serde_json::from_value(status).unwrap()
+    }
+
+    #[test]
+    fn the_server_says_what_the_browser_says() {
+        let cases: Vec<Value> =
+            serde_json::from_str(include_str!("js/tests/wording.json")).unwrap();
+        assert!(!cases.is_empty());
+        for case in cases {
+            let said = serde_json::to_value(placed(&status(&case["status"]))).unwrap();
+            for (key, expected) in case["expected"].as_object().unwrap() {
+                assert_eq!(&said[key], expected, "{}: {key}", case["name"]);
+            }
+        }
+    }
+
+    #[test]
+    fn tokens_never_reach_the_page() {
+        let mut status = status(&json!({"state": "admitted"}));
+        status.place = Some("secret-place".to_owned());
+        status.pass = Some(contract::line::PassGrant {
+            access_token: "secret-pass".to_owned(),
+            token_type: "Bearer".to_owned(),
+            expires_in: 600,
+        });
+        let json = public_json(&status);
+        assert!(!json.contains("secret"), "{json}");
+    }
+
+    #[test]
+    fn a_page_that_can_change_loads_itself_again_within_bounds() {
+        let every = |changes: &Value| refresh(&Standing::Placed(Box::new(status(changes))));
+        assert_eq!(every(&json!({"pollAfterMs": 5000})), Some(5));
+        assert_eq!(every(&json!({"pollAfterMs": 1})), Some(REFRESH_SECONDS_MIN));
+        assert_eq!(
+            every(&json!({"pollAfterMs": 3_600_000})),
+            Some(REFRESH_SECONDS_MAX)
+        );
+        assert_eq!(every(&json!({"state": "left"})), None);
+        assert!(refresh(&Standing::Unavailable).is_some());
     }
 }

@@ -58,7 +58,7 @@ export function estimate({ p50Seconds, p90Seconds }) {
 /** @param {number} n */
 function minutes(n) {
   if (n === 1) return texts.wait.oneMinute;
-  if (n <= 90) return fill(texts.wait.manyMinutes, { n });
+  if (n < 90) return fill(texts.wait.manyMinutes, { n });
   const [h, m] = [Math.floor(n / 60), n % 60];
   return fill(m === 0 ? texts.wait.hours : texts.wait.hoursMinutes, { h, m });
 }

@@ -10,6 +10,8 @@ import { element, RoomView, show, write } from "./room_view.js";
 import texts from "./texts/en.js";
 
 const TICK_MS = 1000;
+/** Times the page asks for its place again by itself; a browser without cookies would never stop. */
+const REJOINS_MAX = 3;
 
 const { dataset } = element("line");
 const room = dataset.room ?? "";
@@ -29,6 +31,7 @@ const client = new RoomClient(new URL(dataset.api ?? "", location.href).href, di
   isOnline: () => navigator.onLine,
 });
 let state = INITIAL;
+let rejoins = 0;
 
 /** @param {import("./room_state.js").RoomEvent} event */
 function dispatch(event) {
@@ -37,6 +40,11 @@ function dispatch(event) {
   view.render(state, Date.now());
   const after = state.status?.state;
   if (after === "called" && before !== "called") alert.ring(dataset.title ?? "");
+  // A lost cookie is not a lost place: the same nonce brings the same one back.
+  const lost = event.type === "placeLost" && event.code !== "place-expired";
+  if (lost && event.code !== "room-not-found" && rejoins++ < REJOINS_MAX) {
+    void join(nonces.obtain(room));
+  }
   if (after !== undefined && after !== before && !isOpenEnded(state.status)) client.stop();
 }
 
@@ -93,8 +101,8 @@ function storage() {
 element("stay").addEventListener("click", () => dispatch({ type: "stayed" }));
 element("join").addEventListener("submit", (event) => {
   event.preventDefault();
-  const rejoins = state.status !== null || state.refused === "place-expired";
-  void join(rejoins ? nonces.renew(room) : nonces.obtain(room));
+  const starts = state.status !== null || state.refused === "place-expired";
+  void join(starts ? nonces.renew(room) : nonces.obtain(room));
 });
 element("alerts").addEventListener("click", () => {
   void alert.enable();

@@ -213,7 +213,7 @@ export class RoomClient {
       this.#polled(Number(status.pollAfterMs) || HIDDEN_POLL_MS);
     } else if (answer?.status === 401 || answer?.status === 404 || answer?.status === 410) {
       this.stop();
-      this.#emit({ type: "placeLost" });
+      this.#emit({ type: "placeLost", code: await problemCode(answer) });
     } else {
       this.#lost(answer);
       this.#schedule(this.#pause(answer), () => void this.#poll());

@@ -23,7 +23,7 @@
  *   | {type: "linked", how: "live" | "polling", pollMs?: number}
  *   | {type: "linkLost", offline: boolean}
  *   | {type: "unavailable"}
- *   | {type: "placeLost"}
+ *   | {type: "placeLost", code: string}
  *   | {type: "stayed"}} RoomEvent
  */
 
@@ -60,7 +60,7 @@ export function reduce(state, event) {
     case "unavailable":
       return { ...state, link: "unavailable" };
     case "placeLost":
-      return { ...INITIAL, skewMs: state.skewMs, refused: "place-expired" };
+      return { ...INITIAL, skewMs: state.skewMs, refused: event.code };
     case "stayed":
       return { ...state, stayed: true, autoEnterAt: null };
   }

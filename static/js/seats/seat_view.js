@@ -101,7 +101,11 @@ export class SeatView {
       class: "stage", x: left + third / 2, y: top - MARGIN - STAGE_HEIGHT / 2, width: third * 2,
       height: STAGE_HEIGHT * 0.75, rx: 0.4,
     });
-    this.#svg.append(stage);
+    const name = make("text", {
+      class: "stage-name", x: left + third * 1.5, y: top - MARGIN - STAGE_HEIGHT / 8,
+    });
+    name.textContent = texts.stage;
+    this.#svg.append(stage, name);
     /** @type {Map<string, Seat[]>} */
     const rows = new Map();
     for (const seat of seats) {

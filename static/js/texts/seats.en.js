@@ -7,6 +7,7 @@ export default {
   "HELD": "being bought",
   "BOOKED": "sold",
   "BLOCKED": "not for sale",
+  "stage": "Stage",
   "chosen": "chosen",
   "none": "No seat chosen yet.",
   "limit": "You can have at most {limit} tickets.",
