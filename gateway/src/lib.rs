@@ -1,1 +1,7 @@
-//! Placeholder.
+//! The line, admission and the gate.
+
+pub mod edge;
+pub mod proxy;
+pub mod records;
+pub mod room;
+pub mod store;
