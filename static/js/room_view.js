@@ -104,6 +104,12 @@ export class RoomView {
     const status = state.status;
     const gone = status === null || status.state === "left" || status.state === "ended";
     const form = element("join");
+    if (status === null && state.joined !== "no") {
+      // Nothing the server said about an earlier place holds any more.
+      document.body.dataset.mood = "wait";
+      show("turn", false);
+      write("headline", texts.outside.queueing.headline);
+    }
     if (state.joined === "joining") {
       write("lede", texts.join.joining);
       form.hidden = true;

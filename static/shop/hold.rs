@@ -1,6 +1,6 @@
 //! A hold, and waiting for its payment.
 
-use contract::booking::{Hold, HoldStatus, PaymentStatus, Show};
+use contract::booking::{Hold, HoldStatus, Show};
 use contract::{Problem, Timestamp};
 use serde::Serialize;
 
@@ -18,14 +18,8 @@ pub struct HoldPage {
     pub show: Show,
     /// The present.
     pub now: Timestamp,
-    /// A fresh key that makes a form sent twice one request.
-    pub form_key: String,
     /// What the visitor typed before, when a form was refused.
     pub email: String,
-    /// What the visitor typed before, when a form was refused.
-    pub coupon_code: String,
-    /// The provider's page, when a payment was begun and can be gone on with.
-    pub pay_url: Option<String>,
     /// Why a form or a payment was refused.
     pub problem: Option<Problem>,
 }
@@ -37,10 +31,6 @@ pub struct ProcessingPage {
     pub hold: Hold,
     /// Its show.
     pub show: Show,
-    /// How the payment stands.
-    pub payment: PaymentStatus,
-    /// The provider's page, while the customer still has something to do there.
-    pub pay_url: Option<String>,
 }
 
 #[derive(Serialize)]
@@ -49,10 +39,7 @@ struct HoldView<'a> {
     hold: &'a Hold,
     show: &'a Show,
     now: Timestamp,
-    form_key: &'a str,
     email: &'a str,
-    coupon_code: &'a str,
-    pay_url: Option<&'a str>,
     problem: Option<&'a Problem>,
     live: bool,
 }
@@ -62,7 +49,6 @@ struct HoldView<'a> {
 struct ProcessingView<'a> {
     hold: &'a Hold,
     show: &'a Show,
-    pay_url: Option<&'a str>,
     refresh: u32,
 }
 
@@ -77,10 +63,7 @@ pub fn hold(page: &HoldPage) -> String {
             hold,
             show: &page.show,
             now: page.now,
-            form_key: &page.form_key,
             email: &page.email,
-            coupon_code: &page.coupon_code,
-            pay_url: page.pay_url.as_deref(),
             problem: page.problem.as_ref(),
             live,
         },
@@ -89,16 +72,11 @@ pub fn hold(page: &HoldPage) -> String {
 
 /// The page shown while the outcome of a payment is open; it loads itself again.
 pub fn processing(page: &ProcessingPage) -> String {
-    let to_do = matches!(
-        page.payment,
-        PaymentStatus::Created | PaymentStatus::RequiresAction
-    );
     render(
         "shop/processing.html",
         &ProcessingView {
             hold: &page.hold,
             show: &page.show,
-            pay_url: page.pay_url.as_deref().filter(|_| to_do),
             refresh: REFRESH_SECONDS,
         },
     )

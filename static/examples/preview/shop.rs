@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use contract::booking::{
-    Booking, BookingStatus, Category, City, Hold, HoldStatus, PaymentStatus, SaleStatus, Seat,
-    SeatMap, SeatStatus, Show, Ticket, Venue,
+    Booking, BookingStatus, Category, City, Hold, HoldStatus, SaleStatus, Seat, SeatMap,
+    SeatStatus, Show, Ticket, Venue,
 };
 use contract::{Problem, ProblemCode, SeatId, Timestamp};
 use pages::shop::{
@@ -77,21 +77,14 @@ fn buying() -> Vec<(&'static str, String)> {
             hold: sample_hold(status),
             show: show.clone(),
             now: now(),
-            form_key: "k2".to_owned(),
             email: String::new(),
-            coupon_code: String::new(),
-            pay_url: None,
             problem,
         })
     };
-    let processing = |payment: PaymentStatus| {
-        shop::processing(&ProcessingPage {
-            hold: sample_hold(HoldStatus::Paying),
-            show: show.clone(),
-            payment,
-            pay_url: Some("http://127.0.0.1:8082/pay/pi_1".to_owned()),
-        })
-    };
+    let processing = shop::processing(&ProcessingPage {
+        hold: sample_hold(HoldStatus::Paying),
+        show: show.clone(),
+    });
     let problem = |code: ProblemCode, detail: &str| {
         let mut problem = Problem::new(code).detail(detail);
         problem.request_id = Some("01jd5x8k3v".to_owned());
@@ -114,11 +107,7 @@ fn buying() -> Vec<(&'static str, String)> {
         ("hold-expired", hold(HoldStatus::Expired, None)),
         ("hold-released", hold(HoldStatus::Released, None)),
         ("hold-confirmed", hold(HoldStatus::Confirmed, None)),
-        ("processing", processing(PaymentStatus::Processing)),
-        (
-            "processing-action",
-            processing(PaymentStatus::RequiresAction),
-        ),
+        ("processing", processing),
         ("booking", shop::booking(&sample_booking(show.clone()))),
         (
             "not-found",
