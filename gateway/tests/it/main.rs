@@ -1,0 +1,5 @@
+//! Integration tests of the gateway, against real servers.
+
+mod records;
+mod tcp_proxy;
+mod test_database;
