@@ -490,6 +490,8 @@ async fn a_connection_killed_during_an_append_leaves_nothing_half_done() {
         .execute(&mut *holder)
         .await
         .unwrap();
+    // Outside that transaction: inside one, the list of sessions would never change.
+    let mut watcher = records.pool.acquire().await.unwrap();
     let killer = async {
         let deadline = Instant::now() + Duration::from_secs(5);
         loop {
@@ -497,7 +499,7 @@ async fn a_connection_killed_during_an_append_leaves_nothing_half_done() {
                 "select pg_terminate_backend(pid) from pg_stat_activity
                  where datname = current_database() and wait_event_type = 'Lock'",
             )
-            .fetch_all(&mut *holder)
+            .fetch_all(&mut *watcher)
             .await
             .unwrap();
             if killed.contains(&true) {
