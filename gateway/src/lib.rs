@@ -1,5 +1,8 @@
 //! The line, admission and the gate.
 
+pub mod edge;
 pub mod ops;
+pub mod proxy;
 pub mod records;
 pub mod room;
+pub mod store;
