@@ -47,7 +47,9 @@ impl Door {
     pub async fn enter(&self, entry: Entry) -> Answer {
         let (answer, answered) = oneshot::channel();
         let busy = || Problem::new(ProblemCode::LineUnavailable).detail("The line is very busy.");
-        self.0.try_send(Waiting { entry, answer }).map_err(|_| busy())?;
+        self.0
+            .try_send(Waiting { entry, answer })
+            .map_err(|_| busy())?;
         match tokio::time::timeout(ANSWER_MAX, answered).await {
             Ok(Ok(answer)) => answer,
             Ok(Err(_)) | Err(_) => Err(line_problem(&StoreError::Timeout)),
@@ -111,5 +113,8 @@ async fn enter(room: &Room, entries: &[Entry]) -> Result<Vec<Entered>, StoreErro
     let record = room.record();
     let now = room.parts.clock.now();
     let floor = clock_floor(record.created_at, now);
-    room.parts.store.places_enter(&room.store_ref(), now, floor, entries).await
+    room.parts
+        .store
+        .places_enter(&room.store_ref(), now, floor, entries)
+        .await
 }

@@ -103,7 +103,9 @@ impl Follower {
             }
         };
         let fresh = read.is_some();
-        let snapshot = read.map(Arc::new).or_else(|| self.room.view().snapshot.clone());
+        let snapshot = read
+            .map(Arc::new)
+            .or_else(|| self.room.view().snapshot.clone());
         if let (true, Some(snapshot)) = (fresh, &snapshot) {
             self.note(snapshot);
             if let Err(error) = self.look_after(snapshot).await {
@@ -126,15 +128,23 @@ impl Follower {
 
     fn note(&mut self, snapshot: &Snapshot) {
         let at = snapshot.taken_at();
-        let under = (self.room.phase(), self.room.record().settings.new_users_per_minute);
+        let under = (
+            self.room.phase(),
+            self.room.record().settings.new_users_per_minute,
+        );
         if self.under != Some(under) {
             self.history.reset();
             self.under = Some(under);
         }
         let counts = snapshot.counts;
         // Everyone who ever came, less those who still wait.
-        self.history.note(at, counts.joins.saturating_sub(counts.in_line));
-        if self.calls.last().is_some_and(|(_, calls)| counts.calls < *calls) {
+        self.history
+            .note(at, counts.joins.saturating_sub(counts.in_line));
+        if self
+            .calls
+            .last()
+            .is_some_and(|(_, calls)| counts.calls < *calls)
+        {
             self.calls.clear();
         }
         self.calls.push((at, counts.calls));
@@ -173,7 +183,9 @@ impl Follower {
                 .collect();
             let now = room.parts.clock.now();
             let store = &room.parts.store;
-            let entered = store.places_enter(&room.store_ref(), now, 0, &entries).await?;
+            let entered = store
+                .places_enter(&room.store_ref(), now, 0, &entries)
+                .await?;
             for (socket, entered) in batch.iter().zip(entered) {
                 if !matches!(entered.standing, Standing::Waiting { .. }) {
                     socket.standing_set(entered.standing);

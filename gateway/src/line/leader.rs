@@ -49,7 +49,12 @@ pub enum Tick {
 impl Leader {
     /// A candidate for leading `room`.
     pub fn new(room: Arc<Room>) -> Self {
-        Self { room, second_work_at: None, waited: (0, 0), floor: 0 }
+        Self {
+            room,
+            second_work_at: None,
+            waited: (0, 0),
+            floor: 0,
+        }
     }
 
     /// Ticks until the room ends.
@@ -86,7 +91,12 @@ impl Leader {
             return Ok(Tick::Follows);
         };
         if let Some(batch) = state.pending {
-            let popped = self.room.parts.store.call_pending(&self.room.store_ref()).await?;
+            let popped = self
+                .room
+                .parts
+                .store
+                .call_pending(&self.room.store_ref())
+                .await?;
             let called = self.complete(batch, &popped, now).await?;
             return Ok(Tick::Called(called));
         }
@@ -106,7 +116,10 @@ impl Leader {
             missed_grace: Duration::from_secs(record.settings.missed_turn_grace_seconds),
         };
         let (parts, at) = (&self.room.parts, self.room.store_ref());
-        Ok(parts.store.tick_begin(&at, now, parts.process, settings).await?)
+        Ok(parts
+            .store
+            .tick_begin(&at, now, parts.process, settings)
+            .await?)
     }
 
     async fn call(&mut self, state: &TickState, now: Timestamp) -> Result<u64, WorkError> {
@@ -119,7 +132,11 @@ impl Leader {
             in_line: state.in_line,
             occupied: state.occupied,
             given_back: state.given_back,
-            remaining: room.parts.stock.stock(&room.id).map(|stock| stock.remaining),
+            remaining: room
+                .parts
+                .stock
+                .stock(&room.id)
+                .map(|stock| stock.remaining),
             upstream_open: room.parts.upstreams.is_open(&record.settings.upstream),
         };
         let decision = decide(state.bucket, &situation, now);
@@ -131,7 +148,11 @@ impl Leader {
             active_max: situation.active_max,
             bucket: decision.filled,
         };
-        let popped = room.parts.store.call_pop(&room.store_ref(), now, &order).await?;
+        let popped = room
+            .parts
+            .store
+            .call_pop(&room.store_ref(), now, &order)
+            .await?;
         if popped.places.is_empty() {
             return Ok(0);
         }
@@ -146,10 +167,22 @@ impl Leader {
         now: Timestamp,
     ) -> Result<u64, WorkError> {
         let room = &self.room;
-        let places: Vec<_> = popped.places.iter().map(|(place, key)| (*place, key.get())).collect();
+        let places: Vec<_> = popped
+            .places
+            .iter()
+            .map(|(place, key)| (*place, key.get()))
+            .collect();
         let count = u64::try_from(places.len()).unwrap_or(u64::MAX);
-        let batch_record = AdmissionBatch { batch_id: batch, called_at: now, places };
-        let seqs = room.parts.admissions.append(&room.id, &batch_record).await?;
+        let batch_record = AdmissionBatch {
+            batch_id: batch,
+            called_at: now,
+            places,
+        };
+        let seqs = room
+            .parts
+            .admissions
+            .append(&room.id, &batch_record)
+            .await?;
         let first_seq = seqs.first().copied().unwrap_or(0);
         if !seqs.iter().copied().eq(first_seq..first_seq + count) {
             return Err(WorkError::Gap);
@@ -158,8 +191,9 @@ impl Leader {
         // The deadline counts from when fans can know of the call, not from when it was popped.
         let claim_by = room.parts.clock.now().plus(window);
         let store = &room.parts.store;
-        let published =
-            store.call_publish(&room.store_ref(), now, batch, first_seq, claim_by).await?;
+        let published = store
+            .call_publish(&room.store_ref(), now, batch, first_seq, claim_by)
+            .await?;
         if !published {
             return Ok(0);
         }
@@ -193,7 +227,10 @@ impl Leader {
         called: u64,
         now: Timestamp,
     ) -> Result<(), WorkError> {
-        if self.second_work_at.is_some_and(|at| now.since(at) < SECOND_WORK_EVERY) {
+        if self
+            .second_work_at
+            .is_some_and(|at| now.since(at) < SECOND_WORK_EVERY)
+        {
             return Ok(());
         }
         let room = self.room.clone();
@@ -203,7 +240,10 @@ impl Leader {
         room.parts.store.snapshot_put(&at, &snapshot).await?;
         self.second_work_at = Some(now);
         if snapshot.clock > self.floor {
-            room.parts.rooms.order_floor_raise(&room.id, LIVE_BASE + snapshot.clock).await?;
+            room.parts
+                .rooms
+                .order_floor_raise(&room.id, LIVE_BASE + snapshot.clock)
+                .await?;
             self.floor = snapshot.clock;
         }
         let head = room.parts.admissions.head(&room.id).await?;
@@ -213,12 +253,16 @@ impl Leader {
         Ok(())
     }
 
-    #[expect(clippy::cast_precision_loss, reason = "gauges of counts far below 2^52")]
+    #[expect(
+        clippy::cast_precision_loss,
+        reason = "gauges of counts far below 2^52"
+    )]
     fn report(&self, situation: &Situation, limited_by: LimitedBy) {
         let room = self.room.id.to_string();
         gauge!(telemetry::IN_LINE, "room" => room.clone()).set(situation.in_line as f64);
         gauge!(telemetry::OCCUPIED, "room" => room.clone()).set(situation.occupied as f64);
-        counter!(telemetry::TICKS, "room" => room, "limited_by" => limited_by.as_str()).increment(1);
+        counter!(telemetry::TICKS, "room" => room, "limited_by" => limited_by.as_str())
+            .increment(1);
     }
 
     fn note_waits(&mut self, popped: &Popped, now: Timestamp) {

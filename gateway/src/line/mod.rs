@@ -2,6 +2,7 @@
 //!
 //! | Module | Subject |
 //! | --- | --- |
+//! | [`absences`] | whose connection closed |
 //! | [`door`] | batches visitors on their way into the store |
 //! | [`follower`] | reads snapshots and notices, and makes the room's view |
 //! | [`leader`] | calls visitors: one tick at a time, under the room's lease |
@@ -13,6 +14,7 @@
 //! | [`sockets`] | the connections whose fans wait on this gateway |
 //! | [`visitor`] | join, look, claim, leave: what a visitor can do |
 
+pub mod absences;
 pub mod door;
 pub mod follower;
 pub mod leader;
@@ -59,7 +61,10 @@ impl Randomness {
     pub fn bytes<const N: usize>(&self) -> [u8; N] {
         let mut bytes = [0; N];
         // The generator has no state that a panic elsewhere could leave half changed.
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).fill_bytes(&mut bytes);
+        self.0
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .fill_bytes(&mut bytes);
         bytes
     }
 

@@ -44,7 +44,9 @@ pub fn mint(
         iss: parts.pass_keys.issuer().to_owned(),
         aud: room.clone(),
         sub: admission.place,
-        jti: parts.place_keys.session_id(room, admission.place, admission.seq),
+        jti: parts
+            .place_keys
+            .session_id(room, admission.place, admission.seq),
         iat: admission.from.as_unix_seconds(),
         nbf: admission.from.as_unix_seconds(),
         exp: admission.until.as_unix_seconds(),
@@ -56,8 +58,15 @@ pub fn mint(
         Problem::new(ProblemCode::Internal)
     })?;
     let expires_in = claims.expires_at().since(now).as_secs();
-    let grant = PassGrant { access_token, token_type: "Bearer".to_owned(), expires_in };
-    Ok(Minted { grant, expires_at: claims.expires_at() })
+    let grant = PassGrant {
+        access_token,
+        token_type: "Bearer".to_owned(),
+        expires_in,
+    };
+    Ok(Minted {
+        grant,
+        expires_at: claims.expires_at(),
+    })
 }
 
 /// The pass that rides on a `called` frame: good from now on, because its first use claims the
@@ -76,7 +85,12 @@ pub fn mint_called(
     mint(
         &room.parts,
         &room.id,
-        Admission { place, seq, from, until: claim_by.plus(duration) },
+        Admission {
+            place,
+            seq,
+            from,
+            until: claim_by.plus(duration),
+        },
         now,
     )
 }
@@ -84,6 +98,11 @@ pub fn mint_called(
 /// A pass for someone who walks through an idle room.
 pub fn mint_idle(room: &Room, place: PlaceId, now: Timestamp) -> Result<Minted, Problem> {
     let duration = Duration::from_secs(room.record().settings.session_duration_seconds);
-    let admission = Admission { place, seq: 0, from: now, until: now.plus(duration) };
+    let admission = Admission {
+        place,
+        seq: 0,
+        from: now,
+        until: now.plus(duration),
+    };
     mint(&room.parts, &room.id, admission, now)
 }

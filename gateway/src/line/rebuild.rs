@@ -30,9 +30,15 @@ pub async fn rebuild_once(room: &Room) -> Result<(), WorkError> {
     let mut served = Vec::new();
     loop {
         let after = served.last().map_or(0, |last: &Served| last.seq);
-        let read = parts.admissions.served_places(&room.id, after, READ_BATCH).await?;
+        let read = parts
+            .admissions
+            .served_places(&room.id, after, READ_BATCH)
+            .await?;
         let done = read.len() < READ_BATCH;
-        served.extend(read.iter().filter_map(|admission| known(room, admission, now)));
+        served.extend(
+            read.iter()
+                .filter_map(|admission| known(room, admission, now)),
+        );
         if done {
             break;
         }
@@ -44,7 +50,10 @@ pub async fn rebuild_once(room: &Room) -> Result<(), WorkError> {
     let floor = if noted == 0 { 0 } else { noted + margin };
     let clock = floor.max(clock_floor(record.created_at, now));
     let birth = parts.randomness.uuid();
-    parts.store.room_prepare(&room.store_ref(), birth, clock, &served).await?;
+    parts
+        .store
+        .room_prepare(&room.store_ref(), birth, clock, &served)
+        .await?;
     tracing::info!(room = %room.id, served = served.len(), "room made in the line's store");
     Ok(())
 }

@@ -2,13 +2,17 @@
 
 use std::sync::Arc;
 
-use arc_swap::ArcSwap;
+use arc_swap::{ArcSwap, ArcSwapOption};
+use bytes::Bytes;
 use contract::line::Phase;
 use contract::room::{Override, QueueingMethod};
 use contract::{RoomId, Timestamp};
+use http::HeaderValue;
+use sha2::{Digest, Sha256};
 use tokio::sync::{Mutex, watch};
 use tokio_util::sync::CancellationToken;
 
+use super::absences::Absences;
 use super::door::{Door, DoorQueue, door};
 use super::sessions::Sessions;
 use super::sockets::Sockets;
@@ -29,6 +33,8 @@ pub struct Room {
     pub parts: Arc<Parts>,
     /// The way into the store.
     pub door: Door,
+    /// Whose connection closed.
+    pub absences: Absences,
     /// Connections waiting here.
     pub sockets: Sockets,
     /// Who is inside.
@@ -37,6 +43,8 @@ pub struct Room {
     pub stop: CancellationToken,
     record: ArcSwap<RoomRecord>,
     view: watch::Sender<Arc<RoomView>>,
+    /// The public document of a view, serialised: whose view, the bytes, their tag.
+    document: ArcSwapOption<(Timestamp, Bytes, HeaderValue)>,
     /// Held while the room is made again, so that one task does it.
     rebuilding: Mutex<()>,
 }
@@ -49,11 +57,13 @@ impl Room {
         let room = Self {
             id: record.settings.room.clone(),
             door,
+            absences: Absences::default(),
             sockets: Sockets::default(),
             sessions: Sessions::new(),
             stop: parts.stop.child_token(),
             record: ArcSwap::from_pointee(record),
             view: watch::Sender::new(Arc::new(view)),
+            document: ArcSwapOption::empty(),
             rebuilding: Mutex::new(()),
             parts,
         };
@@ -72,7 +82,10 @@ impl Room {
 
     /// The room's key in the store.
     pub fn store_ref(&self) -> RoomRef {
-        RoomRef { room: self.id.clone(), epoch: self.record.load().epoch }
+        RoomRef {
+            room: self.id.clone(),
+            epoch: self.record.load().epoch,
+        }
     }
 
     /// What the room is doing now.
@@ -96,6 +109,23 @@ impl Room {
         self.view.send_replace(Arc::new(view));
     }
 
+    /// The public room document and its entity tag, serialised once per view.
+    pub fn document(&self) -> (Bytes, HeaderValue) {
+        let view = self.view();
+        if let Some(known) = &*self.document.load()
+            && known.0 == view.made_at
+        {
+            return (known.1.clone(), known.2.clone());
+        }
+        let body = Bytes::from(serde_json::to_vec(&view.document()).unwrap_or_default());
+        let digest = data_encoding::HEXLOWER.encode(&Sha256::digest(&body)[..12]);
+        let etag = HeaderValue::from_str(&format!("\"{digest}\""))
+            .unwrap_or_else(|_| HeaderValue::from_static("\"\""));
+        self.document
+            .store(Some(Arc::new((view.made_at, body.clone(), etag.clone()))));
+        (body, etag)
+    }
+
     /// Whether someone who joins now takes part in the draw.
     pub fn joiners_draw(&self) -> bool {
         let record = self.record.load();
@@ -110,7 +140,9 @@ impl Room {
 
     /// The order key of a place: from its token, or drawn.
     pub fn key_of(&self, token: &PlaceToken) -> OrderKey {
-        token.key.unwrap_or_else(|| draw(&self.record.load().seed, &self.id, &token.nonce))
+        token
+            .key
+            .unwrap_or_else(|| draw(&self.record.load().seed, &self.id, &token.nonce))
     }
 
     /// What the status is computed from.
@@ -149,5 +181,7 @@ fn first_view(record: &RoomRecord, now: Timestamp) -> RoomView {
 
 /// Why the room is paused, if it is.
 pub fn paused_reason(record: &RoomRecord) -> Option<String> {
-    (record.overridden == Some(Override::Pause)).then(|| record.paused_reason.clone()).flatten()
+    (record.overridden == Some(Override::Pause))
+        .then(|| record.paused_reason.clone())
+        .flatten()
 }

@@ -15,6 +15,7 @@ use super::follower::Follower;
 use super::leader::Leader;
 use super::room::Room;
 use super::{Parts, WorkError};
+use crate::edge::path::{PathPrefix, SafePath};
 use crate::records::RoomRecord;
 
 /// Time between reads.
@@ -25,13 +26,20 @@ const READ_EVERY: Duration = Duration::from_millis(400);
 pub struct RoomSet {
     parts: Arc<Parts>,
     rooms: Arc<ArcSwap<HashMap<RoomId, Arc<Room>>>>,
+    /// Protected prefixes of all rooms, the longest first.
+    prefixes: Arc<ArcSwap<Vec<(PathPrefix, Arc<Room>)>>>,
     hurry: Arc<Notify>,
 }
 
 impl RoomSet {
     /// No rooms yet.
     pub fn new(parts: Arc<Parts>) -> Self {
-        Self { parts, rooms: Arc::default(), hurry: Arc::default() }
+        Self {
+            parts,
+            rooms: Arc::default(),
+            prefixes: Arc::default(),
+            hurry: Arc::default(),
+        }
     }
 
     /// What all rooms share.
@@ -42,6 +50,15 @@ impl RoomSet {
     /// The room of this name.
     pub fn get(&self, room: &RoomId) -> Option<Arc<Room>> {
         self.rooms.load().get(room).cloned()
+    }
+
+    /// The room that protects `path`: the one with the longest prefix.
+    pub fn protecting(&self, path: &SafePath) -> Option<Arc<Room>> {
+        let prefixes = self.prefixes.load();
+        prefixes
+            .iter()
+            .find(|(prefix, _)| path.is_within(prefix))
+            .map(|(_, room)| room.clone())
     }
 
     /// All rooms, in no order.
@@ -100,6 +117,7 @@ impl RoomSet {
                 }
             }
         }
+        self.prefixes.store(Arc::new(prefixes(&rooms)));
         self.rooms.store(Arc::new(rooms));
         Ok(changes.change)
     }
@@ -108,8 +126,33 @@ impl RoomSet {
         let (room, queue) = Room::new(record, self.parts.clone());
         let tasks = &self.parts.tasks;
         tasks.spawn(queue.run(room.clone()));
+        tasks.spawn(super::absences::run(room.clone()));
         tasks.spawn(Follower::new(room.clone()).run());
         tasks.spawn(Leader::new(room.clone()).run());
         room
     }
+}
+
+fn prefixes(rooms: &HashMap<RoomId, Arc<Room>>) -> Vec<(PathPrefix, Arc<Room>)> {
+    let mut prefixes: Vec<_> = rooms
+        .values()
+        .flat_map(|room| {
+            let record = room.record();
+            let parsed = record
+                .settings
+                .paths
+                .iter()
+                .filter_map(|path| path.parse().ok());
+            parsed
+                .map(|prefix: PathPrefix| (prefix, room.clone()))
+                .collect::<Vec<_>>()
+        })
+        .collect();
+    prefixes.sort_by(|(a, _), (b, _)| {
+        b.as_str()
+            .len()
+            .cmp(&a.as_str().len())
+            .then_with(|| a.as_str().cmp(b.as_str()))
+    });
+    prefixes
 }

@@ -20,7 +20,10 @@ const IDLE_MAX: Duration = Duration::from_hours(1);
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Known {
-    Live { started_at: Timestamp, expires_at: Timestamp },
+    Live {
+        started_at: Timestamp,
+        expires_at: Timestamp,
+    },
     Over,
 }
 
@@ -50,7 +53,12 @@ impl Default for Sessions {
 impl Sessions {
     /// No sessions known.
     pub fn new() -> Self {
-        Self(Cache::builder().max_capacity(SESSIONS_MAX).time_to_idle(IDLE_MAX).build())
+        Self(
+            Cache::builder()
+                .max_capacity(SESSIONS_MAX)
+                .time_to_idle(IDLE_MAX)
+                .build(),
+        )
     }
 
     /// Takes over what another gateway did.
@@ -62,9 +70,20 @@ impl Sessions {
                     self.0.invalidate(place);
                 }
             }
-            Notice::Claimed { place, started_at, expires_at, .. } => {
+            Notice::Claimed {
+                place,
+                started_at,
+                expires_at,
+                ..
+            } => {
                 let (started_at, expires_at) = (*started_at, *expires_at);
-                self.0.insert(*place, Known::Live { started_at, expires_at });
+                self.0.insert(
+                    *place,
+                    Known::Live {
+                        started_at,
+                        expires_at,
+                    },
+                );
             }
             Notice::Ended { place } => self.0.insert(*place, Known::Over),
         }
@@ -92,9 +111,10 @@ impl Sessions {
         };
         match known {
             Known::Live { expires_at, .. } if expires_at <= now => SessionCheck::Over,
-            Known::Live { started_at, expires_at } => {
-                self.renew(room, claims, now, started_at, expires_at).await
-            }
+            Known::Live {
+                started_at,
+                expires_at,
+            } => self.renew(room, claims, now, started_at, expires_at).await,
             Known::Over => SessionCheck::Over,
         }
     }
@@ -104,9 +124,14 @@ impl Sessions {
         let (at, until) = (room.store_ref(), now.plus(duration));
         let claim = room.parts.store.session_claim(&at, now, claims.sub, until);
         let known = match claim.await.ok()? {
-            Standing::Active { started_at, expires_at, seq } if seq == claims.queue_position => {
-                Known::Live { started_at, expires_at }
-            }
+            Standing::Active {
+                started_at,
+                expires_at,
+                seq,
+            } if seq == claims.queue_position => Known::Live {
+                started_at,
+                expires_at,
+            },
             _ => Known::Over,
         };
         self.0.insert(claims.sub, known);
@@ -132,9 +157,18 @@ impl Sessions {
             return live(expires_at, false);
         }
         let store = &room.parts.store;
-        match store.session_renew(&room.store_ref(), now, claims.sub, until).await {
+        match store
+            .session_renew(&room.store_ref(), now, claims.sub, until)
+            .await
+        {
             Ok(true) => {
-                self.0.insert(claims.sub, Known::Live { started_at, expires_at: until });
+                self.0.insert(
+                    claims.sub,
+                    Known::Live {
+                        started_at,
+                        expires_at: until,
+                    },
+                );
                 live(until, true)
             }
             Ok(false) => {
@@ -148,5 +182,8 @@ impl Sessions {
 }
 
 const fn live(expires_at: Timestamp, renewed: bool) -> SessionCheck {
-    SessionCheck::Live { expires_at, renewed }
+    SessionCheck::Live {
+        expires_at,
+        renewed,
+    }
 }

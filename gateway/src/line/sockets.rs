@@ -47,9 +47,17 @@ pub struct Sockets(Mutex<HashMap<PlaceId, Vec<Arc<Socket>>>>);
 impl Sockets {
     /// Adds a connection of `place`.
     pub fn add(&self, place: PlaceId, key: OrderKey, standing: Standing) -> Arc<Socket> {
-        let socket = Socket { place, key, standing: Mutex::new(standing), changed: Notify::new() };
+        let socket = Socket {
+            place,
+            key,
+            standing: Mutex::new(standing),
+            changed: Notify::new(),
+        };
         let socket = Arc::new(socket);
-        lock(&self.0).entry(place).or_insert_with(|| Vec::with_capacity(1)).push(socket.clone());
+        lock(&self.0)
+            .entry(place)
+            .or_insert_with(|| Vec::with_capacity(1))
+            .push(socket.clone());
         gauge!(telemetry::SOCKETS).increment(1.0);
         socket
     }
@@ -72,6 +80,11 @@ impl Sockets {
         last
     }
 
+    /// Whether `place` has a connection here.
+    pub fn has(&self, place: &PlaceId) -> bool {
+        lock(&self.0).contains_key(place)
+    }
+
     /// Connections open now.
     pub fn count(&self) -> usize {
         lock(&self.0).values().map(Vec::len).sum()
@@ -86,14 +99,36 @@ impl Sockets {
             }
         };
         match notice {
-            Notice::Called { places, first_seq, claim_by } => {
+            Notice::Called {
+                places,
+                first_seq,
+                claim_by,
+            } => {
                 for (place, seq) in places.iter().zip(*first_seq..) {
-                    tell(place, Standing::Called { seq, claim_by: *claim_by });
+                    tell(
+                        place,
+                        Standing::Called {
+                            seq,
+                            claim_by: *claim_by,
+                        },
+                    );
                 }
             }
-            Notice::Claimed { place, seq, started_at, expires_at } => {
+            Notice::Claimed {
+                place,
+                seq,
+                started_at,
+                expires_at,
+            } => {
                 let (seq, started_at, expires_at) = (*seq, *started_at, *expires_at);
-                tell(place, Standing::Active { seq, started_at, expires_at });
+                tell(
+                    place,
+                    Standing::Active {
+                        seq,
+                        started_at,
+                        expires_at,
+                    },
+                );
             }
             Notice::Ended { place } => tell(place, Standing::Ended),
         }
@@ -127,7 +162,11 @@ mod tests {
         let first = sockets.add(place, key, Standing::Waiting { key });
         let second = sockets.add(place, key, Standing::Waiting { key });
         let claim_by = Timestamp::from_ms(9);
-        sockets.notify(&Notice::Called { places: vec![place], first_seq: 7, claim_by });
+        sockets.notify(&Notice::Called {
+            places: vec![place],
+            first_seq: 7,
+            claim_by,
+        });
         for socket in [&first, &second] {
             assert_eq!(socket.standing(), Standing::Called { seq: 7, claim_by });
         }

@@ -62,7 +62,9 @@ impl Room {
         let now = self.parts.clock.now();
         let nonce = match &joiner.token {
             Some(token) => token.nonce,
-            None => joiner.nonce.unwrap_or_else(|| self.parts.randomness.bytes()),
+            None => joiner
+                .nonce
+                .unwrap_or_else(|| self.parts.randomness.bytes()),
         };
         let place = self.parts.place_keys.place_id(&self.id, &nonce);
         match self.phase() {
@@ -78,8 +80,17 @@ impl Room {
             None => self.joiners_draw(),
         };
         let token_key = joiner.token.as_ref().and_then(|token| token.key);
-        let key = if drawn { Some(self.drawn_key(&nonce)) } else { token_key };
-        let entry = Entry { place, key, enter: Enter::Join, connected: false };
+        let key = if drawn {
+            Some(self.drawn_key(&nonce))
+        } else {
+            token_key
+        };
+        let entry = Entry {
+            place,
+            key,
+            enter: Enter::Join,
+            connected: false,
+        };
         let entered = self.door.enter(entry).await?;
         let token = match (joiner.token, entered.standing) {
             // A new live key was given: the old token's is void.
@@ -111,7 +122,11 @@ impl Room {
             },
         };
         let status = self.status_of(&token, entered.standing, now)?;
-        Ok(Joined::Placed { token, status: Box::new(status), fresh: entered.fresh })
+        Ok(Joined::Placed {
+            token,
+            status: Box::new(status),
+            fresh: entered.fresh,
+        })
     }
 
     /// How the holder of `token` stands. A place the store has lost is put back (NO-LOSS).
@@ -122,7 +137,12 @@ impl Room {
         connected: bool,
     ) -> Result<Standing, Problem> {
         let key = Some(self.key_of(token));
-        let entry = Entry { place: token.place, key, enter, connected };
+        let entry = Entry {
+            place: token.place,
+            key,
+            enter,
+            connected,
+        };
         Ok(self.door.enter(entry).await?.standing)
     }
 
@@ -153,7 +173,12 @@ impl Room {
     }
 
     /// The pass that goes with a call.
-    pub fn pass_for_call(&self, place: PlaceId, standing: Standing, now: Timestamp) -> Option<Minted> {
+    pub fn pass_for_call(
+        &self,
+        place: PlaceId,
+        standing: Standing,
+        now: Timestamp,
+    ) -> Option<Minted> {
         match standing {
             Standing::Called { seq, claim_by } if claim_by > now => {
                 mint_called(self, place, seq, claim_by, now).ok()
@@ -170,12 +195,23 @@ impl Room {
         }
         let duration = Duration::from_secs(self.record().settings.session_duration_seconds);
         let at = self.store_ref();
-        let claim =
-            self.parts.store.session_claim(&at, now, token.place, now.plus(duration)).await;
+        let claim = self
+            .parts
+            .store
+            .session_claim(&at, now, token.place, now.plus(duration))
+            .await;
         match claim.map_err(|error| line_problem(&error))? {
-            Standing::Active { seq, started_at, expires_at } => {
-                let admission =
-                    Admission { place: token.place, seq, from: started_at, until: expires_at };
+            Standing::Active {
+                seq,
+                started_at,
+                expires_at,
+            } => {
+                let admission = Admission {
+                    place: token.place,
+                    seq,
+                    from: started_at,
+                    until: expires_at,
+                };
                 mint(&self.parts, &self.id, admission, now).map(Claimed::Pass)
             }
             _ => {
@@ -190,7 +226,11 @@ impl Room {
     /// Gives up a place. Harmless when there is none.
     pub async fn leave(&self, place: PlaceId) -> Result<(), Problem> {
         let now = self.parts.clock.now();
-        let left = self.parts.store.place_leave(&self.store_ref(), now, place).await;
+        let left = self
+            .parts
+            .store
+            .place_leave(&self.store_ref(), now, place)
+            .await;
         left.map_err(|error| line_problem(&error))?;
         Ok(())
     }
@@ -198,7 +238,11 @@ impl Room {
     /// Ends a session at once, freeing its slot. Whether there was one.
     pub async fn end_session(&self, place: PlaceId) -> Result<bool, Problem> {
         let now = self.parts.clock.now();
-        let ended = self.parts.store.session_end(&self.store_ref(), now, place).await;
+        let ended = self
+            .parts
+            .store
+            .session_end(&self.store_ref(), now, place)
+            .await;
         let ended = ended.map_err(|error| line_problem(&error))?;
         self.sessions.ended(place);
         Ok(ended)
@@ -231,12 +275,20 @@ impl Room {
     fn pass_through(&self, place: PlaceId, now: Timestamp) -> Result<Joined, Problem> {
         let pass = mint_idle(self, place, now)?;
         let key = self.drawn_key(&[0; 16]);
-        let facts = PlaceFacts { place, key, number: 0, ahead_at_join: 0 };
+        let facts = PlaceFacts {
+            place,
+            key,
+            number: 0,
+            ahead_at_join: 0,
+        };
         let mut status = self.view().status(&facts, Seen::Admitted, now);
         status.state = PlaceState::Admitted;
         status.order_key = None;
         status.pass = Some(pass.grant.clone());
-        Ok(Joined::PassedThrough { status: Box::new(status), pass })
+        Ok(Joined::PassedThrough {
+            status: Box::new(status),
+            pass,
+        })
     }
 }
 

@@ -15,7 +15,11 @@ use super::snapshot::{Rank, Snapshot};
 use super::wait::{self, Pace};
 
 /// How clients space their polls.
-pub const POLL_POLICY: PollPolicy = PollPolicy { floor_ms: 3_000, ceiling_ms: 30_000, divisor: 20 };
+pub const POLL_POLICY: PollPolicy = PollPolicy {
+    floor_ms: 3_000,
+    ceiling_ms: 30_000,
+    divisor: 20,
+};
 
 /// Tickets that a visitor buys on average, to judge who will still find some.
 const TICKETS_PER_VISITOR: u64 = 2;
@@ -99,7 +103,9 @@ pub enum Seen {
 impl RoomView {
     /// When the numbers were taken.
     pub fn updated_at(&self) -> Timestamp {
-        self.snapshot.as_ref().map_or(self.made_at, |snapshot| snapshot.taken_at())
+        self.snapshot
+            .as_ref()
+            .map_or(self.made_at, |snapshot| snapshot.taken_at())
     }
 
     /// Whether the numbers are so old that the store must be away.
@@ -135,7 +141,11 @@ impl RoomView {
             room: self.room.clone(),
             phase: self.phase,
             state,
-            queue_number: if shown { self.queue_number(facts) } else { None },
+            queue_number: if shown {
+                self.queue_number(facts)
+            } else {
+                None
+            },
             users_ahead: rank.map(|rank| rank.ahead),
             users_ahead_exact: rank.is_some_and(|rank| rank.exact),
             users_in_line: self.users_in_line(),
@@ -177,9 +187,16 @@ impl RoomView {
             new_users_per_minute: settings.new_users_per_minute,
             total_active_users: settings.total_active_users,
             head: listed.head.iter().map(u64::to_string).collect(),
-            knots: listed.knots.iter().map(|(key, rank)| (key.to_string(), *rank)).collect(),
+            knots: listed
+                .knots
+                .iter()
+                .map(|(key, rank)| (key.to_string(), *rank))
+                .collect(),
             stock: self.stock_for(None),
-            price_range: self.stock.as_ref().and_then(|stock| stock.price_range.clone()),
+            price_range: self
+                .stock
+                .as_ref()
+                .and_then(|stock| stock.price_range.clone()),
             message: settings.message.clone(),
             paused_reason: self.paused_reason.clone(),
             draw_commitment: self.draw_commitment.clone(),
@@ -190,21 +207,32 @@ impl RoomView {
 
     /// What fans read above the line.
     pub fn title(&self) -> &str {
-        if self.settings.title.is_empty() { self.room.as_str() } else { &self.settings.title }
+        if self.settings.title.is_empty() {
+            self.room.as_str()
+        } else {
+            &self.settings.title
+        }
     }
 
     fn users_in_line(&self) -> u64 {
-        self.snapshot.as_ref().map_or(0, |snapshot| snapshot.counts.in_line)
+        self.snapshot
+            .as_ref()
+            .map_or(0, |snapshot| snapshot.counts.in_line)
     }
 
     fn queue_number(&self, facts: &PlaceFacts) -> Option<u64> {
         if facts.number > 0 {
             return Some(facts.number);
         }
-        self.opening.as_ref().map(|opening| opening.rank(facts.key).ahead + 1)
+        self.opening
+            .as_ref()
+            .map(|opening| opening.rank(facts.key).ahead + 1)
     }
 
-    #[expect(clippy::cast_precision_loss, reason = "places in a line are far below 2^52")]
+    #[expect(
+        clippy::cast_precision_loss,
+        reason = "places in a line are far below 2^52"
+    )]
     fn progress(&self, facts: &PlaceFacts, rank: Rank) -> Option<f64> {
         let at_first = if facts.number > 0 {
             facts.ahead_at_join
@@ -237,7 +265,11 @@ impl RoomView {
                 _ => StockOutlook::Unlikely,
             }
         });
-        Stock { level, remaining: Some(figures.remaining), outlook }
+        Stock {
+            level,
+            remaining: Some(figures.remaining),
+            outlook,
+        }
     }
 }
 
@@ -272,7 +304,10 @@ mod tests {
             drawn: true,
             snapshot: Some(Arc::new(Snapshot {
                 taken_ms: NOW.as_ms(),
-                counts: Counts { in_line: 100, ..Counts::default() },
+                counts: Counts {
+                    in_line: 100,
+                    ..Counts::default()
+                },
                 head,
                 ..Snapshot::default()
             })),
@@ -286,20 +321,35 @@ mod tests {
 
     fn facts(key: u64) -> PlaceFacts {
         let key = OrderKey::new(key).unwrap();
-        PlaceFacts { place: PlaceId::from_bytes([1; 16]), key, number: 140, ahead_at_join: 80 }
+        PlaceFacts {
+            place: PlaceId::from_bytes([1; 16]),
+            key,
+            number: 140,
+            ahead_at_join: 80,
+        }
     }
 
     #[test]
     fn a_waiting_visitor_sees_position_estimate_and_progress() {
         let status = view().status(&facts(LIVE_BASE + 21), Seen::Waiting, NOW);
-        assert_eq!((status.users_ahead, status.users_ahead_exact), (Some(20), true));
-        assert_eq!((status.queue_number, status.progress), (Some(140), Some(0.75)));
+        assert_eq!(
+            (status.users_ahead, status.users_ahead_exact),
+            (Some(20), true)
+        );
+        assert_eq!(
+            (status.queue_number, status.progress),
+            (Some(140), Some(0.75))
+        );
         assert_eq!(status.estimated_wait.unwrap().p50_seconds, 3);
     }
 
     #[test]
     fn nothing_of_the_draw_shows_before_it_is_done() {
-        let before = RoomView { phase: Phase::Prequeue, drawn: false, ..view() };
+        let before = RoomView {
+            phase: Phase::Prequeue,
+            drawn: false,
+            ..view()
+        };
         let status = before.status(&facts(77), Seen::Waiting, NOW);
         assert_eq!(status.state, PlaceState::Prequeue);
         assert_eq!((status.users_ahead, status.queue_number), (None, None));
@@ -309,25 +359,44 @@ mod tests {
 
     #[test]
     fn a_paused_line_has_no_estimate() {
-        let paused = RoomView { phase: Phase::Paused, ..view() };
+        let paused = RoomView {
+            phase: Phase::Paused,
+            ..view()
+        };
         let status = paused.status(&facts(LIVE_BASE + 21), Seen::Waiting, NOW);
-        assert_eq!((status.estimated_wait, status.users_ahead), (None, Some(20)));
+        assert_eq!(
+            (status.estimated_wait, status.users_ahead),
+            (None, Some(20))
+        );
     }
 
     #[test]
     fn a_call_past_its_deadline_is_missed() {
         let called = Seen::Called { claim_by: NOW };
-        assert_eq!(view().status(&facts(5), called, NOW).state, PlaceState::Missed);
+        assert_eq!(
+            view().status(&facts(5), called, NOW).state,
+            PlaceState::Missed
+        );
         let before = Timestamp::from_ms(NOW.as_ms() - 1);
         let status = view().status(&facts(5), called, before);
-        assert_eq!((status.state, status.claim_by), (PlaceState::Called, Some(NOW)));
+        assert_eq!(
+            (status.state, status.claim_by),
+            (PlaceState::Called, Some(NOW))
+        );
     }
 
     #[test]
     fn stock_tells_level_and_prospect() {
         let check = |remaining, level, outlook| {
-            let figures = StockFigures { remaining, total: 1000, price_range: None };
-            let view = RoomView { stock: Some(figures), ..view() };
+            let figures = StockFigures {
+                remaining,
+                total: 1000,
+                price_range: None,
+            };
+            let view = RoomView {
+                stock: Some(figures),
+                ..view()
+            };
             let status = view.status(&facts(LIVE_BASE + 51), Seen::Waiting, NOW);
             assert_eq!((status.stock.level, status.stock.outlook), (level, outlook));
             status.state
@@ -335,13 +404,19 @@ mod tests {
         check(900, StockLevel::Plenty, StockOutlook::Likely);
         check(90, StockLevel::Low, StockOutlook::Uncertain);
         check(60, StockLevel::Low, StockOutlook::Unlikely);
-        assert_eq!(check(0, StockLevel::Gone, StockOutlook::Unlikely), PlaceState::SoldOut);
+        assert_eq!(
+            check(0, StockLevel::Gone, StockOutlook::Unlikely),
+            PlaceState::SoldOut
+        );
     }
 
     #[test]
     fn old_numbers_are_known_to_be_old() {
         assert!(!view().is_stale());
-        let later = RoomView { made_at: Timestamp::from_ms(NOW.as_ms() + 10_000), ..view() };
+        let later = RoomView {
+            made_at: Timestamp::from_ms(NOW.as_ms() + 10_000),
+            ..view()
+        };
         assert!(later.is_stale());
     }
 }

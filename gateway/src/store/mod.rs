@@ -264,8 +264,12 @@ pub trait RoomStore: Send + Sync {
     ) -> StoreResult<Vec<Entered>>;
 
     /// Gives up a place, or ends its session. Whether there was one.
-    async fn place_leave(&self, room: &RoomRef, now: Timestamp, place: PlaceId)
-    -> StoreResult<bool>;
+    async fn place_leave(
+        &self,
+        room: &RoomRef,
+        now: Timestamp,
+        place: PlaceId,
+    ) -> StoreResult<bool>;
 
     /// Marks places whose connection closed as absent since `now`.
     async fn places_absent(
