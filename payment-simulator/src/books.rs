@@ -244,3 +244,101 @@ pub(crate) fn line_of(entries: &[Entry]) -> Vec<u8> {
     serde_json::to_vec(entries)
         .unwrap_or_else(|error| unreachable!("records are plain data: {error}"))
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    const AT: &str = "2026-11-22T10:00:00.000Z";
+
+    fn entries() -> Vec<Entry> {
+        let intent = json!({
+            "id": "pi_1", "client_secret": "s", "amount_minor": 1200, "currency": "inr",
+            "metadata": {}, "status": "processing", "created_at": AT, "refunded_minor": 0,
+            "settlement": { "due_at": AT, "delay_ms": 5, "charge": "ch_1", "verdict": "approve" },
+            "webhooks": "prompt"
+        });
+        let delivery = json!({
+            "id": { "event": "evt_1", "copy": 0 }, "intent": "pi_1", "body": "{}",
+            "due_at": AT, "tries": 2, "ends_attempt": true
+        });
+        let refund = json!({
+            "id": "re_1", "intent": "pi_1", "charge": "ch_1", "amount_minor": 5,
+            "currency": "inr", "metadata": {}, "created_at": AT
+        });
+        let answer = json!({
+            "key": "k", "fingerprint": "f", "status": 200, "body": "{}", "request_id": "req_1",
+            "at": AT
+        });
+        let fault = json!({
+            "id": "flt_1", "kind": "pm_card_visa", "on": "confirm", "metadata": {}, "times": 1
+        });
+        let all = json!([
+            { "intent": intent }, { "delivery": delivery }, { "refund": refund },
+            { "answer": answer }, { "fault": fault },
+        ]);
+        serde_json::from_value(all).unwrap()
+    }
+
+    fn replayed(lines: &[u8]) -> Books {
+        let mut books = Books::default();
+        for line in lines
+            .split(|byte| *byte == b'\n')
+            .filter(|line| !line.is_empty())
+        {
+            for entry in serde_json::from_slice::<Vec<Entry>>(line).unwrap() {
+                books.apply(entry, 0);
+            }
+        }
+        books
+    }
+
+    #[test]
+    fn a_snapshot_says_everything_the_journal_said() {
+        let books = replayed(&line_of(&entries()));
+        let again = replayed(&books.snapshot());
+        assert_eq!(again.snapshot(), books.snapshot());
+        let now = Timestamp::parse(AT).unwrap();
+        assert_eq!(again.due_settlements(now), [IntentId::from("pi_1")]);
+        assert!(again.answer("k", now).is_some());
+        assert_eq!(
+            (
+                again.refunds().len(),
+                again.faults().len(),
+                again.outbox.len()
+            ),
+            (1, 1, 1)
+        );
+    }
+
+    #[test]
+    fn a_key_is_forgotten_after_its_lifetime_and_may_be_used_again() {
+        let mut books = replayed(&line_of(&entries()));
+        let first = Timestamp::parse(AT).unwrap();
+        let later = first.plus(ANSWER_LIFETIME);
+        assert!(books.answer("k", later).is_none());
+        let (mut stored, _) = books.answer("k", first).unwrap().clone();
+        stored.at = later;
+        stored.fingerprint = "new".to_owned();
+        books.apply(Entry::Answer(stored), 7);
+        assert_eq!(books.answer("k", later).unwrap().0.fingerprint, "new");
+        assert_eq!(books.answer_order.len(), 1);
+    }
+
+    #[test]
+    fn a_settled_intent_is_due_no_more() {
+        let mut books = replayed(&line_of(&entries()));
+        let now = Timestamp::parse(AT).unwrap();
+        let mut intent = books
+            .intents()
+            .get(&IntentId::from("pi_1"))
+            .unwrap()
+            .clone();
+        intent.settle(now).unwrap();
+        books.apply(Entry::Intent(Box::new(intent)), 1);
+        assert!(books.due_settlements(now).is_empty());
+        assert_eq!((books.next_settlement(), books.intents().len()), (None, 1));
+    }
+}

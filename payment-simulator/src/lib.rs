@@ -1,6 +1,82 @@
 //! A stateful payment provider for demos and tests that speaks Stripe's shapes.
 //!
-//! Placeholder for the table.
+//! Stripe's own client libraries work against it for payment intents and refunds. It keeps its
+//! books in a journal, so that what it answered survives a crash, and it can be told to fail.
+//! [`serve`] runs it inside another process; `ropeline-payment-simulator` is the same alone.
+//!
+//! # How to provoke each failure
+//!
+//! Confirm with the method, or queue it as the `kind` of a fault (below).
+//!
+//! | # | Failure | Method |
+//! | --- | --- | --- |
+//! | 1 | insufficient funds | `pm_card_chargeDeclinedInsufficientFunds` |
+//! | 2 | network timeout | `pm_sim_timeout_charged`, `pm_sim_timeout_declined`: it takes effect and the answer is held; `pm_sim_request_lost`: no effect, and the answer is held |
+//! | 3 | gateway down | `pm_sim_gateway_down`: 503 |
+//! | 4 | invalid card | `pm_sim_invalid_number`, `pm_card_chargeDeclinedIncorrectCvc`, `pm_card_chargeDeclined` |
+//! | 5 | expired card | `pm_card_chargeDeclinedExpiredCard` |
+//! | 6 | fraud | `pm_card_chargeDeclinedFraudulent` |
+//! | 7 | 3-D Secure | `pm_card_threeDSecure2Required`: the customer approves or refuses on a page |
+//! | 8 | processing | `pm_sim_processing_succeeds`; `pm_card_chargeDeclinedProcessingError` declines at once |
+//! | 9 | bank timeout | `pm_sim_bank_timeout_succeeds`, `pm_sim_bank_timeout_fails` |
+//! | 10 | rate limit | `pm_sim_rate_limited`: 429 |
+//! | 11 | duplicate | `pm_sim_key_in_use`: 409; `pm_sim_duplicate_transaction`: declined |
+//! | 12 | currency | `pm_sim_currency_unsupported`: 400; `pm_sim_currency_declined`: declined |
+//! | 13 | amount mismatch | `pm_sim_amount_mismatch`: captures 100 minor units more, or a fault's `amount` |
+//! | 14 | session expired | `pm_sim_late_success_after_cancel`: the bank speaks only once the merchant has given up |
+//! | 15 | customer cancels | `pm_sim_customer_cancels`, or Cancel on the pay page |
+//!
+//! Beyond these: `pm_sim_late_success_after_decline`, and events that are
+//! `pm_sim_webhooks_dropped`, `pm_sim_webhooks_duplicated` (five times),
+//! `pm_sim_webhooks_reordered` (`processing` after `succeeded`) or `pm_sim_webhooks_delayed`.
+//! `pm_card_visa` and `pm_card_mastercard` succeed. Stripe's card tokens and test numbers are
+//! understood in `payment_method_data[card][token]` and `payment_method_data[card][number]`; a
+//! number is never stored.
+//!
+//! # Faults
+//!
+//! `POST /_sim/faults` with the secret key and a JSON body lets the next matching call behave as
+//! if `kind` had been its method:
+//!
+//! ```json
+//! { "kind": "pm_sim_gateway_down", "on": "cancel", "metadata": { "hold_id": "h1" }, "times": 2 }
+//! ```
+//!
+//! `on` is `confirm` (the default), `create`, `retrieve`, `cancel` or `refund`; for calls other
+//! than `confirm` only what happens to the call itself counts.
+//! `payment_intent` and `metadata` narrow the match, `delay_ms` replaces the configured answer
+//! hold or settlement delay, `amount` is what an amount mismatch captures.
+//! `GET` lists the queue, `DELETE` empties it.
+//! A fault waits while an intent takes no attempts: it strikes attempts, not refusals.
+//!
+//! # The ledger
+//!
+//! `GET /_sim/ledger` with the secret key lists every intent as a JSON array, or one object a
+//! line for `Accept: application/x-ndjson`: `payment_intent`, `status`, `currency`, `amount`,
+//! `captures` (0 or 1), `captured`, `refunded`, `metadata`, `created`.
+//!
+//! # The pay page
+//!
+//! `GET /pay/{intent}?client_secret=…` works without JavaScript.
+//! When the customer is done it leads to `metadata[return_url]` with `payment_intent` and
+//! `redirect_status` (`succeeded`, `processing`, `canceled` or `failed`) added.
+//!
+//! # What differs from Stripe
+//!
+//! Money is captured at once; `capture_method=manual` is refused.
+//! Amounts start at one minor unit. An idempotency key is kept for 24 hours, at most 200,000 of
+//! them. Refunds succeed at once. Events are retried 14 times over about an hour.
+//!
+//! # Layout
+//!
+//! | Module | Subject |
+//! | --- | --- |
+//! | `intent`, `refund`, `method`, `fault` | pure state and what may happen to it |
+//! | `payment`, `refunding`, `listing` | the calls, decided at a `desk` |
+//! | `books`, `journal` | records, and how they last |
+//! | `provider` | one call at a time: decide, journal, apply, answer |
+//! | `delivery`, `courier`, `signature` | events on their way |
+//! | `http` | routes, authentication, pages |
 
 mod books;
 mod config;

@@ -8,6 +8,13 @@ use tokio::task::JoinSet;
 
 use crate::stage::{SECRET, Stage, id, read};
 
+/// A form, and the code and parameter it is refused with.
+type Refusal = (
+    &'static [(&'static str, &'static str)],
+    &'static str,
+    &'static str,
+);
+
 #[tokio::test]
 async fn an_intent_is_created_confirmed_and_read_back() {
     let directory = tempfile::tempdir().unwrap();
@@ -332,7 +339,7 @@ async fn keys_decide_who_may_do_what() {
 async fn wrong_requests_get_stripe_s_errors() {
     let directory = tempfile::tempdir().unwrap();
     let stage = Stage::start(directory.path()).await;
-    let cases: [(&[(&str, &str)], &str, &str); 7] = [
+    let cases: [Refusal; 7] = [
         (&[("currency", "inr")], "parameter_missing", "amount"),
         (
             &[("amount", "0"), ("currency", "inr")],

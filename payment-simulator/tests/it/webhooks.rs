@@ -50,10 +50,7 @@ async fn events_are_signed_and_carry_the_object() {
     let seconds = time.strip_prefix("t=").unwrap();
     let signed = format!("{seconds}.{}", arrival.body);
     let tag_expected = hmac_sha256(WEBHOOK_SECRET.as_bytes(), signed.as_bytes());
-    let hex: String = tag_expected
-        .iter()
-        .map(|byte| format!("{byte:02x}"))
-        .collect();
+    let hex = data_encoding::HEXLOWER.encode(&tag_expected);
     assert_eq!(tag, format!("v1={hex}"));
     assert!(id(&arrival.event).starts_with("evt_"));
     assert_eq!(arrival.event["data"]["object"]["metadata"]["hold_id"], "h1");
