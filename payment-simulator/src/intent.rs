@@ -16,6 +16,7 @@ use std::time::Duration;
 use contract::Timestamp;
 use serde::{Deserialize, Serialize};
 
+use crate::cancel_reason::CancelReason;
 use crate::id::{ChargeId, IntentId};
 use crate::method::{BankOutcome, Decline, WebhookPlan};
 
@@ -92,16 +93,6 @@ pub(crate) struct Settlement {
 pub(crate) enum Verdict {
     Approve,
     Decline(Decline),
-}
-
-/// Why an intent was cancelled.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub(crate) enum CancelReason {
-    Duplicate,
-    Fraudulent,
-    RequestedByCustomer,
-    Abandoned,
 }
 
 /// One attempt to take the money.
@@ -325,30 +316,6 @@ impl Status {
             Self::Succeeded => "succeeded",
             Self::Canceled => "canceled",
         }
-    }
-}
-
-impl CancelReason {
-    /// As Stripe writes it.
-    pub(crate) const fn as_str(self) -> &'static str {
-        match self {
-            Self::Duplicate => "duplicate",
-            Self::Fraudulent => "fraudulent",
-            Self::RequestedByCustomer => "requested_by_customer",
-            Self::Abandoned => "abandoned",
-        }
-    }
-
-    /// The reason that `text` names.
-    pub(crate) fn parse(text: &str) -> Option<Self> {
-        [
-            Self::Duplicate,
-            Self::Fraudulent,
-            Self::RequestedByCustomer,
-            Self::Abandoned,
-        ]
-        .into_iter()
-        .find(|reason| reason.as_str() == text)
     }
 }
 

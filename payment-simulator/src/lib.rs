@@ -79,6 +79,7 @@
 //! | `http` | routes, authentication, pages |
 
 mod books;
+mod cancel_reason;
 mod config;
 mod courier;
 mod currency;
@@ -158,16 +159,20 @@ pub async fn serve(
     }
     let rules = rules(&config, &listener)?;
     let rng = ChaCha20Rng::try_from_rng(&mut SysRng).map_err(ServeError::Randomness)?;
+    let courier = match &config.webhook_url {
+        Some(url) => Some(Courier::new(url, config.webhook_secret.clone())),
+        None => None,
+    };
+    let courier = courier.transpose().map_err(ServeError::Webhooks)?;
     let stop = shutdown.child_token();
     let secret = config.secret.clone();
     let open_stop = stop.clone();
     // Reading a long journal blocks, so it happens off the runtime's threads.
-    let provider = tokio::task::spawn_blocking(move || {
+    let opening = tokio::task::spawn_blocking(move || {
         let clock = Box::new(clock);
         Provider::open(&config.data_dir, rules, secret, clock, rng, open_stop)
-            .map(|it| (it, config))
     });
-    let (provider, config) = match provider.await {
+    let provider = match opening.await {
         Ok(opened) => opened?,
         Err(panicked) => std::panic::resume_unwind(panicked.into_panic()),
     };
@@ -176,8 +181,7 @@ pub async fn serve(
         provider.clone(),
         stop.clone(),
     ));
-    if let Some(url) = &config.webhook_url {
-        let courier = Courier::new(url, config.webhook_secret).map_err(ServeError::Webhooks)?;
+    if let Some(courier) = courier {
         tasks.spawn(courier.run(provider.clone(), stop.clone()));
     }
     let served = serve_http(provider.clone(), listener, &stop).await;

@@ -2,8 +2,9 @@
 
 use serde_json::{Value, json};
 
+use crate::cancel_reason::CancelReason;
 use crate::id::{EventId, RequestId};
-use crate::intent::{CancelReason, Failure, Intent, Status};
+use crate::intent::{Failure, Intent, Status};
 use crate::refund::Refund;
 
 /// The API version whose shapes these are.

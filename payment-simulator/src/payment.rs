@@ -5,13 +5,14 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use crate::books::INTENTS_MAX;
+use crate::cancel_reason::CancelReason;
 use crate::currency;
 use crate::desk::{Caller, Desk, Outcome, Strike};
 use crate::error::ApiError;
 use crate::fault::CallName;
 use crate::form::Form;
 use crate::id::{ChargeId, IntentId, random_text};
-use crate::intent::{Attempt, CancelReason, Intent, Notice, Status, UnexpectedState};
+use crate::intent::{Attempt, Intent, Notice, Status, UnexpectedState};
 use crate::method::{TestMethod, WebhookPlan};
 use crate::object;
 

@@ -66,6 +66,32 @@ async fn an_answer_that_comes_too_late_is_replayed_to_the_same_key() {
 }
 
 #[tokio::test]
+async fn a_lost_request_has_no_effect_and_its_retry_is_decided_anew() {
+    let directory = tempfile::tempdir().unwrap();
+    let stage = Stage::start(directory.path()).await;
+    let intent = stage.merchant.intent(&[]).await;
+    let lost = json!({ "kind": "pm_sim_request_lost", "payment_intent": id(&intent) });
+    stage.merchant.fault(lost).await;
+    let path = format!("/v1/payment_intents/{}/confirm", id(&intent));
+    let request = || {
+        let request = stage
+            .merchant
+            .post(&path, &[("payment_method", "pm_card_visa")]);
+        request.header("idempotency-key", "lost")
+    };
+    let late = request().timeout(Duration::from_millis(300)).send().await;
+    assert!(late.unwrap_err().is_timeout());
+    assert_eq!(
+        stage.merchant.status_of(&intent).await,
+        "requires_payment_method"
+    );
+    let again = request().send().await.unwrap();
+    assert!(!again.headers().contains_key("idempotent-replayed"));
+    assert_eq!(read(again).await.1["status"], "succeeded");
+    stage.stop().await;
+}
+
+#[tokio::test]
 async fn the_bank_speaks_late() {
     let directory = tempfile::tempdir().unwrap();
     let (stage, clock) = with_manual_clock(config(directory.path())).await;

@@ -110,6 +110,45 @@ async fn a_decline_answers_402_with_the_intent_and_allows_another_card() {
 }
 
 #[tokio::test]
+async fn cards_are_known_by_token_and_by_number_and_numbers_are_not_kept() {
+    let directory = tempfile::tempdir().unwrap();
+    let stage = Stage::start(directory.path()).await;
+    let cases = [
+        ("payment_method_data[card][token]", "tok_visa", 200),
+        (
+            "payment_method_data[card][number]",
+            "4000 0000 0000 9995",
+            402,
+        ),
+        ("payment_method_data[card][number]", "4111111111111111", 400),
+    ];
+    for (field, value, expected) in cases {
+        let intent = stage
+            .merchant
+            .intent(&[("automatic_payment_methods[enabled]", "true")])
+            .await;
+        let path = format!("/v1/payment_intents/{}/confirm", id(&intent));
+        let form = [
+            ("payment_method_data[type]", "card"),
+            (field, value),
+            ("expand[]", "x"),
+        ];
+        assert_eq!(
+            stage.merchant.send(&path, &form).await.0,
+            expected,
+            "{value}"
+        );
+    }
+    stage.stop().await;
+    let journal = std::fs::read_to_string(directory.path().join("journal.jsonl")).unwrap();
+    assert!(
+        !journal.contains("0000 9995")
+            && !journal.contains("4000000000009995")
+            && !journal.contains("4111111111111111")
+    );
+}
+
+#[tokio::test]
 async fn concurrent_confirms_capture_once() {
     let directory = tempfile::tempdir().unwrap();
     let stage = Stage::start(directory.path()).await;
