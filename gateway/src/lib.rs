@@ -2,6 +2,7 @@
 
 pub mod edge;
 pub mod line;
+pub mod ops;
 pub mod proxy;
 pub mod records;
 pub mod room;
