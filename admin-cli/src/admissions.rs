@@ -246,7 +246,9 @@ mod tests {
 
     fn verify(log: &[AdmissionRecord]) -> LogVerdict {
         let mut verifier = LogVerifier::default();
-        log.iter().for_each(|record| verifier.take(record));
+        for record in log {
+            verifier.take(record);
+        }
         verifier.finish()
     }
 

@@ -242,17 +242,17 @@ mod tests {
     fn every_kind_of_forgery_is_found() {
         let nonce = nonce();
         let other_seed = seed().replace("1f", "1e");
-        let none = Claimed::default();
+        let unasked = Claimed::default();
         let key = Claimed {
             nonce: Some(&nonce),
             order_key: Some(ORDER_KEY + 1),
-            ..none
+            ..unasked
         };
         let commitment = Claimed {
             commitment: Some("00"),
-            ..none
+            ..unasked
         };
-        for (seed, claimed) in [(other_seed, none), (seed(), key), (seed(), commitment)] {
+        for (seed, claimed) in [(other_seed, unasked), (seed(), key), (seed(), commitment)] {
             let verdict = verdict(&document(Some(&seed)), claimed);
             assert!(!verdict.verified, "{verdict:?}");
             assert!(verdict_text(&verdict).contains("NO"), "{verdict:?}");

@@ -187,40 +187,40 @@ mod tests {
             .unwrap()
     }
 
-    fn check(line: &str, expected: Value) {
-        assert_eq!(Value::Object(values(line)), expected, "{line}");
+    fn check(line: &str, expected: &Value) {
+        assert_eq!(Value::Object(values(line)), *expected, "{line}");
     }
 
     #[test]
     fn only_what_is_named_is_set() {
         use serde_json::json;
-        check("", json!({}));
+        check("", &json!({}));
         check(
             "--rate 5 --cap 6",
-            json!({"newUsersPerMinute": 5, "totalActiveUsers": 6}),
+            &json!({"newUsersPerMinute": 5, "totalActiveUsers": 6}),
         );
-        check("--path /a --path /b", json!({"paths": ["/a", "/b"]}));
+        check("--path /a --path /b", &json!({"paths": ["/a", "/b"]}));
         check(
             "--no-paths --no-access-codes",
-            json!({"paths": [], "accessCodes": []}),
+            &json!({"paths": [], "accessCodes": []}),
         );
-        check("--opens-at none", json!({"opensAt": null}));
+        check("--opens-at none", &json!({"opensAt": null}));
         check(
             "--opens-at +10m",
-            json!({"opensAt": "2026-09-21T14:23:20.000Z"}),
+            &json!({"opensAt": "2026-09-21T14:23:20.000Z"}),
         );
-        check("--no-message", json!({"message": null}));
-        check("--message Soon", json!({"message": "Soon"}));
-        check("--session-renewal", json!({"sessionRenewal": true}));
-        check("--no-session-renewal", json!({"sessionRenewal": false}));
+        check("--no-message", &json!({"message": null}));
+        check("--message Soon", &json!({"message": "Soon"}));
+        check("--session-renewal", &json!({"sessionRenewal": true}));
+        check("--no-session-renewal", &json!({"sessionRenewal": false}));
         check(
             "--session-max-seconds 30m",
-            json!({"sessionMaxSeconds": 1800}),
+            &json!({"sessionMaxSeconds": 1800}),
         );
-        check("--challenge pow", json!({"challenge": "pow"}));
+        check("--challenge pow", &json!({"challenge": "pow"}));
         check(
             "--queueing-method random",
-            json!({"queueingMethod": "random"}),
+            &json!({"queueingMethod": "random"}),
         );
     }
 

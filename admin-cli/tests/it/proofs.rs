@@ -95,7 +95,8 @@ fn log() -> Vec<Value> {
 }
 
 fn lines(log: &[Value]) -> String {
-    log.iter().map(|record| format!("{record}\n")).collect()
+    let texts: Vec<String> = log.iter().map(Value::to_string).collect();
+    texts.join("\n") + "\n"
 }
 
 #[test]
