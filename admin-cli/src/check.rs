@@ -121,7 +121,7 @@ mod tests {
         assert_eq!(read.is_clean(), clean, "{report}");
         assert_eq!(
             serde_json::to_value(&read).unwrap(),
-            report,
+            *report,
             "nothing is lost"
         );
     }
