@@ -290,7 +290,7 @@ mod tests {
             json!(["C1"]),
             "sections[0].accessible[0]",
         );
-        check("/sections/0/rows/0", json!("A row"), "sections[0].rows[0]");
+        check("/sections/0/rows/1", json!("B row"), "sections[0].rows[1]");
     }
 
     #[test]
