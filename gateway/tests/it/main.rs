@@ -1,0 +1,5 @@
+//! The gateway's parts against real sockets.
+
+mod edge;
+mod proxy;
+mod serving;
