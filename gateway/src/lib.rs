@@ -2,3 +2,6 @@
 
 pub mod edge;
 pub mod proxy;
+pub mod records;
+pub mod room;
+pub mod store;
