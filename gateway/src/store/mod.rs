@@ -239,12 +239,7 @@ pub trait RoomStore: Send + Sync {
     /// Makes the room at its epoch if the store has none of this or a later epoch. `clock` is
     /// the live clock's floor; `served` are admissions the log knows, in order; those with a
     /// time count as sessions until then. Called again with more of `served` it adds them.
-    async fn room_prepare(
-        &self,
-        room: &RoomRef,
-        clock: u64,
-        served: &[Served],
-    ) -> StoreResult<()>;
+    async fn room_prepare(&self, room: &RoomRef, clock: u64, served: &[Served]) -> StoreResult<()>;
 
     /// Forgets the room.
     async fn room_forget(&self, room: &RoomId) -> StoreResult<()>;
@@ -260,8 +255,12 @@ pub trait RoomStore: Send + Sync {
     ) -> StoreResult<Vec<Entered>>;
 
     /// Gives up a place, or ends its session. Whether there was one.
-    async fn place_leave(&self, room: &RoomRef, now: Timestamp, place: PlaceId)
-    -> StoreResult<bool>;
+    async fn place_leave(
+        &self,
+        room: &RoomRef,
+        now: Timestamp,
+        place: PlaceId,
+    ) -> StoreResult<bool>;
 
     /// Marks places whose connection closed as absent since `now`.
     async fn places_absent(

@@ -13,7 +13,7 @@ use contract::principal::Principal;
 use contract::{Clock, PlaceId, Problem, SystemClock, Timestamp};
 use gateway::edge::serve::{ServeConfig, serve};
 use gateway::proxy::{Command, Forwarded, Proxy, ProxyConfig, Upstream};
-use http::header::{CONTENT_TYPE, HOST, RETRY_AFTER};
+use http::header::HOST;
 use http::{Request, StatusCode};
 use http_body_util::BodyExt;
 use hyper_util::client::legacy::Client;
@@ -142,22 +142,8 @@ async fn forward(
             }
             outcome.response
         }
-        Err(problem) => as_response(&problem),
+        Err(problem) => problem.into_response(),
     }
-}
-
-fn as_response(problem: &Problem) -> Response {
-    let status = StatusCode::from_u16(problem.status).unwrap();
-    let mut response = (status, serde_json::to_string(problem).unwrap()).into_response();
-    let headers = response.headers_mut();
-    headers.insert(
-        CONTENT_TYPE,
-        contract::problem::PROBLEM_MEDIA_TYPE.parse().unwrap(),
-    );
-    if let Some(seconds) = problem.retry_after_seconds {
-        headers.insert(RETRY_AFTER, seconds.into());
-    }
-    response
 }
 
 /// A client whose bodies may be streams.
