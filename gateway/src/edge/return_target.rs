@@ -184,7 +184,8 @@ mod tests {
             let landed = base.join(target.as_str()).unwrap();
             prop_assert_eq!(landed.host_str(), Some("tickets.example"));
             prop_assert_eq!(landed.scheme(), "https");
-            prop_assert_eq!(target.to_location().to_str().unwrap(), target.as_str());
+            let location = target.to_location();
+            prop_assert_eq!(location.to_str().unwrap(), target.as_str());
         }
     }
 }

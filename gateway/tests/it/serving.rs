@@ -28,25 +28,25 @@ use tokio_util::sync::CancellationToken;
 const WAIT_MAX: Duration = Duration::from_secs(20);
 
 /// Waits for `future`, which has to come true within [`WAIT_MAX`].
-pub async fn within<T>(what: &str, future: impl Future<Output = T>) -> T {
+pub(crate) async fn within<T>(what: &str, future: impl Future<Output = T>) -> T {
     tokio::time::timeout(WAIT_MAX, future)
         .await
         .unwrap_or_else(|_| panic!("{what} did not happen within {WAIT_MAX:?}"))
 }
 
 /// A router on a free port. It stops when dropped.
-pub struct Server {
+pub(crate) struct Server {
     pub addr: SocketAddr,
     pub shutdown: CancellationToken,
     pub tasks: JoinSet<()>,
 }
 
 impl Server {
-    pub async fn start(router: Router) -> Self {
+    pub(crate) async fn start(router: Router) -> Self {
         Self::start_with(router, ServeConfig::public("test")).await
     }
 
-    pub async fn start_with(router: Router, config: ServeConfig) -> Self {
+    pub(crate) async fn start_with(router: Router, config: ServeConfig) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let addr = listener.local_addr().unwrap();
         let shutdown = CancellationToken::new();
@@ -59,13 +59,13 @@ impl Server {
         }
     }
 
-    pub fn url(&self, path: &str) -> String {
+    pub(crate) fn url(&self, path: &str) -> String {
         format!("http://{}{path}", self.addr)
     }
 }
 
 /// A gateway that sends every request to one upstream.
-pub struct Gateway {
+pub(crate) struct Gateway {
     pub server: Server,
     pub proxy: Arc<Proxy>,
     pub upstream: Upstream,
@@ -79,11 +79,11 @@ struct Forwarding {
 }
 
 impl Gateway {
-    pub async fn before(upstream: SocketAddr) -> Self {
+    pub(crate) async fn before(upstream: SocketAddr) -> Self {
         Self::configured(upstream, ProxyConfig::default(), Arc::new(SystemClock)).await
     }
 
-    pub async fn configured(
+    pub(crate) async fn configured(
         upstream: SocketAddr,
         config: ProxyConfig,
         clock: Arc<dyn Clock>,
@@ -105,13 +105,13 @@ impl Gateway {
         }
     }
 
-    pub fn url(&self, path: &str) -> String {
+    pub(crate) fn url(&self, path: &str) -> String {
         self.server.url(path)
     }
 }
 
 /// The pass of the fan that every request is forwarded for.
-pub fn fan() -> Principal {
+pub(crate) fn fan() -> Principal {
     Principal {
         room: "eras".parse().unwrap(),
         subject: PlaceId::from_bytes([7; 16]),
@@ -147,12 +147,12 @@ async fn forward(
 }
 
 /// A client whose bodies may be streams.
-pub fn client() -> Client<HttpConnector, Body> {
+pub(crate) fn client() -> Client<HttpConnector, Body> {
     Client::builder(TokioExecutor::new()).build_http()
 }
 
 /// Sends a `GET` and gives the status and the whole body.
-pub async fn get(url: &str) -> (StatusCode, Bytes) {
+pub(crate) async fn get(url: &str) -> (StatusCode, Bytes) {
     let request = Request::get(url).body(Body::empty()).unwrap();
     let response = within("the answer", client().request(request))
         .await
@@ -165,7 +165,7 @@ pub async fn get(url: &str) -> (StatusCode, Bytes) {
 }
 
 /// Sends a `GET` that is expected to fail and gives the problem document.
-pub async fn get_problem(url: &str) -> Problem {
+pub(crate) async fn get_problem(url: &str) -> Problem {
     let (status, body) = get(url).await;
     let problem: Problem = serde_json::from_slice(&body).unwrap();
     assert_eq!(problem.status, status.as_u16());
@@ -173,7 +173,7 @@ pub async fn get_problem(url: &str) -> Problem {
 }
 
 /// A body fed through a channel, one message one frame; it ends when the sender is dropped.
-pub fn channel_body() -> (mpsc::Sender<Bytes>, Body) {
+pub(crate) fn channel_body() -> (mpsc::Sender<Bytes>, Body) {
     let (sender, receiver) = mpsc::channel::<Bytes>(1);
     let frames = futures_util::stream::unfold(receiver, |mut receiver| async {
         let frame = receiver.recv().await?;
