@@ -175,7 +175,7 @@ impl<S> Layer<S> for AddressLimit {
     fn layer(&self, inner: S) -> Self::Service {
         let name = self.name;
         let governed = GovernorLayer::new(Arc::clone(&self.config))
-            .error_handler(move |error| into_response(name, error))
+            .error_handler(move |error| into_response(name, &error))
             .layer(inner);
         AddressLimited { governed }
     }
@@ -214,7 +214,7 @@ impl KeyExtractor for ByAddress {
     }
 }
 
-fn into_response(limit: &'static str, error: GovernorError) -> Response<Body> {
+fn into_response(limit: &'static str, error: &GovernorError) -> Response<Body> {
     use axum::response::IntoResponse;
 
     match error {

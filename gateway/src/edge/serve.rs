@@ -33,7 +33,7 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 /// The answer to a connection over the limit, written as far as the socket takes it at once.
 const FULL: &[u8] = b"HTTP/1.1 503 Service Unavailable\r\n\
     Content-Type: application/problem+json\r\n\
-    Content-Length: 165\r\n\
+    Content-Length: 166\r\n\
     Retry-After: 2\r\n\
     Connection: close\r\n\r\n\
     {\"type\":\"https://ropeline.dev/problems/line-unavailable\",\"title\":\"The line does not \
