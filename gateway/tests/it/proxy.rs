@@ -443,7 +443,7 @@ async fn an_upstreams_word_to_the_gateway_ends_here() {
     let mut names: Vec<_> = response
         .headers()
         .keys()
-        .map(|name| name.as_str())
+        .map(http::HeaderName::as_str)
         .collect();
     names.sort_unstable();
     assert_eq!(names, ["content-length", "date", "x-kept"]);
