@@ -1,1 +1,3 @@
-//! Placeholder.
+//! The line, admission and the gate.
+
+pub mod room;

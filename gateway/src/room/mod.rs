@@ -1,0 +1,17 @@
+//! The line's decisions, pure: no Redis, no HTTP, no clock of their own.
+//!
+//! | Module | Subject |
+//! | --- | --- |
+//! | [`admission`] | how many to call this tick, and why not more |
+//! | [`order`] | order keys: the draw and the live clock |
+//! | [`place`] | place tokens, place ids, session ids |
+//! | [`snapshot`] | positions from a snapshot of constant size |
+//! | [`status`] | what one visitor is shown |
+//! | [`wait`] | the wait estimate |
+
+pub mod admission;
+pub mod order;
+pub mod place;
+pub mod snapshot;
+pub mod status;
+pub mod wait;
