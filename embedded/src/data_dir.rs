@@ -76,6 +76,15 @@ impl DataDir {
         self.account.own(&dir)?;
         Ok(dir)
     }
+
+    /// Removes data that went elsewhere; the data directory itself belongs to the caller.
+    pub(crate) fn discard_elsewhere(&self) {
+        if self.place != self.own
+            && let Err(error) = fs::remove_dir_all(&self.place)
+        {
+            tracing::warn!(place = %self.place.display(), %error, "could not remove throw-away data");
+        }
+    }
 }
 
 fn claim_file(own: &Path) -> Result<File, StartError> {

@@ -46,8 +46,9 @@ pub enum Durability {
 pub struct Servers {
     redis: Option<RedisServer>,
     postgres: Option<PostgresServer>,
+    durability: Durability,
     // Last, so that the directory stays claimed until the servers were told to stop.
-    _data: DataDir,
+    data: DataDir,
 }
 
 impl Servers {
@@ -84,7 +85,8 @@ impl Servers {
         Ok(Servers {
             redis,
             postgres,
-            _data: data,
+            durability,
+            data,
         })
     }
 
@@ -126,6 +128,9 @@ impl Servers {
             }
         };
         tokio::join!(redis, postgres);
+        if self.durability == Durability::Throwaway {
+            self.data.discard_elsewhere();
+        }
     }
 }
 

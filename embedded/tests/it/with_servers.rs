@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::io::{BufRead as _, BufReader};
+use std::os::unix::fs::DirBuilderExt as _;
 use std::os::unix::process::CommandExt as _;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
@@ -67,6 +68,27 @@ fn exit_status_is_passed_on() {
 
     assert_eq!(status.code(), Some(7));
     assert_eq!(entry_count(temp.path()), 0, "the temporary directory stays");
+}
+
+#[test]
+fn throw_away_data_that_went_elsewhere_is_removed() {
+    let temp = tempfile::tempdir().unwrap();
+    // Closed to the account that servers run as when we are root: its data goes elsewhere.
+    let closed = temp.path().join("closed");
+    fs::DirBuilder::new().mode(0o700).create(&closed).unwrap();
+    let place = "cat \"$TMPDIR\"/*/servers-location 2>/dev/null";
+
+    let output = with_servers(&closed)
+        .args(["sh", "-c", place])
+        .output()
+        .unwrap();
+
+    let place = String::from_utf8(output.stdout).unwrap();
+    assert_eq!(place.is_empty(), !nix::unistd::geteuid().is_root());
+    assert!(
+        place.is_empty() || !Path::new(place.trim()).exists(),
+        "{place} stays"
+    );
 }
 
 #[tokio::test]
