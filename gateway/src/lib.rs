@@ -1,3 +1,7 @@
 //! The line, admission and the gate.
 
+pub mod edge;
+pub mod proxy;
+pub mod records;
 pub mod room;
+pub mod store;

@@ -37,8 +37,10 @@ pub struct Counts {
     pub no_shows: u64,
     /// Sessions ended before their time.
     pub ended: u64,
-    /// Sum of the waits of all who were called live, in milliseconds.
+    /// Sum of the waits of live joiners called under the present leader, in milliseconds.
     pub waited_ms: u64,
+    /// How many that sum is of.
+    pub waited: u64,
 }
 
 /// A line at one moment.
