@@ -2,7 +2,7 @@
 .PHONY: help demo clean-demo test lint fmt sim bench sqlx-prepare
 
 help: ## List the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' Makefile
 
 demo: ## Install what is missing, build, start everything and send simulated fans; Ctrl-C stops it
 	@scripts/demo
