@@ -1,5 +1,5 @@
-//! The database schema, as a list of migrations that every binary carries with it.
+//! The database schema, embedded so that a binary brings its own.
 
-/// Every migration, in order. Running it twice is harmless: PostgreSQL remembers what was done,
-/// and an advisory lock lets only one process do it at a time.
-pub static MIGRATOR: sqlx::migrate::Migrator = sqlx::migrate!(".");
+/// Every migration in this folder, in order. Applying them is idempotent and guarded by an
+/// advisory lock, so any number of gateways may start at once.
+pub static MIGRATOR: sqlx::migrate::Migrator = sqlx::migrate!("../migrations");
