@@ -57,8 +57,8 @@ impl Access {
             None => (None, None),
         };
         let beside = |name: &str| {
-            let dirs = near.into_iter().chain(&dirs);
-            dirs.filter_map(|dir| secret_in(&dir.join(name))).next()
+            let mut dirs = near.into_iter().chain(&dirs);
+            dirs.find_map(|dir| secret_in(&dir.join(name)))
         };
         let url = options.url.clone();
         let url = url.or_else(|| Some(announced.as_ref()?.1.clone()));

@@ -54,7 +54,7 @@ mod tests {
     use rand::SeedableRng;
     use rand_chacha::ChaCha8Rng;
 
-    const OVER: Duration = Duration::from_secs(60);
+    const OVER: Duration = Duration::from_mins(1);
     const FANS: u32 = 20_000;
 
     fn seeded(arrivals: Arrivals, seed: u64) -> Vec<Duration> {

@@ -107,8 +107,9 @@ fn choose(map: &SeatMap, wanted: usize, rng: &mut ChaCha8Rng) -> Vec<SeatId> {
         return Vec::new();
     }
     let first = rng.random_range(0..free.len());
-    let ring = free.iter().cycle().skip(first);
-    ring.take(wanted.min(free.len()))
+    let onwards = free.iter().cycle().skip(first);
+    onwards
+        .take(wanted.min(free.len()))
         .map(|id| (*id).clone())
         .collect()
 }

@@ -212,6 +212,7 @@ fn share(text: &str) -> Result<f64, String> {
 }
 
 #[cfg(test)]
+#[expect(clippy::float_cmp, reason = "whole and half numbers are exact")]
 mod tests {
     use super::*;
     use clap::CommandFactory;

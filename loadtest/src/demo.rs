@@ -85,7 +85,7 @@ async fn stream(
     until: Option<Instant>,
 ) {
     let mut rng = ChaCha8Rng::seed_from_u64(options.seed);
-    let between = Duration::from_secs(60) / options.fans_per_minute;
+    let between = Duration::from_mins(1) / options.fans_per_minute;
     let mut status = tokio::time::interval(LINE_PERIOD);
     let mut arrives = Instant::now();
     let mut number = 0;

@@ -3,14 +3,12 @@
 use contract::booking::{Booking, SeatMap};
 use contract::line::PlaceState;
 use contract::pass::PassClaims;
-use contract::room::{AdmissionRecord, RoomStats, RoomView};
+use contract::room::{AdmissionRecord, RoomStats};
 use contract::{HoldId, SeatId, Timestamp};
 
 /// Everything the audit looks at.
 #[derive(Debug)]
 pub(crate) struct Evidence {
-    /// The room's settings when the run began.
-    pub room: RoomView,
     /// What each fan saw.
     pub fans: Vec<FanRecord>,
     /// The admission log, from its first line.

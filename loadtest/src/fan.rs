@@ -362,7 +362,7 @@ pub(crate) async fn look(world: &World, record: &mut FanRecord) {
                     fan.record.last_look = LastLook::Found;
                     return;
                 }
-                refused = "answer-unreadable".to_owned();
+                "answer-unreadable".clone_into(&mut refused);
                 break;
             }
             Ok(answer) => {
@@ -373,7 +373,7 @@ pub(crate) async fn look(world: &World, record: &mut FanRecord) {
                 answer.retry_after
             }
             Err(error) => {
-                refused = error.code().to_owned();
+                error.code().clone_into(&mut refused);
                 None
             }
         };

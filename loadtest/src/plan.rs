@@ -23,6 +23,10 @@ pub(crate) enum Presence {
 }
 
 /// One fan's intentions.
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "traits of a fan that are independent of each other"
+)]
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct FanPlan {
     /// Which fan, from 0.

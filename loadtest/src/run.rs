@@ -6,7 +6,7 @@ use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 
 use anyhow::{Context as _, bail};
-use contract::room::{Challenge, RoomView};
+use contract::room::Challenge;
 use contract::{Clock, Timestamp};
 use futures_util::StreamExt;
 use reqwest::Url;
@@ -33,7 +33,7 @@ use crate::shop::ShopClient;
 use crate::world::{Manners, Tally, World};
 
 /// How long fans who are in the middle of something may take to finish after the end.
-const FINISH_GRACE: Duration = Duration::from_secs(60);
+const FINISH_GRACE: Duration = Duration::from_mins(1);
 /// Last looks under way at once.
 const LOOKS_AT_ONCE: usize = 64;
 /// Time between two looks at the ledger while refunds are under way.
@@ -46,7 +46,6 @@ struct Stage {
     options: RunOptions,
     access: Access,
     ops: OpsClient,
-    room: RoomView,
     world: Arc<World>,
     booked_before: usize,
     started_at: Timestamp,
@@ -63,17 +62,17 @@ pub(crate) async fn run(
     let stage = Stage::set(options, clock, salt, stop).await?;
     let samples = Samples::default();
     samples.sample_once(&stage.ops).await;
-    let sampled = CancellationToken::new();
+    let over = CancellationToken::new();
     let progress = Progress::new(u64::try_from(plans.len())?);
     let acted = async {
         let acted = stage.act(plans, &progress).await;
-        sampled.cancel();
+        over.cancel();
         acted
     };
     let ((fans, cut_short), (), ()) = tokio::join!(
         acted,
-        samples.run(&stage.ops, sampled.clone()),
-        progress.run(&stage.world.tally, &sampled),
+        samples.run(&stage.ops, over.clone()),
+        progress.run(&stage.world.tally, &over),
     );
     progress.phase("audit");
     let evidence = stage.collect(fans, samples).await?;
@@ -226,7 +225,6 @@ impl Stage {
             options,
             access,
             ops,
-            room,
             booked_before,
         })
     }
@@ -282,7 +280,6 @@ impl Stage {
             .await
             .context("cannot read the admission log")?;
         let mut evidence = Evidence {
-            room: self.room.clone(),
             fans,
             log,
             samples: samples.take(),

@@ -154,14 +154,12 @@ async fn watch(
             world.measurements.code(Step::PushDelay, "frame-unreadable");
             continue;
         };
-        match first_sight.take() {
-            Some(from) => world
-                .measurements
-                .latency(Step::FirstStatus, from.elapsed()),
-            None => {
-                let delay = world.clock.now().since(document.updated_at);
-                world.measurements.latency(Step::PushDelay, delay);
-            }
+        if let Some(from) = first_sight.take() {
+            let span = from.elapsed();
+            world.measurements.latency(Step::FirstStatus, span);
+        } else {
+            let delay = world.clock.now().since(document.updated_at);
+            world.measurements.latency(Step::PushDelay, delay);
         }
         let end = match fan.sees(&document) {
             Sight::Wait => continue,

@@ -41,6 +41,7 @@ pub(super) fn never_over(evidence: &Evidence) -> Finding {
 }
 
 #[cfg(test)]
+#[expect(clippy::float_cmp, reason = "whole and half numbers are exact")]
 mod tests {
     use super::super::Verdict;
     use super::super::sample::{evidence, stats};

@@ -167,6 +167,7 @@ fn overtaken<'a>(
 }
 
 #[cfg(test)]
+#[expect(clippy::float_cmp, reason = "whole and half numbers are exact")]
 mod tests {
     use super::super::Verdict;
     use super::super::sample::{START, evidence, fan, log};
@@ -223,7 +224,7 @@ mod tests {
     #[test]
     fn who_joined_after_the_call_was_not_overtaken() {
         let mut late = fan(2);
-        late.joined_at = Some(START.plus(Duration::from_secs(60)));
+        late.joined_at = Some(START.plus(Duration::from_mins(1)));
         assert_eq!(
             judge(&[1, 3, 2], vec![fan(1), late, fan(3)]).verdict,
             Verdict::Pass

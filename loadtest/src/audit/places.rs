@@ -103,6 +103,7 @@ fn shared<K: Eq + Hash>(
 }
 
 #[cfg(test)]
+#[expect(clippy::float_cmp, reason = "whole and half numbers are exact")]
 mod tests {
     use super::super::Verdict;
     use super::super::sample::{evidence, fan, pass};

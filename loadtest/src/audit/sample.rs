@@ -5,7 +5,7 @@ use std::time::Duration;
 use contract::booking::{Booking, BookingStatus, Seat, SeatMap, SeatStatus, Ticket};
 use contract::line::{Phase, PlaceState};
 use contract::pass::{PassClaims, TOKEN_USE_ACCESS};
-use contract::room::{AdmissionRecord, RoomStats, RoomView};
+use contract::room::{AdmissionRecord, RoomStats};
 use contract::{BookingId, HoldId, PlaceId, SeatId, TicketId, Timestamp};
 use data_encoding::HEXLOWER;
 use sha2::{Digest, Sha256};
@@ -21,7 +21,6 @@ const FIRST_KEY: u64 = 1 << 52;
 /// Evidence with these fans and nothing else.
 pub(super) fn evidence(fans: Vec<FanRecord>) -> Evidence {
     Evidence {
-        room: room(),
         fans,
         log: Vec::new(),
         samples: Vec::new(),
@@ -31,14 +30,6 @@ pub(super) fn evidence(fans: Vec<FanRecord>) -> Evidence {
             breaches: Vec::new(),
         }),
     }
-}
-
-fn room() -> RoomView {
-    serde_json::from_value(serde_json::json!({
-        "room": "eras", "phase": "queueing", "override": null, "pausedReason": null,
-        "drawCommitment": "", "version": 1, "createdAt": START, "updatedAt": START,
-    }))
-    .unwrap()
 }
 
 /// Fan `number`, who joined at the start and still waits.
