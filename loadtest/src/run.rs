@@ -34,6 +34,8 @@ use crate::world::{Manners, Tally, World};
 
 /// How long fans who are in the middle of something may take to finish after the end.
 const FINISH_GRACE: Duration = Duration::from_mins(1);
+/// How long all last looks together may take: a gateway that is gone must not hold up the end.
+const LAST_LOOK_MAX: Duration = Duration::from_mins(2);
 /// Last looks under way at once.
 const LOOKS_AT_ONCE: usize = 64;
 /// Time between two looks at the ledger while refunds are under way.
@@ -266,10 +268,12 @@ impl Stage {
         }
         progress.phase("last look");
         let looks = records.iter_mut().map(|record| look(world, record));
-        futures_util::stream::iter(looks)
+        let looked = futures_util::stream::iter(looks)
             .buffer_unordered(LOOKS_AT_ONCE)
-            .for_each(|()| std::future::ready(()))
-            .await;
+            .for_each(|()| std::future::ready(()));
+        if tokio::time::timeout(LAST_LOOK_MAX, looked).await.is_err() {
+            tracing::warn!("not every place could be looked at in time");
+        }
         (records, !ended)
     }
 
