@@ -22,8 +22,10 @@ pub(super) fn lost(evidence: &Evidence) -> Finding {
         .collect();
     let mut held = 0;
     let mut lost = 0;
+    let mut unseen = 0;
     for fan in evidence.fans.iter().filter(|fan| fan.token.is_some()) {
         held += 1;
+        unseen += usize::from(fan.passes.is_empty() && fan.last_look == LastLook::NotTaken);
         let in_log = fan.order_key.is_some_and(|key| called.contains(&key));
         if let Some(why) = loss(fan)
             && !in_log
@@ -34,7 +36,10 @@ pub(super) fn lost(evidence: &Evidence) -> Finding {
     }
     finding.count("places", held);
     finding.count("lost", lost);
-    finding.sum_up(format!("{lost} of {held} places lost"))
+    finding.count("notLookedAt", unseen);
+    finding.sum_up(format!(
+        "{lost} of {held} places lost; {unseen} not looked at in the end"
+    ))
 }
 
 fn loss(fan: &FanRecord) -> Option<String> {
