@@ -1,0 +1,352 @@
+//! A circuit breaker as a pure state machine.
+//!
+//! Closed, it counts outcomes in a sliding window. When too many of them are failures it opens
+//! and refuses everything for a while, then lets a single probe through: its success closes the
+//! breaker, its failure opens it again.
+
+use std::time::Duration;
+
+use contract::Timestamp;
+
+/// Slices of the sliding window: how finely old outcomes fade.
+const SLICES: i64 = 10;
+/// The same, as the length of an array.
+const SLICES_LEN: usize = 10;
+
+/// When a breaker opens and for how long.
+#[derive(Clone, Copy, Debug)]
+pub struct BreakerConfig {
+    /// How long an outcome counts.
+    pub window: Duration,
+    /// Outcomes in the window below which the share of failures says nothing.
+    pub outcomes_min: u32,
+    /// Per cent of the outcomes in the window that may be failures.
+    pub failures_max_percent: u32,
+    /// How long an open breaker refuses before it lets a probe through.
+    pub rest: Duration,
+}
+
+impl Default for BreakerConfig {
+    fn default() -> Self {
+        Self {
+            window: Duration::from_secs(10),
+            outcomes_min: 10,
+            failures_max_percent: 50,
+            rest: Duration::from_secs(5),
+        }
+    }
+}
+
+/// What a breaker does at the moment.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum BreakerState {
+    /// Requests pass.
+    Closed,
+    /// One request is let through to see whether the upstream has recovered.
+    HalfOpen,
+    /// Requests are refused.
+    Open,
+}
+
+/// How an attempt ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// The upstream answered.
+    Success,
+    /// The upstream failed, was too slow or said that it is overloaded.
+    Failure,
+    /// The client went away or was at fault: it says nothing about the upstream.
+    Abandoned,
+}
+
+/// The right to make one attempt. Hand it back with [`Breaker::record`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Permit {
+    /// State changes seen when it was given: an outcome from before a change no longer counts.
+    epoch: u64,
+}
+
+#[derive(Clone, Copy, Debug, Default)]
+struct Slice {
+    number: i64,
+    successes: u32,
+    failures: u32,
+}
+
+#[derive(Clone, Copy, Debug)]
+enum Phase {
+    Closed,
+    Open { since: Timestamp },
+    Probing { taken: bool },
+}
+
+/// The breaker of one upstream.
+#[derive(Debug)]
+pub struct Breaker {
+    config: BreakerConfig,
+    slices: [Slice; SLICES_LEN],
+    phase: Phase,
+    epoch: u64,
+}
+
+impl Breaker {
+    /// A closed breaker.
+    pub fn new(config: BreakerConfig) -> Self {
+        Self {
+            config,
+            slices: [Slice::default(); SLICES_LEN],
+            phase: Phase::Closed,
+            epoch: 0,
+        }
+    }
+
+    /// Asks to make an attempt. The error is how long to wait before asking again.
+    pub fn admit(&mut self, now: Timestamp) -> Result<Permit, Duration> {
+        if let Phase::Open { since } = self.phase {
+            // A clock that was set back must not keep the breaker open for hours.
+            if now >= since && now.since(since) < self.config.rest {
+                return Err(self.config.rest.saturating_sub(now.since(since)));
+            }
+            self.enter(Phase::Probing { taken: false });
+        }
+        if let Phase::Probing { taken } = &mut self.phase {
+            if *taken {
+                return Err(self.config.rest);
+            }
+            *taken = true;
+        }
+        Ok(Permit { epoch: self.epoch })
+    }
+
+    /// Says how an attempt ended.
+    pub fn record(&mut self, permit: Permit, outcome: Outcome, now: Timestamp) {
+        if permit.epoch != self.epoch {
+            return;
+        }
+        match (self.phase, outcome) {
+            (Phase::Probing { .. }, Outcome::Success) => {
+                self.slices = [Slice::default(); SLICES_LEN];
+                self.enter(Phase::Closed);
+            }
+            (Phase::Probing { .. }, Outcome::Failure) => self.enter(Phase::Open { since: now }),
+            // The next request is the probe.
+            (Phase::Probing { .. }, Outcome::Abandoned) => {
+                self.phase = Phase::Probing { taken: false };
+            }
+            (Phase::Closed, Outcome::Success | Outcome::Failure) => {
+                self.count(outcome, now);
+                if self.trips(now) {
+                    self.enter(Phase::Open { since: now });
+                }
+            }
+            (Phase::Closed, Outcome::Abandoned) | (Phase::Open { .. }, _) => {}
+        }
+    }
+
+    /// What the breaker does at the moment.
+    pub fn state(&self, now: Timestamp) -> BreakerState {
+        match self.phase {
+            Phase::Closed => BreakerState::Closed,
+            Phase::Open { since } if now >= since && now.since(since) < self.config.rest => {
+                BreakerState::Open
+            }
+            Phase::Open { .. } | Phase::Probing { .. } => BreakerState::HalfOpen,
+        }
+    }
+
+    /// Outcomes and failures in the window.
+    pub fn counts(&self, now: Timestamp) -> (u32, u32) {
+        let newest = self.slice_number(now);
+        self.slices
+            .iter()
+            .filter(|slice| (0..SLICES).contains(&(newest - slice.number)))
+            .fold((0, 0), |(all, failed), slice| {
+                (
+                    all + slice.successes + slice.failures,
+                    failed + slice.failures,
+                )
+            })
+    }
+
+    fn enter(&mut self, phase: Phase) {
+        self.phase = phase;
+        self.epoch += 1;
+    }
+
+    fn trips(&self, now: Timestamp) -> bool {
+        let (all, failed) = self.counts(now);
+        let share = u64::from(failed) * 100;
+        all >= self.config.outcomes_min
+            && share > u64::from(all) * u64::from(self.config.failures_max_percent)
+    }
+
+    fn count(&mut self, outcome: Outcome, now: Timestamp) {
+        let number = self.slice_number(now);
+        let place = usize::try_from(number.rem_euclid(SLICES)).unwrap_or(0);
+        let slice = &mut self.slices[place];
+        if slice.number != number {
+            *slice = Slice {
+                number,
+                ..Slice::default()
+            };
+        }
+        match outcome {
+            Outcome::Success => slice.successes += 1,
+            Outcome::Failure => slice.failures += 1,
+            Outcome::Abandoned => {}
+        }
+    }
+
+    fn slice_number(&self, now: Timestamp) -> i64 {
+        let window_ms = i64::try_from(self.config.window.as_millis()).unwrap_or(i64::MAX);
+        now.as_ms().div_euclid((window_ms / SLICES).max(1))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    const START: Timestamp = Timestamp::from_ms(1_790_000_000_000);
+
+    fn config() -> BreakerConfig {
+        BreakerConfig {
+            outcomes_min: 4,
+            ..BreakerConfig::default()
+        }
+    }
+
+    fn attempt(breaker: &mut Breaker, outcome: Outcome, now: Timestamp) {
+        let permit = breaker.admit(now).unwrap();
+        breaker.record(permit, outcome, now);
+    }
+
+    fn opened() -> Breaker {
+        let mut breaker = Breaker::new(config());
+        for _ in 0..4 {
+            attempt(&mut breaker, Outcome::Failure, START);
+        }
+        breaker
+    }
+
+    #[test]
+    fn opens_when_most_outcomes_are_failures() {
+        let mut breaker = Breaker::new(config());
+        for outcome in [
+            Outcome::Success,
+            Outcome::Success,
+            Outcome::Failure,
+            Outcome::Failure,
+        ] {
+            attempt(&mut breaker, outcome, START);
+        }
+        assert_eq!(breaker.state(START), BreakerState::Closed);
+        attempt(&mut breaker, Outcome::Failure, START);
+        assert_eq!(breaker.state(START), BreakerState::Open);
+        assert_eq!(breaker.admit(START), Err(Duration::from_secs(5)));
+    }
+
+    #[test]
+    fn few_outcomes_and_abandoned_attempts_prove_nothing() {
+        let mut breaker = Breaker::new(config());
+        for _ in 0..3 {
+            attempt(&mut breaker, Outcome::Failure, START);
+        }
+        for _ in 0..100 {
+            attempt(&mut breaker, Outcome::Abandoned, START);
+        }
+        assert_eq!(breaker.state(START), BreakerState::Closed);
+        assert_eq!(breaker.counts(START), (3, 3));
+    }
+
+    #[test]
+    fn old_failures_fade() {
+        let mut breaker = Breaker::new(config());
+        for _ in 0..3 {
+            attempt(&mut breaker, Outcome::Failure, START);
+        }
+        let later = START.plus(Duration::from_secs(11));
+        attempt(&mut breaker, Outcome::Failure, later);
+        assert_eq!(breaker.counts(later), (1, 1));
+        assert_eq!(breaker.state(later), BreakerState::Closed);
+    }
+
+    #[test]
+    fn one_probe_decides_after_the_rest() {
+        let mut breaker = opened();
+        let rested = START.plus(Duration::from_secs(5));
+        assert_eq!(breaker.state(rested), BreakerState::HalfOpen);
+        let probe = breaker.admit(rested).unwrap();
+        assert!(
+            breaker.admit(rested).is_err(),
+            "a second request passed beside the probe"
+        );
+        breaker.record(probe, Outcome::Failure, rested);
+        assert_eq!(breaker.state(rested), BreakerState::Open);
+
+        let rested = rested.plus(Duration::from_secs(5));
+        attempt(&mut breaker, Outcome::Success, rested);
+        assert_eq!(breaker.state(rested), BreakerState::Closed);
+        assert_eq!(breaker.counts(rested), (0, 0));
+    }
+
+    #[test]
+    fn an_abandoned_probe_gives_its_turn_to_the_next() {
+        let mut breaker = opened();
+        let rested = START.plus(Duration::from_secs(5));
+        attempt(&mut breaker, Outcome::Abandoned, rested);
+        assert!(breaker.admit(rested).is_ok());
+    }
+
+    #[test]
+    fn an_outcome_from_before_a_change_counts_for_nothing() {
+        let mut breaker = Breaker::new(config());
+        let slow = breaker.admit(START).unwrap();
+        for _ in 0..4 {
+            attempt(&mut breaker, Outcome::Failure, START);
+        }
+        let rested = START.plus(Duration::from_secs(5));
+        let probe = breaker.admit(rested).unwrap();
+        breaker.record(slow, Outcome::Success, rested);
+        assert_eq!(breaker.state(rested), BreakerState::HalfOpen);
+        breaker.record(probe, Outcome::Failure, rested);
+        assert_eq!(breaker.state(rested), BreakerState::Open);
+    }
+
+    #[test]
+    fn a_clock_set_back_does_not_keep_it_open() {
+        let mut breaker = opened();
+        assert!(breaker.admit(START.minus(Duration::from_hours(1))).is_ok());
+    }
+
+    proptest! {
+        #[test]
+        fn at_most_one_attempt_runs_while_not_closed(
+            steps in proptest::collection::vec((0u64..4000, 0u8..4), 1..200)
+        ) {
+            let mut breaker = Breaker::new(config());
+            let mut now = START;
+            let mut running: Vec<Permit> = Vec::new();
+            for (ms, step) in steps {
+                now = now.plus(Duration::from_millis(ms));
+                let before = breaker.state(now);
+                match step {
+                    0 => if let Ok(permit) = breaker.admit(now) {
+                        prop_assert_ne!(before, BreakerState::Open);
+                        running.push(permit);
+                    },
+                    _ => if let Some(permit) = running.pop() {
+                        let outcome = [Outcome::Success, Outcome::Failure, Outcome::Abandoned];
+                        breaker.record(permit, outcome[usize::from(step) - 1], now);
+                    },
+                }
+                if breaker.state(now) != BreakerState::Closed {
+                    let probes = running.iter().filter(|one| one.epoch == breaker.epoch).count();
+                    prop_assert!(probes <= 1);
+                }
+            }
+        }
+    }
+}

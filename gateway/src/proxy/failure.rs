@@ -1,0 +1,124 @@
+//! Why no answer came from an upstream, and what the client is told.
+
+use std::error::Error as StdError;
+use std::io;
+
+use contract::{Problem, ProblemCode};
+use hyper_util::client::legacy;
+use web::ApiError;
+
+use super::body::{Progress, Sending};
+use super::breaker::Outcome;
+
+/// Why a request got no answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Failure {
+    /// No connection could be made.
+    Unreachable,
+    /// Connecting, sending or waiting for the answer took too long.
+    TimedOut,
+    /// The connection closed before the first byte of an answer.
+    BrokeBeforeAnswer,
+    /// What came is no HTTP answer, or one that was not asked for.
+    Garbled,
+    /// The client stopped sending its body.
+    ClientStalled,
+    /// The client broke off in its body.
+    ClientBroke,
+}
+
+/// Seconds after which trying again makes sense when an upstream failed once.
+const RETRY_AFTER_FAILURE_SECONDS: u32 = 2;
+
+impl Failure {
+    /// What `error` means for a request whose body stands at `progress`.
+    pub(super) fn of(error: &legacy::Error, progress: &Progress) -> Self {
+        match progress.get() {
+            Sending::ClientStalled => return Self::ClientStalled,
+            Sending::ClientBroke => return Self::ClientBroke,
+            Sending::Underway | Sending::Sent => {}
+        }
+        let io_kind = find::<io::Error>(error).map(io::Error::kind);
+        if io_kind == Some(io::ErrorKind::TimedOut) {
+            return Self::TimedOut;
+        }
+        if error.is_connect() {
+            return Self::Unreachable;
+        }
+        match find::<hyper::Error>(error) {
+            Some(cause) if cause.is_parse() => Self::Garbled,
+            _ => Self::BrokeBeforeAnswer,
+        }
+    }
+
+    /// The word for it in metrics.
+    pub(super) fn word(self) -> &'static str {
+        match self {
+            Self::Unreachable => "unreachable",
+            Self::TimedOut => "timeout",
+            Self::BrokeBeforeAnswer => "broke",
+            Self::Garbled => "garbled",
+            Self::ClientStalled => "client-stalled",
+            Self::ClientBroke => "client-gone",
+        }
+    }
+
+    /// What it says about the upstream.
+    pub(super) fn outcome(self) -> Outcome {
+        match self {
+            Self::ClientStalled | Self::ClientBroke => Outcome::Abandoned,
+            Self::Unreachable | Self::TimedOut | Self::BrokeBeforeAnswer | Self::Garbled => {
+                Outcome::Failure
+            }
+        }
+    }
+}
+
+impl From<Failure> for ApiError {
+    fn from(failure: Failure) -> Self {
+        let (code, detail) = match failure {
+            Failure::Unreachable => (
+                ProblemCode::UpstreamFailed,
+                "The service could not be reached.",
+            ),
+            Failure::BrokeBeforeAnswer => (
+                ProblemCode::UpstreamFailed,
+                "The service closed the connection without an answer.",
+            ),
+            Failure::Garbled => (
+                ProblemCode::UpstreamFailed,
+                "The service gave an answer that could not be read.",
+            ),
+            Failure::TimedOut => (
+                ProblemCode::UpstreamTimeout,
+                "The service did not answer in time.",
+            ),
+            Failure::ClientStalled => {
+                return Problem::new(ProblemCode::RequestTimeout)
+                    .detail("The body stopped arriving.")
+                    .into();
+            }
+            Failure::ClientBroke => {
+                return Problem::new(ProblemCode::BadRequest)
+                    .detail("The body could not be read.")
+                    .into();
+            }
+        };
+        Problem::new(code)
+            .detail(detail)
+            .retry_after(RETRY_AFTER_FAILURE_SECONDS)
+            .into()
+    }
+}
+
+/// The first error of type `E` in a chain of causes.
+fn find<'a, E: StdError + 'static>(error: &'a (dyn StdError + 'static)) -> Option<&'a E> {
+    let mut next = Some(error);
+    while let Some(error) = next {
+        if let Some(found) = error.downcast_ref::<E>() {
+            return Some(found);
+        }
+        next = error.source();
+    }
+    None
+}

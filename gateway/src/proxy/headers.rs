@@ -1,0 +1,515 @@
+//! What may cross the gateway in a header, as pure functions.
+//!
+//! The same rules serve a remote and the embedded upstream. Towards the upstream: hop-by-hop
+//! fields go (RFC 9110 §7.6.1), and so does everything an upstream takes as the gateway's own
+//! word, in every spelling that a server folds into the same name. Towards the client: hop-by-hop
+//! fields and the upstream's messages to the gateway go.
+
+use std::net::IpAddr;
+
+use contract::principal::{self, Principal};
+use http::header::{
+    CONNECTION, CONTENT_LENGTH, COOKIE, EXPECT, FORWARDED, HOST, SET_COOKIE, TE, UPGRADE,
+};
+use http::uri::Scheme;
+use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
+
+/// Fields that speak to the next hop only.
+const HOP_BY_HOP: &[&str] = &[
+    "connection",
+    "http2-settings",
+    "keep-alive",
+    "proxy-authenticate",
+    "proxy-authorization",
+    "proxy-connection",
+    "te",
+    "transfer-encoding",
+    "upgrade",
+];
+
+/// Request fields that an upstream takes as the gateway's word, or that make some frameworks
+/// serve another path than the one the gate looked at.
+const GATEWAY_ONLY: &[&str] = &[
+    "forwarded",
+    "proxy",
+    "x-original-uri",
+    "x-original-url",
+    "x-real-ip",
+    "x-request-id",
+    "x-rewrite-url",
+];
+
+/// Beginnings of request fields of the same kind.
+const GATEWAY_ONLY_PREFIXES: &[&str] = &[principal::INTERNAL_PREFIX, "x-forwarded-"];
+
+/// Beginnings of the names of cookies that only the gateway reads.
+const OWN_COOKIE_PREFIXES: &[&[u8]] = &[b"ropeline_place_", b"ropeline_pass_"];
+
+/// Cloudflare's spelling of the command that ends a session.
+const CLOUDFLARE_COMMAND: &str = "cf-waiting-room-command";
+/// The value of [`CLOUDFLARE_COMMAND`] that ends a session.
+const CLOUDFLARE_REVOKE: &[u8] = b"revoke";
+
+const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
+const X_FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
+const X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
+const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+
+/// What the gateway tells an upstream about a request.
+#[derive(Clone, Debug)]
+pub struct Forwarded {
+    /// The fan's address, after trusted proxies.
+    pub client_ip: IpAddr,
+    /// How the fan reached us.
+    pub scheme: Scheme,
+    /// The host the fan asked for.
+    pub host: Option<HeaderValue>,
+    /// The id of the request, as in our logs and in the answer.
+    pub request_id: String,
+    /// The valid passes that came with the request.
+    pub principals: Vec<Principal>,
+}
+
+/// What an upstream wants done with the session, said in its answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Command {
+    /// The purchase is done: end the session and free its slot.
+    EndSession,
+}
+
+/// Removes from a request what must not reach an upstream.
+///
+/// Gives the protocol the client asks to switch to, when that may be passed on; the fields that
+/// ask for it are then kept in their normal form.
+pub fn clean_request(headers: &mut HeaderMap) -> Option<HeaderValue> {
+    let upgrade = requested_upgrade(headers);
+    let accepts_trailers = lists_token(headers, &TE, "trailers");
+    remove_hop_by_hop(headers);
+    remove_where(headers, is_gateway_only);
+    // Our own server has answered `100-continue` to the client by the time the body is read.
+    headers.remove(EXPECT);
+    remove_own_cookies(headers);
+    if accepts_trailers {
+        headers.insert(TE, HeaderValue::from_static("trailers"));
+        headers.append(CONNECTION, HeaderValue::from_static("te"));
+    }
+    if let Some(protocol) = &upgrade {
+        headers.append(CONNECTION, HeaderValue::from_static("upgrade"));
+        headers.insert(UPGRADE, protocol.clone());
+    }
+    upgrade
+}
+
+/// Removes from an answer what must not reach a client, and gives what the upstream commands.
+pub fn clean_response(status: StatusCode, headers: &mut HeaderMap) -> Option<Command> {
+    let command = read_command(headers);
+    let switched = (status == StatusCode::SWITCHING_PROTOCOLS)
+        .then(|| headers.remove(UPGRADE))
+        .flatten();
+    remove_hop_by_hop(headers);
+    remove_where(headers, |name| {
+        begins_like(name, principal::INTERNAL_PREFIX) || spelled_like(name, CLOUDFLARE_COMMAND)
+    });
+    remove_own_set_cookies(headers);
+    if let Some(protocol) = switched {
+        headers.insert(CONNECTION, HeaderValue::from_static("upgrade"));
+        headers.insert(UPGRADE, protocol);
+    }
+    command
+}
+
+/// Removes from trailers what [`clean_request`] and [`clean_response`] remove from headers.
+///
+/// Some servers merge trailers into headers, so a trailer may not say what a header may not.
+pub fn clean_trailers(trailers: &mut HeaderMap) {
+    remove_hop_by_hop(trailers);
+    remove_where(trailers, |name| {
+        is_gateway_only(name)
+            || [&CONTENT_LENGTH, &HOST, &COOKIE, &SET_COOKIE]
+                .iter()
+                .any(|other| spelled_like(name, other.as_str()))
+            || spelled_like(name, "authorization")
+            || spelled_like(name, CLOUDFLARE_COMMAND)
+    });
+}
+
+/// Takes back the wish to switch protocols that [`clean_request`] left in.
+pub(super) fn keep_protocol(headers: &mut HeaderMap) {
+    headers.remove(UPGRADE);
+    headers.remove(CONNECTION);
+    if headers.contains_key(TE) {
+        headers.insert(CONNECTION, HeaderValue::from_static("te"));
+    }
+}
+
+/// Adds what the gateway vouches for. Call it after [`clean_request`].
+pub fn describe(headers: &mut HeaderMap, forwarded: &Forwarded) {
+    let texts = [
+        (X_FORWARDED_FOR, forwarded.client_ip.to_string()),
+        (X_FORWARDED_PROTO, forwarded.scheme.to_string()),
+        (X_REQUEST_ID, forwarded.request_id.clone()),
+    ];
+    for (name, text) in texts {
+        if let Ok(value) = HeaderValue::from_str(&text) {
+            headers.insert(name, value);
+        }
+    }
+    if let Some(host) = &forwarded.host {
+        headers.insert(X_FORWARDED_HOST, host.clone());
+    }
+    principal::write(&forwarded.principals, headers);
+}
+
+/// The protocol a client may switch to, if it asks for one.
+///
+/// A protocol that carries further HTTP requests is refused: they would pass by the gate.
+fn requested_upgrade(headers: &HeaderMap) -> Option<HeaderValue> {
+    if !lists_token(headers, &CONNECTION, "upgrade") {
+        return None;
+    }
+    let mut values = headers.get_all(UPGRADE).iter();
+    let protocol = values.next()?;
+    if values.next().is_some() {
+        return None;
+    }
+    let text = protocol.to_str().ok()?;
+    let carries_http = text.split(',').any(|one| {
+        let name = one.trim().split('/').next().unwrap_or("").trim();
+        ["h2", "h2c", "h3", "http", "tls"]
+            .iter()
+            .any(|known| name.eq_ignore_ascii_case(known))
+    });
+    (!carries_http && !text.trim().is_empty()).then(|| protocol.clone())
+}
+
+fn read_command(headers: &HeaderMap) -> Option<Command> {
+    let says = |name: &str, word: &[u8]| {
+        headers
+            .get_all(name)
+            .iter()
+            .any(|value| value.as_bytes().trim_ascii().eq_ignore_ascii_case(word))
+    };
+    let ends = says(
+        principal::COMMAND.as_str(),
+        principal::COMMAND_END_SESSION.as_bytes(),
+    ) || says(CLOUDFLARE_COMMAND, CLOUDFLARE_REVOKE);
+    ends.then_some(Command::EndSession)
+}
+
+fn remove_hop_by_hop(headers: &mut HeaderMap) {
+    let listed: Vec<HeaderName> = headers
+        .get_all(CONNECTION)
+        .iter()
+        .flat_map(|value| value.as_bytes().split(|byte| *byte == b','))
+        .filter_map(|name| HeaderName::from_bytes(name.trim_ascii()).ok())
+        // A client may not use `Connection` to take the framing or the target from a message.
+        .filter(|name| name != CONTENT_LENGTH && name != HOST)
+        .collect();
+    for name in listed {
+        headers.remove(name);
+    }
+    remove_where(headers, |name| {
+        HOP_BY_HOP.iter().any(|known| spelled_like(name, known))
+            || (name != CONTENT_LENGTH && spelled_like(name, CONTENT_LENGTH.as_str()))
+    });
+}
+
+fn is_gateway_only(name: &HeaderName) -> bool {
+    debug_assert!(GATEWAY_ONLY.contains(&FORWARDED.as_str()));
+    GATEWAY_ONLY.iter().any(|known| spelled_like(name, known))
+        || GATEWAY_ONLY_PREFIXES
+            .iter()
+            .any(|prefix| begins_like(name, prefix))
+}
+
+fn remove_where(headers: &mut HeaderMap, unwanted: impl Fn(&HeaderName) -> bool) {
+    let names: Vec<HeaderName> = headers
+        .keys()
+        .filter(|name| unwanted(name))
+        .cloned()
+        .collect();
+    for name in names {
+        headers.remove(name);
+    }
+}
+
+/// Whether a server that turns header names into variable names reads `name` as `known`.
+///
+/// Such servers fold everything that is no letter or digit into one character.
+fn spelled_like(name: &HeaderName, known: &str) -> bool {
+    name.as_str().len() == known.len() && begins_like(name, known)
+}
+
+fn begins_like(name: &HeaderName, prefix: &str) -> bool {
+    let fold = |byte: u8| {
+        if byte.is_ascii_alphanumeric() {
+            byte
+        } else {
+            b'-'
+        }
+    };
+    let name = name.as_str().as_bytes();
+    name.len() >= prefix.len()
+        && name
+            .iter()
+            .zip(prefix.as_bytes())
+            .all(|(a, b)| fold(*a) == *b)
+}
+
+fn lists_token(headers: &HeaderMap, name: &HeaderName, token: &str) -> bool {
+    headers
+        .get_all(name)
+        .iter()
+        .flat_map(|value| value.as_bytes().split(|byte| *byte == b','))
+        .any(|one| {
+            let word = one.split(|byte| *byte == b';').next().unwrap_or_default();
+            word.trim_ascii().eq_ignore_ascii_case(token.as_bytes())
+        })
+}
+
+fn is_own_cookie(name: &[u8]) -> bool {
+    let name = name.trim_ascii().to_ascii_lowercase();
+    let bare = [b"__host-".as_slice(), b"__secure-"]
+        .iter()
+        .find_map(|prefix| name.strip_prefix(*prefix))
+        .unwrap_or(&name);
+    OWN_COOKIE_PREFIXES
+        .iter()
+        .any(|prefix| bare.starts_with(prefix))
+}
+
+fn cookie_name(pair: &[u8]) -> &[u8] {
+    pair.split(|byte| *byte == b'=').next().unwrap_or_default()
+}
+
+fn remove_own_cookies(headers: &mut HeaderMap) {
+    let is_own = |pair: &&[u8]| is_own_cookie(cookie_name(pair));
+    let pairs = |value: &'_ HeaderValue| -> Vec<Vec<u8>> {
+        value
+            .as_bytes()
+            .split(|byte| *byte == b';')
+            .filter(|pair| !is_own(pair))
+            .map(|pair| pair.trim_ascii().to_vec())
+            .filter(|pair| !pair.is_empty())
+            .collect()
+    };
+    let kept: Vec<HeaderValue> = headers
+        .get_all(COOKIE)
+        .iter()
+        .map(|value| pairs(value).join(b"; ".as_slice()))
+        .filter(|value| !value.is_empty())
+        .filter_map(|value| HeaderValue::from_bytes(&value).ok())
+        .collect();
+    headers.remove(COOKIE);
+    for value in kept {
+        headers.append(COOKIE, value);
+    }
+}
+
+/// An upstream may not replace a fan's place or pass.
+fn remove_own_set_cookies(headers: &mut HeaderMap) {
+    let is_own = |value: &HeaderValue| is_own_cookie(cookie_name(value.as_bytes()));
+    if !headers.get_all(SET_COOKIE).iter().any(is_own) {
+        return;
+    }
+    let kept: Vec<HeaderValue> = headers
+        .get_all(SET_COOKIE)
+        .iter()
+        .filter(|value| !is_own(value))
+        .cloned()
+        .collect();
+    headers.remove(SET_COOKIE);
+    for value in kept {
+        headers.append(SET_COOKIE, value);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use contract::{PlaceId, Timestamp};
+
+    use super::*;
+
+    fn headers(lines: &[(&str, &str)]) -> HeaderMap {
+        lines
+            .iter()
+            .map(|(name, value)| {
+                let name: HeaderName = name.parse().unwrap();
+                (name, HeaderValue::from_str(value).unwrap())
+            })
+            .collect()
+    }
+
+    fn texts(headers: &HeaderMap, name: &str) -> Vec<String> {
+        headers
+            .get_all(name)
+            .iter()
+            .map(|value| value.to_str().unwrap().to_owned())
+            .collect()
+    }
+
+    #[test]
+    fn hop_by_hop_fields_end_here_in_both_directions() {
+        let lines = [
+            ("connection", "keep-alive, X-Private, host"),
+            ("connection", "x-other"),
+            ("keep-alive", "timeout=5"),
+            ("x-private", "1"),
+            ("x-other", "2"),
+            ("proxy-connection", "close"),
+            ("transfer-encoding", "chunked"),
+            ("transfer_encoding", "chunked"),
+            ("te", "gzip"),
+            ("upgrade", "websocket"),
+            ("host", "shop"),
+            ("accept", "text/html"),
+        ];
+        let mut request = headers(&lines);
+        assert_eq!(clean_request(&mut request), None);
+        let mut response = headers(&lines);
+        clean_response(StatusCode::OK, &mut response);
+        for cleaned in [request, response] {
+            let mut names: Vec<_> = cleaned.keys().map(HeaderName::as_str).collect();
+            names.sort_unstable();
+            assert_eq!(names, ["accept", "host"]);
+        }
+    }
+
+    #[test]
+    fn a_client_cannot_speak_as_the_gateway_in_any_spelling() {
+        for name in [
+            "ropeline-room",
+            "ropeline_room",
+            "Ropeline-Subject",
+            "ropeline.subject",
+            "ropeline-anything",
+            "x-forwarded-for",
+            "x_forwarded_for",
+            "X-Forwarded-Proto",
+            "x-forwarded_host",
+            "forwarded",
+            "x-real-ip",
+            "x_real_ip",
+            "x-request-id",
+            "x-original-url",
+            "x-rewrite-url",
+            "proxy",
+        ] {
+            let mut request = headers(&[(name, "spoofed"), ("accept", "*/*")]);
+            clean_request(&mut request);
+            assert_eq!(request.len(), 1, "{name}");
+            let mut trailers = headers(&[(name, "spoofed"), ("x-checksum", "1")]);
+            clean_trailers(&mut trailers);
+            assert_eq!(trailers.len(), 1, "{name}");
+        }
+    }
+
+    #[test]
+    fn own_cookies_stay_with_the_gateway() {
+        let mut request = headers(&[
+            (
+                "cookie",
+                "a=1; ropeline_pass_eras=x;__Host-ropeline_place_eras=y; b=2;ROPELINE_PASS_Z=1",
+            ),
+            ("cookie", "__Secure-ropeline_place_q=z"),
+            ("cookie", "ropeline_session=mine"),
+        ]);
+        clean_request(&mut request);
+        assert_eq!(
+            texts(&request, "cookie"),
+            ["a=1; b=2", "ropeline_session=mine"]
+        );
+
+        let mut response = headers(&[
+            ("set-cookie", "cart=1; Path=/"),
+            ("set-cookie", "__Host-ropeline_pass_eras=forged; Path=/"),
+        ]);
+        clean_response(StatusCode::OK, &mut response);
+        assert_eq!(texts(&response, "set-cookie"), ["cart=1; Path=/"]);
+    }
+
+    #[test]
+    fn an_upgrade_passes_unless_it_carries_http() {
+        let asked = |protocol: &str| {
+            let mut request = headers(&[("connection", "Upgrade"), ("upgrade", protocol)]);
+            let upgrade = clean_request(&mut request);
+            assert_eq!(upgrade.is_some(), request.contains_key("upgrade"));
+            assert_eq!(upgrade.is_some(), request.contains_key("connection"));
+            upgrade.is_some()
+        };
+        assert!(asked("websocket"));
+        assert!(asked("Chat/2.0"));
+        assert!(!asked("h2c"));
+        assert!(!asked("H2C"));
+        assert!(!asked("websocket, h2c"));
+        assert!(!asked("HTTP/2.0"));
+        assert!(!asked("TLS/1.2"));
+        assert!(!asked(" "));
+    }
+
+    #[test]
+    fn only_trailers_survive_of_te() {
+        let mut request = headers(&[("te", "gzip, Trailers;q=1")]);
+        clean_request(&mut request);
+        assert_eq!(texts(&request, "te"), ["trailers"]);
+        assert_eq!(texts(&request, "connection"), ["te"]);
+    }
+
+    #[test]
+    fn a_command_is_read_and_not_passed_on() {
+        for (name, value, expected) in [
+            ("ropeline-command", "end-session", Some(Command::EndSession)),
+            ("ropeline-command", "End-Session", Some(Command::EndSession)),
+            (
+                "cf-waiting-room-command",
+                "revoke",
+                Some(Command::EndSession),
+            ),
+            ("cf-waiting-room-command", "keep", None),
+            ("ropeline-command", "dance", None),
+            ("ropeline-room", "eras", None),
+        ] {
+            let mut response = headers(&[(name, value)]);
+            assert_eq!(
+                clean_response(StatusCode::OK, &mut response),
+                expected,
+                "{name}: {value}"
+            );
+            assert!(response.is_empty(), "{name}");
+        }
+    }
+
+    #[test]
+    fn a_switch_of_protocols_keeps_its_fields() {
+        let mut response = headers(&[("connection", "upgrade"), ("upgrade", "websocket")]);
+        clean_response(StatusCode::SWITCHING_PROTOCOLS, &mut response);
+        assert_eq!(texts(&response, "upgrade"), ["websocket"]);
+        assert_eq!(texts(&response, "connection"), ["upgrade"]);
+    }
+
+    #[test]
+    fn the_gateway_says_who_asks() {
+        let forwarded = Forwarded {
+            client_ip: "192.0.2.7".parse().unwrap(),
+            scheme: Scheme::HTTPS,
+            host: Some(HeaderValue::from_static("tickets.example")),
+            request_id: "r-1".to_owned(),
+            principals: vec![Principal {
+                room: "eras".parse().unwrap(),
+                subject: PlaceId::from_bytes([7; 16]),
+                expires_at: Timestamp::EPOCH,
+            }],
+        };
+        let mut request = headers(&[
+            ("ropeline-room", "spoofed"),
+            ("x-forwarded-for", "10.0.0.1"),
+        ]);
+        clean_request(&mut request);
+        describe(&mut request, &forwarded);
+        assert_eq!(texts(&request, "x-forwarded-for"), ["192.0.2.7"]);
+        assert_eq!(texts(&request, "x-forwarded-proto"), ["https"]);
+        assert_eq!(texts(&request, "x-forwarded-host"), ["tickets.example"]);
+        assert_eq!(texts(&request, "x-request-id"), ["r-1"]);
+        assert_eq!(principal::read(&request), forwarded.principals);
+    }
+}

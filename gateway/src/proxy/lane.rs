@@ -1,0 +1,251 @@
+//! What all requests to one upstream share: the breaker, the slots and the figures.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
+use std::time::Duration;
+
+use contract::{Clock, Problem, ProblemCode};
+use metrics::{counter, gauge, histogram};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use web::ApiError;
+
+use super::breaker::{Breaker, BreakerConfig, BreakerState, Outcome, Permit};
+use super::telemetry;
+use super::upstream::Upstream;
+
+/// Upstreams with figures of their own. Managers name them, so this is a bound against mistakes:
+/// beyond it, further upstreams share one lane.
+const LANES_MAX: usize = 256;
+/// The metric label of the upstreams beyond [`LANES_MAX`].
+const LANE_OVERFLOW: &str = "other";
+
+/// How an upstream has been doing, for whoever decides how many fans to let in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct UpstreamHealth {
+    /// What the breaker does at the moment.
+    pub breaker: BreakerState,
+    /// Attempts that ended within the breaker's window.
+    pub outcomes: u32,
+    /// Those of them that failed.
+    pub failures: u32,
+    /// Requests and tunnels underway.
+    pub in_flight: usize,
+    /// Smoothed time to the head of an answer, `None` before the first.
+    pub head_latency: Option<Duration>,
+}
+
+/// The lanes of all upstreams.
+#[derive(Debug)]
+pub(super) struct Lanes {
+    by_authority: RwLock<HashMap<String, Arc<Lane>>>,
+    breaker: BreakerConfig,
+    slots: usize,
+}
+
+/// One upstream's.
+#[derive(Debug)]
+pub(super) struct Lane {
+    label: Arc<str>,
+    breaker: Mutex<Breaker>,
+    slots: Arc<Semaphore>,
+    slots_max: usize,
+    head_latency: Mutex<Option<Duration>>,
+}
+
+/// One request to an upstream, from the breaker's permission to the last byte of the answer.
+///
+/// Dropping it early means that the client went away, which is not held against the upstream.
+pub(super) struct Attempt {
+    lane: Arc<Lane>,
+    clock: Arc<dyn Clock>,
+    permit: Permit,
+    stage: Stage,
+    _slot: OwnedSemaphorePermit,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Stage {
+    AwaitsHead,
+    AwaitsBody,
+    Over,
+}
+
+impl Lanes {
+    pub(super) fn new(breaker: BreakerConfig, slots: usize) -> Self {
+        Self {
+            by_authority: RwLock::default(),
+            breaker,
+            slots,
+        }
+    }
+
+    pub(super) fn of(&self, upstream: &Upstream) -> Arc<Lane> {
+        let known = self
+            .by_authority
+            .read()
+            .unwrap_or_else(PoisonError::into_inner);
+        if let Some(lane) = known.get(upstream.authority()) {
+            return Arc::clone(lane);
+        }
+        let label = if known.len() < LANES_MAX {
+            upstream.authority()
+        } else {
+            LANE_OVERFLOW
+        };
+        drop(known);
+        let mut known = self
+            .by_authority
+            .write()
+            .unwrap_or_else(PoisonError::into_inner);
+        let lane = known.entry(label.to_owned()).or_insert_with(|| {
+            Arc::new(Lane {
+                label: label.into(),
+                breaker: Mutex::new(Breaker::new(self.breaker)),
+                slots: Arc::new(Semaphore::new(self.slots)),
+                slots_max: self.slots,
+                head_latency: Mutex::new(None),
+            })
+        });
+        Arc::clone(lane)
+    }
+}
+
+impl Lane {
+    /// Asks to send one request.
+    pub(super) fn begin(self: &Arc<Self>, clock: &Arc<dyn Clock>) -> Result<Attempt, ApiError> {
+        let Ok(slot) = Arc::clone(&self.slots).try_acquire_owned() else {
+            self.count_request("saturated");
+            return Err(Problem::new(ProblemCode::UpstreamUnavailable)
+                .detail("The service has as many requests as it may be given at once.")
+                .into());
+        };
+        let now = clock.now();
+        let admitted = lock(&self.breaker).admit(now);
+        self.show_breaker(lock(&self.breaker).state(now));
+        let permit = admitted.map_err(|wait| {
+            self.count_request("resting");
+            let seconds = u32::try_from(wait.as_secs()).unwrap_or(u32::MAX).max(1);
+            Problem::new(ProblemCode::UpstreamUnavailable)
+                .detail("The service failed too often and is given a moment to recover.")
+                .retry_after(seconds)
+        })?;
+        gauge!(telemetry::IN_FLIGHT, "upstream" => Arc::clone(&self.label)).increment(1.0);
+        Ok(Attempt {
+            lane: Arc::clone(self),
+            clock: Arc::clone(clock),
+            permit,
+            stage: Stage::AwaitsHead,
+            _slot: slot,
+        })
+    }
+
+    pub(super) fn health(&self, clock: &dyn Clock) -> UpstreamHealth {
+        let now = clock.now();
+        let breaker = lock(&self.breaker);
+        let (outcomes, failures) = breaker.counts(now);
+        UpstreamHealth {
+            breaker: breaker.state(now),
+            outcomes,
+            failures,
+            in_flight: self.slots_max - self.slots.available_permits(),
+            head_latency: *lock(&self.head_latency),
+        }
+    }
+
+    pub(super) fn count_retry(&self) {
+        counter!(telemetry::RETRIES_TOTAL, "upstream" => Arc::clone(&self.label)).increment(1);
+    }
+
+    fn count_request(&self, outcome: &'static str) {
+        counter!(
+            telemetry::REQUESTS_TOTAL,
+            "upstream" => Arc::clone(&self.label), "outcome" => outcome
+        )
+        .increment(1);
+    }
+
+    fn count_body(&self, outcome: &'static str) {
+        counter!(
+            telemetry::BODIES_TOTAL,
+            "upstream" => Arc::clone(&self.label), "outcome" => outcome
+        )
+        .increment(1);
+    }
+
+    fn show_breaker(&self, state: BreakerState) {
+        let level = match state {
+            BreakerState::Closed => 0.0,
+            BreakerState::HalfOpen => 1.0,
+            BreakerState::Open => 2.0,
+        };
+        gauge!(telemetry::BREAKER_STATE, "upstream" => Arc::clone(&self.label)).set(level);
+    }
+
+    /// Smooths over about eight answers, so that one slow page does not look like a slow shop.
+    fn observe_head(&self, took: Duration) {
+        histogram!(telemetry::HEAD_SECONDS, "upstream" => Arc::clone(&self.label)).record(took);
+        let mut latency = lock(&self.head_latency);
+        *latency = Some(latency.map_or(took, |before| (before * 7 + took) / 8));
+    }
+}
+
+impl Attempt {
+    /// The head of an answer has come, `took` after the upstream had the whole request.
+    pub(super) fn head(&mut self, word: &'static str, outcome: Outcome, took: Duration) {
+        self.lane.observe_head(took);
+        self.settle(word, outcome);
+        self.stage = Stage::AwaitsBody;
+    }
+
+    /// No answer came.
+    pub(super) fn failed(&mut self, word: &'static str, outcome: Outcome) {
+        self.settle(word, outcome);
+        self.stage = Stage::Over;
+    }
+
+    /// The answer has been passed on to its end.
+    pub(super) fn body_complete(&mut self) {
+        if self.stage == Stage::AwaitsBody {
+            self.lane.count_body("complete");
+            self.stage = Stage::Over;
+        }
+    }
+
+    /// The upstream broke off in the middle of its answer.
+    pub(super) fn body_failed(&mut self, word: &'static str) {
+        if self.stage == Stage::AwaitsBody {
+            self.lane.count_body(word);
+            self.record(Outcome::Failure);
+            self.stage = Stage::Over;
+        }
+    }
+
+    fn settle(&mut self, word: &'static str, outcome: Outcome) {
+        self.lane.count_request(word);
+        self.record(outcome);
+    }
+
+    fn record(&self, outcome: Outcome) {
+        let now = self.clock.now();
+        let mut breaker = lock(&self.lane.breaker);
+        breaker.record(self.permit, outcome, now);
+        self.lane.show_breaker(breaker.state(now));
+    }
+}
+
+impl Drop for Attempt {
+    fn drop(&mut self) {
+        match self.stage {
+            Stage::AwaitsHead => self.settle("client-gone", Outcome::Abandoned),
+            Stage::AwaitsBody => self.lane.count_body("client-gone"),
+            Stage::Over => {}
+        }
+        gauge!(telemetry::IN_FLIGHT, "upstream" => Arc::clone(&self.lane.label)).decrement(1.0);
+    }
+}
+
+/// A panic elsewhere must not take the upstream's figures with it: they are valid between any
+/// two statements.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

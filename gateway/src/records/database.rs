@@ -1,0 +1,148 @@
+//! The connection pool, and the rule that work on it is never cancelled half-way.
+
+use std::str::FromStr;
+use std::time::Duration;
+
+use futures_util::future::BoxFuture;
+use sqlx::postgres::{PgConnectOptions, PgConnection, PgPool, PgPoolOptions};
+use tokio::time::Instant;
+use tokio_util::task::TaskTracker;
+
+use super::RecordsError;
+
+/// Longest wait for a connection. Below a second, so that a caller hears within one.
+const ACQUIRE_MAX: Duration = Duration::from_millis(800);
+
+/// Longest a caller waits for an answer. The work goes on beyond it.
+const ANSWER_MAX: Duration = Duration::from_millis(900);
+
+/// Longest a call may hold a connection. Beyond it the connection is closed, not reused: a
+/// network that swallows packets would otherwise empty the pool.
+const WORK_MAX: Duration = Duration::from_secs(10);
+
+/// Longest a statement may run; the server cancels it.
+const STATEMENT_TIMEOUT: &str = "5s";
+
+/// Longest wait for a row lock.
+const LOCK_TIMEOUT: &str = "1s";
+
+/// Longest an open transaction may do nothing, should a gateway vanish inside one.
+const IDLE_IN_TRANSACTION_TIMEOUT: &str = "10s";
+
+/// Connections per gateway: the line's records need few, and every gateway adds its own.
+const CONNECTIONS_MAX: u32 = 8;
+
+/// Handle of the gateway's records.
+///
+/// A dropped request future must not stop a transaction between two of its statements: sqlx 0.9
+/// then returns the connection to the pool with the transaction still open. So each call runs in
+/// a task of the tracker, and dropping the caller only drops the answer.
+#[derive(Clone, Debug)]
+pub struct Database {
+    pool: PgPool,
+    tasks: TaskTracker,
+}
+
+impl Database {
+    /// Works on `pool`, in tasks that `tasks` counts so that shutdown can wait for them.
+    pub const fn new(pool: PgPool, tasks: TaskTracker) -> Self {
+        Self { pool, tasks }
+    }
+
+    /// Whether the database answers, for readiness.
+    pub async fn ping(&self) -> Result<(), RecordsError> {
+        self.run(|connection| {
+            Box::pin(async move {
+                sqlx::query("select 1").execute(connection).await?;
+                Ok(())
+            })
+        })
+        .await
+    }
+
+    /// Runs `work` on a connection and answers within about a second; [`RecordsError::Timeout`]
+    /// means that it may still finish.
+    pub(super) async fn run<T, W>(&self, work: W) -> Result<T, RecordsError>
+    where
+        T: Send + 'static,
+        W: for<'c> FnOnce(&'c mut PgConnection) -> BoxFuture<'c, Result<T, RecordsError>>
+            + Send
+            + 'static,
+    {
+        self.run_within(ANSWER_MAX, work).await
+    }
+
+    /// As [`Database::run`], for work that is known to take longer than one statement.
+    pub(super) async fn run_within<T, W>(
+        &self,
+        answer: Duration,
+        work: W,
+    ) -> Result<T, RecordsError>
+    where
+        T: Send + 'static,
+        W: for<'c> FnOnce(&'c mut PgConnection) -> BoxFuture<'c, Result<T, RecordsError>>
+            + Send
+            + 'static,
+    {
+        let pool = self.pool.clone();
+        let task = self.tasks.spawn(async move {
+            let mut connection = pool.acquire().await?;
+            match tokio::time::timeout(WORK_MAX, work(&mut connection)).await {
+                Ok(Ok(done)) => Ok(done),
+                Ok(Err(error)) => {
+                    // Nothing is known about what the connection was in the middle of.
+                    if error.is_passing() {
+                        connection.close_on_drop();
+                    }
+                    Err(error)
+                }
+                Err(_) => {
+                    connection.close_on_drop();
+                    Err(RecordsError::Timeout)
+                }
+            }
+        });
+        let began = Instant::now();
+        let result = match tokio::time::timeout(answer, task).await {
+            Ok(Ok(result)) => result,
+            // The task panicked or the runtime is going away: the transaction was rolled back.
+            Ok(Err(_)) => Err(RecordsError::Unavailable(sqlx::Error::WorkerCrashed)),
+            Err(_) => Err(RecordsError::Timeout),
+        };
+        metrics::histogram!("ropeline_records_call_seconds").record(began.elapsed().as_secs_f64());
+        metrics::gauge!("ropeline_records_tasks").set(count_f64(self.tasks.len()));
+        metrics::gauge!("ropeline_records_connections").set(f64::from(self.pool.size()));
+        if let Err(error) = &result {
+            metrics::counter!("ropeline_records_errors_total", "kind" => error.kind()).increment(1);
+        }
+        result
+    }
+}
+
+/// A count as a gauge shows it.
+fn count_f64(count: usize) -> f64 {
+    f64::from(u32::try_from(count).unwrap_or(u32::MAX))
+}
+
+/// How to connect to `url`: with the timeouts every session of ours has.
+pub fn connect_options(url: &str) -> Result<PgConnectOptions, sqlx::Error> {
+    Ok(PgConnectOptions::from_str(url)?
+        .application_name("ropeline-gateway")
+        .options([
+            ("statement_timeout", STATEMENT_TIMEOUT),
+            ("lock_timeout", LOCK_TIMEOUT),
+            (
+                "idle_in_transaction_session_timeout",
+                IDLE_IN_TRANSACTION_TIMEOUT,
+            ),
+        ]))
+}
+
+/// The pool's limits.
+pub fn pool_options() -> PgPoolOptions {
+    PgPoolOptions::new()
+        .max_connections(CONNECTIONS_MAX)
+        .acquire_timeout(ACQUIRE_MAX)
+        // Short, so that connections follow a primary that moved behind a load balancer.
+        .max_lifetime(Duration::from_mins(10))
+}

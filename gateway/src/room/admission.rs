@@ -1,0 +1,362 @@
+//! How many to call: a pure decision, taken by the leader of a room every tick.
+//!
+//! RATE: a bucket fills with the configured rate and is never deeper than one tick's worth (at
+//! least one call), so a line that was empty for an hour does not burst. A tick that comes late
+//! is credited in full up to [`CATCH_UP_MAX`], so that a busy machine does not slow the line.
+//! What unclaimed calls give back is kept apart, because it may exceed a tick's worth.
+//!
+//! CAP: called and active together never pass the cap.
+
+use std::time::Duration;
+
+use contract::Timestamp;
+use contract::line::Phase;
+
+/// Time between ticks.
+pub const TICK: Duration = Duration::from_millis(100);
+
+/// How much lateness of a tick is made up for.
+pub const CATCH_UP_MAX: Duration = Duration::from_millis(300);
+
+/// Most calls in one tick. Bounds one script call to about a millisecond.
+pub const CALLS_PER_TICK_MAX: u64 = 1000;
+
+/// Credit is counted in millionths of a call, so that the slowest rate accrues exactly.
+pub const CREDIT_ONE: u64 = 1_000_000;
+
+/// Most credit that unclaimed calls may pile up, in calls.
+const RETURNED_MAX: u64 = 100_000;
+
+/// The rate bucket, as the store keeps it between ticks and across leaders.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Bucket {
+    /// Accrued by time, millionths of a call.
+    pub credit: u64,
+    /// Given back by unclaimed calls, millionths of a call.
+    pub returned: u64,
+    /// When it was last filled; never, at first.
+    pub filled_at: Option<Timestamp>,
+}
+
+/// What the decision is made from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Situation {
+    /// What the room is doing.
+    pub phase: Phase,
+    /// The configured rate.
+    pub calls_per_minute: u64,
+    /// The configured cap.
+    pub active_max: u64,
+    /// Places that could be called.
+    pub in_line: u64,
+    /// Called, claimed or popped for a call.
+    pub occupied: u64,
+    /// Calls given back since the last tick.
+    pub given_back: u64,
+    /// Tickets left, when the upstream tells; none means nobody is called.
+    pub remaining: Option<u64>,
+    /// Whether the upstream takes requests.
+    pub upstream_open: bool,
+}
+
+/// Why no more are called.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LimitedBy {
+    /// The phase calls no one.
+    Phase,
+    /// Nobody waits.
+    Line,
+    /// The rate.
+    Rate,
+    /// The cap on sessions.
+    Cap,
+    /// Nothing is left to buy.
+    Stock,
+    /// The upstream's breaker is open.
+    Upstream,
+}
+
+impl LimitedBy {
+    /// The word used as a metric label.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Phase => "phase",
+            Self::Line => "line",
+            Self::Rate => "rate",
+            Self::Cap => "cap",
+            Self::Stock => "stock",
+            Self::Upstream => "upstream",
+        }
+    }
+}
+
+/// How many to call, and the bucket afterwards.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Decision {
+    /// Places to call.
+    pub count: u64,
+    /// The bucket before any of them is taken from it.
+    pub filled: Bucket,
+    /// The bucket if so many are called.
+    pub bucket: Bucket,
+    /// Why not more.
+    pub limited_by: LimitedBy,
+}
+
+/// How many to call at `now`.
+pub fn decide(bucket: Bucket, situation: &Situation, now: Timestamp) -> Decision {
+    let filled = fill(bucket, situation, now);
+    let none = |limited_by| Decision {
+        count: 0,
+        filled,
+        bucket: filled,
+        limited_by,
+    };
+    if situation.phase != Phase::Queueing {
+        return none(LimitedBy::Phase);
+    }
+    if !situation.upstream_open {
+        return none(LimitedBy::Upstream);
+    }
+    if situation.remaining == Some(0) {
+        return none(LimitedBy::Stock);
+    }
+    let by_rate = (filled.credit + filled.returned) / CREDIT_ONE;
+    let by_cap = situation.active_max.saturating_sub(situation.occupied);
+    let (count, limited_by) = [
+        (situation.in_line, LimitedBy::Line),
+        (by_cap, LimitedBy::Cap),
+        (by_rate.min(CALLS_PER_TICK_MAX), LimitedBy::Rate),
+    ]
+    .into_iter()
+    .min_by_key(|(n, _)| *n)
+    .unwrap_or((0, LimitedBy::Line));
+    Decision {
+        count,
+        filled,
+        bucket: spend(filled, count),
+        limited_by,
+    }
+}
+
+/// Takes `count` calls from the bucket: first what time accrued, then what was given back.
+pub fn spend(bucket: Bucket, count: u64) -> Bucket {
+    let cost = count.saturating_mul(CREDIT_ONE);
+    let from_credit = cost.min(bucket.credit);
+    Bucket {
+        credit: bucket.credit - from_credit,
+        returned: bucket.returned.saturating_sub(cost - from_credit),
+        filled_at: bucket.filled_at,
+    }
+}
+
+/// Adds what time accrued. A tick's worth (at least one call) is kept at most, plus the
+/// fraction of a call that the last tick could not spend; a late tick keeps all it accrued.
+fn fill(bucket: Bucket, situation: &Situation, now: Timestamp) -> Bucket {
+    let worth = |span: Duration| {
+        let calls = ms(span).saturating_mul(situation.calls_per_minute);
+        calls.saturating_mul(CREDIT_ONE) / 60_000
+    };
+    let elapsed = bucket
+        .filled_at
+        .map_or(TICK, |at| now.since(at))
+        .min(CATCH_UP_MAX);
+    let accrued = worth(elapsed);
+    let depth = worth(TICK)
+        .max(CREDIT_ONE)
+        .max(accrued.saturating_add(CREDIT_ONE - 1));
+    let given_back = situation.given_back.saturating_mul(CREDIT_ONE);
+    Bucket {
+        credit: bucket.credit.saturating_add(accrued).min(depth),
+        returned: bucket
+            .returned
+            .saturating_add(given_back)
+            .min(RETURNED_MAX * CREDIT_ONE),
+        filled_at: Some(bucket.filled_at.map_or(now, |at| at.max(now))),
+    }
+}
+
+fn ms(span: Duration) -> u64 {
+    u64::try_from(span.as_millis()).unwrap_or(u64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    const START: Timestamp = Timestamp::from_ms(1_790_000_000_000);
+
+    fn busy(calls_per_minute: u64) -> Situation {
+        Situation {
+            phase: Phase::Queueing,
+            calls_per_minute,
+            active_max: u64::MAX,
+            in_line: u64::MAX,
+            occupied: 0,
+            given_back: 0,
+            remaining: None,
+            upstream_open: true,
+        }
+    }
+
+    /// Runs ticks at the given gaps and returns (time, calls) of each.
+    fn run(situation: &Situation, gaps_ms: impl IntoIterator<Item = u64>) -> Vec<(u64, u64)> {
+        let mut bucket = Bucket::default();
+        let mut at = 0;
+        let mut calls = Vec::new();
+        for gap in gaps_ms {
+            at += gap;
+            let decision = decide(bucket, situation, START.plus(Duration::from_millis(at)));
+            bucket = decision.bucket;
+            calls.push((at, decision.count));
+        }
+        calls
+    }
+
+    #[test]
+    fn any_ten_seconds_are_within_one_percent_of_the_rate() {
+        for rate in [60, 600, 6_000, 77_777, 500_000] {
+            let calls = run(&busy(rate), std::iter::repeat_n(100, 600));
+            for window in calls.windows(100) {
+                let sum: u64 = window.iter().map(|(_, n)| n).sum();
+                let due = rate / 6;
+                let off = sum.abs_diff(due);
+                assert!(
+                    off * 100 <= due || off <= 1,
+                    "rate {rate}: {sum} instead of {due}"
+                );
+            }
+        }
+    }
+
+    #[test]
+    fn slow_rates_accrue_over_many_ticks() {
+        let calls = run(&busy(6), std::iter::repeat_n(100, 6_000));
+        let sum: u64 = calls.iter().map(|(_, n)| n).sum();
+        assert!((59..=61).contains(&sum), "{sum}");
+    }
+
+    #[test]
+    fn an_idle_line_does_not_save_up() {
+        let idle = Situation {
+            in_line: 0,
+            ..busy(6_000)
+        };
+        let mut bucket = Bucket::default();
+        for tick in 0..600u64 {
+            bucket = decide(bucket, &idle, START.plus(Duration::from_millis(tick * 100))).bucket;
+        }
+        let first = decide(
+            bucket,
+            &busy(6_000),
+            START.plus(Duration::from_millis(60_000)),
+        );
+        assert!(first.count <= 10, "{}", first.count);
+    }
+
+    #[test]
+    fn what_unclaimed_calls_give_back_is_called_again_at_once() {
+        let now = START;
+        let spent = Bucket {
+            filled_at: Some(now),
+            ..Bucket::default()
+        };
+        let situation = Situation {
+            given_back: 40,
+            ..busy(6_000)
+        };
+        assert_eq!(decide(spent, &situation, now).count, 40);
+    }
+
+    #[test]
+    fn the_reason_for_calling_no_more_is_named() {
+        let check = |situation: Situation, count: u64, limited_by: LimitedBy| {
+            let decision = decide(Bucket::default(), &situation, START);
+            assert_eq!((decision.count, decision.limited_by), (count, limited_by));
+        };
+        let base = busy(6_000);
+        check(base, 10, LimitedBy::Rate);
+        check(
+            Situation {
+                phase: Phase::Paused,
+                ..base
+            },
+            0,
+            LimitedBy::Phase,
+        );
+        check(
+            Situation {
+                phase: Phase::Prequeue,
+                ..base
+            },
+            0,
+            LimitedBy::Phase,
+        );
+        check(Situation { in_line: 3, ..base }, 3, LimitedBy::Line);
+        check(
+            Situation {
+                active_max: 9,
+                occupied: 5,
+                ..base
+            },
+            4,
+            LimitedBy::Cap,
+        );
+        check(
+            Situation {
+                active_max: 5,
+                occupied: 9,
+                ..base
+            },
+            0,
+            LimitedBy::Cap,
+        );
+        check(
+            Situation {
+                remaining: Some(0),
+                ..base
+            },
+            0,
+            LimitedBy::Stock,
+        );
+        check(
+            Situation {
+                upstream_open: false,
+                ..base
+            },
+            0,
+            LimitedBy::Upstream,
+        );
+        check(
+            Situation {
+                calls_per_minute: u64::MAX,
+                ..base
+            },
+            CALLS_PER_TICK_MAX,
+            LimitedBy::Rate,
+        );
+    }
+
+    proptest! {
+        /// RATE for every window that starts at a tick, whatever the ticks' gaps: the rate times
+        /// the window, one tick's worth, and what a late first tick was owed.
+        #[test]
+        fn no_window_exceeds_the_rate(
+            rate in 1u64..200_000,
+            gaps in prop::collection::vec(1u64..900, 1..200)
+        ) {
+            let calls = run(&busy(rate), gaps.iter().copied());
+            let catch_up = ms(CATCH_UP_MAX);
+            for from in 0..calls.len() {
+                let mut sum = 0;
+                for (at, n) in &calls[from..] {
+                    sum += n;
+                    let window = at - calls[from].0;
+                    let bound = (window + catch_up) * rate / 60_000 + 2;
+                    prop_assert!(sum <= bound, "{sum} > {bound} in {window} ms");
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,21 @@
+//! The line's decisions, pure: no Redis, no HTTP, no clock of their own.
+//!
+//! | Module | Subject |
+//! | --- | --- |
+//! | [`admission`] | how many to call this tick, and why not more |
+//! | [`order`] | order keys: the draw and the live clock |
+//! | [`phase`] | what the room is doing: settings, manager's word, time |
+//! | [`place`] | place tokens, place ids, session ids |
+//! | [`settings`] | which settings make sense |
+//! | [`snapshot`] | positions from a snapshot of constant size |
+//! | [`status`] | what one visitor is shown |
+//! | [`wait`] | the wait estimate |
+
+pub mod admission;
+pub mod order;
+pub mod phase;
+pub mod place;
+pub mod settings;
+pub mod snapshot;
+pub mod status;
+pub mod wait;

@@ -1,0 +1,69 @@
+//! Every Redis key there is. All keys of a room share the tag `{room}`, so that a Redis Cluster
+//! keeps a room on one shard, and begin with the format version.
+//!
+//! No key has a time to live: a room's keys live as long as the room and are removed with it.
+//!
+//! | Key | Type | Content |
+//! | --- | --- | --- |
+//! | `meta` | hash | epoch, live clock, counters, rate bucket, leader lease, pending batch |
+//! | `line` | sorted set | waiting place → order key |
+//! | `popped` | sorted set | place popped for a call that is not logged yet → order key |
+//! | `called` | sorted set | called place → claim deadline, ms |
+//! | `active` | sorted set | place in a session → session expiry, ms |
+//! | `missed` | sorted set | place whose turn passed → end of its grace, ms |
+//! | `absent` | sorted set | waiting place without a connection → last seen, ms |
+//! | `done` | hash | place that was called → its order key; place that left → `left` |
+//! | `session` | hash | called or active place → `seq:started_ms` (started is 0 until claimed) |
+//! | `snapshot` | string | the last snapshot, JSON |
+//! | `opening` | string | the snapshot of the opening, JSON |
+//! | `notices` | stream | what happened to places; trimmed to the newest ten thousand |
+
+use contract::RoomId;
+
+/// Version of the key format and of what the keys hold.
+const FORMAT: &str = "rl1";
+
+/// The names of one room's keys.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RoomKeys(String);
+
+macro_rules! keys {
+    ($($name:ident),+) => {
+        impl RoomKeys {
+            $(
+                #[doc = concat!("The key `", stringify!($name), "`.")]
+                pub fn $name(&self) -> String {
+                    format!("{}:{}", self.0, stringify!($name))
+                }
+            )+
+
+            /// All keys of the room.
+            pub fn all(&self) -> Vec<String> {
+                vec![$(self.$name()),+]
+            }
+        }
+    };
+}
+
+keys!(
+    meta, line, popped, called, active, missed, absent, done, session, snapshot, opening, notices
+);
+
+impl RoomKeys {
+    /// The keys of `room`, below `prefix`: tests keep apart by it, the product uses none.
+    pub fn new(prefix: &str, room: &RoomId) -> Self {
+        Self(format!("{prefix}{FORMAT}:{{{room}}}"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn all_keys_of_a_room_share_its_tag() {
+        let keys = RoomKeys::new("", &"eras".parse().unwrap());
+        assert_eq!(keys.line(), "rl1:{eras}:line");
+        assert!(keys.all().iter().all(|key| key.contains(":{eras}:")));
+    }
+}

@@ -1,0 +1,589 @@
+//! The model of the store: the same operations on ordered maps. The conformance suite holds the
+//! Redis scripts against it, and the simulation runs on it.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use async_trait::async_trait;
+use contract::{PlaceId, RoomId, Timestamp};
+use uuid::Uuid;
+
+use super::{
+    CallOrder, Cursor, EXPIRE_BATCH_MAX, Enter, Entered, Entry, Lease, NOTICES_MAX, Notice, Popped,
+    RoomRef, RoomStore, Served, Standing, StoreError, StoreResult, TickSettings, TickState,
+};
+use crate::room::admission::{Bucket, spend};
+use crate::room::order::{LIVE_BASE, OrderKey};
+use crate::room::snapshot::{Counts, HEAD_PLACES, Snapshot, knot_ranks};
+
+/// A line in memory.
+#[derive(Default)]
+pub struct MemoryStore {
+    rooms: Mutex<HashMap<RoomId, Room>>,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Done {
+    Called(OrderKey),
+    Left,
+}
+
+#[derive(Default)]
+struct Room {
+    epoch: u32,
+    birth: Uuid,
+    clock: u64,
+    counts: Counts,
+    given_back: u64,
+    bucket: Bucket,
+    leader: Option<(Uuid, Timestamp)>,
+    fence: u64,
+    pending: Option<Uuid>,
+    seq: u64,
+    line: BTreeSet<(OrderKey, PlaceId)>,
+    key_of: HashMap<PlaceId, OrderKey>,
+    popped: BTreeSet<(OrderKey, PlaceId)>,
+    called: BTreeMap<PlaceId, Timestamp>,
+    active: BTreeMap<PlaceId, Timestamp>,
+    missed: BTreeMap<PlaceId, Timestamp>,
+    absent: BTreeMap<PlaceId, Timestamp>,
+    done: HashMap<PlaceId, Done>,
+    session: HashMap<PlaceId, (u64, Timestamp)>,
+    snapshot: Option<Snapshot>,
+    opening: Option<Snapshot>,
+    notices: Vec<Notice>,
+}
+
+impl Room {
+    fn put(&mut self, place: PlaceId, key: OrderKey) -> u64 {
+        let before = count(self.line.len());
+        self.line.insert((key, place));
+        self.key_of.insert(place, key);
+        before
+    }
+
+    fn remove(&mut self, place: PlaceId) -> bool {
+        match self.key_of.remove(&place) {
+            Some(key) => self.line.remove(&(key, place)),
+            None => false,
+        }
+    }
+
+    fn popped_key(&self, place: PlaceId) -> Option<OrderKey> {
+        self.popped
+            .iter()
+            .find(|(_, p)| *p == place)
+            .map(|(key, _)| *key)
+    }
+
+    fn enter(&mut self, entry: &Entry, key: Option<OrderKey>) -> Entered {
+        let joins = entry.enter == Enter::Join;
+        let key = match key {
+            Some(key) => {
+                if key.is_live() {
+                    self.clock = self.clock.max(key.get() - LIVE_BASE);
+                }
+                key
+            }
+            None if !joins => return settled(Standing::Unknown),
+            None => {
+                self.clock += 1;
+                OrderKey::new(LIVE_BASE + self.clock).unwrap_or_else(|| unreachable!("clock"))
+            }
+        };
+        self.counts.joins += u64::from(joins);
+        let in_line_before = self.put(entry.place, key);
+        let number = self.counts.joins;
+        Entered {
+            standing: Standing::Waiting { key },
+            fresh: true,
+            number,
+            in_line_before,
+        }
+    }
+
+    fn stand(&mut self, entry: &Entry, now: Timestamp) -> Entered {
+        let place = entry.place;
+        let key = match self.done.get(&place).copied() {
+            None => {
+                let key = self
+                    .popped_key(place)
+                    .or_else(|| self.key_of.get(&place).copied());
+                return match key {
+                    Some(key) => settled(Standing::Waiting { key }),
+                    None => self.enter(entry, entry.key),
+                };
+            }
+            Some(Done::Left) if entry.enter == Enter::Join => {
+                self.done.remove(&place);
+                return self.enter(entry, entry.key.filter(|key| !key.is_live()));
+            }
+            Some(Done::Left) => return settled(Standing::Left),
+            Some(Done::Called(key)) => key,
+        };
+        let session = self.session.get(&place).copied();
+        let (seq, started_at) = session.unwrap_or((0, Timestamp::EPOCH));
+        if let Some(expires_at) = self.active.get(&place).copied().filter(|t| *t > now) {
+            return settled(Standing::Active {
+                seq,
+                started_at,
+                expires_at,
+            });
+        }
+        if let Some(claim_by) = self.called.get(&place).copied().filter(|t| *t > now) {
+            return settled(Standing::Called { seq, claim_by });
+        }
+        let Some(until) = self.missed.get(&place).copied().filter(|t| *t > now) else {
+            return settled(Standing::Ended);
+        };
+        if entry.enter == Enter::Look {
+            return settled(Standing::Missed { key, until });
+        }
+        self.missed.remove(&place);
+        self.done.remove(&place);
+        let in_line_before = self.put(place, key);
+        Entered {
+            standing: Standing::Waiting { key },
+            fresh: true,
+            number: 0,
+            in_line_before,
+        }
+    }
+
+    fn occupied(&self) -> u64 {
+        count(self.popped.len() + self.called.len() + self.active.len())
+    }
+
+    fn end(&mut self, place: PlaceId) -> bool {
+        if self.active.remove(&place).is_some() {
+            self.counts.ended += 1;
+        } else if self.called.remove(&place).is_some() {
+            self.given_back += 1;
+        } else {
+            return false;
+        }
+        self.session.remove(&place);
+        self.notices.push(Notice::Ended { place });
+        true
+    }
+
+    fn expire(&mut self, now: Timestamp, settings: TickSettings) {
+        for place in overdue(&self.called, now) {
+            self.called.remove(&place);
+            self.session.remove(&place);
+            self.missed.insert(place, now.plus(settings.missed_grace));
+            self.counts.no_shows += 1;
+            self.given_back += 1;
+        }
+        for place in overdue(&self.active, now) {
+            self.active.remove(&place);
+            self.session.remove(&place);
+        }
+        for place in overdue(&self.missed, now) {
+            self.missed.remove(&place);
+        }
+        for place in overdue(&self.absent, now.minus(settings.absence_timeout)) {
+            self.absent.remove(&place);
+            self.remove(place);
+        }
+    }
+}
+
+fn settled(standing: Standing) -> Entered {
+    Entered {
+        standing,
+        fresh: false,
+        number: 0,
+        in_line_before: 0,
+    }
+}
+
+fn overdue(places: &BTreeMap<PlaceId, Timestamp>, before: Timestamp) -> Vec<PlaceId> {
+    let mut due: Vec<_> = places.iter().filter(|(_, at)| **at <= before).collect();
+    due.sort_by_key(|(place, at)| (**at, **place));
+    due.into_iter()
+        .take(EXPIRE_BATCH_MAX)
+        .map(|(place, _)| *place)
+        .collect()
+}
+
+fn count(n: usize) -> u64 {
+    u64::try_from(n).unwrap_or(u64::MAX)
+}
+
+impl MemoryStore {
+    /// Loses everything, as a Redis without its files does.
+    pub fn wipe(&self) {
+        self.lock().clear();
+    }
+
+    fn lock(&self) -> MutexGuard<'_, HashMap<RoomId, Room>> {
+        // A poisoned lock means a test has failed already; its state is not used further.
+        self.rooms.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn with<T>(&self, room: &RoomRef, act: impl FnOnce(&mut Room) -> T) -> StoreResult<T> {
+        let mut rooms = self.lock();
+        let found = rooms
+            .get_mut(&room.room)
+            .filter(|known| known.epoch == room.epoch);
+        found.map(act).ok_or(StoreError::NoRoom)
+    }
+}
+
+#[async_trait]
+impl RoomStore for MemoryStore {
+    async fn ping(&self) -> StoreResult<()> {
+        Ok(())
+    }
+
+    async fn room_prepare(
+        &self,
+        room: &RoomRef,
+        birth: Uuid,
+        clock: u64,
+        served: &[Served],
+    ) -> StoreResult<()> {
+        let mut rooms = self.lock();
+        let new = || Room {
+            epoch: room.epoch,
+            birth,
+            ..Room::default()
+        };
+        let known = rooms.entry(room.room.clone()).or_insert_with(new);
+        if known.epoch > room.epoch {
+            return Err(StoreError::NoRoom);
+        }
+        if known.epoch < room.epoch {
+            *known = new();
+        }
+        known.clock = known.clock.max(clock);
+        for served in served {
+            known.seq = known.seq.max(served.seq);
+            let done = Done::Called(served.key);
+            if known.done.insert(served.place, done) == Some(done) {
+                continue;
+            }
+            known.remove(served.place);
+            known.absent.remove(&served.place);
+            if let Some(until) = served.active_until {
+                known.active.insert(served.place, until);
+                known
+                    .session
+                    .insert(served.place, (served.seq, served.called_at));
+            }
+        }
+        Ok(())
+    }
+
+    async fn room_forget(&self, room: &RoomId) -> StoreResult<()> {
+        self.lock().remove(room);
+        Ok(())
+    }
+
+    async fn places_enter(
+        &self,
+        room: &RoomRef,
+        now: Timestamp,
+        clock_now: u64,
+        entries: &[Entry],
+    ) -> StoreResult<Vec<Entered>> {
+        self.with(room, |room| {
+            let before = room.clock;
+            room.clock = room.clock.max(clock_now.saturating_sub(1));
+            let floor = room.clock;
+            let mut answers = Vec::with_capacity(entries.len());
+            for entry in entries {
+                let entered = room.stand(entry, now);
+                if matches!(entered.standing, Standing::Waiting { .. }) {
+                    if entry.connected {
+                        room.absent.remove(&entry.place);
+                    } else {
+                        room.absent.insert(entry.place, now);
+                    }
+                }
+                answers.push(entered);
+            }
+            if room.clock == floor {
+                room.clock = before;
+            }
+            answers
+        })
+    }
+
+    async fn place_leave(
+        &self,
+        room: &RoomRef,
+        _now: Timestamp,
+        place: PlaceId,
+    ) -> StoreResult<bool> {
+        self.with(room, |room| {
+            if room.remove(place) || room.missed.remove(&place).is_some() {
+                room.absent.remove(&place);
+                room.done.insert(place, Done::Left);
+                return true;
+            }
+            if room.called.remove(&place).is_some() {
+                room.given_back += 1;
+                room.session.remove(&place);
+                room.done.insert(place, Done::Left);
+                return true;
+            }
+            room.end(place)
+        })
+    }
+
+    async fn places_absent(
+        &self,
+        room: &RoomRef,
+        now: Timestamp,
+        places: &[PlaceId],
+    ) -> StoreResult<()> {
+        self.with(room, |room| {
+            for place in places
+                .iter()
+                .filter(|place| room.key_of.contains_key(place))
+            {
+                room.absent.insert(*place, now);
+            }
+        })
+    }
+
+    async fn tick_begin(
+        &self,
+        room: &RoomRef,
+        now: Timestamp,
+        leader: Uuid,
+        settings: TickSettings,
+    ) -> StoreResult<Option<TickState>> {
+        self.with(room, |room| {
+            if room.leader.is_none_or(|(holder, _)| holder != leader) {
+                if room.leader.is_some_and(|(_, until)| until > now) {
+                    return None;
+                }
+                room.fence += 1;
+            }
+            room.leader = Some((leader, now.plus(settings.lease)));
+            room.expire(now, settings);
+            Some(TickState {
+                lease: Lease { fence: room.fence },
+                in_line: count(room.line.len()),
+                occupied: room.occupied(),
+                given_back: std::mem::take(&mut room.given_back),
+                bucket: room.bucket,
+                pending: room.pending,
+                seq: room.seq,
+            })
+        })
+    }
+
+    async fn call_pop(
+        &self,
+        room: &RoomRef,
+        now: Timestamp,
+        order: &CallOrder,
+    ) -> StoreResult<Popped> {
+        self.with(room, |room| {
+            let mut popped = Popped { places: Vec::new() };
+            if room.fence != order.lease.fence {
+                return popped;
+            }
+            let free = order.active_max.saturating_sub(room.occupied());
+            let wanted = if room.pending.is_some() {
+                0
+            } else {
+                order.count.min(free)
+            };
+            for _ in 0..wanted {
+                let Some((key, place)) = room.line.pop_first() else {
+                    break;
+                };
+                room.key_of.remove(&place);
+                room.absent.remove(&place);
+                room.popped.insert((key, place));
+                popped.places.push((place, key));
+            }
+            let bucket = spend(order.bucket, count(popped.places.len()));
+            room.bucket = Bucket {
+                filled_at: Some(now),
+                ..bucket
+            };
+            if !popped.places.is_empty() {
+                room.pending = Some(order.batch);
+            }
+            popped
+        })
+    }
+
+    async fn call_pending(&self, room: &RoomRef) -> StoreResult<Popped> {
+        self.with(room, |room| Popped {
+            places: room
+                .popped
+                .iter()
+                .map(|(key, place)| (*place, *key))
+                .collect(),
+        })
+    }
+
+    async fn call_publish(
+        &self,
+        room: &RoomRef,
+        _now: Timestamp,
+        batch: Uuid,
+        first_seq: u64,
+        claim_by: Timestamp,
+    ) -> StoreResult<bool> {
+        self.with(room, |room| {
+            if room.pending != Some(batch) {
+                return false;
+            }
+            room.pending = None;
+            let mut places = Vec::new();
+            for (seq, (key, place)) in (first_seq..).zip(std::mem::take(&mut room.popped)) {
+                room.called.insert(place, claim_by);
+                room.done.insert(place, Done::Called(key));
+                room.session.insert(place, (seq, Timestamp::EPOCH));
+                room.seq = seq;
+                places.push(place);
+            }
+            room.counts.calls += count(places.len());
+            room.notices.push(Notice::Called {
+                places,
+                first_seq,
+                claim_by,
+            });
+            true
+        })
+    }
+
+    async fn session_claim(
+        &self,
+        room: &RoomRef,
+        now: Timestamp,
+        place: PlaceId,
+        expires_at: Timestamp,
+    ) -> StoreResult<Standing> {
+        self.with(room, |room| {
+            let claimable = room
+                .called
+                .get(&place)
+                .is_some_and(|claim_by| *claim_by > now)
+                && !room.active.contains_key(&place);
+            if claimable {
+                room.called.remove(&place);
+                room.active.insert(place, expires_at);
+                let session = room.session.entry(place).or_insert((0, now));
+                session.1 = now;
+                let seq = session.0;
+                room.counts.claims += 1;
+                room.notices.push(Notice::Claimed {
+                    place,
+                    seq,
+                    started_at: now,
+                    expires_at,
+                });
+            }
+            let look = Entry {
+                place,
+                key: None,
+                enter: Enter::Look,
+                connected: false,
+            };
+            let standing = room.stand(&look, now).standing;
+            if matches!(standing, Standing::Waiting { .. }) {
+                room.absent.insert(place, now);
+            }
+            standing
+        })
+    }
+
+    async fn session_renew(
+        &self,
+        room: &RoomRef,
+        now: Timestamp,
+        place: PlaceId,
+        expires_at: Timestamp,
+    ) -> StoreResult<bool> {
+        self.with(room, |room| match room.active.get_mut(&place) {
+            Some(until) if *until > now => {
+                *until = expires_at.max(*until);
+                true
+            }
+            _ => false,
+        })
+    }
+
+    async fn session_end(
+        &self,
+        room: &RoomRef,
+        _now: Timestamp,
+        place: PlaceId,
+    ) -> StoreResult<bool> {
+        self.with(room, |room| room.end(place))
+    }
+
+    async fn snapshot_take(&self, room: &RoomRef, now: Timestamp) -> StoreResult<Snapshot> {
+        self.with(room, |room| {
+            let keys: Vec<u64> = room.line.iter().map(|(key, _)| key.get()).collect();
+            let knot = |rank: u64| keys[usize::try_from(rank).unwrap_or(usize::MAX)];
+            Snapshot {
+                taken_ms: now.as_ms(),
+                epoch: room.epoch,
+                counts: Counts {
+                    in_line: count(room.line.len() + room.popped.len()),
+                    absent: count(room.absent.len()),
+                    called: count(room.called.len()),
+                    active: count(room.active.len()),
+                    ..room.counts
+                },
+                knots: knot_ranks(count(keys.len()))
+                    .iter()
+                    .map(|r| (knot(*r), *r))
+                    .collect(),
+                head: keys.iter().take(HEAD_PLACES).copied().collect(),
+                clock: room.clock,
+                birth: room.birth.to_string(),
+            }
+        })
+    }
+
+    async fn snapshot_put(&self, room: &RoomRef, snapshot: &Snapshot) -> StoreResult<()> {
+        self.with(room, |room| room.snapshot = Some(snapshot.clone()))
+    }
+
+    async fn snapshot_get(&self, room: &RoomRef) -> StoreResult<Option<Snapshot>> {
+        self.with(room, |room| room.snapshot.clone())
+    }
+
+    async fn opening_put(&self, room: &RoomRef, snapshot: &Snapshot) -> StoreResult<()> {
+        self.with(room, |room| {
+            room.opening.get_or_insert_with(|| snapshot.clone());
+        })
+    }
+
+    async fn opening_get(&self, room: &RoomRef) -> StoreResult<Option<Snapshot>> {
+        self.with(room, |room| room.opening.clone())
+    }
+
+    async fn notices_end(&self, room: &RoomRef) -> StoreResult<Cursor> {
+        self.with(room, |room| Cursor(room.notices.len().to_string()))
+    }
+
+    async fn notices_after(
+        &self,
+        room: &RoomRef,
+        cursor: &Cursor,
+    ) -> StoreResult<(Vec<Notice>, Cursor)> {
+        self.with(room, |room| {
+            // A cursor of before the wipe starts over.
+            let from = cursor.0.parse().unwrap_or(0).min(room.notices.len());
+            let notices: Vec<_> = room.notices[from..]
+                .iter()
+                .take(NOTICES_MAX)
+                .cloned()
+                .collect();
+            let end = Cursor((from + notices.len()).to_string());
+            (notices, end)
+        })
+    }
+}

@@ -1,0 +1,522 @@
+//! The live line on Redis: each operation one script call, bounded in time.
+
+use std::time::Duration;
+
+use async_trait::async_trait;
+use contract::{PlaceId, RoomId, Timestamp};
+use redis::aio::{ConnectionManager, ConnectionManagerConfig};
+use redis::streams::StreamRangeReply;
+use redis::{AsyncCommands, ErrorKind, FromRedisValue, RedisError, Value};
+use uuid::Uuid;
+
+use super::keys::RoomKeys;
+use super::scripts::{RoomScript, Scripts};
+use super::{
+    CallOrder, Cursor, EXPIRE_BATCH_MAX, Enter, Entered, Entry, Lease, NOTICES_MAX, Notice, Popped,
+    RoomRef, RoomStore, Served, Standing, StoreError, StoreResult, TickSettings, TickState, reply,
+};
+use crate::room::admission::Bucket;
+use crate::room::snapshot::{HEAD_PLACES, KNOTS, Snapshot};
+
+/// Longest an operation may take; what takes longer has an unknown outcome.
+const RESPONSE_TIMEOUT: Duration = Duration::from_millis(700);
+/// Longest a connection attempt may take.
+const CONNECTION_TIMEOUT: Duration = Duration::from_millis(400);
+/// Longest pause between connection attempts.
+const RECONNECT_DELAY_MAX: Duration = Duration::from_millis(200);
+/// Admissions that one `prepare` call carries.
+const SERVED_BATCH: usize = 1000;
+
+/// The line on a Redis server. Clones share one multiplexed connection.
+#[derive(Clone)]
+pub struct RedisStore {
+    connection: ConnectionManager,
+    scripts: std::sync::Arc<Scripts>,
+    prefix: String,
+}
+
+impl RedisStore {
+    /// A store at `url`. Connects when it is first used, so that a gateway starts while Redis
+    /// is down; `prefix` goes before every key.
+    pub fn new(url: &str, prefix: &str) -> Result<Self, RedisError> {
+        let config = ConnectionManagerConfig::new()
+            .set_response_timeout(Some(RESPONSE_TIMEOUT))
+            .set_connection_timeout(Some(CONNECTION_TIMEOUT))
+            .set_max_delay(RECONNECT_DELAY_MAX)
+            .set_number_of_retries(1);
+        let client = redis::Client::open(url)?;
+        Ok(Self {
+            connection: ConnectionManager::new_lazy_with_config(client, config)?,
+            scripts: std::sync::Arc::new(Scripts::new()),
+            prefix: prefix.to_owned(),
+        })
+    }
+
+    fn keys(&self, room: &RoomId) -> RoomKeys {
+        RoomKeys::new(&self.prefix, room)
+    }
+
+    async fn run<T: FromRedisValue>(
+        &self,
+        script: &RoomScript,
+        keys: &[String],
+        args: &Args,
+    ) -> StoreResult<T> {
+        debug_assert_eq!(keys.len(), script.key_count, "{}", script.name);
+        let mut call = script.script.prepare_invoke();
+        call.key(keys).arg(&args.0);
+        let mut connection = self.connection.clone();
+        bounded(call.invoke_async(&mut connection)).await
+    }
+
+    async fn string_get(&self, key: String) -> StoreResult<Option<Snapshot>> {
+        let mut connection = self.connection.clone();
+        let json: Option<Vec<u8>> = bounded(connection.get(key)).await?;
+        json.map(|json| {
+            serde_json::from_slice(&json)
+                .map_err(|error| StoreError::Corrupt(format!("snapshot: {error}")))
+        })
+        .transpose()
+    }
+}
+
+/// Arguments of a script: numbers as decimal text, places as their bytes.
+#[derive(Default)]
+struct Args(Vec<Vec<u8>>);
+
+impl Args {
+    fn of(room: &RoomRef) -> Self {
+        Self::default().number(room.epoch)
+    }
+
+    fn number(mut self, n: impl std::fmt::Display) -> Self {
+        self.0.push(n.to_string().into_bytes());
+        self
+    }
+
+    fn time(self, at: Timestamp) -> Self {
+        self.number(at.as_ms())
+    }
+
+    fn place(mut self, place: PlaceId) -> Self {
+        self.0.push(place.as_bytes().to_vec());
+        self
+    }
+
+    fn ms(self, span: Duration) -> Self {
+        self.number(span.as_millis())
+    }
+}
+
+async fn bounded<T>(call: impl Future<Output = Result<T, RedisError>>) -> StoreResult<T> {
+    match tokio::time::timeout(RESPONSE_TIMEOUT + CONNECTION_TIMEOUT / 2, call).await {
+        Err(_) => Err(StoreError::Timeout),
+        Ok(Ok(value)) => Ok(value),
+        Ok(Err(error)) if error.code() == Some("NOROOM") => Err(StoreError::NoRoom),
+        Ok(Err(error)) if error.is_timeout() => Err(StoreError::Timeout),
+        Ok(Err(error)) if error.kind() == ErrorKind::UnexpectedReturnType => {
+            Err(StoreError::Corrupt(error.to_string()))
+        }
+        Ok(Err(error)) => Err(StoreError::Unavailable(error)),
+    }
+}
+
+#[async_trait]
+impl RoomStore for RedisStore {
+    async fn ping(&self) -> StoreResult<()> {
+        let mut connection = self.connection.clone();
+        bounded(redis::cmd("PING").query_async::<()>(&mut connection)).await
+    }
+
+    async fn room_prepare(
+        &self,
+        room: &RoomRef,
+        birth: Uuid,
+        clock: u64,
+        served: &[Served],
+    ) -> StoreResult<()> {
+        let keys = self.keys(&room.room);
+        let keys = [
+            keys.meta(),
+            keys.line(),
+            keys.popped(),
+            keys.called(),
+            keys.active(),
+            keys.missed(),
+            keys.absent(),
+            keys.done(),
+            keys.session(),
+            keys.snapshot(),
+            keys.opening(),
+            keys.notices(),
+        ];
+        // A room without admissions is made by one call that carries none.
+        let batches: Vec<_> = served.chunks(SERVED_BATCH).collect();
+        let batches = if batches.is_empty() {
+            vec![&[][..]]
+        } else {
+            batches
+        };
+        for (index, batch) in batches.iter().enumerate() {
+            let stage = match (index == 0, index + 1 == batches.len()) {
+                (true, true) => "first+last",
+                (true, false) => "first",
+                (false, true) => "last",
+                (false, false) => "more",
+            };
+            let mut args = Args::of(room).number(clock).number(stage).number(birth);
+            for served in *batch {
+                args = args
+                    .number(served.seq)
+                    .place(served.place)
+                    .number(served.key.get())
+                    .time(served.called_at)
+                    .time(served.active_until.unwrap_or(Timestamp::EPOCH));
+            }
+            self.run::<u64>(&self.scripts.prepare, &keys, &args).await?;
+        }
+        Ok(())
+    }
+
+    async fn room_forget(&self, room: &RoomId) -> StoreResult<()> {
+        let mut connection = self.connection.clone();
+        bounded(connection.del::<_, ()>(self.keys(room).all())).await
+    }
+
+    async fn places_enter(
+        &self,
+        room: &RoomRef,
+        now: Timestamp,
+        clock_now: u64,
+        entries: &[Entry],
+    ) -> StoreResult<Vec<Entered>> {
+        debug_assert!(entries.len() <= super::ENTER_BATCH_MAX);
+        let keys = self.keys(&room.room);
+        let keys = [
+            keys.meta(),
+            keys.line(),
+            keys.popped(),
+            keys.called(),
+            keys.active(),
+            keys.missed(),
+            keys.absent(),
+            keys.done(),
+            keys.session(),
+        ];
+        let mut args = Args::of(room).time(now).number(clock_now);
+        for entry in entries {
+            args = args.place(entry.place);
+            args.0.push(
+                entry
+                    .key
+                    .map(|key| key.get().to_string())
+                    .unwrap_or_default()
+                    .into(),
+            );
+            args.0.push(flags(entry).to_vec());
+        }
+        let answers: Value = self.run(&self.scripts.enter, &keys, &args).await?;
+        let answers = reply::array(answers)?;
+        if answers.len() != entries.len() {
+            return Err(StoreError::Corrupt(format!(
+                "{} answers to {} entries",
+                answers.len(),
+                entries.len()
+            )));
+        }
+        answers.into_iter().map(reply::entered).collect()
+    }
+
+    async fn place_leave(
+        &self,
+        room: &RoomRef,
+        _now: Timestamp,
+        place: PlaceId,
+    ) -> StoreResult<bool> {
+        let keys = self.keys(&room.room);
+        let keys = [
+            keys.meta(),
+            keys.line(),
+            keys.called(),
+            keys.active(),
+            keys.missed(),
+            keys.absent(),
+            keys.done(),
+            keys.session(),
+            keys.notices(),
+        ];
+        self.run(&self.scripts.leave, &keys, &Args::of(room).place(place))
+            .await
+    }
+
+    async fn places_absent(
+        &self,
+        room: &RoomRef,
+        now: Timestamp,
+        places: &[PlaceId],
+    ) -> StoreResult<()> {
+        let keys = self.keys(&room.room);
+        let keys = [keys.meta(), keys.line(), keys.absent()];
+        for batch in places.chunks(super::ENTER_BATCH_MAX) {
+            let args = batch
+                .iter()
+                .fold(Args::of(room).time(now), |args, p| args.place(*p));
+            self.run::<u64>(&self.scripts.absent, &keys, &args).await?;
+        }
+        Ok(())
+    }
+
+    async fn tick_begin(
+        &self,
+        room: &RoomRef,
+        now: Timestamp,
+        leader: Uuid,
+        settings: TickSettings,
+    ) -> StoreResult<Option<TickState>> {
+        let keys = self.keys(&room.room);
+        let keys = [
+            keys.meta(),
+            keys.line(),
+            keys.popped(),
+            keys.called(),
+            keys.active(),
+            keys.missed(),
+            keys.absent(),
+            keys.session(),
+        ];
+        let args = Args::of(room)
+            .time(now)
+            .number(leader)
+            .ms(settings.lease)
+            .ms(settings.absence_timeout)
+            .ms(settings.missed_grace)
+            .number(EXPIRE_BATCH_MAX);
+        let answer: Value = self.run(&self.scripts.tick, &keys, &args).await?;
+        tick_state(&reply::array(answer)?)
+    }
+
+    async fn call_pop(
+        &self,
+        room: &RoomRef,
+        now: Timestamp,
+        order: &CallOrder,
+    ) -> StoreResult<Popped> {
+        let keys = self.keys(&room.room);
+        let keys = [
+            keys.meta(),
+            keys.line(),
+            keys.popped(),
+            keys.called(),
+            keys.active(),
+            keys.absent(),
+        ];
+        let args = Args::of(room)
+            .time(now)
+            .number(order.lease.fence)
+            .number(order.batch)
+            .number(order.count)
+            .number(order.active_max)
+            .number(order.bucket.credit)
+            .number(order.bucket.returned);
+        reply::popped(self.run(&self.scripts.pop, &keys, &args).await?)
+    }
+
+    async fn call_pending(&self, room: &RoomRef) -> StoreResult<Popped> {
+        let mut connection = self.connection.clone();
+        let popped = self.keys(&room.room).popped();
+        let mut command = redis::cmd("ZRANGE");
+        command.arg(popped).arg(0).arg(-1).arg("WITHSCORES");
+        reply::popped(bounded(command.query_async(&mut connection)).await?)
+    }
+
+    async fn call_publish(
+        &self,
+        room: &RoomRef,
+        _now: Timestamp,
+        batch: Uuid,
+        first_seq: u64,
+        claim_by: Timestamp,
+    ) -> StoreResult<bool> {
+        let keys = self.keys(&room.room);
+        let keys = [
+            keys.meta(),
+            keys.popped(),
+            keys.called(),
+            keys.done(),
+            keys.session(),
+            keys.notices(),
+        ];
+        let args = Args::of(room)
+            .number(batch)
+            .number(first_seq)
+            .time(claim_by);
+        self.run(&self.scripts.publish, &keys, &args).await
+    }
+
+    async fn session_claim(
+        &self,
+        room: &RoomRef,
+        now: Timestamp,
+        place: PlaceId,
+        expires_at: Timestamp,
+    ) -> StoreResult<Standing> {
+        let keys = self.keys(&room.room);
+        let keys = [
+            keys.meta(),
+            keys.called(),
+            keys.active(),
+            keys.session(),
+            keys.notices(),
+        ];
+        let args = Args::of(room).time(now).place(place).time(expires_at);
+        let answer: Value = self.run(&self.scripts.claim, &keys, &args).await?;
+        let answer = reply::array(answer)?;
+        if !answer.is_empty() {
+            return reply::session(&answer);
+        }
+        let look = Entry {
+            place,
+            key: None,
+            enter: Enter::Look,
+            connected: false,
+        };
+        let entered = self.places_enter(room, now, 0, &[look]).await?;
+        Ok(entered
+            .first()
+            .map_or(Standing::Unknown, |entered| entered.standing))
+    }
+
+    async fn session_renew(
+        &self,
+        room: &RoomRef,
+        now: Timestamp,
+        place: PlaceId,
+        expires_at: Timestamp,
+    ) -> StoreResult<bool> {
+        let keys = self.keys(&room.room);
+        let args = Args::of(room).time(now).place(place).time(expires_at);
+        self.run(&self.scripts.renew, &[keys.meta(), keys.active()], &args)
+            .await
+    }
+
+    async fn session_end(
+        &self,
+        room: &RoomRef,
+        _now: Timestamp,
+        place: PlaceId,
+    ) -> StoreResult<bool> {
+        let keys = self.keys(&room.room);
+        let keys = [
+            keys.meta(),
+            keys.called(),
+            keys.active(),
+            keys.session(),
+            keys.notices(),
+        ];
+        self.run(&self.scripts.end, &keys, &Args::of(room).place(place))
+            .await
+    }
+
+    async fn snapshot_take(&self, room: &RoomRef, now: Timestamp) -> StoreResult<Snapshot> {
+        let keys = self.keys(&room.room);
+        let keys = [
+            keys.meta(),
+            keys.line(),
+            keys.popped(),
+            keys.called(),
+            keys.active(),
+            keys.absent(),
+        ];
+        let args = Args::of(room).number(HEAD_PLACES).number(KNOTS);
+        let answer = self.run(&self.scripts.snapshot, &keys, &args).await?;
+        reply::snapshot(answer, now, room.epoch)
+    }
+
+    async fn snapshot_put(&self, room: &RoomRef, snapshot: &Snapshot) -> StoreResult<()> {
+        let mut connection = self.connection.clone();
+        let key = self.keys(&room.room).snapshot();
+        bounded(connection.set::<_, _, ()>(key, json(snapshot)?)).await
+    }
+
+    async fn snapshot_get(&self, room: &RoomRef) -> StoreResult<Option<Snapshot>> {
+        let snapshot = self.string_get(self.keys(&room.room).snapshot()).await?;
+        Ok(snapshot.filter(|snapshot| snapshot.epoch == room.epoch))
+    }
+
+    async fn opening_put(&self, room: &RoomRef, snapshot: &Snapshot) -> StoreResult<()> {
+        let mut connection = self.connection.clone();
+        let key = self.keys(&room.room).opening();
+        bounded(connection.set_nx::<_, _, ()>(key, json(snapshot)?)).await
+    }
+
+    async fn opening_get(&self, room: &RoomRef) -> StoreResult<Option<Snapshot>> {
+        let snapshot = self.string_get(self.keys(&room.room).opening()).await?;
+        Ok(snapshot.filter(|snapshot| snapshot.epoch == room.epoch))
+    }
+
+    async fn notices_end(&self, room: &RoomRef) -> StoreResult<Cursor> {
+        let mut connection = self.connection.clone();
+        let key = self.keys(&room.room).notices();
+        let last: StreamRangeReply = bounded(connection.xrevrange_count(key, "+", "-", 1)).await?;
+        Ok(Cursor(last.ids.first().map_or_else(
+            || "0-0".to_owned(),
+            |entry| entry.id.clone(),
+        )))
+    }
+
+    async fn notices_after(
+        &self,
+        room: &RoomRef,
+        cursor: &Cursor,
+    ) -> StoreResult<(Vec<Notice>, Cursor)> {
+        let mut connection = self.connection.clone();
+        let key = self.keys(&room.room).notices();
+        let start = format!("({}", cursor.0);
+        let read: StreamRangeReply =
+            bounded(connection.xrange_count(key, start, "+", NOTICES_MAX)).await?;
+        reply::notices(read, cursor)
+    }
+}
+
+fn flags(entry: &Entry) -> [u8; 2] {
+    let mode = match entry.enter {
+        Enter::Join => b'j',
+        Enter::Look => b'l',
+        Enter::Return => b'r',
+    };
+    [mode, if entry.connected { b'c' } else { b'-' }]
+}
+
+fn json(snapshot: &Snapshot) -> StoreResult<Vec<u8>> {
+    serde_json::to_vec(snapshot).map_err(|error| StoreError::Corrupt(error.to_string()))
+}
+
+fn tick_state(answer: &[Value]) -> StoreResult<Option<TickState>> {
+    if answer.is_empty() {
+        return Ok(None);
+    }
+    let at = |index: usize| reply::number(answer.get(index).unwrap_or(&Value::Nil));
+    let filled = i64::try_from(at(6)?).unwrap_or(0);
+    let pending = reply::text(answer.get(7).unwrap_or(&Value::Nil))?;
+    Ok(Some(TickState {
+        lease: Lease { fence: at(0)? },
+        in_line: at(1)?,
+        occupied: at(2)?,
+        given_back: at(3)?,
+        bucket: Bucket {
+            credit: at(4)?,
+            returned: at(5)?,
+            filled_at: (filled > 0).then(|| Timestamp::from_ms(filled)),
+        },
+        pending: if pending.is_empty() {
+            None
+        } else {
+            Some(
+                pending
+                    .parse()
+                    .map_err(|_| StoreError::Corrupt(format!("batch `{pending}`")))?,
+            )
+        },
+        seq: at(8)?,
+    }))
+}

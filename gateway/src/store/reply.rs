@@ -1,0 +1,187 @@
+//! Reads the answers of the scripts into the types of the port.
+
+use contract::{PlaceId, Timestamp};
+use redis::Value;
+use redis::streams::StreamRangeReply;
+
+use super::{Cursor, Entered, Notice, Popped, Standing, StoreError, StoreResult};
+use crate::room::order::OrderKey;
+use crate::room::snapshot::{Counts, Snapshot};
+
+/// The elements of an array answer.
+pub(super) fn array(value: Value) -> StoreResult<Vec<Value>> {
+    match value {
+        Value::Array(values) => Ok(values),
+        other => Err(corrupt("array", &other)),
+    }
+}
+
+fn corrupt(wanted: &str, found: &Value) -> StoreError {
+    StoreError::Corrupt(format!("{wanted} expected, found {found:?}"))
+}
+
+pub(super) fn number(value: &Value) -> StoreResult<u64> {
+    match value {
+        Value::Int(n) => u64::try_from(*n).map_err(|_| corrupt("count", value)),
+        _ => text(value)?.parse().map_err(|_| corrupt("number", value)),
+    }
+}
+
+pub(super) fn text(value: &Value) -> StoreResult<&str> {
+    match value {
+        Value::BulkString(bytes) => std::str::from_utf8(bytes).map_err(|_| corrupt("text", value)),
+        Value::SimpleString(text) => Ok(text),
+        _ => Err(corrupt("text", value)),
+    }
+}
+
+fn at(values: &[Value], index: usize) -> StoreResult<u64> {
+    number(values.get(index).unwrap_or(&Value::Nil))
+}
+
+fn key(values: &[Value], index: usize) -> StoreResult<OrderKey> {
+    let value = at(values, index)?;
+    OrderKey::new(value).ok_or_else(|| StoreError::Corrupt(format!("order key {value}")))
+}
+
+fn instant(values: &[Value], index: usize) -> StoreResult<Timestamp> {
+    timestamp(at(values, index)?)
+}
+
+fn timestamp(ms: u64) -> StoreResult<Timestamp> {
+    let ms = i64::try_from(ms).map_err(|_| StoreError::Corrupt(format!("time {ms}")))?;
+    Ok(Timestamp::from_ms(ms))
+}
+
+fn place(bytes: &[u8]) -> StoreResult<PlaceId> {
+    let bytes: [u8; 16] = bytes
+        .try_into()
+        .map_err(|_| StoreError::Corrupt(format!("place of {} bytes", bytes.len())))?;
+    Ok(PlaceId::from_bytes(bytes))
+}
+
+/// One answer of `enter.lua`.
+pub(super) fn entered(value: Value) -> StoreResult<Entered> {
+    let values = array(value)?;
+    let word = text(values.first().unwrap_or(&Value::Nil))?;
+    let standing = match word {
+        "waiting" => Standing::Waiting {
+            key: key(&values, 1)?,
+        },
+        "called" => Standing::Called {
+            seq: at(&values, 1)?,
+            claim_by: instant(&values, 2)?,
+        },
+        "active" => session(&values[1..])?,
+        "missed" => Standing::Missed {
+            key: key(&values, 1)?,
+            until: instant(&values, 2)?,
+        },
+        "left" => Standing::Left,
+        "ended" => Standing::Ended,
+        "unknown" => Standing::Unknown,
+        other => return Err(StoreError::Corrupt(format!("standing `{other}`"))),
+    };
+    let waiting = word == "waiting";
+    Ok(Entered {
+        standing,
+        fresh: waiting && at(&values, 2)? == 1,
+        number: if waiting { at(&values, 3)? } else { 0 },
+        in_line_before: if waiting { at(&values, 4)? } else { 0 },
+    })
+}
+
+/// `seq, started_ms, expires_ms`.
+pub(super) fn session(values: &[Value]) -> StoreResult<Standing> {
+    Ok(Standing::Active {
+        seq: at(values, 0)?,
+        started_at: instant(values, 1)?,
+        expires_at: instant(values, 2)?,
+    })
+}
+
+/// `place, order key, …`.
+pub(super) fn popped(value: Value) -> StoreResult<Popped> {
+    let values = array(value)?;
+    let mut places = Vec::with_capacity(values.len() / 2);
+    for pair in values.chunks_exact(2) {
+        let Value::BulkString(bytes) = &pair[0] else {
+            return Err(corrupt("place", &pair[0]));
+        };
+        places.push((place(bytes)?, key(pair, 1)?));
+    }
+    Ok(Popped { places })
+}
+
+/// The answer of `snapshot.lua`.
+pub(super) fn snapshot(value: Value, taken_at: Timestamp, epoch: u32) -> StoreResult<Snapshot> {
+    let mut parts = array(value)?.into_iter();
+    let mut next = || array(parts.next().unwrap_or(Value::Nil));
+    let (counts, head, knots) = (next()?, next()?, next()?);
+    let head = head.iter().map(number).collect::<StoreResult<Vec<_>>>()?;
+    let knots = knots
+        .chunks_exact(2)
+        .map(|pair| Ok((number(&pair[0])?, number(&pair[1])?)))
+        .collect::<StoreResult<Vec<_>>>()?;
+    Ok(Snapshot {
+        taken_ms: taken_at.as_ms(),
+        epoch,
+        counts: Counts {
+            in_line: at(&counts, 0)?,
+            absent: at(&counts, 1)?,
+            called: at(&counts, 2)?,
+            active: at(&counts, 3)?,
+            joins: at(&counts, 4)?,
+            calls: at(&counts, 5)?,
+            claims: at(&counts, 6)?,
+            no_shows: at(&counts, 7)?,
+            ended: at(&counts, 8)?,
+            waited_ms: 0,
+            waited: 0,
+        },
+        head,
+        knots,
+        clock: at(&counts, 9)?,
+        birth: text(counts.get(10).unwrap_or(&Value::Nil))?.to_owned(),
+    })
+}
+
+/// Notices of a stream read, and where they end.
+pub(super) fn notices(
+    reply: StreamRangeReply,
+    cursor: &Cursor,
+) -> StoreResult<(Vec<Notice>, Cursor)> {
+    let end = reply
+        .ids
+        .last()
+        .map_or_else(|| cursor.clone(), |last| Cursor(last.id.clone()));
+    let mut notices = Vec::with_capacity(reply.ids.len());
+    for entry in &reply.ids {
+        let field = |name: &str| entry.map.get(name).unwrap_or(&Value::Nil);
+        let Value::BulkString(bytes) = field("places") else {
+            return Err(corrupt("places", field("places")));
+        };
+        let places = bytes
+            .chunks(16)
+            .map(place)
+            .collect::<StoreResult<Vec<_>>>()?;
+        let single = places.first().copied();
+        let until = || timestamp(number(field("until"))?);
+        match (text(field("kind"))?, single) {
+            ("called", _) => notices.push(Notice::Called {
+                places,
+                first_seq: number(field("seq"))?,
+                claim_by: until()?,
+            }),
+            ("claimed", Some(place)) => notices.push(Notice::Claimed {
+                place,
+                seq: number(field("seq"))?,
+                started_at: timestamp(number(field("started"))?)?,
+                expires_at: until()?,
+            }),
+            ("ended", Some(place)) => notices.push(Notice::Ended { place }),
+            (other, _) => return Err(StoreError::Corrupt(format!("notice `{other}`"))),
+        }
+    }
+    Ok((notices, end))
+}

@@ -1,0 +1,110 @@
+-- Lets visitors in at the door, a batch at a time, and says how each stands.
+-- Guarantees: PLACE-ONCE, a known place stays where it is; live keys grow strictly (ORDER);
+-- a place the store has lost is put back at the key of its token (NO-LOSS).
+-- KEYS  1 meta  2 line  3 popped  4 called  5 active  6 missed  7 absent  8 done  9 session
+-- ARGV  1 epoch  2 now_ms  3 live clock floor at now  then for each entry: place,
+--       order key or '', mode: j (join), l (look), r (return), followed by c when connected
+-- Returns for each entry a status word and its numbers:
+--       waiting key fresh number before | called seq claim_by | active seq started expires
+--       | missed key until | left | ended | unknown
+-- Cost O(entries · log n).
+local meta, line, popped, called, active = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5]
+local missed, absent, done, session = KEYS[6], KEYS[7], KEYS[8], KEYS[9]
+if redis.call('HGET', meta, 'epoch') ~= ARGV[1] then
+  return redis.error_reply('NOROOM the room is not at this epoch')
+end
+local now = tonumber(ARGV[2])
+local LIVE_BASE = 4503599627370496
+local clock = math.max(tonumber(redis.call('HGET', meta, 'clock')), tonumber(ARGV[3]) - 1)
+local clock_given = false
+local joins = tonumber(redis.call('HGET', meta, 'joins') or '0')
+local in_line = redis.call('ZCARD', line)
+
+local function put(place, key)
+  local before = in_line
+  in_line = in_line + 1
+  redis.call('ZADD', line, key, place)
+  return before
+end
+
+-- A place that is nowhere: restored at its key, or given the next live one.
+local function enter(place, key, mode)
+  if key == '' and mode ~= 'j' then
+    return { 'unknown' }
+  end
+  if key == '' then
+    clock = clock + 1
+    clock_given = true
+    key = string.format('%.0f', LIVE_BASE + clock)
+  elseif tonumber(key) - LIVE_BASE > clock then
+    -- Restored after the store lost its clock: later joiners must still come after it.
+    clock = tonumber(key) - LIVE_BASE
+    clock_given = true
+  end
+  if mode == 'j' then
+    joins = joins + 1
+  end
+  local before = put(place, key)
+  return { 'waiting', key, '1', string.format('%.0f', joins), before }
+end
+
+local function stand(place, key, mode)
+  local was = redis.call('HGET', done, place)
+  if not was then
+    local score = redis.call('ZSCORE', popped, place) or redis.call('ZSCORE', line, place)
+    if score then
+      return { 'waiting', string.format('%.0f', tonumber(score)), '0', '0', 0 }
+    end
+    return enter(place, key, mode)
+  end
+  if was == 'left' then
+    if mode ~= 'j' then
+      return { 'left' }
+    end
+    redis.call('HDEL', done, place)
+    -- Whoever left gave up their turn: a live key is not given again.
+    if key ~= '' and tonumber(key) >= LIVE_BASE then
+      key = ''
+    end
+    return enter(place, key, mode)
+  end
+  local expires = redis.call('ZSCORE', active, place)
+  if expires and tonumber(expires) > now then
+    local seq, started = string.match(redis.call('HGET', session, place) or '0:0', '(%d+):(%d+)')
+    return { 'active', seq, started, expires }
+  end
+  local claim_by = redis.call('ZSCORE', called, place)
+  if claim_by and tonumber(claim_by) > now then
+    local seq = string.match(redis.call('HGET', session, place) or '0:0', '(%d+):')
+    return { 'called', seq, claim_by }
+  end
+  local grace = redis.call('ZSCORE', missed, place)
+  if grace and tonumber(grace) > now then
+    if mode == 'l' then
+      return { 'missed', was, grace }
+    end
+    redis.call('ZREM', missed, place)
+    redis.call('HDEL', done, place)
+    return { 'waiting', was, '1', '0', put(place, was) }
+  end
+  return { 'ended' }
+end
+
+local answers = {}
+for i = 4, #ARGV, 3 do
+  local place, flags = ARGV[i], ARGV[i + 2]
+  local answer = stand(place, ARGV[i + 1], string.sub(flags, 1, 1))
+  if answer[1] == 'waiting' then
+    if string.sub(flags, 2, 2) == 'c' then
+      redis.call('ZREM', absent, place)
+    else
+      redis.call('ZADD', absent, now, place)
+    end
+  end
+  answers[#answers + 1] = answer
+end
+redis.call('HSET', meta, 'joins', string.format('%.0f', joins))
+if clock_given then
+  redis.call('HSET', meta, 'clock', string.format('%.0f', clock))
+end
+return answers

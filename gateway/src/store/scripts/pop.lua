@@ -1,0 +1,35 @@
+-- Pops the places with the smallest order keys for a call, and keeps the rate bucket.
+-- Guarantees: ORDER; CAP is checked once more; an outdated leader pops nothing and keeps
+-- nothing; one batch is pending at a time, and stays popped until it is published.
+-- KEYS  1 meta  2 line  3 popped  4 called  5 active  6 absent
+-- ARGV  1 epoch  2 now_ms  3 fence  4 batch  5 count  6 cap  7 credit  8 returned
+-- Returns { place, order key, … } in calling order. Cost O(count · log n).
+local meta, line, popped = KEYS[1], KEYS[2], KEYS[3]
+if redis.call('HGET', meta, 'epoch') ~= ARGV[1] then
+  return redis.error_reply('NOROOM the room is not at this epoch')
+end
+if redis.call('HGET', meta, 'fence') ~= ARGV[3] then
+  return {}
+end
+local count, credit, returned = tonumber(ARGV[5]), tonumber(ARGV[7]), tonumber(ARGV[8])
+local occupied = redis.call('ZCARD', popped) + redis.call('ZCARD', KEYS[4]) + redis.call('ZCARD', KEYS[5])
+count = math.min(count, tonumber(ARGV[6]) - occupied)
+local taken = {}
+if count > 0 and not redis.call('HGET', meta, 'pending') then
+  taken = redis.call('ZPOPMIN', line, count)
+end
+for i = 1, #taken, 2 do
+  taken[i + 1] = string.format('%.0f', tonumber(taken[i + 1]))
+  redis.call('ZADD', popped, taken[i + 1], taken[i])
+  redis.call('ZREM', KEYS[6], taken[i])
+end
+local cost = #taken / 2 * 1000000
+local from_credit = math.min(cost, credit)
+redis.call('HSET', meta,
+  'credit', string.format('%.0f', credit - from_credit),
+  'returned', string.format('%.0f', math.max(0, returned - (cost - from_credit))),
+  'filled_ms', ARGV[2])
+if #taken > 0 then
+  redis.call('HSET', meta, 'pending', ARGV[4])
+end
+return taken

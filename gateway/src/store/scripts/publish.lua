@@ -1,0 +1,29 @@
+-- Makes the pending batch called, once it is in the durable log (LOGGED-FIRST).
+-- Guarantees: happens once for a batch; ordinals follow the calling order.
+-- KEYS  1 meta  2 popped  3 called  4 done  5 session  6 notices
+-- ARGV  1 epoch  2 batch  3 ordinal of the first  4 claim deadline ms
+-- Returns 1, or 0 when the batch is not pending (any more). Cost O(batch · log n).
+local meta, popped = KEYS[1], KEYS[2]
+if redis.call('HGET', meta, 'epoch') ~= ARGV[1] then
+  return redis.error_reply('NOROOM the room is not at this epoch')
+end
+if redis.call('HGET', meta, 'pending') ~= ARGV[2] then
+  return 0
+end
+local batch = redis.call('ZRANGE', popped, 0, -1, 'WITHSCORES')
+local places, seq = {}, tonumber(ARGV[3])
+for i = 1, #batch, 2 do
+  local place = batch[i]
+  redis.call('ZADD', KEYS[3], ARGV[4], place)
+  redis.call('HSET', KEYS[4], place, string.format('%.0f', tonumber(batch[i + 1])))
+  redis.call('HSET', KEYS[5], place, string.format('%.0f:0', seq))
+  places[#places + 1] = place
+  seq = seq + 1
+end
+redis.call('DEL', popped)
+redis.call('HDEL', meta, 'pending')
+redis.call('HINCRBY', meta, 'calls', #places)
+redis.call('HSET', meta, 'seq', string.format('%.0f', seq - 1))
+redis.call('XADD', KEYS[6], 'MAXLEN', '~', 10000, '*', 'kind', 'called',
+  'places', table.concat(places), 'seq', ARGV[3], 'until', ARGV[4])
+return 1

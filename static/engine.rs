@@ -1,0 +1,97 @@
+//! The template engine: every template parsed once, everything printed is escaped.
+
+use std::sync::LazyLock;
+
+use contract::Timestamp;
+use data_encoding::HEXUPPER;
+use include_dir::{Dir, include_dir};
+use minijinja::syntax::SyntaxConfig;
+use minijinja::value::Serde;
+use minijinja::{AutoEscape, Environment, Error, ErrorKind, UndefinedBehavior, Value};
+use serde::Serialize;
+
+use crate::asset::asset_url;
+use crate::moment::{self, Form};
+use crate::texts::texts;
+
+static TEMPLATES: Dir<'static> = include_dir!("$CARGO_MANIFEST_DIR/templates");
+
+static ENGINE: LazyLock<Environment<'static>> = LazyLock::new(|| {
+    let mut engine = Environment::new();
+    engine.set_undefined_behavior(UndefinedBehavior::SemiStrict);
+    engine.set_auto_escape_callback(|_| AutoEscape::Html);
+    engine.set_syntax(
+        SyntaxConfig::builder()
+            .trim_blocks(true)
+            .lstrip_blocks(true)
+            .build()
+            .expect("the usual delimiters"),
+    );
+    engine.add_function("asset", |path: String| {
+        Value::from_safe_string(asset_url(&path))
+    });
+    engine.add_filter("count", crate::wait::count);
+    engine.add_filter("money", |minor: i64, currency: String| {
+        crate::money::money(minor, &currency)
+    });
+    engine.add_filter("when", when);
+    engine.add_filter("until", |at: String, now: String| {
+        Ok::<_, Error>(moment::span(instant(&at)?.since(instant(&now)?)))
+    });
+    engine.add_global("t", Value::from(Serde(texts())));
+    add(&TEMPLATES, &mut engine);
+    engine
+});
+
+/// `at` (RFC 3339) in a time zone; the form is named as in [`Form`].
+fn when(at: &str, time_zone: &str, form: &str) -> Result<String, Error> {
+    let form = match form {
+        "full" => Form::Full,
+        "short" => Form::Short,
+        "day" => Form::Day,
+        "short-day" => Form::ShortDay,
+        "time" => Form::Time,
+        "zone" => return Ok(moment::zone_name(instant(at)?, time_zone)),
+        _ => return Err(ErrorKind::InvalidOperation.into()),
+    };
+    Ok(moment::when(instant(at)?, time_zone, form))
+}
+
+fn instant(text: &str) -> Result<Timestamp, Error> {
+    Timestamp::parse(text).ok_or_else(|| ErrorKind::InvalidOperation.into())
+}
+
+fn add(dir: &'static Dir<'static>, engine: &mut Environment<'static>) {
+    for file in dir.files() {
+        let source = file.contents_utf8().expect("templates are UTF-8");
+        let name = file.path().to_str().expect("template names are UTF-8");
+        engine
+            .add_template(name, source)
+            .expect("the tests parse every template");
+    }
+    for inner in dir.dirs() {
+        add(inner, engine);
+    }
+}
+
+/// Renders the template `name`. A page and its template are one unit that the tests render in
+/// every state; a failure here is a mistake in this crate and not in its input.
+pub(crate) fn render<C: Serialize>(name: &str, context: &C) -> String {
+    ENGINE
+        .get_template(name)
+        .and_then(|template| template.render(Value::from(Serde(context))))
+        .unwrap_or_else(|error| panic!("page `{name}` does not fit its template: {error:#}"))
+}
+
+/// `text` percent-encoded for a URL. Letters, digits, `-._~` and the bytes of `also` stay.
+pub(crate) fn encode(text: &str, also: &[u8]) -> String {
+    let mut encoded = String::with_capacity(text.len());
+    for byte in text.bytes() {
+        if byte.is_ascii_alphanumeric() || b"-._~".contains(&byte) || also.contains(&byte) {
+            encoded.push(char::from(byte));
+        } else {
+            encoded.extend(["%", &HEXUPPER.encode(&[byte])]);
+        }
+    }
+    encoded
+}

@@ -1,0 +1,298 @@
+//! The shop's pages with sample shows.
+
+use std::time::Duration;
+
+use contract::booking::{
+    Booking, BookingStatus, Category, City, Hold, HoldStatus, SaleStatus, Seat, SeatMap,
+    SeatStatus, Show, Ticket, Venue,
+};
+use contract::{Problem, ProblemCode, SeatId, Timestamp};
+use pages::shop::{
+    self, BookingPage, CityListPage, CityPage, HoldPage, ProblemPage, ProcessingPage, SeatsPage,
+    ShowPage,
+};
+
+/// Names and HTML.
+pub(crate) fn pages() -> Vec<(String, String)> {
+    let mut pages = catalogue();
+    pages.extend(buying());
+    pages
+        .into_iter()
+        .map(|(name, html)| (format!("shop-{name}"), html))
+        .collect()
+}
+
+fn catalogue() -> Vec<(&'static str, String)> {
+    let shows = shows();
+    let list = CityListPage {
+        cities: cities(),
+        coming: shows.clone(),
+    };
+    let city = |shows: Vec<Show>, q: Option<&str>| CityPage {
+        city: cities().remove(2),
+        date: None,
+        q: q.map(str::to_owned),
+        shows,
+    };
+    let show = |status: SaleStatus, available_count: u64, may_choose: bool| {
+        let mut show = shows[0].clone();
+        show.sale_status = status;
+        show.available_count = available_count;
+        shop::show(&ShowPage {
+            show,
+            now: now(),
+            may_choose,
+        })
+    };
+    vec![
+        ("cities", shop::city_list(&list)),
+        ("city", shop::city(&city(shows.clone(), None))),
+        ("city-nothing", shop::city(&city(Vec::new(), Some("opera")))),
+        ("show-line", show(SaleStatus::Open, 812, false)),
+        ("show-open", show(SaleStatus::Open, 812, true)),
+        ("show-upcoming", show(SaleStatus::Upcoming, 2_400, false)),
+        ("show-gone", show(SaleStatus::Open, 0, true)),
+        ("show-closed", show(SaleStatus::Closed, 3, true)),
+        ("show-cancelled", show(SaleStatus::Cancelled, 3, true)),
+    ]
+}
+
+fn buying() -> Vec<(&'static str, String)> {
+    let show = shows().remove(0);
+    let seats = |problem: Option<Problem>| {
+        shop::seats(&SeatsPage {
+            show: show.clone(),
+            left: shop::categories_left(&show, &seat_map()),
+            form_key: "k1".to_owned(),
+            chosen: if problem.is_some() {
+                vec![seat("C10"), seat("C11")]
+            } else {
+                Vec::new()
+            },
+            problem,
+        })
+    };
+    let hold = |status: HoldStatus, problem: Option<Problem>| {
+        shop::hold(&HoldPage {
+            hold: sample_hold(status),
+            show: show.clone(),
+            now: now(),
+            email: String::new(),
+            problem,
+        })
+    };
+    let processing = shop::processing(&ProcessingPage {
+        hold: sample_hold(HoldStatus::Paying),
+        show: show.clone(),
+    });
+    let problem = |code: ProblemCode, detail: &str| {
+        let mut problem = Problem::new(code).detail(detail);
+        problem.request_id = Some("01jd5x8k3v".to_owned());
+        shop::problem(&ProblemPage {
+            problem,
+            back: None,
+        })
+    };
+    let taken = Problem::new(ProblemCode::SeatsUnavailable)
+        .detail("Someone was a moment faster.")
+        .with("seatIds", vec!["C10"]);
+    let declined = Problem::new(ProblemCode::PaymentFailed)
+        .detail("Your bank said there is not enough money on the card.");
+    vec![
+        ("seats", seats(None)),
+        ("seats-taken", seats(Some(taken))),
+        ("hold", hold(HoldStatus::Active, None)),
+        ("hold-declined", hold(HoldStatus::Active, Some(declined))),
+        ("hold-paying", hold(HoldStatus::Paying, None)),
+        ("hold-expired", hold(HoldStatus::Expired, None)),
+        ("hold-released", hold(HoldStatus::Released, None)),
+        ("hold-confirmed", hold(HoldStatus::Confirmed, None)),
+        ("processing", processing),
+        ("booking", shop::booking(&sample_booking(show.clone()))),
+        (
+            "not-found",
+            problem(ProblemCode::NotFound, "No show has this address."),
+        ),
+        (
+            "busy",
+            problem(
+                ProblemCode::BookingBusy,
+                "More holds are asked for than we can settle.",
+            ),
+        ),
+    ]
+}
+
+/// The map that the scripts load.
+pub(crate) fn seat_map() -> SeatMap {
+    let mut seats = Vec::new();
+    for (y, row) in (0_u32..).zip(('A'..='Z').chain('a'..='j')) {
+        let category = ["PREMIUM", "GOLD", "SILVER"][(y / 12) as usize];
+        for number in 1..=72_u32 {
+            let dice = (y * 31 + number * 17) % 23;
+            let status = match dice {
+                0..=8 => SeatStatus::Booked,
+                9..=11 => SeatStatus::Held,
+                12 if number > 60 => SeatStatus::Blocked,
+                _ => SeatStatus::Available,
+            };
+            let aisle = f64::from(number.saturating_sub(1) / 24) * 2.0;
+            seats.push(Seat {
+                seat_id: seat(&format!("{row}{number}")),
+                row: row.to_string(),
+                number,
+                category: category.to_owned(),
+                status,
+                price_minor: [499_900, 299_900, 149_900][(y / 12) as usize],
+                x: f64::from(number) + aisle,
+                y: f64::from(y + 1) + f64::from(y / 12) * 2.0,
+                accessible: row == 'A' && number % 12 == 0,
+            });
+        }
+    }
+    SeatMap {
+        show_id: "monsoon-mumbai-1".parse().expect("a slug"),
+        version: 7,
+        as_of: now(),
+        seats,
+    }
+}
+
+fn seat(text: &str) -> SeatId {
+    text.parse().expect("a seat")
+}
+
+fn now() -> Timestamp {
+    Timestamp::parse("2026-11-22T10:00:00Z").unwrap_or_default()
+}
+
+fn cities() -> Vec<City> {
+    [
+        ("bengaluru", "Bengaluru", 12),
+        ("delhi", "Delhi", 31),
+        ("mumbai", "Mumbai", 44),
+        ("pune", "Pune", 1),
+    ]
+    .into_iter()
+    .map(|(id, name, show_count)| City {
+        city_id: id.parse().expect("a slug"),
+        name: name.to_owned(),
+        country: "IN".to_owned(),
+        time_zone: "Asia/Kolkata".to_owned(),
+        show_count,
+    })
+    .collect()
+}
+
+fn shows() -> Vec<Show> {
+    let samples = [
+        (
+            "monsoon-mumbai-1",
+            "Monsoon Strings",
+            6,
+            SaleStatus::Open,
+            812,
+        ),
+        (
+            "the-long-night",
+            "The Long Night of Tabla",
+            9,
+            SaleStatus::Open,
+            0,
+        ),
+        (
+            "harbour-lights",
+            "Harbour Lights: A Radio Play on Stage",
+            30,
+            SaleStatus::Upcoming,
+            400,
+        ),
+        ("two-chairs", "Two Chairs", 34, SaleStatus::Cancelled, 10),
+    ];
+    let days = |n: u64| Duration::from_secs(n * 86_400);
+    samples
+        .into_iter()
+        .map(|(id, title, in_hours, sale_status, available_count)| Show {
+            show_id: id.parse().expect("a slug"),
+            city_id: "mumbai".parse().expect("a slug"),
+            title: title.to_owned(),
+            description: "An evening of sarod, cello and rain recorded on tin roofs. \
+                          The ensemble plays in the round, without a break, for ninety minutes."
+                .to_owned(),
+            genre: "Music".to_owned(),
+            language: "Hindi".to_owned(),
+            cast: vec!["Anoushka Rao".to_owned(), "The Tin Roof Quartet".to_owned()],
+            venue: Venue {
+                name: "Jamshed Hall".to_owned(),
+                address: "Nariman Point, Mumbai".to_owned(),
+                latitude: None,
+                longitude: None,
+            },
+            time_zone: "Asia/Kolkata".to_owned(),
+            starts_at: now().plus(Duration::from_secs(in_hours * 3600)),
+            sale_opens_at: now().plus(days(1)),
+            sale_closes_at: now().plus(days(2)),
+            sale_status,
+            room: Some("monsoon".parse().expect("a slug")),
+            ticket_limit: 6,
+            hold_seconds: 600,
+            currency: "INR".to_owned(),
+            categories: [
+                ("PREMIUM", "Premium", 499_900),
+                ("GOLD", "Gold", 299_900),
+                ("SILVER", "Silver", 149_900),
+            ]
+            .into_iter()
+            .map(|(category, name, price_minor)| Category {
+                category: category.to_owned(),
+                name: name.to_owned(),
+                price_minor,
+            })
+            .collect(),
+            seat_count: 2_592,
+            available_count,
+        })
+        .collect()
+}
+
+fn sample_hold(status: HoldStatus) -> Hold {
+    let booking = "bkg_0190163d8694739baea51966c26f8ad9".parse().ok();
+    Hold {
+        hold_id: "hold_0190163d8694739baea51966c26f8ad9"
+            .parse()
+            .expect("an id"),
+        show_id: "monsoon-mumbai-1".parse().expect("a slug"),
+        status,
+        expires_at: now().plus(Duration::from_secs(524)),
+        seat_ids: vec![seat("C11"), seat("C12")],
+        amount_minor: 999_800,
+        currency: "INR".to_owned(),
+        booking_id: booking.filter(|_| status == HoldStatus::Confirmed),
+    }
+}
+
+fn sample_booking(show: Show) -> BookingPage {
+    let tickets = ["C11", "C12"].into_iter().map(|name| Ticket {
+        ticket_id: "tkt_0190163d8694739baea51966c26f8ad9"
+            .parse()
+            .expect("an id"),
+        seat_id: seat(name),
+        qr: None,
+        qr_svg: Some("images/icon.svg".to_owned()),
+    });
+    BookingPage {
+        booking: Booking {
+            booking_id: "bkg_0190163d8694739baea51966c26f8ad9"
+                .parse()
+                .expect("an id"),
+            code: "QX7-4KD".to_owned(),
+            status: BookingStatus::Confirmed,
+            show_id: show.show_id.clone(),
+            amount_minor: 999_800,
+            currency: "INR".to_owned(),
+            created_at: now(),
+            tickets: tickets.collect(),
+        },
+        show,
+    }
+}

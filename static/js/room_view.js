@@ -1,0 +1,194 @@
+// @ts-check
+// Shows the state on the page the server has rendered. Writes text only, never markup.
+
+import { fill, span } from "./duration.js";
+import { claimLeft } from "./room_state.js";
+import texts from "./texts/en.js";
+import { wording } from "./wording.js";
+
+/** @typedef {import("./room_state.js").RoomState} RoomState */
+
+/** Shortest time between two announcements of numbers to a screen reader. */
+const ANNOUNCE_MS = 60_000;
+
+/** @param {string} id */
+export function element(id) {
+  const found = document.getElementById(id);
+  if (found === null) throw new Error(`the page has no #${id}`);
+  return found;
+}
+
+export class RoomView {
+  #main = element("line");
+  #title = this.#main.dataset.title ?? "";
+  #opensAt = Date.parse(this.#main.dataset.opensAt ?? "");
+  #announcedAt = -Infinity;
+  #headline = element("headline").textContent ?? "";
+
+  /**
+   * @param {RoomState} state
+   * @param {number} now
+   */
+  render(state, now) {
+    if (state.status !== null) this.#renderStatus(state, state.status, now);
+    this.#renderJoin(state);
+    this.tick(state, now);
+  }
+
+  /**
+   * What changes by time alone.
+   * @param {RoomState} state
+   * @param {number} now
+   */
+  tick(state, now) {
+    this.#renderLink(state, now);
+    const opensIn = this.#opensAt - (now + state.skewMs);
+    const gathering = (state.status?.phase ?? this.#main.dataset.phase) === "prequeue";
+    show("opens", gathering && opensIn > 0);
+    if (gathering && opensIn > 0) write("opens-in", span(opensIn));
+    const left = claimLeft(state, now);
+    write("turn-left", left === null ? "" : fill(texts.turn.left, { span: span(left) }));
+    const auto = state.autoEnterAt === null ? null : Math.max(0, state.autoEnterAt - now);
+    show("stay", auto !== null);
+    show("auto", auto !== null || state.stayed);
+    if (auto !== null) write("auto", fill(texts.turn.auto, { s: Math.ceil(auto / 1000) }));
+    else if (state.stayed) write("auto", texts.turn.stayed);
+  }
+
+  /**
+   * @param {RoomState} state
+   * @param {import("./wording.js").Status} status
+   * @param {number} now
+   */
+  #renderStatus(state, status, now) {
+    const words = wording(status);
+    document.body.dataset.mood = words.mood;
+    write("headline", words.headline);
+    write("lede", words.lede);
+    figure("ahead", words.ahead);
+    figure("wait", words.wait);
+    figure("number", words.queueNumber);
+    figure("in-line", words.inLine);
+    optional("stock", words.stock);
+    optional("message", status.message);
+    this.#renderProgress(status.progress);
+    const inside = status.state === "called" || status.state === "admitted";
+    const waits = ["prequeue", "waiting", "missed"].includes(status.state);
+    show("turn", inside);
+    show("leave", waits && element("leave-sure").hidden);
+    show("alerts", waits && element("alerts-on").hidden);
+    document.title = fill(texts.documentTitle, { headline: words.headline, title: this.#title });
+    this.#announce(words, now);
+    if (words.headline !== this.#headline) {
+      this.#headline = words.headline;
+      // A new heading is read at once; it is also where a fan's next step begins.
+      if (inside) element("headline").focus();
+    }
+    document.body.toggleAttribute("data-stale", state.link !== "live" && state.link !== "polling");
+  }
+
+  /** @param {number | null} progress */
+  #renderProgress(progress) {
+    const percent = Math.round(Math.min(1, Math.max(0, progress ?? 0)) * 100);
+    element("way").setAttribute("stroke-dasharray", `${percent} 200`);
+    element("way").setAttribute("visibility", percent > 0 ? "visible" : "hidden");
+    element("bead").setAttribute("stroke-dashoffset", String(-percent));
+    element("bead").setAttribute("visibility", progress === null ? "hidden" : "visible");
+    const bar = /** @type {HTMLProgressElement} */ (element("progress"));
+    bar.value = percent;
+    bar.hidden = progress === null;
+  }
+
+  /** @param {RoomState} state */
+  #renderJoin(state) {
+    const status = state.status;
+    const gone = status === null || status.state === "left" || status.state === "ended";
+    const form = element("join");
+    if (status === null && state.joined !== "no") {
+      // Nothing the server said about an earlier place holds any more.
+      document.body.dataset.mood = "wait";
+      show("turn", false);
+      write("headline", texts.outside.queueing.headline);
+    }
+    if (state.joined === "joining") {
+      write("lede", texts.join.joining);
+      form.hidden = true;
+    } else if (status !== null) {
+      form.hidden = !gone || status.phase === "closed";
+    } else if (state.refused !== null) {
+      form.hidden = state.refused === "room-closed" || state.refused === "room-not-found";
+    }
+    const refusals = /** @type {Record<string, string>} */ (texts.refused);
+    optional("refused", state.refused && (refusals[state.refused] ?? texts.refused.other));
+    if (status !== null && gone) write("join-button", texts.join.again);
+  }
+
+  /**
+   * @param {RoomState} state
+   * @param {number} now
+   */
+  #renderLink(state, now) {
+    const link = element("link");
+    link.hidden = state.joined === "no" && state.link === "connecting";
+    link.dataset.link = state.link === "polling" ? "live" : state.link;
+    link.textContent = {
+      live: texts.link.live,
+      polling: fill(texts.link.polling, { s: Math.round(state.pollMs / 1000) }),
+      connecting: texts.link.connecting,
+      stale: fill(texts.link.stale, { span: span(now - state.heardAt) }),
+      unavailable: texts.link.unavailable,
+      offline: texts.link.offline,
+    }[state.link];
+  }
+
+  /**
+   * @param {import("./wording.js").Wording} words
+   * @param {number} now
+   */
+  #announce(words, now) {
+    const changed = words.headline !== this.#headline;
+    if (!changed && now - this.#announcedAt < ANNOUNCE_MS) return;
+    this.#announcedAt = now;
+    const said = words.ahead === null
+      ? `${words.headline}. ${words.lede}`
+      : fill(texts.announce, { headline: words.headline, ahead: words.ahead, wait: words.wait ?? "" });
+    write("announce", said);
+  }
+}
+
+/**
+ * @param {string} id
+ * @param {string} text
+ */
+export function write(id, text) {
+  const target = element(id);
+  // Writing the same text again would make some screen readers say it again.
+  if (target.textContent !== text) target.textContent = text;
+}
+
+/**
+ * @param {string} id
+ * @param {boolean} visible
+ */
+export function show(id, visible) {
+  element(id).hidden = !visible;
+}
+
+/**
+ * @param {string} id
+ * @param {string | null} text
+ */
+function optional(id, text) {
+  show(id, text !== null);
+  write(id, text ?? "");
+}
+
+/**
+ * @param {string} id
+ * @param {string | null} text
+ */
+function figure(id, text) {
+  write(id, text ?? "");
+  const group = element(id).parentElement;
+  if (group !== null) group.hidden = text === null;
+}

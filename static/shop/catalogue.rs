@@ -1,0 +1,115 @@
+//! Cities, the shows of a city, one show.
+
+use contract::Timestamp;
+use contract::booking::{City, SaleStatus, Show};
+use serde::Serialize;
+
+use crate::engine::{encode, render};
+use crate::moment::{Form, when};
+
+/// All cities, and what comes next.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct CityListPage {
+    /// By name.
+    pub cities: Vec<City>,
+    /// Shows that start soon, in any city, by starting time.
+    pub coming: Vec<Show>,
+}
+
+/// Shows of a city.
+#[derive(Clone, Debug, PartialEq)]
+pub struct CityPage {
+    /// The city.
+    pub city: City,
+    /// The day asked for, `YYYY-MM-DD`; all coming days when none.
+    pub date: Option<String>,
+    /// What was searched for.
+    pub q: Option<String>,
+    /// What was found, by starting time.
+    pub shows: Vec<Show>,
+}
+
+/// One show.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ShowPage {
+    /// The show.
+    pub show: Show,
+    /// The present.
+    pub now: Timestamp,
+    /// Whether the visitor may choose seats: there is no room, or they hold its pass.
+    pub may_choose: bool,
+}
+
+#[derive(Serialize)]
+struct Day<'a> {
+    heading: String,
+    shows: Vec<&'a Show>,
+}
+
+#[derive(Serialize)]
+struct CityView<'a> {
+    city: &'a City,
+    date: &'a str,
+    q: &'a str,
+    days: Vec<Day<'a>>,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct ShowView<'a> {
+    show: &'a Show,
+    now: Timestamp,
+    may_choose: bool,
+    line: Option<String>,
+    on_sale: bool,
+    gone: bool,
+}
+
+/// The start page.
+pub fn city_list(page: &CityListPage) -> String {
+    render("shop/cities.html", page)
+}
+
+/// Shows of a city, by day.
+pub fn city(page: &CityPage) -> String {
+    let mut days: Vec<Day<'_>> = Vec::new();
+    for show in &page.shows {
+        let heading = when(show.starts_at, &show.time_zone, Form::Day);
+        match days.last_mut() {
+            Some(day) if day.heading == heading => day.shows.push(show),
+            _ => days.push(Day {
+                heading,
+                shows: vec![show],
+            }),
+        }
+    }
+    render(
+        "shop/city.html",
+        &CityView {
+            city: &page.city,
+            date: page.date.as_deref().unwrap_or_default(),
+            q: page.q.as_deref().unwrap_or_default(),
+            days,
+        },
+    )
+}
+
+/// One show with prices and the way to tickets.
+pub fn show(page: &ShowPage) -> String {
+    let show = &page.show;
+    let line = show.room.as_ref().filter(|_| !page.may_choose).map(|room| {
+        let to = encode(&format!("/shows/{}/seats", show.show_id), b"/");
+        format!("/_line/rooms/{room}?to={to}")
+    });
+    render(
+        "shop/show.html",
+        &ShowView {
+            show,
+            now: page.now,
+            may_choose: page.may_choose,
+            line,
+            on_sale: show.sale_status == SaleStatus::Open,
+            gone: show.available_count == 0,
+        },
+    )
+}

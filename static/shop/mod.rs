@@ -1,0 +1,16 @@
+//! Pages of the booking core.
+//!
+//! Contexts hold the contract's types; templates format money and times with filters.
+//! Every action is a form that works without JavaScript and is answered with `303`.
+
+mod booking;
+mod catalogue;
+mod hold;
+mod problem;
+mod seats;
+
+pub use booking::{BookingPage, booking};
+pub use catalogue::{CityListPage, CityPage, ShowPage, city, city_list, show};
+pub use hold::{HoldPage, ProcessingPage, hold, processing};
+pub use problem::{ProblemPage, problem};
+pub use seats::{CategoryLeft, SeatsPage, categories_left, seats};

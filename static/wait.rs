@@ -1,0 +1,114 @@
+//! Counts and estimated waits as fans read them: rounded to what is known.
+//!
+//! `js/duration.js` says the same in the browser; `js/tests/wording.json` holds both to it.
+
+use contract::line::WaitEstimate;
+
+use crate::texts::{fill, text};
+
+const MINUTE: u64 = 60;
+
+/// A number with thousands separators.
+pub fn count(number: u64) -> String {
+    let digits = number.to_string();
+    let mut text = String::with_capacity(digits.len() + digits.len() / 3);
+    for (index, digit) in digits.chars().enumerate() {
+        if index > 0 && (digits.len() - index).is_multiple_of(3) {
+            text.push(',');
+        }
+        text.push(digit);
+    }
+    text
+}
+
+/// Visitors ahead. One that is not exact is within 0.5 %, so it is rounded to a step of at
+/// least 1 %: the last digit shown is then one we stand behind.
+pub fn ahead(users: u64, exact: bool) -> String {
+    if users == 0 {
+        return text("count.none").to_owned();
+    }
+    if exact {
+        return count(users);
+    }
+    fill("count.about", &[("count", &count(roughly(users)))])
+}
+
+/// `number` rounded to a step of at least 1 %.
+pub(crate) fn roughly(number: u64) -> u64 {
+    let step = step(number.div_ceil(100));
+    number.saturating_add(step / 2) / step * step
+}
+
+/// The smallest of 1, 2, 5, 10, 20, … that is at least `floor`.
+fn step(floor: u64) -> u64 {
+    let mut power = 1_u64;
+    loop {
+        for factor in [1, 2, 5] {
+            if power.saturating_mul(factor) >= floor {
+                return power.saturating_mul(factor);
+            }
+        }
+        power = power.saturating_mul(10);
+    }
+}
+
+/// The range of an estimate, widened to round figures.
+pub fn estimate(estimate: WaitEstimate) -> String {
+    let low = u64::from(estimate.p50_seconds.min(estimate.p90_seconds));
+    let high = u64::from(estimate.p90_seconds.max(estimate.p50_seconds));
+    if high < MINUTE {
+        return text("wait.underMinute").to_owned();
+    }
+    let step = match high.div_ceil(MINUTE) {
+        ..=20 => 1,
+        21..=90 => 5,
+        91..=240 => 15,
+        _ => 60,
+    };
+    let low = low / MINUTE / step * step;
+    let high = high.div_ceil(MINUTE).div_ceil(step) * step;
+    if low == 0 {
+        fill("wait.under", &[("high", &minutes(high))])
+    } else if low == high {
+        fill("wait.about", &[("low", &minutes(low))])
+    } else if high <= 90 {
+        fill(
+            "wait.minutes",
+            &[("low", &low.to_string()), ("high", &high.to_string())],
+        )
+    } else {
+        fill(
+            "wait.range",
+            &[("low", &minutes(low)), ("high", &minutes(high))],
+        )
+    }
+}
+
+fn minutes(minutes: u64) -> String {
+    let (h, m) = ((minutes / 60).to_string(), (minutes % 60).to_string());
+    match minutes {
+        1 => text("wait.oneMinute").to_owned(),
+        ..90 => fill("wait.manyMinutes", &[("n", &minutes.to_string())]),
+        _ if minutes.is_multiple_of(60) => fill("wait.hours", &[("h", &h)]),
+        _ => fill("wait.hoursMinutes", &[("h", &h), ("m", &m)]),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_not_exact_is_rounded_to_a_step_of_at_least_one_percent() {
+        for (number, rounded) in [
+            (7, 7),
+            (101, 102),
+            (1_234, 1_240),
+            (12_345, 12_400),
+            (400_210, 400_000),
+        ] {
+            assert_eq!(roughly(number), rounded);
+        }
+        assert!(roughly(u64::MAX) > 0);
+    }
+}

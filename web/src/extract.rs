@@ -1,0 +1,286 @@
+//! Extractors that read typed input and refuse the rest with a problem document.
+//!
+//! They exist because axum's own answer in plain text. `ApiJson` also bounds how long a body
+//! may take to arrive, so that a slow client cannot keep a handler waiting.
+
+use std::time::Duration;
+
+use axum::body::Bytes;
+use axum::extract::rejection::BytesRejection;
+use axum::extract::{FromRequest, FromRequestParts, Query, Request};
+use axum::response::{IntoResponse, Response};
+use contract::{Problem, ProblemCode};
+use http::header::CONTENT_TYPE;
+use http::request::Parts;
+use http::{HeaderMap, StatusCode};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use crate::error::ApiError;
+
+/// Longest a body may take to arrive.
+pub const BODY_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// A JSON body, and a JSON answer. An absent body reads as `{}`, so that a type whose fields
+/// are all optional needs none.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct ApiJson<T>(pub T);
+
+impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for ApiJson<T> {
+    type Rejection = ApiError;
+
+    async fn from_request(request: Request, state: &S) -> Result<Self, ApiError> {
+        let headers = request.headers().clone();
+        let body = read_body(request, state).await?;
+        if body.is_empty() {
+            return parse_json(b"{}").map(Self);
+        }
+        if !is_json(&headers) {
+            return Err(Problem::new(ProblemCode::UnsupportedMediaType)
+                .detail("Send the body as `Content-Type: application/json`.")
+                .into());
+        }
+        parse_json(&body).map(Self)
+    }
+}
+
+impl<T: Serialize> IntoResponse for ApiJson<T> {
+    fn into_response(self) -> Response {
+        axum::Json(self.0).into_response()
+    }
+}
+
+/// A form body, as browsers without JavaScript send it.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct ApiForm<T>(pub T);
+
+impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for ApiForm<T> {
+    type Rejection = ApiError;
+
+    async fn from_request(request: Request, state: &S) -> Result<Self, ApiError> {
+        let read = tokio::time::timeout(
+            BODY_TIMEOUT,
+            axum::extract::Form::from_request(request, state),
+        );
+        match read.await {
+            Err(_) => Err(ProblemCode::RequestTimeout.into()),
+            Ok(Ok(axum::extract::Form(value))) => Ok(Self(value)),
+            Ok(Err(rejection)) if rejection.status() == StatusCode::PAYLOAD_TOO_LARGE => {
+                Err(ProblemCode::PayloadTooLarge.into())
+            }
+            Ok(Err(rejection)) => Err(Problem::new(ProblemCode::ValidationFailed)
+                .detail(rejection.body_text())
+                .into()),
+        }
+    }
+}
+
+/// A query string.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct ApiQuery<T>(pub T);
+
+impl<T: DeserializeOwned, S: Send + Sync> FromRequestParts<S> for ApiQuery<T> {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, ApiError> {
+        match Query::from_request_parts(parts, state).await {
+            Ok(Query(value)) => Ok(Self(value)),
+            Err(rejection) => Err(Problem::new(ProblemCode::ValidationFailed)
+                .detail(rejection.body_text())
+                .into()),
+        }
+    }
+}
+
+/// Path parameters. A parameter that is not of its type names nothing, so the answer is 404.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct ApiPath<T>(pub T);
+
+impl<T: DeserializeOwned + Send, S: Send + Sync> FromRequestParts<S> for ApiPath<T> {
+    type Rejection = ApiError;
+
+    #[expect(
+        clippy::disallowed_types,
+        reason = "this is the crate's own path extractor"
+    )]
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, ApiError> {
+        match axum::extract::Path::from_request_parts(parts, state).await {
+            Ok(axum::extract::Path(value)) => Ok(Self(value)),
+            Err(_) => Err(ProblemCode::NotFound.into()),
+        }
+    }
+}
+
+/// The whole body, within the limits of size and time.
+pub async fn read_body<S: Send + Sync>(request: Request, state: &S) -> Result<Bytes, ApiError> {
+    match tokio::time::timeout(BODY_TIMEOUT, Bytes::from_request(request, state)).await {
+        Err(_) => Err(ProblemCode::RequestTimeout.into()),
+        Ok(Ok(body)) => Ok(body),
+        Ok(Err(BytesRejection::FailedToBufferBody(rejection)))
+            if rejection.status() == StatusCode::PAYLOAD_TOO_LARGE =>
+        {
+            Err(ProblemCode::PayloadTooLarge.into())
+        }
+        Ok(Err(_)) => Err(Problem::new(ProblemCode::BadRequest)
+            .detail("The body broke off.")
+            .into()),
+    }
+}
+
+/// Reads `body` as JSON: syntax errors are 400, a field that does not fit is 422 and named.
+pub fn parse_json<T: DeserializeOwned>(body: &[u8]) -> Result<T, ApiError> {
+    let mut json = serde_json::Deserializer::from_slice(body);
+    let value = serde_path_to_error::deserialize(&mut json).map_err(|error| {
+        let path = error.path().to_string();
+        refuse(&path, error.inner())
+    })?;
+    json.end().map_err(|error| refuse(".", &error))?;
+    Ok(value)
+}
+
+fn refuse(path: &str, error: &serde_json::Error) -> ApiError {
+    let problem = match error.classify() {
+        serde_json::error::Category::Data => {
+            let field = if path == "." || path == "?" {
+                None
+            } else {
+                Some(path.to_owned())
+            };
+            let problem = Problem::new(ProblemCode::ValidationFailed).detail(match &field {
+                Some(field) => format!("{field}: {error}"),
+                None => error.to_string(),
+            });
+            match field {
+                Some(field) => problem.with("field", field),
+                None => problem,
+            }
+        }
+        _ => Problem::new(ProblemCode::BadRequest).detail(format!("Not valid JSON: {error}")),
+    };
+    problem.into()
+}
+
+fn is_json(headers: &HeaderMap) -> bool {
+    let media_type = headers
+        .get(CONTENT_TYPE)
+        .and_then(|value| value.to_str().ok())
+        .and_then(|value| value.split(';').next())
+        .map(str::trim)
+        .unwrap_or_default();
+    media_type.eq_ignore_ascii_case("application/json")
+        || (media_type.starts_with("application/") && media_type.ends_with("+json"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{RequestIds, standard};
+    use axum::Router;
+    use axum::body::Body;
+    use axum::routing::post;
+    use http_body_util::BodyExt;
+    use serde::Deserialize;
+    use serde_json::Value;
+    use tower::ServiceExt;
+
+    #[derive(Deserialize)]
+    #[serde(deny_unknown_fields)]
+    struct Greeting {
+        #[serde(default)]
+        count: u32,
+    }
+
+    async fn greet(ApiJson(greeting): ApiJson<Greeting>) -> ApiJson<u32> {
+        ApiJson(greeting.count)
+    }
+
+    async fn ask(path: &str, content_type: &str, body: impl Into<Body>) -> (u16, Value, HeaderMap) {
+        let router = standard(
+            Router::new().route("/greet", post(greet)),
+            RequestIds::new(7),
+        );
+        let request = Request::post(path)
+            .header(CONTENT_TYPE, content_type)
+            .body(body.into());
+        let response = router.oneshot(request.unwrap()).await.unwrap();
+        let (parts, body) = response.into_parts();
+        let body = body.collect().await.unwrap().to_bytes();
+        (
+            parts.status.as_u16(),
+            serde_json::from_slice(&body).unwrap(),
+            parts.headers,
+        )
+    }
+
+    async fn check(body: impl Into<Body>, status: u16, code: &str, detail: &str) {
+        let (actual, json, headers) = ask("/greet", "application/json", body).await;
+        assert_eq!(
+            (actual, json["code"].as_str()),
+            (status, Some(code)),
+            "{json}"
+        );
+        assert!(
+            json["detail"].as_str().unwrap_or_default().contains(detail),
+            "{json}"
+        );
+        assert_eq!(
+            json["requestId"].as_str(),
+            headers["x-request-id"].to_str().ok()
+        );
+        assert_eq!(headers["content-type"], "application/problem+json");
+    }
+
+    #[tokio::test]
+    async fn good_input_is_read_and_none_means_defaults() {
+        assert_eq!(
+            ask("/greet", "application/json", r#"{"count": 3}"#).await.1,
+            3
+        );
+        assert_eq!(ask("/greet", "text/plain", "").await.1, 0);
+    }
+
+    #[tokio::test]
+    async fn bad_input_is_refused_with_the_field_named() {
+        check(
+            r#"{"count": 3, "tone": "loud"}"#,
+            422,
+            "validation-failed",
+            "tone",
+        )
+        .await;
+        check(r#"{"count": -1}"#, 422, "validation-failed", "count").await;
+        check(r#"{"count": 1e99}"#, 422, "validation-failed", "count").await;
+        check(r#"{"count": 3"#, 400, "bad-request", "JSON").await;
+        check(r#"{"count": 3} {}"#, 400, "bad-request", "JSON").await;
+        check(
+            "x".repeat(crate::BODY_BYTES_MAX + 1),
+            413,
+            "payload-too-large",
+            "",
+        )
+        .await;
+    }
+
+    #[tokio::test]
+    async fn unknown_paths_and_methods_are_problems_too() {
+        assert_eq!(
+            ask("/other", "application/json", "{}").await.1["code"],
+            "not-found"
+        );
+        let (status, json, _) = ask("/greet", "text/plain", "hello").await;
+        assert_eq!(
+            (status, json["code"].as_str()),
+            (415, Some("unsupported-media-type"))
+        );
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_body_that_never_ends_is_given_up() {
+        let endless = Body::from_stream(never());
+        check(endless, 408, "request-timeout", "").await;
+    }
+
+    fn never() -> futures_util::stream::Pending<Result<Bytes, std::io::Error>> {
+        futures_util::stream::pending()
+    }
+}

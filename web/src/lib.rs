@@ -1,0 +1,48 @@
+//! What every HTTP listener of ours does alike.
+//!
+//! | Module | Subject |
+//! | --- | --- |
+//! | [`error`] | [`ApiError`]: a problem document as a response |
+//! | [`extract`] | [`ApiJson`], [`ApiForm`], [`ApiQuery`], [`ApiPath`]: typed input, refusals as problem documents |
+//! | [`request_id`] | one id for each request, in the answer's header and in its problem document |
+//!
+//! A router gets all of it from [`standard`].
+
+pub mod error;
+pub mod extract;
+pub mod request_id;
+
+use axum::Router;
+use axum::extract::DefaultBodyLimit;
+use contract::{Problem, ProblemCode};
+
+pub use error::{ApiError, ApiResult};
+pub use extract::{ApiForm, ApiJson, ApiPath, ApiQuery};
+pub use request_id::{RequestId, RequestIds};
+
+/// Largest body an API endpoint reads, unless it says otherwise.
+pub const BODY_BYTES_MAX: usize = 64 * 1024;
+
+/// Puts the standard behaviour around `router`: problem documents for unknown paths and
+/// methods, the body limit, and request ids.
+pub fn standard<S: Clone + Send + Sync + 'static>(router: Router<S>, ids: RequestIds) -> Router<S> {
+    router
+        .fallback(not_found)
+        .method_not_allowed_fallback(method_not_allowed)
+        .layer(DefaultBodyLimit::max(BODY_BYTES_MAX))
+        // Outermost, so that every answer carries the id, refusals of the layers included.
+        .layer(axum::middleware::from_fn_with_state(
+            ids,
+            request_id::middleware,
+        ))
+}
+
+/// The answer to a path that does not exist.
+pub async fn not_found() -> ApiError {
+    Problem::new(ProblemCode::NotFound).into()
+}
+
+/// The answer to a method that a path does not have.
+pub async fn method_not_allowed() -> ApiError {
+    Problem::new(ProblemCode::MethodNotAllowed).into()
+}

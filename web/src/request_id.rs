@@ -1,0 +1,75 @@
+//! One id for each request, made here: a client's own `X-Request-Id` is not believed.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use axum::extract::{Request, State};
+use axum::middleware::Next;
+use axum::response::Response;
+use contract::Problem;
+use http::header::CONTENT_LENGTH;
+use http::{HeaderName, HeaderValue};
+
+use crate::error;
+
+/// The header that carries the id.
+pub const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+
+/// The id of the request at hand, in its extensions.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RequestId(pub HeaderValue);
+
+impl RequestId {
+    /// The id as text.
+    pub fn as_str(&self) -> &str {
+        self.0.to_str().unwrap_or_default()
+    }
+}
+
+/// Makes request ids: a prefix that differs between processes, then a counter.
+#[derive(Clone, Debug)]
+pub struct RequestIds {
+    prefix: u64,
+    next: Arc<AtomicU64>,
+}
+
+impl RequestIds {
+    /// Ids that begin with `prefix`, a random number of this process.
+    pub fn new(prefix: u64) -> Self {
+        Self {
+            prefix,
+            next: Arc::new(AtomicU64::new(1)),
+        }
+    }
+
+    fn make(&self) -> RequestId {
+        let n = self.next.fetch_add(1, Ordering::Relaxed);
+        let text = format!("{:016x}-{n:x}", self.prefix);
+        // Hexadecimal digits and a hyphen are valid in a header.
+        RequestId(HeaderValue::from_str(&text).unwrap_or(HeaderValue::from_static("0")))
+    }
+}
+
+/// Gives the request its id and writes the id into the answer, and into the problem document
+/// if the answer is one. A request that has an id already, from a listener around this one,
+/// keeps it.
+pub async fn middleware(
+    State(ids): State<RequestIds>,
+    mut request: Request,
+    next: Next,
+) -> Response {
+    let id = match request.extensions().get::<RequestId>() {
+        Some(id) => id.clone(),
+        None => ids.make(),
+    };
+    request.extensions_mut().insert(id.clone());
+    request.headers_mut().insert(X_REQUEST_ID, id.0.clone());
+    let mut response = next.run(request).await;
+    if let Some(mut problem) = response.extensions_mut().remove::<Problem>() {
+        problem.request_id = Some(id.as_str().to_owned());
+        response.headers_mut().remove(CONTENT_LENGTH);
+        *response.body_mut() = error::body(&problem);
+    }
+    response.headers_mut().insert(X_REQUEST_ID, id.0);
+    response
+}
