@@ -120,8 +120,8 @@ fn breaches(answer: &Value) -> anyhow::Result<ServerCheck> {
         let members = answer.as_object().into_iter().flatten();
         for (name, value) in members.filter(|(name, _)| *name != "clean") {
             for entry in value.as_array().into_iter().flatten().take(BREACHES_MAX) {
-                let kept = entry.get("clean").or_else(|| entry.get("ok"));
-                if kept.and_then(Value::as_bool) != Some(true) {
+                let violations = entry.get("violations").and_then(Value::as_i64);
+                if violations != Some(0) {
                     breaches.push(format!("{name}: {entry}"));
                 }
             }
@@ -276,13 +276,12 @@ mod tests {
     #[test]
     fn the_check_is_read_by_its_verdict() {
         let check = |answer| breaches(&answer).map(|check| check.breaches.len());
-        assert_eq!(
-            check(json!({"clean": true, "checks": [{"ok": true}]})).unwrap(),
-            0
-        );
-        let broken =
-            json!({"clean": false, "checks": [{"ok": true}, {"name": "I02", "ok": false}]});
-        assert_eq!(check(broken).unwrap(), 1);
+        let kept = json!({"name": "I01", "violations": 0});
+        let broken = json!({"name": "I02", "violations": 3});
+        let clean = json!({"clean": true, "invariants": [kept]});
+        assert_eq!(check(clean).unwrap(), 0);
+        let unclean = json!({"clean": false, "invariants": [kept, broken]});
+        assert_eq!(check(unclean).unwrap(), 1);
         assert_eq!(check(json!({"clean": false})).unwrap(), 1);
         assert!(check(json!({"status": "fine"})).is_err());
     }
