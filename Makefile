@@ -1,2 +1,33 @@
+.DEFAULT_GOAL := help
+.PHONY: help demo clean-demo test lint fmt sim bench sqlx-prepare
+
 help: ## List the targets
-	@grep -E '^[a-z-]+:.*##' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' Makefile
+
+demo: ## Install what is missing, build, start everything and send simulated fans; Ctrl-C stops it
+	@scripts/demo
+
+clean-demo: ## Forget the demo's data
+	@scripts/clean-demo
+
+test: ## Run every check that CI runs
+	@scripts/test
+
+lint: ## Lint as CI does
+	@SQLX_OFFLINE=true cargo clippy --workspace --all-targets -- -D warnings
+
+fmt: ## Format the Rust code
+	@cargo fmt --all
+
+sim: ## Run the simulations; SEED=… repeats one run
+	@SQLX_OFFLINE=true SEED='$(SEED)' ROPELINE_SIM_SEED='$(SEED)' cargo test -p gateway --test simulation -- --nocapture
+	@SQLX_OFFLINE=true cargo build --quiet -p embedded --bin with-servers
+	@SQLX_OFFLINE=true SEED='$(SEED)' ROPELINE_SIM_SEED='$(SEED)' $${CARGO_TARGET_DIR:-target}/debug/with-servers --redis --postgres -- \
+		cargo test -p booking-core --test simulation -- --nocapture
+
+bench: ## Measure against plain proxies and print the ratios
+	@scripts/install-servers --bench
+	@scripts/bench
+
+sqlx-prepare: ## Regenerate .sqlx after a change of a migration or a statement
+	@scripts/sqlx-prepare

@@ -1,1 +1,88 @@
-//! Placeholder.
+//! The `ropeline` command: plans, opens, throttles, pauses, closes and watches waiting rooms.
+//!
+//! It speaks the operators' HTTP API and nothing else: no Redis, no SQL.
+//! A command is parsed ([`args`]), finds its gateway ([`config`]), asks it ([`client`]) and
+//! writes what it learned ([`console`]); what went wrong ends as a [`failure::Failure`] with an
+//! exit code.
+//!
+//! | Module | Subject |
+//! | --- | --- |
+//! | [`room`] | settings, overrides, what changes |
+//! | [`watch`] | the live view |
+//! | [`show`] | show files |
+//! | [`draw`], [`admissions`] | proofs anyone can check |
+//! | [`audit`], [`check`] | who changed what; whether all invariants hold |
+
+pub mod admissions;
+pub mod args;
+pub mod audit;
+pub mod check;
+pub mod client;
+pub mod config;
+pub mod console;
+pub mod draw;
+pub mod failure;
+pub mod room;
+pub mod show;
+pub mod watch;
+pub mod when;
+
+use std::io;
+use std::process::ExitCode;
+
+use clap::{CommandFactory, Parser};
+use contract::{Clock, SystemClock};
+
+use args::{Cli, Command, DrawCommand};
+use client::AdminClient;
+use config::Gateway;
+use console::Console;
+use failure::{Exit, Failure};
+
+/// Runs the command line of this process.
+pub fn main() -> ExitCode {
+    let cli = Cli::parse();
+    let console = Console::of_process(cli.json);
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build();
+    let ended = match runtime {
+        Ok(runtime) => runtime.block_on(run(cli, &console)),
+        Err(error) => Err(Failure::failed(format!("Cannot start: {error}"))),
+    };
+    let exit = ended.unwrap_or_else(|failure| {
+        if failure.exit != Exit::Fine {
+            console.failure(&failure);
+        }
+        failure.exit
+    });
+    exit.into()
+}
+
+async fn run(cli: Cli, console: &Console) -> Result<Exit, Failure> {
+    if let Command::Completions { shell } = cli.command {
+        return completions(shell, console);
+    }
+    let cwd = std::env::current_dir()
+        .map_err(|error| Failure::failed(format!("Cannot tell the present directory: {error}")))?;
+    let client = AdminClient::new(Gateway::find(&cli.gateway, &cwd)?)?;
+    let now = SystemClock.now();
+    match cli.command {
+        Command::Room(command) => room::run(command, &client, console, now).await,
+        Command::Show(command) => show::run(command, &client, console).await,
+        Command::Check => check::run(&client, console).await,
+        Command::Draw(DrawCommand::Verify(args)) => draw::verify(&args, &client, console).await,
+        Command::Admissions(args) => admissions::run(&args, &client, console).await,
+        Command::Audit(args) => audit::run(&args, &client, console).await,
+        Command::Completions { shell } => completions(shell, console),
+    }
+}
+
+fn completions(shell: clap_complete::Shell, console: &Console) -> Result<Exit, Failure> {
+    let mut script = Vec::new();
+    clap_complete::generate(shell, &mut Cli::command(), "ropeline", &mut script);
+    let script = String::from_utf8(script)
+        .map_err(|error| Failure::failed(io::Error::other(error).to_string()))?;
+    console.text(script.trim_end())?;
+    Ok(Exit::Fine)
+}

@@ -1,1 +1,59 @@
-//! Placeholder.
+//! The booking core: shows, seats, holds, payments, tickets.
+//!
+//! The database decides, always. Holds of a show go through one writer per process, which settles
+//! them in batches; every payment outcome goes through one resolver. Both may run in any number
+//! of processes on one database.
+//!
+//! | Module | Subject |
+//! | --- | --- |
+//! | [`app`] | [`Booking`], the object that everything outside uses |
+//! | `shows` | shows and seats as values: layout, best available, seat states. Pure |
+//! | `live` | shows in memory and their writers |
+//! | `holds`, `bookings` | holding, releasing, confirming |
+//! | `payments` | starting payments, the resolver, webhooks, refunds, the provider |
+//! | `tickets` | the signed QR text and its verification |
+//! | `store` | all SQL, and the order in which locks are taken |
+//! | `workers` | sweeping, polling, refreshing |
+//! | `http` | the JSON API |
+//!
+//! # Buying a seat
+//!
+//! `POST /shows/{show}/holds` checks the pass and the request, and queues a command for the show's
+//! writer. The writer settles up to 256 commands with one statement ([`config`] has the limits).
+//! `POST /holds/{hold}/payments` records an attempt, then asks the provider for an intent under a
+//! key that was stored first. The customer pays the provider. `POST /holds/{hold}/confirm`, the
+//! provider's webhook and the poller all call the resolver, and whichever comes first makes the
+//! booking.
+//!
+//! Cancelling bookings, coupons and PDF tickets are not part of it yet.
+
+pub mod app;
+mod bookings;
+pub mod config;
+mod core;
+pub mod customer;
+pub mod database;
+mod holds;
+mod http;
+mod live;
+mod payment_outcome;
+mod payments;
+mod randomness;
+mod shows;
+mod store;
+mod telemetry;
+pub mod tickets;
+mod workers;
+
+pub use app::{Booking, BookingDeps, ImportedShow, StartError};
+pub use bookings::ConfirmOutcome;
+pub use config::{BookingConfig, PaymentConfig, TicketKey};
+pub use customer::{Customer, Session};
+pub use database::{Pools, StoreError};
+pub use holds::{HoldOutcome, ReleaseOutcome};
+pub use payment_outcome::PaymentOutcome;
+pub use payments::FailureReason;
+pub use payments::provider;
+pub use shows::InvalidShowFile;
+pub use store::check::{CheckReport, InvariantResult};
+pub use tickets::{InvalidTicket, TicketClaims, verify_ticket};

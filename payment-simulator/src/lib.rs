@@ -1,1 +1,230 @@
-//! Placeholder.
+//! A stateful payment provider for demos and tests that speaks Stripe's shapes.
+//!
+//! Stripe's own client libraries work against it for payment intents and refunds. It keeps its
+//! books in a journal, so that what it answered survives a crash, and it can be told to fail.
+//! [`serve`] runs it inside another process; `ropeline-payment-simulator` is the same alone.
+//!
+//! # How to provoke each failure
+//!
+//! Confirm with the method, or queue it as the `kind` of a fault (below).
+//!
+//! | # | Failure | Method |
+//! | --- | --- | --- |
+//! | 1 | insufficient funds | `pm_card_chargeDeclinedInsufficientFunds` |
+//! | 2 | network timeout | `pm_sim_timeout_charged`, `pm_sim_timeout_declined`: it takes effect and the answer is held; `pm_sim_request_lost`: no effect, and the answer is held |
+//! | 3 | gateway down | `pm_sim_gateway_down`: 503 |
+//! | 4 | invalid card | `pm_sim_invalid_number`, `pm_card_chargeDeclinedIncorrectCvc`, `pm_card_chargeDeclined` |
+//! | 5 | expired card | `pm_card_chargeDeclinedExpiredCard` |
+//! | 6 | fraud | `pm_card_chargeDeclinedFraudulent` |
+//! | 7 | 3-D Secure | `pm_card_threeDSecure2Required`: the customer approves or refuses on a page |
+//! | 8 | processing | `pm_sim_processing_succeeds`; `pm_card_chargeDeclinedProcessingError` declines at once |
+//! | 9 | bank timeout | `pm_sim_bank_timeout_succeeds`, `pm_sim_bank_timeout_fails` |
+//! | 10 | rate limit | `pm_sim_rate_limited`: 429 |
+//! | 11 | duplicate | `pm_sim_key_in_use`: 409; `pm_sim_duplicate_transaction`: declined |
+//! | 12 | currency | `pm_sim_currency_unsupported`: 400; `pm_sim_currency_declined`: declined |
+//! | 13 | amount mismatch | `pm_sim_amount_mismatch`: captures 100 minor units more, or a fault's `amount` |
+//! | 14 | session expired | `pm_sim_late_success_after_cancel`: the bank speaks only once the merchant has given up |
+//! | 15 | customer cancels | `pm_sim_customer_cancels`, or Cancel on the pay page |
+//!
+//! Beyond these: `pm_sim_late_success_after_decline`, and events that are
+//! `pm_sim_webhooks_dropped`, `pm_sim_webhooks_duplicated` (five times),
+//! `pm_sim_webhooks_reordered` (`processing` after `succeeded`) or `pm_sim_webhooks_delayed`.
+//! `pm_card_visa` and `pm_card_mastercard` succeed. Stripe's card tokens and test numbers are
+//! understood in `payment_method_data[card][token]` and `payment_method_data[card][number]`; a
+//! number is never stored.
+//!
+//! # Faults
+//!
+//! `POST /_sim/faults` with the secret key and a JSON body lets the next matching call behave as
+//! if `kind` had been its method:
+//!
+//! ```json
+//! { "kind": "pm_sim_gateway_down", "on": "cancel", "metadata": { "hold_id": "h1" }, "times": 2 }
+//! ```
+//!
+//! `on` is `confirm` (the default), `create`, `retrieve`, `cancel` or `refund`; for calls other
+//! than `confirm` only what happens to the call itself counts.
+//! `payment_intent` and `metadata` narrow the match, `delay_ms` replaces the configured answer
+//! hold or settlement delay, `amount` is what an amount mismatch captures.
+//! `GET` lists the queue, `DELETE` empties it.
+//! A fault waits while an intent takes no attempts: it strikes attempts, not refusals.
+//!
+//! # The ledger
+//!
+//! `GET /_sim/ledger` with the secret key lists every intent as a JSON array, or one object a
+//! line for `Accept: application/x-ndjson`: `payment_intent`, `status`, `currency`, `amount`,
+//! `captures` (0 or 1), `captured`, `refunded`, `metadata`, `created`.
+//!
+//! # The pay page
+//!
+//! `GET /pay/{intent}?client_secret=…` works without JavaScript.
+//! When the customer is done it leads to `metadata[return_url]` with `payment_intent` and
+//! `redirect_status` (`succeeded`, `processing`, `canceled` or `failed`) added.
+//!
+//! # What differs from Stripe
+//!
+//! Money is captured at once; `capture_method=manual` is refused.
+//! Amounts start at one minor unit. An idempotency key is kept for 24 hours, at most 200,000 of
+//! them. Refunds succeed at once. Events are retried 14 times over about an hour.
+//!
+//! # Layout
+//!
+//! | Module | Subject |
+//! | --- | --- |
+//! | `intent`, `refund`, `method`, `fault` | pure state and what may happen to it |
+//! | `payment`, `refunding`, `listing` | the calls, decided at a `desk` |
+//! | `books`, `journal` | records, and how they last |
+//! | `provider` | one call at a time: decide, journal, apply, answer |
+//! | `delivery`, `courier`, `signature` | events on their way |
+//! | `http` | routes, authentication, pages |
+
+mod books;
+mod cancel_reason;
+mod config;
+mod courier;
+mod currency;
+mod delivery;
+mod desk;
+mod error;
+mod fault;
+mod form;
+mod http;
+mod id;
+mod intent;
+mod journal;
+mod listing;
+mod method;
+mod object;
+mod payment;
+mod provider;
+mod refund;
+mod refunding;
+mod signature;
+
+use std::time::Duration;
+
+use contract::Clock;
+use rand::SeedableRng;
+use rand::rngs::SysRng;
+use rand_chacha::ChaCha20Rng;
+use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+pub use config::{Config, Secret};
+pub use journal::OpenError;
+
+use courier::Courier;
+use desk::Rules;
+use provider::Provider;
+
+/// How long running requests may take to finish after the signal to stop.
+const DRAIN_MAX: Duration = Duration::from_secs(10);
+
+/// Why the simulator cannot start or had to stop.
+#[derive(Debug, thiserror::Error)]
+pub enum ServeError {
+    /// The settings contradict themselves.
+    #[error("{}", .0.join("; "))]
+    Config(Vec<String>),
+    /// The journal cannot be opened.
+    #[error("the journal cannot be opened")]
+    Open(#[from] OpenError),
+    /// The journal cannot be written any more.
+    #[error("the journal cannot be written")]
+    JournalFailed,
+    /// The operating system gives no randomness.
+    #[error("the operating system gives no randomness")]
+    Randomness(#[source] rand::rngs::SysError),
+    /// The HTTP client of the webhooks cannot be made.
+    #[error("the webhook client cannot be made")]
+    Webhooks(#[source] reqwest::Error),
+    /// The listener failed.
+    #[error("the listener failed")]
+    Listener(#[source] std::io::Error),
+}
+
+/// Serves on `listener` until `shutdown`, then finishes what runs.
+///
+/// Returns once everything answered is on disk.
+pub async fn serve(
+    config: Config,
+    listener: TcpListener,
+    clock: impl Clock,
+    shutdown: CancellationToken,
+) -> Result<(), ServeError> {
+    let problems = config.problems();
+    if !problems.is_empty() {
+        return Err(ServeError::Config(problems));
+    }
+    let rules = rules(&config, &listener)?;
+    let rng = ChaCha20Rng::try_from_rng(&mut SysRng).map_err(ServeError::Randomness)?;
+    let courier = match &config.webhook_url {
+        Some(url) => Some(Courier::new(url, config.webhook_secret.clone())),
+        None => None,
+    };
+    let courier = courier.transpose().map_err(ServeError::Webhooks)?;
+    let stop = shutdown.child_token();
+    let secret = config.secret.clone();
+    let open_stop = stop.clone();
+    // Reading a long journal blocks, so it happens off the runtime's threads.
+    let opening = tokio::task::spawn_blocking(move || {
+        let clock = Box::new(clock);
+        Provider::open(&config.data_dir, rules, secret, clock, rng, open_stop)
+    });
+    let provider = match opening.await {
+        Ok(opened) => opened?,
+        Err(panicked) => std::panic::resume_unwind(panicked.into_panic()),
+    };
+    let tasks = TaskTracker::new();
+    tasks.spawn(courier::settle_until_stopped(
+        provider.clone(),
+        stop.clone(),
+    ));
+    if let Some(courier) = courier {
+        tasks.spawn(courier.run(provider.clone(), stop.clone()));
+    }
+    let served = serve_http(provider.clone(), listener, &stop).await;
+    stop.cancel();
+    tasks.close();
+    tasks.wait().await;
+    provider.close();
+    served
+}
+
+fn rules(config: &Config, listener: &TcpListener) -> Result<Rules, ServeError> {
+    let address = listener.local_addr().map_err(ServeError::Listener)?;
+    let base_url = match &config.public_url {
+        Some(url) => url.trim_end_matches('/').to_owned(),
+        None => format!("http://{address}"),
+    };
+    Ok(Rules {
+        settle_delay: Duration::from_millis(config.settle_delay_ms),
+        answer_hold: Duration::from_millis(config.answer_hold_ms),
+        webhook_delay: Duration::from_millis(config.webhook_delay_ms),
+        sends_webhooks: config.webhook_url.is_some(),
+        base_url,
+    })
+}
+
+async fn serve_http(
+    provider: Provider,
+    listener: TcpListener,
+    stop: &CancellationToken,
+) -> Result<(), ServeError> {
+    let router = http::router(provider.clone());
+    let graceful =
+        axum::serve(listener, router).with_graceful_shutdown(stop.clone().cancelled_owned());
+    let drained = async {
+        stop.cancelled().await;
+        tokio::time::sleep(DRAIN_MAX).await;
+    };
+    tokio::select! {
+        served = graceful => served.map_err(ServeError::Listener),
+        () = provider.failed() => Err(ServeError::JournalFailed),
+        () = drained => {
+            tracing::warn!("http.drain_timeout: connections were cut");
+            Ok(())
+        }
+    }
+}

@@ -2,6 +2,18 @@
 //!
 //! | Module | Subject |
 //! | --- | --- |
+//! | [`client_ip`] | the address a request comes from, past declared proxies |
+//! | [`path`] | paths that every server reads the same way, and protected prefixes |
+//! | [`rate_limit`] | limits per address and per place |
+//! | [`return_target`] | where a fan goes once they are let in |
+//! | [`serve`] | serving a router on a listener, with limits per connection |
+//! | [`telemetry`] | metric names |
 //! | [`write_stall`] | giving up on peers that stop reading |
 
+pub mod client_ip;
+pub mod path;
+pub mod rate_limit;
+pub mod return_target;
+pub mod serve;
+pub mod telemetry;
 pub mod write_stall;

@@ -5,6 +5,7 @@ use std::io;
 
 use contract::{Problem, ProblemCode};
 use hyper_util::client::legacy;
+use web::ApiError;
 
 use super::body::{Progress, Sending};
 use super::breaker::Outcome;
@@ -73,7 +74,7 @@ impl Failure {
     }
 }
 
-impl From<Failure> for Problem {
+impl From<Failure> for ApiError {
     fn from(failure: Failure) -> Self {
         let (code, detail) = match failure {
             Failure::Unreachable => (
@@ -93,15 +94,20 @@ impl From<Failure> for Problem {
                 "The service did not answer in time.",
             ),
             Failure::ClientStalled => {
-                return Self::new(ProblemCode::RequestTimeout).detail("The body stopped arriving.");
+                return Problem::new(ProblemCode::RequestTimeout)
+                    .detail("The body stopped arriving.")
+                    .into();
             }
             Failure::ClientBroke => {
-                return Self::new(ProblemCode::BadRequest).detail("The body could not be read.");
+                return Problem::new(ProblemCode::BadRequest)
+                    .detail("The body could not be read.")
+                    .into();
             }
         };
-        Self::new(code)
+        Problem::new(code)
             .detail(detail)
             .retry_after(RETRY_AFTER_FAILURE_SECONDS)
+            .into()
     }
 }
 

@@ -7,6 +7,7 @@ use std::time::Duration;
 use contract::{Clock, Problem, ProblemCode};
 use metrics::{counter, gauge, histogram};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use web::ApiError;
 
 use super::breaker::{Breaker, BreakerConfig, BreakerState, Outcome, Permit};
 use super::telemetry;
@@ -111,11 +112,12 @@ impl Lanes {
 
 impl Lane {
     /// Asks to send one request.
-    pub(super) fn begin(self: &Arc<Self>, clock: &Arc<dyn Clock>) -> Result<Attempt, Problem> {
+    pub(super) fn begin(self: &Arc<Self>, clock: &Arc<dyn Clock>) -> Result<Attempt, ApiError> {
         let Ok(slot) = Arc::clone(&self.slots).try_acquire_owned() else {
             self.count_request("saturated");
             return Err(Problem::new(ProblemCode::UpstreamUnavailable)
-                .detail("The service has as many requests as it may be given at once."));
+                .detail("The service has as many requests as it may be given at once.")
+                .into());
         };
         let now = clock.now();
         let admitted = lock(&self.breaker).admit(now);

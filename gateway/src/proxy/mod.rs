@@ -39,6 +39,7 @@ use hyper_util::rt::{TokioExecutor, TokioTimer};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
+use web::ApiError;
 
 use body::{Progress, RequestBody, ResponseBody};
 use breaker::{BreakerConfig, Outcome};
@@ -156,7 +157,7 @@ impl Proxy {
         upstream: &Upstream,
         request: Request<Body>,
         forwarded: Forwarded,
-    ) -> Result<ForwardOutcome, Problem> {
+    ) -> Result<ForwardOutcome, ApiError> {
         let outbound = self.prepare(upstream, request, &forwarded)?;
         let lane = self.lanes.of(upstream);
         let mut attempt = lane.begin(&self.clock)?;
@@ -199,10 +200,10 @@ impl Proxy {
         upstream: &Upstream,
         mut request: Request<Body>,
         forwarded: &Forwarded,
-    ) -> Result<Outbound, Problem> {
+    ) -> Result<Outbound, ApiError> {
         // CONNECT would open a tunnel to anywhere; TRACE would show the client our headers.
         if request.method() == Method::CONNECT || request.method() == Method::TRACE {
-            return Err(Problem::new(ProblemCode::MethodNotAllowed));
+            return Err(ProblemCode::MethodNotAllowed.into());
         }
         let path = origin_path(&request)?;
         let uri = upstream.resolve(path).map_err(|_| unreadable_path())?;
@@ -266,7 +267,7 @@ impl Proxy {
         client: Option<OnUpgrade>,
         mut attempt: Attempt,
         progress: &Progress,
-    ) -> Result<ForwardOutcome, Problem> {
+    ) -> Result<ForwardOutcome, ApiError> {
         let status = response.status();
         let since_sent = progress.settled_at().map(|at| Instant::now() - at);
         let took = since_sent.unwrap_or_default();
@@ -319,12 +320,14 @@ fn judge(status: StatusCode) -> (&'static str, Outcome) {
 }
 
 /// The path and query to ask the upstream for, whatever form the client's target had.
-fn origin_path(request: &Request<Body>) -> Result<PathAndQuery, Problem> {
+fn origin_path(request: &Request<Body>) -> Result<PathAndQuery, ApiError> {
     let path = request.uri().path_and_query().cloned();
     path.filter(|path| path.as_str().starts_with('/'))
         .ok_or_else(unreadable_path)
 }
 
-fn unreadable_path() -> Problem {
-    Problem::new(ProblemCode::BadRequest).detail("The request names no path.")
+fn unreadable_path() -> ApiError {
+    Problem::new(ProblemCode::BadRequest)
+        .detail("The request names no path.")
+        .into()
 }

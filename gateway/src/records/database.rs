@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use futures_util::future::BoxFuture;
 use sqlx::postgres::{PgConnectOptions, PgConnection, PgPool, PgPoolOptions};
+use tokio::time::Instant;
 use tokio_util::task::TaskTracker;
 
 use super::RecordsError;
@@ -101,13 +102,26 @@ impl Database {
                 }
             }
         });
-        match tokio::time::timeout(answer, task).await {
+        let began = Instant::now();
+        let result = match tokio::time::timeout(answer, task).await {
             Ok(Ok(result)) => result,
             // The task panicked or the runtime is going away: the transaction was rolled back.
             Ok(Err(_)) => Err(RecordsError::Unavailable(sqlx::Error::WorkerCrashed)),
             Err(_) => Err(RecordsError::Timeout),
+        };
+        metrics::histogram!("ropeline_records_call_seconds").record(began.elapsed().as_secs_f64());
+        metrics::gauge!("ropeline_records_tasks").set(count_f64(self.tasks.len()));
+        metrics::gauge!("ropeline_records_connections").set(f64::from(self.pool.size()));
+        if let Err(error) = &result {
+            metrics::counter!("ropeline_records_errors_total", "kind" => error.kind()).increment(1);
         }
+        result
     }
+}
+
+/// A count as a gauge shows it.
+fn count_f64(count: usize) -> f64 {
+    f64::from(u32::try_from(count).unwrap_or(u32::MAX))
 }
 
 /// How to connect to `url`: with the timeouts every session of ours has.

@@ -45,6 +45,17 @@ pub enum RecordsError {
 }
 
 impl RecordsError {
+    /// The variant as a metric's label.
+    const fn kind(&self) -> &'static str {
+        match self {
+            Self::Unavailable(_) => "unavailable",
+            Self::Timeout => "timeout",
+            Self::Corrupt { .. } => "corrupt",
+            Self::Conflict(_) => "conflict",
+            Self::Refused(_) => "refused",
+        }
+    }
+
     /// Whether the same call may succeed a little later. A [`RecordsError::Timeout`] of a write
     /// may only be repeated when the write is idempotent.
     pub const fn is_passing(&self) -> bool {

@@ -95,6 +95,8 @@ impl LimitedBy {
 pub struct Decision {
     /// Places to call.
     pub count: u64,
+    /// The bucket before any of them is taken from it.
+    pub filled: Bucket,
     /// The bucket if so many are called.
     pub bucket: Bucket,
     /// Why not more.
@@ -106,6 +108,7 @@ pub fn decide(bucket: Bucket, situation: &Situation, now: Timestamp) -> Decision
     let filled = fill(bucket, situation, now);
     let none = |limited_by| Decision {
         count: 0,
+        filled,
         bucket: filled,
         limited_by,
     };
@@ -130,6 +133,7 @@ pub fn decide(bucket: Bucket, situation: &Situation, now: Timestamp) -> Decision
     .unwrap_or((0, LimitedBy::Line));
     Decision {
         count,
+        filled,
         bucket: spend(filled, count),
         limited_by,
     }

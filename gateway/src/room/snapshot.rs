@@ -57,8 +57,11 @@ pub struct Snapshot {
     /// Order key and rank (places with a smaller key), ascending; the first is where the head
     /// ends, the last is the last place. Empty when the head holds all.
     pub knots: Vec<(u64, u64)>,
-    /// The largest live key ever given.
+    /// The live clock: the largest live key ever given, less the base of live keys.
     pub clock: u64,
+    /// Names the making of the room in the store. Another name means that the store lost its
+    /// memory in between.
+    pub birth: String,
 }
 
 /// How many are ahead, and whether that is exact.

@@ -45,7 +45,9 @@ macro_rules! keys {
     };
 }
 
-keys!(meta, line, popped, called, active, missed, absent, done, session, snapshot, opening, notices);
+keys!(
+    meta, line, popped, called, active, missed, absent, done, session, snapshot, opening, notices
+);
 
 impl RoomKeys {
     /// The keys of `room`, below `prefix`: tests keep apart by it, the product uses none.

@@ -31,6 +31,7 @@ enum Done {
 #[derive(Default)]
 struct Room {
     epoch: u32,
+    birth: Uuid,
     clock: u64,
     counts: Counts,
     given_back: u64,
@@ -69,7 +70,10 @@ impl Room {
     }
 
     fn popped_key(&self, place: PlaceId) -> Option<OrderKey> {
-        self.popped.iter().find(|(_, p)| *p == place).map(|(key, _)| *key)
+        self.popped
+            .iter()
+            .find(|(_, p)| *p == place)
+            .map(|(key, _)| *key)
     }
 
     fn enter(&mut self, entry: &Entry, key: Option<OrderKey>) -> Entered {
@@ -90,14 +94,21 @@ impl Room {
         self.counts.joins += u64::from(joins);
         let in_line_before = self.put(entry.place, key);
         let number = self.counts.joins;
-        Entered { standing: Standing::Waiting { key }, fresh: true, number, in_line_before }
+        Entered {
+            standing: Standing::Waiting { key },
+            fresh: true,
+            number,
+            in_line_before,
+        }
     }
 
     fn stand(&mut self, entry: &Entry, now: Timestamp) -> Entered {
         let place = entry.place;
         let key = match self.done.get(&place).copied() {
             None => {
-                let key = self.popped_key(place).or_else(|| self.key_of.get(&place).copied());
+                let key = self
+                    .popped_key(place)
+                    .or_else(|| self.key_of.get(&place).copied());
                 return match key {
                     Some(key) => settled(Standing::Waiting { key }),
                     None => self.enter(entry, entry.key),
@@ -113,7 +124,11 @@ impl Room {
         let session = self.session.get(&place).copied();
         let (seq, started_at) = session.unwrap_or((0, Timestamp::EPOCH));
         if let Some(expires_at) = self.active.get(&place).copied().filter(|t| *t > now) {
-            return settled(Standing::Active { seq, started_at, expires_at });
+            return settled(Standing::Active {
+                seq,
+                started_at,
+                expires_at,
+            });
         }
         if let Some(claim_by) = self.called.get(&place).copied().filter(|t| *t > now) {
             return settled(Standing::Called { seq, claim_by });
@@ -127,7 +142,12 @@ impl Room {
         self.missed.remove(&place);
         self.done.remove(&place);
         let in_line_before = self.put(place, key);
-        Entered { standing: Standing::Waiting { key }, fresh: true, number: 0, in_line_before }
+        Entered {
+            standing: Standing::Waiting { key },
+            fresh: true,
+            number: 0,
+            in_line_before,
+        }
     }
 
     fn occupied(&self) -> u64 {
@@ -170,13 +190,21 @@ impl Room {
 }
 
 fn settled(standing: Standing) -> Entered {
-    Entered { standing, fresh: false, number: 0, in_line_before: 0 }
+    Entered {
+        standing,
+        fresh: false,
+        number: 0,
+        in_line_before: 0,
+    }
 }
 
 fn overdue(places: &BTreeMap<PlaceId, Timestamp>, before: Timestamp) -> Vec<PlaceId> {
     let mut due: Vec<_> = places.iter().filter(|(_, at)| **at <= before).collect();
     due.sort_by_key(|(place, at)| (**at, **place));
-    due.into_iter().take(EXPIRE_BATCH_MAX).map(|(place, _)| *place).collect()
+    due.into_iter()
+        .take(EXPIRE_BATCH_MAX)
+        .map(|(place, _)| *place)
+        .collect()
 }
 
 fn count(n: usize) -> u64 {
@@ -196,7 +224,9 @@ impl MemoryStore {
 
     fn with<T>(&self, room: &RoomRef, act: impl FnOnce(&mut Room) -> T) -> StoreResult<T> {
         let mut rooms = self.lock();
-        let found = rooms.get_mut(&room.room).filter(|known| known.epoch == room.epoch);
+        let found = rooms
+            .get_mut(&room.room)
+            .filter(|known| known.epoch == room.epoch);
         found.map(act).ok_or(StoreError::NoRoom)
     }
 }
@@ -210,16 +240,22 @@ impl RoomStore for MemoryStore {
     async fn room_prepare(
         &self,
         room: &RoomRef,
+        birth: Uuid,
         clock: u64,
         served: &[Served],
     ) -> StoreResult<()> {
         let mut rooms = self.lock();
-        let known = rooms.entry(room.room.clone()).or_default();
+        let new = || Room {
+            epoch: room.epoch,
+            birth,
+            ..Room::default()
+        };
+        let known = rooms.entry(room.room.clone()).or_insert_with(new);
         if known.epoch > room.epoch {
             return Err(StoreError::NoRoom);
         }
         if known.epoch < room.epoch {
-            *known = Room { epoch: room.epoch, ..Room::default() };
+            *known = new();
         }
         known.clock = known.clock.max(clock);
         for served in served {
@@ -232,7 +268,9 @@ impl RoomStore for MemoryStore {
             known.absent.remove(&served.place);
             if let Some(until) = served.active_until {
                 known.active.insert(served.place, until);
-                known.session.insert(served.place, (served.seq, served.called_at));
+                known
+                    .session
+                    .insert(served.place, (served.seq, served.called_at));
             }
         }
         Ok(())
@@ -302,7 +340,10 @@ impl RoomStore for MemoryStore {
         places: &[PlaceId],
     ) -> StoreResult<()> {
         self.with(room, |room| {
-            for place in places.iter().filter(|place| room.key_of.contains_key(place)) {
+            for place in places
+                .iter()
+                .filter(|place| room.key_of.contains_key(place))
+            {
                 room.absent.insert(*place, now);
             }
         })
@@ -348,16 +389,25 @@ impl RoomStore for MemoryStore {
                 return popped;
             }
             let free = order.active_max.saturating_sub(room.occupied());
-            let wanted = if room.pending.is_some() { 0 } else { order.count.min(free) };
+            let wanted = if room.pending.is_some() {
+                0
+            } else {
+                order.count.min(free)
+            };
             for _ in 0..wanted {
-                let Some((key, place)) = room.line.pop_first() else { break };
+                let Some((key, place)) = room.line.pop_first() else {
+                    break;
+                };
                 room.key_of.remove(&place);
                 room.absent.remove(&place);
                 room.popped.insert((key, place));
                 popped.places.push((place, key));
             }
             let bucket = spend(order.bucket, count(popped.places.len()));
-            room.bucket = Bucket { filled_at: Some(now), ..bucket };
+            room.bucket = Bucket {
+                filled_at: Some(now),
+                ..bucket
+            };
             if !popped.places.is_empty() {
                 room.pending = Some(order.batch);
             }
@@ -367,7 +417,11 @@ impl RoomStore for MemoryStore {
 
     async fn call_pending(&self, room: &RoomRef) -> StoreResult<Popped> {
         self.with(room, |room| Popped {
-            places: room.popped.iter().map(|(key, place)| (*place, *key)).collect(),
+            places: room
+                .popped
+                .iter()
+                .map(|(key, place)| (*place, *key))
+                .collect(),
         })
     }
 
@@ -393,7 +447,11 @@ impl RoomStore for MemoryStore {
                 places.push(place);
             }
             room.counts.calls += count(places.len());
-            room.notices.push(Notice::Called { places, first_seq, claim_by });
+            room.notices.push(Notice::Called {
+                places,
+                first_seq,
+                claim_by,
+            });
             true
         })
     }
@@ -406,7 +464,10 @@ impl RoomStore for MemoryStore {
         expires_at: Timestamp,
     ) -> StoreResult<Standing> {
         self.with(room, |room| {
-            let claimable = room.called.get(&place).is_some_and(|claim_by| *claim_by > now)
+            let claimable = room
+                .called
+                .get(&place)
+                .is_some_and(|claim_by| *claim_by > now)
                 && !room.active.contains_key(&place);
             if claimable {
                 room.called.remove(&place);
@@ -415,9 +476,19 @@ impl RoomStore for MemoryStore {
                 session.1 = now;
                 let seq = session.0;
                 room.counts.claims += 1;
-                room.notices.push(Notice::Claimed { place, seq, expires_at });
+                room.notices.push(Notice::Claimed {
+                    place,
+                    seq,
+                    started_at: now,
+                    expires_at,
+                });
             }
-            let look = Entry { place, key: None, enter: Enter::Look, connected: false };
+            let look = Entry {
+                place,
+                key: None,
+                enter: Enter::Look,
+                connected: false,
+            };
             let standing = room.stand(&look, now).standing;
             if matches!(standing, Standing::Waiting { .. }) {
                 room.absent.insert(place, now);
@@ -465,9 +536,13 @@ impl RoomStore for MemoryStore {
                     active: count(room.active.len()),
                     ..room.counts
                 },
-                knots: knot_ranks(count(keys.len())).iter().map(|r| (knot(*r), *r)).collect(),
+                knots: knot_ranks(count(keys.len()))
+                    .iter()
+                    .map(|r| (knot(*r), *r))
+                    .collect(),
                 head: keys.iter().take(HEAD_PLACES).copied().collect(),
                 clock: room.clock,
+                birth: room.birth.to_string(),
             }
         })
     }
@@ -502,8 +577,11 @@ impl RoomStore for MemoryStore {
         self.with(room, |room| {
             // A cursor of before the wipe starts over.
             let from = cursor.0.parse().unwrap_or(0).min(room.notices.len());
-            let notices: Vec<_> =
-                room.notices[from..].iter().take(NOTICES_MAX).cloned().collect();
+            let notices: Vec<_> = room.notices[from..]
+                .iter()
+                .take(NOTICES_MAX)
+                .cloned()
+                .collect();
             let end = Cursor((from + notices.len()).to_string());
             (notices, end)
         })

@@ -212,7 +212,9 @@ pub enum Notice {
         place: PlaceId,
         /// Ordinal of the admission.
         seq: u64,
-        /// When the session ends.
+        /// When the session began.
+        started_at: Timestamp,
+        /// When it ends.
         expires_at: Timestamp,
     },
     /// This session was ended before its time.
@@ -236,12 +238,14 @@ pub trait RoomStore: Send + Sync {
     /// Whether the store answers.
     async fn ping(&self) -> StoreResult<()>;
 
-    /// Makes the room at its epoch if the store has none of this or a later epoch. `clock` is
-    /// the live clock's floor; `served` are admissions the log knows, in order; those with a
-    /// time count as sessions until then. Called again with more of `served` it adds them.
+    /// Makes the room at its epoch if the store has none of this or a later epoch. `birth` is a
+    /// fresh name for that; `clock` is the live clock's floor; `served` are admissions the log
+    /// knows, in order; those with a time count as sessions until then. A room that is there
+    /// keeps all it has and gets those of `served` it lacks.
     async fn room_prepare(
         &self,
         room: &RoomRef,
+        birth: Uuid,
         clock: u64,
         served: &[Served],
     ) -> StoreResult<()>;
@@ -260,8 +264,12 @@ pub trait RoomStore: Send + Sync {
     ) -> StoreResult<Vec<Entered>>;
 
     /// Gives up a place, or ends its session. Whether there was one.
-    async fn place_leave(&self, room: &RoomRef, now: Timestamp, place: PlaceId)
-    -> StoreResult<bool>;
+    async fn place_leave(
+        &self,
+        room: &RoomRef,
+        now: Timestamp,
+        place: PlaceId,
+    ) -> StoreResult<bool>;
 
     /// Marks places whose connection closed as absent since `now`.
     async fn places_absent(

@@ -131,6 +131,7 @@ impl RoomStore for RedisStore {
     async fn room_prepare(
         &self,
         room: &RoomRef,
+        birth: Uuid,
         clock: u64,
         served: &[Served],
     ) -> StoreResult<()> {
@@ -149,12 +150,22 @@ impl RoomStore for RedisStore {
             keys.opening(),
             keys.notices(),
         ];
-        // A room without admissions is prepared by one call without any.
-        let batches = served.chunks(SERVED_BATCH);
-        let batches = batches.chain(served.is_empty().then_some(&[][..]));
-        for batch in batches {
-            let mut args = Args::of(room).number(clock);
-            for served in batch {
+        // A room without admissions is made by one call that carries none.
+        let batches: Vec<_> = served.chunks(SERVED_BATCH).collect();
+        let batches = if batches.is_empty() {
+            vec![&[][..]]
+        } else {
+            batches
+        };
+        for (index, batch) in batches.iter().enumerate() {
+            let stage = match (index == 0, index + 1 == batches.len()) {
+                (true, true) => "first+last",
+                (true, false) => "first",
+                (false, true) => "last",
+                (false, false) => "more",
+            };
+            let mut args = Args::of(room).number(clock).number(stage).number(birth);
+            for served in *batch {
                 args = args
                     .number(served.seq)
                     .place(served.place)
@@ -195,7 +206,13 @@ impl RoomStore for RedisStore {
         let mut args = Args::of(room).time(now).number(clock_now);
         for entry in entries {
             args = args.place(entry.place);
-            args.0.push(entry.key.map(|key| key.get().to_string()).unwrap_or_default().into());
+            args.0.push(
+                entry
+                    .key
+                    .map(|key| key.get().to_string())
+                    .unwrap_or_default()
+                    .into(),
+            );
             args.0.push(flags(entry).to_vec());
         }
         let answers: Value = self.run(&self.scripts.enter, &keys, &args).await?;
@@ -228,7 +245,8 @@ impl RoomStore for RedisStore {
             keys.session(),
             keys.notices(),
         ];
-        self.run(&self.scripts.leave, &keys, &Args::of(room).place(place)).await
+        self.run(&self.scripts.leave, &keys, &Args::of(room).place(place))
+            .await
     }
 
     async fn places_absent(
@@ -240,7 +258,9 @@ impl RoomStore for RedisStore {
         let keys = self.keys(&room.room);
         let keys = [keys.meta(), keys.line(), keys.absent()];
         for batch in places.chunks(super::ENTER_BATCH_MAX) {
-            let args = batch.iter().fold(Args::of(room).time(now), |args, p| args.place(*p));
+            let args = batch
+                .iter()
+                .fold(Args::of(room).time(now), |args, p| args.place(*p));
             self.run::<u64>(&self.scripts.absent, &keys, &args).await?;
         }
         Ok(())
@@ -326,7 +346,10 @@ impl RoomStore for RedisStore {
             keys.session(),
             keys.notices(),
         ];
-        let args = Args::of(room).number(batch).number(first_seq).time(claim_by);
+        let args = Args::of(room)
+            .number(batch)
+            .number(first_seq)
+            .time(claim_by);
         self.run(&self.scripts.publish, &keys, &args).await
     }
 
@@ -338,16 +361,29 @@ impl RoomStore for RedisStore {
         expires_at: Timestamp,
     ) -> StoreResult<Standing> {
         let keys = self.keys(&room.room);
-        let keys = [keys.meta(), keys.called(), keys.active(), keys.session(), keys.notices()];
+        let keys = [
+            keys.meta(),
+            keys.called(),
+            keys.active(),
+            keys.session(),
+            keys.notices(),
+        ];
         let args = Args::of(room).time(now).place(place).time(expires_at);
         let answer: Value = self.run(&self.scripts.claim, &keys, &args).await?;
         let answer = reply::array(answer)?;
         if !answer.is_empty() {
             return reply::session(&answer);
         }
-        let look = Entry { place, key: None, enter: Enter::Look, connected: false };
+        let look = Entry {
+            place,
+            key: None,
+            enter: Enter::Look,
+            connected: false,
+        };
         let entered = self.places_enter(room, now, 0, &[look]).await?;
-        Ok(entered.first().map_or(Standing::Unknown, |entered| entered.standing))
+        Ok(entered
+            .first()
+            .map_or(Standing::Unknown, |entered| entered.standing))
     }
 
     async fn session_renew(
@@ -359,7 +395,8 @@ impl RoomStore for RedisStore {
     ) -> StoreResult<bool> {
         let keys = self.keys(&room.room);
         let args = Args::of(room).time(now).place(place).time(expires_at);
-        self.run(&self.scripts.renew, &[keys.meta(), keys.active()], &args).await
+        self.run(&self.scripts.renew, &[keys.meta(), keys.active()], &args)
+            .await
     }
 
     async fn session_end(
@@ -369,8 +406,15 @@ impl RoomStore for RedisStore {
         place: PlaceId,
     ) -> StoreResult<bool> {
         let keys = self.keys(&room.room);
-        let keys = [keys.meta(), keys.called(), keys.active(), keys.session(), keys.notices()];
-        self.run(&self.scripts.end, &keys, &Args::of(room).place(place)).await
+        let keys = [
+            keys.meta(),
+            keys.called(),
+            keys.active(),
+            keys.session(),
+            keys.notices(),
+        ];
+        self.run(&self.scripts.end, &keys, &Args::of(room).place(place))
+            .await
     }
 
     async fn snapshot_take(&self, room: &RoomRef, now: Timestamp) -> StoreResult<Snapshot> {
@@ -413,9 +457,11 @@ impl RoomStore for RedisStore {
     async fn notices_end(&self, room: &RoomRef) -> StoreResult<Cursor> {
         let mut connection = self.connection.clone();
         let key = self.keys(&room.room).notices();
-        let last: StreamRangeReply =
-            bounded(connection.xrevrange_count(key, "+", "-", 1)).await?;
-        Ok(Cursor(last.ids.first().map_or_else(|| "0-0".to_owned(), |entry| entry.id.clone())))
+        let last: StreamRangeReply = bounded(connection.xrevrange_count(key, "+", "-", 1)).await?;
+        Ok(Cursor(last.ids.first().map_or_else(
+            || "0-0".to_owned(),
+            |entry| entry.id.clone(),
+        )))
     }
 
     async fn notices_after(
@@ -465,7 +511,11 @@ fn tick_state(answer: &[Value]) -> StoreResult<Option<TickState>> {
         pending: if pending.is_empty() {
             None
         } else {
-            Some(pending.parse().map_err(|_| StoreError::Corrupt(format!("batch `{pending}`")))?)
+            Some(
+                pending
+                    .parse()
+                    .map_err(|_| StoreError::Corrupt(format!("batch `{pending}`")))?,
+            )
         },
         seq: at(8)?,
     }))

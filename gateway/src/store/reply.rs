@@ -65,10 +65,18 @@ pub(super) fn entered(value: Value) -> StoreResult<Entered> {
     let values = array(value)?;
     let word = text(values.first().unwrap_or(&Value::Nil))?;
     let standing = match word {
-        "waiting" => Standing::Waiting { key: key(&values, 1)? },
-        "called" => Standing::Called { seq: at(&values, 1)?, claim_by: instant(&values, 2)? },
+        "waiting" => Standing::Waiting {
+            key: key(&values, 1)?,
+        },
+        "called" => Standing::Called {
+            seq: at(&values, 1)?,
+            claim_by: instant(&values, 2)?,
+        },
         "active" => session(&values[1..])?,
-        "missed" => Standing::Missed { key: key(&values, 1)?, until: instant(&values, 2)? },
+        "missed" => Standing::Missed {
+            key: key(&values, 1)?,
+            until: instant(&values, 2)?,
+        },
         "left" => Standing::Left,
         "ended" => Standing::Ended,
         "unknown" => Standing::Unknown,
@@ -134,6 +142,7 @@ pub(super) fn snapshot(value: Value, taken_at: Timestamp, epoch: u32) -> StoreRe
         head,
         knots,
         clock: at(&counts, 9)?,
+        birth: text(counts.get(10).unwrap_or(&Value::Nil))?.to_owned(),
     })
 }
 
@@ -142,14 +151,20 @@ pub(super) fn notices(
     reply: StreamRangeReply,
     cursor: &Cursor,
 ) -> StoreResult<(Vec<Notice>, Cursor)> {
-    let end = reply.ids.last().map_or_else(|| cursor.clone(), |last| Cursor(last.id.clone()));
+    let end = reply
+        .ids
+        .last()
+        .map_or_else(|| cursor.clone(), |last| Cursor(last.id.clone()));
     let mut notices = Vec::with_capacity(reply.ids.len());
     for entry in &reply.ids {
         let field = |name: &str| entry.map.get(name).unwrap_or(&Value::Nil);
         let Value::BulkString(bytes) = field("places") else {
             return Err(corrupt("places", field("places")));
         };
-        let places = bytes.chunks(16).map(place).collect::<StoreResult<Vec<_>>>()?;
+        let places = bytes
+            .chunks(16)
+            .map(place)
+            .collect::<StoreResult<Vec<_>>>()?;
         let single = places.first().copied();
         let until = || timestamp(number(field("until"))?);
         match (text(field("kind"))?, single) {
@@ -161,6 +176,7 @@ pub(super) fn notices(
             ("claimed", Some(place)) => notices.push(Notice::Claimed {
                 place,
                 seq: number(field("seq"))?,
+                started_at: timestamp(number(field("started"))?)?,
                 expires_at: until()?,
             }),
             ("ended", Some(place)) => notices.push(Notice::Ended { place }),

@@ -108,8 +108,16 @@ mod tests {
             for word in ["-- KEYS", "-- ARGV", "-- Returns", "Cost O("] {
                 assert!(script.source.contains(word), "{} lacks {word}", script.name);
             }
-            assert!(!script.source.contains("'TIME'"), "{} reads the clock", script.name);
-            assert!(script.source.lines().count() <= 130, "{} is too long", script.name);
+            assert!(
+                !script.source.contains("'TIME'"),
+                "{} reads the clock",
+                script.name
+            );
+            assert!(
+                script.source.lines().count() <= 130,
+                "{} is too long",
+                script.name
+            );
         }
     }
 }

@@ -25,5 +25,5 @@ redis.call('ZADD', KEYS[3], ARGV[4], place)
 redis.call('HSET', KEYS[4], place, seq .. ':' .. ARGV[2])
 redis.call('HINCRBY', KEYS[1], 'claims', 1)
 redis.call('XADD', KEYS[5], 'MAXLEN', '~', 10000, '*', 'kind', 'claimed',
-  'places', place, 'seq', seq, 'until', ARGV[4])
+  'places', place, 'seq', seq, 'started', ARGV[2], 'until', ARGV[4])
 return { seq, ARGV[2], ARGV[4] }

@@ -1,25 +1,30 @@
 -- Makes the room at its epoch, or adds admissions that the durable log knows and the store lost.
--- Guarantees: an older epoch is wiped, a later one is never touched; an admission already known
--- is left as it is; a place that was served is in the line no more.
+-- Guarantees: an older epoch is wiped, a later one is never touched; a room is open to other
+-- operations only when its last admission is in; an admission already known is left as it is;
+-- a place that was served is in the line no more.
 -- KEYS  1 meta  2 line  3 popped  4 called  5 active  6 missed  7 absent  8 done  9 session
 --       10 snapshot  11 opening  12 notices
--- ARGV  1 epoch  2 clock floor  then for each admission: seq, place, order key, called_ms,
+-- ARGV  1 epoch  2 clock floor  3 first, more or last, joined by + for a single call
+--       4 name of this birth  then for each admission: seq, place, order key, called_ms,
 --       active until ms (0: over)
 -- Returns 1. Cost O(admissions · log n); callers pass at most a thousand.
-local epoch = tonumber(ARGV[1])
-local known = tonumber(redis.call('HGET', KEYS[1], 'epoch') or '-1')
-if known > epoch then
+local epoch, stage = tonumber(ARGV[1]), ARGV[3]
+local known, loading = unpack(redis.call('HMGET', KEYS[1], 'epoch', 'loading'))
+if known and tonumber(known) > epoch then
   return redis.error_reply('NOROOM the room is at a later epoch')
 end
-if known < epoch then
+local open = known and tonumber(known) == epoch
+if not open and string.find(stage, 'first') then
   redis.call('DEL', unpack(KEYS))
-  redis.call('HSET', KEYS[1], 'epoch', ARGV[1], 'clock', '0', 'seq', '0')
+  redis.call('HSET', KEYS[1], 'loading', ARGV[4], 'clock', '0', 'seq', '0')
+elseif not open and loading ~= ARGV[4] then
+  return redis.error_reply('NOROOM another process makes the room')
 end
 if tonumber(ARGV[2]) > tonumber(redis.call('HGET', KEYS[1], 'clock')) then
   redis.call('HSET', KEYS[1], 'clock', ARGV[2])
 end
 local seq_max = tonumber(redis.call('HGET', KEYS[1], 'seq'))
-for i = 3, #ARGV, 5 do
+for i = 5, #ARGV, 5 do
   local seq, place, key, called_ms, until_ms = unpack(ARGV, i, i + 4)
   if redis.call('HGET', KEYS[8], place) ~= key then
     redis.call('ZREM', KEYS[2], place)
@@ -33,4 +38,8 @@ for i = 3, #ARGV, 5 do
   seq_max = math.max(seq_max, tonumber(seq))
 end
 redis.call('HSET', KEYS[1], 'seq', string.format('%.0f', seq_max))
+if not open and string.find(stage, 'last') then
+  redis.call('HSET', KEYS[1], 'epoch', ARGV[1], 'born', ARGV[4])
+  redis.call('HDEL', KEYS[1], 'loading')
+end
 return 1

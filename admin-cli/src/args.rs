@@ -1,0 +1,308 @@
+//! The command line: what can be typed and what `--help` says about it.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand};
+use clap_complete::Shell;
+use contract::{RoomId, ShowId};
+
+use crate::config::GatewayOptions;
+use crate::room::flags::SettingFlags;
+use crate::when::parse_span;
+
+const EXIT_CODES: &str = "\
+Exit codes:
+  0  done
+  1  failed, or a check found something
+  2  the command line does not make sense
+  3  cannot reach the gateway
+  4  not authorised
+  5  not found
+  6  conflict: changed by someone else, or not possible in the present state
+
+Examples:
+  ropeline room create eras --path /shows/eras --rate 1200 --opens-at +10m
+  ropeline room watch eras
+  ropeline show import eras.json
+  ropeline check";
+
+/// Plans, opens, throttles, pauses and closes waiting rooms, and imports shows.
+#[derive(Debug, Parser)]
+#[command(name = "ropeline", version, after_help = EXIT_CODES, max_term_width = 100)]
+#[command(arg_required_else_help = true)]
+pub struct Cli {
+    #[command(flatten)]
+    pub(crate) gateway: GatewayOptions,
+    /// Write JSON to stdout: one document, or one a line for logs; failures as JSON to stderr
+    #[arg(long, global = true)]
+    pub(crate) json: bool,
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Waiting rooms: create, change, open, pause, close, watch
+    #[command(subcommand)]
+    Room(RoomCommand),
+    /// Shows of the booking core: import, list
+    #[command(subcommand)]
+    Show(ShowCommand),
+    /// Run every invariant check; exit code 1 when one is violated
+    #[command(after_help = "Example:\n  ropeline check --json | jq .clean")]
+    Check,
+    /// The draw that orders who came before opening
+    #[command(subcommand)]
+    Draw(DrawCommand),
+    /// Read a room's admission log: who was called, in which order, when
+    #[command(after_help = "Examples:\n  ropeline admissions eras --verify\n  \
+        ropeline admissions eras --json > admissions.jsonl")]
+    Admissions(AdmissionsArgs),
+    /// Read the audit log: who changed what, newest first
+    #[command(after_help = "Example:\n  ropeline audit --target eras --limit 20")]
+    Audit(AuditArgs),
+    /// Write a completion script for a shell
+    #[command(after_help = "Example:\n  \
+        ropeline completions bash > ~/.local/share/bash-completion/completions/ropeline")]
+    Completions {
+        /// The shell
+        shell: Shell,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum RoomCommand {
+    /// Create a room
+    #[command(after_help = "Examples:\n  \
+        ropeline room create eras --path /shows/eras --rate 1200 --cap 5000\n  \
+        ropeline room create eras --prequeue-opens-at 2026-11-22T09:00:00Z \
+        --opens-at 2026-11-22T10:00:00Z\n  \
+        ropeline room create shop --upstream http://10.0.0.5:3000 --path /checkout")]
+    Create(Box<SettingsArgs>),
+    /// List the rooms
+    #[command(visible_alias = "ls", after_help = "Example:\n  ropeline room list")]
+    List,
+    /// Show a room's settings and state
+    #[command(after_help = "Example:\n  ropeline room show eras")]
+    Show {
+        /// The room
+        room: RoomId,
+    },
+    /// Change settings; shows before and after
+    #[command(after_help = "Examples:\n  \
+        ropeline room set eras --rate 600 --dry-run\n  \
+        ropeline room set eras --opens-at none --message 'Back in ten minutes.'\n  \
+        ropeline room set eras --no-message --no-access-codes")]
+    Set {
+        #[command(flatten)]
+        settings: Box<SettingsArgs>,
+        /// Only show what would change
+        #[arg(long)]
+        dry_run: bool,
+    },
+    /// Start calling now, whatever the schedule says
+    #[command(after_help = "Example:\n  ropeline room open eras")]
+    Open {
+        /// The room
+        room: RoomId,
+    },
+    /// Stop calling; visitors keep their places
+    #[command(after_help = "Example:\n  ropeline room pause eras --reason 'Back in ten minutes.'")]
+    Pause {
+        /// The room
+        room: RoomId,
+        /// What fans read
+        #[arg(long, value_name = "TEXT")]
+        reason: Option<String>,
+    },
+    /// Go on as the schedule says, after `open`, `pause` or `close`
+    #[command(after_help = "Example:\n  ropeline room resume eras")]
+    Resume {
+        /// The room
+        room: RoomId,
+    },
+    /// Take no one any more; asks first
+    #[command(after_help = "Example:\n  ropeline room close eras --yes")]
+    Close(ConfirmedArgs),
+    /// Delete a room with its line; asks first
+    #[command(after_help = "Example:\n  ropeline room delete eras")]
+    Delete(ConfirmedArgs),
+    /// Watch a room live
+    #[command(after_help = "\
+Keys:
+  q    quit
+  p    pause or resume, after a question
+  + -  change the rate by 10 %, after a question
+
+Examples:
+  ropeline room watch eras
+  ropeline room watch eras --plain --count 10
+  ropeline room watch eras --json | jq .inLine")]
+    Watch(WatchArgs),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct SettingsArgs {
+    /// The room: lower-case letters, digits and hyphens
+    pub(crate) room: RoomId,
+    #[command(flatten)]
+    pub(crate) flags: SettingFlags,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ConfirmedArgs {
+    /// The room
+    pub(crate) room: RoomId,
+    /// Do not ask
+    #[arg(long, short)]
+    pub(crate) yes: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct WatchArgs {
+    /// The room
+    pub(crate) room: RoomId,
+    /// One line per refresh instead of a full screen; so also when stdout is no terminal
+    #[arg(long)]
+    pub(crate) plain: bool,
+    /// Stop after so many refreshes
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
+    pub(crate) count: Option<u64>,
+    /// Time between refreshes
+    #[arg(long, value_name = "SPAN", default_value = "1s", value_parser = parse_span)]
+    pub(crate) every: std::time::Duration,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum ShowCommand {
+    /// Import a show file; importing it again updates the show
+    #[command(
+        after_help = "Examples:\n  ropeline show import eras.json --dry-run\n  \
+        generate-show | ropeline show import -"
+    )]
+    Import {
+        /// The show file, or `-` for stdin
+        file: PathBuf,
+        /// Only check the file and show what is in it
+        #[arg(long)]
+        dry_run: bool,
+    },
+    /// List the shows
+    #[command(visible_alias = "ls", after_help = "Example:\n  ropeline show list")]
+    List,
+    /// Show one show
+    #[command(after_help = "Example:\n  ropeline show show eras-mumbai-1")]
+    Show {
+        /// The show
+        show: ShowId,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum DrawCommand {
+    /// Check that the published seed is the one committed to, and compute an order key
+    #[command(after_help = "Examples:\n  ropeline draw verify eras\n  \
+        ropeline draw verify eras --commitment 9f86d0… --nonce AAECAwQFBgcICQoLDA0ODw \
+        --order-key 1183298394857")]
+    Verify(DrawArgs),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct DrawArgs {
+    /// The room
+    pub(crate) room: RoomId,
+    /// A visitor's nonce: 16 bytes, base64url
+    #[arg(long)]
+    pub(crate) nonce: Option<String>,
+    /// The order key the visitor was given, to be compared
+    #[arg(long, value_name = "KEY", requires = "nonce")]
+    pub(crate) order_key: Option<u64>,
+    /// The commitment as it was noted before opening, to be compared
+    #[arg(long, value_name = "HEX")]
+    pub(crate) commitment: Option<String>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct AdmissionsArgs {
+    /// The room
+    pub(crate) room: RoomId,
+    /// Recompute the hash chain and check the order instead of listing; exit code 1 on a breach
+    #[arg(long)]
+    pub(crate) verify: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct AuditArgs {
+    /// Show at most so many records
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
+    pub(crate) limit: Option<u64>,
+    /// Only what was done to this target, such as a room
+    #[arg(long)]
+    pub(crate) target: Option<String>,
+    /// Only actions that begin so, such as `room.` or `room.pause`
+    #[arg(long)]
+    pub(crate) action: Option<String>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+
+    #[test]
+    fn the_command_line_is_sound() {
+        Cli::command().debug_assert();
+    }
+
+    /// Every command that can be typed, with its path.
+    fn leaves(command: &clap::Command, path: &str, found: &mut Vec<(String, clap::Command)>) {
+        for child in command.get_subcommands() {
+            let path = format!("{path} {}", child.get_name());
+            if child.has_subcommands() {
+                leaves(child, &path, found);
+            } else {
+                found.push((path, child.clone()));
+            }
+        }
+    }
+
+    #[test]
+    fn every_command_has_an_example_that_parses() {
+        let mut found = Vec::new();
+        leaves(&Cli::command(), "ropeline", &mut found);
+        assert!(found.len() > 15);
+        for (path, command) in found {
+            let help = command
+                .get_after_help()
+                .map(ToString::to_string)
+                .unwrap_or_default();
+            let examples: Vec<&str> = help
+                .lines()
+                .filter_map(|line| line.find("ropeline ").map(|at| &line[at..]))
+                .map(|line| line.split(['|', '>']).next().unwrap().trim())
+                .collect();
+            assert!(
+                examples.iter().any(|e| e.starts_with(&path)),
+                "{path} has no example"
+            );
+            for example in examples {
+                let words = words(example);
+                let parsed = Cli::try_parse_from(&words);
+                assert!(parsed.is_ok(), "{words:?}: {}", parsed.unwrap_err());
+            }
+        }
+    }
+
+    /// Splits as a shell does, as far as the examples need it.
+    fn words(line: &str) -> Vec<String> {
+        let mut words = Vec::new();
+        for (index, part) in line.split('\'').enumerate() {
+            if index % 2 == 1 {
+                words.push(part.to_owned());
+            } else {
+                words.extend(part.split_whitespace().map(str::to_owned));
+            }
+        }
+        words
+    }
+}

@@ -1,0 +1,248 @@
+//! The operators' API over HTTP.
+
+use std::time::Duration;
+
+use reqwest::{Method, RequestBuilder, Response, Url, header, redirect};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use crate::config::Gateway;
+use crate::failure::{Exit, Failure};
+
+/// How long a connection may take to come about.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+/// How long an answer may pause; logs are streamed, so the whole has no limit.
+const READ_TIMEOUT: Duration = Duration::from_secs(30);
+/// The largest answer that is kept in memory.
+const ANSWER_BYTES_MAX: usize = 64 << 20;
+/// The longest line of a streamed log.
+const LINE_BYTES_MAX: usize = 64 << 10;
+
+/// A client of one gateway.
+pub struct AdminClient {
+    http: reqwest::Client,
+    gateway: Gateway,
+}
+
+impl AdminClient {
+    /// A client of `gateway`. Proxies of the environment are not used: operators' listeners are
+    /// on the machine itself or on a private network.
+    pub fn new(gateway: Gateway) -> Result<Self, Failure> {
+        let http = reqwest::Client::builder()
+            .user_agent(concat!("ropeline/", env!("CARGO_PKG_VERSION")))
+            .connect_timeout(CONNECT_TIMEOUT)
+            .read_timeout(READ_TIMEOUT)
+            .redirect(redirect::Policy::none())
+            .no_proxy()
+            .build()
+            .map_err(|error| Failure::failed(format!("No HTTP client: {error}")))?;
+        Ok(Self { http, gateway })
+    }
+
+    /// The URL of the operators' listener.
+    pub fn admin_url(&self) -> &Url {
+        &self.gateway.admin_url
+    }
+
+    /// Reads `path` of the operators' API, such as `rooms/eras`.
+    pub async fn get<T: DeserializeOwned>(&self, path: &str) -> Result<T, Failure> {
+        let request = self.request(Method::GET, path)?;
+        read(self.send(request).await?).await
+    }
+
+    /// Does `method` on `path` with `body`, and reads the answer.
+    pub async fn write<T: DeserializeOwned>(
+        &self,
+        method: Method,
+        path: &str,
+        body: &impl Serialize,
+    ) -> Result<T, Failure> {
+        let request = self.request(method, path)?.json(body);
+        read(self.send(request).await?).await
+    }
+
+    /// Replaces what `path` names, unless it is no longer at `version`.
+    pub async fn replace<T: DeserializeOwned>(
+        &self,
+        path: &str,
+        version: i64,
+        body: &impl Serialize,
+    ) -> Result<T, Failure> {
+        let request = self.request(Method::PUT, path)?;
+        let request = request.header(header::IF_MATCH, format!("\"{version}\""));
+        read(self.send(request.json(body)).await?).await
+    }
+
+    /// Does what needs no body.
+    pub async fn post<T: DeserializeOwned>(&self, path: &str) -> Result<T, Failure> {
+        let request = self.request(Method::POST, path)?;
+        read(self.send(request).await?).await
+    }
+
+    /// Deletes what `path` names.
+    pub async fn delete(&self, path: &str) -> Result<(), Failure> {
+        let request = self.request(Method::DELETE, path)?;
+        self.send(request).await.map(drop)
+    }
+
+    /// Opens a log that is streamed as one JSON document a line.
+    pub async fn lines(&self, path: &str) -> Result<Lines, Failure> {
+        let request = self.request(Method::GET, path)?;
+        Ok(Lines {
+            response: self.send(request).await?,
+            buffer: Vec::new(),
+            start: 0,
+            ended: false,
+        })
+    }
+
+    /// Reads `path` of the public listener, without the token.
+    pub async fn get_public<T: DeserializeOwned>(&self, path: &str) -> Result<T, Failure> {
+        let url = join(&self.gateway.public_url, path)?;
+        let answer = self.http.get(url).send().await;
+        let answer = answer.map_err(|error| {
+            unreachable(&error, &self.gateway.public_url)
+                .hint("name the public listener with --public-url or ROPELINE_PUBLIC_URL")
+        })?;
+        read(accept(answer).await?).await
+    }
+
+    fn request(&self, method: Method, path: &str) -> Result<RequestBuilder, Failure> {
+        let url = join(&self.gateway.admin_url, &format!("admin/v1/{path}"))?;
+        let request = self.http.request(method, url);
+        Ok(match &self.gateway.token {
+            Some(token) => request.bearer_auth(token),
+            None => request,
+        })
+    }
+
+    async fn send(&self, request: RequestBuilder) -> Result<Response, Failure> {
+        let answer = request.send().await.map_err(|error| {
+            if error.is_builder() {
+                return Failure::usage("The token cannot be sent")
+                    .detail("it has characters that do not belong in one");
+            }
+            unreachable(&error, &self.gateway.admin_url).hint(format!(
+                "the URL is from {}; set --admin-url or ROPELINE_ADMIN_URL, or run this where \
+                 the gateway runs",
+                self.gateway.found_in
+            ))
+        })?;
+        accept(answer).await
+    }
+}
+
+fn join(base: &Url, path: &str) -> Result<Url, Failure> {
+    let text = format!("{}/{path}", base.as_str().trim_end_matches('/'));
+    Url::parse(&text).map_err(|error| Failure::usage(format!("`{text}` is not a URL: {error}")))
+}
+
+/// The failure of a request that got no answer.
+fn unreachable(error: &reqwest::Error, url: &Url) -> Failure {
+    let mut cause: &dyn std::error::Error = error;
+    while let Some(source) = cause.source() {
+        cause = source;
+    }
+    let why = if error.is_timeout() {
+        "it does not answer in time".to_owned()
+    } else {
+        cause.to_string()
+    };
+    Failure::new(
+        Exit::Unreachable,
+        format!("Cannot reach the gateway at {url}"),
+    )
+    .detail(why)
+}
+
+/// The answer, if it is a good one; what it stands for otherwise.
+async fn accept(answer: Response) -> Result<Response, Failure> {
+    let status = answer.status();
+    if status.is_success() {
+        return Ok(answer);
+    }
+    let body = body(answer).await?;
+    Err(Failure::from_answer(status.as_u16(), &body))
+}
+
+async fn body(mut answer: Response) -> Result<Vec<u8>, Failure> {
+    let mut bytes = Vec::new();
+    while let Some(chunk) = answer.chunk().await.map_err(|error| broken_off(&error))? {
+        if bytes.len() + chunk.len() > ANSWER_BYTES_MAX {
+            return Err(Failure::failed("The gateway's answer is too large")
+                .detail(format!("more than {ANSWER_BYTES_MAX} bytes")));
+        }
+        bytes.extend_from_slice(&chunk);
+    }
+    Ok(bytes)
+}
+
+fn broken_off(error: &reqwest::Error) -> Failure {
+    Failure::new(Exit::Unreachable, "The gateway's answer broke off")
+        .detail(error.to_string())
+        .hint("try again")
+}
+
+async fn read<T: DeserializeOwned>(answer: Response) -> Result<T, Failure> {
+    parse(&body(answer).await?)
+}
+
+/// Reads a document of the gateway, naming the field that does not fit.
+fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Failure> {
+    let mut json = serde_json::Deserializer::from_slice(bytes);
+    serde_path_to_error::deserialize(&mut json).map_err(|error| {
+        Failure::failed("The gateway's answer cannot be read")
+            .detail(error.to_string())
+            .hint("is the gateway of the same version as this command?")
+    })
+}
+
+/// A log as it arrives.
+pub struct Lines {
+    response: Response,
+    buffer: Vec<u8>,
+    /// Where in `buffer` the next line starts.
+    start: usize,
+    ended: bool,
+}
+
+impl Lines {
+    /// The next document, or `None` at the end.
+    pub async fn next<T: DeserializeOwned>(&mut self) -> Result<Option<T>, Failure> {
+        loop {
+            let rest = &self.buffer[self.start..];
+            let line = match rest.iter().position(|byte| *byte == b'\n') {
+                Some(end) => &rest[..=end],
+                None if self.ended => rest,
+                None => {
+                    self.fill().await?;
+                    continue;
+                }
+            };
+            let at_end = self.ended && line.len() == rest.len();
+            self.start += line.len();
+            let line = line.trim_ascii();
+            if !line.is_empty() {
+                return parse(line).map(Some);
+            }
+            if at_end {
+                return Ok(None);
+            }
+        }
+    }
+
+    async fn fill(&mut self) -> Result<(), Failure> {
+        self.buffer.drain(..self.start);
+        self.start = 0;
+        if self.buffer.len() > LINE_BYTES_MAX {
+            return Err(Failure::failed("A line of the log is too long")
+                .detail(format!("more than {LINE_BYTES_MAX} bytes")));
+        }
+        let chunk = self.response.chunk().await;
+        match chunk.map_err(|error| broken_off(&error))? {
+            Some(chunk) => self.buffer.extend_from_slice(&chunk),
+            None => self.ended = true,
+        }
+        Ok(())
+    }
+}

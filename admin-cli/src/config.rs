@@ -1,0 +1,227 @@
+//! Where the gateway is, and with which token: flags, the environment, or what a gateway on this
+//! machine wrote into its data directory. The only module that looks at the environment.
+
+use std::fs;
+use std::net::IpAddr;
+use std::path::{Path, PathBuf};
+
+use reqwest::Url;
+use serde::Deserialize;
+
+use crate::failure::Failure;
+
+/// Where the operators' listener is unless told otherwise.
+const ADMIN_URL_DEFAULT: &str = "http://127.0.0.1:8081";
+/// Where the public listener is unless told otherwise.
+const PUBLIC_URL_DEFAULT: &str = "http://127.0.0.1:8080";
+/// Directories that are looked at when none is named: a gateway's own, and the demo's.
+const DATA_DIRS: [&str; 2] = [".ropeline", ".demo"];
+
+/// Options of every command that say where the gateway is.
+#[derive(Clone, Debug, Default, clap::Args)]
+pub struct GatewayOptions {
+    /// URL of the operators' listener
+    ///
+    /// Without it, a gateway on this machine is found by the data directory it writes to.
+    #[arg(long, env = "ROPELINE_ADMIN_URL", value_name = "URL", global = true)]
+    #[arg(help_heading = "Gateway")]
+    pub admin_url: Option<String>,
+    /// URL of the public listener (for `draw verify`)
+    #[arg(long, env = "ROPELINE_PUBLIC_URL", value_name = "URL", global = true)]
+    #[arg(help_heading = "Gateway")]
+    pub public_url: Option<String>,
+    /// Bearer token; better set in the environment, where other users cannot see it
+    #[arg(
+        long,
+        env = "ROPELINE_ADMIN_TOKEN",
+        value_name = "TOKEN",
+        global = true
+    )]
+    #[arg(hide_env_values = true, help_heading = "Gateway")]
+    pub token: Option<String>,
+    /// The gateway's data directory, with its address and admin token
+    ///
+    /// Without it, ./.ropeline and ./.demo are looked at.
+    #[arg(long, env = "ROPELINE_DATA_DIR", value_name = "DIR", global = true)]
+    #[arg(help_heading = "Gateway")]
+    pub data_dir: Option<PathBuf>,
+}
+
+/// The gateway a command speaks to.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Gateway {
+    /// The operators' listener.
+    pub admin_url: Url,
+    /// The public listener.
+    pub public_url: Url,
+    /// The bearer token, when there is one.
+    pub token: Option<String>,
+    /// Where the address is from, for messages.
+    pub found_in: String,
+}
+
+/// What a gateway tells the machine it runs on, in `admin.json`.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Announcement {
+    ops_url: String,
+    public_url: String,
+    pid: Option<u32>,
+}
+
+impl Gateway {
+    /// The gateway that `options` name, or that this machine runs. `cwd` is where the
+    /// directories without a path are looked for.
+    pub fn find(options: &GatewayOptions, cwd: &Path) -> Result<Self, Failure> {
+        let dirs: Vec<PathBuf> = match &options.data_dir {
+            Some(dir) => vec![cwd.join(dir)],
+            None => DATA_DIRS.iter().map(|dir| cwd.join(dir)).collect(),
+        };
+        let announced = dirs.iter().find_map(|dir| Some((dir, announcement(dir)?)));
+        let (admin_text, found_in) = match (&options.admin_url, &announced) {
+            (Some(url), _) => (url.clone(), "--admin-url or ROPELINE_ADMIN_URL".to_owned()),
+            (None, Some((dir, it))) => {
+                let pid = it
+                    .pid
+                    .map_or_else(String::new, |pid| format!(", process {pid}"));
+                let file = dir.join("admin.json");
+                (it.ops_url.clone(), format!("{}{pid}", file.display()))
+            }
+            (None, None) => (ADMIN_URL_DEFAULT.to_owned(), "the default".to_owned()),
+        };
+        let admin_url = parse_url(&admin_text)?;
+        let public_text = match (&options.public_url, &announced) {
+            (Some(url), _) => url,
+            (None, Some((_, it))) if options.admin_url.is_none() => &it.public_url,
+            _ => PUBLIC_URL_DEFAULT,
+        };
+        let public_url = parse_url(public_text)?;
+        // The token of this machine's gateway never goes to another machine.
+        let token = match &options.token {
+            Some(token) => Some(token.trim().to_owned()).filter(|token| !token.is_empty()),
+            None if is_loopback(&admin_url) || options.admin_url.is_none() => {
+                let near = announced.iter().map(|(dir, _)| *dir);
+                near.chain(&dirs).find_map(|dir| token_in(dir))
+            }
+            None => None,
+        };
+        Ok(Self {
+            admin_url,
+            public_url,
+            token,
+            found_in,
+        })
+    }
+}
+
+fn announcement(dir: &Path) -> Option<Announcement> {
+    let text = fs::read(dir.join("admin.json")).ok()?;
+    serde_json::from_slice(&text).ok()
+}
+
+fn token_in(dir: &Path) -> Option<String> {
+    let text = fs::read_to_string(dir.join("admin-token")).ok()?;
+    Some(text.trim().to_owned()).filter(|token| !token.is_empty())
+}
+
+fn parse_url(text: &str) -> Result<Url, Failure> {
+    let wrong = |why: String| {
+        Failure::usage(format!("`{text}` is not a URL of a gateway"))
+            .detail(why)
+            .hint("write it like http://127.0.0.1:8081")
+    };
+    let url = Url::parse(text).map_err(|error| wrong(error.to_string()))?;
+    match url.scheme() {
+        "http" if url.has_host() => Ok(url),
+        "https" => Err(wrong("the command speaks plain HTTP".to_owned())
+            .hint("reach a gateway on another machine through an SSH tunnel to its listener")),
+        other => Err(wrong(format!("`{other}` is not a scheme that is spoken"))),
+    }
+}
+
+fn is_loopback(url: &Url) -> bool {
+    let host = url.host_str().unwrap_or_default();
+    let bare = host.trim_start_matches('[').trim_end_matches(']');
+    host == "localhost" || bare.parse::<IpAddr>().is_ok_and(|ip| ip.is_loopback())
+}
+
+/// Whether the environment asks for text without colour (<https://no-color.org>).
+pub fn no_colour() -> bool {
+    std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn data_dir(parent: &Path, name: &str, ops_url: &str, token: &str) {
+        let dir = parent.join(name);
+        fs::create_dir(&dir).unwrap();
+        let public = "http://127.0.0.1:7000";
+        let json = format!(r#"{{"opsUrl":"{ops_url}","publicUrl":"{public}","pid":42}}"#);
+        fs::write(dir.join("admin.json"), json).unwrap();
+        fs::write(dir.join("admin-token"), format!("{token}\n")).unwrap();
+    }
+
+    #[test]
+    fn a_gateway_on_this_machine_is_found_by_its_data_directory() {
+        let cwd = tempfile::tempdir().unwrap();
+        data_dir(cwd.path(), ".demo", "http://127.0.0.1:7001", "demo");
+        let found = Gateway::find(&GatewayOptions::default(), cwd.path()).unwrap();
+        assert_eq!(found.admin_url.as_str(), "http://127.0.0.1:7001/");
+        assert_eq!(found.public_url.as_str(), "http://127.0.0.1:7000/");
+        assert_eq!(found.token.as_deref(), Some("demo"));
+        assert!(found.found_in.ends_with("admin.json, process 42"));
+
+        data_dir(cwd.path(), ".ropeline", "http://127.0.0.1:7002", "own");
+        let found = Gateway::find(&GatewayOptions::default(), cwd.path()).unwrap();
+        assert_eq!(found.token.as_deref(), Some("own"));
+        let named = GatewayOptions {
+            data_dir: Some(".demo".into()),
+            ..GatewayOptions::default()
+        };
+        let found = Gateway::find(&named, cwd.path()).unwrap();
+        assert_eq!(found.token.as_deref(), Some("demo"));
+    }
+
+    #[test]
+    fn the_local_token_stays_on_this_machine() {
+        let cwd = tempfile::tempdir().unwrap();
+        data_dir(cwd.path(), ".ropeline", "http://127.0.0.1:7002", "own");
+        for (url, token) in [
+            ("http://gateway.example:8081", None),
+            ("http://127.0.0.1:9", Some("own")),
+            ("http://[::1]:9", Some("own")),
+            ("http://localhost:9", Some("own")),
+            ("http://localhost.example", None),
+        ] {
+            let options = GatewayOptions {
+                admin_url: Some(url.to_owned()),
+                ..GatewayOptions::default()
+            };
+            let found = Gateway::find(&options, cwd.path()).unwrap();
+            assert_eq!(found.token.as_deref(), token, "{url}");
+        }
+    }
+
+    #[test]
+    fn without_anything_the_defaults_are_used() {
+        let cwd = tempfile::tempdir().unwrap();
+        let found = Gateway::find(&GatewayOptions::default(), cwd.path()).unwrap();
+        assert_eq!(found.admin_url.as_str(), "http://127.0.0.1:8081/");
+        assert_eq!(found.token, None);
+    }
+
+    #[test]
+    fn what_is_not_a_gateway_url_is_a_usage_error() {
+        let cwd = tempfile::tempdir().unwrap();
+        for url in ["here", "ftp://x", "https://x", "unix:/x"] {
+            let options = GatewayOptions {
+                admin_url: Some(url.to_owned()),
+                ..GatewayOptions::default()
+            };
+            let refused = Gateway::find(&options, cwd.path()).err().unwrap();
+            assert_eq!(refused.exit, crate::failure::Exit::Usage, "{url}");
+        }
+    }
+}

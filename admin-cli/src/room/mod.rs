@@ -1,0 +1,200 @@
+//! `ropeline room …`.
+
+pub mod change;
+pub mod flags;
+pub mod tables;
+
+use contract::room::{PauseRequest, RoomList, RoomSettings, RoomStats, RoomView};
+use contract::{RoomId, Timestamp};
+use reqwest::Method;
+use serde_json::json;
+
+use crate::args::{ConfirmedArgs, RoomCommand, SettingsArgs};
+use crate::client::AdminClient;
+use crate::console::{Console, counted};
+use crate::failure::{Exit, Failure};
+use crate::watch;
+
+/// Runs a command about rooms.
+pub(crate) async fn run(
+    command: RoomCommand,
+    client: &AdminClient,
+    console: &Console,
+    now: Timestamp,
+) -> Result<Exit, Failure> {
+    match command {
+        RoomCommand::Create(args) => create(&args, client, console, now).await?,
+        RoomCommand::List => list(client, console, now).await?,
+        RoomCommand::Show { room } => {
+            let room: RoomView = client.get(&format!("rooms/{room}")).await?;
+            if console.is_json() {
+                console.document(&room)?;
+            } else {
+                console.table(tables::detail(&room, now))?;
+            }
+        }
+        RoomCommand::Set { settings, dry_run } => {
+            set(&settings, dry_run, client, console, now).await?;
+        }
+        RoomCommand::Open { room } => {
+            let view = client.post(&format!("rooms/{room}/open")).await?;
+            told(&view, console)?;
+        }
+        RoomCommand::Pause { room, reason } => told(&pause(client, &room, reason).await?, console)?,
+        RoomCommand::Resume { room } => told(&resume(client, &room).await?, console)?,
+        RoomCommand::Close(args) => {
+            confirm("Close", &args, client, console).await?;
+            let view = client.post(&format!("rooms/{}/close", args.room)).await?;
+            told(&view, console)?;
+        }
+        RoomCommand::Delete(args) => {
+            confirm("Delete", &args, client, console).await?;
+            client.delete(&format!("rooms/{}", args.room)).await?;
+            if console.is_json() {
+                console.document(&json!({"room": args.room, "deleted": true}))?;
+            } else {
+                console.text(&format!("Deleted room {}.", args.room))?;
+            }
+        }
+        RoomCommand::Watch(args) => watch::run(&args, client, console).await?,
+    }
+    Ok(Exit::Fine)
+}
+
+/// Pauses a room; `reason` is what fans read.
+pub async fn pause(
+    client: &AdminClient,
+    room: &RoomId,
+    reason: Option<String>,
+) -> Result<RoomView, Failure> {
+    let body = PauseRequest { reason };
+    client
+        .write(Method::POST, &format!("rooms/{room}/pause"), &body)
+        .await
+}
+
+/// Takes back a manager's word, so that the schedule decides.
+pub async fn resume(client: &AdminClient, room: &RoomId) -> Result<RoomView, Failure> {
+    client.post(&format!("rooms/{room}/resume")).await
+}
+
+async fn create(
+    args: &SettingsArgs,
+    client: &AdminClient,
+    console: &Console,
+    now: Timestamp,
+) -> Result<(), Failure> {
+    let bare: RoomSettings = serde_json::from_value(json!({"room": args.room}))
+        .map_err(|error| Failure::usage(format!("The room cannot be described: {error}")))?;
+    let settings = change::overlay(&bare, &args.flags.values(now)?)?;
+    let view: RoomView = client.write(Method::POST, "rooms", &settings).await?;
+    if console.is_json() {
+        return console.document(&view);
+    }
+    console.text(&format!(
+        "Created room {}, {}.",
+        view.settings.room,
+        tables::phase_text(&view)
+    ))?;
+    console.table(tables::detail(&view, now))
+}
+
+async fn list(client: &AdminClient, console: &Console, now: Timestamp) -> Result<(), Failure> {
+    let list: RoomList = client.get("rooms").await?;
+    if console.is_json() {
+        return console.document(&list);
+    }
+    if list.rooms.is_empty() {
+        console.note("There is no room yet. `ropeline room create` makes one.");
+        return Ok(());
+    }
+    console.table(tables::list(&list.rooms, now))
+}
+
+async fn set(
+    args: &SettingsArgs,
+    dry_run: bool,
+    client: &AdminClient,
+    console: &Console,
+    now: Timestamp,
+) -> Result<(), Failure> {
+    let values = args.flags.values(now)?;
+    if values.is_empty() {
+        return Err(Failure::usage("No setting is named")
+            .hint("`ropeline room set --help` lists them, such as --rate 1200"));
+    }
+    let seen: RoomView = client.get(&format!("rooms/{}", args.room)).await?;
+    let wanted = change::overlay(&seen.settings, &values)?;
+    let planned = change::differences(&seen.settings, &wanted)?;
+    if dry_run && console.is_json() {
+        return console.document(&json!({
+            "room": args.room, "dryRun": true, "version": seen.version, "changes": planned,
+        }));
+    }
+    if dry_run || planned.is_empty() {
+        return unchanged(&seen, &planned, console);
+    }
+    let changed = change::write(client, &seen, &values).await?;
+    if !changed.meanwhile.is_empty() {
+        let names: Vec<&str> = changed
+            .meanwhile
+            .iter()
+            .map(|it| it.setting.as_str())
+            .collect();
+        console.note(&format!(
+            "Kept what someone else changed meanwhile: {}.",
+            names.join(", ")
+        ));
+    }
+    if console.is_json() {
+        return console.document(&changed.room);
+    }
+    console.table(tables::change(&changed.differences))?;
+    console.text(&format!(
+        "Changed room {} (version {}).",
+        args.room, changed.room.version
+    ))
+}
+
+/// Tells what would change, or that nothing does.
+fn unchanged(
+    seen: &RoomView,
+    planned: &[change::Difference],
+    console: &Console,
+) -> Result<(), Failure> {
+    if console.is_json() {
+        return console.document(seen);
+    }
+    if planned.is_empty() {
+        return console.text("Nothing to change: the settings are so already.");
+    }
+    console.table(tables::change(planned))?;
+    console.text("Nothing was changed (--dry-run).")
+}
+
+async fn confirm(
+    verb: &str,
+    args: &ConfirmedArgs,
+    client: &AdminClient,
+    console: &Console,
+) -> Result<(), Failure> {
+    if args.yes || !console.is_interactive() {
+        return console.confirm(&format!("{verb} room {}?", args.room), args.yes);
+    }
+    let stats: RoomStats = client.get(&format!("rooms/{}/stats", args.room)).await?;
+    let question = format!(
+        "{verb} room {}? There are {} in line and {} inside.",
+        args.room,
+        counted(stats.in_line, "visitor", "visitors"),
+        counted(stats.active, "visitor", "visitors"),
+    );
+    console.confirm(&question, args.yes)
+}
+
+fn told(room: &RoomView, console: &Console) -> Result<(), Failure> {
+    if console.is_json() {
+        return console.document(room);
+    }
+    let name = &room.settings.room;
+    console.text(&format!("Room {name} is {}.", tables::phase_text(room)))
+}

@@ -1,0 +1,237 @@
+//! Rooms as tables for people.
+
+use comfy_table::{Cell, CellAlignment, Color, Table};
+use contract::Timestamp;
+use contract::line::Phase;
+use contract::room::{Override, RoomView};
+use serde_json::Value;
+
+use super::change::Difference;
+use crate::console::{coloured, grouped, table_of};
+use crate::when::{distance_text, span_text};
+
+/// The rooms, one a row.
+pub fn list(rooms: &[RoomView], now: Timestamp) -> Table {
+    let mut table = table_of(&[
+        "room", "phase", "rate/min", "cap", "opens", "upstream", "paths",
+    ]);
+    for room in rooms {
+        let settings = &room.settings;
+        let opens = settings.opens_at.map(|at| distance_text(at, now));
+        table.add_row([
+            Cell::new(&settings.room),
+            phase_cell(room.phase),
+            number(settings.new_users_per_minute),
+            number(settings.total_active_users),
+            Cell::new(opens.unwrap_or_else(|| "by command".to_owned())),
+            Cell::new(&settings.upstream),
+            Cell::new(settings.paths.join(" ")),
+        ]);
+    }
+    table
+}
+
+/// One room with everything about it, a setting a row.
+pub fn detail(room: &RoomView, now: Timestamp) -> Table {
+    let mut table = table_of(&["setting", "value"]);
+    let settings = &room.settings;
+    let mut row = |name: &str, value: String| {
+        table.add_row([name.to_owned(), value]);
+    };
+    let instant = |at: Option<Timestamp>, unset: &str| {
+        at.map_or_else(|| unset.to_owned(), |at| distance_text(at, now))
+    };
+    row("room", settings.room.to_string());
+    row("phase", phase_text(room));
+    row("title", settings.title.clone());
+    row("upstream", settings.upstream.clone());
+    row("paths", or_none(settings.paths.join("\n")));
+    row(
+        "new users per minute",
+        grouped(settings.new_users_per_minute),
+    );
+    row("total active users", grouped(settings.total_active_users));
+    row("session", session_text(room));
+    row("queueing method", wire_word(&settings.queueing_method));
+    row("queue all", yes_no(settings.queue_all));
+    row(
+        "prequeue opens",
+        instant(settings.prequeue_opens_at, "never"),
+    );
+    row("opens", instant(settings.opens_at, "by command"));
+    row("closes", instant(settings.closes_at, "by command"));
+    row("claim window", seconds(settings.claim_window_seconds));
+    row("absence timeout", seconds(settings.absence_timeout_seconds));
+    row(
+        "missed turn grace",
+        seconds(settings.missed_turn_grace_seconds),
+    );
+    row("challenge", wire_word(&settings.challenge));
+    row("access codes", or_none(settings.access_codes.join("\n")));
+    row(
+        "message",
+        or_none(settings.message.clone().unwrap_or_default()),
+    );
+    row("suspended", yes_no(settings.suspended));
+    row("draw commitment", room.draw_commitment.clone());
+    row("version", room.version.to_string());
+    row("created", distance_text(room.created_at, now));
+    row("updated", distance_text(room.updated_at, now));
+    table
+}
+
+/// What changes, before and after.
+pub fn change(differences: &[Difference]) -> Table {
+    let mut table = table_of(&["setting", "before", "after"]);
+    for it in differences {
+        table.add_row([
+            Cell::new(&it.setting),
+            coloured(value_text(&it.before), Color::Red),
+            coloured(value_text(&it.after), Color::Green),
+        ]);
+    }
+    table
+}
+
+/// The phase, and why it is that when a manager said so.
+pub fn phase_text(room: &RoomView) -> String {
+    let phase = wire_word(&room.phase);
+    let by = match room.overridden {
+        None => return phase,
+        Some(Override::Open) => "opened by command",
+        Some(Override::Pause) => "paused by command",
+        Some(Override::Close) => "closed by command",
+    };
+    match &room.paused_reason {
+        Some(reason) => format!("{phase} ({by}: {reason})"),
+        None => format!("{phase} ({by})"),
+    }
+}
+
+fn session_text(room: &RoomView) -> String {
+    let settings = &room.settings;
+    let length = seconds(settings.session_duration_seconds);
+    if settings.session_renewal {
+        format!(
+            "{length}, renewed up to {}",
+            seconds(settings.session_max_seconds)
+        )
+    } else {
+        format!("{length}, not renewed")
+    }
+}
+
+/// The word of a wire enum.
+pub fn wire_word(value: &impl serde::Serialize) -> String {
+    match serde_json::to_value(value) {
+        Ok(Value::String(word)) => word,
+        Ok(other) => other.to_string(),
+        Err(_) => "?".to_owned(),
+    }
+}
+
+fn value_text(value: &Value) -> String {
+    match value {
+        Value::Null => "none".to_owned(),
+        Value::String(text) => text.clone(),
+        Value::Array(items) if items.is_empty() => "none".to_owned(),
+        Value::Array(items) => items.iter().map(value_text).collect::<Vec<_>>().join("\n"),
+        other => other.to_string(),
+    }
+}
+
+fn phase_cell(phase: Phase) -> Cell {
+    let colour = match phase {
+        Phase::Idle => Color::Grey,
+        Phase::Prequeue => Color::Cyan,
+        Phase::Queueing => Color::Green,
+        Phase::Paused => Color::Yellow,
+        Phase::Closed => Color::Red,
+    };
+    coloured(wire_word(&phase), colour)
+}
+
+fn number(number: u64) -> Cell {
+    Cell::new(grouped(number)).set_alignment(CellAlignment::Right)
+}
+
+fn seconds(seconds: u64) -> String {
+    span_text(std::time::Duration::from_secs(seconds))
+}
+
+fn yes_no(yes: bool) -> String {
+    if yes { "yes" } else { "no" }.to_owned()
+}
+
+fn or_none(text: String) -> String {
+    if text.is_empty() {
+        "none".to_owned()
+    } else {
+        text
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    fn room() -> RoomView {
+        serde_json::from_value(json!({
+            "room": "eras", "newUsersPerMinute": 1200, "opensAt": "2026-11-22T10:00:00Z",
+            "phase": "paused", "override": "pause", "pausedReason": "Back soon.",
+            "drawCommitment": "aa", "version": 3,
+            "createdAt": "2026-11-22T09:00:00Z", "updatedAt": "2026-11-22T09:30:00Z"
+        }))
+        .unwrap()
+    }
+
+    fn text(mut table: Table) -> String {
+        table.force_no_tty();
+        table.trim_fmt()
+    }
+
+    #[test]
+    fn a_list_has_a_row_for_each_room() {
+        let now = Timestamp::parse("2026-11-22T09:50:00Z").unwrap();
+        let text = text(list(&[room(), room()], now));
+        assert_eq!(text.matches("eras").count(), 2, "{text}");
+        assert!(
+            text.contains("1,200") && text.contains("(in 10 min)"),
+            "{text}"
+        );
+        assert!(!text.contains('\u{1b}'), "{text}");
+    }
+
+    #[test]
+    fn a_detail_says_who_paused_and_why() {
+        let now = Timestamp::parse("2026-11-22T09:50:00Z").unwrap();
+        let text = text(detail(&room(), now));
+        assert!(
+            text.contains("paused (paused by command: Back soon.)"),
+            "{text}"
+        );
+        assert!(text.contains("10 min, renewed up to 30 min"), "{text}");
+    }
+
+    #[test]
+    fn a_change_shows_both_sides() {
+        let difference = Difference {
+            setting: "message".to_owned(),
+            before: Value::Null,
+            after: json!("Soon."),
+        };
+        let text = text(change(&[difference]));
+        let row = text.lines().find(|line| line.contains("message")).unwrap();
+        let words: Vec<&str> = row.split_whitespace().collect();
+        assert_eq!(words, ["message", "none", "Soon."]);
+    }
+
+    #[test]
+    fn colours_come_only_when_enforced() {
+        let now = Timestamp::EPOCH;
+        let mut table = list(&[room()], now);
+        table.force_no_tty().enforce_styling();
+        assert!(table.trim_fmt().contains('\u{1b}'));
+    }
+}

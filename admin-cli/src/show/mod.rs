@@ -1,0 +1,245 @@
+//! `ropeline show …`.
+
+pub mod file;
+
+use std::fs::File;
+use std::io::{self, Read};
+use std::path::Path;
+
+use comfy_table::{Cell, CellAlignment, Table};
+use contract::booking::{ImportOutcome, Show, ShowFile, ShowImported, ShowList};
+use reqwest::Method;
+use serde_json::json;
+
+use crate::args::ShowCommand;
+use crate::client::AdminClient;
+use crate::console::{Console, counted, grouped, table_of};
+use crate::failure::{Exit, Failure};
+use crate::room::tables::wire_word;
+use crate::when::instant_text;
+
+/// The largest show file that is read.
+const FILE_BYTES_MAX: u64 = 16 << 20;
+
+/// Runs a command about shows.
+pub(crate) async fn run(
+    command: ShowCommand,
+    client: &AdminClient,
+    console: &Console,
+) -> Result<Exit, Failure> {
+    match command {
+        ShowCommand::Import { file, dry_run } => import(&file, dry_run, client, console).await?,
+        ShowCommand::List => list(client, console).await?,
+        ShowCommand::Show { show } => {
+            let show: Show = client.get(&format!("shows/{show}")).await?;
+            if console.is_json() {
+                console.document(&show)?;
+            } else {
+                detail(&show, console)?;
+            }
+        }
+    }
+    Ok(Exit::Fine)
+}
+
+async fn import(
+    path: &Path,
+    dry_run: bool,
+    client: &AdminClient,
+    console: &Console,
+) -> Result<(), Failure> {
+    let file = read_sound(path)?;
+    if dry_run && console.is_json() {
+        return console.document(&json!({
+            "showId": file.show_id, "seatCount": file::seat_count(&file), "dryRun": true,
+        }));
+    }
+    if !console.is_json() {
+        console.table(summary_table(&file))?;
+        console.text(&summary_text(&file))?;
+    }
+    if dry_run {
+        return console.text("The file is sound. Nothing was sent (--dry-run).");
+    }
+    let imported: ShowImported = client.write(Method::POST, "shows", &file).await?;
+    if console.is_json() {
+        return console.document(&imported);
+    }
+    let id = &imported.show_id;
+    console.text(&match imported.outcome {
+        ImportOutcome::Created => format!("Created show {id}."),
+        ImportOutcome::Updated => format!("Updated show {id}."),
+        ImportOutcome::Unchanged => format!("Show {id} is unchanged: it was imported just so."),
+    })
+}
+
+/// The show file at `path`, or all that is wrong with it.
+fn read_sound(path: &Path) -> Result<ShowFile, Failure> {
+    let name = path.display();
+    let refused = |faults: &[file::Fault]| {
+        let told = faults
+            .iter()
+            .map(|fault| format!("{}: {}", fault.path, fault.what));
+        Failure::failed(format!("{name} is not a sound show file"))
+            .detail(told.collect::<Vec<_>>().join("\n           "))
+            .hint("docs/CLI.md describes show files; nothing was sent")
+    };
+    let bytes =
+        read(path).map_err(|error| Failure::failed(format!("Cannot read {name}: {error}")))?;
+    let file = file::parse(&bytes).map_err(|fault| refused(&[fault]))?;
+    let faults = file::faults(&file);
+    if faults.is_empty() {
+        Ok(file)
+    } else {
+        Err(refused(&faults))
+    }
+}
+
+fn read(path: &Path) -> io::Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    let limit = FILE_BYTES_MAX + 1;
+    if path == Path::new("-") {
+        io::stdin().lock().take(limit).read_to_end(&mut bytes)?;
+    } else {
+        File::open(path)?.take(limit).read_to_end(&mut bytes)?;
+    }
+    if bytes.len() as u64 > FILE_BYTES_MAX {
+        let text = format!("it has more than {FILE_BYTES_MAX} bytes");
+        return Err(io::Error::new(io::ErrorKind::FileTooLarge, text));
+    }
+    Ok(bytes)
+}
+
+fn summary_table(file: &ShowFile) -> Table {
+    let mut table = table_of(&["category", "name", "price", "seats", "blocked"]);
+    for it in file::summary(file) {
+        table.add_row([
+            Cell::new(it.category),
+            Cell::new(it.name),
+            right(money_text(it.price_minor, &file.currency)),
+            right(grouped(it.seats)),
+            right(grouped(it.blocked)),
+        ]);
+    }
+    table
+}
+
+fn summary_text(file: &ShowFile) -> String {
+    let prices = || file.categories.iter().map(|it| it.price_minor);
+    let low = money_text(prices().min().unwrap_or_default(), &file.currency);
+    let high = money_text(prices().max().unwrap_or_default(), &file.currency);
+    let price = if low == high {
+        low
+    } else {
+        format!("{low} to {high}")
+    };
+    format!(
+        "{} on {}, {}: {}, {price}",
+        file.title,
+        instant_text(file.starts_at),
+        file.venue.name,
+        counted(file::seat_count(file), "seat", "seats"),
+    )
+}
+
+async fn list(client: &AdminClient, console: &Console) -> Result<(), Failure> {
+    let list: ShowList = client.get("shows").await?;
+    if console.is_json() {
+        return console.document(&list);
+    }
+    if list.shows.is_empty() {
+        console.note("There is no show yet. `ropeline show import` brings one in.");
+        return Ok(());
+    }
+    let titles = [
+        "show", "title", "city", "starts", "sale", "room", "free", "seats",
+    ];
+    let mut table = table_of(&titles);
+    for show in &list.shows {
+        table.add_row([
+            Cell::new(&show.show_id),
+            Cell::new(&show.title),
+            Cell::new(&show.city_id),
+            Cell::new(instant_text(show.starts_at)),
+            Cell::new(wire_word(&show.sale_status).to_lowercase()),
+            Cell::new(room_text(show)),
+            right(grouped(show.available_count)),
+            right(grouped(show.seat_count)),
+        ]);
+    }
+    console.table(table)
+}
+
+fn detail(show: &Show, console: &Console) -> Result<(), Failure> {
+    let mut table = table_of(&["field", "value"]);
+    let categories = show.categories.iter().map(|it| {
+        let price = money_text(it.price_minor, &show.currency);
+        format!("{} ({}): {price}", it.name, it.category)
+    });
+    let rows = [
+        ("show", show.show_id.to_string()),
+        ("title", show.title.clone()),
+        ("city", show.city_id.to_string()),
+        (
+            "venue",
+            format!("{}, {}", show.venue.name, show.venue.address),
+        ),
+        ("starts", instant_text(show.starts_at)),
+        ("sale opens", instant_text(show.sale_opens_at)),
+        ("sale closes", instant_text(show.sale_closes_at)),
+        ("sale", wire_word(&show.sale_status).to_lowercase()),
+        ("room", room_text(show)),
+        ("ticket limit", show.ticket_limit.to_string()),
+        ("hold", format!("{} s", show.hold_seconds)),
+        ("prices", categories.collect::<Vec<_>>().join("\n")),
+        ("seats", grouped(show.seat_count)),
+        ("free", grouped(show.available_count)),
+    ];
+    table.add_rows(rows.map(|(name, value)| [name.to_owned(), value]));
+    console.table(table)
+}
+
+fn room_text(show: &Show) -> String {
+    show.room
+        .as_ref()
+        .map_or_else(|| "none".to_owned(), ToString::to_string)
+}
+
+fn right(text: String) -> Cell {
+    Cell::new(text).set_alignment(CellAlignment::Right)
+}
+
+/// An amount with its currency, such as `INR 15,000.00`.
+fn money_text(minor: i64, currency: &str) -> String {
+    let decimals: u32 = match currency {
+        "CLP" | "JPY" | "KRW" | "PYG" | "UGX" | "VND" | "XAF" | "XOF" | "XPF" | "ISK" => 0,
+        "BHD" | "IQD" | "JOD" | "KWD" | "LYD" | "OMR" | "TND" => 3,
+        _ => 2,
+    };
+    let unit = 10_u64.pow(decimals);
+    let sign = if minor < 0 { "-" } else { "" };
+    let (whole, rest) = (minor.unsigned_abs() / unit, minor.unsigned_abs() % unit);
+    let whole = grouped(whole);
+    match usize::try_from(decimals) {
+        Ok(width) if width > 0 => format!("{currency} {sign}{whole}.{rest:0width$}"),
+        _ => format!("{currency} {sign}{whole}"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn amounts_have_their_currencys_decimals() {
+        for (minor, currency, text) in [
+            (1_500_000, "INR", "INR 15,000.00"),
+            (5, "USD", "USD 0.05"),
+            (5000, "JPY", "JPY 5,000"),
+            (1234, "KWD", "KWD 1.234"),
+            (-250, "EUR", "EUR -2.50"),
+        ] {
+            assert_eq!(money_text(minor, currency), text);
+        }
+    }
+}

@@ -1,0 +1,11 @@
+//! Runs the built `ropeline` against a fake of the operators' API.
+
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
+mod command;
+mod gateway;
+mod proofs;
+mod rooms;
+mod shows;
+mod stand_in;
+mod watching;

@@ -1,0 +1,421 @@
+//! The booking core as one object.
+
+use std::sync::Arc;
+
+use axum::Router;
+use contract::booking::{
+    Booking as BookingView, City, Hold, HoldRequest, SeatMap, Show, ShowFile, ShowImported,
+};
+use contract::{BookingId, CityId, Clock, HoldId, RoomId, ShowId, TicketId};
+use ed25519_dalek::VerifyingKey;
+use http::HeaderMap;
+use tokio::sync::{Notify, Semaphore};
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use crate::bookings::ConfirmOutcome;
+use crate::config::{BookingConfig, DATABASE_WAIT_MAX, PROVIDER_PATIENCE, SEAT_STREAMS_MAX};
+use crate::core::Core;
+use crate::customer::{Customer, Session};
+use crate::database::{Pools, StoreError, Work, repeat_if_contended};
+use crate::holds::{HoldOutcome, HoldPlan, ReleaseOutcome};
+use crate::live::{Catalogue, LiveShow, Writer};
+use crate::payment_outcome::PaymentOutcome;
+use crate::payments::provider::PaymentProvider;
+use crate::payments::stripe::Stripe;
+use crate::payments::webhooks::WebhookReceipt;
+use crate::randomness::Randomness;
+use crate::shows::{InvalidShowFile, ShowDraft};
+use crate::store;
+use crate::store::catalogue::Import;
+use crate::store::check::CheckReport;
+use crate::tickets::TicketSigner;
+use crate::{http as api, workers};
+
+/// What the booking core works with.
+pub struct BookingDeps {
+    /// Connections to the database, whose schema is up to date.
+    pub pools: Pools,
+    /// The time.
+    pub clock: Arc<dyn Clock>,
+    /// Seed of all randomness. Two processes must not share one.
+    pub seed: [u8; 32],
+    /// Knows every task, so that shutdown can wait for them.
+    pub tracker: TaskTracker,
+    /// Ends the background work.
+    pub shutdown: CancellationToken,
+}
+
+/// Why the booking core could not start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// The client of the payment provider could not be set up.
+    #[error("the payment provider's client could not be set up")]
+    Provider(#[source] reqwest::Error),
+    /// The catalogue could not be read.
+    #[error("the catalogue could not be read")]
+    Catalogue(#[source] StoreError),
+}
+
+/// What became of an import.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ImportedShow {
+    /// It was taken.
+    Imported(ShowImported),
+    /// The file cannot be taken.
+    Invalid(InvalidShowFile),
+    /// It would change what customers already hold or bought.
+    InUse,
+}
+
+/// The booking core. Clones are cheap and share everything.
+#[derive(Clone)]
+pub struct Booking(pub(crate) Arc<Core>);
+
+impl Booking {
+    /// Reads the catalogue and starts the background work.
+    pub async fn start(config: BookingConfig, deps: BookingDeps) -> Result<Self, StartError> {
+        let provider = Stripe::new(&config.payment).map_err(StartError::Provider)?;
+        Self::start_with(config, deps, Arc::new(provider)).await
+    }
+
+    /// Like [`Booking::start`], with a provider of the caller's.
+    pub async fn start_with(
+        config: BookingConfig,
+        deps: BookingDeps,
+        provider: Arc<dyn PaymentProvider>,
+    ) -> Result<Self, StartError> {
+        let booking = Self::assemble(config, deps, provider);
+        let core = Arc::clone(&booking.0);
+        booking
+            .0
+            .work
+            .run(async move { core.refresh_once().await })
+            .await
+            .map_err(StartError::Catalogue)?;
+        workers::start(&booking.0);
+        Ok(booking)
+    }
+
+    fn assemble(
+        config: BookingConfig,
+        deps: BookingDeps,
+        provider: Arc<dyn PaymentProvider>,
+    ) -> Self {
+        let work = Work::new(deps.tracker);
+        let writer = Writer {
+            pool: deps.pools.holds.clone(),
+            clock: Arc::clone(&deps.clock),
+        };
+        Self(Arc::new(Core {
+            catalogue: Catalogue::new(writer, work.clone()),
+            tickets: TicketSigner::new(&config.ticket_key),
+            config,
+            pools: deps.pools,
+            clock: deps.clock,
+            randomness: Randomness::new(deps.seed),
+            provider,
+            work,
+            shutdown: deps.shutdown,
+            inbox_filled: Notify::new(),
+            streams: Arc::new(Semaphore::new(SEAT_STREAMS_MAX)),
+        }))
+    }
+
+    /// The public API, under `/api/v1`.
+    pub fn router(&self) -> Router {
+        api::router(self.clone())
+    }
+
+    /// The operators' API, under `/admin/v1`. Whoever mounts it checks who asks.
+    pub fn admin_router(&self) -> Router {
+        api::admin_router(self.clone())
+    }
+
+    /// Who `headers` speak for.
+    pub fn customer(&self, headers: &HeaderMap) -> Customer {
+        Customer::read(headers, self.0.is_secure())
+    }
+
+    /// A session for a browser that has none.
+    pub fn session_new(&self) -> Session {
+        Session::new(self.0.randomness.bytes())
+    }
+
+    /// Whether browsers reach the shop over TLS, so that cookies must be `Secure`.
+    pub fn is_secure(&self) -> bool {
+        self.0.is_secure()
+    }
+
+    /// The key that scanners verify tickets with.
+    pub fn ticket_key(&self) -> VerifyingKey {
+        self.0.tickets.verifying_key()
+    }
+
+    /// Seats that can still be held, over all open shows behind `room`; `None` when no show is
+    /// behind it. Read from memory.
+    pub fn stock(&self, room: &RoomId) -> Option<u64> {
+        let shows = self.0.catalogue.in_room(room);
+        (!shows.is_empty()).then(|| shows.iter().map(LiveShow::available_count).sum())
+    }
+
+    /// Lowest and highest price of the shows behind `room`, with their currency.
+    pub fn price_range(&self, room: &RoomId) -> Option<(i64, i64, String)> {
+        let shows = self.0.catalogue.in_room(room);
+        let currency = shows.first()?.info().currency.clone();
+        let prices = || {
+            shows
+                .iter()
+                .flat_map(|show| &show.info().categories)
+                .map(|category| category.price_minor)
+        };
+        Some((prices().min()?, prices().max()?, currency))
+    }
+
+    /// The shows that are behind a room, with their rooms.
+    pub fn room_shows(&self) -> Vec<(RoomId, ShowId)> {
+        self.0
+            .catalogue
+            .all()
+            .into_iter()
+            .filter_map(|show| Some((show.info().room.clone()?, show.info().show_id.clone())))
+            .collect()
+    }
+
+    /// The cities, by name.
+    pub fn cities(&self) -> Vec<City> {
+        self.0.catalogue.cities(self.0.clock.now())
+    }
+
+    /// The shows of a city, of a day and matching a query if given; `None` for an unknown city.
+    pub fn shows(
+        &self,
+        city: &CityId,
+        date: Option<time::Date>,
+        query: Option<&str>,
+    ) -> Option<Vec<Show>> {
+        let now = self.0.clock.now();
+        self.0.catalogue.shows_in(city, date, query, now)
+    }
+
+    /// Every show in memory, by start.
+    pub fn all_shows(&self) -> Vec<Show> {
+        let now = self.0.clock.now();
+        let shows = self.0.catalogue.all();
+        shows.iter().map(|show| show.view(now)).collect()
+    }
+
+    /// One show.
+    pub fn show(&self, show: &ShowId) -> Option<Show> {
+        Some(self.0.catalogue.show(show)?.view(self.0.clock.now()))
+    }
+
+    /// The seat map of a show.
+    pub fn seat_map(&self, show: &ShowId) -> Option<SeatMap> {
+        Some(self.0.catalogue.show(show)?.seat_map(self.0.clock.now()))
+    }
+
+    /// Holds seats. A customer without a session has to be given one first.
+    pub async fn hold_place(
+        &self,
+        customer: &Customer,
+        show: &ShowId,
+        request: &HoldRequest,
+    ) -> Result<HoldOutcome, StoreError> {
+        let plan = HoldPlan {
+            hold_id: self.0.randomness.uuid(self.0.clock.now()),
+            may_exist: false,
+        };
+        self.hold_place_as(customer, show, request, plan).await
+    }
+
+    pub(crate) async fn hold_place_as(
+        &self,
+        customer: &Customer,
+        show: &ShowId,
+        request: &HoldRequest,
+        plan: HoldPlan,
+    ) -> Result<HoldOutcome, StoreError> {
+        let core = Arc::clone(&self.0);
+        let (customer, show, request) = (customer.clone(), show.clone(), request.clone());
+        let work = async move { core.hold_place(&customer, &show, &request, plan).await };
+        self.0.work.run(work).await
+    }
+
+    /// The customer's hold.
+    pub async fn hold(
+        &self,
+        customer: &Customer,
+        hold_id: HoldId,
+    ) -> Result<Option<Hold>, StoreError> {
+        let (core, customer) = (Arc::clone(&self.0), customer.clone());
+        self.0
+            .work
+            .run(async move { core.hold(&customer, hold_id).await })
+            .await
+    }
+
+    /// Gives a hold up.
+    pub async fn hold_release(
+        &self,
+        customer: &Customer,
+        hold_id: HoldId,
+    ) -> Result<ReleaseOutcome, StoreError> {
+        let (core, customer) = (Arc::clone(&self.0), customer.clone());
+        let work = async move { core.hold_release(&customer, hold_id).await };
+        self.0.work.run_within(PROVIDER_PATIENCE, work).await
+    }
+
+    /// Starts a payment for a hold, or returns the one that is under way.
+    pub async fn payment_start(
+        &self,
+        customer: &Customer,
+        hold_id: HoldId,
+        email: &str,
+    ) -> Result<PaymentOutcome, StoreError> {
+        let Some(email) = crate::payment_outcome::read_email(email) else {
+            return Ok(PaymentOutcome::InvalidEmail);
+        };
+        let (core, customer) = (Arc::clone(&self.0), customer.clone());
+        let work = async move {
+            let started = core
+                .payment_start(&customer, hold_id.uuid(), &email)
+                .await?;
+            Ok(core.payment_outcome(started))
+        };
+        match self.0.work.run_within(PROVIDER_PATIENCE, work).await {
+            Err(StoreError::Timeout) => Ok(PaymentOutcome::provider_silent()),
+            outcome => outcome,
+        }
+    }
+
+    /// Confirms a purchase.
+    pub async fn confirm(
+        &self,
+        customer: &Customer,
+        hold_id: HoldId,
+        payment_intent_id: &str,
+    ) -> Result<ConfirmOutcome, StoreError> {
+        let (core, customer) = (Arc::clone(&self.0), customer.clone());
+        let intent_id = payment_intent_id.to_owned();
+        let work = async move { core.confirm(&customer, hold_id, &intent_id).await };
+        match self.0.work.run_within(PROVIDER_PATIENCE, work).await {
+            // The provider takes its time: the resolution goes on, and so may the customer.
+            Err(StoreError::Timeout) => Ok(ConfirmOutcome::Processing),
+            outcome => outcome,
+        }
+    }
+
+    /// The customer's booking.
+    pub async fn booking(
+        &self,
+        customer: &Customer,
+        booking_id: BookingId,
+    ) -> Result<Option<BookingView>, StoreError> {
+        let (core, customer) = (Arc::clone(&self.0), customer.clone());
+        self.0
+            .work
+            .run(async move { core.booking(&customer, booking_id).await })
+            .await
+    }
+
+    /// The QR code of one of the customer's tickets, as SVG.
+    pub async fn ticket_svg(
+        &self,
+        customer: &Customer,
+        booking_id: BookingId,
+        ticket_id: TicketId,
+    ) -> Result<Option<String>, StoreError> {
+        let (core, customer) = (Arc::clone(&self.0), customer.clone());
+        let work = async move { core.ticket_qr(&customer, booking_id, ticket_id).await };
+        let text = self.0.work.run(work).await?;
+        text.map(|text| {
+            crate::tickets::qr_svg(&text).map_err(|error| StoreError::corrupt("tickets", error))
+        })
+        .transpose()
+    }
+
+    pub(crate) async fn webhook_store(
+        &self,
+        signature: Option<String>,
+        body: bytes::Bytes,
+    ) -> Result<WebhookReceipt, StoreError> {
+        let core = Arc::clone(&self.0);
+        let work = async move { core.webhook_store(signature.as_deref(), &body).await };
+        self.0.work.run(work).await
+    }
+
+    /// Takes over a show file. The same file again changes nothing.
+    pub async fn show_import(&self, file: ShowFile) -> Result<ImportedShow, StoreError> {
+        let draft = match ShowDraft::new(file) {
+            Ok(draft) => draft,
+            Err(invalid) => return Ok(ImportedShow::Invalid(invalid)),
+        };
+        let core = Arc::clone(&self.0);
+        let work = async move {
+            let pool = &core.pools.jobs;
+            let now = core.clock.now();
+            let import =
+                repeat_if_contended(|| store::catalogue::import(pool, &draft, now)).await?;
+            let outcome = match import {
+                Import::SeatsInUse | Import::TermsInUse => return Ok(ImportedShow::InUse),
+                Import::Done(outcome) => outcome,
+            };
+            core.refresh_once().await?;
+            Ok(ImportedShow::Imported(ShowImported {
+                show_id: draft.file.show_id.clone(),
+                seat_count: u64::try_from(draft.seats.len()).unwrap_or(u64::MAX),
+                outcome,
+            }))
+        };
+        // Large houses take longer than a customer should ever have to wait.
+        self.0.work.run_within(DATABASE_WAIT_MAX * 5, work).await
+    }
+
+    /// Checks every invariant.
+    pub async fn check(&self) -> Result<CheckReport, StoreError> {
+        let core = Arc::clone(&self.0);
+        let work = async move { store::check::run(&core.pools.jobs, core.clock.now()).await };
+        self.0.work.run_within(DATABASE_WAIT_MAX * 5, work).await
+    }
+
+    /// Expires holds whose time is over. Returns how many. The background work does this too.
+    pub async fn sweep_once(&self) -> Result<usize, StoreError> {
+        let core = Arc::clone(&self.0);
+        self.0
+            .work
+            .run(async move { core.sweep_once().await })
+            .await
+    }
+
+    /// Asks the provider about payments that are due. Returns how many.
+    pub async fn poll_once(&self) -> Result<usize, StoreError> {
+        let core = Arc::clone(&self.0);
+        let work = async move { core.poll_once().await };
+        self.0.work.run_within(PROVIDER_PATIENCE, work).await
+    }
+
+    /// Works on webhooks that are due. Returns how many.
+    pub async fn inbox_once(&self) -> Result<usize, StoreError> {
+        let core = Arc::clone(&self.0);
+        let work = async move { core.inbox_once().await };
+        self.0.work.run_within(PROVIDER_PATIENCE, work).await
+    }
+
+    /// Works on refunds that are due. Returns how many.
+    pub async fn refund_once(&self) -> Result<usize, StoreError> {
+        let core = Arc::clone(&self.0);
+        let work = async move { core.refund_once().await };
+        self.0.work.run_within(PROVIDER_PATIENCE, work).await
+    }
+
+    /// Brings memory in line with the database.
+    pub async fn refresh_once(&self) -> Result<(), StoreError> {
+        let core = Arc::clone(&self.0);
+        self.0
+            .work
+            .run(async move { core.refresh_once().await })
+            .await?;
+        Ok(())
+    }
+}

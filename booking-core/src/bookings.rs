@@ -1,0 +1,182 @@
+//! Confirming a purchase and looking at it.
+
+use contract::booking::{Booking, HoldStatus, PaymentStatus, Ticket};
+use contract::{BookingId, HoldId, TicketId};
+
+use crate::core::Core;
+use crate::customer::Customer;
+use crate::database::StoreError;
+use crate::payments::resolver::Resolution;
+use crate::payments::{Disposition, FailureReason};
+use crate::store;
+use crate::store::bookings::{BookingRow, TicketRow};
+use crate::tickets::TicketClaims;
+
+/// What a confirmation found.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ConfirmOutcome {
+    /// It is bought.
+    Booked {
+        /// The booking.
+        booking: Box<Booking>,
+        /// Whether the show is behind a room, whose session is over now.
+        ends_session: bool,
+    },
+    /// The outcome of the payment is open.
+    Processing,
+    /// The payment failed.
+    Failed(FailureReason),
+    /// The hold ended first. Money that was taken goes back.
+    HoldEnded {
+        /// Whether money was taken and goes back.
+        refunding: bool,
+    },
+    /// There is no such hold of the customer's.
+    NotFound,
+    /// The payment is not one of this hold.
+    UnknownPayment,
+}
+
+impl Core {
+    /// Confirms a purchase: finds out how the payment stands and says so.
+    pub(crate) async fn confirm(
+        &self,
+        customer: &Customer,
+        hold_id: HoldId,
+        intent_id: &str,
+    ) -> Result<ConfirmOutcome, StoreError> {
+        let Some(hold) = self.hold_row(customer, hold_id).await? else {
+            return Ok(ConfirmOutcome::NotFound);
+        };
+        let mut connection = self.pools.money.acquire().await?;
+        let payments = store::payments::of_hold(&mut connection, hold.hold_id).await?;
+        drop(connection);
+        let payment = payments
+            .iter()
+            .find(|payment| payment.intent_id.as_deref() == Some(intent_id));
+        let Some(payment) = payment else {
+            return Ok(ConfirmOutcome::UnknownPayment);
+        };
+        match self.resolve_payment(payment.payment_id, None).await? {
+            None => Ok(ConfirmOutcome::NotFound),
+            Some(resolution) => self.confirm_view(&resolution).await,
+        }
+    }
+
+    async fn confirm_view(&self, resolution: &Resolution) -> Result<ConfirmOutcome, StoreError> {
+        let Resolution { hold, payment, .. } = resolution;
+        if let Some(booking_id) = hold.booking_id {
+            let booking = store::bookings::find(&self.pools.money, booking_id)
+                .await?
+                .ok_or_else(|| StoreError::corrupt("bookings", "a booking is gone"))?;
+            let show = self.catalogue.show_by_no(hold.show_no);
+            return Ok(ConfirmOutcome::Booked {
+                booking: Box::new(self.booking_view(booking)?),
+                ends_session: show.is_some_and(|show| show.info().room.is_some()),
+            });
+        }
+        let reason = payment.failure_reason;
+        Ok(match payment.status {
+            PaymentStatus::Succeeded => match reason {
+                Some(reason) => ConfirmOutcome::Failed(reason),
+                None => ConfirmOutcome::HoldEnded {
+                    refunding: payment.disposition == Some(Disposition::AutoRefund),
+                },
+            },
+            PaymentStatus::Cancelled if reason == Some(FailureReason::UserCancelled) => {
+                ConfirmOutcome::Failed(FailureReason::UserCancelled)
+            }
+            _ if matches!(hold.status, HoldStatus::Expired | HoldStatus::Released) => {
+                ConfirmOutcome::HoldEnded { refunding: false }
+            }
+            PaymentStatus::Failed | PaymentStatus::Cancelled => {
+                ConfirmOutcome::Failed(reason.unwrap_or(FailureReason::InvalidCard))
+            }
+            PaymentStatus::Created
+            | PaymentStatus::RequiresAction
+            | PaymentStatus::Processing
+            | PaymentStatus::Unknown => ConfirmOutcome::Processing,
+        })
+    }
+
+    /// The customer's booking.
+    pub(crate) async fn booking(
+        &self,
+        customer: &Customer,
+        booking_id: BookingId,
+    ) -> Result<Option<Booking>, StoreError> {
+        let row = self.booking_row(customer, booking_id).await?;
+        row.map(|row| self.booking_view(row)).transpose()
+    }
+
+    /// The text of the QR code of one of the customer's tickets.
+    pub(crate) async fn ticket_qr(
+        &self,
+        customer: &Customer,
+        booking_id: BookingId,
+        ticket_id: TicketId,
+    ) -> Result<Option<String>, StoreError> {
+        let Some(row) = self.booking_row(customer, booking_id).await? else {
+            return Ok(None);
+        };
+        let ticket = row
+            .tickets
+            .iter()
+            .find(|ticket| ticket.ticket_id == ticket_id.uuid());
+        Ok(ticket.map(|ticket| self.qr_text(&row, ticket)))
+    }
+
+    async fn booking_row(
+        &self,
+        customer: &Customer,
+        booking_id: BookingId,
+    ) -> Result<Option<BookingRow>, StoreError> {
+        let row = store::bookings::find(&self.pools.money, booking_id.uuid()).await?;
+        Ok(row.filter(|row| customer.owns(row.subject.as_deref(), row.session.as_deref())))
+    }
+
+    fn booking_view(&self, row: BookingRow) -> Result<Booking, StoreError> {
+        let booking_id = BookingId::new(row.booking_id);
+        let tickets = row
+            .tickets
+            .iter()
+            .map(|ticket| {
+                let ticket_id = TicketId::new(ticket.ticket_id);
+                Ok(Ticket {
+                    ticket_id,
+                    seat_id: ticket
+                        .seat_id
+                        .parse()
+                        .map_err(|error| StoreError::corrupt("seats", error))?,
+                    qr: Some(self.qr_text(&row, ticket)),
+                    qr_svg: Some(format!(
+                        "/api/v1/bookings/{booking_id}/tickets/{ticket_id}/qr.svg"
+                    )),
+                })
+            })
+            .collect::<Result<_, StoreError>>()?;
+        Ok(Booking {
+            booking_id,
+            tickets,
+            show_id: row
+                .show_id
+                .parse()
+                .map_err(|error| StoreError::corrupt("shows", error))?,
+            code: row.code,
+            status: row.status,
+            amount_minor: row.amount_minor,
+            currency: row.currency,
+            created_at: row.created_at,
+        })
+    }
+
+    fn qr_text(&self, booking: &BookingRow, ticket: &TicketRow) -> String {
+        self.tickets.sign(&TicketClaims::new(
+            booking.show_no,
+            ticket.ticket_id,
+            ticket.token_generation,
+            ticket.seat_no,
+            booking.starts_at,
+        ))
+    }
+}

@@ -1,0 +1,100 @@
+//! What the booking core has to be told, and the limits it keeps.
+
+use std::fmt;
+use std::time::Duration;
+
+/// Settings of the booking core.
+#[derive(Clone, Debug)]
+pub struct BookingConfig {
+    /// Where customers reach the shop, such as `https://tickets.example`, without a final slash.
+    pub public_url: String,
+    /// The payment provider.
+    pub payment: PaymentConfig,
+    /// Seed of the Ed25519 key that signs tickets.
+    pub ticket_key: TicketKey,
+}
+
+/// How the payment provider is reached.
+#[derive(Clone)]
+pub struct PaymentConfig {
+    /// Its name in paths and in the database, such as `simulator` or `stripe`.
+    pub provider: String,
+    /// Base URL of its API, without a final slash.
+    pub url: String,
+    /// The secret key that authenticates us.
+    pub secret: String,
+    /// The secret that its webhooks are signed with.
+    pub webhook_secret: String,
+    /// Where the customer's browser reaches it, if that differs from `url`.
+    pub browser_url: Option<String>,
+}
+
+/// The 32-byte seed of the ticket key.
+#[derive(Clone)]
+pub struct TicketKey(pub [u8; 32]);
+
+impl fmt::Debug for PaymentConfig {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("PaymentConfig")
+            .field("provider", &self.provider)
+            .field("url", &self.url)
+            .field("browser_url", &self.browser_url)
+            .finish_non_exhaustive()
+    }
+}
+
+impl fmt::Debug for TicketKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("TicketKey(..)")
+    }
+}
+
+/// Requests that may wait for one show's writer. More are told to come back.
+pub const HOLD_QUEUE_MAX: usize = 4096;
+/// Requests settled by one statement.
+pub const HOLD_BATCH_MAX: usize = 256;
+/// Longest that the first request of a batch waits for company.
+pub const HOLD_BATCH_WAIT: Duration = Duration::from_millis(2);
+/// Longest that a request may have waited when its batch is put together. Older ones are told
+/// that booking is busy, so that an answer comes within a second even when the database stalls.
+pub const HOLD_WAIT_MAX: Duration = Duration::from_millis(800);
+/// Times that a best-available hold is tried when other processes keep taking its seats.
+pub const BEST_AVAILABLE_TRIES_MAX: u8 = 4;
+/// Most seats in one hold, whatever the show's ticket limit says. The database checks it too.
+pub const HOLD_SEATS_MAX: usize = 20;
+/// Longest wait for a free connection, the connecting included.
+pub const ACQUIRE_TIMEOUT: Duration = Duration::from_millis(800);
+/// Longest that a caller waits for work on the database. The work itself goes on.
+pub const DATABASE_WAIT_MAX: Duration = Duration::from_secs(3);
+/// How often memory is compared with the database, which other processes write too.
+pub const REFRESH_EVERY: Duration = Duration::from_secs(1);
+/// How often the sweeper looks for holds whose time is over.
+pub const SWEEP_EVERY: Duration = Duration::from_secs(1);
+/// Holds that one sweep expires; the next follows at once when there were as many.
+pub const SWEEP_BATCH_MAX: i64 = 500;
+/// Time after a hold's end in which an open payment is chased before its seats go back.
+pub const HARD_DEADLINE_AFTER: Duration = Duration::from_secs(15 * 60);
+/// Longest request to the payment provider.
+pub const PROVIDER_TIMEOUT: Duration = Duration::from_secs(30);
+/// Longest that a customer waits for the provider before hearing that the outcome is open.
+pub const PROVIDER_PATIENCE: Duration = Duration::from_secs(10);
+/// Payments that may be tried on one hold; then it is released.
+pub const PAYMENT_ATTEMPTS_MAX: i32 = 20;
+/// Payments, events or refunds that one pass of a worker takes on.
+pub const WORK_BATCH_MAX: i64 = 50;
+/// How often the payment workers look for work nobody woke them for.
+pub const WORK_EVERY: Duration = Duration::from_secs(1);
+/// Tries of a refund before a person has to look.
+pub const REFUND_TRIES_MAX: i32 = 12;
+/// Tries of a webhook whose payment we do not know.
+pub const EVENT_TRIES_MAX: i32 = 12;
+/// After this time the owner of an idempotency key is taken for dead.
+pub const IDEMPOTENCY_TAKEOVER_AFTER: Duration = Duration::from_secs(60);
+/// Stored answers older than this are purged.
+pub const IDEMPOTENCY_KEEP: Duration = Duration::from_secs(48 * 3600);
+/// Changes of a seat map that a slow listener may lag behind before it is told to reload.
+pub const SEAT_CHANGES_KEPT: usize = 256;
+/// Live seat maps that may be open at once in one process.
+pub const SEAT_STREAMS_MAX: usize = 10_000;
+/// Age of a signed webhook that is still accepted.
+pub const WEBHOOK_TOLERANCE: Duration = Duration::from_secs(300);

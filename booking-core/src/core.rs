@@ -1,0 +1,38 @@
+//! What all operations share.
+
+use std::sync::Arc;
+
+use contract::Clock;
+use tokio::sync::{Notify, Semaphore};
+use tokio_util::sync::CancellationToken;
+
+use crate::config::BookingConfig;
+use crate::database::{Pools, Work};
+use crate::live::Catalogue;
+use crate::payments::provider::PaymentProvider;
+use crate::randomness::Randomness;
+use crate::tickets::TicketSigner;
+
+/// State and effects of the booking core.
+pub(crate) struct Core {
+    pub(crate) config: BookingConfig,
+    pub(crate) pools: Pools,
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) randomness: Randomness,
+    pub(crate) provider: Arc<dyn PaymentProvider>,
+    pub(crate) catalogue: Catalogue,
+    pub(crate) tickets: TicketSigner,
+    pub(crate) work: Work,
+    pub(crate) shutdown: CancellationToken,
+    /// Told when a webhook was stored, so that it need not wait for the next look.
+    pub(crate) inbox_filled: Notify,
+    /// One permit for each live seat map.
+    pub(crate) streams: Arc<Semaphore>,
+}
+
+impl Core {
+    /// Whether browsers reach the shop over TLS.
+    pub(crate) fn is_secure(&self) -> bool {
+        self.config.public_url.starts_with("https://")
+    }
+}

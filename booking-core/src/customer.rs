@@ -1,0 +1,176 @@
+//! Who asks: the owners that a request speaks for.
+
+use contract::principal::{self, Principal};
+use contract::{PlaceId, RoomId};
+use data_encoding::BASE64URL_NOPAD;
+use http::header::COOKIE;
+use http::{HeaderMap, HeaderValue};
+use sha2::{Digest, Sha256};
+
+/// Name of the session cookie on plain HTTP. On HTTPS it has the `__Host-` prefix too.
+const COOKIE_NAME: &str = "ropeline_session";
+/// Name of the session cookie on HTTPS.
+const COOKIE_NAME_SECURE: &str = "__Host-ropeline_session";
+/// How long a browser keeps its session, so that a fan finds the booking on the day of the show.
+const COOKIE_MAX_AGE_SECONDS: u32 = 400 * 24 * 3600;
+
+/// A browser's session: 128 random bits that only the browser knows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Session([u8; 16]);
+
+impl Session {
+    /// The session with these bits.
+    pub const fn new(bits: [u8; 16]) -> Self {
+        Self(bits)
+    }
+
+    /// What the database stores: whoever reads the database cannot become the customer.
+    pub fn digest(&self) -> String {
+        BASE64URL_NOPAD.encode(&Sha256::digest(self.0)[..18])
+    }
+
+    /// The header that gives the session to the browser.
+    pub fn set_cookie(&self, secure: bool) -> HeaderValue {
+        let (name, tail) = if secure {
+            (COOKIE_NAME_SECURE, "; Secure")
+        } else {
+            (COOKIE_NAME, "")
+        };
+        let value = BASE64URL_NOPAD.encode(&self.0);
+        let text = format!(
+            "{name}={value}; Path=/; Max-Age={COOKIE_MAX_AGE_SECONDS}; HttpOnly; SameSite=Lax{tail}"
+        );
+        // Base64url and attribute names are valid in a header.
+        HeaderValue::from_str(&text).unwrap_or(HeaderValue::from_static(""))
+    }
+}
+
+/// The owner set of a request: every pass's place, and the session.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Customer {
+    principals: Vec<Principal>,
+    session: Option<Session>,
+}
+
+impl Customer {
+    /// The customer that `headers` describe. The gateway vouches for the pass headers.
+    pub fn read(headers: &HeaderMap, secure: bool) -> Self {
+        Self {
+            principals: principal::read(headers),
+            session: session_cookie(headers, secure),
+        }
+    }
+
+    /// This customer with `session`.
+    #[must_use]
+    pub fn with_session(mut self, session: Session) -> Self {
+        self.session = Some(session);
+        self
+    }
+
+    /// The session, if the browser has one.
+    pub fn session(&self) -> Option<Session> {
+        self.session
+    }
+
+    /// The place of the pass for `room`.
+    pub fn subject_in(&self, room: &RoomId) -> Option<PlaceId> {
+        self.principals
+            .iter()
+            .find(|principal| principal.room == *room)
+            .map(|principal| principal.subject)
+    }
+
+    /// The subjects of every pass, as the database stores them.
+    pub fn subjects(&self) -> Vec<String> {
+        self.principals
+            .iter()
+            .map(|principal| principal.subject.to_string())
+            .collect()
+    }
+
+    /// The digest of the session, as the database stores it.
+    pub fn session_digest(&self) -> Option<String> {
+        self.session.as_ref().map(Session::digest)
+    }
+
+    /// Whether something that belongs to `subject` or `session` is this customer's.
+    pub(crate) fn owns(&self, subject: Option<&str>, session: Option<&str>) -> bool {
+        let by_subject = subject.is_some_and(|subject| {
+            self.principals
+                .iter()
+                .any(|principal| principal.subject.to_string() == subject)
+        });
+        by_subject || (session.is_some() && self.session_digest().as_deref() == session)
+    }
+
+    /// Whose idempotency keys a request uses: the session, else the first pass, else whoever
+    /// shares the address and the browser.
+    pub(crate) fn idempotency_principal(&self, headers: &HeaderMap) -> String {
+        if let Some(digest) = self.session_digest() {
+            return format!("session:{digest}");
+        }
+        if let Some(principal) = self.principals.first() {
+            return format!("subject:{}", principal.subject);
+        }
+        let mut hash = Sha256::new();
+        for name in ["x-forwarded-for", "user-agent"] {
+            for value in headers.get_all(name) {
+                hash.update(value.as_bytes());
+            }
+            hash.update([0]);
+        }
+        format!("address:{}", BASE64URL_NOPAD.encode(&hash.finalize()[..18]))
+    }
+}
+
+fn session_cookie(headers: &HeaderMap, secure: bool) -> Option<Session> {
+    let wanted = if secure {
+        COOKIE_NAME_SECURE
+    } else {
+        COOKIE_NAME
+    };
+    headers
+        .get_all(COOKIE)
+        .iter()
+        .filter_map(|value| value.to_str().ok())
+        .flat_map(|value| value.split(';'))
+        .filter_map(|pair| pair.trim().split_once('='))
+        .filter(|(name, _)| *name == wanted)
+        .find_map(|(_, value)| {
+            BASE64URL_NOPAD
+                .decode(value.as_bytes())
+                .ok()?
+                .try_into()
+                .ok()
+        })
+        .map(Session)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_session_reads_back_from_its_cookie() {
+        let session = Session::new([9; 16]);
+        for secure in [false, true] {
+            let set = session.set_cookie(secure);
+            let pair = set.to_str().unwrap().split(';').next().unwrap().to_owned();
+            let mut headers = HeaderMap::new();
+            headers.insert(COOKIE, format!("theme=dark; {pair}").parse().unwrap());
+            assert_eq!(Customer::read(&headers, secure).session(), Some(session));
+            assert_eq!(Customer::read(&headers, !secure).session(), None);
+        }
+    }
+
+    #[test]
+    fn only_an_owner_owns() {
+        let mine = Session::new([1; 16]);
+        let customer = Customer::default().with_session(mine);
+        assert!(customer.owns(None, Some(&mine.digest())));
+        assert!(!customer.owns(None, Some(&Session::new([2; 16]).digest())));
+        assert!(!customer.owns(Some("AAAAAAAAAAAAAAAAAAAAAA"), None));
+        assert!(!Customer::default().owns(None, None));
+    }
+}

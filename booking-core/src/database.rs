@@ -1,0 +1,208 @@
+//! Connections, what can go wrong with them, and how work on them is run.
+
+use std::future::Future;
+use std::str::FromStr;
+use std::time::Duration;
+
+use sqlx::PgPool;
+use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
+use tokio_util::task::TaskTracker;
+
+use crate::config::{ACQUIRE_TIMEOUT, DATABASE_WAIT_MAX};
+use crate::telemetry;
+
+/// Times a transaction is repeated when the database asks for it.
+const CONTENDED_TRIES_MAX: u32 = 3;
+
+/// One pool per kind of work, so that a rush of one kind cannot starve another.
+#[derive(Clone, Debug)]
+pub struct Pools {
+    /// Settles batches of holds, and releases them.
+    pub holds: PgPool,
+    /// Payments, confirmations, tickets.
+    pub money: PgPool,
+    /// Browsing; may be a replica.
+    pub reads: PgPool,
+    /// Sweeping, polling, refreshing memory, imports and checks. Never a replica.
+    pub jobs: PgPool,
+}
+
+impl Pools {
+    /// Pools that connect when they are first used. `read_url` is a replica for browsing.
+    pub fn lazy(url: &str, read_url: Option<&str>) -> Result<Self, sqlx::Error> {
+        let primary = connect_options(url)?;
+        let replica = connect_options(read_url.unwrap_or(url))?;
+        Ok(Self {
+            holds: pool(4, primary.clone()),
+            money: pool(8, primary.clone()),
+            reads: pool(4, replica),
+            jobs: pool(4, primary),
+        })
+    }
+
+    /// Closes every pool.
+    pub async fn close(&self) {
+        for pool in [&self.holds, &self.money, &self.reads, &self.jobs] {
+            pool.close().await;
+        }
+    }
+}
+
+fn connect_options(url: &str) -> Result<PgConnectOptions, sqlx::Error> {
+    Ok(PgConnectOptions::from_str(url)?
+        .application_name("ropeline-booking")
+        .options([
+            ("statement_timeout", "5s"),
+            ("lock_timeout", "2s"),
+            ("idle_in_transaction_session_timeout", "10s"),
+        ]))
+}
+
+fn pool(connections_max: u32, options: PgConnectOptions) -> PgPool {
+    PgPoolOptions::new()
+        .max_connections(connections_max)
+        .acquire_timeout(ACQUIRE_TIMEOUT)
+        .max_lifetime(Duration::from_secs(600))
+        .connect_lazy_with(options)
+}
+
+/// Why work on the database has no result. A refusal is not among these.
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    /// The database cannot be reached or does not accept work. Trying again later helps.
+    #[error("the database is unavailable")]
+    Unavailable(#[source] sqlx::Error),
+    /// No answer in time. The work may still come about.
+    #[error("the database did not answer in time")]
+    Timeout,
+    /// Another transaction was in the way; repeating the whole transaction helps.
+    #[error("the transaction has to be repeated")]
+    Contended(#[source] sqlx::Error),
+    /// A row says something that cannot be.
+    #[error("{table} holds an impossible value: {what}")]
+    Corrupt {
+        /// The table.
+        table: &'static str,
+        /// What is wrong with it.
+        what: String,
+    },
+    /// A statement of ours is wrong, or a task of ours broke.
+    #[error("a statement failed")]
+    Bug(#[source] sqlx::Error),
+    /// A task ended without a result.
+    #[error("a task broke")]
+    TaskBroke,
+}
+
+impl StoreError {
+    pub(crate) fn corrupt(table: &'static str, what: impl ToString) -> Self {
+        Self::Corrupt {
+            table,
+            what: what.to_string(),
+        }
+    }
+}
+
+impl From<sqlx::Error> for StoreError {
+    fn from(error: sqlx::Error) -> Self {
+        match &error {
+            sqlx::Error::Database(database) => match database.code().as_deref() {
+                Some("40001" | "40P01" | "55P03") => Self::Contended(error),
+                Some("57014") => Self::Timeout,
+                // Connection failures, shutdown, too many connections, a demoted primary.
+                Some(code)
+                    if code.starts_with("08")
+                        || code.starts_with("57P")
+                        || code.starts_with("53")
+                        || code == "25006"
+                        || code == "25P03" =>
+                {
+                    Self::Unavailable(error)
+                }
+                _ => Self::Bug(error),
+            },
+            sqlx::Error::Io(_)
+            | sqlx::Error::PoolTimedOut
+            | sqlx::Error::PoolClosed
+            | sqlx::Error::WorkerCrashed
+            | sqlx::Error::Tls(_)
+            | sqlx::Error::Protocol(_) => Self::Unavailable(error),
+            _ => Self::Bug(error),
+        }
+    }
+}
+
+/// Repeats a whole transaction when the database asks for it.
+pub(crate) async fn repeat_if_contended<T, F, Fut>(mut transaction: F) -> Result<T, StoreError>
+where
+    F: FnMut() -> Fut,
+    Fut: Future<Output = Result<T, StoreError>>,
+{
+    let mut tries = 1;
+    loop {
+        match transaction().await {
+            Err(StoreError::Contended(cause)) if tries < CONTENDED_TRIES_MAX => {
+                metrics::counter!(telemetry::DATABASE_RETRIES).increment(1);
+                tracing::warn!(%cause, tries, "transaction repeated");
+                tries += 1;
+            }
+            outcome => return outcome,
+        }
+    }
+}
+
+/// Runs work on the database in tasks of its own.
+///
+/// A handler's future is dropped when its client goes away. sqlx 0.9 returns a connection whose
+/// `begin` was dropped to the pool with the transaction still open, so no handler may hold one:
+/// it waits for a task instead, and the task always runs to its end.
+#[derive(Clone, Debug)]
+pub(crate) struct Work(TaskTracker);
+
+impl Work {
+    pub(crate) fn new(tracker: TaskTracker) -> Self {
+        Self(tracker)
+    }
+
+    /// Runs `work` and waits for it as long as a customer should have to.
+    pub(crate) async fn run<T, Fut>(&self, work: Fut) -> Result<T, StoreError>
+    where
+        T: Send + 'static,
+        Fut: Future<Output = Result<T, StoreError>> + Send + 'static,
+    {
+        self.run_within(DATABASE_WAIT_MAX, work).await
+    }
+
+    /// Runs `work` and waits for at most `patience`.
+    pub(crate) async fn run_within<T, Fut>(
+        &self,
+        patience: Duration,
+        work: Fut,
+    ) -> Result<T, StoreError>
+    where
+        T: Send + 'static,
+        Fut: Future<Output = Result<T, StoreError>> + Send + 'static,
+    {
+        let task = self.0.spawn(work);
+        let outcome = match tokio::time::timeout(patience, task).await {
+            Err(_) => Err(StoreError::Timeout),
+            Ok(Err(_)) => Err(StoreError::TaskBroke),
+            Ok(Ok(outcome)) => outcome,
+        };
+        if matches!(
+            outcome,
+            Err(StoreError::Unavailable(_) | StoreError::Timeout)
+        ) {
+            metrics::counter!(telemetry::DATABASE_UNAVAILABLE).increment(1);
+        }
+        outcome
+    }
+
+    /// Starts `work` and does not wait for it.
+    pub(crate) fn start<Fut>(&self, work: Fut)
+    where
+        Fut: Future<Output = ()> + Send + 'static,
+    {
+        self.0.spawn(work);
+    }
+}

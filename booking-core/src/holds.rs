@@ -1,0 +1,344 @@
+//! Holding seats, looking at a hold, giving it up.
+
+use contract::booking::{Hold, HoldRequest, HoldStatus};
+use contract::{HoldId, RoomId, SeatId, ShowId};
+use tokio::sync::mpsc::error::TrySendError;
+use tokio::sync::oneshot;
+use tokio::time::Instant;
+use uuid::Uuid;
+
+use crate::config::{DATABASE_WAIT_MAX, HOLD_SEATS_MAX};
+use crate::core::Core;
+use crate::customer::Customer;
+use crate::database::{StoreError, repeat_if_contended};
+use crate::live::{HoldCommand, LiveShow, SeatsWanted, Settled};
+use crate::payments::provider::CancelReason;
+use crate::store;
+use crate::store::holds::HoldRow;
+use crate::telemetry;
+
+/// What became of the wish to hold seats.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum HoldOutcome {
+    /// The seats are the customer's for a while.
+    Held(Hold),
+    /// There is no such show.
+    ShowNotFound,
+    /// The request cannot be understood.
+    Invalid {
+        /// The field.
+        field: &'static str,
+        /// What is wrong with it.
+        problem: String,
+    },
+    /// The show is behind a room and the customer has no pass for it.
+    PassRequired {
+        /// The room.
+        room: RoomId,
+        /// The show.
+        show: ShowId,
+    },
+    /// The sale has not begun or is over.
+    SaleNotOpen,
+    /// These seats cannot be had; none when no combination of the best was left.
+    SeatsUnavailable(Vec<SeatId>),
+    /// The customer would have too many tickets.
+    TicketLimit {
+        /// The show's limit.
+        limit: u32,
+    },
+    /// Too many ask at once.
+    Busy,
+}
+
+/// What became of the wish to give a hold up.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ReleaseOutcome {
+    /// It is given up, now or before.
+    Released,
+    /// It is not the customer's or does not exist.
+    NotFound,
+    /// It was bought.
+    Bought,
+}
+
+/// The id that a hold is to get.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct HoldPlan {
+    pub(crate) hold_id: Uuid,
+    /// Whether an earlier try under the same id may have come through.
+    pub(crate) may_exist: bool,
+}
+
+impl Core {
+    /// Holds seats.
+    pub(crate) async fn hold_place(
+        &self,
+        customer: &Customer,
+        show: &ShowId,
+        request: &HoldRequest,
+        plan: HoldPlan,
+    ) -> Result<HoldOutcome, StoreError> {
+        let outcome = self.hold_try(customer, show, request, plan).await;
+        let word = match &outcome {
+            Ok(HoldOutcome::Held(_)) => "held",
+            Ok(HoldOutcome::SeatsUnavailable(_)) => "seats-unavailable",
+            Ok(HoldOutcome::TicketLimit { .. }) => "ticket-limit",
+            Ok(HoldOutcome::Busy) => "busy",
+            Ok(HoldOutcome::PassRequired { .. }) => "pass-required",
+            Ok(HoldOutcome::SaleNotOpen) => "sale-not-open",
+            Ok(HoldOutcome::ShowNotFound | HoldOutcome::Invalid { .. }) => "invalid",
+            Err(_) => "failed",
+        };
+        metrics::counter!(telemetry::HOLDS, "outcome" => word).increment(1);
+        outcome
+    }
+
+    async fn hold_try(
+        &self,
+        customer: &Customer,
+        show_id: &ShowId,
+        request: &HoldRequest,
+        plan: HoldPlan,
+    ) -> Result<HoldOutcome, StoreError> {
+        let Some(show) = self.catalogue.show(show_id) else {
+            return Ok(HoldOutcome::ShowNotFound);
+        };
+        if plan.may_exist
+            && let Some(row) = store::holds::find(&self.pools.money, plan.hold_id).await?
+        {
+            return Ok(HoldOutcome::Held(self.hold_view(&show, row)));
+        }
+        let command = match self.hold_command(customer, &show, request, plan.hold_id) {
+            Ok(command) => command,
+            Err(refusal) => return Ok(refusal),
+        };
+        let (command, settled) = command;
+        match show.queue().try_send(command) {
+            Ok(()) => {}
+            Err(TrySendError::Full(_)) => return Ok(HoldOutcome::Busy),
+            // The show was replaced this moment by a newer import.
+            Err(TrySendError::Closed(_)) => return Ok(HoldOutcome::Busy),
+        }
+        let settled = match tokio::time::timeout(DATABASE_WAIT_MAX, settled).await {
+            Err(_) => return Err(StoreError::Timeout),
+            Ok(Err(_)) => return Err(StoreError::TaskBroke),
+            Ok(Ok(settled)) => settled?,
+        };
+        match settled {
+            Settled::Held => {
+                let row = store::holds::find(&self.pools.money, plan.hold_id).await?;
+                let row = row.ok_or_else(|| StoreError::corrupt("holds", "a new hold is gone"))?;
+                Ok(HoldOutcome::Held(self.hold_view(&show, row)))
+            }
+            Settled::SeatsUnavailable(seats) => Ok(HoldOutcome::SeatsUnavailable(seats)),
+            Settled::TicketLimit => Ok(HoldOutcome::TicketLimit {
+                limit: show.info().ticket_limit,
+            }),
+            Settled::Busy => Ok(HoldOutcome::Busy),
+        }
+    }
+
+    fn hold_command(
+        &self,
+        customer: &Customer,
+        show: &LiveShow,
+        request: &HoldRequest,
+        hold_id: Uuid,
+    ) -> Result<(HoldCommand, oneshot::Receiver<Result<Settled, StoreError>>), HoldOutcome> {
+        let info = show.info();
+        let wanted = read_wanted(show, request)?;
+        let session = customer.session_digest();
+        let subject = match &info.room {
+            None => None,
+            Some(room) => {
+                Some(
+                    customer
+                        .subject_in(room)
+                        .ok_or_else(|| HoldOutcome::PassRequired {
+                            room: room.clone(),
+                            show: info.show_id.clone(),
+                        })?,
+                )
+            }
+        };
+        if info.sale_status(self.clock.now()) != contract::booking::SaleStatus::Open {
+            return Err(HoldOutcome::SaleNotOpen);
+        }
+        let count = match &wanted {
+            SeatsWanted::Named(indices) => indices.len(),
+            SeatsWanted::Best { quantity, .. } => *quantity,
+        };
+        let limit = usize::try_from(info.ticket_limit).unwrap_or(HOLD_SEATS_MAX);
+        if count > limit.min(HOLD_SEATS_MAX) {
+            return Err(HoldOutcome::TicketLimit {
+                limit: info.ticket_limit,
+            });
+        }
+        let subject = subject.map(|subject| subject.to_string());
+        let limit_owner = match (&subject, &session) {
+            (Some(subject), _) => format!("place:{subject}"),
+            (None, Some(session)) => format!("session:{session}"),
+            (None, None) => {
+                return Err(HoldOutcome::Invalid {
+                    field: "cookie",
+                    problem: "a hold needs a session".to_owned(),
+                });
+            }
+        };
+        let (reply, settled) = oneshot::channel();
+        let command = HoldCommand {
+            hold_id,
+            wanted,
+            subject,
+            session,
+            limit_owner,
+            queued_at: Instant::now(),
+            tries: 0,
+            reply,
+        };
+        Ok((command, settled))
+    }
+
+    fn hold_view(&self, show: &LiveShow, row: HoldRow) -> Hold {
+        let timed_out = row.status == HoldStatus::Active && row.expires_at <= self.clock.now();
+        Hold {
+            hold_id: HoldId::new(row.hold_id),
+            show_id: show.info().show_id.clone(),
+            status: if timed_out && !row.payment_open {
+                HoldStatus::Expired
+            } else {
+                row.status
+            },
+            expires_at: row.expires_at,
+            seat_ids: show.labels_of(&row.seat_nos),
+            amount_minor: row.amount_minor,
+            currency: row.currency,
+            booking_id: row.booking_id.map(contract::BookingId::new),
+        }
+    }
+
+    /// The customer's hold as the database has it.
+    pub(crate) async fn hold_row(
+        &self,
+        customer: &Customer,
+        hold_id: HoldId,
+    ) -> Result<Option<HoldRow>, StoreError> {
+        let row = store::holds::find(&self.pools.money, hold_id.uuid()).await?;
+        Ok(row.filter(|row| customer.owns(row.subject.as_deref(), row.session.as_deref())))
+    }
+
+    /// The customer's hold.
+    pub(crate) async fn hold(
+        &self,
+        customer: &Customer,
+        hold_id: HoldId,
+    ) -> Result<Option<Hold>, StoreError> {
+        let Some(row) = self.hold_row(customer, hold_id).await? else {
+            return Ok(None);
+        };
+        let show = self.catalogue.show_by_no(row.show_no);
+        Ok(show.map(|show| self.hold_view(&show, row)))
+    }
+
+    /// Gives a hold up and frees its seats at once.
+    pub(crate) async fn hold_release(
+        &self,
+        customer: &Customer,
+        hold_id: HoldId,
+    ) -> Result<ReleaseOutcome, StoreError> {
+        let Some(row) = self.hold_row(customer, hold_id).await? else {
+            return Ok(ReleaseOutcome::NotFound);
+        };
+        if row.is_open() && row.payment_open {
+            self.payments_cancel(row.hold_id).await?;
+        }
+        let (outcome, reports) =
+            repeat_if_contended(|| self.hold_release_locked(row.hold_id)).await?;
+        self.catalogue.apply(&reports);
+        Ok(outcome)
+    }
+
+    /// Closes what can still be paid. If the provider does not answer, the hold is given up all
+    /// the same, for the customer asked for it: money that comes after all takes the seats again
+    /// or goes back.
+    async fn payments_cancel(&self, hold_id: Uuid) -> Result<(), StoreError> {
+        let mut connection = self.pools.money.acquire().await?;
+        let payments = store::payments::of_hold(&mut connection, hold_id).await?;
+        drop(connection);
+        for payment in payments.iter().filter(|payment| payment.provider_open) {
+            let reason = Some(CancelReason::RequestedByCustomer);
+            self.resolve_payment(payment.payment_id, reason).await?;
+        }
+        Ok(())
+    }
+
+    async fn hold_release_locked(
+        &self,
+        hold_id: Uuid,
+    ) -> Result<(ReleaseOutcome, Vec<store::seats::SeatReport>), StoreError> {
+        let now = self.clock.now();
+        let mut tx = self.pools.holds.begin().await?;
+        let Some(hold) = store::holds::lock(&mut tx, hold_id).await? else {
+            return Ok((ReleaseOutcome::NotFound, Vec::new()));
+        };
+        if hold.status == HoldStatus::Confirmed {
+            return Ok((ReleaseOutcome::Bought, Vec::new()));
+        }
+        if !hold.is_open() {
+            return Ok((ReleaseOutcome::Released, Vec::new()));
+        }
+        let reports = store::holds::close(&mut tx, &hold, HoldStatus::Released, now).await?;
+        tx.commit().await?;
+        metrics::counter!(telemetry::HOLDS_ENDED, "reason" => "released").increment(1);
+        Ok((ReleaseOutcome::Released, reports))
+    }
+}
+
+fn read_wanted(show: &LiveShow, request: &HoldRequest) -> Result<SeatsWanted, HoldOutcome> {
+    let invalid = |field, problem: &str| {
+        Err(HoldOutcome::Invalid {
+            field,
+            problem: problem.to_owned(),
+        })
+    };
+    match (&request.seat_ids, request.quantity) {
+        (Some(_), Some(_)) => invalid("quantity", "cannot be combined with seatIds"),
+        (None, None) => invalid("seatIds", "name the seats, or a quantity"),
+        (None, Some(0)) => invalid("quantity", "must be at least 1"),
+        (Some(seats), None) if seats.is_empty() => invalid("seatIds", "must not be empty"),
+        (Some(_), None) if request.category.is_some() => {
+            invalid("category", "goes with a quantity, not with seatIds")
+        }
+        (Some(seats), None) => {
+            let mut indices = Vec::with_capacity(seats.len());
+            for seat in seats {
+                let Some(index) = show.plan().index(seat) else {
+                    return invalid("seatIds", &format!("{seat} is not a seat of this show"));
+                };
+                if indices.contains(&index) {
+                    return invalid("seatIds", &format!("{seat} occurs twice"));
+                }
+                indices.push(index);
+                if indices.len() > HOLD_SEATS_MAX {
+                    // More than any limit, so that a long list costs nothing.
+                    break;
+                }
+            }
+            Ok(SeatsWanted::Named(indices))
+        }
+        (None, Some(quantity)) => {
+            let known = |category: &String| {
+                let categories = &show.info().categories;
+                categories.iter().any(|known| known.category == *category)
+            };
+            if request.category.as_ref().is_some_and(|c| !known(c)) {
+                return invalid("category", "is not a category of this show");
+            }
+            Ok(SeatsWanted::Best {
+                quantity: usize::try_from(quantity).unwrap_or(usize::MAX),
+                category: request.category.clone(),
+            })
+        }
+    }
+}

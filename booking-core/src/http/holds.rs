@@ -1,0 +1,128 @@
+//! Holds.
+
+use axum::extract::State;
+use axum::response::{IntoResponse, Response};
+use contract::booking::{Hold, HoldRequest};
+use contract::{HoldId, Problem, ProblemCode, ShowId};
+use http::header::{LOCATION, SET_COOKIE};
+use http::{HeaderMap, StatusCode};
+use web::{ApiError, ApiJson, ApiPath, ApiResult};
+
+use super::idempotent::Keyed;
+use super::problems::{invalid, not_found, pass_required};
+use crate::app::Booking;
+use crate::holds::{HoldOutcome, ReleaseOutcome};
+
+/// Holds seats: all of them or none.
+#[utoipa::path(
+    post, path = "/shows/{showId}/holds",
+    params(
+        ("showId" = ShowId, Path, description = "The show"),
+        ("Idempotency-Key" = Option<String>, Header, description = "Makes a repeat harmless")
+    ),
+    request_body = HoldRequest,
+    responses(
+        (status = 201, body = Hold),
+        (status = 403, body = Problem, description = "pass-required"),
+        (status = 404, body = Problem),
+        (status = 409, body = Problem, description =
+            "seats-unavailable, ticket-limit, sale-not-open, request-in-progress"),
+        (status = 422, body = Problem),
+        (status = 503, body = Problem, description = "booking-busy, database-unavailable")
+    )
+)]
+pub(super) async fn hold_place(
+    State(booking): State<Booking>,
+    ApiPath(show): ApiPath<ShowId>,
+    headers: HeaderMap,
+    ApiJson(request): ApiJson<HoldRequest>,
+) -> ApiResult<Response> {
+    let customer = booking.customer(&headers);
+    let path = format!("/shows/{show}/holds");
+    let keyed = Keyed::read(&headers, &customer, &path, &request)?;
+    keyed
+        .answer(&booking, move |booking, plan| async move {
+            let new_session = customer.session().is_none().then(|| booking.session_new());
+            let customer = match new_session {
+                Some(session) => customer.with_session(session),
+                None => customer,
+            };
+            let outcome = booking
+                .hold_place_as(&customer, &show, &request, plan)
+                .await?;
+            let mut response = respond(outcome)?;
+            if let Some(session) = new_session {
+                let cookie = session.set_cookie(booking.is_secure());
+                response.headers_mut().insert(SET_COOKIE, cookie);
+            }
+            Ok(response)
+        })
+        .await
+}
+
+fn respond(outcome: HoldOutcome) -> ApiResult<Response> {
+    match outcome {
+        HoldOutcome::Held(hold) => {
+            let location = [(LOCATION, format!("/api/v1/holds/{}", hold.hold_id))];
+            Ok((StatusCode::CREATED, location, ApiJson(hold)).into_response())
+        }
+        HoldOutcome::ShowNotFound => Err(not_found()),
+        HoldOutcome::Invalid { field, problem } => Err(invalid(field, &problem)),
+        HoldOutcome::PassRequired { room, show } => Err(pass_required(&room, &show)),
+        HoldOutcome::SaleNotOpen => Err(ProblemCode::SaleNotOpen.into()),
+        HoldOutcome::SeatsUnavailable(seats) => {
+            let seats: Vec<String> = seats.iter().map(ToString::to_string).collect();
+            Err(Problem::new(ProblemCode::SeatsUnavailable)
+                .with("seatIds", seats)
+                .into())
+        }
+        HoldOutcome::TicketLimit { limit } => Err(Problem::new(ProblemCode::TicketLimit)
+            .detail(format!(
+                "One customer may have at most {limit} tickets of this show."
+            ))
+            .with("ticketLimit", limit)
+            .into()),
+        HoldOutcome::Busy => Err(ProblemCode::BookingBusy.into()),
+    }
+}
+
+/// One of my holds.
+#[utoipa::path(
+    get, path = "/holds/{holdId}",
+    params(("holdId" = HoldId, Path, description = "The hold")),
+    responses((status = 200, body = Hold), (status = 404, body = Problem))
+)]
+pub(super) async fn hold(
+    State(booking): State<Booking>,
+    ApiPath(hold_id): ApiPath<HoldId>,
+    headers: HeaderMap,
+) -> ApiResult<ApiJson<Hold>> {
+    let customer = booking.customer(&headers);
+    let hold = booking.hold(&customer, hold_id).await?;
+    hold.map(ApiJson).ok_or_else(not_found)
+}
+
+/// Gives one of my holds up. The seats are free at once.
+#[utoipa::path(
+    delete, path = "/holds/{holdId}",
+    params(("holdId" = HoldId, Path, description = "The hold")),
+    responses(
+        (status = 204, description = "Given up, now or before"),
+        (status = 404, body = Problem),
+        (status = 409, body = Problem, description = "conflict: it was bought")
+    )
+)]
+pub(super) async fn hold_release(
+    State(booking): State<Booking>,
+    ApiPath(hold_id): ApiPath<HoldId>,
+    headers: HeaderMap,
+) -> ApiResult<StatusCode> {
+    let customer = booking.customer(&headers);
+    match booking.hold_release(&customer, hold_id).await? {
+        ReleaseOutcome::Released => Ok(StatusCode::NO_CONTENT),
+        ReleaseOutcome::NotFound => Err(not_found()),
+        ReleaseOutcome::Bought => Err(ApiError::from(
+            Problem::new(ProblemCode::Conflict).detail("The hold has been bought."),
+        )),
+    }
+}

@@ -1,0 +1,199 @@
+//! `Idempotency-Key`: the same request again gets the same answer.
+
+use std::future::Future;
+
+use axum::body::{Body, Bytes};
+use axum::response::{IntoResponse, Response};
+use contract::problem::PROBLEM_MEDIA_TYPE;
+use contract::{Problem, ProblemCode};
+use http::header::{CONTENT_TYPE, SET_COOKIE};
+use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
+use http_body_util::BodyExt;
+use serde::Serialize;
+use serde_json::{Map, Value};
+use sha2::{Digest, Sha256};
+use uuid::Uuid;
+use web::{ApiError, ApiResult};
+
+use super::problems::invalid;
+use crate::app::Booking;
+use crate::config::{IDEMPOTENCY_TAKEOVER_AFTER, PROVIDER_PATIENCE};
+use crate::customer::Customer;
+use crate::database::StoreError;
+use crate::holds::HoldPlan;
+use crate::store::idempotency::{self, Claim, KeyUse, StoredAnswer};
+
+const KEY_HEADER: &str = "idempotency-key";
+/// Says that an answer was given before.
+const REPLAYED: HeaderName = HeaderName::from_static("idempotent-replayed");
+const KEY_LENGTH_MAX: usize = 255;
+/// Largest answer that is stored; ours are far smaller.
+const ANSWER_BYTES_MAX: usize = 256 * 1024;
+
+/// A request as its key remembers it.
+pub(super) struct Keyed {
+    key_use: Option<KeyUse>,
+}
+
+impl Keyed {
+    /// Reads the key, if the request has one. `path` and `body` say what it is used for.
+    pub(super) fn read(
+        headers: &HeaderMap,
+        customer: &Customer,
+        path: &str,
+        body: &impl Serialize,
+    ) -> ApiResult<Self> {
+        let Some(value) = headers.get(KEY_HEADER) else {
+            return Ok(Self { key_use: None });
+        };
+        let key = value
+            .to_str()
+            .ok()
+            .filter(|key| (1..=KEY_LENGTH_MAX).contains(&key.len()))
+            .ok_or_else(|| invalid("Idempotency-Key", "must have 1 to 255 visible characters"))?;
+        let body = serde_json::to_vec(body).map_err(|error| ApiError::internal(&error))?;
+        let mut hash = Sha256::new();
+        hash.update(path);
+        hash.update([0]);
+        hash.update(body);
+        Ok(Self {
+            key_use: Some(KeyUse {
+                principal: customer.idempotency_principal(headers),
+                key: key.to_owned(),
+                fingerprint: hash.finalize().into(),
+            }),
+        })
+    }
+
+    /// Does `work` unless it was done before. It runs in a task of its own, so that a client that
+    /// goes away leaves a stored answer behind and not a key in progress.
+    pub(super) async fn answer<F, Fut>(self, booking: &Booking, work: F) -> ApiResult<Response>
+    where
+        F: FnOnce(Booking, HoldPlan) -> Fut + Send + 'static,
+        Fut: Future<Output = ApiResult<Response>> + Send + 'static,
+    {
+        let fresh = booking.0.randomness.uuid(booking.0.clock.now());
+        let owned = booking.clone();
+        let task = async move {
+            match self.key_use {
+                None => {
+                    let plan = HoldPlan {
+                        hold_id: fresh,
+                        may_exist: false,
+                    };
+                    Ok(work(owned, plan).await)
+                }
+                Some(key_use) => keyed(owned, key_use, fresh, work).await,
+            }
+        };
+        // The work itself waits for the provider, and the key's bookkeeping comes on top.
+        booking
+            .0
+            .work
+            .run_within(PROVIDER_PATIENCE * 2, task)
+            .await?
+    }
+}
+
+async fn keyed<F, Fut>(
+    booking: Booking,
+    key_use: KeyUse,
+    fresh: Uuid,
+    work: F,
+) -> Result<ApiResult<Response>, StoreError>
+where
+    F: FnOnce(Booking, HoldPlan) -> Fut,
+    Fut: Future<Output = ApiResult<Response>>,
+{
+    let pool = booking.0.pools.money.clone();
+    let now = booking.0.clock.now();
+    let claim = idempotency::claim(&pool, &key_use, fresh, now, IDEMPOTENCY_TAKEOVER_AFTER).await?;
+    let plan = match claim {
+        Claim::Answered(answer) => return Ok(replay(answer)),
+        Claim::InProgress => {
+            return Ok(Err(Problem::new(ProblemCode::RequestInProgress)
+                .retry_after(1)
+                .into()));
+        }
+        Claim::Reused => return Ok(Err(ProblemCode::IdempotencyKeyReused.into())),
+        Claim::Work {
+            effect_id,
+            taken_over,
+        } => HoldPlan {
+            hold_id: effect_id,
+            may_exist: taken_over,
+        },
+    };
+    let response = work(booking, plan)
+        .await
+        .unwrap_or_else(IntoResponse::into_response);
+    if !is_final(response.status()) {
+        idempotency::give_up(&pool, &key_use).await?;
+        return Ok(Ok(response));
+    }
+    let (response, answer) = match store_form(response).await {
+        Ok(both) => both,
+        Err(error) => return Ok(Err(error)),
+    };
+    idempotency::answer(&pool, &key_use, &answer).await?;
+    Ok(Ok(response))
+}
+
+/// Whether an answer stands. Refusals that are meant to be tried again do not, nor does "not yet".
+fn is_final(status: StatusCode) -> bool {
+    match status {
+        StatusCode::ACCEPTED
+        | StatusCode::CONFLICT
+        | StatusCode::UNPROCESSABLE_ENTITY
+        | StatusCode::TOO_MANY_REQUESTS
+        | StatusCode::FORBIDDEN => false,
+        status => !status.is_server_error(),
+    }
+}
+
+async fn store_form(response: Response) -> ApiResult<(Response, StoredAnswer)> {
+    let (parts, body) = response.into_parts();
+    let body = http_body_util::Limited::new(body, ANSWER_BYTES_MAX);
+    let body = body
+        .collect()
+        .await
+        .map_err(|error| ApiError::internal(&error))?
+        .to_bytes();
+    let mut headers = Map::new();
+    for (name, value) in &parts.headers {
+        // A session is only ever given once: whoever repeats the request has it, or is another.
+        if name == SET_COOKIE && parts.status != StatusCode::CREATED {
+            continue;
+        }
+        if let Ok(value) = value.to_str() {
+            headers.insert(name.to_string(), Value::String(value.to_owned()));
+        }
+    }
+    let answer = StoredAnswer {
+        status: parts.status.as_u16(),
+        headers: Value::Object(headers),
+        body: body.to_vec(),
+    };
+    Ok((Response::from_parts(parts, Body::from(body)), answer))
+}
+
+fn replay(answer: StoredAnswer) -> ApiResult<Response> {
+    let replayed = (REPLAYED, HeaderValue::from_static("true"));
+    let is_problem = answer.headers[CONTENT_TYPE.as_str()] == PROBLEM_MEDIA_TYPE;
+    if is_problem && let Ok(problem) = serde_json::from_slice::<Problem>(&answer.body) {
+        // The request id of this request goes in, not that of the first.
+        return Ok(([replayed], web::error::respond(problem)).into_response());
+    }
+    let status = StatusCode::from_u16(answer.status).map_err(|error| ApiError::internal(&error))?;
+    let mut response = (status, [replayed], Bytes::from(answer.body)).into_response();
+    if let Value::Object(headers) = answer.headers {
+        for (name, value) in headers {
+            let name = HeaderName::try_from(name);
+            let value = value.as_str().map(HeaderValue::from_str);
+            if let (Ok(name), Some(Ok(value))) = (name, value) {
+                response.headers_mut().insert(name, value);
+            }
+        }
+    }
+    Ok(response)
+}

@@ -1,0 +1,81 @@
+//! The JSON API.
+
+mod admin;
+mod bookings;
+mod catalogue;
+mod holds;
+mod idempotent;
+mod payments;
+mod problems;
+mod seats;
+
+use std::sync::Arc;
+
+use axum::Router;
+use axum::extract::State;
+use contract::booking as wire;
+use contract::{Problem, ProblemCode};
+use utoipa::OpenApi;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+use web::{ApiJson, RequestIds};
+
+use crate::app::Booking;
+
+/// The served description of the public API.
+#[derive(OpenApi)]
+#[openapi(
+    info(
+        title = "Ropeline booking API",
+        description = "Browse shows, hold seats, pay, get tickets. Errors are RFC 9457 problem \
+            documents with a stable `code`. Every POST takes `Idempotency-Key`."
+    ),
+    components(schemas(Problem, ProblemCode, wire::SeatChanges))
+)]
+struct Api;
+
+/// What the handler of the description needs.
+#[derive(Clone)]
+struct Description(Arc<utoipa::openapi::OpenApi>);
+
+/// The public API under `/api/v1`.
+pub(crate) fn router(booking: Booking) -> Router {
+    let (router, api) = routes().split_for_parts();
+    let description = Description(Arc::new(api));
+    let ids = RequestIds::new(u64::from_be_bytes(booking.0.randomness.bytes()));
+    let router = router.with_state(booking).merge(described(description));
+    web::standard(router, ids)
+}
+
+/// The operators' API under `/admin/v1`.
+pub(crate) fn admin_router(booking: Booking) -> Router {
+    admin::routes().with_state(booking)
+}
+
+fn routes() -> OpenApiRouter<Booking> {
+    let api = OpenApiRouter::with_openapi(Api::openapi())
+        .routes(routes!(catalogue::cities))
+        .routes(routes!(catalogue::city_shows))
+        .routes(routes!(catalogue::show))
+        .routes(routes!(seats::seat_map))
+        .routes(routes!(seats::seat_map_live))
+        .routes(routes!(holds::hold_place))
+        .routes(routes!(holds::hold, holds::hold_release))
+        .routes(routes!(payments::payment_start))
+        .routes(routes!(payments::confirm))
+        .routes(routes!(payments::webhook))
+        .routes(routes!(bookings::booking))
+        .routes(routes!(bookings::ticket_svg));
+    OpenApiRouter::with_openapi(Api::openapi()).nest("/api/v1", api)
+}
+
+fn described(description: Description) -> Router {
+    let openapi = axum::routing::get(openapi);
+    Router::new()
+        .route("/api/v1/openapi.json", openapi)
+        .with_state(description)
+}
+
+async fn openapi(State(description): State<Description>) -> ApiJson<utoipa::openapi::OpenApi> {
+    ApiJson(utoipa::openapi::OpenApi::clone(&description.0))
+}

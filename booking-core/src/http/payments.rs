@@ -1,0 +1,178 @@
+//! Paying, confirming, and the provider's webhooks.
+
+use axum::extract::{Request, State};
+use axum::response::{IntoResponse, Response};
+use contract::booking::{
+    Booking as BookingView, ConfirmRequest, Payment, PaymentRequest, Processing,
+};
+use contract::principal::{COMMAND, COMMAND_END_SESSION};
+use contract::{HoldId, Problem, ProblemCode};
+use http::header::RETRY_AFTER;
+use http::{HeaderMap, HeaderValue, StatusCode};
+use web::{ApiJson, ApiPath, ApiResult};
+
+use super::idempotent::Keyed;
+use super::problems::{hold_expired, invalid, not_found, payment_failed, payment_unavailable};
+use crate::app::Booking;
+use crate::bookings::ConfirmOutcome;
+use crate::payment_outcome::PaymentOutcome;
+use crate::payments::webhooks::WebhookReceipt;
+
+/// Seconds until the outcome of a payment is worth another question.
+const CONFIRM_AGAIN_SECONDS: u64 = 1;
+
+/// Starts a payment for a hold.
+#[utoipa::path(
+    post, path = "/holds/{holdId}/payments",
+    params(
+        ("holdId" = HoldId, Path, description = "The hold"),
+        ("Idempotency-Key" = Option<String>, Header, description = "Makes a repeat harmless")
+    ),
+    request_body = PaymentRequest,
+    responses(
+        (status = 201, body = Payment),
+        (status = 402, body = Problem, description = "payment-failed"),
+        (status = 404, body = Problem),
+        (status = 410, body = Problem, description = "hold-expired"),
+        (status = 422, body = Problem),
+        (status = 503, body = Problem, description = "payment-unavailable, database-unavailable")
+    )
+)]
+pub(super) async fn payment_start(
+    State(booking): State<Booking>,
+    ApiPath(hold_id): ApiPath<HoldId>,
+    headers: HeaderMap,
+    ApiJson(request): ApiJson<PaymentRequest>,
+) -> ApiResult<Response> {
+    if request.coupon_code.is_some() {
+        return Err(invalid("couponCode", "no such coupon"));
+    }
+    let customer = booking.customer(&headers);
+    let path = format!("/holds/{hold_id}/payments");
+    let keyed = Keyed::read(&headers, &customer, &path, &request)?;
+    keyed
+        .answer(&booking, move |booking, _| async move {
+            let started = booking
+                .payment_start(&customer, hold_id, &request.email)
+                .await?;
+            respond_payment(started)
+        })
+        .await
+}
+
+fn respond_payment(started: PaymentOutcome) -> ApiResult<Response> {
+    match started {
+        PaymentOutcome::Started(payment) => {
+            Ok((StatusCode::CREATED, ApiJson(payment)).into_response())
+        }
+        PaymentOutcome::InvalidEmail => Err(invalid("email", "is not an e-mail address")),
+        PaymentOutcome::NotFound => Err(not_found()),
+        PaymentOutcome::HoldEnded => Err(hold_expired(false)),
+        PaymentOutcome::Failed(reason) => Err(payment_failed(reason)),
+        PaymentOutcome::Unanswered {
+            reason,
+            retry_after,
+        } => Err(payment_unavailable(reason, retry_after)),
+    }
+}
+
+/// Turns a paid hold into a booking.
+#[utoipa::path(
+    post, path = "/holds/{holdId}/confirm",
+    params(
+        ("holdId" = HoldId, Path, description = "The hold"),
+        ("Idempotency-Key" = Option<String>, Header, description = "Makes a repeat harmless")
+    ),
+    request_body = ConfirmRequest,
+    responses(
+        (status = 200, body = BookingView),
+        (status = 202, body = Processing, description = "The outcome is open: ask again"),
+        (status = 402, body = Problem, description = "payment-failed"),
+        (status = 404, body = Problem),
+        (status = 410, body = Problem, description = "hold-expired"),
+        (status = 422, body = Problem),
+        (status = 503, body = Problem, description = "database-unavailable")
+    )
+)]
+pub(super) async fn confirm(
+    State(booking): State<Booking>,
+    ApiPath(hold_id): ApiPath<HoldId>,
+    headers: HeaderMap,
+    ApiJson(request): ApiJson<ConfirmRequest>,
+) -> ApiResult<Response> {
+    let customer = booking.customer(&headers);
+    let path = format!("/holds/{hold_id}/confirm");
+    let keyed = Keyed::read(&headers, &customer, &path, &request)?;
+    keyed
+        .answer(&booking, move |booking, _| async move {
+            let intent_id = &request.payment_intent_id;
+            respond_confirm(booking.confirm(&customer, hold_id, intent_id).await?)
+        })
+        .await
+}
+
+fn respond_confirm(outcome: ConfirmOutcome) -> ApiResult<Response> {
+    match outcome {
+        ConfirmOutcome::Booked {
+            booking,
+            ends_session,
+        } => {
+            let mut response = ApiJson(*booking).into_response();
+            if ends_session {
+                let command = HeaderValue::from_static(COMMAND_END_SESSION);
+                response.headers_mut().insert(COMMAND, command);
+            }
+            Ok(response)
+        }
+        ConfirmOutcome::Processing => {
+            let retry_after = [(RETRY_AFTER, HeaderValue::from(CONFIRM_AGAIN_SECONDS))];
+            let processing = ApiJson(Processing {
+                status: "PROCESSING".to_owned(),
+            });
+            Ok((StatusCode::ACCEPTED, retry_after, processing).into_response())
+        }
+        ConfirmOutcome::Failed(reason) => Err(payment_failed(reason)),
+        ConfirmOutcome::HoldEnded { refunding } => Err(hold_expired(refunding)),
+        ConfirmOutcome::NotFound => Err(not_found()),
+        ConfirmOutcome::UnknownPayment => {
+            Err(invalid("paymentIntentId", "is not a payment of this hold"))
+        }
+    }
+}
+
+/// Takes the provider's webhooks in.
+#[utoipa::path(
+    post, path = "/payments/{provider}/webhook",
+    params(("provider" = String, Path, description = "The provider's name")),
+    request_body(content = String, content_type = "application/json"),
+    responses(
+        (status = 200, description = "Stored"),
+        (status = 400, body = Problem, description = "The signature is not valid"),
+        (status = 404, body = Problem),
+        (status = 503, body = Problem, description = "database-unavailable: deliver it again")
+    )
+)]
+pub(super) async fn webhook(
+    State(booking): State<Booking>,
+    ApiPath(provider): ApiPath<String>,
+    headers: HeaderMap,
+    request: Request,
+) -> ApiResult<StatusCode> {
+    if provider != booking.0.config.payment.provider {
+        return Err(not_found());
+    }
+    let body = web::extract::read_body(request, &booking).await?;
+    let signature = headers.get("stripe-signature");
+    let signature = signature
+        .and_then(|value| value.to_str().ok())
+        .map(str::to_owned);
+    match booking.webhook_store(signature, body).await? {
+        WebhookReceipt::Stored => Ok(StatusCode::OK),
+        WebhookReceipt::BadSignature => Err(Problem::new(ProblemCode::BadRequest)
+            .detail("The signature is not valid.")
+            .into()),
+        WebhookReceipt::Unreadable => Err(Problem::new(ProblemCode::BadRequest)
+            .detail("This is not an event.")
+            .into()),
+    }
+}

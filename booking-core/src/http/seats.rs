@@ -1,0 +1,168 @@
+//! The seat map, as a document and live.
+
+use std::convert::Infallible;
+use std::sync::Arc;
+
+use axum::extract::State;
+use axum::response::sse::{Event, KeepAlive, Sse};
+use axum::response::{IntoResponse, Response};
+use contract::booking::{SeatChanges, SeatMap};
+use contract::{Problem, ProblemCode, ShowId};
+use futures_util::stream::{self, Stream};
+use http::header::{CACHE_CONTROL, CONTENT_TYPE, ETAG, IF_NONE_MATCH};
+use http::{HeaderMap, HeaderValue, StatusCode};
+use tokio::sync::OwnedSemaphorePermit;
+use tokio::sync::broadcast::Receiver;
+use tokio::sync::broadcast::error::RecvError;
+use tokio_util::sync::CancellationToken;
+use web::{ApiError, ApiPath, ApiResult};
+
+use super::problems::not_found;
+use crate::app::Booking;
+use crate::live::LiveShow;
+use crate::telemetry;
+
+/// All seats of a show and whether they can be had.
+#[utoipa::path(
+    get, path = "/shows/{showId}/seatmap",
+    params(("showId" = ShowId, Path, description = "The show")),
+    responses(
+        (status = 200, body = SeatMap, headers(("ETag", description = "The map's version"))),
+        (status = 304, description = "It is still the version of If-None-Match"),
+        (status = 404, body = Problem)
+    )
+)]
+pub(super) async fn seat_map(
+    State(booking): State<Booking>,
+    ApiPath(show): ApiPath<ShowId>,
+    headers: HeaderMap,
+) -> ApiResult<Response> {
+    let show = booking.0.catalogue.show(&show).ok_or_else(not_found)?;
+    let now = booking.0.clock.now();
+    let (version, json) = show
+        .seat_map_json(now)
+        .map_err(|error| ApiError::internal(&error))?;
+    let etag = format!("\"{version}\"");
+    let known = matches_etag(&headers, &etag);
+    let common = [
+        (
+            ETAG,
+            HeaderValue::from_str(&etag).map_err(|error| ApiError::internal(&error))?,
+        ),
+        (CACHE_CONTROL, HeaderValue::from_static("public, max-age=1")),
+    ];
+    if known {
+        return Ok((StatusCode::NOT_MODIFIED, common).into_response());
+    }
+    let content_type = [(CONTENT_TYPE, HeaderValue::from_static("application/json"))];
+    Ok((common, content_type, json).into_response())
+}
+
+fn matches_etag(headers: &HeaderMap, etag: &str) -> bool {
+    headers
+        .get_all(IF_NONE_MATCH)
+        .iter()
+        .filter_map(|value| value.to_str().ok())
+        .flat_map(|value| value.split(','))
+        .map(|known| known.trim().trim_start_matches("W/"))
+        .any(|known| known == etag || known == "*")
+}
+
+/// Changes of the seat map as server-sent events. The first event names the present version; an
+/// event `reload` says that some were missed.
+#[utoipa::path(
+    get, path = "/shows/{showId}/seatmap/live",
+    params(("showId" = ShowId, Path, description = "The show")),
+    responses(
+        (status = 200, content_type = "text/event-stream", body = SeatChanges),
+        (status = 404, body = Problem),
+        (status = 503, body = Problem)
+    )
+)]
+pub(super) async fn seat_map_live(
+    State(booking): State<Booking>,
+    ApiPath(show): ApiPath<ShowId>,
+) -> ApiResult<Response> {
+    let show = booking.0.catalogue.show(&show).ok_or_else(not_found)?;
+    let permit = Arc::clone(&booking.0.streams)
+        .try_acquire_owned()
+        .map_err(|_| ApiError::from(ProblemCode::BookingBusy))?;
+    let watcher = Watcher::new(&show, permit, booking.0.shutdown.clone());
+    let no_buffering = [("x-accel-buffering", "no")];
+    let sse = Sse::new(changes(watcher)).keep_alive(KeepAlive::default());
+    Ok((no_buffering, sse).into_response())
+}
+
+/// Someone who watches a map.
+struct Watcher {
+    first: Option<SeatChanges>,
+    changes: Receiver<Arc<SeatChanges>>,
+    shutdown: CancellationToken,
+    /// Freed when the stream is dropped.
+    _permit: OwnedSemaphorePermit,
+    _gauge: StreamGauge,
+}
+
+impl Watcher {
+    fn new(show: &LiveShow, permit: OwnedSemaphorePermit, shutdown: CancellationToken) -> Self {
+        // Subscribed before the version is read: a change in between is sent twice, never lost.
+        let changes = show.watch();
+        let version = show.version();
+        Self {
+            first: Some(SeatChanges {
+                from_version: version,
+                version,
+                changes: Vec::new(),
+            }),
+            changes,
+            shutdown,
+            _permit: permit,
+            _gauge: StreamGauge::new(),
+        }
+    }
+
+    async fn next(&mut self) -> Option<Event> {
+        if let Some(first) = self.first.take() {
+            return event(&first);
+        }
+        tokio::select! {
+            () = self.shutdown.cancelled() => None,
+            change = self.changes.recv() => match change {
+                Ok(change) => event(&change),
+                Err(RecvError::Lagged(_)) => Some(Event::default().event("reload").data("{}")),
+                Err(RecvError::Closed) => None,
+            },
+        }
+    }
+}
+
+fn event(changes: &SeatChanges) -> Option<Event> {
+    Event::default()
+        .event("seats")
+        .id(changes.version.to_string())
+        .json_data(changes)
+        .ok()
+}
+
+fn changes(watcher: Watcher) -> impl Stream<Item = Result<Event, Infallible>> {
+    stream::unfold(watcher, async |mut watcher| {
+        let event = watcher.next().await?;
+        Some((Ok(event), watcher))
+    })
+}
+
+/// Counts an open stream for as long as it lives.
+struct StreamGauge;
+
+impl StreamGauge {
+    fn new() -> Self {
+        metrics::gauge!(telemetry::SEAT_STREAMS).increment(1.0);
+        Self
+    }
+}
+
+impl Drop for StreamGauge {
+    fn drop(&mut self) {
+        metrics::gauge!(telemetry::SEAT_STREAMS).decrement(1.0);
+    }
+}

@@ -1,0 +1,9 @@
+//! Shows in memory: what browsing reads, and the writers that holds go through.
+
+mod actor;
+mod catalogue;
+mod show;
+
+pub(crate) use actor::{HoldCommand, SeatsWanted, Settled, Writer};
+pub(crate) use catalogue::Catalogue;
+pub(crate) use show::LiveShow;

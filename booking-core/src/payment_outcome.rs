@@ -1,0 +1,124 @@
+//! What the customer hears about a payment that was to be started.
+
+use contract::booking::Payment;
+
+use crate::core::Core;
+use crate::payments::FailureReason;
+use crate::payments::provider::ProviderError;
+use crate::payments::start::PaymentStart;
+
+/// Longest address that mail servers accept.
+const EMAIL_LENGTH_MAX: usize = 254;
+
+/// What became of the wish to pay.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum PaymentOutcome {
+    /// The customer can pay this.
+    Started(Payment),
+    /// The address is not one.
+    InvalidEmail,
+    /// There is no such hold of the customer's.
+    NotFound,
+    /// The hold has ended.
+    HoldEnded,
+    /// The provider refused, or no more tries are allowed.
+    Failed(FailureReason),
+    /// The provider does not answer. The same request again continues where this one stopped.
+    Unanswered {
+        /// Why.
+        reason: FailureReason,
+        /// Seconds to wait.
+        retry_after: u32,
+    },
+}
+
+impl PaymentOutcome {
+    pub(crate) fn provider_silent() -> Self {
+        Self::Unanswered {
+            reason: FailureReason::NetworkTimeout,
+            retry_after: 2,
+        }
+    }
+}
+
+impl Core {
+    pub(crate) fn payment_outcome(&self, started: PaymentStart) -> PaymentOutcome {
+        match started {
+            PaymentStart::Started(payment) => {
+                let intent_id = payment.intent_id.unwrap_or_default();
+                let client_secret = payment.client_secret.unwrap_or_default();
+                let config = &self.config.payment;
+                let base = config.browser_url.as_ref().unwrap_or(&config.url);
+                let base = base.trim_end_matches('/');
+                PaymentOutcome::Started(Payment {
+                    pay_url: Some(format!(
+                        "{base}/pay/{intent_id}?client_secret={client_secret}"
+                    )),
+                    payment_intent_id: intent_id,
+                    client_secret,
+                    amount_minor: payment.amount_minor,
+                    currency: payment.currency,
+                    status: payment.status,
+                })
+            }
+            PaymentStart::NotFound => PaymentOutcome::NotFound,
+            PaymentStart::HoldEnded => PaymentOutcome::HoldEnded,
+            PaymentStart::Failed(reason) => PaymentOutcome::Failed(reason),
+            PaymentStart::Unanswered(error) => unanswered(&error),
+        }
+    }
+}
+
+fn unanswered(error: &ProviderError) -> PaymentOutcome {
+    let (reason, retry_after) = match error {
+        ProviderError::RateLimited { retry_after } => (
+            FailureReason::GatewayRateLimit,
+            u32::try_from(retry_after.as_secs())
+                .unwrap_or(u32::MAX)
+                .max(1),
+        ),
+        ProviderError::Busy => (FailureReason::DuplicateTransaction, 1),
+        ProviderError::Unavailable(_) | ProviderError::Unreadable(_) => {
+            (FailureReason::GatewayDown, 2)
+        }
+        ProviderError::Refused { reason, .. } => (*reason, 2),
+    };
+    PaymentOutcome::Unanswered {
+        reason,
+        retry_after,
+    }
+}
+
+/// An address that a mail server might take, without the space around it.
+pub(crate) fn read_email(text: &str) -> Option<String> {
+    let text = text.trim();
+    let (local, domain) = text.rsplit_once('@')?;
+    let printable = |part: &str| {
+        !part.is_empty() && part.chars().all(|c| !c.is_whitespace() && !c.is_control())
+    };
+    let domain_fits = domain.split('.').all(|label| !label.is_empty()) && !domain.contains('@');
+    (text.len() <= EMAIL_LENGTH_MAX && printable(local) && printable(domain) && domain_fits)
+        .then(|| text.to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_address_has_two_sides() {
+        for (text, valid) in [
+            ("fan@example.com", true),
+            ("  fan+tag@mail.example  ", true),
+            ("fan", false),
+            ("@example.com", false),
+            ("fan@", false),
+            ("fan@exa mple.com", false),
+            ("fan@example..com", false),
+            ("fan\n@example.com", false),
+        ] {
+            assert_eq!(read_email(text).is_some(), valid, "{text:?}");
+        }
+        assert_eq!(read_email(&format!("{}@a.b", "x".repeat(260))), None);
+    }
+}

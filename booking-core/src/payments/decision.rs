@@ -1,0 +1,193 @@
+//! What an intent's state means for the hold and the payment. Pure.
+
+use std::time::Duration;
+
+use contract::Timestamp;
+use contract::booking::{HoldStatus, PaymentStatus};
+
+use super::provider::{Intent, IntentStatus};
+use super::{Disposition, FailureReason};
+use crate::store::holds::HoldRow;
+use crate::store::payments::{PaymentChange, PaymentRow};
+
+/// Longest wait between two questions about a payment that is under way.
+const POLL_SECONDS_MAX: u64 = 30;
+/// Wait between two questions about a payment that nothing is known to happen to.
+const POLL_SECONDS_IDLE: u64 = 15;
+/// Wait between two tries to close an intent whose hold has ended.
+const POLL_SECONDS_ENDED: u64 = 60;
+
+/// What happens to the hold.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum HoldEffect {
+    /// Nothing.
+    Keep,
+    /// It waits for the payment.
+    Paying,
+    /// It waits for the customer.
+    Active,
+    /// It becomes a booking with the seats it has.
+    Book,
+    /// It becomes a booking if all of its seats are still free; else the money goes back.
+    Retake,
+    /// The money goes back, for this reason.
+    Refund(&'static str),
+    /// It ends in this state and its seats are freed.
+    End(HoldStatus),
+}
+
+/// What an intent means.
+#[derive(Clone, Debug)]
+pub(crate) struct Decision {
+    pub(crate) change: PaymentChange,
+    pub(crate) hold: HoldEffect,
+}
+
+/// Decides what `intent` means. `None` when the money's fate is settled already.
+pub(crate) fn decide(
+    hold: &HoldRow,
+    payment: &PaymentRow,
+    intent: &Intent,
+    now: Timestamp,
+) -> Option<Decision> {
+    if payment.status == PaymentStatus::Succeeded {
+        return None;
+    }
+    let decision = match &intent.status {
+        IntentStatus::Succeeded => succeeded(hold, payment, intent, now),
+        IntentStatus::Cancelled(reason) => cancelled(hold, *reason, now),
+        IntentStatus::Unpaid(Some(reason)) => failed(hold, payment, *reason, now),
+        IntentStatus::Unpaid(None) => under_way(hold, payment, PaymentStatus::Created, now),
+        IntentStatus::RequiresAction => {
+            under_way(hold, payment, PaymentStatus::RequiresAction, now)
+        }
+        IntentStatus::Processing => under_way(hold, payment, PaymentStatus::Processing, now),
+    };
+    Some(decision)
+}
+
+fn succeeded(hold: &HoldRow, payment: &PaymentRow, intent: &Intent, now: Timestamp) -> Decision {
+    let exact =
+        intent.received_minor == payment.amount_minor && intent.currency == payment.currency;
+    let effect = if !exact {
+        HoldEffect::Refund("amount-mismatch")
+    } else if hold.status == HoldStatus::Confirmed {
+        HoldEffect::Refund("double-charge")
+    } else if hold.is_open() {
+        HoldEffect::Book
+    } else {
+        HoldEffect::Retake
+    };
+    Decision {
+        change: PaymentChange {
+            status: PaymentStatus::Succeeded,
+            failure_reason: (!exact).then_some(FailureReason::AmountMismatch),
+            provider_open: false,
+            captured_minor: intent.received_minor,
+            captured_currency: Some(intent.currency.clone()),
+            disposition: Some(match effect {
+                HoldEffect::Refund(_) => Disposition::AutoRefund,
+                _ => Disposition::Booked,
+            }),
+            next_poll_at: now,
+        },
+        hold: effect,
+    }
+}
+
+fn cancelled(hold: &HoldRow, reason: FailureReason, now: Timestamp) -> Decision {
+    let effect = if !hold.is_open() {
+        HoldEffect::Keep
+    } else if hold.expires_at <= now {
+        HoldEffect::End(HoldStatus::Expired)
+    } else if reason == FailureReason::UserCancelled {
+        HoldEffect::End(HoldStatus::Released)
+    } else {
+        HoldEffect::Active
+    };
+    Decision {
+        change: no_money(PaymentStatus::Cancelled, Some(reason), false, now),
+        hold: effect,
+    }
+}
+
+fn failed(hold: &HoldRow, payment: &PaymentRow, reason: FailureReason, now: Timestamp) -> Decision {
+    // The customer may still pay the same intent with another card, so the provider stays open.
+    let next = next_poll(hold, now, POLL_SECONDS_IDLE);
+    let status = match payment.status {
+        PaymentStatus::Cancelled => PaymentStatus::Cancelled,
+        _ => PaymentStatus::Failed,
+    };
+    Decision {
+        change: no_money(status, Some(reason), true, next),
+        hold: if hold.status == HoldStatus::Paying {
+            HoldEffect::Active
+        } else {
+            HoldEffect::Keep
+        },
+    }
+}
+
+fn under_way(
+    hold: &HoldRow,
+    payment: &PaymentRow,
+    status: PaymentStatus,
+    now: Timestamp,
+) -> Decision {
+    let waits_for_customer = status == PaymentStatus::Created;
+    // A payment that failed or was given up moves again only if no later attempt took its place.
+    let settled = matches!(
+        payment.status,
+        PaymentStatus::Failed | PaymentStatus::Cancelled
+    );
+    let latest = payment.attempt_no == hold.attempt_count;
+    let (status, reason) = if settled && (waits_for_customer || !latest || !hold.is_open()) {
+        (payment.status, payment.failure_reason)
+    } else {
+        (status, None)
+    };
+    let wait = if waits_for_customer {
+        POLL_SECONDS_IDLE
+    } else {
+        let shift = u32::try_from(payment.poll_count.clamp(0, 5)).unwrap_or(5);
+        POLL_SECONDS_MAX.min(1 << shift)
+    };
+    Decision {
+        change: no_money(status, reason, true, next_poll(hold, now, wait)),
+        hold: match (hold.status, waits_for_customer) {
+            (HoldStatus::Active, false) => HoldEffect::Paying,
+            (HoldStatus::Paying, true) => HoldEffect::Active,
+            _ => HoldEffect::Keep,
+        },
+    }
+}
+
+fn no_money(
+    status: PaymentStatus,
+    failure_reason: Option<FailureReason>,
+    provider_open: bool,
+    next_poll_at: Timestamp,
+) -> PaymentChange {
+    PaymentChange {
+        status,
+        failure_reason,
+        provider_open,
+        captured_minor: 0,
+        captured_currency: None,
+        disposition: None,
+        next_poll_at,
+    }
+}
+
+/// When to ask next: after `seconds`, but when the hold's time is over at the latest.
+pub(crate) fn next_poll(hold: &HoldRow, now: Timestamp, seconds: u64) -> Timestamp {
+    if !hold.is_open() {
+        return now.plus(Duration::from_secs(POLL_SECONDS_ENDED));
+    }
+    let next = now.plus(Duration::from_secs(seconds));
+    if hold.expires_at > now {
+        next.min(hold.expires_at)
+    } else {
+        next
+    }
+}

@@ -1,0 +1,386 @@
+//! The only place that moves money.
+
+use std::time::Duration;
+
+use contract::Timestamp;
+use contract::booking::{HoldStatus, PaymentStatus};
+use sqlx::PgConnection;
+use uuid::Uuid;
+
+use super::decision::{Decision, HoldEffect, decide, next_poll};
+use super::provider::{CancelReason, Intent, IntentRequest, IntentStatus, ProviderError};
+use super::{Disposition, FailureReason};
+use crate::core::Core;
+use crate::database::{StoreError, repeat_if_contended};
+use crate::store;
+use crate::store::bookings::NewBooking;
+use crate::store::holds::HoldRow;
+use crate::store::payments::{PaymentChange, PaymentRow};
+use crate::store::seats::SeatReport;
+use crate::telemetry;
+
+/// Wait before a payment is asked about again after the provider did not answer.
+const PROVIDER_RETRY_SECONDS: u64 = 5;
+
+/// Hold and payment after a resolution.
+#[derive(Clone, Debug)]
+pub(crate) struct Resolution {
+    pub(crate) hold: HoldRow,
+    pub(crate) payment: PaymentRow,
+    /// Why the provider could not be asked, if it could not.
+    pub(crate) unanswered: Option<ProviderError>,
+}
+
+impl Core {
+    /// Finds out how a payment stands and acts on it. Any number of callers may do this at once,
+    /// for as many reasons as there are: confirmation, webhook, poll, end of the hold.
+    ///
+    /// `cancel` asks for an open intent to be closed; an intent whose hold is over is closed in
+    /// any case.
+    pub(crate) async fn resolve_payment(
+        &self,
+        payment_id: Uuid,
+        cancel: Option<CancelReason>,
+    ) -> Result<Option<Resolution>, StoreError> {
+        let Some(payment) = store::payments::find(&self.pools.money, payment_id).await? else {
+            return Ok(None);
+        };
+        let Some(hold) = store::holds::find(&self.pools.money, payment.hold_id).await? else {
+            return Ok(None);
+        };
+        // Settled money needs no question, and a closed intent has no more news.
+        if !payment.provider_open {
+            return Ok(Some(Resolution {
+                hold,
+                payment,
+                unanswered: None,
+            }));
+        }
+        let answer = self.ask_provider(&hold, &payment, cancel).await;
+        let resolution = match answer {
+            Ok(intent) => {
+                repeat_if_contended(|| self.settle(payment_id, payment.hold_id, &intent)).await?
+            }
+            Err(error) => {
+                tracing::warn!(%error, payment = %payment_id, "payment could not be resolved");
+                repeat_if_contended(|| self.settle_unknown(payment_id, payment.hold_id, &error))
+                    .await?
+            }
+        };
+        self.catalogue.apply(&resolution.1);
+        Ok(Some(resolution.0))
+    }
+
+    /// Makes sure that the provider has the intent. The key was stored before the first call, so
+    /// a repeated call finds what the first one made.
+    pub(crate) async fn ensure_intent(
+        &self,
+        payment: &PaymentRow,
+    ) -> Result<Result<(String, String), ProviderError>, StoreError> {
+        if let (Some(intent_id), Some(secret)) = (&payment.intent_id, &payment.client_secret) {
+            return Ok(Ok((intent_id.clone(), secret.clone())));
+        }
+        let hold_id = contract::HoldId::new(payment.hold_id);
+        let request = IntentRequest {
+            idempotency_key: payment.idempotency_key.clone(),
+            amount_minor: payment.amount_minor,
+            currency: payment.currency.clone(),
+            hold_id,
+            attempt_no: payment.attempt_no,
+            return_url: format!("{}/holds/{hold_id}/return", self.config.public_url),
+        };
+        match self.provider.create_intent(request).await {
+            Ok(intent) => {
+                let pool = &self.pools.money;
+                store::payments::set_intent(
+                    pool,
+                    payment.payment_id,
+                    &intent.id,
+                    &intent.client_secret,
+                )
+                .await?;
+                Ok(Ok((intent.id, intent.client_secret)))
+            }
+            Err(error) => Ok(Err(error)),
+        }
+    }
+
+    /// The intent, after an attempt to close it if it has to be closed.
+    async fn ask_provider(
+        &self,
+        hold: &HoldRow,
+        payment: &PaymentRow,
+        cancel: Option<CancelReason>,
+    ) -> Result<Intent, ProviderError> {
+        let intent_id = match self.ensure_intent(payment).await {
+            Ok(made) => made?.0,
+            Err(cause) => return Err(ProviderError::Unavailable(cause.to_string())),
+        };
+        let intent = self.provider.fetch_intent(&intent_id).await?;
+        let over = !hold.is_open() || hold.expires_at <= self.clock.now();
+        let reason = cancel.or(over.then_some(CancelReason::Abandoned));
+        let closed = matches!(
+            intent.status,
+            IntentStatus::Succeeded | IntentStatus::Cancelled(_)
+        );
+        match reason {
+            Some(reason) if !closed => {
+                match self.provider.cancel_intent(&intent_id, reason).await {
+                    Ok(intent) => Ok(intent),
+                    // It moved between the two calls, or is at the bank and cannot be stopped.
+                    Err(ProviderError::Refused { .. } | ProviderError::Busy) => {
+                        self.provider.fetch_intent(&intent_id).await
+                    }
+                    Err(error) => Err(error),
+                }
+            }
+            _ => Ok(intent),
+        }
+    }
+
+    async fn settle(
+        &self,
+        payment_id: Uuid,
+        hold_id: Uuid,
+        intent: &Intent,
+    ) -> Result<(Resolution, Vec<SeatReport>), StoreError> {
+        let now = self.clock.now();
+        let mut tx = self.pools.money.begin().await?;
+        let (hold, payment) = lock_both(&mut tx, hold_id, payment_id).await?;
+        let mut reports = Vec::new();
+        if let Some(decision) = decide(&hold, &payment, intent, now) {
+            reports = self
+                .carry_out(&mut tx, &hold, &payment, decision, now)
+                .await?;
+        }
+        // Past the hard deadline an intent that still is not settled keeps no seat any more.
+        let (hold, payment) = lock_both(&mut tx, hold_id, payment_id).await?;
+        if hold.is_open() && hold.hard_deadline <= now && payment.is_live() {
+            reports.extend(give_up(&mut tx, &hold, &payment, now).await?);
+        }
+        let (hold, payment) = lock_both(&mut tx, hold_id, payment_id).await?;
+        tx.commit().await?;
+        let resolution = Resolution {
+            hold,
+            payment,
+            unanswered: None,
+        };
+        Ok((resolution, reports))
+    }
+
+    /// What happens when the provider cannot be asked: nothing, until the hard deadline.
+    async fn settle_unknown(
+        &self,
+        payment_id: Uuid,
+        hold_id: Uuid,
+        error: &ProviderError,
+    ) -> Result<(Resolution, Vec<SeatReport>), StoreError> {
+        let now = self.clock.now();
+        let mut tx = self.pools.money.begin().await?;
+        let (hold, payment) = lock_both(&mut tx, hold_id, payment_id).await?;
+        let mut reports = Vec::new();
+        if payment.status != PaymentStatus::Succeeded {
+            if let (ProviderError::Refused { reason, .. }, None) = (error, &payment.intent_id) {
+                // It refused to make the intent, so there is nothing that could be paid.
+                let change = refused(*reason, now);
+                store::payments::update(&mut tx, payment_id, &change, now).await?;
+                store::holds::refresh_payment_open(&mut tx, hold_id).await?;
+                metrics::counter!(telemetry::PAYMENT_FAILURES, "reason" => reason.as_str())
+                    .increment(1);
+            } else if hold.is_open() && hold.hard_deadline <= now {
+                reports = give_up(&mut tx, &hold, &payment, now).await?;
+            } else {
+                let change = PaymentChange {
+                    status: payment.status,
+                    failure_reason: payment.failure_reason,
+                    provider_open: true,
+                    captured_minor: 0,
+                    captured_currency: None,
+                    disposition: None,
+                    next_poll_at: next_poll(&hold, now, PROVIDER_RETRY_SECONDS),
+                };
+                store::payments::update(&mut tx, payment_id, &change, now).await?;
+            }
+        }
+        let (hold, payment) = lock_both(&mut tx, hold_id, payment_id).await?;
+        tx.commit().await?;
+        let resolution = Resolution {
+            hold,
+            payment,
+            unanswered: Some(error.clone()),
+        };
+        Ok((resolution, reports))
+    }
+
+    /// Writes a decision. Locks follow the order of [`store`].
+    async fn carry_out(
+        &self,
+        tx: &mut PgConnection,
+        hold: &HoldRow,
+        payment: &PaymentRow,
+        mut decision: Decision,
+        now: Timestamp,
+    ) -> Result<Vec<SeatReport>, StoreError> {
+        let mut reports = Vec::new();
+        let mut refund = None;
+        let mut book = false;
+        match decision.hold {
+            HoldEffect::Keep => {}
+            HoldEffect::Paying => {
+                store::holds::set_status(tx, hold.hold_id, HoldStatus::Paying, now).await?;
+            }
+            HoldEffect::Active if hold.status == HoldStatus::Paying => {
+                store::holds::set_status(tx, hold.hold_id, HoldStatus::Active, now).await?;
+            }
+            HoldEffect::Active => {}
+            HoldEffect::End(status) => {
+                reports = store::holds::close(tx, hold, status, now).await?;
+                count_ended(status);
+            }
+            HoldEffect::Refund(reason) => {
+                if hold.is_open() {
+                    reports = store::holds::close(tx, hold, HoldStatus::Released, now).await?;
+                    count_ended(HoldStatus::Released);
+                }
+                refund = Some(reason);
+            }
+            HoldEffect::Book => book = true,
+            HoldEffect::Retake => {
+                let limit = store::holds::ticket_limit(tx, hold.show_no).await?;
+                book = store::seats::take_again(tx, &hold.returned(), limit).await?;
+                if !book {
+                    decision.change.disposition = Some(Disposition::AutoRefund);
+                    refund = Some("seats-gone");
+                }
+            }
+        }
+        store::payments::update(tx, payment.payment_id, &decision.change, now).await?;
+        if payment.status != decision.change.status {
+            count_change(&decision.change);
+        }
+        if book {
+            reports.extend(self.book(tx, hold, payment, now).await?);
+        }
+        if decision.change.status == PaymentStatus::Succeeded {
+            let account = if book { "bookings" } else { "refunds" };
+            let currency = decision.change.captured_currency.as_deref();
+            store::payments::ledger(
+                tx,
+                payment.payment_id,
+                decision.change.captured_minor,
+                currency.unwrap_or(&payment.currency),
+                account,
+                now,
+            )
+            .await?;
+        }
+        if let Some(reason) = refund {
+            let refund_id = self.randomness.uuid(now);
+            store::refunds::request_all(tx, refund_id, payment.payment_id, reason, now).await?;
+            tracing::warn!(payment = %payment.payment_id, reason, "money goes back");
+            metrics::counter!(telemetry::REFUNDS, "status" => "REQUESTED").increment(1);
+        }
+        store::holds::refresh_payment_open(tx, hold.hold_id).await?;
+        Ok(reports)
+    }
+
+    async fn book(
+        &self,
+        tx: &mut PgConnection,
+        hold: &HoldRow,
+        payment: &PaymentRow,
+        now: Timestamp,
+    ) -> Result<Vec<SeatReport>, StoreError> {
+        let booking = NewBooking {
+            booking_id: self.randomness.uuid(now),
+            code: self.randomness.booking_code(),
+            ticket_ids: hold
+                .seat_nos
+                .iter()
+                .map(|_| self.randomness.uuid(now))
+                .collect(),
+            now,
+        };
+        let reports = store::seats::book(tx, &hold.returned(), booking.booking_id).await?;
+        store::holds::set_status(tx, hold.hold_id, HoldStatus::Confirmed, now).await?;
+        store::bookings::insert(tx, &booking, hold, &payment.email).await?;
+        metrics::counter!(telemetry::BOOKINGS).increment(1);
+        Ok(reports)
+    }
+}
+
+async fn lock_both(
+    tx: &mut PgConnection,
+    hold_id: Uuid,
+    payment_id: Uuid,
+) -> Result<(HoldRow, PaymentRow), StoreError> {
+    let hold = store::holds::lock(tx, hold_id)
+        .await?
+        .ok_or_else(|| StoreError::corrupt("holds", "a payment's hold is gone"))?;
+    let payment = store::payments::lock(tx, payment_id)
+        .await?
+        .ok_or_else(|| StoreError::corrupt("payments", "a payment is gone"))?;
+    Ok((hold, payment))
+}
+
+/// The end of all patience: the seats go back although nobody knows about the money. Should the
+/// money come after all, the seats are taken again or the money is given back.
+async fn give_up(
+    tx: &mut PgConnection,
+    hold: &HoldRow,
+    payment: &PaymentRow,
+    now: Timestamp,
+) -> Result<Vec<SeatReport>, StoreError> {
+    tracing::error!(
+        hold = %hold.hold_id, payment = %payment.payment_id,
+        "hard deadline reached with an unknown payment: the seats are given back"
+    );
+    metrics::counter!(telemetry::PAYMENTS_UNKNOWN).increment(1);
+    let change = PaymentChange {
+        status: PaymentStatus::Unknown,
+        failure_reason: Some(FailureReason::NetworkTimeout),
+        provider_open: true,
+        captured_minor: 0,
+        captured_currency: None,
+        disposition: None,
+        next_poll_at: now.plus(Duration::from_secs(PROVIDER_RETRY_SECONDS)),
+    };
+    if payment.is_live() {
+        store::payments::update(tx, payment.payment_id, &change, now).await?;
+    }
+    let reports = store::holds::close(tx, hold, HoldStatus::Expired, now).await?;
+    count_ended(HoldStatus::Expired);
+    Ok(reports)
+}
+
+fn refused(reason: FailureReason, now: Timestamp) -> PaymentChange {
+    PaymentChange {
+        status: PaymentStatus::Failed,
+        failure_reason: Some(reason),
+        provider_open: false,
+        captured_minor: 0,
+        captured_currency: None,
+        disposition: None,
+        next_poll_at: now,
+    }
+}
+
+fn count_change(change: &PaymentChange) {
+    let status = serde_json::to_value(change.status)
+        .ok()
+        .and_then(|value| value.as_str().map(str::to_owned))
+        .unwrap_or_default();
+    metrics::counter!(telemetry::PAYMENTS, "status" => status).increment(1);
+    if let Some(reason) = change.failure_reason {
+        metrics::counter!(telemetry::PAYMENT_FAILURES, "reason" => reason.as_str()).increment(1);
+    }
+}
+
+fn count_ended(status: HoldStatus) {
+    let reason = match status {
+        HoldStatus::Expired => "expired",
+        HoldStatus::Released => "released",
+        HoldStatus::Active | HoldStatus::Paying | HoldStatus::Confirmed => "other",
+    };
+    metrics::counter!(telemetry::HOLDS_ENDED, "reason" => reason).increment(1);
+}

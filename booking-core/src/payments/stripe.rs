@@ -1,0 +1,291 @@
+//! The provider that speaks Stripe's HTTP API: Stripe itself or the payment simulator.
+
+use std::time::Duration;
+
+use http::StatusCode;
+use serde::Deserialize;
+
+use super::FailureReason;
+use super::provider::{
+    CancelReason, Intent, IntentRequest, IntentStatus, PaymentProvider, ProviderError,
+    ProviderFuture, ProviderRefund, ProviderRefundStatus, RefundRequest,
+};
+use crate::config::{PROVIDER_TIMEOUT, PaymentConfig};
+use crate::telemetry;
+
+/// Wait after a 429 that names none.
+const RATE_LIMIT_WAIT: Duration = Duration::from_secs(2);
+/// Refunds of one intent that are looked at; we never make more than one.
+const REFUNDS_MAX: &str = "100";
+
+/// A client of Stripe's API.
+#[derive(Clone, Debug)]
+pub(crate) struct Stripe {
+    client: reqwest::Client,
+    url: String,
+    secret: String,
+}
+
+impl Stripe {
+    pub(crate) fn new(config: &PaymentConfig) -> Result<Self, reqwest::Error> {
+        Ok(Self {
+            client: reqwest::Client::builder()
+                .timeout(PROVIDER_TIMEOUT)
+                .connect_timeout(Duration::from_secs(3))
+                .build()?,
+            url: config.url.trim_end_matches('/').to_owned(),
+            secret: config.secret.clone(),
+        })
+    }
+
+    async fn get<T: for<'de> Deserialize<'de>>(
+        &self,
+        call: &'static str,
+        path: &str,
+        query: &[(&str, &str)],
+    ) -> Result<T, ProviderError> {
+        let request = self
+            .client
+            .get(format!("{}{path}", self.url))
+            .query(query)
+            .bearer_auth(&self.secret);
+        finish(call, request).await
+    }
+
+    async fn post<T: for<'de> Deserialize<'de>>(
+        &self,
+        call: &'static str,
+        path: &str,
+        idempotency_key: &str,
+        form: &[(&str, &str)],
+    ) -> Result<T, ProviderError> {
+        let request = self
+            .client
+            .post(format!("{}{path}", self.url))
+            .bearer_auth(&self.secret)
+            .header("Idempotency-Key", idempotency_key)
+            .form(form);
+        finish(call, request).await
+    }
+}
+
+impl PaymentProvider for Stripe {
+    fn create_intent(&self, request: IntentRequest) -> ProviderFuture<'_, Intent> {
+        Box::pin(async move {
+            let amount = request.amount_minor.to_string();
+            let currency = request.currency.to_lowercase();
+            let hold_id = request.hold_id.to_string();
+            let attempt = request.attempt_no.to_string();
+            let form = [
+                ("amount", amount.as_str()),
+                ("currency", &currency),
+                ("metadata[hold_id]", &hold_id),
+                ("metadata[attempt]", &attempt),
+                ("metadata[return_url]", &request.return_url),
+            ];
+            let key = &request.idempotency_key;
+            let intent: WireIntent = self
+                .post("create_intent", "/v1/payment_intents", key, &form)
+                .await?;
+            Ok(intent.into())
+        })
+    }
+
+    fn fetch_intent<'a>(&'a self, intent_id: &'a str) -> ProviderFuture<'a, Intent> {
+        Box::pin(async move {
+            let path = format!("/v1/payment_intents/{intent_id}");
+            let intent: WireIntent = self.get("fetch_intent", &path, &[]).await?;
+            Ok(intent.into())
+        })
+    }
+
+    fn cancel_intent<'a>(
+        &'a self,
+        intent_id: &'a str,
+        reason: CancelReason,
+    ) -> ProviderFuture<'a, Intent> {
+        Box::pin(async move {
+            let path = format!("/v1/payment_intents/{intent_id}/cancel");
+            let word = match reason {
+                CancelReason::Abandoned => "abandoned",
+                CancelReason::RequestedByCustomer => "requested_by_customer",
+                CancelReason::Superseded => "duplicate",
+            };
+            let form = [("cancellation_reason", word)];
+            // An intent is cancelled once, so a new key each time would change nothing; but a
+            // refusal stored under a fixed key would outlive its cause. So there is no key.
+            let request = self
+                .client
+                .post(format!("{}{path}", self.url))
+                .bearer_auth(&self.secret)
+                .form(&form);
+            let intent: WireIntent = finish("cancel_intent", request).await?;
+            Ok(intent.into())
+        })
+    }
+
+    fn refund(&self, request: RefundRequest) -> ProviderFuture<'_, ProviderRefund> {
+        Box::pin(async move {
+            let amount = request.amount_minor.to_string();
+            let key = format!("refund_{}", request.refund_id);
+            let form = [
+                ("payment_intent", request.intent_id.as_str()),
+                ("amount", &amount),
+                ("metadata[refund_id]", &request.refund_id),
+            ];
+            let refund: WireRefund = self.post("refund", "/v1/refunds", &key, &form).await?;
+            Ok(refund.into())
+        })
+    }
+
+    fn refunds_of<'a>(&'a self, intent_id: &'a str) -> ProviderFuture<'a, Vec<ProviderRefund>> {
+        Box::pin(async move {
+            let query = [("payment_intent", intent_id), ("limit", REFUNDS_MAX)];
+            let list: WireList = self.get("refunds_of", "/v1/refunds", &query).await?;
+            Ok(list.data.into_iter().map(ProviderRefund::from).collect())
+        })
+    }
+}
+
+async fn finish<T: for<'de> Deserialize<'de>>(
+    call: &'static str,
+    request: reqwest::RequestBuilder,
+) -> Result<T, ProviderError> {
+    let outcome = send(request).await;
+    let word = match &outcome {
+        Ok(_) => "ok",
+        Err(ProviderError::Unavailable(_)) => "unavailable",
+        Err(ProviderError::RateLimited { .. }) => "rate-limited",
+        Err(ProviderError::Busy) => "busy",
+        Err(ProviderError::Refused { .. }) => "refused",
+        Err(ProviderError::Unreadable(_)) => "unreadable",
+    };
+    metrics::counter!(telemetry::PROVIDER_CALLS, "call" => call, "outcome" => word).increment(1);
+    outcome
+}
+
+async fn send<T: for<'de> Deserialize<'de>>(
+    request: reqwest::RequestBuilder,
+) -> Result<T, ProviderError> {
+    // The URL stays out of messages: it names intents, and messages are logged.
+    let unavailable =
+        |error: reqwest::Error| ProviderError::Unavailable(error.without_url().to_string());
+    let response = request.send().await.map_err(unavailable)?;
+    let status = response.status();
+    let retry_after = response
+        .headers()
+        .get("retry-after")
+        .and_then(|value| value.to_str().ok()?.parse().ok())
+        .map_or(RATE_LIMIT_WAIT, Duration::from_secs);
+    let body = response.bytes().await.map_err(unavailable)?;
+    if status.is_success() {
+        return serde_json::from_slice(&body)
+            .map_err(|error| ProviderError::Unreadable(error.to_string()));
+    }
+    let error = serde_json::from_slice::<WireErrorBody>(&body)
+        .unwrap_or_default()
+        .error;
+    Err(match status {
+        StatusCode::TOO_MANY_REQUESTS => ProviderError::RateLimited { retry_after },
+        StatusCode::CONFLICT => ProviderError::Busy,
+        status if status.is_server_error() => {
+            ProviderError::Unavailable(format!("status {status}"))
+        }
+        StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => {
+            tracing::error!(%status, "the payment provider does not accept our secret");
+            ProviderError::Unavailable(format!("status {status}"))
+        }
+        _ => ProviderError::Refused {
+            reason: error.reason(),
+            message: error.message.unwrap_or_else(|| format!("status {status}")),
+        },
+    })
+}
+
+#[derive(Debug, Default, Deserialize)]
+struct WireErrorBody {
+    #[serde(default)]
+    error: WireError,
+}
+
+#[derive(Debug, Default, Deserialize)]
+struct WireError {
+    code: Option<String>,
+    decline_code: Option<String>,
+    message: Option<String>,
+}
+
+impl WireError {
+    fn reason(&self) -> FailureReason {
+        FailureReason::from_codes(
+            self.code.as_deref().unwrap_or_default(),
+            self.decline_code.as_deref(),
+        )
+    }
+}
+
+#[derive(Debug, Deserialize)]
+struct WireIntent {
+    id: String,
+    #[serde(default)]
+    client_secret: Option<String>,
+    status: String,
+    currency: String,
+    #[serde(default)]
+    amount_received: i64,
+    #[serde(default)]
+    last_payment_error: Option<WireError>,
+    #[serde(default)]
+    cancellation_reason: Option<String>,
+}
+
+impl From<WireIntent> for Intent {
+    fn from(intent: WireIntent) -> Self {
+        let status = match intent.status.as_str() {
+            "succeeded" => IntentStatus::Succeeded,
+            "processing" | "requires_capture" => IntentStatus::Processing,
+            "requires_action" => IntentStatus::RequiresAction,
+            "canceled" => IntentStatus::Cancelled(match intent.cancellation_reason.as_deref() {
+                Some("abandoned" | "automatic" | "void_invoice") => FailureReason::SessionExpired,
+                Some("duplicate") => FailureReason::DuplicateTransaction,
+                Some("fraudulent") => FailureReason::Fraud,
+                _ => FailureReason::UserCancelled,
+            }),
+            _ => IntentStatus::Unpaid(intent.last_payment_error.as_ref().map(WireError::reason)),
+        };
+        Self {
+            id: intent.id,
+            client_secret: intent.client_secret.unwrap_or_default(),
+            status,
+            received_minor: intent.amount_received,
+            currency: intent.currency.to_uppercase(),
+        }
+    }
+}
+
+#[derive(Debug, Deserialize)]
+struct WireList {
+    data: Vec<WireRefund>,
+}
+
+#[derive(Debug, Deserialize)]
+struct WireRefund {
+    id: String,
+    status: String,
+    #[serde(default)]
+    metadata: std::collections::HashMap<String, String>,
+}
+
+impl From<WireRefund> for ProviderRefund {
+    fn from(mut refund: WireRefund) -> Self {
+        Self {
+            id: refund.id,
+            status: match refund.status.as_str() {
+                "succeeded" => ProviderRefundStatus::Succeeded,
+                "failed" | "canceled" => ProviderRefundStatus::Failed,
+                _ => ProviderRefundStatus::Pending,
+            },
+            refund_id: refund.metadata.remove("refund_id"),
+        }
+    }
+}

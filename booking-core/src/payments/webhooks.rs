@@ -1,0 +1,214 @@
+//! Webhooks: stored, answered, and understood afterwards.
+
+use std::time::Duration;
+
+use contract::HoldId;
+use serde::Deserialize;
+use serde_json::Value;
+use uuid::Uuid;
+
+use super::signature;
+use crate::config::{EVENT_TRIES_MAX, WORK_BATCH_MAX};
+use crate::core::Core;
+use crate::database::StoreError;
+use crate::store;
+use crate::store::inbox::EventRow;
+use crate::telemetry;
+
+/// Time in which a worker that claimed an event has to be done with it.
+const CLAIM: Duration = Duration::from_secs(60);
+/// Longest wait before an event about an unknown payment is looked at again.
+const RETRY_SECONDS_MAX: u64 = 60;
+
+/// What became of a webhook at the door.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum WebhookReceipt {
+    /// It is in the inbox, now or from an earlier delivery.
+    Stored,
+    /// The signature is missing, wrong or too old.
+    BadSignature,
+    /// It is not an event.
+    Unreadable,
+}
+
+/// The parts of an event that matter.
+#[derive(Debug, Deserialize)]
+struct Event {
+    id: String,
+    #[serde(rename = "type")]
+    kind: String,
+}
+
+/// Whom an event is about.
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Subject {
+    Intent {
+        intent_id: String,
+        attempt: Option<(Uuid, i32)>,
+    },
+    Refund(String),
+    Nothing,
+}
+
+impl Core {
+    /// Takes a webhook in. Nothing is decided here, so that the provider gets its answer at once.
+    pub(crate) async fn webhook_store(
+        &self,
+        signature: Option<&str>,
+        body: &[u8],
+    ) -> Result<WebhookReceipt, StoreError> {
+        let now = self.clock.now();
+        let secret = &self.config.payment.webhook_secret;
+        let genuine = signature.is_some_and(|header| signature::verify(header, body, secret, now));
+        if !genuine {
+            metrics::counter!(telemetry::WEBHOOKS, "outcome" => "bad-signature").increment(1);
+            return Ok(WebhookReceipt::BadSignature);
+        }
+        let parsed = serde_json::from_slice::<Value>(body)
+            .and_then(|payload| Event::deserialize(&payload).map(|event| (event, payload)));
+        let Ok((event, payload)) = parsed else {
+            return Ok(WebhookReceipt::Unreadable);
+        };
+        let provider = &self.config.payment.provider;
+        let new = store::inbox::store(
+            &self.pools.money,
+            provider,
+            &event.id,
+            &event.kind,
+            &payload,
+            now,
+        )
+        .await?;
+        let outcome = if new { "stored" } else { "duplicate" };
+        metrics::counter!(telemetry::WEBHOOKS, "outcome" => outcome).increment(1);
+        self.inbox_filled.notify_one();
+        Ok(WebhookReceipt::Stored)
+    }
+
+    /// Works on webhooks that are due. Returns how many there were.
+    pub(crate) async fn inbox_once(&self) -> Result<usize, StoreError> {
+        let now = self.clock.now();
+        let provider = &self.config.payment.provider;
+        let due = store::inbox::claim_due(
+            &self.pools.jobs,
+            provider,
+            now,
+            now.plus(CLAIM),
+            WORK_BATCH_MAX,
+        )
+        .await?;
+        for event in &due {
+            self.event_process(event).await?;
+        }
+        Ok(due.len())
+    }
+
+    async fn event_process(&self, event: &EventRow) -> Result<(), StoreError> {
+        let now = self.clock.now();
+        let pool = &self.pools.jobs;
+        let provider = &self.config.payment.provider;
+        let note = match subject(&event.kind, &event.payload) {
+            Subject::Nothing => Some("concerns nothing of ours"),
+            Subject::Refund(refund_id) => {
+                store::refunds::wake(pool, &refund_id, now).await?;
+                None
+            }
+            Subject::Intent { intent_id, attempt } => {
+                let Some(payment_id) = self.payment_of(&intent_id, attempt).await? else {
+                    return self.event_put_off(event, "unknown payment").await;
+                };
+                let resolved = self.resolve_payment(payment_id, None).await?;
+                if resolved.is_some_and(|resolved| resolved.unanswered.is_some()) {
+                    return self
+                        .event_put_off(event, "the provider did not answer")
+                        .await;
+                }
+                None
+            }
+        };
+        metrics::counter!(telemetry::WEBHOOKS, "outcome" => "processed").increment(1);
+        store::inbox::done(pool, provider, &event.event_id, note, now).await
+    }
+
+    /// The payment of an intent. A webhook can overtake the answer that tells us the intent's id;
+    /// then the metadata we gave the intent says whose it is.
+    async fn payment_of(
+        &self,
+        intent_id: &str,
+        attempt: Option<(Uuid, i32)>,
+    ) -> Result<Option<Uuid>, StoreError> {
+        let pool = &self.pools.jobs;
+        let provider = &self.config.payment.provider;
+        let known = store::payments::by_intent(pool, provider, intent_id).await?;
+        match (known, attempt) {
+            (None, Some((hold_id, attempt_no))) => {
+                store::payments::by_attempt(pool, hold_id, attempt_no).await
+            }
+            (known, _) => Ok(known),
+        }
+    }
+
+    async fn event_put_off(&self, event: &EventRow, error: &str) -> Result<(), StoreError> {
+        let now = self.clock.now();
+        let pool = &self.pools.jobs;
+        let provider = &self.config.payment.provider;
+        if event.attempt_count >= EVENT_TRIES_MAX {
+            tracing::error!(event = event.event_id, error, "webhook given up");
+            metrics::counter!(telemetry::WEBHOOKS, "outcome" => "given-up").increment(1);
+            return store::inbox::done(pool, provider, &event.event_id, Some(error), now).await;
+        }
+        let shift = u32::try_from(event.attempt_count.clamp(0, 6)).unwrap_or(6);
+        let next = now.plus(Duration::from_secs(RETRY_SECONDS_MAX.min(1 << shift)));
+        store::inbox::put_off(pool, provider, &event.event_id, error, next).await
+    }
+}
+
+fn subject(kind: &str, payload: &Value) -> Subject {
+    let object = &payload["data"]["object"];
+    let text = |value: &Value| value.as_str().map(str::to_owned);
+    let found = if kind.starts_with("payment_intent.") {
+        text(&object["id"]).map(|intent_id| {
+            let hold = object["metadata"]["hold_id"].as_str();
+            let hold = hold.and_then(|id| id.parse::<HoldId>().ok());
+            let attempt = object["metadata"]["attempt"].as_str();
+            let attempt = attempt.and_then(|number| number.parse().ok());
+            Subject::Intent {
+                intent_id,
+                attempt: hold.map(HoldId::uuid).zip(attempt),
+            }
+        })
+    } else if kind.starts_with("refund.") || kind.starts_with("charge.refund.") {
+        text(&object["id"]).map(Subject::Refund)
+    } else {
+        None
+    };
+    found.unwrap_or(Subject::Nothing)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn an_event_says_whom_it_is_about() {
+        let hold = HoldId::new(Uuid::from_u128(7));
+        let intent = json!({"data": {"object": {
+            "id": "pi_1", "metadata": {"hold_id": hold.to_string(), "attempt": "2"}}}});
+        let expected = Subject::Intent {
+            intent_id: "pi_1".to_owned(),
+            attempt: Some((hold.uuid(), 2)),
+        };
+        assert_eq!(subject("payment_intent.succeeded", &intent), expected);
+        let refund = json!({"data": {"object": {"id": "re_1"}}});
+        assert_eq!(
+            subject("refund.updated", &refund),
+            Subject::Refund("re_1".to_owned())
+        );
+        assert_eq!(subject("customer.created", &refund), Subject::Nothing);
+        assert_eq!(
+            subject("payment_intent.succeeded", &json!({})),
+            Subject::Nothing
+        );
+    }
+}

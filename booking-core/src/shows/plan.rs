@@ -1,0 +1,106 @@
+//! The frozen layout of a show's seats.
+
+use std::collections::HashMap;
+
+use contract::SeatId;
+use contract::booking::{Seat, SeatStatus};
+
+/// A seat in its layout.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct PlannedSeat {
+    pub(crate) seat_id: SeatId,
+    pub(crate) section: String,
+    pub(crate) row: String,
+    pub(crate) number: u32,
+    pub(crate) category: String,
+    pub(crate) price_minor: i64,
+    pub(crate) x: f64,
+    pub(crate) y: f64,
+    pub(crate) accessible: bool,
+    /// Not for sale from the start.
+    pub(crate) blocked: bool,
+}
+
+/// All seats of a show in map order. A seat is known inside by its index here; the database
+/// knows it by `first_no` plus that index.
+#[derive(Debug)]
+pub(crate) struct SeatPlan {
+    first_no: i32,
+    seats: Vec<PlannedSeat>,
+    by_id: HashMap<SeatId, usize>,
+}
+
+impl SeatPlan {
+    pub(crate) fn new(first_no: i32, seats: Vec<PlannedSeat>) -> Self {
+        let by_id = seats
+            .iter()
+            .enumerate()
+            .map(|(index, seat)| (seat.seat_id.clone(), index))
+            .collect();
+        Self {
+            first_no,
+            seats,
+            by_id,
+        }
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.seats.len()
+    }
+
+    pub(crate) fn seats(&self) -> &[PlannedSeat] {
+        &self.seats
+    }
+
+    pub(crate) fn index(&self, seat: &SeatId) -> Option<usize> {
+        self.by_id.get(seat).copied()
+    }
+
+    /// The database's ordinal of the seat at `index`.
+    pub(crate) fn no(&self, index: usize) -> i32 {
+        self.first_no
+            .saturating_add(i32::try_from(index).unwrap_or(i32::MAX))
+    }
+
+    /// The index of the database's ordinal, unless it belongs to an earlier layout.
+    pub(crate) fn index_of_no(&self, seat_no: i32) -> Option<usize> {
+        let index = usize::try_from(seat_no.checked_sub(self.first_no)?).ok()?;
+        (index < self.seats.len()).then_some(index)
+    }
+
+    /// The labels of `indices`, in map order.
+    pub(crate) fn labels(&self, indices: &[usize]) -> Vec<SeatId> {
+        let mut sorted = indices.to_vec();
+        sorted.sort_unstable();
+        sorted
+            .into_iter()
+            .filter_map(|index| self.seats.get(index))
+            .map(|seat| seat.seat_id.clone())
+            .collect()
+    }
+
+    /// What all of `indices` cost together.
+    pub(crate) fn amount_minor(&self, indices: &[usize]) -> i64 {
+        indices
+            .iter()
+            .filter_map(|index| self.seats.get(*index))
+            .fold(0, |sum, seat| seat.price_minor.saturating_add(sum))
+    }
+}
+
+impl PlannedSeat {
+    /// The wire form, with `status`.
+    pub(crate) fn view(&self, status: SeatStatus) -> Seat {
+        Seat {
+            seat_id: self.seat_id.clone(),
+            row: self.row.clone(),
+            number: self.number,
+            category: self.category.clone(),
+            status,
+            price_minor: self.price_minor,
+            x: self.x,
+            y: self.y,
+            accessible: self.accessible,
+        }
+    }
+}

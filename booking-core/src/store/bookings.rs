@@ -1,0 +1,136 @@
+//! Bookings and tickets.
+
+use contract::Timestamp;
+use contract::booking::BookingStatus;
+use sqlx::{PgConnection, PgPool};
+use time::OffsetDateTime;
+use uuid::Uuid;
+
+use super::holds::HoldRow;
+use super::word;
+use crate::database::StoreError;
+
+/// A booking with its tickets.
+#[derive(Clone, Debug)]
+pub(crate) struct BookingRow {
+    pub(crate) booking_id: Uuid,
+    pub(crate) code: String,
+    pub(crate) show_no: i32,
+    pub(crate) show_id: String,
+    pub(crate) starts_at: Timestamp,
+    pub(crate) subject: Option<String>,
+    pub(crate) session: Option<String>,
+    pub(crate) status: BookingStatus,
+    pub(crate) amount_minor: i64,
+    pub(crate) currency: String,
+    pub(crate) created_at: Timestamp,
+    pub(crate) tickets: Vec<TicketRow>,
+}
+
+/// A ticket that has not been voided.
+#[derive(Clone, Debug)]
+pub(crate) struct TicketRow {
+    pub(crate) ticket_id: Uuid,
+    pub(crate) seat_no: i32,
+    pub(crate) seat_id: String,
+    pub(crate) token_generation: i32,
+}
+
+/// A booking about to be made from a hold.
+#[derive(Clone, Debug)]
+pub(crate) struct NewBooking {
+    pub(crate) booking_id: Uuid,
+    pub(crate) code: String,
+    /// One for each seat of the hold, in the order of its seats.
+    pub(crate) ticket_ids: Vec<Uuid>,
+    pub(crate) now: Timestamp,
+}
+
+/// Makes the booking and its tickets, and notes it for those who tell others.
+pub(crate) async fn insert(
+    connection: &mut PgConnection,
+    booking: &NewBooking,
+    hold: &HoldRow,
+    email: &str,
+) -> Result<(), StoreError> {
+    let now = OffsetDateTime::from(booking.now);
+    sqlx::query!(
+        "insert into bookings (booking_id, code, hold_id, show_no, subject, session, limit_owner,
+            email, amount_minor, currency, created_at)
+         values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)",
+        booking.booking_id,
+        booking.code,
+        hold.hold_id,
+        hold.show_no,
+        hold.subject,
+        hold.session,
+        hold.limit_owner,
+        email,
+        hold.amount_minor,
+        hold.currency,
+        now
+    )
+    .execute(&mut *connection)
+    .await?;
+    sqlx::query!(
+        "insert into tickets (ticket_id, booking_id, show_no, seat_no, issued_at)
+         select t.ticket_id, $2, $3, t.seat_no, $5
+         from unnest($1::uuid[], $4::integer[]) as t (ticket_id, seat_no)",
+        &booking.ticket_ids,
+        booking.booking_id,
+        hold.show_no,
+        &hold.seat_nos,
+        now
+    )
+    .execute(&mut *connection)
+    .await?;
+    sqlx::query!(
+        "insert into outbox (topic, dedupe, payload, created_at)
+         values ('booking.confirmed', $1, $2, $3)",
+        format!("booking.confirmed:{}", booking.booking_id),
+        serde_json::json!({ "bookingId": contract::BookingId::new(booking.booking_id) }),
+        now
+    )
+    .execute(connection)
+    .await?;
+    Ok(())
+}
+
+/// The booking, if it exists.
+pub(crate) async fn find(
+    pool: &PgPool,
+    booking_id: Uuid,
+) -> Result<Option<BookingRow>, StoreError> {
+    let row = sqlx::query!(
+        "select b.booking_id, b.code, b.show_no, s.show_id, s.starts_at, b.subject, b.session,
+            b.status, b.amount_minor, b.currency, b.created_at
+         from bookings b join shows s using (show_no) where b.booking_id = $1",
+        booking_id
+    )
+    .fetch_optional(pool)
+    .await?;
+    let Some(row) = row else { return Ok(None) };
+    let tickets = sqlx::query_as!(
+        TicketRow,
+        "select t.ticket_id, t.seat_no, s.seat_id, t.token_generation
+         from tickets t join seats s using (show_no, seat_no)
+         where t.booking_id = $1 and t.status <> 'VOID' order by t.seat_no",
+        booking_id
+    )
+    .fetch_all(pool)
+    .await?;
+    Ok(Some(BookingRow {
+        booking_id: row.booking_id,
+        code: row.code,
+        show_no: row.show_no,
+        show_id: row.show_id,
+        starts_at: row.starts_at.into(),
+        subject: row.subject,
+        session: row.session,
+        status: word("bookings", &row.status)?,
+        amount_minor: row.amount_minor,
+        currency: row.currency,
+        created_at: row.created_at.into(),
+        tickets,
+    }))
+}

@@ -1,0 +1,97 @@
+-- Every invariant with the number of its violations. $1 is the present time.
+select 'I01 a booked seat has exactly one live ticket, and a live ticket a booked seat' as "name!",
+    (select count(*) from (
+        select s.show_no, s.seat_no from show_seats s
+        left join tickets t on t.show_no = s.show_no and t.seat_no = s.seat_no and t.status <> 'VOID'
+        where s.status = 'BOOKED' group by s.show_no, s.seat_no having count(t.ticket_id) <> 1
+        union all
+        select t.show_no, t.seat_no from tickets t
+        left join show_seats s using (show_no, seat_no)
+        where t.status <> 'VOID' and s.status is distinct from 'BOOKED') v) as "violations!"
+union all select 'I02 no seat has two live tickets',
+    (select count(*) from (
+        select 1 from tickets where status <> 'VOID'
+        group by show_no, seat_no having count(*) > 1) v)
+union all select 'I03 a seat and its live ticket name the same booking',
+    (select count(*) from show_seats s join tickets t using (show_no, seat_no)
+     where t.status <> 'VOID' and t.booking_id is distinct from s.booking_id)
+union all select 'I04 a held seat belongs to an open hold that lists it',
+    (select count(*) from show_seats s left join holds h on h.hold_id = s.hold_id
+     where s.status = 'HELD' and not coalesce(
+        h.status in ('ACTIVE', 'PAYING') and s.seat_no = any(h.seat_nos)
+            and h.show_no = s.show_no, false))
+union all select 'I05 an open hold has all of its seats',
+    (select count(*) from holds h where h.status in ('ACTIVE', 'PAYING')
+        and cardinality(h.seat_nos) <> (
+            select count(*) from show_seats s where s.show_no = h.show_no
+                and s.seat_no = any(h.seat_nos) and s.hold_id = h.hold_id and s.status = 'HELD'))
+union all select 'I06 no hold is open 30 s past its deadline',
+    (select count(*) from holds where status in ('ACTIVE', 'PAYING')
+        and case when payment_open then hard_deadline else expires_at end
+            < $1::timestamptz - interval '30 seconds')
+union all select 'I07 a hold is confirmed exactly when it has a booking',
+    (select count(*) from holds h left join bookings b using (hold_id)
+     where (h.status = 'CONFIRMED') <> (b.booking_id is not null))
+union all select 'I08 a booking has exactly one booked payment, of its amount and currency',
+    (select count(*) from bookings b
+     left join payments p on p.hold_id = b.hold_id and p.disposition = 'BOOKED'
+     where p.payment_id is null or p.captured_minor <> b.amount_minor
+        or p.captured_currency is distinct from b.currency)
+union all select 'I09 taken money is booked or fully given back',
+    (select count(*) from payments where captured_minor > 0
+        and disposition is distinct from 'BOOKED' and refunded_minor <> captured_minor)
+union all select 'I10 every successful payment has a disposition',
+    (select count(*) from payments where status = 'SUCCEEDED' and disposition is null)
+union all select 'I11 no payment stays open for an hour after its hold ended',
+    (select count(*) from payments p join holds h using (hold_id)
+     where p.provider_open and h.closed_at < $1::timestamptz - interval '1 hour')
+union all select 'I12 the refunds of a payment sum to its counters',
+    (select count(*) from (
+        select 1 from payments p left join refunds r using (payment_id)
+        group by p.payment_id
+        having coalesce(sum(r.amount_minor) filter (where r.status = 'SUCCEEDED'), 0)
+                <> p.refunded_minor
+            or coalesce(sum(r.amount_minor), 0) <> p.refund_reserved_minor) v)
+union all select 'I13 every ledger transaction sums to zero',
+    (select count(*) from (
+        select 1 from ledger group by transaction_id, currency having sum(amount_minor) <> 0) v)
+union all select 'I14 the ledger has what was taken less what was given back',
+    (select count(*) from (
+        select coalesce((select sum(amount_minor) from ledger where account = 'gateway'), 0)
+            - coalesce((select sum(captured_minor - refunded_minor) from payments), 0) as gap) v
+     where gap <> 0)
+union all select 'I15 a booking is cancelled exactly when it has no live ticket',
+    (select count(*) from bookings b where (b.status = 'CANCELLED') <> not exists (
+        select 1 from tickets t where t.booking_id = b.booking_id and t.status <> 'VOID'))
+union all select 'I16 every show has all of its seats',
+    (select count(*) from shows s where s.seat_count <> (
+            select count(*) from show_seats t where t.show_no = s.show_no
+                and t.seat_no >= s.seat_no_first and t.seat_no < s.seat_no_first + s.seat_count)
+        or s.seat_count <> (select count(*) from show_seats t where t.show_no = s.show_no))
+union all select 'I17 no customer has more tickets than the show allows',
+    (select count(*) from owner_ticket_counts c join shows s using (show_no)
+     where c.ticket_count > s.ticket_limit)
+union all select 'I18 the webhook inbox is empty',
+    (select count(*) from payment_events where processed_at is null)
+union all select 'I19 each booking is announced once',
+    (select count(*) from bookings b where not exists (
+        select 1 from outbox o where o.dedupe = 'booking.confirmed:' || b.booking_id))
+union all select 'I20 ticket counts match the holds and tickets they count',
+    (select count(*) from (
+        select show_no, limit_owner as owner, sum(n) as n from (
+            select show_no, limit_owner, cardinality(seat_nos) as n from holds
+            where status in ('ACTIVE', 'PAYING')
+            union all
+            select b.show_no, b.limit_owner, 1 from bookings b join tickets t using (booking_id)
+            where t.status <> 'VOID') u
+        group by show_no, limit_owner) u
+     full join owner_ticket_counts c using (show_no, owner)
+     where coalesce(u.n, 0) <> coalesce(c.ticket_count, 0))
+union all select 'I21 no idempotency key is in progress for five minutes',
+    (select count(*) from idempotency_keys where status_code is null
+        and locked_at < $1::timestamptz - interval '5 minutes')
+union all select 'I22 no hold has two booked payments',
+    (select count(*) from (
+        select 1 from payments where disposition = 'BOOKED'
+        group by hold_id having count(*) > 1) v)
+order by 1

@@ -1,0 +1,218 @@
+//! Holds, one at a time, and the sweep.
+
+use contract::Timestamp;
+use contract::booking::HoldStatus;
+use sqlx::{PgConnection, PgPool};
+use time::OffsetDateTime;
+use uuid::Uuid;
+
+use super::seats::{self, Returned, SeatReport};
+use super::{text_of, word};
+use crate::database::StoreError;
+
+/// A hold as the database has it.
+#[derive(Clone, Debug)]
+pub(crate) struct HoldRow {
+    pub(crate) hold_id: Uuid,
+    pub(crate) show_no: i32,
+    pub(crate) subject: Option<String>,
+    pub(crate) session: Option<String>,
+    pub(crate) limit_owner: String,
+    pub(crate) status: HoldStatus,
+    pub(crate) seat_nos: Vec<i32>,
+    pub(crate) amount_minor: i64,
+    pub(crate) currency: String,
+    pub(crate) attempt_count: i32,
+    pub(crate) payment_open: bool,
+    pub(crate) expires_at: Timestamp,
+    pub(crate) hard_deadline: Timestamp,
+    pub(crate) booking_id: Option<Uuid>,
+}
+
+impl HoldRow {
+    /// Whether its seats are its own.
+    pub(crate) fn is_open(&self) -> bool {
+        matches!(self.status, HoldStatus::Active | HoldStatus::Paying)
+    }
+
+    pub(crate) fn returned(&self) -> Returned {
+        Returned {
+            hold_id: self.hold_id,
+            show_no: self.show_no,
+            seat_nos: self.seat_nos.clone(),
+            limit_owner: self.limit_owner.clone(),
+        }
+    }
+}
+
+macro_rules! hold_row {
+    ($row:expr) => {{
+        let row = $row;
+        HoldRow {
+            hold_id: row.hold_id,
+            show_no: row.show_no,
+            subject: row.subject,
+            session: row.session,
+            limit_owner: row.limit_owner,
+            status: word("holds", &row.status)?,
+            seat_nos: row.seat_nos,
+            amount_minor: row.amount_minor,
+            currency: row.currency,
+            attempt_count: row.attempt_count,
+            payment_open: row.payment_open,
+            expires_at: row.expires_at.into(),
+            hard_deadline: row.hard_deadline.into(),
+            booking_id: row.booking_id,
+        }
+    }};
+}
+
+/// The hold, without a lock.
+pub(crate) async fn find(pool: &PgPool, hold_id: Uuid) -> Result<Option<HoldRow>, StoreError> {
+    let row = sqlx::query!(
+        r#"select h.hold_id, h.show_no, h.subject, h.session, h.limit_owner, h.status, h.seat_nos,
+            h.amount_minor, h.currency, h.attempt_count, h.payment_open, h.expires_at,
+            h.hard_deadline, b.booking_id as "booking_id?"
+           from holds h left join bookings b using (hold_id) where h.hold_id = $1"#,
+        hold_id
+    )
+    .fetch_optional(pool)
+    .await?;
+    row.map(|row| Ok(hold_row!(row))).transpose()
+}
+
+/// The hold, locked. The first lock of every transaction that moves a hold or its money.
+pub(crate) async fn lock(
+    connection: &mut PgConnection,
+    hold_id: Uuid,
+) -> Result<Option<HoldRow>, StoreError> {
+    let row = sqlx::query!(
+        r#"select h.hold_id, h.show_no, h.subject, h.session, h.limit_owner, h.status, h.seat_nos,
+            h.amount_minor, h.currency, h.attempt_count, h.payment_open, h.expires_at,
+            h.hard_deadline,
+            (select b.booking_id from bookings b where b.hold_id = h.hold_id) as booking_id
+           from holds h where h.hold_id = $1 for no key update"#,
+        hold_id
+    )
+    .fetch_optional(connection)
+    .await?;
+    row.map(|row| Ok(hold_row!(row))).transpose()
+}
+
+/// Moves a locked hold to `status`. Closing states get `now` as their time.
+pub(crate) async fn set_status(
+    connection: &mut PgConnection,
+    hold_id: Uuid,
+    status: HoldStatus,
+    now: Timestamp,
+) -> Result<(), StoreError> {
+    let closed = !matches!(status, HoldStatus::Active | HoldStatus::Paying);
+    let done = sqlx::query!(
+        "update holds set status = $2, closed_at = $3 where hold_id = $1",
+        hold_id,
+        text_of(status),
+        closed.then(|| OffsetDateTime::from(now))
+    )
+    .execute(connection)
+    .await?;
+    one_row(done.rows_affected())
+}
+
+/// Notes that another payment attempt begins.
+pub(crate) async fn attempt_begins(
+    connection: &mut PgConnection,
+    hold_id: Uuid,
+) -> Result<(), StoreError> {
+    let done = sqlx::query!(
+        "update holds set attempt_count = attempt_count + 1, payment_open = true
+         where hold_id = $1",
+        hold_id
+    )
+    .execute(connection)
+    .await?;
+    one_row(done.rows_affected())
+}
+
+/// Brings `payment_open` in line with the hold's payments.
+pub(crate) async fn refresh_payment_open(
+    connection: &mut PgConnection,
+    hold_id: Uuid,
+) -> Result<(), StoreError> {
+    let done = sqlx::query!(
+        "update holds h set payment_open = exists (
+            select 1 from payments p where p.hold_id = h.hold_id and p.provider_open)
+         where h.hold_id = $1",
+        hold_id
+    )
+    .execute(connection)
+    .await?;
+    one_row(done.rows_affected())
+}
+
+fn one_row(affected: u64) -> Result<(), StoreError> {
+    if affected == 1 {
+        Ok(())
+    } else {
+        Err(StoreError::corrupt("holds", "a locked hold vanished"))
+    }
+}
+
+/// Closes a locked hold and frees its seats.
+pub(crate) async fn close(
+    connection: &mut PgConnection,
+    hold: &HoldRow,
+    status: HoldStatus,
+    now: Timestamp,
+) -> Result<Vec<SeatReport>, StoreError> {
+    // The hold is closed before its seats are freed: the other way round, another customer could
+    // hold a seat that this hold can still be confirmed with.
+    set_status(connection, hold.hold_id, status, now).await?;
+    seats::give_back(connection, &[hold.returned()]).await
+}
+
+/// Expires holds whose time is over and that no payment is open for, up to `limit`. Returns how
+/// many, and the seats they freed. Any number of processes may do this at once.
+pub(crate) async fn sweep(
+    pool: &PgPool,
+    now: Timestamp,
+    limit: i64,
+) -> Result<(usize, Vec<SeatReport>), StoreError> {
+    let mut tx = pool.begin().await?;
+    let due = sqlx::query!(
+        "with due as materialized (
+            select hold_id from holds
+            where status in ('ACTIVE', 'PAYING') and expires_at <= $1 and not payment_open
+            order by expires_at limit $2 for no key update skip locked
+        )
+        update holds h set status = 'EXPIRED', closed_at = $1
+        from due d where h.hold_id = d.hold_id
+        returning h.hold_id, h.show_no, h.seat_nos, h.limit_owner",
+        OffsetDateTime::from(now),
+        limit
+    )
+    .fetch_all(&mut *tx)
+    .await?;
+    let returned: Vec<Returned> = due
+        .into_iter()
+        .map(|row| Returned {
+            hold_id: row.hold_id,
+            show_no: row.show_no,
+            seat_nos: row.seat_nos,
+            limit_owner: row.limit_owner,
+        })
+        .collect();
+    let reports = seats::give_back(&mut tx, &returned).await?;
+    tx.commit().await?;
+    Ok((returned.len(), reports))
+}
+
+/// The ticket limit of a hold's show.
+pub(crate) async fn ticket_limit(
+    connection: &mut PgConnection,
+    show_no: i32,
+) -> Result<i32, StoreError> {
+    let row = sqlx::query!("select ticket_limit from shows where show_no = $1", show_no)
+        .fetch_one(connection)
+        .await?;
+    Ok(row.ticket_limit)
+}

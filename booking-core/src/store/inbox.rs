@@ -1,0 +1,111 @@
+//! The inbox of webhooks.
+
+use contract::Timestamp;
+use serde_json::Value;
+use sqlx::PgPool;
+use time::OffsetDateTime;
+
+use crate::database::StoreError;
+
+/// A webhook that has not been understood yet.
+#[derive(Clone, Debug)]
+pub(crate) struct EventRow {
+    pub(crate) event_id: String,
+    pub(crate) kind: String,
+    pub(crate) payload: Value,
+    pub(crate) attempt_count: i32,
+}
+
+/// Stores a webhook. False if it was there before: the provider repeats itself.
+pub(crate) async fn store(
+    pool: &PgPool,
+    provider: &str,
+    event_id: &str,
+    kind: &str,
+    payload: &Value,
+    now: Timestamp,
+) -> Result<bool, StoreError> {
+    let done = sqlx::query!(
+        "insert into payment_events (provider, event_id, kind, payload, received_at,
+            next_attempt_at)
+         values ($1, $2, $3, $4, $5, $5) on conflict (provider, event_id) do nothing",
+        provider,
+        event_id,
+        kind,
+        payload,
+        OffsetDateTime::from(now)
+    )
+    .execute(pool)
+    .await?;
+    Ok(done.rows_affected() == 1)
+}
+
+/// Claims events that are due by moving their next time to `until`.
+pub(crate) async fn claim_due(
+    pool: &PgPool,
+    provider: &str,
+    now: Timestamp,
+    until: Timestamp,
+    limit: i64,
+) -> Result<Vec<EventRow>, StoreError> {
+    let rows = sqlx::query_as!(
+        EventRow,
+        "with due as materialized (
+            select event_id from payment_events
+            where provider = $1 and processed_at is null and next_attempt_at <= $2
+            order by next_attempt_at limit $4 for no key update skip locked
+        )
+        update payment_events e set next_attempt_at = $3, attempt_count = e.attempt_count + 1
+        from due d where e.provider = $1 and e.event_id = d.event_id
+        returning e.event_id, e.kind, e.payload, e.attempt_count",
+        provider,
+        OffsetDateTime::from(now),
+        OffsetDateTime::from(until),
+        limit
+    )
+    .fetch_all(pool)
+    .await?;
+    Ok(rows)
+}
+
+/// Marks an event as understood, with a note if it led to nothing.
+pub(crate) async fn done(
+    pool: &PgPool,
+    provider: &str,
+    event_id: &str,
+    note: Option<&str>,
+    now: Timestamp,
+) -> Result<(), StoreError> {
+    sqlx::query!(
+        "update payment_events set processed_at = $3, last_error = $4
+         where provider = $1 and event_id = $2",
+        provider,
+        event_id,
+        OffsetDateTime::from(now),
+        note
+    )
+    .execute(pool)
+    .await?;
+    Ok(())
+}
+
+/// Puts an event off.
+pub(crate) async fn put_off(
+    pool: &PgPool,
+    provider: &str,
+    event_id: &str,
+    error: &str,
+    next_attempt_at: Timestamp,
+) -> Result<(), StoreError> {
+    sqlx::query!(
+        "update payment_events set next_attempt_at = $3, last_error = $4
+         where provider = $1 and event_id = $2",
+        provider,
+        event_id,
+        OffsetDateTime::from(next_attempt_at),
+        error
+    )
+    .execute(pool)
+    .await?;
+    Ok(())
+}

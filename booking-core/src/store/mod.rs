@@ -1,0 +1,48 @@
+//! The SQL. Every function is one statement or takes part in its caller's transaction.
+//!
+//! Locks are taken in this order, by everyone: hold, payment, seats by number, ticket counts by
+//! owner, booking, tickets, refunds. The batched hold statement skips locked seats instead of
+//! waiting for them. No call to the payment provider is made while a lock is held.
+
+pub(crate) mod bookings;
+pub(crate) mod catalogue;
+pub(crate) mod check;
+pub(crate) mod hold_batch;
+pub(crate) mod holds;
+pub(crate) mod idempotency;
+pub(crate) mod inbox;
+pub(crate) mod payments;
+pub(crate) mod refunds;
+pub(crate) mod seats;
+
+use crate::database::StoreError;
+
+/// Reads a stored word with the parser of its type.
+fn word<T>(table: &'static str, text: &str) -> Result<T, StoreError>
+where
+    T: serde::de::DeserializeOwned,
+{
+    let value = serde_json::Value::String(text.to_owned());
+    serde_json::from_value(value).map_err(|error| StoreError::corrupt(table, error))
+}
+
+/// The stored word of a status: the same as on the wire.
+fn text_of(status: impl serde::Serialize) -> String {
+    match serde_json::to_value(status) {
+        Ok(serde_json::Value::String(text)) => text,
+        Ok(_) | Err(_) => String::new(),
+    }
+}
+
+fn id<T>(table: &'static str, text: &str) -> Result<T, StoreError>
+where
+    T: std::str::FromStr,
+    T::Err: std::fmt::Display,
+{
+    text.parse()
+        .map_err(|error: T::Err| StoreError::corrupt(table, error))
+}
+
+fn unsigned(table: &'static str, value: i32) -> Result<u32, StoreError> {
+    u32::try_from(value).map_err(|error| StoreError::corrupt(table, error))
+}

@@ -1,0 +1,307 @@
+//! Payments.
+
+use contract::Timestamp;
+use contract::booking::PaymentStatus;
+use sqlx::{PgConnection, PgPool};
+use time::OffsetDateTime;
+use uuid::Uuid;
+
+use super::{text_of, word};
+use crate::database::StoreError;
+use crate::payments::{Disposition, FailureReason};
+
+/// A payment as the database has it.
+#[derive(Clone, Debug)]
+pub(crate) struct PaymentRow {
+    pub(crate) payment_id: Uuid,
+    pub(crate) hold_id: Uuid,
+    pub(crate) attempt_no: i32,
+    pub(crate) intent_id: Option<String>,
+    pub(crate) client_secret: Option<String>,
+    pub(crate) idempotency_key: String,
+    pub(crate) email: String,
+    pub(crate) amount_minor: i64,
+    pub(crate) currency: String,
+    pub(crate) status: PaymentStatus,
+    pub(crate) failure_reason: Option<FailureReason>,
+    pub(crate) provider_open: bool,
+    pub(crate) disposition: Option<Disposition>,
+    pub(crate) poll_count: i32,
+}
+
+impl PaymentRow {
+    /// Whether its outcome is open.
+    pub(crate) fn is_live(&self) -> bool {
+        matches!(
+            self.status,
+            PaymentStatus::Created
+                | PaymentStatus::RequiresAction
+                | PaymentStatus::Processing
+                | PaymentStatus::Unknown
+        )
+    }
+}
+
+macro_rules! payment_row {
+    ($row:expr) => {{
+        let row = $row;
+        PaymentRow {
+            payment_id: row.payment_id,
+            hold_id: row.hold_id,
+            attempt_no: row.attempt_no,
+            intent_id: row.intent_id,
+            client_secret: row.client_secret,
+            idempotency_key: row.idempotency_key,
+            email: row.email,
+            amount_minor: row.amount_minor,
+            currency: row.currency,
+            status: word("payments", &row.status)?,
+            failure_reason: row
+                .failure_reason
+                .map(|reason| word("payments", &reason))
+                .transpose()?,
+            provider_open: row.provider_open,
+            disposition: row
+                .disposition
+                .map(|disposition| word("payments", &disposition))
+                .transpose()?,
+            poll_count: row.poll_count,
+        }
+    }};
+}
+
+/// The payment, without a lock.
+pub(crate) async fn find(
+    pool: &PgPool,
+    payment_id: Uuid,
+) -> Result<Option<PaymentRow>, StoreError> {
+    let row = sqlx::query!(
+        "select payment_id, hold_id, attempt_no, intent_id, client_secret, idempotency_key, email,
+            amount_minor, currency, status, failure_reason, provider_open,
+            disposition, poll_count
+         from payments where payment_id = $1",
+        payment_id
+    )
+    .fetch_optional(pool)
+    .await?;
+    row.map(|row| Ok(payment_row!(row))).transpose()
+}
+
+/// All payments of a hold, first attempt first.
+pub(crate) async fn of_hold(
+    connection: &mut PgConnection,
+    hold_id: Uuid,
+) -> Result<Vec<PaymentRow>, StoreError> {
+    let rows = sqlx::query!(
+        "select payment_id, hold_id, attempt_no, intent_id, client_secret, idempotency_key, email,
+            amount_minor, currency, status, failure_reason, provider_open,
+            disposition, poll_count
+         from payments where hold_id = $1 order by attempt_no",
+        hold_id
+    )
+    .fetch_all(connection)
+    .await?;
+    rows.into_iter().map(|row| Ok(payment_row!(row))).collect()
+}
+
+/// The payment, locked. Its hold has to be locked before.
+pub(crate) async fn lock(
+    connection: &mut PgConnection,
+    payment_id: Uuid,
+) -> Result<Option<PaymentRow>, StoreError> {
+    let row = sqlx::query!(
+        "select payment_id, hold_id, attempt_no, intent_id, client_secret, idempotency_key, email,
+            amount_minor, currency, status, failure_reason, provider_open,
+            disposition, poll_count
+         from payments where payment_id = $1 for no key update",
+        payment_id
+    )
+    .fetch_optional(connection)
+    .await?;
+    row.map(|row| Ok(payment_row!(row))).transpose()
+}
+
+/// A payment attempt about to be made.
+#[derive(Clone, Debug)]
+pub(crate) struct NewPayment<'a> {
+    pub(crate) payment_id: Uuid,
+    pub(crate) hold_id: Uuid,
+    pub(crate) attempt_no: i32,
+    pub(crate) provider: &'a str,
+    pub(crate) email: &'a str,
+    pub(crate) amount_minor: i64,
+    pub(crate) currency: &'a str,
+    pub(crate) now: Timestamp,
+    pub(crate) next_poll_at: Timestamp,
+}
+
+/// Records an attempt before the provider hears of it. The unique index on live payments makes a
+/// second live attempt on the same hold impossible.
+pub(crate) async fn insert(
+    connection: &mut PgConnection,
+    payment: &NewPayment<'_>,
+    idempotency_key: &str,
+) -> Result<(), StoreError> {
+    sqlx::query!(
+        "insert into payments (payment_id, hold_id, attempt_no, provider, idempotency_key, email,
+            amount_minor, currency, next_poll_at, created_at, updated_at)
+         values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $10)",
+        payment.payment_id,
+        payment.hold_id,
+        payment.attempt_no,
+        payment.provider,
+        idempotency_key,
+        payment.email,
+        payment.amount_minor,
+        payment.currency,
+        OffsetDateTime::from(payment.next_poll_at),
+        OffsetDateTime::from(payment.now)
+    )
+    .execute(connection)
+    .await?;
+    Ok(())
+}
+
+/// Stores what the provider called the intent. Harmless when it is known already.
+pub(crate) async fn set_intent(
+    pool: &PgPool,
+    payment_id: Uuid,
+    intent_id: &str,
+    client_secret: &str,
+) -> Result<(), StoreError> {
+    sqlx::query!(
+        "update payments set intent_id = $2, client_secret = $3
+         where payment_id = $1 and (intent_id is null or intent_id = $2)",
+        payment_id,
+        intent_id,
+        client_secret
+    )
+    .execute(pool)
+    .await?;
+    Ok(())
+}
+
+/// What a locked payment becomes.
+#[derive(Clone, Debug)]
+pub(crate) struct PaymentChange {
+    pub(crate) status: PaymentStatus,
+    pub(crate) failure_reason: Option<FailureReason>,
+    pub(crate) provider_open: bool,
+    pub(crate) captured_minor: i64,
+    pub(crate) captured_currency: Option<String>,
+    pub(crate) disposition: Option<Disposition>,
+    pub(crate) next_poll_at: Timestamp,
+}
+
+/// Writes `change` to a locked payment.
+pub(crate) async fn update(
+    connection: &mut PgConnection,
+    payment_id: Uuid,
+    change: &PaymentChange,
+    now: Timestamp,
+) -> Result<(), StoreError> {
+    let done = sqlx::query!(
+        "update payments set status = $2, failure_reason = $3, provider_open = $4,
+            captured_minor = $5, captured_currency = $6, disposition = $7, next_poll_at = $8,
+            poll_count = poll_count + 1, updated_at = $9
+         where payment_id = $1",
+        payment_id,
+        text_of(change.status),
+        change.failure_reason.map(FailureReason::as_str),
+        change.provider_open,
+        change.captured_minor,
+        change.captured_currency,
+        change.disposition.map(text_of),
+        OffsetDateTime::from(change.next_poll_at),
+        OffsetDateTime::from(now)
+    )
+    .execute(connection)
+    .await?;
+    if done.rows_affected() == 1 {
+        Ok(())
+    } else {
+        Err(StoreError::corrupt("payments", "a locked payment vanished"))
+    }
+}
+
+/// Claims payments that are due to be asked about by moving their next time to `until`, so that
+/// other processes leave them alone meanwhile.
+pub(crate) async fn claim_due(
+    pool: &PgPool,
+    now: Timestamp,
+    until: Timestamp,
+    limit: i64,
+) -> Result<Vec<Uuid>, StoreError> {
+    let rows = sqlx::query!(
+        "with due as materialized (
+            select p.payment_id from payments p
+            where p.provider_open and p.next_poll_at <= $1
+            order by p.next_poll_at limit $3 for no key update of p skip locked
+        )
+        update payments p set next_poll_at = $2 from due d where p.payment_id = d.payment_id
+        returning p.payment_id",
+        OffsetDateTime::from(now),
+        OffsetDateTime::from(until),
+        limit
+    )
+    .fetch_all(pool)
+    .await?;
+    Ok(rows.into_iter().map(|row| row.payment_id).collect())
+}
+
+/// The payment that the provider's `intent_id` belongs to.
+pub(crate) async fn by_intent(
+    pool: &PgPool,
+    provider: &str,
+    intent_id: &str,
+) -> Result<Option<Uuid>, StoreError> {
+    let row = sqlx::query!(
+        "select payment_id from payments where provider = $1 and intent_id = $2",
+        provider,
+        intent_id
+    )
+    .fetch_optional(pool)
+    .await?;
+    Ok(row.map(|row| row.payment_id))
+}
+
+/// The payment of an attempt whose intent we may not have heard of yet.
+pub(crate) async fn by_attempt(
+    pool: &PgPool,
+    hold_id: Uuid,
+    attempt_no: i32,
+) -> Result<Option<Uuid>, StoreError> {
+    let row = sqlx::query!(
+        "select payment_id from payments where hold_id = $1 and attempt_no = $2",
+        hold_id,
+        attempt_no
+    )
+    .fetch_optional(pool)
+    .await?;
+    Ok(row.map(|row| row.payment_id))
+}
+
+/// Books both sides of a movement of money in the ledger.
+pub(crate) async fn ledger(
+    connection: &mut PgConnection,
+    transaction_id: Uuid,
+    amount_minor: i64,
+    currency: &str,
+    counter_account: &str,
+    now: Timestamp,
+) -> Result<(), StoreError> {
+    sqlx::query!(
+        "insert into ledger (transaction_id, account, amount_minor, currency, at)
+         values ($1, 'gateway', $2, $4, $6), ($1, $5, $3, $4, $6)
+         on conflict (transaction_id, account) do nothing",
+        transaction_id,
+        amount_minor,
+        -amount_minor,
+        currency,
+        counter_account,
+        OffsetDateTime::from(now)
+    )
+    .execute(connection)
+    .await?;
+    Ok(())
+}

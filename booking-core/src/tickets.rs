@@ -1,0 +1,298 @@
+//! The signed text of a ticket's QR code, and its verification without a database.
+//!
+//! 36 bytes of claims and a 64-byte Ed25519 signature, in base45, which a QR code packs as
+//! alphanumeric text.
+
+use contract::{TicketId, Timestamp};
+use ed25519_dalek::{Signature, Signer, SigningKey, Verifier, VerifyingKey};
+use uuid::Uuid;
+
+use crate::config::TicketKey;
+
+const VERSION: u8 = 1;
+/// The only key so far.
+const KEY_ID: u8 = 1;
+const CLAIMS_BYTES: usize = 36;
+/// Keeps the signature from being valid for anything else that the key may ever sign.
+const CONTEXT: &[u8] = b"ropeline ticket v1\0";
+/// A ticket opens the door this long before the show.
+const VALID_BEFORE_SECONDS: i64 = 12 * 3600;
+/// And this long after it started.
+const VALID_AFTER_SECONDS: i64 = 12 * 3600;
+
+/// What a QR code says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct TicketClaims {
+    /// The show's number.
+    pub show_no: u32,
+    /// The ticket.
+    pub ticket_id: TicketId,
+    /// Grows when the ticket is issued anew; older ones are worthless then.
+    pub token_generation: u16,
+    /// The seat's number within the show.
+    pub seat_no: u32,
+    /// From when the door opens for it.
+    pub valid_from: Timestamp,
+    /// Until when.
+    pub valid_to: Timestamp,
+}
+
+/// Why a QR code is not a ticket.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum InvalidTicket {
+    /// It is not the text of a ticket.
+    #[error("this is not a ticket")]
+    Unreadable,
+    /// Nobody who holds the key signed it.
+    #[error("the signature is not valid")]
+    Forged,
+    /// It is of a later kind or key.
+    #[error("this ticket needs a newer scanner")]
+    Unknown,
+    /// The door is not open for it now.
+    #[error("the ticket is not valid at this time")]
+    OutOfTime,
+}
+
+/// Signs tickets.
+#[derive(Clone)]
+pub(crate) struct TicketSigner(SigningKey);
+
+impl TicketSigner {
+    pub(crate) fn new(key: &TicketKey) -> Self {
+        Self(SigningKey::from_bytes(&key.0))
+    }
+
+    /// What scanners verify with.
+    pub(crate) fn verifying_key(&self) -> VerifyingKey {
+        self.0.verifying_key()
+    }
+
+    /// The text of the QR code.
+    pub(crate) fn sign(&self, claims: &TicketClaims) -> String {
+        let mut token = claims.pack().to_vec();
+        let signature = self.0.sign(&[CONTEXT, &token].concat());
+        token.extend_from_slice(&signature.to_bytes());
+        base45_encode(&token)
+    }
+}
+
+/// Checks the text of a QR code: signature first, then the time. Needs nothing but the key.
+pub fn verify_ticket(
+    text: &str,
+    key: &VerifyingKey,
+    now: Timestamp,
+) -> Result<TicketClaims, InvalidTicket> {
+    let token = base45_decode(text).ok_or(InvalidTicket::Unreadable)?;
+    let (claims, signature) = token
+        .split_at_checked(CLAIMS_BYTES)
+        .ok_or(InvalidTicket::Unreadable)?;
+    let signature = Signature::from_slice(signature).map_err(|_| InvalidTicket::Unreadable)?;
+    key.verify(&[CONTEXT, claims].concat(), &signature)
+        .map_err(|_| InvalidTicket::Forged)?;
+    let claims = TicketClaims::unpack(claims)?;
+    if now < claims.valid_from || now > claims.valid_to {
+        return Err(InvalidTicket::OutOfTime);
+    }
+    Ok(claims)
+}
+
+impl TicketClaims {
+    /// The claims of a ticket for a show that starts at `starts_at`.
+    pub(crate) fn new(
+        show_no: i32,
+        ticket_id: Uuid,
+        token_generation: i32,
+        seat_no: i32,
+        starts_at: Timestamp,
+    ) -> Self {
+        let at = |seconds: i64| {
+            Timestamp::from_ms(starts_at.as_unix_seconds().saturating_add(seconds) * 1000)
+        };
+        Self {
+            show_no: u32::try_from(show_no).unwrap_or(0),
+            ticket_id: TicketId::new(ticket_id),
+            token_generation: u16::try_from(token_generation).unwrap_or(u16::MAX),
+            seat_no: u32::try_from(seat_no).unwrap_or(0),
+            valid_from: at(-VALID_BEFORE_SECONDS),
+            valid_to: at(VALID_AFTER_SECONDS),
+        }
+    }
+
+    fn pack(&self) -> [u8; CLAIMS_BYTES] {
+        let seconds = |at: Timestamp| u32::try_from(at.as_unix_seconds()).unwrap_or(u32::MAX);
+        let mut packed = [0; CLAIMS_BYTES];
+        packed[0] = VERSION;
+        packed[1] = KEY_ID;
+        packed[2..6].copy_from_slice(&self.show_no.to_be_bytes());
+        packed[6..22].copy_from_slice(self.ticket_id.uuid().as_bytes());
+        packed[22..24].copy_from_slice(&self.token_generation.to_be_bytes());
+        packed[24..28].copy_from_slice(&self.seat_no.to_be_bytes());
+        packed[28..32].copy_from_slice(&seconds(self.valid_from).to_be_bytes());
+        packed[32..36].copy_from_slice(&seconds(self.valid_to).to_be_bytes());
+        packed
+    }
+
+    fn unpack(packed: &[u8]) -> Result<Self, InvalidTicket> {
+        let packed: &[u8; CLAIMS_BYTES] =
+            packed.try_into().map_err(|_| InvalidTicket::Unreadable)?;
+        if (packed[0], packed[1]) != (VERSION, KEY_ID) {
+            return Err(InvalidTicket::Unknown);
+        }
+        let number = |at: usize| {
+            u32::from_be_bytes([packed[at], packed[at + 1], packed[at + 2], packed[at + 3]])
+        };
+        let mut uuid = [0; 16];
+        uuid.copy_from_slice(&packed[6..22]);
+        Ok(Self {
+            show_no: number(2),
+            ticket_id: TicketId::new(Uuid::from_bytes(uuid)),
+            token_generation: u16::from_be_bytes([packed[22], packed[23]]),
+            seat_no: number(24),
+            valid_from: Timestamp::from_ms(i64::from(number(28)) * 1000),
+            valid_to: Timestamp::from_ms(i64::from(number(32)) * 1000),
+        })
+    }
+}
+
+/// The alphabet of base45 (RFC 9285), which is that of a QR code's alphanumeric mode.
+const BASE45: &[u8; 45] = b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ $%*+-./:";
+
+fn base45_encode(bytes: &[u8]) -> String {
+    let mut text = String::with_capacity(bytes.len().div_ceil(2) * 3);
+    let mut push = |digit: u16| text.push(char::from(BASE45[usize::from(digit)]));
+    for pair in bytes.chunks(2) {
+        match *pair {
+            [high, low] => {
+                let value = u16::from_be_bytes([high, low]);
+                push(value % 45);
+                push(value / 45 % 45);
+                push(value / 2025);
+            }
+            [last] => {
+                push(u16::from(last) % 45);
+                push(u16::from(last) / 45);
+            }
+            _ => {}
+        }
+    }
+    text
+}
+
+fn base45_decode(text: &str) -> Option<Vec<u8>> {
+    let digit = |byte: u8| {
+        let at = BASE45.iter().position(|letter| *letter == byte)?;
+        u32::try_from(at).ok()
+    };
+    let mut bytes = Vec::with_capacity(text.len() / 3 * 2);
+    for group in text.as_bytes().chunks(3) {
+        match *group {
+            [a, b, c] => {
+                let value = digit(a)? + digit(b)? * 45 + digit(c)? * 2025;
+                bytes.extend_from_slice(&u16::try_from(value).ok()?.to_be_bytes());
+            }
+            [a, b] => bytes.push(u8::try_from(digit(a)? + digit(b)? * 45).ok()?),
+            _ => return None,
+        }
+    }
+    Some(bytes)
+}
+
+/// The QR code of `text` as a picture.
+pub(crate) fn qr_svg(text: &str) -> Result<String, qrcode::types::QrError> {
+    let code = qrcode::QrCode::with_error_correction_level(text, qrcode::EcLevel::M)?;
+    Ok(code
+        .render::<qrcode::render::svg::Color<'_>>()
+        .min_dimensions(240, 240)
+        .build())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    const STARTS_AT: Timestamp = Timestamp::from_ms(1_790_000_000_000);
+
+    fn claims() -> TicketClaims {
+        TicketClaims::new(7, Uuid::from_u128(99), 1, 1234, STARTS_AT)
+    }
+
+    fn signer() -> TicketSigner {
+        TicketSigner::new(&TicketKey([5; 32]))
+    }
+
+    #[test]
+    fn a_ticket_reads_back_and_fits_a_small_code() {
+        let text = signer().sign(&claims());
+        assert_eq!(text.len(), 150);
+        let key = signer().verifying_key();
+        assert_eq!(verify_ticket(&text, &key, STARTS_AT), Ok(claims()));
+        assert!(qr_svg(&text).unwrap().contains("<svg"));
+    }
+
+    #[test]
+    fn a_forged_ticket_is_not_a_ticket() {
+        let key = signer().verifying_key();
+        let good = base45_decode(&signer().sign(&claims())).unwrap();
+        // Every byte matters: the claims and the signature.
+        for at in 0..good.len() {
+            let mut forged = good.clone();
+            forged[at] ^= 1;
+            let refused = verify_ticket(&base45_encode(&forged), &key, STARTS_AT);
+            assert_eq!(refused, Err(InvalidTicket::Forged), "byte {at}");
+        }
+        let other = TicketSigner::new(&TicketKey([6; 32])).sign(&claims());
+        assert_eq!(
+            verify_ticket(&other, &key, STARTS_AT),
+            Err(InvalidTicket::Forged)
+        );
+        let unsigned = base45_encode(&claims().pack());
+        assert_eq!(
+            verify_ticket(&unsigned, &key, STARTS_AT),
+            Err(InvalidTicket::Unreadable)
+        );
+        for text in ["", "A", "not a ticket", ":::", "{\"ticket\": 1}"] {
+            assert_eq!(
+                verify_ticket(text, &key, STARTS_AT),
+                Err(InvalidTicket::Unreadable)
+            );
+        }
+    }
+
+    #[test]
+    fn a_ticket_is_only_good_around_its_show() {
+        let text = signer().sign(&claims());
+        let key = signer().verifying_key();
+        let hours = |n: u64| std::time::Duration::from_secs(n * 3600);
+        for (now, valid) in [
+            (STARTS_AT.minus(hours(13)), false),
+            (STARTS_AT.minus(hours(11)), true),
+            (STARTS_AT.plus(hours(11)), true),
+            (STARTS_AT.plus(hours(13)), false),
+        ] {
+            assert_eq!(verify_ticket(&text, &key, now).is_ok(), valid, "{now}");
+        }
+    }
+
+    #[test]
+    fn base45_is_that_of_rfc_9285() {
+        assert_eq!(base45_encode(b"AB"), "BB8");
+        assert_eq!(base45_encode(b"Hello!!"), "%69 VD92EX0");
+        assert_eq!(base45_decode("QED8WEX0").unwrap(), b"ietf!");
+        assert_eq!(base45_decode("GGX"), None);
+    }
+
+    proptest! {
+        #[test]
+        fn base45_reads_back(bytes in proptest::collection::vec(any::<u8>(), 0..64)) {
+            prop_assert_eq!(base45_decode(&base45_encode(&bytes)), Some(bytes));
+        }
+
+        #[test]
+        fn any_text_is_read_without_harm(text in ".{0,200}") {
+            let key = signer().verifying_key();
+            prop_assert!(verify_ticket(&text, &key, STARTS_AT).is_err());
+        }
+    }
+}

@@ -1,0 +1,140 @@
+//! Work that nobody waits for: sweeping, polling, the inbox, refunds, refreshing memory.
+//!
+//! Each kind has a `*_once` that does what is due, and a thin loop around it. Any number of
+//! processes may run all of them.
+
+use std::future::Future;
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::StreamExt;
+use futures_util::stream;
+
+use crate::config::{
+    IDEMPOTENCY_KEEP, IDEMPOTENCY_TAKEOVER_AFTER, REFRESH_EVERY, SWEEP_BATCH_MAX, SWEEP_EVERY,
+    WORK_BATCH_MAX, WORK_EVERY,
+};
+use crate::core::Core;
+use crate::database::{StoreError, repeat_if_contended};
+use crate::store;
+use crate::telemetry;
+
+/// Payments that are asked about at the same time.
+const POLLS_AT_ONCE: usize = 8;
+/// Time in which a worker that claimed a payment has to be done with it.
+const POLL_CLAIM: Duration = IDEMPOTENCY_TAKEOVER_AFTER;
+/// Keys purged in one pass.
+const PURGE_BATCH_MAX: i64 = 1000;
+/// How often old idempotency keys are purged.
+const PURGE_EVERY: Duration = Duration::from_secs(300);
+
+impl Core {
+    /// Expires holds whose time is over and that no payment is open for. Returns how many.
+    pub(crate) async fn sweep_once(&self) -> Result<usize, StoreError> {
+        let now = self.clock.now();
+        let (count, reports) =
+            repeat_if_contended(|| store::holds::sweep(&self.pools.jobs, now, SWEEP_BATCH_MAX))
+                .await?;
+        self.catalogue.apply(&reports);
+        if count > 0 {
+            let count = u64::try_from(count).unwrap_or(u64::MAX);
+            metrics::counter!(telemetry::HOLDS_ENDED, "reason" => "expired").increment(count);
+        }
+        Ok(count)
+    }
+
+    /// Asks about payments that are due. Holds whose time is over while a payment is open end
+    /// here. Returns how many there were.
+    pub(crate) async fn poll_once(&self) -> Result<usize, StoreError> {
+        let now = self.clock.now();
+        let until = now.plus(POLL_CLAIM);
+        let pool = &self.pools.jobs;
+        let due = store::payments::claim_due(pool, now, until, WORK_BATCH_MAX).await?;
+        let count = due.len();
+        stream::iter(due)
+            .for_each_concurrent(POLLS_AT_ONCE, async |payment_id| {
+                if let Err(error) = self.resolve_payment(payment_id, None).await {
+                    tracing::error!(%error, payment = %payment_id, "payment not resolved");
+                }
+            })
+            .await;
+        Ok(count)
+    }
+
+    /// Brings memory in line with the database.
+    pub(crate) async fn refresh_once(&self) -> Result<usize, StoreError> {
+        let now = self.clock.now();
+        self.catalogue.refresh_once(&self.pools.jobs, now).await?;
+        Ok(0)
+    }
+
+    /// Removes stored answers that nobody will ask for again. Returns how many.
+    pub(crate) async fn purge_once(&self) -> Result<usize, StoreError> {
+        let before = self.clock.now().minus(IDEMPOTENCY_KEEP);
+        let purged = store::idempotency::purge(&self.pools.jobs, before, PURGE_BATCH_MAX).await?;
+        Ok(usize::try_from(purged).unwrap_or(usize::MAX))
+    }
+}
+
+/// Starts all workers. They end when the core's token is cancelled.
+pub(crate) fn start(core: &Arc<Core>) {
+    spawn(core, "sweep", SWEEP_EVERY, |core| async move {
+        core.sweep_once().await
+    });
+    spawn(core, "poll", WORK_EVERY, |core| async move {
+        core.poll_once().await
+    });
+    spawn(core, "inbox", WORK_EVERY, |core| async move {
+        core.inbox_once().await
+    });
+    spawn(core, "refund", WORK_EVERY, |core| async move {
+        core.refund_once().await
+    });
+    spawn(core, "refresh", REFRESH_EVERY, |core| async move {
+        core.refresh_once().await
+    });
+    spawn(core, "purge", PURGE_EVERY, |core| async move {
+        core.purge_once().await
+    });
+}
+
+fn spawn<F, Fut>(core: &Arc<Core>, name: &'static str, every: Duration, once: F)
+where
+    F: Fn(Arc<Core>) -> Fut + Send + Sync + 'static,
+    Fut: Future<Output = Result<usize, StoreError>> + Send,
+{
+    let task_core = Arc::clone(core);
+    core.work.start(async move {
+        let core = task_core;
+        // Up to a quarter of the period, so that processes started together do not keep step.
+        let jitter = u32::from(core.randomness.bytes::<1>()[0]);
+        let period = every + every / 4 * jitter / 255;
+        let mut failing = false;
+        while !core.shutdown.is_cancelled() {
+            match once(Arc::clone(&core)).await {
+                Ok(0) => failing = false,
+                // There may be more: look again at once.
+                Ok(_) => {
+                    failing = false;
+                    continue;
+                }
+                Err(error) => {
+                    // Logged once for a whole outage.
+                    if !failing {
+                        tracing::error!(
+                            worker = name,
+                            error = &error as &dyn std::error::Error,
+                            "worker failed"
+                        );
+                    }
+                    failing = true;
+                }
+            }
+            tokio::select! {
+                () = core.shutdown.cancelled() => {}
+                () = tokio::time::sleep(period) => {}
+                () = core.inbox_filled.notified(), if name == "inbox" => {}
+            }
+        }
+    });
+}

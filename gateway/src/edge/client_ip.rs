@@ -1,0 +1,223 @@
+//! The address a request comes from.
+//!
+//! `X-Forwarded-For` is a claim. It is believed only when the socket's peer is a declared proxy,
+//! and only as far as an unbroken chain of declared proxies vouches for it.
+
+use std::net::{IpAddr, Ipv6Addr, SocketAddr};
+use std::sync::Arc;
+
+use axum::extract::{ConnectInfo, FromRequestParts, Request, State};
+use axum::middleware::Next;
+use axum::response::Response;
+use http::HeaderMap;
+use http::request::Parts;
+use ipnet::IpNet;
+use web::ApiError;
+
+/// The header in which proxies tell whom they speak for.
+const X_FORWARDED_FOR: &str = "x-forwarded-for";
+
+/// Proxies whose `X-Forwarded-For` is believed.
+#[derive(Clone, Debug, Default)]
+pub struct TrustedProxies(Arc<[IpNet]>);
+
+/// Where a request comes from. Handlers take it as an extractor.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ClientIp {
+    address: IpAddr,
+    is_limited: bool,
+}
+
+/// Whom a limit counts: an IPv4 address, or the /64 network that one IPv6 subscriber owns.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct AddressGroup(IpAddr);
+
+impl TrustedProxies {
+    /// Believes proxies in `networks`.
+    pub fn new(networks: impl IntoIterator<Item = IpNet>) -> Self {
+        Self(networks.into_iter().collect())
+    }
+
+    /// Where a request from `peer` with `headers` comes from.
+    pub fn client_ip(&self, peer: IpAddr, headers: &HeaderMap) -> ClientIp {
+        let peer = peer.to_canonical();
+        if !self.contains(peer) {
+            // Fans behind a local proxy that nobody declared all have the loopback address:
+            // limiting it would let the first of them use up the share of all.
+            return ClientIp {
+                address: peer,
+                is_limited: !peer.is_loopback(),
+            };
+        }
+        let mut address = peer;
+        for value in headers.get_all(X_FORWARDED_FOR).iter().rev() {
+            for entry in value.as_bytes().rsplit(|byte| *byte == b',') {
+                // An entry that is no address ends the chain: nobody vouches for what is left.
+                let Some(said) = parse_entry(entry) else {
+                    return ClientIp::limited(address);
+                };
+                address = said;
+                if !self.contains(said) {
+                    return ClientIp::limited(address);
+                }
+            }
+        }
+        ClientIp::limited(address)
+    }
+
+    fn contains(&self, address: IpAddr) -> bool {
+        self.0.iter().any(|network| network.contains(&address))
+    }
+}
+
+impl ClientIp {
+    fn limited(address: IpAddr) -> Self {
+        Self {
+            address,
+            is_limited: true,
+        }
+    }
+
+    /// The address, an IPv4 one never in its IPv6 form.
+    pub fn address(self) -> IpAddr {
+        self.address
+    }
+
+    /// Whom limits count for this request, `None` when it is not limited by address.
+    pub fn limited_as(self) -> Option<AddressGroup> {
+        self.is_limited.then(|| AddressGroup::of(self.address))
+    }
+}
+
+impl AddressGroup {
+    /// The group of `address`.
+    pub fn of(address: IpAddr) -> Self {
+        Self(match address.to_canonical() {
+            IpAddr::V4(address) => address.into(),
+            IpAddr::V6(address) => {
+                let network = address.to_bits() >> 64 << 64;
+                Ipv6Addr::from_bits(network).into()
+            }
+        })
+    }
+}
+
+impl<S: Send + Sync> FromRequestParts<S> for ClientIp {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, ApiError> {
+        parts
+            .extensions
+            .get()
+            .copied()
+            .ok_or_else(|| ApiError::internal(&"no layer has found out the client's address"))
+    }
+}
+
+/// Puts the [`ClientIp`] into the request. Has to stand outside of every layer that reads it.
+pub async fn middleware(
+    State(proxies): State<TrustedProxies>,
+    ConnectInfo(peer): ConnectInfo<SocketAddr>,
+    mut request: Request,
+    next: Next,
+) -> Response {
+    let client = proxies.client_ip(peer.ip(), request.headers());
+    request.extensions_mut().insert(client);
+    next.run(request).await
+}
+
+/// Reads `192.0.2.1`, `192.0.2.1:80`, `2001:db8::1` or `[2001:db8::1]:80`.
+fn parse_entry(entry: &[u8]) -> Option<IpAddr> {
+    let text = std::str::from_utf8(entry).ok()?.trim();
+    let bare = text
+        .strip_prefix('[')
+        .and_then(|text| text.strip_suffix(']'));
+    let address = bare.unwrap_or(text).parse::<IpAddr>().ok();
+    let with_port = || text.parse::<SocketAddr>().ok().map(|socket| socket.ip());
+    address
+        .or_else(with_port)
+        .map(|address| address.to_canonical())
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn proxies() -> TrustedProxies {
+        TrustedProxies::new(["10.0.0.0/8", "2001:db8:ffff::/48"].map(|net| net.parse().unwrap()))
+    }
+
+    fn client(peer: &str, forwarded_for: &[&str]) -> ClientIp {
+        let headers: HeaderMap = forwarded_for
+            .iter()
+            .map(|value| (X_FORWARDED_FOR.parse().unwrap(), value.parse().unwrap()))
+            .collect();
+        proxies().client_ip(peer.parse().unwrap(), &headers)
+    }
+
+    fn address(peer: &str, forwarded_for: &[&str]) -> String {
+        client(peer, forwarded_for).address().to_string()
+    }
+
+    #[test]
+    fn a_stranger_cannot_choose_an_address() {
+        assert_eq!(address("192.0.2.1", &["198.51.100.7"]), "192.0.2.1");
+        assert_eq!(address("::ffff:192.0.2.1", &["198.51.100.7"]), "192.0.2.1");
+    }
+
+    #[test]
+    fn a_declared_proxy_is_believed_as_far_as_the_chain_goes() {
+        for (forwarded_for, expected) in [
+            (&["198.51.100.7"][..], "198.51.100.7"),
+            (&["1.1.1.1, 198.51.100.7"], "198.51.100.7"),
+            (&["1.1.1.1, 198.51.100.7, 10.9.9.9"], "198.51.100.7"),
+            (&["1.1.1.1", "198.51.100.7", "10.9.9.9"], "198.51.100.7"),
+            (&["198.51.100.7:4711"], "198.51.100.7"),
+            (&["::ffff:198.51.100.7"], "198.51.100.7"),
+            (&["[2001:db8::7]:80"], "2001:db8::7"),
+            (&["[2001:db8::7]"], "2001:db8::7"),
+            (&["2001:db8::7, 2001:db8:ffff::1"], "2001:db8::7"),
+            (&["10.1.1.1, 10.2.2.2"], "10.1.1.1"),
+            (&["198.51.100.7, unknown, 10.9.9.9"], "10.9.9.9"),
+            (&["198.51.100.7,"], "10.0.0.1"),
+            (&[], "10.0.0.1"),
+        ] {
+            assert_eq!(
+                address("10.0.0.1", forwarded_for),
+                expected,
+                "{forwarded_for:?}"
+            );
+            assert_eq!(address("::ffff:10.0.0.1", forwarded_for), expected);
+        }
+    }
+
+    #[test]
+    fn only_an_undeclared_loopback_peer_is_free_of_limits() {
+        assert_eq!(client("127.0.0.1", &[]).limited_as(), None);
+        assert_eq!(client("::1", &[]).limited_as(), None);
+        assert!(client("10.0.0.1", &["127.0.0.1"]).limited_as().is_some());
+        assert!(client("192.0.2.1", &[]).limited_as().is_some());
+        let declared = TrustedProxies::new(["127.0.0.0/8".parse().unwrap()]);
+        let local = declared.client_ip("127.0.0.1".parse().unwrap(), &HeaderMap::new());
+        assert!(local.limited_as().is_some());
+    }
+
+    #[test]
+    fn one_ipv6_subscriber_is_one_group() {
+        let group = |text: &str| AddressGroup::of(text.parse().unwrap());
+        assert_eq!(group("2001:db8:0:1::1"), group("2001:db8:0:1:ffff::9"));
+        assert_ne!(group("2001:db8:0:1::1"), group("2001:db8:0:2::1"));
+        assert_ne!(group("192.0.2.1"), group("192.0.2.2"));
+        assert_eq!(group("::ffff:192.0.2.1"), group("192.0.2.1"));
+    }
+
+    proptest! {
+        #[test]
+        fn whatever_a_fan_writes_stands_left_of_their_own_address(forged in "[0-9a-f:., \\[\\]]{0,40}") {
+            let seen = format!("{forged}, 198.51.100.7");
+            prop_assert_eq!(address("10.0.0.1", &[&seen]), "198.51.100.7");
+        }
+    }
+}

@@ -1,0 +1,341 @@
+//! The gate: every request that is not the line's own goes through here (GATE).
+//!
+//! A request to a protected path is let through only with a valid pass of that path's room whose
+//! session runs. What an upstream learns of a pass it learns from the gate alone: headers of
+//! those names that a client sent are removed.
+
+use std::sync::Arc;
+
+use axum::Router;
+use axum::body::Body;
+use axum::extract::{Request, State};
+use axum::response::{IntoResponse, Response};
+use contract::line::Phase;
+use contract::pass::PassClaims;
+use contract::principal::{PASS, Principal, ROOM};
+use contract::{Clock, Problem, ProblemCode, RoomId, Timestamp};
+use http::header::{ACCEPT, CACHE_CONTROL, HOST, LOCATION, SET_COOKIE};
+use http::uri::Scheme;
+use http::{HeaderMap, HeaderValue, Method, StatusCode};
+use metrics::counter;
+use moka::sync::Cache;
+use sha2::{Digest, Sha256};
+use tower::ServiceExt;
+use web::{ApiError, RequestId};
+
+use crate::edge::client_ip::ClientIp;
+use crate::edge::path::{SafePath, check_path};
+use crate::edge::return_target::ReturnTarget;
+use crate::http::cookies::CookieForm;
+use crate::http::page::waiting_path;
+use crate::http::presented::bearer;
+use crate::line::passes::{self, Admission};
+use crate::line::room::Room;
+use crate::line::rooms::RoomSet;
+use crate::line::sessions::SessionCheck;
+use crate::proxy::{Command, Forwarded, Proxy, Upstream, headers};
+use crate::telemetry;
+
+/// Passes whose signature was verified and is remembered: verifying costs 50 µs, looking up one.
+const VERIFIED_MAX: u64 = 100_000;
+/// Passes of one request that are looked at: a fan of so many rooms at once is none.
+const PASSES_MAX: usize = 8;
+
+/// The upstream that is the booking core in this process.
+pub const EMBEDDED: &str = "embedded";
+
+/// What the gate works with.
+#[derive(Clone)]
+pub struct Gate(Arc<Shared>);
+
+struct Shared {
+    rooms: RoomSet,
+    cookies: CookieForm,
+    scheme: Scheme,
+    proxy: Arc<Proxy>,
+    embedded: Router,
+    verified: Cache<[u8; 32], Arc<PassClaims>>,
+}
+
+/// A request's way: the room that protects its path, if any, and where it goes.
+struct Way {
+    room: Option<Arc<Room>>,
+    remote: Option<Upstream>,
+}
+
+/// What the gate lets through.
+struct LetThrough {
+    principals: Vec<Principal>,
+    /// A pass cookie to set on the answer.
+    cookie: Option<HeaderValue>,
+}
+
+impl Gate {
+    /// A gate in front of `embedded` and of what `proxy` reaches.
+    pub fn new(
+        rooms: RoomSet,
+        cookies: CookieForm,
+        proxy: Arc<Proxy>,
+        embedded: Router,
+    ) -> Self {
+        let scheme = if cookies.is_secure { Scheme::HTTPS } else { Scheme::HTTP };
+        let verified = Cache::new(VERIFIED_MAX);
+        Self(Arc::new(Shared { rooms, cookies, scheme, proxy, embedded, verified }))
+    }
+}
+
+/// Handles every request that is not the line's own.
+pub async fn handle(State(gate): State<Gate>, client: ClientIp, request: Request) -> Response {
+    match gate.0.pass_on(client, request).await {
+        Ok(response) => response,
+        Err(error) => error.into_response(),
+    }
+}
+
+impl Shared {
+    async fn pass_on(&self, client: ClientIp, request: Request) -> Result<Response, ApiError> {
+        let path = check_path(request.uri())?;
+        let way = self.way(&path)?;
+        let now = self.rooms.parts().clock.now();
+        let claims = self.claims_presented(request.headers(), way.remote.is_none(), now);
+        let let_through = match &way.room {
+            Some(room) => match self.admit(room, &claims, &request, now).await {
+                Some(let_through) => let_through,
+                None => return Ok(refuse(room, &request)),
+            },
+            None => LetThrough { principals: principals(&claims), cookie: None },
+        };
+        let forwarded = self.forwarded(client, &request, let_through.principals);
+        let mut response = match way.remote {
+            Some(upstream) => self.forward_remote(&upstream, request, forwarded).await?,
+            None => self.forward_embedded(request, forwarded).await,
+        };
+        if let Some(cookie) = let_through.cookie {
+            response.headers_mut().append(SET_COOKIE, cookie);
+        }
+        Ok(response)
+    }
+
+    /// Whether the request may pass through `room`'s part of the site.
+    async fn admit(
+        &self,
+        room: &Arc<Room>,
+        claims: &[Arc<PassClaims>],
+        request: &Request,
+        now: Timestamp,
+    ) -> Option<LetThrough> {
+        let own = claims.iter().find(|claims| claims.aud == room.id);
+        if room.phase() == Phase::Idle {
+            count("idle");
+            return Some(match own {
+                Some(_) => LetThrough { principals: principals(claims), cookie: None },
+                None => self.walk_through(room, claims, request, now),
+            });
+        }
+        let claims_of_room = own?;
+        match room.sessions.check(room, claims_of_room, now).await {
+            SessionCheck::Over => None,
+            SessionCheck::Live { expires_at, renewed } => {
+                count("admitted");
+                let principals = principals(claims)
+                    .into_iter()
+                    .map(|principal| match principal.room == room.id {
+                        true => Principal { expires_at, ..principal },
+                        false => principal,
+                    })
+                    .collect();
+                let cookie = renewed.then(|| self.renewed(room, claims_of_room, expires_at, now));
+                Some(LetThrough { principals, cookie: cookie.flatten() })
+            }
+        }
+    }
+
+    /// Nobody waits: a browser gets a pass on the way, so that what it does inside is one fan's.
+    fn walk_through(
+        &self,
+        room: &Room,
+        claims: &[Arc<PassClaims>],
+        request: &Request,
+        now: Timestamp,
+    ) -> LetThrough {
+        let mut principals = principals(claims);
+        if !is_navigation(request) {
+            return LetThrough { principals, cookie: None };
+        }
+        let subject = contract::PlaceId::from_bytes(room.parts.randomness.bytes());
+        let cookie = passes::mint_idle(room, subject, now).ok().map(|pass| {
+            let expires_at = pass.expires_at;
+            principals.push(Principal { room: room.id.clone(), subject, expires_at });
+            self.cookies.pass(&room.id, &pass.grant.access_token, expires_at, now)
+        });
+        LetThrough { principals, cookie }
+    }
+
+    fn renewed(
+        &self,
+        room: &Room,
+        claims: &PassClaims,
+        expires_at: Timestamp,
+        now: Timestamp,
+    ) -> Option<HeaderValue> {
+        let from = Timestamp::from_ms(claims.iat.saturating_mul(1000));
+        let admission =
+            Admission { place: claims.sub, seq: claims.queue_position, from, until: expires_at };
+        let pass = passes::mint(&room.parts, &room.id, admission, now).ok()?;
+        Some(self.cookies.pass(&room.id, &pass.grant.access_token, pass.expires_at, now))
+    }
+
+    /// The valid passes that came with the request, at most one per room.
+    fn claims_presented(
+        &self,
+        headers: &HeaderMap,
+        embedded: bool,
+        now: Timestamp,
+    ) -> Vec<Arc<PassClaims>> {
+        let mut found: Vec<Arc<PassClaims>> = Vec::new();
+        for text in passes_presented(self.cookies, headers, embedded).take(PASSES_MAX) {
+            if let Some(claims) = self.verify(text, now)
+                && !found.iter().any(|known| known.aud == claims.aud)
+            {
+                found.push(claims);
+            }
+        }
+        found
+    }
+
+    /// The claims of a pass that is valid now; the signature is checked once per pass.
+    fn verify(&self, text: &str, now: Timestamp) -> Option<Arc<PassClaims>> {
+        let digest: [u8; 32] = Sha256::digest(text).into();
+        if let Some(claims) = self.verified.get(&digest) {
+            let starts = claims.nbf.saturating_mul(1000);
+            let early = now.as_ms() + 5_000 < starts;
+            return (claims.expires_at() > now && !early).then_some(claims);
+        }
+        let claims = Arc::new(self.rooms.parts().pass_keys.verify(text, now).ok()?);
+        self.verified.insert(digest, claims.clone());
+        Some(claims)
+    }
+
+    fn way(&self, path: &SafePath) -> Result<Way, ApiError> {
+        let Some(room) = self.rooms.protecting(path) else {
+            return Ok(Way { room: None, remote: None });
+        };
+        let remote = match &room.record().settings.upstream {
+            name if name == EMBEDDED => None,
+            url => Some(url.parse::<Upstream>().map_err(|error| {
+                Problem::new(ProblemCode::UpstreamFailed).detail(error.to_string())
+            })?),
+        };
+        Ok(Way { room: Some(room), remote })
+    }
+
+    fn forwarded(
+        &self,
+        client: ClientIp,
+        request: &Request,
+        principals: Vec<Principal>,
+    ) -> Forwarded {
+        Forwarded {
+            client_ip: client.address(),
+            scheme: self.scheme.clone(),
+            host: request.headers().get(HOST).cloned(),
+            request_id: request
+                .extensions()
+                .get::<RequestId>()
+                .map(|id| id.as_str().to_owned())
+                .unwrap_or_default(),
+            principals,
+        }
+    }
+
+    async fn forward_remote(
+        &self,
+        upstream: &Upstream,
+        request: Request,
+        forwarded: Forwarded,
+    ) -> Result<Response, ApiError> {
+        let principals = forwarded.principals.clone();
+        let outcome = self.proxy.forward(upstream, request, forwarded).await?;
+        if outcome.command == Some(Command::EndSession) {
+            self.end_sessions(&principals, None).await;
+        }
+        Ok(outcome.response)
+    }
+
+    /// The embedded booking core is an upstream like any other: the same headers go in, the same
+    /// commands come out.
+    async fn forward_embedded(&self, mut request: Request, forwarded: Forwarded) -> Response {
+        let request_headers = request.headers_mut();
+        let _protocol = headers::clean_request(request_headers);
+        headers::describe(request_headers, &forwarded);
+        let Ok(mut response) = self.embedded.clone().oneshot(request).await;
+        let status = response.status();
+        let room = response
+            .headers()
+            .get(ROOM)
+            .and_then(|room| room.to_str().ok())
+            .and_then(|room| room.parse::<RoomId>().ok());
+        let command = headers::clean_response(status, response.headers_mut());
+        if command == Some(Command::EndSession) {
+            self.end_sessions(&forwarded.principals, room.as_ref()).await;
+        }
+        response.map(Body::new)
+    }
+
+    /// Ends the sessions an upstream is done with: of the room it names, else of all it saw.
+    async fn end_sessions(&self, principals: &[Principal], room: Option<&RoomId>) {
+        for principal in principals.iter().filter(|p| room.is_none_or(|room| p.room == *room)) {
+            let Some(room) = self.rooms.get(&principal.room) else { continue };
+            if let Err(problem) = room.end_session(principal.subject).await {
+                // The slot is freed when the session's time is over.
+                tracing::warn!(room = %room.id, code = problem.code.as_str(), "session not ended");
+            }
+        }
+    }
+}
+
+/// The texts that a request presents as passes: the header, a bearer token where the upstream is
+/// the embedded booking core, and cookies.
+pub fn passes_presented(
+    cookies: CookieForm,
+    headers: &HeaderMap,
+    bearer_too: bool,
+) -> impl Iterator<Item = &str> {
+    let header = headers.get(PASS).and_then(|value| value.to_str().ok());
+    let bearer = if bearer_too { bearer(headers) } else { None };
+    header.into_iter().chain(bearer).chain(cookies.passes_of(headers).map(|(_, text)| text))
+}
+
+fn principals(claims: &[Arc<PassClaims>]) -> Vec<Principal> {
+    claims.iter().map(|claims| Principal::from(&**claims)).collect()
+}
+
+/// A page that a person opens, not a call that a program makes.
+fn is_navigation(request: &Request) -> bool {
+    let reads = matches!(*request.method(), Method::GET | Method::HEAD);
+    let accepts = request.headers().get_all(ACCEPT).iter().any(|accept| {
+        accept.to_str().is_ok_and(|accept| accept.contains("text/html"))
+    });
+    reads && accepts
+}
+
+fn refuse(room: &Room, request: &Request) -> Response {
+    count("refused");
+    let to = ReturnTarget::of(request.uri());
+    let path = waiting_path(&room.id, &to);
+    if is_navigation(request) {
+        let location = HeaderValue::from_str(&path).unwrap_or(HeaderValue::from_static("/"));
+        let no_store = HeaderValue::from_static("no-store");
+        return (StatusCode::FOUND, [(LOCATION, location), (CACHE_CONTROL, no_store)])
+            .into_response();
+    }
+    let problem = Problem::new(ProblemCode::PassRequired)
+        .detail("Join the line and come back with a pass.")
+        .with("room", room.id.as_str())
+        .with("joinUrl", path);
+    ApiError::from(problem).into_response()
+}
+
+fn count(outcome: &'static str) {
+    counter!(telemetry::GATE, "outcome" => outcome).increment(1);
+}

@@ -1,0 +1,36 @@
+//! The draw document: what anyone needs to check the order of the prequeue (DRAW).
+
+use axum::extract::State;
+use axum::response::{IntoResponse, Response};
+use contract::line::DrawDocument;
+use data_encoding::{BASE64URL_NOPAD, HEXLOWER};
+use http::HeaderMap;
+use web::{ApiJson, ApiResult};
+
+use super::presented;
+use super::room::{Line, RoomPath, private};
+use crate::room::order::DRAW_ALGORITHM;
+
+/// `GET /_line/v1/rooms/{room}/draw`
+#[expect(clippy::unused_async, reason = "handlers are asynchronous")]
+pub async fn draw(
+    State(state): Line,
+    RoomPath(room): RoomPath,
+    headers: HeaderMap,
+) -> ApiResult<Response> {
+    let record = room.record();
+    let revealed = record.seed_revealed_at.is_some();
+    let held = presented::place(&room, state.cookies, &headers)?.map(|presented| presented.token);
+    let document = DrawDocument {
+        room: room.id.clone(),
+        algorithm: DRAW_ALGORITHM.to_owned(),
+        commitment: record.commitment.clone(),
+        seed: revealed.then(|| HEXLOWER.encode(&record.seed)),
+        revealed_at: record.seed_revealed_at,
+        nonce: held.as_ref().map(|token| BASE64URL_NOPAD.encode(&token.nonce)),
+        order_key: held
+            .filter(|_| revealed)
+            .map(|token| room.key_of(&token).get().to_string()),
+    };
+    Ok(private(ApiJson(document).into_response()))
+}

@@ -1,0 +1,273 @@
+//! The live status: a WebSocket, or server-sent events for those who ask for them.
+//!
+//! A connection is one task that sleeps until the room's view or its own standing changes, and
+//! writes a frame when what the fan would see is different. It keeps a hash of what it sent, not
+//! the frame, and small buffers: memory per waiting fan is what limits a gateway.
+
+use std::convert::Infallible;
+use std::hash::{DefaultHasher, Hash, Hasher};
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::extract::ws::{CloseFrame, Message, WebSocket, WebSocketUpgrade};
+use axum::extract::{FromRequestParts, Request, State};
+use axum::response::sse::{Event, KeepAlive, Sse};
+use axum::response::{IntoResponse, Response};
+use contract::line::{ReconnectFrame, StatusDocument};
+use contract::{Clock, Problem, ProblemCode, Timestamp};
+use futures_util::{Stream, stream};
+use http::header::ACCEPT;
+use metrics::counter;
+use tokio::sync::watch;
+use tokio::time::{Instant, timeout};
+use web::{ApiError, ApiResult};
+
+use super::presented;
+use super::room::{Line, RoomPath};
+use crate::line::room::Room;
+use crate::line::sockets::Socket;
+use crate::room::place::PlaceToken;
+use crate::room::status::RoomView;
+use crate::store::{Enter, Standing};
+use crate::telemetry;
+
+/// Close code 1012 of RFC 6455's registry: the service restarts, come back.
+const SERVICE_RESTART: u16 = 1012;
+/// Reconnects are spread over this long, so that the other gateways are not stormed.
+const RECONNECT_SPREAD_MS: u64 = 5_000;
+/// How long a client may take none of what it is sent.
+const SEND_MAX: Duration = Duration::from_secs(10);
+/// A silent peer is asked for a sign of life this often, and given up after missing two.
+const PING_EVERY: Duration = Duration::from_secs(30);
+/// Longest message a waiting client may send; it has nothing to say.
+const CLIENT_MESSAGE_BYTES_MAX: usize = 1024;
+/// Buffers of a WebSocket: frames are a few hundred bytes.
+const BUFFER_BYTES: usize = 512;
+
+/// `GET /_line/v1/rooms/{room}/place/live`
+pub async fn live(
+    State(state): Line,
+    RoomPath(room): RoomPath,
+    request: Request,
+) -> ApiResult<Response> {
+    let (mut parts, _) = request.into_parts();
+    let presented = presented::place_required(&room, state.cookies, &parts.headers)?;
+    let wants_events = parts
+        .headers
+        .get(ACCEPT)
+        .and_then(|accept| accept.to_str().ok())
+        .is_some_and(|accept| accept.contains("text/event-stream"));
+    let token = presented.token;
+    if wants_events {
+        let connection = Connection::open(room, token).await?;
+        let events = Sse::new(events(connection)).keep_alive(KeepAlive::default());
+        return Ok(super::room::private(events.into_response()));
+    }
+    let upgrade = WebSocketUpgrade::from_request_parts(&mut parts, &state).await;
+    let upgrade = upgrade.map_err(|rejection| -> ApiError {
+        Problem::new(ProblemCode::BadRequest)
+            .detail(format!("Ask for a WebSocket or for text/event-stream. {rejection}"))
+            .into()
+    })?;
+    let connection = Connection::open(room, token).await?;
+    let tasks = connection.room.parts.tasks.clone();
+    Ok(upgrade
+        .read_buffer_size(BUFFER_BYTES)
+        .write_buffer_size(0)
+        .max_write_buffer_size(64 * 1024)
+        .max_message_size(CLIENT_MESSAGE_BYTES_MAX)
+        .max_frame_size(CLIENT_MESSAGE_BYTES_MAX)
+        .on_upgrade(async move |socket| {
+            // The tracker lets shutdown wait for the goodbye.
+            let _tracked = tasks.token();
+            serve(socket, connection).await;
+        }))
+}
+
+/// One fan's live connection, whatever carries it.
+struct Connection {
+    room: Arc<Room>,
+    token: PlaceToken,
+    socket: Arc<Socket>,
+    view: watch::Receiver<Arc<RoomView>>,
+    /// Hash of what the fan was last shown.
+    shown: Option<u64>,
+}
+
+/// What comes next on a connection.
+enum Next {
+    Frame(Box<StatusDocument>),
+    Reconnect(ReconnectFrame),
+    Gone,
+}
+
+impl Connection {
+    /// Looks how the fan stands, which also marks them as present.
+    async fn open(room: Arc<Room>, token: PlaceToken) -> Result<Self, Problem> {
+        let standing = room.look(&token, Enter::Return, true).await?;
+        // A place of no use is refused before the connection is made.
+        room.status_of(&token, standing, room.parts.clock.now())?;
+        let socket = room.sockets.add(token.place, room.key_of(&token), standing);
+        let view = room.view_watch();
+        Ok(Self { room, token, socket, view, shown: None })
+    }
+
+    /// Waits until the fan would see something else.
+    async fn next(&mut self) -> Next {
+        loop {
+            if let Some(frame) = self.frame() {
+                return Next::Frame(frame);
+            }
+            let deadline = self.claim_deadline();
+            tokio::select! {
+                () = self.room.parts.stop.cancelled() => return Next::Reconnect(self.reconnect()),
+                () = self.room.stop.cancelled() => return Next::Gone,
+                () = self.socket.changed() => {}
+                changed = self.view.changed() => if changed.is_err() { return Next::Gone },
+                () = tokio::time::sleep_until(deadline) => {}
+            }
+        }
+    }
+
+    /// When a call that is not claimed turns into a missed one, which nobody tells us.
+    fn claim_deadline(&self) -> Instant {
+        let far = Duration::from_hours(1);
+        let wait = match self.socket.standing() {
+            Standing::Called { claim_by, .. } => {
+                let now = self.room.parts.clock.now();
+                if claim_by > now { claim_by.since(now) } else { far }
+            }
+            _ => far,
+        };
+        Instant::now() + wait
+    }
+
+    fn frame(&mut self) -> Option<Box<StatusDocument>> {
+        let now = self.room.parts.clock.now();
+        let standing = self.socket.standing();
+        let mut status = self.room.status_of(&self.token, standing, now).ok()?;
+        let seen = seen_hash(&status);
+        if self.shown == Some(seen) {
+            return None;
+        }
+        self.shown = Some(seen);
+        status.pass =
+            self.room.pass_for_call(self.token.place, standing, now).map(|pass| pass.grant);
+        counter!(telemetry::FRAMES).increment(1);
+        Some(Box::new(status))
+    }
+
+    fn reconnect(&self) -> ReconnectFrame {
+        let after_ms = 200 + self.room.parts.randomness.below(RECONNECT_SPREAD_MS);
+        ReconnectFrame { kind: "reconnect".to_owned(), after_ms }
+    }
+}
+
+impl Drop for Connection {
+    /// The last connection of a place that closes makes the place absent.
+    fn drop(&mut self) {
+        if self.room.sockets.remove(&self.socket) {
+            self.room.absences.note(self.token.place);
+        }
+    }
+}
+
+/// What the fan sees of a status: all but when the numbers were taken. Exact positions far back
+/// change with every call; the page rounds them, so small changes there are not worth a frame.
+fn seen_hash(status: &StatusDocument) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    let ahead = status.users_ahead.map(|ahead| rounded(ahead, status.users_ahead_exact));
+    (status.phase, status.state, ahead, status.queue_number).hash(&mut hasher);
+    rounded(status.users_in_line, false).hash(&mut hasher);
+    status.estimated_wait.map(|wait| (wait.p50_seconds / 5, wait.p90_seconds / 5)).hash(&mut hasher);
+    status.claim_by.map(Timestamp::as_ms).hash(&mut hasher);
+    (&status.message, &status.paused_reason).hash(&mut hasher);
+    format!("{:?}", status.stock.level).hash(&mut hasher);
+    format!("{:?}", status.stock.outlook).hash(&mut hasher);
+    hasher.finish()
+}
+
+/// Two significant digits when the number is not exact, as the page shows it.
+fn rounded(n: u64, exact: bool) -> u64 {
+    if exact || n < 100 {
+        return n;
+    }
+    let step = 10u64.pow(n.ilog10().saturating_sub(1));
+    n / step * step
+}
+
+async fn serve(mut socket: WebSocket, mut connection: Connection) {
+    let mut heard = true;
+    loop {
+        let sent = tokio::select! {
+            next = connection.next() => match next {
+                Next::Frame(status) => send(&mut socket, json(&status)).await,
+                Next::Reconnect(frame) => {
+                    let order = send(&mut socket, json(&frame)).await;
+                    close(&mut socket).await;
+                    if !order { return }
+                    return;
+                }
+                Next::Gone => return close(&mut socket).await,
+            },
+            received = timeout(PING_EVERY, socket.recv()) => match received {
+                Ok(Some(Ok(Message::Close(_)) | Err(_)) | None) => return,
+                // Pings are answered by the library; anything else a client says is ignored.
+                Ok(Some(Ok(_))) => { heard = true; true }
+                Err(_) if !heard => return,
+                Err(_) => { heard = false; ping(&mut socket).await }
+            },
+        };
+        if !sent {
+            return;
+        }
+    }
+}
+
+fn json(frame: &impl serde::Serialize) -> Message {
+    // Frames are made of strings and numbers.
+    Message::text(serde_json::to_string(frame).unwrap_or_default())
+}
+
+async fn send(socket: &mut WebSocket, message: Message) -> bool {
+    matches!(timeout(SEND_MAX, socket.send(message)).await, Ok(Ok(())))
+}
+
+async fn ping(socket: &mut WebSocket) -> bool {
+    send(socket, Message::Ping(axum::body::Bytes::new())).await
+}
+
+async fn close(socket: &mut WebSocket) {
+    let frame = CloseFrame { code: SERVICE_RESTART, reason: "service restart".into() };
+    // The client may be gone already.
+    let _gone = send(socket, Message::Close(Some(frame))).await;
+}
+
+fn events(connection: Connection) -> impl Stream<Item = Result<Event, Infallible>> {
+    stream::unfold(Some(connection), async |connection| {
+        let mut connection = connection?;
+        match connection.next().await {
+            Next::Frame(status) => Some((Ok(event("status", &*status)), Some(connection))),
+            Next::Reconnect(frame) => Some((Ok(event("reconnect", &frame)), None)),
+            Next::Gone => None,
+        }
+    })
+}
+
+fn event(name: &str, frame: &impl serde::Serialize) -> Event {
+    Event::default().event(name).data(serde_json::to_string(frame).unwrap_or_default())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_are_rounded_as_the_page_shows_them() {
+        for (n, exact, shown) in
+            [(7, true, 7), (1234, true, 1234), (99, false, 99), (1234, false, 1200), (98_765, false, 98_000)]
+        {
+            assert_eq!(rounded(n, exact), shown);
+        }
+    }
+}

@@ -1,0 +1,213 @@
+//! The waiting page for browsers: the page itself, what its forms do without JavaScript, and
+//! the files it uses.
+
+use axum::extract::State;
+use axum::response::{IntoResponse, Response};
+use contract::line::JoinRequest;
+use contract::{Clock, ProblemCode, RoomId};
+use data_encoding::BASE64URL_NOPAD;
+use http::header::{
+    CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, ETAG, IF_NONE_MATCH, LOCATION,
+    REFERRER_POLICY, SET_COOKIE, X_CONTENT_TYPE_OPTIONS,
+};
+use http::{HeaderMap, HeaderValue, StatusCode};
+use pages::waiting::{RoomFacts, Standing as Shown, WaitingPage};
+use serde::Deserialize;
+use web::{ApiForm, ApiPath, ApiQuery, ApiResult};
+
+use super::place::joiner;
+use super::room::{Line, RoomPath, private};
+use super::{LineState, presented};
+use crate::edge::return_target::ReturnTarget;
+use crate::line::room::Room;
+use crate::line::visitor::{Claimed, Joined};
+use crate::store::Enter;
+
+/// Where a visitor wants to go in the end.
+#[derive(Debug, Deserialize)]
+pub struct To {
+    to: Option<String>,
+    /// Why a join by the form was refused, to be told on the page.
+    refused: Option<ProblemCode>,
+}
+
+/// The fields of the join form.
+#[derive(Debug, Deserialize)]
+pub struct JoinForm {
+    nonce: Option<String>,
+    #[serde(rename = "accessCode")]
+    access_code: Option<String>,
+}
+
+/// `GET /_line/rooms/{room}`
+pub async fn waiting(
+    State(state): Line,
+    RoomPath(room): RoomPath,
+    ApiQuery(query): ApiQuery<To>,
+    headers: HeaderMap,
+) -> ApiResult<Response> {
+    let to = ReturnTarget::parse(query.to.as_deref());
+    if room.is_idle() {
+        return enter_idle(&state, &room, &to);
+    }
+    let shown = shown(&state, &room, &headers, query.refused).await?;
+    let view = room.view();
+    let mut facts = RoomFacts::from(&view.document());
+    facts.asks_access_code = !room.record().settings.access_codes.is_empty();
+    let page = WaitingPage {
+        room: facts,
+        to: to.as_str().to_owned(),
+        nonce: BASE64URL_NOPAD.encode(&room.parts.randomness.bytes::<16>()),
+        now: room.parts.clock.now(),
+        standing: shown,
+    };
+    Ok(html(&state, pages::waiting(&page)))
+}
+
+/// How the visitor stands, for the page.
+async fn shown(
+    state: &LineState,
+    room: &Room,
+    headers: &HeaderMap,
+    refused: Option<ProblemCode>,
+) -> ApiResult<Shown> {
+    let outside = Shown::Outside { refused };
+    let Ok(Some(held)) = presented::place(room, state.cookies, headers) else {
+        return Ok(outside);
+    };
+    let now = room.parts.clock.now();
+    match room.look(&held.token, Enter::Look, false).await {
+        Ok(standing) => Ok(match room.status_of(&held.token, standing, now) {
+            Ok(status) => Shown::Placed(Box::new(status)),
+            Err(_) => outside,
+        }),
+        Err(problem) if problem.code == ProblemCode::LineUnavailable => Ok(Shown::Unavailable),
+        Err(problem) => Err(problem.into()),
+    }
+}
+
+/// `POST /_line/rooms/{room}/join`: the form of the page without JavaScript.
+pub async fn join(
+    State(state): Line,
+    RoomPath(room): RoomPath,
+    ApiQuery(query): ApiQuery<To>,
+    headers: HeaderMap,
+    ApiForm(form): ApiForm<JoinForm>,
+) -> ApiResult<Response> {
+    let to = ReturnTarget::parse(query.to.as_deref());
+    let access_code = form.access_code.filter(|code| !code.is_empty());
+    let body = JoinRequest { nonce: form.nonce, access_code, proof: None };
+    let joiner = joiner(&state, &room, &headers, body).await?;
+    Ok(match room.join(joiner).await {
+        Ok(Joined::Placed { token, .. }) => {
+            let text = room.parts.place_keys.sign(&token);
+            let cookie = state.cookies.place(&room.id, &text);
+            see_other(&waiting_path(&room.id, &to), Some(cookie))
+        }
+        Ok(Joined::PassedThrough { pass, .. }) => {
+            let cookie = super::pass::pass_cookie(&state, &room, &pass);
+            see_other_target(&to, cookie)
+        }
+        Err(problem) => {
+            let path = waiting_path(&room.id, &to);
+            see_other(&format!("{path}&refused={}", problem.code.as_str()), None)
+        }
+    })
+}
+
+/// `POST /_line/rooms/{room}/leave`: the form of the page without JavaScript.
+pub async fn leave(
+    State(state): Line,
+    RoomPath(room): RoomPath,
+    ApiQuery(query): ApiQuery<To>,
+    headers: HeaderMap,
+) -> ApiResult<Response> {
+    let to = ReturnTarget::parse(query.to.as_deref());
+    if let Ok(Some(held)) = presented::place(&room, state.cookies, &headers) {
+        room.leave(held.token.place).await?;
+    }
+    Ok(see_other(&waiting_path(&room.id, &to), None))
+}
+
+/// `GET /_line/rooms/{room}/enter`
+pub async fn enter(
+    State(state): Line,
+    RoomPath(room): RoomPath,
+    ApiQuery(query): ApiQuery<To>,
+    headers: HeaderMap,
+) -> ApiResult<Response> {
+    let to = ReturnTarget::parse(query.to.as_deref());
+    if room.is_idle() {
+        return enter_idle(&state, &room, &to);
+    }
+    let waiting = || see_other(&waiting_path(&room.id, &to), None);
+    let Ok(Some(held)) = presented::place(&room, state.cookies, &headers) else {
+        return Ok(waiting());
+    };
+    Ok(match room.claim(&held.token).await {
+        Ok(Claimed::Pass(pass)) => {
+            see_other_target(&to, super::pass::pass_cookie(&state, &room, &pass))
+        }
+        Ok(Claimed::NotCalled(_)) | Err(_) => waiting(),
+    })
+}
+
+/// Nobody waits: a visitor who lands here goes straight in.
+fn enter_idle(state: &LineState, room: &Room, to: &ReturnTarget) -> ApiResult<Response> {
+    let place = contract::PlaceId::from_bytes(room.parts.randomness.bytes());
+    let pass = crate::line::passes::mint_idle(room, place, room.parts.clock.now())?;
+    Ok(see_other_target(to, super::pass::pass_cookie(state, room, &pass)))
+}
+
+/// The waiting page of `room` for someone who wants to go `to`.
+pub fn waiting_path(room: &RoomId, to: &ReturnTarget) -> String {
+    format!("/_line/rooms/{room}?to={}", to.to_query_value())
+}
+
+fn see_other(path: &str, cookie: Option<HeaderValue>) -> Response {
+    let location = HeaderValue::from_str(path).unwrap_or(HeaderValue::from_static("/"));
+    let mut response = private((StatusCode::SEE_OTHER, [(LOCATION, location)]).into_response());
+    if let Some(cookie) = cookie {
+        response.headers_mut().append(SET_COOKIE, cookie);
+    }
+    response
+}
+
+fn see_other_target(to: &ReturnTarget, cookie: HeaderValue) -> Response {
+    let headers = [(LOCATION, to.to_location()), (SET_COOKIE, cookie)];
+    private((StatusCode::SEE_OTHER, headers).into_response())
+}
+
+fn html(state: &LineState, page: String) -> Response {
+    let policy = HeaderValue::from_str(&state.page_policy)
+        .unwrap_or(HeaderValue::from_static("default-src 'none'"));
+    let headers = [
+        (CONTENT_TYPE, HeaderValue::from_static("text/html; charset=utf-8")),
+        (CONTENT_SECURITY_POLICY, policy),
+        (X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff")),
+        (REFERRER_POLICY, HeaderValue::from_static("same-origin")),
+    ];
+    private((headers, page).into_response())
+}
+
+/// `GET /_line/static/{version}/{path}`
+#[expect(clippy::unused_async, reason = "handlers are asynchronous")]
+pub async fn asset(
+    ApiPath((version, path)): ApiPath<(String, String)>,
+    headers: HeaderMap,
+) -> ApiResult<Response> {
+    let asset = pages::asset(&path).ok_or(ProblemCode::NotFound)?;
+    let etag = HeaderValue::from_str(&asset.etag).unwrap_or(HeaderValue::from_static("\"\""));
+    let known = headers.get(IF_NONE_MATCH).is_some_and(|tag| tag == etag);
+    let tags = [
+        (ETAG, etag),
+        (CACHE_CONTROL, HeaderValue::from_static(pages::asset_cache_control(&version))),
+        (CONTENT_TYPE, HeaderValue::from_static(asset.media_type)),
+        (X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff")),
+    ];
+    Ok(if known {
+        (StatusCode::NOT_MODIFIED, tags).into_response()
+    } else {
+        (tags, asset.bytes).into_response()
+    })
+}

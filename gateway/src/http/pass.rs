@@ -1,0 +1,76 @@
+//! Claiming and ending a session; the public keys.
+
+use axum::extract::State;
+use axum::response::{IntoResponse, Response};
+use contract::line::NotCalled;
+use contract::pass::JwkSet;
+use contract::{Clock, Problem, ProblemCode};
+use http::header::{CACHE_CONTROL, SET_COOKIE};
+use http::{HeaderMap, HeaderValue, StatusCode};
+use web::{ApiJson, ApiResult};
+
+use super::presented;
+use super::room::{Line, RoomPath, private};
+use crate::gate::passes_presented;
+use crate::line::passes::Minted;
+use crate::line::room::Room;
+use crate::line::visitor::Claimed;
+
+/// `POST /_line/v1/rooms/{room}/pass`
+pub async fn claim(
+    State(state): Line,
+    RoomPath(room): RoomPath,
+    headers: HeaderMap,
+) -> ApiResult<Response> {
+    let presented = presented::place_required(&room, state.cookies, &headers)?;
+    match room.claim(&presented.token).await? {
+        Claimed::Pass(pass) => {
+            let cookie = pass_cookie(&state, &room, &pass);
+            Ok(private(([(SET_COOKIE, cookie)], ApiJson(pass.grant)).into_response()))
+        }
+        Claimed::NotCalled(place) => Ok(not_called(NotCalled {
+            problem: Problem::new(ProblemCode::NotCalled)
+                .detail("Wait for your turn; `place` says how you stand."),
+            place: *place,
+        })),
+    }
+}
+
+/// The pass cookie for `pass`.
+pub fn pass_cookie(state: &super::LineState, room: &Room, pass: &Minted) -> HeaderValue {
+    let now = room.parts.clock.now();
+    state.cookies.pass(&room.id, &pass.grant.access_token, pass.expires_at, now)
+}
+
+fn not_called(answer: NotCalled) -> Response {
+    let place = serde_json::to_value(&answer.place).unwrap_or_default();
+    web::error::respond(answer.problem.with("place", place))
+}
+
+/// `DELETE /_line/v1/rooms/{room}/pass`: by the pass or by the place it was given to.
+pub async fn end(
+    State(state): Line,
+    RoomPath(room): RoomPath,
+    headers: HeaderMap,
+) -> ApiResult<Response> {
+    let now = room.parts.clock.now();
+    let by_pass = passes_presented(state.cookies, &headers, true)
+        .find_map(|text| room.parts.pass_keys.verify_for(text, &room.id, now).ok())
+        .map(|claims| claims.sub);
+    let place = match by_pass {
+        Some(place) => Some(place),
+        None => presented::place(&room, state.cookies, &headers)?.map(|held| held.token.place),
+    };
+    if let Some(place) = place {
+        room.end_session(place).await?;
+    }
+    let cleared = [(SET_COOKIE, state.cookies.pass_clear(&room.id))];
+    Ok(private((StatusCode::NO_CONTENT, cleared).into_response()))
+}
+
+/// `GET /_line/v1/jwks.json`
+#[expect(clippy::unused_async, reason = "handlers are asynchronous")]
+pub async fn jwks(State(state): Line) -> impl IntoResponse {
+    let keys: JwkSet = state.rooms.parts().pass_keys.jwks();
+    ([(CACHE_CONTROL, HeaderValue::from_static("public, max-age=300"))], ApiJson(keys))
+}

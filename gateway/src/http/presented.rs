@@ -1,0 +1,71 @@
+//! What a request presents: a place token, as a cookie or as a bearer token.
+
+use contract::{Problem, ProblemCode, RoomId};
+use http::HeaderMap;
+use http::header::AUTHORIZATION;
+use web::ApiError;
+
+use super::cookies::CookieForm;
+use crate::line::room::Room;
+use crate::room::place::PlaceToken;
+
+/// A place token that came with a request.
+#[derive(Clone, Debug)]
+pub struct PresentedPlace {
+    /// The token, genuine and of the room asked for.
+    pub token: PlaceToken,
+    /// Whether it was a cookie, which we may replace or clear.
+    pub is_cookie: bool,
+}
+
+/// The text of a bearer token.
+pub fn bearer(headers: &HeaderMap) -> Option<&str> {
+    let value = headers.get(AUTHORIZATION)?.to_str().ok()?;
+    let (scheme, token) = value.split_once(' ')?;
+    scheme.eq_ignore_ascii_case("bearer").then(|| token.trim())
+}
+
+/// The place the request presents for `room`, if any. A bearer token goes before a cookie.
+pub fn place(
+    room: &Room,
+    cookies: CookieForm,
+    headers: &HeaderMap,
+) -> Result<Option<PresentedPlace>, ApiError> {
+    let (text, is_cookie) = match (bearer(headers), cookies.place_of(headers, &room.id)) {
+        (Some(text), _) => (text, false),
+        (None, Some(text)) => (text, true),
+        (None, None) => return Ok(None),
+    };
+    let token = verified(room, &room.id, text)?;
+    Ok(Some(PresentedPlace { token, is_cookie }))
+}
+
+/// The place the request presents; 401 when it presents none.
+pub fn place_required(
+    room: &Room,
+    cookies: CookieForm,
+    headers: &HeaderMap,
+) -> Result<PresentedPlace, ApiError> {
+    place(room, cookies, headers)?.ok_or_else(|| {
+        Problem::new(ProblemCode::PlaceRequired)
+            .detail("Send the place token as a cookie or as `Authorization: Bearer`.")
+            .with("joinUrl", format!("/_line/v1/rooms/{}/places", room.id))
+            .into()
+    })
+}
+
+fn verified(room: &Room, id: &RoomId, text: &str) -> Result<PlaceToken, ApiError> {
+    let token = room.parts.place_keys.verify(text).map_err(|_| ProblemCode::PlaceInvalid)?;
+    if token.room != *id {
+        return Err(Problem::new(ProblemCode::PlaceInvalid)
+            .detail("This place token is for another room.")
+            .into());
+    }
+    // The room was deleted and made again under the same name.
+    if token.issued_at < room.record().created_at {
+        return Err(Problem::new(ProblemCode::PlaceExpired)
+            .detail("The room was closed for good after this place was given.")
+            .into());
+    }
+    Ok(token)
+}

@@ -1,0 +1,56 @@
+//! The public room document, and the room that a path names.
+
+use std::sync::Arc;
+
+use axum::extract::{FromRequestParts, State};
+use axum::response::{IntoResponse, Response};
+use contract::{Problem, ProblemCode, RoomId};
+use http::header::{CACHE_CONTROL, CONTENT_TYPE, ETAG, IF_NONE_MATCH};
+use http::request::Parts;
+use http::{HeaderMap, HeaderValue, StatusCode};
+use web::{ApiError, ApiPath, ApiResult};
+
+use super::LineState;
+use crate::line::room::Room;
+
+/// The room that the path names; 404 when there is none.
+pub struct RoomPath(pub Arc<Room>);
+
+impl FromRequestParts<LineState> for RoomPath {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, state: &LineState) -> ApiResult<Self> {
+        let unknown = |_| Problem::new(ProblemCode::RoomNotFound);
+        let ApiPath(room) =
+            ApiPath::<RoomId>::from_request_parts(parts, state).await.map_err(unknown)?;
+        let found = state.rooms.get(&room).map(Self);
+        found.ok_or_else(|| Problem::new(ProblemCode::RoomNotFound).into())
+    }
+}
+
+/// `GET /_line/v1/rooms/{room}`: the same bytes for everyone, without cookies, for a second.
+/// Serialised once per view, however many ask.
+#[expect(clippy::unused_async, reason = "handlers are asynchronous")]
+pub async fn document(RoomPath(room): RoomPath, headers: HeaderMap) -> ApiResult<Response> {
+    let (body, etag) = room.document();
+    let known = headers.get(IF_NONE_MATCH).is_some_and(|tag| tag.as_bytes() == etag.as_bytes());
+    let tags = [
+        (ETAG, etag),
+        (CACHE_CONTROL, HeaderValue::from_static("public, max-age=1")),
+        (CONTENT_TYPE, HeaderValue::from_static("application/json")),
+    ];
+    Ok(if known {
+        (StatusCode::NOT_MODIFIED, tags).into_response()
+    } else {
+        (tags, body).into_response()
+    })
+}
+
+/// Marks an answer as the visitor's own.
+pub fn private(mut response: Response) -> Response {
+    response.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    response
+}
+
+/// The state, as the handlers take it.
+pub type Line = State<LineState>;

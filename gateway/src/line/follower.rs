@@ -1,0 +1,220 @@
+//! Follows a room: reads notices ten times and the snapshot once a second, and makes the view
+//! that every fan of the room on this gateway is shown. Reads do not grow with the fans.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use contract::Timestamp;
+use contract::line::Phase;
+use metrics::counter;
+use tokio::time::MissedTickBehavior;
+
+use super::WorkError;
+use super::room::{Room, paused_reason};
+use crate::room::snapshot::Snapshot;
+use crate::room::status::RoomView;
+use crate::room::wait::{PaceHistory, configured_pace};
+use crate::store::{Cursor, ENTER_BATCH_MAX, Enter, Entry, Notice, Standing, StoreError};
+use crate::telemetry;
+
+/// Time between reads of notices.
+const NOTICES_EVERY: Duration = Duration::from_millis(100);
+/// Reads of notices for one read of the snapshot.
+const READS_PER_SNAPSHOT: u32 = 10;
+
+/// What following one room remembers.
+pub struct Follower {
+    room: Arc<Room>,
+    cursor: Option<Cursor>,
+    birth: Option<String>,
+    opening: Option<Arc<Snapshot>>,
+    history: PaceHistory,
+    /// Calls ever made at the last snapshots, to count those of the last minute.
+    calls: Vec<(Timestamp, u64)>,
+    /// What the pace was observed under; when it changes, the past says nothing.
+    under: Option<(Phase, u64)>,
+}
+
+impl Follower {
+    /// Follows `room` from now on.
+    pub fn new(room: Arc<Room>) -> Self {
+        Self {
+            room,
+            cursor: None,
+            birth: None,
+            opening: None,
+            history: PaceHistory::default(),
+            calls: Vec::new(),
+            under: None,
+        }
+    }
+
+    /// Follows until the room ends.
+    pub async fn run(mut self) {
+        let mut ticks = tokio::time::interval(NOTICES_EVERY);
+        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut count = 0u32;
+        loop {
+            tokio::select! {
+                () = self.room.stop.cancelled() => return,
+                _ = ticks.tick() => {}
+            }
+            if let Err(error) = self.notices_once().await {
+                counter!(telemetry::FOLLOWER_FAILURES).increment(1);
+                tracing::debug!(room = %self.room.id, %error, "notices not read");
+            }
+            if count.is_multiple_of(READS_PER_SNAPSHOT) {
+                self.view_once().await;
+            }
+            count = count.wrapping_add(1);
+        }
+    }
+
+    /// Reads what happened to places and tells the connections and sessions concerned.
+    pub async fn notices_once(&mut self) -> Result<(), WorkError> {
+        let store = &self.room.parts.store;
+        let at = self.room.store_ref();
+        let Some(cursor) = &self.cursor else {
+            self.cursor = Some(store.notices_end(&at).await?);
+            return Ok(());
+        };
+        let (notices, end) = store.notices_after(&at, cursor).await?;
+        for notice in &notices {
+            self.room.sessions.notify(notice);
+            self.room.sockets.notify(notice);
+            if let Notice::Called { places, .. } = notice {
+                tracing::debug!(room = %self.room.id, called = places.len(), "called");
+            }
+        }
+        self.cursor = Some(end);
+        Ok(())
+    }
+
+    /// Reads the snapshot and shows a new view. With the store away the view keeps the last
+    /// numbers, whose age tells that they are old.
+    pub async fn view_once(&mut self) {
+        let now = self.room.parts.clock.now();
+        let read = match self.read().await {
+            Ok(read) => read,
+            Err(error) => {
+                counter!(telemetry::FOLLOWER_FAILURES).increment(1);
+                tracing::debug!(room = %self.room.id, %error, "snapshot not read");
+                None
+            }
+        };
+        let fresh = read.is_some();
+        let snapshot = read
+            .map(Arc::new)
+            .or_else(|| self.room.view().snapshot.clone());
+        if let (true, Some(snapshot)) = (fresh, &snapshot) {
+            self.note(snapshot);
+            if let Err(error) = self.look_after(snapshot).await {
+                tracing::warn!(room = %self.room.id, %error, "connected fans not put back yet");
+            }
+        }
+        self.room.view_set(self.view(snapshot, now));
+    }
+
+    async fn read(&mut self) -> Result<Option<Snapshot>, WorkError> {
+        let at = self.room.store_ref();
+        let store = self.room.parts.store.clone();
+        let snapshot = store.snapshot_get(&at).await?;
+        let drawn = self.room.record().seed_revealed_at.is_some();
+        if drawn && self.opening.is_none() {
+            self.opening = store.opening_get(&at).await?.map(Arc::new);
+        }
+        Ok(snapshot)
+    }
+
+    fn note(&mut self, snapshot: &Snapshot) {
+        let at = snapshot.taken_at();
+        let under = (
+            self.room.phase(),
+            self.room.record().settings.new_users_per_minute,
+        );
+        if self.under != Some(under) {
+            self.history.reset();
+            self.under = Some(under);
+        }
+        let counts = snapshot.counts;
+        // Everyone who ever came, less those who still wait.
+        self.history
+            .note(at, counts.joins.saturating_sub(counts.in_line));
+        if self
+            .calls
+            .last()
+            .is_some_and(|(_, calls)| counts.calls < *calls)
+        {
+            self.calls.clear();
+        }
+        self.calls.push((at, counts.calls));
+        let minute_ago = at.minus(Duration::from_mins(1));
+        self.calls.retain(|(t, _)| *t >= minute_ago);
+    }
+
+    /// After the store has lost its memory, puts the fans who are connected here back.
+    async fn look_after(&mut self, snapshot: &Snapshot) -> Result<(), StoreError> {
+        if self.birth.as_ref() == Some(&snapshot.birth) {
+            return Ok(());
+        }
+        if self.birth.is_some() {
+            self.room.sessions.forget();
+            self.cursor = None;
+            self.opening = None;
+            self.put_back().await?;
+        }
+        self.birth = Some(snapshot.birth.clone());
+        Ok(())
+    }
+
+    async fn put_back(&self) -> Result<(), StoreError> {
+        let room = &self.room;
+        let sockets = room.sockets.waiting();
+        tracing::info!(room = %room.id, places = sockets.len(), "putting connected fans back");
+        for batch in sockets.chunks(ENTER_BATCH_MAX) {
+            let entries: Vec<_> = batch
+                .iter()
+                .map(|socket| Entry {
+                    place: socket.place,
+                    key: Some(socket.key),
+                    enter: Enter::Look,
+                    connected: true,
+                })
+                .collect();
+            let now = room.parts.clock.now();
+            let store = &room.parts.store;
+            let entered = store
+                .places_enter(&room.store_ref(), now, 0, &entries)
+                .await?;
+            for (socket, entered) in batch.iter().zip(entered) {
+                if !matches!(entered.standing, Standing::Waiting { .. }) {
+                    socket.standing_set(entered.standing);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn view(&self, snapshot: Option<Arc<Snapshot>>, now: Timestamp) -> RoomView {
+        let record = self.room.record();
+        let calls = match (self.calls.first(), self.calls.last()) {
+            (Some((_, first)), Some((_, last))) => last - first,
+            _ => 0,
+        };
+        let pace = self.history.pace();
+        RoomView {
+            room: self.room.id.clone(),
+            settings: Arc::new(record.settings.clone()),
+            phase: self.room.phase(),
+            paused_reason: paused_reason(&record),
+            draw_commitment: record.commitment.clone(),
+            drawn: record.seed_revealed_at.is_some(),
+            snapshot,
+            opening: self.opening.clone(),
+            pace: pace.or(Some(configured_pace(record.settings.new_users_per_minute))),
+            calls_per_minute: calls,
+            stock: self.room.parts.stock.stock(&self.room.id),
+            made_at: now,
+        }
+    }
+}

@@ -1,0 +1,279 @@
+//! The leader of a room calls visitors. Every gateway tries every tick; the lease in the store
+//! lets one through, and its fence keeps an outdated leader from doing anything.
+//!
+//! A tick: deal with what is overdue, decide how many to call, pop them, append them to the
+//! durable log, and only then make them called (LOGGED-FIRST). A process that dies between two
+//! of these steps leaves the batch popped; the next leader logs and publishes the same batch.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use contract::Timestamp;
+use contract::line::Phase;
+use metrics::{counter, gauge, histogram};
+use tokio::time::{Instant, MissedTickBehavior};
+use uuid::Uuid;
+
+use super::WorkError;
+use super::room::Room;
+use crate::records::AdmissionBatch;
+use crate::room::admission::{LimitedBy, Situation, TICK, decide};
+use crate::room::order::{CLOCK_COUNTER_BITS, LIVE_BASE};
+use crate::store::{CallOrder, Popped, StoreError, TickSettings, TickState};
+use crate::telemetry;
+
+/// How long a lease lasts. A leader that dies is replaced within this.
+const LEASE: Duration = Duration::from_secs(2);
+/// Time between snapshots, floors and comparisons with the log.
+const SECOND_WORK_EVERY: Duration = Duration::from_secs(1);
+
+/// What leading one room remembers between ticks.
+pub struct Leader {
+    room: Arc<Room>,
+    second_work_at: Option<Timestamp>,
+    /// Waits of live joiners called by this process: sum in milliseconds, and how many.
+    waited: (u64, u64),
+    /// The floor last persisted.
+    floor: u64,
+}
+
+/// What one tick did.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Tick {
+    /// Another gateway leads.
+    Follows,
+    /// This one leads and called so many.
+    Called(u64),
+}
+
+impl Leader {
+    /// A candidate for leading `room`.
+    pub fn new(room: Arc<Room>) -> Self {
+        Self {
+            room,
+            second_work_at: None,
+            waited: (0, 0),
+            floor: 0,
+        }
+    }
+
+    /// Ticks until the room ends.
+    pub async fn run(mut self) {
+        let mut ticks = tokio::time::interval(TICK);
+        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        loop {
+            tokio::select! {
+                () = self.room.stop.cancelled() => return,
+                _ = ticks.tick() => {}
+            }
+            let began = Instant::now();
+            let ticked = self.tick_once().await;
+            histogram!(telemetry::TICK_SECONDS).record(began.elapsed().as_secs_f64());
+            if let Err(error) = ticked {
+                counter!(telemetry::TICK_FAILURES).increment(1);
+                tracing::debug!(room = %self.room.id, %error, "tick failed");
+            }
+        }
+    }
+
+    /// One tick.
+    pub async fn tick_once(&mut self) -> Result<Tick, WorkError> {
+        let now = self.room.parts.clock.now();
+        let begun = match self.begin(now).await {
+            Err(WorkError::Store(StoreError::NoRoom)) => {
+                self.room.rebuild().await?;
+                self.begin(now).await?
+            }
+            other => other?,
+        };
+        let Some(state) = begun else {
+            self.second_work_at = None;
+            return Ok(Tick::Follows);
+        };
+        if let Some(batch) = state.pending {
+            let popped = self
+                .room
+                .parts
+                .store
+                .call_pending(&self.room.store_ref())
+                .await?;
+            let called = self.complete(batch, &popped, now).await?;
+            return Ok(Tick::Called(called));
+        }
+        if self.room.phase() == Phase::Queueing {
+            self.open(now).await?;
+        }
+        let called = self.call(&state, now).await?;
+        self.second_work(&state, called, now).await?;
+        Ok(Tick::Called(called))
+    }
+
+    async fn begin(&self, now: Timestamp) -> Result<Option<TickState>, WorkError> {
+        let record = self.room.record();
+        let settings = TickSettings {
+            lease: LEASE,
+            absence_timeout: Duration::from_secs(record.settings.absence_timeout_seconds),
+            missed_grace: Duration::from_secs(record.settings.missed_turn_grace_seconds),
+        };
+        let (parts, at) = (&self.room.parts, self.room.store_ref());
+        Ok(parts
+            .store
+            .tick_begin(&at, now, parts.process, settings)
+            .await?)
+    }
+
+    async fn call(&mut self, state: &TickState, now: Timestamp) -> Result<u64, WorkError> {
+        let room = &self.room;
+        let record = room.record();
+        let situation = Situation {
+            phase: room.phase(),
+            calls_per_minute: record.settings.new_users_per_minute,
+            active_max: record.settings.total_active_users,
+            in_line: state.in_line,
+            occupied: state.occupied,
+            given_back: state.given_back,
+            remaining: room
+                .parts
+                .stock
+                .stock(&room.id)
+                .map(|stock| stock.remaining),
+            upstream_open: room.parts.upstreams.is_open(&record.settings.upstream),
+        };
+        let decision = decide(state.bucket, &situation, now);
+        self.report(&situation, decision.limited_by);
+        let order = CallOrder {
+            lease: state.lease,
+            batch: room.parts.randomness.uuid(),
+            count: decision.count,
+            active_max: situation.active_max,
+            bucket: decision.filled,
+        };
+        let popped = room
+            .parts
+            .store
+            .call_pop(&room.store_ref(), now, &order)
+            .await?;
+        if popped.places.is_empty() {
+            return Ok(0);
+        }
+        self.complete(order.batch, &popped, now).await
+    }
+
+    /// Logs a popped batch, then makes it called. May be repeated after any failure.
+    async fn complete(
+        &mut self,
+        batch: Uuid,
+        popped: &Popped,
+        now: Timestamp,
+    ) -> Result<u64, WorkError> {
+        let room = &self.room;
+        let places: Vec<_> = popped
+            .places
+            .iter()
+            .map(|(place, key)| (*place, key.get()))
+            .collect();
+        let count = u64::try_from(places.len()).unwrap_or(u64::MAX);
+        let batch_record = AdmissionBatch {
+            batch_id: batch,
+            called_at: now,
+            places,
+        };
+        let seqs = room
+            .parts
+            .admissions
+            .append(&room.id, &batch_record)
+            .await?;
+        let first_seq = seqs.first().copied().unwrap_or(0);
+        if !seqs.iter().copied().eq(first_seq..first_seq + count) {
+            return Err(WorkError::Gap);
+        }
+        let window = Duration::from_secs(room.record().settings.claim_window_seconds);
+        // The deadline counts from when fans can know of the call, not from when it was popped.
+        let claim_by = room.parts.clock.now().plus(window);
+        let store = &room.parts.store;
+        let published = store
+            .call_publish(&room.store_ref(), now, batch, first_seq, claim_by)
+            .await?;
+        if !published {
+            return Ok(0);
+        }
+        counter!(telemetry::CALLS, "room" => room.id.to_string()).increment(count);
+        self.note_waits(popped, now);
+        Ok(count)
+    }
+
+    /// Opens the room once: publishes the seed, so that everyone can check the draw, and keeps
+    /// the line as it stands, from which queue numbers are read.
+    async fn open(&self, now: Timestamp) -> Result<(), WorkError> {
+        let room = &self.room;
+        if room.record().opened_at.is_some() {
+            return Ok(());
+        }
+        if let Some(record) = room.parts.rooms.seed_reveal(&room.id, now).await? {
+            let at = room.store_ref();
+            let snapshot = room.parts.store.snapshot_take(&at, now).await?;
+            room.parts.store.opening_put(&at, &snapshot).await?;
+            room.record_set(record);
+            tracing::info!(room = %room.id, waiting = snapshot.counts.in_line, "room opened");
+        }
+        Ok(())
+    }
+
+    /// What a leader does once a second: the snapshot for all gateways, the durable floor of
+    /// the live clock, and a look whether the store lacks admissions that the log has.
+    async fn second_work(
+        &mut self,
+        state: &TickState,
+        called: u64,
+        now: Timestamp,
+    ) -> Result<(), WorkError> {
+        if self
+            .second_work_at
+            .is_some_and(|at| now.since(at) < SECOND_WORK_EVERY)
+        {
+            return Ok(());
+        }
+        let room = self.room.clone();
+        let at = room.store_ref();
+        let mut snapshot = room.parts.store.snapshot_take(&at, now).await?;
+        (snapshot.counts.waited_ms, snapshot.counts.waited) = self.waited;
+        room.parts.store.snapshot_put(&at, &snapshot).await?;
+        self.second_work_at = Some(now);
+        if snapshot.clock > self.floor {
+            room.parts
+                .rooms
+                .order_floor_raise(&room.id, LIVE_BASE + snapshot.clock)
+                .await?;
+            self.floor = snapshot.clock;
+        }
+        let head = room.parts.admissions.head(&room.id).await?;
+        if head.seq > state.seq + called {
+            room.rebuild().await?;
+        }
+        Ok(())
+    }
+
+    #[expect(
+        clippy::cast_precision_loss,
+        reason = "gauges of counts far below 2^52"
+    )]
+    fn report(&self, situation: &Situation, limited_by: LimitedBy) {
+        let room = self.room.id.to_string();
+        gauge!(telemetry::IN_LINE, "room" => room.clone()).set(situation.in_line as f64);
+        gauge!(telemetry::OCCUPIED, "room" => room.clone()).set(situation.occupied as f64);
+        counter!(telemetry::TICKS, "room" => room, "limited_by" => limited_by.as_str())
+            .increment(1);
+    }
+
+    fn note_waits(&mut self, popped: &Popped, now: Timestamp) {
+        let made_at = self.room.record().created_at;
+        let age_ms = u64::try_from(now.since(made_at).as_millis()).unwrap_or(u64::MAX);
+        for (_, key) in popped.places.iter().filter(|(_, key)| key.is_live()) {
+            let joined_ms = (key.get() - LIVE_BASE) >> CLOCK_COUNTER_BITS;
+            let wait_ms = age_ms.saturating_sub(joined_ms);
+            self.waited = (self.waited.0 + wait_ms, self.waited.1 + 1);
+            #[expect(clippy::cast_precision_loss, reason = "waits are far below 2^52 ms")]
+            histogram!(telemetry::WAIT_SECONDS).record(wait_ms as f64 / 1000.0);
+        }
+    }
+}

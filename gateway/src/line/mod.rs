@@ -1,0 +1,142 @@
+//! The line at work: what this gateway does for its rooms and for the fans who talk to it.
+//!
+//! | Module | Subject |
+//! | --- | --- |
+//! | [`absences`] | whose connection closed |
+//! | [`door`] | batches visitors on their way into the store |
+//! | [`follower`] | reads snapshots and notices, and makes the room's view |
+//! | [`leader`] | calls visitors: one tick at a time, under the room's lease |
+//! | [`passes`] | mints passes for admissions |
+//! | [`rebuild`] | makes a room in the store from the durable records |
+//! | [`room`] | one room on this gateway |
+//! | [`rooms`] | the rooms there are, kept up to date |
+//! | [`sessions`] | who is inside, as far as this gateway knows |
+//! | [`sockets`] | the connections whose fans wait on this gateway |
+//! | [`visitor`] | join, look, claim, leave: what a visitor can do |
+
+pub mod absences;
+pub mod door;
+pub mod follower;
+pub mod leader;
+pub mod passes;
+pub mod rebuild;
+pub mod room;
+pub mod rooms;
+pub mod sessions;
+pub mod sockets;
+pub mod visitor;
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use contract::pass::PassKeys;
+use contract::{Clock, Problem, ProblemCode, RoomId};
+use rand::Rng;
+use rand_chacha::ChaCha20Rng;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+use uuid::Uuid;
+
+use crate::records::{Admissions, RecordsError, Rooms};
+use crate::room::place::PlaceKeys;
+use crate::room::status::StockFigures;
+use crate::store::{RoomStore, StoreError};
+
+/// Tells what an upstream has left to sell to the fans of a room.
+pub trait StockSource: Send + Sync {
+    /// The figures, or `None` when the upstream does not tell.
+    fn stock(&self, room: &RoomId) -> Option<StockFigures>;
+}
+
+/// Randomness, seeded where the process is put together. Clones share one stream.
+#[derive(Clone)]
+pub struct Randomness(Arc<Mutex<ChaCha20Rng>>);
+
+impl Randomness {
+    /// The stream that `rng` gives.
+    pub fn new(rng: ChaCha20Rng) -> Self {
+        Self(Arc::new(Mutex::new(rng)))
+    }
+
+    /// Sixteen or so random bytes.
+    pub fn bytes<const N: usize>(&self) -> [u8; N] {
+        let mut bytes = [0; N];
+        // The generator has no state that a panic elsewhere could leave half changed.
+        self.0
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .fill_bytes(&mut bytes);
+        bytes
+    }
+
+    /// A random id.
+    pub fn uuid(&self) -> Uuid {
+        uuid::Builder::from_random_bytes(self.bytes()).into_uuid()
+    }
+
+    /// A number below `bound`, for jitter.
+    pub fn below(&self, bound: u64) -> u64 {
+        u64::from_be_bytes(self.bytes()) % bound.max(1)
+    }
+}
+
+/// What all rooms of this gateway share.
+pub struct Parts {
+    /// The live line.
+    pub store: Arc<dyn RoomStore>,
+    /// Room settings.
+    pub rooms: Rooms,
+    /// The admission log.
+    pub admissions: Admissions,
+    /// Signs and verifies passes.
+    pub pass_keys: Arc<PassKeys>,
+    /// Signs and verifies place tokens.
+    pub place_keys: Arc<PlaceKeys>,
+    /// The wall clock.
+    pub clock: Arc<dyn Clock>,
+    /// Randomness.
+    pub randomness: Randomness,
+    /// What is left to sell.
+    pub stock: Arc<dyn StockSource>,
+    /// Whether an upstream takes requests.
+    pub upstreams: Arc<dyn UpstreamHealth>,
+    /// This process among the candidates for leader.
+    pub process: Uuid,
+    /// Background tasks.
+    pub tasks: TaskTracker,
+    /// Ends the background tasks.
+    pub stop: CancellationToken,
+}
+
+/// Tells whether calls should go on, from how an upstream does.
+pub trait UpstreamHealth: Send + Sync {
+    /// Whether the upstream named in a room's settings takes requests.
+    fn is_open(&self, upstream: &str) -> bool;
+}
+
+/// The problem that a store error is to a fan.
+pub fn line_problem(error: &StoreError) -> Problem {
+    match error {
+        StoreError::Corrupt(what) => {
+            tracing::error!(%what, "the line's store is corrupt");
+            Problem::new(ProblemCode::Internal)
+        }
+        StoreError::Unavailable(_) | StoreError::Timeout | StoreError::NoRoom => {
+            Problem::new(ProblemCode::LineUnavailable)
+                .detail("Your place is safe. Keep this page open; it tries again by itself.")
+        }
+    }
+}
+
+/// Why a round of background work was not done.
+#[derive(Debug, thiserror::Error)]
+pub enum WorkError {
+    /// The line's store.
+    #[error("the line's store failed")]
+    Store(#[from] StoreError),
+    /// The durable records.
+    #[error("the records failed")]
+    Records(#[from] RecordsError),
+    /// The admission log answered ordinals with a gap.
+    #[error("the admission log gave ordinals with a gap")]
+    Gap,
+}

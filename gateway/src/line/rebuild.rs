@@ -1,0 +1,73 @@
+//! Makes a room in the store from the durable records.
+//!
+//! Called for a new room, after the store has lost its memory, and when the log has admissions
+//! that the store lacks. Everything served is marked as served before anyone is let in; sessions
+//! that may still run count as running, so that the cap holds; the live clock begins above every
+//! key that may ever have been given (NO-LOSS). The waiting places come back with their fans.
+
+use std::time::Duration;
+
+use contract::Timestamp;
+
+use super::WorkError;
+use super::room::Room;
+use crate::records::Admission;
+use crate::room::order::{CLOCK_COUNTER_BITS, LIVE_BASE, OrderKey, clock_floor};
+use crate::store::Served;
+
+/// Admissions read at a time.
+const READ_BATCH: usize = 10_000;
+
+/// How far the live clock may have run ahead of the floor that was last persisted: the floor is
+/// written once a second, and one write may fail while the database is away for a moment.
+const CLOCK_MARGIN: Duration = Duration::from_secs(10);
+
+/// Makes the room, or adds what the store lacks.
+pub async fn rebuild_once(room: &Room) -> Result<(), WorkError> {
+    let parts = &room.parts;
+    let now = parts.clock.now();
+    let record = room.record();
+    let mut served = Vec::new();
+    loop {
+        let after = served.last().map_or(0, |last: &Served| last.seq);
+        let read = parts
+            .admissions
+            .served_places(&room.id, after, READ_BATCH)
+            .await?;
+        let done = read.len() < READ_BATCH;
+        served.extend(
+            read.iter()
+                .filter_map(|admission| known(room, admission, now)),
+        );
+        if done {
+            break;
+        }
+    }
+    served.retain(|served| served.called_at >= record.created_at);
+    // Zero until a live key was given and noted.
+    let noted = record.order_floor.saturating_sub(LIVE_BASE);
+    let margin = u64::try_from(CLOCK_MARGIN.as_millis()).unwrap_or(0) << CLOCK_COUNTER_BITS;
+    let floor = if noted == 0 { 0 } else { noted + margin };
+    let clock = floor.max(clock_floor(record.created_at, now));
+    let birth = parts.randomness.uuid();
+    parts
+        .store
+        .room_prepare(&room.store_ref(), birth, clock, &served)
+        .await?;
+    tracing::info!(room = %room.id, served = served.len(), "room made in the line's store");
+    Ok(())
+}
+
+fn known(room: &Room, admission: &Admission, now: Timestamp) -> Option<Served> {
+    let settings = &room.record().settings;
+    let longest =
+        Duration::from_secs(settings.claim_window_seconds + settings.session_duration_seconds);
+    let until = admission.called_at.plus(longest);
+    Some(Served {
+        seq: admission.seq,
+        place: admission.place,
+        key: OrderKey::new(admission.order_key)?,
+        called_at: admission.called_at,
+        active_until: (until > now).then_some(until),
+    })
+}

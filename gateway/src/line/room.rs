@@ -1,0 +1,187 @@
+//! One room on this gateway.
+
+use std::sync::Arc;
+
+use arc_swap::{ArcSwap, ArcSwapOption};
+use bytes::Bytes;
+use contract::line::Phase;
+use contract::room::{Override, QueueingMethod};
+use contract::{RoomId, Timestamp};
+use http::HeaderValue;
+use sha2::{Digest, Sha256};
+use tokio::sync::{Mutex, watch};
+use tokio_util::sync::CancellationToken;
+
+use super::absences::Absences;
+use super::door::{Door, DoorQueue, door};
+use super::sessions::Sessions;
+use super::sockets::Sockets;
+use super::{Parts, WorkError, rebuild};
+use crate::records::RoomRecord;
+use crate::room::order::{OrderKey, draw};
+use crate::room::phase::phase_at;
+use crate::room::place::PlaceToken;
+use crate::room::status::{PlaceFacts, RoomView};
+use crate::room::wait::configured_pace;
+use crate::store::RoomRef;
+
+/// A room: its record, its view, and the people this gateway looks after.
+pub struct Room {
+    /// Its name.
+    pub id: RoomId,
+    /// What all rooms share.
+    pub parts: Arc<Parts>,
+    /// The way into the store.
+    pub door: Door,
+    /// Whose connection closed.
+    pub absences: Absences,
+    /// Connections waiting here.
+    pub sockets: Sockets,
+    /// Who is inside.
+    pub sessions: Sessions,
+    /// Ends this room's tasks.
+    pub stop: CancellationToken,
+    record: ArcSwap<RoomRecord>,
+    view: watch::Sender<Arc<RoomView>>,
+    /// The public document of a view, serialised: whose view, the bytes, their tag.
+    document: ArcSwapOption<(Timestamp, Bytes, HeaderValue)>,
+    /// Held while the room is made again, so that one task does it.
+    rebuilding: Mutex<()>,
+}
+
+impl Room {
+    /// The room of `record`, with the queue that a task has to work on.
+    pub fn new(record: RoomRecord, parts: Arc<Parts>) -> (Arc<Self>, DoorQueue) {
+        let (door, queue) = door();
+        let view = first_view(&record, parts.clock.now());
+        let room = Self {
+            id: record.settings.room.clone(),
+            door,
+            absences: Absences::default(),
+            sockets: Sockets::default(),
+            sessions: Sessions::new(),
+            stop: parts.stop.child_token(),
+            record: ArcSwap::from_pointee(record),
+            view: watch::Sender::new(Arc::new(view)),
+            document: ArcSwapOption::empty(),
+            rebuilding: Mutex::new(()),
+            parts,
+        };
+        (Arc::new(room), queue)
+    }
+
+    /// The room as last read from the database.
+    pub fn record(&self) -> Arc<RoomRecord> {
+        self.record.load_full()
+    }
+
+    /// Takes over what an operator or the schedule changed.
+    pub fn record_set(&self, record: RoomRecord) {
+        self.record.store(Arc::new(record));
+    }
+
+    /// The room's key in the store.
+    pub fn store_ref(&self) -> RoomRef {
+        RoomRef {
+            room: self.id.clone(),
+            epoch: self.record.load().epoch,
+        }
+    }
+
+    /// What the room is doing now.
+    pub fn phase(&self) -> Phase {
+        let record = self.record.load();
+        phase_at(&record.settings, record.overridden, self.parts.clock.now())
+    }
+
+    /// The room as this gateway sees it.
+    pub fn view(&self) -> Arc<RoomView> {
+        self.view.borrow().clone()
+    }
+
+    /// Follows the view.
+    pub fn view_watch(&self) -> watch::Receiver<Arc<RoomView>> {
+        self.view.subscribe()
+    }
+
+    /// Shows a new view to everyone who follows.
+    pub fn view_set(&self, view: RoomView) {
+        self.view.send_replace(Arc::new(view));
+    }
+
+    /// The public room document and its entity tag, serialised once per view.
+    pub fn document(&self) -> (Bytes, HeaderValue) {
+        let view = self.view();
+        if let Some(known) = &*self.document.load()
+            && known.0 == view.made_at
+        {
+            return (known.1.clone(), known.2.clone());
+        }
+        let body = Bytes::from(serde_json::to_vec(&view.document()).unwrap_or_default());
+        let digest = data_encoding::HEXLOWER.encode(&Sha256::digest(&body)[..12]);
+        let etag = HeaderValue::from_str(&format!("\"{digest}\""))
+            .unwrap_or_else(|_| HeaderValue::from_static("\"\""));
+        self.document
+            .store(Some(Arc::new((view.made_at, body.clone(), etag.clone()))));
+        (body, etag)
+    }
+
+    /// Whether someone who joins now takes part in the draw.
+    pub fn joiners_draw(&self) -> bool {
+        let record = self.record.load();
+        let lots = record.settings.queueing_method == QueueingMethod::Random;
+        lots || (record.opened_at.is_none() && self.phase() != Phase::Queueing)
+    }
+
+    /// Whether everyone passes through.
+    pub fn is_idle(&self) -> bool {
+        self.phase() == Phase::Idle
+    }
+
+    /// The order key of a place: from its token, or drawn.
+    pub fn key_of(&self, token: &PlaceToken) -> OrderKey {
+        token
+            .key
+            .unwrap_or_else(|| draw(&self.record.load().seed, &self.id, &token.nonce))
+    }
+
+    /// What the status is computed from.
+    pub fn facts_of(&self, token: &PlaceToken) -> PlaceFacts {
+        PlaceFacts {
+            place: token.place,
+            key: self.key_of(token),
+            number: token.number,
+            ahead_at_join: token.ahead,
+        }
+    }
+
+    /// Makes the room in the store from the durable records. Harmless when it is there.
+    pub async fn rebuild(&self) -> Result<(), WorkError> {
+        let _one = self.rebuilding.lock().await;
+        rebuild::rebuild_once(self).await
+    }
+}
+
+fn first_view(record: &RoomRecord, now: Timestamp) -> RoomView {
+    RoomView {
+        room: record.settings.room.clone(),
+        settings: Arc::new(record.settings.clone()),
+        phase: phase_at(&record.settings, record.overridden, now),
+        paused_reason: paused_reason(record),
+        draw_commitment: record.commitment.clone(),
+        drawn: record.seed_revealed_at.is_some(),
+        snapshot: None,
+        opening: None,
+        pace: Some(configured_pace(record.settings.new_users_per_minute)),
+        calls_per_minute: 0,
+        stock: None,
+        made_at: now,
+    }
+}
+
+/// Why the room is paused, if it is.
+pub fn paused_reason(record: &RoomRecord) -> Option<String> {
+    (record.overridden == Some(Override::Pause))
+        .then(|| record.paused_reason.clone())
+        .flatten()
+}

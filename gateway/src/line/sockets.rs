@@ -1,0 +1,178 @@
+//! The connections whose fans wait on this gateway.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use contract::PlaceId;
+use metrics::gauge;
+use tokio::sync::Notify;
+
+use crate::room::order::OrderKey;
+use crate::store::{Notice, Standing};
+use crate::telemetry;
+
+/// One connection.
+#[derive(Debug)]
+pub struct Socket {
+    /// Whose.
+    pub place: PlaceId,
+    /// Their order key, to put them back if the store loses them.
+    pub key: OrderKey,
+    standing: Mutex<Standing>,
+    changed: Notify,
+}
+
+impl Socket {
+    /// How the fan stands.
+    pub fn standing(&self) -> Standing {
+        *lock(&self.standing)
+    }
+
+    /// Notes how the fan stands now and wakes the connection.
+    pub fn standing_set(&self, standing: Standing) {
+        *lock(&self.standing) = standing;
+        self.changed.notify_one();
+    }
+
+    /// Waits until the standing has changed.
+    pub async fn changed(&self) {
+        self.changed.notified().await;
+    }
+}
+
+/// All connections of one room. A place may have several: tabs of one browser share it.
+#[derive(Debug, Default)]
+pub struct Sockets(Mutex<HashMap<PlaceId, Vec<Arc<Socket>>>>);
+
+impl Sockets {
+    /// Adds a connection of `place`.
+    pub fn add(&self, place: PlaceId, key: OrderKey, standing: Standing) -> Arc<Socket> {
+        let socket = Socket {
+            place,
+            key,
+            standing: Mutex::new(standing),
+            changed: Notify::new(),
+        };
+        let socket = Arc::new(socket);
+        lock(&self.0)
+            .entry(place)
+            .or_insert_with(|| Vec::with_capacity(1))
+            .push(socket.clone());
+        gauge!(telemetry::SOCKETS).increment(1.0);
+        socket
+    }
+
+    /// Removes a connection. Whether it was the last of its place.
+    pub fn remove(&self, socket: &Arc<Socket>) -> bool {
+        let mut sockets = lock(&self.0);
+        let Some(of_place) = sockets.get_mut(&socket.place) else {
+            return false;
+        };
+        let before = of_place.len();
+        of_place.retain(|other| !Arc::ptr_eq(other, socket));
+        if before > of_place.len() {
+            gauge!(telemetry::SOCKETS).decrement(1.0);
+        }
+        let last = of_place.is_empty();
+        if last {
+            sockets.remove(&socket.place);
+        }
+        last
+    }
+
+    /// Whether `place` has a connection here.
+    pub fn has(&self, place: &PlaceId) -> bool {
+        lock(&self.0).contains_key(place)
+    }
+
+    /// Connections open now.
+    pub fn count(&self) -> usize {
+        lock(&self.0).values().map(Vec::len).sum()
+    }
+
+    /// Tells the connections concerned what happened.
+    pub fn notify(&self, notice: &Notice) {
+        let sockets = lock(&self.0);
+        let tell = |place: &PlaceId, standing: Standing| {
+            for socket in sockets.get(place).into_iter().flatten() {
+                socket.standing_set(standing);
+            }
+        };
+        match notice {
+            Notice::Called {
+                places,
+                first_seq,
+                claim_by,
+            } => {
+                for (place, seq) in places.iter().zip(*first_seq..) {
+                    tell(
+                        place,
+                        Standing::Called {
+                            seq,
+                            claim_by: *claim_by,
+                        },
+                    );
+                }
+            }
+            Notice::Claimed {
+                place,
+                seq,
+                started_at,
+                expires_at,
+            } => {
+                let (seq, started_at, expires_at) = (*seq, *started_at, *expires_at);
+                tell(
+                    place,
+                    Standing::Active {
+                        seq,
+                        started_at,
+                        expires_at,
+                    },
+                );
+            }
+            Notice::Ended { place } => tell(place, Standing::Ended),
+        }
+    }
+
+    /// One connection of each place that waits, to look after them again.
+    pub fn waiting(&self) -> Vec<Arc<Socket>> {
+        let sockets = lock(&self.0);
+        let first_of_each = sockets.values().filter_map(|of_place| of_place.first());
+        first_of_each
+            .filter(|socket| matches!(socket.standing(), Standing::Waiting { .. }))
+            .cloned()
+            .collect()
+    }
+}
+
+/// The map holds no invariant that a panic could break half-way.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use contract::Timestamp;
+
+    #[test]
+    fn tabs_share_a_place_and_the_last_one_out_is_told() {
+        let sockets = Sockets::default();
+        let (place, key) = (PlaceId::from_bytes([1; 16]), OrderKey::new(5).unwrap());
+        let first = sockets.add(place, key, Standing::Waiting { key });
+        let second = sockets.add(place, key, Standing::Waiting { key });
+        let claim_by = Timestamp::from_ms(9);
+        sockets.notify(&Notice::Called {
+            places: vec![place],
+            first_seq: 7,
+            claim_by,
+        });
+        for socket in [&first, &second] {
+            assert_eq!(socket.standing(), Standing::Called { seq: 7, claim_by });
+        }
+        assert!(!sockets.remove(&first));
+        assert!(!sockets.remove(&first));
+        assert!(sockets.remove(&second));
+        assert_eq!(sockets.count(), 0);
+    }
+}

@@ -1,0 +1,174 @@
+// @ts-check
+import { POINTS_MAX, actions, appended, figures, scaled } from "./figures.js";
+
+/** Time between two looks, and in a hidden tab. */
+const LOOK_MS = 1000;
+const LOOK_HIDDEN_MS = 10000;
+const TOKEN = "ropeline-admin-token";
+
+const byId = (id) => /** @type {any} */ (document.getElementById(id));
+/** @type {Map<string, {card: HTMLElement, points: {line: number, calls: number}[]}>} */
+const cards = new Map();
+
+class Refused extends Error {
+  constructor(status, problem) {
+    super(problem?.detail ?? problem?.title ?? `The gateway answered ${status}.`);
+    this.status = status;
+  }
+}
+
+async function call(method, path, body) {
+  const headers = { Authorization: `Bearer ${sessionStorage.getItem(TOKEN) ?? ""}` };
+  if (body) headers["Content-Type"] = "application/json";
+  const response = await fetch(`/admin/v1${path}`, {
+    method, headers, body: body && JSON.stringify(body), signal: AbortSignal.timeout(5000),
+  });
+  const answer = response.status === 204 ? null : await response.json().catch(() => null);
+  if (!response.ok) throw new Refused(response.status, answer);
+  return answer;
+}
+
+function signedOut(why) {
+  sessionStorage.removeItem(TOKEN);
+  byId("sign-in-problem").textContent = why;
+  byId("sign-in").hidden = false;
+  byId("forget").hidden = true;
+  byId("rooms").replaceChildren();
+  byId("connection").textContent = "";
+  cards.clear();
+}
+
+function cardOf(room) {
+  const known = cards.get(room);
+  if (known) return known;
+  const card = byId("room-template").content.firstElementChild.cloneNode(true);
+  card.addEventListener("click", (event) => {
+    const act = event.target.dataset?.act;
+    if (act) confirmAct(room, act);
+  });
+  const made = { card, points: [] };
+  cards.set(room, made);
+  byId("rooms").append(card);
+  return made;
+}
+
+function show(view, stats) {
+  const known = cardOf(view.room);
+  const find = (selector) => known.card.querySelector(selector);
+  find("h2").textContent = view.title ? `${view.title} (${view.room})` : view.room;
+  find(".phase").textContent = view.phase;
+  find(".phase").dataset.phase = view.phase;
+  find(".reason").textContent = view.pausedReason ? `– ${view.pausedReason}` : "";
+  const may = actions(view.phase, view.override);
+  for (const button of known.card.querySelectorAll("[data-act]")) {
+    button.disabled = !may[button.dataset.act];
+  }
+  if (!stats) return;
+  find(".figures").replaceChildren(...figures(stats).map(([name, value]) => {
+    const [row, term, data] = ["div", "dt", "dd"].map((tag) => document.createElement(tag));
+    term.textContent = name;
+    data.textContent = value;
+    row.append(term, data);
+    return row;
+  }));
+  const inside = stats.active + stats.called;
+  gauge(known.card, "active", inside, stats.totalActiveUsers);
+  gauge(known.card, "rate", Math.round(stats.callsPerSecond * 60), stats.newUsersPerMinute);
+  known.points = appended(known.points, { line: stats.inLine, calls: stats.callsPerSecond });
+  draw(find("canvas"), known.points);
+}
+
+function gauge(card, name, value, max) {
+  const meter = card.querySelector(`meter.${name}`);
+  meter.max = Math.max(max, 1);
+  meter.value = value;
+  card.querySelector(`.${name}-text`).textContent =
+    `${value.toLocaleString("en")} of ${max.toLocaleString("en")}`;
+}
+
+function draw(canvas, points) {
+  const pen = canvas.getContext("2d");
+  const style = getComputedStyle(document.documentElement);
+  const { width, height } = canvas;
+  pen.clearRect(0, 0, width, height);
+  pen.lineWidth = 2.5;
+  for (const [key, colour] of [["line", "--line"], ["calls", "--calls"]]) {
+    pen.strokeStyle = style.getPropertyValue(colour);
+    pen.beginPath();
+    scaled(points.map((point) => point[key])).forEach((share, index) => {
+      const x = width - (points.length - 1 - index) * (width / (POINTS_MAX - 1));
+      pen.lineTo(x, height - 4 - share * (height - 10));
+    });
+    pen.stroke();
+  }
+  const last = points.at(-1);
+  canvas.setAttribute("aria-label", `${last.line} in line, ${last.calls.toFixed(1)} calls a second`);
+}
+
+const QUESTIONS = {
+  open: "Fans in line are called from now on, whatever the schedule says.",
+  pause: "Nobody is called until you resume. Fans keep their places.",
+  resume: "The room goes back to what it did before.",
+  close: "Nobody can join and nobody is called any more.",
+};
+
+function confirmAct(room, act) {
+  const dialog = byId("confirm");
+  byId("confirm-title").textContent = `${act[0].toUpperCase()}${act.slice(1)} ${room}?`;
+  byId("confirm-text").textContent = QUESTIONS[act];
+  byId("reason-row").hidden = act !== "pause";
+  byId("reason").value = "";
+  dialog.returnValue = "";
+  dialog.onclose = async () => {
+    if (dialog.returnValue !== "ok") return;
+    const reason = byId("reason").value.trim();
+    try {
+      await call("POST", `/rooms/${room}/${act}`, act === "pause" && reason ? { reason } : undefined);
+      byId("problem").textContent = "";
+      await look();
+    } catch (error) {
+      byId("problem").textContent = `${room} was not changed: ${error.message}`;
+    }
+  };
+  dialog.showModal();
+}
+
+async function look() {
+  const { rooms } = await call("GET", "/rooms");
+  byId("sign-in").hidden = true;
+  byId("forget").hidden = false;
+  const names = new Set(rooms.map((view) => view.room));
+  for (const [room, { card }] of cards) {
+    if (!names.has(room)) { card.remove(); cards.delete(room); }
+  }
+  await Promise.all(rooms.map(async (view) => {
+    const stats = await call("GET", `/rooms/${view.room}/stats`).catch(() => null);
+    show(view, stats);
+  }));
+  byId("connection").textContent = rooms.length === 0
+    ? "No rooms yet: make one with “ropeline room create”."
+    : `${rooms.length} ${rooms.length === 1 ? "room" : "rooms"}, ${new Date().toLocaleTimeString()}`;
+}
+
+async function watch() {
+  if (sessionStorage.getItem(TOKEN)) {
+    try {
+      await look();
+    } catch (error) {
+      if (error.status === 401) signedOut("This token is not valid.");
+      else byId("connection").textContent = `Numbers are old: ${error.message}`;
+    }
+  }
+  setTimeout(watch, document.hidden ? LOOK_HIDDEN_MS : LOOK_MS);
+}
+
+byId("sign-in").addEventListener("submit", (event) => {
+  event.preventDefault();
+  sessionStorage.setItem(TOKEN, byId("token").value.trim());
+  byId("token").value = "";
+  byId("sign-in-problem").textContent = "";
+  look().catch((error) => signedOut(error.message));
+});
+byId("forget").addEventListener("click", () => signedOut(""));
+if (!sessionStorage.getItem(TOKEN)) signedOut("");
+watch();

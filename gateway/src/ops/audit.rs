@@ -1,0 +1,61 @@
+//! The audit log, and recording what other routers change.
+
+use axum::extract::{Request, State};
+use axum::middleware::Next;
+use axum::response::{IntoResponse, Response};
+use contract::room::AuditList;
+use serde::Deserialize;
+use serde_json::json;
+use web::{ApiJson, ApiQuery, ApiResult};
+
+use super::auth::{Operator, is_reading};
+use super::{OpsState, refused};
+use crate::records::{Act, AuditEntry};
+
+/// Records in a page when the caller does not say.
+const PAGE: u32 = 100;
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Page {
+    limit: Option<u32>,
+    before: Option<i64>,
+}
+
+pub(super) async fn list(
+    State(state): State<OpsState>,
+    ApiQuery(page): ApiQuery<Page>,
+) -> ApiResult<ApiJson<AuditList>> {
+    let records = state
+        .audit
+        .list(page.limit.unwrap_or(PAGE), page.before)
+        .await
+        .map_err(refused)?;
+    Ok(ApiJson(AuditList { records }))
+}
+
+/// Records a change before it is made and adds its status afterwards. A change that cannot be
+/// recorded is not made.
+pub(super) async fn record_changes(
+    State(state): State<OpsState>,
+    operator: Operator,
+    request: Request,
+    next: Next,
+) -> Response {
+    if is_reading(request.method()) {
+        return next.run(request).await;
+    }
+    let action = format!("http.{}", request.method().as_str().to_ascii_lowercase());
+    let entry = AuditEntry::new(action, request.uri().path());
+    let act = Act::new(operator.name, state.clock.as_ref());
+    let id = match state.audit.record(act, entry).await {
+        Ok(id) => id,
+        Err(error) => return refused(error).into_response(),
+    };
+    let response = next.run(request).await;
+    let ended = json!({"status": response.status().as_u16()});
+    if let Err(error) = state.audit.conclude(id, ended).await {
+        tracing::error!(%error, id, "the end of an audited change was not recorded");
+    }
+    response
+}

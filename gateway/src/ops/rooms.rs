@@ -1,0 +1,323 @@
+//! Rooms: settings, overrides, figures, the admission log, sessions.
+
+use axum::body::{Body, Bytes};
+use axum::extract::State;
+use axum::response::{IntoResponse, Response};
+use contract::room::{Override, PauseRequest, RoomList, RoomSettings, RoomStats, RoomView};
+use contract::{PlaceId, Problem, ProblemCode, RoomId};
+use futures_util::StreamExt;
+use http::header::{CACHE_CONTROL, CONTENT_TYPE, ETAG, IF_MATCH, LOCATION};
+use http::{HeaderMap, StatusCode};
+use serde::Deserialize;
+use serde_json::{Map, Value, json};
+use web::{ApiError, ApiJson, ApiPath, ApiQuery, ApiResult};
+
+use super::auth::{Operator, Role};
+use super::{OpsState, refused};
+use crate::records::{Act, AuditEntry, CreateOutcome, PutOutcome, RoomRecord};
+use crate::room::phase::phase_at;
+use crate::room::settings::{FieldProblem, validate, validate_reason};
+
+/// Records of the admission log written to the socket at once.
+const LINES_AT_ONCE: usize = 500;
+
+/// Members of a room's view that are no settings. A `PUT` may send them back as it read them.
+const VIEW_ONLY: [&str; 7] = [
+    "phase",
+    "override",
+    "pausedReason",
+    "drawCommitment",
+    "version",
+    "createdAt",
+    "updatedAt",
+];
+
+pub(super) async fn list(State(state): State<OpsState>) -> ApiResult<ApiJson<RoomList>> {
+    let records = state.rooms.room_list().await.map_err(refused)?;
+    let rooms = records.into_iter().map(|r| view(&state, r)).collect();
+    Ok(ApiJson(RoomList { rooms }))
+}
+
+pub(super) async fn create(
+    State(state): State<OpsState>,
+    operator: Operator,
+    ApiJson(settings): ApiJson<RoomSettings>,
+) -> ApiResult<Response> {
+    validate(&settings).map_err(unacceptable)?;
+    let location = format!("/admin/v1/rooms/{}", settings.room);
+    let name = settings.room.clone();
+    let act = Act::new(operator.name, state.clock.as_ref());
+    let outcome = state
+        .rooms
+        .room_create(settings, (state.seeds)(), act)
+        .await
+        .map_err(refused)?;
+    match outcome {
+        CreateOutcome::Created(record) => {
+            state.changed.notify_one();
+            let answer = tagged(&state, *record);
+            Ok((StatusCode::CREATED, [(LOCATION, location)], answer).into_response())
+        }
+        CreateOutcome::Exists => Err(Problem::new(ProblemCode::Conflict)
+            .detail(format!("There is a room `{name}` already."))
+            .into()),
+    }
+}
+
+pub(super) async fn show(
+    State(state): State<OpsState>,
+    ApiPath(room): ApiPath<RoomId>,
+) -> ApiResult<Response> {
+    let record = state.rooms.room_get(&room).await.map_err(refused)?;
+    Ok(tagged(&state, record.ok_or_else(absent)?))
+}
+
+pub(super) async fn put(
+    State(state): State<OpsState>,
+    operator: Operator,
+    ApiPath(room): ApiPath<RoomId>,
+    headers: HeaderMap,
+    ApiJson(body): ApiJson<Map<String, Value>>,
+) -> ApiResult<Response> {
+    let settings = settings_of(&room, body)?;
+    validate(&settings).map_err(unacceptable)?;
+    let if_match = if_match(&headers)?;
+    let act = Act::new(operator.name, state.clock.as_ref());
+    let outcome = state
+        .rooms
+        .room_put(settings, if_match, act)
+        .await
+        .map_err(refused)?;
+    match outcome {
+        PutOutcome::Written(record) => {
+            state.changed.notify_one();
+            Ok(tagged(&state, *record))
+        }
+        PutOutcome::Stale(version) => Err(Problem::new(ProblemCode::PreconditionFailed)
+            .detail("Read the room again and repeat the change.")
+            .with("version", version)
+            .into()),
+        PutOutcome::Absent => Err(absent()),
+    }
+}
+
+pub(super) async fn delete(
+    State(state): State<OpsState>,
+    operator: Operator,
+    ApiPath(room): ApiPath<RoomId>,
+) -> ApiResult<StatusCode> {
+    operator.require(Role::Admin)?;
+    let act = Act::new(operator.name, state.clock.as_ref());
+    if !state.rooms.room_delete(&room, act).await.map_err(refused)? {
+        return Err(absent());
+    }
+    state.changed.notify_one();
+    Ok(StatusCode::NO_CONTENT)
+}
+
+pub(super) async fn open(
+    State(state): State<OpsState>,
+    operator: Operator,
+    ApiPath(room): ApiPath<RoomId>,
+) -> ApiResult<Response> {
+    override_set(&state, operator, &room, Some(Override::Open), None).await
+}
+
+pub(super) async fn pause(
+    State(state): State<OpsState>,
+    operator: Operator,
+    ApiPath(room): ApiPath<RoomId>,
+    ApiJson(body): ApiJson<PauseRequest>,
+) -> ApiResult<Response> {
+    if let Some(reason) = &body.reason {
+        validate_reason(reason).map_err(unacceptable)?;
+    }
+    override_set(&state, operator, &room, Some(Override::Pause), body.reason).await
+}
+
+pub(super) async fn close(
+    State(state): State<OpsState>,
+    operator: Operator,
+    ApiPath(room): ApiPath<RoomId>,
+) -> ApiResult<Response> {
+    override_set(&state, operator, &room, Some(Override::Close), None).await
+}
+
+/// Gives the room back to its schedule.
+pub(super) async fn follow(
+    State(state): State<OpsState>,
+    operator: Operator,
+    ApiPath(room): ApiPath<RoomId>,
+) -> ApiResult<Response> {
+    override_set(&state, operator, &room, None, None).await
+}
+
+pub(super) async fn resume(
+    State(state): State<OpsState>,
+    operator: Operator,
+    ApiPath(room): ApiPath<RoomId>,
+) -> ApiResult<Response> {
+    let act = Act::new(operator.name, state.clock.as_ref());
+    let record = state.rooms.room_resume(&room, act).await.map_err(refused)?;
+    state.changed.notify_one();
+    Ok(tagged(&state, record.ok_or_else(absent)?))
+}
+
+pub(super) async fn stats(
+    State(state): State<OpsState>,
+    ApiPath(room): ApiPath<RoomId>,
+) -> ApiResult<ApiJson<RoomStats>> {
+    let stats = state.figures.stats(&room).await?;
+    stats.map(ApiJson).ok_or_else(absent)
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct FromSeq {
+    /// The first record wanted.
+    from: Option<u64>,
+}
+
+pub(super) async fn admissions(
+    State(state): State<OpsState>,
+    ApiPath(room): ApiPath<RoomId>,
+    ApiQuery(query): ApiQuery<FromSeq>,
+) -> ApiResult<Response> {
+    // Before the status is sent: a missing room or database is an answer, not a broken stream.
+    let record = state.rooms.room_get(&room).await.map_err(refused)?;
+    record.ok_or_else(absent)?;
+    let lines = state
+        .admissions
+        .stream(&room, query.from.unwrap_or(1))
+        .ready_chunks(LINES_AT_ONCE)
+        .map(|records| {
+            let mut lines = Vec::new();
+            for record in records {
+                // An error breaks the transfer off, so a reader cannot take a part for the whole.
+                serde_json::to_writer(&mut lines, &record.map_err(std::io::Error::other)?)?;
+                lines.push(b'\n');
+            }
+            Ok::<_, std::io::Error>(Bytes::from(lines))
+        });
+    let headers = [
+        (CONTENT_TYPE, "application/x-ndjson"),
+        (CACHE_CONTROL, "no-store"),
+    ];
+    Ok((headers, Body::from_stream(lines)).into_response())
+}
+
+pub(super) async fn session_end(
+    State(state): State<OpsState>,
+    operator: Operator,
+    ApiPath((room, place)): ApiPath<(RoomId, PlaceId)>,
+) -> ApiResult<StatusCode> {
+    // The session lives outside the database: recorded first, so that none ends unrecorded.
+    let act = Act::new(operator.name, state.clock.as_ref());
+    let entry = AuditEntry::new("session.end", format!("{room}/{place}"));
+    let id = state.audit.record(act, entry).await.map_err(refused)?;
+    let ended = state.sessions.session_end(&room, &place).await;
+    let outcome = match &ended {
+        Ok(ended) => json!({"ended": ended}),
+        Err(problem) => json!({"problem": problem.code}),
+    };
+    if let Err(error) = state.audit.conclude(id, outcome).await {
+        tracing::error!(%error, id, "the end of an audited change was not recorded");
+    }
+    if ended? {
+        Ok(StatusCode::NO_CONTENT)
+    } else {
+        Err(Problem::new(ProblemCode::NotFound)
+            .detail("This place has no session in this room.")
+            .into())
+    }
+}
+
+async fn override_set(
+    state: &OpsState,
+    operator: Operator,
+    room: &RoomId,
+    overridden: Option<Override>,
+    reason: Option<String>,
+) -> ApiResult<Response> {
+    let act = Act::new(operator.name, state.clock.as_ref());
+    let record = state
+        .rooms
+        .room_override(room, overridden, reason, act)
+        .await
+        .map_err(refused)?
+        .ok_or_else(absent)?;
+    state.changed.notify_one();
+    Ok(tagged(state, record))
+}
+
+fn view(state: &OpsState, record: RoomRecord) -> RoomView {
+    RoomView {
+        phase: phase_at(&record.settings, record.overridden, state.clock.now()),
+        settings: record.settings,
+        overridden: record.overridden,
+        paused_reason: record.paused_reason,
+        draw_commitment: record.commitment,
+        version: record.version,
+        created_at: record.created_at,
+        updated_at: record.updated_at,
+    }
+}
+
+fn tagged(state: &OpsState, record: RoomRecord) -> Response {
+    let tag = format!("\"{}\"", record.version);
+    ([(ETAG, tag)], ApiJson(view(state, record))).into_response()
+}
+
+/// Reads the settings of `room` from the body of a `PUT`: settings, or a room as it was read.
+fn settings_of(room: &RoomId, mut body: Map<String, Value>) -> Result<RoomSettings, ApiError> {
+    for member in VIEW_ONLY {
+        body.remove(member);
+    }
+    let name = Value::from(room.as_str());
+    if body.get("room").unwrap_or(&name) != &name {
+        return Err(unacceptable(vec![FieldProblem {
+            field: "room".to_owned(),
+            problem: format!("a room keeps its name, `{room}`; make a new one instead"),
+        }]));
+    }
+    body.insert("room".to_owned(), name);
+    web::extract::parse_json(Value::Object(body).to_string().as_bytes())
+}
+
+/// The version that `If-Match` asks for; any, without it or with `*`.
+fn if_match(headers: &HeaderMap) -> Result<Option<i64>, ApiError> {
+    let Some(value) = headers.get(IF_MATCH) else {
+        return Ok(None);
+    };
+    let text = value.to_str().unwrap_or_default().trim();
+    if text == "*" {
+        return Ok(None);
+    }
+    text.strip_prefix('"')
+        .and_then(|text| text.strip_suffix('"'))
+        .unwrap_or(text)
+        .parse()
+        .map(Some)
+        .map_err(|_| {
+            Problem::new(ProblemCode::PreconditionFailed)
+                .detail("If-Match is not an ETag that a room of ours ever had.")
+                .into()
+        })
+}
+
+fn absent() -> ApiError {
+    ProblemCode::RoomNotFound.into()
+}
+
+fn unacceptable(problems: Vec<FieldProblem>) -> ApiError {
+    let detail = problems
+        .iter()
+        .map(|p| format!("{}: {}", p.field, p.problem))
+        .collect::<Vec<_>>()
+        .join("; ");
+    Problem::new(ProblemCode::ValidationFailed)
+        .detail(detail)
+        .with("field", problems.first().map_or("", |p| p.field.as_str()))
+        .with("problems", json!(problems))
+        .into()
+}

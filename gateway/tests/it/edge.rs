@@ -1,0 +1,362 @@
+//! The edge: sockets, addresses and limits.
+
+use std::num::NonZeroU32;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use axum::body::Body;
+use axum::extract::WebSocketUpgrade;
+use axum::routing::{any, get as on_get, post};
+use contract::{Problem, ProblemCode};
+use gateway::edge::client_ip::{self, ClientIp, TrustedProxies};
+use gateway::edge::rate_limit::{Rate, RateLimitConfig, RateLimits};
+use gateway::edge::serve::ServeConfig;
+use http::{Request, StatusCode};
+use http_body_util::BodyExt;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+use tokio::sync::mpsc;
+use tokio::task::JoinSet;
+
+use crate::serving::{Server, client, get, get_problem, within};
+
+fn hello() -> Router {
+    Router::new().route("/", on_get(|| async { "hello" }))
+}
+
+/// All that `stream` receives until the server closes it.
+async fn read_to_end(mut stream: TcpStream) -> String {
+    let mut received = Vec::new();
+    // A reset ends the connection as well; what came before it counts.
+    let _end = within("closing", stream.read_to_end(&mut received)).await;
+    String::from_utf8_lossy(&received).into_owned()
+}
+
+#[tokio::test]
+async fn a_client_that_sends_its_head_too_slowly_is_cut_off() {
+    let config = ServeConfig {
+        head_max: Duration::from_millis(100),
+        ..ServeConfig::public("slow-head")
+    };
+    let server = Server::start_with(hello(), config).await;
+    let mut stream = TcpStream::connect(server.addr).await.unwrap();
+    stream
+        .write_all(b"GET / HTTP/1.1\r\nHost: x\r\nX-Slow: ")
+        .await
+        .unwrap();
+    let answer = read_to_end(stream).await;
+    assert!(
+        answer.is_empty() || answer.starts_with("HTTP/1.1 408"),
+        "{answer}"
+    );
+}
+
+#[tokio::test]
+async fn a_head_over_the_limit_is_refused() {
+    let server = Server::start(hello()).await;
+    for header in ["x".repeat(17 * 1024), "1\r\nX-A: ".repeat(200)] {
+        let mut stream = TcpStream::connect(server.addr).await.unwrap();
+        let head = format!("GET / HTTP/1.1\r\nHost: x\r\nX-A: {header}\r\n\r\n");
+        // The server may refuse and close before it has read everything.
+        let _refused = stream.write_all(head.as_bytes()).await;
+        let answer = read_to_end(stream).await;
+        assert!(!answer.contains("hello"), "{answer}");
+        assert!(
+            answer.is_empty() || answer.starts_with("HTTP/1.1 431"),
+            "{answer}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn a_client_that_never_reads_is_cut_off() {
+    let (ended, mut ends) = mpsc::unbounded_channel::<()>();
+    let endless = move || {
+        let ended = ended.clone();
+        async move {
+            let frame = bytes::Bytes::from(vec![b'x'; 64 * 1024]);
+            // The sender inside is dropped together with the body.
+            Body::from_stream(futures_util::stream::repeat_with(move || {
+                assert!(!ended.is_closed());
+                Ok::<_, std::io::Error>(frame.clone())
+            }))
+        }
+    };
+    let config = ServeConfig {
+        write_stall_max: Duration::from_millis(100),
+        ..ServeConfig::public("never-reads")
+    };
+    let mut server = Server::start_with(Router::new().route("/", on_get(endless)), config).await;
+    let mut stream = TcpStream::connect(server.addr).await.unwrap();
+    stream
+        .write_all(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+        .await
+        .unwrap();
+    within("the end of the connection", async {
+        server.shutdown.cancel();
+        server.tasks.join_next().await.unwrap().unwrap();
+        // All senders are gone with the router and the body.
+        assert!(ends.recv().await.is_none());
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn one_connection_too_many_is_refused_and_room_is_made_again() {
+    let config = ServeConfig {
+        connections_max: 1,
+        ..ServeConfig::public("full")
+    };
+    let server = Server::start_with(hello(), config).await;
+    let mut first = TcpStream::connect(server.addr).await.unwrap();
+    first
+        .write_all(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+        .await
+        .unwrap();
+    assert_eq!(within("an answer", first.read_u8()).await.unwrap(), b'H');
+
+    let answer = read_to_end(TcpStream::connect(server.addr).await.unwrap()).await;
+    assert!(answer.starts_with("HTTP/1.1 503"), "{answer}");
+    assert!(answer.contains("Retry-After"), "{answer}");
+
+    drop(first);
+    within("room for another", async {
+        loop {
+            let mut next = TcpStream::connect(server.addr).await.unwrap();
+            next.write_all(b"GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+                .await
+                .unwrap();
+            if read_to_end(next).await.contains("hello") {
+                return;
+            }
+        }
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_switched_connection_keeps_its_place() {
+    let (release, released) = tokio::sync::watch::channel(false);
+    let router = Router::new().route(
+        "/live",
+        any(move |upgrade: WebSocketUpgrade| {
+            let mut released = released.clone();
+            async move {
+                upgrade.on_upgrade(|socket| async move {
+                    let _socket = socket;
+                    released.wait_for(|released| *released).await.unwrap();
+                })
+            }
+        }),
+    );
+    let config = ServeConfig {
+        connections_max: 1,
+        ..ServeConfig::public("switched")
+    };
+    let server = Server::start_with(router, config).await;
+    let url = format!("ws://{}/live", server.addr);
+    let (socket, _) = within("the handshake", tokio_tungstenite::connect_async(&url))
+        .await
+        .unwrap();
+    let refused = read_to_end(TcpStream::connect(server.addr).await.unwrap()).await;
+    assert!(refused.starts_with("HTTP/1.1 503"), "{refused}");
+    release.send(true).unwrap();
+    drop(socket);
+    within("room for another", async {
+        while tokio_tungstenite::connect_async(&url).await.is_err() {
+            tokio::task::yield_now().await;
+        }
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn shutdown_lets_running_requests_finish() {
+    let (begun, mut begins) = mpsc::unbounded_channel();
+    let (finish, finished) = tokio::sync::watch::channel(false);
+    let router = Router::new().route(
+        "/",
+        on_get(move || {
+            let (begun, mut finished) = (begun.clone(), finished.clone());
+            async move {
+                begun.send(()).unwrap();
+                finished.wait_for(|finished| *finished).await.unwrap();
+                "finished"
+            }
+        }),
+    );
+    let mut server = Server::start(router).await;
+    let url = server.url("/");
+    let mut running = JoinSet::new();
+    running.spawn(async move { get(&url).await });
+    within("the request", begins.recv()).await.unwrap();
+    server.shutdown.cancel();
+    within("the listener's end", async {
+        while TcpStream::connect(server.addr).await.is_ok() {
+            tokio::task::yield_now().await;
+        }
+    })
+    .await;
+    finish.send(true).unwrap();
+    let (status, body) = within("the answer", running.join_next())
+        .await
+        .unwrap()
+        .unwrap();
+    assert_eq!(
+        (status, &body[..]),
+        (StatusCode::OK, b"finished".as_slice())
+    );
+    within("the server's end", server.tasks.join_next())
+        .await
+        .unwrap()
+        .unwrap();
+}
+
+#[tokio::test]
+async fn shutdown_cuts_off_what_outlasts_the_grace_period() {
+    let (begun, mut begins) = mpsc::unbounded_channel();
+    let router = Router::new().route(
+        "/",
+        on_get(move || {
+            begun.send(()).unwrap();
+            std::future::pending::<StatusCode>()
+        }),
+    );
+    let config = ServeConfig {
+        grace: Duration::from_millis(50),
+        ..ServeConfig::public("grace")
+    };
+    let mut server = Server::start_with(router, config).await;
+    let mut stream = TcpStream::connect(server.addr).await.unwrap();
+    stream
+        .write_all(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+        .await
+        .unwrap();
+    within("the request", begins.recv()).await.unwrap();
+    server.shutdown.cancel();
+    within("the server's end", server.tasks.join_next())
+        .await
+        .unwrap()
+        .unwrap();
+    assert_eq!(read_to_end(stream).await, "");
+}
+
+#[tokio::test]
+async fn an_idle_connection_does_not_delay_shutdown() {
+    let mut server = Server::start(hello()).await;
+    let mut stream = TcpStream::connect(server.addr).await.unwrap();
+    stream
+        .write_all(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+        .await
+        .unwrap();
+    assert_eq!(within("an answer", stream.read_u8()).await.unwrap(), b'H');
+    server.shutdown.cancel();
+    within("the server's end", server.tasks.join_next())
+        .await
+        .unwrap()
+        .unwrap();
+}
+
+fn rate(per_second: u32, burst: u32) -> Rate {
+    Rate {
+        per_second: NonZeroU32::new(per_second).unwrap(),
+        burst: NonZeroU32::new(burst).unwrap(),
+    }
+}
+
+/// A server with two joins and five other calls, behind proxies in `trusted`.
+async fn limited(trusted: &[&str]) -> (Server, Arc<RateLimits>) {
+    let limits = Arc::new(RateLimits::new(RateLimitConfig {
+        joins: rate(1, 2),
+        calls: rate(1, 5),
+        ..RateLimitConfig::default()
+    }));
+    let proxies = TrustedProxies::new(trusted.iter().map(|net| net.parse().unwrap()));
+    let router = Router::new()
+        .route("/join", post(|| async { "joined" }).layer(limits.joins()))
+        .route(
+            "/who",
+            on_get(|ip: ClientIp| async move { ip.address().to_string() }).layer(limits.calls()),
+        )
+        .layer(axum::middleware::from_fn_with_state(
+            proxies,
+            client_ip::middleware,
+        ));
+    (Server::start(router).await, limits)
+}
+
+async fn join_as(server: &Server, address: &str) -> http::Response<hyper::body::Incoming> {
+    let request = Request::post(server.url("/join"))
+        .header("x-forwarded-for", address)
+        .body(Body::empty())
+        .unwrap();
+    within("the answer", client().request(request))
+        .await
+        .unwrap()
+}
+
+#[tokio::test]
+async fn joins_beyond_the_limit_of_an_address_are_refused() {
+    let (server, limits) = limited(&["127.0.0.0/8"]).await;
+    for _ in 0..2 {
+        assert_eq!(join_as(&server, "192.0.2.1").await.status(), StatusCode::OK);
+    }
+    let refused = join_as(&server, "192.0.2.1").await;
+    assert_eq!(refused.status(), StatusCode::TOO_MANY_REQUESTS);
+    let seconds: u32 = refused.headers()["retry-after"]
+        .to_str()
+        .unwrap()
+        .parse()
+        .unwrap();
+    assert!(seconds >= 1);
+    let body = refused.into_body().collect().await.unwrap().to_bytes();
+    let problem: Problem = serde_json::from_slice(&body).unwrap();
+    assert_eq!(problem.code, ProblemCode::RateLimited);
+
+    // Another address, and another limit, have counts of their own.
+    assert_eq!(join_as(&server, "192.0.2.2").await.status(), StatusCode::OK);
+    assert_eq!(get(&server.url("/who")).await.0, StatusCode::OK);
+    assert_eq!(limits.remembered()[0], ("joins", 2));
+}
+
+#[tokio::test]
+async fn another_address_of_the_same_ipv6_subscriber_is_the_same_fan_to_a_limit() {
+    let (server, _limits) = limited(&["127.0.0.0/8"]).await;
+    for host in 1..=2 {
+        let address = format!("2001:db8::{host}");
+        assert_eq!(join_as(&server, &address).await.status(), StatusCode::OK);
+    }
+    assert_eq!(
+        join_as(&server, "2001:db8::3").await.status(),
+        StatusCode::TOO_MANY_REQUESTS
+    );
+}
+
+#[tokio::test]
+async fn fans_behind_an_undeclared_local_proxy_do_not_share_a_limit() {
+    let (server, _limits) = limited(&[]).await;
+    for _ in 0..20 {
+        assert_eq!(join_as(&server, "192.0.2.1").await.status(), StatusCode::OK);
+    }
+    let request = Request::get(server.url("/who"))
+        .header("x-forwarded-for", "192.0.2.1")
+        .body(Body::empty())
+        .unwrap();
+    let answer = within("the answer", client().request(request))
+        .await
+        .unwrap();
+    let body = answer.into_body().collect().await.unwrap().to_bytes();
+    assert_eq!(body, "127.0.0.1", "an undeclared proxy was believed");
+}
+
+#[tokio::test]
+async fn a_limit_without_an_address_fails_closed() {
+    let limits = RateLimits::new(RateLimitConfig::default());
+    let router = Router::new().route("/", on_get(|| async { "hello" }).layer(limits.calls()));
+    let server = Server::start(router).await;
+    assert_eq!(
+        get_problem(&server.url("/")).await.code,
+        ProblemCode::Internal
+    );
+}

@@ -1,0 +1,183 @@
+//! Servers on free ports, a gateway that only proxies, and waits with a bound.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use axum::body::Body;
+use axum::extract::{ConnectInfo, State};
+use axum::response::{IntoResponse, Response};
+use bytes::Bytes;
+use contract::principal::Principal;
+use contract::{Clock, PlaceId, Problem, SystemClock, Timestamp};
+use gateway::edge::serve::{ServeConfig, serve};
+use gateway::proxy::{Command, Forwarded, Proxy, ProxyConfig, Upstream};
+use http::header::HOST;
+use http::{Request, StatusCode};
+use http_body_util::BodyExt;
+use hyper_util::client::legacy::Client;
+use hyper_util::client::legacy::connect::HttpConnector;
+use hyper_util::rt::TokioExecutor;
+use tokio::net::TcpListener;
+use tokio::sync::mpsc;
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+
+/// How long any wait of a test may take before the test has failed.
+const WAIT_MAX: Duration = Duration::from_secs(20);
+
+/// Waits for `future`, which has to come true within [`WAIT_MAX`].
+pub(crate) async fn within<T>(what: &str, future: impl Future<Output = T>) -> T {
+    tokio::time::timeout(WAIT_MAX, future)
+        .await
+        .unwrap_or_else(|_| panic!("{what} did not happen within {WAIT_MAX:?}"))
+}
+
+/// A router on a free port. It stops when dropped.
+pub(crate) struct Server {
+    pub addr: SocketAddr,
+    pub shutdown: CancellationToken,
+    pub tasks: JoinSet<()>,
+}
+
+impl Server {
+    pub(crate) async fn start(router: Router) -> Self {
+        Self::start_with(router, ServeConfig::public("test")).await
+    }
+
+    pub(crate) async fn start_with(router: Router, config: ServeConfig) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let addr = listener.local_addr().unwrap();
+        let shutdown = CancellationToken::new();
+        let mut tasks = JoinSet::new();
+        tasks.spawn(serve(listener, router, config, shutdown.clone()));
+        Self {
+            addr,
+            shutdown,
+            tasks,
+        }
+    }
+
+    pub(crate) fn url(&self, path: &str) -> String {
+        format!("http://{}{path}", self.addr)
+    }
+}
+
+/// A gateway that sends every request to one upstream.
+pub(crate) struct Gateway {
+    pub server: Server,
+    pub proxy: Arc<Proxy>,
+    pub upstream: Upstream,
+    pub commands: mpsc::UnboundedReceiver<Command>,
+}
+
+struct Forwarding {
+    proxy: Arc<Proxy>,
+    upstream: Upstream,
+    commands: mpsc::UnboundedSender<Command>,
+}
+
+impl Gateway {
+    pub(crate) async fn before(upstream: SocketAddr) -> Self {
+        Self::configured(upstream, ProxyConfig::default(), Arc::new(SystemClock)).await
+    }
+
+    pub(crate) async fn configured(
+        upstream: SocketAddr,
+        config: ProxyConfig,
+        clock: Arc<dyn Clock>,
+    ) -> Self {
+        let upstream: Upstream = format!("http://{upstream}").parse().unwrap();
+        let proxy = Arc::new(Proxy::new(config, clock));
+        let (sender, commands) = mpsc::unbounded_channel();
+        let forwarding = Arc::new(Forwarding {
+            proxy: Arc::clone(&proxy),
+            upstream: upstream.clone(),
+            commands: sender,
+        });
+        let router = Router::new().fallback(forward).with_state(forwarding);
+        Self {
+            server: Server::start(router).await,
+            proxy,
+            upstream,
+            commands,
+        }
+    }
+
+    pub(crate) fn url(&self, path: &str) -> String {
+        self.server.url(path)
+    }
+}
+
+/// The pass of the fan that every request is forwarded for.
+pub(crate) fn fan() -> Principal {
+    Principal {
+        room: "eras".parse().unwrap(),
+        subject: PlaceId::from_bytes([7; 16]),
+        expires_at: Timestamp::from_ms(1_790_000_000_000),
+    }
+}
+
+async fn forward(
+    State(forwarding): State<Arc<Forwarding>>,
+    ConnectInfo(peer): ConnectInfo<SocketAddr>,
+    request: Request<Body>,
+) -> Response {
+    let forwarded = Forwarded {
+        client_ip: peer.ip(),
+        scheme: http::uri::Scheme::HTTP,
+        host: request.headers().get(HOST).cloned(),
+        request_id: "request-1".to_owned(),
+        principals: vec![fan()],
+    };
+    let sent = forwarding
+        .proxy
+        .forward(&forwarding.upstream, request, forwarded)
+        .await;
+    match sent {
+        Ok(outcome) => {
+            if let Some(command) = outcome.command {
+                forwarding.commands.send(command).unwrap();
+            }
+            outcome.response
+        }
+        Err(problem) => problem.into_response(),
+    }
+}
+
+/// A client whose bodies may be streams.
+pub(crate) fn client() -> Client<HttpConnector, Body> {
+    Client::builder(TokioExecutor::new()).build_http()
+}
+
+/// Sends a `GET` and gives the status and the whole body.
+pub(crate) async fn get(url: &str) -> (StatusCode, Bytes) {
+    let request = Request::get(url).body(Body::empty()).unwrap();
+    let response = within("the answer", client().request(request))
+        .await
+        .unwrap();
+    let status = response.status();
+    let body = within("the body", response.into_body().collect())
+        .await
+        .unwrap();
+    (status, body.to_bytes())
+}
+
+/// Sends a `GET` that is expected to fail and gives the problem document.
+pub(crate) async fn get_problem(url: &str) -> Problem {
+    let (status, body) = get(url).await;
+    let problem: Problem = serde_json::from_slice(&body).unwrap();
+    assert_eq!(problem.status, status.as_u16());
+    problem
+}
+
+/// A body fed through a channel, one message one frame; it ends when the sender is dropped.
+pub(crate) fn channel_body() -> (mpsc::Sender<Bytes>, Body) {
+    let (sender, receiver) = mpsc::channel::<Bytes>(1);
+    let frames = futures_util::stream::unfold(receiver, |mut receiver| async {
+        let frame = receiver.recv().await?;
+        Some((Ok::<_, std::io::Error>(frame), receiver))
+    });
+    (sender, Body::from_stream(frames))
+}

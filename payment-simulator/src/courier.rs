@@ -1,0 +1,117 @@
+//! Background work: the bank's late words and the delivery of events.
+
+use std::collections::HashSet;
+use std::time::Duration;
+
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+
+use crate::config::Secret;
+use crate::delivery::Delivery;
+use crate::provider::Provider;
+use crate::signature::sign;
+
+/// Events on their way at the same time.
+const IN_FLIGHT_MAX: usize = 32;
+
+/// How long the merchant may take to accept an event.
+const ACCEPT_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// The longest sleep while something is due later. The wall clock may be moved, timers are not.
+const NAP_MAX: Duration = Duration::from_millis(100);
+
+/// Where events go.
+#[derive(Clone)]
+pub(crate) struct Courier {
+    client: reqwest::Client,
+    url: String,
+    secret: Secret,
+}
+
+impl Courier {
+    /// A courier that posts to `url`.
+    pub(crate) fn new(url: &str, secret: Secret) -> Result<Self, reqwest::Error> {
+        Ok(Self {
+            client: reqwest::Client::builder()
+                .timeout(ACCEPT_TIMEOUT)
+                .redirect(reqwest::redirect::Policy::none())
+                .no_proxy()
+                .build()?,
+            url: url.to_owned(),
+            secret,
+        })
+    }
+
+    /// Sends events as they fall due, until told to stop.
+    pub(crate) async fn run(self, provider: Provider, shutdown: CancellationToken) {
+        let mut busy = HashSet::new();
+        let mut tries = JoinSet::new();
+        loop {
+            let free = IN_FLIGHT_MAX - tries.len();
+            let (due, next) = provider.due_deliveries(free, &mut busy);
+            for delivery in due {
+                let courier = self.clone();
+                let provider = provider.clone();
+                tries.spawn(async move {
+                    let arrived = courier.try_once(&delivery, &provider).await;
+                    provider.delivery_tried(&delivery, arrived);
+                    delivery.id
+                });
+            }
+            let full = tries.len() == IN_FLIGHT_MAX;
+            tokio::select! {
+                () = shutdown.cancelled() => return,
+                Some(done) = tries.join_next() => match done {
+                    Ok(id) => { busy.remove(&id); }
+                    Err(error) => tracing::error!(%error, "webhook.task_failed"),
+                },
+                () = provider.deliveries_changed(), if !full => {}
+                () = nap(next), if !full => {}
+            }
+        }
+    }
+
+    async fn try_once(&self, delivery: &Delivery, provider: &Provider) -> bool {
+        let signature = sign(self.secret.expose(), provider.now(), &delivery.body);
+        let sent = self
+            .client
+            .post(&self.url)
+            .header("content-type", "application/json; charset=utf-8")
+            .header("stripe-signature", signature)
+            .body(delivery.body.clone())
+            .send()
+            .await;
+        match sent {
+            Ok(response) if response.status().is_success() => true,
+            Ok(response) => {
+                let status = response.status().as_u16();
+                tracing::debug!(delivery = %delivery.id, status, "webhook.refused");
+                false
+            }
+            Err(error) => {
+                tracing::debug!(delivery = %delivery.id, %error, "webhook.failed");
+                false
+            }
+        }
+    }
+}
+
+/// Lets the bank speak as it falls due, until told to stop.
+pub(crate) async fn settle_until_stopped(provider: Provider, shutdown: CancellationToken) {
+    loop {
+        let next = provider.settle_once();
+        tokio::select! {
+            () = shutdown.cancelled() => return,
+            () = provider.settlements_changed() => {}
+            () = nap(next) => {}
+        }
+    }
+}
+
+/// Sleeps until `next`, or for ever when nothing is due later.
+async fn nap(next: Option<Duration>) {
+    match next {
+        Some(next) => tokio::time::sleep(next.min(NAP_MAX)).await,
+        None => std::future::pending().await,
+    }
+}

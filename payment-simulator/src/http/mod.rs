@@ -1,0 +1,146 @@
+//! The HTTP side: parses requests, calls the provider, writes answers.
+
+mod api;
+mod page;
+mod request;
+mod sim;
+
+use axum::Router;
+use axum::extract::{DefaultBodyLimit, Request, State};
+use axum::http::{HeaderName, HeaderValue, Method, StatusCode, header};
+use axum::middleware::{self, Next};
+use axum::response::{IntoResponse, Response};
+use axum::routing::{get, post};
+
+use crate::error::ApiError;
+use crate::provider::{Answer, Provider};
+
+/// Bytes a request body may have. A full metadata set is 27 KB before encoding.
+const BODY_BYTES_MAX: usize = 128 * 1024;
+
+const REQUEST_ID: HeaderName = HeaderName::from_static("request-id");
+const ORIGINAL_REQUEST: HeaderName = HeaderName::from_static("original-request");
+const IDEMPOTENT_REPLAYED: HeaderName = HeaderName::from_static("idempotent-replayed");
+
+/// Seconds after which a refused client may come back.
+const RETRY_AFTER: HeaderValue = HeaderValue::from_static("1");
+
+/// Every route, by who calls it.
+pub(crate) fn router(provider: Provider) -> Router {
+    // Merchants, and browsers with a client secret.
+    let api = Router::new()
+        .route("/v1/payment_intents", get(api::intents).post(api::create))
+        .route("/v1/payment_intents/{id}", get(api::retrieve))
+        .route("/v1/payment_intents/{id}/confirm", post(api::confirm))
+        .route("/v1/payment_intents/{id}/cancel", post(api::cancel))
+        .route("/v1/refunds", get(api::refunds).post(api::refund))
+        .route("/v1/refunds/{id}", get(api::refund_retrieve))
+        .method_not_allowed_fallback(no_such_call)
+        .layer(middleware::from_fn(allow_browsers));
+    // Customers.
+    let pages = Router::new()
+        .route("/pay/style.css", get(page::style))
+        .route("/pay/{id}", get(page::show).post(page::pay))
+        .route("/pay/{id}/bank", get(page::bank).post(page::bank_answer));
+    // Tests and audits.
+    let sim = Router::new()
+        .route(
+            "/_sim/faults",
+            get(sim::faults).post(sim::queue).delete(sim::clear),
+        )
+        .route("/_sim/ledger", get(sim::ledger))
+        .method_not_allowed_fallback(no_such_call);
+    api.merge(pages)
+        .merge(sim)
+        .fallback(no_such_call)
+        // The innermost layer that still sees every body.
+        .layer(DefaultBodyLimit::max(BODY_BYTES_MAX))
+        // Outermost, so that every answer has an id, refusals included.
+        .layer(middleware::from_fn_with_state(
+            provider.clone(),
+            name_request,
+        ))
+        .with_state(provider)
+}
+
+async fn no_such_call(request: Request) -> Response {
+    ApiError::no_such_call(request.method().as_str(), request.uri().path()).into_response()
+}
+
+/// Gives each request an id that its answer carries.
+async fn name_request(
+    State(provider): State<Provider>,
+    mut request: Request,
+    next: Next,
+) -> Response {
+    let id = provider.draw_request_id();
+    let text = HeaderValue::from_str(id.as_ref());
+    request.extensions_mut().insert(id);
+    let mut response = next.run(request).await;
+    if let Ok(text) = text {
+        response.headers_mut().insert(REQUEST_ID, text);
+    }
+    response
+}
+
+/// Lets pages of any origin call the API: what they may do depends on the key they send, never
+/// on cookies.
+async fn allow_browsers(request: Request, next: Next) -> Response {
+    let mut response = if request.method() == Method::OPTIONS {
+        StatusCode::NO_CONTENT.into_response()
+    } else {
+        next.run(request).await
+    };
+    let allow = [
+        (header::ACCESS_CONTROL_ALLOW_ORIGIN, "*"),
+        (header::ACCESS_CONTROL_ALLOW_METHODS, "GET, POST, OPTIONS"),
+        (
+            header::ACCESS_CONTROL_ALLOW_HEADERS,
+            "authorization, content-type, idempotency-key, stripe-version",
+        ),
+        (
+            header::ACCESS_CONTROL_EXPOSE_HEADERS,
+            "request-id, idempotent-replayed",
+        ),
+        (header::ACCESS_CONTROL_MAX_AGE, "300"),
+    ];
+    for (name, value) in allow {
+        response
+            .headers_mut()
+            .insert(name, HeaderValue::from_static(value));
+    }
+    response
+}
+
+impl IntoResponse for Answer {
+    fn into_response(self) -> Response {
+        let status = StatusCode::from_u16(self.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+        let mut response = (status, self.body).into_response();
+        let headers = response.headers_mut();
+        headers.insert(
+            header::CONTENT_TYPE,
+            HeaderValue::from_static("application/json"),
+        );
+        headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+        if matches!(self.status, 429 | 503) {
+            headers.insert(header::RETRY_AFTER, RETRY_AFTER);
+        }
+        if self.status == 401 {
+            let realm = HeaderValue::from_static("Basic realm=\"Payment simulator\"");
+            headers.insert(header::WWW_AUTHENTICATE, realm);
+        }
+        if let Some(original) = self.replay_of {
+            headers.insert(IDEMPOTENT_REPLAYED, HeaderValue::from_static("true"));
+            if let Ok(original) = HeaderValue::from_str(&original) {
+                headers.insert(ORIGINAL_REQUEST, original);
+            }
+        }
+        response
+    }
+}
+
+impl IntoResponse for ApiError {
+    fn into_response(self) -> Response {
+        Answer::from(&self).into_response()
+    }
+}

@@ -1,0 +1,339 @@
+//! The hosted pay page and the bank's page. Both work without JavaScript.
+
+use std::sync::LazyLock;
+
+use axum::extract::{Request, State};
+use axum::http::{HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse, Redirect, Response};
+use minijinja::{Environment, context};
+
+use super::request::{ObjectId, body};
+use crate::desk::{Caller, Outcome};
+use crate::error::ApiError;
+use crate::form::Form;
+use crate::id::{IntentId, RequestId};
+use crate::intent::{Intent, Status};
+use crate::method::{CARDS, SIMULATED, TestMethod};
+use crate::object::{Cause, web_address};
+use crate::provider::Provider;
+use crate::{currency, payment};
+
+const STYLE: &str = include_str!("../../templates/style.css");
+
+/// The shop's name for its purchase when the intent has no description.
+const DESCRIPTION_DEFAULT: &str = "Your order";
+
+static TEMPLATES: LazyLock<Environment<'static>> = LazyLock::new(|| {
+    let mut templates = Environment::new();
+    let files = [
+        ("frame.html", include_str!("../../templates/frame.html")),
+        ("pay.html", include_str!("../../templates/pay.html")),
+        ("outcome.html", include_str!("../../templates/outcome.html")),
+        ("bank.html", include_str!("../../templates/bank.html")),
+        ("missing.html", include_str!("../../templates/missing.html")),
+    ];
+    for (name, text) in files {
+        // A template that does not parse is found by the first test that shows a page.
+        if let Err(error) = templates.add_template(name, text) {
+            tracing::error!(%error, name, "page.template_invalid");
+        }
+    }
+    templates
+});
+
+/// A request for one intent's page.
+struct Visit {
+    id: IntentId,
+    caller: Caller,
+    form: Form,
+    cause: Cause,
+}
+
+/// `GET /pay/style.css`
+pub(super) async fn style() -> Response {
+    let headers = [
+        (header::CONTENT_TYPE, "text/css; charset=utf-8"),
+        (header::CACHE_CONTROL, "public, max-age=3600"),
+        (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
+    ];
+    (headers, STYLE).into_response()
+}
+
+/// `GET /pay/{intent}`
+pub(super) async fn show(
+    State(provider): State<Provider>,
+    ObjectId(id): ObjectId,
+    request: Request,
+) -> Response {
+    let Some(visit) = Visit::from_query(&id, &request) else {
+        return missing();
+    };
+    match provider.intent(&visit.id, &visit.caller).await {
+        Ok(intent) => intent_page(&intent, None, StatusCode::OK),
+        Err(_) => missing(),
+    }
+}
+
+/// `POST /pay/{intent}`
+pub(super) async fn pay(
+    State(provider): State<Provider>,
+    ObjectId(id): ObjectId,
+    request: Request,
+) -> Response {
+    let visit = match Visit::from_body(&id, request).await {
+        Ok(visit) => visit,
+        Err(refusal) => return refusal,
+    };
+    let (id, caller, form) = (&visit.id, &visit.caller, &visit.form);
+    if provider.intent(id, caller).await.is_err() {
+        return missing();
+    }
+    let mut problem = None;
+    let decide = |desk: &mut crate::desk::Desk<'_>| -> Outcome {
+        let outcome = if form.text(&["action"]) == Some("cancel") {
+            payment::abandon(desk, id, caller)
+        } else {
+            payment::pay(desk, id, form.text(&["payment_method"]), caller)
+        };
+        problem = outcome
+            .as_ref()
+            .err()
+            .map(ApiError::message)
+            .map(str::to_owned);
+        outcome
+    };
+    let answer = provider.call(visit.cause, None, decide).await;
+    let Ok(intent) = provider.intent(id, caller).await else {
+        return missing();
+    };
+    match intent.status {
+        // Also when it was over before: a second click leads where the first one did.
+        Status::Succeeded | Status::Processing | Status::Canceled => leave(&intent),
+        Status::RequiresAction if answer.status == 200 => see_other(&bank_path(&intent)),
+        Status::RequiresPaymentMethod | Status::RequiresConfirmation | Status::RequiresAction => {
+            let status = StatusCode::from_u16(answer.status).unwrap_or_default();
+            intent_page(&intent, problem.as_deref(), status)
+        }
+    }
+}
+
+/// `GET /pay/{intent}/bank`
+pub(super) async fn bank(
+    State(provider): State<Provider>,
+    ObjectId(id): ObjectId,
+    request: Request,
+) -> Response {
+    let Some(visit) = Visit::from_query(&id, &request) else {
+        return missing();
+    };
+    match provider.intent(&visit.id, &visit.caller).await {
+        Ok(intent) if intent.status == Status::RequiresAction => render(
+            "bank.html",
+            &intent,
+            StatusCode::OK,
+            context! { action => bank_path(&intent) },
+        ),
+        Ok(intent) => see_other(&pay_path(&intent)),
+        Err(_) => missing(),
+    }
+}
+
+/// `POST /pay/{intent}/bank`
+pub(super) async fn bank_answer(
+    State(provider): State<Provider>,
+    ObjectId(id): ObjectId,
+    request: Request,
+) -> Response {
+    let visit = match Visit::from_body(&id, request).await {
+        Ok(visit) => visit,
+        Err(refusal) => return refusal,
+    };
+    let passed = visit.form.text(&["action"]) == Some("approve");
+    let decide = |desk: &mut crate::desk::Desk<'_>| {
+        payment::authenticate(desk, &visit.id, &visit.caller, passed)
+    };
+    provider.call(visit.cause.clone(), None, decide).await;
+    match provider.intent(&visit.id, &visit.caller).await {
+        Ok(intent) => match intent.status {
+            Status::Succeeded | Status::Processing | Status::Canceled => leave(&intent),
+            // A shop that confirmed by itself named its own page; the pay page's visitor gets
+            // another try.
+            _ if intent.return_url.is_some() => leave(&intent),
+            _ => see_other(&pay_path(&intent)),
+        },
+        Err(_) => missing(),
+    }
+}
+
+impl Visit {
+    fn new(id: &str, form: Form, request_id: Option<RequestId>) -> Option<Self> {
+        let client_secret = form.text(&["client_secret"])?.to_owned();
+        Some(Self {
+            id: IntentId::from(id),
+            caller: Caller::Browser { client_secret },
+            form,
+            cause: Cause {
+                request_id,
+                idempotency_key: None,
+            },
+        })
+    }
+
+    fn from_query(id: &str, request: &Request) -> Option<Self> {
+        let query = request.uri().query().unwrap_or_default();
+        let request_id = request.extensions().get().cloned();
+        Self::new(id, Form::parse(query.as_bytes()).ok()?, request_id)
+    }
+
+    async fn from_body(id: &str, request: Request) -> Result<Self, Response> {
+        let request_id = request.extensions().get().cloned();
+        let body = body(request).await.map_err(IntoResponse::into_response)?;
+        let form = Form::parse(&body).map_err(IntoResponse::into_response)?;
+        Self::new(id, form, request_id).ok_or_else(missing)
+    }
+}
+
+/// The page for an intent in its present state.
+fn intent_page(intent: &Intent, problem: Option<&str>, status: StatusCode) -> Response {
+    let (title, text) = match intent.status {
+        Status::Succeeded => ("Payment complete", "Thank you. Your payment went through."),
+        Status::Processing => ("Payment under way", "Your bank is still working on it."),
+        Status::Canceled => ("Payment cancelled", "You have not been charged."),
+        Status::RequiresPaymentMethod | Status::RequiresConfirmation | Status::RequiresAction => {
+            return form_page(intent, problem, status);
+        }
+    };
+    let back = way_back(intent);
+    render(
+        "outcome.html",
+        intent,
+        status,
+        context! { title, text, back },
+    )
+}
+
+fn form_page(intent: &Intent, problem: Option<&str>, status: StatusCode) -> Response {
+    let last = intent
+        .last_failure
+        .as_ref()
+        .map(|failure| failure.decline.words().message);
+    let choices = |methods: &'static [TestMethod]| -> Vec<minijinja::Value> {
+        methods
+            .iter()
+            .map(|method| context! { id => method.id, title => method.title })
+            .collect()
+    };
+    let fields = context! {
+        action => format!("/pay/{}", intent.id),
+        problem => problem.or(last),
+        cards => choices(CARDS),
+        simulated => choices(SIMULATED),
+        first => CARDS.first().map(|method| method.id),
+    };
+    render("pay.html", intent, status, fields)
+}
+
+fn render(
+    template: &str,
+    intent: &Intent,
+    status: StatusCode,
+    fields: minijinja::Value,
+) -> Response {
+    let common = context! {
+        amount => currency::display(intent.amount_minor, &intent.currency),
+        description => intent.description.as_deref().unwrap_or(DESCRIPTION_DEFAULT),
+        client_secret => intent.client_secret.as_str(),
+        ..fields
+    };
+    // Browsers hold the redirect after a form to the form's policy, so the shop's origin must be
+    // in it.
+    let shop = intent.way_back().and_then(web_address);
+    let shop = shop
+        .map(|url| url.origin().ascii_serialization())
+        .unwrap_or_default();
+    html(template, status, &common, &shop)
+}
+
+fn missing() -> Response {
+    html("missing.html", StatusCode::NOT_FOUND, &context! {}, "")
+}
+
+fn html(template: &str, status: StatusCode, fields: &minijinja::Value, form_to: &str) -> Response {
+    let text = TEMPLATES
+        .get_template(template)
+        .and_then(|template| template.render(fields));
+    let text = match text {
+        Ok(text) => text,
+        Err(error) => {
+            tracing::error!(%error, template, "page.render_failed");
+            return StatusCode::INTERNAL_SERVER_ERROR.into_response();
+        }
+    };
+    let policy = format!(
+        "default-src 'none'; style-src 'self'; form-action 'self' {form_to}; base-uri 'none'; \
+         frame-ancestors 'none'"
+    );
+    let mut response = (status, text).into_response();
+    let headers = response.headers_mut();
+    let fixed = [
+        (header::CONTENT_TYPE, "text/html; charset=utf-8"),
+        (header::CACHE_CONTROL, "no-store"),
+        (header::REFERRER_POLICY, "no-referrer"),
+        (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
+        (header::X_FRAME_OPTIONS, "DENY"),
+    ];
+    for (name, value) in fixed {
+        headers.insert(name, HeaderValue::from_static(value));
+    }
+    if let Ok(policy) = HeaderValue::from_str(&policy) {
+        headers.insert(header::CONTENT_SECURITY_POLICY, policy);
+    }
+    response
+}
+
+/// Sends the customer back to the shop, or to the outcome when the shop named no page.
+fn leave(intent: &Intent) -> Response {
+    match way_back(intent) {
+        Some(url) => see_other(&url),
+        None => see_other(&pay_path(intent)),
+    }
+}
+
+/// The shop's page with the outcome added. Only the merchant's own address is ever used.
+fn way_back(intent: &Intent) -> Option<String> {
+    let status = match intent.status {
+        Status::Succeeded => "succeeded",
+        Status::Processing => "processing",
+        Status::Canceled => "canceled",
+        Status::RequiresPaymentMethod | Status::RequiresConfirmation | Status::RequiresAction => {
+            "failed"
+        }
+    };
+    let mut url = intent.way_back().and_then(web_address)?;
+    url.query_pairs_mut()
+        .append_pair("payment_intent", intent.id.as_ref())
+        .append_pair("redirect_status", status);
+    Some(url.into())
+}
+
+fn pay_path(intent: &Intent) -> String {
+    format!("/pay/{}?client_secret={}", intent.id, intent.client_secret)
+}
+
+fn bank_path(intent: &Intent) -> String {
+    format!(
+        "/pay/{}/bank?client_secret={}",
+        intent.id, intent.client_secret
+    )
+}
+
+fn see_other(to: &str) -> Response {
+    let mut response = Redirect::to(to).into_response();
+    let headers = response.headers_mut();
+    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    headers.insert(
+        header::REFERRER_POLICY,
+        HeaderValue::from_static("no-referrer"),
+    );
+    response
+}

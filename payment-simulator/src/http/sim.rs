@@ -1,0 +1,191 @@
+//! Calls that no real provider has: queued faults, and the ledger for audits.
+
+use std::collections::BTreeMap;
+use std::fmt::Write;
+
+use axum::extract::{FromRequest, Request, State};
+use axum::http::{HeaderMap, HeaderValue, header};
+use axum::response::{IntoResponse, Response};
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+use super::request;
+use crate::books::Entry;
+use crate::desk::{Caller, Desk, Outcome};
+use crate::error::ApiError;
+use crate::fault::{CallName, FAULTS_MAX, Fault};
+use crate::form::Form;
+use crate::id::{FaultId, IntentId};
+use crate::intent::Intent;
+use crate::method::TestMethod;
+use crate::object::Cause;
+use crate::payment::FAULT_DELAY_MAX;
+use crate::provider::{Answer, Provider};
+
+/// Calls one fault may strike.
+const TIMES_MAX: u32 = 1_000_000;
+
+/// The merchant, proved by the secret key.
+pub(super) struct Merchant;
+
+impl FromRequest<Provider> for Merchant {
+    type Rejection = ApiError;
+
+    async fn from_request(request: Request, provider: &Provider) -> Result<Self, ApiError> {
+        demand_merchant(request.headers(), provider)
+    }
+}
+
+fn demand_merchant(headers: &HeaderMap, provider: &Provider) -> Result<Merchant, ApiError> {
+    match request::caller(headers, &Form::default(), provider.secret())? {
+        Caller::Merchant => Ok(Merchant),
+        Caller::Browser { .. } => Err(ApiError::unauthenticated(
+            "This call needs the secret key.".to_owned(),
+        )),
+    }
+}
+
+/// A fault as a script asks for it.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct FaultRequest {
+    kind: String,
+    #[serde(default)]
+    on: CallName,
+    payment_intent: Option<String>,
+    #[serde(default)]
+    metadata: BTreeMap<String, String>,
+    #[serde(default = "once")]
+    times: u32,
+    delay_ms: Option<u64>,
+    amount: Option<u64>,
+}
+
+const fn once() -> u32 {
+    1
+}
+
+/// `POST /_sim/faults`
+pub(super) async fn queue(
+    State(provider): State<Provider>,
+    request: Request,
+) -> Result<Answer, ApiError> {
+    demand_merchant(request.headers(), &provider)?;
+    let body = request::body(request).await?;
+    let wanted: FaultRequest = serde_json::from_slice(&body).map_err(|error| {
+        ApiError::invalid(
+            "parameter_invalid",
+            format!("The body does not fit: {error}"),
+            None,
+        )
+    })?;
+    let mut answer = provider
+        .call(Cause::default(), None, |desk| queue_fault(desk, wanted))
+        .await;
+    if answer.status == 200 {
+        answer.status = 201;
+    }
+    Ok(answer)
+}
+
+fn queue_fault(desk: &mut Desk<'_>, wanted: FaultRequest) -> Outcome {
+    let refused =
+        |message: String, param| Err(ApiError::invalid("parameter_invalid", message, Some(param)));
+    if TestMethod::named(&wanted.kind).is_none() {
+        return refused(
+            format!("No test method is called '{}'.", wanted.kind),
+            "kind",
+        );
+    }
+    if !(1..=TIMES_MAX).contains(&wanted.times) {
+        return refused(format!("times must be between 1 and {TIMES_MAX}."), "times");
+    }
+    if wanted
+        .delay_ms
+        .is_some_and(|ms| u128::from(ms) > FAULT_DELAY_MAX.as_millis())
+    {
+        return refused("A delay lasts at most a day.".to_owned(), "delay_ms");
+    }
+    if desk.books.faults().len() >= FAULTS_MAX {
+        return refused(format!("At most {FAULTS_MAX} faults are queued."), "kind");
+    }
+    let fault = Fault {
+        id: FaultId::draw(desk.rng),
+        kind: wanted.kind,
+        on: wanted.on,
+        payment_intent: wanted.payment_intent.as_deref().map(IntentId::from),
+        metadata: wanted.metadata,
+        times: wanted.times,
+        delay_ms: wanted.delay_ms,
+        amount: wanted.amount,
+    };
+    let shown = json!(fault);
+    desk.entries.push(Entry::Fault(Box::new(fault)));
+    Ok(shown)
+}
+
+/// `GET /_sim/faults`
+pub(super) async fn faults(State(provider): State<Provider>, _: Merchant) -> Answer {
+    provider
+        .call(Cause::default(), None, |desk| {
+            Ok(json!(desk.books.faults()))
+        })
+        .await
+}
+
+/// `DELETE /_sim/faults`
+pub(super) async fn clear(State(provider): State<Provider>, _: Merchant) -> Answer {
+    let clear = |desk: &mut Desk<'_>| {
+        let faults = desk.books.faults().iter();
+        desk.entries = faults
+            .map(|fault| Entry::FaultGone(fault.id.clone()))
+            .collect();
+        Ok(json!({ "cleared": desk.entries.len() }))
+    };
+    provider.call(Cause::default(), None, clear).await
+}
+
+/// `GET /_sim/ledger`: a JSON array, or one object a line when `application/x-ndjson` is asked
+/// for.
+pub(super) async fn ledger(
+    State(provider): State<Provider>,
+    headers: HeaderMap,
+    _: Merchant,
+) -> Response {
+    let list = |desk: &mut Desk<'_>| {
+        Ok(Value::Array(
+            desk.books.intents().iter().map(ledger_line).collect(),
+        ))
+    };
+    let answer = provider.call(Cause::default(), None, list).await;
+    let wants_lines = headers
+        .get(header::ACCEPT)
+        .and_then(|value| value.to_str().ok())
+        .is_some_and(|value| value.contains("application/x-ndjson"));
+    match serde_json::from_str::<Vec<Value>>(&answer.body) {
+        Ok(intents) if wants_lines => {
+            let mut lines = String::new();
+            for intent in intents {
+                // Writing to a String cannot fail.
+                let _ = writeln!(lines, "{intent}");
+            }
+            let lines_type = HeaderValue::from_static("application/x-ndjson");
+            ([(header::CONTENT_TYPE, lines_type)], lines).into_response()
+        }
+        _ => answer.into_response(),
+    }
+}
+
+fn ledger_line(intent: &Intent) -> Value {
+    json!({
+        "payment_intent": intent.id,
+        "status": intent.status.as_str(),
+        "currency": intent.currency,
+        "amount": intent.amount_minor,
+        "captures": u8::from(intent.capture.is_some()),
+        "captured": intent.captured_minor(),
+        "refunded": intent.refunded_minor,
+        "metadata": intent.metadata,
+        "created": intent.created_at.as_unix_seconds(),
+    })
+}

@@ -1,0 +1,419 @@
+//! The append-only journal: what has been answered is on disk.
+//!
+//! One line is one change, whole or not at all. A thread of its own writes whatever has gathered
+//! since its last `fsync`, so that many changes share one (group commit). Lines end in a newline;
+//! a last line without one was torn by a crash, was never answered, and is cut off.
+//! When the file has grown well past what is alive, a snapshot replaces it by rename.
+
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::thread::JoinHandle;
+
+use tokio::sync::watch;
+
+/// Bytes that may wait for the disk. Past it the simulator answers 503 rather than grow.
+const WAITING_BYTES_MAX: usize = 32 * 1024 * 1024;
+
+/// A journal smaller than this is never replaced by a snapshot.
+const COMPACT_BYTES_MIN: u64 = 32 * 1024 * 1024;
+
+/// A snapshot is due when the journal is this many times the size of the last one. At two, the
+/// bytes written by snapshots stay below those written by changes.
+const COMPACT_GROWTH: u64 = 2;
+
+const JOURNAL_FILE: &str = "journal.jsonl";
+const SNAPSHOT_FILE: &str = "journal.jsonl.new";
+const LOCK_FILE: &str = "lock";
+
+/// The number of a change in this process, counted from one.
+pub(crate) type Sequence = u64;
+
+/// The open journal.
+#[derive(Debug)]
+pub(crate) struct Journal {
+    shared: Arc<Shared>,
+    durable: watch::Receiver<Durable>,
+    writer: Mutex<Option<JoinHandle<()>>>,
+    /// Held for as long as the journal is open: two processes must not write one file.
+    _lock: File,
+}
+
+#[derive(Debug)]
+struct Shared {
+    waiting: Mutex<Waiting>,
+    wake: Condvar,
+}
+
+#[derive(Debug, Default)]
+struct Waiting {
+    /// Replaces the file before `lines` are appended.
+    snapshot: Option<Vec<u8>>,
+    lines: Vec<u8>,
+    last: Sequence,
+    /// Size of the file once everything waiting is written.
+    file_bytes: u64,
+    /// Size of the file right after the last snapshot.
+    snapshot_bytes: u64,
+    closed: bool,
+}
+
+/// How far the disk is.
+#[derive(Clone, Copy, Debug, Default)]
+struct Durable {
+    sequence: Sequence,
+    failed: bool,
+}
+
+/// The disk failed: nothing more can be promised.
+#[derive(Debug, thiserror::Error)]
+#[error("the journal cannot be written")]
+pub(crate) struct JournalFailed;
+
+/// Why the journal cannot be opened.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    /// Another process has the data directory.
+    #[error("{0} is in use by another payment simulator")]
+    InUse(PathBuf),
+    /// The file system refused.
+    #[error("{path} cannot be used")]
+    Io {
+        /// What was touched.
+        path: PathBuf,
+        /// Why it failed.
+        source: io::Error,
+    },
+    /// A line before the last is not what this version writes.
+    #[error("line {line} of {path} cannot be read: {reason}")]
+    Corrupt {
+        /// The journal.
+        path: PathBuf,
+        /// Counted from one.
+        line: usize,
+        /// What is wrong with it.
+        reason: String,
+    },
+}
+
+impl Journal {
+    /// Opens or creates the journal in `directory`, handing every line it holds to `replay`.
+    pub(crate) fn open(
+        directory: &Path,
+        mut replay: impl FnMut(&str) -> Result<(), serde_json::Error>,
+    ) -> Result<Self, OpenError> {
+        let failed = |path: &Path| {
+            let path = path.to_path_buf();
+            move |source| OpenError::Io { path, source }
+        };
+        fs::create_dir_all(directory).map_err(failed(directory))?;
+        let lock = lock(directory)?;
+        let path = directory.join(JOURNAL_FILE);
+        let mut file = OpenOptions::new()
+            .read(true)
+            .append(true)
+            .create(true)
+            .open(&path)
+            .map_err(failed(&path))?;
+        let whole_bytes = read_lines(&path, &mut replay)?;
+        if file.metadata().map_err(failed(&path))?.len() > whole_bytes {
+            tracing::warn!(kept_bytes = whole_bytes, "journal.torn_line: cut off");
+            file.set_len(whole_bytes).map_err(failed(&path))?;
+            file.sync_all().map_err(failed(&path))?;
+        }
+        sync_directory(directory).map_err(failed(directory))?;
+        let shared = Arc::new(Shared {
+            waiting: Mutex::new(Waiting {
+                file_bytes: whole_bytes,
+                snapshot_bytes: whole_bytes,
+                ..Waiting::default()
+            }),
+            wake: Condvar::new(),
+        });
+        let (report, durable) = watch::channel(Durable::default());
+        let writer = std::thread::Builder::new()
+            .name("journal".to_owned())
+            .spawn({
+                let shared = Arc::clone(&shared);
+                let directory = directory.to_path_buf();
+                move || write_until_closed(&shared, &directory, &mut file, &report)
+            });
+        Ok(Self {
+            shared,
+            durable,
+            writer: Mutex::new(Some(writer.map_err(failed(&path))?)),
+            _lock: lock,
+        })
+    }
+
+    /// Queues one line, without its newline. It is durable once [`Self::durable`] says so.
+    pub(crate) fn append(&self, line: &[u8]) -> Sequence {
+        let mut waiting = self.shared.waiting();
+        waiting.lines.extend_from_slice(line);
+        waiting.lines.push(b'\n');
+        waiting.file_bytes += line.len() as u64 + 1;
+        waiting.last += 1;
+        self.shared.wake.notify_one();
+        waiting.last
+    }
+
+    /// Whether another change may be queued.
+    pub(crate) fn has_room(&self) -> bool {
+        self.shared.waiting().lines.len() < WAITING_BYTES_MAX
+    }
+
+    /// Whether a snapshot is due.
+    pub(crate) fn is_overgrown(&self) -> bool {
+        let waiting = self.shared.waiting();
+        waiting.file_bytes > COMPACT_BYTES_MIN
+            && waiting.file_bytes > waiting.snapshot_bytes.saturating_mul(COMPACT_GROWTH)
+    }
+
+    /// Replaces the journal by `snapshot`, which must hold everything appended so far.
+    pub(crate) fn replace(&self, snapshot: Vec<u8>) {
+        let mut waiting = self.shared.waiting();
+        waiting.file_bytes = snapshot.len() as u64;
+        waiting.snapshot_bytes = waiting.file_bytes;
+        // Lines not yet written are part of the snapshot already.
+        waiting.lines.clear();
+        waiting.snapshot = Some(snapshot);
+        self.shared.wake.notify_one();
+    }
+
+    /// The last change that was queued.
+    pub(crate) fn last_sequence(&self) -> Sequence {
+        self.shared.waiting().last
+    }
+
+    /// The last change that is on disk.
+    pub(crate) fn durable_sequence(&self) -> Sequence {
+        self.durable.borrow().sequence
+    }
+
+    /// Waits until `sequence` is on disk.
+    pub(crate) async fn durable(&self, sequence: Sequence) -> Result<(), JournalFailed> {
+        let mut durable = self.durable.clone();
+        let reached = durable
+            .wait_for(|durable| durable.failed || durable.sequence >= sequence)
+            .await
+            .map_err(|_| JournalFailed)?;
+        if reached.sequence >= sequence {
+            Ok(())
+        } else {
+            Err(JournalFailed)
+        }
+    }
+
+    /// Waits until the journal fails. Never returns otherwise.
+    pub(crate) async fn failed(&self) {
+        let mut durable = self.durable.clone();
+        let gone = durable.wait_for(|durable| durable.failed).await.is_err();
+        if gone {
+            std::future::pending::<()>().await;
+        }
+    }
+
+    /// Writes what waits and ends the writer.
+    pub(crate) fn close(&self) {
+        self.shared.waiting().closed = true;
+        self.shared.wake.notify_one();
+        let writer = self
+            .writer
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .take();
+        if writer.is_some_and(|writer| writer.join().is_err()) {
+            tracing::error!("journal.writer_panicked");
+        }
+    }
+}
+
+impl Drop for Journal {
+    fn drop(&mut self) {
+        self.close();
+    }
+}
+
+impl Shared {
+    fn waiting(&self) -> MutexGuard<'_, Waiting> {
+        // No code panics while it holds the lock, so a poisoned one is still consistent.
+        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn lock(directory: &Path) -> Result<File, OpenError> {
+    let path = directory.join(LOCK_FILE);
+    let io_error = |source| OpenError::Io {
+        path: path.clone(),
+        source,
+    };
+    let file = File::create(&path).map_err(io_error)?;
+    match file.try_lock() {
+        Ok(()) => Ok(file),
+        Err(fs::TryLockError::WouldBlock) => Err(OpenError::InUse(directory.to_path_buf())),
+        Err(fs::TryLockError::Error(source)) => Err(io_error(source)),
+    }
+}
+
+/// Replays the whole lines and returns how many bytes they fill.
+fn read_lines(
+    path: &Path,
+    replay: &mut impl FnMut(&str) -> Result<(), serde_json::Error>,
+) -> Result<u64, OpenError> {
+    use std::io::BufRead;
+    let io_error = |source| OpenError::Io {
+        path: path.to_path_buf(),
+        source,
+    };
+    let mut reader = io::BufReader::new(File::open(path).map_err(io_error)?);
+    let mut whole_bytes = 0;
+    let mut bytes = Vec::new();
+    for line in 1.. {
+        bytes.clear();
+        let read = reader.read_until(b'\n', &mut bytes).map_err(io_error)?;
+        if bytes.last() != Some(&b'\n') {
+            break;
+        }
+        let text = String::from_utf8_lossy(&bytes);
+        replay(text.trim_end()).map_err(|error| OpenError::Corrupt {
+            path: path.to_path_buf(),
+            line,
+            reason: error.to_string(),
+        })?;
+        whole_bytes += read as u64;
+    }
+    Ok(whole_bytes)
+}
+
+fn write_until_closed(
+    shared: &Shared,
+    directory: &Path,
+    file: &mut File,
+    report: &watch::Sender<Durable>,
+) {
+    loop {
+        let (snapshot, lines, sequence) = {
+            let mut waiting = shared.waiting();
+            while waiting.lines.is_empty() && waiting.snapshot.is_none() {
+                if waiting.closed {
+                    return;
+                }
+                let woken = shared.wake.wait(waiting);
+                waiting = woken.unwrap_or_else(PoisonError::into_inner);
+            }
+            (
+                waiting.snapshot.take(),
+                std::mem::take(&mut waiting.lines),
+                waiting.last,
+            )
+        };
+        let written = match snapshot {
+            Some(snapshot) => write_snapshot(directory, &snapshot, &lines, file),
+            None => file.write_all(&lines).and_then(|()| file.sync_data()),
+        };
+        if let Err(error) = written {
+            tracing::error!(%error, "journal.write_failed: no further change is accepted");
+            report.send_modify(|durable| durable.failed = true);
+            return;
+        }
+        report.send_modify(|durable| durable.sequence = sequence);
+    }
+}
+
+/// Writes a new file beside the old one and renames it into place, so that a crash leaves one or
+/// the other.
+fn write_snapshot(
+    directory: &Path,
+    snapshot: &[u8],
+    lines: &[u8],
+    file: &mut File,
+) -> io::Result<()> {
+    let new_path = directory.join(SNAPSHOT_FILE);
+    let mut new = File::create(&new_path)?;
+    new.write_all(snapshot)?;
+    new.write_all(lines)?;
+    new.sync_all()?;
+    fs::rename(&new_path, directory.join(JOURNAL_FILE))?;
+    sync_directory(directory)?;
+    *file = new;
+    Ok(())
+}
+
+/// Makes a created or renamed file's name durable.
+fn sync_directory(directory: &Path) -> io::Result<()> {
+    File::open(directory)?.sync_all()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn lines_of(directory: &Path) -> Vec<String> {
+        let mut lines = Vec::new();
+        let journal = Journal::open(directory, |line| {
+            lines.push(line.to_owned());
+            Ok(())
+        });
+        drop(journal.unwrap());
+        lines
+    }
+
+    fn empty(directory: &Path) -> Journal {
+        Journal::open(directory, |_| Ok(())).unwrap()
+    }
+
+    #[tokio::test]
+    async fn what_is_durable_is_read_back() {
+        let directory = tempfile::tempdir().unwrap();
+        let journal = empty(directory.path());
+        journal.append(b"[1]");
+        let last = journal.append(b"[2]");
+        journal.durable(last).await.unwrap();
+        assert_eq!(journal.durable_sequence(), last);
+        drop(journal);
+        assert_eq!(lines_of(directory.path()), ["[1]", "[2]"]);
+    }
+
+    #[test]
+    fn a_torn_last_line_is_cut_off_and_the_next_line_starts_clean() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join(JOURNAL_FILE);
+        fs::write(&path, "[1]\n[2]\n[{\"int").unwrap();
+        assert_eq!(lines_of(directory.path()), ["[1]", "[2]"]);
+        let journal = empty(directory.path());
+        journal.append(b"[3]");
+        drop(journal);
+        assert_eq!(lines_of(directory.path()), ["[1]", "[2]", "[3]"]);
+    }
+
+    #[test]
+    fn a_bad_line_before_the_last_is_reported_not_skipped() {
+        let directory = tempfile::tempdir().unwrap();
+        fs::write(directory.path().join(JOURNAL_FILE), "[1]\nnonsense\n[2]\n").unwrap();
+        let opened = Journal::open(directory.path(), |line| {
+            serde_json::from_str::<Vec<u8>>(line).map(drop)
+        });
+        assert!(matches!(opened, Err(OpenError::Corrupt { line: 2, .. })));
+    }
+
+    #[test]
+    fn a_snapshot_replaces_what_came_before_and_keeps_what_comes_after() {
+        let directory = tempfile::tempdir().unwrap();
+        let journal = empty(directory.path());
+        journal.append(b"[1]");
+        journal.append(b"[2]");
+        journal.replace(b"[12]\n".to_vec());
+        journal.append(b"[3]");
+        drop(journal);
+        assert_eq!(lines_of(directory.path()), ["[12]", "[3]"]);
+    }
+
+    #[test]
+    fn one_directory_has_one_journal() {
+        let directory = tempfile::tempdir().unwrap();
+        let _first = empty(directory.path());
+        let second = Journal::open(directory.path(), |_| Ok(()));
+        assert!(matches!(second, Err(OpenError::InUse(_))));
+    }
+}

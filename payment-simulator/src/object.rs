@@ -1,0 +1,174 @@
+//! Stripe's JSON objects, made from our own records.
+
+use serde_json::{Value, json};
+
+use crate::cancel_reason::CancelReason;
+use crate::id::{EventId, RequestId};
+use crate::intent::{Failure, Intent, Status};
+use crate::refund::Refund;
+
+/// The API version whose shapes these are.
+const API_VERSION: &str = "2024-06-20";
+
+/// A payment intent. `base_url` is where the customer finds the pages it names.
+pub(crate) fn intent(intent: &Intent, base_url: &str) -> Value {
+    json!({
+        "id": intent.id,
+        "object": "payment_intent",
+        "amount": intent.amount_minor,
+        "amount_capturable": 0,
+        "amount_details": { "tip": {} },
+        "amount_received": intent.captured_minor(),
+        "application": null,
+        "application_fee_amount": null,
+        "automatic_payment_methods": null,
+        "canceled_at": intent.canceled_at.map(contract::Timestamp::as_unix_seconds),
+        "cancellation_reason": intent.cancellation_reason.map(CancelReason::as_str),
+        "capture_method": "automatic",
+        "client_secret": intent.client_secret,
+        "confirmation_method": "automatic",
+        "created": intent.created_at.as_unix_seconds(),
+        "currency": intent.currency,
+        "customer": null,
+        "description": intent.description,
+        "last_payment_error": intent.last_failure.as_ref().map(payment_error),
+        "latest_charge": intent.latest_charge,
+        "livemode": false,
+        "metadata": intent.metadata,
+        "next_action": next_action(intent, base_url),
+        "on_behalf_of": null,
+        "payment_method": intent.payment_method,
+        "payment_method_options": {},
+        "payment_method_types": ["card"],
+        "processing": null,
+        "receipt_email": intent.receipt_email,
+        "review": null,
+        "setup_future_usage": null,
+        "shipping": null,
+        "source": null,
+        "statement_descriptor": null,
+        "statement_descriptor_suffix": null,
+        "status": intent.status.as_str(),
+        "transfer_data": null,
+        "transfer_group": null,
+    })
+}
+
+/// A payment intent as a browser without the secret key may see it.
+pub(crate) fn public_intent(of: &Intent, base_url: &str) -> Value {
+    let mut value = intent(of, base_url);
+    if let Some(fields) = value.as_object_mut() {
+        fields.remove("metadata");
+    }
+    value
+}
+
+fn payment_error(failure: &Failure) -> Value {
+    let words = failure.decline.words();
+    json!({
+        "type": "card_error",
+        "code": words.code,
+        "decline_code": words.decline_code,
+        "message": words.message,
+        "charge": failure.charge,
+    })
+}
+
+fn next_action(intent: &Intent, base_url: &str) -> Value {
+    if intent.status != Status::RequiresAction {
+        return Value::Null;
+    }
+    json!({
+        "type": "redirect_to_url",
+        "redirect_to_url": {
+            "url": bank_page(intent, base_url),
+            "return_url": intent.way_back(),
+        },
+    })
+}
+
+/// The address of the page on which the customer passes or fails the bank's check.
+pub(crate) fn bank_page(intent: &Intent, base_url: &str) -> String {
+    let secret = &intent.client_secret;
+    format!("{base_url}/pay/{}/bank?client_secret={secret}", intent.id)
+}
+
+/// A refund.
+pub(crate) fn refund(refund: &Refund) -> Value {
+    json!({
+        "id": refund.id,
+        "object": "refund",
+        "amount": refund.amount_minor,
+        "balance_transaction": null,
+        "charge": refund.charge,
+        "created": refund.created_at.as_unix_seconds(),
+        "currency": refund.currency,
+        "metadata": refund.metadata,
+        "payment_intent": refund.intent,
+        "reason": refund.reason,
+        "receipt_number": null,
+        "source_transfer_reversal": null,
+        "status": "succeeded",
+        "transfer_reversal": null,
+    })
+}
+
+/// The charge of a captured intent, as `charge.refunded` shows it.
+pub(crate) fn charge(intent: &Intent) -> Value {
+    json!({
+        "id": intent.latest_charge,
+        "object": "charge",
+        "amount": intent.captured_minor(),
+        "amount_captured": intent.captured_minor(),
+        "amount_refunded": intent.refunded_minor,
+        "captured": intent.capture.is_some(),
+        "created": intent.capture.as_ref().map(|capture| capture.at.as_unix_seconds()),
+        "currency": intent.currency,
+        "description": intent.description,
+        "livemode": false,
+        "metadata": intent.metadata,
+        "paid": true,
+        "payment_intent": intent.id,
+        "refunded": intent.refunded_minor == intent.captured_minor(),
+        "status": "succeeded",
+    })
+}
+
+/// A page of a list.
+pub(crate) fn list(url: &str, data: &[Value], has_more: bool) -> Value {
+    json!({ "object": "list", "url": url, "has_more": has_more, "data": data })
+}
+
+/// A webhook event about `object`.
+pub(crate) fn event(
+    id: &EventId,
+    event_type: &str,
+    created: contract::Timestamp,
+    request: &Cause,
+    object: &Value,
+) -> Value {
+    json!({
+        "id": id,
+        "object": "event",
+        "api_version": API_VERSION,
+        "created": created.as_unix_seconds(),
+        "data": { "object": object },
+        "livemode": false,
+        "pending_webhooks": 1,
+        "request": { "id": request.request_id, "idempotency_key": request.idempotency_key },
+        "type": event_type,
+    })
+}
+
+/// The request that made an event happen; empty when the bank did by itself.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Cause {
+    pub(crate) request_id: Option<RequestId>,
+    pub(crate) idempotency_key: Option<String>,
+}
+
+/// The address that `text` names, when a browser may be sent there.
+pub(crate) fn web_address(text: &str) -> Option<reqwest::Url> {
+    let url = reqwest::Url::parse(text).ok()?;
+    (matches!(url.scheme(), "http" | "https") && url.host().is_some()).then_some(url)
+}

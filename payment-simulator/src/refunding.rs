@@ -1,0 +1,86 @@
+//! Calls about refunds.
+
+use crate::books::Entry;
+use crate::desk::{Caller, Desk, Outcome};
+use crate::error::ApiError;
+use crate::fault::CallName;
+use crate::form::Form;
+use crate::id::{IntentId, RefundId};
+use crate::intent::RefundRefused;
+use crate::object;
+use crate::payment;
+use crate::refund::Refund;
+
+const REASONS: &[&str] = &["duplicate", "fraudulent", "requested_by_customer"];
+
+/// `POST /v1/refunds`
+pub(crate) fn create(desk: &mut Desk<'_>, form: &Form) -> Outcome {
+    form.demand_known(&["amount", "metadata", "payment_intent", "reason"])?;
+    let id = form
+        .text(&["payment_intent"])
+        .map(IntentId::from)
+        .ok_or_else(|| ApiError::missing("payment_intent"))?;
+    let wanted_minor = payment::amount(form)?;
+    let reason = form.text(&["reason"]);
+    if let Some(unknown) = reason.filter(|reason| !REASONS.contains(reason)) {
+        return Err(ApiError::invalid(
+            "parameter_invalid_string",
+            format!("Invalid reason: {unknown}"),
+            Some("reason"),
+        ));
+    }
+    let metadata = payment::metadata(form)?;
+    let mut intent = desk
+        .intent(&id, &Caller::Merchant)
+        .map_err(|_| ApiError::no_such("payment_intent", id.as_ref(), "payment_intent"))?;
+    desk.strike_call(CallName::Refund, Some(&id), &intent.metadata)?;
+    let amount_minor = intent.refund(wanted_minor).map_err(refused)?;
+    let Some(capture) = intent.capture.clone() else {
+        return Err(refused(RefundRefused::NothingCaptured));
+    };
+    let refund = Refund {
+        id: RefundId::draw(desk.rng),
+        intent: id,
+        charge: capture.charge,
+        amount_minor,
+        currency: intent.currency.clone(),
+        reason: reason.map(str::to_owned),
+        metadata,
+        created_at: desk.now,
+    };
+    let shown = object::refund(&refund);
+    desk.put_intent(&intent, None);
+    desk.entries.push(Entry::Refund(Box::new(refund)));
+    desk.tell(&intent, "charge.refunded", &object::charge(&intent), true);
+    desk.tell(&intent, "refund.updated", &shown, true);
+    Ok(shown)
+}
+
+/// `GET /v1/refunds/{id}`
+pub(crate) fn retrieve(desk: &Desk<'_>, id: &RefundId) -> Outcome {
+    desk.books
+        .refunds()
+        .get(id)
+        .map(object::refund)
+        .ok_or_else(|| ApiError::no_such("refund", id.as_ref(), "id"))
+}
+
+fn refused(refusal: RefundRefused) -> ApiError {
+    match refusal {
+        RefundRefused::NothingCaptured => ApiError::invalid(
+            "payment_intent_unexpected_state",
+            "This PaymentIntent does not have a successful charge to refund.".to_owned(),
+            Some("payment_intent"),
+        ),
+        RefundRefused::AllRefunded => ApiError::invalid(
+            "charge_already_refunded",
+            "This PaymentIntent's charge has already been refunded.".to_owned(),
+            Some("payment_intent"),
+        ),
+        RefundRefused::MoreThanLeft { left_minor } => ApiError::invalid(
+            "amount_too_large",
+            format!("Refund amount is greater than unrefunded amount on charge ({left_minor})."),
+            Some("amount"),
+        ),
+    }
+}
