@@ -3,6 +3,8 @@
 //!
 //! `ROPELINE_TEST_DATABASE_URL` names a server on which databases may be created.
 
+#![expect(clippy::unwrap_used, reason = "a failed expectation fails the test")]
+
 mod browser;
 mod flow;
 mod rules;
