@@ -1,0 +1,169 @@
+//! A shop with two shows, a database of its own and a payment simulator.
+
+use std::path::Path;
+use std::str::FromStr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use axum::Router;
+use booking_core::{
+    Booking, BookingConfig, BookingDeps, ImportedShow, PaymentConfig, Pools, TicketKey,
+};
+use contract::booking::ShowFile;
+use contract::{Clock, SystemClock};
+use payment_simulator::{Config, Secret};
+use serde_json::json;
+use sqlx::postgres::{PgConnectOptions, PgConnection};
+use sqlx::{AssertSqlSafe, ConnectOptions, Connection};
+use tempfile::TempDir;
+use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+const SERVER_URL: &str = "ROPELINE_TEST_DATABASE_URL";
+const SECRET: &str = "sk_test_shop";
+
+static COUNT: AtomicU32 = AtomicU32::new(0);
+
+/// Everything a test needs; the database is dropped at its end.
+pub(crate) struct TestShop {
+    pub(crate) router: Router,
+    pub(crate) payment_url: String,
+    database: String,
+    shutdown: CancellationToken,
+    _journal: TempDir,
+}
+
+impl TestShop {
+    pub(crate) async fn start() -> Self {
+        let (database, options) = database_create().await;
+        let shutdown = CancellationToken::new();
+        let tracker = TaskTracker::new();
+        let journal = tempfile::tempdir().unwrap();
+        let payment_url = simulator_start(journal.path(), &tracker, &shutdown).await;
+        let config = BookingConfig {
+            public_url: "http://shop.test".to_owned(),
+            payment: PaymentConfig {
+                provider: "simulator".to_owned(),
+                url: payment_url.clone(),
+                secret: SECRET.to_owned(),
+                webhook_secret: "whsec_shop".to_owned(),
+                browser_url: None,
+            },
+            ticket_key: TicketKey([7; 32]),
+        };
+        let deps = BookingDeps {
+            pools: Pools::lazy(options.to_url_lossy().as_str(), None).unwrap(),
+            clock: Arc::new(SystemClock),
+            seed: [9; 32],
+            tracker,
+            shutdown: shutdown.clone(),
+        };
+        let booking = Booking::start(config, deps).await.unwrap();
+        for (id, room) in [("open-show", None), ("line-show", Some("monsoon"))] {
+            let imported = booking.show_import(show_file(id, room)).await.unwrap();
+            assert!(
+                matches!(imported, ImportedShow::Imported(_)),
+                "{imported:?}"
+            );
+        }
+        Self {
+            router: booking.router(),
+            payment_url,
+            database,
+            shutdown,
+            _journal: journal,
+        }
+    }
+}
+
+impl Drop for TestShop {
+    fn drop(&mut self) {
+        self.shutdown.cancel();
+        let statement = format!("drop database if exists {} with (force)", self.database);
+        // The test's runtime is busy dropping this; a second one on a thread can still wait.
+        let dropped = std::thread::spawn(move || {
+            let runtime = tokio::runtime::Builder::new_current_thread()
+                .enable_all()
+                .build()
+                .unwrap();
+            runtime.block_on(execute(statement));
+        });
+        assert!(dropped.join().is_ok(), "the test database was not dropped");
+    }
+}
+
+fn show_file(id: &str, room: Option<&str>) -> ShowFile {
+    serde_json::from_value(json!({
+        "showId": id,
+        "city": {"cityId": "mumbai", "name": "Mumbai", "country": "IN", "timeZone": "Asia/Kolkata"},
+        "title": format!("Monsoon Strings <{id}>"),
+        "venue": {"name": "Jamshed Hall", "address": "Nariman Point"},
+        "startsAt": "2099-11-28T14:00:00Z",
+        "room": room,
+        "ticketLimit": 4,
+        "currency": "INR",
+        "categories": [{"category": "GOLD", "name": "Gold", "priceMinor": 250_000}],
+        "sections": [{"name": "Stalls", "category": "GOLD", "rows": ["A", "B"], "seatsPerRow": 6}]
+    }))
+    .unwrap()
+}
+
+async fn simulator_start(
+    journal: &Path,
+    tracker: &TaskTracker,
+    shutdown: &CancellationToken,
+) -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    let config = Config {
+        data_dir: journal.to_owned(),
+        secret: Secret::new(SECRET),
+        webhook_url: None,
+        webhook_secret: Secret::new("whsec_shop"),
+        public_url: None,
+        settle_delay_ms: 50,
+        answer_hold_ms: 50,
+        webhook_delay_ms: 50,
+    };
+    tracker.spawn(payment_simulator::serve(
+        config,
+        listener,
+        SystemClock,
+        shutdown.clone(),
+    ));
+    url
+}
+
+async fn database_create() -> (String, PgConnectOptions) {
+    let name = format!(
+        "ropeline_shop_{}_{}_{}",
+        SystemClock.now().as_ms(),
+        std::process::id(),
+        COUNT.fetch_add(1, Ordering::Relaxed)
+    );
+    execute(format!("create database {name}")).await;
+    let options = server_options().database(&name);
+    let mut connection = options.connect().await.unwrap();
+    migrations::MIGRATOR.run(&mut connection).await.unwrap();
+    connection.close().await.unwrap();
+    (name, options)
+}
+
+#[expect(
+    clippy::disallowed_methods,
+    reason = "tests have no configuration file"
+)]
+fn server_options() -> PgConnectOptions {
+    let url = std::env::var(SERVER_URL).unwrap_or_else(|_| panic!("set {SERVER_URL}"));
+    PgConnectOptions::from_str(&url).unwrap()
+}
+
+async fn execute(statement: String) {
+    let mut server: PgConnection = server_options().connect().await.unwrap();
+    // Names are made of digits and letters above.
+    sqlx::query(AssertSqlSafe(statement))
+        .execute(&mut server)
+        .await
+        .unwrap();
+}
