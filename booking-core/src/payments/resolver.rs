@@ -48,8 +48,9 @@ impl Core {
         let Some(hold) = store::holds::find(&self.pools.money, payment.hold_id).await? else {
             return Ok(None);
         };
-        // Settled money needs no question, and a closed intent has no more news.
-        if !payment.provider_open {
+        // Settled money needs no question. A cancelled intent does: a bank can speak late.
+        let never_made = payment.intent_id.is_none() && !payment.provider_open;
+        if payment.status == PaymentStatus::Succeeded || never_made {
             return Ok(Some(Resolution {
                 hold,
                 payment,
