@@ -168,7 +168,6 @@ async fn the_description_names_every_call() {
 #[tokio::test]
 async fn watchers_hear_of_changes_with_the_version_they_lead_to() {
     use futures_util::StreamExt;
-    use http_body_util::BodyExt;
     use tower::ServiceExt;
 
     let shop = TestShop::new().await;
