@@ -226,14 +226,13 @@ impl Core {
         let mut refund = None;
         let mut book = false;
         match decision.hold {
-            HoldEffect::Keep => {}
             HoldEffect::Paying => {
                 store::holds::set_status(tx, hold.hold_id, HoldStatus::Paying, now).await?;
             }
             HoldEffect::Active if hold.status == HoldStatus::Paying => {
                 store::holds::set_status(tx, hold.hold_id, HoldStatus::Active, now).await?;
             }
-            HoldEffect::Active => {}
+            HoldEffect::Keep | HoldEffect::Active => {}
             HoldEffect::End(status) => {
                 reports = store::holds::close(tx, hold, status, now).await?;
                 count_ended(status);

@@ -20,11 +20,11 @@ async fn cities_shows_and_seats_can_be_browsed() {
         ("?q=stadium&date=2026-12-24", 1),
         ("?q=jazz", 0),
     ] {
-        let shows = fan
+        let listed = fan
             .get(&format!("/api/v1/cities/mumbai/shows{query}"))
             .await;
         assert_eq!(
-            shows.json["shows"].as_array().unwrap().len(),
+            listed.json["shows"].as_array().unwrap().len(),
             count,
             "{query}"
         );
@@ -35,12 +35,12 @@ async fn cities_shows_and_seats_can_be_browsed() {
     );
     let date = fan.get("/api/v1/cities/mumbai/shows?date=tomorrow").await;
     assert_eq!((date.status, date.code()), (422, "validation-failed"));
-    let show = fan.get(SHOW).await.json;
+    let document = fan.get(SHOW).await.json;
     assert_eq!(
-        (&show["availableCount"], &show["seatCount"]),
+        (&document["availableCount"], &document["seatCount"]),
         (&json!(19), &json!(20))
     );
-    assert_eq!(show["saleStatus"], "OPEN");
+    assert_eq!(document["saleStatus"], "OPEN");
     let map = fan.get(&format!("{SHOW}/seatmap")).await.json;
     assert_eq!(map["seats"].as_array().unwrap().len(), 20);
     assert_eq!(fan.seat("B10").await, "BLOCKED");

@@ -117,9 +117,9 @@ async fn a_sale_has_a_window() {
     let shop = TestShop::with(file).await;
     assert_eq!(shop.fan().hold(&["A1"]).await.code(), "sale-not-open");
     assert_eq!(shop.fan().get(SHOW).await.json["saleStatus"], "UPCOMING");
-    shop.clock.advance(Duration::from_secs(90 * 24 * 3600));
+    shop.clock.advance(Duration::from_hours(2160));
     shop.fan().held(&["A1"]).await;
-    shop.clock.advance(Duration::from_secs(60 * 24 * 3600));
+    shop.clock.advance(Duration::from_hours(1440));
     assert_eq!(shop.fan().hold(&["A2"]).await.code(), "sale-not-open");
 }
 
@@ -249,13 +249,13 @@ async fn holding_releasing_and_sweeping_do_not_get_into_each_others_way() {
     let shop = TestShop::new().await;
     let other = shop.another_process().await;
     let fans = (0..30).map(|n: usize| {
-        let router = if n % 2 == 0 {
+        let router = if n.is_multiple_of(2) {
             &shop.process.router
         } else {
             &other.router
         };
         let fan = shop.fan().at(router.clone());
-        let sweeper = if n % 2 == 0 {
+        let sweeper = if n.is_multiple_of(2) {
             &shop.process.booking
         } else {
             &other.booking

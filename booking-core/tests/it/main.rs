@@ -3,7 +3,11 @@
 //! `ROPELINE_TEST_DATABASE_URL` names a server on which databases may be created; each test has
 //! one of its own.
 
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
+mod background;
 mod catalogue;
+mod check;
 mod crashes;
 mod fake_provider;
 mod fan;

@@ -255,15 +255,15 @@ async fn a_bank_that_takes_its_time_keeps_the_seats_until_the_hard_deadline() {
     shop.provider.set_status(&intent, "processing");
     assert_eq!(fan.confirm(&hold, &intent).await.status, 202);
     assert_eq!(fan.get(&hold).await.json["status"], "PAYING");
-    shop.clock.advance(Duration::from_secs(600));
+    shop.clock.advance(Duration::from_mins(10));
     shop.settle().await;
     assert_eq!(fan.seat("A1").await, "HELD");
-    shop.clock.advance(Duration::from_secs(900));
+    shop.clock.advance(Duration::from_mins(15));
     shop.settle().await;
     assert_eq!(fan.seat("A1").await, "AVAILABLE");
     // The money comes after all, and the seat is still free.
     shop.provider.pay(&intent);
-    shop.clock.advance(Duration::from_secs(120));
+    shop.clock.advance(Duration::from_mins(2));
     shop.settle().await;
     assert_eq!(fan.get(&hold).await.json["status"], "CONFIRMED");
     assert_eq!(fan.seat("A1").await, "BOOKED");

@@ -55,7 +55,7 @@ impl TestShop {
         let database = TestDatabase::new().await;
         let clock = ManualClock::default();
         let provider = FakeProvider::start().await;
-        let process = start(&database.url(), &clock, &provider, 1).await;
+        let process = start(&database.url(), &clock, &provider, 1, false).await;
         let shop = Self {
             clock,
             provider,
@@ -81,6 +81,20 @@ impl TestShop {
             &self.clock,
             &self.provider,
             seed,
+            false,
+        )
+        .await
+    }
+
+    /// Another process on the same database that sweeps, polls and refreshes by itself.
+    pub(crate) async fn another_process_with_workers(&self) -> Process {
+        let seed = self.seeds.fetch_add(1, Ordering::Relaxed);
+        start(
+            &self.database.url(),
+            &self.clock,
+            &self.provider,
+            seed,
+            true,
         )
         .await
     }
@@ -143,7 +157,13 @@ pub(crate) fn sign(clock: &ManualClock, body: &str) -> String {
     format!("t={seconds},v1={signature}")
 }
 
-async fn start(url: &str, clock: &ManualClock, provider: &FakeProvider, seed: u8) -> Process {
+async fn start(
+    url: &str,
+    clock: &ManualClock,
+    provider: &FakeProvider,
+    seed: u8,
+    background: bool,
+) -> Process {
     let pools = Pools::lazy(url, None).unwrap();
     let shutdown = CancellationToken::new();
     let config = BookingConfig {
@@ -163,7 +183,7 @@ async fn start(url: &str, clock: &ManualClock, provider: &FakeProvider, seed: u8
         seed: [seed; 32],
         tracker: TaskTracker::new(),
         shutdown: shutdown.clone(),
-        background: false,
+        background,
     };
     let booking = Booking::start(config, deps).await.unwrap();
     Process {
