@@ -44,6 +44,9 @@ pub struct BookingDeps {
     pub tracker: TaskTracker,
     /// Ends the background work.
     pub shutdown: CancellationToken,
+    /// Whether this process sweeps, polls and refreshes by itself. One that does not needs others
+    /// that do; tests take the steps one by one.
+    pub background: bool,
 }
 
 /// Why the booking core could not start.
@@ -85,6 +88,7 @@ impl Booking {
         deps: BookingDeps,
         provider: Arc<dyn PaymentProvider>,
     ) -> Result<Self, StartError> {
+        let background = deps.background;
         let booking = Self::assemble(config, deps, provider);
         let core = Arc::clone(&booking.0);
         booking
@@ -93,7 +97,9 @@ impl Booking {
             .run(async move { core.refresh_once().await })
             .await
             .map_err(StartError::Catalogue)?;
-        workers::start(&booking.0);
+        if background {
+            workers::start(&booking.0);
+        }
         Ok(booking)
     }
 
