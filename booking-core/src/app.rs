@@ -159,6 +159,19 @@ impl Booking {
         (!shows.is_empty()).then(|| shows.iter().map(LiveShow::available_count).sum())
     }
 
+    /// Seats that are not sold, over all open shows behind `room`: those that can be held, and
+    /// those that are held and may yet come back. Read from memory.
+    pub fn unsold(&self, room: &RoomId) -> Option<u64> {
+        let shows = self.0.catalogue.in_room(room);
+        (!shows.is_empty()).then(|| shows.iter().map(LiveShow::unsold_count).sum())
+    }
+
+    /// Seats there are, over all open shows behind `room`.
+    pub fn seat_count(&self, room: &RoomId) -> Option<u64> {
+        let shows = self.0.catalogue.in_room(room);
+        (!shows.is_empty()).then(|| shows.iter().map(LiveShow::seat_count).sum())
+    }
+
     /// Lowest and highest price of the shows behind `room`, with their currency.
     pub fn price_range(&self, room: &RoomId) -> Option<(i64, i64, String)> {
         let shows = self.0.catalogue.in_room(room);

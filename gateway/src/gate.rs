@@ -72,15 +72,21 @@ struct LetThrough {
 
 impl Gate {
     /// A gate in front of `embedded` and of what `proxy` reaches.
-    pub fn new(
-        rooms: RoomSet,
-        cookies: CookieForm,
-        proxy: Arc<Proxy>,
-        embedded: Router,
-    ) -> Self {
-        let scheme = if cookies.is_secure { Scheme::HTTPS } else { Scheme::HTTP };
+    pub fn new(rooms: RoomSet, cookies: CookieForm, proxy: Arc<Proxy>, embedded: Router) -> Self {
+        let scheme = if cookies.is_secure {
+            Scheme::HTTPS
+        } else {
+            Scheme::HTTP
+        };
         let verified = Cache::new(VERIFIED_MAX);
-        Self(Arc::new(Shared { rooms, cookies, scheme, proxy, embedded, verified }))
+        Self(Arc::new(Shared {
+            rooms,
+            cookies,
+            scheme,
+            proxy,
+            embedded,
+            verified,
+        }))
     }
 }
 
@@ -98,12 +104,18 @@ impl Shared {
         let way = self.way(&path)?;
         let now = self.rooms.parts().clock.now();
         let claims = self.claims_presented(request.headers(), way.remote.is_none(), now);
+        // A request's body is not to be shared between threads, so what the decision needs of
+        // the request is read before it is waited for.
+        let navigates = is_navigation(&request);
         let let_through = match &way.room {
-            Some(room) => match self.admit(room, &claims, &request, now).await {
+            Some(room) => match self.admit(room, &claims, navigates, now).await {
                 Some(let_through) => let_through,
                 None => return Ok(refuse(room, &request)),
             },
-            None => LetThrough { principals: principals(&claims), cookie: None },
+            None => LetThrough {
+                principals: principals(&claims),
+                cookie: None,
+            },
         };
         let forwarded = self.forwarded(client, &request, let_through.principals);
         let mut response = match way.remote {
@@ -121,31 +133,43 @@ impl Shared {
         &self,
         room: &Arc<Room>,
         claims: &[Arc<PassClaims>],
-        request: &Request,
+        navigates: bool,
         now: Timestamp,
     ) -> Option<LetThrough> {
         let own = claims.iter().find(|claims| claims.aud == room.id);
         if room.phase() == Phase::Idle {
             count("idle");
             return Some(match own {
-                Some(_) => LetThrough { principals: principals(claims), cookie: None },
-                None => self.walk_through(room, claims, request, now),
+                Some(_) => LetThrough {
+                    principals: principals(claims),
+                    cookie: None,
+                },
+                None => self.walk_through(room, claims, navigates, now),
             });
         }
         let claims_of_room = own?;
         match room.sessions.check(room, claims_of_room, now).await {
             SessionCheck::Over => None,
-            SessionCheck::Live { expires_at, renewed } => {
+            SessionCheck::Live {
+                expires_at,
+                renewed,
+            } => {
                 count("admitted");
                 let principals = principals(claims)
                     .into_iter()
                     .map(|principal| match principal.room == room.id {
-                        true => Principal { expires_at, ..principal },
+                        true => Principal {
+                            expires_at,
+                            ..principal
+                        },
                         false => principal,
                     })
                     .collect();
                 let cookie = renewed.then(|| self.renewed(room, claims_of_room, expires_at, now));
-                Some(LetThrough { principals, cookie: cookie.flatten() })
+                Some(LetThrough {
+                    principals,
+                    cookie: cookie.flatten(),
+                })
             }
         }
     }
@@ -155,18 +179,26 @@ impl Shared {
         &self,
         room: &Room,
         claims: &[Arc<PassClaims>],
-        request: &Request,
+        navigates: bool,
         now: Timestamp,
     ) -> LetThrough {
         let mut principals = principals(claims);
-        if !is_navigation(request) {
-            return LetThrough { principals, cookie: None };
+        if !navigates {
+            return LetThrough {
+                principals,
+                cookie: None,
+            };
         }
         let subject = contract::PlaceId::from_bytes(room.parts.randomness.bytes());
         let cookie = passes::mint_idle(room, subject, now).ok().map(|pass| {
             let expires_at = pass.expires_at;
-            principals.push(Principal { room: room.id.clone(), subject, expires_at });
-            self.cookies.pass(&room.id, &pass.grant.access_token, expires_at, now)
+            principals.push(Principal {
+                room: room.id.clone(),
+                subject,
+                expires_at,
+            });
+            self.cookies
+                .pass(&room.id, &pass.grant.access_token, expires_at, now)
         });
         LetThrough { principals, cookie }
     }
@@ -179,10 +211,17 @@ impl Shared {
         now: Timestamp,
     ) -> Option<HeaderValue> {
         let from = Timestamp::from_ms(claims.iat.saturating_mul(1000));
-        let admission =
-            Admission { place: claims.sub, seq: claims.queue_position, from, until: expires_at };
+        let admission = Admission {
+            place: claims.sub,
+            seq: claims.queue_position,
+            from,
+            until: expires_at,
+        };
         let pass = passes::mint(&room.parts, &room.id, admission, now).ok()?;
-        Some(self.cookies.pass(&room.id, &pass.grant.access_token, pass.expires_at, now))
+        Some(
+            self.cookies
+                .pass(&room.id, &pass.grant.access_token, pass.expires_at, now),
+        )
     }
 
     /// The valid passes that came with the request, at most one per room.
@@ -218,7 +257,10 @@ impl Shared {
 
     fn way(&self, path: &SafePath) -> Result<Way, ApiError> {
         let Some(room) = self.rooms.protecting(path) else {
-            return Ok(Way { room: None, remote: None });
+            return Ok(Way {
+                room: None,
+                remote: None,
+            });
         };
         let remote = match &room.record().settings.upstream {
             name if name == EMBEDDED => None,
@@ -226,7 +268,10 @@ impl Shared {
                 Problem::new(ProblemCode::UpstreamFailed).detail(error.to_string())
             })?),
         };
-        Ok(Way { room: Some(room), remote })
+        Ok(Way {
+            room: Some(room),
+            remote,
+        })
     }
 
     fn forwarded(
@@ -277,15 +322,21 @@ impl Shared {
             .and_then(|room| room.parse::<RoomId>().ok());
         let command = headers::clean_response(status, response.headers_mut());
         if command == Some(Command::EndSession) {
-            self.end_sessions(&forwarded.principals, room.as_ref()).await;
+            self.end_sessions(&forwarded.principals, room.as_ref())
+                .await;
         }
         response.map(Body::new)
     }
 
     /// Ends the sessions an upstream is done with: of the room it names, else of all it saw.
     async fn end_sessions(&self, principals: &[Principal], room: Option<&RoomId>) {
-        for principal in principals.iter().filter(|p| room.is_none_or(|room| p.room == *room)) {
-            let Some(room) = self.rooms.get(&principal.room) else { continue };
+        for principal in principals
+            .iter()
+            .filter(|p| room.is_none_or(|room| p.room == *room))
+        {
+            let Some(room) = self.rooms.get(&principal.room) else {
+                continue;
+            };
             if let Err(problem) = room.end_session(principal.subject).await {
                 // The slot is freed when the session's time is over.
                 tracing::warn!(room = %room.id, code = problem.code.as_str(), "session not ended");
@@ -303,18 +354,26 @@ pub fn passes_presented(
 ) -> impl Iterator<Item = &str> {
     let header = headers.get(PASS).and_then(|value| value.to_str().ok());
     let bearer = if bearer_too { bearer(headers) } else { None };
-    header.into_iter().chain(bearer).chain(cookies.passes_of(headers).map(|(_, text)| text))
+    header
+        .into_iter()
+        .chain(bearer)
+        .chain(cookies.passes_of(headers).map(|(_, text)| text))
 }
 
 fn principals(claims: &[Arc<PassClaims>]) -> Vec<Principal> {
-    claims.iter().map(|claims| Principal::from(&**claims)).collect()
+    claims
+        .iter()
+        .map(|claims| Principal::from(&**claims))
+        .collect()
 }
 
 /// A page that a person opens, not a call that a program makes.
 fn is_navigation(request: &Request) -> bool {
     let reads = matches!(*request.method(), Method::GET | Method::HEAD);
     let accepts = request.headers().get_all(ACCEPT).iter().any(|accept| {
-        accept.to_str().is_ok_and(|accept| accept.contains("text/html"))
+        accept
+            .to_str()
+            .is_ok_and(|accept| accept.contains("text/html"))
     });
     reads && accepts
 }
@@ -326,7 +385,10 @@ fn refuse(room: &Room, request: &Request) -> Response {
     if is_navigation(request) {
         let location = HeaderValue::from_str(&path).unwrap_or(HeaderValue::from_static("/"));
         let no_store = HeaderValue::from_static("no-store");
-        return (StatusCode::FOUND, [(LOCATION, location), (CACHE_CONTROL, no_store)])
+        return (
+            StatusCode::FOUND,
+            [(LOCATION, location), (CACHE_CONTROL, no_store)],
+        )
             .into_response();
     }
     let problem = Problem::new(ProblemCode::PassRequired)

@@ -3,7 +3,7 @@
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bytes::Bytes;
-use contract::booking::{SeatChange, SeatChanges, SeatMap, Show};
+use contract::booking::{SeatChange, SeatChanges, SeatMap, SeatStatus, Show};
 use contract::{SeatId, Timestamp};
 use tokio::sync::{broadcast, mpsc};
 
@@ -130,10 +130,21 @@ impl LiveShow {
         u64::try_from(self.memory.states().available_count()).unwrap_or(u64::MAX)
     }
 
+    /// Seats that are free, or held and may come back.
+    pub(crate) fn unsold_count(&self) -> u64 {
+        let states = self.memory.states();
+        let open = |status: &SeatStatus| matches!(status, SeatStatus::Available | SeatStatus::Held);
+        u64::try_from(states.statuses().filter(open).count()).unwrap_or(u64::MAX)
+    }
+
+    pub(crate) fn seat_count(&self) -> u64 {
+        u64::try_from(self.plan().len()).unwrap_or(u64::MAX)
+    }
+
     /// The wire form.
     pub(crate) fn view(&self, now: Timestamp) -> Show {
-        let seat_count = u64::try_from(self.plan().len()).unwrap_or(u64::MAX);
-        self.info().view(now, seat_count, self.available_count())
+        self.info()
+            .view(now, self.seat_count(), self.available_count())
     }
 
     /// The seat map.

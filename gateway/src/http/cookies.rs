@@ -28,7 +28,13 @@ impl CookieForm {
     }
 
     /// Sets the pass cookie of `room`, which ends with the pass.
-    pub fn pass(self, room: &RoomId, token: &str, expires_at: Timestamp, now: Timestamp) -> HeaderValue {
+    pub fn pass(
+        self,
+        room: &RoomId,
+        token: &str,
+        expires_at: Timestamp,
+        now: Timestamp,
+    ) -> HeaderValue {
         self.set(PASS, room, token, expires_at.since(now).as_secs())
     }
 
@@ -45,19 +51,28 @@ impl CookieForm {
     /// The place token of `room` that the request carries.
     pub fn place_of<'h>(self, headers: &'h HeaderMap, room: &RoomId) -> Option<&'h str> {
         let name = self.name(PLACE, room);
-        cookies(headers).find(|(key, _)| *key == name).map(|(_, value)| value)
+        cookies(headers)
+            .find(|(key, _)| *key == name)
+            .map(|(_, value)| value)
     }
 
     /// All passes the request carries, with the names of their rooms.
     pub fn passes_of(self, headers: &HeaderMap) -> impl Iterator<Item = (&str, &str)> {
         cookies(headers).filter_map(move |(name, value)| {
-            let name = if self.is_secure { name.strip_prefix(HOST_PREFIX)? } else { name };
+            let name = if self.is_secure {
+                name.strip_prefix(HOST_PREFIX)?
+            } else {
+                name
+            };
             Some((name.strip_prefix(PASS)?, value))
         })
     }
 
     fn name(self, kind: &str, room: &RoomId) -> String {
-        format!("{}{kind}{room}", if self.is_secure { HOST_PREFIX } else { "" })
+        format!(
+            "{}{kind}{room}",
+            if self.is_secure { HOST_PREFIX } else { "" }
+        )
     }
 
     fn set(self, kind: &str, room: &RoomId, value: &str, max_age: u64) -> HeaderValue {
@@ -92,7 +107,10 @@ mod tests {
             let set = form.place(&room, "v1.abc");
             let set = set.to_str().unwrap();
             assert!(set.contains("HttpOnly; SameSite=Lax"));
-            assert_eq!(set.starts_with("__Host-") && set.ends_with("; Secure"), is_secure);
+            assert_eq!(
+                set.starts_with("__Host-") && set.ends_with("; Secure"),
+                is_secure
+            );
             let pair = set.split(';').next().unwrap();
             let mut headers = HeaderMap::new();
             headers.insert(COOKIE, format!("a=b; {pair}; c=d").parse().unwrap());

@@ -27,7 +27,9 @@ pub async fn draw(
         commitment: record.commitment.clone(),
         seed: revealed.then(|| HEXLOWER.encode(&record.seed)),
         revealed_at: record.seed_revealed_at,
-        nonce: held.as_ref().map(|token| BASE64URL_NOPAD.encode(&token.nonce)),
+        nonce: held
+            .as_ref()
+            .map(|token| BASE64URL_NOPAD.encode(&token.nonce)),
         order_key: held
             .filter(|_| revealed)
             .map(|token| room.key_of(&token).get().to_string()),

@@ -66,7 +66,9 @@ pub async fn live(
     let upgrade = WebSocketUpgrade::from_request_parts(&mut parts, &state).await;
     let upgrade = upgrade.map_err(|rejection| -> ApiError {
         Problem::new(ProblemCode::BadRequest)
-            .detail(format!("Ask for a WebSocket or for text/event-stream. {rejection}"))
+            .detail(format!(
+                "Ask for a WebSocket or for text/event-stream. {rejection}"
+            ))
             .into()
     })?;
     let connection = Connection::open(room, token).await?;
@@ -109,7 +111,13 @@ impl Connection {
         room.status_of(&token, standing, room.parts.clock.now())?;
         let socket = room.sockets.add(token.place, room.key_of(&token), standing);
         let view = room.view_watch();
-        Ok(Self { room, token, socket, view, shown: None })
+        Ok(Self {
+            room,
+            token,
+            socket,
+            view,
+            shown: None,
+        })
     }
 
     /// Waits until the fan would see something else.
@@ -135,7 +143,11 @@ impl Connection {
         let wait = match self.socket.standing() {
             Standing::Called { claim_by, .. } => {
                 let now = self.room.parts.clock.now();
-                if claim_by > now { claim_by.since(now) } else { far }
+                if claim_by > now {
+                    claim_by.since(now)
+                } else {
+                    far
+                }
             }
             _ => far,
         };
@@ -151,15 +163,20 @@ impl Connection {
             return None;
         }
         self.shown = Some(seen);
-        status.pass =
-            self.room.pass_for_call(self.token.place, standing, now).map(|pass| pass.grant);
+        status.pass = self
+            .room
+            .pass_for_call(self.token.place, standing, now)
+            .map(|pass| pass.grant);
         counter!(telemetry::FRAMES).increment(1);
         Some(Box::new(status))
     }
 
     fn reconnect(&self) -> ReconnectFrame {
         let after_ms = 200 + self.room.parts.randomness.below(RECONNECT_SPREAD_MS);
-        ReconnectFrame { kind: "reconnect".to_owned(), after_ms }
+        ReconnectFrame {
+            kind: "reconnect".to_owned(),
+            after_ms,
+        }
     }
 }
 
@@ -176,10 +193,15 @@ impl Drop for Connection {
 /// change with every call; the page rounds them, so small changes there are not worth a frame.
 fn seen_hash(status: &StatusDocument) -> u64 {
     let mut hasher = DefaultHasher::new();
-    let ahead = status.users_ahead.map(|ahead| rounded(ahead, status.users_ahead_exact));
+    let ahead = status
+        .users_ahead
+        .map(|ahead| rounded(ahead, status.users_ahead_exact));
     (status.phase, status.state, ahead, status.queue_number).hash(&mut hasher);
     rounded(status.users_in_line, false).hash(&mut hasher);
-    status.estimated_wait.map(|wait| (wait.p50_seconds / 5, wait.p90_seconds / 5)).hash(&mut hasher);
+    status
+        .estimated_wait
+        .map(|wait| (wait.p50_seconds / 5, wait.p90_seconds / 5))
+        .hash(&mut hasher);
     status.claim_by.map(Timestamp::as_ms).hash(&mut hasher);
     (&status.message, &status.paused_reason).hash(&mut hasher);
     format!("{:?}", status.stock.level).hash(&mut hasher);
@@ -238,7 +260,10 @@ async fn ping(socket: &mut WebSocket) -> bool {
 }
 
 async fn close(socket: &mut WebSocket) {
-    let frame = CloseFrame { code: SERVICE_RESTART, reason: "service restart".into() };
+    let frame = CloseFrame {
+        code: SERVICE_RESTART,
+        reason: "service restart".into(),
+    };
     // The client may be gone already.
     let _gone = send(socket, Message::Close(Some(frame))).await;
 }
@@ -255,7 +280,9 @@ fn events(connection: Connection) -> impl Stream<Item = Result<Event, Infallible
 }
 
 fn event(name: &str, frame: &impl serde::Serialize) -> Event {
-    Event::default().event(name).data(serde_json::to_string(frame).unwrap_or_default())
+    Event::default()
+        .event(name)
+        .data(serde_json::to_string(frame).unwrap_or_default())
 }
 
 #[cfg(test)]
@@ -264,9 +291,13 @@ mod tests {
 
     #[test]
     fn numbers_are_rounded_as_the_page_shows_them() {
-        for (n, exact, shown) in
-            [(7, true, 7), (1234, true, 1234), (99, false, 99), (1234, false, 1200), (98_765, false, 98_000)]
-        {
+        for (n, exact, shown) in [
+            (7, true, 7),
+            (1234, true, 1234),
+            (99, false, 99),
+            (1234, false, 1200),
+            (98_765, false, 98_000),
+        ] {
             assert_eq!(rounded(n, exact), shown);
         }
     }

@@ -52,9 +52,15 @@ pub fn router(state: LineState) -> Router {
         .route_layer(state.limits.joins());
     let calls = Router::new()
         .route("/_line/v1/rooms/{room}", get(room::document))
-        .route("/_line/v1/rooms/{room}/place", get(place::status).delete(place::leave))
+        .route(
+            "/_line/v1/rooms/{room}/place",
+            get(place::status).delete(place::leave),
+        )
         .route("/_line/v1/rooms/{room}/place/live", get(live::live))
-        .route("/_line/v1/rooms/{room}/pass", post(pass::claim).delete(pass::end))
+        .route(
+            "/_line/v1/rooms/{room}/pass",
+            post(pass::claim).delete(pass::end),
+        )
         .route("/_line/v1/rooms/{room}/draw", get(draw::draw))
         .route("/_line/v1/jwks.json", get(pass::jwks))
         .route("/_line/rooms/{room}", get(page::waiting))

@@ -12,7 +12,7 @@ use web::ApiJson;
 
 /// `GET /_line/openapi.json`
 #[expect(clippy::unused_async, reason = "handlers are asynchronous")]
-pub async fn document() -> impl IntoResponse {
+pub(super) async fn document() -> impl IntoResponse {
     ApiJson(Api::openapi())
 }
 
@@ -39,8 +39,10 @@ impl utoipa::Modify for Tokens {
             "ropeline_place_{room}",
             "The same token as a cookie; `__Host-` goes before its name on HTTPS.",
         );
-        components
-            .add_security_scheme("placeCookie", SecurityScheme::ApiKey(ApiKey::Cookie(cookie)));
+        components.add_security_scheme(
+            "placeCookie",
+            SecurityScheme::ApiKey(ApiKey::Cookie(cookie)),
+        );
     }
 }
 
@@ -52,12 +54,30 @@ macro_rules! operation {
     };
 }
 
-operation!(room, get, path = "/_line/v1/rooms/{room}", tag = "room",
+operation!(
+    room,
+    get,
+    path = "/_line/v1/rooms/{room}",
+    tag = "room",
     params(("room" = RoomId, Path, description = "The room")),
     responses(
-        (status = 200, description = "The room, the same for everyone, cacheable for a second", body = RoomDocument),
-        (status = 304, description = "Not changed since the ETag in If-None-Match"),
-        (status = 404, description = "room-not-found", body = Problem, content_type = "application/problem+json")));
+        (
+            status = 200,
+            description = "The room, the same for everyone, cacheable for a second",
+            body = RoomDocument
+        ),
+        (
+            status = 304,
+            description = "Not changed since the ETag in If-None-Match"
+        ),
+        (
+            status = 404,
+            description = "room-not-found",
+            body = Problem,
+            content_type = "application/problem+json"
+        )
+    )
+);
 operation!(join, post, path = "/_line/v1/rooms/{room}/places", tag = "place",
     params(("room" = RoomId, Path, description = "The room")),
     request_body(content = Option<JoinRequest>, content_type = "application/json"),
@@ -70,35 +90,115 @@ operation!(join, post, path = "/_line/v1/rooms/{room}/places", tag = "place",
         (status = 422, description = "validation-failed", body = Problem, content_type = "application/problem+json"),
         (status = 429, description = "rate-limited", body = Problem, content_type = "application/problem+json"),
         (status = 503, description = "line-unavailable", body = Problem, content_type = "application/problem+json")));
-operation!(status, get, path = "/_line/v1/rooms/{room}/place", tag = "place",
+operation!(
+    status,
+    get,
+    path = "/_line/v1/rooms/{room}/place",
+    tag = "place",
     params(("room" = RoomId, Path, description = "The room")),
     security(("place" = []), ("placeCookie" = [])),
     responses(
-        (status = 200, description = "How the visitor stands", body = StatusDocument),
-        (status = 401, description = "place-required, place-invalid", body = Problem, content_type = "application/problem+json"),
-        (status = 410, description = "place-expired", body = Problem, content_type = "application/problem+json")));
-operation!(leave, delete, path = "/_line/v1/rooms/{room}/place", tag = "place",
+        (
+            status = 200,
+            description = "How the visitor stands",
+            body = StatusDocument
+        ),
+        (
+            status = 401,
+            description = "place-required, place-invalid",
+            body = Problem,
+            content_type = "application/problem+json"
+        ),
+        (
+            status = 410,
+            description = "place-expired",
+            body = Problem,
+            content_type = "application/problem+json"
+        )
+    )
+);
+operation!(
+    leave,
+    delete,
+    path = "/_line/v1/rooms/{room}/place",
+    tag = "place",
     params(("room" = RoomId, Path, description = "The room")),
     security(("place" = []), ("placeCookie" = [])),
-    responses((status = 204, description = "Gone, also when already gone")));
-operation!(live, get, path = "/_line/v1/rooms/{room}/place/live", tag = "place",
+    responses((status = 204, description = "Gone, also when already gone"))
+);
+operation!(
+    live,
+    get,
+    path = "/_line/v1/rooms/{room}/place/live",
+    tag = "place",
     params(("room" = RoomId, Path, description = "The room")),
     security(("place" = []), ("placeCookie" = [])),
     responses(
-        (status = 101, description = "A WebSocket of StatusDocument and ReconnectFrame"),
-        (status = 200, description = "The same as server-sent events, when asked for", body = StatusDocument, content_type = "text/event-stream")));
-operation!(claim, post, path = "/_line/v1/rooms/{room}/pass", tag = "pass",
+        (
+            status = 101,
+            description = "A WebSocket of StatusDocument and ReconnectFrame"
+        ),
+        (
+            status = 200,
+            description = "The same as server-sent events, when asked for",
+            body = StatusDocument,
+            content_type = "text/event-stream"
+        )
+    )
+);
+operation!(
+    claim,
+    post,
+    path = "/_line/v1/rooms/{room}/pass",
+    tag = "pass",
     params(("room" = RoomId, Path, description = "The room")),
     security(("place" = []), ("placeCookie" = [])),
     responses(
-        (status = 200, description = "The pass; the same session however often it is claimed", body = PassGrant),
-        (status = 409, description = "not-called; `place` says how the visitor stands", body = Problem, content_type = "application/problem+json")));
-operation!(end, delete, path = "/_line/v1/rooms/{room}/pass", tag = "pass",
+        (
+            status = 200,
+            description = "The pass; the same session however often it is claimed",
+            body = PassGrant
+        ),
+        (
+            status = 409,
+            description = "not-called; `place` says how the visitor stands",
+            body = Problem,
+            content_type = "application/problem+json"
+        )
+    )
+);
+operation!(
+    end,
+    delete,
+    path = "/_line/v1/rooms/{room}/pass",
+    tag = "pass",
     params(("room" = RoomId, Path, description = "The room")),
     security(("place" = []), ("placeCookie" = [])),
-    responses((status = 204, description = "The session is over and its slot free")));
-operation!(draw, get, path = "/_line/v1/rooms/{room}/draw", tag = "room",
+    responses((
+        status = 204,
+        description = "The session is over and its slot free"
+    ))
+);
+operation!(
+    draw,
+    get,
+    path = "/_line/v1/rooms/{room}/draw",
+    tag = "room",
     params(("room" = RoomId, Path, description = "The room")),
-    responses((status = 200, description = "The draw, with the seed once the room has opened", body = DrawDocument)));
-operation!(jwks, get, path = "/_line/v1/jwks.json", tag = "pass",
-    responses((status = 200, description = "Keys that verify passes", body = JwkSet)));
+    responses((
+        status = 200,
+        description = "The draw, with the seed once the room has opened",
+        body = DrawDocument
+    ))
+);
+operation!(
+    jwks,
+    get,
+    path = "/_line/v1/jwks.json",
+    tag = "pass",
+    responses((
+        status = 200,
+        description = "Keys that verify passes",
+        body = JwkSet
+    ))
+);

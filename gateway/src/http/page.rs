@@ -96,7 +96,11 @@ pub async fn join(
 ) -> ApiResult<Response> {
     let to = ReturnTarget::parse(query.to.as_deref());
     let access_code = form.access_code.filter(|code| !code.is_empty());
-    let body = JoinRequest { nonce: form.nonce, access_code, proof: None };
+    let body = JoinRequest {
+        nonce: form.nonce,
+        access_code,
+        proof: None,
+    };
     let joiner = joiner(&state, &room, &headers, body).await?;
     Ok(match room.join(joiner).await {
         Ok(Joined::Placed { token, .. }) => {
@@ -156,7 +160,10 @@ pub async fn enter(
 fn enter_idle(state: &LineState, room: &Room, to: &ReturnTarget) -> ApiResult<Response> {
     let place = contract::PlaceId::from_bytes(room.parts.randomness.bytes());
     let pass = crate::line::passes::mint_idle(room, place, room.parts.clock.now())?;
-    Ok(see_other_target(to, super::pass::pass_cookie(state, room, &pass)))
+    Ok(see_other_target(
+        to,
+        super::pass::pass_cookie(state, room, &pass),
+    ))
 }
 
 /// The waiting page of `room` for someone who wants to go `to`.
@@ -182,7 +189,10 @@ fn html(state: &LineState, page: String) -> Response {
     let policy = HeaderValue::from_str(&state.page_policy)
         .unwrap_or(HeaderValue::from_static("default-src 'none'"));
     let headers = [
-        (CONTENT_TYPE, HeaderValue::from_static("text/html; charset=utf-8")),
+        (
+            CONTENT_TYPE,
+            HeaderValue::from_static("text/html; charset=utf-8"),
+        ),
         (CONTENT_SECURITY_POLICY, policy),
         (X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff")),
         (REFERRER_POLICY, HeaderValue::from_static("same-origin")),
@@ -201,7 +211,10 @@ pub async fn asset(
     let known = headers.get(IF_NONE_MATCH).is_some_and(|tag| tag == etag);
     let tags = [
         (ETAG, etag),
-        (CACHE_CONTROL, HeaderValue::from_static(pages::asset_cache_control(&version))),
+        (
+            CACHE_CONTROL,
+            HeaderValue::from_static(pages::asset_cache_control(&version)),
+        ),
         (CONTENT_TYPE, HeaderValue::from_static(asset.media_type)),
         (X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff")),
     ];

@@ -26,7 +26,9 @@ pub async fn claim(
     match room.claim(&presented.token).await? {
         Claimed::Pass(pass) => {
             let cookie = pass_cookie(&state, &room, &pass);
-            Ok(private(([(SET_COOKIE, cookie)], ApiJson(pass.grant)).into_response()))
+            Ok(private(
+                ([(SET_COOKIE, cookie)], ApiJson(pass.grant)).into_response(),
+            ))
         }
         Claimed::NotCalled(place) => Ok(not_called(NotCalled {
             problem: Problem::new(ProblemCode::NotCalled)
@@ -39,7 +41,9 @@ pub async fn claim(
 /// The pass cookie for `pass`.
 pub fn pass_cookie(state: &super::LineState, room: &Room, pass: &Minted) -> HeaderValue {
     let now = room.parts.clock.now();
-    state.cookies.pass(&room.id, &pass.grant.access_token, pass.expires_at, now)
+    state
+        .cookies
+        .pass(&room.id, &pass.grant.access_token, pass.expires_at, now)
 }
 
 fn not_called(answer: NotCalled) -> Response {
@@ -72,5 +76,11 @@ pub async fn end(
 #[expect(clippy::unused_async, reason = "handlers are asynchronous")]
 pub async fn jwks(State(state): Line) -> impl IntoResponse {
     let keys: JwkSet = state.rooms.parts().pass_keys.jwks();
-    ([(CACHE_CONTROL, HeaderValue::from_static("public, max-age=300"))], ApiJson(keys))
+    (
+        [(
+            CACHE_CONTROL,
+            HeaderValue::from_static("public, max-age=300"),
+        )],
+        ApiJson(keys),
+    )
 }

@@ -50,7 +50,11 @@ pub async fn joiner(
     {
         token = None;
     }
-    Ok(Joiner { token, nonce, access_code: body.access_code })
+    Ok(Joiner {
+        token,
+        nonce,
+        access_code: body.access_code,
+    })
 }
 
 const fn is_over(standing: Standing) -> bool {
@@ -58,28 +62,42 @@ const fn is_over(standing: Standing) -> bool {
 }
 
 fn nonce(text: &str) -> ApiResult<[u8; 16]> {
-    let bytes = BASE64URL_NOPAD.decode(text.trim_end_matches('=').as_bytes()).ok();
-    bytes.and_then(|bytes| bytes.try_into().ok()).ok_or_else(|| {
-        Problem::new(ProblemCode::ValidationFailed)
-            .detail("nonce: 16 random bytes as base64url, which is 22 characters")
-            .with("field", "nonce")
-            .into()
-    })
+    let bytes = BASE64URL_NOPAD
+        .decode(text.trim_end_matches('=').as_bytes())
+        .ok();
+    bytes
+        .and_then(|bytes| bytes.try_into().ok())
+        .ok_or_else(|| {
+            Problem::new(ProblemCode::ValidationFailed)
+                .detail("nonce: 16 random bytes as base64url, which is 22 characters")
+                .with("field", "nonce")
+                .into()
+        })
 }
 
 fn joined_response(state: &LineState, room: &Room, joined: Joined) -> Response {
     match joined {
-        Joined::Placed { token, mut status, fresh } => {
+        Joined::Placed {
+            token,
+            mut status,
+            fresh,
+        } => {
             let text = room.parts.place_keys.sign(&token);
             let cookie = state.cookies.place(&room.id, &text);
             status.place = Some(text);
-            let code = if fresh { StatusCode::CREATED } else { StatusCode::OK };
+            let code = if fresh {
+                StatusCode::CREATED
+            } else {
+                StatusCode::OK
+            };
             private((code, [(SET_COOKIE, cookie)], ApiJson(status)).into_response())
         }
         Joined::PassedThrough { status, pass } => {
             let now = room.parts.clock.now();
             let cookie =
-                state.cookies.pass(&room.id, &pass.grant.access_token, pass.expires_at, now);
+                state
+                    .cookies
+                    .pass(&room.id, &pass.grant.access_token, pass.expires_at, now);
             private((StatusCode::OK, [(SET_COOKIE, cookie)], ApiJson(status)).into_response())
         }
     }
@@ -102,9 +120,9 @@ async fn look(room: &Room, token: &PlaceToken) -> Result<StatusDocument, ApiErro
     let standing = match room.look(token, Enter::Look, false).await {
         Ok(standing) => standing,
         // The token proves the place. The numbers are old, and `updatedAt` says so.
-        Err(problem) if problem.code == ProblemCode::LineUnavailable => {
-            Standing::Waiting { key: room.key_of(token) }
-        }
+        Err(problem) if problem.code == ProblemCode::LineUnavailable => Standing::Waiting {
+            key: room.key_of(token),
+        },
         Err(problem) => return Err(problem.into()),
     };
     Ok(room.status_of(token, standing, room.parts.clock.now())?)

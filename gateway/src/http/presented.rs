@@ -55,7 +55,11 @@ pub fn place_required(
 }
 
 fn verified(room: &Room, id: &RoomId, text: &str) -> Result<PlaceToken, ApiError> {
-    let token = room.parts.place_keys.verify(text).map_err(|_| ProblemCode::PlaceInvalid)?;
+    let token = room
+        .parts
+        .place_keys
+        .verify(text)
+        .map_err(|_| ProblemCode::PlaceInvalid)?;
     if token.room != *id {
         return Err(Problem::new(ProblemCode::PlaceInvalid)
             .detail("This place token is for another room.")

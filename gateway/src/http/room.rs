@@ -21,8 +21,9 @@ impl FromRequestParts<LineState> for RoomPath {
 
     async fn from_request_parts(parts: &mut Parts, state: &LineState) -> ApiResult<Self> {
         let unknown = |_| Problem::new(ProblemCode::RoomNotFound);
-        let ApiPath(room) =
-            ApiPath::<RoomId>::from_request_parts(parts, state).await.map_err(unknown)?;
+        let ApiPath(room) = ApiPath::<RoomId>::from_request_parts(parts, state)
+            .await
+            .map_err(unknown)?;
         let found = state.rooms.get(&room).map(Self);
         found.ok_or_else(|| Problem::new(ProblemCode::RoomNotFound).into())
     }
@@ -33,7 +34,9 @@ impl FromRequestParts<LineState> for RoomPath {
 #[expect(clippy::unused_async, reason = "handlers are asynchronous")]
 pub async fn document(RoomPath(room): RoomPath, headers: HeaderMap) -> ApiResult<Response> {
     let (body, etag) = room.document();
-    let known = headers.get(IF_NONE_MATCH).is_some_and(|tag| tag.as_bytes() == etag.as_bytes());
+    let known = headers
+        .get(IF_NONE_MATCH)
+        .is_some_and(|tag| tag.as_bytes() == etag.as_bytes());
     let tags = [
         (ETAG, etag),
         (CACHE_CONTROL, HeaderValue::from_static("public, max-age=1")),
@@ -48,7 +51,9 @@ pub async fn document(RoomPath(room): RoomPath, headers: HeaderMap) -> ApiResult
 
 /// Marks an answer as the visitor's own.
 pub fn private(mut response: Response) -> Response {
-    response.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    response
+        .headers_mut()
+        .insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
     response
 }
 

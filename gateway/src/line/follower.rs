@@ -1,6 +1,7 @@
 //! Follows a room: reads notices ten times and the snapshot once a second, and makes the view
 //! that every fan of the room on this gateway is shown. Reads do not grow with the fans.
 
+use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -10,8 +11,8 @@ use metrics::counter;
 use tokio::time::MissedTickBehavior;
 
 use super::WorkError;
-use super::room::{Room, paused_reason};
-use crate::room::snapshot::Snapshot;
+use super::room::{Rates, Room, paused_reason};
+use crate::room::snapshot::{Counts, Snapshot};
 use crate::room::status::RoomView;
 use crate::room::wait::{PaceHistory, configured_pace};
 use crate::store::{Cursor, ENTER_BATCH_MAX, Enter, Entry, Notice, Standing, StoreError};
@@ -19,6 +20,8 @@ use crate::telemetry;
 
 /// Time between reads of notices.
 const NOTICES_EVERY: Duration = Duration::from_millis(100);
+/// Over how long rates are counted.
+const RATE_WINDOW: Duration = Duration::from_secs(10);
 /// Reads of notices for one read of the snapshot.
 const READS_PER_SNAPSHOT: u32 = 10;
 
@@ -29,8 +32,8 @@ pub struct Follower {
     birth: Option<String>,
     opening: Option<Arc<Snapshot>>,
     history: PaceHistory,
-    /// Calls ever made at the last snapshots, to count those of the last minute.
-    calls: Vec<(Timestamp, u64)>,
+    /// Counts at the snapshots of the last minute.
+    counts: VecDeque<(Timestamp, Counts)>,
     /// What the pace was observed under; when it changes, the past says nothing.
     under: Option<(Phase, u64)>,
 }
@@ -44,7 +47,7 @@ impl Follower {
             birth: None,
             opening: None,
             history: PaceHistory::default(),
-            calls: Vec::new(),
+            counts: VecDeque::new(),
             under: None,
         }
     }
@@ -140,16 +143,22 @@ impl Follower {
         // Everyone who ever came, less those who still wait.
         self.history
             .note(at, counts.joins.saturating_sub(counts.in_line));
+        // Counts that went down are those of a line that was made again.
         if self
-            .calls
-            .last()
-            .is_some_and(|(_, calls)| counts.calls < *calls)
+            .counts
+            .back()
+            .is_some_and(|(_, last)| counts.calls < last.calls)
         {
-            self.calls.clear();
+            self.counts.clear();
         }
-        self.calls.push((at, counts.calls));
+        if self.counts.back().is_none_or(|(last, _)| at > *last) {
+            self.counts.push_back((at, counts));
+        }
         let minute_ago = at.minus(Duration::from_mins(1));
-        self.calls.retain(|(t, _)| *t >= minute_ago);
+        while self.counts.front().is_some_and(|(t, _)| *t < minute_ago) {
+            self.counts.pop_front();
+        }
+        self.room.rates_set(rates(&self.counts));
     }
 
     /// After the store has lost its memory, puts the fans who are connected here back.
@@ -197,8 +206,8 @@ impl Follower {
 
     fn view(&self, snapshot: Option<Arc<Snapshot>>, now: Timestamp) -> RoomView {
         let record = self.room.record();
-        let calls = match (self.calls.first(), self.calls.last()) {
-            (Some((_, first)), Some((_, last))) => last - first,
+        let calls = match (self.counts.front(), self.counts.back()) {
+            (Some((_, first)), Some((_, last))) => last.calls - first.calls,
             _ => 0,
         };
         let pace = self.history.pace();
@@ -216,5 +225,35 @@ impl Follower {
             stock: self.room.parts.stock.stock(&self.room.id),
             made_at: now,
         }
+    }
+}
+
+/// Rates over the last ten seconds, waits over the last minute.
+#[expect(clippy::cast_precision_loss, reason = "counts are far below 2^52")]
+fn rates(counts: &VecDeque<(Timestamp, Counts)>) -> Rates {
+    let (Some((_, oldest)), Some((end, last))) = (counts.front(), counts.back()) else {
+        return Rates::default();
+    };
+    let since = end.minus(RATE_WINDOW);
+    let Some((begin, first)) = counts.iter().find(|(t, _)| *t >= since) else {
+        return Rates::default();
+    };
+    let seconds = end.since(*begin).as_secs_f64();
+    let per_second = |from: u64, to: u64| {
+        if seconds > 0.0 {
+            to.saturating_sub(from) as f64 / seconds
+        } else {
+            0.0
+        }
+    };
+    let waited = last.waited.saturating_sub(oldest.waited);
+    let waited_ms = last.waited_ms.saturating_sub(oldest.waited_ms);
+    Rates {
+        joins: per_second(first.joins, last.joins),
+        calls: per_second(first.calls, last.calls),
+        claims: per_second(first.claims, last.claims),
+        waited_seconds: waited_ms
+            .checked_div(waited)
+            .map(|ms| u32::try_from(ms / 1000).unwrap_or(u32::MAX)),
     }
 }

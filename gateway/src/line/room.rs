@@ -1,6 +1,6 @@
 //! One room on this gateway.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex as StdMutex, PoisonError};
 
 use arc_swap::{ArcSwap, ArcSwapOption};
 use bytes::Bytes;
@@ -25,6 +25,19 @@ use crate::room::status::{PlaceFacts, RoomView};
 use crate::room::wait::configured_pace;
 use crate::store::RoomRef;
 
+/// How fast things happen in a room, per second.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Rates {
+    /// Joins.
+    pub joins: f64,
+    /// Calls.
+    pub calls: f64,
+    /// Claims.
+    pub claims: f64,
+    /// Mean wait of live joiners called lately.
+    pub waited_seconds: Option<u32>,
+}
+
 /// A room: its record, its view, and the people this gateway looks after.
 pub struct Room {
     /// Its name.
@@ -45,6 +58,7 @@ pub struct Room {
     view: watch::Sender<Arc<RoomView>>,
     /// The public document of a view, serialised: whose view, the bytes, their tag.
     document: ArcSwapOption<(Timestamp, Bytes, HeaderValue)>,
+    rates: StdMutex<Rates>,
     /// Held while the room is made again, so that one task does it.
     rebuilding: Mutex<()>,
 }
@@ -64,6 +78,7 @@ impl Room {
             record: ArcSwap::from_pointee(record),
             view: watch::Sender::new(Arc::new(view)),
             document: ArcSwapOption::empty(),
+            rates: StdMutex::default(),
             rebuilding: Mutex::new(()),
             parts,
         };
@@ -102,6 +117,16 @@ impl Room {
     /// Follows the view.
     pub fn view_watch(&self) -> watch::Receiver<Arc<RoomView>> {
         self.view.subscribe()
+    }
+
+    /// How fast things happen here, over the last seconds.
+    pub fn rates(&self) -> Rates {
+        *self.rates.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Notes how fast things happen.
+    pub fn rates_set(&self, rates: Rates) {
+        *self.rates.lock().unwrap_or_else(PoisonError::into_inner) = rates;
     }
 
     /// Shows a new view to everyone who follows.

@@ -71,11 +71,10 @@ impl RoomSet {
         self.hurry.clone()
     }
 
-    /// Keeps the rooms up to date until the process stops.
-    pub async fn run(self) {
+    /// Keeps the rooms up to date from `change` on, until the process stops.
+    pub async fn run(self, mut change: i64) {
         let mut ticks = tokio::time::interval(READ_EVERY);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        let mut change = 0;
         loop {
             match self.read_once(change).await {
                 Ok(next) => change = next,

@@ -30,8 +30,11 @@ const STALE_AFTER_MS: i64 = 3_500;
 /// What is left to buy, as the upstream tells.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct StockFigures {
-    /// Tickets left.
+    /// Tickets that can be had now.
     pub remaining: u64,
+    /// Tickets not sold: those that can be had now, and those that others are about to buy and
+    /// may yet give back.
+    pub unsold: u64,
     /// Tickets there were.
     pub total: u64,
     /// Prices.
@@ -252,7 +255,7 @@ impl RoomView {
             return Stock::default();
         };
         let level = match figures.remaining {
-            0 => StockLevel::Gone,
+            0 if figures.unsold == 0 => StockLevel::Gone,
             left if left * 10 < figures.total => StockLevel::Low,
             _ => StockLevel::Plenty,
         };
@@ -390,6 +393,7 @@ mod tests {
         let check = |remaining, level, outlook| {
             let figures = StockFigures {
                 remaining,
+                unsold: remaining,
                 total: 1000,
                 price_range: None,
             };

@@ -1,0 +1,519 @@
+//! Puts the process together: servers, stores, rooms, gate, booking core, listeners.
+//!
+//! This is the only module that knows the booking core; to the rest of the gateway it is an
+//! upstream.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use anyhow::{Context, Result, anyhow};
+use axum::Router;
+use booking_core::Booking;
+use booking_core::app::BookingDeps;
+use booking_core::config::{BookingConfig, PaymentConfig, TicketKey};
+use booking_core::database::Pools;
+use contract::line::PriceRange;
+use contract::pass::PassKeys;
+use contract::{Clock, RoomId};
+use embedded::payment_simulator::{PaymentSimulator, SimulatorSettings};
+use embedded::{Servers, Want};
+use metrics_exporter_prometheus::PrometheusHandle;
+use sha2::{Digest, Sha256};
+use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+use web::RequestIds;
+
+use crate::config::{Config, Payment};
+use crate::edge::client_ip::{self, TrustedProxies};
+use crate::edge::rate_limit::{RateLimitConfig, RateLimits};
+use crate::edge::serve::{ServeConfig, serve};
+use crate::figures::{GatewayReadiness, RoomFigures};
+use crate::gate::{self, EMBEDDED, Gate};
+use crate::http::cookies::CookieForm;
+use crate::http::{self, LineState};
+use crate::keys::{self, Keys};
+use crate::lifecycle::GRACE;
+use crate::line::rooms::RoomSet;
+use crate::line::{Parts, Randomness, StockSource, UpstreamHealth};
+use crate::ops::auth::Tokens;
+use crate::ops::{self, OpsState};
+use crate::proxy::breaker::BreakerState;
+use crate::proxy::{Proxy, ProxyConfig, Upstream};
+use crate::records::{self, Admissions, Audit, Database, Rooms};
+use crate::room::place::PlaceKeys;
+use crate::room::status::StockFigures;
+use crate::store::redis::RedisStore;
+
+/// How long the database may take to come up before the start is given up.
+const DATABASE_START_MAX: Duration = Duration::from_secs(60);
+/// Time between tries to reach the database at start.
+const DATABASE_START_PAUSE: Duration = Duration::from_millis(500);
+/// Time between rounds of housekeeping.
+const HOUSEKEEPING_EVERY: Duration = Duration::from_secs(5);
+
+/// What comes from outside besides the configuration.
+pub struct Surroundings {
+    /// The wall clock.
+    pub clock: Arc<dyn Clock>,
+    /// Randomness, seeded from the system.
+    pub randomness: Randomness,
+    /// The metrics recorded in this process.
+    pub metrics: PrometheusHandle,
+    /// Ends the process.
+    pub stop: CancellationToken,
+}
+
+/// Child processes, stopped last.
+struct Children {
+    servers: Option<Servers>,
+    simulator: Option<PaymentSimulator>,
+}
+
+/// Where the process listens.
+pub struct Listening {
+    /// Public listener.
+    pub public: TcpListener,
+    /// Operators' listener.
+    pub ops: TcpListener,
+}
+
+/// Runs a gateway until it is told to stop.
+pub async fn run(config: Config, surroundings: Surroundings) -> Result<()> {
+    let keys = Keys::load(&config, &surroundings.randomness)?;
+    let listening = bind(&config).await?;
+    let mut children = Children {
+        servers: None,
+        simulator: None,
+    };
+    let outcome = run_with(&config, &keys, &surroundings, listening, &mut children).await;
+    // Stopped after everything that uses them.
+    if let Some(simulator) = children.simulator {
+        simulator.stop().await;
+    }
+    if let Some(servers) = children.servers {
+        servers.stop().await;
+    }
+    outcome
+}
+
+async fn bind(config: &Config) -> Result<Listening> {
+    let bind = async |address| {
+        TcpListener::bind(address)
+            .await
+            .with_context(|| format!("could not listen on {address}; is another gateway running?"))
+    };
+    Ok(Listening {
+        public: bind(config.listen).await?,
+        ops: bind(config.ops_listen).await?,
+    })
+}
+
+async fn run_with(
+    config: &Config,
+    keys: &Keys,
+    surroundings: &Surroundings,
+    listening: Listening,
+    children: &mut Children,
+) -> Result<()> {
+    let public_url = match &config.public_url {
+        Some(url) => url.clone(),
+        None => format!("http://{}", listening.public.local_addr()?),
+    };
+    let ops_url = format!("http://{}", listening.ops.local_addr()?);
+    start_servers(config, children).await?;
+    let payment = start_payment(config, keys, &public_url, children).await?;
+    let app = App::build(config, keys, surroundings, &public_url, payment, children).await?;
+    keys::announce(&config.data_dir, &public_url, &ops_url)?;
+    tracing::info!(%public_url, %ops_url, "listening");
+    app.serve(listening, children).await
+}
+
+async fn start_servers(config: &Config, children: &mut Children) -> Result<()> {
+    let want = Want {
+        redis: config.redis_url.is_none(),
+        postgres: config.database_url.is_none(),
+    };
+    if want.redis || want.postgres {
+        let servers = Servers::start(&config.data_dir.join("servers"), want).await;
+        children.servers = Some(servers.context("could not start the private servers")?);
+    }
+    Ok(())
+}
+
+async fn start_payment(
+    config: &Config,
+    keys: &Keys,
+    public_url: &str,
+    children: &mut Children,
+) -> Result<PaymentConfig> {
+    let provider = "simulator".to_owned();
+    if let Payment::Simulator {
+        url,
+        secret,
+        webhook_secret,
+    } = &config.payment
+    {
+        return Ok(PaymentConfig {
+            provider,
+            url: url.clone(),
+            secret: secret.clone(),
+            webhook_secret: webhook_secret.clone(),
+            browser_url: None,
+        });
+    }
+    let settings = SimulatorSettings {
+        data_dir: config.data_dir.join("payment-simulator"),
+        secret: keys.payment_secret.clone(),
+        webhook_secret: keys.webhook_secret.clone(),
+        webhook_url: Some(format!("{public_url}/api/v1/payments/{provider}/webhook")),
+    };
+    let simulator = PaymentSimulator::start(settings)
+        .await
+        .context("could not start the payment simulator")?;
+    let url = simulator.url().to_owned();
+    children.simulator = Some(simulator);
+    Ok(PaymentConfig {
+        provider,
+        url,
+        secret: keys.payment_secret.clone(),
+        webhook_secret: keys.webhook_secret.clone(),
+        browser_url: None,
+    })
+}
+
+/// A gateway, put together.
+pub struct App {
+    public: Router,
+    ops: Router,
+    limits: RateLimits,
+    metrics: PrometheusHandle,
+    draining: Arc<AtomicBool>,
+    proxy: Arc<Proxy>,
+    tasks: TaskTracker,
+    stop: CancellationToken,
+}
+
+impl App {
+    async fn build(
+        config: &Config,
+        keys: &Keys,
+        surroundings: &Surroundings,
+        public_url: &str,
+        payment: PaymentConfig,
+        children: &Children,
+    ) -> Result<Self> {
+        let private = |url: fn(&Servers) -> Option<String>| children.servers.as_ref().and_then(url);
+        let database_url = config
+            .database_url
+            .clone()
+            .or_else(|| private(Servers::database_url));
+        let database_url = database_url.context("no database")?;
+        let redis_url = config
+            .redis_url
+            .clone()
+            .or_else(|| private(Servers::redis_url));
+        let store = RedisStore::new(&redis_url.context("no Redis")?, "")
+            .context("ROPELINE_REDIS_URL cannot be used")?;
+        let tasks = TaskTracker::new();
+        let pool =
+            records::pool_options().connect_lazy_with(records::connect_options(&database_url)?);
+        migrate(&database_url).await?;
+        let database = Database::new(pool, tasks.clone());
+        let payment_origin = payment.url.clone();
+        let booking = start_booking(
+            config,
+            keys,
+            surroundings,
+            public_url,
+            payment,
+            &database_url,
+            &tasks,
+        )
+        .await?;
+        let proxy = Arc::new(Proxy::new(
+            ProxyConfig::default(),
+            surroundings.clock.clone(),
+        ));
+        let parts = Arc::new(Parts {
+            store: Arc::new(store),
+            rooms: Rooms::new(database.clone()),
+            admissions: Admissions::new(database.clone()),
+            pass_keys: Arc::new(pass_keys(config, keys, public_url)?),
+            place_keys: Arc::new(PlaceKeys::derive(&keys.signing)),
+            clock: surroundings.clock.clone(),
+            randomness: surroundings.randomness.clone(),
+            stock: Arc::new(BookingStock(booking.clone())),
+            upstreams: Arc::new(ProxyHealth(proxy.clone())),
+            process: surroundings.randomness.uuid(),
+            tasks: tasks.clone(),
+            stop: surroundings.stop.clone(),
+        });
+        let rooms = RoomSet::new(parts.clone());
+        // So that the first request finds its room.
+        let change = rooms
+            .read_once(0)
+            .await
+            .context("could not read the rooms")?;
+        tasks.spawn(rooms.clone().run(change));
+        let draining = Arc::new(AtomicBool::new(false));
+        let ids = RequestIds::new(u64::from_be_bytes(surroundings.randomness.bytes()));
+        let limits = RateLimits::new(RateLimitConfig::default());
+        let cookies = CookieForm {
+            is_secure: public_url.starts_with("https://"),
+        };
+        let line = LineState {
+            rooms: rooms.clone(),
+            cookies,
+            limits: limits.clone(),
+            page_policy: pages::content_security_policy(Some(&payment_origin)).into(),
+        };
+        let gate = Gate::new(rooms.clone(), cookies, proxy.clone(), booking.router());
+        let proxies = TrustedProxies::new(config.trusted_proxies.iter().copied());
+        let ops = OpsState {
+            rooms: parts.rooms.clone(),
+            admissions: parts.admissions.clone(),
+            audit: Audit::new(database.clone()),
+            clock: surroundings.clock.clone(),
+            tokens: Tokens::admin(keys.admin_token.clone()),
+            figures: Arc::new(RoomFigures(rooms.clone())),
+            sessions: Arc::new(RoomFigures(rooms.clone())),
+            readiness: Arc::new(GatewayReadiness {
+                rooms: rooms.clone(),
+                database,
+                draining: draining.clone(),
+            }),
+            metrics: surroundings.metrics.clone(),
+            changed: rooms.hurry(),
+            seeds: {
+                let randomness = surroundings.randomness.clone();
+                Arc::new(move || randomness.bytes())
+            },
+        };
+        Ok(Self {
+            public: public_router(line, gate, proxies, ids.clone()),
+            ops: ops::router(ops, booking.admin_router(), ids),
+            limits,
+            metrics: surroundings.metrics.clone(),
+            draining,
+            proxy,
+            tasks,
+            stop: surroundings.stop.clone(),
+        })
+    }
+
+    async fn serve(self, listening: Listening, children: &mut Children) -> Result<()> {
+        let stop = &self.stop;
+        self.tasks.spawn(housekeeping(
+            self.limits.clone(),
+            self.metrics.clone(),
+            stop.clone(),
+        ));
+        let grace = GRACE.saturating_sub(Duration::from_secs(5));
+        let public = ServeConfig {
+            grace,
+            ..ServeConfig::public("public")
+        };
+        let ops = ServeConfig {
+            grace,
+            ..ServeConfig::public("ops")
+        };
+        let public = self
+            .tasks
+            .spawn(serve(listening.public, self.public, public, stop.clone()));
+        // Told last, so that readiness and metrics answer while the rest drains.
+        let ops_stop = CancellationToken::new();
+        let ops = self
+            .tasks
+            .spawn(serve(listening.ops, self.ops, ops, ops_stop.clone()));
+        let outcome = tokio::select! {
+            () = stop.cancelled() => Ok(()),
+            exhausted = supervise(children) => Err(anyhow!(exhausted)),
+            ended = public => Err(anyhow!("the public listener ended: {ended:?}")),
+            ended = ops => Err(anyhow!("the operators' listener ended: {ended:?}")),
+        };
+        self.draining.store(true, Ordering::Relaxed);
+        stop.cancel();
+        self.proxy.shutdown().await;
+        self.tasks.close();
+        let drained = tokio::time::timeout(GRACE, async {
+            // All but the operators' listener and this one's own bookkeeping.
+            while self.tasks.len() > 1 {
+                tokio::time::sleep(Duration::from_millis(20)).await;
+            }
+        });
+        if drained.await.is_err() {
+            tracing::warn!(
+                tasks = self.tasks.len(),
+                "gave up waiting for unfinished work"
+            );
+        }
+        ops_stop.cancel();
+        outcome
+    }
+}
+
+/// Keeps child processes running; ends only when one keeps ending.
+async fn supervise(children: &mut Children) -> String {
+    let servers = async {
+        match &mut children.servers {
+            Some(servers) => servers.supervise().await.to_string(),
+            None => std::future::pending().await,
+        }
+    };
+    let simulator = async {
+        match &mut children.simulator {
+            Some(simulator) => simulator.supervise().await.to_string(),
+            None => std::future::pending().await,
+        }
+    };
+    tokio::select! {
+        exhausted = servers => exhausted,
+        exhausted = simulator => exhausted,
+    }
+}
+
+fn public_router(line: LineState, gate: Gate, proxies: TrustedProxies, ids: RequestIds) -> Router {
+    let gated = Router::new().fallback(gate::handle).with_state(gate);
+    // `standard` would answer unknown paths itself; here they belong to the gate.
+    let router = http::router(line).merge(gated);
+    router
+        .method_not_allowed_fallback(web::method_not_allowed)
+        .layer(axum::middleware::from_fn_with_state(
+            proxies,
+            client_ip::middleware,
+        ))
+        // Outermost, so that every answer carries the id.
+        .layer(axum::middleware::from_fn_with_state(
+            ids,
+            web::request_id::middleware,
+        ))
+}
+
+async fn start_booking(
+    config: &Config,
+    keys: &Keys,
+    surroundings: &Surroundings,
+    public_url: &str,
+    payment: PaymentConfig,
+    database_url: &str,
+    tasks: &TaskTracker,
+) -> Result<Booking> {
+    let ticket_key = keys.signing.last().map_or([0; 32], |key| {
+        // A key of its own purpose, the same on every gateway.
+        let mut digest = Sha256::new();
+        digest.update(b"ropeline-ticket-v1");
+        digest.update(key.secret());
+        digest.finalize().into()
+    });
+    let booking = BookingConfig {
+        public_url: public_url.to_owned(),
+        payment,
+        ticket_key: TicketKey(ticket_key),
+    };
+    let deps = BookingDeps {
+        pools: Pools::lazy(database_url, config.database_read_url.as_deref())?,
+        clock: surroundings.clock.clone(),
+        seed: surroundings.randomness.bytes(),
+        tracker: tasks.clone(),
+        shutdown: surroundings.stop.clone(),
+    };
+    Booking::start(booking, deps)
+        .await
+        .context("could not start the booking core")
+}
+
+/// Brings the schema up to date, waiting for a database that is still starting.
+async fn migrate(url: &str) -> Result<()> {
+    let began = tokio::time::Instant::now();
+    loop {
+        let attempt = async {
+            let pool = records::pool_options()
+                .max_connections(1)
+                .connect(url)
+                .await?;
+            migrations::MIGRATOR.run(&pool).await?;
+            pool.close().await;
+            Ok::<_, anyhow::Error>(())
+        };
+        match attempt.await {
+            Ok(()) => return Ok(()),
+            Err(error) if began.elapsed() > DATABASE_START_MAX => {
+                return Err(error).context("could not prepare the database");
+            }
+            Err(error) => {
+                tracing::warn!(%error, "the database is not ready yet");
+                tokio::time::sleep(DATABASE_START_PAUSE).await;
+            }
+        }
+    }
+}
+
+fn pass_keys(config: &Config, keys: &Keys, public_url: &str) -> Result<PassKeys> {
+    let issuer = config
+        .issuer
+        .clone()
+        .unwrap_or_else(|| public_url.to_owned());
+    let copies: Result<Vec<_>, _> = keys
+        .signing
+        .iter()
+        .map(|key| contract::pass::PassKey::from_seed(*key.secret()))
+        .collect();
+    Ok(PassKeys::new(issuer, copies?)?)
+}
+
+async fn housekeeping(limits: RateLimits, metrics: PrometheusHandle, stop: CancellationToken) {
+    let mut ticks = tokio::time::interval(HOUSEKEEPING_EVERY);
+    loop {
+        tokio::select! {
+            () = stop.cancelled() => return,
+            _ = ticks.tick() => {}
+        }
+        limits.forget_idle_once();
+        metrics.run_upkeep();
+    }
+}
+
+/// What the embedded booking core has left to sell.
+struct BookingStock(Booking);
+
+impl StockSource for BookingStock {
+    fn stock(&self, room: &RoomId) -> Option<StockFigures> {
+        let remaining = self.0.stock(room)?;
+        // Held seats are counted only when nothing else is left: it takes a look at every seat.
+        let unsold = if remaining > 0 {
+            remaining
+        } else {
+            self.0.unsold(room)?
+        };
+        let total = self.0.seat_count(room).unwrap_or(remaining);
+        let price_range = self
+            .0
+            .price_range(room)
+            .map(|(min_minor, max_minor, currency)| PriceRange {
+                min_minor,
+                max_minor,
+                currency,
+            });
+        Some(StockFigures {
+            remaining,
+            unsold,
+            total,
+            price_range,
+        })
+    }
+}
+
+/// Whether upstreams behind the proxy take requests.
+struct ProxyHealth(Arc<Proxy>);
+
+impl UpstreamHealth for ProxyHealth {
+    fn is_open(&self, upstream: &str) -> bool {
+        if upstream == EMBEDDED {
+            return true;
+        }
+        let parsed = upstream.parse::<Upstream>();
+        parsed.is_ok_and(|upstream| self.0.breaker_state(&upstream) != BreakerState::Open)
+    }
+}

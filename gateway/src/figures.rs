@@ -1,0 +1,133 @@
+//! Live figures and sessions for the operators' listener, and whether this gateway can serve.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use contract::room::RoomStats;
+use contract::{Clock, PlaceId, Problem, RoomId};
+use futures_util::FutureExt;
+use futures_util::future::BoxFuture;
+
+use crate::line::line_problem;
+use crate::line::room::Room;
+use crate::line::rooms::RoomSet;
+use crate::ops::health::{Check, Readiness};
+use crate::ops::{Figures, Sessions};
+use crate::records::Database;
+use crate::room::snapshot::Counts;
+use crate::room::wait;
+
+/// What operators ask of the rooms.
+#[derive(Clone)]
+pub struct RoomFigures(pub RoomSet);
+
+impl Figures for RoomFigures {
+    fn stats<'a>(&'a self, room: &'a RoomId) -> BoxFuture<'a, Result<Option<RoomStats>, Problem>> {
+        async move {
+            match self.0.get(room) {
+                None => Ok(None),
+                Some(room) => stats(&room).await.map(Some),
+            }
+        }
+        .boxed()
+    }
+}
+
+impl Sessions for RoomFigures {
+    fn session_end<'a>(
+        &'a self,
+        room: &'a RoomId,
+        place: &'a PlaceId,
+    ) -> BoxFuture<'a, Result<bool, Problem>> {
+        async move {
+            match self.0.get(room) {
+                None => Ok(false),
+                Some(room) => room.end_session(*place).await,
+            }
+        }
+        .boxed()
+    }
+}
+
+/// Counts are read from the store, rates from this gateway's view.
+async fn stats(room: &Room) -> Result<RoomStats, Problem> {
+    let now = room.parts.clock.now();
+    let taken = room.parts.store.snapshot_take(&room.store_ref(), now).await;
+    let counts = taken.map_err(|error| line_problem(&error))?.counts;
+    let rates = room.rates();
+    let view = room.view();
+    let settings = &room.record().settings;
+    Ok(RoomStats {
+        room: room.id.clone(),
+        phase: room.phase(),
+        in_line: counts.in_line,
+        absent: counts.absent,
+        called: counts.called,
+        active: counts.active,
+        joins_total: counts.joins,
+        calls_total: counts.calls,
+        claims_total: counts.claims,
+        no_shows_total: counts.no_shows,
+        sessions_ended_total: counts.ended,
+        joins_per_second: rates.joins,
+        calls_per_second: rates.calls,
+        claims_per_second: rates.claims,
+        no_show_share: share(counts),
+        expected_wait_seconds: view
+            .pace
+            .and_then(|pace| wait::estimate(counts.in_line, pace))
+            .map(|wait| wait.p50_seconds),
+        actual_wait_seconds: rates.waited_seconds,
+        sockets: u64::try_from(room.sockets.count()).unwrap_or(u64::MAX),
+        new_users_per_minute: settings.new_users_per_minute,
+        total_active_users: settings.total_active_users,
+        updated_at: now,
+    })
+}
+
+#[expect(clippy::cast_precision_loss, reason = "counts are far below 2^52")]
+fn share(counts: Counts) -> f64 {
+    if counts.calls == 0 {
+        0.0
+    } else {
+        counts.no_shows as f64 / counts.calls as f64
+    }
+}
+
+/// Whether this gateway can serve.
+pub struct GatewayReadiness {
+    /// The rooms, for the store they use.
+    pub rooms: RoomSet,
+    /// The database.
+    pub database: Database,
+    /// Set when the process begins to drain.
+    pub draining: Arc<AtomicBool>,
+}
+
+impl Readiness for GatewayReadiness {
+    fn checks(&self) -> BoxFuture<'_, Vec<Check>> {
+        async move {
+            let store = self.rooms.parts().store.clone();
+            let (redis, database) = tokio::join!(store.ping(), self.database.ping());
+            let said = |error: &dyn std::fmt::Display| Some(error.to_string());
+            vec![
+                Check {
+                    name: "redis",
+                    problem: redis.err().and_then(|error| said(&error)),
+                },
+                Check {
+                    name: "database",
+                    problem: database.err().and_then(|error| said(&error)),
+                },
+                Check {
+                    name: "draining",
+                    problem: self
+                        .draining
+                        .load(Ordering::Relaxed)
+                        .then(|| "this gateway is shutting down".to_owned()),
+                },
+            ]
+        }
+        .boxed()
+    }
+}

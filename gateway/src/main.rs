@@ -1,0 +1,73 @@
+//! The gateway process.
+
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use clap::Parser;
+use contract::SystemClock;
+use gateway::app::{self, Surroundings};
+use gateway::config::{Asked, Command, Config, LogFormat};
+use gateway::lifecycle;
+use gateway::line::Randomness;
+use metrics_exporter_prometheus::PrometheusBuilder;
+use rand::SeedableRng;
+use rand::rngs::SysRng;
+use rand_chacha::ChaCha20Rng;
+use tokio_util::sync::CancellationToken;
+use tracing_subscriber::EnvFilter;
+
+/// Bad configuration, as `sysexits.h` numbers it.
+const EXIT_CONFIG: u8 = 64;
+
+#[expect(
+    clippy::print_stderr,
+    clippy::print_stdout,
+    reason = "there is no log yet"
+)]
+fn main() -> ExitCode {
+    match Command::parse().settle() {
+        Err(problems) => {
+            eprintln!("{problems}");
+            ExitCode::from(EXIT_CONFIG)
+        }
+        Ok(Asked::Checked) => {
+            println!("The configuration is good.");
+            ExitCode::SUCCESS
+        }
+        Ok(Asked::Run(config)) => match run(*config) {
+            Ok(()) => ExitCode::SUCCESS,
+            Err(error) => {
+                eprintln!("ropeline-gateway: {error:#}");
+                ExitCode::FAILURE
+            }
+        },
+    }
+}
+
+#[tokio::main]
+async fn run(config: Config) -> anyhow::Result<()> {
+    log_to_stderr(&config)?;
+    let stop = CancellationToken::new();
+    let surroundings = Surroundings {
+        clock: Arc::new(SystemClock),
+        randomness: Randomness::new(ChaCha20Rng::try_from_rng(&mut SysRng)?),
+        metrics: PrometheusBuilder::new().install_recorder()?,
+        stop: stop.clone(),
+    };
+    tokio::select! {
+        outcome = app::run(config, surroundings) => outcome,
+        Err(error) = lifecycle::on_signals(stop) => Err(error.into()),
+    }
+}
+
+fn log_to_stderr(config: &Config) -> anyhow::Result<()> {
+    let filter = EnvFilter::try_new(&config.log)?;
+    let lines = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr);
+    match config.log_format {
+        LogFormat::Text => lines.init(),
+        LogFormat::Json => lines.json().init(),
+    }
+    Ok(())
+}
