@@ -258,14 +258,19 @@ impl RoomStore for MemoryStore {
             *known = new();
         }
         known.clock = known.clock.max(clock);
+        let seq_known = known.seq;
         for served in served {
             known.seq = known.seq.max(served.seq);
-            let done = Done::Called(served.key);
-            if known.done.insert(served.place, done) == Some(done) {
+            if served.seq <= seq_known || known.popped_key(served.place).is_some() {
                 continue;
             }
             known.remove(served.place);
+            known.called.remove(&served.place);
+            known.active.remove(&served.place);
+            known.missed.remove(&served.place);
             known.absent.remove(&served.place);
+            known.session.remove(&served.place);
+            known.done.insert(served.place, Done::Called(served.key));
             if let Some(until) = served.active_until {
                 known.active.insert(served.place, until);
                 known

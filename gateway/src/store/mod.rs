@@ -241,7 +241,8 @@ pub trait RoomStore: Send + Sync {
     /// Makes the room at its epoch if the store has none of this or a later epoch. `birth` is a
     /// fresh name for that; `clock` is the live clock's floor; `served` are admissions the log
     /// knows, in order; those with a time count as sessions until then. A room that is there
-    /// keeps all it has and gets those of `served` it lacks.
+    /// keeps all it has and gets those of `served` that come after its last published one;
+    /// places popped for a call stay so.
     async fn room_prepare(
         &self,
         room: &RoomRef,
