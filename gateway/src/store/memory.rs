@@ -150,6 +150,13 @@ impl Room {
         }
     }
 
+    /// Notes a visit without a connection; where there is one, it stands for the presence.
+    fn seen(&mut self, place: PlaceId, now: Timestamp) {
+        if let Some(last_seen) = self.absent.get_mut(&place) {
+            *last_seen = now;
+        }
+    }
+
     fn occupied(&self) -> u64 {
         count(self.popped.len() + self.called.len() + self.active.len())
     }
@@ -303,8 +310,10 @@ impl RoomStore for MemoryStore {
                 if matches!(entered.standing, Standing::Waiting { .. }) {
                     if entry.connected {
                         room.absent.remove(&entry.place);
-                    } else {
+                    } else if entered.fresh {
                         room.absent.insert(entry.place, now);
+                    } else {
+                        room.seen(entry.place, now);
                     }
                 }
                 answers.push(entered);
@@ -496,7 +505,7 @@ impl RoomStore for MemoryStore {
             };
             let standing = room.stand(&look, now).standing;
             if matches!(standing, Standing::Waiting { .. }) {
-                room.absent.insert(place, now);
+                room.seen(place, now);
             }
             standing
         })

@@ -79,7 +79,8 @@ pub struct Entry {
     pub key: Option<OrderKey>,
     /// What they ask for.
     pub enter: Enter,
-    /// Whether a connection now stands for their presence.
+    /// Whether a connection now stands for their presence. A visit without one keeps a place
+    /// from being dropped as absent, and makes no one absent who has a connection.
     pub connected: bool,
 }
 

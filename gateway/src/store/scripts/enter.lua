@@ -97,8 +97,11 @@ for i = 4, #ARGV, 3 do
   if answer[1] == 'waiting' then
     if string.sub(flags, 2, 2) == 'c' then
       redis.call('ZREM', absent, place)
-    else
+    elseif answer[3] == '1' then
       redis.call('ZADD', absent, now, place)
+    else
+      -- Someone who polls beside a connection is present: the connection stands for them.
+      redis.call('ZADD', absent, 'XX', now, place)
     end
   end
   answers[#answers + 1] = answer
