@@ -130,7 +130,8 @@ impl Room {
                 expires_at,
             });
         }
-        if let Some(claim_by) = self.called.get(&place).copied().filter(|t| *t > now) {
+        // Past its deadline it is still a call, until a tick makes it a missed turn.
+        if let Some(claim_by) = self.called.get(&place).copied() {
             return settled(Standing::Called { seq, claim_by });
         }
         let Some(until) = self.missed.get(&place).copied().filter(|t| *t > now) else {

@@ -92,7 +92,7 @@ pub enum Standing {
         /// Its order key.
         key: OrderKey,
     },
-    /// Called, not claimed.
+    /// Called, not claimed. Past the deadline the turn is missed as soon as a tick deals with it.
     Called {
         /// Ordinal of the admission.
         seq: u64,

@@ -73,8 +73,9 @@ local function stand(place, key, mode)
     local seq, started = string.match(redis.call('HGET', session, place) or '0:0', '(%d+):(%d+)')
     return { 'active', seq, started, expires }
   end
+  -- Past its deadline it is still a call, until a tick makes it a missed turn.
   local claim_by = redis.call('ZSCORE', called, place)
-  if claim_by and tonumber(claim_by) > now then
+  if claim_by then
     local seq = string.match(redis.call('HGET', session, place) or '0:0', '(%d+):')
     return { 'called', seq, claim_by }
   end
