@@ -431,12 +431,12 @@ impl RoomStore for MemoryStore {
     }
 
     async fn call_pending(&self, room: &RoomRef) -> StoreResult<Popped> {
-        self.with(room, |room| Popped {
-            places: room
-                .popped
-                .iter()
-                .map(|(key, place)| (*place, *key))
-                .collect(),
+        let pending = self.with(room, |room| {
+            let popped = room.popped.iter();
+            popped.map(|(key, place)| (*place, *key)).collect()
+        });
+        Ok(Popped {
+            places: pending.unwrap_or_default(),
         })
     }
 
@@ -567,7 +567,7 @@ impl RoomStore for MemoryStore {
     }
 
     async fn snapshot_get(&self, room: &RoomRef) -> StoreResult<Option<Snapshot>> {
-        self.with(room, |room| room.snapshot.clone())
+        Ok(self.with(room, |room| room.snapshot.clone()).ok().flatten())
     }
 
     async fn opening_put(&self, room: &RoomRef, snapshot: &Snapshot) -> StoreResult<()> {
@@ -577,11 +577,12 @@ impl RoomStore for MemoryStore {
     }
 
     async fn opening_get(&self, room: &RoomRef) -> StoreResult<Option<Snapshot>> {
-        self.with(room, |room| room.opening.clone())
+        Ok(self.with(room, |room| room.opening.clone()).ok().flatten())
     }
 
     async fn notices_end(&self, room: &RoomRef) -> StoreResult<Cursor> {
-        self.with(room, |room| Cursor(room.notices.len().to_string()))
+        let end = self.with(room, |room| room.notices.len());
+        Ok(Cursor(end.unwrap_or(0).to_string()))
     }
 
     async fn notices_after(
@@ -589,16 +590,14 @@ impl RoomStore for MemoryStore {
         room: &RoomRef,
         cursor: &Cursor,
     ) -> StoreResult<(Vec<Notice>, Cursor)> {
-        self.with(room, |room| {
+        let read = self.with(room, |room| {
             // A cursor of before the wipe starts over.
             let from = cursor.0.parse().unwrap_or(0).min(room.notices.len());
-            let notices: Vec<_> = room.notices[from..]
-                .iter()
-                .take(NOTICES_MAX)
-                .cloned()
-                .collect();
+            let next = room.notices[from..].iter().take(NOTICES_MAX);
+            let notices: Vec<_> = next.cloned().collect();
             let end = Cursor((from + notices.len()).to_string());
             (notices, end)
-        })
+        });
+        Ok(read.unwrap_or_else(|_| (Vec::new(), cursor.clone())))
     }
 }

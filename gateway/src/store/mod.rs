@@ -233,7 +233,9 @@ pub struct Cursor(pub String);
 ///
 /// Guarantees of every implementation, checked by the conformance suite: each method is one
 /// atomic step; repeating a step that was already taken changes nothing; a place is in at most
-/// one of line, popped, called and active (PLACE-ONCE).
+/// one of line, popped, called and active (PLACE-ONCE). What only reads what others left (the
+/// pending batch, snapshot, opening and notices) finds nothing in a room that is not there;
+/// everything else is refused with [`StoreError::NoRoom`].
 #[async_trait]
 pub trait RoomStore: Send + Sync {
     /// Whether the store answers.
