@@ -138,17 +138,17 @@ async fn each_failure_has_its_reason_and_money_is_never_lost() {
         let best = json!({"quantity": 1});
         let held = fan.post("/api/v1/shows/eras-mumbai-1/holds", &best).await;
         assert_eq!(held.status, 201, "{}", held.text);
-        let hold = format!("/api/v1/holds/{}", held.json["holdId"].as_str().unwrap());
-        let intent = fan.intent(&hold).await;
+        let path = format!("/api/v1/holds/{}", held.json["holdId"].as_str().unwrap());
+        let intent = fan.intent(&path).await;
         simulator.pay(&intent, method).await;
-        let answer = outcome(&fan, &hold, &intent).await;
+        let answer = outcome(&fan, &path, &intent).await;
         assert_eq!(answer.status, status, "{method}: {}", answer.text);
         assert_eq!(answer.json["reason"].as_str(), reason, "{method}");
         // What can be tried again is tried again, with a card that works.
         if answer.json["retryable"] == true {
-            let intent = fan.intent(&hold).await;
+            let intent = fan.intent(&path).await;
             simulator.pay(&intent, "pm_card_visa").await;
-            assert_eq!(outcome(&fan, &hold, &intent).await.status, 200, "{method}");
+            assert_eq!(outcome(&fan, &path, &intent).await.status, 200, "{method}");
         }
     }
     shop.clock.advance(std::time::Duration::from_secs(301));
