@@ -591,7 +591,7 @@ impl RoomStore for MemoryStore {
         cursor: &Cursor,
     ) -> StoreResult<(Vec<Notice>, Cursor)> {
         let read = self.with(room, |room| {
-            // A cursor of before the wipe starts over.
+            // Also reads the start as 0.
             let from = cursor.0.parse().unwrap_or(0).min(room.notices.len());
             let next = room.notices[from..].iter().take(NOTICES_MAX);
             let notices: Vec<_> = next.cloned().collect();

@@ -229,6 +229,13 @@ pub enum Notice {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Cursor(pub String);
 
+impl Cursor {
+    /// Before the first notice of a line.
+    pub fn start() -> Self {
+        Self("0-0".to_owned())
+    }
+}
+
 /// The live line.
 ///
 /// Guarantees of every implementation, checked by the conformance suite: each method is one
