@@ -36,6 +36,8 @@ const KEYED_HOLDS: u32 = 3000;
 const WARM_UP_HOLDS: u32 = 1000;
 /// Fans that hold at the same time.
 const FANS: u32 = 128;
+/// How often a fan asks for the same hold.
+const TRIES_MAX: u32 = 100;
 /// Connections of the SQL side.
 const CONNECTIONS: u32 = 16;
 const ROWS: u32 = 1000;
@@ -131,11 +133,14 @@ async fn http_holds(
     let used_before = cpu_time(&pids());
     let began = Instant::now();
     let next = Arc::new(AtomicU32::new(pairs.from));
+    let refused = Arc::new(AtomicU32::new(0));
     tokio::task::spawn_blocking(move || {
         let fans: Vec<_> = (0..FANS)
             .map(|_| {
-                let (next, path) = (next.clone(), path.clone());
-                thread::spawn(move || hold_until(address, &path, &next, pairs.until, keyed))
+                let (next, path, refused) = (next.clone(), path.clone(), refused.clone());
+                thread::spawn(move || {
+                    hold_until(address, &path, &next, pairs.until, keyed, &refused)
+                })
             })
             .collect();
         for fan in fans {
@@ -143,6 +148,12 @@ async fn http_holds(
                 Ok(outcome) => outcome?,
                 Err(_) => bail!("a client broke"),
             }
+        }
+        let refused = refused.load(Ordering::Relaxed);
+        if refused > 0 {
+            progress(&format!(
+                "{refused} holds were refused with 503 and repeated"
+            ));
         }
         Ok(())
     })
@@ -158,6 +169,7 @@ fn hold_until(
     next: &AtomicU32,
     until: u32,
     keyed: bool,
+    refused: &AtomicU32,
 ) -> anyhow::Result<()> {
     let mut connection = Connection::open(address)?;
     loop {
@@ -166,10 +178,21 @@ fn hold_until(
             return Ok(());
         }
         let request = hold_request(address, path, pair, keyed);
-        let answer = connection.call(&request)?;
-        if answer.status != 201 {
-            let text = String::from_utf8_lossy(answer.body);
-            bail!("a hold was answered {}: {text}", answer.status);
+        let mut tries = 0;
+        loop {
+            tries += 1;
+            let answer = connection.call(&request)?;
+            match answer.status {
+                201 => break,
+                // The key makes it harmless to ask again.
+                503 if keyed && tries < TRIES_MAX => {
+                    refused.fetch_add(1, Ordering::Relaxed);
+                }
+                status => {
+                    let text = String::from_utf8_lossy(answer.body);
+                    bail!("a hold was answered {status}: {text}");
+                }
+            }
         }
     }
 }

@@ -34,8 +34,10 @@ mod wrk;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
+use anyhow::bail;
 use clap::{Parser, Subcommand, ValueEnum};
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
+use tokio::signal::unix::{SignalKind, signal};
 
 use crate::bare::BareSizes;
 use crate::report::Report;
@@ -106,14 +108,22 @@ async fn run(options: RunOptions) -> anyhow::Result<()> {
     let stage = Stage::set(&options.gateway, &options.scratch).await?;
     let outcome = tokio::select! {
         outcome = measure(&options.figures, &stage, &mut report) => outcome,
-        interrupted = tokio::signal::ctrl_c() => match interrupted {
-            Ok(()) => Err(anyhow::anyhow!("interrupted")),
-            Err(error) => Err(error.into()),
-        },
+        ended = end_asked() => ended,
     };
     stage.clear().await;
-    outcome?;
-    report.finish(&options.out)
+    // What was measured before something failed is still worth reading.
+    report.finish(&options.out)?;
+    outcome
+}
+
+/// Fails once somebody asks this process to end.
+async fn end_asked() -> anyhow::Result<()> {
+    let mut terminate = signal(SignalKind::terminate())?;
+    tokio::select! {
+        asked = tokio::signal::ctrl_c() => asked?,
+        _ = terminate.recv() => {}
+    }
+    bail!("interrupted")
 }
 
 async fn measure(figures: &[Figure], stage: &Stage, report: &mut Report) -> anyhow::Result<()> {
