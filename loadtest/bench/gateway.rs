@@ -131,14 +131,20 @@ impl Gateway {
         self.order(delete).await.map(drop)
     }
 
-    /// The admission log of a room.
+    /// The admission log of a room. A busy database breaks the stream off; then it is read again.
     pub(crate) async fn admissions(&self, room: &RoomId) -> anyhow::Result<Vec<AdmissionRecord>> {
-        let log = self
-            .http
-            .get(format!("{}/rooms/{room}/admissions", self.ops));
-        let text = self.order(log).await?.text().await?;
-        let record = |line: &str| Ok(serde_json::from_str(line)?);
-        text.lines().map(record).collect()
+        let url = format!("{}/rooms/{room}/admissions", self.ops);
+        let until = Instant::now() + SETTLE_MAX;
+        loop {
+            match self.order(self.http.get(&url)).await?.text().await {
+                Ok(text) => {
+                    let record = |line: &str| Ok(serde_json::from_str(line)?);
+                    return text.lines().map(record).collect();
+                }
+                Err(error) if Instant::now() > until => return Err(error.into()),
+                Err(_) => tokio::time::sleep(SETTLE_PAUSE).await,
+            }
+        }
     }
 
     /// Imports a show in front of no room, with `rows` rows of `seats_per_row` seats.
