@@ -9,6 +9,7 @@ mod background;
 mod catalogue;
 mod check;
 mod crashes;
+mod expiry;
 mod fake_provider;
 mod fan;
 mod holds;
