@@ -395,7 +395,7 @@ async fn start_booking(
         ticket_key: TicketKey(ticket_key),
     };
     let deps = BookingDeps {
-        pools: Pools::lazy(database_url, config.database_read_url.as_deref())?,
+        pools: Pools::lazy(database_url)?,
         clock: surroundings.clock.clone(),
         seed: surroundings.randomness.bytes(),
         tracker: tasks.clone(),

@@ -178,7 +178,7 @@ async fn start(
     seed: u8,
     background: bool,
 ) -> Process {
-    let pools = Pools::lazy(url, None).unwrap();
+    let pools = Pools::lazy(url).unwrap();
     let shutdown = CancellationToken::new();
     let config = BookingConfig {
         public_url: "http://tickets.test".to_owned(),

@@ -48,7 +48,7 @@ impl TestShop {
             ticket_key: TicketKey([7; 32]),
         };
         let deps = BookingDeps {
-            pools: Pools::lazy(&database.url(), None).unwrap(),
+            pools: Pools::lazy(&database.url()).unwrap(),
             clock: Arc::new(SystemClock),
             seed: [9; 32],
             tracker,
