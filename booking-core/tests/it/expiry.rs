@@ -80,7 +80,7 @@ impl Clock for RunningClock {
 /// once in a period would be on time for a few of them.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_background_work_expires_holds_on_time() {
-    const APART: Duration = Duration::from_millis(150);
+    const APART_MS: u64 = 150;
 
     let shop = TestShop::new().await;
     let clock = Arc::new(RunningClock {
@@ -95,10 +95,12 @@ async fn the_background_work_expires_holds_on_time() {
         let paying = fan();
         let hold = paying.held(&[&format!("B{number}")]).await;
         paying.intent(&hold).await;
-        clock.set.advance(APART);
+        clock.set.advance(Duration::from_millis(APART_MS));
     }
     // To three seconds before the first end: the timer has to notice that the clock was set.
-    clock.set.advance(Duration::from_secs(297) - APART * 9);
+    clock
+        .set
+        .advance(Duration::from_millis(297_000 - 9 * APART_MS));
     eventually("the end of all holds", || async {
         let map = fan().get(&format!("{SHOW}/seatmap")).await;
         !map.text.contains("HELD")
