@@ -8,10 +8,14 @@
 mod conformance;
 mod conformance_random;
 mod edge;
+mod gate;
+mod line;
 mod ops;
+mod outages;
 mod proxy;
 mod records;
 mod seed;
 mod serving;
 mod tcp_proxy;
+mod test_app;
 mod test_database;
