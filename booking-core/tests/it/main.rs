@@ -15,6 +15,7 @@ mod holds;
 mod idempotency;
 mod outage;
 mod payments;
+mod simulator;
 mod test_database;
 mod test_shop;
 mod tickets;

@@ -52,9 +52,17 @@ impl TestShop {
     }
 
     pub(crate) async fn with(file: Value) -> Self {
+        Self::with_provider_at(file, None).await
+    }
+
+    /// A shop whose payments go to `provider_url` instead of the fake provider.
+    pub(crate) async fn with_provider_at(file: Value, provider_url: Option<String>) -> Self {
         let database = TestDatabase::new().await;
         let clock = ManualClock::default();
-        let provider = FakeProvider::start().await;
+        let mut provider = FakeProvider::start().await;
+        if let Some(url) = provider_url {
+            provider.url = url;
+        }
         let process = start(&database.url(), &clock, &provider, 1, false).await;
         let shop = Self {
             clock,

@@ -53,6 +53,7 @@ impl TestShop {
             ticket_key: TicketKey([7; 32]),
         };
         let deps = BookingDeps {
+            background: true,
             pools: Pools::lazy(options.to_url_lossy().as_str(), None).unwrap(),
             clock: Arc::new(SystemClock),
             seed: [9; 32],

@@ -474,7 +474,7 @@ impl RoomStore for RedisStore {
         let start = format!("({}", cursor.0);
         let read: StreamRangeReply =
             bounded(connection.xrange_count(key, start, "+", NOTICES_MAX)).await?;
-        reply::notices(read, cursor)
+        reply::notices(&read, cursor)
     }
 }
 
