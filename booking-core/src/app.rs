@@ -4,7 +4,8 @@ use std::sync::Arc;
 
 use axum::Router;
 use contract::booking::{
-    Booking as BookingView, City, Hold, HoldRequest, SeatMap, Show, ShowFile, ShowImported,
+    Booking as BookingView, City, Hold, HoldRequest, SaleStatus, SeatMap, Show, ShowFile,
+    ShowImported,
 };
 use contract::{BookingId, CityId, Clock, HoldId, RoomId, ShowId, TicketId};
 use ed25519_dalek::VerifyingKey;
@@ -158,18 +159,32 @@ impl Booking {
         self.0.tickets.verifying_key()
     }
 
-    /// Seats that can still be held, over all open shows behind `room`; `None` when no show is
-    /// behind it. Read from memory.
+    /// Seats that can still be held, over all shows behind `room` whose sale is not over; `None`
+    /// when no show is behind it. Read from memory.
     pub fn stock(&self, room: &RoomId) -> Option<u64> {
-        let shows = self.0.catalogue.in_room(room);
-        (!shows.is_empty()).then(|| shows.iter().map(LiveShow::available_count).sum())
+        let shows = self.shows_for_sale(room)?;
+        Some(shows.iter().map(LiveShow::available_count).sum())
+    }
+
+    /// The shows behind `room` whose sale is not over; `None` when no show is behind it.
+    fn shows_for_sale(&self, room: &RoomId) -> Option<Vec<LiveShow>> {
+        let now = self.0.clock.now();
+        let mut shows = self.0.catalogue.in_room(room);
+        if shows.is_empty() {
+            return None;
+        }
+        shows.retain(|show| match show.info().sale_status(now) {
+            SaleStatus::Upcoming | SaleStatus::Open => true,
+            SaleStatus::Closed | SaleStatus::Cancelled => false,
+        });
+        Some(shows)
     }
 
     /// Seats that are not sold, over all open shows behind `room`: those that can be held, and
     /// those that are held and may yet come back. Read from memory.
     pub fn unsold(&self, room: &RoomId) -> Option<u64> {
-        let shows = self.0.catalogue.in_room(room);
-        (!shows.is_empty()).then(|| shows.iter().map(LiveShow::unsold_count).sum())
+        let shows = self.shows_for_sale(room)?;
+        Some(shows.iter().map(LiveShow::unsold_count).sum())
     }
 
     /// Seats there are, over all open shows behind `room`.

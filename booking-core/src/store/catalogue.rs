@@ -1,7 +1,7 @@
 //! Cities and shows.
 
-use contract::Timestamp;
 use contract::booking::{Category, ImportOutcome};
+use contract::{ShowId, Timestamp};
 use sqlx::{PgConnection, PgPool};
 use time::OffsetDateTime;
 
@@ -180,13 +180,7 @@ pub(crate) async fn import(
     )
     .execute(&mut *tx)
     .await?;
-    // Serialises imports of one show, also the first ones, which have no row to lock yet.
-    sqlx::query!(
-        "select pg_advisory_xact_lock(hashtextextended($1, 4711)) as locked",
-        file.show_id.as_str()
-    )
-    .fetch_one(&mut *tx)
-    .await?;
+    lock_import(&mut tx, &file.show_id).await?;
     let existing = sqlx::query!(
         "select show_no, content_hash, currency, room, sale_opens_at, seat_no_first, seat_count
          from shows where show_id = $1 for no key update",
@@ -233,6 +227,17 @@ pub(crate) async fn import(
     };
     tx.commit().await?;
     Ok(Import::Done(outcome))
+}
+
+/// Serialises imports of one show, also the first ones, which have no row to lock yet.
+async fn lock_import(connection: &mut PgConnection, show: &ShowId) -> Result<(), StoreError> {
+    sqlx::query!(
+        "select pg_advisory_xact_lock(hashtextextended($1, 4711)) as locked",
+        show.as_str()
+    )
+    .fetch_one(connection)
+    .await?;
+    Ok(())
 }
 
 /// Whether anyone has ever held a seat of the show. Locks its seats first, so that no hold can

@@ -13,6 +13,9 @@ use tower::ServiceExt;
 
 pub(crate) const SHOW: &str = "/api/v1/shows/eras-mumbai-1";
 
+/// Tries of a patient fan.
+const HOLD_TRIES_MAX: usize = 20;
+
 /// An answer.
 #[derive(Debug)]
 pub(crate) struct Answer {
@@ -95,6 +98,18 @@ impl Fan {
     pub(crate) async fn hold(&self, seats: &[&str]) -> Answer {
         self.post(&format!("{SHOW}/holds"), &json!({"seatIds": seats}))
             .await
+    }
+
+    /// Holds seats, and tries again as told while booking is busy: a loaded machine is not what
+    /// a test of concurrency is about.
+    pub(crate) async fn hold_patiently(&self, seats: &[&str]) -> Answer {
+        for _ in 0..HOLD_TRIES_MAX {
+            let answer = self.hold(seats).await;
+            if answer.status != 503 {
+                return answer;
+            }
+        }
+        self.hold(seats).await
     }
 
     /// Holds seats and returns the hold's path.

@@ -191,7 +191,7 @@ async fn no_seat_is_ever_in_two_holds() {
             .collect();
         async move {
             let wanted: Vec<&str> = wanted.iter().map(String::as_str).collect();
-            fan.hold(&wanted).await
+            fan.hold_patiently(&wanted).await
         }
     });
     let answers = join_all(attempts).await;
@@ -231,7 +231,7 @@ async fn the_ticket_limit_holds_across_tabs_and_processes() {
         } else {
             format!("B{}", n - 9)
         };
-        async move { fan.hold(&[&seat]).await }
+        async move { fan.hold_patiently(&[&seat]).await }
     });
     let answers = join_all(tabs).await;
     let held = answers.iter().filter(|answer| answer.status == 201).count();
@@ -265,7 +265,7 @@ async fn holding_releasing_and_sweeping_do_not_get_into_each_others_way() {
             for round in 0..6 {
                 let first = (n + round) % 9 + 1;
                 let seats = [format!("A{first}"), format!("A{}", first + 1)];
-                let answer = fan.hold(&[&seats[1], &seats[0]]).await;
+                let answer = fan.hold_patiently(&[&seats[1], &seats[0]]).await;
                 match answer.status {
                     201 if round % 2 == 0 => {
                         let id = answer.json["holdId"].as_str().unwrap();

@@ -53,12 +53,12 @@ impl TestShop {
             ticket_key: TicketKey([7; 32]),
         };
         let deps = BookingDeps {
-            background: true,
             pools: Pools::lazy(options.to_url_lossy().as_str(), None).unwrap(),
             clock: Arc::new(SystemClock),
             seed: [9; 32],
             tracker,
             shutdown: shutdown.clone(),
+            background: true,
         };
         let booking = Booking::start(config, deps).await.unwrap();
         for (id, room) in [("open-show", None), ("line-show", Some("monsoon"))] {

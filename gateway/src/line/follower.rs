@@ -178,7 +178,8 @@ impl Follower {
         }
         if self.birth.is_some() {
             self.room.sessions.forget();
-            self.cursor = None;
+            // From the beginning of the new line: whoever was called since is to be told.
+            self.cursor = Some(Cursor::start());
             self.opening = None;
             self.put_back().await?;
         }

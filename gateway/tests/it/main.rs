@@ -5,10 +5,13 @@
     reason = "what a test cannot go on without has failed the test"
 )]
 
+mod conformance;
+mod conformance_random;
 mod edge;
 mod ops;
 mod proxy;
 mod records;
+mod seed;
 mod serving;
 mod tcp_proxy;
 mod test_database;
