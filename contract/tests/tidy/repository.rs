@@ -4,7 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// Directories that hold nothing of ours, or only what tools write.
-const SKIPPED: [&str; 8] = [
+pub(crate) const SKIPPED: [&str; 8] = [
     ".bench",
     ".demo",
     ".git",
