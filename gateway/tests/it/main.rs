@@ -1,5 +1,6 @@
 //! Integration tests of the gateway, against real servers and sockets.
 
+mod browser;
 mod edge;
 mod ops;
 mod proxy;
