@@ -26,28 +26,27 @@ use tokio_util::task::TaskTracker;
 use web::RequestIds;
 
 use crate::config::{Config, Payment};
-use crate::edge::client_ip::{self, TrustedProxies};
+use crate::edge::client_ip::TrustedProxies;
 use crate::edge::rate_limit::{RateLimitConfig, RateLimits};
 use crate::edge::serve::{ServeConfig, serve};
 use crate::figures::{GatewayReadiness, RoomFigures};
-use crate::gate::{self, EMBEDDED, Gate};
+use crate::gate::EMBEDDED;
 use crate::http::cookies::CookieForm;
-use crate::http::{self, LineState};
 use crate::keys::{self, Keys};
 use crate::lifecycle::GRACE;
-use crate::line::rooms::RoomSet;
 use crate::line::{Parts, Randomness, StockSource, UpstreamHealth};
 use crate::ops::auth::Tokens;
 use crate::ops::{self, OpsState};
 use crate::proxy::breaker::BreakerState;
 use crate::proxy::{Proxy, ProxyConfig, Upstream};
+use crate::public::{PublicParts, PublicSide};
 use crate::records::{self, Admissions, Audit, Database, Rooms};
 use crate::room::place::PlaceKeys;
 use crate::room::status::StockFigures;
 use crate::store::redis::RedisStore;
 
 /// How long the database may take to come up before the start is given up.
-const DATABASE_START_MAX: Duration = Duration::from_secs(60);
+const DATABASE_START_MAX: Duration = Duration::from_mins(1);
 /// Time between tries to reach the database at start.
 const DATABASE_START_PAUSE: Duration = Duration::from_millis(500);
 /// Time between rounds of housekeeping.
@@ -250,27 +249,23 @@ impl App {
             tasks: tasks.clone(),
             stop: surroundings.stop.clone(),
         });
-        let rooms = RoomSet::new(parts.clone());
-        // So that the first request finds its room.
-        let change = rooms
-            .read_once(0)
-            .await
-            .context("could not read the rooms")?;
-        tasks.spawn(rooms.clone().run(change));
         let draining = Arc::new(AtomicBool::new(false));
         let ids = RequestIds::new(u64::from_be_bytes(surroundings.randomness.bytes()));
-        let limits = RateLimits::new(RateLimitConfig::default());
-        let cookies = CookieForm {
-            is_secure: public_url.starts_with("https://"),
-        };
-        let line = LineState {
-            rooms: rooms.clone(),
-            cookies,
-            limits: limits.clone(),
+        let public = PublicSide::start(PublicParts {
+            parts: parts.clone(),
+            proxy: proxy.clone(),
+            embedded: booking.router(),
+            cookies: CookieForm {
+                is_secure: public_url.starts_with("https://"),
+            },
+            limits: RateLimitConfig::default(),
+            trusted_proxies: TrustedProxies::new(config.trusted_proxies.iter().copied()),
             page_policy: pages::content_security_policy(Some(&payment_origin)).into(),
-        };
-        let gate = Gate::new(rooms.clone(), cookies, proxy.clone(), booking.router());
-        let proxies = TrustedProxies::new(config.trusted_proxies.iter().copied());
+            request_ids: ids.clone(),
+        })
+        .await
+        .context("could not read the rooms")?;
+        let rooms = public.rooms;
         let ops = OpsState {
             rooms: parts.rooms.clone(),
             admissions: parts.admissions.clone(),
@@ -292,9 +287,9 @@ impl App {
             },
         };
         Ok(Self {
-            public: public_router(line, gate, proxies, ids.clone()),
+            public: public.router,
             ops: ops::router(ops, booking.admin_router(), ids),
-            limits,
+            limits: public.limits,
             metrics: surroundings.metrics.clone(),
             draining,
             proxy,
@@ -319,29 +314,34 @@ impl App {
             grace,
             ..ServeConfig::public("ops")
         };
-        let public = self
-            .tasks
-            .spawn(serve(listening.public, self.public, public, stop.clone()));
+        let mut public =
+            self.tasks
+                .spawn(serve(listening.public, self.public, public, stop.clone()));
         // Told last, so that readiness and metrics answer while the rest drains.
         let ops_stop = CancellationToken::new();
-        let ops = self
+        let mut ops = self
             .tasks
             .spawn(serve(listening.ops, self.ops, ops, ops_stop.clone()));
         let outcome = tokio::select! {
             () = stop.cancelled() => Ok(()),
             exhausted = supervise(children) => Err(anyhow!(exhausted)),
-            ended = public => Err(anyhow!("the public listener ended: {ended:?}")),
-            ended = ops => Err(anyhow!("the operators' listener ended: {ended:?}")),
+            ended = &mut public => Err(anyhow!("the public listener ended: {ended:?}")),
+            ended = &mut ops => Err(anyhow!("the operators' listener ended: {ended:?}")),
         };
         self.draining.store(true, Ordering::Relaxed);
         stop.cancel();
         self.proxy.shutdown().await;
         self.tasks.close();
         let drained = tokio::time::timeout(GRACE, async {
-            // All but the operators' listener and this one's own bookkeeping.
-            while self.tasks.len() > 1 {
-                tokio::time::sleep(Duration::from_millis(20)).await;
+            for listener in [public, ops] {
+                // A listener that has ended already is why we stop.
+                if !listener.is_finished() {
+                    let _ended = listener.await;
+                }
+                ops_stop.cancel();
             }
+            // The writers of shows end when nobody can reach them any more.
+            self.tasks.wait().await;
         });
         if drained.await.is_err() {
             tracing::warn!(
@@ -349,7 +349,6 @@ impl App {
                 "gave up waiting for unfinished work"
             );
         }
-        ops_stop.cancel();
         outcome
     }
 }
@@ -372,23 +371,6 @@ async fn supervise(children: &mut Children) -> String {
         exhausted = servers => exhausted,
         exhausted = simulator => exhausted,
     }
-}
-
-fn public_router(line: LineState, gate: Gate, proxies: TrustedProxies, ids: RequestIds) -> Router {
-    let gated = Router::new().fallback(gate::handle).with_state(gate);
-    // `standard` would answer unknown paths itself; here they belong to the gate.
-    let router = http::router(line).merge(gated);
-    router
-        .method_not_allowed_fallback(web::method_not_allowed)
-        .layer(axum::middleware::from_fn_with_state(
-            proxies,
-            client_ip::middleware,
-        ))
-        // Outermost, so that every answer carries the id.
-        .layer(axum::middleware::from_fn_with_state(
-            ids,
-            web::request_id::middleware,
-        ))
 }
 
 async fn start_booking(
@@ -418,6 +400,7 @@ async fn start_booking(
         seed: surroundings.randomness.bytes(),
         tracker: tasks.clone(),
         shutdown: surroundings.stop.clone(),
+        background: true,
     };
     Booking::start(booking, deps)
         .await

@@ -157,12 +157,15 @@ impl Shared {
                 count("admitted");
                 let principals = principals(claims)
                     .into_iter()
-                    .map(|principal| match principal.room == room.id {
-                        true => Principal {
-                            expires_at,
-                            ..principal
-                        },
-                        false => principal,
+                    .map(|principal| {
+                        if principal.room == room.id {
+                            Principal {
+                                expires_at,
+                                ..principal
+                            }
+                        } else {
+                            principal
+                        }
                     })
                     .collect();
                 let cookie = renewed.then(|| self.renewed(room, claims_of_room, expires_at, now));

@@ -26,6 +26,7 @@ pub mod lifecycle;
 pub mod line;
 pub mod ops;
 pub mod proxy;
+pub mod public;
 pub mod records;
 pub mod room;
 pub mod store;

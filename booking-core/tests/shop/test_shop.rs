@@ -58,6 +58,7 @@ impl TestShop {
             seed: [9; 32],
             tracker,
             shutdown: shutdown.clone(),
+            background: true,
         };
         let booking = Booking::start(config, deps).await.unwrap();
         for (id, room) in [("open-show", None), ("line-show", Some("monsoon"))] {

@@ -106,18 +106,21 @@ enum Next {
 impl Connection {
     /// Looks how the fan stands, which also marks them as present.
     async fn open(room: Arc<Room>, token: PlaceToken) -> Result<Self, Problem> {
-        let standing = room.look(&token, Enter::Return, true).await?;
-        // A place of no use is refused before the connection is made.
-        room.status_of(&token, standing, room.parts.clock.now())?;
-        let socket = room.sockets.add(token.place, room.key_of(&token), standing);
-        let view = room.view_watch();
-        Ok(Self {
+        // First known, then looked after: a call that comes in between is not lost. Should the
+        // look fail, dropping the connection takes it back.
+        let connection = Self {
+            socket: room.sockets.add(token.place, room.key_of(&token)),
+            view: room.view_watch(),
             room,
             token,
-            socket,
-            view,
             shown: None,
-        })
+        };
+        let (room, token) = (&connection.room, &connection.token);
+        let standing = room.look(token, Enter::Return, true).await?;
+        // A place of no use is refused before the connection is made.
+        room.status_of(token, standing, room.parts.clock.now())?;
+        connection.socket.standing_found(standing);
+        Ok(connection)
     }
 
     /// Waits until the fan would see something else.

@@ -66,11 +66,21 @@ impl Follower {
                 counter!(telemetry::FOLLOWER_FAILURES).increment(1);
                 tracing::debug!(room = %self.room.id, %error, "notices not read");
             }
-            if count.is_multiple_of(READS_PER_SNAPSHOT) {
+            if count.is_multiple_of(READS_PER_SNAPSHOT) || self.is_changed() {
                 self.view_once().await;
             }
             count = count.wrapping_add(1);
         }
+    }
+
+    /// Whether an operator or the schedule changed something that the view does not show yet.
+    fn is_changed(&self) -> bool {
+        let shown = self.room.view();
+        let record = self.room.record();
+        shown.phase != self.room.phase()
+            || *shown.settings != record.settings
+            || shown.paused_reason != paused_reason(&record)
+            || shown.drawn != record.seed_revealed_at.is_some()
     }
 
     /// Reads what happened to places and tells the connections and sessions concerned.
@@ -168,7 +178,8 @@ impl Follower {
         }
         if self.birth.is_some() {
             self.room.sessions.forget();
-            self.cursor = None;
+            // From the beginning of the new line: whoever was called since is to be told.
+            self.cursor = Some(Cursor::start());
             self.opening = None;
             self.put_back().await?;
         }

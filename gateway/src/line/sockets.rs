@@ -18,20 +18,39 @@ pub struct Socket {
     pub place: PlaceId,
     /// Their order key, to put them back if the store loses them.
     pub key: OrderKey,
-    standing: Mutex<Standing>,
+    standing: Mutex<Known>,
     changed: Notify,
+}
+
+/// How a fan stands, as far as a connection knows.
+#[derive(Clone, Copy, Debug)]
+struct Known {
+    standing: Standing,
+    /// Whether a notice told it.
+    told: bool,
 }
 
 impl Socket {
     /// How the fan stands.
     pub fn standing(&self) -> Standing {
-        *lock(&self.standing)
+        lock(&self.standing).standing
     }
 
     /// Notes how the fan stands now and wakes the connection.
     pub fn standing_set(&self, standing: Standing) {
-        *lock(&self.standing) = standing;
+        *lock(&self.standing) = Known {
+            standing,
+            told: true,
+        };
         self.changed.notify_one();
+    }
+
+    /// Notes what the first look found. A notice that came meanwhile is the newer word.
+    pub fn standing_found(&self, standing: Standing) {
+        let mut known = lock(&self.standing);
+        if !known.told {
+            known.standing = standing;
+        }
     }
 
     /// Waits until the standing has changed.
@@ -45,12 +64,15 @@ impl Socket {
 pub struct Sockets(Mutex<HashMap<PlaceId, Vec<Arc<Socket>>>>);
 
 impl Sockets {
-    /// Adds a connection of `place`.
-    pub fn add(&self, place: PlaceId, key: OrderKey, standing: Standing) -> Arc<Socket> {
+    /// Adds a connection of `place`, which waits as far as anyone knows.
+    pub fn add(&self, place: PlaceId, key: OrderKey) -> Arc<Socket> {
         let socket = Socket {
             place,
             key,
-            standing: Mutex::new(standing),
+            standing: Mutex::new(Known {
+                standing: Standing::Waiting { key },
+                told: false,
+            }),
             changed: Notify::new(),
         };
         let socket = Arc::new(socket);
@@ -156,11 +178,26 @@ mod tests {
     use contract::Timestamp;
 
     #[test]
+    fn a_call_between_connecting_and_looking_is_not_lost() {
+        let sockets = Sockets::default();
+        let (place, key) = (PlaceId::from_bytes([1; 16]), OrderKey::new(5).unwrap());
+        let socket = sockets.add(place, key);
+        let claim_by = Timestamp::from_ms(9);
+        sockets.notify(&Notice::Called {
+            places: vec![place],
+            first_seq: 7,
+            claim_by,
+        });
+        socket.standing_found(Standing::Waiting { key });
+        assert_eq!(socket.standing(), Standing::Called { seq: 7, claim_by });
+    }
+
+    #[test]
     fn tabs_share_a_place_and_the_last_one_out_is_told() {
         let sockets = Sockets::default();
         let (place, key) = (PlaceId::from_bytes([1; 16]), OrderKey::new(5).unwrap());
-        let first = sockets.add(place, key, Standing::Waiting { key });
-        let second = sockets.add(place, key, Standing::Waiting { key });
+        let first = sockets.add(place, key);
+        let second = sockets.add(place, key);
         let claim_by = Timestamp::from_ms(9);
         sockets.notify(&Notice::Called {
             places: vec![place],

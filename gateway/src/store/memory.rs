@@ -130,7 +130,8 @@ impl Room {
                 expires_at,
             });
         }
-        if let Some(claim_by) = self.called.get(&place).copied().filter(|t| *t > now) {
+        // Past its deadline it is still a call, until a tick makes it a missed turn.
+        if let Some(claim_by) = self.called.get(&place).copied() {
             return settled(Standing::Called { seq, claim_by });
         }
         let Some(until) = self.missed.get(&place).copied().filter(|t| *t > now) else {
@@ -147,6 +148,13 @@ impl Room {
             fresh: true,
             number: 0,
             in_line_before,
+        }
+    }
+
+    /// Notes a visit without a connection; where there is one, it stands for the presence.
+    fn seen(&mut self, place: PlaceId, now: Timestamp) {
+        if let Some(last_seen) = self.absent.get_mut(&place) {
+            *last_seen = now;
         }
     }
 
@@ -258,14 +266,19 @@ impl RoomStore for MemoryStore {
             *known = new();
         }
         known.clock = known.clock.max(clock);
+        let seq_known = known.seq;
         for served in served {
             known.seq = known.seq.max(served.seq);
-            let done = Done::Called(served.key);
-            if known.done.insert(served.place, done) == Some(done) {
+            if served.seq <= seq_known || known.popped_key(served.place).is_some() {
                 continue;
             }
             known.remove(served.place);
+            known.called.remove(&served.place);
+            known.active.remove(&served.place);
+            known.missed.remove(&served.place);
             known.absent.remove(&served.place);
+            known.session.remove(&served.place);
+            known.done.insert(served.place, Done::Called(served.key));
             if let Some(until) = served.active_until {
                 known.active.insert(served.place, until);
                 known
@@ -298,8 +311,10 @@ impl RoomStore for MemoryStore {
                 if matches!(entered.standing, Standing::Waiting { .. }) {
                     if entry.connected {
                         room.absent.remove(&entry.place);
-                    } else {
+                    } else if entered.fresh {
                         room.absent.insert(entry.place, now);
+                    } else {
+                        room.seen(entry.place, now);
                     }
                 }
                 answers.push(entered);
@@ -416,12 +431,12 @@ impl RoomStore for MemoryStore {
     }
 
     async fn call_pending(&self, room: &RoomRef) -> StoreResult<Popped> {
-        self.with(room, |room| Popped {
-            places: room
-                .popped
-                .iter()
-                .map(|(key, place)| (*place, *key))
-                .collect(),
+        let pending = self.with(room, |room| {
+            let popped = room.popped.iter();
+            popped.map(|(key, place)| (*place, *key)).collect()
+        });
+        Ok(Popped {
+            places: pending.unwrap_or_default(),
         })
     }
 
@@ -491,7 +506,7 @@ impl RoomStore for MemoryStore {
             };
             let standing = room.stand(&look, now).standing;
             if matches!(standing, Standing::Waiting { .. }) {
-                room.absent.insert(place, now);
+                room.seen(place, now);
             }
             standing
         })
@@ -552,7 +567,7 @@ impl RoomStore for MemoryStore {
     }
 
     async fn snapshot_get(&self, room: &RoomRef) -> StoreResult<Option<Snapshot>> {
-        self.with(room, |room| room.snapshot.clone())
+        Ok(self.with(room, |room| room.snapshot.clone()).ok().flatten())
     }
 
     async fn opening_put(&self, room: &RoomRef, snapshot: &Snapshot) -> StoreResult<()> {
@@ -562,11 +577,12 @@ impl RoomStore for MemoryStore {
     }
 
     async fn opening_get(&self, room: &RoomRef) -> StoreResult<Option<Snapshot>> {
-        self.with(room, |room| room.opening.clone())
+        Ok(self.with(room, |room| room.opening.clone()).ok().flatten())
     }
 
     async fn notices_end(&self, room: &RoomRef) -> StoreResult<Cursor> {
-        self.with(room, |room| Cursor(room.notices.len().to_string()))
+        let end = self.with(room, |room| room.notices.len());
+        Ok(Cursor(end.unwrap_or(0).to_string()))
     }
 
     async fn notices_after(
@@ -574,16 +590,14 @@ impl RoomStore for MemoryStore {
         room: &RoomRef,
         cursor: &Cursor,
     ) -> StoreResult<(Vec<Notice>, Cursor)> {
-        self.with(room, |room| {
-            // A cursor of before the wipe starts over.
+        let read = self.with(room, |room| {
+            // Also reads the start as 0.
             let from = cursor.0.parse().unwrap_or(0).min(room.notices.len());
-            let notices: Vec<_> = room.notices[from..]
-                .iter()
-                .take(NOTICES_MAX)
-                .cloned()
-                .collect();
+            let next = room.notices[from..].iter().take(NOTICES_MAX);
+            let notices: Vec<_> = next.cloned().collect();
             let end = Cursor((from + notices.len()).to_string());
             (notices, end)
-        })
+        });
+        Ok(read.unwrap_or_else(|_| (Vec::new(), cursor.clone())))
     }
 }

@@ -79,7 +79,8 @@ pub struct Entry {
     pub key: Option<OrderKey>,
     /// What they ask for.
     pub enter: Enter,
-    /// Whether a connection now stands for their presence.
+    /// Whether a connection now stands for their presence. A visit without one keeps a place
+    /// from being dropped as absent, and makes no one absent who has a connection.
     pub connected: bool,
 }
 
@@ -91,7 +92,7 @@ pub enum Standing {
         /// Its order key.
         key: OrderKey,
     },
-    /// Called, not claimed.
+    /// Called, not claimed. Past the deadline the turn is missed as soon as a tick deals with it.
     Called {
         /// Ordinal of the admission.
         seq: u64,
@@ -228,11 +229,20 @@ pub enum Notice {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Cursor(pub String);
 
+impl Cursor {
+    /// Before the first notice of a line.
+    pub fn start() -> Self {
+        Self("0-0".to_owned())
+    }
+}
+
 /// The live line.
 ///
 /// Guarantees of every implementation, checked by the conformance suite: each method is one
 /// atomic step; repeating a step that was already taken changes nothing; a place is in at most
-/// one of line, popped, called and active (PLACE-ONCE).
+/// one of line, popped, called and active (PLACE-ONCE). What only reads what others left (the
+/// pending batch, snapshot, opening and notices) finds nothing in a room that is not there;
+/// everything else is refused with [`StoreError::NoRoom`].
 #[async_trait]
 pub trait RoomStore: Send + Sync {
     /// Whether the store answers.
@@ -241,7 +251,8 @@ pub trait RoomStore: Send + Sync {
     /// Makes the room at its epoch if the store has none of this or a later epoch. `birth` is a
     /// fresh name for that; `clock` is the live clock's floor; `served` are admissions the log
     /// knows, in order; those with a time count as sessions until then. A room that is there
-    /// keeps all it has and gets those of `served` it lacks.
+    /// keeps all it has and gets those of `served` that come after its last published one;
+    /// places popped for a call stay so.
     async fn room_prepare(
         &self,
         room: &RoomRef,

@@ -90,8 +90,8 @@ export default {
     "joining": "Getting you a place …"
   },
   "refused": {
-    "access-code": "This line asks for an access code. Please check the one you typed.",
-    "challenge-required": "This line checks visitors first, which needs a browser with scripts on.",
+    "forbidden": "This line asks for an access code. Please check the one you typed.",
+    "challenge-required": "This line checks visitors first, in a way this page does not know.",
     "room-closed": "The line has closed and takes nobody any more.",
     "room-not-found": "There is no such line.",
     "rate-limited": "Many are joining from your network. We try again by ourselves.",

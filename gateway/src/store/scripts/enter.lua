@@ -73,8 +73,9 @@ local function stand(place, key, mode)
     local seq, started = string.match(redis.call('HGET', session, place) or '0:0', '(%d+):(%d+)')
     return { 'active', seq, started, expires }
   end
+  -- Past its deadline it is still a call, until a tick makes it a missed turn.
   local claim_by = redis.call('ZSCORE', called, place)
-  if claim_by and tonumber(claim_by) > now then
+  if claim_by then
     local seq = string.match(redis.call('HGET', session, place) or '0:0', '(%d+):')
     return { 'called', seq, claim_by }
   end
@@ -97,8 +98,11 @@ for i = 4, #ARGV, 3 do
   if answer[1] == 'waiting' then
     if string.sub(flags, 2, 2) == 'c' then
       redis.call('ZREM', absent, place)
-    else
+    elseif answer[3] == '1' then
       redis.call('ZADD', absent, now, place)
+    else
+      -- Someone who polls beside a connection is present: the connection stands for them.
+      redis.call('ZADD', absent, 'XX', now, place)
     end
   end
   answers[#answers + 1] = answer

@@ -1,7 +1,8 @@
 -- Makes the room at its epoch, or adds admissions that the durable log knows and the store lost.
 -- Guarantees: an older epoch is wiped, a later one is never touched; a room is open to other
--- operations only when its last admission is in; an admission already known is left as it is;
--- a place that was served is in the line no more.
+-- operations only when its last admission is in; an admission up to the last published ordinal
+-- is known, and what became of its place since is left as it is; a popped place stays popped, as
+-- its batch is still to be published; a place newly known as served is in the line no more.
 -- KEYS  1 meta  2 line  3 popped  4 called  5 active  6 missed  7 absent  8 done  9 session
 --       10 snapshot  11 opening  12 notices
 -- ARGV  1 epoch  2 clock floor  3 first, more or last, joined by + for a single call
@@ -23,12 +24,15 @@ end
 if tonumber(ARGV[2]) > tonumber(redis.call('HGET', KEYS[1], 'clock')) then
   redis.call('HSET', KEYS[1], 'clock', ARGV[2])
 end
-local seq_max = tonumber(redis.call('HGET', KEYS[1], 'seq'))
+local seq_known = tonumber(redis.call('HGET', KEYS[1], 'seq'))
+local seq_max = seq_known
 for i = 5, #ARGV, 5 do
   local seq, place, key, called_ms, until_ms = unpack(ARGV, i, i + 4)
-  if redis.call('HGET', KEYS[8], place) ~= key then
-    redis.call('ZREM', KEYS[2], place)
-    redis.call('ZREM', KEYS[7], place)
+  if tonumber(seq) > seq_known and not redis.call('ZSCORE', KEYS[3], place) then
+    for _, elsewhere in ipairs({ KEYS[2], KEYS[4], KEYS[5], KEYS[6], KEYS[7] }) do
+      redis.call('ZREM', elsewhere, place)
+    end
+    redis.call('HDEL', KEYS[9], place)
     redis.call('HSET', KEYS[8], place, key)
     if until_ms ~= '0' then
       redis.call('ZADD', KEYS[5], until_ms, place)
