@@ -42,6 +42,7 @@ use crate::proxy::{Proxy, ProxyConfig, Upstream};
 use crate::public::{PublicParts, PublicSide};
 use crate::records::{self, Admissions, Audit, Database, Rooms};
 use crate::room::place::PlaceKeys;
+use crate::room::settings::EMBEDDED;
 use crate::room::status::StockFigures;
 use crate::store::redis::RedisStore;
 
