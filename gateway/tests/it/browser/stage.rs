@@ -3,6 +3,7 @@
 use std::fs::File;
 use std::path::Path;
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
 
 use contract::{Clock, SystemClock};
 use http::header::COOKIE;
@@ -21,6 +22,9 @@ use crate::test_database::TestDatabase;
 const PROGRAM: &str = env!("CARGO_BIN_EXE_ropeline-gateway");
 const SIMULATOR: &str = "ropeline-payment-simulator";
 const ADMIN_TOKEN: &str = "token-of-the-browser-tests";
+/// How long a gateway with a few visitors may take to end: less than the grace it gives to
+/// unfinished work, because there is none.
+const STOP_MAX: Duration = Duration::from_secs(15);
 /// The show that every stage has.
 pub(super) const SHOW: &str = "lanterns";
 
@@ -86,8 +90,10 @@ impl Stage {
     pub(super) async fn stop(&mut self) {
         let pid = self.gateway.id().expect("the gateway ended by itself");
         kill(Pid::from_raw(pid.try_into().unwrap()), Signal::SIGTERM).unwrap();
-        let ended = tokio::time::timeout(WAIT_MAX, self.gateway.wait()).await;
-        let status = ended.expect("the gateway did not end").unwrap();
+        let ended = tokio::time::timeout(STOP_MAX, self.gateway.wait()).await;
+        let status = ended
+            .unwrap_or_else(|_| panic!("the gateway does not end\n{}", self.log()))
+            .unwrap();
         assert!(status.success(), "{status}\n{}", self.log());
     }
 
