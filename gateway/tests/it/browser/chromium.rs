@@ -106,7 +106,7 @@ impl Browser {
             path.starts_with(prefix).then_some(())
         });
         if arrived.await.is_none() {
-            self.fail(&format!("never arrives at {prefix}")).await
+            self.fail(&format!("never arrives at {prefix}")).await;
         }
     }
 
@@ -136,7 +136,7 @@ impl Browser {
             element.click().await.ok()
         });
         if clicked.await.is_none() {
-            self.fail(&format!("{css} can never be clicked")).await
+            self.fail(&format!("{css} can never be clicked")).await;
         }
     }
 
@@ -166,7 +166,7 @@ impl Browser {
             self.presses(Key::Tab).await;
         }
         self.fail(&format!("the tabulator key does not lead to {css}"))
-            .await
+            .await;
     }
 
     /// Whether a picture has been loaded and can be shown.
@@ -246,7 +246,7 @@ impl Browser {
                 .map((one) => one.outerHTML.slice(0, 120)).slice(0, 5)";
             let wide = self.script(wide, &[]).await;
             self.fail(&format!("{name} is {width} wide, by {wide:#}"))
-                .await
+                .await;
         }
     }
 
