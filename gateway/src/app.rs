@@ -30,7 +30,6 @@ use crate::edge::client_ip::TrustedProxies;
 use crate::edge::rate_limit::{RateLimitConfig, RateLimits};
 use crate::edge::serve::{ServeConfig, serve};
 use crate::figures::{GatewayReadiness, RoomFigures};
-use crate::gate::EMBEDDED;
 use crate::http::cookies::CookieForm;
 use crate::keys::{self, Keys};
 use crate::lifecycle::GRACE;
@@ -42,6 +41,7 @@ use crate::proxy::{Proxy, ProxyConfig, Upstream};
 use crate::public::{PublicParts, PublicSide};
 use crate::records::{self, Admissions, Audit, Database, Rooms};
 use crate::room::place::PlaceKeys;
+use crate::room::settings::EMBEDDED;
 use crate::room::status::StockFigures;
 use crate::store::redis::RedisStore;
 

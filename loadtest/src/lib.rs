@@ -8,6 +8,9 @@
 //!
 //! Arrivals are open-loop: a slow server does not slow them down, and latency counts from the
 //! time a fan meant to act, not from when this process got round to it.
+//!
+//! The benchmarks are the example `ropeline-bench` in `bench/`, which `make bench` builds and runs.
+//! It is an example because it is no part of what is shipped and needs more dependencies.
 
 pub mod access;
 pub mod arrivals;

@@ -90,22 +90,31 @@ impl Leader {
             self.second_work_at = None;
             return Ok(Tick::Follows);
         };
+        let is_second_due = self
+            .second_work_at
+            .is_none_or(|at| now.since(at) >= SECOND_WORK_EVERY);
+        let called = self.call_next(&state, now).await;
+        if !is_second_due {
+            return called.map(Tick::Called);
+        }
+        // Also while nobody can be called: fans are shown the line as it is.
+        let clock = self.snapshot_leave(now).await?;
+        let called = called?;
+        self.records_compare(&state, called, clock).await?;
+        Ok(Tick::Called(called))
+    }
+
+    /// Finishes the batch that was left pending, or calls the next places.
+    async fn call_next(&mut self, state: &TickState, now: Timestamp) -> Result<u64, WorkError> {
         if let Some(batch) = state.pending {
-            let popped = self
-                .room
-                .parts
-                .store
-                .call_pending(&self.room.store_ref())
-                .await?;
-            let called = self.complete(batch, &popped, now).await?;
-            return Ok(Tick::Called(called));
+            let store = &self.room.parts.store;
+            let popped = store.call_pending(&self.room.store_ref()).await?;
+            return self.complete(batch, &popped, now).await;
         }
         if self.room.phase() == Phase::Queueing {
             self.open(now).await?;
         }
-        let called = self.call(&state, now).await?;
-        self.second_work(&state, called, now).await?;
-        Ok(Tick::Called(called))
+        self.call(state, now).await
     }
 
     async fn begin(&self, now: Timestamp) -> Result<Option<TickState>, WorkError> {
@@ -219,32 +228,32 @@ impl Leader {
         Ok(())
     }
 
-    /// What a leader does once a second: the snapshot for all gateways, the durable floor of
-    /// the live clock, and a look whether the store lacks admissions that the log has.
-    async fn second_work(
-        &mut self,
-        state: &TickState,
-        called: u64,
-        now: Timestamp,
-    ) -> Result<(), WorkError> {
-        if self
-            .second_work_at
-            .is_some_and(|at| now.since(at) < SECOND_WORK_EVERY)
-        {
-            return Ok(());
-        }
-        let room = self.room.clone();
+    /// Leaves the snapshot for all gateways and tells the live clock it shows.
+    async fn snapshot_leave(&mut self, now: Timestamp) -> Result<u64, WorkError> {
+        let room = &self.room;
         let at = room.store_ref();
         let mut snapshot = room.parts.store.snapshot_take(&at, now).await?;
         (snapshot.counts.waited_ms, snapshot.counts.waited) = self.waited;
         room.parts.store.snapshot_put(&at, &snapshot).await?;
         self.second_work_at = Some(now);
-        if snapshot.clock > self.floor {
+        Ok(snapshot.clock)
+    }
+
+    /// Raises the durable floor of the live clock, and looks whether the store lacks admissions
+    /// that the log has.
+    async fn records_compare(
+        &mut self,
+        state: &TickState,
+        called: u64,
+        clock: u64,
+    ) -> Result<(), WorkError> {
+        let room = self.room.clone();
+        if clock > self.floor {
             room.parts
                 .rooms
-                .order_floor_raise(&room.id, LIVE_BASE + snapshot.clock)
+                .order_floor_raise(&room.id, LIVE_BASE + clock)
                 .await?;
-            self.floor = snapshot.clock;
+            self.floor = clock;
         }
         let head = room.parts.admissions.head(&room.id).await?;
         if head.seq > state.seq + called {
