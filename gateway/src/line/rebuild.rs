@@ -31,7 +31,7 @@ pub async fn rebuild_once(room: &Room) -> Result<(), WorkError> {
     loop {
         let after = served.last().map_or(0, |last: &Served| last.seq);
         let read = parts
-            .admissions
+            .durable
             .served_places(&room.id, after, READ_BATCH)
             .await?;
         let done = read.len() < READ_BATCH;

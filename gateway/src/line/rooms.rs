@@ -16,7 +16,7 @@ use super::leader::Leader;
 use super::room::Room;
 use super::{Parts, WorkError};
 use crate::edge::path::{PathPrefix, SafePath};
-use crate::records::RoomRecord;
+use crate::records::{RoomRecord, Rooms};
 
 /// Time between reads.
 const READ_EVERY: Duration = Duration::from_millis(400);
@@ -25,6 +25,7 @@ const READ_EVERY: Duration = Duration::from_millis(400);
 #[derive(Clone)]
 pub struct RoomSet {
     parts: Arc<Parts>,
+    records: Rooms,
     rooms: Arc<ArcSwap<HashMap<RoomId, Arc<Room>>>>,
     /// Protected prefixes of all rooms, the longest first.
     prefixes: Arc<ArcSwap<Vec<(PathPrefix, Arc<Room>)>>>,
@@ -32,10 +33,11 @@ pub struct RoomSet {
 }
 
 impl RoomSet {
-    /// No rooms yet.
-    pub fn new(parts: Arc<Parts>) -> Self {
+    /// No rooms yet; they are read from `records`.
+    pub fn new(parts: Arc<Parts>, records: Rooms) -> Self {
         Self {
             parts,
+            records,
             rooms: Arc::default(),
             prefixes: Arc::default(),
             hurry: Arc::default(),
@@ -90,7 +92,7 @@ impl RoomSet {
 
     /// Reads the rooms changed since `change` and says where to go on.
     pub async fn read_once(&self, change: i64) -> Result<i64, WorkError> {
-        let changes = self.parts.rooms.rooms_changed_since(change).await?;
+        let changes = self.records.rooms_changed_since(change).await?;
         if changes.rooms.is_empty() && changes.deleted.is_empty() {
             return Ok(changes.change);
         }
