@@ -26,7 +26,6 @@ sim: ## Run the simulations; SEED=… repeats one run, CASES=… makes it longer
 		cargo test -p booking-core --test simulation -- --nocapture
 
 bench: ## Measure against plain proxies and print the ratios
-	@scripts/install-servers --bench
 	@scripts/bench
 
 sqlx-prepare: ## Regenerate .sqlx after a change of a migration or a statement

@@ -4,7 +4,8 @@ use std::sync::Arc;
 
 use axum::Router;
 use contract::booking::{
-    Booking as BookingView, City, Hold, HoldRequest, SeatMap, Show, ShowFile, ShowImported,
+    Booking as BookingView, City, Hold, HoldRequest, SaleStatus, SeatMap, Show, ShowFile,
+    ShowImported,
 };
 use contract::{BookingId, CityId, Clock, HoldId, RoomId, ShowId, TicketId};
 use ed25519_dalek::VerifyingKey;
@@ -44,6 +45,9 @@ pub struct BookingDeps {
     pub tracker: TaskTracker,
     /// Ends the background work.
     pub shutdown: CancellationToken,
+    /// Whether this process sweeps, polls and refreshes by itself. One that does not needs others
+    /// that do; tests take the steps one by one.
+    pub background: bool,
 }
 
 /// Why the booking core could not start.
@@ -85,6 +89,7 @@ impl Booking {
         deps: BookingDeps,
         provider: Arc<dyn PaymentProvider>,
     ) -> Result<Self, StartError> {
+        let background = deps.background;
         let booking = Self::assemble(config, deps, provider);
         let core = Arc::clone(&booking.0);
         booking
@@ -93,7 +98,9 @@ impl Booking {
             .run(async move { core.refresh_once().await })
             .await
             .map_err(StartError::Catalogue)?;
-        workers::start(&booking.0);
+        if background {
+            workers::start(&booking.0);
+        }
         Ok(booking)
     }
 
@@ -152,18 +159,32 @@ impl Booking {
         self.0.tickets.verifying_key()
     }
 
-    /// Seats that can still be held, over all open shows behind `room`; `None` when no show is
-    /// behind it. Read from memory.
+    /// Seats that can still be held, over all shows behind `room` whose sale is not over; `None`
+    /// when no show is behind it. Read from memory.
     pub fn stock(&self, room: &RoomId) -> Option<u64> {
-        let shows = self.0.catalogue.in_room(room);
-        (!shows.is_empty()).then(|| shows.iter().map(LiveShow::available_count).sum())
+        let shows = self.shows_for_sale(room)?;
+        Some(shows.iter().map(LiveShow::available_count).sum())
+    }
+
+    /// The shows behind `room` whose sale is not over; `None` when no show is behind it.
+    fn shows_for_sale(&self, room: &RoomId) -> Option<Vec<LiveShow>> {
+        let now = self.0.clock.now();
+        let mut shows = self.0.catalogue.in_room(room);
+        if shows.is_empty() {
+            return None;
+        }
+        shows.retain(|show| match show.info().sale_status(now) {
+            SaleStatus::Upcoming | SaleStatus::Open => true,
+            SaleStatus::Closed | SaleStatus::Cancelled => false,
+        });
+        Some(shows)
     }
 
     /// Seats that are not sold, over all open shows behind `room`: those that can be held, and
     /// those that are held and may yet come back. Read from memory.
     pub fn unsold(&self, room: &RoomId) -> Option<u64> {
-        let shows = self.0.catalogue.in_room(room);
-        (!shows.is_empty()).then(|| shows.iter().map(LiveShow::unsold_count).sum())
+        let shows = self.shows_for_sale(room)?;
+        Some(shows.iter().map(LiveShow::unsold_count).sum())
     }
 
     /// Seats there are, over all open shows behind `room`.

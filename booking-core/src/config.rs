@@ -73,7 +73,7 @@ pub const SWEEP_EVERY: Duration = Duration::from_secs(1);
 /// Holds that one sweep expires; the next follows at once when there were as many.
 pub const SWEEP_BATCH_MAX: i64 = 500;
 /// Time after a hold's end in which an open payment is chased before its seats go back.
-pub const HARD_DEADLINE_AFTER: Duration = Duration::from_secs(15 * 60);
+pub const HARD_DEADLINE_AFTER: Duration = Duration::from_mins(15);
 /// Longest request to the payment provider.
 pub const PROVIDER_TIMEOUT: Duration = Duration::from_secs(30);
 /// Longest that a customer waits for the provider before hearing that the outcome is open.
@@ -89,12 +89,12 @@ pub const REFUND_TRIES_MAX: i32 = 12;
 /// Tries of a webhook whose payment we do not know.
 pub const EVENT_TRIES_MAX: i32 = 12;
 /// After this time the owner of an idempotency key is taken for dead.
-pub const IDEMPOTENCY_TAKEOVER_AFTER: Duration = Duration::from_secs(60);
+pub const IDEMPOTENCY_TAKEOVER_AFTER: Duration = Duration::from_mins(1);
 /// Stored answers older than this are purged.
-pub const IDEMPOTENCY_KEEP: Duration = Duration::from_secs(48 * 3600);
+pub const IDEMPOTENCY_KEEP: Duration = Duration::from_hours(48);
 /// Changes of a seat map that a slow listener may lag behind before it is told to reload.
 pub const SEAT_CHANGES_KEPT: usize = 256;
 /// Live seat maps that may be open at once in one process.
 pub const SEAT_STREAMS_MAX: usize = 10_000;
 /// Age of a signed webhook that is still accepted.
-pub const WEBHOOK_TOLERANCE: Duration = Duration::from_secs(300);
+pub const WEBHOOK_TOLERANCE: Duration = Duration::from_mins(5);

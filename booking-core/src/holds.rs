@@ -1,6 +1,6 @@
 //! Holding seats, looking at a hold, giving it up.
 
-use contract::booking::{Hold, HoldRequest, HoldStatus};
+use contract::booking::{Hold, HoldRequest, HoldStatus, SaleStatus};
 use contract::{HoldId, RoomId, SeatId, ShowId};
 use tokio::sync::mpsc::error::TrySendError;
 use tokio::sync::oneshot;
@@ -109,16 +109,16 @@ impl Core {
         {
             return Ok(HoldOutcome::Held(self.hold_view(&show, row)));
         }
-        let command = match self.hold_command(customer, &show, request, plan.hold_id) {
+        let (reply, settled) = oneshot::channel();
+        let command = self.hold_command(customer, &show, request, plan.hold_id, reply);
+        let command = match command {
             Ok(command) => command,
-            Err(refusal) => return Ok(refusal),
+            Err(refusal) => return Ok(*refusal),
         };
-        let (command, settled) = command;
         match show.queue().try_send(command) {
             Ok(()) => {}
-            Err(TrySendError::Full(_)) => return Ok(HoldOutcome::Busy),
-            // The show was replaced this moment by a newer import.
-            Err(TrySendError::Closed(_)) => return Ok(HoldOutcome::Busy),
+            // Closed: the show was replaced this moment by a newer import.
+            Err(TrySendError::Full(_) | TrySendError::Closed(_)) => return Ok(HoldOutcome::Busy),
         }
         let settled = match tokio::time::timeout(DATABASE_WAIT_MAX, settled).await {
             Err(_) => return Err(StoreError::Timeout),
@@ -139,55 +139,49 @@ impl Core {
         }
     }
 
+    /// The command for the writer, or why there is none.
     fn hold_command(
         &self,
         customer: &Customer,
         show: &LiveShow,
         request: &HoldRequest,
         hold_id: Uuid,
-    ) -> Result<(HoldCommand, oneshot::Receiver<Result<Settled, StoreError>>), HoldOutcome> {
+        reply: oneshot::Sender<Result<Settled, StoreError>>,
+    ) -> Result<HoldCommand, Box<HoldOutcome>> {
         let info = show.info();
         let wanted = read_wanted(show, request)?;
         let session = customer.session_digest();
         let subject = match &info.room {
             None => None,
-            Some(room) => {
-                Some(
-                    customer
-                        .subject_in(room)
-                        .ok_or_else(|| HoldOutcome::PassRequired {
-                            room: room.clone(),
-                            show: info.show_id.clone(),
-                        })?,
-                )
-            }
+            Some(room) => match customer.subject_in(room) {
+                Some(subject) => Some(subject.to_string()),
+                None => {
+                    return Err(Box::new(HoldOutcome::PassRequired {
+                        room: room.clone(),
+                        show: info.show_id.clone(),
+                    }));
+                }
+            },
         };
-        if info.sale_status(self.clock.now()) != contract::booking::SaleStatus::Open {
-            return Err(HoldOutcome::SaleNotOpen);
+        if info.sale_status(self.clock.now()) != SaleStatus::Open {
+            return Err(HoldOutcome::SaleNotOpen.into());
         }
-        let count = match &wanted {
-            SeatsWanted::Named(indices) => indices.len(),
-            SeatsWanted::Best { quantity, .. } => *quantity,
-        };
         let limit = usize::try_from(info.ticket_limit).unwrap_or(HOLD_SEATS_MAX);
-        if count > limit.min(HOLD_SEATS_MAX) {
-            return Err(HoldOutcome::TicketLimit {
-                limit: info.ticket_limit,
-            });
+        if wanted.count() > limit.min(HOLD_SEATS_MAX) {
+            let limit = info.ticket_limit;
+            return Err(HoldOutcome::TicketLimit { limit }.into());
         }
-        let subject = subject.map(|subject| subject.to_string());
         let limit_owner = match (&subject, &session) {
             (Some(subject), _) => format!("place:{subject}"),
             (None, Some(session)) => format!("session:{session}"),
             (None, None) => {
-                return Err(HoldOutcome::Invalid {
+                return Err(Box::new(HoldOutcome::Invalid {
                     field: "cookie",
                     problem: "a hold needs a session".to_owned(),
-                });
+                }));
             }
         };
-        let (reply, settled) = oneshot::channel();
-        let command = HoldCommand {
+        Ok(HoldCommand {
             hold_id,
             wanted,
             subject,
@@ -196,8 +190,7 @@ impl Core {
             queued_at: Instant::now(),
             tries: 0,
             reply,
-        };
-        Ok((command, settled))
+        })
     }
 
     fn hold_view(&self, show: &LiveShow, row: HoldRow) -> Hold {
@@ -295,12 +288,12 @@ impl Core {
     }
 }
 
-fn read_wanted(show: &LiveShow, request: &HoldRequest) -> Result<SeatsWanted, HoldOutcome> {
+fn read_wanted(show: &LiveShow, request: &HoldRequest) -> Result<SeatsWanted, Box<HoldOutcome>> {
     let invalid = |field, problem: &str| {
-        Err(HoldOutcome::Invalid {
+        Err(Box::new(HoldOutcome::Invalid {
             field,
             problem: problem.to_owned(),
-        })
+        }))
     };
     match (&request.seat_ids, request.quantity) {
         (Some(_), Some(_)) => invalid("quantity", "cannot be combined with seatIds"),

@@ -39,6 +39,7 @@ mod live;
 mod payment_outcome;
 mod payments;
 mod randomness;
+mod shop;
 mod shows;
 mod store;
 mod telemetry;

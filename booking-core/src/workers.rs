@@ -26,7 +26,7 @@ const POLL_CLAIM: Duration = IDEMPOTENCY_TAKEOVER_AFTER;
 /// Keys purged in one pass.
 const PURGE_BATCH_MAX: i64 = 1000;
 /// How often old idempotency keys are purged.
-const PURGE_EVERY: Duration = Duration::from_secs(300);
+const PURGE_EVERY: Duration = Duration::from_mins(5);
 
 impl Core {
     /// Expires holds whose time is over and that no payment is open for. Returns how many.

@@ -30,7 +30,6 @@ use crate::edge::client_ip::TrustedProxies;
 use crate::edge::rate_limit::{RateLimitConfig, RateLimits};
 use crate::edge::serve::{ServeConfig, serve};
 use crate::figures::{GatewayReadiness, RoomFigures};
-use crate::gate::EMBEDDED;
 use crate::http::cookies::CookieForm;
 use crate::keys::{self, Keys};
 use crate::lifecycle::GRACE;
@@ -43,11 +42,12 @@ use crate::proxy::{Proxy, ProxyConfig, Upstream};
 use crate::public::{PublicParts, PublicSide};
 use crate::records::{self, Admissions, Audit, Database, Rooms};
 use crate::room::place::PlaceKeys;
+use crate::room::settings::EMBEDDED;
 use crate::room::status::StockFigures;
 use crate::store::redis::RedisStore;
 
 /// How long the database may take to come up before the start is given up.
-const DATABASE_START_MAX: Duration = Duration::from_secs(60);
+const DATABASE_START_MAX: Duration = Duration::from_mins(1);
 /// Time between tries to reach the database at start.
 const DATABASE_START_PAUSE: Duration = Duration::from_millis(500);
 /// Time between rounds of housekeeping.
@@ -320,29 +320,34 @@ impl App {
             grace,
             ..ServeConfig::public("ops")
         };
-        let public = self
-            .tasks
-            .spawn(serve(listening.public, self.public, public, stop.clone()));
+        let mut public =
+            self.tasks
+                .spawn(serve(listening.public, self.public, public, stop.clone()));
         // Told last, so that readiness and metrics answer while the rest drains.
         let ops_stop = CancellationToken::new();
-        let ops = self
+        let mut ops = self
             .tasks
             .spawn(serve(listening.ops, self.ops, ops, ops_stop.clone()));
         let outcome = tokio::select! {
             () = stop.cancelled() => Ok(()),
             exhausted = supervise(children) => Err(anyhow!(exhausted)),
-            ended = public => Err(anyhow!("the public listener ended: {ended:?}")),
-            ended = ops => Err(anyhow!("the operators' listener ended: {ended:?}")),
+            ended = &mut public => Err(anyhow!("the public listener ended: {ended:?}")),
+            ended = &mut ops => Err(anyhow!("the operators' listener ended: {ended:?}")),
         };
         self.draining.store(true, Ordering::Relaxed);
         stop.cancel();
         self.proxy.shutdown().await;
         self.tasks.close();
         let drained = tokio::time::timeout(GRACE, async {
-            // All but the operators' listener and this one's own bookkeeping.
-            while self.tasks.len() > 1 {
-                tokio::time::sleep(Duration::from_millis(20)).await;
+            for listener in [public, ops] {
+                // A listener that has ended already is why we stop.
+                if !listener.is_finished() {
+                    let _ended = listener.await;
+                }
+                ops_stop.cancel();
             }
+            // The writers of shows end when nobody can reach them any more.
+            self.tasks.wait().await;
         });
         if drained.await.is_err() {
             tracing::warn!(
@@ -350,7 +355,6 @@ impl App {
                 "gave up waiting for unfinished work"
             );
         }
-        ops_stop.cancel();
         outcome
     }
 }
@@ -402,6 +406,7 @@ async fn start_booking(
         seed: surroundings.randomness.bytes(),
         tracker: tasks.clone(),
         shutdown: surroundings.stop.clone(),
+        background: true,
     };
     Booking::start(booking, deps)
         .await

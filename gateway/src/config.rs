@@ -216,13 +216,13 @@ fn check(settings: Settings) -> Result<Config, Problems> {
     let mut problems = Vec::new();
     let mut note = |problem: String| problems.push(problem);
     let listen = address(
-        settings.listen,
+        settings.listen.as_deref(),
         "127.0.0.1:8080",
         "ROPELINE_LISTEN",
         &mut note,
     );
     let ops_listen = address(
-        settings.ops_listen,
+        settings.ops_listen.as_deref(),
         "127.0.0.1:8081",
         "ROPELINE_OPS_LISTEN",
         &mut note,
@@ -313,12 +313,12 @@ fn check(settings: Settings) -> Result<Config, Problems> {
 }
 
 fn address(
-    given: Option<String>,
+    given: Option<&str>,
     default: &str,
     name: &str,
     note: &mut impl FnMut(String),
 ) -> SocketAddr {
-    let text = given.as_deref().unwrap_or(default);
+    let text = given.unwrap_or(default);
     text.parse().unwrap_or_else(|_| {
         note(format!(
             "{name}: `{text}` is not an address and port such as {default}"

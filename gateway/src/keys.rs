@@ -40,7 +40,8 @@ impl Keys {
         let dir = &config.data_dir;
         DirBuilder::new()
             .recursive(true)
-            .mode(0o700)
+            // Others may pass through, not look: as root the private servers run as another user.
+            .mode(0o711)
             .create(dir)
             .with_context(|| format!("could not make the data directory {}", dir.display()))?;
         let random_hex = || HEXLOWER.encode(&randomness.bytes::<24>());

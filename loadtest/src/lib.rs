@@ -1,1 +1,66 @@
-//! Placeholder.
+//! Simulated fans by the thousand, and the audit afterwards.
+//!
+//! A run draws a schedule of arrivals and what each fan will do from a seed ([`arrivals`],
+//! `plan`). Fans join, wait over sockets or by polling, claim, buy and leave (`fan`, `waiting`,
+//! `buyer`) and note what they see (`evidence`, `measurements`). Afterwards the audit compares
+//! that with the admission log, the seat map and the payment provider's ledger (`audit`), and
+//! the report says whether every promise was kept.
+//!
+//! Arrivals are open-loop: a slow server does not slow them down, and latency counts from the
+//! time a fan meant to act, not from when this process got round to it.
+//!
+//! The benchmarks are the example `ropeline-bench` in `bench/`, which `make bench` builds and runs.
+//! It is an example because it is no part of what is shipped and needs more dependencies.
+
+pub mod access;
+pub mod arrivals;
+mod audit;
+mod buyer;
+mod call;
+pub mod cli;
+mod demo;
+mod evidence;
+mod fan;
+mod limits;
+mod line;
+mod measurements;
+mod ops;
+mod patience;
+mod plan;
+mod progress;
+mod report;
+mod run;
+mod sampler;
+mod shop;
+mod waiting;
+mod world;
+
+use std::sync::Arc;
+
+use contract::Clock;
+use tokio_util::sync::CancellationToken;
+
+use crate::cli::{Cli, Command};
+
+/// How a command ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// Every promise was kept.
+    Kept,
+    /// The audit found a broken promise.
+    Broken,
+}
+
+/// Does what the command line asks. `stop` ends a run early (it is audited all the same) and
+/// the demo; `salt` makes nonces and keys differ from those of other runs.
+pub async fn execute(
+    cli: Cli,
+    clock: Arc<dyn Clock>,
+    salt: u64,
+    stop: CancellationToken,
+) -> anyhow::Result<Outcome> {
+    match cli.command {
+        Command::Run(options) => run::run(*options, clock, salt, stop).await,
+        Command::Demo(options) => demo::demo(*options, clock, salt, stop).await,
+    }
+}

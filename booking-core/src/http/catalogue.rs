@@ -69,7 +69,7 @@ pub(super) async fn show(
     booking.show(&show).map(ApiJson).ok_or_else(not_found)
 }
 
-fn read_date(text: &str) -> ApiResult<time::Date> {
+pub(crate) fn read_date(text: &str) -> ApiResult<time::Date> {
     let format = time::macros::format_description!("[year]-[month]-[day]");
     time::Date::parse(text, format).map_err(|_| invalid("date", "must look like 2026-11-22"))
 }

@@ -61,11 +61,15 @@ pub(super) async fn hold_place(
 }
 
 fn respond(outcome: HoldOutcome) -> ApiResult<Response> {
+    let hold = read_held(outcome)?;
+    let location = [(LOCATION, format!("/api/v1/holds/{}", hold.hold_id))];
+    Ok((StatusCode::CREATED, location, ApiJson(hold)).into_response())
+}
+
+/// The hold, or why there is none.
+pub(crate) fn read_held(outcome: HoldOutcome) -> ApiResult<Hold> {
     match outcome {
-        HoldOutcome::Held(hold) => {
-            let location = [(LOCATION, format!("/api/v1/holds/{}", hold.hold_id))];
-            Ok((StatusCode::CREATED, location, ApiJson(hold)).into_response())
-        }
+        HoldOutcome::Held(hold) => Ok(hold),
         HoldOutcome::ShowNotFound => Err(not_found()),
         HoldOutcome::Invalid { field, problem } => Err(invalid(field, &problem)),
         HoldOutcome::PassRequired { room, show } => Err(pass_required(&room, &show)),

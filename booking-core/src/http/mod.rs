@@ -2,11 +2,11 @@
 
 mod admin;
 mod bookings;
-mod catalogue;
-mod holds;
+pub(crate) mod catalogue;
+pub(crate) mod holds;
 mod idempotent;
 mod payments;
-mod problems;
+pub(crate) mod problems;
 mod seats;
 
 use std::sync::Arc;
@@ -21,6 +21,7 @@ use utoipa_axum::routes;
 use web::{ApiJson, RequestIds};
 
 use crate::app::Booking;
+use crate::shop;
 
 /// The served description of the public API.
 #[derive(OpenApi)]
@@ -38,12 +39,15 @@ struct Api;
 #[derive(Clone)]
 struct Description(Arc<utoipa::openapi::OpenApi>);
 
-/// The public API under `/api/v1`.
+/// The public API under `/api/v1`, and the shop's pages.
 pub(crate) fn router(booking: Booking) -> Router {
     let (router, api) = routes().split_for_parts();
     let description = Description(Arc::new(api));
     let ids = RequestIds::new(u64::from_be_bytes(booking.0.randomness.bytes()));
-    let router = router.with_state(booking).merge(described(description));
+    let router = router
+        .with_state(booking.clone())
+        .merge(described(description))
+        .merge(shop::router(booking));
     web::standard(router, ids)
 }
 

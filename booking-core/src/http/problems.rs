@@ -24,18 +24,18 @@ impl From<StoreError> for ApiError {
     }
 }
 
-pub(super) fn not_found() -> ApiError {
+pub(crate) fn not_found() -> ApiError {
     ProblemCode::NotFound.into()
 }
 
-pub(super) fn invalid(field: &str, problem: &str) -> ApiError {
+pub(crate) fn invalid(field: &str, problem: &str) -> ApiError {
     Problem::new(ProblemCode::ValidationFailed)
         .detail(format!("{field}: {problem}"))
         .with("field", field)
         .into()
 }
 
-pub(super) fn pass_required(room: &RoomId, show: &ShowId) -> ApiError {
+pub(crate) fn pass_required(room: &RoomId, show: &ShowId) -> ApiError {
     Problem::new(ProblemCode::PassRequired)
         .detail("This show is behind a waiting room. Join the line first.")
         .with(
@@ -45,14 +45,14 @@ pub(super) fn pass_required(room: &RoomId, show: &ShowId) -> ApiError {
         .into()
 }
 
-pub(super) fn payment_failed(reason: FailureReason) -> ApiError {
+pub(crate) fn payment_failed(reason: FailureReason) -> ApiError {
     Problem::new(ProblemCode::PaymentFailed)
         .with("reason", reason.as_str())
         .with("retryable", reason.retryable())
         .into()
 }
 
-pub(super) fn payment_unavailable(reason: FailureReason, retry_after: u32) -> ApiError {
+pub(crate) fn payment_unavailable(reason: FailureReason, retry_after: u32) -> ApiError {
     Problem::new(ProblemCode::PaymentUnavailable)
         .detail("Nothing was charged. The same request again continues where this one stopped.")
         .with("reason", reason.as_str())
@@ -61,7 +61,7 @@ pub(super) fn payment_unavailable(reason: FailureReason, retry_after: u32) -> Ap
         .into()
 }
 
-pub(super) fn hold_expired(refunding: bool) -> ApiError {
+pub(crate) fn hold_expired(refunding: bool) -> ApiError {
     let problem = Problem::new(ProblemCode::HoldExpired);
     if refunding {
         problem

@@ -35,6 +35,15 @@ pub(crate) enum SeatsWanted {
     },
 }
 
+impl SeatsWanted {
+    pub(crate) fn count(&self) -> usize {
+        match self {
+            Self::Named(indices) => indices.len(),
+            Self::Best { quantity, .. } => *quantity,
+        }
+    }
+}
+
 /// A hold that somebody waits for.
 #[derive(Debug)]
 pub(crate) struct HoldCommand {

@@ -18,7 +18,7 @@ use crate::store;
 use crate::store::seats::SeatReport;
 
 /// How long a show stays in memory after it started.
-const KEPT_AFTER_START: Duration = Duration::from_secs(24 * 3600);
+const KEPT_AFTER_START: Duration = Duration::from_hours(24);
 
 /// Every show that is not long over.
 #[derive(Debug, Default)]

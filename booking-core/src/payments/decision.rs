@@ -55,6 +55,7 @@ pub(crate) fn decide(
     }
     let decision = match &intent.status {
         IntentStatus::Succeeded => succeeded(hold, payment, intent, now),
+        IntentStatus::Cancelled(_) if payment.status == PaymentStatus::Cancelled => return None,
         IntentStatus::Cancelled(reason) => cancelled(hold, *reason, now),
         IntentStatus::Unpaid(Some(reason)) => failed(hold, payment, *reason, now),
         IntentStatus::Unpaid(None) => under_way(hold, payment, PaymentStatus::Created, now),
@@ -63,7 +64,20 @@ pub(crate) fn decide(
         }
         IntentStatus::Processing => under_way(hold, payment, PaymentStatus::Processing, now),
     };
-    Some(decision)
+    Some(only_latest(decision, hold, payment))
+}
+
+/// An attempt that another one has followed says nothing about its hold any more, unless money
+/// was taken.
+fn only_latest(decision: Decision, hold: &HoldRow, payment: &PaymentRow) -> Decision {
+    let latest = payment.attempt_no == hold.attempt_count;
+    if latest || decision.change.status == PaymentStatus::Succeeded {
+        return decision;
+    }
+    Decision {
+        hold: HoldEffect::Keep,
+        ..decision
+    }
 }
 
 fn succeeded(hold: &HoldRow, payment: &PaymentRow, intent: &Intent, now: Timestamp) -> Decision {

@@ -73,9 +73,9 @@ impl FailureReason {
             | "authentication_not_handled" => Self::ThreeDSecure,
             "issuer_not_available"
             | "try_again_later"
-            | "processing_error"
             | "reenter_transaction"
             | "issuer_timeout" => Self::BankTimeout,
+            "processing_error" => Self::Processing,
             "currency_not_supported" | "invalid_currency" | "currency_conversion_failed" => {
                 Self::CurrencyConversion
             }
@@ -119,7 +119,7 @@ mod tests {
             ("card_declined", None, "invalid-card"),
             ("incorrect_cvc", None, "invalid-card"),
             ("expired_card", None, "expired-card"),
-            ("processing_error", None, "bank-timeout"),
+            ("card_declined", Some("processing_error"), "processing"),
             ("payment_intent_authentication_failure", None, "3ds"),
             (
                 "card_declined",

@@ -12,7 +12,7 @@ use crate::store::refunds::RefundRow;
 use crate::telemetry;
 
 /// Time in which a worker that claimed a refund has to be done with it.
-const CLAIM: Duration = Duration::from_secs(60);
+const CLAIM: Duration = Duration::from_mins(1);
 /// Wait before a refund that the provider has is asked about again.
 const PENDING_WAIT: Duration = Duration::from_secs(30);
 /// Longest wait between two tries of a refused refund.

@@ -48,8 +48,9 @@ impl Core {
         let Some(hold) = store::holds::find(&self.pools.money, payment.hold_id).await? else {
             return Ok(None);
         };
-        // Settled money needs no question, and a closed intent has no more news.
-        if !payment.provider_open {
+        // Settled money needs no question. A cancelled intent does: a bank can speak late.
+        let never_made = payment.intent_id.is_none() && !payment.provider_open;
+        if payment.status == PaymentStatus::Succeeded || never_made {
             return Ok(Some(Resolution {
                 hold,
                 payment,
@@ -225,14 +226,13 @@ impl Core {
         let mut refund = None;
         let mut book = false;
         match decision.hold {
-            HoldEffect::Keep => {}
             HoldEffect::Paying => {
                 store::holds::set_status(tx, hold.hold_id, HoldStatus::Paying, now).await?;
             }
             HoldEffect::Active if hold.status == HoldStatus::Paying => {
                 store::holds::set_status(tx, hold.hold_id, HoldStatus::Active, now).await?;
             }
-            HoldEffect::Active => {}
+            HoldEffect::Keep | HoldEffect::Active => {}
             HoldEffect::End(status) => {
                 reports = store::holds::close(tx, hold, status, now).await?;
                 count_ended(status);

@@ -16,7 +16,7 @@ use crate::store::inbox::EventRow;
 use crate::telemetry;
 
 /// Time in which a worker that claimed an event has to be done with it.
-const CLAIM: Duration = Duration::from_secs(60);
+const CLAIM: Duration = Duration::from_mins(1);
 /// Longest wait before an event about an unknown payment is looked at again.
 const RETRY_SECONDS_MAX: u64 = 60;
 

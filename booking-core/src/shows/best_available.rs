@@ -30,10 +30,8 @@ pub(crate) fn pick(
     while picked.len() < quantity {
         together = together.min(quantity - picked.len());
         if let Some(start) = best_window(seats, &free, together, &wanted, stage) {
-            for index in start..start + together {
-                free[index] = false;
-                picked.push(index);
-            }
+            free[start..start + together].fill(false);
+            picked.extend(start..start + together);
         } else {
             // One seat always fits as long as enough are free, so this ends.
             together -= 1;

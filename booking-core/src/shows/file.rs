@@ -276,7 +276,10 @@ mod tests {
             "sections[0].category",
         );
         check(
-            |f| f["sections"][0]["rows"] = json!(["A", "A"]),
+            |f| {
+                f["sections"][0]["blocked"] = json!([]);
+                f["sections"][0]["rows"] = json!(["A", "A"]);
+            },
             "sections[0].rows",
         );
         check(

@@ -39,7 +39,9 @@ impl SeatStates {
     }
 
     pub(crate) fn is_available(&self, index: usize) -> bool {
-        self.states.get(index).is_some_and(SeatState::is_available)
+        self.states
+            .get(index)
+            .is_some_and(|state| state.is_available())
     }
 
     pub(crate) fn statuses(&self) -> impl Iterator<Item = SeatStatus> {
@@ -66,7 +68,7 @@ impl SeatStates {
 }
 
 impl SeatState {
-    fn is_available(&self) -> bool {
+    fn is_available(self) -> bool {
         self.status == SeatStatus::Available
     }
 }

@@ -1,7 +1,7 @@
 //! Cities and shows.
 
-use contract::Timestamp;
 use contract::booking::{Category, ImportOutcome};
+use contract::{ShowId, Timestamp};
 use sqlx::{PgConnection, PgPool};
 use time::OffsetDateTime;
 
@@ -126,15 +126,15 @@ async fn show_seats(
     )
     .fetch_all(connection)
     .await?;
-    let mut seats = Vec::with_capacity(rows.len());
-    let mut states = Vec::with_capacity(rows.len());
+    let mut planned = Vec::with_capacity(rows.len());
+    let mut known = Vec::with_capacity(rows.len());
     for row in rows {
         let status = word("show_seats", &row.status)?;
-        states.push(SeatState {
+        known.push(SeatState {
             status,
             version: row.version,
         });
-        seats.push(PlannedSeat {
+        planned.push(PlannedSeat {
             seat_id: id("seats", &row.seat_id)?,
             section: row.section,
             row: row.row_label,
@@ -147,7 +147,7 @@ async fn show_seats(
             blocked: status == contract::booking::SeatStatus::Blocked,
         });
     }
-    Ok((seats, states))
+    Ok((planned, known))
 }
 
 /// What became of an import.
@@ -180,13 +180,7 @@ pub(crate) async fn import(
     )
     .execute(&mut *tx)
     .await?;
-    // Serialises imports of one show, also the first ones, which have no row to lock yet.
-    sqlx::query!(
-        "select pg_advisory_xact_lock(hashtextextended($1, 4711)) as locked",
-        file.show_id.as_str()
-    )
-    .fetch_one(&mut *tx)
-    .await?;
+    lock_import(&mut tx, &file.show_id).await?;
     let existing = sqlx::query!(
         "select show_no, content_hash, currency, room, sale_opens_at, seat_no_first, seat_count
          from shows where show_id = $1 for no key update",
@@ -235,6 +229,17 @@ pub(crate) async fn import(
     Ok(Import::Done(outcome))
 }
 
+/// Serialises imports of one show, also the first ones, which have no row to lock yet.
+async fn lock_import(connection: &mut PgConnection, show: &ShowId) -> Result<(), StoreError> {
+    sqlx::query!(
+        "select pg_advisory_xact_lock(hashtextextended($1, 4711)) as locked",
+        show.as_str()
+    )
+    .fetch_one(connection)
+    .await?;
+    Ok(())
+}
+
 /// Whether anyone has ever held a seat of the show. Locks its seats first, so that no hold can
 /// come between this question and the commit.
 async fn in_use(connection: &mut PgConnection, show_no: i32) -> Result<bool, StoreError> {
@@ -259,45 +264,17 @@ async fn same_seats(
     show_no: i32,
     seats: &[PlannedSeat],
 ) -> Result<bool, StoreError> {
-    let rows = sqlx::query!(
-        "select s.seat_id, s.section, s.row_label, s.number, s.category, s.x, s.y, s.accessible,
-            t.status = 'BLOCKED' as \"blocked!\"
+    let rows = sqlx::query_as!(
+        SeatRow,
+        r#"select s.seat_id, s.section, s.row_label, s.number, s.category, s.x, s.y, s.accessible,
+            t.status = 'BLOCKED' as "blocked!"
          from seats s join show_seats t using (show_no, seat_no)
-         where s.show_no = $1 order by s.seat_no",
+         where s.show_no = $1 order by s.seat_no"#,
         show_no
     )
     .fetch_all(connection)
     .await?;
-    #[expect(
-        clippy::float_cmp,
-        reason = "stored and computed by the same arithmetic"
-    )]
-    let same = |(row, seat): (&_, &PlannedSeat)| {
-        let row: &SeatRow = row;
-        row.seat_id == seat.seat_id.as_str()
-            && row.section == seat.section
-            && row.row_label == seat.row
-            && u32::try_from(row.number) == Ok(seat.number)
-            && row.category == seat.category
-            && (row.x, row.y) == (seat.x, seat.y)
-            && row.accessible == seat.accessible
-            && row.blocked == seat.blocked
-    };
-    let rows: Vec<SeatRow> = rows
-        .into_iter()
-        .map(|row| SeatRow {
-            seat_id: row.seat_id,
-            section: row.section,
-            row_label: row.row_label,
-            number: row.number,
-            category: row.category,
-            x: row.x,
-            y: row.y,
-            accessible: row.accessible,
-            blocked: row.blocked,
-        })
-        .collect();
-    Ok(rows.len() == seats.len() && rows.iter().zip(seats).all(same))
+    Ok(rows.len() == seats.len() && rows.iter().zip(seats).all(|(row, seat)| row.is(seat)))
 }
 
 struct SeatRow {
@@ -310,6 +287,21 @@ struct SeatRow {
     y: f64,
     accessible: bool,
     blocked: bool,
+}
+
+impl SeatRow {
+    fn is(&self, seat: &PlannedSeat) -> bool {
+        // Both were computed by the same arithmetic, so the same layout has the same coordinates.
+        let place = |x: f64, y: f64| (x.to_bits(), y.to_bits());
+        self.seat_id == seat.seat_id.as_str()
+            && self.section == seat.section
+            && self.row_label == seat.row
+            && u32::try_from(self.number) == Ok(seat.number)
+            && self.category == seat.category
+            && place(self.x, self.y) == place(seat.x, seat.y)
+            && self.accessible == seat.accessible
+            && self.blocked == seat.blocked
+    }
 }
 
 async fn insert_show(

@@ -199,7 +199,7 @@ pub(crate) async fn take_again(
     if counted.rows_affected() != 1 {
         return Ok(false);
     }
-    let held = sqlx::query!(
+    let taken = sqlx::query!(
         "update show_seats set status = 'HELD', hold_id = $3, version = version + 1
          where show_no = $1 and seat_no = any($2)",
         hold.show_no,
@@ -208,7 +208,7 @@ pub(crate) async fn take_again(
     )
     .execute(connection)
     .await?;
-    if held.rows_affected() == u64::try_from(hold.seat_nos.len()).unwrap_or(u64::MAX) {
+    if taken.rows_affected() == u64::try_from(hold.seat_nos.len()).unwrap_or(u64::MAX) {
         Ok(true)
     } else {
         Err(StoreError::corrupt(

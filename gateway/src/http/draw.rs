@@ -12,7 +12,6 @@ use super::room::{Line, RoomPath, private};
 use crate::room::order::DRAW_ALGORITHM;
 
 /// `GET /_line/v1/rooms/{room}/draw`
-#[expect(clippy::unused_async, reason = "handlers are asynchronous")]
 pub async fn draw(
     State(state): Line,
     RoomPath(room): RoomPath,

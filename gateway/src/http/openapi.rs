@@ -11,7 +11,6 @@ use utoipa::openapi::security::{ApiKey, ApiKeyValue, HttpAuthScheme, HttpBuilder
 use web::ApiJson;
 
 /// `GET /_line/openapi.json`
-#[expect(clippy::unused_async, reason = "handlers are asynchronous")]
 pub(super) async fn document() -> impl IntoResponse {
     ApiJson(Api::openapi())
 }

@@ -201,7 +201,6 @@ fn html(state: &LineState, page: String) -> Response {
 }
 
 /// `GET /_line/static/{version}/{path}`
-#[expect(clippy::unused_async, reason = "handlers are asynchronous")]
 pub async fn asset(
     ApiPath((version, path)): ApiPath<(String, String)>,
     headers: HeaderMap,

@@ -73,7 +73,6 @@ pub async fn end(
 }
 
 /// `GET /_line/v1/jwks.json`
-#[expect(clippy::unused_async, reason = "handlers are asynchronous")]
 pub async fn jwks(State(state): Line) -> impl IntoResponse {
     let keys: JwkSet = state.rooms.parts().pass_keys.jwks();
     (

@@ -31,7 +31,6 @@ impl FromRequestParts<LineState> for RoomPath {
 
 /// `GET /_line/v1/rooms/{room}`: the same bytes for everyone, without cookies, for a second.
 /// Serialised once per view, however many ask.
-#[expect(clippy::unused_async, reason = "handlers are asynchronous")]
 pub async fn document(RoomPath(room): RoomPath, headers: HeaderMap) -> ApiResult<Response> {
     let (body, etag) = room.document();
     let known = headers

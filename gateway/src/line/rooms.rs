@@ -21,6 +21,9 @@ use crate::records::{RoomRecord, Rooms};
 /// Time between reads.
 const READ_EVERY: Duration = Duration::from_millis(400);
 
+/// Protected prefixes with their rooms.
+type Prefixes = Vec<(PathPrefix, Arc<Room>)>;
+
 /// The rooms of this gateway. Clones share them.
 #[derive(Clone)]
 pub struct RoomSet {
@@ -28,7 +31,7 @@ pub struct RoomSet {
     records: Rooms,
     rooms: Arc<ArcSwap<HashMap<RoomId, Arc<Room>>>>,
     /// Protected prefixes of all rooms, the longest first.
-    prefixes: Arc<ArcSwap<Vec<(PathPrefix, Arc<Room>)>>>,
+    prefixes: Arc<ArcSwap<Prefixes>>,
     hurry: Arc<Notify>,
 }
 
@@ -134,7 +137,7 @@ impl RoomSet {
     }
 }
 
-fn prefixes(rooms: &HashMap<RoomId, Arc<Room>>) -> Vec<(PathPrefix, Arc<Room>)> {
+fn prefixes(rooms: &HashMap<RoomId, Arc<Room>>) -> Prefixes {
     let mut prefixes: Vec<_> = rooms
         .values()
         .flat_map(|room| {

@@ -200,27 +200,25 @@ impl Room {
             .store
             .session_claim(&at, now, token.place, now.plus(duration))
             .await;
-        match claim.map_err(|error| line_problem(&error))? {
-            Standing::Active {
+        let standing = claim.map_err(|error| line_problem(&error))?;
+        if let Standing::Active {
+            seq,
+            started_at,
+            expires_at,
+        } = standing
+        {
+            let admission = Admission {
+                place: token.place,
                 seq,
-                started_at,
-                expires_at,
-            } => {
-                let admission = Admission {
-                    place: token.place,
-                    seq,
-                    from: started_at,
-                    until: expires_at,
-                };
-                mint(&self.parts, &self.id, admission, now).map(Claimed::Pass)
-            }
-            _ => {
-                // Also puts back a place that the store has lost.
-                let standing = self.look(token, Enter::Look, false).await?;
-                let status = self.status_of(token, standing, now)?;
-                Ok(Claimed::NotCalled(Box::new(status)))
-            }
+                from: started_at,
+                until: expires_at,
+            };
+            return mint(&self.parts, &self.id, admission, now).map(Claimed::Pass);
         }
+        // Also puts back a place that the store has lost.
+        let standing = self.look(token, Enter::Look, false).await?;
+        let status = self.status_of(token, standing, now)?;
+        Ok(Claimed::NotCalled(Box::new(status)))
     }
 
     /// Gives up a place. Harmless when there is none.

@@ -43,7 +43,7 @@ pub(super) async fn create(
     operator: Operator,
     ApiJson(settings): ApiJson<RoomSettings>,
 ) -> ApiResult<Response> {
-    validate(&settings).map_err(unacceptable)?;
+    validate(&settings).map_err(|problems| unacceptable(&problems))?;
     let location = format!("/admin/v1/rooms/{}", settings.room);
     let name = settings.room.clone();
     let act = Act::new(operator.name, state.clock.as_ref());
@@ -80,7 +80,7 @@ pub(super) async fn put(
     ApiJson(body): ApiJson<Map<String, Value>>,
 ) -> ApiResult<Response> {
     let settings = settings_of(&room, body)?;
-    validate(&settings).map_err(unacceptable)?;
+    validate(&settings).map_err(|problems| unacceptable(&problems))?;
     let if_match = if_match(&headers)?;
     let act = Act::new(operator.name, state.clock.as_ref());
     let outcome = state
@@ -130,7 +130,7 @@ pub(super) async fn pause(
     ApiJson(body): ApiJson<PauseRequest>,
 ) -> ApiResult<Response> {
     if let Some(reason) = &body.reason {
-        validate_reason(reason).map_err(unacceptable)?;
+        validate_reason(reason).map_err(|problems| unacceptable(&problems))?;
     }
     override_set(&state, operator, &room, Some(Override::Pause), body.reason).await
 }
@@ -167,8 +167,8 @@ pub(super) async fn stats(
     State(state): State<OpsState>,
     ApiPath(room): ApiPath<RoomId>,
 ) -> ApiResult<ApiJson<RoomStats>> {
-    let stats = state.figures.stats(&room).await?;
-    stats.map(ApiJson).ok_or_else(absent)
+    let figures = state.figures.stats(&room).await?;
+    figures.map(ApiJson).ok_or_else(absent)
 }
 
 #[derive(Deserialize)]
@@ -275,7 +275,7 @@ fn settings_of(room: &RoomId, mut body: Map<String, Value>) -> Result<RoomSettin
     }
     let name = Value::from(room.as_str());
     if body.get("room").unwrap_or(&name) != &name {
-        return Err(unacceptable(vec![FieldProblem {
+        return Err(unacceptable(&[FieldProblem {
             field: "room".to_owned(),
             problem: format!("a room keeps its name, `{room}`; make a new one instead"),
         }]));
@@ -309,7 +309,7 @@ fn absent() -> ApiError {
     ProblemCode::RoomNotFound.into()
 }
 
-fn unacceptable(problems: Vec<FieldProblem>) -> ApiError {
+fn unacceptable(problems: &[FieldProblem]) -> ApiError {
     let detail = problems
         .iter()
         .map(|p| format!("{}: {}", p.field, p.problem))

@@ -247,11 +247,7 @@ mod tests {
         for tick in 0..600u64 {
             bucket = decide(bucket, &idle, START.plus(Duration::from_millis(tick * 100))).bucket;
         }
-        let first = decide(
-            bucket,
-            &busy(6_000),
-            START.plus(Duration::from_millis(60_000)),
-        );
+        let first = decide(bucket, &busy(6_000), START.plus(Duration::from_mins(1)));
         assert!(first.count <= 10, "{}", first.count);
     }
 

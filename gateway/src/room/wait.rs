@@ -12,13 +12,13 @@ use contract::Timestamp;
 use contract::line::WaitEstimate;
 
 /// How far back pace is looked at.
-const HISTORY: Duration = Duration::from_secs(120);
+const HISTORY: Duration = Duration::from_mins(2);
 /// Stretches whose pace is compared for the pessimistic estimate.
 const STRETCH: Duration = Duration::from_secs(10);
 /// Below this much history nothing is claimed from observation.
 const HISTORY_MIN: Duration = Duration::from_secs(3);
 /// Longest wait that is shown: a day.
-const WAIT_MAX_SECONDS: u64 = 86_400;
+const WAIT_MAX_SECONDS: f64 = 86_400.0;
 
 /// Pace of the line, in places a second.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -130,7 +130,7 @@ pub fn estimate(ahead: u64, pace: Pace) -> Option<WaitEstimate> {
 fn seconds(value: f64) -> Option<u32> {
     value
         .is_finite()
-        .then(|| value.ceil().clamp(1.0, WAIT_MAX_SECONDS as f64) as u32)
+        .then(|| value.ceil().clamp(1.0, WAIT_MAX_SECONDS) as u32)
 }
 
 #[cfg(test)]

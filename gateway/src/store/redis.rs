@@ -59,10 +59,10 @@ impl RedisStore {
     async fn run<T: FromRedisValue>(
         &self,
         script: &RoomScript,
-        keys: &[String],
+        room: &RoomRef,
         args: &Args,
     ) -> StoreResult<T> {
-        debug_assert_eq!(keys.len(), script.key_count, "{}", script.name);
+        let keys = script.keys(&self.keys(&room.room));
         let mut call = script.script.prepare_invoke();
         call.key(keys).arg(&args.0);
         let mut connection = self.connection.clone();
@@ -135,21 +135,6 @@ impl RoomStore for RedisStore {
         clock: u64,
         served: &[Served],
     ) -> StoreResult<()> {
-        let keys = self.keys(&room.room);
-        let keys = [
-            keys.meta(),
-            keys.line(),
-            keys.popped(),
-            keys.called(),
-            keys.active(),
-            keys.missed(),
-            keys.absent(),
-            keys.done(),
-            keys.session(),
-            keys.snapshot(),
-            keys.opening(),
-            keys.notices(),
-        ];
         // A room without admissions is made by one call that carries none.
         let batches: Vec<_> = served.chunks(SERVED_BATCH).collect();
         let batches = if batches.is_empty() {
@@ -173,7 +158,7 @@ impl RoomStore for RedisStore {
                     .time(served.called_at)
                     .time(served.active_until.unwrap_or(Timestamp::EPOCH));
             }
-            self.run::<u64>(&self.scripts.prepare, &keys, &args).await?;
+            self.run::<u64>(&self.scripts.prepare, room, &args).await?;
         }
         Ok(())
     }
@@ -191,18 +176,6 @@ impl RoomStore for RedisStore {
         entries: &[Entry],
     ) -> StoreResult<Vec<Entered>> {
         debug_assert!(entries.len() <= super::ENTER_BATCH_MAX);
-        let keys = self.keys(&room.room);
-        let keys = [
-            keys.meta(),
-            keys.line(),
-            keys.popped(),
-            keys.called(),
-            keys.active(),
-            keys.missed(),
-            keys.absent(),
-            keys.done(),
-            keys.session(),
-        ];
         let mut args = Args::of(room).time(now).number(clock_now);
         for entry in entries {
             args = args.place(entry.place);
@@ -215,7 +188,7 @@ impl RoomStore for RedisStore {
             );
             args.0.push(flags(entry).to_vec());
         }
-        let answers: Value = self.run(&self.scripts.enter, &keys, &args).await?;
+        let answers: Value = self.run(&self.scripts.enter, room, &args).await?;
         let answers = reply::array(answers)?;
         if answers.len() != entries.len() {
             return Err(StoreError::Corrupt(format!(
@@ -233,19 +206,7 @@ impl RoomStore for RedisStore {
         _now: Timestamp,
         place: PlaceId,
     ) -> StoreResult<bool> {
-        let keys = self.keys(&room.room);
-        let keys = [
-            keys.meta(),
-            keys.line(),
-            keys.called(),
-            keys.active(),
-            keys.missed(),
-            keys.absent(),
-            keys.done(),
-            keys.session(),
-            keys.notices(),
-        ];
-        self.run(&self.scripts.leave, &keys, &Args::of(room).place(place))
+        self.run(&self.scripts.leave, room, &Args::of(room).place(place))
             .await
     }
 
@@ -255,13 +216,11 @@ impl RoomStore for RedisStore {
         now: Timestamp,
         places: &[PlaceId],
     ) -> StoreResult<()> {
-        let keys = self.keys(&room.room);
-        let keys = [keys.meta(), keys.line(), keys.absent()];
         for batch in places.chunks(super::ENTER_BATCH_MAX) {
             let args = batch
                 .iter()
                 .fold(Args::of(room).time(now), |args, p| args.place(*p));
-            self.run::<u64>(&self.scripts.absent, &keys, &args).await?;
+            self.run::<u64>(&self.scripts.absent, room, &args).await?;
         }
         Ok(())
     }
@@ -273,17 +232,6 @@ impl RoomStore for RedisStore {
         leader: Uuid,
         settings: TickSettings,
     ) -> StoreResult<Option<TickState>> {
-        let keys = self.keys(&room.room);
-        let keys = [
-            keys.meta(),
-            keys.line(),
-            keys.popped(),
-            keys.called(),
-            keys.active(),
-            keys.missed(),
-            keys.absent(),
-            keys.session(),
-        ];
         let args = Args::of(room)
             .time(now)
             .number(leader)
@@ -291,7 +239,7 @@ impl RoomStore for RedisStore {
             .ms(settings.absence_timeout)
             .ms(settings.missed_grace)
             .number(EXPIRE_BATCH_MAX);
-        let answer: Value = self.run(&self.scripts.tick, &keys, &args).await?;
+        let answer: Value = self.run(&self.scripts.tick, room, &args).await?;
         tick_state(&reply::array(answer)?)
     }
 
@@ -301,15 +249,6 @@ impl RoomStore for RedisStore {
         now: Timestamp,
         order: &CallOrder,
     ) -> StoreResult<Popped> {
-        let keys = self.keys(&room.room);
-        let keys = [
-            keys.meta(),
-            keys.line(),
-            keys.popped(),
-            keys.called(),
-            keys.active(),
-            keys.absent(),
-        ];
         let args = Args::of(room)
             .time(now)
             .number(order.lease.fence)
@@ -318,7 +257,7 @@ impl RoomStore for RedisStore {
             .number(order.active_max)
             .number(order.bucket.credit)
             .number(order.bucket.returned);
-        reply::popped(self.run(&self.scripts.pop, &keys, &args).await?)
+        reply::popped(self.run(&self.scripts.pop, room, &args).await?)
     }
 
     async fn call_pending(&self, room: &RoomRef) -> StoreResult<Popped> {
@@ -337,20 +276,11 @@ impl RoomStore for RedisStore {
         first_seq: u64,
         claim_by: Timestamp,
     ) -> StoreResult<bool> {
-        let keys = self.keys(&room.room);
-        let keys = [
-            keys.meta(),
-            keys.popped(),
-            keys.called(),
-            keys.done(),
-            keys.session(),
-            keys.notices(),
-        ];
         let args = Args::of(room)
             .number(batch)
             .number(first_seq)
             .time(claim_by);
-        self.run(&self.scripts.publish, &keys, &args).await
+        self.run(&self.scripts.publish, room, &args).await
     }
 
     async fn session_claim(
@@ -360,16 +290,8 @@ impl RoomStore for RedisStore {
         place: PlaceId,
         expires_at: Timestamp,
     ) -> StoreResult<Standing> {
-        let keys = self.keys(&room.room);
-        let keys = [
-            keys.meta(),
-            keys.called(),
-            keys.active(),
-            keys.session(),
-            keys.notices(),
-        ];
         let args = Args::of(room).time(now).place(place).time(expires_at);
-        let answer: Value = self.run(&self.scripts.claim, &keys, &args).await?;
+        let answer: Value = self.run(&self.scripts.claim, room, &args).await?;
         let answer = reply::array(answer)?;
         if !answer.is_empty() {
             return reply::session(&answer);
@@ -393,10 +315,8 @@ impl RoomStore for RedisStore {
         place: PlaceId,
         expires_at: Timestamp,
     ) -> StoreResult<bool> {
-        let keys = self.keys(&room.room);
         let args = Args::of(room).time(now).place(place).time(expires_at);
-        self.run(&self.scripts.renew, &[keys.meta(), keys.active()], &args)
-            .await
+        self.run(&self.scripts.renew, room, &args).await
     }
 
     async fn session_end(
@@ -405,30 +325,13 @@ impl RoomStore for RedisStore {
         _now: Timestamp,
         place: PlaceId,
     ) -> StoreResult<bool> {
-        let keys = self.keys(&room.room);
-        let keys = [
-            keys.meta(),
-            keys.called(),
-            keys.active(),
-            keys.session(),
-            keys.notices(),
-        ];
-        self.run(&self.scripts.end, &keys, &Args::of(room).place(place))
+        self.run(&self.scripts.end, room, &Args::of(room).place(place))
             .await
     }
 
     async fn snapshot_take(&self, room: &RoomRef, now: Timestamp) -> StoreResult<Snapshot> {
-        let keys = self.keys(&room.room);
-        let keys = [
-            keys.meta(),
-            keys.line(),
-            keys.popped(),
-            keys.called(),
-            keys.active(),
-            keys.absent(),
-        ];
         let args = Args::of(room).number(HEAD_PLACES).number(KNOTS);
-        let answer = self.run(&self.scripts.snapshot, &keys, &args).await?;
+        let answer = self.run(&self.scripts.snapshot, room, &args).await?;
         reply::snapshot(answer, now, room.epoch)
     }
 
@@ -474,7 +377,7 @@ impl RoomStore for RedisStore {
         let start = format!("({}", cursor.0);
         let read: StreamRangeReply =
             bounded(connection.xrange_count(key, start, "+", NOTICES_MAX)).await?;
-        reply::notices(read, cursor)
+        reply::notices(&read, cursor)
     }
 }
 

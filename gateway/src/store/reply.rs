@@ -148,7 +148,7 @@ pub(super) fn snapshot(value: Value, taken_at: Timestamp, epoch: u32) -> StoreRe
 
 /// Notices of a stream read, and where they end.
 pub(super) fn notices(
-    reply: StreamRangeReply,
+    reply: &StreamRangeReply,
     cursor: &Cursor,
 ) -> StoreResult<(Vec<Notice>, Cursor)> {
     let end = reply

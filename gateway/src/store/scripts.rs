@@ -3,19 +3,28 @@
 
 use redis::Script;
 
+use super::keys::RoomKeys;
+
 /// A script with the number of keys it takes, so that its caller can be checked.
 pub struct RoomScript {
     /// Name of its file.
     pub name: &'static str,
     /// Its text.
     pub source: &'static str,
-    /// Keys it takes.
-    pub key_count: usize,
+    /// The keys it takes, in its order.
+    keys: &'static [fn(&RoomKeys) -> String],
     pub(super) script: Script,
 }
 
+impl RoomScript {
+    /// The script's keys of one room.
+    pub fn keys(&self, keys: &RoomKeys) -> Vec<String> {
+        self.keys.iter().map(|key| key(keys)).collect()
+    }
+}
+
 macro_rules! scripts {
-    ($($(#[$doc:meta])* $name:ident = $file:literal, $keys:literal;)+) => {
+    ($($(#[$doc:meta])* $name:ident = $file:literal, [$($key:ident)+];)+) => {
         /// All scripts, hashed once.
         pub struct Scripts {
             $($(#[$doc])* pub $name: RoomScript,)+
@@ -29,7 +38,7 @@ macro_rules! scripts {
                     RoomScript {
                         name: $file,
                         source,
-                        key_count: $keys,
+                        keys: &[$(RoomKeys::$key),+],
                         script: Script::new(source),
                     }
                 },)+ }
@@ -45,27 +54,27 @@ macro_rules! scripts {
 
 scripts! {
     /// Makes the room, or adds what the log knows.
-    prepare = "prepare.lua", 12;
+    prepare = "prepare.lua", [meta line popped called active missed absent done session snapshot opening notices];
     /// Lets visitors in at the door.
-    enter = "enter.lua", 9;
+    enter = "enter.lua", [meta line popped called active missed absent done session];
     /// Gives up a place.
-    leave = "leave.lua", 9;
+    leave = "leave.lua", [meta line called active missed absent done session notices];
     /// Marks places as absent.
-    absent = "absent.lua", 3;
+    absent = "absent.lua", [meta line absent];
     /// Begins a leader's tick.
-    tick = "tick.lua", 8;
+    tick = "tick.lua", [meta line popped called active missed absent session];
     /// Pops places for a call.
-    pop = "pop.lua", 6;
+    pop = "pop.lua", [meta line popped called active absent];
     /// Makes a logged batch called.
-    publish = "publish.lua", 6;
+    publish = "publish.lua", [meta popped called done session notices];
     /// Turns a call into a session.
-    claim = "claim.lua", 5;
+    claim = "claim.lua", [meta called active session notices];
     /// Prolongs a session.
-    renew = "renew.lua", 2;
+    renew = "renew.lua", [meta active];
     /// Ends a session.
-    end = "end.lua", 5;
+    end = "end.lua", [meta called active session notices];
     /// Reads the line's snapshot.
-    snapshot = "snapshot.lua", 6;
+    snapshot = "snapshot.lua", [meta line popped called active absent];
 }
 
 impl Default for Scripts {
@@ -94,10 +103,10 @@ mod tests {
             // `prepare` deletes all its keys without naming the last ones.
             let passes_all = script.source.contains("unpack(KEYS)");
             assert!(
-                used == script.key_count || (passes_all && used <= script.key_count),
+                used == script.keys.len() || (passes_all && used <= script.keys.len()),
                 "{}: uses {used} of {} keys",
                 script.name,
-                script.key_count
+                script.keys.len()
             );
         }
     }

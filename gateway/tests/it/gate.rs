@@ -150,9 +150,10 @@ async fn an_upstream_ends_the_session_and_the_slot_is_free() {
     for is_remote in [false, true] {
         let world = World::create().await;
         let shop = Server::start(world.upstream()).await;
-        let upstream = match is_remote {
-            true => shop.url(""),
-            false => "embedded".to_owned(),
+        let upstream = if is_remote {
+            shop.url("")
+        } else {
+            "embedded".to_owned()
         };
         world
             .room(json!({"totalActiveUsers": 1, "upstream": upstream}))

@@ -79,7 +79,8 @@ struct Desk {
     records: Records,
     surroundings: Arc<Surroundings>,
     changed: Arc<Notify>,
-    _database: Option<TestDatabase>,
+    /// Kept for as long as the desk: dropping it drops the database.
+    database: Option<TestDatabase>,
 }
 
 struct Answer {
@@ -92,7 +93,7 @@ impl Desk {
     async fn open() -> Self {
         let database = TestDatabase::create().await;
         let mut desk = Self::on(database.records());
-        desk._database = Some(database);
+        desk.database = Some(database);
         desk
     }
 
@@ -132,7 +133,7 @@ impl Desk {
             records,
             surroundings,
             changed,
-            _database: None,
+            database: None,
         }
     }
 

@@ -49,13 +49,11 @@ export class SeatClient {
     stream.onopen = () => {
       this.#backoff.reset();
       this.#onLink(true);
-      // What changed between fetching the map and opening the stream is in neither.
-      void this.load();
     };
     const changed = (/** @type {MessageEvent} */ message) => this.#received(String(message.data));
-    for (const name of ["message", "changes"]) {
-      stream.addEventListener(name, /** @type {EventListener} */ (changed));
-    }
+    stream.addEventListener("seats", changed);
+    // The server has more changes than it keeps for one listener.
+    stream.addEventListener("reload", () => void this.load());
     stream.onerror = () => {
       this.close();
       this.#onLink(false);

@@ -76,9 +76,9 @@ export default {
     "low": "Few tickets are left.",
     "lowCount": "About {count} tickets are left.",
     "gone": "All tickets are being bought or sold. Some may come back.",
-    "likely": "Likely enough for everyone ahead of you and for you.",
-    "uncertain": "It is open whether tickets reach your place.",
-    "unlikely": "At your place it is unlikely that tickets are left."
+    "likely": "Tickets will probably last until your turn.",
+    "uncertain": "It is uncertain whether tickets last until your turn.",
+    "unlikely": "It is unlikely that tickets last until your turn."
   },
   "join": {
     "button": "Join the line",
@@ -90,8 +90,8 @@ export default {
     "joining": "Getting you a place …"
   },
   "refused": {
-    "access-code": "This line asks for an access code. Please check the one you typed.",
-    "challenge-required": "This line checks visitors first, which needs a browser with scripts on.",
+    "forbidden": "This line asks for an access code. Please check the one you typed.",
+    "challenge-required": "This line checks visitors first, in a way this page does not know.",
     "room-closed": "The line has closed and takes nobody any more.",
     "room-not-found": "There is no such line.",
     "rate-limited": "Many are joining from your network. We try again by ourselves.",

@@ -1,0 +1,93 @@
+//! Cities, the shows of a city, one show.
+
+use axum::extract::State;
+use axum::response::Response;
+use contract::{CityId, ShowId};
+use http::{HeaderMap, StatusCode};
+use pages::shop::{CityListPage, CityPage, ShowPage};
+use serde::Deserialize;
+use web::{ApiPath, ApiQuery, ApiResult};
+
+use super::page;
+use crate::app::Booking;
+use crate::http::catalogue::read_date;
+use crate::http::problems::not_found;
+
+/// Coming shows on the start page.
+const COMING_MAX: usize = 8;
+/// Longest search text; longer ones match nothing anyway.
+const QUERY_LENGTH_MAX: usize = 200;
+
+/// What the filter of a city's page sends. Empty fields mean no filter.
+#[derive(Debug, Deserialize)]
+pub(super) struct Filter {
+    #[serde(default)]
+    date: String,
+    #[serde(default)]
+    q: String,
+}
+
+pub(super) async fn city_list(State(booking): State<Booking>) -> Response {
+    let now = booking.0.clock.now();
+    let mut coming = booking.all_shows();
+    coming.retain(|show| show.starts_at > now);
+    coming.sort_by_key(|show| show.starts_at);
+    coming.truncate(COMING_MAX);
+    let cities = booking.cities();
+    let html = pages::shop::city_list(&CityListPage { cities, coming });
+    page(StatusCode::OK, html)
+}
+
+pub(super) async fn city(
+    State(booking): State<Booking>,
+    ApiPath(city_id): ApiPath<CityId>,
+    ApiQuery(filter): ApiQuery<Filter>,
+) -> ApiResult<Response> {
+    let mut cities = booking.cities().into_iter();
+    let city = cities
+        .find(|city| city.city_id == city_id)
+        .ok_or_else(not_found)?;
+    let q = filter
+        .q
+        .trim()
+        .chars()
+        .take(QUERY_LENGTH_MAX)
+        .collect::<String>();
+    let (q, date) = (Some(q).filter(|q| !q.is_empty()), Some(filter.date));
+    let date = date.filter(|date| !date.is_empty());
+    let day = date.as_deref().map(read_date).transpose()?;
+    let mut shows = booking
+        .shows(&city_id, day, q.as_deref())
+        .ok_or_else(not_found)?;
+    if day.is_none() {
+        let now = booking.0.clock.now();
+        shows.retain(|show| show.starts_at > now);
+    }
+    shows.sort_by_key(|show| show.starts_at);
+    let html = pages::shop::city(&CityPage {
+        city,
+        date,
+        q,
+        shows,
+    });
+    Ok(page(StatusCode::OK, html))
+}
+
+pub(super) async fn show(
+    State(booking): State<Booking>,
+    ApiPath(show_id): ApiPath<ShowId>,
+    headers: HeaderMap,
+) -> ApiResult<Response> {
+    let show = booking.show(&show_id).ok_or_else(not_found)?;
+    let customer = booking.customer(&headers);
+    let may_choose = show
+        .room
+        .as_ref()
+        .is_none_or(|room| customer.subject_in(room).is_some());
+    let html = pages::shop::show(&ShowPage {
+        show,
+        now: booking.0.clock.now(),
+        may_choose,
+    });
+    Ok(page(StatusCode::OK, html))
+}

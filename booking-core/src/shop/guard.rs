@@ -1,0 +1,167 @@
+//! What holds for every page: who may post, what the browser may load, and problems as pages.
+
+use std::sync::Arc;
+
+use axum::body::Body;
+use axum::extract::{Request, State};
+use axum::middleware::Next;
+use axum::response::{IntoResponse, Response};
+use contract::{Problem, ProblemCode};
+use http::header::{
+    CACHE_CONTROL, CONTENT_LENGTH, CONTENT_SECURITY_POLICY, CONTENT_TYPE, HOST, ORIGIN,
+    REFERRER_POLICY, X_CONTENT_TYPE_OPTIONS,
+};
+use http::{HeaderMap, HeaderName, HeaderValue, Method};
+use pages::shop::ProblemPage;
+use web::{ApiError, RequestId};
+
+use crate::app::Booking;
+
+const SEC_FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
+/// Paths under this answer programs and keep their problem documents.
+const API_PREFIX: &str = "/api/";
+
+/// What the guard has to know.
+#[derive(Clone)]
+pub(super) struct Guard(Arc<Rules>);
+
+struct Rules {
+    public_origin: String,
+    policy: HeaderValue,
+}
+
+impl Guard {
+    pub(super) fn new(booking: &Booking) -> Self {
+        let config = &booking.0.config;
+        let payment = config
+            .payment
+            .browser_url
+            .as_ref()
+            .unwrap_or(&config.payment.url);
+        let policy = pages::content_security_policy(Some(origin_of(payment)));
+        Self(Arc::new(Rules {
+            public_origin: origin_of(&config.public_url).to_owned(),
+            // An origin that is no header value cannot be paid at: forms then lead nowhere else.
+            policy: HeaderValue::from_str(&policy).unwrap_or_else(|_| {
+                HeaderValue::from_static("default-src 'none'; form-action 'self'")
+            }),
+        }))
+    }
+}
+
+/// Refuses posts from other sites, and finishes pages.
+pub(super) async fn middleware(
+    State(Guard(rules)): State<Guard>,
+    request: Request,
+    next: Next,
+) -> Response {
+    let id = request.extensions().get::<RequestId>().cloned();
+    let path = request.uri().path().to_owned();
+    let safe = matches!(*request.method(), Method::GET | Method::HEAD);
+    let mut response = if safe || is_same_origin(request.headers(), &rules.public_origin) {
+        next.run(request).await
+    } else {
+        ApiError::from(
+            Problem::new(ProblemCode::Forbidden).detail("Forms are taken from our own pages only."),
+        )
+        .into_response()
+    };
+    if path.starts_with(API_PREFIX) {
+        return response;
+    }
+    if let Some(mut problem) = response.extensions_mut().remove::<Problem>() {
+        problem.request_id = id.map(|id| id.as_str().to_owned());
+        let back = Some(back(&path, safe && problem.retry_after_seconds.is_some()));
+        let html = pages::shop::problem(&ProblemPage { problem, back });
+        response.headers_mut().remove(CONTENT_LENGTH);
+        let media_type = HeaderValue::from_static("text/html; charset=utf-8");
+        response.headers_mut().insert(CONTENT_TYPE, media_type);
+        *response.body_mut() = Body::from(html);
+    }
+    let headers = response.headers_mut();
+    headers.insert(CONTENT_SECURITY_POLICY, rules.policy.clone());
+    for (name, value) in [
+        // Pages differ by cookie and by the minute.
+        (CACHE_CONTROL, "private, no-store"),
+        (X_CONTENT_TYPE_OPTIONS, "nosniff"),
+        (REFERRER_POLICY, "same-origin"),
+    ] {
+        headers.insert(name, HeaderValue::from_static(value));
+    }
+    response
+}
+
+/// `scheme://host:port` of a URL.
+fn origin_of(url: &str) -> &str {
+    let rest = url.find("://").map_or(0, |at| at + 3);
+    let end = url[rest..].find('/').map_or(url.len(), |at| rest + at);
+    &url[..end]
+}
+
+/// Whether a form was sent by a page of ours. Browsers name the origin of every post; clients
+/// that name none are no browsers and carry nobody's cookies by accident.
+fn is_same_origin(headers: &HeaderMap, public_origin: &str) -> bool {
+    let text = |name| {
+        headers
+            .get(name)
+            .and_then(|value: &HeaderValue| value.to_str().ok())
+    };
+    match headers.get(ORIGIN) {
+        Some(origin) => origin.to_str().is_ok_and(|origin| {
+            let host = origin.split_once("://").map(|(_, host)| host);
+            origin == public_origin || (host.is_some() && host == text(HOST))
+        }),
+        None => text(SEC_FETCH_SITE).is_none_or(|site| matches!(site, "same-origin" | "none")),
+    }
+}
+
+/// Where a visitor goes on from a problem at `path`: the page itself when trying again may help,
+/// else the page that leads there.
+fn back(path: &str, again: bool) -> String {
+    let parts: Vec<&str> = path.split('/').skip(1).collect();
+    match parts.as_slice() {
+        _ if again => path.to_owned(),
+        ["shows", show, "holds"] => format!("/shows/{show}/seats"),
+        ["holds", hold, "payments" | "release"] => format!("/holds/{hold}"),
+        _ => "/".to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn check(origin: Option<&str>, site: Option<&str>, same: bool) {
+        let mut headers = HeaderMap::new();
+        headers.insert(HOST, HeaderValue::from_static("shop.example:8080"));
+        if let Some(origin) = origin {
+            headers.insert(ORIGIN, HeaderValue::from_str(origin).unwrap());
+        }
+        if let Some(site) = site {
+            headers.insert(SEC_FETCH_SITE, HeaderValue::from_str(site).unwrap());
+        }
+        let found = is_same_origin(&headers, "https://tickets.example");
+        assert_eq!(found, same, "{origin:?} {site:?}");
+    }
+
+    #[test]
+    fn only_our_own_pages_may_post() {
+        check(Some("https://tickets.example"), None, true);
+        check(Some("http://shop.example:8080"), None, true);
+        check(Some("https://evil.example"), None, false);
+        check(Some("https://tickets.example.evil.example"), None, false);
+        check(Some("null"), None, false);
+        check(None, None, true);
+        check(None, Some("same-origin"), true);
+        check(None, Some("cross-site"), false);
+    }
+
+    #[test]
+    fn an_origin_ends_before_the_path() {
+        assert_eq!(
+            origin_of("https://pay.example:444/v1/x"),
+            "https://pay.example:444"
+        );
+        assert_eq!(origin_of("https://pay.example"), "https://pay.example");
+    }
+}

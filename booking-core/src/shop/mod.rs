@@ -1,0 +1,68 @@
+//! The shop's pages: what the JSON API offers, for browsers, with forms that work without
+//! JavaScript. Handlers call the same operations as the API does.
+
+mod bookings;
+mod catalogue;
+mod guard;
+mod holds;
+mod payments;
+mod seats;
+
+use axum::Router;
+use axum::response::{IntoResponse, Redirect, Response};
+use axum::routing::{any, get, post};
+use contract::ProblemCode;
+use http::{HeaderValue, StatusCode};
+use web::ApiError;
+
+use crate::app::Booking;
+
+/// The pages, to be merged with the API under the standard layers.
+pub(crate) fn router(booking: Booking) -> Router {
+    let guard = guard::Guard::new(&booking);
+    Router::new()
+        .route("/", get(catalogue::city_list))
+        .route("/cities/{cityId}", get(catalogue::city))
+        .route("/shows/{showId}", get(catalogue::show))
+        .route("/shows/{showId}/seats", get(seats::seats))
+        .route("/shows/{showId}/holds", post(seats::hold_place))
+        .route("/holds/{holdId}", get(holds::hold))
+        .route("/holds/{holdId}/release", post(holds::hold_release))
+        .route("/holds/{holdId}/payments", post(payments::payment_start))
+        .route("/holds/{holdId}/return", get(payments::payment_return))
+        .route("/bookings/{bookingId}", get(bookings::booking))
+        // Whatever nobody else answers is a page that does not exist, for browsers too.
+        .route("/{*path}", any(nothing))
+        .with_state(booking)
+        .layer(axum::middleware::from_fn_with_state(
+            guard,
+            guard::middleware,
+        ))
+}
+
+async fn nothing() -> ApiError {
+    ProblemCode::NotFound.into()
+}
+
+/// A page that belongs to one customer or changes all the time.
+fn page(status: StatusCode, html: String) -> Response {
+    let html = axum::response::Html(html);
+    (status, html).into_response()
+}
+
+/// The answer to a form, and to a page that has moved on.
+fn see_other(path: &str) -> Response {
+    Redirect::to(path).into_response()
+}
+
+/// The status of a page that shows `error`, with the time to wait if it names one.
+fn page_of(error: &ApiError, html: String) -> Response {
+    let problem = error.problem();
+    let status = StatusCode::from_u16(problem.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+    let mut response = page(status, html);
+    if let Some(seconds) = problem.retry_after_seconds {
+        let headers = response.headers_mut();
+        headers.insert(http::header::RETRY_AFTER, HeaderValue::from(seconds));
+    }
+    response
+}

@@ -1,0 +1,156 @@
+//! Paying for a hold, and coming back from the provider.
+
+use axum::extract::State;
+use axum::response::Response;
+use contract::booking::HoldStatus;
+use contract::principal::{COMMAND, COMMAND_END_SESSION};
+use contract::{HoldId, Problem, ProblemCode};
+use http::{HeaderMap, HeaderValue, StatusCode};
+use pages::shop::ProcessingPage;
+use serde::Deserialize;
+use web::{ApiError, ApiForm, ApiPath, ApiQuery, ApiResult};
+
+use super::{holds, page, see_other};
+use crate::app::Booking;
+use crate::bookings::ConfirmOutcome;
+use crate::http::problems::{hold_expired, invalid, not_found, payment_unavailable};
+use crate::payment_outcome::PaymentOutcome;
+use crate::payments::FailureReason;
+
+/// What the form of a hold's page sends.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub(super) struct PaymentForm {
+    email: String,
+}
+
+/// What the provider adds to the address it leads back to.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub(super) struct Returned {
+    payment_intent: Option<String>,
+}
+
+pub(super) async fn payment_start(
+    State(booking): State<Booking>,
+    ApiPath(hold_id): ApiPath<HoldId>,
+    headers: HeaderMap,
+    ApiForm(form): ApiForm<PaymentForm>,
+) -> ApiResult<Response> {
+    let customer = booking.customer(&headers);
+    let outcome = booking
+        .payment_start(&customer, hold_id, &form.email)
+        .await?;
+    let error = match outcome {
+        PaymentOutcome::Started(payment) => {
+            let own = format!(
+                "/holds/{hold_id}/return?payment_intent={}",
+                payment.payment_intent_id
+            );
+            return Ok(see_other(payment.pay_url.as_deref().unwrap_or(&own)));
+        }
+        PaymentOutcome::NotFound => return Err(not_found()),
+        // The page itself says what became of the hold.
+        PaymentOutcome::HoldEnded => return Ok(see_other(&format!("/holds/{hold_id}"))),
+        PaymentOutcome::InvalidEmail => invalid("email", "is not an e-mail address"),
+        PaymentOutcome::Failed(reason) => failed(reason),
+        PaymentOutcome::Unanswered {
+            reason,
+            retry_after,
+        } => payment_unavailable(reason, retry_after),
+    };
+    let found = holds::find(&booking, &headers, hold_id).await?;
+    Ok(holds::refuse(&booking, found, form.email, &error))
+}
+
+pub(super) async fn payment_return(
+    State(booking): State<Booking>,
+    ApiPath(hold_id): ApiPath<HoldId>,
+    ApiQuery(returned): ApiQuery<Returned>,
+    headers: HeaderMap,
+) -> ApiResult<Response> {
+    let Some(intent_id) = returned.payment_intent else {
+        return without_intent(&booking, &headers, hold_id).await;
+    };
+    let customer = booking.customer(&headers);
+    match booking.confirm(&customer, hold_id, &intent_id).await? {
+        ConfirmOutcome::Booked {
+            booking: booked,
+            ends_session,
+        } => {
+            let mut response = see_other(&format!("/bookings/{}", booked.booking_id));
+            if ends_session {
+                let command = HeaderValue::from_static(COMMAND_END_SESSION);
+                response.headers_mut().insert(COMMAND, command);
+            }
+            Ok(response)
+        }
+        ConfirmOutcome::Processing => processing(&booking, &headers, hold_id).await,
+        ConfirmOutcome::Failed(reason) => {
+            let found = holds::find(&booking, &headers, hold_id).await?;
+            Ok(holds::refuse(
+                &booking,
+                found,
+                String::new(),
+                &failed(reason),
+            ))
+        }
+        ConfirmOutcome::HoldEnded { refunding } => Err(hold_expired(refunding)),
+        ConfirmOutcome::NotFound | ConfirmOutcome::UnknownPayment => Err(not_found()),
+    }
+}
+
+/// Someone who came back by hand: the hold alone says how things stand.
+async fn without_intent(
+    booking: &Booking,
+    headers: &HeaderMap,
+    hold_id: HoldId,
+) -> ApiResult<Response> {
+    let (hold, _) = holds::find(booking, headers, hold_id).await?;
+    match (hold.status, hold.booking_id) {
+        (HoldStatus::Confirmed, Some(id)) => Ok(see_other(&format!("/bookings/{id}"))),
+        (HoldStatus::Paying, _) => processing(booking, headers, hold_id).await,
+        _ => Ok(see_other(&format!("/holds/{hold_id}"))),
+    }
+}
+
+async fn processing(
+    booking: &Booking,
+    headers: &HeaderMap,
+    hold_id: HoldId,
+) -> ApiResult<Response> {
+    let (hold, show) = holds::find(booking, headers, hold_id).await?;
+    let html = pages::shop::processing(&ProcessingPage { hold, show });
+    Ok(page(StatusCode::ACCEPTED, html))
+}
+
+fn failed(reason: FailureReason) -> ApiError {
+    Problem::new(ProblemCode::PaymentFailed)
+        .detail(said(reason))
+        .with("reason", reason.as_str())
+        .into()
+}
+
+/// The reason in words a customer can act on.
+fn said(reason: FailureReason) -> &'static str {
+    match reason {
+        FailureReason::InsufficientFunds => {
+            "The bank says there is not enough money for this. Another card may help."
+        }
+        FailureReason::NetworkTimeout | FailureReason::GatewayDown => {
+            "The payment provider did not answer. Please try again."
+        }
+        FailureReason::InvalidCard => "The bank did not accept the card. Check it or use another.",
+        FailureReason::ExpiredCard => "The card has expired. Please use another.",
+        FailureReason::Fraud => "The bank refused the payment. Please ask your bank.",
+        FailureReason::ThreeDSecure => "The bank could not make sure that it is you. Try again.",
+        FailureReason::Processing => "The bank is still working on it. Wait a moment.",
+        FailureReason::BankTimeout => "The bank did not answer. Please try again.",
+        FailureReason::GatewayRateLimit => "Many are paying right now. Try again in a moment.",
+        FailureReason::DuplicateTransaction => "This payment was already made once.",
+        FailureReason::CurrencyConversion => "The card cannot pay in this currency.",
+        FailureReason::AmountMismatch => "The amount was not right, so nothing is kept.",
+        FailureReason::SessionExpired => "The time to pay ran out.",
+        FailureReason::UserCancelled => "You cancelled the payment.",
+    }
+}

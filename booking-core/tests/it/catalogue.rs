@@ -1,0 +1,193 @@
+//! Browsing, importing, the description.
+
+use serde_json::json;
+
+use crate::fan::SHOW;
+use crate::test_shop::{TestShop, show_file};
+
+#[tokio::test]
+async fn cities_shows_and_seats_can_be_browsed() {
+    let shop = TestShop::new().await;
+    let fan = shop.fan();
+    let cities = fan.get("/api/v1/cities").await.json;
+    assert_eq!(cities["cities"][0]["cityId"], "mumbai");
+    assert_eq!(cities["cities"][0]["showCount"], 1);
+    for (query, count) in [
+        ("", 1),
+        ("?date=2026-12-24", 1),
+        ("?date=2026-12-25", 0),
+        ("?q=SWIFT", 1),
+        ("?q=stadium&date=2026-12-24", 1),
+        ("?q=jazz", 0),
+    ] {
+        let listed = fan
+            .get(&format!("/api/v1/cities/mumbai/shows{query}"))
+            .await;
+        assert_eq!(
+            listed.json["shows"].as_array().unwrap().len(),
+            count,
+            "{query}"
+        );
+    }
+    assert_eq!(
+        fan.get("/api/v1/cities/atlantis/shows").await.code(),
+        "not-found"
+    );
+    let date = fan.get("/api/v1/cities/mumbai/shows?date=tomorrow").await;
+    assert_eq!((date.status, date.code()), (422, "validation-failed"));
+    let document = fan.get(SHOW).await.json;
+    assert_eq!(
+        (&document["availableCount"], &document["seatCount"]),
+        (&json!(19), &json!(20))
+    );
+    assert_eq!(document["saleStatus"], "OPEN");
+    let map = fan.get(&format!("{SHOW}/seatmap")).await.json;
+    assert_eq!(map["seats"].as_array().unwrap().len(), 20);
+    assert_eq!(fan.seat("B10").await, "BLOCKED");
+    assert_eq!(fan.seat("A1").await, "AVAILABLE");
+}
+
+#[tokio::test]
+async fn the_seat_map_has_a_version_that_every_process_agrees_on() {
+    let shop = TestShop::new().await;
+    let fan = shop.fan();
+    let path = format!("{SHOW}/seatmap");
+    let first = fan.get(&path).await;
+    let etag = first.headers["etag"].to_str().unwrap().to_owned();
+    assert_eq!(first.headers["cache-control"], "public, max-age=1");
+    let again = fan
+        .clone()
+        .with_header("if-none-match", &etag)
+        .get(&path)
+        .await;
+    assert_eq!((again.status, again.text.as_str()), (304, ""));
+    fan.held(&["A1"]).await;
+    let changed = fan.get(&path).await;
+    assert!(changed.json["version"].as_u64() > first.json["version"].as_u64());
+    let other = shop.another_process().await;
+    let elsewhere = fan.at(other.router.clone()).get(&path).await;
+    assert_eq!(elsewhere.headers["etag"], changed.headers["etag"]);
+}
+
+#[tokio::test]
+async fn the_same_file_again_changes_nothing() {
+    let shop = TestShop::new().await;
+    let (status, body) = shop.import(show_file()).await;
+    assert_eq!((status, &body["outcome"]), (200, &json!("unchanged")));
+    let mut file = show_file();
+    file["title"] = json!("Eras, the last night");
+    let (status, body) = shop.import(file).await;
+    assert_eq!((status, &body["outcome"]), (200, &json!("updated")));
+    assert_eq!(
+        shop.fan().get(SHOW).await.json["title"],
+        "Eras, the last night"
+    );
+    shop.assert_clean().await;
+}
+
+#[tokio::test]
+async fn seats_may_change_until_someone_holds_one() {
+    let shop = TestShop::new().await;
+    let mut file = show_file();
+    file["sections"][0]["seatsPerRow"] = json!(12);
+    assert_eq!(shop.import(file.clone()).await.0, 200);
+    let fan = shop.fan();
+    fan.held(&["A12"]).await;
+    shop.assert_clean().await;
+    let mut smaller = show_file();
+    smaller["title"] = json!("Smaller");
+    let (status, body) = shop.import(smaller).await;
+    assert_eq!((status, &body["code"]), (409, &json!("conflict")));
+    file["categories"][0]["priceMinor"] = json!(300_000);
+    assert_eq!(shop.import(file).await.0, 200);
+    assert_eq!(shop.fan().get(SHOW).await.json["availableCount"], 20);
+    shop.assert_clean().await;
+}
+
+#[tokio::test]
+async fn a_process_with_an_old_layout_cannot_hold_the_wrong_seat() {
+    let shop = TestShop::new().await;
+    let other = shop.another_process().await;
+    let mut file = show_file();
+    file["sections"][0]["seatsPerRow"] = json!(5);
+    assert_eq!(shop.import(file).await.0, 200);
+    // B1 was the eleventh seat; now the sixth is.
+    let fan = shop.fan().at(other.router.clone());
+    assert_eq!(fan.hold(&["B1"]).await.code(), "seats-unavailable");
+    other.booking.refresh_once().await.unwrap();
+    fan.held(&["B1"]).await;
+    shop.process.booking.refresh_once().await.unwrap();
+    assert_eq!(shop.fan().seat("B1").await, "HELD");
+    shop.assert_clean().await;
+}
+
+#[tokio::test]
+async fn a_bad_show_file_names_the_field() {
+    let shop = TestShop::new().await;
+    let mut file = show_file();
+    file["holdSeconds"] = json!(10);
+    let (status, body) = shop.import(file).await;
+    assert_eq!((status, &body["field"]), (422, &json!("holdSeconds")));
+    let mut file = show_file();
+    file["sponsor"] = json!("Acme");
+    let (status, body) = shop.import(file).await;
+    assert_eq!(status, 422);
+    assert!(
+        body["detail"].as_str().unwrap().contains("sponsor"),
+        "{body}"
+    );
+}
+
+#[tokio::test]
+async fn the_description_names_every_call() {
+    let shop = TestShop::new().await;
+    let api = shop.fan().get("/api/v1/openapi.json").await.json;
+    assert!(api["openapi"].as_str().unwrap().starts_with("3.1"));
+    for (path, methods) in [
+        ("/api/v1/cities", vec!["get"]),
+        ("/api/v1/cities/{cityId}/shows", vec!["get"]),
+        ("/api/v1/shows/{showId}", vec!["get"]),
+        ("/api/v1/shows/{showId}/seatmap", vec!["get"]),
+        ("/api/v1/shows/{showId}/seatmap/live", vec!["get"]),
+        ("/api/v1/shows/{showId}/holds", vec!["post"]),
+        ("/api/v1/holds/{holdId}", vec!["get", "delete"]),
+        ("/api/v1/holds/{holdId}/payments", vec!["post"]),
+        ("/api/v1/holds/{holdId}/confirm", vec!["post"]),
+        ("/api/v1/bookings/{bookingId}", vec!["get"]),
+        ("/api/v1/payments/{provider}/webhook", vec!["post"]),
+    ] {
+        for method in methods {
+            assert!(api["paths"][path][method].is_object(), "{method} {path}");
+        }
+    }
+    let unknown = shop.fan().get("/api/v1/nothing").await;
+    assert_eq!((unknown.status, unknown.code()), (404, "not-found"));
+    assert!(unknown.json["requestId"].is_string());
+}
+
+#[tokio::test]
+async fn watchers_hear_of_changes_with_the_version_they_lead_to() {
+    use futures_util::StreamExt;
+    use tower::ServiceExt;
+
+    let shop = TestShop::new().await;
+    let request = http::Request::get(format!("{SHOW}/seatmap/live"));
+    let request = request.body(axum::body::Body::empty()).unwrap();
+    let response = shop.process.router.clone().oneshot(request).await.unwrap();
+    assert_eq!(response.headers()["content-type"], "text/event-stream");
+    let mut events = response.into_body().into_data_stream();
+    let first = events.next().await.unwrap().unwrap();
+    assert!(String::from_utf8_lossy(&first).contains("\"changes\":[]"));
+    let fan = shop.fan();
+    fan.held(&["A3"]).await;
+    let second = String::from_utf8(events.next().await.unwrap().unwrap().to_vec()).unwrap();
+    assert!(
+        second.contains(r#"{"seatId":"A3","status":"HELD"}"#),
+        "{second}"
+    );
+    let version = fan.get(&format!("{SHOW}/seatmap")).await.json["version"].clone();
+    assert!(
+        second.contains(&format!("\"version\":{version}")),
+        "{second}"
+    );
+}

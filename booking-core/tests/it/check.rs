@@ -1,0 +1,127 @@
+//! The invariants notice when something is broken.
+
+use sqlx::{Connection, Executor};
+
+use crate::test_shop::TestShop;
+
+/// A shop with one booking, one open hold and one refund.
+async fn shop() -> TestShop {
+    let shop = TestShop::new().await;
+    let fan = shop.fan();
+    let hold = fan.held(&["A1"]).await;
+    let intent = fan.intent(&hold).await;
+    shop.provider.pay(&intent);
+    assert_eq!(fan.confirm(&hold, &intent).await.status, 200);
+    fan.held(&["A2"]).await;
+    let wrong = fan.held(&["A3"]).await;
+    let intent = fan.intent(&wrong).await;
+    shop.provider.pay_wrongly(&intent, 5);
+    fan.confirm(&wrong, &intent).await;
+    shop.settle().await;
+    shop
+}
+
+#[tokio::test]
+async fn every_breach_is_noticed() {
+    let shop = shop().await;
+    shop.assert_clean().await;
+    for (breach, names) in [
+        ("update tickets set status = 'VOID'", "I01 I15 I20"),
+        (
+            "update show_seats set booking_id = gen_random_uuid() where status = 'BOOKED'",
+            "I03",
+        ),
+        (
+            "update show_seats set status = 'AVAILABLE', hold_id = null where status = 'HELD'",
+            "I05",
+        ),
+        (
+            "update holds set status = 'EXPIRED', closed_at = now() where status = 'ACTIVE'",
+            "I04 I20",
+        ),
+        (
+            "update holds set expires_at = expires_at - interval '1 day' where status = 'ACTIVE'",
+            "I06",
+        ),
+        (
+            "update holds set status = 'RELEASED' where status = 'CONFIRMED'",
+            "I07",
+        ),
+        ("update bookings set amount_minor = amount_minor + 1", "I08"),
+        (
+            "update payments set disposition = 'AUTO_REFUND' where disposition = 'BOOKED'",
+            "I08 I09",
+        ),
+        (
+            "update payments set provider_open = true,
+                next_poll_at = now() where status = 'SUCCEEDED';
+             update holds set closed_at = closed_at - interval '2 hours'
+                where closed_at is not null",
+            "I11",
+        ),
+        ("update refunds set amount_minor = amount_minor + 1", "I12"),
+        (
+            "update ledger set amount_minor = amount_minor + 1 where account = 'gateway'",
+            "I13 I14",
+        ),
+        ("delete from show_seats where status = 'AVAILABLE'", "I16"),
+        ("update owner_ticket_counts set ticket_count = 9", "I17 I20"),
+        (
+            "insert into payment_events (provider, event_id, kind, payload, received_at,
+                next_attempt_at) values ('simulator', 'e', 'k', '{}', now(), now())",
+            "I18",
+        ),
+        ("delete from outbox", "I19"),
+        (
+            "insert into idempotency_keys (principal, key, fingerprint, effect_id, locked_at,
+                created_at) values ('p', 'k', '', gen_random_uuid(), '2020-01-01', now())",
+            "I21",
+        ),
+    ] {
+        assert_eq!(violated(&shop, breach).await, names, "{breach}");
+    }
+}
+
+/// Breaks something, asks, and mends it again.
+async fn violated(shop: &TestShop, breach: &'static str) -> String {
+    let mut database = shop.database.connect().await;
+    // The check runs on a connection of its own, so the breach has to be committed; the tables
+    // are put back from copies.
+    let copies = "create schema saved;
+        create table saved.tickets as table tickets;
+        create table saved.show_seats as table show_seats;
+        create table saved.holds as table holds;
+        create table saved.bookings as table bookings;
+        create table saved.payments as table payments;
+        create table saved.refunds as table refunds;
+        create table saved.ledger as table ledger;
+        create table saved.owner_ticket_counts as table owner_ticket_counts;
+        create table saved.payment_events as table payment_events;
+        create table saved.outbox as table outbox;
+        create table saved.idempotency_keys as table idempotency_keys;";
+    database.execute(copies).await.unwrap();
+    database.execute(breach).await.unwrap();
+    let report = shop.process.booking.check().await.unwrap();
+    let mend = "set session_replication_role = replica;
+        delete from tickets; delete from show_seats; delete from holds; delete from bookings;
+        delete from payments; delete from refunds; delete from ledger;
+        delete from owner_ticket_counts; delete from payment_events; delete from outbox;
+        delete from idempotency_keys;
+        insert into tickets table saved.tickets;
+        insert into show_seats table saved.show_seats;
+        insert into holds table saved.holds;
+        insert into bookings table saved.bookings;
+        insert into payments table saved.payments;
+        insert into refunds table saved.refunds;
+        insert into ledger table saved.ledger;
+        insert into owner_ticket_counts table saved.owner_ticket_counts;
+        insert into payment_events table saved.payment_events;
+        insert into outbox overriding system value table saved.outbox;
+        insert into idempotency_keys table saved.idempotency_keys;
+        drop schema saved cascade;";
+    database.execute(mend).await.unwrap();
+    database.close().await.unwrap();
+    let broken = report.invariants.iter().filter(|i| i.violations != 0);
+    let names: Vec<&str> = broken.map(|i| &i.name[..3]).collect();
+    names.join(" ")
+}

@@ -1,0 +1,22 @@
+//! The booking core against a real PostgreSQL.
+//!
+//! `ROPELINE_TEST_DATABASE_URL` names a server on which databases may be created; each test has
+//! one of its own.
+
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
+mod background;
+mod catalogue;
+mod check;
+mod crashes;
+mod fake_provider;
+mod fan;
+mod holds;
+mod idempotency;
+mod outage;
+mod payments;
+mod shop;
+mod simulator;
+mod test_database;
+mod test_shop;
+mod tickets;

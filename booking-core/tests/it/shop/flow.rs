@@ -1,0 +1,161 @@
+//! Buying from the first page to the ticket.
+
+use super::browser::Browser;
+use super::test_shop::TestShop;
+
+/// Times the page of an open payment may be loaded again before the test gives up.
+const RELOADS_MAX: usize = 200;
+
+#[tokio::test]
+async fn tickets_can_be_bought_without_javascript() {
+    let shop = TestShop::start().await;
+    let mut fan = Browser::new(&shop.router);
+    fan.open("/")
+        .await
+        .shows(200, &["/cities/mumbai", "Mumbai"]);
+    fan.open("/cities/mumbai?q=jamshed&date=2099-11-28")
+        .await
+        .shows(200, &["Saturday, 28 November", "/shows/open-show", "19:30"]);
+    fan.open("/cities/mumbai?q=opera&date=")
+        .await
+        .shows(200, &["Nothing fits"]);
+    fan.open("/shows/open-show")
+        .await
+        .shows(200, &["₹2,500", "Choose seats", "&lt;open-show&gt;"]);
+    let seats = fan
+        .open("/shows/open-show/seats")
+        .await
+        .shows(200, &["Gold, ₹2,500, 12 free"]);
+
+    let key = seats.field("formKey");
+    let wish = [("seats", "a1, A2"), ("formKey", key.as_str())];
+    let hold = fan.submit("/shows/open-show/holds", &wish).await.leads();
+    assert!(hold.starts_with("/holds/hold_"), "{hold}");
+    let again = fan.submit("/shows/open-show/holds", &wish).await.leads();
+    assert_eq!(again, hold, "a form sent twice holds once");
+    fan.open(&hold).await.shows(
+        200,
+        &["Your seats are held", "A1", "A2", "₹5,000", "left to pay"],
+    );
+
+    let payments = format!("{hold}/payments");
+    fan.submit(&payments, &[("email", "nobody")])
+        .await
+        .shows(422, &["is not an e-mail address", "value=\"nobody\"", "A1"]);
+    let pay = fan.submit(&payments, &[("email", "fan@example.com")]).await;
+    let pay = pay.leads();
+    assert!(
+        pay.starts_with(&format!("{}/pay/pi_", shop.payment_url)),
+        "{pay}"
+    );
+    let back = pay_by_card(&pay).await;
+    let back = back
+        .strip_prefix("http://shop.test")
+        .expect("our own address");
+    assert!(back.starts_with(&format!("{hold}/return?")), "{back}");
+
+    let booking = settled(&mut fan, back).await;
+    assert!(booking.starts_with("/bookings/bkg_"), "{booking}");
+    let page = fan
+        .open(&booking)
+        .await
+        .shows(200, &["Booked and paid", "₹5,000", "A1", "A2", "qr.svg"]);
+    let qr = page.html.split("<img src=\"").nth(1).unwrap();
+    let qr = qr.split('"').next().unwrap().replace("&#x2f;", "/");
+    fan.open(&qr).await.shows(200, &["<svg"]);
+    fan.open(&hold).await.shows(
+        200,
+        &["These seats are yours", &format!("href=\"{booking}\"")],
+    );
+
+    let mut stranger = Browser::new(&shop.router);
+    for path in [&booking, &hold] {
+        stranger
+            .open(path)
+            .await
+            .shows(404, &["There is nothing here"]);
+    }
+}
+
+/// Loads the page that the provider led to until the outcome is known.
+async fn settled(fan: &mut Browser, path: &str) -> String {
+    for _ in 0..RELOADS_MAX {
+        let page = fan.open(path).await;
+        if page.status != 202 {
+            return page.leads();
+        }
+        page.shows(
+            202,
+            &["We are checking your payment", "http-equiv=\"refresh\""],
+        );
+        tokio::task::yield_now().await;
+    }
+    panic!("the payment was not settled");
+}
+
+/// Pays on the provider's page and returns where that leads.
+async fn pay_by_card(pay: &str) -> String {
+    let client = reqwest::Client::builder()
+        .redirect(reqwest::redirect::Policy::none())
+        .build()
+        .unwrap();
+    let (url, client_secret) = pay.split_once("?client_secret=").unwrap();
+    let form = |method| [("client_secret", client_secret), ("payment_method", method)];
+    let declined = form("pm_card_chargeDeclinedInsufficientFunds");
+    let answer = client.post(url).form(&declined).send().await.unwrap();
+    assert_eq!(
+        answer.status().as_u16(),
+        402,
+        "a declined card can be tried again"
+    );
+    let answer = client
+        .post(url)
+        .form(&form("pm_card_visa"))
+        .send()
+        .await
+        .unwrap();
+    assert_eq!(answer.status().as_u16(), 303);
+    answer.headers()["location"].to_str().unwrap().to_owned()
+}
+
+#[tokio::test]
+async fn seats_that_are_gone_are_named_and_the_others_kept() {
+    let shop = TestShop::start().await;
+    let (mut first, mut second) = (Browser::new(&shop.router), Browser::new(&shop.router));
+    let holds = "/shows/open-show/holds";
+    first.submit(holds, &[("seats", "B3")]).await.leads();
+    second
+        .submit(holds, &[("seats", "B3,B4")])
+        .await
+        .shows(409, &["No longer free: B3", "id=\"seats\" value=\"B4\""]);
+    second
+        .submit(holds, &[("seats", "Z99")])
+        .await
+        .shows(422, &["there is no seat Z99"]);
+    second
+        .submit(holds, &[("quantity", "5"), ("category", "GOLD")])
+        .await
+        .shows(409, &["at most 4 tickets"]);
+    let best = [("quantity", "2"), ("category", "GOLD")];
+    let hold = second.submit(holds, &best).await.leads();
+    second.open(&hold).await.shows(200, &["₹5,000"]);
+}
+
+#[tokio::test]
+async fn seats_given_up_are_free_for_others() {
+    let shop = TestShop::start().await;
+    let (mut first, mut second) = (Browser::new(&shop.router), Browser::new(&shop.router));
+    let holds = "/shows/open-show/holds";
+    let hold = first.submit(holds, &[("seats", "A5")]).await.leads();
+    let release = format!("{hold}/release");
+    second
+        .submit(&release, &[])
+        .await
+        .shows(404, &["There is nothing here"]);
+    assert_eq!(first.submit(&release, &[]).await.leads(), hold);
+    first
+        .open(&hold)
+        .await
+        .shows(200, &["You gave these seats up"]);
+    second.submit(holds, &[("seats", "A5")]).await.leads();
+}

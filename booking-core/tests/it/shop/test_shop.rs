@@ -1,0 +1,122 @@
+//! A shop with two shows, a database of its own and a payment simulator.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use axum::Router;
+use booking_core::{
+    Booking, BookingConfig, BookingDeps, ImportedShow, PaymentConfig, Pools, TicketKey,
+};
+use contract::SystemClock;
+use contract::booking::ShowFile;
+use payment_simulator::{Config, Secret};
+use serde_json::json;
+use tempfile::TempDir;
+use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use crate::test_database::TestDatabase;
+
+const SECRET: &str = "sk_test_shop";
+
+/// Everything a test needs.
+pub(crate) struct TestShop {
+    pub(crate) router: Router,
+    pub(crate) payment_url: String,
+    shutdown: CancellationToken,
+    _database: TestDatabase,
+    _journal: TempDir,
+}
+
+impl TestShop {
+    pub(crate) async fn start() -> Self {
+        let database = TestDatabase::new().await;
+        let shutdown = CancellationToken::new();
+        let tracker = TaskTracker::new();
+        let journal = tempfile::tempdir().unwrap();
+        let payment_url = simulator_start(journal.path(), &tracker, &shutdown).await;
+        let config = BookingConfig {
+            public_url: "http://shop.test".to_owned(),
+            payment: PaymentConfig {
+                provider: "simulator".to_owned(),
+                url: payment_url.clone(),
+                secret: SECRET.to_owned(),
+                webhook_secret: "whsec_shop".to_owned(),
+                browser_url: None,
+            },
+            ticket_key: TicketKey([7; 32]),
+        };
+        let deps = BookingDeps {
+            pools: Pools::lazy(&database.url(), None).unwrap(),
+            clock: Arc::new(SystemClock),
+            seed: [9; 32],
+            tracker,
+            shutdown: shutdown.clone(),
+            background: true,
+        };
+        let booking = Booking::start(config, deps).await.unwrap();
+        for (id, room) in [("open-show", None), ("line-show", Some("monsoon"))] {
+            let imported = booking.show_import(show_file(id, room)).await.unwrap();
+            assert!(
+                matches!(imported, ImportedShow::Imported(_)),
+                "{imported:?}"
+            );
+        }
+        Self {
+            router: booking.router(),
+            payment_url,
+            shutdown,
+            _database: database,
+            _journal: journal,
+        }
+    }
+}
+
+impl Drop for TestShop {
+    fn drop(&mut self) {
+        self.shutdown.cancel();
+    }
+}
+
+fn show_file(id: &str, room: Option<&str>) -> ShowFile {
+    serde_json::from_value(json!({
+        "showId": id,
+        "city": {"cityId": "mumbai", "name": "Mumbai", "country": "IN", "timeZone": "Asia/Kolkata"},
+        "title": format!("Monsoon Strings <{id}>"),
+        "venue": {"name": "Jamshed Hall", "address": "Nariman Point"},
+        "startsAt": "2099-11-28T14:00:00Z",
+        "room": room,
+        "ticketLimit": 4,
+        "currency": "INR",
+        "categories": [{"category": "GOLD", "name": "Gold", "priceMinor": 250_000}],
+        "sections": [{"name": "Stalls", "category": "GOLD", "rows": ["A", "B"], "seatsPerRow": 6}]
+    }))
+    .unwrap()
+}
+
+async fn simulator_start(
+    journal: &Path,
+    tracker: &TaskTracker,
+    shutdown: &CancellationToken,
+) -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    let config = Config {
+        data_dir: journal.to_owned(),
+        secret: Secret::new(SECRET),
+        webhook_url: None,
+        webhook_secret: Secret::new("whsec_shop"),
+        public_url: None,
+        settle_delay_ms: 50,
+        answer_hold_ms: 50,
+        webhook_delay_ms: 50,
+    };
+    tracker.spawn(payment_simulator::serve(
+        config,
+        listener,
+        SystemClock,
+        shutdown.clone(),
+    ));
+    url
+}

@@ -1,0 +1,210 @@
+//! Against the payment simulator itself: the outcomes that its test methods promise.
+
+use contract::SystemClock;
+use payment_simulator::Config;
+use payment_simulator::Secret;
+use serde_json::{Value, json};
+use tempfile::TempDir;
+use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
+
+use crate::fan::{Answer, Fan};
+use crate::test_shop::{TestShop, WEBHOOK_SECRET, eventually, show_file};
+
+/// A running simulator.
+struct Simulator {
+    url: String,
+    client: reqwest::Client,
+    stop: CancellationToken,
+    _books: TempDir,
+}
+
+impl Simulator {
+    async fn start() -> Self {
+        let books = TempDir::new().unwrap();
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("http://{}", listener.local_addr().unwrap());
+        let config = Config {
+            data_dir: books.path().to_owned(),
+            secret: Secret::new("sk_test"),
+            webhook_url: None,
+            webhook_secret: Secret::new(WEBHOOK_SECRET),
+            public_url: None,
+            settle_delay_ms: 200,
+            answer_hold_ms: 200,
+            webhook_delay_ms: 200,
+        };
+        let stop = CancellationToken::new();
+        let serving = payment_simulator::serve(config, listener, SystemClock, stop.clone());
+        #[expect(clippy::disallowed_methods, reason = "ends with the test's runtime")]
+        tokio::spawn(serving);
+        Self {
+            url,
+            client: reqwest::Client::new(),
+            stop,
+            _books: books,
+        }
+    }
+
+    /// The customer's side: pays the intent with a test method.
+    async fn pay(&self, intent: &str, method: &str) {
+        let url = format!("{}/v1/payment_intents/{intent}/confirm", self.url);
+        let form = [
+            ("payment_method", method),
+            ("return_url", "http://tickets.test/"),
+        ];
+        let request = self.client.post(url).bearer_auth("sk_test").form(&form);
+        // Declines are errors here, and the outcome is what the shop finds.
+        request.send().await.unwrap();
+    }
+
+    async fn fault(&self, fault: &Value) {
+        let url = format!("{}/_sim/faults", self.url);
+        let request = self.client.post(url).bearer_auth("sk_test").json(fault);
+        let answer = request.send().await.unwrap();
+        assert!(answer.status().is_success(), "{:?}", answer.text().await);
+    }
+
+    /// Everything taken less everything given back.
+    async fn balance(&self) -> i64 {
+        let url = format!("{}/_sim/ledger", self.url);
+        let request = self.client.get(url).bearer_auth("sk_test");
+        let ledger: Value = request.send().await.unwrap().json().await.unwrap();
+        let sum = |member: &str| -> i64 {
+            let intents = ledger.as_array().unwrap().iter();
+            intents.map(|intent| intent[member].as_i64().unwrap()).sum()
+        };
+        sum("captured") - sum("refunded")
+    }
+}
+
+impl Drop for Simulator {
+    fn drop(&mut self) {
+        self.stop.cancel();
+    }
+}
+
+async fn shop(simulator: &Simulator) -> TestShop {
+    TestShop::with_provider_at(show_file(), Some(simulator.url.clone())).await
+}
+
+/// Confirms until the outcome is no longer open.
+async fn outcome(fan: &Fan, hold: &str, intent: &str) -> Answer {
+    eventually("an outcome", || async {
+        fan.confirm(hold, intent).await.status != 202
+    })
+    .await;
+    fan.confirm(hold, intent).await
+}
+
+#[tokio::test]
+async fn each_failure_has_its_reason_and_money_is_never_lost() {
+    let simulator = Simulator::start().await;
+    let shop = shop(&simulator).await;
+    for (method, status, reason) in [
+        ("pm_card_visa", 200, None),
+        (
+            "pm_card_chargeDeclinedInsufficientFunds",
+            402,
+            Some("insufficient-funds"),
+        ),
+        ("pm_sim_timeout_charged", 200, None),
+        ("pm_sim_invalid_number", 402, Some("invalid-card")),
+        ("pm_card_chargeDeclined", 402, Some("invalid-card")),
+        (
+            "pm_card_chargeDeclinedExpiredCard",
+            402,
+            Some("expired-card"),
+        ),
+        ("pm_card_chargeDeclinedFraudulent", 402, Some("fraud")),
+        ("pm_sim_processing_succeeds", 200, None),
+        (
+            "pm_card_chargeDeclinedProcessingError",
+            402,
+            Some("processing"),
+        ),
+        ("pm_sim_bank_timeout_succeeds", 200, None),
+        ("pm_sim_bank_timeout_fails", 402, Some("bank-timeout")),
+        (
+            "pm_sim_duplicate_transaction",
+            402,
+            Some("duplicate-transaction"),
+        ),
+        ("pm_sim_currency_declined", 402, Some("currency-conversion")),
+        ("pm_sim_amount_mismatch", 402, Some("amount-mismatch")),
+        ("pm_sim_customer_cancels", 402, Some("user-cancelled")),
+    ] {
+        let fan = shop.fan();
+        let best = json!({"quantity": 1});
+        let held = fan.post("/api/v1/shows/eras-mumbai-1/holds", &best).await;
+        assert_eq!(held.status, 201, "{}", held.text);
+        let path = format!("/api/v1/holds/{}", held.json["holdId"].as_str().unwrap());
+        let intent = fan.intent(&path).await;
+        simulator.pay(&intent, method).await;
+        let answer = outcome(&fan, &path, &intent).await;
+        assert_eq!(answer.status, status, "{method}: {}", answer.text);
+        assert_eq!(answer.json["reason"].as_str(), reason, "{method}");
+        // What can be tried again is tried again, with a card that works.
+        if answer.json["retryable"] == true {
+            let intent = fan.intent(&path).await;
+            simulator.pay(&intent, "pm_card_visa").await;
+            assert_eq!(outcome(&fan, &path, &intent).await.status, 200, "{method}");
+        }
+    }
+    shop.clock.advance(std::time::Duration::from_secs(301));
+    shop.settle().await;
+    shop.assert_clean().await;
+    let mut database = shop.database.connect().await;
+    let sold: (i64,) = sqlx::query_as("select sum(amount_minor)::bigint from bookings")
+        .fetch_one(&mut database)
+        .await
+        .unwrap();
+    assert_eq!(simulator.balance().await, sold.0);
+}
+
+#[tokio::test]
+async fn a_customer_who_has_to_do_something_keeps_the_hold_waiting() {
+    let simulator = Simulator::start().await;
+    let shop = shop(&simulator).await;
+    let fan = shop.fan();
+    let hold = fan.held(&["A1"]).await;
+    let intent = fan.intent(&hold).await;
+    simulator
+        .pay(&intent, "pm_card_threeDSecure2Required")
+        .await;
+    assert_eq!(fan.confirm(&hold, &intent).await.status, 202);
+    assert_eq!(fan.get(&hold).await.json["status"], "PAYING");
+    let again = fan.pay(&hold).await;
+    assert_eq!(again.json["paymentIntentId"], intent.as_str());
+    assert_eq!(again.json["status"], "REQUIRES_ACTION");
+}
+
+#[tokio::test]
+async fn a_provider_that_is_down_is_asked_again_for_the_same_intent() {
+    let simulator = Simulator::start().await;
+    let shop = shop(&simulator).await;
+    let fan = shop.fan();
+    let hold = fan.held(&["A1"]).await;
+    for (kind, reason) in [
+        ("pm_sim_gateway_down", "gateway-down"),
+        ("pm_sim_rate_limited", "gateway-rate-limit"),
+        ("pm_sim_key_in_use", "duplicate-transaction"),
+    ] {
+        simulator
+            .fault(&json!({"kind": kind, "on": "create"}))
+            .await;
+        let answer = fan.pay(&hold).await;
+        assert_eq!(
+            answer.code(),
+            "payment-unavailable",
+            "{kind}: {}",
+            answer.text
+        );
+        assert_eq!(answer.json["reason"], reason);
+    }
+    let intent = fan.intent(&hold).await;
+    simulator.pay(&intent, "pm_card_visa").await;
+    assert_eq!(fan.confirm(&hold, &intent).await.status, 200);
+    shop.assert_clean().await;
+    assert_eq!(simulator.balance().await, 250_000);
+}

@@ -1,0 +1,243 @@
+//! One or more booking processes on a database of their own, with a provider and a clock that
+//! the test controls.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU8, Ordering};
+use std::time::Duration;
+
+use booking_core::{Booking, BookingConfig, BookingDeps, PaymentConfig, Pools, TicketKey};
+use contract::{Clock, ManualClock};
+use serde_json::{Value, json};
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use crate::fake_provider::FakeProvider;
+use crate::fan::Fan;
+use crate::test_database::TestDatabase;
+
+pub(crate) const WEBHOOK_SECRET: &str = "whsec_test";
+/// Longest that a test waits for something to come about.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// One process.
+pub(crate) struct Process {
+    pub(crate) booking: Booking,
+    pub(crate) router: axum::Router,
+    pools: Pools,
+    shutdown: CancellationToken,
+}
+
+impl Process {
+    /// The process vanishes with everything it has in memory.
+    pub(crate) async fn kill(self) {
+        self.shutdown.cancel();
+        self.pools.close().await;
+    }
+}
+
+/// What processes have in common.
+pub(crate) struct TestShop {
+    pub(crate) clock: ManualClock,
+    pub(crate) provider: FakeProvider,
+    pub(crate) process: Process,
+    seeds: AtomicU8,
+    pub(crate) database: TestDatabase,
+}
+
+impl TestShop {
+    /// A shop with the show that [`show_file`] describes.
+    pub(crate) async fn new() -> Self {
+        Self::with(show_file()).await
+    }
+
+    pub(crate) async fn with(file: Value) -> Self {
+        Self::with_provider_at(file, None).await
+    }
+
+    /// A shop whose payments go to `provider_url` instead of the fake provider.
+    pub(crate) async fn with_provider_at(file: Value, provider_url: Option<String>) -> Self {
+        let database = TestDatabase::new().await;
+        let clock = ManualClock::default();
+        let mut provider = FakeProvider::start().await;
+        if let Some(url) = provider_url {
+            provider.url = url;
+        }
+        let process = start(&database.url(), &clock, &provider, 1, false).await;
+        let shop = Self {
+            clock,
+            provider,
+            process,
+            seeds: AtomicU8::new(2),
+            database,
+        };
+        let (status, body) = shop.import(file).await;
+        assert_eq!(status, 201, "{body}");
+        shop
+    }
+
+    /// Another process on the same database.
+    pub(crate) async fn another_process(&self) -> Process {
+        self.another_process_at(None).await
+    }
+
+    /// Another process that reaches the database at `address`.
+    pub(crate) async fn another_process_at(&self, address: Option<SocketAddr>) -> Process {
+        let seed = self.seeds.fetch_add(1, Ordering::Relaxed);
+        start(
+            &self.database.url_at(address),
+            &self.clock,
+            &self.provider,
+            seed,
+            false,
+        )
+        .await
+    }
+
+    /// Another process on the same database that sweeps, polls and refreshes by itself.
+    pub(crate) async fn another_process_with_workers(&self) -> Process {
+        let seed = self.seeds.fetch_add(1, Ordering::Relaxed);
+        start(
+            &self.database.url(),
+            &self.clock,
+            &self.provider,
+            seed,
+            true,
+        )
+        .await
+    }
+
+    pub(crate) async fn import(&self, file: Value) -> (u16, Value) {
+        let admin = Fan::new(self.process.booking.admin_router());
+        let answer = admin.post("/admin/v1/shows", &file).await;
+        (answer.status, answer.json)
+    }
+
+    /// A fan with a browser that has no cookies yet.
+    pub(crate) fn fan(&self) -> Fan {
+        Fan::new(self.process.router.clone())
+    }
+
+    /// Everything that background work would do until nothing is left.
+    pub(crate) async fn settle(&self) {
+        let booking = &self.process.booking;
+        loop {
+            let done = booking.inbox_once().await.unwrap()
+                + booking.poll_once().await.unwrap()
+                + booking.refund_once().await.unwrap()
+                + booking.sweep_once().await.unwrap();
+            if done == 0 {
+                break;
+            }
+        }
+        booking.refresh_once().await.unwrap();
+    }
+
+    /// Fails unless every invariant holds.
+    pub(crate) async fn assert_clean(&self) {
+        let report = self.process.booking.check().await.unwrap();
+        let broken: Vec<_> = report
+            .invariants
+            .iter()
+            .filter(|i| i.violations != 0)
+            .collect();
+        assert!(report.clean, "{broken:?}");
+        assert_eq!(report.invariants.len(), 22);
+    }
+
+    /// A webhook about `intent_id`, signed.
+    pub(crate) async fn webhook(&self, event_id: &str, intent_id: &str) -> u16 {
+        let body = self.provider.event(event_id, intent_id);
+        let signature = sign(&self.clock, &body);
+        let fan = self.fan().with_header("stripe-signature", &signature);
+        fan.post_text("/api/v1/payments/simulator/webhook", body)
+            .await
+            .status
+    }
+}
+
+pub(crate) fn sign(clock: &ManualClock, body: &str) -> String {
+    use hmac::{Hmac, KeyInit, Mac};
+    let seconds = clock.now().as_unix_seconds();
+    let mut mac = Hmac::<sha2::Sha256>::new_from_slice(WEBHOOK_SECRET.as_bytes()).unwrap();
+    mac.update(format!("{seconds}.{body}").as_bytes());
+    let signature = data_encoding::HEXLOWER.encode(&mac.finalize().into_bytes());
+    format!("t={seconds},v1={signature}")
+}
+
+async fn start(
+    url: &str,
+    clock: &ManualClock,
+    provider: &FakeProvider,
+    seed: u8,
+    background: bool,
+) -> Process {
+    let pools = Pools::lazy(url, None).unwrap();
+    let shutdown = CancellationToken::new();
+    let config = BookingConfig {
+        public_url: "http://tickets.test".to_owned(),
+        payment: PaymentConfig {
+            provider: "simulator".to_owned(),
+            url: provider.url.clone(),
+            secret: "sk_test".to_owned(),
+            webhook_secret: WEBHOOK_SECRET.to_owned(),
+            browser_url: None,
+        },
+        ticket_key: TicketKey([7; 32]),
+    };
+    let deps = BookingDeps {
+        pools: pools.clone(),
+        clock: Arc::new(clock.clone()),
+        seed: [seed; 32],
+        tracker: TaskTracker::new(),
+        shutdown: shutdown.clone(),
+        background,
+    };
+    let booking = Booking::start(config, deps).await.unwrap();
+    Process {
+        router: booking.router(),
+        booking,
+        pools,
+        shutdown,
+    }
+}
+
+/// A show with two rows of ten seats, of which `B10` is not for sale.
+pub(crate) fn show_file() -> Value {
+    json!({
+        "showId": "eras-mumbai-1",
+        "city": {"cityId": "mumbai", "name": "Mumbai", "country": "IN", "timeZone": "Asia/Kolkata"},
+        "title": "The Eras Tour",
+        "genre": "Pop",
+        "cast": ["Taylor Swift"],
+        "venue": {"name": "DY Patil Stadium", "address": "Nerul"},
+        "startsAt": "2026-12-24T14:00:00Z",
+        "currency": "INR",
+        "ticketLimit": 4,
+        "holdSeconds": 300,
+        "categories": [
+            {"category": "PREMIUM", "name": "Premium", "priceMinor": 250_000},
+            {"category": "REGULAR", "name": "Regular", "priceMinor": 100_000}
+        ],
+        "sections": [
+            {"name": "Front", "category": "PREMIUM", "rows": ["A"], "seatsPerRow": 10},
+            {"name": "Back", "category": "REGULAR", "rows": ["B"], "seatsPerRow": 10,
+             "blocked": ["B10"]}
+        ]
+    })
+}
+
+/// Waits until `done` says so, within bounds.
+pub(crate) async fn eventually<Fut>(what: &str, mut done: impl FnMut() -> Fut)
+where
+    Fut: Future<Output = bool>,
+{
+    let deadline = tokio::time::Instant::now() + PATIENCE;
+    while !done().await {
+        assert!(
+            tokio::time::Instant::now() < deadline,
+            "{what} did not come about"
+        );
+        tokio::task::yield_now().await;
+    }
+}

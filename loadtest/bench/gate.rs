@@ -1,0 +1,121 @@
+//! Requests a second through the gate, to an upstream over HTTP.
+//!
+//! The gateway finds the room that protects the path, checks the pass and its session, and
+//! passes the request on. nginx passes the same request on to the same upstream and checks
+//! nothing.
+
+use std::time::Duration;
+
+use contract::RoomId;
+use contract::room::RoomSettings;
+
+use crate::bare::{Bare, BareSizes, PAGE_PATH};
+use crate::gateway::{Gateway, quiet_room};
+use crate::http1::get;
+use crate::nginx::Nginx;
+use crate::pace::{Pace, keep_pace};
+use crate::processes::family;
+use crate::report::{Report, Versus, progress};
+use crate::rounds::take_turns;
+use crate::stage::Stage;
+use crate::wrk::Load;
+
+const ROUNDS: usize = 5;
+const ROUND: Duration = Duration::from_secs(4);
+const WARM_UP: Duration = Duration::from_secs(2);
+const PACE: Pace = Pace {
+    per_second: 1000,
+    connections: 32,
+    lasts: Duration::from_secs(5),
+};
+const PACE_ROUNDS: usize = 3;
+/// An API's answer rather than a page with pictures: the less there is to copy, the more the
+/// proxy's own work shows.
+const PAGE_BYTES: usize = 1024;
+const THEIRS: &str = "nginx as a plain proxy";
+
+/// Measures the gate.
+pub(crate) async fn measure(stage: &Stage, report: &mut Report) -> anyhow::Result<()> {
+    let sizes = BareSizes {
+        page: PAGE_BYTES,
+        ..BareSizes::default()
+    };
+    let upstream = Bare::start(sizes, stage.dir()).await?;
+    let nginx = Nginx::start(upstream.address, stage.dir()).await?;
+    let gateway = stage.gateway().await?;
+    let room: RoomId = "bench-gate".parse()?;
+    let settings = RoomSettings {
+        upstream: format!("http://{}", upstream.address),
+        paths: vec!["/bench".to_owned()],
+        new_users_per_minute: 600,
+        ..quiet_room(&room)?
+    };
+    gateway.room_open(&settings).await?;
+    let cookie = gateway.pass_cookie(&room, 1).await?;
+    progress(&format!("gate: pages of {PAGE_BYTES} bytes"));
+    rates(stage, &gateway, &nginx, &cookie, report).await?;
+    latencies(&gateway, &nginx, &cookie, report).await?;
+    gateway.room_delete(&room).await?;
+    gateway.stop().await;
+    nginx.stop().await;
+    upstream.stop().await;
+    Ok(())
+}
+
+async fn rates(
+    stage: &Stage,
+    gateway: &Gateway,
+    nginx: &Nginx,
+    cookie: &str,
+    report: &mut Report,
+) -> anyhow::Result<()> {
+    let load = |address| {
+        let headers = vec![format!("Cookie: {cookie}")];
+        Load::reads(stage.dir(), format!("http://{address}{PAGE_PATH}"), headers)
+    };
+    let (ours, theirs) = (load(gateway.address)?, load(nginx.address)?);
+    let our_pids = || family(gateway.pid());
+    let their_pids = || nginx.pids();
+    ours.send(WARM_UP, 0, our_pids).await?;
+    theirs.send(WARM_UP, 0, their_pids).await?;
+    let rounds = take_turns(
+        ROUNDS,
+        async || ours.send(ROUND, 0, our_pids).await,
+        async || theirs.send(ROUND, 0, their_pids).await,
+    );
+    let versus = Versus {
+        name: "gate",
+        unit: "requests/s",
+        theirs: THEIRS,
+    };
+    report.rates(versus, rounds.await?);
+    Ok(())
+}
+
+async fn latencies(
+    gateway: &Gateway,
+    nginx: &Nginx,
+    cookie: &str,
+    report: &mut Report,
+) -> anyhow::Result<()> {
+    let mut latencies = Vec::new();
+    for _ in 0..PACE_ROUNDS {
+        let mut pair = Vec::new();
+        for address in [gateway.address, nginx.address] {
+            let request = get(address, PAGE_PATH, &format!("Cookie: {cookie}\r\n"));
+            let requests = move |_| {
+                let request = request.clone();
+                move || request.clone()
+            };
+            pair.push(keep_pace(address, PACE, requests).await?);
+        }
+        latencies.push((pair[0], pair[1]));
+    }
+    let versus = Versus {
+        name: "gate latency",
+        unit: "1,000 requests/s",
+        theirs: THEIRS,
+    };
+    report.latencies(versus, &latencies);
+    Ok(())
+}

@@ -1,0 +1,248 @@
+//! A gateway as a child process, and what operators and fans ask of it here.
+
+use std::net::SocketAddr;
+use std::path::Path;
+use std::time::Duration;
+
+use anyhow::{Context as _, bail};
+use contract::line::{JoinRequest, Phase, PlaceState, RoomDocument, StatusDocument};
+use contract::room::{AdmissionRecord, RoomSettings};
+use contract::{RoomId, ShowId};
+use data_encoding::BASE64URL_NOPAD;
+use embedded::Servers;
+use reqwest::{RequestBuilder, Response, Url};
+use serde::Deserialize;
+use serde::de::DeserializeOwned;
+use serde_json::{Value, json};
+use tokio::process::Command;
+use tokio::time::Instant;
+
+use crate::program::Program;
+
+/// How long the gateway may take to do what it was told.
+const SETTLE_MAX: Duration = Duration::from_secs(20);
+/// Time between two looks.
+const SETTLE_PAUSE: Duration = Duration::from_millis(50);
+/// How long one call of an operator may take; the import of a large show is the longest.
+const CALL_MAX: Duration = Duration::from_mins(1);
+
+/// A running gateway.
+pub(crate) struct Gateway {
+    program: Program,
+    http: reqwest::Client,
+    ops: String,
+    token: String,
+    pub address: SocketAddr,
+}
+
+/// What a gateway tells the machine it runs on.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Announcement {
+    ops_url: String,
+    public_url: String,
+}
+
+impl Gateway {
+    /// Starts `binary` on `servers` with a fresh directory in `dir`.
+    pub(crate) async fn start(
+        binary: &Path,
+        dir: &Path,
+        servers: &Servers,
+    ) -> anyhow::Result<Self> {
+        let own = tempfile::tempdir_in(dir)?.keep();
+        let mut command = Command::new(binary);
+        // Settings and a settings file of whoever runs the benchmark are not measured.
+        command
+            .env_clear()
+            .env("PATH", std::env::var_os("PATH").unwrap_or_default())
+            .env("ROPELINE_DATA_DIR", &own)
+            .env("ROPELINE_LISTEN", "127.0.0.1:0")
+            .env("ROPELINE_OPS_LISTEN", "127.0.0.1:0")
+            .env("ROPELINE_LOG", "warn")
+            .env(
+                "ROPELINE_REDIS_URL",
+                servers.redis_url().context("no Redis")?,
+            )
+            .env(
+                "ROPELINE_DATABASE_URL",
+                servers.database_url().context("no database")?,
+            )
+            .current_dir(&own);
+        let mut program = Program::start("gateway", command, &own)?;
+        let http = reqwest::Client::builder().timeout(CALL_MAX).build()?;
+        let announced = program
+            .ready(async |_| {
+                let text = std::fs::read(own.join("admin.json")).ok()?;
+                let announced: Announcement = serde_json::from_slice(&text).ok()?;
+                let ready = http.get(format!("{}/readyz", announced.ops_url));
+                let answer = ready.send().await.ok()?;
+                answer.status().is_success().then_some(announced)
+            })
+            .await?;
+        let addresses = Url::parse(&announced.public_url)?.socket_addrs(|| None)?;
+        let token = std::fs::read_to_string(own.join("admin-token"))?;
+        Ok(Self {
+            program,
+            http,
+            ops: format!("{}/admin/v1", announced.ops_url),
+            token: token.trim().to_owned(),
+            address: *addresses.first().context("the gateway has no address")?,
+        })
+    }
+
+    /// Its process.
+    pub(crate) fn pid(&self) -> u32 {
+        self.program.pid()
+    }
+
+    /// Ends it.
+    pub(crate) async fn stop(self) {
+        self.program.stop().await;
+    }
+
+    /// Makes a room, opens it and waits until fans can join.
+    pub(crate) async fn room_open(&self, settings: &RoomSettings) -> anyhow::Result<()> {
+        let room = &settings.room;
+        let create = self.http.post(format!("{}/rooms", self.ops));
+        self.order(create.json(settings)).await?;
+        let open = self.http.post(format!("{}/rooms/{room}/open", self.ops));
+        self.order(open).await?;
+        let url = format!("http://{}/_line/v1/rooms/{room}", self.address);
+        self.settled(async || {
+            let document: RoomDocument = read(self.http.get(&url)).await.ok()?;
+            (document.phase == Phase::Queueing).then_some(())
+        })
+        .await
+        .with_context(|| format!("room {room} did not open"))
+    }
+
+    /// Changes a room.
+    pub(crate) async fn room_change(&self, settings: &RoomSettings) -> anyhow::Result<()> {
+        let put = self
+            .http
+            .put(format!("{}/rooms/{}", self.ops, settings.room));
+        self.order(put.json(settings)).await.map(drop)
+    }
+
+    /// Deletes a room, so that it costs nothing while something else is measured.
+    pub(crate) async fn room_delete(&self, room: &RoomId) -> anyhow::Result<()> {
+        let delete = self.http.delete(format!("{}/rooms/{room}", self.ops));
+        self.order(delete).await.map(drop)
+    }
+
+    /// The admission log of a room.
+    pub(crate) async fn admissions(&self, room: &RoomId) -> anyhow::Result<Vec<AdmissionRecord>> {
+        let log = self
+            .http
+            .get(format!("{}/rooms/{room}/admissions", self.ops));
+        let text = self.order(log).await?.text().await?;
+        let record = |line: &str| Ok(serde_json::from_str(line)?);
+        text.lines().map(record).collect()
+    }
+
+    /// Imports a show in front of no room, with `rows` rows of `seats_per_row` seats.
+    pub(crate) async fn show_import(
+        &self,
+        show: &ShowId,
+        rows: u32,
+        seats_per_row: u32,
+    ) -> anyhow::Result<()> {
+        let rows: Vec<String> = (0..rows).map(row_label).collect();
+        let file = json!({
+            "showId": show,
+            "city": {"cityId": "mumbai", "name": "Mumbai", "country": "IN", "timeZone": "Asia/Kolkata"},
+            "title": "Benchmark",
+            "venue": {"name": "Stadium", "address": "1 Road", "latitude": 19.0, "longitude": 73.0},
+            "startsAt": "2035-01-01T12:00:00Z",
+            "currency": "INR",
+            "categories": [{"category": "ALL", "name": "Any seat", "priceMinor": 100_000}],
+            "sections": [
+                {"name": "Floor", "category": "ALL", "rows": rows, "seatsPerRow": seats_per_row}
+            ],
+        });
+        let import = self.http.post(format!("{}/shows", self.ops));
+        self.order(import.json(&file)).await?;
+        let url = format!("http://{}/api/v1/shows/{show}", self.address);
+        self.settled(async || {
+            read::<Value>(self.http.get(&url)).await.ok()?;
+            Some(())
+        })
+        .await
+        .context("the show did not appear")
+    }
+
+    /// Joins `room` as fan number `number`, and gives the place token and the answer's length.
+    pub(crate) async fn join(&self, room: &RoomId, number: u64) -> anyhow::Result<(String, usize)> {
+        let url = format!("http://{}/_line/v1/rooms/{room}/places", self.address);
+        let body = JoinRequest {
+            nonce: Some(nonce(number)),
+            ..JoinRequest::default()
+        };
+        let answer = checked(self.http.post(url).json(&body)).await?;
+        let bytes = answer.bytes().await?;
+        let document: StatusDocument = serde_json::from_slice(&bytes)?;
+        let place = document.place.context("a join without a place")?;
+        Ok((place, bytes.len()))
+    }
+
+    /// Waits in `room` until called and gives the pass cookie.
+    pub(crate) async fn pass_cookie(&self, room: &RoomId, number: u64) -> anyhow::Result<String> {
+        let (place, _) = self.join(room, number).await?;
+        let base = format!("http://{}/_line/v1/rooms/{room}", self.address);
+        self.settled(async || {
+            let look = self.http.get(format!("{base}/place")).bearer_auth(&place);
+            let document: StatusDocument = read(look).await.ok()?;
+            (document.state == PlaceState::Called).then_some(())
+        })
+        .await
+        .context("nobody was called")?;
+        let claim = self.http.post(format!("{base}/pass")).bearer_auth(&place);
+        let grant: contract::line::PassGrant = read(claim).await?;
+        Ok(format!("ropeline_pass_{room}={}", grant.access_token))
+    }
+
+    async fn order(&self, request: RequestBuilder) -> anyhow::Result<Response> {
+        checked(request.bearer_auth(&self.token)).await
+    }
+
+    async fn settled(&self, mut look: impl AsyncFnMut() -> Option<()>) -> anyhow::Result<()> {
+        let until = Instant::now() + SETTLE_MAX;
+        while look().await.is_none() {
+            if Instant::now() > until {
+                bail!("waited {SETTLE_MAX:?} in vain");
+            }
+            tokio::time::sleep(SETTLE_PAUSE).await;
+        }
+        Ok(())
+    }
+}
+
+/// The settings of a room that calls nobody by itself.
+pub(crate) fn quiet_room(room: &RoomId) -> anyhow::Result<RoomSettings> {
+    let settings = json!({"room": room, "newUsersPerMinute": 0});
+    Ok(serde_json::from_value(settings)?)
+}
+
+/// The nonce of fan `number`: a number for a draw, never the same twice.
+pub(crate) fn nonce(number: u64) -> String {
+    BASE64URL_NOPAD.encode(&u128::from(number).to_be_bytes())
+}
+
+/// The label of a row; with a number after it, the id of a seat.
+pub(crate) fn row_label(row: u32) -> String {
+    format!("R{row}-")
+}
+
+async fn read<T: DeserializeOwned>(request: RequestBuilder) -> anyhow::Result<T> {
+    Ok(checked(request).await?.json().await?)
+}
+
+async fn checked(request: RequestBuilder) -> anyhow::Result<Response> {
+    let answer = request.send().await?;
+    let (status, url) = (answer.status(), answer.url().clone());
+    if !status.is_success() {
+        bail!("{url} answered {status}: {}", answer.text().await?);
+    }
+    Ok(answer)
+}

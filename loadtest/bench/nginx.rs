@@ -1,0 +1,98 @@
+//! nginx as a plain reverse proxy.
+
+use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
+use std::path::Path;
+
+use tokio::process::Command;
+
+use crate::processes::family;
+use crate::program::Program;
+
+/// Worker processes: one for each CPU of the smallest machine this runs on.
+const WORKERS: u32 = 2;
+/// Unused connections to the upstream that each worker keeps.
+const KEEPALIVE: u32 = 128;
+
+/// A running nginx.
+pub(crate) struct Nginx {
+    program: Program,
+    pub address: SocketAddr,
+}
+
+impl Nginx {
+    /// Starts one in front of `upstream`, with all its files in `dir`.
+    pub(crate) async fn start(upstream: SocketAddr, dir: &Path) -> anyhow::Result<Self> {
+        let address = free_address()?;
+        let dir = tempfile::tempdir_in(dir)?.keep();
+        let settings = dir.join("nginx.conf");
+        std::fs::write(&settings, configuration(address, upstream))?;
+        let mut command = Command::new("nginx");
+        command
+            .arg("-p")
+            .arg(&dir)
+            .arg("-e")
+            .arg("stderr")
+            .arg("-c")
+            .arg(&settings);
+        let mut program = Program::start("nginx", command, &dir)?;
+        program
+            .ready(async |_| TcpStream::connect(address).ok().map(drop))
+            .await?;
+        Ok(Self { program, address })
+    }
+
+    /// Its processes.
+    pub(crate) fn pids(&self) -> Vec<u32> {
+        family(self.program.pid())
+    }
+
+    /// Ends it.
+    pub(crate) async fn stop(self) {
+        self.program.stop().await;
+    }
+}
+
+/// What nginx needs to pass everything on over kept connections, with the headers a gateway adds,
+/// and without a log of requests, which the gateway has not either.
+fn configuration(address: SocketAddr, upstream: SocketAddr) -> String {
+    format!(
+        "daemon off;
+worker_processes {WORKERS};
+pid nginx.pid;
+error_log stderr warn;
+events {{ worker_connections 2048; }}
+http {{
+    access_log off;
+    client_body_temp_path body;
+    proxy_temp_path proxy;
+    fastcgi_temp_path fastcgi;
+    uwsgi_temp_path uwsgi;
+    scgi_temp_path scgi;
+    keepalive_requests 100000000;
+    upstream page {{
+        server {upstream};
+        keepalive {KEEPALIVE};
+        keepalive_requests 100000000;
+    }}
+    server {{
+        listen {address};
+        location / {{
+            proxy_pass http://page;
+            proxy_http_version 1.1;
+            proxy_set_header Connection \"\";
+            proxy_set_header X-Forwarded-For $remote_addr;
+            proxy_set_header X-Forwarded-Proto $scheme;
+            proxy_set_header X-Forwarded-Host $host;
+            proxy_set_header X-Request-Id $request_id;
+        }}
+    }}
+}}
+"
+    )
+}
+
+/// An address that nobody listens on at the moment.
+fn free_address() -> anyhow::Result<SocketAddr> {
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
+    Ok(listener.local_addr()?)
+}

@@ -1,0 +1,288 @@
+//! The results: progress while measuring, a table at the end, and JSON for programs.
+
+use std::io::Write as _;
+use std::path::Path;
+use std::thread::available_parallelism;
+
+use anyhow::Context as _;
+use comfy_table::{Table, presets};
+use contract::{Clock, SystemClock, Timestamp};
+use serde::Serialize;
+
+use crate::pace::{Latencies, Quantiles};
+use crate::processes::load_average;
+use crate::rounds::{Round, Sample, median};
+
+/// What is compared with what.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Versus {
+    pub name: &'static str,
+    pub unit: &'static str,
+    pub theirs: &'static str,
+}
+
+/// A ratio of two rates.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Rate {
+    name: &'static str,
+    unit: &'static str,
+    compared_with: &'static str,
+    /// Medians of the rounds.
+    ours: Sample,
+    theirs: Sample,
+    /// Ours by theirs: the median of the rounds' ratios, and the lowest and highest.
+    ratio: f64,
+    ratio_min: f64,
+    ratio_max: f64,
+    rounds: Vec<Round>,
+}
+
+/// Latencies at the same rate.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Latency {
+    name: &'static str,
+    at: &'static str,
+    compared_with: &'static str,
+    /// Medians of the rounds.
+    ours: Quantiles,
+    theirs: Quantiles,
+    rounds: Vec<(Quantiles, Quantiles)>,
+}
+
+/// Memory that a crowd of sockets takes.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct Memory {
+    name: &'static str,
+    sockets: u32,
+    bytes_before: u64,
+    bytes_after: u64,
+    bytes_per_socket: u64,
+}
+
+/// Time from a call to its frame.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+struct CallLatency {
+    /// From the decision; the durable log is written in between.
+    from_decision: Quantiles,
+    /// From the moment the call was in the log.
+    from_publication: Quantiles,
+}
+
+/// Everything that was measured.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct Report {
+    measured_at: Timestamp,
+    cpus: usize,
+    /// Runnable tasks before anything was started: above zero, others used the machine too.
+    load_before: Option<f64>,
+    rates: Vec<Rate>,
+    latencies: Vec<Latency>,
+    memory: Vec<Memory>,
+    call_latency: Option<CallLatency>,
+}
+
+impl Memory {
+    /// What `sockets` sockets took.
+    pub(crate) fn new(name: &'static str, sockets: u32, before: u64, after: u64) -> Self {
+        Self {
+            name,
+            sockets,
+            bytes_before: before,
+            bytes_after: after,
+            bytes_per_socket: after.saturating_sub(before) / u64::from(sockets.max(1)),
+        }
+    }
+}
+
+impl Report {
+    /// Nothing measured yet.
+    pub(crate) fn begin() -> Self {
+        Self {
+            measured_at: SystemClock.now(),
+            cpus: available_parallelism().map_or(1, usize::from),
+            load_before: load_average(),
+            rates: vec![],
+            latencies: vec![],
+            memory: vec![],
+            call_latency: None,
+        }
+    }
+
+    /// Adds rates.
+    pub(crate) fn rates(&mut self, versus: Versus, rounds: Vec<Round>) {
+        let middle = |side: fn(&Round) -> Sample| Sample {
+            per_second: median(rounds.iter().map(|round| side(round).per_second)),
+            cpu_micros: median(rounds.iter().map(|round| side(round).cpu_micros)),
+        };
+        let ratio = |round: &Round| round.ours.per_second / round.theirs.per_second;
+        let ratios = || rounds.iter().map(ratio);
+        let rate = Rate {
+            name: versus.name,
+            unit: versus.unit,
+            compared_with: versus.theirs,
+            ours: middle(|round| round.ours),
+            theirs: middle(|round| round.theirs),
+            ratio: median(ratios()),
+            ratio_min: ratios().fold(f64::INFINITY, f64::min),
+            ratio_max: ratios().fold(0.0, f64::max),
+            rounds,
+        };
+        progress(&format!("{}: {:.2}", rate.name, rate.ratio));
+        self.rates.push(rate);
+    }
+
+    /// Adds latencies, ours and theirs of each round.
+    pub(crate) fn latencies(&mut self, versus: Versus, rounds: &[(Quantiles, Quantiles)]) {
+        let middle = |side: fn(&(Quantiles, Quantiles)) -> Quantiles| {
+            let of = |value: fn(Quantiles) -> f64| median(rounds.iter().map(|it| value(side(it))));
+            Quantiles {
+                count: rounds.iter().map(|it| side(it).count).sum(),
+                p50_ms: of(|it| it.p50_ms),
+                p99_ms: of(|it| it.p99_ms),
+                max_ms: of(|it| it.max_ms),
+            }
+        };
+        self.latencies.push(Latency {
+            name: versus.name,
+            at: versus.unit,
+            compared_with: versus.theirs,
+            ours: middle(|it| it.0),
+            theirs: middle(|it| it.1),
+            rounds: rounds.to_vec(),
+        });
+    }
+
+    /// Adds memory.
+    pub(crate) fn memory(&mut self, memory: Memory) {
+        let Memory {
+            name,
+            bytes_per_socket,
+            ..
+        } = &memory;
+        progress(&format!("{name}: {bytes_per_socket} bytes a socket"));
+        self.memory.push(memory);
+    }
+
+    /// Adds the time from a call to its frame.
+    pub(crate) fn call_latency(&mut self, from_decision: &Latencies, from_publication: &Latencies) {
+        self.call_latency = Some(CallLatency {
+            from_decision: from_decision.quantiles(),
+            from_publication: from_publication.quantiles(),
+        });
+    }
+
+    /// Prints the tables and writes the JSON.
+    pub(crate) fn finish(&self, out: &Path) -> anyhow::Result<()> {
+        let load = self.load_before.unwrap_or_default();
+        say(&format!(
+            "\nMeasured {} on {} CPUs, load before {load:.2}\n",
+            serde_json::to_string(&self.measured_at)?.trim_matches('"'),
+            self.cpus
+        ));
+        for table in self.tables() {
+            if table.row_count() > 0 {
+                say(&format!("{table}\n"));
+            }
+        }
+        let json = serde_json::to_string_pretty(self)?;
+        std::fs::write(out, json + "\n")
+            .with_context(|| format!("could not write {}", out.display()))?;
+        say(&format!("Written to {}", out.display()));
+        Ok(())
+    }
+
+    fn tables(&self) -> [Table; 3] {
+        let mut rates = table([
+            "per second",
+            "Ropeline",
+            "compared with",
+            "",
+            "ratio",
+            "rounds",
+            "CPU µs each",
+            "CPU µs theirs",
+        ]);
+        for rate in &self.rates {
+            rates.add_row([
+                rate.name.to_owned(),
+                format!("{:.0}", rate.ours.per_second),
+                rate.compared_with.to_owned(),
+                format!("{:.0}", rate.theirs.per_second),
+                format!("{:.2}", rate.ratio),
+                format!("{:.2}–{:.2}", rate.ratio_min, rate.ratio_max),
+                format!("{:.0}", rate.ours.cpu_micros),
+                format!("{:.0}", rate.theirs.cpu_micros),
+            ]);
+        }
+        let mut latencies = table(["latency", "at", "side", "p50 ms", "p99 ms", "max ms"]);
+        let mut add = |name: &str, at: &str, side: &str, quantiles: &Quantiles| {
+            latencies.add_row([
+                name.to_owned(),
+                at.to_owned(),
+                side.to_owned(),
+                format!("{:.2}", quantiles.p50_ms),
+                format!("{:.2}", quantiles.p99_ms),
+                format!("{:.2}", quantiles.max_ms),
+            ]);
+        };
+        for latency in &self.latencies {
+            add(latency.name, latency.at, "Ropeline", &latency.ours);
+            add(
+                latency.name,
+                latency.at,
+                latency.compared_with,
+                &latency.theirs,
+            );
+        }
+        if let Some(call) = &self.call_latency {
+            let at = "100 calls/s";
+            add(
+                "call to frame",
+                at,
+                "from the decision",
+                &call.from_decision,
+            );
+            add("call to frame", at, "from the log", &call.from_publication);
+        }
+        let mut memory = table(["memory", "sockets", "bytes a socket"]);
+        for it in &self.memory {
+            memory.add_row([
+                it.name.to_owned(),
+                it.sockets.to_string(),
+                it.bytes_per_socket.to_string(),
+            ]);
+        }
+        [rates, latencies, memory]
+    }
+}
+
+/// Tells what is going on.
+pub(crate) fn progress(line: &str) {
+    say(&format!("  {line}"));
+}
+
+/// Says why nothing was measured.
+pub(crate) fn complain(error: &anyhow::Error) {
+    let mut out = std::io::stderr();
+    // Nobody is left to tell when this fails.
+    let _unheard = writeln!(out, "ropeline-bench: {error:#}");
+}
+
+fn say(line: &str) {
+    let mut out = std::io::stdout();
+    // Whoever closed the output wants to hear no more.
+    let _unheard = writeln!(out, "{line}");
+}
+
+fn table<const N: usize>(header: [&str; N]) -> Table {
+    let mut table = Table::new();
+    table
+        .load_style(presets::UTF8_HORIZONTAL_ONLY)
+        .set_header(header);
+    table
+}
