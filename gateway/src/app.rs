@@ -33,6 +33,7 @@ use crate::figures::{GatewayReadiness, RoomFigures};
 use crate::http::cookies::CookieForm;
 use crate::keys::{self, Keys};
 use crate::lifecycle::GRACE;
+use crate::line::durable::DurableRecords;
 use crate::line::{Parts, Randomness, StockSource, UpstreamHealth};
 use crate::ops::auth::Tokens;
 use crate::ops::{self, OpsState};
@@ -235,10 +236,14 @@ impl App {
             ProxyConfig::default(),
             surroundings.clock.clone(),
         ));
+        let room_records = Rooms::new(database.clone());
+        let admissions = Admissions::new(database.clone());
         let parts = Arc::new(Parts {
             store: Arc::new(store),
-            rooms: Rooms::new(database.clone()),
-            admissions: Admissions::new(database.clone()),
+            durable: Arc::new(DurableRecords {
+                rooms: room_records.clone(),
+                admissions: admissions.clone(),
+            }),
             pass_keys: Arc::new(pass_keys(config, keys, public_url)?),
             place_keys: Arc::new(PlaceKeys::derive(&keys.signing)),
             clock: surroundings.clock.clone(),
@@ -252,7 +257,8 @@ impl App {
         let draining = Arc::new(AtomicBool::new(false));
         let ids = RequestIds::new(u64::from_be_bytes(surroundings.randomness.bytes()));
         let public = PublicSide::start(PublicParts {
-            parts: parts.clone(),
+            parts,
+            records: room_records.clone(),
             proxy: proxy.clone(),
             embedded: booking.router(),
             cookies: CookieForm {
@@ -267,8 +273,8 @@ impl App {
         .context("could not read the rooms")?;
         let rooms = public.rooms;
         let ops = OpsState {
-            rooms: parts.rooms.clone(),
-            admissions: parts.admissions.clone(),
+            rooms: room_records,
+            admissions,
             audit: Audit::new(database.clone()),
             clock: surroundings.clock.clone(),
             tokens: Tokens::admin(keys.admin_token.clone()),

@@ -187,11 +187,7 @@ impl Leader {
             called_at: now,
             places,
         };
-        let seqs = room
-            .parts
-            .admissions
-            .append(&room.id, &batch_record)
-            .await?;
+        let seqs = room.parts.durable.append(&room.id, &batch_record).await?;
         let first_seq = seqs.first().copied().unwrap_or(0);
         if !seqs.iter().copied().eq(first_seq..first_seq + count) {
             return Err(WorkError::Gap);
@@ -218,7 +214,7 @@ impl Leader {
         if room.record().opened_at.is_some() {
             return Ok(());
         }
-        if let Some(record) = room.parts.rooms.seed_reveal(&room.id, now).await? {
+        if let Some(record) = room.parts.durable.seed_reveal(&room.id, now).await? {
             let at = room.store_ref();
             let snapshot = room.parts.store.snapshot_take(&at, now).await?;
             room.parts.store.opening_put(&at, &snapshot).await?;
@@ -250,12 +246,12 @@ impl Leader {
         let room = self.room.clone();
         if clock > self.floor {
             room.parts
-                .rooms
+                .durable
                 .order_floor_raise(&room.id, LIVE_BASE + clock)
                 .await?;
             self.floor = clock;
         }
-        let head = room.parts.admissions.head(&room.id).await?;
+        let head = room.parts.durable.head(&room.id).await?;
         if head.seq > state.seq + called {
             room.rebuild().await?;
         }

@@ -17,6 +17,7 @@ mod proxy;
 mod records;
 mod seed;
 mod serving;
+mod simulation;
 mod tcp_proxy;
 mod test_app;
 mod test_database;

@@ -18,6 +18,7 @@ use data_encoding::BASE64URL_NOPAD;
 use gateway::edge::client_ip::TrustedProxies;
 use gateway::edge::rate_limit::{Rate, RateLimitConfig};
 use gateway::http::cookies::CookieForm;
+use gateway::line::durable::DurableRecords;
 use gateway::line::rooms::RoomSet;
 use gateway::line::{Parts, Randomness, StockSource, UpstreamHealth};
 use gateway::proxy::{Proxy, ProxyConfig};
@@ -181,10 +182,13 @@ impl World {
         let database = Database::new(pool_options().connect_lazy_with(database), tasks.clone());
         let keys = || vec![PassKey::from_seed([3; 32]).unwrap()];
         let clock: Arc<dyn Clock> = Arc::new(self.clock.clone());
+        let rooms = Rooms::new(database.clone());
         let parts = Arc::new(Parts {
             store: Arc::new(RedisStore::new(redis, &self.prefix).unwrap()),
-            rooms: Rooms::new(database.clone()),
-            admissions: Admissions::new(database),
+            durable: Arc::new(DurableRecords {
+                rooms: rooms.clone(),
+                admissions: Admissions::new(database),
+            }),
             pass_keys: Arc::new(PassKeys::new("https://line.test", keys()).unwrap()),
             place_keys: Arc::new(PlaceKeys::derive(&keys())),
             clock: clock.clone(),
@@ -197,6 +201,7 @@ impl World {
         });
         let side = PublicSide::start(PublicParts {
             parts,
+            records: rooms,
             proxy: Arc::new(Proxy::new(ProxyConfig::default(), clock)),
             embedded: self.upstream(),
             cookies: CookieForm { is_secure: false },
