@@ -176,6 +176,12 @@ impl Browser {
         self.script(width, &[css]).await != 0
     }
 
+    /// Brings an element to the top of what is seen.
+    pub(super) async fn scrolls_to(&self, css: &str) {
+        let scroll = "document.querySelector(arguments[0]).scrollIntoView()";
+        self.script(scroll, &[css]).await;
+    }
+
     /// The cookies of the site shown, as a header.
     pub(super) async fn cookies(&self) -> String {
         let cookies = self.client.get_all_cookies().await.unwrap();

@@ -15,7 +15,7 @@ use std::time::Duration;
 
 /// How long any wait of a test may take before the test has failed. Machines that build and test
 /// at the same time are slow, and pages without JavaScript load themselves only now and then.
-const WAIT_MAX: Duration = Duration::from_secs(60);
+const WAIT_MAX: Duration = Duration::from_mins(1);
 /// Time between looks at what is waited for.
 const LOOK_EVERY: Duration = Duration::from_millis(50);
 

@@ -67,4 +67,6 @@ async fn no_page_scrolls_sideways_on_a_small_phone() {
     fan.arrives_at("/bookings/").await;
     fan.sees(".ticket img").await;
     fan.fits("12-tickets").await;
+    fan.scrolls_to(".booking-facts").await;
+    fan.picture("13-codes").await;
 }
