@@ -223,7 +223,6 @@ impl App {
         let database = Database::new(pool, tasks.clone());
         let payment_origin = payment.url.clone();
         let booking = start_booking(
-            config,
             keys,
             surroundings,
             public_url,
@@ -380,7 +379,6 @@ async fn supervise(children: &mut Children) -> String {
 }
 
 async fn start_booking(
-    config: &Config,
     keys: &Keys,
     surroundings: &Surroundings,
     public_url: &str,
