@@ -35,6 +35,9 @@ pub struct Leader {
     waited: (u64, u64),
     /// The floor last persisted.
     floor: u64,
+    /// Ordinal up to which the store is known to have what it needs of the log. Admissions of a
+    /// deleted room of the same name are in the log and never in the store.
+    compared: u64,
 }
 
 /// What one tick did.
@@ -54,6 +57,7 @@ impl Leader {
             second_work_at: None,
             waited: (0, 0),
             floor: 0,
+            compared: 0,
         }
     }
 
@@ -252,9 +256,10 @@ impl Leader {
             self.floor = clock;
         }
         let head = room.parts.durable.head(&room.id).await?;
-        if head.seq > state.seq + called {
+        if head.seq > self.compared.max(state.seq + called) {
             room.rebuild().await?;
         }
+        self.compared = head.seq;
         Ok(())
     }
 
