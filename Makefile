@@ -19,11 +19,8 @@ lint: ## Lint as CI does
 fmt: ## Format the Rust code
 	@cargo fmt --all
 
-sim: ## Run the simulations; SEED=… repeats one run
-	@SQLX_OFFLINE=true SEED='$(SEED)' ROPELINE_SIM_SEED='$(SEED)' cargo test -p gateway --test simulation -- --nocapture
-	@SQLX_OFFLINE=true cargo build --quiet -p embedded --bin with-servers
-	@SQLX_OFFLINE=true SEED='$(SEED)' ROPELINE_SIM_SEED='$(SEED)' $${CARGO_TARGET_DIR:-target}/debug/with-servers --redis --postgres -- \
-		cargo test -p booking-core --test simulation -- --nocapture
+sim: ## Run the simulations; SEED=… repeats one run, CASES=… makes it longer
+	@SQLX_OFFLINE=true SEED='$(SEED)' CASES='$(CASES)' cargo test -p gateway --test it simulation:: -- --nocapture
 
 bench: ## Measure against plain proxies and print the ratios
 	@scripts/bench

@@ -10,7 +10,7 @@ use contract::booking::{
 use contract::{BookingId, CityId, Clock, HoldId, RoomId, ShowId, TicketId};
 use ed25519_dalek::VerifyingKey;
 use http::HeaderMap;
-use tokio::sync::{Notify, Semaphore};
+use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -19,6 +19,7 @@ use crate::config::{BookingConfig, DATABASE_WAIT_MAX, PROVIDER_PATIENCE, SEAT_ST
 use crate::core::Core;
 use crate::customer::{Customer, Session};
 use crate::database::{Pools, StoreError, Work, repeat_if_contended};
+use crate::expiry::ExpiryTimes;
 use crate::holds::{HoldOutcome, HoldPlan, ReleaseOutcome};
 use crate::live::{Catalogue, LiveShow, Writer};
 use crate::payment_outcome::PaymentOutcome;
@@ -110,9 +111,11 @@ impl Booking {
         provider: Arc<dyn PaymentProvider>,
     ) -> Self {
         let work = Work::new(deps.tracker);
+        let expiry = Arc::<ExpiryTimes>::default();
         let writer = Writer {
             pool: deps.pools.holds.clone(),
             clock: Arc::clone(&deps.clock),
+            expiry: Arc::clone(&expiry),
         };
         Self(Arc::new(Core {
             catalogue: Catalogue::new(writer, work.clone()),
@@ -124,7 +127,9 @@ impl Booking {
             provider,
             work,
             shutdown: deps.shutdown,
-            inbox_filled: Notify::new(),
+            inbox_filled: Arc::default(),
+            payments_due: Arc::default(),
+            expiry,
             streams: Arc::new(Semaphore::new(SEAT_STREAMS_MAX)),
         }))
     }
@@ -411,6 +416,14 @@ impl Booking {
         let core = Arc::clone(&self.0);
         let work = async move { store::check::run(&core.pools.jobs, core.clock.now()).await };
         self.0.work.run_within(DATABASE_WAIT_MAX * 5, work).await
+    }
+
+    /// Expires holds if one made by this process is due. Returns how many. The background work
+    /// does this on time.
+    pub async fn expire_due_once(&self) -> Result<usize, StoreError> {
+        let core = Arc::clone(&self.0);
+        let work = async move { core.expire_due_once().await };
+        self.0.work.run(work).await
     }
 
     /// Expires holds whose time is over. Returns how many. The background work does this too.

@@ -68,7 +68,16 @@ pub const ACQUIRE_TIMEOUT: Duration = Duration::from_millis(800);
 pub const DATABASE_WAIT_MAX: Duration = Duration::from_secs(3);
 /// How often memory is compared with the database, which other processes write too.
 pub const REFRESH_EVERY: Duration = Duration::from_secs(1);
-/// How often the sweeper looks for holds whose time is over.
+/// Holds that end within this span are expired together, so that a rush that was settled in many
+/// batches costs at most 50 looks a second when its time is over.
+pub const EXPIRY_GRAIN: Duration = Duration::from_millis(20);
+/// Times at which this process expires holds: every grain of the longest hold, and some more.
+/// Holds beyond it wait for the sweeper.
+pub const EXPIRY_TIMES_MAX: usize = 50_000;
+/// Longest that the expiry timer sleeps without a look at the clock, which may be set meanwhile.
+pub const CLOCK_LOOK_EVERY: Duration = Duration::from_secs(1);
+/// How often the sweeper looks for holds whose time is over and that no timer expired: those of
+/// a process that died, and those that something was in the way of.
 pub const SWEEP_EVERY: Duration = Duration::from_secs(1);
 /// Holds that one sweep expires; the next follows at once when there were as many.
 pub const SWEEP_BATCH_MAX: i64 = 500;

@@ -8,6 +8,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::config::BookingConfig;
 use crate::database::{Pools, Work};
+use crate::expiry::ExpiryTimes;
 use crate::live::Catalogue;
 use crate::payments::provider::PaymentProvider;
 use crate::randomness::Randomness;
@@ -25,7 +26,11 @@ pub(crate) struct Core {
     pub(crate) work: Work,
     pub(crate) shutdown: CancellationToken,
     /// Told when a webhook was stored, so that it need not wait for the next look.
-    pub(crate) inbox_filled: Notify,
+    pub(crate) inbox_filled: Arc<Notify>,
+    /// Told when holds end that payments may be open for, so that these need not wait either.
+    pub(crate) payments_due: Arc<Notify>,
+    /// When the holds made by this process end.
+    pub(crate) expiry: Arc<ExpiryTimes>,
     /// One permit for each live seat map.
     pub(crate) streams: Arc<Semaphore>,
 }

@@ -21,28 +21,25 @@ pub struct Pools {
     pub holds: PgPool,
     /// Payments, confirmations, tickets.
     pub money: PgPool,
-    /// Browsing; may be a replica.
-    pub reads: PgPool,
-    /// Sweeping, polling, refreshing memory, imports and checks. Never a replica.
+    /// Sweeping, polling, refreshing memory, imports and checks.
     pub jobs: PgPool,
 }
 
 impl Pools {
-    /// Pools that connect when they are first used. `read_url` is a replica for browsing.
-    pub fn lazy(url: &str, read_url: Option<&str>) -> Result<Self, sqlx::Error> {
+    /// Pools that connect when they are first used. `url` is the primary's: browsing reads memory,
+    /// and what fills the memory must not be older than an import that this process took.
+    pub fn lazy(url: &str) -> Result<Self, sqlx::Error> {
         let primary = connect_options(url)?;
-        let replica = connect_options(read_url.unwrap_or(url))?;
         Ok(Self {
             holds: pool(4, primary.clone()),
             money: pool(8, primary.clone()),
-            reads: pool(4, replica),
             jobs: pool(4, primary),
         })
     }
 
     /// Closes every pool.
     pub async fn close(&self) {
-        for pool in [&self.holds, &self.money, &self.reads, &self.jobs] {
+        for pool in [&self.holds, &self.money, &self.jobs] {
             pool.close().await;
         }
     }

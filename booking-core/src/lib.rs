@@ -13,7 +13,8 @@
 //! | `payments` | starting payments, the resolver, webhooks, refunds, the provider |
 //! | `tickets` | the signed QR text and its verification |
 //! | `store` | all SQL, and the order in which locks are taken |
-//! | `workers` | sweeping, polling, refreshing |
+//! | `expiry` | when holds of this process are over |
+//! | `workers` | expiring, sweeping, polling, refreshing |
 //! | `http` | the JSON API |
 //!
 //! # Buying a seat
@@ -33,6 +34,7 @@ pub mod config;
 mod core;
 pub mod customer;
 pub mod database;
+mod expiry;
 mod holds;
 mod http;
 mod live;

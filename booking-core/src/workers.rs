@@ -1,4 +1,4 @@
-//! Work that nobody waits for: sweeping, polling, the inbox, refunds, refreshing memory.
+//! Work that nobody waits for: expiring, sweeping, polling, the inbox, refunds, refreshing memory.
 //!
 //! Each kind has a `*_once` that does what is due, and a thin loop around it. Any number of
 //! processes may run all of them.
@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use futures_util::StreamExt;
 use futures_util::stream;
+use tokio::sync::Notify;
 
 use crate::config::{
     IDEMPOTENCY_KEEP, IDEMPOTENCY_TAKEOVER_AFTER, REFRESH_EVERY, SWEEP_BATCH_MAX, SWEEP_EVERY,
@@ -41,6 +42,24 @@ impl Core {
             metrics::counter!(telemetry::HOLDS_ENDED, "reason" => "expired").increment(count);
         }
         Ok(count)
+    }
+
+    /// Expires holds if one made by this process is due. Returns how many. What it does not get
+    /// done is left to the sweeper.
+    pub(crate) async fn expire_due_once(&self) -> Result<usize, StoreError> {
+        if !self.expiry.take_due(self.clock.now()) {
+            return Ok(0);
+        }
+        // Holds with an open payment are not swept; the resolver ends them.
+        self.payments_due.notify_one();
+        let mut expired = 0;
+        loop {
+            let count = self.sweep_once().await?;
+            expired += count;
+            if i64::try_from(count).is_ok_and(|count| count < SWEEP_BATCH_MAX) {
+                return Ok(expired);
+            }
+        }
     }
 
     /// Asks about payments that are due. Holds whose time is over while a payment is open end
@@ -78,27 +97,76 @@ impl Core {
 
 /// Starts all workers. They end when the core's token is cancelled.
 pub(crate) fn start(core: &Arc<Core>) {
-    spawn(core, "sweep", SWEEP_EVERY, |core| async move {
+    start_timer(core);
+    let sweep = Rhythm::every(SWEEP_EVERY);
+    spawn(core, "sweep", sweep, |core| async move {
         core.sweep_once().await
     });
-    spawn(core, "poll", WORK_EVERY, |core| async move {
-        core.poll_once().await
-    });
-    spawn(core, "inbox", WORK_EVERY, |core| async move {
+    let poll = Rhythm::every(WORK_EVERY).or_when(&core.payments_due);
+    spawn(
+        core,
+        "poll",
+        poll,
+        |core| async move { core.poll_once().await },
+    );
+    let inbox = Rhythm::every(WORK_EVERY).or_when(&core.inbox_filled);
+    spawn(core, "inbox", inbox, |core| async move {
         core.inbox_once().await
     });
-    spawn(core, "refund", WORK_EVERY, |core| async move {
+    let refund = Rhythm::every(WORK_EVERY);
+    spawn(core, "refund", refund, |core| async move {
         core.refund_once().await
     });
-    spawn(core, "refresh", REFRESH_EVERY, |core| async move {
+    let refresh = Rhythm::every(REFRESH_EVERY);
+    spawn(core, "refresh", refresh, |core| async move {
         core.refresh_once().await
     });
-    spawn(core, "purge", PURGE_EVERY, |core| async move {
+    let purge = Rhythm::every(PURGE_EVERY);
+    spawn(core, "purge", purge, |core| async move {
         core.purge_once().await
     });
 }
 
-fn spawn<F, Fut>(core: &Arc<Core>, name: &'static str, every: Duration, once: F)
+/// Expires the holds of this process on time.
+fn start_timer(core: &Arc<Core>) {
+    let task_core = Arc::clone(core);
+    core.work.start(async move {
+        let core = task_core;
+        loop {
+            tokio::select! {
+                () = core.shutdown.cancelled() => break,
+                () = core.expiry.due(&*core.clock) => {}
+            }
+            if let Err(error) = core.expire_due_once().await {
+                // The sweeper meets the same outage, and logs it once.
+                tracing::debug!(%error, "holds that are due are left to the sweeper");
+            }
+        }
+    });
+}
+
+/// When a worker looks for work.
+struct Rhythm {
+    every: Duration,
+    /// Told when there is work, so that it need not wait for the next look.
+    woken: Arc<Notify>,
+}
+
+impl Rhythm {
+    fn every(every: Duration) -> Self {
+        Self {
+            every,
+            woken: Arc::default(),
+        }
+    }
+
+    fn or_when(mut self, woken: &Arc<Notify>) -> Self {
+        self.woken = Arc::clone(woken);
+        self
+    }
+}
+
+fn spawn<F, Fut>(core: &Arc<Core>, name: &'static str, rhythm: Rhythm, once: F)
 where
     F: Fn(Arc<Core>) -> Fut + Send + Sync + 'static,
     Fut: Future<Output = Result<usize, StoreError>> + Send,
@@ -108,7 +176,7 @@ where
         let core = task_core;
         // Up to a quarter of the period, so that processes started together do not keep step.
         let jitter = u32::from(core.randomness.bytes::<1>()[0]);
-        let period = every + every / 4 * jitter / 255;
+        let period = rhythm.every + rhythm.every / 4 * jitter / 255;
         let mut failing = false;
         while !core.shutdown.is_cancelled() {
             match once(Arc::clone(&core)).await {
@@ -133,7 +201,7 @@ where
             tokio::select! {
                 () = core.shutdown.cancelled() => {}
                 () = tokio::time::sleep(period) => {}
-                () = core.inbox_filled.notified(), if name == "inbox" => {}
+                () = rhythm.woken.notified() => {}
             }
         }
     });

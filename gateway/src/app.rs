@@ -30,10 +30,10 @@ use crate::edge::client_ip::TrustedProxies;
 use crate::edge::rate_limit::{RateLimitConfig, RateLimits};
 use crate::edge::serve::{ServeConfig, serve};
 use crate::figures::{GatewayReadiness, RoomFigures};
-use crate::gate::EMBEDDED;
 use crate::http::cookies::CookieForm;
 use crate::keys::{self, Keys};
 use crate::lifecycle::GRACE;
+use crate::line::durable::DurableRecords;
 use crate::line::{Parts, Randomness, StockSource, UpstreamHealth};
 use crate::ops::auth::Tokens;
 use crate::ops::{self, OpsState};
@@ -42,6 +42,7 @@ use crate::proxy::{Proxy, ProxyConfig, Upstream};
 use crate::public::{PublicParts, PublicSide};
 use crate::records::{self, Admissions, Audit, Database, Rooms};
 use crate::room::place::PlaceKeys;
+use crate::room::settings::EMBEDDED;
 use crate::room::status::StockFigures;
 use crate::store::redis::RedisStore;
 
@@ -222,7 +223,6 @@ impl App {
         let database = Database::new(pool, tasks.clone());
         let payment_origin = payment.url.clone();
         let booking = start_booking(
-            config,
             keys,
             surroundings,
             public_url,
@@ -235,10 +235,14 @@ impl App {
             ProxyConfig::default(),
             surroundings.clock.clone(),
         ));
+        let room_records = Rooms::new(database.clone());
+        let admissions = Admissions::new(database.clone());
         let parts = Arc::new(Parts {
             store: Arc::new(store),
-            rooms: Rooms::new(database.clone()),
-            admissions: Admissions::new(database.clone()),
+            durable: Arc::new(DurableRecords {
+                rooms: room_records.clone(),
+                admissions: admissions.clone(),
+            }),
             pass_keys: Arc::new(pass_keys(config, keys, public_url)?),
             place_keys: Arc::new(PlaceKeys::derive(&keys.signing)),
             clock: surroundings.clock.clone(),
@@ -252,7 +256,8 @@ impl App {
         let draining = Arc::new(AtomicBool::new(false));
         let ids = RequestIds::new(u64::from_be_bytes(surroundings.randomness.bytes()));
         let public = PublicSide::start(PublicParts {
-            parts: parts.clone(),
+            parts,
+            records: room_records.clone(),
             proxy: proxy.clone(),
             embedded: booking.router(),
             cookies: CookieForm {
@@ -267,8 +272,8 @@ impl App {
         .context("could not read the rooms")?;
         let rooms = public.rooms;
         let ops = OpsState {
-            rooms: parts.rooms.clone(),
-            admissions: parts.admissions.clone(),
+            rooms: room_records,
+            admissions,
             audit: Audit::new(database.clone()),
             clock: surroundings.clock.clone(),
             tokens: Tokens::admin(keys.admin_token.clone()),
@@ -374,7 +379,6 @@ async fn supervise(children: &mut Children) -> String {
 }
 
 async fn start_booking(
-    config: &Config,
     keys: &Keys,
     surroundings: &Surroundings,
     public_url: &str,
@@ -395,7 +399,7 @@ async fn start_booking(
         ticket_key: TicketKey(ticket_key),
     };
     let deps = BookingDeps {
-        pools: Pools::lazy(database_url, config.database_read_url.as_deref())?,
+        pools: Pools::lazy(database_url)?,
         clock: surroundings.clock.clone(),
         seed: surroundings.randomness.bytes(),
         tracker: tasks.clone(),

@@ -81,8 +81,6 @@ settings! {
     redis_url: String = "ROPELINE_REDIS_URL", value_name = "URL", hide_env_values = true;
     /// PostgreSQL, postgres://… [default: a private one]
     database_url: String = "ROPELINE_DATABASE_URL", value_name = "URL", hide_env_values = true;
-    /// PostgreSQL replica for browsing [default: the same as the primary]
-    database_read_url: String = "ROPELINE_DATABASE_READ_URL", value_name = "URL", hide_env_values = true;
     /// Data of private servers, generated keys, admin token [default: .ropeline]
     data_dir: PathBuf = "ROPELINE_DATA_DIR", value_name = "DIR";
     /// Ed25519 keys in PEM files, comma-separated; the first signs, all verify [default: generated in the data directory]
@@ -143,8 +141,6 @@ pub struct Config {
     pub redis_url: Option<String>,
     /// PostgreSQL; private when absent.
     pub database_url: Option<String>,
-    /// Replica for browsing.
-    pub database_read_url: Option<String>,
     /// Data directory.
     pub data_dir: PathBuf,
     /// Key files; generated when empty.
@@ -261,12 +257,6 @@ fn check(settings: Settings) -> Result<Config, Problems> {
         postgres,
         &mut note,
     );
-    check_url(
-        "ROPELINE_DATABASE_READ_URL",
-        settings.database_read_url.as_deref(),
-        postgres,
-        &mut note,
-    );
     let signing_keys = key_files(settings.signing_keys.as_deref(), &mut note);
     if settings
         .admin_token
@@ -298,7 +288,6 @@ fn check(settings: Settings) -> Result<Config, Problems> {
         public_url,
         redis_url: settings.redis_url,
         database_url: settings.database_url,
-        database_read_url: settings.database_read_url,
         data_dir: settings
             .data_dir
             .unwrap_or_else(|| PathBuf::from(".ropeline")),

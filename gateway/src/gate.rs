@@ -34,15 +34,13 @@ use crate::line::room::Room;
 use crate::line::rooms::RoomSet;
 use crate::line::sessions::SessionCheck;
 use crate::proxy::{Command, Forwarded, Proxy, Upstream, headers};
+use crate::room::settings::EMBEDDED;
 use crate::telemetry;
 
 /// Passes whose signature was verified and is remembered: verifying costs 50 µs, looking up one.
 const VERIFIED_MAX: u64 = 100_000;
 /// Passes of one request that are looked at: a fan of so many rooms at once is none.
 const PASSES_MAX: usize = 8;
-
-/// The upstream that is the booking core in this process.
-pub const EMBEDDED: &str = "embedded";
 
 /// What the gate works with.
 #[derive(Clone)]

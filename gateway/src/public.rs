@@ -13,11 +13,14 @@ use crate::http::{self, LineState};
 use crate::line::rooms::RoomSet;
 use crate::line::{Parts, WorkError};
 use crate::proxy::Proxy;
+use crate::records::Rooms;
 
 /// What the public side is made of.
 pub struct PublicParts {
     /// What all rooms share.
     pub parts: Arc<Parts>,
+    /// Where rooms are read from.
+    pub records: Rooms,
     /// The way to remote upstreams.
     pub proxy: Arc<Proxy>,
     /// The booking core, or whatever stands for it.
@@ -47,7 +50,7 @@ pub struct PublicSide {
 impl PublicSide {
     /// Reads the rooms, sets them to work and puts the router in front of them.
     pub async fn start(made_of: PublicParts) -> Result<Self, WorkError> {
-        let rooms = RoomSet::new(made_of.parts.clone());
+        let rooms = RoomSet::new(made_of.parts.clone(), made_of.records);
         // So that the first request finds its room.
         let change = rooms.read_once(0).await?;
         made_of.parts.tasks.spawn(rooms.clone().run(change));

@@ -19,6 +19,7 @@ use crate::config::{
     BEST_AVAILABLE_TRIES_MAX, HARD_DEADLINE_AFTER, HOLD_BATCH_MAX, HOLD_BATCH_WAIT, HOLD_WAIT_MAX,
 };
 use crate::database::{StoreError, repeat_if_contended};
+use crate::expiry::ExpiryTimes;
 use crate::shows::best_available;
 use crate::store::hold_batch::{HoldAnswer, HoldAsk, HoldTerms, hold_batch};
 use crate::telemetry;
@@ -75,6 +76,8 @@ pub(crate) enum Settled {
 pub(crate) struct Writer {
     pub(crate) pool: PgPool,
     pub(crate) clock: Arc<dyn Clock>,
+    /// Hears when the holds that were made end.
+    pub(crate) expiry: Arc<ExpiryTimes>,
 }
 
 impl std::fmt::Debug for Writer {
@@ -146,6 +149,9 @@ impl Writer {
         metrics::histogram!(telemetry::HOLD_BATCH_SECONDS).record(started.elapsed());
         match outcome {
             Ok((answers, reports)) => {
+                if answers.contains(&HoldAnswer::Held) {
+                    self.expiry.remember(expires_at);
+                }
                 memory.apply(
                     reports
                         .into_iter()

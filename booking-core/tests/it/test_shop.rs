@@ -63,7 +63,14 @@ impl TestShop {
         if let Some(url) = provider_url {
             provider.url = url;
         }
-        let process = start(&database.url(), &clock, &provider, 1, false).await;
+        let process = start(
+            &database.url(),
+            Arc::new(clock.clone()),
+            &provider,
+            1,
+            false,
+        )
+        .await;
         let shop = Self {
             clock,
             provider,
@@ -86,7 +93,7 @@ impl TestShop {
         let seed = self.seeds.fetch_add(1, Ordering::Relaxed);
         start(
             &self.database.url_at(address),
-            &self.clock,
+            Arc::new(self.clock.clone()),
             &self.provider,
             seed,
             false,
@@ -96,15 +103,14 @@ impl TestShop {
 
     /// Another process on the same database that sweeps, polls and refreshes by itself.
     pub(crate) async fn another_process_with_workers(&self) -> Process {
+        self.another_process_that_goes_by(Arc::new(self.clock.clone()))
+            .await
+    }
+
+    /// Another process that does everything by itself, with a clock of its own.
+    pub(crate) async fn another_process_that_goes_by(&self, clock: Arc<dyn Clock>) -> Process {
         let seed = self.seeds.fetch_add(1, Ordering::Relaxed);
-        start(
-            &self.database.url(),
-            &self.clock,
-            &self.provider,
-            seed,
-            true,
-        )
-        .await
+        start(&self.database.url(), clock, &self.provider, seed, true).await
     }
 
     pub(crate) async fn import(&self, file: Value) -> (u16, Value) {
@@ -167,12 +173,12 @@ pub(crate) fn sign(clock: &ManualClock, body: &str) -> String {
 
 async fn start(
     url: &str,
-    clock: &ManualClock,
+    clock: Arc<dyn Clock>,
     provider: &FakeProvider,
     seed: u8,
     background: bool,
 ) -> Process {
-    let pools = Pools::lazy(url, None).unwrap();
+    let pools = Pools::lazy(url).unwrap();
     let shutdown = CancellationToken::new();
     let config = BookingConfig {
         public_url: "http://tickets.test".to_owned(),
@@ -187,7 +193,7 @@ async fn start(
     };
     let deps = BookingDeps {
         pools: pools.clone(),
-        clock: Arc::new(clock.clone()),
+        clock,
         seed: [seed; 32],
         tracker: TaskTracker::new(),
         shutdown: shutdown.clone(),

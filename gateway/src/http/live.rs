@@ -131,6 +131,8 @@ impl Connection {
             }
             let deadline = self.claim_deadline();
             tokio::select! {
+                // In this order: the end of the process ends the room too, and asks for more.
+                biased;
                 () = self.room.parts.stop.cancelled() => return Next::Reconnect(self.reconnect()),
                 () = self.room.stop.cancelled() => return Next::Gone,
                 () = self.socket.changed() => {}

@@ -25,6 +25,7 @@ pub mod room;
 use std::sync::Arc;
 
 use axum::Router;
+use axum::extract::DefaultBodyLimit;
 use axum::routing::{get, post};
 
 use crate::edge::rate_limit::RateLimits;
@@ -76,5 +77,6 @@ pub fn router(state: LineState) -> Router {
         .route("/_line", get(web::not_found))
         .route("/_line/", get(web::not_found))
         .route("/_line/{*unknown}", axum::routing::any(web::not_found))
+        .layer(DefaultBodyLimit::max(web::BODY_BYTES_MAX))
         .with_state(state)
 }

@@ -22,8 +22,8 @@ use crate::telemetry;
 const NOTICES_EVERY: Duration = Duration::from_millis(100);
 /// Over how long rates are counted.
 const RATE_WINDOW: Duration = Duration::from_secs(10);
-/// Reads of notices for one read of the snapshot.
-const READS_PER_SNAPSHOT: u32 = 10;
+/// Time between snapshots.
+const SNAPSHOT_EVERY: Duration = Duration::from_secs(1);
 
 /// What following one room remembers.
 pub struct Follower {
@@ -56,7 +56,6 @@ impl Follower {
     pub async fn run(mut self) {
         let mut ticks = tokio::time::interval(NOTICES_EVERY);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        let mut count = 0u32;
         loop {
             tokio::select! {
                 () = self.room.stop.cancelled() => return,
@@ -66,11 +65,24 @@ impl Follower {
                 counter!(telemetry::FOLLOWER_FAILURES).increment(1);
                 tracing::debug!(room = %self.room.id, %error, "notices not read");
             }
-            if count.is_multiple_of(READS_PER_SNAPSHOT) || self.is_changed() {
+            if self.is_due() || self.is_changed() {
                 self.view_once().await;
             }
-            count = count.wrapping_add(1);
         }
+    }
+
+    /// Whether a newer snapshot should be there: the leader takes one a second, so the next is
+    /// looked for when the last is a second old, and fans see it a tenth later. Without one the
+    /// view is made anew once a second all the same, because its age tells that it is old.
+    fn is_due(&self) -> bool {
+        let now = self.room.parts.clock.now();
+        let view = self.room.view();
+        let next = view
+            .snapshot
+            .as_ref()
+            .map(|last| last.taken_at().plus(SNAPSHOT_EVERY));
+        let fresh_wanted = next.is_some_and(|next| now >= next && now.since(next) < SNAPSHOT_EVERY);
+        fresh_wanted || now.since(view.made_at) >= SNAPSHOT_EVERY
     }
 
     /// Whether an operator or the schedule changed something that the view does not show yet.
@@ -115,10 +127,19 @@ impl Follower {
                 None
             }
         };
-        let fresh = read.is_some();
-        let snapshot = read
-            .map(Arc::new)
-            .or_else(|| self.room.view().snapshot.clone());
+        let shown = self.room.view();
+        let known = shown
+            .snapshot
+            .as_ref()
+            .map(|last| (last.taken_ms, last.birth.clone()));
+        let fresh = read
+            .as_ref()
+            .is_some_and(|read| Some((read.taken_ms, read.birth.clone())) != known);
+        // Looked too early: the same numbers again are no reason to wake every connection.
+        if !fresh && !self.is_changed() && now.since(shown.made_at) < SNAPSHOT_EVERY {
+            return;
+        }
+        let snapshot = read.map(Arc::new).or_else(|| shown.snapshot.clone());
         if let (true, Some(snapshot)) = (fresh, &snapshot) {
             self.note(snapshot);
             if let Err(error) = self.look_after(snapshot).await {

@@ -35,6 +35,9 @@ pub struct Leader {
     waited: (u64, u64),
     /// The floor last persisted.
     floor: u64,
+    /// Ordinal up to which the store is known to have what it needs of the log. Admissions of a
+    /// deleted room of the same name are in the log and never in the store.
+    compared: u64,
 }
 
 /// What one tick did.
@@ -54,6 +57,7 @@ impl Leader {
             second_work_at: None,
             waited: (0, 0),
             floor: 0,
+            compared: 0,
         }
     }
 
@@ -90,22 +94,31 @@ impl Leader {
             self.second_work_at = None;
             return Ok(Tick::Follows);
         };
+        let is_second_due = self
+            .second_work_at
+            .is_none_or(|at| now.since(at) >= SECOND_WORK_EVERY);
+        let called = self.call_next(&state, now).await;
+        if !is_second_due {
+            return called.map(Tick::Called);
+        }
+        // Also while nobody can be called: fans are shown the line as it is.
+        let clock = self.snapshot_leave(now).await?;
+        let called = called?;
+        self.records_compare(&state, called, clock).await?;
+        Ok(Tick::Called(called))
+    }
+
+    /// Finishes the batch that was left pending, or calls the next places.
+    async fn call_next(&mut self, state: &TickState, now: Timestamp) -> Result<u64, WorkError> {
         if let Some(batch) = state.pending {
-            let popped = self
-                .room
-                .parts
-                .store
-                .call_pending(&self.room.store_ref())
-                .await?;
-            let called = self.complete(batch, &popped, now).await?;
-            return Ok(Tick::Called(called));
+            let store = &self.room.parts.store;
+            let popped = store.call_pending(&self.room.store_ref()).await?;
+            return self.complete(batch, &popped, now).await;
         }
         if self.room.phase() == Phase::Queueing {
             self.open(now).await?;
         }
-        let called = self.call(&state, now).await?;
-        self.second_work(&state, called, now).await?;
-        Ok(Tick::Called(called))
+        self.call(state, now).await
     }
 
     async fn begin(&self, now: Timestamp) -> Result<Option<TickState>, WorkError> {
@@ -178,11 +191,7 @@ impl Leader {
             called_at: now,
             places,
         };
-        let seqs = room
-            .parts
-            .admissions
-            .append(&room.id, &batch_record)
-            .await?;
+        let seqs = room.parts.durable.append(&room.id, &batch_record).await?;
         let first_seq = seqs.first().copied().unwrap_or(0);
         if !seqs.iter().copied().eq(first_seq..first_seq + count) {
             return Err(WorkError::Gap);
@@ -209,7 +218,7 @@ impl Leader {
         if room.record().opened_at.is_some() {
             return Ok(());
         }
-        if let Some(record) = room.parts.rooms.seed_reveal(&room.id, now).await? {
+        if let Some(record) = room.parts.durable.seed_reveal(&room.id, now).await? {
             let at = room.store_ref();
             let snapshot = room.parts.store.snapshot_take(&at, now).await?;
             room.parts.store.opening_put(&at, &snapshot).await?;
@@ -219,37 +228,38 @@ impl Leader {
         Ok(())
     }
 
-    /// What a leader does once a second: the snapshot for all gateways, the durable floor of
-    /// the live clock, and a look whether the store lacks admissions that the log has.
-    async fn second_work(
-        &mut self,
-        state: &TickState,
-        called: u64,
-        now: Timestamp,
-    ) -> Result<(), WorkError> {
-        if self
-            .second_work_at
-            .is_some_and(|at| now.since(at) < SECOND_WORK_EVERY)
-        {
-            return Ok(());
-        }
-        let room = self.room.clone();
+    /// Leaves the snapshot for all gateways and tells the live clock it shows.
+    async fn snapshot_leave(&mut self, now: Timestamp) -> Result<u64, WorkError> {
+        let room = &self.room;
         let at = room.store_ref();
         let mut snapshot = room.parts.store.snapshot_take(&at, now).await?;
         (snapshot.counts.waited_ms, snapshot.counts.waited) = self.waited;
         room.parts.store.snapshot_put(&at, &snapshot).await?;
         self.second_work_at = Some(now);
-        if snapshot.clock > self.floor {
+        Ok(snapshot.clock)
+    }
+
+    /// Raises the durable floor of the live clock, and looks whether the store lacks admissions
+    /// that the log has.
+    async fn records_compare(
+        &mut self,
+        state: &TickState,
+        called: u64,
+        clock: u64,
+    ) -> Result<(), WorkError> {
+        let room = self.room.clone();
+        if clock > self.floor {
             room.parts
-                .rooms
-                .order_floor_raise(&room.id, LIVE_BASE + snapshot.clock)
+                .durable
+                .order_floor_raise(&room.id, LIVE_BASE + clock)
                 .await?;
-            self.floor = snapshot.clock;
+            self.floor = clock;
         }
-        let head = room.parts.admissions.head(&room.id).await?;
-        if head.seq > state.seq + called {
+        let head = room.parts.durable.head(&room.id).await?;
+        if head.seq > self.compared.max(state.seq + called) {
             room.rebuild().await?;
         }
+        self.compared = head.seq;
         Ok(())
     }
 

@@ -4,6 +4,7 @@
 //! | --- | --- |
 //! | [`absences`] | whose connection closed |
 //! | [`door`] | batches visitors on their way into the store |
+//! | [`durable`] | the port to what is written down for good |
 //! | [`follower`] | reads snapshots and notices, and makes the room's view |
 //! | [`leader`] | calls visitors: one tick at a time, under the room's lease |
 //! | [`passes`] | mints passes for admissions |
@@ -16,6 +17,7 @@
 
 pub mod absences;
 pub mod door;
+pub mod durable;
 pub mod follower;
 pub mod leader;
 pub mod passes;
@@ -36,7 +38,8 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use uuid::Uuid;
 
-use crate::records::{Admissions, RecordsError, Rooms};
+use self::durable::DurableLine;
+use crate::records::RecordsError;
 use crate::room::place::PlaceKeys;
 use crate::room::status::StockFigures;
 use crate::store::{RoomStore, StoreError};
@@ -83,10 +86,8 @@ impl Randomness {
 pub struct Parts {
     /// The live line.
     pub store: Arc<dyn RoomStore>,
-    /// Room settings.
-    pub rooms: Rooms,
-    /// The admission log.
-    pub admissions: Admissions,
+    /// The admission log and the durable side of rooms.
+    pub durable: Arc<dyn DurableLine>,
     /// Signs and verifies passes.
     pub pass_keys: Arc<PassKeys>,
     /// Signs and verifies place tokens.

@@ -31,7 +31,7 @@ pub async fn rebuild_once(room: &Room) -> Result<(), WorkError> {
     loop {
         let after = served.last().map_or(0, |last: &Served| last.seq);
         let read = parts
-            .admissions
+            .durable
             .served_places(&room.id, after, READ_BATCH)
             .await?;
         let done = read.len() < READ_BATCH;
@@ -44,11 +44,7 @@ pub async fn rebuild_once(room: &Room) -> Result<(), WorkError> {
         }
     }
     served.retain(|served| served.called_at >= record.created_at);
-    // Zero until a live key was given and noted.
-    let noted = record.order_floor.saturating_sub(LIVE_BASE);
-    let margin = u64::try_from(CLOCK_MARGIN.as_millis()).unwrap_or(0) << CLOCK_COUNTER_BITS;
-    let floor = if noted == 0 { 0 } else { noted + margin };
-    let clock = floor.max(clock_floor(record.created_at, now));
+    let clock = clock_above_all(room, now).await?;
     let birth = parts.randomness.uuid();
     parts
         .store
@@ -56,6 +52,24 @@ pub async fn rebuild_once(room: &Room) -> Result<(), WorkError> {
         .await?;
     tracing::info!(room = %room.id, served = served.len(), "room made in the line's store");
     Ok(())
+}
+
+/// A clock above every live key that may ever have been given, noted before any is given from it.
+async fn clock_above_all(room: &Room, now: Timestamp) -> Result<u64, WorkError> {
+    let durable = &room.parts.durable;
+    // Asked for, as the room's record is read again only when an operator changes it.
+    let noted = durable.order_floor_raise(&room.id, 0).await?;
+    let noted = noted.unwrap_or(0).saturating_sub(LIVE_BASE);
+    let margin = u64::try_from(CLOCK_MARGIN.as_millis()).unwrap_or(0) << CLOCK_COUNTER_BITS;
+    // Zero until a live key was given and noted.
+    let floor = if noted == 0 { 0 } else { noted + margin };
+    // The store may have been lost in the very millisecond in which it gave keys.
+    let next_ms = clock_floor(room.record().created_at, now) + (1 << CLOCK_COUNTER_BITS);
+    let clock = floor.max(next_ms);
+    durable
+        .order_floor_raise(&room.id, LIVE_BASE + clock)
+        .await?;
+    Ok(clock)
 }
 
 fn known(room: &Room, admission: &Admission, now: Timestamp) -> Option<Served> {

@@ -16,7 +16,7 @@ use super::leader::Leader;
 use super::room::Room;
 use super::{Parts, WorkError};
 use crate::edge::path::{PathPrefix, SafePath};
-use crate::records::RoomRecord;
+use crate::records::{RoomRecord, Rooms};
 
 /// Time between reads.
 const READ_EVERY: Duration = Duration::from_millis(400);
@@ -28,6 +28,7 @@ type Prefixes = Vec<(PathPrefix, Arc<Room>)>;
 #[derive(Clone)]
 pub struct RoomSet {
     parts: Arc<Parts>,
+    records: Rooms,
     rooms: Arc<ArcSwap<HashMap<RoomId, Arc<Room>>>>,
     /// Protected prefixes of all rooms, the longest first.
     prefixes: Arc<ArcSwap<Prefixes>>,
@@ -35,10 +36,11 @@ pub struct RoomSet {
 }
 
 impl RoomSet {
-    /// No rooms yet.
-    pub fn new(parts: Arc<Parts>) -> Self {
+    /// No rooms yet; they are read from `records`.
+    pub fn new(parts: Arc<Parts>, records: Rooms) -> Self {
         Self {
             parts,
+            records,
             rooms: Arc::default(),
             prefixes: Arc::default(),
             hurry: Arc::default(),
@@ -93,7 +95,7 @@ impl RoomSet {
 
     /// Reads the rooms changed since `change` and says where to go on.
     pub async fn read_once(&self, change: i64) -> Result<i64, WorkError> {
-        let changes = self.parts.rooms.rooms_changed_since(change).await?;
+        let changes = self.records.rooms_changed_since(change).await?;
         if changes.rooms.is_empty() && changes.deleted.is_empty() {
             return Ok(changes.change);
         }

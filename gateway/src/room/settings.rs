@@ -2,8 +2,9 @@
 
 use std::ops::RangeInclusive;
 
-use contract::room::RoomSettings;
-use http::Uri;
+use contract::room::{Challenge, RoomSettings};
+
+use crate::proxy::Upstream;
 
 /// Most calls per minute. Above it a typing error is likelier than a shop.
 pub const RATE_MAX: u64 = 10_000_000;
@@ -31,7 +32,7 @@ pub const URL_BYTES_MAX: usize = 1_024;
 /// The prefix that the gateway keeps for itself.
 const OWN_PREFIX: &str = "/_line";
 /// The upstream that is the booking core in this process.
-const EMBEDDED: &str = "embedded";
+pub const EMBEDDED: &str = "embedded";
 
 /// What is wrong with one field.
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
@@ -85,6 +86,7 @@ pub fn validate(settings: &RoomSettings) -> Result<(), Vec<FieldProblem>> {
     numbers(settings, &mut findings);
     times(settings, &mut findings);
     upstream(&settings.upstream, &mut findings);
+    not_there_yet(settings, &mut findings);
     paths(&settings.paths, &mut findings);
     findings.text("title", &settings.title, TITLE_CHARS_MAX);
     if let Some(message) = &settings.message {
@@ -188,26 +190,17 @@ fn upstream(upstream: &str, findings: &mut Findings) {
             "upstream",
             format!("longer than {URL_BYTES_MAX} bytes, which no server needs"),
         );
-        return;
+    } else if let Err(error) = upstream.parse::<Upstream>() {
+        findings.add("upstream", format!("{error}; or write `embedded`"));
     }
-    let hint = "write `embedded` or a URL such as http://127.0.0.1:9000";
-    let Ok(uri) = upstream.parse::<Uri>() else {
-        findings.add("upstream", format!("not a URL: {hint}"));
-        return;
-    };
-    let host = uri.host().is_some_and(|host| !host.is_empty());
-    if !matches!(uri.scheme_str(), Some("http" | "https")) || !host {
-        findings.add("upstream", format!("not an HTTP URL: {hint}"));
-    } else if uri.authority().is_some_and(|a| a.as_str().contains('@')) {
+}
+
+/// Settings that the contract names and this version cannot serve are refused, not ignored.
+fn not_there_yet(settings: &RoomSettings, findings: &mut Findings) {
+    if settings.challenge != Challenge::None {
         findings.add(
-            "upstream",
-            "a user name or password does not belong in the URL: everyone who may see the room \
-             would read it",
-        );
-    } else if uri.query().is_some() {
-        findings.add(
-            "upstream",
-            "a query cannot be kept: requests bring their own",
+            "challenge",
+            "this version cannot check a proof of work; use `none`",
         );
     }
 }
@@ -364,18 +357,15 @@ mod tests {
 
     #[test]
     fn upstreams_are_embedded_or_http() {
-        for good in [
-            "embedded",
-            "http://127.0.0.1:9000",
-            "https://shop.example/base",
-            "http://[::1]:80",
-        ] {
+        for good in ["embedded", "http://127.0.0.1:9000", "http://[::1]:80"] {
             check(|s| s.upstream = good.to_owned(), &[]);
         }
         for bad in [
             "",
             "shop",
             "ftp://shop.example",
+            "https://shop.example",
+            "http://shop.example/base",
             "file:///etc/passwd",
             "http://",
             "http://user:secret@shop.example",

@@ -151,7 +151,7 @@ impl RoomView {
             },
             users_ahead: rank.map(|rank| rank.ahead),
             users_ahead_exact: rank.is_some_and(|rank| rank.exact),
-            users_in_line: self.users_in_line(),
+            users_in_line: self.users_in_line_with(seen, rank),
             estimated_wait,
             progress: rank.and_then(|rank| self.progress(facts, rank)),
             claim_by: match (state, seen) {
@@ -221,6 +221,16 @@ impl RoomView {
         self.snapshot
             .as_ref()
             .map_or(0, |snapshot| snapshot.counts.in_line)
+    }
+
+    /// How many wait, as someone who waits sees it. They may have joined after the numbers were
+    /// taken, and then would read that fewer wait than are ahead of them, or nobody.
+    fn users_in_line_with(&self, seen: Seen, rank: Option<Rank>) -> u64 {
+        let known = self.users_in_line();
+        match seen {
+            Seen::Waiting => known.max(rank.map_or(0, |rank| rank.ahead) + 1),
+            _ => known,
+        }
     }
 
     fn queue_number(&self, facts: &PlaceFacts) -> Option<u64> {
@@ -344,6 +354,23 @@ mod tests {
             (Some(140), Some(0.75))
         );
         assert_eq!(status.estimated_wait.unwrap().p50_seconds, 3);
+    }
+
+    #[test]
+    fn who_waits_counts_among_those_in_line_at_once() {
+        let seen = |in_line, seen| {
+            let mut snapshot = Snapshot::clone(view().snapshot.as_deref().unwrap());
+            snapshot.counts.in_line = in_line;
+            let view = RoomView {
+                snapshot: Some(Arc::new(snapshot)),
+                ..view()
+            };
+            let facts = facts(LIVE_BASE + 21);
+            view.status(&facts, seen, NOW).users_in_line
+        };
+        assert_eq!(seen(20, Seen::Waiting), 21);
+        assert_eq!(seen(100, Seen::Waiting), 100);
+        assert_eq!(seen(0, Seen::Left), 0);
     }
 
     #[test]

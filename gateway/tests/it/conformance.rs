@@ -749,42 +749,46 @@ async fn a_room_at_another_epoch_takes_nothing(line: Line) {
         ..line.room.clone()
     };
     let looks = [entry(place(1), None, Enter::Look)];
-    assert_refused(line.store.places_enter(&newer, START, 0, &looks).await);
+    assert_refused(&line.store.places_enter(&newer, START, 0, &looks).await);
     line.store
         .room_prepare(&newer, Uuid::from_u128(78), 5, &[])
         .await
         .unwrap();
     let old = &line.room;
-    assert_refused(line.store.places_enter(old, START, 0, &looks).await);
-    assert_refused(line.store.place_leave(old, START, place(1)).await);
-    assert_refused(line.store.places_absent(old, START, &[place(1)]).await);
+    assert_refused(&line.store.places_enter(old, START, 0, &looks).await);
+    assert_refused(&line.store.place_leave(old, START, place(1)).await);
+    assert_refused(&line.store.places_absent(old, START, &[place(1)]).await);
     let settings = TickSettings {
         lease: LEASE,
         absence_timeout: ABSENCE,
         missed_grace: GRACE,
     };
     assert_refused(
-        line.store
+        &line
+            .store
             .tick_begin(old, START, line.leader, settings)
             .await,
     );
     let lease = Lease { fence: 1 };
     assert_refused(
-        line.store
+        &line
+            .store
             .call_pop(old, START, &order(lease, 5, 1, 1))
             .await,
     );
     assert_refused(
-        line.store
+        &line
+            .store
             .call_publish(old, START, Uuid::from_u128(5), 1, START)
             .await,
     );
-    assert_refused(line.store.session_claim(old, START, place(1), at(1)).await);
-    assert_refused(line.store.session_renew(old, START, place(1), at(1)).await);
-    assert_refused(line.store.session_end(old, START, place(1)).await);
-    assert_refused(line.store.snapshot_take(old, START).await);
+    assert_refused(&line.store.session_claim(old, START, place(1), at(1)).await);
+    assert_refused(&line.store.session_renew(old, START, place(1), at(1)).await);
+    assert_refused(&line.store.session_end(old, START, place(1)).await);
+    assert_refused(&line.store.snapshot_take(old, START).await);
     assert_refused(
-        line.store
+        &line
+            .store
             .room_prepare(old, Uuid::from_u128(79), 0, &[])
             .await,
     );
@@ -800,7 +804,7 @@ async fn a_forgotten_room_is_gone(line: Line) {
     line.join(1).await;
     line.store.room_forget(&line.room.room).await.unwrap();
     let looks = [entry(place(1), None, Enter::Look)];
-    assert_refused(line.store.places_enter(&line.room, START, 0, &looks).await);
+    assert_refused(&line.store.places_enter(&line.room, START, 0, &looks).await);
     let nothing = Popped { places: vec![] };
     assert_eq!(line.store.call_pending(&line.room).await.unwrap(), nothing);
     assert_eq!(line.store.snapshot_get(&line.room).await.unwrap(), None);
@@ -918,7 +922,7 @@ async fn a_logged_batch_that_is_pending_stays_pending(line: Line) {
     assert_eq!(line.look(START, 1).await, called);
 }
 
-fn assert_refused<T: Debug>(answer: StoreResult<T>) {
+fn assert_refused<T: Debug>(answer: &StoreResult<T>) {
     assert!(matches!(answer, Err(StoreError::NoRoom)), "{answer:?}");
 }
 

@@ -5,13 +5,19 @@
     reason = "what a test cannot go on without has failed the test"
 )]
 
+mod browser;
 mod conformance;
 mod conformance_random;
 mod edge;
+mod gate;
+mod line;
 mod ops;
+mod outages;
 mod proxy;
 mod records;
 mod seed;
 mod serving;
+mod simulation;
 mod tcp_proxy;
+mod test_app;
 mod test_database;

@@ -16,6 +16,10 @@ fn setting(name: &str) -> Option<u64> {
 
 /// A runner of generated cases: `SEED` repeats a run, `CASES` makes it longer. Prints the seed,
 /// which the test harness shows when the test fails.
+#[expect(
+    clippy::print_stdout,
+    reason = "whoever repeats a failure needs the seed"
+)]
 pub(crate) fn runner(cases: u32) -> TestRunner {
     let seed = setting("SEED").unwrap_or_else(|| {
         let ms = SystemClock.now().since(contract::Timestamp::EPOCH);

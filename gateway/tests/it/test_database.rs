@@ -52,6 +52,11 @@ impl TestDatabase {
         self.options.clone()
     }
 
+    /// What names this database to a process.
+    pub(crate) fn url(&self) -> String {
+        self.options.to_url_lossy().to_string()
+    }
+
     /// A pool with the product's own limits.
     pub(crate) fn pool(&self) -> PgPool {
         pool_options().connect_lazy_with(self.options())

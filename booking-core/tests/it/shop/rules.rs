@@ -3,8 +3,8 @@
 use contract::principal::Principal;
 use contract::{Clock, PlaceId, SystemClock};
 
-use crate::browser::Browser;
-use crate::test_shop::TestShop;
+use super::browser::Browser;
+use super::test_shop::TestShop;
 
 #[tokio::test]
 async fn forms_of_other_sites_change_nothing() {

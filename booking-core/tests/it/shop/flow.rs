@@ -1,7 +1,7 @@
 //! Buying from the first page to the ticket.
 
-use crate::browser::Browser;
-use crate::test_shop::TestShop;
+use super::browser::Browser;
+use super::test_shop::TestShop;
 
 /// Times the page of an open payment may be loaded again before the test gives up.
 const RELOADS_MAX: usize = 200;

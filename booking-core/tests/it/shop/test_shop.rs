@@ -1,42 +1,37 @@
 //! A shop with two shows, a database of its own and a payment simulator.
 
 use std::path::Path;
-use std::str::FromStr;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, Ordering};
 
 use axum::Router;
 use booking_core::{
     Booking, BookingConfig, BookingDeps, ImportedShow, PaymentConfig, Pools, TicketKey,
 };
+use contract::SystemClock;
 use contract::booking::ShowFile;
-use contract::{Clock, SystemClock};
 use payment_simulator::{Config, Secret};
 use serde_json::json;
-use sqlx::postgres::{PgConnectOptions, PgConnection};
-use sqlx::{AssertSqlSafe, ConnectOptions, Connection};
 use tempfile::TempDir;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-const SERVER_URL: &str = "ROPELINE_TEST_DATABASE_URL";
+use crate::test_database::TestDatabase;
+
 const SECRET: &str = "sk_test_shop";
 
-static COUNT: AtomicU32 = AtomicU32::new(0);
-
-/// Everything a test needs; the database is dropped at its end.
+/// Everything a test needs.
 pub(crate) struct TestShop {
     pub(crate) router: Router,
     pub(crate) payment_url: String,
-    database: String,
     shutdown: CancellationToken,
+    _database: TestDatabase,
     _journal: TempDir,
 }
 
 impl TestShop {
     pub(crate) async fn start() -> Self {
-        let (database, options) = database_create().await;
+        let database = TestDatabase::new().await;
         let shutdown = CancellationToken::new();
         let tracker = TaskTracker::new();
         let journal = tempfile::tempdir().unwrap();
@@ -53,7 +48,7 @@ impl TestShop {
             ticket_key: TicketKey([7; 32]),
         };
         let deps = BookingDeps {
-            pools: Pools::lazy(options.to_url_lossy().as_str(), None).unwrap(),
+            pools: Pools::lazy(&database.url()).unwrap(),
             clock: Arc::new(SystemClock),
             seed: [9; 32],
             tracker,
@@ -71,8 +66,8 @@ impl TestShop {
         Self {
             router: booking.router(),
             payment_url,
-            database,
             shutdown,
+            _database: database,
             _journal: journal,
         }
     }
@@ -81,16 +76,6 @@ impl TestShop {
 impl Drop for TestShop {
     fn drop(&mut self) {
         self.shutdown.cancel();
-        let statement = format!("drop database if exists {} with (force)", self.database);
-        // The test's runtime is busy dropping this; a second one on a thread can still wait.
-        let dropped = std::thread::spawn(move || {
-            let runtime = tokio::runtime::Builder::new_current_thread()
-                .enable_all()
-                .build()
-                .unwrap();
-            runtime.block_on(execute(statement));
-        });
-        assert!(dropped.join().is_ok(), "the test database was not dropped");
     }
 }
 
@@ -134,37 +119,4 @@ async fn simulator_start(
         shutdown.clone(),
     ));
     url
-}
-
-async fn database_create() -> (String, PgConnectOptions) {
-    let name = format!(
-        "ropeline_shop_{}_{}_{}",
-        SystemClock.now().as_ms(),
-        std::process::id(),
-        COUNT.fetch_add(1, Ordering::Relaxed)
-    );
-    execute(format!("create database {name}")).await;
-    let options = server_options().database(&name);
-    let mut connection = options.connect().await.unwrap();
-    migrations::MIGRATOR.run(&mut connection).await.unwrap();
-    connection.close().await.unwrap();
-    (name, options)
-}
-
-#[expect(
-    clippy::disallowed_methods,
-    reason = "tests have no configuration file"
-)]
-fn server_options() -> PgConnectOptions {
-    let url = std::env::var(SERVER_URL).unwrap_or_else(|_| panic!("set {SERVER_URL}"));
-    PgConnectOptions::from_str(&url).unwrap()
-}
-
-async fn execute(statement: String) {
-    let mut server: PgConnection = server_options().connect().await.unwrap();
-    // Names are made of digits and letters above.
-    sqlx::query(AssertSqlSafe(statement))
-        .execute(&mut server)
-        .await
-        .unwrap();
 }

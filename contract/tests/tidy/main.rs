@@ -1,0 +1,10 @@
+//! Checks of the whole repository that no other tool makes: what files are called and how large
+//! they are, who depends on whom, and whether the documents still say what is.
+//!
+//! Each check is a function from texts to complaints, so that a test can show it a text that it
+//! has to complain about.
+
+mod code;
+mod crates;
+mod documents;
+mod repository;

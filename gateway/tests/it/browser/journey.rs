@@ -1,0 +1,181 @@
+//! From the waiting page to a ticket, with JavaScript and without.
+
+use fantoccini::key::Key;
+use http::Method;
+use serde_json::{Value, json};
+
+use super::chromium::{Browser, Kind};
+use super::stage::{SHOW, Stage};
+
+const EMAIL: &str = "asha@example.org";
+
+#[tokio::test]
+async fn a_fan_waits_chooses_two_seats_and_gets_tickets() {
+    let stage = Stage::set(json!({})).await;
+    let (first, second, third) = (
+        stage.rival().await,
+        stage.rival().await,
+        stage.rival().await,
+    );
+    stage.goes_in(&first).await;
+
+    let fan = Browser::start("scripts", Kind::DESKTOP).await;
+    fan.open(&stage.url("/")).await;
+    fan.picture("01-cities").await;
+    fan.clicks(".cities a").await;
+    fan.arrives_at("/cities/mumbai").await;
+    fan.picture("02-city").await;
+    fan.clicks(".show-row a").await;
+    fan.arrives_at(&format!("/shows/{SHOW}")).await;
+    fan.picture("03-show").await;
+    fan.clicks("main .button").await;
+    fan.reads("#headline", "You are in line").await;
+    fan.reads("#ahead", "2").await;
+    fan.reads("#link", "Live").await;
+    fan.picture("04-waiting").await;
+
+    stage.change("message", json!("Doors open at six.")).await;
+    fan.reads("#message", "Doors open at six.").await;
+    let reason = json!({ "reason": "The stage is being dried." });
+    stage.command("pause", reason).await;
+    fan.reads("#headline", "The line is paused").await;
+    fan.reads("#lede", "The stage is being dried.").await;
+    fan.picture("05-paused").await;
+    stage.command("resume", json!({})).await;
+    fan.reads("#headline", "You are in line").await;
+
+    stage.goes_home(&first).await;
+    stage.goes_in(&second).await;
+    fan.reads("#ahead", "1").await;
+    stage.goes_home(&second).await;
+    stage.goes_in(&third).await;
+    fan.reads("#headline", "You are next").await;
+    fan.picture("06-next").await;
+    stage.goes_home(&third).await;
+    fan.reads("#headline", "It is your turn").await;
+    fan.picture("07-turn").await;
+    fan.clicks("#enter").await;
+
+    fan.arrives_at(&format!("/shows/{SHOW}/seats")).await;
+    stage.has_inside(1).await;
+    chooses_a1_and_c7(&fan).await;
+    fan.clicks("#hold").await;
+    fan.arrives_at("/holds/").await;
+    // The clock runs by itself.
+    let left = fan.mentions("#clock-left", " s").await;
+    fan.reads_as("#clock-left", |now| now != left).await;
+
+    let booking = pays(&stage, &fan).await;
+    assert_eq!(seats_of(&booking), ["A1", "C7"]);
+}
+
+#[tokio::test]
+async fn a_fan_without_scripts_waits_and_gets_tickets_too() {
+    let stage = Stage::set(json!({})).await;
+    let (first, second) = (stage.rival().await, stage.rival().await);
+    stage.goes_in(&first).await;
+
+    let fan = Browser::start("no-scripts", Kind::WITHOUT_SCRIPTS).await;
+    fan.open(&stage.url(&format!("/shows/{SHOW}"))).await;
+    fan.clicks("main .button").await;
+    fan.reads("#headline", "Join the line").await;
+    fan.picture("01-join").await;
+    fan.clicks("#join-button").await;
+    fan.reads("#headline", "You are in line").await;
+    fan.reads("#ahead", "1").await;
+    fan.picture("02-waiting").await;
+
+    // From here to its turn the page loads itself again; nobody touches the browser.
+    let reason = json!({ "reason": "The stage is being dried." });
+    stage.command("pause", reason).await;
+    fan.reads("#headline", "The line is paused").await;
+    fan.reads("#lede", "The stage is being dried.").await;
+    stage.command("resume", json!({})).await;
+    stage.goes_home(&first).await;
+    stage.goes_in(&second).await;
+    fan.reads("#headline", "You are next").await;
+    stage.goes_home(&second).await;
+    fan.reads("#headline", "It is your turn").await;
+    fan.picture("03-turn").await;
+    fan.clicks("#enter").await;
+
+    fan.arrives_at(&format!("/shows/{SHOW}/seats")).await;
+    stage.has_inside(1).await;
+    assert_eq!(fan.count("[data-seat]").await, 0, "a map without scripts");
+    fan.picture("04-seats").await;
+    fan.clicks(".best button").await;
+
+    let booking = pays(&stage, &fan).await;
+    let seats = seats_of(&booking);
+    assert_eq!(seats.len(), 2);
+    assert_ne!(seats[0], seats[1]);
+}
+
+/// Chooses one seat with the keyboard alone and one with the mouse.
+async fn chooses_a1_and_c7(fan: &Browser) {
+    fan.reads("#map-link", "The map is live.").await;
+    fan.picture("08-seats").await;
+    fan.tabs_to("[data-seat=A1]").await;
+    fan.presses(Key::Right).await;
+    assert!(fan.has_focus("[data-seat=A2]").await);
+    fan.presses(Key::Left).await;
+    fan.presses(Key::Enter).await;
+    fan.mentions("#seat-note", "A1 added, 1 chosen").await;
+    fan.clicks("[data-seat=C7]").await;
+    fan.mentions("#seat-note", "C7 added, 2 chosen").await;
+    fan.reads("#total", "₹9,000").await;
+    assert_eq!(fan.count("#basket li").await, 2);
+    fan.picture("09-chosen").await;
+}
+
+/// Pays on the provider's page, with a card that is declined and then with one that is not.
+/// Checks the tickets, and gives the booking as the API tells it to this browser.
+async fn pays(stage: &Stage, fan: &Browser) -> Value {
+    fan.types("[name=email]", EMAIL).await;
+    fan.picture("10-hold").await;
+    fan.clicks(".pay button").await;
+    fan.arrives_at("/pay/").await;
+    fan.picture("11-pay").await;
+    fan.clicks("[value=pm_card_chargeDeclinedInsufficientFunds]")
+        .await;
+    fan.clicks("button[value=pay]").await;
+    fan.mentions("[role=alert]", "insufficient funds").await;
+    fan.picture("12-declined").await;
+    fan.clicks("[value=pm_card_visa]").await;
+    fan.clicks("button[value=pay]").await;
+
+    fan.arrives_at("/bookings/").await;
+    let booking = stage
+        .ask_as(fan, &format!("/api/v1{}", fan.path().await))
+        .await;
+    assert_eq!(booking["status"], "CONFIRMED");
+    fan.reads(".code", booking["code"].as_str().unwrap()).await;
+    let seats = seats_of(&booking);
+    for number in 1..=seats.len() {
+        let image = format!(".ticket:nth-child({number}) img");
+        assert!(fan.is_loaded(&image).await, "{image} shows no QR code");
+    }
+    assert_eq!(fan.count(".ticket img").await, seats.len());
+    fan.picture("13-tickets").await;
+
+    // Paying ends the visit at once, so that the next fan is let in.
+    stage.has_inside(0).await;
+    let map = stage
+        .ask_as(fan, &format!("/api/v1/shows/{SHOW}/seatmap"))
+        .await;
+    let sold: Vec<_> = map["seats"].as_array().unwrap().iter().collect();
+    let sold = sold.iter().filter(|seat| seat["status"] == "BOOKED");
+    let sold: Vec<_> = sold.map(|seat| seat["seatId"].clone()).collect();
+    assert_eq!(json!(sold), json!(seats));
+    let check = stage.operate(Method::GET, "/check", None).await;
+    assert_eq!(check["clean"], true, "{check}");
+    booking
+}
+
+fn seats_of(booking: &Value) -> Vec<String> {
+    let tickets = booking["tickets"].as_array().unwrap();
+    tickets
+        .iter()
+        .map(|ticket| ticket["seatId"].as_str().unwrap().to_owned())
+        .collect()
+}

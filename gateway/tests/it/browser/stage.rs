@@ -1,0 +1,299 @@
+//! A gateway as a process, with a show behind a room, and fans without a browser.
+
+use std::fs::File;
+use std::path::Path;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
+
+use contract::{Clock, SystemClock};
+use http::header::COOKIE;
+use http::{Method, StatusCode};
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+use reqwest::Client;
+use serde_json::{Value, json};
+use tempfile::TempDir;
+use tokio::process::{Child, Command};
+
+use super::chromium::Browser;
+use super::{WAIT_MAX, found, setting, until};
+use crate::test_database::TestDatabase;
+
+const PROGRAM: &str = env!("CARGO_BIN_EXE_ropeline-gateway");
+const SIMULATOR: &str = "ropeline-payment-simulator";
+const ADMIN_TOKEN: &str = "token-of-the-browser-tests";
+/// How long a gateway with a few visitors may take to end: less than the grace it gives to
+/// unfinished work, because there is none.
+const STOP_MAX: Duration = Duration::from_secs(15);
+/// The show that every stage has.
+pub(super) const SHOW: &str = "lanterns";
+
+static COUNT: AtomicU32 = AtomicU32::new(0);
+
+/// A gateway, its data, and the one room it has.
+pub(super) struct Stage {
+    pub(super) room: String,
+    gateway: Child,
+    public_url: String,
+    ops_url: String,
+    http: Client,
+    dir: TempDir,
+    database: TestDatabase,
+}
+
+impl Stage {
+    /// Starts a gateway with a show and a room. `settings` change those of the room, which is
+    /// open and lets in one fan at a time.
+    pub(super) async fn set(settings: Value) -> Self {
+        let simulator = Path::new(PROGRAM).with_file_name(SIMULATOR);
+        assert!(
+            simulator.is_file(),
+            "{SIMULATOR} is not built beside the gateway: run cargo build -p payment-simulator"
+        );
+        let dir = tempfile::tempdir().unwrap();
+        let database = TestDatabase::create().await;
+        // Rooms of all test runs share one Redis.
+        let room = format!(
+            "lanterns-{}-{}-{}",
+            SystemClock.now().as_ms(),
+            std::process::id(),
+            COUNT.fetch_add(1, Ordering::Relaxed)
+        );
+        let gateway = start(dir.path(), &database, "127.0.0.1:0", "127.0.0.1:0");
+        let mut stage = Self {
+            room,
+            gateway,
+            public_url: String::new(),
+            ops_url: String::new(),
+            http: Client::builder().timeout(WAIT_MAX).build().unwrap(),
+            dir,
+            database,
+        };
+        stage.become_ready().await;
+        stage.furnish(settings).await;
+        stage
+    }
+
+    pub(super) fn url(&self, path: &str) -> String {
+        format!("{}{path}", self.public_url)
+    }
+
+    /// The waiting page of someone who wants to choose seats.
+    pub(super) fn line_url(&self) -> String {
+        self.url(&format!(
+            "/_line/rooms/{}?to=/shows/{SHOW}/seats",
+            self.room
+        ))
+    }
+
+    /// Ends the gateway as an operator does, and waits for its clean end.
+    pub(super) async fn stop(&mut self) {
+        let pid = self.gateway.id().expect("the gateway ended by itself");
+        kill(Pid::from_raw(pid.try_into().unwrap()), Signal::SIGTERM).unwrap();
+        let ended = tokio::time::timeout(STOP_MAX, self.gateway.wait()).await;
+        let status = ended
+            .unwrap_or_else(|_| panic!("the gateway does not end\n{}", self.log()))
+            .unwrap();
+        assert!(status.success(), "{status}\n{}", self.log());
+    }
+
+    /// Starts the gateway again where it was before.
+    pub(super) async fn start_again(&mut self) {
+        let [listen, ops_listen] = [&self.public_url, &self.ops_url]
+            .map(|url| url.trim_start_matches("http://").to_owned());
+        self.gateway = start(self.dir.path(), &self.database, &listen, &ops_listen);
+        self.become_ready().await;
+    }
+
+    /// Asks the operators' listener, which has to agree, and gives its answer.
+    pub(super) async fn operate(&self, method: Method, path: &str, body: Option<Value>) -> Value {
+        let mut request = self
+            .http
+            .request(method.clone(), format!("{}/admin/v1{path}", self.ops_url))
+            .bearer_auth(ADMIN_TOKEN);
+        if let Some(body) = body {
+            request = request.json(&body);
+        }
+        let answer = request.send().await.unwrap();
+        let status = answer.status();
+        let text = answer.text().await.unwrap();
+        assert!(status.is_success(), "{method} {path}: {status} {text}");
+        serde_json::from_str(&text).unwrap_or_default()
+    }
+
+    /// The JSON of an address of the site, asked for as `fan`, who is on it.
+    pub(super) async fn ask_as(&self, fan: &Browser, path: &str) -> Value {
+        let request = self.http.get(self.url(path));
+        let request = request.header(COOKIE, fan.cookies().await);
+        let answer = request.send().await.unwrap();
+        assert_eq!(answer.status(), StatusCode::OK, "{path}");
+        answer.json().await.unwrap()
+    }
+
+    /// One of the manager's commands to the room.
+    pub(super) async fn command(&self, command: &str, body: Value) {
+        let path = format!("/rooms/{}/{command}", self.room);
+        self.operate(Method::POST, &path, Some(body)).await;
+    }
+
+    /// Changes one setting of the room.
+    pub(super) async fn change(&self, name: &str, value: Value) {
+        let path = format!("/rooms/{}", self.room);
+        let mut settings = self.operate(Method::GET, &path, None).await;
+        settings[name] = value;
+        self.operate(Method::PUT, &path, Some(settings)).await;
+    }
+
+    /// Waits until so many fans are inside.
+    pub(super) async fn has_inside(&self, fans: u64) {
+        let path = format!("/rooms/{}/stats", self.room);
+        until(&format!("{fans} fans inside"), async || {
+            let stats = self.operate(Method::GET, &path, None).await;
+            (stats["active"] == fans && stats["called"] == 0).then_some(())
+        })
+        .await;
+    }
+
+    /// A fan who joins the line without a browser.
+    pub(super) async fn rival(&self) -> Rival {
+        let answer = self
+            .http
+            .post(self.url(&format!("/_line/v1/rooms/{}/places", self.room)))
+            .send()
+            .await
+            .unwrap();
+        assert_eq!(answer.status(), StatusCode::CREATED);
+        let joined: Value = answer.json().await.unwrap();
+        Rival {
+            place: joined["place"].as_str().unwrap().to_owned(),
+        }
+    }
+
+    /// Waits for a rival's turn and lets them go in.
+    pub(super) async fn goes_in(&self, rival: &Rival) {
+        until("a rival's turn", async || {
+            let status = self.ask_for(rival, Method::POST, "pass").await;
+            (status == StatusCode::OK).then_some(())
+        })
+        .await;
+    }
+
+    /// Ends a rival's visit, which makes room for the next.
+    pub(super) async fn goes_home(&self, rival: &Rival) {
+        let status = self.ask_for(rival, Method::DELETE, "pass").await;
+        assert_eq!(status, StatusCode::NO_CONTENT);
+    }
+
+    async fn ask_for(&self, rival: &Rival, method: Method, what: &str) -> StatusCode {
+        let url = self.url(&format!("/_line/v1/rooms/{}/{what}", self.room));
+        let request = self.http.request(method, url).bearer_auth(&rival.place);
+        request.send().await.unwrap().status()
+    }
+
+    async fn become_ready(&mut self) {
+        let announcement = self.dir.path().join("admin.json");
+        let http = self.http.clone();
+        let mut urls = None;
+        let gateway = &mut self.gateway;
+        let ready = found(async || {
+            if gateway.try_wait().unwrap().is_some() {
+                return Some(false);
+            }
+            let text = std::fs::read_to_string(&announcement).ok()?;
+            let announced: Value = serde_json::from_str(&text).ok()?;
+            let ops = announced["opsUrl"].as_str()?.to_owned();
+            let answer = http.get(format!("{ops}/readyz")).send().await.ok()?;
+            urls = Some((announced["publicUrl"].as_str()?.to_owned(), ops));
+            answer.status().is_success().then_some(true)
+        });
+        let ready = ready.await == Some(true);
+        assert!(ready, "the gateway is not ready\n{}", self.log());
+        let (public_url, ops_url) = urls.unwrap();
+        self.public_url = public_url;
+        self.ops_url = ops_url;
+    }
+
+    async fn furnish(&self, settings: Value) {
+        let show = show(&self.room);
+        self.operate(Method::POST, "/shows", Some(show)).await;
+        let mut room = json!({
+            "room": self.room,
+            "title": "Night of a Thousand Lanterns",
+            "paths": [format!("/shows/{SHOW}/seats"), format!("/api/v1/shows/{SHOW}/holds")],
+            "opensAt": "2020-01-01T00:00:00Z",
+            "newUsersPerMinute": 600,
+            "totalActiveUsers": 1,
+            "claimWindowSeconds": 300,
+        });
+        for (name, value) in settings.as_object().unwrap() {
+            room[name] = value.clone();
+        }
+        self.operate(Method::POST, "/rooms", Some(room)).await;
+        let document = self.url(&format!("/_line/v1/rooms/{}", self.room));
+        until("the room", async || {
+            let answer = self.http.get(&document).send().await.ok()?;
+            answer.status().is_success().then_some(())
+        })
+        .await;
+    }
+
+    fn log(&self) -> String {
+        let text = std::fs::read_to_string(self.dir.path().join("gateway.log"));
+        text.unwrap_or_default()
+    }
+}
+
+/// A fan without a browser. No connection shows that they are there.
+pub(super) struct Rival {
+    place: String,
+}
+
+fn start(dir: &Path, database: &TestDatabase, listen: &str, ops_listen: &str) -> Child {
+    let redis_url = setting("ROPELINE_TEST_REDIS_URL").expect("set ROPELINE_TEST_REDIS_URL");
+    let log = File::options()
+        .create(true)
+        .append(true)
+        .open(dir.join("gateway.log"))
+        .unwrap();
+    // What an earlier gateway announced no longer holds.
+    let _ = std::fs::remove_file(dir.join("admin.json"));
+    Command::new(PROGRAM)
+        .current_dir(dir)
+        .env("ROPELINE_DATA_DIR", dir)
+        .env("ROPELINE_LISTEN", listen)
+        .env("ROPELINE_OPS_LISTEN", ops_listen)
+        .env("ROPELINE_DATABASE_URL", database.url())
+        .env("ROPELINE_REDIS_URL", redis_url)
+        .env("ROPELINE_ADMIN_TOKEN", ADMIN_TOKEN)
+        .stdout(log.try_clone().unwrap())
+        .stderr(log)
+        .kill_on_drop(true)
+        .spawn()
+        .unwrap()
+}
+
+fn show(room: &str) -> Value {
+    json!({
+        "showId": SHOW,
+        "city": { "cityId": "mumbai", "name": "Mumbai", "country": "IN", "timeZone": "Asia/Kolkata" },
+        "title": "Night of a Thousand Lanterns",
+        "description": "Three orchestras, one lake, and the longest night of the year.",
+        "genre": "Classical",
+        "language": "Hindi",
+        "cast": ["Orchestra of the Western Ghats"],
+        "venue": { "name": "Powai Lake Open Air", "address": "Adi Shankaracharya Marg, Mumbai 400076" },
+        "startsAt": "2035-12-21T13:30:00Z",
+        "room": room,
+        "ticketLimit": 4,
+        "holdSeconds": 600,
+        "currency": "INR",
+        "categories": [
+            { "category": "FRONT", "name": "By the water", "priceMinor": 450_000 },
+            { "category": "REAR", "name": "On the hill", "priceMinor": 150_000 },
+        ],
+        "sections": [
+            { "name": "Water", "category": "FRONT", "rows": ["A", "B", "C", "D"], "seatsPerRow": 20, "accessible": ["D1", "D2"] },
+            { "name": "Hill", "category": "REAR", "rows": ["E", "F", "G", "H", "J", "K"], "seatsPerRow": 24 },
+        ],
+    })
+}

@@ -1,0 +1,241 @@
+//! The gate in front of both kinds of upstream.
+
+use std::time::Duration;
+
+use contract::line::PlaceState;
+use http::{Method, StatusCode};
+use serde_json::json;
+
+use crate::line::place_of;
+use crate::serving::Server;
+use crate::test_app::{TestApp, World, eventually};
+
+const HTML: (&str, &str) = ("accept", "text/html,application/xhtml+xml");
+
+async fn open_room(changes: serde_json::Value) -> (World, TestApp) {
+    let world = World::create().await;
+    world.room(changes).await;
+    let app = world.gateway().await;
+    (world, app)
+}
+
+#[tokio::test]
+async fn without_a_pass_browsers_are_sent_to_wait_and_programs_told_where() {
+    let (world, app) = open_room(json!({})).await;
+    let browser = app.get("/eras/seats?row=A&x=%26", &[HTML]).await;
+    assert_eq!(browser.status, StatusCode::FOUND);
+    let location = browser.header("location");
+    assert_eq!(
+        location,
+        "/_line/rooms/eras?to=/eras/seats%3Frow%3DA%26x%3D%2526"
+    );
+    assert_eq!(browser.header("cache-control"), "no-store");
+    for (method, headers) in [(Method::GET, &[][..]), (Method::POST, &[HTML][..])] {
+        let program = app.send(method, "/eras/seats", headers, "").await;
+        let problem = program.assert_problem(403, "pass-required");
+        assert!(problem["joinUrl"].as_str().unwrap().starts_with("/_line/"));
+        assert_eq!(program.header("cache-control"), "no-store");
+    }
+    assert!(world.seen.lock().unwrap().is_empty());
+    // What no room protects passes, without a word about anyone.
+    assert_eq!(app.get("/erasmus", &[]).await.text(), "/erasmus");
+    assert!(world.last_seen().headers.get("ropeline-room").is_none());
+}
+
+#[tokio::test]
+async fn a_pass_opens_its_room_however_it_is_shown() {
+    let (world, app) = open_room(json!({})).await;
+    world.room_named("other", json!({})).await;
+    let fan = app.join(1).await;
+    let pass = fan.claimed(&app).await;
+    let cookie = format!("a=b; ropeline_pass_eras={pass}; c=d");
+    let bearer = format!("Bearer {pass}");
+    for shown in [
+        ("cookie", cookie.as_str()),
+        ("ropeline-pass", pass.as_str()),
+        ("authorization", bearer.as_str()),
+    ] {
+        let inside = app.get("/eras/seats", &[shown]).await;
+        assert_eq!(inside.status, StatusCode::OK, "{shown:?} {}", inside.text());
+        let seen = world.last_seen().headers;
+        assert_eq!(seen["ropeline-room"], "eras");
+        assert_eq!(seen["ropeline-subject"], place_of(&app, 1).to_string());
+        assert!(seen.contains_key("ropeline-pass-expires"));
+    }
+    eventually("the other room", async || {
+        app.rooms.get(&"other".parse().unwrap()).map(|_| ())
+    })
+    .await;
+    let elsewhere = app.get("/other/x", &[("ropeline-pass", &pass)]).await;
+    elsewhere.assert_problem(403, "pass-required");
+    let (head, rest) = pass.split_once('.').unwrap();
+    for forged in [
+        format!("{head}.{}", &rest[1..]),
+        format!("e30.{rest}"),
+        String::new(),
+    ] {
+        let refused = app.get("/eras/seats", &[("ropeline-pass", &forged)]).await;
+        refused.assert_problem(403, "pass-required");
+    }
+    world.clock.advance(Duration::from_secs(3600));
+    let late = app.get("/eras/seats", &[("ropeline-pass", &pass)]).await;
+    late.assert_problem(403, "pass-required");
+}
+
+#[tokio::test]
+async fn what_a_client_claims_about_itself_is_removed() {
+    let (world, app) = open_room(json!({})).await;
+    let pass = app.join(1).await.claimed(&app).await;
+    let spoofed = [
+        ("ropeline-pass", pass.as_str()),
+        ("ropeline-subject", "someone"),
+        ("ropeline-room", "vip"),
+        ("ropeline_subject", "someone"),
+        ("x-forwarded-for", "1.2.3.4"),
+        ("x-forwarded-proto", "https"),
+        ("x-request-id", "mine"),
+    ];
+    for path in ["/eras/a", "/elsewhere"] {
+        app.get(path, &spoofed).await;
+        let seen = world.last_seen().headers;
+        assert_eq!(seen.get_all("ropeline-room").iter().count(), 1);
+        assert_eq!(seen["ropeline-room"], "eras");
+        assert_eq!(seen["ropeline-subject"], place_of(&app, 1).to_string());
+        assert!(!seen.contains_key("ropeline_subject"));
+        assert_eq!(seen["x-forwarded-for"], "127.0.0.1");
+        assert_eq!(seen["x-forwarded-proto"], "http");
+        assert_ne!(seen["x-request-id"], "mine");
+    }
+}
+
+#[tokio::test]
+async fn nobody_is_sent_off_the_site() {
+    let (_world, app) = open_room(json!({"queueAll": false})).await;
+    for to in [
+        "https%3A%2F%2Fevil.test",
+        "%2F%2Fevil.test",
+        "%2F%5Cevil.test",
+        "javascript:x",
+    ] {
+        let sent = app.get(&format!("/_line/rooms/eras?to={to}"), &[]).await;
+        assert_eq!(sent.status, StatusCode::SEE_OTHER);
+        assert_eq!(sent.header("location"), "/", "{to}");
+    }
+    let sent = app.get("/_line/rooms/eras?to=%2Feras%2Fa", &[]).await;
+    assert_eq!(sent.header("location"), "/eras/a");
+}
+
+#[tokio::test]
+async fn ambiguous_paths_are_refused() {
+    let (world, app) = open_room(json!({})).await;
+    for path in [
+        "/eras%2Fseats",
+        "/x/%2e%2e/eras",
+        "/eras%00",
+        "/x//eras",
+        "/x%5Ceras",
+    ] {
+        let refused = app.get(path, &[]).await;
+        assert!(
+            refused.status.is_client_error(),
+            "{path}: {}",
+            refused.status
+        );
+    }
+    assert!(world.seen.lock().unwrap().is_empty());
+}
+
+#[tokio::test]
+async fn an_upstream_ends_the_session_and_the_slot_is_free() {
+    for is_remote in [false, true] {
+        let world = World::create().await;
+        let shop = Server::start(world.upstream()).await;
+        let upstream = if is_remote {
+            shop.url("")
+        } else {
+            "embedded".to_owned()
+        };
+        world
+            .room(json!({"totalActiveUsers": 1, "upstream": upstream}))
+            .await;
+        let app = world.gateway().await;
+        let (first, second) = (app.join(1).await, app.join(2).await);
+        let pass = first.claimed(&app).await;
+        let header = [("ropeline-pass", pass.as_str())];
+        assert_eq!(app.get("/eras/a", &header).await.text(), "/eras/a");
+        assert_eq!(second.look(&app).await.state, PlaceState::Waiting);
+        if is_remote {
+            let bearer = format!("Bearer {pass}");
+            let refused = app.get("/eras/a", &[("authorization", &bearer)]).await;
+            refused.assert_problem(403, "pass-required");
+        }
+        let done = app.get("/eras/done", &header).await;
+        assert_eq!(done.text(), "/eras/done");
+        assert!(!done.headers.contains_key("ropeline-command"));
+        let over = app.get("/eras/a", &header).await;
+        over.assert_problem(403, "pass-required");
+        second.claimed(&app).await;
+        assert_eq!(first.look(&app).await.state, PlaceState::Ended);
+        first.claim(&app).await.assert_problem(409, "not-called");
+    }
+}
+
+#[tokio::test]
+async fn a_called_pass_claims_by_its_first_use() {
+    let (_world, app) = open_room(json!({"totalActiveUsers": 1})).await;
+    let fan = app.join(1).await;
+    let stream = app
+        .http
+        .get(app.server.url("/_line/v1/rooms/eras/place/live"))
+        .header("accept", "text/event-stream")
+        .header("cookie", &fan.cookie);
+    let mut stream = stream.send().await.unwrap();
+    let mut text = String::new();
+    while !text.contains("access_token") {
+        text += std::str::from_utf8(&stream.chunk().await.unwrap().unwrap()).unwrap();
+    }
+    let pass = text.split(r#""access_token":""#).nth(1).unwrap();
+    let pass = pass.split('"').next().unwrap();
+    let inside = app.get("/eras/a", &[("ropeline-pass", pass)]).await;
+    assert_eq!(inside.status, StatusCode::OK, "{}", inside.text());
+    assert_eq!(fan.look(&app).await.state, PlaceState::Admitted);
+}
+
+#[tokio::test]
+async fn a_session_in_use_is_renewed_up_to_its_limit() {
+    let (world, app) = open_room(json!({
+        "sessionDurationSeconds": 100, "sessionMaxSeconds": 150
+    }))
+    .await;
+    let fan = app.join(1).await;
+    let pass = fan.claimed(&app).await;
+    let visit = async |pass: &str| app.get("/eras/a", &[("ropeline-pass", pass)]).await;
+    assert!(!visit(&pass).await.headers.contains_key("set-cookie"));
+    world.clock.advance(Duration::from_secs(60));
+    let renewed = visit(&pass).await;
+    let pass = renewed
+        .cookie()
+        .strip_prefix("ropeline_pass_eras=")
+        .unwrap()
+        .to_owned();
+    world.clock.advance(Duration::from_secs(60));
+    assert_eq!(visit(&pass).await.status, StatusCode::OK);
+    world.clock.advance(Duration::from_secs(40));
+    visit(&pass).await.assert_problem(403, "pass-required");
+    assert_eq!(fan.look(&app).await.state, PlaceState::Ended);
+}
+
+#[tokio::test]
+async fn an_idle_room_lets_everyone_through_and_gives_browsers_a_pass() {
+    let (world, app) = open_room(json!({"queueAll": false})).await;
+    let program = app.get("/eras/a", &[]).await;
+    assert_eq!(program.status, StatusCode::OK);
+    assert!(!program.headers.contains_key("set-cookie"));
+    let browser = app.get("/eras/a", &[HTML]).await;
+    let cookie = browser.cookie().to_owned();
+    assert!(cookie.starts_with("ropeline_pass_eras="));
+    let subject = world.last_seen().headers["ropeline-subject"].clone();
+    let again = app.get("/eras/b", &[HTML, ("cookie", &cookie)]).await;
+    assert!(!again.headers.contains_key("set-cookie"));
+    assert_eq!(world.last_seen().headers["ropeline-subject"], subject);
+}

@@ -1,0 +1,264 @@
+//! What fans notice when a server behind the line fails: as little as can be.
+
+use std::time::Duration;
+
+use contract::line::PlaceState;
+use futures_util::TryStreamExt;
+use http::StatusCode;
+use redis::AsyncCommands;
+use serde_json::json;
+use tokio::time::Instant;
+
+use crate::conformance::redis_url;
+use crate::tcp_proxy::{Line, TcpProxy};
+use crate::test_app::{Fan, TestApp, World, eventually, generous};
+
+/// The contract's bound on an answer that the line is away.
+const ANSWER_MAX: Duration = Duration::from_secs(1);
+/// What a busy machine adds to that.
+const SLACK: Duration = Duration::from_millis(500);
+
+/// A gateway whose way to Redis can be cut.
+async fn behind_redis_proxy(world: &World) -> (TestApp, TcpProxy) {
+    let url = redis_url();
+    let target = url.strip_prefix("redis://").unwrap().trim_end_matches('/');
+    let proxy = TcpProxy::start(target.to_owned()).await;
+    let url = format!("redis://{}", proxy.address);
+    let app = world
+        .gateway_on(&url, world.database.options(), generous())
+        .await;
+    (app, proxy)
+}
+
+/// A gateway whose way to PostgreSQL can be cut.
+async fn behind_database_proxy(world: &World) -> (TestApp, TcpProxy) {
+    let options = world.database.options();
+    let target = format!("{}:{}", options.get_host(), options.get_port());
+    let proxy = TcpProxy::start(target).await;
+    let options = options
+        .host(&proxy.address.ip().to_string())
+        .port(proxy.address.port());
+    let app = world.gateway_on(&redis_url(), options, generous()).await;
+    (app, proxy)
+}
+
+async fn wipe(world: &World) {
+    let client = redis::Client::open(redis_url()).unwrap();
+    let mut connection = client.get_multiplexed_async_connection().await.unwrap();
+    let keys: Vec<String> = connection.keys(format!("{}*", world.prefix)).await.unwrap();
+    assert!(!keys.is_empty());
+    connection.del::<_, ()>(keys).await.unwrap();
+}
+
+/// The ordinals and places of the admission log.
+async fn log(world: &World) -> Vec<(u64, String)> {
+    let stream = world.records.admissions.stream(&"eras".parse().unwrap(), 1);
+    let records: Vec<_> = stream.try_collect().await.unwrap();
+    records
+        .into_iter()
+        .map(|record| (record.seq, record.place.to_string()))
+        .collect()
+}
+
+async fn state(app: &TestApp, fan: &Fan) -> PlaceState {
+    fan.look(app).await.state
+}
+
+#[tokio::test]
+async fn without_redis_the_line_says_so_and_those_inside_go_on() {
+    for cut in [Line::Cut, Line::Silent] {
+        let world = World::create().await;
+        world.room(json!({"totalActiveUsers": 1})).await;
+        let (app, proxy) = behind_redis_proxy(&world).await;
+        let inside = app.join(1).await;
+        let pass = inside.claimed(&app).await;
+        let waiting = app.join(2).await;
+        eventually("the numbers", async || {
+            (waiting.look(&app).await.users_in_line == 1).then_some(())
+        })
+        .await;
+        proxy.set(cut);
+        let refused = eventually("the outage", async || {
+            let began = Instant::now();
+            let path = "/_line/v1/rooms/eras/places";
+            let answer = app.send(http::Method::POST, path, &[], "").await;
+            assert!(
+                began.elapsed() < ANSWER_MAX + SLACK,
+                "{:?}",
+                began.elapsed()
+            );
+            (!answer.status.is_success()).then_some(answer)
+        });
+        let refused = refused.await;
+        refused.assert_problem(503, "line-unavailable");
+        assert!(refused.header("retry-after").parse::<u64>().unwrap() >= 1);
+        // The last numbers are shown on.
+        let began = Instant::now();
+        let status = waiting.look(&app).await;
+        assert!(
+            began.elapsed() < ANSWER_MAX + SLACK,
+            "{:?}",
+            began.elapsed()
+        );
+        assert_eq!(
+            (status.state, status.users_in_line),
+            (PlaceState::Waiting, 1)
+        );
+        let shop = app.get("/eras/a", &[("ropeline-pass", &pass)]).await;
+        assert_eq!(shop.status, StatusCode::OK, "{}", shop.text());
+        proxy.set(Line::Up);
+        // It recovers by itself: the slot goes to the one who waits.
+        eventually("the end of the session", async || {
+            let ended = inside.call(&app, http::Method::DELETE, "pass").await;
+            (ended.status == StatusCode::NO_CONTENT).then_some(())
+        })
+        .await;
+        waiting.claimed(&app).await;
+    }
+}
+
+#[tokio::test]
+async fn a_gateway_that_never_saw_a_pass_believes_it_while_redis_is_away() {
+    let world = World::create().await;
+    world.room(json!({})).await;
+    let app = world.gateway().await;
+    let pass = app.join(1).await.claimed(&app).await;
+    let (other, proxy) = behind_redis_proxy(&world).await;
+    proxy.set(Line::Cut);
+    let inside = other.get("/eras/a", &[("ropeline-pass", &pass)]).await;
+    assert_eq!(inside.status, StatusCode::OK, "{}", inside.text());
+    let forged = other
+        .get("/eras/a", &[("ropeline-pass", "e30.e30.x")])
+        .await;
+    forged.assert_problem(403, "pass-required");
+}
+
+#[tokio::test]
+async fn after_redis_lost_everything_the_line_is_as_before() {
+    let world = World::create().await;
+    world.room(json!({"totalActiveUsers": 2})).await;
+    let app = world.gateway().await;
+    let inside = [app.join(1).await, app.join(2).await];
+    for fan in &inside {
+        fan.claimed(&app).await;
+    }
+    let mut fans = Vec::new();
+    for nonce in 3..8 {
+        fans.push(app.join(nonce).await);
+    }
+    wipe(&world).await;
+    // They come back in any order, and someone new comes in between.
+    for index in [3, 0, 4] {
+        assert_eq!(state(&app, &fans[index]).await, PlaceState::Waiting);
+    }
+    fans.push(app.join(9).await);
+    for index in [2, 1] {
+        assert_eq!(state(&app, &fans[index]).await, PlaceState::Waiting);
+    }
+    // Those inside count, and do not get a second place.
+    for fan in &inside {
+        assert_eq!(state(&app, fan).await, PlaceState::Admitted);
+        let again = fan.call(&app, http::Method::POST, "places").await;
+        assert_eq!(again.status_document().state, PlaceState::Admitted);
+    }
+    for fan in &inside {
+        fan.call(&app, http::Method::DELETE, "pass").await;
+    }
+    for fan in &fans {
+        fan.claimed(&app).await;
+        fan.call(&app, http::Method::DELETE, "pass").await;
+    }
+    let log = log(&world).await;
+    let mut places: Vec<_> = log.iter().map(|(_, place)| place.clone()).collect();
+    let expected: Vec<_> = [1, 2, 3, 4, 5, 6, 7, 9]
+        .map(|nonce| crate::line::place_of(&app, nonce).to_string())
+        .into();
+    assert_eq!(places, expected, "called in the order of joining");
+    places.sort();
+    places.dedup();
+    assert_eq!(places.len(), log.len(), "nobody was called twice");
+}
+
+#[tokio::test]
+async fn connected_fans_are_put_back_without_doing_anything() {
+    let world = World::create().await;
+    world.room(json!({"totalActiveUsers": 1})).await;
+    let app = world.gateway().await;
+    let first = app.join(1).await;
+    first.claimed(&app).await;
+    let fan = app.join(2).await;
+    let stream = app
+        .http
+        .get(app.server.url("/_line/v1/rooms/eras/place/live"))
+        .header("accept", "text/event-stream")
+        .header("cookie", &fan.cookie);
+    let mut stream = stream.send().await.unwrap();
+    assert!(stream.chunk().await.unwrap().is_some());
+    // The gateway has seen the line once, so that it notices when it is another.
+    eventually("the numbers", async || {
+        let document = app.get("/_line/v1/rooms/eras", &[]).await.json();
+        (document["usersInLine"] == 1).then_some(())
+    })
+    .await;
+    wipe(&world).await;
+    first.call(&app, http::Method::DELETE, "pass").await;
+    let mut text = String::new();
+    crate::serving::within("the call", async {
+        while !text.contains("access_token") {
+            text += std::str::from_utf8(&stream.chunk().await.unwrap().unwrap()).unwrap();
+            first.call(&app, http::Method::DELETE, "pass").await;
+        }
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn without_postgresql_nobody_is_called_and_everyone_may_join() {
+    let world = World::create().await;
+    world.room(json!({})).await;
+    let (app, proxy) = behind_database_proxy(&world).await;
+    app.join(1).await.claimed(&app).await;
+    proxy.set(Line::Cut);
+    let fans = [app.join(2).await, app.join(3).await];
+    // They are taken from the line, and then stay uncalled for as long as the log is away.
+    eventually("a tick without the log", async || {
+        let document = app.get("/_line/v1/rooms/eras", &[]).await.json();
+        (document["usersInLine"] == 2).then_some(())
+    })
+    .await;
+    for fan in &fans {
+        assert_eq!(state(&app, fan).await, PlaceState::Waiting);
+        fan.claim(&app).await.assert_problem(409, "not-called");
+    }
+    assert_eq!(log(&world).await.len(), 1);
+    proxy.set(Line::Up);
+    for fan in &fans {
+        fan.claimed(&app).await;
+    }
+    let places: Vec<_> = log(&world).await.into_iter().map(|(_, p)| p).collect();
+    let expected = [1, 2, 3].map(|nonce| crate::line::place_of(&app, nonce).to_string());
+    assert_eq!(places, expected);
+}
+
+#[tokio::test]
+async fn another_gateway_leads_on_when_the_leader_dies() {
+    let world = World::create().await;
+    world.room(json!({})).await;
+    let first = world.gateway().await;
+    let early = first.join(1).await;
+    early.claimed(&first).await;
+    let second = world.gateway().await;
+    first.kill().await;
+    let fan = second.join(2).await;
+    let began = Instant::now();
+    fan.claimed(&second).await;
+    assert!(
+        began.elapsed() < Duration::from_secs(5),
+        "{:?}",
+        began.elapsed()
+    );
+    // What the first one called is known to the second.
+    assert_eq!(state(&second, &early).await, PlaceState::Admitted);
+    let seqs: Vec<_> = log(&world).await.into_iter().map(|(seq, _)| seq).collect();
+    assert_eq!(seqs, [1, 2]);
+}

@@ -1,0 +1,136 @@
+//! The durable line in memory, which fails when it is told to.
+
+use std::collections::HashMap;
+use std::sync::Mutex;
+
+use async_trait::async_trait;
+use contract::{RoomId, Timestamp};
+use gateway::line::durable::DurableLine;
+use gateway::records::{Admission, AdmissionBatch, LogHead, RecordsError, RoomRecord};
+use uuid::Uuid;
+
+use super::ops::LogFailure;
+
+pub(super) struct MemoryLog(Mutex<State>);
+
+struct State {
+    record: RoomRecord,
+    log: Vec<Admission>,
+    batches: HashMap<Uuid, Vec<u64>>,
+    is_away: bool,
+    failure: Option<LogFailure>,
+}
+
+impl MemoryLog {
+    pub(super) fn new(record: RoomRecord) -> Self {
+        Self(Mutex::new(State {
+            record,
+            log: Vec::new(),
+            batches: HashMap::new(),
+            is_away: false,
+            failure: None,
+        }))
+    }
+
+    pub(super) fn admissions(&self) -> Vec<Admission> {
+        self.0.lock().unwrap().log.clone()
+    }
+
+    pub(super) fn record(&self) -> RoomRecord {
+        self.0.lock().unwrap().record.clone()
+    }
+
+    pub(super) fn record_change(&self, change: impl FnOnce(&mut RoomRecord)) {
+        change(&mut self.0.lock().unwrap().record);
+    }
+
+    pub(super) fn set_away(&self, is_away: bool) {
+        self.0.lock().unwrap().is_away = is_away;
+    }
+
+    pub(super) fn fail_next(&self, failure: LogFailure) {
+        self.0.lock().unwrap().failure = Some(failure);
+    }
+
+    fn with<T>(&self, act: impl FnOnce(&mut State) -> T) -> Result<T, RecordsError> {
+        let mut state = self.0.lock().unwrap();
+        if state.is_away {
+            return Err(RecordsError::Timeout);
+        }
+        Ok(act(&mut state))
+    }
+}
+
+impl State {
+    fn append(&mut self, batch: &AdmissionBatch) -> Vec<u64> {
+        if let Some(known) = self.batches.get(&batch.batch_id) {
+            return known.clone();
+        }
+        let first = self.log.len();
+        for (place, order_key) in &batch.places {
+            self.log.push(Admission {
+                seq: u64::try_from(self.log.len()).unwrap() + 1,
+                place: *place,
+                order_key: *order_key,
+                called_at: batch.called_at,
+            });
+        }
+        let seqs: Vec<_> = self.log[first..].iter().map(|a| a.seq).collect();
+        self.batches.insert(batch.batch_id, seqs.clone());
+        seqs
+    }
+}
+
+#[async_trait]
+impl DurableLine for MemoryLog {
+    async fn append(&self, _: &RoomId, batch: &AdmissionBatch) -> Result<Vec<u64>, RecordsError> {
+        self.with(|state| match state.failure.take() {
+            Some(LogFailure::BeforeAppend) => Err(RecordsError::Timeout),
+            Some(LogFailure::AfterAppend) => {
+                state.append(batch);
+                Err(RecordsError::Timeout)
+            }
+            None => Ok(state.append(batch)),
+        })?
+    }
+
+    async fn head(&self, _: &RoomId) -> Result<LogHead, RecordsError> {
+        self.with(|state| LogHead {
+            seq: u64::try_from(state.log.len()).unwrap(),
+            hash: [0; 32],
+        })
+    }
+
+    async fn served_places(
+        &self,
+        _: &RoomId,
+        after_seq: u64,
+        limit: usize,
+    ) -> Result<Vec<Admission>, RecordsError> {
+        self.with(|state| {
+            let after = usize::try_from(after_seq).unwrap();
+            state.log.iter().skip(after).take(limit).copied().collect()
+        })
+    }
+
+    async fn seed_reveal(
+        &self,
+        _: &RoomId,
+        now: Timestamp,
+    ) -> Result<Option<RoomRecord>, RecordsError> {
+        self.with(|state| {
+            let revealed = &mut state.record.seed_revealed_at;
+            revealed.get_or_insert(now);
+            state.record.opened_at = *revealed;
+            Some(state.record.clone())
+        })
+    }
+
+    async fn order_floor_raise(&self, _: &RoomId, floor: u64) -> Result<Option<u64>, RecordsError> {
+        self.with(|state| {
+            let raised = state.record.order_floor.max(floor);
+            state.record.order_floor = raised;
+            Some(raised)
+        })
+    }
+}

@@ -1,0 +1,72 @@
+//! What can happen to a line.
+
+use proptest::prelude::*;
+
+/// Fans that take part: few, so that operations meet.
+pub(super) const FANS: u8 = 8;
+const OPS_MAX: usize = 80;
+
+/// How the log fails a leader.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum LogFailure {
+    /// The leader dies, or loses the database, between popping and appending.
+    BeforeAppend,
+    /// The batch is appended, and the leader dies before it knows.
+    AfterAppend,
+}
+
+#[derive(Clone, Debug)]
+pub(super) enum Op {
+    Join(u8),
+    Look(u8),
+    Return(u8),
+    GoAbsent(u8),
+    Leave(u8),
+    Claim(u8),
+    EndSession(u8),
+    /// One of two gateways tries to lead.
+    Tick(u8),
+    AdvanceTime {
+        ms: u64,
+    },
+    ChangeRate {
+        calls_per_minute: u64,
+    },
+    Pause(bool),
+    /// The store forgets everything.
+    StoreWipe,
+    /// The answer to the last operation was lost, so it is asked again.
+    LoseResponse,
+    /// The next append fails.
+    LeaderDies(LogFailure),
+    DatabaseAway(bool),
+}
+
+fn op() -> impl Strategy<Value = Op> {
+    let fan = 0..FANS;
+    prop_oneof![
+        10 => fan.clone().prop_map(Op::Join),
+        5 => fan.clone().prop_map(Op::Look),
+        4 => fan.clone().prop_map(Op::Return),
+        2 => fan.clone().prop_map(Op::GoAbsent),
+        3 => fan.clone().prop_map(Op::Leave),
+        8 => fan.clone().prop_map(Op::Claim),
+        3 => fan.prop_map(Op::EndSession),
+        20 => (0..2u8).prop_map(Op::Tick),
+        8 => (1..400u64).prop_map(|ms| Op::AdvanceTime { ms }),
+        5 => (400..9_000u64).prop_map(|ms| Op::AdvanceTime { ms }),
+        2 => prop_oneof![Just(60), Just(120), Just(300)]
+            .prop_map(|calls_per_minute| Op::ChangeRate { calls_per_minute }),
+        2 => prop::bool::weighted(0.3).prop_map(Op::Pause),
+        2 => Just(Op::StoreWipe),
+        3 => Just(Op::LoseResponse),
+        3 => prop_oneof![Just(LogFailure::BeforeAppend), Just(LogFailure::AfterAppend)]
+            .prop_map(Op::LeaderDies),
+        2 => prop::bool::weighted(0.3).prop_map(Op::DatabaseAway),
+    ]
+}
+
+/// Lists of operations.
+pub(super) fn lists() -> impl Strategy<Value = Vec<Op>> {
+    prop::collection::vec(op(), 1..OPS_MAX)
+}

@@ -1,0 +1,284 @@
+//! Applies operations to two gateways and checks the model after each.
+
+use std::sync::Arc;
+
+use contract::pass::{PassKey, PassKeys};
+use contract::room::{Override, RoomSettings};
+use contract::{Clock, ManualClock, RoomId};
+use gateway::line::durable::DurableLine;
+use gateway::line::leader::Leader;
+use gateway::line::room::Room;
+use gateway::line::visitor::{Claimed, Joined, Joiner};
+use gateway::line::{Parts, Randomness, StockSource, UpstreamHealth};
+use gateway::records::RoomRecord;
+use gateway::room::order::commitment;
+use gateway::room::place::{PlaceKeys, PlaceToken};
+use gateway::room::status::StockFigures;
+use gateway::store::memory::MemoryStore;
+use gateway::store::{Cursor, Enter, RoomStore, Standing, StoreError};
+use proptest::test_runner::TestCaseError;
+use rand::SeedableRng;
+use rand_chacha::ChaCha20Rng;
+use serde_json::json;
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+use uuid::Uuid;
+
+use super::log::MemoryLog;
+use super::model::{Model, SESSION};
+use super::ops::{FANS, Op};
+
+const CAP: u64 = 3;
+
+struct Quiet;
+
+impl StockSource for Quiet {
+    fn stock(&self, _: &RoomId) -> Option<StockFigures> {
+        None
+    }
+}
+
+impl UpstreamHealth for Quiet {
+    fn is_open(&self, _: &str) -> bool {
+        true
+    }
+}
+
+struct Gateway {
+    room: Arc<Room>,
+    leader: Leader,
+}
+
+struct World {
+    store: Arc<MemoryStore>,
+    log: Arc<MemoryLog>,
+    clock: ManualClock,
+    gateways: Vec<Gateway>,
+    tokens: Vec<Option<PlaceToken>>,
+    model: Model,
+    cursor: Cursor,
+    known: usize,
+    last: Option<Op>,
+    _doors: JoinSet<()>,
+}
+
+/// Runs a list of operations on a line of its own.
+pub(super) fn run(ops: &[Op]) -> Result<(), TestCaseError> {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .unwrap();
+    runtime.block_on(async {
+        let mut world = World::new();
+        for (index, op) in ops.iter().enumerate() {
+            let step = world.step(op).await;
+            step.map_err(|error| TestCaseError::fail(format!("{error} at {index}, {op:?}")))?;
+        }
+        Ok(())
+    })
+}
+
+fn record(clock: &ManualClock) -> RoomRecord {
+    let settings: RoomSettings = serde_json::from_value(json!({
+        "room": "eras", "queueAll": true, "newUsersPerMinute": 300, "totalActiveUsers": CAP,
+        "claimWindowSeconds": 3, "sessionDurationSeconds": SESSION.as_secs(),
+        "sessionRenewal": false, "absenceTimeoutSeconds": 6, "missedTurnGraceSeconds": 5,
+    }))
+    .unwrap();
+    RoomRecord {
+        settings,
+        overridden: None,
+        paused_reason: None,
+        seed: [7; 32],
+        commitment: commitment(&[7; 32]),
+        seed_revealed_at: None,
+        opened_at: None,
+        epoch: 1,
+        order_floor: 0,
+        version: 1,
+        created_at: clock.now(),
+        updated_at: clock.now(),
+    }
+}
+
+impl World {
+    fn new() -> Self {
+        let clock = ManualClock::default();
+        let log = Arc::new(MemoryLog::new(record(&clock)));
+        let store = Arc::new(MemoryStore::default());
+        let mut doors = JoinSet::new();
+        let gateways = (1..=2u64)
+            .map(|process| {
+                let keys = || vec![PassKey::from_seed([3; 32]).unwrap()];
+                let durable: Arc<dyn DurableLine> = log.clone();
+                let parts = Arc::new(Parts {
+                    store: store.clone(),
+                    durable,
+                    pass_keys: Arc::new(PassKeys::new("https://line.test", keys()).unwrap()),
+                    place_keys: Arc::new(PlaceKeys::derive(&keys())),
+                    clock: Arc::new(clock.clone()),
+                    randomness: Randomness::new(ChaCha20Rng::seed_from_u64(process)),
+                    stock: Arc::new(Quiet),
+                    upstreams: Arc::new(Quiet),
+                    process: Uuid::from_u128(process.into()),
+                    tasks: TaskTracker::new(),
+                    stop: CancellationToken::new(),
+                });
+                let (room, queue) = Room::new(log.record(), parts);
+                doors.spawn(queue.run(room.clone()));
+                let leader = Leader::new(room.clone());
+                Gateway { room, leader }
+            })
+            .collect();
+        Self {
+            store,
+            log,
+            clock,
+            gateways,
+            tokens: vec![None; FANS.into()],
+            model: Model::default(),
+            cursor: Cursor::start(),
+            known: 0,
+            last: None,
+            _doors: doors,
+        }
+    }
+
+    async fn step(&mut self, op: &Op) -> Result<(), TestCaseError> {
+        if matches!(op, Op::LoseResponse) {
+            if let Some(last) = self.last.clone() {
+                self.apply(&last).await?;
+            }
+        } else {
+            self.apply(op).await?;
+            self.last = Some(op.clone());
+        }
+        for gateway in &self.gateways {
+            gateway.room.record_set(self.log.record());
+        }
+        self.check().await
+    }
+
+    /// Fans talk to one gateway or the other.
+    fn gateway_of(&self, fan: u8) -> Arc<Room> {
+        self.gateways[usize::from(fan % 2)].room.clone()
+    }
+
+    async fn apply(&mut self, op: &Op) -> Result<(), TestCaseError> {
+        let now = self.clock.now();
+        match *op {
+            Op::Join(fan) => return self.join(fan).await,
+            Op::Look(fan) => return self.look(fan, Enter::Look, false).await,
+            Op::Return(fan) => return self.look(fan, Enter::Return, true).await,
+            Op::GoAbsent(fan) => {
+                if let Some(token) = &self.tokens[usize::from(fan)] {
+                    let at = self.gateway_of(fan).store_ref();
+                    let gone = self.store.places_absent(&at, now, &[token.place]).await;
+                    assert!(matches!(gone, Ok(()) | Err(StoreError::NoRoom)));
+                }
+            }
+            Op::Leave(fan) => {
+                if let Some(token) = self.tokens[usize::from(fan)].clone()
+                    && self.gateway_of(fan).leave(token.place).await.is_ok()
+                {
+                    self.model.left(token.place);
+                }
+            }
+            Op::Claim(fan) => {
+                if let Some(token) = self.tokens[usize::from(fan)].clone()
+                    && let Ok(Claimed::Pass(pass)) = self.gateway_of(fan).claim(&token).await
+                {
+                    self.model.passed(token.place, pass.expires_at);
+                }
+            }
+            Op::EndSession(fan) => {
+                if let Some(token) = self.tokens[usize::from(fan)].clone()
+                    && let Ok(true) = self.gateway_of(fan).end_session(token.place).await
+                {
+                    self.model.session_ended(token.place);
+                }
+            }
+            Op::Tick(gateway) => {
+                let leader = &mut self.gateways[usize::from(gateway)].leader;
+                // A tick may fail with the log or the store; what it leaves is checked.
+                let _failed = leader.tick_once().await;
+            }
+            Op::AdvanceTime { ms } => self.clock.advance(std::time::Duration::from_millis(ms)),
+            Op::ChangeRate { calls_per_minute } => self.log.record_change(|record| {
+                record.settings.new_users_per_minute = calls_per_minute;
+            }),
+            Op::Pause(is_paused) => self.log.record_change(|record| {
+                record.overridden = is_paused.then_some(Override::Pause);
+            }),
+            Op::StoreWipe => {
+                self.store.wipe();
+                self.cursor = Cursor::start();
+                self.model.wiped(now);
+            }
+            Op::LeaderDies(failure) => self.log.fail_next(failure),
+            Op::DatabaseAway(is_away) => self.log.set_away(is_away),
+            Op::LoseResponse => {}
+        }
+        Ok(())
+    }
+
+    async fn join(&mut self, fan: u8) -> Result<(), TestCaseError> {
+        let held = self.tokens[usize::from(fan)].clone();
+        let joiner = Joiner {
+            token: held.clone(),
+            nonce: Some([fan + 1; 16]),
+            access_code: None,
+        };
+        let room = self.gateway_of(fan);
+        let Ok(Joined::Placed { token, fresh, .. }) = room.join(joiner).await else {
+            return Ok(());
+        };
+        let held_key = held.and_then(|held| held.key);
+        if let Some(key) = token.key
+            && fresh
+            && held_key != Some(key)
+        {
+            self.model.key_given(key)?;
+        }
+        if fresh {
+            let standing = Standing::Waiting {
+                key: room.key_of(&token),
+            };
+            self.model.entered(token.place, standing, self.clock.now());
+        }
+        self.tokens[usize::from(fan)] = Some(token);
+        Ok(())
+    }
+
+    async fn look(&mut self, fan: u8, enter: Enter, connected: bool) -> Result<(), TestCaseError> {
+        let Some(token) = self.tokens[usize::from(fan)].clone() else {
+            return Ok(());
+        };
+        let room = self.gateway_of(fan);
+        let Ok(standing) = room.look(&token, enter, connected).await else {
+            return Ok(());
+        };
+        let now = self.clock.now();
+        self.model
+            .token_shown(token.place, token.key, standing, now)
+    }
+
+    async fn check(&mut self) -> Result<(), TestCaseError> {
+        let now = self.clock.now();
+        let at = self.gateways[0].room.store_ref();
+        let log = self.log.admissions();
+        let new = log[self.known..].to_vec();
+        self.known = log.len();
+        self.model.logged(&new, now)?;
+        let (notices, cursor) = self.store.notices_after(&at, &self.cursor).await.unwrap();
+        self.cursor = cursor;
+        for notice in &notices {
+            self.model.told(notice, &log, now)?;
+        }
+        let popped = self.store.call_pending(&at).await.unwrap();
+        let snapshot = self.store.snapshot_take(&at, now).await.ok();
+        let line = snapshot.as_ref().map(|snapshot| (snapshot, &popped));
+        self.model.seen(line, CAP, now)
+    }
+}
