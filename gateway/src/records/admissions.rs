@@ -20,6 +20,13 @@ use super::{Database, RecordsError};
 /// megabyte.
 pub const ADMISSION_BATCH_MAX: usize = 5_000;
 
+/// Pauses before a chunk of the streamed log is asked for again.
+const STREAM_PAUSES: [Duration; 3] = [
+    Duration::from_millis(200),
+    Duration::from_millis(500),
+    Duration::from_secs(1),
+];
+
 /// Records read at once by [`Admissions::stream`]: all the memory that a reader costs.
 const STREAM_CHUNK: i64 = 1_000;
 
@@ -237,7 +244,7 @@ impl Admissions {
             }
             let records = reader
                 .admissions
-                .records(&reader.room, reader.next, last)
+                .records_patiently(&reader.room, reader.next, last)
                 .await?;
             let Some(end) = records.last().map(|record| record.seq) else {
                 return Ok(None);
@@ -246,6 +253,23 @@ impl Admissions {
             Ok(Some((stream::iter(records.into_iter().map(Ok)), reader)))
         })
         .try_flatten()
+    }
+
+    /// A reader of the whole log should not have to start over because one chunk of it was slow
+    /// to come while the database was busy with calls.
+    async fn records_patiently(
+        &self,
+        room: &RoomId,
+        from: u64,
+        to: u64,
+    ) -> Result<Vec<AdmissionRecord>, RecordsError> {
+        for pause in STREAM_PAUSES {
+            match self.records(room, from, to).await {
+                Err(error) if error.is_passing() => tokio::time::sleep(pause).await,
+                read => return read,
+            }
+        }
+        self.records(room, from, to).await
     }
 
     async fn records(

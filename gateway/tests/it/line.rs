@@ -107,7 +107,11 @@ async fn a_join_is_checked_field_by_field() {
             "nonce"
         );
     }
-    let large = join(format!(r#"{{"nonce": "{}"}}"#, "A".repeat(web::BODY_BYTES_MAX))).await;
+    let large = join(format!(
+        r#"{{"nonce": "{}"}}"#,
+        "A".repeat(web::BODY_BYTES_MAX)
+    ))
+    .await;
     large.assert_problem(413, "payload-too-large");
     let empty = app.send(Method::POST, PLACES, &[], "").await;
     assert_eq!(empty.status, StatusCode::CREATED, "{}", empty.text());

@@ -70,10 +70,13 @@ impl TestDatabase {
 }
 
 impl Drop for TestDatabase {
+    /// Drops the database in a thread that nobody waits for. The server lets go of a database only
+    /// when its last connection is through with logging in, and a connection of the test's own
+    /// that is in the middle of that gets no further while its runtime waits here: both would
+    /// stand still until the server gives the login up after a minute.
     fn drop(&mut self) {
         let statement = format!("drop database if exists {} with (force)", self.name);
-        // The test's runtime is busy dropping this; a second one on a thread can still wait.
-        let dropped = std::thread::spawn(move || {
+        std::thread::spawn(move || {
             let runtime = tokio::runtime::Builder::new_current_thread()
                 .enable_all()
                 .build()
@@ -83,7 +86,6 @@ impl Drop for TestDatabase {
                 execute(&mut server, statement).await;
             });
         });
-        assert!(dropped.join().is_ok(), "the test database was not dropped");
     }
 }
 
