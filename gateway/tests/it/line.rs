@@ -303,11 +303,12 @@ async fn an_absent_place_is_dropped_and_comes_back_with_its_token() {
             serde_json::from_value(app.get("/_line/v1/rooms/eras", &[]).await.json()).unwrap();
         document
     };
-    let alone = eventually("the drop", async || {
-        let document = in_line().await;
-        (document.users_in_line == 1).then_some(document)
-    });
-    assert_eq!(alone.await.head, [kept.order_key.unwrap()]);
+    // An earlier view may show one place too: that of the fan who joined first.
+    let kept = [kept.order_key.unwrap()];
+    eventually("the drop", async || {
+        (in_line().await.head == kept).then_some(())
+    })
+    .await;
     assert_eq!(fan.look(&app).await.order_key, before.order_key);
     let both = eventually("the return", async || {
         let document = in_line().await;

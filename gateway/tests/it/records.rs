@@ -471,6 +471,9 @@ async fn a_caller_that_goes_away_does_not_stop_an_append_halfway() {
     .await
     .unwrap();
     assert_eq!(open, 0);
+    // What the callers began before they went comes to its end.
+    records.tasks.close();
+    records.tasks.wait().await;
     assert_eq!(verified_log(&records, &eras).await.len() % 200, 1);
 }
 

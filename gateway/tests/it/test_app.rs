@@ -341,9 +341,13 @@ impl TestApp {
         let nonce = BASE64URL_NOPAD.encode(&[nonce; 16]);
         let body = json!({"nonce": nonce}).to_string();
         let path = format!("/_line/v1/rooms/{room}/places");
-        let joined = self
-            .send(Method::POST, &path, &[("content-type", JSON)], body)
-            .await;
+        // A line that is being made answers 503 for a moment; a fan's page tries again too.
+        let joined = eventually("a place", async || {
+            let headers = [("content-type", JSON)];
+            let answer = self.send(Method::POST, &path, &headers, body.clone()).await;
+            (answer.status != StatusCode::SERVICE_UNAVAILABLE).then_some(answer)
+        });
+        let joined = joined.await;
         assert!(joined.status.is_success(), "{}", joined.text());
         Fan {
             room: room.to_owned(),

@@ -96,17 +96,21 @@ pub(crate) struct Records {
     pub(crate) rooms: Rooms,
     pub(crate) admissions: Admissions,
     pub(crate) audit: Audit,
+    /// The work under way, also that of callers who have gone.
+    pub(crate) tasks: TaskTracker,
 }
 
 impl Records {
     pub(crate) fn on(pool: PgPool) -> Self {
-        let database = Database::new(pool.clone(), TaskTracker::new());
+        let tasks = TaskTracker::new();
+        let database = Database::new(pool.clone(), tasks.clone());
         Self {
             rooms: Rooms::new(database.clone()),
             admissions: Admissions::new(database.clone()),
             audit: Audit::new(database.clone()),
             database,
             pool,
+            tasks,
         }
     }
 }
