@@ -21,9 +21,13 @@ const SLACK: Duration = Duration::from_millis(500);
 /// A gateway whose way to Redis can be cut.
 async fn behind_redis_proxy(world: &World) -> (TestApp, TcpProxy) {
     let url = redis_url();
-    let target = url.strip_prefix("redis://").unwrap().trim_end_matches('/');
+    let rest = url.strip_prefix("redis://").unwrap();
+    // The password stays in front of the proxy's address; the number of the database is 0 anyway.
+    let (login, target) = rest.rsplit_once('@').unwrap_or(("", rest));
+    let target = target.split('/').next().unwrap();
     let proxy = TcpProxy::start(target.to_owned()).await;
-    let url = format!("redis://{}", proxy.address);
+    let at = if login.is_empty() { "" } else { "@" };
+    let url = format!("redis://{login}{at}{}", proxy.address);
     let app = world
         .gateway_on(&url, world.database.options(), generous())
         .await;
