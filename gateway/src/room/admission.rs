@@ -15,8 +15,9 @@ use contract::line::Phase;
 /// Time between ticks.
 pub const TICK: Duration = Duration::from_millis(100);
 
-/// How much lateness of a tick is made up for.
-pub const CATCH_UP_MAX: Duration = Duration::from_millis(300);
+/// How much time one tick is credited with at most: its own worth, and as much lateness as
+/// keeps ten seconds within one percent of the rate.
+pub const CATCH_UP_MAX: Duration = Duration::from_millis(200);
 
 /// Most calls in one tick. Bounds one script call to about a millisecond.
 pub const CALLS_PER_TICK_MAX: u64 = 1000;
