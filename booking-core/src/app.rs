@@ -20,8 +20,8 @@ use crate::core::Core;
 use crate::customer::{Customer, Session};
 use crate::database::{Pools, StoreError, Work, repeat_if_contended};
 use crate::expiry::ExpiryTimes;
-use crate::holds::{HoldOutcome, HoldPlan, ReleaseOutcome};
-use crate::live::{Catalogue, LiveShow, Writer};
+use crate::holds::{HoldOutcome, Once, ReleaseOutcome};
+use crate::live::{Catalogue, HoldKey, LiveShow, Writer};
 use crate::payment_outcome::PaymentOutcome;
 use crate::payments::provider::PaymentProvider;
 use crate::payments::stripe::Stripe;
@@ -31,6 +31,7 @@ use crate::shows::{InvalidShowFile, ShowDraft};
 use crate::store;
 use crate::store::catalogue::Import;
 use crate::store::check::CheckReport;
+use crate::store::idempotency::KeyUse;
 use crate::tickets::TicketSigner;
 use crate::{http as api, workers};
 
@@ -154,6 +155,12 @@ impl Booking {
         Session::new(self.0.randomness.bytes())
     }
 
+    /// The session for a browser that has none and sends a key. It follows from the key, so nothing
+    /// has to be stored for a repeat to get the same, and only this installation can tell it.
+    pub(crate) fn session_of(&self, key_use: &KeyUse) -> Session {
+        Session::of_key(&self.0.config.ticket_key.0, key_use)
+    }
+
     /// Whether browsers reach the shop over TLS, so that cookies must be `Secure`.
     pub fn is_secure(&self) -> bool {
         self.0.is_secure()
@@ -261,23 +268,23 @@ impl Booking {
         show: &ShowId,
         request: &HoldRequest,
     ) -> Result<HoldOutcome, StoreError> {
-        let plan = HoldPlan {
-            hold_id: self.0.randomness.uuid(self.0.clock.now()),
-            may_exist: false,
-        };
-        self.hold_place_as(customer, show, request, plan).await
+        match self.hold_place_once(customer, show, request, None).await? {
+            Once::Now(outcome) => Ok(outcome),
+            // Nothing is known of a request without a key.
+            Once::Known(_) => Err(StoreError::TaskBroke),
+        }
     }
 
-    pub(crate) async fn hold_place_as(
+    pub(crate) async fn hold_place_once(
         &self,
         customer: &Customer,
         show: &ShowId,
         request: &HoldRequest,
-        plan: HoldPlan,
-    ) -> Result<HoldOutcome, StoreError> {
+        key: Option<HoldKey>,
+    ) -> Result<Once<HoldOutcome>, StoreError> {
         let core = Arc::clone(&self.0);
         let (customer, show, request) = (customer.clone(), show.clone(), request.clone());
-        let work = async move { core.hold_place(&customer, &show, &request, plan).await };
+        let work = async move { core.hold_place(&customer, &show, &request, key).await };
         self.0.work.run(work).await
     }
 

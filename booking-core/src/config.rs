@@ -58,6 +58,8 @@ pub const HOLD_BATCH_WAIT: Duration = Duration::from_millis(2);
 /// Longest that a request may have waited when its batch is put together. Older ones are told
 /// that booking is busy, so that an answer comes within a second even when the database stalls.
 pub const HOLD_WAIT_MAX: Duration = Duration::from_millis(800);
+/// Commands of one owner that a show's writer keeps waiting. More are told that booking is busy.
+pub const HOLDS_OF_OWNER_MAX: usize = 8;
 /// Times that a best-available hold is tried when other processes keep taking its seats.
 pub const BEST_AVAILABLE_TRIES_MAX: u8 = 4;
 /// Most seats in one hold, whatever the show's ticket limit says. The database checks it too.

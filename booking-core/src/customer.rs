@@ -3,14 +3,19 @@
 use contract::principal::{self, Principal};
 use contract::{PlaceId, RoomId};
 use data_encoding::BASE64URL_NOPAD;
+use hmac::{Hmac, KeyInit, Mac};
 use http::header::COOKIE;
 use http::{HeaderMap, HeaderValue};
 use sha2::{Digest, Sha256};
+
+use crate::store::idempotency::KeyUse;
 
 /// Name of the session cookie on plain HTTP. On HTTPS it has the `__Host-` prefix too.
 const COOKIE_NAME: &str = "ropeline_session";
 /// Name of the session cookie on HTTPS.
 const COOKIE_NAME_SECURE: &str = "__Host-ropeline_session";
+/// Keeps the session of a key apart from whatever else the secret is used for.
+const SESSION_OF_KEY: &[u8] = b"ropeline session of a key v1\0";
 /// How long a browser keeps its session, so that a fan finds the booking on the day of the show.
 const COOKIE_MAX_AGE_SECONDS: u32 = 400 * 24 * 3600;
 
@@ -24,9 +29,30 @@ impl Session {
         Self(bits)
     }
 
+    /// The session that follows from the use of a key, under a secret of the installation.
+    pub(crate) fn of_key(secret: &[u8; 32], key_use: &KeyUse) -> Self {
+        let Ok(mut mac) = Hmac::<Sha256>::new_from_slice(secret) else {
+            unreachable!("HMAC takes keys of any length")
+        };
+        mac.update(SESSION_OF_KEY);
+        for part in [&key_use.principal, &key_use.key] {
+            mac.update(part.as_bytes());
+            mac.update(&[0]);
+        }
+        mac.update(&key_use.fingerprint);
+        let mut bits = [0; 16];
+        bits.copy_from_slice(&mac.finalize().into_bytes()[..16]);
+        Self(bits)
+    }
+
     /// What the database stores: whoever reads the database cannot become the customer.
     pub fn digest(&self) -> String {
         BASE64URL_NOPAD.encode(&Sha256::digest(self.0)[..18])
+    }
+
+    /// The name under which idempotency keys of the session are kept.
+    pub(crate) fn principal(&self) -> String {
+        format!("session:{}", self.digest())
     }
 
     /// The header that gives the session to the browser.
@@ -104,23 +130,28 @@ impl Customer {
         by_subject || (session.is_some() && self.session_digest().as_deref() == session)
     }
 
-    /// Whose idempotency keys a request uses: the session, else the first pass, else whoever
-    /// shares the address and the browser.
-    pub(crate) fn idempotency_principal(&self, headers: &HeaderMap) -> String {
-        if let Some(digest) = self.session_digest() {
-            return format!("session:{digest}");
-        }
-        if let Some(principal) = self.principals.first() {
-            return format!("subject:{}", principal.subject);
-        }
-        let mut hash = Sha256::new();
-        for name in ["x-forwarded-for", "user-agent"] {
-            for value in headers.get_all(name) {
-                hash.update(value.as_bytes());
+    /// The names under which idempotency keys of this customer are kept, at least one: the
+    /// session and a pass's place. Who has neither is whoever shares the address and the browser.
+    pub(crate) fn key_principals(&self, headers: &HeaderMap) -> Vec<String> {
+        let session = self.session.as_ref().map(Session::principal);
+        // The same one in whichever order the passes were presented.
+        let subject = self.subjects().into_iter().min();
+        let mut names: Vec<String> = session
+            .into_iter()
+            .chain(subject.map(|subject| format!("subject:{subject}")))
+            .collect();
+        if names.is_empty() {
+            let mut hash = Sha256::new();
+            for name in ["x-forwarded-for", "user-agent"] {
+                for value in headers.get_all(name) {
+                    hash.update(value.as_bytes());
+                }
+                hash.update([0]);
             }
-            hash.update([0]);
+            let digest = BASE64URL_NOPAD.encode(&hash.finalize()[..18]);
+            names.push(format!("address:{digest}"));
         }
-        format!("address:{}", BASE64URL_NOPAD.encode(&hash.finalize()[..18]))
+        names
     }
 }
 

@@ -92,6 +92,15 @@ pub enum StoreError {
 }
 
 impl StoreError {
+    /// The same for someone else who waited for the same work.
+    pub(crate) fn for_another(&self) -> Self {
+        match self {
+            Self::Unavailable(_) | Self::Timeout | Self::Contended(_) => Self::Timeout,
+            Self::Corrupt { table, what } => Self::corrupt(table, what),
+            Self::Bug(_) | Self::TaskBroke => Self::TaskBroke,
+        }
+    }
+
     pub(crate) fn corrupt(table: &'static str, what: impl std::fmt::Display) -> Self {
         Self::Corrupt {
             table,

@@ -11,10 +11,12 @@ use crate::config::{DATABASE_WAIT_MAX, HOLD_SEATS_MAX};
 use crate::core::Core;
 use crate::customer::Customer;
 use crate::database::{StoreError, repeat_if_contended};
-use crate::live::{HoldCommand, LiveShow, SeatsWanted, Settled};
+use crate::live::{HoldCommand, HoldKey, LiveShow, SeatsWanted, Settled};
 use crate::payments::provider::CancelReason;
 use crate::store;
+use crate::store::hold_batch::HoldOwner;
 use crate::store::holds::HoldRow;
+use crate::store::idempotency::Known;
 use crate::telemetry;
 
 /// What became of the wish to hold seats.
@@ -62,32 +64,34 @@ pub enum ReleaseOutcome {
     Bought,
 }
 
-/// The id that a hold is to get.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct HoldPlan {
-    pub(crate) hold_id: Uuid,
-    /// Whether an earlier try under the same id may have come through.
-    pub(crate) may_exist: bool,
+/// What a request that may carry a key came to.
+#[derive(Clone, Debug)]
+pub(crate) enum Once<T> {
+    /// It was done now.
+    Now(T),
+    /// It was done, or begun, before.
+    Known(Known),
 }
 
 impl Core {
-    /// Holds seats.
+    /// Holds seats; with a key, once for however many requests.
     pub(crate) async fn hold_place(
         &self,
         customer: &Customer,
         show: &ShowId,
         request: &HoldRequest,
-        plan: HoldPlan,
-    ) -> Result<HoldOutcome, StoreError> {
-        let outcome = self.hold_try(customer, show, request, plan).await;
+        key: Option<HoldKey>,
+    ) -> Result<Once<HoldOutcome>, StoreError> {
+        let outcome = self.hold_try(customer, show, request, key).await;
         let word = match &outcome {
-            Ok(HoldOutcome::Held(_)) => "held",
-            Ok(HoldOutcome::SeatsUnavailable(_)) => "seats-unavailable",
-            Ok(HoldOutcome::TicketLimit { .. }) => "ticket-limit",
-            Ok(HoldOutcome::Busy) => "busy",
-            Ok(HoldOutcome::PassRequired { .. }) => "pass-required",
-            Ok(HoldOutcome::SaleNotOpen) => "sale-not-open",
-            Ok(HoldOutcome::ShowNotFound | HoldOutcome::Invalid { .. }) => "invalid",
+            Ok(Once::Known(_)) => "repeated",
+            Ok(Once::Now(HoldOutcome::Held(_))) => "held",
+            Ok(Once::Now(HoldOutcome::SeatsUnavailable(_))) => "seats-unavailable",
+            Ok(Once::Now(HoldOutcome::TicketLimit { .. })) => "ticket-limit",
+            Ok(Once::Now(HoldOutcome::Busy)) => "busy",
+            Ok(Once::Now(HoldOutcome::PassRequired { .. })) => "pass-required",
+            Ok(Once::Now(HoldOutcome::SaleNotOpen)) => "sale-not-open",
+            Ok(Once::Now(HoldOutcome::ShowNotFound | HoldOutcome::Invalid { .. })) => "invalid",
             Err(_) => "failed",
         };
         metrics::counter!(telemetry::HOLDS, "outcome" => word).increment(1);
@@ -99,55 +103,70 @@ impl Core {
         customer: &Customer,
         show_id: &ShowId,
         request: &HoldRequest,
-        plan: HoldPlan,
-    ) -> Result<HoldOutcome, StoreError> {
+        key: Option<HoldKey>,
+    ) -> Result<Once<HoldOutcome>, StoreError> {
         let Some(show) = self.catalogue.show(show_id) else {
-            return Ok(HoldOutcome::ShowNotFound);
+            return self.refuse(HoldOutcome::ShowNotFound, key).await;
         };
-        if plan.may_exist
-            && let Some(row) = store::holds::find(&self.pools.money, plan.hold_id).await?
-        {
-            return Ok(HoldOutcome::Held(self.hold_view(&show, row)));
-        }
         let (reply, settled) = oneshot::channel();
-        let command = self.hold_command(customer, &show, request, plan.hold_id, reply);
-        let command = match command {
-            Ok(command) => command,
-            Err(refusal) => return Ok(*refusal),
+        let command = match self.hold_ask(customer, &show, request) {
+            Ok((wanted, owner)) => HoldCommand {
+                hold_id: self.randomness.uuid(self.clock.now()),
+                wanted,
+                key,
+                owner,
+                queued_at: Instant::now(),
+                tries: 0,
+                reply,
+            },
+            Err(refusal) => return self.refuse(*refusal, key).await,
         };
         match show.queue().try_send(command) {
             Ok(()) => {}
             // Closed: the show was replaced this moment by a newer import.
-            Err(TrySendError::Full(_) | TrySendError::Closed(_)) => return Ok(HoldOutcome::Busy),
+            Err(TrySendError::Full(_) | TrySendError::Closed(_)) => {
+                return Ok(Once::Now(HoldOutcome::Busy));
+            }
         }
         let settled = match tokio::time::timeout(DATABASE_WAIT_MAX, settled).await {
             Err(_) => return Err(StoreError::Timeout),
             Ok(Err(_)) => return Err(StoreError::TaskBroke),
             Ok(Ok(settled)) => settled?,
         };
-        match settled {
-            Settled::Held => {
-                let row = store::holds::find(&self.pools.money, plan.hold_id).await?;
-                let row = row.ok_or_else(|| StoreError::corrupt("holds", "a new hold is gone"))?;
-                Ok(HoldOutcome::Held(self.hold_view(&show, row)))
-            }
-            Settled::SeatsUnavailable(seats) => Ok(HoldOutcome::SeatsUnavailable(seats)),
-            Settled::TicketLimit => Ok(HoldOutcome::TicketLimit {
+        Ok(match settled {
+            Settled::Known(known) => Once::Known(known),
+            Settled::Held(hold) => Once::Now(HoldOutcome::Held(hold)),
+            Settled::SeatsUnavailable(seats) => Once::Now(HoldOutcome::SeatsUnavailable(seats)),
+            Settled::TicketLimit => Once::Now(HoldOutcome::TicketLimit {
                 limit: show.info().ticket_limit,
             }),
-            Settled::Busy => Ok(HoldOutcome::Busy),
-        }
+            Settled::Busy => Once::Now(HoldOutcome::Busy),
+        })
     }
 
-    /// The command for the writer, or why there is none.
-    fn hold_command(
+    /// Refuses, unless the same request was granted before: what was answered once stays the
+    /// answer, also when it could not be given any more.
+    async fn refuse(
+        &self,
+        refusal: HoldOutcome,
+        key: Option<HoldKey>,
+    ) -> Result<Once<HoldOutcome>, StoreError> {
+        if let Some(key) = key {
+            let found = store::idempotency::find(&self.pools.money, &key.key_uses).await?;
+            if let Some(known) = found.into_iter().flatten().next() {
+                return Ok(Once::Known(known));
+            }
+        }
+        Ok(Once::Now(refusal))
+    }
+
+    /// What is wanted and for whom, or why it cannot be had.
+    fn hold_ask(
         &self,
         customer: &Customer,
         show: &LiveShow,
         request: &HoldRequest,
-        hold_id: Uuid,
-        reply: oneshot::Sender<Result<Settled, StoreError>>,
-    ) -> Result<HoldCommand, Box<HoldOutcome>> {
+    ) -> Result<(SeatsWanted, HoldOwner), Box<HoldOutcome>> {
         let info = show.info();
         let wanted = read_wanted(show, request)?;
         let session = customer.session_digest();
@@ -181,16 +200,12 @@ impl Core {
                 }));
             }
         };
-        Ok(HoldCommand {
-            hold_id,
-            wanted,
+        let owner = HoldOwner {
             subject,
             session,
             limit_owner,
-            queued_at: Instant::now(),
-            tries: 0,
-            reply,
-        })
+        };
+        Ok((wanted, owner))
     }
 
     fn hold_view(&self, show: &LiveShow, row: HoldRow) -> Hold {

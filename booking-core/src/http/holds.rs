@@ -1,17 +1,20 @@
 //! Holds.
 
 use axum::extract::State;
-use axum::response::{IntoResponse, Response};
+use axum::response::Response;
 use contract::booking::{Hold, HoldRequest};
 use contract::{HoldId, Problem, ProblemCode, ShowId};
-use http::header::{LOCATION, SET_COOKIE};
+use http::header::{CONTENT_TYPE, LOCATION, SET_COOKIE};
 use http::{HeaderMap, StatusCode};
+use serde_json::json;
 use web::{ApiError, ApiJson, ApiPath, ApiResult};
 
-use super::idempotent::Keyed;
+use super::idempotent::{self, RequestKey};
 use super::problems::{invalid, not_found, pass_required};
 use crate::app::Booking;
-use crate::holds::{HoldOutcome, ReleaseOutcome};
+use crate::holds::{HoldOutcome, Once, ReleaseOutcome};
+use crate::live::HoldKey;
+use crate::store::idempotency::StoredAnswer;
 
 /// Holds seats: all of them or none.
 #[utoipa::path(
@@ -39,31 +42,48 @@ pub(super) async fn hold_place(
 ) -> ApiResult<Response> {
     let customer = booking.customer(&headers);
     let path = format!("/shows/{show}/holds");
-    let keyed = Keyed::read(&headers, &customer, &path, &request)?;
-    keyed
-        .answer(&booking, move |booking, plan| async move {
-            let new_session = customer.session().is_none().then(|| booking.session_new());
-            let customer = match new_session {
-                Some(session) => customer.with_session(session),
-                None => customer,
-            };
-            let outcome = booking
-                .hold_place_as(&customer, &show, &request, plan)
-                .await?;
-            let mut response = respond(outcome)?;
-            if let Some(session) = new_session {
-                let cookie = session.set_cookie(booking.is_secure());
-                response.headers_mut().insert(SET_COOKIE, cookie);
-            }
-            Ok(response)
-        })
-        .await
+    let key = RequestKey::read(&headers, &path, &request)?;
+    let mut principals = customer.key_principals(&headers);
+    // With a key the new session follows from it, so that every repeat is of the same browser,
+    // whether the first answer and its cookie arrived or not.
+    let new_session = customer.session().is_none().then(|| match &key {
+        Some(key) => booking.session_of(&key.used_by_owner(&customer, &headers)),
+        None => booking.session_new(),
+    });
+    principals.extend(new_session.map(|session| session.principal()));
+    let customer = match new_session {
+        Some(session) => customer.with_session(session),
+        None => customer,
+    };
+    let key = key.map(|key| HoldKey {
+        key_uses: principals.iter().map(|name| key.used_by(name)).collect(),
+        answer_of: Box::new(created),
+    });
+    let outcome = booking
+        .hold_place_once(&customer, &show, &request, key)
+        .await?;
+    let mut response = match outcome {
+        Once::Now(outcome) => idempotent::respond(created(&read_held(outcome)?))?,
+        Once::Known(known) => idempotent::repeat(known)?,
+    };
+    if let Some(session) = new_session {
+        let cookie = session.set_cookie(booking.is_secure());
+        response.headers_mut().insert(SET_COOKIE, cookie);
+    }
+    Ok(response)
 }
 
-fn respond(outcome: HoldOutcome) -> ApiResult<Response> {
-    let hold = read_held(outcome)?;
-    let location = [(LOCATION, format!("/api/v1/holds/{}", hold.hold_id))];
-    Ok((StatusCode::CREATED, location, ApiJson(hold)).into_response())
+/// The answer to a hold that was made.
+fn created(hold: &Hold) -> StoredAnswer {
+    StoredAnswer {
+        status: StatusCode::CREATED.as_u16(),
+        headers: json!({
+            CONTENT_TYPE.as_str(): "application/json",
+            LOCATION.as_str(): format!("/api/v1/holds/{}", hold.hold_id),
+        }),
+        // A hold is made of strings and numbers.
+        body: serde_json::to_vec(hold).unwrap_or_default(),
+    }
 }
 
 /// The hold, or why there is none.

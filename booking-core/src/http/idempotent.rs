@@ -5,14 +5,13 @@ use std::future::Future;
 use axum::body::{Body, Bytes};
 use axum::response::{IntoResponse, Response};
 use contract::problem::PROBLEM_MEDIA_TYPE;
-use contract::{Problem, ProblemCode};
-use http::header::{CONTENT_TYPE, SET_COOKIE};
+use contract::{HoldId, Problem, ProblemCode};
+use http::header::CONTENT_TYPE;
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use http_body_util::BodyExt;
 use serde::Serialize;
 use serde_json::{Map, Value};
 use sha2::{Digest, Sha256};
-use uuid::Uuid;
 use web::{ApiError, ApiResult};
 
 use super::problems::invalid;
@@ -20,8 +19,7 @@ use crate::app::Booking;
 use crate::config::{IDEMPOTENCY_TAKEOVER_AFTER, PROVIDER_PATIENCE};
 use crate::customer::Customer;
 use crate::database::StoreError;
-use crate::holds::HoldPlan;
-use crate::store::idempotency::{self, Claim, KeyUse, StoredAnswer};
+use crate::store::idempotency::{self, Claim, KeyUse, Known, StoredAnswer};
 
 const KEY_HEADER: &str = "idempotency-key";
 /// Says that an answer was given before.
@@ -30,21 +28,21 @@ const KEY_LENGTH_MAX: usize = 255;
 /// Largest answer that is stored; ours are far smaller.
 const ANSWER_BYTES_MAX: usize = 256 * 1024;
 
-/// A request as its key remembers it.
-pub(super) struct Keyed {
-    key_use: Option<KeyUse>,
+/// The key of a request, and what the request was.
+pub(super) struct RequestKey {
+    key: String,
+    fingerprint: [u8; 32],
 }
 
-impl Keyed {
-    /// Reads the key, if the request has one. `path` and `body` say what it is used for.
+impl RequestKey {
+    /// Reads the key, if there is one. `path` and `body` say what it is used for.
     pub(super) fn read(
         headers: &HeaderMap,
-        customer: &Customer,
         path: &str,
         body: &impl Serialize,
-    ) -> ApiResult<Self> {
+    ) -> ApiResult<Option<Self>> {
         let Some(value) = headers.get(KEY_HEADER) else {
-            return Ok(Self { key_use: None });
+            return Ok(None);
         };
         let key = value
             .to_str()
@@ -56,75 +54,72 @@ impl Keyed {
         hash.update(path);
         hash.update([0]);
         hash.update(body);
-        Ok(Self {
-            key_use: Some(KeyUse {
-                principal: customer.idempotency_principal(headers),
-                key: key.to_owned(),
-                fingerprint: hash.finalize().into(),
-            }),
-        })
+        Ok(Some(Self {
+            key: key.to_owned(),
+            fingerprint: hash.finalize().into(),
+        }))
     }
 
-    /// Does `work` unless it was done before. It runs in a task of its own, so that a client that
-    /// goes away leaves a stored answer behind and not a key in progress.
-    pub(super) async fn answer<F, Fut>(self, booking: &Booking, work: F) -> ApiResult<Response>
-    where
-        F: FnOnce(Booking, HoldPlan) -> Fut + Send + 'static,
-        Fut: Future<Output = ApiResult<Response>> + Send + 'static,
-    {
-        let fresh = booking.0.randomness.uuid(booking.0.clock.now());
-        let owned = booking.clone();
-        let task = async move {
-            match self.key_use {
-                None => {
-                    let plan = HoldPlan {
-                        hold_id: fresh,
-                        may_exist: false,
-                    };
-                    Ok(work(owned, plan).await)
-                }
-                Some(key_use) => keyed(owned, key_use, fresh, work).await,
-            }
-        };
-        // The work itself waits for the provider, and the key's bookkeeping comes on top.
-        booking
-            .0
-            .work
-            .run_within(PROVIDER_PATIENCE * 2, task)
-            .await?
+    /// Its use by `principal`.
+    pub(super) fn used_by(&self, principal: &str) -> KeyUse {
+        KeyUse {
+            principal: principal.to_owned(),
+            key: self.key.clone(),
+            fingerprint: self.fingerprint,
+        }
     }
+
+    /// Its use by the customer of a request that changes what the customer has already.
+    pub(super) fn used_by_owner(&self, customer: &Customer, headers: &HeaderMap) -> KeyUse {
+        let principals = customer.key_principals(headers);
+        self.used_by(principals.first().map_or("", String::as_str))
+    }
+}
+
+/// Does `work` about the hold unless it was done before. It runs in a task of its own, so that a
+/// client that goes away leaves a stored answer behind and not a key in progress.
+pub(super) async fn once<F, Fut>(
+    booking: &Booking,
+    key_use: Option<KeyUse>,
+    hold_id: HoldId,
+    work: F,
+) -> ApiResult<Response>
+where
+    F: FnOnce(Booking) -> Fut + Send + 'static,
+    Fut: Future<Output = ApiResult<Response>> + Send + 'static,
+{
+    let owned = booking.clone();
+    let task = async move {
+        match key_use {
+            None => Ok(work(owned).await),
+            Some(key_use) => keyed(owned, key_use, hold_id, work).await,
+        }
+    };
+    // The work itself waits for the provider, and the key's bookkeeping comes on top.
+    booking
+        .0
+        .work
+        .run_within(PROVIDER_PATIENCE * 2, task)
+        .await?
 }
 
 async fn keyed<F, Fut>(
     booking: Booking,
     key_use: KeyUse,
-    fresh: Uuid,
+    hold_id: HoldId,
     work: F,
 ) -> Result<ApiResult<Response>, StoreError>
 where
-    F: FnOnce(Booking, HoldPlan) -> Fut,
+    F: FnOnce(Booking) -> Fut,
     Fut: Future<Output = ApiResult<Response>>,
 {
     let pool = booking.0.pools.money.clone();
-    let now = booking.0.clock.now();
-    let claim = idempotency::claim(&pool, &key_use, fresh, now, IDEMPOTENCY_TAKEOVER_AFTER).await?;
-    let plan = match claim {
-        Claim::Answered(answer) => return Ok(replay(answer)),
-        Claim::InProgress => {
-            return Ok(Err(Problem::new(ProblemCode::RequestInProgress)
-                .retry_after(1)
-                .into()));
-        }
-        Claim::Reused => return Ok(Err(ProblemCode::IdempotencyKeyReused.into())),
-        Claim::Work {
-            effect_id,
-            taken_over,
-        } => HoldPlan {
-            hold_id: effect_id,
-            may_exist: taken_over,
-        },
-    };
-    let response = work(booking, plan)
+    let (now, takeover) = (booking.0.clock.now(), IDEMPOTENCY_TAKEOVER_AFTER);
+    match idempotency::claim(&pool, &key_use, hold_id.uuid(), now, takeover).await? {
+        Claim::Known(known) => return Ok(repeat(known)),
+        Claim::Work => {}
+    }
+    let response = work(booking)
         .await
         .unwrap_or_else(IntoResponse::into_response);
     if !is_final(response.status()) {
@@ -161,10 +156,6 @@ async fn store_form(response: Response) -> ApiResult<(Response, StoredAnswer)> {
         .to_bytes();
     let mut headers = Map::new();
     for (name, value) in &parts.headers {
-        // A session is only ever given once: whoever repeats the request has it, or is another.
-        if name == SET_COOKIE && parts.status != StatusCode::CREATED {
-            continue;
-        }
         if let Ok(value) = value.to_str() {
             headers.insert(name.to_string(), Value::String(value.to_owned()));
         }
@@ -177,15 +168,30 @@ async fn store_form(response: Response) -> ApiResult<(Response, StoredAnswer)> {
     Ok((Response::from_parts(parts, Body::from(body)), answer))
 }
 
-fn replay(answer: StoredAnswer) -> ApiResult<Response> {
+/// The answer to a request whose key was used before.
+pub(super) fn repeat(known: Known) -> ApiResult<Response> {
+    let answer = match known {
+        Known::Answered(answer) => answer,
+        Known::InProgress => {
+            return Err(Problem::new(ProblemCode::RequestInProgress)
+                .retry_after(1)
+                .into());
+        }
+        Known::Reused => return Err(ProblemCode::IdempotencyKeyReused.into()),
+    };
     let replayed = (REPLAYED, HeaderValue::from_static("true"));
     let is_problem = answer.headers[CONTENT_TYPE.as_str()] == PROBLEM_MEDIA_TYPE;
     if is_problem && let Ok(problem) = serde_json::from_slice::<Problem>(&answer.body) {
         // The request id of this request goes in, not that of the first.
         return Ok(([replayed], web::error::respond(problem)).into_response());
     }
+    Ok(([replayed], respond(answer)?).into_response())
+}
+
+/// A stored answer as a response.
+pub(super) fn respond(answer: StoredAnswer) -> ApiResult<Response> {
     let status = StatusCode::from_u16(answer.status).map_err(|error| ApiError::internal(&error))?;
-    let mut response = (status, [replayed], Bytes::from(answer.body)).into_response();
+    let mut response = (status, Bytes::from(answer.body)).into_response();
     if let Value::Object(headers) = answer.headers {
         for (name, value) in headers {
             let name = HeaderName::try_from(name);

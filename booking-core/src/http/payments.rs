@@ -11,7 +11,7 @@ use http::header::RETRY_AFTER;
 use http::{HeaderMap, HeaderValue, StatusCode};
 use web::{ApiJson, ApiPath, ApiResult};
 
-use super::idempotent::Keyed;
+use super::idempotent::{self, RequestKey};
 use super::problems::{hold_expired, invalid, not_found, payment_failed, payment_unavailable};
 use crate::app::Booking;
 use crate::bookings::ConfirmOutcome;
@@ -49,15 +49,13 @@ pub(super) async fn payment_start(
     }
     let customer = booking.customer(&headers);
     let path = format!("/holds/{hold_id}/payments");
-    let keyed = Keyed::read(&headers, &customer, &path, &request)?;
-    keyed
-        .answer(&booking, move |booking, _| async move {
-            let started = booking
-                .payment_start(&customer, hold_id, &request.email)
-                .await?;
-            respond_payment(started)
-        })
-        .await
+    let key = RequestKey::read(&headers, &path, &request)?;
+    let key_use = key.map(|key| key.used_by_owner(&customer, &headers));
+    let work = move |booking: Booking| async move {
+        let started = booking.payment_start(&customer, hold_id, &request.email);
+        respond_payment(started.await?)
+    };
+    idempotent::once(&booking, key_use, hold_id, work).await
 }
 
 fn respond_payment(started: PaymentOutcome) -> ApiResult<Response> {
@@ -102,13 +100,13 @@ pub(super) async fn confirm(
 ) -> ApiResult<Response> {
     let customer = booking.customer(&headers);
     let path = format!("/holds/{hold_id}/confirm");
-    let keyed = Keyed::read(&headers, &customer, &path, &request)?;
-    keyed
-        .answer(&booking, move |booking, _| async move {
-            let intent_id = &request.payment_intent_id;
-            respond_confirm(booking.confirm(&customer, hold_id, intent_id).await?)
-        })
-        .await
+    let key = RequestKey::read(&headers, &path, &request)?;
+    let key_use = key.map(|key| key.used_by_owner(&customer, &headers));
+    let work = move |booking: Booking| async move {
+        let confirmed = booking.confirm(&customer, hold_id, &request.payment_intent_id);
+        respond_confirm(confirmed.await?)
+    };
+    idempotent::once(&booking, key_use, hold_id, work).await
 }
 
 fn respond_confirm(outcome: ConfirmOutcome) -> ApiResult<Response> {

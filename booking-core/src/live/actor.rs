@@ -4,11 +4,12 @@
 //! one batch from wanting the same seat, and leaves the rest to the database, which other
 //! processes write to as well.
 
-use std::collections::{HashSet, VecDeque};
+use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
-use contract::{Clock, SeatId};
+use contract::booking::{Hold, HoldStatus};
+use contract::{Clock, HoldId, SeatId};
 use sqlx::PgPool;
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::Instant;
@@ -17,11 +18,13 @@ use uuid::Uuid;
 use super::show::ShowMemory;
 use crate::config::{
     BEST_AVAILABLE_TRIES_MAX, HARD_DEADLINE_AFTER, HOLD_BATCH_MAX, HOLD_BATCH_WAIT, HOLD_WAIT_MAX,
+    HOLDS_OF_OWNER_MAX,
 };
 use crate::database::{StoreError, repeat_if_contended};
 use crate::expiry::ExpiryTimes;
 use crate::shows::best_available;
-use crate::store::hold_batch::{HoldAnswer, HoldAsk, HoldTerms, hold_batch};
+use crate::store::hold_batch::{HoldAnswer, HoldAsk, HoldBatch, HoldOwner, HoldTerms, hold_batch};
+use crate::store::idempotency::{self, KeyUse, KeyedAnswer, Known, StoredAnswer};
 use crate::telemetry;
 
 /// Which seats a hold is to have.
@@ -45,14 +48,27 @@ impl SeatsWanted {
     }
 }
 
+/// Makes a hold once, however often it is asked for.
+pub(crate) struct HoldKey {
+    /// The key under every name that a repeat may come with. At least one.
+    pub(crate) key_uses: Vec<KeyUse>,
+    /// What a repeat is told, which is stored with the hold.
+    pub(crate) answer_of: Box<dyn Fn(&Hold) -> StoredAnswer + Send + Sync>,
+}
+
+impl std::fmt::Debug for HoldKey {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_tuple("HoldKey").field(&self.key_uses).finish()
+    }
+}
+
 /// A hold that somebody waits for.
 #[derive(Debug)]
 pub(crate) struct HoldCommand {
     pub(crate) hold_id: Uuid,
     pub(crate) wanted: SeatsWanted,
-    pub(crate) subject: Option<String>,
-    pub(crate) session: Option<String>,
-    pub(crate) limit_owner: String,
+    pub(crate) key: Option<HoldKey>,
+    pub(crate) owner: HoldOwner,
     pub(crate) queued_at: Instant,
     pub(crate) tries: u8,
     pub(crate) reply: oneshot::Sender<Result<Settled, StoreError>>,
@@ -62,7 +78,9 @@ pub(crate) struct HoldCommand {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Settled {
     /// It has its seats.
-    Held,
+    Held(Hold),
+    /// Its key was used before.
+    Known(Known),
     /// These seats could not be had.
     SeatsUnavailable(Vec<SeatId>),
     /// The owner would have too many tickets.
@@ -91,8 +109,12 @@ impl std::fmt::Debug for Writer {
 struct Batch {
     commands: Vec<HoldCommand>,
     asks: Vec<HoldAsk>,
+    /// What each ask makes if it is granted.
+    holds: Vec<Hold>,
     seats: HashSet<usize>,
     owners: HashSet<String>,
+    /// Principals and keys.
+    keys: HashSet<(String, String)>,
 }
 
 impl Writer {
@@ -108,72 +130,118 @@ impl Writer {
             #[expect(clippy::cast_precision_loss, reason = "at most a few thousand")]
             let queued = (commands.len() + waiting.len()) as f64;
             metrics::gauge!(telemetry::HOLD_QUEUE, "show" => show).set(queued);
-            let batch = compose(&memory, &mut waiting);
-            if !batch.asks.is_empty() {
-                let failed = self.settle(&memory, batch, &mut waiting).await;
-                if failed {
-                    // The database does not answer: those who wait are told now, because each
-                    // further try would cost them the time of one more failure.
-                    while let Ok(command) = commands.try_recv() {
-                        waiting.push_back(command);
-                    }
-                    for command in waiting.drain(..) {
-                        answer(command, Err(StoreError::Timeout));
-                    }
+            let Err(cause) = self.work_once(&memory, &mut waiting).await else {
+                continue;
+            };
+            tracing::warn!(show = %memory.info.show_id, %cause, "a batch of holds failed");
+            if matches!(cause, StoreError::Unavailable(_) | StoreError::Timeout) {
+                // The database does not answer: those who wait are told now, because each
+                // further try would cost them the time of one more failure.
+                while let Ok(command) = commands.try_recv() {
+                    waiting.push_back(command);
+                }
+                for command in waiting.drain(..) {
+                    answer(command, Err(StoreError::Timeout));
                 }
             }
         }
     }
 
-    /// Settles a batch. True when the database failed.
-    async fn settle(
+    /// Answers what was answered before, then settles one batch of the others.
+    async fn work_once(
         &self,
         memory: &ShowMemory,
-        batch: Batch,
         waiting: &mut VecDeque<HoldCommand>,
-    ) -> bool {
+    ) -> Result<(), StoreError> {
+        self.answer_known(waiting).await?;
+        let terms = self.terms(memory);
+        let batch = compose(memory, &terms, waiting);
+        if batch.asks.is_empty() {
+            return Ok(());
+        }
+        self.settle(memory, &terms, batch, waiting).await
+    }
+
+    /// Answers the commands whose keys were used before. It comes before any look at the seats,
+    /// which are gone because the first request holds them.
+    async fn answer_known(&self, waiting: &mut VecDeque<HoldCommand>) -> Result<(), StoreError> {
+        let keys = |command: &HoldCommand| command.key.as_ref().map(|key| key.key_uses.clone());
+        let asked: Vec<KeyUse> = waiting.iter().filter_map(keys).flatten().collect();
+        if asked.is_empty() {
+            return Ok(());
+        }
+        let mut found = idempotency::find(&self.pool, &asked).await?.into_iter();
+        for command in std::mem::take(waiting) {
+            let names = command.key.as_ref().map_or(0, |key| key.key_uses.len());
+            match found.by_ref().take(names).fold(None, Option::or) {
+                Some(known) => answer(command, Ok(Settled::Known(known))),
+                None => waiting.push_back(command),
+            }
+        }
+        Ok(())
+    }
+
+    fn terms(&self, memory: &ShowMemory) -> HoldTerms {
         let now = self.clock.now();
         let expires_at = now.plus(Duration::from_secs(u64::from(memory.info.hold_seconds)));
-        let terms = HoldTerms {
+        HoldTerms {
             show_no: memory.info.show_no,
             ticket_limit: i32::try_from(memory.info.ticket_limit).unwrap_or(i32::MAX),
             currency: memory.info.currency.clone(),
             now,
             expires_at,
             hard_deadline: expires_at.plus(HARD_DEADLINE_AFTER),
-        };
+        }
+    }
+
+    async fn settle(
+        &self,
+        memory: &ShowMemory,
+        terms: &HoldTerms,
+        batch: Batch,
+        waiting: &mut VecDeque<HoldCommand>,
+    ) -> Result<(), StoreError> {
         let started = Instant::now();
-        let outcome = repeat_if_contended(|| hold_batch(&self.pool, &terms, &batch.asks)).await;
+        let outcome = repeat_if_contended(|| hold_batch(&self.pool, terms, &batch.asks)).await;
         #[expect(clippy::cast_precision_loss, reason = "at most 256")]
         metrics::histogram!(telemetry::HOLD_BATCH_SIZE).record(batch.asks.len() as f64);
         metrics::histogram!(telemetry::HOLD_BATCH_SECONDS).record(started.elapsed());
         match outcome {
-            Ok((answers, reports)) => {
+            Ok(HoldBatch::Settled { answers, reports }) => {
                 if answers.contains(&HoldAnswer::Held) {
-                    self.expiry.remember(expires_at);
+                    self.expiry.remember(terms.expires_at);
                 }
                 memory.apply(
                     reports
                         .into_iter()
                         .map(|report| (report.seat_no, report.state)),
                 );
-                for (command, held) in batch.commands.into_iter().zip(answers) {
-                    conclude(memory, command, held, waiting);
+                let made = batch.holds.into_iter().zip(answers);
+                for (command, (hold, answer)) in batch.commands.into_iter().zip(made) {
+                    conclude(memory, command, hold, answer, waiting);
                 }
-                false
+                Ok(())
+            }
+            // The next look finds the key and answers whoever it belongs to.
+            Ok(HoldBatch::KeyUsed) => {
+                put_first(batch.commands, waiting);
+                Ok(())
             }
             Err(cause) => {
-                tracing::warn!(show = %memory.info.show_id, %cause, "a batch of holds failed");
                 for command in batch.commands {
-                    answer(command, Err(StoreError::Timeout));
+                    answer(command, Err(cause.for_another()));
                 }
-                true
+                Err(cause)
             }
         }
     }
 }
 
 /// Waits for work and a little longer for company. False when no one can send any more.
+///
+/// An owner who asks again and again has few commands waiting here and hears at once that the
+/// rest are too many: a batch takes one command of each owner, so that theirs alone would leave
+/// no room for others.
 async fn gather(
     commands: &mut mpsc::Receiver<HoldCommand>,
     waiting: &mut VecDeque<HoldCommand>,
@@ -184,21 +252,36 @@ async fn gather(
         };
         waiting.push_back(first);
     }
+    let mut per_owner: HashMap<String, usize> = HashMap::new();
+    for command in waiting.iter() {
+        *per_owner
+            .entry(command.owner.limit_owner.clone())
+            .or_default() += 1;
+    }
     let deadline = Instant::now() + HOLD_BATCH_WAIT;
     while waiting.len() < HOLD_BATCH_MAX {
-        match tokio::time::timeout_at(deadline, commands.recv()).await {
-            Ok(Some(command)) => waiting.push_back(command),
-            Ok(None) | Err(_) => break,
+        let next = tokio::time::timeout_at(deadline, commands.recv());
+        let Ok(Some(command)) = next.await else {
+            break;
+        };
+        let of_owner = per_owner
+            .entry(command.owner.limit_owner.clone())
+            .or_default();
+        if *of_owner < HOLDS_OF_OWNER_MAX {
+            *of_owner += 1;
+            waiting.push_back(command);
+        } else {
+            answer(command, Ok(Settled::Busy));
         }
     }
     true
 }
 
-/// Turns commands into asks until the batch is full. A second command of one owner waits for the
-/// next batch; commands that cannot succeed are answered at once.
-fn compose(memory: &ShowMemory, waiting: &mut VecDeque<HoldCommand>) -> Batch {
+/// Turns commands into asks until the batch is full. A second command of one owner, of one key or
+/// for one seat waits for the next batch; commands that cannot succeed are answered at once.
+fn compose(memory: &ShowMemory, terms: &HoldTerms, waiting: &mut VecDeque<HoldCommand>) -> Batch {
     let mut batch = Batch::default();
-    let mut later = VecDeque::new();
+    let mut later = Vec::new();
     while batch.commands.len() < HOLD_BATCH_MAX
         && let Some(command) = waiting.pop_front()
     {
@@ -210,56 +293,111 @@ fn compose(memory: &ShowMemory, waiting: &mut VecDeque<HoldCommand>) -> Batch {
             answer(command, Ok(Settled::Busy));
             continue;
         }
-        if batch.owners.contains(&command.limit_owner) {
-            later.push_back(command);
+        if batch.has_company_of(&command) {
+            later.push(command);
             continue;
         }
         match choose(memory, &command.wanted, &batch.seats) {
-            Ok(seats) => {
-                batch.owners.insert(command.limit_owner.clone());
-                batch.seats.extend(&seats);
-                batch.asks.push(HoldAsk {
-                    hold_id: command.hold_id,
-                    seat_nos: seats.iter().map(|index| memory.plan.no(*index)).collect(),
-                    subject: command.subject.clone(),
-                    session: command.session.clone(),
-                    limit_owner: command.limit_owner.clone(),
-                    amount_minor: memory.plan.amount_minor(&seats),
-                });
-                batch.commands.push(command);
-            }
-            Err(unavailable) => answer(command, Ok(Settled::SeatsUnavailable(unavailable))),
+            Choice::Seats(seats) => batch.add(memory, terms, command, &seats),
+            Choice::Later => later.push(command),
+            Choice::Gone(gone) => answer(command, Ok(Settled::SeatsUnavailable(gone))),
         }
     }
     // Those put off keep their turn before those not looked at yet.
-    while let Some(command) = later.pop_back() {
-        waiting.push_front(command);
-    }
+    put_first(later, waiting);
     batch
 }
 
-/// The seats to ask the database for, or those that are certainly gone.
-fn choose(
-    memory: &ShowMemory,
-    wanted: &SeatsWanted,
-    taken: &HashSet<usize>,
-) -> Result<Vec<usize>, Vec<SeatId>> {
+/// Puts commands back where they were: before all others, in their order.
+fn put_first(commands: Vec<HoldCommand>, waiting: &mut VecDeque<HoldCommand>) {
+    for command in commands.into_iter().rev() {
+        waiting.push_front(command);
+    }
+}
+
+impl Batch {
+    /// Whether something of the same owner or the same key is in it already.
+    fn has_company_of(&self, command: &HoldCommand) -> bool {
+        let keys = command.key.iter().flat_map(|key| &key.key_uses);
+        self.owners.contains(&command.owner.limit_owner)
+            || keys.map(KeyUse::name).any(|name| self.keys.contains(&name))
+    }
+
+    fn add(
+        &mut self,
+        memory: &ShowMemory,
+        terms: &HoldTerms,
+        command: HoldCommand,
+        seats: &[usize],
+    ) {
+        let hold = Hold {
+            hold_id: HoldId::new(command.hold_id),
+            show_id: memory.info.show_id.clone(),
+            status: HoldStatus::Active,
+            expires_at: terms.expires_at,
+            seat_ids: memory.plan.labels(seats),
+            amount_minor: memory.plan.amount_minor(seats),
+            currency: terms.currency.clone(),
+            booking_id: None,
+        };
+        let keyed = command.key.as_ref().map(|key| KeyedAnswer {
+            key_uses: key.key_uses.clone(),
+            answer: (key.answer_of)(&hold),
+        });
+        self.owners.insert(command.owner.limit_owner.clone());
+        self.seats.extend(seats);
+        let keys = command.key.iter().flat_map(|key| &key.key_uses);
+        self.keys.extend(keys.map(KeyUse::name));
+        self.asks.push(HoldAsk {
+            hold_id: command.hold_id,
+            seat_nos: seats.iter().map(|index| memory.plan.no(*index)).collect(),
+            owner: command.owner.clone(),
+            amount_minor: hold.amount_minor,
+            keyed,
+        });
+        self.holds.push(hold);
+        self.commands.push(command);
+    }
+}
+
+/// What can be asked of the database for one command.
+#[derive(Debug, PartialEq, Eq)]
+enum Choice {
+    /// These seats, by index.
+    Seats(Vec<usize>),
+    /// Nothing yet: a seat is asked for by another command of the batch, which may be refused.
+    Later,
+    /// Nothing: these are certainly gone; none when no combination of the best is left.
+    Gone(Vec<SeatId>),
+}
+
+fn choose(memory: &ShowMemory, wanted: &SeatsWanted, asked: &HashSet<usize>) -> Choice {
     let states = memory.states();
-    let free = |index: usize| states.is_available(index) && !taken.contains(&index);
+    let available = |index: usize| states.is_available(index);
     match wanted {
         SeatsWanted::Named(indices) => {
-            let gone: Vec<usize> = indices.iter().copied().filter(|i| !free(*i)).collect();
-            if gone.is_empty() {
-                let mut sorted = indices.clone();
-                sorted.sort_unstable();
-                Ok(sorted)
-            } else {
-                Err(memory.plan.labels(&gone))
+            let gone: Vec<usize> = indices.iter().copied().filter(|i| !available(*i)).collect();
+            if !gone.is_empty() {
+                return Choice::Gone(memory.plan.labels(&gone));
             }
+            if indices.iter().any(|index| asked.contains(index)) {
+                return Choice::Later;
+            }
+            let mut sorted = indices.clone();
+            sorted.sort_unstable();
+            Choice::Seats(sorted)
         }
         SeatsWanted::Best { quantity, category } => {
-            best_available::pick(&memory.plan, *quantity, category.as_deref(), free)
-                .ok_or_else(Vec::new)
+            let pick = |free: &dyn Fn(usize) -> bool| {
+                best_available::pick(&memory.plan, *quantity, category.as_deref(), free)
+            };
+            if let Some(seats) = pick(&|index| available(index) && !asked.contains(&index)) {
+                return Choice::Seats(seats);
+            }
+            if asked.is_empty() || pick(&available).is_none() {
+                return Choice::Gone(Vec::new());
+            }
+            Choice::Later
         }
     }
 }
@@ -267,11 +405,12 @@ fn choose(
 fn conclude(
     memory: &ShowMemory,
     mut command: HoldCommand,
-    held: HoldAnswer,
+    hold: Hold,
+    outcome: HoldAnswer,
     waiting: &mut VecDeque<HoldCommand>,
 ) {
-    match held {
-        HoldAnswer::Held => answer(command, Ok(Settled::Held)),
+    match outcome {
+        HoldAnswer::Held => answer(command, Ok(Settled::Held(hold))),
         HoldAnswer::TicketLimit => answer(command, Ok(Settled::TicketLimit)),
         HoldAnswer::SeatsTaken(seat_nos) => {
             command.tries += 1;

@@ -4,6 +4,6 @@ mod actor;
 mod catalogue;
 mod show;
 
-pub(crate) use actor::{HoldCommand, SeatsWanted, Settled, Writer};
+pub(crate) use actor::{HoldCommand, HoldKey, SeatsWanted, Settled, Writer};
 pub(crate) use catalogue::Catalogue;
 pub(crate) use show::LiveShow;

@@ -2,24 +2,26 @@
 
 use axum::extract::State;
 use axum::response::Response;
-use contract::booking::{HoldRequest, SaleStatus, SeatMap, Show};
-use contract::{RoomId, SeatId, ShowId};
+use contract::booking::{Hold, HoldRequest, SaleStatus, SeatMap, Show};
+use contract::{ProblemCode, RoomId, SeatId, ShowId};
 use data_encoding::BASE64URL_NOPAD;
 use http::header::SET_COOKIE;
 use http::{HeaderMap, StatusCode};
 use pages::shop::{SeatsPage, categories_left};
 use serde::Deserialize;
+use serde_json::Value;
 use sha2::{Digest, Sha256};
-use uuid::Uuid;
 use web::{ApiError, ApiForm, ApiPath, ApiResult};
 
 use super::{page, page_of, see_other};
 use crate::app::Booking;
 use crate::config::HOLD_SEATS_MAX;
 use crate::customer::Session;
-use crate::holds::{HoldOutcome, HoldPlan};
+use crate::holds::{HoldOutcome, Once};
 use crate::http::holds::read_held;
 use crate::http::problems::{invalid, not_found};
+use crate::live::HoldKey;
+use crate::store::idempotency::{KeyUse, Known, StoredAnswer};
 
 /// What the two forms of the page send.
 #[derive(Debug, Default, Deserialize)]
@@ -73,17 +75,20 @@ pub(super) async fn hold_place(
         Some(session) => customer.with_session(session),
         None => customer,
     };
-    let plan = HoldPlan {
-        hold_id: hold_id(customer.session(), &show_id, &form),
-        may_exist: new_session.is_none(),
+    // A session that was made for this request cannot have sent the form before.
+    let key = match new_session {
+        Some(_) => None,
+        None => customer
+            .session()
+            .map(|session| form.key(&session, &show_id)),
     };
     let outcome = booking
-        .hold_place_as(&customer, &show_id, &request, plan)
+        .hold_place_once(&customer, &show_id, &request, key)
         .await?;
-    if let HoldOutcome::PassRequired { room, show } = &outcome {
+    if let Once::Now(HoldOutcome::PassRequired { room, show }) = &outcome {
         return Ok(see_other(&line_of(room, show)));
     }
-    let mut response = match read_held(outcome) {
+    let mut response = match held_once(outcome) {
         Ok(hold) => see_other(&format!("/holds/{}", hold.hold_id)),
         Err(error) => {
             let chosen = request.seat_ids.unwrap_or_default();
@@ -98,6 +103,36 @@ pub(super) async fn hold_place(
 }
 
 impl HoldForm {
+    /// The same form sent twice by the same browser is one request, so a double click holds seats
+    /// once.
+    fn key(&self, session: &Session, show: &ShowId) -> HoldKey {
+        let mut hash = Sha256::new();
+        for part in [
+            show.as_str(),
+            &self.form_key,
+            self.seats.as_deref().unwrap_or_default(),
+            self.quantity.as_deref().unwrap_or_default(),
+            self.category.as_deref().unwrap_or_default(),
+        ] {
+            hash.update(part.as_bytes());
+            hash.update([0]);
+        }
+        let fingerprint: [u8; 32] = hash.finalize().into();
+        HoldKey {
+            key_uses: vec![KeyUse {
+                principal: format!("form:{}", session.digest()),
+                key: BASE64URL_NOPAD.encode(&fingerprint),
+                fingerprint,
+            }],
+            answer_of: Box::new(|hold| StoredAnswer {
+                status: StatusCode::CREATED.as_u16(),
+                headers: Value::Null,
+                // A hold is made of strings and numbers.
+                body: serde_json::to_vec(hold).unwrap_or_default(),
+            }),
+        }
+    }
+
     /// What is wished for: named seats, or else so many of the best.
     fn request(&self, map: &SeatMap) -> ApiResult<HoldRequest> {
         if let Some(quantity) = &self.quantity {
@@ -144,25 +179,15 @@ fn read_seat(name: &str, map: &SeatMap) -> ApiResult<SeatId> {
         .ok_or_else(|| invalid("seats", &format!("there is no seat {name}")))
 }
 
-/// The id of the hold that a form makes. The same form sent twice by the same browser names the
-/// same hold, so a double click holds seats once; nobody else can name it.
-fn hold_id(session: Option<Session>, show: &ShowId, form: &HoldForm) -> Uuid {
-    let mut hash = Sha256::new();
-    let session = session.map(|session| session.digest()).unwrap_or_default();
-    for part in [
-        session.as_str(),
-        show.as_str(),
-        &form.form_key,
-        form.seats.as_deref().unwrap_or_default(),
-        form.quantity.as_deref().unwrap_or_default(),
-        form.category.as_deref().unwrap_or_default(),
-    ] {
-        hash.update(part.as_bytes());
-        hash.update([0]);
+/// The hold that a form made, now or when it was sent before.
+fn held_once(outcome: Once<HoldOutcome>) -> ApiResult<Hold> {
+    match outcome {
+        Once::Now(outcome) => read_held(outcome),
+        Once::Known(Known::Answered(answer)) => {
+            serde_json::from_slice(&answer.body).map_err(|error| ApiError::internal(&error))
+        }
+        Once::Known(Known::InProgress | Known::Reused) => Err(ProblemCode::BookingBusy.into()),
     }
-    let mut bytes = [0; 16];
-    bytes.copy_from_slice(&hash.finalize()[..16]);
-    uuid::Builder::from_custom_bytes(bytes).into_uuid()
 }
 
 fn find(booking: &Booking, show_id: &ShowId) -> ApiResult<(Show, SeatMap)> {

@@ -6,19 +6,31 @@ use sqlx::PgPool;
 use time::OffsetDateTime;
 use uuid::Uuid;
 
+use super::idempotency::{self, KeyedAnswer};
 use super::seats::{self, SeatReport};
 use crate::database::StoreError;
 use crate::shows::SeatState;
+
+/// Whose a hold is.
+#[derive(Clone, Debug)]
+pub(crate) struct HoldOwner {
+    /// The place of the pass, for a show behind a room.
+    pub(crate) subject: Option<String>,
+    /// The digest of the browser's session.
+    pub(crate) session: Option<String>,
+    /// Whose tickets are counted.
+    pub(crate) limit_owner: String,
+}
 
 /// One hold wanted.
 #[derive(Clone, Debug)]
 pub(crate) struct HoldAsk {
     pub(crate) hold_id: Uuid,
     pub(crate) seat_nos: Vec<i32>,
-    pub(crate) subject: Option<String>,
-    pub(crate) session: Option<String>,
-    pub(crate) limit_owner: String,
+    pub(crate) owner: HoldOwner,
     pub(crate) amount_minor: i64,
+    /// What a repeat of the request is to be told, stored if the hold is made.
+    pub(crate) keyed: Option<KeyedAnswer>,
 }
 
 /// What all holds of a batch have in common.
@@ -43,15 +55,38 @@ pub(crate) enum HoldAnswer {
     TicketLimit,
 }
 
-/// Settles `asks` in one transaction. The answers are in the order of the asks; the reports say
-/// how the seats are now, those that were refused included.
+/// What became of a batch.
+#[derive(Clone, Debug)]
+pub(crate) enum HoldBatch {
+    /// It was settled.
+    Settled {
+        /// In the order of the asks.
+        answers: Vec<HoldAnswer>,
+        /// How the seats are now, those that were refused included.
+        reports: Vec<SeatReport>,
+    },
+    /// Another process used one of the keys meanwhile; nothing was done.
+    KeyUsed,
+}
+
+/// Settles `asks` in one transaction, which stores the answers of those with a key too.
 pub(crate) async fn hold_batch(
     pool: &PgPool,
     terms: &HoldTerms,
     asks: &[HoldAsk],
-) -> Result<(Vec<HoldAnswer>, Vec<SeatReport>), StoreError> {
+) -> Result<HoldBatch, StoreError> {
     let columns = Columns::new(asks);
     let mut tx = pool.begin().await?;
+    // Keys come before seats, so that whoever repeats a request at another process waits here for
+    // the first, and is not told that the seats are gone which the first is about to get.
+    let keyed: Vec<_> = asks
+        .iter()
+        .filter_map(|ask| Some((ask.keyed.as_ref()?, ask.hold_id)))
+        .collect();
+    if !keyed.is_empty() && !idempotency::store(&mut tx, &keyed, terms.now).await? {
+        tx.rollback().await?;
+        return Ok(HoldBatch::KeyUsed);
+    }
     let rows = sqlx::query_file!(
         "src/store/hold_batch.sql",
         terms.show_no,
@@ -108,12 +143,34 @@ pub(crate) async fn hold_batch(
             *answer = HoldAnswer::SeatsTaken(row.missing);
         }
     }
+    let refused_keys: Vec<&KeyedAnswer> = asks
+        .iter()
+        .zip(&answers)
+        .filter(|(_, answer)| **answer != HoldAnswer::Held)
+        .filter_map(|(ask, _)| ask.keyed.as_ref())
+        .collect();
+    if !refused_keys.is_empty() {
+        idempotency::take_back(&mut tx, &refused_keys).await?;
+    }
     tx.commit().await?;
     if !refused.is_empty() {
-        let mut connection = pool.acquire().await?;
-        reports.extend(seats::some(&mut connection, terms.show_no, &refused).await?);
+        // What was committed stands whether this succeeds or not; if it does not, the next
+        // refresh of the memory tells the same.
+        match refused_now(pool, terms.show_no, &refused).await {
+            Ok(states) => reports.extend(states),
+            Err(cause) => tracing::warn!(%cause, "the state of refused seats was not read"),
+        }
     }
-    Ok((answers, reports))
+    Ok(HoldBatch::Settled { answers, reports })
+}
+
+async fn refused_now(
+    pool: &PgPool,
+    show_no: i32,
+    seat_nos: &[i32],
+) -> Result<Vec<SeatReport>, StoreError> {
+    let mut connection = pool.acquire().await?;
+    seats::some(&mut connection, show_no, seat_nos).await
 }
 
 /// The asks turned into arrays, as `unnest` wants them. Asks are numbered from 1.
@@ -137,9 +194,9 @@ impl Columns {
                 columns.seat_nos.push(*seat_no);
             }
             columns.hold_ids.push(ask.hold_id);
-            columns.subjects.push(ask.subject.clone());
-            columns.sessions.push(ask.session.clone());
-            columns.limit_owners.push(ask.limit_owner.clone());
+            columns.subjects.push(ask.owner.subject.clone());
+            columns.sessions.push(ask.owner.session.clone());
+            columns.limit_owners.push(ask.owner.limit_owner.clone());
             columns.amounts.push(ask.amount_minor);
         }
         columns

@@ -4,11 +4,13 @@ use std::time::Duration;
 
 use contract::Timestamp;
 use serde_json::Value;
-use sqlx::PgPool;
+use sqlx::{PgConnection, PgPool};
 use time::OffsetDateTime;
 use uuid::Uuid;
 
 use crate::database::StoreError;
+
+const TABLE: &str = "idempotency_keys";
 
 /// A stored answer.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -18,21 +20,32 @@ pub(crate) struct StoredAnswer {
     pub(crate) body: Vec<u8>,
 }
 
-/// What a key was found to be.
+/// What is known of a key that was used before.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Claim {
-    /// The caller does the work; its effect has or gets this id.
-    Work {
-        effect_id: Uuid,
-        /// Somebody began before and vanished.
-        taken_over: bool,
-    },
+pub(crate) enum Known {
     /// The work was done; this was the answer.
     Answered(StoredAnswer),
     /// Somebody is at it.
     InProgress,
     /// The key was used for another request.
     Reused,
+}
+
+/// Whether the caller may do the work of a key.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Claim {
+    /// The caller does the work.
+    Work,
+    /// It was begun or done before.
+    Known(Known),
+}
+
+/// The answer that the work of a key comes to.
+#[derive(Clone, Debug)]
+pub(crate) struct KeyedAnswer {
+    /// The key under every name that a repeat may come with.
+    pub(crate) key_uses: Vec<KeyUse>,
+    pub(crate) answer: StoredAnswer,
 }
 
 /// Whose key, which, and for what.
@@ -43,7 +56,15 @@ pub(crate) struct KeyUse {
     pub(crate) fingerprint: [u8; 32],
 }
 
-/// Claims the key for the caller, or says why not.
+impl KeyUse {
+    /// What makes a key one: two uses of the same name exclude each other.
+    pub(crate) fn name(&self) -> (String, String) {
+        (self.principal.clone(), self.key.clone())
+    }
+}
+
+/// Claims the key for the caller, or says what is known of it. `effect_id` names what the work is
+/// about, for whoever reads the table.
 pub(crate) async fn claim(
     pool: &PgPool,
     key_use: &KeyUse,
@@ -64,56 +85,132 @@ pub(crate) async fn claim(
     .execute(pool)
     .await?;
     if inserted.rows_affected() == 1 {
-        return Ok(Claim::Work {
-            effect_id,
-            taken_over: false,
-        });
+        return Ok(Claim::Work);
     }
     // One conditional statement, so that of two who find a dead owner one takes over.
     let taken = sqlx::query!(
         "update idempotency_keys set locked_at = $4
          where principal = $1 and key = $2 and fingerprint = $3 and status_code is null
-            and locked_at <= $5
-         returning effect_id",
+            and locked_at <= $5",
         key_use.principal,
         key_use.key,
         &key_use.fingerprint[..],
         OffsetDateTime::from(now),
         OffsetDateTime::from(now.minus(takeover_after))
     )
-    .fetch_optional(pool)
+    .execute(pool)
     .await?;
-    if let Some(row) = taken {
-        return Ok(Claim::Work {
-            effect_id: row.effect_id,
-            taken_over: true,
-        });
+    if taken.rows_affected() == 1 {
+        return Ok(Claim::Work);
     }
-    let row = sqlx::query!(
-        "select fingerprint, status_code, headers, body from idempotency_keys
-         where principal = $1 and key = $2",
-        key_use.principal,
-        key_use.key
-    )
-    .fetch_optional(pool)
-    .await?;
-    Ok(match row {
-        Some(row) if row.fingerprint != key_use.fingerprint => Claim::Reused,
-        Some(row) => match (row.status_code, row.body) {
-            (Some(status), Some(body)) => Claim::Answered(StoredAnswer {
-                status: u16::try_from(status)
-                    .map_err(|error| StoreError::corrupt("idempotency_keys", error))?,
-                headers: row.headers.unwrap_or(Value::Null),
-                body,
-            }),
-            _ => Claim::InProgress,
-        },
-        // Given up between two statements: the caller may simply come again.
-        None => Claim::InProgress,
-    })
+    let known = find(pool, std::slice::from_ref(key_use)).await?.pop();
+    // Given up between two statements: the caller may simply come again.
+    Ok(Claim::Known(known.flatten().unwrap_or(Known::InProgress)))
 }
 
-/// Stores the answer.
+/// What is known of each of `key_uses`, in their order; `None` for one that nobody used.
+pub(crate) async fn find(
+    pool: &PgPool,
+    key_uses: &[KeyUse],
+) -> Result<Vec<Option<Known>>, StoreError> {
+    let principals: Vec<&str> = key_uses.iter().map(|u| u.principal.as_str()).collect();
+    let keys: Vec<&str> = key_uses.iter().map(|u| u.key.as_str()).collect();
+    let rows = sqlx::query!(
+        r#"select w.nth as "nth!", k.fingerprint, k.status_code, k.headers, k.body
+           from unnest($1::text[], $2::text[]) with ordinality as w (principal, key, nth)
+           join idempotency_keys k on k.principal = w.principal and k.key = w.key"#,
+        &principals as &[&str],
+        &keys as &[&str]
+    )
+    .fetch_all(pool)
+    .await?;
+    let mut found = vec![None; key_uses.len()];
+    for row in rows {
+        let at = usize::try_from(row.nth - 1).unwrap_or(usize::MAX);
+        let Some((found, key_use)) = found.get_mut(at).zip(key_uses.get(at)) else {
+            return Err(StoreError::corrupt(TABLE, "a key that nobody asked for"));
+        };
+        *found = Some(if row.fingerprint != key_use.fingerprint {
+            Known::Reused
+        } else if let (Some(status), Some(body)) = (row.status_code, row.body) {
+            Known::Answered(StoredAnswer {
+                status: u16::try_from(status).map_err(|error| StoreError::corrupt(TABLE, error))?,
+                headers: row.headers.unwrap_or(Value::Null),
+                body,
+            })
+        } else {
+            Known::InProgress
+        });
+    }
+    Ok(found)
+}
+
+/// Stores keys with their answers, in the transaction of what they answer for. Waits for other
+/// transactions that are about to store the same keys, which are taken in their order, so that
+/// two transactions cannot wait for each other. False when one of the keys was used meanwhile;
+/// then the transaction must not be committed.
+pub(crate) async fn store(
+    connection: &mut PgConnection,
+    answers: &[(&KeyedAnswer, Uuid)],
+    now: Timestamp,
+) -> Result<bool, StoreError> {
+    let rows: Vec<(&KeyUse, &StoredAnswer, Uuid)> = answers
+        .iter()
+        .flat_map(|(keyed, effect_id)| {
+            let of_use = |key_use| (key_use, &keyed.answer, *effect_id);
+            keyed.key_uses.iter().map(of_use)
+        })
+        .collect();
+    let principals: Vec<&str> = rows.iter().map(|(u, ..)| u.principal.as_str()).collect();
+    let keys: Vec<&str> = rows.iter().map(|(u, ..)| u.key.as_str()).collect();
+    let fingerprints: Vec<&[u8]> = rows.iter().map(|(u, ..)| &u.fingerprint[..]).collect();
+    let effects: Vec<Uuid> = rows.iter().map(|(.., effect_id)| *effect_id).collect();
+    let statuses: Vec<i32> = rows.iter().map(|(_, a, _)| i32::from(a.status)).collect();
+    let headers: Vec<&Value> = rows.iter().map(|(_, a, _)| &a.headers).collect();
+    let bodies: Vec<&[u8]> = rows.iter().map(|(_, a, _)| a.body.as_slice()).collect();
+    let done = sqlx::query!(
+        "insert into idempotency_keys (principal, key, fingerprint, effect_id, status_code,
+            headers, body, locked_at, created_at)
+         select principal, key, fingerprint, effect_id, status_code, headers, body, $8, $8
+         from unnest($1::text[], $2::text[], $3::bytea[], $4::uuid[], $5::integer[], $6::jsonb[],
+            $7::bytea[])
+            as a (principal, key, fingerprint, effect_id, status_code, headers, body)
+         order by principal, key
+         on conflict (principal, key) do nothing",
+        &principals as &[&str],
+        &keys as &[&str],
+        &fingerprints as &[&[u8]],
+        &effects,
+        &statuses,
+        &headers as &[&Value],
+        &bodies as &[&[u8]],
+        OffsetDateTime::from(now)
+    )
+    .execute(connection)
+    .await?;
+    Ok(usize::try_from(done.rows_affected()) == Ok(rows.len()))
+}
+
+/// Takes back what [`store`] stored in the same transaction: the work was refused.
+pub(crate) async fn take_back(
+    connection: &mut PgConnection,
+    answers: &[&KeyedAnswer],
+) -> Result<(), StoreError> {
+    let uses = || answers.iter().flat_map(|answer| &answer.key_uses);
+    let principals: Vec<&str> = uses().map(|key_use| key_use.principal.as_str()).collect();
+    let keys: Vec<&str> = uses().map(|key_use| key_use.key.as_str()).collect();
+    sqlx::query!(
+        "delete from idempotency_keys k using unnest($1::text[], $2::text[]) as w (principal, key)
+         where k.principal = w.principal and k.key = w.key",
+        &principals as &[&str],
+        &keys as &[&str]
+    )
+    .execute(connection)
+    .await?;
+    Ok(())
+}
+
+/// Stores the answer of a claimed key.
 pub(crate) async fn answer(
     pool: &PgPool,
     key_use: &KeyUse,

@@ -1,8 +1,9 @@
 //! The SQL. Every function is one statement or takes part in its caller's transaction.
 //!
-//! Locks are taken in this order, by everyone: hold, payment, seats by number, ticket counts by
-//! owner, booking, tickets, refunds. The batched hold statement skips locked seats instead of
-//! waiting for them. No call to the payment provider is made while a lock is held.
+//! Locks are taken in this order, by everyone: idempotency keys by name, hold, payment, seats by
+//! number, ticket counts by owner, booking, tickets, refunds. The batched hold statement skips
+//! locked seats instead of waiting for them. No call to the payment provider is made while a lock
+//! is held.
 
 pub(crate) mod bookings;
 pub(crate) mod catalogue;

@@ -31,6 +31,11 @@ impl Answer {
     }
 }
 
+/// The path of the hold that `answer` grants.
+pub(crate) fn hold_path(answer: &Answer) -> String {
+    format!("/api/v1/holds/{}", answer.json["holdId"].as_str().unwrap())
+}
+
 #[derive(Clone)]
 pub(crate) struct Fan {
     router: Router,
@@ -72,6 +77,20 @@ impl Fan {
         self
     }
 
+    /// The fan in a browser that keeps no cookies of this one.
+    pub(crate) fn without_cookies(&self) -> Self {
+        Self {
+            cookie: Arc::default(),
+            ..self.clone()
+        }
+    }
+
+    /// Gets a session, by a hold that is given up again.
+    pub(crate) async fn with_session(&self) {
+        let hold = self.held(&["B1"]).await;
+        assert_eq!(self.delete(&hold).await.status, 204);
+    }
+
     pub(crate) fn without_pass(mut self) -> Self {
         for name in [principal::ROOM, principal::SUBJECT, principal::PASS_EXPIRES] {
             self.headers.remove(name);
@@ -100,6 +119,12 @@ impl Fan {
             .await
     }
 
+    /// Holds so many of the best seats.
+    pub(crate) async fn best(&self, quantity: u32) -> Answer {
+        self.post(&format!("{SHOW}/holds"), &json!({"quantity": quantity}))
+            .await
+    }
+
     /// Holds seats, and tries again as told while booking is busy: a loaded machine is not what
     /// a test of concurrency is about.
     pub(crate) async fn hold_patiently(&self, seats: &[&str]) -> Answer {
@@ -116,7 +141,7 @@ impl Fan {
     pub(crate) async fn held(&self, seats: &[&str]) -> String {
         let answer = self.hold(seats).await;
         assert_eq!(answer.status, 201, "{}", answer.text);
-        format!("/api/v1/holds/{}", answer.json["holdId"].as_str().unwrap())
+        hold_path(&answer)
     }
 
     pub(crate) async fn pay(&self, hold: &str) -> Answer {

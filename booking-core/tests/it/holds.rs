@@ -6,10 +6,10 @@ use std::time::Duration;
 use futures_util::future::join_all;
 use serde_json::{Value, json};
 
-use crate::fan::{Fan, SHOW};
+use crate::fan::{Fan, SHOW, hold_path};
 use crate::test_shop::{TestShop, show_file};
 
-fn behind_room() -> Value {
+pub(crate) fn behind_room() -> Value {
     let mut file = show_file();
     file["room"] = json!("eras");
     file
@@ -240,6 +240,45 @@ async fn the_ticket_limit_holds_across_tabs_and_processes() {
         .filter(|answer| answer.code() == "ticket-limit")
         .count();
     assert_eq!((held, limited), (4, 14));
+    shop.assert_clean().await;
+}
+
+/// A seat that somebody asks for in vain is still there for whoever asks at the same time.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn a_neighbour_that_is_refused_takes_no_seat_with_it() {
+    let shop = TestShop::new().await;
+    let full = shop.fan();
+    full.held(&["B1", "B2", "B3", "B4"]).await;
+    for _ in 0..30 {
+        let fan = shop.fan();
+        let (refused, held) = tokio::join!(full.hold(&["A1"]), fan.hold(&["A1"]));
+        assert_eq!((refused.status, held.status), (409, 201), "{}", held.text);
+        fan.delete(&hold_path(&held)).await;
+    }
+    shop.assert_clean().await;
+}
+
+/// One who asks over and over is put off; everyone else is served meanwhile.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn one_who_asks_too_often_stands_in_nobodys_way() {
+    let shop = TestShop::new().await;
+    let pest = shop.fan();
+    pest.with_session().await;
+    let flood = join_all((0..200).map(|_| pest.hold(&["A1"])));
+    let others = join_all((1..=9).map(|n| {
+        let fan = shop.fan();
+        async move { fan.hold(&[&format!("B{n}")]).await.status }
+    }));
+    let (flood, others) = tokio::join!(flood, others);
+    assert_eq!(others, [201; 9]);
+    let put_off = flood
+        .iter()
+        .filter(|answer| answer.code() == "booking-busy");
+    assert!(put_off.count() > 0, "nothing was put off");
+    assert_eq!(
+        flood.iter().filter(|answer| answer.status == 201).count(),
+        1
+    );
     shop.assert_clean().await;
 }
 

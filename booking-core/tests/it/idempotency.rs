@@ -5,6 +5,8 @@ use std::time::Duration;
 use futures_util::future::join_all;
 use sqlx::Executor;
 
+use crate::fan::hold_path;
+use crate::holds::behind_room;
 use crate::test_shop::TestShop;
 
 #[tokio::test]
@@ -64,15 +66,10 @@ async fn at_the_same_time_one_does_the_work() {
         async move { fan.hold(&["A1"]).await }
     }))
     .await;
-    let held: Vec<_> = answers
-        .iter()
-        .filter(|answer| answer.status == 201)
-        .collect();
-    assert!(!held.is_empty());
-    assert!(held.iter().all(|answer| answer.json == held[0].json));
-    for answer in answers.iter().filter(|answer| answer.status != 201) {
-        assert_eq!((answer.status, answer.code()), (409, "request-in-progress"));
-        assert!(answer.headers.contains_key("retry-after"));
+    for answer in &answers {
+        // Whoever came while the first was at work waited for its answer.
+        assert_eq!(answer.status, 201, "{}", answer.text);
+        assert_eq!(answer.json, answers[0].json);
     }
     shop.assert_clean().await;
 }
@@ -105,22 +102,117 @@ async fn an_open_outcome_is_not_kept_but_a_booking_is() {
 }
 
 #[tokio::test]
-async fn a_dead_owner_is_succeeded_after_a_minute_and_its_effect_is_found() {
+async fn a_dead_owner_is_succeeded_after_a_minute() {
     let shop = TestShop::new().await;
     let fan = shop.fan();
-    fan.held(&["B1"]).await;
+    let hold = fan.held(&["A1"]).await;
+    let intent = fan.intent(&hold).await;
+    shop.provider.pay(&intent);
     let keyed = fan.with_header("idempotency-key", "key-1");
-    let first = keyed.hold(&["A1"]).await;
-    // As if the process had died after the hold and before it stored the answer.
+    let first = keyed.confirm(&hold, &intent).await;
+    assert_eq!(first.status, 200);
+    // As if the process had died after the booking and before it stored the answer.
     let mut database = shop.database.connect().await;
     let forget = "update idempotency_keys set status_code = null, headers = null, body = null";
     database.execute(forget).await.unwrap();
-    assert_eq!(keyed.hold(&["A1"]).await.code(), "request-in-progress");
+    let early = keyed.confirm(&hold, &intent).await;
+    assert_eq!((early.status, early.code()), (409, "request-in-progress"));
+    assert!(early.headers.contains_key("retry-after"));
     shop.clock.advance(Duration::from_mins(1));
-    let again = keyed.hold(&["A1"]).await;
-    assert_eq!(
-        (again.status, &again.json["holdId"]),
-        (201, &first.json["holdId"])
-    );
+    let again = keyed.confirm(&hold, &intent).await;
+    assert_eq!((again.status, &again.json), (200, &first.json));
     shop.assert_clean().await;
+}
+
+/// Whoever got the first answer sends its cookie along, and is still whoever sent the first.
+#[tokio::test]
+async fn a_repeat_with_the_new_cookie_is_the_same_request() {
+    let shop = TestShop::with(behind_room()).await;
+    for (place, fan) in [(1, shop.fan()), (2, shop.fan())] {
+        let fan = fan.with_pass("eras", place);
+        let fan = fan.with_header("idempotency-key", "key-1");
+        let stranger = fan.without_cookies();
+        let first = fan.best(2).await;
+        assert_eq!(first.status, 201, "{}", first.text);
+        let again = fan.best(2).await;
+        assert_eq!((again.status, &again.json), (201, &first.json));
+        assert_eq!(again.headers["idempotent-replayed"], "true");
+        assert_eq!(fan.best(3).await.code(), "idempotency-key-reused");
+        // The pass is over, the cookie is left; or the cookie never arrived, the pass did.
+        assert_eq!(fan.without_pass().best(2).await.json, first.json);
+        assert_eq!(stranger.best(2).await.json, first.json);
+    }
+    shop.assert_clean().await;
+}
+
+#[tokio::test]
+async fn what_was_granted_is_told_again_when_it_could_not_be_granted_any_more() {
+    let shop = TestShop::new().await;
+    let keyed = shop.fan().with_header("idempotency-key", "key-1");
+    let first = keyed.hold(&["A1"]).await;
+    assert_eq!(first.status, 201, "{}", first.text);
+    shop.clock.advance(Duration::from_hours(3600));
+    assert_eq!(shop.fan().hold(&["A2"]).await.code(), "sale-not-open");
+    assert_eq!(keyed.hold(&["A1"]).await.json, first.json);
+}
+
+/// Any number of repeats at any number of processes hold once, although any seats would do.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn repeats_at_several_processes_hold_once() {
+    let shop = TestShop::new().await;
+    let other = shop.another_process().await;
+    for round in 0..8 {
+        let fan = shop.fan();
+        fan.with_session().await;
+        let keyed = fan.with_header("idempotency-key", &format!("key-{round}"));
+        let answers = join_all((0..6).map(|n| {
+            let routers = [&shop.process.router, &other.router];
+            let fan = keyed.at(routers[n % 2].clone());
+            async move { fan.best(2).await }
+        }))
+        .await;
+        for answer in &answers {
+            assert_eq!(answer.status, 201, "{}", answer.text);
+            assert_eq!(answer.json, answers[0].json);
+        }
+        keyed.delete(&hold_path(&answers[0])).await;
+    }
+    shop.assert_clean().await;
+}
+
+/// The hold and the answer to its key are one transaction: without the one there is not the other.
+#[tokio::test]
+async fn a_key_that_cannot_be_kept_leaves_no_hold() {
+    let shop = TestShop::new().await;
+    let mut database = shop.database.connect().await;
+    let refuse =
+        "alter table idempotency_keys add constraint nothing_fits check (key = '') not valid";
+    database.execute(refuse).await.unwrap();
+    let keyed = shop.fan().with_header("idempotency-key", "key-1");
+    assert_eq!(keyed.hold(&["A1"]).await.status, 500);
+    let allow = "alter table idempotency_keys drop constraint nothing_fits";
+    database.execute(allow).await.unwrap();
+    shop.settle().await;
+    assert_eq!(shop.fan().seat("A1").await, "AVAILABLE");
+    assert_eq!(keyed.hold(&["A1"]).await.status, 201);
+    shop.assert_clean().await;
+}
+
+/// Whoever reads the database cannot become a customer.
+#[tokio::test]
+async fn no_session_is_stored_with_an_answer() {
+    let shop = TestShop::new().await;
+    let keyed = shop.fan().with_header("idempotency-key", "key-1");
+    let first = keyed.hold(&["A1"]).await;
+    let cookie = first.headers["set-cookie"].to_str().unwrap();
+    let secret = cookie.split(['=', ';']).nth(1).unwrap();
+    let mut database = shop.database.connect().await;
+    let stored: String = sqlx::query_scalar(
+        "select string_agg(k::text || convert_from(body, 'UTF8'), ' ') from idempotency_keys k",
+    )
+    .fetch_one(&mut database)
+    .await
+    .unwrap();
+    assert!(stored.contains("holdId"), "{stored}");
+    assert!(!stored.contains(secret), "{stored}");
 }

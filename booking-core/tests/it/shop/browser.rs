@@ -10,6 +10,7 @@ use tower::ServiceExt;
 /// Largest page a test reads.
 const PAGE_BYTES_MAX: usize = 1 << 20;
 
+#[derive(Clone)]
 pub(crate) struct Browser {
     router: Router,
     cookie: Option<String>,

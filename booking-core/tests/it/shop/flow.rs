@@ -118,6 +118,37 @@ async fn pay_by_card(pay: &str) -> String {
     answer.headers()["location"].to_str().unwrap().to_owned()
 }
 
+/// Any seats would do, so the second form must not find others for the same hold.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn a_double_click_holds_once() {
+    let shop = TestShop::start().await;
+    let mut fan = Browser::new(&shop.router);
+    for _ in 0..10 {
+        let seats = fan.open("/shows/open-show/seats").await;
+        let key = seats.field("formKey");
+        let wish = [("quantity", "2"), ("formKey", key.as_str())];
+        let mut other_click = fan.clone();
+        let mut stranger = Browser::new(&shop.router);
+        let page = stranger.open("/shows/open-show/seats").await;
+        let of_stranger = page.field("formKey");
+        let strange_wish = [("quantity", "1"), ("formKey", of_stranger.as_str())];
+        let (first, second, third) = tokio::join!(
+            fan.submit("/shows/open-show/holds", &wish),
+            other_click.submit("/shows/open-show/holds", &wish),
+            stranger.submit("/shows/open-show/holds", &strange_wish),
+        );
+        let hold = first.leads();
+        assert_eq!(second.leads(), hold);
+        let strange_hold = third.leads();
+        for (mut browser, hold) in [(fan.clone(), hold), (stranger, strange_hold)] {
+            browser
+                .submit(&format!("{hold}/release"), &[])
+                .await
+                .leads();
+        }
+    }
+}
+
 #[tokio::test]
 async fn seats_that_are_gone_are_named_and_the_others_kept() {
     let shop = TestShop::start().await;
