@@ -56,7 +56,7 @@ pub struct WaitEstimate {
 }
 
 /// How much is left to buy.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub enum StockLevel {
     /// Enough.
@@ -71,7 +71,7 @@ pub enum StockLevel {
 }
 
 /// Whether this visitor will still find something.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub enum StockOutlook {
     /// Probably.

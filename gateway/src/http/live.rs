@@ -13,7 +13,7 @@ use axum::extract::ws::{CloseFrame, Message, WebSocket, WebSocketUpgrade};
 use axum::extract::{FromRequestParts, Request, State};
 use axum::response::sse::{Event, KeepAlive, Sse};
 use axum::response::{IntoResponse, Response};
-use contract::line::{ReconnectFrame, StatusDocument};
+use contract::line::{PlaceState, ReconnectFrame, StatusDocument};
 use contract::{Clock, Problem, ProblemCode, Timestamp};
 use futures_util::{Stream, stream};
 use http::header::ACCEPT;
@@ -37,7 +37,7 @@ const SERVICE_RESTART: u16 = 1012;
 const RECONNECT_SPREAD_MS: u64 = 5_000;
 /// How long a client may take none of what it is sent.
 const SEND_MAX: Duration = Duration::from_secs(10);
-/// A silent peer is asked for a sign of life this often, and given up after missing two.
+/// A peer is asked for a sign of life this often, and given up when it owes one for as long.
 const PING_EVERY: Duration = Duration::from_secs(30);
 /// Longest message a waiting client may send; it has nothing to say.
 const CLIENT_MESSAGE_BYTES_MAX: usize = 1024;
@@ -80,9 +80,9 @@ pub async fn live(
         .max_message_size(CLIENT_MESSAGE_BYTES_MAX)
         .max_frame_size(CLIENT_MESSAGE_BYTES_MAX)
         .on_upgrade(async move |socket| {
-            // The tracker lets shutdown wait for the goodbye.
-            let _tracked = tasks.token();
-            serve(socket, connection).await;
+            // A task of its own, because the library's is as large as all that it ever held,
+            // and a fan may wait for hours. The tracker lets shutdown wait for the goodbye.
+            tasks.spawn(serve(socket, connection));
         }))
 }
 
@@ -101,6 +101,8 @@ enum Next {
     Frame(Box<StatusDocument>),
     Reconnect(ReconnectFrame),
     Gone,
+    /// Nothing until the time the caller named.
+    Quiet,
 }
 
 impl Connection {
@@ -123,22 +125,35 @@ impl Connection {
         Ok(connection)
     }
 
-    /// Waits until the fan would see something else.
-    async fn next(&mut self) -> Next {
+    /// Waits until the fan would see something else, or until `quiet_at`.
+    async fn next(&mut self, quiet_at: Instant) -> Next {
         loop {
             if let Some(frame) = self.frame() {
                 return Next::Frame(frame);
             }
-            let deadline = self.claim_deadline();
+            // One timer for both: a timer is a tenth of what a waiting fan takes.
+            let wake_at = self.claim_deadline().min(quiet_at);
             tokio::select! {
-                // In this order: the end of the process ends the room too, and asks for more.
                 biased;
-                () = self.room.parts.stop.cancelled() => return Next::Reconnect(self.reconnect()),
-                () = self.room.stop.cancelled() => return Next::Gone,
+                () = self.room.stop.cancelled() => return self.farewell(),
                 () = self.socket.changed() => {}
                 changed = self.view.changed() => if changed.is_err() { return Next::Gone },
-                () = tokio::time::sleep_until(deadline) => {}
+                () = tokio::time::sleep_until(wake_at) => {
+                    if Instant::now() >= quiet_at {
+                        return Next::Quiet;
+                    }
+                }
             }
+        }
+    }
+
+    /// What a fan is told when the room stops: the end of the process ends every room, and asks
+    /// for a reconnect.
+    fn farewell(&self) -> Next {
+        if self.room.parts.stop.is_cancelled() {
+            Next::Reconnect(self.reconnect())
+        } else {
+            Next::Gone
         }
     }
 
@@ -198,19 +213,21 @@ impl Drop for Connection {
 /// change with every call; the page rounds them, so small changes there are not worth a frame.
 fn seen_hash(status: &StatusDocument) -> u64 {
     let mut hasher = DefaultHasher::new();
-    let ahead = status
-        .users_ahead
-        .map(|ahead| rounded(ahead, status.users_ahead_exact));
-    (status.phase, status.state, ahead, status.queue_number).hash(&mut hasher);
-    rounded(status.users_in_line, false).hash(&mut hasher);
-    status
-        .estimated_wait
-        .map(|wait| (wait.p50_seconds / 5, wait.p90_seconds / 5))
-        .hash(&mut hasher);
+    (status.phase, status.state, status.queue_number).hash(&mut hasher);
+    if matches!(status.state, PlaceState::Prequeue | PlaceState::Waiting) {
+        // Whoever does not stand in the line any more is not shown how it moves.
+        let ahead = status
+            .users_ahead
+            .map(|ahead| rounded(ahead, status.users_ahead_exact));
+        let wait = status
+            .estimated_wait
+            .map(|wait| (wait.p50_seconds / 5, wait.p90_seconds / 5));
+        (ahead, rounded(status.users_in_line, false), wait).hash(&mut hasher);
+    }
     status.claim_by.map(Timestamp::as_ms).hash(&mut hasher);
     (&status.message, &status.paused_reason).hash(&mut hasher);
-    format!("{:?}", status.stock.level).hash(&mut hasher);
-    format!("{:?}", status.stock.outlook).hash(&mut hasher);
+    let remaining = status.stock.remaining.map(|n| rounded(n, false));
+    (status.stock.level, status.stock.outlook, remaining).hash(&mut hasher);
     hasher.finish()
 }
 
@@ -223,26 +240,42 @@ fn rounded(n: u64, exact: bool) -> u64 {
     n / step * step
 }
 
-async fn serve(mut socket: WebSocket, mut connection: Connection) {
+#[expect(
+    clippy::manual_async_fn,
+    reason = "an async fn keeps its arguments twice, and this one runs once for every waiting fan"
+)]
+fn serve(mut socket: WebSocket, mut connection: Connection) -> impl Future<Output = ()> + Send {
+    async move { serve_on(&mut socket, &mut connection).await }
+}
+
+async fn serve_on(socket: &mut WebSocket, connection: &mut Connection) {
     let mut heard = true;
+    let mut ping_at = Instant::now() + PING_EVERY;
     loop {
         let sent = tokio::select! {
-            next = connection.next() => match next {
-                Next::Frame(status) => send(&mut socket, json(&status)).await,
+            next = connection.next(ping_at) => match next {
+                Next::Frame(status) => send(socket, json(&status)).await,
                 Next::Reconnect(frame) => {
-                    let order = send(&mut socket, json(&frame)).await;
-                    close(&mut socket).await;
-                    if !order { return }
-                    return;
+                    let _gone = send(socket, json(&frame)).await;
+                    return close(socket).await;
                 }
-                Next::Gone => return close(&mut socket).await,
+                Next::Gone => return close(socket).await,
+                Next::Quiet if !heard => return,
+                Next::Quiet => {
+                    // Asked whether or not frames were sent meanwhile: that the kernel took them
+                    // does not show that anyone is there.
+                    heard = false;
+                    ping_at = Instant::now() + PING_EVERY;
+                    send(socket, Message::Ping(axum::body::Bytes::new())).await
+                }
             },
-            received = timeout(PING_EVERY, socket.recv()) => match received {
-                Ok(Some(Ok(Message::Close(_)) | Err(_)) | None) => return,
+            received = socket.recv() => match received {
+                Some(Ok(Message::Close(_)) | Err(_)) | None => return,
                 // Pings are answered by the library; anything else a client says is ignored.
-                Ok(Some(Ok(_))) => { heard = true; true }
-                Err(_) if !heard => return,
-                Err(_) => { heard = false; ping(&mut socket).await }
+                Some(Ok(_)) => {
+                    heard = true;
+                    true
+                }
             },
         };
         if !sent {
@@ -260,10 +293,6 @@ async fn send(socket: &mut WebSocket, message: Message) -> bool {
     matches!(timeout(SEND_MAX, socket.send(message)).await, Ok(Ok(())))
 }
 
-async fn ping(socket: &mut WebSocket) -> bool {
-    send(socket, Message::Ping(axum::body::Bytes::new())).await
-}
-
 async fn close(socket: &mut WebSocket) {
     let frame = CloseFrame {
         code: SERVICE_RESTART,
@@ -276,10 +305,16 @@ async fn close(socket: &mut WebSocket) {
 fn events(connection: Connection) -> impl Stream<Item = Result<Event, Infallible>> {
     stream::unfold(Some(connection), async |connection| {
         let mut connection = connection?;
-        match connection.next().await {
-            Next::Frame(status) => Some((Ok(event("status", &*status)), Some(connection))),
-            Next::Reconnect(frame) => Some((Ok(event("reconnect", &frame)), None)),
-            Next::Gone => None,
+        loop {
+            // The stream keeps itself alive: nothing is due in the quiet.
+            match connection.next(Instant::now() + PING_EVERY).await {
+                Next::Frame(status) => {
+                    return Some((Ok(event("status", &*status)), Some(connection)));
+                }
+                Next::Reconnect(frame) => return Some((Ok(event("reconnect", &frame)), None)),
+                Next::Gone => return None,
+                Next::Quiet => {}
+            }
         }
     })
 }
@@ -293,6 +328,24 @@ fn event(name: &str, frame: &impl serde::Serialize) -> Event {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// Rounded up from what it is; the rest of the 4 KiB that a fan may take is buffers, the
+    /// socket, and what the line knows of the fan.
+    const TASK_BYTES_MAX: usize = 1280;
+
+    fn size_of_task<F>(_: impl FnOnce(WebSocket, Connection) -> F) -> usize {
+        size_of::<F>()
+    }
+
+    #[test]
+    fn a_waiting_fans_task_is_small() {
+        let parts = size_of::<WebSocket>() + size_of::<Connection>();
+        let task = size_of_task(serve);
+        assert!(
+            task <= TASK_BYTES_MAX,
+            "{task} bytes, {parts} of them what it serves"
+        );
+    }
 
     #[test]
     fn numbers_are_rounded_as_the_page_shows_them() {
