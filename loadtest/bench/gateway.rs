@@ -25,6 +25,9 @@ const SETTLE_MAX: Duration = Duration::from_secs(20);
 const SETTLE_PAUSE: Duration = Duration::from_millis(50);
 /// How long one call of an operator may take; the import of a large show is the longest.
 const CALL_MAX: Duration = Duration::from_mins(1);
+/// Connections that nobody used for this long are not used again: a gateway closes them after ten
+/// seconds, and a request that crosses the closing is lost.
+const IDLE_MAX: Duration = Duration::from_secs(5);
 
 /// A running gateway.
 pub(crate) struct Gateway {
@@ -70,7 +73,10 @@ impl Gateway {
             )
             .current_dir(&own);
         let mut program = Program::start("gateway", command, &own)?;
-        let http = reqwest::Client::builder().timeout(CALL_MAX).build()?;
+        let http = reqwest::Client::builder()
+            .timeout(CALL_MAX)
+            .pool_idle_timeout(IDLE_MAX)
+            .build()?;
         let announced = program
             .ready(async |_| {
                 let text = std::fs::read(own.join("admin.json")).ok()?;

@@ -286,6 +286,7 @@ impl WaitingSocket {
         let (mut socket, _) = opened?;
         drop(turn);
         let mut is_first = true;
+        let mut is_called = false;
         while let Some(message) = socket.next().await {
             let Message::Text(text) = message? else {
                 continue;
@@ -296,7 +297,9 @@ impl WaitingSocket {
                 self.noticed.frame_bytes.fetch_add(bytes, Ordering::Relaxed);
                 self.noticed.greeted.fetch_add(1, Ordering::Relaxed);
             }
-            if text.contains(r#""state":"called""#) {
+            // The call is what was waited for; later frames about it are not.
+            if !is_called && text.contains(r#""state":"called""#) {
+                is_called = true;
                 let frame = called_frame(&text, SystemClock.now());
                 // Nobody asks any more once calls have been measured.
                 let _late = self.calls.try_send(frame.context("a call without a pass")?);

@@ -19,6 +19,9 @@ use crate::plan::client_address;
 pub(crate) const CALLS_MAX: u32 = 512;
 /// How long one call may take.
 const CALL_TIMEOUT: Duration = Duration::from_secs(30);
+/// Connections that nobody used for this long are not used again: a gateway closes them after ten
+/// seconds, and a request that crosses the closing is lost.
+pub(crate) const IDLE_MAX: Duration = Duration::from_secs(5);
 /// How long a connection may take to open.
 pub(crate) const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 /// The largest answer that is read: a seat map of some hundred thousand seats.
@@ -114,6 +117,7 @@ impl Caller {
             .timeout(CALL_TIMEOUT)
             .redirect(reqwest::redirect::Policy::none())
             .pool_max_idle_per_host(CALLS_MAX as usize)
+            .pool_idle_timeout(IDLE_MAX)
             .build()?;
         Ok(Self {
             http,

@@ -13,7 +13,7 @@ use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
-use crate::call::{classify, fetch};
+use crate::call::{IDLE_MAX, classify, fetch};
 use crate::evidence::{Intent, ServerCheck};
 
 /// How long an operator's read may take. The admission log of a large sale is long.
@@ -35,11 +35,18 @@ pub(crate) struct OpsClient {
     room: RoomId,
 }
 
+fn client() -> reqwest::Result<reqwest::Client> {
+    reqwest::Client::builder()
+        .timeout(READ_TIMEOUT)
+        .pool_idle_timeout(IDLE_MAX)
+        .build()
+}
+
 impl OpsClient {
     /// The operators' listener at `url`, for `room`.
     pub(crate) fn new(url: &str, token: String, room: RoomId) -> reqwest::Result<Self> {
         Ok(Self {
-            http: reqwest::Client::builder().timeout(READ_TIMEOUT).build()?,
+            http: client()?,
             base: format!("{}/admin/v1", url.trim_end_matches('/')),
             token,
             room,
@@ -215,7 +222,7 @@ impl LedgerClient {
     /// The provider at `url`.
     pub(crate) fn new(url: Url, secret: String) -> reqwest::Result<Self> {
         Ok(Self {
-            http: reqwest::Client::builder().timeout(READ_TIMEOUT).build()?,
+            http: client()?,
             url,
             secret,
         })
