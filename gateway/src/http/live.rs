@@ -347,6 +347,48 @@ mod tests {
         );
     }
 
+    fn status(state: PlaceState) -> StatusDocument {
+        StatusDocument {
+            state,
+            ..serde_json::from_value(serde_json::json!({
+                "type": "status", "room": "eras", "phase": "queueing", "state": "waiting",
+                "queueNumber": 7, "usersAhead": 5, "usersAheadExact": true, "usersInLine": 90,
+                "estimatedWait": {"p50Seconds": 60, "p90Seconds": 90}, "progress": 0.5,
+                "claimBy": null, "stock": {"level": "low", "remaining": 12, "outlook": "likely"},
+                "message": null, "pausedReason": null,
+                "updatedAt": "2026-11-22T10:00:00.000Z", "pollAfterMs": 5000
+            }))
+            .unwrap()
+        }
+    }
+
+    fn is_worth_a_frame(state: PlaceState, change: impl FnOnce(&mut StatusDocument)) -> bool {
+        let before = status(state);
+        let mut after = before.clone();
+        change(&mut after);
+        seen_hash(&before) != seen_hash(&after)
+    }
+
+    #[test]
+    fn a_frame_is_sent_for_what_the_fan_sees() {
+        use PlaceState::{Called, Waiting};
+        for (state, is_seen) in [(Waiting, true), (Called, false)] {
+            assert_eq!(is_worth_a_frame(state, |s| s.users_in_line = 89), is_seen);
+            assert_eq!(
+                is_worth_a_frame(state, |s| s.users_ahead = Some(4)),
+                is_seen
+            );
+            assert_eq!(
+                is_worth_a_frame(state, |s| s.estimated_wait = None),
+                is_seen
+            );
+            assert!(is_worth_a_frame(state, |s| s.stock.remaining = Some(11)));
+            assert!(is_worth_a_frame(state, |s| s.message = Some("Soon".to_owned())));
+            assert!(is_worth_a_frame(state, |s| s.claim_by = Some(s.updated_at)));
+            assert!(!is_worth_a_frame(state, |s| s.updated_at = Timestamp::from_ms(1)));
+        }
+    }
+
     #[test]
     fn numbers_are_rounded_as_the_page_shows_them() {
         for (n, exact, shown) in [

@@ -292,7 +292,7 @@ fn find_program(names: &[&str]) -> PathBuf {
         .find(|file| file.is_file())
         .unwrap_or_else(|| {
             panic!(
-                "{} is not installed: run scripts/install-servers --browser",
+                "{} is not installed: run scripts/install-servers --test",
                 names[0]
             )
         })
