@@ -99,11 +99,12 @@ impl Customer {
         self.session
     }
 
-    /// The place of the pass for `room`.
+    /// The place of the fan inside `room`. A pass whose session is over admits to nothing; what
+    /// it bought stays its own: see [`Customer::owns`].
     pub fn subject_in(&self, room: &RoomId) -> Option<PlaceId> {
         self.principals
             .iter()
-            .find(|principal| principal.room == *room)
+            .find(|principal| principal.is_live && principal.room == *room)
             .map(|principal| principal.subject)
     }
 

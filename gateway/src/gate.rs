@@ -2,7 +2,8 @@
 //!
 //! A request to a protected path is let through only with a valid pass of that path's room whose
 //! session runs. What an upstream learns of a pass it learns from the gate alone: headers of
-//! those names that a client sent are removed.
+//! those names that a client sent are removed. The gate tells of every pass whether its session
+//! runs, on unprotected paths too, because an upstream may take it for an admission.
 
 use std::sync::Arc;
 
@@ -62,8 +63,10 @@ struct Way {
 }
 
 /// What the gate lets through.
+#[derive(Default)]
 struct LetThrough {
-    principals: Vec<Principal>,
+    /// The fan in the room that protects the path.
+    own: Option<Principal>,
     /// A pass cookie to set on the answer.
     cookie: Option<HeaderValue>,
 }
@@ -110,12 +113,10 @@ impl Shared {
                 Some(let_through) => let_through,
                 None => return Ok(refuse(room, &request)),
             },
-            None => LetThrough {
-                principals: principals(&claims),
-                cookie: None,
-            },
+            None => LetThrough::default(),
         };
-        let forwarded = self.forwarded(client, &request, let_through.principals);
+        let principals = self.vouch(&claims, let_through.own, now).await;
+        let forwarded = self.forwarded(client, &request, principals);
         let mut response = match way.remote {
             Some(upstream) => self.forward_remote(&upstream, request, forwarded).await?,
             None => self.forward_embedded(request, forwarded).await,
@@ -138,11 +139,12 @@ impl Shared {
         if room.phase() == Phase::Idle {
             count("idle");
             return Some(match own {
-                Some(_) => LetThrough {
-                    principals: principals(claims),
+                Some(own) => LetThrough {
+                    own: Some(Principal::of(own, true)),
                     cookie: None,
                 },
-                None => self.walk_through(room, claims, navigates, now),
+                None if navigates => self.walk_through(room, now),
+                None => LetThrough::default(),
             });
         }
         let claims_of_room = own?;
@@ -153,22 +155,12 @@ impl Shared {
                 renewed,
             } => {
                 count("admitted");
-                let principals = principals(claims)
-                    .into_iter()
-                    .map(|principal| {
-                        if principal.room == room.id {
-                            Principal {
-                                expires_at,
-                                ..principal
-                            }
-                        } else {
-                            principal
-                        }
-                    })
-                    .collect();
                 let cookie = renewed.then(|| self.renewed(room, claims_of_room, expires_at, now));
                 Some(LetThrough {
-                    principals,
+                    own: Some(Principal {
+                        expires_at,
+                        ..Principal::of(claims_of_room, true)
+                    }),
                     cookie: cookie.flatten(),
                 })
             }
@@ -176,32 +168,50 @@ impl Shared {
     }
 
     /// Nobody waits: a browser gets a pass on the way, so that what it does inside is one fan's.
-    fn walk_through(
-        &self,
-        room: &Room,
-        claims: &[Arc<PassClaims>],
-        navigates: bool,
-        now: Timestamp,
-    ) -> LetThrough {
-        let mut principals = principals(claims);
-        if !navigates {
-            return LetThrough {
-                principals,
-                cookie: None,
-            };
-        }
+    fn walk_through(&self, room: &Room, now: Timestamp) -> LetThrough {
         let subject = contract::PlaceId::from_bytes(room.parts.randomness.bytes());
-        let cookie = passes::mint_idle(room, subject, now).ok().map(|pass| {
-            let expires_at = pass.expires_at;
-            principals.push(Principal {
+        let Ok(pass) = passes::mint_idle(room, subject, now) else {
+            return LetThrough::default();
+        };
+        let expires_at = pass.expires_at;
+        let token = &pass.grant.access_token;
+        LetThrough {
+            own: Some(Principal {
                 room: room.id.clone(),
                 subject,
                 expires_at,
+                is_live: true,
+            }),
+            cookie: Some(self.cookies.pass(&room.id, token, expires_at, now)),
+        }
+    }
+
+    /// Whom the gateway vouches for: the fan in the path's room, who was just let through, and
+    /// the same fan in other rooms as their sessions stand. A pass outlives its session when the
+    /// session was ended, so the pass alone is not enough.
+    async fn vouch(
+        &self,
+        claims: &[Arc<PassClaims>],
+        own: Option<Principal>,
+        now: Timestamp,
+    ) -> Vec<Principal> {
+        let mut principals: Vec<_> = own.into_iter().collect();
+        for claims in claims {
+            if principals.iter().any(|known| known.room == claims.aud) {
+                continue;
+            }
+            let expires_at = match self.rooms.get(&claims.aud) {
+                Some(room) if room.is_idle() => Some(claims.expires_at()),
+                Some(room) => room.sessions.look(&room, claims, now).await,
+                None => None,
+            };
+            let principal = Principal::of(claims, expires_at.is_some());
+            principals.push(Principal {
+                expires_at: expires_at.unwrap_or(principal.expires_at),
+                ..principal
             });
-            self.cookies
-                .pass(&room.id, &pass.grant.access_token, expires_at, now)
-        });
-        LetThrough { principals, cookie }
+        }
+        principals
     }
 
     fn renewed(
@@ -359,13 +369,6 @@ pub fn passes_presented(
         .into_iter()
         .chain(bearer)
         .chain(cookies.passes_of(headers).map(|(_, text)| text))
-}
-
-fn principals(claims: &[Arc<PassClaims>]) -> Vec<Principal> {
-    claims
-        .iter()
-        .map(|claims| Principal::from(&**claims))
-        .collect()
 }
 
 /// A page that a person opens, not a call that a program makes.

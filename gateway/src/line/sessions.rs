@@ -100,22 +100,43 @@ impl Sessions {
     }
 
     /// Whether the pass with `claims`, whose signature and times are good, stands for a session.
+    /// Prolongs it when it is due.
     pub async fn check(&self, room: &Room, claims: &PassClaims, now: Timestamp) -> SessionCheck {
-        let known = match self.0.get(&claims.sub) {
-            Some(known) => known,
-            None => match self.ask(room, claims, now).await {
-                Some(known) => known,
-                // The store does not answer: the pass itself is proof enough until it ends.
-                None => return live(claims.expires_at(), false),
-            },
-        };
-        match known {
-            Known::Live { expires_at, .. } if expires_at <= now => SessionCheck::Over,
-            Known::Live {
+        match self.known(room, claims, now).await {
+            Some(Known::Live {
                 started_at,
                 expires_at,
-            } => self.renew(room, claims, now, started_at, expires_at).await,
-            Known::Over => SessionCheck::Over,
+            }) if expires_at > now => self.renew(room, claims, now, started_at, expires_at).await,
+            Some(_) => SessionCheck::Over,
+            None => live(claims.expires_at(), false),
+        }
+    }
+
+    /// When the session that the pass with `claims` stands for ends; `None` when it is over.
+    /// Only a request to the room's part of the site prolongs a session, so this does not.
+    pub async fn look(
+        &self,
+        room: &Room,
+        claims: &PassClaims,
+        now: Timestamp,
+    ) -> Option<Timestamp> {
+        match self.known(room, claims, now).await {
+            Some(Known::Live { expires_at, .. }) => (expires_at > now).then_some(expires_at),
+            Some(Known::Over) => None,
+            None => Some(claims.expires_at()),
+        }
+    }
+
+    /// What is known of the session. `None` when the store does not answer: the pass itself is
+    /// proof enough until it ends.
+    async fn known(&self, room: &Room, claims: &PassClaims, now: Timestamp) -> Option<Known> {
+        if claims.queue_position == 0 {
+            // Given while nobody waited: there is no session to ask for.
+            return Some(Known::Over);
+        }
+        match self.0.get(&claims.sub) {
+            Some(known) => Some(known),
+            None => self.ask(room, claims, now).await,
         }
     }
 

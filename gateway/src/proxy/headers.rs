@@ -382,6 +382,8 @@ mod tests {
             "ropeline_room",
             "Ropeline-Subject",
             "ropeline.subject",
+            "ropeline-session",
+            "Ropeline_Session",
             "ropeline-anything",
             "x-forwarded-for",
             "x_forwarded_for",
@@ -498,6 +500,7 @@ mod tests {
                 room: "eras".parse().unwrap(),
                 subject: PlaceId::from_bytes([7; 16]),
                 expires_at: Timestamp::EPOCH,
+                is_live: true,
             }],
         };
         let mut request = headers(&[

@@ -3,12 +3,13 @@
 use std::time::Duration;
 
 use contract::line::PlaceState;
+use contract::room::Override;
 use http::{Method, StatusCode};
 use serde_json::json;
 
 use crate::line::place_of;
 use crate::serving::Server;
-use crate::test_app::{TestApp, World, eventually};
+use crate::test_app::{Fan, TestApp, World, eventually};
 
 const HTML: (&str, &str) = ("accept", "text/html,application/xhtml+xml");
 
@@ -180,10 +181,8 @@ async fn an_upstream_ends_the_session_and_the_slot_is_free() {
     }
 }
 
-#[tokio::test]
-async fn a_called_pass_claims_by_its_first_use() {
-    let (_world, app) = open_room(json!({"totalActiveUsers": 1})).await;
-    let fan = app.join(1).await;
+/// Waits for the fan's call; the pass that comes with it, unclaimed.
+async fn called(app: &TestApp, fan: &Fan) -> String {
     let stream = app
         .http
         .get(app.server.url("/_line/v1/rooms/eras/place/live"))
@@ -195,8 +194,15 @@ async fn a_called_pass_claims_by_its_first_use() {
         text += std::str::from_utf8(&stream.chunk().await.unwrap().unwrap()).unwrap();
     }
     let pass = text.split(r#""access_token":""#).nth(1).unwrap();
-    let pass = pass.split('"').next().unwrap();
-    let inside = app.get("/eras/a", &[("ropeline-pass", pass)]).await;
+    pass.split('"').next().unwrap().to_owned()
+}
+
+#[tokio::test]
+async fn a_called_pass_claims_by_its_first_use() {
+    let (_world, app) = open_room(json!({"totalActiveUsers": 1})).await;
+    let fan = app.join(1).await;
+    let pass = called(&app, &fan).await;
+    let inside = app.get("/eras/a", &[("ropeline-pass", &pass)]).await;
     assert_eq!(inside.status, StatusCode::OK, "{}", inside.text());
     assert_eq!(fan.look(&app).await.state, PlaceState::Admitted);
 }
@@ -238,4 +244,72 @@ async fn an_idle_room_lets_everyone_through_and_gives_browsers_a_pass() {
     let again = app.get("/eras/b", &[HTML, ("cookie", &cookie)]).await;
     assert!(!again.headers.contains_key("set-cookie"));
     assert_eq!(world.last_seen().headers["ropeline-subject"], subject);
+}
+
+/// The session marks that the upstream saw of this pass on a path that no room protects.
+async fn vouched(world: &World, app: &TestApp, path: &str, pass: &str) -> Vec<String> {
+    let answer = app
+        .send(Method::POST, path, &[("ropeline-pass", pass)], "")
+        .await;
+    assert_eq!(answer.status, StatusCode::OK, "{}", answer.text());
+    let headers = world.last_seen().headers;
+    // Whose things are whose does not end with the session.
+    assert_eq!(headers["ropeline-room"], "eras");
+    assert!(headers.contains_key("ropeline-subject"));
+    let marks = headers.get_all("ropeline-session").iter();
+    marks
+        .map(|mark| mark.to_str().unwrap().to_owned())
+        .collect()
+}
+
+#[tokio::test]
+async fn off_protected_paths_a_pass_counts_for_as_long_as_its_session() {
+    let (world, app) = open_room(json!({})).await;
+    let idle = json!({"queueAll": false});
+    world.room_named("other", idle).await;
+    let fan = app.join(1).await;
+    let pass = fan.claimed(&app).await;
+    eventually("the other room", async || {
+        app.rooms.get(&"other".parse().unwrap()).map(|_| ())
+    })
+    .await;
+    let paths = ["/holds", "/other/holds"];
+    for path in paths {
+        assert_eq!(vouched(&world, &app, path, &pass).await, ["live"], "{path}");
+    }
+    // A client's own word on it does not arrive.
+    let spoofed = [("ropeline-session", "live"), ("ropeline_session", "live")];
+    app.get("/holds", &spoofed).await;
+    assert!(!world.last_seen().headers.contains_key("ropeline-session"));
+    assert!(!world.last_seen().headers.contains_key("ropeline_session"));
+    fan.call(&app, Method::DELETE, "pass").await;
+    for path in paths {
+        assert_eq!(vouched(&world, &app, path, &pass).await, ["over"], "{path}");
+    }
+}
+
+#[tokio::test]
+async fn a_pass_from_before_the_opening_admits_nobody_after_it() {
+    let (world, app) = open_room(json!({"queueAll": false})).await;
+    let browser = app.get("/eras/a", &[HTML]).await;
+    let pass = browser.cookie().strip_prefix("ropeline_pass_eras=");
+    let pass = pass.unwrap().to_owned();
+    assert_eq!(vouched(&world, &app, "/holds", &pass).await, ["live"]);
+    world.word(Override::Open, None).await;
+    eventually("the opening", async || {
+        let eras = app.rooms.get(&"eras".parse().unwrap()).unwrap();
+        (!eras.is_idle()).then_some(())
+    })
+    .await;
+    assert_eq!(vouched(&world, &app, "/holds", &pass).await, ["over"]);
+    let refused = app.get("/eras/a", &[("ropeline-pass", &pass)]).await;
+    refused.assert_problem(403, "pass-required");
+}
+
+#[tokio::test]
+async fn a_call_past_its_deadline_admits_nobody() {
+    let (world, app) = open_room(json!({"claimWindowSeconds": 30})).await;
+    let pass = called(&app, &app.join(1).await).await;
+    world.clock.advance(Duration::from_secs(60));
+    assert_eq!(vouched(&world, &app, "/holds", &pass).await, ["over"]);
 }

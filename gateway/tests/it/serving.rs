@@ -116,6 +116,7 @@ pub(crate) fn fan() -> Principal {
         room: "eras".parse().unwrap(),
         subject: PlaceId::from_bytes([7; 16]),
         expires_at: Timestamp::from_ms(1_790_000_000_000),
+        is_live: true,
     }
 }
 
