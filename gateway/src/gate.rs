@@ -43,6 +43,18 @@ const VERIFIED_MAX: u64 = 100_000;
 /// Passes of one request that are looked at: a fan of so many rooms at once is none.
 const PASSES_MAX: usize = 8;
 
+/// What some shared caches obey rather than `Cache-Control`.
+const CACHE_ORDERS: [&str; 8] = [
+    "cdn-cache-control",
+    "cloudflare-cdn-cache-control",
+    "edge-control",
+    "expires",
+    "netlify-cdn-cache-control",
+    "surrogate-control",
+    "vercel-cdn-cache-control",
+    "x-accel-expires",
+];
+
 /// What the gate works with.
 #[derive(Clone)]
 pub struct Gate(Arc<Shared>);
@@ -122,7 +134,7 @@ impl Shared {
             None => self.forward_embedded(request, forwarded).await,
         };
         if let Some(cookie) = let_through.cookie {
-            response.headers_mut().append(SET_COOKIE, cookie);
+            give_cookie(response.headers_mut(), cookie);
         }
         Ok(response)
     }
@@ -369,6 +381,16 @@ pub fn passes_presented(
         .into_iter()
         .chain(bearer)
         .chain(cookies.passes_of(headers).map(|(_, text)| text))
+}
+
+/// Adds the pass to an answer. The pass is one fan's, so no cache may keep the answer, whatever
+/// the upstream said of a page that is the same for everyone.
+fn give_cookie(headers: &mut HeaderMap, cookie: HeaderValue) {
+    for name in CACHE_ORDERS {
+        headers.remove(name);
+    }
+    headers.insert(CACHE_CONTROL, HeaderValue::from_static("private, no-store"));
+    headers.append(SET_COOKIE, cookie);
 }
 
 /// A page that a person opens, not a call that a program makes.

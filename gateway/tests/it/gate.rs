@@ -313,3 +313,29 @@ async fn a_call_past_its_deadline_admits_nobody() {
     world.clock.advance(Duration::from_secs(60));
     assert_eq!(vouched(&world, &app, "/holds", &pass).await, ["over"]);
 }
+
+#[tokio::test]
+async fn an_answer_with_a_pass_is_kept_by_no_cache() {
+    for is_remote in [false, true] {
+        let world = World::create().await;
+        let shop = Server::start(world.upstream()).await;
+        let upstream = if is_remote {
+            shop.url("")
+        } else {
+            "embedded".to_owned()
+        };
+        world
+            .room(json!({"queueAll": false, "upstream": upstream}))
+            .await;
+        let app = world.gateway().await;
+        let with_pass = app.get("/eras/cached", &[HTML]).await;
+        assert!(with_pass.cookie().starts_with("ropeline_pass_eras="));
+        assert_eq!(with_pass.header("cache-control"), "private, no-store");
+        for name in ["expires", "surrogate-control", "cdn-cache-control"] {
+            assert!(!with_pass.headers.contains_key(name), "{name}");
+        }
+        let without = app.get("/eras/cached", &[]).await;
+        assert_eq!(without.header("cache-control"), "public, max-age=600");
+        assert!(without.headers.contains_key("expires"));
+    }
+}

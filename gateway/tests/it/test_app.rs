@@ -139,7 +139,8 @@ impl World {
         said.await.unwrap();
     }
 
-    /// An upstream that answers with its path and ends the session on `/…/done`.
+    /// An upstream that answers with its path, ends the session on `/…/done`, which a query may
+    /// name the room of, and lets everyone keep `/…/cached`.
     pub(crate) fn upstream(&self) -> Router {
         let seen = self.seen.clone();
         Router::new().fallback(move |request: Request<Body>| {
@@ -147,13 +148,24 @@ impl World {
             seen.lock().unwrap().push(Seen {
                 headers: request.headers().clone(),
             });
-            let ends = path.ends_with("/done");
+            let room = request.uri().query().map(str::to_owned);
             async move {
-                if ends {
-                    ([("ropeline-command", "end-session")], path).into_response()
-                } else {
-                    path.into_response()
+                let mut headers = Vec::new();
+                if path.ends_with("/done") {
+                    headers.push(("ropeline-command", "end-session".to_owned()));
+                    headers.extend(room.map(|room| ("ropeline-room", room)));
                 }
+                if path.ends_with("/cached") {
+                    headers.push(("cache-control", "public, max-age=600".to_owned()));
+                    headers.push(("cdn-cache-control", "max-age=600".to_owned()));
+                    headers.push(("surrogate-control", "max-age=600".to_owned()));
+                    headers.push(("expires", "Thu, 31 Dec 2037 00:00:00 GMT".to_owned()));
+                }
+                let mut response = path.into_response();
+                for (name, value) in headers {
+                    response.headers_mut().insert(name, value.parse().unwrap());
+                }
+                response
             }
         })
     }
