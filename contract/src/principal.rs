@@ -58,6 +58,15 @@ impl Principal {
     }
 }
 
+/// Adds to an answer the command that ends the session in `room`, and in no other.
+pub fn end_session(room: &RoomId, headers: &mut HeaderMap) {
+    headers.insert(COMMAND, HeaderValue::from_static(COMMAND_END_SESSION));
+    // Slugs are printable ASCII.
+    if let Ok(room) = HeaderValue::from_str(room.as_str()) {
+        headers.insert(ROOM, room);
+    }
+}
+
 /// Adds the headers that describe `principals`.
 pub fn write(principals: &[Principal], headers: &mut HeaderMap) {
     for principal in principals {

@@ -34,7 +34,7 @@ use crate::line::passes::{self, Admission};
 use crate::line::room::Room;
 use crate::line::rooms::RoomSet;
 use crate::line::sessions::SessionCheck;
-use crate::proxy::{Command, Forwarded, Proxy, Upstream, headers};
+use crate::proxy::{Forwarded, Proxy, Upstream, UpstreamKind, headers};
 use crate::room::settings::EMBEDDED;
 use crate::telemetry;
 
@@ -127,12 +127,23 @@ impl Shared {
             },
             None => LetThrough::default(),
         };
-        let principals = self.vouch(&claims, let_through.own, now).await;
-        let forwarded = self.forwarded(client, &request, principals);
-        let mut response = match way.remote {
-            Some(upstream) => self.forward_remote(&upstream, request, forwarded).await?,
-            None => self.forward_embedded(request, forwarded).await,
+        let principals = match way.remote {
+            // What the fan does in other rooms is no business of somebody else's service.
+            Some(_) => let_through.own.into_iter().collect(),
+            None => self.vouch(&claims, let_through.own, now).await,
         };
+        let forwarded = self.forwarded(client, &request, principals);
+        let (mut response, ends) = match way.remote {
+            Some(upstream) => {
+                let outcome = self.proxy.forward(&upstream, request, &forwarded).await?;
+                (outcome.response, outcome.command.map(|_| None))
+            }
+            None => self.forward_embedded(request, &forwarded).await,
+        };
+        if let Some(named) = ends {
+            let room = named.or(way.room.map(|room| room.id.clone()));
+            self.end_session(&forwarded.principals, room).await;
+        }
         if let Some(cookie) = let_through.cookie {
             give_cookie(response.headers_mut(), cookie);
         }
@@ -316,54 +327,39 @@ impl Shared {
         }
     }
 
-    async fn forward_remote(
-        &self,
-        upstream: &Upstream,
-        request: Request,
-        forwarded: Forwarded,
-    ) -> Result<Response, ApiError> {
-        let principals = forwarded.principals.clone();
-        let outcome = self.proxy.forward(upstream, request, forwarded).await?;
-        if outcome.command == Some(Command::EndSession) {
-            self.end_sessions(&principals, None).await;
-        }
-        Ok(outcome.response)
-    }
-
     /// The embedded booking core is an upstream like any other: the same headers go in, the same
-    /// commands come out.
-    async fn forward_embedded(&self, mut request: Request, forwarded: Forwarded) -> Response {
+    /// commands come out. It serves all rooms, so it names the room whose session it ends.
+    async fn forward_embedded(
+        &self,
+        mut request: Request,
+        forwarded: &Forwarded,
+    ) -> (Response, Option<Option<RoomId>>) {
         let request_headers = request.headers_mut();
-        let _protocol = headers::clean_request(request_headers);
-        headers::describe(request_headers, &forwarded);
+        let _protocol = headers::clean_request(request_headers, UpstreamKind::Embedded);
+        headers::describe(request_headers, forwarded);
         let Ok(mut response) = self.embedded.clone().oneshot(request).await;
         let status = response.status();
-        let room = response
+        let named = response
             .headers()
             .get(ROOM)
             .and_then(|room| room.to_str().ok())
             .and_then(|room| room.parse::<RoomId>().ok());
-        let command = headers::clean_response(status, response.headers_mut());
-        if command == Some(Command::EndSession) {
-            self.end_sessions(&forwarded.principals, room.as_ref())
-                .await;
-        }
-        response.map(Body::new)
+        let command =
+            headers::clean_response(status, response.headers_mut(), UpstreamKind::Embedded);
+        (response.map(Body::new), command.map(|_| named))
     }
 
-    /// Ends the sessions an upstream is done with: of the room it names, else of all it saw.
-    async fn end_sessions(&self, principals: &[Principal], room: Option<&RoomId>) {
-        for principal in principals
-            .iter()
-            .filter(|p| room.is_none_or(|room| p.room == *room))
-        {
-            let Some(room) = self.rooms.get(&principal.room) else {
-                continue;
-            };
-            if let Err(problem) = room.end_session(principal.subject).await {
-                // The slot is freed when the session's time is over.
-                tracing::warn!(room = %room.id, code = problem.code.as_str(), "session not ended");
-            }
+    /// Ends the fan's session in `room`, and in no other.
+    async fn end_session(&self, principals: &[Principal], room: Option<RoomId>) {
+        let Some(room) = room.and_then(|room| self.rooms.get(&room)) else {
+            return;
+        };
+        let Some(fan) = principals.iter().find(|fan| fan.room == room.id) else {
+            return;
+        };
+        if let Err(problem) = room.end_session(fan.subject).await {
+            // The slot is freed when the session's time is over.
+            tracing::warn!(room = %room.id, code = problem.code.as_str(), "session not ended");
         }
     }
 }

@@ -48,7 +48,7 @@ use failure::Failure;
 use lane::{Attempt, Lanes};
 
 pub use breaker::BreakerState;
-pub use headers::{Command, Forwarded};
+pub use headers::{Command, Forwarded, UpstreamKind};
 pub use lane::UpstreamHealth;
 pub use upstream::{Upstream, UpstreamError};
 
@@ -156,9 +156,9 @@ impl Proxy {
         &self,
         upstream: &Upstream,
         request: Request<Body>,
-        forwarded: Forwarded,
+        forwarded: &Forwarded,
     ) -> Result<ForwardOutcome, ApiError> {
-        let outbound = self.prepare(upstream, request, &forwarded)?;
+        let outbound = self.prepare(upstream, request, forwarded)?;
         let lane = self.lanes.of(upstream);
         let mut attempt = lane.begin(&self.clock)?;
         let is_repeatable = outbound.head.method.is_idempotent() && outbound.body.is_end_stream();
@@ -208,7 +208,7 @@ impl Proxy {
         let path = origin_path(&request)?;
         let uri = upstream.resolve(path).map_err(|_| unreadable_path())?;
         let has_body = !request.body().is_end_stream();
-        let asked = headers::clean_request(request.headers_mut());
+        let asked = headers::clean_request(request.headers_mut(), UpstreamKind::Remote);
         // A body before the switch would leave its end to two parsers' agreement.
         let upgrade = if asked.is_some() && !has_body {
             Some(hyper::upgrade::on(&mut request))
@@ -271,7 +271,7 @@ impl Proxy {
         let status = response.status();
         let since_sent = progress.settled_at().map(|at| Instant::now() - at);
         let took = since_sent.unwrap_or_default();
-        let command = headers::clean_response(status, response.headers_mut());
+        let command = headers::clean_response(status, response.headers_mut(), UpstreamKind::Remote);
         if status != StatusCode::SWITCHING_PROTOCOLS {
             let (word, outcome) = judge(status);
             attempt.head(word, outcome, took);

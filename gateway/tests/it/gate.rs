@@ -339,3 +339,50 @@ async fn an_answer_with_a_pass_is_kept_by_no_cache() {
         assert!(without.headers.contains_key("expires"));
     }
 }
+
+/// A fan inside `eras` and `other`, whose passes are cookies.
+async fn inside_both(world: &World, app: &TestApp) -> String {
+    world.room_named("other", json!({})).await;
+    eventually("the other room", async || {
+        app.rooms.get(&"other".parse().unwrap()).map(|_| ())
+    })
+    .await;
+    let here = app.join(1).await.claimed(app).await;
+    let there = app.join_room("other", 1).await.claimed(app).await;
+    format!("ropeline_pass_other={there}; ropeline_pass_eras={here}; ropeline_session=x; a=b")
+}
+
+#[tokio::test]
+async fn a_remote_upstream_hears_of_its_own_room_and_ends_no_other_session() {
+    let world = World::create().await;
+    let shop = Server::start(world.upstream()).await;
+    world.room(json!({"upstream": shop.url("")})).await;
+    let app = world.gateway().await;
+    let cookies = inside_both(&world, &app).await;
+    let cookies = [("cookie", cookies.as_str())];
+    app.get("/eras/a", &cookies).await;
+    let seen = world.last_seen().headers;
+    let rooms: Vec<_> = seen.get_all("ropeline-room").iter().collect();
+    assert_eq!(rooms, ["eras"]);
+    assert_eq!(seen["ropeline-session"], "live");
+    assert_eq!(seen["cookie"], "a=b");
+    app.get("/eras/done?other", &cookies).await;
+    let over = app.get("/eras/a", &cookies).await;
+    over.assert_problem(403, "pass-required");
+    assert_eq!(app.get("/other/a", &cookies).await.status, StatusCode::OK);
+}
+
+#[tokio::test]
+async fn a_purchase_ends_the_session_of_its_room_only() {
+    let (world, app) = open_room(json!({})).await;
+    let cookies = inside_both(&world, &app).await;
+    let cookies = [("cookie", cookies.as_str())];
+    app.get("/confirm/done?eras", &cookies).await;
+    let over = app.get("/eras/a", &cookies).await;
+    over.assert_problem(403, "pass-required");
+    assert_eq!(app.get("/other/a", &cookies).await.status, StatusCode::OK);
+    let seen = world.last_seen().headers;
+    let marks: Vec<_> = seen.get_all("ropeline-session").iter().collect();
+    assert_eq!(marks, ["live", "over"]);
+    assert_eq!(seen["cookie"], "ropeline_session=x; a=b");
+}

@@ -134,7 +134,7 @@ async fn forward(
     };
     let sent = forwarding
         .proxy
-        .forward(&forwarding.upstream, request, forwarded)
+        .forward(&forwarding.upstream, request, &forwarded)
         .await;
     match sent {
         Ok(outcome) => {
