@@ -33,8 +33,9 @@ use crate::http::presented::bearer;
 use crate::line::passes::{self, Admission};
 use crate::line::room::Room;
 use crate::line::rooms::RoomSet;
+use crate::line::session_end;
 use crate::line::sessions::SessionCheck;
-use crate::proxy::{Forwarded, Proxy, Upstream, UpstreamKind, headers};
+use crate::proxy::{End, Forwarded, Proxy, Upstream, UpstreamKind, headers};
 use crate::room::settings::EMBEDDED;
 use crate::telemetry;
 
@@ -79,6 +80,8 @@ struct Way {
 struct LetThrough {
     /// The fan in the room that protects the path.
     own: Option<Principal>,
+    /// The pass that fan came with.
+    pass: Option<Arc<PassClaims>>,
     /// A pass cookie to set on the answer.
     cookie: Option<HeaderValue>,
 }
@@ -133,12 +136,16 @@ impl Shared {
             None => self.vouch(&claims, let_through.own, now).await,
         };
         let forwarded = self.forwarded(client, &request, principals);
-        let (mut response, ends) = match way.remote {
-            Some(upstream) => {
-                let outcome = self.proxy.forward(&upstream, request, &forwarded).await?;
+        let (mut response, ends) = match (way.remote, &way.room) {
+            (Some(upstream), Some(room)) => {
+                // What lasts longer than the session is cut off with it.
+                let (room, pass) = (room.clone(), let_through.pass);
+                let end = || -> End { Box::pin(session_end::over(room, pass)) };
+                let sent = self.proxy.forward(&upstream, request, &forwarded, end);
+                let outcome = sent.await?;
                 (outcome.response, outcome.command.map(|_| None))
             }
-            None => self.forward_embedded(request, &forwarded).await,
+            _ => self.forward_embedded(request, &forwarded).await,
         };
         if let Some(named) = ends {
             let room = named.or(way.room.map(|room| room.id.clone()));
@@ -164,6 +171,7 @@ impl Shared {
             return Some(match own {
                 Some(own) => LetThrough {
                     own: Some(Principal::of(own, true)),
+                    pass: Some(own.clone()),
                     cookie: None,
                 },
                 None if navigates => self.walk_through(room, now),
@@ -184,6 +192,7 @@ impl Shared {
                         expires_at,
                         ..Principal::of(claims_of_room, true)
                     }),
+                    pass: Some(claims_of_room.clone()),
                     cookie: cookie.flatten(),
                 })
             }
@@ -205,6 +214,7 @@ impl Shared {
                 expires_at,
                 is_live: true,
             }),
+            pass: None,
             cookie: Some(self.cookies.pass(&room.id, token, expires_at, now)),
         }
     }

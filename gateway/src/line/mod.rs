@@ -11,6 +11,7 @@
 //! | [`rebuild`] | makes a room in the store from the durable records |
 //! | [`room`] | one room on this gateway |
 //! | [`rooms`] | the rooms there are, kept up to date |
+//! | [`session_end`] | waiting for the end of a session |
 //! | [`sessions`] | who is inside, as far as this gateway knows |
 //! | [`sockets`] | the connections whose fans wait on this gateway |
 //! | [`visitor`] | join, look, claim, leave: what a visitor can do |
@@ -24,6 +25,7 @@ pub mod passes;
 pub mod rebuild;
 pub mod room;
 pub mod rooms;
+pub mod session_end;
 pub mod sessions;
 pub mod sockets;
 pub mod visitor;

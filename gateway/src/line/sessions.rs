@@ -11,6 +11,7 @@ use contract::{PlaceId, Timestamp};
 use moka::sync::Cache;
 
 use super::room::Room;
+use super::session_end::Endings;
 use crate::store::{Notice, Standing};
 
 /// Sessions remembered per room. Forgetting one costs a question to the store.
@@ -28,7 +29,11 @@ enum Known {
 }
 
 /// The sessions of one room.
-pub struct Sessions(Cache<PlaceId, Known>);
+pub struct Sessions {
+    known: Cache<PlaceId, Known>,
+    /// Who waits here for the end of which session.
+    pub endings: Endings,
+}
 
 /// What a pass is worth.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -53,12 +58,13 @@ impl Default for Sessions {
 impl Sessions {
     /// No sessions known.
     pub fn new() -> Self {
-        Self(
-            Cache::builder()
+        Self {
+            known: Cache::builder()
                 .max_capacity(SESSIONS_MAX)
                 .time_to_idle(IDLE_MAX)
                 .build(),
-        )
+            endings: Endings::default(),
+        }
     }
 
     /// Takes over what another gateway did.
@@ -67,7 +73,7 @@ impl Sessions {
             Notice::Called { places, .. } => {
                 // A place that missed its turn and is called again may be known as over.
                 for place in places {
-                    self.0.invalidate(place);
+                    self.known.invalidate(place);
                 }
             }
             Notice::Claimed {
@@ -77,7 +83,7 @@ impl Sessions {
                 ..
             } => {
                 let (started_at, expires_at) = (*started_at, *expires_at);
-                self.0.insert(
+                self.known.insert(
                     *place,
                     Known::Live {
                         started_at,
@@ -85,18 +91,19 @@ impl Sessions {
                     },
                 );
             }
-            Notice::Ended { place } => self.0.insert(*place, Known::Over),
+            Notice::Ended { place } => self.ended(*place),
         }
     }
 
     /// Forgets everything: the store may have lost its memory.
     pub fn forget(&self) {
-        self.0.invalidate_all();
+        self.known.invalidate_all();
     }
 
     /// Notes that a session is over.
     pub fn ended(&self, place: PlaceId) {
-        self.0.insert(place, Known::Over);
+        self.known.insert(place, Known::Over);
+        self.endings.wake(place);
     }
 
     /// Whether the pass with `claims`, whose signature and times are good, stands for a session.
@@ -123,18 +130,22 @@ impl Sessions {
         match self.known(room, claims, now).await {
             Some(Known::Live { expires_at, .. }) => (expires_at > now).then_some(expires_at),
             Some(Known::Over) => None,
-            None => Some(claims.expires_at()),
+            None => Some(claims.expires_at()).filter(|end| *end > now),
         }
     }
 
     /// What is known of the session. `None` when the store does not answer: the pass itself is
-    /// proof enough until it ends.
+    /// proof enough until it ends. A session that is over by time as far as is known here may
+    /// have been prolonged by another gateway, so the store is asked once more.
     async fn known(&self, room: &Room, claims: &PassClaims, now: Timestamp) -> Option<Known> {
         if claims.queue_position == 0 {
             // Given while nobody waited: there is no session to ask for.
             return Some(Known::Over);
         }
-        match self.0.get(&claims.sub) {
+        match self.known.get(&claims.sub) {
+            Some(Known::Live { expires_at, .. }) if expires_at <= now => {
+                self.ask(room, claims, now).await
+            }
             Some(known) => Some(known),
             None => self.ask(room, claims, now).await,
         }
@@ -155,7 +166,7 @@ impl Sessions {
             },
             _ => Known::Over,
         };
-        self.0.insert(claims.sub, known);
+        self.known.insert(claims.sub, known);
         Some(known)
     }
 
@@ -183,7 +194,7 @@ impl Sessions {
             .await
         {
             Ok(true) => {
-                self.0.insert(
+                self.known.insert(
                     claims.sub,
                     Known::Live {
                         started_at,

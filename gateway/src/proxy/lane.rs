@@ -211,6 +211,14 @@ impl Attempt {
         }
     }
 
+    /// The answer was cut off here, which is not held against the upstream.
+    pub(super) fn body_cut_off(&mut self, word: &'static str) {
+        if self.stage == Stage::AwaitsBody {
+            self.lane.count_body(word);
+            self.stage = Stage::Over;
+        }
+    }
+
     /// The upstream broke off in the middle of its answer.
     pub(super) fn body_failed(&mut self, word: &'static str) {
         if self.stage == Stage::AwaitsBody {

@@ -28,10 +28,10 @@ use std::time::Duration;
 
 use axum::body::Body;
 use contract::{Clock, Problem, ProblemCode};
-use http::header::{CONTENT_LENGTH, HOST, TRANSFER_ENCODING};
+use http::header::{CONTENT_LENGTH, CONTENT_TYPE, HOST, TRANSFER_ENCODING};
 use http::request::Parts;
 use http::uri::PathAndQuery;
-use http::{HeaderValue, Method, Request, Response, StatusCode, Version};
+use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Version};
 use hyper::body::{Body as _, Incoming};
 use hyper::upgrade::OnUpgrade;
 use hyper_util::client::legacy::Client;
@@ -47,6 +47,7 @@ use connector::UpstreamConnector;
 use failure::Failure;
 use lane::{Attempt, Lanes};
 
+pub use body::End;
 pub use breaker::BreakerState;
 pub use headers::{Command, Forwarded, UpstreamKind};
 pub use lane::UpstreamHealth;
@@ -150,6 +151,7 @@ impl Proxy {
     /// Sends `request` to `upstream` and gives the head of the answer; bodies stream on.
     ///
     /// Dropping the future, or the answer's body, cancels the request at the upstream.
+    /// Tunnels and event streams last as long as what `end` gives; it is asked for those only.
     /// A `GET` or other idempotent request without a body is sent once more when the connection
     /// broke before any answer; nothing else is repeated.
     pub async fn forward(
@@ -157,6 +159,7 @@ impl Proxy {
         upstream: &Upstream,
         request: Request<Body>,
         forwarded: &Forwarded,
+        end: impl FnOnce() -> End,
     ) -> Result<ForwardOutcome, ApiError> {
         let outbound = self.prepare(upstream, request, forwarded)?;
         let lane = self.lanes.of(upstream);
@@ -170,7 +173,7 @@ impl Proxy {
             (sent, progress) = self.send(head, Body::empty()).await;
         }
         match sent {
-            Ok(response) => self.answer(response, outbound.upgrade, attempt, &progress),
+            Ok(response) => self.answer(response, outbound.upgrade, attempt, &progress, end),
             Err(failure) => {
                 attempt.failed(failure.word(), failure.outcome());
                 Err(failure.into())
@@ -267,6 +270,7 @@ impl Proxy {
         client: Option<OnUpgrade>,
         mut attempt: Attempt,
         progress: &Progress,
+        end: impl FnOnce() -> End,
     ) -> Result<ForwardOutcome, ApiError> {
         let status = response.status();
         let since_sent = progress.settled_at().map(|at| Instant::now() - at);
@@ -278,7 +282,8 @@ impl Proxy {
             let (mut parts, body) = response.into_parts();
             parts.version = Version::HTTP_11;
             parts.extensions.clear();
-            let body = ResponseBody::new(body, self.config.body_idle_max, attempt);
+            let end = is_event_stream(&parts.headers).then(end);
+            let body = ResponseBody::new(body, self.config.body_idle_max, attempt, end);
             return Ok(ForwardOutcome {
                 response: Response::from_parts(parts, Body::new(body)),
                 command,
@@ -292,8 +297,15 @@ impl Proxy {
         attempt.head("switched", Outcome::Success, took);
         let upstream = hyper::upgrade::on(&mut response);
         let (idle_max, stop) = (self.config.tunnel_idle_max, self.stop.clone());
+        let over = end();
         self.tunnels.spawn(async move {
-            tunnel::run(client, upstream, idle_max, stop).await;
+            let end = async {
+                tokio::select! {
+                    () = over => {}
+                    () = stop.cancelled() => {}
+                }
+            };
+            tunnel::run(client, upstream, idle_max, end).await;
             attempt.body_complete();
         });
         let (mut parts, _) = response.into_parts();
@@ -317,6 +329,15 @@ fn judge(status: StatusCode) -> (&'static str, Outcome) {
         status if status.is_server_error() => ("server-error", Outcome::Success),
         _ => ("answered", Outcome::Success),
     }
+}
+
+/// An answer that lasts for as long as someone listens.
+fn is_event_stream(headers: &HeaderMap) -> bool {
+    headers.get(CONTENT_TYPE).is_some_and(|kind| {
+        let kind = kind.as_bytes().split(|byte| *byte == b';').next();
+        let kind = kind.unwrap_or_default().trim_ascii();
+        kind.eq_ignore_ascii_case(b"text/event-stream")
+    })
 }
 
 /// The path and query to ask the upstream for, whatever form the client's target had.

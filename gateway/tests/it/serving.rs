@@ -134,7 +134,9 @@ async fn forward(
     };
     let sent = forwarding
         .proxy
-        .forward(&forwarding.upstream, request, &forwarded)
+        .forward(&forwarding.upstream, request, &forwarded, || {
+            Box::pin(std::future::pending())
+        })
         .await;
     match sent {
         Ok(outcome) => {
