@@ -4,24 +4,31 @@
 //! this gateway first sees the pass, and then followed by notices. With the store away the pass
 //! alone is believed: admitted fans keep shopping.
 
+use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
 
 use contract::pass::PassClaims;
-use contract::{PlaceId, Timestamp};
+use contract::{Clock, PlaceId, Timestamp};
 use moka::sync::Cache;
 
 use super::room::Room;
 use super::session_end::Endings;
-use crate::store::{Notice, Standing};
+use crate::store::{Notice, Standing, StoreError, StoreResult};
 
 /// Sessions remembered per room. Forgetting one costs a question to the store.
 const SESSIONS_MAX: u64 = 200_000;
 /// How long a session is remembered without use.
 const IDLE_MAX: Duration = Duration::from_hours(1);
 
+/// How long the store is left alone after it did not answer. It takes up to 0.9 seconds to find
+/// out, which a fan should not wait for with every click.
+const QUIET: Duration = Duration::from_secs(1);
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Known {
     Live {
+        /// The admission: an older pass of the same place is none.
+        seq: u64,
         started_at: Timestamp,
         expires_at: Timestamp,
     },
@@ -33,6 +40,14 @@ pub struct Sessions {
     known: Cache<PlaceId, Known>,
     /// Who waits here for the end of which session.
     pub endings: Endings,
+    outage: Outage,
+}
+
+/// Whether the store answers. While it does not, one request in a [`QUIET`] asks for all.
+#[derive(Debug, Default)]
+struct Outage {
+    /// Milliseconds; 0 while the store answers.
+    quiet_until: AtomicI64,
 }
 
 /// What a pass is worth.
@@ -64,6 +79,7 @@ impl Sessions {
                 .time_to_idle(IDLE_MAX)
                 .build(),
             endings: Endings::default(),
+            outage: Outage::default(),
         }
     }
 
@@ -78,18 +94,16 @@ impl Sessions {
             }
             Notice::Claimed {
                 place,
+                seq,
                 started_at,
                 expires_at,
-                ..
             } => {
-                let (started_at, expires_at) = (*started_at, *expires_at);
-                self.known.insert(
-                    *place,
-                    Known::Live {
-                        started_at,
-                        expires_at,
-                    },
-                );
+                let live = Known::Live {
+                    seq: *seq,
+                    started_at: *started_at,
+                    expires_at: *expires_at,
+                };
+                self.known.insert(*place, live);
             }
             Notice::Ended { place } => self.ended(*place),
         }
@@ -113,6 +127,7 @@ impl Sessions {
             Some(Known::Live {
                 started_at,
                 expires_at,
+                ..
             }) if expires_at > now => self.renew(room, claims, now, started_at, expires_at).await,
             Some(_) => SessionCheck::Over,
             None => live(claims.expires_at(), false),
@@ -142,25 +157,35 @@ impl Sessions {
             // Given while nobody waited: there is no session to ask for.
             return Some(Known::Over);
         }
-        match self.known.get(&claims.sub) {
+        let known = match self.known.get(&claims.sub) {
             Some(Known::Live { expires_at, .. }) if expires_at <= now => {
-                self.ask(room, claims, now).await
+                self.ask(room, claims, now).await?
             }
-            Some(known) => Some(known),
-            None => self.ask(room, claims, now).await,
-        }
+            Some(known) => known,
+            None => self.ask(room, claims, now).await?,
+        };
+        Some(match known {
+            Known::Live { seq, .. } if seq != claims.queue_position => Known::Over,
+            known => known,
+        })
     }
 
     async fn ask(&self, room: &Room, claims: &PassClaims, now: Timestamp) -> Option<Known> {
+        if !self.outage.may_ask(now) {
+            return None;
+        }
         let duration = Duration::from_secs(room.record().settings.session_duration_seconds);
         let (at, until) = (room.store_ref(), now.plus(duration));
         let claim = room.parts.store.session_claim(&at, now, claims.sub, until);
-        let known = match claim.await.ok()? {
+        let answer = claim.await;
+        self.outage.note(&answer, room.parts.clock.now());
+        let known = match answer.ok()? {
             Standing::Active {
                 started_at,
                 expires_at,
                 seq,
-            } if seq == claims.queue_position => Known::Live {
+            } => Known::Live {
+                seq,
                 started_at,
                 expires_at,
             },
@@ -185,22 +210,21 @@ impl Sessions {
         let latest = started_at.plus(Duration::from_secs(settings.session_max_seconds));
         let until = now.plus(duration).min(latest);
         let due = expires_at.since(now) < duration / 2 && until > expires_at;
-        if !settings.session_renewal || !due {
+        if !settings.session_renewal || !due || !self.outage.may_ask(now) {
             return live(expires_at, false);
         }
-        let store = &room.parts.store;
-        match store
-            .session_renew(&room.store_ref(), now, claims.sub, until)
-            .await
-        {
+        let at = room.store_ref();
+        let renewal = room.parts.store.session_renew(&at, now, claims.sub, until);
+        let answer = renewal.await;
+        self.outage.note(&answer, room.parts.clock.now());
+        match answer {
             Ok(true) => {
-                self.known.insert(
-                    claims.sub,
-                    Known::Live {
-                        started_at,
-                        expires_at: until,
-                    },
-                );
+                let prolonged = Known::Live {
+                    seq: claims.queue_position,
+                    started_at,
+                    expires_at: until,
+                };
+                self.known.insert(claims.sub, prolonged);
                 live(until, true)
             }
             Ok(false) => {
@@ -213,9 +237,65 @@ impl Sessions {
     }
 }
 
+impl Outage {
+    /// Whether to ask the store at `now`.
+    fn may_ask(&self, now: Timestamp) -> bool {
+        let until = self.quiet_until.load(Ordering::Relaxed);
+        if until == 0 {
+            return true;
+        }
+        let next = now.plus(QUIET).as_ms();
+        // Farther away than that is a clock that was set back since.
+        if (now.as_ms() + 1..=next).contains(&until) {
+            return false;
+        }
+        // Of all who come now, one asks.
+        self.quiet_until
+            .compare_exchange(until, next, Ordering::Relaxed, Ordering::Relaxed)
+            .is_ok()
+    }
+
+    /// Takes an answer, or that there was none, into account.
+    fn note<T>(&self, answer: &StoreResult<T>, now: Timestamp) {
+        let is_away = matches!(
+            answer,
+            Err(StoreError::Unavailable(_) | StoreError::Timeout)
+        );
+        let until = if is_away { now.plus(QUIET).as_ms() } else { 0 };
+        self.quiet_until.store(until, Ordering::Relaxed);
+    }
+}
+
 const fn live(expires_at: Timestamp, renewed: bool) -> SessionCheck {
     SessionCheck::Live {
         expires_at,
         renewed,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_store_that_is_away_is_asked_once_in_a_while() {
+        let at = |ms: i64| Timestamp::from_ms(1_790_000_000_000 + ms);
+        let outage = Outage::default();
+        assert!(outage.may_ask(at(0)) && outage.may_ask(at(0)));
+        outage.note::<()>(&Err(StoreError::Timeout), at(0));
+        assert!(!outage.may_ask(at(0)));
+        assert!(!outage.may_ask(at(999)));
+        // One asks for all, until it has an answer.
+        assert!(outage.may_ask(at(1_000)));
+        assert!(!outage.may_ask(at(1_001)));
+        outage.note::<()>(&Err(StoreError::Timeout), at(1_800));
+        assert!(!outage.may_ask(at(2_100)));
+        // A clock that was set back does not make it last.
+        assert!(outage.may_ask(at(-5_000)));
+        outage.note(&Ok(()), at(2_800));
+        assert!(outage.may_ask(at(2_801)) && outage.may_ask(at(2_801)));
+        // A room that is not there yet is an answer.
+        outage.note::<()>(&Err(StoreError::NoRoom), at(2_900));
+        assert!(outage.may_ask(at(2_901)));
     }
 }

@@ -8,7 +8,7 @@ use http::{Method, StatusCode};
 use serde_json::json;
 
 use crate::line::place_of;
-use crate::serving::Server;
+use crate::serving::{Server, within};
 use crate::test_app::{Fan, TestApp, World, eventually};
 
 const HTML: (&str, &str) = ("accept", "text/html,application/xhtml+xml");
@@ -188,10 +188,11 @@ async fn called(app: &TestApp, fan: &Fan) -> String {
         .get(app.server.url("/_line/v1/rooms/eras/place/live"))
         .header("accept", "text/event-stream")
         .header("cookie", &fan.cookie);
-    let mut stream = stream.send().await.unwrap();
+    let mut stream = within("the stream", stream.send()).await.unwrap();
     let mut text = String::new();
     while !text.contains("access_token") {
-        text += std::str::from_utf8(&stream.chunk().await.unwrap().unwrap()).unwrap();
+        let chunk = within("the call", stream.chunk()).await.unwrap().unwrap();
+        text += std::str::from_utf8(&chunk).unwrap();
     }
     let pass = text.split(r#""access_token":""#).nth(1).unwrap();
     pass.split('"').next().unwrap().to_owned()
@@ -205,6 +206,28 @@ async fn a_called_pass_claims_by_its_first_use() {
     let inside = app.get("/eras/a", &[("ropeline-pass", &pass)]).await;
     assert_eq!(inside.status, StatusCode::OK, "{}", inside.text());
     assert_eq!(fan.look(&app).await.state, PlaceState::Admitted);
+}
+
+#[tokio::test]
+async fn an_older_pass_of_the_same_place_is_none() {
+    let (world, app) = open_room(json!({"claimWindowSeconds": 30})).await;
+    let fan = app.join(1).await;
+    let missed = called(&app, &fan).await;
+    world.clock.advance(Duration::from_secs(60));
+    eventually("the second call", async || {
+        fan.call(&app, Method::POST, "places").await;
+        (fan.look(&app).await.state == PlaceState::Called).then_some(())
+    })
+    .await;
+    let pass = called(&app, &fan).await;
+    assert_ne!(missed, pass);
+    // Showing it does not spoil the one that counts.
+    for _ in 0..2 {
+        let refused = app.get("/eras/a", &[("ropeline-pass", &missed)]).await;
+        refused.assert_problem(403, "pass-required");
+        let inside = app.get("/eras/a", &[("ropeline-pass", &pass)]).await;
+        assert_eq!(inside.status, StatusCode::OK, "{}", inside.text());
+    }
 }
 
 #[tokio::test]
