@@ -13,7 +13,7 @@ use axum::extract::{Request, State};
 use axum::response::{IntoResponse, Response};
 use contract::line::Phase;
 use contract::pass::PassClaims;
-use contract::principal::{PASS, Principal, ROOM};
+use contract::principal::{Principal, ROOM};
 use contract::{Clock, Problem, ProblemCode, RoomId, Timestamp};
 use http::header::{ACCEPT, CACHE_CONTROL, HOST, LOCATION, SET_COOKIE};
 use http::uri::Scheme;
@@ -29,7 +29,7 @@ use crate::edge::path::{SafePath, check_path};
 use crate::edge::return_target::ReturnTarget;
 use crate::http::cookies::CookieForm;
 use crate::http::page::waiting_path;
-use crate::http::presented::bearer;
+use crate::http::presented::{self, Shown};
 use crate::line::passes::{self, Admission};
 use crate::line::room::Room;
 use crate::line::rooms::RoomSet;
@@ -41,8 +41,6 @@ use crate::telemetry;
 
 /// Passes whose signature was verified and is remembered: verifying costs 50 µs, looking up one.
 const VERIFIED_MAX: u64 = 100_000;
-/// Passes of one request that are looked at: a fan of so many rooms at once is none.
-const PASSES_MAX: usize = 8;
 
 /// What some shared caches obey rather than `Cache-Control`.
 const CACHE_ORDERS: [&str; 8] = [
@@ -119,7 +117,7 @@ impl Shared {
         let path = check_path(request.uri())?;
         let way = self.way(&path)?;
         let now = self.rooms.parts().clock.now();
-        let claims = self.claims_presented(request.headers(), way.remote.is_none(), now);
+        let claims = self.claims_presented(request.headers(), &way, now);
         // A request's body is not to be shared between threads, so what the decision needs of
         // the request is read before it is waited for.
         let navigates = is_navigation(&request);
@@ -268,33 +266,52 @@ impl Shared {
         )
     }
 
-    /// The valid passes that came with the request, at most one per room.
+    /// The valid passes that came with the request, at most one per room: for a remote upstream
+    /// that of the room in front of it.
     fn claims_presented(
         &self,
         headers: &HeaderMap,
-        embedded: bool,
+        way: &Way,
         now: Timestamp,
     ) -> Vec<Arc<PassClaims>> {
+        let room = way.room.as_ref().map(|room| &room.id);
+        let shown = match (&way.remote, room) {
+            (Some(_), Some(room)) => Shown::ToRemote(room),
+            _ => Shown::ToEmbedded(room),
+        };
         let mut found: Vec<Arc<PassClaims>> = Vec::new();
-        for text in passes_presented(self.cookies, headers, embedded).take(PASSES_MAX) {
-            if let Some(claims) = self.verify(text, now)
-                && !found.iter().any(|known| known.aud == claims.aud)
-            {
+        for text in presented::passes(self.cookies, headers, shown) {
+            let is_wanted = |aud: &RoomId| {
+                let is_served = match shown {
+                    Shown::ToRemote(room) => aud == room,
+                    _ => self.rooms.get(aud).is_some(),
+                };
+                is_served && !found.iter().any(|known| known.aud == *aud)
+            };
+            if let Some(claims) = self.verify(text, now, is_wanted) {
                 found.push(claims);
             }
         }
         found
     }
 
-    /// The claims of a pass that is valid now; the signature is checked once per pass.
-    fn verify(&self, text: &str, now: Timestamp) -> Option<Arc<PassClaims>> {
+    /// The claims of a pass for a room that `is_wanted` and that is valid now; the signature is
+    /// checked once per pass.
+    fn verify(
+        &self,
+        text: &str,
+        now: Timestamp,
+        is_wanted: impl FnOnce(&RoomId) -> bool,
+    ) -> Option<Arc<PassClaims>> {
         let digest: [u8; 32] = Sha256::digest(text).into();
         if let Some(claims) = self.verified.get(&digest) {
             let starts = claims.nbf.saturating_mul(1000);
             let early = now.as_ms() + 5_000 < starts;
-            return (claims.expires_at() > now && !early).then_some(claims);
+            let is_valid = claims.expires_at() > now && !early && is_wanted(&claims.aud);
+            return is_valid.then_some(claims);
         }
-        let claims = Arc::new(self.rooms.parts().pass_keys.verify(text, now).ok()?);
+        let keys = &self.rooms.parts().pass_keys;
+        let claims = Arc::new(keys.verify_if(text, now, is_wanted).ok()?);
         self.verified.insert(digest, claims.clone());
         Some(claims)
     }
@@ -372,21 +389,6 @@ impl Shared {
             tracing::warn!(room = %room.id, code = problem.code.as_str(), "session not ended");
         }
     }
-}
-
-/// The texts that a request presents as passes: the header, a bearer token where the upstream is
-/// the embedded booking core, and cookies.
-pub fn passes_presented(
-    cookies: CookieForm,
-    headers: &HeaderMap,
-    bearer_too: bool,
-) -> impl Iterator<Item = &str> {
-    let header = headers.get(PASS).and_then(|value| value.to_str().ok());
-    let bearer = if bearer_too { bearer(headers) } else { None };
-    header
-        .into_iter()
-        .chain(bearer)
-        .chain(cookies.passes_of(headers).map(|(_, text)| text))
 }
 
 /// Adds the pass to an answer. The pass is one fan's, so no cache may keep the answer, whatever
