@@ -326,7 +326,10 @@ impl Shared {
         let remote = match &room.record().settings.upstream {
             name if name == EMBEDDED => None,
             url => Some(url.parse::<Upstream>().map_err(|error| {
-                Problem::new(ProblemCode::UpstreamFailed).detail(error.to_string())
+                // What the settings say is the operators'.
+                tracing::error!(room = %room.id, %error, "the upstream cannot be used");
+                Problem::new(ProblemCode::UpstreamFailed)
+                    .detail("The service behind this room cannot be reached.")
             })?),
         };
         Ok(Way {

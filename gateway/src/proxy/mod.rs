@@ -21,6 +21,7 @@ mod body;
 mod connector;
 mod failure;
 mod lane;
+mod location;
 mod tunnel;
 
 use std::sync::Arc;
@@ -74,8 +75,6 @@ pub struct ProxyConfig {
     pub in_flight_per_upstream_max: usize,
     /// Bytes buffered per connection to an upstream, which bounds the head of an answer.
     pub connection_buffer_bytes: usize,
-    /// Sends the fan's `Host` to the upstream instead of the upstream's own.
-    pub preserve_host: bool,
     /// When an upstream is left alone for a while.
     pub breaker: BreakerConfig,
 }
@@ -117,7 +116,6 @@ impl Default for ProxyConfig {
             pool_idle_per_upstream_max: 128,
             in_flight_per_upstream_max: 2048,
             connection_buffer_bytes: 64 * 1024,
-            preserve_host: false,
             breaker: BreakerConfig::default(),
         }
     }
@@ -173,7 +171,10 @@ impl Proxy {
             (sent, progress) = self.send(head, Body::empty()).await;
         }
         match sent {
-            Ok(response) => self.answer(response, outbound.upgrade, attempt, &progress, end),
+            Ok(mut response) => {
+                location::hide(response.headers_mut(), upstream.authority());
+                self.answer(response, outbound.upgrade, attempt, &progress, end)
+            }
             Err(failure) => {
                 attempt.failed(failure.word(), failure.outcome());
                 Err(failure.into())
@@ -230,10 +231,8 @@ impl Proxy {
             head.headers
                 .insert(TRANSFER_ENCODING, HeaderValue::from_static("chunked"));
         }
-        if !(self.config.preserve_host && head.headers.contains_key(HOST)) {
-            let host = upstream.host().ok_or_else(unreadable_path)?;
-            head.headers.insert(HOST, host);
-        }
+        let host = upstream.host().ok_or_else(unreadable_path)?;
+        head.headers.insert(HOST, host);
         headers::describe(&mut head.headers, forwarded);
         Ok(Outbound {
             head,
