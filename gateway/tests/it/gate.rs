@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use axum::response::IntoResponse;
 use contract::line::PlaceState;
 use contract::room::Override;
 use http::{Method, StatusCode};
@@ -408,4 +409,28 @@ async fn a_purchase_ends_the_session_of_its_room_only() {
     let marks: Vec<_> = seen.get_all("ropeline-session").iter().collect();
     assert_eq!(marks, ["live", "over"]);
     assert_eq!(seen["cookie"], "ropeline_session=x; a=b");
+}
+
+#[tokio::test]
+async fn an_answer_that_says_later_says_when() {
+    let router = axum::Router::new().fallback(|uri: http::Uri| async move {
+        let status = uri.path().rsplit('/').next().unwrap().parse::<u16>();
+        let status = StatusCode::from_u16(status.unwrap()).unwrap();
+        match uri.query() {
+            Some(after) => (status, [("retry-after", after.to_owned())]).into_response(),
+            None => status.into_response(),
+        }
+    });
+    let shop = Server::start(router).await;
+    let (_world, app) = open_room(json!({"queueAll": false, "upstream": shop.url("")})).await;
+    for (path, after) in [
+        ("/eras/429", "2"),
+        ("/eras/503", "2"),
+        ("/eras/503?77", "77"),
+        ("/eras/500", ""),
+        ("/eras/200", ""),
+    ] {
+        let answer = app.get(path, &[]).await;
+        assert_eq!(answer.header("retry-after"), after, "{path}");
+    }
 }
