@@ -18,7 +18,7 @@ use contract::{Clock, Problem, ProblemCode, RoomId, Timestamp};
 use http::header::{ACCEPT, CACHE_CONTROL, HOST, LOCATION, SET_COOKIE};
 use http::uri::Scheme;
 use http::{HeaderMap, HeaderValue, Method, StatusCode};
-use metrics::counter;
+use metrics::{Counter, counter};
 use moka::sync::Cache;
 use sha2::{Digest, Sha256};
 use tower::ServiceExt;
@@ -31,12 +31,11 @@ use crate::http::cookies::CookieForm;
 use crate::http::page::waiting_path;
 use crate::http::presented::{self, Shown};
 use crate::line::passes::{self, Admission};
-use crate::line::room::Room;
+use crate::line::room::{Room, Target};
 use crate::line::rooms::RoomSet;
 use crate::line::session_end;
 use crate::line::sessions::SessionCheck;
 use crate::proxy::{End, Forwarded, Proxy, Upstream, UpstreamKind, headers};
-use crate::room::settings::EMBEDDED;
 use crate::telemetry;
 
 /// Passes whose signature was verified and is remembered: verifying costs 50 µs, looking up one.
@@ -65,6 +64,14 @@ struct Shared {
     proxy: Arc<Proxy>,
     embedded: Router,
     verified: Cache<[u8; 32], Arc<PassClaims>>,
+    decisions: Decisions,
+}
+
+/// Counters of what the gate decided, looked up once.
+struct Decisions {
+    admitted: Counter,
+    idle: Counter,
+    refused: Counter,
 }
 
 /// A request's way: the room that protects its path, if any, and where it goes.
@@ -100,7 +107,19 @@ impl Gate {
             proxy,
             embedded,
             verified,
+            decisions: Decisions::new(),
         }))
+    }
+}
+
+impl Decisions {
+    fn new() -> Self {
+        let of = |outcome: &'static str| counter!(telemetry::GATE, "outcome" => outcome);
+        Self {
+            admitted: of("admitted"),
+            idle: of("idle"),
+            refused: of("refused"),
+        }
     }
 }
 
@@ -114,20 +133,21 @@ pub async fn handle(State(gate): State<Gate>, client: ClientIp, request: Request
 
 impl Shared {
     async fn pass_on(&self, client: ClientIp, request: Request) -> Result<Response, ApiError> {
-        let path = check_path(request.uri())?;
-        let way = self.way(&path)?;
+        let way = self.way(&check_path(request.uri())?)?;
         let now = self.rooms.parts().clock.now();
         let claims = self.claims_presented(request.headers(), &way, now);
         // A request's body is not to be shared between threads, so what the decision needs of
         // the request is read before it is waited for.
         let navigates = is_navigation(&request);
-        let let_through = match &way.room {
-            Some(room) => match self.admit(room, &claims, navigates, now).await {
-                Some(let_through) => let_through,
-                None => return Ok(refuse(room, &request)),
-            },
-            None => LetThrough::default(),
-        };
+        let mut let_through = LetThrough::default();
+        if let Some(room) = &way.room {
+            let admitted = self.admit(room, &claims, navigates, now).await;
+            let Some(admitted) = admitted else {
+                self.decisions.refused.increment(1);
+                return Ok(refuse(room, &request));
+            };
+            let_through = admitted;
+        }
         let principals = match way.remote {
             // What the fan does in other rooms is no business of somebody else's service.
             Some(_) => let_through.own.into_iter().collect(),
@@ -165,7 +185,7 @@ impl Shared {
     ) -> Option<LetThrough> {
         let own = claims.iter().find(|claims| claims.aud == room.id);
         if room.phase() == Phase::Idle {
-            count("idle");
+            self.decisions.idle.increment(1);
             return Some(match own {
                 Some(own) => LetThrough {
                     own: Some(Principal::of(own, true)),
@@ -183,7 +203,7 @@ impl Shared {
                 expires_at,
                 renewed,
             } => {
-                count("admitted");
+                self.decisions.admitted.increment(1);
                 let cookie = renewed.then(|| self.renewed(room, claims_of_room, expires_at, now));
                 Some(LetThrough {
                     own: Some(Principal {
@@ -316,26 +336,18 @@ impl Shared {
         Some(claims)
     }
 
-    fn way(&self, path: &SafePath) -> Result<Way, ApiError> {
-        let Some(room) = self.rooms.protecting(path) else {
-            return Ok(Way {
-                room: None,
-                remote: None,
-            });
-        };
-        let remote = match &room.record().settings.upstream {
-            name if name == EMBEDDED => None,
-            url => Some(url.parse::<Upstream>().map_err(|error| {
-                // What the settings say is the operators'.
-                tracing::error!(room = %room.id, %error, "the upstream cannot be used");
-                Problem::new(ProblemCode::UpstreamFailed)
+    fn way(&self, path: &SafePath<'_>) -> Result<Way, ApiError> {
+        let room = self.rooms.protecting(path);
+        let remote = match room.as_ref().map(|room| room.target()) {
+            None | Some(Target::Embedded) => None,
+            Some(Target::Remote(upstream)) => Some(upstream),
+            Some(Target::Unusable) => {
+                return Err(Problem::new(ProblemCode::UpstreamFailed)
                     .detail("The service behind this room cannot be reached.")
-            })?),
+                    .into());
+            }
         };
-        Ok(Way {
-            room: Some(room),
-            remote,
-        })
+        Ok(Way { room, remote })
     }
 
     fn forwarded(
@@ -416,7 +428,6 @@ fn is_navigation(request: &Request) -> bool {
 }
 
 fn refuse(room: &Room, request: &Request) -> Response {
-    count("refused");
     let to = ReturnTarget::of(request.uri());
     let path = waiting_path(&room.id, &to);
     if is_navigation(request) {
@@ -433,8 +444,4 @@ fn refuse(room: &Room, request: &Request) -> Response {
         .with("room", room.id.as_str())
         .with("joinUrl", path);
     ApiError::from(problem).into_response()
-}
-
-fn count(outcome: &'static str) {
-    counter!(telemetry::GATE, "outcome" => outcome).increment(1);
 }

@@ -41,6 +41,7 @@ use tokio_util::task::TaskTracker;
 use uuid::Uuid;
 
 use self::durable::DurableLine;
+use self::room::Target;
 use crate::records::RecordsError;
 use crate::room::place::PlaceKeys;
 use crate::room::status::StockFigures;
@@ -112,8 +113,8 @@ pub struct Parts {
 
 /// Tells whether calls should go on, from how an upstream does.
 pub trait UpstreamHealth: Send + Sync {
-    /// Whether the upstream named in a room's settings takes requests.
-    fn is_open(&self, upstream: &str) -> bool;
+    /// Whether the upstream of a room takes requests.
+    fn is_open(&self, target: &Target) -> bool;
 }
 
 /// The problem that a store error is to a fan.

@@ -307,12 +307,18 @@ fn cookie_name(pair: &[u8]) -> &[u8] {
     pair.split(|byte| *byte == b'=').next().unwrap_or_default()
 }
 
+fn pairs_of(value: &HeaderValue) -> impl Iterator<Item = &[u8]> {
+    value.as_bytes().split(|byte| *byte == b';')
+}
+
 fn remove_own_cookies(headers: &mut HeaderMap, kind: UpstreamKind) {
     let is_own = |pair: &&[u8]| is_own_cookie(cookie_name(pair), kind);
+    let mut all = headers.get_all(COOKIE).iter();
+    if !all.any(|value| pairs_of(value).any(|pair| is_own(&pair))) {
+        return;
+    }
     let pairs = |value: &'_ HeaderValue| -> Vec<Vec<u8>> {
-        value
-            .as_bytes()
-            .split(|byte| *byte == b';')
+        pairs_of(value)
             .filter(|pair| !is_own(pair))
             .map(|pair| pair.trim_ascii().to_vec())
             .filter(|pair| !pair.is_empty())

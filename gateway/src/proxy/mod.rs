@@ -51,7 +51,7 @@ use lane::{Attempt, Lanes};
 pub use body::End;
 pub use breaker::BreakerState;
 pub use headers::{Command, Forwarded, UpstreamKind};
-pub use lane::UpstreamHealth;
+pub use lane::LaneHealth;
 pub use upstream::{Upstream, UpstreamError};
 
 /// Limits of the proxy.
@@ -159,7 +159,7 @@ impl Proxy {
         forwarded: &Forwarded,
         end: impl FnOnce() -> End,
     ) -> Result<ForwardOutcome, ApiError> {
-        let outbound = self.prepare(upstream, request, forwarded)?;
+        let outbound = prepare(upstream, request, forwarded)?;
         let lane = self.lanes.of(upstream);
         let mut attempt = lane.begin(&self.clock)?;
         let is_repeatable = outbound.head.method.is_idempotent() && outbound.body.is_end_stream();
@@ -183,7 +183,7 @@ impl Proxy {
     }
 
     /// How `upstream` has been doing.
-    pub fn health(&self, upstream: &Upstream) -> UpstreamHealth {
+    pub fn health(&self, upstream: &Upstream) -> LaneHealth {
         self.lanes.of(upstream).health(&*self.clock)
     }
 
@@ -197,48 +197,6 @@ impl Proxy {
         self.stop.cancel();
         self.tunnels.close();
         self.tunnels.wait().await;
-    }
-
-    fn prepare(
-        &self,
-        upstream: &Upstream,
-        mut request: Request<Body>,
-        forwarded: &Forwarded,
-    ) -> Result<Outbound, ApiError> {
-        // CONNECT would open a tunnel to anywhere; TRACE would show the client our headers.
-        if request.method() == Method::CONNECT || request.method() == Method::TRACE {
-            return Err(ProblemCode::MethodNotAllowed.into());
-        }
-        let path = origin_path(&request)?;
-        let uri = upstream.resolve(path).map_err(|_| unreadable_path())?;
-        let has_body = !request.body().is_end_stream();
-        let asked = headers::clean_request(request.headers_mut(), UpstreamKind::Remote);
-        // A body before the switch would leave its end to two parsers' agreement.
-        let upgrade = if asked.is_some() && !has_body {
-            Some(hyper::upgrade::on(&mut request))
-        } else {
-            headers::keep_protocol(request.headers_mut());
-            None
-        };
-
-        let (parts, body) = request.into_parts();
-        let (mut head, ()) = Request::new(()).into_parts();
-        head.method = parts.method;
-        head.uri = uri;
-        head.version = Version::HTTP_11;
-        head.headers = parts.headers;
-        if has_body && !head.headers.contains_key(CONTENT_LENGTH) {
-            head.headers
-                .insert(TRANSFER_ENCODING, HeaderValue::from_static("chunked"));
-        }
-        let host = upstream.host().ok_or_else(unreadable_path)?;
-        head.headers.insert(HOST, host);
-        headers::describe(&mut head.headers, forwarded);
-        Ok(Outbound {
-            head,
-            body,
-            upgrade,
-        })
     }
 
     async fn send(
@@ -314,6 +272,47 @@ impl Proxy {
             command,
         })
     }
+}
+
+/// Makes a request ready for the upstream.
+fn prepare(
+    upstream: &Upstream,
+    mut request: Request<Body>,
+    forwarded: &Forwarded,
+) -> Result<Outbound, ApiError> {
+    // CONNECT would open a tunnel to anywhere; TRACE would show the client our headers.
+    if request.method() == Method::CONNECT || request.method() == Method::TRACE {
+        return Err(ProblemCode::MethodNotAllowed.into());
+    }
+    let path = origin_path(&request)?;
+    let uri = upstream.resolve(path).map_err(|_| unreadable_path())?;
+    let has_body = !request.body().is_end_stream();
+    let asked = headers::clean_request(request.headers_mut(), UpstreamKind::Remote);
+    // A body before the switch would leave its end to two parsers' agreement.
+    let upgrade = if asked.is_some() && !has_body {
+        Some(hyper::upgrade::on(&mut request))
+    } else {
+        headers::keep_protocol(request.headers_mut());
+        None
+    };
+
+    let (parts, body) = request.into_parts();
+    let (mut head, ()) = Request::new(()).into_parts();
+    head.method = parts.method;
+    head.uri = uri;
+    head.version = Version::HTTP_11;
+    head.headers = parts.headers;
+    if has_body && !head.headers.contains_key(CONTENT_LENGTH) {
+        head.headers
+            .insert(TRANSFER_ENCODING, HeaderValue::from_static("chunked"));
+    }
+    head.headers.insert(HOST, upstream.host());
+    headers::describe(&mut head.headers, forwarded);
+    Ok(Outbound {
+        head,
+        body,
+        upgrade,
+    })
 }
 
 /// What an answer says about the upstream.

@@ -19,6 +19,7 @@ use gateway::edge::client_ip::TrustedProxies;
 use gateway::edge::rate_limit::{Rate, RateLimitConfig};
 use gateway::http::cookies::CookieForm;
 use gateway::line::durable::DurableRecords;
+use gateway::line::room::Target;
 use gateway::line::rooms::RoomSet;
 use gateway::line::{Parts, Randomness, StockSource, UpstreamHealth};
 use gateway::proxy::{Proxy, ProxyConfig};
@@ -74,7 +75,7 @@ impl StockSource for NoStock {
 struct AlwaysOpen;
 
 impl UpstreamHealth for AlwaysOpen {
-    fn is_open(&self, _: &str) -> bool {
+    fn is_open(&self, _: &Target) -> bool {
         true
     }
 }
