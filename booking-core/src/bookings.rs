@@ -1,7 +1,7 @@
 //! Confirming a purchase and looking at it.
 
 use contract::booking::{Booking, HoldStatus, PaymentStatus, Ticket};
-use contract::{BookingId, HoldId, TicketId};
+use contract::{BookingId, HoldId, RoomId, TicketId};
 
 use crate::core::Core;
 use crate::customer::Customer;
@@ -19,8 +19,8 @@ pub enum ConfirmOutcome {
     Booked {
         /// The booking.
         booking: Box<Booking>,
-        /// Whether the show is behind a room, whose session is over now.
-        ends_session: bool,
+        /// The room that the show is behind: the session there is over now.
+        ends_session: Option<RoomId>,
     },
     /// The outcome of the payment is open.
     Processing,
@@ -72,7 +72,7 @@ impl Core {
             let show = self.catalogue.show_by_no(hold.show_no);
             return Ok(ConfirmOutcome::Booked {
                 booking: Box::new(self.booking_view(booking)?),
-                ends_session: show.is_some_and(|show| show.info().room.is_some()),
+                ends_session: show.and_then(|show| show.info().room.clone()),
             });
         }
         let reason = payment.failure_reason;

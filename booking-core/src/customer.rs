@@ -1,5 +1,6 @@
 //! Who asks: the owners that a request speaks for.
 
+use contract::cookies::{SESSION, SESSION_SECURE};
 use contract::principal::{self, Principal};
 use contract::{PlaceId, RoomId};
 use data_encoding::BASE64URL_NOPAD;
@@ -10,10 +11,6 @@ use sha2::{Digest, Sha256};
 
 use crate::store::idempotency::KeyUse;
 
-/// Name of the session cookie on plain HTTP. On HTTPS it has the `__Host-` prefix too.
-const COOKIE_NAME: &str = "ropeline_session";
-/// Name of the session cookie on HTTPS.
-const COOKIE_NAME_SECURE: &str = "__Host-ropeline_session";
 /// Keeps the session of a key apart from whatever else the secret is used for.
 const SESSION_OF_KEY: &[u8] = b"ropeline session of a key v1\0";
 /// How long a browser keeps its session, so that a fan finds the booking on the day of the show.
@@ -58,9 +55,9 @@ impl Session {
     /// The header that gives the session to the browser.
     pub fn set_cookie(&self, secure: bool) -> HeaderValue {
         let (name, tail) = if secure {
-            (COOKIE_NAME_SECURE, "; Secure")
+            (SESSION_SECURE, "; Secure")
         } else {
-            (COOKIE_NAME, "")
+            (SESSION, "")
         };
         let value = BASE64URL_NOPAD.encode(&self.0);
         let text = format!(
@@ -99,11 +96,12 @@ impl Customer {
         self.session
     }
 
-    /// The place of the pass for `room`.
+    /// The place of the fan inside `room`. A pass whose session is over admits to nothing; what
+    /// it bought stays its own: see [`Customer::owns`].
     pub fn subject_in(&self, room: &RoomId) -> Option<PlaceId> {
         self.principals
             .iter()
-            .find(|principal| principal.room == *room)
+            .find(|principal| principal.is_live && principal.room == *room)
             .map(|principal| principal.subject)
     }
 
@@ -156,11 +154,7 @@ impl Customer {
 }
 
 fn session_cookie(headers: &HeaderMap, secure: bool) -> Option<Session> {
-    let wanted = if secure {
-        COOKIE_NAME_SECURE
-    } else {
-        COOKIE_NAME
-    };
+    let wanted = if secure { SESSION_SECURE } else { SESSION };
     headers
         .get_all(COOKIE)
         .iter()

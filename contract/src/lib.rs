@@ -8,6 +8,7 @@
 //! | --- | --- |
 //! | [`booking`] | JSON of the booking API and of a show file |
 //! | [`clock`] | [`Timestamp`] and the [`Clock`] that every decision takes its time from |
+//! | [`cookies`] | names of our cookies |
 //! | [`ids`] | typed identifiers and their text forms |
 //! | [`line`] | JSON of the line: status, room document, join and claim answers |
 //! | [`pass`] | the signed pass: claims, signing, verification, JWKS |
@@ -17,6 +18,7 @@
 
 pub mod booking;
 pub mod clock;
+pub mod cookies;
 pub mod ids;
 pub mod line;
 pub mod pass;

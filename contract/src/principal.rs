@@ -16,6 +16,12 @@ pub const ROOM: HeaderName = HeaderName::from_static("ropeline-room");
 pub const SUBJECT: HeaderName = HeaderName::from_static("ropeline-subject");
 /// When the pass ends, RFC 3339.
 pub const PASS_EXPIRES: HeaderName = HeaderName::from_static("ropeline-pass-expires");
+/// Whether the session of the pass runs: [`SESSION_LIVE`] or [`SESSION_OVER`].
+pub const SESSION: HeaderName = HeaderName::from_static("ropeline-session");
+/// The value of [`SESSION`] for a fan who is inside.
+pub const SESSION_LIVE: &str = "live";
+/// The value of [`SESSION`] for a fan whose pass no longer, or not yet, admits.
+pub const SESSION_OVER: &str = "over";
 /// What the upstream wants done with the session, in its answer.
 pub const COMMAND: HeaderName = HeaderName::from_static("ropeline-command");
 /// The value of [`COMMAND`] that ends the session.
@@ -35,21 +41,41 @@ pub struct Principal {
     pub subject: PlaceId,
     /// When the pass ends.
     pub expires_at: Timestamp,
+    /// Whether the session runs. Without one the pass shows only whose things are whose: it
+    /// admits to nothing.
+    pub is_live: bool,
 }
 
-impl From<&PassClaims> for Principal {
-    fn from(claims: &PassClaims) -> Self {
+impl Principal {
+    /// The fan whom `claims` are about.
+    pub fn of(claims: &PassClaims, is_live: bool) -> Self {
         Self {
             room: claims.aud.clone(),
             subject: claims.sub,
             expires_at: claims.expires_at(),
+            is_live,
         }
+    }
+}
+
+/// Adds to an answer the command that ends the session in `room`, and in no other.
+pub fn end_session(room: &RoomId, headers: &mut HeaderMap) {
+    headers.insert(COMMAND, HeaderValue::from_static(COMMAND_END_SESSION));
+    // Slugs are printable ASCII.
+    if let Ok(room) = HeaderValue::from_str(room.as_str()) {
+        headers.insert(ROOM, room);
     }
 }
 
 /// Adds the headers that describe `principals`.
 pub fn write(principals: &[Principal], headers: &mut HeaderMap) {
     for principal in principals {
+        let session = if principal.is_live {
+            SESSION_LIVE
+        } else {
+            SESSION_OVER
+        };
+        headers.append(SESSION, HeaderValue::from_static(session));
         for (name, value) in [
             (ROOM, principal.room.to_string()),
             (SUBJECT, principal.subject.to_string()),
@@ -75,11 +101,13 @@ pub fn read(headers: &HeaderMap) -> Vec<Principal> {
     texts(ROOM)
         .zip(texts(SUBJECT))
         .zip(texts(PASS_EXPIRES))
-        .filter_map(|((room, subject), expires)| {
+        .zip(texts(SESSION))
+        .filter_map(|(((room, subject), expires), session)| {
             Some(Principal {
                 room: room.parse().ok()?,
                 subject: subject.parse().ok()?,
                 expires_at: Timestamp::parse(expires)?,
+                is_live: session == SESSION_LIVE,
             })
         })
         .collect()
@@ -98,6 +126,7 @@ mod tests {
                 room: room.parse().unwrap(),
                 subject: PlaceId::from_bytes([n; 16]),
                 expires_at: Timestamp::from_ms(1_790_000_000_000),
+                is_live: n == 1,
             })
             .collect();
         let mut headers = HeaderMap::new();

@@ -34,15 +34,15 @@ use crate::http::cookies::CookieForm;
 use crate::keys::{self, Keys};
 use crate::lifecycle::GRACE;
 use crate::line::durable::DurableRecords;
+use crate::line::room::Target;
 use crate::line::{Parts, Randomness, StockSource, UpstreamHealth};
 use crate::ops::auth::Tokens;
 use crate::ops::{self, OpsState};
 use crate::proxy::breaker::BreakerState;
-use crate::proxy::{Proxy, ProxyConfig, Upstream};
+use crate::proxy::{Proxy, ProxyConfig};
 use crate::public::{PublicParts, PublicSide};
 use crate::records::{self, Admissions, Audit, Database, Rooms};
 use crate::room::place::PlaceKeys;
-use crate::room::settings::EMBEDDED;
 use crate::room::status::StockFigures;
 use crate::store::redis::RedisStore;
 
@@ -496,11 +496,11 @@ impl StockSource for BookingStock {
 struct ProxyHealth(Arc<Proxy>);
 
 impl UpstreamHealth for ProxyHealth {
-    fn is_open(&self, upstream: &str) -> bool {
-        if upstream == EMBEDDED {
-            return true;
+    fn is_open(&self, target: &Target) -> bool {
+        match target {
+            Target::Embedded => true,
+            Target::Remote(upstream) => self.0.breaker_state(upstream) != BreakerState::Open,
+            Target::Unusable => false,
         }
-        let parsed = upstream.parse::<Upstream>();
-        parsed.is_ok_and(|upstream| self.0.breaker_state(&upstream) != BreakerState::Open)
     }
 }

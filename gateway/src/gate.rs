@@ -2,7 +2,8 @@
 //!
 //! A request to a protected path is let through only with a valid pass of that path's room whose
 //! session runs. What an upstream learns of a pass it learns from the gate alone: headers of
-//! those names that a client sent are removed.
+//! those names that a client sent are removed. The gate tells of every pass whether its session
+//! runs, on unprotected paths too, because an upstream may take it for an admission.
 
 use std::sync::Arc;
 
@@ -12,12 +13,12 @@ use axum::extract::{Request, State};
 use axum::response::{IntoResponse, Response};
 use contract::line::Phase;
 use contract::pass::PassClaims;
-use contract::principal::{PASS, Principal, ROOM};
+use contract::principal::{Principal, ROOM};
 use contract::{Clock, Problem, ProblemCode, RoomId, Timestamp};
 use http::header::{ACCEPT, CACHE_CONTROL, HOST, LOCATION, SET_COOKIE};
 use http::uri::Scheme;
 use http::{HeaderMap, HeaderValue, Method, StatusCode};
-use metrics::counter;
+use metrics::{Counter, counter};
 use moka::sync::Cache;
 use sha2::{Digest, Sha256};
 use tower::ServiceExt;
@@ -28,19 +29,29 @@ use crate::edge::path::{SafePath, check_path};
 use crate::edge::return_target::ReturnTarget;
 use crate::http::cookies::CookieForm;
 use crate::http::page::waiting_path;
-use crate::http::presented::bearer;
+use crate::http::presented::{self, Shown};
 use crate::line::passes::{self, Admission};
-use crate::line::room::Room;
+use crate::line::room::{Room, Target};
 use crate::line::rooms::RoomSet;
+use crate::line::session_end;
 use crate::line::sessions::SessionCheck;
-use crate::proxy::{Command, Forwarded, Proxy, Upstream, headers};
-use crate::room::settings::EMBEDDED;
+use crate::proxy::{End, Forwarded, Proxy, Upstream, UpstreamKind, headers};
 use crate::telemetry;
 
 /// Passes whose signature was verified and is remembered: verifying costs 50 µs, looking up one.
 const VERIFIED_MAX: u64 = 100_000;
-/// Passes of one request that are looked at: a fan of so many rooms at once is none.
-const PASSES_MAX: usize = 8;
+
+/// What some shared caches obey rather than `Cache-Control`.
+const CACHE_ORDERS: [&str; 8] = [
+    "cdn-cache-control",
+    "cloudflare-cdn-cache-control",
+    "edge-control",
+    "expires",
+    "netlify-cdn-cache-control",
+    "surrogate-control",
+    "vercel-cdn-cache-control",
+    "x-accel-expires",
+];
 
 /// What the gate works with.
 #[derive(Clone)]
@@ -53,6 +64,14 @@ struct Shared {
     proxy: Arc<Proxy>,
     embedded: Router,
     verified: Cache<[u8; 32], Arc<PassClaims>>,
+    decisions: Decisions,
+}
+
+/// Counters of what the gate decided, looked up once.
+struct Decisions {
+    admitted: Counter,
+    idle: Counter,
+    refused: Counter,
 }
 
 /// A request's way: the room that protects its path, if any, and where it goes.
@@ -62,8 +81,12 @@ struct Way {
 }
 
 /// What the gate lets through.
+#[derive(Default)]
 struct LetThrough {
-    principals: Vec<Principal>,
+    /// The fan in the room that protects the path.
+    own: Option<Principal>,
+    /// The pass that fan came with.
+    pass: Option<Arc<PassClaims>>,
     /// A pass cookie to set on the answer.
     cookie: Option<HeaderValue>,
 }
@@ -84,7 +107,19 @@ impl Gate {
             proxy,
             embedded,
             verified,
+            decisions: Decisions::new(),
         }))
+    }
+}
+
+impl Decisions {
+    fn new() -> Self {
+        let of = |outcome: &'static str| counter!(telemetry::GATE, "outcome" => outcome);
+        Self {
+            admitted: of("admitted"),
+            idle: of("idle"),
+            refused: of("refused"),
+        }
     }
 }
 
@@ -98,30 +133,44 @@ pub async fn handle(State(gate): State<Gate>, client: ClientIp, request: Request
 
 impl Shared {
     async fn pass_on(&self, client: ClientIp, request: Request) -> Result<Response, ApiError> {
-        let path = check_path(request.uri())?;
-        let way = self.way(&path)?;
+        let way = self.way(&check_path(request.uri())?)?;
         let now = self.rooms.parts().clock.now();
-        let claims = self.claims_presented(request.headers(), way.remote.is_none(), now);
+        let claims = self.claims_presented(request.headers(), &way, now);
         // A request's body is not to be shared between threads, so what the decision needs of
         // the request is read before it is waited for.
         let navigates = is_navigation(&request);
-        let let_through = match &way.room {
-            Some(room) => match self.admit(room, &claims, navigates, now).await {
-                Some(let_through) => let_through,
-                None => return Ok(refuse(room, &request)),
-            },
-            None => LetThrough {
-                principals: principals(&claims),
-                cookie: None,
-            },
+        let mut let_through = LetThrough::default();
+        if let Some(room) = &way.room {
+            let admitted = self.admit(room, &claims, navigates, now).await;
+            let Some(admitted) = admitted else {
+                self.decisions.refused.increment(1);
+                return Ok(refuse(room, &request));
+            };
+            let_through = admitted;
+        }
+        let principals = match way.remote {
+            // What the fan does in other rooms is no business of somebody else's service.
+            Some(_) => let_through.own.into_iter().collect(),
+            None => self.vouch(&claims, let_through.own, now).await,
         };
-        let forwarded = self.forwarded(client, &request, let_through.principals);
-        let mut response = match way.remote {
-            Some(upstream) => self.forward_remote(&upstream, request, forwarded).await?,
-            None => self.forward_embedded(request, forwarded).await,
+        let forwarded = self.forwarded(client, &request, principals);
+        let (mut response, ends) = match (way.remote, &way.room) {
+            (Some(upstream), Some(room)) => {
+                // What lasts longer than the session is cut off with it.
+                let (room, pass) = (room.clone(), let_through.pass);
+                let end = || -> End { Box::pin(session_end::over(room, pass)) };
+                let sent = self.proxy.forward(&upstream, request, &forwarded, end);
+                let outcome = sent.await?;
+                (outcome.response, outcome.command.map(|_| None))
+            }
+            _ => self.forward_embedded(request, &forwarded).await,
         };
+        if let Some(named) = ends {
+            let room = named.or(way.room.map(|room| room.id.clone()));
+            self.end_session(&forwarded.principals, room).await;
+        }
         if let Some(cookie) = let_through.cookie {
-            response.headers_mut().append(SET_COOKIE, cookie);
+            give_cookie(response.headers_mut(), cookie);
         }
         Ok(response)
     }
@@ -136,13 +185,15 @@ impl Shared {
     ) -> Option<LetThrough> {
         let own = claims.iter().find(|claims| claims.aud == room.id);
         if room.phase() == Phase::Idle {
-            count("idle");
+            self.decisions.idle.increment(1);
             return Some(match own {
-                Some(_) => LetThrough {
-                    principals: principals(claims),
+                Some(own) => LetThrough {
+                    own: Some(Principal::of(own, true)),
+                    pass: Some(own.clone()),
                     cookie: None,
                 },
-                None => self.walk_through(room, claims, navigates, now),
+                None if navigates => self.walk_through(room, now),
+                None => LetThrough::default(),
             });
         }
         let claims_of_room = own?;
@@ -152,23 +203,14 @@ impl Shared {
                 expires_at,
                 renewed,
             } => {
-                count("admitted");
-                let principals = principals(claims)
-                    .into_iter()
-                    .map(|principal| {
-                        if principal.room == room.id {
-                            Principal {
-                                expires_at,
-                                ..principal
-                            }
-                        } else {
-                            principal
-                        }
-                    })
-                    .collect();
+                self.decisions.admitted.increment(1);
                 let cookie = renewed.then(|| self.renewed(room, claims_of_room, expires_at, now));
                 Some(LetThrough {
-                    principals,
+                    own: Some(Principal {
+                        expires_at,
+                        ..Principal::of(claims_of_room, true)
+                    }),
+                    pass: Some(claims_of_room.clone()),
                     cookie: cookie.flatten(),
                 })
             }
@@ -176,32 +218,51 @@ impl Shared {
     }
 
     /// Nobody waits: a browser gets a pass on the way, so that what it does inside is one fan's.
-    fn walk_through(
-        &self,
-        room: &Room,
-        claims: &[Arc<PassClaims>],
-        navigates: bool,
-        now: Timestamp,
-    ) -> LetThrough {
-        let mut principals = principals(claims);
-        if !navigates {
-            return LetThrough {
-                principals,
-                cookie: None,
-            };
-        }
+    fn walk_through(&self, room: &Room, now: Timestamp) -> LetThrough {
         let subject = contract::PlaceId::from_bytes(room.parts.randomness.bytes());
-        let cookie = passes::mint_idle(room, subject, now).ok().map(|pass| {
-            let expires_at = pass.expires_at;
-            principals.push(Principal {
+        let Ok(pass) = passes::mint_idle(room, subject, now) else {
+            return LetThrough::default();
+        };
+        let expires_at = pass.expires_at;
+        let token = &pass.grant.access_token;
+        LetThrough {
+            own: Some(Principal {
                 room: room.id.clone(),
                 subject,
                 expires_at,
+                is_live: true,
+            }),
+            pass: None,
+            cookie: Some(self.cookies.pass(&room.id, token, expires_at, now)),
+        }
+    }
+
+    /// Whom the gateway vouches for: the fan in the path's room, who was just let through, and
+    /// the same fan in other rooms as their sessions stand. A pass outlives its session when the
+    /// session was ended, so the pass alone is not enough.
+    async fn vouch(
+        &self,
+        claims: &[Arc<PassClaims>],
+        own: Option<Principal>,
+        now: Timestamp,
+    ) -> Vec<Principal> {
+        let mut principals: Vec<_> = own.into_iter().collect();
+        for claims in claims {
+            if principals.iter().any(|known| known.room == claims.aud) {
+                continue;
+            }
+            let expires_at = match self.rooms.get(&claims.aud) {
+                Some(room) if room.is_idle() => Some(claims.expires_at()),
+                Some(room) => room.sessions.look(&room, claims, now).await,
+                None => None,
+            };
+            let principal = Principal::of(claims, expires_at.is_some());
+            principals.push(Principal {
+                expires_at: expires_at.unwrap_or(principal.expires_at),
+                ..principal
             });
-            self.cookies
-                .pass(&room.id, &pass.grant.access_token, expires_at, now)
-        });
-        LetThrough { principals, cookie }
+        }
+        principals
     }
 
     fn renewed(
@@ -225,54 +286,68 @@ impl Shared {
         )
     }
 
-    /// The valid passes that came with the request, at most one per room.
+    /// The valid passes that came with the request, at most one per room: for a remote upstream
+    /// that of the room in front of it.
     fn claims_presented(
         &self,
         headers: &HeaderMap,
-        embedded: bool,
+        way: &Way,
         now: Timestamp,
     ) -> Vec<Arc<PassClaims>> {
+        let room = way.room.as_ref().map(|room| &room.id);
+        let shown = match (&way.remote, room) {
+            (Some(_), Some(room)) => Shown::ToRemote(room),
+            _ => Shown::ToEmbedded(room),
+        };
         let mut found: Vec<Arc<PassClaims>> = Vec::new();
-        for text in passes_presented(self.cookies, headers, embedded).take(PASSES_MAX) {
-            if let Some(claims) = self.verify(text, now)
-                && !found.iter().any(|known| known.aud == claims.aud)
-            {
+        for text in presented::passes(self.cookies, headers, shown) {
+            let is_wanted = |aud: &RoomId| {
+                let is_served = match shown {
+                    Shown::ToRemote(room) => aud == room,
+                    _ => self.rooms.get(aud).is_some(),
+                };
+                is_served && !found.iter().any(|known| known.aud == *aud)
+            };
+            if let Some(claims) = self.verify(text, now, is_wanted) {
                 found.push(claims);
             }
         }
         found
     }
 
-    /// The claims of a pass that is valid now; the signature is checked once per pass.
-    fn verify(&self, text: &str, now: Timestamp) -> Option<Arc<PassClaims>> {
+    /// The claims of a pass for a room that `is_wanted` and that is valid now; the signature is
+    /// checked once per pass.
+    fn verify(
+        &self,
+        text: &str,
+        now: Timestamp,
+        is_wanted: impl FnOnce(&RoomId) -> bool,
+    ) -> Option<Arc<PassClaims>> {
         let digest: [u8; 32] = Sha256::digest(text).into();
         if let Some(claims) = self.verified.get(&digest) {
             let starts = claims.nbf.saturating_mul(1000);
             let early = now.as_ms() + 5_000 < starts;
-            return (claims.expires_at() > now && !early).then_some(claims);
+            let is_valid = claims.expires_at() > now && !early && is_wanted(&claims.aud);
+            return is_valid.then_some(claims);
         }
-        let claims = Arc::new(self.rooms.parts().pass_keys.verify(text, now).ok()?);
+        let keys = &self.rooms.parts().pass_keys;
+        let claims = Arc::new(keys.verify_if(text, now, is_wanted).ok()?);
         self.verified.insert(digest, claims.clone());
         Some(claims)
     }
 
-    fn way(&self, path: &SafePath) -> Result<Way, ApiError> {
-        let Some(room) = self.rooms.protecting(path) else {
-            return Ok(Way {
-                room: None,
-                remote: None,
-            });
+    fn way(&self, path: &SafePath<'_>) -> Result<Way, ApiError> {
+        let room = self.rooms.protecting(path);
+        let remote = match room.as_ref().map(|room| room.target()) {
+            None | Some(Target::Embedded) => None,
+            Some(Target::Remote(upstream)) => Some(upstream),
+            Some(Target::Unusable) => {
+                return Err(Problem::new(ProblemCode::UpstreamFailed)
+                    .detail("The service behind this room cannot be reached.")
+                    .into());
+            }
         };
-        let remote = match &room.record().settings.upstream {
-            name if name == EMBEDDED => None,
-            url => Some(url.parse::<Upstream>().map_err(|error| {
-                Problem::new(ProblemCode::UpstreamFailed).detail(error.to_string())
-            })?),
-        };
-        Ok(Way {
-            room: Some(room),
-            remote,
-        })
+        Ok(Way { room, remote })
     }
 
     fn forwarded(
@@ -294,78 +369,51 @@ impl Shared {
         }
     }
 
-    async fn forward_remote(
-        &self,
-        upstream: &Upstream,
-        request: Request,
-        forwarded: Forwarded,
-    ) -> Result<Response, ApiError> {
-        let principals = forwarded.principals.clone();
-        let outcome = self.proxy.forward(upstream, request, forwarded).await?;
-        if outcome.command == Some(Command::EndSession) {
-            self.end_sessions(&principals, None).await;
-        }
-        Ok(outcome.response)
-    }
-
     /// The embedded booking core is an upstream like any other: the same headers go in, the same
-    /// commands come out.
-    async fn forward_embedded(&self, mut request: Request, forwarded: Forwarded) -> Response {
+    /// commands come out. It serves all rooms, so it names the room whose session it ends.
+    async fn forward_embedded(
+        &self,
+        mut request: Request,
+        forwarded: &Forwarded,
+    ) -> (Response, Option<Option<RoomId>>) {
         let request_headers = request.headers_mut();
-        let _protocol = headers::clean_request(request_headers);
-        headers::describe(request_headers, &forwarded);
+        let _protocol = headers::clean_request(request_headers, UpstreamKind::Embedded);
+        headers::describe(request_headers, forwarded);
         let Ok(mut response) = self.embedded.clone().oneshot(request).await;
         let status = response.status();
-        let room = response
+        let named = response
             .headers()
             .get(ROOM)
             .and_then(|room| room.to_str().ok())
             .and_then(|room| room.parse::<RoomId>().ok());
-        let command = headers::clean_response(status, response.headers_mut());
-        if command == Some(Command::EndSession) {
-            self.end_sessions(&forwarded.principals, room.as_ref())
-                .await;
-        }
-        response.map(Body::new)
+        let command =
+            headers::clean_response(status, response.headers_mut(), UpstreamKind::Embedded);
+        (response.map(Body::new), command.map(|_| named))
     }
 
-    /// Ends the sessions an upstream is done with: of the room it names, else of all it saw.
-    async fn end_sessions(&self, principals: &[Principal], room: Option<&RoomId>) {
-        for principal in principals
-            .iter()
-            .filter(|p| room.is_none_or(|room| p.room == *room))
-        {
-            let Some(room) = self.rooms.get(&principal.room) else {
-                continue;
-            };
-            if let Err(problem) = room.end_session(principal.subject).await {
-                // The slot is freed when the session's time is over.
-                tracing::warn!(room = %room.id, code = problem.code.as_str(), "session not ended");
-            }
+    /// Ends the fan's session in `room`, and in no other.
+    async fn end_session(&self, principals: &[Principal], room: Option<RoomId>) {
+        let Some(room) = room.and_then(|room| self.rooms.get(&room)) else {
+            return;
+        };
+        let Some(fan) = principals.iter().find(|fan| fan.room == room.id) else {
+            return;
+        };
+        if let Err(problem) = room.end_session(fan.subject).await {
+            // The slot is freed when the session's time is over.
+            tracing::warn!(room = %room.id, code = problem.code.as_str(), "session not ended");
         }
     }
 }
 
-/// The texts that a request presents as passes: the header, a bearer token where the upstream is
-/// the embedded booking core, and cookies.
-pub fn passes_presented(
-    cookies: CookieForm,
-    headers: &HeaderMap,
-    bearer_too: bool,
-) -> impl Iterator<Item = &str> {
-    let header = headers.get(PASS).and_then(|value| value.to_str().ok());
-    let bearer = if bearer_too { bearer(headers) } else { None };
-    header
-        .into_iter()
-        .chain(bearer)
-        .chain(cookies.passes_of(headers).map(|(_, text)| text))
-}
-
-fn principals(claims: &[Arc<PassClaims>]) -> Vec<Principal> {
-    claims
-        .iter()
-        .map(|claims| Principal::from(&**claims))
-        .collect()
+/// Adds the pass to an answer. The pass is one fan's, so no cache may keep the answer, whatever
+/// the upstream said of a page that is the same for everyone.
+fn give_cookie(headers: &mut HeaderMap, cookie: HeaderValue) {
+    for name in CACHE_ORDERS {
+        headers.remove(name);
+    }
+    headers.insert(CACHE_CONTROL, HeaderValue::from_static("private, no-store"));
+    headers.append(SET_COOKIE, cookie);
 }
 
 /// A page that a person opens, not a call that a program makes.
@@ -380,7 +428,6 @@ fn is_navigation(request: &Request) -> bool {
 }
 
 fn refuse(room: &Room, request: &Request) -> Response {
-    count("refused");
     let to = ReturnTarget::of(request.uri());
     let path = waiting_path(&room.id, &to);
     if is_navigation(request) {
@@ -397,8 +444,4 @@ fn refuse(room: &Room, request: &Request) -> Response {
         .with("room", room.id.as_str())
         .with("joinUrl", path);
     ApiError::from(problem).into_response()
-}
-
-fn count(outcome: &'static str) {
-    counter!(telemetry::GATE, "outcome" => outcome).increment(1);
 }

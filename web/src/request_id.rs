@@ -1,4 +1,5 @@
-//! One id for each request, made here: a client's own `X-Request-Id` is not believed.
+//! What every answer carries: an id for each request, made here, because a client's own
+//! `X-Request-Id` is not believed; and `Retry-After` where the contract promises it.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -7,13 +8,16 @@ use axum::extract::{Request, State};
 use axum::middleware::Next;
 use axum::response::Response;
 use contract::Problem;
-use http::header::CONTENT_LENGTH;
-use http::{HeaderName, HeaderValue};
+use http::header::{CONTENT_LENGTH, RETRY_AFTER};
+use http::{HeaderName, HeaderValue, StatusCode};
 
 use crate::error;
 
 /// The header that carries the id.
 pub const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+
+/// Seconds after which to try again, when who refused did not say.
+const RETRY_AFTER_SECONDS: u64 = 2;
 
 /// The id of the request at hand, in its extensions.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -52,7 +56,7 @@ impl RequestIds {
 
 /// Gives the request its id and writes the id into the answer, and into the problem document
 /// if the answer is one. A request that has an id already, from a listener around this one,
-/// keeps it.
+/// keeps it. An answer that says "later" says when, also one from somebody else's service.
 pub async fn middleware(
     State(ids): State<RequestIds>,
     mut request: Request,
@@ -70,6 +74,14 @@ pub async fn middleware(
         response.headers_mut().remove(CONTENT_LENGTH);
         *response.body_mut() = error::body(&problem);
     }
-    response.headers_mut().insert(X_REQUEST_ID, id.0);
+    let says_later = matches!(
+        response.status(),
+        StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE
+    );
+    let headers = response.headers_mut();
+    if says_later && !headers.contains_key(RETRY_AFTER) {
+        headers.insert(RETRY_AFTER, HeaderValue::from(RETRY_AFTER_SECONDS));
+    }
+    headers.insert(X_REQUEST_ID, id.0);
     response
 }

@@ -5,8 +5,7 @@ use axum::response::{IntoResponse, Response};
 use contract::booking::{
     Booking as BookingView, ConfirmRequest, Payment, PaymentRequest, Processing,
 };
-use contract::principal::{COMMAND, COMMAND_END_SESSION};
-use contract::{HoldId, Problem, ProblemCode};
+use contract::{HoldId, Problem, ProblemCode, principal};
 use http::header::RETRY_AFTER;
 use http::{HeaderMap, HeaderValue, StatusCode};
 use web::{ApiJson, ApiPath, ApiResult};
@@ -116,9 +115,8 @@ fn respond_confirm(outcome: ConfirmOutcome) -> ApiResult<Response> {
             ends_session,
         } => {
             let mut response = ApiJson(*booking).into_response();
-            if ends_session {
-                let command = HeaderValue::from_static(COMMAND_END_SESSION);
-                response.headers_mut().insert(COMMAND, command);
+            if let Some(room) = &ends_session {
+                principal::end_session(room, response.headers_mut());
             }
             Ok(response)
         }

@@ -3,9 +3,8 @@
 use axum::extract::State;
 use axum::response::Response;
 use contract::booking::HoldStatus;
-use contract::principal::{COMMAND, COMMAND_END_SESSION};
-use contract::{HoldId, Problem, ProblemCode};
-use http::{HeaderMap, HeaderValue, StatusCode};
+use contract::{HoldId, Problem, ProblemCode, principal};
+use http::{HeaderMap, StatusCode};
 use pages::shop::ProcessingPage;
 use serde::Deserialize;
 use web::{ApiError, ApiForm, ApiPath, ApiQuery, ApiResult};
@@ -79,9 +78,8 @@ pub(super) async fn payment_return(
             ends_session,
         } => {
             let mut response = see_other(&format!("/bookings/{}", booked.booking_id));
-            if ends_session {
-                let command = HeaderValue::from_static(COMMAND_END_SESSION);
-                response.headers_mut().insert(COMMAND, command);
+            if let Some(room) = &ends_session {
+                principal::end_session(room, response.headers_mut());
             }
             Ok(response)
         }

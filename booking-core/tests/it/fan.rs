@@ -67,11 +67,21 @@ impl Fan {
     }
 
     /// The fan with a pass, as the gateway describes it.
-    pub(crate) fn with_pass(mut self, room: &str, place: u8) -> Self {
+    pub(crate) fn with_pass(self, room: &str, place: u8) -> Self {
+        self.with_principal(room, place, true)
+    }
+
+    /// The fan with a pass whose session is over.
+    pub(crate) fn with_ended_pass(self, room: &str, place: u8) -> Self {
+        self.with_principal(room, place, false)
+    }
+
+    fn with_principal(mut self, room: &str, place: u8, is_live: bool) -> Self {
         let principal = Principal {
             room: room.parse().unwrap(),
             subject: PlaceId::from_bytes([place; 16]),
             expires_at: Timestamp::from_ms(1_900_000_000_000),
+            is_live,
         };
         principal::write(&[principal], &mut self.headers);
         self
@@ -92,7 +102,12 @@ impl Fan {
     }
 
     pub(crate) fn without_pass(mut self) -> Self {
-        for name in [principal::ROOM, principal::SUBJECT, principal::PASS_EXPIRES] {
+        for name in [
+            principal::ROOM,
+            principal::SUBJECT,
+            principal::PASS_EXPIRES,
+            principal::SESSION,
+        ] {
             self.headers.remove(name);
         }
         self

@@ -126,7 +126,11 @@ async fn a_sale_has_a_window() {
 #[tokio::test]
 async fn a_show_behind_a_room_wants_a_pass_of_that_room() {
     let shop = TestShop::with(behind_room()).await;
-    for fan in [shop.fan(), shop.fan().with_pass("other", 1)] {
+    for fan in [
+        shop.fan(),
+        shop.fan().with_pass("other", 1),
+        shop.fan().with_ended_pass("eras", 1),
+    ] {
         let answer = fan.hold(&["A1"]).await;
         assert_eq!((answer.status, answer.code()), (403, "pass-required"));
         let join = "/_line/rooms/eras?to=/shows/eras-mumbai-1/seats";
@@ -140,6 +144,8 @@ async fn a_show_behind_a_room_wants_a_pass_of_that_room() {
     // The browser still owns the hold when the pass has ended, and so does the pass elsewhere.
     assert_eq!(fan.clone().without_pass().get(&hold).await.status, 200);
     assert_eq!(same_pass.get(&hold).await.status, 200);
+    let ended = shop.fan().with_ended_pass("eras", 1);
+    assert_eq!(ended.get(&hold).await.status, 200);
     assert_eq!(shop.fan().with_pass("eras", 2).get(&hold).await.status, 404);
     let room = "eras".parse().unwrap();
     assert_eq!(shop.process.booking.stock(&room), Some(16));

@@ -39,6 +39,7 @@ async fn a_paid_hold_becomes_a_booking() {
     assert_eq!(confirmed.json["status"], "CONFIRMED");
     assert_eq!(confirmed.json["tickets"].as_array().unwrap().len(), 2);
     assert_eq!(confirmed.headers["ropeline-command"], "end-session");
+    assert_eq!(confirmed.headers["ropeline-room"], "eras");
     let booking = format!(
         "/api/v1/bookings/{}",
         confirmed.json["bookingId"].as_str().unwrap()

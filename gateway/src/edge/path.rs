@@ -4,6 +4,7 @@
 //! bytes as another path, a fan without a pass could name a protected page in a way that the gate
 //! does not recognise. Such paths are refused before anything looks at them.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::str::FromStr;
 
@@ -16,9 +17,10 @@ pub const PATH_BYTES_MAX: usize = 8 * 1024;
 
 /// A path with one reading.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct SafePath {
-    decoded: String,
-    folded: Folded,
+pub struct SafePath<'a> {
+    decoded: Cow<'a, str>,
+    /// `None` for a plain path: its segments are read as they stand.
+    folded: Option<Folded>,
 }
 
 /// A protected part of a site: a path and everything below it.
@@ -58,19 +60,19 @@ pub enum AmbiguousPath {
 }
 
 /// The segments of a path in the form that comparisons use.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 struct Folded(Vec<String>);
 
 /// Checks that the path of `uri` has one reading.
-pub fn check_path(uri: &Uri) -> Result<SafePath, ApiError> {
-    uri.path().parse().map_err(|reason: AmbiguousPath| {
+pub fn check_path(uri: &Uri) -> Result<SafePath<'_>, ApiError> {
+    SafePath::parse(uri.path()).map_err(|reason: AmbiguousPath| {
         Problem::new(ProblemCode::AmbiguousPath)
             .detail(format!("Refused: {reason}."))
             .into()
     })
 }
 
-impl SafePath {
+impl SafePath<'_> {
     /// The path, percent-decoded.
     pub fn as_str(&self) -> &str {
         &self.decoded
@@ -78,7 +80,14 @@ impl SafePath {
 
     /// Whether this is the path of `prefix` or one below it.
     pub fn is_within(&self, prefix: &PathPrefix) -> bool {
-        self.folded.0.starts_with(&prefix.folded.0)
+        if let Some(folded) = &self.folded {
+            return folded.0.starts_with(&prefix.folded.0);
+        }
+        let (mut segments, _) = segments_of(&self.decoded);
+        prefix.folded.0.iter().all(|wanted| {
+            let name = segments.next().map(name_of);
+            name.is_some_and(|name| name.eq_ignore_ascii_case(wanted))
+        })
     }
 }
 
@@ -94,24 +103,40 @@ impl PathPrefix {
     }
 }
 
-impl FromStr for SafePath {
-    type Err = AmbiguousPath;
-
-    fn from_str(raw: &str) -> Result<Self, AmbiguousPath> {
+impl<'a> SafePath<'a> {
+    /// Reads a path as it was sent.
+    pub fn parse(raw: &'a str) -> Result<Self, AmbiguousPath> {
         if raw.len() > PATH_BYTES_MAX {
             return Err(AmbiguousPath::TooLong);
         }
-        let Some(rest) = raw.strip_prefix('/') else {
+        if !raw.starts_with('/') {
             return Err(AmbiguousPath::NotAbsolute);
-        };
-        let mut segments: Vec<&str> = rest.split('/').collect();
-        // A slash at the end does not make a segment; it is kept in the decoded path only.
-        let has_final_slash = segments.len() > 1 && segments.last() == Some(&"");
-        if has_final_slash || rest.is_empty() {
-            segments.pop();
         }
+        if raw.bytes().all(is_plain) {
+            return Self::plain(raw);
+        }
+        Self::spelled(raw)
+    }
+
+    /// Reads a path of plain characters, which is what it says.
+    fn plain(raw: &'a str) -> Result<Self, AmbiguousPath> {
+        if segments_of(raw)
+            .0
+            .any(|segment| name_of(segment).is_empty())
+        {
+            return Err(AmbiguousPath::BadSegment);
+        }
+        Ok(Self {
+            decoded: raw.into(),
+            folded: None,
+        })
+    }
+
+    /// Reads a path whose characters may stand for others.
+    fn spelled(raw: &str) -> Result<Self, AmbiguousPath> {
+        let (segments, has_final_slash) = segments_of(raw);
         let mut decoded = String::with_capacity(raw.len());
-        let mut folded = Vec::with_capacity(segments.len());
+        let mut folded = Vec::new();
         for segment in segments {
             let segment = decode(segment)?;
             folded.push(fold(&segment)?);
@@ -122,8 +147,8 @@ impl FromStr for SafePath {
             decoded.push('/');
         }
         Ok(Self {
-            decoded,
-            folded: Folded(folded),
+            decoded: decoded.into(),
+            folded: Some(Folded(folded)),
         })
     }
 }
@@ -132,14 +157,20 @@ impl FromStr for PathPrefix {
     type Err = AmbiguousPath;
 
     fn from_str(text: &str) -> Result<Self, AmbiguousPath> {
-        let path: SafePath = text.parse()?;
+        if !text.starts_with('/') {
+            return Err(AmbiguousPath::NotAbsolute);
+        }
+        if text.len() > PATH_BYTES_MAX {
+            return Err(AmbiguousPath::TooLong);
+        }
+        let path = SafePath::spelled(text)?;
         let trimmed = match path.decoded.trim_end_matches('/') {
             "" => "/",
             trimmed => trimmed,
         };
         Ok(Self {
             text: trimmed.to_owned(),
-            folded: path.folded,
+            folded: path.folded.unwrap_or_default(),
         })
     }
 }
@@ -148,6 +179,26 @@ impl fmt::Display for PathPrefix {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.text)
     }
+}
+
+/// Letters, digits and marks that no server takes for anything else.
+fn is_plain(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || matches!(byte, b'/' | b'_' | b'~' | b'.' | b'-')
+}
+
+/// The segments of a path that begins with a slash, and whether it ends with one more: a slash at
+/// the end does not make a segment.
+fn segments_of(path: &str) -> (impl Iterator<Item = &str>, bool) {
+    let rest = path.strip_prefix('/').unwrap_or(path);
+    let shorter = rest.strip_suffix('/');
+    let has_segments = !rest.is_empty();
+    let segments = shorter.unwrap_or(rest).split('/');
+    (segments.filter(move |_| has_segments), shorter.is_some())
+}
+
+/// A segment without the dots and spaces at its end, which some servers ignore.
+fn name_of(segment: &str) -> &str {
+    segment.trim_end_matches(['.', ' '])
 }
 
 /// Percent-decodes one segment, once.
@@ -186,7 +237,7 @@ fn encoded_byte(bytes: &[u8]) -> Option<u8> {
 /// The form of a segment in which all its spellings are the same.
 fn fold(segment: &str) -> Result<String, AmbiguousPath> {
     let without_parameters = segment.split(';').next().unwrap_or_default();
-    let name = without_parameters.trim_end_matches(['.', ' ']);
+    let name = name_of(without_parameters);
     if name.is_empty() {
         return Err(AmbiguousPath::BadSegment);
     }
@@ -205,8 +256,8 @@ mod tests {
 
     use super::*;
 
-    fn path(raw: &str) -> Result<SafePath, AmbiguousPath> {
-        raw.parse()
+    fn path(raw: &str) -> Result<SafePath<'_>, AmbiguousPath> {
+        SafePath::parse(raw)
     }
 
     #[test]
@@ -327,6 +378,22 @@ mod tests {
                 prop_assert!(!has_dots);
                 prop_assert!(!safe.as_str().contains("//"));
                 prop_assert!(!safe.as_str().contains(['\\', '\0', '\r', '\n']));
+            }
+        }
+
+        #[test]
+        fn plain_paths_are_read_as_all_others_are(
+            raw in "(/[a-cA-C_~.-]{0,3}){0,4}/{0,2}",
+            prefix in "(/[a-cA-C.]{1,2}){0,2}",
+        ) {
+            let raw = format!("/{}", raw.strip_prefix('/').unwrap_or(&raw));
+            let (plain, spelled) = (SafePath::plain(&raw), SafePath::spelled(&raw));
+            prop_assert_eq!(plain.as_ref().err(), spelled.as_ref().err());
+            if let (Ok(plain), Ok(spelled)) = (plain, spelled) {
+                prop_assert_eq!(plain.as_str(), spelled.as_str());
+                if let Ok(prefix) = prefix.parse::<PathPrefix>() {
+                    prop_assert_eq!(plain.is_within(&prefix), spelled.is_within(&prefix));
+                }
             }
         }
 

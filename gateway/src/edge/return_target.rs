@@ -80,7 +80,7 @@ fn checked(to: &str) -> Option<String> {
     let escaped = escape(to);
     let path = escaped.split(['?', '#']).next()?;
     // The check of paths knows no host: `//host` is an empty segment to it.
-    let safe: SafePath = path.parse().ok()?;
+    let safe = SafePath::parse(path).ok()?;
     let own: PathPrefix = OWN_PREFIX.parse().ok()?;
     (!safe.is_within(&own)).then_some(escaped)
 }

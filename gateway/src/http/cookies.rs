@@ -1,13 +1,10 @@
 //! Place and pass cookies: one of each per room, `HttpOnly`, `SameSite=Lax`, and on HTTPS
 //! `Secure` with the `__Host-` prefix.
 
+use contract::cookies::{HOST_PREFIX, PASS_PREFIX as PASS, PLACE_PREFIX as PLACE};
 use contract::{RoomId, Timestamp};
 use http::header::COOKIE;
 use http::{HeaderMap, HeaderValue};
-
-const PLACE: &str = "ropeline_place_";
-const PASS: &str = "ropeline_pass_";
-const HOST_PREFIX: &str = "__Host-";
 
 /// How long a browser keeps a place: longer than any line.
 const PLACE_MAX_AGE_SECONDS: u64 = 7 * 86_400;

@@ -9,9 +9,8 @@ use http::header::{CACHE_CONTROL, SET_COOKIE};
 use http::{HeaderMap, HeaderValue, StatusCode};
 use web::{ApiJson, ApiResult};
 
-use super::presented;
+use super::presented::{self, Shown};
 use super::room::{Line, RoomPath, private};
-use crate::gate::passes_presented;
 use crate::line::passes::Minted;
 use crate::line::room::Room;
 use crate::line::visitor::Claimed;
@@ -58,7 +57,8 @@ pub async fn end(
     headers: HeaderMap,
 ) -> ApiResult<Response> {
     let now = room.parts.clock.now();
-    let by_pass = passes_presented(state.cookies, &headers, true)
+    let by_pass = presented::passes(state.cookies, &headers, Shown::To(&room.id))
+        .into_iter()
         .find_map(|text| room.parts.pass_keys.verify_for(text, &room.id, now).ok())
         .map(|claims| claims.sub);
     let place = match by_pass {

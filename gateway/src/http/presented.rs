@@ -1,5 +1,6 @@
-//! What a request presents: a place token, as a cookie or as a bearer token.
+//! What a request presents: a place token, as a cookie or as a bearer token, and passes.
 
+use contract::principal::PASS;
 use contract::{Problem, ProblemCode, RoomId};
 use http::HeaderMap;
 use http::header::AUTHORIZATION;
@@ -8,6 +9,10 @@ use web::ApiError;
 use super::cookies::CookieForm;
 use crate::line::room::Room;
 use crate::room::place::PlaceToken;
+
+/// Texts of one request that are looked at as passes. Each may cost a check of a signature, and a
+/// fan of so many rooms at once is none.
+pub const PASSES_MAX: usize = 8;
 
 /// A place token that came with a request.
 #[derive(Clone, Debug)]
@@ -72,4 +77,71 @@ fn verified(room: &Room, id: &RoomId, text: &str) -> Result<PlaceToken, ApiError
             .into());
     }
     Ok(token)
+}
+
+/// Where passes are looked for in a request.
+#[derive(Clone, Copy, Debug)]
+pub enum Shown<'a> {
+    /// On the way to somebody else's service, which reads bearer tokens of its own: in the header
+    /// and in the cookie of the room that protects it.
+    ToRemote(&'a RoomId),
+    /// To us, about one room: in the header, as a bearer token, and in that room's cookie.
+    To(&'a RoomId),
+    /// On the way to the booking core: in the header, as a bearer token, and in the cookies of all
+    /// rooms, first that of the room that protects the path.
+    ToEmbedded(Option<&'a RoomId>),
+}
+
+/// The texts that a request presents as passes, at most [`PASSES_MAX`].
+pub fn passes<'h>(cookies: CookieForm, headers: &'h HeaderMap, shown: Shown<'_>) -> Vec<&'h str> {
+    let header = headers.get(PASS).and_then(|value| value.to_str().ok());
+    let (room, takes_bearer, others) = match shown {
+        Shown::ToRemote(room) => (Some(room), false, false),
+        Shown::To(room) => (Some(room), true, false),
+        Shown::ToEmbedded(room) => (room, true, true),
+    };
+    let of_room = |name: &str| room.is_some_and(|room| room.as_str() == name);
+    let texts = |wanted: bool| {
+        cookies
+            .passes_of(headers)
+            .filter(move |(name, _)| of_room(name) == wanted)
+            .map(|(_, text)| text)
+    };
+    header
+        .into_iter()
+        .chain(bearer(headers).filter(|_| takes_bearer))
+        .chain(texts(true))
+        .chain(texts(false).filter(|_| others))
+        .take(PASSES_MAX)
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn passes_are_looked_for_where_they_may_be_shown_and_no_more_than_a_few() {
+        let room: RoomId = "eras".parse().unwrap();
+        let mut headers = HeaderMap::new();
+        headers.insert(PASS, "header".parse().unwrap());
+        headers.insert(AUTHORIZATION, "Bearer bearer".parse().unwrap());
+        let mut cookies: Vec<_> = (0..20)
+            .map(|n| format!("ropeline_pass_r{n}=r{n}"))
+            .collect();
+        cookies.push("ropeline_pass_eras=own; a=b".to_owned());
+        let cookies = cookies.join("; ");
+        headers.insert("cookie", cookies.parse().unwrap());
+        let form = CookieForm { is_secure: false };
+        let found = |shown| passes(form, &headers, shown);
+        assert_eq!(found(Shown::ToRemote(&room)), ["header", "own"]);
+        assert_eq!(found(Shown::To(&room)), ["header", "bearer", "own"]);
+        let all = found(Shown::ToEmbedded(Some(&room)));
+        assert_eq!(all[..4], ["header", "bearer", "own", "r0"]);
+        assert_eq!(all.len(), PASSES_MAX);
+        assert_eq!(
+            found(Shown::ToEmbedded(None))[..3],
+            ["header", "bearer", "r0"]
+        );
+    }
 }

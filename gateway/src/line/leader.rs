@@ -150,7 +150,7 @@ impl Leader {
                 .stock
                 .stock(&room.id)
                 .map(|stock| stock.remaining),
-            upstream_open: room.parts.upstreams.is_open(&record.settings.upstream),
+            upstream_open: room.parts.upstreams.is_open(&room.target()),
         };
         let decision = decide(state.bucket, &situation, now);
         self.report(&situation, decision.limited_by);

@@ -11,6 +11,7 @@
 //! | [`rebuild`] | makes a room in the store from the durable records |
 //! | [`room`] | one room on this gateway |
 //! | [`rooms`] | the rooms there are, kept up to date |
+//! | [`session_end`] | waiting for the end of a session |
 //! | [`sessions`] | who is inside, as far as this gateway knows |
 //! | [`sockets`] | the connections whose fans wait on this gateway |
 //! | [`visitor`] | join, look, claim, leave: what a visitor can do |
@@ -24,6 +25,7 @@ pub mod passes;
 pub mod rebuild;
 pub mod room;
 pub mod rooms;
+pub mod session_end;
 pub mod sessions;
 pub mod sockets;
 pub mod visitor;
@@ -39,6 +41,7 @@ use tokio_util::task::TaskTracker;
 use uuid::Uuid;
 
 use self::durable::DurableLine;
+use self::room::Target;
 use crate::records::RecordsError;
 use crate::room::place::PlaceKeys;
 use crate::room::status::StockFigures;
@@ -110,8 +113,8 @@ pub struct Parts {
 
 /// Tells whether calls should go on, from how an upstream does.
 pub trait UpstreamHealth: Send + Sync {
-    /// Whether the upstream named in a room's settings takes requests.
-    fn is_open(&self, upstream: &str) -> bool;
+    /// Whether the upstream of a room takes requests.
+    fn is_open(&self, target: &Target) -> bool;
 }
 
 /// The problem that a store error is to a fan.

@@ -17,10 +17,12 @@ use super::door::{Door, DoorQueue, door};
 use super::sessions::Sessions;
 use super::sockets::Sockets;
 use super::{Parts, WorkError, rebuild};
+use crate::proxy::Upstream;
 use crate::records::RoomRecord;
 use crate::room::order::{OrderKey, draw};
 use crate::room::phase::phase_at;
 use crate::room::place::PlaceToken;
+use crate::room::settings::EMBEDDED;
 use crate::room::status::{PlaceFacts, RoomView};
 use crate::room::wait::configured_pace;
 use crate::store::RoomRef;
@@ -36,6 +38,48 @@ pub struct Rates {
     pub claims: f64,
     /// Mean wait of live joiners called lately.
     pub waited_seconds: Option<u32>,
+}
+
+/// Where requests to a room's part of the site go.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Target {
+    /// To the booking core in this process.
+    Embedded,
+    /// To somebody's service.
+    Remote(Upstream),
+    /// Nowhere: the settings name something that no version of this program accepts.
+    Unusable,
+}
+
+impl Target {
+    /// What the `upstream` of a room's settings means.
+    pub fn of(upstream: &str) -> Self {
+        if upstream == EMBEDDED {
+            return Self::Embedded;
+        }
+        match upstream.parse() {
+            Ok(upstream) => Self::Remote(upstream),
+            Err(error) => {
+                tracing::error!(%error, "a room's upstream cannot be used");
+                Self::Unusable
+            }
+        }
+    }
+}
+
+/// A record with what is read from it once.
+struct Known {
+    record: Arc<RoomRecord>,
+    target: Target,
+}
+
+impl Known {
+    fn of(record: RoomRecord) -> Self {
+        Self {
+            target: Target::of(&record.settings.upstream),
+            record: Arc::new(record),
+        }
+    }
 }
 
 /// A room: its record, its view, and the people this gateway looks after.
@@ -54,7 +98,7 @@ pub struct Room {
     pub sessions: Sessions,
     /// Ends this room's tasks.
     pub stop: CancellationToken,
-    record: ArcSwap<RoomRecord>,
+    known: ArcSwap<Known>,
     view: watch::Sender<Arc<RoomView>>,
     /// The public document of a view, serialised: whose view, the bytes, their tag.
     document: ArcSwapOption<(Timestamp, Bytes, HeaderValue)>,
@@ -75,7 +119,7 @@ impl Room {
             sockets: Sockets::default(),
             sessions: Sessions::new(),
             stop: parts.stop.child_token(),
-            record: ArcSwap::from_pointee(record),
+            known: ArcSwap::from_pointee(Known::of(record)),
             view: watch::Sender::new(Arc::new(view)),
             document: ArcSwapOption::empty(),
             rates: StdMutex::default(),
@@ -87,25 +131,30 @@ impl Room {
 
     /// The room as last read from the database.
     pub fn record(&self) -> Arc<RoomRecord> {
-        self.record.load_full()
+        self.known.load().record.clone()
+    }
+
+    /// Where requests to the room's part of the site go.
+    pub fn target(&self) -> Target {
+        self.known.load().target.clone()
     }
 
     /// Takes over what an operator or the schedule changed.
     pub fn record_set(&self, record: RoomRecord) {
-        self.record.store(Arc::new(record));
+        self.known.store(Arc::new(Known::of(record)));
     }
 
     /// The room's key in the store.
     pub fn store_ref(&self) -> RoomRef {
         RoomRef {
             room: self.id.clone(),
-            epoch: self.record.load().epoch,
+            epoch: self.known.load().record.epoch,
         }
     }
 
     /// What the room is doing now.
     pub fn phase(&self) -> Phase {
-        let record = self.record.load();
+        let record = &self.known.load().record;
         phase_at(&record.settings, record.overridden, self.parts.clock.now())
     }
 
@@ -153,7 +202,7 @@ impl Room {
 
     /// Whether someone who joins now takes part in the draw.
     pub fn joiners_draw(&self) -> bool {
-        let record = self.record.load();
+        let record = &self.known.load().record;
         let lots = record.settings.queueing_method == QueueingMethod::Random;
         lots || (record.opened_at.is_none() && self.phase() != Phase::Queueing)
     }
@@ -167,7 +216,7 @@ impl Room {
     pub fn key_of(&self, token: &PlaceToken) -> OrderKey {
         token
             .key
-            .unwrap_or_else(|| draw(&self.record.load().seed, &self.id, &token.nonce))
+            .unwrap_or_else(|| draw(&self.known.load().record.seed, &self.id, &token.nonce))
     }
 
     /// What the status is computed from.

@@ -58,7 +58,7 @@ impl RoomSet {
     }
 
     /// The room that protects `path`: the one with the longest prefix.
-    pub fn protecting(&self, path: &SafePath) -> Option<Arc<Room>> {
+    pub fn protecting(&self, path: &SafePath<'_>) -> Option<Arc<Room>> {
         let prefixes = self.prefixes.load();
         prefixes
             .iter()

@@ -4,23 +4,31 @@
 //! this gateway first sees the pass, and then followed by notices. With the store away the pass
 //! alone is believed: admitted fans keep shopping.
 
+use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
 
 use contract::pass::PassClaims;
-use contract::{PlaceId, Timestamp};
+use contract::{Clock, PlaceId, Timestamp};
 use moka::sync::Cache;
 
 use super::room::Room;
-use crate::store::{Notice, Standing};
+use super::session_end::Endings;
+use crate::store::{Notice, Standing, StoreError, StoreResult};
 
 /// Sessions remembered per room. Forgetting one costs a question to the store.
 const SESSIONS_MAX: u64 = 200_000;
 /// How long a session is remembered without use.
 const IDLE_MAX: Duration = Duration::from_hours(1);
 
+/// How long the store is left alone after it did not answer. It takes up to 0.9 seconds to find
+/// out, which a fan should not wait for with every click.
+const QUIET: Duration = Duration::from_secs(1);
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Known {
     Live {
+        /// The admission: an older pass of the same place is none.
+        seq: u64,
         started_at: Timestamp,
         expires_at: Timestamp,
     },
@@ -28,7 +36,19 @@ enum Known {
 }
 
 /// The sessions of one room.
-pub struct Sessions(Cache<PlaceId, Known>);
+pub struct Sessions {
+    known: Cache<PlaceId, Known>,
+    /// Who waits here for the end of which session.
+    pub endings: Endings,
+    outage: Outage,
+}
+
+/// Whether the store answers. While it does not, one request in a [`QUIET`] asks for all.
+#[derive(Debug, Default)]
+struct Outage {
+    /// Milliseconds; 0 while the store answers.
+    quiet_until: AtomicI64,
+}
 
 /// What a pass is worth.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -53,12 +73,14 @@ impl Default for Sessions {
 impl Sessions {
     /// No sessions known.
     pub fn new() -> Self {
-        Self(
-            Cache::builder()
+        Self {
+            known: Cache::builder()
                 .max_capacity(SESSIONS_MAX)
                 .time_to_idle(IDLE_MAX)
                 .build(),
-        )
+            endings: Endings::default(),
+            outage: Outage::default(),
+        }
     }
 
     /// Takes over what another gateway did.
@@ -67,74 +89,109 @@ impl Sessions {
             Notice::Called { places, .. } => {
                 // A place that missed its turn and is called again may be known as over.
                 for place in places {
-                    self.0.invalidate(place);
+                    self.known.invalidate(place);
                 }
             }
             Notice::Claimed {
                 place,
+                seq,
                 started_at,
                 expires_at,
-                ..
             } => {
-                let (started_at, expires_at) = (*started_at, *expires_at);
-                self.0.insert(
-                    *place,
-                    Known::Live {
-                        started_at,
-                        expires_at,
-                    },
-                );
+                let live = Known::Live {
+                    seq: *seq,
+                    started_at: *started_at,
+                    expires_at: *expires_at,
+                };
+                self.known.insert(*place, live);
             }
-            Notice::Ended { place } => self.0.insert(*place, Known::Over),
+            Notice::Ended { place } => self.ended(*place),
         }
     }
 
     /// Forgets everything: the store may have lost its memory.
     pub fn forget(&self) {
-        self.0.invalidate_all();
+        self.known.invalidate_all();
     }
 
     /// Notes that a session is over.
     pub fn ended(&self, place: PlaceId) {
-        self.0.insert(place, Known::Over);
+        self.known.insert(place, Known::Over);
+        self.endings.wake(place);
     }
 
     /// Whether the pass with `claims`, whose signature and times are good, stands for a session.
+    /// Prolongs it when it is due.
     pub async fn check(&self, room: &Room, claims: &PassClaims, now: Timestamp) -> SessionCheck {
-        let known = match self.0.get(&claims.sub) {
-            Some(known) => known,
-            None => match self.ask(room, claims, now).await {
-                Some(known) => known,
-                // The store does not answer: the pass itself is proof enough until it ends.
-                None => return live(claims.expires_at(), false),
-            },
-        };
-        match known {
-            Known::Live { expires_at, .. } if expires_at <= now => SessionCheck::Over,
-            Known::Live {
+        match self.known(room, claims, now).await {
+            Some(Known::Live {
                 started_at,
                 expires_at,
-            } => self.renew(room, claims, now, started_at, expires_at).await,
-            Known::Over => SessionCheck::Over,
+                ..
+            }) if expires_at > now => self.renew(room, claims, now, started_at, expires_at).await,
+            Some(_) => SessionCheck::Over,
+            None => live(claims.expires_at(), false),
         }
     }
 
+    /// When the session that the pass with `claims` stands for ends; `None` when it is over.
+    /// Only a request to the room's part of the site prolongs a session, so this does not.
+    pub async fn look(
+        &self,
+        room: &Room,
+        claims: &PassClaims,
+        now: Timestamp,
+    ) -> Option<Timestamp> {
+        match self.known(room, claims, now).await {
+            Some(Known::Live { expires_at, .. }) => (expires_at > now).then_some(expires_at),
+            Some(Known::Over) => None,
+            None => Some(claims.expires_at()).filter(|end| *end > now),
+        }
+    }
+
+    /// What is known of the session. `None` when the store does not answer: the pass itself is
+    /// proof enough until it ends. A session that is over by time as far as is known here may
+    /// have been prolonged by another gateway, so the store is asked once more.
+    async fn known(&self, room: &Room, claims: &PassClaims, now: Timestamp) -> Option<Known> {
+        if claims.queue_position == 0 {
+            // Given while nobody waited: there is no session to ask for.
+            return Some(Known::Over);
+        }
+        let known = match self.known.get(&claims.sub) {
+            Some(Known::Live { expires_at, .. }) if expires_at <= now => {
+                self.ask(room, claims, now).await?
+            }
+            Some(known) => known,
+            None => self.ask(room, claims, now).await?,
+        };
+        Some(match known {
+            Known::Live { seq, .. } if seq != claims.queue_position => Known::Over,
+            known => known,
+        })
+    }
+
     async fn ask(&self, room: &Room, claims: &PassClaims, now: Timestamp) -> Option<Known> {
+        if !self.outage.may_ask(now) {
+            return None;
+        }
         let duration = Duration::from_secs(room.record().settings.session_duration_seconds);
         let (at, until) = (room.store_ref(), now.plus(duration));
         let claim = room.parts.store.session_claim(&at, now, claims.sub, until);
-        let known = match claim.await.ok()? {
+        let answer = claim.await;
+        self.outage.note(&answer, room.parts.clock.now());
+        let known = match answer.ok()? {
             Standing::Active {
                 started_at,
                 expires_at,
                 seq,
-            } if seq == claims.queue_position => Known::Live {
+            } => Known::Live {
+                seq,
                 started_at,
                 expires_at,
             },
             _ => Known::Over,
         };
-        self.0.insert(claims.sub, known);
+        self.known.insert(claims.sub, known);
         Some(known)
     }
 
@@ -153,22 +210,21 @@ impl Sessions {
         let latest = started_at.plus(Duration::from_secs(settings.session_max_seconds));
         let until = now.plus(duration).min(latest);
         let due = expires_at.since(now) < duration / 2 && until > expires_at;
-        if !settings.session_renewal || !due {
+        if !settings.session_renewal || !due || !self.outage.may_ask(now) {
             return live(expires_at, false);
         }
-        let store = &room.parts.store;
-        match store
-            .session_renew(&room.store_ref(), now, claims.sub, until)
-            .await
-        {
+        let at = room.store_ref();
+        let renewal = room.parts.store.session_renew(&at, now, claims.sub, until);
+        let answer = renewal.await;
+        self.outage.note(&answer, room.parts.clock.now());
+        match answer {
             Ok(true) => {
-                self.0.insert(
-                    claims.sub,
-                    Known::Live {
-                        started_at,
-                        expires_at: until,
-                    },
-                );
+                let prolonged = Known::Live {
+                    seq: claims.queue_position,
+                    started_at,
+                    expires_at: until,
+                };
+                self.known.insert(claims.sub, prolonged);
                 live(until, true)
             }
             Ok(false) => {
@@ -181,9 +237,65 @@ impl Sessions {
     }
 }
 
+impl Outage {
+    /// Whether to ask the store at `now`.
+    fn may_ask(&self, now: Timestamp) -> bool {
+        let until = self.quiet_until.load(Ordering::Relaxed);
+        if until == 0 {
+            return true;
+        }
+        let next = now.plus(QUIET).as_ms();
+        // Farther away than that is a clock that was set back since.
+        if (now.as_ms() + 1..=next).contains(&until) {
+            return false;
+        }
+        // Of all who come now, one asks.
+        self.quiet_until
+            .compare_exchange(until, next, Ordering::Relaxed, Ordering::Relaxed)
+            .is_ok()
+    }
+
+    /// Takes an answer, or that there was none, into account.
+    fn note<T>(&self, answer: &StoreResult<T>, now: Timestamp) {
+        let is_away = matches!(
+            answer,
+            Err(StoreError::Unavailable(_) | StoreError::Timeout)
+        );
+        let until = if is_away { now.plus(QUIET).as_ms() } else { 0 };
+        self.quiet_until.store(until, Ordering::Relaxed);
+    }
+}
+
 const fn live(expires_at: Timestamp, renewed: bool) -> SessionCheck {
     SessionCheck::Live {
         expires_at,
         renewed,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_store_that_is_away_is_asked_once_in_a_while() {
+        let at = |ms: i64| Timestamp::from_ms(1_790_000_000_000 + ms);
+        let outage = Outage::default();
+        assert!(outage.may_ask(at(0)) && outage.may_ask(at(0)));
+        outage.note::<()>(&Err(StoreError::Timeout), at(0));
+        assert!(!outage.may_ask(at(0)));
+        assert!(!outage.may_ask(at(999)));
+        // One asks for all, until it has an answer.
+        assert!(outage.may_ask(at(1_000)));
+        assert!(!outage.may_ask(at(1_001)));
+        outage.note::<()>(&Err(StoreError::Timeout), at(1_800));
+        assert!(!outage.may_ask(at(2_100)));
+        // A clock that was set back does not make it last.
+        assert!(outage.may_ask(at(-5_000)));
+        outage.note(&Ok(()), at(2_800));
+        assert!(outage.may_ask(at(2_801)) && outage.may_ask(at(2_801)));
+        // A room that is not there yet is an answer.
+        outage.note::<()>(&Err(StoreError::NoRoom), at(2_900));
+        assert!(outage.may_ask(at(2_901)));
     }
 }

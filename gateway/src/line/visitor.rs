@@ -233,17 +233,17 @@ impl Room {
         Ok(())
     }
 
-    /// Ends a session at once, freeing its slot. Whether there was one.
+    /// Ends a session at once, freeing its slot. Whether there was one. On this gateway it is over
+    /// even when the store does not answer.
     pub async fn end_session(&self, place: PlaceId) -> Result<bool, Problem> {
+        self.sessions.ended(place);
         let now = self.parts.clock.now();
         let ended = self
             .parts
             .store
             .session_end(&self.store_ref(), now, place)
             .await;
-        let ended = ended.map_err(|error| line_problem(&error))?;
-        self.sessions.ended(place);
-        Ok(ended)
+        ended.map_err(|error| line_problem(&error))
     }
 
     /// The order key that `nonce` draws.

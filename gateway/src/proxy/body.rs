@@ -19,6 +19,9 @@ use super::lane::Attempt;
 /// What the proxy's bodies fail with.
 pub(super) type BoxError = Box<dyn StdError + Send + Sync>;
 
+/// Comes when the one who asked may see no more.
+pub type End = Pin<Box<dyn Future<Output = ()> + Send>>;
+
 /// A body stood still for longer than allowed.
 #[derive(Debug)]
 pub(super) struct Stalled(Duration);
@@ -58,6 +61,8 @@ pub(super) struct ResponseBody {
     inner: Incoming,
     idle: IdleTimer,
     attempt: Attempt,
+    /// Ends the body early.
+    end: Option<End>,
 }
 
 /// Fires when nothing has happened for a span. Costs nothing until the first wait.
@@ -204,8 +209,14 @@ impl Drop for RequestBody {
 }
 
 impl ResponseBody {
-    /// `inner`, which may stand still for `idle` at a time. How it ends is told to `attempt`.
-    pub(super) fn new(inner: Incoming, idle: Duration, mut attempt: Attempt) -> Self {
+    /// `inner`, which may stand still for `idle` at a time, until `end` if that is given. How it
+    /// ends is told to `attempt`.
+    pub(super) fn new(
+        inner: Incoming,
+        idle: Duration,
+        mut attempt: Attempt,
+        end: Option<End>,
+    ) -> Self {
         if inner.is_end_stream() {
             attempt.body_complete();
         }
@@ -213,6 +224,7 @@ impl ResponseBody {
             inner,
             idle: IdleTimer::new(idle),
             attempt,
+            end,
         }
     }
 }
@@ -226,6 +238,13 @@ impl HttpBody for ResponseBody {
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
         let this = &mut *self;
+        if let Some(end) = &mut this.end
+            && end.as_mut().poll(cx).is_ready()
+        {
+            this.end = None;
+            this.attempt.body_cut_off("session-over");
+            return Poll::Ready(None);
+        }
         let Poll::Ready(next) = Pin::new(&mut this.inner).poll_frame(cx) else {
             let stalled = ready!(this.idle.poll_expired(cx));
             this.attempt.body_failed("upstream-stalled");

@@ -7,6 +7,7 @@
 
 use std::net::IpAddr;
 
+use contract::cookies;
 use contract::principal::{self, Principal};
 use http::header::{
     CONNECTION, CONTENT_LENGTH, COOKIE, EXPECT, FORWARDED, HOST, SET_COOKIE, TE, UPGRADE,
@@ -43,7 +44,9 @@ const GATEWAY_ONLY: &[&str] = &[
 const GATEWAY_ONLY_PREFIXES: &[&str] = &[principal::INTERNAL_PREFIX, "x-forwarded-"];
 
 /// Beginnings of the names of cookies that only the gateway reads.
-const OWN_COOKIE_PREFIXES: &[&[u8]] = &[b"ropeline_place_", b"ropeline_pass_"];
+const OWN_COOKIE_PREFIXES: &[&str] = &[cookies::PLACE_PREFIX, cookies::PASS_PREFIX];
+/// What browsers let a cookie's name begin with.
+const COOKIE_NAME_PREFIXES: &[&str] = &[cookies::HOST_PREFIX, "__Secure-"];
 
 /// Cloudflare's spelling of the command that ends a session.
 const CLOUDFLARE_COMMAND: &str = "cf-waiting-room-command";
@@ -54,6 +57,15 @@ const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 const X_FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
 const X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
 const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+
+/// Whose an upstream is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum UpstreamKind {
+    /// The booking core in this process, which shares the names of our cookies.
+    Embedded,
+    /// Someone else's service.
+    Remote,
+}
 
 /// What the gateway tells an upstream about a request.
 #[derive(Clone, Debug)]
@@ -81,14 +93,14 @@ pub enum Command {
 ///
 /// Gives the protocol the client asks to switch to, when that may be passed on; the fields that
 /// ask for it are then kept in their normal form.
-pub fn clean_request(headers: &mut HeaderMap) -> Option<HeaderValue> {
+pub fn clean_request(headers: &mut HeaderMap, kind: UpstreamKind) -> Option<HeaderValue> {
     let upgrade = requested_upgrade(headers);
     let accepts_trailers = lists_token(headers, &TE, "trailers");
     remove_hop_by_hop(headers);
     remove_where(headers, is_gateway_only);
     // Our own server has answered `100-continue` to the client by the time the body is read.
     headers.remove(EXPECT);
-    remove_own_cookies(headers);
+    remove_own_cookies(headers, kind);
     if accepts_trailers {
         headers.insert(TE, HeaderValue::from_static("trailers"));
         headers.append(CONNECTION, HeaderValue::from_static("te"));
@@ -101,7 +113,11 @@ pub fn clean_request(headers: &mut HeaderMap) -> Option<HeaderValue> {
 }
 
 /// Removes from an answer what must not reach a client, and gives what the upstream commands.
-pub fn clean_response(status: StatusCode, headers: &mut HeaderMap) -> Option<Command> {
+pub fn clean_response(
+    status: StatusCode,
+    headers: &mut HeaderMap,
+    kind: UpstreamKind,
+) -> Option<Command> {
     let command = read_command(headers);
     let switched = (status == StatusCode::SWITCHING_PROTOCOLS)
         .then(|| headers.remove(UPGRADE))
@@ -110,7 +126,7 @@ pub fn clean_response(status: StatusCode, headers: &mut HeaderMap) -> Option<Com
     remove_where(headers, |name| {
         begins_like(name, principal::INTERNAL_PREFIX) || spelled_like(name, CLOUDFLARE_COMMAND)
     });
-    remove_own_set_cookies(headers);
+    remove_own_set_cookies(headers, kind);
     if let Some(protocol) = switched {
         headers.insert(CONNECTION, HeaderValue::from_static("upgrade"));
         headers.insert(UPGRADE, protocol);
@@ -267,27 +283,42 @@ fn lists_token(headers: &HeaderMap, name: &HeaderName, token: &str) -> bool {
         })
 }
 
-fn is_own_cookie(name: &[u8]) -> bool {
-    let name = name.trim_ascii().to_ascii_lowercase();
-    let bare = [b"__host-".as_slice(), b"__secure-"]
+/// Whether a cookie of this name may not cross the gateway. Servers differ on whether names of
+/// cookies have case, so ours are ours in any.
+fn is_own_cookie(name: &[u8], kind: UpstreamKind) -> bool {
+    let name = name.trim_ascii();
+    let bare = COOKIE_NAME_PREFIXES
         .iter()
-        .find_map(|prefix| name.strip_prefix(*prefix))
-        .unwrap_or(&name);
-    OWN_COOKIE_PREFIXES
+        .find_map(|prefix| strip_prefix_any_case(name, prefix))
+        .unwrap_or(name);
+    let is_gateways = OWN_COOKIE_PREFIXES
         .iter()
-        .any(|prefix| bare.starts_with(prefix))
+        .any(|prefix| strip_prefix_any_case(bare, prefix).is_some());
+    let session = cookies::SESSION.as_bytes();
+    is_gateways || (kind == UpstreamKind::Remote && bare.eq_ignore_ascii_case(session))
+}
+
+fn strip_prefix_any_case<'a>(text: &'a [u8], prefix: &str) -> Option<&'a [u8]> {
+    let (head, rest) = text.split_at_checked(prefix.len())?;
+    head.eq_ignore_ascii_case(prefix.as_bytes()).then_some(rest)
 }
 
 fn cookie_name(pair: &[u8]) -> &[u8] {
     pair.split(|byte| *byte == b'=').next().unwrap_or_default()
 }
 
-fn remove_own_cookies(headers: &mut HeaderMap) {
-    let is_own = |pair: &&[u8]| is_own_cookie(cookie_name(pair));
+fn pairs_of(value: &HeaderValue) -> impl Iterator<Item = &[u8]> {
+    value.as_bytes().split(|byte| *byte == b';')
+}
+
+fn remove_own_cookies(headers: &mut HeaderMap, kind: UpstreamKind) {
+    let is_own = |pair: &&[u8]| is_own_cookie(cookie_name(pair), kind);
+    let mut all = headers.get_all(COOKIE).iter();
+    if !all.any(|value| pairs_of(value).any(|pair| is_own(&pair))) {
+        return;
+    }
     let pairs = |value: &'_ HeaderValue| -> Vec<Vec<u8>> {
-        value
-            .as_bytes()
-            .split(|byte| *byte == b';')
+        pairs_of(value)
             .filter(|pair| !is_own(pair))
             .map(|pair| pair.trim_ascii().to_vec())
             .filter(|pair| !pair.is_empty())
@@ -307,8 +338,8 @@ fn remove_own_cookies(headers: &mut HeaderMap) {
 }
 
 /// An upstream may not replace a fan's place or pass.
-fn remove_own_set_cookies(headers: &mut HeaderMap) {
-    let is_own = |value: &HeaderValue| is_own_cookie(cookie_name(value.as_bytes()));
+fn remove_own_set_cookies(headers: &mut HeaderMap, kind: UpstreamKind) {
+    let is_own = |value: &HeaderValue| is_own_cookie(cookie_name(value.as_bytes()), kind);
     if !headers.get_all(SET_COOKIE).iter().any(is_own) {
         return;
     }
@@ -329,6 +360,8 @@ mod tests {
     use contract::{PlaceId, Timestamp};
 
     use super::*;
+
+    const REMOTE: UpstreamKind = UpstreamKind::Remote;
 
     fn headers(lines: &[(&str, &str)]) -> HeaderMap {
         lines
@@ -365,9 +398,9 @@ mod tests {
             ("accept", "text/html"),
         ];
         let mut request = headers(&lines);
-        assert_eq!(clean_request(&mut request), None);
+        assert_eq!(clean_request(&mut request, REMOTE), None);
         let mut response = headers(&lines);
-        clean_response(StatusCode::OK, &mut response);
+        clean_response(StatusCode::OK, &mut response, REMOTE);
         for cleaned in [request, response] {
             let mut names: Vec<_> = cleaned.keys().map(HeaderName::as_str).collect();
             names.sort_unstable();
@@ -382,6 +415,8 @@ mod tests {
             "ropeline_room",
             "Ropeline-Subject",
             "ropeline.subject",
+            "ropeline-session",
+            "Ropeline_Session",
             "ropeline-anything",
             "x-forwarded-for",
             "x_forwarded_for",
@@ -396,7 +431,7 @@ mod tests {
             "proxy",
         ] {
             let mut request = headers(&[(name, "spoofed"), ("accept", "*/*")]);
-            clean_request(&mut request);
+            clean_request(&mut request, REMOTE);
             assert_eq!(request.len(), 1, "{name}");
             let mut trailers = headers(&[(name, "spoofed"), ("x-checksum", "1")]);
             clean_trailers(&mut trailers);
@@ -406,33 +441,51 @@ mod tests {
 
     #[test]
     fn own_cookies_stay_with_the_gateway() {
-        let mut request = headers(&[
+        let lines = [
             (
                 "cookie",
                 "a=1; ropeline_pass_eras=x;__Host-ropeline_place_eras=y; b=2;ROPELINE_PASS_Z=1",
             ),
             ("cookie", "__Secure-ropeline_place_q=z"),
-            ("cookie", "ropeline_session=mine"),
-        ]);
-        clean_request(&mut request);
-        assert_eq!(
-            texts(&request, "cookie"),
-            ["a=1; b=2", "ropeline_session=mine"]
-        );
+            ("cookie", "ropeline_session=mine; ropeline_sessions=1"),
+            ("cookie", "__Host-Ropeline_Session=mine"),
+        ];
+        for (kind, kept) in [
+            (
+                UpstreamKind::Embedded,
+                &[
+                    "a=1; b=2",
+                    "ropeline_session=mine; ropeline_sessions=1",
+                    "__Host-Ropeline_Session=mine",
+                ][..],
+            ),
+            (
+                UpstreamKind::Remote,
+                &["a=1; b=2", "ropeline_sessions=1"][..],
+            ),
+        ] {
+            let mut request = headers(&lines);
+            clean_request(&mut request, kind);
+            assert_eq!(texts(&request, "cookie"), kept);
+        }
 
-        let mut response = headers(&[
+        let lines = [
             ("set-cookie", "cart=1; Path=/"),
             ("set-cookie", "__Host-ropeline_pass_eras=forged; Path=/"),
-        ]);
-        clean_response(StatusCode::OK, &mut response);
-        assert_eq!(texts(&response, "set-cookie"), ["cart=1; Path=/"]);
+            ("set-cookie", "ropeline_session=forged; Path=/"),
+        ];
+        for (kind, kept) in [(UpstreamKind::Embedded, 2), (UpstreamKind::Remote, 1)] {
+            let mut response = headers(&lines);
+            clean_response(StatusCode::OK, &mut response, kind);
+            assert_eq!(texts(&response, "set-cookie").len(), kept);
+        }
     }
 
     #[test]
     fn an_upgrade_passes_unless_it_carries_http() {
         let asked = |protocol: &str| {
             let mut request = headers(&[("connection", "Upgrade"), ("upgrade", protocol)]);
-            let upgrade = clean_request(&mut request);
+            let upgrade = clean_request(&mut request, REMOTE);
             assert_eq!(upgrade.is_some(), request.contains_key("upgrade"));
             assert_eq!(upgrade.is_some(), request.contains_key("connection"));
             upgrade.is_some()
@@ -450,7 +503,7 @@ mod tests {
     #[test]
     fn only_trailers_survive_of_te() {
         let mut request = headers(&[("te", "gzip, Trailers;q=1")]);
-        clean_request(&mut request);
+        clean_request(&mut request, REMOTE);
         assert_eq!(texts(&request, "te"), ["trailers"]);
         assert_eq!(texts(&request, "connection"), ["te"]);
     }
@@ -471,7 +524,7 @@ mod tests {
         ] {
             let mut response = headers(&[(name, value)]);
             assert_eq!(
-                clean_response(StatusCode::OK, &mut response),
+                clean_response(StatusCode::OK, &mut response, REMOTE),
                 expected,
                 "{name}: {value}"
             );
@@ -482,7 +535,7 @@ mod tests {
     #[test]
     fn a_switch_of_protocols_keeps_its_fields() {
         let mut response = headers(&[("connection", "upgrade"), ("upgrade", "websocket")]);
-        clean_response(StatusCode::SWITCHING_PROTOCOLS, &mut response);
+        clean_response(StatusCode::SWITCHING_PROTOCOLS, &mut response, REMOTE);
         assert_eq!(texts(&response, "upgrade"), ["websocket"]);
         assert_eq!(texts(&response, "connection"), ["upgrade"]);
     }
@@ -498,13 +551,14 @@ mod tests {
                 room: "eras".parse().unwrap(),
                 subject: PlaceId::from_bytes([7; 16]),
                 expires_at: Timestamp::EPOCH,
+                is_live: true,
             }],
         };
         let mut request = headers(&[
             ("ropeline-room", "spoofed"),
             ("x-forwarded-for", "10.0.0.1"),
         ]);
-        clean_request(&mut request);
+        clean_request(&mut request, REMOTE);
         describe(&mut request, &forwarded);
         assert_eq!(texts(&request, "x-forwarded-for"), ["192.0.2.7"]);
         assert_eq!(texts(&request, "x-forwarded-proto"), ["https"]);

@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 use std::time::Duration;
 
 use contract::{Clock, Problem, ProblemCode};
-use metrics::{counter, gauge, histogram};
+use metrics::{Counter, Gauge, Histogram, counter, gauge, histogram};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use web::ApiError;
 
@@ -16,12 +16,16 @@ use super::upstream::Upstream;
 /// Upstreams with figures of their own. Managers name them, so this is a bound against mistakes:
 /// beyond it, further upstreams share one lane.
 const LANES_MAX: usize = 256;
+/// Outcomes of requests that are counted by a handle of their own; others are looked up.
+const FREQUENT_REQUESTS: &[&str] = &["answered", "server-error", "overloaded", "resting"];
+/// The same for bodies.
+const FREQUENT_BODIES: &[&str] = &["complete", "client-gone"];
 /// The metric label of the upstreams beyond [`LANES_MAX`].
 const LANE_OVERFLOW: &str = "other";
 
 /// How an upstream has been doing, for whoever decides how many fans to let in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct UpstreamHealth {
+pub struct LaneHealth {
     /// What the breaker does at the moment.
     pub breaker: BreakerState,
     /// Attempts that ended within the breaker's window.
@@ -30,8 +34,6 @@ pub struct UpstreamHealth {
     pub failures: u32,
     /// Requests and tunnels underway.
     pub in_flight: usize,
-    /// Smoothed time to the head of an answer, `None` before the first.
-    pub head_latency: Option<Duration>,
 }
 
 /// The lanes of all upstreams.
@@ -45,11 +47,29 @@ pub(super) struct Lanes {
 /// One upstream's.
 #[derive(Debug)]
 pub(super) struct Lane {
-    label: Arc<str>,
     breaker: Mutex<Breaker>,
     slots: Arc<Semaphore>,
     slots_max: usize,
-    head_latency: Mutex<Option<Duration>>,
+    figures: Figures,
+}
+
+/// The metrics of one upstream, looked up once.
+#[derive(Debug)]
+struct Figures {
+    requests: Outcomes,
+    bodies: Outcomes,
+    retries: Counter,
+    in_flight: Gauge,
+    breaker: Gauge,
+    head_seconds: Histogram,
+}
+
+/// The counters of one metric by outcome.
+#[derive(Debug)]
+struct Outcomes {
+    metric: &'static str,
+    upstream: Arc<str>,
+    known: Vec<(&'static str, Counter)>,
 }
 
 /// One request to an upstream, from the breaker's permission to the last byte of the answer.
@@ -99,11 +119,10 @@ impl Lanes {
             .unwrap_or_else(PoisonError::into_inner);
         let lane = known.entry(label.to_owned()).or_insert_with(|| {
             Arc::new(Lane {
-                label: label.into(),
                 breaker: Mutex::new(Breaker::new(self.breaker)),
                 slots: Arc::new(Semaphore::new(self.slots)),
                 slots_max: self.slots,
-                head_latency: Mutex::new(None),
+                figures: Figures::of(label),
             })
         });
         Arc::clone(lane)
@@ -129,7 +148,7 @@ impl Lane {
                 .detail("The service failed too often and is given a moment to recover.")
                 .retry_after(seconds)
         })?;
-        gauge!(telemetry::IN_FLIGHT, "upstream" => Arc::clone(&self.label)).increment(1.0);
+        self.figures.in_flight.increment(1.0);
         Ok(Attempt {
             lane: Arc::clone(self),
             clock: Arc::clone(clock),
@@ -139,37 +158,28 @@ impl Lane {
         })
     }
 
-    pub(super) fn health(&self, clock: &dyn Clock) -> UpstreamHealth {
+    pub(super) fn health(&self, clock: &dyn Clock) -> LaneHealth {
         let now = clock.now();
         let breaker = lock(&self.breaker);
         let (outcomes, failures) = breaker.counts(now);
-        UpstreamHealth {
+        LaneHealth {
             breaker: breaker.state(now),
             outcomes,
             failures,
             in_flight: self.slots_max - self.slots.available_permits(),
-            head_latency: *lock(&self.head_latency),
         }
     }
 
     pub(super) fn count_retry(&self) {
-        counter!(telemetry::RETRIES_TOTAL, "upstream" => Arc::clone(&self.label)).increment(1);
+        self.figures.retries.increment(1);
     }
 
     fn count_request(&self, outcome: &'static str) {
-        counter!(
-            telemetry::REQUESTS_TOTAL,
-            "upstream" => Arc::clone(&self.label), "outcome" => outcome
-        )
-        .increment(1);
+        self.figures.requests.count(outcome);
     }
 
     fn count_body(&self, outcome: &'static str) {
-        counter!(
-            telemetry::BODIES_TOTAL,
-            "upstream" => Arc::clone(&self.label), "outcome" => outcome
-        )
-        .increment(1);
+        self.figures.bodies.count(outcome);
     }
 
     fn show_breaker(&self, state: BreakerState) {
@@ -178,21 +188,57 @@ impl Lane {
             BreakerState::HalfOpen => 1.0,
             BreakerState::Open => 2.0,
         };
-        gauge!(telemetry::BREAKER_STATE, "upstream" => Arc::clone(&self.label)).set(level);
+        self.figures.breaker.set(level);
+    }
+}
+
+impl Figures {
+    fn of(label: &str) -> Self {
+        let label: Arc<str> = label.into();
+        let upstream = || Arc::clone(&label);
+        Self {
+            requests: Outcomes::new(telemetry::REQUESTS_TOTAL, upstream(), FREQUENT_REQUESTS),
+            bodies: Outcomes::new(telemetry::BODIES_TOTAL, upstream(), FREQUENT_BODIES),
+            retries: counter!(telemetry::RETRIES_TOTAL, "upstream" => upstream()),
+            in_flight: gauge!(telemetry::IN_FLIGHT, "upstream" => upstream()),
+            breaker: gauge!(telemetry::BREAKER_STATE, "upstream" => upstream()),
+            head_seconds: histogram!(telemetry::HEAD_SECONDS, "upstream" => upstream()),
+        }
+    }
+}
+
+impl Outcomes {
+    fn new(metric: &'static str, upstream: Arc<str>, words: &[&'static str]) -> Self {
+        let mut outcomes = Self {
+            metric,
+            upstream,
+            known: Vec::new(),
+        };
+        outcomes.known = words
+            .iter()
+            .map(|word| (*word, outcomes.look_up(word)))
+            .collect();
+        outcomes
     }
 
-    /// Smooths over about eight answers, so that one slow page does not look like a slow shop.
-    fn observe_head(&self, took: Duration) {
-        histogram!(telemetry::HEAD_SECONDS, "upstream" => Arc::clone(&self.label)).record(took);
-        let mut latency = lock(&self.head_latency);
-        *latency = Some(latency.map_or(took, |before| (before * 7 + took) / 8));
+    fn count(&self, outcome: &'static str) {
+        let known = self.known.iter().find(|(word, _)| *word == outcome);
+        match known {
+            Some((_, counter)) => counter.increment(1),
+            None => self.look_up(outcome).increment(1),
+        }
+    }
+
+    fn look_up(&self, outcome: &'static str) -> Counter {
+        let upstream = Arc::clone(&self.upstream);
+        counter!(self.metric, "upstream" => upstream, "outcome" => outcome)
     }
 }
 
 impl Attempt {
     /// The head of an answer has come, `took` after the upstream had the whole request.
     pub(super) fn head(&mut self, word: &'static str, outcome: Outcome, took: Duration) {
-        self.lane.observe_head(took);
+        self.lane.figures.head_seconds.record(took);
         self.settle(word, outcome);
         self.stage = Stage::AwaitsBody;
     }
@@ -207,6 +253,14 @@ impl Attempt {
     pub(super) fn body_complete(&mut self) {
         if self.stage == Stage::AwaitsBody {
             self.lane.count_body("complete");
+            self.stage = Stage::Over;
+        }
+    }
+
+    /// The answer was cut off here, which is not held against the upstream.
+    pub(super) fn body_cut_off(&mut self, word: &'static str) {
+        if self.stage == Stage::AwaitsBody {
+            self.lane.count_body(word);
             self.stage = Stage::Over;
         }
     }
@@ -240,7 +294,7 @@ impl Drop for Attempt {
             Stage::AwaitsBody => self.lane.count_body("client-gone"),
             Stage::Over => {}
         }
-        gauge!(telemetry::IN_FLIGHT, "upstream" => Arc::clone(&self.lane.label)).decrement(1.0);
+        self.lane.figures.in_flight.decrement(1.0);
     }
 }
 

@@ -21,6 +21,7 @@ mod body;
 mod connector;
 mod failure;
 mod lane;
+mod location;
 mod tunnel;
 
 use std::sync::Arc;
@@ -28,10 +29,10 @@ use std::time::Duration;
 
 use axum::body::Body;
 use contract::{Clock, Problem, ProblemCode};
-use http::header::{CONTENT_LENGTH, HOST, TRANSFER_ENCODING};
+use http::header::{CONTENT_LENGTH, CONTENT_TYPE, HOST, TRANSFER_ENCODING};
 use http::request::Parts;
 use http::uri::PathAndQuery;
-use http::{HeaderValue, Method, Request, Response, StatusCode, Version};
+use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Version};
 use hyper::body::{Body as _, Incoming};
 use hyper::upgrade::OnUpgrade;
 use hyper_util::client::legacy::Client;
@@ -47,9 +48,10 @@ use connector::UpstreamConnector;
 use failure::Failure;
 use lane::{Attempt, Lanes};
 
+pub use body::End;
 pub use breaker::BreakerState;
-pub use headers::{Command, Forwarded};
-pub use lane::UpstreamHealth;
+pub use headers::{Command, Forwarded, UpstreamKind};
+pub use lane::LaneHealth;
 pub use upstream::{Upstream, UpstreamError};
 
 /// Limits of the proxy.
@@ -73,8 +75,6 @@ pub struct ProxyConfig {
     pub in_flight_per_upstream_max: usize,
     /// Bytes buffered per connection to an upstream, which bounds the head of an answer.
     pub connection_buffer_bytes: usize,
-    /// Sends the fan's `Host` to the upstream instead of the upstream's own.
-    pub preserve_host: bool,
     /// When an upstream is left alone for a while.
     pub breaker: BreakerConfig,
 }
@@ -116,7 +116,6 @@ impl Default for ProxyConfig {
             pool_idle_per_upstream_max: 128,
             in_flight_per_upstream_max: 2048,
             connection_buffer_bytes: 64 * 1024,
-            preserve_host: false,
             breaker: BreakerConfig::default(),
         }
     }
@@ -150,15 +149,17 @@ impl Proxy {
     /// Sends `request` to `upstream` and gives the head of the answer; bodies stream on.
     ///
     /// Dropping the future, or the answer's body, cancels the request at the upstream.
+    /// Tunnels and event streams last as long as what `end` gives; it is asked for those only.
     /// A `GET` or other idempotent request without a body is sent once more when the connection
     /// broke before any answer; nothing else is repeated.
     pub async fn forward(
         &self,
         upstream: &Upstream,
         request: Request<Body>,
-        forwarded: Forwarded,
+        forwarded: &Forwarded,
+        end: impl FnOnce() -> End,
     ) -> Result<ForwardOutcome, ApiError> {
-        let outbound = self.prepare(upstream, request, &forwarded)?;
+        let outbound = prepare(upstream, request, forwarded)?;
         let lane = self.lanes.of(upstream);
         let mut attempt = lane.begin(&self.clock)?;
         let is_repeatable = outbound.head.method.is_idempotent() && outbound.body.is_end_stream();
@@ -170,7 +171,10 @@ impl Proxy {
             (sent, progress) = self.send(head, Body::empty()).await;
         }
         match sent {
-            Ok(response) => self.answer(response, outbound.upgrade, attempt, &progress),
+            Ok(mut response) => {
+                location::hide(response.headers_mut(), upstream.authority());
+                self.answer(response, outbound.upgrade, attempt, &progress, end)
+            }
             Err(failure) => {
                 attempt.failed(failure.word(), failure.outcome());
                 Err(failure.into())
@@ -179,7 +183,7 @@ impl Proxy {
     }
 
     /// How `upstream` has been doing.
-    pub fn health(&self, upstream: &Upstream) -> UpstreamHealth {
+    pub fn health(&self, upstream: &Upstream) -> LaneHealth {
         self.lanes.of(upstream).health(&*self.clock)
     }
 
@@ -193,50 +197,6 @@ impl Proxy {
         self.stop.cancel();
         self.tunnels.close();
         self.tunnels.wait().await;
-    }
-
-    fn prepare(
-        &self,
-        upstream: &Upstream,
-        mut request: Request<Body>,
-        forwarded: &Forwarded,
-    ) -> Result<Outbound, ApiError> {
-        // CONNECT would open a tunnel to anywhere; TRACE would show the client our headers.
-        if request.method() == Method::CONNECT || request.method() == Method::TRACE {
-            return Err(ProblemCode::MethodNotAllowed.into());
-        }
-        let path = origin_path(&request)?;
-        let uri = upstream.resolve(path).map_err(|_| unreadable_path())?;
-        let has_body = !request.body().is_end_stream();
-        let asked = headers::clean_request(request.headers_mut());
-        // A body before the switch would leave its end to two parsers' agreement.
-        let upgrade = if asked.is_some() && !has_body {
-            Some(hyper::upgrade::on(&mut request))
-        } else {
-            headers::keep_protocol(request.headers_mut());
-            None
-        };
-
-        let (parts, body) = request.into_parts();
-        let (mut head, ()) = Request::new(()).into_parts();
-        head.method = parts.method;
-        head.uri = uri;
-        head.version = Version::HTTP_11;
-        head.headers = parts.headers;
-        if has_body && !head.headers.contains_key(CONTENT_LENGTH) {
-            head.headers
-                .insert(TRANSFER_ENCODING, HeaderValue::from_static("chunked"));
-        }
-        if !(self.config.preserve_host && head.headers.contains_key(HOST)) {
-            let host = upstream.host().ok_or_else(unreadable_path)?;
-            head.headers.insert(HOST, host);
-        }
-        headers::describe(&mut head.headers, forwarded);
-        Ok(Outbound {
-            head,
-            body,
-            upgrade,
-        })
     }
 
     async fn send(
@@ -267,18 +227,20 @@ impl Proxy {
         client: Option<OnUpgrade>,
         mut attempt: Attempt,
         progress: &Progress,
+        end: impl FnOnce() -> End,
     ) -> Result<ForwardOutcome, ApiError> {
         let status = response.status();
         let since_sent = progress.settled_at().map(|at| Instant::now() - at);
         let took = since_sent.unwrap_or_default();
-        let command = headers::clean_response(status, response.headers_mut());
+        let command = headers::clean_response(status, response.headers_mut(), UpstreamKind::Remote);
         if status != StatusCode::SWITCHING_PROTOCOLS {
             let (word, outcome) = judge(status);
             attempt.head(word, outcome, took);
             let (mut parts, body) = response.into_parts();
             parts.version = Version::HTTP_11;
             parts.extensions.clear();
-            let body = ResponseBody::new(body, self.config.body_idle_max, attempt);
+            let end = is_event_stream(&parts.headers).then(end);
+            let body = ResponseBody::new(body, self.config.body_idle_max, attempt, end);
             return Ok(ForwardOutcome {
                 response: Response::from_parts(parts, Body::new(body)),
                 command,
@@ -292,8 +254,15 @@ impl Proxy {
         attempt.head("switched", Outcome::Success, took);
         let upstream = hyper::upgrade::on(&mut response);
         let (idle_max, stop) = (self.config.tunnel_idle_max, self.stop.clone());
+        let over = end();
         self.tunnels.spawn(async move {
-            tunnel::run(client, upstream, idle_max, stop).await;
+            let end = async {
+                tokio::select! {
+                    () = over => {}
+                    () = stop.cancelled() => {}
+                }
+            };
+            tunnel::run(client, upstream, idle_max, end).await;
             attempt.body_complete();
         });
         let (mut parts, _) = response.into_parts();
@@ -303,6 +272,47 @@ impl Proxy {
             command,
         })
     }
+}
+
+/// Makes a request ready for the upstream.
+fn prepare(
+    upstream: &Upstream,
+    mut request: Request<Body>,
+    forwarded: &Forwarded,
+) -> Result<Outbound, ApiError> {
+    // CONNECT would open a tunnel to anywhere; TRACE would show the client our headers.
+    if request.method() == Method::CONNECT || request.method() == Method::TRACE {
+        return Err(ProblemCode::MethodNotAllowed.into());
+    }
+    let path = origin_path(&request)?;
+    let uri = upstream.resolve(path).map_err(|_| unreadable_path())?;
+    let has_body = !request.body().is_end_stream();
+    let asked = headers::clean_request(request.headers_mut(), UpstreamKind::Remote);
+    // A body before the switch would leave its end to two parsers' agreement.
+    let upgrade = if asked.is_some() && !has_body {
+        Some(hyper::upgrade::on(&mut request))
+    } else {
+        headers::keep_protocol(request.headers_mut());
+        None
+    };
+
+    let (parts, body) = request.into_parts();
+    let (mut head, ()) = Request::new(()).into_parts();
+    head.method = parts.method;
+    head.uri = uri;
+    head.version = Version::HTTP_11;
+    head.headers = parts.headers;
+    if has_body && !head.headers.contains_key(CONTENT_LENGTH) {
+        head.headers
+            .insert(TRANSFER_ENCODING, HeaderValue::from_static("chunked"));
+    }
+    head.headers.insert(HOST, upstream.host());
+    headers::describe(&mut head.headers, forwarded);
+    Ok(Outbound {
+        head,
+        body,
+        upgrade,
+    })
 }
 
 /// What an answer says about the upstream.
@@ -317,6 +327,15 @@ fn judge(status: StatusCode) -> (&'static str, Outcome) {
         status if status.is_server_error() => ("server-error", Outcome::Success),
         _ => ("answered", Outcome::Success),
     }
+}
+
+/// An answer that lasts for as long as someone listens.
+fn is_event_stream(headers: &HeaderMap) -> bool {
+    headers.get(CONTENT_TYPE).is_some_and(|kind| {
+        let kind = kind.as_bytes().split(|byte| *byte == b';').next();
+        let kind = kind.unwrap_or_default().trim_ascii();
+        kind.eq_ignore_ascii_case(b"text/event-stream")
+    })
 }
 
 /// The path and query to ask the upstream for, whatever form the client's target had.

@@ -11,7 +11,6 @@ use hyper::upgrade::OnUpgrade;
 use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf, copy_bidirectional_with_sizes};
 use tokio::time::Instant;
-use tokio_util::sync::CancellationToken;
 
 /// Bytes buffered in each direction of a tunnel.
 const TUNNEL_BUFFER_BYTES: usize = 4096;
@@ -31,13 +30,14 @@ struct Watched<T> {
     activity: Arc<Activity>,
 }
 
-/// Passes bytes both ways until one side closes, nothing moves for `idle_max`, or `stop`.
+/// Passes bytes both ways until one side closes, nothing moves for `idle_max`, or `end` comes.
 pub(super) async fn run(
     client: OnUpgrade,
     upstream: OnUpgrade,
     idle_max: Duration,
-    stop: CancellationToken,
+    end: impl Future<Output = ()>,
 ) {
+    tokio::pin!(end);
     // The client's side switches once it has read the answer; a client that has gone never does.
     let switched = tokio::time::timeout(idle_max, async { tokio::try_join!(client, upstream) });
     let (client, upstream) = tokio::select! {
@@ -49,7 +49,7 @@ pub(super) async fn run(
             }
             Err(_) => return,
         },
-        () = stop.cancelled() => return,
+        () = &mut end => return,
     };
     let activity = Arc::new(Activity {
         started: Instant::now(),
@@ -70,7 +70,7 @@ pub(super) async fn run(
         () = activity.idle_for(idle_max) => {
             tracing::debug!("a tunnel stood still for too long");
         }
-        () = stop.cancelled() => {}
+        () = &mut end => {}
     }
 }
 

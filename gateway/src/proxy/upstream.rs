@@ -12,9 +12,14 @@ use http::uri::{Authority, PathAndQuery, Scheme, Uri};
 /// Clones are cheap, and two upstreams with the same address are equal: they share connections
 /// and one circuit breaker.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub struct Upstream {
-    url: Arc<str>,
+pub struct Upstream(Arc<Address>);
+
+#[derive(Debug, PartialEq, Eq, Hash)]
+struct Address {
+    url: String,
     authority: Authority,
+    /// The `Host` header that names the upstream.
+    host: HeaderValue,
 }
 
 /// Why a text is not an upstream.
@@ -46,24 +51,24 @@ pub enum UpstreamError {
 impl Upstream {
     /// The address in the form `http://host:port`.
     pub fn url(&self) -> &str {
-        &self.url
+        &self.0.url
     }
 
     /// `host:port` as given, lower-case.
     pub fn authority(&self) -> &str {
-        self.authority.as_str()
+        self.0.authority.as_str()
     }
 
     /// The `Host` header that names this upstream.
-    pub(crate) fn host(&self) -> Option<HeaderValue> {
-        HeaderValue::from_str(self.authority.as_str()).ok()
+    pub(crate) fn host(&self) -> HeaderValue {
+        self.0.host.clone()
     }
 
     /// The absolute address of `path` here.
     pub(crate) fn resolve(&self, path: PathAndQuery) -> Result<Uri, http::Error> {
         Uri::builder()
             .scheme(Scheme::HTTP)
-            .authority(self.authority.clone())
+            .authority(self.0.authority.clone())
             .path_and_query(path)
             .build()
     }
@@ -106,16 +111,19 @@ impl FromStr for Upstream {
             .to_ascii_lowercase()
             .parse()
             .map_err(|_| UpstreamError::NotAUrl(own()))?;
-        Ok(Self {
-            url: format!("http://{authority}").into(),
+        let host =
+            HeaderValue::from_str(authority.as_str()).map_err(|_| UpstreamError::NotAUrl(own()))?;
+        Ok(Self(Arc::new(Address {
+            url: format!("http://{authority}"),
             authority,
-        })
+            host,
+        })))
     }
 }
 
 impl fmt::Display for Upstream {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.url)
+        f.write_str(&self.0.url)
     }
 }
 

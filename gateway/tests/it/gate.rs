@@ -2,13 +2,15 @@
 
 use std::time::Duration;
 
+use axum::response::IntoResponse;
 use contract::line::PlaceState;
+use contract::room::Override;
 use http::{Method, StatusCode};
 use serde_json::json;
 
 use crate::line::place_of;
-use crate::serving::Server;
-use crate::test_app::{TestApp, World, eventually};
+use crate::serving::{Server, within};
+use crate::test_app::{Fan, TestApp, World, eventually};
 
 const HTML: (&str, &str) = ("accept", "text/html,application/xhtml+xml");
 
@@ -180,25 +182,53 @@ async fn an_upstream_ends_the_session_and_the_slot_is_free() {
     }
 }
 
-#[tokio::test]
-async fn a_called_pass_claims_by_its_first_use() {
-    let (_world, app) = open_room(json!({"totalActiveUsers": 1})).await;
-    let fan = app.join(1).await;
+/// Waits for the fan's call; the pass that comes with it, unclaimed.
+async fn called(app: &TestApp, fan: &Fan) -> String {
     let stream = app
         .http
         .get(app.server.url("/_line/v1/rooms/eras/place/live"))
         .header("accept", "text/event-stream")
         .header("cookie", &fan.cookie);
-    let mut stream = stream.send().await.unwrap();
+    let mut stream = within("the stream", stream.send()).await.unwrap();
     let mut text = String::new();
     while !text.contains("access_token") {
-        text += std::str::from_utf8(&stream.chunk().await.unwrap().unwrap()).unwrap();
+        let chunk = within("the call", stream.chunk()).await.unwrap().unwrap();
+        text += std::str::from_utf8(&chunk).unwrap();
     }
     let pass = text.split(r#""access_token":""#).nth(1).unwrap();
-    let pass = pass.split('"').next().unwrap();
-    let inside = app.get("/eras/a", &[("ropeline-pass", pass)]).await;
+    pass.split('"').next().unwrap().to_owned()
+}
+
+#[tokio::test]
+async fn a_called_pass_claims_by_its_first_use() {
+    let (_world, app) = open_room(json!({"totalActiveUsers": 1})).await;
+    let fan = app.join(1).await;
+    let pass = called(&app, &fan).await;
+    let inside = app.get("/eras/a", &[("ropeline-pass", &pass)]).await;
     assert_eq!(inside.status, StatusCode::OK, "{}", inside.text());
     assert_eq!(fan.look(&app).await.state, PlaceState::Admitted);
+}
+
+#[tokio::test]
+async fn an_older_pass_of_the_same_place_is_none() {
+    let (world, app) = open_room(json!({"claimWindowSeconds": 30})).await;
+    let fan = app.join(1).await;
+    let missed = called(&app, &fan).await;
+    world.clock.advance(Duration::from_secs(60));
+    eventually("the second call", async || {
+        fan.call(&app, Method::POST, "places").await;
+        (fan.look(&app).await.state == PlaceState::Called).then_some(())
+    })
+    .await;
+    let pass = called(&app, &fan).await;
+    assert_ne!(missed, pass);
+    // Showing it does not spoil the one that counts.
+    for _ in 0..2 {
+        let refused = app.get("/eras/a", &[("ropeline-pass", &missed)]).await;
+        refused.assert_problem(403, "pass-required");
+        let inside = app.get("/eras/a", &[("ropeline-pass", &pass)]).await;
+        assert_eq!(inside.status, StatusCode::OK, "{}", inside.text());
+    }
 }
 
 #[tokio::test]
@@ -238,4 +268,169 @@ async fn an_idle_room_lets_everyone_through_and_gives_browsers_a_pass() {
     let again = app.get("/eras/b", &[HTML, ("cookie", &cookie)]).await;
     assert!(!again.headers.contains_key("set-cookie"));
     assert_eq!(world.last_seen().headers["ropeline-subject"], subject);
+}
+
+/// The session marks that the upstream saw of this pass on a path that no room protects.
+async fn vouched(world: &World, app: &TestApp, path: &str, pass: &str) -> Vec<String> {
+    let answer = app
+        .send(Method::POST, path, &[("ropeline-pass", pass)], "")
+        .await;
+    assert_eq!(answer.status, StatusCode::OK, "{}", answer.text());
+    let headers = world.last_seen().headers;
+    // Whose things are whose does not end with the session.
+    assert_eq!(headers["ropeline-room"], "eras");
+    assert!(headers.contains_key("ropeline-subject"));
+    let marks = headers.get_all("ropeline-session").iter();
+    marks
+        .map(|mark| mark.to_str().unwrap().to_owned())
+        .collect()
+}
+
+#[tokio::test]
+async fn off_protected_paths_a_pass_counts_for_as_long_as_its_session() {
+    let (world, app) = open_room(json!({})).await;
+    let idle = json!({"queueAll": false});
+    world.room_named("other", idle).await;
+    let fan = app.join(1).await;
+    let pass = fan.claimed(&app).await;
+    eventually("the other room", async || {
+        app.rooms.get(&"other".parse().unwrap()).map(|_| ())
+    })
+    .await;
+    let paths = ["/holds", "/other/holds"];
+    for path in paths {
+        assert_eq!(vouched(&world, &app, path, &pass).await, ["live"], "{path}");
+    }
+    // A client's own word on it does not arrive.
+    let spoofed = [("ropeline-session", "live"), ("ropeline_session", "live")];
+    app.get("/holds", &spoofed).await;
+    assert!(!world.last_seen().headers.contains_key("ropeline-session"));
+    assert!(!world.last_seen().headers.contains_key("ropeline_session"));
+    fan.call(&app, Method::DELETE, "pass").await;
+    for path in paths {
+        assert_eq!(vouched(&world, &app, path, &pass).await, ["over"], "{path}");
+    }
+}
+
+#[tokio::test]
+async fn a_pass_from_before_the_opening_admits_nobody_after_it() {
+    let (world, app) = open_room(json!({"queueAll": false})).await;
+    let browser = app.get("/eras/a", &[HTML]).await;
+    let pass = browser.cookie().strip_prefix("ropeline_pass_eras=");
+    let pass = pass.unwrap().to_owned();
+    assert_eq!(vouched(&world, &app, "/holds", &pass).await, ["live"]);
+    world.word(Override::Open, None).await;
+    eventually("the opening", async || {
+        let eras = app.rooms.get(&"eras".parse().unwrap()).unwrap();
+        (!eras.is_idle()).then_some(())
+    })
+    .await;
+    assert_eq!(vouched(&world, &app, "/holds", &pass).await, ["over"]);
+    let refused = app.get("/eras/a", &[("ropeline-pass", &pass)]).await;
+    refused.assert_problem(403, "pass-required");
+}
+
+#[tokio::test]
+async fn a_call_past_its_deadline_admits_nobody() {
+    let (world, app) = open_room(json!({"claimWindowSeconds": 30})).await;
+    let pass = called(&app, &app.join(1).await).await;
+    world.clock.advance(Duration::from_secs(60));
+    assert_eq!(vouched(&world, &app, "/holds", &pass).await, ["over"]);
+}
+
+#[tokio::test]
+async fn an_answer_with_a_pass_is_kept_by_no_cache() {
+    for is_remote in [false, true] {
+        let world = World::create().await;
+        let shop = Server::start(world.upstream()).await;
+        let upstream = if is_remote {
+            shop.url("")
+        } else {
+            "embedded".to_owned()
+        };
+        world
+            .room(json!({"queueAll": false, "upstream": upstream}))
+            .await;
+        let app = world.gateway().await;
+        let with_pass = app.get("/eras/cached", &[HTML]).await;
+        assert!(with_pass.cookie().starts_with("ropeline_pass_eras="));
+        assert_eq!(with_pass.header("cache-control"), "private, no-store");
+        for name in ["expires", "surrogate-control", "cdn-cache-control"] {
+            assert!(!with_pass.headers.contains_key(name), "{name}");
+        }
+        let without = app.get("/eras/cached", &[]).await;
+        assert_eq!(without.header("cache-control"), "public, max-age=600");
+        assert!(without.headers.contains_key("expires"));
+    }
+}
+
+/// A fan inside `eras` and `other`, whose passes are cookies.
+async fn inside_both(world: &World, app: &TestApp) -> String {
+    world.room_named("other", json!({})).await;
+    eventually("the other room", async || {
+        app.rooms.get(&"other".parse().unwrap()).map(|_| ())
+    })
+    .await;
+    let here = app.join(1).await.claimed(app).await;
+    let there = app.join_room("other", 1).await.claimed(app).await;
+    format!("ropeline_pass_other={there}; ropeline_pass_eras={here}; ropeline_session=x; a=b")
+}
+
+#[tokio::test]
+async fn a_remote_upstream_hears_of_its_own_room_and_ends_no_other_session() {
+    let world = World::create().await;
+    let shop = Server::start(world.upstream()).await;
+    world.room(json!({"upstream": shop.url("")})).await;
+    let app = world.gateway().await;
+    let cookies = inside_both(&world, &app).await;
+    let cookies = [("cookie", cookies.as_str())];
+    app.get("/eras/a", &cookies).await;
+    let seen = world.last_seen().headers;
+    let rooms: Vec<_> = seen.get_all("ropeline-room").iter().collect();
+    assert_eq!(rooms, ["eras"]);
+    assert_eq!(seen["ropeline-session"], "live");
+    assert_eq!(seen["cookie"], "a=b");
+    app.get("/eras/done?other", &cookies).await;
+    let over = app.get("/eras/a", &cookies).await;
+    over.assert_problem(403, "pass-required");
+    assert_eq!(app.get("/other/a", &cookies).await.status, StatusCode::OK);
+}
+
+#[tokio::test]
+async fn a_purchase_ends_the_session_of_its_room_only() {
+    let (world, app) = open_room(json!({})).await;
+    let cookies = inside_both(&world, &app).await;
+    let cookies = [("cookie", cookies.as_str())];
+    app.get("/confirm/done?eras", &cookies).await;
+    let over = app.get("/eras/a", &cookies).await;
+    over.assert_problem(403, "pass-required");
+    assert_eq!(app.get("/other/a", &cookies).await.status, StatusCode::OK);
+    let seen = world.last_seen().headers;
+    let marks: Vec<_> = seen.get_all("ropeline-session").iter().collect();
+    assert_eq!(marks, ["live", "over"]);
+    assert_eq!(seen["cookie"], "ropeline_session=x; a=b");
+}
+
+#[tokio::test]
+async fn an_answer_that_says_later_says_when() {
+    let router = axum::Router::new().fallback(|uri: http::Uri| async move {
+        let status = uri.path().rsplit('/').next().unwrap().parse::<u16>();
+        let status = StatusCode::from_u16(status.unwrap()).unwrap();
+        match uri.query() {
+            Some(after) => (status, [("retry-after", after.to_owned())]).into_response(),
+            None => status.into_response(),
+        }
+    });
+    let shop = Server::start(router).await;
+    let (_world, app) = open_room(json!({"queueAll": false, "upstream": shop.url("")})).await;
+    for (path, after) in [
+        ("/eras/429", "2"),
+        ("/eras/503", "2"),
+        ("/eras/503?77", "77"),
+        ("/eras/500", ""),
+        ("/eras/200", ""),
+    ] {
+        let answer = app.get(path, &[]).await;
+        assert_eq!(answer.header("retry-after"), after, "{path}");
+    }
 }

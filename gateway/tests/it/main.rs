@@ -10,6 +10,7 @@ mod conformance;
 mod conformance_random;
 mod edge;
 mod gate;
+mod gate_lasting;
 mod line;
 mod ops;
 mod outages;

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use contract::line::PlaceState;
+use contract::room::Override;
 use futures_util::TryStreamExt;
 use http::StatusCode;
 use redis::AsyncCommands;
@@ -135,6 +136,60 @@ async fn a_gateway_that_never_saw_a_pass_believes_it_while_redis_is_away() {
         .get("/eras/a", &[("ropeline-pass", "e30.e30.x")])
         .await;
     forged.assert_problem(403, "pass-required");
+}
+
+#[tokio::test]
+async fn a_redis_that_hangs_is_not_waited_for_with_every_request() {
+    let world = World::create().await;
+    world.room(json!({})).await;
+    let app = world.gateway().await;
+    let mut passes = Vec::new();
+    for nonce in 1..=12 {
+        passes.push(app.join(nonce).await.claimed(&app).await);
+    }
+    let (other, proxy) = behind_redis_proxy(&world).await;
+    proxy.set(Line::Silent);
+    let began = Instant::now();
+    for pass in &passes {
+        let inside = other.get("/eras/a", &[("ropeline-pass", pass)]).await;
+        assert_eq!(inside.status, StatusCode::OK, "{}", inside.text());
+    }
+    // Each would have waited for 0.7 seconds at least.
+    let took = began.elapsed();
+    assert!(took < Duration::from_secs(4), "{took:?}");
+}
+
+#[tokio::test]
+async fn a_session_that_cannot_be_ended_everywhere_is_over_here() {
+    let world = World::create().await;
+    world.room(json!({})).await;
+    let (app, proxy) = behind_redis_proxy(&world).await;
+    let fan = app.join(1).await;
+    let pass = fan.claimed(&app).await;
+    let visit = async || app.get("/eras/a", &[("ropeline-pass", &pass)]).await;
+    assert_eq!(visit().await.status, StatusCode::OK);
+    proxy.set(Line::Cut);
+    let ended = fan.call(&app, http::Method::DELETE, "pass").await;
+    ended.assert_problem(503, "line-unavailable");
+    visit().await.assert_problem(403, "pass-required");
+}
+
+#[tokio::test]
+async fn a_pass_from_before_the_opening_is_not_believed_while_redis_is_away() {
+    let world = World::create().await;
+    world.room(json!({"queueAll": false})).await;
+    let (app, proxy) = behind_redis_proxy(&world).await;
+    let walked = app.get("/eras/a", &[("accept", "text/html")]).await;
+    let cookie = walked.cookie().to_owned();
+    proxy.set(Line::Cut);
+    world.word(Override::Open, None).await;
+    eventually("the opening", async || {
+        let eras = app.rooms.get(&"eras".parse().unwrap()).unwrap();
+        (!eras.is_idle()).then_some(())
+    })
+    .await;
+    let refused = app.get("/eras/a", &[("cookie", &cookie)]).await;
+    refused.assert_problem(403, "pass-required");
 }
 
 #[tokio::test]

@@ -116,6 +116,7 @@ pub(crate) fn fan() -> Principal {
         room: "eras".parse().unwrap(),
         subject: PlaceId::from_bytes([7; 16]),
         expires_at: Timestamp::from_ms(1_790_000_000_000),
+        is_live: true,
     }
 }
 
@@ -133,7 +134,9 @@ async fn forward(
     };
     let sent = forwarding
         .proxy
-        .forward(&forwarding.upstream, request, forwarded)
+        .forward(&forwarding.upstream, request, &forwarded, || {
+            Box::pin(std::future::pending())
+        })
         .await;
     match sent {
         Ok(outcome) => {

@@ -19,6 +19,7 @@ use gateway::edge::client_ip::TrustedProxies;
 use gateway::edge::rate_limit::{Rate, RateLimitConfig};
 use gateway::http::cookies::CookieForm;
 use gateway::line::durable::DurableRecords;
+use gateway::line::room::Target;
 use gateway::line::rooms::RoomSet;
 use gateway::line::{Parts, Randomness, StockSource, UpstreamHealth};
 use gateway::proxy::{Proxy, ProxyConfig};
@@ -74,7 +75,7 @@ impl StockSource for NoStock {
 struct AlwaysOpen;
 
 impl UpstreamHealth for AlwaysOpen {
-    fn is_open(&self, _: &str) -> bool {
+    fn is_open(&self, _: &Target) -> bool {
         true
     }
 }
@@ -139,7 +140,8 @@ impl World {
         said.await.unwrap();
     }
 
-    /// An upstream that answers with its path and ends the session on `/…/done`.
+    /// An upstream that answers with its path, ends the session on `/…/done`, which a query may
+    /// name the room of, and lets everyone keep `/…/cached`.
     pub(crate) fn upstream(&self) -> Router {
         let seen = self.seen.clone();
         Router::new().fallback(move |request: Request<Body>| {
@@ -147,13 +149,24 @@ impl World {
             seen.lock().unwrap().push(Seen {
                 headers: request.headers().clone(),
             });
-            let ends = path.ends_with("/done");
+            let room = request.uri().query().map(str::to_owned);
             async move {
-                if ends {
-                    ([("ropeline-command", "end-session")], path).into_response()
-                } else {
-                    path.into_response()
+                let mut headers = Vec::new();
+                if path.ends_with("/done") {
+                    headers.push(("ropeline-command", "end-session".to_owned()));
+                    headers.extend(room.map(|room| ("ropeline-room", room)));
                 }
+                if path.ends_with("/cached") {
+                    headers.push(("cache-control", "public, max-age=600".to_owned()));
+                    headers.push(("cdn-cache-control", "max-age=600".to_owned()));
+                    headers.push(("surrogate-control", "max-age=600".to_owned()));
+                    headers.push(("expires", "Thu, 31 Dec 2037 00:00:00 GMT".to_owned()));
+                }
+                let mut response = path.into_response();
+                for (name, value) in headers {
+                    response.headers_mut().insert(name, value.parse().unwrap());
+                }
+                response
             }
         })
     }

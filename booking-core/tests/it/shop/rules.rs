@@ -83,6 +83,7 @@ async fn a_show_behind_a_room_leads_through_its_line() {
         room: "monsoon".parse().unwrap(),
         subject: PlaceId::from_bytes([1; 16]),
         expires_at: SystemClock.now(),
+        is_live: true,
     });
     fan.open("/shows/line-show")
         .await

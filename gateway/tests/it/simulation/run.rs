@@ -7,7 +7,7 @@ use contract::room::{Override, RoomSettings};
 use contract::{Clock, ManualClock, RoomId};
 use gateway::line::durable::DurableLine;
 use gateway::line::leader::Leader;
-use gateway::line::room::Room;
+use gateway::line::room::{Room, Target};
 use gateway::line::visitor::{Claimed, Joined, Joiner};
 use gateway::line::{Parts, Randomness, StockSource, UpstreamHealth};
 use gateway::records::RoomRecord;
@@ -40,7 +40,7 @@ impl StockSource for Quiet {
 }
 
 impl UpstreamHealth for Quiet {
-    fn is_open(&self, _: &str) -> bool {
+    fn is_open(&self, _: &Target) -> bool {
         true
     }
 }

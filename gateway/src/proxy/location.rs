@@ -1,0 +1,106 @@
+//! Keeps an upstream's own address out of the answers that lead somewhere. Pure.
+//!
+//! A service behind a proxy often names itself by the address it was reached at. A fan cannot
+//! reach that address, and is not to learn it.
+
+use http::header::{CONTENT_LOCATION, LOCATION};
+use http::{HeaderMap, HeaderValue};
+
+/// Turns locations at `authority` into paths on the site that the fan is on.
+pub(super) fn hide(headers: &mut HeaderMap, authority: &str) {
+    for name in [LOCATION, CONTENT_LOCATION] {
+        let path = headers
+            .get(&name)
+            .and_then(|value| path_at(value.as_bytes(), authority))
+            .and_then(|path| HeaderValue::from_bytes(&path).ok());
+        if let Some(path) = path {
+            headers.insert(name, path);
+        }
+    }
+}
+
+/// The path, with all that follows, of a location at `authority`; `None` for any other.
+fn path_at(location: &[u8], authority: &str) -> Option<Vec<u8>> {
+    let rest = after_scheme(location)?;
+    let end = rest
+        .iter()
+        .position(|byte| matches!(byte, b'/' | b'\\' | b'?' | b'#'))
+        .unwrap_or(rest.len());
+    let (host, path) = rest.split_at(end);
+    // A user name before the host does not make it another.
+    let host = host.rsplit(|byte| *byte == b'@').next()?;
+    if !without_port(host).eq_ignore_ascii_case(without_port(authority.as_bytes())) {
+        return None;
+    }
+    // Two slashes at the beginning of a path would name a host again; browsers skip tabs.
+    let from = path
+        .iter()
+        .position(|byte| !matches!(byte, b'/' | b'\\' | b'\t'))
+        .unwrap_or(path.len());
+    Some([b"/", &path[from..]].concat())
+}
+
+/// What follows `http://`, `https://` or `//`.
+fn after_scheme(location: &[u8]) -> Option<&[u8]> {
+    [b"http:".as_slice(), b"https:", b""]
+        .iter()
+        .find_map(|scheme| {
+            let (head, rest) = location.split_at_checked(scheme.len())?;
+            let rest = rest.strip_prefix(b"//")?;
+            head.eq_ignore_ascii_case(scheme).then_some(rest)
+        })
+}
+
+/// A host without the port that plain HTTP has anyway.
+fn without_port(host: &[u8]) -> &[u8] {
+    host.strip_suffix(b":80").unwrap_or(host)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_location_at_the_upstream_becomes_a_path() {
+        for (location, seen) in [
+            ("http://shop.internal:3000/a?b=c#d", "/a?b=c#d"),
+            ("HTTP://Shop.Internal:3000/a", "/a"),
+            ("https://shop.internal:3000/a", "/a"),
+            ("//shop.internal:3000/a", "/a"),
+            ("http://user:x@shop.internal:3000/a", "/a"),
+            ("http://shop.internal:3000", "/"),
+            ("http://shop.internal:3000?b=c", "/?b=c"),
+            ("http://shop.internal:3000#d", "/#d"),
+            // What is left may not name a host.
+            ("http://shop.internal:3000//evil.test/a", "/evil.test/a"),
+            ("http://shop.internal:3000\\\\evil.test", "/evil.test"),
+            ("http://shop.internal:3000/\\evil.test", "/evil.test"),
+            ("http://shop.internal:3000/\t/evil.test", "/evil.test"),
+            // Others stay as they are.
+            ("/a", "/a"),
+            ("a/b", "a/b"),
+            ("http://shop.internal:3001/a", "http://shop.internal:3001/a"),
+            (
+                "http://pay.test/?to=http://shop.internal:3000/",
+                "http://pay.test/?to=http://shop.internal:3000/",
+            ),
+        ] {
+            for name in [LOCATION, CONTENT_LOCATION] {
+                let mut headers = HeaderMap::new();
+                headers.insert(&name, location.parse().unwrap());
+                hide(&mut headers, "shop.internal:3000");
+                assert_eq!(headers[&name], seen, "{location}");
+            }
+        }
+    }
+
+    #[test]
+    fn the_port_of_plain_http_need_not_be_said() {
+        for authority in ["shop", "shop:80"] {
+            for location in ["http://shop/a", "http://shop:80/a"] {
+                let path = path_at(location.as_bytes(), authority);
+                assert_eq!(path.as_deref(), Some(b"/a".as_slice()), "{location}");
+            }
+        }
+    }
+}

@@ -1,0 +1,159 @@
+//! Bodies stream both ways and are never gathered.
+
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
+
+use axum::Router;
+use axum::body::Body;
+use axum::routing::{get as on_get, post};
+use bytes::Bytes;
+use http::{Request, StatusCode};
+use http_body_util::BodyExt;
+use tokio::sync::mpsc;
+use tokio::task::JoinSet;
+
+use super::MIB;
+use crate::serving::{Gateway, Server, channel_body, client, within};
+
+#[tokio::test]
+async fn an_answer_streams_before_it_is_complete() {
+    let (feed, body) = channel_body();
+    let body = Arc::new(Mutex::new(Some(body)));
+    let router = Router::new().route(
+        "/",
+        on_get(move || {
+            let body = body.lock().unwrap().take().unwrap();
+            async { body }
+        }),
+    );
+    let upstream = Server::start(router).await;
+    let gateway = Gateway::before(upstream.addr).await;
+
+    let request = Request::get(gateway.url("/")).body(Body::empty()).unwrap();
+    let mut response = within("the head", client().request(request)).await.unwrap();
+    for part in ["first", "second"] {
+        // The next part is only made after the one before it has arrived.
+        feed.send(Bytes::from(part)).await.unwrap();
+        let frame = within(part, response.frame()).await.unwrap().unwrap();
+        assert_eq!(frame.into_data().unwrap(), part);
+    }
+    drop(feed);
+    assert!(within("the end", response.frame()).await.is_none());
+}
+
+#[tokio::test]
+async fn a_request_streams_before_it_is_complete() {
+    let (arrived, mut arrivals) = mpsc::channel::<Bytes>(8);
+    let router = Router::new().route(
+        "/",
+        post(move |request: Request<Body>| {
+            let arrived = arrived.clone();
+            async move {
+                let mut body = request.into_body();
+                while let Some(frame) = body.frame().await {
+                    let data = frame.unwrap().into_data().unwrap();
+                    arrived.send(data).await.unwrap();
+                }
+                "done"
+            }
+        }),
+    );
+    let upstream = Server::start(router).await;
+    let gateway = Gateway::before(upstream.addr).await;
+
+    let (feed, body) = channel_body();
+    let request = Request::post(gateway.url("/")).body(body).unwrap();
+    let mut sending = JoinSet::new();
+    sending.spawn(async move { client().request(request).await.unwrap().status() });
+    for part in ["first", "second"] {
+        feed.send(Bytes::from(part)).await.unwrap();
+        assert_eq!(within(part, arrivals.recv()).await.unwrap(), part);
+    }
+    drop(feed);
+    let status = within("the answer", sending.join_next())
+        .await
+        .unwrap()
+        .unwrap();
+    assert_eq!(status, StatusCode::OK);
+}
+
+/// `total` bytes in frames of 64 KiB, counted in `produced` when they are asked for.
+pub(super) fn counted_body(total: usize, produced: Arc<AtomicUsize>) -> Body {
+    let frame = Bytes::from(vec![b'x'; 64 * 1024]);
+    let frames = futures_util::stream::iter(0..total / frame.len()).map(move |_| {
+        produced.fetch_add(frame.len(), Ordering::SeqCst);
+        Ok::<_, std::io::Error>(frame.clone())
+    });
+    Body::from_stream(frames)
+}
+
+/// Reads `body` to its end; gives its length and how far its producer was ahead at most.
+async fn read_counting_lead<B>(mut body: B, produced: &AtomicUsize) -> (usize, usize)
+where
+    B: hyper::body::Body<Data = Bytes> + Unpin,
+    B::Error: std::fmt::Debug,
+{
+    let (mut read, mut lead_max) = (0, 0);
+    while let Some(frame) = body.frame().await {
+        lead_max = lead_max.max(produced.load(Ordering::SeqCst) - read);
+        read += frame.unwrap().into_data().unwrap().len();
+    }
+    (read, lead_max)
+}
+
+/// Far more than all socket buffers between producer and reader, far less than a whole body.
+const LEAD_MAX: usize = 48 * MIB;
+pub(super) const LARGE: usize = 160 * MIB;
+
+#[tokio::test]
+async fn a_large_upload_is_not_gathered() {
+    let produced = Arc::new(AtomicUsize::new(0));
+    let counted = Arc::clone(&produced);
+    let router = Router::new().route(
+        "/",
+        post(move |request: Request<Body>| async move {
+            let (read, lead) = read_counting_lead(request.into_body(), &counted).await;
+            format!("{read} {lead}")
+        }),
+    );
+    let upstream = Server::start(router).await;
+    let gateway = Gateway::before(upstream.addr).await;
+
+    let body = counted_body(LARGE, Arc::clone(&produced));
+    let request = Request::post(gateway.url("/")).body(body).unwrap();
+    let response = within("the answer", client().request(request))
+        .await
+        .unwrap();
+    let answer = response.into_body().collect().await.unwrap().to_bytes();
+    let (read, lead) = std::str::from_utf8(&answer)
+        .unwrap()
+        .split_once(' ')
+        .unwrap();
+    assert_eq!(read.parse::<usize>().unwrap(), LARGE);
+    assert!(
+        lead.parse::<usize>().unwrap() < LEAD_MAX,
+        "{lead} bytes were underway at once"
+    );
+}
+
+#[tokio::test]
+async fn a_large_download_is_not_gathered() {
+    let produced = Arc::new(AtomicUsize::new(0));
+    let counted = Arc::clone(&produced);
+    let router = Router::new().route(
+        "/",
+        on_get(move || async move { counted_body(LARGE, Arc::clone(&counted)) }),
+    );
+    let upstream = Server::start(router).await;
+    let gateway = Gateway::before(upstream.addr).await;
+
+    let request = Request::get(gateway.url("/")).body(Body::empty()).unwrap();
+    let response = within("the head", client().request(request)).await.unwrap();
+    let (read, lead) = within(
+        "the whole body",
+        read_counting_lead(response.into_body(), &produced),
+    )
+    .await;
+    assert_eq!(read, LARGE);
+    assert!(lead < LEAD_MAX, "{lead} bytes were underway at once");
+}

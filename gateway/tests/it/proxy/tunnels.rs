@@ -1,0 +1,103 @@
+//! Switched connections.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use axum::extract::WebSocketUpgrade;
+use axum::extract::ws::{Message, WebSocket};
+use axum::routing::any;
+use contract::SystemClock;
+use futures_util::{SinkExt, StreamExt};
+use gateway::proxy::ProxyConfig;
+
+use super::{Recorder, raw};
+use crate::serving::{Gateway, Server, within};
+
+async fn echo(mut socket: WebSocket) {
+    while let Some(Ok(message)) = socket.recv().await {
+        if let Message::Text(text) = message {
+            socket.send(Message::Text(text)).await.unwrap();
+        }
+    }
+}
+
+fn websocket_upstream() -> Router {
+    Router::new().route(
+        "/echo",
+        any(|upgrade: WebSocketUpgrade| async { upgrade.on_upgrade(echo) }),
+    )
+}
+
+#[tokio::test]
+async fn a_websocket_passes_through() {
+    use tokio_tungstenite::tungstenite::Message as Frame;
+
+    let upstream = Server::start(websocket_upstream()).await;
+    let gateway = Gateway::before(upstream.addr).await;
+    let url = format!("ws://{}/echo", gateway.server.addr);
+    let (mut socket, _) = within("the handshake", tokio_tungstenite::connect_async(url))
+        .await
+        .unwrap();
+    for text in ["one", "two"] {
+        socket.send(Frame::text(text)).await.unwrap();
+        let echoed = within("the echo", socket.next()).await.unwrap().unwrap();
+        assert_eq!(echoed.into_text().unwrap().as_str(), text);
+    }
+    assert_eq!(gateway.proxy.health(&gateway.upstream).in_flight, 1);
+    socket.close(None).await.unwrap();
+    within("closing", async { while socket.next().await.is_some() {} }).await;
+    // Each direction ends by itself; the slot is free when both have.
+    drop(socket);
+    within("the slot", async {
+        while gateway.proxy.health(&gateway.upstream).in_flight > 0 {
+            tokio::task::yield_now().await;
+        }
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn shutdown_closes_tunnels() {
+    let upstream = Server::start(websocket_upstream()).await;
+    let gateway = Gateway::before(upstream.addr).await;
+    let url = format!("ws://{}/echo", gateway.server.addr);
+    let (mut socket, _) = tokio_tungstenite::connect_async(url).await.unwrap();
+    within("shutdown", gateway.proxy.shutdown()).await;
+    within("the end of the socket", async {
+        while let Some(Ok(_)) = socket.next().await {}
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_silent_tunnel_ends() {
+    let upstream = Server::start(websocket_upstream()).await;
+    let config = ProxyConfig {
+        tunnel_idle_max: Duration::from_millis(200),
+        ..ProxyConfig::default()
+    };
+    let gateway = Gateway::configured(upstream.addr, config, Arc::new(SystemClock)).await;
+    let url = format!("ws://{}/echo", gateway.server.addr);
+    let (mut socket, _) = tokio_tungstenite::connect_async(url).await.unwrap();
+    within("the end of the socket", async {
+        while let Some(Ok(_)) = socket.next().await {}
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn an_upgrade_to_http2_is_not_passed_on() {
+    let recorder = Recorder::start().await;
+    let gateway = Gateway::before(recorder.server.addr).await;
+    let answer = raw(
+        gateway.server.addr,
+        b"GET /a HTTP/1.1\r\nHost: x\r\nConnection: Upgrade, HTTP2-Settings, close\r\n\
+          Upgrade: h2c\r\nHTTP2-Settings: AAMAAABk\r\n\r\n",
+    )
+    .await;
+    assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
+    let headers = recorder.last_headers();
+    assert!(!headers.contains_key("upgrade"));
+    assert!(!headers.contains_key("http2-settings"));
+}
