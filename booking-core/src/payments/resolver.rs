@@ -194,7 +194,7 @@ impl Core {
                 let change = PaymentChange {
                     status: payment.status,
                     failure_reason: payment.failure_reason,
-                    provider_open: true,
+                    provider_open: payment.provider_open,
                     captured_minor: 0,
                     captured_currency: None,
                     disposition: None,

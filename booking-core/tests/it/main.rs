@@ -16,6 +16,7 @@ mod holds;
 mod idempotency;
 mod outage;
 mod payments;
+mod provider_faults;
 mod shop;
 mod simulator;
 mod test_database;

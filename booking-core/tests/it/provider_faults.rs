@@ -1,0 +1,41 @@
+//! A provider that speaks late, not at all, or repeats what it should forget.
+
+use std::time::Duration;
+
+use serde_json::json;
+use sqlx::Connection;
+
+use crate::fake_provider::Mood;
+use crate::test_shop::{TestShop, eventually};
+
+#[tokio::test]
+async fn a_proven_cancel_is_not_reopened_by_a_late_answer() {
+    let shop = TestShop::new().await;
+    let fan = shop.fan();
+    let hold = fan.held(&["A1"]).await;
+    let first = fan.intent(&hold).await;
+    shop.provider
+        .decline(&first, "card_declined", "insufficient_funds");
+    assert_eq!(fan.confirm(&hold, &first).await.status, 402);
+    shop.clock.advance(Duration::from_secs(16));
+    // A poller hears "declined", and hears it late: the fan has begun a second attempt meanwhile,
+    // for which the first was cancelled.
+    let mut late = shop.provider.delay_next_fetch();
+    let again = async {
+        late.arrived().await;
+        let second = fan.intent(&hold).await;
+        assert_eq!(shop.provider.status(&first), "canceled");
+        late.release();
+        second
+    };
+    let (polled, second) = tokio::join!(shop.process.booking.poll_once(), again);
+    assert_eq!(polled.unwrap(), 1);
+    shop.provider.pay(&second);
+    assert_eq!(fan.confirm(&hold, &second).await.status, 200);
+    shop.clock.advance(Duration::from_hours(2));
+    shop.settle().await;
+    shop.clock.advance(Duration::from_hours(2));
+    assert_eq!(shop.process.booking.poll_once().await.unwrap(), 0);
+    shop.assert_clean().await;
+}
+
