@@ -83,6 +83,10 @@ pub const CLOCK_LOOK_EVERY: Duration = Duration::from_secs(1);
 pub const SWEEP_EVERY: Duration = Duration::from_secs(1);
 /// Holds that one sweep expires; the next follows at once when there were as many.
 pub const SWEEP_BATCH_MAX: i64 = 500;
+/// Time for which this process leaves a hold alone that it cannot expire.
+pub const SET_ASIDE_FOR: Duration = Duration::from_mins(10);
+/// Holds that are left alone at a time; more are met again with every sweep.
+pub const SET_ASIDE_MAX: usize = 1000;
 /// Time after a hold's end in which an open payment is chased before its seats go back.
 pub const HARD_DEADLINE_AFTER: Duration = Duration::from_mins(15);
 /// Longest request to the payment provider.
@@ -93,10 +97,12 @@ pub const PROVIDER_PATIENCE: Duration = Duration::from_secs(10);
 pub const PAYMENT_ATTEMPTS_MAX: i32 = 20;
 /// Payments, events or refunds that one pass of a worker takes on.
 pub const WORK_BATCH_MAX: i64 = 50;
+/// Payments, events or refunds that a worker has in hand at the same time.
+pub const WORK_AT_ONCE: usize = 8;
 /// How often the payment workers look for work nobody woke them for.
 pub const WORK_EVERY: Duration = Duration::from_secs(1);
-/// Tries of a refund before a person has to look.
-pub const REFUND_TRIES_MAX: i32 = 12;
+/// Times that a refund may be refused before a person has to look.
+pub const REFUND_REFUSALS_MAX: i32 = 12;
 /// Tries of a webhook whose payment we do not know.
 pub const EVENT_TRIES_MAX: i32 = 12;
 /// After this time the owner of an idempotency key is taken for dead.

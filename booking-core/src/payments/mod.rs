@@ -29,8 +29,11 @@ pub(crate) enum Disposition {
 }
 
 /// How a refund stands.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "SCREAMING_SNAKE_CASE")]
 pub(crate) enum RefundStatus {
+    /// Nothing is known to have reached the provider.
+    Requested,
     /// The provider has it.
     Submitted,
     /// The money went back.
@@ -44,6 +47,7 @@ pub(crate) enum RefundStatus {
 impl RefundStatus {
     pub(crate) const fn as_str(self) -> &'static str {
         match self {
+            Self::Requested => "REQUESTED",
             Self::Submitted => "SUBMITTED",
             Self::Succeeded => "SUCCEEDED",
             Self::Failed => "FAILED",

@@ -95,8 +95,10 @@ pub struct RefundRequest {
     pub intent_id: String,
     /// Minor units.
     pub amount_minor: i64,
-    /// Our id, which is the idempotency key too.
+    /// Our id.
     pub refund_id: String,
+    /// Repeating a request with the same key is the same request, whatever became of it.
+    pub idempotency_key: String,
 }
 
 /// Why the provider gave no result.
@@ -146,6 +148,6 @@ pub trait PaymentProvider: Send + Sync + 'static {
     ) -> ProviderFuture<'a, Intent>;
     /// Gives money back.
     fn refund(&self, request: RefundRequest) -> ProviderFuture<'_, ProviderRefund>;
-    /// The refunds of an intent.
+    /// The refunds of an intent, newest first.
     fn refunds_of<'a>(&'a self, intent_id: &'a str) -> ProviderFuture<'a, Vec<ProviderRefund>>;
 }

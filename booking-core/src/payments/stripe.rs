@@ -15,7 +15,7 @@ use crate::telemetry;
 
 /// Wait after a 429 that names none.
 const RATE_LIMIT_WAIT: Duration = Duration::from_secs(2);
-/// Refunds of one intent that are looked at; we never make more than one.
+/// Refunds of one intent that are looked at. We make one, and another for each that fails.
 const REFUNDS_MAX: &str = "100";
 
 /// A client of Stripe's API.
@@ -127,13 +127,13 @@ impl PaymentProvider for Stripe {
     fn refund(&self, request: RefundRequest) -> ProviderFuture<'_, ProviderRefund> {
         Box::pin(async move {
             let amount = request.amount_minor.to_string();
-            let key = format!("refund_{}", request.refund_id);
+            let key = &request.idempotency_key;
             let form = [
                 ("payment_intent", request.intent_id.as_str()),
                 ("amount", &amount),
                 ("metadata[refund_id]", &request.refund_id),
             ];
-            let refund: WireRefund = self.post("refund", "/v1/refunds", &key, &form).await?;
+            let refund: WireRefund = self.post("refund", "/v1/refunds", key, &form).await?;
             Ok(refund.into())
         })
     }

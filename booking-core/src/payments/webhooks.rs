@@ -19,6 +19,8 @@ use crate::telemetry;
 const CLAIM: Duration = Duration::from_mins(1);
 /// Longest wait before an event about an unknown payment is looked at again.
 const RETRY_SECONDS_MAX: u64 = 60;
+/// Why an event is put off while the provider is away.
+const UNANSWERED: &str = "the provider did not answer";
 
 /// What became of a webhook at the door.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -46,7 +48,10 @@ enum Subject {
         intent_id: String,
         attempt: Option<(Uuid, i32)>,
     },
-    Refund(String),
+    Refund {
+        provider_refund_id: String,
+        refund_id: Option<Uuid>,
+    },
     Nothing,
 }
 
@@ -109,9 +114,18 @@ impl Core {
         let provider = &self.config.payment.provider;
         let note = match subject(&event.kind, &event.payload) {
             Subject::Nothing => Some("concerns nothing of ours"),
-            Subject::Refund(refund_id) => {
-                store::refunds::wake(pool, &refund_id, now).await?;
-                None
+            Subject::Refund {
+                provider_refund_id,
+                refund_id,
+            } => {
+                let found = store::refunds::by_provider(pool, &provider_refund_id, refund_id);
+                match found.await? {
+                    None => Some("concerns nothing of ours"),
+                    Some(refund) => match self.refund_look(&refund).await? {
+                        Ok(()) => None,
+                        Err(_) => return self.event_put_off(event, UNANSWERED).await,
+                    },
+                }
             }
             Subject::Intent { intent_id, attempt } => {
                 let Some(payment_id) = self.payment_of(&intent_id, attempt).await? else {
@@ -119,9 +133,7 @@ impl Core {
                 };
                 let resolved = self.resolve_payment(payment_id, None).await?;
                 if resolved.is_some_and(|resolved| resolved.unanswered.is_some()) {
-                    return self
-                        .event_put_off(event, "the provider did not answer")
-                        .await;
+                    return self.event_put_off(event, UNANSWERED).await;
                 }
                 None
             }
@@ -178,7 +190,12 @@ fn subject(kind: &str, payload: &Value) -> Subject {
             }
         })
     } else if kind.starts_with("refund.") || kind.starts_with("charge.refund.") {
-        text(&object["id"]).map(Subject::Refund)
+        text(&object["id"]).map(|provider_refund_id| Subject::Refund {
+            provider_refund_id,
+            refund_id: object["metadata"]["refund_id"]
+                .as_str()
+                .and_then(|id| id.parse().ok()),
+        })
     } else {
         None
     };
@@ -200,11 +217,14 @@ mod tests {
             attempt: Some((hold.uuid(), 2)),
         };
         assert_eq!(subject("payment_intent.succeeded", &intent), expected);
-        let refund = json!({"data": {"object": {"id": "re_1"}}});
-        assert_eq!(
-            subject("refund.updated", &refund),
-            Subject::Refund("re_1".to_owned())
-        );
+        let refund = json!({"data": {"object": {
+            "id": "re_1", "metadata": {"refund_id": Uuid::from_u128(9).simple().to_string()}}}});
+        let expected = Subject::Refund {
+            provider_refund_id: "re_1".to_owned(),
+            refund_id: Some(Uuid::from_u128(9)),
+        };
+        assert_eq!(subject("refund.updated", &refund), expected);
+        assert_eq!(subject("charge.refund.updated", &refund), expected);
         assert_eq!(subject("customer.created", &refund), Subject::Nothing);
         assert_eq!(
             subject("payment_intent.succeeded", &json!({})),

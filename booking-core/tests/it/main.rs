@@ -17,6 +17,7 @@ mod idempotency;
 mod outage;
 mod payments;
 mod provider_faults;
+mod refunds;
 mod shop;
 mod simulator;
 mod test_database;
