@@ -3,12 +3,14 @@
 use std::time::Duration;
 
 use contract::HoldId;
+use futures_util::StreamExt;
+use futures_util::stream;
 use serde::Deserialize;
 use serde_json::Value;
 use uuid::Uuid;
 
 use super::signature;
-use crate::config::{EVENT_TRIES_MAX, WORK_BATCH_MAX};
+use crate::config::{EVENT_TRIES_MAX, WORK_AT_ONCE, WORK_BATCH_MAX};
 use crate::core::Core;
 use crate::database::StoreError;
 use crate::store;
@@ -102,10 +104,20 @@ impl Core {
             WORK_BATCH_MAX,
         )
         .await?;
-        for event in &due {
-            self.event_process(event).await?;
-        }
-        Ok(due.len())
+        let count = due.len();
+        stream::iter(due)
+            .for_each_concurrent(WORK_AT_ONCE, async |event| {
+                // Its turn comes again when the claim is over.
+                if let Err(error) = self.event_process(&event).await {
+                    tracing::error!(
+                        error = &error as &dyn std::error::Error,
+                        event = event.event_id,
+                        "webhook not worked on"
+                    );
+                }
+            })
+            .await;
+        Ok(count)
     }
 
     async fn event_process(&self, event: &EventRow) -> Result<(), StoreError> {
@@ -164,12 +176,13 @@ impl Core {
         let now = self.clock.now();
         let pool = &self.pools.jobs;
         let provider = &self.config.payment.provider;
-        if event.attempt_count >= EVENT_TRIES_MAX {
+        let tries = event.attempt_count + 1;
+        if tries >= EVENT_TRIES_MAX {
             tracing::error!(event = event.event_id, error, "webhook given up");
             metrics::counter!(telemetry::WEBHOOKS, "outcome" => "given-up").increment(1);
             return store::inbox::done(pool, provider, &event.event_id, Some(error), now).await;
         }
-        let shift = u32::try_from(event.attempt_count.clamp(0, 6)).unwrap_or(6);
+        let shift = u32::try_from(tries.clamp(0, 6)).unwrap_or(6);
         let next = now.plus(Duration::from_secs(RETRY_SECONDS_MAX.min(1 << shift)));
         store::inbox::put_off(pool, provider, &event.event_id, error, next).await
     }

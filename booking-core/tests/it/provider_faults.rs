@@ -39,3 +39,29 @@ async fn a_proven_cancel_is_not_reopened_by_a_late_answer() {
     shop.assert_clean().await;
 }
 
+#[tokio::test]
+async fn one_webhook_that_breaks_keeps_no_other_waiting() {
+    let shop = TestShop::new().await;
+    let fan = shop.fan();
+    let mut paid = Vec::new();
+    for seat in ["A1", "A2", "A3"] {
+        let hold = fan.held(&[seat]).await;
+        let intent = fan.intent(&hold).await;
+        shop.provider.pay(&intent);
+        assert_eq!(shop.webhook(&format!("evt_{seat}"), &intent).await, 200);
+        paid.push(hold);
+    }
+    shop.meddle("update payments set failure_reason = 'nonsense' where intent_id = 'pi_1'")
+        .await;
+    assert_eq!(shop.process.booking.inbox_once().await.unwrap(), 3);
+    assert_eq!(fan.get(&paid[1]).await.json["status"], "CONFIRMED");
+    assert_eq!(fan.get(&paid[2]).await.json["status"], "CONFIRMED");
+    // What broke it is mended, and its turn comes again.
+    shop.meddle("update payments set failure_reason = null where intent_id = 'pi_1'")
+        .await;
+    shop.clock.advance(Duration::from_mins(2));
+    shop.settle().await;
+    assert_eq!(fan.get(&paid[0]).await.json["status"], "CONFIRMED");
+    shop.assert_clean().await;
+}
+

@@ -152,3 +152,23 @@ async fn a_refund_that_was_given_up_is_taken_up_when_the_provider_speaks_of_it()
     shop.assert_clean().await;
 }
 
+#[tokio::test]
+async fn one_refund_that_breaks_keeps_no_other_waiting() {
+    let shop = TestShop::new().await;
+    let (_, broken) = owed(&shop, "A1").await;
+    let (_, sound) = owed(&shop, "A2").await;
+    // More was given back than there is: the database does not take that.
+    shop.meddle(
+        "update payments set refunded_minor = refund_reserved_minor where intent_id = 'pi_1'",
+    )
+    .await;
+    assert_eq!(shop.process.booking.refund_once().await.unwrap(), 2);
+    assert_eq!(shop.provider.refunded(&sound), 700);
+    shop.meddle("update payments set refunded_minor = 0 where intent_id = 'pi_1'")
+        .await;
+    shop.clock.advance(Duration::from_mins(2));
+    shop.settle().await;
+    assert_eq!(refund_statuses(&shop).await, ["SUCCEEDED", "SUCCEEDED"]);
+    assert_eq!(shop.provider.refunded(&broken), 700);
+    shop.assert_clean().await;
+}
