@@ -32,6 +32,7 @@ use crate::store;
 use crate::store::catalogue::Import;
 use crate::store::check::CheckReport;
 use crate::store::idempotency::KeyUse;
+use crate::sweep::SetAside;
 use crate::tickets::TicketSigner;
 use crate::{http as api, workers};
 
@@ -131,6 +132,7 @@ impl Booking {
             inbox_filled: Arc::default(),
             payments_due: Arc::default(),
             expiry,
+            set_aside: SetAside::default(),
             streams: Arc::new(Semaphore::new(SEAT_STREAMS_MAX)),
         }))
     }

@@ -10,6 +10,8 @@ pub(crate) const HOLD_BATCH_SECONDS: &str = "ropeline_booking_hold_batch_seconds
 pub(crate) const HOLD_QUEUE: &str = "ropeline_booking_hold_queue";
 /// Counter by `reason`: holds that ended without a booking.
 pub(crate) const HOLDS_ENDED: &str = "ropeline_booking_holds_ended_total";
+/// Counter: holds that could not be expired because they do not have their seats.
+pub(crate) const HOLDS_SET_ASIDE: &str = "ropeline_booking_holds_set_aside_total";
 /// Counter: bookings made.
 pub(crate) const BOOKINGS: &str = "ropeline_booking_bookings_total";
 /// Counter by `status`: changes of payments.

@@ -13,15 +13,12 @@ use tokio::sync::Notify;
 
 use crate::config::{
     IDEMPOTENCY_KEEP, IDEMPOTENCY_TAKEOVER_AFTER, REFRESH_EVERY, SWEEP_BATCH_MAX, SWEEP_EVERY,
-    WORK_BATCH_MAX, WORK_EVERY,
+    WORK_AT_ONCE, WORK_BATCH_MAX, WORK_EVERY,
 };
 use crate::core::Core;
-use crate::database::{StoreError, repeat_if_contended};
+use crate::database::StoreError;
 use crate::store;
-use crate::telemetry;
 
-/// Payments that are asked about at the same time.
-const POLLS_AT_ONCE: usize = 8;
 /// Time in which a worker that claimed a payment has to be done with it.
 const POLL_CLAIM: Duration = IDEMPOTENCY_TAKEOVER_AFTER;
 /// Keys purged in one pass.
@@ -30,20 +27,6 @@ const PURGE_BATCH_MAX: i64 = 1000;
 const PURGE_EVERY: Duration = Duration::from_mins(5);
 
 impl Core {
-    /// Expires holds whose time is over and that no payment is open for. Returns how many.
-    pub(crate) async fn sweep_once(&self) -> Result<usize, StoreError> {
-        let now = self.clock.now();
-        let (count, reports) =
-            repeat_if_contended(|| store::holds::sweep(&self.pools.jobs, now, SWEEP_BATCH_MAX))
-                .await?;
-        self.catalogue.apply(&reports);
-        if count > 0 {
-            let count = u64::try_from(count).unwrap_or(u64::MAX);
-            metrics::counter!(telemetry::HOLDS_ENDED, "reason" => "expired").increment(count);
-        }
-        Ok(count)
-    }
-
     /// Expires holds if one made by this process is due. Returns how many. What it does not get
     /// done is left to the sweeper.
     pub(crate) async fn expire_due_once(&self) -> Result<usize, StoreError> {
@@ -71,7 +54,7 @@ impl Core {
         let due = store::payments::claim_due(pool, now, until, WORK_BATCH_MAX).await?;
         let count = due.len();
         stream::iter(due)
-            .for_each_concurrent(POLLS_AT_ONCE, async |payment_id| {
+            .for_each_concurrent(WORK_AT_ONCE, async |payment_id| {
                 if let Err(error) = self.resolve_payment(payment_id, None).await {
                     tracing::error!(%error, payment = %payment_id, "payment not resolved");
                 }

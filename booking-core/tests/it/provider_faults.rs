@@ -65,3 +65,33 @@ async fn one_webhook_that_breaks_keeps_no_other_waiting() {
     shop.assert_clean().await;
 }
 
+#[tokio::test]
+async fn a_hold_without_its_seats_keeps_no_other_from_expiring() {
+    let shop = TestShop::new().await;
+    let fan = shop.fan();
+    let broken = fan.held(&["A1", "A2"]).await;
+    shop.clock.advance(Duration::from_secs(1));
+    fan.held(&["B1"]).await;
+    fan.held(&["B2"]).await;
+    shop.meddle(
+        "update show_seats set status = 'AVAILABLE', hold_id = null, version = version + 1
+         where show_no = 1 and hold_id is not null
+            and seat_no = (select min(seat_no) from show_seats where hold_id is not null)",
+    )
+    .await;
+    shop.clock.advance(Duration::from_secs(301));
+    assert_eq!(shop.process.booking.sweep_once().await.unwrap(), 2);
+    assert_eq!(fan.seat("B1").await, "AVAILABLE");
+    assert_eq!(fan.seat("B2").await, "AVAILABLE");
+    // The broken one is left for a person, and is not met again at once.
+    let mut database = shop.database.connect().await;
+    let open: Vec<uuid::Uuid> =
+        sqlx::query_scalar("select hold_id from holds where status = 'ACTIVE'")
+            .fetch_all(&mut database)
+            .await
+            .unwrap();
+    assert_eq!(open.len(), 1);
+    assert!(broken.ends_with(&contract::HoldId::new(open[0]).to_string()));
+    database.close().await.unwrap();
+    assert_eq!(shop.process.booking.sweep_once().await.unwrap(), 0);
+}
