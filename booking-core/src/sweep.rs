@@ -37,10 +37,12 @@ impl SetAside {
 }
 
 impl Core {
-    /// Expires holds whose time is over and that no payment is open for. Returns how many.
+    /// Expires holds whose time is over: those that no payment is open for, and those that are
+    /// past their hard deadline in any case. The provider is not asked. Returns how many.
     pub(crate) async fn sweep_once(&self) -> Result<usize, StoreError> {
         let now = self.clock.now();
         let but = self.set_aside.present(now);
+        let given_up = self.give_up_all(&but, now).await?;
         let swept = repeat_if_contended(|| {
             store::holds::sweep(&self.pools.jobs, now, &but, SWEEP_BATCH_MAX)
         });
@@ -52,6 +54,20 @@ impl Core {
         if count > 0 {
             let count = u64::try_from(count).unwrap_or(u64::MAX);
             metrics::counter!(telemetry::HOLDS_ENDED, "reason" => "expired").increment(count);
+        }
+        Ok(given_up + count)
+    }
+
+    /// The end of all patience with payments: a provider that hangs keeps no seat.
+    async fn give_up_all(&self, but: &[Uuid], now: Timestamp) -> Result<usize, StoreError> {
+        let pool = &self.pools.jobs;
+        let due = store::payments::past_patience(pool, now, but, SWEEP_BATCH_MAX).await?;
+        let mut count = 0;
+        for (hold_id, payment_id) in due {
+            match self.give_up_if_due(payment_id, hold_id).await {
+                Ok(given_up) => count += usize::from(given_up),
+                Err(error) => self.set_aside_if_corrupt(hold_id, error, now)?,
+            }
         }
         Ok(count)
     }

@@ -39,6 +39,49 @@ async fn a_proven_cancel_is_not_reopened_by_a_late_answer() {
     shop.assert_clean().await;
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_hard_deadline_does_not_wait_for_the_provider() {
+    let shop = TestShop::new().await;
+    let fan = shop.fan();
+    let hold = fan.held(&["A1"]).await;
+    let intent = fan.intent(&hold).await;
+    let other = fan.held(&["A2"]).await;
+    fan.intent(&other).await;
+    shop.provider.mood(Mood::Hangs);
+    shop.clock
+        .advance(Duration::from_mins(20) + Duration::from_secs(1));
+    // The sweeper needs no answer.
+    shop.process.booking.sweep_once().await.unwrap();
+    assert_eq!(fan.seat("A1").await, "AVAILABLE");
+    assert_eq!(fan.seat("A2").await, "AVAILABLE");
+    assert_eq!(fan.get(&hold).await.json["status"], "EXPIRED");
+    // The money comes after all.
+    shop.provider.mood(Mood::Up);
+    shop.provider.pay(&intent);
+    shop.clock.advance(Duration::from_mins(1));
+    shop.settle().await;
+    assert_eq!(fan.get(&hold).await.json["status"], "CONFIRMED");
+    assert_eq!(fan.seat("A1").await, "BOOKED");
+    shop.assert_clean().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn whoever_asks_past_the_hard_deadline_gives_up_before_asking() {
+    let shop = TestShop::new().await;
+    let fan = shop.fan();
+    let hold = fan.held(&["A1"]).await;
+    let intent = fan.intent(&hold).await;
+    shop.provider.mood(Mood::Hangs);
+    shop.clock
+        .advance(Duration::from_mins(20) + Duration::from_secs(1));
+    let asking = fan.confirm(&hold, &intent);
+    let given_up = eventually("the end of patience", || async {
+        fan.seat("A1").await == "AVAILABLE"
+    });
+    futures_util::future::select(Box::pin(asking), Box::pin(given_up)).await;
+    assert_eq!(fan.seat("A1").await, "AVAILABLE");
+}
+
 #[tokio::test]
 async fn one_webhook_that_breaks_keeps_no_other_waiting() {
     let shop = TestShop::new().await;
