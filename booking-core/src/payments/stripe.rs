@@ -177,6 +177,8 @@ async fn send<T: for<'de> Deserialize<'de>>(
         .get("retry-after")
         .and_then(|value| value.to_str().ok()?.parse().ok())
         .map_or(RATE_LIMIT_WAIT, Duration::from_secs);
+    let replayed = response.headers().get("idempotent-replayed");
+    let replayed = replayed.is_some_and(|value| value == "true");
     let body = response.bytes().await.map_err(unavailable)?;
     if status.is_success() {
         return serde_json::from_slice(&body)
@@ -188,6 +190,11 @@ async fn send<T: for<'de> Deserialize<'de>>(
     Err(match status {
         StatusCode::TOO_MANY_REQUESTS => ProviderError::RateLimited { retry_after },
         StatusCode::CONFLICT => ProviderError::Busy,
+        // An error that is stored under the request's key comes back for as long as the key lives.
+        status if status.is_server_error() && replayed => ProviderError::Refused {
+            reason: FailureReason::GatewayDown,
+            message: format!("status {status}, repeated"),
+        },
         status if status.is_server_error() => {
             ProviderError::Unavailable(format!("status {status}"))
         }

@@ -181,6 +181,22 @@ pub(crate) async fn set_intent(
     Ok(())
 }
 
+/// Where the tickets of a payment go whose hold is locked.
+pub(crate) async fn set_email(
+    connection: &mut PgConnection,
+    payment_id: Uuid,
+    email: &str,
+) -> Result<(), StoreError> {
+    sqlx::query!(
+        "update payments set email = $2 where payment_id = $1",
+        payment_id,
+        email
+    )
+    .execute(connection)
+    .await?;
+    Ok(())
+}
+
 /// What a locked payment becomes.
 #[derive(Clone, Debug)]
 pub(crate) struct PaymentChange {

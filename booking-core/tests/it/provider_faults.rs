@@ -83,6 +83,50 @@ async fn whoever_asks_past_the_hard_deadline_gives_up_before_asking() {
 }
 
 #[tokio::test]
+async fn an_error_that_the_provider_repeats_for_ever_ends_the_attempt_only() {
+    let shop = TestShop::new().await;
+    let fan = shop.fan();
+    let hold = fan.held(&["A1"]).await;
+    shop.provider.mood(Mood::StoresErrors);
+    let unknown = fan.pay(&hold).await;
+    assert_eq!(
+        (unknown.status, unknown.code()),
+        (503, "payment-unavailable")
+    );
+    shop.provider.mood(Mood::Up);
+    // The key is spent; the fan hears it once and pays with the next.
+    let spent = fan.pay(&hold).await;
+    assert_eq!((spent.status, spent.code()), (402, "payment-failed"));
+    assert_eq!(spent.json["reason"], "gateway-down");
+    assert_eq!(spent.json["retryable"], true);
+    let intent = fan.intent(&hold).await;
+    shop.provider.pay(&intent);
+    assert_eq!(fan.confirm(&hold, &intent).await.status, 200);
+    shop.settle().await;
+    shop.assert_clean().await;
+}
+
+#[tokio::test]
+async fn a_corrected_address_is_where_the_tickets_go() {
+    let shop = TestShop::new().await;
+    let fan = shop.fan();
+    let hold = fan.held(&["A1"]).await;
+    let intent = fan.intent(&hold).await;
+    let corrected = json!({"email": "right@example.com"});
+    let again = fan.post(&format!("{hold}/payments"), &corrected).await;
+    assert_eq!(again.json["paymentIntentId"], intent.as_str());
+    shop.provider.pay(&intent);
+    assert_eq!(fan.confirm(&hold, &intent).await.status, 200);
+    let mut database = shop.database.connect().await;
+    let email: String = sqlx::query_scalar("select email from bookings")
+        .fetch_one(&mut database)
+        .await
+        .unwrap();
+    assert_eq!(email, "right@example.com");
+    database.close().await.unwrap();
+}
+
+#[tokio::test]
 async fn one_webhook_that_breaks_keeps_no_other_waiting() {
     let shop = TestShop::new().await;
     let fan = shop.fan();
