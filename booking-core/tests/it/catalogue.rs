@@ -70,6 +70,31 @@ async fn the_seat_map_has_a_version_that_every_process_agrees_on() {
 }
 
 #[tokio::test]
+async fn a_map_with_other_prices_is_another_map() {
+    let shop = TestShop::new().await;
+    let fan = shop.fan();
+    let path = format!("{SHOW}/seatmap");
+    let etag = fan.get(&path).await.headers["etag"].clone();
+    let mut file = show_file();
+    file["categories"][0]["priceMinor"] = json!(260_000);
+    assert_eq!(shop.import(file.clone()).await.0, 200);
+    let fan = fan.with_header("if-none-match", etag.to_str().unwrap());
+    let dearer = fan.get(&path).await;
+    assert_eq!(dearer.status, 200);
+    assert_eq!(dearer.json["seats"][0]["priceMinor"], 260_000);
+    // The same file again is no other map.
+    assert_eq!(shop.import(file).await.0, 200);
+    let etag = dearer.headers["etag"].to_str().unwrap();
+    assert_eq!(
+        fan.with_header("if-none-match", etag)
+            .get(&path)
+            .await
+            .status,
+        304
+    );
+}
+
+#[tokio::test]
 async fn the_same_file_again_changes_nothing() {
     let shop = TestShop::new().await;
     let (status, body) = shop.import(show_file()).await;
