@@ -28,7 +28,8 @@ use crate::telemetry;
     params(("showId" = ShowId, Path, description = "The show")),
     responses(
         (status = 200, body = SeatMap, headers(("ETag", description = "Names this map: changes with seats, prices and layout"))),
-        (status = 304, description = "It is still the version of If-None-Match"),
+        (status = 304, description = "It is still the map of If-None-Match",
+            headers(("ETag", description = "Names this map"))),
         (status = 404, body = Problem)
     )
 )]

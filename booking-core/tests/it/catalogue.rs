@@ -185,6 +185,44 @@ async fn the_description_names_every_call() {
             assert!(api["paths"][path][method].is_object(), "{method} {path}");
         }
     }
+    // What may be answered, beyond what the tests come across.
+    for (path, method, status, media_type) in [
+        ("/holds/{holdId}/payments", "post", "409", "problem+json"),
+        ("/holds/{holdId}/confirm", "post", "408", "problem+json"),
+        ("/holds/{holdId}", "get", "503", "problem+json"),
+        ("/holds/{holdId}", "delete", "503", "problem+json"),
+        ("/bookings/{bookingId}", "get", "503", "problem+json"),
+        (
+            "/bookings/{bookingId}/tickets/{ticketId}/qr.svg",
+            "get",
+            "503",
+            "problem+json",
+        ),
+        ("/shows/{showId}/holds", "post", "415", "problem+json"),
+        ("/shows/{showId}/holds", "post", "413", "problem+json"),
+        (
+            "/payments/{provider}/webhook",
+            "post",
+            "413",
+            "problem+json",
+        ),
+    ] {
+        let answer = &api["paths"][format!("/api/v1{path}")][method]["responses"][status];
+        let content = &answer["content"][format!("application/{media_type}")];
+        assert!(content.is_object(), "{method} {path} {status}: {answer}");
+    }
+    let webhook = &api["paths"]["/api/v1/payments/{provider}/webhook"]["post"];
+    assert!(webhook["responses"]["415"].is_null() && webhook["security"].is_null());
+    let hold = &api["paths"]["/api/v1/shows/{showId}/holds"]["post"];
+    assert_eq!(
+        hold["security"][0],
+        json!({}),
+        "an open show asks for nothing"
+    );
+    let schemes = api["components"]["securitySchemes"].as_object().unwrap();
+    assert_eq!(schemes.len(), 4, "{schemes:?}");
+    let user_id = &api["components"]["schemas"]["HoldRequest"]["properties"]["userId"];
+    assert!(user_id["type"].is_null(), "anything may be sent: {user_id}");
     let unknown = shop.fan().get("/api/v1/nothing").await;
     assert_eq!((unknown.status, unknown.code()), (404, "not-found"));
     assert!(unknown.json["requestId"].is_string());

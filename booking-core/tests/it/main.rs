@@ -9,6 +9,7 @@ mod background;
 mod catalogue;
 mod check;
 mod crashes;
+mod description;
 mod expiry;
 mod fake_provider;
 mod fan;
