@@ -14,6 +14,9 @@ use std::sync::Arc;
 
 use axum::Router;
 use axum::extract::State;
+use axum::response::Response;
+use http::HeaderValue;
+use http::header::CACHE_CONTROL;
 use utoipa::{Modify, OpenApi};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
@@ -52,7 +55,8 @@ fn routes() -> OpenApiRouter<Booking> {
         .routes(routes!(payments::payment_start))
         .routes(routes!(payments::confirm))
         .routes(routes!(bookings::booking))
-        .routes(routes!(bookings::ticket_svg));
+        .routes(routes!(bookings::ticket_svg))
+        .layer(axum::middleware::map_response(keep_private));
     let api = OpenApiRouter::with_openapi(Api::openapi())
         .routes(routes!(catalogue::cities))
         .routes(routes!(catalogue::city_shows))
@@ -62,6 +66,16 @@ fn routes() -> OpenApiRouter<Booking> {
         .routes(routes!(payments::webhook))
         .merge(of_customers);
     OpenApiRouter::with_openapi(Api::openapi()).nest("/api/v1", api)
+}
+
+/// What belongs to one customer is kept by nobody on the way, unless its handler says otherwise.
+async fn keep_private(mut response: Response) -> Response {
+    let private = HeaderValue::from_static("private, no-store");
+    response
+        .headers_mut()
+        .entry(CACHE_CONTROL)
+        .or_insert(private);
+    response
 }
 
 fn described(description: Description) -> Router {

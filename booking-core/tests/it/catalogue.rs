@@ -147,6 +147,31 @@ async fn a_process_with_an_old_layout_cannot_hold_the_wrong_seat() {
 }
 
 #[tokio::test]
+async fn what_belongs_to_one_customer_is_kept_by_nobody() {
+    let shop = TestShop::new().await;
+    let fan = shop.fan();
+    let created = fan.hold(&["A1"]).await;
+    let hold = created.headers["location"].to_str().unwrap().to_owned();
+    let seen = fan.get(&hold).await;
+    let paying = fan.pay(&hold).await;
+    let intent = paying.json["paymentIntentId"].as_str().unwrap();
+    shop.provider.pay(intent);
+    let booked = fan.confirm(&hold, intent).await;
+    let booking = format!(
+        "/api/v1/bookings/{}",
+        booked.json["bookingId"].as_str().unwrap()
+    );
+    let shown = fan.get(&booking).await;
+    for answer in [created, seen, paying, booked, shown] {
+        assert_eq!(
+            answer.headers["cache-control"], "private, no-store",
+            "{}",
+            answer.text
+        );
+    }
+}
+
+#[tokio::test]
 async fn a_bad_show_file_names_the_field() {
     let shop = TestShop::new().await;
     let mut file = show_file();
