@@ -109,6 +109,11 @@ pub const EVENT_TRIES_MAX: i32 = 12;
 pub const IDEMPOTENCY_TAKEOVER_AFTER: Duration = Duration::from_mins(1);
 /// Stored answers older than this are purged.
 pub const IDEMPOTENCY_KEEP: Duration = Duration::from_hours(48);
+/// Webhooks that were worked on are kept for this long. The provider repeats one for three days.
+pub const EVENT_KEEP: Duration = Duration::from_hours(30 * 24);
+/// News for others are kept for this long, whether anybody took them or not. The check that each
+/// booking was announced looks back 30 days, a little less.
+pub const OUTBOX_KEEP: Duration = Duration::from_hours(31 * 24);
 /// Changes of a seat map that a slow listener may lag behind before it is told to reload.
 pub const SEAT_CHANGES_KEPT: usize = 256;
 /// Live seat maps that may be open at once in one process.

@@ -12,8 +12,8 @@ use futures_util::stream;
 use tokio::sync::Notify;
 
 use crate::config::{
-    IDEMPOTENCY_KEEP, IDEMPOTENCY_TAKEOVER_AFTER, REFRESH_EVERY, SWEEP_BATCH_MAX, SWEEP_EVERY,
-    WORK_AT_ONCE, WORK_BATCH_MAX, WORK_EVERY,
+    EVENT_KEEP, IDEMPOTENCY_KEEP, IDEMPOTENCY_TAKEOVER_AFTER, OUTBOX_KEEP, REFRESH_EVERY,
+    SWEEP_BATCH_MAX, SWEEP_EVERY, WORK_AT_ONCE, WORK_BATCH_MAX, WORK_EVERY,
 };
 use crate::core::Core;
 use crate::database::StoreError;
@@ -21,9 +21,9 @@ use crate::store;
 
 /// Time in which a worker that claimed a payment has to be done with it.
 const POLL_CLAIM: Duration = IDEMPOTENCY_TAKEOVER_AFTER;
-/// Keys purged in one pass.
+/// Rows of each kind purged in one pass.
 const PURGE_BATCH_MAX: i64 = 1000;
-/// How often old idempotency keys are purged.
+/// How often old rows are purged.
 const PURGE_EVERY: Duration = Duration::from_mins(5);
 
 impl Core {
@@ -70,10 +70,15 @@ impl Core {
         Ok(0)
     }
 
-    /// Removes stored answers that nobody will ask for again. Returns how many.
+    /// Removes what nobody will ask for again: stored answers, webhooks that were worked on, old
+    /// news. Returns how many rows; there may be more.
     pub(crate) async fn purge_once(&self) -> Result<usize, StoreError> {
-        let before = self.clock.now().minus(IDEMPOTENCY_KEEP);
-        let purged = store::idempotency::purge(&self.pools.jobs, before, PURGE_BATCH_MAX).await?;
+        let now = self.clock.now();
+        let pool = &self.pools.jobs;
+        let limit = PURGE_BATCH_MAX;
+        let purged = store::idempotency::purge(pool, now.minus(IDEMPOTENCY_KEEP), limit).await?
+            + store::inbox::purge(pool, now.minus(EVENT_KEEP), limit).await?
+            + store::outbox::purge(pool, now.minus(OUTBOX_KEEP), limit).await?;
         Ok(usize::try_from(purged).unwrap_or(usize::MAX))
     }
 }

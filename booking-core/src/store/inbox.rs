@@ -112,3 +112,17 @@ pub(crate) async fn put_off(
     .await?;
     Ok(())
 }
+
+/// Removes events that were understood before `before`, up to `limit`.
+pub(crate) async fn purge(pool: &PgPool, before: Timestamp, limit: i64) -> Result<u64, StoreError> {
+    let done = sqlx::query!(
+        "delete from payment_events where (provider, event_id) in (
+            select provider, event_id from payment_events where processed_at < $1
+            order by processed_at limit $2)",
+        OffsetDateTime::from(before),
+        limit
+    )
+    .execute(pool)
+    .await?;
+    Ok(done.rows_affected())
+}

@@ -12,6 +12,7 @@ pub(crate) mod hold_batch;
 pub(crate) mod holds;
 pub(crate) mod idempotency;
 pub(crate) mod inbox;
+pub(crate) mod outbox;
 pub(crate) mod payments;
 pub(crate) mod refunds;
 pub(crate) mod seats;
