@@ -105,6 +105,16 @@ pub const WORK_EVERY: Duration = Duration::from_secs(1);
 pub const REFUND_REFUSALS_MAX: i32 = 12;
 /// Tries of a webhook whose payment we do not know.
 pub const EVENT_TRIES_MAX: i32 = 12;
+/// How often the provider's books are compared with ours, by one process for all.
+pub const RECONCILE_EVERY: Duration = Duration::from_mins(5);
+/// Longest that an operator waits for a comparison. The work itself goes on.
+pub const RECONCILE_PATIENCE: Duration = Duration::from_mins(1);
+/// Age at which an intent or refund is compared: by then it has had time to settle.
+pub const RECONCILE_SETTLED_AFTER: Duration = Duration::from_mins(15);
+/// How far back the first comparison looks, and one that an operator asks for.
+pub const RECONCILE_BACK: Duration = Duration::from_hours(24);
+/// Time whose intents and refunds are listed in one go.
+pub const RECONCILE_SLICE: Duration = Duration::from_mins(10);
 /// After this time the owner of an idempotency key is taken for dead.
 pub const IDEMPOTENCY_TAKEOVER_AFTER: Duration = Duration::from_mins(1);
 /// Stored answers older than this are purged.

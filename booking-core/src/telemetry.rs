@@ -26,6 +26,8 @@ pub(crate) const PROVIDER_CALLS: &str = "ropeline_booking_provider_calls_total";
 pub(crate) const WEBHOOKS: &str = "ropeline_booking_webhooks_total";
 /// Counter by `status`: refunds.
 pub(crate) const REFUNDS: &str = "ropeline_booking_refunds_total";
+/// Counter by `outcome`: what the comparison with the provider's books found.
+pub(crate) const RECONCILED: &str = "ropeline_booking_reconciled_total";
 /// Counter: transactions that the database asked to repeat. Should stay at zero.
 pub(crate) const DATABASE_RETRIES: &str = "ropeline_booking_database_retries_total";
 /// Counter: work on the database that found it unavailable.

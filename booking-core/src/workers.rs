@@ -25,6 +25,8 @@ const POLL_CLAIM: Duration = IDEMPOTENCY_TAKEOVER_AFTER;
 const PURGE_BATCH_MAX: i64 = 1000;
 /// How often old rows are purged.
 const PURGE_EVERY: Duration = Duration::from_mins(5);
+/// How often a process looks whether the provider's books are to be compared.
+const RECONCILE_LOOK_EVERY: Duration = Duration::from_mins(1);
 
 impl Core {
     /// Expires holds if one made by this process is due. Returns how many. What it does not get
@@ -108,6 +110,10 @@ pub(crate) fn start(core: &Arc<Core>) {
     let refresh = Rhythm::every(REFRESH_EVERY);
     spawn(core, "refresh", refresh, |core| async move {
         core.refresh_once().await
+    });
+    let reconcile = Rhythm::every(RECONCILE_LOOK_EVERY);
+    spawn(core, "reconcile", reconcile, |core| async move {
+        core.reconcile_once().await
     });
     let purge = Rhythm::every(PURGE_EVERY);
     spawn(core, "purge", purge, |core| async move {

@@ -7,6 +7,7 @@
 mod decision;
 mod failure;
 pub mod provider;
+pub(crate) mod reconcile;
 pub(crate) mod refunds;
 pub(crate) mod resolver;
 pub(crate) mod signature;
@@ -15,6 +16,7 @@ pub(crate) mod stripe;
 pub(crate) mod webhooks;
 
 pub use failure::FailureReason;
+pub use reconcile::ReconcileReport;
 
 use serde::{Deserialize, Serialize};
 

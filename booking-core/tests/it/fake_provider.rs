@@ -14,6 +14,9 @@ use tokio::net::TcpListener;
 use tokio::sync::oneshot;
 use web::{ApiJson, ApiPath};
 
+/// Intents of a list that come at once.
+const PAGE_LENGTH: usize = 2;
+
 /// How the provider treats requests.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) enum Mood {
@@ -104,7 +107,7 @@ impl FakeProvider {
     pub(crate) async fn start() -> Self {
         let books = Arc::<Mutex<Books>>::default();
         let router = Router::new()
-            .route("/v1/payment_intents", post(create))
+            .route("/v1/payment_intents", post(create).get(intents))
             .route("/v1/payment_intents/{id}", get(fetch))
             .route("/v1/payment_intents/{id}/cancel", post(cancel))
             .route("/v1/refunds", post(refund).get(refunds))
@@ -181,6 +184,24 @@ impl FakeProvider {
     /// How many refunds were made, whatever became of them.
     pub(crate) fn refund_count(&self) -> usize {
         self.books().refunds.len()
+    }
+
+    /// Another shop with the same account takes money.
+    pub(crate) fn pay_elsewhere(&self, amount: i64) -> String {
+        let mut books = self.books();
+        let id = format!("pi_{}", books.intents.len() + 1);
+        let return_url = "https://elsewhere.test/holds/1/return".to_owned();
+        let intent = FakeIntent {
+            amount,
+            received: amount,
+            currency: "inr".to_owned(),
+            status: "succeeded",
+            error: None,
+            cancellation_reason: None,
+            metadata: HashMap::from([("return_url".to_owned(), return_url)]),
+        };
+        books.intents.insert(id.clone(), intent);
+        id
     }
 
     /// The answer to the next fetch is held back.
@@ -395,7 +416,35 @@ async fn refund(
     answer(books.mood, body)
 }
 
-/// The refunds of an intent, newest first.
+/// All intents, newest first, in short pages.
+async fn intents(
+    State(books): State<Arc<Mutex<Books>>>,
+    Query(query): Query<HashMap<String, String>>,
+) -> Response {
+    let books = books.lock().unwrap();
+    if let Some(response) = moody(books.mood) {
+        return response;
+    }
+    assert!(query.contains_key("created[gte]") && query.contains_key("created[lt]"));
+    let mut ids: Vec<&String> = books.intents.keys().collect();
+    ids.sort_by_key(|id| std::cmp::Reverse((id.len(), id.to_owned())));
+    let after = query.get("starting_after");
+    let start = after.map_or(0, |after| {
+        ids.iter().position(|id| *id == after).unwrap() + 1
+    });
+    let page = &ids[start..ids.len().min(start + PAGE_LENGTH)];
+    let data: Vec<Value> = page
+        .iter()
+        .map(|id| view(id, &books.intents[*id]))
+        .collect();
+    let has_more = start + page.len() < ids.len();
+    answer(
+        books.mood,
+        json!({"object": "list", "data": data, "has_more": has_more}),
+    )
+}
+
+/// The refunds of an intent, or all, newest first.
 async fn refunds(
     State(books): State<Arc<Mutex<Books>>>,
     Query(query): Query<HashMap<String, String>>,
@@ -406,7 +455,10 @@ async fn refunds(
     }
     let newest_first = books.refunds.iter().rev();
     let data: Vec<Value> = newest_first
-        .filter(|refund| refund.intent_id == query["payment_intent"])
+        .filter(|refund| {
+            let wanted = query.get("payment_intent");
+            wanted.is_none_or(|wanted| refund.intent_id == *wanted)
+        })
         .map(refund_view)
         .collect();
     answer(books.mood, json!({"object": "list", "data": data}))

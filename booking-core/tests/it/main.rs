@@ -18,6 +18,7 @@ mod idempotency;
 mod outage;
 mod payments;
 mod provider_faults;
+mod reconcile;
 mod refunds;
 mod shop;
 mod simulator;
