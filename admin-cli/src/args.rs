@@ -51,6 +51,9 @@ pub(crate) enum Command {
     /// Run every invariant check; exit code 1 when one is violated
     #[command(after_help = "Example:\n  ropeline check --json | jq .clean")]
     Check,
+    /// Compare the payment provider's last day with our books; exit code 1 on a stray payment
+    #[command(after_help = "Example:\n  ropeline reconcile --json | jq .orphanedIntents")]
+    Reconcile,
     /// The draw that orders who came before opening
     #[command(subcommand)]
     Draw(DrawCommand),

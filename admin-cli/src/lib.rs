@@ -11,7 +11,7 @@
 //! | [`watch`] | the live view |
 //! | [`show`] | show files |
 //! | [`draw`], [`admissions`] | proofs anyone can check |
-//! | [`audit`], [`check`] | who changed what; whether all invariants hold |
+//! | [`audit`], [`check`], [`reconcile`] | who changed what; whether all invariants hold; whether the provider agrees |
 
 pub mod admissions;
 pub mod args;
@@ -22,6 +22,7 @@ pub mod config;
 pub mod console;
 pub mod draw;
 pub mod failure;
+pub mod reconcile;
 pub mod room;
 pub mod show;
 pub mod watch;
@@ -71,6 +72,7 @@ async fn run(cli: Cli, console: &Console) -> Result<Exit, Failure> {
         Command::Room(command) => room::run(command, &client, console, now).await,
         Command::Show(command) => show::run(command, &client, console).await,
         Command::Check => check::run(&client, console).await,
+        Command::Reconcile => reconcile::run(&client, console).await,
         Command::Draw(DrawCommand::Verify(args)) => draw::verify(&args, &client, console).await,
         Command::Admissions(args) => admissions::run(&args, &client, console).await,
         Command::Audit(args) => audit::run(&args, &client, console).await,

@@ -15,7 +15,10 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::bookings::ConfirmOutcome;
-use crate::config::{BookingConfig, DATABASE_WAIT_MAX, PROVIDER_PATIENCE, SEAT_STREAMS_MAX};
+use crate::config::{
+    BookingConfig, DATABASE_WAIT_MAX, PROVIDER_PATIENCE, RECONCILE_BACK, RECONCILE_PATIENCE,
+    SEAT_STREAMS_MAX,
+};
 use crate::core::Core;
 use crate::customer::{Customer, Session};
 use crate::database::{Pools, StoreError, Work, repeat_if_contended};
@@ -23,7 +26,8 @@ use crate::expiry::ExpiryTimes;
 use crate::holds::{HoldOutcome, Once, ReleaseOutcome};
 use crate::live::{Catalogue, HoldKey, LiveShow, Writer};
 use crate::payment_outcome::PaymentOutcome;
-use crate::payments::provider::PaymentProvider;
+use crate::payments::provider::{PaymentProvider, ProviderError};
+use crate::payments::reconcile::{ReconcileError, ReconcileReport};
 use crate::payments::stripe::Stripe;
 use crate::payments::webhooks::WebhookReceipt;
 use crate::randomness::Randomness;
@@ -32,6 +36,7 @@ use crate::store;
 use crate::store::catalogue::Import;
 use crate::store::check::CheckReport;
 use crate::store::idempotency::KeyUse;
+use crate::sweep::SetAside;
 use crate::tickets::TicketSigner;
 use crate::{http as api, workers};
 
@@ -131,6 +136,7 @@ impl Booking {
             inbox_filled: Arc::default(),
             payments_due: Arc::default(),
             expiry,
+            set_aside: SetAside::default(),
             streams: Arc::new(Semaphore::new(SEAT_STREAMS_MAX)),
         }))
     }
@@ -425,6 +431,30 @@ impl Booking {
         self.0.work.run_within(DATABASE_WAIT_MAX * 5, work).await
     }
 
+    /// Compares what the payment provider made in the last day with our books, and acts on it.
+    /// The background work does this for what has had time to settle.
+    pub async fn reconcile(&self) -> Result<Result<ReconcileReport, ProviderError>, StoreError> {
+        let core = Arc::clone(&self.0);
+        let work = async move {
+            let now = core.clock.now();
+            // The second that is running is looked at next time.
+            let compared = core.reconcile(now.minus(RECONCILE_BACK), now).await;
+            match compared {
+                Ok(report) => Ok(Ok(report)),
+                Err(ReconcileError::Provider(error)) => Ok(Err(error)),
+                Err(ReconcileError::Store(error)) => Err(error),
+            }
+        };
+        self.0.work.run_within(RECONCILE_PATIENCE, work).await
+    }
+
+    /// Compares what is due to be compared. The background work does this too.
+    pub async fn reconcile_once(&self) -> Result<usize, StoreError> {
+        let core = Arc::clone(&self.0);
+        let work = async move { core.reconcile_once().await };
+        self.0.work.run_within(RECONCILE_PATIENCE, work).await
+    }
+
     /// Expires holds if one made by this process is due. Returns how many. The background work
     /// does this on time.
     pub async fn expire_due_once(&self) -> Result<usize, StoreError> {
@@ -461,6 +491,15 @@ impl Booking {
         let core = Arc::clone(&self.0);
         let work = async move { core.refund_once().await };
         self.0.work.run_within(PROVIDER_PATIENCE, work).await
+    }
+
+    /// Removes rows that nobody will ask for again. Returns how many; there may be more.
+    pub async fn purge_once(&self) -> Result<usize, StoreError> {
+        let core = Arc::clone(&self.0);
+        self.0
+            .work
+            .run(async move { core.purge_once().await })
+            .await
     }
 
     /// Brings memory in line with the database.

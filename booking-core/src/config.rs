@@ -83,6 +83,10 @@ pub const CLOCK_LOOK_EVERY: Duration = Duration::from_secs(1);
 pub const SWEEP_EVERY: Duration = Duration::from_secs(1);
 /// Holds that one sweep expires; the next follows at once when there were as many.
 pub const SWEEP_BATCH_MAX: i64 = 500;
+/// Time for which this process leaves a hold alone that it cannot expire.
+pub const SET_ASIDE_FOR: Duration = Duration::from_mins(10);
+/// Holds that are left alone at a time; more are met again with every sweep.
+pub const SET_ASIDE_MAX: usize = 1000;
 /// Time after a hold's end in which an open payment is chased before its seats go back.
 pub const HARD_DEADLINE_AFTER: Duration = Duration::from_mins(15);
 /// Longest request to the payment provider.
@@ -93,16 +97,33 @@ pub const PROVIDER_PATIENCE: Duration = Duration::from_secs(10);
 pub const PAYMENT_ATTEMPTS_MAX: i32 = 20;
 /// Payments, events or refunds that one pass of a worker takes on.
 pub const WORK_BATCH_MAX: i64 = 50;
+/// Payments, events or refunds that a worker has in hand at the same time.
+pub const WORK_AT_ONCE: usize = 8;
 /// How often the payment workers look for work nobody woke them for.
 pub const WORK_EVERY: Duration = Duration::from_secs(1);
-/// Tries of a refund before a person has to look.
-pub const REFUND_TRIES_MAX: i32 = 12;
+/// Times that a refund may be refused before a person has to look.
+pub const REFUND_REFUSALS_MAX: i32 = 12;
 /// Tries of a webhook whose payment we do not know.
 pub const EVENT_TRIES_MAX: i32 = 12;
+/// How often the provider's books are compared with ours, by one process for all.
+pub const RECONCILE_EVERY: Duration = Duration::from_mins(5);
+/// Longest that an operator waits for a comparison. The work itself goes on.
+pub const RECONCILE_PATIENCE: Duration = Duration::from_mins(1);
+/// Age at which an intent or refund is compared: by then it has had time to settle.
+pub const RECONCILE_SETTLED_AFTER: Duration = Duration::from_mins(15);
+/// How far back the first comparison looks, and one that an operator asks for.
+pub const RECONCILE_BACK: Duration = Duration::from_hours(24);
+/// Time whose intents and refunds are listed in one go.
+pub const RECONCILE_SLICE: Duration = Duration::from_mins(10);
 /// After this time the owner of an idempotency key is taken for dead.
 pub const IDEMPOTENCY_TAKEOVER_AFTER: Duration = Duration::from_mins(1);
 /// Stored answers older than this are purged.
 pub const IDEMPOTENCY_KEEP: Duration = Duration::from_hours(48);
+/// Webhooks that were worked on are kept for this long. The provider repeats one for three days.
+pub const EVENT_KEEP: Duration = Duration::from_hours(30 * 24);
+/// News for others are kept for this long, whether anybody took them or not. The check that each
+/// booking was announced looks back 30 days, a little less.
+pub const OUTBOX_KEEP: Duration = Duration::from_hours(31 * 24);
 /// Changes of a seat map that a slow listener may lag behind before it is told to reload.
 pub const SEAT_CHANGES_KEPT: usize = 256;
 /// Live seat maps that may be open at once in one process.

@@ -12,6 +12,7 @@ use crate::expiry::ExpiryTimes;
 use crate::live::Catalogue;
 use crate::payments::provider::PaymentProvider;
 use crate::randomness::Randomness;
+use crate::sweep::SetAside;
 use crate::tickets::TicketSigner;
 
 /// State and effects of the booking core.
@@ -31,6 +32,8 @@ pub(crate) struct Core {
     pub(crate) payments_due: Arc<Notify>,
     /// When the holds made by this process end.
     pub(crate) expiry: Arc<ExpiryTimes>,
+    /// Holds that the sweeper leaves alone for a while.
+    pub(crate) set_aside: SetAside,
     /// One permit for each live seat map.
     pub(crate) streams: Arc<Semaphore>,
 }

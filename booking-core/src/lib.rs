@@ -14,7 +14,8 @@
 //! | `tickets` | the signed QR text and its verification |
 //! | `store` | all SQL, and the order in which locks are taken |
 //! | `expiry` | when holds of this process are over |
-//! | `workers` | expiring, sweeping, polling, refreshing |
+//! | `sweep` | expiring holds whose time is over |
+//! | `workers` | when background work is done |
 //! | `http` | the JSON API |
 //!
 //! # Buying a seat
@@ -44,6 +45,7 @@ mod randomness;
 mod shop;
 mod shows;
 mod store;
+mod sweep;
 mod telemetry;
 pub mod tickets;
 mod workers;
@@ -55,8 +57,8 @@ pub use customer::{Customer, Session};
 pub use database::{Pools, StoreError};
 pub use holds::{HoldOutcome, ReleaseOutcome};
 pub use payment_outcome::PaymentOutcome;
-pub use payments::FailureReason;
 pub use payments::provider;
+pub use payments::{FailureReason, ReconcileReport};
 pub use shows::InvalidShowFile;
 pub use store::check::{CheckReport, InvariantResult};
 pub use tickets::{InvalidTicket, TicketClaims, verify_ticket};

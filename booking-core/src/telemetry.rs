@@ -10,6 +10,8 @@ pub(crate) const HOLD_BATCH_SECONDS: &str = "ropeline_booking_hold_batch_seconds
 pub(crate) const HOLD_QUEUE: &str = "ropeline_booking_hold_queue";
 /// Counter by `reason`: holds that ended without a booking.
 pub(crate) const HOLDS_ENDED: &str = "ropeline_booking_holds_ended_total";
+/// Counter: holds that could not be expired because they do not have their seats.
+pub(crate) const HOLDS_SET_ASIDE: &str = "ropeline_booking_holds_set_aside_total";
 /// Counter: bookings made.
 pub(crate) const BOOKINGS: &str = "ropeline_booking_bookings_total";
 /// Counter by `status`: changes of payments.
@@ -24,6 +26,8 @@ pub(crate) const PROVIDER_CALLS: &str = "ropeline_booking_provider_calls_total";
 pub(crate) const WEBHOOKS: &str = "ropeline_booking_webhooks_total";
 /// Counter by `status`: refunds.
 pub(crate) const REFUNDS: &str = "ropeline_booking_refunds_total";
+/// Counter by `outcome`: what the comparison with the provider's books found.
+pub(crate) const RECONCILED: &str = "ropeline_booking_reconciled_total";
 /// Counter: transactions that the database asked to repeat. Should stay at zero.
 pub(crate) const DATABASE_RETRIES: &str = "ropeline_booking_database_retries_total";
 /// Counter: work on the database that found it unavailable.

@@ -12,38 +12,23 @@ use futures_util::stream;
 use tokio::sync::Notify;
 
 use crate::config::{
-    IDEMPOTENCY_KEEP, IDEMPOTENCY_TAKEOVER_AFTER, REFRESH_EVERY, SWEEP_BATCH_MAX, SWEEP_EVERY,
-    WORK_BATCH_MAX, WORK_EVERY,
+    EVENT_KEEP, IDEMPOTENCY_KEEP, IDEMPOTENCY_TAKEOVER_AFTER, OUTBOX_KEEP, REFRESH_EVERY,
+    SWEEP_BATCH_MAX, SWEEP_EVERY, WORK_AT_ONCE, WORK_BATCH_MAX, WORK_EVERY,
 };
 use crate::core::Core;
-use crate::database::{StoreError, repeat_if_contended};
+use crate::database::StoreError;
 use crate::store;
-use crate::telemetry;
 
-/// Payments that are asked about at the same time.
-const POLLS_AT_ONCE: usize = 8;
 /// Time in which a worker that claimed a payment has to be done with it.
 const POLL_CLAIM: Duration = IDEMPOTENCY_TAKEOVER_AFTER;
-/// Keys purged in one pass.
+/// Rows of each kind purged in one pass.
 const PURGE_BATCH_MAX: i64 = 1000;
-/// How often old idempotency keys are purged.
+/// How often old rows are purged.
 const PURGE_EVERY: Duration = Duration::from_mins(5);
+/// How often a process looks whether the provider's books are to be compared.
+const RECONCILE_LOOK_EVERY: Duration = Duration::from_mins(1);
 
 impl Core {
-    /// Expires holds whose time is over and that no payment is open for. Returns how many.
-    pub(crate) async fn sweep_once(&self) -> Result<usize, StoreError> {
-        let now = self.clock.now();
-        let (count, reports) =
-            repeat_if_contended(|| store::holds::sweep(&self.pools.jobs, now, SWEEP_BATCH_MAX))
-                .await?;
-        self.catalogue.apply(&reports);
-        if count > 0 {
-            let count = u64::try_from(count).unwrap_or(u64::MAX);
-            metrics::counter!(telemetry::HOLDS_ENDED, "reason" => "expired").increment(count);
-        }
-        Ok(count)
-    }
-
     /// Expires holds if one made by this process is due. Returns how many. What it does not get
     /// done is left to the sweeper.
     pub(crate) async fn expire_due_once(&self) -> Result<usize, StoreError> {
@@ -71,7 +56,7 @@ impl Core {
         let due = store::payments::claim_due(pool, now, until, WORK_BATCH_MAX).await?;
         let count = due.len();
         stream::iter(due)
-            .for_each_concurrent(POLLS_AT_ONCE, async |payment_id| {
+            .for_each_concurrent(WORK_AT_ONCE, async |payment_id| {
                 if let Err(error) = self.resolve_payment(payment_id, None).await {
                     tracing::error!(%error, payment = %payment_id, "payment not resolved");
                 }
@@ -87,10 +72,15 @@ impl Core {
         Ok(0)
     }
 
-    /// Removes stored answers that nobody will ask for again. Returns how many.
+    /// Removes what nobody will ask for again: stored answers, webhooks that were worked on, old
+    /// news. Returns how many rows; there may be more.
     pub(crate) async fn purge_once(&self) -> Result<usize, StoreError> {
-        let before = self.clock.now().minus(IDEMPOTENCY_KEEP);
-        let purged = store::idempotency::purge(&self.pools.jobs, before, PURGE_BATCH_MAX).await?;
+        let now = self.clock.now();
+        let pool = &self.pools.jobs;
+        let limit = PURGE_BATCH_MAX;
+        let purged = store::idempotency::purge(pool, now.minus(IDEMPOTENCY_KEEP), limit).await?
+            + store::inbox::purge(pool, now.minus(EVENT_KEEP), limit).await?
+            + store::outbox::purge(pool, now.minus(OUTBOX_KEEP), limit).await?;
         Ok(usize::try_from(purged).unwrap_or(usize::MAX))
     }
 }
@@ -120,6 +110,10 @@ pub(crate) fn start(core: &Arc<Core>) {
     let refresh = Rhythm::every(REFRESH_EVERY);
     spawn(core, "refresh", refresh, |core| async move {
         core.refresh_once().await
+    });
+    let reconcile = Rhythm::every(RECONCILE_LOOK_EVERY);
+    spawn(core, "reconcile", reconcile, |core| async move {
+        core.reconcile_once().await
     });
     let purge = Rhythm::every(PURGE_EVERY);
     spawn(core, "purge", purge, |core| async move {

@@ -213,7 +213,7 @@ pub struct HoldRequest {
     pub category: Option<String>,
     /// Accepted from older clients and ignored: who asks is known from the request.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schema(value_type = Object)]
+    #[schema(value_type = serde_json::Value)]
     pub user_id: Option<serde_json::Value>,
 }
 

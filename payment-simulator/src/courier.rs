@@ -48,7 +48,7 @@ impl Courier {
         let mut tries = JoinSet::new();
         loop {
             let free = IN_FLIGHT_MAX - tries.len();
-            let (due, next) = provider.due_deliveries(free, &mut busy);
+            let (due, next) = provider.due_deliveries(free, &mut busy).await;
             for delivery in due {
                 let courier = self.clone();
                 let provider = provider.clone();

@@ -44,6 +44,9 @@ pub(crate) struct Journal {
 struct Shared {
     waiting: Mutex<Waiting>,
     wake: Condvar,
+    /// Who holds it keeps the disk waiting.
+    #[cfg(test)]
+    stall: Mutex<()>,
 }
 
 #[derive(Debug, Default)]
@@ -130,6 +133,8 @@ impl Journal {
                 ..Waiting::default()
             }),
             wake: Condvar::new(),
+            #[cfg(test)]
+            stall: Mutex::default(),
         });
         let (report, durable) = watch::channel(Durable::default());
         let writer = std::thread::Builder::new()
@@ -203,6 +208,12 @@ impl Journal {
         } else {
             Err(JournalFailed)
         }
+    }
+
+    /// A disk that writes nothing for as long as the guard lives.
+    #[cfg(test)]
+    pub(crate) fn stall(&self) -> MutexGuard<'_, ()> {
+        self.shared.stall.lock().unwrap()
     }
 
     /// Waits until the journal fails. Never returns otherwise.
@@ -308,6 +319,8 @@ fn write_until_closed(
                 waiting.last,
             )
         };
+        #[cfg(test)]
+        drop(shared.stall.lock());
         let written = match snapshot {
             Some(snapshot) => write_snapshot(directory, &snapshot, &lines, file),
             None => file.write_all(&lines).and_then(|()| file.sync_data()),

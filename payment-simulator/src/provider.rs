@@ -50,8 +50,11 @@ struct Turn {
 /// What identifies a repeatable request.
 #[derive(Clone, Debug)]
 pub(crate) struct RequestKey {
+    /// As the caller sent it.
     pub(crate) key: String,
-    pub(crate) fingerprint: String,
+    /// The key among those of all callers.
+    stored_as: String,
+    fingerprint: String,
 }
 
 /// An answer on its way out.
@@ -64,11 +67,23 @@ pub(crate) struct Answer {
 }
 
 impl RequestKey {
-    /// Two requests are the same when endpoint and parameters are.
-    pub(crate) fn new(key: &str, method: &str, path: &str, canonical_form: &str) -> Self {
+    /// Two requests are the same when endpoint and parameters are. Keys of a browser are no keys
+    /// of the merchant, nor of a browser that pays another intent.
+    pub(crate) fn new(
+        caller: &Caller,
+        key: &str,
+        method: &str,
+        path: &str,
+        canonical_form: &str,
+    ) -> Self {
         let digest = Sha256::digest(format!("{method} {path}\n{canonical_form}"));
         Self {
             key: key.to_owned(),
+            stored_as: match caller {
+                Caller::Merchant => key.to_owned(),
+                // No header has a newline, so this is nobody else's.
+                Caller::Browser { client_secret } => format!("{client_secret}\n{key}"),
+            },
             fingerprint: HEXLOWER.encode(&digest),
         }
     }
@@ -153,7 +168,7 @@ impl Provider {
         let mut turn = self.turn();
         let now = self.0.clock.now();
         if let Some(key) = &key
-            && let Some((stored, sequence)) = turn.books.answer(&key.key, now)
+            && let Some((stored, sequence)) = turn.books.answer(&key.stored_as, now)
         {
             return self.replay(key, stored, *sequence);
         }
@@ -175,7 +190,7 @@ impl Provider {
             .map_or_else(ApiError::is_decision, |_| true);
         if let Some(key) = key.filter(|_| decided) {
             entries.push(Entry::Answer(StoredAnswer {
-                key: key.key,
+                key: key.stored_as,
                 fingerprint: key.fingerprint,
                 status: answer.status,
                 body: answer.body.clone(),
@@ -292,17 +307,26 @@ impl Provider {
         self.0.settlements_changed.notified().await;
     }
 
-    /// At most `limit` deliveries that are due and not `busy`, and when the next one is.
-    pub(crate) fn due_deliveries(
+    /// At most `limit` deliveries that are due and not `busy`, and when the next one is. Returns
+    /// when what they tell of is durable: the merchant must not know of a success that the books
+    /// lose in a crash.
+    pub(crate) async fn due_deliveries(
         &self,
         limit: usize,
         busy: &mut HashSet<DeliveryId>,
     ) -> (Vec<Delivery>, Option<Duration>) {
-        let turn = self.turn();
-        let now = self.0.clock.now();
-        let due = turn.books.outbox.due(now, limit, busy);
-        busy.extend(due.iter().map(|delivery| delivery.id.clone()));
-        let next = turn.books.outbox.next_due(busy).map(|at| at.since(now));
+        let (due, next, sequence) = {
+            let turn = self.turn();
+            let now = self.0.clock.now();
+            let due = turn.books.outbox.due(now, limit, busy);
+            busy.extend(due.iter().map(|delivery| delivery.id.clone()));
+            let next = turn.books.outbox.next_due(busy).map(|at| at.since(now));
+            (due, next, self.0.journal.last_sequence())
+        };
+        if !due.is_empty() && self.0.journal.durable(sequence).await.is_err() {
+            // Nothing is told any more; the process is about to end.
+            return (Vec::new(), None);
+        }
         (due, next)
     }
 
@@ -358,5 +382,68 @@ impl Provider {
     fn turn(&self) -> MutexGuard<'_, Turn> {
         // A panic in a decision leaves the books untouched: entries are applied after it.
         self.0.turn.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use contract::ManualClock;
+    use rand_chacha::rand_core::SeedableRng;
+
+    use super::*;
+    use crate::form::Form;
+    use crate::payment;
+
+    fn provider(directory: &std::path::Path) -> Provider {
+        let rules = Rules {
+            settle_delay: Duration::ZERO,
+            answer_hold: Duration::ZERO,
+            webhook_delay: Duration::ZERO,
+            sends_webhooks: true,
+            base_url: "http://pay.test".to_owned(),
+        };
+        Provider::open(
+            directory,
+            rules,
+            Secret::new("sk_test"),
+            Box::new(ManualClock::default()),
+            ChaCha20Rng::from_seed([1; 32]),
+            CancellationToken::new(),
+        )
+        .unwrap()
+    }
+
+    #[tokio::test]
+    async fn no_event_goes_out_before_its_change_is_on_disk() {
+        let directory = tempfile::tempdir().unwrap();
+        let provider = provider(directory.path());
+        let stall = provider.0.journal.stall();
+        let form = b"amount=1200&currency=inr&confirm=true&payment_method=pm_card_visa";
+        let form = Form::parse(form).unwrap();
+        let paid = provider
+            .decide(Cause::default(), None, |desk| payment::create(desk, &form))
+            .unwrap();
+        assert_eq!(paid.0.status, 200, "{}", paid.0.body);
+        let mut busy = HashSet::new();
+        let mut due = Box::pin(provider.due_deliveries(10, &mut busy));
+        tokio::select! {
+            biased;
+            early = &mut due => panic!("told too early: {early:?}"),
+            () = tokio::task::yield_now() => {}
+        }
+        drop(stall);
+        let (due, _) = due.await;
+        assert!(!due.is_empty());
+    }
+
+    #[test]
+    fn each_kind_of_caller_has_its_own_keys() {
+        let browser = |secret: &str| Caller::Browser {
+            client_secret: secret.to_owned(),
+        };
+        let stored = [Caller::Merchant, browser("pi_1_s"), browser("pi_2_s")]
+            .map(|caller| RequestKey::new(&caller, "k1", "POST", "/v1", "").stored_as);
+        assert_eq!(HashSet::from(stored.clone()).len(), 3, "{stored:?}");
+        assert_eq!(stored[0], "k1");
     }
 }

@@ -3,7 +3,7 @@
 use axum::Router;
 use axum::extract::{DefaultBodyLimit, State};
 use axum::response::{IntoResponse, Response};
-use axum::routing::get;
+use axum::routing::{get, post};
 use contract::booking::{ImportOutcome, Show, ShowFile, ShowList};
 use contract::{Problem, ProblemCode, ShowId};
 use http::StatusCode;
@@ -11,6 +11,7 @@ use web::{ApiJson, ApiPath, ApiResult};
 
 use super::problems::{invalid, not_found};
 use crate::app::{Booking, ImportedShow};
+use crate::payments::ReconcileReport;
 use crate::store::check::CheckReport;
 
 /// Largest show file.
@@ -24,6 +25,7 @@ pub(super) fn routes() -> Router<Booking> {
         .route("/admin/v1/shows", import)
         .route("/admin/v1/shows/{showId}", get(show))
         .route("/admin/v1/check", get(check))
+        .route("/admin/v1/reconcile", post(reconcile))
 }
 
 async fn shows(State(booking): State<Booking>) -> ApiJson<ShowList> {
@@ -60,4 +62,11 @@ async fn show_import(
 
 async fn check(State(booking): State<Booking>) -> ApiResult<ApiJson<CheckReport>> {
     Ok(ApiJson(booking.check().await?))
+}
+
+async fn reconcile(State(booking): State<Booking>) -> ApiResult<ApiJson<ReconcileReport>> {
+    booking.reconcile().await?.map(ApiJson).map_err(|error| {
+        tracing::warn!(%error, "the provider's books could not be compared with ours");
+        ProblemCode::PaymentUnavailable.into()
+    })
 }

@@ -3,6 +3,7 @@
 mod admin;
 mod bookings;
 pub(crate) mod catalogue;
+mod description;
 pub(crate) mod holds;
 mod idempotent;
 mod payments;
@@ -13,27 +14,17 @@ use std::sync::Arc;
 
 use axum::Router;
 use axum::extract::State;
-use contract::booking as wire;
-use contract::{Problem, ProblemCode};
-use utoipa::OpenApi;
+use axum::response::Response;
+use http::HeaderValue;
+use http::header::CACHE_CONTROL;
+use utoipa::{Modify, OpenApi};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 use web::{ApiJson, RequestIds};
 
+use self::description::{Api, InCommon};
 use crate::app::Booking;
 use crate::shop;
-
-/// The served description of the public API.
-#[derive(OpenApi)]
-#[openapi(
-    info(
-        title = "Ropeline booking API",
-        description = "Browse shows, hold seats, pay, get tickets. Errors are RFC 9457 problem \
-            documents with a stable `code`. Every POST takes `Idempotency-Key`."
-    ),
-    components(schemas(Problem, ProblemCode, wire::SeatChanges))
-)]
-struct Api;
 
 /// What the handler of the description needs.
 #[derive(Clone)]
@@ -41,7 +32,8 @@ struct Description(Arc<utoipa::openapi::OpenApi>);
 
 /// The public API under `/api/v1`, and the shop's pages.
 pub(crate) fn router(booking: Booking) -> Router {
-    let (router, api) = routes().split_for_parts();
+    let (router, mut api) = routes().split_for_parts();
+    InCommon.modify(&mut api);
     let description = Description(Arc::new(api));
     let ids = RequestIds::new(u64::from_be_bytes(booking.0.randomness.bytes()));
     let router = router
@@ -57,20 +49,33 @@ pub(crate) fn admin_router(booking: Booking) -> Router {
 }
 
 fn routes() -> OpenApiRouter<Booking> {
+    let of_customers = OpenApiRouter::new()
+        .routes(routes!(holds::hold_place))
+        .routes(routes!(holds::hold, holds::hold_release))
+        .routes(routes!(payments::payment_start))
+        .routes(routes!(payments::confirm))
+        .routes(routes!(bookings::booking))
+        .routes(routes!(bookings::ticket_svg))
+        .layer(axum::middleware::map_response(keep_private));
     let api = OpenApiRouter::with_openapi(Api::openapi())
         .routes(routes!(catalogue::cities))
         .routes(routes!(catalogue::city_shows))
         .routes(routes!(catalogue::show))
         .routes(routes!(seats::seat_map))
         .routes(routes!(seats::seat_map_live))
-        .routes(routes!(holds::hold_place))
-        .routes(routes!(holds::hold, holds::hold_release))
-        .routes(routes!(payments::payment_start))
-        .routes(routes!(payments::confirm))
         .routes(routes!(payments::webhook))
-        .routes(routes!(bookings::booking))
-        .routes(routes!(bookings::ticket_svg));
+        .merge(of_customers);
     OpenApiRouter::with_openapi(Api::openapi()).nest("/api/v1", api)
+}
+
+/// What belongs to one customer is kept by nobody on the way, unless its handler says otherwise.
+async fn keep_private(mut response: Response) -> Response {
+    let private = HeaderValue::from_static("private, no-store");
+    response
+        .headers_mut()
+        .entry(CACHE_CONTROL)
+        .or_insert(private);
+    response
 }
 
 fn described(description: Description) -> Router {

@@ -27,8 +27,9 @@ use crate::telemetry;
     get, path = "/shows/{showId}/seatmap",
     params(("showId" = ShowId, Path, description = "The show")),
     responses(
-        (status = 200, body = SeatMap, headers(("ETag", description = "The map's version"))),
-        (status = 304, description = "It is still the version of If-None-Match"),
+        (status = 200, body = SeatMap, headers(("ETag", description = "Names this map: changes with seats, prices and layout"))),
+        (status = 304, description = "It is still the map of If-None-Match",
+            headers(("ETag", description = "Names this map"))),
         (status = 404, body = Problem)
     )
 )]
@@ -42,7 +43,8 @@ pub(super) async fn seat_map(
     let (version, json) = show
         .seat_map_json(now)
         .map_err(|error| ApiError::internal(&error))?;
-    let etag = format!("\"{version}\"");
+    // Versions count changes of seats; an import may change prices or the layout and none of them.
+    let etag = format!("\"{}-{version}\"", show.info().revision);
     let known = matches_etag(&headers, &etag);
     let common = [
         (

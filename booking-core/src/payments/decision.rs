@@ -53,9 +53,13 @@ pub(crate) fn decide(
     if payment.status == PaymentStatus::Succeeded {
         return None;
     }
+    // That it is closed was proven, and this answer may be older than the proof: only money moves
+    // it now.
+    if !payment.provider_open && intent.status != IntentStatus::Succeeded {
+        return None;
+    }
     let decision = match &intent.status {
         IntentStatus::Succeeded => succeeded(hold, payment, intent, now),
-        IntentStatus::Cancelled(_) if payment.status == PaymentStatus::Cancelled => return None,
         IntentStatus::Cancelled(reason) => cancelled(hold, *reason, now),
         IntentStatus::Unpaid(Some(reason)) => failed(hold, payment, *reason, now),
         IntentStatus::Unpaid(None) => under_way(hold, payment, PaymentStatus::Created, now),
@@ -203,5 +207,84 @@ pub(crate) fn next_poll(hold: &HoldRow, now: Timestamp, seconds: u64) -> Timesta
         next.min(hold.expires_at)
     } else {
         next
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use uuid::Uuid;
+
+    use super::*;
+
+    const NOW: Timestamp = Timestamp::from_ms(1_790_000_000_000);
+
+    fn hold() -> HoldRow {
+        HoldRow {
+            hold_id: Uuid::from_u128(1),
+            show_no: 1,
+            subject: None,
+            session: Some("s".to_owned()),
+            limit_owner: "s".to_owned(),
+            status: HoldStatus::Active,
+            seat_nos: vec![1],
+            amount_minor: 500,
+            currency: "INR".to_owned(),
+            attempt_count: 1,
+            payment_open: true,
+            expires_at: NOW.plus(Duration::from_mins(5)),
+            hard_deadline: NOW.plus(Duration::from_mins(20)),
+            booking_id: None,
+        }
+    }
+
+    fn payment(status: PaymentStatus, provider_open: bool) -> PaymentRow {
+        PaymentRow {
+            payment_id: Uuid::from_u128(2),
+            hold_id: Uuid::from_u128(1),
+            attempt_no: 1,
+            intent_id: Some("pi_1".to_owned()),
+            client_secret: Some("secret".to_owned()),
+            idempotency_key: "key".to_owned(),
+            email: "fan@example.com".to_owned(),
+            amount_minor: 500,
+            currency: "INR".to_owned(),
+            status,
+            failure_reason: None,
+            provider_open,
+            disposition: None,
+            poll_count: 0,
+        }
+    }
+
+    fn intent(status: IntentStatus) -> Intent {
+        Intent {
+            id: "pi_1".to_owned(),
+            client_secret: "secret".to_owned(),
+            status,
+            received_minor: 0,
+            currency: "INR".to_owned(),
+        }
+    }
+
+    #[test]
+    fn only_money_moves_what_is_closed() {
+        let closed = payment(PaymentStatus::Cancelled, false);
+        let cancelled = IntentStatus::Cancelled(FailureReason::DuplicateTransaction);
+        for late in [
+            IntentStatus::Unpaid(Some(FailureReason::InvalidCard)),
+            IntentStatus::Unpaid(None),
+            IntentStatus::RequiresAction,
+            IntentStatus::Processing,
+            cancelled.clone(),
+        ] {
+            let decision = decide(&hold(), &closed, &intent(late.clone()), NOW);
+            assert!(decision.is_none(), "{late:?}");
+        }
+        let paid = decide(&hold(), &closed, &intent(IntentStatus::Succeeded), NOW);
+        assert_eq!(paid.unwrap().change.status, PaymentStatus::Succeeded);
+        // Whatever is open ends with the proof, whatever was known before.
+        let open = payment(PaymentStatus::Cancelled, true);
+        let proven = decide(&hold(), &open, &intent(cancelled), NOW).unwrap();
+        assert!(!proven.change.provider_open);
     }
 }

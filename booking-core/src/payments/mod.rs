@@ -7,6 +7,7 @@
 mod decision;
 mod failure;
 pub mod provider;
+pub(crate) mod reconcile;
 pub(crate) mod refunds;
 pub(crate) mod resolver;
 pub(crate) mod signature;
@@ -15,6 +16,7 @@ pub(crate) mod stripe;
 pub(crate) mod webhooks;
 
 pub use failure::FailureReason;
+pub use reconcile::ReconcileReport;
 
 use serde::{Deserialize, Serialize};
 
@@ -29,8 +31,11 @@ pub(crate) enum Disposition {
 }
 
 /// How a refund stands.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "SCREAMING_SNAKE_CASE")]
 pub(crate) enum RefundStatus {
+    /// Nothing is known to have reached the provider.
+    Requested,
     /// The provider has it.
     Submitted,
     /// The money went back.
@@ -44,6 +49,7 @@ pub(crate) enum RefundStatus {
 impl RefundStatus {
     pub(crate) const fn as_str(self) -> &'static str {
         match self {
+            Self::Requested => "REQUESTED",
             Self::Submitted => "SUBMITTED",
             Self::Succeeded => "SUCCEEDED",
             Self::Failed => "FAILED",

@@ -4,7 +4,8 @@ use std::future::Future;
 use std::pin::Pin;
 use std::time::Duration;
 
-use contract::HoldId;
+use contract::{HoldId, Timestamp};
+use uuid::Uuid;
 
 use super::FailureReason;
 
@@ -95,8 +96,10 @@ pub struct RefundRequest {
     pub intent_id: String,
     /// Minor units.
     pub amount_minor: i64,
-    /// Our id, which is the idempotency key too.
+    /// Our id.
     pub refund_id: String,
+    /// Repeating a request with the same key is the same request, whatever became of it.
+    pub idempotency_key: String,
 }
 
 /// Why the provider gave no result.
@@ -127,6 +130,48 @@ pub enum ProviderError {
     Unreadable(String),
 }
 
+/// What is to be listed.
+#[derive(Clone, Debug)]
+pub struct Listed {
+    /// Made at this time or later,
+    pub from: Timestamp,
+    /// and before this time.
+    pub until: Timestamp,
+    /// The last one of the page before.
+    pub after: Option<String>,
+}
+
+impl Listed {
+    /// The first page.
+    pub fn new(from: Timestamp, until: Timestamp) -> Self {
+        Self {
+            from,
+            until,
+            after: None,
+        }
+    }
+}
+
+/// A page of a list, newest first.
+#[derive(Clone, Debug)]
+pub struct ProviderPage<T> {
+    /// What is on it.
+    pub items: Vec<T>,
+    /// Whether another page follows.
+    pub has_more: bool,
+}
+
+/// An intent of a list, with what it says of its maker.
+#[derive(Clone, Debug)]
+pub struct ListedIntent {
+    /// The intent.
+    pub intent: Intent,
+    /// The hold and the attempt that it says it pays for.
+    pub attempt: Option<(Uuid, i32)>,
+    /// Where it says that the customer goes afterwards.
+    pub return_url: Option<String>,
+}
+
 /// The result of a call, as an object-safe future.
 pub type ProviderFuture<'a, T> =
     Pin<Box<dyn Future<Output = Result<T, ProviderError>> + Send + 'a>>;
@@ -146,6 +191,10 @@ pub trait PaymentProvider: Send + Sync + 'static {
     ) -> ProviderFuture<'a, Intent>;
     /// Gives money back.
     fn refund(&self, request: RefundRequest) -> ProviderFuture<'_, ProviderRefund>;
-    /// The refunds of an intent.
+    /// The refunds of an intent, newest first.
     fn refunds_of<'a>(&'a self, intent_id: &'a str) -> ProviderFuture<'a, Vec<ProviderRefund>>;
+    /// The intents that were made in a time, by anybody with our account.
+    fn intents(&self, listed: Listed) -> ProviderFuture<'_, ProviderPage<ListedIntent>>;
+    /// The refunds that were made in a time.
+    fn refunds(&self, listed: Listed) -> ProviderFuture<'_, ProviderPage<ProviderRefund>>;
 }

@@ -1,22 +1,31 @@
 //! Giving money back.
+//!
+//! A refund is one debt and any number of refunds at the provider: one that fails, even after its
+//! success was reported, is followed by another under a key of its own. Only refusals wear it out;
+//! a provider that does not answer is asked again for as long as it takes.
 
 use std::time::Duration;
 
+use contract::Timestamp;
+use futures_util::StreamExt;
+use futures_util::stream;
+use uuid::Uuid;
+
 use super::RefundStatus;
 use super::provider::{ProviderError, ProviderRefund, ProviderRefundStatus, RefundRequest};
-use crate::config::{REFUND_TRIES_MAX, WORK_BATCH_MAX};
+use crate::config::{REFUND_REFUSALS_MAX, WORK_AT_ONCE, WORK_BATCH_MAX};
 use crate::core::Core;
 use crate::database::StoreError;
 use crate::store;
-use crate::store::refunds::RefundRow;
+use crate::store::refunds::{RefundChange, RefundRow};
 use crate::telemetry;
 
 /// Time in which a worker that claimed a refund has to be done with it.
 const CLAIM: Duration = Duration::from_mins(1);
 /// Wait before a refund that the provider has is asked about again.
 const PENDING_WAIT: Duration = Duration::from_secs(30);
-/// Longest wait between two tries of a refused refund.
-const RETRY_SECONDS_MAX: u64 = 3600;
+/// Longest wait between two tries of a refund.
+const RETRY_MAX: Duration = Duration::from_hours(1);
 
 impl Core {
     /// Works on refunds that are due. Returns how many there were.
@@ -24,74 +33,320 @@ impl Core {
         let now = self.clock.now();
         let pool = &self.pools.jobs;
         let due = store::refunds::claim_due(pool, now, now.plus(CLAIM), WORK_BATCH_MAX).await?;
-        for refund in &due {
-            self.refund_one(refund).await?;
-        }
-        Ok(due.len())
+        let count = due.len();
+        stream::iter(due)
+            .for_each_concurrent(WORK_AT_ONCE, async |refund| {
+                if let Err(error) = self.refund_one(&refund).await {
+                    tracing::error!(
+                        error = &error as &dyn std::error::Error,
+                        refund = %refund.refund_id,
+                        "refund not worked on"
+                    );
+                }
+            })
+            .await;
+        Ok(count)
     }
 
     async fn refund_one(&self, refund: &RefundRow) -> Result<(), StoreError> {
-        let outcome = self.refund_ask(refund).await;
-        let now = self.clock.now();
-        let (status, id, wait) = match &outcome {
-            Ok(answer) => match answer.status {
-                ProviderRefundStatus::Succeeded => {
-                    (RefundStatus::Succeeded, Some(&*answer.id), Duration::ZERO)
-                }
-                ProviderRefundStatus::Pending => {
-                    (RefundStatus::Submitted, Some(&*answer.id), PENDING_WAIT)
-                }
-                ProviderRefundStatus::Failed => refused(refund, Some(&*answer.id)),
-            },
+        let outcome = match self.refund_ask(refund).await {
+            Ok(made) => Outcome::of(made),
+            Err(ProviderError::Refused { message, .. }) => {
+                tracing::warn!(message, refund = %refund.refund_id, "refund refused");
+                Outcome::failed(None)
+            }
             Err(error) => {
                 tracing::warn!(%error, refund = %refund.refund_id, "refund not done yet");
-                refused(refund, None)
+                let now = self.clock.now();
+                let next = now.plus(wait_unanswered(refund, &error, now));
+                let pool = &self.pools.jobs;
+                return store::refunds::put_off(pool, refund.refund_id, next).await;
             }
         };
-        if status == RefundStatus::NeedsOps {
+        self.refund_record(refund, outcome).await
+    }
+
+    /// Brings our books in line with the provider, about a refund it spoke of: in any state, for a
+    /// refund may fail after its success, or succeed after we gave it up. Makes no refund. An
+    /// error of the provider says that it could not be asked.
+    pub(crate) async fn refund_look(
+        &self,
+        refund: &RefundRow,
+    ) -> Result<Result<(), ProviderError>, StoreError> {
+        match self.refund_find(refund).await {
+            Ok(Some(made)) => self.refund_record(refund, Outcome::of(made)).await.map(Ok),
+            Ok(None) => Ok(Ok(())),
+            Err(error) => Ok(Err(error)),
+        }
+    }
+
+    async fn refund_record(&self, refund: &RefundRow, outcome: Outcome) -> Result<(), StoreError> {
+        let now = self.clock.now();
+        let change = change(refund, outcome, now);
+        if !store::refunds::record(&self.pools.jobs, refund, &change, now).await? {
+            return Ok(());
+        }
+        if change.status == RefundStatus::NeedsOps {
             tracing::error!(refund = %refund.refund_id, "refund given up: a person has to look");
         }
-        metrics::counter!(telemetry::REFUNDS, "status" => status.as_str()).increment(1);
-        let next = now.plus(wait);
-        store::refunds::record(&self.pools.jobs, refund, status, id, next, now).await
+        if refund.status == RefundStatus::Succeeded && change.status != RefundStatus::Succeeded {
+            tracing::error!(refund = %refund.refund_id, "a refund failed after its success");
+        }
+        metrics::counter!(telemetry::REFUNDS, "status" => change.status.as_str()).increment(1);
+        Ok(())
     }
 
     async fn refund_ask(&self, refund: &RefundRow) -> Result<ProviderRefund, ProviderError> {
-        let intent_id = refund
-            .intent_id
-            .as_deref()
-            .ok_or_else(|| ProviderError::Unreadable("a refund without an intent".to_owned()))?;
-        let ours = refund.refund_id.simple().to_string();
         // An answer may have been lost longer ago than the provider remembers keys, so a refund
         // that was tried before is looked for first.
-        if refund.attempt_count > 1 || refund.provider_refund_id.is_some() {
-            let made = self.provider.refunds_of(intent_id).await?;
-            let found = made.into_iter().find(|made| {
-                made.refund_id.as_deref() == Some(&ours)
-                    && made.status != ProviderRefundStatus::Failed
-            });
-            if let Some(found) = found {
-                return Ok(found);
-            }
+        if (refund.attempt_count > 1 || refund.provider_refund_id.is_some())
+            && let Some(made) = self.refund_find(refund).await?
+        {
+            return Ok(made);
         }
         self.provider
             .refund(RefundRequest {
-                intent_id: intent_id.to_owned(),
+                intent_id: intent_of(refund)?.to_owned(),
                 amount_minor: refund.amount_minor,
-                refund_id: ours,
+                refund_id: refund.refund_id.simple().to_string(),
+                idempotency_key: key(refund),
             })
             .await
     }
+
+    /// What the provider has of this refund, if it tells us something.
+    async fn refund_find(
+        &self,
+        refund: &RefundRow,
+    ) -> Result<Option<ProviderRefund>, ProviderError> {
+        let made = self.provider.refunds_of(intent_of(refund)?).await?;
+        Ok(news(refund, made))
+    }
 }
 
-fn refused<'a>(
-    refund: &RefundRow,
-    id: Option<&'a str>,
-) -> (RefundStatus, Option<&'a str>, Duration) {
-    if refund.attempt_count >= REFUND_TRIES_MAX {
-        return (RefundStatus::NeedsOps, id, Duration::ZERO);
+fn intent_of(refund: &RefundRow) -> Result<&str, ProviderError> {
+    refund
+        .intent_id
+        .as_deref()
+        .ok_or_else(|| ProviderError::Unreadable("a refund without an intent".to_owned()))
+}
+
+/// The key of the next try. The provider answers a key for ever as it did first, so a new key
+/// follows each refusal.
+fn key(refund: &RefundRow) -> String {
+    let id = refund.refund_id.simple();
+    match refund.refusal_count {
+        0 => format!("refund_{id}"),
+        refusals => format!("refund_{id}_{refusals}"),
     }
-    let shift = u32::try_from(refund.attempt_count.clamp(0, 11)).unwrap_or(11);
-    let wait = Duration::from_secs(RETRY_SECONDS_MAX.min(1 << shift));
-    (RefundStatus::Failed, id, wait)
+}
+
+/// Which of the provider's refunds, newest first, says how ours stands: one that may give the
+/// money back, or else the newest failure that we have not counted yet.
+fn news(refund: &RefundRow, made: Vec<ProviderRefund>) -> Option<ProviderRefund> {
+    let ours = refund.refund_id.simple().to_string();
+    let mut newest_failure = None;
+    for made in made {
+        if made.refund_id.as_deref() != Some(&ours) {
+            continue;
+        }
+        if made.status != ProviderRefundStatus::Failed {
+            return Some(made);
+        }
+        newest_failure.get_or_insert(made);
+    }
+    let counted = matches!(refund.status, RefundStatus::Failed | RefundStatus::NeedsOps);
+    newest_failure
+        .filter(|made| !counted || refund.provider_refund_id.as_deref() != Some(made.id.as_str()))
+}
+
+/// What the provider said.
+#[derive(Clone, Debug)]
+struct Outcome {
+    status: ProviderRefundStatus,
+    provider_refund_id: Option<String>,
+}
+
+impl Outcome {
+    fn of(made: ProviderRefund) -> Self {
+        Self {
+            status: made.status,
+            provider_refund_id: Some(made.id),
+        }
+    }
+
+    fn failed(provider_refund_id: Option<String>) -> Self {
+        Self {
+            status: ProviderRefundStatus::Failed,
+            provider_refund_id,
+        }
+    }
+}
+
+fn change(refund: &RefundRow, outcome: Outcome, now: Timestamp) -> RefundChange {
+    let refusal_count = match outcome.status {
+        ProviderRefundStatus::Failed => refund.refusal_count + 1,
+        ProviderRefundStatus::Pending | ProviderRefundStatus::Succeeded => refund.refusal_count,
+    };
+    let (status, wait) = match outcome.status {
+        ProviderRefundStatus::Succeeded => (RefundStatus::Succeeded, Duration::ZERO),
+        ProviderRefundStatus::Pending => (RefundStatus::Submitted, PENDING_WAIT),
+        ProviderRefundStatus::Failed if refusal_count >= REFUND_REFUSALS_MAX => {
+            (RefundStatus::NeedsOps, Duration::ZERO)
+        }
+        ProviderRefundStatus::Failed => {
+            let shift = u32::try_from(refusal_count.clamp(0, 12)).unwrap_or(12);
+            (
+                RefundStatus::Failed,
+                RETRY_MAX.min(Duration::from_secs(1 << shift)),
+            )
+        }
+    };
+    RefundChange {
+        status,
+        refusal_count,
+        provider_refund_id: outcome.provider_refund_id,
+        next_attempt_at: now.plus(wait),
+    }
+}
+
+/// Waits as long again as the provider has been silent, within bounds.
+fn wait_unanswered(refund: &RefundRow, error: &ProviderError, now: Timestamp) -> Duration {
+    let silence = now.since(refund.updated_at);
+    let asked_for = match error {
+        ProviderError::RateLimited { retry_after } => *retry_after,
+        ProviderError::Unavailable(_)
+        | ProviderError::Busy
+        | ProviderError::Refused { .. }
+        | ProviderError::Unreadable(_) => Duration::ZERO,
+    };
+    silence
+        .clamp(Duration::from_secs(1), RETRY_MAX)
+        .max(asked_for)
+}
+
+/// The ledger's name for a movement of a refund's money: the same movement has the same name, and
+/// one that comes after another refusal has another.
+pub(crate) fn movement_id(refund_id: Uuid, refusal_count: i32, gives: bool) -> Uuid {
+    use sha2::{Digest, Sha256};
+    if refusal_count == 0 && gives {
+        return refund_id;
+    }
+    let what = if gives { "gives" } else { "returns" };
+    let digest = Sha256::digest(format!("{refund_id}:{refusal_count}:{what}"));
+    let mut bytes = [0; 16];
+    bytes.copy_from_slice(&digest[..16]);
+    uuid::Builder::from_custom_bytes(bytes).into_uuid()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const NOW: Timestamp = Timestamp::from_ms(1_790_000_000_000);
+
+    fn refund(status: RefundStatus, refusal_count: i32) -> RefundRow {
+        RefundRow {
+            refund_id: Uuid::from_u128(7),
+            payment_id: Uuid::from_u128(8),
+            intent_id: Some("pi_1".to_owned()),
+            amount_minor: 500,
+            currency: "INR".to_owned(),
+            provider_refund_id: Some("re_1".to_owned()),
+            status,
+            attempt_count: 3,
+            refusal_count,
+            updated_at: NOW,
+        }
+    }
+
+    fn made(id: &str, status: ProviderRefundStatus) -> ProviderRefund {
+        ProviderRefund {
+            id: id.to_owned(),
+            status,
+            refund_id: Some(Uuid::from_u128(7).simple().to_string()),
+        }
+    }
+
+    #[test]
+    fn each_failure_is_counted_once() {
+        use ProviderRefundStatus::{Failed, Pending};
+        for (status, made, found) in [
+            (
+                RefundStatus::Submitted,
+                vec![made("re_1", Failed)],
+                Some("re_1"),
+            ),
+            (
+                RefundStatus::Succeeded,
+                vec![made("re_1", Failed)],
+                Some("re_1"),
+            ),
+            (RefundStatus::Failed, vec![made("re_1", Failed)], None),
+            (RefundStatus::NeedsOps, vec![made("re_1", Failed)], None),
+            (
+                RefundStatus::Failed,
+                vec![made("re_2", Failed), made("re_1", Failed)],
+                Some("re_2"),
+            ),
+            (
+                RefundStatus::Failed,
+                vec![made("re_2", Failed), made("re_1", Pending)],
+                Some("re_1"),
+            ),
+            (RefundStatus::Submitted, vec![], None),
+        ] {
+            let news = news(&refund(status, 1), made.clone());
+            assert_eq!(
+                news.as_ref().map(|made| made.id.as_str()),
+                found,
+                "{status:?} {made:?}"
+            );
+        }
+        let other = ProviderRefund {
+            refund_id: None,
+            ..made("re_9", Pending)
+        };
+        assert!(news(&refund(RefundStatus::Submitted, 0), vec![other]).is_none());
+    }
+
+    #[test]
+    fn only_refusals_wear_a_refund_out() {
+        let nearly = refund(RefundStatus::Failed, REFUND_REFUSALS_MAX - 1);
+        let pending = Outcome::of(made("re_1", ProviderRefundStatus::Pending));
+        let still = change(&nearly, pending, NOW);
+        assert_eq!(still.status, RefundStatus::Submitted);
+        assert_eq!(still.refusal_count, REFUND_REFUSALS_MAX - 1);
+        let refused = change(&nearly, Outcome::failed(None), NOW);
+        assert_eq!(refused.status, RefundStatus::NeedsOps);
+    }
+
+    #[test]
+    fn silence_doubles_the_wait_within_bounds() {
+        let down = ProviderError::Unavailable("down".to_owned());
+        let after = |seconds| NOW.plus(Duration::from_secs(seconds));
+        let refund = refund(RefundStatus::Submitted, 0);
+        for (silent, wait) in [(0, 1), (1, 1), (40, 40), (100_000, 3600)] {
+            let found = wait_unanswered(&refund, &down, after(silent));
+            assert_eq!(found, Duration::from_secs(wait), "{silent}");
+        }
+        let fewer = ProviderError::RateLimited {
+            retry_after: Duration::from_secs(9),
+        };
+        assert_eq!(
+            wait_unanswered(&refund, &fewer, NOW),
+            Duration::from_secs(9)
+        );
+    }
+
+    #[test]
+    fn every_movement_of_money_has_a_name_of_its_own() {
+        let id = Uuid::from_u128(7);
+        assert_eq!(movement_id(id, 0, true), id);
+        let names: std::collections::BTreeSet<Uuid> = (0..3)
+            .flat_map(|count| [true, false].map(|gives| movement_id(id, count, gives)))
+            .collect();
+        assert_eq!(names.len(), 6);
+        assert_eq!(movement_id(id, 2, false), movement_id(id, 2, false));
+    }
 }

@@ -57,6 +57,10 @@ impl Core {
                 unanswered: None,
             }));
         }
+        // Before the question, which may take minutes: seats never wait for a provider that hangs.
+        if hold.is_open() && hold.hard_deadline <= self.clock.now() {
+            self.give_up_if_due(payment_id, payment.hold_id).await?;
+        }
         let answer = self.ask_provider(&hold, &payment, cancel).await;
         let resolution = match answer {
             Ok(intent) => {
@@ -104,6 +108,34 @@ impl Core {
             }
             Err(error) => Ok(Err(error)),
         }
+    }
+
+    /// Gives the seats of a hold back whose hard deadline has come while `payment_id` may still
+    /// be paid. Asks nobody. True if it did.
+    pub(crate) async fn give_up_if_due(
+        &self,
+        payment_id: Uuid,
+        hold_id: Uuid,
+    ) -> Result<bool, StoreError> {
+        let reports = repeat_if_contended(|| self.try_give_up(payment_id, hold_id)).await?;
+        self.catalogue.apply(&reports);
+        Ok(!reports.is_empty())
+    }
+
+    async fn try_give_up(
+        &self,
+        payment_id: Uuid,
+        hold_id: Uuid,
+    ) -> Result<Vec<SeatReport>, StoreError> {
+        let now = self.clock.now();
+        let mut tx = self.pools.money.begin().await?;
+        let (hold, payment) = lock_both(&mut tx, hold_id, payment_id).await?;
+        if !is_past_patience(&hold, &payment, now) {
+            return Ok(Vec::new());
+        }
+        let reports = give_up(&mut tx, &hold, &payment, now).await?;
+        tx.commit().await?;
+        Ok(reports)
     }
 
     /// The intent, after an attempt to close it if it has to be closed.
@@ -154,9 +186,9 @@ impl Core {
                 .carry_out(&mut tx, &hold, &payment, decision, now)
                 .await?;
         }
-        // Past the hard deadline an intent that still is not settled keeps no seat any more.
+        // Past the hard deadline an intent that may still be paid keeps no seat any more.
         let (hold, payment) = lock_both(&mut tx, hold_id, payment_id).await?;
-        if hold.is_open() && hold.hard_deadline <= now && payment.is_live() {
+        if is_past_patience(&hold, &payment, now) {
             reports.extend(give_up(&mut tx, &hold, &payment, now).await?);
         }
         let (hold, payment) = lock_both(&mut tx, hold_id, payment_id).await?;
@@ -188,13 +220,13 @@ impl Core {
                 store::holds::refresh_payment_open(&mut tx, hold_id).await?;
                 metrics::counter!(telemetry::PAYMENT_FAILURES, "reason" => reason.as_str())
                     .increment(1);
-            } else if hold.is_open() && hold.hard_deadline <= now {
+            } else if is_past_patience(&hold, &payment, now) {
                 reports = give_up(&mut tx, &hold, &payment, now).await?;
             } else {
                 let change = PaymentChange {
                     status: payment.status,
                     failure_reason: payment.failure_reason,
-                    provider_open: true,
+                    provider_open: payment.provider_open,
                     captured_minor: 0,
                     captured_currency: None,
                     disposition: None,
@@ -321,6 +353,11 @@ async fn lock_both(
         .await?
         .ok_or_else(|| StoreError::corrupt("payments", "a payment is gone"))?;
     Ok((hold, payment))
+}
+
+/// Whether `hold` keeps its seats only for a payment that it has waited for long enough.
+fn is_past_patience(hold: &HoldRow, payment: &PaymentRow, now: Timestamp) -> bool {
+    hold.is_open() && hold.hard_deadline <= now && payment.provider_open
 }
 
 /// The end of all patience: the seats go back although nobody knows about the money. Should the

@@ -93,7 +93,14 @@ impl Core {
             return Ok(Prepared::Refuse(PaymentStart::HoldEnded));
         }
         if let Some(payment) = payments.iter().find(|payment| payment.is_live()) {
-            return Ok(Prepared::Use(payment.clone()));
+            let mut payment = payment.clone();
+            // The tickets go to the address that the customer gave last.
+            if payment.email != email {
+                store::payments::set_email(&mut tx, payment.payment_id, email).await?;
+                tx.commit().await?;
+                email.clone_into(&mut payment.email);
+            }
+            return Ok(Prepared::Use(payment));
         }
         let open = payments.iter().filter(|payment| payment.provider_open);
         let open: Vec<Uuid> = open.map(|payment| payment.payment_id).collect();

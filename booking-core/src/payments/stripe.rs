@@ -1,22 +1,27 @@
 //! The provider that speaks Stripe's HTTP API: Stripe itself or the payment simulator.
 
+use std::collections::HashMap;
 use std::time::Duration;
 
+use contract::HoldId;
 use http::StatusCode;
 use serde::Deserialize;
 
 use super::FailureReason;
 use super::provider::{
-    CancelReason, Intent, IntentRequest, IntentStatus, PaymentProvider, ProviderError,
-    ProviderFuture, ProviderRefund, ProviderRefundStatus, RefundRequest,
+    CancelReason, Intent, IntentRequest, IntentStatus, Listed, ListedIntent, PaymentProvider,
+    ProviderError, ProviderFuture, ProviderPage, ProviderRefund, ProviderRefundStatus,
+    RefundRequest,
 };
 use crate::config::{PROVIDER_TIMEOUT, PaymentConfig};
 use crate::telemetry;
 
 /// Wait after a 429 that names none.
 const RATE_LIMIT_WAIT: Duration = Duration::from_secs(2);
-/// Refunds of one intent that are looked at; we never make more than one.
+/// Refunds of one intent that are looked at. We make one, and another for each that fails.
 const REFUNDS_MAX: &str = "100";
+/// Length of a page, the longest that there is.
+const PAGE_LENGTH: &str = "100";
 
 /// A client of Stripe's API.
 #[derive(Clone, Debug)]
@@ -50,6 +55,25 @@ impl Stripe {
             .query(query)
             .bearer_auth(&self.secret);
         finish(call, request).await
+    }
+
+    async fn list<T: for<'de> Deserialize<'de>>(
+        &self,
+        call: &'static str,
+        path: &str,
+        listed: &Listed,
+    ) -> Result<WireList<T>, ProviderError> {
+        let from = listed.from.as_unix_seconds().to_string();
+        let until = listed.until.as_unix_seconds().to_string();
+        let mut query = vec![
+            ("created[gte]", from.as_str()),
+            ("created[lt]", until.as_str()),
+            ("limit", PAGE_LENGTH),
+        ];
+        if let Some(after) = &listed.after {
+            query.push(("starting_after", after));
+        }
+        self.get(call, path, &query).await
     }
 
     async fn post<T: for<'de> Deserialize<'de>>(
@@ -127,13 +151,13 @@ impl PaymentProvider for Stripe {
     fn refund(&self, request: RefundRequest) -> ProviderFuture<'_, ProviderRefund> {
         Box::pin(async move {
             let amount = request.amount_minor.to_string();
-            let key = format!("refund_{}", request.refund_id);
+            let key = &request.idempotency_key;
             let form = [
                 ("payment_intent", request.intent_id.as_str()),
                 ("amount", &amount),
                 ("metadata[refund_id]", &request.refund_id),
             ];
-            let refund: WireRefund = self.post("refund", "/v1/refunds", &key, &form).await?;
+            let refund: WireRefund = self.post("refund", "/v1/refunds", key, &form).await?;
             Ok(refund.into())
         })
     }
@@ -141,8 +165,23 @@ impl PaymentProvider for Stripe {
     fn refunds_of<'a>(&'a self, intent_id: &'a str) -> ProviderFuture<'a, Vec<ProviderRefund>> {
         Box::pin(async move {
             let query = [("payment_intent", intent_id), ("limit", REFUNDS_MAX)];
-            let list: WireList = self.get("refunds_of", "/v1/refunds", &query).await?;
+            let list: WireList<WireRefund> = self.get("refunds_of", "/v1/refunds", &query).await?;
             Ok(list.data.into_iter().map(ProviderRefund::from).collect())
+        })
+    }
+
+    fn intents(&self, listed: Listed) -> ProviderFuture<'_, ProviderPage<ListedIntent>> {
+        Box::pin(async move {
+            let list: WireList<WireIntent> =
+                self.list("intents", "/v1/payment_intents", &listed).await?;
+            Ok(list.into())
+        })
+    }
+
+    fn refunds(&self, listed: Listed) -> ProviderFuture<'_, ProviderPage<ProviderRefund>> {
+        Box::pin(async move {
+            let list: WireList<WireRefund> = self.list("refunds", "/v1/refunds", &listed).await?;
+            Ok(list.into())
         })
     }
 }
@@ -177,6 +216,8 @@ async fn send<T: for<'de> Deserialize<'de>>(
         .get("retry-after")
         .and_then(|value| value.to_str().ok()?.parse().ok())
         .map_or(RATE_LIMIT_WAIT, Duration::from_secs);
+    let replayed = response.headers().get("idempotent-replayed");
+    let replayed = replayed.is_some_and(|value| value == "true");
     let body = response.bytes().await.map_err(unavailable)?;
     if status.is_success() {
         return serde_json::from_slice(&body)
@@ -188,6 +229,11 @@ async fn send<T: for<'de> Deserialize<'de>>(
     Err(match status {
         StatusCode::TOO_MANY_REQUESTS => ProviderError::RateLimited { retry_after },
         StatusCode::CONFLICT => ProviderError::Busy,
+        // An error that is stored under the request's key comes back for as long as the key lives.
+        status if status.is_server_error() && replayed => ProviderError::Refused {
+            reason: FailureReason::GatewayDown,
+            message: format!("status {status}, repeated"),
+        },
         status if status.is_server_error() => {
             ProviderError::Unavailable(format!("status {status}"))
         }
@@ -237,6 +283,8 @@ struct WireIntent {
     last_payment_error: Option<WireError>,
     #[serde(default)]
     cancellation_reason: Option<String>,
+    #[serde(default)]
+    metadata: HashMap<String, String>,
 }
 
 impl From<WireIntent> for Intent {
@@ -263,9 +311,34 @@ impl From<WireIntent> for Intent {
     }
 }
 
+impl From<WireIntent> for ListedIntent {
+    fn from(mut intent: WireIntent) -> Self {
+        let hold_id = intent.metadata.get("hold_id");
+        let hold_id = hold_id.and_then(|id| id.parse::<HoldId>().ok());
+        let attempt = intent.metadata.get("attempt");
+        let attempt = attempt.and_then(|number| number.parse().ok());
+        Self {
+            attempt: hold_id.map(HoldId::uuid).zip(attempt),
+            return_url: intent.metadata.remove("return_url"),
+            intent: intent.into(),
+        }
+    }
+}
+
 #[derive(Debug, Deserialize)]
-struct WireList {
-    data: Vec<WireRefund>,
+struct WireList<T> {
+    data: Vec<T>,
+    #[serde(default)]
+    has_more: bool,
+}
+
+impl<T, U: From<T>> From<WireList<T>> for ProviderPage<U> {
+    fn from(list: WireList<T>) -> Self {
+        Self {
+            items: list.data.into_iter().map(U::from).collect(),
+            has_more: list.has_more,
+        }
+    }
 }
 
 #[derive(Debug, Deserialize)]
@@ -273,7 +346,7 @@ struct WireRefund {
     id: String,
     status: String,
     #[serde(default)]
-    metadata: std::collections::HashMap<String, String>,
+    metadata: HashMap<String, String>,
 }
 
 impl From<WireRefund> for ProviderRefund {

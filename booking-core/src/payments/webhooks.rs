@@ -3,12 +3,14 @@
 use std::time::Duration;
 
 use contract::HoldId;
+use futures_util::StreamExt;
+use futures_util::stream;
 use serde::Deserialize;
 use serde_json::Value;
 use uuid::Uuid;
 
 use super::signature;
-use crate::config::{EVENT_TRIES_MAX, WORK_BATCH_MAX};
+use crate::config::{EVENT_TRIES_MAX, WORK_AT_ONCE, WORK_BATCH_MAX};
 use crate::core::Core;
 use crate::database::StoreError;
 use crate::store;
@@ -19,6 +21,8 @@ use crate::telemetry;
 const CLAIM: Duration = Duration::from_mins(1);
 /// Longest wait before an event about an unknown payment is looked at again.
 const RETRY_SECONDS_MAX: u64 = 60;
+/// Why an event is put off while the provider is away.
+const UNANSWERED: &str = "the provider did not answer";
 
 /// What became of a webhook at the door.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -46,7 +50,10 @@ enum Subject {
         intent_id: String,
         attempt: Option<(Uuid, i32)>,
     },
-    Refund(String),
+    Refund {
+        provider_refund_id: String,
+        refund_id: Option<Uuid>,
+    },
     Nothing,
 }
 
@@ -97,10 +104,20 @@ impl Core {
             WORK_BATCH_MAX,
         )
         .await?;
-        for event in &due {
-            self.event_process(event).await?;
-        }
-        Ok(due.len())
+        let count = due.len();
+        stream::iter(due)
+            .for_each_concurrent(WORK_AT_ONCE, async |event| {
+                // Its turn comes again when the claim is over.
+                if let Err(error) = self.event_process(&event).await {
+                    tracing::error!(
+                        error = &error as &dyn std::error::Error,
+                        event = event.event_id,
+                        "webhook not worked on"
+                    );
+                }
+            })
+            .await;
+        Ok(count)
     }
 
     async fn event_process(&self, event: &EventRow) -> Result<(), StoreError> {
@@ -109,9 +126,18 @@ impl Core {
         let provider = &self.config.payment.provider;
         let note = match subject(&event.kind, &event.payload) {
             Subject::Nothing => Some("concerns nothing of ours"),
-            Subject::Refund(refund_id) => {
-                store::refunds::wake(pool, &refund_id, now).await?;
-                None
+            Subject::Refund {
+                provider_refund_id,
+                refund_id,
+            } => {
+                let found = store::refunds::by_provider(pool, &provider_refund_id, refund_id);
+                match found.await? {
+                    None => Some("concerns nothing of ours"),
+                    Some(refund) => match self.refund_look(&refund).await? {
+                        Ok(()) => None,
+                        Err(_) => return self.event_put_off(event, UNANSWERED).await,
+                    },
+                }
             }
             Subject::Intent { intent_id, attempt } => {
                 let Some(payment_id) = self.payment_of(&intent_id, attempt).await? else {
@@ -119,9 +145,7 @@ impl Core {
                 };
                 let resolved = self.resolve_payment(payment_id, None).await?;
                 if resolved.is_some_and(|resolved| resolved.unanswered.is_some()) {
-                    return self
-                        .event_put_off(event, "the provider did not answer")
-                        .await;
+                    return self.event_put_off(event, UNANSWERED).await;
                 }
                 None
             }
@@ -152,12 +176,13 @@ impl Core {
         let now = self.clock.now();
         let pool = &self.pools.jobs;
         let provider = &self.config.payment.provider;
-        if event.attempt_count >= EVENT_TRIES_MAX {
+        let tries = event.attempt_count + 1;
+        if tries >= EVENT_TRIES_MAX {
             tracing::error!(event = event.event_id, error, "webhook given up");
             metrics::counter!(telemetry::WEBHOOKS, "outcome" => "given-up").increment(1);
             return store::inbox::done(pool, provider, &event.event_id, Some(error), now).await;
         }
-        let shift = u32::try_from(event.attempt_count.clamp(0, 6)).unwrap_or(6);
+        let shift = u32::try_from(tries.clamp(0, 6)).unwrap_or(6);
         let next = now.plus(Duration::from_secs(RETRY_SECONDS_MAX.min(1 << shift)));
         store::inbox::put_off(pool, provider, &event.event_id, error, next).await
     }
@@ -178,7 +203,12 @@ fn subject(kind: &str, payload: &Value) -> Subject {
             }
         })
     } else if kind.starts_with("refund.") || kind.starts_with("charge.refund.") {
-        text(&object["id"]).map(Subject::Refund)
+        text(&object["id"]).map(|provider_refund_id| Subject::Refund {
+            provider_refund_id,
+            refund_id: object["metadata"]["refund_id"]
+                .as_str()
+                .and_then(|id| id.parse().ok()),
+        })
     } else {
         None
     };
@@ -200,11 +230,14 @@ mod tests {
             attempt: Some((hold.uuid(), 2)),
         };
         assert_eq!(subject("payment_intent.succeeded", &intent), expected);
-        let refund = json!({"data": {"object": {"id": "re_1"}}});
-        assert_eq!(
-            subject("refund.updated", &refund),
-            Subject::Refund("re_1".to_owned())
-        );
+        let refund = json!({"data": {"object": {
+            "id": "re_1", "metadata": {"refund_id": Uuid::from_u128(9).simple().to_string()}}}});
+        let expected = Subject::Refund {
+            provider_refund_id: "re_1".to_owned(),
+            refund_id: Some(Uuid::from_u128(9)),
+        };
+        assert_eq!(subject("refund.updated", &refund), expected);
+        assert_eq!(subject("charge.refund.updated", &refund), expected);
         assert_eq!(subject("customer.created", &refund), Subject::Nothing);
         assert_eq!(
             subject("payment_intent.succeeded", &json!({})),

@@ -8,7 +8,7 @@ use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use contract::{Problem, ProblemCode};
 use http::header::{
-    CACHE_CONTROL, CONTENT_LENGTH, CONTENT_SECURITY_POLICY, CONTENT_TYPE, HOST, ORIGIN,
+    ACCEPT, CACHE_CONTROL, CONTENT_LENGTH, CONTENT_SECURITY_POLICY, CONTENT_TYPE, HOST, ORIGIN,
     REFERRER_POLICY, X_CONTENT_TYPE_OPTIONS,
 };
 use http::{HeaderMap, HeaderName, HeaderValue, Method};
@@ -57,6 +57,7 @@ pub(super) async fn middleware(
 ) -> Response {
     let id = request.extensions().get::<RequestId>().cloned();
     let path = request.uri().path().to_owned();
+    let reads_html = accepts_html(request.headers());
     let safe = matches!(*request.method(), Method::GET | Method::HEAD);
     let mut response = if safe || is_same_origin(request.headers(), &rules.public_origin) {
         next.run(request).await
@@ -69,7 +70,8 @@ pub(super) async fn middleware(
     if path.starts_with(API_PREFIX) {
         return response;
     }
-    if let Some(mut problem) = response.extensions_mut().remove::<Problem>() {
+    // A program that strays here keeps its problem document.
+    if reads_html && let Some(mut problem) = response.extensions_mut().remove::<Problem>() {
         problem.request_id = id.map(|id| id.as_str().to_owned());
         let back = Some(back(&path, safe && problem.retry_after_seconds.is_some()));
         let html = pages::shop::problem(&ProblemPage { problem, back });
@@ -89,6 +91,15 @@ pub(super) async fn middleware(
         headers.insert(name, HeaderValue::from_static(value));
     }
     response
+}
+
+/// Whether a page is of use to whoever asks: browsers say so.
+fn accepts_html(headers: &HeaderMap) -> bool {
+    headers
+        .get_all(ACCEPT)
+        .iter()
+        .filter_map(|accept| accept.to_str().ok())
+        .any(|accept| accept.contains("text/html"))
 }
 
 /// `scheme://host:port` of a URL.

@@ -170,40 +170,76 @@ pub(crate) async fn close(
     seats::give_back(connection, &[hold.returned()]).await
 }
 
-/// Expires holds whose time is over and that no payment is open for, up to `limit`. Returns how
-/// many, and the seats they freed. Any number of processes may do this at once.
+/// Expires holds whose time is over and that no payment is open for, up to `limit` and without
+/// those in `but`. Returns how many, and the seats they freed. Any number of processes may do
+/// this at once.
 pub(crate) async fn sweep(
     pool: &PgPool,
     now: Timestamp,
+    but: &[Uuid],
     limit: i64,
 ) -> Result<(usize, Vec<SeatReport>), StoreError> {
     let mut tx = pool.begin().await?;
-    let due = sqlx::query!(
+    let due = sqlx::query_as!(
+        Returned,
         "with due as materialized (
             select hold_id from holds
             where status in ('ACTIVE', 'PAYING') and expires_at <= $1 and not payment_open
+                and hold_id <> all($3)
             order by expires_at limit $2 for no key update skip locked
         )
         update holds h set status = 'EXPIRED', closed_at = $1
         from due d where h.hold_id = d.hold_id
         returning h.hold_id, h.show_no, h.seat_nos, h.limit_owner",
         OffsetDateTime::from(now),
-        limit
+        limit,
+        but
     )
     .fetch_all(&mut *tx)
     .await?;
-    let returned: Vec<Returned> = due
-        .into_iter()
-        .map(|row| Returned {
-            hold_id: row.hold_id,
-            show_no: row.show_no,
-            seat_nos: row.seat_nos,
-            limit_owner: row.limit_owner,
-        })
-        .collect();
-    let reports = seats::give_back(&mut tx, &returned).await?;
+    let reports = seats::give_back(&mut tx, &due).await?;
     tx.commit().await?;
-    Ok((returned.len(), reports))
+    Ok((due.len(), reports))
+}
+
+/// The holds that [`sweep`] would expire.
+pub(crate) async fn due(
+    pool: &PgPool,
+    now: Timestamp,
+    but: &[Uuid],
+    limit: i64,
+) -> Result<Vec<Uuid>, StoreError> {
+    let rows = sqlx::query!(
+        "select hold_id from holds
+         where status in ('ACTIVE', 'PAYING') and expires_at <= $1 and not payment_open
+            and hold_id <> all($3)
+         order by expires_at limit $2",
+        OffsetDateTime::from(now),
+        limit,
+        but
+    )
+    .fetch_all(pool)
+    .await?;
+    Ok(rows.into_iter().map(|row| row.hold_id).collect())
+}
+
+/// Expires one hold if its time is over and no payment is open for it. Returns the seats that
+/// were freed.
+pub(crate) async fn expire(
+    pool: &PgPool,
+    hold_id: Uuid,
+    now: Timestamp,
+) -> Result<Vec<SeatReport>, StoreError> {
+    let mut tx = pool.begin().await?;
+    let Some(hold) = lock(&mut tx, hold_id).await? else {
+        return Ok(Vec::new());
+    };
+    if !hold.is_open() || hold.expires_at > now || hold.payment_open {
+        return Ok(Vec::new());
+    }
+    let reports = close(&mut tx, &hold, HoldStatus::Expired, now).await?;
+    tx.commit().await?;
+    Ok(reports)
 }
 
 /// The ticket limit of a hold's show.

@@ -13,6 +13,7 @@ pub(crate) struct EventRow {
     pub(crate) event_id: String,
     pub(crate) kind: String,
     pub(crate) payload: Value,
+    /// Times that it was tried in vain.
     pub(crate) attempt_count: i32,
 }
 
@@ -40,7 +41,8 @@ pub(crate) async fn store(
     Ok(done.rows_affected() == 1)
 }
 
-/// Claims events that are due by moving their next time to `until`.
+/// Claims events that are due by moving their next time to `until`. Whether they were tried is
+/// known when something came of it: a claim counts as no try.
 pub(crate) async fn claim_due(
     pool: &PgPool,
     provider: &str,
@@ -55,7 +57,7 @@ pub(crate) async fn claim_due(
             where provider = $1 and processed_at is null and next_attempt_at <= $2
             order by next_attempt_at limit $4 for no key update skip locked
         )
-        update payment_events e set next_attempt_at = $3, attempt_count = e.attempt_count + 1
+        update payment_events e set next_attempt_at = $3
         from due d where e.provider = $1 and e.event_id = d.event_id
         returning e.event_id, e.kind, e.payload, e.attempt_count",
         provider,
@@ -89,7 +91,7 @@ pub(crate) async fn done(
     Ok(())
 }
 
-/// Puts an event off.
+/// Puts an event off that was tried in vain.
 pub(crate) async fn put_off(
     pool: &PgPool,
     provider: &str,
@@ -98,7 +100,8 @@ pub(crate) async fn put_off(
     next_attempt_at: Timestamp,
 ) -> Result<(), StoreError> {
     sqlx::query!(
-        "update payment_events set next_attempt_at = $3, last_error = $4
+        "update payment_events set next_attempt_at = $3, last_error = $4,
+            attempt_count = attempt_count + 1
          where provider = $1 and event_id = $2",
         provider,
         event_id,
@@ -108,4 +111,18 @@ pub(crate) async fn put_off(
     .execute(pool)
     .await?;
     Ok(())
+}
+
+/// Removes events that were understood before `before`, up to `limit`.
+pub(crate) async fn purge(pool: &PgPool, before: Timestamp, limit: i64) -> Result<u64, StoreError> {
+    let done = sqlx::query!(
+        "delete from payment_events where (provider, event_id) in (
+            select provider, event_id from payment_events where processed_at < $1
+            order by processed_at limit $2)",
+        OffsetDateTime::from(before),
+        limit
+    )
+    .execute(pool)
+    .await?;
+    Ok(done.rows_affected())
 }

@@ -12,7 +12,9 @@ pub(crate) mod hold_batch;
 pub(crate) mod holds;
 pub(crate) mod idempotency;
 pub(crate) mod inbox;
+pub(crate) mod outbox;
 pub(crate) mod payments;
+pub(crate) mod reconciliation;
 pub(crate) mod refunds;
 pub(crate) mod seats;
 

@@ -181,6 +181,22 @@ pub(crate) async fn set_intent(
     Ok(())
 }
 
+/// Where the tickets of a payment go whose hold is locked.
+pub(crate) async fn set_email(
+    connection: &mut PgConnection,
+    payment_id: Uuid,
+    email: &str,
+) -> Result<(), StoreError> {
+    sqlx::query!(
+        "update payments set email = $2 where payment_id = $1",
+        payment_id,
+        email
+    )
+    .execute(connection)
+    .await?;
+    Ok(())
+}
+
 /// What a locked payment becomes.
 #[derive(Clone, Debug)]
 pub(crate) struct PaymentChange {
@@ -247,6 +263,31 @@ pub(crate) async fn claim_due(
     .fetch_all(pool)
     .await?;
     Ok(rows.into_iter().map(|row| row.payment_id).collect())
+}
+
+/// Open payments, with their holds, of holds that are open past their hard deadline. Those in
+/// `but` are left out.
+pub(crate) async fn past_patience(
+    pool: &PgPool,
+    now: Timestamp,
+    but: &[Uuid],
+    limit: i64,
+) -> Result<Vec<(Uuid, Uuid)>, StoreError> {
+    let rows = sqlx::query!(
+        "select h.hold_id, p.payment_id from holds h join payments p using (hold_id)
+         where h.status in ('ACTIVE', 'PAYING') and h.expires_at <= $1 and h.hard_deadline <= $1
+            and p.provider_open and h.hold_id <> all($2)
+         order by h.hard_deadline limit $3",
+        OffsetDateTime::from(now),
+        but,
+        limit
+    )
+    .fetch_all(pool)
+    .await?;
+    Ok(rows
+        .into_iter()
+        .map(|row| (row.hold_id, row.payment_id))
+        .collect())
 }
 
 /// The payment that the provider's `intent_id` belongs to.

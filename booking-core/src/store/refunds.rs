@@ -5,8 +5,10 @@ use sqlx::{PgConnection, PgPool};
 use time::OffsetDateTime;
 use uuid::Uuid;
 
+use super::word;
 use crate::database::StoreError;
 use crate::payments::RefundStatus;
+use crate::payments::refunds::movement_id;
 
 /// A refund that somebody has to see to.
 #[derive(Clone, Debug)]
@@ -17,7 +19,31 @@ pub(crate) struct RefundRow {
     pub(crate) amount_minor: i64,
     pub(crate) currency: String,
     pub(crate) provider_refund_id: Option<String>,
+    pub(crate) status: RefundStatus,
+    /// Times that a worker took it on. Each may have reached the provider.
     pub(crate) attempt_count: i32,
+    /// Times that the provider refused it, or that a refund it had made failed.
+    pub(crate) refusal_count: i32,
+    /// When something was last heard about it.
+    pub(crate) updated_at: Timestamp,
+}
+
+macro_rules! refund_row {
+    ($row:expr) => {{
+        let row = $row;
+        RefundRow {
+            refund_id: row.refund_id,
+            payment_id: row.payment_id,
+            intent_id: row.intent_id,
+            amount_minor: row.amount_minor,
+            currency: row.currency,
+            provider_refund_id: row.provider_refund_id,
+            status: word("refunds", &row.status)?,
+            attempt_count: row.attempt_count,
+            refusal_count: row.refusal_count,
+            updated_at: row.updated_at.into(),
+        }
+    }};
 }
 
 /// Asks for all of a locked payment's money to go back. The reservation on the payment and its
@@ -58,8 +84,7 @@ pub(crate) async fn claim_due(
     until: Timestamp,
     limit: i64,
 ) -> Result<Vec<RefundRow>, StoreError> {
-    let rows = sqlx::query_as!(
-        RefundRow,
+    let rows = sqlx::query!(
         "with due as materialized (
             select refund_id from refunds
             where status in ('REQUESTED', 'SUBMITTED', 'FAILED') and next_attempt_at <= $1
@@ -69,44 +94,71 @@ pub(crate) async fn claim_due(
         from due d, payments p
         where r.refund_id = d.refund_id and p.payment_id = r.payment_id
         returning r.refund_id, r.payment_id, p.intent_id, r.amount_minor, r.currency,
-            r.provider_refund_id, r.attempt_count",
+            r.provider_refund_id, r.status, r.attempt_count, r.refusal_count, r.updated_at",
         OffsetDateTime::from(now),
         OffsetDateTime::from(until),
         limit
     )
     .fetch_all(pool)
     .await?;
-    Ok(rows)
+    rows.into_iter().map(|row| Ok(refund_row!(row))).collect()
 }
 
-/// Makes refunds known to the provider as `provider_refund_id` due at once.
-pub(crate) async fn wake(
+/// The refund that the provider calls `provider_refund_id`, or of which it told us our own id
+/// before we heard its.
+pub(crate) async fn by_provider(
     pool: &PgPool,
     provider_refund_id: &str,
-    now: Timestamp,
+    refund_id: Option<Uuid>,
+) -> Result<Option<RefundRow>, StoreError> {
+    let row = sqlx::query!(
+        "select r.refund_id, r.payment_id, p.intent_id, r.amount_minor, r.currency,
+            r.provider_refund_id, r.status, r.attempt_count, r.refusal_count, r.updated_at
+         from refunds r join payments p using (payment_id)
+         where r.provider_refund_id = $1 or r.refund_id = $2 limit 1",
+        provider_refund_id,
+        refund_id
+    )
+    .fetch_optional(pool)
+    .await?;
+    row.map(|row| Ok(refund_row!(row))).transpose()
+}
+
+/// Puts a refund off that nothing was heard about.
+pub(crate) async fn put_off(
+    pool: &PgPool,
+    refund_id: Uuid,
+    next_attempt_at: Timestamp,
 ) -> Result<(), StoreError> {
     sqlx::query!(
-        "update refunds set next_attempt_at = $2,
-            status = case when status = 'SUCCEEDED' then 'SUCCEEDED' else 'SUBMITTED' end
-         where provider_refund_id = $1 and status <> 'NEEDS_OPS'",
-        provider_refund_id,
-        OffsetDateTime::from(now)
+        "update refunds set next_attempt_at = $2 where refund_id = $1",
+        refund_id,
+        OffsetDateTime::from(next_attempt_at)
     )
     .execute(pool)
     .await?;
     Ok(())
 }
 
-/// Records how a refund stands, and its money when it went back. Locks the payment before the
-/// refund, like everyone.
+/// What a refund becomes.
+#[derive(Clone, Debug)]
+pub(crate) struct RefundChange {
+    pub(crate) status: RefundStatus,
+    pub(crate) refusal_count: i32,
+    /// `None` leaves what is known.
+    pub(crate) provider_refund_id: Option<String>,
+    pub(crate) next_attempt_at: Timestamp,
+}
+
+/// Records how a refund stands, and its money when it went back or did not stay there. False if
+/// that was known, or if the refund moved on since `refund` was read. Locks the payment before
+/// the refund, like everyone.
 pub(crate) async fn record(
     pool: &PgPool,
     refund: &RefundRow,
-    status: RefundStatus,
-    provider_refund_id: Option<&str>,
-    next_attempt_at: Timestamp,
+    change: &RefundChange,
     now: Timestamp,
-) -> Result<(), StoreError> {
+) -> Result<bool, StoreError> {
     let mut tx = pool.begin().await?;
     sqlx::query!(
         "select payment_id from payments where payment_id = $1 for no key update",
@@ -114,38 +166,69 @@ pub(crate) async fn record(
     )
     .fetch_one(&mut *tx)
     .await?;
-    let changed = sqlx::query!(
+    let present = sqlx::query!(
+        "select status, refusal_count from refunds where refund_id = $1 for no key update",
+        refund.refund_id
+    )
+    .fetch_one(&mut *tx)
+    .await?;
+    let status: RefundStatus = word("refunds", &present.status)?;
+    let failed_now = change.refusal_count > refund.refusal_count;
+    let succeeded = status == RefundStatus::Succeeded;
+    // A success is followed by nothing but a failure.
+    if present.refusal_count != refund.refusal_count || (succeeded && !failed_now) {
+        return Ok(false);
+    }
+    sqlx::query!(
         "update refunds set status = $2, provider_refund_id = coalesce($3, provider_refund_id),
-            next_attempt_at = $4, updated_at = $5
-         where refund_id = $1 and status <> 'SUCCEEDED'",
+            next_attempt_at = $4, refusal_count = $5, updated_at = $6
+         where refund_id = $1",
         refund.refund_id,
-        status.as_str(),
-        provider_refund_id,
-        OffsetDateTime::from(next_attempt_at),
+        change.status.as_str(),
+        change.provider_refund_id,
+        OffsetDateTime::from(change.next_attempt_at),
+        change.refusal_count,
         OffsetDateTime::from(now)
     )
     .execute(&mut *tx)
     .await?;
-    if changed.rows_affected() == 1 && status == RefundStatus::Succeeded {
-        sqlx::query!(
-            "update payments set refunded_minor = refunded_minor + $2, updated_at = $3
-             where payment_id = $1",
-            refund.payment_id,
-            refund.amount_minor,
-            OffsetDateTime::from(now)
-        )
-        .execute(&mut *tx)
-        .await?;
-        super::payments::ledger(
-            &mut tx,
-            refund.refund_id,
-            -refund.amount_minor,
-            &refund.currency,
-            "refunds",
-            now,
-        )
-        .await?;
+    match (succeeded, change.status == RefundStatus::Succeeded) {
+        (false, true) => move_money(&mut tx, refund, true, now).await?,
+        (true, false) => move_money(&mut tx, refund, false, now).await?,
+        (false, false) | (true, true) => {}
     }
     tx.commit().await?;
-    Ok(())
+    Ok(true)
+}
+
+/// Books a refund's money as given, or as back with us.
+async fn move_money(
+    connection: &mut PgConnection,
+    refund: &RefundRow,
+    gives: bool,
+    now: Timestamp,
+) -> Result<(), StoreError> {
+    let amount = if gives {
+        refund.amount_minor
+    } else {
+        -refund.amount_minor
+    };
+    sqlx::query!(
+        "update payments set refunded_minor = refunded_minor + $2, updated_at = $3
+         where payment_id = $1",
+        refund.payment_id,
+        amount,
+        OffsetDateTime::from(now)
+    )
+    .execute(&mut *connection)
+    .await?;
+    super::payments::ledger(
+        connection,
+        movement_id(refund.refund_id, refund.refusal_count, gives),
+        -amount,
+        &refund.currency,
+        "refunds",
+        now,
+    )
+    .await
 }

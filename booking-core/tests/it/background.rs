@@ -2,7 +2,53 @@
 
 use std::time::Duration;
 
+use sqlx::Connection;
+
 use crate::test_shop::{TestShop, eventually};
+
+#[tokio::test]
+async fn what_nobody_will_ask_for_again_is_purged() {
+    let shop = TestShop::new().await;
+    let fan = shop.fan().with_header("idempotency-key", "k1");
+    let hold = fan.held(&["A1"]).await;
+    let intent = fan
+        .clone()
+        .with_header("idempotency-key", "k2")
+        .intent(&hold)
+        .await;
+    shop.provider.pay(&intent);
+    assert_eq!(shop.webhook("evt_1", &intent).await, 200);
+    shop.settle().await;
+    let rows = async || {
+        let mut database = shop.database.connect().await;
+        let counts: (i64, i64, i64) = sqlx::query_as(
+            "select (select count(*) from idempotency_keys),
+                (select count(*) from payment_events), (select count(*) from outbox)",
+        )
+        .fetch_one(&mut database)
+        .await
+        .unwrap();
+        database.close().await.unwrap();
+        counts
+    };
+    assert_eq!(shop.process.booking.purge_once().await.unwrap(), 0);
+    assert_eq!(rows().await, (2, 1, 1));
+    // A webhook that nobody has understood yet is not old.
+    shop.clock.advance(Duration::from_hours(29 * 24));
+    shop.meddle(
+        "insert into payment_events (provider, event_id, kind, payload, received_at,
+            next_attempt_at)
+         values ('elsewhere', 'evt_2', 'x', '{}', 'epoch', 'epoch')",
+    )
+    .await;
+    assert_eq!(shop.process.booking.purge_once().await.unwrap(), 2);
+    assert_eq!(rows().await, (0, 2, 1));
+    shop.clock.advance(Duration::from_hours(3 * 24));
+    assert_eq!(shop.process.booking.purge_once().await.unwrap(), 2);
+    assert_eq!(rows().await, (0, 1, 0));
+    shop.meddle("delete from payment_events").await;
+    shop.assert_clean().await;
+}
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn holds_expire_webhooks_are_understood_and_memory_keeps_up() {

@@ -70,6 +70,31 @@ async fn the_seat_map_has_a_version_that_every_process_agrees_on() {
 }
 
 #[tokio::test]
+async fn a_map_with_other_prices_is_another_map() {
+    let shop = TestShop::new().await;
+    let fan = shop.fan();
+    let path = format!("{SHOW}/seatmap");
+    let etag = fan.get(&path).await.headers["etag"].clone();
+    let mut file = show_file();
+    file["categories"][0]["priceMinor"] = json!(260_000);
+    assert_eq!(shop.import(file.clone()).await.0, 200);
+    let fan = fan.with_header("if-none-match", etag.to_str().unwrap());
+    let dearer = fan.get(&path).await;
+    assert_eq!(dearer.status, 200);
+    assert_eq!(dearer.json["seats"][0]["priceMinor"], 260_000);
+    // The same file again is no other map.
+    assert_eq!(shop.import(file).await.0, 200);
+    let etag = dearer.headers["etag"].to_str().unwrap();
+    assert_eq!(
+        fan.with_header("if-none-match", etag)
+            .get(&path)
+            .await
+            .status,
+        304
+    );
+}
+
+#[tokio::test]
 async fn the_same_file_again_changes_nothing() {
     let shop = TestShop::new().await;
     let (status, body) = shop.import(show_file()).await;
@@ -122,6 +147,31 @@ async fn a_process_with_an_old_layout_cannot_hold_the_wrong_seat() {
 }
 
 #[tokio::test]
+async fn what_belongs_to_one_customer_is_kept_by_nobody() {
+    let shop = TestShop::new().await;
+    let fan = shop.fan();
+    let created = fan.hold(&["A1"]).await;
+    let hold = created.headers["location"].to_str().unwrap().to_owned();
+    let seen = fan.get(&hold).await;
+    let paying = fan.pay(&hold).await;
+    let intent = paying.json["paymentIntentId"].as_str().unwrap();
+    shop.provider.pay(intent);
+    let booked = fan.confirm(&hold, intent).await;
+    let booking = format!(
+        "/api/v1/bookings/{}",
+        booked.json["bookingId"].as_str().unwrap()
+    );
+    let shown = fan.get(&booking).await;
+    for answer in [created, seen, paying, booked, shown] {
+        assert_eq!(
+            answer.headers["cache-control"], "private, no-store",
+            "{}",
+            answer.text
+        );
+    }
+}
+
+#[tokio::test]
 async fn a_bad_show_file_names_the_field() {
     let shop = TestShop::new().await;
     let mut file = show_file();
@@ -160,6 +210,44 @@ async fn the_description_names_every_call() {
             assert!(api["paths"][path][method].is_object(), "{method} {path}");
         }
     }
+    // What may be answered, beyond what the tests come across.
+    for (path, method, status, media_type) in [
+        ("/holds/{holdId}/payments", "post", "409", "problem+json"),
+        ("/holds/{holdId}/confirm", "post", "408", "problem+json"),
+        ("/holds/{holdId}", "get", "503", "problem+json"),
+        ("/holds/{holdId}", "delete", "503", "problem+json"),
+        ("/bookings/{bookingId}", "get", "503", "problem+json"),
+        (
+            "/bookings/{bookingId}/tickets/{ticketId}/qr.svg",
+            "get",
+            "503",
+            "problem+json",
+        ),
+        ("/shows/{showId}/holds", "post", "415", "problem+json"),
+        ("/shows/{showId}/holds", "post", "413", "problem+json"),
+        (
+            "/payments/{provider}/webhook",
+            "post",
+            "413",
+            "problem+json",
+        ),
+    ] {
+        let answer = &api["paths"][format!("/api/v1{path}")][method]["responses"][status];
+        let content = &answer["content"][format!("application/{media_type}")];
+        assert!(content.is_object(), "{method} {path} {status}: {answer}");
+    }
+    let webhook = &api["paths"]["/api/v1/payments/{provider}/webhook"]["post"];
+    assert!(webhook["responses"]["415"].is_null() && webhook["security"].is_null());
+    let hold = &api["paths"]["/api/v1/shows/{showId}/holds"]["post"];
+    assert_eq!(
+        hold["security"][0],
+        json!({}),
+        "an open show asks for nothing"
+    );
+    let schemes = api["components"]["securitySchemes"].as_object().unwrap();
+    assert_eq!(schemes.len(), 4, "{schemes:?}");
+    let user_id = &api["components"]["schemas"]["HoldRequest"]["properties"]["userId"];
+    assert!(user_id["type"].is_null(), "anything may be sent: {user_id}");
     let unknown = shop.fan().get("/api/v1/nothing").await;
     assert_eq!((unknown.status, unknown.code()), (404, "not-found"));
     assert!(unknown.json["requestId"].is_string());

@@ -1,16 +1,21 @@
 //! A payment provider that does what the test says, over HTTP.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, MutexGuard};
 
 use axum::Router;
-use axum::extract::{Form, Query, State};
+use axum::extract::{Form, Query, Request, State};
+use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use http::{HeaderMap, StatusCode};
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
+use tokio::sync::oneshot;
 use web::{ApiJson, ApiPath};
+
+/// Intents of a list that come at once.
+const PAGE_LENGTH: usize = 2;
 
 /// How the provider treats requests.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -25,6 +30,10 @@ pub(crate) enum Mood {
     RateLimited,
     /// Refuses new intents for their currency.
     RefusesCurrency,
+    /// Takes requests and never answers.
+    Hangs,
+    /// Answers a new intent with 500, and keeps that answer for its key.
+    StoresErrors,
 }
 
 #[derive(Clone, Debug)]
@@ -38,15 +47,54 @@ struct FakeIntent {
     metadata: HashMap<String, String>,
 }
 
+#[derive(Clone, Debug)]
+struct FakeRefund {
+    id: String,
+    intent_id: String,
+    amount: i64,
+    refund_id: Option<String>,
+    status: &'static str,
+}
+
+/// An answer to a fetch that the test holds back.
+#[derive(Debug)]
+struct Delay {
+    arrived: oneshot::Sender<()>,
+    released: oneshot::Receiver<()>,
+}
+
+/// The test's end of an answer that is held back.
+#[derive(Debug)]
+pub(crate) struct Delayed {
+    arrived: Option<oneshot::Receiver<()>>,
+    release: oneshot::Sender<()>,
+}
+
+impl Delayed {
+    /// Returns when the provider has decided what it will answer.
+    pub(crate) async fn arrived(&mut self) {
+        self.arrived.take().unwrap().await.unwrap();
+    }
+
+    /// Lets the answer go.
+    pub(crate) fn release(self) {
+        self.release.send(()).unwrap();
+    }
+}
+
 #[derive(Debug, Default)]
 struct Books {
     mood: Mood,
     intents: HashMap<String, FakeIntent>,
     intents_by_key: HashMap<String, String>,
-    refunds: Vec<(String, String, i64, Option<String>)>,
-    refunds_by_key: HashMap<String, usize>,
+    errors_by_key: HashSet<String>,
+    refunds: Vec<FakeRefund>,
+    /// What was answered first under a key is answered for ever.
+    refunds_by_key: HashMap<String, Value>,
     refund_failures: u32,
-    fetch_count: u32,
+    /// The status that new refunds get.
+    refund_status: Option<&'static str>,
+    delay: Option<Delay>,
 }
 
 #[derive(Clone, Debug)]
@@ -59,10 +107,11 @@ impl FakeProvider {
     pub(crate) async fn start() -> Self {
         let books = Arc::<Mutex<Books>>::default();
         let router = Router::new()
-            .route("/v1/payment_intents", post(create))
+            .route("/v1/payment_intents", post(create).get(intents))
             .route("/v1/payment_intents/{id}", get(fetch))
             .route("/v1/payment_intents/{id}/cancel", post(cancel))
             .route("/v1/refunds", post(refund).get(refunds))
+            .layer(middleware::from_fn_with_state(Arc::clone(&books), hang))
             .with_state(Arc::clone(&books));
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());
@@ -118,18 +167,71 @@ impl FakeProvider {
         self.books().refund_failures = times;
     }
 
+    /// New refunds get this status from now on.
+    pub(crate) fn new_refunds_are(&self, status: &'static str) {
+        self.books().refund_status = Some(status);
+    }
+
+    /// The newest refund of an intent moves to `status`. Returns its id.
+    pub(crate) fn refund_becomes(&self, intent_id: &str, status: &'static str) -> String {
+        let mut books = self.books();
+        let of_intent = |refund: &&mut FakeRefund| refund.intent_id == intent_id;
+        let refund = books.refunds.iter_mut().rev().find(of_intent).unwrap();
+        refund.status = status;
+        refund.id.clone()
+    }
+
+    /// How many refunds were made, whatever became of them.
+    pub(crate) fn refund_count(&self) -> usize {
+        self.books().refunds.len()
+    }
+
+    /// Another shop with the same account takes money.
+    pub(crate) fn pay_elsewhere(&self, amount: i64) -> String {
+        let mut books = self.books();
+        let id = format!("pi_{}", books.intents.len() + 1);
+        let return_url = "https://elsewhere.test/holds/1/return".to_owned();
+        let intent = FakeIntent {
+            amount,
+            received: amount,
+            currency: "inr".to_owned(),
+            status: "succeeded",
+            error: None,
+            cancellation_reason: None,
+            metadata: HashMap::from([("return_url".to_owned(), return_url)]),
+        };
+        books.intents.insert(id.clone(), intent);
+        id
+    }
+
+    /// The answer to the next fetch is held back.
+    pub(crate) fn delay_next_fetch(&self) -> Delayed {
+        let (arrived, arrival) = oneshot::channel();
+        let (release, released) = oneshot::channel();
+        self.books().delay = Some(Delay { arrived, released });
+        Delayed {
+            arrived: Some(arrival),
+            release,
+        }
+    }
+
     /// Amounts given back for an intent.
     pub(crate) fn refunded(&self, intent_id: &str) -> i64 {
         let books = self.books();
-        let of_intent = books.refunds.iter().filter(|refund| refund.1 == intent_id);
-        of_intent.map(|refund| refund.2).sum()
+        let of_intent = books.refunds.iter();
+        of_intent
+            .filter(|refund| refund.intent_id == intent_id && refund.status == "succeeded")
+            .map(|refund| refund.amount)
+            .sum()
     }
 
     /// Everything taken less everything given back.
     pub(crate) fn balance(&self) -> i64 {
         let books = self.books();
         let taken: i64 = books.intents.values().map(|intent| intent.received).sum();
-        taken - books.refunds.iter().map(|refund| refund.2).sum::<i64>()
+        let given = books.refunds.iter();
+        let given = given.filter(|refund| refund.status == "succeeded");
+        taken - given.map(|refund| refund.amount).sum::<i64>()
     }
 
     pub(crate) fn intent_count(&self) -> usize {
@@ -141,6 +243,14 @@ impl FakeProvider {
         let intent = view(intent_id, &self.books().intents[intent_id]);
         json!({"id": event_id, "type": "payment_intent.succeeded", "data": {"object": intent}})
             .to_string()
+    }
+
+    /// The event of this `kind` that the provider sends about a refund.
+    pub(crate) fn refund_event(&self, event_id: &str, kind: &str, provider_id: &str) -> String {
+        let books = self.books();
+        let refund = books.refunds.iter().find(|refund| refund.id == provider_id);
+        let refund = refund_view(refund.unwrap());
+        json!({"id": event_id, "type": kind, "data": {"object": refund}}).to_string()
     }
 }
 
@@ -170,7 +280,11 @@ fn moody(mood: Mood) -> Option<Response> {
     match mood {
         Mood::Down => Some(refusal(StatusCode::SERVICE_UNAVAILABLE, "api_error")),
         Mood::RateLimited => Some(refusal(StatusCode::TOO_MANY_REQUESTS, "rate_limit")),
-        Mood::Up | Mood::LosesAnswers | Mood::RefusesCurrency => None,
+        Mood::Up
+        | Mood::LosesAnswers
+        | Mood::RefusesCurrency
+        | Mood::Hangs
+        | Mood::StoresErrors => None,
     }
 }
 
@@ -180,6 +294,15 @@ fn answer(mood: Mood, body: Value) -> Response {
         return refusal(StatusCode::SERVICE_UNAVAILABLE, "api_error");
     }
     ApiJson(body).into_response()
+}
+
+/// Keeps the caller waiting for ever if the provider hangs.
+async fn hang(State(books): State<Arc<Mutex<Books>>>, request: Request, next: Next) -> Response {
+    let hangs = books.lock().unwrap().mood == Mood::Hangs;
+    if hangs {
+        std::future::pending::<()>().await;
+    }
+    next.run(request).await
 }
 
 async fn create(
@@ -196,6 +319,15 @@ async fn create(
     }
     assert_eq!(headers["authorization"], "Bearer sk_test");
     let key = headers["idempotency-key"].to_str().unwrap().to_owned();
+    if books.errors_by_key.contains(&key) {
+        let replayed = [("idempotent-replayed", "true")];
+        let error = refusal(StatusCode::INTERNAL_SERVER_ERROR, "api_error");
+        return (replayed, error).into_response();
+    }
+    if books.mood == Mood::StoresErrors {
+        books.errors_by_key.insert(key);
+        return refusal(StatusCode::INTERNAL_SERVER_ERROR, "api_error");
+    }
     let next = format!("pi_{}", books.intents.len() + 1);
     let id = books.intents_by_key.entry(key).or_insert(next).clone();
     let metadata = form.iter().filter_map(|(name, value)| {
@@ -217,15 +349,20 @@ async fn create(
 }
 
 async fn fetch(State(books): State<Arc<Mutex<Books>>>, ApiPath(id): ApiPath<String>) -> Response {
-    let mut books = books.lock().unwrap();
-    books.fetch_count += 1;
-    if let Some(response) = moody(books.mood) {
-        return response;
+    let (response, delay) = {
+        let mut books = books.lock().unwrap();
+        let response = match (moody(books.mood), books.intents.get(&id)) {
+            (Some(response), _) => response,
+            (None, Some(intent)) => answer(books.mood, view(&id, intent)),
+            (None, None) => refusal(StatusCode::NOT_FOUND, "resource_missing"),
+        };
+        (response, books.delay.take())
+    };
+    if let Some(delay) = delay {
+        delay.arrived.send(()).unwrap();
+        delay.released.await.unwrap();
     }
-    match books.intents.get(&id) {
-        Some(intent) => answer(books.mood, view(&id, intent)),
-        None => refusal(StatusCode::NOT_FOUND, "resource_missing"),
-    }
+    response
 }
 
 async fn cancel(
@@ -262,23 +399,52 @@ async fn refund(
         return refusal(StatusCode::BAD_REQUEST, "refund_failed");
     }
     let key = headers["idempotency-key"].to_str().unwrap().to_owned();
-    let next = books.refunds.len();
-    let at = *books.refunds_by_key.entry(key).or_insert(next);
-    if at == next {
-        let amount = form["amount"].parse().unwrap();
-        let ours = form.get("metadata[refund_id]").cloned();
-        let refund = (
-            format!("re_{next}"),
-            form["payment_intent"].clone(),
-            amount,
-            ours,
-        );
+    let first = books.refunds_by_key.get(&key).cloned();
+    let body = first.unwrap_or_else(|| {
+        let refund = FakeRefund {
+            id: format!("re_{}", books.refunds.len()),
+            intent_id: form["payment_intent"].clone(),
+            amount: form["amount"].parse().unwrap(),
+            refund_id: form.get("metadata[refund_id]").cloned(),
+            status: books.refund_status.unwrap_or("succeeded"),
+        };
+        let body = refund_view(&refund);
         books.refunds.push(refund);
-    }
-    let body = refund_view(&books.refunds[at]);
+        books.refunds_by_key.insert(key, body.clone());
+        body
+    });
     answer(books.mood, body)
 }
 
+/// All intents, newest first, in short pages.
+async fn intents(
+    State(books): State<Arc<Mutex<Books>>>,
+    Query(query): Query<HashMap<String, String>>,
+) -> Response {
+    let books = books.lock().unwrap();
+    if let Some(response) = moody(books.mood) {
+        return response;
+    }
+    assert!(query.contains_key("created[gte]") && query.contains_key("created[lt]"));
+    let mut ids: Vec<&String> = books.intents.keys().collect();
+    ids.sort_by_key(|id| std::cmp::Reverse((id.len(), id.to_owned())));
+    let after = query.get("starting_after");
+    let start = after.map_or(0, |after| {
+        ids.iter().position(|id| *id == after).unwrap() + 1
+    });
+    let page = &ids[start..ids.len().min(start + PAGE_LENGTH)];
+    let data: Vec<Value> = page
+        .iter()
+        .map(|id| view(id, &books.intents[*id]))
+        .collect();
+    let has_more = start + page.len() < ids.len();
+    answer(
+        books.mood,
+        json!({"object": "list", "data": data, "has_more": has_more}),
+    )
+}
+
+/// The refunds of an intent, or all, newest first.
 async fn refunds(
     State(books): State<Arc<Mutex<Books>>>,
     Query(query): Query<HashMap<String, String>>,
@@ -287,17 +453,20 @@ async fn refunds(
     if let Some(response) = moody(books.mood) {
         return response;
     }
-    let of_intent = books
-        .refunds
-        .iter()
-        .filter(|refund| refund.1 == query["payment_intent"]);
-    let data: Vec<Value> = of_intent.map(refund_view).collect();
+    let newest_first = books.refunds.iter().rev();
+    let data: Vec<Value> = newest_first
+        .filter(|refund| {
+            let wanted = query.get("payment_intent");
+            wanted.is_none_or(|wanted| refund.intent_id == *wanted)
+        })
+        .map(refund_view)
+        .collect();
     answer(books.mood, json!({"object": "list", "data": data}))
 }
 
-fn refund_view(refund: &(String, String, i64, Option<String>)) -> Value {
+fn refund_view(refund: &FakeRefund) -> Value {
     json!({
-        "id": refund.0, "object": "refund", "status": "succeeded", "amount": refund.2,
-        "payment_intent": refund.1, "metadata": {"refund_id": refund.3},
+        "id": refund.id, "object": "refund", "status": refund.status, "amount": refund.amount,
+        "payment_intent": refund.intent_id, "metadata": {"refund_id": refund.refund_id},
     })
 }

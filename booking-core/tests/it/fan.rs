@@ -11,6 +11,8 @@ use http_body_util::BodyExt;
 use serde_json::{Value, json};
 use tower::ServiceExt;
 
+use crate::description;
+
 pub(crate) const SHOW: &str = "/api/v1/shows/eras-mumbai-1";
 
 /// Tries of a patient fan.
@@ -186,7 +188,7 @@ impl Fan {
 
     async fn send(&self, method: Method, path: &str, body: Body) -> Answer {
         let mut request = Request::builder()
-            .method(method)
+            .method(&method)
             .uri(path)
             .header("content-type", "application/json");
         if let Some(cookie) = &*self.cookie.lock().unwrap() {
@@ -197,12 +199,14 @@ impl Fan {
         let response = self.router.clone().oneshot(request).await.unwrap();
         let (parts, body) = response.into_parts();
         let body = body.collect().await.unwrap().to_bytes();
+        let status = parts.status.as_u16();
+        description::check(&self.router, &method, path, status, &parts.headers, &body).await;
         if let Some(set) = parts.headers.get("set-cookie") {
             let pair = set.to_str().unwrap().split(';').next().unwrap();
             *self.cookie.lock().unwrap() = Some(pair.to_owned());
         }
         Answer {
-            status: parts.status.as_u16(),
+            status,
             headers: parts.headers,
             json: serde_json::from_slice(&body).unwrap_or_default(),
             text: String::from_utf8_lossy(&body).into_owned(),

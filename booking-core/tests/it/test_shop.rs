@@ -9,6 +9,7 @@ use std::time::Duration;
 use booking_core::{Booking, BookingConfig, BookingDeps, PaymentConfig, Pools, TicketKey};
 use contract::{Clock, ManualClock};
 use serde_json::{Value, json};
+use sqlx::{Connection, Executor};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -139,6 +140,13 @@ impl TestShop {
         booking.refresh_once().await.unwrap();
     }
 
+    /// A statement on the database that nobody in the shop would make.
+    pub(crate) async fn meddle(&self, statement: &'static str) {
+        let mut database = self.database.connect().await;
+        database.execute(statement).await.unwrap();
+        database.close().await.unwrap();
+    }
+
     /// Fails unless every invariant holds.
     pub(crate) async fn assert_clean(&self) {
         let report = self.process.booking.check().await.unwrap();
@@ -153,7 +161,11 @@ impl TestShop {
 
     /// A webhook about `intent_id`, signed.
     pub(crate) async fn webhook(&self, event_id: &str, intent_id: &str) -> u16 {
-        let body = self.provider.event(event_id, intent_id);
+        self.deliver(self.provider.event(event_id, intent_id)).await
+    }
+
+    /// A webhook with this body, signed.
+    pub(crate) async fn deliver(&self, body: String) -> u16 {
         let signature = sign(&self.clock, &body);
         let fan = self.fan().with_header("stripe-signature", &signature);
         fan.post_text("/api/v1/payments/simulator/webhook", body)

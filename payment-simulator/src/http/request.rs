@@ -8,32 +8,56 @@ use data_encoding::BASE64;
 use subtle::ConstantTimeEq;
 
 use crate::config::Secret;
-use crate::desk::Caller;
+use crate::desk::{Caller, Desk, Outcome};
 use crate::error::ApiError;
 use crate::form::Form;
 use crate::id::RequestId;
 use crate::object::Cause;
-use crate::provider::{Provider, RequestKey};
+use crate::provider::{Answer, Provider, RequestKey};
 
 /// Stripe's limit.
 const IDEMPOTENCY_KEY_CHARACTERS_MAX: usize = 255;
 
 /// A parsed request.
 pub(crate) struct ApiRequest {
-    pub(crate) caller: Caller,
-    pub(crate) form: Form,
-    pub(crate) cause: Cause,
-    pub(crate) key: Option<RequestKey>,
+    caller: Caller,
+    form: Form,
+    cause: Cause,
+    key: Option<RequestKey>,
 }
 
 /// The `{id}` of the path.
 pub(crate) struct ObjectId(pub(crate) String);
 
+/// A request of the merchant's; nobody else gets further.
+pub(crate) struct Merchant(pub(crate) ApiRequest);
+
 impl ApiRequest {
-    /// Refuses everybody but the merchant.
-    pub(crate) fn demand_merchant(&self) -> Result<(), ApiError> {
-        match self.caller {
-            Caller::Merchant => Ok(()),
+    /// Has `decide` called once for all repeats of this request, and answers.
+    pub(crate) async fn perform(
+        self,
+        provider: &Provider,
+        decide: impl FnOnce(&mut Desk<'_>, &Form, &Caller) -> Outcome,
+    ) -> Answer {
+        let Self {
+            caller,
+            form,
+            cause,
+            key,
+        } = self;
+        provider
+            .call(cause, key, |desk| decide(desk, &form, &caller))
+            .await
+    }
+}
+
+impl FromRequest<Provider> for Merchant {
+    type Rejection = ApiError;
+
+    async fn from_request(request: Request, provider: &Provider) -> Result<Self, ApiError> {
+        let request = ApiRequest::from_request(request, provider).await?;
+        match request.caller {
+            Caller::Merchant => Ok(Self(request)),
             Caller::Browser { .. } => Err(ApiError::unauthenticated(
                 "This call needs your secret API key.".to_owned(),
             )),
@@ -60,6 +84,7 @@ impl FromRequest<Provider> for ApiRequest {
         let caller = caller(&headers, &form, provider.secret())?;
         let key = match idempotency_key(&headers)? {
             Some(key) if method == Method::POST => Some(RequestKey::new(
+                &caller,
                 key,
                 method.as_str(),
                 &path,

@@ -434,3 +434,35 @@ async fn wrong_requests_get_stripe_s_errors() {
     assert!(stage.merchant.ledger().await.is_empty());
     stage.stop().await;
 }
+
+#[tokio::test]
+async fn a_browser_and_the_merchant_may_use_the_same_key() {
+    let directory = tempfile::tempdir().unwrap();
+    let stage = Stage::start(directory.path()).await;
+    let form = [("amount", "1200"), ("currency", "inr")];
+    let created = stage.merchant.post("/v1/payment_intents", &form);
+    let created = created
+        .header("idempotency-key", "k1")
+        .send()
+        .await
+        .unwrap();
+    let (_, intent) = read(created).await;
+    let form = [
+        ("client_secret", intent["client_secret"].as_str().unwrap()),
+        ("payment_method", "pm_card_visa"),
+    ];
+    let path = format!("/v1/payment_intents/{}/confirm", id(&intent));
+    let confirm = || {
+        let request = stage.merchant.bare(Method::POST, &path);
+        request.header("idempotency-key", "k1").form(&form).send()
+    };
+    let (status, paid) = read(confirm().await.unwrap()).await;
+    assert_eq!(
+        (status, &paid["status"]),
+        (200, &json!("succeeded")),
+        "{paid}"
+    );
+    let again = confirm().await.unwrap();
+    assert_eq!(again.headers()["idempotent-replayed"], "true");
+    stage.stop().await;
+}

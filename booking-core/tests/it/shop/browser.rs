@@ -3,7 +3,7 @@
 use axum::Router;
 use axum::body::{Body, to_bytes};
 use contract::principal::{self, Principal};
-use http::header::{CONTENT_TYPE, COOKIE, HOST, LOCATION, ORIGIN, SET_COOKIE};
+use http::header::{ACCEPT, CONTENT_TYPE, COOKIE, HOST, LOCATION, ORIGIN, SET_COOKIE};
 use http::{HeaderMap, HeaderValue, Request};
 use tower::ServiceExt;
 
@@ -35,12 +35,20 @@ impl Browser {
     }
 
     pub(crate) async fn open(&mut self, path: &str) -> Page {
-        self.send(Request::get(path), Body::empty()).await
+        self.ask(path, "text/html,application/xhtml+xml,*/*;q=0.8")
+            .await
+    }
+
+    /// What a client gets that accepts this.
+    pub(crate) async fn ask(&mut self, path: &str, accept: &str) -> Page {
+        let request = Request::get(path).header(ACCEPT, accept);
+        self.send(request, Body::empty()).await
     }
 
     pub(crate) async fn submit(&mut self, path: &str, fields: &[(&str, &str)]) -> Page {
         let request = Request::post(path)
             .header(CONTENT_TYPE, "application/x-www-form-urlencoded")
+            .header(ACCEPT, "text/html,application/xhtml+xml,*/*;q=0.8")
             .header(ORIGIN, self.origin);
         let pairs: Vec<String> = fields
             .iter()

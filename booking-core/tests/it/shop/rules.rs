@@ -67,6 +67,17 @@ async fn a_missing_page_is_a_page_and_a_missing_resource_a_problem() {
 }
 
 #[tokio::test]
+async fn a_program_that_asks_for_a_page_gets_its_problem() {
+    let shop = TestShop::start().await;
+    let mut program = Browser::new(&shop.router);
+    for accept in ["application/json", "*/*"] {
+        let answer = program.ask("/shows/no-such-show", accept).await;
+        assert_eq!(answer.headers["content-type"], "application/problem+json");
+        answer.shows(404, &["\"code\":\"not-found\""]);
+    }
+}
+
+#[tokio::test]
 async fn a_show_behind_a_room_leads_through_its_line() {
     let shop = TestShop::start().await;
     let mut fan = Browser::new(&shop.router);

@@ -1,0 +1,280 @@
+//! Comparing the provider's books with ours.
+//!
+//! Webhooks and the poller bring what we know of in line. What we do not know of is found here:
+//! money that was taken for an intent of ours which no payment names (a database that was put
+//! back, an answer that was lost for good) goes back, and news that never arrived is heard.
+//! Everything that the provider makes is looked at once, after it had time to settle.
+
+use std::collections::HashMap;
+
+use contract::Timestamp;
+use contract::booking::PaymentStatus;
+use serde::Serialize;
+use uuid::Uuid;
+
+use super::RefundStatus;
+use super::provider::{
+    Listed, ListedIntent, ProviderError, ProviderRefund, ProviderRefundStatus, RefundRequest,
+};
+use crate::config::{RECONCILE_BACK, RECONCILE_EVERY, RECONCILE_SETTLED_AFTER, RECONCILE_SLICE};
+use crate::core::Core;
+use crate::database::StoreError;
+use crate::store;
+use crate::telemetry;
+
+/// Pages of one listing that are read; a slice that has more is cut smaller by hand.
+const PAGES_MAX: usize = 1000;
+/// What our ids of refunds for unknown intents begin with.
+const ORPHAN: &str = "orphan_";
+
+/// What a comparison found.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ReconcileReport {
+    /// Everything made from here
+    pub from: Timestamp,
+    /// up to here, not included, was looked at.
+    pub until: Timestamp,
+    /// Intents that the provider named.
+    pub intent_count: u64,
+    /// Refunds that the provider named.
+    pub refund_count: u64,
+    /// Payments and refunds of ours that were behind, and were asked about.
+    pub late_count: u64,
+    /// Intents of ours that took money which no payment names. The money went back.
+    pub orphaned_intents: Vec<String>,
+    /// Refunds under an id of ours that we do not have.
+    pub unknown_refunds: Vec<String>,
+    /// Intents with money, and refunds, that others made with the same account.
+    pub foreign_count: u64,
+}
+
+impl ReconcileReport {
+    fn new(from: Timestamp, until: Timestamp) -> Self {
+        Self {
+            from,
+            until,
+            intent_count: 0,
+            refund_count: 0,
+            late_count: 0,
+            orphaned_intents: Vec::new(),
+            unknown_refunds: Vec::new(),
+            foreign_count: 0,
+        }
+    }
+}
+
+/// Why a comparison broke off.
+#[derive(Debug)]
+pub(crate) enum ReconcileError {
+    Store(StoreError),
+    Provider(ProviderError),
+}
+
+impl From<StoreError> for ReconcileError {
+    fn from(error: StoreError) -> Self {
+        Self::Store(error)
+    }
+}
+
+impl From<ProviderError> for ReconcileError {
+    fn from(error: ProviderError) -> Self {
+        Self::Provider(error)
+    }
+}
+
+impl Core {
+    /// Compares what has not been compared yet, if it is time and no other process does.
+    pub(crate) async fn reconcile_once(&self) -> Result<usize, StoreError> {
+        let now = self.clock.now();
+        let pool = &self.pools.jobs;
+        let provider = &self.config.payment.provider;
+        let (next, first) = (now.plus(RECONCILE_EVERY), now.minus(RECONCILE_BACK));
+        let claim = store::reconciliation::claim(pool, provider, now, next, first).await?;
+        let Some(mut from) = claim else { return Ok(0) };
+        let end = now.minus(RECONCILE_SETTLED_AFTER);
+        while from < end && !self.shutdown.is_cancelled() {
+            let until = end.min(from.plus(RECONCILE_SLICE));
+            match self.reconcile(from, until).await {
+                Ok(_) => store::reconciliation::advance(pool, provider, until).await?,
+                Err(ReconcileError::Store(error)) => return Err(error),
+                Err(ReconcileError::Provider(error)) => {
+                    tracing::warn!(%error, "the provider's books could not be compared with ours");
+                    return Ok(0);
+                }
+            }
+            from = until;
+        }
+        Ok(0)
+    }
+
+    /// Compares everything that the provider made from `from` up to `until`, and acts on it.
+    pub(crate) async fn reconcile(
+        &self,
+        from: Timestamp,
+        until: Timestamp,
+    ) -> Result<ReconcileReport, ReconcileError> {
+        let mut report = ReconcileReport::new(from, until);
+        let mut listed = Listed::new(from, until);
+        for _ in 0..PAGES_MAX {
+            let page = self.provider.intents(listed.clone()).await?;
+            listed.after = page.items.last().map(|listed| listed.intent.id.clone());
+            self.reconcile_intents(page.items, &mut report).await?;
+            if !page.has_more {
+                break;
+            }
+        }
+        let mut listed = Listed::new(from, until);
+        for _ in 0..PAGES_MAX {
+            let page = self.provider.refunds(listed.clone()).await?;
+            listed.after = page.items.last().map(|refund| refund.id.clone());
+            for refund in page.items {
+                self.reconcile_refund(&refund, &mut report).await?;
+            }
+            if !page.has_more {
+                break;
+            }
+        }
+        count("late", report.late_count);
+        count("foreign", report.foreign_count);
+        Ok(report)
+    }
+
+    async fn reconcile_intents(
+        &self,
+        listed: Vec<ListedIntent>,
+        report: &mut ReconcileReport,
+    ) -> Result<(), ReconcileError> {
+        report.intent_count += u64::try_from(listed.len()).unwrap_or(u64::MAX);
+        let paid: Vec<ListedIntent> = listed
+            .into_iter()
+            .filter(|listed| listed.intent.received_minor > 0)
+            .collect();
+        let ids: Vec<String> = paid.iter().map(|listed| listed.intent.id.clone()).collect();
+        let provider = &self.config.payment.provider;
+        let known = store::reconciliation::known(&self.pools.jobs, provider, &ids).await?;
+        let known: HashMap<&str, (Uuid, PaymentStatus)> = known
+            .iter()
+            .map(|(intent, payment_id, status)| (intent.as_str(), (*payment_id, *status)))
+            .collect();
+        for listed in &paid {
+            match known.get(listed.intent.id.as_str()) {
+                Some((_, PaymentStatus::Succeeded)) => {}
+                Some((payment_id, _)) => self.catch_up(*payment_id, report).await?,
+                None => self.reconcile_unknown(listed, report).await?,
+            }
+        }
+        Ok(())
+    }
+
+    async fn catch_up(
+        &self,
+        payment_id: Uuid,
+        report: &mut ReconcileReport,
+    ) -> Result<(), ReconcileError> {
+        tracing::warn!(payment = %payment_id, "the provider has money that we had not heard of");
+        report.late_count += 1;
+        let resolved = self.resolve_payment(payment_id, None).await?;
+        match resolved.and_then(|resolved| resolved.unanswered) {
+            Some(error) => Err(error.into()),
+            None => Ok(()),
+        }
+    }
+
+    /// Money for an intent that no payment names.
+    async fn reconcile_unknown(
+        &self,
+        listed: &ListedIntent,
+        report: &mut ReconcileReport,
+    ) -> Result<(), ReconcileError> {
+        // Other shops may use the same account; their money is none of our business.
+        let ours = format!("{}/holds/", self.config.public_url);
+        if !listed
+            .return_url
+            .as_deref()
+            .is_some_and(|url| url.starts_with(&ours))
+        {
+            report.foreign_count += 1;
+            return Ok(());
+        }
+        // The answer that names the intent may have been lost while its attempt is still open.
+        if let Some((hold_id, attempt_no)) = listed.attempt {
+            let pool = &self.pools.jobs;
+            let payment_id = store::payments::by_attempt(pool, hold_id, attempt_no).await?;
+            if let Some(payment_id) = payment_id
+                && let Some(payment) = store::payments::find(pool, payment_id).await?
+                && payment.intent_id.is_none()
+                && payment.provider_open
+            {
+                return self.catch_up(payment_id, report).await;
+            }
+        }
+        let intent = &listed.intent;
+        tracing::error!(
+            intent = intent.id,
+            amount_minor = intent.received_minor,
+            currency = intent.currency,
+            "money was taken for an intent of ours that no payment names: it goes back"
+        );
+        count("orphan", 1);
+        report.orphaned_intents.push(intent.id.clone());
+        let id = format!("{ORPHAN}{}", intent.id);
+        let refund = self.provider.refund(RefundRequest {
+            intent_id: intent.id.clone(),
+            amount_minor: intent.received_minor,
+            refund_id: id.clone(),
+            idempotency_key: id,
+        });
+        match refund.await {
+            Ok(_) => Ok(()),
+            // It went back before, or the provider will not: either way it is in the log.
+            Err(ProviderError::Refused { message, .. }) => {
+                tracing::warn!(
+                    intent = intent.id,
+                    message,
+                    "orphaned money was not given back"
+                );
+                Ok(())
+            }
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    async fn reconcile_refund(
+        &self,
+        made: &ProviderRefund,
+        report: &mut ReconcileReport,
+    ) -> Result<(), ReconcileError> {
+        report.refund_count += 1;
+        let ours = made.refund_id.as_deref();
+        if ours.is_some_and(|id| id.starts_with(ORPHAN)) {
+            return Ok(());
+        }
+        let Some(refund_id) = ours.and_then(|id| id.parse::<Uuid>().ok()) else {
+            report.foreign_count += 1;
+            return Ok(());
+        };
+        let pool = &self.pools.jobs;
+        match store::refunds::by_provider(pool, &made.id, Some(refund_id)).await? {
+            None => {
+                tracing::error!(refund = made.id, "a refund under an id that we do not have");
+                count("unknown-refund", 1);
+                report.unknown_refunds.push(made.id.clone());
+            }
+            Some(refund)
+                if refund.status == RefundStatus::Succeeded
+                    && made.status == ProviderRefundStatus::Succeeded => {}
+            Some(refund) => {
+                report.late_count += 1;
+                self.refund_look(&refund).await??;
+            }
+        }
+        Ok(())
+    }
+}
+
+fn count(outcome: &'static str, times: u64) {
+    if times > 0 {
+        metrics::counter!(telemetry::RECONCILED, "outcome" => outcome).increment(times);
+    }
+}

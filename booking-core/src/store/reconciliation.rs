@@ -1,0 +1,73 @@
+//! How far the provider's books have been compared with ours.
+
+use contract::Timestamp;
+use contract::booking::PaymentStatus;
+use sqlx::PgPool;
+use time::OffsetDateTime;
+use uuid::Uuid;
+
+use super::word;
+use crate::database::StoreError;
+
+/// Claims the comparison if it is due, by moving its next time to `next_at`. Returns up to when
+/// everything was looked at, `first` if nothing ever was.
+pub(crate) async fn claim(
+    pool: &PgPool,
+    provider: &str,
+    now: Timestamp,
+    next_at: Timestamp,
+    first: Timestamp,
+) -> Result<Option<Timestamp>, StoreError> {
+    let row = sqlx::query!(
+        "insert into reconciliation (provider, done_until, next_at) values ($1, $4, $3)
+         on conflict (provider) do update set next_at = excluded.next_at
+            where reconciliation.next_at <= $2
+         returning done_until",
+        provider,
+        OffsetDateTime::from(now),
+        OffsetDateTime::from(next_at),
+        OffsetDateTime::from(first)
+    )
+    .fetch_optional(pool)
+    .await?;
+    Ok(row.map(|row| row.done_until.into()))
+}
+
+/// Notes that everything before `until` was looked at.
+pub(crate) async fn advance(
+    pool: &PgPool,
+    provider: &str,
+    until: Timestamp,
+) -> Result<(), StoreError> {
+    sqlx::query!(
+        "update reconciliation set done_until = greatest(done_until, $2) where provider = $1",
+        provider,
+        OffsetDateTime::from(until)
+    )
+    .execute(pool)
+    .await?;
+    Ok(())
+}
+
+/// What we know of the provider's intents: which payment each is and how that stands. Intents
+/// that no payment names are left out.
+pub(crate) async fn known(
+    pool: &PgPool,
+    provider: &str,
+    intent_ids: &[String],
+) -> Result<Vec<(String, Uuid, PaymentStatus)>, StoreError> {
+    let rows = sqlx::query!(
+        r#"select intent_id as "intent_id!", payment_id, status from payments
+           where provider = $1 and intent_id = any($2)"#,
+        provider,
+        intent_ids
+    )
+    .fetch_all(pool)
+    .await?;
+    rows.into_iter()
+        .map(|row| {
+            let status = word("payments", &row.status)?;
+            Ok((row.intent_id, row.payment_id, status))
+        })
+        .collect()
+}

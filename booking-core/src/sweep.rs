@@ -1,0 +1,134 @@
+//! Expiring holds whose time is over.
+//!
+//! Holds are expired by the batch. A hold that does not have its seats is a breach that nobody
+//! can act on but a person; it is named, set aside for a while, and keeps no other from expiring.
+
+use std::collections::HashMap;
+use std::sync::{Mutex, PoisonError};
+
+use contract::Timestamp;
+use uuid::Uuid;
+
+use crate::config::{SET_ASIDE_FOR, SET_ASIDE_MAX, SWEEP_BATCH_MAX};
+use crate::core::Core;
+use crate::database::{StoreError, repeat_if_contended};
+use crate::store;
+use crate::store::seats::SeatReport;
+use crate::telemetry;
+
+/// Holds that this process leaves alone, and until when.
+#[derive(Debug, Default)]
+pub(crate) struct SetAside(Mutex<HashMap<Uuid, Timestamp>>);
+
+impl SetAside {
+    /// Those that are to be left alone now.
+    fn present(&self, now: Timestamp) -> Vec<Uuid> {
+        let mut holds = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        holds.retain(|_, until| *until > now);
+        holds.keys().copied().collect()
+    }
+
+    fn add(&self, hold_id: Uuid, now: Timestamp) {
+        let mut holds = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if holds.len() < SET_ASIDE_MAX {
+            holds.insert(hold_id, now.plus(SET_ASIDE_FOR));
+        }
+    }
+}
+
+impl Core {
+    /// Expires holds whose time is over: those that no payment is open for, and those that are
+    /// past their hard deadline in any case. The provider is not asked. Returns how many.
+    pub(crate) async fn sweep_once(&self) -> Result<usize, StoreError> {
+        let now = self.clock.now();
+        let but = self.set_aside.present(now);
+        let given_up = self.give_up_all(&but, now).await?;
+        let swept = repeat_if_contended(|| {
+            store::holds::sweep(&self.pools.jobs, now, &but, SWEEP_BATCH_MAX)
+        });
+        let (count, reports) = match swept.await {
+            Err(StoreError::Corrupt { .. }) => self.expire_each(&but, now).await?,
+            swept => swept?,
+        };
+        self.catalogue.apply(&reports);
+        if count > 0 {
+            let count = u64::try_from(count).unwrap_or(u64::MAX);
+            metrics::counter!(telemetry::HOLDS_ENDED, "reason" => "expired").increment(count);
+        }
+        Ok(given_up + count)
+    }
+
+    /// The end of all patience with payments: a provider that hangs keeps no seat.
+    async fn give_up_all(&self, but: &[Uuid], now: Timestamp) -> Result<usize, StoreError> {
+        let pool = &self.pools.jobs;
+        let due = store::payments::past_patience(pool, now, but, SWEEP_BATCH_MAX).await?;
+        let mut count = 0;
+        for (hold_id, payment_id) in due {
+            match self.give_up_if_due(payment_id, hold_id).await {
+                Ok(given_up) => count += usize::from(given_up),
+                Err(error) => self.set_aside_if_corrupt(hold_id, error, now)?,
+            }
+        }
+        Ok(count)
+    }
+
+    /// Expires one hold after the other, without those that cannot be.
+    async fn expire_each(
+        &self,
+        but: &[Uuid],
+        now: Timestamp,
+    ) -> Result<(usize, Vec<SeatReport>), StoreError> {
+        let pool = &self.pools.jobs;
+        let mut count = 0;
+        let mut reports = Vec::new();
+        for hold_id in store::holds::due(pool, now, but, SWEEP_BATCH_MAX).await? {
+            match repeat_if_contended(|| store::holds::expire(pool, hold_id, now)).await {
+                Ok(freed) => {
+                    count += usize::from(!freed.is_empty());
+                    reports.extend(freed);
+                }
+                Err(error) => self.set_aside_if_corrupt(hold_id, error, now)?,
+            }
+        }
+        Ok((count, reports))
+    }
+
+    fn set_aside_if_corrupt(
+        &self,
+        hold_id: Uuid,
+        error: StoreError,
+        now: Timestamp,
+    ) -> Result<(), StoreError> {
+        if !matches!(error, StoreError::Corrupt { .. }) {
+            return Err(error);
+        }
+        tracing::error!(
+            error = &error as &dyn std::error::Error,
+            hold = %hold_id,
+            "a hold cannot be expired: set aside, a person has to look"
+        );
+        metrics::counter!(telemetry::HOLDS_SET_ASIDE).increment(1);
+        self.set_aside.add(hold_id, now);
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    #[test]
+    fn what_is_set_aside_comes_back_and_has_a_limit() {
+        let start = Timestamp::from_ms(1_790_000_000_000);
+        let aside = SetAside::default();
+        aside.add(Uuid::from_u128(1), start);
+        assert_eq!(aside.present(start), [Uuid::from_u128(1)]);
+        assert!(aside.present(start.plus(SET_ASIDE_FOR)).is_empty());
+        for n in 0..u128::try_from(SET_ASIDE_MAX).unwrap() + 5 {
+            aside.add(Uuid::from_u128(n), start.plus(Duration::from_secs(1)));
+        }
+        assert_eq!(aside.present(start).len(), SET_ASIDE_MAX);
+    }
+}

@@ -1,0 +1,96 @@
+//! The provider's books against ours.
+
+use std::time::Duration;
+
+use crate::fake_provider::Mood;
+use crate::fan::Fan;
+use crate::test_shop::TestShop;
+
+async fn reconcile(shop: &TestShop) -> serde_json::Value {
+    let admin = Fan::new(shop.process.booking.admin_router());
+    let answer = admin
+        .post("/admin/v1/reconcile", &serde_json::json!({}))
+        .await;
+    assert_eq!(answer.status, 200, "{}", answer.text);
+    answer.json
+}
+
+#[tokio::test]
+async fn money_that_no_payment_names_goes_back_once() {
+    let shop = TestShop::new().await;
+    let fan = shop.fan();
+    let mut intents = Vec::new();
+    for seat in ["A1", "A2", "A3"] {
+        let hold = fan.held(&[seat]).await;
+        let intent = fan.intent(&hold).await;
+        shop.provider.pay(&intent);
+        intents.push(intent);
+    }
+    let foreign = shop.provider.pay_elsewhere(900);
+    // The database was put back to before the first two payments.
+    shop.meddle("delete from payments where intent_id in ('pi_1', 'pi_2')")
+        .await;
+    let found = reconcile(&shop).await;
+    assert_eq!(found["intentCount"], 4);
+    assert_eq!(
+        found["orphanedIntents"],
+        serde_json::json!(["pi_2", "pi_1"])
+    );
+    assert_eq!(
+        (&found["lateCount"], &found["foreignCount"]),
+        (&1.into(), &1.into())
+    );
+    for intent in &intents[..2] {
+        assert_eq!(shop.provider.refunded(intent), 250_000);
+    }
+    assert_eq!(shop.provider.refunded(&foreign), 0);
+    // The third was ours and had not been heard of.
+    assert_eq!(shop.provider.refunded(&intents[2]), 0);
+    assert_eq!(fan.seat("A3").await, "BOOKED");
+    reconcile(&shop).await;
+    assert_eq!(shop.provider.refund_count(), 2);
+}
+
+#[tokio::test]
+async fn a_refund_whose_failure_nobody_told_is_made_again() {
+    let shop = TestShop::new().await;
+    let fan = shop.fan();
+    let hold = fan.held(&["A1"]).await;
+    let intent = fan.intent(&hold).await;
+    shop.provider.pay_wrongly(&intent, 700);
+    assert_eq!(fan.confirm(&hold, &intent).await.status, 402);
+    shop.settle().await;
+    shop.provider.refund_becomes(&intent, "failed");
+    assert_eq!(reconcile(&shop).await["lateCount"], 1);
+    shop.clock.advance(Duration::from_mins(1));
+    shop.settle().await;
+    assert_eq!(shop.provider.refunded(&intent), 700);
+    shop.assert_clean().await;
+}
+
+#[tokio::test]
+async fn one_process_compares_and_goes_on_where_the_last_one_ended() {
+    let shop = TestShop::new().await;
+    let other = shop.another_process().await;
+    let fan = shop.fan();
+    let hold = fan.held(&["A1"]).await;
+    let intent = fan.intent(&hold).await;
+    shop.provider.pay(&intent);
+    shop.provider.mood(Mood::Down);
+    shop.process.booking.reconcile_once().await.unwrap();
+    shop.provider.mood(Mood::Up);
+    // The other has to wait until it is time again.
+    other.booking.reconcile_once().await.unwrap();
+    other.booking.refresh_once().await.unwrap();
+    let there = fan.at(other.router.clone());
+    assert_eq!(there.seat("A1").await, "HELD");
+    shop.clock.advance(Duration::from_mins(5));
+    other.booking.reconcile_once().await.unwrap();
+    assert_eq!(there.seat("A1").await, "BOOKED");
+    let admin = Fan::new(shop.process.booking.admin_router());
+    shop.provider.mood(Mood::Down);
+    let answer = admin
+        .post("/admin/v1/reconcile", &serde_json::json!({}))
+        .await;
+    assert_eq!((answer.status, answer.code()), (503, "payment-unavailable"));
+}
