@@ -260,6 +260,7 @@ impl App {
             records: room_records.clone(),
             proxy: proxy.clone(),
             embedded: booking.router(),
+            public_url: public_url.to_owned(),
             cookies: CookieForm {
                 is_secure: public_url.starts_with("https://"),
             },

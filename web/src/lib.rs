@@ -4,12 +4,14 @@
 //! | --- | --- |
 //! | [`error`] | [`ApiError`]: a problem document as a response |
 //! | [`extract`] | [`ApiJson`], [`ApiForm`], [`ApiQuery`], [`ApiPath`]: typed input, refusals as problem documents |
+//! | [`origin`] | whether a request was made by a page of ours |
 //! | [`request_id`] | one id for each request, in the answer's header and in its problem document |
 //!
 //! A router gets all of it from [`standard`].
 
 pub mod error;
 pub mod extract;
+pub mod origin;
 pub mod request_id;
 
 use axum::Router;

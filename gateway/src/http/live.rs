@@ -51,6 +51,8 @@ pub async fn live(
     request: Request,
 ) -> ApiResult<Response> {
     let (mut parts, _) = request.into_parts();
+    // A WebSocket may be opened by any page, and the frames of a called fan hold the pass.
+    super::guard::check(&state, &parts.headers)?;
     let presented = presented::place_required(&room, state.cookies, &parts.headers)?;
     let wants_events = parts
         .headers

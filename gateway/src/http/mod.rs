@@ -5,6 +5,7 @@
 //! | --- | --- |
 //! | [`cookies`] | place and pass cookies |
 //! | [`draw`] | the draw document |
+//! | [`guard`] | who may act with a fan's cookies |
 //! | [`live`] | the WebSocket and the event stream |
 //! | [`page`] | the waiting page and its files, for browsers |
 //! | [`pass`] | claiming and ending a session; the public keys |
@@ -14,6 +15,7 @@
 
 pub mod cookies;
 pub mod draw;
+mod guard;
 pub mod live;
 mod openapi;
 pub mod page;
@@ -26,6 +28,7 @@ use std::sync::Arc;
 
 use axum::Router;
 use axum::extract::DefaultBodyLimit;
+use axum::middleware::from_fn_with_state;
 use axum::routing::{get, post};
 
 use crate::edge::rate_limit::RateLimits;
@@ -43,6 +46,8 @@ pub struct LineState {
     pub limits: RateLimits,
     /// The policy that pages are sent with.
     pub page_policy: Arc<str>,
+    /// Where our own pages are, as `scheme://host:port`.
+    pub public_origin: Arc<str>,
 }
 
 /// The routes below `/_line/`.
@@ -78,5 +83,6 @@ pub fn router(state: LineState) -> Router {
         .route("/_line/", get(web::not_found))
         .route("/_line/{*unknown}", axum::routing::any(web::not_found))
         .layer(DefaultBodyLimit::max(web::BODY_BYTES_MAX))
+        .layer(from_fn_with_state(state.clone(), guard::middleware))
         .with_state(state)
 }

@@ -8,6 +8,7 @@
 mod browser;
 mod conformance;
 mod conformance_random;
+mod cookies;
 mod edge;
 mod gate;
 mod line;

@@ -40,6 +40,8 @@ use crate::conformance::{redis_prefix, redis_url};
 use crate::serving::{Server, within};
 use crate::test_database::{Records, TestDatabase};
 
+/// Where fans would reach the gateways here through a proxy.
+pub(crate) const PUBLIC_URL: &str = "https://line.test";
 /// The seed of every room's draw here.
 pub(crate) const SEED: [u8; 32] = [7; 32];
 /// Random bytes of the processes: each its own.
@@ -204,6 +206,7 @@ impl World {
             records: rooms,
             proxy: Arc::new(Proxy::new(ProxyConfig::default(), clock)),
             embedded: self.upstream(),
+            public_url: PUBLIC_URL.to_owned(),
             cookies: CookieForm { is_secure: false },
             limits,
             trusted_proxies: TrustedProxies::new([]),
