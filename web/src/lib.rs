@@ -2,6 +2,7 @@
 //!
 //! | Module | Subject |
 //! | --- | --- |
+//! | [`cookie`] | the cookies of a request |
 //! | [`error`] | [`ApiError`]: a problem document as a response |
 //! | [`extract`] | [`ApiJson`], [`ApiForm`], [`ApiQuery`], [`ApiPath`]: typed input, refusals as problem documents |
 //! | [`origin`] | whether a request was made by a page of ours |
@@ -9,6 +10,7 @@
 //!
 //! A router gets all of it from [`standard`].
 
+pub mod cookie;
 pub mod error;
 pub mod extract;
 pub mod origin;
