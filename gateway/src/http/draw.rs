@@ -19,7 +19,7 @@ pub async fn draw(
 ) -> ApiResult<Response> {
     let record = room.record();
     let revealed = record.seed_revealed_at.is_some();
-    let held = presented::place(&room, state.cookies, &headers)?.map(|presented| presented.token);
+    let held = presented::place_if_any(&room, state.cookies, &headers)?.map(|held| held.token);
     let document = DrawDocument {
         room: room.id.clone(),
         algorithm: DRAW_ALGORITHM.to_owned(),

@@ -63,7 +63,9 @@ pub async fn end(
         .map(|claims| claims.sub);
     let place = match by_pass {
         Some(place) => Some(place),
-        None => presented::place(&room, state.cookies, &headers)?.map(|held| held.token.place),
+        None => {
+            presented::place_given_up(&room, state.cookies, &headers)?.map(|held| held.token.place)
+        }
     };
     if let Some(place) = place {
         room.end_session(place).await?;

@@ -37,12 +37,8 @@ pub async fn joiner(
     body: JoinRequest,
 ) -> ApiResult<Joiner> {
     let nonce = body.nonce.as_deref().map(nonce).transpose()?;
-    let presented = match presented::place(room, state.cookies, headers) {
-        // A browser cannot get rid of a cookie it may not read: an outdated one is no hindrance.
-        Err(_) if presented::bearer(headers).is_none() => None,
-        other => other?,
-    };
-    let mut token = presented.map(|presented| presented.token);
+    let held = presented::place_if_any(room, state.cookies, headers)?;
+    let mut token = held.map(|held| held.token);
     if let (Some(held), Some(nonce)) = (&token, nonce)
         && held.nonce != nonce
         && !room.is_idle()
@@ -135,8 +131,8 @@ pub async fn leave(
     headers: HeaderMap,
 ) -> ApiResult<Response> {
     let cleared = [(SET_COOKIE, state.cookies.place_clear(&room.id))];
-    if let Some(presented) = presented::place(&room, state.cookies, &headers)? {
-        room.leave(presented.token.place).await?;
+    if let Some(held) = presented::place_given_up(&room, state.cookies, &headers)? {
+        room.leave(held.token.place).await?;
     }
     Ok(private((StatusCode::NO_CONTENT, cleared).into_response()))
 }

@@ -40,6 +40,33 @@ pub fn place(
     Ok(Some(PresentedPlace { token, is_cookie }))
 }
 
+/// The place the request presents, where none is needed. A browser cannot get rid of a cookie it
+/// may not read, so an outdated one counts as none; a bearer token is refused, as it was sent on
+/// purpose.
+pub fn place_if_any(
+    room: &Room,
+    cookies: CookieForm,
+    headers: &HeaderMap,
+) -> Result<Option<PresentedPlace>, ApiError> {
+    match place(room, cookies, headers) {
+        Err(_) if bearer(headers).is_none() => Ok(None),
+        found => found,
+    }
+}
+
+/// The place the request gives up, if there is one: a place of a room that was deleted is gone
+/// already.
+pub fn place_given_up(
+    room: &Room,
+    cookies: CookieForm,
+    headers: &HeaderMap,
+) -> Result<Option<PresentedPlace>, ApiError> {
+    match place_if_any(room, cookies, headers) {
+        Err(error) if error.problem().code == ProblemCode::PlaceExpired => Ok(None),
+        found => found,
+    }
+}
+
 /// The place the request presents; 401 when it presents none.
 pub fn place_required(
     room: &Room,

@@ -1,13 +1,15 @@
 //! A fan's cookies: what other sites cannot do with them, and that an odd or outdated one is no
 //! hindrance.
 
+use std::time::Duration;
+
 use http::{Method, StatusCode};
 use serde_json::json;
 use tokio_tungstenite::tungstenite::Error;
 use tokio_tungstenite::tungstenite::client::IntoClientRequest;
 
 use crate::serving::within;
-use crate::test_app::{Answer, Fan, JSON, PUBLIC_URL, TestApp, World};
+use crate::test_app::{Answer, Fan, JSON, PUBLIC_URL, TestApp, World, eventually};
 
 const PLACES: &str = "/_line/v1/rooms/eras/places";
 const PLACE: &str = "/_line/v1/rooms/eras/place";
@@ -137,4 +139,48 @@ async fn another_sites_page_cannot_read_a_fans_frames() {
         let status = status_on_live(&app, &headers).await;
         assert_eq!(status.as_u16(), expected, "{headers:?}");
     }
+}
+
+/// The cookie that the answer takes away.
+fn cleared(answer: &Answer) -> &str {
+    let set = answer.header("set-cookie");
+    assert!(set.contains("Max-Age=0"), "{set:?}");
+    answer.cookie()
+}
+
+#[tokio::test]
+async fn a_place_of_a_deleted_room_hinders_nothing_that_needs_none() {
+    let (world, app, fan) = someone_waits().await;
+    let old = app.rooms.get(&"eras".parse().unwrap()).unwrap();
+    world.room_delete("eras").await;
+    world.clock.advance(Duration::from_secs(1));
+    world.room(json!({"totalActiveUsers": 0})).await;
+    eventually("the new room", async || {
+        let new = app.rooms.get(&"eras".parse().unwrap())?;
+        (new.record().created_at > old.record().created_at).then_some(())
+    })
+    .await;
+    let outdated = ("cookie", fan.cookie.as_str());
+    let forged = ("cookie", "ropeline_place_eras=v1.x.y");
+    let looked = ask(&app, &Method::GET, PLACE, &[outdated]).await;
+    looked.assert_problem(410, "place-expired");
+    for cookie in [outdated, forged] {
+        let draw = ask(&app, &Method::GET, "/_line/v1/rooms/eras/draw", &[cookie]).await;
+        assert_eq!(draw.status, StatusCode::OK, "{}", draw.text());
+        let left = ask(&app, &Method::DELETE, PLACE, &[cookie]).await;
+        assert_eq!(left.status, StatusCode::NO_CONTENT, "{}", left.text());
+        assert_eq!(cleared(&left), "ropeline_place_eras=");
+        let ended = ask(&app, &Method::DELETE, PASS, &[cookie]).await;
+        assert_eq!(ended.status, StatusCode::NO_CONTENT, "{}", ended.text());
+    }
+    // A bearer token is sent on purpose: gone is gone, but what was never given is refused.
+    let bearer = fan.bearer();
+    let expired = [("authorization", bearer.as_str())];
+    let left = ask(&app, &Method::DELETE, PLACE, &expired).await;
+    assert_eq!(left.status, StatusCode::NO_CONTENT, "{}", left.text());
+    let draw = ask(&app, &Method::GET, "/_line/v1/rooms/eras/draw", &expired).await;
+    draw.assert_problem(410, "place-expired");
+    let never = [("authorization", "Bearer v1.x.y")];
+    let refused = ask(&app, &Method::DELETE, PLACE, &never).await;
+    refused.assert_problem(401, "place-invalid");
 }

@@ -127,6 +127,12 @@ impl World {
         made.await.unwrap();
     }
 
+    pub(crate) async fn room_delete(&self, name: &str) {
+        let room = name.parse().unwrap();
+        let deleted = self.records.rooms.room_delete(&room, self.act()).await;
+        assert!(deleted.unwrap(), "no room {name}");
+    }
+
     fn act(&self) -> Act {
         Act::new("tester", &self.clock)
     }
