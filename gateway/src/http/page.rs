@@ -19,6 +19,8 @@ use super::place::joiner;
 use super::room::{Line, RoomPath, private};
 use super::{LineState, presented};
 use crate::edge::return_target::ReturnTarget;
+use crate::gate::passes_presented;
+use crate::line::passes::mint_idle;
 use crate::line::room::Room;
 use crate::line::visitor::{Claimed, Joined};
 use crate::store::Enter;
@@ -48,7 +50,7 @@ pub async fn waiting(
 ) -> ApiResult<Response> {
     let to = ReturnTarget::parse(query.to.as_deref());
     if room.is_idle() {
-        return enter_idle(&state, &room, &to);
+        return enter_idle(&state, &room, &headers, &to);
     }
     let shown = shown(&state, &room, &headers, query.refused).await?;
     let view = room.view();
@@ -95,6 +97,9 @@ pub async fn join(
     ApiForm(form): ApiForm<JoinForm>,
 ) -> ApiResult<Response> {
     let to = ReturnTarget::parse(query.to.as_deref());
+    if room.is_idle() {
+        return enter_idle(&state, &room, &headers, &to);
+    }
     let access_code = form.access_code.filter(|code| !code.is_empty());
     let body = JoinRequest {
         nonce: form.nonce,
@@ -110,7 +115,7 @@ pub async fn join(
         }
         Ok(Joined::PassedThrough { pass, .. }) => {
             let cookie = super::pass::pass_cookie(&state, &room, &pass);
-            see_other_target(&to, cookie)
+            see_other_target(&to, Some(cookie))
         }
         Err(problem) => {
             let path = waiting_path(&room.id, &to);
@@ -142,7 +147,7 @@ pub async fn enter(
 ) -> ApiResult<Response> {
     let to = ReturnTarget::parse(query.to.as_deref());
     if room.is_idle() {
-        return enter_idle(&state, &room, &to);
+        return enter_idle(&state, &room, &headers, &to);
     }
     let waiting = || see_other(&waiting_path(&room.id, &to), None);
     let Ok(Some(held)) = presented::place(&room, state.cookies, &headers) else {
@@ -150,20 +155,31 @@ pub async fn enter(
     };
     Ok(match room.claim(&held.token).await {
         Ok(Claimed::Pass(pass)) => {
-            see_other_target(&to, super::pass::pass_cookie(&state, &room, &pass))
+            see_other_target(&to, Some(super::pass::pass_cookie(&state, &room, &pass)))
         }
         Ok(Claimed::NotCalled(_)) | Err(_) => waiting(),
     })
 }
 
-/// Nobody waits: a visitor who lands here goes straight in.
-fn enter_idle(state: &LineState, room: &Room, to: &ReturnTarget) -> ApiResult<Response> {
-    let place = contract::PlaceId::from_bytes(room.parts.randomness.bytes());
-    let pass = crate::line::passes::mint_idle(room, place, room.parts.clock.now())?;
-    Ok(see_other_target(
-        to,
-        super::pass::pass_cookie(state, room, &pass),
-    ))
+/// Nobody waits: a visitor who lands here goes straight in. Who has a pass keeps it, for it names
+/// the customer who holds and booked.
+fn enter_idle(
+    state: &LineState,
+    room: &Room,
+    headers: &HeaderMap,
+    to: &ReturnTarget,
+) -> ApiResult<Response> {
+    let now = room.parts.clock.now();
+    let holds_pass = passes_presented(state.cookies, headers, false)
+        .any(|text| room.parts.pass_keys.verify_for(text, &room.id, now).is_ok());
+    let cookie = if holds_pass {
+        None
+    } else {
+        let place = contract::PlaceId::from_bytes(room.parts.randomness.bytes());
+        let pass = mint_idle(room, place, now)?;
+        Some(super::pass::pass_cookie(state, room, &pass))
+    };
+    Ok(see_other_target(to, cookie))
 }
 
 /// The waiting page of `room` for someone who wants to go `to`.
@@ -172,17 +188,22 @@ pub fn waiting_path(room: &RoomId, to: &ReturnTarget) -> String {
 }
 
 fn see_other(path: &str, cookie: Option<HeaderValue>) -> Response {
-    let location = HeaderValue::from_str(path).unwrap_or(HeaderValue::from_static("/"));
+    redirect(
+        HeaderValue::from_str(path).unwrap_or(HeaderValue::from_static("/")),
+        cookie,
+    )
+}
+
+fn see_other_target(to: &ReturnTarget, cookie: Option<HeaderValue>) -> Response {
+    redirect(to.to_location(), cookie)
+}
+
+fn redirect(location: HeaderValue, cookie: Option<HeaderValue>) -> Response {
     let mut response = private((StatusCode::SEE_OTHER, [(LOCATION, location)]).into_response());
     if let Some(cookie) = cookie {
         response.headers_mut().append(SET_COOKIE, cookie);
     }
     response
-}
-
-fn see_other_target(to: &ReturnTarget, cookie: HeaderValue) -> Response {
-    let headers = [(LOCATION, to.to_location()), (SET_COOKIE, cookie)];
-    private((StatusCode::SEE_OTHER, headers).into_response())
 }
 
 fn html(state: &LineState, page: String) -> Response {

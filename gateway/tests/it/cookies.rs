@@ -184,3 +184,32 @@ async fn a_place_of_a_deleted_room_hinders_nothing_that_needs_none() {
     let refused = ask(&app, &Method::DELETE, PLACE, &never).await;
     refused.assert_problem(401, "place-invalid");
 }
+
+#[tokio::test]
+async fn who_has_a_pass_keeps_it_when_nobody_waits() {
+    let world = World::create().await;
+    world.room(json!({"queueAll": false})).await;
+    let app = world.gateway().await;
+    let form = ("content-type", "application/x-www-form-urlencoded");
+    let ways = [
+        (Method::GET, "/_line/rooms/eras?to=%2Feras%2Fseats"),
+        (Method::GET, "/_line/rooms/eras/enter?to=%2Feras%2Fseats"),
+        (Method::POST, "/_line/rooms/eras/join?to=%2Feras%2Fseats"),
+    ];
+    let first = ask(&app, &ways[0].0, ways[0].1, &[]).await;
+    assert!(first.cookie().starts_with("ropeline_pass_eras="));
+    for (method, path) in &ways {
+        let again = ask(&app, method, path, &[form, ("cookie", first.cookie())]).await;
+        assert_eq!(again.status, StatusCode::SEE_OTHER, "{}", again.text());
+        assert_eq!(again.header("location"), "/eras/seats");
+        assert!(again.headers.get("set-cookie").is_none(), "{path}");
+        let forged = ask(
+            &app,
+            method,
+            path,
+            &[form, ("cookie", "ropeline_pass_eras=x")],
+        )
+        .await;
+        assert!(forged.cookie().starts_with("ropeline_pass_eras="), "{path}");
+    }
+}
