@@ -16,7 +16,7 @@ use super::auth::{Operator, Role};
 use super::{OpsState, refused};
 use crate::records::{Act, AuditEntry, CreateOutcome, PutOutcome, RoomRecord};
 use crate::room::phase::phase_at;
-use crate::room::settings::{FieldProblem, validate, validate_reason};
+use crate::room::settings::{FieldProblem, validate, validate_prefixes, validate_reason};
 
 /// Records of the admission log written to the socket at once.
 const LINES_AT_ONCE: usize = 500;
@@ -43,7 +43,7 @@ pub(super) async fn create(
     operator: Operator,
     ApiJson(settings): ApiJson<RoomSettings>,
 ) -> ApiResult<Response> {
-    validate(&settings).map_err(|problems| unacceptable(&problems))?;
+    acceptable(&state, &settings).await?;
     let location = format!("/admin/v1/rooms/{}", settings.room);
     let name = settings.room.clone();
     let act = Act::new(operator.name, state.clock.as_ref());
@@ -80,7 +80,7 @@ pub(super) async fn put(
     ApiJson(body): ApiJson<Map<String, Value>>,
 ) -> ApiResult<Response> {
     let settings = settings_of(&room, body)?;
-    validate(&settings).map_err(|problems| unacceptable(&problems))?;
+    acceptable(&state, &settings).await?;
     let if_match = if_match(&headers)?;
     let act = Act::new(operator.name, state.clock.as_ref());
     let outcome = state
@@ -303,6 +303,19 @@ fn if_match(headers: &HeaderMap) -> Result<Option<i64>, ApiError> {
                 .detail("If-Match is not an ETag that a room of ours ever had.")
                 .into()
         })
+}
+
+/// Refuses settings that make no sense, by themselves or beside the other rooms. Two operators
+/// at once may still give two rooms the same prefix; the line then has a rule of its own.
+async fn acceptable(state: &OpsState, settings: &RoomSettings) -> ApiResult<()> {
+    validate(settings).map_err(|problems| unacceptable(&problems))?;
+    let rooms = state.rooms.room_list().await.map_err(refused)?;
+    let (own, others): (Vec<_>, Vec<_>) = rooms
+        .iter()
+        .map(|record| &record.settings)
+        .partition(|known| known.room == settings.room);
+    let before = own.first().map_or(&[][..], |own| &own.paths);
+    validate_prefixes(settings, before, &others).map_err(|problems| unacceptable(&problems))
 }
 
 fn absent() -> ApiError {

@@ -13,6 +13,7 @@ mod edge;
 mod gate;
 mod line;
 mod ops;
+mod ops_rooms;
 mod outages;
 mod proxy;
 mod records;

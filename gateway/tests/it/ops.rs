@@ -28,8 +28,8 @@ use crate::records::room;
 use crate::tcp_proxy::{Line, TcpProxy};
 use crate::test_database::{Records, TestDatabase};
 
-const ROOMS: &str = "/admin/v1/rooms";
-const ERAS: &str = "/admin/v1/rooms/eras";
+pub(crate) const ROOMS: &str = "/admin/v1/rooms";
+pub(crate) const ERAS: &str = "/admin/v1/rooms/eras";
 
 /// Everything outside the database that the listener asks.
 #[derive(Default)]
@@ -74,7 +74,7 @@ impl Readiness for Surroundings {
 }
 
 /// A listener and what it stands on.
-struct Desk {
+pub(crate) struct Desk {
     router: Router,
     records: Records,
     surroundings: Arc<Surroundings>,
@@ -83,14 +83,14 @@ struct Desk {
     database: Option<TestDatabase>,
 }
 
-struct Answer {
-    status: StatusCode,
-    headers: HeaderMap,
-    json: Value,
+pub(crate) struct Answer {
+    pub(crate) status: StatusCode,
+    pub(crate) headers: HeaderMap,
+    pub(crate) json: Value,
 }
 
 impl Desk {
-    async fn open() -> Self {
+    pub(crate) async fn open() -> Self {
         let database = TestDatabase::create().await;
         let mut desk = Self::on(database.records());
         desk.database = Some(database);
@@ -137,7 +137,7 @@ impl Desk {
         }
     }
 
-    async fn send(&self, request: Request<Body>) -> Answer {
+    pub(crate) async fn send(&self, request: Request<Body>) -> Answer {
         let response = self.router.clone().oneshot(request).await.unwrap();
         let (parts, body) = response.into_parts();
         let body = body.collect().await.unwrap().to_bytes();
@@ -148,7 +148,7 @@ impl Desk {
         }
     }
 
-    async fn ask_as(&self, who: &str, method: Method, path: &str, body: &str) -> Answer {
+    pub(crate) async fn ask_as(&self, who: &str, method: Method, path: &str, body: &str) -> Answer {
         let request = Request::builder()
             .method(method)
             .uri(path)
@@ -158,7 +158,7 @@ impl Desk {
         self.send(request.unwrap()).await
     }
 
-    async fn ask(&self, method: Method, path: &str, body: Value) -> Answer {
+    pub(crate) async fn ask(&self, method: Method, path: &str, body: Value) -> Answer {
         let body = if body.is_null() {
             String::new()
         } else {
@@ -176,7 +176,7 @@ impl Desk {
         self.send(request.unwrap()).await
     }
 
-    async fn eras(&self) {
+    pub(crate) async fn eras(&self) {
         let made = self.ask(Method::POST, ROOMS, json!({"room": "eras"})).await;
         assert_eq!(made.status, 201, "{}", made.json);
     }
