@@ -195,9 +195,9 @@ mod tests {
         let session = Session::new([9; 16]);
         let set = session.set_cookie(false);
         let pair = set.to_str().unwrap().split(';').next().unwrap();
-        let sent = [b"name=Zo\xeb; ", pair.as_bytes()].concat();
+        let header = [b"name=Zo\xeb; ", pair.as_bytes()].concat();
         let mut headers = HeaderMap::new();
-        headers.insert(COOKIE, HeaderValue::from_bytes(&sent).unwrap());
+        headers.insert(COOKIE, HeaderValue::from_bytes(&header).unwrap());
         assert_eq!(Customer::read(&headers, false).session(), Some(session));
     }
 

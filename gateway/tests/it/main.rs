@@ -6,6 +6,7 @@
 )]
 
 mod browser;
+mod command;
 mod conformance;
 mod conformance_random;
 mod cookies;
