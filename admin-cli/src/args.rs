@@ -233,9 +233,10 @@ pub(crate) struct AdmissionsArgs {
 
 #[derive(Debug, Args)]
 pub(crate) struct AuditArgs {
-    /// Show at most so many records
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
-    pub(crate) limit: Option<u64>,
+    /// Show at most so many records, the newest
+    #[arg(long, value_name = "N", default_value_t = 100)]
+    #[arg(value_parser = clap::value_parser!(u64).range(1..))]
+    pub(crate) limit: u64,
     /// Only what was done to this target, such as a room
     #[arg(long)]
     pub(crate) target: Option<String>,
