@@ -190,6 +190,7 @@ pub struct App {
     limits: RateLimits,
     metrics: PrometheusHandle,
     draining: Arc<AtomicBool>,
+    request_ids: RequestIds,
     proxy: Arc<Proxy>,
     tasks: TaskTracker,
     stop: CancellationToken,
@@ -294,10 +295,11 @@ impl App {
         };
         Ok(Self {
             public: public.router,
-            ops: ops::router(ops, booking.admin_router(), ids),
+            ops: ops::router(ops, booking.admin_router(), ids.clone()),
             limits: public.limits,
             metrics: surroundings.metrics.clone(),
             draining,
+            request_ids: ids,
             proxy,
             tasks,
             stop: surroundings.stop.clone(),
@@ -314,11 +316,11 @@ impl App {
         let grace = GRACE.saturating_sub(Duration::from_secs(5));
         let public = ServeConfig {
             grace,
-            ..ServeConfig::public("public")
+            ..ServeConfig::public("public", self.request_ids.clone())
         };
         let ops = ServeConfig {
             grace,
-            ..ServeConfig::public("ops")
+            ..ServeConfig::public("ops", self.request_ids.clone())
         };
         let mut public =
             self.tasks

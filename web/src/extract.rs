@@ -13,8 +13,8 @@ use contract::{Problem, ProblemCode};
 use http::header::CONTENT_TYPE;
 use http::request::Parts;
 use http::{HeaderValue, StatusCode};
-use serde::Serialize;
 use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
 
 use crate::error::ApiError;
 
@@ -51,6 +51,11 @@ impl<T: Serialize> IntoResponse for ApiJson<T> {
         axum::Json(self.0).into_response()
     }
 }
+
+/// A body for which no field is known: there is none, or `{}`.
+#[derive(Clone, Copy, Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct NoFields {}
 
 /// A form body, as browsers without JavaScript send it.
 #[derive(Clone, Copy, Debug, Default)]
@@ -143,11 +148,7 @@ pub fn parse_json<T: DeserializeOwned>(body: &[u8]) -> Result<T, ApiError> {
 fn refuse(path: &str, error: &serde_json::Error) -> ApiError {
     let problem = match error.classify() {
         serde_json::error::Category::Data => {
-            let field = if path == "." || path == "?" {
-                None
-            } else {
-                Some(path.to_owned())
-            };
+            let field = field_of(path, &error.to_string());
             let problem = Problem::new(ProblemCode::ValidationFailed).detail(match &field {
                 Some(field) => format!("{field}: {error}"),
                 None => error.to_string(),
@@ -160,6 +161,22 @@ fn refuse(path: &str, error: &serde_json::Error) -> ApiError {
         _ => Problem::new(ProblemCode::BadRequest).detail(format!("Not valid JSON: {error}")),
     };
     problem.into()
+}
+
+/// The field that an error is about, with the fields around it: serde tells where it stood, and
+/// in its message the name of a field that it missed or did not know.
+fn field_of(path: &str, message: &str) -> Option<String> {
+    let around = (path != "." && path != "?").then_some(path);
+    let named = ["missing field `", "unknown field `"]
+        .iter()
+        .find_map(|before| message.strip_prefix(before)?.split('`').next());
+    match (around, named) {
+        (None, named) => named.map(str::to_owned),
+        (Some(around), Some(named)) if around.rsplit('.').next() != Some(named) => {
+            Some(format!("{around}.{named}"))
+        }
+        (Some(around), _) => Some(around.to_owned()),
+    }
 }
 
 fn is_json(media_type: &HeaderValue) -> bool {
@@ -182,7 +199,6 @@ mod tests {
     use axum::routing::post;
     use http::HeaderMap;
     use http_body_util::BodyExt;
-    use serde::Deserialize;
     use serde_json::Value;
     use tower::ServiceExt;
 
@@ -265,6 +281,35 @@ mod tests {
             "",
         )
         .await;
+    }
+
+    #[test]
+    fn a_refusal_names_the_field_wherever_it_stands() {
+        #[derive(Debug, Deserialize)]
+        #[serde(deny_unknown_fields)]
+        struct Letter {
+            #[expect(dead_code, reason = "only read")]
+            to: Vec<Address>,
+        }
+        #[derive(Debug, Deserialize)]
+        #[serde(deny_unknown_fields)]
+        struct Address {
+            #[expect(dead_code, reason = "only read")]
+            city: String,
+        }
+        for (body, field) in [
+            ("{}", "to"),
+            (r#"{"from": 1}"#, "from"),
+            (r#"{"to": 1}"#, "to"),
+            (r#"{"to": [{"city": "Ulm"}, {}]}"#, "to[1].city"),
+            (r#"{"to": [{"city": "Ulm", "zip": 1}]}"#, "to[0].zip"),
+            (r#"{"to": [{"city": 1}]}"#, "to[0].city"),
+        ] {
+            let error = parse_json::<Letter>(body.as_bytes()).unwrap_err();
+            assert_eq!(error.problem().extra["field"], field, "{body}");
+        }
+        let error = parse_json::<NoFields>(br#"{"reason": "rain"}"#).unwrap_err();
+        assert_eq!(error.problem().extra["field"], "reason");
     }
 
     #[tokio::test]

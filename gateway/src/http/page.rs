@@ -7,8 +7,8 @@ use contract::line::JoinRequest;
 use contract::{Clock, ProblemCode, RoomId};
 use data_encoding::BASE64URL_NOPAD;
 use http::header::{
-    CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, ETAG, IF_NONE_MATCH, LOCATION,
-    REFERRER_POLICY, SET_COOKIE, X_CONTENT_TYPE_OPTIONS,
+    CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, ETAG, LOCATION, REFERRER_POLICY,
+    SET_COOKIE, X_CONTENT_TYPE_OPTIONS,
 };
 use http::{HeaderMap, HeaderValue, StatusCode};
 use pages::waiting::{RoomFacts, Standing as Shown, WaitingPage};
@@ -228,7 +228,7 @@ pub async fn asset(
 ) -> ApiResult<Response> {
     let asset = pages::asset(&path).ok_or(ProblemCode::NotFound)?;
     let etag = HeaderValue::from_str(&asset.etag).unwrap_or(HeaderValue::from_static("\"\""));
-    let known = headers.get(IF_NONE_MATCH).is_some_and(|tag| tag == etag);
+    let known = web::etag::is_known(&headers, &asset.etag);
     let tags = [
         (ETAG, etag),
         (

@@ -7,7 +7,7 @@ use contract::pass::JwkSet;
 use contract::{Clock, Problem, ProblemCode};
 use http::header::{CACHE_CONTROL, SET_COOKIE};
 use http::{HeaderMap, HeaderValue, StatusCode};
-use web::{ApiJson, ApiResult};
+use web::{ApiJson, ApiResult, NoFields};
 
 use super::presented;
 use super::room::{Line, RoomPath, private};
@@ -21,6 +21,7 @@ pub async fn claim(
     State(state): Line,
     RoomPath(room): RoomPath,
     headers: HeaderMap,
+    ApiJson(NoFields {}): ApiJson<NoFields>,
 ) -> ApiResult<Response> {
     let presented = presented::place_required(&room, state.cookies, &headers)?;
     match room.claim(&presented.token).await? {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use axum::extract::{FromRequestParts, State};
 use axum::response::{IntoResponse, Response};
 use contract::{Problem, ProblemCode, RoomId};
-use http::header::{CACHE_CONTROL, CONTENT_TYPE, ETAG, IF_NONE_MATCH};
+use http::header::{CACHE_CONTROL, CONTENT_TYPE, ETAG};
 use http::request::Parts;
 use http::{HeaderMap, HeaderValue, StatusCode};
 use web::{ApiError, ApiPath, ApiResult};
@@ -33,9 +33,9 @@ impl FromRequestParts<LineState> for RoomPath {
 /// Serialised once per view, however many ask.
 pub async fn document(RoomPath(room): RoomPath, headers: HeaderMap) -> ApiResult<Response> {
     let (body, etag) = room.document();
-    let known = headers
-        .get(IF_NONE_MATCH)
-        .is_some_and(|tag| tag.as_bytes() == etag.as_bytes());
+    let known = etag
+        .to_str()
+        .is_ok_and(|etag| web::etag::is_known(&headers, etag));
     let tags = [
         (ETAG, etag),
         (CACHE_CONTROL, HeaderValue::from_static("public, max-age=1")),

@@ -18,6 +18,7 @@ mod rooms;
 use std::sync::Arc;
 
 use axum::Router;
+use axum::extract::DefaultBodyLimit;
 use axum::middleware::{from_fn, from_fn_with_state};
 use axum::routing::{delete, get, post};
 use contract::room::RoomStats;
@@ -82,10 +83,18 @@ pub struct OpsState {
 pub fn router(state: OpsState, extra: Router, ids: RequestIds) -> Router {
     let extra = extra.route_layer(from_fn_with_state(state.clone(), audit::record_changes));
     let admin = Router::new()
-        .route("/admin/v1/rooms", get(rooms::list).post(rooms::create))
+        .route(
+            "/admin/v1/rooms",
+            get(rooms::list)
+                .post(rooms::create)
+                .layer(DefaultBodyLimit::max(rooms::BODY_BYTES_MAX)),
+        )
         .route(
             "/admin/v1/rooms/{room}",
-            get(rooms::show).put(rooms::put).delete(rooms::delete),
+            get(rooms::show)
+                .put(rooms::put)
+                .delete(rooms::delete)
+                .layer(DefaultBodyLimit::max(rooms::BODY_BYTES_MAX)),
         )
         .route("/admin/v1/rooms/{room}/open", post(rooms::open))
         .route("/admin/v1/rooms/{room}/pause", post(rooms::pause))

@@ -10,7 +10,7 @@ use http::header::{CACHE_CONTROL, CONTENT_TYPE, ETAG, IF_MATCH, LOCATION};
 use http::{HeaderMap, StatusCode};
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
-use web::{ApiError, ApiJson, ApiPath, ApiQuery, ApiResult};
+use web::{ApiError, ApiJson, ApiPath, ApiQuery, ApiResult, NoFields};
 
 use super::auth::{Operator, Role};
 use super::{OpsState, refused};
@@ -18,6 +18,8 @@ use crate::records::{Act, AuditEntry, CreateOutcome, PutOutcome, RoomRecord};
 use crate::room::phase::phase_at;
 use crate::room::settings::{FieldProblem, validate, validate_prefixes, validate_reason};
 
+/// Largest settings: a thousand access codes of the longest kind, in JSON's longest spelling.
+pub(super) const BODY_BYTES_MAX: usize = 1024 * 1024;
 /// Records of the admission log written to the socket at once.
 const LINES_AT_ONCE: usize = 500;
 
@@ -119,6 +121,7 @@ pub(super) async fn open(
     State(state): State<OpsState>,
     operator: Operator,
     ApiPath(room): ApiPath<RoomId>,
+    ApiJson(NoFields {}): ApiJson<NoFields>,
 ) -> ApiResult<Response> {
     override_set(&state, operator, &room, Some(Override::Open), None).await
 }
@@ -139,6 +142,7 @@ pub(super) async fn close(
     State(state): State<OpsState>,
     operator: Operator,
     ApiPath(room): ApiPath<RoomId>,
+    ApiJson(NoFields {}): ApiJson<NoFields>,
 ) -> ApiResult<Response> {
     override_set(&state, operator, &room, Some(Override::Close), None).await
 }
@@ -156,6 +160,7 @@ pub(super) async fn resume(
     State(state): State<OpsState>,
     operator: Operator,
     ApiPath(room): ApiPath<RoomId>,
+    ApiJson(NoFields {}): ApiJson<NoFields>,
 ) -> ApiResult<Response> {
     let act = Act::new(operator.name, state.clock.as_ref());
     let record = state.rooms.room_resume(&room, act).await.map_err(refused)?;

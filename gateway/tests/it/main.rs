@@ -5,6 +5,7 @@
     reason = "what a test cannot go on without has failed the test"
 )]
 
+mod answers;
 mod browser;
 mod command;
 mod conformance;

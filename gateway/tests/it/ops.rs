@@ -570,6 +570,10 @@ async fn health_tells_what_is_wrong_and_the_dashboard_is_locked_down() {
         json!({"name": "redis", "problem": "connection refused"})
     );
     assert_eq!(unready.headers["retry-after"], "1");
+    assert_eq!(unready.headers["content-type"], "application/problem+json");
+    assert_eq!(unready.json["code"], "line-unavailable");
+    assert_eq!(unready.json["status"], 503);
+    assert!(unready.json["requestId"].is_string());
     assert_eq!(get("/metrics").await.status, 200);
     for path in [
         "/",

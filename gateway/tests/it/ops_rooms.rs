@@ -35,3 +35,40 @@ async fn a_prefix_belongs_to_one_room() {
     assert_eq!(put(&[]).await.status, 200);
     assert_eq!(create("third", &["/eras"]).await.status, 201);
 }
+
+#[tokio::test]
+async fn what_a_command_does_not_know_is_refused_by_name() {
+    let desk = Desk::open().await;
+    desk.eras().await;
+    for command in ["open", "resume", "close", "pause"] {
+        let path = format!("{ERAS}/{command}");
+        let refused = desk
+            .ask(Method::POST, &path, json!({"resaon": "rain"}))
+            .await;
+        assert_eq!(refused.status, 422, "{command}: {}", refused.json);
+        assert_eq!(refused.json["field"], "resaon", "{command}");
+        for body in ["", "{}"] {
+            let done = desk.ask_as("admin", Method::POST, &path, body).await;
+            assert_eq!(done.status, 200, "{command} {body}: {}", done.json);
+        }
+    }
+    let nameless = desk
+        .ask(Method::POST, ROOMS, json!({"title": "Eras"}))
+        .await;
+    assert_eq!(nameless.status, 422);
+    assert_eq!(nameless.json["field"], "room");
+}
+
+#[tokio::test]
+async fn as_many_access_codes_as_are_allowed_fit_into_a_request() {
+    let desk = Desk::open().await;
+    let codes: Vec<_> = (0..1000).map(|n| format!("{n:064}")).collect();
+    let settings = json!({"room": "eras", "accessCodes": codes});
+    let made = desk.ask(Method::POST, ROOMS, settings.clone()).await;
+    assert_eq!(made.status, 201, "{}", made.json);
+    let changed = desk.ask(Method::PUT, ERAS, settings).await;
+    assert_eq!(changed.status, 200, "{}", changed.json);
+    let endless = json!({"room": "eras", "title": "x".repeat(2_000_000)});
+    let refused = desk.ask(Method::PUT, ERAS, endless).await;
+    assert_eq!(refused.status, 413, "{}", refused.json);
+}
