@@ -13,8 +13,10 @@ use http::header::{
 use http::{HeaderMap, HeaderValue, StatusCode};
 use pages::waiting::{RoomFacts, Standing as Shown, WaitingPage};
 use serde::Deserialize;
+use utoipa::ToSchema;
 use web::{ApiForm, ApiPath, ApiQuery, ApiResult};
 
+use super::openapi::{OfFiles, OfForm, OfLine, OfOrigin, OfPlaceIfAny, OfQuery, OfRoom};
 use super::place::joiner;
 use super::room::{Line, RoomPath, private};
 use super::{LineState, presented};
@@ -34,14 +36,29 @@ pub struct To {
 }
 
 /// The fields of the join form.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, ToSchema)]
 pub struct JoinForm {
+    /// Sixteen random bytes that the page made, base64url.
     nonce: Option<String>,
+    /// An access code, where the room uses them.
     #[serde(rename = "accessCode")]
     access_code: Option<String>,
 }
 
-/// `GET /_line/rooms/{room}`
+/// The waiting page
+#[utoipa::path(
+    get, path = "/_line/rooms/{room}", tag = "page",
+    params(
+        ("room" = RoomId, Path, description = "The room"),
+        ("to" = Option<String>, Query, description = "Where the visitor wants to go: a path of this site")
+    ),
+    security((), ("place" = []), ("placeCookie" = [])),
+    responses(
+        (status = 200, description = "The page", body = String, content_type = "text/html"),
+        (status = 303, description = "Nobody waits: on to `to`, with a pass"),
+        OfRoom, OfQuery
+    )
+)]
 pub async fn waiting(
     State(state): Line,
     RoomPath(room): RoomPath,
@@ -88,7 +105,17 @@ async fn shown(
     }
 }
 
-/// `POST /_line/rooms/{room}/join`: the form of the page without JavaScript.
+/// Join the line by the page's form, without JavaScript
+#[utoipa::path(
+    post, path = "/_line/rooms/{room}/join", operation_id = "joinByForm", tag = "page",
+    params(
+        ("room" = RoomId, Path, description = "The room"),
+        ("to" = Option<String>, Query, description = "Where the visitor wants to go: a path of this site")
+    ),
+    security((), ("place" = []), ("placeCookie" = [])),
+    request_body(content = JoinForm, content_type = "application/x-www-form-urlencoded"),
+    responses((status = 303, description = "Back to the waiting page, or on to `to` with a pass"), OfRoom, OfLine, OfForm, OfOrigin, OfPlaceIfAny)
+)]
 pub async fn join(
     State(state): Line,
     RoomPath(room): RoomPath,
@@ -124,7 +151,19 @@ pub async fn join(
     })
 }
 
-/// `POST /_line/rooms/{room}/leave`: the form of the page without JavaScript.
+/// Leave the line by the page's form, without JavaScript
+#[utoipa::path(
+    post, path = "/_line/rooms/{room}/leave", operation_id = "leaveByForm", tag = "page",
+    params(
+        ("room" = RoomId, Path, description = "The room"),
+        ("to" = Option<String>, Query, description = "Where the visitor wants to go: a path of this site")
+    ),
+    security((), ("place" = []), ("placeCookie" = [])),
+    responses(
+        (status = 303, description = "Back to the waiting page"),
+        OfRoom, OfLine, OfQuery, OfOrigin
+    )
+)]
 pub async fn leave(
     State(state): Line,
     RoomPath(room): RoomPath,
@@ -138,7 +177,16 @@ pub async fn leave(
     Ok(see_other(&waiting_path(&room.id, &to), None))
 }
 
-/// `GET /_line/rooms/{room}/enter`
+/// Go in, if it is my turn
+#[utoipa::path(
+    get, path = "/_line/rooms/{room}/enter", tag = "page",
+    params(
+        ("room" = RoomId, Path, description = "The room"),
+        ("to" = Option<String>, Query, description = "Where the visitor wants to go: a path of this site")
+    ),
+    security((), ("place" = []), ("placeCookie" = [])),
+    responses((status = 303, description = "Back to the waiting page, or on to `to` with a pass"), OfRoom, OfQuery)
+)]
 pub async fn enter(
     State(state): Line,
     RoomPath(room): RoomPath,
@@ -221,7 +269,19 @@ fn html(state: &LineState, page: String) -> Response {
     private((headers, page).into_response())
 }
 
-/// `GET /_line/static/{version}/{path}`
+/// A style, script or image of the page
+#[utoipa::path(
+    get, path = "/_line/static/{version}/{*path}", tag = "page",
+    params(
+        ("version" = String, Path, description = "The version that the page names"),
+        ("path" = String, Path, description = "The file, which may stand in a directory")
+    ),
+    responses(
+        (status = 200, description = "The file, cacheable for ever by its version"),
+        (status = 304, description = "Not changed since a tag in `If-None-Match`"),
+        OfFiles
+    )
+)]
 pub async fn asset(
     ApiPath((version, path)): ApiPath<(String, String)>,
     headers: HeaderMap,

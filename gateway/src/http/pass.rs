@@ -2,13 +2,14 @@
 
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
-use contract::line::NotCalled;
+use contract::line::{NotCalled, PassGrant};
 use contract::pass::JwkSet;
-use contract::{Clock, Problem, ProblemCode};
+use contract::{Clock, Problem, ProblemCode, RoomId};
 use http::header::{CACHE_CONTROL, SET_COOKIE};
 use http::{HeaderMap, HeaderValue, StatusCode};
 use web::{ApiJson, ApiResult, NoFields};
 
+use super::openapi::{OfBody, OfCalls, OfGivingUp, OfLine, OfOrigin, OfPlace, OfRoom};
 use super::presented;
 use super::room::{Line, RoomPath, private};
 use crate::gate::passes_presented;
@@ -16,7 +17,24 @@ use crate::line::passes::Minted;
 use crate::line::room::Room;
 use crate::line::visitor::Claimed;
 
-/// `POST /_line/v1/rooms/{room}/pass`
+/// Claim my turn
+///
+/// The same session however often it is claimed.
+#[utoipa::path(
+    post, path = "/_line/v1/rooms/{room}/pass", tag = "pass",
+    params(("room" = RoomId, Path, description = "The room")),
+    security(("place" = []), ("placeCookie" = [])),
+    responses(
+        (status = 200, description = "The pass, also as a cookie", body = PassGrant),
+        (
+            status = 409,
+            description = "not-called; `place` says how the visitor stands",
+            body = NotCalled,
+            content_type = "application/problem+json"
+        ),
+        OfRoom, OfLine, OfBody, OfPlace, OfOrigin
+    )
+)]
 pub async fn claim(
     State(state): Line,
     RoomPath(room): RoomPath,
@@ -52,7 +70,19 @@ fn not_called(answer: NotCalled) -> Response {
     web::error::respond(answer.problem.with("place", place))
 }
 
-/// `DELETE /_line/v1/rooms/{room}/pass`: by the pass or by the place it was given to.
+/// End my session, by the pass or by the place it was given to
+#[utoipa::path(
+    delete, path = "/_line/v1/rooms/{room}/pass", tag = "pass",
+    params(("room" = RoomId, Path, description = "The room")),
+    security(
+        (), ("pass" = []), ("passCookie" = []), ("passHeader" = []), ("place" = []),
+        ("placeCookie" = [])
+    ),
+    responses(
+        (status = 204, description = "The session is over and its slot free"),
+        OfRoom, OfLine, OfGivingUp
+    )
+)]
 pub async fn end(
     State(state): Line,
     RoomPath(room): RoomPath,
@@ -75,7 +105,14 @@ pub async fn end(
     Ok(private((StatusCode::NO_CONTENT, cleared).into_response()))
 }
 
-/// `GET /_line/v1/jwks.json`
+/// The keys that verify passes
+#[utoipa::path(
+    get, path = "/_line/v1/jwks.json", tag = "pass",
+    responses(
+        (status = 200, description = "Cacheable for five minutes", body = JwkSet),
+        OfCalls
+    )
+)]
 pub async fn jwks(State(state): Line) -> impl IntoResponse {
     let keys: JwkSet = state.rooms.parts().pass_keys.jwks();
     (

@@ -3,13 +3,14 @@
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use contract::line::{JoinRequest, StatusDocument};
-use contract::{Clock, Problem, ProblemCode};
+use contract::{Clock, Problem, ProblemCode, RoomId};
 use data_encoding::BASE64URL_NOPAD;
 use http::header::SET_COOKIE;
 use http::{HeaderMap, StatusCode};
 use web::{ApiError, ApiJson, ApiResult};
 
 use super::LineState;
+use super::openapi::{OfBody, OfGivingUp, OfJoining, OfLine, OfPlace, OfRoom};
 use super::presented;
 use super::room::{Line, RoomPath, private};
 use crate::line::room::Room;
@@ -17,7 +18,28 @@ use crate::line::visitor::{Joined, Joiner};
 use crate::room::place::PlaceToken;
 use crate::store::{Enter, Standing};
 
-/// `POST /_line/v1/rooms/{room}/places`
+/// Join the line
+///
+/// The same nonce, or the token, is the same place again.
+#[utoipa::path(
+    post, path = "/_line/v1/rooms/{room}/places", tag = "place",
+    params(("room" = RoomId, Path, description = "The room")),
+    security((), ("place" = []), ("placeCookie" = [])),
+    request_body(content = Option<JoinRequest>, content_type = "application/json"),
+    responses(
+        (
+            status = 201,
+            description = "A new place; `place` is the token to keep",
+            body = StatusDocument
+        ),
+        (
+            status = 200,
+            description = "The place the caller had, or `admitted` with a `pass` when nobody waits",
+            body = StatusDocument
+        ),
+        OfRoom, OfLine, OfBody, OfJoining
+    )
+)]
 pub async fn join(
     State(state): Line,
     RoomPath(room): RoomPath,
@@ -99,7 +121,18 @@ fn joined_response(state: &LineState, room: &Room, joined: Joined) -> Response {
     }
 }
 
-/// `GET /_line/v1/rooms/{room}/place`
+/// How I stand
+///
+/// With the line's store away, the last numbers that were known: `updatedAt` says how old.
+#[utoipa::path(
+    get, path = "/_line/v1/rooms/{room}/place", tag = "place",
+    params(("room" = RoomId, Path, description = "The room")),
+    security(("place" = []), ("placeCookie" = [])),
+    responses(
+        (status = 200, description = "How the visitor stands", body = StatusDocument),
+        OfRoom, OfPlace
+    )
+)]
 pub async fn status(
     State(state): Line,
     RoomPath(room): RoomPath,
@@ -124,7 +157,16 @@ async fn look(room: &Room, token: &PlaceToken) -> Result<StatusDocument, ApiErro
     Ok(room.status_of(token, standing, room.parts.clock.now())?)
 }
 
-/// `DELETE /_line/v1/rooms/{room}/place`
+/// Leave the line
+#[utoipa::path(
+    delete, path = "/_line/v1/rooms/{room}/place", tag = "place",
+    params(("room" = RoomId, Path, description = "The room")),
+    security((), ("place" = []), ("placeCookie" = [])),
+    responses(
+        (status = 204, description = "Gone, also when already gone"),
+        OfRoom, OfLine, OfGivingUp
+    )
+)]
 pub async fn leave(
     State(state): Line,
     RoomPath(room): RoomPath,

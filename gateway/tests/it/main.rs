@@ -14,6 +14,7 @@ mod cookies;
 mod edge;
 mod gate;
 mod line;
+mod openapi;
 mod ops;
 mod ops_rooms;
 mod outages;
