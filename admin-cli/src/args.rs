@@ -127,6 +127,16 @@ pub(crate) enum RoomCommand {
     /// Delete a room with its line; asks first
     #[command(after_help = "Example:\n  ropeline room delete eras")]
     Delete(ConfirmedArgs),
+    /// Write a room's settings and its whole admission log as one JSON document
+    ///
+    /// With `--json` or without. Access codes are among the settings: keep the document as they
+    /// are kept.
+    #[command(after_help = "Examples:\n  ropeline room export eras > eras.json\n  \
+        ropeline room export eras | jq '.admissions | length'")]
+    Export {
+        /// The room
+        room: RoomId,
+    },
     /// Watch a room live
     #[command(after_help = "\
 Keys:

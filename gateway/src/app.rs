@@ -36,7 +36,7 @@ use crate::lifecycle::GRACE;
 use crate::line::durable::DurableRecords;
 use crate::line::{Parts, Randomness, StockSource, UpstreamHealth};
 use crate::ops::auth::Tokens;
-use crate::ops::{self, OpsState};
+use crate::ops::{self, OpsState, SeedSource};
 use crate::proxy::breaker::BreakerState;
 use crate::proxy::{Proxy, ProxyConfig, Upstream};
 use crate::public::{PublicParts, PublicSide};
@@ -287,11 +287,8 @@ impl App {
                 draining: draining.clone(),
             }),
             metrics: surroundings.metrics.clone(),
-            changed: rooms.hurry(),
-            seeds: {
-                let randomness = surroundings.randomness.clone();
-                Arc::new(move || randomness.bytes())
-            },
+            changes: Arc::new(RoomFigures(rooms.clone())),
+            seeds: seeds(surroundings.randomness.clone()),
         };
         Ok(Self {
             public: public.router,
@@ -359,6 +356,10 @@ impl App {
         }
         outcome
     }
+}
+
+fn seeds(randomness: Randomness) -> SeedSource {
+    Arc::new(move || randomness.bytes())
 }
 
 /// Keeps child processes running; ends only when one keeps ending.

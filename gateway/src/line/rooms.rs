@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use contract::RoomId;
-use tokio::sync::Notify;
+use tokio::sync::{Notify, watch};
 use tokio::time::MissedTickBehavior;
 use tokio_util::task::TaskTracker;
 
@@ -21,6 +21,9 @@ use crate::records::{RoomRecord, Rooms};
 
 /// Time between reads.
 const READ_EVERY: Duration = Duration::from_millis(400);
+
+/// Longest that the answer to a change waits for the change to be in force here.
+const APPLY_MAX: Duration = Duration::from_secs(1);
 
 /// Protected prefixes with their rooms.
 type Prefixes = Vec<(PathPrefix, Arc<Room>)>;
@@ -38,6 +41,8 @@ pub struct RoomSet {
     /// Deleted rooms that the store has still to forget, and what still works for them.
     forgetting: Arc<Mutex<BTreeMap<RoomId, TaskTracker>>>,
     hurry: Arc<Notify>,
+    /// Told after every read that changed something.
+    reads: Arc<watch::Sender<()>>,
 }
 
 impl RoomSet {
@@ -51,6 +56,7 @@ impl RoomSet {
             working: Arc::default(),
             forgetting: Arc::default(),
             hurry: Arc::default(),
+            reads: Arc::new(watch::Sender::new(())),
         }
     }
 
@@ -75,9 +81,34 @@ impl RoomSet {
         self.rooms.load().values().cloned().collect()
     }
 
-    /// Reads the rooms at once instead of at the next turn: an operator changed one here.
-    pub fn hurry(&self) -> Arc<Notify> {
-        self.hurry.clone()
+    /// Reads the rooms at once instead of at the next turn, and waits until `room` is served here
+    /// as `record` has it, or not at all without one. Ends after [`APPLY_MAX`] in any case: the
+    /// change is made, and in force when the database can be read.
+    pub async fn apply(&self, room: &RoomId, record: Option<&RoomRecord>) {
+        let mut reads = self.reads.subscribe();
+        let waiting = async {
+            while !self.is_served(room, record) {
+                self.hurry.notify_one();
+                if reads.changed().await.is_err() {
+                    return;
+                }
+            }
+        };
+        if tokio::time::timeout(APPLY_MAX, waiting).await.is_err() {
+            tracing::warn!(%room, "a change of a room is not in force yet");
+        }
+    }
+
+    fn is_served(&self, room: &RoomId, record: Option<&RoomRecord>) -> bool {
+        match (self.get(room), record) {
+            (None, None) => true,
+            (Some(served), Some(record)) => {
+                let served = served.record();
+                // A room that was made again counts its versions anew.
+                (served.created_at, served.version) >= (record.created_at, record.version)
+            }
+            (Some(_), None) | (None, Some(_)) => false,
+        }
     }
 
     /// Keeps the rooms up to date from `change` on, until the process stops.
@@ -132,6 +163,7 @@ impl RoomSet {
         }
         self.prefixes.store(Arc::new(prefixes(&rooms)));
         self.rooms.store(Arc::new(rooms));
+        self.reads.send_replace(());
         Ok(changes.change)
     }
 

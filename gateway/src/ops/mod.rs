@@ -25,10 +25,9 @@ use contract::room::RoomStats;
 use contract::{Clock, PlaceId, Problem, ProblemCode, RoomId};
 use futures_util::future::BoxFuture;
 use metrics_exporter_prometheus::PrometheusHandle;
-use tokio::sync::Notify;
 use web::{ApiError, RequestIds};
 
-use crate::records::{Admissions, Audit, RecordsError, Rooms};
+use crate::records::{Admissions, Audit, RecordsError, RoomRecord, Rooms};
 use auth::Tokens;
 use health::Readiness;
 
@@ -46,6 +45,13 @@ pub trait Sessions: Send + Sync + 'static {
         room: &'a RoomId,
         place: &'a PlaceId,
     ) -> BoxFuture<'a, Result<bool, Problem>>;
+}
+
+/// The rooms as this gateway serves them.
+pub trait Changes: Send + Sync + 'static {
+    /// Waits, for a moment at most, until this gateway serves `room` as `record` has it, or not at
+    /// all without one. Whoever changed a room finds it changed then.
+    fn apply<'a>(&'a self, room: &'a RoomId, record: Option<&'a RoomRecord>) -> BoxFuture<'a, ()>;
 }
 
 /// Makes the secret seed of a new room's draw.
@@ -72,8 +78,8 @@ pub struct OpsState {
     pub readiness: Arc<dyn Readiness>,
     /// The metrics.
     pub metrics: PrometheusHandle,
-    /// Woken after a change of a room, so that this gateway applies it at once.
-    pub changed: Arc<Notify>,
+    /// Puts changes of rooms into force here.
+    pub changes: Arc<dyn Changes>,
     /// Seeds of new rooms.
     pub seeds: SeedSource,
 }

@@ -56,7 +56,7 @@ pub(super) async fn create(
         .map_err(refused)?;
     match outcome {
         CreateOutcome::Created(record) => {
-            state.changed.notify_one();
+            state.changes.apply(&name, Some(&record)).await;
             let answer = tagged(&state, *record);
             Ok((StatusCode::CREATED, [(LOCATION, location)], answer).into_response())
         }
@@ -92,7 +92,7 @@ pub(super) async fn put(
         .map_err(refused)?;
     match outcome {
         PutOutcome::Written(record) => {
-            state.changed.notify_one();
+            state.changes.apply(&room, Some(&record)).await;
             Ok(tagged(&state, *record))
         }
         PutOutcome::Stale(version) => Err(Problem::new(ProblemCode::PreconditionFailed)
@@ -113,7 +113,7 @@ pub(super) async fn delete(
     if !state.rooms.room_delete(&room, act).await.map_err(refused)? {
         return Err(absent());
     }
-    state.changed.notify_one();
+    state.changes.apply(&room, None).await;
     Ok(StatusCode::NO_CONTENT)
 }
 
@@ -164,8 +164,9 @@ pub(super) async fn resume(
 ) -> ApiResult<Response> {
     let act = Act::new(operator.name, state.clock.as_ref());
     let record = state.rooms.room_resume(&room, act).await.map_err(refused)?;
-    state.changed.notify_one();
-    Ok(tagged(&state, record.ok_or_else(absent)?))
+    let record = record.ok_or_else(absent)?;
+    state.changes.apply(&room, Some(&record)).await;
+    Ok(tagged(&state, record))
 }
 
 pub(super) async fn stats(
@@ -251,7 +252,7 @@ async fn override_set(
         .await
         .map_err(refused)?
         .ok_or_else(absent)?;
-    state.changed.notify_one();
+    state.changes.apply(room, Some(&record)).await;
     Ok(tagged(state, record))
 }
 

@@ -11,6 +11,7 @@ mod command;
 mod conformance;
 mod conformance_random;
 mod cookies;
+mod desk;
 mod edge;
 mod gate;
 mod line;

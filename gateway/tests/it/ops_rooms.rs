@@ -1,9 +1,13 @@
 //! What the operators' listener accepts for a room, and what it tells of the refusals.
 
+use std::sync::Arc;
+
+use gateway::figures::RoomFigures;
 use http::Method;
 use serde_json::json;
 
-use crate::ops::{Desk, ERAS, ROOMS};
+use crate::desk::{Desk, ERAS, ROOMS};
+use crate::test_app::World;
 
 #[tokio::test]
 async fn a_prefix_belongs_to_one_room() {
@@ -71,4 +75,37 @@ async fn as_many_access_codes_as_are_allowed_fit_into_a_request() {
     let endless = json!({"room": "eras", "title": "x".repeat(2_000_000)});
     let refused = desk.ask(Method::PUT, ERAS, endless).await;
     assert_eq!(refused.status, 413, "{}", refused.json);
+}
+
+#[tokio::test]
+async fn a_change_is_in_force_here_when_it_is_answered() {
+    let world = World::create().await;
+    let app = world.gateway().await;
+    let beside = Arc::new(RoomFigures(app.rooms.clone()));
+    let desk = Desk::on(world.records.clone(), Some(beside));
+    let served = || app.rooms.get(&"eras".parse().unwrap());
+    for round in 0..2 {
+        let settings = json!({"room": "eras", "paths": ["/eras"], "queueAll": true});
+        let made = desk.ask(Method::POST, ROOMS, settings).await;
+        assert_eq!(made.status, 201, "{round}: {}", made.json);
+        assert!(served().is_some(), "{round}");
+        let settings = json!({"title": "Eras", "paths": ["/eras"]});
+        assert_eq!(desk.ask(Method::PUT, ERAS, settings).await.status, 200);
+        assert_eq!(served().unwrap().record().settings.title, "Eras", "{round}");
+        let close = format!("{ERAS}/close");
+        assert_eq!(desk.ask(Method::POST, &close, json!({})).await.status, 200);
+        assert!(served().unwrap().record().overridden.is_some(), "{round}");
+        let follow = format!("{ERAS}/override");
+        assert_eq!(
+            desk.ask(Method::DELETE, &follow, json!({})).await.status,
+            200
+        );
+        assert!(served().unwrap().record().overridden.is_none(), "{round}");
+        assert_eq!(desk.ask(Method::DELETE, ERAS, json!({})).await.status, 204);
+        assert!(served().is_none(), "{round}");
+    }
+    // A gateway that cannot follow answers all the same, within a bound.
+    app.kill().await;
+    let made = desk.ask(Method::POST, ROOMS, json!({"room": "eras"})).await;
+    assert_eq!(made.status, 201, "{}", made.json);
 }
