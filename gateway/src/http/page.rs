@@ -21,7 +21,6 @@ use super::place::joiner;
 use super::room::{Line, RoomPath, private};
 use super::{LineState, presented};
 use crate::edge::return_target::ReturnTarget;
-use crate::gate::passes_presented;
 use crate::line::passes::mint_idle;
 use crate::line::room::Room;
 use crate::line::visitor::{Claimed, Joined};
@@ -218,9 +217,7 @@ fn enter_idle(
     to: &ReturnTarget,
 ) -> ApiResult<Response> {
     let now = room.parts.clock.now();
-    let holds_pass = passes_presented(state.cookies, headers, false)
-        .any(|text| room.parts.pass_keys.verify_for(text, &room.id, now).is_ok());
-    let cookie = if holds_pass {
+    let cookie = if presented::pass(room, state.cookies, headers, now).is_some() {
         None
     } else {
         let place = contract::PlaceId::from_bytes(room.parts.randomness.bytes());

@@ -2,7 +2,7 @@
 
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
-use contract::line::{JoinRequest, StatusDocument};
+use contract::line::{JoinRequest, PassGrant, StatusDocument};
 use contract::{Clock, Problem, ProblemCode, RoomId};
 use data_encoding::BASE64URL_NOPAD;
 use http::header::SET_COOKIE;
@@ -47,7 +47,8 @@ pub async fn join(
     ApiJson(body): ApiJson<JoinRequest>,
 ) -> ApiResult<Response> {
     let joiner = joiner(&state, &room, &headers, body).await?;
-    Ok(joined_response(&state, &room, room.join(joiner).await?))
+    let joined = room.join(joiner).await?;
+    Ok(joined_response(&state, &room, &headers, joined))
 }
 
 /// Who wants to join, from what the request presents. A browser whose session is over and that
@@ -93,7 +94,12 @@ fn nonce(text: &str) -> ApiResult<[u8; 16]> {
         })
 }
 
-fn joined_response(state: &LineState, room: &Room, joined: Joined) -> Response {
+fn joined_response(
+    state: &LineState,
+    room: &Room,
+    headers: &HeaderMap,
+    joined: Joined,
+) -> Response {
     match joined {
         Joined::Placed {
             token,
@@ -110,8 +116,17 @@ fn joined_response(state: &LineState, room: &Room, joined: Joined) -> Response {
             };
             private((code, [(SET_COOKIE, cookie)], ApiJson(status)).into_response())
         }
-        Joined::PassedThrough { status, pass } => {
+        Joined::PassedThrough { mut status, pass } => {
             let now = room.parts.clock.now();
+            // Who has a pass keeps it, for it names the customer who holds and booked.
+            if let Some((text, claims)) = presented::pass(room, state.cookies, headers, now) {
+                status.pass = Some(PassGrant {
+                    access_token: text.to_owned(),
+                    expires_in: claims.expires_at().since(now).as_secs(),
+                    ..pass.grant
+                });
+                return private(ApiJson(status).into_response());
+            }
             let cookie =
                 state
                     .cookies

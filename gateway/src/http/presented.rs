@@ -1,11 +1,13 @@
 //! What a request presents: a place token, as a cookie or as a bearer token.
 
-use contract::{Problem, ProblemCode, RoomId};
+use contract::pass::PassClaims;
+use contract::{Problem, ProblemCode, RoomId, Timestamp};
 use http::HeaderMap;
 use http::header::AUTHORIZATION;
 use web::ApiError;
 
 use super::cookies::CookieForm;
+use crate::gate::passes_presented;
 use crate::line::room::Room;
 use crate::room::place::PlaceToken;
 
@@ -65,6 +67,19 @@ pub fn place_given_up(
         Err(error) if error.problem().code == ProblemCode::PlaceExpired => Ok(None),
         found => found,
     }
+}
+
+/// The pass of `room` that the request presents, if it is valid now.
+pub fn pass<'h>(
+    room: &Room,
+    cookies: CookieForm,
+    headers: &'h HeaderMap,
+    now: Timestamp,
+) -> Option<(&'h str, PassClaims)> {
+    passes_presented(cookies, headers, false).find_map(|text| {
+        let claims = room.parts.pass_keys.verify_for(text, &room.id, now).ok()?;
+        Some((text, claims))
+    })
 }
 
 /// The place the request presents; 401 when it presents none.

@@ -212,4 +212,11 @@ async fn who_has_a_pass_keeps_it_when_nobody_waits() {
         .await;
         assert!(forged.cookie().starts_with("ropeline_pass_eras="), "{path}");
     }
+    let cookie = ("cookie", first.cookie());
+    let joined = ask(&app, &Method::POST, PLACES, &[cookie]).await;
+    assert_eq!(joined.status, StatusCode::OK, "{}", joined.text());
+    assert!(joined.headers.get("set-cookie").is_none());
+    let pass = joined.status_document().pass.unwrap();
+    assert!(first.cookie().ends_with(&pass.access_token));
+    assert!(pass.expires_in > 0);
 }
