@@ -130,6 +130,16 @@ pub(crate) enum RoomCommand {
     /// Delete a room with its line; asks first
     #[command(after_help = "Example:\n  ropeline room delete eras")]
     Delete(ConfirmedArgs),
+    /// Write a room's settings and its whole admission log as one JSON document
+    ///
+    /// With `--json` or without. Access codes are among the settings: keep the document as they
+    /// are kept.
+    #[command(after_help = "Examples:\n  ropeline room export eras > eras.json\n  \
+        ropeline room export eras | jq '.admissions | length'")]
+    Export {
+        /// The room
+        room: RoomId,
+    },
     /// Watch a room live
     #[command(after_help = "\
 Keys:
@@ -236,9 +246,10 @@ pub(crate) struct AdmissionsArgs {
 
 #[derive(Debug, Args)]
 pub(crate) struct AuditArgs {
-    /// Show at most so many records
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
-    pub(crate) limit: Option<u64>,
+    /// Show at most so many records, the newest
+    #[arg(long, value_name = "N", default_value_t = 100)]
+    #[arg(value_parser = clap::value_parser!(u64).range(1..))]
+    pub(crate) limit: u64,
     /// Only what was done to this target, such as a room
     #[arg(long)]
     pub(crate) target: Option<String>,

@@ -10,6 +10,8 @@ use crate::console::{Console, table_of};
 use crate::failure::{Exit, Failure};
 use crate::when::instant_text;
 
+/// Records asked for at once: the most that a gateway gives.
+const PAGE: u32 = 500;
 /// Longest text of a value within a row.
 const VALUE_CHARS_MAX: usize = 40;
 
@@ -19,12 +21,7 @@ pub(crate) async fn run(
     client: &AdminClient,
     console: &Console,
 ) -> Result<Exit, Failure> {
-    let mut list: AuditList = client.get("audit").await?;
-    list.records.retain(|record| is_asked_for(record, args));
-    let limit = args.limit.map_or(usize::MAX, |limit| {
-        usize::try_from(limit).unwrap_or(usize::MAX)
-    });
-    list.records.truncate(limit);
+    let list = newest(args, client).await?;
     if console.is_json() {
         console.document(&list)?;
     } else if list.records.is_empty() {
@@ -33,6 +30,28 @@ pub(crate) async fn run(
         console.table(table(&list.records))?;
     }
     Ok(Exit::Fine)
+}
+
+/// The newest records that are asked for. The filters are ours, so pages are read until enough
+/// records pass them or the log ends.
+async fn newest(args: &AuditArgs, client: &AdminClient) -> Result<AuditList, Failure> {
+    let limit = usize::try_from(args.limit).unwrap_or(usize::MAX);
+    let mut records = Vec::new();
+    let mut before: Option<i64> = None;
+    while records.len() < limit {
+        let from = before.map_or_else(String::new, |id| format!("&before={id}"));
+        let page: AuditList = client.get(&format!("audit?limit={PAGE}{from}")).await?;
+        let oldest = page.records.last().map(|record| record.id);
+        // The log is at its end, or the gateway does not page.
+        if oldest.is_none() || (before.is_some() && oldest >= before) {
+            break;
+        }
+        before = oldest;
+        let asked_for = |record: &AuditRecord| is_asked_for(record, args);
+        records.extend(page.records.into_iter().filter(asked_for));
+    }
+    records.truncate(limit);
+    Ok(AuditList { records })
 }
 
 fn is_asked_for(record: &AuditRecord, args: &AuditArgs) -> bool {

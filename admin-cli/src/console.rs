@@ -60,7 +60,7 @@ impl Console {
 
     /// Writes one of many documents, a line each.
     pub fn document_line(&self, document: &impl Serialize) -> Result<(), Failure> {
-        self.text(&json_text(serde_json::to_string(document))?)
+        self.text(&json_line(document)?)
     }
 
     /// Writes a line, or several, for people.
@@ -121,6 +121,11 @@ impl Console {
             Err(Failure::failed("Nothing was done"))
         }
     }
+}
+
+/// The document as text.
+pub(crate) fn json_line(document: &impl Serialize) -> Result<String, Failure> {
+    json_text(serde_json::to_string(document))
 }
 
 fn json_text(text: serde_json::Result<String>) -> Result<String, Failure> {

@@ -5,7 +5,6 @@ use contract::principal::{self, Principal};
 use contract::{PlaceId, RoomId};
 use data_encoding::BASE64URL_NOPAD;
 use hmac::{Hmac, KeyInit, Mac};
-use http::header::COOKIE;
 use http::{HeaderMap, HeaderValue};
 use sha2::{Digest, Sha256};
 
@@ -155,12 +154,7 @@ impl Customer {
 
 fn session_cookie(headers: &HeaderMap, secure: bool) -> Option<Session> {
     let wanted = if secure { SESSION_SECURE } else { SESSION };
-    headers
-        .get_all(COOKIE)
-        .iter()
-        .filter_map(|value| value.to_str().ok())
-        .flat_map(|value| value.split(';'))
-        .filter_map(|pair| pair.trim().split_once('='))
+    web::cookie::cookies(headers)
         .filter(|(name, _)| *name == wanted)
         .find_map(|(_, value)| {
             BASE64URL_NOPAD
@@ -175,6 +169,7 @@ fn session_cookie(headers: &HeaderMap, secure: bool) -> Option<Session> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use http::header::COOKIE;
 
     #[test]
     fn a_session_reads_back_from_its_cookie() {
@@ -187,6 +182,17 @@ mod tests {
             assert_eq!(Customer::read(&headers, secure).session(), Some(session));
             assert_eq!(Customer::read(&headers, !secure).session(), None);
         }
+    }
+
+    #[test]
+    fn an_odd_cookie_hides_no_session() {
+        let session = Session::new([9; 16]);
+        let set = session.set_cookie(false);
+        let pair = set.to_str().unwrap().split(';').next().unwrap();
+        let header = [b"name=Zo\xeb; ", pair.as_bytes()].concat();
+        let mut headers = HeaderMap::new();
+        headers.insert(COOKIE, HeaderValue::from_bytes(&header).unwrap());
+        assert_eq!(Customer::read(&headers, false).session(), Some(session));
     }
 
     #[test]

@@ -37,7 +37,7 @@ use crate::line::durable::DurableRecords;
 use crate::line::room::Target;
 use crate::line::{Parts, Randomness, StockSource, UpstreamHealth};
 use crate::ops::auth::Tokens;
-use crate::ops::{self, OpsState};
+use crate::ops::{self, OpsState, SeedSource};
 use crate::proxy::breaker::BreakerState;
 use crate::proxy::{Proxy, ProxyConfig};
 use crate::public::{PublicParts, PublicSide};
@@ -190,6 +190,7 @@ pub struct App {
     limits: RateLimits,
     metrics: PrometheusHandle,
     draining: Arc<AtomicBool>,
+    request_ids: RequestIds,
     proxy: Arc<Proxy>,
     tasks: TaskTracker,
     stop: CancellationToken,
@@ -260,6 +261,7 @@ impl App {
             records: room_records.clone(),
             proxy: proxy.clone(),
             embedded: booking.router(),
+            public_url: public_url.to_owned(),
             cookies: CookieForm {
                 is_secure: public_url.starts_with("https://"),
             },
@@ -285,18 +287,16 @@ impl App {
                 draining: draining.clone(),
             }),
             metrics: surroundings.metrics.clone(),
-            changed: rooms.hurry(),
-            seeds: {
-                let randomness = surroundings.randomness.clone();
-                Arc::new(move || randomness.bytes())
-            },
+            changes: Arc::new(RoomFigures(rooms.clone())),
+            seeds: seeds(surroundings.randomness.clone()),
         };
         Ok(Self {
             public: public.router,
-            ops: ops::router(ops, booking.admin_router(), ids),
+            ops: ops::router(ops, booking.admin_router(), ids.clone()),
             limits: public.limits,
             metrics: surroundings.metrics.clone(),
             draining,
+            request_ids: ids,
             proxy,
             tasks,
             stop: surroundings.stop.clone(),
@@ -313,11 +313,11 @@ impl App {
         let grace = GRACE.saturating_sub(Duration::from_secs(5));
         let public = ServeConfig {
             grace,
-            ..ServeConfig::public("public")
+            ..ServeConfig::public("public", self.request_ids.clone())
         };
         let ops = ServeConfig {
             grace,
-            ..ServeConfig::public("ops")
+            ..ServeConfig::public("ops", self.request_ids.clone())
         };
         let mut public =
             self.tasks
@@ -356,6 +356,10 @@ impl App {
         }
         outcome
     }
+}
+
+fn seeds(randomness: Randomness) -> SeedSource {
+    Arc::new(move || randomness.bytes())
 }
 
 /// Keeps child processes running; ends only when one keeps ending.

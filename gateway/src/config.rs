@@ -1,12 +1,19 @@
 //! Settings: flags, then environment, then `ropeline.toml`, then defaults.
+//!
+//! Every setting is read as text and checked here, not by the command-line parser, so that all
+//! problems are listed together, wherever the settings come from.
+
+mod check;
+mod shown;
 
 use std::fmt;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
-use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap::{Args, Parser, Subcommand};
 use ipnet::IpNet;
-use serde::Deserialize;
+
+use check::check;
 
 /// The settings file, in the working directory unless named.
 const FILE_DEFAULT: &str = "ropeline.toml";
@@ -33,13 +40,12 @@ enum Action {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Subcommand)]
 enum ConfigAction {
-    /// List every problem of the configuration and start nothing
+    /// Print every setting as it is in force, list every problem, and start nothing
     Check,
 }
 
 /// How lines of the log look.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, ValueEnum)]
-#[serde(rename_all = "lowercase")]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum LogFormat {
     /// For people.
     #[default]
@@ -48,23 +54,63 @@ pub enum LogFormat {
     Json,
 }
 
+/// How a setting is shown to people.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Show {
+    /// As it is.
+    Plain,
+    /// Without the password in it.
+    Url,
+    /// Not at all.
+    Hidden,
+}
+
 macro_rules! settings {
-    ($($(#[$doc:meta])* $field:ident: $type:ty = $env:literal $(, $clap:meta)*;)+) => {
+    ($($(#[$doc:meta])* $field:ident = $env:literal, $show:ident, $default:literal
+        $(, $clap:meta)*;)+) => {
         /// Settings as given; what is absent has a default.
-        #[derive(Clone, Default, Args, Deserialize)]
-        #[serde(deny_unknown_fields)]
+        #[derive(Clone, Default, Args)]
         struct Settings {
             /// Settings file [default: ropeline.toml, if there is one]
-            #[arg(long, env = "ROPELINE_CONFIG", value_name = "FILE")]
-            #[serde(skip)]
-            config: Option<PathBuf>,
-            $($(#[$doc])* #[arg(long, env = $env, global = true $(, $clap)*)] $field: Option<$type>,)+
+            #[arg(long, env = "ROPELINE_CONFIG", global = true, value_name = "FILE")]
+            config: Option<String>,
+            $($(#[$doc])* #[arg(long, env = $env, global = true $(, $clap)*)]
+            $field: Option<String>,)+
         }
 
         impl Settings {
-            /// These settings, and from `other` what they do not say.
+            /// These settings, and from `other` what they do not say. An empty text says nothing.
             fn or(self, other: Self) -> Self {
-                Self { config: self.config, $($field: self.$field.or(other.$field),)+ }
+                Self {
+                    config: given(self.config),
+                    $($field: given(self.$field).or_else(|| given(other.$field)),)+
+                }
+            }
+
+            /// The settings of a file; what cannot be used is noted and left out.
+            fn from_table(table: toml::Table, note: &mut impl FnMut(String)) -> Self {
+                let mut settings = Self::default();
+                for (name, value) in table {
+                    let place = match name.as_str() {
+                        $(stringify!($field) => &mut settings.$field,)+
+                        _ => {
+                            note(format!("there is no setting `{name}`"));
+                            continue;
+                        }
+                    };
+                    match value {
+                        toml::Value::String(text) => *place = Some(text),
+                        other => note(format!(
+                            "{name}: write it as text in quotes, not as {}", other.type_str()
+                        )),
+                    }
+                }
+                settings
+            }
+
+            /// Name, text, how it is shown, and what is in force without it.
+            fn all(&self) -> Vec<(&'static str, Option<&str>, Show, &'static str)> {
+                vec![$(($env, self.$field.as_deref(), Show::$show, $default),)+]
             }
         }
     };
@@ -72,37 +118,41 @@ macro_rules! settings {
 
 settings! {
     /// Public listener: fans, gate, booking API [default: 127.0.0.1:8080]
-    listen: String = "ROPELINE_LISTEN", value_name = "ADDRESS";
+    listen = "ROPELINE_LISTEN", Plain, "127.0.0.1:8080", value_name = "ADDRESS";
     /// Operators' listener: admin API, dashboard, metrics [default: 127.0.0.1:8081]
-    ops_listen: String = "ROPELINE_OPS_LISTEN", value_name = "ADDRESS";
+    ops_listen = "ROPELINE_OPS_LISTEN", Plain, "127.0.0.1:8081", value_name = "ADDRESS";
     /// Where fans reach the public listener [default: http:// and its address]
-    public_url: String = "ROPELINE_PUBLIC_URL", value_name = "URL";
+    public_url = "ROPELINE_PUBLIC_URL", Plain, "http:// and the public listener's address", value_name = "URL";
     /// Redis for the live line, redis://… [default: a private one]
-    redis_url: String = "ROPELINE_REDIS_URL", value_name = "URL", hide_env_values = true;
+    redis_url = "ROPELINE_REDIS_URL", Url, "a private one", value_name = "URL", hide_env_values = true;
     /// PostgreSQL, postgres://… [default: a private one]
-    database_url: String = "ROPELINE_DATABASE_URL", value_name = "URL", hide_env_values = true;
+    database_url = "ROPELINE_DATABASE_URL", Url, "a private one", value_name = "URL", hide_env_values = true;
     /// Data of private servers, generated keys, admin token [default: .ropeline]
-    data_dir: PathBuf = "ROPELINE_DATA_DIR", value_name = "DIR";
+    data_dir = "ROPELINE_DATA_DIR", Plain, ".ropeline", value_name = "DIR";
     /// Ed25519 keys in PEM files, comma-separated; the first signs, all verify [default: generated in the data directory]
-    signing_keys: String = "ROPELINE_SIGNING_KEYS", value_name = "FILES";
+    signing_keys = "ROPELINE_SIGNING_KEYS", Plain, "generated in the data directory", value_name = "FILES";
     /// `iss` of passes [default: the public URL]
-    issuer: String = "ROPELINE_ISSUER", value_name = "TEXT";
-    /// Full-rights bearer token of the operators' listener [default: generated in the data directory]
-    admin_token: String = "ROPELINE_ADMIN_TOKEN", value_name = "TOKEN", hide_env_values = true;
+    issuer = "ROPELINE_ISSUER", Plain, "the public URL", value_name = "TEXT";
+    /// Full-rights bearer token of the operators' listener; 16 characters or more are hard to guess [default: generated in the data directory]
+    admin_token = "ROPELINE_ADMIN_TOKEN", Hidden, "generated in the data directory", value_name = "TOKEN", hide_env_values = true;
     /// Comma-separated networks whose X-Forwarded-For is believed [default: none]
-    trusted_proxies: String = "ROPELINE_TRUSTED_PROXIES", value_name = "CIDRS";
+    trusted_proxies = "ROPELINE_TRUSTED_PROXIES", Plain, "none", value_name = "CIDRS";
     /// Payment provider: simulator; stripe and razorpay are not available yet [default: simulator]
-    payment_provider: String = "ROPELINE_PAYMENT_PROVIDER", value_name = "NAME";
+    payment_provider = "ROPELINE_PAYMENT_PROVIDER", Plain, "simulator", value_name = "NAME";
     /// The provider's endpoint [default: a private simulator]
-    payment_url: String = "ROPELINE_PAYMENT_URL", value_name = "URL";
-    /// The provider's secret key [default: generated for the private simulator]
-    payment_secret: String = "ROPELINE_PAYMENT_SECRET", value_name = "SECRET", hide_env_values = true;
-    /// The secret its webhooks are signed with [default: generated for the private simulator]
-    payment_webhook_secret: String = "ROPELINE_PAYMENT_WEBHOOK_SECRET", value_name = "SECRET", hide_env_values = true;
+    payment_url = "ROPELINE_PAYMENT_URL", Plain, "a private simulator", value_name = "URL";
+    /// The provider's secret key [default: generated for the private simulator; that of a simulator on its own with a URL]
+    payment_secret = "ROPELINE_PAYMENT_SECRET", Hidden, "the simulator's", value_name = "SECRET", hide_env_values = true;
+    /// The secret its webhooks are signed with [default: as of the secret key]
+    payment_webhook_secret = "ROPELINE_PAYMENT_WEBHOOK_SECRET", Hidden, "the simulator's", value_name = "SECRET", hide_env_values = true;
     /// What is logged, such as info or ropeline=debug [default: info]
-    log: String = "ROPELINE_LOG", value_name = "FILTER";
-    /// How log lines look [default: text]
-    log_format: LogFormat = "ROPELINE_LOG_FORMAT", value_enum, value_name = "FORMAT";
+    log = "ROPELINE_LOG", Plain, "info", value_name = "FILTER";
+    /// How log lines look: text or json [default: text]
+    log_format = "ROPELINE_LOG_FORMAT", Plain, "text", value_name = "FORMAT";
+}
+
+fn given(text: Option<String>) -> Option<String> {
+    text.filter(|text| !text.trim().is_empty())
 }
 
 impl fmt::Debug for Settings {
@@ -117,7 +167,12 @@ impl fmt::Debug for Settings {
 #[derive(Clone)]
 pub enum Payment {
     /// A private simulator, started as a child process.
-    PrivateSimulator,
+    PrivateSimulator {
+        /// Its secret key; generated when absent.
+        secret: Option<String>,
+        /// What its webhooks are signed with; generated when absent.
+        webhook_secret: Option<String>,
+    },
     /// A simulator that runs already.
     Simulator {
         /// Its base URL.
@@ -157,14 +212,24 @@ pub struct Config {
     pub log: String,
     /// Log form.
     pub log_format: LogFormat,
+    /// What works and is not wise, to be told at start.
+    pub warnings: Vec<String>,
 }
 
 /// What the command line asks for.
 pub enum Asked {
     /// Run with this configuration.
     Run(Box<Config>),
-    /// The configuration was asked for and is good.
-    Checked,
+    /// The configuration was asked for and is good, but for these warnings.
+    Checked(Vec<String>),
+}
+
+/// The configuration, settled.
+pub struct Settled {
+    /// Every setting as it is in force, when asked for.
+    pub shown: Option<String>,
+    /// What to do.
+    pub outcome: Result<Asked, Problems>,
 }
 
 /// Everything that is wrong with the configuration.
@@ -187,237 +252,62 @@ impl fmt::Display for Problems {
 
 impl Command {
     /// Reads the settings file and checks everything, without binding or starting anything.
-    pub fn settle(self) -> Result<Asked, Problems> {
-        let file = read_file(self.settings.config.as_deref()).map_err(|p| Problems(vec![p]))?;
-        let config = check(self.settings.or(file))?;
-        Ok(match self.action {
-            Some(Action::Config(ConfigAction::Check)) => Asked::Checked,
-            None => Asked::Run(Box::new(config)),
-        })
+    pub fn settle(self) -> Settled {
+        let mut problems = Vec::new();
+        let named = given(self.settings.config.clone());
+        let file = read_file(named.as_deref(), &mut |problem| problems.push(problem));
+        let is_check = matches!(self.action, Some(Action::Config(ConfigAction::Check)));
+        let shown = is_check.then(|| shown::settings(&self.settings, &file));
+        let checked = check(self.settings.or(file), problems);
+        let outcome = checked.map(|config| {
+            if is_check {
+                Asked::Checked(config.warnings)
+            } else {
+                Asked::Run(Box::new(config))
+            }
+        });
+        Settled { shown, outcome }
     }
 }
 
-fn read_file(named: Option<&Path>) -> Result<Settings, String> {
-    let path = named.unwrap_or(Path::new(FILE_DEFAULT));
+/// The settings in the file, as far as they can be read.
+fn read_file(named: Option<&str>, note: &mut impl FnMut(String)) -> Settings {
+    let path = Path::new(named.unwrap_or(FILE_DEFAULT));
+    let mut note_here = |problem: &dyn fmt::Display| note(format!("{}: {problem}", path.display()));
     match std::fs::read_to_string(path) {
-        Ok(text) => toml::from_str(&text).map_err(|error| format!("{}: {error}", path.display())),
-        Err(error) if named.is_none() && error.kind() == std::io::ErrorKind::NotFound => {
-            Ok(Settings::default())
-        }
-        Err(error) => Err(format!("{}: {error}", path.display())),
-    }
-}
-
-fn check(settings: Settings) -> Result<Config, Problems> {
-    let mut problems = Vec::new();
-    let mut note = |problem: String| problems.push(problem);
-    let listen = address(
-        settings.listen.as_deref(),
-        "127.0.0.1:8080",
-        "ROPELINE_LISTEN",
-        &mut note,
-    );
-    let ops_listen = address(
-        settings.ops_listen.as_deref(),
-        "127.0.0.1:8081",
-        "ROPELINE_OPS_LISTEN",
-        &mut note,
-    );
-    if listen == ops_listen && listen.port() != 0 {
-        note(format!(
-            "ROPELINE_LISTEN and ROPELINE_OPS_LISTEN are both {listen}: the operators' listener needs an address of its own"
-        ));
-    }
-    let public_url = settings
-        .public_url
-        .map(|url| url.trim_end_matches('/').to_owned());
-    check_url(
-        "ROPELINE_PUBLIC_URL",
-        public_url.as_deref(),
-        &["http://", "https://"],
-        &mut note,
-    );
-    check_url(
-        "ROPELINE_REDIS_URL",
-        settings.redis_url.as_deref(),
-        &["redis://", "redis+unix://", "unix://"],
-        &mut note,
-    );
-    if settings
-        .redis_url
-        .as_deref()
-        .is_some_and(|url| url.contains(','))
-    {
-        note("ROPELINE_REDIS_URL: several URLs mean Redis Cluster, which this version does not speak yet; name one server".to_owned());
-    }
-    let postgres = &["postgres://", "postgresql://"];
-    check_url(
-        "ROPELINE_DATABASE_URL",
-        settings.database_url.as_deref(),
-        postgres,
-        &mut note,
-    );
-    let signing_keys = key_files(settings.signing_keys.as_deref(), &mut note);
-    if settings
-        .admin_token
-        .as_deref()
-        .is_some_and(|token| token.len() < 16)
-    {
-        note(
-            "ROPELINE_ADMIN_TOKEN: at least 16 characters, so that it cannot be guessed".to_owned(),
-        );
-    }
-    let trusted_proxies = networks(settings.trusted_proxies.as_deref(), &mut note);
-    let payment = payment(
-        settings.payment_provider.as_deref().unwrap_or("simulator"),
-        settings.payment_url,
-        settings.payment_secret,
-        settings.payment_webhook_secret,
-        &mut note,
-    );
-    let log = settings.log.unwrap_or_else(|| "info".to_owned());
-    if let Err(error) = log.parse::<tracing_subscriber::EnvFilter>() {
-        note(format!("ROPELINE_LOG: {error}"));
-    }
-    if !problems.is_empty() {
-        return Err(Problems(problems));
-    }
-    Ok(Config {
-        listen,
-        ops_listen,
-        public_url,
-        redis_url: settings.redis_url,
-        database_url: settings.database_url,
-        data_dir: settings
-            .data_dir
-            .unwrap_or_else(|| PathBuf::from(".ropeline")),
-        signing_keys,
-        issuer: settings.issuer,
-        admin_token: settings.admin_token,
-        trusted_proxies,
-        payment,
-        log,
-        log_format: settings.log_format.unwrap_or_default(),
-    })
-}
-
-fn address(
-    given: Option<&str>,
-    default: &str,
-    name: &str,
-    note: &mut impl FnMut(String),
-) -> SocketAddr {
-    let text = given.unwrap_or(default);
-    text.parse().unwrap_or_else(|_| {
-        note(format!(
-            "{name}: `{text}` is not an address and port such as {default}"
-        ));
-        SocketAddr::from(([127, 0, 0, 1], 0))
-    })
-}
-
-fn check_url(name: &str, url: Option<&str>, schemes: &[&str], note: &mut impl FnMut(String)) {
-    let Some(url) = url else { return };
-    let good = schemes.iter().any(|scheme| {
-        url.strip_prefix(scheme)
-            .is_some_and(|rest| !rest.is_empty() && !rest.contains(' '))
-    });
-    if !good {
-        // The URL may hold a password, so it is not repeated.
-        note(format!(
-            "{name}: expected a URL that begins with {}",
-            schemes.join(" or ")
-        ));
-    }
-}
-
-fn key_files(given: Option<&str>, note: &mut impl FnMut(String)) -> Vec<PathBuf> {
-    let files: Vec<_> = list(given).map(PathBuf::from).collect();
-    for file in &files {
-        match std::fs::read_to_string(file) {
-            Ok(pem) => {
-                if let Err(error) = contract::pass::PassKey::from_pem(&pem) {
-                    note(format!(
-                        "ROPELINE_SIGNING_KEYS: {}: {error}",
-                        file.display()
-                    ));
-                }
+        Ok(text) => match text.parse::<toml::Table>() {
+            Ok(table) => Settings::from_table(table, &mut |problem| note_here(&problem)),
+            Err(error) => {
+                note_here(&error);
+                Settings::default()
             }
-            Err(error) => note(format!(
-                "ROPELINE_SIGNING_KEYS: {}: {error}",
-                file.display()
-            )),
-        }
-    }
-    files
-}
-
-fn networks(given: Option<&str>, note: &mut impl FnMut(String)) -> Vec<IpNet> {
-    list(given)
-        .filter_map(|text| {
-            let network = text.parse::<IpNet>().ok();
-            let network =
-                network.or_else(|| text.parse::<std::net::IpAddr>().ok().map(IpNet::from));
-            if network.is_none() {
-                note(format!(
-                    "ROPELINE_TRUSTED_PROXIES: `{text}` is not a network such as 10.0.0.0/8"
-                ));
-            }
-            network
-        })
-        .collect()
-}
-
-fn payment(
-    provider: &str,
-    url: Option<String>,
-    secret: Option<String>,
-    webhook_secret: Option<String>,
-    note: &mut impl FnMut(String),
-) -> Payment {
-    match provider {
-        "simulator" => {}
-        "stripe" | "razorpay" => note(format!(
-            "ROPELINE_PAYMENT_PROVIDER: `{provider}` is not available in this version; use `simulator`"
-        )),
-        other => note(format!(
-            "ROPELINE_PAYMENT_PROVIDER: `{other}` is not one of simulator, stripe, razorpay"
-        )),
-    }
-    check_url("ROPELINE_PAYMENT_URL", url.as_deref(), &["http://"], note);
-    match (url, secret, webhook_secret) {
-        (None, ..) => Payment::PrivateSimulator,
-        (Some(url), Some(secret), Some(webhook_secret)) => Payment::Simulator {
-            url: url.trim_end_matches('/').to_owned(),
-            secret,
-            webhook_secret,
         },
-        (Some(_), secret, webhook_secret) => {
-            for (name, given) in [
-                ("ROPELINE_PAYMENT_SECRET", secret.is_some()),
-                ("ROPELINE_PAYMENT_WEBHOOK_SECRET", webhook_secret.is_some()),
-            ] {
-                if !given {
-                    note(format!("{name}: needed when ROPELINE_PAYMENT_URL is set"));
-                }
-            }
-            Payment::PrivateSimulator
+        Err(error) if named.is_none() && error.kind() == std::io::ErrorKind::NotFound => {
+            Settings::default()
+        }
+        Err(error) => {
+            note_here(&error);
+            Settings::default()
         }
     }
-}
-
-fn list(given: Option<&str>) -> impl Iterator<Item = &str> {
-    given
-        .unwrap_or_default()
-        .split(',')
-        .map(str::trim)
-        .filter(|item| !item.is_empty())
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use clap::CommandFactory;
+
+    fn settings(text: &str) -> Settings {
+        let mut problems = Vec::new();
+        let table = text.parse().unwrap();
+        let settings = Settings::from_table(table, &mut |problem| problems.push(problem));
+        assert!(problems.is_empty(), "{problems:?}");
+        settings.or(Settings::default())
+    }
+
+    fn good(text: &str) -> Config {
+        check(settings(text), Vec::new()).unwrap()
+    }
 
     #[test]
     fn the_command_line_is_well_formed() {
@@ -426,28 +316,32 @@ mod tests {
 
     #[test]
     fn every_problem_is_listed_at_once() {
-        let settings = Settings {
-            listen: Some("nowhere".to_owned()),
-            redis_url: Some("http://redis".to_owned()),
-            trusted_proxies: Some("10.0.0.0/8, everyone".to_owned()),
-            payment_provider: Some("stripe".to_owned()),
-            admin_token: Some("short".to_owned()),
-            signing_keys: Some("/does/not/exist.pem".to_owned()),
-            log: Some("[".to_owned()),
-            ..Settings::default()
-        };
-        let Err(problems) = check(settings) else {
+        let settings = settings(
+            r#"
+            listen = "nowhere"
+            redis_url = "http://redis"
+            trusted_proxies = "10.0.0.0/8, everyone"
+            payment_provider = "stripe"
+            signing_keys = "/does/not/exist.pem"
+            data_dir = "/dev/null"
+            log = "["
+            log_format = "xml"
+            "#,
+        );
+        let Err(problems) = check(settings, vec!["the settings file".to_owned()]) else {
             panic!("accepted")
         };
         let text = problems.to_string();
         for name in [
+            "the settings file",
             "ROPELINE_LISTEN",
             "ROPELINE_REDIS_URL",
             "ROPELINE_TRUSTED_PROXIES",
             "ROPELINE_PAYMENT_PROVIDER",
-            "ROPELINE_ADMIN_TOKEN",
             "ROPELINE_SIGNING_KEYS",
-            "ROPELINE_LOG",
+            "ROPELINE_DATA_DIR",
+            "ROPELINE_LOG:",
+            "ROPELINE_LOG_FORMAT",
         ] {
             assert!(text.contains(name), "{name} is missing from: {text}");
         }
@@ -455,23 +349,82 @@ mod tests {
 
     #[test]
     fn nothing_set_is_a_good_configuration() {
-        let config = check(Settings::default()).unwrap();
-        assert_eq!(config.listen.port(), 8080);
-        assert!(config.redis_url.is_none() && config.database_url.is_none());
+        // Empty is how some tools say unset.
+        for text in ["", "redis_url = \"\"\ndata_dir = \" \"\nlog_format = \"\""] {
+            let config = good(text);
+            assert_eq!(config.listen.port(), 8080);
+            assert_eq!(config.data_dir, Path::new(".ropeline"));
+            assert!(config.redis_url.is_none() && config.database_url.is_none());
+            assert!(config.warnings.is_empty());
+        }
+    }
+
+    #[test]
+    fn a_listener_may_be_named() {
+        let config = good("listen = \"localhost:8090\"");
+        assert_eq!(config.listen, "127.0.0.1:8090".parse().unwrap());
+    }
+
+    #[test]
+    fn a_short_admin_token_is_warned_about_and_works() {
+        let config = good("admin_token = \"secret\"");
+        assert_eq!(config.admin_token.as_deref(), Some("secret"));
+        assert!(config.warnings[0].contains("ROPELINE_ADMIN_TOKEN"));
+        assert!(
+            good("admin_token = \"0123456789abcdef\"")
+                .warnings
+                .is_empty()
+        );
+    }
+
+    #[test]
+    fn payment_secrets_go_to_whichever_simulator_there_is() {
+        let Payment::PrivateSimulator {
+            secret,
+            webhook_secret,
+        } = good("payment_secret = \"s\"").payment
+        else {
+            panic!("not private")
+        };
+        assert_eq!((secret.as_deref(), webhook_secret), (Some("s"), None));
+        let url = "payment_url = \"http://127.0.0.1:4242/\"\npayment_webhook_secret = \"w\"";
+        let Payment::Simulator {
+            url,
+            secret,
+            webhook_secret,
+        } = good(url).payment
+        else {
+            panic!("private")
+        };
+        assert_eq!(url, "http://127.0.0.1:4242");
+        assert_eq!(
+            (secret.as_str(), webhook_secret.as_str()),
+            ("sk_test_ropeline", "w")
+        );
+        // What the simulator itself takes when it is told nothing.
+        let simulator = include_str!("../../payment-simulator/src/config.rs");
+        for secret in [check::SIMULATOR_SECRET, check::SIMULATOR_WEBHOOK_SECRET] {
+            assert!(simulator.contains(&format!("default_value = \"{secret}\"")));
+        }
     }
 
     #[test]
     fn what_is_given_goes_before_the_file() {
-        let file: Settings = toml::from_str("listen = \"127.0.0.1:1\"\nissuer = \"x\"").unwrap();
-        let given = Settings {
-            listen: Some("127.0.0.1:2".to_owned()),
-            ..Settings::default()
-        };
-        let config = check(given.or(file)).unwrap();
+        let file = settings("listen = \"127.0.0.1:1\"\nissuer = \"x\"");
+        let given = settings("listen = \"127.0.0.1:2\"\nissuer = \"\"");
+        let config = check(given.or(file), Vec::new()).unwrap();
         assert_eq!(
             (config.listen.port(), config.issuer.as_deref()),
             (2, Some("x"))
         );
-        assert!(toml::from_str::<Settings>("lissen = \"x\"").is_err());
+    }
+
+    #[test]
+    fn every_problem_of_a_file_is_noted() {
+        let table = "lissen = \"x\"\nlisten = 8080\nconfig = \"y\"\nissuer = \"z\"";
+        let mut problems = Vec::new();
+        let read = Settings::from_table(table.parse().unwrap(), &mut |p| problems.push(p));
+        assert_eq!(problems.len(), 3, "{problems:?}");
+        assert_eq!(read.issuer.as_deref(), Some("z"));
     }
 }

@@ -12,8 +12,8 @@ use crate::line::line_problem;
 use crate::line::room::Room;
 use crate::line::rooms::RoomSet;
 use crate::ops::health::{Check, Readiness};
-use crate::ops::{Figures, Sessions};
-use crate::records::Database;
+use crate::ops::{Changes, Figures, Sessions};
+use crate::records::{Database, RoomRecord};
 use crate::room::snapshot::Counts;
 use crate::room::wait;
 
@@ -46,6 +46,12 @@ impl Sessions for RoomFigures {
             }
         }
         .boxed()
+    }
+}
+
+impl Changes for RoomFigures {
+    fn apply<'a>(&'a self, room: &'a RoomId, record: Option<&'a RoomRecord>) -> BoxFuture<'a, ()> {
+        self.0.apply(room, record).boxed()
     }
 }
 

@@ -1,5 +1,5 @@
-//! Secrets of this installation: read from where the configuration says, else generated once in
-//! the data directory, readable by the owner only.
+//! Secrets of this installation: from the configuration, else generated once. Either way they are
+//! in the data directory, readable by the owner only, where the commands look for them.
 
 use std::fs::{DirBuilder, OpenOptions};
 use std::io::{self, Write};
@@ -10,7 +10,7 @@ use anyhow::{Context, Result};
 use contract::pass::PassKey;
 use data_encoding::HEXLOWER;
 
-use crate::config::Config;
+use crate::config::{Config, Payment};
 use crate::line::Randomness;
 
 const SIGNING_KEY_FILE: &str = "signing-key.pem";
@@ -28,7 +28,7 @@ pub struct Keys {
     pub signing: Vec<PassKey>,
     /// Bearer token of the operators' listener.
     pub admin_token: String,
-    /// Secret key of a private payment simulator.
+    /// Secret key of the payment simulator.
     pub payment_secret: String,
     /// Its webhook secret.
     pub webhook_secret: String,
@@ -45,17 +45,29 @@ impl Keys {
             .create(dir)
             .with_context(|| format!("could not make the data directory {}", dir.display()))?;
         let random_hex = || HEXLOWER.encode(&randomness.bytes::<24>());
-        let admin_token = match &config.admin_token {
-            Some(token) => token.clone(),
-            None => read_or_make(&dir.join(ADMIN_TOKEN_FILE), random_hex)?,
+        let (secret, webhook_secret) = match &config.payment {
+            Payment::PrivateSimulator {
+                secret,
+                webhook_secret,
+            } => (secret.as_deref(), webhook_secret.as_deref()),
+            Payment::Simulator {
+                secret,
+                webhook_secret,
+                ..
+            } => (Some(secret.as_str()), Some(webhook_secret.as_str())),
+        };
+        // What is configured is written down too, so that the commands on this machine find it.
+        let in_force = |file: &str, given: Option<&str>, make: &dyn Fn() -> String| match given {
+            Some(text) => write_private(&dir.join(file), text).map(|()| text.to_owned()),
+            None => read_or_make(&dir.join(file), make),
         };
         Ok(Self {
             signing: signing_keys(config, randomness)?,
-            admin_token,
-            payment_secret: read_or_make(&dir.join(PAYMENT_SECRET_FILE), || {
+            admin_token: in_force(ADMIN_TOKEN_FILE, config.admin_token.as_deref(), &random_hex)?,
+            payment_secret: in_force(PAYMENT_SECRET_FILE, secret, &|| {
                 format!("sk_test_{}", random_hex())
             })?,
-            webhook_secret: read_or_make(&dir.join(WEBHOOK_SECRET_FILE), || {
+            webhook_secret: in_force(WEBHOOK_SECRET_FILE, webhook_secret, &|| {
                 format!("whsec_{}", random_hex())
             })?,
         })
@@ -100,6 +112,28 @@ fn read_or_make(path: &Path, make: impl FnOnce() -> String) -> Result<String> {
     Ok(text)
 }
 
+/// Writes `text` for the owner only, whatever was there. Whoever reads at the same time finds the
+/// old text or the new one.
+fn write_private(path: &Path, text: &str) -> Result<()> {
+    let beside = path.with_extension("new");
+    let write = || -> io::Result<()> {
+        // What a crash left behind may have another mode.
+        match std::fs::remove_file(&beside) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+            _ => {}
+        }
+        let mut file = OpenOptions::new()
+            .write(true)
+            .create_new(true)
+            .mode(0o600)
+            .open(&beside)?;
+        writeln!(file, "{text}")?;
+        file.sync_all()?;
+        std::fs::rename(&beside, path)
+    };
+    write().with_context(|| format!("could not write {}", path.display()))
+}
+
 /// Tells the `ropeline` command on this machine where we listen.
 pub fn announce(dir: &Path, public_url: &str, ops_url: &str) -> Result<()> {
     let announcement = serde_json::json!({
@@ -110,4 +144,57 @@ pub fn announce(dir: &Path, public_url: &str, ops_url: &str) -> Result<()> {
     let path = dir.join(ADMIN_FILE);
     std::fs::write(&path, format!("{announcement}\n"))
         .with_context(|| format!("could not write {}", path.display()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::{Asked, Command};
+    use clap::Parser;
+    use rand::SeedableRng;
+    use rand_chacha::ChaCha20Rng;
+    use std::fs;
+    use std::os::unix::fs::PermissionsExt;
+
+    #[test]
+    fn a_secret_is_written_for_its_owner_only_and_replaces_the_old_one() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join(ADMIN_TOKEN_FILE);
+        let made = read_or_make(&path, || "made".to_owned()).unwrap();
+        assert_eq!(made, "made");
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o644)).unwrap();
+        write_private(&path, "given").unwrap();
+        assert_eq!(fs::read_to_string(&path).unwrap(), "given\n");
+        assert_eq!(
+            fs::metadata(&path).unwrap().permissions().mode() & 0o777,
+            0o600
+        );
+        // Kept when it is configured no longer.
+        assert_eq!(read_or_make(&path, || "new".to_owned()).unwrap(), "given");
+        assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 1);
+    }
+
+    #[test]
+    fn configured_secrets_are_where_the_commands_look_for_them() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().to_str().unwrap();
+        let given = ["--admin-token", "short", "--payment-secret", "sk_given"];
+        let command = ["ropeline-gateway", "--data-dir", path]
+            .into_iter()
+            .chain(given);
+        let settled = Command::try_parse_from(command).unwrap().settle();
+        let Ok(Asked::Run(config)) = settled.outcome else {
+            panic!("refused")
+        };
+        let randomness = Randomness::new(ChaCha20Rng::seed_from_u64(1));
+        let keys = Keys::load(&config, &randomness).unwrap();
+        assert_eq!(
+            (keys.admin_token.as_str(), keys.payment_secret.as_str()),
+            ("short", "sk_given")
+        );
+        let read = |file: &str| fs::read_to_string(dir.path().join(file)).unwrap();
+        assert_eq!(read(ADMIN_TOKEN_FILE), "short\n");
+        assert_eq!(read(PAYMENT_SECRET_FILE), "sk_given\n");
+        assert_eq!(read(WEBHOOK_SECRET_FILE).trim(), keys.webhook_secret);
+    }
 }

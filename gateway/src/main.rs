@@ -25,12 +25,28 @@ const EXIT_CONFIG: u8 = 64;
     reason = "there is no log yet"
 )]
 fn main() -> ExitCode {
-    match Command::parse().settle() {
+    let command = match Command::try_parse() {
+        Ok(command) => command,
+        Err(error) => {
+            let status = if error.use_stderr() { EXIT_CONFIG } else { 0 };
+            // Nothing better can be done when even the terminal is gone.
+            let _ = error.print();
+            return ExitCode::from(status);
+        }
+    };
+    let settled = command.settle();
+    if let Some(shown) = settled.shown {
+        println!("{shown}");
+    }
+    match settled.outcome {
         Err(problems) => {
             eprintln!("{problems}");
             ExitCode::from(EXIT_CONFIG)
         }
-        Ok(Asked::Checked) => {
+        Ok(Asked::Checked(warnings)) => {
+            for warning in warnings {
+                println!("Warning: {warning}.");
+            }
             println!("The configuration is good.");
             ExitCode::SUCCESS
         }
@@ -47,6 +63,9 @@ fn main() -> ExitCode {
 #[tokio::main]
 async fn run(config: Config) -> anyhow::Result<()> {
     log_to_stderr(&config)?;
+    for warning in &config.warnings {
+        tracing::warn!("{warning}");
+    }
     let stop = CancellationToken::new();
     let surroundings = Surroundings {
         clock: Arc::new(SystemClock),

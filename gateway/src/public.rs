@@ -25,6 +25,8 @@ pub struct PublicParts {
     pub proxy: Arc<Proxy>,
     /// The booking core, or whatever stands for it.
     pub embedded: Router,
+    /// Where fans reach us.
+    pub public_url: String,
     /// How cookies are written.
     pub cookies: CookieForm,
     /// Limits on calls.
@@ -60,6 +62,7 @@ impl PublicSide {
             cookies: made_of.cookies,
             limits: limits.clone(),
             page_policy: made_of.page_policy,
+            public_origin: web::origin::origin_of(&made_of.public_url).into(),
         };
         let gate = Gate::new(
             rooms.clone(),

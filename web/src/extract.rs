@@ -12,9 +12,9 @@ use axum::response::{IntoResponse, Response};
 use contract::{Problem, ProblemCode};
 use http::header::CONTENT_TYPE;
 use http::request::Parts;
-use http::{HeaderMap, StatusCode};
-use serde::Serialize;
+use http::{HeaderValue, StatusCode};
 use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
 
 use crate::error::ApiError;
 
@@ -22,7 +22,8 @@ use crate::error::ApiError;
 pub const BODY_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// A JSON body, and a JSON answer. An absent body reads as `{}`, so that a type whose fields
-/// are all optional needs none.
+/// are all optional needs none. A media type that is named is checked even then: a browser sends
+/// a form of another site without asking us first, and a form names its own.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct ApiJson<T>(pub T);
 
@@ -30,17 +31,18 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for ApiJson<T> {
     type Rejection = ApiError;
 
     async fn from_request(request: Request, state: &S) -> Result<Self, ApiError> {
-        let headers = request.headers().clone();
+        let media_type = request.headers().get(CONTENT_TYPE).cloned();
         let body = read_body(request, state).await?;
-        if body.is_empty() {
-            return parse_json(b"{}").map(Self);
-        }
-        if !is_json(&headers) {
-            return Err(Problem::new(ProblemCode::UnsupportedMediaType)
+        match media_type {
+            None if body.is_empty() => parse_json(b"{}").map(Self),
+            Some(media_type) if is_json(&media_type) && body.is_empty() => {
+                parse_json(b"{}").map(Self)
+            }
+            Some(media_type) if is_json(&media_type) => parse_json(&body).map(Self),
+            _ => Err(Problem::new(ProblemCode::UnsupportedMediaType)
                 .detail("Send the body as `Content-Type: application/json`.")
-                .into());
+                .into()),
         }
-        parse_json(&body).map(Self)
     }
 }
 
@@ -49,6 +51,11 @@ impl<T: Serialize> IntoResponse for ApiJson<T> {
         axum::Json(self.0).into_response()
     }
 }
+
+/// A body for which no field is known: there is none, or `{}`.
+#[derive(Clone, Copy, Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct NoFields {}
 
 /// A form body, as browsers without JavaScript send it.
 #[derive(Clone, Copy, Debug, Default)]
@@ -141,11 +148,7 @@ pub fn parse_json<T: DeserializeOwned>(body: &[u8]) -> Result<T, ApiError> {
 fn refuse(path: &str, error: &serde_json::Error) -> ApiError {
     let problem = match error.classify() {
         serde_json::error::Category::Data => {
-            let field = if path == "." || path == "?" {
-                None
-            } else {
-                Some(path.to_owned())
-            };
+            let field = field_of(path, &error.to_string());
             let problem = Problem::new(ProblemCode::ValidationFailed).detail(match &field {
                 Some(field) => format!("{field}: {error}"),
                 None => error.to_string(),
@@ -160,10 +163,26 @@ fn refuse(path: &str, error: &serde_json::Error) -> ApiError {
     problem.into()
 }
 
-fn is_json(headers: &HeaderMap) -> bool {
-    let media_type = headers
-        .get(CONTENT_TYPE)
-        .and_then(|value| value.to_str().ok())
+/// The field that an error is about, with the fields around it: serde tells where it stood, and
+/// in its message the name of a field that it missed or did not know.
+fn field_of(path: &str, message: &str) -> Option<String> {
+    let around = (path != "." && path != "?").then_some(path);
+    let named = ["missing field `", "unknown field `"]
+        .iter()
+        .find_map(|before| message.strip_prefix(before)?.split('`').next());
+    match (around, named) {
+        (None, named) => named.map(str::to_owned),
+        (Some(around), Some(named)) if around.rsplit('.').next() != Some(named) => {
+            Some(format!("{around}.{named}"))
+        }
+        (Some(around), _) => Some(around.to_owned()),
+    }
+}
+
+fn is_json(media_type: &HeaderValue) -> bool {
+    let media_type = media_type
+        .to_str()
+        .ok()
         .and_then(|value| value.split(';').next())
         .map(str::trim)
         .unwrap_or_default();
@@ -178,8 +197,8 @@ mod tests {
     use axum::Router;
     use axum::body::Body;
     use axum::routing::post;
+    use http::HeaderMap;
     use http_body_util::BodyExt;
-    use serde::Deserialize;
     use serde_json::Value;
     use tower::ServiceExt;
 
@@ -236,7 +255,10 @@ mod tests {
             ask("/greet", "application/json", r#"{"count": 3}"#).await.1,
             3
         );
-        assert_eq!(ask("/greet", "text/plain", "").await.1, 0);
+        assert_eq!(ask("/greet", "application/json", "").await.1, 0);
+        let router = Router::new().route("/greet", post(greet));
+        let request = Request::post("/greet").body(Body::empty()).unwrap();
+        assert_eq!(router.oneshot(request).await.unwrap().status(), 200);
     }
 
     #[tokio::test]
@@ -259,6 +281,46 @@ mod tests {
             "",
         )
         .await;
+    }
+
+    #[test]
+    fn a_refusal_names_the_field_wherever_it_stands() {
+        #[derive(Debug, Deserialize)]
+        #[serde(deny_unknown_fields)]
+        struct Letter {
+            #[expect(dead_code, reason = "only read")]
+            to: Vec<Address>,
+        }
+        #[derive(Debug, Deserialize)]
+        #[serde(deny_unknown_fields)]
+        struct Address {
+            #[expect(dead_code, reason = "only read")]
+            city: String,
+        }
+        for (body, field) in [
+            ("{}", "to"),
+            (r#"{"from": 1}"#, "from"),
+            (r#"{"to": 1}"#, "to"),
+            (r#"{"to": [{"city": "Ulm"}, {}]}"#, "to[1].city"),
+            (r#"{"to": [{"city": "Ulm", "zip": 1}]}"#, "to[0].zip"),
+            (r#"{"to": [{"city": 1}]}"#, "to[0].city"),
+        ] {
+            let error = parse_json::<Letter>(body.as_bytes()).unwrap_err();
+            assert_eq!(error.problem().extra["field"], field, "{body}");
+        }
+        let error = parse_json::<NoFields>(br#"{"reason": "rain"}"#).unwrap_err();
+        assert_eq!(error.problem().extra["field"], "reason");
+    }
+
+    #[tokio::test]
+    async fn the_media_type_of_a_form_is_refused_even_without_a_body() {
+        for media_type in ["text/plain", "application/x-www-form-urlencoded"] {
+            let (status, json, _) = ask("/greet", media_type, "").await;
+            assert_eq!(
+                (status, json["code"].as_str()),
+                (415, Some("unsupported-media-type"))
+            );
+        }
     }
 
     #[tokio::test]

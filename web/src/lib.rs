@@ -2,14 +2,20 @@
 //!
 //! | Module | Subject |
 //! | --- | --- |
+//! | [`cookie`] | the cookies of a request |
 //! | [`error`] | [`ApiError`]: a problem document as a response |
-//! | [`extract`] | [`ApiJson`], [`ApiForm`], [`ApiQuery`], [`ApiPath`]: typed input, refusals as problem documents |
+//! | [`etag`] | whether a client has an answer already |
+//! | [`extract`] | [`ApiJson`], [`ApiForm`], [`ApiQuery`], [`ApiPath`], [`NoFields`]: typed input, refusals as problem documents |
+//! | [`origin`] | whether a request was made by a page of ours |
 //! | [`request_id`] | one id for each request, in the answer's header and in its problem document |
 //!
 //! A router gets all of it from [`standard`].
 
+pub mod cookie;
 pub mod error;
+pub mod etag;
 pub mod extract;
+pub mod origin;
 pub mod request_id;
 
 use axum::Router;
@@ -17,7 +23,7 @@ use axum::extract::DefaultBodyLimit;
 use contract::{Problem, ProblemCode};
 
 pub use error::{ApiError, ApiResult};
-pub use extract::{ApiForm, ApiJson, ApiPath, ApiQuery};
+pub use extract::{ApiForm, ApiJson, ApiPath, ApiQuery, NoFields};
 pub use request_id::{RequestId, RequestIds};
 
 /// Largest body an API endpoint reads, unless it says otherwise.

@@ -46,7 +46,8 @@ impl RequestIds {
         }
     }
 
-    fn make(&self) -> RequestId {
+    /// The id of the next request.
+    pub fn next_id(&self) -> RequestId {
         let n = self.next.fetch_add(1, Ordering::Relaxed);
         let text = format!("{:016x}-{n:x}", self.prefix);
         // Hexadecimal digits and a hyphen are valid in a header.
@@ -64,7 +65,7 @@ pub async fn middleware(
 ) -> Response {
     let id = match request.extensions().get::<RequestId>() {
         Some(id) => id.clone(),
-        None => ids.make(),
+        None => ids.next_id(),
     };
     request.extensions_mut().insert(id.clone());
     request.headers_mut().insert(X_REQUEST_ID, id.0.clone());

@@ -1,6 +1,7 @@
 //! `ropeline room …`.
 
 pub mod change;
+mod export;
 pub mod flags;
 pub mod tables;
 
@@ -56,6 +57,7 @@ pub(crate) async fn run(
                 console.text(&format!("Deleted room {}.", args.room))?;
             }
         }
+        RoomCommand::Export { room } => export::run(&room, client, console).await?,
         RoomCommand::Watch(args) => watch::run(&args, client, console).await?,
     }
     Ok(Exit::Fine)

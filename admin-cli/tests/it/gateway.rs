@@ -186,4 +186,8 @@ fn the_audit_log_is_filtered_and_limited() {
     assert_eq!(ids("audit --json"), [4, 3, 2, 1]);
     assert_eq!(ids("audit --json --target eras --action room."), [4, 3]);
     assert_eq!(ids("audit --json --limit 1"), [4]);
+    // On whichever page they stand.
+    assert_eq!(ids("audit --json --limit 3"), [4, 3, 2]);
+    assert_eq!(ids("audit --json --target eras --limit 3"), [4, 3, 1]);
+    assert_eq!(ids("audit --json --action show. --limit 1"), [1]);
 }

@@ -143,6 +143,24 @@ fn verify_finds_what_was_changed_in_the_admission_log() {
 }
 
 #[test]
+fn an_export_is_one_document_with_settings_and_log() {
+    let stand_in = StandIn::with_room("eras");
+    for log in [vec![], log()] {
+        stand_in.know().admissions = lines(&log);
+        for command in ["room export eras", "room export eras --json"] {
+            let document = run(&stand_in, command).ends_with(0).json();
+            assert_eq!(document["room"]["room"], "eras");
+            assert_eq!(document["admissions"], json!(log));
+        }
+    }
+    run(&stand_in, "room export other").ends_with(5);
+    // What breaks off is not taken for the whole.
+    stand_in.know().admissions = lines(&log()) + "{\"seq\": 4, ";
+    let broken = run(&stand_in, "room export eras").ends_with(1);
+    assert!(serde_json::from_str::<serde_json::Value>(&broken.out).is_err());
+}
+
+#[test]
 fn a_reader_that_goes_away_is_no_failure() {
     let stand_in = StandIn::with_room("eras");
     let many: String = std::iter::repeat_n(lines(&log()), 2000).collect();

@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex, MutexGuard};
 
 use axum::Router;
 use axum::body::Bytes;
-use axum::extract::{RawPathParams, State};
+use axum::extract::{Query, RawPathParams, State};
 use axum::http::{HeaderMap, Method, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{any, get, post};
@@ -118,16 +118,26 @@ fn router(shared: Shared) -> Router {
             "/check",
             get(|State(it): State<Shared>| async move { lock(&it).check.clone().to_string() }),
         )
-        .route(
-            "/audit",
-            get(|State(it): State<Shared>| async move { lock(&it).audit.clone().to_string() }),
-        )
+        .route("/audit", get(audit))
         .layer(axum::middleware::from_fn(authorise));
     Router::new()
         .nest("/admin/v1", admin)
         .route("/_line/v1/rooms/{room}/draw", get(draw))
         .fallback(any(|| async { "not here" }))
         .with_state(shared)
+}
+
+/// Pages of two records, however many are asked for.
+async fn audit(State(it): State<Shared>, Query(query): Query<HashMap<String, i64>>) -> String {
+    let before = query.get("before").copied().unwrap_or(i64::MAX);
+    let known = lock(&it).audit["records"].clone();
+    let older = known
+        .as_array()
+        .into_iter()
+        .flatten()
+        .filter(|record| record["id"].as_i64().unwrap() < before);
+    let page: Vec<_> = older.take(2).collect();
+    json!({"records": page}).to_string()
 }
 
 fn lock(shared: &Shared) -> MutexGuard<'_, Knowledge> {

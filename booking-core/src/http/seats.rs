@@ -9,7 +9,7 @@ use axum::response::{IntoResponse, Response};
 use contract::booking::{SeatChanges, SeatMap};
 use contract::{Problem, ProblemCode, ShowId};
 use futures_util::stream::{self, Stream};
-use http::header::{CACHE_CONTROL, CONTENT_TYPE, ETAG, IF_NONE_MATCH};
+use http::header::{CACHE_CONTROL, CONTENT_TYPE, ETAG};
 use http::{HeaderMap, HeaderValue, StatusCode};
 use tokio::sync::OwnedSemaphorePermit;
 use tokio::sync::broadcast::Receiver;
@@ -45,7 +45,7 @@ pub(super) async fn seat_map(
         .map_err(|error| ApiError::internal(&error))?;
     // Versions count changes of seats; an import may change prices or the layout and none of them.
     let etag = format!("\"{}-{version}\"", show.info().revision);
-    let known = matches_etag(&headers, &etag);
+    let known = web::etag::is_known(&headers, &etag);
     let common = [
         (
             ETAG,
@@ -58,16 +58,6 @@ pub(super) async fn seat_map(
     }
     let content_type = [(CONTENT_TYPE, HeaderValue::from_static("application/json"))];
     Ok((common, content_type, json).into_response())
-}
-
-fn matches_etag(headers: &HeaderMap, etag: &str) -> bool {
-    headers
-        .get_all(IF_NONE_MATCH)
-        .iter()
-        .filter_map(|value| value.to_str().ok())
-        .flat_map(|value| value.split(','))
-        .map(|known| known.trim().trim_start_matches("W/"))
-        .any(|known| known == etag || known == "*")
 }
 
 /// Changes of the seat map as server-sent events. The first event names the present version; an

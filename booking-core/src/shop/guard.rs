@@ -8,16 +8,16 @@ use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use contract::{Problem, ProblemCode};
 use http::header::{
-    ACCEPT, CACHE_CONTROL, CONTENT_LENGTH, CONTENT_SECURITY_POLICY, CONTENT_TYPE, HOST, ORIGIN,
-    REFERRER_POLICY, X_CONTENT_TYPE_OPTIONS,
+    ACCEPT, CACHE_CONTROL, CONTENT_LENGTH, CONTENT_SECURITY_POLICY, CONTENT_TYPE, REFERRER_POLICY,
+    X_CONTENT_TYPE_OPTIONS,
 };
-use http::{HeaderMap, HeaderName, HeaderValue, Method};
+use http::{HeaderMap, HeaderValue, Method};
 use pages::shop::ProblemPage;
+use web::origin::{is_same_origin, origin_of};
 use web::{ApiError, RequestId};
 
 use crate::app::Booking;
 
-const SEC_FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
 /// Paths under this answer programs and keep their problem documents.
 const API_PREFIX: &str = "/api/";
 
@@ -102,30 +102,6 @@ fn accepts_html(headers: &HeaderMap) -> bool {
         .any(|accept| accept.contains("text/html"))
 }
 
-/// `scheme://host:port` of a URL.
-fn origin_of(url: &str) -> &str {
-    let rest = url.find("://").map_or(0, |at| at + 3);
-    let end = url[rest..].find('/').map_or(url.len(), |at| rest + at);
-    &url[..end]
-}
-
-/// Whether a form was sent by a page of ours. Browsers name the origin of every post; clients
-/// that name none are no browsers and carry nobody's cookies by accident.
-fn is_same_origin(headers: &HeaderMap, public_origin: &str) -> bool {
-    let text = |name| {
-        headers
-            .get(name)
-            .and_then(|value: &HeaderValue| value.to_str().ok())
-    };
-    match headers.get(ORIGIN) {
-        Some(origin) => origin.to_str().is_ok_and(|origin| {
-            let host = origin.split_once("://").map(|(_, host)| host);
-            origin == public_origin || (host.is_some() && host == text(HOST))
-        }),
-        None => text(SEC_FETCH_SITE).is_none_or(|site| matches!(site, "same-origin" | "none")),
-    }
-}
-
 /// Where a visitor goes on from a problem at `path`: the page itself when trying again may help,
 /// else the page that leads there.
 fn back(path: &str, again: bool) -> String {
@@ -135,44 +111,5 @@ fn back(path: &str, again: bool) -> String {
         ["shows", show, "holds"] => format!("/shows/{show}/seats"),
         ["holds", hold, "payments" | "release"] => format!("/holds/{hold}"),
         _ => "/".to_owned(),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn check(origin: Option<&str>, site: Option<&str>, same: bool) {
-        let mut headers = HeaderMap::new();
-        headers.insert(HOST, HeaderValue::from_static("shop.example:8080"));
-        if let Some(origin) = origin {
-            headers.insert(ORIGIN, HeaderValue::from_str(origin).unwrap());
-        }
-        if let Some(site) = site {
-            headers.insert(SEC_FETCH_SITE, HeaderValue::from_str(site).unwrap());
-        }
-        let found = is_same_origin(&headers, "https://tickets.example");
-        assert_eq!(found, same, "{origin:?} {site:?}");
-    }
-
-    #[test]
-    fn only_our_own_pages_may_post() {
-        check(Some("https://tickets.example"), None, true);
-        check(Some("http://shop.example:8080"), None, true);
-        check(Some("https://evil.example"), None, false);
-        check(Some("https://tickets.example.evil.example"), None, false);
-        check(Some("null"), None, false);
-        check(None, None, true);
-        check(None, Some("same-origin"), true);
-        check(None, Some("cross-site"), false);
-    }
-
-    #[test]
-    fn an_origin_ends_before_the_path() {
-        assert_eq!(
-            origin_of("https://pay.example:444/v1/x"),
-            "https://pay.example:444"
-        );
-        assert_eq!(origin_of("https://pay.example"), "https://pay.example");
     }
 }

@@ -101,6 +101,11 @@ impl PathPrefix {
     pub fn depth(&self) -> usize {
         self.folded.0.len()
     }
+
+    /// Whether both protect the same paths, however they are spelled.
+    pub fn is_same(&self, other: &Self) -> bool {
+        self.folded == other.folded
+    }
 }
 
 impl<'a> SafePath<'a> {

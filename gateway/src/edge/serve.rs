@@ -11,6 +11,8 @@ use std::time::Duration;
 use axum::Router;
 use axum::body::Body;
 use axum::extract::ConnectInfo;
+use contract::problem::{PROBLEM_MEDIA_TYPE, RETRY_AFTER_DEFAULT_SECONDS};
+use contract::{Problem, ProblemCode};
 use http::Request;
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
@@ -23,21 +25,14 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tower::Service;
+use web::request_id::X_REQUEST_ID;
+use web::{RequestId, RequestIds};
 
 use super::telemetry;
 use super::write_stall::WriteStall;
 
 /// Pause after the system refused to accept, so that running out of files is not a busy loop.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
-
-/// The answer to a connection over the limit, written as far as the socket takes it at once.
-const FULL: &[u8] = b"HTTP/1.1 503 Service Unavailable\r\n\
-    Content-Type: application/problem+json\r\n\
-    Content-Length: 166\r\n\
-    Retry-After: 2\r\n\
-    Connection: close\r\n\r\n\
-    {\"type\":\"https://ropeline.dev/problems/line-unavailable\",\"title\":\"The line does not \
-    answer at the moment\",\"status\":503,\"code\":\"line-unavailable\",\"detail\":\"Too full.\"}";
 
 /// Limits of a listener.
 #[derive(Clone, Debug)]
@@ -60,6 +55,8 @@ pub struct ServeConfig {
     pub connections_max: usize,
     /// From the order to stop until unfinished requests are cut off.
     pub grace: Duration,
+    /// Numbers the connections that are refused: no request of theirs is read.
+    pub request_ids: RequestIds,
 }
 
 /// A client's socket. It holds its place among the connections for as long as it exists, also
@@ -72,7 +69,7 @@ struct Socket {
 
 impl ServeConfig {
     /// The limits of a listener that anyone may reach.
-    pub fn public(name: &'static str) -> Self {
+    pub fn public(name: &'static str, request_ids: RequestIds) -> Self {
         Self {
             name,
             head_max: Duration::from_secs(10),
@@ -82,6 +79,7 @@ impl ServeConfig {
             write_stall_max: Duration::from_mins(1),
             connections_max: 16_000,
             grace: Duration::from_secs(20),
+            request_ids,
         }
     }
 }
@@ -209,9 +207,26 @@ async fn rest_after(error: &io::Error, config: &ServeConfig) {
 
 fn refuse(stream: &TcpStream, config: &ServeConfig) {
     counter!(telemetry::CONNECTIONS_REFUSED_TOTAL, "listener" => config.name).increment(1);
-    if let Err(error) = stream.try_write(FULL) {
+    // Written as far as the socket takes it at once, which is all of it on a new connection.
+    if let Err(error) = stream.try_write(full(&config.request_ids.next_id()).as_bytes()) {
         tracing::trace!(%error, "a refused client did not wait for the answer");
     }
+}
+
+/// The answer to a connection over the limit.
+fn full(id: &RequestId) -> String {
+    let mut problem = Problem::new(ProblemCode::LineUnavailable)
+        .detail("Too many connections. Try again in a moment.");
+    problem.request_id = Some(id.as_str().to_owned());
+    // A problem is strings, numbers and JSON values, all of which serialise.
+    let body = serde_json::to_string(&problem).unwrap_or_default();
+    format!(
+        "HTTP/1.1 503 Service Unavailable\r\nContent-Type: {PROBLEM_MEDIA_TYPE}\r\n\
+         Content-Length: {}\r\nRetry-After: {RETRY_AFTER_DEFAULT_SECONDS}\r\n\
+         Cache-Control: no-store\r\n{X_REQUEST_ID}: {}\r\nConnection: close\r\n\r\n{body}",
+        body.len(),
+        id.as_str(),
+    )
 }
 
 impl Socket {
@@ -277,7 +292,7 @@ mod tests {
 
     #[test]
     fn the_answer_to_one_too_many_is_well_formed() {
-        let text = std::str::from_utf8(FULL).unwrap();
+        let text = full(&RequestIds::new(7).next_id());
         let (head, body) = text.split_once("\r\n\r\n").unwrap();
         assert!(
             head.contains(&format!("Content-Length: {}\r\n", body.len())),
@@ -286,6 +301,11 @@ mod tests {
         );
         let problem: contract::Problem = serde_json::from_str(body).unwrap();
         assert_eq!(problem.code, contract::ProblemCode::LineUnavailable);
-        assert_eq!(problem.title, problem.code.title());
+        assert!(head.contains("\r\nRetry-After: 2\r\n"));
+        let id = problem.request_id.unwrap();
+        assert!(
+            head.contains(&format!("\r\nx-request-id: {id}\r\n")),
+            "{head}"
+        );
     }
 }

@@ -3,13 +3,11 @@
 
 use contract::cookies::{HOST_PREFIX, PASS_PREFIX as PASS, PLACE_PREFIX as PLACE};
 use contract::{RoomId, Timestamp};
-use http::header::COOKIE;
 use http::{HeaderMap, HeaderValue};
+use web::cookie::cookies;
 
 /// How long a browser keeps a place: longer than any line.
 const PLACE_MAX_AGE_SECONDS: u64 = 7 * 86_400;
-/// Cookies of one request that are looked at. Browsers send fewer than 200.
-const COOKIES_MAX: usize = 256;
 
 /// How cookies are written: plainly on HTTP, with all protection on HTTPS.
 #[derive(Clone, Copy, Debug)]
@@ -82,19 +80,10 @@ impl CookieForm {
     }
 }
 
-fn cookies(headers: &HeaderMap) -> impl Iterator<Item = (&str, &str)> {
-    headers
-        .get_all(COOKIE)
-        .iter()
-        .filter_map(|value| value.to_str().ok())
-        .flat_map(|value| value.split(';'))
-        .take(COOKIES_MAX)
-        .filter_map(|pair| pair.trim().split_once('='))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use http::header::COOKIE;
 
     #[test]
     fn cookies_read_back_and_are_protected_on_https() {
@@ -114,6 +103,18 @@ mod tests {
             assert_eq!(form.place_of(&headers, &room), Some("v1.abc"));
             assert_eq!(form.place_of(&headers, &"other".parse().unwrap()), None);
         }
+    }
+
+    #[test]
+    fn an_odd_cookie_of_the_shop_hides_neither_place_nor_pass() {
+        let form = CookieForm { is_secure: false };
+        let mut headers = HeaderMap::new();
+        let sent = b"name=Zo\xeb; ropeline_place_eras=v1.abc; ropeline_pass_eras=jwt";
+        headers.insert(COOKIE, HeaderValue::from_bytes(sent).unwrap());
+        let room = "eras".parse().unwrap();
+        assert_eq!(form.place_of(&headers, &room), Some("v1.abc"));
+        let passes: Vec<_> = form.passes_of(&headers).collect();
+        assert_eq!(passes, [("eras", "jwt")]);
     }
 
     #[test]

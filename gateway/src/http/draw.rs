@@ -2,16 +2,31 @@
 
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
+use contract::RoomId;
 use contract::line::DrawDocument;
 use data_encoding::{BASE64URL_NOPAD, HEXLOWER};
 use http::HeaderMap;
 use web::{ApiJson, ApiResult};
 
+use super::openapi::{OfPlaceIfAny, OfRoom};
 use super::presented;
 use super::room::{Line, RoomPath, private};
 use crate::room::order::DRAW_ALGORITHM;
 
-/// `GET /_line/v1/rooms/{room}/draw`
+/// The draw, for anyone who wants to check it
+#[utoipa::path(
+    get, path = "/_line/v1/rooms/{room}/draw", tag = "room",
+    params(("room" = RoomId, Path, description = "The room")),
+    security((), ("place" = []), ("placeCookie" = [])),
+    responses(
+        (
+            status = 200,
+            description = "The draw, with the seed once the room has opened",
+            body = DrawDocument
+        ),
+        OfRoom, OfPlaceIfAny
+    )
+)]
 pub async fn draw(
     State(state): Line,
     RoomPath(room): RoomPath,
@@ -19,7 +34,7 @@ pub async fn draw(
 ) -> ApiResult<Response> {
     let record = room.record();
     let revealed = record.seed_revealed_at.is_some();
-    let held = presented::place(&room, state.cookies, &headers)?.map(|presented| presented.token);
+    let held = presented::place_if_any(&room, state.cookies, &headers)?.map(|held| held.token);
     let document = DrawDocument {
         room: room.id.clone(),
         algorithm: DRAW_ALGORITHM.to_owned(),

@@ -14,7 +14,7 @@ use axum::extract::{FromRequestParts, Request, State};
 use axum::response::sse::{Event, KeepAlive, Sse};
 use axum::response::{IntoResponse, Response};
 use contract::line::{PlaceState, ReconnectFrame, StatusDocument};
-use contract::{Clock, Problem, ProblemCode, Timestamp};
+use contract::{Clock, Problem, ProblemCode, RoomId, Timestamp};
 use futures_util::{Stream, stream};
 use http::header::ACCEPT;
 use metrics::counter;
@@ -22,6 +22,7 @@ use tokio::sync::watch;
 use tokio::time::{Instant, timeout};
 use web::{ApiError, ApiResult};
 
+use super::openapi::{OfLine, OfLive, OfPlace, OfRoom};
 use super::presented;
 use super::room::{Line, RoomPath};
 use crate::line::room::Room;
@@ -44,13 +45,33 @@ const CLIENT_MESSAGE_BYTES_MAX: usize = 1024;
 /// Buffers of a WebSocket: frames are a few hundred bytes.
 const BUFFER_BYTES: usize = 512;
 
-/// `GET /_line/v1/rooms/{room}/place/live`
+/// How I stand, now and whenever it changes
+///
+/// A WebSocket, or server-sent events with `Accept: text/event-stream`. Frames are status
+/// documents; a `ReconnectFrame` asks to come back, and then the server closes with 1012.
+#[utoipa::path(
+    get, path = "/_line/v1/rooms/{room}/place/live", tag = "place",
+    params(("room" = RoomId, Path, description = "The room")),
+    security(("place" = []), ("placeCookie" = [])),
+    responses(
+        (status = 101, description = "A WebSocket of `StatusDocument` and `ReconnectFrame`"),
+        (
+            status = 200,
+            description = "The same as server-sent events",
+            body = StatusDocument,
+            content_type = "text/event-stream"
+        ),
+        OfRoom, OfLine, OfPlace, OfLive
+    )
+)]
 pub async fn live(
     State(state): Line,
     RoomPath(room): RoomPath,
     request: Request,
 ) -> ApiResult<Response> {
     let (mut parts, _) = request.into_parts();
+    // A WebSocket may be opened by any page, and the frames of a called fan hold the pass.
+    super::guard::check(&state, &parts.headers)?;
     let presented = presented::place_required(&room, state.cookies, &parts.headers)?;
     let wants_events = parts
         .headers

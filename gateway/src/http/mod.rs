@@ -5,6 +5,7 @@
 //! | --- | --- |
 //! | [`cookies`] | place and pass cookies |
 //! | [`draw`] | the draw document |
+//! | [`guard`] | who may act with a fan's cookies |
 //! | [`live`] | the WebSocket and the event stream |
 //! | [`page`] | the waiting page and its files, for browsers |
 //! | [`pass`] | claiming and ending a session; the public keys |
@@ -14,6 +15,7 @@
 
 pub mod cookies;
 pub mod draw;
+mod guard;
 pub mod live;
 mod openapi;
 pub mod page;
@@ -24,9 +26,14 @@ pub mod room;
 
 use std::sync::Arc;
 
-use axum::Router;
 use axum::extract::DefaultBodyLimit;
-use axum::routing::{get, post};
+use axum::middleware::from_fn_with_state;
+use axum::routing::get;
+use axum::{Extension, Router};
+
+use utoipa::OpenApi;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
 
 use crate::edge::rate_limit::RateLimits;
 use crate::line::rooms::RoomSet;
@@ -43,40 +50,59 @@ pub struct LineState {
     pub limits: RateLimits,
     /// The policy that pages are sent with.
     pub page_policy: Arc<str>,
+    /// Where our own pages are, as `scheme://host:port`.
+    pub public_origin: Arc<str>,
 }
 
-/// The routes below `/_line/`.
+/// The routes below `/_line/`. Each handler names its method and path, for the router and for the
+/// OpenAPI document alike.
 pub fn router(state: LineState) -> Router {
-    let joins = Router::new()
-        .route("/_line/v1/rooms/{room}/places", post(place::join))
-        .route("/_line/rooms/{room}/join", post(page::join))
+    let joins = OpenApiRouter::default()
+        .routes(routes!(place::join))
+        .routes(routes!(page::join))
         .route_layer(state.limits.joins());
-    let calls = Router::new()
-        .route("/_line/v1/rooms/{room}", get(room::document))
-        .route(
-            "/_line/v1/rooms/{room}/place",
-            get(place::status).delete(place::leave),
-        )
-        .route("/_line/v1/rooms/{room}/place/live", get(live::live))
-        .route(
-            "/_line/v1/rooms/{room}/pass",
-            post(pass::claim).delete(pass::end),
-        )
-        .route("/_line/v1/rooms/{room}/draw", get(draw::draw))
-        .route("/_line/v1/jwks.json", get(pass::jwks))
-        .route("/_line/rooms/{room}", get(page::waiting))
-        .route("/_line/rooms/{room}/enter", get(page::enter))
-        .route("/_line/rooms/{room}/leave", post(page::leave))
+    let calls = OpenApiRouter::default()
+        .routes(routes!(room::document))
+        .routes(routes!(place::status, place::leave))
+        .routes(routes!(live::live))
+        .routes(routes!(pass::claim, pass::end))
+        .routes(routes!(draw::draw))
+        .routes(routes!(pass::jwks))
+        .routes(routes!(page::waiting))
+        .routes(routes!(page::enter))
+        .routes(routes!(page::leave))
         .route_layer(state.limits.calls());
-    let files = Router::new()
-        .route("/_line/static/{version}/{*path}", get(page::asset))
-        .route("/_line/openapi.json", get(openapi::document));
-    joins
+    let files = OpenApiRouter::default()
+        .routes(routes!(page::asset))
+        .routes(routes!(openapi::document));
+    let (described, document) = OpenApiRouter::with_openapi(openapi::Api::openapi())
+        .merge(joins)
         .merge(calls)
         .merge(files)
+        .split_for_parts();
+    described
+        .layer(Extension(openapi::description(document)))
         .route("/_line", get(web::not_found))
         .route("/_line/", get(web::not_found))
         .route("/_line/{*unknown}", axum::routing::any(web::not_found))
         .layer(DefaultBodyLimit::max(web::BODY_BYTES_MAX))
+        .layer(from_fn_with_state(state.clone(), guard::middleware))
         .with_state(state)
+}
+
+#[cfg(test)]
+mod tests {
+    /// With `routes!` a path that is served is described. What is added by `route` is not, so it
+    /// may only be what there is nothing at.
+    #[test]
+    fn every_routed_path_is_described() {
+        let source = include_str!("mod.rs");
+        let code = source.split("#[cfg(test)]").next().unwrap();
+        let by_hand: Vec<_> = code
+            .lines()
+            .filter(|line| line.contains(".route("))
+            .collect();
+        assert_eq!(by_hand.len(), 3);
+        assert!(by_hand.iter().all(|line| line.contains("web::not_found")));
+    }
 }

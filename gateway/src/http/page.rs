@@ -7,18 +7,21 @@ use contract::line::JoinRequest;
 use contract::{Clock, ProblemCode, RoomId};
 use data_encoding::BASE64URL_NOPAD;
 use http::header::{
-    CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, ETAG, IF_NONE_MATCH, LOCATION,
-    REFERRER_POLICY, SET_COOKIE, X_CONTENT_TYPE_OPTIONS,
+    CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, ETAG, LOCATION, REFERRER_POLICY,
+    SET_COOKIE, X_CONTENT_TYPE_OPTIONS,
 };
 use http::{HeaderMap, HeaderValue, StatusCode};
 use pages::waiting::{RoomFacts, Standing as Shown, WaitingPage};
 use serde::Deserialize;
+use utoipa::ToSchema;
 use web::{ApiForm, ApiPath, ApiQuery, ApiResult};
 
+use super::openapi::{OfFiles, OfForm, OfLine, OfOrigin, OfPlaceIfAny, OfQuery, OfRoom};
 use super::place::joiner;
 use super::room::{Line, RoomPath, private};
 use super::{LineState, presented};
 use crate::edge::return_target::ReturnTarget;
+use crate::line::passes::mint_idle;
 use crate::line::room::Room;
 use crate::line::visitor::{Claimed, Joined};
 use crate::store::Enter;
@@ -32,14 +35,29 @@ pub struct To {
 }
 
 /// The fields of the join form.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, ToSchema)]
 pub struct JoinForm {
+    /// Sixteen random bytes that the page made, base64url.
     nonce: Option<String>,
+    /// An access code, where the room uses them.
     #[serde(rename = "accessCode")]
     access_code: Option<String>,
 }
 
-/// `GET /_line/rooms/{room}`
+/// The waiting page
+#[utoipa::path(
+    get, path = "/_line/rooms/{room}", tag = "page",
+    params(
+        ("room" = RoomId, Path, description = "The room"),
+        ("to" = Option<String>, Query, description = "Where the visitor wants to go: a path of this site")
+    ),
+    security((), ("place" = []), ("placeCookie" = [])),
+    responses(
+        (status = 200, description = "The page", body = String, content_type = "text/html"),
+        (status = 303, description = "Nobody waits: on to `to`, with a pass"),
+        OfRoom, OfQuery
+    )
+)]
 pub async fn waiting(
     State(state): Line,
     RoomPath(room): RoomPath,
@@ -48,7 +66,7 @@ pub async fn waiting(
 ) -> ApiResult<Response> {
     let to = ReturnTarget::parse(query.to.as_deref());
     if room.is_idle() {
-        return enter_idle(&state, &room, &to);
+        return enter_idle(&state, &room, &headers, &to);
     }
     let shown = shown(&state, &room, &headers, query.refused).await?;
     let view = room.view();
@@ -86,7 +104,17 @@ async fn shown(
     }
 }
 
-/// `POST /_line/rooms/{room}/join`: the form of the page without JavaScript.
+/// Join the line by the page's form, without JavaScript
+#[utoipa::path(
+    post, path = "/_line/rooms/{room}/join", operation_id = "joinByForm", tag = "page",
+    params(
+        ("room" = RoomId, Path, description = "The room"),
+        ("to" = Option<String>, Query, description = "Where the visitor wants to go: a path of this site")
+    ),
+    security((), ("place" = []), ("placeCookie" = [])),
+    request_body(content = JoinForm, content_type = "application/x-www-form-urlencoded"),
+    responses((status = 303, description = "Back to the waiting page, or on to `to` with a pass"), OfRoom, OfLine, OfForm, OfOrigin, OfPlaceIfAny)
+)]
 pub async fn join(
     State(state): Line,
     RoomPath(room): RoomPath,
@@ -95,6 +123,9 @@ pub async fn join(
     ApiForm(form): ApiForm<JoinForm>,
 ) -> ApiResult<Response> {
     let to = ReturnTarget::parse(query.to.as_deref());
+    if room.is_idle() {
+        return enter_idle(&state, &room, &headers, &to);
+    }
     let access_code = form.access_code.filter(|code| !code.is_empty());
     let body = JoinRequest {
         nonce: form.nonce,
@@ -110,7 +141,7 @@ pub async fn join(
         }
         Ok(Joined::PassedThrough { pass, .. }) => {
             let cookie = super::pass::pass_cookie(&state, &room, &pass);
-            see_other_target(&to, cookie)
+            see_other_target(&to, Some(cookie))
         }
         Err(problem) => {
             let path = waiting_path(&room.id, &to);
@@ -119,7 +150,19 @@ pub async fn join(
     })
 }
 
-/// `POST /_line/rooms/{room}/leave`: the form of the page without JavaScript.
+/// Leave the line by the page's form, without JavaScript
+#[utoipa::path(
+    post, path = "/_line/rooms/{room}/leave", operation_id = "leaveByForm", tag = "page",
+    params(
+        ("room" = RoomId, Path, description = "The room"),
+        ("to" = Option<String>, Query, description = "Where the visitor wants to go: a path of this site")
+    ),
+    security((), ("place" = []), ("placeCookie" = [])),
+    responses(
+        (status = 303, description = "Back to the waiting page"),
+        OfRoom, OfLine, OfQuery, OfOrigin
+    )
+)]
 pub async fn leave(
     State(state): Line,
     RoomPath(room): RoomPath,
@@ -133,7 +176,16 @@ pub async fn leave(
     Ok(see_other(&waiting_path(&room.id, &to), None))
 }
 
-/// `GET /_line/rooms/{room}/enter`
+/// Go in, if it is my turn
+#[utoipa::path(
+    get, path = "/_line/rooms/{room}/enter", tag = "page",
+    params(
+        ("room" = RoomId, Path, description = "The room"),
+        ("to" = Option<String>, Query, description = "Where the visitor wants to go: a path of this site")
+    ),
+    security((), ("place" = []), ("placeCookie" = [])),
+    responses((status = 303, description = "Back to the waiting page, or on to `to` with a pass"), OfRoom, OfQuery)
+)]
 pub async fn enter(
     State(state): Line,
     RoomPath(room): RoomPath,
@@ -142,7 +194,7 @@ pub async fn enter(
 ) -> ApiResult<Response> {
     let to = ReturnTarget::parse(query.to.as_deref());
     if room.is_idle() {
-        return enter_idle(&state, &room, &to);
+        return enter_idle(&state, &room, &headers, &to);
     }
     let waiting = || see_other(&waiting_path(&room.id, &to), None);
     let Ok(Some(held)) = presented::place(&room, state.cookies, &headers) else {
@@ -150,20 +202,29 @@ pub async fn enter(
     };
     Ok(match room.claim(&held.token).await {
         Ok(Claimed::Pass(pass)) => {
-            see_other_target(&to, super::pass::pass_cookie(&state, &room, &pass))
+            see_other_target(&to, Some(super::pass::pass_cookie(&state, &room, &pass)))
         }
         Ok(Claimed::NotCalled(_)) | Err(_) => waiting(),
     })
 }
 
-/// Nobody waits: a visitor who lands here goes straight in.
-fn enter_idle(state: &LineState, room: &Room, to: &ReturnTarget) -> ApiResult<Response> {
-    let place = contract::PlaceId::from_bytes(room.parts.randomness.bytes());
-    let pass = crate::line::passes::mint_idle(room, place, room.parts.clock.now())?;
-    Ok(see_other_target(
-        to,
-        super::pass::pass_cookie(state, room, &pass),
-    ))
+/// Nobody waits: a visitor who lands here goes straight in. Who has a pass keeps it, for it names
+/// the customer who holds and booked.
+fn enter_idle(
+    state: &LineState,
+    room: &Room,
+    headers: &HeaderMap,
+    to: &ReturnTarget,
+) -> ApiResult<Response> {
+    let now = room.parts.clock.now();
+    let cookie = if presented::pass(room, state.cookies, headers, now).is_some() {
+        None
+    } else {
+        let place = contract::PlaceId::from_bytes(room.parts.randomness.bytes());
+        let pass = mint_idle(room, place, now)?;
+        Some(super::pass::pass_cookie(state, room, &pass))
+    };
+    Ok(see_other_target(to, cookie))
 }
 
 /// The waiting page of `room` for someone who wants to go `to`.
@@ -172,17 +233,22 @@ pub fn waiting_path(room: &RoomId, to: &ReturnTarget) -> String {
 }
 
 fn see_other(path: &str, cookie: Option<HeaderValue>) -> Response {
-    let location = HeaderValue::from_str(path).unwrap_or(HeaderValue::from_static("/"));
+    redirect(
+        HeaderValue::from_str(path).unwrap_or(HeaderValue::from_static("/")),
+        cookie,
+    )
+}
+
+fn see_other_target(to: &ReturnTarget, cookie: Option<HeaderValue>) -> Response {
+    redirect(to.to_location(), cookie)
+}
+
+fn redirect(location: HeaderValue, cookie: Option<HeaderValue>) -> Response {
     let mut response = private((StatusCode::SEE_OTHER, [(LOCATION, location)]).into_response());
     if let Some(cookie) = cookie {
         response.headers_mut().append(SET_COOKIE, cookie);
     }
     response
-}
-
-fn see_other_target(to: &ReturnTarget, cookie: HeaderValue) -> Response {
-    let headers = [(LOCATION, to.to_location()), (SET_COOKIE, cookie)];
-    private((StatusCode::SEE_OTHER, headers).into_response())
 }
 
 fn html(state: &LineState, page: String) -> Response {
@@ -200,14 +266,26 @@ fn html(state: &LineState, page: String) -> Response {
     private((headers, page).into_response())
 }
 
-/// `GET /_line/static/{version}/{path}`
+/// A style, script or image of the page
+#[utoipa::path(
+    get, path = "/_line/static/{version}/{*path}", tag = "page",
+    params(
+        ("version" = String, Path, description = "The version that the page names"),
+        ("path" = String, Path, description = "The file, which may stand in a directory")
+    ),
+    responses(
+        (status = 200, description = "The file, cacheable for ever by its version"),
+        (status = 304, description = "Not changed since a tag in `If-None-Match`"),
+        OfFiles
+    )
+)]
 pub async fn asset(
     ApiPath((version, path)): ApiPath<(String, String)>,
     headers: HeaderMap,
 ) -> ApiResult<Response> {
     let asset = pages::asset(&path).ok_or(ProblemCode::NotFound)?;
     let etag = HeaderValue::from_str(&asset.etag).unwrap_or(HeaderValue::from_static("\"\""));
-    let known = headers.get(IF_NONE_MATCH).is_some_and(|tag| tag == etag);
+    let known = web::etag::is_known(&headers, &asset.etag);
     let tags = [
         (ETAG, etag),
         (

@@ -2,24 +2,43 @@
 
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
-use contract::line::NotCalled;
+use contract::line::{NotCalled, PassGrant};
 use contract::pass::JwkSet;
-use contract::{Clock, Problem, ProblemCode};
+use contract::{Clock, Problem, ProblemCode, RoomId};
 use http::header::{CACHE_CONTROL, SET_COOKIE};
 use http::{HeaderMap, HeaderValue, StatusCode};
-use web::{ApiJson, ApiResult};
+use web::{ApiJson, ApiResult, NoFields};
 
-use super::presented::{self, Shown};
+use super::openapi::{OfBody, OfCalls, OfGivingUp, OfLine, OfOrigin, OfPlace, OfRoom};
+use super::presented;
 use super::room::{Line, RoomPath, private};
 use crate::line::passes::Minted;
 use crate::line::room::Room;
 use crate::line::visitor::Claimed;
 
-/// `POST /_line/v1/rooms/{room}/pass`
+/// Claim my turn
+///
+/// The same session however often it is claimed.
+#[utoipa::path(
+    post, path = "/_line/v1/rooms/{room}/pass", tag = "pass",
+    params(("room" = RoomId, Path, description = "The room")),
+    security(("place" = []), ("placeCookie" = [])),
+    responses(
+        (status = 200, description = "The pass, also as a cookie", body = PassGrant),
+        (
+            status = 409,
+            description = "not-called; `place` says how the visitor stands",
+            body = NotCalled,
+            content_type = "application/problem+json"
+        ),
+        OfRoom, OfLine, OfBody, OfPlace, OfOrigin
+    )
+)]
 pub async fn claim(
     State(state): Line,
     RoomPath(room): RoomPath,
     headers: HeaderMap,
+    ApiJson(NoFields {}): ApiJson<NoFields>,
 ) -> ApiResult<Response> {
     let presented = presented::place_required(&room, state.cookies, &headers)?;
     match room.claim(&presented.token).await? {
@@ -50,20 +69,31 @@ fn not_called(answer: NotCalled) -> Response {
     web::error::respond(answer.problem.with("place", place))
 }
 
-/// `DELETE /_line/v1/rooms/{room}/pass`: by the pass or by the place it was given to.
+/// End my session, by the pass or by the place it was given to
+#[utoipa::path(
+    delete, path = "/_line/v1/rooms/{room}/pass", tag = "pass",
+    params(("room" = RoomId, Path, description = "The room")),
+    security(
+        (), ("pass" = []), ("passCookie" = []), ("passHeader" = []), ("place" = []),
+        ("placeCookie" = [])
+    ),
+    responses(
+        (status = 204, description = "The session is over and its slot free"),
+        OfRoom, OfLine, OfGivingUp
+    )
+)]
 pub async fn end(
     State(state): Line,
     RoomPath(room): RoomPath,
     headers: HeaderMap,
 ) -> ApiResult<Response> {
     let now = room.parts.clock.now();
-    let by_pass = presented::passes(state.cookies, &headers, Shown::To(&room.id))
-        .into_iter()
-        .find_map(|text| room.parts.pass_keys.verify_for(text, &room.id, now).ok())
-        .map(|claims| claims.sub);
+    let by_pass = presented::pass(&room, state.cookies, &headers, now).map(|(_, own)| own.sub);
     let place = match by_pass {
         Some(place) => Some(place),
-        None => presented::place(&room, state.cookies, &headers)?.map(|held| held.token.place),
+        None => {
+            presented::place_given_up(&room, state.cookies, &headers)?.map(|held| held.token.place)
+        }
     };
     if let Some(place) = place {
         room.end_session(place).await?;
@@ -72,7 +102,14 @@ pub async fn end(
     Ok(private((StatusCode::NO_CONTENT, cleared).into_response()))
 }
 
-/// `GET /_line/v1/jwks.json`
+/// The keys that verify passes
+#[utoipa::path(
+    get, path = "/_line/v1/jwks.json", tag = "pass",
+    responses(
+        (status = 200, description = "Cacheable for five minutes", body = JwkSet),
+        OfCalls
+    )
+)]
 pub async fn jwks(State(state): Line) -> impl IntoResponse {
     let keys: JwkSet = state.rooms.parts().pass_keys.jwks();
     (

@@ -2,14 +2,15 @@
 
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
-use contract::line::{JoinRequest, StatusDocument};
-use contract::{Clock, Problem, ProblemCode};
+use contract::line::{JoinRequest, PassGrant, StatusDocument};
+use contract::{Clock, Problem, ProblemCode, RoomId};
 use data_encoding::BASE64URL_NOPAD;
 use http::header::SET_COOKIE;
 use http::{HeaderMap, StatusCode};
 use web::{ApiError, ApiJson, ApiResult};
 
 use super::LineState;
+use super::openapi::{OfBody, OfGivingUp, OfJoining, OfLine, OfPlace, OfRoom};
 use super::presented;
 use super::room::{Line, RoomPath, private};
 use crate::line::room::Room;
@@ -17,7 +18,28 @@ use crate::line::visitor::{Joined, Joiner};
 use crate::room::place::PlaceToken;
 use crate::store::{Enter, Standing};
 
-/// `POST /_line/v1/rooms/{room}/places`
+/// Join the line
+///
+/// The same nonce, or the token, is the same place again.
+#[utoipa::path(
+    post, path = "/_line/v1/rooms/{room}/places", tag = "place",
+    params(("room" = RoomId, Path, description = "The room")),
+    security((), ("place" = []), ("placeCookie" = [])),
+    request_body(content = Option<JoinRequest>, content_type = "application/json"),
+    responses(
+        (
+            status = 201,
+            description = "A new place; `place` is the token to keep",
+            body = StatusDocument
+        ),
+        (
+            status = 200,
+            description = "The place the caller had, or `admitted` with a `pass` when nobody waits",
+            body = StatusDocument
+        ),
+        OfRoom, OfLine, OfBody, OfJoining
+    )
+)]
 pub async fn join(
     State(state): Line,
     RoomPath(room): RoomPath,
@@ -25,7 +47,8 @@ pub async fn join(
     ApiJson(body): ApiJson<JoinRequest>,
 ) -> ApiResult<Response> {
     let joiner = joiner(&state, &room, &headers, body).await?;
-    Ok(joined_response(&state, &room, room.join(joiner).await?))
+    let outcome = room.join(joiner).await?;
+    Ok(joined_response(&state, &room, &headers, outcome))
 }
 
 /// Who wants to join, from what the request presents. A browser whose session is over and that
@@ -37,12 +60,8 @@ pub async fn joiner(
     body: JoinRequest,
 ) -> ApiResult<Joiner> {
     let nonce = body.nonce.as_deref().map(nonce).transpose()?;
-    let presented = match presented::place(room, state.cookies, headers) {
-        // A browser cannot get rid of a cookie it may not read: an outdated one is no hindrance.
-        Err(_) if presented::bearer(headers).is_none() => None,
-        other => other?,
-    };
-    let mut token = presented.map(|presented| presented.token);
+    let held = presented::place_if_any(room, state.cookies, headers)?;
+    let mut token = held.map(|held| held.token);
     if let (Some(held), Some(nonce)) = (&token, nonce)
         && held.nonce != nonce
         && !room.is_idle()
@@ -75,7 +94,12 @@ fn nonce(text: &str) -> ApiResult<[u8; 16]> {
         })
 }
 
-fn joined_response(state: &LineState, room: &Room, joined: Joined) -> Response {
+fn joined_response(
+    state: &LineState,
+    room: &Room,
+    headers: &HeaderMap,
+    joined: Joined,
+) -> Response {
     match joined {
         Joined::Placed {
             token,
@@ -92,8 +116,17 @@ fn joined_response(state: &LineState, room: &Room, joined: Joined) -> Response {
             };
             private((code, [(SET_COOKIE, cookie)], ApiJson(status)).into_response())
         }
-        Joined::PassedThrough { status, pass } => {
+        Joined::PassedThrough { mut status, pass } => {
             let now = room.parts.clock.now();
+            // Who has a pass keeps it, for it names the customer who holds and booked.
+            if let Some((text, claims)) = presented::pass(room, state.cookies, headers, now) {
+                status.pass = Some(PassGrant {
+                    access_token: text.to_owned(),
+                    expires_in: claims.expires_at().since(now).as_secs(),
+                    ..pass.grant
+                });
+                return private(ApiJson(status).into_response());
+            }
             let cookie =
                 state
                     .cookies
@@ -103,7 +136,18 @@ fn joined_response(state: &LineState, room: &Room, joined: Joined) -> Response {
     }
 }
 
-/// `GET /_line/v1/rooms/{room}/place`
+/// How I stand
+///
+/// With the line's store away, the last numbers that were known: `updatedAt` says how old.
+#[utoipa::path(
+    get, path = "/_line/v1/rooms/{room}/place", tag = "place",
+    params(("room" = RoomId, Path, description = "The room")),
+    security(("place" = []), ("placeCookie" = [])),
+    responses(
+        (status = 200, description = "How the visitor stands", body = StatusDocument),
+        OfRoom, OfPlace
+    )
+)]
 pub async fn status(
     State(state): Line,
     RoomPath(room): RoomPath,
@@ -128,15 +172,24 @@ async fn look(room: &Room, token: &PlaceToken) -> Result<StatusDocument, ApiErro
     Ok(room.status_of(token, standing, room.parts.clock.now())?)
 }
 
-/// `DELETE /_line/v1/rooms/{room}/place`
+/// Leave the line
+#[utoipa::path(
+    delete, path = "/_line/v1/rooms/{room}/place", tag = "place",
+    params(("room" = RoomId, Path, description = "The room")),
+    security((), ("place" = []), ("placeCookie" = [])),
+    responses(
+        (status = 204, description = "Gone, also when already gone"),
+        OfRoom, OfLine, OfGivingUp
+    )
+)]
 pub async fn leave(
     State(state): Line,
     RoomPath(room): RoomPath,
     headers: HeaderMap,
 ) -> ApiResult<Response> {
     let cleared = [(SET_COOKIE, state.cookies.place_clear(&room.id))];
-    if let Some(presented) = presented::place(&room, state.cookies, &headers)? {
-        room.leave(presented.token.place).await?;
+    if let Some(held) = presented::place_given_up(&room, state.cookies, &headers)? {
+        room.leave(held.token.place).await?;
     }
     Ok(private((StatusCode::NO_CONTENT, cleared).into_response()))
 }

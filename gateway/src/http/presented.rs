@@ -1,7 +1,8 @@
 //! What a request presents: a place token, as a cookie or as a bearer token, and passes.
 
+use contract::pass::PassClaims;
 use contract::principal::PASS;
-use contract::{Problem, ProblemCode, RoomId};
+use contract::{Problem, ProblemCode, RoomId, Timestamp};
 use http::HeaderMap;
 use http::header::AUTHORIZATION;
 use web::ApiError;
@@ -43,6 +44,47 @@ pub fn place(
     };
     let token = verified(room, &room.id, text)?;
     Ok(Some(PresentedPlace { token, is_cookie }))
+}
+
+/// The place the request presents, where none is needed. A browser cannot get rid of a cookie it
+/// may not read, so an outdated one counts as none; a bearer token is refused, as it was sent on
+/// purpose.
+pub fn place_if_any(
+    room: &Room,
+    cookies: CookieForm,
+    headers: &HeaderMap,
+) -> Result<Option<PresentedPlace>, ApiError> {
+    match place(room, cookies, headers) {
+        Err(_) if bearer(headers).is_none() => Ok(None),
+        found => found,
+    }
+}
+
+/// The place the request gives up, if there is one: a place of a room that was deleted is gone
+/// already.
+pub fn place_given_up(
+    room: &Room,
+    cookies: CookieForm,
+    headers: &HeaderMap,
+) -> Result<Option<PresentedPlace>, ApiError> {
+    match place_if_any(room, cookies, headers) {
+        Err(error) if error.problem().code == ProblemCode::PlaceExpired => Ok(None),
+        found => found,
+    }
+}
+
+/// The pass of `room` that the request presents, if it is valid now.
+pub fn pass<'h>(
+    room: &Room,
+    cookies: CookieForm,
+    headers: &'h HeaderMap,
+    now: Timestamp,
+) -> Option<(&'h str, PassClaims)> {
+    let texts = passes(cookies, headers, Shown::To(&room.id));
+    texts.into_iter().find_map(|text| {
+        let claims = room.parts.pass_keys.verify_for(text, &room.id, now).ok()?;
+        Some((text, claims))
+    })
 }
 
 /// The place the request presents; 401 when it presents none.

@@ -4,13 +4,15 @@ use std::sync::Arc;
 
 use axum::extract::{FromRequestParts, State};
 use axum::response::{IntoResponse, Response};
+use contract::line::RoomDocument;
 use contract::{Problem, ProblemCode, RoomId};
-use http::header::{CACHE_CONTROL, CONTENT_TYPE, ETAG, IF_NONE_MATCH};
+use http::header::{CACHE_CONTROL, CONTENT_TYPE, ETAG};
 use http::request::Parts;
 use http::{HeaderMap, HeaderValue, StatusCode};
 use web::{ApiError, ApiPath, ApiResult};
 
 use super::LineState;
+use super::openapi::OfRoom;
 use crate::line::room::Room;
 
 /// The room that the path names; 404 when there is none.
@@ -29,13 +31,23 @@ impl FromRequestParts<LineState> for RoomPath {
     }
 }
 
-/// `GET /_line/v1/rooms/{room}`: the same bytes for everyone, without cookies, for a second.
-/// Serialised once per view, however many ask.
+/// The room, the same for everyone
+///
+/// Without cookies, and cacheable for a second. Serialised once per view, however many ask.
+#[utoipa::path(
+    get, path = "/_line/v1/rooms/{room}", operation_id = "room", tag = "room",
+    params(("room" = RoomId, Path, description = "The room")),
+    responses(
+        (status = 200, description = "The room, with an `ETag`", body = RoomDocument),
+        (status = 304, description = "Not changed since a tag in `If-None-Match`"),
+        OfRoom
+    )
+)]
 pub async fn document(RoomPath(room): RoomPath, headers: HeaderMap) -> ApiResult<Response> {
     let (body, etag) = room.document();
-    let known = headers
-        .get(IF_NONE_MATCH)
-        .is_some_and(|tag| tag.as_bytes() == etag.as_bytes());
+    let known = etag
+        .to_str()
+        .is_ok_and(|etag| web::etag::is_known(&headers, etag));
     let tags = [
         (ETAG, etag),
         (CACHE_CONTROL, HeaderValue::from_static("public, max-age=1")),

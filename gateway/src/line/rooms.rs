@@ -2,14 +2,15 @@
 //! on one gateway is in force on all within a second. With the database away the last known
 //! rooms stay.
 
-use std::collections::HashMap;
-use std::sync::Arc;
+use std::collections::{BTreeMap, HashMap};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use contract::RoomId;
-use tokio::sync::Notify;
+use tokio::sync::{Notify, watch};
 use tokio::time::MissedTickBehavior;
+use tokio_util::task::TaskTracker;
 
 use super::follower::Follower;
 use super::leader::Leader;
@@ -21,6 +22,9 @@ use crate::records::{RoomRecord, Rooms};
 /// Time between reads.
 const READ_EVERY: Duration = Duration::from_millis(400);
 
+/// Longest that the answer to a change waits for the change to be in force here.
+const APPLY_MAX: Duration = Duration::from_secs(1);
+
 /// Protected prefixes with their rooms.
 type Prefixes = Vec<(PathPrefix, Arc<Room>)>;
 
@@ -30,9 +34,15 @@ pub struct RoomSet {
     parts: Arc<Parts>,
     records: Rooms,
     rooms: Arc<ArcSwap<HashMap<RoomId, Arc<Room>>>>,
-    /// Protected prefixes of all rooms, the longest first.
+    /// Protected prefixes of all rooms, the deepest first.
     prefixes: Arc<ArcSwap<Prefixes>>,
+    /// The work of each room, for the one who reads them.
+    working: Arc<Mutex<HashMap<RoomId, TaskTracker>>>,
+    /// Deleted rooms that the store has still to forget, and what still works for them.
+    forgetting: Arc<Mutex<BTreeMap<RoomId, TaskTracker>>>,
     hurry: Arc<Notify>,
+    /// Told after every read that changed something.
+    reads: Arc<watch::Sender<()>>,
 }
 
 impl RoomSet {
@@ -43,7 +53,10 @@ impl RoomSet {
             records,
             rooms: Arc::default(),
             prefixes: Arc::default(),
+            working: Arc::default(),
+            forgetting: Arc::default(),
             hurry: Arc::default(),
+            reads: Arc::new(watch::Sender::new(())),
         }
     }
 
@@ -57,13 +70,10 @@ impl RoomSet {
         self.rooms.load().get(room).cloned()
     }
 
-    /// The room that protects `path`: the one with the longest prefix.
+    /// The room that protects `path`: the one with the nearest prefix.
     pub fn protecting(&self, path: &SafePath<'_>) -> Option<Arc<Room>> {
         let prefixes = self.prefixes.load();
-        prefixes
-            .iter()
-            .find(|(prefix, _)| path.is_within(prefix))
-            .map(|(_, room)| room.clone())
+        nearest(&prefixes, path, |room| room.is_idle()).cloned()
     }
 
     /// All rooms, in no order.
@@ -71,9 +81,34 @@ impl RoomSet {
         self.rooms.load().values().cloned().collect()
     }
 
-    /// Reads the rooms at once instead of at the next turn: an operator changed one here.
-    pub fn hurry(&self) -> Arc<Notify> {
-        self.hurry.clone()
+    /// Reads the rooms at once instead of at the next turn, and waits until `room` is served here
+    /// as `record` has it, or not at all without one. Ends after [`APPLY_MAX`] in any case: the
+    /// change is made, and in force when the database can be read.
+    pub async fn apply(&self, room: &RoomId, record: Option<&RoomRecord>) {
+        let mut reads = self.reads.subscribe();
+        let waiting = async {
+            while !self.is_served(room, record) {
+                self.hurry.notify_one();
+                if reads.changed().await.is_err() {
+                    return;
+                }
+            }
+        };
+        if tokio::time::timeout(APPLY_MAX, waiting).await.is_err() {
+            tracing::warn!(%room, "a change of a room is not in force yet");
+        }
+    }
+
+    fn is_served(&self, room: &RoomId, record: Option<&RoomRecord>) -> bool {
+        match (self.get(room), record) {
+            (None, None) => true,
+            (Some(served), Some(record)) => {
+                let served = served.record();
+                // A room that was made again counts its versions anew.
+                (served.created_at, served.version) >= (record.created_at, record.version)
+            }
+            (Some(_), None) | (None, Some(_)) => false,
+        }
     }
 
     /// Keeps the rooms up to date from `change` on, until the process stops.
@@ -85,6 +120,7 @@ impl RoomSet {
                 Ok(next) => change = next,
                 Err(error) => tracing::debug!(%error, "rooms not read"),
             }
+            self.forget_once().await;
             tokio::select! {
                 () = self.parts.stop.cancelled() => return,
                 () = self.hurry.notified() => {}
@@ -103,11 +139,15 @@ impl RoomSet {
         for deleted in &changes.deleted {
             if let Some(room) = rooms.remove(deleted) {
                 room.stop.cancel();
-                self.parts.store.room_forget(deleted).await?;
+                let work = locked(&self.working).remove(deleted).unwrap_or_default();
+                work.close();
+                locked(&self.forgetting).insert(deleted.clone(), work);
             }
         }
         for record in changes.rooms {
             let id = record.settings.room.clone();
+            // Made again: its line is rebuilt under a birth of its own.
+            locked(&self.forgetting).remove(&id);
             match rooms.get(&id) {
                 // The same room: its tasks go on.
                 Some(room) if room.record().created_at == record.created_at => {
@@ -123,18 +163,42 @@ impl RoomSet {
         }
         self.prefixes.store(Arc::new(prefixes(&rooms)));
         self.rooms.store(Arc::new(rooms));
+        self.reads.send_replace(());
         Ok(changes.change)
+    }
+
+    /// Clears the store of deleted rooms on which nothing works any more: a tick on its way would
+    /// make the room again. With the store away they are kept in mind; nothing else waits for it.
+    pub async fn forget_once(&self) {
+        loop {
+            let idle = locked(&self.forgetting)
+                .iter()
+                .find(|(_, work)| work.is_empty())
+                .map(|(room, _)| room.clone());
+            let Some(room) = idle else { return };
+            if let Err(error) = self.parts.store.room_forget(&room).await {
+                tracing::debug!(%room, %error, "a deleted room is not forgotten yet");
+                return;
+            }
+            locked(&self.forgetting).remove(&room);
+        }
     }
 
     fn start(&self, record: RoomRecord) -> Arc<Room> {
         let (room, queue) = Room::new(record, self.parts.clone());
-        let tasks = &self.parts.tasks;
-        tasks.spawn(queue.run(room.clone()));
-        tasks.spawn(super::absences::run(room.clone()));
-        tasks.spawn(Follower::new(room.clone()).run());
-        tasks.spawn(Leader::new(room.clone()).run());
+        let (tasks, work) = (&self.parts.tasks, TaskTracker::new());
+        tasks.spawn(work.track_future(queue.run(room.clone())));
+        tasks.spawn(work.track_future(super::absences::run(room.clone())));
+        tasks.spawn(work.track_future(Follower::new(room.clone()).run()));
+        tasks.spawn(work.track_future(Leader::new(room.clone()).run()));
+        locked(&self.working).insert(room.id.clone(), work);
         room
     }
+}
+
+/// The content of a map that no panic could leave half changed.
+fn locked<T>(map: &Mutex<T>) -> MutexGuard<'_, T> {
+    map.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 fn prefixes(rooms: &HashMap<RoomId, Arc<Room>>) -> Prefixes {
@@ -152,11 +216,66 @@ fn prefixes(rooms: &HashMap<RoomId, Arc<Room>>) -> Prefixes {
                 .collect::<Vec<_>>()
         })
         .collect();
-    prefixes.sort_by(|(a, _), (b, _)| {
-        b.as_str()
-            .len()
-            .cmp(&a.as_str().len())
-            .then_with(|| a.as_str().cmp(b.as_str()))
-    });
+    sort(&mut prefixes, |room| room.id.as_str());
     prefixes
+}
+
+/// The deepest prefixes first; of the same depth by the room's name, so that every gateway decides
+/// alike.
+fn sort<R>(prefixes: &mut [(PathPrefix, R)], name: impl Fn(&R) -> &str) {
+    prefixes.sort_by(|(a, one), (b, other)| {
+        let deepest_first = b.depth().cmp(&a.depth());
+        deepest_first.then_with(|| name(one).cmp(name(other)))
+    });
+}
+
+/// Whose prefix is nearest to `path`. Where two have the same, one that queues goes before one
+/// that is idle: a fan rather waits than gets past a line.
+fn nearest<'a, R>(
+    prefixes: &'a [(PathPrefix, R)],
+    path: &SafePath<'_>,
+    is_idle: impl Fn(&R) -> bool,
+) -> Option<&'a R> {
+    let mut matching = prefixes
+        .iter()
+        .filter(|(prefix, _)| path.is_within(prefix))
+        .peekable();
+    let (deepest, first) = *matching.peek()?;
+    matching
+        .take_while(|(prefix, _)| prefix.depth() == deepest.depth())
+        .map(|(_, room)| room)
+        .find(|room| !is_idle(room))
+        .or(Some(first))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_nearest_prefix_decides_and_a_queue_before_an_idle_room() {
+        let prefix = |text: &str| text.parse::<PathPrefix>().unwrap();
+        // The name says whether the room is idle.
+        let mut rooms = [
+            (prefix("/SHOP"), "queue-2"),
+            (prefix("/shop"), "queue-1"),
+            (prefix("/cinema"), "idle-cinema"),
+            (
+                prefix("/shop;with-a-parameter-longer-than-any-path"),
+                "idle-shop",
+            ),
+            (prefix("/shop/seats"), "seats"),
+        ];
+        sort(&mut rooms, |name| name);
+        for (path, expected) in [
+            ("/shop/seats/7", Some("seats")),
+            ("/shop/prices", Some("queue-1")),
+            ("/cinema", Some("idle-cinema")),
+            ("/elsewhere", None),
+        ] {
+            let path = SafePath::parse(path).unwrap();
+            let found = nearest(&rooms, &path, |room| room.starts_with("idle"));
+            assert_eq!(found.copied(), expected, "{path:?}");
+        }
+    }
 }

@@ -6,9 +6,9 @@ use axum::extract::{FromRequestParts, Request, State};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use contract::{Problem, ProblemCode};
-use http::header::{AUTHORIZATION, WWW_AUTHENTICATE};
+use http::header::AUTHORIZATION;
 use http::request::Parts;
-use http::{HeaderMap, HeaderValue, Method};
+use http::{HeaderMap, Method};
 use sha2::{Digest, Sha256};
 use subtle::ConstantTimeEq;
 use web::ApiError;
@@ -108,11 +108,7 @@ pub(super) async fn middleware(
 ) -> Response {
     let Some(operator) = bearer(request.headers()).and_then(|token| tokens.find(token)) else {
         metrics::counter!("ropeline_ops_unauthorized_total").increment(1);
-        let mut response = ApiError::from(ProblemCode::Unauthorized).into_response();
-        response
-            .headers_mut()
-            .insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
-        return response;
+        return ApiError::from(ProblemCode::Unauthorized).into_response();
     };
     let least = if is_reading(request.method()) {
         Role::Viewer

@@ -4,11 +4,12 @@ use std::time::Duration;
 
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
+use contract::{Problem, ProblemCode};
 use futures_util::future::BoxFuture;
-use http::StatusCode;
-use http::header::{CACHE_CONTROL, RETRY_AFTER};
+use http::header::CACHE_CONTROL;
 use serde::Serialize;
-use web::ApiJson;
+use serde_json::json;
+use web::{ApiError, ApiJson};
 
 use super::OpsState;
 
@@ -50,16 +51,33 @@ pub(super) async fn ready(State(state): State<OpsState>) -> Response {
                 problem: Some("no answer within a second".to_owned()),
             }]
         });
-    let ready = checks.iter().all(|check| check.problem.is_none());
-    let report = ApiJson(Report {
-        status: if ready { "ready" } else { "unready" },
-        checks,
-    });
-    let uncached = [(CACHE_CONTROL, "no-store")];
-    if ready {
-        (uncached, report).into_response()
+    let missing: Vec<_> = checks
+        .iter()
+        .filter_map(|check| Some(format!("{}: {}", check.name, check.problem.as_ref()?)))
+        .collect();
+    if missing.is_empty() {
+        let report = ApiJson(Report {
+            status: "ready",
+            checks,
+        });
+        return ([(CACHE_CONTROL, "no-store")], report).into_response();
+    }
+    let problem = Problem::new(code_of(&checks))
+        .detail(missing.join("; "))
+        .with("checks", json!(checks))
+        .retry_after(1);
+    ApiError::from(problem).into_response()
+}
+
+/// The database is what a gateway waits for when it alone is away; all else keeps the line away.
+fn code_of(checks: &[Check]) -> ProblemCode {
+    let database_only = checks
+        .iter()
+        .filter(|check| check.problem.is_some())
+        .all(|check| check.name == "database");
+    if database_only {
+        ProblemCode::DatabaseUnavailable
     } else {
-        let unready = (StatusCode::SERVICE_UNAVAILABLE, [(RETRY_AFTER, "1")]);
-        (unready.0, unready.1, uncached, report).into_response()
+        ProblemCode::LineUnavailable
     }
 }

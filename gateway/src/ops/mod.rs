@@ -18,16 +18,16 @@ mod rooms;
 use std::sync::Arc;
 
 use axum::Router;
+use axum::extract::DefaultBodyLimit;
 use axum::middleware::{from_fn, from_fn_with_state};
 use axum::routing::{delete, get, post};
 use contract::room::RoomStats;
 use contract::{Clock, PlaceId, Problem, ProblemCode, RoomId};
 use futures_util::future::BoxFuture;
 use metrics_exporter_prometheus::PrometheusHandle;
-use tokio::sync::Notify;
 use web::{ApiError, RequestIds};
 
-use crate::records::{Admissions, Audit, RecordsError, Rooms};
+use crate::records::{Admissions, Audit, RecordsError, RoomRecord, Rooms};
 use auth::Tokens;
 use health::Readiness;
 
@@ -45,6 +45,13 @@ pub trait Sessions: Send + Sync + 'static {
         room: &'a RoomId,
         place: &'a PlaceId,
     ) -> BoxFuture<'a, Result<bool, Problem>>;
+}
+
+/// The rooms as this gateway serves them.
+pub trait Changes: Send + Sync + 'static {
+    /// Waits, for a moment at most, until this gateway serves `room` as `record` has it, or not at
+    /// all without one. Whoever changed a room finds it changed then.
+    fn apply<'a>(&'a self, room: &'a RoomId, record: Option<&'a RoomRecord>) -> BoxFuture<'a, ()>;
 }
 
 /// Makes the secret seed of a new room's draw.
@@ -71,8 +78,8 @@ pub struct OpsState {
     pub readiness: Arc<dyn Readiness>,
     /// The metrics.
     pub metrics: PrometheusHandle,
-    /// Woken after a change of a room, so that this gateway applies it at once.
-    pub changed: Arc<Notify>,
+    /// Puts changes of rooms into force here.
+    pub changes: Arc<dyn Changes>,
     /// Seeds of new rooms.
     pub seeds: SeedSource,
 }
@@ -82,10 +89,18 @@ pub struct OpsState {
 pub fn router(state: OpsState, extra: Router, ids: RequestIds) -> Router {
     let extra = extra.route_layer(from_fn_with_state(state.clone(), audit::record_changes));
     let admin = Router::new()
-        .route("/admin/v1/rooms", get(rooms::list).post(rooms::create))
+        .route(
+            "/admin/v1/rooms",
+            get(rooms::list)
+                .post(rooms::create)
+                .layer(DefaultBodyLimit::max(rooms::BODY_BYTES_MAX)),
+        )
         .route(
             "/admin/v1/rooms/{room}",
-            get(rooms::show).put(rooms::put).delete(rooms::delete),
+            get(rooms::show)
+                .put(rooms::put)
+                .delete(rooms::delete)
+                .layer(DefaultBodyLimit::max(rooms::BODY_BYTES_MAX)),
         )
         .route("/admin/v1/rooms/{room}/open", post(rooms::open))
         .route("/admin/v1/rooms/{room}/pause", post(rooms::pause))

@@ -10,14 +10,16 @@ use http::header::{CACHE_CONTROL, CONTENT_TYPE, ETAG, IF_MATCH, LOCATION};
 use http::{HeaderMap, StatusCode};
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
-use web::{ApiError, ApiJson, ApiPath, ApiQuery, ApiResult};
+use web::{ApiError, ApiJson, ApiPath, ApiQuery, ApiResult, NoFields};
 
 use super::auth::{Operator, Role};
 use super::{OpsState, refused};
 use crate::records::{Act, AuditEntry, CreateOutcome, PutOutcome, RoomRecord};
 use crate::room::phase::phase_at;
-use crate::room::settings::{FieldProblem, validate, validate_reason};
+use crate::room::settings::{FieldProblem, validate, validate_prefixes, validate_reason};
 
+/// Largest settings: a thousand access codes of the longest kind, in JSON's longest spelling.
+pub(super) const BODY_BYTES_MAX: usize = 1024 * 1024;
 /// Records of the admission log written to the socket at once.
 const LINES_AT_ONCE: usize = 500;
 
@@ -43,7 +45,7 @@ pub(super) async fn create(
     operator: Operator,
     ApiJson(settings): ApiJson<RoomSettings>,
 ) -> ApiResult<Response> {
-    validate(&settings).map_err(|problems| unacceptable(&problems))?;
+    acceptable(&state, &settings).await?;
     let location = format!("/admin/v1/rooms/{}", settings.room);
     let name = settings.room.clone();
     let act = Act::new(operator.name, state.clock.as_ref());
@@ -54,7 +56,7 @@ pub(super) async fn create(
         .map_err(refused)?;
     match outcome {
         CreateOutcome::Created(record) => {
-            state.changed.notify_one();
+            state.changes.apply(&name, Some(&record)).await;
             let answer = tagged(&state, *record);
             Ok((StatusCode::CREATED, [(LOCATION, location)], answer).into_response())
         }
@@ -80,7 +82,7 @@ pub(super) async fn put(
     ApiJson(body): ApiJson<Map<String, Value>>,
 ) -> ApiResult<Response> {
     let settings = settings_of(&room, body)?;
-    validate(&settings).map_err(|problems| unacceptable(&problems))?;
+    acceptable(&state, &settings).await?;
     let if_match = if_match(&headers)?;
     let act = Act::new(operator.name, state.clock.as_ref());
     let outcome = state
@@ -90,7 +92,7 @@ pub(super) async fn put(
         .map_err(refused)?;
     match outcome {
         PutOutcome::Written(record) => {
-            state.changed.notify_one();
+            state.changes.apply(&room, Some(&record)).await;
             Ok(tagged(&state, *record))
         }
         PutOutcome::Stale(version) => Err(Problem::new(ProblemCode::PreconditionFailed)
@@ -111,7 +113,7 @@ pub(super) async fn delete(
     if !state.rooms.room_delete(&room, act).await.map_err(refused)? {
         return Err(absent());
     }
-    state.changed.notify_one();
+    state.changes.apply(&room, None).await;
     Ok(StatusCode::NO_CONTENT)
 }
 
@@ -119,6 +121,7 @@ pub(super) async fn open(
     State(state): State<OpsState>,
     operator: Operator,
     ApiPath(room): ApiPath<RoomId>,
+    ApiJson(NoFields {}): ApiJson<NoFields>,
 ) -> ApiResult<Response> {
     override_set(&state, operator, &room, Some(Override::Open), None).await
 }
@@ -139,6 +142,7 @@ pub(super) async fn close(
     State(state): State<OpsState>,
     operator: Operator,
     ApiPath(room): ApiPath<RoomId>,
+    ApiJson(NoFields {}): ApiJson<NoFields>,
 ) -> ApiResult<Response> {
     override_set(&state, operator, &room, Some(Override::Close), None).await
 }
@@ -156,11 +160,13 @@ pub(super) async fn resume(
     State(state): State<OpsState>,
     operator: Operator,
     ApiPath(room): ApiPath<RoomId>,
+    ApiJson(NoFields {}): ApiJson<NoFields>,
 ) -> ApiResult<Response> {
     let act = Act::new(operator.name, state.clock.as_ref());
     let record = state.rooms.room_resume(&room, act).await.map_err(refused)?;
-    state.changed.notify_one();
-    Ok(tagged(&state, record.ok_or_else(absent)?))
+    let record = record.ok_or_else(absent)?;
+    state.changes.apply(&room, Some(&record)).await;
+    Ok(tagged(&state, record))
 }
 
 pub(super) async fn stats(
@@ -246,7 +252,7 @@ async fn override_set(
         .await
         .map_err(refused)?
         .ok_or_else(absent)?;
-    state.changed.notify_one();
+    state.changes.apply(room, Some(&record)).await;
     Ok(tagged(state, record))
 }
 
@@ -303,6 +309,19 @@ fn if_match(headers: &HeaderMap) -> Result<Option<i64>, ApiError> {
                 .detail("If-Match is not an ETag that a room of ours ever had.")
                 .into()
         })
+}
+
+/// Refuses settings that make no sense, by themselves or beside the other rooms. Two operators
+/// at once may still give two rooms the same prefix; the line then has a rule of its own.
+async fn acceptable(state: &OpsState, settings: &RoomSettings) -> ApiResult<()> {
+    validate(settings).map_err(|problems| unacceptable(&problems))?;
+    let rooms = state.rooms.room_list().await.map_err(refused)?;
+    let (own, others): (Vec<_>, Vec<_>) = rooms
+        .iter()
+        .map(|record| &record.settings)
+        .partition(|known| known.room == settings.room);
+    let before = own.first().map_or(&[][..], |own| &own.paths);
+    validate_prefixes(settings, before, &others).map_err(|problems| unacceptable(&problems))
 }
 
 fn absent() -> ApiError {

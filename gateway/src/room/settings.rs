@@ -4,6 +4,7 @@ use std::ops::RangeInclusive;
 
 use contract::room::{Challenge, RoomSettings};
 
+use crate::edge::path::PathPrefix;
 use crate::proxy::Upstream;
 
 /// Most calls per minute. Above it a typing error is likelier than a shop.
@@ -93,6 +94,40 @@ pub fn validate(settings: &RoomSettings) -> Result<(), Vec<FieldProblem>> {
         findings.text("message", message, MESSAGE_CHARS_MAX);
     }
     access_codes(&settings.access_codes, &mut findings);
+    if findings.0.is_empty() {
+        Ok(())
+    } else {
+        Err(findings.0)
+    }
+}
+
+/// Finds the prefixes of `settings` that one of `others` protects already: which of two rooms a
+/// fan has to wait in would be anyone's guess. Prefixes that `settings` had before are left alone,
+/// so that what went wrong once does not stand in the way of every other change.
+pub fn validate_prefixes(
+    settings: &RoomSettings,
+    before: &[String],
+    others: &[&RoomSettings],
+) -> Result<(), Vec<FieldProblem>> {
+    let mut findings = Findings::default();
+    for (index, path) in settings.paths.iter().enumerate() {
+        let Ok(prefix) = path.parse::<PathPrefix>() else {
+            continue;
+        };
+        let is_same = |path: &String| path.parse().is_ok_and(|p| prefix.is_same(&p));
+        if before.iter().any(is_same) {
+            continue;
+        }
+        if let Some(other) = others.iter().find(|other| other.paths.iter().any(is_same)) {
+            findings.add(
+                format!("paths[{index}]"),
+                format!(
+                    "`{path}` is protected by the room `{}`: take it away there first",
+                    other.room
+                ),
+            );
+        }
+    }
     if findings.0.is_empty() {
         Ok(())
     } else {
@@ -455,5 +490,22 @@ mod tests {
     fn reasons_are_bounded() {
         assert!(validate_reason("Payment is down").is_ok());
         assert!(validate_reason(&"x".repeat(REASON_CHARS_MAX + 1)).is_err());
+    }
+
+    #[test]
+    fn a_prefix_two_rooms_have_already_stands_in_the_way_of_nothing_else() {
+        let settings = |room: &str, paths: &[&str]| -> RoomSettings {
+            serde_json::from_value(serde_json::json!({"room": room, "paths": paths})).unwrap()
+        };
+        let other = settings("other", &["/a", "/b"]);
+        let check = |before: &[&str], expected: usize| {
+            let before: Vec<_> = before.iter().map(|&path| path.to_owned()).collect();
+            let wanted = settings("eras", &["/a/", "/B", "/c"]);
+            let found = validate_prefixes(&wanted, &before, &[&other]);
+            assert_eq!(found.err().map_or(0, |found| found.len()), expected);
+        };
+        check(&[], 2);
+        check(&["/A"], 1);
+        check(&["/A", "/b/"], 0);
     }
 }

@@ -18,6 +18,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
+use web::RequestIds;
 
 use crate::serving::{Server, client, get, get_problem, within};
 
@@ -37,7 +38,7 @@ async fn read_to_end(mut stream: TcpStream) -> String {
 async fn a_client_that_sends_its_head_too_slowly_is_cut_off() {
     let config = ServeConfig {
         head_max: Duration::from_millis(100),
-        ..ServeConfig::public("slow-head")
+        ..ServeConfig::public("slow-head", RequestIds::new(1))
     };
     let server = Server::start_with(hello(), config).await;
     let mut stream = TcpStream::connect(server.addr).await.unwrap();
@@ -85,7 +86,7 @@ async fn a_client_that_never_reads_is_cut_off() {
     };
     let config = ServeConfig {
         write_stall_max: Duration::from_millis(100),
-        ..ServeConfig::public("never-reads")
+        ..ServeConfig::public("never-reads", RequestIds::new(1))
     };
     let mut server = Server::start_with(Router::new().route("/", on_get(endless)), config).await;
     let mut stream = TcpStream::connect(server.addr).await.unwrap();
@@ -106,7 +107,7 @@ async fn a_client_that_never_reads_is_cut_off() {
 async fn one_connection_too_many_is_refused_and_room_is_made_again() {
     let config = ServeConfig {
         connections_max: 1,
-        ..ServeConfig::public("full")
+        ..ServeConfig::public("full", RequestIds::new(1))
     };
     let server = Server::start_with(hello(), config).await;
     let mut first = TcpStream::connect(server.addr).await.unwrap();
@@ -119,6 +120,10 @@ async fn one_connection_too_many_is_refused_and_room_is_made_again() {
     let answer = read_to_end(TcpStream::connect(server.addr).await.unwrap()).await;
     assert!(answer.starts_with("HTTP/1.1 503"), "{answer}");
     assert!(answer.contains("Retry-After"), "{answer}");
+    let (head, body) = answer.split_once("\r\n\r\n").unwrap();
+    let problem: contract::Problem = serde_json::from_str(body).unwrap();
+    let id = format!("x-request-id: {}\r\n", problem.request_id.unwrap());
+    assert!(head.contains(&id), "{answer}");
 
     drop(first);
     within("room for another", async {
@@ -152,7 +157,7 @@ async fn a_switched_connection_keeps_its_place() {
     );
     let config = ServeConfig {
         connections_max: 1,
-        ..ServeConfig::public("switched")
+        ..ServeConfig::public("switched", RequestIds::new(1))
     };
     let server = Server::start_with(router, config).await;
     let url = format!("ws://{}/live", server.addr);
@@ -225,7 +230,7 @@ async fn shutdown_cuts_off_what_outlasts_the_grace_period() {
     );
     let config = ServeConfig {
         grace: Duration::from_millis(50),
-        ..ServeConfig::public("grace")
+        ..ServeConfig::public("grace", RequestIds::new(1))
     };
     let mut server = Server::start_with(router, config).await;
     let mut stream = TcpStream::connect(server.addr).await.unwrap();

@@ -5,14 +5,20 @@
     reason = "what a test cannot go on without has failed the test"
 )]
 
+mod answers;
 mod browser;
+mod command;
 mod conformance;
 mod conformance_random;
+mod cookies;
+mod desk;
 mod edge;
 mod gate;
 mod gate_lasting;
 mod line;
+mod openapi;
 mod ops;
+mod ops_rooms;
 mod outages;
 mod proxy;
 mod records;

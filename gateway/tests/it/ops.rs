@@ -1,186 +1,22 @@
 //! The operators' listener on PostgreSQL, with figures and sessions of the test's own.
 
-use std::sync::Arc;
-use std::sync::Mutex;
 use std::time::Duration;
 
-use axum::Router;
 use axum::body::Body;
-use axum::routing::post;
-use contract::room::{AdmissionRecord, RoomStats};
-use contract::{Clock, ManualClock, PlaceId, Problem, RoomId};
-use futures_util::future::{BoxFuture, FutureExt};
-use gateway::ops::auth::{Operator, Role, Tokens};
-use gateway::ops::health::{Check, Readiness};
-use gateway::ops::{Figures, OpsState, Sessions, router};
+use contract::room::AdmissionRecord;
+use contract::{Clock, ManualClock, PlaceId};
 use gateway::records::{AdmissionBatch, LogHead, chain_verify, pool_options};
-use http::{HeaderMap, Method, Request, StatusCode};
+use http::{Method, Request};
 use http_body_util::BodyExt;
-use metrics_exporter_prometheus::PrometheusBuilder;
 use serde_json::{Value, json};
-use tokio::sync::Notify;
 use tokio::time::Instant;
 use tower::ServiceExt;
 use uuid::Uuid;
-use web::RequestIds;
 
+use crate::desk::{Desk, ERAS, ROOMS};
 use crate::records::room;
 use crate::tcp_proxy::{Line, TcpProxy};
 use crate::test_database::{Records, TestDatabase};
-
-const ROOMS: &str = "/admin/v1/rooms";
-const ERAS: &str = "/admin/v1/rooms/eras";
-
-/// Everything outside the database that the listener asks.
-#[derive(Default)]
-struct Surroundings {
-    ended: Mutex<Vec<PlaceId>>,
-    problem: Mutex<Option<String>>,
-}
-
-impl Figures for Surroundings {
-    fn stats<'a>(&'a self, _: &'a RoomId) -> BoxFuture<'a, Result<Option<RoomStats>, Problem>> {
-        async { Ok(None) }.boxed()
-    }
-}
-
-impl Sessions for Surroundings {
-    fn session_end<'a>(
-        &'a self,
-        _: &'a RoomId,
-        place: &'a PlaceId,
-    ) -> BoxFuture<'a, Result<bool, Problem>> {
-        async {
-            let mut ended = self.ended.lock().unwrap();
-            let first = !ended.contains(place);
-            ended.push(*place);
-            Ok(first)
-        }
-        .boxed()
-    }
-}
-
-impl Readiness for Surroundings {
-    fn checks(&self) -> BoxFuture<'_, Vec<Check>> {
-        let problem = self.problem.lock().unwrap().clone();
-        async {
-            vec![Check {
-                name: "redis",
-                problem,
-            }]
-        }
-        .boxed()
-    }
-}
-
-/// A listener and what it stands on.
-struct Desk {
-    router: Router,
-    records: Records,
-    surroundings: Arc<Surroundings>,
-    changed: Arc<Notify>,
-    /// Kept for as long as the desk: dropping it drops the database.
-    database: Option<TestDatabase>,
-}
-
-struct Answer {
-    status: StatusCode,
-    headers: HeaderMap,
-    json: Value,
-}
-
-impl Desk {
-    async fn open() -> Self {
-        let database = TestDatabase::create().await;
-        let mut desk = Self::on(database.records());
-        desk.database = Some(database);
-        desk
-    }
-
-    fn on(records: Records) -> Self {
-        let surroundings = Arc::new(Surroundings::default());
-        let changed = Arc::new(Notify::new());
-        let token = |name: &str, role| {
-            let operator = Operator {
-                name: name.to_owned(),
-                role,
-            };
-            (format!("{name}-token"), operator)
-        };
-        let state = OpsState {
-            rooms: records.rooms.clone(),
-            admissions: records.admissions.clone(),
-            audit: records.audit.clone(),
-            clock: Arc::new(ManualClock::default()),
-            tokens: Tokens::new([
-                token("admin", Role::Admin),
-                token("operator", Role::Operator),
-                token("viewer", Role::Viewer),
-            ]),
-            figures: surroundings.clone(),
-            sessions: surroundings.clone(),
-            readiness: surroundings.clone(),
-            metrics: PrometheusBuilder::new().build_recorder().handle(),
-            changed: changed.clone(),
-            seeds: Arc::new(|| [7; 32]),
-        };
-        let extra = Router::new().route(
-            "/admin/v1/shows",
-            post(async || StatusCode::CREATED).get(async || "shows"),
-        );
-        Self {
-            router: router(state, extra, RequestIds::new(1)),
-            records,
-            surroundings,
-            changed,
-            database: None,
-        }
-    }
-
-    async fn send(&self, request: Request<Body>) -> Answer {
-        let response = self.router.clone().oneshot(request).await.unwrap();
-        let (parts, body) = response.into_parts();
-        let body = body.collect().await.unwrap().to_bytes();
-        Answer {
-            status: parts.status,
-            headers: parts.headers,
-            json: serde_json::from_slice(&body).unwrap_or(Value::Null),
-        }
-    }
-
-    async fn ask_as(&self, who: &str, method: Method, path: &str, body: &str) -> Answer {
-        let request = Request::builder()
-            .method(method)
-            .uri(path)
-            .header("authorization", format!("Bearer {who}-token"))
-            .header("content-type", "application/json")
-            .body(Body::from(body.to_owned()));
-        self.send(request.unwrap()).await
-    }
-
-    async fn ask(&self, method: Method, path: &str, body: Value) -> Answer {
-        let body = if body.is_null() {
-            String::new()
-        } else {
-            body.to_string()
-        };
-        self.ask_as("admin", method, path, &body).await
-    }
-
-    async fn put_if(&self, tag: &str, body: Value) -> Answer {
-        let request = Request::put(ERAS)
-            .header("authorization", "Bearer admin-token")
-            .header("content-type", "application/json")
-            .header("if-match", tag)
-            .body(Body::from(body.to_string()));
-        self.send(request.unwrap()).await
-    }
-
-    async fn eras(&self) {
-        let made = self.ask(Method::POST, ROOMS, json!({"room": "eras"})).await;
-        assert_eq!(made.status, 201, "{}", made.json);
-    }
-}
 
 #[tokio::test]
 async fn only_operators_come_in_and_only_as_far_as_their_role() {
@@ -242,10 +78,8 @@ async fn a_room_is_made_read_changed_and_deleted() {
     );
     assert_eq!(made.headers["location"], ERAS);
     assert_eq!(made.headers["etag"], "\"1\"");
-    // The hook has fired for this change: waiting for it ends at once.
-    tokio::time::timeout(Duration::from_secs(5), desk.changed.notified())
-        .await
-        .unwrap();
+    let applied = desk.surroundings.applied.lock().unwrap().clone();
+    assert_eq!(applied, [(room("eras"), Some(1))]);
     let again = desk.ask(Method::POST, ROOMS, json!({"room": "eras"})).await;
     assert_eq!(
         (again.status.as_u16(), &again.json["code"]),
@@ -525,7 +359,7 @@ async fn a_database_that_is_gone_is_503_within_a_second_and_recovers() {
     let options = database.options();
     let proxy = TcpProxy::start(format!("{}:{}", options.get_host(), options.get_port())).await;
     let options = options.host("127.0.0.1").port(proxy.address.port());
-    let desk = Desk::on(Records::on(pool_options().connect_lazy_with(options)));
+    let desk = Desk::on(Records::on(pool_options().connect_lazy_with(options)), None);
     desk.eras().await;
     for line in [Line::Cut, Line::Silent] {
         proxy.set(line);
@@ -551,11 +385,14 @@ async fn a_database_that_is_gone_is_503_within_a_second_and_recovers() {
 
 #[tokio::test]
 async fn health_tells_what_is_wrong_and_the_dashboard_is_locked_down() {
-    let desk = Desk::on(Records::on(
-        pool_options()
-            .connect_lazy("postgres://nobody@127.0.0.1:1/none")
-            .unwrap(),
-    ));
+    let desk = Desk::on(
+        Records::on(
+            pool_options()
+                .connect_lazy("postgres://nobody@127.0.0.1:1/none")
+                .unwrap(),
+        ),
+        None,
+    );
     let get = async |path: &str| {
         desk.send(Request::get(path).body(Body::empty()).unwrap())
             .await
@@ -570,6 +407,10 @@ async fn health_tells_what_is_wrong_and_the_dashboard_is_locked_down() {
         json!({"name": "redis", "problem": "connection refused"})
     );
     assert_eq!(unready.headers["retry-after"], "1");
+    assert_eq!(unready.headers["content-type"], "application/problem+json");
+    assert_eq!(unready.json["code"], "line-unavailable");
+    assert_eq!(unready.json["status"], 503);
+    assert!(unready.json["requestId"].is_string());
     assert_eq!(get("/metrics").await.status, 200);
     for path in [
         "/",

@@ -47,12 +47,20 @@ async fn behind_database_proxy(world: &World) -> (TestApp, TcpProxy) {
     (app, proxy)
 }
 
-async fn wipe(world: &World) {
+async fn redis() -> redis::aio::MultiplexedConnection {
     let client = redis::Client::open(redis_url()).unwrap();
-    let mut connection = client.get_multiplexed_async_connection().await.unwrap();
-    let keys: Vec<String> = connection.keys(format!("{}*", world.prefix)).await.unwrap();
+    client.get_multiplexed_async_connection().await.unwrap()
+}
+
+async fn keys(world: &World, of: &str) -> Vec<String> {
+    let pattern = format!("{}*{of}*", world.prefix);
+    redis().await.keys(pattern).await.unwrap()
+}
+
+async fn wipe(world: &World) {
+    let keys = keys(world, "").await;
     assert!(!keys.is_empty());
-    connection.del::<_, ()>(keys).await.unwrap();
+    redis().await.del::<_, ()>(keys).await.unwrap();
 }
 
 /// The ordinals and places of the admission log.
@@ -120,6 +128,29 @@ async fn without_redis_the_line_says_so_and_those_inside_go_on() {
         .await;
         waiting.claimed(&app).await;
     }
+}
+
+#[tokio::test]
+async fn without_redis_rooms_still_come_and_go_and_the_store_forgets_them_later() {
+    let world = World::create().await;
+    world.room(json!({})).await;
+    let (app, proxy) = behind_redis_proxy(&world).await;
+    app.join(1).await;
+    assert!(!keys(&world, "{eras}").await.is_empty());
+    proxy.set(Line::Cut);
+    world.room_delete("eras").await;
+    world.room_named("other", json!({})).await;
+    eventually("the other room", async || {
+        app.rooms.get(&"other".parse().unwrap())
+    })
+    .await;
+    assert!(app.rooms.get(&"eras".parse().unwrap()).is_none());
+    assert_eq!(app.get("/other", &[]).await.status, StatusCode::FORBIDDEN);
+    proxy.set(Line::Up);
+    eventually("the forgetting", async || {
+        keys(&world, "{eras}").await.is_empty().then_some(())
+    })
+    .await;
 }
 
 #[tokio::test]

@@ -23,6 +23,7 @@ use tokio::net::TcpListener;
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
+use web::RequestIds;
 
 /// How long any wait of a test may take before the test has failed.
 const WAIT_MAX: Duration = Duration::from_secs(20);
@@ -43,7 +44,7 @@ pub(crate) struct Server {
 
 impl Server {
     pub(crate) async fn start(router: Router) -> Self {
-        Self::start_with(router, ServeConfig::public("test")).await
+        Self::start_with(router, ServeConfig::public("test", RequestIds::new(1))).await
     }
 
     pub(crate) async fn start_with(router: Router, config: ServeConfig) -> Self {

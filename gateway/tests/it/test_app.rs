@@ -41,6 +41,8 @@ use crate::conformance::{redis_prefix, redis_url};
 use crate::serving::{Server, within};
 use crate::test_database::{Records, TestDatabase};
 
+/// Where fans would reach the gateways here through a proxy.
+pub(crate) const PUBLIC_URL: &str = "https://line.test";
 /// The seed of every room's draw here.
 pub(crate) const SEED: [u8; 32] = [7; 32];
 /// Random bytes of the processes: each its own.
@@ -124,6 +126,12 @@ impl World {
         let settings: RoomSettings = serde_json::from_value(settings).unwrap();
         let made = self.records.rooms.room_create(settings, SEED, self.act());
         made.await.unwrap();
+    }
+
+    pub(crate) async fn room_delete(&self, name: &str) {
+        let room = name.parse().unwrap();
+        let deleted = self.records.rooms.room_delete(&room, self.act()).await;
+        assert!(deleted.unwrap(), "no room {name}");
     }
 
     fn act(&self) -> Act {
@@ -217,6 +225,7 @@ impl World {
             records: rooms,
             proxy: Arc::new(Proxy::new(ProxyConfig::default(), clock)),
             embedded: self.upstream(),
+            public_url: PUBLIC_URL.to_owned(),
             cookies: CookieForm { is_secure: false },
             limits,
             trusted_proxies: TrustedProxies::new([]),

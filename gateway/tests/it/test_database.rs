@@ -90,6 +90,7 @@ impl Drop for TestDatabase {
 }
 
 /// What a gateway holds of its database.
+#[derive(Clone)]
 pub(crate) struct Records {
     pub(crate) pool: PgPool,
     pub(crate) database: Database,

@@ -1,0 +1,271 @@
+//! Turns settings into a configuration, noting everything that is wrong with them.
+
+use std::net::{SocketAddr, ToSocketAddrs};
+use std::path::{Path, PathBuf};
+
+use ipnet::IpNet;
+
+use super::{Config, LogFormat, Payment, Problems, Settings};
+
+/// A shorter token of the operators' listener can be guessed.
+const ADMIN_TOKEN_CHARS_ADVISED: usize = 16;
+/// What a payment simulator that was started on its own takes when it is told nothing.
+pub(super) const SIMULATOR_SECRET: &str = "sk_test_ropeline";
+/// What it signs its webhooks with then.
+pub(super) const SIMULATOR_WEBHOOK_SECRET: &str = "whsec_ropeline";
+
+/// The configuration of `settings`, or everything that is wrong with it, `problems` found before
+/// included.
+pub(super) fn check(settings: Settings, mut problems: Vec<String>) -> Result<Config, Problems> {
+    let mut note = |problem: String| problems.push(problem);
+    let mut warnings = Vec::new();
+    let (listen, ops_listen) = listeners(&settings, &mut note);
+    let public_url = settings
+        .public_url
+        .as_deref()
+        .map(|url| url.trim_end_matches('/').to_owned());
+    check_urls(&settings, &mut note);
+    let signing_keys = key_files(settings.signing_keys.as_deref(), &mut note);
+    if let Some(token) = &settings.admin_token
+        && token.chars().count() < ADMIN_TOKEN_CHARS_ADVISED
+    {
+        warnings.push(format!(
+            "ROPELINE_ADMIN_TOKEN is shorter than {ADMIN_TOKEN_CHARS_ADVISED} characters: it can \
+             be guessed, and whoever guesses it may do everything"
+        ));
+    }
+    let trusted_proxies = networks(settings.trusted_proxies.as_deref(), &mut note);
+    let payment = payment(&settings, &mut note, &mut warnings);
+    let data_dir = PathBuf::from(settings.data_dir.as_deref().unwrap_or(".ropeline"));
+    if data_dir.exists() && !data_dir.is_dir() {
+        note(format!(
+            "ROPELINE_DATA_DIR: {} is not a directory",
+            data_dir.display()
+        ));
+    }
+    let log = settings.log.unwrap_or_else(|| "info".to_owned());
+    if let Err(error) = log.parse::<tracing_subscriber::EnvFilter>() {
+        note(format!("ROPELINE_LOG: {error}"));
+    }
+    let log_format = log_format(settings.log_format.as_deref(), &mut note);
+    if !problems.is_empty() {
+        return Err(Problems(problems));
+    }
+    Ok(Config {
+        listen,
+        ops_listen,
+        public_url,
+        redis_url: settings.redis_url,
+        database_url: settings.database_url,
+        data_dir,
+        signing_keys,
+        issuer: settings.issuer,
+        admin_token: settings.admin_token,
+        trusted_proxies,
+        payment,
+        log,
+        log_format,
+        warnings,
+    })
+}
+
+fn listeners(settings: &Settings, note: &mut impl FnMut(String)) -> (SocketAddr, SocketAddr) {
+    let listen = address(
+        settings.listen.as_deref(),
+        "127.0.0.1:8080",
+        "ROPELINE_LISTEN",
+        note,
+    );
+    let ops_listen = address(
+        settings.ops_listen.as_deref(),
+        "127.0.0.1:8081",
+        "ROPELINE_OPS_LISTEN",
+        note,
+    );
+    if listen == ops_listen && listen.port() != 0 {
+        note(format!(
+            "ROPELINE_LISTEN and ROPELINE_OPS_LISTEN are both {listen}: the operators' listener \
+             needs an address of its own"
+        ));
+    }
+    (listen, ops_listen)
+}
+
+/// An address and port, or a name that stands for one. Of several addresses the first of IPv4 is
+/// taken: whoever writes `localhost` expects to find us at 127.0.0.1.
+fn address(
+    given: Option<&str>,
+    default: &str,
+    name: &str,
+    note: &mut impl FnMut(String),
+) -> SocketAddr {
+    let text = given.unwrap_or(default);
+    let nowhere = SocketAddr::from(([127, 0, 0, 1], 0));
+    if let Ok(address) = text.parse() {
+        return address;
+    }
+    let is_named = text
+        .rsplit_once(':')
+        .is_some_and(|(host, port)| !host.is_empty() && port.parse::<u16>().is_ok());
+    if !is_named {
+        note(format!(
+            "{name}: `{text}` is not an address and port such as {default}"
+        ));
+        return nowhere;
+    }
+    match text.to_socket_addrs() {
+        Ok(found) => {
+            let found: Vec<_> = found.collect();
+            let first = found.iter().find(|address| address.is_ipv4());
+            first.or(found.first()).copied().unwrap_or(nowhere)
+        }
+        Err(error) => {
+            note(format!("{name}: `{text}` names no address: {error}"));
+            nowhere
+        }
+    }
+}
+
+fn check_urls(settings: &Settings, note: &mut impl FnMut(String)) {
+    for (name, url, schemes) in [
+        (
+            "ROPELINE_PUBLIC_URL",
+            &settings.public_url,
+            &["http://", "https://"][..],
+        ),
+        (
+            "ROPELINE_REDIS_URL",
+            &settings.redis_url,
+            &["redis://", "redis+unix://", "unix://"],
+        ),
+        (
+            "ROPELINE_DATABASE_URL",
+            &settings.database_url,
+            &["postgres://", "postgresql://"],
+        ),
+        ("ROPELINE_PAYMENT_URL", &settings.payment_url, &["http://"]),
+    ] {
+        check_url(name, url.as_deref(), schemes, note);
+    }
+    let redis_url = settings.redis_url.as_deref().unwrap_or_default();
+    if redis_url.contains(',') {
+        note(
+            "ROPELINE_REDIS_URL: several URLs mean Redis Cluster, which this version does not \
+             speak yet; name one server"
+                .to_owned(),
+        );
+    }
+}
+
+fn check_url(name: &str, url: Option<&str>, schemes: &[&str], note: &mut impl FnMut(String)) {
+    let Some(url) = url else { return };
+    let good = schemes.iter().any(|scheme| {
+        url.strip_prefix(scheme)
+            .is_some_and(|rest| !rest.is_empty() && !rest.contains(' '))
+    });
+    if !good {
+        // The URL may hold a password, so it is not repeated.
+        note(format!(
+            "{name}: expected a URL that begins with {}",
+            schemes.join(" or ")
+        ));
+    }
+}
+
+fn key_files(given: Option<&str>, note: &mut impl FnMut(String)) -> Vec<PathBuf> {
+    let files: Vec<_> = list(given).map(PathBuf::from).collect();
+    let problem = |file: &Path| match std::fs::read_to_string(file) {
+        Ok(pem) => contract::pass::PassKey::from_pem(&pem)
+            .err()
+            .map(|error| error.to_string()),
+        Err(error) => Some(error.to_string()),
+    };
+    for file in &files {
+        if let Some(problem) = problem(file) {
+            note(format!(
+                "ROPELINE_SIGNING_KEYS: {}: {problem}",
+                file.display()
+            ));
+        }
+    }
+    files
+}
+
+fn networks(given: Option<&str>, note: &mut impl FnMut(String)) -> Vec<IpNet> {
+    list(given)
+        .filter_map(|text| {
+            let network = text.parse::<IpNet>().ok();
+            let network =
+                network.or_else(|| text.parse::<std::net::IpAddr>().ok().map(IpNet::from));
+            if network.is_none() {
+                note(format!(
+                    "ROPELINE_TRUSTED_PROXIES: `{text}` is not a network such as 10.0.0.0/8"
+                ));
+            }
+            network
+        })
+        .collect()
+}
+
+fn payment(
+    settings: &Settings,
+    note: &mut impl FnMut(String),
+    warnings: &mut Vec<String>,
+) -> Payment {
+    match settings.payment_provider.as_deref() {
+        None | Some("simulator") => {}
+        Some(provider @ ("stripe" | "razorpay")) => note(format!(
+            "ROPELINE_PAYMENT_PROVIDER: `{provider}` is not available in this version; use \
+             `simulator`"
+        )),
+        Some(other) => note(format!(
+            "ROPELINE_PAYMENT_PROVIDER: `{other}` is not one of simulator, stripe, razorpay"
+        )),
+    }
+    let secret = settings.payment_secret.clone();
+    let webhook_secret = settings.payment_webhook_secret.clone();
+    let Some(url) = &settings.payment_url else {
+        return Payment::PrivateSimulator {
+            secret,
+            webhook_secret,
+        };
+    };
+    for (name, given) in [
+        ("ROPELINE_PAYMENT_SECRET", secret.is_some()),
+        ("ROPELINE_PAYMENT_WEBHOOK_SECRET", webhook_secret.is_some()),
+    ] {
+        if !given {
+            warnings.push(format!(
+                "{name} is not set: the one that a simulator takes by default is used, and \
+                 everyone knows it"
+            ));
+        }
+    }
+    Payment::Simulator {
+        url: url.trim_end_matches('/').to_owned(),
+        secret: secret.unwrap_or_else(|| SIMULATOR_SECRET.to_owned()),
+        webhook_secret: webhook_secret.unwrap_or_else(|| SIMULATOR_WEBHOOK_SECRET.to_owned()),
+    }
+}
+
+fn log_format(given: Option<&str>, note: &mut impl FnMut(String)) -> LogFormat {
+    match given {
+        None => LogFormat::default(),
+        Some("text") => LogFormat::Text,
+        Some("json") => LogFormat::Json,
+        Some(other) => {
+            note(format!(
+                "ROPELINE_LOG_FORMAT: `{other}` is not one of text, json"
+            ));
+            LogFormat::default()
+        }
+    }
+}
+
+fn list(given: Option<&str>) -> impl Iterator<Item = &str> {
+    given
+        .unwrap_or_default()
+        .split(',')
+        .map(str::trim)
+        .filter(|item| !item.is_empty())
+}

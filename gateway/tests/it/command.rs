@@ -1,0 +1,82 @@
+//! The gateway's command line: what it says of its configuration, and its exit status.
+
+use std::path::Path;
+use std::process::{Command, Output};
+
+/// Runs the gateway in `dir` with nothing but these variables.
+fn gateway(dir: &Path, variables: &[(&str, &str)], arguments: &[&str]) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_ropeline-gateway"))
+        .args(arguments)
+        .env_clear()
+        .envs(variables.iter().copied())
+        .current_dir(dir)
+        .output()
+        .unwrap()
+}
+
+#[test]
+fn bad_configuration_ends_with_64_and_every_problem() {
+    let dir = tempfile::tempdir().unwrap();
+    std::fs::write(dir.path().join("ropeline.toml"), "lissen = \"x\"\n").unwrap();
+    let variables = [
+        ("ROPELINE_LOG_FORMAT", "xml"),
+        ("ROPELINE_LISTEN", "nowhere"),
+        ("ROPELINE_DATABASE_URL", "mysql://x"),
+    ];
+    for arguments in [&[][..], &["config", "check"]] {
+        let output = gateway(dir.path(), &variables, arguments);
+        assert_eq!(output.status.code(), Some(64));
+        let text = String::from_utf8(output.stderr).unwrap();
+        for name in ["lissen", "LOG_FORMAT", "ROPELINE_LISTEN", "DATABASE_URL"] {
+            assert!(text.contains(name), "{name} is missing from: {text}");
+        }
+    }
+    assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 1);
+}
+
+#[test]
+fn what_cannot_be_parsed_is_bad_configuration_too() {
+    let dir = tempfile::tempdir().unwrap();
+    for arguments in [&["--lissen", "x"][..], &["config"], &["--listen"]] {
+        let output = gateway(dir.path(), &[], arguments);
+        assert_eq!(output.status.code(), Some(64), "{arguments:?}");
+        assert!(!output.stderr.is_empty());
+    }
+    for asks in ["--help", "--version"] {
+        let output = gateway(dir.path(), &[], &[asks]);
+        assert_eq!(output.status.code(), Some(0), "{asks}");
+        assert!(!output.stdout.is_empty());
+    }
+}
+
+#[test]
+fn a_check_prints_what_is_in_force_and_no_secret() {
+    let dir = tempfile::tempdir().unwrap();
+    std::fs::write(dir.path().join("ropeline.toml"), "log = \"debug\"\n").unwrap();
+    let variables = [
+        ("ROPELINE_REDIS_URL", ""),
+        ("ROPELINE_DATA_DIR", ""),
+        ("ROPELINE_CONFIG", ""),
+        ("ROPELINE_DATABASE_URL", "postgres://me:hush@db/line"),
+        ("ROPELINE_ADMIN_TOKEN", "hush"),
+        ("ROPELINE_PAYMENT_SECRET", "hush"),
+    ];
+    let output = gateway(dir.path(), &variables, &["config", "check"]);
+    let text = String::from_utf8(output.stdout).unwrap();
+    assert_eq!(output.status.code(), Some(0), "{text}");
+    for line in [
+        ("ROPELINE_LISTEN ", "127.0.0.1:8080  (default)"),
+        ("ROPELINE_REDIS_URL ", "a private one  (default)"),
+        ("ROPELINE_DATA_DIR ", ".ropeline  (default)"),
+        ("ROPELINE_DATABASE_URL ", "postgres://me:[hidden]@db/line"),
+        ("ROPELINE_LOG ", "debug  (ropeline.toml)"),
+        ("Warning: ", "ROPELINE_ADMIN_TOKEN"),
+    ] {
+        let found = text
+            .lines()
+            .any(|l| l.starts_with(line.0) && l.contains(line.1));
+        assert!(found, "{line:?} is missing from: {text}");
+    }
+    assert!(!text.contains("hush"), "{text}");
+    assert!(text.trim_end().ends_with("The configuration is good."));
+}

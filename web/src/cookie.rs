@@ -1,0 +1,39 @@
+//! Reading the cookies of a request.
+
+use http::HeaderMap;
+use http::header::COOKIE;
+
+/// Cookies of one request that are looked at. Browsers send fewer than 200.
+const COOKIES_MAX: usize = 256;
+
+/// The cookies of a request, as names and values.
+///
+/// Other parts of a site set cookies too, with bytes that are no text at times: such a cookie is
+/// left out and hides none of the others.
+pub fn cookies(headers: &HeaderMap) -> impl Iterator<Item = (&str, &str)> {
+    headers
+        .get_all(COOKIE)
+        .iter()
+        .flat_map(|value| value.as_bytes().split(|byte| *byte == b';'))
+        .take(COOKIES_MAX)
+        .filter_map(|pair| std::str::from_utf8(pair).ok()?.trim().split_once('='))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use http::HeaderValue;
+
+    #[test]
+    fn a_cookie_that_is_no_text_hides_no_other() {
+        let mut headers = HeaderMap::new();
+        for value in [&b"a=1; name=Zo\xeb; b=2"[..], b"city=K\xc3\xb6ln;c=3; odd"] {
+            headers.append(COOKIE, HeaderValue::from_bytes(value).unwrap());
+        }
+        let found: Vec<_> = cookies(&headers).collect();
+        assert_eq!(
+            found,
+            [("a", "1"), ("b", "2"), ("city", "Köln"), ("c", "3")]
+        );
+    }
+}
