@@ -419,21 +419,20 @@ mod tests {
     async fn no_event_goes_out_before_its_change_is_on_disk() {
         let directory = tempfile::tempdir().unwrap();
         let provider = provider(directory.path());
-        let stall = provider.0.journal.stall();
-        let form = b"amount=1200&currency=inr&confirm=true&payment_method=pm_card_visa";
-        let form = Form::parse(form).unwrap();
-        let paid = provider
-            .decide(Cause::default(), None, |desk| payment::create(desk, &form))
-            .unwrap();
-        assert_eq!(paid.0.status, 200, "{}", paid.0.body);
         let mut busy = HashSet::new();
-        let mut due = Box::pin(provider.due_deliveries(10, &mut busy));
-        let mut nobody = Context::from_waker(Waker::noop());
-        assert!(
-            due.as_mut().poll(&mut nobody).is_pending(),
-            "told too early"
-        );
-        drop(stall);
+        let due = {
+            let _stall = provider.0.journal.stall();
+            let form = b"amount=1200&currency=inr&confirm=true&payment_method=pm_card_visa";
+            let form = Form::parse(form).unwrap();
+            let paid = provider
+                .decide(Cause::default(), None, |desk| payment::create(desk, &form))
+                .unwrap();
+            assert_eq!(paid.0.status, 200, "{}", paid.0.body);
+            let mut due = Box::pin(provider.due_deliveries(10, &mut busy));
+            let early = due.as_mut().poll(&mut Context::from_waker(Waker::noop()));
+            assert!(early.is_pending(), "{early:?}");
+            due
+        };
         let (due, _) = due.await;
         assert!(!due.is_empty());
     }

@@ -39,6 +39,7 @@ impl Modify for InCommon {
         security_schemes(api);
         for (path, item) in &mut api.paths.paths {
             for operation in operations(item) {
+                or_problem(operation, "500", "internal: our log has the request's id");
                 body_refusals(operation);
                 idempotency(operation);
                 ownership(path, operation);
