@@ -20,16 +20,6 @@ const LARGE_FILES: [(&str, usize, &str); 4] = [
         850,
         "one test for each way that a connection through the proxy can go wrong",
     ),
-    (
-        "gateway/src/store/memory.rs",
-        650,
-        "the whole model, so that it can be read beside the scripts",
-    ),
-    (
-        "gateway/tests/it/conformance.rs",
-        1100,
-        "the whole suite that both stores are held against, with the list of its checks",
-    ),
 ];
 
 /// Width that rustfmt keeps, with what it cannot break: attributes and the insides of macros.

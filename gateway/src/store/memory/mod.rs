@@ -1,222 +1,27 @@
 //! The model of the store: the same operations on ordered maps. The conformance suite holds the
 //! Redis scripts against it, and the simulation runs on it.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+mod room;
+
+use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use async_trait::async_trait;
 use contract::{PlaceId, RoomId, Timestamp};
 use uuid::Uuid;
 
+use self::room::{Done, Room, count};
 use super::{
-    CallOrder, Cursor, EXPIRE_BATCH_MAX, Enter, Entered, Entry, Lease, NOTICES_MAX, Notice, Popped,
-    RoomRef, RoomStore, Served, Standing, StoreError, StoreResult, TickSettings, TickState,
+    CallOrder, Cursor, Enter, Entered, Entry, Lease, NOTICES_MAX, Notice, Popped, RoomRef,
+    RoomStore, Served, Standing, StoreError, StoreResult, TickSettings, TickState,
 };
 use crate::room::admission::{Bucket, spend};
-use crate::room::order::{LIVE_BASE, OrderKey};
 use crate::room::snapshot::{Counts, HEAD_PLACES, Snapshot, knot_ranks};
 
 /// A line in memory.
 #[derive(Default)]
 pub struct MemoryStore {
     rooms: Mutex<HashMap<RoomId, Room>>,
-}
-
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Done {
-    Called(OrderKey),
-    Left,
-}
-
-#[derive(Default)]
-struct Room {
-    epoch: u32,
-    birth: Uuid,
-    clock: u64,
-    counts: Counts,
-    given_back: u64,
-    bucket: Bucket,
-    leader: Option<(Uuid, Timestamp)>,
-    fence: u64,
-    pending: Option<Uuid>,
-    seq: u64,
-    line: BTreeSet<(OrderKey, PlaceId)>,
-    key_of: HashMap<PlaceId, OrderKey>,
-    popped: BTreeSet<(OrderKey, PlaceId)>,
-    called: BTreeMap<PlaceId, Timestamp>,
-    active: BTreeMap<PlaceId, Timestamp>,
-    missed: BTreeMap<PlaceId, Timestamp>,
-    absent: BTreeMap<PlaceId, Timestamp>,
-    done: HashMap<PlaceId, Done>,
-    session: HashMap<PlaceId, (u64, Timestamp)>,
-    snapshot: Option<Snapshot>,
-    opening: Option<Snapshot>,
-    notices: Vec<Notice>,
-}
-
-impl Room {
-    fn put(&mut self, place: PlaceId, key: OrderKey) -> u64 {
-        let before = count(self.line.len());
-        self.line.insert((key, place));
-        self.key_of.insert(place, key);
-        before
-    }
-
-    fn remove(&mut self, place: PlaceId) -> bool {
-        match self.key_of.remove(&place) {
-            Some(key) => self.line.remove(&(key, place)),
-            None => false,
-        }
-    }
-
-    fn popped_key(&self, place: PlaceId) -> Option<OrderKey> {
-        self.popped
-            .iter()
-            .find(|(_, p)| *p == place)
-            .map(|(key, _)| *key)
-    }
-
-    fn enter(&mut self, entry: &Entry, key: Option<OrderKey>) -> Entered {
-        let joins = entry.enter == Enter::Join;
-        let key = match key {
-            Some(key) => {
-                if key.is_live() {
-                    self.clock = self.clock.max(key.get() - LIVE_BASE);
-                }
-                key
-            }
-            None if !joins => return settled(Standing::Unknown),
-            None => {
-                self.clock += 1;
-                OrderKey::new(LIVE_BASE + self.clock).unwrap_or_else(|| unreachable!("clock"))
-            }
-        };
-        self.counts.joins += u64::from(joins);
-        let in_line_before = self.put(entry.place, key);
-        let number = self.counts.joins;
-        Entered {
-            standing: Standing::Waiting { key },
-            fresh: true,
-            number,
-            in_line_before,
-        }
-    }
-
-    fn stand(&mut self, entry: &Entry, now: Timestamp) -> Entered {
-        let place = entry.place;
-        let key = match self.done.get(&place).copied() {
-            None => {
-                let key = self
-                    .popped_key(place)
-                    .or_else(|| self.key_of.get(&place).copied());
-                return match key {
-                    Some(key) => settled(Standing::Waiting { key }),
-                    None => self.enter(entry, entry.key),
-                };
-            }
-            Some(Done::Left) if entry.enter == Enter::Join => {
-                self.done.remove(&place);
-                return self.enter(entry, entry.key.filter(|key| !key.is_live()));
-            }
-            Some(Done::Left) => return settled(Standing::Left),
-            Some(Done::Called(key)) => key,
-        };
-        let session = self.session.get(&place).copied();
-        let (seq, started_at) = session.unwrap_or((0, Timestamp::EPOCH));
-        if let Some(expires_at) = self.active.get(&place).copied().filter(|t| *t > now) {
-            return settled(Standing::Active {
-                seq,
-                started_at,
-                expires_at,
-            });
-        }
-        // Past its deadline it is still a call, until a tick makes it a missed turn.
-        if let Some(claim_by) = self.called.get(&place).copied() {
-            return settled(Standing::Called { seq, claim_by });
-        }
-        let Some(until) = self.missed.get(&place).copied().filter(|t| *t > now) else {
-            return settled(Standing::Ended);
-        };
-        if entry.enter == Enter::Look {
-            return settled(Standing::Missed { key, until });
-        }
-        self.missed.remove(&place);
-        self.done.remove(&place);
-        let in_line_before = self.put(place, key);
-        Entered {
-            standing: Standing::Waiting { key },
-            fresh: true,
-            number: 0,
-            in_line_before,
-        }
-    }
-
-    /// Notes a visit without a connection; where there is one, it stands for the presence.
-    fn seen(&mut self, place: PlaceId, now: Timestamp) {
-        if let Some(last_seen) = self.absent.get_mut(&place) {
-            *last_seen = now;
-        }
-    }
-
-    fn occupied(&self) -> u64 {
-        count(self.popped.len() + self.called.len() + self.active.len())
-    }
-
-    fn end(&mut self, place: PlaceId) -> bool {
-        if self.active.remove(&place).is_some() {
-            self.counts.ended += 1;
-        } else if self.called.remove(&place).is_some() {
-            self.given_back += 1;
-        } else {
-            return false;
-        }
-        self.session.remove(&place);
-        self.notices.push(Notice::Ended { place });
-        true
-    }
-
-    fn expire(&mut self, now: Timestamp, settings: TickSettings) {
-        for place in overdue(&self.called, now) {
-            self.called.remove(&place);
-            self.session.remove(&place);
-            self.missed.insert(place, now.plus(settings.missed_grace));
-            self.counts.no_shows += 1;
-            self.given_back += 1;
-        }
-        for place in overdue(&self.active, now) {
-            self.active.remove(&place);
-            self.session.remove(&place);
-        }
-        for place in overdue(&self.missed, now) {
-            self.missed.remove(&place);
-        }
-        for place in overdue(&self.absent, now.minus(settings.absence_timeout)) {
-            self.absent.remove(&place);
-            self.remove(place);
-        }
-    }
-}
-
-fn settled(standing: Standing) -> Entered {
-    Entered {
-        standing,
-        fresh: false,
-        number: 0,
-        in_line_before: 0,
-    }
-}
-
-fn overdue(places: &BTreeMap<PlaceId, Timestamp>, before: Timestamp) -> Vec<PlaceId> {
-    let mut due: Vec<_> = places.iter().filter(|(_, at)| **at <= before).collect();
-    due.sort_by_key(|(place, at)| (**at, **place));
-    due.into_iter()
-        .take(EXPIRE_BATCH_MAX)
-        .map(|(place, _)| *place)
-        .collect()
-}
-
-fn count(n: usize) -> u64 {
-    u64::try_from(n).unwrap_or(u64::MAX)
 }
 
 impl MemoryStore {

@@ -1,0 +1,208 @@
+//! One room of the model: ordered maps, and what the scripts do to them.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+
+use contract::{PlaceId, Timestamp};
+use uuid::Uuid;
+
+use crate::room::admission::Bucket;
+use crate::room::order::{LIVE_BASE, OrderKey};
+use crate::room::snapshot::{Counts, Snapshot};
+use crate::store::{EXPIRE_BATCH_MAX, Enter, Entered, Entry, Notice, Standing, TickSettings};
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Done {
+    Called(OrderKey),
+    Left,
+}
+
+#[derive(Default)]
+pub(super) struct Room {
+    pub(super) epoch: u32,
+    pub(super) birth: Uuid,
+    pub(super) clock: u64,
+    pub(super) counts: Counts,
+    pub(super) given_back: u64,
+    pub(super) bucket: Bucket,
+    pub(super) leader: Option<(Uuid, Timestamp)>,
+    pub(super) fence: u64,
+    pub(super) pending: Option<Uuid>,
+    pub(super) seq: u64,
+    pub(super) line: BTreeSet<(OrderKey, PlaceId)>,
+    pub(super) key_of: HashMap<PlaceId, OrderKey>,
+    pub(super) popped: BTreeSet<(OrderKey, PlaceId)>,
+    pub(super) called: BTreeMap<PlaceId, Timestamp>,
+    pub(super) active: BTreeMap<PlaceId, Timestamp>,
+    pub(super) missed: BTreeMap<PlaceId, Timestamp>,
+    pub(super) absent: BTreeMap<PlaceId, Timestamp>,
+    pub(super) done: HashMap<PlaceId, Done>,
+    pub(super) session: HashMap<PlaceId, (u64, Timestamp)>,
+    pub(super) snapshot: Option<Snapshot>,
+    pub(super) opening: Option<Snapshot>,
+    pub(super) notices: Vec<Notice>,
+}
+
+impl Room {
+    pub(super) fn put(&mut self, place: PlaceId, key: OrderKey) -> u64 {
+        let before = count(self.line.len());
+        self.line.insert((key, place));
+        self.key_of.insert(place, key);
+        before
+    }
+
+    pub(super) fn remove(&mut self, place: PlaceId) -> bool {
+        match self.key_of.remove(&place) {
+            Some(key) => self.line.remove(&(key, place)),
+            None => false,
+        }
+    }
+
+    pub(super) fn popped_key(&self, place: PlaceId) -> Option<OrderKey> {
+        self.popped
+            .iter()
+            .find(|(_, p)| *p == place)
+            .map(|(key, _)| *key)
+    }
+
+    fn enter(&mut self, entry: &Entry, key: Option<OrderKey>) -> Entered {
+        let joins = entry.enter == Enter::Join;
+        let key = match key {
+            Some(key) => {
+                if key.is_live() {
+                    self.clock = self.clock.max(key.get() - LIVE_BASE);
+                }
+                key
+            }
+            None if !joins => return settled(Standing::Unknown),
+            None => {
+                self.clock += 1;
+                OrderKey::new(LIVE_BASE + self.clock).unwrap_or_else(|| unreachable!("clock"))
+            }
+        };
+        self.counts.joins += u64::from(joins);
+        let in_line_before = self.put(entry.place, key);
+        let number = self.counts.joins;
+        Entered {
+            standing: Standing::Waiting { key },
+            fresh: true,
+            number,
+            in_line_before,
+        }
+    }
+
+    pub(super) fn stand(&mut self, entry: &Entry, now: Timestamp) -> Entered {
+        let place = entry.place;
+        let key = match self.done.get(&place).copied() {
+            None => {
+                let key = self
+                    .popped_key(place)
+                    .or_else(|| self.key_of.get(&place).copied());
+                return match key {
+                    Some(key) => settled(Standing::Waiting { key }),
+                    None => self.enter(entry, entry.key),
+                };
+            }
+            Some(Done::Left) if entry.enter == Enter::Join => {
+                self.done.remove(&place);
+                return self.enter(entry, entry.key.filter(|key| !key.is_live()));
+            }
+            Some(Done::Left) => return settled(Standing::Left),
+            Some(Done::Called(key)) => key,
+        };
+        let session = self.session.get(&place).copied();
+        let (seq, started_at) = session.unwrap_or((0, Timestamp::EPOCH));
+        if let Some(expires_at) = self.active.get(&place).copied().filter(|t| *t > now) {
+            return settled(Standing::Active {
+                seq,
+                started_at,
+                expires_at,
+            });
+        }
+        // Past its deadline it is still a call, until a tick makes it a missed turn.
+        if let Some(claim_by) = self.called.get(&place).copied() {
+            return settled(Standing::Called { seq, claim_by });
+        }
+        let Some(until) = self.missed.get(&place).copied().filter(|t| *t > now) else {
+            return settled(Standing::Ended);
+        };
+        if entry.enter == Enter::Look {
+            return settled(Standing::Missed { key, until });
+        }
+        self.missed.remove(&place);
+        self.done.remove(&place);
+        let in_line_before = self.put(place, key);
+        Entered {
+            standing: Standing::Waiting { key },
+            fresh: true,
+            number: 0,
+            in_line_before,
+        }
+    }
+
+    /// Notes a visit without a connection; where there is one, it stands for the presence.
+    pub(super) fn seen(&mut self, place: PlaceId, now: Timestamp) {
+        if let Some(last_seen) = self.absent.get_mut(&place) {
+            *last_seen = now;
+        }
+    }
+
+    pub(super) fn occupied(&self) -> u64 {
+        count(self.popped.len() + self.called.len() + self.active.len())
+    }
+
+    pub(super) fn end(&mut self, place: PlaceId) -> bool {
+        if self.active.remove(&place).is_some() {
+            self.counts.ended += 1;
+        } else if self.called.remove(&place).is_some() {
+            self.given_back += 1;
+        } else {
+            return false;
+        }
+        self.session.remove(&place);
+        self.notices.push(Notice::Ended { place });
+        true
+    }
+
+    pub(super) fn expire(&mut self, now: Timestamp, settings: TickSettings) {
+        for place in overdue(&self.called, now) {
+            self.called.remove(&place);
+            self.session.remove(&place);
+            self.missed.insert(place, now.plus(settings.missed_grace));
+            self.counts.no_shows += 1;
+            self.given_back += 1;
+        }
+        for place in overdue(&self.active, now) {
+            self.active.remove(&place);
+            self.session.remove(&place);
+        }
+        for place in overdue(&self.missed, now) {
+            self.missed.remove(&place);
+        }
+        for place in overdue(&self.absent, now.minus(settings.absence_timeout)) {
+            self.absent.remove(&place);
+            self.remove(place);
+        }
+    }
+}
+
+pub(super) fn settled(standing: Standing) -> Entered {
+    Entered {
+        standing,
+        fresh: false,
+        number: 0,
+        in_line_before: 0,
+    }
+}
+
+pub(super) fn overdue(places: &BTreeMap<PlaceId, Timestamp>, before: Timestamp) -> Vec<PlaceId> {
+    let mut due: Vec<_> = places.iter().filter(|(_, at)| **at <= before).collect();
+    due.sort_by_key(|(place, at)| (**at, **place));
+    due.into_iter()
+        .take(EXPIRE_BATCH_MAX)
+        .map(|(place, _)| *place)
+        .collect()
+}
+
+pub(super) fn count(n: usize) -> u64 {
+    u64::try_from(n).unwrap_or(u64::MAX)
+}
