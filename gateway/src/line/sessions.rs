@@ -101,7 +101,13 @@ impl Sessions {
 
     /// Whether the pass with `claims`, whose signature and times are good, stands for a session.
     pub async fn check(&self, room: &Room, claims: &PassClaims, now: Timestamp) -> SessionCheck {
-        let known = match self.0.get(&claims.sub) {
+        // A session that ended by what is remembered may have been prolonged elsewhere, of which
+        // there is no notice: the pass says that it is good, so the store is asked.
+        let remembered = self
+            .0
+            .get(&claims.sub)
+            .filter(|known| !matches!(known, Known::Live { expires_at, .. } if *expires_at <= now));
+        let known = match remembered {
             Some(known) => known,
             None => match self.ask(room, claims, now).await {
                 Some(known) => known,
@@ -132,6 +138,8 @@ impl Sessions {
                 started_at,
                 expires_at,
             },
+            // The pass of an earlier admission says nothing about the session that runs.
+            Standing::Active { .. } => return Some(Known::Over),
             _ => Known::Over,
         };
         self.0.insert(claims.sub, known);

@@ -7,8 +7,8 @@ use http::{Method, StatusCode};
 use serde_json::json;
 
 use crate::line::place_of;
-use crate::serving::Server;
-use crate::test_app::{TestApp, World, eventually};
+use crate::serving::{Server, within};
+use crate::test_app::{Fan, TestApp, World, eventually};
 
 const HTML: (&str, &str) = ("accept", "text/html,application/xhtml+xml");
 
@@ -180,10 +180,8 @@ async fn an_upstream_ends_the_session_and_the_slot_is_free() {
     }
 }
 
-#[tokio::test]
-async fn a_called_pass_claims_by_its_first_use() {
-    let (_world, app) = open_room(json!({"totalActiveUsers": 1})).await;
-    let fan = app.join(1).await;
+/// The pass that the call of `fan` brings, not used yet.
+async fn called_pass(app: &TestApp, fan: &Fan) -> String {
     let stream = app
         .http
         .get(app.server.url("/_line/v1/rooms/eras/place/live"))
@@ -192,10 +190,19 @@ async fn a_called_pass_claims_by_its_first_use() {
     let mut stream = stream.send().await.unwrap();
     let mut text = String::new();
     while !text.contains("access_token") {
-        text += std::str::from_utf8(&stream.chunk().await.unwrap().unwrap()).unwrap();
+        let chunk = within("the call", stream.chunk()).await.unwrap();
+        text += std::str::from_utf8(&chunk.unwrap()).unwrap();
     }
     let pass = text.split(r#""access_token":""#).nth(1).unwrap();
-    let pass = pass.split('"').next().unwrap();
+    pass.split('"').next().unwrap().to_owned()
+}
+
+#[tokio::test]
+async fn a_called_pass_claims_by_its_first_use() {
+    let (_world, app) = open_room(json!({"totalActiveUsers": 1})).await;
+    let fan = app.join(1).await;
+    let pass = called_pass(&app, &fan).await;
+    let pass = pass.as_str();
     let inside = app.get("/eras/a", &[("ropeline-pass", pass)]).await;
     assert_eq!(inside.status, StatusCode::OK, "{}", inside.text());
     assert_eq!(fan.look(&app).await.state, PlaceState::Admitted);
@@ -223,6 +230,48 @@ async fn a_session_in_use_is_renewed_up_to_its_limit() {
     world.clock.advance(Duration::from_secs(40));
     visit(&pass).await.assert_problem(403, "pass-required");
     assert_eq!(fan.look(&app).await.state, PlaceState::Ended);
+}
+
+#[tokio::test]
+async fn a_session_prolonged_by_one_gateway_is_good_at_the_others() {
+    let (world, app) = open_room(json!({"sessionDurationSeconds": 100})).await;
+    let other = world.gateway().await;
+    let pass = app.join(1).await.claimed(&app).await;
+    let visit = async |app: &TestApp, pass: &str| {
+        let inside = app.get("/eras/a", &[("ropeline-pass", pass)]).await;
+        assert_eq!(inside.status, StatusCode::OK, "{}", inside.text());
+        inside
+    };
+    visit(&other, &pass).await;
+    world.clock.advance(Duration::from_secs(60));
+    let renewed = visit(&app, &pass).await;
+    let pass = renewed.cookie().strip_prefix("ropeline_pass_eras=");
+    world.clock.advance(Duration::from_secs(60));
+    visit(&other, pass.unwrap()).await;
+}
+
+#[tokio::test]
+async fn the_pass_of_a_missed_turn_does_not_stand_in_the_way_of_the_next() {
+    let (world, app) = open_room(json!({"claimWindowSeconds": 60})).await;
+    let fan = app.join(1).await;
+    let old = called_pass(&app, &fan).await;
+    world.clock.advance(Duration::from_secs(61));
+    eventually("the missed turn", async || {
+        (fan.look(&app).await.state == PlaceState::Missed).then_some(())
+    })
+    .await;
+    eventually("the tick that notes it", async || {
+        let again = fan.call(&app, Method::POST, "places").await;
+        (again.status_document().state != PlaceState::Missed).then_some(())
+    })
+    .await;
+    let pass = fan.claimed(&app).await;
+    // This one has not seen the place before.
+    let other = world.gateway().await;
+    let refused = other.get("/eras/a", &[("ropeline-pass", &old)]).await;
+    refused.assert_problem(403, "pass-required");
+    let inside = other.get("/eras/a", &[("ropeline-pass", &pass)]).await;
+    assert_eq!(inside.status, StatusCode::OK, "{}", inside.text());
 }
 
 #[tokio::test]
