@@ -92,32 +92,35 @@ impl Room {
             connected: false,
         };
         let entered = self.door.enter(entry).await?;
-        let token = match (joiner.token, entered.standing) {
+        // Drawn keys are not put into tokens: see `PlaceToken::key`. A live one always is, also
+        // of someone who was called: without it the place would count as drawn.
+        let live_key = entered.key.filter(|key| key.is_live());
+        let token = match (joiner.token, live_key) {
             // A new live key was given: the old token's is void.
-            (Some(token), Standing::Waiting { key }) if token.key.is_some_and(|k| k != key) => {
-                PlaceToken {
-                    key: Some(key),
-                    number: entered.number,
-                    ahead: entered.in_line_before,
-                    issued_at: now,
-                    ..token
-                }
-            }
+            (Some(token), Some(key)) if token.key != Some(key) => PlaceToken {
+                key: Some(key),
+                number: if entered.fresh {
+                    entered.number
+                } else {
+                    token.number
+                },
+                ahead: if entered.fresh {
+                    entered.in_line_before
+                } else {
+                    token.ahead
+                },
+                issued_at: now,
+                ..token
+            },
             (Some(token), _) => token,
-            (None, standing) => PlaceToken {
+            (None, live_key) => PlaceToken {
                 room: self.id.clone(),
                 place,
-                key: match standing {
-                    // Drawn keys are not put into tokens: see `PlaceToken::key`.
-                    Standing::Waiting { key } | Standing::Missed { key, .. } if key.is_live() => {
-                        Some(key)
-                    }
-                    _ => None,
-                },
+                key: live_key,
                 nonce,
                 issued_at: now,
                 epoch: self.record().epoch,
-                number: if drawn { 0 } else { entered.number },
+                number: live_key.map_or(0, |_| entered.number),
                 ahead: entered.in_line_before,
             },
         };

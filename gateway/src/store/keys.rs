@@ -12,7 +12,7 @@
 //! | `active` | sorted set | place in a session → session expiry, ms |
 //! | `missed` | sorted set | place whose turn passed → end of its grace, ms |
 //! | `absent` | sorted set | waiting place without a connection → last seen, ms |
-//! | `done` | hash | place that was called → its order key; place that left → `left` |
+//! | `done` | hash | place that was called → its order key; place that left → `left`, or `gone` if its key was live |
 //! | `session` | hash | called or active place → `seq:started_ms` (started is 0 until claimed) |
 //! | `snapshot` | string | the last snapshot, JSON |
 //! | `opening` | string | the snapshot of the opening, JSON |

@@ -128,6 +128,8 @@ pub enum Standing {
 pub struct Entered {
     /// How the place stands now.
     pub standing: Standing,
+    /// Its order key, if it has one or was called with one.
+    pub key: Option<OrderKey>,
     /// Whether this entry put it into the line.
     pub fresh: bool,
     /// For a fresh live joiner, the arrival ordinal, from 1.

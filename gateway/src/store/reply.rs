@@ -83,8 +83,16 @@ pub(super) fn entered(value: Value) -> StoreResult<Entered> {
         other => return Err(StoreError::Corrupt(format!("standing `{other}`"))),
     };
     let waiting = word == "waiting";
+    let key = match standing {
+        Standing::Waiting { key } | Standing::Missed { key, .. } => Some(key),
+        Standing::Called { .. } => Some(key(&values, 3)?),
+        Standing::Active { .. } => Some(key(&values, 4)?),
+        Standing::Ended => Some(key(&values, 1)?),
+        Standing::Left | Standing::Unknown => None,
+    };
     Ok(Entered {
         standing,
+        key,
         fresh: waiting && at(&values, 2)? == 1,
         number: if waiting { at(&values, 3)? } else { 0 },
         in_line_before: if waiting { at(&values, 4)? } else { 0 },

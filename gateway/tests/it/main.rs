@@ -15,6 +15,7 @@ mod ops;
 mod outages;
 mod proxy;
 mod records;
+mod returning;
 mod seed;
 mod serving;
 mod simulation;

@@ -138,15 +138,16 @@ impl RoomStore for MemoryStore {
         place: PlaceId,
     ) -> StoreResult<bool> {
         self.with(room, |room| {
+            let key = room.known_key(place);
             if room.remove(place) || room.missed.remove(&place).is_some() {
                 room.absent.remove(&place);
-                room.done.insert(place, Done::Left);
+                room.leave(place, key);
                 return true;
             }
             if room.called.remove(&place).is_some() {
                 room.given_back += 1;
                 room.session.remove(&place);
-                room.done.insert(place, Done::Left);
+                room.leave(place, key);
                 return true;
             }
             room.end(place)

@@ -13,7 +13,10 @@ use crate::store::{EXPIRE_BATCH_MAX, Enter, Entered, Entry, Notice, Standing, Ti
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Done {
     Called(OrderKey),
-    Left,
+    Left {
+        /// Whether it had a live key.
+        live: bool,
+    },
 }
 
 #[derive(Default)]
@@ -73,7 +76,7 @@ impl Room {
                 }
                 key
             }
-            None if !joins => return settled(Standing::Unknown),
+            None if !joins => return settled(Standing::Unknown, None),
             None => {
                 self.clock += 1;
                 OrderKey::new(LIVE_BASE + self.clock).unwrap_or_else(|| unreachable!("clock"))
@@ -84,6 +87,7 @@ impl Room {
         let number = self.counts.joins;
         Entered {
             standing: Standing::Waiting { key },
+            key: Some(key),
             fresh: true,
             number,
             in_line_before,
@@ -98,44 +102,60 @@ impl Room {
                     .popped_key(place)
                     .or_else(|| self.key_of.get(&place).copied());
                 return match key {
-                    Some(key) => settled(Standing::Waiting { key }),
+                    Some(key) => settled(Standing::Waiting { key }, Some(key)),
                     None => self.enter(entry, entry.key),
                 };
             }
-            Some(Done::Left) if entry.enter == Enter::Join => {
+            Some(Done::Left { live }) if entry.enter == Enter::Join => {
                 self.done.remove(&place);
-                return self.enter(entry, entry.key.filter(|key| !key.is_live()));
+                return self.enter(entry, entry.key.filter(|key| !live && !key.is_live()));
             }
-            Some(Done::Left) => return settled(Standing::Left),
+            Some(Done::Left { .. }) => return settled(Standing::Left, None),
             Some(Done::Called(key)) => key,
         };
         let session = self.session.get(&place).copied();
         let (seq, started_at) = session.unwrap_or((0, Timestamp::EPOCH));
         if let Some(expires_at) = self.active.get(&place).copied().filter(|t| *t > now) {
-            return settled(Standing::Active {
+            let active = Standing::Active {
                 seq,
                 started_at,
                 expires_at,
-            });
+            };
+            return settled(active, Some(key));
         }
         // Past its deadline it is still a call, until a tick makes it a missed turn.
         if let Some(claim_by) = self.called.get(&place).copied() {
-            return settled(Standing::Called { seq, claim_by });
+            return settled(Standing::Called { seq, claim_by }, Some(key));
         }
         let Some(until) = self.missed.get(&place).copied().filter(|t| *t > now) else {
-            return settled(Standing::Ended);
+            return settled(Standing::Ended, Some(key));
         };
         if entry.enter == Enter::Look {
-            return settled(Standing::Missed { key, until });
+            return settled(Standing::Missed { key, until }, Some(key));
         }
         self.missed.remove(&place);
         self.done.remove(&place);
         let in_line_before = self.put(place, key);
         Entered {
             standing: Standing::Waiting { key },
+            key: Some(key),
             fresh: true,
             number: 0,
             in_line_before,
+        }
+    }
+
+    /// Notes that `place` gave up its turn, of order key `key`.
+    pub(super) fn leave(&mut self, place: PlaceId, key: Option<OrderKey>) {
+        let live = key.is_some_and(OrderKey::is_live);
+        self.done.insert(place, Done::Left { live });
+    }
+
+    /// The order key of `place`, in the line or called from it.
+    pub(super) fn known_key(&self, place: PlaceId) -> Option<OrderKey> {
+        match (self.key_of.get(&place), self.done.get(&place)) {
+            (Some(key), _) | (None, Some(Done::Called(key))) => Some(*key),
+            _ => None,
         }
     }
 
@@ -185,9 +205,10 @@ impl Room {
     }
 }
 
-pub(super) fn settled(standing: Standing) -> Entered {
+pub(super) fn settled(standing: Standing, key: Option<OrderKey>) -> Entered {
     Entered {
         standing,
+        key,
         fresh: false,
         number: 0,
         in_line_before: 0,

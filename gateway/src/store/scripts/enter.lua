@@ -5,8 +5,8 @@
 -- ARGV  1 epoch  2 now_ms  3 live clock floor at now  then for each entry: place,
 --       order key or '', mode: j (join), l (look), r (return), followed by c when connected
 -- Returns for each entry a status word and its numbers:
---       waiting key fresh number before | called seq claim_by | active seq started expires
---       | missed key until | left | ended | unknown
+--       waiting key fresh number before | called seq claim_by key
+--       | active seq started expires key | missed key until | left | ended key | unknown
 -- Cost O(entries · log n).
 local meta, line, popped, called, active = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5]
 local missed, absent, done, session = KEYS[6], KEYS[7], KEYS[8], KEYS[9]
@@ -57,13 +57,14 @@ local function stand(place, key, mode)
     end
     return enter(place, key, mode)
   end
-  if was == 'left' then
+  if was == 'left' or was == 'gone' then
     if mode ~= 'j' then
       return { 'left' }
     end
     redis.call('HDEL', done, place)
-    -- Whoever left gave up their turn: a live key is not given again.
-    if key ~= '' and tonumber(key) >= LIVE_BASE then
+    -- Whoever left gave up their turn: a live key is not given again, and its nonce does not
+    -- draw one now. A drawn key is the nonce's for good.
+    if was == 'gone' or key ~= '' and tonumber(key) >= LIVE_BASE then
       key = ''
     end
     return enter(place, key, mode)
@@ -71,13 +72,13 @@ local function stand(place, key, mode)
   local expires = redis.call('ZSCORE', active, place)
   if expires and tonumber(expires) > now then
     local seq, started = string.match(redis.call('HGET', session, place) or '0:0', '(%d+):(%d+)')
-    return { 'active', seq, started, expires }
+    return { 'active', seq, started, expires, was }
   end
   -- Past its deadline it is still a call, until a tick makes it a missed turn.
   local claim_by = redis.call('ZSCORE', called, place)
   if claim_by then
     local seq = string.match(redis.call('HGET', session, place) or '0:0', '(%d+):')
-    return { 'called', seq, claim_by }
+    return { 'called', seq, claim_by, was }
   end
   local grace = redis.call('ZSCORE', missed, place)
   if grace and tonumber(grace) > now then
@@ -88,7 +89,7 @@ local function stand(place, key, mode)
     redis.call('HDEL', done, place)
     return { 'waiting', was, '1', '0', put(place, was) }
   end
-  return { 'ended' }
+  return { 'ended', was }
 end
 
 local answers = {}

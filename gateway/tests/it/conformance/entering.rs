@@ -11,6 +11,7 @@ pub(super) async fn a_joiner_gets_a_growing_live_key_and_keeps_it(line: Line) {
         first,
         Entered {
             standing: waiting(live(1)),
+            key: Some(live(1)),
             fresh: true,
             number: 1,
             in_line_before: 0

@@ -121,3 +121,22 @@ pub(super) async fn a_poll_beside_a_connection_makes_no_one_absent(line: Line) {
     assert_eq!(line.snapshot(START).await.counts.absent, 0);
     assert_eq!(line.tick(at(60)).await.in_line, 1);
 }
+
+pub(super) async fn whoever_left_a_live_place_draws_no_other(line: Line) {
+    for n in 1..=4 {
+        line.join(n).await;
+    }
+    line.call(START, 2).await;
+    line.tick(at(3)).await;
+    line.call(at(3), 1).await;
+    // Of two missed turns, a call and a place in the line.
+    for n in 1..=4 {
+        let left = line.store.place_leave(&line.room, at(3), place(n)).await;
+        assert!(left.unwrap());
+        let draws = entry(place(n), Some(key(9)), Enter::Look);
+        assert_eq!(line.enter(at(3), draws).await.standing, Standing::Left);
+        let draws = entry(place(n), Some(key(9)), Enter::Join);
+        let again = line.enter(at(3), draws).await;
+        assert_eq!(again.standing, waiting(live(4 + n)));
+    }
+}

@@ -253,7 +253,8 @@ conformance! {
         a_popped_place_cannot_leave
         absent_places_are_dropped_after_the_timeout
         polling_keeps_a_place_without_a_connection
-        a_poll_beside_a_connection_makes_no_one_absent;
+        a_poll_beside_a_connection_makes_no_one_absent
+        whoever_left_a_live_place_draws_no_other;
     calling:
         one_leads_until_its_lease_ends
         an_outdated_leader_pops_nothing
@@ -266,7 +267,8 @@ conformance! {
         a_call_is_claimed_once_and_keeps_its_session
         a_call_past_its_deadline_is_no_session
         a_session_is_prolonged_never_shortened_never_revived
-        ending_a_session_frees_its_slot_at_once;
+        ending_a_session_frees_its_slot_at_once
+        whoever_was_called_is_told_their_order_key;
     notices:
         notices_tell_calls_claims_and_ends_in_order
         notices_are_read_in_bounded_pieces;

@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
-use gateway::store::Standing;
+use gateway::store::{Enter, Standing};
 
-use super::{Line, START, at, live, place, waiting};
+use super::{Line, START, at, entry, live, place, waiting};
 
 pub(super) async fn a_call_is_claimed_once_and_keeps_its_session(line: Line) {
     line.join(1).await;
@@ -84,4 +84,14 @@ pub(super) async fn ending_a_session_frees_its_slot_at_once(line: Line) {
     assert_eq!((state.occupied, state.given_back), (0, 1));
     assert_eq!(line.look(START, 1).await, Standing::Ended);
     assert_eq!(line.claim(START, 2).await, Standing::Ended);
+}
+
+pub(super) async fn whoever_was_called_is_told_their_order_key(line: Line) {
+    line.join(1).await;
+    line.call(START, 1).await;
+    let looks = entry(place(1), None, Enter::Look);
+    assert_eq!(line.enter(START, looks).await.key, Some(live(1)));
+    line.claim(START, 1).await;
+    assert_eq!(line.enter(START, looks).await.key, Some(live(1)));
+    assert_eq!(line.enter(at(6), looks).await.key, Some(live(1)));
 }

@@ -32,6 +32,8 @@ struct Known {
     /// Whether the log has ever had a call of theirs. After a wipe they count as served, also if
     /// they had missed their turn or left and were back in the line: the log does not know.
     was_logged: bool,
+    /// Whether they ever had a live key.
+    was_live: bool,
     /// Deadline of the last call they were told of.
     call: Option<(u64, Call)>,
 }
@@ -70,6 +72,24 @@ impl Model {
         Ok(())
     }
 
+    /// ORDER: whoever joined live has no drawn key in an open room, before everyone's.
+    pub(super) fn place_held(
+        &mut self,
+        place: PlaceId,
+        key: OrderKey,
+        is_open: bool,
+    ) -> Result<(), TestCaseError> {
+        let fan = self.fan(place);
+        prop_assert!(
+            key.is_live() || !is_open || !fan.was_live,
+            "ORDER: {} joined live and holds {}",
+            place,
+            key.get()
+        );
+        fan.was_live |= key.is_live();
+        Ok(())
+    }
+
     /// NO-LOSS: a token of someone who was never called and never left is a place in the line.
     pub(super) fn token_shown(
         &mut self,
@@ -103,6 +123,7 @@ impl Model {
         if matches!(standing, Standing::Waiting { .. }) && (fan.may_have_left || missed) {
             *fan = Known {
                 was_logged: fan.was_logged,
+                was_live: fan.was_live,
                 ..Known::default()
             };
         }

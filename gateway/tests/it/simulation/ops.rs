@@ -18,6 +18,8 @@ pub(super) enum LogFailure {
 #[derive(Clone, Debug)]
 pub(super) enum Op {
     Join(u8),
+    /// Joins with the nonce alone, as someone who lost their cookie.
+    JoinAnew(u8),
     Look(u8),
     Return(u8),
     GoAbsent(u8),
@@ -46,6 +48,7 @@ fn op() -> impl Strategy<Value = Op> {
     let fan = 0..FANS;
     prop_oneof![
         10 => fan.clone().prop_map(Op::Join),
+        3 => fan.clone().prop_map(Op::JoinAnew),
         5 => fan.clone().prop_map(Op::Look),
         4 => fan.clone().prop_map(Op::Return),
         2 => fan.clone().prop_map(Op::GoAbsent),

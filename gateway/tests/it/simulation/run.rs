@@ -45,16 +45,16 @@ impl UpstreamHealth for Quiet {
     }
 }
 
-struct Gateway {
-    room: Arc<Room>,
-    leader: Leader,
+pub(super) struct Gateway {
+    pub(super) room: Arc<Room>,
+    pub(super) leader: Leader,
 }
 
-struct World {
-    store: Arc<MemoryStore>,
-    log: Arc<MemoryLog>,
+pub(super) struct World {
+    pub(super) store: Arc<MemoryStore>,
+    pub(super) log: Arc<MemoryLog>,
     clock: ManualClock,
-    gateways: Vec<Gateway>,
+    pub(super) gateways: Vec<Gateway>,
     tokens: Vec<Option<PlaceToken>>,
     model: Model,
     cursor: Cursor,
@@ -103,7 +103,7 @@ fn record(clock: &ManualClock) -> RoomRecord {
 }
 
 impl World {
-    fn new() -> Self {
+    pub(super) fn new() -> Self {
         let clock = ManualClock::default();
         let log = Arc::new(MemoryLog::new(record(&clock)));
         let store = Arc::new(MemoryStore::default());
@@ -168,7 +168,11 @@ impl World {
     async fn apply(&mut self, op: &Op) -> Result<(), TestCaseError> {
         let now = self.clock.now();
         match *op {
-            Op::Join(fan) => return self.join(fan).await,
+            Op::Join(fan) => {
+                let held = self.tokens[usize::from(fan)].clone();
+                return self.join(fan, held).await;
+            }
+            Op::JoinAnew(fan) => return self.join(fan, None).await,
             Op::Look(fan) => return self.look(fan, Enter::Look, false).await,
             Op::Return(fan) => return self.look(fan, Enter::Return, true).await,
             Op::GoAbsent(fan) => {
@@ -223,10 +227,9 @@ impl World {
         Ok(())
     }
 
-    async fn join(&mut self, fan: u8) -> Result<(), TestCaseError> {
-        let held = self.tokens[usize::from(fan)].clone();
+    async fn join(&mut self, fan: u8, held: Option<PlaceToken>) -> Result<(), TestCaseError> {
         let joiner = Joiner {
-            token: held.clone(),
+            token: held,
             nonce: Some([fan + 1; 16]),
             access_code: None,
         };
@@ -234,13 +237,17 @@ impl World {
         let Ok(Joined::Placed { token, fresh, .. }) = room.join(joiner).await else {
             return Ok(());
         };
-        let held_key = held.and_then(|held| held.key);
+        let last = self.tokens[usize::from(fan)].as_ref();
+        let held_key = last.and_then(|held| held.key);
         if let Some(key) = token.key
             && fresh
             && held_key != Some(key)
         {
             self.model.key_given(key)?;
         }
+        let is_open = self.log.record().opened_at.is_some();
+        self.model
+            .place_held(token.place, room.key_of(&token), is_open)?;
         if fresh {
             let standing = Standing::Waiting {
                 key: room.key_of(&token),
