@@ -211,18 +211,19 @@ impl Leader {
         Ok(count)
     }
 
-    /// Opens the room once: publishes the seed, so that everyone can check the draw, and keeps
-    /// the line as it stands, from which queue numbers are read.
+    /// Opens the room once: keeps the line as it stands, from which queue numbers are read, and
+    /// then publishes the seed, so that everyone can check the draw. In this order, because
+    /// nobody comes back to a room that is open.
     async fn open(&self, now: Timestamp) -> Result<(), WorkError> {
         let room = &self.room;
         if room.record().opened_at.is_some() {
             return Ok(());
         }
+        let at = room.store_ref();
+        let snapshot = room.parts.store.snapshot_take(&at, now).await?;
+        room.parts.store.opening_put(&at, &snapshot).await?;
         if let Some(record) = room.parts.durable.seed_reveal(&room.id, now).await? {
-            let at = room.store_ref();
-            let snapshot = room.parts.store.snapshot_take(&at, now).await?;
-            room.parts.store.opening_put(&at, &snapshot).await?;
-            room.record_set(record);
+            room.opening_set(&record);
             tracing::info!(room = %room.id, waiting = snapshot.counts.in_line, "room opened");
         }
         Ok(())

@@ -95,6 +95,16 @@ impl Room {
         self.record.store(Arc::new(record));
     }
 
+    /// Takes over from `record` that the room has opened, and nothing else: what an operator
+    /// changed may have been read since `record` was.
+    pub fn opening_set(&self, record: &RoomRecord) {
+        self.record.rcu(|known| RoomRecord {
+            opened_at: record.opened_at,
+            seed_revealed_at: record.seed_revealed_at,
+            ..RoomRecord::clone(known)
+        });
+    }
+
     /// The room's key in the store.
     pub fn store_ref(&self) -> RoomRef {
         RoomRef {

@@ -13,12 +13,16 @@ use super::ops::LogFailure;
 
 pub(super) struct MemoryLog(Mutex<State>);
 
+/// Happens once, between the reveal of the seed and its answer.
+pub(super) type OnReveal = Box<dyn FnOnce() + Send>;
+
 struct State {
     record: RoomRecord,
     log: Vec<Admission>,
     batches: HashMap<Uuid, Vec<u64>>,
     is_away: bool,
     failure: Option<LogFailure>,
+    on_reveal: Option<OnReveal>,
 }
 
 impl MemoryLog {
@@ -29,6 +33,7 @@ impl MemoryLog {
             batches: HashMap::new(),
             is_away: false,
             failure: None,
+            on_reveal: None,
         }))
     }
 
@@ -50,6 +55,10 @@ impl MemoryLog {
 
     pub(super) fn fail_next(&self, failure: LogFailure) {
         self.0.lock().unwrap().failure = Some(failure);
+    }
+
+    pub(super) fn on_reveal(&self, act: OnReveal) {
+        self.0.lock().unwrap().on_reveal = Some(act);
     }
 
     fn with<T>(&self, act: impl FnOnce(&mut State) -> T) -> Result<T, RecordsError> {
@@ -118,12 +127,16 @@ impl DurableLine for MemoryLog {
         _: &RoomId,
         now: Timestamp,
     ) -> Result<Option<RoomRecord>, RecordsError> {
-        self.with(|state| {
+        let (record, act) = self.with(|state| {
             let revealed = &mut state.record.seed_revealed_at;
             revealed.get_or_insert(now);
             state.record.opened_at = *revealed;
-            Some(state.record.clone())
-        })
+            (state.record.clone(), state.on_reveal.take())
+        })?;
+        if let Some(act) = act {
+            act();
+        }
+        Ok(Some(record))
     }
 
     async fn order_floor_raise(&self, _: &RoomId, floor: u64) -> Result<Option<u64>, RecordsError> {

@@ -6,6 +6,7 @@
 
 mod log;
 mod model;
+mod opening;
 mod ops;
 mod reproductions;
 mod run;
