@@ -86,6 +86,7 @@ impl Sessions {
                 );
             }
             Notice::Ended { place } => self.0.insert(*place, Known::Over),
+            Notice::Look { .. } => {}
         }
     }
 

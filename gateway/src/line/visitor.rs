@@ -89,7 +89,7 @@ impl Room {
             place,
             key,
             enter: Enter::Join,
-            connected: false,
+            connected: self.sockets.has(&place),
         };
         let entered = self.door.enter(entry).await?;
         // Drawn keys are not put into tokens: see `PlaceToken::key`. A live one always is, also
@@ -144,7 +144,7 @@ impl Room {
             place: token.place,
             key,
             enter,
-            connected,
+            connected: connected || self.sockets.has(&token.place),
         };
         Ok(self.door.enter(entry).await?.standing)
     }

@@ -17,6 +17,9 @@
 //! | `snapshot` | string | the last snapshot, JSON |
 //! | `opening` | string | the snapshot of the opening, JSON |
 //! | `notices` | stream | what happened to places; trimmed to the newest ten thousand |
+//!
+//! An entry of `notices` has the fields `kind` and `places`, and what its kind needs; one with a
+//! field `look` asks to look how those places stand. Readers pass over kinds they do not know.
 
 use contract::RoomId;
 

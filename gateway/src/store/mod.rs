@@ -26,6 +26,8 @@ pub const ENTER_BATCH_MAX: usize = 512;
 pub const EXPIRE_BATCH_MAX: usize = 1000;
 /// Most notices a read returns.
 pub const NOTICES_MAX: usize = 500;
+/// Notices that are kept; older ones are gone, also for who has not read them.
+pub const NOTICES_KEPT: usize = 10_000;
 
 /// Why a store could not do what was asked. Refusals are outcomes, not errors.
 #[derive(Debug, thiserror::Error)]
@@ -225,6 +227,26 @@ pub enum Notice {
         /// The place.
         place: PlaceId,
     },
+    /// These count as absent, left, or came back: whoever has a connection of theirs is to look
+    /// how they stand, which also says that they are present.
+    Look {
+        /// The places.
+        places: Vec<PlaceId>,
+    },
+}
+
+/// What one read of notices found.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NoticesRead {
+    /// In order.
+    pub notices: Vec<Notice>,
+    /// Where they end.
+    pub end: Cursor,
+    /// Whether notices between the cursor and these may be gone: trimmed away before they were
+    /// read, or lost with the store.
+    pub has_gap: bool,
+    /// Whether there are more.
+    pub has_more: bool,
 }
 
 /// Where a reader of notices stands: the id of the last one read.
@@ -284,7 +306,7 @@ pub trait RoomStore: Send + Sync {
         place: PlaceId,
     ) -> StoreResult<bool>;
 
-    /// Marks places whose connection closed as absent since `now`.
+    /// Marks places whose connection closed as absent since `now`, and tells all gateways.
     async fn places_absent(
         &self,
         room: &RoomRef,
@@ -369,12 +391,8 @@ pub trait RoomStore: Send + Sync {
     /// Where notices end now.
     async fn notices_end(&self, room: &RoomRef) -> StoreResult<Cursor>;
 
-    /// Notices after `cursor`, at most [`NOTICES_MAX`], and where they end.
-    async fn notices_after(
-        &self,
-        room: &RoomRef,
-        cursor: &Cursor,
-    ) -> StoreResult<(Vec<Notice>, Cursor)>;
+    /// Notices after `cursor`, at most [`NOTICES_MAX`].
+    async fn notices_after(&self, room: &RoomRef, cursor: &Cursor) -> StoreResult<NoticesRead>;
 }
 
 /// An admission known from the durable log.

@@ -12,8 +12,9 @@ use uuid::Uuid;
 use super::keys::RoomKeys;
 use super::scripts::{RoomScript, Scripts};
 use super::{
-    CallOrder, Cursor, EXPIRE_BATCH_MAX, Enter, Entered, Entry, Lease, NOTICES_MAX, Notice, Popped,
-    RoomRef, RoomStore, Served, Standing, StoreError, StoreResult, TickSettings, TickState, reply,
+    CallOrder, Cursor, EXPIRE_BATCH_MAX, Enter, Entered, Entry, Lease, NOTICES_MAX, NoticesRead,
+    Popped, RoomRef, RoomStore, Served, Standing, StoreError, StoreResult, TickSettings, TickState,
+    reply,
 };
 use crate::room::admission::Bucket;
 use crate::room::snapshot::{HEAD_PLACES, KNOTS, Snapshot};
@@ -367,16 +368,12 @@ impl RoomStore for RedisStore {
         )))
     }
 
-    async fn notices_after(
-        &self,
-        room: &RoomRef,
-        cursor: &Cursor,
-    ) -> StoreResult<(Vec<Notice>, Cursor)> {
+    async fn notices_after(&self, room: &RoomRef, cursor: &Cursor) -> StoreResult<NoticesRead> {
         let mut connection = self.connection.clone();
         let key = self.keys(&room.room).notices();
-        let start = format!("({}", cursor.0);
-        let read: StreamRangeReply =
-            bounded(connection.xrange_count(key, start, "+", NOTICES_MAX)).await?;
+        // From the last one read on: if that is gone, so may others be.
+        let read = connection.xrange_count(key, &cursor.0, "+", NOTICES_MAX + 1);
+        let read: StreamRangeReply = bounded(read).await?;
         reply::notices(&read, cursor)
     }
 }

@@ -2,9 +2,11 @@
 
 use contract::{PlaceId, Timestamp};
 use redis::Value;
-use redis::streams::StreamRangeReply;
+use redis::streams::{StreamId, StreamRangeReply};
 
-use super::{Cursor, Entered, Notice, Popped, Standing, StoreError, StoreResult};
+use super::{
+    Cursor, Entered, NOTICES_MAX, Notice, NoticesRead, Popped, Standing, StoreError, StoreResult,
+};
 use crate::room::order::OrderKey;
 use crate::room::snapshot::{Counts, Snapshot};
 
@@ -154,42 +156,60 @@ pub(super) fn snapshot(value: Value, taken_at: Timestamp, epoch: u32) -> StoreRe
     })
 }
 
-/// Notices of a stream read, and where they end.
-pub(super) fn notices(
-    reply: &StreamRangeReply,
-    cursor: &Cursor,
-) -> StoreResult<(Vec<Notice>, Cursor)> {
-    let end = reply
-        .ids
-        .last()
-        .map_or_else(|| cursor.clone(), |last| Cursor(last.id.clone()));
-    let mut notices = Vec::with_capacity(reply.ids.len());
-    for entry in &reply.ids {
-        let field = |name: &str| entry.map.get(name).unwrap_or(&Value::Nil);
-        let Value::BulkString(bytes) = field("places") else {
-            return Err(corrupt("places", field("places")));
-        };
-        let places = bytes
-            .chunks(16)
-            .map(place)
-            .collect::<StoreResult<Vec<_>>>()?;
-        let single = places.first().copied();
-        let until = || timestamp(number(field("until"))?);
-        match (text(field("kind"))?, single) {
-            ("called", _) => notices.push(Notice::Called {
-                places,
-                first_seq: number(field("seq"))?,
-                claim_by: until()?,
-            }),
-            ("claimed", Some(place)) => notices.push(Notice::Claimed {
-                place,
-                seq: number(field("seq"))?,
-                started_at: timestamp(number(field("started"))?)?,
-                expires_at: until()?,
-            }),
-            ("ended", Some(place)) => notices.push(Notice::Ended { place }),
-            (other, _) => return Err(StoreError::Corrupt(format!("notice `{other}`"))),
-        }
+/// Notices after `cursor` of a stream read that begins with the entry at the cursor itself.
+pub(super) fn notices(reply: &StreamRangeReply, cursor: &Cursor) -> StoreResult<NoticesRead> {
+    let own = reply.ids.first().filter(|entry| entry.id == cursor.0);
+    let new = &reply.ids[usize::from(own.is_some())..];
+    let has_gap = own.is_none() && *cursor != Cursor::start();
+    let end = match (new.last(), own) {
+        (Some(last), _) | (None, Some(last)) => Cursor(last.id.clone()),
+        (None, None) => Cursor::start(),
+    };
+    let mut notices = Vec::with_capacity(new.len());
+    for entry in new {
+        notices.extend(notice(entry)?);
     }
-    Ok((notices, end))
+    Ok(NoticesRead {
+        notices,
+        end,
+        has_gap,
+        has_more: new.len() >= NOTICES_MAX,
+    })
+}
+
+/// One entry of the stream; nothing for a kind that a later version may write.
+fn notice(entry: &StreamId) -> StoreResult<Option<Notice>> {
+    let field = |name: &str| entry.map.get(name).unwrap_or(&Value::Nil);
+    let places = |name: &str| match field(name) {
+        Value::BulkString(bytes) => bytes.chunks(16).map(place).collect(),
+        other => Err(corrupt(name, other)),
+    };
+    let until = || timestamp(number(field("until"))?);
+    if entry.map.contains_key("look") {
+        let places = places("look")?;
+        return Ok(Some(Notice::Look { places }));
+    }
+    let single = || -> StoreResult<PlaceId> {
+        let places: Vec<_> = places("places")?;
+        let first = places.first().copied();
+        first.ok_or_else(|| StoreError::Corrupt("notice of nobody".to_owned()))
+    };
+    Ok(Some(match text(field("kind"))? {
+        "called" => Notice::Called {
+            places: places("places")?,
+            first_seq: number(field("seq"))?,
+            claim_by: until()?,
+        },
+        "claimed" => Notice::Claimed {
+            place: single()?,
+            seq: number(field("seq"))?,
+            started_at: timestamp(number(field("started"))?)?,
+            expires_at: until()?,
+        },
+        "ended" => Notice::Ended { place: single()? },
+        other => {
+            tracing::debug!(kind = other, "notice passed over");
+            return Ok(None);
+        }
+    }))
 }

@@ -56,11 +56,11 @@ scripts! {
     /// Makes the room, or adds what the log knows.
     prepare = "prepare.lua", [meta line popped called active missed absent done session snapshot opening notices];
     /// Lets visitors in at the door.
-    enter = "enter.lua", [meta line popped called active missed absent done session];
+    enter = "enter.lua", [meta line popped called active missed absent done session notices];
     /// Gives up a place.
     leave = "leave.lua", [meta line called active missed absent done session notices];
     /// Marks places as absent.
-    absent = "absent.lua", [meta line absent];
+    absent = "absent.lua", [meta line absent notices];
     /// Begins a leader's tick.
     tick = "tick.lua", [meta line popped called active missed absent session];
     /// Pops places for a call.

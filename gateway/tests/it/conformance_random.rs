@@ -265,8 +265,8 @@ impl Subject {
             return String::new();
         };
         let read = self.store.notices_after(&self.room, cursor).await.unwrap();
-        self.cursor = Some(read.1);
-        shown(Ok(read.0))
+        self.cursor = Some(read.end);
+        shown(Ok((read.notices, read.has_gap, read.has_more)))
     }
 }
 

@@ -11,6 +11,7 @@ mod conformance_random;
 mod edge;
 mod gate;
 mod line;
+mod live;
 mod ops;
 mod outages;
 mod proxy;

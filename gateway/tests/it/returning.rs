@@ -1,8 +1,14 @@
 //! Fans who go and come back: with their token, with their nonce alone, on another gateway.
 
+use std::time::Duration;
+
+use contract::Clock;
+use contract::line::PlaceState;
 use http::Method;
 use serde_json::json;
 
+use crate::live::{connect, frame};
+use crate::serving::within;
 use crate::test_app::{Fan, TestApp, World, eventually};
 
 /// The order key that the fan is shown.
@@ -30,4 +36,79 @@ async fn whoever_gives_up_a_live_place_comes_back_behind_everyone() {
     for other in &others {
         assert!(key > order_key(&app, other).await);
     }
+}
+
+/// How many places the store counts as absent.
+async fn absent_count(app: &TestApp) -> u64 {
+    let room = app.rooms.get(&"eras".parse().unwrap()).unwrap();
+    let (parts, at) = (&room.parts, room.store_ref());
+    let snapshot = parts.store.snapshot_take(&at, parts.clock.now());
+    snapshot.await.unwrap().counts.absent
+}
+
+#[tokio::test]
+async fn a_connection_at_one_gateway_stands_for_the_fan_when_another_loses_its_own() {
+    let world = World::create().await;
+    world.room(json!({"totalActiveUsers": 1})).await;
+    let (app, other) = (world.gateway().await, world.gateway().await);
+    let inside = app.join(1).await;
+    inside.claimed(&app).await;
+    let fan = app.join(2).await;
+    let mut live = connect(&other, &fan).await;
+    frame(&mut live, |_| true).await;
+    let room = app.rooms.get(&"eras".parse().unwrap()).unwrap();
+    let place = crate::line::place_of(&app, 2);
+    // This one finds out late that the fan's connection is dead.
+    room.absences.note(place);
+    gateway::line::absences::report_once(&room).await;
+    eventually("the word of the other", async || {
+        (absent_count(&app).await == 0).then_some(())
+    })
+    .await;
+    // Nor does the other's own late word count against the connection that there is now.
+    let there = other.rooms.get(&"eras".parse().unwrap()).unwrap();
+    let (at, gone) = (there.store_ref(), [place]);
+    let (store, now) = (&there.parts.store, there.parts.clock.now());
+    store.places_absent(&at, now, &gone).await.unwrap();
+    eventually("the word of the follower", async || {
+        (absent_count(&app).await == 0).then_some(())
+    })
+    .await;
+    world.clock.advance(Duration::from_secs(3600));
+    inside.call(&app, Method::DELETE, "pass").await;
+    frame(&mut live, |status| status.pass.is_some()).await;
+}
+
+#[tokio::test]
+async fn leaving_and_joining_beside_a_connection_is_told_and_makes_no_one_absent() {
+    let world = World::create().await;
+    world.room(json!({"totalActiveUsers": 0})).await;
+    let (app, other) = (world.gateway().await, world.gateway().await);
+    let fan = app.join(1).await;
+    let mut tabs = [connect(&app, &fan).await, connect(&other, &fan).await];
+    for live in &mut tabs {
+        frame(live, |status| status.state == PlaceState::Waiting).await;
+    }
+    fan.call(&app, Method::DELETE, "place").await;
+    for live in &mut tabs {
+        frame(live, |status| status.state == PlaceState::Left).await;
+    }
+    fan.call(&app, Method::POST, "places").await;
+    for live in &mut tabs {
+        frame(live, |status| status.state == PlaceState::Waiting).await;
+    }
+    eventually("presence", async || {
+        (absent_count(&app).await == 0).then_some(())
+    })
+    .await;
+    // Whose last connection here ends with the gateway is absent, unless there is another.
+    let [_, second] = tabs;
+    drop(second);
+    other.kill().await;
+    assert_eq!(absent_count(&app).await, 0);
+    app.kill().await;
+    within("the last report", async {
+        assert_eq!(absent_count(&app).await, 1);
+    })
+    .await;
 }

@@ -12,8 +12,8 @@ use uuid::Uuid;
 
 use self::room::{Done, Room, count};
 use super::{
-    CallOrder, Cursor, Enter, Entered, Entry, Lease, NOTICES_MAX, Notice, Popped, RoomRef,
-    RoomStore, Served, Standing, StoreError, StoreResult, TickSettings, TickState,
+    CallOrder, Cursor, Enter, Entered, Entry, Lease, NOTICES_MAX, Notice, NoticesRead, Popped,
+    RoomRef, RoomStore, Served, Standing, StoreError, StoreResult, TickSettings, TickState,
 };
 use crate::room::admission::{Bucket, spend};
 use crate::room::snapshot::{Counts, HEAD_PLACES, Snapshot, knot_ranks};
@@ -111,8 +111,13 @@ impl RoomStore for MemoryStore {
             room.clock = room.clock.max(clock_now.saturating_sub(1));
             let floor = room.clock;
             let mut answers = Vec::with_capacity(entries.len());
+            let mut places = Vec::new();
             for entry in entries {
+                let known = room.done.contains_key(&entry.place);
                 let entered = room.stand(entry, now);
+                if known && entered.fresh {
+                    places.push(entry.place);
+                }
                 if matches!(entered.standing, Standing::Waiting { .. }) {
                     if entry.connected {
                         room.absent.remove(&entry.place);
@@ -123,6 +128,9 @@ impl RoomStore for MemoryStore {
                     }
                 }
                 answers.push(entered);
+            }
+            if !places.is_empty() {
+                room.tell(Notice::Look { places });
             }
             if room.clock == floor {
                 room.clock = before;
@@ -161,11 +169,13 @@ impl RoomStore for MemoryStore {
         places: &[PlaceId],
     ) -> StoreResult<()> {
         self.with(room, |room| {
-            for place in places
-                .iter()
-                .filter(|place| room.key_of.contains_key(place))
-            {
+            let mut marked = places.to_vec();
+            marked.retain(|place| room.key_of.contains_key(place));
+            for place in &marked {
                 room.absent.insert(*place, now);
+            }
+            if !marked.is_empty() {
+                room.tell(Notice::Look { places: marked });
             }
         })
     }
@@ -268,7 +278,7 @@ impl RoomStore for MemoryStore {
                 places.push(place);
             }
             room.counts.calls += count(places.len());
-            room.notices.push(Notice::Called {
+            room.tell(Notice::Called {
                 places,
                 first_seq,
                 claim_by,
@@ -297,7 +307,7 @@ impl RoomStore for MemoryStore {
                 session.1 = now;
                 let seq = session.0;
                 room.counts.claims += 1;
-                room.notices.push(Notice::Claimed {
+                room.tell(Notice::Claimed {
                     place,
                     seq,
                     started_at: now,
@@ -387,23 +397,29 @@ impl RoomStore for MemoryStore {
     }
 
     async fn notices_end(&self, room: &RoomRef) -> StoreResult<Cursor> {
-        let end = self.with(room, |room| room.notices.len());
-        Ok(Cursor(end.unwrap_or(0).to_string()))
+        let end = self.with(room, |room| room.cursor(room.trimmed + room.notices.len()));
+        Ok(end.unwrap_or_else(|_| Cursor::start()))
     }
 
-    async fn notices_after(
-        &self,
-        room: &RoomRef,
-        cursor: &Cursor,
-    ) -> StoreResult<(Vec<Notice>, Cursor)> {
+    async fn notices_after(&self, room: &RoomRef, cursor: &Cursor) -> StoreResult<NoticesRead> {
         let read = self.with(room, |room| {
-            // Also reads the start as 0.
-            let from = cursor.0.parse().unwrap_or(0).min(room.notices.len());
-            let next = room.notices[from..].iter().take(NOTICES_MAX);
-            let notices: Vec<_> = next.cloned().collect();
-            let end = Cursor((from + notices.len()).to_string());
-            (notices, end)
+            let known = room.read_before(cursor);
+            let skipped = known.map_or(0, |read| read.saturating_sub(room.trimmed));
+            let new = room.notices.iter().skip(skipped).take(NOTICES_MAX);
+            let notices: Vec<_> = new.cloned().collect();
+            let read = room.trimmed + skipped + notices.len();
+            NoticesRead {
+                has_gap: known.is_none_or(|read| read > 0 && read <= room.trimmed),
+                has_more: notices.len() >= NOTICES_MAX,
+                end: room.cursor(read),
+                notices,
+            }
         });
-        Ok(read.unwrap_or_else(|_| (Vec::new(), cursor.clone())))
+        Ok(read.unwrap_or_else(|_| NoticesRead {
+            notices: Vec::new(),
+            end: Cursor::start(),
+            has_gap: *cursor != Cursor::start(),
+            has_more: false,
+        }))
     }
 }

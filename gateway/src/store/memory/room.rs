@@ -1,6 +1,6 @@
 //! One room of the model: ordered maps, and what the scripts do to them.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 
 use contract::{PlaceId, Timestamp};
 use uuid::Uuid;
@@ -8,7 +8,9 @@ use uuid::Uuid;
 use crate::room::admission::Bucket;
 use crate::room::order::{LIVE_BASE, OrderKey};
 use crate::room::snapshot::{Counts, Snapshot};
-use crate::store::{EXPIRE_BATCH_MAX, Enter, Entered, Entry, Notice, Standing, TickSettings};
+use crate::store::{
+    Cursor, EXPIRE_BATCH_MAX, Enter, Entered, Entry, NOTICES_KEPT, Notice, Standing, TickSettings,
+};
 
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Done {
@@ -42,7 +44,9 @@ pub(super) struct Room {
     pub(super) session: HashMap<PlaceId, (u64, Timestamp)>,
     pub(super) snapshot: Option<Snapshot>,
     pub(super) opening: Option<Snapshot>,
-    pub(super) notices: Vec<Notice>,
+    /// The newest notices, and how many there were before.
+    pub(super) notices: VecDeque<Notice>,
+    pub(super) trimmed: usize,
 }
 
 impl Room {
@@ -145,10 +149,40 @@ impl Room {
         }
     }
 
+    /// The cursor after `read` notices of this room.
+    pub(super) fn cursor(&self, read: usize) -> Cursor {
+        if read == 0 {
+            return Cursor::start();
+        }
+        Cursor(format!("{}/{read}", self.birth))
+    }
+
+    /// How many notices were read at `cursor`; none, if those of another room.
+    pub(super) fn read_before(&self, cursor: &Cursor) -> Option<usize> {
+        if *cursor == Cursor::start() {
+            return Some(0);
+        }
+        let (birth, read) = cursor.0.split_once('/')?;
+        (birth == self.birth.to_string())
+            .then(|| read.parse().ok())
+            .flatten()
+    }
+
+    /// Leaves a notice.
+    pub(super) fn tell(&mut self, notice: Notice) {
+        self.notices.push_back(notice);
+        if self.notices.len() > NOTICES_KEPT {
+            self.notices.pop_front();
+            self.trimmed += 1;
+        }
+    }
+
     /// Notes that `place` gave up its turn, of order key `key`.
     pub(super) fn leave(&mut self, place: PlaceId, key: Option<OrderKey>) {
         let live = key.is_some_and(OrderKey::is_live);
         self.done.insert(place, Done::Left { live });
+        let places = vec![place];
+        self.tell(Notice::Look { places });
     }
 
     /// The order key of `place`, in the line or called from it.
@@ -179,7 +213,7 @@ impl Room {
             return false;
         }
         self.session.remove(&place);
-        self.notices.push(Notice::Ended { place });
+        self.tell(Notice::Ended { place });
         true
     }
 

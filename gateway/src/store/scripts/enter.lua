@@ -1,7 +1,9 @@
 -- Lets visitors in at the door, a batch at a time, and says how each stands.
 -- Guarantees: PLACE-ONCE, a known place stays where it is; live keys grow strictly (ORDER);
--- a place the store has lost is put back at the key of its token (NO-LOSS).
+-- a place the store has lost is put back at the key of its token (NO-LOSS). The connections of
+-- a place that comes back after leaving or a missed turn are told.
 -- KEYS  1 meta  2 line  3 popped  4 called  5 active  6 missed  7 absent  8 done  9 session
+--       10 notices
 -- ARGV  1 epoch  2 now_ms  3 live clock floor at now  then for each entry: place,
 --       order key or '', mode: j (join), l (look), r (return), followed by c when connected
 -- Returns for each entry a status word and its numbers:
@@ -19,6 +21,7 @@ local clock = math.max(tonumber(redis.call('HGET', meta, 'clock')), tonumber(ARG
 local clock_given = false
 local joins = tonumber(redis.call('HGET', meta, 'joins') or '0')
 local in_line = redis.call('ZCARD', line)
+local back = {}
 
 local function put(place, key)
   local before = in_line
@@ -67,6 +70,7 @@ local function stand(place, key, mode)
     if was == 'gone' or key ~= '' and tonumber(key) >= LIVE_BASE then
       key = ''
     end
+    back[#back + 1] = place
     return enter(place, key, mode)
   end
   local expires = redis.call('ZSCORE', active, place)
@@ -87,6 +91,7 @@ local function stand(place, key, mode)
     end
     redis.call('ZREM', missed, place)
     redis.call('HDEL', done, place)
+    back[#back + 1] = place
     return { 'waiting', was, '1', '0', put(place, was) }
   end
   return { 'ended', was }
@@ -107,6 +112,11 @@ for i = 4, #ARGV, 3 do
     end
   end
   answers[#answers + 1] = answer
+end
+if #back > 0 then
+  -- To a gateway that does not know of it this is a call of nobody.
+  redis.call('XADD', KEYS[10], 'MAXLEN', '~', 10000, '*', 'kind', 'called', 'places', '',
+    'seq', '0', 'until', '0', 'look', table.concat(back))
 end
 redis.call('HSET', meta, 'joins', string.format('%.0f', joins))
 if clock_given then

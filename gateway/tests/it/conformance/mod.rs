@@ -271,7 +271,9 @@ conformance! {
         whoever_was_called_is_told_their_order_key;
     notices:
         notices_tell_calls_claims_and_ends_in_order
-        notices_are_read_in_bounded_pieces;
+        notices_are_read_in_bounded_pieces
+        whoever_goes_or_comes_back_is_to_be_looked_at
+        notices_that_are_gone_leave_a_gap;
     snapshots:
         a_snapshot_lists_the_head_and_spaces_knots_behind
         a_popped_place_still_counts_as_in_line

@@ -226,7 +226,7 @@ impl Model {
                     call
                 );
             }
-            Notice::Ended { .. } => {}
+            Notice::Ended { .. } | Notice::Look { .. } => {}
         }
         Ok(())
     }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use contract::pass::{PassKey, PassKeys};
 use contract::room::{Override, RoomSettings};
-use contract::{Clock, ManualClock, RoomId};
+use contract::{Clock, ManualClock, RoomId, Timestamp};
 use gateway::line::durable::DurableLine;
 use gateway::line::leader::Leader;
 use gateway::line::room::Room;
@@ -145,7 +145,15 @@ impl World {
         }
     }
 
-    async fn step(&mut self, op: &Op) -> Result<(), TestCaseError> {
+    pub(super) fn now(&self) -> Timestamp {
+        self.clock.now()
+    }
+
+    pub(super) fn token(&self, fan: u8) -> PlaceToken {
+        self.tokens[usize::from(fan)].clone().unwrap()
+    }
+
+    pub(super) async fn step(&mut self, op: &Op) -> Result<(), TestCaseError> {
         if matches!(op, Op::LoseResponse) {
             if let Some(last) = self.last.clone() {
                 self.apply(&last).await?;
@@ -278,9 +286,9 @@ impl World {
         let new = log[self.known..].to_vec();
         self.known = log.len();
         self.model.logged(&new, now)?;
-        let (notices, cursor) = self.store.notices_after(&at, &self.cursor).await.unwrap();
-        self.cursor = cursor;
-        for notice in &notices {
+        let read = self.store.notices_after(&at, &self.cursor).await.unwrap();
+        self.cursor = read.end;
+        for notice in &read.notices {
             self.model.told(notice, &log, now)?;
         }
         let popped = self.store.call_pending(&at).await.unwrap();
