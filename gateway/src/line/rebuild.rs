@@ -13,7 +13,7 @@ use super::WorkError;
 use super::room::Room;
 use crate::records::Admission;
 use crate::room::order::{CLOCK_COUNTER_BITS, LIVE_BASE, OrderKey, clock_floor};
-use crate::store::Served;
+use crate::store::{Birth, Served};
 
 /// Admissions read at a time.
 const READ_BATCH: usize = 10_000;
@@ -22,19 +22,25 @@ const READ_BATCH: usize = 10_000;
 /// written once a second, and one write may fail while the database is away for a moment.
 const CLOCK_MARGIN: Duration = Duration::from_secs(10);
 
+/// How long nobody is called from a line that was made again: time for the gateways to put their
+/// fans back, and for others to come back by themselves, before newcomers are called ahead of
+/// them.
+const HOLD: Duration = Duration::from_secs(5);
+
 /// Makes the room, or adds what the store lacks.
 pub async fn rebuild_once(room: &Room) -> Result<(), WorkError> {
     let parts = &room.parts;
     let now = parts.clock.now();
     let record = room.record();
     let mut served = Vec::new();
+    let mut seq = 0;
     loop {
-        let after = served.last().map_or(0, |last: &Served| last.seq);
         let read = parts
             .durable
-            .served_places(&room.id, after, READ_BATCH)
+            .served_places(&room.id, seq, READ_BATCH)
             .await?;
         let done = read.len() < READ_BATCH;
+        seq = read.last().map_or(seq, |last| last.seq);
         served.extend(
             read.iter()
                 .filter_map(|admission| known(room, admission, now)),
@@ -45,10 +51,17 @@ pub async fn rebuild_once(room: &Room) -> Result<(), WorkError> {
     }
     served.retain(|served| served.called_at >= record.created_at);
     let clock = clock_above_all(room, now).await?;
-    let birth = parts.randomness.uuid();
+    let birth = Birth {
+        name: parts.randomness.uuid(),
+        now,
+        clock,
+        seq,
+        // In a room this young nobody has waited for long.
+        held_until: (now.since(record.created_at) >= HOLD).then(|| now.plus(HOLD)),
+    };
     parts
         .store
-        .room_prepare(&room.store_ref(), birth, clock, &served)
+        .room_prepare(&room.store_ref(), &birth, &served)
         .await?;
     tracing::info!(room = %room.id, served = served.len(), "room made in the line's store");
     Ok(())

@@ -29,6 +29,10 @@ pub const NOTICES_MAX: usize = 500;
 /// Notices that are kept; older ones are gone, also for who has not read them.
 pub const NOTICES_KEPT: usize = 10_000;
 
+/// How long a process that makes a room in several steps may be silent before another begins
+/// anew.
+pub const MAKING_MAX: Duration = Duration::from_secs(3);
+
 /// Why a store could not do what was asked. Refusals are outcomes, not errors.
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
@@ -175,6 +179,8 @@ pub struct TickState {
     pub pending: Option<Uuid>,
     /// Ordinal of the last published admission.
     pub seq: u64,
+    /// Nobody is called before, so that those who waited can come back to a room made again.
+    pub held_until: Option<Timestamp>,
 }
 
 /// A leader's order to pop places for a call.
@@ -182,6 +188,9 @@ pub struct TickState {
 pub struct CallOrder {
     /// The caller's lease.
     pub lease: Lease,
+    /// The last published ordinal that the caller saw. A store with another one has gone back
+    /// since, to a line in which places that were called still wait.
+    pub seq: u64,
     /// Names the batch, so that logging and publishing it may be repeated.
     pub batch: Uuid,
     /// How many at most.
@@ -272,16 +281,15 @@ pub trait RoomStore: Send + Sync {
     /// Whether the store answers.
     async fn ping(&self) -> StoreResult<()>;
 
-    /// Makes the room at its epoch if the store has none of this or a later epoch. `birth` is a
-    /// fresh name for that; `clock` is the live clock's floor; `served` are admissions the log
-    /// knows, in order; those with a time count as sessions until then. A room that is there
-    /// keeps all it has and gets those of `served` that come after its last published one;
-    /// places popped for a call stay so.
+    /// Makes the room at its epoch if the store has none of this or a later epoch. `served` are
+    /// admissions the log knows, in order; those with a time count as sessions until then. A
+    /// room that is there keeps all it has and gets those of `served` that come after its last
+    /// published one; places popped for a call stay so. While another process is at it, and for
+    /// [`MAKING_MAX`] after it was last heard of, refused.
     async fn room_prepare(
         &self,
         room: &RoomRef,
-        birth: Uuid,
-        clock: u64,
+        birth: &Birth,
         served: &[Served],
     ) -> StoreResult<()>;
 
@@ -324,7 +332,8 @@ pub trait RoomStore: Send + Sync {
         settings: TickSettings,
     ) -> StoreResult<Option<TickState>>;
 
-    /// Pops places for a call. Empty under an outdated lease or while a batch is pending.
+    /// Pops places for a call. Empty under an outdated lease, while a batch is pending, and in
+    /// a store that went back.
     async fn call_pop(
         &self,
         room: &RoomRef,
@@ -393,6 +402,21 @@ pub trait RoomStore: Send + Sync {
 
     /// Notices after `cursor`, at most [`NOTICES_MAX`].
     async fn notices_after(&self, room: &RoomRef, cursor: &Cursor) -> StoreResult<NoticesRead>;
+}
+
+/// How a room is made in the store.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Birth {
+    /// A fresh name for this.
+    pub name: Uuid,
+    /// When it is done.
+    pub now: Timestamp,
+    /// The live clock's floor.
+    pub clock: u64,
+    /// The last ordinal of the log, also if its admission is none of this room's.
+    pub seq: u64,
+    /// Nobody is called before.
+    pub held_until: Option<Timestamp>,
 }
 
 /// An admission known from the durable log.

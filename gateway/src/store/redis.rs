@@ -12,9 +12,9 @@ use uuid::Uuid;
 use super::keys::RoomKeys;
 use super::scripts::{RoomScript, Scripts};
 use super::{
-    CallOrder, Cursor, EXPIRE_BATCH_MAX, Enter, Entered, Entry, Lease, NOTICES_MAX, NoticesRead,
-    Popped, RoomRef, RoomStore, Served, Standing, StoreError, StoreResult, TickSettings, TickState,
-    reply,
+    Birth, CallOrder, Cursor, EXPIRE_BATCH_MAX, Enter, Entered, Entry, Lease, MAKING_MAX,
+    NOTICES_MAX, NoticesRead, Popped, RoomRef, RoomStore, Served, Standing, StoreError,
+    StoreResult, TickSettings, TickState, reply,
 };
 use crate::room::admission::Bucket;
 use crate::room::snapshot::{HEAD_PLACES, KNOTS, Snapshot};
@@ -132,8 +132,7 @@ impl RoomStore for RedisStore {
     async fn room_prepare(
         &self,
         room: &RoomRef,
-        birth: Uuid,
-        clock: u64,
+        birth: &Birth,
         served: &[Served],
     ) -> StoreResult<()> {
         // A room without admissions is made by one call that carries none.
@@ -150,7 +149,14 @@ impl RoomStore for RedisStore {
                 (false, true) => "last",
                 (false, false) => "more",
             };
-            let mut args = Args::of(room).number(clock).number(stage).number(birth);
+            let mut args = Args::of(room)
+                .number(birth.clock)
+                .number(stage)
+                .number(birth.name)
+                .time(birth.now)
+                .ms(MAKING_MAX)
+                .number(birth.seq)
+                .time(birth.held_until.unwrap_or(Timestamp::EPOCH));
             for served in *batch {
                 args = args
                     .number(served.seq)
@@ -257,7 +263,8 @@ impl RoomStore for RedisStore {
             .number(order.count)
             .number(order.active_max)
             .number(order.bucket.credit)
-            .number(order.bucket.returned);
+            .number(order.bucket.returned)
+            .number(order.seq);
         reply::popped(self.run(&self.scripts.pop, room, &args).await?)
     }
 
@@ -397,6 +404,7 @@ fn tick_state(answer: &[Value]) -> StoreResult<Option<TickState>> {
     }
     let at = |index: usize| reply::number(answer.get(index).unwrap_or(&Value::Nil));
     let filled = i64::try_from(at(6)?).unwrap_or(0);
+    let held = i64::try_from(at(9)?).unwrap_or(0);
     let pending = reply::text(answer.get(7).unwrap_or(&Value::Nil))?;
     Ok(Some(TickState {
         lease: Lease { fence: at(0)? },
@@ -418,5 +426,6 @@ fn tick_state(answer: &[Value]) -> StoreResult<Option<TickState>> {
             )
         },
         seq: at(8)?,
+        held_until: (held > 0).then(|| Timestamp::from_ms(held)),
     }))
 }

@@ -160,6 +160,7 @@ pub(super) fn snapshot(value: Value, taken_at: Timestamp, epoch: u32) -> StoreRe
 pub(super) fn notices(reply: &StreamRangeReply, cursor: &Cursor) -> StoreResult<NoticesRead> {
     let own = reply.ids.first().filter(|entry| entry.id == cursor.0);
     let new = &reply.ids[usize::from(own.is_some())..];
+    let new = &new[..new.len().min(NOTICES_MAX)];
     let has_gap = own.is_none() && *cursor != Cursor::start();
     let end = match (new.last(), own) {
         (Some(last), _) | (None, Some(last)) => Cursor(last.id.clone()),

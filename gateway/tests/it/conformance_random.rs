@@ -10,8 +10,8 @@ use gateway::room::order::{LIVE_BASE, OrderKey};
 use gateway::store::memory::MemoryStore;
 use gateway::store::redis::RedisStore;
 use gateway::store::{
-    CallOrder, Cursor, Enter, Entry, Lease, RoomRef, RoomStore, Served, StoreError, StoreResult,
-    TickSettings,
+    Birth, CallOrder, Cursor, Enter, Entry, Lease, RoomRef, RoomStore, Served, StoreError,
+    StoreResult, TickSettings,
 };
 use proptest::prelude::*;
 use proptest::test_runner::TestCaseError;
@@ -103,6 +103,8 @@ struct Subject {
     lease: Lease,
     /// The last ordinal of the log.
     seq: u64,
+    /// The last published ordinal that a tick told.
+    seen: u64,
     batches: u128,
     cursor: Option<Cursor>,
 }
@@ -118,6 +120,7 @@ impl Subject {
             now: Timestamp::from_ms(1_790_000_000_000),
             lease: Lease { fence: 1 },
             seq: 0,
+            seen: 0,
             batches: 0,
             cursor: None,
         }
@@ -158,6 +161,7 @@ impl Subject {
                     lease: Lease {
                         fence: self.lease.fence + u64::from(*stale),
                     },
+                    seq: self.seen,
                     batch: Uuid::from_u128(self.batches),
                     count: *count,
                     active_max: *cap,
@@ -203,11 +207,14 @@ impl Subject {
             })
             .collect();
         self.seq += u64::from(served);
-        let birth = Uuid::from_u128(u128::from(self.room.epoch));
-        let prepared = self
-            .store
-            .room_prepare(&self.room, birth, u64::from(served), &log)
-            .await;
+        let birth = Birth {
+            name: Uuid::from_u128(u128::from(self.room.epoch)),
+            now: self.now,
+            clock: u64::from(served),
+            seq: self.seq,
+            held_until: (served == 1).then(|| self.later(1)),
+        };
+        let prepared = self.store.room_prepare(&self.room, &birth, &log).await;
         shown(prepared)
     }
 
@@ -224,12 +231,15 @@ impl Subject {
             .await;
         if let Ok(Some(state)) = &begun {
             self.lease = state.lease;
+            self.seen = state.seq;
         }
         shown(begun)
     }
 
     async fn publish(&mut self, wrong: bool) -> String {
         let batch = self.batches + u128::from(wrong);
+        let popped = self.store.call_pending(&self.room).await.unwrap();
+        let count = u64::try_from(popped.places.len()).unwrap();
         let published = self
             .store
             .call_publish(
@@ -241,7 +251,7 @@ impl Subject {
             )
             .await;
         if let Ok(true) = published {
-            self.seq += 4;
+            self.seq += count;
         }
         shown(published)
     }

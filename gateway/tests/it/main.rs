@@ -12,6 +12,7 @@ mod edge;
 mod gate;
 mod line;
 mod live;
+mod loading;
 mod ops;
 mod outages;
 mod proxy;

@@ -8,7 +8,6 @@ use http::Method;
 use serde_json::json;
 
 use crate::live::{connect, frame};
-use crate::serving::within;
 use crate::test_app::{Fan, TestApp, World, eventually};
 
 /// The order key that the fan is shown.
@@ -105,10 +104,10 @@ async fn leaving_and_joining_beside_a_connection_is_told_and_makes_no_one_absent
     let [_, second] = tabs;
     drop(second);
     other.kill().await;
-    assert_eq!(absent_count(&app).await, 0);
-    app.kill().await;
-    within("the last report", async {
-        assert_eq!(absent_count(&app).await, 1);
+    eventually("the word of the first", async || {
+        (absent_count(&app).await == 0).then_some(())
     })
     .await;
+    app.kill().await;
+    assert_eq!(absent_count(&app).await, 1);
 }

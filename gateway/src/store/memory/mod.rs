@@ -12,11 +12,14 @@ use uuid::Uuid;
 
 use self::room::{Done, Room, count};
 use super::{
-    CallOrder, Cursor, Enter, Entered, Entry, Lease, NOTICES_MAX, Notice, NoticesRead, Popped,
-    RoomRef, RoomStore, Served, Standing, StoreError, StoreResult, TickSettings, TickState,
+    Birth, CallOrder, Cursor, Enter, Entered, Entry, Lease, NOTICES_MAX, Notice, NoticesRead,
+    Popped, RoomRef, RoomStore, Served, Standing, StoreError, StoreResult, TickSettings, TickState,
 };
 use crate::room::admission::{Bucket, spend};
 use crate::room::snapshot::{Counts, HEAD_PLACES, Snapshot, knot_ranks};
+
+/// What a store was at one moment.
+pub struct Kept(HashMap<RoomId, Room>);
 
 /// A line in memory.
 #[derive(Default)]
@@ -25,6 +28,16 @@ pub struct MemoryStore {
 }
 
 impl MemoryStore {
+    /// The state as it is, to go back to later.
+    pub fn kept(&self) -> Kept {
+        Kept(self.lock().clone())
+    }
+
+    /// Goes back to an earlier state, as after a failover to a replica that lagged.
+    pub fn go_back(&self, kept: &Kept) {
+        self.lock().clone_from(&kept.0);
+    }
+
     /// Loses everything, as a Redis without its files does.
     pub fn wipe(&self) {
         self.lock().clear();
@@ -53,14 +66,14 @@ impl RoomStore for MemoryStore {
     async fn room_prepare(
         &self,
         room: &RoomRef,
-        birth: Uuid,
-        clock: u64,
+        birth: &Birth,
         served: &[Served],
     ) -> StoreResult<()> {
         let mut rooms = self.lock();
         let new = || Room {
             epoch: room.epoch,
-            birth,
+            birth: birth.name,
+            held_until: birth.held_until,
             ..Room::default()
         };
         let known = rooms.entry(room.room.clone()).or_insert_with(new);
@@ -70,7 +83,7 @@ impl RoomStore for MemoryStore {
         if known.epoch < room.epoch {
             *known = new();
         }
-        known.clock = known.clock.max(clock);
+        known.clock = known.clock.max(birth.clock);
         let seq_known = known.seq;
         for served in served {
             known.seq = known.seq.max(served.seq);
@@ -91,6 +104,7 @@ impl RoomStore for MemoryStore {
                     .insert(served.place, (served.seq, served.called_at));
             }
         }
+        known.seq = known.seq.max(birth.seq);
         Ok(())
     }
 
@@ -204,6 +218,7 @@ impl RoomStore for MemoryStore {
                 bucket: room.bucket,
                 pending: room.pending,
                 seq: room.seq,
+                held_until: room.held_until,
             })
         })
     }
@@ -216,7 +231,7 @@ impl RoomStore for MemoryStore {
     ) -> StoreResult<Popped> {
         self.with(room, |room| {
             let mut popped = Popped { places: Vec::new() };
-            if room.fence != order.lease.fence {
+            if room.fence != order.lease.fence || room.seq != order.seq {
                 return popped;
             }
             let free = order.active_max.saturating_sub(room.occupied());
@@ -274,7 +289,7 @@ impl RoomStore for MemoryStore {
                 room.called.insert(place, claim_by);
                 room.done.insert(place, Done::Called(key));
                 room.session.insert(place, (seq, Timestamp::EPOCH));
-                room.seq = seq;
+                room.seq = room.seq.max(seq);
                 places.push(place);
             }
             room.counts.calls += count(places.len());

@@ -21,7 +21,7 @@ pub(super) enum Done {
     },
 }
 
-#[derive(Default)]
+#[derive(Clone, Default)]
 pub(super) struct Room {
     pub(super) epoch: u32,
     pub(super) birth: Uuid,
@@ -33,6 +33,7 @@ pub(super) struct Room {
     pub(super) fence: u64,
     pub(super) pending: Option<Uuid>,
     pub(super) seq: u64,
+    pub(super) held_until: Option<Timestamp>,
     pub(super) line: BTreeSet<(OrderKey, PlaceId)>,
     pub(super) key_of: HashMap<PlaceId, OrderKey>,
     pub(super) popped: BTreeSet<(OrderKey, PlaceId)>,
@@ -163,9 +164,9 @@ impl Room {
             return Some(0);
         }
         let (birth, read) = cursor.0.split_once('/')?;
-        (birth == self.birth.to_string())
-            .then(|| read.parse().ok())
-            .flatten()
+        let read = read.parse().ok()?;
+        let is_there = read <= self.trimmed + self.notices.len();
+        (birth == self.birth.to_string() && is_there).then_some(read)
     }
 
     /// Leaves a notice.

@@ -20,7 +20,7 @@ pub(super) async fn an_outdated_leader_pops_nothing(line: Line) {
     line.join(1).await;
     let old = line.tick(START).await.lease;
     let new = line.tick_as(at(2), Uuid::from_u128(2)).await.unwrap().lease;
-    assert!(line.pop(at(2), order(old, 5, 1, 9)).await.is_empty());
+    assert!(line.pop(at(2), order(old, 0, 5, 1, 9)).await.is_empty());
     assert_eq!(
         line.tick_as(at(2), Uuid::from_u128(2))
             .await
@@ -28,7 +28,7 @@ pub(super) async fn an_outdated_leader_pops_nothing(line: Line) {
             .bucket,
         Bucket::default()
     );
-    assert_eq!(line.pop(at(2), order(new, 6, 1, 9)).await, [place(1)]);
+    assert_eq!(line.pop(at(2), order(new, 0, 6, 1, 9)).await, [place(1)]);
 }
 
 pub(super) async fn the_cap_is_checked_once_more_when_popping(line: Line) {
@@ -40,17 +40,19 @@ pub(super) async fn the_cap_is_checked_once_more_when_popping(line: Line) {
     let state = line.tick(START).await;
     assert_eq!(state.occupied, 2);
     assert_eq!(
-        line.pop(START, order(state.lease, 5, 9, 4)).await,
+        line.pop(START, order(state.lease, state.seq, 5, 9, 4))
+            .await,
         [place(3), place(4)]
     );
     assert!(line.publish(START, 5, 3).await);
+    let state = line.tick(START).await;
     assert!(
-        line.pop(START, order(state.lease, 6, 9, 4))
+        line.pop(START, order(state.lease, state.seq, 6, 9, 4))
             .await
             .is_empty()
     );
     assert!(
-        line.pop(START, order(state.lease, 6, 9, 1))
+        line.pop(START, order(state.lease, state.seq, 6, 9, 1))
             .await
             .is_empty()
     );
@@ -62,7 +64,8 @@ pub(super) async fn the_bucket_pays_for_what_was_popped(line: Line) {
     }
     let state = line.tick(START).await;
     assert_eq!(state.bucket, Bucket::default());
-    line.pop(START, order(state.lease, 5, 4, 99)).await;
+    line.pop(START, order(state.lease, state.seq, 5, 4, 99))
+        .await;
     assert_eq!(
         line.tick(START).await.bucket,
         Bucket {
@@ -77,9 +80,10 @@ pub(super) async fn one_batch_is_pending_at_a_time_and_can_be_read_again(line: L
     line.join(1).await;
     line.join(2).await;
     let state = line.tick(START).await;
-    line.pop(START, order(state.lease, 5, 1, 9)).await;
+    line.pop(START, order(state.lease, state.seq, 5, 1, 9))
+        .await;
     assert!(
-        line.pop(START, order(state.lease, 6, 1, 9))
+        line.pop(START, order(state.lease, state.seq, 6, 1, 9))
             .await
             .is_empty()
     );
@@ -139,4 +143,15 @@ pub(super) async fn a_tick_deals_with_a_bounded_number_of_overdue_places(line: L
     assert_eq!(other.tick(START).await.occupied, count);
     assert_eq!(other.tick(at(1)).await.occupied, extra);
     assert_eq!(other.tick(at(1)).await.occupied, 0);
+}
+
+pub(super) async fn a_store_that_went_back_pops_nothing(line: Line) {
+    line.join(1).await;
+    let state = line.tick(START).await;
+    let popped = line.pop(START, order(state.lease, state.seq + 1, 5, 1, 9));
+    assert!(popped.await.is_empty());
+    let state = line.tick(START).await;
+    assert_eq!((state.in_line, state.bucket), (1, Bucket::default()));
+    let popped = line.pop(START, order(state.lease, state.seq, 5, 1, 9));
+    assert_eq!(popped.await, [place(1)]);
 }

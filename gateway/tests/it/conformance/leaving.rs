@@ -61,7 +61,8 @@ pub(super) async fn leaving_a_call_or_session_frees_its_slot(line: Line) {
 pub(super) async fn a_popped_place_cannot_leave(line: Line) {
     line.join(1).await;
     let state = line.tick(START).await;
-    line.pop(START, order(state.lease, 5, 1, 9)).await;
+    line.pop(START, order(state.lease, state.seq, 5, 1, 9))
+        .await;
     let left = line.store.place_leave(&line.room, START, place(1)).await;
     assert!(!left.unwrap());
     assert_eq!(line.look(START, 1).await, waiting(live(1)));

@@ -21,8 +21,8 @@ use gateway::room::snapshot::Snapshot;
 use gateway::store::memory::MemoryStore;
 use gateway::store::redis::RedisStore;
 use gateway::store::{
-    CallOrder, Enter, Entered, Entry, Lease, RoomRef, RoomStore, Served, Standing, StoreError,
-    StoreResult, TickSettings, TickState,
+    Birth, CallOrder, Enter, Entered, Entry, Lease, RoomRef, RoomStore, Served, Standing,
+    StoreError, StoreResult, TickSettings, TickState,
 };
 use uuid::Uuid;
 
@@ -112,11 +112,10 @@ impl Line {
     }
 
     async fn prepare(&self, served: &[Served]) {
-        let birth = Uuid::from_u128(77);
-        self.store
-            .room_prepare(&self.room, birth, 0, served)
-            .await
-            .unwrap();
+        let seq = served.last().map_or(0, |last| last.seq);
+        let birth = Birth { seq, ..birth(77) };
+        let prepared = self.store.room_prepare(&self.room, &birth, served);
+        prepared.await.unwrap();
     }
 
     async fn enter(&self, now: Timestamp, entry: Entry) -> Entered {
@@ -166,7 +165,10 @@ impl Line {
         let state = self.tick(now).await;
         let batch = u128::from(state.seq) + 1000;
         let called = self
-            .pop(now, order(state.lease, batch, count, u64::MAX >> 12))
+            .pop(
+                now,
+                order(state.lease, state.seq, batch, count, u64::MAX >> 12),
+            )
             .await;
         if !called.is_empty() {
             assert!(self.publish(now, batch, state.seq + 1).await);
@@ -186,9 +188,21 @@ impl Line {
     }
 }
 
-fn order(lease: Lease, batch: u128, count: u64, active_max: u64) -> CallOrder {
+/// A birth named `name`, of a room without a past.
+fn birth(name: u128) -> Birth {
+    Birth {
+        name: Uuid::from_u128(name),
+        now: START,
+        clock: 0,
+        seq: 0,
+        held_until: None,
+    }
+}
+
+fn order(lease: Lease, seq: u64, batch: u128, count: u64, active_max: u64) -> CallOrder {
     CallOrder {
         lease,
+        seq,
         batch: Uuid::from_u128(batch),
         count,
         active_max,
@@ -262,7 +276,8 @@ conformance! {
         the_bucket_pays_for_what_was_popped
         one_batch_is_pending_at_a_time_and_can_be_read_again
         a_missed_turn_is_forgiven_within_its_grace
-        a_tick_deals_with_a_bounded_number_of_overdue_places;
+        a_tick_deals_with_a_bounded_number_of_overdue_places
+        a_store_that_went_back_pops_nothing;
     sessions:
         a_call_is_claimed_once_and_keeps_its_session
         a_call_past_its_deadline_is_no_session
@@ -285,5 +300,7 @@ conformance! {
         a_long_log_is_taken_in_pieces
         admissions_that_the_store_lost_are_added
         admissions_that_the_store_knows_change_nothing
-        a_logged_batch_that_is_pending_stays_pending;
+        a_logged_batch_that_is_pending_stays_pending
+        the_end_of_the_log_is_known_also_without_its_admissions
+        a_room_made_again_holds_its_calls;
 }

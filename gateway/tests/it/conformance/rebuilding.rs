@@ -1,11 +1,11 @@
 //! Making a room, forgetting it, and adding what the log knows.
 
-use gateway::store::{Enter, Lease, Popped, RoomRef, Standing, TickSettings};
+use gateway::store::{Birth, Enter, Lease, Popped, RoomRef, Standing, TickSettings};
 use uuid::Uuid;
 
 use super::{
-    ABSENCE, GRACE, LEASE, Line, START, assert_refused, at, entry, live, order, place, served,
-    waiting,
+    ABSENCE, GRACE, LEASE, Line, START, assert_refused, at, birth, entry, live, order, place,
+    served, waiting,
 };
 
 pub(super) async fn a_room_at_another_epoch_takes_nothing(line: Line) {
@@ -14,10 +14,14 @@ pub(super) async fn a_room_at_another_epoch_takes_nothing(line: Line) {
         epoch: 2,
         ..line.room.clone()
     };
+    let newborn = Birth {
+        clock: 5,
+        ..birth(78)
+    };
     let looks = [entry(place(1), None, Enter::Look)];
     assert_refused(&line.store.places_enter(&newer, START, 0, &looks).await);
     line.store
-        .room_prepare(&newer, Uuid::from_u128(78), 5, &[])
+        .room_prepare(&newer, &newborn, &[])
         .await
         .unwrap();
     let old = &line.room;
@@ -39,7 +43,7 @@ pub(super) async fn a_room_at_another_epoch_takes_nothing(line: Line) {
     assert_refused(
         &line
             .store
-            .call_pop(old, START, &order(lease, 5, 1, 1))
+            .call_pop(old, START, &order(lease, 0, 5, 1, 1))
             .await,
     );
     assert_refused(
@@ -52,12 +56,7 @@ pub(super) async fn a_room_at_another_epoch_takes_nothing(line: Line) {
     assert_refused(&line.store.session_renew(old, START, place(1), at(1)).await);
     assert_refused(&line.store.session_end(old, START, place(1)).await);
     assert_refused(&line.store.snapshot_take(old, START).await);
-    assert_refused(
-        &line
-            .store
-            .room_prepare(old, Uuid::from_u128(79), 0, &[])
-            .await,
-    );
+    assert_refused(&line.store.room_prepare(old, &birth(79), &[]).await);
     // The new epoch began empty, at its clock floor.
     let entered = line.store.places_enter(&newer, START, 0, &looks).await;
     assert_eq!(entered.unwrap()[0].standing, Standing::Unknown);
@@ -174,10 +173,12 @@ pub(super) async fn admissions_that_the_store_knows_change_nothing(line: Line) {
 pub(super) async fn a_logged_batch_that_is_pending_stays_pending(line: Line) {
     line.join(1).await;
     let state = line.tick(START).await;
-    line.pop(START, order(state.lease, 5, 1, 9)).await;
+    line.pop(START, order(state.lease, state.seq, 5, 1, 9))
+        .await;
     // The process died after logging the batch and before publishing it.
     line.prepare(&[served(1, 1, live(1), Some(at(9)))]).await;
-    assert_eq!(line.tick(START).await.occupied, 1);
+    let state = line.tick(START).await;
+    assert_eq!((state.occupied, state.seq), (1, 1));
     assert!(line.publish(START, 5, 1).await);
     let state = line.tick(START).await;
     assert_eq!((state.occupied, state.seq), (1, 1));
@@ -186,4 +187,38 @@ pub(super) async fn a_logged_batch_that_is_pending_stays_pending(line: Line) {
         claim_by: at(3),
     };
     assert_eq!(line.look(START, 1).await, called);
+}
+
+pub(super) async fn the_end_of_the_log_is_known_also_without_its_admissions(line: Line) {
+    let room = RoomRef {
+        epoch: 2,
+        ..line.room.clone()
+    };
+    let line = Line { room, ..line };
+    let of_another_room = Birth {
+        seq: 3000,
+        ..birth(78)
+    };
+    let log: Vec<_> = (1..=1500).map(|n| served(n, n, live(n), None)).collect();
+    let prepare = line.store.room_prepare(&line.room, &of_another_room, &log);
+    prepare.await.unwrap();
+    assert_eq!(line.tick(START).await.seq, 3000);
+    // Nor does it go back.
+    line.prepare(&log).await;
+    assert_eq!(line.tick(START).await.seq, 3000);
+}
+
+pub(super) async fn a_room_made_again_holds_its_calls(line: Line) {
+    assert_eq!(line.tick(START).await.held_until, None);
+    let holding = Birth {
+        held_until: Some(at(5)),
+        ..birth(78)
+    };
+    let prepare = line.store.room_prepare(&line.room, &holding, &[]);
+    prepare.await.unwrap();
+    assert_eq!(line.tick(START).await.held_until, None, "it is there");
+    line.store.room_forget(&line.room.room).await.unwrap();
+    let prepare = line.store.room_prepare(&line.room, &holding, &[]);
+    prepare.await.unwrap();
+    assert_eq!(line.tick(START).await.held_until, Some(at(5)));
 }

@@ -33,7 +33,8 @@ pub(super) async fn a_popped_place_still_counts_as_in_line(line: Line) {
     line.join(1).await;
     line.join(2).await;
     let state = line.tick(START).await;
-    line.pop(START, order(state.lease, 5, 1, 9)).await;
+    line.pop(START, order(state.lease, state.seq, 5, 1, 9))
+        .await;
     let snapshot = line.snapshot(START).await;
     assert_eq!(snapshot.counts.in_line, 2);
     assert_eq!(snapshot.head, [LIVE_BASE + 2]);

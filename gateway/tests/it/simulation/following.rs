@@ -93,3 +93,24 @@ async fn after_a_wipe_connected_fans_are_back_with_the_next_notices() {
     let line = world.store.snapshot_take(&at, world.now()).await.unwrap();
     assert_eq!((line.counts.in_line, line.counts.absent), (1, 0));
 }
+
+#[tokio::test]
+async fn after_a_wipe_newcomers_are_not_called_before_those_who_waited() {
+    let mut world = World::new();
+    world.step(&Op::Pause(true)).await.unwrap();
+    world.step(&Op::Join(0)).await.unwrap();
+    world.step(&Op::AdvanceTime { ms: 60_000 }).await.unwrap();
+    world.step(&Op::Pause(false)).await.unwrap();
+    world.step(&Op::StoreWipe).await.unwrap();
+    world.step(&Op::Join(2)).await.unwrap();
+    for _ in 0..4 {
+        world.step(&Op::Tick(0)).await.unwrap();
+        world.step(&Op::AdvanceTime { ms: 1000 }).await.unwrap();
+    }
+    assert_eq!(world.log.admissions(), []);
+    world.step(&Op::Look(0)).await.unwrap();
+    world.step(&Op::AdvanceTime { ms: 1000 }).await.unwrap();
+    world.step(&Op::Tick(0)).await.unwrap();
+    let first = world.log.admissions()[0].place;
+    assert_eq!(first, world.token(0).place);
+}

@@ -37,6 +37,10 @@ pub(super) enum Op {
     Pause(bool),
     /// The store forgets everything.
     StoreWipe,
+    /// A replica of the store is up to date for the last time.
+    StoreLags,
+    /// The store is that replica now.
+    StoreGoesBack,
     /// The answer to the last operation was lost, so it is asked again.
     LoseResponse,
     /// The next append fails.
@@ -62,6 +66,8 @@ fn op() -> impl Strategy<Value = Op> {
             .prop_map(|calls_per_minute| Op::ChangeRate { calls_per_minute }),
         2 => prop::bool::weighted(0.3).prop_map(Op::Pause),
         2 => Just(Op::StoreWipe),
+        4 => Just(Op::StoreLags),
+        3 => Just(Op::StoreGoesBack),
         3 => Just(Op::LoseResponse),
         3 => prop_oneof![Just(LogFailure::BeforeAppend), Just(LogFailure::AfterAppend)]
             .prop_map(Op::LeaderDies),

@@ -20,3 +20,20 @@ fn a_batch_logged_and_not_published_is_published_by_the_next_leader() {
     ])
     .unwrap();
 }
+
+/// The store went back to before a call: the place was in line again and was called twice.
+#[test]
+fn a_store_that_went_back_calls_nobody_twice() {
+    run(&[
+        Op::Tick(0),
+        Op::Join(0),
+        Op::StoreLags,
+        Op::AdvanceTime { ms: 1100 },
+        Op::Tick(0),
+        Op::StoreGoesBack,
+        Op::AdvanceTime { ms: 1100 },
+        Op::Tick(0),
+        Op::Tick(0),
+    ])
+    .unwrap();
+}

@@ -6,7 +6,7 @@ use contract::pass::{PassKey, PassKeys};
 use contract::room::{Override, RoomSettings};
 use contract::{Clock, ManualClock, RoomId, Timestamp};
 use gateway::line::durable::DurableLine;
-use gateway::line::leader::Leader;
+use gateway::line::leader::{Leader, Tick};
 use gateway::line::room::Room;
 use gateway::line::visitor::{Claimed, Joined, Joiner};
 use gateway::line::{Parts, Randomness, StockSource, UpstreamHealth};
@@ -14,7 +14,7 @@ use gateway::records::RoomRecord;
 use gateway::room::order::commitment;
 use gateway::room::place::{PlaceKeys, PlaceToken};
 use gateway::room::status::StockFigures;
-use gateway::store::memory::MemoryStore;
+use gateway::store::memory::{Kept, MemoryStore};
 use gateway::store::{Cursor, Enter, RoomStore, Standing, StoreError};
 use proptest::test_runner::TestCaseError;
 use rand::SeedableRng;
@@ -26,7 +26,7 @@ use tokio_util::task::TaskTracker;
 use uuid::Uuid;
 
 use super::log::MemoryLog;
-use super::model::{Model, SESSION};
+use super::model::{Calls, Model, SESSION};
 use super::ops::{FANS, Op};
 
 const CAP: u64 = 3;
@@ -58,6 +58,8 @@ pub(super) struct World {
     tokens: Vec<Option<PlaceToken>>,
     model: Model,
     cursor: Cursor,
+    /// What the store and its fans' calls were when the replica was up to date.
+    kept: Option<(Kept, Calls)>,
     known: usize,
     last: Option<Op>,
     _doors: JoinSet<()>,
@@ -139,6 +141,7 @@ impl World {
             tokens: vec![None; FANS.into()],
             model: Model::default(),
             cursor: Cursor::start(),
+            kept: None,
             known: 0,
             last: None,
             _doors: doors,
@@ -214,7 +217,9 @@ impl World {
             Op::Tick(gateway) => {
                 let leader = &mut self.gateways[usize::from(gateway)].leader;
                 // A tick may fail with the log or the store; what it leaves is checked.
-                let _failed = leader.tick_once().await;
+                if let Ok(Tick::Called(_)) = leader.tick_once().await {
+                    self.model.ticked(now);
+                }
             }
             Op::AdvanceTime { ms } => self.clock.advance(std::time::Duration::from_millis(ms)),
             Op::ChangeRate { calls_per_minute } => self.log.record_change(|record| {
@@ -223,8 +228,11 @@ impl World {
             Op::Pause(is_paused) => self.log.record_change(|record| {
                 record.overridden = is_paused.then_some(Override::Pause);
             }),
+            Op::StoreLags => self.kept = Some((self.store.kept(), self.model.calls())),
+            Op::StoreGoesBack => self.go_back(now).await,
             Op::StoreWipe => {
                 self.store.wipe();
+                self.kept = None;
                 self.cursor = Cursor::start();
                 self.model.wiped(now);
             }
@@ -233,6 +241,19 @@ impl World {
             Op::LoseResponse => {}
         }
         Ok(())
+    }
+
+    async fn go_back(&mut self, now: Timestamp) {
+        let Some((store, calls)) = self.kept.take() else {
+            return;
+        };
+        self.store.go_back(&store);
+        let at = self.gateways[0].room.store_ref();
+        let popped = self.store.call_pending(&at).await.unwrap();
+        self.model.went_back(&calls, &popped, now);
+        self.cursor = self.store.notices_end(&at).await.unwrap();
+        // Two servers cannot be swapped within a millisecond.
+        self.clock.advance(std::time::Duration::from_millis(1));
     }
 
     async fn join(&mut self, fan: u8, held: Option<PlaceToken>) -> Result<(), TestCaseError> {
