@@ -16,7 +16,7 @@ use super::sockets::Socket;
 use crate::room::snapshot::{Counts, Snapshot};
 use crate::room::status::RoomView;
 use crate::room::wait::{PaceHistory, configured_pace};
-use crate::store::{Cursor, ENTER_BATCH_MAX, Enter, Entry, Notice, Standing, StoreError};
+use crate::store::{Cursor, ENTER_BATCH_MAX, Enter, Entry, Notice, OnceOpen, Standing, StoreError};
 use crate::telemetry;
 
 /// Time between reads of notices.
@@ -290,6 +290,7 @@ impl Follower {
                     Standing::Waiting { key } => key,
                     _ => socket.key,
                 }),
+                once_open: OnceOpen::Keep,
                 enter: Enter::Look,
                 connected: true,
             })

@@ -253,9 +253,10 @@ impl Leader {
         Ok(count)
     }
 
-    /// Opens the room once: keeps the line as it stands, from which queue numbers are read, and
-    /// then publishes the seed, so that everyone can check the draw. In this order, because
-    /// nobody comes back to a room that is open.
+    /// Opens the room once: keeps the line as it stands, from which queue numbers are read, ends
+    /// the draw, and then publishes the seed, so that everyone can check it. In this order,
+    /// because nobody comes back to a room that is open, and because a gateway that has not read
+    /// yet that it is would let people draw by a seed that is known.
     async fn open(&self, now: Timestamp) -> Result<(), WorkError> {
         let room = &self.room;
         if room.record().opened_at.is_some() {

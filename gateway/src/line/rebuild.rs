@@ -51,12 +51,14 @@ pub async fn rebuild_once(room: &Room) -> Result<(), WorkError> {
     }
     served.retain(|served| served.called_at >= record.created_at);
     let clock = clock_above_all(room, now).await?;
+    let now = parts.clock.now();
     let birth = Birth {
         name: parts.randomness.uuid(),
         now,
         clock,
         seq,
         // In a room this young nobody has waited for long.
+        is_open: record.opened_at.is_some(),
         held_until: (now.since(record.created_at) >= HOLD).then(|| now.plus(HOLD)),
     };
     parts

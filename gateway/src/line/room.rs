@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex as StdMutex, PoisonError};
 use arc_swap::{ArcSwap, ArcSwapOption};
 use bytes::Bytes;
 use contract::line::Phase;
-use contract::room::{Override, QueueingMethod};
+use contract::room::Override;
 use contract::{RoomId, Timestamp};
 use http::HeaderValue;
 use sha2::{Digest, Sha256};
@@ -161,11 +161,9 @@ impl Room {
         (body, etag)
     }
 
-    /// Whether someone who joins now takes part in the draw.
+    /// Whether someone who joins a room that goes by arrival now takes part in the draw.
     pub fn joiners_draw(&self) -> bool {
-        let record = self.record.load();
-        let lots = record.settings.queueing_method == QueueingMethod::Random;
-        lots || (record.opened_at.is_none() && self.phase() != Phase::Queueing)
+        self.record.load().opened_at.is_none() && self.phase() != Phase::Queueing
     }
 
     /// Whether everyone passes through.

@@ -5,7 +5,7 @@
 //!
 //! | Key | Type | Content |
 //! | --- | --- | --- |
-//! | `meta` | hash | epoch, live clock, counters, rate bucket, leader lease, pending batch |
+//! | `meta` | hash | epoch, live clock, counters, rate bucket, leader lease, pending batch, whether it has opened |
 //! | `line` | sorted set | waiting place → order key |
 //! | `popped` | sorted set | place popped for a call that is not logged yet → order key |
 //! | `called` | sorted set | called place → claim deadline, ms |

@@ -75,6 +75,19 @@ pub enum Enter {
     Return,
 }
 
+/// What becomes of the key of a newcomer in a room that has opened, whose draw everyone can
+/// compute: whoever could still have a drawn key would choose their nonce by it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum OnceOpen {
+    /// It holds: it is from a place token.
+    #[default]
+    Keep,
+    /// They get the next live key instead.
+    Live,
+    /// They get this one instead.
+    Lot(OrderKey),
+}
+
 /// One visitor at the door.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Entry {
@@ -83,6 +96,8 @@ pub struct Entry {
     /// Their order key, when it is known: drawn, or from the place token. Otherwise the store
     /// gives the next live key.
     pub key: Option<OrderKey>,
+    /// What becomes of it once the room is open.
+    pub once_open: OnceOpen,
     /// What they ask for.
     pub enter: Enter,
     /// Whether a connection now stands for their presence. A visit without one keeps a place
@@ -390,8 +405,8 @@ pub trait RoomStore: Send + Sync {
     /// The snapshot that was left last.
     async fn snapshot_get(&self, room: &RoomRef) -> StoreResult<Option<Snapshot>>;
 
-    /// Keeps the snapshot of the moment the room opened, from which drawn places have their
-    /// queue numbers. The first one stays.
+    /// Opens the room: keeps the snapshot of this moment, from which drawn places have their
+    /// queue numbers, and from now on lets no newcomer draw. The first snapshot stays.
     async fn opening_put(&self, room: &RoomRef, snapshot: &Snapshot) -> StoreResult<()>;
 
     /// The snapshot of the opening.
@@ -417,6 +432,8 @@ pub struct Birth {
     pub seq: u64,
     /// Nobody is called before.
     pub held_until: Option<Timestamp>,
+    /// Whether it has opened before.
+    pub is_open: bool,
 }
 
 /// An admission known from the durable log.

@@ -13,7 +13,7 @@ use super::keys::RoomKeys;
 use super::scripts::{RoomScript, Scripts};
 use super::{
     Birth, CallOrder, Cursor, EXPIRE_BATCH_MAX, Enter, Entered, Entry, Lease, MAKING_MAX,
-    NOTICES_MAX, NoticesRead, Popped, RoomRef, RoomStore, Served, Standing, StoreError,
+    NOTICES_MAX, NoticesRead, OnceOpen, Popped, RoomRef, RoomStore, Served, Standing, StoreError,
     StoreResult, TickSettings, TickState, reply,
 };
 use crate::room::admission::Bucket;
@@ -156,7 +156,8 @@ impl RoomStore for RedisStore {
                 .time(birth.now)
                 .ms(MAKING_MAX)
                 .number(birth.seq)
-                .time(birth.held_until.unwrap_or(Timestamp::EPOCH));
+                .time(birth.held_until.unwrap_or(Timestamp::EPOCH))
+                .number(u8::from(birth.is_open));
             for served in *batch {
                 args = args
                     .number(served.seq)
@@ -194,6 +195,11 @@ impl RoomStore for RedisStore {
                     .into(),
             );
             args.0.push(flags(entry).to_vec());
+            args.0.push(match entry.once_open {
+                OnceOpen::Keep => Vec::new(),
+                OnceOpen::Live => b"live".to_vec(),
+                OnceOpen::Lot(key) => key.get().to_string().into_bytes(),
+            });
         }
         let answers: Value = self.run(&self.scripts.enter, room, &args).await?;
         let answers = reply::array(answers)?;
@@ -307,6 +313,7 @@ impl RoomStore for RedisStore {
         let look = Entry {
             place,
             key: None,
+            once_open: OnceOpen::Keep,
             enter: Enter::Look,
             connected: false,
         };
@@ -355,9 +362,10 @@ impl RoomStore for RedisStore {
     }
 
     async fn opening_put(&self, room: &RoomRef, snapshot: &Snapshot) -> StoreResult<()> {
-        let mut connection = self.connection.clone();
-        let key = self.keys(&room.room).opening();
-        bounded(connection.set_nx::<_, _, ()>(key, json(snapshot)?)).await
+        let mut args = Args::of(room);
+        args.0.push(json(snapshot)?);
+        self.run::<u64>(&self.scripts.open, room, &args).await?;
+        Ok(())
     }
 
     async fn opening_get(&self, room: &RoomRef) -> StoreResult<Option<Snapshot>> {

@@ -73,6 +73,8 @@ scripts! {
     renew = "renew.lua", [meta active];
     /// Ends a session.
     end = "end.lua", [meta called active session notices];
+    /// Opens the room.
+    open = "open.lua", [meta opening];
     /// Reads the line's snapshot.
     snapshot = "snapshot.lua", [meta line popped called active absent];
 }

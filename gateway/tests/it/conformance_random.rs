@@ -10,8 +10,8 @@ use gateway::room::order::{LIVE_BASE, OrderKey};
 use gateway::store::memory::MemoryStore;
 use gateway::store::redis::RedisStore;
 use gateway::store::{
-    Birth, CallOrder, Cursor, Enter, Entry, Lease, RoomRef, RoomStore, Served, StoreError,
-    StoreResult, TickSettings,
+    Birth, CallOrder, Cursor, Enter, Entry, Lease, OnceOpen, RoomRef, RoomStore, Served,
+    StoreError, StoreResult, TickSettings,
 };
 use proptest::prelude::*;
 use proptest::test_runner::TestCaseError;
@@ -142,6 +142,11 @@ impl Subject {
                     .map(|op| Entry {
                         place: place(op.place),
                         key: op.key.and_then(OrderKey::new),
+                        once_open: match op.place % 3 {
+                            0 => OnceOpen::Keep,
+                            1 => OnceOpen::Live,
+                            _ => OnceOpen::Lot(OrderKey::new(5).unwrap()),
+                        },
                         enter: op.enter,
                         connected: op.connected,
                     })
@@ -212,6 +217,7 @@ impl Subject {
             now: self.now,
             clock: u64::from(served),
             seq: self.seq,
+            is_open: served == 2,
             held_until: (served == 1).then(|| self.later(1)),
         };
         let prepared = self.store.room_prepare(&self.room, &birth, &log).await;

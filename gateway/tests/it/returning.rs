@@ -4,11 +4,12 @@ use std::time::Duration;
 
 use contract::Clock;
 use contract::line::PlaceState;
+use gateway::room::order::{LIVE_BASE, draw};
 use http::Method;
 use serde_json::json;
 
 use crate::live::{connect, frame};
-use crate::test_app::{Fan, TestApp, World, eventually};
+use crate::test_app::{Fan, SEED, TestApp, World, eventually};
 
 /// The order key that the fan is shown.
 async fn order_key(app: &TestApp, fan: &Fan) -> u64 {
@@ -110,4 +111,28 @@ async fn leaving_and_joining_beside_a_connection_is_told_and_makes_no_one_absent
     .await;
     app.kill().await;
     assert_eq!(absent_count(&app).await, 1);
+}
+
+#[tokio::test]
+async fn the_published_seed_tells_nothing_of_those_who_join_a_lottery_later() {
+    let world = World::create().await;
+    world
+        .room(json!({"totalActiveUsers": 0, "queueingMethod": "random"}))
+        .await;
+    let app = world.gateway().await;
+    let revealed = eventually("the opening", async || {
+        let draw = app.get("/_line/v1/rooms/eras/draw", &[]).await.json();
+        draw["seed"].is_string().then_some(())
+    });
+    revealed.await;
+    let fan = app.join(1).await;
+    let room = "eras".parse().unwrap();
+    let drawn = draw(&SEED, &room, &[1; 16]);
+    let key = order_key(&app, &fan).await;
+    assert!(key < LIVE_BASE && key != drawn.get());
+    // It is the same by the nonce alone, and not said to be of the draw.
+    let again = app.join(1).await;
+    assert_eq!(order_key(&app, &again).await, key);
+    let document = fan.call(&app, Method::GET, "draw").await.json();
+    assert!(document["orderKey"].is_null() && document["nonce"].is_string());
 }

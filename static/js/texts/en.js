@@ -137,7 +137,7 @@ export default {
     "commitmentDiffers": "The secret number does not fit the fingerprint. Please save this page and tell the organiser.",
     "sealed": "The secret number is published at opening. You can check then.",
     "noNonce": "This browser does not know your random number, so it cannot check. The browser that joined can.",
-    "notDrawn": "You joined after opening, so your place came from your arrival and not from the draw. The fingerprint fits the secret number.",
+    "notDrawn": "You joined after opening, so your place did not come from the draw. The fingerprint fits the secret number.",
     "failed": "The draw could not be fetched. Please try again."
   },
   "announce": "{headline}. Ahead of you: {ahead}. Estimated wait: {wait}.",

@@ -13,7 +13,8 @@ use uuid::Uuid;
 use self::room::{Done, Room, count};
 use super::{
     Birth, CallOrder, Cursor, Enter, Entered, Entry, Lease, NOTICES_MAX, Notice, NoticesRead,
-    Popped, RoomRef, RoomStore, Served, Standing, StoreError, StoreResult, TickSettings, TickState,
+    OnceOpen, Popped, RoomRef, RoomStore, Served, Standing, StoreError, StoreResult, TickSettings,
+    TickState,
 };
 use crate::room::admission::{Bucket, spend};
 use crate::room::snapshot::{Counts, HEAD_PLACES, Snapshot, knot_ranks};
@@ -105,6 +106,7 @@ impl RoomStore for MemoryStore {
             }
         }
         known.seq = known.seq.max(birth.seq);
+        known.is_open |= birth.is_open;
         Ok(())
     }
 
@@ -332,6 +334,7 @@ impl RoomStore for MemoryStore {
             let look = Entry {
                 place,
                 key: None,
+                once_open: OnceOpen::Keep,
                 enter: Enter::Look,
                 connected: false,
             };
@@ -403,6 +406,7 @@ impl RoomStore for MemoryStore {
 
     async fn opening_put(&self, room: &RoomRef, snapshot: &Snapshot) -> StoreResult<()> {
         self.with(room, |room| {
+            room.is_open = true;
             room.opening.get_or_insert_with(|| snapshot.clone());
         })
     }

@@ -9,7 +9,8 @@ use crate::room::admission::Bucket;
 use crate::room::order::{LIVE_BASE, OrderKey};
 use crate::room::snapshot::{Counts, Snapshot};
 use crate::store::{
-    Cursor, EXPIRE_BATCH_MAX, Enter, Entered, Entry, NOTICES_KEPT, Notice, Standing, TickSettings,
+    Cursor, EXPIRE_BATCH_MAX, Enter, Entered, Entry, NOTICES_KEPT, Notice, OnceOpen, Standing,
+    TickSettings,
 };
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -45,6 +46,7 @@ pub(super) struct Room {
     pub(super) session: HashMap<PlaceId, (u64, Timestamp)>,
     pub(super) snapshot: Option<Snapshot>,
     pub(super) opening: Option<Snapshot>,
+    pub(super) is_open: bool,
     /// The newest notices, and how many there were before.
     pub(super) notices: VecDeque<Notice>,
     pub(super) trimmed: usize,
@@ -99,6 +101,15 @@ impl Room {
         }
     }
 
+    /// The key that `entry` may have, if it is put into the line.
+    fn key_for(&self, entry: &Entry) -> Option<OrderKey> {
+        match entry.once_open {
+            OnceOpen::Live if self.is_open => None,
+            OnceOpen::Lot(key) if self.is_open => Some(key),
+            _ => entry.key,
+        }
+    }
+
     pub(super) fn stand(&mut self, entry: &Entry, now: Timestamp) -> Entered {
         let place = entry.place;
         let key = match self.done.get(&place).copied() {
@@ -108,12 +119,13 @@ impl Room {
                     .or_else(|| self.key_of.get(&place).copied());
                 return match key {
                     Some(key) => settled(Standing::Waiting { key }, Some(key)),
-                    None => self.enter(entry, entry.key),
+                    None => self.enter(entry, self.key_for(entry)),
                 };
             }
             Some(Done::Left { live }) if entry.enter == Enter::Join => {
                 self.done.remove(&place);
-                return self.enter(entry, entry.key.filter(|key| !live && !key.is_live()));
+                let key = self.key_for(entry);
+                return self.enter(entry, key.filter(|key| !live && !key.is_live()));
             }
             Some(Done::Left { .. }) => return settled(Standing::Left, None),
             Some(Done::Called(key)) => key,

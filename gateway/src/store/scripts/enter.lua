@@ -5,7 +5,8 @@
 -- KEYS  1 meta  2 line  3 popped  4 called  5 active  6 missed  7 absent  8 done  9 session
 --       10 notices
 -- ARGV  1 epoch  2 now_ms  3 live clock floor at now  then for each entry: place,
---       order key or '', mode: j (join), l (look), r (return), followed by c when connected
+--       order key or '', mode: j (join), l (look), r (return), followed by c when connected,
+--       and what replaces the key once the room is open: an order key, live, or '' for nothing
 -- Returns for each entry a status word and its numbers:
 --       waiting key fresh number before | called seq claim_by key
 --       | active seq started expires key | missed key until | left | ended key | unknown
@@ -22,12 +23,11 @@ local clock_given = false
 local joins = tonumber(redis.call('HGET', meta, 'joins') or '0')
 local in_line = redis.call('ZCARD', line)
 local back = {}
+local is_open = redis.call('HGET', meta, 'opened')
 
 local function put(place, key)
-  local before = in_line
-  in_line = in_line + 1
-  redis.call('ZADD', line, key, place)
-  return before
+  in_line = in_line + redis.call('ZADD', line, key, place)
+  return in_line - 1
 end
 
 -- A place that is nowhere: restored at its key, or given the next live one.
@@ -47,8 +47,7 @@ local function enter(place, key, mode)
   if mode == 'j' then
     joins = joins + 1
   end
-  local before = put(place, key)
-  return { 'waiting', key, '1', string.format('%.0f', joins), before }
+  return { 'waiting', key, '1', string.format('%.0f', joins), put(place, key) }
 end
 
 local function stand(place, key, mode)
@@ -98,9 +97,13 @@ local function stand(place, key, mode)
 end
 
 local answers = {}
-for i = 4, #ARGV, 3 do
-  local place, flags = ARGV[i], ARGV[i + 2]
-  local answer = stand(place, ARGV[i + 1], string.sub(flags, 1, 1))
+for i = 4, #ARGV, 4 do
+  local place, key, flags, later = unpack(ARGV, i, i + 3)
+  if is_open and later ~= '' then
+    -- Everyone can compute the draw now (DRAW).
+    key = later == 'live' and '' or later
+  end
+  local answer = stand(place, key, string.sub(flags, 1, 1))
   if answer[1] == 'waiting' then
     if string.sub(flags, 2, 2) == 'c' then
       redis.call('ZREM', absent, place)

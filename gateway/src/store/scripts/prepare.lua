@@ -8,8 +8,8 @@
 --       10 snapshot  11 opening  12 notices
 -- ARGV  1 epoch  2 clock floor  3 first, more or last, joined by + for a single call
 --       4 name of this birth  5 now_ms  6 longest silence ms  7 last ordinal of the log
---       8 calls are held until ms (0: not)  then for each admission: seq, place, order key,
---       called_ms, active until ms (0: over)
+--       8 calls are held until ms (0: not)  9 1 if it has opened, else 0  then for each
+--       admission: seq, place, order key, called_ms, active until ms (0: over)
 -- Returns 1. Cost O(admissions · log n); callers pass at most a thousand.
 local epoch, stage = tonumber(ARGV[1]), ARGV[3]
 local known, loading, heard = unpack(redis.call('HMGET', KEYS[1], 'epoch', 'loading', 'loading_ms'))
@@ -33,7 +33,7 @@ if tonumber(ARGV[2]) > tonumber(redis.call('HGET', KEYS[1], 'clock')) then
 end
 local seq_known = tonumber(redis.call('HGET', KEYS[1], 'seq'))
 local seq_max = seq_known
-for i = 9, #ARGV, 5 do
+for i = 10, #ARGV, 5 do
   local seq, place, key, called_ms, until_ms = unpack(ARGV, i, i + 4)
   if tonumber(seq) > seq_known and not redis.call('ZSCORE', KEYS[3], place) then
     for _, elsewhere in ipairs({ KEYS[2], KEYS[4], KEYS[5], KEYS[6], KEYS[7] }) do
@@ -47,6 +47,9 @@ for i = 9, #ARGV, 5 do
     end
   end
   seq_max = math.max(seq_max, tonumber(seq))
+end
+if ARGV[9] == '1' then
+  redis.call('HSET', KEYS[1], 'opened', '1')
 end
 if string.find(stage, 'last') then
   seq_max = math.max(seq_max, tonumber(ARGV[7]))

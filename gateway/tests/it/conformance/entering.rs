@@ -1,9 +1,9 @@
 //! Joining, looking, and coming back to a place.
 
 use gateway::room::order::LIVE_BASE;
-use gateway::store::{ENTER_BATCH_MAX, Enter, Entered, Standing};
+use gateway::store::{Birth, ENTER_BATCH_MAX, Enter, Entered, Entry, OnceOpen, Standing};
 
-use super::{Line, START, entry, key, live, place, waiting};
+use super::{Line, START, birth, entry, key, live, place, waiting};
 
 pub(super) async fn a_joiner_gets_a_growing_live_key_and_keeps_it(line: Line) {
     let first = line.join(1).await;
@@ -101,4 +101,38 @@ pub(super) async fn equal_keys_are_called_by_place(line: Line) {
             .await;
     }
     assert_eq!(line.call(START, 9).await, [place(1), place(2), place(3)]);
+}
+
+pub(super) async fn nobody_new_draws_once_the_room_is_open(line: Line) {
+    let draws = |n, once_open| Entry {
+        once_open,
+        ..entry(place(n), Some(key(9)), Enter::Join)
+    };
+    let standing = async |entry| line.enter(START, entry).await.standing;
+    let lot = OnceOpen::Lot(key(4));
+    assert_eq!(standing(draws(1, OnceOpen::Live)).await, waiting(key(9)));
+    assert_eq!(standing(draws(2, lot)).await, waiting(key(9)));
+    let opening = line.snapshot(START).await;
+    let opened = line.store.opening_put(&line.room, &opening).await;
+    opened.unwrap();
+    assert_eq!(standing(draws(3, OnceOpen::Live)).await, waiting(live(1)));
+    assert_eq!(standing(draws(4, lot)).await, waiting(key(4)));
+    // Who has drawn keeps it: in the line, and by the token of a place that the store lost.
+    assert_eq!(standing(draws(1, OnceOpen::Live)).await, waiting(key(9)));
+    assert_eq!(standing(draws(5, OnceOpen::Keep)).await, waiting(key(9)));
+}
+
+pub(super) async fn a_room_made_again_is_open_if_it_was(line: Line) {
+    line.store.room_forget(&line.room.room).await.unwrap();
+    let opened = Birth {
+        is_open: true,
+        ..birth(78)
+    };
+    let prepare = line.store.room_prepare(&line.room, &opened, &[]);
+    prepare.await.unwrap();
+    let draws = Entry {
+        once_open: OnceOpen::Live,
+        ..entry(place(1), Some(key(9)), Enter::Join)
+    };
+    assert_eq!(line.enter(START, draws).await.standing, waiting(live(1)));
 }

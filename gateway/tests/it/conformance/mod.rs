@@ -21,7 +21,7 @@ use gateway::room::snapshot::Snapshot;
 use gateway::store::memory::MemoryStore;
 use gateway::store::redis::RedisStore;
 use gateway::store::{
-    Birth, CallOrder, Enter, Entered, Entry, Lease, RoomRef, RoomStore, Served, Standing,
+    Birth, CallOrder, Enter, Entered, Entry, Lease, OnceOpen, RoomRef, RoomStore, Served, Standing,
     StoreError, StoreResult, TickSettings, TickState,
 };
 use uuid::Uuid;
@@ -77,6 +77,7 @@ fn entry(place: PlaceId, key: Option<OrderKey>, enter: Enter) -> Entry {
     Entry {
         place,
         key,
+        once_open: OnceOpen::Keep,
         enter,
         connected: true,
     }
@@ -196,6 +197,7 @@ fn birth(name: u128) -> Birth {
         clock: 0,
         seq: 0,
         held_until: None,
+        is_open: false,
     }
 }
 
@@ -259,7 +261,9 @@ conformance! {
         one_place_twice_in_a_batch_is_one_place
         a_token_restores_what_the_store_lost
         drawn_keys_stand_before_live_ones
-        equal_keys_are_called_by_place;
+        equal_keys_are_called_by_place
+        nobody_new_draws_once_the_room_is_open
+        a_room_made_again_is_open_if_it_was;
     leaving:
         leaving_is_final_for_looks_and_harmless_twice
         whoever_left_joins_again_behind_everyone

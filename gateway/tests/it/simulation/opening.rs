@@ -2,6 +2,7 @@
 
 use contract::room::Override;
 use futures_util::FutureExt;
+use gateway::line::visitor::{Joined, Joiner};
 use gateway::store::RoomStore;
 
 use super::run::World;
@@ -33,4 +34,36 @@ async fn the_opening_is_kept_before_the_seed_is_out() {
     }));
     world.gateways[0].leader.tick_once().await.unwrap();
     assert_eq!(receiver.try_recv(), Ok(true));
+}
+
+#[tokio::test]
+async fn a_gateway_that_has_not_read_of_the_opening_lets_nobody_draw() {
+    let mut world = World::new();
+    world.log.record_change(|record| {
+        record.settings.queue_all = false;
+        record.settings.prequeue_opens_at = Some(record.created_at);
+    });
+    for gateway in &world.gateways {
+        gateway.room.record_set(world.log.record());
+    }
+    let behind = world.gateways[1].room.clone();
+    let joined = async |nonce: u8| {
+        let joiner = Joiner {
+            nonce: Some([nonce; 16]),
+            ..Joiner::default()
+        };
+        let Joined::Placed { token, .. } = behind.join(joiner).await.unwrap() else {
+            panic!("no place");
+        };
+        behind.key_of(&token)
+    };
+    assert!(!joined(1).await.is_live());
+    world
+        .log
+        .record_change(|record| record.overridden = Some(Override::Open));
+    world.gateways[0].room.record_set(world.log.record());
+    world.gateways[0].leader.tick_once().await.unwrap();
+    assert!(behind.record().opened_at.is_none());
+    assert!(joined(2).await.is_live());
+    assert!(!joined(1).await.is_live(), "who drew keeps it");
 }
