@@ -14,8 +14,6 @@ use crate::room::place::PlaceToken;
 pub struct PresentedPlace {
     /// The token, genuine and of the room asked for.
     pub token: PlaceToken,
-    /// Whether it was a cookie, which we may replace or clear.
-    pub is_cookie: bool,
 }
 
 /// The text of a bearer token.
@@ -31,13 +29,11 @@ pub fn place(
     cookies: CookieForm,
     headers: &HeaderMap,
 ) -> Result<Option<PresentedPlace>, ApiError> {
-    let (text, is_cookie) = match (bearer(headers), cookies.place_of(headers, &room.id)) {
-        (Some(text), _) => (text, false),
-        (None, Some(text)) => (text, true),
-        (None, None) => return Ok(None),
+    let Some(text) = bearer(headers).or_else(|| cookies.place_of(headers, &room.id)) else {
+        return Ok(None);
     };
     let token = verified(room, &room.id, text)?;
-    Ok(Some(PresentedPlace { token, is_cookie }))
+    Ok(Some(PresentedPlace { token }))
 }
 
 /// The place the request presents; 401 when it presents none.

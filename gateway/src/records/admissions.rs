@@ -1,6 +1,5 @@
 //! The admission log: who was called, in which order, when. Hash-chained, only ever added to.
 
-use std::collections::HashMap;
 use std::time::Duration;
 
 use contract::room::AdmissionRecord;
@@ -30,7 +29,7 @@ const STREAM_PAUSES: [Duration; 3] = [
 /// Records read at once by [`Admissions::stream`]: all the memory that a reader costs.
 const STREAM_CHUNK: i64 = 1_000;
 
-/// Most places that [`Admissions::served_places`] and [`Admissions::last_calls`] handle at once.
+/// Most places that [`Admissions::served_places`] reads at once.
 const PLACES_MAX: usize = 20_000;
 
 /// Longest a caller waits for an append. A full batch takes a few tens of milliseconds; the rest
@@ -338,48 +337,6 @@ impl Admissions {
                                 order_key: row.order_key.unsigned_abs(),
                                 called_at: row.called_at.into(),
                             })
-                        })
-                        .collect()
-                })
-            })
-            .await
-    }
-
-    /// The last call of each of `places` that was ever called. At most 20,000 at once.
-    pub async fn last_calls(
-        &self,
-        room: &RoomId,
-        places: &[PlaceId],
-    ) -> Result<HashMap<PlaceId, Admission>, RecordsError> {
-        if places.len() > PLACES_MAX {
-            return Err(RecordsError::Conflict(format!(
-                "at most {PLACES_MAX} places can be looked up at once"
-            )));
-        }
-        let room = room.clone();
-        let wanted: Vec<Vec<u8>> = places.iter().map(|p| p.as_bytes().to_vec()).collect();
-        self.database
-            .run(move |connection| {
-                Box::pin(async move {
-                    let rows = sqlx::query!(
-                        "select distinct on (place) place, seq, order_key, called_at
-                         from admissions where room = $1 and place = any($2)
-                         order by place, seq desc",
-                        room.as_str(),
-                        &wanted[..],
-                    )
-                    .fetch_all(connection)
-                    .await?;
-                    rows.into_iter()
-                        .map(|row| {
-                            let place = place_read(&row.place)?;
-                            let admission = Admission {
-                                seq: row.seq.unsigned_abs(),
-                                place,
-                                order_key: row.order_key.unsigned_abs(),
-                                called_at: row.called_at.into(),
-                            };
-                            Ok((place, admission))
                         })
                         .collect()
                 })

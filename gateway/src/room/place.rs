@@ -37,7 +37,7 @@ pub struct PlaceToken {
     pub nonce: [u8; 16],
     /// When it was issued.
     pub issued_at: Timestamp,
-    /// How often the room had been rebuilt.
+    /// How often the name of a deleted room had been used again.
     pub epoch: u32,
     /// Arrival ordinal of a live joiner, from 1; 0 when drawn.
     pub number: u64,

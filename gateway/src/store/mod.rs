@@ -42,8 +42,8 @@ pub enum StoreError {
     /// No answer in time; it may or may not have been done.
     #[error("the line's store did not answer in time")]
     Timeout,
-    /// The store does not have the room at this epoch: it lost its memory, or the room was
-    /// rebuilt by another process.
+    /// The store does not have the room at this epoch: it lost its memory, or the name
+    /// was used again for another room.
     #[error("the line's store does not have the room at this epoch")]
     NoRoom,
     /// The store answered something we cannot read.
@@ -55,12 +55,12 @@ pub enum StoreError {
 pub type StoreResult<T> = Result<T, StoreError>;
 
 /// A room as the store knows it. Every operation names the epoch it was prepared for, so that
-/// no process works on a line that was rebuilt behind its back.
+/// no process works on the line of another room of the same name.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct RoomRef {
     /// The room.
     pub room: RoomId,
-    /// How often it has been rebuilt.
+    /// How often the name of a deleted room was used again.
     pub epoch: u32,
 }
 
