@@ -1,5 +1,7 @@
 //! What a request presents: a place token, as a cookie or as a bearer token.
 
+use std::time::Duration;
+
 use contract::{Problem, ProblemCode, RoomId};
 use http::HeaderMap;
 use http::header::AUTHORIZATION;
@@ -8,6 +10,9 @@ use web::ApiError;
 use super::cookies::CookieForm;
 use crate::line::room::Room;
 use crate::room::place::PlaceToken;
+
+/// How far the clock of a gateway may be behind that of the one that made the room.
+const CLOCK_SKEW_MAX: Duration = Duration::from_secs(10);
 
 /// A place token that came with a request.
 #[derive(Clone, Debug)]
@@ -62,7 +67,9 @@ fn verified(room: &Room, id: &RoomId, text: &str) -> Result<PlaceToken, ApiError
             .into());
     }
     // The room was deleted and made again under the same name.
-    if token.issued_at < room.record().created_at {
+    let record = room.record();
+    let of_another = token.epoch != record.epoch;
+    if of_another || token.issued_at.plus(CLOCK_SKEW_MAX) < record.created_at {
         return Err(Problem::new(ProblemCode::PlaceExpired)
             .detail("The room was closed for good after this place was given.")
             .into());

@@ -3,18 +3,19 @@
 use std::time::Duration;
 
 use contract::Clock;
-use contract::line::PlaceState;
+use contract::line::{Phase, PlaceState};
+use contract::room::Override;
 use gateway::room::order::{LIVE_BASE, draw};
 use http::Method;
 use serde_json::json;
 
 use crate::live::{connect, frame};
-use crate::test_app::{Fan, SEED, TestApp, World, eventually};
+use crate::test_app::{Fan, SEED, ShiftedClock, TestApp, World, eventually};
 
 /// The order key that the fan is shown.
 async fn order_key(app: &TestApp, fan: &Fan) -> u64 {
-    let status = fan.look(app).await;
-    status.order_key.unwrap().parse().unwrap()
+    let shown = eventually("the order key", async || fan.look(app).await.order_key);
+    shown.await.parse().unwrap()
 }
 
 #[tokio::test]
@@ -135,4 +136,41 @@ async fn the_published_seed_tells_nothing_of_those_who_join_a_lottery_later() {
     assert_eq!(order_key(&app, &again).await, key);
     let document = fan.call(&app, Method::GET, "draw").await.json();
     assert!(document["orderKey"].is_null() && document["nonce"].is_string());
+}
+
+#[tokio::test]
+async fn a_missed_turn_is_forgiven_by_joining_and_told_to_every_connection() {
+    let world = World::create().await;
+    world.room(json!({"claimWindowSeconds": 60})).await;
+    let app = world.gateway().await;
+    let fan = app.join(1).await;
+    let mut live = connect(&app, &fan).await;
+    frame(&mut live, |status| status.state == PlaceState::Called).await;
+    // Nobody is called any more.
+    world.word(Override::Pause, None).await;
+    eventually("the pause", async || {
+        (fan.look(&app).await.phase == Phase::Paused).then_some(())
+    })
+    .await;
+    world.clock.advance(Duration::from_secs(61));
+    eventually("the tick that notes the missed turn", async || {
+        let joined = fan.call(&app, Method::POST, "places").await;
+        (joined.status_document().state == PlaceState::Waiting).then_some(())
+    })
+    .await;
+    frame(&mut live, |status| status.state == PlaceState::Waiting).await;
+}
+
+#[tokio::test]
+async fn a_place_given_by_a_gateway_whose_clock_is_behind_is_good() {
+    for (ahead, is_good) in [(8, true), (60, false)] {
+        let world = World::create().await;
+        let clock = ShiftedClock::default();
+        clock.advance(Duration::from_secs(ahead));
+        world.room_at(&clock, json!({"totalActiveUsers": 0})).await;
+        let app = world.gateway().await;
+        let fan = app.join(1).await;
+        let answer = fan.call(&app, Method::GET, "place").await;
+        assert_eq!(answer.status.is_success(), is_good, "{}", answer.text());
+    }
 }
