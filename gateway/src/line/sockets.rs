@@ -167,6 +167,12 @@ impl Sockets {
         }
     }
 
+    /// How `place` stands, as far as its connections here know.
+    pub fn standing(&self, place: &PlaceId) -> Option<Standing> {
+        let sockets = lock(&self.0);
+        Some(sockets.get(place)?.first()?.standing())
+    }
+
     /// A connection of each of `places` that has one here.
     pub fn of(&self, places: &[PlaceId]) -> Vec<Arc<Socket>> {
         let sockets = lock(&self.0);
