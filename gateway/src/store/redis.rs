@@ -1,12 +1,15 @@
 //! The live line on Redis: each operation one script call, bounded in time.
 
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use arc_swap::ArcSwap;
 use async_trait::async_trait;
 use contract::{PlaceId, RoomId, Timestamp};
 use redis::aio::{ConnectionManager, ConnectionManagerConfig};
 use redis::streams::StreamRangeReply;
 use redis::{AsyncCommands, ErrorKind, FromRedisValue, RedisError, Value};
+use tokio::time::Instant;
 use uuid::Uuid;
 
 use super::keys::RoomKeys;
@@ -25,14 +28,16 @@ const RESPONSE_TIMEOUT: Duration = Duration::from_millis(700);
 const CONNECTION_TIMEOUT: Duration = Duration::from_millis(400);
 /// Longest pause between connection attempts.
 const RECONNECT_DELAY_MAX: Duration = Duration::from_millis(200);
+/// Shortest time between two connections that replace one to a server that takes no writes.
+const RENEW_EVERY: Duration = Duration::from_secs(1);
 /// Admissions that one `prepare` call carries.
 const SERVED_BATCH: usize = 1000;
 
 /// The line on a Redis server. Clones share one multiplexed connection.
 #[derive(Clone)]
 pub struct RedisStore {
-    connection: ConnectionManager,
-    scripts: std::sync::Arc<Scripts>,
+    link: Arc<Link>,
+    scripts: Arc<Scripts>,
     prefix: String,
 }
 
@@ -40,15 +45,10 @@ impl RedisStore {
     /// A store at `url`. Connects when it is first used, so that a gateway starts while Redis
     /// is down; `prefix` goes before every key.
     pub fn new(url: &str, prefix: &str) -> Result<Self, RedisError> {
-        let config = ConnectionManagerConfig::new()
-            .set_response_timeout(Some(RESPONSE_TIMEOUT))
-            .set_connection_timeout(Some(CONNECTION_TIMEOUT))
-            .set_max_delay(RECONNECT_DELAY_MAX)
-            .set_number_of_retries(1);
         let client = redis::Client::open(url)?;
         Ok(Self {
-            connection: ConnectionManager::new_lazy_with_config(client, config)?,
-            scripts: std::sync::Arc::new(Scripts::new()),
+            link: Arc::new(Link::new(client)?),
+            scripts: Arc::new(Scripts::new()),
             prefix: prefix.to_owned(),
         })
     }
@@ -66,12 +66,18 @@ impl RedisStore {
         let keys = script.keys(&self.keys(&room.room));
         let mut call = script.script.prepare_invoke();
         call.key(keys).arg(&args.0);
-        let mut connection = self.connection.clone();
-        bounded(call.invoke_async(&mut connection)).await
+        let mut connection = self.link.connection();
+        let answer = bounded(call.invoke_async(&mut connection)).await;
+        if let Err(StoreError::Unavailable(error)) = &answer
+            && error.code() == Some("READONLY")
+        {
+            self.link.renew();
+        }
+        answer
     }
 
     async fn string_get(&self, key: String) -> StoreResult<Option<Snapshot>> {
-        let mut connection = self.connection.clone();
+        let mut connection = self.link.connection();
         let json: Option<Vec<u8>> = bounded(connection.get(key)).await?;
         json.map(|json| {
             serde_json::from_slice(&json)
@@ -79,6 +85,55 @@ impl RedisStore {
         })
         .transpose()
     }
+}
+
+/// The connection to the server, which may be another one tomorrow.
+struct Link {
+    client: redis::Client,
+    connection: ArcSwap<ConnectionManager>,
+    /// When the connection was last replaced.
+    renewed_at: Mutex<Option<Instant>>,
+}
+
+impl Link {
+    fn new(client: redis::Client) -> Result<Self, RedisError> {
+        Ok(Self {
+            connection: ArcSwap::from_pointee(connect(&client)?),
+            client,
+            renewed_at: Mutex::default(),
+        })
+    }
+
+    fn connection(&self) -> ConnectionManager {
+        ConnectionManager::clone(&self.connection.load())
+    }
+
+    /// Leaves a server that takes no writes: it was demoted, and the name leads to another. The
+    /// connection itself is sound, so that nothing else would ever end it.
+    fn renew(&self) {
+        let mut renewed_at = self
+            .renewed_at
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        if renewed_at.is_some_and(|at| at.elapsed() < RENEW_EVERY) {
+            return;
+        }
+        *renewed_at = Some(Instant::now());
+        match connect(&self.client) {
+            Ok(connection) => self.connection.store(Arc::new(connection)),
+            Err(error) => tracing::warn!(%error, "no new connection to the line's store"),
+        }
+    }
+}
+
+/// A connection that is made when it is first used.
+fn connect(client: &redis::Client) -> Result<ConnectionManager, RedisError> {
+    let config = ConnectionManagerConfig::new()
+        .set_response_timeout(Some(RESPONSE_TIMEOUT))
+        .set_connection_timeout(Some(CONNECTION_TIMEOUT))
+        .set_max_delay(RECONNECT_DELAY_MAX)
+        .set_number_of_retries(1);
+    ConnectionManager::new_lazy_with_config(client.clone(), config)
 }
 
 /// Arguments of a script: numbers as decimal text, places as their bytes.
@@ -125,7 +180,7 @@ async fn bounded<T>(call: impl Future<Output = Result<T, RedisError>>) -> StoreR
 #[async_trait]
 impl RoomStore for RedisStore {
     async fn ping(&self) -> StoreResult<()> {
-        let mut connection = self.connection.clone();
+        let mut connection = self.link.connection();
         bounded(redis::cmd("PING").query_async::<()>(&mut connection)).await
     }
 
@@ -142,6 +197,7 @@ impl RoomStore for RedisStore {
         } else {
             batches
         };
+        let began = Instant::now();
         for (index, batch) in batches.iter().enumerate() {
             let stage = match (index == 0, index + 1 == batches.len()) {
                 (true, true) => "first+last",
@@ -153,7 +209,7 @@ impl RoomStore for RedisStore {
                 .number(birth.clock)
                 .number(stage)
                 .number(birth.name)
-                .time(birth.now)
+                .time(birth.now.plus(began.elapsed()))
                 .ms(MAKING_MAX)
                 .number(birth.seq)
                 .time(birth.held_until.unwrap_or(Timestamp::EPOCH))
@@ -172,7 +228,7 @@ impl RoomStore for RedisStore {
     }
 
     async fn room_forget(&self, room: &RoomId) -> StoreResult<()> {
-        let mut connection = self.connection.clone();
+        let mut connection = self.link.connection();
         bounded(connection.del::<_, ()>(self.keys(room).all())).await
     }
 
@@ -275,7 +331,7 @@ impl RoomStore for RedisStore {
     }
 
     async fn call_pending(&self, room: &RoomRef) -> StoreResult<Popped> {
-        let mut connection = self.connection.clone();
+        let mut connection = self.link.connection();
         let popped = self.keys(&room.room).popped();
         let mut command = redis::cmd("ZRANGE");
         command.arg(popped).arg(0).arg(-1).arg("WITHSCORES");
@@ -351,7 +407,7 @@ impl RoomStore for RedisStore {
     }
 
     async fn snapshot_put(&self, room: &RoomRef, snapshot: &Snapshot) -> StoreResult<()> {
-        let mut connection = self.connection.clone();
+        let mut connection = self.link.connection();
         let key = self.keys(&room.room).snapshot();
         bounded(connection.set::<_, _, ()>(key, json(snapshot)?)).await
     }
@@ -374,7 +430,7 @@ impl RoomStore for RedisStore {
     }
 
     async fn notices_end(&self, room: &RoomRef) -> StoreResult<Cursor> {
-        let mut connection = self.connection.clone();
+        let mut connection = self.link.connection();
         let key = self.keys(&room.room).notices();
         let last: StreamRangeReply = bounded(connection.xrevrange_count(key, "+", "-", 1)).await?;
         Ok(Cursor(last.ids.first().map_or_else(
@@ -384,7 +440,7 @@ impl RoomStore for RedisStore {
     }
 
     async fn notices_after(&self, room: &RoomRef, cursor: &Cursor) -> StoreResult<NoticesRead> {
-        let mut connection = self.connection.clone();
+        let mut connection = self.link.connection();
         let key = self.keys(&room.room).notices();
         // From the last one read on: if that is gone, so may others be.
         let read = connection.xrange_count(key, &cursor.0, "+", NOTICES_MAX + 1);

@@ -9,9 +9,14 @@ use gateway::store::redis::RedisStore;
 use gateway::store::scripts::Scripts;
 use gateway::store::{Birth, Cursor, MAKING_MAX, RoomRef, RoomStore, StoreError};
 use redis::Script;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpStream};
+use tokio_util::task::{AbortOnDropHandle, TaskTracker};
 use uuid::Uuid;
 
 use crate::conformance::{redis_prefix, redis_url};
+use crate::outages::{redis_by, redis_target};
+use crate::test_app::eventually;
 
 const START: Timestamp = Timestamp::from_ms(1_790_000_000_000);
 
@@ -86,5 +91,67 @@ async fn notices_of_a_later_version_are_passed_over() {
     let id: String = add.query_async(&mut connection).await.unwrap();
     let read = store.notices_after(&room, &Cursor::start()).await.unwrap();
     assert_eq!((read.notices, read.end), (vec![], Cursor(id)));
+    store.room_forget(&room.room).await.unwrap();
+}
+
+/// A way to the tests' Redis whose first connection leads to a server that was demoted: it reads
+/// and takes no scripts that write.
+async fn demoted_at_first() -> (String, AbortOnDropHandle<()>) {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = redis_by(listener.local_addr().unwrap());
+    let tasks = TaskTracker::new();
+    let relays = tasks.clone();
+    let accepting = tasks.spawn(async move {
+        let mut is_demoted = true;
+        while let Ok((client, _)) = listener.accept().await {
+            relays.spawn(relay(client, is_demoted));
+            is_demoted = false;
+        }
+    });
+    (url, AbortOnDropHandle::new(accepting))
+}
+
+async fn relay(client: TcpStream, is_demoted: bool) {
+    let server = TcpStream::connect(redis_target()).await.unwrap();
+    let (mut from_client, mut to_client) = client.into_split();
+    let (mut from_server, mut to_server) = server.into_split();
+    let mut bytes = [0; 4096];
+    let mut answers = [0; 4096];
+    loop {
+        tokio::select! {
+            read = from_client.read(&mut bytes) => {
+                let Ok(1..) = read else { return };
+                let asked = &bytes[..read.unwrap()];
+                let writes = asked.windows(4).any(|word| word == b"EVAL");
+                let sent = if is_demoted && writes {
+                    let refusal = b"-READONLY You can't write against a read only replica.\r\n";
+                    to_client.write_all(refusal).await
+                } else {
+                    to_server.write_all(asked).await
+                };
+                sent.unwrap();
+            }
+            read = from_server.read(&mut answers) => {
+                let Ok(1..) = read else { return };
+                to_client.write_all(&answers[..read.unwrap()]).await.unwrap();
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_server_that_was_demoted_is_left() {
+    let (url, _proxy) = demoted_at_first().await;
+    let store = RedisStore::new(&url, &redis_prefix()).unwrap();
+    let room = RoomRef {
+        room: "eras".parse().unwrap(),
+        epoch: 1,
+    };
+    store.ping().await.unwrap();
+    eventually("the server that takes writes", async || {
+        let prepared = store.room_prepare(&room, &birth(1, START), &[]).await;
+        prepared.ok()
+    })
+    .await;
     store.room_forget(&room.room).await.unwrap();
 }
