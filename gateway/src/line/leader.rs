@@ -19,13 +19,16 @@ use super::room::Room;
 use crate::records::AdmissionBatch;
 use crate::room::admission::{LimitedBy, Situation, TICK, decide};
 use crate::room::order::{CLOCK_COUNTER_BITS, LIVE_BASE};
-use crate::store::{CallOrder, Popped, StoreError, TickSettings, TickState};
+use crate::store::{CallOrder, OUTCOMES_MAX, Popped, StoreError, TickSettings, TickState};
 use crate::telemetry;
 
 /// How long a lease lasts. A leader that dies is replaced within this.
 const LEASE: Duration = Duration::from_secs(2);
 /// Time between snapshots, floors and comparisons with the log.
 const SECOND_WORK_EVERY: Duration = Duration::from_secs(1);
+
+/// Most rounds of writing down outcomes at a time; what is left is written the next time.
+const OUTCOME_ROUNDS: usize = 5;
 
 /// What leading one room remembers between ticks.
 pub struct Leader {
@@ -295,9 +298,27 @@ impl Leader {
             }
             self.floor = clock;
         }
+        self.outcomes_note().await?;
         let head = room.parts.durable.head(&room.id).await?;
         if self.agreed_seq.is_some_and(|seq| head.seq > seq) {
             self.agreed_seq = None;
+        }
+        Ok(())
+    }
+
+    /// Writes down what became of admissions, so that a line made again knows it.
+    async fn outcomes_note(&self) -> Result<(), WorkError> {
+        let (parts, at) = (&self.room.parts, self.room.store_ref());
+        for _ in 0..OUTCOME_ROUNDS {
+            let outcomes = parts.store.outcomes_take(&at).await?;
+            if outcomes.is_empty() {
+                break;
+            }
+            parts.durable.outcomes_note(&at.room, &outcomes).await?;
+            parts.store.outcomes_done(&at, &outcomes).await?;
+            if outcomes.len() < OUTCOMES_MAX {
+                break;
+            }
         }
         Ok(())
     }

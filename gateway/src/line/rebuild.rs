@@ -13,7 +13,8 @@ use super::WorkError;
 use super::room::Room;
 use crate::records::Admission;
 use crate::room::order::{CLOCK_COUNTER_BITS, LIVE_BASE, OrderKey, clock_floor};
-use crate::store::{Birth, Served};
+use crate::room::outcome::Fate;
+use crate::store::{Birth, Served, ServedState};
 
 /// Admissions read at a time.
 const READ_BATCH: usize = 10_000;
@@ -92,11 +93,19 @@ fn known(room: &Room, admission: &Admission, now: Timestamp) -> Option<Served> {
     let longest =
         Duration::from_secs(settings.claim_window_seconds + settings.session_duration_seconds);
     let until = admission.called_at.plus(longest);
+    let state = match admission.fate {
+        // In line again: the log has nothing to say of them.
+        Some(Fate::Returned) => return None,
+        Some(Fate::Missed { until }) if until > now => ServedState::Missed(until),
+        Some(Fate::Left) => ServedState::Left,
+        None if until > now => ServedState::Active(until),
+        Some(Fate::Missed { .. } | Fate::Ended) | None => ServedState::Over,
+    };
     Some(Served {
         seq: admission.seq,
         place: admission.place,
         key: OrderKey::new(admission.order_key)?,
         called_at: admission.called_at,
-        active_until: (until > now).then_some(until),
+        state,
     })
 }

@@ -14,6 +14,7 @@
 //! | `absent` | sorted set | waiting place without a connection → last seen, ms |
 //! | `done` | hash | place that was called → its order key; place that left → `left`, or `gone` if its key was live |
 //! | `session` | hash | called or active place → `seq:started_ms` (started is 0 until claimed) |
+//! | `outcomes` | hash | place → what became of its last admission and is not written down yet, `word:seq:until_ms` |
 //! | `snapshot` | string | the last snapshot, JSON |
 //! | `opening` | string | the snapshot of the opening, JSON |
 //! | `notices` | stream | what happened to places; trimmed to the newest ten thousand |
@@ -49,7 +50,8 @@ macro_rules! keys {
 }
 
 keys!(
-    meta, line, popped, called, active, missed, absent, done, session, snapshot, opening, notices
+    meta, line, popped, called, active, missed, absent, done, session, outcomes, snapshot, opening,
+    notices
 );
 
 impl RoomKeys {

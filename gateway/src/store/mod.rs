@@ -18,6 +18,7 @@ use uuid::Uuid;
 
 use crate::room::admission::Bucket;
 use crate::room::order::OrderKey;
+use crate::room::outcome::Outcome;
 use crate::room::snapshot::Snapshot;
 
 /// Most entries of one [`RoomStore::places_enter`]. Bounds the script to about two milliseconds.
@@ -29,6 +30,8 @@ pub const NOTICES_MAX: usize = 500;
 /// Notices that are kept; older ones are gone, also for who has not read them.
 pub const NOTICES_KEPT: usize = 10_000;
 
+/// Most outcomes that are written down at a time.
+pub const OUTCOMES_MAX: usize = 2_000;
 /// How long a process that makes a room in several steps may be silent before another begins
 /// anew.
 pub const MAKING_MAX: Duration = Duration::from_secs(3);
@@ -297,7 +300,7 @@ pub trait RoomStore: Send + Sync {
     async fn ping(&self) -> StoreResult<()>;
 
     /// Makes the room at its epoch if the store has none of this or a later epoch. `served` are
-    /// admissions the log knows, in order; those with a time count as sessions until then. A
+    /// admissions the log knows, in order. A
     /// room that is there keeps all it has and gets those of `served` that come after its last
     /// published one; places popped for a call stay so. While another process is at it, and for
     /// [`MAKING_MAX`] after it was last heard of, refused.
@@ -396,6 +399,13 @@ pub trait RoomStore: Send + Sync {
         place: PlaceId,
     ) -> StoreResult<bool>;
 
+    /// What became of admissions and is not written down for good: any of it, at most
+    /// [`OUTCOMES_MAX`].
+    async fn outcomes_take(&self, room: &RoomRef) -> StoreResult<Vec<Outcome>>;
+
+    /// Forgets outcomes that are written down, unless they have changed since.
+    async fn outcomes_done(&self, room: &RoomRef, outcomes: &[Outcome]) -> StoreResult<()>;
+
     /// Reads the line's snapshot afresh: work that does not grow with the line.
     async fn snapshot_take(&self, room: &RoomRef, now: Timestamp) -> StoreResult<Snapshot>;
 
@@ -447,6 +457,19 @@ pub struct Served {
     pub key: OrderKey,
     /// When called.
     pub called_at: Timestamp,
-    /// Counts as a session until then; over, when absent.
-    pub active_until: Option<Timestamp>,
+    /// How it stands.
+    pub state: ServedState,
+}
+
+/// How an admission from the log stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ServedState {
+    /// Over.
+    Over,
+    /// Counts as a session until then.
+    Active(Timestamp),
+    /// The turn passed; forgiven until then.
+    Missed(Timestamp),
+    /// Given up.
+    Left,
 }

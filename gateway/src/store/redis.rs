@@ -16,10 +16,11 @@ use super::keys::RoomKeys;
 use super::scripts::{RoomScript, Scripts};
 use super::{
     Birth, CallOrder, Cursor, EXPIRE_BATCH_MAX, Enter, Entered, Entry, Lease, MAKING_MAX,
-    NOTICES_MAX, NoticesRead, OnceOpen, Popped, RoomRef, RoomStore, Served, Standing, StoreError,
-    StoreResult, TickSettings, TickState, reply,
+    NOTICES_MAX, NoticesRead, OUTCOMES_MAX, OnceOpen, Popped, RoomRef, RoomStore, Served,
+    ServedState, Standing, StoreError, StoreResult, TickSettings, TickState, reply,
 };
 use crate::room::admission::Bucket;
+use crate::room::outcome::Outcome;
 use crate::room::snapshot::{HEAD_PLACES, KNOTS, Snapshot};
 
 /// Longest an operation may take; what takes longer has an unknown outcome.
@@ -215,12 +216,19 @@ impl RoomStore for RedisStore {
                 .time(birth.held_until.unwrap_or(Timestamp::EPOCH))
                 .number(u8::from(birth.is_open));
             for served in *batch {
+                let (word, until) = match served.state {
+                    ServedState::Over => ("over", Timestamp::EPOCH),
+                    ServedState::Active(until) => ("active", until),
+                    ServedState::Missed(until) => ("missed", until),
+                    ServedState::Left => ("left", Timestamp::EPOCH),
+                };
                 args = args
                     .number(served.seq)
                     .place(served.place)
                     .number(served.key.get())
                     .time(served.called_at)
-                    .time(served.active_until.unwrap_or(Timestamp::EPOCH));
+                    .number(word)
+                    .time(until);
             }
             self.run::<u64>(&self.scripts.prepare, room, &args).await?;
         }
@@ -398,6 +406,22 @@ impl RoomStore for RedisStore {
     ) -> StoreResult<bool> {
         self.run(&self.scripts.end, room, &Args::of(room).place(place))
             .await
+    }
+
+    async fn outcomes_take(&self, room: &RoomRef) -> StoreResult<Vec<Outcome>> {
+        let mut connection = self.link.connection();
+        let mut command = redis::cmd("HRANDFIELD");
+        command.arg(self.keys(&room.room).outcomes());
+        command.arg(OUTCOMES_MAX).arg("WITHVALUES");
+        reply::outcomes(bounded(command.query_async(&mut connection)).await?)
+    }
+
+    async fn outcomes_done(&self, room: &RoomRef, outcomes: &[Outcome]) -> StoreResult<()> {
+        let args = outcomes.iter().fold(Args::of(room), |args, outcome| {
+            args.place(outcome.place).number(outcome.text())
+        });
+        self.run::<u64>(&self.scripts.settle, room, &args).await?;
+        Ok(())
     }
 
     async fn snapshot_take(&self, room: &RoomRef, now: Timestamp) -> StoreResult<Snapshot> {

@@ -8,6 +8,7 @@ use super::{
     Cursor, Entered, NOTICES_MAX, Notice, NoticesRead, Popped, Standing, StoreError, StoreResult,
 };
 use crate::room::order::OrderKey;
+use crate::room::outcome::Outcome;
 use crate::room::snapshot::{Counts, Snapshot};
 
 /// The elements of an array answer.
@@ -121,6 +122,27 @@ pub(super) fn popped(value: Value) -> StoreResult<Popped> {
         places.push((place(bytes)?, key(pair, 1)?));
     }
     Ok(Popped { places })
+}
+
+/// `place, outcome, …`, in a map's or in a list's shape.
+pub(super) fn outcomes(value: Value) -> StoreResult<Vec<Outcome>> {
+    let flat = match value {
+        Value::Array(values) if values.iter().all(|v| matches!(v, Value::Array(_))) => {
+            let pairs = values
+                .into_iter()
+                .map(array)
+                .collect::<StoreResult<Vec<_>>>()?;
+            pairs.concat()
+        }
+        other => array(other)?,
+    };
+    let read = |pair: &[Value]| {
+        let Value::BulkString(bytes) = &pair[0] else {
+            return Err(corrupt("place", &pair[0]));
+        };
+        Outcome::read(place(bytes)?, text(&pair[1])?).ok_or_else(|| corrupt("outcome", &pair[1]))
+    };
+    flat.chunks_exact(2).map(read).collect()
 }
 
 /// The answer of `snapshot.lua`.

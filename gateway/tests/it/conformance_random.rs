@@ -11,7 +11,7 @@ use gateway::store::memory::MemoryStore;
 use gateway::store::redis::RedisStore;
 use gateway::store::{
     Birth, CallOrder, Cursor, Enter, Entry, Lease, OnceOpen, RoomRef, RoomStore, Served,
-    StoreError, StoreResult, TickSettings,
+    ServedState, StoreError, StoreResult, TickSettings,
 };
 use proptest::prelude::*;
 use proptest::test_runner::TestCaseError;
@@ -41,6 +41,7 @@ enum Op {
     End(u8),
     Snapshots,
     Notices,
+    Outcomes { done: bool },
     Advance(u64),
 }
 
@@ -87,6 +88,7 @@ fn op() -> impl Strategy<Value = Op> {
         2 => (0..PLACES).prop_map(Op::End),
         1 => Just(Op::Snapshots),
         1 => Just(Op::Notices),
+        1 => any::<bool>().prop_map(|done| Op::Outcomes { done }),
         4 => (0..6000u64).prop_map(Op::Advance),
     ]
 }
@@ -193,6 +195,7 @@ impl Subject {
             Op::End(n) => shown(store.session_end(&room, now, place(*n)).await),
             Op::Snapshots => self.snapshots().await,
             Op::Notices => self.notices().await,
+            Op::Outcomes { done } => self.outcomes(*done).await,
             Op::Advance(ms) => {
                 self.now = now.plus(Duration::from_millis(*ms));
                 String::new()
@@ -208,7 +211,12 @@ impl Subject {
                 place: place(n),
                 key: OrderKey::new(LIVE_BASE + u64::from(n)).unwrap(),
                 called_at: self.now,
-                active_until: (n % 2 == 0).then(|| self.later(3)),
+                state: match n {
+                    0 => ServedState::Active(self.later(3)),
+                    1 => ServedState::Over,
+                    2 => ServedState::Missed(self.later(3)),
+                    _ => ServedState::Left,
+                },
             })
             .collect();
         self.seq += u64::from(served);
@@ -260,6 +268,17 @@ impl Subject {
             self.seq += count;
         }
         shown(published)
+    }
+
+    /// Reads the journal, and may write it down, as a leader does.
+    async fn outcomes(&self, done: bool) -> String {
+        let mut taken = self.store.outcomes_take(&self.room).await.unwrap();
+        taken.sort_by_key(|outcome| outcome.place);
+        if done {
+            let settled = self.store.outcomes_done(&self.room, &taken).await;
+            return format!("{taken:?} {}", shown(settled));
+        }
+        shown(Ok(taken))
     }
 
     /// Leaves the snapshot and the opening, as a leader does, and reads them back.

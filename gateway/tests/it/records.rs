@@ -8,6 +8,7 @@ use futures_util::{StreamExt, TryStreamExt};
 use gateway::records::{
     Act, AdmissionBatch, CreateOutcome, LogHead, PutOutcome, RecordsError, RoomRecord, chain_verify,
 };
+use gateway::room::outcome::{Fate, Outcome};
 use tokio::time::Instant;
 use uuid::Uuid;
 
@@ -517,6 +518,43 @@ async fn served_places_are_found_in_order() {
     let mut tail = Box::pin(records.admissions.stream(&eras, 8));
     assert_eq!(tail.next().await.unwrap().unwrap().seq, 8);
     assert!(tail.next().await.is_none());
+}
+
+#[tokio::test]
+async fn what_became_of_an_admission_is_the_newest_word() {
+    let database = TestDatabase::create().await;
+    let records = database.records();
+    made(&records, "eras").await;
+    let eras = room("eras");
+    let first = batch(1, 2);
+    let place = first.places[0].0;
+    records.admissions.append(&eras, &first).await.unwrap();
+    let fate = async || {
+        let served = records.admissions.served_places(&eras, 0, 9).await.unwrap();
+        let fates: Vec<_> = served.into_iter().map(|admission| admission.fate).collect();
+        fates
+    };
+    assert_eq!(fate().await, [None, None]);
+    let until = Timestamp::from_ms(5_000);
+    for (seq, noted, shown) in [
+        (2, Fate::Missed { until }, Fate::Missed { until }),
+        (2, Fate::Returned, Fate::Returned),
+        (1, Fate::Ended, Fate::Returned),
+    ] {
+        let outcome = Outcome {
+            place,
+            seq,
+            fate: noted,
+        };
+        let done = records.admissions.outcomes_note(&eras, &[outcome]).await;
+        done.unwrap();
+        assert_eq!(fate().await, [Some(shown), None]);
+    }
+    // The next admission of the same place is another.
+    let mut second = batch(2, 1);
+    second.places[0].0 = place;
+    records.admissions.append(&eras, &second).await.unwrap();
+    assert_eq!(fate().await, [Some(Fate::Returned), None, None]);
 }
 
 #[tokio::test]

@@ -13,10 +13,11 @@ use uuid::Uuid;
 use self::room::{Done, Room, count};
 use super::{
     Birth, CallOrder, Cursor, Enter, Entered, Entry, Lease, NOTICES_MAX, Notice, NoticesRead,
-    OnceOpen, Popped, RoomRef, RoomStore, Served, Standing, StoreError, StoreResult, TickSettings,
-    TickState,
+    OUTCOMES_MAX, OnceOpen, Popped, RoomRef, RoomStore, Served, ServedState, Standing, StoreError,
+    StoreResult, TickSettings, TickState,
 };
 use crate::room::admission::{Bucket, spend};
+use crate::room::outcome::{Fate, Outcome};
 use crate::room::snapshot::{Counts, HEAD_PLACES, Snapshot, knot_ranks};
 
 /// What a store was at one moment.
@@ -98,11 +99,20 @@ impl RoomStore for MemoryStore {
             known.absent.remove(&served.place);
             known.session.remove(&served.place);
             known.done.insert(served.place, Done::Called(served.key));
-            if let Some(until) = served.active_until {
-                known.active.insert(served.place, until);
-                known
-                    .session
-                    .insert(served.place, (served.seq, served.called_at));
+            match served.state {
+                ServedState::Over => {}
+                ServedState::Active(until) => {
+                    known.active.insert(served.place, until);
+                    let session = (served.seq, served.called_at);
+                    known.session.insert(served.place, session);
+                }
+                ServedState::Missed(until) => {
+                    known.missed.insert(served.place, until);
+                }
+                ServedState::Left => {
+                    let live = served.key.is_live();
+                    known.done.insert(served.place, Done::Left { live });
+                }
             }
         }
         known.seq = known.seq.max(birth.seq);
@@ -144,6 +154,9 @@ impl RoomStore for MemoryStore {
                     }
                 }
                 answers.push(entered);
+            }
+            for place in &places {
+                room.journal(*place, Fate::Returned);
             }
             if !places.is_empty() {
                 room.tell(Notice::Look { places });
@@ -369,6 +382,24 @@ impl RoomStore for MemoryStore {
         place: PlaceId,
     ) -> StoreResult<bool> {
         self.with(room, |room| room.end(place))
+    }
+
+    async fn outcomes_take(&self, room: &RoomRef) -> StoreResult<Vec<Outcome>> {
+        let taken = self.with(room, |room| {
+            let outcomes = room.outcomes.values().take(OUTCOMES_MAX);
+            outcomes.copied().collect()
+        });
+        Ok(taken.unwrap_or_default())
+    }
+
+    async fn outcomes_done(&self, room: &RoomRef, outcomes: &[Outcome]) -> StoreResult<()> {
+        self.with(room, |room| {
+            for outcome in outcomes {
+                if room.outcomes.get(&outcome.place) == Some(outcome) {
+                    room.outcomes.remove(&outcome.place);
+                }
+            }
+        })
     }
 
     async fn snapshot_take(&self, room: &RoomRef, now: Timestamp) -> StoreResult<Snapshot> {

@@ -7,6 +7,7 @@ use uuid::Uuid;
 
 use crate::room::admission::Bucket;
 use crate::room::order::{LIVE_BASE, OrderKey};
+use crate::room::outcome::{Fate, Outcome};
 use crate::room::snapshot::{Counts, Snapshot};
 use crate::store::{
     Cursor, EXPIRE_BATCH_MAX, Enter, Entered, Entry, NOTICES_KEPT, Notice, OnceOpen, Standing,
@@ -44,6 +45,7 @@ pub(super) struct Room {
     pub(super) absent: BTreeMap<PlaceId, Timestamp>,
     pub(super) done: HashMap<PlaceId, Done>,
     pub(super) session: HashMap<PlaceId, (u64, Timestamp)>,
+    pub(super) outcomes: BTreeMap<PlaceId, Outcome>,
     pub(super) snapshot: Option<Snapshot>,
     pub(super) opening: Option<Snapshot>,
     pub(super) is_open: bool,
@@ -181,6 +183,13 @@ impl Room {
         (birth == self.birth.to_string() && is_there).then_some(read)
     }
 
+    /// Notes what became of the last admission of `place`.
+    pub(super) fn journal(&mut self, place: PlaceId, fate: Fate) {
+        let seq = self.seq;
+        let outcome = Outcome { place, seq, fate };
+        self.outcomes.insert(place, outcome);
+    }
+
     /// Leaves a notice.
     pub(super) fn tell(&mut self, notice: Notice) {
         self.notices.push_back(notice);
@@ -194,6 +203,7 @@ impl Room {
     pub(super) fn leave(&mut self, place: PlaceId, key: Option<OrderKey>) {
         let live = key.is_some_and(OrderKey::is_live);
         self.done.insert(place, Done::Left { live });
+        self.journal(place, Fate::Left);
         let places = vec![place];
         self.tell(Notice::Look { places });
     }
@@ -226,6 +236,7 @@ impl Room {
             return false;
         }
         self.session.remove(&place);
+        self.journal(place, Fate::Ended);
         self.tell(Notice::Ended { place });
         true
     }
@@ -234,7 +245,9 @@ impl Room {
         for place in overdue(&self.called, now) {
             self.called.remove(&place);
             self.session.remove(&place);
-            self.missed.insert(place, now.plus(settings.missed_grace));
+            let until = now.plus(settings.missed_grace);
+            self.missed.insert(place, until);
+            self.journal(place, Fate::Missed { until });
             self.counts.no_shows += 1;
             self.given_back += 1;
         }

@@ -3,7 +3,7 @@
 -- a place the store has lost is put back at the key of its token (NO-LOSS). The connections of
 -- a place that comes back after leaving or a missed turn are told.
 -- KEYS  1 meta  2 line  3 popped  4 called  5 active  6 missed  7 absent  8 done  9 session
---       10 notices
+--       10 notices  11 outcomes
 -- ARGV  1 epoch  2 now_ms  3 live clock floor at now  then for each entry: place,
 --       order key or '', mode: j (join), l (look), r (return), followed by c when connected,
 --       and what replaces the key once the room is open: an order key, live, or '' for nothing
@@ -22,8 +22,7 @@ local clock = math.max(tonumber(redis.call('HGET', meta, 'clock')), tonumber(ARG
 local clock_given = false
 local joins = tonumber(redis.call('HGET', meta, 'joins') or '0')
 local in_line = redis.call('ZCARD', line)
-local back = {}
-local is_open = redis.call('HGET', meta, 'opened')
+local back, is_open = {}, redis.call('HGET', meta, 'opened')
 
 local function put(place, key)
   in_line = in_line + redis.call('ZADD', line, key, place)
@@ -115,6 +114,9 @@ for i = 4, #ARGV, 4 do
     end
   end
   answers[#answers + 1] = answer
+end
+for _, place in ipairs(back) do
+  redis.call('HSET', KEYS[11], place, 'returned:' .. (redis.call('HGET', meta, 'seq') or '0') .. ':0')
 end
 if #back > 0 then
   -- To a gateway that does not know of it this is a call of nobody.

@@ -5,11 +5,12 @@
 -- its batch is still to be published; a place newly known as served is in the line no more; who
 -- began to make the room is not disturbed unless they were silent for long.
 -- KEYS  1 meta  2 line  3 popped  4 called  5 active  6 missed  7 absent  8 done  9 session
---       10 snapshot  11 opening  12 notices
+--       10 snapshot  11 opening  12 notices  13 outcomes
 -- ARGV  1 epoch  2 clock floor  3 first, more or last, joined by + for a single call
 --       4 name of this birth  5 now_ms  6 longest silence ms  7 last ordinal of the log
 --       8 calls are held until ms (0: not)  9 1 if it has opened, else 0  then for each
---       admission: seq, place, order key, called_ms, active until ms (0: over)
+--       admission: seq, place, order key, called_ms, how it stands: over, active, missed or
+--       left, until ms
 -- Returns 1. Cost O(admissions · log n); callers pass at most a thousand.
 local epoch, stage = tonumber(ARGV[1]), ARGV[3]
 local known, loading, heard = unpack(redis.call('HMGET', KEYS[1], 'epoch', 'loading', 'loading_ms'))
@@ -33,15 +34,19 @@ if tonumber(ARGV[2]) > tonumber(redis.call('HGET', KEYS[1], 'clock')) then
 end
 local seq_known = tonumber(redis.call('HGET', KEYS[1], 'seq'))
 local seq_max = seq_known
-for i = 10, #ARGV, 5 do
-  local seq, place, key, called_ms, until_ms = unpack(ARGV, i, i + 4)
+for i = 10, #ARGV, 6 do
+  local seq, place, key, called_ms, word, until_ms = unpack(ARGV, i, i + 5)
   if tonumber(seq) > seq_known and not redis.call('ZSCORE', KEYS[3], place) then
     for _, elsewhere in ipairs({ KEYS[2], KEYS[4], KEYS[5], KEYS[6], KEYS[7] }) do
       redis.call('ZREM', elsewhere, place)
     end
     redis.call('HDEL', KEYS[9], place)
     redis.call('HSET', KEYS[8], place, key)
-    if until_ms ~= '0' then
+    if word == 'missed' then
+      redis.call('ZADD', KEYS[6], until_ms, place)
+    elseif word == 'left' then
+      redis.call('HSET', KEYS[8], place, tonumber(key) >= 4503599627370496 and 'gone' or 'left')
+    elseif word == 'active' then
       redis.call('ZADD', KEYS[5], until_ms, place)
       redis.call('HSET', KEYS[9], place, seq .. ':' .. called_ms)
     end

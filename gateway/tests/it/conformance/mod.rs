@@ -5,6 +5,7 @@ mod calling;
 mod entering;
 mod leaving;
 mod notices;
+mod outcomes;
 mod rebuilding;
 mod sessions;
 mod snapshots;
@@ -21,8 +22,8 @@ use gateway::room::snapshot::Snapshot;
 use gateway::store::memory::MemoryStore;
 use gateway::store::redis::RedisStore;
 use gateway::store::{
-    Birth, CallOrder, Enter, Entered, Entry, Lease, OnceOpen, RoomRef, RoomStore, Served, Standing,
-    StoreError, StoreResult, TickSettings, TickState,
+    Birth, CallOrder, Enter, Entered, Entry, Lease, OnceOpen, RoomRef, RoomStore, Served,
+    ServedState, Standing, StoreError, StoreResult, TickSettings, TickState,
 };
 use uuid::Uuid;
 
@@ -222,7 +223,7 @@ fn served(seq: u64, n: u64, key: OrderKey, active_until: Option<Timestamp>) -> S
         place: place(n),
         key,
         called_at: START,
-        active_until,
+        state: active_until.map_or(ServedState::Over, ServedState::Active),
     }
 }
 
@@ -288,6 +289,9 @@ conformance! {
         a_session_is_prolonged_never_shortened_never_revived
         ending_a_session_frees_its_slot_at_once
         whoever_was_called_is_told_their_order_key;
+    outcomes:
+        what_becomes_of_an_admission_is_kept_until_it_is_written_down
+        what_was_written_down_is_how_a_room_made_again_stands;
     notices:
         notices_tell_calls_claims_and_ends_in_order
         notices_are_read_in_bounded_pieces

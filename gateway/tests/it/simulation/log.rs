@@ -4,9 +4,10 @@ use std::collections::HashMap;
 use std::sync::Mutex;
 
 use async_trait::async_trait;
-use contract::{RoomId, Timestamp};
+use contract::{PlaceId, RoomId, Timestamp};
 use gateway::line::durable::DurableLine;
 use gateway::records::{Admission, AdmissionBatch, LogHead, RecordsError, RoomRecord};
+use gateway::room::outcome::{Fate, Outcome};
 use uuid::Uuid;
 
 use super::ops::LogFailure;
@@ -20,6 +21,7 @@ struct State {
     record: RoomRecord,
     log: Vec<Admission>,
     batches: HashMap<Uuid, Vec<u64>>,
+    outcomes: HashMap<PlaceId, Outcome>,
     is_away: bool,
     failure: Option<LogFailure>,
     on_reveal: Option<OnReveal>,
@@ -31,6 +33,7 @@ impl MemoryLog {
             record,
             log: Vec::new(),
             batches: HashMap::new(),
+            outcomes: HashMap::new(),
             is_away: false,
             failure: None,
             on_reveal: None,
@@ -39,6 +42,13 @@ impl MemoryLog {
 
     pub(super) fn admissions(&self) -> Vec<Admission> {
         self.0.lock().unwrap().log.clone()
+    }
+
+    /// Whether a line made again from this takes `place` for served.
+    pub(super) fn has_served(&self, place: PlaceId) -> bool {
+        let state = self.0.lock().unwrap();
+        let mut of_place = state.log.iter().filter(|known| known.place == place);
+        of_place.any(|known| state.with_fate(*known).fate != Some(Fate::Returned))
     }
 
     pub(super) fn record(&self) -> RoomRecord {
@@ -71,6 +81,14 @@ impl MemoryLog {
 }
 
 impl State {
+    fn with_fate(&self, admission: Admission) -> Admission {
+        let outcome = self.outcomes.get(&admission.place);
+        let fate = outcome
+            .filter(|outcome| outcome.seq >= admission.seq)
+            .map(|outcome| outcome.fate);
+        Admission { fate, ..admission }
+    }
+
     fn append(&mut self, batch: &AdmissionBatch) -> Vec<u64> {
         if let Some(known) = self.batches.get(&batch.batch_id) {
             return known.clone();
@@ -82,6 +100,7 @@ impl State {
                 place: *place,
                 order_key: *order_key,
                 called_at: batch.called_at,
+                fate: None,
             });
         }
         let seqs: Vec<_> = self.log[first..].iter().map(|a| a.seq).collect();
@@ -118,7 +137,19 @@ impl DurableLine for MemoryLog {
     ) -> Result<Vec<Admission>, RecordsError> {
         self.with(|state| {
             let after = usize::try_from(after_seq).unwrap();
-            state.log.iter().skip(after).take(limit).copied().collect()
+            let next = state.log.iter().skip(after).take(limit);
+            next.map(|admission| state.with_fate(*admission)).collect()
+        })
+    }
+
+    async fn outcomes_note(&self, _: &RoomId, outcomes: &[Outcome]) -> Result<(), RecordsError> {
+        self.with(|state| {
+            for outcome in outcomes {
+                let known = state.outcomes.entry(outcome.place).or_insert(*outcome);
+                if outcome.seq >= known.seq {
+                    *known = *outcome;
+                }
+            }
         })
     }
 

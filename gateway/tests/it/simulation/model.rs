@@ -31,8 +31,7 @@ struct Known {
     has_left: bool,
     /// Calls in the log since they last got a place.
     calls: usize,
-    /// Whether the log has ever had a call of theirs. After a wipe they count as served, also if
-    /// they had missed their turn or left and were back in the line: the log does not know.
+    /// Whether the log has ever had a call of theirs.
     was_logged: bool,
     /// The live key they had last.
     live_key: Option<OrderKey>,
@@ -55,6 +54,9 @@ pub(super) struct Model {
     /// Calls that may have been given back, and wipes, each of which begins a new bucket.
     spare_calls: usize,
     popped_before: BTreeSet<OrderKey>,
+    /// Fans who may stand as they did before they came back from a missed turn, because the
+    /// store went back.
+    unsure: BTreeSet<PlaceId>,
     /// After a wipe, sessions that had ended may run again until then: the log does not know of
     /// ends.
     revived_until: Option<Timestamp>,
@@ -93,22 +95,23 @@ impl Model {
             place,
             key.get()
         );
-        if key.is_live() {
-            fan.live_key = Some(key);
-        }
+        // Who lost their token before the opening may draw for it all the same.
+        fan.live_key = Some(key).filter(|key| key.is_live());
         Ok(())
     }
 
-    /// NO-LOSS: a token of someone who was never called and never left is a place in the line.
+    /// NO-LOSS: a token of someone who did not leave, and whom the log does not take for served,
+    /// is a place in the line.
     pub(super) fn token_shown(
         &mut self,
-        place: PlaceId,
-        token_key: Option<OrderKey>,
+        (place, token_key): (PlaceId, Option<OrderKey>),
         standing: Standing,
+        is_served: bool,
         now: Timestamp,
     ) -> Result<(), TestCaseError> {
+        let is_unsure = self.unsure.contains(&place);
         let fan = self.fan(place);
-        if !fan.was_logged && !fan.may_have_left {
+        if !is_served && !fan.may_have_left && !is_unsure {
             let Standing::Waiting { key } = standing else {
                 return Err(TestCaseError::fail(format!(
                     "NO-LOSS: {place} {standing:?}"
@@ -168,6 +171,7 @@ impl Model {
     }
 
     pub(super) fn wiped(&mut self, now: Timestamp) {
+        self.unsure.clear();
         self.popped_before.clear();
         self.spare_calls += 2;
         self.revived_until = Some(now.plus(SESSION + WINDOW));
@@ -184,7 +188,11 @@ impl Model {
     pub(super) fn went_back(&mut self, calls: &Calls, popped: &Popped, now: Timestamp) {
         for (place, fan) in &mut self.fans {
             fan.may_have_left |= fan.has_left;
-            fan.call = calls.get(place).copied().flatten();
+            if fan.was_logged {
+                self.unsure.insert(*place);
+            }
+            // A call that the store forgot is in the log, and so is that it was missed.
+            fan.call = calls.get(place).copied().flatten().or(fan.call);
         }
         self.claimed.clear();
         self.popped_before = popped.places.iter().map(|(_, key)| *key).collect();

@@ -296,8 +296,9 @@ impl World {
             return Ok(());
         };
         let now = self.clock.now();
+        let is_served = self.log.has_served(token.place);
         self.model
-            .token_shown(token.place, token.key, standing, now)
+            .token_shown((token.place, token.key), standing, is_served, now)
     }
 
     async fn check(&mut self) -> Result<(), TestCaseError> {
