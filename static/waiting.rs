@@ -160,7 +160,14 @@ fn view(page: &WaitingPage) -> View<'_> {
     let open = phase != Phase::Closed && room.stock.level != StockLevel::Gone;
     let can_join = match page.standing {
         Standing::Outside { .. } => open,
-        Standing::Placed(_) => open && matches!(state, Some(PlaceState::Left | PlaceState::Ended)),
+        // Whoever missed their turn comes back by joining: the place is the same.
+        Standing::Placed(_) => {
+            let away = matches!(
+                state,
+                Some(PlaceState::Left | PlaceState::Ended | PlaceState::Missed)
+            );
+            open && away
+        }
         Standing::Unavailable => false,
     };
     View {
@@ -253,6 +260,7 @@ fn refusal(code: ProblemCode) -> String {
 
 fn join_label(state: Option<PlaceState>, phase: Phase) -> &'static str {
     let key = match (state, phase) {
+        (Some(PlaceState::Missed), _) => "join.back",
         (Some(_), _) => "join.again",
         (None, Phase::Idle) => "join.through",
         (None, Phase::Prequeue) => "join.draw",

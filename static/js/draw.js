@@ -45,7 +45,8 @@ export async function commitment(subtle, seed) {
 }
 
 /**
- * @typedef {{room: string, commitment: string, seed: string | null, orderKey: string | null}} Draw
+ * @typedef {{room: string, commitment: string, seed: string | null, nonce?: string | null,
+ *   orderKey: string | null}} Draw
  * @typedef {{verdict: "sealed" | "noNonce" | "notDrawn" | "commitmentDiffers" | "matches" | "differs",
  *   key?: string}} Check
  */
@@ -65,6 +66,7 @@ export async function checkDraw(subtle, draw, shown, nonce) {
     return { verdict: "commitmentDiffers" };
   }
   if (draw.orderKey && BigInt(draw.orderKey) >= ARRIVAL_KEYS_FROM) return { verdict: "notDrawn" };
+  if (draw.nonce && !draw.orderKey) return { verdict: "notDrawn" };
   if (nonce === null || !draw.orderKey) return { verdict: "noNonce" };
   const key = String(await orderKey(subtle, draw.seed, draw.room, nonce));
   return { verdict: key === draw.orderKey ? "matches" : "differs", key };

@@ -45,6 +45,7 @@ function dispatch(event) {
   if (lost && event.code !== "room-not-found" && rejoins++ < REJOINS_MAX) {
     void join(nonces.obtain(room));
   }
+  if (event.type === "status" && after === "missed" && !document.hidden) client.comeBack();
   if (after !== undefined && after !== before && !isOpenEnded(state.status)) client.stop();
 }
 
@@ -101,7 +102,9 @@ function storage() {
 element("stay").addEventListener("click", () => dispatch({ type: "stayed" }));
 element("join").addEventListener("submit", (event) => {
   event.preventDefault();
-  const starts = state.status !== null || state.refused === "place-expired";
+  // Whoever missed their turn keeps their place, and so their nonce.
+  const gone = state.status !== null && state.status.state !== "missed";
+  const starts = gone || state.refused === "place-expired";
   void join(starts ? nonces.renew(room) : nonces.obtain(room));
 });
 element("alerts").addEventListener("click", () => {
@@ -121,7 +124,9 @@ element("leave-yes").addEventListener("click", () => void leave());
 show("draw-check", typeof crypto.subtle === "object");
 element("draw-check").addEventListener("click", () => void check());
 document.addEventListener("visibilitychange", () => {
-  if (!document.hidden) client.wake();
+  if (document.hidden) return;
+  if (state.status?.state === "missed") client.comeBack();
+  client.wake();
 });
 window.addEventListener("online", () => client.wake());
 window.addEventListener("pagehide", () => client.stop());

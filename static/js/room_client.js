@@ -14,6 +14,8 @@ const POLLS_PER_RETRY = 12;
 const SILENCE_MS = 45_000;
 /** Shortest poll interval of a hidden tab; far below the time after which a place stops counting. */
 const HIDDEN_POLL_MS = 30_000;
+/** Pause before coming back: the line may take a moment to note that a turn was missed. */
+const COME_BACK_MS = 1_500;
 /** Longest wait for an answer. */
 const ANSWER_MS = 15_000;
 
@@ -107,6 +109,13 @@ export class RoomClient {
     if (!this.#listening || (this.#line !== null && this.#way !== "poll")) return;
     this.#drop();
     this.#connect();
+  }
+
+  /** Connects anew, soon: whoever opens a connection after a missed turn has come back. */
+  comeBack() {
+    if (!this.#listening || this.#way === "poll") return;
+    this.#drop();
+    this.#schedule(this.#backoff.spread(COME_BACK_MS));
   }
 
   /**

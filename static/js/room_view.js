@@ -102,7 +102,8 @@ export class RoomView {
   /** @param {RoomState} state */
   #renderJoin(state) {
     const status = state.status;
-    const gone = status === null || status.state === "left" || status.state === "ended";
+    const missed = status?.state === "missed";
+    const gone = status === null || missed || status.state === "left" || status.state === "ended";
     const form = element("join");
     if (status === null && state.joined !== "no") {
       // Nothing the server said about an earlier place holds any more.
@@ -120,7 +121,7 @@ export class RoomView {
     }
     const refusals = /** @type {Record<string, string>} */ (texts.refused);
     optional("refused", state.refused && (refusals[state.refused] ?? texts.refused.other));
-    if (status !== null && gone) write("join-button", texts.join.again);
+    if (status !== null && gone) write("join-button", missed ? texts.join.back : texts.join.again);
   }
 
   /**

@@ -157,6 +157,7 @@ fn only_what_fits_the_state_is_offered() {
         ("waiting-called", false, true),
         ("waiting-admitted", false, true),
         ("waiting-left", true, false),
+        ("waiting-missed", true, false),
         ("waiting-sold-out", false, false),
         ("unavailable", false, false),
     ] {

@@ -11,7 +11,7 @@ use web::{ApiJson, ApiResult};
 use super::openapi::{OfPlaceIfAny, OfRoom};
 use super::presented;
 use super::room::{Line, RoomPath, private};
-use crate::room::order::DRAW_ALGORITHM;
+use crate::room::order::{DRAW_ALGORITHM, draw as draw_of};
 
 /// The draw, for anyone who wants to check it
 #[utoipa::path(
@@ -35,6 +35,9 @@ pub async fn draw(
     let record = room.record();
     let revealed = record.seed_revealed_at.is_some();
     let held = presented::place_if_any(&room, state.cookies, &headers)?.map(|held| held.token);
+    let drawn = held
+        .as_ref()
+        .map(|token| draw_of(&record.seed, &room.id, &token.nonce));
     let document = DrawDocument {
         room: room.id.clone(),
         algorithm: DRAW_ALGORITHM.to_owned(),
@@ -46,7 +49,10 @@ pub async fn draw(
             .map(|token| BASE64URL_NOPAD.encode(&token.nonce)),
         order_key: held
             .filter(|_| revealed)
-            .map(|token| room.key_of(&token).get().to_string()),
+            .map(|token| room.key_of(&token))
+            // A lot of someone who joined after the opening is not of this draw.
+            .filter(|key| key.is_live() || Some(*key) == drawn)
+            .map(|key| key.get().to_string()),
     };
     Ok(private(ApiJson(document).into_response()))
 }

@@ -164,9 +164,12 @@ async fn look(room: &Room, token: &PlaceToken) -> Result<StatusDocument, ApiErro
     let standing = match room.look(token, Enter::Look, false).await {
         Ok(standing) => standing,
         // The token proves the place. The numbers are old, and `updatedAt` says so.
-        Err(problem) if problem.code == ProblemCode::LineUnavailable => Standing::Waiting {
-            key: room.key_of(token),
-        },
+        Err(problem) if problem.code == ProblemCode::LineUnavailable => {
+            let waiting = Standing::Waiting {
+                key: room.key_of(token),
+            };
+            room.sockets.standing(&token.place).unwrap_or(waiting)
+        }
         Err(problem) => return Err(problem.into()),
     };
     Ok(room.status_of(token, standing, room.parts.clock.now())?)

@@ -1,5 +1,7 @@
 //! What a request presents: a place token, as a cookie or as a bearer token, and passes.
 
+use std::time::Duration;
+
 use contract::pass::PassClaims;
 use contract::principal::PASS;
 use contract::{Problem, ProblemCode, RoomId, Timestamp};
@@ -14,14 +16,14 @@ use crate::room::place::PlaceToken;
 /// Texts of one request that are looked at as passes. Each may cost a check of a signature, and a
 /// fan of so many rooms at once is none.
 pub const PASSES_MAX: usize = 8;
+/// How far the clock of a gateway may be behind that of the one that made the room.
+const CLOCK_SKEW_MAX: Duration = Duration::from_secs(10);
 
 /// A place token that came with a request.
 #[derive(Clone, Debug)]
 pub struct PresentedPlace {
     /// The token, genuine and of the room asked for.
     pub token: PlaceToken,
-    /// Whether it was a cookie, which we may replace or clear.
-    pub is_cookie: bool,
 }
 
 /// The text of a bearer token.
@@ -37,13 +39,11 @@ pub fn place(
     cookies: CookieForm,
     headers: &HeaderMap,
 ) -> Result<Option<PresentedPlace>, ApiError> {
-    let (text, is_cookie) = match (bearer(headers), cookies.place_of(headers, &room.id)) {
-        (Some(text), _) => (text, false),
-        (None, Some(text)) => (text, true),
-        (None, None) => return Ok(None),
+    let Some(text) = bearer(headers).or_else(|| cookies.place_of(headers, &room.id)) else {
+        return Ok(None);
     };
     let token = verified(room, &room.id, text)?;
-    Ok(Some(PresentedPlace { token, is_cookie }))
+    Ok(Some(PresentedPlace { token }))
 }
 
 /// The place the request presents, where none is needed. A browser cannot get rid of a cookie it
@@ -113,7 +113,9 @@ fn verified(room: &Room, id: &RoomId, text: &str) -> Result<PlaceToken, ApiError
             .into());
     }
     // The room was deleted and made again under the same name.
-    if token.issued_at < room.record().created_at {
+    let record = room.record();
+    let of_another = token.epoch != record.epoch;
+    if of_another || token.issued_at.plus(CLOCK_SKEW_MAX) < record.created_at {
         return Err(Problem::new(ProblemCode::PlaceExpired)
             .detail("The room was closed for good after this place was given.")
             .into());

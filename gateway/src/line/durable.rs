@@ -7,6 +7,7 @@ use contract::{RoomId, Timestamp};
 use crate::records::{
     Admission, AdmissionBatch, Admissions, LogHead, RecordsError, RoomRecord, Rooms,
 };
+use crate::room::outcome::Outcome;
 
 /// What a leader needs of the durable records. Every call may be repeated after any error.
 #[async_trait]
@@ -25,6 +26,9 @@ pub trait DurableLine: Send + Sync {
         after_seq: u64,
         limit: usize,
     ) -> Result<Vec<Admission>, RecordsError>;
+
+    /// Notes what became of admissions; older word than what is known changes nothing.
+    async fn outcomes_note(&self, room: &RoomId, outcomes: &[Outcome]) -> Result<(), RecordsError>;
 
     /// Notes the opening and publishes the draw's seed; the room as it is then.
     async fn seed_reveal(
@@ -71,6 +75,10 @@ impl DurableLine for DurableRecords {
         limit: usize,
     ) -> Result<Vec<Admission>, RecordsError> {
         self.admissions.served_places(room, after_seq, limit).await
+    }
+
+    async fn outcomes_note(&self, room: &RoomId, outcomes: &[Outcome]) -> Result<(), RecordsError> {
+        self.admissions.outcomes_note(room, outcomes).await
     }
 
     async fn seed_reveal(

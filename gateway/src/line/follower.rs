@@ -1,25 +1,28 @@
 //! Follows a room: reads notices ten times and the snapshot once a second, and makes the view
 //! that every fan of the room on this gateway is shown. Reads do not grow with the fans.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
-use contract::Timestamp;
 use contract::line::Phase;
+use contract::{PlaceId, Timestamp};
 use metrics::counter;
 use tokio::time::MissedTickBehavior;
 
 use super::WorkError;
 use super::room::{Rates, Room, paused_reason};
+use super::sockets::Socket;
 use crate::room::snapshot::{Counts, Snapshot};
 use crate::room::status::RoomView;
 use crate::room::wait::{PaceHistory, configured_pace};
-use crate::store::{Cursor, ENTER_BATCH_MAX, Enter, Entry, Notice, Standing, StoreError};
+use crate::store::{Cursor, ENTER_BATCH_MAX, Enter, Entry, Notice, OnceOpen, Standing, StoreError};
 use crate::telemetry;
 
 /// Time between reads of notices.
 const NOTICES_EVERY: Duration = Duration::from_millis(100);
+/// Most reads of notices at a time; what is left is read the next time.
+const READS_MAX: usize = 20;
 /// Over how long rates are counted.
 const RATE_WINDOW: Duration = Duration::from_secs(10);
 /// Time between snapshots.
@@ -29,6 +32,10 @@ const SNAPSHOT_EVERY: Duration = Duration::from_secs(1);
 pub struct Follower {
     room: Arc<Room>,
     cursor: Option<Cursor>,
+    /// Whether notices may have been missed, so that all connected fans are to be looked after.
+    is_put_back_due: bool,
+    /// Connected fans who are to be looked after: at most all that are connected here.
+    unsure: BTreeSet<PlaceId>,
     birth: Option<String>,
     opening: Option<Arc<Snapshot>>,
     history: PaceHistory,
@@ -44,6 +51,8 @@ impl Follower {
         Self {
             room,
             cursor: None,
+            is_put_back_due: false,
+            unsure: BTreeSet::new(),
             birth: None,
             opening: None,
             history: PaceHistory::default(),
@@ -97,21 +106,66 @@ impl Follower {
 
     /// Reads what happened to places and tells the connections and sessions concerned.
     pub async fn notices_once(&mut self) -> Result<(), WorkError> {
-        let store = &self.room.parts.store;
+        let store = self.room.parts.store.clone();
         let at = self.room.store_ref();
-        let Some(cursor) = &self.cursor else {
+        let Some(mut cursor) = self.cursor.clone() else {
             self.cursor = Some(store.notices_end(&at).await?);
-            return Ok(());
+            // Whoever connected before may have been called before.
+            self.is_put_back_due = true;
+            return Ok(self.catch_up().await?);
         };
-        let (notices, end) = store.notices_after(&at, cursor).await?;
-        for notice in &notices {
-            self.room.sessions.notify(notice);
-            self.room.sockets.notify(notice);
-            if let Notice::Called { places, .. } = notice {
-                tracing::debug!(room = %self.room.id, called = places.len(), "called");
+        for _ in 0..READS_MAX {
+            let read = store.notices_after(&at, &cursor).await?;
+            if read.has_gap {
+                tracing::info!(room = %self.room.id, "notices are gone; looking after all fans");
+                self.room.sessions.forget();
+                self.is_put_back_due = true;
+            }
+            for notice in &read.notices {
+                self.take(notice);
+            }
+            cursor = read.end;
+            self.cursor = Some(cursor.clone());
+            if !read.has_more {
+                break;
             }
         }
-        self.cursor = Some(end);
+        Ok(self.catch_up().await?)
+    }
+
+    fn take(&mut self, notice: &Notice) {
+        let room = &self.room;
+        room.sessions.notify(notice);
+        room.sockets.notify(notice);
+        match notice {
+            Notice::Called { places, .. } => {
+                tracing::debug!(room = %room.id, called = places.len(), "called");
+            }
+            Notice::Look { places } => {
+                let here = places.iter().filter(|place| room.sockets.has(place));
+                self.unsure.extend(here);
+            }
+            Notice::Claimed { .. } | Notice::Ended { .. } => {}
+        }
+    }
+
+    /// Looks after those whose standing is in doubt. What fails stays to be done.
+    async fn catch_up(&mut self) -> Result<(), StoreError> {
+        if self.is_put_back_due {
+            self.put_back().await?;
+            self.is_put_back_due = false;
+        }
+        while !self.unsure.is_empty() {
+            let batch: Vec<_> = self.unsure.iter().take(ENTER_BATCH_MAX).copied().collect();
+            self.look(&self.room.sockets.of(&batch)).await?;
+            for place in batch {
+                self.unsure.remove(&place);
+                // Gone while they were said to be present.
+                if !self.room.sockets.has(&place) {
+                    self.room.absences.note(place);
+                }
+            }
+        }
         Ok(())
     }
 
@@ -211,27 +265,43 @@ impl Follower {
     async fn put_back(&self) -> Result<(), StoreError> {
         let room = &self.room;
         let sockets = room.sockets.waiting();
-        tracing::info!(room = %room.id, places = sockets.len(), "putting connected fans back");
+        if !sockets.is_empty() {
+            tracing::info!(room = %room.id, places = sockets.len(), "putting connected fans back");
+        }
         for batch in sockets.chunks(ENTER_BATCH_MAX) {
-            let entries: Vec<_> = batch
-                .iter()
-                .map(|socket| Entry {
-                    place: socket.place,
-                    key: Some(socket.key),
-                    enter: Enter::Look,
-                    connected: true,
-                })
-                .collect();
-            let now = room.parts.clock.now();
-            let store = &room.parts.store;
-            let entered = store
-                .places_enter(&room.store_ref(), now, 0, &entries)
-                .await?;
-            for (socket, entered) in batch.iter().zip(entered) {
-                if !matches!(entered.standing, Standing::Waiting { .. }) {
-                    socket.standing_set(entered.standing);
-                }
-            }
+            self.look(batch).await?;
+        }
+        Ok(())
+    }
+
+    /// Says that the fans of these connections are present, puts back who is not there, and
+    /// tells their connections how they stand.
+    async fn look(&self, batch: &[Arc<Socket>]) -> Result<(), StoreError> {
+        if batch.is_empty() {
+            return Ok(());
+        }
+        let room = &self.room;
+        let entries: Vec<_> = batch
+            .iter()
+            .map(|socket| Entry {
+                place: socket.place,
+                key: Some(match socket.standing() {
+                    // Newer than the one they connected with, if they left and joined again.
+                    Standing::Waiting { key } => key,
+                    _ => socket.key,
+                }),
+                once_open: OnceOpen::Keep,
+                enter: Enter::Look,
+                connected: true,
+            })
+            .collect();
+        let now = room.parts.clock.now();
+        let store = &room.parts.store;
+        let entered = store
+            .places_enter(&room.store_ref(), now, 0, &entries)
+            .await?;
+        for (socket, entered) in batch.iter().zip(entered) {
+            room.sockets.tell(socket.place, entered.standing);
         }
         Ok(())
     }

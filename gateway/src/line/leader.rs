@@ -19,13 +19,16 @@ use super::room::Room;
 use crate::records::AdmissionBatch;
 use crate::room::admission::{LimitedBy, Situation, TICK, decide};
 use crate::room::order::{CLOCK_COUNTER_BITS, LIVE_BASE};
-use crate::store::{CallOrder, Popped, StoreError, TickSettings, TickState};
+use crate::store::{CallOrder, OUTCOMES_MAX, Popped, StoreError, TickSettings, TickState};
 use crate::telemetry;
 
 /// How long a lease lasts. A leader that dies is replaced within this.
 const LEASE: Duration = Duration::from_secs(2);
 /// Time between snapshots, floors and comparisons with the log.
 const SECOND_WORK_EVERY: Duration = Duration::from_secs(1);
+
+/// Most rounds of writing down outcomes at a time; what is left is written the next time.
+const OUTCOME_ROUNDS: usize = 5;
 
 /// What leading one room remembers between ticks.
 pub struct Leader {
@@ -35,9 +38,11 @@ pub struct Leader {
     waited: (u64, u64),
     /// The floor last persisted.
     floor: u64,
-    /// Ordinal up to which the store is known to have what it needs of the log. Admissions of a
-    /// deleted room of the same name are in the log and never in the store.
-    compared: u64,
+    /// When this process last began a tick as the leader.
+    ticked_at: Option<Timestamp>,
+    /// The last ordinal, as of which store and log are known to agree. None until they were
+    /// compared, and after anything whose outcome is not known.
+    agreed_seq: Option<u64>,
 }
 
 /// What one tick did.
@@ -57,7 +62,8 @@ impl Leader {
             second_work_at: None,
             waited: (0, 0),
             floor: 0,
-            compared: 0,
+            ticked_at: None,
+            agreed_seq: None,
         }
     }
 
@@ -92,20 +98,55 @@ impl Leader {
         };
         let Some(state) = begun else {
             self.second_work_at = None;
+            self.agreed_seq = None;
             return Ok(Tick::Follows);
         };
         let is_second_due = self
             .second_work_at
             .is_none_or(|at| now.since(at) >= SECOND_WORK_EVERY);
-        let called = self.call_next(&state, now).await;
+        let called = match self.agreed(state, now).await {
+            Ok(Some(state)) => self.call_next(&state, now).await,
+            Ok(None) => return Ok(Tick::Follows),
+            Err(error) => Err(error),
+        };
         if !is_second_due {
             return called.map(Tick::Called);
         }
         // Also while nobody can be called: fans are shown the line as it is.
         let clock = self.snapshot_leave(now).await?;
         let called = called?;
-        self.records_compare(&state, called, clock).await?;
+        self.records_compare(clock).await?;
         Ok(Tick::Called(called))
+    }
+
+    /// Looks whether the store has what the log has, before anyone is called: places that were
+    /// called and wait again, in a store that went back to an earlier state, would be called
+    /// twice. A pending batch may be in the log already, so it is finished before. The state
+    /// after that; none when another leads by then.
+    async fn agreed(
+        &mut self,
+        state: TickState,
+        now: Timestamp,
+    ) -> Result<Option<TickState>, WorkError> {
+        // Whoever was silent for as long as a lease may have had a successor, and not know it.
+        let was_silent = self.ticked_at.is_none_or(|at| now.since(at) >= LEASE);
+        self.ticked_at = Some(now);
+        if was_silent || self.agreed_seq.is_some_and(|seq| state.seq < seq) {
+            self.agreed_seq = None;
+        }
+        if self.agreed_seq.is_some() || state.pending.is_some() {
+            return Ok(Some(state));
+        }
+        let head = self.room.parts.durable.head(&self.room.id).await?;
+        if head.seq <= state.seq {
+            self.agreed_seq = Some(state.seq);
+            return Ok(Some(state));
+        }
+        tracing::warn!(room = %self.room.id, store = state.seq, log = head.seq, "the line went back");
+        self.room.rebuild().await?;
+        let state = self.begin(now).await?;
+        self.agreed_seq = state.map(|state| state.seq);
+        Ok(state)
     }
 
     /// Finishes the batch that was left pending, or calls the next places.
@@ -151,11 +192,13 @@ impl Leader {
                 .stock(&room.id)
                 .map(|stock| stock.remaining),
             upstream_open: room.parts.upstreams.is_open(&room.target()),
+            held_until: state.held_until,
         };
         let decision = decide(state.bucket, &situation, now);
         self.report(&situation, decision.limited_by);
         let order = CallOrder {
             lease: state.lease,
+            seq: state.seq,
             batch: room.parts.randomness.uuid(),
             count: decision.count,
             active_max: situation.active_max,
@@ -179,6 +222,7 @@ impl Leader {
         popped: &Popped,
         now: Timestamp,
     ) -> Result<u64, WorkError> {
+        let was_agreed = self.agreed_seq.take().is_some();
         let room = &self.room;
         let places: Vec<_> = popped
             .places
@@ -207,22 +251,25 @@ impl Leader {
             return Ok(0);
         }
         counter!(telemetry::CALLS, "room" => room.id.to_string()).increment(count);
+        self.agreed_seq = was_agreed.then(|| first_seq + count - 1);
         self.note_waits(popped, now);
         Ok(count)
     }
 
-    /// Opens the room once: publishes the seed, so that everyone can check the draw, and keeps
-    /// the line as it stands, from which queue numbers are read.
+    /// Opens the room once: keeps the line as it stands, from which queue numbers are read, ends
+    /// the draw, and then publishes the seed, so that everyone can check it. In this order,
+    /// because nobody comes back to a room that is open, and because a gateway that has not read
+    /// yet that it is would let people draw by a seed that is known.
     async fn open(&self, now: Timestamp) -> Result<(), WorkError> {
         let room = &self.room;
         if room.record().opened_at.is_some() {
             return Ok(());
         }
+        let at = room.store_ref();
+        let snapshot = room.parts.store.snapshot_take(&at, now).await?;
+        room.parts.store.opening_put(&at, &snapshot).await?;
         if let Some(record) = room.parts.durable.seed_reveal(&room.id, now).await? {
-            let at = room.store_ref();
-            let snapshot = room.parts.store.snapshot_take(&at, now).await?;
-            room.parts.store.opening_put(&at, &snapshot).await?;
-            room.record_set(record);
+            room.opening_set(&record);
             tracing::info!(room = %room.id, waiting = snapshot.counts.in_line, "room opened");
         }
         Ok(())
@@ -240,26 +287,39 @@ impl Leader {
     }
 
     /// Raises the durable floor of the live clock, and looks whether the store lacks admissions
-    /// that the log has.
-    async fn records_compare(
-        &mut self,
-        state: &TickState,
-        called: u64,
-        clock: u64,
-    ) -> Result<(), WorkError> {
+    /// that the log has, or goes by an earlier clock.
+    async fn records_compare(&mut self, clock: u64) -> Result<(), WorkError> {
         let room = self.room.clone();
-        if clock > self.floor {
-            room.parts
-                .durable
-                .order_floor_raise(&room.id, LIVE_BASE + clock)
-                .await?;
+        if clock != self.floor {
+            let durable = &room.parts.durable;
+            let raised = durable.order_floor_raise(&room.id, LIVE_BASE + clock);
+            if raised.await?.is_some_and(|floor| floor > LIVE_BASE + clock) {
+                return room.rebuild().await;
+            }
             self.floor = clock;
         }
+        self.outcomes_note().await?;
         let head = room.parts.durable.head(&room.id).await?;
-        if head.seq > self.compared.max(state.seq + called) {
-            room.rebuild().await?;
+        if self.agreed_seq.is_some_and(|seq| head.seq > seq) {
+            self.agreed_seq = None;
         }
-        self.compared = head.seq;
+        Ok(())
+    }
+
+    /// Writes down what became of admissions, so that a line made again knows it.
+    async fn outcomes_note(&self) -> Result<(), WorkError> {
+        let (parts, at) = (&self.room.parts, self.room.store_ref());
+        for _ in 0..OUTCOME_ROUNDS {
+            let outcomes = parts.store.outcomes_take(&at).await?;
+            if outcomes.is_empty() {
+                break;
+            }
+            parts.durable.outcomes_note(&at.room, &outcomes).await?;
+            parts.store.outcomes_done(&at, &outcomes).await?;
+            if outcomes.len() < OUTCOMES_MAX {
+                break;
+            }
+        }
         Ok(())
     }
 

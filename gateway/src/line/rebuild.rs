@@ -13,7 +13,8 @@ use super::WorkError;
 use super::room::Room;
 use crate::records::Admission;
 use crate::room::order::{CLOCK_COUNTER_BITS, LIVE_BASE, OrderKey, clock_floor};
-use crate::store::Served;
+use crate::room::outcome::Fate;
+use crate::store::{Birth, Served, ServedState};
 
 /// Admissions read at a time.
 const READ_BATCH: usize = 10_000;
@@ -22,19 +23,25 @@ const READ_BATCH: usize = 10_000;
 /// written once a second, and one write may fail while the database is away for a moment.
 const CLOCK_MARGIN: Duration = Duration::from_secs(10);
 
+/// How long nobody is called from a line that was made again: time for the gateways to put their
+/// fans back, and for others to come back by themselves, before newcomers are called ahead of
+/// them.
+const HOLD: Duration = Duration::from_secs(5);
+
 /// Makes the room, or adds what the store lacks.
 pub async fn rebuild_once(room: &Room) -> Result<(), WorkError> {
     let parts = &room.parts;
     let now = parts.clock.now();
     let record = room.record();
     let mut served = Vec::new();
+    let mut seq = 0;
     loop {
-        let after = served.last().map_or(0, |last: &Served| last.seq);
         let read = parts
             .durable
-            .served_places(&room.id, after, READ_BATCH)
+            .served_places(&room.id, seq, READ_BATCH)
             .await?;
         let done = read.len() < READ_BATCH;
+        seq = read.last().map_or(seq, |last| last.seq);
         served.extend(
             read.iter()
                 .filter_map(|admission| known(room, admission, now)),
@@ -45,10 +52,19 @@ pub async fn rebuild_once(room: &Room) -> Result<(), WorkError> {
     }
     served.retain(|served| served.called_at >= record.created_at);
     let clock = clock_above_all(room, now).await?;
-    let birth = parts.randomness.uuid();
+    let now = parts.clock.now();
+    let birth = Birth {
+        name: parts.randomness.uuid(),
+        now,
+        clock,
+        seq,
+        // In a room this young nobody has waited for long.
+        is_open: record.opened_at.is_some(),
+        held_until: (now.since(record.created_at) >= HOLD).then(|| now.plus(HOLD)),
+    };
     parts
         .store
-        .room_prepare(&room.store_ref(), birth, clock, &served)
+        .room_prepare(&room.store_ref(), &birth, &served)
         .await?;
     tracing::info!(room = %room.id, served = served.len(), "room made in the line's store");
     Ok(())
@@ -77,11 +93,19 @@ fn known(room: &Room, admission: &Admission, now: Timestamp) -> Option<Served> {
     let longest =
         Duration::from_secs(settings.claim_window_seconds + settings.session_duration_seconds);
     let until = admission.called_at.plus(longest);
+    let state = match admission.fate {
+        // In line again: the log has nothing to say of them.
+        Some(Fate::Returned) => return None,
+        Some(Fate::Missed { until }) if until > now => ServedState::Missed(until),
+        Some(Fate::Left) => ServedState::Left,
+        None if until > now => ServedState::Active(until),
+        Some(Fate::Missed { .. } | Fate::Ended) | None => ServedState::Over,
+    };
     Some(Served {
         seq: admission.seq,
         place: admission.place,
         key: OrderKey::new(admission.order_key)?,
         called_at: admission.called_at,
-        active_until: (until > now).then_some(until),
+        state,
     })
 }

@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex as StdMutex, PoisonError};
 use arc_swap::{ArcSwap, ArcSwapOption};
 use bytes::Bytes;
 use contract::line::Phase;
-use contract::room::{Override, QueueingMethod};
+use contract::room::Override;
 use contract::{RoomId, Timestamp};
 use http::HeaderValue;
 use sha2::{Digest, Sha256};
@@ -144,6 +144,19 @@ impl Room {
         self.known.store(Arc::new(Known::of(record)));
     }
 
+    /// Takes over from `record` that the room has opened, and nothing else: what an operator
+    /// changed may have been read since `record` was.
+    pub fn opening_set(&self, record: &RoomRecord) {
+        self.known.rcu(|known| Known {
+            record: Arc::new(RoomRecord {
+                opened_at: record.opened_at,
+                seed_revealed_at: record.seed_revealed_at,
+                ..RoomRecord::clone(&known.record)
+            }),
+            target: known.target.clone(),
+        });
+    }
+
     /// The room's key in the store.
     pub fn store_ref(&self) -> RoomRef {
         RoomRef {
@@ -200,11 +213,10 @@ impl Room {
         (body, etag)
     }
 
-    /// Whether someone who joins now takes part in the draw.
+    /// Whether someone who joins a room that goes by arrival now takes part in the draw.
     pub fn joiners_draw(&self) -> bool {
         let record = &self.known.load().record;
-        let lots = record.settings.queueing_method == QueueingMethod::Random;
-        lots || (record.opened_at.is_none() && self.phase() != Phase::Queueing)
+        record.opened_at.is_none() && self.phase() != Phase::Queueing
     }
 
     /// Whether everyone passes through.

@@ -106,6 +106,7 @@ impl Sessions {
                 self.known.insert(*place, live);
             }
             Notice::Ended { place } => self.ended(*place),
+            Notice::Look { .. } => {}
         }
     }
 

@@ -153,17 +153,46 @@ impl Sockets {
                 );
             }
             Notice::Ended { place } => tell(place, Standing::Ended),
+            // The follower looks and tells.
+            Notice::Look { .. } => {}
         }
     }
 
-    /// One connection of each place that waits, to look after them again.
-    pub fn waiting(&self) -> Vec<Arc<Socket>> {
+    /// Tells the connections of `place` how it stands, if they think otherwise.
+    pub fn tell(&self, place: PlaceId, standing: Standing) {
+        for socket in lock(&self.0).get(&place).into_iter().flatten() {
+            if socket.standing() != standing {
+                socket.standing_set(standing);
+            }
+        }
+    }
+
+    /// How `place` stands, as far as its connections here know.
+    pub fn standing(&self, place: &PlaceId) -> Option<Standing> {
         let sockets = lock(&self.0);
-        let first_of_each = sockets.values().filter_map(|of_place| of_place.first());
-        first_of_each
-            .filter(|socket| matches!(socket.standing(), Standing::Waiting { .. }))
-            .cloned()
-            .collect()
+        Some(sockets.get(place)?.first()?.standing())
+    }
+
+    /// A connection of each of `places` that has one here.
+    pub fn of(&self, places: &[PlaceId]) -> Vec<Arc<Socket>> {
+        let sockets = lock(&self.0);
+        let found = places
+            .iter()
+            .filter_map(|place| sockets.get(place)?.first());
+        found.cloned().collect()
+    }
+
+    /// A connection of each place that waits or is called, to look after them again.
+    pub fn waiting(&self) -> Vec<Arc<Socket>> {
+        let is_waiting = |socket: &&Arc<Socket>| {
+            let standing = socket.standing();
+            matches!(standing, Standing::Waiting { .. } | Standing::Called { .. })
+        };
+        let sockets = lock(&self.0);
+        let of_each = sockets
+            .values()
+            .filter_map(|of_place| of_place.iter().find(is_waiting));
+        of_each.cloned().collect()
     }
 }
 
@@ -190,6 +219,18 @@ mod tests {
         });
         socket.standing_found(Standing::Waiting { key });
         assert_eq!(socket.standing(), Standing::Called { seq: 7, claim_by });
+    }
+
+    #[test]
+    fn a_place_waits_while_one_of_its_tabs_does() {
+        let sockets = Sockets::default();
+        let (place, key) = (PlaceId::from_bytes([1; 16]), OrderKey::new(5).unwrap());
+        let first = sockets.add(place, key);
+        let second = sockets.add(place, key);
+        first.standing_set(Standing::Left);
+        assert_eq!(sockets.waiting().len(), 1);
+        second.standing_set(Standing::Left);
+        assert!(sockets.waiting().is_empty());
     }
 
     #[test]

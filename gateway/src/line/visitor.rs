@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use contract::line::{PlaceState, StatusDocument};
-use contract::room::Challenge;
+use contract::room::{Challenge, QueueingMethod};
 use contract::{Clock, PlaceId, Problem, ProblemCode, Timestamp};
 
 use super::line_problem;
@@ -12,7 +12,7 @@ use super::room::Room;
 use crate::room::order::OrderKey;
 use crate::room::place::PlaceToken;
 use crate::room::status::{PlaceFacts, Seen};
-use crate::store::{Enter, Entry, Standing};
+use crate::store::{Enter, Entry, OnceOpen, Standing};
 use contract::line::Phase;
 
 /// Someone who wants a place.
@@ -75,49 +75,48 @@ impl Room {
         if joiner.token.is_none() {
             self.check_admittance(&joiner)?;
         }
-        let drawn = match &joiner.token {
-            Some(token) => token.key.is_none(),
-            None => self.joiners_draw(),
-        };
-        let token_key = joiner.token.as_ref().and_then(|token| token.key);
-        let key = if drawn {
-            Some(self.drawn_key(&nonce))
-        } else {
-            token_key
+        let (key, once_open) = match &joiner.token {
+            Some(token) => (Some(self.key_of(token)), OnceOpen::Keep),
+            None => self.newcomers_key(&nonce),
         };
         let entry = Entry {
             place,
             key,
+            once_open,
             enter: Enter::Join,
-            connected: false,
+            connected: self.sockets.has(&place),
         };
         let entered = self.door.enter(entry).await?;
-        let token = match (joiner.token, entered.standing) {
-            // A new live key was given: the old token's is void.
-            (Some(token), Standing::Waiting { key }) if token.key.is_some_and(|k| k != key) => {
-                PlaceToken {
-                    key: Some(key),
-                    number: entered.number,
-                    ahead: entered.in_line_before,
-                    issued_at: now,
-                    ..token
-                }
-            }
+        // The nonce's draw is not put into tokens: see `PlaceToken::key`. Another key always is,
+        // also of someone who was called: without it the place would count as drawn.
+        let given_key = entered.key.filter(|key| *key != self.drawn_key(&nonce));
+        let is_live = entered.key.is_some_and(OrderKey::is_live);
+        let token = match (joiner.token, given_key) {
+            // A new key was given: the old token's is void.
+            (Some(token), Some(key)) if token.key != Some(key) => PlaceToken {
+                key: Some(key),
+                number: if entered.fresh {
+                    entered.number
+                } else {
+                    token.number
+                },
+                ahead: if entered.fresh {
+                    entered.in_line_before
+                } else {
+                    token.ahead
+                },
+                issued_at: now,
+                ..token
+            },
             (Some(token), _) => token,
-            (None, standing) => PlaceToken {
+            (None, given_key) => PlaceToken {
                 room: self.id.clone(),
                 place,
-                key: match standing {
-                    // Drawn keys are not put into tokens: see `PlaceToken::key`.
-                    Standing::Waiting { key } | Standing::Missed { key, .. } if key.is_live() => {
-                        Some(key)
-                    }
-                    _ => None,
-                },
+                key: given_key,
                 nonce,
                 issued_at: now,
                 epoch: self.record().epoch,
-                number: if drawn { 0 } else { entered.number },
+                number: if is_live { entered.number } else { 0 },
                 ahead: entered.in_line_before,
             },
         };
@@ -140,8 +139,9 @@ impl Room {
         let entry = Entry {
             place: token.place,
             key,
+            once_open: OnceOpen::Keep,
             enter,
-            connected,
+            connected: connected || self.sockets.has(&token.place),
         };
         Ok(self.door.enter(entry).await?.standing)
     }
@@ -244,6 +244,23 @@ impl Room {
             .session_end(&self.store_ref(), now, place)
             .await;
         ended.map_err(|error| line_problem(&error))
+    }
+
+    /// The key of someone without a place, and what becomes of it once the room is open: then
+    /// the draw is public, and whoever still drew would choose their nonce by it (DRAW).
+    fn newcomers_key(&self, nonce: &[u8; 16]) -> (Option<OrderKey>, OnceOpen) {
+        let draw = || Some(self.drawn_key(nonce));
+        if self.record().settings.queueing_method == QueueingMethod::Random {
+            let lot = self.parts.place_keys.lot(&self.id, nonce);
+            if self.record().opened_at.is_some() {
+                return (Some(lot), OnceOpen::Keep);
+            }
+            return (draw(), OnceOpen::Lot(lot));
+        }
+        if self.joiners_draw() {
+            return (draw(), OnceOpen::Live);
+        }
+        (None, OnceOpen::Keep)
     }
 
     /// The order key that `nonce` draws.

@@ -1,6 +1,5 @@
 //! The admission log: who was called, in which order, when. Hash-chained, only ever added to.
 
-use std::collections::HashMap;
 use std::time::Duration;
 
 use contract::room::AdmissionRecord;
@@ -15,6 +14,7 @@ use time::OffsetDateTime;
 use uuid::Uuid;
 
 use super::{Database, RecordsError};
+use crate::room::outcome::{Fate, Outcome};
 
 /// Most places in one batch. Bounds the statement to a few milliseconds and about half a
 /// megabyte.
@@ -30,7 +30,7 @@ const STREAM_PAUSES: [Duration; 3] = [
 /// Records read at once by [`Admissions::stream`]: all the memory that a reader costs.
 const STREAM_CHUNK: i64 = 1_000;
 
-/// Most places that [`Admissions::served_places`] and [`Admissions::last_calls`] handle at once.
+/// Most places that [`Admissions::served_places`] reads at once.
 const PLACES_MAX: usize = 20_000;
 
 /// Longest a caller waits for an append. A full batch takes a few tens of milliseconds; the rest
@@ -76,6 +76,8 @@ pub struct Admission {
     pub order_key: u64,
     /// When.
     pub called_at: Timestamp,
+    /// What became of it, if that was noted.
+    pub fate: Option<Fate>,
 }
 
 /// The end of a room's log.
@@ -322,8 +324,12 @@ impl Admissions {
             .run(move |connection| {
                 Box::pin(async move {
                     let rows = sqlx::query!(
-                        "select seq, place, order_key, called_at from admissions
-                         where room = $1 and seq > $2 order by seq limit $3",
+                        r#"select a.seq, a.place, a.order_key, a.called_at,
+                                o.fate as "fate?", o.until_at
+                         from admissions a
+                         left join admission_outcomes o
+                             on o.room = a.room and o.place = a.place and o.seq >= a.seq
+                         where a.room = $1 and a.seq > $2 order by a.seq limit $3"#,
                         room.as_str(),
                         bigint(after_seq),
                         limit,
@@ -332,7 +338,9 @@ impl Admissions {
                     .await?;
                     rows.into_iter()
                         .map(|row| {
+                            let until = row.until_at.map(Timestamp::from);
                             Ok(Admission {
+                                fate: row.fate.and_then(|word| Fate::read(&word, until)),
                                 seq: row.seq.unsigned_abs(),
                                 place: place_read(&row.place)?,
                                 order_key: row.order_key.unsigned_abs(),
@@ -344,44 +352,46 @@ impl Admissions {
             })
             .await
     }
+}
 
-    /// The last call of each of `places` that was ever called. At most 20,000 at once.
-    pub async fn last_calls(
+impl Admissions {
+    /// Notes what became of admissions. Older word than what is known changes nothing.
+    pub async fn outcomes_note(
         &self,
         room: &RoomId,
-        places: &[PlaceId],
-    ) -> Result<HashMap<PlaceId, Admission>, RecordsError> {
-        if places.len() > PLACES_MAX {
-            return Err(RecordsError::Conflict(format!(
-                "at most {PLACES_MAX} places can be looked up at once"
-            )));
-        }
+        outcomes: &[Outcome],
+    ) -> Result<(), RecordsError> {
         let room = room.clone();
-        let wanted: Vec<Vec<u8>> = places.iter().map(|p| p.as_bytes().to_vec()).collect();
+        let places: Vec<_> = outcomes
+            .iter()
+            .map(|o| o.place.as_bytes().to_vec())
+            .collect();
+        let seqs: Vec<_> = outcomes.iter().map(|o| bigint(o.seq)).collect();
+        let fates: Vec<_> = outcomes.iter().map(|o| o.fate.word().to_owned()).collect();
+        let untils: Vec<_> = outcomes
+            .iter()
+            .map(|o| o.fate.until().map(OffsetDateTime::from))
+            .collect();
         self.database
             .run(move |connection| {
                 Box::pin(async move {
-                    let rows = sqlx::query!(
-                        "select distinct on (place) place, seq, order_key, called_at
-                         from admissions where room = $1 and place = any($2)
-                         order by place, seq desc",
+                    sqlx::query!(
+                        "insert into admission_outcomes (room, place, seq, fate, until_at)
+                         select $1, noted.* from unnest(
+                             $2::bytea[], $3::bigint[], $4::text[], $5::timestamptz[]
+                         ) as noted
+                         on conflict (room, place) do update
+                         set seq = excluded.seq, fate = excluded.fate, until_at = excluded.until_at
+                         where excluded.seq >= admission_outcomes.seq",
                         room.as_str(),
-                        &wanted[..],
+                        &places[..],
+                        &seqs[..],
+                        &fates[..],
+                        &untils[..] as &[Option<OffsetDateTime>],
                     )
-                    .fetch_all(connection)
+                    .execute(connection)
                     .await?;
-                    rows.into_iter()
-                        .map(|row| {
-                            let place = place_read(&row.place)?;
-                            let admission = Admission {
-                                seq: row.seq.unsigned_abs(),
-                                place,
-                                order_key: row.order_key.unsigned_abs(),
-                                called_at: row.called_at.into(),
-                            };
-                            Ok((place, admission))
-                        })
-                        .collect()
+                    Ok(())
                 })
             })
             .await

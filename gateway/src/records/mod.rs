@@ -15,9 +15,7 @@ pub use admissions::{
 };
 pub use audit::{AUDIT_PAGE_MAX, Act, Audit, AuditEntry};
 pub use database::{Database, connect_options, pool_options};
-pub use rooms::{
-    CreateOutcome, EpochOutcome, PutOutcome, RoomChanges, RoomRecord, Rooms, SYSTEM_ACTOR,
-};
+pub use rooms::{CreateOutcome, PutOutcome, RoomChanges, RoomRecord, Rooms, SYSTEM_ACTOR};
 
 /// Why the database could not do what was asked.
 #[derive(Debug, Error)]

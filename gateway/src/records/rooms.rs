@@ -37,7 +37,7 @@ pub struct RoomRecord {
     pub seed_revealed_at: Option<Timestamp>,
     /// When the line first opened.
     pub opened_at: Option<Timestamp>,
-    /// How often the line was rebuilt after the live store had lost it.
+    /// How often the name of a deleted room was used again.
     pub epoch: u32,
     /// No live order key at or below this is given again.
     pub order_floor: u64,
@@ -84,17 +84,6 @@ pub enum PutOutcome {
     Written(Box<RoomRecord>),
     /// The room is no longer at the version that the caller saw, but at this one.
     Stale(i64),
-    /// There is no such room.
-    Absent,
-}
-
-/// What became of a claim that the line has to be rebuilt.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum EpochOutcome {
-    /// The caller is the one who rebuilds, in this epoch.
-    Advanced(u32),
-    /// Someone else did before; this is the epoch now.
-    Overtaken(u32),
     /// There is no such room.
     Absent,
 }
@@ -233,19 +222,6 @@ impl Rooms {
         let room = room.clone();
         self.database
             .run(move |connection| Box::pin(reveal(connection, room, now)))
-            .await
-    }
-
-    /// Claims the rebuilding of a lost line: one caller per epoch wins.
-    pub async fn epoch_advance(
-        &self,
-        room: &RoomId,
-        expected: u32,
-        now: Timestamp,
-    ) -> Result<EpochOutcome, RecordsError> {
-        let room = room.clone();
-        self.database
-            .run(move |connection| Box::pin(advance(connection, room, expected, now)))
             .await
     }
 
@@ -660,45 +636,4 @@ async fn reveal(
     record.seed_revealed_at = Some(now);
     record.opened_at = Some(now);
     Ok(Some(record))
-}
-
-async fn advance(
-    connection: &mut PgConnection,
-    room: RoomId,
-    expected: u32,
-    now: Timestamp,
-) -> Result<EpochOutcome, RecordsError> {
-    let mut transaction = connection.begin().await?;
-    let change = change_next(&mut transaction).await?;
-    let row = sqlx::query!(
-        "select epoch from rooms where slug = $1 and deleted_at is null",
-        room.as_str(),
-    )
-    .fetch_optional(&mut *transaction)
-    .await?;
-    let Some(row) = row else {
-        return Ok(EpochOutcome::Absent);
-    };
-    if row.epoch.unsigned_abs() != expected {
-        return Ok(EpochOutcome::Overtaken(row.epoch.unsigned_abs()));
-    }
-    let next = sqlx::query!(
-        "update rooms set epoch = epoch + 1, change = $2 where slug = $1 returning epoch",
-        room.as_str(),
-        change,
-    )
-    .fetch_one(&mut *transaction)
-    .await?
-    .epoch
-    .unsigned_abs();
-    let act = Act {
-        actor: SYSTEM_ACTOR.to_owned(),
-        at: now,
-    };
-    let entry = AuditEntry::new("room.line-rebuild", room.as_str())
-        .before(&json!({"epoch": expected}))
-        .after(&json!({"epoch": next}));
-    audit::write(&mut transaction, &act, &entry).await?;
-    transaction.commit().await?;
-    Ok(EpochOutcome::Advanced(next))
 }

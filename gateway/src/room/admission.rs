@@ -58,6 +58,8 @@ pub struct Situation {
     pub remaining: Option<u64>,
     /// Whether the upstream takes requests.
     pub upstream_open: bool,
+    /// Nobody is called before: the line is being put together again.
+    pub held_until: Option<Timestamp>,
 }
 
 /// Why no more are called.
@@ -75,6 +77,8 @@ pub enum LimitedBy {
     Stock,
     /// The upstream's breaker is open.
     Upstream,
+    /// The line was made again, and those who waited are still coming back.
+    Rebuilt,
 }
 
 impl LimitedBy {
@@ -87,6 +91,7 @@ impl LimitedBy {
             Self::Cap => "cap",
             Self::Stock => "stock",
             Self::Upstream => "upstream",
+            Self::Rebuilt => "rebuilt",
         }
     }
 }
@@ -115,6 +120,9 @@ pub fn decide(bucket: Bucket, situation: &Situation, now: Timestamp) -> Decision
     };
     if situation.phase != Phase::Queueing {
         return none(LimitedBy::Phase);
+    }
+    if situation.held_until.is_some_and(|until| now < until) {
+        return none(LimitedBy::Rebuilt);
     }
     if !situation.upstream_open {
         return none(LimitedBy::Upstream);
@@ -198,6 +206,7 @@ mod tests {
             given_back: 0,
             remaining: None,
             upstream_open: true,
+            held_until: None,
         }
     }
 
@@ -325,6 +334,14 @@ mod tests {
             0,
             LimitedBy::Upstream,
         );
+        let second = Duration::from_secs(1);
+        for (held_until, count, limited_by) in [
+            (START.plus(second), 0, LimitedBy::Rebuilt),
+            (START, 10, LimitedBy::Rate),
+        ] {
+            let held_until = Some(held_until);
+            check(Situation { held_until, ..base }, count, limited_by);
+        }
         check(
             Situation {
                 calls_per_minute: u64::MAX,

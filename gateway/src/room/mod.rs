@@ -4,6 +4,7 @@
 //! | --- | --- |
 //! | [`admission`] | how many to call this tick, and why not more |
 //! | [`order`] | order keys: the draw and the live clock |
+//! | [`outcome`] | what became of an admission after it was logged |
 //! | [`phase`] | what the room is doing: settings, manager's word, time |
 //! | [`place`] | place tokens, place ids, session ids |
 //! | [`settings`] | which settings make sense |
@@ -13,6 +14,7 @@
 
 pub mod admission;
 pub mod order;
+pub mod outcome;
 pub mod phase;
 pub mod place;
 pub mod settings;

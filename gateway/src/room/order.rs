@@ -2,7 +2,8 @@
 //!
 //! | Range | Who | Value |
 //! | --- | --- | --- |
-//! | `[0, 2^52)` | prequeue, or anyone in a room that draws | the draw: HMAC-SHA256 of room and nonce under the seed |
+//! | `[0, 2^52)` | prequeue | the draw: HMAC-SHA256 of room and nonce under the seed |
+//! | `[0, 2^52)` | joined after the opening of a room that goes by lot | a lot: HMAC-SHA256 of room and nonce under a key that stays secret |
 //! | `[2^52, 2^53)` | joined live | `2^52` + a hybrid logical clock |
 //!
 //! Everything stays below `2^53`, so that a key is exact as a Redis score and in JavaScript.
@@ -40,6 +41,13 @@ impl OrderKey {
         }
     }
 
+    /// The key in `[0, 2^52)` that a MAC stands for.
+    pub(crate) fn drawn(mac: &[u8; 32]) -> Self {
+        let mut bytes = [0; 8];
+        bytes.copy_from_slice(&mac[..8]);
+        Self(u64::from_be_bytes(bytes) >> 12)
+    }
+
     /// The number.
     pub const fn get(self) -> u64 {
         self.0
@@ -54,9 +62,7 @@ impl OrderKey {
 /// The draw: a key in `[0, 2^52)` that depends on the committed seed and the fan's nonce only
 /// (DRAW).
 pub fn draw(seed: &[u8; 32], room: &RoomId, nonce: &[u8; 16]) -> OrderKey {
-    let mut bytes = [0; 8];
-    bytes.copy_from_slice(&draw_mac(seed, room, nonce)[..8]);
-    OrderKey(u64::from_be_bytes(bytes) >> 12)
+    OrderKey::drawn(&draw_mac(seed, room, nonce))
 }
 
 fn draw_mac(seed: &[u8; 32], room: &RoomId, nonce: &[u8; 16]) -> [u8; 32] {

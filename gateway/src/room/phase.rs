@@ -43,25 +43,6 @@ pub fn phase_at(settings: &RoomSettings, overridden: Option<Override>, now: Time
     }
 }
 
-/// The next instant after `now` at which the schedule changes the phase, if none changes it
-/// before: when a timer has to look again.
-pub fn phase_changes_at(
-    settings: &RoomSettings,
-    overridden: Option<Override>,
-    now: Timestamp,
-) -> Option<Timestamp> {
-    let present = phase_at(settings, overridden, now);
-    [
-        settings.prequeue_opens_at,
-        settings.opens_at,
-        settings.closes_at,
-    ]
-    .into_iter()
-    .flatten()
-    .filter(|at| *at > now && phase_at(settings, overridden, *at) != present)
-    .min()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -239,18 +220,5 @@ mod tests {
                 check(&settings, overridden, &[(ms, Phase::Idle)]);
             }
         }
-    }
-
-    #[test]
-    fn the_next_change_is_the_next_time_that_matters() {
-        let next = |settings: &RoomSettings, overridden, ms| {
-            phase_changes_at(settings, overridden, Timestamp::from_ms(ms)).map(Timestamp::as_ms)
-        };
-        assert_eq!(next(&scheduled(), None, 0), Some(PREQUEUE));
-        assert_eq!(next(&scheduled(), None, PREQUEUE), Some(OPENS));
-        assert_eq!(next(&scheduled(), None, OPENS), Some(CLOSES));
-        assert_eq!(next(&scheduled(), None, CLOSES), None);
-        assert_eq!(next(&scheduled(), Some(Override::Open), 0), None);
-        assert_eq!(next(&bare(), None, 0), None);
     }
 }

@@ -30,14 +30,14 @@ pub struct PlaceToken {
     pub room: RoomId,
     /// The place.
     pub place: PlaceId,
-    /// The order key of a live joiner. A drawn key is computed from seed and nonce instead, so
-    /// that nobody learns it before the draw.
+    /// The order key of someone who joined after the opening. A drawn key is computed from seed
+    /// and nonce instead, so that nobody learns it before the draw.
     pub key: Option<OrderKey>,
     /// The browser's part of the draw.
     pub nonce: [u8; 16],
     /// When it was issued.
     pub issued_at: Timestamp,
-    /// How often the room had been rebuilt.
+    /// How often the name of a deleted room had been used again.
     pub epoch: u32,
     /// Arrival ordinal of a live joiner, from 1; 0 when drawn.
     pub number: u64,
@@ -84,6 +84,17 @@ impl PlaceKeys {
         let mut id = [0; 16];
         id.copy_from_slice(&bytes[..16]);
         PlaceId::from_bytes(id)
+    }
+
+    /// The order key of someone who joins a room that has opened and goes by lot. Nobody without
+    /// the key can tell it from the nonce, as everyone can the published draw (DRAW).
+    pub fn lot(&self, room: &RoomId, nonce: &[u8; 16]) -> OrderKey {
+        let mut mac = hmac_key(&self.place);
+        for part in [&b"lot"[..], &[0], room.as_str().as_bytes(), &[0], nonce] {
+            mac.update(part);
+        }
+        let bytes: [u8; 32] = mac.finalize().into_bytes().into();
+        OrderKey::drawn(&bytes)
     }
 
     /// The session id of admission `seq` of `place`: the same however often it is claimed.

@@ -48,7 +48,7 @@ pub struct Counts {
 pub struct Snapshot {
     /// When it was taken, milliseconds.
     pub taken_ms: i64,
-    /// How often the room had been rebuilt.
+    /// How often the name of a deleted room had been used again.
     pub epoch: u32,
     /// Counts at that moment.
     pub counts: Counts,

@@ -24,9 +24,6 @@ pub const POLL_POLICY: PollPolicy = PollPolicy {
 /// Tickets that a visitor buys on average, to judge who will still find some.
 const TICKETS_PER_VISITOR: u64 = 2;
 
-/// Numbers older than this are shown as old.
-const STALE_AFTER_MS: i64 = 3_500;
-
 /// What is left to buy, as the upstream tells.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct StockFigures {
@@ -109,11 +106,6 @@ impl RoomView {
         self.snapshot
             .as_ref()
             .map_or(self.made_at, |snapshot| snapshot.taken_at())
-    }
-
-    /// Whether the numbers are so old that the store must be away.
-    pub fn is_stale(&self) -> bool {
-        self.made_at.as_ms() - self.updated_at().as_ms() > STALE_AFTER_MS
     }
 
     /// The status document of the visitor `facts` who stands as `seen`.
@@ -439,15 +431,5 @@ mod tests {
             check(0, StockLevel::Gone, StockOutlook::Unlikely),
             PlaceState::SoldOut
         );
-    }
-
-    #[test]
-    fn old_numbers_are_known_to_be_old() {
-        assert!(!view().is_stale());
-        let later = RoomView {
-            made_at: Timestamp::from_ms(NOW.as_ms() + 10_000),
-            ..view()
-        };
-        assert!(later.is_stale());
     }
 }

@@ -5,18 +5,22 @@
 //!
 //! | Key | Type | Content |
 //! | --- | --- | --- |
-//! | `meta` | hash | epoch, live clock, counters, rate bucket, leader lease, pending batch |
+//! | `meta` | hash | epoch, live clock, counters, rate bucket, leader lease, pending batch, whether it has opened |
 //! | `line` | sorted set | waiting place → order key |
 //! | `popped` | sorted set | place popped for a call that is not logged yet → order key |
 //! | `called` | sorted set | called place → claim deadline, ms |
 //! | `active` | sorted set | place in a session → session expiry, ms |
 //! | `missed` | sorted set | place whose turn passed → end of its grace, ms |
 //! | `absent` | sorted set | waiting place without a connection → last seen, ms |
-//! | `done` | hash | place that was called → its order key; place that left → `left` |
+//! | `done` | hash | place that was called → its order key; place that left → `left`, or `gone` if its key was live |
 //! | `session` | hash | called or active place → `seq:started_ms` (started is 0 until claimed) |
+//! | `outcomes` | hash | place → what became of its last admission and is not written down yet, `word:seq:until_ms` |
 //! | `snapshot` | string | the last snapshot, JSON |
 //! | `opening` | string | the snapshot of the opening, JSON |
 //! | `notices` | stream | what happened to places; trimmed to the newest ten thousand |
+//!
+//! An entry of `notices` has the fields `kind` and `places`, and what its kind needs; one with a
+//! field `look` asks to look how those places stand. Readers pass over kinds they do not know.
 
 use contract::RoomId;
 
@@ -46,7 +50,8 @@ macro_rules! keys {
 }
 
 keys!(
-    meta, line, popped, called, active, missed, absent, done, session, snapshot, opening, notices
+    meta, line, popped, called, active, missed, absent, done, session, outcomes, snapshot, opening,
+    notices
 );
 
 impl RoomKeys {

@@ -18,6 +18,7 @@ use uuid::Uuid;
 
 use crate::room::admission::Bucket;
 use crate::room::order::OrderKey;
+use crate::room::outcome::Outcome;
 use crate::room::snapshot::Snapshot;
 
 /// Most entries of one [`RoomStore::places_enter`]. Bounds the script to about two milliseconds.
@@ -26,6 +27,14 @@ pub const ENTER_BATCH_MAX: usize = 512;
 pub const EXPIRE_BATCH_MAX: usize = 1000;
 /// Most notices a read returns.
 pub const NOTICES_MAX: usize = 500;
+/// Notices that are kept; older ones are gone, also for who has not read them.
+pub const NOTICES_KEPT: usize = 10_000;
+
+/// Most outcomes that are written down at a time.
+pub const OUTCOMES_MAX: usize = 2_000;
+/// How long a process that makes a room in several steps may be silent before another begins
+/// anew.
+pub const MAKING_MAX: Duration = Duration::from_secs(3);
 
 /// Why a store could not do what was asked. Refusals are outcomes, not errors.
 #[derive(Debug, thiserror::Error)]
@@ -36,8 +45,8 @@ pub enum StoreError {
     /// No answer in time; it may or may not have been done.
     #[error("the line's store did not answer in time")]
     Timeout,
-    /// The store does not have the room at this epoch: it lost its memory, or the room was
-    /// rebuilt by another process.
+    /// The store does not have the room at this epoch: it lost its memory, or the name
+    /// was used again for another room.
     #[error("the line's store does not have the room at this epoch")]
     NoRoom,
     /// The store answered something we cannot read.
@@ -49,12 +58,12 @@ pub enum StoreError {
 pub type StoreResult<T> = Result<T, StoreError>;
 
 /// A room as the store knows it. Every operation names the epoch it was prepared for, so that
-/// no process works on a line that was rebuilt behind its back.
+/// no process works on the line of another room of the same name.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct RoomRef {
     /// The room.
     pub room: RoomId,
-    /// How often it has been rebuilt.
+    /// How often the name of a deleted room was used again.
     pub epoch: u32,
 }
 
@@ -69,6 +78,19 @@ pub enum Enter {
     Return,
 }
 
+/// What becomes of the key of a newcomer in a room that has opened, whose draw everyone can
+/// compute: whoever could still have a drawn key would choose their nonce by it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum OnceOpen {
+    /// It holds: it is from a place token.
+    #[default]
+    Keep,
+    /// They get the next live key instead.
+    Live,
+    /// They get this one instead.
+    Lot(OrderKey),
+}
+
 /// One visitor at the door.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Entry {
@@ -77,6 +99,8 @@ pub struct Entry {
     /// Their order key, when it is known: drawn, or from the place token. Otherwise the store
     /// gives the next live key.
     pub key: Option<OrderKey>,
+    /// What becomes of it once the room is open.
+    pub once_open: OnceOpen,
     /// What they ask for.
     pub enter: Enter,
     /// Whether a connection now stands for their presence. A visit without one keeps a place
@@ -128,6 +152,8 @@ pub enum Standing {
 pub struct Entered {
     /// How the place stands now.
     pub standing: Standing,
+    /// Its order key, if it has one or was called with one.
+    pub key: Option<OrderKey>,
     /// Whether this entry put it into the line.
     pub fresh: bool,
     /// For a fresh live joiner, the arrival ordinal, from 1.
@@ -171,6 +197,8 @@ pub struct TickState {
     pub pending: Option<Uuid>,
     /// Ordinal of the last published admission.
     pub seq: u64,
+    /// Nobody is called before, so that those who waited can come back to a room made again.
+    pub held_until: Option<Timestamp>,
 }
 
 /// A leader's order to pop places for a call.
@@ -178,6 +206,9 @@ pub struct TickState {
 pub struct CallOrder {
     /// The caller's lease.
     pub lease: Lease,
+    /// The last published ordinal that the caller saw. A store with another one has gone back
+    /// since, to a line in which places that were called still wait.
+    pub seq: u64,
     /// Names the batch, so that logging and publishing it may be repeated.
     pub batch: Uuid,
     /// How many at most.
@@ -223,6 +254,26 @@ pub enum Notice {
         /// The place.
         place: PlaceId,
     },
+    /// These count as absent, left, or came back: whoever has a connection of theirs is to look
+    /// how they stand, which also says that they are present.
+    Look {
+        /// The places.
+        places: Vec<PlaceId>,
+    },
+}
+
+/// What one read of notices found.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NoticesRead {
+    /// In order.
+    pub notices: Vec<Notice>,
+    /// Where they end.
+    pub end: Cursor,
+    /// Whether notices between the cursor and these may be gone: trimmed away before they were
+    /// read, or lost with the store.
+    pub has_gap: bool,
+    /// Whether there are more.
+    pub has_more: bool,
 }
 
 /// Where a reader of notices stands: the id of the last one read.
@@ -248,16 +299,15 @@ pub trait RoomStore: Send + Sync {
     /// Whether the store answers.
     async fn ping(&self) -> StoreResult<()>;
 
-    /// Makes the room at its epoch if the store has none of this or a later epoch. `birth` is a
-    /// fresh name for that; `clock` is the live clock's floor; `served` are admissions the log
-    /// knows, in order; those with a time count as sessions until then. A room that is there
-    /// keeps all it has and gets those of `served` that come after its last published one;
-    /// places popped for a call stay so.
+    /// Makes the room at its epoch if the store has none of this or a later epoch. `served` are
+    /// admissions the log knows, in order. A
+    /// room that is there keeps all it has and gets those of `served` that come after its last
+    /// published one; places popped for a call stay so. While another process is at it, and for
+    /// [`MAKING_MAX`] after it was last heard of, refused.
     async fn room_prepare(
         &self,
         room: &RoomRef,
-        birth: Uuid,
-        clock: u64,
+        birth: &Birth,
         served: &[Served],
     ) -> StoreResult<()>;
 
@@ -282,7 +332,7 @@ pub trait RoomStore: Send + Sync {
         place: PlaceId,
     ) -> StoreResult<bool>;
 
-    /// Marks places whose connection closed as absent since `now`.
+    /// Marks places whose connection closed as absent since `now`, and tells all gateways.
     async fn places_absent(
         &self,
         room: &RoomRef,
@@ -300,7 +350,8 @@ pub trait RoomStore: Send + Sync {
         settings: TickSettings,
     ) -> StoreResult<Option<TickState>>;
 
-    /// Pops places for a call. Empty under an outdated lease or while a batch is pending.
+    /// Pops places for a call. Empty under an outdated lease, while a batch is pending, and in
+    /// a store that went back.
     async fn call_pop(
         &self,
         room: &RoomRef,
@@ -348,6 +399,13 @@ pub trait RoomStore: Send + Sync {
         place: PlaceId,
     ) -> StoreResult<bool>;
 
+    /// What became of admissions and is not written down for good: any of it, at most
+    /// [`OUTCOMES_MAX`].
+    async fn outcomes_take(&self, room: &RoomRef) -> StoreResult<Vec<Outcome>>;
+
+    /// Forgets outcomes that are written down, unless they have changed since.
+    async fn outcomes_done(&self, room: &RoomRef, outcomes: &[Outcome]) -> StoreResult<()>;
+
     /// Reads the line's snapshot afresh: work that does not grow with the line.
     async fn snapshot_take(&self, room: &RoomRef, now: Timestamp) -> StoreResult<Snapshot>;
 
@@ -357,8 +415,8 @@ pub trait RoomStore: Send + Sync {
     /// The snapshot that was left last.
     async fn snapshot_get(&self, room: &RoomRef) -> StoreResult<Option<Snapshot>>;
 
-    /// Keeps the snapshot of the moment the room opened, from which drawn places have their
-    /// queue numbers. The first one stays.
+    /// Opens the room: keeps the snapshot of this moment, from which drawn places have their
+    /// queue numbers, and from now on lets no newcomer draw. The first snapshot stays.
     async fn opening_put(&self, room: &RoomRef, snapshot: &Snapshot) -> StoreResult<()>;
 
     /// The snapshot of the opening.
@@ -367,12 +425,25 @@ pub trait RoomStore: Send + Sync {
     /// Where notices end now.
     async fn notices_end(&self, room: &RoomRef) -> StoreResult<Cursor>;
 
-    /// Notices after `cursor`, at most [`NOTICES_MAX`], and where they end.
-    async fn notices_after(
-        &self,
-        room: &RoomRef,
-        cursor: &Cursor,
-    ) -> StoreResult<(Vec<Notice>, Cursor)>;
+    /// Notices after `cursor`, at most [`NOTICES_MAX`].
+    async fn notices_after(&self, room: &RoomRef, cursor: &Cursor) -> StoreResult<NoticesRead>;
+}
+
+/// How a room is made in the store.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Birth {
+    /// A fresh name for this.
+    pub name: Uuid,
+    /// When it is done.
+    pub now: Timestamp,
+    /// The live clock's floor.
+    pub clock: u64,
+    /// The last ordinal of the log, also if its admission is none of this room's.
+    pub seq: u64,
+    /// Nobody is called before.
+    pub held_until: Option<Timestamp>,
+    /// Whether it has opened before.
+    pub is_open: bool,
 }
 
 /// An admission known from the durable log.
@@ -386,6 +457,19 @@ pub struct Served {
     pub key: OrderKey,
     /// When called.
     pub called_at: Timestamp,
-    /// Counts as a session until then; over, when absent.
-    pub active_until: Option<Timestamp>,
+    /// How it stands.
+    pub state: ServedState,
+}
+
+/// How an admission from the log stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ServedState {
+    /// Over.
+    Over,
+    /// Counts as a session until then.
+    Active(Timestamp),
+    /// The turn passed; forgiven until then.
+    Missed(Timestamp),
+    /// Given up.
+    Left,
 }

@@ -1,21 +1,26 @@
 //! The live line on Redis: each operation one script call, bounded in time.
 
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use arc_swap::ArcSwap;
 use async_trait::async_trait;
 use contract::{PlaceId, RoomId, Timestamp};
 use redis::aio::{ConnectionManager, ConnectionManagerConfig};
 use redis::streams::StreamRangeReply;
 use redis::{AsyncCommands, ErrorKind, FromRedisValue, RedisError, Value};
+use tokio::time::Instant;
 use uuid::Uuid;
 
 use super::keys::RoomKeys;
 use super::scripts::{RoomScript, Scripts};
 use super::{
-    CallOrder, Cursor, EXPIRE_BATCH_MAX, Enter, Entered, Entry, Lease, NOTICES_MAX, Notice, Popped,
-    RoomRef, RoomStore, Served, Standing, StoreError, StoreResult, TickSettings, TickState, reply,
+    Birth, CallOrder, Cursor, EXPIRE_BATCH_MAX, Enter, Entered, Entry, Lease, MAKING_MAX,
+    NOTICES_MAX, NoticesRead, OUTCOMES_MAX, OnceOpen, Popped, RoomRef, RoomStore, Served,
+    ServedState, Standing, StoreError, StoreResult, TickSettings, TickState, reply,
 };
 use crate::room::admission::Bucket;
+use crate::room::outcome::Outcome;
 use crate::room::snapshot::{HEAD_PLACES, KNOTS, Snapshot};
 
 /// Longest an operation may take; what takes longer has an unknown outcome.
@@ -24,14 +29,16 @@ const RESPONSE_TIMEOUT: Duration = Duration::from_millis(700);
 const CONNECTION_TIMEOUT: Duration = Duration::from_millis(400);
 /// Longest pause between connection attempts.
 const RECONNECT_DELAY_MAX: Duration = Duration::from_millis(200);
+/// Shortest time between two connections that replace one to a server that takes no writes.
+const RENEW_EVERY: Duration = Duration::from_secs(1);
 /// Admissions that one `prepare` call carries.
 const SERVED_BATCH: usize = 1000;
 
 /// The line on a Redis server. Clones share one multiplexed connection.
 #[derive(Clone)]
 pub struct RedisStore {
-    connection: ConnectionManager,
-    scripts: std::sync::Arc<Scripts>,
+    link: Arc<Link>,
+    scripts: Arc<Scripts>,
     prefix: String,
 }
 
@@ -39,15 +46,10 @@ impl RedisStore {
     /// A store at `url`. Connects when it is first used, so that a gateway starts while Redis
     /// is down; `prefix` goes before every key.
     pub fn new(url: &str, prefix: &str) -> Result<Self, RedisError> {
-        let config = ConnectionManagerConfig::new()
-            .set_response_timeout(Some(RESPONSE_TIMEOUT))
-            .set_connection_timeout(Some(CONNECTION_TIMEOUT))
-            .set_max_delay(RECONNECT_DELAY_MAX)
-            .set_number_of_retries(1);
         let client = redis::Client::open(url)?;
         Ok(Self {
-            connection: ConnectionManager::new_lazy_with_config(client, config)?,
-            scripts: std::sync::Arc::new(Scripts::new()),
+            link: Arc::new(Link::new(client)?),
+            scripts: Arc::new(Scripts::new()),
             prefix: prefix.to_owned(),
         })
     }
@@ -65,12 +67,18 @@ impl RedisStore {
         let keys = script.keys(&self.keys(&room.room));
         let mut call = script.script.prepare_invoke();
         call.key(keys).arg(&args.0);
-        let mut connection = self.connection.clone();
-        bounded(call.invoke_async(&mut connection)).await
+        let mut connection = self.link.connection();
+        let answer = bounded(call.invoke_async(&mut connection)).await;
+        if let Err(StoreError::Unavailable(error)) = &answer
+            && error.code() == Some("READONLY")
+        {
+            self.link.renew();
+        }
+        answer
     }
 
     async fn string_get(&self, key: String) -> StoreResult<Option<Snapshot>> {
-        let mut connection = self.connection.clone();
+        let mut connection = self.link.connection();
         let json: Option<Vec<u8>> = bounded(connection.get(key)).await?;
         json.map(|json| {
             serde_json::from_slice(&json)
@@ -78,6 +86,55 @@ impl RedisStore {
         })
         .transpose()
     }
+}
+
+/// The connection to the server, which may be another one tomorrow.
+struct Link {
+    client: redis::Client,
+    connection: ArcSwap<ConnectionManager>,
+    /// When the connection was last replaced.
+    renewed_at: Mutex<Option<Instant>>,
+}
+
+impl Link {
+    fn new(client: redis::Client) -> Result<Self, RedisError> {
+        Ok(Self {
+            connection: ArcSwap::from_pointee(connect(&client)?),
+            client,
+            renewed_at: Mutex::default(),
+        })
+    }
+
+    fn connection(&self) -> ConnectionManager {
+        ConnectionManager::clone(&self.connection.load())
+    }
+
+    /// Leaves a server that takes no writes: it was demoted, and the name leads to another. The
+    /// connection itself is sound, so that nothing else would ever end it.
+    fn renew(&self) {
+        let mut renewed_at = self
+            .renewed_at
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        if renewed_at.is_some_and(|at| at.elapsed() < RENEW_EVERY) {
+            return;
+        }
+        *renewed_at = Some(Instant::now());
+        match connect(&self.client) {
+            Ok(connection) => self.connection.store(Arc::new(connection)),
+            Err(error) => tracing::warn!(%error, "no new connection to the line's store"),
+        }
+    }
+}
+
+/// A connection that is made when it is first used.
+fn connect(client: &redis::Client) -> Result<ConnectionManager, RedisError> {
+    let config = ConnectionManagerConfig::new()
+        .set_response_timeout(Some(RESPONSE_TIMEOUT))
+        .set_connection_timeout(Some(CONNECTION_TIMEOUT))
+        .set_max_delay(RECONNECT_DELAY_MAX)
+        .set_number_of_retries(1);
+    ConnectionManager::new_lazy_with_config(client.clone(), config)
 }
 
 /// Arguments of a script: numbers as decimal text, places as their bytes.
@@ -124,15 +181,14 @@ async fn bounded<T>(call: impl Future<Output = Result<T, RedisError>>) -> StoreR
 #[async_trait]
 impl RoomStore for RedisStore {
     async fn ping(&self) -> StoreResult<()> {
-        let mut connection = self.connection.clone();
+        let mut connection = self.link.connection();
         bounded(redis::cmd("PING").query_async::<()>(&mut connection)).await
     }
 
     async fn room_prepare(
         &self,
         room: &RoomRef,
-        birth: Uuid,
-        clock: u64,
+        birth: &Birth,
         served: &[Served],
     ) -> StoreResult<()> {
         // A room without admissions is made by one call that carries none.
@@ -142,6 +198,7 @@ impl RoomStore for RedisStore {
         } else {
             batches
         };
+        let began = Instant::now();
         for (index, batch) in batches.iter().enumerate() {
             let stage = match (index == 0, index + 1 == batches.len()) {
                 (true, true) => "first+last",
@@ -149,14 +206,29 @@ impl RoomStore for RedisStore {
                 (false, true) => "last",
                 (false, false) => "more",
             };
-            let mut args = Args::of(room).number(clock).number(stage).number(birth);
+            let mut args = Args::of(room)
+                .number(birth.clock)
+                .number(stage)
+                .number(birth.name)
+                .time(birth.now.plus(began.elapsed()))
+                .ms(MAKING_MAX)
+                .number(birth.seq)
+                .time(birth.held_until.unwrap_or(Timestamp::EPOCH))
+                .number(u8::from(birth.is_open));
             for served in *batch {
+                let (word, until) = match served.state {
+                    ServedState::Over => ("over", Timestamp::EPOCH),
+                    ServedState::Active(until) => ("active", until),
+                    ServedState::Missed(until) => ("missed", until),
+                    ServedState::Left => ("left", Timestamp::EPOCH),
+                };
                 args = args
                     .number(served.seq)
                     .place(served.place)
                     .number(served.key.get())
                     .time(served.called_at)
-                    .time(served.active_until.unwrap_or(Timestamp::EPOCH));
+                    .number(word)
+                    .time(until);
             }
             self.run::<u64>(&self.scripts.prepare, room, &args).await?;
         }
@@ -164,7 +236,7 @@ impl RoomStore for RedisStore {
     }
 
     async fn room_forget(&self, room: &RoomId) -> StoreResult<()> {
-        let mut connection = self.connection.clone();
+        let mut connection = self.link.connection();
         bounded(connection.del::<_, ()>(self.keys(room).all())).await
     }
 
@@ -187,6 +259,11 @@ impl RoomStore for RedisStore {
                     .into(),
             );
             args.0.push(flags(entry).to_vec());
+            args.0.push(match entry.once_open {
+                OnceOpen::Keep => Vec::new(),
+                OnceOpen::Live => b"live".to_vec(),
+                OnceOpen::Lot(key) => key.get().to_string().into_bytes(),
+            });
         }
         let answers: Value = self.run(&self.scripts.enter, room, &args).await?;
         let answers = reply::array(answers)?;
@@ -256,12 +333,13 @@ impl RoomStore for RedisStore {
             .number(order.count)
             .number(order.active_max)
             .number(order.bucket.credit)
-            .number(order.bucket.returned);
+            .number(order.bucket.returned)
+            .number(order.seq);
         reply::popped(self.run(&self.scripts.pop, room, &args).await?)
     }
 
     async fn call_pending(&self, room: &RoomRef) -> StoreResult<Popped> {
-        let mut connection = self.connection.clone();
+        let mut connection = self.link.connection();
         let popped = self.keys(&room.room).popped();
         let mut command = redis::cmd("ZRANGE");
         command.arg(popped).arg(0).arg(-1).arg("WITHSCORES");
@@ -299,6 +377,7 @@ impl RoomStore for RedisStore {
         let look = Entry {
             place,
             key: None,
+            once_open: OnceOpen::Keep,
             enter: Enter::Look,
             connected: false,
         };
@@ -329,6 +408,22 @@ impl RoomStore for RedisStore {
             .await
     }
 
+    async fn outcomes_take(&self, room: &RoomRef) -> StoreResult<Vec<Outcome>> {
+        let mut connection = self.link.connection();
+        let mut command = redis::cmd("HRANDFIELD");
+        command.arg(self.keys(&room.room).outcomes());
+        command.arg(OUTCOMES_MAX).arg("WITHVALUES");
+        reply::outcomes(bounded(command.query_async(&mut connection)).await?)
+    }
+
+    async fn outcomes_done(&self, room: &RoomRef, outcomes: &[Outcome]) -> StoreResult<()> {
+        let args = outcomes.iter().fold(Args::of(room), |args, outcome| {
+            args.place(outcome.place).number(outcome.text())
+        });
+        self.run::<u64>(&self.scripts.settle, room, &args).await?;
+        Ok(())
+    }
+
     async fn snapshot_take(&self, room: &RoomRef, now: Timestamp) -> StoreResult<Snapshot> {
         let args = Args::of(room).number(HEAD_PLACES).number(KNOTS);
         let answer = self.run(&self.scripts.snapshot, room, &args).await?;
@@ -336,7 +431,7 @@ impl RoomStore for RedisStore {
     }
 
     async fn snapshot_put(&self, room: &RoomRef, snapshot: &Snapshot) -> StoreResult<()> {
-        let mut connection = self.connection.clone();
+        let mut connection = self.link.connection();
         let key = self.keys(&room.room).snapshot();
         bounded(connection.set::<_, _, ()>(key, json(snapshot)?)).await
     }
@@ -347,9 +442,10 @@ impl RoomStore for RedisStore {
     }
 
     async fn opening_put(&self, room: &RoomRef, snapshot: &Snapshot) -> StoreResult<()> {
-        let mut connection = self.connection.clone();
-        let key = self.keys(&room.room).opening();
-        bounded(connection.set_nx::<_, _, ()>(key, json(snapshot)?)).await
+        let mut args = Args::of(room);
+        args.0.push(json(snapshot)?);
+        self.run::<u64>(&self.scripts.open, room, &args).await?;
+        Ok(())
     }
 
     async fn opening_get(&self, room: &RoomRef) -> StoreResult<Option<Snapshot>> {
@@ -358,7 +454,7 @@ impl RoomStore for RedisStore {
     }
 
     async fn notices_end(&self, room: &RoomRef) -> StoreResult<Cursor> {
-        let mut connection = self.connection.clone();
+        let mut connection = self.link.connection();
         let key = self.keys(&room.room).notices();
         let last: StreamRangeReply = bounded(connection.xrevrange_count(key, "+", "-", 1)).await?;
         Ok(Cursor(last.ids.first().map_or_else(
@@ -367,16 +463,12 @@ impl RoomStore for RedisStore {
         )))
     }
 
-    async fn notices_after(
-        &self,
-        room: &RoomRef,
-        cursor: &Cursor,
-    ) -> StoreResult<(Vec<Notice>, Cursor)> {
-        let mut connection = self.connection.clone();
+    async fn notices_after(&self, room: &RoomRef, cursor: &Cursor) -> StoreResult<NoticesRead> {
+        let mut connection = self.link.connection();
         let key = self.keys(&room.room).notices();
-        let start = format!("({}", cursor.0);
-        let read: StreamRangeReply =
-            bounded(connection.xrange_count(key, start, "+", NOTICES_MAX)).await?;
+        // From the last one read on: if that is gone, so may others be.
+        let read = connection.xrange_count(key, &cursor.0, "+", NOTICES_MAX + 1);
+        let read: StreamRangeReply = bounded(read).await?;
         reply::notices(&read, cursor)
     }
 }
@@ -400,6 +492,7 @@ fn tick_state(answer: &[Value]) -> StoreResult<Option<TickState>> {
     }
     let at = |index: usize| reply::number(answer.get(index).unwrap_or(&Value::Nil));
     let filled = i64::try_from(at(6)?).unwrap_or(0);
+    let held = i64::try_from(at(9)?).unwrap_or(0);
     let pending = reply::text(answer.get(7).unwrap_or(&Value::Nil))?;
     Ok(Some(TickState {
         lease: Lease { fence: at(0)? },
@@ -421,5 +514,6 @@ fn tick_state(answer: &[Value]) -> StoreResult<Option<TickState>> {
             )
         },
         seq: at(8)?,
+        held_until: (held > 0).then(|| Timestamp::from_ms(held)),
     }))
 }

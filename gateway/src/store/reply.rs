@@ -2,10 +2,13 @@
 
 use contract::{PlaceId, Timestamp};
 use redis::Value;
-use redis::streams::StreamRangeReply;
+use redis::streams::{StreamId, StreamRangeReply};
 
-use super::{Cursor, Entered, Notice, Popped, Standing, StoreError, StoreResult};
+use super::{
+    Cursor, Entered, NOTICES_MAX, Notice, NoticesRead, Popped, Standing, StoreError, StoreResult,
+};
 use crate::room::order::OrderKey;
+use crate::room::outcome::Outcome;
 use crate::room::snapshot::{Counts, Snapshot};
 
 /// The elements of an array answer.
@@ -83,8 +86,16 @@ pub(super) fn entered(value: Value) -> StoreResult<Entered> {
         other => return Err(StoreError::Corrupt(format!("standing `{other}`"))),
     };
     let waiting = word == "waiting";
+    let key = match standing {
+        Standing::Waiting { key } | Standing::Missed { key, .. } => Some(key),
+        Standing::Called { .. } => Some(key(&values, 3)?),
+        Standing::Active { .. } => Some(key(&values, 4)?),
+        Standing::Ended => Some(key(&values, 1)?),
+        Standing::Left | Standing::Unknown => None,
+    };
     Ok(Entered {
         standing,
+        key,
         fresh: waiting && at(&values, 2)? == 1,
         number: if waiting { at(&values, 3)? } else { 0 },
         in_line_before: if waiting { at(&values, 4)? } else { 0 },
@@ -111,6 +122,27 @@ pub(super) fn popped(value: Value) -> StoreResult<Popped> {
         places.push((place(bytes)?, key(pair, 1)?));
     }
     Ok(Popped { places })
+}
+
+/// `place, outcome, …`, in a map's or in a list's shape.
+pub(super) fn outcomes(value: Value) -> StoreResult<Vec<Outcome>> {
+    let flat = match value {
+        Value::Array(values) if values.iter().all(|v| matches!(v, Value::Array(_))) => {
+            let pairs = values
+                .into_iter()
+                .map(array)
+                .collect::<StoreResult<Vec<_>>>()?;
+            pairs.concat()
+        }
+        other => array(other)?,
+    };
+    let read = |pair: &[Value]| {
+        let Value::BulkString(bytes) = &pair[0] else {
+            return Err(corrupt("place", &pair[0]));
+        };
+        Outcome::read(place(bytes)?, text(&pair[1])?).ok_or_else(|| corrupt("outcome", &pair[1]))
+    };
+    flat.chunks_exact(2).map(read).collect()
 }
 
 /// The answer of `snapshot.lua`.
@@ -146,42 +178,61 @@ pub(super) fn snapshot(value: Value, taken_at: Timestamp, epoch: u32) -> StoreRe
     })
 }
 
-/// Notices of a stream read, and where they end.
-pub(super) fn notices(
-    reply: &StreamRangeReply,
-    cursor: &Cursor,
-) -> StoreResult<(Vec<Notice>, Cursor)> {
-    let end = reply
-        .ids
-        .last()
-        .map_or_else(|| cursor.clone(), |last| Cursor(last.id.clone()));
-    let mut notices = Vec::with_capacity(reply.ids.len());
-    for entry in &reply.ids {
-        let field = |name: &str| entry.map.get(name).unwrap_or(&Value::Nil);
-        let Value::BulkString(bytes) = field("places") else {
-            return Err(corrupt("places", field("places")));
-        };
-        let places = bytes
-            .chunks(16)
-            .map(place)
-            .collect::<StoreResult<Vec<_>>>()?;
-        let single = places.first().copied();
-        let until = || timestamp(number(field("until"))?);
-        match (text(field("kind"))?, single) {
-            ("called", _) => notices.push(Notice::Called {
-                places,
-                first_seq: number(field("seq"))?,
-                claim_by: until()?,
-            }),
-            ("claimed", Some(place)) => notices.push(Notice::Claimed {
-                place,
-                seq: number(field("seq"))?,
-                started_at: timestamp(number(field("started"))?)?,
-                expires_at: until()?,
-            }),
-            ("ended", Some(place)) => notices.push(Notice::Ended { place }),
-            (other, _) => return Err(StoreError::Corrupt(format!("notice `{other}`"))),
-        }
+/// Notices after `cursor` of a stream read that begins with the entry at the cursor itself.
+pub(super) fn notices(reply: &StreamRangeReply, cursor: &Cursor) -> StoreResult<NoticesRead> {
+    let own = reply.ids.first().filter(|entry| entry.id == cursor.0);
+    let new = &reply.ids[usize::from(own.is_some())..];
+    let new = &new[..new.len().min(NOTICES_MAX)];
+    let has_gap = own.is_none() && *cursor != Cursor::start();
+    let end = match (new.last(), own) {
+        (Some(last), _) | (None, Some(last)) => Cursor(last.id.clone()),
+        (None, None) => Cursor::start(),
+    };
+    let mut notices = Vec::with_capacity(new.len());
+    for entry in new {
+        notices.extend(notice(entry)?);
     }
-    Ok((notices, end))
+    Ok(NoticesRead {
+        notices,
+        end,
+        has_gap,
+        has_more: new.len() >= NOTICES_MAX,
+    })
+}
+
+/// One entry of the stream; nothing for a kind that a later version may write.
+fn notice(entry: &StreamId) -> StoreResult<Option<Notice>> {
+    let field = |name: &str| entry.map.get(name).unwrap_or(&Value::Nil);
+    let places = |name: &str| match field(name) {
+        Value::BulkString(bytes) => bytes.chunks(16).map(place).collect(),
+        other => Err(corrupt(name, other)),
+    };
+    let until = || timestamp(number(field("until"))?);
+    if entry.map.contains_key("look") {
+        let places = places("look")?;
+        return Ok(Some(Notice::Look { places }));
+    }
+    let single = || -> StoreResult<PlaceId> {
+        let places: Vec<_> = places("places")?;
+        let first = places.first().copied();
+        first.ok_or_else(|| StoreError::Corrupt("notice of nobody".to_owned()))
+    };
+    Ok(Some(match text(field("kind"))? {
+        "called" => Notice::Called {
+            places: places("places")?,
+            first_seq: number(field("seq"))?,
+            claim_by: until()?,
+        },
+        "claimed" => Notice::Claimed {
+            place: single()?,
+            seq: number(field("seq"))?,
+            started_at: timestamp(number(field("started"))?)?,
+            expires_at: until()?,
+        },
+        "ended" => Notice::Ended { place: single()? },
+        other => {
+            tracing::debug!(kind = other, "notice passed over");
+            return Ok(None);
+        }
+    }))
 }

@@ -54,15 +54,15 @@ macro_rules! scripts {
 
 scripts! {
     /// Makes the room, or adds what the log knows.
-    prepare = "prepare.lua", [meta line popped called active missed absent done session snapshot opening notices];
+    prepare = "prepare.lua", [meta line popped called active missed absent done session snapshot opening notices outcomes];
     /// Lets visitors in at the door.
-    enter = "enter.lua", [meta line popped called active missed absent done session];
+    enter = "enter.lua", [meta line popped called active missed absent done session notices outcomes];
     /// Gives up a place.
-    leave = "leave.lua", [meta line called active missed absent done session notices];
+    leave = "leave.lua", [meta line called active missed absent done session notices outcomes];
     /// Marks places as absent.
-    absent = "absent.lua", [meta line absent];
+    absent = "absent.lua", [meta line absent notices];
     /// Begins a leader's tick.
-    tick = "tick.lua", [meta line popped called active missed absent session];
+    tick = "tick.lua", [meta line popped called active missed absent session outcomes];
     /// Pops places for a call.
     pop = "pop.lua", [meta line popped called active absent];
     /// Makes a logged batch called.
@@ -72,7 +72,11 @@ scripts! {
     /// Prolongs a session.
     renew = "renew.lua", [meta active];
     /// Ends a session.
-    end = "end.lua", [meta called active session notices];
+    end = "end.lua", [meta called active session notices outcomes];
+    /// Forgets outcomes that are written down.
+    settle = "settle.lua", [meta outcomes];
+    /// Opens the room.
+    open = "open.lua", [meta opening];
     /// Reads the line's snapshot.
     snapshot = "snapshot.lua", [meta line popped called active absent];
 }

@@ -10,8 +10,8 @@ use gateway::room::order::{LIVE_BASE, OrderKey};
 use gateway::store::memory::MemoryStore;
 use gateway::store::redis::RedisStore;
 use gateway::store::{
-    CallOrder, Cursor, Enter, Entry, Lease, RoomRef, RoomStore, Served, StoreError, StoreResult,
-    TickSettings,
+    Birth, CallOrder, Cursor, Enter, Entry, Lease, OnceOpen, RoomRef, RoomStore, Served,
+    ServedState, StoreError, StoreResult, TickSettings,
 };
 use proptest::prelude::*;
 use proptest::test_runner::TestCaseError;
@@ -41,6 +41,7 @@ enum Op {
     End(u8),
     Snapshots,
     Notices,
+    Outcomes { done: bool },
     Advance(u64),
 }
 
@@ -87,6 +88,7 @@ fn op() -> impl Strategy<Value = Op> {
         2 => (0..PLACES).prop_map(Op::End),
         1 => Just(Op::Snapshots),
         1 => Just(Op::Notices),
+        1 => any::<bool>().prop_map(|done| Op::Outcomes { done }),
         4 => (0..6000u64).prop_map(Op::Advance),
     ]
 }
@@ -103,6 +105,8 @@ struct Subject {
     lease: Lease,
     /// The last ordinal of the log.
     seq: u64,
+    /// The last published ordinal that a tick told.
+    seen: u64,
     batches: u128,
     cursor: Option<Cursor>,
 }
@@ -118,6 +122,7 @@ impl Subject {
             now: Timestamp::from_ms(1_790_000_000_000),
             lease: Lease { fence: 1 },
             seq: 0,
+            seen: 0,
             batches: 0,
             cursor: None,
         }
@@ -139,6 +144,11 @@ impl Subject {
                     .map(|op| Entry {
                         place: place(op.place),
                         key: op.key.and_then(OrderKey::new),
+                        once_open: match op.place % 3 {
+                            0 => OnceOpen::Keep,
+                            1 => OnceOpen::Live,
+                            _ => OnceOpen::Lot(OrderKey::new(5).unwrap()),
+                        },
                         enter: op.enter,
                         connected: op.connected,
                     })
@@ -158,6 +168,7 @@ impl Subject {
                     lease: Lease {
                         fence: self.lease.fence + u64::from(*stale),
                     },
+                    seq: self.seen,
                     batch: Uuid::from_u128(self.batches),
                     count: *count,
                     active_max: *cap,
@@ -184,6 +195,7 @@ impl Subject {
             Op::End(n) => shown(store.session_end(&room, now, place(*n)).await),
             Op::Snapshots => self.snapshots().await,
             Op::Notices => self.notices().await,
+            Op::Outcomes { done } => self.outcomes(*done).await,
             Op::Advance(ms) => {
                 self.now = now.plus(Duration::from_millis(*ms));
                 String::new()
@@ -199,15 +211,24 @@ impl Subject {
                 place: place(n),
                 key: OrderKey::new(LIVE_BASE + u64::from(n)).unwrap(),
                 called_at: self.now,
-                active_until: (n % 2 == 0).then(|| self.later(3)),
+                state: match n {
+                    0 => ServedState::Active(self.later(3)),
+                    1 => ServedState::Over,
+                    2 => ServedState::Missed(self.later(3)),
+                    _ => ServedState::Left,
+                },
             })
             .collect();
         self.seq += u64::from(served);
-        let birth = Uuid::from_u128(u128::from(self.room.epoch));
-        let prepared = self
-            .store
-            .room_prepare(&self.room, birth, u64::from(served), &log)
-            .await;
+        let birth = Birth {
+            name: Uuid::from_u128(u128::from(self.room.epoch)),
+            now: self.now,
+            clock: u64::from(served),
+            seq: self.seq,
+            is_open: served == 2,
+            held_until: (served == 1).then(|| self.later(1)),
+        };
+        let prepared = self.store.room_prepare(&self.room, &birth, &log).await;
         shown(prepared)
     }
 
@@ -224,12 +245,15 @@ impl Subject {
             .await;
         if let Ok(Some(state)) = &begun {
             self.lease = state.lease;
+            self.seen = state.seq;
         }
         shown(begun)
     }
 
     async fn publish(&mut self, wrong: bool) -> String {
         let batch = self.batches + u128::from(wrong);
+        let popped = self.store.call_pending(&self.room).await.unwrap();
+        let count = u64::try_from(popped.places.len()).unwrap();
         let published = self
             .store
             .call_publish(
@@ -241,9 +265,20 @@ impl Subject {
             )
             .await;
         if let Ok(true) = published {
-            self.seq += 4;
+            self.seq += count;
         }
         shown(published)
+    }
+
+    /// Reads the journal, and may write it down, as a leader does.
+    async fn outcomes(&self, done: bool) -> String {
+        let mut taken = self.store.outcomes_take(&self.room).await.unwrap();
+        taken.sort_by_key(|outcome| outcome.place);
+        if done {
+            let settled = self.store.outcomes_done(&self.room, &taken).await;
+            return format!("{taken:?} {}", shown(settled));
+        }
+        shown(Ok(taken))
     }
 
     /// Leaves the snapshot and the opening, as a leader does, and reads them back.
@@ -265,8 +300,8 @@ impl Subject {
             return String::new();
         };
         let read = self.store.notices_after(&self.room, cursor).await.unwrap();
-        self.cursor = Some(read.1);
-        shown(Ok(read.0))
+        self.cursor = Some(read.end);
+        shown(Ok((read.notices, read.has_gap, read.has_more)))
     }
 }
 

@@ -182,8 +182,8 @@ async fn an_upstream_ends_the_session_and_the_slot_is_free() {
     }
 }
 
-/// Waits for the fan's call; the pass that comes with it, unclaimed.
-async fn called(app: &TestApp, fan: &Fan) -> String {
+/// The pass that the call of `fan` brings, not used yet.
+async fn called_pass(app: &TestApp, fan: &Fan) -> String {
     let stream = app
         .http
         .get(app.server.url("/_line/v1/rooms/eras/place/live"))
@@ -192,8 +192,8 @@ async fn called(app: &TestApp, fan: &Fan) -> String {
     let mut stream = within("the stream", stream.send()).await.unwrap();
     let mut text = String::new();
     while !text.contains("access_token") {
-        let chunk = within("the call", stream.chunk()).await.unwrap().unwrap();
-        text += std::str::from_utf8(&chunk).unwrap();
+        let chunk = within("the call", stream.chunk()).await.unwrap();
+        text += std::str::from_utf8(&chunk.unwrap()).unwrap();
     }
     let pass = text.split(r#""access_token":""#).nth(1).unwrap();
     pass.split('"').next().unwrap().to_owned()
@@ -203,8 +203,9 @@ async fn called(app: &TestApp, fan: &Fan) -> String {
 async fn a_called_pass_claims_by_its_first_use() {
     let (_world, app) = open_room(json!({"totalActiveUsers": 1})).await;
     let fan = app.join(1).await;
-    let pass = called(&app, &fan).await;
-    let inside = app.get("/eras/a", &[("ropeline-pass", &pass)]).await;
+    let pass = called_pass(&app, &fan).await;
+    let pass = pass.as_str();
+    let inside = app.get("/eras/a", &[("ropeline-pass", pass)]).await;
     assert_eq!(inside.status, StatusCode::OK, "{}", inside.text());
     assert_eq!(fan.look(&app).await.state, PlaceState::Admitted);
 }
@@ -213,14 +214,14 @@ async fn a_called_pass_claims_by_its_first_use() {
 async fn an_older_pass_of_the_same_place_is_none() {
     let (world, app) = open_room(json!({"claimWindowSeconds": 30})).await;
     let fan = app.join(1).await;
-    let missed = called(&app, &fan).await;
+    let missed = called_pass(&app, &fan).await;
     world.clock.advance(Duration::from_secs(60));
     eventually("the second call", async || {
         fan.call(&app, Method::POST, "places").await;
         (fan.look(&app).await.state == PlaceState::Called).then_some(())
     })
     .await;
-    let pass = called(&app, &fan).await;
+    let pass = called_pass(&app, &fan).await;
     assert_ne!(missed, pass);
     // Showing it does not spoil the one that counts.
     for _ in 0..2 {
@@ -253,6 +254,48 @@ async fn a_session_in_use_is_renewed_up_to_its_limit() {
     world.clock.advance(Duration::from_secs(40));
     visit(&pass).await.assert_problem(403, "pass-required");
     assert_eq!(fan.look(&app).await.state, PlaceState::Ended);
+}
+
+#[tokio::test]
+async fn a_session_prolonged_by_one_gateway_is_good_at_the_others() {
+    let (world, app) = open_room(json!({"sessionDurationSeconds": 100})).await;
+    let other = world.gateway().await;
+    let pass = app.join(1).await.claimed(&app).await;
+    let visit = async |app: &TestApp, pass: &str| {
+        let inside = app.get("/eras/a", &[("ropeline-pass", pass)]).await;
+        assert_eq!(inside.status, StatusCode::OK, "{}", inside.text());
+        inside
+    };
+    visit(&other, &pass).await;
+    world.clock.advance(Duration::from_secs(60));
+    let renewed = visit(&app, &pass).await;
+    let pass = renewed.cookie().strip_prefix("ropeline_pass_eras=");
+    world.clock.advance(Duration::from_secs(60));
+    visit(&other, pass.unwrap()).await;
+}
+
+#[tokio::test]
+async fn the_pass_of_a_missed_turn_does_not_stand_in_the_way_of_the_next() {
+    let (world, app) = open_room(json!({"claimWindowSeconds": 60})).await;
+    let fan = app.join(1).await;
+    let old = called_pass(&app, &fan).await;
+    world.clock.advance(Duration::from_secs(61));
+    eventually("the missed turn", async || {
+        (fan.look(&app).await.state == PlaceState::Missed).then_some(())
+    })
+    .await;
+    eventually("the tick that notes it", async || {
+        let again = fan.call(&app, Method::POST, "places").await;
+        (again.status_document().state != PlaceState::Missed).then_some(())
+    })
+    .await;
+    let pass = fan.claimed(&app).await;
+    // This one has not seen the place before.
+    let other = world.gateway().await;
+    let refused = other.get("/eras/a", &[("ropeline-pass", &old)]).await;
+    refused.assert_problem(403, "pass-required");
+    let inside = other.get("/eras/a", &[("ropeline-pass", &pass)]).await;
+    assert_eq!(inside.status, StatusCode::OK, "{}", inside.text());
 }
 
 #[tokio::test]
@@ -333,7 +376,7 @@ async fn a_pass_from_before_the_opening_admits_nobody_after_it() {
 #[tokio::test]
 async fn a_call_past_its_deadline_admits_nobody() {
     let (world, app) = open_room(json!({"claimWindowSeconds": 30})).await;
-    let pass = called(&app, &app.join(1).await).await;
+    let pass = called_pass(&app, &app.join(1).await).await;
     world.clock.advance(Duration::from_secs(60));
     assert_eq!(vouched(&world, &app, "/holds", &pass).await, ["over"]);
 }

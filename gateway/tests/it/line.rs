@@ -10,11 +10,9 @@ use futures_util::StreamExt;
 use gateway::room::order::draw;
 use http::{Method, StatusCode};
 use serde_json::json;
-use tokio::net::TcpStream;
 use tokio_tungstenite::tungstenite::Message;
-use tokio_tungstenite::tungstenite::client::IntoClientRequest;
-use tokio_tungstenite::{MaybeTlsStream, WebSocketStream};
 
+use crate::live::{connect, frame};
 use crate::serving::within;
 use crate::test_app::{Fan, JSON, SEED, TestApp, World, eventually};
 
@@ -35,32 +33,6 @@ async fn open_room() -> (World, TestApp) {
     world.room(json!({})).await;
     let app = world.gateway().await;
     (world, app)
-}
-
-type Live = WebSocketStream<MaybeTlsStream<TcpStream>>;
-
-async fn connect(app: &TestApp, fan: &Fan) -> Live {
-    let url = format!("ws://{}{PLACE}/live", app.addr());
-    let mut request = url.into_client_request().unwrap();
-    let headers = request.headers_mut();
-    headers.insert("authorization", fan.bearer().parse().unwrap());
-    let connecting = tokio_tungstenite::connect_async(request);
-    within("the connection", connecting).await.unwrap().0
-}
-
-/// The next status frame that `wanted` accepts.
-async fn frame(live: &mut Live, wanted: impl Fn(&StatusDocument) -> bool) -> StatusDocument {
-    within("the frame", async {
-        loop {
-            if let Message::Text(text) = live.next().await.unwrap().unwrap() {
-                let status: StatusDocument = serde_json::from_str(&text).unwrap();
-                if wanted(&status) {
-                    return status;
-                }
-            }
-        }
-    })
-    .await
 }
 
 #[tokio::test]

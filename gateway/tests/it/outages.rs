@@ -1,5 +1,6 @@
 //! What fans notice when a server behind the line fails: as little as can be.
 
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use contract::line::PlaceState;
@@ -11,6 +12,7 @@ use serde_json::json;
 use tokio::time::Instant;
 
 use crate::conformance::redis_url;
+use crate::live::{connect, frame};
 use crate::tcp_proxy::{Line, TcpProxy};
 use crate::test_app::{Fan, TestApp, World, eventually, generous};
 
@@ -19,16 +21,28 @@ const ANSWER_MAX: Duration = Duration::from_secs(1);
 /// What a busy machine adds to that.
 const SLACK: Duration = Duration::from_millis(500);
 
-/// A gateway whose way to Redis can be cut.
-async fn behind_redis_proxy(world: &World) -> (TestApp, TcpProxy) {
+/// Where the tests' Redis is.
+pub(crate) fn redis_target() -> String {
+    let url = redis_url();
+    let rest = url.strip_prefix("redis://").unwrap();
+    let target = rest.rsplit_once('@').map_or(rest, |(_, target)| target);
+    target.split('/').next().unwrap().to_owned()
+}
+
+/// The URL of the tests' Redis by way of `proxy`.
+pub(crate) fn redis_by(proxy: SocketAddr) -> String {
     let url = redis_url();
     let rest = url.strip_prefix("redis://").unwrap();
     // The password stays in front of the proxy's address; the number of the database is 0 anyway.
-    let (login, target) = rest.rsplit_once('@').unwrap_or(("", rest));
-    let target = target.split('/').next().unwrap();
-    let proxy = TcpProxy::start(target.to_owned()).await;
+    let login = rest.rsplit_once('@').map_or("", |(login, _)| login);
     let at = if login.is_empty() { "" } else { "@" };
-    let url = format!("redis://{login}{at}{}", proxy.address);
+    format!("redis://{login}{at}{proxy}")
+}
+
+/// A gateway whose way to Redis can be cut.
+async fn behind_redis_proxy(world: &World) -> (TestApp, TcpProxy) {
+    let proxy = TcpProxy::start(redis_target()).await;
+    let url = redis_by(proxy.address);
     let app = world
         .gateway_on(&url, world.database.options(), generous())
         .await;
@@ -151,6 +165,20 @@ async fn without_redis_rooms_still_come_and_go_and_the_store_forgets_them_later(
         keys(&world, "{eras}").await.is_empty().then_some(())
     })
     .await;
+}
+
+#[tokio::test]
+async fn without_redis_a_connected_fan_who_polls_is_told_of_their_call() {
+    let world = World::create().await;
+    world.room(json!({})).await;
+    let (app, proxy) = behind_redis_proxy(&world).await;
+    let fan = app.join(1).await;
+    let mut live = connect(&app, &fan).await;
+    frame(&mut live, |status| status.state == PlaceState::Called).await;
+    proxy.set(Line::Cut);
+    for _ in 0..3 {
+        assert_eq!(state(&app, &fan).await, PlaceState::Called);
+    }
 }
 
 #[tokio::test]

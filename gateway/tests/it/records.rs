@@ -6,9 +6,9 @@ use contract::room::{Override, RoomSettings};
 use contract::{Clock, ManualClock, PlaceId, RoomId, Timestamp};
 use futures_util::{StreamExt, TryStreamExt};
 use gateway::records::{
-    Act, AdmissionBatch, CreateOutcome, EpochOutcome, LogHead, PutOutcome, RecordsError,
-    RoomRecord, chain_verify,
+    Act, AdmissionBatch, CreateOutcome, LogHead, PutOutcome, RecordsError, RoomRecord, chain_verify,
 };
+use gateway::room::outcome::{Fate, Outcome};
 use tokio::time::Instant;
 use uuid::Uuid;
 
@@ -317,33 +317,6 @@ async fn the_seed_is_revealed_once() {
 }
 
 #[tokio::test]
-async fn one_gateway_wins_the_rebuilding_of_a_line() {
-    let database = TestDatabase::create().await;
-    let (here, there) = (database.records(), database.records());
-    made(&here, "eras").await;
-    let (eras, now) = (room("eras"), Timestamp::EPOCH);
-    let (a, b) = tokio::join!(
-        here.rooms.epoch_advance(&eras, 0, now),
-        there.rooms.epoch_advance(&eras, 0, now),
-    );
-    let outcomes = [a.unwrap(), b.unwrap()];
-    assert!(
-        outcomes.contains(&EpochOutcome::Advanced(1)),
-        "{outcomes:?}"
-    );
-    assert!(
-        outcomes.contains(&EpochOutcome::Overtaken(1)),
-        "{outcomes:?}"
-    );
-    let none = here
-        .rooms
-        .epoch_advance(&room("none"), 0, now)
-        .await
-        .unwrap();
-    assert_eq!(none, EpochOutcome::Absent);
-}
-
-#[tokio::test]
 async fn the_order_floor_only_rises_and_a_new_room_of_an_old_name_starts_anew() {
     let database = TestDatabase::create().await;
     let records = database.records();
@@ -527,7 +500,7 @@ async fn a_connection_killed_during_an_append_leaves_nothing_half_done() {
 }
 
 #[tokio::test]
-async fn served_places_are_found_in_order_and_by_place() {
+async fn served_places_are_found_in_order() {
     let database = TestDatabase::create().await;
     let records = database.records();
     made(&records, "eras").await;
@@ -540,20 +513,48 @@ async fn served_places_are_found_in_order_and_by_place() {
     let page = records.admissions.served_places(&eras, 3, 3).await.unwrap();
     assert_eq!(page.iter().map(|a| a.seq).collect::<Vec<_>>(), [4, 5, 6]);
     assert_eq!(page[0].place, first.places[3].0);
-    let stranger = PlaceId::from_bytes([9; 16]);
-    let calls = records
-        .admissions
-        .last_calls(&eras, &[first.places[1].0, first.places[0].0, stranger])
-        .await
-        .unwrap();
-    assert_eq!(calls.len(), 2);
-    assert_eq!(calls[&first.places[1].0].seq, 8);
-    assert_eq!(calls[&first.places[0].0].order_key, 1 << 52);
     let never = records.admissions.append(&room("none"), &first).await;
     assert!(matches!(never, Err(RecordsError::Conflict(_))));
     let mut tail = Box::pin(records.admissions.stream(&eras, 8));
     assert_eq!(tail.next().await.unwrap().unwrap().seq, 8);
     assert!(tail.next().await.is_none());
+}
+
+#[tokio::test]
+async fn what_became_of_an_admission_is_the_newest_word() {
+    let database = TestDatabase::create().await;
+    let records = database.records();
+    made(&records, "eras").await;
+    let eras = room("eras");
+    let first = batch(1, 2);
+    let place = first.places[0].0;
+    records.admissions.append(&eras, &first).await.unwrap();
+    let fate = async || {
+        let served = records.admissions.served_places(&eras, 0, 9).await.unwrap();
+        let fates: Vec<_> = served.into_iter().map(|admission| admission.fate).collect();
+        fates
+    };
+    assert_eq!(fate().await, [None, None]);
+    let until = Timestamp::from_ms(5_000);
+    for (seq, noted, shown) in [
+        (2, Fate::Missed { until }, Fate::Missed { until }),
+        (2, Fate::Returned, Fate::Returned),
+        (1, Fate::Ended, Fate::Returned),
+    ] {
+        let outcome = Outcome {
+            place,
+            seq,
+            fate: noted,
+        };
+        let done = records.admissions.outcomes_note(&eras, &[outcome]).await;
+        done.unwrap();
+        assert_eq!(fate().await, [Some(shown), None]);
+    }
+    // The next admission of the same place is another.
+    let mut second = batch(2, 1);
+    second.places[0].0 = place;
+    records.admissions.append(&eras, &second).await.unwrap();
+    assert_eq!(fate().await, [Some(Fate::Returned), None, None]);
 }
 
 #[tokio::test]

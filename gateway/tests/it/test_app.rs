@@ -116,6 +116,16 @@ impl World {
     }
 
     pub(crate) async fn room_named(&self, name: &str, changes: Value) {
+        self.room_made(name, changes, self.act()).await;
+    }
+
+    /// Makes a room by a clock of its own.
+    pub(crate) async fn room_at(&self, clock: &ShiftedClock, changes: Value) {
+        self.room_made("eras", changes, Act::new("tester", clock))
+            .await;
+    }
+
+    async fn room_made(&self, name: &str, changes: Value, act: Act) {
         let mut settings = json!({
             "room": name, "paths": [format!("/{name}")], "queueAll": true,
             "newUsersPerMinute": 60_000,
@@ -124,7 +134,7 @@ impl World {
             settings[field] = value.clone();
         }
         let settings: RoomSettings = serde_json::from_value(settings).unwrap();
-        let made = self.records.rooms.room_create(settings, SEED, self.act());
+        let made = self.records.rooms.room_create(settings, SEED, act);
         made.await.unwrap();
     }
 

@@ -55,6 +55,7 @@ test("what cannot be checked is not said to match", async () => {
   assert.equal((await check({}, commitment, null)).verdict, "noNonce");
   assert.equal((await check({ orderKey: null })).verdict, "noNonce");
   assert.equal((await check({ orderKey: String(2n ** 52n + 5n) })).verdict, "notDrawn");
+  assert.equal((await check({ nonce, orderKey: null })).verdict, "notDrawn");
 });
 
 test("a nonce has 16 bytes, stays the same for a room and survives without storage", () => {

@@ -184,3 +184,18 @@ test("stopping closes the line and leaves no timer", () => {
   world.client.stop();
   assert.deepEqual([world.sockets[0].closed, world.timers.length], [true, 0]);
 });
+
+test("after a missed turn it connects anew, soon", async () => {
+  const world = new World();
+  world.client.comeBack();
+  assert.equal(world.timers.length, 0, "not before it listens");
+  world.client.listen();
+  world.sockets[0].onopen();
+  world.client.comeBack();
+  assert.equal(world.sockets[0].closed, true);
+  world.client.comeBack();
+  const waited = await world.next();
+  assert.ok(waited >= 1000 && waited <= 3000, `${waited}`);
+  assert.equal(world.sockets.length, 2);
+  assert.equal(world.last("linkLost"), undefined, "it was no failure");
+});

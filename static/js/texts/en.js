@@ -66,7 +66,7 @@ export default {
     "admitted": { "headline": "You are in", "lede": "Your pass is ready. You can go on." },
     "missed": {
       "headline": "Your turn came while you were away",
-      "lede": "You have not lost it. You are called again as one of the next."
+      "lede": "You have not lost it. Come back to the line, and you are called again as one of the next."
     },
     "left": { "headline": "You have left the line", "lede": "Your place was given up. You can join again at the end." },
     "ended": { "headline": "Your visit is over", "lede": "The time of your visit has ended. To go in again, join the line again." },
@@ -84,6 +84,7 @@ export default {
     "button": "Join the line",
     "draw": "Take part in the draw",
     "again": "Join again",
+    "back": "Come back to the line",
     "through": "Go in",
     "code": "Access code",
     "nonceNote": "Your browser runs no script here, so the server has made the random number that your part in the draw rests on. With scripts on, your own browser makes it.",
@@ -137,7 +138,7 @@ export default {
     "commitmentDiffers": "The secret number does not fit the fingerprint. Please save this page and tell the organiser.",
     "sealed": "The secret number is published at opening. You can check then.",
     "noNonce": "This browser does not know your random number, so it cannot check. The browser that joined can.",
-    "notDrawn": "You joined after opening, so your place came from your arrival and not from the draw. The fingerprint fits the secret number.",
+    "notDrawn": "You joined after opening, so your place did not come from the draw. The fingerprint fits the secret number.",
     "failed": "The draw could not be fetched. Please try again."
   },
   "announce": "{headline}. Ahead of you: {ahead}. Estimated wait: {wait}.",

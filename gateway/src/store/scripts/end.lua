@@ -1,6 +1,6 @@
 -- Ends a session, or takes back a call, before its time.
 -- Guarantees: the slot is free at once; ending twice is harmless.
--- KEYS  1 meta  2 called  3 active  4 session  5 notices
+-- KEYS  1 meta  2 called  3 active  4 session  5 notices  6 outcomes
 -- ARGV  1 epoch  2 place
 -- Returns 1 if there was one, else 0. Cost O(log n).
 if redis.call('HGET', KEYS[1], 'epoch') ~= ARGV[1] then
@@ -15,5 +15,6 @@ else
   return 0
 end
 redis.call('HDEL', KEYS[4], place)
+redis.call('HSET', KEYS[6], place, 'ended:' .. (redis.call('HGET', KEYS[1], 'seq') or '0') .. ':0')
 redis.call('XADD', KEYS[5], 'MAXLEN', '~', 10000, '*', 'kind', 'ended', 'places', place)
 return 1

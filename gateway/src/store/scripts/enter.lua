@@ -1,12 +1,15 @@
 -- Lets visitors in at the door, a batch at a time, and says how each stands.
 -- Guarantees: PLACE-ONCE, a known place stays where it is; live keys grow strictly (ORDER);
--- a place the store has lost is put back at the key of its token (NO-LOSS).
+-- a place the store has lost is put back at the key of its token (NO-LOSS). The connections of
+-- a place that comes back after leaving or a missed turn are told.
 -- KEYS  1 meta  2 line  3 popped  4 called  5 active  6 missed  7 absent  8 done  9 session
+--       10 notices  11 outcomes
 -- ARGV  1 epoch  2 now_ms  3 live clock floor at now  then for each entry: place,
---       order key or '', mode: j (join), l (look), r (return), followed by c when connected
+--       order key or '', mode: j (join), l (look), r (return), followed by c when connected,
+--       and what replaces the key once the room is open: an order key, live, or '' for nothing
 -- Returns for each entry a status word and its numbers:
---       waiting key fresh number before | called seq claim_by | active seq started expires
---       | missed key until | left | ended | unknown
+--       waiting key fresh number before | called seq claim_by key
+--       | active seq started expires key | missed key until | left | ended key | unknown
 -- Cost O(entries · log n).
 local meta, line, popped, called, active = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5]
 local missed, absent, done, session = KEYS[6], KEYS[7], KEYS[8], KEYS[9]
@@ -19,12 +22,11 @@ local clock = math.max(tonumber(redis.call('HGET', meta, 'clock')), tonumber(ARG
 local clock_given = false
 local joins = tonumber(redis.call('HGET', meta, 'joins') or '0')
 local in_line = redis.call('ZCARD', line)
+local back, is_open = {}, redis.call('HGET', meta, 'opened')
 
 local function put(place, key)
-  local before = in_line
-  in_line = in_line + 1
-  redis.call('ZADD', line, key, place)
-  return before
+  in_line = in_line + redis.call('ZADD', line, key, place)
+  return in_line - 1
 end
 
 -- A place that is nowhere: restored at its key, or given the next live one.
@@ -44,8 +46,7 @@ local function enter(place, key, mode)
   if mode == 'j' then
     joins = joins + 1
   end
-  local before = put(place, key)
-  return { 'waiting', key, '1', string.format('%.0f', joins), before }
+  return { 'waiting', key, '1', string.format('%.0f', joins), put(place, key) }
 end
 
 local function stand(place, key, mode)
@@ -57,27 +58,29 @@ local function stand(place, key, mode)
     end
     return enter(place, key, mode)
   end
-  if was == 'left' then
+  if was == 'left' or was == 'gone' then
     if mode ~= 'j' then
       return { 'left' }
     end
     redis.call('HDEL', done, place)
-    -- Whoever left gave up their turn: a live key is not given again.
-    if key ~= '' and tonumber(key) >= LIVE_BASE then
+    -- Whoever left gave up their turn: a live key is not given again, and its nonce does not
+    -- draw one now. A drawn key is the nonce's for good.
+    if was == 'gone' or key ~= '' and tonumber(key) >= LIVE_BASE then
       key = ''
     end
+    back[#back + 1] = place
     return enter(place, key, mode)
   end
   local expires = redis.call('ZSCORE', active, place)
   if expires and tonumber(expires) > now then
     local seq, started = string.match(redis.call('HGET', session, place) or '0:0', '(%d+):(%d+)')
-    return { 'active', seq, started, expires }
+    return { 'active', seq, started, expires, was }
   end
   -- Past its deadline it is still a call, until a tick makes it a missed turn.
   local claim_by = redis.call('ZSCORE', called, place)
   if claim_by then
     local seq = string.match(redis.call('HGET', session, place) or '0:0', '(%d+):')
-    return { 'called', seq, claim_by }
+    return { 'called', seq, claim_by, was }
   end
   local grace = redis.call('ZSCORE', missed, place)
   if grace and tonumber(grace) > now then
@@ -86,15 +89,20 @@ local function stand(place, key, mode)
     end
     redis.call('ZREM', missed, place)
     redis.call('HDEL', done, place)
+    back[#back + 1] = place
     return { 'waiting', was, '1', '0', put(place, was) }
   end
-  return { 'ended' }
+  return { 'ended', was }
 end
 
 local answers = {}
-for i = 4, #ARGV, 3 do
-  local place, flags = ARGV[i], ARGV[i + 2]
-  local answer = stand(place, ARGV[i + 1], string.sub(flags, 1, 1))
+for i = 4, #ARGV, 4 do
+  local place, key, flags, later = unpack(ARGV, i, i + 3)
+  if is_open and later ~= '' then
+    -- Everyone can compute the draw now (DRAW).
+    key = later == 'live' and '' or later
+  end
+  local answer = stand(place, key, string.sub(flags, 1, 1))
   if answer[1] == 'waiting' then
     if string.sub(flags, 2, 2) == 'c' then
       redis.call('ZREM', absent, place)
@@ -106,6 +114,14 @@ for i = 4, #ARGV, 3 do
     end
   end
   answers[#answers + 1] = answer
+end
+for _, place in ipairs(back) do
+  redis.call('HSET', KEYS[11], place, 'returned:' .. (redis.call('HGET', meta, 'seq') or '0') .. ':0')
+end
+if #back > 0 then
+  -- To a gateway that does not know of it this is a call of nobody.
+  redis.call('XADD', KEYS[10], 'MAXLEN', '~', 10000, '*', 'kind', 'called', 'places', '',
+    'seq', '0', 'until', '0', 'look', table.concat(back))
 end
 redis.call('HSET', meta, 'joins', string.format('%.0f', joins))
 if clock_given then

@@ -1,14 +1,16 @@
 -- Pops the places with the smallest order keys for a call, and keeps the rate bucket.
 -- Guarantees: ORDER; CAP is checked once more; an outdated leader pops nothing and keeps
--- nothing; one batch is pending at a time, and stays popped until it is published.
+-- nothing; one batch is pending at a time, and stays popped until it is published; a store that
+-- went back to an earlier state pops nothing.
 -- KEYS  1 meta  2 line  3 popped  4 called  5 active  6 absent
 -- ARGV  1 epoch  2 now_ms  3 fence  4 batch  5 count  6 cap  7 credit  8 returned
+--       9 last published ordinal that the caller saw
 -- Returns { place, order key, … } in calling order. Cost O(count · log n).
 local meta, line, popped = KEYS[1], KEYS[2], KEYS[3]
 if redis.call('HGET', meta, 'epoch') ~= ARGV[1] then
   return redis.error_reply('NOROOM the room is not at this epoch')
 end
-if redis.call('HGET', meta, 'fence') ~= ARGV[3] then
+if redis.call('HGET', meta, 'fence') ~= ARGV[3] or (redis.call('HGET', meta, 'seq') or '0') ~= ARGV[9] then
   return {}
 end
 local count, credit, returned = tonumber(ARGV[5]), tonumber(ARGV[7]), tonumber(ARGV[8])

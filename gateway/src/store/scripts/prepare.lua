@@ -2,48 +2,66 @@
 -- Guarantees: an older epoch is wiped, a later one is never touched; a room is open to other
 -- operations only when its last admission is in; an admission up to the last published ordinal
 -- is known, and what became of its place since is left as it is; a popped place stays popped, as
--- its batch is still to be published; a place newly known as served is in the line no more.
+-- its batch is still to be published; a place newly known as served is in the line no more; who
+-- began to make the room is not disturbed unless they were silent for long.
 -- KEYS  1 meta  2 line  3 popped  4 called  5 active  6 missed  7 absent  8 done  9 session
---       10 snapshot  11 opening  12 notices
+--       10 snapshot  11 opening  12 notices  13 outcomes
 -- ARGV  1 epoch  2 clock floor  3 first, more or last, joined by + for a single call
---       4 name of this birth  then for each admission: seq, place, order key, called_ms,
---       active until ms (0: over)
+--       4 name of this birth  5 now_ms  6 longest silence ms  7 last ordinal of the log
+--       8 calls are held until ms (0: not)  9 1 if it has opened, else 0  then for each
+--       admission: seq, place, order key, called_ms, how it stands: over, active, missed or
+--       left, until ms
 -- Returns 1. Cost O(admissions · log n); callers pass at most a thousand.
 local epoch, stage = tonumber(ARGV[1]), ARGV[3]
-local known, loading = unpack(redis.call('HMGET', KEYS[1], 'epoch', 'loading'))
+local known, loading, heard = unpack(redis.call('HMGET', KEYS[1], 'epoch', 'loading', 'loading_ms'))
 if known and tonumber(known) > epoch then
   return redis.error_reply('NOROOM the room is at a later epoch')
 end
 local open = known and tonumber(known) == epoch
-if not open and string.find(stage, 'first') then
+local is_disturbed = loading and loading ~= ARGV[4]
+  and tonumber(ARGV[5]) < tonumber(heard or '0') + tonumber(ARGV[6])
+if not open and string.find(stage, 'first') and not is_disturbed then
   redis.call('DEL', unpack(KEYS))
   redis.call('HSET', KEYS[1], 'loading', ARGV[4], 'clock', '0', 'seq', '0')
 elseif not open and loading ~= ARGV[4] then
   return redis.error_reply('NOROOM another process makes the room')
+end
+if not open then
+  redis.call('HSET', KEYS[1], 'loading_ms', ARGV[5])
 end
 if tonumber(ARGV[2]) > tonumber(redis.call('HGET', KEYS[1], 'clock')) then
   redis.call('HSET', KEYS[1], 'clock', ARGV[2])
 end
 local seq_known = tonumber(redis.call('HGET', KEYS[1], 'seq'))
 local seq_max = seq_known
-for i = 5, #ARGV, 5 do
-  local seq, place, key, called_ms, until_ms = unpack(ARGV, i, i + 4)
+for i = 10, #ARGV, 6 do
+  local seq, place, key, called_ms, word, until_ms = unpack(ARGV, i, i + 5)
   if tonumber(seq) > seq_known and not redis.call('ZSCORE', KEYS[3], place) then
     for _, elsewhere in ipairs({ KEYS[2], KEYS[4], KEYS[5], KEYS[6], KEYS[7] }) do
       redis.call('ZREM', elsewhere, place)
     end
     redis.call('HDEL', KEYS[9], place)
     redis.call('HSET', KEYS[8], place, key)
-    if until_ms ~= '0' then
+    if word == 'missed' then
+      redis.call('ZADD', KEYS[6], until_ms, place)
+    elseif word == 'left' then
+      redis.call('HSET', KEYS[8], place, tonumber(key) >= 4503599627370496 and 'gone' or 'left')
+    elseif word == 'active' then
       redis.call('ZADD', KEYS[5], until_ms, place)
       redis.call('HSET', KEYS[9], place, seq .. ':' .. called_ms)
     end
   end
   seq_max = math.max(seq_max, tonumber(seq))
 end
+if ARGV[9] == '1' then
+  redis.call('HSET', KEYS[1], 'opened', '1')
+end
+if string.find(stage, 'last') then
+  seq_max = math.max(seq_max, tonumber(ARGV[7]))
+end
 redis.call('HSET', KEYS[1], 'seq', string.format('%.0f', seq_max))
 if not open and string.find(stage, 'last') then
-  redis.call('HSET', KEYS[1], 'epoch', ARGV[1], 'born', ARGV[4])
-  redis.call('HDEL', KEYS[1], 'loading')
+  redis.call('HSET', KEYS[1], 'epoch', ARGV[1], 'born', ARGV[4], 'held_ms', ARGV[8])
+  redis.call('HDEL', KEYS[1], 'loading', 'loading_ms')
 end
 return 1

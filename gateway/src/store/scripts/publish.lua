@@ -23,7 +23,8 @@ end
 redis.call('DEL', popped)
 redis.call('HDEL', meta, 'pending')
 redis.call('HINCRBY', meta, 'calls', #places)
-redis.call('HSET', meta, 'seq', string.format('%.0f', seq - 1))
+local known = tonumber(redis.call('HGET', meta, 'seq') or '0')
+redis.call('HSET', meta, 'seq', string.format('%.0f', math.max(known, seq - 1)))
 redis.call('XADD', KEYS[6], 'MAXLEN', '~', 10000, '*', 'kind', 'called',
   'places', table.concat(places), 'seq', ARGV[3], 'until', ARGV[4])
 return 1

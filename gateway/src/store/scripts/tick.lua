@@ -2,10 +2,11 @@
 -- Guarantees: one leader at a time; the fence grows with every change of leader; calls past
 -- their deadline and sessions past their end free their slots; nothing moves before its time.
 -- KEYS  1 meta  2 line  3 popped  4 called  5 active  6 missed  7 absent  8 session
+--       9 outcomes
 -- ARGV  1 epoch  2 now_ms  3 leader  4 lease ms  5 absence timeout ms  6 missed grace ms
 --       7 most overdue places of each kind
 -- Returns {} while another leads, else { fence, in line, occupied, given back, credit,
---       returned, filled_ms, pending batch or '', seq }. Cost O(limit · log n).
+--       returned, filled_ms, pending batch or '', seq, held until ms }. Cost O(limit · log n).
 local meta, line, popped, called, active = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5]
 local missed, absent, session = KEYS[6], KEYS[7], KEYS[8]
 if redis.call('HGET', meta, 'epoch') ~= ARGV[1] then
@@ -26,11 +27,14 @@ local function overdue(key, before)
   return redis.call('ZRANGEBYSCORE', key, '-inf', string.format('%.0f', before), 'LIMIT', 0, limit)
 end
 
+local seq = redis.call('HGET', meta, 'seq') or '0'
 local given_back = tonumber(redis.call('HGET', meta, 'given_back') or '0')
 for _, place in ipairs(overdue(called, now)) do
   redis.call('ZREM', called, place)
   redis.call('HDEL', session, place)
-  redis.call('ZADD', missed, string.format('%.0f', now + tonumber(ARGV[6])), place)
+  local grace_end = string.format('%.0f', now + tonumber(ARGV[6]))
+  redis.call('ZADD', missed, grace_end, place)
+  redis.call('HSET', KEYS[9], place, 'missed:' .. seq .. ':' .. grace_end)
   redis.call('HINCRBY', meta, 'no_shows', 1)
   given_back = given_back + 1
 end
@@ -47,9 +51,10 @@ for _, place in ipairs(overdue(absent, now - tonumber(ARGV[5]))) do
   redis.call('ZREM', line, place)
 end
 
-local state = redis.call('HMGET', meta, 'fence', 'credit', 'returned', 'filled_ms', 'pending', 'seq')
+local state = redis.call('HMGET', meta, 'fence', 'credit', 'returned', 'filled_ms', 'pending', 'seq', 'held_ms')
 local occupied = redis.call('ZCARD', popped) + redis.call('ZCARD', called) + redis.call('ZCARD', active)
 return {
   state[1], redis.call('ZCARD', line), occupied, given_back,
   state[2] or '0', state[3] or '0', state[4] or '0', state[5] or '', state[6] or '0',
+  state[7] or '0',
 }

@@ -4,21 +4,27 @@ use std::collections::HashMap;
 use std::sync::Mutex;
 
 use async_trait::async_trait;
-use contract::{RoomId, Timestamp};
+use contract::{PlaceId, RoomId, Timestamp};
 use gateway::line::durable::DurableLine;
 use gateway::records::{Admission, AdmissionBatch, LogHead, RecordsError, RoomRecord};
+use gateway::room::outcome::{Fate, Outcome};
 use uuid::Uuid;
 
 use super::ops::LogFailure;
 
 pub(super) struct MemoryLog(Mutex<State>);
 
+/// Happens once, between the reveal of the seed and its answer.
+pub(super) type OnReveal = Box<dyn FnOnce() + Send>;
+
 struct State {
     record: RoomRecord,
     log: Vec<Admission>,
     batches: HashMap<Uuid, Vec<u64>>,
+    outcomes: HashMap<PlaceId, Outcome>,
     is_away: bool,
     failure: Option<LogFailure>,
+    on_reveal: Option<OnReveal>,
 }
 
 impl MemoryLog {
@@ -27,13 +33,22 @@ impl MemoryLog {
             record,
             log: Vec::new(),
             batches: HashMap::new(),
+            outcomes: HashMap::new(),
             is_away: false,
             failure: None,
+            on_reveal: None,
         }))
     }
 
     pub(super) fn admissions(&self) -> Vec<Admission> {
         self.0.lock().unwrap().log.clone()
+    }
+
+    /// Whether a line made again from this takes `place` for served.
+    pub(super) fn has_served(&self, place: PlaceId) -> bool {
+        let state = self.0.lock().unwrap();
+        let mut of_place = state.log.iter().filter(|known| known.place == place);
+        of_place.any(|known| state.with_fate(*known).fate != Some(Fate::Returned))
     }
 
     pub(super) fn record(&self) -> RoomRecord {
@@ -52,6 +67,10 @@ impl MemoryLog {
         self.0.lock().unwrap().failure = Some(failure);
     }
 
+    pub(super) fn on_reveal(&self, act: OnReveal) {
+        self.0.lock().unwrap().on_reveal = Some(act);
+    }
+
     fn with<T>(&self, act: impl FnOnce(&mut State) -> T) -> Result<T, RecordsError> {
         let mut state = self.0.lock().unwrap();
         if state.is_away {
@@ -62,6 +81,14 @@ impl MemoryLog {
 }
 
 impl State {
+    fn with_fate(&self, admission: Admission) -> Admission {
+        let outcome = self.outcomes.get(&admission.place);
+        let fate = outcome
+            .filter(|outcome| outcome.seq >= admission.seq)
+            .map(|outcome| outcome.fate);
+        Admission { fate, ..admission }
+    }
+
     fn append(&mut self, batch: &AdmissionBatch) -> Vec<u64> {
         if let Some(known) = self.batches.get(&batch.batch_id) {
             return known.clone();
@@ -73,6 +100,7 @@ impl State {
                 place: *place,
                 order_key: *order_key,
                 called_at: batch.called_at,
+                fate: None,
             });
         }
         let seqs: Vec<_> = self.log[first..].iter().map(|a| a.seq).collect();
@@ -109,7 +137,19 @@ impl DurableLine for MemoryLog {
     ) -> Result<Vec<Admission>, RecordsError> {
         self.with(|state| {
             let after = usize::try_from(after_seq).unwrap();
-            state.log.iter().skip(after).take(limit).copied().collect()
+            let next = state.log.iter().skip(after).take(limit);
+            next.map(|admission| state.with_fate(*admission)).collect()
+        })
+    }
+
+    async fn outcomes_note(&self, _: &RoomId, outcomes: &[Outcome]) -> Result<(), RecordsError> {
+        self.with(|state| {
+            for outcome in outcomes {
+                let known = state.outcomes.entry(outcome.place).or_insert(*outcome);
+                if outcome.seq >= known.seq {
+                    *known = *outcome;
+                }
+            }
         })
     }
 
@@ -118,12 +158,16 @@ impl DurableLine for MemoryLog {
         _: &RoomId,
         now: Timestamp,
     ) -> Result<Option<RoomRecord>, RecordsError> {
-        self.with(|state| {
+        let (record, act) = self.with(|state| {
             let revealed = &mut state.record.seed_revealed_at;
             revealed.get_or_insert(now);
             state.record.opened_at = *revealed;
-            Some(state.record.clone())
-        })
+            (state.record.clone(), state.on_reveal.take())
+        })?;
+        if let Some(act) = act {
+            act();
+        }
+        Ok(Some(record))
     }
 
     async fn order_floor_raise(&self, _: &RoomId, floor: u64) -> Result<Option<u64>, RecordsError> {

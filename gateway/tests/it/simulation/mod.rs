@@ -4,8 +4,10 @@
 //! A failing list is shrunk to the shortest that fails and printed with its seed; `SEED` repeats
 //! a run and `CASES` makes it longer. What was found is kept in [`reproductions`].
 
+mod following;
 mod log;
 mod model;
+mod opening;
 mod ops;
 mod reproductions;
 mod run;

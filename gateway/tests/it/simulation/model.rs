@@ -16,7 +16,7 @@ use proptest::test_runner::TestCaseError;
 const RATE_MAX: u64 = 300;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Call {
+pub(super) struct Call {
     claim_by: Timestamp,
     is_claimed: bool,
     is_given_back: bool,
@@ -27,14 +27,20 @@ struct Call {
 struct Known {
     /// May have left since they last got a place.
     may_have_left: bool,
+    /// Ever left.
+    has_left: bool,
     /// Calls in the log since they last got a place.
     calls: usize,
-    /// Whether the log has ever had a call of theirs. After a wipe they count as served, also if
-    /// they had missed their turn or left and were back in the line: the log does not know.
+    /// Whether the log has ever had a call of theirs.
     was_logged: bool,
+    /// The live key they had last.
+    live_key: Option<OrderKey>,
     /// Deadline of the last call they were told of.
     call: Option<(u64, Call)>,
 }
+
+/// The last call of each fan.
+pub(super) type Calls = BTreeMap<PlaceId, Option<(u64, Call)>>;
 
 #[derive(Debug, Default)]
 pub(super) struct Model {
@@ -48,9 +54,14 @@ pub(super) struct Model {
     /// Calls that may have been given back, and wipes, each of which begins a new bucket.
     spare_calls: usize,
     popped_before: BTreeSet<OrderKey>,
+    /// Fans who may stand as they did before they came back from a missed turn, because the
+    /// store went back.
+    unsure: BTreeSet<PlaceId>,
     /// After a wipe, sessions that had ended may run again until then: the log does not know of
     /// ends.
     revived_until: Option<Timestamp>,
+    /// When a leader last dealt with what was overdue.
+    ticked_at: Option<Timestamp>,
 }
 
 impl Model {
@@ -70,16 +81,37 @@ impl Model {
         Ok(())
     }
 
-    /// NO-LOSS: a token of someone who was never called and never left is a place in the line.
-    pub(super) fn token_shown(
+    /// ORDER: whoever joined live has no drawn key in an open room, before everyone's.
+    pub(super) fn place_held(
         &mut self,
         place: PlaceId,
-        token_key: Option<OrderKey>,
-        standing: Standing,
-        now: Timestamp,
+        key: OrderKey,
+        is_open: bool,
     ) -> Result<(), TestCaseError> {
         let fan = self.fan(place);
-        if !fan.was_logged && !fan.may_have_left {
+        prop_assert!(
+            key.is_live() || !is_open || fan.live_key.is_none(),
+            "ORDER: {} joined live and holds {}",
+            place,
+            key.get()
+        );
+        // Who lost their token before the opening may draw for it all the same.
+        fan.live_key = Some(key).filter(|key| key.is_live());
+        Ok(())
+    }
+
+    /// NO-LOSS: a token of someone who did not leave, and whom the log does not take for served,
+    /// is a place in the line.
+    pub(super) fn token_shown(
+        &mut self,
+        (place, token_key): (PlaceId, Option<OrderKey>),
+        standing: Standing,
+        is_served: bool,
+        now: Timestamp,
+    ) -> Result<(), TestCaseError> {
+        let is_unsure = self.unsure.contains(&place);
+        let fan = self.fan(place);
+        if !is_served && !fan.may_have_left && !is_unsure {
             let Standing::Waiting { key } = standing else {
                 return Err(TestCaseError::fail(format!(
                     "NO-LOSS: {place} {standing:?}"
@@ -103,6 +135,8 @@ impl Model {
         if matches!(standing, Standing::Waiting { .. }) && (fan.may_have_left || missed) {
             *fan = Known {
                 was_logged: fan.was_logged,
+                live_key: fan.live_key,
+                has_left: fan.has_left,
                 ..Known::default()
             };
         }
@@ -110,7 +144,8 @@ impl Model {
 
     pub(super) fn left(&mut self, place: PlaceId) {
         self.spare_calls += 1;
-        self.fan(place).may_have_left = true;
+        let fan = self.fan(place);
+        (fan.may_have_left, fan.has_left) = (true, true);
         self.sessions.remove(&place);
     }
 
@@ -124,6 +159,10 @@ impl Model {
         self.sessions.remove(&place);
     }
 
+    pub(super) fn ticked(&mut self, now: Timestamp) {
+        self.ticked_at = Some(now);
+    }
+
     pub(super) fn passed(&mut self, place: PlaceId, until: Timestamp) {
         self.sessions.insert(place, until);
         if let Some((_, call)) = &mut self.fan(place).call {
@@ -132,8 +171,33 @@ impl Model {
     }
 
     pub(super) fn wiped(&mut self, now: Timestamp) {
+        self.unsure.clear();
         self.popped_before.clear();
         self.spare_calls += 2;
+        self.revived_until = Some(now.plus(SESSION + WINDOW));
+    }
+
+    pub(super) fn calls(&self) -> Calls {
+        let calls = self.fans.iter().map(|(place, fan)| (*place, fan.call));
+        calls.collect()
+    }
+
+    /// What the store forgot has happened all the same: calls are in the log, passes are out.
+    /// Who left or came back since may stand as before, and what was given back may be given
+    /// back once more.
+    pub(super) fn went_back(&mut self, calls: &Calls, popped: &Popped, now: Timestamp) {
+        for (place, fan) in &mut self.fans {
+            fan.may_have_left |= fan.has_left;
+            if fan.was_logged {
+                self.unsure.insert(*place);
+            }
+            // A call that the store forgot is in the log, and so is that it was missed.
+            fan.call = calls.get(place).copied().flatten().or(fan.call);
+        }
+        self.claimed.clear();
+        self.popped_before = popped.places.iter().map(|(_, key)| *key).collect();
+        self.key_max = 0;
+        self.spare_calls = self.spare_calls * 2 + 2;
         self.revived_until = Some(now.plus(SESSION + WINDOW));
     }
 
@@ -205,7 +269,7 @@ impl Model {
                     call
                 );
             }
-            Notice::Ended { .. } => {}
+            Notice::Ended { .. } | Notice::Look { .. } => {}
         }
         Ok(())
     }
@@ -223,7 +287,8 @@ impl Model {
                 self.spare_calls += 1;
             }
         }
-        let may_revive = self.revived_until.is_some_and(|until| now < until);
+        let ticked_at = self.ticked_at.unwrap_or(Timestamp::EPOCH);
+        let may_revive = self.revived_until.is_some_and(|until| ticked_at < until);
         let in_sessions = self.sessions.values().filter(|until| **until > now).count();
         let called = self.fans.iter().filter(|(place, fan)| {
             let open = fan

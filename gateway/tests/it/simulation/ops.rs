@@ -18,6 +18,8 @@ pub(super) enum LogFailure {
 #[derive(Clone, Debug)]
 pub(super) enum Op {
     Join(u8),
+    /// Joins with the nonce alone, as someone who lost their cookie.
+    JoinAnew(u8),
     Look(u8),
     Return(u8),
     GoAbsent(u8),
@@ -35,6 +37,10 @@ pub(super) enum Op {
     Pause(bool),
     /// The store forgets everything.
     StoreWipe,
+    /// A replica of the store is up to date for the last time.
+    StoreLags,
+    /// The store is that replica now.
+    StoreGoesBack,
     /// The answer to the last operation was lost, so it is asked again.
     LoseResponse,
     /// The next append fails.
@@ -46,6 +52,7 @@ fn op() -> impl Strategy<Value = Op> {
     let fan = 0..FANS;
     prop_oneof![
         10 => fan.clone().prop_map(Op::Join),
+        3 => fan.clone().prop_map(Op::JoinAnew),
         5 => fan.clone().prop_map(Op::Look),
         4 => fan.clone().prop_map(Op::Return),
         2 => fan.clone().prop_map(Op::GoAbsent),
@@ -59,6 +66,8 @@ fn op() -> impl Strategy<Value = Op> {
             .prop_map(|calls_per_minute| Op::ChangeRate { calls_per_minute }),
         2 => prop::bool::weighted(0.3).prop_map(Op::Pause),
         2 => Just(Op::StoreWipe),
+        4 => Just(Op::StoreLags),
+        3 => Just(Op::StoreGoesBack),
         3 => Just(Op::LoseResponse),
         3 => prop_oneof![Just(LogFailure::BeforeAppend), Just(LogFailure::AfterAppend)]
             .prop_map(Op::LeaderDies),

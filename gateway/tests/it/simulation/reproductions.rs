@@ -20,3 +20,79 @@ fn a_batch_logged_and_not_published_is_published_by_the_next_leader() {
     ])
     .unwrap();
 }
+
+/// The store went back to before a call: the place was in line again and was called twice.
+#[test]
+fn a_store_that_went_back_calls_nobody_twice() {
+    run(&[
+        Op::Tick(0),
+        Op::Join(0),
+        Op::StoreLags,
+        Op::AdvanceTime { ms: 1100 },
+        Op::Tick(0),
+        Op::StoreGoesBack,
+        Op::AdvanceTime { ms: 1100 },
+        Op::Tick(0),
+        Op::Tick(0),
+    ])
+    .unwrap();
+}
+
+/// After a wipe, someone who had missed their turn and was back in line counted as served.
+#[test]
+fn whoever_came_back_from_a_missed_turn_is_in_line_after_a_wipe() {
+    run(&[
+        Op::Tick(0),
+        Op::Join(0),
+        Op::AdvanceTime { ms: 200 },
+        Op::Tick(0),
+        Op::AdvanceTime { ms: 3100 },
+        Op::Tick(0),
+        Op::Pause(true),
+        Op::Return(0),
+        Op::AdvanceTime { ms: 1100 },
+        Op::Tick(0),
+        Op::StoreWipe,
+        Op::Look(0),
+    ])
+    .unwrap();
+}
+
+/// A leader that had been silent did not know of its successor, which the store had forgotten.
+#[test]
+fn a_silent_leader_compares_before_it_calls() {
+    run(&[
+        Op::Tick(1),
+        Op::Join(0),
+        Op::StoreLags,
+        Op::AdvanceTime { ms: 2000 },
+        Op::Tick(0),
+        Op::StoreGoesBack,
+        Op::Tick(1),
+    ])
+    .unwrap();
+}
+
+/// A pending batch that came back with an earlier state was taken for proof that line and log
+/// agree.
+#[test]
+fn a_batch_that_is_pending_again_proves_nothing() {
+    run(&[
+        Op::Join(0),
+        Op::Tick(1),
+        Op::JoinAnew(2),
+        Op::AdvanceTime { ms: 100 },
+        Op::LeaderDies(LogFailure::BeforeAppend),
+        Op::Tick(1),
+        Op::StoreLags,
+        Op::Claim(2),
+        Op::Tick(1),
+        Op::AdvanceTime { ms: 2000 },
+        Op::Tick(0),
+        Op::StoreGoesBack,
+        Op::Join(0),
+        Op::Tick(0),
+        Op::Tick(0),
+    ])
+    .unwrap();
+}

@@ -4,9 +4,9 @@ use std::sync::Arc;
 
 use contract::pass::{PassKey, PassKeys};
 use contract::room::{Override, RoomSettings};
-use contract::{Clock, ManualClock, RoomId};
+use contract::{Clock, ManualClock, RoomId, Timestamp};
 use gateway::line::durable::DurableLine;
-use gateway::line::leader::Leader;
+use gateway::line::leader::{Leader, Tick};
 use gateway::line::room::{Room, Target};
 use gateway::line::visitor::{Claimed, Joined, Joiner};
 use gateway::line::{Parts, Randomness, StockSource, UpstreamHealth};
@@ -14,7 +14,7 @@ use gateway::records::RoomRecord;
 use gateway::room::order::commitment;
 use gateway::room::place::{PlaceKeys, PlaceToken};
 use gateway::room::status::StockFigures;
-use gateway::store::memory::MemoryStore;
+use gateway::store::memory::{Kept, MemoryStore};
 use gateway::store::{Cursor, Enter, RoomStore, Standing, StoreError};
 use proptest::test_runner::TestCaseError;
 use rand::SeedableRng;
@@ -26,7 +26,7 @@ use tokio_util::task::TaskTracker;
 use uuid::Uuid;
 
 use super::log::MemoryLog;
-use super::model::{Model, SESSION};
+use super::model::{Calls, Model, SESSION};
 use super::ops::{FANS, Op};
 
 const CAP: u64 = 3;
@@ -45,19 +45,21 @@ impl UpstreamHealth for Quiet {
     }
 }
 
-struct Gateway {
-    room: Arc<Room>,
-    leader: Leader,
+pub(super) struct Gateway {
+    pub(super) room: Arc<Room>,
+    pub(super) leader: Leader,
 }
 
-struct World {
-    store: Arc<MemoryStore>,
-    log: Arc<MemoryLog>,
+pub(super) struct World {
+    pub(super) store: Arc<MemoryStore>,
+    pub(super) log: Arc<MemoryLog>,
     clock: ManualClock,
-    gateways: Vec<Gateway>,
+    pub(super) gateways: Vec<Gateway>,
     tokens: Vec<Option<PlaceToken>>,
     model: Model,
     cursor: Cursor,
+    /// What the store and its fans' calls were when the replica was up to date.
+    kept: Option<(Kept, Calls)>,
     known: usize,
     last: Option<Op>,
     _doors: JoinSet<()>,
@@ -103,7 +105,7 @@ fn record(clock: &ManualClock) -> RoomRecord {
 }
 
 impl World {
-    fn new() -> Self {
+    pub(super) fn new() -> Self {
         let clock = ManualClock::default();
         let log = Arc::new(MemoryLog::new(record(&clock)));
         let store = Arc::new(MemoryStore::default());
@@ -139,13 +141,22 @@ impl World {
             tokens: vec![None; FANS.into()],
             model: Model::default(),
             cursor: Cursor::start(),
+            kept: None,
             known: 0,
             last: None,
             _doors: doors,
         }
     }
 
-    async fn step(&mut self, op: &Op) -> Result<(), TestCaseError> {
+    pub(super) fn now(&self) -> Timestamp {
+        self.clock.now()
+    }
+
+    pub(super) fn token(&self, fan: u8) -> PlaceToken {
+        self.tokens[usize::from(fan)].clone().unwrap()
+    }
+
+    pub(super) async fn step(&mut self, op: &Op) -> Result<(), TestCaseError> {
         if matches!(op, Op::LoseResponse) {
             if let Some(last) = self.last.clone() {
                 self.apply(&last).await?;
@@ -168,7 +179,11 @@ impl World {
     async fn apply(&mut self, op: &Op) -> Result<(), TestCaseError> {
         let now = self.clock.now();
         match *op {
-            Op::Join(fan) => return self.join(fan).await,
+            Op::Join(fan) => {
+                let held = self.tokens[usize::from(fan)].clone();
+                return self.join(fan, held).await;
+            }
+            Op::JoinAnew(fan) => return self.join(fan, None).await,
             Op::Look(fan) => return self.look(fan, Enter::Look, false).await,
             Op::Return(fan) => return self.look(fan, Enter::Return, true).await,
             Op::GoAbsent(fan) => {
@@ -202,7 +217,9 @@ impl World {
             Op::Tick(gateway) => {
                 let leader = &mut self.gateways[usize::from(gateway)].leader;
                 // A tick may fail with the log or the store; what it leaves is checked.
-                let _failed = leader.tick_once().await;
+                if let Ok(Tick::Called(_)) = leader.tick_once().await {
+                    self.model.ticked(now);
+                }
             }
             Op::AdvanceTime { ms } => self.clock.advance(std::time::Duration::from_millis(ms)),
             Op::ChangeRate { calls_per_minute } => self.log.record_change(|record| {
@@ -211,8 +228,11 @@ impl World {
             Op::Pause(is_paused) => self.log.record_change(|record| {
                 record.overridden = is_paused.then_some(Override::Pause);
             }),
+            Op::StoreLags => self.kept = Some((self.store.kept(), self.model.calls())),
+            Op::StoreGoesBack => self.go_back(now).await,
             Op::StoreWipe => {
                 self.store.wipe();
+                self.kept = None;
                 self.cursor = Cursor::start();
                 self.model.wiped(now);
             }
@@ -223,10 +243,22 @@ impl World {
         Ok(())
     }
 
-    async fn join(&mut self, fan: u8) -> Result<(), TestCaseError> {
-        let held = self.tokens[usize::from(fan)].clone();
+    async fn go_back(&mut self, now: Timestamp) {
+        let Some((store, calls)) = self.kept.take() else {
+            return;
+        };
+        self.store.go_back(&store);
+        let at = self.gateways[0].room.store_ref();
+        let popped = self.store.call_pending(&at).await.unwrap();
+        self.model.went_back(&calls, &popped, now);
+        self.cursor = self.store.notices_end(&at).await.unwrap();
+        // Two servers cannot be swapped within a millisecond.
+        self.clock.advance(std::time::Duration::from_millis(1));
+    }
+
+    async fn join(&mut self, fan: u8, held: Option<PlaceToken>) -> Result<(), TestCaseError> {
         let joiner = Joiner {
-            token: held.clone(),
+            token: held,
             nonce: Some([fan + 1; 16]),
             access_code: None,
         };
@@ -234,13 +266,17 @@ impl World {
         let Ok(Joined::Placed { token, fresh, .. }) = room.join(joiner).await else {
             return Ok(());
         };
-        let held_key = held.and_then(|held| held.key);
+        let last = self.tokens[usize::from(fan)].as_ref();
+        let held_key = last.and_then(|held| held.key);
         if let Some(key) = token.key
             && fresh
             && held_key != Some(key)
         {
             self.model.key_given(key)?;
         }
+        let is_open = self.log.record().opened_at.is_some();
+        self.model
+            .place_held(token.place, room.key_of(&token), is_open)?;
         if fresh {
             let standing = Standing::Waiting {
                 key: room.key_of(&token),
@@ -260,8 +296,9 @@ impl World {
             return Ok(());
         };
         let now = self.clock.now();
+        let is_served = self.log.has_served(token.place);
         self.model
-            .token_shown(token.place, token.key, standing, now)
+            .token_shown((token.place, token.key), standing, is_served, now)
     }
 
     async fn check(&mut self) -> Result<(), TestCaseError> {
@@ -271,9 +308,9 @@ impl World {
         let new = log[self.known..].to_vec();
         self.known = log.len();
         self.model.logged(&new, now)?;
-        let (notices, cursor) = self.store.notices_after(&at, &self.cursor).await.unwrap();
-        self.cursor = cursor;
-        for notice in &notices {
+        let read = self.store.notices_after(&at, &self.cursor).await.unwrap();
+        self.cursor = read.end;
+        for notice in &read.notices {
             self.model.told(notice, &log, now)?;
         }
         let popped = self.store.call_pending(&at).await.unwrap();

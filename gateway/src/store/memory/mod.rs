@@ -1,20 +1,27 @@
 //! The model of the store: the same operations on ordered maps. The conformance suite holds the
 //! Redis scripts against it, and the simulation runs on it.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+mod room;
+
+use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use async_trait::async_trait;
 use contract::{PlaceId, RoomId, Timestamp};
 use uuid::Uuid;
 
+use self::room::{Done, Room, count};
 use super::{
-    CallOrder, Cursor, EXPIRE_BATCH_MAX, Enter, Entered, Entry, Lease, NOTICES_MAX, Notice, Popped,
-    RoomRef, RoomStore, Served, Standing, StoreError, StoreResult, TickSettings, TickState,
+    Birth, CallOrder, Cursor, Enter, Entered, Entry, Lease, NOTICES_MAX, Notice, NoticesRead,
+    OUTCOMES_MAX, OnceOpen, Popped, RoomRef, RoomStore, Served, ServedState, Standing, StoreError,
+    StoreResult, TickSettings, TickState,
 };
 use crate::room::admission::{Bucket, spend};
-use crate::room::order::{LIVE_BASE, OrderKey};
+use crate::room::outcome::{Fate, Outcome};
 use crate::room::snapshot::{Counts, HEAD_PLACES, Snapshot, knot_ranks};
+
+/// What a store was at one moment.
+pub struct Kept(HashMap<RoomId, Room>);
 
 /// A line in memory.
 #[derive(Default)]
@@ -22,204 +29,17 @@ pub struct MemoryStore {
     rooms: Mutex<HashMap<RoomId, Room>>,
 }
 
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Done {
-    Called(OrderKey),
-    Left,
-}
-
-#[derive(Default)]
-struct Room {
-    epoch: u32,
-    birth: Uuid,
-    clock: u64,
-    counts: Counts,
-    given_back: u64,
-    bucket: Bucket,
-    leader: Option<(Uuid, Timestamp)>,
-    fence: u64,
-    pending: Option<Uuid>,
-    seq: u64,
-    line: BTreeSet<(OrderKey, PlaceId)>,
-    key_of: HashMap<PlaceId, OrderKey>,
-    popped: BTreeSet<(OrderKey, PlaceId)>,
-    called: BTreeMap<PlaceId, Timestamp>,
-    active: BTreeMap<PlaceId, Timestamp>,
-    missed: BTreeMap<PlaceId, Timestamp>,
-    absent: BTreeMap<PlaceId, Timestamp>,
-    done: HashMap<PlaceId, Done>,
-    session: HashMap<PlaceId, (u64, Timestamp)>,
-    snapshot: Option<Snapshot>,
-    opening: Option<Snapshot>,
-    notices: Vec<Notice>,
-}
-
-impl Room {
-    fn put(&mut self, place: PlaceId, key: OrderKey) -> u64 {
-        let before = count(self.line.len());
-        self.line.insert((key, place));
-        self.key_of.insert(place, key);
-        before
-    }
-
-    fn remove(&mut self, place: PlaceId) -> bool {
-        match self.key_of.remove(&place) {
-            Some(key) => self.line.remove(&(key, place)),
-            None => false,
-        }
-    }
-
-    fn popped_key(&self, place: PlaceId) -> Option<OrderKey> {
-        self.popped
-            .iter()
-            .find(|(_, p)| *p == place)
-            .map(|(key, _)| *key)
-    }
-
-    fn enter(&mut self, entry: &Entry, key: Option<OrderKey>) -> Entered {
-        let joins = entry.enter == Enter::Join;
-        let key = match key {
-            Some(key) => {
-                if key.is_live() {
-                    self.clock = self.clock.max(key.get() - LIVE_BASE);
-                }
-                key
-            }
-            None if !joins => return settled(Standing::Unknown),
-            None => {
-                self.clock += 1;
-                OrderKey::new(LIVE_BASE + self.clock).unwrap_or_else(|| unreachable!("clock"))
-            }
-        };
-        self.counts.joins += u64::from(joins);
-        let in_line_before = self.put(entry.place, key);
-        let number = self.counts.joins;
-        Entered {
-            standing: Standing::Waiting { key },
-            fresh: true,
-            number,
-            in_line_before,
-        }
-    }
-
-    fn stand(&mut self, entry: &Entry, now: Timestamp) -> Entered {
-        let place = entry.place;
-        let key = match self.done.get(&place).copied() {
-            None => {
-                let key = self
-                    .popped_key(place)
-                    .or_else(|| self.key_of.get(&place).copied());
-                return match key {
-                    Some(key) => settled(Standing::Waiting { key }),
-                    None => self.enter(entry, entry.key),
-                };
-            }
-            Some(Done::Left) if entry.enter == Enter::Join => {
-                self.done.remove(&place);
-                return self.enter(entry, entry.key.filter(|key| !key.is_live()));
-            }
-            Some(Done::Left) => return settled(Standing::Left),
-            Some(Done::Called(key)) => key,
-        };
-        let session = self.session.get(&place).copied();
-        let (seq, started_at) = session.unwrap_or((0, Timestamp::EPOCH));
-        if let Some(expires_at) = self.active.get(&place).copied().filter(|t| *t > now) {
-            return settled(Standing::Active {
-                seq,
-                started_at,
-                expires_at,
-            });
-        }
-        // Past its deadline it is still a call, until a tick makes it a missed turn.
-        if let Some(claim_by) = self.called.get(&place).copied() {
-            return settled(Standing::Called { seq, claim_by });
-        }
-        let Some(until) = self.missed.get(&place).copied().filter(|t| *t > now) else {
-            return settled(Standing::Ended);
-        };
-        if entry.enter == Enter::Look {
-            return settled(Standing::Missed { key, until });
-        }
-        self.missed.remove(&place);
-        self.done.remove(&place);
-        let in_line_before = self.put(place, key);
-        Entered {
-            standing: Standing::Waiting { key },
-            fresh: true,
-            number: 0,
-            in_line_before,
-        }
-    }
-
-    /// Notes a visit without a connection; where there is one, it stands for the presence.
-    fn seen(&mut self, place: PlaceId, now: Timestamp) {
-        if let Some(last_seen) = self.absent.get_mut(&place) {
-            *last_seen = now;
-        }
-    }
-
-    fn occupied(&self) -> u64 {
-        count(self.popped.len() + self.called.len() + self.active.len())
-    }
-
-    fn end(&mut self, place: PlaceId) -> bool {
-        if self.active.remove(&place).is_some() {
-            self.counts.ended += 1;
-        } else if self.called.remove(&place).is_some() {
-            self.given_back += 1;
-        } else {
-            return false;
-        }
-        self.session.remove(&place);
-        self.notices.push(Notice::Ended { place });
-        true
-    }
-
-    fn expire(&mut self, now: Timestamp, settings: TickSettings) {
-        for place in overdue(&self.called, now) {
-            self.called.remove(&place);
-            self.session.remove(&place);
-            self.missed.insert(place, now.plus(settings.missed_grace));
-            self.counts.no_shows += 1;
-            self.given_back += 1;
-        }
-        for place in overdue(&self.active, now) {
-            self.active.remove(&place);
-            self.session.remove(&place);
-        }
-        for place in overdue(&self.missed, now) {
-            self.missed.remove(&place);
-        }
-        for place in overdue(&self.absent, now.minus(settings.absence_timeout)) {
-            self.absent.remove(&place);
-            self.remove(place);
-        }
-    }
-}
-
-fn settled(standing: Standing) -> Entered {
-    Entered {
-        standing,
-        fresh: false,
-        number: 0,
-        in_line_before: 0,
-    }
-}
-
-fn overdue(places: &BTreeMap<PlaceId, Timestamp>, before: Timestamp) -> Vec<PlaceId> {
-    let mut due: Vec<_> = places.iter().filter(|(_, at)| **at <= before).collect();
-    due.sort_by_key(|(place, at)| (**at, **place));
-    due.into_iter()
-        .take(EXPIRE_BATCH_MAX)
-        .map(|(place, _)| *place)
-        .collect()
-}
-
-fn count(n: usize) -> u64 {
-    u64::try_from(n).unwrap_or(u64::MAX)
-}
-
 impl MemoryStore {
+    /// The state as it is, to go back to later.
+    pub fn kept(&self) -> Kept {
+        Kept(self.lock().clone())
+    }
+
+    /// Goes back to an earlier state, as after a failover to a replica that lagged.
+    pub fn go_back(&self, kept: &Kept) {
+        self.lock().clone_from(&kept.0);
+    }
+
     /// Loses everything, as a Redis without its files does.
     pub fn wipe(&self) {
         self.lock().clear();
@@ -248,14 +68,14 @@ impl RoomStore for MemoryStore {
     async fn room_prepare(
         &self,
         room: &RoomRef,
-        birth: Uuid,
-        clock: u64,
+        birth: &Birth,
         served: &[Served],
     ) -> StoreResult<()> {
         let mut rooms = self.lock();
         let new = || Room {
             epoch: room.epoch,
-            birth,
+            birth: birth.name,
+            held_until: birth.held_until,
             ..Room::default()
         };
         let known = rooms.entry(room.room.clone()).or_insert_with(new);
@@ -265,7 +85,7 @@ impl RoomStore for MemoryStore {
         if known.epoch < room.epoch {
             *known = new();
         }
-        known.clock = known.clock.max(clock);
+        known.clock = known.clock.max(birth.clock);
         let seq_known = known.seq;
         for served in served {
             known.seq = known.seq.max(served.seq);
@@ -279,13 +99,24 @@ impl RoomStore for MemoryStore {
             known.absent.remove(&served.place);
             known.session.remove(&served.place);
             known.done.insert(served.place, Done::Called(served.key));
-            if let Some(until) = served.active_until {
-                known.active.insert(served.place, until);
-                known
-                    .session
-                    .insert(served.place, (served.seq, served.called_at));
+            match served.state {
+                ServedState::Over => {}
+                ServedState::Active(until) => {
+                    known.active.insert(served.place, until);
+                    let session = (served.seq, served.called_at);
+                    known.session.insert(served.place, session);
+                }
+                ServedState::Missed(until) => {
+                    known.missed.insert(served.place, until);
+                }
+                ServedState::Left => {
+                    let live = served.key.is_live();
+                    known.done.insert(served.place, Done::Left { live });
+                }
             }
         }
+        known.seq = known.seq.max(birth.seq);
+        known.is_open |= birth.is_open;
         Ok(())
     }
 
@@ -306,8 +137,13 @@ impl RoomStore for MemoryStore {
             room.clock = room.clock.max(clock_now.saturating_sub(1));
             let floor = room.clock;
             let mut answers = Vec::with_capacity(entries.len());
+            let mut places = Vec::new();
             for entry in entries {
+                let known = room.done.contains_key(&entry.place);
                 let entered = room.stand(entry, now);
+                if known && entered.fresh {
+                    places.push(entry.place);
+                }
                 if matches!(entered.standing, Standing::Waiting { .. }) {
                     if entry.connected {
                         room.absent.remove(&entry.place);
@@ -318,6 +154,12 @@ impl RoomStore for MemoryStore {
                     }
                 }
                 answers.push(entered);
+            }
+            for place in &places {
+                room.journal(*place, Fate::Returned);
+            }
+            if !places.is_empty() {
+                room.tell(Notice::Look { places });
             }
             if room.clock == floor {
                 room.clock = before;
@@ -333,15 +175,16 @@ impl RoomStore for MemoryStore {
         place: PlaceId,
     ) -> StoreResult<bool> {
         self.with(room, |room| {
+            let key = room.known_key(place);
             if room.remove(place) || room.missed.remove(&place).is_some() {
                 room.absent.remove(&place);
-                room.done.insert(place, Done::Left);
+                room.leave(place, key);
                 return true;
             }
             if room.called.remove(&place).is_some() {
                 room.given_back += 1;
                 room.session.remove(&place);
-                room.done.insert(place, Done::Left);
+                room.leave(place, key);
                 return true;
             }
             room.end(place)
@@ -355,11 +198,13 @@ impl RoomStore for MemoryStore {
         places: &[PlaceId],
     ) -> StoreResult<()> {
         self.with(room, |room| {
-            for place in places
-                .iter()
-                .filter(|place| room.key_of.contains_key(place))
-            {
+            let mut marked = places.to_vec();
+            marked.retain(|place| room.key_of.contains_key(place));
+            for place in &marked {
                 room.absent.insert(*place, now);
+            }
+            if !marked.is_empty() {
+                room.tell(Notice::Look { places: marked });
             }
         })
     }
@@ -388,6 +233,7 @@ impl RoomStore for MemoryStore {
                 bucket: room.bucket,
                 pending: room.pending,
                 seq: room.seq,
+                held_until: room.held_until,
             })
         })
     }
@@ -400,7 +246,7 @@ impl RoomStore for MemoryStore {
     ) -> StoreResult<Popped> {
         self.with(room, |room| {
             let mut popped = Popped { places: Vec::new() };
-            if room.fence != order.lease.fence {
+            if room.fence != order.lease.fence || room.seq != order.seq {
                 return popped;
             }
             let free = order.active_max.saturating_sub(room.occupied());
@@ -458,11 +304,11 @@ impl RoomStore for MemoryStore {
                 room.called.insert(place, claim_by);
                 room.done.insert(place, Done::Called(key));
                 room.session.insert(place, (seq, Timestamp::EPOCH));
-                room.seq = seq;
+                room.seq = room.seq.max(seq);
                 places.push(place);
             }
             room.counts.calls += count(places.len());
-            room.notices.push(Notice::Called {
+            room.tell(Notice::Called {
                 places,
                 first_seq,
                 claim_by,
@@ -491,7 +337,7 @@ impl RoomStore for MemoryStore {
                 session.1 = now;
                 let seq = session.0;
                 room.counts.claims += 1;
-                room.notices.push(Notice::Claimed {
+                room.tell(Notice::Claimed {
                     place,
                     seq,
                     started_at: now,
@@ -501,6 +347,7 @@ impl RoomStore for MemoryStore {
             let look = Entry {
                 place,
                 key: None,
+                once_open: OnceOpen::Keep,
                 enter: Enter::Look,
                 connected: false,
             };
@@ -535,6 +382,24 @@ impl RoomStore for MemoryStore {
         place: PlaceId,
     ) -> StoreResult<bool> {
         self.with(room, |room| room.end(place))
+    }
+
+    async fn outcomes_take(&self, room: &RoomRef) -> StoreResult<Vec<Outcome>> {
+        let taken = self.with(room, |room| {
+            let outcomes = room.outcomes.values().take(OUTCOMES_MAX);
+            outcomes.copied().collect()
+        });
+        Ok(taken.unwrap_or_default())
+    }
+
+    async fn outcomes_done(&self, room: &RoomRef, outcomes: &[Outcome]) -> StoreResult<()> {
+        self.with(room, |room| {
+            for outcome in outcomes {
+                if room.outcomes.get(&outcome.place) == Some(outcome) {
+                    room.outcomes.remove(&outcome.place);
+                }
+            }
+        })
     }
 
     async fn snapshot_take(&self, room: &RoomRef, now: Timestamp) -> StoreResult<Snapshot> {
@@ -572,6 +437,7 @@ impl RoomStore for MemoryStore {
 
     async fn opening_put(&self, room: &RoomRef, snapshot: &Snapshot) -> StoreResult<()> {
         self.with(room, |room| {
+            room.is_open = true;
             room.opening.get_or_insert_with(|| snapshot.clone());
         })
     }
@@ -581,23 +447,29 @@ impl RoomStore for MemoryStore {
     }
 
     async fn notices_end(&self, room: &RoomRef) -> StoreResult<Cursor> {
-        let end = self.with(room, |room| room.notices.len());
-        Ok(Cursor(end.unwrap_or(0).to_string()))
+        let end = self.with(room, |room| room.cursor(room.trimmed + room.notices.len()));
+        Ok(end.unwrap_or_else(|_| Cursor::start()))
     }
 
-    async fn notices_after(
-        &self,
-        room: &RoomRef,
-        cursor: &Cursor,
-    ) -> StoreResult<(Vec<Notice>, Cursor)> {
+    async fn notices_after(&self, room: &RoomRef, cursor: &Cursor) -> StoreResult<NoticesRead> {
         let read = self.with(room, |room| {
-            // Also reads the start as 0.
-            let from = cursor.0.parse().unwrap_or(0).min(room.notices.len());
-            let next = room.notices[from..].iter().take(NOTICES_MAX);
-            let notices: Vec<_> = next.cloned().collect();
-            let end = Cursor((from + notices.len()).to_string());
-            (notices, end)
+            let known = room.read_before(cursor);
+            let skipped = known.map_or(0, |read| read.saturating_sub(room.trimmed));
+            let new = room.notices.iter().skip(skipped).take(NOTICES_MAX);
+            let notices: Vec<_> = new.cloned().collect();
+            let read = room.trimmed + skipped + notices.len();
+            NoticesRead {
+                has_gap: known.is_none_or(|read| read > 0 && read <= room.trimmed),
+                has_more: notices.len() >= NOTICES_MAX,
+                end: room.cursor(read),
+                notices,
+            }
         });
-        Ok(read.unwrap_or_else(|_| (Vec::new(), cursor.clone())))
+        Ok(read.unwrap_or_else(|_| NoticesRead {
+            notices: Vec::new(),
+            end: Cursor::start(),
+            has_gap: *cursor != Cursor::start(),
+            has_more: false,
+        }))
     }
 }
