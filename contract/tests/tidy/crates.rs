@@ -114,6 +114,54 @@ fn crates_depend_on_each_other_as_the_architecture_says() {
     assert!(dependencies(manifest).contains("web") && !dependencies(manifest).contains("pages"));
 }
 
+/// A dependency that nothing names costs every build for nothing.
+#[test]
+fn every_dependency_is_used() {
+    let files = files();
+    let members = members(&files);
+    let mut complaints = Vec::new();
+    for member in &members {
+        let within = format!("{}/", member.directory);
+        let tests = format!("{}/tests/", member.directory);
+        let code: Vec<&File> = files
+            .iter()
+            .filter(|file| file.has_ending("rs") && file.path.starts_with(&within))
+            .filter(|file| !file.path.starts_with(&tests))
+            .collect();
+        for dependency in &member.dependencies {
+            let name = dependency.replace('-', "_");
+            if !code.iter().any(|file| names(&file.text, &name)) {
+                complaints.push(format!("{} does not use {dependency}", member.name));
+            }
+        }
+    }
+    let workspace = files.iter().find(|file| file.path == "Cargo.toml");
+    let workspace = workspace.map_or("", |file| file.text.as_str());
+    let listed = workspace.replace("[workspace.dependencies]", "[dependencies]");
+    for dependency in dependencies(&listed) {
+        let line = format!("\n{dependency}.workspace");
+        let asked = format!("\n{dependency} = {{ workspace");
+        let is_used = |file: &File| file.text.contains(&line) || file.text.contains(&asked);
+        let mut manifests = files.iter().filter(|f| f.path.ends_with("/Cargo.toml"));
+        let is_name = dependency.starts_with(|c: char| c.is_ascii_lowercase());
+        if is_name && !manifests.any(is_used) {
+            complaints.push(format!("no crate asks the workspace for {dependency}"));
+        }
+    }
+    assert_none(&complaints);
+    assert!(names("use a::b;", "a") && !names("let ab = 1;", "a"));
+}
+
+/// Whether `name` stands in `code` as a word of its own.
+fn names(code: &str, name: &str) -> bool {
+    let is_part = |c: char| c.is_alphanumeric() || c == '_';
+    code.match_indices(name).any(|(at, _)| {
+        let before = code[..at].chars().next_back();
+        let after = code[at + name.len()..].chars().next();
+        !before.is_some_and(is_part) && !after.is_some_and(is_part)
+    })
+}
+
 #[test]
 fn every_crate_is_in_the_tables() {
     let files = files();

@@ -69,6 +69,8 @@ impl Follower {
             tokio::select! {
                 () = self.room.stop.cancelled() => return,
                 _ = ticks.tick() => {}
+                // Calls of this gateway's own leader reach its fans at once.
+                () = self.room.news.notified() => {}
             }
             if let Err(error) = self.notices_once().await {
                 counter!(telemetry::FOLLOWER_FAILURES).increment(1);

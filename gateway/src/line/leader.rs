@@ -250,6 +250,7 @@ impl Leader {
         if !published {
             return Ok(0);
         }
+        room.news.notify_one();
         counter!(telemetry::CALLS, "room" => room.id.to_string()).increment(count);
         self.agreed_seq = was_agreed.then(|| first_seq + count - 1);
         self.note_waits(popped, now);

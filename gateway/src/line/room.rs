@@ -9,7 +9,7 @@ use contract::room::Override;
 use contract::{RoomId, Timestamp};
 use http::HeaderValue;
 use sha2::{Digest, Sha256};
-use tokio::sync::{Mutex, watch};
+use tokio::sync::{Mutex, Notify, watch};
 use tokio_util::sync::CancellationToken;
 
 use super::absences::Absences;
@@ -98,6 +98,9 @@ pub struct Room {
     pub sessions: Sessions,
     /// Ends this room's tasks.
     pub stop: CancellationToken,
+    /// Told when this gateway has left a notice, so that its own fans need not wait for the next
+    /// look.
+    pub news: Notify,
     known: ArcSwap<Known>,
     view: watch::Sender<Arc<RoomView>>,
     /// The public document of a view, serialised: whose view, the bytes, their tag.
@@ -119,6 +122,7 @@ impl Room {
             sockets: Sockets::default(),
             sessions: Sessions::new(),
             stop: parts.stop.child_token(),
+            news: Notify::new(),
             known: ArcSwap::from_pointee(Known::of(record)),
             view: watch::Sender::new(Arc::new(view)),
             document: ArcSwapOption::empty(),
