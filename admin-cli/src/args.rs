@@ -118,7 +118,7 @@ pub(crate) enum RoomCommand {
         #[arg(long, value_name = "TEXT")]
         reason: Option<String>,
     },
-    /// Go on as the schedule says, after `open`, `pause` or `close`
+    /// Go back to what held before a pause, or to the schedule after `close`
     #[command(after_help = "Example:\n  ropeline room resume eras")]
     Resume {
         /// The room

@@ -79,6 +79,21 @@ pub enum ImportedShow {
     InUse,
 }
 
+/// What is left behind a room.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RoomStock {
+    /// Seats that can be held now.
+    pub remaining: u64,
+    /// Seats that are not sold: those that can be held, and those that are held and may come back.
+    pub unsold: u64,
+    /// Seats there are.
+    pub total: u64,
+    /// Lowest and highest price, minor units.
+    pub prices: Option<(i64, i64)>,
+    /// The currency of the prices.
+    pub currency: String,
+}
+
 /// The booking core. Clones are cheap and share everything.
 #[derive(Clone)]
 pub struct Booking(pub(crate) Arc<Core>);
@@ -177,61 +192,38 @@ impl Booking {
         self.0.tickets.verifying_key()
     }
 
-    /// Seats that can still be held, over all shows behind `room` whose sale is not over; `None`
-    /// when no show is behind it. Read from memory.
-    pub fn stock(&self, room: &RoomId) -> Option<u64> {
-        let shows = self.shows_for_sale(room)?;
-        Some(shows.iter().map(LiveShow::available_count).sum())
-    }
-
-    /// The shows behind `room` whose sale is not over; `None` when no show is behind it.
-    fn shows_for_sale(&self, room: &RoomId) -> Option<Vec<LiveShow>> {
+    /// What is left of the shows behind `room` whose sale is not over; `None` when no show is
+    /// behind it. Read from memory.
+    pub fn stock(&self, room: &RoomId) -> Option<RoomStock> {
         let now = self.0.clock.now();
-        let mut shows = self.0.catalogue.in_room(room);
-        if shows.is_empty() {
-            return None;
-        }
-        shows.retain(|show| match show.info().sale_status(now) {
-            SaleStatus::Upcoming | SaleStatus::Open => true,
-            SaleStatus::Closed | SaleStatus::Cancelled => false,
-        });
-        Some(shows)
-    }
-
-    /// Seats that are not sold, over all open shows behind `room`: those that can be held, and
-    /// those that are held and may yet come back. Read from memory.
-    pub fn unsold(&self, room: &RoomId) -> Option<u64> {
-        let shows = self.shows_for_sale(room)?;
-        Some(shows.iter().map(LiveShow::unsold_count).sum())
-    }
-
-    /// Seats there are, over all open shows behind `room`.
-    pub fn seat_count(&self, room: &RoomId) -> Option<u64> {
-        let shows = self.0.catalogue.in_room(room);
-        (!shows.is_empty()).then(|| shows.iter().map(LiveShow::seat_count).sum())
-    }
-
-    /// Lowest and highest price of the shows behind `room`, with their currency.
-    pub fn price_range(&self, room: &RoomId) -> Option<(i64, i64, String)> {
-        let shows = self.0.catalogue.in_room(room);
-        let currency = shows.first()?.info().currency.clone();
-        let prices = || {
-            shows
-                .iter()
-                .flat_map(|show| &show.info().categories)
-                .map(|category| category.price_minor)
+        let all = self.0.catalogue.in_room(room);
+        let currency = all.first()?.info().currency.clone();
+        let for_sale = || {
+            all.iter()
+                .filter(|show| match show.info().sale_status(now) {
+                    SaleStatus::Upcoming | SaleStatus::Open => true,
+                    SaleStatus::Closed | SaleStatus::Cancelled => false,
+                })
         };
-        Some((prices().min()?, prices().max()?, currency))
-    }
-
-    /// The shows that are behind a room, with their rooms.
-    pub fn room_shows(&self) -> Vec<(RoomId, ShowId)> {
-        self.0
-            .catalogue
-            .all()
-            .into_iter()
-            .filter_map(|show| Some((show.info().room.clone()?, show.info().show_id.clone())))
-            .collect()
+        let remaining = for_sale().map(LiveShow::available_count).sum();
+        let prices = all.iter().flat_map(|show| &show.info().categories);
+        let prices: Vec<i64> = prices.map(|category| category.price_minor).collect();
+        Some(RoomStock {
+            remaining,
+            // Held seats are counted only when nothing else is left: it takes a look at every one.
+            unsold: match remaining {
+                0 => for_sale().map(LiveShow::unsold_count).sum(),
+                some => some,
+            },
+            // What is not for sale any more must not make the rest look few.
+            total: for_sale().map(LiveShow::seat_count).sum(),
+            prices: prices
+                .iter()
+                .min()
+                .copied()
+                .zip(prices.iter().max().copied()),
+            currency,
+        })
     }
 
     /// The cities, by name.
@@ -267,21 +259,9 @@ impl Booking {
         Some(self.0.catalogue.show(show)?.seat_map(self.0.clock.now()))
     }
 
-    /// Holds seats. A customer without a session has to be given one first.
-    pub async fn hold_place(
-        &self,
-        customer: &Customer,
-        show: &ShowId,
-        request: &HoldRequest,
-    ) -> Result<HoldOutcome, StoreError> {
-        match self.hold_place_once(customer, show, request, None).await? {
-            Once::Now(outcome) => Ok(outcome),
-            // Nothing is known of a request without a key.
-            Once::Known(_) => Err(StoreError::TaskBroke),
-        }
-    }
-
-    pub(crate) async fn hold_place_once(
+    /// Holds seats; with a key, once for however many requests. A customer without a session has
+    /// to be given one first.
+    pub(crate) async fn hold_place(
         &self,
         customer: &Customer,
         show: &ShowId,

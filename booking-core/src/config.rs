@@ -19,14 +19,12 @@ pub struct BookingConfig {
 pub struct PaymentConfig {
     /// Its name in paths and in the database, such as `simulator` or `stripe`.
     pub provider: String,
-    /// Base URL of its API, without a final slash.
+    /// Base URL of its API and of the pages where customers pay, without a final slash.
     pub url: String,
     /// The secret key that authenticates us.
     pub secret: String,
     /// The secret that its webhooks are signed with.
     pub webhook_secret: String,
-    /// Where the customer's browser reaches it, if that differs from `url`.
-    pub browser_url: Option<String>,
 }
 
 /// The 32-byte seed of the ticket key.
@@ -38,7 +36,6 @@ impl fmt::Debug for PaymentConfig {
         f.debug_struct("PaymentConfig")
             .field("provider", &self.provider)
             .field("url", &self.url)
-            .field("browser_url", &self.browser_url)
             .finish_non_exhaustive()
     }
 }

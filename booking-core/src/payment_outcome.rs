@@ -47,9 +47,7 @@ impl Core {
             PaymentStart::Started(payment) => {
                 let intent_id = payment.intent_id.unwrap_or_default();
                 let client_secret = payment.client_secret.unwrap_or_default();
-                let config = &self.config.payment;
-                let base = config.browser_url.as_ref().unwrap_or(&config.url);
-                let base = base.trim_end_matches('/');
+                let base = self.config.payment.url.trim_end_matches('/');
                 PaymentOutcome::Started(Payment {
                     pay_url: Some(format!(
                         "{base}/pay/{intent_id}?client_secret={client_secret}"

@@ -123,11 +123,6 @@ impl PassKey {
     pub fn secret(&self) -> &[u8; 32] {
         &self.secret
     }
-
-    /// The key's id.
-    pub fn kid(&self) -> &str {
-        &self.kid
-    }
 }
 
 /// Signs passes with the first of its keys and verifies with all, so that a key can be replaced
@@ -403,7 +398,7 @@ mod tests {
     fn pem_reads_back() {
         let key = PassKey::from_seed([9; 32]).unwrap();
         let again = PassKey::from_pem(&key.to_pem().unwrap()).unwrap();
-        assert_eq!(again.kid(), key.kid());
+        assert_eq!(again.kid, key.kid);
         assert!(PassKey::from_pem("-----BEGIN PRIVATE KEY-----").is_err());
     }
 }

@@ -160,7 +160,6 @@ async fn start_payment(
             url: url.clone(),
             secret: secret.clone(),
             webhook_secret: webhook_secret.clone(),
-            browser_url: None,
         });
     }
     let settings = SimulatorSettings {
@@ -179,7 +178,6 @@ async fn start_payment(
         url,
         secret: keys.payment_secret.clone(),
         webhook_secret: keys.webhook_secret.clone(),
-        browser_url: None,
     })
 }
 
@@ -471,27 +469,17 @@ struct BookingStock(Booking);
 
 impl StockSource for BookingStock {
     fn stock(&self, room: &RoomId) -> Option<StockFigures> {
-        let remaining = self.0.stock(room)?;
-        // Held seats are counted only when nothing else is left: it takes a look at every seat.
-        let unsold = if remaining > 0 {
-            remaining
-        } else {
-            self.0.unsold(room)?
-        };
-        let total = self.0.seat_count(room).unwrap_or(remaining);
-        let price_range = self
-            .0
-            .price_range(room)
-            .map(|(min_minor, max_minor, currency)| PriceRange {
+        let stock = self.0.stock(room)?;
+        let currency = stock.currency;
+        Some(StockFigures {
+            remaining: stock.remaining,
+            unsold: stock.unsold,
+            total: stock.total,
+            price_range: stock.prices.map(|(min_minor, max_minor)| PriceRange {
                 min_minor,
                 max_minor,
                 currency,
-            });
-        Some(StockFigures {
-            remaining,
-            unsold,
-            total,
-            price_range,
+            }),
         })
     }
 }

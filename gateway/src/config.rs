@@ -145,7 +145,7 @@ settings! {
     payment_secret = "ROPELINE_PAYMENT_SECRET", Hidden, "the simulator's", value_name = "SECRET", hide_env_values = true;
     /// The secret its webhooks are signed with [default: as of the secret key]
     payment_webhook_secret = "ROPELINE_PAYMENT_WEBHOOK_SECRET", Hidden, "the simulator's", value_name = "SECRET", hide_env_values = true;
-    /// What is logged, such as info or ropeline=debug [default: info]
+    /// What is logged, such as info or gateway=debug [default: info]
     log = "ROPELINE_LOG", Plain, "info", value_name = "FILTER";
     /// How log lines look: text or json [default: text]
     log_format = "ROPELINE_LOG_FORMAT", Plain, "text", value_name = "FORMAT";

@@ -59,9 +59,7 @@ pub(super) async fn hold_place(
         key_uses: principals.iter().map(|name| key.used_by(name)).collect(),
         answer_of: Box::new(created),
     });
-    let outcome = booking
-        .hold_place_once(&customer, &show, &request, key)
-        .await?;
+    let outcome = booking.hold_place(&customer, &show, &request, key).await?;
     let mut response = match outcome {
         Once::Now(outcome) => idempotent::respond(created(&read_held(outcome)?))?,
         Once::Known(known) => idempotent::repeat(known)?,

@@ -83,7 +83,8 @@ impl Catalogue {
         cities.into_values().collect()
     }
 
-    /// The shows of a city that `wanted` accepts, by start; `None` when the city is unknown.
+    /// The shows of a city, of a day and matching a query if given, by start; `None` when the city
+    /// is unknown.
     pub(crate) fn shows_in(
         &self,
         city: &CityId,
@@ -114,11 +115,14 @@ impl Catalogue {
         )
     }
 
-    /// The shows behind `room`.
+    /// The shows behind `room`, in no order.
     pub(crate) fn in_room(&self, room: &RoomId) -> Vec<LiveShow> {
-        let mut shows = self.all();
-        shows.retain(|show| show.info().room.as_ref() == Some(room));
-        shows
+        let shows = self.shows.load();
+        let behind = shows.by_id.values();
+        behind
+            .filter(|show| show.info().room.as_ref() == Some(room))
+            .cloned()
+            .collect()
     }
 
     /// Tells the shows concerned how seats are now.

@@ -33,12 +33,7 @@ struct Rules {
 impl Guard {
     pub(super) fn new(booking: &Booking) -> Self {
         let config = &booking.0.config;
-        let payment = config
-            .payment
-            .browser_url
-            .as_ref()
-            .unwrap_or(&config.payment.url);
-        let policy = pages::content_security_policy(Some(origin_of(payment)));
+        let policy = pages::content_security_policy(Some(origin_of(&config.payment.url)));
         Self(Arc::new(Rules {
             public_origin: origin_of(&config.public_url).to_owned(),
             // An origin that is no header value cannot be paid at: forms then lead nowhere else.

@@ -83,7 +83,7 @@ pub(super) async fn hold_place(
             .map(|session| form.key(&session, &show_id)),
     };
     let outcome = booking
-        .hold_place_once(&customer, &show_id, &request, key)
+        .hold_place(&customer, &show_id, &request, key)
         .await?;
     if let Once::Now(HoldOutcome::PassRequired { room, show }) = &outcome {
         return Ok(see_other(&line_of(room, show)));

@@ -199,7 +199,6 @@ async fn start(
             url: provider.url.clone(),
             secret: "sk_test".to_owned(),
             webhook_secret: WEBHOOK_SECRET.to_owned(),
-            browser_url: None,
         },
         ticket_key: TicketKey([7; 32]),
     };

@@ -157,19 +157,8 @@ impl Room {
         if let Standing::Waiting { key } = standing {
             facts.key = key;
         }
-        self.status_for(&facts, standing, now)
-    }
-
-    /// The status document for someone with `facts` who stands as `standing`, with the pass if
-    /// they were called.
-    pub fn status_for(
-        &self,
-        facts: &PlaceFacts,
-        standing: Standing,
-        now: Timestamp,
-    ) -> Result<StatusDocument, Problem> {
         let seen = seen(standing).ok_or_else(|| Problem::new(ProblemCode::PlaceExpired))?;
-        Ok(self.view().status(facts, seen, now))
+        Ok(self.view().status(&facts, seen, now))
     }
 
     /// The pass that goes with a call.

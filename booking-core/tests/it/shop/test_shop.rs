@@ -43,7 +43,6 @@ impl TestShop {
                 url: payment_url.clone(),
                 secret: SECRET.to_owned(),
                 webhook_secret: "whsec_shop".to_owned(),
-                browser_url: None,
             },
             ticket_key: TicketKey([7; 32]),
         };
