@@ -40,6 +40,8 @@ pub struct Leader {
     floor: u64,
     /// When this process last began a tick as the leader.
     ticked_at: Option<Timestamp>,
+    /// When this process last filled the room's bucket.
+    filled_at: Option<Timestamp>,
     /// The last ordinal, as of which store and log are known to agree. None until they were
     /// compared, and after anything whose outcome is not known.
     agreed_seq: Option<u64>,
@@ -63,6 +65,7 @@ impl Leader {
             waited: (0, 0),
             floor: 0,
             ticked_at: None,
+            filled_at: None,
             agreed_seq: None,
         }
     }
@@ -131,7 +134,10 @@ impl Leader {
         // Whoever was silent for as long as a lease may have had a successor, and not know it.
         let was_silent = self.ticked_at.is_none_or(|at| now.since(at) >= LEASE);
         self.ticked_at = Some(now);
-        if was_silent || self.agreed_seq.is_some_and(|seq| state.seq < seq) {
+        // Every tick of a leader fills the bucket: at another time, if another one led meanwhile
+        // or the line went back.
+        let is_ours = state.bucket.filled_at == self.filled_at;
+        if was_silent || !is_ours || self.agreed_seq.is_some_and(|seq| state.seq < seq) {
             self.agreed_seq = None;
         }
         if self.agreed_seq.is_some() || state.pending.is_some() {
@@ -209,6 +215,7 @@ impl Leader {
             .store
             .call_pop(&room.store_ref(), now, &order)
             .await?;
+        self.filled_at = Some(now);
         if popped.places.is_empty() {
             return Ok(0);
         }

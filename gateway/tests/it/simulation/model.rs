@@ -54,8 +54,8 @@ pub(super) struct Model {
     /// Calls that may have been given back, and wipes, each of which begins a new bucket.
     spare_calls: usize,
     popped_before: BTreeSet<OrderKey>,
-    /// Fans who may stand as they did before they came back from a missed turn, because the
-    /// store went back.
+    /// Fans who may stand as they did before they left or came back from a missed turn, because
+    /// the store went back.
     unsure: BTreeSet<PlaceId>,
     /// After a wipe, sessions that had ended may run again until then: the log does not know of
     /// ends.
@@ -188,7 +188,7 @@ impl Model {
     pub(super) fn went_back(&mut self, calls: &Calls, popped: &Popped, now: Timestamp) {
         for (place, fan) in &mut self.fans {
             fan.may_have_left |= fan.has_left;
-            if fan.was_logged {
+            if fan.was_logged || fan.has_left {
                 self.unsure.insert(*place);
             }
             // A call that the store forgot is in the log, and so is that it was missed.

@@ -96,3 +96,24 @@ fn a_batch_that_is_pending_again_proves_nothing() {
     ])
     .unwrap();
 }
+
+/// The store went back twice within a lease, and what a successor had called was forgotten.
+#[test]
+fn a_leader_that_is_not_the_last_one_compares_before_it_calls() {
+    run(&[
+        Op::Join(0),
+        Op::Tick(0),
+        Op::StoreLags,
+        Op::AdvanceTime { ms: 6000 },
+        Op::Tick(0),
+        Op::StoreGoesBack,
+        Op::StoreLags,
+        Op::Join(4),
+        Op::Tick(1),
+        Op::StoreGoesBack,
+        Op::Join(1),
+        Op::Claim(4),
+        Op::Tick(0),
+    ])
+    .unwrap();
+}
