@@ -59,20 +59,32 @@ impl Core {
         };
         match self.resolve_payment(payment.payment_id, None).await? {
             None => Ok(ConfirmOutcome::NotFound),
-            Some(resolution) => self.confirm_view(&resolution).await,
+            Some(resolution) => self.confirm_view(customer, &resolution).await,
         }
     }
 
-    async fn confirm_view(&self, resolution: &Resolution) -> Result<ConfirmOutcome, StoreError> {
+    async fn confirm_view(
+        &self,
+        customer: &Customer,
+        resolution: &Resolution,
+    ) -> Result<ConfirmOutcome, StoreError> {
         let Resolution { hold, payment, .. } = resolution;
         if let Some(booking_id) = hold.booking_id {
             let booking = store::bookings::find(&self.pools.money, booking_id)
                 .await?
                 .ok_or_else(|| StoreError::corrupt("bookings", "a booking is gone"))?;
             let show = self.catalogue.show_by_no(hold.show_no);
+            // A purchase ends the session it was made in. Whoever looks at it again from a later
+            // session, as by reloading the page, keeps that one.
+            let ends_session = show
+                .and_then(|show| show.info().room.clone())
+                .filter(|room| {
+                    let subject = customer.subject_in(room).map(|subject| subject.to_string());
+                    subject.is_some() && subject == hold.subject
+                });
             return Ok(ConfirmOutcome::Booked {
                 booking: Box::new(self.booking_view(booking)?),
-                ends_session: show.and_then(|show| show.info().room.clone()),
+                ends_session,
             });
         }
         let reason = payment.failure_reason;

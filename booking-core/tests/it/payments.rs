@@ -49,6 +49,11 @@ async fn a_paid_hold_becomes_a_booking() {
         fan.clone().without_pass().get(&booking).await.json,
         confirmed.json
     );
+    // Nor does looking at it again end a session that began later.
+    let later = fan.clone().without_pass().with_pass("eras", 2);
+    let later = later.confirm(&hold, intent).await;
+    assert_eq!(later.json, confirmed.json);
+    assert!(!later.headers.contains_key("ropeline-command"));
     assert_eq!(shop.fan().get(&booking).await.status, 404);
     assert_eq!(fan.seat("A1").await, "BOOKED");
     assert_eq!(fan.get(&hold).await.json["status"], "CONFIRMED");
