@@ -19,6 +19,9 @@ pub struct ReconcileReport {
     pub late_count: u64,
     /// Intents of ours with money that no payment names; it went back.
     pub orphaned_intents: Vec<String>,
+    /// Such intents whose money the provider would not give back.
+    #[serde(default)]
+    pub kept_orphans: Vec<String>,
     /// Refunds under an id of ours that we do not have.
     pub unknown_refunds: Vec<String>,
     /// What else a gateway tells.
@@ -29,7 +32,9 @@ pub struct ReconcileReport {
 impl ReconcileReport {
     /// Whether nothing was found that a person should look at.
     pub fn is_clean(&self) -> bool {
-        self.orphaned_intents.is_empty() && self.unknown_refunds.is_empty()
+        self.orphaned_intents.is_empty()
+            && self.kept_orphans.is_empty()
+            && self.unknown_refunds.is_empty()
     }
 }
 
@@ -58,6 +63,11 @@ fn text(report: &ReconcileReport) -> String {
     for intent in &report.orphaned_intents {
         lines.push(format!(
             "{intent}: no payment names it; its money goes back"
+        ));
+    }
+    for intent in &report.kept_orphans {
+        lines.push(format!(
+            "{intent}: no payment names it, and the provider would not give its money back"
         ));
     }
     for refund in &report.unknown_refunds {

@@ -92,6 +92,11 @@ pub enum StoreError {
 }
 
 impl StoreError {
+    /// Whether what the database holds is in the way, so that the same comes of trying again.
+    pub(crate) fn is_of_the_data(&self) -> bool {
+        matches!(self, Self::Corrupt { .. } | Self::Bug(_))
+    }
+
     /// The same for someone else who waited for the same work.
     pub(crate) fn for_another(&self) -> Self {
         match self {

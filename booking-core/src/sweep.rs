@@ -47,7 +47,7 @@ impl Core {
             store::holds::sweep(&self.pools.jobs, now, &but, SWEEP_BATCH_MAX)
         });
         let (count, reports) = match swept.await {
-            Err(StoreError::Corrupt { .. }) => self.expire_each(&but, now).await?,
+            Err(error) if error.is_of_the_data() => self.expire_each(&but, now).await?,
             swept => swept?,
         };
         self.catalogue.apply(&reports);
@@ -66,7 +66,7 @@ impl Core {
         for (hold_id, payment_id) in due {
             match self.give_up_if_due(payment_id, hold_id).await {
                 Ok(given_up) => count += usize::from(given_up),
-                Err(error) => self.set_aside_if_corrupt(hold_id, error, now)?,
+                Err(error) => self.set_aside_if_broken(hold_id, error, now)?,
             }
         }
         Ok(count)
@@ -87,19 +87,19 @@ impl Core {
                     count += usize::from(!freed.is_empty());
                     reports.extend(freed);
                 }
-                Err(error) => self.set_aside_if_corrupt(hold_id, error, now)?,
+                Err(error) => self.set_aside_if_broken(hold_id, error, now)?,
             }
         }
         Ok((count, reports))
     }
 
-    fn set_aside_if_corrupt(
+    fn set_aside_if_broken(
         &self,
         hold_id: Uuid,
         error: StoreError,
         now: Timestamp,
     ) -> Result<(), StoreError> {
-        if !matches!(error, StoreError::Corrupt { .. }) {
+        if !error.is_of_the_data() {
             return Err(error);
         }
         tracing::error!(

@@ -5,7 +5,7 @@ use std::future::Future;
 use axum::body::{Body, Bytes};
 use axum::response::{IntoResponse, Response};
 use contract::problem::PROBLEM_MEDIA_TYPE;
-use contract::{HoldId, Problem, ProblemCode};
+use contract::{HoldId, Problem, ProblemCode, principal};
 use http::header::CONTENT_TYPE;
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use http_body_util::BodyExt;
@@ -156,6 +156,10 @@ async fn store_form(response: Response) -> ApiResult<(Response, StoredAnswer)> {
         .to_bytes();
     let mut headers = Map::new();
     for (name, value) in &parts.headers {
+        // What ends a session is said once: a repeat may come from a later session.
+        if *name == principal::COMMAND || *name == principal::ROOM {
+            continue;
+        }
         if let Ok(value) = value.to_str() {
             headers.insert(name.to_string(), Value::String(value.to_owned()));
         }

@@ -170,7 +170,20 @@ impl Writer {
         if asked.is_empty() {
             return Ok(());
         }
-        let mut found = idempotency::find(&self.pool, &asked).await?.into_iter();
+        let mut found = match idempotency::find(&self.pool, &asked).await {
+            Ok(found) => found.into_iter(),
+            Err(cause) => {
+                // Those without a key need not suffer, and those with one must not come again.
+                for command in std::mem::take(waiting) {
+                    if command.key.is_some() {
+                        answer(command, Err(cause.for_another()));
+                    } else {
+                        waiting.push_back(command);
+                    }
+                }
+                return Err(cause);
+            }
+        };
         for command in std::mem::take(waiting) {
             let names = command.key.as_ref().map_or(0, |key| key.key_uses.len());
             match found.by_ref().take(names).fold(None, Option::or) {

@@ -41,8 +41,10 @@ pub struct ReconcileReport {
     pub refund_count: u64,
     /// Payments and refunds of ours that were behind, and were asked about.
     pub late_count: u64,
-    /// Intents of ours that took money which no payment names. The money went back.
+    /// Intents of ours that took money which no payment names. The money goes back.
     pub orphaned_intents: Vec<String>,
+    /// Such intents whose money the provider would not give back: a person has to look.
+    pub kept_orphans: Vec<String>,
     /// Refunds under an id of ours that we do not have.
     pub unknown_refunds: Vec<String>,
     /// Intents with money, and refunds, that others made with the same account.
@@ -58,6 +60,7 @@ impl ReconcileReport {
             refund_count: 0,
             late_count: 0,
             orphaned_intents: Vec::new(),
+            kept_orphans: Vec::new(),
             unknown_refunds: Vec::new(),
             foreign_count: 0,
         }
@@ -116,22 +119,26 @@ impl Core {
     ) -> Result<ReconcileReport, ReconcileError> {
         let mut report = ReconcileReport::new(from, until);
         let mut listed = Listed::new(from, until);
-        for _ in 0..PAGES_MAX {
+        let mut pages = 0..PAGES_MAX;
+        loop {
+            next_page(&mut pages)?;
             let page = self.provider.intents(listed.clone()).await?;
             listed.after = page.items.last().map(|listed| listed.intent.id.clone());
             self.reconcile_intents(page.items, &mut report).await?;
-            if !page.has_more {
+            if !page.has_more || listed.after.is_none() {
                 break;
             }
         }
         let mut listed = Listed::new(from, until);
-        for _ in 0..PAGES_MAX {
+        let mut pages = 0..PAGES_MAX;
+        loop {
+            next_page(&mut pages)?;
             let page = self.provider.refunds(listed.clone()).await?;
             listed.after = page.items.last().map(|refund| refund.id.clone());
             for refund in page.items {
                 self.reconcile_refund(&refund, &mut report).await?;
             }
-            if !page.has_more {
+            if !page.has_more || listed.after.is_none() {
                 break;
             }
         }
@@ -174,7 +181,13 @@ impl Core {
     ) -> Result<(), ReconcileError> {
         tracing::warn!(payment = %payment_id, "the provider has money that we had not heard of");
         report.late_count += 1;
-        let resolved = self.resolve_payment(payment_id, None).await?;
+        let resolved = match self.resolve_payment(payment_id, None).await {
+            Err(error) if error.is_of_the_data() => {
+                is_broken(&error, payment_id);
+                return Ok(());
+            }
+            resolved => resolved?,
+        };
         match resolved.and_then(|resolved| resolved.unanswered) {
             Some(error) => Err(error.into()),
             None => Ok(()),
@@ -216,23 +229,35 @@ impl Core {
             currency = intent.currency,
             "money was taken for an intent of ours that no payment names: it goes back"
         );
-        count("orphan", 1);
-        report.orphaned_intents.push(intent.id.clone());
         let id = format!("{ORPHAN}{}", intent.id);
+        let made = self.provider.refunds_of(&intent.id).await?;
+        let ours = |refund: &&ProviderRefund| refund.refund_id.as_deref() == Some(id.as_str());
+        if (made.iter().filter(ours)).any(|made| made.status != ProviderRefundStatus::Failed) {
+            // Found before, and on its way.
+            return Ok(());
+        }
+        // The provider answers a key as it did first for a day. What went back is found above, so
+        // another key, each hour, cannot give it back twice.
+        let hour = self.clock.now().as_unix_seconds() / 3600;
         let refund = self.provider.refund(RefundRequest {
             intent_id: intent.id.clone(),
             amount_minor: intent.received_minor,
-            refund_id: id.clone(),
-            idempotency_key: id,
+            idempotency_key: format!("{id}_{hour}"),
+            refund_id: id,
         });
         match refund.await {
-            Ok(_) => Ok(()),
-            // It went back before, or the provider will not: either way it is in the log.
+            Ok(_) => {
+                count("orphan", 1);
+                report.orphaned_intents.push(intent.id.clone());
+                Ok(())
+            }
             Err(ProviderError::Refused { message, .. }) => {
-                tracing::warn!(
+                count("orphan-kept", 1);
+                report.kept_orphans.push(intent.id.clone());
+                tracing::error!(
                     intent = intent.id,
                     message,
-                    "orphaned money was not given back"
+                    "orphaned money was not given back: a person has to look"
                 );
                 Ok(())
             }
@@ -248,6 +273,13 @@ impl Core {
         report.refund_count += 1;
         let ours = made.refund_id.as_deref();
         if ours.is_some_and(|id| id.starts_with(ORPHAN)) {
+            if made.status == ProviderRefundStatus::Failed {
+                count("orphan-kept", 1);
+                tracing::error!(
+                    refund = made.id,
+                    "a refund of orphaned money failed: a person has to look"
+                );
+            }
             return Ok(());
         }
         let Some(refund_id) = ours.and_then(|id| id.parse::<Uuid>().ok()) else {
@@ -266,11 +298,30 @@ impl Core {
                     && made.status == ProviderRefundStatus::Succeeded => {}
             Some(refund) => {
                 report.late_count += 1;
-                self.refund_look(&refund).await??;
+                match self.refund_look(&refund).await {
+                    Err(error) if error.is_of_the_data() => is_broken(&error, refund.refund_id),
+                    looked => looked??,
+                }
             }
         }
         Ok(())
     }
+}
+
+/// Takes one of the pages that a listing may have.
+fn next_page(pages: &mut std::ops::Range<usize>) -> Result<(), ProviderError> {
+    let too_many = || ProviderError::Unreadable(format!("more than {PAGES_MAX} pages"));
+    pages.next().map(drop).ok_or_else(too_many)
+}
+
+/// One row that cannot be worked on keeps the comparison of no other back.
+fn is_broken(error: &StoreError, id: Uuid) {
+    count("broken", 1);
+    tracing::error!(
+        error = error as &dyn std::error::Error,
+        id = %id,
+        "a late payment or refund cannot be worked on: a person has to look"
+    );
 }
 
 fn count(outcome: &'static str, times: u64) {

@@ -11,8 +11,8 @@ use futures_util::StreamExt;
 use futures_util::stream;
 use uuid::Uuid;
 
-use super::RefundStatus;
 use super::provider::{ProviderError, ProviderRefund, ProviderRefundStatus, RefundRequest};
+use super::{FailureReason, RefundStatus};
 use crate::config::{REFUND_REFUSALS_MAX, WORK_AT_ONCE, WORK_BATCH_MAX};
 use crate::core::Core;
 use crate::database::StoreError;
@@ -51,9 +51,13 @@ impl Core {
     async fn refund_one(&self, refund: &RefundRow) -> Result<(), StoreError> {
         let outcome = match self.refund_ask(refund).await {
             Ok(made) => Outcome::of(made),
-            Err(ProviderError::Refused { message, .. }) => {
+            Err(ProviderError::Refused { reason, message }) => {
                 tracing::warn!(message, refund = %refund.refund_id, "refund refused");
-                Outcome::failed(None)
+                Outcome {
+                    // A stored breakdown asks for another key; it is no word about the refund.
+                    wears_out: reason != FailureReason::GatewayDown,
+                    ..Outcome::failed(None)
+                }
             }
             Err(error) => {
                 tracing::warn!(%error, refund = %refund.refund_id, "refund not done yet");
@@ -165,6 +169,8 @@ fn news(refund: &RefundRow, made: Vec<ProviderRefund>) -> Option<ProviderRefund>
 struct Outcome {
     status: ProviderRefundStatus,
     provider_refund_id: Option<String>,
+    /// Whether enough of the same make the refund a person's business.
+    wears_out: bool,
 }
 
 impl Outcome {
@@ -172,6 +178,7 @@ impl Outcome {
         Self {
             status: made.status,
             provider_refund_id: Some(made.id),
+            wears_out: true,
         }
     }
 
@@ -179,6 +186,7 @@ impl Outcome {
         Self {
             status: ProviderRefundStatus::Failed,
             provider_refund_id,
+            wears_out: true,
         }
     }
 }
@@ -191,7 +199,9 @@ fn change(refund: &RefundRow, outcome: Outcome, now: Timestamp) -> RefundChange 
     let (status, wait) = match outcome.status {
         ProviderRefundStatus::Succeeded => (RefundStatus::Succeeded, Duration::ZERO),
         ProviderRefundStatus::Pending => (RefundStatus::Submitted, PENDING_WAIT),
-        ProviderRefundStatus::Failed if refusal_count >= REFUND_REFUSALS_MAX => {
+        ProviderRefundStatus::Failed
+            if outcome.wears_out && refusal_count >= REFUND_REFUSALS_MAX =>
+        {
             (RefundStatus::NeedsOps, Duration::ZERO)
         }
         ProviderRefundStatus::Failed => {

@@ -47,8 +47,9 @@ async fn money_that_no_payment_names_goes_back_once() {
     // The third was ours and had not been heard of.
     assert_eq!(shop.provider.refunded(&intents[2]), 0);
     assert_eq!(fan.seat("A3").await, "BOOKED");
-    reconcile(&shop).await;
+    let again = reconcile(&shop).await;
     assert_eq!(shop.provider.refund_count(), 2);
+    assert_eq!(again["orphanedIntents"], serde_json::json!([]));
 }
 
 #[tokio::test]

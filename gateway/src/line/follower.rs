@@ -266,7 +266,7 @@ impl Follower {
 
     async fn put_back(&self) -> Result<(), StoreError> {
         let room = &self.room;
-        let sockets = room.sockets.waiting();
+        let sockets = room.sockets.unsettled();
         if !sockets.is_empty() {
             tracing::info!(room = %room.id, places = sockets.len(), "putting connected fans back");
         }

@@ -45,6 +45,8 @@ pub struct Leader {
     /// The last ordinal, as of which store and log are known to agree. None until they were
     /// compared, and after anything whose outcome is not known.
     agreed_seq: Option<u64>,
+    /// Rate credit that unclaimed calls gave back and that is not in the bucket yet.
+    given_back: u64,
 }
 
 /// What one tick did.
@@ -67,6 +69,7 @@ impl Leader {
             ticked_at: None,
             filled_at: None,
             agreed_seq: None,
+            given_back: 0,
         }
     }
 
@@ -102,6 +105,7 @@ impl Leader {
         let Some(state) = begun else {
             self.second_work_at = None;
             self.agreed_seq = None;
+            self.given_back = 0;
             return Ok(Tick::Follows);
         };
         let is_second_due = self
@@ -168,7 +172,7 @@ impl Leader {
         self.call(state, now).await
     }
 
-    async fn begin(&self, now: Timestamp) -> Result<Option<TickState>, WorkError> {
+    async fn begin(&mut self, now: Timestamp) -> Result<Option<TickState>, WorkError> {
         let record = self.room.record();
         let settings = TickSettings {
             lease: LEASE,
@@ -176,10 +180,11 @@ impl Leader {
             missed_grace: Duration::from_secs(record.settings.missed_turn_grace_seconds),
         };
         let (parts, at) = (&self.room.parts, self.room.store_ref());
-        Ok(parts
-            .store
-            .tick_begin(&at, now, parts.process, settings)
-            .await?)
+        let begun = parts.store.tick_begin(&at, now, parts.process, settings);
+        let state = begun.await?;
+        // The store says it once; it counts until the bucket has been filled with it.
+        self.given_back += state.map_or(0, |state| state.given_back);
+        Ok(state)
     }
 
     async fn call(&mut self, state: &TickState, now: Timestamp) -> Result<u64, WorkError> {
@@ -191,7 +196,7 @@ impl Leader {
             active_max: record.settings.total_active_users,
             in_line: state.in_line,
             occupied: state.occupied,
-            given_back: state.given_back,
+            given_back: self.given_back,
             remaining: room
                 .parts
                 .stock
@@ -216,6 +221,7 @@ impl Leader {
             .call_pop(&room.store_ref(), now, &order)
             .await?;
         self.filled_at = Some(now);
+        self.given_back = 0;
         if popped.places.is_empty() {
             return Ok(0);
         }

@@ -104,7 +104,7 @@ pub struct Room {
     known: ArcSwap<Known>,
     view: watch::Sender<Arc<RoomView>>,
     /// The public document of a view, serialised: whose view, the bytes, their tag.
-    document: ArcSwapOption<(Timestamp, Bytes, HeaderValue)>,
+    document: ArcSwapOption<(Arc<RoomView>, Bytes, HeaderValue)>,
     rates: StdMutex<Rates>,
     /// Held while the room is made again, so that one task does it.
     rebuilding: Mutex<()>,
@@ -204,7 +204,7 @@ impl Room {
     pub fn document(&self) -> (Bytes, HeaderValue) {
         let view = self.view();
         if let Some(known) = &*self.document.load()
-            && known.0 == view.made_at
+            && Arc::ptr_eq(&known.0, &view)
         {
             return (known.1.clone(), known.2.clone());
         }
@@ -213,7 +213,7 @@ impl Room {
         let etag = HeaderValue::from_str(&format!("\"{digest}\""))
             .unwrap_or_else(|_| HeaderValue::from_static("\"\""));
         self.document
-            .store(Some(Arc::new((view.made_at, body.clone(), etag.clone()))));
+            .store(Some(Arc::new((view, body.clone(), etag.clone()))));
         (body, etag)
     }
 

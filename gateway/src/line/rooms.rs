@@ -117,10 +117,13 @@ impl RoomSet {
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             match self.read_once(change).await {
-                Ok(next) => change = next,
+                Ok(next) => {
+                    change = next;
+                    // Only by what was read just now: the room may have been made again.
+                    self.forget_once().await;
+                }
                 Err(error) => tracing::debug!(%error, "rooms not read"),
             }
-            self.forget_once().await;
             tokio::select! {
                 () = self.parts.stop.cancelled() => return,
                 () = self.hurry.notified() => {}

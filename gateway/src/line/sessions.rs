@@ -4,7 +4,7 @@
 //! this gateway first sees the pass, and then followed by notices. With the store away the pass
 //! alone is believed: admitted fans keep shopping.
 
-use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::time::Duration;
 
 use contract::pass::PassClaims;
@@ -40,6 +40,8 @@ pub struct Sessions {
     known: Cache<PlaceId, Known>,
     /// Who waits here for the end of which session.
     pub endings: Endings,
+    /// Grows whenever sessions end, so that an answer from before an end is not kept after it.
+    ends: AtomicU64,
     outage: Outage,
 }
 
@@ -79,6 +81,7 @@ impl Sessions {
                 .time_to_idle(IDLE_MAX)
                 .build(),
             endings: Endings::default(),
+            ends: AtomicU64::new(0),
             outage: Outage::default(),
         }
     }
@@ -112,11 +115,13 @@ impl Sessions {
 
     /// Forgets everything: the store may have lost its memory.
     pub fn forget(&self) {
+        self.ends.fetch_add(1, Ordering::AcqRel);
         self.known.invalidate_all();
     }
 
     /// Notes that a session is over.
     pub fn ended(&self, place: PlaceId) {
+        self.ends.fetch_add(1, Ordering::AcqRel);
         self.known.insert(place, Known::Over);
         self.endings.wake(place);
     }
@@ -177,6 +182,7 @@ impl Sessions {
         }
         let duration = Duration::from_secs(room.record().settings.session_duration_seconds);
         let (at, until) = (room.store_ref(), now.plus(duration));
+        let ends = self.ends.load(Ordering::Acquire);
         let claim = room.parts.store.session_claim(&at, now, claims.sub, until);
         let answer = claim.await;
         self.outage.note(&answer, room.parts.clock.now());
@@ -192,7 +198,9 @@ impl Sessions {
             },
             _ => Known::Over,
         };
-        self.known.insert(claims.sub, known);
+        if self.ends.load(Ordering::Acquire) == ends {
+            self.known.insert(claims.sub, known);
+        }
         Some(known)
     }
 

@@ -182,16 +182,20 @@ impl Sockets {
         found.cloned().collect()
     }
 
-    /// A connection of each place that waits or is called, to look after them again.
-    pub fn waiting(&self) -> Vec<Arc<Socket>> {
-        let is_waiting = |socket: &&Arc<Socket>| {
+    /// A connection of each place that may still change, to look after them again. Whoever left is
+    /// in no log: a look would bring them back.
+    pub fn unsettled(&self) -> Vec<Arc<Socket>> {
+        let is_unsettled = |socket: &&Arc<Socket>| {
             let standing = socket.standing();
-            matches!(standing, Standing::Waiting { .. } | Standing::Called { .. })
+            !matches!(
+                standing,
+                Standing::Left | Standing::Ended | Standing::Unknown
+            )
         };
         let sockets = lock(&self.0);
         let of_each = sockets
             .values()
-            .filter_map(|of_place| of_place.iter().find(is_waiting));
+            .filter_map(|of_place| of_place.iter().find(is_unsettled));
         of_each.cloned().collect()
     }
 }
@@ -228,9 +232,9 @@ mod tests {
         let first = sockets.add(place, key);
         let second = sockets.add(place, key);
         first.standing_set(Standing::Left);
-        assert_eq!(sockets.waiting().len(), 1);
+        assert_eq!(sockets.unsettled().len(), 1);
         second.standing_set(Standing::Left);
-        assert!(sockets.waiting().is_empty());
+        assert!(sockets.unsettled().is_empty());
     }
 
     #[test]

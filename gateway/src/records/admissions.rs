@@ -379,7 +379,10 @@ impl Admissions {
                         "insert into admission_outcomes (room, place, seq, fate, until_at)
                          select $1, noted.* from unnest(
                              $2::bytea[], $3::bigint[], $4::text[], $5::timestamptz[]
-                         ) as noted
+                         ) as noted (place, seq, fate, until_at)
+                         -- Whoever left without a call is in no log, and never asked for.
+                         where exists (select 1 from admissions a
+                             where a.room = $1 and a.place = noted.place)
                          on conflict (room, place) do update
                          set seq = excluded.seq, fate = excluded.fate, until_at = excluded.until_at
                          where excluded.seq >= admission_outcomes.seq",

@@ -213,7 +213,12 @@ impl RoomStore for RedisStore {
                 .time(birth.now.plus(began.elapsed()))
                 .ms(MAKING_MAX)
                 .number(birth.seq)
-                .time(birth.held_until.unwrap_or(Timestamp::EPOCH))
+                // Counted from when the line is whole: a long log takes its time.
+                .time(
+                    birth
+                        .held_until
+                        .map_or(Timestamp::EPOCH, |until| until.plus(began.elapsed())),
+                )
                 .number(u8::from(birth.is_open));
             for served in *batch {
                 let (word, until) = match served.state {
