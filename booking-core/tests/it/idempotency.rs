@@ -216,3 +216,35 @@ async fn no_session_is_stored_with_an_answer() {
     assert!(stored.contains("holdId"), "{stored}");
     assert!(!stored.contains(secret), "{stored}");
 }
+
+/// A key that cannot be read is its own request's trouble, not that of the show.
+#[tokio::test]
+async fn an_unreadable_key_keeps_nobody_else_from_holding() {
+    let shop = TestShop::new().await;
+    let keyed = shop.fan().with_header("idempotency-key", "key-1");
+    assert_eq!(keyed.hold(&["A1"]).await.status, 201);
+    shop.meddle("update idempotency_keys set status_code = 100000")
+        .await;
+    let others = ["B1", "B2", "B3"].map(|seat| {
+        let fan = shop.fan();
+        async move { fan.hold(&[seat]).await.status }
+    });
+    let (broken, others) = tokio::join!(keyed.hold(&["A1"]), join_all(others));
+    assert_eq!((broken.status, others), (500, vec![201; 3]));
+}
+
+/// Whoever repeats a confirmation may be inside again by then, and stays.
+#[tokio::test]
+async fn a_repeated_confirmation_ends_no_session() {
+    let shop = TestShop::with(behind_room()).await;
+    let fan = shop.fan().with_pass("eras", 1);
+    let hold = fan.held(&["A1"]).await;
+    let intent = fan.intent(&hold).await;
+    shop.provider.pay(&intent);
+    let keyed = fan.with_header("idempotency-key", "key-1");
+    let first = keyed.confirm(&hold, &intent).await;
+    assert_eq!(first.headers["ropeline-command"], "end-session");
+    let again = keyed.confirm(&hold, &intent).await;
+    assert_eq!(again.json, first.json);
+    assert!(!again.headers.contains_key("ropeline-command"));
+}

@@ -182,3 +182,20 @@ async fn a_hold_without_its_seats_keeps_no_other_from_expiring() {
     database.close().await.unwrap();
     assert_eq!(shop.process.booking.sweep_once().await.unwrap(), 0);
 }
+
+#[tokio::test]
+async fn a_count_that_drifted_keeps_no_other_hold_from_expiring() {
+    let shop = TestShop::new().await;
+    shop.fan().held(&["A1"]).await;
+    shop.clock.advance(Duration::from_secs(1));
+    let fan = shop.fan();
+    fan.held(&["B1"]).await;
+    shop.meddle(
+        "update owner_ticket_counts set ticket_count = 0
+         where owner = (select limit_owner from holds order by created_at limit 1)",
+    )
+    .await;
+    shop.clock.advance(Duration::from_secs(301));
+    assert_eq!(shop.process.booking.sweep_once().await.unwrap(), 1);
+    assert_eq!(fan.seat("B1").await, "AVAILABLE");
+}
