@@ -35,6 +35,8 @@ pub(crate) struct Report {
 pub(crate) struct Counts {
     pub arrived: u64,
     pub joined: u64,
+    /// Most sockets that were open at once.
+    pub sockets_max: u64,
     pub called: u64,
     pub booked: u64,
     pub left: u64,
@@ -46,6 +48,7 @@ impl Counts {
         Self {
             arrived: tally.arrived.load(Ordering::Relaxed),
             joined: tally.joined.load(Ordering::Relaxed),
+            sockets_max: tally.sockets_max.load(Ordering::Relaxed).unsigned_abs(),
             called: tally.called.load(Ordering::Relaxed),
             booked: tally.booked.load(Ordering::Relaxed),
             left: tally.left.load(Ordering::Relaxed),
@@ -91,12 +94,14 @@ impl Report {
         let end = if self.cut_short { ", cut short" } else { "" };
         let _infallible = writeln!(
             text,
-            "room {}, seed {}, {:.1} s{end}: {} arrived, {} joined, {} called, {} booked, {} left\n\n{}",
+            "room {}, seed {}, {:.1} s{end}: {} arrived, {} joined, at most {} on sockets at once, \
+             {} called, {} booked, {} left\n\n{}",
             self.room,
             self.seed,
             self.ended_at.since(self.started_at).as_secs_f64(),
             counts.arrived,
             counts.joined,
+            counts.sockets_max,
             counts.called,
             counts.booked,
             counts.left,

@@ -12,7 +12,6 @@ use crate::line::{Frame, LiveSocket, SocketRefusal};
 use crate::measurements::Step;
 use crate::patience::{jitter, pause};
 use crate::plan::Presence;
-use crate::world::Present;
 
 /// Shortest and longest time between polls, whatever the server says.
 const POLL_MIN: Duration = Duration::from_millis(100);
@@ -84,7 +83,7 @@ async fn on_socket(fan: &mut Fan<'_>, token: &str) -> WaitEnd {
         {
             Ok(socket) => {
                 fan.record.comes_back(world.clock.now());
-                let _open = Present::count(&world.tally.sockets);
+                let _open = world.tally.socket_opened();
                 attempt = 0;
                 match watch(fan, socket, &mut first_sight).await {
                     Watched::Ended(end) => return end,

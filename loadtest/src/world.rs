@@ -33,6 +33,8 @@ pub(crate) struct Tally {
     pub arrived: AtomicU64,
     pub joined: AtomicU64,
     pub sockets: AtomicI64,
+    /// Most sockets that were open at once.
+    pub sockets_max: AtomicI64,
     pub called: AtomicU64,
     pub inside: AtomicI64,
     pub booked: AtomicU64,
@@ -44,6 +46,14 @@ impl Tally {
     /// One more.
     pub(crate) fn add(count: &AtomicU64) {
         count.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// One more open socket, for as long as the guard lives.
+    pub(crate) fn socket_opened(&self) -> Present<'_> {
+        let open = Present::count(&self.sockets);
+        let count = self.sockets.load(Ordering::Relaxed);
+        self.sockets_max.fetch_max(count, Ordering::Relaxed);
+        open
     }
 
     /// One line for people.
@@ -124,5 +134,21 @@ impl World {
             () = tokio::time::sleep(span) => true,
             () = self.stop.cancelled() => false,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_most_sockets_at_once_are_kept() {
+        let tally = Tally::default();
+        let first = tally.socket_opened();
+        let second = tally.socket_opened();
+        drop((first, second));
+        let _third = tally.socket_opened();
+        assert_eq!(tally.sockets.load(Ordering::Relaxed), 1);
+        assert_eq!(tally.sockets_max.load(Ordering::Relaxed), 2);
     }
 }
