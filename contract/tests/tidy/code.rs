@@ -8,13 +8,6 @@ const EMPTY_NAMES: [&str; 6] = ["common", "helper", "helpers", "misc", "util", "
 /// A Rust file has one subject and can be read in one sitting.
 const FILE_LINES_MAX: usize = 600;
 
-/// Files that are larger, how large they may be, and why.
-const LARGE_FILES: [(&str, usize, &str); 1] = [(
-    "gateway/src/records/rooms.rs",
-    650,
-    "every statement about rooms, each with its change number and its audit record",
-)];
-
 /// Width that rustfmt keeps, with what it cannot break: attributes and the insides of macros.
 const CODE_COLUMNS_MAX: usize = 122;
 /// Width of comments, which have one sentence a line, and of lines with texts.
@@ -28,19 +21,8 @@ fn empty_name(path: &str) -> Option<String> {
 }
 
 fn size(path: &str, lines: usize) -> Option<String> {
-    let exception = LARGE_FILES.iter().find(|(large, ..)| *large == path);
-    match exception {
-        None if lines > FILE_LINES_MAX => Some(format!(
-            "{path}: {lines} lines, at most {FILE_LINES_MAX}; split it by subject"
-        )),
-        Some((_, max, _)) if lines > *max => Some(format!(
-            "{path}: {lines} lines, its exception ends at {max}"
-        )),
-        Some(_) if lines <= FILE_LINES_MAX => {
-            Some(format!("{path}: no longer large, so no exception"))
-        }
-        _ => None,
-    }
+    (lines > FILE_LINES_MAX)
+        .then(|| format!("{path}: {lines} lines, at most {FILE_LINES_MAX}; split it by subject"))
 }
 
 fn wide_lines(file: &File) -> Vec<String> {
@@ -115,18 +97,11 @@ fn files_are_named_for_what_is_inside() {
 fn rust_files_have_one_subject() {
     let files = files();
     let rust = files.iter().filter(|file| file.has_ending("rs"));
-    let mut complaints: Vec<_> = rust
+    let complaints: Vec<_> = rust
         .filter_map(|file| size(&file.path, file.text.lines().count()))
         .collect();
-    for (large, ..) in LARGE_FILES {
-        if !files.iter().any(|file| file.path == large) {
-            complaints.push(format!("{large}: has an exception and is gone"));
-        }
-    }
     assert_none(&complaints);
-    let (large, max, _) = LARGE_FILES[0];
     assert!(size("a.rs", FILE_LINES_MAX + 1).is_some() && size("a.rs", FILE_LINES_MAX).is_none());
-    assert!(size(large, max + 1).is_some() && size(large, 1).is_some());
 }
 
 #[test]

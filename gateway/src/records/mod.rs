@@ -5,6 +5,7 @@
 mod admissions;
 mod audit;
 mod database;
+mod room_record;
 mod rooms;
 
 use thiserror::Error;
@@ -15,7 +16,8 @@ pub use admissions::{
 };
 pub use audit::{AUDIT_PAGE_MAX, Act, Audit, AuditEntry};
 pub use database::{Database, connect_options, pool_options};
-pub use rooms::{CreateOutcome, PutOutcome, RoomChanges, RoomRecord, Rooms, SYSTEM_ACTOR};
+pub use room_record::RoomRecord;
+pub use rooms::{CreateOutcome, PutOutcome, RoomChanges, Rooms, SYSTEM_ACTOR};
 
 /// Why the database could not do what was asked.
 #[derive(Debug, Error)]
