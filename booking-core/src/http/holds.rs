@@ -46,9 +46,12 @@ pub(super) async fn hold_place(
     let mut principals = customer.key_principals(&headers);
     // With a key the new session follows from it, so that every repeat is of the same browser,
     // whether the first answer and its cookie arrived or not.
-    let new_session = customer.session().is_none().then(|| match &key {
-        Some(key) => booking.session_of(&key.used_by_owner(&customer, &headers)),
-        None => booking.session_new(),
+    let new_session = customer.session().is_none().then(|| {
+        let key_use = key.as_ref().zip(principals.first());
+        key_use.map_or_else(
+            || booking.session_new(),
+            |(key, principal)| booking.session_of(&key.used_by(principal)),
+        )
     });
     principals.extend(new_session.map(|session| session.principal()));
     let customer = match new_session {

@@ -120,10 +120,7 @@ async fn a_declined_card_keeps_the_hold_and_another_attempt_may_succeed() {
     for earlier in &intents {
         assert_eq!(shop.provider.status(earlier), "canceled");
     }
-    shop.provider.pay(&intent);
-    assert_eq!(fan.confirm(&hold, &intent).await.status, 200);
-    shop.settle().await;
-    shop.assert_clean().await;
+    shop.sells(&fan, &hold, &intent).await;
 }
 
 #[tokio::test]
@@ -377,8 +374,5 @@ async fn a_provider_that_refuses_or_rests_is_named() {
     assert_eq!(answer.json["reason"], "currency-conversion");
     shop.provider.mood(Mood::Up);
     let intent = fan.intent(&hold).await;
-    shop.provider.pay(&intent);
-    assert_eq!(fan.confirm(&hold, &intent).await.status, 200);
-    shop.settle().await;
-    shop.assert_clean().await;
+    shop.sells(&fan, &hold, &intent).await;
 }

@@ -100,10 +100,7 @@ async fn an_error_that_the_provider_repeats_for_ever_ends_the_attempt_only() {
     assert_eq!(spent.json["reason"], "gateway-down");
     assert_eq!(spent.json["retryable"], true);
     let intent = fan.intent(&hold).await;
-    shop.provider.pay(&intent);
-    assert_eq!(fan.confirm(&hold, &intent).await.status, 200);
-    shop.settle().await;
-    shop.assert_clean().await;
+    shop.sells(&fan, &hold, &intent).await;
 }
 
 #[tokio::test]

@@ -147,6 +147,14 @@ impl TestShop {
         database.close().await.unwrap();
     }
 
+    /// The fan pays and gets the booking, and the books are in order.
+    pub(crate) async fn sells(&self, fan: &Fan, hold: &str, intent: &str) {
+        self.provider.pay(intent);
+        assert_eq!(fan.confirm(hold, intent).await.status, 200);
+        self.settle().await;
+        self.assert_clean().await;
+    }
+
     /// Fails unless every invariant holds.
     pub(crate) async fn assert_clean(&self) {
         let report = self.process.booking.check().await.unwrap();

@@ -226,6 +226,34 @@ mod tests {
     }
 
     #[test]
+    fn whoever_may_still_be_told_something_is_looked_after() {
+        let (place, key) = (PlaceId::from_bytes([1; 16]), OrderKey::new(5).unwrap());
+        let (seq, at) = (7, Timestamp::from_ms(9));
+        let active = Standing::Active {
+            seq,
+            started_at: at,
+            expires_at: at,
+        };
+        for (standing, is_looked_after) in [
+            (Standing::Waiting { key }, true),
+            (Standing::Called { seq, claim_by: at }, true),
+            (active, true),
+            (Standing::Missed { key, until: at }, true),
+            (Standing::Left, false),
+            (Standing::Ended, false),
+            (Standing::Unknown, false),
+        ] {
+            let sockets = Sockets::default();
+            sockets.add(place, key).standing_set(standing);
+            assert_eq!(
+                !sockets.unsettled().is_empty(),
+                is_looked_after,
+                "{standing:?}"
+            );
+        }
+    }
+
+    #[test]
     fn a_place_waits_while_one_of_its_tabs_does() {
         let sockets = Sockets::default();
         let (place, key) = (PlaceId::from_bytes([1; 16]), OrderKey::new(5).unwrap());

@@ -21,6 +21,18 @@ async fn open_room(changes: serde_json::Value) -> (World, TestApp) {
     (world, app)
 }
 
+/// A room in front of the booking core's stand-in, or of the same as somebody else's service.
+async fn open_shop(is_remote: bool, mut changes: serde_json::Value) -> (World, Server, TestApp) {
+    let world = World::create().await;
+    let shop = Server::start(world.upstream()).await;
+    if is_remote {
+        changes["upstream"] = json!(shop.url(""));
+    }
+    world.room(changes).await;
+    let app = world.gateway().await;
+    (world, shop, app)
+}
+
 #[tokio::test]
 async fn without_a_pass_browsers_are_sent_to_wait_and_programs_told_where() {
     let (world, app) = open_room(json!({})).await;
@@ -150,17 +162,7 @@ async fn ambiguous_paths_are_refused() {
 #[tokio::test]
 async fn an_upstream_ends_the_session_and_the_slot_is_free() {
     for is_remote in [false, true] {
-        let world = World::create().await;
-        let shop = Server::start(world.upstream()).await;
-        let upstream = if is_remote {
-            shop.url("")
-        } else {
-            "embedded".to_owned()
-        };
-        world
-            .room(json!({"totalActiveUsers": 1, "upstream": upstream}))
-            .await;
-        let app = world.gateway().await;
+        let (_world, _shop, app) = open_shop(is_remote, json!({"totalActiveUsers": 1})).await;
         let (first, second) = (app.join(1).await, app.join(2).await);
         let pass = first.claimed(&app).await;
         let header = [("ropeline-pass", pass.as_str())];
@@ -384,17 +386,7 @@ async fn a_call_past_its_deadline_admits_nobody() {
 #[tokio::test]
 async fn an_answer_with_a_pass_is_kept_by_no_cache() {
     for is_remote in [false, true] {
-        let world = World::create().await;
-        let shop = Server::start(world.upstream()).await;
-        let upstream = if is_remote {
-            shop.url("")
-        } else {
-            "embedded".to_owned()
-        };
-        world
-            .room(json!({"queueAll": false, "upstream": upstream}))
-            .await;
-        let app = world.gateway().await;
+        let (_world, _shop, app) = open_shop(is_remote, json!({"queueAll": false})).await;
         let with_pass = app.get("/eras/cached", &[HTML]).await;
         assert!(with_pass.cookie().starts_with("ropeline_pass_eras="));
         assert_eq!(with_pass.header("cache-control"), "private, no-store");
