@@ -58,6 +58,11 @@ pub use database::{Pools, StoreError};
 pub use holds::{HoldOutcome, ReleaseOutcome};
 pub use payment_outcome::PaymentOutcome;
 pub use payments::provider;
+
+/// The metric families that are recorded here.
+pub const fn metric_families() -> &'static [web::metrics::Family] {
+    telemetry::FAMILIES
+}
 pub use payments::{FailureReason, ReconcileReport};
 pub use shows::InvalidShowFile;
 pub use store::check::{CheckReport, InvariantResult};

@@ -18,7 +18,6 @@ use contract::pass::PassKeys;
 use contract::{Clock, RoomId};
 use embedded::payment_simulator::{PaymentSimulator, SimulatorSettings};
 use embedded::{Servers, Want};
-use metrics_exporter_prometheus::PrometheusHandle;
 use sha2::{Digest, Sha256};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
@@ -37,6 +36,7 @@ use crate::line::durable::DurableRecords;
 use crate::line::room::Target;
 use crate::line::{Parts, Randomness, StockSource, UpstreamHealth};
 use crate::ops::auth::Tokens;
+use crate::ops::metrics::Metrics;
 use crate::ops::{self, OpsState, SeedSource};
 use crate::proxy::breaker::BreakerState;
 use crate::proxy::{Proxy, ProxyConfig};
@@ -60,7 +60,7 @@ pub struct Surroundings {
     /// Randomness, seeded from the system.
     pub randomness: Randomness,
     /// The metrics recorded in this process.
-    pub metrics: PrometheusHandle,
+    pub metrics: Metrics,
     /// Ends the process.
     pub stop: CancellationToken,
 }
@@ -186,7 +186,7 @@ pub struct App {
     public: Router,
     ops: Router,
     limits: RateLimits,
-    metrics: PrometheusHandle,
+    metrics: Metrics,
     draining: Arc<AtomicBool>,
     request_ids: RequestIds,
     proxy: Arc<Proxy>,
@@ -439,6 +439,11 @@ async fn migrate(url: &str) -> Result<()> {
     }
 }
 
+/// Records the metrics of the process, those of the booking core included.
+pub fn metrics() -> Result<Metrics> {
+    Metrics::install(booking_core::metric_families())
+}
+
 fn pass_keys(config: &Config, keys: &Keys, public_url: &str) -> Result<PassKeys> {
     let issuer = config
         .issuer
@@ -452,7 +457,7 @@ fn pass_keys(config: &Config, keys: &Keys, public_url: &str) -> Result<PassKeys>
     Ok(PassKeys::new(issuer, copies?)?)
 }
 
-async fn housekeeping(limits: RateLimits, metrics: PrometheusHandle, stop: CancellationToken) {
+async fn housekeeping(limits: RateLimits, metrics: Metrics, stop: CancellationToken) {
     let mut ticks = tokio::time::interval(HOUSEKEEPING_EVERY);
     loop {
         tokio::select! {

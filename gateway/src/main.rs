@@ -9,7 +9,6 @@ use gateway::app::{self, Surroundings};
 use gateway::config::{Asked, Command, Config, LogFormat};
 use gateway::lifecycle;
 use gateway::line::Randomness;
-use metrics_exporter_prometheus::PrometheusBuilder;
 use rand::SeedableRng;
 use rand::rngs::SysRng;
 use rand_chacha::ChaCha20Rng;
@@ -70,7 +69,7 @@ async fn run(config: Config) -> anyhow::Result<()> {
     let surroundings = Surroundings {
         clock: Arc::new(SystemClock),
         randomness: Randomness::new(ChaCha20Rng::try_from_rng(&mut SysRng)?),
-        metrics: PrometheusBuilder::new().install_recorder()?,
+        metrics: app::metrics()?,
         stop: stop.clone(),
     };
     tokio::select! {

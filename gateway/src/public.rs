@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use axum::Router;
-use web::RequestIds;
+use web::{Part, RequestIds};
 
 use crate::edge::client_ip::{self, TrustedProxies};
 use crate::edge::rate_limit::{RateLimitConfig, RateLimits};
@@ -14,6 +14,12 @@ use crate::line::rooms::RoomSet;
 use crate::line::{Parts, WorkError};
 use crate::proxy::Proxy;
 use crate::records::Rooms;
+
+/// In metrics, requests of our own paths and all that the gate decides about.
+const PART: Part = Part {
+    routed: "line",
+    unrouted: "gate",
+};
 
 /// What the public side is made of.
 pub struct PublicParts {
@@ -88,6 +94,10 @@ fn router(line: LineState, gate: Gate, proxies: TrustedProxies, ids: RequestIds)
         .layer(axum::middleware::from_fn_with_state(
             proxies,
             client_ip::middleware,
+        ))
+        .layer(axum::middleware::from_fn_with_state(
+            PART,
+            web::measure::middleware,
         ))
         // Outermost, so that every answer carries the id.
         .layer(axum::middleware::from_fn_with_state(

@@ -1,29 +1,44 @@
-//! Names of the metrics of the line and the gate. Names of the proxy's and the edge's stand with
-//! them. Units are the last word of a name; counters end in `_total`.
+//! Metrics of the line, the gate, the records and the operators' listener. Those of the proxy and
+//! the edge stand with them. Units are the last word of a name; counters end in `_total`.
 
-/// Places in the line, by room.
-pub const IN_LINE: &str = "ropeline_line_places";
-/// Popped, called and active places, by room.
-pub const OCCUPIED: &str = "ropeline_line_occupied_places";
-/// Calls made, by room.
-pub const CALLS: &str = "ropeline_line_calls_total";
-/// Ticks as leader, by room and by what limited the calls.
-pub const TICKS: &str = "ropeline_line_ticks_total";
-/// Ticks that failed.
-pub const TICK_FAILURES: &str = "ropeline_line_tick_failures_total";
-/// Length of a tick.
-pub const TICK_SECONDS: &str = "ropeline_line_tick_seconds";
-/// Wait of live joiners until they are called.
-pub const WAIT_SECONDS: &str = "ropeline_line_wait_seconds";
-/// Visitors in one batch at the door.
-pub const DOOR_BATCH: &str = "ropeline_line_door_batch_visitors";
-/// Batches at the door that failed.
-pub const DOOR_FAILURES: &str = "ropeline_line_door_failures_total";
-/// Reads of snapshots and notices that failed.
-pub const FOLLOWER_FAILURES: &str = "ropeline_line_follower_failures_total";
-/// Connections of waiting fans on this gateway.
-pub const SOCKETS: &str = "ropeline_line_sockets";
-/// Frames sent to waiting fans.
-pub const FRAMES: &str = "ropeline_line_frames_total";
-/// Decisions of the gate, by outcome.
-pub const GATE: &str = "ropeline_gate_requests_total";
+web::metric_families! {
+    /// Places in the line, by room.
+    pub gauge IN_LINE = "ropeline_line_places";
+    /// Popped, called and active places, by room.
+    pub gauge OCCUPIED = "ropeline_line_occupied_places";
+    /// Calls made, by room.
+    pub counter CALLS = "ropeline_line_calls_total";
+    /// Ticks as leader, by room and by what limited the calls.
+    pub counter TICKS = "ropeline_line_ticks_total";
+    /// Ticks that failed.
+    pub counter TICK_FAILURES = "ropeline_line_tick_failures_total";
+    /// Length of a tick.
+    pub histogram(web::metrics::LATENCY_SECONDS) TICK_SECONDS = "ropeline_line_tick_seconds";
+    /// Wait of live joiners until they are called.
+    pub histogram(web::metrics::WAIT_SECONDS) WAIT_SECONDS = "ropeline_line_wait_seconds";
+    /// Visitors in one batch at the door.
+    pub histogram(web::metrics::BATCH_SIZES) DOOR_BATCH = "ropeline_line_door_batch_visitors";
+    /// Batches at the door that failed.
+    pub counter DOOR_FAILURES = "ropeline_line_door_failures_total";
+    /// Reads of snapshots and notices that failed.
+    pub counter FOLLOWER_FAILURES = "ropeline_line_follower_failures_total";
+    /// Connections of waiting fans on this gateway.
+    pub gauge SOCKETS = "ropeline_line_sockets";
+    /// Frames sent to waiting fans.
+    pub counter FRAMES = "ropeline_line_frames_total";
+    /// Decisions of the gate, by outcome.
+    pub counter GATE = "ropeline_gate_requests_total";
+    /// Always 1; the label `version` says which build runs.
+    pub gauge BUILD_INFO = "ropeline_build_info";
+    /// Calls to PostgreSQL for rooms and logs.
+    pub histogram(web::metrics::LATENCY_SECONDS) RECORDS_CALL_SECONDS =
+        "ropeline_records_call_seconds";
+    /// Tasks of the process, calls to PostgreSQL included.
+    pub gauge RECORDS_TASKS = "ropeline_records_tasks";
+    /// Connections to PostgreSQL in the pool for rooms and logs.
+    pub gauge RECORDS_CONNECTIONS = "ropeline_records_connections";
+    /// Calls to PostgreSQL for rooms and logs that failed, by kind.
+    pub counter RECORDS_ERRORS = "ropeline_records_errors_total";
+    /// Requests to the operators' API without a valid token.
+    pub counter OPS_UNAUTHORIZED = "ropeline_ops_unauthorized_total";
+}

@@ -212,6 +212,7 @@ mod tests {
     async fn ask(path: &str, content_type: &str, body: impl Into<Body>) -> (u16, Value, HeaderMap) {
         let router = standard(
             Router::new().route("/greet", post(greet)),
+            crate::Part::new("test"),
             RequestIds::new(7),
         );
         let request = Request::post(path)

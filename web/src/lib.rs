@@ -6,8 +6,11 @@
 //! | [`error`] | [`ApiError`]: a problem document as a response |
 //! | [`etag`] | whether a client has an answer already |
 //! | [`extract`] | [`ApiJson`], [`ApiForm`], [`ApiQuery`], [`ApiPath`], [`NoFields`]: typed input, refusals as problem documents |
+//! | [`measure`] | counts and latencies of requests |
+//! | [`metrics`] | metric families with their help texts and buckets |
 //! | [`origin`] | whether a request was made by a page of ours |
 //! | [`request_id`] | one id for each request, in the answer's header and in its problem document |
+//! | [`telemetry`] | the metrics that every listener records |
 //!
 //! A router gets all of it from [`standard`].
 
@@ -15,8 +18,11 @@ pub mod cookie;
 pub mod error;
 pub mod etag;
 pub mod extract;
+pub mod measure;
+pub mod metrics;
 pub mod origin;
 pub mod request_id;
+pub mod telemetry;
 
 use axum::Router;
 use axum::extract::DefaultBodyLimit;
@@ -24,18 +30,27 @@ use contract::{Problem, ProblemCode};
 
 pub use error::{ApiError, ApiResult};
 pub use extract::{ApiForm, ApiJson, ApiPath, ApiQuery, NoFields};
+pub use measure::Part;
 pub use request_id::{RequestId, RequestIds};
 
 /// Largest body an API endpoint reads, unless it says otherwise.
 pub const BODY_BYTES_MAX: usize = 64 * 1024;
 
 /// Puts the standard behaviour around `router`: problem documents for unknown paths and
-/// methods, the body limit, and request ids.
-pub fn standard<S: Clone + Send + Sync + 'static>(router: Router<S>, ids: RequestIds) -> Router<S> {
+/// methods, the body limit, metrics of `part`, and request ids.
+pub fn standard<S: Clone + Send + Sync + 'static>(
+    router: Router<S>,
+    part: Part,
+    ids: RequestIds,
+) -> Router<S> {
     router
         .fallback(not_found)
         .method_not_allowed_fallback(method_not_allowed)
         .layer(DefaultBodyLimit::max(BODY_BYTES_MAX))
+        .layer(axum::middleware::from_fn_with_state(
+            part,
+            measure::middleware,
+        ))
         // Outermost, so that every answer carries the id, refusals of the layers included.
         .layer(axum::middleware::from_fn_with_state(
             ids,

@@ -20,7 +20,7 @@ use http::header::CACHE_CONTROL;
 use utoipa::{Modify, OpenApi};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
-use web::{ApiJson, RequestIds};
+use web::{ApiJson, Part, RequestIds};
 
 use self::description::{Api, InCommon};
 use crate::app::Booking;
@@ -40,7 +40,7 @@ pub(crate) fn router(booking: Booking) -> Router {
         .with_state(booking.clone())
         .merge(described(description))
         .merge(shop::router(booking));
-    web::standard(router, ids)
+    web::standard(router, Part::new("booking"), ids)
 }
 
 /// The operators' API under `/admin/v1`.

@@ -117,6 +117,13 @@ struct Batch {
     keys: HashSet<(String, String)>,
 }
 
+/// Says how many requests wait for the writer of the show.
+#[expect(clippy::cast_precision_loss, reason = "at most a few thousand")]
+fn report_queue(memory: &ShowMemory, waiting: usize) {
+    let show = memory.info.show_id.to_string();
+    metrics::gauge!(telemetry::HOLD_QUEUE, "show" => show).set(waiting as f64);
+}
+
 impl Writer {
     /// Settles commands until nobody can send any more.
     pub(crate) async fn run(
@@ -126,13 +133,10 @@ impl Writer {
     ) {
         let mut waiting = VecDeque::new();
         while gather(&mut commands, &mut waiting).await {
-            let show = memory.info.show_id.to_string();
-            #[expect(clippy::cast_precision_loss, reason = "at most a few thousand")]
-            let queued = (commands.len() + waiting.len()) as f64;
-            metrics::gauge!(telemetry::HOLD_QUEUE, "show" => show).set(queued);
-            let Err(cause) = self.work_once(&memory, &mut waiting).await else {
-                continue;
-            };
+            report_queue(&memory, commands.len() + waiting.len());
+            let worked = self.work_once(&memory, &mut waiting).await;
+            report_queue(&memory, commands.len() + waiting.len());
+            let Err(cause) = worked else { continue };
             tracing::warn!(show = %memory.info.show_id, %cause, "a batch of holds failed");
             if matches!(cause, StoreError::Unavailable(_) | StoreError::Timeout) {
                 // The database does not answer: those who wait are told now, because each

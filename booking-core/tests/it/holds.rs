@@ -4,6 +4,7 @@ use std::collections::{HashMap, HashSet};
 use std::time::Duration;
 
 use futures_util::future::join_all;
+use metrics_exporter_prometheus::PrometheusBuilder;
 use serde_json::{Value, json};
 
 use crate::fan::{Fan, SHOW, hold_path};
@@ -42,6 +43,28 @@ async fn seats_are_held_until_the_hold_expires() {
     assert_eq!(shop.process.booking.sweep_once().await.unwrap(), 1);
     assert_eq!(fan.seat("A1").await, "AVAILABLE");
     assert_eq!(fan.pay(&hold).await.code(), "hold-expired");
+    shop.assert_clean().await;
+}
+
+#[tokio::test]
+async fn the_figure_of_waiting_hold_requests_goes_back_to_zero() {
+    let recorder = PrometheusBuilder::new().build_recorder();
+    let figures = recorder.handle();
+    // The runtime of a test has one thread, so the show's writer records here too.
+    let _recording = metrics::set_default_local_recorder(&recorder);
+    let shop = TestShop::new().await;
+    let fans: Vec<Fan> = (0..8).map(|_| shop.fan()).collect();
+    let answers = join_all(fans.iter().map(|fan| fan.hold(&["A1"]))).await;
+    assert_eq!(
+        answers.iter().filter(|answer| answer.status == 201).count(),
+        1
+    );
+    let text = figures.render();
+    let queues: Vec<&str> = text
+        .lines()
+        .filter(|line| line.starts_with("ropeline_booking_hold_queue{"))
+        .collect();
+    assert!(queues.len() == 1 && queues[0].ends_with(" 0"), "{queues:?}");
     shop.assert_clean().await;
 }
 

@@ -107,7 +107,7 @@ pub(super) async fn middleware(
     next: Next,
 ) -> Response {
     let Some(operator) = bearer(request.headers()).and_then(|token| tokens.find(token)) else {
-        metrics::counter!("ropeline_ops_unauthorized_total").increment(1);
+        metrics::counter!(crate::telemetry::OPS_UNAUTHORIZED).increment(1);
         return ApiError::from(ProblemCode::Unauthorized).into_response();
     };
     let least = if is_reading(request.method()) {

@@ -1,10 +1,85 @@
-//! The metrics in Prometheus' text form.
+//! The metrics of the process, in Prometheus' text form.
 
 use axum::extract::State;
 use axum::response::IntoResponse;
 use http::header::CONTENT_TYPE;
+use metrics::gauge;
+use metrics_exporter_prometheus::{
+    BuildError, Matcher, PrometheusBuilder, PrometheusHandle, PrometheusRecorder,
+};
+use metrics_process::Collector;
+use web::metrics::{Family, Kind, describe};
 
 use super::OpsState;
+use crate::telemetry::BUILD_INFO;
+
+/// The metrics that were recorded in this process.
+#[derive(Clone, Debug)]
+pub struct Metrics {
+    handle: PrometheusHandle,
+    process: Collector,
+    embedded: &'static [Family],
+}
+
+/// Every family of the gateway, and those of the service that is embedded in it.
+pub fn families(embedded: &'static [Family]) -> impl Iterator<Item = &'static Family> {
+    [
+        web::telemetry::FAMILIES,
+        crate::telemetry::FAMILIES,
+        crate::edge::telemetry::FAMILIES,
+        crate::proxy::telemetry::FAMILIES,
+        embedded,
+    ]
+    .into_iter()
+    .flatten()
+}
+
+impl Metrics {
+    /// Records in the whole process from now on. Fails when something else does already.
+    pub fn install(embedded: &'static [Family]) -> anyhow::Result<Self> {
+        let (recorder, metrics) = Self::detached(embedded)?;
+        metrics::set_global_recorder(recorder)
+            .map_err(|_| anyhow::anyhow!("another recorder of metrics is installed"))?;
+        metrics.describe();
+        gauge!(BUILD_INFO, "version" => env!("CARGO_PKG_VERSION")).set(1.0);
+        Ok(metrics)
+    }
+
+    /// A recorder that is not installed, and what it records.
+    pub fn detached(embedded: &'static [Family]) -> Result<(PrometheusRecorder, Self), BuildError> {
+        let mut builder = PrometheusBuilder::new();
+        for family in families(embedded) {
+            if let Kind::Histogram(buckets) = family.kind {
+                let name = Matcher::Full(family.name.to_owned());
+                builder = builder.set_buckets_for_metric(name, buckets)?;
+            }
+        }
+        let recorder = builder.build_recorder();
+        let metrics = Self {
+            handle: recorder.handle(),
+            process: Collector::default(),
+            embedded,
+        };
+        Ok((recorder, metrics))
+    }
+
+    /// Gives every help text to the recorder that is in force.
+    pub fn describe(&self) {
+        families(self.embedded).for_each(describe);
+        self.process.describe();
+    }
+
+    /// What was recorded until now.
+    pub fn render(&self) -> String {
+        self.process.collect();
+        self.handle.render()
+    }
+
+    /// Merges what was recorded since the last time, which bounds the memory that it takes.
+    pub fn run_upkeep(&self) {
+        self.handle.run_upkeep();
+    }
+}
 
 pub(super) async fn render(State(state): State<OpsState>) -> impl IntoResponse {
     (

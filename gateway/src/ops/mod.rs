@@ -6,13 +6,14 @@
 //! | `audit` | the audit log, and recording what other routers change |
 //! | `dashboard` | the page for people |
 //! | [`health`] | liveness and readiness |
+//! | [`metrics`] | the metrics of the process |
 //! | `rooms` | rooms, overrides, figures, the admission log, sessions |
 
 mod audit;
 pub mod auth;
 mod dashboard;
 pub mod health;
-mod metrics;
+pub mod metrics;
 mod rooms;
 
 use std::sync::Arc;
@@ -24,9 +25,9 @@ use axum::routing::{delete, get, post};
 use contract::room::RoomStats;
 use contract::{Clock, PlaceId, Problem, ProblemCode, RoomId};
 use futures_util::future::BoxFuture;
-use metrics_exporter_prometheus::PrometheusHandle;
-use web::{ApiError, RequestIds};
+use web::{ApiError, Part, RequestIds};
 
+use self::metrics::Metrics;
 use crate::records::{Admissions, Audit, RecordsError, RoomRecord, Rooms};
 use auth::Tokens;
 use health::Readiness;
@@ -77,7 +78,7 @@ pub struct OpsState {
     /// Whether this gateway can serve.
     pub readiness: Arc<dyn Readiness>,
     /// The metrics.
-    pub metrics: PrometheusHandle,
+    pub metrics: Metrics,
     /// Puts changes of rooms into force here.
     pub changes: Arc<dyn Changes>,
     /// Seeds of new rooms.
@@ -128,6 +129,7 @@ pub fn router(state: OpsState, extra: Router, ids: RequestIds) -> Router {
         admin
             .merge(open)
             .layer(from_fn(dashboard::security_headers)),
+        Part::new("ops"),
         ids,
     )
 }

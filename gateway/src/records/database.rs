@@ -9,6 +9,7 @@ use tokio::time::Instant;
 use tokio_util::task::TaskTracker;
 
 use super::RecordsError;
+use crate::telemetry;
 
 /// Longest wait for a connection. Below a second, so that a caller hears within one.
 const ACQUIRE_MAX: Duration = Duration::from_millis(800);
@@ -109,11 +110,11 @@ impl Database {
             Ok(Err(_)) => Err(RecordsError::Unavailable(sqlx::Error::WorkerCrashed)),
             Err(_) => Err(RecordsError::Timeout),
         };
-        metrics::histogram!("ropeline_records_call_seconds").record(began.elapsed().as_secs_f64());
-        metrics::gauge!("ropeline_records_tasks").set(count_f64(self.tasks.len()));
-        metrics::gauge!("ropeline_records_connections").set(f64::from(self.pool.size()));
+        metrics::histogram!(telemetry::RECORDS_CALL_SECONDS).record(began.elapsed().as_secs_f64());
+        metrics::gauge!(telemetry::RECORDS_TASKS).set(count_f64(self.tasks.len()));
+        metrics::gauge!(telemetry::RECORDS_CONNECTIONS).set(f64::from(self.pool.size()));
         if let Err(error) = &result {
-            metrics::counter!("ropeline_records_errors_total", "kind" => error.kind()).increment(1);
+            metrics::counter!(telemetry::RECORDS_ERRORS, "kind" => error.kind()).increment(1);
         }
         result
     }

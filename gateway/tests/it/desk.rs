@@ -10,11 +10,11 @@ use contract::{ManualClock, PlaceId, Problem, RoomId};
 use futures_util::future::{BoxFuture, FutureExt};
 use gateway::ops::auth::{Operator, Role, Tokens};
 use gateway::ops::health::{Check, Readiness};
+use gateway::ops::metrics::Metrics;
 use gateway::ops::{Changes, Figures, OpsState, Sessions, router};
 use gateway::records::RoomRecord;
 use http::{HeaderMap, Method, Request, StatusCode};
 use http_body_util::BodyExt;
-use metrics_exporter_prometheus::PrometheusBuilder;
 use serde_json::{Value, json};
 use tower::ServiceExt;
 use web::RequestIds;
@@ -123,7 +123,7 @@ impl Desk {
             figures: surroundings.clone(),
             sessions: surroundings.clone(),
             readiness: surroundings.clone(),
-            metrics: PrometheusBuilder::new().build_recorder().handle(),
+            metrics: Metrics::detached(&[]).unwrap().1,
             changes,
             seeds: Arc::new(|| [7; 32]),
         };

@@ -18,6 +18,7 @@ mod gate_lasting;
 mod line;
 mod live;
 mod loading;
+mod metrics;
 mod openapi;
 mod ops;
 mod ops_rooms;
