@@ -13,6 +13,7 @@
 //! | [`asset`](mod@asset) | styles, scripts and pictures, with their media type and version |
 //! | [`moment`] | times in the time zone of a venue, spans |
 //! | [`money`] | amounts in minor units as people write them |
+//! | [`problem`] | problems of the gateway |
 //! | [`shop`] | pages of the booking core |
 //! | [`wait`] | counts and estimated waits, never more exact than they are |
 //! | [`waiting`](mod@waiting) | the waiting page |
@@ -20,6 +21,7 @@
 pub mod asset;
 pub mod moment;
 pub mod money;
+pub mod problem;
 pub mod shop;
 pub mod wait;
 pub mod waiting;

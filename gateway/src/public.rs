@@ -9,7 +9,7 @@ use crate::edge::client_ip::{self, TrustedProxies};
 use crate::edge::rate_limit::{RateLimitConfig, RateLimits};
 use crate::gate::{self, Gate};
 use crate::http::cookies::CookieForm;
-use crate::http::{self, LineState};
+use crate::http::{self, LineState, problem_page};
 use crate::line::rooms::RoomSet;
 use crate::line::{Parts, WorkError};
 use crate::proxy::Proxy;
@@ -86,6 +86,7 @@ impl PublicSide {
 }
 
 fn router(line: LineState, gate: Gate, proxies: TrustedProxies, ids: RequestIds) -> Router {
+    let policy = line.page_policy.clone();
     let gated = Router::new().fallback(gate::handle).with_state(gate);
     // `standard` would answer unknown paths itself; here they belong to the gate.
     let router = http::router(line).merge(gated);
@@ -94,6 +95,11 @@ fn router(line: LineState, gate: Gate, proxies: TrustedProxies, ids: RequestIds)
         .layer(axum::middleware::from_fn_with_state(
             proxies,
             client_ip::middleware,
+        ))
+        // Inside of the layer that numbers requests, because a page names the number.
+        .layer(axum::middleware::from_fn_with_state(
+            policy,
+            problem_page::middleware,
         ))
         .layer(axum::middleware::from_fn_with_state(
             PART,

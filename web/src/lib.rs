@@ -8,6 +8,7 @@
 //! | [`extract`] | [`ApiJson`], [`ApiForm`], [`ApiQuery`], [`ApiPath`], [`NoFields`]: typed input, refusals as problem documents |
 //! | [`measure`] | counts and latencies of requests |
 //! | [`metrics`] | metric families with their help texts and buckets |
+//! | [`reader`] | whether a person or a program reads the answer, and whether anyone asked yet |
 //! | [`origin`] | whether a request was made by a page of ours |
 //! | [`request_id`] | one id for each request, in the answer's header and in its problem document |
 //! | [`telemetry`] | the metrics that every listener records |
@@ -21,6 +22,7 @@ pub mod extract;
 pub mod measure;
 pub mod metrics;
 pub mod origin;
+pub mod reader;
 pub mod request_id;
 pub mod telemetry;
 

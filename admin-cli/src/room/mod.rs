@@ -90,6 +90,7 @@ async fn create(
         .map_err(|error| Failure::usage(format!("The room cannot be described: {error}")))?;
     let settings = change::overlay(&bare, &args.flags.values(now)?)?;
     let view: RoomView = client.write(Method::POST, "rooms", &settings).await?;
+    note_whole_site(&view.settings, console);
     if console.is_json() {
         return console.document(&view);
     }
@@ -137,6 +138,9 @@ async fn set(
         return unchanged(&seen, &planned, console);
     }
     let changed = change::write(client, &seen, &values).await?;
+    if values.contains_key("paths") || values.contains_key("upstream") {
+        note_whole_site(&changed.room.settings, console);
+    }
     if !changed.meanwhile.is_empty() {
         let names: Vec<&str> = changed
             .meanwhile
@@ -199,4 +203,16 @@ fn told(room: &RoomView, console: &Console) -> Result<(), Failure> {
     }
     let name = &room.settings.room;
     console.text(&format!("Room {name} is {}.", tables::phase_text(room)))
+}
+
+/// Tells what a room in front of a whole shop stops besides fans. The booking core's own payment
+/// webhook needs no pass, so a room in front of it stops nobody unexpected.
+fn note_whole_site(settings: &RoomSettings, console: &Console) {
+    if settings.upstream != "embedded" && settings.paths.iter().any(|path| path == "/") {
+        console.note(
+            "Warning: this room protects every path of its shop. Callers without a pass are \
+             refused there too: webhooks of the shop's payment provider, health checks, APIs. \
+             Protect narrower prefixes, or let such callers reach the shop directly.",
+        );
+    }
 }

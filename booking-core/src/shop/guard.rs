@@ -8,12 +8,13 @@ use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use contract::{Problem, ProblemCode};
 use http::header::{
-    ACCEPT, CACHE_CONTROL, CONTENT_LENGTH, CONTENT_SECURITY_POLICY, CONTENT_TYPE, REFERRER_POLICY,
+    CACHE_CONTROL, CONTENT_LENGTH, CONTENT_SECURITY_POLICY, CONTENT_TYPE, REFERRER_POLICY,
     X_CONTENT_TYPE_OPTIONS,
 };
-use http::{HeaderMap, HeaderValue, Method};
+use http::{HeaderValue, Method};
 use pages::shop::ProblemPage;
 use web::origin::{is_same_origin, origin_of};
+use web::reader::{Reader, reader};
 use web::{ApiError, RequestId};
 
 use crate::app::Booking;
@@ -52,7 +53,7 @@ pub(super) async fn middleware(
 ) -> Response {
     let id = request.extensions().get::<RequestId>().cloned();
     let path = request.uri().path().to_owned();
-    let reads_html = accepts_html(request.headers());
+    let is_person = reader(request.headers()) == Reader::Person;
     let safe = matches!(*request.method(), Method::GET | Method::HEAD);
     let mut response = if safe || is_same_origin(request.headers(), &rules.public_origin) {
         next.run(request).await
@@ -66,7 +67,7 @@ pub(super) async fn middleware(
         return response;
     }
     // A program that strays here keeps its problem document.
-    if reads_html && let Some(mut problem) = response.extensions_mut().remove::<Problem>() {
+    if is_person && let Some(mut problem) = response.extensions_mut().remove::<Problem>() {
         problem.request_id = id.map(|id| id.as_str().to_owned());
         let back = Some(back(&path, safe && problem.retry_after_seconds.is_some()));
         let html = pages::shop::problem(&ProblemPage { problem, back });
@@ -86,15 +87,6 @@ pub(super) async fn middleware(
         headers.insert(name, HeaderValue::from_static(value));
     }
     response
-}
-
-/// Whether a page is of use to whoever asks: browsers say so.
-fn accepts_html(headers: &HeaderMap) -> bool {
-    headers
-        .get_all(ACCEPT)
-        .iter()
-        .filter_map(|accept| accept.to_str().ok())
-        .any(|accept| accept.contains("text/html"))
 }
 
 /// Where a visitor goes on from a problem at `path`: the page itself when trying again may help,

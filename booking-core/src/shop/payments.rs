@@ -4,9 +4,10 @@ use axum::extract::State;
 use axum::response::Response;
 use contract::booking::HoldStatus;
 use contract::{HoldId, Problem, ProblemCode, principal};
-use http::{HeaderMap, StatusCode};
+use http::{HeaderMap, Method, StatusCode};
 use pages::shop::ProcessingPage;
 use serde::Deserialize;
+use web::reader::is_speculative;
 use web::{ApiError, ApiForm, ApiPath, ApiQuery, ApiResult};
 
 use super::{holds, page, see_other};
@@ -66,9 +67,12 @@ pub(super) async fn payment_return(
     State(booking): State<Booking>,
     ApiPath(hold_id): ApiPath<HoldId>,
     ApiQuery(returned): ApiQuery<Returned>,
+    method: Method,
     headers: HeaderMap,
 ) -> ApiResult<Response> {
-    let Some(intent_id) = returned.payment_intent else {
+    // Confirming ends the session; a browser that looks ahead must not end it for its user.
+    let only_looks = method == Method::HEAD || is_speculative(&headers);
+    let Some(intent_id) = returned.payment_intent.filter(|_| !only_looks) else {
         return without_intent(&booking, &headers, hold_id).await;
     };
     let customer = booking.customer(&headers);

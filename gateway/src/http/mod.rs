@@ -11,6 +11,7 @@
 //! | [`pass`] | claiming and ending a session; the public keys |
 //! | [`place`] | joining, looking, leaving |
 //! | [`presented`] | reading place tokens and passes from requests |
+//! | [`problem_page`] | problems as pages, for people |
 //! | [`room`] | the public room document, and the room of a path |
 
 pub mod cookies;
@@ -22,6 +23,7 @@ pub mod page;
 pub mod pass;
 pub mod place;
 pub mod presented;
+pub mod problem_page;
 pub mod room;
 
 use std::sync::Arc;

@@ -4,16 +4,17 @@
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use contract::line::JoinRequest;
-use contract::{Clock, ProblemCode, RoomId};
+use contract::{Clock, Problem, ProblemCode, RoomId};
 use data_encoding::BASE64URL_NOPAD;
 use http::header::{
     CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, ETAG, LOCATION, REFERRER_POLICY,
     SET_COOKIE, X_CONTENT_TYPE_OPTIONS,
 };
-use http::{HeaderMap, HeaderValue, StatusCode};
+use http::{HeaderMap, HeaderValue, Method, StatusCode};
 use pages::waiting::{RoomFacts, Standing as Shown, WaitingPage};
 use serde::Deserialize;
 use utoipa::ToSchema;
+use web::reader::is_speculative;
 use web::{ApiForm, ApiPath, ApiQuery, ApiResult};
 
 use super::openapi::{OfFiles, OfForm, OfLine, OfOrigin, OfPlaceIfAny, OfQuery, OfRoom};
@@ -66,6 +67,7 @@ pub async fn waiting(
 ) -> ApiResult<Response> {
     let to = ReturnTarget::parse(query.to.as_deref());
     if room.is_idle() {
+        refuse_speculation(&headers)?;
         return enter_idle(&state, &room, &headers, &to);
     }
     let shown = shown(&state, &room, &headers, query.refused).await?;
@@ -190,13 +192,19 @@ pub async fn enter(
     State(state): Line,
     RoomPath(room): RoomPath,
     ApiQuery(query): ApiQuery<To>,
+    method: Method,
     headers: HeaderMap,
 ) -> ApiResult<Response> {
+    refuse_speculation(&headers)?;
     let to = ReturnTarget::parse(query.to.as_deref());
+    let waiting = || see_other(&waiting_path(&room.id, &to), None);
+    if method == Method::HEAD {
+        // Safe by definition (RFC 9110 §9.2.1), so it claims nothing.
+        return Ok(waiting());
+    }
     if room.is_idle() {
         return enter_idle(&state, &room, &headers, &to);
     }
-    let waiting = || see_other(&waiting_path(&room.id, &to), None);
     let Ok(Some(held)) = presented::place(&room, state.cookies, &headers) else {
         return Ok(waiting());
     };
@@ -206,6 +214,17 @@ pub async fn enter(
         }
         Ok(Claimed::NotCalled(_)) | Err(_) => waiting(),
     })
+}
+
+/// Refuses what a browser asks for ahead of its user: an entry is one fan's to make, and the
+/// answer would be kept and shown when the fan does come.
+fn refuse_speculation(headers: &HeaderMap) -> ApiResult<()> {
+    if !is_speculative(headers) {
+        return Ok(());
+    }
+    Err(Problem::new(ProblemCode::LineUnavailable)
+        .detail("Entering is not done ahead of time; ask again when the visitor does.")
+        .into())
 }
 
 /// Nobody waits: a visitor who lands here goes straight in. Who has a pass keeps it, for it names

@@ -155,6 +155,36 @@ impl Sessions {
         }
     }
 
+    /// Like [`Sessions::look`], for requests that must change nothing: a call that nobody has
+    /// claimed stays one, and is no session.
+    pub async fn peek(
+        &self,
+        room: &Room,
+        claims: &PassClaims,
+        now: Timestamp,
+    ) -> Option<Timestamp> {
+        let by_pass = Some(claims.expires_at()).filter(|end| *end > now);
+        match self.known.get(&claims.sub) {
+            _ if claims.queue_position == 0 => return None,
+            Some(Known::Over) => return None,
+            Some(Known::Live { seq, .. }) if seq != claims.queue_position => return None,
+            Some(Known::Live { expires_at, .. }) if expires_at > now => return Some(expires_at),
+            Some(Known::Live { .. }) | None => {}
+        }
+        if !self.outage.may_ask(now) {
+            return by_pass;
+        }
+        // A session is never shortened, so prolonging it until now only tells whether it is there.
+        let at = room.store_ref();
+        let answer = room.parts.store.session_renew(&at, now, claims.sub, now);
+        let answer = answer.await;
+        self.outage.note(&answer, room.parts.clock.now());
+        match answer {
+            Ok(false) => None,
+            Ok(true) | Err(_) => by_pass,
+        }
+    }
+
     /// What is known of the session. `None` when the store does not answer: the pass itself is
     /// proof enough until it ends. A session that is over by time as far as is known here may
     /// have been prolonged by another gateway, so the store is asked once more.

@@ -23,6 +23,7 @@ mod openapi;
 mod ops;
 mod ops_rooms;
 mod outages;
+mod people;
 mod proxy;
 mod records;
 mod returning;

@@ -1,0 +1,113 @@
+//! Problems of the gateway as pages: a person gets a page with a way on, a program the problem
+//! document (RFC 9457). An upstream's own answer is never touched.
+
+use std::sync::Arc;
+
+use axum::body::Body;
+use axum::extract::{Request, State};
+use axum::middleware::Next;
+use axum::response::Response;
+use contract::{Problem, ProblemCode, RoomId};
+use http::header::{
+    CONTENT_LENGTH, CONTENT_SECURITY_POLICY, CONTENT_TYPE, HOST, REFERER, REFERRER_POLICY, VARY,
+    X_CONTENT_TYPE_OPTIONS,
+};
+use http::uri::PathAndQuery;
+use http::{HeaderMap, HeaderValue, Method, Uri};
+use pages::problem::{GateProblemPage, WayOn};
+use web::RequestId;
+use web::reader::{Reader, reader};
+
+use crate::edge::return_target::ReturnTarget;
+
+/// Where a room's waiting page and its forms are.
+const ROOM_PAGES: &str = "/_line/rooms/";
+/// What decides between page and document, for caches.
+const VARY_ON: &str = "accept, sec-fetch-mode, sec-fetch-dest, x-requested-with, hx-request";
+
+/// Turns the problem in an answer into a page where a person asked. Has to stand inside the layer
+/// that gives request ids, so that the page can name the id.
+pub async fn middleware(State(policy): State<Arc<str>>, request: Request, next: Next) -> Response {
+    if reader(request.headers()) == Reader::Program {
+        return next.run(request).await;
+    }
+    let asked = Asked::of(&request);
+    let mut response = next.run(request).await;
+    if let Some(problem) = response.extensions_mut().remove::<Problem>() {
+        write_page(&mut response, &asked, problem, &policy);
+    }
+    response
+}
+
+/// What the page has to know of a request.
+struct Asked {
+    method: Method,
+    uri: Uri,
+    came_from: Option<ReturnTarget>,
+    id: Option<RequestId>,
+}
+
+impl Asked {
+    fn of(request: &Request) -> Self {
+        Self {
+            method: request.method().clone(),
+            uri: request.uri().clone(),
+            came_from: came_from(request.headers()),
+            id: request.extensions().get().cloned(),
+        }
+    }
+
+    fn is_read(&self) -> bool {
+        matches!(self.method, Method::GET | Method::HEAD)
+    }
+
+    fn way_on(&self, problem: &Problem) -> WayOn {
+        if self.is_read() && problem.retry_after_seconds.is_some() {
+            let path = self.uri.path_and_query().map(PathAndQuery::as_str);
+            // `//host` would lead to another site.
+            let is_here = |path: &&str| path.starts_with('/') && !path.starts_with("//");
+            let path = path.filter(is_here).unwrap_or("/");
+            return WayOn::Again(path.to_owned());
+        }
+        let room = self.uri.path().strip_prefix(ROOM_PAGES);
+        let room = room.and_then(|rest| rest.split('/').next()?.parse::<RoomId>().ok());
+        match (room, &self.came_from) {
+            (Some(room), _) if problem.code != ProblemCode::RoomNotFound => {
+                WayOn::Line(format!("{ROOM_PAGES}{room}"))
+            }
+            (_, Some(page)) if !self.is_read() => WayOn::Back(page.as_str().to_owned()),
+            _ => WayOn::Home,
+        }
+    }
+}
+
+/// The page of this site that a form was sent from, if the browser says so.
+pub fn came_from(headers: &HeaderMap) -> Option<ReturnTarget> {
+    let referer: Uri = headers.get(REFERER)?.to_str().ok()?.parse().ok()?;
+    let host = headers.get(HOST)?.to_str().ok()?;
+    let is_own = referer.authority().is_some_and(|own| own.as_str() == host);
+    is_own.then(|| ReturnTarget::of(&referer))
+}
+
+fn write_page(response: &mut Response, asked: &Asked, mut problem: Problem, policy: &str) {
+    problem.request_id = asked.id.as_ref().map(|id| id.as_str().to_owned());
+    let page = GateProblemPage {
+        way_on: asked.way_on(&problem),
+        has_sent: !asked.is_read(),
+        problem,
+    };
+    *response.body_mut() = Body::from(pages::problem::problem(&page));
+    let policy =
+        HeaderValue::from_str(policy).unwrap_or(HeaderValue::from_static("default-src 'none'"));
+    let headers = response.headers_mut();
+    headers.remove(CONTENT_LENGTH);
+    headers.insert(CONTENT_SECURITY_POLICY, policy);
+    for (name, value) in [
+        (CONTENT_TYPE, "text/html; charset=utf-8"),
+        (X_CONTENT_TYPE_OPTIONS, "nosniff"),
+        (REFERRER_POLICY, "same-origin"),
+        (VARY, VARY_ON),
+    ] {
+        headers.insert(name, HeaderValue::from_static(value));
+    }
+}
