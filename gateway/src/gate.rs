@@ -5,6 +5,7 @@
 //! those names that a client sent are removed. The gate tells of every pass whether its session
 //! runs, on unprotected paths too, because an upstream may take it for an admission.
 
+mod last_page;
 mod refusal;
 
 use std::sync::Arc;
@@ -37,6 +38,7 @@ use crate::line::session_end;
 use crate::line::sessions::SessionCheck;
 use crate::proxy::{End, Forwarded, Proxy, Upstream, UpstreamKind, headers};
 use crate::telemetry;
+use last_page::{LAST_PAGE_MAX, LastPageGate, target_of};
 use refusal::{Asked, refuse};
 
 /// Passes whose signature was verified and is remembered: verifying costs 50 µs, looking up one.
@@ -65,6 +67,7 @@ struct Shared {
     proxy: Arc<Proxy>,
     embedded: Router,
     verified: Cache<[u8; 32], Arc<PassClaims>>,
+    last_pages: LastPageGate,
     decisions: Decisions,
 }
 
@@ -73,6 +76,7 @@ struct Decisions {
     admitted: Counter,
     exempt: Counter,
     idle: Counter,
+    last_page: Counter,
     refused: Counter,
 }
 
@@ -91,6 +95,22 @@ struct LetThrough {
     pass: Option<Arc<PassClaims>>,
     /// A pass cookie to set on the answer.
     cookie: Option<HeaderValue>,
+    /// The session is over and this is what its end led to.
+    is_last_page: bool,
+}
+
+impl LetThrough {
+    fn inside(pass: &Arc<PassClaims>, expires_at: Timestamp, cookie: Option<HeaderValue>) -> Self {
+        Self {
+            own: Some(Principal {
+                expires_at,
+                ..Principal::of(pass, true)
+            }),
+            pass: Some(pass.clone()),
+            cookie,
+            is_last_page: false,
+        }
+    }
 }
 
 impl Gate {
@@ -109,6 +129,7 @@ impl Gate {
             proxy,
             embedded,
             verified,
+            last_pages: LastPageGate::new(),
             decisions: Decisions::new(),
         }))
     }
@@ -121,6 +142,7 @@ impl Decisions {
             admitted: of("admitted"),
             exempt: of("exempt"),
             idle: of("idle"),
+            last_page: of("last-page"),
             refused: of("refused"),
         }
     }
@@ -136,13 +158,17 @@ pub async fn handle(State(gate): State<Gate>, client: ClientIp, request: Request
 
 impl Shared {
     async fn pass_on(&self, client: ClientIp, request: Request) -> Result<Response, ApiError> {
-        let way = self.way(request.method(), &check_path(request.uri())?)?;
+        let path = check_path(request.uri())?;
+        let way = self.way(request.method(), &path)?;
+        let mut asked = Asked::of(&request);
+        if way.remote.is_none() && is_booking_api(path.as_str()) {
+            asked.last = None;
+        }
         let now = self.rooms.parts().clock.now();
         let claims = self.claims_presented(request.headers(), &way, now);
-        let asked = Asked::of(&request);
         let mut let_through = LetThrough::default();
         if let Some(room) = &way.room {
-            let admitted = self.admit(room, &claims, asked, now).await;
+            let admitted = self.admit(room, &claims, &asked, now).await;
             let Some(admitted) = admitted else {
                 self.decisions.refused.increment(1);
                 return Ok(refuse(room, &request));
@@ -152,9 +178,10 @@ impl Shared {
         let principals = match way.remote {
             // What the fan does in other rooms is no business of somebody else's service.
             Some(_) => let_through.own.into_iter().collect(),
-            None => self.vouch(&claims, let_through.own, asked, now).await,
+            None => self.vouch(&claims, let_through.own, &asked, now).await,
         };
         let forwarded = self.forwarded(client, &request, principals);
+        let asked_for = request.uri().clone();
         let (mut response, ends) = match (way.remote, &way.room) {
             (Some(upstream), Some(room)) => {
                 // What lasts longer than the session is cut off with it.
@@ -168,6 +195,11 @@ impl Shared {
         };
         if let Some(named) = ends {
             let room = named.or(way.room.map(|room| room.id.clone()));
+            let host = forwarded.host.as_ref().and_then(|host| host.to_str().ok());
+            let target = target_of(&asked_for, host, &response);
+            if let Some(target) = target.filter(|_| !let_through.is_last_page) {
+                self.keep_last_page(&claims, room.as_ref(), &target).await;
+            }
             self.end_session(&forwarded.principals, room).await;
         }
         if let Some(cookie) = let_through.cookie {
@@ -181,7 +213,7 @@ impl Shared {
         &self,
         room: &Arc<Room>,
         claims: &[Arc<PassClaims>],
-        asked: Asked,
+        asked: &Asked,
         now: Timestamp,
     ) -> Option<LetThrough> {
         let own = claims.iter().find(|claims| claims.aud == room.id);
@@ -191,43 +223,39 @@ impl Shared {
                 Some(own) => LetThrough {
                     own: Some(Principal::of(own, true)),
                     pass: Some(own.clone()),
-                    cookie: None,
+                    ..LetThrough::default()
                 },
                 None if asked.navigates && !asked.only_looks => self.walk_through(room, now),
                 None => LetThrough::default(),
             });
         }
-        let claims_of_room = own?;
-        if asked.only_looks {
-            let expires_at = room.sessions.peek(room, claims_of_room, now).await?;
+        let own = own?;
+        if asked.only_looks
+            && let Some(expires_at) = room.sessions.peek(room, own, now).await
+        {
             self.decisions.admitted.increment(1);
-            return Some(LetThrough {
-                own: Some(Principal {
-                    expires_at,
-                    ..Principal::of(claims_of_room, true)
-                }),
-                pass: Some(claims_of_room.clone()),
-                cookie: None,
-            });
+            return Some(LetThrough::inside(own, expires_at, None));
         }
-        match room.sessions.check(room, claims_of_room, now).await {
-            SessionCheck::Over => None,
-            SessionCheck::Live {
+        if !asked.only_looks
+            && let SessionCheck::Live {
                 expires_at,
                 renewed,
-            } => {
-                self.decisions.admitted.increment(1);
-                let cookie = renewed.then(|| self.renewed(room, claims_of_room, expires_at, now));
-                Some(LetThrough {
-                    own: Some(Principal {
-                        expires_at,
-                        ..Principal::of(claims_of_room, true)
-                    }),
-                    pass: Some(claims_of_room.clone()),
-                    cookie: cookie.flatten(),
-                })
-            }
+            } = room.sessions.check(room, own, now).await
+        {
+            self.decisions.admitted.increment(1);
+            let cookie = renewed.then(|| self.renewed(room, own, expires_at, now));
+            return Some(LetThrough::inside(own, expires_at, cookie.flatten()));
         }
+        // The session is over, but for the page that its end led to.
+        let last = asked.last.as_ref()?;
+        if !self.last_pages.is_open(room, own, last).await {
+            return None;
+        }
+        self.decisions.last_page.increment(1);
+        Some(LetThrough {
+            is_last_page: true,
+            ..LetThrough::inside(own, now.plus(LAST_PAGE_MAX), None)
+        })
     }
 
     /// Nobody waits: a browser gets a pass on the way, so that what it does inside is one fan's.
@@ -245,8 +273,8 @@ impl Shared {
                 expires_at,
                 is_live: true,
             }),
-            pass: None,
             cookie: Some(self.cookies.pass(&room.id, token, expires_at, now)),
+            ..LetThrough::default()
         }
     }
 
@@ -257,7 +285,7 @@ impl Shared {
         &self,
         claims: &[Arc<PassClaims>],
         own: Option<Principal>,
-        asked: Asked,
+        asked: &Asked,
         now: Timestamp,
     ) -> Vec<Principal> {
         let mut principals: Vec<_> = own.into_iter().collect();
@@ -413,6 +441,22 @@ impl Shared {
         (response.map(Body::new), command.map(|_| named))
     }
 
+    /// Lets the session that is about to end in `room` go where the answer leads. Done before the
+    /// session ends, so that no gateway looks for it in vain.
+    async fn keep_last_page(
+        &self,
+        claims: &[Arc<PassClaims>],
+        room: Option<&RoomId>,
+        target: &str,
+    ) {
+        let room = room.and_then(|room| self.rooms.get(room));
+        if let Some(room) = room
+            && let Some(pass) = claims.iter().find(|claims| claims.aud == room.id)
+        {
+            self.last_pages.keep(&room, pass, target).await;
+        }
+    }
+
     /// Ends the fan's session in `room`, and in no other.
     async fn end_session(&self, principals: &[Principal], room: Option<RoomId>) {
         let Some(room) = room.and_then(|room| self.rooms.get(&room)) else {
@@ -444,4 +488,9 @@ fn is_own_webhook(path: &str) -> bool {
     path.strip_prefix("/api/v1/payments/")
         .and_then(|rest| rest.strip_suffix("/webhook"))
         .is_some_and(|provider| !provider.is_empty() && !provider.contains('/'))
+}
+
+/// The booking API is for sessions that run: what it offers is no page that a purchase ends at.
+fn is_booking_api(path: &str) -> bool {
+    path == "/api" || path.starts_with("/api/")
 }

@@ -8,6 +8,7 @@ use http::{HeaderValue, Method, StatusCode};
 use web::ApiError;
 use web::reader::{Reader, is_speculative, reader};
 
+use super::last_page::Last;
 use crate::edge::return_target::ReturnTarget;
 use crate::http::page::waiting_path;
 use crate::http::problem_page::came_from;
@@ -15,12 +16,14 @@ use crate::line::room::Room;
 
 /// What the gate has to know of a request before it waits for anything: a request's body is not
 /// to be shared between threads.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Asked {
     /// A person opens a page.
     pub(super) navigates: bool,
     /// The request must change nothing: it is safe and has no content, or its user may never come.
     pub(super) only_looks: bool,
+    /// What it may be to a session that has ended.
+    pub(super) last: Option<Last>,
 }
 
 impl Asked {
@@ -29,6 +32,7 @@ impl Asked {
         Self {
             navigates: reader(request.headers()) == Reader::Person,
             only_looks: is_safe || is_speculative(request.headers()),
+            last: Last::of(request).filter(|_| !is_speculative(request.headers())),
         }
     }
 }

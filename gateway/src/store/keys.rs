@@ -15,6 +15,8 @@
 //! | `done` | hash | place that was called → its order key; place that left → `left`, or `gone` if its key was live |
 //! | `session` | hash | called or active place → `seq:started_ms` (started is 0 until claimed) |
 //! | `outcomes` | hash | place → what became of its last admission and is not written down yet, `word:seq:until_ms` |
+//! | `lastpages` | sorted set | pass (`jti`) whose session may still go to one page → until when, ms |
+//! | `lastpage` | hash | such a pass → that page; pass and `:loads` → what the page has loaded, once it was taken |
 //! | `snapshot` | string | the last snapshot, JSON |
 //! | `opening` | string | the snapshot of the opening, JSON |
 //! | `notices` | stream | what happened to places; trimmed to the newest ten thousand |
@@ -50,8 +52,8 @@ macro_rules! keys {
 }
 
 keys!(
-    meta, line, popped, called, active, missed, absent, done, session, outcomes, snapshot, opening,
-    notices
+    meta, line, popped, called, active, missed, absent, done, session, outcomes, lastpages,
+    lastpage, snapshot, opening, notices
 );
 
 impl RoomKeys {

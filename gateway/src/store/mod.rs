@@ -5,6 +5,7 @@
 //! in as numbers, outcomes go out as values, and `Err` only ever means "could not find out".
 
 pub mod keys;
+pub mod last_pages;
 pub mod memory;
 pub mod redis;
 mod reply;
@@ -16,6 +17,7 @@ use async_trait::async_trait;
 use contract::{PlaceId, RoomId, Timestamp};
 use uuid::Uuid;
 
+use self::last_pages::LastPages;
 use crate::room::admission::Bucket;
 use crate::room::order::OrderKey;
 use crate::room::outcome::Outcome;
@@ -295,7 +297,7 @@ impl Cursor {
 /// pending batch, snapshot, opening and notices) finds nothing in a room that is not there;
 /// everything else is refused with [`StoreError::NoRoom`].
 #[async_trait]
-pub trait RoomStore: Send + Sync {
+pub trait RoomStore: LastPages {
     /// Whether the store answers.
     async fn ping(&self) -> StoreResult<()>;
 

@@ -38,7 +38,7 @@ const SERVED_BATCH: usize = 1000;
 #[derive(Clone)]
 pub struct RedisStore {
     link: Arc<Link>,
-    scripts: Arc<Scripts>,
+    pub(super) scripts: Arc<Scripts>,
     prefix: String,
 }
 
@@ -58,7 +58,7 @@ impl RedisStore {
         RoomKeys::new(&self.prefix, room)
     }
 
-    async fn run<T: FromRedisValue>(
+    pub(super) async fn run<T: FromRedisValue>(
         &self,
         script: &RoomScript,
         room: &RoomRef,
@@ -139,19 +139,19 @@ fn connect(client: &redis::Client) -> Result<ConnectionManager, RedisError> {
 
 /// Arguments of a script: numbers as decimal text, places as their bytes.
 #[derive(Default)]
-struct Args(Vec<Vec<u8>>);
+pub(super) struct Args(Vec<Vec<u8>>);
 
 impl Args {
-    fn of(room: &RoomRef) -> Self {
+    pub(super) fn of(room: &RoomRef) -> Self {
         Self::default().number(room.epoch)
     }
 
-    fn number(mut self, n: impl std::fmt::Display) -> Self {
+    pub(super) fn number(mut self, n: impl std::fmt::Display) -> Self {
         self.0.push(n.to_string().into_bytes());
         self
     }
 
-    fn time(self, at: Timestamp) -> Self {
+    pub(super) fn time(self, at: Timestamp) -> Self {
         self.number(at.as_ms())
     }
 

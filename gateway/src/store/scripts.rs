@@ -73,6 +73,12 @@ scripts! {
     renew = "renew.lua", [meta active];
     /// Ends a session.
     end = "end.lua", [meta called active session notices outcomes];
+    /// Keeps where an ended session may still go.
+    last_page_put = "last_page_put.lua", [meta lastpages lastpage];
+    /// Takes the one visit of it.
+    last_page_take = "last_page_take.lua", [meta lastpages lastpage];
+    /// Counts what it loads.
+    last_page_load = "last_page_load.lua", [meta lastpages lastpage];
     /// Forgets outcomes that are written down.
     settle = "settle.lua", [meta outcomes];
     /// Opens the room.

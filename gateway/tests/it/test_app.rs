@@ -159,7 +159,8 @@ impl World {
     }
 
     /// An upstream that answers with its path, ends the session on `/…/done`, which a query may
-    /// name the room of, and lets everyone keep `/…/cached`.
+    /// name the room of, or which leads to where a query `to=` says, and lets everyone keep
+    /// `/…/cached`.
     pub(crate) fn upstream(&self) -> Router {
         let seen = self.seen.clone();
         Router::new().fallback(move |request: Request<Body>| {
@@ -172,7 +173,10 @@ impl World {
                 let mut headers = Vec::new();
                 if path.ends_with("/done") {
                     headers.push(("ropeline-command", "end-session".to_owned()));
-                    headers.extend(room.map(|room| ("ropeline-room", room)));
+                    match room.as_deref().and_then(|query| query.strip_prefix("to=")) {
+                        Some(to) => headers.push(("location", to.to_owned())),
+                        None => headers.extend(room.map(|room| ("ropeline-room", room))),
+                    }
                 }
                 if path.ends_with("/cached") {
                     headers.push(("cache-control", "public, max-age=600".to_owned()));
@@ -183,6 +187,9 @@ impl World {
                 let mut response = path.into_response();
                 for (name, value) in headers {
                     response.headers_mut().insert(name, value.parse().unwrap());
+                }
+                if response.headers().contains_key("location") {
+                    *response.status_mut() = StatusCode::SEE_OTHER;
                 }
                 response
             }

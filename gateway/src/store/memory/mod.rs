@@ -50,7 +50,11 @@ impl MemoryStore {
         self.rooms.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn with<T>(&self, room: &RoomRef, act: impl FnOnce(&mut Room) -> T) -> StoreResult<T> {
+    pub(super) fn with<T>(
+        &self,
+        room: &RoomRef,
+        act: impl FnOnce(&mut Room) -> T,
+    ) -> StoreResult<T> {
         let mut rooms = self.lock();
         let found = rooms
             .get_mut(&room.room)

@@ -24,7 +24,7 @@ pub(super) enum Done {
 }
 
 #[derive(Clone, Default)]
-pub(super) struct Room {
+pub(in crate::store) struct Room {
     pub(super) epoch: u32,
     pub(super) birth: Uuid,
     pub(super) clock: u64,
@@ -46,6 +46,7 @@ pub(super) struct Room {
     pub(super) done: HashMap<PlaceId, Done>,
     pub(super) session: HashMap<PlaceId, (u64, Timestamp)>,
     pub(super) outcomes: BTreeMap<PlaceId, Outcome>,
+    pub(in crate::store) last_pages: crate::store::last_pages::Kept,
     pub(super) snapshot: Option<Snapshot>,
     pub(super) opening: Option<Snapshot>,
     pub(super) is_open: bool,

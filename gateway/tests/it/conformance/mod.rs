@@ -3,6 +3,7 @@
 
 mod calling;
 mod entering;
+mod last_pages;
 mod leaving;
 mod notices;
 mod outcomes;
@@ -289,6 +290,9 @@ conformance! {
         a_session_is_prolonged_never_shortened_never_revived
         ending_a_session_frees_its_slot_at_once
         whoever_was_called_is_told_their_order_key;
+    last_pages:
+        the_last_page_is_taken_once_and_loads_only_then
+        a_last_page_that_is_over_makes_room_for_others;
     outcomes:
         what_becomes_of_an_admission_is_kept_until_it_is_written_down
         what_was_written_down_is_how_a_room_made_again_stands;
