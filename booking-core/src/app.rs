@@ -16,8 +16,8 @@ use tokio_util::task::TaskTracker;
 
 use crate::bookings::ConfirmOutcome;
 use crate::config::{
-    BookingConfig, DATABASE_WAIT_MAX, PROVIDER_PATIENCE, RECONCILE_BACK, RECONCILE_PATIENCE,
-    SEAT_STREAMS_MAX,
+    BookingConfig, DATABASE_WAIT_MAX, IMPORT_PATIENCE, PROVIDER_PATIENCE, RECONCILE_BACK,
+    RECONCILE_PATIENCE, SEAT_STREAMS_MAX, START_PATIENCE,
 };
 use crate::core::Core;
 use crate::customer::{Customer, Session};
@@ -33,9 +33,9 @@ use crate::payments::webhooks::WebhookReceipt;
 use crate::randomness::Randomness;
 use crate::shows::{InvalidShowFile, ShowDraft};
 use crate::store;
-use crate::store::catalogue::Import;
 use crate::store::check::CheckReport;
 use crate::store::idempotency::KeyUse;
+use crate::store::import::Import;
 use crate::sweep::SetAside;
 use crate::tickets::TicketSigner;
 use crate::{http as api, workers};
@@ -117,7 +117,7 @@ impl Booking {
         booking
             .0
             .work
-            .run(async move { core.refresh_once().await })
+            .run_within(START_PATIENCE, async move { core.refresh_once().await })
             .await
             .map_err(StartError::Catalogue)?;
         if background {
@@ -139,7 +139,12 @@ impl Booking {
             expiry: Arc::clone(&expiry),
         };
         Self(Arc::new(Core {
-            catalogue: Catalogue::new(writer, work.clone()),
+            catalogue: Catalogue::new(
+                writer,
+                work.clone(),
+                deps.pools.reads.clone(),
+                config.seats_in_memory_max,
+            ),
             tickets: TicketSigner::new(&config.ticket_key),
             config,
             pools: deps.pools,
@@ -205,18 +210,18 @@ impl Booking {
                     SaleStatus::Closed | SaleStatus::Cancelled => false,
                 })
         };
-        let remaining = for_sale().map(LiveShow::available_count).sum();
+        let remaining = for_sale().map(|show| show.available_count()).sum();
         let prices = all.iter().flat_map(|show| &show.info().categories);
         let prices: Vec<i64> = prices.map(|category| category.price_minor).collect();
         Some(RoomStock {
             remaining,
             // Held seats are counted only when nothing else is left: it takes a look at every one.
             unsold: match remaining {
-                0 => for_sale().map(LiveShow::unsold_count).sum(),
+                0 => for_sale().map(|show| show.unsold_count()).sum(),
                 some => some,
             },
             // What is not for sale any more must not make the rest look few.
-            total: for_sale().map(LiveShow::seat_count).sum(),
+            total: for_sale().map(|show| show.seat_count()).sum(),
             prices: prices
                 .iter()
                 .min()
@@ -242,21 +247,43 @@ impl Booking {
         self.0.catalogue.shows_in(city, date, query, now)
     }
 
-    /// Every show in memory, by start.
+    /// Seats of all shows that are in memory now.
+    pub fn seats_in_memory(&self) -> u64 {
+        self.0.catalogue.seats_in_memory()
+    }
+
+    /// Every show that is not long over, by start.
     pub fn all_shows(&self) -> Vec<Show> {
         let now = self.0.clock.now();
         let shows = self.0.catalogue.all();
         shows.iter().map(|show| show.view(now)).collect()
     }
 
-    /// One show.
+    /// One show, also one that is long over.
+    pub async fn show_view(&self, show: &ShowId) -> Result<Option<Show>, StoreError> {
+        let (core, show) = (Arc::clone(&self.0), show.clone());
+        let work = async move { core.catalogue.view(&show, core.clock.now()).await };
+        self.0.work.run(work).await
+    }
+
+    /// A show with its seats.
+    pub(crate) async fn live(&self, show: &ShowId) -> Result<Option<LiveShow>, StoreError> {
+        let (core, show) = (Arc::clone(&self.0), show.clone());
+        self.0
+            .work
+            .run(async move { core.catalogue.live(&show).await })
+            .await
+    }
+
+    /// One show that is not long over.
     pub fn show(&self, show: &ShowId) -> Option<Show> {
-        Some(self.0.catalogue.show(show)?.view(self.0.clock.now()))
+        Some(self.0.catalogue.entry(show)?.view(self.0.clock.now()))
     }
 
     /// The seat map of a show.
-    pub fn seat_map(&self, show: &ShowId) -> Option<SeatMap> {
-        Some(self.0.catalogue.show(show)?.seat_map(self.0.clock.now()))
+    pub async fn seat_map(&self, show: &ShowId) -> Result<Option<SeatMap>, StoreError> {
+        let live = self.live(show).await?;
+        Ok(live.map(|live| live.seat_map(self.0.clock.now())))
     }
 
     /// Holds seats; with a key, once for however many requests. A customer without a session has
@@ -387,21 +414,22 @@ impl Booking {
         let work = async move {
             let pool = &core.pools.jobs;
             let now = core.clock.now();
-            let import =
-                repeat_if_contended(|| store::catalogue::import(pool, &draft, now)).await?;
+            let import = repeat_if_contended(|| store::import::import(pool, &draft, now)).await?;
             let outcome = match import {
                 Import::SeatsInUse | Import::TermsInUse => return Ok(ImportedShow::InUse),
                 Import::Done(outcome) => outcome,
             };
-            core.refresh_once().await?;
+            // The import stands whatever comes of this; if it fails, the next refresh shows it.
+            if let Err(error) = core.catalogue.renew(&draft.file.show_id, now).await {
+                tracing::warn!(%error, "an imported show is not in memory yet");
+            }
             Ok(ImportedShow::Imported(ShowImported {
                 show_id: draft.file.show_id.clone(),
                 seat_count: u64::try_from(draft.seats.len()).unwrap_or(u64::MAX),
                 outcome,
             }))
         };
-        // Large houses take longer than a customer should ever have to wait.
-        self.0.work.run_within(DATABASE_WAIT_MAX * 5, work).await
+        self.0.work.run_within(IMPORT_PATIENCE, work).await
     }
 
     /// Checks every invariant.

@@ -73,7 +73,7 @@ impl Core {
             let booking = store::bookings::find(&self.pools.money, booking_id)
                 .await?
                 .ok_or_else(|| StoreError::corrupt("bookings", "a booking is gone"))?;
-            let show = self.catalogue.show_by_no(hold.show_no);
+            let show = self.catalogue.entry_by_no(hold.show_no);
             // A purchase ends the session it was made in. Whoever looks at it again from a later
             // session, as by reloading the page, keeps that one.
             let ends_session = show
@@ -188,7 +188,7 @@ impl Core {
             ticket.ticket_id,
             ticket.token_generation,
             ticket.seat_no,
-            booking.starts_at,
+            booking.starts_at..booking.ends_at,
         ))
     }
 }

@@ -10,6 +10,8 @@ pub struct BookingConfig {
     pub public_url: String,
     /// The payment provider.
     pub payment: PaymentConfig,
+    /// Seats of all shows kept in memory; see [`SEATS_IN_MEMORY_MAX`].
+    pub seats_in_memory_max: u64,
     /// Seed of the Ed25519 key that signs tickets.
     pub ticket_key: TicketKey,
 }
@@ -65,6 +67,19 @@ pub const HOLD_SEATS_MAX: usize = 20;
 pub const ACQUIRE_TIMEOUT: Duration = Duration::from_millis(800);
 /// Longest that a caller waits for work on the database. The work itself goes on.
 pub const DATABASE_WAIT_MAX: Duration = Duration::from_secs(3);
+/// Seats of all shows in memory. Shows beyond it, those that were not used for longest first, are
+/// read again when somebody asks for them. About 300 bytes a seat.
+pub const SEATS_IN_MEMORY_MAX: u64 = 1_000_000;
+/// Shows whose seats are read at the same time.
+pub const SHOWS_READ_AT_ONCE: usize = 3;
+/// Longest that an operator waits for an import. The work itself goes on.
+pub const IMPORT_PATIENCE: Duration = Duration::from_mins(1);
+/// Longest that start-up waits for the catalogue.
+pub const START_PATIENCE: Duration = Duration::from_mins(1);
+/// Notes of changed shows are kept for this long.
+pub const CHANGES_KEEP: Duration = Duration::from_mins(30);
+/// A process that did not read the notes for this long reads every show anew.
+pub const CHANGES_MISSED_AFTER: Duration = Duration::from_mins(10);
 /// How often memory is compared with the database, which other processes write too.
 pub const REFRESH_EVERY: Duration = Duration::from_secs(1);
 /// Holds that end within this span are expired together, so that a rush that was settled in many

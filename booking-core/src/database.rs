@@ -21,8 +21,10 @@ pub struct Pools {
     pub holds: PgPool,
     /// Payments, confirmations, tickets.
     pub money: PgPool,
-    /// Sweeping, polling, refreshing memory, imports and checks.
+    /// Sweeping, polling, imports and checks.
     pub jobs: PgPool,
+    /// Reads shows into memory.
+    pub reads: PgPool,
 }
 
 impl Pools {
@@ -33,13 +35,14 @@ impl Pools {
         Ok(Self {
             holds: pool(4, primary.clone()),
             money: pool(8, primary.clone()),
-            jobs: pool(4, primary),
+            jobs: pool(4, primary.clone()),
+            reads: pool(4, primary),
         })
     }
 
     /// Closes every pool.
     pub async fn close(&self) {
-        for pool in [&self.holds, &self.money, &self.jobs] {
+        for pool in [&self.holds, &self.money, &self.jobs, &self.reads] {
             pool.close().await;
         }
     }

@@ -105,7 +105,7 @@ impl Core {
         request: &HoldRequest,
         key: Option<HoldKey>,
     ) -> Result<Once<HoldOutcome>, StoreError> {
-        let Some(show) = self.catalogue.show(show_id) else {
+        let Some(show) = self.catalogue.live(show_id).await? else {
             return self.refuse(HoldOutcome::ShowNotFound, key).await;
         };
         let (reply, settled) = oneshot::channel();
@@ -245,7 +245,7 @@ impl Core {
         let Some(row) = self.hold_row(customer, hold_id).await? else {
             return Ok(None);
         };
-        let show = self.catalogue.show_by_no(row.show_no);
+        let show = self.catalogue.live_by_no(row.show_no).await?;
         Ok(show.map(|show| self.hold_view(&show, row)))
     }
 

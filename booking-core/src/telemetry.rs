@@ -33,6 +33,8 @@ web::metric_families! {
     pub(crate) counter DATABASE_RETRIES = "ropeline_booking_database_retries_total";
     /// Work on the database that found it unavailable.
     pub(crate) counter DATABASE_UNAVAILABLE = "ropeline_booking_database_unavailable_total";
+    /// Shows that could not be read from the database and are left out.
+    pub(crate) counter SHOWS_UNREADABLE = "ropeline_booking_shows_unreadable_total";
     /// Open live seat maps.
     pub(crate) gauge SEAT_STREAMS = "ropeline_booking_seat_streams";
 }

@@ -3,6 +3,8 @@
 //! 36 bytes of claims and a 64-byte Ed25519 signature, in base45, which a QR code packs as
 //! alphanumeric text.
 
+use std::ops::Range;
+
 use contract::{TicketId, Timestamp};
 use ed25519_dalek::{Signature, Signer, SigningKey, Verifier, VerifyingKey};
 use uuid::Uuid;
@@ -17,7 +19,7 @@ const CLAIMS_BYTES: usize = 36;
 const CONTEXT: &[u8] = b"ropeline ticket v1\0";
 /// A ticket opens the door this long before the show.
 const VALID_BEFORE_SECONDS: i64 = 12 * 3600;
-/// And this long after it started.
+/// And this long after it ended.
 const VALID_AFTER_SECONDS: i64 = 12 * 3600;
 
 /// What a QR code says.
@@ -98,24 +100,24 @@ pub fn verify_ticket(
 }
 
 impl TicketClaims {
-    /// The claims of a ticket for a show that starts at `starts_at`.
+    /// The claims of a ticket for a show that takes place in `lasts`.
     pub(crate) fn new(
         show_no: i32,
         ticket_id: Uuid,
         token_generation: i32,
         seat_no: i32,
-        starts_at: Timestamp,
+        lasts: Range<Timestamp>,
     ) -> Self {
-        let at = |seconds: i64| {
-            Timestamp::from_ms(starts_at.as_unix_seconds().saturating_add(seconds) * 1000)
+        let at = |instant: Timestamp, seconds: i64| {
+            Timestamp::from_ms(instant.as_unix_seconds().saturating_add(seconds) * 1000)
         };
         Self {
             show_no: u32::try_from(show_no).unwrap_or(0),
             ticket_id: TicketId::new(ticket_id),
             token_generation: u16::try_from(token_generation).unwrap_or(u16::MAX),
             seat_no: u32::try_from(seat_no).unwrap_or(0),
-            valid_from: at(-VALID_BEFORE_SECONDS),
-            valid_to: at(VALID_AFTER_SECONDS),
+            valid_from: at(lasts.start, -VALID_BEFORE_SECONDS),
+            valid_to: at(lasts.end, VALID_AFTER_SECONDS),
         }
     }
 
@@ -213,9 +215,11 @@ mod tests {
     use proptest::prelude::*;
 
     const STARTS_AT: Timestamp = Timestamp::from_ms(1_790_000_000_000);
+    /// Two days later.
+    const ENDS_AT: Timestamp = Timestamp::from_ms(1_790_172_800_000);
 
     fn claims() -> TicketClaims {
-        TicketClaims::new(7, Uuid::from_u128(99), 1, 1234, STARTS_AT)
+        TicketClaims::new(7, Uuid::from_u128(99), 1, 1234, STARTS_AT..ENDS_AT)
     }
 
     fn signer() -> TicketSigner {
@@ -268,8 +272,9 @@ mod tests {
         for (now, valid) in [
             (STARTS_AT.minus(hours(13)), false),
             (STARTS_AT.minus(hours(11)), true),
-            (STARTS_AT.plus(hours(11)), true),
-            (STARTS_AT.plus(hours(13)), false),
+            (STARTS_AT.plus(hours(30)), true),
+            (ENDS_AT.plus(hours(11)), true),
+            (ENDS_AT.plus(hours(13)), false),
         ] {
             assert_eq!(verify_ticket(&text, &key, now).is_ok(), valid, "{now}");
         }

@@ -12,8 +12,8 @@ use futures_util::stream;
 use tokio::sync::Notify;
 
 use crate::config::{
-    EVENT_KEEP, IDEMPOTENCY_KEEP, IDEMPOTENCY_TAKEOVER_AFTER, OUTBOX_KEEP, REFRESH_EVERY,
-    SWEEP_BATCH_MAX, SWEEP_EVERY, WORK_AT_ONCE, WORK_BATCH_MAX, WORK_EVERY,
+    CHANGES_KEEP, EVENT_KEEP, IDEMPOTENCY_KEEP, IDEMPOTENCY_TAKEOVER_AFTER, OUTBOX_KEEP,
+    REFRESH_EVERY, SWEEP_BATCH_MAX, SWEEP_EVERY, WORK_AT_ONCE, WORK_BATCH_MAX, WORK_EVERY,
 };
 use crate::core::Core;
 use crate::database::StoreError;
@@ -68,7 +68,7 @@ impl Core {
     /// Brings memory in line with the database.
     pub(crate) async fn refresh_once(&self) -> Result<usize, StoreError> {
         let now = self.clock.now();
-        self.catalogue.refresh_once(&self.pools.jobs, now).await?;
+        self.catalogue.refresh_once(now).await?;
         Ok(0)
     }
 
@@ -80,7 +80,8 @@ impl Core {
         let limit = PURGE_BATCH_MAX;
         let purged = store::idempotency::purge(pool, now.minus(IDEMPOTENCY_KEEP), limit).await?
             + store::inbox::purge(pool, now.minus(EVENT_KEEP), limit).await?
-            + store::outbox::purge(pool, now.minus(OUTBOX_KEEP), limit).await?;
+            + store::outbox::purge(pool, now.minus(OUTBOX_KEEP), limit).await?
+            + store::catalogue::purge_changes(pool, CHANGES_KEEP, limit).await?;
         Ok(usize::try_from(purged).unwrap_or(usize::MAX))
     }
 }

@@ -95,6 +95,9 @@ pub struct Show {
     pub time_zone: String,
     /// When it starts.
     pub starts_at: Timestamp,
+    /// When it ends: as the show file says, else when it starts or its sale closes, whichever is
+    /// later.
+    pub ends_at: Timestamp,
     /// When its sale opens.
     pub sale_opens_at: Timestamp,
     /// When its sale closes.
@@ -397,6 +400,9 @@ pub struct ShowFile {
     pub venue: Venue,
     /// When it starts.
     pub starts_at: Timestamp,
+    /// When it ends; when it starts or its sale closes, whichever is later, when absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ends_at: Option<Timestamp>,
     /// When its sale opens; at once, when absent.
     #[serde(default)]
     pub sale_opens_at: Option<Timestamp>,

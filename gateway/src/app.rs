@@ -11,7 +11,7 @@ use anyhow::{Context, Result, anyhow};
 use axum::Router;
 use booking_core::Booking;
 use booking_core::app::BookingDeps;
-use booking_core::config::{BookingConfig, PaymentConfig, TicketKey};
+use booking_core::config::{BookingConfig, PaymentConfig, SEATS_IN_MEMORY_MAX, TicketKey};
 use booking_core::database::Pools;
 use contract::line::PriceRange;
 use contract::pass::PassKeys;
@@ -398,6 +398,7 @@ async fn start_booking(
     let booking = BookingConfig {
         public_url: public_url.to_owned(),
         payment,
+        seats_in_memory_max: SEATS_IN_MEMORY_MAX,
         ticket_key: TicketKey(ticket_key),
     };
     let deps = BookingDeps {

@@ -369,7 +369,7 @@ async fn show_list(State(shared): State<Shared>) -> Response {
         json!({
             "showId": file.show_id, "cityId": file.city.city_id, "title": file.title,
             "description": "", "genre": "", "language": "", "cast": [], "venue": file.venue,
-            "timeZone": file.city.time_zone, "startsAt": file.starts_at,
+            "timeZone": file.city.time_zone, "startsAt": file.starts_at, "endsAt": file.starts_at,
             "saleOpensAt": now(), "saleClosesAt": file.starts_at, "saleStatus": "OPEN",
             "room": file.room, "ticketLimit": 6, "holdSeconds": 600, "currency": file.currency,
             "categories": file.categories, "seatCount": 40, "availableCount": 39,

@@ -38,7 +38,7 @@ pub(super) async fn seat_map(
     ApiPath(show): ApiPath<ShowId>,
     headers: HeaderMap,
 ) -> ApiResult<Response> {
-    let show = booking.0.catalogue.show(&show).ok_or_else(not_found)?;
+    let show = booking.live(&show).await?.ok_or_else(not_found)?;
     let now = booking.0.clock.now();
     let (version, json) = show
         .seat_map_json(now)
@@ -75,7 +75,7 @@ pub(super) async fn seat_map_live(
     State(booking): State<Booking>,
     ApiPath(show): ApiPath<ShowId>,
 ) -> ApiResult<Response> {
-    let show = booking.0.catalogue.show(&show).ok_or_else(not_found)?;
+    let show = booking.live(&show).await?.ok_or_else(not_found)?;
     let permit = Arc::clone(&booking.0.streams)
         .try_acquire_owned()
         .map_err(|_| ApiError::from(ProblemCode::BookingBusy))?;

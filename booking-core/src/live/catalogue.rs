@@ -2,62 +2,193 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
-use std::time::Duration;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use arc_swap::ArcSwap;
 use contract::booking::{City, Show};
 use contract::{CityId, RoomId, ShowId, Timestamp};
 use sqlx::PgPool;
-use time::{OffsetDateTime, UtcOffset};
+use tokio::sync::Semaphore;
+use tokio::time::Instant;
 
 use super::actor::Writer;
+use super::entry::ShowEntry;
 use super::show::LiveShow;
-use crate::config::HOLD_QUEUE_MAX;
+use crate::config::{CHANGES_MISSED_AFTER, HOLD_QUEUE_MAX, SHOWS_READ_AT_ONCE};
 use crate::database::{StoreError, Work};
+use crate::shows::{KEPT_AFTER_END, SeatFigures, ShowInfo};
 use crate::store;
+use crate::store::catalogue::{LoadedShow, Which};
 use crate::store::seats::SeatReport;
 
-/// How long a show stays in memory after it started.
-const KEPT_AFTER_START: Duration = Duration::from_hours(24);
-
 /// Every show that is not long over.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 struct Shows {
-    by_id: HashMap<ShowId, LiveShow>,
-    by_no: HashMap<i32, LiveShow>,
+    by_id: HashMap<ShowId, Arc<ShowEntry>>,
+    by_no: HashMap<i32, Arc<ShowEntry>>,
 }
 
-/// The catalogue: a snapshot that is replaced as a whole, so that browsing never waits.
+/// How far the notes of changes were read.
+#[derive(Clone, Copy, Debug)]
+struct ReadUpTo {
+    /// The next look begins with this transaction.
+    next: i64,
+    at: Instant,
+}
+
+/// The catalogue: a snapshot that is replaced as a whole, so that browsing never waits. Seats are
+/// read when somebody asks for them, and given up when many other shows were asked for since.
 #[derive(Clone, Debug)]
 pub(crate) struct Catalogue {
     shows: Arc<ArcSwap<Shows>>,
     writer: Writer,
     work: Work,
-    // One refresh at a time, so that a slow one cannot undo a later one.
-    refreshing: Arc<tokio::sync::Mutex<()>>,
+    pool: PgPool,
+    /// One refresh at a time, so that a slow one cannot undo a later one.
+    refreshing: Arc<tokio::sync::Mutex<Option<ReadUpTo>>>,
+    reads: Arc<Semaphore>,
+    uses: Arc<AtomicU64>,
+    seats_max: u64,
+}
+
+impl Shows {
+    fn insert(&mut self, entry: Arc<ShowEntry>) {
+        let info = entry.info();
+        self.by_no.insert(info.show_no, Arc::clone(&entry));
+        self.by_id.insert(info.show_id.clone(), entry);
+    }
+
+    fn retain_current(&mut self, now: Timestamp) {
+        self.by_id.retain(|_, entry| entry.info().is_current(now));
+        self.by_no.retain(|_, entry| entry.info().is_current(now));
+    }
+
+    /// Takes over a show as the database has it. One that is as before keeps its seats.
+    fn renew(&mut self, info: ShowInfo, figures: SeatFigures) {
+        match self.by_no.get(&info.show_no) {
+            Some(known) if *known.info() == info => known.set_figures(figures),
+            _ => self.insert(Arc::new(ShowEntry::new(info, figures))),
+        }
+    }
 }
 
 impl Catalogue {
-    pub(crate) fn new(writer: Writer, work: Work) -> Self {
+    pub(crate) fn new(writer: Writer, work: Work, pool: PgPool, seats_max: u64) -> Self {
         Self {
             shows: Arc::default(),
             writer,
             work,
+            pool,
             refreshing: Arc::default(),
+            reads: Arc::new(Semaphore::new(SHOWS_READ_AT_ONCE)),
+            uses: Arc::default(),
+            seats_max,
         }
     }
 
-    pub(crate) fn show(&self, show: &ShowId) -> Option<LiveShow> {
+    /// A show that is not long over.
+    pub(crate) fn entry(&self, show: &ShowId) -> Option<Arc<ShowEntry>> {
         self.shows.load().by_id.get(show).cloned()
     }
 
-    pub(crate) fn show_by_no(&self, show_no: i32) -> Option<LiveShow> {
+    pub(crate) fn entry_by_no(&self, show_no: i32) -> Option<Arc<ShowEntry>> {
         self.shows.load().by_no.get(&show_no).cloned()
     }
 
+    /// A show with its seats, which are read if nobody asked for them lately.
+    pub(crate) async fn live(&self, show: &ShowId) -> Result<Option<LiveShow>, StoreError> {
+        match self.entry(show) {
+            Some(entry) => self.live_of(&entry).await,
+            None => Ok(None),
+        }
+    }
+
+    /// A show with its seats, also one that is over.
+    pub(crate) async fn live_by_no(&self, show_no: i32) -> Result<Option<LiveShow>, StoreError> {
+        if let Some(entry) = self.entry_by_no(show_no) {
+            return self.live_of(&entry).await;
+        }
+        // Its writer ends with this look: nothing can be held any more.
+        let loaded = self.read(show_no).await?;
+        Ok(loaded.map(|loaded| LiveShow::new(loaded, 1).0))
+    }
+
+    /// A show without its seats, also one that is over.
+    pub(crate) async fn view(
+        &self,
+        show: &ShowId,
+        now: Timestamp,
+    ) -> Result<Option<Show>, StoreError> {
+        if let Some(entry) = self.entry(show) {
+            return Ok(Some(entry.view(now)));
+        }
+        let Some((info, figures)) = self.read_entry(show).await? else {
+            return Ok(None);
+        };
+        Ok(Some(info.view(now, figures.available)))
+    }
+
+    async fn live_of(&self, entry: &ShowEntry) -> Result<Option<LiveShow>, StoreError> {
+        entry.note_use(self.uses.fetch_add(1, Ordering::Relaxed) + 1);
+        if let Some(live) = entry.live() {
+            return Ok(Some(live));
+        }
+        let _one_reads = entry.reading.lock().await;
+        if let Some(live) = entry.live() {
+            return Ok(Some(live));
+        }
+        let Some(loaded) = self.read(entry.info().show_no).await? else {
+            return Ok(None);
+        };
+        let (show, memory, commands) = LiveShow::new(loaded, HOLD_QUEUE_MAX);
+        self.work.start(self.writer.clone().run(memory, commands));
+        entry.set_live(Some(show.clone()));
+        self.make_room(entry.info().show_no);
+        Ok(Some(show))
+    }
+
+    async fn read(&self, show_no: i32) -> Result<Option<LoadedShow>, StoreError> {
+        // Never closed.
+        let _permit = self.reads.acquire().await.ok();
+        store::catalogue::show(&self.pool, show_no).await
+    }
+
+    pub(crate) fn seats_in_memory(&self) -> u64 {
+        let shows = self.shows.load();
+        let live = shows.by_no.values().filter(|entry| entry.live().is_some());
+        live.map(|entry| entry.seat_count()).sum()
+    }
+
+    /// Gives up seats that were not used for longest until those left are few enough. Commands
+    /// that wait are still settled: a writer ends when its queue is empty.
+    fn make_room(&self, just_read: i32) {
+        let shows = self.shows.load();
+        let mut live: Vec<&Arc<ShowEntry>> = shows
+            .by_no
+            .values()
+            .filter(|entry| entry.live().is_some())
+            .collect();
+        let mut seats: u64 = live.iter().map(|entry| entry.seat_count()).sum();
+        if seats <= self.seats_max {
+            return;
+        }
+        live.retain(|entry| entry.info().show_no != just_read);
+        live.sort_by_key(|entry| entry.last_use());
+        for entry in live {
+            if seats <= self.seats_max {
+                break;
+            }
+            seats -= entry.seat_count();
+            if let Some(show) = entry.live() {
+                entry.set_figures(show.figures());
+            }
+            entry.set_live(None);
+        }
+    }
+
     /// Every show, by start.
-    pub(crate) fn all(&self) -> Vec<LiveShow> {
-        let mut shows: Vec<LiveShow> = self.shows.load().by_id.values().cloned().collect();
+    pub(crate) fn all(&self) -> Vec<Arc<ShowEntry>> {
+        let mut shows: Vec<_> = self.shows.load().by_id.values().cloned().collect();
         shows.sort_by(|a, b| {
             (a.info().starts_at, &a.info().show_id).cmp(&(b.info().starts_at, &b.info().show_id))
         });
@@ -67,7 +198,7 @@ impl Catalogue {
     /// The cities that have shows, by name.
     pub(crate) fn cities(&self, now: Timestamp) -> Vec<City> {
         let mut cities: BTreeMap<(String, CityId), City> = BTreeMap::new();
-        for show in self.all() {
+        for show in self.shows.load().by_id.values() {
             let city = &show.info().city;
             let entry = cities
                 .entry((city.name.clone(), city.city_id.clone()))
@@ -83,8 +214,8 @@ impl Catalogue {
         cities.into_values().collect()
     }
 
-    /// The shows of a city, of a day and matching a query if given, by start; `None` when the city
-    /// is unknown.
+    /// The shows of a city, of a day at the venue and matching a query if given, by start; `None`
+    /// when the city is unknown.
     pub(crate) fn shows_in(
         &self,
         city: &CityId,
@@ -92,17 +223,15 @@ impl Catalogue {
         query: Option<&str>,
         now: Timestamp,
     ) -> Option<Vec<Show>> {
-        let all: Vec<LiveShow> = self
-            .all()
-            .into_iter()
-            .filter(|show| show.info().city.city_id == *city)
-            .collect();
+        let mut all = self.all();
+        all.retain(|show| show.info().city.city_id == *city);
         if all.is_empty() {
             return None;
         }
         let query = query.map(str::to_lowercase);
-        let wanted = |show: &&LiveShow| {
-            date.is_none_or(|date| day_of(show.info().starts_at) == date)
+        let day = date.map(|date| date.to_string());
+        let wanted = |show: &&Arc<ShowEntry>| {
+            day.as_ref().is_none_or(|day| show.info().day() == *day)
                 && query
                     .as_deref()
                     .is_none_or(|query| show.info().matches(query))
@@ -116,7 +245,7 @@ impl Catalogue {
     }
 
     /// The shows behind `room`, in no order.
-    pub(crate) fn in_room(&self, room: &RoomId) -> Vec<LiveShow> {
+    pub(crate) fn in_room(&self, room: &RoomId) -> Vec<Arc<ShowEntry>> {
         let shows = self.shows.load();
         let behind = shows.by_id.values();
         behind
@@ -135,75 +264,141 @@ impl Catalogue {
                 .push((report.seat_no, report.state));
         }
         for (show_no, reports) in by_show {
-            if let Some(show) = self.show_by_no(show_no) {
+            if let Some(show) = self.entry_by_no(show_no).and_then(|entry| entry.live()) {
                 show.memory().apply(reports);
             }
         }
     }
 
-    /// Brings memory in line with the database: shows that were imported or changed, and seats
-    /// that other processes sold.
-    pub(crate) async fn refresh_once(
-        &self,
-        pool: &PgPool,
-        now: Timestamp,
-    ) -> Result<(), StoreError> {
+    /// Brings one show up to date at once.
+    pub(crate) async fn renew(&self, show: &ShowId, now: Timestamp) -> Result<(), StoreError> {
         let _one_at_a_time = self.refreshing.lock().await;
-        self.refresh_shows(pool, now).await?;
-        self.refresh_seats(pool).await
-    }
-
-    async fn refresh_shows(&self, pool: &PgPool, now: Timestamp) -> Result<(), StoreError> {
-        let revisions = store::catalogue::revisions(pool, now.minus(KEPT_AFTER_START)).await?;
-        let current = self.shows.load_full();
-        let mut next = Shows::default();
-        let mut changed = current.by_no.len() != revisions.len();
-        for (show_no, revision) in revisions {
-            let known = current
-                .by_no
-                .get(&show_no)
-                .filter(|show| show.info().revision == revision);
-            let show = if let Some(show) = known {
-                show.clone()
-            } else {
-                changed = true;
-                let Some(loaded) = store::catalogue::show(pool, show_no).await? else {
-                    continue;
-                };
-                let (show, memory, commands) = LiveShow::new(loaded, HOLD_QUEUE_MAX);
-                self.work.start(self.writer.clone().run(memory, commands));
-                show
-            };
-            next.by_id.insert(show.info().show_id.clone(), show.clone());
-            next.by_no.insert(show_no, show);
-        }
-        if changed {
+        if let Some((info, figures)) = self.read_entry(show).await? {
+            let mut next = Shows::clone(&self.shows.load());
+            next.renew(info, figures);
+            next.retain_current(now);
             self.shows.store(Arc::new(next));
         }
         Ok(())
     }
 
-    async fn refresh_seats(&self, pool: &PgPool) -> Result<(), StoreError> {
+    async fn read_entry(
+        &self,
+        show: &ShowId,
+    ) -> Result<Option<(ShowInfo, SeatFigures)>, StoreError> {
+        let mut infos = store::catalogue::infos(&self.pool, Which::Id(show)).await?;
+        let Some(info) = infos.pop() else {
+            return Ok(None);
+        };
+        let figures = store::catalogue::figures(&self.pool, &[info.show_no]).await?;
+        let figures = figures.first().map(|(_, figures)| *figures);
+        Ok(Some((info, figures.unwrap_or_default())))
+    }
+
+    /// Brings memory in line with the database: shows that were imported or changed, and seats
+    /// that other processes sold. Reads only what changed since the last look, except the first
+    /// time, after a long silence, and when the database went back.
+    pub(crate) async fn refresh_once(&self, now: Timestamp) -> Result<(), StoreError> {
+        let mut read_up_to = self.refreshing.lock().await;
+        let known = read_up_to.filter(|known| known.at.elapsed() < CHANGES_MISSED_AFTER);
+        let at = Instant::now();
+        if let Some(known) = known {
+            let changes = store::catalogue::changes(&self.pool, known.next).await?;
+            if changes.next >= known.next {
+                self.take_over(&changes.shows, &changes.seats, now).await?;
+                let next = changes.next;
+                *read_up_to = Some(ReadUpTo { next, at });
+                return Ok(());
+            }
+        }
+        let next = store::catalogue::changes_begin(&self.pool).await?;
+        self.take_over_all(now).await?;
+        *read_up_to = Some(ReadUpTo { next, at });
+        Ok(())
+    }
+
+    /// Reads every show, and the seats of those whose seats are in memory.
+    async fn take_over_all(&self, now: Timestamp) -> Result<(), StoreError> {
+        let which = Which::EndedAfter(now.minus(KEPT_AFTER_END));
+        let infos = store::catalogue::infos(&self.pool, which).await?;
+        let show_nos: Vec<i32> = infos.iter().map(|info| info.show_no).collect();
+        let figures: HashMap<i32, SeatFigures> = store::catalogue::figures(&self.pool, &show_nos)
+            .await?
+            .into_iter()
+            .collect();
+        self.publish(infos, &figures, now);
+        self.catch_up(&figures).await
+    }
+
+    async fn take_over(
+        &self,
+        changed: &[i32],
+        seats: &[i32],
+        now: Timestamp,
+    ) -> Result<(), StoreError> {
         let shows = self.shows.load_full();
-        let show_nos: Vec<i32> = shows.by_no.keys().copied().collect();
-        for (show_no, version) in store::seats::versions(pool, &show_nos).await? {
-            let Some(show) = shows.by_no.get(&show_no) else {
+        let is_over = |entry: &ShowEntry| !entry.info().is_current(now);
+        if changed.is_empty() && seats.is_empty() {
+            if shows.by_no.values().any(|entry| is_over(entry)) {
+                self.publish(Vec::new(), &HashMap::new(), now);
+            }
+            return Ok(());
+        }
+        let infos = match changed {
+            [] => Vec::new(),
+            some => store::catalogue::infos(&self.pool, Which::These(some)).await?,
+        };
+        let known = seats
+            .iter()
+            .filter(|show_no| shows.by_no.contains_key(show_no));
+        let mut counted: Vec<i32> = known
+            .copied()
+            .chain(infos.iter().map(|info| info.show_no))
+            .collect();
+        counted.sort_unstable();
+        counted.dedup();
+        let figures = store::catalogue::figures(&self.pool, &counted).await?;
+        let figures = figures.into_iter().collect();
+        self.publish(infos, &figures, now);
+        self.catch_up(&figures).await
+    }
+
+    fn publish(&self, infos: Vec<ShowInfo>, figures: &HashMap<i32, SeatFigures>, now: Timestamp) {
+        let mut next = Shows::clone(&self.shows.load());
+        for info in infos {
+            let figures = figures.get(&info.show_no).copied().unwrap_or_default();
+            next.renew(info, figures);
+        }
+        next.retain_current(now);
+        self.shows.store(Arc::new(next));
+    }
+
+    /// Reads the seats of shows in memory whose map has another version in the database.
+    async fn catch_up(&self, figures: &HashMap<i32, SeatFigures>) -> Result<(), StoreError> {
+        for (show_no, figures) in figures {
+            let Some(entry) = self.entry_by_no(*show_no) else {
                 continue;
             };
-            if u64::try_from(version).is_ok_and(|version| version != show.version()) {
-                let reports = store::seats::all(pool, show_no).await?;
-                show.memory().apply(
+            entry.set_figures(*figures);
+            let Some(show) = entry
+                .live()
+                .filter(|show| show.version() != figures.version)
+            else {
+                continue;
+            };
+            match store::seats::all(&self.pool, *show_no).await {
+                Ok(reports) => show.memory().apply(
                     reports
                         .into_iter()
                         .map(|report| (report.seat_no, report.state)),
-                );
+                ),
+                // What is wrong with one show must not keep the others from being read.
+                Err(error) if error.is_of_the_data() => {
+                    tracing::error!(show_no, %error, "seats cannot be read");
+                }
+                Err(error) => return Err(error),
             }
         }
         Ok(())
     }
-}
-
-/// The day that a show is listed under, in UTC.
-fn day_of(at: Timestamp) -> time::Date {
-    OffsetDateTime::from(at).to_offset(UtcOffset::UTC).date()
 }

@@ -2,6 +2,7 @@
 
 mod actor;
 mod catalogue;
+mod entry;
 mod show;
 
 pub(crate) use actor::{HoldCommand, HoldKey, SeatsWanted, Settled, Writer};

@@ -3,13 +3,13 @@
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bytes::Bytes;
-use contract::booking::{SeatChange, SeatChanges, SeatMap, SeatStatus, Show};
+use contract::booking::{SeatChange, SeatChanges, SeatMap, SeatStatus};
 use contract::{SeatId, Timestamp};
 use tokio::sync::{broadcast, mpsc};
 
 use super::actor::HoldCommand;
 use crate::config::SEAT_CHANGES_KEPT;
-use crate::shows::{SeatPlan, SeatState, SeatStates, ShowInfo};
+use crate::shows::{SeatFigures, SeatPlan, SeatState, SeatStates, ShowInfo};
 use crate::store::catalogue::LoadedShow;
 
 /// What is known of a show: shared by its writer, by browsing and by whoever frees seats.
@@ -137,14 +137,16 @@ impl LiveShow {
         u64::try_from(states.statuses().filter(open).count()).unwrap_or(u64::MAX)
     }
 
-    pub(crate) fn seat_count(&self) -> u64 {
-        u64::try_from(self.plan().len()).unwrap_or(u64::MAX)
+    pub(crate) fn figures(&self) -> SeatFigures {
+        SeatFigures {
+            version: self.version(),
+            available: self.available_count(),
+            unsold: self.unsold_count(),
+        }
     }
 
-    /// The wire form.
-    pub(crate) fn view(&self, now: Timestamp) -> Show {
-        self.info()
-            .view(now, self.seat_count(), self.available_count())
+    pub(crate) fn is_watched(&self) -> bool {
+        self.memory.changes.receiver_count() > 0
     }
 
     /// The seat map.

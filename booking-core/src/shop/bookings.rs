@@ -19,7 +19,10 @@ pub(super) async fn booking(
     let customer = booking.customer(&headers);
     let found = booking.booking(&customer, booking_id).await?;
     let found = found.ok_or_else(not_found)?;
-    let show = booking.show(&found.show_id).ok_or_else(not_found)?;
+    let show = booking
+        .show_view(&found.show_id)
+        .await?
+        .ok_or_else(not_found)?;
     let html = pages::shop::booking(&BookingPage {
         booking: found,
         show,

@@ -38,7 +38,7 @@ pub(super) async fn seats(
     ApiPath(show_id): ApiPath<ShowId>,
     headers: HeaderMap,
 ) -> ApiResult<Response> {
-    let (show, map) = find(&booking, &show_id)?;
+    let (show, map) = find(&booking, &show_id).await?;
     if show.sale_status != SaleStatus::Open {
         return Ok(see_other(&format!("/shows/{show_id}")));
     }
@@ -64,7 +64,7 @@ pub(super) async fn hold_place(
     headers: HeaderMap,
     ApiForm(form): ApiForm<HoldForm>,
 ) -> ApiResult<Response> {
-    let (show, map) = find(&booking, &show_id)?;
+    let (show, map) = find(&booking, &show_id).await?;
     let request = match form.request(&map) {
         Ok(request) => request,
         Err(error) => return Ok(refuse(&booking, show, &map, Vec::new(), &error)),
@@ -190,9 +190,9 @@ fn held_once(outcome: Once<HoldOutcome>) -> ApiResult<Hold> {
     }
 }
 
-fn find(booking: &Booking, show_id: &ShowId) -> ApiResult<(Show, SeatMap)> {
+async fn find(booking: &Booking, show_id: &ShowId) -> ApiResult<(Show, SeatMap)> {
     let show = booking.show(show_id).ok_or_else(not_found)?;
-    let map = booking.seat_map(show_id).ok_or_else(not_found)?;
+    let map = booking.seat_map(show_id).await?.ok_or_else(not_found)?;
     Ok((show, map))
 }
 

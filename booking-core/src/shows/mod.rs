@@ -8,10 +8,15 @@ mod seat_states;
 pub use file::InvalidShowFile;
 pub(crate) use file::ShowDraft;
 pub(crate) use plan::{PlannedSeat, SeatPlan};
-pub(crate) use seat_states::{SeatState, SeatStates};
+pub(crate) use seat_states::{SeatFigures, SeatState, SeatStates};
+
+use std::time::Duration;
 
 use contract::booking::{Category, SaleStatus, Show, Venue};
 use contract::{CityId, RoomId, ShowId, Timestamp};
+
+/// How long a show is listed after it ended.
+pub(crate) const KEPT_AFTER_END: Duration = Duration::from_hours(24);
 
 /// A city of the catalogue.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -36,6 +41,8 @@ pub(crate) struct ShowInfo {
     pub(crate) cast: Vec<String>,
     pub(crate) venue: Venue,
     pub(crate) starts_at: Timestamp,
+    /// When the event is over; never before it starts or its sale closes.
+    pub(crate) ends_at: Timestamp,
     pub(crate) sale_opens_at: Timestamp,
     pub(crate) sale_closes_at: Timestamp,
     pub(crate) cancelled: bool,
@@ -44,6 +51,9 @@ pub(crate) struct ShowInfo {
     pub(crate) hold_seconds: u32,
     pub(crate) currency: String,
     pub(crate) categories: Vec<Category>,
+    /// The database's ordinal of the first seat.
+    pub(crate) seat_no_first: i32,
+    pub(crate) seat_count: u32,
 }
 
 impl ShowInfo {
@@ -60,6 +70,21 @@ impl ShowInfo {
         }
     }
 
+    /// Whether the show is still offered or looked up at `now`: until a day after its end.
+    pub(crate) fn is_current(&self, now: Timestamp) -> bool {
+        self.ends_at.max(self.sale_closes_at) > now.minus(KEPT_AFTER_END)
+    }
+
+    /// The day it starts on at the venue, as `YYYY-MM-DD`. A zone that is not known counts as UTC,
+    /// which the pages print it in too.
+    pub(crate) fn day(&self) -> String {
+        pages::moment::when(
+            self.starts_at,
+            &self.city.time_zone,
+            pages::moment::Form::IsoDay,
+        )
+    }
+
     /// Whether `query`, in lower case, occurs in the title, venue, cast or genre.
     pub(crate) fn matches(&self, query: &str) -> bool {
         [&self.title, &self.venue.name, &self.genre]
@@ -69,7 +94,7 @@ impl ShowInfo {
     }
 
     /// The wire form.
-    pub(crate) fn view(&self, now: Timestamp, seat_count: u64, available_count: u64) -> Show {
+    pub(crate) fn view(&self, now: Timestamp, available_count: u64) -> Show {
         Show {
             show_id: self.show_id.clone(),
             city_id: self.city.city_id.clone(),
@@ -81,6 +106,7 @@ impl ShowInfo {
             venue: self.venue.clone(),
             time_zone: self.city.time_zone.clone(),
             starts_at: self.starts_at,
+            ends_at: self.ends_at,
             sale_opens_at: self.sale_opens_at,
             sale_closes_at: self.sale_closes_at,
             sale_status: self.sale_status(now),
@@ -89,7 +115,7 @@ impl ShowInfo {
             hold_seconds: self.hold_seconds,
             currency: self.currency.clone(),
             categories: self.categories.clone(),
-            seat_count,
+            seat_count: u64::from(self.seat_count),
             available_count,
         }
     }

@@ -44,10 +44,6 @@ impl SeatPlan {
         }
     }
 
-    pub(crate) fn len(&self) -> usize {
-        self.seats.len()
-    }
-
     pub(crate) fn seats(&self) -> &[PlannedSeat] {
         &self.seats
     }

@@ -11,6 +11,17 @@ pub(crate) struct SeatState {
     pub(crate) version: i32,
 }
 
+/// What lists and rooms need to know of a show's seats.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct SeatFigures {
+    /// The version of the map.
+    pub(crate) version: u64,
+    /// Free seats.
+    pub(crate) available: u64,
+    /// Free seats, and held ones that may come back.
+    pub(crate) unsold: u64,
+}
+
 /// What is known about every seat of a show.
 #[derive(Clone, Debug)]
 pub(crate) struct SeatStates {

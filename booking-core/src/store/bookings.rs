@@ -18,6 +18,7 @@ pub(crate) struct BookingRow {
     pub(crate) show_no: i32,
     pub(crate) show_id: String,
     pub(crate) starts_at: Timestamp,
+    pub(crate) ends_at: Timestamp,
     pub(crate) subject: Option<String>,
     pub(crate) session: Option<String>,
     pub(crate) status: BookingStatus,
@@ -102,9 +103,10 @@ pub(crate) async fn find(
     booking_id: Uuid,
 ) -> Result<Option<BookingRow>, StoreError> {
     let row = sqlx::query!(
-        "select b.booking_id, b.code, b.show_no, s.show_id, s.starts_at, b.subject, b.session,
-            b.status, b.amount_minor, b.currency, b.created_at
-         from bookings b join shows s using (show_no) where b.booking_id = $1",
+        r#"select b.booking_id, b.code, b.show_no, s.show_id, s.starts_at,
+            coalesce(s.ends_at, greatest(s.starts_at, s.sale_closes_at)) as "ends_at!",
+            b.subject, b.session, b.status, b.amount_minor, b.currency, b.created_at
+         from bookings b join shows s using (show_no) where b.booking_id = $1"#,
         booking_id
     )
     .fetch_optional(pool)
@@ -125,6 +127,7 @@ pub(crate) async fn find(
         show_no: row.show_no,
         show_id: row.show_id,
         starts_at: row.starts_at.into(),
+        ends_at: row.ends_at.into(),
         subject: row.subject,
         session: row.session,
         status: word("bookings", &row.status)?,

@@ -1,15 +1,25 @@
-//! Cities and shows.
+//! Cities, shows and their seats, as they are read.
+//!
+//! Nothing here joins two large tables: after a show of 50,000 seats was imported, the planner
+//! still believes for up to a minute that it has one seat, and a nested loop over two such reads
+//! looks at 2,500,000,000 pairs.
 
-use contract::booking::{Category, ImportOutcome};
-use contract::{ShowId, Timestamp};
+use std::collections::HashMap;
+use std::time::Duration;
+
+use contract::Timestamp;
+use contract::booking::{Category, SeatStatus};
 use sqlx::{PgConnection, PgPool};
 use time::OffsetDateTime;
 
 use super::{id, unsigned, word};
 use crate::database::StoreError;
-use crate::shows::{CityInfo, PlannedSeat, SeatPlan, SeatState, ShowDraft, ShowInfo};
+use crate::shows::{CityInfo, PlannedSeat, SeatFigures, SeatPlan, SeatState, ShowInfo};
 
-/// A show as the database has it.
+/// Shows whose seats are counted by one statement.
+const COUNTED_AT_ONCE: usize = 500;
+
+/// A show with its seats as the database has it.
 #[derive(Debug)]
 pub(crate) struct LoadedShow {
     pub(crate) info: ShowInfo,
@@ -17,472 +27,330 @@ pub(crate) struct LoadedShow {
     pub(crate) states: Vec<SeatState>,
 }
 
-/// Revisions of all shows that are not long over.
-pub(crate) async fn revisions(
-    pool: &PgPool,
-    started_after: Timestamp,
-) -> Result<Vec<(i32, i32)>, StoreError> {
-    let rows = sqlx::query!(
-        "select show_no, revision from shows where starts_at >= $1 order by show_no",
-        OffsetDateTime::from(started_after)
-    )
-    .fetch_all(pool)
-    .await?;
-    Ok(rows
-        .into_iter()
-        .map(|row| (row.show_no, row.revision))
-        .collect())
+/// Which shows to read.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Which<'a> {
+    /// Those that ended after this moment.
+    EndedAfter(Timestamp),
+    /// These.
+    These(&'a [i32]),
+    /// The one with this id.
+    Id(&'a contract::ShowId),
 }
 
-/// One show with its seats, from one snapshot of the database.
-pub(crate) async fn show(pool: &PgPool, show_no: i32) -> Result<Option<LoadedShow>, StoreError> {
+/// Shows without their seats. A row that cannot be read is told and left out, so that it stops
+/// none of the others.
+pub(crate) async fn infos(pool: &PgPool, which: Which<'_>) -> Result<Vec<ShowInfo>, StoreError> {
+    let mut tx = snapshot(pool).await?;
+    let (read, unreadable) = infos_of(&mut tx, which).await?;
+    tx.commit().await?;
+    for (show_no, error) in unreadable {
+        metrics::counter!(crate::telemetry::SHOWS_UNREADABLE).increment(1);
+        tracing::error!(show_no, %error, "a show cannot be read and is left out");
+    }
+    Ok(read)
+}
+
+/// A transaction that sees one state of the database.
+async fn snapshot(pool: &PgPool) -> Result<sqlx::Transaction<'static, sqlx::Postgres>, StoreError> {
     let mut tx = pool.begin().await?;
     sqlx::query!("set transaction isolation level repeatable read, read only")
         .execute(&mut *tx)
         .await?;
-    let Some((info, first_no)) = show_info(&mut tx, show_no).await? else {
+    Ok(tx)
+}
+
+struct ShowRow {
+    show_no: i32,
+    revision: i32,
+    show_id: String,
+    title: String,
+    description: String,
+    genre: String,
+    language: String,
+    performers: Vec<String>,
+    venue: serde_json::Value,
+    starts_at: OffsetDateTime,
+    ends_at: Option<OffsetDateTime>,
+    sale_opens_at: OffsetDateTime,
+    sale_closes_at: OffsetDateTime,
+    cancelled_at: Option<OffsetDateTime>,
+    room: Option<String>,
+    ticket_limit: i32,
+    hold_seconds: i32,
+    currency: String,
+    seat_no_first: i32,
+    seat_count: i32,
+    city_id: String,
+    city_name: String,
+    country: String,
+    time_zone: String,
+}
+
+type Unreadable = Vec<(i32, StoreError)>;
+
+async fn infos_of(
+    connection: &mut PgConnection,
+    which: Which<'_>,
+) -> Result<(Vec<ShowInfo>, Unreadable), StoreError> {
+    let (ended_after, these, show_id) = match which {
+        Which::EndedAfter(at) => (Some(OffsetDateTime::from(at)), None, None),
+        Which::These(show_nos) => (None, Some(show_nos), None),
+        Which::Id(show) => (None, None, Some(show.as_str())),
+    };
+    let rows = sqlx::query_as!(
+        ShowRow,
+        "select s.show_no, s.revision, s.show_id, s.title, s.description, s.genre, s.language,
+            s.performers, s.venue, s.starts_at, s.ends_at, s.sale_opens_at, s.sale_closes_at,
+            s.cancelled_at, s.room, s.ticket_limit, s.hold_seconds, s.currency, s.seat_no_first,
+            s.seat_count, c.city_id, c.name as city_name, c.country, c.time_zone
+         from shows s join cities c using (city_id)
+         where ($1::timestamptz is null
+                or greatest(s.starts_at, s.ends_at, s.sale_closes_at) > $1)
+            and ($2::integer[] is null or s.show_no = any($2))
+            and ($3::text is null or s.show_id = $3)",
+        ended_after,
+        these as Option<&[i32]>,
+        show_id
+    )
+    .fetch_all(&mut *connection)
+    .await?;
+    let show_nos: Vec<i32> = rows.iter().map(|row| row.show_no).collect();
+    let mut categories: HashMap<i32, Vec<Category>> = HashMap::new();
+    for row in sqlx::query!(
+        "select show_no, category, name, price_minor from show_categories
+         where show_no = any($1) order by show_no, ordinal",
+        &show_nos
+    )
+    .fetch_all(connection)
+    .await?
+    {
+        categories.entry(row.show_no).or_default().push(Category {
+            category: row.category,
+            name: row.name,
+            price_minor: row.price_minor,
+        });
+    }
+    let mut read = Vec::with_capacity(rows.len());
+    let mut unreadable = Vec::new();
+    for row in rows {
+        let show_no = row.show_no;
+        match row.read(categories.remove(&show_no).unwrap_or_default()) {
+            Ok(info) => read.push(info),
+            Err(error) => unreadable.push((show_no, error)),
+        }
+    }
+    Ok((read, unreadable))
+}
+
+impl ShowRow {
+    fn read(self, categories: Vec<Category>) -> Result<ShowInfo, StoreError> {
+        let ends_at = self
+            .ends_at
+            .unwrap_or_else(|| self.starts_at.max(self.sale_closes_at));
+        Ok(ShowInfo {
+            show_no: self.show_no,
+            revision: self.revision,
+            show_id: id("shows", &self.show_id)?,
+            city: CityInfo {
+                city_id: id("cities", &self.city_id)?,
+                name: self.city_name,
+                country: self.country,
+                time_zone: self.time_zone,
+            },
+            title: self.title,
+            description: self.description,
+            genre: self.genre,
+            language: self.language,
+            cast: self.performers,
+            venue: serde_json::from_value(self.venue)
+                .map_err(|error| StoreError::corrupt("shows", error))?,
+            starts_at: self.starts_at.into(),
+            ends_at: ends_at.into(),
+            sale_opens_at: self.sale_opens_at.into(),
+            sale_closes_at: self.sale_closes_at.into(),
+            cancelled: self.cancelled_at.is_some(),
+            room: self.room.map(|room| id("shows", &room)).transpose()?,
+            ticket_limit: unsigned("shows", self.ticket_limit)?,
+            hold_seconds: unsigned("shows", self.hold_seconds)?,
+            currency: self.currency,
+            categories,
+            seat_no_first: self.seat_no_first,
+            seat_count: unsigned("shows", self.seat_count)?,
+        })
+    }
+}
+
+/// How many seats of each show are free and unsold, and the versions of their maps.
+pub(crate) async fn figures(
+    pool: &PgPool,
+    show_nos: &[i32],
+) -> Result<Vec<(i32, SeatFigures)>, StoreError> {
+    let mut figures = Vec::with_capacity(show_nos.len());
+    for some in show_nos.chunks(COUNTED_AT_ONCE) {
+        let rows = sqlx::query!(
+            r#"select show_no, sum(version)::bigint as "version!",
+                count(*) filter (where status = 'AVAILABLE') as "available!",
+                count(*) filter (where status in ('AVAILABLE', 'HELD')) as "unsold!"
+             from show_seats where show_no = any($1) group by show_no"#,
+            some
+        )
+        .fetch_all(pool)
+        .await?;
+        let unsigned = |count: i64| u64::try_from(count).unwrap_or(0);
+        figures.extend(rows.into_iter().map(|row| {
+            let figures = SeatFigures {
+                version: unsigned(row.version),
+                available: unsigned(row.available),
+                unsold: unsigned(row.unsold),
+            };
+            (row.show_no, figures)
+        }));
+    }
+    Ok(figures)
+}
+
+/// One show with its seats, from one snapshot of the database.
+pub(crate) async fn show(pool: &PgPool, show_no: i32) -> Result<Option<LoadedShow>, StoreError> {
+    let mut tx = snapshot(pool).await?;
+    let (mut read, unreadable) = infos_of(&mut tx, Which::These(&[show_no])).await?;
+    if let Some((_, error)) = unreadable.into_iter().next() {
+        return Err(error);
+    }
+    let Some(info) = read.pop() else {
         return Ok(None);
     };
     let (seats, states) = show_seats(&mut tx, &info).await?;
     tx.commit().await?;
     Ok(Some(LoadedShow {
+        plan: SeatPlan::new(info.seat_no_first, seats),
         info,
-        plan: SeatPlan::new(first_no, seats),
         states,
     }))
-}
-
-async fn show_info(
-    connection: &mut PgConnection,
-    show_no: i32,
-) -> Result<Option<(ShowInfo, i32)>, StoreError> {
-    let categories = sqlx::query!(
-        "select category, name, price_minor from show_categories where show_no = $1
-         order by ordinal",
-        show_no
-    )
-    .fetch_all(&mut *connection)
-    .await?;
-    let row = sqlx::query!(
-        "select s.show_no, s.revision, s.show_id, s.title, s.description, s.genre, s.language,
-            s.performers, s.venue, s.starts_at, s.sale_opens_at, s.sale_closes_at,
-            s.cancelled_at, s.room, s.ticket_limit, s.hold_seconds, s.currency, s.seat_no_first,
-            c.city_id, c.name as city_name, c.country, c.time_zone
-         from shows s join cities c using (city_id) where s.show_no = $1",
-        show_no
-    )
-    .fetch_optional(&mut *connection)
-    .await?;
-    let Some(row) = row else { return Ok(None) };
-    let info = ShowInfo {
-        show_no: row.show_no,
-        revision: row.revision,
-        show_id: id("shows", &row.show_id)?,
-        city: CityInfo {
-            city_id: id("cities", &row.city_id)?,
-            name: row.city_name,
-            country: row.country,
-            time_zone: row.time_zone,
-        },
-        title: row.title,
-        description: row.description,
-        genre: row.genre,
-        language: row.language,
-        cast: row.performers,
-        venue: serde_json::from_value(row.venue)
-            .map_err(|error| StoreError::corrupt("shows", error))?,
-        starts_at: row.starts_at.into(),
-        sale_opens_at: row.sale_opens_at.into(),
-        sale_closes_at: row.sale_closes_at.into(),
-        cancelled: row.cancelled_at.is_some(),
-        room: row.room.map(|room| id("shows", &room)).transpose()?,
-        ticket_limit: unsigned("shows", row.ticket_limit)?,
-        hold_seconds: unsigned("shows", row.hold_seconds)?,
-        currency: row.currency,
-        categories: categories
-            .into_iter()
-            .map(|category| Category {
-                category: category.category,
-                name: category.name,
-                price_minor: category.price_minor,
-            })
-            .collect(),
-    };
-    Ok(Some((info, row.seat_no_first)))
 }
 
 async fn show_seats(
     connection: &mut PgConnection,
     info: &ShowInfo,
 ) -> Result<(Vec<PlannedSeat>, Vec<SeatState>), StoreError> {
-    let rows = sqlx::query!(
-        "select s.seat_id, s.section, s.row_label, s.number, s.category, s.x, s.y, s.accessible,
-            c.price_minor, t.status, t.version
-         from seats s
-         join show_seats t using (show_no, seat_no)
-         join show_categories c using (show_no, category)
-         where s.show_no = $1 order by s.seat_no",
+    let layout = sqlx::query!(
+        "select seat_no, seat_id, section, row_label, number, category, x, y, accessible
+         from seats where show_no = $1 order by seat_no",
+        info.show_no
+    )
+    .fetch_all(&mut *connection)
+    .await?;
+    let states = sqlx::query!(
+        "select seat_no, status, version from show_seats where show_no = $1 order by seat_no",
         info.show_no
     )
     .fetch_all(connection)
     .await?;
-    let mut planned = Vec::with_capacity(rows.len());
-    let mut known = Vec::with_capacity(rows.len());
-    for row in rows {
-        let status = word("show_seats", &row.status)?;
+    let numbers = |seat: usize| (layout[seat].seat_no, states[seat].seat_no);
+    if layout.len() != states.len() || (0..layout.len()).any(|it| numbers(it).0 != numbers(it).1) {
+        return Err(StoreError::corrupt(
+            "show_seats",
+            "not the seats of the layout",
+        ));
+    }
+    let prices: HashMap<&str, i64> = info
+        .categories
+        .iter()
+        .map(|it| (it.category.as_str(), it.price_minor))
+        .collect();
+    let mut planned = Vec::with_capacity(layout.len());
+    let mut known = Vec::with_capacity(layout.len());
+    for (row, state) in layout.into_iter().zip(states) {
+        let status: SeatStatus = word("show_seats", &state.status)?;
         known.push(SeatState {
             status,
-            version: row.version,
+            version: state.version,
         });
+        let price_minor = *prices
+            .get(row.category.as_str())
+            .ok_or_else(|| StoreError::corrupt("seats", "a seat of no category"))?;
         planned.push(PlannedSeat {
             seat_id: id("seats", &row.seat_id)?,
             section: row.section,
             row: row.row_label,
             number: unsigned("seats", row.number)?,
             category: row.category,
-            price_minor: row.price_minor,
+            price_minor,
             x: row.x,
             y: row.y,
             accessible: row.accessible,
-            blocked: status == contract::booking::SeatStatus::Blocked,
+            blocked: status == SeatStatus::Blocked,
         });
     }
     Ok((planned, known))
 }
 
-/// What became of an import.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Import {
-    /// It was taken.
-    Done(ImportOutcome),
-    /// It would change seats of a show that has sold or held some.
-    SeatsInUse,
-    /// It would change the currency or room of a show that has sold or held some.
-    TermsInUse,
+/// What changed since a reader's last look.
+#[derive(Debug, Default)]
+pub(crate) struct Changes {
+    /// Shows that were imported or whose city changed.
+    pub(crate) shows: Vec<i32>,
+    /// Shows some of whose seats changed.
+    pub(crate) seats: Vec<i32>,
+    /// Where the next look begins.
+    pub(crate) next: i64,
 }
 
-/// Takes over `draft` in one transaction.
-pub(crate) async fn import(
-    pool: &PgPool,
-    draft: &ShowDraft,
-    now: Timestamp,
-) -> Result<Import, StoreError> {
-    let mut tx = pool.begin().await?;
-    let file = &draft.file;
-    sqlx::query!(
-        "insert into cities (city_id, name, country, time_zone) values ($1, $2, $3, $4)
-         on conflict (city_id) do update
-            set name = excluded.name, country = excluded.country, time_zone = excluded.time_zone",
-        file.city.city_id.as_str(),
-        file.city.name,
-        file.city.country,
-        file.city.time_zone
+/// The shows that transactions changed which were not over at `since`, a transaction's number.
+/// Some may be told again; none is left out, in whatever order transactions commit.
+pub(crate) async fn changes(pool: &PgPool, since: i64) -> Result<Changes, StoreError> {
+    let rows = sqlx::query!(
+        r#"with noted as materialized (
+            select show_no, bool_or(is_show) as is_show, bool_or(not is_show) as is_seats
+            from show_changes where changed_in >= $1::bigint::text::xid8 group by show_no
+        )
+        select pg_snapshot_xmin(pg_current_snapshot())::text::bigint as "next!",
+            n.show_no as "show_no?", n.is_show as "is_show?", n.is_seats as "is_seats?"
+        from (select 1) as one left join noted n on true"#,
+        since
     )
-    .execute(&mut *tx)
+    .fetch_all(pool)
     .await?;
-    lock_import(&mut tx, &file.show_id).await?;
-    let existing = sqlx::query!(
-        "select show_no, content_hash, currency, room, sale_opens_at, seat_no_first, seat_count
-         from shows where show_id = $1 for no key update",
-        file.show_id.as_str()
-    )
-    .fetch_optional(&mut *tx)
-    .await?;
-    let outcome = match existing {
-        None => {
-            let show_no = insert_show(&mut tx, draft, now).await?;
-            insert_categories(&mut tx, show_no, &file.categories).await?;
-            insert_seats(&mut tx, show_no, 1, &draft.seats).await?;
-            ImportOutcome::Created
-        }
-        Some(row) if row.content_hash == draft.content_hash => ImportOutcome::Unchanged,
-        Some(row) => {
-            let in_use = in_use(&mut tx, row.show_no).await?;
-            let room = file.room.as_ref().map(ToString::to_string);
-            if in_use && (row.currency != file.currency || row.room != room) {
-                return Ok(Import::TermsInUse);
-            }
-            let same_seats = same_seats(&mut tx, row.show_no, &draft.seats).await?;
-            if in_use && !same_seats {
-                return Ok(Import::SeatsInUse);
-            }
-            let first_no = if same_seats {
-                row.seat_no_first
-            } else {
-                row.seat_no_first.saturating_add(row.seat_count)
-            };
-            let opens_at = file
-                .sale_opens_at
-                .unwrap_or_else(|| row.sale_opens_at.into());
-            update_show(&mut tx, row.show_no, draft, opens_at, first_no, now).await?;
-            if !same_seats {
-                delete_seats(&mut tx, row.show_no).await?;
-            }
-            replace_categories(&mut tx, row.show_no, &file.categories).await?;
-            if !same_seats {
-                insert_seats(&mut tx, row.show_no, first_no, &draft.seats).await?;
-            }
-            ImportOutcome::Updated
-        }
+    let mut changes = Changes {
+        next: since,
+        ..Changes::default()
     };
-    tx.commit().await?;
-    Ok(Import::Done(outcome))
-}
-
-/// Serialises imports of one show, also the first ones, which have no row to lock yet.
-async fn lock_import(connection: &mut PgConnection, show: &ShowId) -> Result<(), StoreError> {
-    sqlx::query!(
-        "select pg_advisory_xact_lock(hashtextextended($1, 4711)) as locked",
-        show.as_str()
-    )
-    .fetch_one(connection)
-    .await?;
-    Ok(())
-}
-
-/// Whether anyone has ever held a seat of the show. Locks its seats first, so that no hold can
-/// come between this question and the commit.
-async fn in_use(connection: &mut PgConnection, show_no: i32) -> Result<bool, StoreError> {
-    sqlx::query!(
-        "select count(*) as locked from (
-            select 1 from show_seats where show_no = $1 order by seat_no for no key update) s",
-        show_no
-    )
-    .fetch_one(&mut *connection)
-    .await?;
-    let row = sqlx::query!(
-        r#"select exists (select 1 from holds where show_no = $1) as "used!""#,
-        show_no
-    )
-    .fetch_one(connection)
-    .await?;
-    Ok(row.used)
-}
-
-async fn same_seats(
-    connection: &mut PgConnection,
-    show_no: i32,
-    seats: &[PlannedSeat],
-) -> Result<bool, StoreError> {
-    let rows = sqlx::query_as!(
-        SeatRow,
-        r#"select s.seat_id, s.section, s.row_label, s.number, s.category, s.x, s.y, s.accessible,
-            t.status = 'BLOCKED' as "blocked!"
-         from seats s join show_seats t using (show_no, seat_no)
-         where s.show_no = $1 order by s.seat_no"#,
-        show_no
-    )
-    .fetch_all(connection)
-    .await?;
-    Ok(rows.len() == seats.len() && rows.iter().zip(seats).all(|(row, seat)| row.is(seat)))
-}
-
-struct SeatRow {
-    seat_id: String,
-    section: String,
-    row_label: String,
-    number: i32,
-    category: String,
-    x: f64,
-    y: f64,
-    accessible: bool,
-    blocked: bool,
-}
-
-impl SeatRow {
-    fn is(&self, seat: &PlannedSeat) -> bool {
-        // Both were computed by the same arithmetic, so the same layout has the same coordinates.
-        let place = |x: f64, y: f64| (x.to_bits(), y.to_bits());
-        self.seat_id == seat.seat_id.as_str()
-            && self.section == seat.section
-            && self.row_label == seat.row
-            && u32::try_from(self.number) == Ok(seat.number)
-            && self.category == seat.category
-            && place(self.x, self.y) == place(seat.x, seat.y)
-            && self.accessible == seat.accessible
-            && self.blocked == seat.blocked
+    for row in rows {
+        changes.next = row.next;
+        let Some(show_no) = row.show_no else { continue };
+        if row.is_show == Some(true) {
+            changes.shows.push(show_no);
+        }
+        if row.is_seats == Some(true) {
+            changes.seats.push(show_no);
+        }
     }
+    Ok(changes)
 }
 
-async fn insert_show(
-    connection: &mut PgConnection,
-    draft: &ShowDraft,
-    now: Timestamp,
-) -> Result<i32, StoreError> {
-    let file = &draft.file;
-    let row = sqlx::query!(
-        "insert into shows (show_id, city_id, title, description, genre, language, performers,
-            venue, starts_at, sale_opens_at, sale_closes_at, room, ticket_limit, hold_seconds,
-            currency, content_hash, seat_no_first, seat_count, created_at, updated_at)
-         values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, 1, $17,
-            $18, $18)
-         returning show_no",
-        file.show_id.as_str(),
-        file.city.city_id.as_str(),
-        file.title,
-        file.description,
-        file.genre,
-        file.language,
-        &file.cast,
-        venue(file)?,
-        OffsetDateTime::from(file.starts_at),
-        OffsetDateTime::from(file.sale_opens_at.unwrap_or(now.min(draft.sale_closes_at))),
-        OffsetDateTime::from(draft.sale_closes_at),
-        file.room.as_ref().map(contract::RoomId::as_str),
-        i32::try_from(draft.ticket_limit).unwrap_or(i32::MAX),
-        i32::try_from(draft.hold_seconds).unwrap_or(i32::MAX),
-        file.currency,
-        &draft.content_hash[..],
-        count(draft.seats.len()),
-        OffsetDateTime::from(now)
+/// The number of the oldest transaction that is not over: where a first look for changes begins.
+pub(crate) async fn changes_begin(pool: &PgPool) -> Result<i64, StoreError> {
+    let row =
+        sqlx::query!(r#"select pg_snapshot_xmin(pg_current_snapshot())::text::bigint as "next!""#)
+            .fetch_one(pool)
+            .await?;
+    Ok(row.next)
+}
+
+/// Removes notes of changes older than `keep` by the clock of the database, which dates them.
+pub(crate) async fn purge_changes(
+    pool: &PgPool,
+    keep: Duration,
+    limit: i64,
+) -> Result<u64, StoreError> {
+    let done = sqlx::query!(
+        "delete from show_changes where ctid = any(array(
+            select ctid from show_changes where changed_at < clock_timestamp() - make_interval(secs => $1)
+            limit $2))",
+        keep.as_secs_f64(),
+        limit
     )
-    .fetch_one(connection)
+    .execute(pool)
     .await?;
-    Ok(row.show_no)
-}
-
-async fn update_show(
-    connection: &mut PgConnection,
-    show_no: i32,
-    draft: &ShowDraft,
-    sale_opens_at: Timestamp,
-    first_no: i32,
-    now: Timestamp,
-) -> Result<(), StoreError> {
-    let file = &draft.file;
-    sqlx::query!(
-        "update shows set city_id = $2, title = $3, description = $4, genre = $5, language = $6,
-            performers = $7, venue = $8, starts_at = $9, sale_opens_at = $10,
-            sale_closes_at = $11, room = $12, ticket_limit = $13, hold_seconds = $14,
-            currency = $15, content_hash = $16, seat_no_first = $17, seat_count = $18,
-            updated_at = $19, revision = revision + 1
-         where show_no = $1",
-        show_no,
-        file.city.city_id.as_str(),
-        file.title,
-        file.description,
-        file.genre,
-        file.language,
-        &file.cast,
-        venue(file)?,
-        OffsetDateTime::from(file.starts_at),
-        OffsetDateTime::from(sale_opens_at.min(draft.sale_closes_at)),
-        OffsetDateTime::from(draft.sale_closes_at),
-        file.room.as_ref().map(contract::RoomId::as_str),
-        i32::try_from(draft.ticket_limit).unwrap_or(i32::MAX),
-        i32::try_from(draft.hold_seconds).unwrap_or(i32::MAX),
-        file.currency,
-        &draft.content_hash[..],
-        first_no,
-        count(draft.seats.len()),
-        OffsetDateTime::from(now)
-    )
-    .execute(connection)
-    .await?;
-    Ok(())
-}
-
-fn venue(file: &contract::booking::ShowFile) -> Result<serde_json::Value, StoreError> {
-    serde_json::to_value(&file.venue).map_err(|error| StoreError::corrupt("shows", error))
-}
-
-fn count(count: usize) -> i32 {
-    i32::try_from(count).unwrap_or(i32::MAX)
-}
-
-async fn delete_seats(connection: &mut PgConnection, show_no: i32) -> Result<(), StoreError> {
-    sqlx::query!("delete from show_seats where show_no = $1", show_no)
-        .execute(&mut *connection)
-        .await?;
-    sqlx::query!("delete from seats where show_no = $1", show_no)
-        .execute(connection)
-        .await?;
-    Ok(())
-}
-
-async fn replace_categories(
-    connection: &mut PgConnection,
-    show_no: i32,
-    categories: &[Category],
-) -> Result<(), StoreError> {
-    sqlx::query!("delete from show_categories where show_no = $1", show_no)
-        .execute(&mut *connection)
-        .await?;
-    insert_categories(connection, show_no, categories).await
-}
-
-async fn insert_categories(
-    connection: &mut PgConnection,
-    show_no: i32,
-    categories: &[Category],
-) -> Result<(), StoreError> {
-    let codes: Vec<String> = categories.iter().map(|c| c.category.clone()).collect();
-    let names: Vec<String> = categories.iter().map(|c| c.name.clone()).collect();
-    let prices: Vec<i64> = categories.iter().map(|c| c.price_minor).collect();
-    sqlx::query!(
-        "insert into show_categories (show_no, category, ordinal, name, price_minor)
-         select $1, c.category, c.ordinal::integer, c.name, c.price
-         from unnest($2::text[], $3::text[], $4::bigint[])
-            with ordinality as c (category, name, price, ordinal)",
-        show_no,
-        &codes,
-        &names,
-        &prices
-    )
-    .execute(connection)
-    .await?;
-    Ok(())
-}
-
-async fn insert_seats(
-    connection: &mut PgConnection,
-    show_no: i32,
-    first_no: i32,
-    seats: &[PlannedSeat],
-) -> Result<(), StoreError> {
-    let text = |of: fn(&PlannedSeat) -> &str| -> Vec<String> {
-        seats.iter().map(|seat| of(seat).to_owned()).collect()
-    };
-    let numbers: Vec<i32> = seats
-        .iter()
-        .map(|seat| i32::try_from(seat.number).unwrap_or(i32::MAX))
-        .collect();
-    let xs: Vec<f64> = seats.iter().map(|seat| seat.x).collect();
-    let ys: Vec<f64> = seats.iter().map(|seat| seat.y).collect();
-    let accessible: Vec<bool> = seats.iter().map(|seat| seat.accessible).collect();
-    let blocked: Vec<bool> = seats.iter().map(|seat| seat.blocked).collect();
-    sqlx::query!(
-        "insert into seats (show_no, seat_no, seat_id, section, row_label, number, category, x, y,
-            accessible)
-         select $1, $2 + s.ordinal::integer - 1, s.seat_id, s.section, s.row_label, s.number,
-            s.category, s.x, s.y, s.accessible
-         from unnest($3::text[], $4::text[], $5::text[], $6::integer[], $7::text[],
-                $8::double precision[], $9::double precision[], $10::boolean[])
-            with ordinality as s (seat_id, section, row_label, number, category, x, y, accessible,
-                ordinal)",
-        show_no,
-        first_no,
-        &text(|seat| seat.seat_id.as_str()),
-        &text(|seat| &seat.section),
-        &text(|seat| &seat.row),
-        &numbers,
-        &text(|seat| &seat.category),
-        &xs,
-        &ys,
-        &accessible
-    )
-    .execute(&mut *connection)
-    .await?;
-    sqlx::query!(
-        "insert into show_seats (show_no, seat_no, status)
-         select $1, $2 + s.ordinal::integer - 1,
-            case when s.blocked then 'BLOCKED' else 'AVAILABLE' end
-         from unnest($3::boolean[]) with ordinality as s (blocked, ordinal)",
-        show_no,
-        first_no,
-        &blocked
-    )
-    .execute(connection)
-    .await?;
-    Ok(())
+    Ok(done.rows_affected())
 }

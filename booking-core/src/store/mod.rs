@@ -11,6 +11,7 @@ pub(crate) mod check;
 pub(crate) mod hold_batch;
 pub(crate) mod holds;
 pub(crate) mod idempotency;
+pub(crate) mod import;
 pub(crate) mod inbox;
 pub(crate) mod outbox;
 pub(crate) mod payments;

@@ -24,24 +24,6 @@ pub(crate) struct Returned {
     pub(crate) limit_owner: String,
 }
 
-/// Versions of the seat maps of `show_nos`.
-pub(crate) async fn versions(
-    pool: &PgPool,
-    show_nos: &[i32],
-) -> Result<Vec<(i32, i64)>, StoreError> {
-    let rows = sqlx::query!(
-        r#"select show_no, sum(version)::bigint as "version!" from show_seats
-           where show_no = any($1) group by show_no"#,
-        show_nos
-    )
-    .fetch_all(pool)
-    .await?;
-    Ok(rows
-        .into_iter()
-        .map(|row| (row.show_no, row.version))
-        .collect())
-}
-
 /// All seats of a show.
 pub(crate) async fn all(pool: &PgPool, show_no: i32) -> Result<Vec<SeatReport>, StoreError> {
     let rows = sqlx::query!(

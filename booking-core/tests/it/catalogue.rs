@@ -16,6 +16,7 @@ async fn cities_shows_and_seats_can_be_browsed() {
         ("", 1),
         ("?date=2026-12-24", 1),
         ("?date=2026-12-25", 0),
+        ("?date=2026-12-23", 0),
         ("?q=SWIFT", 1),
         ("?q=stadium&date=2026-12-24", 1),
         ("?q=jazz", 0),
@@ -133,11 +134,12 @@ async fn seats_may_change_until_someone_holds_one() {
 async fn a_process_with_an_old_layout_cannot_hold_the_wrong_seat() {
     let shop = TestShop::new().await;
     let other = shop.another_process().await;
+    let fan = shop.fan().at(other.router.clone());
+    assert_eq!(fan.seat("B1").await, "AVAILABLE", "read into memory");
     let mut file = show_file();
     file["sections"][0]["seatsPerRow"] = json!(5);
     assert_eq!(shop.import(file).await.0, 200);
     // B1 was the eleventh seat; now the sixth is.
-    let fan = shop.fan().at(other.router.clone());
     assert_eq!(fan.hold(&["B1"]).await.code(), "seats-unavailable");
     other.booking.refresh_once().await.unwrap();
     fan.held(&["B1"]).await;

@@ -15,6 +15,8 @@ mod fake_provider;
 mod fan;
 mod holds;
 mod idempotency;
+mod imports;
+mod many_shows;
 mod outage;
 mod payments;
 mod provider_faults;

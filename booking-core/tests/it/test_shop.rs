@@ -208,6 +208,7 @@ async fn start(
             secret: "sk_test".to_owned(),
             webhook_secret: WEBHOOK_SECRET.to_owned(),
         },
+        seats_in_memory_max: 60_000,
         ticket_key: TicketKey([7; 32]),
     };
     let deps = BookingDeps {

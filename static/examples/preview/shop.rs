@@ -230,6 +230,7 @@ fn shows() -> Vec<Show> {
             },
             time_zone: "Asia/Kolkata".to_owned(),
             starts_at: now().plus(Duration::from_secs(in_hours * 3600)),
+            ends_at: now().plus(Duration::from_secs(in_hours * 3600)),
             sale_opens_at: now().plus(days(1)),
             sale_closes_at: now().plus(days(2)),
             sale_status,

@@ -44,6 +44,7 @@ impl TestShop {
                 secret: SECRET.to_owned(),
                 webhook_secret: "whsec_shop".to_owned(),
             },
+            seats_in_memory_max: 60_000,
             ticket_key: TicketKey([7; 32]),
         };
         let deps = BookingDeps {

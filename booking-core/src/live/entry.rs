@@ -1,0 +1,96 @@
+//! A show in the catalogue: what lists need is always there, its seats when somebody asks.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use contract::Timestamp;
+use contract::booking::Show;
+
+use super::show::LiveShow;
+use crate::shows::{SeatFigures, ShowInfo};
+
+/// A show, with its seats if they are in memory.
+#[derive(Debug)]
+pub(crate) struct ShowEntry {
+    info: ShowInfo,
+    /// As the database had them at the last look; seats in memory are newer.
+    figures: Mutex<SeatFigures>,
+    live: Mutex<Option<LiveShow>>,
+    /// Held while the seats are read, so that a rush reads them once.
+    pub(super) reading: tokio::sync::Mutex<()>,
+    /// Grows from use to use over all shows.
+    used: AtomicU64,
+}
+
+impl ShowEntry {
+    pub(super) fn new(info: ShowInfo, figures: SeatFigures) -> Self {
+        Self {
+            info,
+            figures: Mutex::new(figures),
+            live: Mutex::default(),
+            reading: tokio::sync::Mutex::default(),
+            used: AtomicU64::new(0),
+        }
+    }
+
+    pub(crate) fn info(&self) -> &ShowInfo {
+        &self.info
+    }
+
+    fn lock_live(&self) -> MutexGuard<'_, Option<LiveShow>> {
+        self.live.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The show with its seats, if they are in memory and its writer runs.
+    pub(super) fn live(&self) -> Option<LiveShow> {
+        let live = self.lock_live();
+        live.clone().filter(|show| !show.queue().is_closed())
+    }
+
+    pub(super) fn set_live(&self, show: Option<LiveShow>) {
+        *self.lock_live() = show;
+    }
+
+    pub(super) fn set_figures(&self, figures: SeatFigures) {
+        *self.figures.lock().unwrap_or_else(PoisonError::into_inner) = figures;
+    }
+
+    pub(super) fn figures(&self) -> SeatFigures {
+        *self.figures.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Notes a use, the `number`th of all.
+    pub(super) fn note_use(&self, number: u64) {
+        self.used.fetch_max(number, Ordering::Relaxed);
+    }
+
+    /// Orders shows by how well memory can do without their seats.
+    pub(super) fn last_use(&self) -> (bool, u64) {
+        let is_watched = self.lock_live().as_ref().is_some_and(LiveShow::is_watched);
+        (is_watched, self.used.load(Ordering::Relaxed))
+    }
+
+    pub(crate) fn available_count(&self) -> u64 {
+        match self.live() {
+            Some(show) => show.available_count(),
+            None => self.figures().available,
+        }
+    }
+
+    /// Seats that are free, or held and may come back.
+    pub(crate) fn unsold_count(&self) -> u64 {
+        match self.live() {
+            Some(show) => show.unsold_count(),
+            None => self.figures().unsold,
+        }
+    }
+
+    pub(crate) fn seat_count(&self) -> u64 {
+        u64::from(self.info.seat_count)
+    }
+
+    /// The wire form.
+    pub(crate) fn view(&self, now: Timestamp) -> Show {
+        self.info.view(now, self.available_count())
+    }
+}

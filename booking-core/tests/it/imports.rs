@@ -1,0 +1,137 @@
+//! Importing while a sale runs, days at the venue, shows of several days.
+
+use std::time::Duration;
+
+use contract::{Clock, Timestamp};
+use serde_json::{Value, json};
+use sqlx::Executor;
+
+use crate::fan::{SHOW, hold_path};
+use crate::test_shop::{TestShop, eventually, show_file};
+
+#[tokio::test]
+async fn a_day_is_the_day_at_the_venue() {
+    let shop = TestShop::new().await;
+    for (show, city, zone, starts_at, day, not) in [
+        (
+            "night-nyc",
+            "nyc",
+            "America/New_York",
+            "2026-11-29T01:00:00Z",
+            "2026-11-28",
+            "2026-11-29",
+        ),
+        (
+            "night-pune",
+            "pune",
+            "Asia/Kolkata",
+            "2026-12-01T01:00:00+05:30",
+            "2026-12-01",
+            "2026-11-30",
+        ),
+    ] {
+        let mut file = show_file();
+        file["showId"] = json!(show);
+        file["city"]["cityId"] = json!(city);
+        file["city"]["timeZone"] = json!(zone);
+        file["startsAt"] = json!(starts_at);
+        assert_eq!(shop.import(file).await.0, 201);
+        let fan = shop.fan();
+        for (date, count) in [(day, 1), (not, 0)] {
+            let path = format!("/api/v1/cities/{city}/shows?date={date}");
+            let shows = fan.get(&path).await.json["shows"].as_array().unwrap().len();
+            let page = fan.get(&format!("/cities/{city}?date={date}")).await;
+            assert_eq!(shows, count, "{show} on {date}");
+            let linked = page.text.contains(&format!("/shows/{show}"));
+            assert_eq!((page.status, linked), (200, count == 1), "{show} on {date}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn an_import_during_a_sale_leaves_free_seats_free() {
+    let shop = TestShop::new().await;
+    let fan = shop.fan();
+    fan.held(&["A1"]).await;
+    // The import gets as far as the prices and has to wait there.
+    let mut blocker = shop.database.connect().await;
+    blocker
+        .execute("begin; select 1 from show_categories for update")
+        .await
+        .unwrap();
+    let mut file = show_file();
+    file["title"] = json!("Renamed");
+    let mut dearer = file.clone();
+    dearer["categories"][0]["priceMinor"] = json!(260_000);
+    let import = shop.import(dearer);
+    let sale = async {
+        eventually("the import waits", || async {
+            let mut connection = shop.database.connect().await;
+            let waiting: i64 = sqlx::query_scalar(
+                "select count(*) from pg_stat_activity where wait_event_type = 'Lock'
+                    and datname = current_database()",
+            )
+            .fetch_one(&mut connection)
+            .await
+            .unwrap();
+            waiting > 0
+        })
+        .await;
+        let held = shop.fan().hold(&["A2", "A3"]).await;
+        blocker.execute("rollback").await.unwrap();
+        held
+    };
+    let ((status, body), held) = tokio::join!(import, sale);
+    assert_eq!(held.status, 201, "{}", held.text);
+    assert_eq!(status, 200, "{body}");
+    shop.assert_clean().await;
+}
+
+/// A show that began almost a day ago and is sold for two more.
+fn festival(now: Timestamp) -> Value {
+    let day = Duration::from_hours(24);
+    let mut file = show_file();
+    file["showId"] = json!("festival");
+    file["startsAt"] = json!(now.minus(day).plus(Duration::from_mins(2)));
+    file["saleClosesAt"] = json!(now.plus(day * 2));
+    file["endsAt"] = json!(now.plus(day * 3));
+    file
+}
+
+#[tokio::test]
+async fn an_event_of_several_days_is_sold_and_its_tickets_are_good_to_the_end() {
+    let shop = TestShop::new().await;
+    let file = festival(shop.clock.now());
+    assert_eq!(shop.import(file).await.0, 201);
+    let path = "/api/v1/shows/festival";
+    let fan = shop.fan();
+    let wish = json!({"seatIds": ["A1"]});
+    let hold = hold_path(&fan.post(&format!("{path}/holds"), &wish).await);
+    let intent = fan.intent(&hold).await;
+    shop.provider.pay(&intent);
+    let booked = fan.confirm(&hold, &intent).await;
+    let bought = booked.json["bookingId"].as_str().unwrap();
+    let day = Duration::from_hours(24);
+    shop.clock.advance(Duration::from_mins(3));
+    shop.process.booking.refresh_once().await.unwrap();
+    assert_eq!(fan.get(path).await.json["saleStatus"], "OPEN");
+    let held = fan
+        .post(&format!("{path}/holds"), &json!({"seatIds": ["A2"]}))
+        .await;
+    assert_eq!(held.status, 201, "{}", held.text);
+    // On the last evening the door opens, and weeks later the page still shows the ticket.
+    shop.clock.advance(day * 3);
+    let page = format!("/bookings/{bought}");
+    let api = format!("/api/v1/bookings/{bought}");
+    let ticket = fan.get(&api).await.json["tickets"][0]["qr"].clone();
+    let key = shop.process.booking.ticket_key();
+    let checked = booking_core::verify_ticket(ticket.as_str().unwrap(), &key, shop.clock.now());
+    assert!(checked.is_ok(), "{checked:?}");
+    shop.clock.advance(day * 30);
+    shop.process.booking.refresh_once().await.unwrap();
+    assert_eq!(fan.get(path).await.status, 404, "it is no longer offered");
+    assert_eq!(fan.get(&page).await.status, 200);
+    assert_eq!(fan.get(&api).await.status, 200);
+    let ended = fan.get(SHOW).await;
+    assert_eq!(ended.status, 200, "a show to come stays");
+}

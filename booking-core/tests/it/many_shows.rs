@@ -1,0 +1,206 @@
+//! A catalogue with many shows: starting, following, and what one bad row may not do.
+
+use serde_json::{Value, json};
+use sqlx::Executor;
+
+use crate::fan::SHOW;
+use crate::test_shop::{TestShop, eventually, show_file};
+
+fn numbered(number: usize) -> Value {
+    let mut file = show_file();
+    file["showId"] = json!(format!("show-{number}"));
+    file
+}
+
+fn large(seats_per_row: u32) -> Value {
+    let mut file = numbered(0);
+    file["showId"] = json!("large");
+    file["sections"][0]["rows"] = (0..500)
+        .map(|row| json!(format!("R{row}S")))
+        .collect::<Vec<_>>()
+        .into();
+    file["sections"][0]["seatsPerRow"] = json!(seats_per_row);
+    file
+}
+
+#[tokio::test]
+async fn a_large_show_is_imported_into_a_database_that_has_stood_for_a_while() {
+    let shop = TestShop::new().await;
+    for number in 0..40 {
+        assert_eq!(shop.import(numbered(number)).await.0, 201);
+    }
+    // From now on the planner knows that a show has about twenty seats, and nothing of the next.
+    let mut connection = shop.database.connect().await;
+    for table in ["show_seats", "show_seats_default", "seats", "shows"] {
+        let disable = match table {
+            "show_seats" => continue,
+            other => format!("alter table {other} set (autovacuum_enabled = off)"),
+        };
+        connection
+            .execute(sqlx::AssertSqlSafe(disable))
+            .await
+            .unwrap();
+    }
+    connection.execute("analyze").await.unwrap();
+    let (status, body) = shop.import(large(100)).await;
+    assert_eq!(
+        (status, &body["outcome"]),
+        (201, &json!("created")),
+        "{body}"
+    );
+    assert_eq!(body["seatCount"], 50_010);
+    // It is there when the import is answered, in lists and with its seats.
+    let fan = shop.fan();
+    let show = fan.get("/api/v1/shows/large").await.json;
+    assert_eq!(show["availableCount"], 50_009);
+    let map = fan.get("/api/v1/shows/large/seatmap").await;
+    assert_eq!(map.json["seats"].as_array().map(Vec::len), Some(50_010));
+    // Asked again after an answer that was lost, it says what became of the first.
+    let (status, body) = shop.import(large(100)).await;
+    assert_eq!((status, &body["outcome"]), (200, &json!("unchanged")));
+    let mut file = large(100);
+    file["title"] = json!("Another title");
+    assert_eq!(shop.import(file).await.0, 200);
+}
+
+#[tokio::test]
+async fn one_row_that_cannot_be_read_stops_nothing_else() {
+    let shop = TestShop::new().await;
+    assert_eq!(shop.import(numbered(1)).await.0, 201);
+    let mut connection = shop.database.connect().await;
+    let spoil = "update shows set venue = '{}' where show_id = 'show-1'";
+    connection.execute(spoil).await.unwrap();
+    assert_eq!(shop.import(numbered(2)).await.0, 201);
+    let other = shop.another_process().await;
+    let fan = shop.fan().at(other.router.clone());
+    assert_eq!(fan.get("/api/v1/shows/show-1").await.status, 404);
+    assert_eq!(fan.get("/api/v1/shows/show-2").await.status, 200);
+    // A process that knew it keeps it as it was, and follows the others.
+    shop.fan().held(&["A1"]).await;
+    other.booking.refresh_once().await.unwrap();
+    assert_eq!(fan.get(SHOW).await.json["availableCount"], 18);
+    shop.process.booking.refresh_once().await.unwrap();
+    assert_eq!(shop.fan().get("/api/v1/shows/show-1").await.status, 200);
+    // Seats that cannot be read concern nobody who asks for another show.
+    let spoil = "update seats set seat_id = '?' where seat_id = 'A1' and show_no in
+        (select show_no from shows where show_id = 'show-2')";
+    connection.execute(spoil).await.unwrap();
+    assert_eq!(fan.get("/api/v1/shows/show-2/seatmap").await.status, 500);
+    assert_eq!(fan.get(&format!("{SHOW}/seatmap")).await.status, 200);
+    other.booking.refresh_once().await.unwrap();
+}
+
+#[tokio::test]
+async fn what_others_sell_is_counted_without_reading_the_seats() {
+    let shop = TestShop::new().await;
+    let other = shop.another_process().await;
+    let fan = shop.fan().at(other.router.clone());
+    assert_eq!(fan.get(SHOW).await.json["availableCount"], 19);
+    assert_eq!(other.booking.seats_in_memory(), 0);
+    shop.fan().held(&["A1", "A2"]).await;
+    other.booking.refresh_once().await.unwrap();
+    assert_eq!(fan.get(SHOW).await.json["availableCount"], 17);
+    assert_eq!(other.booking.seats_in_memory(), 0);
+    assert_eq!(fan.seat("A1").await, "HELD");
+    assert_eq!(other.booking.seats_in_memory(), 20);
+}
+
+#[tokio::test]
+async fn a_change_that_is_committed_late_is_not_missed() {
+    let shop = TestShop::new().await;
+    let other = shop.another_process().await;
+    let fan = shop.fan().at(other.router.clone());
+    let mut connection = shop.database.connect().await;
+    connection
+        .execute(
+            "begin;
+             update show_seats set version = version + 1, status = 'BLOCKED' where seat_no = 3",
+        )
+        .await
+        .unwrap();
+    // Later changes are read while the earlier one is still open.
+    shop.fan().held(&["A1"]).await;
+    other.booking.refresh_once().await.unwrap();
+    assert_eq!(fan.get(SHOW).await.json["availableCount"], 18);
+    connection.execute("commit").await.unwrap();
+    other.booking.refresh_once().await.unwrap();
+    assert_eq!(fan.get(SHOW).await.json["availableCount"], 17);
+}
+
+#[tokio::test]
+async fn the_name_of_a_city_changes_for_all_of_its_shows() {
+    let shop = TestShop::new().await;
+    let other = shop.another_process().await;
+    let mut file = numbered(1);
+    file["city"]["timeZone"] = json!("Asia/Calcutta");
+    assert_eq!(shop.import(file).await.0, 201);
+    for process in [&shop.process, &other] {
+        process.booking.refresh_once().await.unwrap();
+        let fan = shop.fan().at(process.router.clone());
+        assert_eq!(fan.get(SHOW).await.json["timeZone"], "Asia/Calcutta");
+    }
+}
+
+#[tokio::test]
+async fn seats_of_few_shows_are_kept_at_a_time() {
+    // Test shops keep 60,000 seats.
+    let shop = TestShop::new().await;
+    assert_eq!(shop.import(large(99)).await.0, 201);
+    let mut second = large(99);
+    second["showId"] = json!("larger");
+    assert_eq!(shop.import(second).await.0, 201);
+    let fan = shop.fan();
+    for (show, seat, left) in [
+        ("large", "A1", 18),
+        ("larger", "A2", 17),
+        ("large", "A3", 16),
+    ] {
+        fan.held(&[seat]).await;
+        let map = fan.get(&format!("/api/v1/shows/{show}/seatmap")).await;
+        assert_eq!(map.status, 200);
+        assert!(shop.process.booking.seats_in_memory() <= 60_000);
+        // Counted whether its seats were given up or not.
+        assert_eq!(fan.get(SHOW).await.json["availableCount"], left);
+    }
+    shop.assert_clean().await;
+}
+
+#[tokio::test]
+async fn many_shows_are_started_with_soon() {
+    let shop = TestShop::new().await;
+    assert_eq!(shop.import(numbered(0)).await.0, 201);
+    let mut connection = shop.database.connect().await;
+    connection.execute(MANY).await.unwrap();
+    let before = tokio::time::Instant::now();
+    let other = shop.another_process().await;
+    let took = before.elapsed();
+    assert_eq!(other.booking.all_shows().len(), 1_002);
+    assert!(took.as_secs() < 10, "{took:?}");
+    assert_eq!(other.booking.seats_in_memory(), 0);
+    let fan = shop.fan().at(other.router.clone());
+    let shown = fan.get("/api/v1/shows/copy-900").await;
+    assert_eq!(shown.json["availableCount"], 200);
+    eventually("a change among many is seen", || async {
+        other.booking.refresh_once().await.unwrap();
+        fan.get("/api/v1/shows/copy-900/seatmap").await.status == 200
+    })
+    .await;
+}
+
+/// A thousand shows of 200 seats, like the first.
+const MANY: &str = "
+    insert into shows (show_id, city_id, title, description, genre, language, performers, venue,
+        starts_at, sale_opens_at, sale_closes_at, room, ticket_limit, hold_seconds, currency,
+        content_hash, seat_no_first, seat_count, created_at, updated_at)
+    select 'copy-' || n, city_id, title, description, genre, language, performers, venue,
+        starts_at, sale_opens_at, sale_closes_at, room, ticket_limit, hold_seconds, currency,
+        content_hash, 1, 200, created_at, updated_at
+    from shows, generate_series(1, 1000) n where show_id = 'show-0';
+    insert into show_categories (show_no, category, ordinal, name, price_minor)
+    select show_no, 'PREMIUM', 1, 'Premium', 1000 from shows where show_id like 'copy-%';
+    insert into seats (show_no, seat_no, seat_id, section, row_label, number, category, x, y,
+        accessible)
+    select show_no, n, 'A' || n, 'Front', 'A', n, 'PREMIUM', n, 1, false
+    from shows, generate_series(1, 200) n where show_id like 'copy-%';
+    insert into show_seats (show_no, seat_no)
+    select show_no, n from shows, generate_series(1, 200) n where show_id like 'copy-%';";
