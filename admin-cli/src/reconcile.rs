@@ -24,6 +24,18 @@ pub struct ReconcileReport {
     pub kept_orphans: Vec<String>,
     /// Refunds under an id of ours that we do not have.
     pub unknown_refunds: Vec<String>,
+    /// Bookings whose money went back at the provider; their tickets are void.
+    #[serde(default)]
+    pub refunded_bookings: Vec<String>,
+    /// Bookings of whose money a part went back at the provider.
+    #[serde(default)]
+    pub partly_refunded_bookings: Vec<String>,
+    /// Disputes about payments of ours.
+    #[serde(default)]
+    pub disputes: Vec<String>,
+    /// Refunds and disputes of more than was taken.
+    #[serde(default)]
+    pub unexplained_returns: Vec<String>,
     /// What else a gateway tells.
     #[serde(flatten)]
     pub extra: Map<String, Value>,
@@ -35,6 +47,9 @@ impl ReconcileReport {
         self.orphaned_intents.is_empty()
             && self.kept_orphans.is_empty()
             && self.unknown_refunds.is_empty()
+            && self.partly_refunded_bookings.is_empty()
+            && self.disputes.is_empty()
+            && self.unexplained_returns.is_empty()
     }
 }
 
@@ -73,6 +88,26 @@ fn text(report: &ReconcileReport) -> String {
     for refund in &report.unknown_refunds {
         lines.push(format!("{refund}: a refund that we do not know of"));
     }
+    for booking in &report.refunded_bookings {
+        lines.push(format!(
+            "{booking}: refunded at the provider; its tickets are void"
+        ));
+    }
+    for booking in &report.partly_refunded_bookings {
+        lines.push(format!(
+            "{booking}: partly refunded at the provider; say which tickets are meant"
+        ));
+    }
+    for dispute in &report.disputes {
+        lines.push(format!(
+            "{dispute}: a customer's bank wants the money back; answer it at the provider"
+        ));
+    }
+    for id in &report.unexplained_returns {
+        lines.push(format!(
+            "{id}: more went back than was taken; compare at the provider"
+        ));
+    }
     lines.join("\n")
 }
 
@@ -90,6 +125,16 @@ mod tests {
         }))
         .unwrap();
         assert!(report.is_clean());
+        // Void tickets need nobody; which tickets a part is for does.
+        report.refunded_bookings.push("b1".to_owned());
+        assert!(report.is_clean());
+        report.partly_refunded_bookings.push("b2".to_owned());
+        assert!(!report.is_clean());
+        assert!(text(&report).contains("b2"), "{}", text(&report));
+        report.partly_refunded_bookings.clear();
+        report.disputes.push("dp_1".to_owned());
+        assert!(!report.is_clean());
+        report.disputes.clear();
         report.orphaned_intents.push("pi_7".to_owned());
         assert!(!report.is_clean());
         assert!(text(&report).contains("pi_7"), "{}", text(&report));

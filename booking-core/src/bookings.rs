@@ -177,6 +177,7 @@ impl Core {
             code: row.code,
             status: row.status,
             amount_minor: row.amount_minor,
+            refunded_minor: row.refunded_minor,
             currency: row.currency,
             created_at: row.created_at,
         })

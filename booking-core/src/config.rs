@@ -115,8 +115,9 @@ pub const WORK_AT_ONCE: usize = 8;
 pub const WORK_EVERY: Duration = Duration::from_secs(1);
 /// Times that a refund may be refused before a person has to look.
 pub const REFUND_REFUSALS_MAX: i32 = 12;
-/// Tries of a webhook whose payment we do not know.
-pub const EVENT_TRIES_MAX: i32 = 12;
+/// Tries of a webhook that the provider does not answer about: with pauses that grow to an hour,
+/// about three days.
+pub const EVENT_TRIES_MAX: i32 = 80;
 /// How often the provider's books are compared with ours, by one process for all.
 pub const RECONCILE_EVERY: Duration = Duration::from_mins(5);
 /// Longest that an operator waits for a comparison. The work itself goes on.

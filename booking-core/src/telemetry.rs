@@ -27,6 +27,8 @@ web::metric_families! {
     pub(crate) counter WEBHOOKS = "ropeline_booking_webhooks_total";
     /// Refunds.
     pub(crate) counter REFUNDS = "ropeline_booking_refunds_total";
+    /// Money that went back, or came back again, without us.
+    pub(crate) counter RETURNED = "ropeline_booking_returned_total";
     /// What the comparison with the provider's books found.
     pub(crate) counter RECONCILED = "ropeline_booking_reconciled_total";
     /// Transactions that the database asked to repeat. Should stay at zero.

@@ -345,6 +345,14 @@ pub struct Ticket {
     pub qr_svg: Option<String>,
 }
 
+#[expect(
+    clippy::trivially_copy_pass_by_ref,
+    reason = "serde asks with a reference"
+)]
+fn is_zero(amount_minor: &i64) -> bool {
+    *amount_minor == 0
+}
+
 /// A booking.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
@@ -359,11 +367,14 @@ pub struct Booking {
     pub show_id: ShowId,
     /// What was paid, minor units.
     pub amount_minor: i64,
+    /// What of it was given back, minor units.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub refunded_minor: i64,
     /// ISO 4217.
     pub currency: String,
     /// When.
     pub created_at: Timestamp,
-    /// Its tickets, in map order.
+    /// Its tickets, in map order. Void ones are left out.
     pub tickets: Vec<Ticket>,
 }
 

@@ -10,6 +10,7 @@ pub mod provider;
 pub(crate) mod reconcile;
 pub(crate) mod refunds;
 pub(crate) mod resolver;
+pub(crate) mod returned;
 pub(crate) mod signature;
 pub(crate) mod start;
 pub(crate) mod stripe;

@@ -76,6 +76,28 @@ pub struct ProviderRefund {
     pub status: ProviderRefundStatus,
     /// Our own id, as we sent it along.
     pub refund_id: Option<String>,
+    /// The intent whose money goes back.
+    pub intent_id: Option<String>,
+    /// Minor units.
+    pub amount_minor: i64,
+    /// ISO 4217, upper case.
+    pub currency: String,
+}
+
+/// A customer's bank asks for money back.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ProviderDispute {
+    /// The provider's id.
+    pub id: String,
+    /// Whether the bank has taken the money: from the opening of the dispute until we win it. A
+    /// mere inquiry takes none.
+    pub taken: bool,
+    /// The intent whose money it is about.
+    pub intent_id: Option<String>,
+    /// Minor units.
+    pub amount_minor: i64,
+    /// ISO 4217, upper case.
+    pub currency: String,
 }
 
 /// State of a refund at the provider.
@@ -193,8 +215,12 @@ pub trait PaymentProvider: Send + Sync + 'static {
     fn refund(&self, request: RefundRequest) -> ProviderFuture<'_, ProviderRefund>;
     /// The refunds of an intent, newest first.
     fn refunds_of<'a>(&'a self, intent_id: &'a str) -> ProviderFuture<'a, Vec<ProviderRefund>>;
+    /// The disputes about an intent, newest first.
+    fn disputes_of<'a>(&'a self, intent_id: &'a str) -> ProviderFuture<'a, Vec<ProviderDispute>>;
     /// The intents that were made in a time, by anybody with our account.
     fn intents(&self, listed: Listed) -> ProviderFuture<'_, ProviderPage<ListedIntent>>;
     /// The refunds that were made in a time.
     fn refunds(&self, listed: Listed) -> ProviderFuture<'_, ProviderPage<ProviderRefund>>;
+    /// The disputes that were opened in a time.
+    fn disputes(&self, listed: Listed) -> ProviderFuture<'_, ProviderPage<ProviderDispute>>;
 }

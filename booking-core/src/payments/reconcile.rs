@@ -7,8 +7,8 @@
 
 use std::collections::HashMap;
 
-use contract::Timestamp;
 use contract::booking::PaymentStatus;
+use contract::{BookingId, Timestamp};
 use serde::Serialize;
 use uuid::Uuid;
 
@@ -47,7 +47,17 @@ pub struct ReconcileReport {
     pub kept_orphans: Vec<String>,
     /// Refunds under an id of ours that we do not have.
     pub unknown_refunds: Vec<String>,
-    /// Intents with money, and refunds, that others made with the same account.
+    /// Bookings whose money went back at the provider, by a refund or a dispute. Their tickets are
+    /// void.
+    pub refunded_bookings: Vec<BookingId>,
+    /// Bookings of whose money a part went back at the provider: a person has to say which
+    /// tickets are meant.
+    pub partly_refunded_bookings: Vec<BookingId>,
+    /// Disputes about payments of ours: a person has to answer them.
+    pub disputes: Vec<String>,
+    /// Refunds and disputes of more than was taken: a person has to look.
+    pub unexplained_returns: Vec<String>,
+    /// Intents with money, refunds and disputes that others made with the same account.
     pub foreign_count: u64,
 }
 
@@ -62,6 +72,10 @@ impl ReconcileReport {
             orphaned_intents: Vec::new(),
             kept_orphans: Vec::new(),
             unknown_refunds: Vec::new(),
+            refunded_bookings: Vec::new(),
+            partly_refunded_bookings: Vec::new(),
+            disputes: Vec::new(),
+            unexplained_returns: Vec::new(),
             foreign_count: 0,
         }
     }
@@ -137,6 +151,24 @@ impl Core {
             listed.after = page.items.last().map(|refund| refund.id.clone());
             for refund in page.items {
                 self.reconcile_refund(&refund, &mut report).await?;
+            }
+            if !page.has_more || listed.after.is_none() {
+                break;
+            }
+        }
+        let mut listed = Listed::new(from, until);
+        let mut pages = 0..PAGES_MAX;
+        loop {
+            next_page(&mut pages)?;
+            let page = self.provider.disputes(listed.clone()).await?;
+            listed.after = page.items.last().map(|dispute| dispute.id.clone());
+            for dispute in page.items {
+                if self
+                    .reconcile_returned(dispute.intent_id.as_deref(), &mut report)
+                    .await?
+                {
+                    report.disputes.push(dispute.id);
+                }
             }
             if !page.has_more || listed.after.is_none() {
                 break;
@@ -282,12 +314,13 @@ impl Core {
             }
             return Ok(());
         }
-        let Some(refund_id) = ours.and_then(|id| id.parse::<Uuid>().ok()) else {
-            report.foreign_count += 1;
-            return Ok(());
-        };
+        let refund_id = ours.and_then(|id| id.parse::<Uuid>().ok());
         let pool = &self.pools.jobs;
-        match store::refunds::by_provider(pool, &made.id, Some(refund_id)).await? {
+        match store::refunds::by_provider(pool, &made.id, refund_id).await? {
+            None if refund_id.is_none() => {
+                self.reconcile_returned(made.intent_id.as_deref(), report)
+                    .await?;
+            }
             None => {
                 tracing::error!(refund = made.id, "a refund under an id that we do not have");
                 count("unknown-refund", 1);
@@ -305,6 +338,48 @@ impl Core {
             }
         }
         Ok(())
+    }
+}
+
+impl Core {
+    /// Money of an intent went back by somebody else's doing. False if the intent is not ours.
+    async fn reconcile_returned(
+        &self,
+        intent_id: Option<&str>,
+        report: &mut ReconcileReport,
+    ) -> Result<bool, ReconcileError> {
+        let (pool, provider) = (&self.pools.jobs, &self.config.payment.provider);
+        let payment_id = match intent_id {
+            Some(intent_id) => store::payments::by_intent(pool, provider, intent_id).await?,
+            None => None,
+        };
+        let Some(payment_id) = payment_id else {
+            report.foreign_count += 1;
+            return Ok(false);
+        };
+        let look = match self.returns_look(payment_id).await {
+            Err(error) if error.is_of_the_data() => {
+                is_broken(&error, payment_id);
+                return Ok(true);
+            }
+            looked => looked??,
+        };
+        if let Some(booking) = look.booking.filter(|_| look.any) {
+            let list = if look.whole {
+                &mut report.refunded_bookings
+            } else {
+                &mut report.partly_refunded_bookings
+            };
+            if !list.contains(&booking) {
+                list.push(booking);
+            }
+        }
+        for id in look.unexplained {
+            if !report.unexplained_returns.contains(&id) {
+                report.unexplained_returns.push(id);
+            }
+        }
+        Ok(true)
     }
 }
 

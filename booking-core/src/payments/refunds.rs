@@ -151,7 +151,9 @@ fn news(refund: &RefundRow, made: Vec<ProviderRefund>) -> Option<ProviderRefund>
     let ours = refund.refund_id.simple().to_string();
     let mut newest_failure = None;
     for made in made {
-        if made.refund_id.as_deref() != Some(&ours) {
+        // One that somebody made at the provider in its place has our id only in our books.
+        let known = refund.provider_refund_id.as_deref() == Some(made.id.as_str());
+        if made.refund_id.as_deref() != Some(&ours) && !known {
             continue;
         }
         if made.status != ProviderRefundStatus::Failed {
@@ -238,12 +240,17 @@ fn wait_unanswered(refund: &RefundRow, error: &ProviderError, now: Timestamp) ->
 /// The ledger's name for a movement of a refund's money: the same movement has the same name, and
 /// one that comes after another refusal has another.
 pub(crate) fn movement_id(refund_id: Uuid, refusal_count: i32, gives: bool) -> Uuid {
-    use sha2::{Digest, Sha256};
     if refusal_count == 0 && gives {
         return refund_id;
     }
     let what = if gives { "gives" } else { "returns" };
-    let digest = Sha256::digest(format!("{refund_id}:{refusal_count}:{what}"));
+    derived_id(&[&refund_id.to_string(), &refusal_count.to_string(), what])
+}
+
+/// An id that follows from `parts`, so that the same thing gets the same id everywhere.
+pub(crate) fn derived_id(parts: &[&str]) -> Uuid {
+    use sha2::{Digest, Sha256};
+    let digest = Sha256::digest(parts.join(":"));
     let mut bytes = [0; 16];
     bytes.copy_from_slice(&digest[..16]);
     uuid::Builder::from_custom_bytes(bytes).into_uuid()
@@ -275,6 +282,9 @@ mod tests {
             id: id.to_owned(),
             status,
             refund_id: Some(Uuid::from_u128(7).simple().to_string()),
+            intent_id: Some("pi_1".to_owned()),
+            amount_minor: 500,
+            currency: "INR".to_owned(),
         }
     }
 

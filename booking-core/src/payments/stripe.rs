@@ -10,8 +10,8 @@ use serde::Deserialize;
 use super::FailureReason;
 use super::provider::{
     CancelReason, Intent, IntentRequest, IntentStatus, Listed, ListedIntent, PaymentProvider,
-    ProviderError, ProviderFuture, ProviderPage, ProviderRefund, ProviderRefundStatus,
-    RefundRequest,
+    ProviderDispute, ProviderError, ProviderFuture, ProviderPage, ProviderRefund,
+    ProviderRefundStatus, RefundRequest,
 };
 use crate::config::{PROVIDER_TIMEOUT, PaymentConfig};
 use crate::telemetry;
@@ -167,6 +167,23 @@ impl PaymentProvider for Stripe {
             let query = [("payment_intent", intent_id), ("limit", REFUNDS_MAX)];
             let list: WireList<WireRefund> = self.get("refunds_of", "/v1/refunds", &query).await?;
             Ok(list.data.into_iter().map(ProviderRefund::from).collect())
+        })
+    }
+
+    fn disputes_of<'a>(&'a self, intent_id: &'a str) -> ProviderFuture<'a, Vec<ProviderDispute>> {
+        Box::pin(async move {
+            let query = [("payment_intent", intent_id), ("limit", REFUNDS_MAX)];
+            let list: WireList<WireDispute> =
+                self.get("disputes_of", "/v1/disputes", &query).await?;
+            Ok(list.data.into_iter().map(ProviderDispute::from).collect())
+        })
+    }
+
+    fn disputes(&self, listed: Listed) -> ProviderFuture<'_, ProviderPage<ProviderDispute>> {
+        Box::pin(async move {
+            let list: WireList<WireDispute> =
+                self.list("disputes", "/v1/disputes", &listed).await?;
+            Ok(list.into())
         })
     }
 
@@ -345,6 +362,10 @@ impl<T, U: From<T>> From<WireList<T>> for ProviderPage<U> {
 struct WireRefund {
     id: String,
     status: String,
+    amount: i64,
+    currency: String,
+    #[serde(default)]
+    payment_intent: Option<String>,
     #[serde(default)]
     metadata: HashMap<String, String>,
 }
@@ -359,6 +380,31 @@ impl From<WireRefund> for ProviderRefund {
                 _ => ProviderRefundStatus::Pending,
             },
             refund_id: refund.metadata.remove("refund_id"),
+            intent_id: refund.payment_intent,
+            amount_minor: refund.amount,
+            currency: refund.currency.to_uppercase(),
+        }
+    }
+}
+
+#[derive(Debug, Deserialize)]
+struct WireDispute {
+    id: String,
+    status: String,
+    amount: i64,
+    currency: String,
+    #[serde(default)]
+    payment_intent: Option<String>,
+}
+
+impl From<WireDispute> for ProviderDispute {
+    fn from(dispute: WireDispute) -> Self {
+        Self {
+            id: dispute.id,
+            taken: !(dispute.status == "won" || dispute.status.starts_with("warning_")),
+            intent_id: dispute.payment_intent,
+            amount_minor: dispute.amount,
+            currency: dispute.currency.to_uppercase(),
         }
     }
 }

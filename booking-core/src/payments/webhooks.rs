@@ -9,6 +9,7 @@ use serde::Deserialize;
 use serde_json::Value;
 use uuid::Uuid;
 
+use super::provider::ProviderError;
 use super::signature;
 use crate::config::{EVENT_TRIES_MAX, WORK_AT_ONCE, WORK_BATCH_MAX};
 use crate::core::Core;
@@ -19,8 +20,12 @@ use crate::telemetry;
 
 /// Time in which a worker that claimed an event has to be done with it.
 const CLAIM: Duration = Duration::from_mins(1);
-/// Longest wait before an event about an unknown payment is looked at again.
-const RETRY_SECONDS_MAX: u64 = 60;
+/// Longest wait before an event is looked at again that the provider did not answer about.
+const RETRY_SECONDS_MAX: u64 = 3600;
+/// The character that PostgreSQL's texts cannot have.
+const NUL: char = '\0';
+/// What stands for it.
+const REPLACEMENT: &str = "\u{fffd}";
 /// Why an event is put off while the provider is away.
 const UNANSWERED: &str = "the provider did not answer";
 
@@ -53,8 +58,20 @@ enum Subject {
     Refund {
         provider_refund_id: String,
         refund_id: Option<Uuid>,
+        intent_id: Option<String>,
+    },
+    /// Money of this intent went back, or is wanted back.
+    Returned {
+        intent_id: String,
     },
     Nothing,
+}
+
+/// Whether an event was about something of ours.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Found {
+    Ours,
+    NotOurs,
 }
 
 impl Core {
@@ -77,15 +94,14 @@ impl Core {
             return Ok(WebhookReceipt::Unreadable);
         };
         let provider = &self.config.payment.provider;
-        let new = store::inbox::store(
-            &self.pools.money,
-            provider,
-            &event.id,
-            &event.kind,
-            &payload,
-            now,
-        )
-        .await?;
+        // PostgreSQL takes no NUL in text. Nothing that we read in an event has one.
+        let payload = without_nul(payload);
+        let (id, kind) = (
+            event.id.replace(NUL, REPLACEMENT),
+            event.kind.replace(NUL, REPLACEMENT),
+        );
+        let pool = &self.pools.money;
+        let new = store::inbox::store(pool, provider, &id, &kind, &payload, now).await?;
         let outcome = if new { "stored" } else { "duplicate" };
         metrics::counter!(telemetry::WEBHOOKS, "outcome" => outcome).increment(1);
         self.inbox_filled.notify_one();
@@ -124,34 +140,56 @@ impl Core {
         let now = self.clock.now();
         let pool = &self.pools.jobs;
         let provider = &self.config.payment.provider;
-        let note = match subject(&event.kind, &event.payload) {
-            Subject::Nothing => Some("concerns nothing of ours"),
+        let looked = match subject(&event.kind, &event.payload) {
+            Subject::Nothing => Ok(Found::NotOurs),
             Subject::Refund {
                 provider_refund_id,
                 refund_id,
+                intent_id,
             } => {
-                let found = store::refunds::by_provider(pool, &provider_refund_id, refund_id);
-                match found.await? {
-                    None => Some("concerns nothing of ours"),
-                    Some(refund) => match self.refund_look(&refund).await? {
-                        Ok(()) => None,
-                        Err(_) => return self.event_put_off(event, UNANSWERED).await,
-                    },
+                let ours = store::refunds::by_provider(pool, &provider_refund_id, refund_id);
+                match (ours.await?, intent_id) {
+                    (Some(refund), _) => self.refund_look(&refund).await?.map(|()| Found::Ours),
+                    (None, Some(intent_id)) => self.event_returned(&intent_id).await?,
+                    (None, None) => Ok(Found::NotOurs),
                 }
             }
+            Subject::Returned { intent_id } => self.event_returned(&intent_id).await?,
             Subject::Intent { intent_id, attempt } => {
-                let Some(payment_id) = self.payment_of(&intent_id, attempt).await? else {
-                    return self.event_put_off(event, "unknown payment").await;
-                };
-                let resolved = self.resolve_payment(payment_id, None).await?;
-                if resolved.is_some_and(|resolved| resolved.unanswered.is_some()) {
-                    return self.event_put_off(event, UNANSWERED).await;
+                match self.payment_of(&intent_id, attempt).await? {
+                    Some(payment_id) => {
+                        let resolved = self.resolve_payment(payment_id, None).await?;
+                        let unanswered = resolved.and_then(|resolved| resolved.unanswered);
+                        unanswered.map_or(Ok(Found::Ours), Err)
+                    }
+                    None => Ok(Found::NotOurs),
                 }
-                None
+            }
+        };
+        let note = match looked {
+            Err(_) => return self.event_put_off(event, UNANSWERED).await,
+            Ok(Found::Ours) => None,
+            // Others may use the same account. A payment of ours is stored before the provider
+            // hears of it, so waiting would not make it known; money for an intent of ours that
+            // no payment names is found by the comparison with the provider's books.
+            Ok(Found::NotOurs) => {
+                tracing::debug!(event = event.event_id, kind = event.kind, "not ours");
+                Some("concerns nothing of ours")
             }
         };
         metrics::counter!(telemetry::WEBHOOKS, "outcome" => "processed").increment(1);
         store::inbox::done(pool, provider, &event.event_id, note, now).await
+    }
+
+    /// Looks at the payment of an intent whose money went back.
+    async fn event_returned(
+        &self,
+        intent_id: &str,
+    ) -> Result<Result<Found, ProviderError>, StoreError> {
+        match self.payment_of(intent_id, None).await? {
+            Some(payment_id) => Ok(self.returns_look(payment_id).await?.map(|_| Found::Ours)),
+            None => Ok(Ok(Found::NotOurs)),
+        }
     }
 
     /// The payment of an intent. A webhook can overtake the answer that tells us the intent's id;
@@ -182,9 +220,24 @@ impl Core {
             metrics::counter!(telemetry::WEBHOOKS, "outcome" => "given-up").increment(1);
             return store::inbox::done(pool, provider, &event.event_id, Some(error), now).await;
         }
-        let shift = u32::try_from(tries.clamp(0, 6)).unwrap_or(6);
+        let shift = u32::try_from(tries.clamp(0, 12)).unwrap_or(12);
         let next = now.plus(Duration::from_secs(RETRY_SECONDS_MAX.min(1 << shift)));
         store::inbox::put_off(pool, provider, &event.event_id, error, next).await
+    }
+}
+
+/// The same value with a visible replacement for each NUL, in names and in values.
+fn without_nul(value: Value) -> Value {
+    match value {
+        Value::String(text) => Value::String(text.replace(NUL, REPLACEMENT)),
+        Value::Array(values) => Value::Array(values.into_iter().map(without_nul).collect()),
+        Value::Object(fields) => {
+            let fields = fields.into_iter();
+            let replaced =
+                fields.map(|(name, value)| (name.replace(NUL, REPLACEMENT), without_nul(value)));
+            Value::Object(replaced.collect())
+        }
+        Value::Null | Value::Bool(_) | Value::Number(_) => value,
     }
 }
 
@@ -205,10 +258,13 @@ fn subject(kind: &str, payload: &Value) -> Subject {
     } else if kind.starts_with("refund.") || kind.starts_with("charge.refund.") {
         text(&object["id"]).map(|provider_refund_id| Subject::Refund {
             provider_refund_id,
+            intent_id: text(&object["payment_intent"]),
             refund_id: object["metadata"]["refund_id"]
                 .as_str()
                 .and_then(|id| id.parse().ok()),
         })
+    } else if kind == "charge.refunded" || kind.starts_with("charge.dispute.") {
+        text(&object["payment_intent"]).map(|intent_id| Subject::Returned { intent_id })
     } else {
         None
     };
@@ -231,13 +287,18 @@ mod tests {
         };
         assert_eq!(subject("payment_intent.succeeded", &intent), expected);
         let refund = json!({"data": {"object": {
-            "id": "re_1", "metadata": {"refund_id": Uuid::from_u128(9).simple().to_string()}}}});
+            "id": "re_1", "payment_intent": "pi_1", "metadata": {"refund_id": Uuid::from_u128(9).simple().to_string()}}}});
         let expected = Subject::Refund {
             provider_refund_id: "re_1".to_owned(),
             refund_id: Some(Uuid::from_u128(9)),
+            intent_id: Some("pi_1".to_owned()),
         };
         assert_eq!(subject("refund.updated", &refund), expected);
         assert_eq!(subject("charge.refund.updated", &refund), expected);
+        for kind in ["charge.refunded", "charge.dispute.funds_withdrawn"] {
+            let intent_id = "pi_1".to_owned();
+            assert_eq!(subject(kind, &refund), Subject::Returned { intent_id });
+        }
         assert_eq!(subject("customer.created", &refund), Subject::Nothing);
         assert_eq!(
             subject("payment_intent.succeeded", &json!({})),

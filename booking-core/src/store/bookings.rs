@@ -23,6 +23,7 @@ pub(crate) struct BookingRow {
     pub(crate) session: Option<String>,
     pub(crate) status: BookingStatus,
     pub(crate) amount_minor: i64,
+    pub(crate) refunded_minor: i64,
     pub(crate) currency: String,
     pub(crate) created_at: Timestamp,
     pub(crate) tickets: Vec<TicketRow>,
@@ -105,7 +106,10 @@ pub(crate) async fn find(
     let row = sqlx::query!(
         r#"select b.booking_id, b.code, b.show_no, s.show_id, s.starts_at,
             coalesce(s.ends_at, greatest(s.starts_at, s.sale_closes_at)) as "ends_at!",
-            b.subject, b.session, b.status, b.amount_minor, b.currency, b.created_at
+            b.subject, b.session, b.status, b.amount_minor, b.currency, b.created_at,
+            coalesce((select p.refunded_minor from payments p
+                where p.hold_id = b.hold_id and p.disposition = 'BOOKED'), 0)
+                as "refunded_minor!"
          from bookings b join shows s using (show_no) where b.booking_id = $1"#,
         booking_id
     )
@@ -132,6 +136,7 @@ pub(crate) async fn find(
         session: row.session,
         status: word("bookings", &row.status)?,
         amount_minor: row.amount_minor,
+        refunded_minor: row.refunded_minor,
         currency: row.currency,
         created_at: row.created_at.into(),
         tickets,

@@ -17,6 +17,7 @@ pub(crate) mod outbox;
 pub(crate) mod payments;
 pub(crate) mod reconciliation;
 pub(crate) mod refunds;
+pub(crate) mod returned;
 pub(crate) mod seats;
 
 use crate::database::StoreError;

@@ -87,7 +87,8 @@ pub(crate) async fn claim_due(
     let rows = sqlx::query!(
         "with due as materialized (
             select refund_id from refunds
-            where status in ('REQUESTED', 'SUBMITTED', 'FAILED') and next_attempt_at <= $1
+            where status in ('REQUESTED', 'SUBMITTED', 'FAILED') and origin = 'OURS'
+                and next_attempt_at <= $1
             order by next_attempt_at limit $3 for no key update skip locked
         )
         update refunds r set next_attempt_at = $2, attempt_count = r.attempt_count + 1
@@ -115,7 +116,7 @@ pub(crate) async fn by_provider(
         "select r.refund_id, r.payment_id, p.intent_id, r.amount_minor, r.currency,
             r.provider_refund_id, r.status, r.attempt_count, r.refusal_count, r.updated_at
          from refunds r join payments p using (payment_id)
-         where r.provider_refund_id = $1 or r.refund_id = $2 limit 1",
+         where (r.provider_refund_id = $1 or r.refund_id = $2) and r.origin = 'OURS' limit 1",
         provider_refund_id,
         refund_id
     )

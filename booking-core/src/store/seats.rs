@@ -231,3 +231,39 @@ pub(crate) async fn book(
         .map(|row| report(hold.show_no, row.seat_no, "BOOKED", row.version))
         .collect()
 }
+
+/// Frees the booked seats of `booking_id`, which the locked `hold` became, and takes their tickets
+/// from the count of its owner. Returns the seats; none if they were freed before.
+pub(crate) async fn unbook(
+    connection: &mut PgConnection,
+    hold: &Returned,
+    booking_id: Uuid,
+) -> Result<Vec<SeatReport>, StoreError> {
+    let rows = sqlx::query!(
+        "with locked as materialized (
+            select seat_no from show_seats
+            where show_no = $1 and seat_no = any($2) and booking_id = $3 and status = 'BOOKED'
+            order by seat_no for no key update
+        )
+        update show_seats s
+        set status = 'AVAILABLE', booking_id = null, version = s.version + 1
+        from locked l where s.show_no = $1 and s.seat_no = l.seat_no
+        returning s.seat_no, s.version",
+        hold.show_no,
+        &hold.seat_nos,
+        booking_id
+    )
+    .fetch_all(&mut *connection)
+    .await?;
+    if rows.is_empty() {
+        return Ok(Vec::new());
+    }
+    let freed = Returned {
+        seat_nos: rows.iter().map(|row| row.seat_no).collect(),
+        ..hold.clone()
+    };
+    counts_lower(connection, &[freed]).await?;
+    rows.into_iter()
+        .map(|row| report(hold.show_no, row.seat_no, "AVAILABLE", row.version))
+        .collect()
+}

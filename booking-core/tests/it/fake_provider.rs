@@ -56,6 +56,14 @@ struct FakeRefund {
     status: &'static str,
 }
 
+#[derive(Clone, Debug)]
+struct FakeDispute {
+    id: String,
+    intent_id: String,
+    amount: i64,
+    status: &'static str,
+}
+
 /// An answer to a fetch that the test holds back.
 #[derive(Debug)]
 struct Delay {
@@ -89,6 +97,7 @@ struct Books {
     intents_by_key: HashMap<String, String>,
     errors_by_key: HashSet<String>,
     refunds: Vec<FakeRefund>,
+    disputes: Vec<FakeDispute>,
     /// What was answered first under a key is answered for ever.
     refunds_by_key: HashMap<String, Value>,
     refund_failures: u32,
@@ -111,6 +120,7 @@ impl FakeProvider {
             .route("/v1/payment_intents/{id}", get(fetch))
             .route("/v1/payment_intents/{id}/cancel", post(cancel))
             .route("/v1/refunds", post(refund).get(refunds))
+            .route("/v1/disputes", get(disputes))
             .layer(middleware::from_fn_with_state(Arc::clone(&books), hang))
             .with_state(Arc::clone(&books));
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -184,6 +194,43 @@ impl FakeProvider {
     /// How many refunds were made, whatever became of them.
     pub(crate) fn refund_count(&self) -> usize {
         self.books().refunds.len()
+    }
+
+    /// Somebody refunds at the provider, not knowing of us. Returns the refund's id.
+    pub(crate) fn refund_by_hand(&self, intent_id: &str, amount: i64) -> String {
+        let mut books = self.books();
+        let id = format!("re_{}", books.refunds.len());
+        books.refunds.push(FakeRefund {
+            id: id.clone(),
+            intent_id: intent_id.to_owned(),
+            amount,
+            refund_id: None,
+            status: "succeeded",
+        });
+        id
+    }
+
+    /// The customer's bank wants `amount` back; or the dispute about it moves to `status`.
+    pub(crate) fn dispute(&self, intent_id: &str, amount: i64, status: &'static str) {
+        let mut books = self.books();
+        let of_intent = |dispute: &&mut FakeDispute| dispute.intent_id == intent_id;
+        if let Some(dispute) = books.disputes.iter_mut().find(of_intent) {
+            dispute.status = status;
+            return;
+        }
+        let id = format!("dp_{}", books.disputes.len());
+        books.disputes.push(FakeDispute {
+            id,
+            intent_id: intent_id.to_owned(),
+            amount,
+            status,
+        });
+    }
+
+    /// The event of this `kind` about a charge of `intent_id`, or about a dispute of it.
+    pub(crate) fn returned_event(event_id: &str, kind: &str, intent_id: &str) -> String {
+        let object = json!({"id": "ch_1", "payment_intent": intent_id, "metadata": {}});
+        json!({"id": event_id, "type": kind, "data": {"object": object}}).to_string()
     }
 
     /// Another shop with the same account takes money.
@@ -464,9 +511,40 @@ async fn refunds(
     answer(books.mood, json!({"object": "list", "data": data}))
 }
 
+async fn disputes(
+    State(books): State<Arc<Mutex<Books>>>,
+    Query(query): Query<HashMap<String, String>>,
+) -> Response {
+    let books = books.lock().unwrap();
+    if let Some(response) = moody(books.mood) {
+        return response;
+    }
+    let wanted = |dispute: &&FakeDispute| {
+        let wanted = query.get("payment_intent");
+        wanted.is_none_or(|wanted| dispute.intent_id == *wanted)
+    };
+    let data: Vec<Value> = books
+        .disputes
+        .iter()
+        .rev()
+        .filter(wanted)
+        .map(|dispute| {
+            json!({
+                "id": dispute.id, "object": "dispute", "status": dispute.status,
+                "amount": dispute.amount, "currency": "inr", "payment_intent": dispute.intent_id,
+            })
+        })
+        .collect();
+    answer(books.mood, json!({"object": "list", "data": data}))
+}
+
 fn refund_view(refund: &FakeRefund) -> Value {
+    let mut metadata = json!({});
+    if let Some(id) = &refund.refund_id {
+        metadata["refund_id"] = json!(id);
+    }
     json!({
         "id": refund.id, "object": "refund", "status": refund.status, "amount": refund.amount,
-        "payment_intent": refund.intent_id, "metadata": {"refund_id": refund.refund_id},
+        "currency": "inr", "payment_intent": refund.intent_id, "metadata": metadata,
     })
 }

@@ -22,6 +22,7 @@ mod payments;
 mod provider_faults;
 mod reconcile;
 mod refunds;
+mod returned;
 mod shop;
 mod simulator;
 mod test_database;

@@ -159,6 +159,7 @@ pub(super) fn booked(number: u128, labels: &[&str]) -> HoldSeen {
         show_id: "show".parse().unwrap(),
         amount_minor: 1000,
         currency: "INR".to_owned(),
+        refunded_minor: 0,
         created_at: START,
         tickets: tickets.collect(),
     };

@@ -255,6 +255,7 @@ async fn confirm(
         show_id: hold.show_id,
         amount_minor: hold.amount_minor,
         currency: hold.currency,
+        refunded_minor: 0,
         created_at: now(),
         tickets,
     };

@@ -291,6 +291,7 @@ fn sample_booking(show: Show) -> BookingPage {
             show_id: show.show_id.clone(),
             amount_minor: 999_800,
             currency: "INR".to_owned(),
+            refunded_minor: 0,
             created_at: now(),
             tickets: tickets.collect(),
         },

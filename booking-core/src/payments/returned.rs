@@ -1,0 +1,402 @@
+//! Money that went back without us: refunds that somebody made at the provider, and disputes.
+//!
+//! Webhooks and the comparison with the provider's books only say which payment to look at. What
+//! the provider then answers is compared with our books under the locks of hold and payment, so
+//! that any number of callers find the same. When all of a booking's money is gone its tickets
+//! are void and its seats free; part of it, and every dispute, is a person's business.
+
+use contract::BookingId;
+use uuid::Uuid;
+
+use super::provider::{ProviderDispute, ProviderError, ProviderRefund, ProviderRefundStatus};
+use super::refunds::derived_id;
+use super::{Disposition, RefundStatus};
+use crate::core::Core;
+use crate::database::{StoreError, repeat_if_contended};
+use crate::store;
+use crate::store::returned::{Move, Origin, ReturnRow, Returns};
+use crate::telemetry;
+
+/// Money that the provider says went back.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Returned {
+    pub(crate) provider_id: String,
+    pub(crate) origin: Origin,
+    /// Our own id, if we made it.
+    pub(crate) refund_id: Option<Uuid>,
+    pub(crate) amount_minor: i64,
+    pub(crate) currency: String,
+    /// Whether the money is gone now. It comes back when a refund fails or a dispute is won.
+    pub(crate) gone: bool,
+}
+
+/// How our books follow.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Step {
+    /// The money is gone, and we had not heard of it.
+    Take(Returned),
+    /// What is gone pays this much of a debt of our own. All of it settles the debt.
+    Pays { debt: Uuid, by: Returned },
+    /// The money is back.
+    GiveBack { row: Uuid },
+    /// The money is gone again.
+    TakeAgain { row: Uuid },
+    /// More is gone than was taken: the books cannot say so.
+    TooMuch(Returned),
+}
+
+/// What a look at a payment found. Ids are the provider's.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Look {
+    /// The booking, if the payment paid for one.
+    pub(crate) booking: Option<BookingId>,
+    /// Whether all of its money is gone.
+    pub(crate) whole: bool,
+    /// Whether something is gone by somebody else's doing.
+    pub(crate) any: bool,
+    /// What cannot be entered into the books.
+    pub(crate) unexplained: Vec<String>,
+}
+
+/// Decides what `found` means for the `known` rows of a payment, of whose captured money `left`
+/// is neither gone nor promised. Pure.
+pub(crate) fn steps(
+    known: &[ReturnRow],
+    found: &[Returned],
+    currency: &str,
+    left: i64,
+) -> Vec<Step> {
+    let mut left = left;
+    let mut debts: Vec<(Uuid, i64)> = known
+        .iter()
+        .filter(|row| row.origin == Origin::Ours && row.may_be_paid_otherwise())
+        .map(|row| (row.refund_id, row.amount_minor))
+        .collect();
+    let mut steps = Vec::new();
+    for returned in found {
+        let row = known.iter().find(|row| {
+            row.provider_refund_id.as_deref() == Some(&returned.provider_id)
+                || Some(row.refund_id) == returned.refund_id
+        });
+        let fits = returned.currency == currency && returned.amount_minor > 0;
+        match row {
+            Some(row) if row.origin == Origin::Ours => {}
+            Some(row) => match (row.status, returned.gone) {
+                (RefundStatus::Succeeded, false) => {
+                    left += row.amount_minor;
+                    steps.push(Step::GiveBack { row: row.refund_id });
+                }
+                (RefundStatus::NeedsOps, true) if row.amount_minor <= left => {
+                    left -= row.amount_minor;
+                    steps.push(Step::TakeAgain { row: row.refund_id });
+                }
+                (RefundStatus::NeedsOps, true) => steps.push(Step::TooMuch(returned.clone())),
+                _ => {}
+            },
+            None if !returned.gone => {}
+            None if fits && returned.amount_minor <= left => {
+                left -= returned.amount_minor;
+                steps.push(Step::Take(returned.clone()));
+            }
+            None => {
+                let pays = |(_, owed): &&mut (Uuid, i64)| *owed >= returned.amount_minor;
+                match debts.iter_mut().find(pays).filter(|_| fits) {
+                    Some((debt, owed)) => {
+                        *owed -= returned.amount_minor;
+                        steps.push(Step::Pays {
+                            debt: *debt,
+                            by: returned.clone(),
+                        });
+                    }
+                    None => steps.push(Step::TooMuch(returned.clone())),
+                }
+            }
+        }
+    }
+    steps
+}
+
+impl From<ProviderRefund> for Returned {
+    fn from(refund: ProviderRefund) -> Self {
+        Self {
+            refund_id: refund.refund_id.as_deref().and_then(|id| id.parse().ok()),
+            provider_id: refund.id,
+            origin: Origin::Provider,
+            amount_minor: refund.amount_minor,
+            currency: refund.currency,
+            // The provider takes the money from us when the refund is made.
+            gone: refund.status != ProviderRefundStatus::Failed,
+        }
+    }
+}
+
+impl From<ProviderDispute> for Returned {
+    fn from(dispute: ProviderDispute) -> Self {
+        Self {
+            refund_id: None,
+            provider_id: dispute.id,
+            origin: Origin::Dispute,
+            amount_minor: dispute.amount_minor,
+            currency: dispute.currency,
+            gone: dispute.taken,
+        }
+    }
+}
+
+impl Core {
+    /// Brings our books in line with what the provider gave back of a payment. Inner errors say
+    /// that it could not be asked.
+    pub(crate) async fn returns_look(
+        &self,
+        payment_id: Uuid,
+    ) -> Result<Result<Look, ProviderError>, StoreError> {
+        // Whoever refunds knows that money was taken; our books may not have heard of that yet.
+        let resolved = self.resolve_payment(payment_id, None).await?;
+        let Some(resolved) = resolved else {
+            return Ok(Ok(Look::default()));
+        };
+        if let Some(error) = resolved.unanswered {
+            return Ok(Err(error));
+        }
+        let Some(intent_id) = resolved.payment.intent_id else {
+            return Ok(Ok(Look::default()));
+        };
+        let mut found = match self.provider.refunds_of(&intent_id).await {
+            Ok(refunds) => refunds.into_iter().map(Returned::from).collect::<Vec<_>>(),
+            Err(error) => return Ok(Err(error)),
+        };
+        match self.provider.disputes_of(&intent_id).await {
+            Ok(disputes) => found.extend(disputes.into_iter().map(Returned::from)),
+            Err(error) => return Ok(Err(error)),
+        }
+        let (hold_id, found) = (resolved.payment.hold_id, &found);
+        let settled =
+            repeat_if_contended(|| self.returns_settle(hold_id, payment_id, found)).await?;
+        let (look, reports) = settled;
+        self.catalogue.apply(&reports);
+        Ok(Ok(look))
+    }
+
+    async fn returns_settle(
+        &self,
+        hold_id: Uuid,
+        payment_id: Uuid,
+        found: &[Returned],
+    ) -> Result<(Look, Vec<store::seats::SeatReport>), StoreError> {
+        let now = self.clock.now();
+        let mut tx = self.pools.jobs.begin().await?;
+        let Some(hold) = store::holds::lock(&mut tx, hold_id).await? else {
+            return Ok((Look::default(), Vec::new()));
+        };
+        let Some(mut books) = store::returned::lock(&mut tx, payment_id).await? else {
+            return Ok((Look::default(), Vec::new()));
+        };
+        let steps = steps(&books.rows, found, &books.currency, books.left());
+        let moves: Vec<Move> = steps.iter().flat_map(|step| moves(step, &books)).collect();
+        books.apply(&moves);
+        let booked = books.disposition == Some(Disposition::Booked);
+        let booking_id = hold.booking_id.filter(|_| booked);
+        let whole = books.refunded_minor >= books.captured_minor && books.captured_minor > 0;
+        let mut reports = Vec::new();
+        let mut ended = false;
+        if let Some(booking_id) = booking_id.filter(|_| whole) {
+            let freed = store::returned::cancel_booking(&mut tx, &hold, booking_id, now).await?;
+            ended = !freed.is_empty();
+            reports = freed;
+        }
+        store::returned::write(&mut tx, payment_id, &books, &moves, now).await?;
+        tx.commit().await?;
+        let booking = booking_id.map(BookingId::new);
+        tell(&steps, payment_id, booking, ended);
+        let by_others =
+            |row: &ReturnRow| row.origin != Origin::Ours && row.status == RefundStatus::Succeeded;
+        let unexplained = steps.into_iter().filter_map(|step| match step {
+            Step::TooMuch(returned) => Some(returned.provider_id),
+            _ => None,
+        });
+        let look = Look {
+            booking,
+            whole,
+            any: books.rows.iter().any(by_others),
+            unexplained: unexplained.collect(),
+        };
+        Ok((look, reports))
+    }
+}
+
+/// The movements of money that a step is made of.
+fn moves(step: &Step, books: &Returns) -> Vec<Move> {
+    let row_of = |id: &Uuid| books.rows.iter().find(|row| row.refund_id == *id);
+    let back_and_forth = |id: &Uuid, gives: bool| {
+        row_of(id).map(|row| Move::Turn {
+            refund_id: row.refund_id,
+            amount_minor: row.amount_minor,
+            turn: row.refusal_count,
+            gives,
+        })
+    };
+    let take = |returned: &Returned| Move::Take {
+        row: ReturnRow {
+            refund_id: derived_id(&["returned", &returned.provider_id]),
+            origin: returned.origin,
+            provider_refund_id: Some(returned.provider_id.clone()),
+            status: RefundStatus::Succeeded,
+            amount_minor: returned.amount_minor,
+            refusal_count: 0,
+        },
+    };
+    match step {
+        Step::Take(returned) => vec![take(returned)],
+        Step::Pays { debt, by } => match row_of(debt) {
+            Some(row) if row.amount_minor == by.amount_minor => vec![Move::Settle {
+                refund_id: row.refund_id,
+                provider_id: by.provider_id.clone(),
+                amount_minor: row.amount_minor,
+                turn: row.refusal_count,
+            }],
+            _ => vec![
+                Move::Lower {
+                    refund_id: *debt,
+                    by: by.amount_minor,
+                },
+                take(by),
+            ],
+        },
+        Step::GiveBack { row } => back_and_forth(row, false).into_iter().collect(),
+        Step::TakeAgain { row } => back_and_forth(row, true).into_iter().collect(),
+        Step::TooMuch(_) => Vec::new(),
+    }
+}
+
+/// Says what was found: once, because what is in the books is no news any more.
+fn tell(steps: &[Step], payment_id: Uuid, booking: Option<BookingId>, ended: bool) {
+    let booking = booking.map(|id| id.to_string()).unwrap_or_default();
+    for step in steps {
+        let (kind, id) = match step {
+            Step::Take(returned) | Step::Pays { by: returned, .. } => {
+                let kind = match returned.origin {
+                    Origin::Dispute => "dispute",
+                    Origin::Ours | Origin::Provider if ended || booking.is_empty() => "full",
+                    Origin::Ours | Origin::Provider => "partial",
+                };
+                (kind, returned.provider_id.clone())
+            }
+            Step::TakeAgain { row } => ("again", row.to_string()),
+            Step::GiveBack { row } => ("came-back", row.to_string()),
+            Step::TooMuch(returned) => ("unexplained", returned.provider_id.clone()),
+        };
+        metrics::counter!(telemetry::RETURNED, "kind" => kind).increment(1);
+        match kind {
+            "full" => tracing::warn!(
+                payment = %payment_id, booking, returned = id,
+                "money was given back at the provider: the tickets of its booking are void"
+            ),
+            "partial" => tracing::error!(
+                payment = %payment_id, booking, returned = id,
+                "part of a booking's money was given back at the provider: a person has to look \
+                 which tickets are meant"
+            ),
+            "dispute" => tracing::error!(
+                payment = %payment_id, booking, returned = id, tickets_void = ended,
+                "a customer's bank disputes a payment: a person has to answer it"
+            ),
+            "unexplained" => tracing::error!(
+                payment = %payment_id, booking, returned = id,
+                "more money went back at the provider than was taken: a person has to look"
+            ),
+            _ => tracing::error!(
+                payment = %payment_id, booking, returned = id, kind,
+                "money that had gone back moved again: a person has to look"
+            ),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn row(id: u128, origin: Origin, status: RefundStatus, amount: i64) -> ReturnRow {
+        ReturnRow {
+            refund_id: Uuid::from_u128(id),
+            origin,
+            provider_refund_id: Some(format!("re_{id}")),
+            status,
+            amount_minor: amount,
+            refusal_count: 0,
+        }
+    }
+
+    fn found(id: u128, amount: i64, gone: bool) -> Returned {
+        Returned {
+            provider_id: format!("re_{id}"),
+            origin: Origin::Provider,
+            refund_id: None,
+            amount_minor: amount,
+            currency: "EUR".to_owned(),
+            gone,
+        }
+    }
+
+    #[test]
+    fn what_is_gone_is_entered_once() {
+        let new = found(1, 500, true);
+        assert_eq!(
+            steps(&[], std::slice::from_ref(&new), "EUR", 500),
+            [Step::Take(new.clone())]
+        );
+        let known = row(1, Origin::Provider, RefundStatus::Succeeded, 500);
+        assert_eq!(steps(std::slice::from_ref(&known), &[new], "EUR", 0), []);
+        let back = found(1, 500, false);
+        let given = Step::GiveBack {
+            row: known.refund_id,
+        };
+        assert_eq!(
+            steps(&[known], std::slice::from_ref(&back), "EUR", 0),
+            [given]
+        );
+        assert_eq!(steps(&[], &[back], "EUR", 500), []);
+    }
+
+    #[test]
+    fn more_than_was_taken_is_never_entered() {
+        let (first, second) = (found(1, 400, true), found(2, 200, true));
+        let expected = [Step::Take(first.clone()), Step::TooMuch(second.clone())];
+        assert_eq!(steps(&[], &[first, second], "EUR", 500), expected);
+        let other = Returned {
+            currency: "USD".to_owned(),
+            ..found(3, 1, true)
+        };
+        assert_eq!(
+            steps(&[], std::slice::from_ref(&other), "EUR", 9),
+            [Step::TooMuch(other.clone())]
+        );
+    }
+
+    #[test]
+    fn a_refund_by_hand_pays_a_debt_of_ours() {
+        let debt = row(9, Origin::Ours, RefundStatus::NeedsOps, 500);
+        for (amount, pays) in [(500, true), (200, true), (501, false)] {
+            let by = found(1, amount, true);
+            let expected = if pays {
+                Step::Pays {
+                    debt: debt.refund_id,
+                    by: by.clone(),
+                }
+            } else {
+                Step::TooMuch(by.clone())
+            };
+            assert_eq!(
+                steps(std::slice::from_ref(&debt), &[by], "EUR", 0),
+                [expected]
+            );
+        }
+        // A refund of ours that the provider has is no debt that another one could pay.
+        let made = row(9, Origin::Ours, RefundStatus::Submitted, 500);
+        let by = found(1, 500, true);
+        assert_eq!(
+            steps(&[made], std::slice::from_ref(&by), "EUR", 0),
+            [Step::TooMuch(by.clone())]
+        );
+    }
+}

@@ -1,0 +1,342 @@
+//! Money that went back without us.
+
+use contract::Timestamp;
+use serde::{Deserialize, Serialize};
+use sqlx::PgConnection;
+use time::OffsetDateTime;
+use uuid::Uuid;
+
+use super::holds::HoldRow;
+use super::seats::{self, SeatReport};
+use super::{text_of, word};
+use crate::database::StoreError;
+use crate::payments::refunds::movement_id;
+use crate::payments::{Disposition, RefundStatus};
+
+/// Who made money go back.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "SCREAMING_SNAKE_CASE")]
+pub(crate) enum Origin {
+    /// We did.
+    Ours,
+    /// Somebody at the provider.
+    Provider,
+    /// The customer's bank.
+    Dispute,
+}
+
+/// A row of `refunds`, as far as it matters here.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct ReturnRow {
+    pub(crate) refund_id: Uuid,
+    pub(crate) origin: Origin,
+    pub(crate) provider_refund_id: Option<String>,
+    pub(crate) status: RefundStatus,
+    pub(crate) amount_minor: i64,
+    /// For one that is not ours: times that its money came back.
+    pub(crate) refusal_count: i32,
+}
+
+impl ReturnRow {
+    /// Whether the provider has no refund under way for it, so that another one can pay it.
+    pub(crate) fn may_be_paid_otherwise(&self) -> bool {
+        matches!(
+            self.status,
+            RefundStatus::Requested | RefundStatus::Failed | RefundStatus::NeedsOps
+        )
+    }
+}
+
+/// A locked payment's money and what of it went back.
+#[derive(Clone, Debug)]
+pub(crate) struct Returns {
+    pub(crate) captured_minor: i64,
+    pub(crate) reserved_minor: i64,
+    pub(crate) refunded_minor: i64,
+    pub(crate) currency: String,
+    pub(crate) disposition: Option<Disposition>,
+    pub(crate) rows: Vec<ReturnRow>,
+}
+
+/// One movement of money.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Move {
+    /// A new row whose money is gone.
+    Take { row: ReturnRow },
+    /// A refund of ours was paid by one that somebody made at the provider.
+    Settle {
+        refund_id: Uuid,
+        provider_id: String,
+        amount_minor: i64,
+        turn: i32,
+    },
+    /// A refund of ours is for so much less.
+    Lower { refund_id: Uuid, by: i64 },
+    /// The money of a row comes back (`gives` is false) or goes again.
+    Turn {
+        refund_id: Uuid,
+        amount_minor: i64,
+        turn: i32,
+        gives: bool,
+    },
+}
+
+impl Returns {
+    /// What is neither gone nor promised to the customer.
+    pub(crate) fn left(&self) -> i64 {
+        self.captured_minor - self.reserved_minor
+    }
+
+    /// Follows `moves` in memory.
+    pub(crate) fn apply(&mut self, moves: &[Move]) {
+        for step in moves {
+            match step {
+                Move::Take { row } => {
+                    self.reserved_minor += row.amount_minor;
+                    self.refunded_minor += row.amount_minor;
+                    self.rows.push(row.clone());
+                }
+                Move::Settle { amount_minor, .. } => self.refunded_minor += amount_minor,
+                Move::Lower { by, .. } => self.reserved_minor -= by,
+                Move::Turn {
+                    refund_id,
+                    amount_minor,
+                    gives,
+                    ..
+                } => {
+                    let sign = if *gives { 1 } else { -1 };
+                    self.reserved_minor += sign * amount_minor;
+                    self.refunded_minor += sign * amount_minor;
+                    let same = |row: &&mut ReturnRow| row.refund_id == *refund_id;
+                    if let Some(row) = self.rows.iter_mut().find(same) {
+                        row.status = turned(*gives);
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// The status of a row that is not ours: its money is gone, or came back.
+fn turned(gives: bool) -> RefundStatus {
+    if gives {
+        RefundStatus::Succeeded
+    } else {
+        RefundStatus::NeedsOps
+    }
+}
+
+/// Locks a payment, whose hold is locked, and reads what of its money went back.
+pub(crate) async fn lock(
+    connection: &mut PgConnection,
+    payment_id: Uuid,
+) -> Result<Option<Returns>, StoreError> {
+    let payment = sqlx::query!(
+        r#"select captured_minor, refund_reserved_minor, refunded_minor, disposition,
+            coalesce(captured_currency, currency) as "currency!"
+         from payments where payment_id = $1 for no key update"#,
+        payment_id
+    )
+    .fetch_optional(&mut *connection)
+    .await?;
+    let Some(payment) = payment else {
+        return Ok(None);
+    };
+    let rows = sqlx::query!(
+        "select refund_id, origin, provider_refund_id, status, amount_minor, refusal_count
+         from refunds where payment_id = $1 order by created_at, refund_id",
+        payment_id
+    )
+    .fetch_all(connection)
+    .await?;
+    let rows = rows.into_iter().map(|row| {
+        Ok(ReturnRow {
+            refund_id: row.refund_id,
+            origin: word("refunds", &row.origin)?,
+            provider_refund_id: row.provider_refund_id,
+            status: word("refunds", &row.status)?,
+            amount_minor: row.amount_minor,
+            refusal_count: row.refusal_count,
+        })
+    });
+    Ok(Some(Returns {
+        captured_minor: payment.captured_minor,
+        reserved_minor: payment.refund_reserved_minor,
+        refunded_minor: payment.refunded_minor,
+        currency: payment.currency,
+        disposition: payment
+            .disposition
+            .map(|disposition| word("payments", &disposition))
+            .transpose()?,
+        rows: rows.collect::<Result<_, StoreError>>()?,
+    }))
+}
+
+/// Voids the live tickets of a booking, cancels it and frees its seats. The hold is locked.
+/// Returns the seats; none if there was nothing to cancel.
+pub(crate) async fn cancel_booking(
+    connection: &mut PgConnection,
+    hold: &HoldRow,
+    booking_id: Uuid,
+    now: Timestamp,
+) -> Result<Vec<SeatReport>, StoreError> {
+    let reports = seats::unbook(connection, &hold.returned(), booking_id).await?;
+    if reports.is_empty() {
+        return Ok(reports);
+    }
+    sqlx::query!(
+        "update bookings set status = 'CANCELLED' where booking_id = $1",
+        booking_id
+    )
+    .execute(&mut *connection)
+    .await?;
+    sqlx::query!(
+        "update tickets set status = 'VOID' where booking_id = $1 and status <> 'VOID'",
+        booking_id
+    )
+    .execute(&mut *connection)
+    .await?;
+    sqlx::query!(
+        "insert into outbox (topic, dedupe, payload, created_at)
+         values ('booking.cancelled', $1, $2, $3) on conflict (dedupe) do nothing",
+        format!("booking.cancelled:{booking_id}"),
+        serde_json::json!({ "bookingId": contract::BookingId::new(booking_id) }),
+        OffsetDateTime::from(now)
+    )
+    .execute(connection)
+    .await?;
+    Ok(reports)
+}
+
+/// Writes `moves` of a locked payment whose counters `books` has as they are afterwards.
+pub(crate) async fn write(
+    connection: &mut PgConnection,
+    payment_id: Uuid,
+    books: &Returns,
+    moves: &[Move],
+    now: Timestamp,
+) -> Result<(), StoreError> {
+    if moves.is_empty() {
+        return Ok(());
+    }
+    sqlx::query!(
+        "update payments set refund_reserved_minor = $2, refunded_minor = $3, updated_at = $4
+         where payment_id = $1",
+        payment_id,
+        books.reserved_minor,
+        books.refunded_minor,
+        OffsetDateTime::from(now)
+    )
+    .execute(&mut *connection)
+    .await?;
+    // What paid for a booking is booked there; what was to go back anyway stands with the refunds.
+    let account = match books.disposition {
+        Some(Disposition::Booked) => "bookings",
+        Some(Disposition::AutoRefund) | None => "refunds",
+    };
+    for step in moves {
+        let entry = match step {
+            Move::Take { row } => {
+                insert(connection, payment_id, row, &books.currency, now).await?;
+                Some((movement_id(row.refund_id, 0, true), -row.amount_minor))
+            }
+            Move::Lower { refund_id, by } => {
+                lower(connection, *refund_id, *by, now).await?;
+                None
+            }
+            Move::Settle {
+                refund_id,
+                provider_id,
+                amount_minor,
+                turn,
+            } => {
+                // An answer to our own request that is still on its way is outdated by this.
+                let next = turn + 1;
+                set(connection, *refund_id, true, Some(provider_id), next, now).await?;
+                Some((movement_id(*refund_id, next, true), -amount_minor))
+            }
+            Move::Turn {
+                refund_id,
+                amount_minor,
+                turn,
+                gives,
+            } => {
+                let next = if *gives { *turn } else { turn + 1 };
+                set(connection, *refund_id, *gives, None, next, now).await?;
+                let amount = if *gives { -amount_minor } else { *amount_minor };
+                Some((movement_id(*refund_id, *turn, *gives), amount))
+            }
+        };
+        if let Some((movement, amount)) = entry {
+            let currency = &books.currency;
+            super::payments::ledger(connection, movement, amount, currency, account, now).await?;
+        }
+    }
+    Ok(())
+}
+
+async fn insert(
+    connection: &mut PgConnection,
+    payment_id: Uuid,
+    row: &ReturnRow,
+    currency: &str,
+    now: Timestamp,
+) -> Result<(), StoreError> {
+    sqlx::query!(
+        "insert into refunds (refund_id, payment_id, amount_minor, currency, reason, origin,
+            provider_refund_id, status, next_attempt_at, created_at, updated_at)
+         values ($1, $2, $3, $4, 'at-provider', $5, $6, $7, $8, $8, $8)",
+        row.refund_id,
+        payment_id,
+        row.amount_minor,
+        currency,
+        text_of(row.origin),
+        row.provider_refund_id,
+        row.status.as_str(),
+        OffsetDateTime::from(now)
+    )
+    .execute(connection)
+    .await?;
+    Ok(())
+}
+
+async fn lower(
+    connection: &mut PgConnection,
+    refund_id: Uuid,
+    by: i64,
+    now: Timestamp,
+) -> Result<(), StoreError> {
+    sqlx::query!(
+        "update refunds set amount_minor = amount_minor - $2, updated_at = $3
+         where refund_id = $1",
+        refund_id,
+        by,
+        OffsetDateTime::from(now)
+    )
+    .execute(connection)
+    .await?;
+    Ok(())
+}
+
+async fn set(
+    connection: &mut PgConnection,
+    refund_id: Uuid,
+    gives: bool,
+    provider_id: Option<&str>,
+    turn: i32,
+    now: Timestamp,
+) -> Result<(), StoreError> {
+    sqlx::query!(
+        "update refunds set status = $2, provider_refund_id = coalesce($3, provider_refund_id),
+            refusal_count = $4, updated_at = $5
+         where refund_id = $1",
+        refund_id,
+        turned(gives).as_str(),
+        provider_id,
+        turn,
+        OffsetDateTime::from(now)
+    )
+    .execute(connection)
+    .await?;
+    Ok(())
+}
