@@ -332,7 +332,7 @@ impl Booking {
         hold_id: HoldId,
         email: &str,
     ) -> Result<PaymentOutcome, StoreError> {
-        let Some(email) = crate::payment_outcome::read_email(email) else {
+        let Some(email) = crate::email::read(email) else {
             return Ok(PaymentOutcome::InvalidEmail);
         };
         let (core, customer) = (Arc::clone(&self.0), customer.clone());

@@ -7,9 +7,6 @@ use crate::payments::FailureReason;
 use crate::payments::provider::ProviderError;
 use crate::payments::start::PaymentStart;
 
-/// Longest address that mail servers accept.
-const EMAIL_LENGTH_MAX: usize = 254;
-
 /// What became of the wish to pay.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum PaymentOutcome {
@@ -48,10 +45,10 @@ impl Core {
                 let intent_id = payment.intent_id.unwrap_or_default();
                 let client_secret = payment.client_secret.unwrap_or_default();
                 let base = self.config.payment.url.trim_end_matches('/');
+                let page = format!("{base}/pay/{intent_id}?client_secret={client_secret}");
                 PaymentOutcome::Started(Payment {
-                    pay_url: Some(format!(
-                        "{base}/pay/{intent_id}?client_secret={client_secret}"
-                    )),
+                    redirect_url: Some(page.clone()),
+                    pay_url: Some(page),
                     payment_intent_id: intent_id,
                     client_secret,
                     amount_minor: payment.amount_minor,
@@ -84,39 +81,5 @@ fn unanswered(error: &ProviderError) -> PaymentOutcome {
     PaymentOutcome::Unanswered {
         reason,
         retry_after,
-    }
-}
-
-/// An address that a mail server might take, without the space around it.
-pub(crate) fn read_email(text: &str) -> Option<String> {
-    let text = text.trim();
-    let (local, domain) = text.rsplit_once('@')?;
-    let printable = |part: &str| {
-        !part.is_empty() && part.chars().all(|c| !c.is_whitespace() && !c.is_control())
-    };
-    let domain_fits = domain.split('.').all(|label| !label.is_empty()) && !domain.contains('@');
-    (text.len() <= EMAIL_LENGTH_MAX && printable(local) && printable(domain) && domain_fits)
-        .then(|| text.to_owned())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn an_address_has_two_sides() {
-        for (text, valid) in [
-            ("fan@example.com", true),
-            ("  fan+tag@mail.example  ", true),
-            ("fan", false),
-            ("@example.com", false),
-            ("fan@", false),
-            ("fan@exa mple.com", false),
-            ("fan@example..com", false),
-            ("fan\n@example.com", false),
-        ] {
-            assert_eq!(read_email(text).is_some(), valid, "{text:?}");
-        }
-        assert_eq!(read_email(&format!("{}@a.b", "x".repeat(260))), None);
     }
 }

@@ -294,11 +294,14 @@ pub enum PaymentStatus {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Payment {
-    /// The provider's id.
+    /// The id that the confirmation names. It means nothing beyond that.
     pub payment_intent_id: String,
     /// What the customer's browser shows the provider.
     pub client_secret: String,
-    /// The provider's own page where a customer can pay, if it has one.
+    /// Where to send the customer's browser to pay, if the payment is made on a page.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub redirect_url: Option<String>,
+    /// The same as `redirectUrl`, under its older name.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pay_url: Option<String>,
     /// Minor units.

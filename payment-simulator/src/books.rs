@@ -10,8 +10,9 @@ use contract::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use crate::delivery::{Delivery, DeliveryId, Outbox};
+use crate::dispute::Dispute;
 use crate::fault::Fault;
-use crate::id::{FaultId, IntentId, RefundId};
+use crate::id::{DisputeId, FaultId, IntentId, RefundId};
 use crate::intent::Intent;
 use crate::journal::Sequence;
 use crate::refund::Refund;
@@ -31,6 +32,7 @@ const ANSWER_LIFETIME: Duration = Duration::from_hours(24);
 pub(crate) enum Entry {
     Intent(Box<Intent>),
     Refund(Box<Refund>),
+    Dispute(Box<Dispute>),
     Answer(StoredAnswer),
     Delivery(Box<Delivery>),
     DeliveryGone(DeliveryId),
@@ -55,6 +57,7 @@ pub(crate) struct StoredAnswer {
 pub(crate) struct Books {
     intents: Series<IntentId, Intent>,
     refunds: Series<RefundId, Refund>,
+    disputes: Series<DisputeId, Dispute>,
     answers: HashMap<String, (StoredAnswer, Sequence)>,
     answer_order: VecDeque<(Timestamp, String)>,
     settlements: BTreeSet<(Timestamp, IntentId)>,
@@ -129,6 +132,11 @@ impl Books {
         &self.refunds
     }
 
+    /// Disputes.
+    pub(crate) fn disputes(&self) -> &Series<DisputeId, Dispute> {
+        &self.disputes
+    }
+
     /// Queued faults, oldest first.
     pub(crate) fn faults(&self) -> &[Fault] {
         &self.faults
@@ -162,6 +170,10 @@ impl Books {
             Entry::Refund(refund) => {
                 let id = refund.id.clone();
                 self.refunds.put(&id, *refund);
+            }
+            Entry::Dispute(dispute) => {
+                let id = dispute.id.clone();
+                self.disputes.put(&id, *dispute);
             }
             Entry::Answer(answer) => self.put_answer(answer, sequence),
             Entry::Delivery(delivery) => self.outbox.put(*delivery),
@@ -216,6 +228,9 @@ impl Books {
         }
         for refund in self.refunds.iter() {
             write_line(&mut lines, &Entry::Refund(Box::new(refund.clone())));
+        }
+        for dispute in self.disputes.iter() {
+            write_line(&mut lines, &Entry::Dispute(Box::new(dispute.clone())));
         }
         for (at, key) in &self.answer_order {
             if let Some((answer, _)) = self.answers.get(key)
@@ -275,8 +290,13 @@ mod tests {
         let fault = json!({
             "id": "flt_1", "kind": "pm_card_visa", "on": "confirm", "metadata": {}, "times": 1
         });
+        let dispute = json!({
+            "id": "dp_1", "intent": "pi_1", "charge": "ch_1", "amount_minor": 5,
+            "currency": "inr", "status": "needs_response", "created_at": AT
+        });
         let all = json!([
             { "intent": intent }, { "delivery": delivery }, { "refund": refund },
+            { "dispute": dispute },
             { "answer": answer }, { "fault": fault },
         ]);
         serde_json::from_value(all).unwrap()
@@ -305,11 +325,11 @@ mod tests {
         assert!(again.answer("k", now).is_some());
         assert_eq!(
             (
-                again.refunds().len(),
+                again.refunds().len() + again.disputes().len(),
                 again.faults().len(),
                 again.outbox.len()
             ),
-            (1, 1, 1)
+            (2, 1, 1)
         );
     }
 

@@ -13,8 +13,39 @@ const SUPPORTED: &str = "\
     zmw";
 
 const WITHOUT_MINOR_UNIT: &[&str] = &[
-    "bif", "clp", "djf", "gnf", "jpy", "kmf", "krw", "mga", "pyg", "rwf", "ugx", "vnd", "vuv",
-    "xaf", "xof", "xpf",
+    "bif", "clp", "djf", "gnf", "jpy", "kmf", "krw", "mga", "pyg", "rwf", "vnd", "vuv", "xaf",
+    "xof", "xpf",
+];
+
+/// Counted in hundredths, of which only whole units can be charged.
+const WHOLE_UNITS_IN_HUNDREDTHS: &[&str] = &["isk", "ugx"];
+
+/// The smallest charges, in the unit that amounts are counted in.
+const MINIMUMS: &[(&str, u64)] = &[
+    ("aed", 200),
+    ("aud", 50),
+    ("bgn", 100),
+    ("brl", 50),
+    ("cad", 50),
+    ("chf", 50),
+    ("czk", 1500),
+    ("dkk", 250),
+    ("eur", 50),
+    ("gbp", 30),
+    ("hkd", 400),
+    ("huf", 17_500),
+    ("inr", 50),
+    ("jpy", 50),
+    ("mxn", 1000),
+    ("myr", 200),
+    ("nok", 300),
+    ("nzd", 50),
+    ("pln", 200),
+    ("ron", 200),
+    ("sek", 300),
+    ("sgd", 50),
+    ("thb", 1000),
+    ("usd", 50),
 ];
 
 const WITH_THREE_DECIMALS: &[&str] = &["bhd", "jod", "kwd", "omr", "tnd"];
@@ -35,6 +66,40 @@ pub(crate) fn parse(text: Option<&str>) -> Result<String, ApiError> {
             Some("currency"),
         ))
     }
+}
+
+/// Refuses what Stripe refuses to charge: parts of a currency that it does not take, and less than
+/// a charge costs.
+pub(crate) fn demand_chargeable(amount_minor: u64, currency: &str) -> Result<(), ApiError> {
+    demand_whole(amount_minor, currency)?;
+    let minimum = MINIMUMS.iter().find(|(known, _)| *known == currency);
+    match minimum {
+        Some((_, minimum)) if amount_minor < *minimum => Err(ApiError::invalid(
+            "amount_too_small",
+            format!("Amount must be at least {}.", display(*minimum, currency)),
+            Some("amount"),
+        )),
+        _ => Ok(()),
+    }
+}
+
+/// Refuses parts of a currency that Stripe does not take.
+pub(crate) fn demand_whole(amount_minor: u64, currency: &str) -> Result<(), ApiError> {
+    let step = if WITH_THREE_DECIMALS.contains(&currency) {
+        10
+    } else if WHOLE_UNITS_IN_HUNDREDTHS.contains(&currency) {
+        100
+    } else {
+        1
+    };
+    if amount_minor.is_multiple_of(step) {
+        return Ok(());
+    }
+    Err(ApiError::invalid(
+        "parameter_invalid_integer",
+        format!("Invalid amount for {currency}: it must be divisible by {step}."),
+        Some("amount"),
+    ))
 }
 
 /// An amount for people, such as `INR 1,200.00`.
@@ -71,7 +136,28 @@ mod tests {
         assert_eq!(display(123_456_705, "inr"), "INR 1,234,567.05");
         assert_eq!(display(99, "usd"), "USD 0.99");
         assert_eq!(display(1200, "jpy"), "JPY 1,200");
+        assert_eq!(display(500_000, "isk"), "ISK 5,000.00");
         assert_eq!(display(1234, "kwd"), "KWD 1.234");
+    }
+
+    #[test]
+    fn amounts_that_stripe_refuses_are_refused() {
+        for (amount, currency, chargeable) in [
+            (1230, "kwd", true),
+            (1234, "kwd", false),
+            (500, "ugx", true),
+            (550, "ugx", false),
+            (500_000, "isk", true),
+            (5000, "isk", true),
+            (501, "isk", false),
+            (10, "usd", false),
+            (50, "usd", true),
+            (49, "jpy", false),
+            (1, "zmw", true),
+        ] {
+            let refused = demand_chargeable(amount, currency).is_err();
+            assert_eq!(!refused, chargeable, "{amount} {currency}");
+        }
     }
 
     #[test]

@@ -61,6 +61,11 @@ prefixed_id!(
     "re"
 );
 prefixed_id!(
+    /// A dispute.
+    DisputeId,
+    "dp"
+);
+prefixed_id!(
     /// A webhook event.
     EventId,
     "evt"

@@ -55,6 +55,18 @@
 //! line for `Accept: application/x-ndjson`: `payment_intent`, `status`, `currency`, `amount`,
 //! `captures` (0 or 1), `captured`, `refunded`, `metadata`, `created`.
 //!
+//! # What the provider's dashboard and banks do
+//!
+//! A refund that somebody makes in the dashboard is `POST /v1/refunds` without metadata.
+//! `POST /_sim/refunds/{id}/fail` lets a refund fail after its success.
+//! `POST /_sim/disputes` with a JSON body opens a dispute, `POST /_sim/disputes/{id}` moves it:
+//!
+//! ```json
+//! { "payment_intent": "pi_…", "amount": 500, "status": "needs_response" }
+//! ```
+//!
+//! `amount` and `status` may be left out. `warning_…` takes no money; `won` gives it back.
+//!
 //! # The pay page
 //!
 //! `GET /pay/{intent}?client_secret=…` works without JavaScript.
@@ -64,15 +76,15 @@
 //! # What differs from Stripe
 //!
 //! Money is captured at once; `capture_method=manual` is refused.
-//! Amounts start at one minor unit. An idempotency key is kept for 24 hours, at most 200,000 of
+//! Smallest charges are known for the currencies that Stripe lists; others start at one. An idempotency key is kept for 24 hours, at most 200,000 of
 //! them. Refunds succeed at once. Events are retried 14 times over about an hour.
 //!
 //! # Layout
 //!
 //! | Module | Subject |
 //! | --- | --- |
-//! | `intent`, `refund`, `method`, `fault` | pure state and what may happen to it |
-//! | `payment`, `refunding`, `listing` | the calls, decided at a `desk` |
+//! | `intent`, `refund`, `dispute`, `method`, `fault` | pure state and what may happen to it |
+//! | `payment`, `refunding`, `disputing`, `listing` | the calls, decided at a `desk` |
 //! | `books`, `journal` | records, and how they last |
 //! | `provider` | one call at a time: decide, journal, apply, answer |
 //! | `delivery`, `courier`, `signature` | events on their way |
@@ -85,6 +97,8 @@ mod courier;
 mod currency;
 mod delivery;
 mod desk;
+mod dispute;
+mod disputing;
 mod error;
 mod fault;
 mod form;

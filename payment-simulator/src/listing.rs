@@ -9,7 +9,7 @@ use crate::books::Series;
 use crate::desk::{Desk, Outcome};
 use crate::error::ApiError;
 use crate::form::Form;
-use crate::id::{IntentId, RefundId};
+use crate::id::{DisputeId, IntentId, RefundId};
 use crate::object;
 
 const LIMIT_DEFAULT: i64 = 10;
@@ -52,16 +52,38 @@ pub(crate) fn intents(desk: &Desk<'_>, form: &Form) -> Outcome {
     Ok(object::list("/v1/payment_intents", &data, has_more))
 }
 
-/// `GET /v1/refunds`
-pub(crate) fn refunds(desk: &Desk<'_>, form: &Form) -> Outcome {
+/// `GET /v1/disputes`
+pub(crate) fn disputes(desk: &Desk<'_>, form: &Form) -> Outcome {
+    let of = demand_of_intent(form)?;
+    let page = Page::parse(form)?;
+    let known = desk.books.disputes();
+    let place = |text: &str| known.place(&DisputeId::from(text));
+    let (records, has_more) = page.select(
+        known,
+        "dispute",
+        place,
+        |dispute| dispute.created_at,
+        |dispute| of.as_ref().is_none_or(|of| dispute.intent == *of),
+    )?;
+    let data: Vec<Value> = records.into_iter().map(object::dispute).collect();
+    Ok(object::list("/v1/disputes", &data, has_more))
+}
+
+/// The intent whose records are wanted, if one is named.
+fn demand_of_intent(form: &Form) -> Result<Option<IntentId>, ApiError> {
     let fields: Vec<&str> = PAGE_FIELDS
         .iter()
         .copied()
         .chain(["payment_intent"])
         .collect();
     form.demand_known(&fields)?;
+    Ok(form.text(&["payment_intent"]).map(IntentId::from))
+}
+
+/// `GET /v1/refunds`
+pub(crate) fn refunds(desk: &Desk<'_>, form: &Form) -> Outcome {
+    let of = demand_of_intent(form)?;
     let page = Page::parse(form)?;
-    let of = form.text(&["payment_intent"]).map(IntentId::from);
     let known = desk.books.refunds();
     let place = |text: &str| known.place(&RefundId::from(text));
     let (records, has_more) = page.select(

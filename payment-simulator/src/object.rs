@@ -3,6 +3,7 @@
 use serde_json::{Value, json};
 
 use crate::cancel_reason::CancelReason;
+use crate::dispute::Dispute;
 use crate::id::{EventId, RequestId};
 use crate::intent::{Failure, Intent, Status};
 use crate::refund::Refund;
@@ -108,8 +109,25 @@ pub(crate) fn refund(refund: &Refund) -> Value {
         "reason": refund.reason,
         "receipt_number": null,
         "source_transfer_reversal": null,
-        "status": "succeeded",
+        "status": if refund.failed { "failed" } else { "succeeded" },
         "transfer_reversal": null,
+    })
+}
+
+/// A dispute.
+pub(crate) fn dispute(dispute: &Dispute) -> Value {
+    json!({
+        "id": dispute.id,
+        "object": "dispute",
+        "amount": dispute.amount_minor,
+        "charge": dispute.charge,
+        "created": dispute.created_at.as_unix_seconds(),
+        "currency": dispute.currency,
+        "livemode": false,
+        "metadata": {},
+        "payment_intent": dispute.intent,
+        "reason": "fraudulent",
+        "status": dispute.status.as_str(),
     })
 }
 

@@ -92,6 +92,7 @@ pub(crate) fn create(desk: &mut Desk<'_>, form: &Form) -> Outcome {
 fn draft(desk: &mut Desk<'_>, form: &Form) -> Result<Intent, ApiError> {
     let amount_minor = amount(form)?.ok_or_else(|| ApiError::missing("amount"))?;
     let currency = currency::parse(form.text(&["currency"]))?;
+    currency::demand_chargeable(amount_minor, &currency)?;
     if let Some(method @ ("manual" | "automatic_delayed")) = form.text(&["capture_method"]) {
         return Err(ApiError::invalid(
             "parameter_unknown",

@@ -18,4 +18,7 @@ pub(crate) struct Refund {
     pub(crate) reason: Option<String>,
     pub(crate) metadata: BTreeMap<String, String>,
     pub(crate) created_at: Timestamp,
+    /// Whether the customer's bank sent the money back.
+    #[serde(default)]
+    pub(crate) failed: bool,
 }

@@ -1,6 +1,7 @@
 //! Calls about refunds.
 
 use crate::books::Entry;
+use crate::currency;
 use crate::desk::{Caller, Desk, Outcome};
 use crate::error::ApiError;
 use crate::fault::CallName;
@@ -34,6 +35,9 @@ pub(crate) fn create(desk: &mut Desk<'_>, form: &Form) -> Outcome {
         .intent(&id, &Caller::Merchant)
         .map_err(|_| ApiError::no_such("payment_intent", id.as_ref(), "payment_intent"))?;
     desk.strike_call(CallName::Refund, Some(&id), &intent.metadata)?;
+    if let Some(wanted) = wanted_minor {
+        currency::demand_whole(wanted, &intent.currency)?;
+    }
     let amount_minor = intent.refund(wanted_minor).map_err(refused)?;
     let Some(capture) = intent.capture.clone() else {
         return Err(refused(RefundRefused::NothingCaptured));
@@ -47,13 +51,32 @@ pub(crate) fn create(desk: &mut Desk<'_>, form: &Form) -> Outcome {
         reason: reason.map(str::to_owned),
         metadata,
         created_at: desk.now,
+        failed: false,
     };
     let shown = object::refund(&refund);
     desk.put_intent(&intent, None);
     desk.entries.push(Entry::Refund(Box::new(refund)));
+    desk.tell(&intent, "refund.created", &shown, true);
     desk.tell(&intent, "charge.refunded", &object::charge(&intent), true);
     desk.tell(&intent, "refund.updated", &shown, true);
     Ok(shown)
+}
+
+/// `POST /_sim/refunds/{id}/fail`: the customer's bank sends the money back.
+pub(crate) fn fail(desk: &mut Desk<'_>, id: &RefundId) -> Outcome {
+    let known = desk.books.refunds().get(id);
+    let mut refund = known
+        .cloned()
+        .ok_or_else(|| ApiError::no_such("refund", id.as_ref(), "id"))?;
+    let mut intent = desk.intent(&refund.intent, &Caller::Merchant)?;
+    if !refund.failed {
+        refund.failed = true;
+        intent.refunded_minor = intent.refunded_minor.saturating_sub(refund.amount_minor);
+        desk.put_intent(&intent, None);
+        desk.entries.push(Entry::Refund(Box::new(refund.clone())));
+        desk.tell(&intent, "refund.failed", &object::refund(&refund), true);
+    }
+    Ok(object::refund(&refund))
 }
 
 /// `GET /v1/refunds/{id}`

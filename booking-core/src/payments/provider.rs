@@ -118,6 +118,8 @@ pub struct RefundRequest {
     pub intent_id: String,
     /// Minor units.
     pub amount_minor: i64,
+    /// ISO 4217.
+    pub currency: String,
     /// Our id.
     pub refund_id: String,
     /// Repeating a request with the same key is the same request, whatever became of it.

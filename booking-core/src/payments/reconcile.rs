@@ -274,6 +274,7 @@ impl Core {
         let refund = self.provider.refund(RefundRequest {
             intent_id: intent.id.clone(),
             amount_minor: intent.received_minor,
+            currency: intent.currency.clone(),
             idempotency_key: format!("{id}_{hour}"),
             refund_id: id,
         });

@@ -112,6 +112,7 @@ impl Core {
             .refund(RefundRequest {
                 intent_id: intent_of(refund)?.to_owned(),
                 amount_minor: refund.amount_minor,
+                currency: refund.currency.clone(),
                 refund_id: refund.refund_id.simple().to_string(),
                 idempotency_key: key(refund),
             })

@@ -14,6 +14,7 @@ use super::provider::{
     ProviderRefundStatus, RefundRequest,
 };
 use crate::config::{PROVIDER_TIMEOUT, PaymentConfig};
+use crate::currency;
 use crate::telemetry;
 
 /// Wait after a 429 that names none.
@@ -96,7 +97,7 @@ impl Stripe {
 impl PaymentProvider for Stripe {
     fn create_intent(&self, request: IntentRequest) -> ProviderFuture<'_, Intent> {
         Box::pin(async move {
-            let amount = request.amount_minor.to_string();
+            let amount = counted(request.amount_minor, &request.currency)?;
             let currency = request.currency.to_lowercase();
             let hold_id = request.hold_id.to_string();
             let attempt = request.attempt_no.to_string();
@@ -150,7 +151,7 @@ impl PaymentProvider for Stripe {
 
     fn refund(&self, request: RefundRequest) -> ProviderFuture<'_, ProviderRefund> {
         Box::pin(async move {
-            let amount = request.amount_minor.to_string();
+            let amount = counted(request.amount_minor, &request.currency)?;
             let key = &request.idempotency_key;
             let form = [
                 ("payment_intent", request.intent_id.as_str()),
@@ -201,6 +202,16 @@ impl PaymentProvider for Stripe {
             Ok(list.into())
         })
     }
+}
+
+/// An amount as Stripe counts it.
+fn counted(amount_minor: i64, currency: &str) -> Result<String, ProviderError> {
+    currency::to_provider(amount_minor, currency)
+        .map(|amount| amount.to_string())
+        .ok_or_else(|| ProviderError::Refused {
+            reason: FailureReason::AmountMismatch,
+            message: format!("{amount_minor} minor units of {currency} cannot be charged"),
+        })
 }
 
 async fn finish<T: for<'de> Deserialize<'de>>(
@@ -318,12 +329,13 @@ impl From<WireIntent> for Intent {
             }),
             _ => IntentStatus::Unpaid(intent.last_payment_error.as_ref().map(WireError::reason)),
         };
+        let currency = intent.currency.to_uppercase();
         Self {
             id: intent.id,
             client_secret: intent.client_secret.unwrap_or_default(),
             status,
-            received_minor: intent.amount_received,
-            currency: intent.currency.to_uppercase(),
+            received_minor: currency::from_provider(intent.amount_received, &currency),
+            currency,
         }
     }
 }
@@ -372,6 +384,7 @@ struct WireRefund {
 
 impl From<WireRefund> for ProviderRefund {
     fn from(mut refund: WireRefund) -> Self {
+        let currency = refund.currency.to_uppercase();
         Self {
             id: refund.id,
             status: match refund.status.as_str() {
@@ -381,8 +394,8 @@ impl From<WireRefund> for ProviderRefund {
             },
             refund_id: refund.metadata.remove("refund_id"),
             intent_id: refund.payment_intent,
-            amount_minor: refund.amount,
-            currency: refund.currency.to_uppercase(),
+            amount_minor: currency::from_provider(refund.amount, &currency),
+            currency,
         }
     }
 }
@@ -399,12 +412,13 @@ struct WireDispute {
 
 impl From<WireDispute> for ProviderDispute {
     fn from(dispute: WireDispute) -> Self {
+        let currency = dispute.currency.to_uppercase();
         Self {
             id: dispute.id,
             taken: !(dispute.status == "won" || dispute.status.starts_with("warning_")),
             intent_id: dispute.payment_intent,
-            amount_minor: dispute.amount,
-            currency: dispute.currency.to_uppercase(),
+            amount_minor: currency::from_provider(dispute.amount, &currency),
+            currency,
         }
     }
 }

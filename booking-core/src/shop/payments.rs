@@ -47,7 +47,7 @@ pub(super) async fn payment_start(
                 "/holds/{hold_id}/return?payment_intent={}",
                 payment.payment_intent_id
             );
-            return Ok(see_other(payment.pay_url.as_deref().unwrap_or(&own)));
+            return Ok(see_other(payment.redirect_url.as_deref().unwrap_or(&own)));
         }
         PaymentOutcome::NotFound => return Err(not_found()),
         // The page itself says what became of the hold.

@@ -7,6 +7,7 @@ use contract::{SeatId, Timestamp};
 use sha2::{Digest, Sha256};
 
 use super::plan::PlannedSeat;
+use crate::currency;
 
 /// Seats a show may have.
 const SEATS_MAX: usize = 100_000;
@@ -49,6 +50,7 @@ impl ShowDraft {
     pub(crate) fn new(file: ShowFile) -> Result<Self, InvalidShowFile> {
         check_texts(&file)?;
         check_categories(&file.categories)?;
+        check_prices(&file)?;
         let ticket_limit = file.ticket_limit.unwrap_or(TICKET_LIMIT_DEFAULT);
         if !(1..=TICKET_LIMIT_MAX).contains(&ticket_limit) {
             let problem = format!("must be 1 to {TICKET_LIMIT_MAX}");
@@ -115,6 +117,19 @@ fn check_texts(file: &ShowFile) -> Result<(), InvalidShowFile> {
             "currency",
             "must be three capital letters (ISO 4217)",
         ));
+    }
+    Ok(())
+}
+
+/// Prices that the payment provider cannot take would be noticed by the first customer.
+fn check_prices(file: &ShowFile) -> Result<(), InvalidShowFile> {
+    for (at, category) in file.categories.iter().enumerate() {
+        if currency::to_provider(category.price_minor, &file.currency).is_none() {
+            return Err(invalid(
+                format!("categories[{at}].priceMinor"),
+                format!("is too fine for {}: it cannot be charged", file.currency),
+            ));
+        }
     }
     Ok(())
 }
@@ -262,6 +277,13 @@ mod tests {
     fn a_bad_file_is_refused_with_the_field_named() {
         check(|f| f["title"] = json!(" "), "title");
         check(|f| f["currency"] = json!("rupees"), "currency");
+        check(
+            |f| {
+                f["currency"] = json!("KWD");
+                f["categories"][0]["priceMinor"] = json!(1234);
+            },
+            "categories[0].priceMinor",
+        );
         check(|f| f["city"]["country"] = json!("in"), "city.country");
         check(|f| f["holdSeconds"] = json!(60), "holdSeconds");
         check(|f| f["ticketLimit"] = json!(0), "ticketLimit");

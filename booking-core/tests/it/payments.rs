@@ -24,6 +24,7 @@ async fn a_paid_hold_becomes_a_booking() {
         "{}/pay/{intent}?client_secret={intent}_secret",
         shop.provider.url
     );
+    assert_eq!(started.json["redirectUrl"], pay_url);
     assert_eq!(started.json["payUrl"], pay_url);
 
     let early = fan.confirm(&hold, intent).await;

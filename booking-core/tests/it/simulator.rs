@@ -1,6 +1,6 @@
 //! Against the payment simulator itself: the outcomes that its test methods promise.
 
-use contract::SystemClock;
+use contract::{Clock, SystemClock};
 use payment_simulator::Config;
 use payment_simulator::Secret;
 use serde_json::{Value, json};
@@ -59,8 +59,13 @@ impl Simulator {
     }
 
     async fn fault(&self, fault: &Value) {
-        let url = format!("{}/_sim/faults", self.url);
-        let request = self.client.post(url).bearer_auth("sk_test").json(fault);
+        self.call("_sim/faults", fault).await;
+    }
+
+    /// What a script may do.
+    async fn call(&self, path: &str, body: &Value) {
+        let url = format!("{}/{path}", self.url);
+        let request = self.client.post(url).bearer_auth("sk_test").json(body);
         let answer = request.send().await.unwrap();
         assert!(answer.status().is_success(), "{:?}", answer.text().await);
     }
@@ -207,4 +212,71 @@ async fn a_provider_that_is_down_is_asked_again_for_the_same_intent() {
     assert_eq!(fan.confirm(&hold, &intent).await.status, 200);
     shop.assert_clean().await;
     assert_eq!(simulator.balance().await, 250_000);
+}
+
+#[tokio::test]
+async fn what_a_dashboard_and_a_bank_do_is_found_by_the_comparison() {
+    let simulator = Simulator::start().await;
+    let shop = shop(&simulator).await;
+    let admin = Fan::new(shop.process.booking.admin_router());
+    let mut sold = Vec::new();
+    for seat in ["A1", "A2"] {
+        let fan = shop.fan();
+        let hold = fan.held(&[seat]).await;
+        let intent = fan.intent(&hold).await;
+        simulator.pay(&intent, "pm_card_visa").await;
+        assert_eq!(outcome(&fan, &hold, &intent).await.status, 200);
+        sold.push((fan, intent));
+    }
+    let dispute = json!({"payment_intent": sold[0].1});
+    simulator.call("_sim/disputes", &dispute).await;
+    let url = format!("{}/v1/refunds", simulator.url);
+    let form = [("payment_intent", sold[1].1.as_str())];
+    let request = simulator
+        .client
+        .post(url)
+        .bearer_auth("sk_test")
+        .form(&form);
+    let refund: Value = request.send().await.unwrap().json().await.unwrap();
+    // The simulator's clock is the real one: look at all of it.
+    let behind = SystemClock.now().since(shop.clock.now());
+    shop.clock
+        .advance(behind + std::time::Duration::from_mins(1));
+    let report = admin.post("/admin/v1/reconcile", &json!({})).await;
+    assert_eq!(
+        report.json["refundedBookings"].as_array().unwrap().len(),
+        2,
+        "{}",
+        report.text
+    );
+    assert_eq!(report.json["disputes"].as_array().unwrap().len(), 1);
+    for (seat, (fan, _)) in ["A1", "A2"].iter().zip(&sold) {
+        assert_eq!(fan.seat(seat).await, "AVAILABLE");
+    }
+    shop.assert_clean().await;
+    // A refund that fails afterwards is taken out of the books again.
+    let path = format!("_sim/refunds/{}/fail", refund["id"].as_str().unwrap());
+    simulator.call(&path, &json!({})).await;
+    admin.post("/admin/v1/reconcile", &json!({})).await;
+    shop.assert_clean().await;
+}
+
+#[tokio::test]
+async fn kronur_are_charged_as_the_provider_counts_them() {
+    let simulator = Simulator::start().await;
+    let mut file = show_file();
+    file["currency"] = json!("ISK");
+    file["categories"][0]["priceMinor"] = json!(5000);
+    let shop = TestShop::with_provider_at(file, Some(simulator.url.clone())).await;
+    let fan = shop.fan();
+    let hold = fan.held(&["A1"]).await;
+    let intent = fan.intent(&hold).await;
+    simulator.pay(&intent, "pm_card_visa").await;
+    let answer = outcome(&fan, &hold, &intent).await;
+    assert_eq!(
+        (answer.status, &answer.json["amountMinor"]),
+        (200, &json!(5000))
+    );
+    assert_eq!(simulator.balance().await, 500_000);
+    shop.assert_clean().await;
 }

@@ -174,6 +174,7 @@ async fn pay(State(fake): App, Path(hold): Path<HoldId>) -> Response {
     let payment = Payment {
         client_secret: format!("{id}_secret"),
         payment_intent_id: id,
+        redirect_url: None,
         pay_url: Some(format!("{}/pay/now", fake.url)),
         amount_minor: amount,
         currency: "INR".to_owned(),

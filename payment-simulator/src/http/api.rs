@@ -3,9 +3,9 @@
 use axum::extract::State;
 
 use super::request::{ApiRequest, Merchant, ObjectId};
-use crate::id::{IntentId, RefundId};
+use crate::id::{DisputeId, IntentId, RefundId};
 use crate::provider::{Answer, Provider};
-use crate::{listing, payment, refunding};
+use crate::{disputing, listing, payment, refunding};
 
 /// `POST /v1/payment_intents`
 pub(super) async fn create(
@@ -96,5 +96,27 @@ pub(super) async fn refund_retrieve(
     let id = RefundId::from(id.as_str());
     request
         .perform(&provider, |desk, _, _| refunding::retrieve(desk, &id))
+        .await
+}
+
+/// `GET /v1/disputes`
+pub(super) async fn disputes(
+    State(provider): State<Provider>,
+    Merchant(request): Merchant,
+) -> Answer {
+    request
+        .perform(&provider, |desk, form, _| listing::disputes(desk, form))
+        .await
+}
+
+/// `GET /v1/disputes/{id}`
+pub(super) async fn dispute_retrieve(
+    State(provider): State<Provider>,
+    ObjectId(id): ObjectId,
+    Merchant(request): Merchant,
+) -> Answer {
+    let id = DisputeId::from(id.as_str());
+    request
+        .perform(&provider, |desk, _, _| disputing::retrieve(desk, &id))
         .await
 }

@@ -35,6 +35,8 @@ pub(crate) fn router(provider: Provider) -> Router {
         .route("/v1/payment_intents/{id}/cancel", post(api::cancel))
         .route("/v1/refunds", get(api::refunds).post(api::refund))
         .route("/v1/refunds/{id}", get(api::refund_retrieve))
+        .route("/v1/disputes", get(api::disputes))
+        .route("/v1/disputes/{id}", get(api::dispute_retrieve))
         .method_not_allowed_fallback(no_such_call)
         .layer(middleware::from_fn(allow_browsers));
     // Customers.
@@ -48,6 +50,9 @@ pub(crate) fn router(provider: Provider) -> Router {
             "/_sim/faults",
             get(sim::faults).post(sim::queue).delete(sim::clear),
         )
+        .route("/_sim/disputes", post(sim::dispute_open))
+        .route("/_sim/disputes/{id}", post(sim::dispute_decide))
+        .route("/_sim/refunds/{id}/fail", post(sim::refund_fail))
         .route("/_sim/ledger", get(sim::ledger))
         .method_not_allowed_fallback(no_such_call);
     api.merge(pages)

@@ -9,18 +9,19 @@ use axum::response::{IntoResponse, Response};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::request;
+use super::request::{self, ObjectId};
 use crate::books::Entry;
 use crate::desk::{Caller, Desk, Outcome};
 use crate::error::ApiError;
 use crate::fault::{CallName, FAULTS_MAX, Fault};
 use crate::form::Form;
-use crate::id::{FaultId, IntentId};
+use crate::id::{DisputeId, FaultId, IntentId, RefundId};
 use crate::intent::Intent;
 use crate::method::TestMethod;
 use crate::object::Cause;
 use crate::payment::FAULT_DELAY_MAX;
 use crate::provider::{Answer, Provider};
+use crate::{disputing, refunding};
 
 /// Calls one fault may strike.
 const TIMES_MAX: u32 = 1_000_000;
@@ -71,14 +72,7 @@ pub(super) async fn queue(
     request: Request,
 ) -> Result<Answer, ApiError> {
     demand_merchant(request.headers(), &provider)?;
-    let body = request::body(request).await?;
-    let wanted: FaultRequest = serde_json::from_slice(&body).map_err(|error| {
-        ApiError::invalid(
-            "parameter_invalid",
-            format!("The body does not fit: {error}"),
-            None,
-        )
-    })?;
+    let wanted: FaultRequest = read(request).await?;
     let mut answer = provider
         .call(Cause::default(), None, |desk| queue_fault(desk, wanted))
         .await;
@@ -86,6 +80,60 @@ pub(super) async fn queue(
         answer.status = 201;
     }
     Ok(answer)
+}
+
+/// A JSON body.
+async fn read<T: serde::de::DeserializeOwned>(request: Request) -> Result<T, ApiError> {
+    let body = request::body(request).await?;
+    serde_json::from_slice(&body).map_err(|error| {
+        ApiError::invalid(
+            "parameter_invalid",
+            format!("The body does not fit: {error}"),
+            None,
+        )
+    })
+}
+
+/// `POST /_sim/disputes`
+pub(super) async fn dispute_open(
+    State(provider): State<Provider>,
+    request: Request,
+) -> Result<Answer, ApiError> {
+    demand_merchant(request.headers(), &provider)?;
+    let wanted = read(request).await?;
+    Ok(provider
+        .call(Cause::default(), None, |desk| {
+            disputing::open(desk, &wanted)
+        })
+        .await)
+}
+
+/// `POST /_sim/disputes/{id}`
+pub(super) async fn dispute_decide(
+    State(provider): State<Provider>,
+    ObjectId(id): ObjectId,
+    request: Request,
+) -> Result<Answer, ApiError> {
+    demand_merchant(request.headers(), &provider)?;
+    let change = read(request).await?;
+    let id = DisputeId::from(id.as_str());
+    Ok(provider
+        .call(Cause::default(), None, |desk| {
+            disputing::decide(desk, &id, &change)
+        })
+        .await)
+}
+
+/// `POST /_sim/refunds/{id}/fail`
+pub(super) async fn refund_fail(
+    State(provider): State<Provider>,
+    ObjectId(id): ObjectId,
+    _: Merchant,
+) -> Answer {
+    let id = RefundId::from(id.as_str());
+    provider
+        .call(Cause::default(), None, |desk| refunding::fail(desk, &id))
+        .await
 }
 
 fn queue_fault(desk: &mut Desk<'_>, wanted: FaultRequest) -> Outcome {

@@ -397,7 +397,7 @@ async fn wrong_requests_get_stripe_s_errors() {
             "currency",
         ),
         (
-            &[("amount", "1"), ("currency", "inr"), ("a", "b")],
+            &[("amount", "100"), ("currency", "inr"), ("a", "b")],
             "parameter_unknown",
             "a",
         ),
