@@ -218,6 +218,13 @@ pub struct RoomStats {
     pub claims_per_second: f64,
     /// No-shows as a share of calls, 0 to 1.
     pub no_show_share: f64,
+    /// Calls claimed during the last minute.
+    #[serde(default)]
+    pub entries_per_minute: u64,
+    /// Claimed calls as a share of those claimed or missed during the last minute, 0 to 1; absent
+    /// when there were none.
+    #[serde(default)]
+    pub show_share: Option<f64>,
     /// Estimated wait of someone who joins now, p50 in seconds.
     pub expected_wait_seconds: Option<u32>,
     /// Mean wait of those called in the last minute, in seconds.

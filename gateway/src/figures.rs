@@ -79,6 +79,8 @@ async fn stats(room: &Room) -> Result<RoomStats, Problem> {
         calls_per_second: rates.calls,
         claims_per_second: rates.claims,
         no_show_share: share(counts),
+        entries_per_minute: rates.entries_per_minute,
+        show_share: rates.show_share,
         expected_wait_seconds: view
             .pace
             .and_then(|pace| wait::estimate(counts.in_line, pace))

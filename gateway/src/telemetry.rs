@@ -8,6 +8,10 @@ web::metric_families! {
     pub gauge OCCUPIED = "ropeline_line_occupied_places";
     /// Calls made, by room.
     pub counter CALLS = "ropeline_line_calls_total";
+    /// Calls claimed, by room, as seen by its leader.
+    pub counter ENTRIES = "ropeline_line_entries_total";
+    /// Share of the calls that are claimed, by room: what the return of no-shows' credit goes by.
+    pub gauge SHOW_SHARE = "ropeline_line_show_ratio";
     /// Ticks as leader, by room and by what limited the calls.
     pub counter TICKS = "ropeline_line_ticks_total";
     /// Ticks that failed.

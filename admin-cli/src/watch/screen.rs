@@ -145,7 +145,8 @@ fn flow_figures(stats: &RoomStats) -> Vec<Line<'static>> {
         figure("joins/s", format!("{:.1}", stats.joins_per_second)),
         figure("calls/s", calls),
         figure("claims/s", format!("{:.1}", stats.claims_per_second)),
-        figure("no-shows", format!("{:.1} %", stats.no_show_share * 100.0)),
+        figure("entries/min", grouped(stats.entries_per_minute)),
+        figure("shows", show_text(stats.show_share)),
         figure("rate/min", grouped(stats.new_users_per_minute)),
         figure("joins", grouped(stats.joins_total)),
         figure("calls", grouped(stats.calls_total)),
@@ -203,6 +204,14 @@ fn ratio(part: u64, whole: u64) -> f64 {
     }
 }
 
+/// The share of fans who show when called, which may be unknown.
+pub(super) fn show_text(share: Option<f64>) -> String {
+    share.map_or_else(
+        || "unknown".to_owned(),
+        |share| format!("{:.1} %", share * 100.0),
+    )
+}
+
 /// A wait, which may be unknown.
 pub(super) fn wait_text(seconds: Option<u32>) -> String {
     seconds.map_or_else(
@@ -253,7 +262,8 @@ mod tests {
             "calls/s         19.9 of 20.0",
             "joins/s         55.",
             "claims/s        18.0",
-            "no-shows        2.0 %",
+            "entries/min     1,080",
+            "shows           97.5 %",
             "expected wait   12 min 30 s",
             "actual wait     unknown",
             "480 of 500",

@@ -315,7 +315,7 @@ async fn room_stats(State(shared): State<Shared>, params: RawPathParams) -> Resp
         "called": 30, "active": 450, "joinsTotal": 9000, "callsTotal": 5000,
         "claimsTotal": 4900, "noShowsTotal": 100, "sessionsEndedTotal": 4000,
         "joinsPerSecond": 55.0, "callsPerSecond": 9.5, "claimsPerSecond": 9.0,
-        "noShowShare": 0.02, "expectedWaitSeconds": 750, "actualWaitSeconds": 700,
+        "noShowShare": 0.02, "entriesPerMinute": 540, "showShare": 0.975, "expectedWaitSeconds": 750, "actualWaitSeconds": 700,
         "sockets": 4000, "newUsersPerMinute": view.settings.new_users_per_minute,
         "totalActiveUsers": view.settings.total_active_users, "updatedAt": now(),
     });

@@ -352,7 +352,11 @@ fn rates(counts: &VecDeque<(Timestamp, Counts)>) -> Rates {
     };
     let waited = last.waited.saturating_sub(oldest.waited);
     let waited_ms = last.waited_ms.saturating_sub(oldest.waited_ms);
+    let entries = last.claims.saturating_sub(oldest.claims);
+    let settled = entries + last.no_shows.saturating_sub(oldest.no_shows);
     Rates {
+        entries_per_minute: entries,
+        show_share: (settled > 0).then(|| entries as f64 / settled as f64),
         joins: per_second(first.joins, last.joins),
         calls: per_second(first.calls, last.calls),
         claims: per_second(first.claims, last.claims),

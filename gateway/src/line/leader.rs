@@ -197,6 +197,7 @@ impl Leader {
             in_line: state.in_line,
             occupied: state.occupied,
             given_back: self.given_back,
+            claims: state.claims,
             remaining: room
                 .parts
                 .stock
@@ -207,6 +208,7 @@ impl Leader {
         };
         let decision = decide(state.bucket, &situation, now);
         self.report(&situation, decision.limited_by);
+        self.report_shows(state, decision.filled.shows.share);
         let order = CallOrder {
             lease: state.lease,
             seq: state.seq,
@@ -347,6 +349,17 @@ impl Leader {
         gauge!(telemetry::OCCUPIED, "room" => room.clone()).set(situation.occupied as f64);
         counter!(telemetry::TICKS, "room" => room, "limited_by" => limited_by.as_str())
             .increment(1);
+    }
+
+    #[expect(clippy::cast_precision_loss, reason = "a share in millionths")]
+    fn report_shows(&self, state: &TickState, share: u64) {
+        let room = self.room.id.to_string();
+        gauge!(telemetry::SHOW_SHARE, "room" => room.clone()).set(share as f64 / 1e6);
+        // A bucket that was never filled does not know which claims are new.
+        if state.bucket.filled_at.is_some() {
+            let entries = state.claims.saturating_sub(state.bucket.shows.claims);
+            counter!(telemetry::ENTRIES, "room" => room).increment(entries);
+        }
     }
 
     fn note_waits(&mut self, popped: &Popped, now: Timestamp) {

@@ -36,6 +36,10 @@ pub struct Rates {
     pub calls: f64,
     /// Claims.
     pub claims: f64,
+    /// Calls claimed during the last minute.
+    pub entries_per_minute: u64,
+    /// Of the calls settled during the last minute, the share that was claimed.
+    pub show_share: Option<f64>,
     /// Mean wait of live joiners called lately.
     pub waited_seconds: Option<u32>,
 }

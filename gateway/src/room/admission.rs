@@ -3,7 +3,7 @@
 //! RATE: a bucket fills with the configured rate and is never deeper than one tick's worth (at
 //! least one call), so a line that was empty for an hour does not burst. A tick that comes late
 //! is credited in full up to [`CATCH_UP_MAX`], so that a busy machine does not slow the line.
-//! What unclaimed calls give back is kept apart, because it may exceed a tick's worth.
+//! What unclaimed calls give back comes on top of it, as [`Shows`] paces it (ENTRIES).
 //!
 //! CAP: called and active together never pass the cap.
 
@@ -11,6 +11,8 @@ use std::time::Duration;
 
 use contract::Timestamp;
 use contract::line::Phase;
+
+use super::shows::Shows;
 
 /// Time between ticks.
 pub const TICK: Duration = Duration::from_millis(100);
@@ -25,18 +27,17 @@ pub const CALLS_PER_TICK_MAX: u64 = 1000;
 /// Credit is counted in millionths of a call, so that the slowest rate accrues exactly.
 pub const CREDIT_ONE: u64 = 1_000_000;
 
-/// Most credit that unclaimed calls may pile up, in calls.
-const RETURNED_MAX: u64 = 100_000;
-
 /// The rate bucket, as the store keeps it between ticks and across leaders.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Bucket {
     /// Accrued by time, millionths of a call.
     pub credit: u64,
-    /// Given back by unclaimed calls, millionths of a call.
+    /// Of what unclaimed calls gave back, what may be called again now, millionths of a call.
     pub returned: u64,
     /// When it was last filled; never, at first.
     pub filled_at: Option<Timestamp>,
+    /// Who shows, and what is still to come back.
+    pub shows: Shows,
 }
 
 /// What the decision is made from.
@@ -54,6 +55,8 @@ pub struct Situation {
     pub occupied: u64,
     /// Calls given back since the last tick.
     pub given_back: u64,
+    /// Calls ever claimed.
+    pub claims: u64,
     /// Tickets left, when the upstream tells; none means nobody is called.
     pub remaining: Option<u64>,
     /// Whether the upstream takes requests.
@@ -155,34 +158,39 @@ pub fn spend(bucket: Bucket, count: u64) -> Bucket {
     Bucket {
         credit: bucket.credit - from_credit,
         returned: bucket.returned.saturating_sub(cost - from_credit),
-        filled_at: bucket.filled_at,
+        ..bucket
     }
 }
 
 /// Adds what time accrued. A tick's worth (at least one call) is kept at most, plus the
 /// fraction of a call that the last tick could not spend; a late tick keeps all it accrued.
 fn fill(bucket: Bucket, situation: &Situation, now: Timestamp) -> Bucket {
-    let worth = |span: Duration| {
-        let calls = ms(span).saturating_mul(situation.calls_per_minute);
-        calls.saturating_mul(CREDIT_ONE) / 60_000
-    };
     let elapsed = bucket
         .filled_at
         .map_or(TICK, |at| now.since(at))
         .min(CATCH_UP_MAX);
-    let accrued = worth(elapsed);
-    let depth = worth(TICK)
+    let accrued = worth(elapsed, situation.calls_per_minute);
+    let depth = worth(TICK, situation.calls_per_minute)
         .max(CREDIT_ONE)
         .max(accrued.saturating_add(CREDIT_ONE - 1));
-    let given_back = situation.given_back.saturating_mul(CREDIT_ONE);
+    let mut shows = bucket.shows;
+    if bucket.filled_at.is_none() {
+        // Claims from before are none of this bucket's.
+        shows.claims = situation.claims;
+    }
+    shows.note(situation, accrued, now);
     Bucket {
         credit: bucket.credit.saturating_add(accrued).min(depth),
-        returned: bucket
-            .returned
-            .saturating_add(given_back)
-            .min(RETURNED_MAX * CREDIT_ONE),
+        returned: bucket.returned + shows.release(accrued, bucket.returned),
         filled_at: Some(bucket.filled_at.map_or(now, |at| at.max(now))),
+        shows,
     }
+}
+
+/// What `calls_per_minute` come to in `span`, millionths of a call.
+pub(super) fn worth(span: Duration, calls_per_minute: u64) -> u64 {
+    let calls = ms(span).saturating_mul(calls_per_minute);
+    calls.saturating_mul(CREDIT_ONE) / 60_000
 }
 
 fn ms(span: Duration) -> u64 {
@@ -204,6 +212,7 @@ mod tests {
             in_line: u64::MAX,
             occupied: 0,
             given_back: 0,
+            claims: 0,
             remaining: None,
             upstream_open: true,
             held_until: None,
@@ -259,20 +268,6 @@ mod tests {
         }
         let first = decide(bucket, &busy(6_000), START.plus(Duration::from_mins(1)));
         assert!(first.count <= 10, "{}", first.count);
-    }
-
-    #[test]
-    fn what_unclaimed_calls_give_back_is_called_again_at_once() {
-        let now = START;
-        let spent = Bucket {
-            filled_at: Some(now),
-            ..Bucket::default()
-        };
-        let situation = Situation {
-            given_back: 40,
-            ..busy(6_000)
-        };
-        assert_eq!(decide(spent, &situation, now).count, 40);
     }
 
     #[test]

@@ -8,6 +8,7 @@
 //! | [`phase`] | what the room is doing: settings, manager's word, time |
 //! | [`place`] | place tokens, place ids, session ids |
 //! | [`settings`] | which settings make sense |
+//! | [`shows`] | who shows when called, and how fast the credit of no-shows comes back |
 //! | [`snapshot`] | positions from a snapshot of constant size |
 //! | [`status`] | what one visitor is shown |
 //! | [`wait`] | the wait estimate |
@@ -18,6 +19,7 @@ pub mod outcome;
 pub mod phase;
 pub mod place;
 pub mod settings;
+pub mod shows;
 pub mod snapshot;
 pub mod status;
 pub mod wait;

@@ -193,6 +193,8 @@ pub struct TickState {
     pub occupied: u64,
     /// Calls given back since the last tick: deadlines passed, or the caller left.
     pub given_back: u64,
+    /// Calls ever claimed.
+    pub claims: u64,
     /// The rate bucket.
     pub bucket: Bucket,
     /// The batch that was popped and not yet published, if any.

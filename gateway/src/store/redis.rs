@@ -21,6 +21,7 @@ use super::{
 };
 use crate::room::admission::Bucket;
 use crate::room::outcome::Outcome;
+use crate::room::shows::Shows;
 use crate::room::snapshot::{HEAD_PLACES, KNOTS, Snapshot};
 
 /// Longest an operation may take; what takes longer has an unknown outcome.
@@ -339,7 +340,8 @@ impl RoomStore for RedisStore {
             .number(order.active_max)
             .number(order.bucket.credit)
             .number(order.bucket.returned)
-            .number(order.seq);
+            .number(order.seq)
+            .number(order.bucket.shows.text());
         reply::popped(self.run(&self.scripts.pop, room, &args).await?)
     }
 
@@ -498,16 +500,20 @@ fn tick_state(answer: &[Value]) -> StoreResult<Option<TickState>> {
     let at = |index: usize| reply::number(answer.get(index).unwrap_or(&Value::Nil));
     let filled = i64::try_from(at(6)?).unwrap_or(0);
     let held = i64::try_from(at(9)?).unwrap_or(0);
+    let shows = Shows::read(reply::text(answer.get(11).unwrap_or(&Value::Nil))?);
     let pending = reply::text(answer.get(7).unwrap_or(&Value::Nil))?;
     Ok(Some(TickState {
         lease: Lease { fence: at(0)? },
         in_line: at(1)?,
         occupied: at(2)?,
         given_back: at(3)?,
+        claims: at(10)?,
         bucket: Bucket {
             credit: at(4)?,
             returned: at(5)?,
-            filled_at: (filled > 0).then(|| Timestamp::from_ms(filled)),
+            // A bucket that another version filled is filled anew.
+            filled_at: (filled > 0 && shows.is_some()).then(|| Timestamp::from_ms(filled)),
+            shows: shows.unwrap_or_default(),
         },
         pending: if pending.is_empty() {
             None

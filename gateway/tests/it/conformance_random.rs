@@ -7,6 +7,7 @@ use std::time::Duration;
 use contract::{PlaceId, Timestamp};
 use gateway::room::admission::{Bucket, CREDIT_ONE};
 use gateway::room::order::{LIVE_BASE, OrderKey};
+use gateway::room::shows::Shows;
 use gateway::store::memory::MemoryStore;
 use gateway::store::redis::RedisStore;
 use gateway::store::{
@@ -176,6 +177,11 @@ impl Subject {
                         credit: CREDIT_ONE,
                         returned: CREDIT_ONE * 3 / 2,
                         filled_at: None,
+                        shows: Shows {
+                            account: -5,
+                            reserve: *count,
+                            ..Shows::default()
+                        },
                     },
                 };
                 shown(store.call_pop(&room, now, &order).await)

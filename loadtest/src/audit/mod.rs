@@ -5,6 +5,7 @@
 
 mod cap;
 mod charges;
+mod entries;
 mod logged;
 mod order;
 mod places;
@@ -114,6 +115,7 @@ pub(crate) fn audit(evidence: &Evidence) -> Vec<Finding> {
         order::inversions(evidence),
         rate::never_faster(evidence),
         rate::never_slower(evidence),
+        entries::never_faster(evidence),
         cap::never_over(evidence),
         logged::every_pass(evidence),
         redeem::once(evidence),

@@ -13,6 +13,8 @@ use crate::evidence::Evidence;
 const WINDOW: Duration = Duration::from_secs(10);
 /// How often the leader calls.
 const TICK: Duration = Duration::from_millis(100);
+/// How long before a window calls may have been given back that are made in it.
+const GIVEN_BACK_KEPT: Duration = Duration::from_secs(30);
 /// Figures further apart than this say nothing about the time between them.
 const SAMPLE_GAP_MAX: Duration = Duration::from_secs(3);
 /// How far the calls of a window may be above the rate, as a share.
@@ -38,7 +40,7 @@ fn as_count(count: usize) -> f64 {
 }
 
 /// In no window of ten seconds were more fans called than the rate, one tick's worth, and what
-/// unclaimed calls gave back.
+/// unclaimed calls gave back in it or shortly before.
 pub(super) fn never_faster(evidence: &Evidence) -> Finding {
     let calls = calls_within_samples(evidence);
     if calls.is_empty() {
@@ -99,7 +101,9 @@ fn upper_limit(samples: &[RoomStats], from: Timestamp, until: Timestamp) -> f64 
         .unwrap_or(&[]);
     let rate = around.iter().map(|s| s.new_users_per_minute).max();
     let rate = rate.unwrap_or_default();
-    let given_back = match (around.first(), around.last()) {
+    let kept_from = from.minus(GIVEN_BACK_KEPT);
+    let kept = samples.partition_point(|sample| sample.updated_at <= kept_from);
+    let given_back = match (samples.get(kept.saturating_sub(1)), around.last()) {
         (Some(first), Some(last)) => last.no_shows_total.saturating_sub(first.no_shows_total),
         _ => 0,
     };

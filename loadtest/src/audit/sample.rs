@@ -117,6 +117,8 @@ pub(super) fn stats(second: u64) -> RoomStats {
         calls_per_second: 0.0,
         claims_per_second: 0.0,
         no_show_share: 0.0,
+        entries_per_minute: 0,
+        show_share: None,
         expected_wait_seconds: None,
         actual_wait_seconds: None,
         sockets: 0,

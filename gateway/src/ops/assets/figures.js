@@ -19,6 +19,7 @@ export function wait(seconds) {
 /** @param {Record<string, any>} stats @returns {[string, string][]} */
 export function figures(stats) {
   const count = (n) => Number(n).toLocaleString("en");
+  const share = (n) => (n === null || n === undefined ? "unknown" : `${(n * 100).toFixed(1)} %`);
   const rate = (n) => `${Number(n).toFixed(1)}/s`;
   return [
     ["In line", count(stats.inLine)],
@@ -28,7 +29,8 @@ export function figures(stats) {
     ["Joins", rate(stats.joinsPerSecond)],
     ["Calls", rate(stats.callsPerSecond)],
     ["Claims", rate(stats.claimsPerSecond)],
-    ["No-shows", `${(stats.noShowShare * 100).toFixed(1)} %`],
+    ["Entries", `${count(stats.entriesPerMinute)}/min`],
+    ["Show when called", share(stats.showShare)],
     ["Expected wait", wait(stats.expectedWaitSeconds)],
     ["Actual wait", wait(stats.actualWaitSeconds)],
     ["Served", count(stats.callsTotal)],

@@ -234,6 +234,7 @@ impl RoomStore for MemoryStore {
                 in_line: count(room.line.len()),
                 occupied: room.occupied(),
                 given_back: std::mem::take(&mut room.given_back),
+                claims: room.counts.claims,
                 bucket: room.bucket,
                 pending: room.pending,
                 seq: room.seq,

@@ -4,7 +4,7 @@
 -- went back to an earlier state pops nothing.
 -- KEYS  1 meta  2 line  3 popped  4 called  5 active  6 absent
 -- ARGV  1 epoch  2 now_ms  3 fence  4 batch  5 count  6 cap  7 credit  8 returned
---       9 last published ordinal that the caller saw
+--       9 last published ordinal that the caller saw  10 who shows, as the policy wrote it
 -- Returns { place, order key, … } in calling order. Cost O(count · log n).
 local meta, line, popped = KEYS[1], KEYS[2], KEYS[3]
 if redis.call('HGET', meta, 'epoch') ~= ARGV[1] then
@@ -30,7 +30,7 @@ local from_credit = math.min(cost, credit)
 redis.call('HSET', meta,
   'credit', string.format('%.0f', credit - from_credit),
   'returned', string.format('%.0f', math.max(0, returned - (cost - from_credit))),
-  'filled_ms', ARGV[2])
+  'filled_ms', ARGV[2], 'shows', ARGV[10])
 if #taken > 0 then
   redis.call('HSET', meta, 'pending', ARGV[4])
 end

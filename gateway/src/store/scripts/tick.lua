@@ -6,7 +6,8 @@
 -- ARGV  1 epoch  2 now_ms  3 leader  4 lease ms  5 absence timeout ms  6 missed grace ms
 --       7 most overdue places of each kind
 -- Returns {} while another leads, else { fence, in line, occupied, given back, credit,
---       returned, filled_ms, pending batch or '', seq, held until ms }. Cost O(limit · log n).
+--       returned, filled_ms, pending batch or '', seq, held until ms, claims, who shows or '' }.
+--       Cost O(limit · log n).
 local meta, line, popped, called, active = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5]
 local missed, absent, session = KEYS[6], KEYS[7], KEYS[8]
 if redis.call('HGET', meta, 'epoch') ~= ARGV[1] then
@@ -51,10 +52,11 @@ for _, place in ipairs(overdue(absent, now - tonumber(ARGV[5]))) do
   redis.call('ZREM', line, place)
 end
 
-local state = redis.call('HMGET', meta, 'fence', 'credit', 'returned', 'filled_ms', 'pending', 'seq', 'held_ms')
+local state = redis.call('HMGET', meta, 'fence', 'credit', 'returned', 'filled_ms', 'pending', 'seq', 'held_ms',
+  'claims', 'shows')
 local occupied = redis.call('ZCARD', popped) + redis.call('ZCARD', called) + redis.call('ZCARD', active)
 return {
   state[1], redis.call('ZCARD', line), occupied, given_back,
   state[2] or '0', state[3] or '0', state[4] or '0', state[5] or '', state[6] or '0',
-  state[7] or '0',
+  state[7] or '0', state[8] or '0', state[9] or '',
 }

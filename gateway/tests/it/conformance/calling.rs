@@ -1,6 +1,7 @@
 //! Leases, ticks, and calls from popping to publishing.
 
 use gateway::room::admission::{Bucket, CREDIT_ONE};
+use gateway::room::shows::Shows;
 use gateway::store::{EXPIRE_BATCH_MAX, Enter, Popped, RoomRef, Standing};
 use uuid::Uuid;
 
@@ -71,7 +72,8 @@ pub(super) async fn the_bucket_pays_for_what_was_popped(line: Line) {
         Bucket {
             credit: 0,
             returned: CREDIT_ONE,
-            filled_at: Some(START)
+            filled_at: Some(START),
+            shows: Shows::default(),
         }
     );
 }

@@ -19,6 +19,7 @@ use std::time::Duration;
 use contract::{PlaceId, Timestamp};
 use gateway::room::admission::{Bucket, CREDIT_ONE};
 use gateway::room::order::{LIVE_BASE, OrderKey};
+use gateway::room::shows::Shows;
 use gateway::room::snapshot::Snapshot;
 use gateway::store::memory::MemoryStore;
 use gateway::store::redis::RedisStore;
@@ -214,6 +215,7 @@ fn order(lease: Lease, seq: u64, batch: u128, count: u64, active_max: u64) -> Ca
             credit: 3 * CREDIT_ONE,
             returned: 2 * CREDIT_ONE,
             filled_at: None,
+            shows: Shows::default(),
         },
     }
 }
