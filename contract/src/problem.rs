@@ -53,6 +53,8 @@ codes! {
     DatabaseUnavailable = "database-unavailable", SERVICE_UNAVAILABLE, "The database does not answer";
     /// The caller is known but may not do this.
     Forbidden = "forbidden", FORBIDDEN, "This is not allowed";
+    /// The request's address and headers are over the limit.
+    HeadTooLarge = "head-too-large", REQUEST_HEADER_FIELDS_TOO_LARGE, "The request's headers are too large";
     /// The hold's time is over.
     HoldExpired = "hold-expired", GONE, "The hold has expired";
     /// The same idempotency key came with another body.

@@ -26,6 +26,7 @@ use web::RequestIds;
 
 use crate::config::{Config, Payment};
 use crate::edge::client_ip::TrustedProxies;
+use crate::edge::connections::ConnectionLimits;
 use crate::edge::rate_limit::{RateLimitConfig, RateLimits};
 use crate::edge::serve::{ServeConfig, serve};
 use crate::figures::{GatewayReadiness, RoomFigures};
@@ -61,6 +62,8 @@ pub struct Surroundings {
     pub randomness: Randomness,
     /// The metrics recorded in this process.
     pub metrics: Metrics,
+    /// Whether the process is about to stop, which readiness tells.
+    pub draining: Arc<AtomicBool>,
     /// Ends the process.
     pub stop: CancellationToken,
 }
@@ -189,6 +192,8 @@ pub struct App {
     metrics: Metrics,
     draining: Arc<AtomicBool>,
     request_ids: RequestIds,
+    connections: ConnectionLimits,
+    keepalive: Duration,
     proxy: Arc<Proxy>,
     tasks: TaskTracker,
     stop: CancellationToken,
@@ -252,7 +257,7 @@ impl App {
             tasks: tasks.clone(),
             stop: surroundings.stop.clone(),
         });
-        let draining = Arc::new(AtomicBool::new(false));
+        let draining = surroundings.draining.clone();
         let ids = RequestIds::new(u64::from_be_bytes(surroundings.randomness.bytes()));
         let public = PublicSide::start(PublicParts {
             parts,
@@ -295,6 +300,13 @@ impl App {
             metrics: surroundings.metrics.clone(),
             draining,
             request_ids: ids,
+            connections: ConnectionLimits {
+                total_max: config.connections_max,
+                per_address_max: config.connections_per_address_max,
+                trusted: TrustedProxies::new(config.trusted_proxies.iter().copied()),
+                ..ConnectionLimits::default()
+            },
+            keepalive: config.keepalive,
             proxy,
             tasks,
             stop: surroundings.stop.clone(),
@@ -311,6 +323,8 @@ impl App {
         let grace = GRACE.saturating_sub(Duration::from_secs(5));
         let public = ServeConfig {
             grace,
+            keepalive: self.keepalive,
+            connections: self.connections,
             ..ServeConfig::public("public", self.request_ids.clone())
         };
         let ops = ServeConfig {

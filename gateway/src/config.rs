@@ -9,6 +9,7 @@ mod shown;
 use std::fmt;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand};
 use ipnet::IpNet;
@@ -137,6 +138,14 @@ settings! {
     admin_token = "ROPELINE_ADMIN_TOKEN", Hidden, "generated in the data directory", value_name = "TOKEN", hide_env_values = true;
     /// Comma-separated networks whose X-Forwarded-For is believed [default: none]
     trusted_proxies = "ROPELINE_TRUSTED_PROXIES", Plain, "none", value_name = "CIDRS";
+    /// Connections at once on the public listener; each takes an open file [default: 16000]
+    connections_max = "ROPELINE_CONNECTIONS_MAX", Plain, "16000", value_name = "COUNT";
+    /// Of these from one IPv4 address or one IPv6 /64; trusted proxies are not counted [default: 2000]
+    connections_per_address_max = "ROPELINE_CONNECTIONS_PER_ADDRESS_MAX", Plain, "2000", value_name = "COUNT";
+    /// Seconds a connection is kept after an answer; longer than your balancer keeps it [default: 75]
+    keepalive_seconds = "ROPELINE_KEEPALIVE_SECONDS", Plain, "75", value_name = "SECONDS";
+    /// Seconds after the order to stop in which readiness fails and connections are still taken [default: 5]
+    shutdown_delay_seconds = "ROPELINE_SHUTDOWN_DELAY_SECONDS", Plain, "5", value_name = "SECONDS";
     /// Payment provider: simulator; stripe and razorpay are not available yet [default: simulator]
     payment_provider = "ROPELINE_PAYMENT_PROVIDER", Plain, "simulator", value_name = "NAME";
     /// The provider's endpoint [default: a private simulator]
@@ -206,6 +215,14 @@ pub struct Config {
     pub admin_token: Option<String>,
     /// Believed proxies.
     pub trusted_proxies: Vec<IpNet>,
+    /// Connections at once on the public listener.
+    pub connections_max: usize,
+    /// Of these from one address.
+    pub connections_per_address_max: usize,
+    /// How long a connection is kept after an answer.
+    pub keepalive: Duration,
+    /// From the order to stop until connections are no longer taken.
+    pub shutdown_delay: Duration,
     /// Payment provider.
     pub payment: Payment,
     /// Log filter.
@@ -326,6 +343,10 @@ mod tests {
             data_dir = "/dev/null"
             log = "["
             log_format = "xml"
+            connections_max = "0"
+            connections_per_address_max = "many"
+            keepalive_seconds = "4000"
+            shutdown_delay_seconds = "-1"
             "#,
         );
         let Err(problems) = check(settings, vec!["the settings file".to_owned()]) else {
@@ -342,6 +363,10 @@ mod tests {
             "ROPELINE_DATA_DIR",
             "ROPELINE_LOG:",
             "ROPELINE_LOG_FORMAT",
+            "ROPELINE_CONNECTIONS_MAX",
+            "ROPELINE_CONNECTIONS_PER_ADDRESS_MAX",
+            "ROPELINE_KEEPALIVE_SECONDS",
+            "ROPELINE_SHUTDOWN_DELAY_SECONDS",
         ] {
             assert!(text.contains(name), "{name} is missing from: {text}");
         }

@@ -7,6 +7,7 @@
 
 mod last_page;
 mod refusal;
+mod signatures;
 
 use std::sync::Arc;
 
@@ -22,13 +23,12 @@ use http::header::{CACHE_CONTROL, HOST, SET_COOKIE};
 use http::uri::Scheme;
 use http::{HeaderMap, HeaderValue, Method};
 use metrics::{Counter, counter};
-use moka::sync::Cache;
-use sha2::{Digest, Sha256};
 use tower::ServiceExt;
 use web::{ApiError, RequestId};
 
 use crate::edge::client_ip::ClientIp;
 use crate::edge::path::{SafePath, check_path};
+use crate::edge::rate_limit::RateLimits;
 use crate::http::cookies::CookieForm;
 use crate::http::presented::{self, Shown};
 use crate::line::passes::{self, Admission};
@@ -40,9 +40,7 @@ use crate::proxy::{End, Forwarded, Proxy, Upstream, UpstreamKind, headers};
 use crate::telemetry;
 use last_page::{LAST_PAGE_MAX, LastPageGate, target_of};
 use refusal::{Asked, refuse};
-
-/// Passes whose signature was verified and is remembered: verifying costs 50 µs, looking up one.
-const VERIFIED_MAX: u64 = 100_000;
+use signatures::Signatures;
 
 /// What some shared caches obey rather than `Cache-Control`.
 const CACHE_ORDERS: [&str; 8] = [
@@ -66,7 +64,7 @@ struct Shared {
     scheme: Scheme,
     proxy: Arc<Proxy>,
     embedded: Router,
-    verified: Cache<[u8; 32], Arc<PassClaims>>,
+    signatures: Signatures,
     last_pages: LastPageGate,
     decisions: Decisions,
 }
@@ -115,20 +113,25 @@ impl LetThrough {
 
 impl Gate {
     /// A gate in front of `embedded` and of what `proxy` reaches.
-    pub fn new(rooms: RoomSet, cookies: CookieForm, proxy: Arc<Proxy>, embedded: Router) -> Self {
+    pub fn new(
+        rooms: RoomSet,
+        cookies: CookieForm,
+        proxy: Arc<Proxy>,
+        embedded: Router,
+        limits: RateLimits,
+    ) -> Self {
         let scheme = if cookies.is_secure {
             Scheme::HTTPS
         } else {
             Scheme::HTTP
         };
-        let verified = Cache::new(VERIFIED_MAX);
         Self(Arc::new(Shared {
             rooms,
             cookies,
             scheme,
             proxy,
             embedded,
-            verified,
+            signatures: Signatures::new(limits),
             last_pages: LastPageGate::new(),
             decisions: Decisions::new(),
         }))
@@ -165,7 +168,7 @@ impl Shared {
             asked.last = None;
         }
         let now = self.rooms.parts().clock.now();
-        let claims = self.claims_presented(request.headers(), &way, now);
+        let claims = self.claims_presented(request.headers(), &way, client, now)?;
         let mut let_through = LetThrough::default();
         if let Some(room) = &way.room {
             let admitted = self.admit(room, &claims, &asked, now).await;
@@ -335,8 +338,11 @@ impl Shared {
         &self,
         headers: &HeaderMap,
         way: &Way,
+        client: ClientIp,
         now: Timestamp,
-    ) -> Vec<Arc<PassClaims>> {
+    ) -> Result<Vec<Arc<PassClaims>>, ApiError> {
+        let keys = &self.rooms.parts().pass_keys;
+        let mut checks = self.signatures.checks(client);
         let room = way.room.as_ref().map(|room| &room.id);
         let shown = match (&way.remote, room) {
             (Some(_), Some(room)) => Shown::ToRemote(room),
@@ -351,32 +357,11 @@ impl Shared {
                 };
                 is_served && !found.iter().any(|known| known.aud == *aud)
             };
-            if let Some(claims) = self.verify(text, now, is_wanted) {
+            if let Some(claims) = checks.verify(keys, text, now, is_wanted)? {
                 found.push(claims);
             }
         }
-        found
-    }
-
-    /// The claims of a pass for a room that `is_wanted` and that is valid now; the signature is
-    /// checked once per pass.
-    fn verify(
-        &self,
-        text: &str,
-        now: Timestamp,
-        is_wanted: impl FnOnce(&RoomId) -> bool,
-    ) -> Option<Arc<PassClaims>> {
-        let digest: [u8; 32] = Sha256::digest(text).into();
-        if let Some(claims) = self.verified.get(&digest) {
-            let starts = claims.nbf.saturating_mul(1000);
-            let early = now.as_ms() + 5_000 < starts;
-            let is_valid = claims.expires_at() > now && !early && is_wanted(&claims.aud);
-            return is_valid.then_some(claims);
-        }
-        let keys = &self.rooms.parts().pass_keys;
-        let claims = Arc::new(keys.verify_if(text, now, is_wanted).ok()?);
-        self.verified.insert(digest, claims.clone());
-        Some(claims)
+        Ok(found)
     }
 
     fn way(&self, method: &Method, path: &SafePath<'_>) -> Result<Way, ApiError> {

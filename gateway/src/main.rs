@@ -7,7 +7,7 @@ use clap::Parser;
 use contract::SystemClock;
 use gateway::app::{self, Surroundings};
 use gateway::config::{Asked, Command, Config, LogFormat};
-use gateway::lifecycle;
+use gateway::lifecycle::{self, Stopping};
 use gateway::line::Randomness;
 use rand::SeedableRng;
 use rand::rngs::SysRng;
@@ -66,15 +66,21 @@ async fn run(config: Config) -> anyhow::Result<()> {
         tracing::warn!("{warning}");
     }
     let stop = CancellationToken::new();
+    let stopping = Stopping {
+        draining: Arc::default(),
+        delay: config.shutdown_delay,
+        stop: stop.clone(),
+    };
     let surroundings = Surroundings {
+        draining: stopping.draining.clone(),
         clock: Arc::new(SystemClock),
         randomness: Randomness::new(ChaCha20Rng::try_from_rng(&mut SysRng)?),
         metrics: app::metrics()?,
-        stop: stop.clone(),
+        stop,
     };
     tokio::select! {
         outcome = app::run(config, surroundings) => outcome,
-        Err(error) = lifecycle::on_signals(stop) => Err(error.into()),
+        Err(error) = lifecycle::on_signals(stopping) => Err(error.into()),
     }
 }
 

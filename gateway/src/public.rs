@@ -6,6 +6,7 @@ use axum::Router;
 use web::{Part, RequestIds};
 
 use crate::edge::client_ip::{self, TrustedProxies};
+use crate::edge::head;
 use crate::edge::rate_limit::{RateLimitConfig, RateLimits};
 use crate::gate::{self, Gate};
 use crate::http::cookies::CookieForm;
@@ -75,6 +76,7 @@ impl PublicSide {
             made_of.cookies,
             made_of.proxy,
             made_of.embedded,
+            limits.clone(),
         );
         let router = router(line, gate, made_of.trusted_proxies, made_of.request_ids);
         Ok(Self {
@@ -96,6 +98,7 @@ fn router(line: LineState, gate: Gate, proxies: TrustedProxies, ids: RequestIds)
             proxies,
             client_ip::middleware,
         ))
+        .layer(axum::middleware::from_fn(head::middleware))
         // Inside of the layer that numbers requests, because a page names the number.
         .layer(axum::middleware::from_fn_with_state(
             policy,

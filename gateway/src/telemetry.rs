@@ -32,6 +32,8 @@ web::metric_families! {
     pub counter FRAMES = "ropeline_line_frames_total";
     /// Decisions of the gate, by outcome.
     pub counter GATE = "ropeline_gate_requests_total";
+    /// Forged passes: signatures that were checked, and forgeries that were known already.
+    pub counter GATE_FORGED = "ropeline_gate_forged_passes_total";
     /// Always 1; the label `version` says which build runs.
     pub gauge BUILD_INFO = "ropeline_build_info";
     /// Calls to PostgreSQL for rooms and logs.

@@ -5,7 +5,8 @@
 
 use std::time::Duration;
 
-use axum::body::Bytes;
+use axum::RequestExt as _;
+use axum::body::{Bytes, HttpBody as _};
 use axum::extract::rejection::BytesRejection;
 use axum::extract::{FromRequest, FromRequestParts, Query, Request};
 use axum::response::{IntoResponse, Response};
@@ -116,6 +117,13 @@ impl<T: DeserializeOwned + Send, S: Send + Sync> FromRequestParts<S> for ApiPath
 
 /// The whole body, within the limits of size and time.
 pub async fn read_body<S: Send + Sync>(request: Request, state: &S) -> Result<Bytes, ApiError> {
+    // A body that is announced as too large is not read: its length before and behind the limit
+    // differs.
+    let announced = request.body().size_hint().lower();
+    let request = request.with_limited_body();
+    if request.body().size_hint().lower() < announced {
+        return Err(ProblemCode::PayloadTooLarge.into());
+    }
     match tokio::time::timeout(BODY_TIMEOUT, Bytes::from_request(request, state)).await {
         Err(_) => Err(ProblemCode::RequestTimeout.into()),
         Ok(Ok(body)) => Ok(body),

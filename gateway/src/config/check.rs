@@ -2,6 +2,7 @@
 
 use std::net::{SocketAddr, ToSocketAddrs};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use ipnet::IpNet;
 
@@ -35,6 +36,7 @@ pub(super) fn check(settings: Settings, mut problems: Vec<String>) -> Result<Con
         ));
     }
     let trusted_proxies = networks(settings.trusted_proxies.as_deref(), &mut note);
+    let serving = serving(&settings, &mut note);
     let payment = payment(&settings, &mut note, &mut warnings);
     let data_dir = PathBuf::from(settings.data_dir.as_deref().unwrap_or(".ropeline"));
     if data_dir.exists() && !data_dir.is_dir() {
@@ -62,6 +64,10 @@ pub(super) fn check(settings: Settings, mut problems: Vec<String>) -> Result<Con
         issuer: settings.issuer,
         admin_token: settings.admin_token,
         trusted_proxies,
+        connections_max: serving.connections_max,
+        connections_per_address_max: serving.connections_per_address_max,
+        keepalive: serving.keepalive,
+        shutdown_delay: serving.shutdown_delay,
         payment,
         log,
         log_format,
@@ -89,6 +95,63 @@ fn listeners(settings: &Settings, note: &mut impl FnMut(String)) -> (SocketAddr,
         ));
     }
     (listen, ops_listen)
+}
+
+/// How the public listener serves.
+struct Serving {
+    connections_max: usize,
+    connections_per_address_max: usize,
+    keepalive: Duration,
+    shutdown_delay: Duration,
+}
+
+fn serving(settings: &Settings, note: &mut impl FnMut(String)) -> Serving {
+    let mut read = |given: &Option<String>, name: &str, default: u64, range: (u64, u64)| {
+        let Some(text) = given.as_deref() else {
+            return default;
+        };
+        match text.trim().parse() {
+            Ok(number) if (range.0..=range.1).contains(&number) => number,
+            _ => {
+                let (min, max) = range;
+                note(format!(
+                    "{name}: `{text}` is not a number from {min} to {max}"
+                ));
+                default
+            }
+        }
+    };
+    let count = |number: u64| usize::try_from(number).unwrap_or(usize::MAX);
+    let connections_max = count(read(
+        &settings.connections_max,
+        "ROPELINE_CONNECTIONS_MAX",
+        16_000,
+        (1, 1_000_000),
+    ));
+    let connections_per_address_max = count(read(
+        &settings.connections_per_address_max,
+        "ROPELINE_CONNECTIONS_PER_ADDRESS_MAX",
+        2_000,
+        (1, 1_000_000),
+    ));
+    let keepalive = read(
+        &settings.keepalive_seconds,
+        "ROPELINE_KEEPALIVE_SECONDS",
+        75,
+        (1, 3_600),
+    );
+    let shutdown_delay = read(
+        &settings.shutdown_delay_seconds,
+        "ROPELINE_SHUTDOWN_DELAY_SECONDS",
+        5,
+        (0, 300),
+    );
+    Serving {
+        connections_max,
+        connections_per_address_max,
+        keepalive: Duration::from_secs(keepalive),
+        shutdown_delay: Duration::from_secs(shutdown_delay),
+    }
 }
 
 /// An address and port, or a name that stands for one. Of several addresses the first of IPv4 is

@@ -65,7 +65,8 @@ impl TrustedProxies {
         ClientIp::limited(address)
     }
 
-    fn contains(&self, address: IpAddr) -> bool {
+    /// Whether a declared proxy has this address.
+    pub fn contains(&self, address: IpAddr) -> bool {
         self.0.iter().any(|network| network.contains(&address))
     }
 }

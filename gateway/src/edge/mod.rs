@@ -3,6 +3,8 @@
 //! | Module | Subject |
 //! | --- | --- |
 //! | [`client_ip`] | the address a request comes from, past declared proxies |
+//! | [`connections`] | limits on connections, in all and by address |
+//! | [`head`] | what is wrong with a request's head before anyone looks at its path |
 //! | [`path`] | paths that every server reads the same way, and protected prefixes |
 //! | [`rate_limit`] | limits per address and per place |
 //! | [`return_target`] | where a fan goes once they are let in |
@@ -11,6 +13,9 @@
 //! | [`write_stall`] | giving up on peers that stop reading |
 
 pub mod client_ip;
+pub mod connections;
+pub mod head;
+mod head_watch;
 pub mod path;
 pub mod rate_limit;
 pub mod return_target;

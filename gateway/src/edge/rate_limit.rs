@@ -43,6 +43,8 @@ pub struct RateLimitConfig {
     pub calls: Rate,
     /// Status calls with one place.
     pub polls: Rate,
+    /// Signatures of passes that were not seen before, from one address.
+    pub signatures: Rate,
 }
 
 /// The limits of one gateway process.
@@ -55,6 +57,7 @@ pub struct RateLimits {
     joins: AddressLimit,
     calls: AddressLimit,
     places: Arc<DefaultKeyedRateLimiter<PlaceId>>,
+    signatures: Arc<DefaultKeyedRateLimiter<AddressGroup>>,
 }
 
 /// A layer that limits calls by address.
@@ -76,7 +79,7 @@ pub struct ByAddress;
 
 impl Rate {
     /// `per_second` and `burst`, each at least one.
-    fn at_least_one(per_second: u32, burst: u32) -> Self {
+    pub(crate) fn at_least_one(per_second: u32, burst: u32) -> Self {
         Self {
             per_second: NonZeroU32::new(per_second).unwrap_or(NonZeroU32::MIN),
             burst: NonZeroU32::new(burst).unwrap_or(NonZeroU32::MIN),
@@ -94,6 +97,8 @@ impl Default for RateLimitConfig {
             joins: Rate::at_least_one(50, 500),
             calls: Rate::at_least_one(100, 1000),
             polls: Rate::at_least_one(2, 20),
+            // One hundredth of a core for each address, and far more than are called at once.
+            signatures: Rate::at_least_one(200, 1000),
         }
     }
 }
@@ -101,13 +106,12 @@ impl Default for RateLimitConfig {
 impl RateLimits {
     /// Limits that have counted nothing yet.
     pub fn new(config: RateLimitConfig) -> Self {
-        let polls = config.polls;
+        let quota = |rate: Rate| Quota::per_second(rate.per_second).allow_burst(rate.burst);
         Self {
             joins: AddressLimit::new("joins", config.joins),
             calls: AddressLimit::new("calls", config.calls),
-            places: Arc::new(DefaultKeyedRateLimiter::keyed(
-                Quota::per_second(polls.per_second).allow_burst(polls.burst),
-            )),
+            places: Arc::new(DefaultKeyedRateLimiter::keyed(quota(config.polls))),
+            signatures: Arc::new(DefaultKeyedRateLimiter::keyed(quota(config.signatures))),
         }
     }
 
@@ -129,6 +133,17 @@ impl RateLimits {
         })
     }
 
+    /// Counts the check of a signature for `client`.
+    pub fn check_signature(&self, client: ClientIp) -> Result<(), ApiError> {
+        let Some(address) = client.limited_as() else {
+            return Ok(());
+        };
+        self.signatures.check_key(&address).map_err(|not_until| {
+            let wait = not_until.wait_time_from(self.signatures.clock().now());
+            refusal("signatures", wait.as_secs() + 1)
+        })
+    }
+
     /// Forgets addresses and places whose burst is whole again.
     pub fn forget_idle_once(&self) {
         for limit in [&self.joins, &self.calls] {
@@ -138,6 +153,8 @@ impl RateLimits {
         }
         self.places.retain_recent();
         self.places.shrink_to_fit();
+        self.signatures.retain_recent();
+        self.signatures.shrink_to_fit();
         for (name, count) in self.remembered() {
             let count = f64::from(u32::try_from(count).unwrap_or(u32::MAX));
             gauge!(telemetry::RATE_LIMIT_KEYS, "limit" => name).set(count);
@@ -145,11 +162,12 @@ impl RateLimits {
     }
 
     /// How many addresses or places each limit remembers.
-    pub fn remembered(&self) -> [(&'static str, usize); 3] {
+    pub fn remembered(&self) -> [(&'static str, usize); 4] {
         [
             (self.joins.name, self.joins.config.limiter().len()),
             (self.calls.name, self.calls.config.limiter().len()),
             ("polls", self.places.len()),
+            ("signatures", self.signatures.len()),
         ]
     }
 }

@@ -4,7 +4,6 @@ use std::convert::Infallible;
 use std::io;
 use std::net::SocketAddr;
 use std::pin::{Pin, pin};
-use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -13,7 +12,7 @@ use axum::body::Body;
 use axum::extract::ConnectInfo;
 use contract::problem::{PROBLEM_MEDIA_TYPE, RETRY_AFTER_DEFAULT_SECONDS};
 use contract::{Problem, ProblemCode};
-use http::Request;
+use http::{Request, StatusCode};
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
@@ -21,13 +20,14 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use metrics::{counter, gauge};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tower::Service;
 use web::request_id::X_REQUEST_ID;
 use web::{RequestId, RequestIds};
 
+use super::connections::{ConnectionLimits, ConnectionPlace, Connections, Full};
+use super::head_watch::{HeadState, HeadWatch};
 use super::telemetry;
 use super::write_stall::WriteStall;
 
@@ -39,20 +39,24 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 pub struct ServeConfig {
     /// The listener's name in metrics.
     pub name: &'static str,
-    /// Until a request's head is complete, counted from when the connection is ready for it.
-    /// It therefore also ends connections on which no further request comes.
+    /// Until a request's head is complete, counted from its first byte, on a new connection from
+    /// the beginning.
     pub head_max: Duration,
-    /// Bytes of a request's line and headers together.
+    /// How long a connection is kept after an answer. Longer than the 60 s of common balancers,
+    /// so that they are the side that closes: a request sent while we close would be lost.
+    pub keepalive: Duration,
+    /// Bytes of a request's line and headers together that the parser takes. Beyond it a request
+    /// cannot be read at all; the router's own limit (see [`super::head`]) is smaller, because
+    /// only what was read can be answered well.
     pub head_bytes_max: usize,
-    /// Headers of a request.
+    /// Headers of a request that the parser takes, likewise.
     pub header_count_max: usize,
     /// Bytes buffered per connection while a request is served.
     pub connection_buffer_bytes: usize,
     /// How long a client may take none of what it is sent.
     pub write_stall_max: Duration,
-    /// Connections at once, switched ones included. A process has 20,000 open files; what is left
-    /// is for upstreams, stores and logs.
-    pub connections_max: usize,
+    /// Limits on connections.
+    pub connections: ConnectionLimits,
     /// From the order to stop until unfinished requests are cut off.
     pub grace: Duration,
     /// Numbers the connections that are refused: no request of theirs is read.
@@ -64,7 +68,7 @@ pub struct ServeConfig {
 struct Socket {
     inner: WriteStall<TcpStream>,
     name: &'static str,
-    _place: OwnedSemaphorePermit,
+    _place: ConnectionPlace,
 }
 
 impl ServeConfig {
@@ -73,11 +77,12 @@ impl ServeConfig {
         Self {
             name,
             head_max: Duration::from_secs(10),
-            head_bytes_max: 16 * 1024,
-            header_count_max: 100,
+            keepalive: Duration::from_secs(75),
+            head_bytes_max: 64 * 1024,
+            header_count_max: 200,
             connection_buffer_bytes: 64 * 1024,
             write_stall_max: Duration::from_mins(1),
-            connections_max: 16_000,
+            connections: ConnectionLimits::default(),
             grace: Duration::from_secs(20),
             request_ids,
         }
@@ -94,7 +99,7 @@ pub async fn serve(
     config: ServeConfig,
     shutdown: CancellationToken,
 ) {
-    let places = Arc::new(Semaphore::new(config.connections_max));
+    let places = Connections::new(config.connections.clone());
     let connections = TaskTracker::new();
     let cut_off = CancellationToken::new();
     let http = http1_builder(&config);
@@ -110,17 +115,31 @@ pub async fn serve(
                 continue;
             }
         };
-        let Ok(place) = Arc::clone(&places).try_acquire_owned() else {
-            refuse(&stream, &config);
-            continue;
+        let place = match places.enter(peer.ip()) {
+            Ok(place) => place,
+            Err(full) => {
+                refuse(&stream, full, &config);
+                continue;
+            }
         };
         // Frames and small answers are whole when they are written; waiting only delays them.
         if stream.set_nodelay(true).is_err() {
             continue;
         }
-        let socket = Socket::new(stream, place, &config);
-        let serving =
-            serve_connection(http.clone(), socket, peer, router.clone(), shutdown.clone());
+        let state = HeadState::default();
+        let socket = HeadWatch::new(
+            Socket::new(stream, place, &config),
+            state.clone(),
+            config.head_max,
+            config.keepalive,
+            config.request_ids.clone(),
+        );
+        let client = Client {
+            peer,
+            state,
+            router: router.clone(),
+        };
+        let serving = serve_connection(http.clone(), socket, client, shutdown.clone());
         let cut_off = cut_off.clone();
         connections.spawn(async move {
             tokio::select! {
@@ -148,24 +167,32 @@ pub async fn serve(
 fn http1_builder(config: &ServeConfig) -> http1::Builder {
     let mut http = http1::Builder::new();
     http.timer(TokioTimer::new())
-        .header_read_timeout(config.head_max)
+        // `HeadWatch` knows a slow head from a connection that rests.
+        .header_read_timeout(None)
         .max_header_size(config.head_bytes_max)
         .max_headers(config.header_count_max)
         .max_buf_size(config.connection_buffer_bytes);
     http
 }
 
+/// The other side of a connection, and what answers it.
+#[derive(Clone)]
+struct Client {
+    peer: SocketAddr,
+    state: HeadState,
+    router: Router,
+}
+
 async fn serve_connection(
     http: http1::Builder,
-    socket: Socket,
-    peer: SocketAddr,
-    router: Router,
+    socket: HeadWatch<Socket>,
+    client: Client,
     shutdown: CancellationToken,
 ) {
-    let service = service_fn(move |mut request: Request<Incoming>| {
-        request.extensions_mut().insert(ConnectInfo(peer));
-        let mut router = router.clone();
-        async move { Ok::<_, Infallible>(answer(&mut router, request).await) }
+    let service = service_fn(move |request: Request<Incoming>| {
+        client.state.serving();
+        let client = client.clone();
+        async move { Ok::<_, Infallible>(answer(client, request).await) }
     });
     let mut connection = pin!(
         http.serve_connection(TokioIo::new(socket), service)
@@ -186,9 +213,19 @@ async fn serve_connection(
     }
 }
 
-async fn answer(router: &mut Router, request: Request<Incoming>) -> http::Response<Body> {
-    let Ok(response) = Service::call(router, request.map(Body::new)).await;
-    response
+async fn answer(client: Client, mut request: Request<Incoming>) -> http::Response<Body> {
+    let Client {
+        peer,
+        state,
+        mut router,
+    } = client;
+    request.extensions_mut().insert(ConnectInfo(peer));
+    let Ok(response) = Service::call(&mut router, request.map(Body::new)).await;
+    if response.status() == StatusCode::SWITCHING_PROTOCOLS {
+        state.switched();
+        return response;
+    }
+    response.map(|body| state.until_answered(body))
 }
 
 async fn rest_after(error: &io::Error, config: &ServeConfig) {
@@ -205,8 +242,10 @@ async fn rest_after(error: &io::Error, config: &ServeConfig) {
     }
 }
 
-fn refuse(stream: &TcpStream, config: &ServeConfig) {
-    counter!(telemetry::CONNECTIONS_REFUSED_TOTAL, "listener" => config.name).increment(1);
+fn refuse(stream: &TcpStream, full_is: Full, config: &ServeConfig) {
+    let (listener, limit) = (config.name, full_is.word());
+    counter!(telemetry::CONNECTIONS_REFUSED_TOTAL, "listener" => listener, "limit" => limit)
+        .increment(1);
     // Written as far as the socket takes it at once, which is all of it on a new connection.
     if let Err(error) = stream.try_write(full(&config.request_ids.next_id()).as_bytes()) {
         tracing::trace!(%error, "a refused client did not wait for the answer");
@@ -230,7 +269,7 @@ fn full(id: &RequestId) -> String {
 }
 
 impl Socket {
-    fn new(stream: TcpStream, place: OwnedSemaphorePermit, config: &ServeConfig) -> Self {
+    fn new(stream: TcpStream, place: ConnectionPlace, config: &ServeConfig) -> Self {
         gauge!(telemetry::CONNECTIONS, "listener" => config.name).increment(1.0);
         Self {
             inner: WriteStall::new(stream, config.write_stall_max),

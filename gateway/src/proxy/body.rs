@@ -59,7 +59,7 @@ pub(super) struct RequestBody {
 /// An answer's body on its way to the client.
 pub(super) struct ResponseBody {
     inner: Incoming,
-    idle: IdleTimer,
+    idle: Option<IdleTimer>,
     attempt: Attempt,
     /// Ends the body early.
     end: Option<End>,
@@ -209,11 +209,11 @@ impl Drop for RequestBody {
 }
 
 impl ResponseBody {
-    /// `inner`, which may stand still for `idle` at a time, until `end` if that is given. How it
-    /// ends is told to `attempt`.
+    /// `inner`, which may stand still for `idle` at a time if that is given, until `end` if that
+    /// is given. How it ends is told to `attempt`.
     pub(super) fn new(
         inner: Incoming,
-        idle: Duration,
+        idle: Option<Duration>,
         mut attempt: Attempt,
         end: Option<End>,
     ) -> Self {
@@ -222,7 +222,7 @@ impl ResponseBody {
         }
         Self {
             inner,
-            idle: IdleTimer::new(idle),
+            idle: idle.map(IdleTimer::new),
             attempt,
             end,
         }
@@ -246,11 +246,17 @@ impl HttpBody for ResponseBody {
             return Poll::Ready(None);
         }
         let Poll::Ready(next) = Pin::new(&mut this.inner).poll_frame(cx) else {
-            let stalled = ready!(this.idle.poll_expired(cx));
-            this.attempt.body_failed("upstream-stalled");
+            let Some(idle) = &mut this.idle else {
+                return Poll::Pending;
+            };
+            let stalled = ready!(idle.poll_expired(cx));
+            // One slow page is no state of the upstream's.
+            this.attempt.body_cut_off("upstream-stalled");
             return Poll::Ready(Some(Err(stalled.into())));
         };
-        this.idle.progressed();
+        if let Some(idle) = &mut this.idle {
+            idle.progressed();
+        }
         Poll::Ready(match next {
             Some(Ok(frame)) => {
                 if this.inner.is_end_stream() {

@@ -22,6 +22,9 @@ pub struct BreakerConfig {
     pub outcomes_min: u32,
     /// Per cent of the outcomes in the window that may be failures.
     pub failures_max_percent: u32,
+    /// Visitors whose requests have to fail: what one of them can make fail is not the upstream's
+    /// state.
+    pub visitors_min: usize,
     /// How long an open breaker refuses before it lets a probe through.
     pub rest: Duration,
 }
@@ -32,6 +35,7 @@ impl Default for BreakerConfig {
             window: Duration::from_secs(10),
             outcomes_min: 10,
             failures_max_percent: 50,
+            visitors_min: 3,
             rest: Duration::from_secs(5),
         }
     }
@@ -85,6 +89,9 @@ enum Phase {
 pub struct Breaker {
     config: BreakerConfig,
     slices: [Slice; SLICES_LEN],
+    /// Visitors whose requests failed lately, with the slice of the last failure; no more than
+    /// have to be told apart.
+    failed: Vec<(u64, i64)>,
     phase: Phase,
     epoch: u64,
 }
@@ -95,6 +102,7 @@ impl Breaker {
         Self {
             config,
             slices: [Slice::default(); SLICES_LEN],
+            failed: Vec::new(),
             phase: Phase::Closed,
             epoch: 0,
         }
@@ -118,8 +126,8 @@ impl Breaker {
         Ok(Permit { epoch: self.epoch })
     }
 
-    /// Says how an attempt ended.
-    pub fn record(&mut self, permit: Permit, outcome: Outcome, now: Timestamp) {
+    /// Says how an attempt of `visitor` ended.
+    pub fn record(&mut self, permit: Permit, outcome: Outcome, visitor: u64, now: Timestamp) {
         if permit.epoch != self.epoch {
             return;
         }
@@ -135,6 +143,9 @@ impl Breaker {
             }
             (Phase::Closed, Outcome::Success | Outcome::Failure) => {
                 self.count(outcome, now);
+                if outcome == Outcome::Failure {
+                    self.note_failed(visitor, now);
+                }
                 if self.trips(now) {
                     self.enter(Phase::Open { since: now });
                 }
@@ -177,7 +188,18 @@ impl Breaker {
         let (all, failed) = self.counts(now);
         let share = u64::from(failed) * 100;
         all >= self.config.outcomes_min
+            && self.failed.len() >= self.config.visitors_min
             && share > u64::from(all) * u64::from(self.config.failures_max_percent)
+    }
+
+    fn note_failed(&mut self, visitor: u64, now: Timestamp) {
+        let newest = self.slice_number(now);
+        self.failed
+            .retain(|(known, slice)| *known != visitor && (0..SLICES).contains(&(newest - slice)));
+        if self.failed.len() >= self.config.visitors_min.max(1) {
+            self.failed.remove(0);
+        }
+        self.failed.push((visitor, newest));
     }
 
     fn count(&mut self, outcome: Outcome, now: Timestamp) {
@@ -214,13 +236,14 @@ mod tests {
     fn config() -> BreakerConfig {
         BreakerConfig {
             outcomes_min: 4,
+            visitors_min: 1,
             ..BreakerConfig::default()
         }
     }
 
     fn attempt(breaker: &mut Breaker, outcome: Outcome, now: Timestamp) {
         let permit = breaker.admit(now).unwrap();
-        breaker.record(permit, outcome, now);
+        breaker.record(permit, outcome, 1, now);
     }
 
     fn opened() -> Breaker {
@@ -246,6 +269,23 @@ mod tests {
         attempt(&mut breaker, Outcome::Failure, START);
         assert_eq!(breaker.state(START), BreakerState::Open);
         assert_eq!(breaker.admit(START), Err(Duration::from_secs(5)));
+    }
+
+    #[test]
+    fn one_visitor_opens_nothing_however_much_fails() {
+        let mut breaker = Breaker::new(BreakerConfig {
+            visitors_min: 3,
+            ..config()
+        });
+        let mut fails = |visitor| {
+            let permit = breaker.admit(START).unwrap();
+            breaker.record(permit, Outcome::Failure, visitor, START);
+            breaker.state(START)
+        };
+        for visitor in [1, 1, 1, 1, 1, 1, 2, 1, 2, 2, 2] {
+            assert_eq!(fails(visitor), BreakerState::Closed);
+        }
+        assert_eq!(fails(3), BreakerState::Open);
     }
 
     #[test]
@@ -283,7 +323,7 @@ mod tests {
             breaker.admit(rested).is_err(),
             "a second request passed beside the probe"
         );
-        breaker.record(probe, Outcome::Failure, rested);
+        breaker.record(probe, Outcome::Failure, 1, rested);
         assert_eq!(breaker.state(rested), BreakerState::Open);
 
         let rested = rested.plus(Duration::from_secs(5));
@@ -309,9 +349,9 @@ mod tests {
         }
         let rested = START.plus(Duration::from_secs(5));
         let probe = breaker.admit(rested).unwrap();
-        breaker.record(slow, Outcome::Success, rested);
+        breaker.record(slow, Outcome::Success, 1, rested);
         assert_eq!(breaker.state(rested), BreakerState::HalfOpen);
-        breaker.record(probe, Outcome::Failure, rested);
+        breaker.record(probe, Outcome::Failure, 1, rested);
         assert_eq!(breaker.state(rested), BreakerState::Open);
     }
 
@@ -339,7 +379,7 @@ mod tests {
                     },
                     _ => if let Some(permit) = running.pop() {
                         let outcome = [Outcome::Success, Outcome::Failure, Outcome::Abandoned];
-                        breaker.record(permit, outcome[usize::from(step) - 1], now);
+                        breaker.record(permit, outcome[usize::from(step) - 1], 1, now);
                     },
                 }
                 if breaker.state(now) != BreakerState::Closed {

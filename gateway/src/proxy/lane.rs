@@ -1,6 +1,7 @@
 //! What all requests to one upstream share: the breaker, the slots and the figures.
 
 use std::collections::HashMap;
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 use std::time::Duration;
 
@@ -10,6 +11,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use web::ApiError;
 
 use super::breaker::{Breaker, BreakerConfig, BreakerState, Outcome, Permit};
+use super::shares::{Kind, Share, Shares, Visitor};
 use super::telemetry;
 use super::upstream::Upstream;
 
@@ -41,16 +43,31 @@ pub struct LaneHealth {
 pub(super) struct Lanes {
     by_authority: RwLock<HashMap<String, Arc<Lane>>>,
     breaker: BreakerConfig,
-    slots: usize,
+    limits: LaneLimits,
 }
 
 /// One upstream's.
 #[derive(Debug)]
 pub(super) struct Lane {
     breaker: Mutex<Breaker>,
+    limits: LaneLimits,
     slots: Arc<Semaphore>,
-    slots_max: usize,
+    streams: Arc<Semaphore>,
+    shares: Arc<Shares>,
     figures: Figures,
+}
+
+/// How much an upstream, and one visitor of it, is given at once.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct LaneLimits {
+    /// Requests underway.
+    pub(super) requests_max: usize,
+    /// Event streams and tunnels, counted apart, so that they take no page's place.
+    pub(super) streams_max: usize,
+    /// Requests of one session.
+    pub(super) requests_per_session_max: usize,
+    /// Event streams and tunnels of one session.
+    pub(super) streams_per_session_max: usize,
 }
 
 /// The metrics of one upstream, looked up once.
@@ -80,7 +97,9 @@ pub(super) struct Attempt {
     clock: Arc<dyn Clock>,
     permit: Permit,
     stage: Stage,
-    _slot: OwnedSemaphorePermit,
+    visitor: Visitor,
+    slot: OwnedSemaphorePermit,
+    share: Share,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -91,11 +110,11 @@ enum Stage {
 }
 
 impl Lanes {
-    pub(super) fn new(breaker: BreakerConfig, slots: usize) -> Self {
+    pub(super) fn new(breaker: BreakerConfig, limits: LaneLimits) -> Self {
         Self {
             by_authority: RwLock::default(),
             breaker,
-            slots,
+            limits,
         }
     }
 
@@ -120,8 +139,10 @@ impl Lanes {
         let lane = known.entry(label.to_owned()).or_insert_with(|| {
             Arc::new(Lane {
                 breaker: Mutex::new(Breaker::new(self.breaker)),
-                slots: Arc::new(Semaphore::new(self.slots)),
-                slots_max: self.slots,
+                limits: self.limits,
+                slots: Arc::new(Semaphore::new(self.limits.requests_max)),
+                streams: Arc::new(Semaphore::new(self.limits.streams_max)),
+                shares: Arc::default(),
                 figures: Figures::of(label),
             })
         });
@@ -130,13 +151,15 @@ impl Lanes {
 }
 
 impl Lane {
-    /// Asks to send one request.
-    pub(super) fn begin(self: &Arc<Self>, clock: &Arc<dyn Clock>) -> Result<Attempt, ApiError> {
+    /// Asks to send one request of `visitor`.
+    pub(super) fn begin(
+        self: &Arc<Self>,
+        clock: &Arc<dyn Clock>,
+        visitor: Visitor,
+    ) -> Result<Attempt, ApiError> {
+        let share = self.share(visitor, Kind::Request)?;
         let Ok(slot) = Arc::clone(&self.slots).try_acquire_owned() else {
-            self.count_request("saturated");
-            return Err(Problem::new(ProblemCode::UpstreamUnavailable)
-                .detail("The service has as many requests as it may be given at once.")
-                .into());
+            return Err(self.saturated());
         };
         let now = clock.now();
         let admitted = lock(&self.breaker).admit(now);
@@ -154,8 +177,31 @@ impl Lane {
             clock: Arc::clone(clock),
             permit,
             stage: Stage::AwaitsHead,
-            _slot: slot,
+            visitor,
+            slot,
+            share,
         })
+    }
+
+    /// One more of `kind` for `visitor`.
+    fn share(&self, visitor: Visitor, kind: Kind) -> Result<Share, ApiError> {
+        let max = match kind {
+            Kind::Request => self.limits.requests_per_session_max,
+            Kind::Stream => self.limits.streams_per_session_max,
+        };
+        self.shares.take(visitor, kind, max).ok_or_else(|| {
+            self.count_request("session-limit");
+            Problem::new(ProblemCode::RateLimited)
+                .detail("This session has as many requests underway as one may have.")
+                .into()
+        })
+    }
+
+    fn saturated(&self) -> ApiError {
+        self.count_request("saturated");
+        Problem::new(ProblemCode::UpstreamUnavailable)
+            .detail("The service has as many requests as it may be given at once.")
+            .into()
     }
 
     pub(super) fn health(&self, clock: &dyn Clock) -> LaneHealth {
@@ -166,7 +212,9 @@ impl Lane {
             breaker: breaker.state(now),
             outcomes,
             failures,
-            in_flight: self.slots_max - self.slots.available_permits(),
+            in_flight: self.limits.requests_max + self.limits.streams_max
+                - self.slots.available_permits()
+                - self.streams.available_permits(),
         }
     }
 
@@ -243,6 +291,29 @@ impl Attempt {
         self.stage = Stage::AwaitsBody;
     }
 
+    /// The answer lasts for as long as someone listens: it takes a stream's place, and the
+    /// request's is free again.
+    pub(super) fn becomes_stream(&mut self) -> Result<(), ApiError> {
+        let taken = self
+            .lane
+            .share(self.visitor, Kind::Stream)
+            .and_then(|share| {
+                let slot = Arc::clone(&self.lane.streams).try_acquire_owned();
+                Ok((share, slot.map_err(|_| self.lane.saturated())?))
+            });
+        match taken {
+            Ok((share, slot)) => {
+                self.share = share;
+                self.slot = slot;
+                Ok(())
+            }
+            Err(refused) => {
+                self.stage = Stage::Over;
+                Err(refused)
+            }
+        }
+    }
+
     /// No answer came.
     pub(super) fn failed(&mut self, word: &'static str, outcome: Outcome) {
         self.settle(word, outcome);
@@ -282,7 +353,7 @@ impl Attempt {
     fn record(&self, outcome: Outcome) {
         let now = self.clock.now();
         let mut breaker = lock(&self.lane.breaker);
-        breaker.record(self.permit, outcome, now);
+        breaker.record(self.permit, outcome, hash_of(self.visitor), now);
         self.lane.show_breaker(breaker.state(now));
     }
 }
@@ -296,6 +367,12 @@ impl Drop for Attempt {
         }
         self.lane.figures.in_flight.decrement(1.0);
     }
+}
+
+fn hash_of(visitor: Visitor) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    visitor.hash(&mut hasher);
+    hasher.finish()
 }
 
 /// A panic elsewhere must not take the upstream's figures with it: they are valid between any

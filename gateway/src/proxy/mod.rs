@@ -22,6 +22,7 @@ mod connector;
 mod failure;
 mod lane;
 mod location;
+mod shares;
 mod tunnel;
 
 use std::sync::Arc;
@@ -46,7 +47,8 @@ use body::{Progress, RequestBody, ResponseBody};
 use breaker::{BreakerConfig, Outcome};
 use connector::UpstreamConnector;
 use failure::Failure;
-use lane::{Attempt, Lanes};
+use lane::{Attempt, LaneLimits, Lanes};
+use shares::Visitor;
 
 pub use body::End;
 pub use breaker::BreakerState;
@@ -63,16 +65,24 @@ pub struct ProxyConfig {
     pub response_head_max: Duration,
     /// How long a body may stand still, in either direction.
     pub body_idle_max: Duration,
-    /// How long a switched connection (WebSocket) may stand still.
-    pub tunnel_idle_max: Duration,
+    /// How long an event stream or a switched connection (WebSocket) may stand still. A quiet one
+    /// waits for something to happen, so without a limit it lasts as long as its session.
+    pub stream_idle_max: Option<Duration>,
     /// How long a pooled connection is kept unused. Shorter than the five seconds after which
     /// common application servers close one, so that we are the side that closes.
     pub pool_idle_max: Duration,
     /// Unused connections kept per upstream.
     pub pool_idle_per_upstream_max: usize,
-    /// Requests and tunnels an upstream is given at once; further ones get a 503.
+    /// Requests an upstream is given at once; further ones get a 503.
     /// Each takes a connection, and a process has 20,000 open files for both sides together.
     pub in_flight_per_upstream_max: usize,
+    /// Event streams and tunnels an upstream is given at once, beside requests.
+    pub streams_per_upstream_max: usize,
+    /// Requests that one session has underway at an upstream; further ones get a 429. A browser
+    /// opens six connections to a site.
+    pub in_flight_per_session_max: usize,
+    /// Event streams and tunnels of one session, as from several tabs.
+    pub streams_per_session_max: usize,
     /// Bytes buffered per connection to an upstream, which bounds the head of an answer.
     pub connection_buffer_bytes: usize,
     /// When an upstream is left alone for a while.
@@ -111,10 +121,13 @@ impl Default for ProxyConfig {
             connect_max: Duration::from_secs(2),
             response_head_max: Duration::from_secs(30),
             body_idle_max: Duration::from_mins(1),
-            tunnel_idle_max: Duration::from_mins(10),
+            stream_idle_max: None,
             pool_idle_max: Duration::from_secs(4),
             pool_idle_per_upstream_max: 128,
             in_flight_per_upstream_max: 2048,
+            streams_per_upstream_max: 4096,
+            in_flight_per_session_max: 64,
+            streams_per_session_max: 16,
             connection_buffer_bytes: 64 * 1024,
             breaker: BreakerConfig::default(),
         }
@@ -138,7 +151,15 @@ impl Proxy {
             ));
         Self {
             client,
-            lanes: Lanes::new(config.breaker, config.in_flight_per_upstream_max),
+            lanes: Lanes::new(
+                config.breaker,
+                LaneLimits {
+                    requests_max: config.in_flight_per_upstream_max,
+                    streams_max: config.streams_per_upstream_max,
+                    requests_per_session_max: config.in_flight_per_session_max,
+                    streams_per_session_max: config.streams_per_session_max,
+                },
+            ),
             config,
             clock,
             tunnels: TaskTracker::new(),
@@ -161,7 +182,7 @@ impl Proxy {
     ) -> Result<ForwardOutcome, ApiError> {
         let outbound = prepare(upstream, request, forwarded)?;
         let lane = self.lanes.of(upstream);
-        let mut attempt = lane.begin(&self.clock)?;
+        let mut attempt = lane.begin(&self.clock, Visitor::of(forwarded))?;
         let is_repeatable = outbound.head.method.is_idempotent() && outbound.body.is_end_stream();
         let spare = is_repeatable.then(|| outbound.head.clone());
 
@@ -239,8 +260,16 @@ impl Proxy {
             let (mut parts, body) = response.into_parts();
             parts.version = Version::HTTP_11;
             parts.extensions.clear();
-            let end = is_event_stream(&parts.headers).then(end);
-            let body = ResponseBody::new(body, self.config.body_idle_max, attempt, end);
+            let is_stream = is_event_stream(&parts.headers);
+            if is_stream {
+                attempt.becomes_stream()?;
+            }
+            let idle_max = if is_stream {
+                self.config.stream_idle_max
+            } else {
+                Some(self.config.body_idle_max)
+            };
+            let body = ResponseBody::new(body, idle_max, attempt, is_stream.then(end));
             return Ok(ForwardOutcome {
                 response: Response::from_parts(parts, Body::new(body)),
                 command,
@@ -252,8 +281,9 @@ impl Proxy {
             return Err(Failure::Garbled.into());
         };
         attempt.head("switched", Outcome::Success, took);
+        attempt.becomes_stream()?;
         let upstream = hyper::upgrade::on(&mut response);
-        let (idle_max, stop) = (self.config.tunnel_idle_max, self.stop.clone());
+        let (idle_max, stop) = (self.config.stream_idle_max, self.stop.clone());
         let over = end();
         self.tunnels.spawn(async move {
             let end = async {

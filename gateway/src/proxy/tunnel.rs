@@ -15,6 +15,9 @@ use tokio::time::Instant;
 /// Bytes buffered in each direction of a tunnel.
 const TUNNEL_BUFFER_BYTES: usize = 4096;
 
+/// How long the two sides may take to switch.
+const SWITCH_MAX: Duration = Duration::from_mins(1);
+
 /// When bytes last moved in either direction.
 #[derive(Debug)]
 struct Activity {
@@ -30,16 +33,17 @@ struct Watched<T> {
     activity: Arc<Activity>,
 }
 
-/// Passes bytes both ways until one side closes, nothing moves for `idle_max`, or `end` comes.
+/// Passes bytes both ways until one side closes, nothing moves for `idle_max` if that
+/// is given, or `end` comes.
 pub(super) async fn run(
     client: OnUpgrade,
     upstream: OnUpgrade,
-    idle_max: Duration,
+    idle_max: Option<Duration>,
     end: impl Future<Output = ()>,
 ) {
     tokio::pin!(end);
     // The client's side switches once it has read the answer; a client that has gone never does.
-    let switched = tokio::time::timeout(idle_max, async { tokio::try_join!(client, upstream) });
+    let switched = tokio::time::timeout(SWITCH_MAX, async { tokio::try_join!(client, upstream) });
     let (client, upstream) = tokio::select! {
         switched = switched => match switched {
             Ok(Ok(sides)) => sides,
@@ -81,7 +85,10 @@ impl Activity {
     }
 
     /// Waits until nothing has moved for `span`.
-    async fn idle_for(&self, span: Duration) {
+    async fn idle_for(&self, span: Option<Duration>) {
+        let Some(span) = span else {
+            return std::future::pending().await;
+        };
         loop {
             let last = Duration::from_millis(self.last_ms.load(Ordering::Relaxed));
             let deadline = self.started + last + span;

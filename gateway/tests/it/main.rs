@@ -15,6 +15,7 @@ mod desk;
 mod edge;
 mod gate;
 mod gate_lasting;
+mod heads;
 mod last_page;
 mod line;
 mod live;

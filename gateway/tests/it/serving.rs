@@ -12,6 +12,7 @@ use bytes::Bytes;
 use contract::principal::Principal;
 use contract::{Clock, PlaceId, Problem, SystemClock, Timestamp};
 use gateway::edge::serve::{ServeConfig, serve};
+use gateway::proxy::breaker::BreakerConfig;
 use gateway::proxy::{Command, Forwarded, Proxy, ProxyConfig, Upstream};
 use http::header::HOST;
 use http::{Request, StatusCode};
@@ -89,6 +90,14 @@ impl Gateway {
         config: ProxyConfig,
         clock: Arc<dyn Clock>,
     ) -> Self {
+        // Everything here is forwarded for one fan.
+        let config = ProxyConfig {
+            breaker: BreakerConfig {
+                visitors_min: 1,
+                ..config.breaker
+            },
+            ..config
+        };
         let upstream: Upstream = format!("http://{upstream}").parse().unwrap();
         let proxy = Arc::new(Proxy::new(config, clock));
         let (sender, commands) = mpsc::unbounded_channel();

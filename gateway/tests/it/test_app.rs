@@ -273,6 +273,7 @@ pub(crate) fn generous() -> RateLimitConfig {
         joins: rate,
         calls: rate,
         polls: rate,
+        signatures: rate,
     }
 }
 

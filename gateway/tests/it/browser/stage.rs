@@ -265,6 +265,7 @@ fn start(dir: &Path, database: &TestDatabase, listen: &str, ops_listen: &str) ->
         .env("ROPELINE_DATABASE_URL", database.url())
         .env("ROPELINE_REDIS_URL", redis_url)
         .env("ROPELINE_ADMIN_TOKEN", ADMIN_TOKEN)
+        .env("ROPELINE_SHUTDOWN_DELAY_SECONDS", "0")
         .stdout(log.try_clone().unwrap())
         .stderr(log)
         .kill_on_drop(true)

@@ -101,7 +101,8 @@ async fn an_answer_that_stops_or_breaks_is_not_passed_off_as_whole() {
             .unwrap_err();
         assert_eq!(
             gateway.proxy.health(&gateway.upstream).failures,
-            1,
+            // One slow page is no state of the upstream's.
+            u32::from(breaks),
             "breaks: {breaks}"
         );
     }

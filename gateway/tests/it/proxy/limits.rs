@@ -126,3 +126,70 @@ async fn more_requests_than_an_upstream_may_have_at_once_are_refused() {
     let problem = get_problem(&gateway.url("/")).await;
     assert_eq!(problem.code, ProblemCode::UpstreamUnavailable);
 }
+
+/// An upstream whose `/events` begins an event stream that says nothing, and that answers the rest.
+async fn quiet_streams() -> Server {
+    let events = || async {
+        let quiet = futures_util::stream::once(async { Ok::<_, std::io::Error>("data: 1\n\n") });
+        let quiet = futures_util::StreamExt::chain(quiet, futures_util::stream::pending());
+        (
+            [("content-type", "text/event-stream")],
+            axum::body::Body::from_stream(quiet),
+        )
+    };
+    let router = Router::new()
+        .route("/events", axum::routing::get(events))
+        .fallback(|| async { "page" });
+    Server::start(router).await
+}
+
+#[tokio::test]
+async fn one_sessions_streams_leave_pages_and_others_their_places() {
+    let upstream = quiet_streams().await;
+    let config = ProxyConfig {
+        in_flight_per_upstream_max: 1,
+        streams_per_session_max: 2,
+        ..ProxyConfig::default()
+    };
+    let gateway = Gateway::configured(upstream.addr, config, Arc::new(SystemClock)).await;
+    let http = reqwest::Client::new();
+    let mut open = Vec::new();
+    for _ in 0..2 {
+        let stream = http.get(gateway.url("/events")).send();
+        let stream = within("a stream", stream).await.unwrap();
+        assert_eq!(stream.status(), StatusCode::OK);
+        open.push(stream);
+    }
+    let problem = get_problem(&gateway.url("/events")).await;
+    assert_eq!(problem.code, ProblemCode::RateLimited);
+    // The only place for a request is free, because streams have their own.
+    assert_eq!(get(&gateway.url("/")).await.0, StatusCode::OK);
+    drop(open.pop());
+    within("a stream's place", async {
+        while http
+            .get(gateway.url("/events"))
+            .send()
+            .await
+            .unwrap()
+            .status()
+            != StatusCode::OK
+        {}
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_quiet_stream_is_no_failure_and_is_not_cut_off() {
+    let upstream = quiet_streams().await;
+    let config = ProxyConfig {
+        body_idle_max: Duration::from_millis(50),
+        ..ProxyConfig::default()
+    };
+    let gateway = Gateway::configured(upstream.addr, config, Arc::new(SystemClock)).await;
+    let stream = reqwest::get(gateway.url("/events"));
+    let mut stream = within("a stream", stream).await.unwrap();
+    assert!(within("an event", stream.chunk()).await.unwrap().is_some());
+    let quiet = tokio::time::timeout(Duration::from_millis(400), stream.chunk()).await;
+    assert!(quiet.is_err(), "the stream ended: {quiet:?}");
+    assert_eq!(gateway.proxy.health(&gateway.upstream).failures, 0);
+}

@@ -74,7 +74,7 @@ async fn shutdown_closes_tunnels() {
 async fn a_silent_tunnel_ends() {
     let upstream = Server::start(websocket_upstream()).await;
     let config = ProxyConfig {
-        tunnel_idle_max: Duration::from_millis(200),
+        stream_idle_max: Some(Duration::from_millis(200)),
         ..ProxyConfig::default()
     };
     let gateway = Gateway::configured(upstream.addr, config, Arc::new(SystemClock)).await;

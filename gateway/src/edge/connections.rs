@@ -1,0 +1,199 @@
+//! How many connections a listener takes, in all and from one address.
+
+use std::collections::HashMap;
+use std::net::IpAddr;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+
+use super::client_ip::{AddressGroup, TrustedProxies};
+
+/// Limits on connections.
+#[derive(Clone, Debug)]
+pub struct ConnectionLimits {
+    /// At once, switched ones included. A process has 20,000 open files; what is left is for
+    /// upstreams, stores and logs.
+    pub total_max: usize,
+    /// At once from one IPv4 address or one /64 of IPv6. Generous, because a mobile network puts
+    /// many fans behind one address, and small enough that one client is a fraction of all.
+    pub per_address_max: usize,
+    /// Whose connections carry many fans and are not counted by address.
+    pub trusted: TrustedProxies,
+    /// Whether peers on loopback are counted by address: not where a local proxy may speak for
+    /// all fans without being declared.
+    pub counts_loopback: bool,
+}
+
+impl Default for ConnectionLimits {
+    fn default() -> Self {
+        Self {
+            total_max: 16_000,
+            per_address_max: 2_000,
+            trusted: TrustedProxies::default(),
+            counts_loopback: false,
+        }
+    }
+}
+
+/// The connections of one listener.
+#[derive(Debug)]
+pub(super) struct Connections {
+    limits: ConnectionLimits,
+    total: Arc<Semaphore>,
+    /// No larger than the number of connections.
+    by_address: Arc<Mutex<HashMap<AddressGroup, usize>>>,
+}
+
+/// A connection's place among the others, given back when dropped.
+#[derive(Debug)]
+pub(super) struct ConnectionPlace {
+    _total: OwnedSemaphorePermit,
+    _counted: Option<Counted>,
+}
+
+#[derive(Debug)]
+struct Counted {
+    address: AddressGroup,
+    by_address: Arc<Mutex<HashMap<AddressGroup, usize>>>,
+}
+
+/// Why a connection is refused; the word for it in metrics.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Full {
+    /// The listener has as many as it takes.
+    Listener,
+    /// The address has.
+    Address,
+}
+
+impl Full {
+    pub(super) fn word(self) -> &'static str {
+        match self {
+            Self::Listener => "total",
+            Self::Address => "address",
+        }
+    }
+}
+
+impl Connections {
+    pub(super) fn new(limits: ConnectionLimits) -> Self {
+        Self {
+            total: Arc::new(Semaphore::new(limits.total_max)),
+            limits,
+            by_address: Arc::default(),
+        }
+    }
+
+    /// A place for a connection from `peer`.
+    pub(super) fn enter(&self, peer: IpAddr) -> Result<ConnectionPlace, Full> {
+        let counted = match self.group_of(peer) {
+            Some(address) => Some(self.count(address)?),
+            None => None,
+        };
+        let total = Arc::clone(&self.total).try_acquire_owned();
+        Ok(ConnectionPlace {
+            _total: total.map_err(|_| Full::Listener)?,
+            _counted: counted,
+        })
+    }
+
+    /// Whom a connection from `peer` counts for, if by address at all.
+    fn group_of(&self, peer: IpAddr) -> Option<AddressGroup> {
+        let peer = peer.to_canonical();
+        let is_exempt = self.limits.trusted.contains(peer)
+            || (peer.is_loopback() && !self.limits.counts_loopback);
+        (!is_exempt).then(|| AddressGroup::of(peer))
+    }
+
+    fn count(&self, address: AddressGroup) -> Result<Counted, Full> {
+        let mut by_address = lock(&self.by_address);
+        let count = by_address.entry(address).or_default();
+        if *count >= self.limits.per_address_max {
+            return Err(Full::Address);
+        }
+        *count += 1;
+        Ok(Counted {
+            address,
+            by_address: Arc::clone(&self.by_address),
+        })
+    }
+}
+
+impl Drop for Counted {
+    fn drop(&mut self) {
+        let mut by_address = lock(&self.by_address);
+        if let Some(count) = by_address.get_mut(&self.address) {
+            *count -= 1;
+            if *count == 0 {
+                by_address.remove(&self.address);
+            }
+        }
+    }
+}
+
+/// A panic elsewhere leaves the counts whole: each change is one call.
+fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn connections(total_max: usize, per_address_max: usize) -> Connections {
+        Connections::new(ConnectionLimits {
+            total_max,
+            per_address_max,
+            trusted: TrustedProxies::new(["10.0.0.0/8".parse().unwrap()]),
+            counts_loopback: false,
+        })
+    }
+
+    fn ip(text: &str) -> IpAddr {
+        text.parse().unwrap()
+    }
+
+    #[test]
+    fn an_address_has_its_share_and_gets_it_back() {
+        let connections = connections(100, 2);
+        let first = connections.enter(ip("192.0.2.1")).unwrap();
+        let _second = connections.enter(ip("::ffff:192.0.2.1")).unwrap();
+        let refused = connections.enter(ip("192.0.2.1")).unwrap_err();
+        assert_eq!(refused, Full::Address);
+        let _other = connections.enter(ip("192.0.2.2")).unwrap();
+        drop(first);
+        let _again = connections.enter(ip("192.0.2.1")).unwrap();
+    }
+
+    #[test]
+    fn a_subscriber_of_ipv6_has_one_share() {
+        let connections = connections(100, 2);
+        let _places = [1, 2].map(|n| connections.enter(ip(&format!("2001:db8::{n}"))).unwrap());
+        let refused = connections.enter(ip("2001:db8::3:4")).unwrap_err();
+        assert_eq!(refused, Full::Address);
+        let _other = connections.enter(ip("2001:db8:0:1::1")).unwrap();
+    }
+
+    #[test]
+    fn proxies_and_loopback_count_for_all_only() {
+        let connections = connections(3, 1);
+        let _places: Vec<_> = ["10.0.0.1", "10.0.0.1", "127.0.0.1"]
+            .map(|text| connections.enter(ip(text)).unwrap())
+            .into();
+        let refused = connections.enter(ip("10.0.0.1")).unwrap_err();
+        assert_eq!(refused, Full::Listener);
+        assert!(lock(&connections.by_address).is_empty());
+    }
+
+    #[test]
+    fn who_is_refused_for_the_listeners_sake_leaves_no_count() {
+        let connections = connections(1, 5);
+        let place = connections.enter(ip("192.0.2.1")).unwrap();
+        assert_eq!(
+            connections.enter(ip("192.0.2.2")).unwrap_err(),
+            Full::Listener
+        );
+        drop(place);
+        assert!(lock(&connections.by_address).is_empty());
+    }
+}

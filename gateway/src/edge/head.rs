@@ -1,0 +1,118 @@
+//! What is wrong with a request's head before anyone looks at its path.
+//!
+//! The parser takes more than is allowed here, because only what was read can be answered with a
+//! request id, a page for people, and the removal of cookies.
+
+use axum::extract::Request;
+use axum::middleware::Next;
+use axum::response::{IntoResponse, Response};
+use contract::cookies::{HOST_PREFIX, PASS_PREFIX, PLACE_PREFIX};
+use contract::{Problem, ProblemCode};
+use http::header::{HOST, SET_COOKIE};
+use http::uri::{Authority, PathAndQuery};
+use http::{HeaderMap, HeaderValue, Uri, Version};
+use web::ApiError;
+
+/// Bytes of a request's line and headers together.
+pub const HEAD_BYTES_MAX: usize = 16 * 1024;
+/// Headers of a request.
+pub const HEADERS_MAX: usize = 100;
+/// Cookies of ours that one answer removes, 100 bytes each: proxies take 4 KiB of headers from us.
+/// What is still too much is removed with the next.
+const COOKIES_REMOVED_MAX: usize = 20;
+
+/// Refuses a head that is too large or does not say which host it means, and brings an
+/// absolute address into the form that everything behind works with.
+pub async fn middleware(mut request: Request, next: Next) -> Response {
+    if let Err(problem) = check_size(&request) {
+        let mut response = ApiError::from(problem).into_response();
+        // The next request would be as large.
+        remove_our_cookies(request.headers(), response.headers_mut());
+        return response;
+    }
+    match settle_host(&mut request) {
+        Ok(()) => next.run(request).await,
+        Err(problem) => ApiError::from(problem).into_response(),
+    }
+}
+
+fn check_size(request: &Request) -> Result<(), Problem> {
+    let headers = request.headers();
+    let line = request
+        .uri()
+        .path_and_query()
+        .map_or(0, |path| path.as_str().len());
+    // A colon, a space and the end of the line stand around each name and value.
+    let fields: usize = headers
+        .iter()
+        .map(|(name, value)| name.as_str().len() + value.len() + 4)
+        .sum();
+    if line + fields <= HEAD_BYTES_MAX && headers.len() <= HEADERS_MAX {
+        return Ok(());
+    }
+    Err(Problem::new(ProblemCode::HeadTooLarge).detail(format!(
+        "The request's address and headers are more than {HEAD_BYTES_MAX} bytes or \
+         {HEADERS_MAX} headers. If this is a browser, trying again may help: cookies of the line \
+         were removed."
+    )))
+}
+
+/// RFC 9112 §3.2: a request of HTTP/1.1 names one host, and an absolute address goes before it.
+fn settle_host(request: &mut Request) -> Result<(), Problem> {
+    let mut hosts = request.headers().get_all(HOST).iter();
+    let (first, second) = (hosts.next().cloned(), hosts.next());
+    let refused = |detail: &str| Problem::new(ProblemCode::BadRequest).detail(detail);
+    if second.is_some() {
+        return Err(refused("The request names more than one host."));
+    }
+    let is_host = |host: &HeaderValue| {
+        let host = host.to_str().unwrap_or(" ");
+        host.is_empty() || (host.parse::<Authority>().is_ok() && !host.contains('@'))
+    };
+    if !first.as_ref().is_none_or(is_host) {
+        return Err(refused("The request's host cannot be read."));
+    }
+    let is_connect = request.method() == http::Method::CONNECT;
+    if let Some(authority) = request.uri().authority().filter(|_| !is_connect) {
+        if authority.as_str().contains('@') {
+            return Err(refused("The request's address names a user."));
+        }
+        let host = HeaderValue::from_str(authority.as_str())
+            .map_err(|_| refused("The request's host cannot be read."))?;
+        let path = request.uri().path_and_query().cloned();
+        let path = path.unwrap_or(PathAndQuery::from_static("/"));
+        request.headers_mut().insert(HOST, host);
+        *request.uri_mut() = Uri::from(path);
+        return Ok(());
+    }
+    if first.is_none() && request.version() >= Version::HTTP_11 {
+        return Err(refused("The request names no host."));
+    }
+    Ok(())
+}
+
+/// Removes the cookies of ours that came with `request` from the browser. Passes are spared while
+/// there are places to remove: a place that is lost is found again by its room's page.
+fn remove_our_cookies(request: &HeaderMap, answer: &mut HeaderMap) {
+    let names = |prefix: &'static str| {
+        web::cookie::cookies(request).filter_map(move |(name, _)| {
+            let bare = name.strip_prefix(HOST_PREFIX).unwrap_or(name);
+            bare.starts_with(prefix).then_some(name)
+        })
+    };
+    let mut removed: Vec<&str> = names(PLACE_PREFIX).take(COOKIES_REMOVED_MAX).collect();
+    if removed.is_empty() {
+        removed = names(PASS_PREFIX).take(COOKIES_REMOVED_MAX).collect();
+    }
+    for name in removed {
+        let secure = if name.starts_with(HOST_PREFIX) {
+            "; Secure"
+        } else {
+            ""
+        };
+        let text = format!("{name}=; Path=/; Max-Age=0; HttpOnly; SameSite=Lax{secure}");
+        if let Ok(value) = HeaderValue::from_str(&text) {
+            answer.append(SET_COOKIE, value);
+        }
+    }
+}

@@ -1,0 +1,316 @@
+//! A client's socket, watched between requests.
+//!
+//! Two things can only be seen here. A connection may rest between requests for as long as
+//! balancers keep theirs, but once a head has begun it has to be complete soon; hyper has one timer
+//! for both. And what hyper's parser refuses it answers by itself, with an empty body and no
+//! request id; that answer is replaced by a problem document.
+
+use std::io;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use axum::body::Body;
+use bytes::Bytes;
+use contract::problem::PROBLEM_MEDIA_TYPE;
+use contract::{Problem, ProblemCode};
+use hyper::body::{Body as HttpBody, Frame, SizeHint};
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::time::Sleep;
+use web::RequestIds;
+use web::request_id::X_REQUEST_ID;
+
+/// Where a connection stands between requests.
+#[derive(Clone, Debug, Default)]
+pub(super) struct HeadState(Arc<Shared>);
+
+#[derive(Debug, Default)]
+struct Shared {
+    state: AtomicU8,
+    /// An answer of the service's may not be written to its end yet.
+    is_unwritten: AtomicBool,
+}
+
+/// A head has begun, or has to: the connection is new.
+const READING: u8 = 0;
+/// A request is being answered.
+const SERVING: u8 = 1;
+/// The last answer is complete and no further request has begun.
+const RESTING: u8 = 2;
+/// Another protocol has the connection.
+const SWITCHED: u8 = 3;
+
+impl HeadState {
+    /// A head is complete.
+    pub(super) fn serving(&self) {
+        self.0.is_unwritten.store(true, Ordering::Release);
+        self.0.state.store(SERVING, Ordering::Release);
+    }
+
+    /// The connection speaks another protocol from now on.
+    pub(super) fn switched(&self) {
+        self.0.state.store(SWITCHED, Ordering::Release);
+    }
+
+    /// The body of an answer, at whose end the connection rests.
+    pub(super) fn until_answered(&self, body: Body) -> Body {
+        Body::new(AnswerBody {
+            inner: body,
+            state: self.clone(),
+        })
+    }
+
+    fn is_unwritten(&self) -> bool {
+        self.0.is_unwritten.load(Ordering::Acquire)
+    }
+
+    fn written(&self) {
+        self.0.is_unwritten.store(false, Ordering::Release);
+    }
+
+    fn get(&self) -> u8 {
+        self.0.state.load(Ordering::Acquire)
+    }
+
+    fn change(&self, from: u8, to: u8) -> bool {
+        let changed = self
+            .0
+            .state
+            .compare_exchange(from, to, Ordering::AcqRel, Ordering::Acquire);
+        changed.is_ok()
+    }
+}
+
+/// See [`HeadState::until_answered`].
+struct AnswerBody {
+    inner: Body,
+    state: HeadState,
+}
+
+impl HttpBody for AnswerBody {
+    type Data = Bytes;
+    type Error = axum::Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
+        Pin::new(&mut self.inner).poll_frame(cx)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.inner.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.inner.size_hint()
+    }
+}
+
+impl Drop for AnswerBody {
+    fn drop(&mut self) {
+        self.state.change(SERVING, RESTING);
+    }
+}
+
+/// The watched socket.
+pub(super) struct HeadWatch<T> {
+    inner: T,
+    state: HeadState,
+    head_max: Duration,
+    rest_max: Duration,
+    /// Until a head has to be complete or the next has to begin; begins with the first wait.
+    deadline: Option<Pin<Box<Sleep>>>,
+    ids: RequestIds,
+    replacement: Option<Replacement>,
+}
+
+/// An answer of hyper's own, replaced.
+struct Replacement {
+    bytes: Vec<u8>,
+    written: usize,
+    /// How much of hyper's answer this stands for.
+    instead_of: usize,
+}
+
+impl<T> HeadWatch<T> {
+    /// Watches `inner`, on which a head has to be complete within `head_max` of its beginning, and
+    /// another has to begin within `rest_max` of the last answer.
+    pub(super) fn new(
+        inner: T,
+        state: HeadState,
+        head_max: Duration,
+        rest_max: Duration,
+        ids: RequestIds,
+    ) -> Self {
+        Self {
+            inner,
+            state,
+            head_max,
+            rest_max,
+            deadline: None,
+            ids,
+            replacement: None,
+        }
+    }
+}
+
+impl<T: AsyncRead + Unpin> AsyncRead for HeadWatch<T> {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        let this = &mut *self;
+        let filled = buf.filled().len();
+        let read = Pin::new(&mut this.inner).poll_read(cx, buf);
+        if buf.filled().len() > filled && this.state.change(RESTING, READING) {
+            this.deadline = None;
+        }
+        let span = match this.state.get() {
+            READING => this.head_max,
+            RESTING => this.rest_max,
+            _ => {
+                this.deadline = None;
+                return read;
+            }
+        };
+        if read.is_pending() {
+            let deadline = this
+                .deadline
+                .get_or_insert_with(|| Box::pin(tokio::time::sleep(span)));
+            if deadline.as_mut().poll(cx).is_ready() {
+                return Poll::Ready(Err(io::ErrorKind::TimedOut.into()));
+            }
+        }
+        read
+    }
+}
+
+impl<T: AsyncWrite + Unpin> HeadWatch<T> {
+    /// Whether `bufs` begin an answer that hyper gives by itself; then ours is written instead.
+    fn replaces(&mut self, bufs: &[io::IoSlice<'_>]) -> bool {
+        if self.replacement.is_some() {
+            return true;
+        }
+        let state = self.state.get();
+        // With all answers of the service's written, what comes without a request is hyper's own.
+        if state == SERVING || state == SWITCHED || self.state.is_unwritten() {
+            return false;
+        }
+        let first = bufs.iter().find(|buf| !buf.is_empty());
+        let status = first.and_then(|buf| status_of(buf));
+        let Some(status) = status else {
+            return false;
+        };
+        self.replacement = Some(Replacement {
+            bytes: refusal(status, &self.ids).into_bytes(),
+            written: 0,
+            instead_of: bufs.iter().map(|buf| buf.len()).sum(),
+        });
+        true
+    }
+
+    fn poll_replacement(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
+        let Some(replacement) = &mut self.replacement else {
+            return Poll::Ready(Ok(0));
+        };
+        while replacement.written < replacement.bytes.len() {
+            let rest = &replacement.bytes[replacement.written..];
+            match Pin::new(&mut self.inner).poll_write(cx, rest) {
+                Poll::Ready(Ok(0)) => return Poll::Ready(Err(io::ErrorKind::WriteZero.into())),
+                Poll::Ready(Ok(written)) => replacement.written += written,
+                other => return other,
+            }
+        }
+        let instead_of = replacement.instead_of;
+        self.replacement = None;
+        Poll::Ready(Ok(instead_of))
+    }
+}
+
+impl<T: AsyncWrite + Unpin> AsyncWrite for HeadWatch<T> {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        if self.replaces(&[io::IoSlice::new(buf)]) {
+            return self.poll_replacement(cx);
+        }
+        Pin::new(&mut self.inner).poll_write(cx, buf)
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bufs: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        if self.replaces(bufs) {
+            return self.poll_replacement(cx);
+        }
+        Pin::new(&mut self.inner).poll_write_vectored(cx, bufs)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.inner.is_write_vectored()
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        // Hyper flushes the socket only once it has written all that it buffers.
+        if self.state.get() == RESTING && self.state.is_unwritten() {
+            self.state.written();
+            // Hyper may not read again before something arrives, so the rest is timed from here;
+            // the timer wakes the connection, which then reads.
+            let mut rest = Box::pin(tokio::time::sleep(self.rest_max));
+            if rest.as_mut().poll(cx).is_pending() {
+                self.deadline = Some(rest);
+            }
+        }
+        Pin::new(&mut self.inner).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.inner).poll_shutdown(cx)
+    }
+}
+
+/// The status of an answer that begins with `bytes`, when it is a refusal.
+fn status_of(bytes: &[u8]) -> Option<u16> {
+    let rest = bytes.strip_prefix(b"HTTP/1.")?.get(2..5)?;
+    let status = std::str::from_utf8(rest).ok()?.parse().ok()?;
+    (400..500).contains(&status).then_some(status)
+}
+
+/// The answer to a head that the parser refuses.
+fn refusal(status: u16, ids: &RequestIds) -> String {
+    let (reason, detail) = match status {
+        431 => (
+            "Request Header Fields Too Large",
+            "The request's headers are larger or more than are read.",
+        ),
+        414 => ("URI Too Long", "The request's address is too long."),
+        408 => ("Request Timeout", "The request took too long to arrive."),
+        _ => ("Bad Request", "The request's head could not be read."),
+    };
+    let id = ids.next_id();
+    let mut problem = Problem::new(ProblemCode::BadRequest).detail(detail);
+    problem.status = status;
+    problem.request_id = Some(id.as_str().to_owned());
+    tracing::debug!(
+        status,
+        request_id = id.as_str(),
+        "a request could not be read"
+    );
+    // A problem is strings, numbers and JSON values, all of which serialise.
+    let body = serde_json::to_string(&problem).unwrap_or_default();
+    format!(
+        "HTTP/1.1 {status} {reason}\r\nContent-Type: {PROBLEM_MEDIA_TYPE}\r\n\
+         Content-Length: {}\r\nCache-Control: no-store\r\n{X_REQUEST_ID}: {}\r\n\
+         Connection: close\r\n\r\n{body}",
+        body.len(),
+        id.as_str(),
+    )
+}
