@@ -168,7 +168,12 @@ impl Booking {
 
     /// The operators' API, under `/admin/v1`. Whoever mounts it checks who asks.
     pub fn admin_router(&self) -> Router {
-        api::admin_router(self.clone())
+        api::admin(self.clone()).0
+    }
+
+    /// The description of [`Booking::admin_router`], as a part of an OpenAPI document.
+    pub fn admin_description(&self) -> utoipa::openapi::OpenApi {
+        api::admin(self.clone()).1
     }
 
     /// Who `headers` speak for.

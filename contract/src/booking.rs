@@ -205,11 +205,13 @@ pub struct SeatChanges {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct HoldRequest {
-    /// The seats wanted.
+    /// The seats wanted, each once, up to the ticket limit of the show.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(min_items = 1)]
     pub seat_ids: Option<Vec<SeatId>>,
-    /// How many of the best available.
+    /// How many of the best available, up to the ticket limit of the show.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(minimum = 1)]
     pub quantity: Option<u32>,
     /// Of which category; any, when absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -264,6 +266,7 @@ pub struct Hold {
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct PaymentRequest {
     /// Where tickets are sent.
+    #[schema(format = "email", min_length = 3, max_length = 254)]
     pub email: String,
     /// A coupon.
     #[serde(default, skip_serializing_if = "Option::is_none")]

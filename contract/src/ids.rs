@@ -18,7 +18,7 @@ pub struct InvalidId {
 }
 
 macro_rules! text_form {
-    ($name:ident) => {
+    ($name:ident, $pattern:expr, $example:expr) => {
         impl Serialize for $name {
             fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
                 serializer.collect_str(self)
@@ -36,6 +36,8 @@ macro_rules! text_form {
             fn schema() -> utoipa::openapi::RefOr<utoipa::openapi::Schema> {
                 utoipa::openapi::ObjectBuilder::new()
                     .schema_type(utoipa::openapi::schema::Type::String)
+                    .pattern(Some($pattern))
+                    .examples([$example])
                     .into()
             }
         }
@@ -46,7 +48,7 @@ macro_rules! text_form {
 
 /// A name in a URL: lower-case letters, digits and inner hyphens.
 macro_rules! slug {
-    ($(#[$doc:meta])* $name:ident, $kind:literal) => {
+    ($(#[$doc:meta])* $name:ident, $kind:literal, $example:literal) => {
         $(#[$doc])*
         #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
         pub struct $name(String);
@@ -86,21 +88,24 @@ macro_rules! slug {
             }
         }
 
-        text_form!($name);
+        text_form!($name, SLUG_PATTERN, $example);
     };
 }
 
+/// What a [`slug!`] looks like, as a regular expression of JSON Schema.
+const SLUG_PATTERN: &str = "^[a-z0-9]([a-z0-9-]{0,62}[a-z0-9])?$";
+
 slug!(
     /// A waiting room, such as `eras`.
-    RoomId, "room"
+    RoomId, "room", "eras"
 );
 slug!(
     /// A city of the catalogue, such as `mumbai`.
-    CityId, "city"
+    CityId, "city", "mumbai"
 );
 slug!(
     /// A show of the catalogue, such as `eras-mumbai-1`.
-    ShowId, "show"
+    ShowId, "show", "eras-mumbai-1"
 );
 
 /// A time-ordered id with a prefix that names its kind, such as `hold_01j…`.
@@ -144,7 +149,11 @@ macro_rules! prefixed {
             }
         }
 
-        text_form!($name);
+        text_form!(
+            $name,
+            concat!("^", $prefix, "[0-9a-f]{32}$"),
+            concat!($prefix, "0198c2e4f7a87c1e9d3b5a6f70812c3d")
+        );
     };
 }
 
@@ -198,7 +207,11 @@ impl fmt::Display for PlaceId {
     }
 }
 
-text_form!(PlaceId);
+text_form!(
+    PlaceId,
+    "^[A-Za-z0-9_-]{21}[AQgw]$",
+    "q83vEjRWeJCrze8SNFZ4kA"
+);
 
 /// A seat's label within its show, such as `A10`.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -233,7 +246,7 @@ impl fmt::Display for SeatId {
     }
 }
 
-text_form!(SeatId);
+text_form!(SeatId, "^[A-Za-z0-9-]{1,16}$", "A10");
 
 #[cfg(test)]
 mod tests {

@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
+use utoipa::openapi::schema::{ArrayBuilder, ObjectBuilder, Schema, SchemaType, Type};
 
 use crate::clock::Timestamp;
 use crate::ids::RoomId;
@@ -174,6 +175,7 @@ pub struct ReconnectFrame {
 pub struct JoinRequest {
     /// The browser's part of the draw: 16 random bytes, base64url. The same nonce gives the
     /// same place, so a join may be repeated.
+    #[schema(pattern = "^[A-Za-z0-9_-]{21}[AQgw](==)?$")]
     pub nonce: Option<String>,
     /// An access code, where the room uses them.
     pub access_code: Option<String>,
@@ -238,6 +240,7 @@ pub struct RoomDocument {
     /// Order keys of the first places, ascending, as decimal strings.
     pub head: Vec<String>,
     /// Pairs of order key (decimal string) and rank, ascending.
+    #[schema(schema_with = knots_schema)]
     pub knots: Vec<(String, u64)>,
     /// What is left to buy.
     pub stock: Stock,
@@ -253,6 +256,23 @@ pub struct RoomDocument {
     pub poll_policy: PollPolicy,
     /// When the numbers were taken.
     pub updated_at: Timestamp,
+}
+
+/// Tuples are written as arrays of two: generators of clients do not know the keywords for more.
+fn knots_schema() -> Schema {
+    let part = ObjectBuilder::new()
+        .schema_type(SchemaType::from_iter([Type::String, Type::Integer]))
+        .description(Some(
+            "An order key, a decimal string, then its rank, a number",
+        ));
+    let pair = ArrayBuilder::new()
+        .items(part)
+        .min_items(Some(2))
+        .max_items(Some(2));
+    let pairs = ArrayBuilder::new()
+        .items(pair)
+        .description(Some("Pairs of order key and rank, ascending."));
+    pairs.build().into()
 }
 
 /// The draw of a room, for anyone who wants to check it.

@@ -42,27 +42,37 @@ pub struct RoomSettings {
     pub room: RoomId,
     /// What fans read above the line; the room's name when empty.
     #[serde(default)]
+    #[schema(
+        max_length = 200,
+        pattern = "^[^\\u0000-\\u0009\\u000b-\\u001f\\u007f-\\u009f]*$"
+    )]
     pub title: String,
     /// `embedded`, or the URL of the service to protect.
     #[serde(default = "defaults::upstream")]
+    #[schema(max_length = 1024)]
     pub upstream: String,
     /// Protected path prefixes, each beginning with `/`.
     #[serde(default)]
+    #[schema(max_items = 64)]
     pub paths: Vec<String>,
     /// Calls per minute while visitors wait.
     #[serde(default = "defaults::new_users_per_minute")]
+    #[schema(maximum = 10_000_000)]
     pub new_users_per_minute: u64,
     /// Most sessions at once.
     #[serde(default = "defaults::total_active_users")]
+    #[schema(minimum = 1, maximum = 10_000_000)]
     pub total_active_users: u64,
     /// Length of a session.
     #[serde(default = "defaults::session_duration_seconds")]
+    #[schema(minimum = 1, maximum = 86_400)]
     pub session_duration_seconds: u64,
     /// Whether use of the pass prolongs the session.
     #[serde(default = "defaults::yes")]
     pub session_renewal: bool,
     /// Longest a session can be prolonged to.
     #[serde(default = "defaults::session_max_seconds")]
+    #[schema(minimum = 1, maximum = 86_400)]
     pub session_max_seconds: u64,
     /// How places are ordered.
     #[serde(default)]
@@ -81,21 +91,29 @@ pub struct RoomSettings {
     pub closes_at: Option<Timestamp>,
     /// How long a called visitor has to claim.
     #[serde(default = "defaults::claim_window_seconds")]
+    #[schema(minimum = 5, maximum = 86_400)]
     pub claim_window_seconds: u64,
     /// How long an absent visitor still counts ahead of others.
     #[serde(default = "defaults::absence_timeout_seconds")]
+    #[schema(minimum = 1, maximum = 86_400)]
     pub absence_timeout_seconds: u64,
     /// How long after a missed turn a visitor is called next on return.
     #[serde(default = "defaults::missed_turn_grace_seconds")]
+    #[schema(maximum = 86_400)]
     pub missed_turn_grace_seconds: u64,
     /// What a join must prove.
     #[serde(default)]
     pub challenge: Challenge,
     /// Codes that may join; anyone, when empty.
     #[serde(default)]
+    #[schema(max_items = 1000)]
     pub access_codes: Vec<String>,
     /// What fans read while they wait.
     #[serde(default)]
+    #[schema(
+        max_length = 2000,
+        pattern = "^[^\\u0000-\\u0009\\u000b-\\u001f\\u007f-\\u009f]*$"
+    )]
     pub message: Option<String>,
     /// Out of use: everyone passes through.
     #[serde(default)]
@@ -181,6 +199,10 @@ pub struct RoomList {
 pub struct PauseRequest {
     /// What fans read.
     #[serde(default)]
+    #[schema(
+        max_length = 500,
+        pattern = "^[^\\u0000-\\u0009\\u000b-\\u001f\\u007f-\\u009f]*$"
+    )]
     pub reason: Option<String>,
 }
 

@@ -38,7 +38,7 @@ use crate::line::room::Target;
 use crate::line::{Parts, Randomness, StockSource, UpstreamHealth};
 use crate::ops::auth::Tokens;
 use crate::ops::metrics::Metrics;
-use crate::ops::{self, OpsState, SeedSource};
+use crate::ops::{self, ExtraRoutes, OpsState, SeedSource};
 use crate::proxy::breaker::BreakerState;
 use crate::proxy::{Proxy, ProxyConfig};
 use crate::public::{PublicParts, PublicSide};
@@ -293,9 +293,13 @@ impl App {
             changes: Arc::new(RoomFigures(rooms.clone())),
             seeds: seeds(surroundings.randomness.clone()),
         };
+        let extra = ExtraRoutes {
+            router: booking.admin_router(),
+            described: booking.admin_description(),
+        };
         Ok(Self {
             public: public.router,
-            ops: ops::router(ops, booking.admin_router(), ids.clone()),
+            ops: ops::router(ops, extra, ids.clone()),
             limits: public.limits,
             metrics: surroundings.metrics.clone(),
             draining,

@@ -50,7 +50,7 @@ impl<T: Serialize> IntoResponse for ApiJson<T> {
 }
 
 /// A body for which no field is known: there is none, or `{}`.
-#[derive(Clone, Copy, Debug, Default, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, Deserialize, utoipa::ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct NoFields {}
 

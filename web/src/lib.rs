@@ -9,6 +9,7 @@
 //! | [`measure`] | counts and latencies of requests |
 //! | [`metrics`] | metric families with their help texts and buckets |
 //! | [`reader`] | whether a person or a program reads the answer, and whether anyone asked yet |
+//! | [`openapi`] | what the OpenAPI documents have in common |
 //! | [`origin`] | whether a request was made by a page of ours |
 //! | [`request_id`] | one id for each request, in the answer's header and in its problem document |
 //! | [`telemetry`] | the metrics that every listener records |
@@ -21,6 +22,7 @@ pub mod etag;
 pub mod extract;
 pub mod measure;
 pub mod metrics;
+pub mod openapi;
 pub mod origin;
 pub mod reader;
 pub mod request_id;

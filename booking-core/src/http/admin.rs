@@ -1,12 +1,12 @@
 //! What operators do with shows. Who may do it is checked, and noted, by whoever mounts this.
 
-use axum::Router;
 use axum::extract::{DefaultBodyLimit, State};
 use axum::response::{IntoResponse, Response};
-use axum::routing::{get, post};
-use contract::booking::{ImportOutcome, Show, ShowFile, ShowList};
+use contract::booking::{ImportOutcome, Show, ShowFile, ShowImported, ShowList};
 use contract::{Problem, ProblemCode, ShowId};
 use http::StatusCode;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
 use web::{ApiJson, ApiPath, ApiResult};
 
 use super::problems::{invalid, not_found};
@@ -17,23 +17,35 @@ use crate::store::check::CheckReport;
 /// Largest show file.
 const SHOW_FILE_BYTES_MAX: usize = 4 * 1024 * 1024;
 
-pub(super) fn routes() -> Router<Booking> {
-    let import = get(shows)
-        .post(show_import)
-        .layer(DefaultBodyLimit::max(SHOW_FILE_BYTES_MAX));
-    Router::new()
-        .route("/admin/v1/shows", import)
-        .route("/admin/v1/shows/{showId}", get(show))
-        .route("/admin/v1/check", get(check))
-        .route("/admin/v1/reconcile", post(reconcile))
+pub(super) fn routes() -> OpenApiRouter<Booking> {
+    OpenApiRouter::default()
+        .routes(routes!(shows, show_import))
+        .layer(DefaultBodyLimit::max(SHOW_FILE_BYTES_MAX))
+        .routes(routes!(show))
+        .routes(routes!(check))
+        .routes(routes!(reconcile))
 }
 
+/// All shows
+#[utoipa::path(
+    get, path = "/admin/v1/shows", operation_id = "shows", tag = "booking",
+    responses((status = 200, description = "By starting time", body = ShowList))
+)]
 async fn shows(State(booking): State<Booking>) -> ApiJson<ShowList> {
     ApiJson(ShowList {
         shows: booking.all_shows(),
     })
 }
 
+/// One show
+#[utoipa::path(
+    get, path = "/admin/v1/shows/{showId}", operation_id = "show", tag = "booking",
+    params(("showId" = ShowId, Path, description = "The show")),
+    responses(
+        (status = 200, description = "The show", body = Show),
+        (status = 404, description = "not-found", body = Problem)
+    )
+)]
 async fn show(
     State(booking): State<Booking>,
     ApiPath(show): ApiPath<ShowId>,
@@ -41,6 +53,20 @@ async fn show(
     booking.show(&show).map(ApiJson).ok_or_else(not_found)
 }
 
+/// Import a show
+///
+/// The same file again changes nothing.
+#[utoipa::path(
+    post, path = "/admin/v1/shows", operation_id = "show_import", tag = "booking",
+    request_body = ShowFile,
+    responses(
+        (status = 201, description = "The show is new", body = ShowImported),
+        (status = 200, description = "The show is as the file says", body = ShowImported),
+        (status = 403, description = "forbidden", body = Problem),
+        (status = 409, description = "conflict: seats were held or sold", body = Problem),
+        (status = 503, description = "database-unavailable", body = Problem)
+    )
+)]
 async fn show_import(
     State(booking): State<Booking>,
     ApiJson(file): ApiJson<ShowFile>,
@@ -60,10 +86,27 @@ async fn show_import(
     }
 }
 
+/// Count breaches of the booking invariants
+#[utoipa::path(
+    get, path = "/admin/v1/check", operation_id = "check", tag = "booking",
+    responses(
+        (status = 200, description = "Every invariant", body = CheckReport),
+        (status = 503, description = "database-unavailable", body = Problem)
+    )
+)]
 async fn check(State(booking): State<Booking>) -> ApiResult<ApiJson<CheckReport>> {
     Ok(ApiJson(booking.check().await?))
 }
 
+/// Compare the payment provider's last day with our books
+#[utoipa::path(
+    post, path = "/admin/v1/reconcile", operation_id = "reconcile", tag = "booking",
+    responses(
+        (status = 200, description = "What was found", body = ReconcileReport),
+        (status = 403, description = "forbidden", body = Problem),
+        (status = 503, description = "payment-unavailable, database-unavailable", body = Problem)
+    )
+)]
 async fn reconcile(State(booking): State<Booking>) -> ApiResult<ApiJson<ReconcileReport>> {
     booking.reconcile().await?.map(ApiJson).map_err(|error| {
         tracing::warn!(%error, "the provider's books could not be compared with ours");

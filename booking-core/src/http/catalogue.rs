@@ -19,8 +19,10 @@ const QUERY_LENGTH_MAX: usize = 200;
 #[into_params(parameter_in = Query)]
 pub(super) struct ShowsWanted {
     /// The day, as `YYYY-MM-DD`.
+    #[param(format = Date)]
     date: Option<String>,
     /// A text that occurs in title, venue, cast or genre.
+    #[param(max_length = 200)]
     q: Option<String>,
 }
 

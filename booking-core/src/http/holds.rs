@@ -21,7 +21,8 @@ use crate::store::idempotency::StoredAnswer;
     post, path = "/shows/{showId}/holds",
     params(
         ("showId" = ShowId, Path, description = "The show"),
-        ("Idempotency-Key" = Option<String>, Header, description = "Makes a repeat harmless")
+        ("Idempotency-Key" = Option<String>, Header, pattern = "^[ \\t]*[!-~]{1,255}[ \\t]*$",
+            description = "Makes a repeat harmless")
     ),
     request_body = HoldRequest,
     responses(

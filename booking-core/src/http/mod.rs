@@ -43,9 +43,9 @@ pub(crate) fn router(booking: Booking) -> Router {
     web::standard(router, Part::new("booking"), ids)
 }
 
-/// The operators' API under `/admin/v1`.
-pub(crate) fn admin_router(booking: Booking) -> Router {
-    admin::routes().with_state(booking)
+/// The operators' API under `/admin/v1`, and its description.
+pub(crate) fn admin(booking: Booking) -> (Router, utoipa::openapi::OpenApi) {
+    admin::routes().with_state(booking).split_for_parts()
 }
 
 fn routes() -> OpenApiRouter<Booking> {

@@ -25,7 +25,8 @@ const CONFIRM_AGAIN_SECONDS: u64 = 1;
     post, path = "/holds/{holdId}/payments",
     params(
         ("holdId" = HoldId, Path, description = "The hold"),
-        ("Idempotency-Key" = Option<String>, Header, description = "Makes a repeat harmless")
+        ("Idempotency-Key" = Option<String>, Header, pattern = "^[ \\t]*[!-~]{1,255}[ \\t]*$",
+            description = "Makes a repeat harmless")
     ),
     request_body = PaymentRequest,
     responses(
@@ -78,7 +79,8 @@ fn respond_payment(started: PaymentOutcome) -> ApiResult<Response> {
     post, path = "/holds/{holdId}/confirm",
     params(
         ("holdId" = HoldId, Path, description = "The hold"),
-        ("Idempotency-Key" = Option<String>, Header, description = "Makes a repeat harmless")
+        ("Idempotency-Key" = Option<String>, Header, pattern = "^[ \\t]*[!-~]{1,255}[ \\t]*$",
+            description = "Makes a repeat harmless")
     ),
     request_body = ConfirmRequest,
     responses(

@@ -28,7 +28,7 @@ const PAGES_MAX: usize = 1000;
 const ORPHAN: &str = "orphan_";
 
 /// What a comparison found.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, utoipa::ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct ReconcileReport {
     /// Everything made from here

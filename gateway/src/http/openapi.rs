@@ -49,6 +49,7 @@ pub(super) fn description(mut described: Document) -> Description {
         .into_iter()
         .map(|(path, item)| (path.replace("{*", "{"), item));
     described.paths.paths = spelled.collect();
+    web::openapi::complete(&mut described);
     Description(Arc::new(described))
 }
 

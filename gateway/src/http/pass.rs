@@ -23,6 +23,7 @@ use crate::line::visitor::Claimed;
     post, path = "/_line/v1/rooms/{room}/pass", tag = "pass",
     params(("room" = RoomId, Path, description = "The room")),
     security(("place" = []), ("placeCookie" = [])),
+    request_body(content = Option<NoFields>, description = "Nothing, or `{}`"),
     responses(
         (status = 200, description = "The pass, also as a cookie", body = PassGrant),
         (

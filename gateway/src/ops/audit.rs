@@ -3,9 +3,11 @@
 use axum::extract::{Request, State};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
+use contract::Problem;
 use contract::room::AuditList;
 use serde::Deserialize;
 use serde_json::json;
+use utoipa::IntoParams;
 use web::{ApiJson, ApiQuery, ApiResult};
 
 use super::auth::{Operator, is_reading};
@@ -15,13 +17,27 @@ use crate::records::{Act, AuditEntry};
 /// Records in a page when the caller does not say.
 const PAGE: u32 = 100;
 
-#[derive(Deserialize)]
+#[derive(Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Page {
+    /// Most records wanted; 100, when absent, and never more than 500.
+    #[param(format = "uint32", minimum = 0, maximum = 4_294_967_295_i64)]
     limit: Option<u32>,
+    /// Only records with a smaller id.
     before: Option<i64>,
 }
 
+/// The audit log
+#[utoipa::path(
+    get, path = "/admin/v1/audit", operation_id = "audit", tag = "records",
+    params(Page),
+    responses(
+        (status = 200, description = "Newest first", body = AuditList),
+        (status = 422, description = "validation-failed", body = Problem),
+        (status = 503, description = "database-unavailable", body = Problem)
+    )
+)]
 pub(super) async fn list(
     State(state): State<OpsState>,
     ApiQuery(page): ApiQuery<Page>,

@@ -9,6 +9,7 @@ use futures_util::future::BoxFuture;
 use http::header::CACHE_CONTROL;
 use serde::Serialize;
 use serde_json::json;
+use utoipa::ToSchema;
 use web::{ApiError, ApiJson};
 
 use super::OpsState;
@@ -17,7 +18,7 @@ use super::OpsState;
 const CHECKS_MAX: Duration = Duration::from_secs(1);
 
 /// One thing that has to be well.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
 pub struct Check {
     /// Such as `redis`, `database`, `draining`.
     pub name: &'static str,
@@ -31,17 +32,34 @@ pub trait Readiness: Send + Sync + 'static {
     fn checks(&self) -> BoxFuture<'_, Vec<Check>>;
 }
 
-#[derive(Serialize)]
-struct Report {
+#[derive(Serialize, ToSchema)]
+pub(super) struct Report {
+    /// Always `ready`.
     status: &'static str,
+    /// What was looked at.
     checks: Vec<Check>,
 }
 
-/// The process runs. Says nothing of what it needs: restarting a gateway does not mend Redis.
+/// Whether the process runs
+///
+/// Says nothing of what it needs: restarting a gateway does not mend Redis.
+#[utoipa::path(
+    get, path = "/livez", operation_id = "livez", tag = "health", security(()),
+    responses((status = 200, description = "It runs", body = String, content_type = "text/plain"))
+)]
 pub(super) async fn live() -> &'static str {
     "ok\n"
 }
 
+/// Whether this gateway can serve
+#[utoipa::path(
+    get, path = "/readyz", operation_id = "readyz", tag = "health", security(()),
+    responses(
+        (status = 200, description = "It can", body = Report),
+        (status = 503, description = "line-unavailable, database-unavailable: `checks` says what \
+            is missing", body = Problem)
+    )
+)]
 pub(super) async fn ready(State(state): State<OpsState>) -> Response {
     let checks = tokio::time::timeout(CHECKS_MAX, state.readiness.checks())
         .await

@@ -7,6 +7,7 @@
 //! | `dashboard` | the page for people |
 //! | [`health`] | liveness and readiness |
 //! | [`metrics`] | the metrics of the process |
+//! | `openapi` | the OpenAPI document of this listener |
 //! | `rooms` | rooms, overrides, figures, the admission log, sessions |
 
 mod audit;
@@ -14,6 +15,7 @@ pub mod auth;
 mod dashboard;
 pub mod health;
 pub mod metrics;
+mod openapi;
 mod rooms;
 
 use std::sync::Arc;
@@ -21,10 +23,11 @@ use std::sync::Arc;
 use axum::Router;
 use axum::extract::DefaultBodyLimit;
 use axum::middleware::{from_fn, from_fn_with_state};
-use axum::routing::{delete, get, post};
 use contract::room::RoomStats;
 use contract::{Clock, PlaceId, Problem, ProblemCode, RoomId};
 use futures_util::future::BoxFuture;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
 use web::{ApiError, Part, RequestIds};
 
 use self::metrics::Metrics;
@@ -85,45 +88,32 @@ pub struct OpsState {
     pub seeds: SeedSource,
 }
 
-/// The router of the listener. `extra` holds further admin routes under their full paths; they
-/// get the same authentication, and their changes are recorded in the audit log.
-pub fn router(state: OpsState, extra: Router, ids: RequestIds) -> Router {
-    let extra = extra.route_layer(from_fn_with_state(state.clone(), audit::record_changes));
-    let admin = Router::new()
-        .route(
-            "/admin/v1/rooms",
-            get(rooms::list)
-                .post(rooms::create)
-                .layer(DefaultBodyLimit::max(rooms::BODY_BYTES_MAX)),
-        )
-        .route(
-            "/admin/v1/rooms/{room}",
-            get(rooms::show)
-                .put(rooms::put)
-                .delete(rooms::delete)
-                .layer(DefaultBodyLimit::max(rooms::BODY_BYTES_MAX)),
-        )
-        .route("/admin/v1/rooms/{room}/open", post(rooms::open))
-        .route("/admin/v1/rooms/{room}/pause", post(rooms::pause))
-        .route("/admin/v1/rooms/{room}/resume", post(rooms::resume))
-        .route("/admin/v1/rooms/{room}/close", post(rooms::close))
-        .route("/admin/v1/rooms/{room}/override", delete(rooms::follow))
-        .route("/admin/v1/rooms/{room}/stats", get(rooms::stats))
-        .route("/admin/v1/rooms/{room}/admissions", get(rooms::admissions))
-        .route(
-            "/admin/v1/rooms/{room}/sessions/{place}",
-            delete(rooms::session_end),
-        )
-        .route("/admin/v1/audit", get(audit::list))
+/// Further admin routes under their full paths, and their description.
+#[derive(Clone, Default)]
+pub struct ExtraRoutes {
+    /// What is served.
+    pub router: Router,
+    /// What it is.
+    pub described: utoipa::openapi::OpenApi,
+}
+
+/// The router of the listener. The routes of `extra` get the same authentication, and their
+/// changes are recorded in the audit log.
+pub fn router(state: OpsState, extra: ExtraRoutes, ids: RequestIds) -> Router {
+    let further = extra
+        .router
+        .route_layer(from_fn_with_state(state.clone(), audit::record_changes));
+    let (admin, described) = admin_routes().split_for_parts();
+    let (open, health) = open_routes().split_for_parts();
+    let document = openapi::document(described, health, extra.described);
+    let admin = admin
         .with_state(state.clone())
-        .merge(extra)
+        .merge(further)
         // Outside the audit layer, which names the operator that this one found.
         .route_layer(from_fn_with_state(state.tokens.clone(), auth::middleware));
-    let open = Router::new()
-        .route("/livez", get(health::live))
-        .route("/readyz", get(health::ready))
-        .route("/metrics", get(metrics::render))
+    let open = open
         .with_state(state)
+        .merge(openapi::router(document))
         .merge(dashboard::router());
     web::standard(
         admin
@@ -132,6 +122,29 @@ pub fn router(state: OpsState, extra: Router, ids: RequestIds) -> Router {
         Part::new("ops"),
         ids,
     )
+}
+
+fn admin_routes() -> OpenApiRouter<OpsState> {
+    OpenApiRouter::default()
+        .routes(routes!(rooms::list, rooms::create))
+        .routes(routes!(rooms::show, rooms::put, rooms::delete))
+        .layer(DefaultBodyLimit::max(rooms::BODY_BYTES_MAX))
+        .routes(routes!(rooms::open))
+        .routes(routes!(rooms::pause))
+        .routes(routes!(rooms::resume))
+        .routes(routes!(rooms::close))
+        .routes(routes!(rooms::follow))
+        .routes(routes!(rooms::stats))
+        .routes(routes!(rooms::admissions))
+        .routes(routes!(rooms::session_end))
+        .routes(routes!(audit::list))
+}
+
+fn open_routes() -> OpenApiRouter<OpsState> {
+    OpenApiRouter::default()
+        .routes(routes!(health::live))
+        .routes(routes!(health::ready))
+        .routes(routes!(metrics::render))
 }
 
 /// The answer when the records refuse.

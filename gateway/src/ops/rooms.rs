@@ -3,13 +3,16 @@
 use axum::body::{Body, Bytes};
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
-use contract::room::{Override, PauseRequest, RoomList, RoomSettings, RoomStats, RoomView};
+use contract::room::{
+    AdmissionRecord, Override, PauseRequest, RoomList, RoomSettings, RoomStats, RoomView,
+};
 use contract::{PlaceId, Problem, ProblemCode, RoomId};
 use futures_util::StreamExt;
 use http::header::{CACHE_CONTROL, CONTENT_TYPE, ETAG, IF_MATCH, LOCATION};
 use http::{HeaderMap, StatusCode};
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
+use utoipa::IntoParams;
 use web::{ApiError, ApiJson, ApiPath, ApiQuery, ApiResult, NoFields};
 
 use super::auth::{Operator, Role};
@@ -34,12 +37,34 @@ const VIEW_ONLY: [&str; 7] = [
     "updatedAt",
 ];
 
+/// All rooms
+#[utoipa::path(
+    get, path = "/admin/v1/rooms", operation_id = "rooms", tag = "rooms",
+    responses(
+        (status = 200, description = "By name", body = RoomList),
+        (status = 503, description = "database-unavailable", body = Problem)
+    )
+)]
 pub(super) async fn list(State(state): State<OpsState>) -> ApiResult<ApiJson<RoomList>> {
     let records = state.rooms.room_list().await.map_err(refused)?;
     let rooms = records.into_iter().map(|r| view(&state, r)).collect();
     Ok(ApiJson(RoomList { rooms }))
 }
 
+/// Make a room
+#[utoipa::path(
+    post, path = "/admin/v1/rooms", operation_id = "room_create", tag = "rooms",
+    request_body = RoomSettings,
+    responses(
+        (status = 201, description = "The new room", body = RoomView, headers(
+            ("ETag" = String, description = "The version, for `If-Match`"),
+            ("Location" = String, description = "The room")
+        )),
+        (status = 403, description = "forbidden", body = Problem),
+        (status = 409, description = "conflict: there is such a room", body = Problem),
+        (status = 503, description = "database-unavailable", body = Problem)
+    )
+)]
 pub(super) async fn create(
     State(state): State<OpsState>,
     operator: Operator,
@@ -66,6 +91,17 @@ pub(super) async fn create(
     }
 }
 
+/// One room
+#[utoipa::path(
+    get, path = "/admin/v1/rooms/{room}", operation_id = "room", tag = "rooms",
+    params(("room" = RoomId, Path, description = "The room")),
+    responses(
+        (status = 200, description = "The room as it is now", body = RoomView,
+            headers(("ETag" = String, description = "The version, for `If-Match`"))),
+        (status = 404, description = "room-not-found", body = Problem),
+        (status = 503, description = "database-unavailable", body = Problem)
+    )
+)]
 pub(super) async fn show(
     State(state): State<OpsState>,
     ApiPath(room): ApiPath<RoomId>,
@@ -74,6 +110,27 @@ pub(super) async fn show(
     Ok(tagged(&state, record.ok_or_else(absent)?))
 }
 
+/// Replace a room's settings
+#[utoipa::path(
+    put, path = "/admin/v1/rooms/{room}", operation_id = "room_put", tag = "rooms",
+    params(
+        ("room" = RoomId, Path, description = "The room"),
+        ("If-Match" = Option<String>, Header, description = "The `ETag` that was read; without it \
+            the last writer wins")
+    ),
+    request_body(content = RoomSettings, description = "Settings; a room as it was read may be \
+        sent back, what is no setting is ignored"),
+    responses(
+        (status = 200, description = "The room as it is now", body = RoomView,
+            headers(("ETag" = String, description = "The version, for `If-Match`"))),
+        (status = 403, description = "forbidden", body = Problem),
+        (status = 404, description = "room-not-found", body = Problem),
+        (status = 409, description = "conflict", body = Problem),
+        (status = 412, description = "precondition-failed: `version` is the present one",
+            body = Problem),
+        (status = 503, description = "database-unavailable", body = Problem)
+    )
+)]
 pub(super) async fn put(
     State(state): State<OpsState>,
     operator: Operator,
@@ -103,6 +160,17 @@ pub(super) async fn put(
     }
 }
 
+/// Delete a room
+#[utoipa::path(
+    delete, path = "/admin/v1/rooms/{room}", operation_id = "room_delete", tag = "rooms",
+    params(("room" = RoomId, Path, description = "The room")),
+    responses(
+        (status = 204, description = "Deleted"),
+        (status = 403, description = "forbidden: needs the role admin", body = Problem),
+        (status = 404, description = "room-not-found", body = Problem),
+        (status = 503, description = "database-unavailable", body = Problem)
+    )
+)]
 pub(super) async fn delete(
     State(state): State<OpsState>,
     operator: Operator,
@@ -117,6 +185,19 @@ pub(super) async fn delete(
     Ok(StatusCode::NO_CONTENT)
 }
 
+/// Open a room now
+#[utoipa::path(
+    post, path = "/admin/v1/rooms/{room}/open", operation_id = "room_open", tag = "commands",
+    params(("room" = RoomId, Path, description = "The room")),
+    request_body(content = Option<NoFields>, description = "Nothing, or `{}`"),
+    responses(
+        (status = 200, description = "The room as it is now", body = RoomView,
+            headers(("ETag" = String, description = "The version, for `If-Match`"))),
+        (status = 403, description = "forbidden", body = Problem),
+        (status = 404, description = "room-not-found", body = Problem),
+        (status = 503, description = "database-unavailable", body = Problem)
+    )
+)]
 pub(super) async fn open(
     State(state): State<OpsState>,
     operator: Operator,
@@ -126,6 +207,19 @@ pub(super) async fn open(
     override_set(&state, operator, &room, Some(Override::Open), None).await
 }
 
+/// Call nobody for now
+#[utoipa::path(
+    post, path = "/admin/v1/rooms/{room}/pause", operation_id = "room_pause", tag = "commands",
+    params(("room" = RoomId, Path, description = "The room")),
+    request_body = Option<PauseRequest>,
+    responses(
+        (status = 200, description = "The room as it is now", body = RoomView,
+            headers(("ETag" = String, description = "The version, for `If-Match`"))),
+        (status = 403, description = "forbidden", body = Problem),
+        (status = 404, description = "room-not-found", body = Problem),
+        (status = 503, description = "database-unavailable", body = Problem)
+    )
+)]
 pub(super) async fn pause(
     State(state): State<OpsState>,
     operator: Operator,
@@ -138,6 +232,19 @@ pub(super) async fn pause(
     override_set(&state, operator, &room, Some(Override::Pause), body.reason).await
 }
 
+/// Close a room now
+#[utoipa::path(
+    post, path = "/admin/v1/rooms/{room}/close", operation_id = "room_close", tag = "commands",
+    params(("room" = RoomId, Path, description = "The room")),
+    request_body(content = Option<NoFields>, description = "Nothing, or `{}`"),
+    responses(
+        (status = 200, description = "The room as it is now", body = RoomView,
+            headers(("ETag" = String, description = "The version, for `If-Match`"))),
+        (status = 403, description = "forbidden", body = Problem),
+        (status = 404, description = "room-not-found", body = Problem),
+        (status = 503, description = "database-unavailable", body = Problem)
+    )
+)]
 pub(super) async fn close(
     State(state): State<OpsState>,
     operator: Operator,
@@ -147,7 +254,18 @@ pub(super) async fn close(
     override_set(&state, operator, &room, Some(Override::Close), None).await
 }
 
-/// Gives the room back to its schedule.
+/// Give the room back to its schedule
+#[utoipa::path(
+    delete, path = "/admin/v1/rooms/{room}/override", operation_id = "room_follow", tag = "commands",
+    params(("room" = RoomId, Path, description = "The room")),
+    responses(
+        (status = 200, description = "The room as it is now", body = RoomView,
+            headers(("ETag" = String, description = "The version, for `If-Match`"))),
+        (status = 403, description = "forbidden", body = Problem),
+        (status = 404, description = "room-not-found", body = Problem),
+        (status = 503, description = "database-unavailable", body = Problem)
+    )
+)]
 pub(super) async fn follow(
     State(state): State<OpsState>,
     operator: Operator,
@@ -156,6 +274,19 @@ pub(super) async fn follow(
     override_set(&state, operator, &room, None, None).await
 }
 
+/// Go on as before the pause
+#[utoipa::path(
+    post, path = "/admin/v1/rooms/{room}/resume", operation_id = "room_resume", tag = "commands",
+    params(("room" = RoomId, Path, description = "The room")),
+    request_body(content = Option<NoFields>, description = "Nothing, or `{}`"),
+    responses(
+        (status = 200, description = "The room as it is now", body = RoomView,
+            headers(("ETag" = String, description = "The version, for `If-Match`"))),
+        (status = 403, description = "forbidden", body = Problem),
+        (status = 404, description = "room-not-found", body = Problem),
+        (status = 503, description = "database-unavailable", body = Problem)
+    )
+)]
 pub(super) async fn resume(
     State(state): State<OpsState>,
     operator: Operator,
@@ -169,6 +300,16 @@ pub(super) async fn resume(
     Ok(tagged(&state, record))
 }
 
+/// Live figures of a room
+#[utoipa::path(
+    get, path = "/admin/v1/rooms/{room}/stats", operation_id = "room_stats", tag = "rooms",
+    params(("room" = RoomId, Path, description = "The room")),
+    responses(
+        (status = 200, description = "The figures", body = RoomStats),
+        (status = 404, description = "room-not-found", body = Problem),
+        (status = 503, description = "line-unavailable", body = Problem)
+    )
+)]
 pub(super) async fn stats(
     State(state): State<OpsState>,
     ApiPath(room): ApiPath<RoomId>,
@@ -177,13 +318,27 @@ pub(super) async fn stats(
     figures.map(ApiJson).ok_or_else(absent)
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
 #[serde(deny_unknown_fields)]
 pub(super) struct FromSeq {
-    /// The first record wanted.
+    /// The ordinal of the first record wanted; the first there is, when absent.
+    #[param(minimum = 0, maximum = 9_223_372_036_854_775_807_i64)]
     from: Option<u64>,
 }
 
+/// The admission log of a room
+#[utoipa::path(
+    get, path = "/admin/v1/rooms/{room}/admissions", operation_id = "room_admissions", tag = "records",
+    params(("room" = RoomId, Path, description = "The room"), FromSeq),
+    responses(
+        (status = 200, description = "One JSON document a line, by ordinal",
+            body = AdmissionRecord, content_type = "application/x-ndjson"),
+        (status = 404, description = "room-not-found", body = Problem),
+        (status = 422, description = "validation-failed", body = Problem),
+        (status = 503, description = "database-unavailable", body = Problem)
+    )
+)]
 pub(super) async fn admissions(
     State(state): State<OpsState>,
     ApiPath(room): ApiPath<RoomId>,
@@ -192,9 +347,16 @@ pub(super) async fn admissions(
     // Before the status is sent: a missing room or database is an answer, not a broken stream.
     let record = state.rooms.room_get(&room).await.map_err(refused)?;
     record.ok_or_else(absent)?;
+    let from = query.from.unwrap_or(1);
+    if i64::try_from(from).is_err() {
+        return Err(unacceptable(&[FieldProblem {
+            field: "from".to_owned(),
+            problem: format!("no log is that long: at most {}", i64::MAX),
+        }]));
+    }
     let lines = state
         .admissions
-        .stream(&room, query.from.unwrap_or(1))
+        .stream(&room, from)
         .ready_chunks(LINES_AT_ONCE)
         .map(|records| {
             let mut lines = Vec::new();
@@ -212,6 +374,20 @@ pub(super) async fn admissions(
     Ok((headers, Body::from_stream(lines)).into_response())
 }
 
+/// End someone's session
+#[utoipa::path(
+    delete, path = "/admin/v1/rooms/{room}/sessions/{place}", operation_id = "session_end", tag = "commands",
+    params(
+        ("room" = RoomId, Path, description = "The room"),
+        ("place" = PlaceId, Path, description = "Whose session")
+    ),
+    responses(
+        (status = 204, description = "Ended"),
+        (status = 403, description = "forbidden", body = Problem),
+        (status = 404, description = "room-not-found, not-found: no such session", body = Problem),
+        (status = 503, description = "line-unavailable, database-unavailable", body = Problem)
+    )
+)]
 pub(super) async fn session_end(
     State(state): State<OpsState>,
     operator: Operator,

@@ -11,7 +11,7 @@ use futures_util::future::{BoxFuture, FutureExt};
 use gateway::ops::auth::{Operator, Role, Tokens};
 use gateway::ops::health::{Check, Readiness};
 use gateway::ops::metrics::Metrics;
-use gateway::ops::{Changes, Figures, OpsState, Sessions, router};
+use gateway::ops::{Changes, ExtraRoutes, Figures, OpsState, Sessions, router};
 use gateway::records::RoomRecord;
 use http::{HeaderMap, Method, Request, StatusCode};
 use http_body_util::BodyExt;
@@ -131,6 +131,10 @@ impl Desk {
             "/admin/v1/shows",
             post(async || StatusCode::CREATED).get(async || "shows"),
         );
+        let extra = ExtraRoutes {
+            router: extra,
+            ..ExtraRoutes::default()
+        };
         Self {
             router: router(state, extra, RequestIds::new(1)),
             records,

@@ -1,0 +1,62 @@
+//! The OpenAPI 3.1 document of the operators' listener.
+
+use std::sync::Arc;
+
+use axum::extract::State;
+use axum::{Router, routing};
+use contract::{Problem, ProblemCode};
+use utoipa::OpenApi;
+use utoipa::openapi::OpenApi as Document;
+use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityRequirement, SecurityScheme};
+use web::ApiJson;
+use web::openapi::{complete, operations, or_problem};
+
+/// Where the document is served, without a token: it says nothing that the program does not.
+const PATH: &str = "/admin/v1/openapi.json";
+/// The one way to prove who one is.
+const TOKEN: &str = "token";
+
+/// What the handlers' descriptions are added to.
+#[derive(OpenApi)]
+#[openapi(
+    info(
+        title = "Ropeline: operators",
+        description = "Rooms, commands, records, shows, health. Times are RFC 3339 UTC. Errors \
+            are RFC 9457 problem documents with a stable `code`. Every change is written to the \
+            audit log."
+    ),
+    components(schemas(Problem, ProblemCode))
+)]
+struct Api;
+
+/// The whole document: what operators need a token for, and what is open.
+pub(super) fn document(admin: Document, open: Document, extra: Document) -> Document {
+    let mut document = Api::openapi();
+    document.merge(admin);
+    document.merge(extra);
+    for item in document.paths.paths.values_mut() {
+        for operation in operations(item) {
+            let none: [&str; 0] = [];
+            operation.security = Some(vec![SecurityRequirement::new(TOKEN, none)]);
+            or_problem(operation, &[ProblemCode::Unauthorized]);
+        }
+    }
+    document.merge(open);
+    let bearer = HttpBuilder::new()
+        .scheme(HttpAuthScheme::Bearer)
+        .description(Some("The admin token, by default in the data directory."));
+    document
+        .components
+        .get_or_insert_default()
+        .add_security_scheme(TOKEN, SecurityScheme::Http(bearer.build()));
+    complete(&mut document);
+    document
+}
+
+/// Serves `document`.
+pub(super) fn router(document: Document) -> Router {
+    let served = async |State(document): State<Arc<Document>>| ApiJson(Document::clone(&document));
+    Router::new()
+        .route(PATH, routing::get(served))
+        .with_state(Arc::new(document))
+}
