@@ -30,6 +30,7 @@ static ENGINE: LazyLock<Environment<'static>> = LazyLock::new(|| {
     engine.add_function("asset", |path: String| {
         Value::from_safe_string(asset_url(&path))
     });
+    engine.add_filter("query", |text: String| encode(&text, b""));
     engine.add_filter("count", crate::wait::count);
     engine.add_filter("money", |minor: i64, currency: String| {
         crate::money::money(minor, &currency)

@@ -23,6 +23,8 @@ pub enum Form {
     Time,
     /// `2026-11-28`, as a date field wants it
     IsoDay,
+    /// `2026-11-28T19:30:00+05:30`, as programs read it
+    Iso,
 }
 
 /// `at` as a clock in `time_zone` (an IANA name) shows it.
@@ -37,9 +39,10 @@ pub fn when(at: Timestamp, time_zone: &str, form: Form) -> String {
         Form::ShortDay => "%a %-d %b",
         Form::Time => "%H:%M",
         Form::IsoDay => "%Y-%m-%d",
+        Form::Iso => "%Y-%m-%dT%H:%M:%S%:z",
     };
     let text = zoned.strftime(pattern).to_string();
-    if known || matches!(form, Form::Day | Form::ShortDay | Form::IsoDay) {
+    if known || matches!(form, Form::Day | Form::ShortDay | Form::IsoDay | Form::Iso) {
         text
     } else {
         format!("{text} UTC")
@@ -93,6 +96,10 @@ mod tests {
         );
         assert_eq!(when(at, "Asia/Kolkata", Form::Short), "Sat 28 Nov, 19:30");
         assert_eq!(when(at, "America/New_York", Form::Time), "09:00");
+        assert_eq!(
+            when(at, "Asia/Kolkata", Form::Iso),
+            "2026-11-28T19:30:00+05:30"
+        );
         assert_eq!(zone_name(at, "Asia/Kolkata"), "IST");
     }
 

@@ -47,6 +47,18 @@ pub fn money(amount_minor: i64, currency: &str) -> String {
     }
 }
 
+/// `amount_minor` as programs read it: `2499.00`, `123456`.
+pub fn decimal(amount_minor: i64, currency: &str) -> String {
+    let digits = minor_digits(currency) as usize;
+    let unit = 10_u64.pow(minor_digits(currency));
+    let amount = amount_minor.unsigned_abs();
+    let sign = if amount_minor < 0 { "-" } else { "" };
+    match digits {
+        0 => format!("{sign}{amount}"),
+        _ => format!("{sign}{}.{:0digits$}", amount / unit, amount % unit),
+    }
+}
+
 /// Digits with commas: the last three together, those before in groups of `size`.
 fn group(number: u64, size: usize) -> String {
     let digits = number.to_string();
@@ -81,5 +93,8 @@ mod tests {
         ] {
             assert_eq!(money(minor, currency), text);
         }
+        assert_eq!(decimal(249_905, "INR"), "2499.05");
+        assert_eq!(decimal(123_456, "JPY"), "123456");
+        assert_eq!(decimal(5, "KWD"), "0.005");
     }
 }

@@ -14,7 +14,7 @@ use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use crate::bookings::ConfirmOutcome;
+use crate::bookings::{ConfirmOutcome, PaymentSeen};
 use crate::config::{
     BookingConfig, DATABASE_WAIT_MAX, IMPORT_PATIENCE, PROVIDER_PATIENCE, RECONCILE_BACK,
     RECONCILE_PATIENCE, SEAT_STREAMS_MAX, START_PATIENCE,
@@ -197,6 +197,11 @@ impl Booking {
         self.0.is_secure()
     }
 
+    /// Where the shop is, as `https://host`.
+    pub(crate) fn origin(&self) -> &str {
+        web::origin::origin_of(&self.0.config.public_url)
+    }
+
     /// The key that scanners verify tickets with.
     pub fn ticket_key(&self) -> VerifyingKey {
         self.0.tickets.verifying_key()
@@ -366,6 +371,21 @@ impl Booking {
         match self.0.work.run_within(PROVIDER_PATIENCE, work).await {
             // The provider takes its time: the resolution goes on, and so may the customer.
             Err(StoreError::Timeout) => Ok(ConfirmOutcome::Processing),
+            outcome => outcome,
+        }
+    }
+
+    /// How a payment stands, for a browser that does not own its hold.
+    pub(crate) async fn payment_seen(
+        &self,
+        hold_id: HoldId,
+        payment_intent_id: &str,
+    ) -> Result<Option<PaymentSeen>, StoreError> {
+        let core = Arc::clone(&self.0);
+        let intent_id = payment_intent_id.to_owned();
+        let work = async move { core.payment_seen(hold_id, &intent_id).await };
+        match self.0.work.run_within(PROVIDER_PATIENCE, work).await {
+            Err(StoreError::Timeout) => Ok(Some(PaymentSeen::Checking)),
             outcome => outcome,
         }
     }

@@ -37,7 +37,56 @@ pub enum ConfirmOutcome {
     UnknownPayment,
 }
 
+/// How a payment stands, told to someone who does not own the hold: nothing about seats.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum PaymentSeen {
+    /// The outcome is open.
+    Checking,
+    /// It has arrived and the tickets are booked.
+    Arrived,
+    /// It came too late or twice, and goes back.
+    GoesBack,
+    /// Nothing was taken.
+    NotPaid,
+}
+
 impl Core {
+    /// How the payment of a hold stands, for a browser other than the customer's: banks' apps lead
+    /// back to the system's browser and not always to the one that began. Who names both random
+    /// ids was led here by the provider. `None` when there is no such payment.
+    pub(crate) async fn payment_seen(
+        &self,
+        hold_id: HoldId,
+        intent_id: &str,
+    ) -> Result<Option<PaymentSeen>, StoreError> {
+        let Some(hold) = store::holds::find(&self.pools.money, hold_id.uuid()).await? else {
+            return Ok(None);
+        };
+        let mut connection = self.pools.money.acquire().await?;
+        let payments = store::payments::of_hold(&mut connection, hold.hold_id).await?;
+        drop(connection);
+        let payment = payments
+            .iter()
+            .find(|payment| payment.intent_id.as_deref() == Some(intent_id));
+        let Some(payment) = payment else {
+            return Ok(None);
+        };
+        let Some(Resolution { hold, payment, .. }) =
+            self.resolve_payment(payment.payment_id, None).await?
+        else {
+            return Ok(None);
+        };
+        Ok(Some(match payment.status {
+            _ if hold.booking_id.is_some() => PaymentSeen::Arrived,
+            PaymentStatus::Succeeded => PaymentSeen::GoesBack,
+            PaymentStatus::Failed | PaymentStatus::Cancelled => PaymentSeen::NotPaid,
+            PaymentStatus::Created
+            | PaymentStatus::RequiresAction
+            | PaymentStatus::Processing
+            | PaymentStatus::Unknown => PaymentSeen::Checking,
+        }))
+    }
+
     /// Confirms a purchase: finds out how the payment stands and says so.
     pub(crate) async fn confirm(
         &self,
@@ -83,7 +132,7 @@ impl Core {
                     subject.is_some() && subject == hold.subject
                 });
             return Ok(ConfirmOutcome::Booked {
-                booking: Box::new(self.booking_view(booking)?),
+                booking: Box::new(self.booking_view(booking).await?),
                 ends_session,
             });
         }
@@ -118,7 +167,10 @@ impl Core {
         booking_id: BookingId,
     ) -> Result<Option<Booking>, StoreError> {
         let row = self.booking_row(customer, booking_id).await?;
-        row.map(|row| self.booking_view(row)).transpose()
+        match row {
+            Some(row) => self.booking_view(row).await.map(Some),
+            None => Ok(None),
+        }
     }
 
     /// The text of the QR code of one of the customer's tickets.
@@ -147,8 +199,13 @@ impl Core {
         Ok(row.filter(|row| customer.owns(row.subject.as_deref(), row.session.as_deref())))
     }
 
-    fn booking_view(&self, row: BookingRow) -> Result<Booking, StoreError> {
+    async fn booking_view(&self, row: BookingRow) -> Result<Booking, StoreError> {
         let booking_id = BookingId::new(row.booking_id);
+        let show = self.catalogue.live_by_no(row.show_no).await?;
+        let label_of = |seat_no: i32| {
+            let seats = show.as_ref()?.plan().seats_of_nos(&[seat_no]);
+            Some(seats.first()?.label())
+        };
         let tickets = row
             .tickets
             .iter()
@@ -156,6 +213,7 @@ impl Core {
                 let ticket_id = TicketId::new(ticket.ticket_id);
                 Ok(Ticket {
                     ticket_id,
+                    seat: label_of(ticket.seat_no),
                     seat_id: ticket
                         .seat_id
                         .parse()

@@ -2,7 +2,7 @@
 
 use contract::cookies::{SESSION, SESSION_SECURE};
 use contract::principal::{self, Principal};
-use contract::{PlaceId, RoomId};
+use contract::{PlaceId, RoomId, Timestamp};
 use data_encoding::BASE64URL_NOPAD;
 use hmac::{Hmac, KeyInit, Mac};
 use http::{HeaderMap, HeaderValue};
@@ -102,6 +102,14 @@ impl Customer {
             .iter()
             .find(|principal| principal.is_live && principal.room == *room)
             .map(|principal| principal.subject)
+    }
+
+    /// When the session in `room` ends, if one runs.
+    pub fn session_end(&self, room: &RoomId) -> Option<Timestamp> {
+        self.principals
+            .iter()
+            .find(|principal| principal.is_live && principal.room == *room)
+            .map(|principal| principal.expires_at)
     }
 
     /// The subjects of every pass, as the database stores them.

@@ -13,6 +13,7 @@ use crate::customer::Customer;
 use crate::database::{StoreError, repeat_if_contended};
 use crate::live::{HoldCommand, HoldKey, LiveShow, SeatsWanted, Settled};
 use crate::payments::provider::CancelReason;
+use crate::shows::PlannedSeat;
 use crate::store;
 use crate::store::hold_batch::HoldOwner;
 use crate::store::holds::HoldRow;
@@ -209,6 +210,7 @@ impl Core {
     }
 
     fn hold_view(&self, show: &LiveShow, row: HoldRow) -> Hold {
+        let seats = show.plan().seats_of_nos(&row.seat_nos);
         let timed_out = row.status == HoldStatus::Active && row.expires_at <= self.clock.now();
         Hold {
             hold_id: HoldId::new(row.hold_id),
@@ -219,7 +221,8 @@ impl Core {
                 row.status
             },
             expires_at: row.expires_at,
-            seat_ids: show.labels_of(&row.seat_nos),
+            seat_ids: seats.iter().map(|seat| seat.seat_id.clone()).collect(),
+            seats: seats.into_iter().map(PlannedSeat::label).collect(),
             amount_minor: row.amount_minor,
             currency: row.currency,
             booking_id: row.booking_id.map(contract::BookingId::new),

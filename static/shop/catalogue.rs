@@ -3,7 +3,9 @@
 use contract::Timestamp;
 use contract::booking::{City, SaleStatus, Show};
 use serde::Serialize;
+use serde_json::Value;
 
+use super::event;
 use crate::engine::{encode, render};
 use crate::moment::{Form, when};
 
@@ -14,6 +16,8 @@ pub struct CityListPage {
     pub cities: Vec<City>,
     /// Shows that start soon, in any city, by starting time.
     pub coming: Vec<Show>,
+    /// Where the shop is, as `https://host`.
+    pub origin: String,
 }
 
 /// Shows of a city.
@@ -27,6 +31,8 @@ pub struct CityPage {
     pub q: Option<String>,
     /// What was found, by starting time.
     pub shows: Vec<Show>,
+    /// Where the shop is, as `https://host`.
+    pub origin: String,
 }
 
 /// One show.
@@ -38,6 +44,8 @@ pub struct ShowPage {
     pub now: Timestamp,
     /// Whether the visitor may choose seats: there is no room, or they hold its pass.
     pub may_choose: bool,
+    /// Where the shop is, as `https://host`.
+    pub origin: String,
 }
 
 #[derive(Serialize)]
@@ -52,6 +60,7 @@ struct CityView<'a> {
     date: &'a str,
     q: &'a str,
     days: Vec<Day<'a>>,
+    origin: &'a str,
 }
 
 #[derive(Serialize)]
@@ -63,6 +72,10 @@ struct ShowView<'a> {
     line: Option<String>,
     on_sale: bool,
     gone: bool,
+    sold_out: bool,
+    origin: &'a str,
+    summary: String,
+    event: Value,
 }
 
 /// The start page.
@@ -90,6 +103,7 @@ pub fn city(page: &CityPage) -> String {
             date: page.date.as_deref().unwrap_or_default(),
             q: page.q.as_deref().unwrap_or_default(),
             days,
+            origin: &page.origin,
         },
     )
 }
@@ -110,6 +124,10 @@ pub fn show(page: &ShowPage) -> String {
             line,
             on_sale: show.sale_status == SaleStatus::Open,
             gone: show.available_count == 0,
+            sold_out: show.available_count == 0 && show.held_count == 0,
+            origin: &page.origin,
+            summary: event::summary(show),
+            event: event::event(show, &page.origin),
         },
     )
 }

@@ -5,12 +5,15 @@
 
 mod booking;
 mod catalogue;
+mod elsewhere;
+mod event;
 mod hold;
 mod problem;
 mod seats;
 
 pub use booking::{BookingPage, booking};
 pub use catalogue::{CityListPage, CityPage, ShowPage, city, city_list, show};
+pub use elsewhere::{ElsewherePage, elsewhere};
 pub use hold::{HoldPage, ProcessingPage, hold, processing};
 pub use problem::{ProblemPage, problem};
-pub use seats::{CategoryLeft, SeatsPage, categories_left, seats};
+pub use seats::{Block, CategoryLeft, RowsPage, RowsStep, SeatsPage, rows, seats};

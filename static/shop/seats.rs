@@ -1,7 +1,7 @@
 //! Choosing seats.
 
-use contract::booking::{SeatMap, SeatStatus, Show};
-use contract::{Problem, SeatId};
+use contract::booking::{Seat, Show};
+use contract::{Problem, SeatId, Timestamp};
 use serde::Serialize;
 
 use crate::engine::render;
@@ -13,6 +13,8 @@ pub struct CategoryLeft {
     pub category: String,
     /// How many.
     pub left: u64,
+    /// How many more are held by others and may come back.
+    pub held: u64,
 }
 
 /// The seat map and the forms beside it.
@@ -20,7 +22,7 @@ pub struct CategoryLeft {
 pub struct SeatsPage {
     /// The show.
     pub show: Show,
-    /// What is left, in the show's order of categories; see [`categories_left`].
+    /// What is left, in the show's order of categories.
     pub left: Vec<CategoryLeft>,
     /// A fresh key that makes a form sent twice one request.
     pub form_key: String,
@@ -28,6 +30,65 @@ pub struct SeatsPage {
     pub chosen: Vec<SeatId>,
     /// Why it was refused.
     pub problem: Option<Problem>,
+    /// A seat's name, as an example of what can be typed.
+    pub example: String,
+    /// When the visitor's session in the show's room ends, if it is in one.
+    pub session_ends_at: Option<Timestamp>,
+    /// The present.
+    pub now: Timestamp,
+}
+
+/// Choosing by section and row, which needs neither a script nor a map.
+#[derive(Clone, Debug, PartialEq)]
+pub struct RowsPage {
+    /// The show.
+    pub show: Show,
+    /// A fresh key that makes a form sent twice one request.
+    pub form_key: String,
+    /// What there is to choose from.
+    pub step: RowsStep,
+}
+
+/// How far the choice has come.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase", tag = "kind")]
+pub enum RowsStep {
+    /// Sections of the hall, in map order.
+    Sections {
+        /// Each section.
+        sections: Vec<Block>,
+    },
+    /// Rows of a section, in map order.
+    Rows {
+        /// The section's name.
+        section: String,
+        /// The section's position in the hall.
+        at: usize,
+        /// Each row.
+        rows: Vec<Block>,
+    },
+    /// Seats of a row that can be held now.
+    Seats {
+        /// The section's name.
+        section: String,
+        /// The section's position in the hall.
+        at: usize,
+        /// The row's label.
+        row: String,
+        /// The seats.
+        seats: Vec<Seat>,
+    },
+}
+
+/// A section or a row.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Block {
+    /// What fans read.
+    pub name: String,
+    /// Seats in it that can be held now.
+    pub left: u64,
+    /// Those of them that are reachable without steps.
+    pub accessible: u64,
 }
 
 #[derive(Serialize)]
@@ -37,6 +98,7 @@ struct Choice<'a> {
     name: &'a str,
     price_minor: i64,
     left: u64,
+    held: u64,
     pattern: usize,
 }
 
@@ -49,24 +111,9 @@ struct View<'a> {
     chosen: String,
     gone: Vec<&'a str>,
     problem: Option<&'a Problem>,
-}
-
-/// What can be held now, by category, in the order of the show's categories.
-pub fn categories_left(show: &Show, map: &SeatMap) -> Vec<CategoryLeft> {
-    show.categories
-        .iter()
-        .map(|category| CategoryLeft {
-            category: category.category.clone(),
-            left: map
-                .seats
-                .iter()
-                .filter(|seat| {
-                    seat.status == SeatStatus::Available && seat.category == category.category
-                })
-                .map(|_| 1)
-                .sum(),
-        })
-        .collect()
+    example: &'a str,
+    session_ends_at: Option<Timestamp>,
+    now: Timestamp,
 }
 
 /// The page on which seats are chosen.
@@ -75,7 +122,7 @@ pub fn seats(page: &SeatsPage) -> String {
         page.left
             .iter()
             .find(|entry| entry.category == code)
-            .map_or(0, |entry| entry.left)
+            .map_or((0, 0), |entry| (entry.left, entry.held))
     };
     let gone: Vec<&str> = page
         .problem
@@ -96,18 +143,45 @@ pub fn seats(page: &SeatsPage) -> String {
         &View {
             show: &page.show,
             choices: choices
-                .map(|(pattern, category)| Choice {
-                    category: &category.category,
-                    name: &category.name,
-                    price_minor: category.price_minor,
-                    left: left(&category.category),
-                    pattern,
+                .map(|(pattern, category)| {
+                    let (left, held) = left(&category.category);
+                    Choice {
+                        category: &category.category,
+                        name: &category.name,
+                        price_minor: category.price_minor,
+                        left,
+                        held,
+                        pattern,
+                    }
                 })
                 .collect(),
             form_key: &page.form_key,
             chosen: chosen.join(", "),
             gone,
             problem: page.problem.as_ref(),
+            example: &page.example,
+            session_ends_at: page.session_ends_at,
+            now: page.now,
+        },
+    )
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct RowsView<'a> {
+    show: &'a Show,
+    form_key: &'a str,
+    step: &'a RowsStep,
+}
+
+/// The page on which seats are chosen by section and row.
+pub fn rows(page: &RowsPage) -> String {
+    render(
+        "shop/rows.html",
+        &RowsView {
+            show: &page.show,
+            form_key: &page.form_key,
+            step: &page.step,
         },
     )
 }

@@ -3,6 +3,7 @@
 //! | Module | Subject |
 //! | --- | --- |
 //! | [`cookie`] | the cookies of a request |
+//! | [`encoding`] | answers that are compressed once and sent often |
 //! | [`error`] | [`ApiError`]: a problem document as a response |
 //! | [`etag`] | whether a client has an answer already |
 //! | [`extract`] | [`ApiJson`], [`ApiForm`], [`ApiQuery`], [`ApiPath`], [`NoFields`]: typed input, refusals as problem documents |
@@ -17,6 +18,7 @@
 //! A router gets all of it from [`standard`].
 
 pub mod cookie;
+pub mod encoding;
 pub mod error;
 pub mod etag;
 pub mod extract;

@@ -62,6 +62,7 @@ fn routes() -> OpenApiRouter<Booking> {
         .routes(routes!(catalogue::city_shows))
         .routes(routes!(catalogue::show))
         .routes(routes!(seats::seat_map))
+        .routes(routes!(seats::seat_map_compact))
         .routes(routes!(seats::seat_map_live))
         .routes(routes!(payments::webhook))
         .merge(of_customers);

@@ -6,11 +6,11 @@ use std::sync::Arc;
 use axum::extract::State;
 use axum::response::sse::{Event, KeepAlive, Sse};
 use axum::response::{IntoResponse, Response};
-use contract::booking::{SeatChanges, SeatMap};
+use contract::booking::{CompactSeatMap, SeatChanges, SeatMap};
 use contract::{Problem, ProblemCode, ShowId};
 use futures_util::stream::{self, Stream};
-use http::header::{CACHE_CONTROL, CONTENT_TYPE, ETAG};
-use http::{HeaderMap, HeaderValue, StatusCode};
+use http::header::CACHE_CONTROL;
+use http::{HeaderMap, HeaderValue};
 use tokio::sync::OwnedSemaphorePermit;
 use tokio::sync::broadcast::Receiver;
 use tokio::sync::broadcast::error::RecvError;
@@ -40,24 +40,40 @@ pub(super) async fn seat_map(
 ) -> ApiResult<Response> {
     let show = booking.live(&show).await?.ok_or_else(not_found)?;
     let now = booking.0.clock.now();
-    let (version, json) = show
-        .seat_map_json(now)
+    let document = show
+        .seat_map_document(now)
         .map_err(|error| ApiError::internal(&error))?;
-    // Versions count changes of seats; an import may change prices or the layout and none of them.
-    let etag = format!("\"{}-{version}\"", show.info().revision);
-    let known = web::etag::is_known(&headers, &etag);
-    let common = [
-        (
-            ETAG,
-            HeaderValue::from_str(&etag).map_err(|error| ApiError::internal(&error))?,
-        ),
-        (CACHE_CONTROL, HeaderValue::from_static("public, max-age=1")),
-    ];
-    if known {
-        return Ok((StatusCode::NOT_MODIFIED, common).into_response());
-    }
-    let content_type = [(CONTENT_TYPE, HeaderValue::from_static("application/json"))];
-    Ok((common, content_type, json).into_response())
+    Ok(cached(document.answer(&headers)))
+}
+
+/// All seats of a show in a few kilobytes, for pages that draw them.
+#[utoipa::path(
+    get, path = "/shows/{showId}/seatmap/compact",
+    params(("showId" = ShowId, Path, description = "The show")),
+    responses(
+        (status = 200, body = CompactSeatMap, headers(("ETag", description = "Names this map: changes with seats, prices and layout"))),
+        (status = 304, description = "It is still the map of If-None-Match",
+            headers(("ETag", description = "Names this map"))),
+        (status = 404, body = Problem)
+    )
+)]
+pub(super) async fn seat_map_compact(
+    State(booking): State<Booking>,
+    ApiPath(show): ApiPath<ShowId>,
+    headers: HeaderMap,
+) -> ApiResult<Response> {
+    let show = booking.live(&show).await?.ok_or_else(not_found)?;
+    let document = show
+        .compact_map_document()
+        .map_err(|error| ApiError::internal(&error))?;
+    Ok(cached(document.answer(&headers)))
+}
+
+/// Maps are the same for everyone and may be a second old.
+fn cached(mut response: Response) -> Response {
+    let second = HeaderValue::from_static("public, max-age=1");
+    response.headers_mut().insert(CACHE_CONTROL, second);
+    response
 }
 
 /// Changes of the seat map as server-sent events. The first event names the present version; an

@@ -353,6 +353,7 @@ impl Batch {
             status: HoldStatus::Active,
             expires_at: terms.expires_at,
             seat_ids: memory.plan.labels(seats),
+            seats: memory.plan.seat_labels(seats),
             amount_minor: memory.plan.amount_minor(seats),
             currency: terms.currency.clone(),
             booking_id: None,

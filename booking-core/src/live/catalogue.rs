@@ -125,7 +125,7 @@ impl Catalogue {
         let Some((info, figures)) = self.read_entry(show).await? else {
             return Ok(None);
         };
-        Ok(Some(info.view(now, figures.available)))
+        Ok(Some(info.view(now, figures)))
     }
 
     async fn live_of(&self, entry: &ShowEntry) -> Result<Option<LiveShow>, StoreError> {

@@ -91,6 +91,10 @@ impl ShowEntry {
 
     /// The wire form.
     pub(crate) fn view(&self, now: Timestamp) -> Show {
-        self.info.view(now, self.available_count())
+        let figures = match self.live() {
+            Some(show) => show.figures(),
+            None => self.figures(),
+        };
+        self.info.view(now, figures)
     }
 }

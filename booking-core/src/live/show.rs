@@ -2,15 +2,18 @@
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use bytes::Bytes;
-use contract::booking::{SeatChange, SeatChanges, SeatMap, SeatStatus};
-use contract::{SeatId, Timestamp};
+use contract::Timestamp;
+use contract::booking::{SeatChange, SeatChanges, SeatMap};
 use tokio::sync::{broadcast, mpsc};
+use web::encoding::{Document, Effort};
 
 use super::actor::HoldCommand;
 use crate::config::SEAT_CHANGES_KEPT;
-use crate::shows::{SeatFigures, SeatPlan, SeatState, SeatStates, ShowInfo};
+use crate::shows::{SeatCounts, SeatFigures, SeatPlan, SeatState, SeatStates, ShowInfo, compact};
 use crate::store::catalogue::LoadedShow;
+
+/// The last map that was made into a document, with its version.
+type Rendered = Mutex<Option<(u64, Arc<Document>)>>;
 
 /// What is known of a show: shared by its writer, by browsing and by whoever frees seats.
 #[derive(Debug)]
@@ -19,7 +22,8 @@ pub(crate) struct ShowMemory {
     pub(crate) plan: SeatPlan,
     states: Mutex<SeatStates>,
     changes: broadcast::Sender<Arc<SeatChanges>>,
-    rendered: Mutex<Option<(u64, Bytes)>>,
+    full_map: Rendered,
+    compact_map: Rendered,
 }
 
 impl ShowMemory {
@@ -29,7 +33,8 @@ impl ShowMemory {
             plan: loaded.plan,
             states: Mutex::new(SeatStates::new(loaded.states)),
             changes: broadcast::channel(SEAT_CHANGES_KEPT).0,
-            rendered: Mutex::new(None),
+            full_map: Rendered::default(),
+            compact_map: Rendered::default(),
         }
     }
 
@@ -84,6 +89,10 @@ impl ShowMemory {
     }
 }
 
+fn count(seats: usize) -> u64 {
+    u64::try_from(seats).unwrap_or(u64::MAX)
+}
+
 /// A show with the queue of its writer. The writer ends when the last handle is dropped.
 #[derive(Clone, Debug)]
 pub(crate) struct LiveShow {
@@ -133,8 +142,7 @@ impl LiveShow {
     /// Seats that are free, or held and may come back.
     pub(crate) fn unsold_count(&self) -> u64 {
         let states = self.memory.states();
-        let open = |status: &SeatStatus| matches!(status, SeatStatus::Available | SeatStatus::Held);
-        u64::try_from(states.statuses().filter(open).count()).unwrap_or(u64::MAX)
+        count(states.available_count() + states.held_count())
     }
 
     pub(crate) fn figures(&self) -> SeatFigures {
@@ -155,38 +163,75 @@ impl LiveShow {
         self.memory.seat_map(&states, now)
     }
 
-    /// The seat map as JSON with its version. Rendered once for each version that is asked for.
-    pub(crate) fn seat_map_json(&self, now: Timestamp) -> Result<(u64, Bytes), serde_json::Error> {
-        let mut rendered = self
-            .memory
-            .rendered
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
-        let map = {
+    /// The seat map as a document. Rendered and compressed once for each version that is asked
+    /// for.
+    pub(crate) fn seat_map_document(
+        &self,
+        now: Timestamp,
+    ) -> Result<Arc<Document>, serde_json::Error> {
+        self.document(&self.memory.full_map, |states| {
+            serde_json::to_vec(&self.memory.seat_map(states, now))
+        })
+    }
+
+    /// The compact seat map, likewise.
+    pub(crate) fn compact_map_document(&self) -> Result<Arc<Document>, serde_json::Error> {
+        self.document(&self.memory.compact_map, |states| {
+            serde_json::to_vec(&compact(
+                self.info().show_id.clone(),
+                states.version(),
+                self.plan(),
+                states.statuses(),
+            ))
+        })
+    }
+
+    fn document(
+        &self,
+        rendered: &Rendered,
+        render: impl FnOnce(&SeatStates) -> Result<Vec<u8>, serde_json::Error>,
+    ) -> Result<Arc<Document>, serde_json::Error> {
+        let mut last = rendered.lock().unwrap_or_else(PoisonError::into_inner);
+        // A copy of the states, so that their writer does not wait for the rendering.
+        let states = {
             let states = self.memory.states();
-            if let Some((version, json)) = &*rendered
+            if let Some((version, document)) = &*last
                 && *version == states.version()
             {
-                return Ok((*version, json.clone()));
+                return Ok(Arc::clone(document));
             }
-            self.memory.seat_map(&states, now)
+            states.clone()
         };
-        let json = Bytes::from(serde_json::to_vec(&map)?);
-        *rendered = Some((map.version, json.clone()));
-        Ok((map.version, json))
+        // Versions count changes of seats; an import may change prices or the layout and none of
+        // them.
+        let tag = format!("{}-{}", self.info().revision, states.version());
+        let json = render(&states)?;
+        let document = Document::new(json, "application/json", tag, Effort::Quick);
+        let document = Arc::new(document);
+        *last = Some((states.version(), Arc::clone(&document)));
+        Ok(document)
+    }
+
+    /// What can be held now and what is held, by category, in the order of the show's.
+    pub(crate) fn counts_by_category(&self) -> Vec<(String, SeatCounts)> {
+        let mut counts: Vec<(String, SeatCounts)> = self
+            .info()
+            .categories
+            .iter()
+            .map(|category| (category.category.clone(), SeatCounts::default()))
+            .collect();
+        let states = self.memory.states();
+        for (seat, status) in self.plan().seats().iter().zip(states.statuses()) {
+            let entry = counts.iter_mut().find(|(code, _)| *code == seat.category);
+            if let Some((_, counts)) = entry {
+                counts.add(status);
+            }
+        }
+        counts
     }
 
     /// Changes from now on.
     pub(crate) fn watch(&self) -> broadcast::Receiver<Arc<SeatChanges>> {
         self.memory.changes.subscribe()
-    }
-
-    /// The labels of the database's seat numbers.
-    pub(crate) fn labels_of(&self, seat_nos: &[i32]) -> Vec<SeatId> {
-        let indices: Vec<usize> = seat_nos
-            .iter()
-            .filter_map(|seat_no| self.plan().index_of_no(*seat_no))
-            .collect();
-        self.plan().labels(&indices)
     }
 }

@@ -1,7 +1,7 @@
 //! Cities, the shows of a city, one show.
 
 use axum::extract::State;
-use axum::response::Response;
+use axum::response::{IntoResponse, Response};
 use contract::{CityId, ShowId};
 use http::{HeaderMap, StatusCode};
 use pages::shop::{CityListPage, CityPage, ShowPage};
@@ -34,7 +34,12 @@ pub(super) async fn city_list(State(booking): State<Booking>) -> Response {
     coming.sort_by_key(|show| show.starts_at);
     coming.truncate(COMING_MAX);
     let cities = booking.cities();
-    let html = pages::shop::city_list(&CityListPage { cities, coming });
+    let origin = booking.origin().to_owned();
+    let html = pages::shop::city_list(&CityListPage {
+        cities,
+        coming,
+        origin,
+    });
     page(StatusCode::OK, html)
 }
 
@@ -69,6 +74,7 @@ pub(super) async fn city(
         date,
         q,
         shows,
+        origin: booking.origin().to_owned(),
     });
     Ok(page(StatusCode::OK, html))
 }
@@ -88,6 +94,14 @@ pub(super) async fn show(
         show,
         now: booking.0.clock.now(),
         may_choose,
+        origin: booking.origin().to_owned(),
     });
     Ok(page(StatusCode::OK, html))
+}
+
+/// What search engines may read: the catalogue, not what belongs to one visitor.
+pub(super) async fn robots() -> Response {
+    const RULES: &str = "User-agent: *\nDisallow: /_line/\nDisallow: /api/\nDisallow: /bookings/\n\
+                         Disallow: /holds/\nDisallow: /shows/*/seats\n";
+    RULES.into_response()
 }

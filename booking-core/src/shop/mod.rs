@@ -22,6 +22,7 @@ pub(crate) fn router(booking: Booking) -> Router {
     let guard = guard::Guard::new(&booking);
     Router::new()
         .route("/", get(catalogue::city_list))
+        .route("/robots.txt", get(catalogue::robots))
         .route("/cities/{cityId}", get(catalogue::city))
         .route("/shows/{showId}", get(catalogue::show))
         .route("/shows/{showId}/seats", get(seats::seats))

@@ -5,14 +5,14 @@ use axum::response::Response;
 use contract::booking::HoldStatus;
 use contract::{HoldId, Problem, ProblemCode, principal};
 use http::{HeaderMap, Method, StatusCode};
-use pages::shop::ProcessingPage;
+use pages::shop::{ElsewherePage, ProcessingPage};
 use serde::Deserialize;
 use web::reader::is_speculative;
 use web::{ApiError, ApiForm, ApiPath, ApiQuery, ApiResult};
 
 use super::{holds, page, see_other};
 use crate::app::Booking;
-use crate::bookings::ConfirmOutcome;
+use crate::bookings::{ConfirmOutcome, PaymentSeen};
 use crate::http::problems::{hold_expired, invalid, not_found, payment_unavailable};
 use crate::payment_outcome::PaymentOutcome;
 use crate::payments::FailureReason;
@@ -98,7 +98,8 @@ pub(super) async fn payment_return(
             ))
         }
         ConfirmOutcome::HoldEnded { refunding } => Err(hold_expired(refunding)),
-        ConfirmOutcome::NotFound | ConfirmOutcome::UnknownPayment => Err(not_found()),
+        ConfirmOutcome::NotFound => elsewhere(&booking, hold_id, &intent_id).await,
+        ConfirmOutcome::UnknownPayment => Err(not_found()),
     }
 }
 
@@ -124,6 +125,19 @@ async fn processing(
     let (hold, show) = holds::find(booking, headers, hold_id).await?;
     let html = pages::shop::processing(&ProcessingPage { hold, show });
     Ok(page(StatusCode::ACCEPTED, html))
+}
+
+/// Someone who paid in one browser and was led back to another. The tickets stay hidden: only the
+/// browser that began can show that they are its own.
+async fn elsewhere(booking: &Booking, hold_id: HoldId, intent_id: &str) -> ApiResult<Response> {
+    let seen = booking.payment_seen(hold_id, intent_id).await?;
+    let stands = match seen.ok_or_else(not_found)? {
+        PaymentSeen::Checking => ElsewherePage::Checking,
+        PaymentSeen::Arrived => ElsewherePage::Arrived,
+        PaymentSeen::GoesBack => ElsewherePage::GoesBack,
+        PaymentSeen::NotPaid => ElsewherePage::NotPaid,
+    };
+    Ok(page(StatusCode::OK, pages::shop::elsewhere(stands)))
 }
 
 fn failed(reason: FailureReason) -> ApiError {

@@ -2,30 +2,92 @@
 
 use axum::extract::State;
 use axum::response::Response;
-use contract::booking::{Hold, HoldRequest, SaleStatus, SeatMap, Show};
+use contract::booking::{Hold, HoldRequest, SaleStatus, Seat, SeatStatus, Show};
 use contract::{ProblemCode, RoomId, SeatId, ShowId};
 use data_encoding::BASE64URL_NOPAD;
 use http::header::SET_COOKIE;
 use http::{HeaderMap, StatusCode};
-use pages::shop::{SeatsPage, categories_left};
+use pages::shop::{Block, CategoryLeft, RowsPage, RowsStep, SeatsPage};
 use serde::Deserialize;
 use serde_json::Value;
 use sha2::{Digest, Sha256};
-use web::{ApiError, ApiForm, ApiPath, ApiResult};
+use web::{ApiError, ApiForm, ApiPath, ApiQuery, ApiResult};
 
 use super::{page, page_of, see_other};
 use crate::app::Booking;
 use crate::config::HOLD_SEATS_MAX;
-use crate::customer::Session;
+use crate::customer::{Customer, Session};
 use crate::holds::{HoldOutcome, Once};
 use crate::http::holds::read_held;
 use crate::http::problems::{invalid, not_found};
-use crate::live::HoldKey;
+use crate::live::{HoldKey, LiveShow};
+use crate::shows::SeatPlan;
 use crate::store::idempotency::{KeyUse, Known, StoredAnswer};
 
-/// What the two forms of the page send.
+/// How seats are chosen: on the map, or by section and row.
 #[derive(Debug, Default, Deserialize)]
-#[serde(rename_all = "camelCase", default)]
+#[serde(default)]
+pub(super) struct Way {
+    by: Option<String>,
+    /// Position of a section in the hall.
+    section: Option<usize>,
+    row: Option<String>,
+}
+
+impl Way {
+    /// What to choose from next; `None` on the map.
+    fn step(self, booking: &Booking, live: &LiveShow) -> ApiResult<Option<RowsStep>> {
+        if self.by.is_none() && self.section.is_none() {
+            return Ok(None);
+        }
+        let map = live.seat_map(booking.0.clock.now());
+        let sections = blocks(&map.seats, |seat| Some(&seat.section));
+        let Some(at) = self.section.or_else(|| (sections.len() == 1).then_some(0)) else {
+            return Ok(Some(RowsStep::Sections { sections }));
+        };
+        let section = sections.get(at).ok_or_else(not_found)?.name.clone();
+        let Some(row) = self.row else {
+            let inside = |seat: &Seat| seat.section == section;
+            let rows = blocks(&map.seats, |seat| inside(seat).then_some(&seat.row));
+            return Ok(Some(RowsStep::Rows { section, at, rows }));
+        };
+        let free = |seat: &Seat| {
+            seat.section == section && seat.row == row && seat.status == SeatStatus::Available
+        };
+        let seats = map.seats.into_iter().filter(free).collect();
+        Ok(Some(RowsStep::Seats {
+            section,
+            at,
+            row,
+            seats,
+        }))
+    }
+}
+
+/// Seats gathered under the name that `name_of` gives them, in map order.
+fn blocks(seats: &[Seat], name_of: impl Fn(&Seat) -> Option<&String>) -> Vec<Block> {
+    let mut blocks: Vec<Block> = Vec::new();
+    for seat in seats {
+        let Some(name) = name_of(seat) else { continue };
+        let at = blocks.iter().rposition(|block| block.name == *name);
+        let at = at.unwrap_or_else(|| {
+            blocks.push(Block {
+                name: name.clone(),
+                left: 0,
+                accessible: 0,
+            });
+            blocks.len() - 1
+        });
+        if seat.status == SeatStatus::Available {
+            blocks[at].left += 1;
+            blocks[at].accessible += u64::from(seat.accessible);
+        }
+    }
+    blocks
+}
+
+/// What the forms of the pages send.
+#[derive(Debug, Default)]
 pub(super) struct HoldForm {
     seats: Option<String>,
     quantity: Option<String>,
@@ -36,9 +98,10 @@ pub(super) struct HoldForm {
 pub(super) async fn seats(
     State(booking): State<Booking>,
     ApiPath(show_id): ApiPath<ShowId>,
+    ApiQuery(way): ApiQuery<Way>,
     headers: HeaderMap,
 ) -> ApiResult<Response> {
-    let (show, map) = find(&booking, &show_id).await?;
+    let (show, live) = find(&booking, &show_id).await?;
     if show.sale_status != SaleStatus::Open {
         return Ok(see_other(&format!("/shows/{show_id}")));
     }
@@ -48,7 +111,14 @@ pub(super) async fn seats(
     {
         return Ok(see_other(&line_of(room, &show_id)));
     }
-    let html = render(&booking, show, &map, Vec::new(), None);
+    let html = match way.step(&booking, &live)? {
+        Some(step) => pages::shop::rows(&RowsPage {
+            show,
+            form_key: form_key(&booking),
+            step,
+        }),
+        None => render(&booking, &customer, (show, &live), Vec::new(), None),
+    };
     let mut response = page(StatusCode::OK, html);
     if customer.session().is_none() {
         // Given before the form is sent, so that a form sent twice is of one browser.
@@ -62,12 +132,22 @@ pub(super) async fn hold_place(
     State(booking): State<Booking>,
     ApiPath(show_id): ApiPath<ShowId>,
     headers: HeaderMap,
-    ApiForm(form): ApiForm<HoldForm>,
+    ApiForm(fields): ApiForm<Vec<(String, String)>>,
 ) -> ApiResult<Response> {
-    let (show, map) = find(&booking, &show_id).await?;
-    let request = match form.request(&map) {
+    let form = HoldForm::read(fields);
+    let (show, live) = find(&booking, &show_id).await?;
+    let request = match form.request(live.plan()) {
         Ok(request) => request,
-        Err(error) => return Ok(refuse(&booking, show, &map, Vec::new(), &error)),
+        Err(error) => {
+            let customer = booking.customer(&headers);
+            return Ok(refuse(
+                &booking,
+                &customer,
+                (show, &live),
+                Vec::new(),
+                &error,
+            ));
+        }
     };
     let customer = booking.customer(&headers);
     let new_session = customer.session().is_none().then(|| booking.session_new());
@@ -92,7 +172,7 @@ pub(super) async fn hold_place(
         Ok(hold) => see_other(&format!("/holds/{}", hold.hold_id)),
         Err(error) => {
             let chosen = request.seat_ids.unwrap_or_default();
-            refuse(&booking, show, &map, chosen, &error)
+            refuse(&booking, &customer, (show, &live), chosen, &error)
         }
     };
     if let Some(session) = new_session {
@@ -103,6 +183,25 @@ pub(super) async fn hold_place(
 }
 
 impl HoldForm {
+    /// Reads the fields. Seats may be one text with all names or a field for each.
+    fn read(fields: Vec<(String, String)>) -> Self {
+        let mut form = Self::default();
+        for (name, value) in fields {
+            match name.as_str() {
+                "seats" => {
+                    let seats = form.seats.get_or_insert_default();
+                    seats.push(' ');
+                    seats.push_str(&value);
+                }
+                "quantity" => form.quantity = Some(value),
+                "category" => form.category = Some(value),
+                "formKey" => form.form_key = value,
+                _ => {}
+            }
+        }
+        form
+    }
+
     /// The same form sent twice by the same browser is one request, so a double click holds seats
     /// once.
     fn key(&self, session: &Session, show: &ShowId) -> HoldKey {
@@ -134,7 +233,7 @@ impl HoldForm {
     }
 
     /// What is wished for: named seats, or else so many of the best.
-    fn request(&self, map: &SeatMap) -> ApiResult<HoldRequest> {
+    fn request(&self, plan: &SeatPlan) -> ApiResult<HoldRequest> {
         if let Some(quantity) = &self.quantity {
             let quantity = quantity
                 .trim()
@@ -157,7 +256,7 @@ impl HoldForm {
             .filter(|name| !name.is_empty());
         let seat_ids: Vec<SeatId> = names
             .take(HOLD_SEATS_MAX + 1)
-            .map(|name| read_seat(name, map))
+            .map(|name| read_seat(name, plan))
             .collect::<ApiResult<_>>()?;
         if seat_ids.is_empty() {
             return Err(invalid("seats", "name at least one seat, such as A10"));
@@ -170,8 +269,8 @@ impl HoldForm {
 }
 
 /// The seat a person means by `name`, in whichever case they typed it.
-fn read_seat(name: &str, map: &SeatMap) -> ApiResult<SeatId> {
-    let seats = || map.seats.iter().map(|seat| &seat.seat_id);
+fn read_seat(name: &str, plan: &SeatPlan) -> ApiResult<SeatId> {
+    let seats = || plan.seats().iter().map(|seat| &seat.seat_id);
     seats()
         .find(|seat| seat.as_str() == name)
         .or_else(|| seats().find(|seat| seat.as_str().eq_ignore_ascii_case(name)))
@@ -190,10 +289,10 @@ fn held_once(outcome: Once<HoldOutcome>) -> ApiResult<Hold> {
     }
 }
 
-async fn find(booking: &Booking, show_id: &ShowId) -> ApiResult<(Show, SeatMap)> {
+async fn find(booking: &Booking, show_id: &ShowId) -> ApiResult<(Show, LiveShow)> {
     let show = booking.show(show_id).ok_or_else(not_found)?;
-    let map = booking.seat_map(show_id).await?.ok_or_else(not_found)?;
-    Ok((show, map))
+    let live = booking.live(show_id).await?.ok_or_else(not_found)?;
+    Ok((show, live))
 }
 
 fn line_of(room: &RoomId, show: &ShowId) -> String {
@@ -202,26 +301,51 @@ fn line_of(room: &RoomId, show: &ShowId) -> String {
 
 fn refuse(
     booking: &Booking,
-    show: Show,
-    map: &SeatMap,
+    customer: &Customer,
+    shown: (Show, &LiveShow),
     chosen: Vec<SeatId>,
     error: &ApiError,
 ) -> Response {
-    page_of(error, render(booking, show, map, chosen, Some(error)))
+    page_of(error, render(booking, customer, shown, chosen, Some(error)))
 }
 
 fn render(
     booking: &Booking,
-    show: Show,
-    map: &SeatMap,
+    customer: &Customer,
+    (show, live): (Show, &LiveShow),
     chosen: Vec<SeatId>,
     error: Option<&ApiError>,
 ) -> String {
+    let session_ends_at = show
+        .room
+        .as_ref()
+        .and_then(|room| customer.session_end(room));
+    let neighbours = live.plan().seats().iter().take(2);
+    let example: Vec<&str> = neighbours.map(|seat| seat.seat_id.as_str()).collect();
     pages::shop::seats(&SeatsPage {
-        left: categories_left(&show, map),
+        left: left(live),
+        example: example.join(", "),
+        session_ends_at,
+        now: booking.0.clock.now(),
         show,
-        form_key: BASE64URL_NOPAD.encode(&booking.0.randomness.bytes::<12>()),
+        form_key: form_key(booking),
         chosen,
         problem: error.map(|error| error.problem().clone()),
     })
+}
+
+/// What can be held now of each category, and what is held by others.
+fn left(live: &LiveShow) -> Vec<CategoryLeft> {
+    let counts = live.counts_by_category().into_iter();
+    counts
+        .map(|(category, counts)| CategoryLeft {
+            category,
+            left: counts.available,
+            held: counts.held,
+        })
+        .collect()
+}
+
+fn form_key(booking: &Booking) -> String {
+    BASE64URL_NOPAD.encode(&booking.0.randomness.bytes::<12>())
 }

@@ -1,10 +1,12 @@
 //! Shows as values: what a show is, where its seats are and which of them are free. Pure.
 
 pub(crate) mod best_available;
+mod compact;
 mod file;
 mod plan;
 mod seat_states;
 
+pub(crate) use compact::compact;
 pub use file::InvalidShowFile;
 pub(crate) use file::ShowDraft;
 pub(crate) use plan::{PlannedSeat, SeatPlan};
@@ -12,7 +14,7 @@ pub(crate) use seat_states::{SeatFigures, SeatState, SeatStates};
 
 use std::time::Duration;
 
-use contract::booking::{Category, SaleStatus, Show, Venue};
+use contract::booking::{Category, SaleStatus, SeatStatus, Show, Venue};
 use contract::{CityId, RoomId, ShowId, Timestamp};
 
 /// How long a show is listed after it ended.
@@ -56,6 +58,24 @@ pub(crate) struct ShowInfo {
     pub(crate) seat_count: u32,
 }
 
+/// How many seats a show has.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct SeatCounts {
+    pub(crate) available: u64,
+    pub(crate) held: u64,
+}
+
+impl SeatCounts {
+    /// Counts one more seat.
+    pub(crate) fn add(&mut self, status: SeatStatus) {
+        match status {
+            SeatStatus::Available => self.available += 1,
+            SeatStatus::Held => self.held += 1,
+            SeatStatus::Booked | SeatStatus::Blocked => {}
+        }
+    }
+}
+
 impl ShowInfo {
     /// What the sale is doing at `now`.
     pub(crate) fn sale_status(&self, now: Timestamp) -> SaleStatus {
@@ -94,7 +114,7 @@ impl ShowInfo {
     }
 
     /// The wire form.
-    pub(crate) fn view(&self, now: Timestamp, available_count: u64) -> Show {
+    pub(crate) fn view(&self, now: Timestamp, figures: SeatFigures) -> Show {
         Show {
             show_id: self.show_id.clone(),
             city_id: self.city.city_id.clone(),
@@ -116,7 +136,8 @@ impl ShowInfo {
             currency: self.currency.clone(),
             categories: self.categories.clone(),
             seat_count: u64::from(self.seat_count),
-            available_count,
+            available_count: figures.available,
+            held_count: figures.unsold.saturating_sub(figures.available),
         }
     }
 }

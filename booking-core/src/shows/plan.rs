@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use contract::SeatId;
-use contract::booking::{Seat, SeatStatus};
+use contract::booking::{Seat, SeatLabel, SeatStatus};
 
 /// A seat in its layout.
 #[derive(Clone, Debug, PartialEq)]
@@ -75,6 +75,30 @@ impl SeatPlan {
             .collect()
     }
 
+    /// Where the seats of `indices` are, in map order.
+    pub(crate) fn seat_labels(&self, indices: &[usize]) -> Vec<SeatLabel> {
+        let mut sorted = indices.to_vec();
+        sorted.sort_unstable();
+        sorted
+            .into_iter()
+            .filter_map(|index| self.seats.get(index))
+            .map(PlannedSeat::label)
+            .collect()
+    }
+
+    /// The seats of the database's ordinals, in map order; of those that the layout still has.
+    pub(crate) fn seats_of_nos(&self, seat_nos: &[i32]) -> Vec<&PlannedSeat> {
+        let mut indices: Vec<usize> = seat_nos
+            .iter()
+            .filter_map(|seat_no| self.index_of_no(*seat_no))
+            .collect();
+        indices.sort_unstable();
+        indices
+            .into_iter()
+            .filter_map(|index| self.seats.get(index))
+            .collect()
+    }
+
     /// What all of `indices` cost together.
     pub(crate) fn amount_minor(&self, indices: &[usize]) -> i64 {
         indices
@@ -85,10 +109,22 @@ impl SeatPlan {
 }
 
 impl PlannedSeat {
+    /// Where it is, for people.
+    pub(crate) fn label(&self) -> SeatLabel {
+        SeatLabel {
+            seat_id: self.seat_id.clone(),
+            section: self.section.clone(),
+            row: self.row.clone(),
+            number: self.number,
+            accessible: self.accessible,
+        }
+    }
+
     /// The wire form, with `status`.
     pub(crate) fn view(&self, status: SeatStatus) -> Seat {
         Seat {
             seat_id: self.seat_id.clone(),
+            section: self.section.clone(),
             row: self.row.clone(),
             number: self.number,
             category: self.category.clone(),

@@ -28,6 +28,7 @@ pub(crate) struct SeatStates {
     states: Vec<SeatState>,
     version: u64,
     available_count: usize,
+    held_count: usize,
 }
 
 impl SeatStates {
@@ -35,6 +36,7 @@ impl SeatStates {
         Self {
             version: states.iter().map(|state| weight(state.version)).sum(),
             available_count: states.iter().filter(|state| state.is_available()).count(),
+            held_count: states.iter().filter(|state| state.is_held()).count(),
             states,
         }
     }
@@ -47,6 +49,10 @@ impl SeatStates {
 
     pub(crate) fn available_count(&self) -> usize {
         self.available_count
+    }
+
+    pub(crate) fn held_count(&self) -> usize {
+        self.held_count
     }
 
     pub(crate) fn is_available(&self, index: usize) -> bool {
@@ -73,6 +79,11 @@ impl SeatStates {
             (false, true) => self.available_count += 1,
             (true, true) | (false, false) => {}
         }
+        match (state.is_held(), report.is_held()) {
+            (true, false) => self.held_count -= 1,
+            (false, true) => self.held_count += 1,
+            (true, true) | (false, false) => {}
+        }
         *state = report;
         true
     }
@@ -81,6 +92,10 @@ impl SeatStates {
 impl SeatState {
     fn is_available(self) -> bool {
         self.status == SeatStatus::Available
+    }
+
+    fn is_held(self) -> bool {
+        self.status == SeatStatus::Held
     }
 }
 
@@ -101,6 +116,7 @@ mod tests {
     fn an_old_report_changes_nothing() {
         let mut states = SeatStates::new(vec![state(SeatStatus::Available, 1)]);
         assert!(states.apply(0, state(SeatStatus::Held, 2)));
+        assert_eq!((states.available_count(), states.held_count()), (0, 1));
         assert!(states.apply(0, state(SeatStatus::Available, 3)));
         assert!(!states.apply(0, state(SeatStatus::Held, 2)));
         assert!(states.is_available(0) && states.version() == 3);
@@ -120,7 +136,7 @@ mod tests {
                 states.apply(seat, state(status, version));
             }
             prop_assert_eq!(states.version(), 15);
-            prop_assert_eq!(states.available_count(), 3);
+            prop_assert_eq!((states.available_count(), states.held_count()), (3, 0));
         }
     }
 }

@@ -200,6 +200,7 @@ async fn the_description_names_every_call() {
         ("/api/v1/cities/{cityId}/shows", vec!["get"]),
         ("/api/v1/shows/{showId}", vec!["get"]),
         ("/api/v1/shows/{showId}/seatmap", vec!["get"]),
+        ("/api/v1/shows/{showId}/seatmap/compact", vec!["get"]),
         ("/api/v1/shows/{showId}/seatmap/live", vec!["get"]),
         ("/api/v1/shows/{showId}/holds", vec!["post"]),
         ("/api/v1/holds/{holdId}", vec!["get", "delete"]),
@@ -253,6 +254,62 @@ async fn the_description_names_every_call() {
     let unknown = shop.fan().get("/api/v1/nothing").await;
     assert_eq!((unknown.status, unknown.code()), (404, "not-found"));
     assert!(unknown.json["requestId"].is_string());
+}
+
+#[tokio::test]
+async fn seat_maps_are_compressed_and_streams_are_not() {
+    use tower::ServiceExt;
+
+    let shop = TestShop::new().await;
+    for (path, accept, coding) in [
+        ("seatmap", "gzip, deflate, br", Some("br")),
+        ("seatmap", "gzip", Some("gzip")),
+        ("seatmap", "identity", None),
+        ("seatmap/live", "gzip, deflate, br", None),
+    ] {
+        let request =
+            http::Request::get(format!("{SHOW}/{path}")).header("accept-encoding", accept);
+        let request = request.body(axum::body::Body::empty()).unwrap();
+        let response = shop.process.router.clone().oneshot(request).await.unwrap();
+        let found = response.headers().get("content-encoding");
+        let found = found.map(|coding| coding.to_str().unwrap().to_owned());
+        assert_eq!(found.as_deref(), coding, "{path} {accept}");
+        if path == "seatmap" {
+            assert_eq!(response.headers()["vary"], "accept-encoding");
+        }
+    }
+}
+
+#[tokio::test]
+async fn the_compact_map_tells_what_the_whole_one_does() {
+    let shop = TestShop::new().await;
+    let fan = shop.fan();
+    fan.held(&["A3"]).await;
+    let whole = fan.get(&format!("{SHOW}/seatmap")).await.json;
+    let compact = fan.get(&format!("{SHOW}/seatmap/compact")).await.json;
+    assert_eq!(compact["version"], whole["version"]);
+    let letters = whole["seats"].as_array().unwrap().iter();
+    let letters: String = letters
+        .map(|seat| match seat["status"].as_str().unwrap() {
+            "AVAILABLE" => 'A',
+            "HELD" => 'H',
+            "BOOKED" => 'B',
+            _ => 'X',
+        })
+        .collect();
+    assert_eq!(compact["statuses"], letters);
+    let mut ids = Vec::new();
+    for run in compact["runs"].as_array().unwrap() {
+        for at in 0..run["count"].as_u64().unwrap() {
+            let number = run["number"].as_u64().unwrap() + at;
+            ids.push(format!("{}{number}", run["prefix"].as_str().unwrap()));
+        }
+    }
+    let expected: Vec<_> = whole["seats"].as_array().unwrap().iter().collect();
+    let expected: Vec<_> = expected.iter().map(|seat| seat["seatId"].clone()).collect();
+    assert_eq!(json!(ids), json!(expected));
+    let show = fan.get(SHOW).await.json;
+    assert_eq!(show["heldCount"], 1);
 }
 
 #[tokio::test]

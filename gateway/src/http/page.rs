@@ -1,19 +1,23 @@
 //! The waiting page for browsers: the page itself, what its forms do without JavaScript, and
 //! the files it uses.
 
+use std::collections::BTreeMap;
+use std::sync::LazyLock;
+
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use contract::line::JoinRequest;
 use contract::{Clock, Problem, ProblemCode, RoomId};
 use data_encoding::BASE64URL_NOPAD;
 use http::header::{
-    CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, ETAG, LOCATION, REFERRER_POLICY,
-    SET_COOKIE, X_CONTENT_TYPE_OPTIONS,
+    CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, LOCATION, REFERRER_POLICY, SET_COOKIE,
+    X_CONTENT_TYPE_OPTIONS,
 };
 use http::{HeaderMap, HeaderValue, Method, StatusCode};
 use pages::waiting::{RoomFacts, Standing as Shown, WaitingPage};
 use serde::Deserialize;
 use utoipa::ToSchema;
+use web::encoding::{Document, Effort};
 use web::reader::is_speculative;
 use web::{ApiForm, ApiPath, ApiQuery, ApiResult};
 
@@ -302,21 +306,26 @@ pub async fn asset(
     ApiPath((version, path)): ApiPath<(String, String)>,
     headers: HeaderMap,
 ) -> ApiResult<Response> {
-    let asset = pages::asset(&path).ok_or(ProblemCode::NotFound)?;
-    let etag = HeaderValue::from_str(&asset.etag).unwrap_or(HeaderValue::from_static("\"\""));
-    let known = web::etag::is_known(&headers, &asset.etag);
-    let tags = [
-        (ETAG, etag),
-        (
-            CACHE_CONTROL,
-            HeaderValue::from_static(pages::asset_cache_control(&version)),
-        ),
-        (CONTENT_TYPE, HeaderValue::from_static(asset.media_type)),
-        (X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff")),
-    ];
-    Ok(if known {
-        (StatusCode::NOT_MODIFIED, tags).into_response()
-    } else {
-        (tags, asset.bytes).into_response()
-    })
+    let file = FILES.get(path.as_str()).ok_or(ProblemCode::NotFound)?;
+    let mut response = file.answer(&headers);
+    for (name, value) in [
+        (CACHE_CONTROL, pages::asset_cache_control(&version)),
+        (X_CONTENT_TYPE_OPTIONS, "nosniff"),
+    ] {
+        let value = HeaderValue::from_static(value);
+        response.headers_mut().insert(name, value);
+    }
+    Ok(response)
 }
+
+/// The files of all pages, each compressed when it is first asked for.
+static FILES: LazyLock<BTreeMap<&'static str, Document>> = LazyLock::new(|| {
+    pages::asset::paths()
+        .filter_map(|path| {
+            let asset = pages::asset(path)?;
+            let tag = asset.etag.trim_matches('"').to_owned();
+            let file = Document::new(asset.bytes, asset.media_type, tag, Effort::Best);
+            Some((path, file))
+        })
+        .collect()
+});

@@ -26,6 +26,13 @@ async fn a_client_that_has_the_answer_is_told_so_however_it_names_the_tag() {
         assert_eq!(answer.status, StatusCode::NOT_MODIFIED, "{sent}");
         assert_eq!((answer.header("etag"), answer.body.len()), (&*tag, 0));
     }
+    for (accept, coding) in [("gzip, deflate, br", "br"), ("gzip", "gzip")] {
+        let answer = app.get(asset, &[("accept-encoding", accept)]).await;
+        assert_eq!(answer.header("content-encoding"), coding);
+        assert_eq!(answer.header("vary"), "accept-encoding");
+        // Its bytes differ, and so does its tag.
+        assert_ne!(answer.header("etag"), tag);
+    }
     let other = app.get(asset, &[("if-none-match", "\"other\"")]).await;
     assert_eq!(other.status, StatusCode::OK);
     let room = "/_line/v1/rooms/eras";

@@ -151,6 +151,7 @@ pub(super) fn booked(number: u128, labels: &[&str]) -> HoldSeen {
     let tickets = (0u128..).zip(seats(labels)).map(|(at, seat_id)| Ticket {
         ticket_id: TicketId::new(Uuid::from_u128(number * 100 + at)),
         seat_id,
+        seat: None,
         qr: None,
         qr_svg: None,
     });
@@ -175,6 +176,7 @@ pub(super) fn booked(number: u128, labels: &[&str]) -> HoldSeen {
 pub(super) fn shop(booked: &[&str]) -> ShopEvidence {
     let seat = |seat_id: SeatId, status| Seat {
         seat_id,
+        section: "Hall".to_owned(),
         row: "A".to_owned(),
         number: 1,
         category: "STANDARD".to_owned(),

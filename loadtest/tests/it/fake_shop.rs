@@ -113,6 +113,7 @@ async fn seat_map(State(fake): App) -> Json<SeatMap> {
     let shop = fake.shop.lock().unwrap();
     let seats = shop.seats.iter().map(|(seat_id, status)| Seat {
         seat_id: seat_id.clone(),
+        section: "Hall".to_owned(),
         row: "A".to_owned(),
         number: 1,
         category: "STANDARD".to_owned(),
@@ -147,6 +148,7 @@ async fn hold(State(fake): App, Json(wish): Json<HoldRequest>) -> Response {
         expires_at: now().plus(Duration::from_mins(5)),
         amount_minor: PRICE * i64::try_from(seats.len()).unwrap(),
         seat_ids: seats,
+        seats: Vec::new(),
         currency: "INR".to_owned(),
         booking_id: None,
     };
@@ -245,6 +247,7 @@ async fn confirm(
     let tickets = hold.seat_ids.iter().map(|seat_id| Ticket {
         ticket_id: TicketId::new(shop.new_id()),
         seat_id: seat_id.clone(),
+        seat: None,
         qr: None,
         qr_svg: None,
     });

@@ -25,13 +25,7 @@ fn main() -> io::Result<()> {
     for (name, html) in waiting::pages().into_iter().chain(shop::pages()) {
         write(&folder, &name, &html)?;
     }
-    // Where the script of the seat map looks for it, when the folder is served.
-    let api = folder.join("api/v1/shows/monsoon-mumbai-1");
-    fs::create_dir_all(&api)?;
-    fs::write(
-        api.join("seatmap"),
-        serde_json::to_vec(&shop::seat_map()).map_err(io::Error::other)?,
-    )
+    Ok(())
 }
 
 fn write(folder: &Path, name: &str, html: &str) -> io::Result<()> {

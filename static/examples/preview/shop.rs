@@ -3,14 +3,17 @@
 use std::time::Duration;
 
 use contract::booking::{
-    Booking, BookingStatus, Category, City, Hold, HoldStatus, SaleStatus, Seat, SeatMap,
+    Booking, BookingStatus, Category, City, Hold, HoldStatus, SaleStatus, Seat, SeatLabel, SeatMap,
     SeatStatus, Show, Ticket, Venue,
 };
 use contract::{Problem, ProblemCode, SeatId, Timestamp};
 use pages::shop::{
-    self, BookingPage, CityListPage, CityPage, HoldPage, ProblemPage, ProcessingPage, SeatsPage,
-    ShowPage,
+    self, Block, BookingPage, CityListPage, CityPage, HoldPage, ProblemPage, ProcessingPage,
+    RowsPage, RowsStep, SeatsPage, ShowPage,
 };
+
+/// Where the sample shop is.
+const ORIGIN: &str = "https://tickets.example";
 
 /// Names and HTML.
 pub(crate) fn pages() -> Vec<(String, String)> {
@@ -27,12 +30,14 @@ fn catalogue() -> Vec<(&'static str, String)> {
     let list = CityListPage {
         cities: cities(),
         coming: shows.clone(),
+        origin: ORIGIN.to_owned(),
     };
     let city = |shows: Vec<Show>, q: Option<&str>| CityPage {
         city: cities().remove(2),
         date: None,
         q: q.map(str::to_owned),
         shows,
+        origin: ORIGIN.to_owned(),
     };
     let show = |status: SaleStatus, available_count: u64, may_choose: bool| {
         let mut show = shows[0].clone();
@@ -42,6 +47,7 @@ fn catalogue() -> Vec<(&'static str, String)> {
             show,
             now: now(),
             may_choose,
+            origin: ORIGIN.to_owned(),
         })
     };
     vec![
@@ -52,6 +58,16 @@ fn catalogue() -> Vec<(&'static str, String)> {
         ("show-open", show(SaleStatus::Open, 812, true)),
         ("show-upcoming", show(SaleStatus::Upcoming, 2_400, false)),
         ("show-gone", show(SaleStatus::Open, 0, true)),
+        ("show-held", {
+            let mut show = shows[0].clone();
+            (show.available_count, show.held_count) = (0, 14);
+            shop::show(&ShowPage {
+                show,
+                now: now(),
+                may_choose: true,
+                origin: ORIGIN.to_owned(),
+            })
+        }),
         ("show-closed", show(SaleStatus::Closed, 3, true)),
         ("show-cancelled", show(SaleStatus::Cancelled, 3, true)),
     ]
@@ -62,7 +78,7 @@ fn buying() -> Vec<(&'static str, String)> {
     let seats = |problem: Option<Problem>| {
         shop::seats(&SeatsPage {
             show: show.clone(),
-            left: shop::categories_left(&show, &seat_map()),
+            left: left(),
             form_key: "k1".to_owned(),
             chosen: if problem.is_some() {
                 vec![seat("C10"), seat("C11")]
@@ -70,6 +86,16 @@ fn buying() -> Vec<(&'static str, String)> {
                 Vec::new()
             },
             problem,
+            example: "A10, A11".to_owned(),
+            session_ends_at: Some(now().plus(Duration::from_secs(431))),
+            now: now(),
+        })
+    };
+    let rows = |step: RowsStep| {
+        shop::rows(&RowsPage {
+            show: show.clone(),
+            form_key: "k2".to_owned(),
+            step,
         })
     };
     let hold = |status: HoldStatus, problem: Option<Problem>| {
@@ -101,6 +127,29 @@ fn buying() -> Vec<(&'static str, String)> {
     vec![
         ("seats", seats(None)),
         ("seats-taken", seats(Some(taken))),
+        (
+            "rows-sections",
+            rows(RowsStep::Sections {
+                sections: blocks(&["Stalls", "Circle"]),
+            }),
+        ),
+        (
+            "rows-rows",
+            rows(RowsStep::Rows {
+                section: "Circle".to_owned(),
+                at: 1,
+                rows: blocks(&["A", "B & C"]),
+            }),
+        ),
+        (
+            "rows-seats",
+            rows(RowsStep::Seats {
+                section: "Circle".to_owned(),
+                at: 1,
+                row: "A".to_owned(),
+                seats: seat_map().seats.into_iter().take(12).collect(),
+            }),
+        ),
         ("hold", hold(HoldStatus::Active, None)),
         ("hold-declined", hold(HoldStatus::Active, Some(declined))),
         ("hold-paying", hold(HoldStatus::Paying, None)),
@@ -108,6 +157,11 @@ fn buying() -> Vec<(&'static str, String)> {
         ("hold-released", hold(HoldStatus::Released, None)),
         ("hold-confirmed", hold(HoldStatus::Confirmed, None)),
         ("processing", processing),
+        ("elsewhere", shop::elsewhere(shop::ElsewherePage::Arrived)),
+        (
+            "elsewhere-checking",
+            shop::elsewhere(shop::ElsewherePage::Checking),
+        ),
         ("booking", shop::booking(&sample_booking(show.clone()))),
         (
             "not-found",
@@ -139,6 +193,7 @@ pub(crate) fn seat_map() -> SeatMap {
             let aisle = f64::from(number.saturating_sub(1) / 24) * 2.0;
             seats.push(Seat {
                 seat_id: seat(&format!("{row}{number}")),
+                section: ["Stalls", "Circle", "Gallery"][(y / 12) as usize].to_owned(),
                 row: row.to_string(),
                 number,
                 category: category.to_owned(),
@@ -156,6 +211,27 @@ pub(crate) fn seat_map() -> SeatMap {
         as_of: now(),
         seats,
     }
+}
+
+fn blocks(names: &[&str]) -> Vec<Block> {
+    (0..)
+        .zip(names)
+        .map(|(at, name)| Block {
+            name: (*name).to_owned(),
+            left: at * 40,
+            accessible: at,
+        })
+        .collect()
+}
+
+fn left() -> Vec<shop::CategoryLeft> {
+    [("PREMIUM", 310, 12), ("GOLD", 0, 9), ("SILVER", 0, 0)]
+        .map(|(category, left, held)| shop::CategoryLeft {
+            category: category.to_owned(),
+            left,
+            held,
+        })
+        .into()
 }
 
 fn seat(text: &str) -> SeatId {
@@ -252,6 +328,7 @@ fn shows() -> Vec<Show> {
             .collect(),
             seat_count: 2_592,
             available_count,
+            held_count: 0,
         })
         .collect()
 }
@@ -266,18 +343,30 @@ fn sample_hold(status: HoldStatus) -> Hold {
         status,
         expires_at: now().plus(Duration::from_secs(524)),
         seat_ids: vec![seat("C11"), seat("C12")],
+        seats: vec![label(11), label(12)],
         amount_minor: 999_800,
         currency: "INR".to_owned(),
         booking_id: booking.filter(|_| status == HoldStatus::Confirmed),
     }
 }
 
+fn label(number: u32) -> SeatLabel {
+    SeatLabel {
+        seat_id: seat(&format!("C{number}")),
+        section: "Stalls".to_owned(),
+        row: "C".to_owned(),
+        number,
+        accessible: number == 12,
+    }
+}
+
 fn sample_booking(show: Show) -> BookingPage {
-    let tickets = ["C11", "C12"].into_iter().map(|name| Ticket {
+    let tickets = [11, 12].map(label).into_iter().map(|label| Ticket {
         ticket_id: "tkt_0190163d8694739baea51966c26f8ad9"
             .parse()
             .expect("an id"),
-        seat_id: seat(name),
+        seat_id: label.seat_id.clone(),
+        seat: Some(label),
         qr: None,
         qr_svg: Some("images/icon.svg".to_owned()),
     });

@@ -16,28 +16,31 @@ function element(id) {
 
 const { dataset } = element("choosing");
 const field = /** @type {HTMLInputElement} */ (element("seats"));
-const chosenBefore = (dataset.chosen ?? "").split(",").map((id) => id.trim()).filter(Boolean);
 const money = priceFormat(dataset.currency ?? "USD");
 const categories = [...document.querySelectorAll("#legend [data-category]")].map((item) => ({
   code: item.getAttribute("data-category") ?? "",
   name: item.childNodes[1]?.textContent?.trim() ?? "",
 }));
-const view = new SeatView(element("map-frame"), categories, money, (seatId) => {
-  dispatch({ type: "toggled", seatId });
-});
+const view = new SeatView(
+  element("map-frame"), /** @type {HTMLCanvasElement} */ (element("map-canvas")),
+  element("map-row"), categories, money, (seatId) => dispatch({ type: "toggled", seatId }),
+);
 const client = new SeatClient(new URL(dataset.api ?? "", location.href).href, dispatch, (live) => {
   element("map-link").textContent = live ? texts.live : texts.stale;
 });
-let state = initial(Number(dataset.limit), chosenBefore);
+let state = initial(Number(dataset.limit), names(dataset.chosen ?? ""));
+
+/** @param {string} text */
+function names(text) {
+  return text.split(/[\s,;]+/).filter(Boolean);
+}
 
 /** @param {import("./seat_state.js").SeatEvent} event */
 function dispatch(event) {
   const before = state;
   state = reduce(state, event);
-  // The map is shown before it is drawn: its size on the screen decides how taps are read.
-  if (state.seats.size > 0) element("map").hidden = false;
   view.render(state);
-  renderBasket();
+  if (state.chosen !== before.chosen || event.type === "loaded") renderBasket();
   tell(before.chosen);
   if (state.stale && !before.stale) void client.load();
 }
@@ -46,22 +49,26 @@ function renderBasket() {
   field.value = state.chosen.join(", ");
   const items = state.chosen.map((id) => {
     const item = document.createElement("li");
-    const seat = state.seats.get(id);
+    const seat = state.hall?.byId.get(id);
     const name = document.createElement("span");
-    name.textContent = `${id} · ${money(seat?.priceMinor ?? 0)}`;
+    name.textContent = `${label(id)} · ${money(seat?.priceMinor ?? 0)}`;
     const remove = document.createElement("button");
     remove.type = "button";
     remove.textContent = "×";
-    remove.setAttribute("aria-label", fill(texts.remove, { seat: id }));
+    remove.setAttribute("aria-label", fill(texts.remove, { seat: label(id) }));
     remove.addEventListener("click", () => dispatch({ type: "toggled", seatId: id }));
     item.append(name, remove);
     return item;
   });
   element("basket").replaceChildren(...items);
-  element("basket").hidden = items.length === 0;
-  element("total").hidden = items.length === 0;
-  element("total").textContent = money(total(state));
-  /** @type {HTMLButtonElement} */ (element("hold")).disabled = items.length === 0;
+  element("total").textContent = items.length > 0 ? money(total(state)) : "";
+}
+
+/** @param {string} id */
+function label(id) {
+  const seat = state.hall?.byId.get(id);
+  return seat === undefined ? id
+    : fill(texts.label, { section: seat.section, row: seat.row, number: seat.number });
 }
 
 /** @param {string[]} before what was chosen before */
@@ -70,11 +77,11 @@ function tell(before) {
   const values = { count: state.chosen.length, total: money(total(state)) };
   const added = state.chosen.find((id) => !before.includes(id));
   const removed = before.find((id) => !state.chosen.includes(id));
-  if (state.taken.length > 0) note.textContent = fill(texts.taken, { seats: state.taken.join(", ") });
-  else if (state.refused) note.textContent = fill(texts.limit, { limit: state.limit });
-  else if (added) note.textContent = fill(texts.chosenNote, { seat: added, ...values });
-  else if (removed) note.textContent = fill(texts.removedNote, { seat: removed, ...values });
-  else if (note.textContent === "" && state.chosen.length === 0) note.textContent = texts.none;
+  if (state.taken.length > 0) {
+    note.textContent = fill(texts.taken, { seats: state.taken.map(label).join("; ") });
+  } else if (state.refused) note.textContent = fill(texts.limit, { limit: state.limit });
+  else if (added) note.textContent = fill(texts.chosenNote, { seat: label(added), ...values });
+  else if (removed) note.textContent = fill(texts.removedNote, { seat: label(removed), ...values });
 }
 
 /** @param {string} currency */
@@ -88,17 +95,32 @@ function priceFormat(currency) {
     (minor % unit === 0 ? whole : format).format(minor / unit);
 }
 
-if (await client.load()) {
-  // Typing names stays possible for those who know them, but the map fills the field.
-  element("seats-field").hidden = true;
+/** Seats typed by name are marked on the map; names it does not know are left to the server. */
+function typed() {
+  const wanted = names(field.value);
+  const known = (/** @type {string} */ name) => [...(state.hall?.byId.keys() ?? [])]
+    .find((id) => id === name || id.toUpperCase() === name.toUpperCase());
+  const ids = wanted.map(known);
+  if (state.hall === null || ids.includes(undefined)) return;
+  for (const id of state.chosen.filter((id) => !ids.includes(id))) {
+    dispatch({ type: "toggled", seatId: id });
+  }
+  for (const id of ids) {
+    if (id !== undefined && !state.chosen.includes(id)) dispatch({ type: "toggled", seatId: id });
+  }
+}
+
+element("zoom-in").addEventListener("click", () => view.zoomIn());
+element("zoom-out").addEventListener("click", () => view.zoomOut());
+element("zoom-all").addEventListener("click", () => view.zoomAll());
+field.addEventListener("change", typed);
+// No top-level `await`: browsers that lack it would run nothing of this file.
+void client.load().then((came) => {
+  element("map-wait").textContent = came ? "" : texts.failed;
+  if (!came) return;
   client.listen();
   window.addEventListener("pagehide", () => client.close());
   window.addEventListener("pageshow", (event) => {
     if (event.persisted) client.listen();
   });
-} else {
-  element("seat-note").textContent = texts.failed;
-}
-element("zoom-in").addEventListener("click", () => view.zoomIn());
-element("zoom-out").addEventListener("click", () => view.zoomOut());
-element("zoom-all").addEventListener("click", () => view.zoomAll());
+});

@@ -30,10 +30,9 @@ export class SeatClient {
     if (this.#fetching) return false;
     this.#fetching = true;
     try {
-      const answer = await fetch(`${this.#api}/seatmap`);
+      const answer = await fetch(`${this.#api}/seatmap/compact`);
       if (!answer.ok) return false;
-      const { version, seats } = await answer.json();
-      this.#emit({ type: "loaded", version, seats });
+      this.#emit({ type: "loaded", map: await answer.json() });
       return true;
     } catch {
       return false;

@@ -1,42 +1,50 @@
 // @ts-check
-// Draws the hall as SVG: one element a seat, one handler for all.
+// The hall on a canvas, with the row of the keyboard as elements above it.
 
 import { fill } from "../duration.js";
 import texts from "../texts/seats.en.js";
-import { neighbour } from "./seat_state.js";
+import { neighbour } from "./hall.js";
+import { drawSeat, inkOf } from "./marks.js";
+import { RowView } from "./row_view.js";
+import { statusOf } from "./seat_state.js";
 import { pan, reveal, zoom } from "./viewport.js";
 
-/** @typedef {import("./seat_state.js").Seat} Seat */
+/** @typedef {import("./hall.js").Seat} Seat */
+/** @typedef {import("./hall.js").Hall} Hall */
 /** @typedef {import("./seat_state.js").SeatState} SeatState */
 /** @typedef {import("./viewport.js").Box} Box */
+/** @typedef {{clientX: number, clientY: number}} OnScreen */
 
-const SVG = "http://www.w3.org/2000/svg";
-/** Shapes are drawn on a square of 20; a seat is 0.86 seat widths wide, so that neighbours part. */
-const SHAPE_SCALE = 0.043;
-/** Shapes and colours there are; more categories than these begin again. */
-const SHAPES = 6;
 /** A pointer that moved less has clicked. */
 const CLICK_PX = 6;
 /** Seats smaller than this cannot be hit by a finger: a tap zooms in first. */
 const FINGER_PX = 18;
+/** How far from a seat's middle a click may be, in seat widths. */
+const REACH = 0.75;
 const ZOOM_STEP = 1.6;
 const MARGIN = 2;
 const STAGE_HEIGHT = 2;
+/** Row names are drawn from so many pixels a seat on. */
+const NAME_PX = 8;
 
 /** @type {Record<string, "left" | "right" | "up" | "down">} */
 const ARROWS = { ArrowLeft: "left", ArrowRight: "right", ArrowUp: "up", ArrowDown: "down" };
 
 export class SeatView {
   #frame;
+  #canvas;
+  #context;
   #names;
   #money;
   #onToggle;
-  /** @type {SVGSVGElement} */
-  #svg = make("svg", {});
-  /** @type {Map<string, SVGElement>} */
-  #marks = new Map();
-  /** @type {Map<string, Seat>} */
-  #seats = new Map();
+  #row;
+  #ink;
+  /** @type {SeatState | null} */
+  #state = null;
+  /** @type {Hall | null} */
+  #drawn = null;
+  /** @type {Map<string, Seat[]>} seats by the whole seat widths they are in */
+  #cells = new Map();
   /** @type {Box} */
   #hall = { x: 0, y: 0, width: 1, height: 1 };
   /** @type {Box} */
@@ -44,148 +52,192 @@ export class SeatView {
   /** @type {Map<number, PointerEvent>} */
   #pointers = new Map();
   #moved = 0;
-  #focused = "";
+  #awaited = false;
 
   /**
    * @param {HTMLElement} frame
+   * @param {HTMLCanvasElement} canvas
+   * @param {HTMLElement} group where the elements of a row go
    * @param {{code: string, name: string}[]} categories in the order of their shapes
    * @param {(minor: number) => string} money
    * @param {(seatId: string) => void} onToggle
    */
-  constructor(frame, categories, money, onToggle) {
+  constructor(frame, canvas, group, categories, money, onToggle) {
     this.#frame = frame;
+    this.#canvas = canvas;
+    this.#context = /** @type {CanvasRenderingContext2D} */ (canvas.getContext("2d"));
     this.#names = new Map(categories.map(({ code, name }, index) => [code, { name, index }]));
     this.#money = money;
     this.#onToggle = onToggle;
+    this.#ink = inkOf(frame);
+    this.#row = new RowView(group,
+      ({ section, row }) => fill(texts.row, { section, row }), (seat) => this.#describe(seat));
+    this.#listen();
   }
 
   /** @param {SeatState} state */
   render(state) {
-    const first = this.#marks.size === 0;
-    this.#seats = state.seats;
-    if (first) this.#draw(state);
-    for (const id of new Set([...state.touched, ...state.taken])) this.#paint(id, state);
-  }
-
-  /** @param {number} factor */
-  zoomBy(factor) {
-    const { x, y, width, height } = this.#box;
-    this.#look(zoom(this.#box, this.#hall, factor, { x: x + width / 2, y: y + height / 2 }));
+    this.#state = state;
+    const { hall } = state;
+    if (hall === null) return;
+    if (hall !== this.#drawn) this.#furnish(hall, state);
+    if (!state.changed) return;
+    this.#row.refresh();
+    this.#draw();
   }
 
   zoomIn() {
-    this.zoomBy(ZOOM_STEP);
+    this.#zoomBy(ZOOM_STEP);
   }
 
   zoomOut() {
-    this.zoomBy(1 / ZOOM_STEP);
+    this.#zoomBy(1 / ZOOM_STEP);
   }
 
   zoomAll() {
     this.#look(this.#hall);
   }
 
-  /** @param {SeatState} state */
-  #draw(state) {
-    const seats = [...state.seats.values()];
-    const xs = seats.map((seat) => seat.x);
-    const ys = seats.map((seat) => seat.y);
-    const [left, right] = [Math.min(...xs), Math.max(...xs)];
-    const [top, bottom] = [Math.min(...ys), Math.max(...ys)];
+  /** @param {number} factor */
+  #zoomBy(factor) {
+    const { x, y, width, height } = this.#box;
+    this.#look(zoom(this.#box, this.#hall, factor, { x: x + width / 2, y: y + height / 2 }));
+  }
+
+  /**
+   * @param {Hall} hall
+   * @param {SeatState} state
+   */
+  #furnish(hall, state) {
+    const first = this.#drawn === null;
+    this.#drawn = hall;
+    let [left, right, top, bottom] = [Infinity, -Infinity, Infinity, -Infinity];
+    this.#cells = new Map();
+    for (const seat of hall.seats) {
+      left = Math.min(left, seat.x);
+      right = Math.max(right, seat.x);
+      top = Math.min(top, seat.y);
+      bottom = Math.max(bottom, seat.y);
+      const key = cell(seat.x, seat.y);
+      const there = this.#cells.get(key);
+      if (there === undefined) this.#cells.set(key, [seat]);
+      else there.push(seat);
+    }
     this.#hall = {
       x: left - MARGIN, y: top - MARGIN - STAGE_HEIGHT,
       width: right - left + 2 * MARGIN, height: bottom - top + 2 * MARGIN + STAGE_HEIGHT,
     };
-    const third = (right - left) / 3;
-    const stage = make("rect", {
-      class: "stage", x: left + third / 2, y: top - MARGIN - STAGE_HEIGHT / 2, width: third * 2,
-      height: STAGE_HEIGHT * 0.75, rx: 0.4,
-    });
-    const name = make("text", {
-      class: "stage-name", x: left + third * 1.5, y: top - MARGIN - STAGE_HEIGHT / 8,
-    });
-    name.textContent = texts.stage;
-    this.#svg.append(stage, name);
-    /** @type {Map<string, Seat[]>} */
-    const rows = new Map();
-    for (const seat of seats) {
-      const row = rows.get(seat.row) ?? [];
-      row.push(seat);
-      rows.set(seat.row, row);
-    }
-    for (const [name, row] of rows) this.#svg.append(this.#drawRow(name, row, left, right));
-    for (const id of state.seats.keys()) this.#paint(id, state);
-    this.#focus(seats.find((seat) => seat.status === "AVAILABLE") ?? seats[0], false);
-    this.#frame.append(this.#svg);
-    this.#listen();
-    this.zoomAll();
+    if (first) this.#look(this.#hall);
+    const focus = hall.byId.get(this.#row.focused)
+      ?? hall.seats.find((seat) => statusOf(state, seat.seatId) === "AVAILABLE") ?? hall.seats[0];
+    if (focus !== undefined) this.#focus(focus, false);
   }
 
-  /**
-   * @param {string} name
-   * @param {Seat[]} row
-   * @param {number} left
-   * @param {number} right
-   */
-  #drawRow(name, row, left, right) {
-    const group = make("g", { role: "group", "aria-label": name });
-    for (const x of [left - 1.2, right + 1.2]) {
-      const label = make("text", { x, y: row[0]?.y ?? 0, "aria-hidden": "true" });
-      label.textContent = name;
-      group.append(label);
-    }
-    for (const seat of row) {
-      const mark = make("use", {
-        class: "seat", role: "checkbox", tabindex: -1, "data-seat": seat.seatId,
-        transform: `translate(${seat.x - 10 * SHAPE_SCALE} ${seat.y - 10 * SHAPE_SCALE}) scale(${SHAPE_SCALE})`,
-      });
-      this.#marks.set(seat.seatId, mark);
-      group.append(mark);
-    }
-    return group;
-  }
-
-  /**
-   * @param {string} id
-   * @param {SeatState} state
-   */
-  #paint(id, state) {
-    const [seat, mark] = [state.seats.get(id), this.#marks.get(id)];
-    if (seat === undefined || mark === undefined) return;
-    const { name, index } = this.#names.get(seat.category) ?? { name: seat.category, index: 0 };
-    const chosen = state.chosen.includes(id);
-    const free = seat.status === "AVAILABLE";
-    const shape = chosen ? "chosen" : free ? String(index % SHAPES)
-      : seat.status === "HELD" ? "held" : "gone";
-    mark.setAttribute("href", `#shape-${shape}`);
-    mark.setAttribute("class", free && !chosen ? `seat cat-${index % SHAPES}` : "seat");
-    mark.setAttribute("aria-checked", String(chosen));
-    mark.setAttribute("aria-disabled", String(!free));
+  /** @param {Seat} seat */
+  #describe(seat) {
+    const state = this.#state;
+    const chosen = state?.chosen.includes(seat.seatId) ?? false;
+    const status = (state && statusOf(state, seat.seatId)) ?? "BLOCKED";
     const words = [fill(texts.seat, {
-      row: seat.row, number: seat.number, category: name, price: this.#money(seat.priceMinor),
+      section: seat.section, row: seat.row, number: seat.number,
+      category: this.#names.get(seat.category)?.name ?? seat.category,
+      price: this.#money(seat.priceMinor),
     })];
     if (seat.accessible) words.push(texts.accessible);
-    words.push(chosen ? texts.chosen : /** @type {Record<string, string>} */ (texts)[seat.status] ?? "");
-    mark.setAttribute("aria-label", words.join(", "));
+    words.push(chosen ? texts.chosen : /** @type {Record<string, string>} */ (texts)[status] ?? "");
+    return { label: words.join(", "), chosen, free: status === "AVAILABLE" };
+  }
+
+  /** Draws at the next frame, once however often it is asked for. */
+  #draw() {
+    if (this.#awaited) return;
+    this.#awaited = true;
+    requestAnimationFrame(() => {
+      this.#awaited = false;
+      this.#drawNow();
+    });
+  }
+
+  #drawNow() {
+    const state = this.#state;
+    const hall = state?.hall;
+    if (!state || !hall) return;
+    const ratio = window.devicePixelRatio || 1;
+    const { clientWidth, clientHeight } = this.#canvas;
+    const [width, height] = [Math.round(clientWidth * ratio), Math.round(clientHeight * ratio)];
+    if (this.#canvas.width !== width) this.#canvas.width = width;
+    if (this.#canvas.height !== height) this.#canvas.height = height;
+    const { scale, left, top } = this.#fit();
+    const context = this.#context;
+    const device = scale * ratio;
+    context.setTransform(1, 0, 0, 1, 0, 0);
+    context.clearRect(0, 0, width, height);
+    context.setTransform(device, 0, 0, device, left * ratio, top * ratio);
+    this.#drawStage(hall, scale);
+    const chosen = new Set(state.chosen);
+    const [fromX, toX] = [-left / scale - 1, (clientWidth - left) / scale + 1];
+    const [fromY, toY] = [-top / scale - 1, (clientHeight - top) / scale + 1];
+    for (const seat of hall.seats) {
+      if (seat.x < fromX || seat.x > toX || seat.y < fromY || seat.y > toY) continue;
+      context.setTransform(device, 0, 0, device,
+        (left + seat.x * scale) * ratio, (top + seat.y * scale) * ratio);
+      drawSeat(context, this.#ink, {
+        seat, category: this.#names.get(seat.category)?.index ?? 0,
+        status: statusOf(state, seat.seatId) ?? "BLOCKED", chosen: chosen.has(seat.seatId),
+      }, scale);
+    }
+    this.#row.lay((seat) => ({
+      left: left + (seat.x - 0.5) * scale, top: top + (seat.y - 0.5) * scale, size: scale,
+    }));
+  }
+
+  /**
+   * @param {Hall} hall
+   * @param {number} scale
+   */
+  #drawStage(hall, scale) {
+    const context = this.#context;
+    const { x, y, width } = this.#hall;
+    context.fillStyle = this.#ink.named["--line"] ?? "";
+    context.fillRect(x + width / 5, y + 0.5, width * 3 / 5, STAGE_HEIGHT * 0.75);
+    context.fillStyle = this.#ink.named["--soft"] ?? "";
+    context.textAlign = "center";
+    context.textBaseline = "middle";
+    context.font = `600 ${Math.max(0.9, 11 / scale)}px sans-serif`;
+    context.fillText(texts.stage, x + width / 2, y + 0.5 + STAGE_HEIGHT * 0.375);
+    if (scale < NAME_PX) return;
+    context.font = "600 0.6px sans-serif";
+    for (const { row, seats } of hall.rows) {
+      const [first, last] = [seats[0], seats[seats.length - 1]];
+      if (first === undefined || last === undefined) continue;
+      context.fillText(row, first.x - 1.2, first.y);
+      context.fillText(row, last.x + 1.2, last.y);
+    }
   }
 
   #listen() {
-    const svg = this.#svg;
-    svg.addEventListener("keydown", (event) => this.#key(event));
-    svg.addEventListener("wheel", (event) => {
+    const canvas = this.#canvas;
+    this.#frame.addEventListener("keydown", (event) => this.#key(event));
+    canvas.addEventListener("wheel", (event) => {
       event.preventDefault();
       const factor = Math.exp(-event.deltaY / 400);
       this.#look(zoom(this.#box, this.#hall, factor, this.#at(event)));
     }, { passive: false });
-    svg.addEventListener("pointerdown", (event) => {
+    canvas.addEventListener("pointerdown", (event) => {
       if (this.#pointers.size === 0) this.#moved = 0;
       this.#pointers.set(event.pointerId, event);
     });
-    svg.addEventListener("pointermove", (event) => this.#drag(event));
+    canvas.addEventListener("pointermove", (event) => this.#drag(event));
     for (const name of /** @type {const} */ (["pointerup", "pointercancel", "pointerleave"])) {
-      svg.addEventListener(name, (event) => this.#pointers.delete(event.pointerId));
+      canvas.addEventListener(name, (event) => this.#pointers.delete(event.pointerId));
     }
-    svg.addEventListener("click", (event) => this.#click(event));
+    // Assistive technology clicks the elements of the row; fingers and mice reach the canvas.
+    this.#frame.addEventListener("click", (event) => this.#click(event));
+    new ResizeObserver(() => this.#draw()).observe(canvas);
+    matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => {
+      this.#ink = inkOf(this.#frame);
+      this.#draw();
+    });
   }
 
   /** @param {PointerEvent} event */
@@ -197,8 +249,8 @@ export class SeatView {
     this.#moved += Math.hypot(dx, dy);
     if (this.#moved < CLICK_PX) return;
     if (this.#pointers.size === 1) {
-      const scale = 1 / this.#pixelsPerSeat();
-      this.#look(pan(this.#box, this.#hall, -dx * scale, -dy * scale));
+      const { scale } = this.#fit();
+      this.#look(pan(this.#box, this.#hall, -dx / scale, -dy / scale));
       return;
     }
     const other = [...this.#pointers.values()].find((one) => one.pointerId !== event.pointerId);
@@ -213,29 +265,50 @@ export class SeatView {
 
   /** @param {MouseEvent} event */
   #click(event) {
-    if (this.#moved >= CLICK_PX) return;
-    const finger = !(event instanceof PointerEvent) || event.pointerType !== "mouse";
-    // A click made by a key or by assistive technology has no place on the screen.
-    const placed = event.clientX !== 0 || event.clientY !== 0;
-    if (finger && placed && this.#pixelsPerSeat() < FINGER_PX) {
-      const factor = (FINGER_PX * 1.5) / this.#pixelsPerSeat();
-      this.#look(zoom(this.#box, this.#hall, factor, this.#at(event)));
-      return;
-    }
-    const id = event.target instanceof Element ? event.target.closest("[data-seat]") : null;
-    const seat = this.#seats.get(id?.getAttribute("data-seat") ?? "");
-    if (seat === undefined) return;
+    const target = event.target instanceof Element ? event.target.closest("[data-seat]") : null;
+    if (target === null && this.#moved >= CLICK_PX) return;
+    const named = this.#state?.hall?.byId.get(target?.getAttribute("data-seat") ?? "");
+    const seat = named ?? this.#hit(event);
+    if (seat === null) return;
     this.#focus(seat, true);
     this.#onToggle(seat.seatId);
   }
 
+  /**
+   * The seat under a click; none when the click only brought the hall nearer.
+   * @param {MouseEvent} event
+   * @returns {Seat | null}
+   */
+  #hit(event) {
+    const finger = !(event instanceof PointerEvent) || event.pointerType !== "mouse";
+    const point = this.#at(event);
+    const { scale } = this.#fit();
+    if (finger && scale < FINGER_PX) {
+      this.#look(zoom(this.#box, this.#hall, (FINGER_PX * 1.5) / scale, point));
+      return null;
+    }
+    /** @type {Seat | null} */
+    let best = null;
+    let bestDistance = REACH;
+    for (const dx of [-1, 0, 1]) {
+      for (const dy of [-1, 0, 1]) {
+        for (const seat of this.#cells.get(cell(point.x + dx, point.y + dy)) ?? []) {
+          const distance = Math.hypot(seat.x - point.x, seat.y - point.y);
+          if (distance < bestDistance) [best, bestDistance] = [seat, distance];
+        }
+      }
+    }
+    return best;
+  }
+
   /** @param {KeyboardEvent} event */
   #key(event) {
-    const from = this.#seats.get(this.#focused);
-    if (from === undefined || event.ctrlKey || event.metaKey || event.altKey) return;
+    const hall = this.#state?.hall;
+    const from = hall?.byId.get(this.#row.focused);
+    if (!hall || from === undefined || event.ctrlKey || event.metaKey || event.altKey) return;
     const direction = ARROWS[event.key];
     if (direction !== undefined) {
-      const next = neighbour(this.#seats.values(), from, direction);
+      const next = neighbour(hall.seats, from, direction);
       if (next !== null) this.#focus(next, true);
     } else if (event.key === "Enter" || event.key === " ") {
       this.#onToggle(from.seatId);
@@ -251,46 +324,47 @@ export class SeatView {
 
   /**
    * One seat at a time can be reached by the tabulator key; arrows go on from there.
-   * @param {Seat | undefined} seat
+   * @param {Seat} seat
    * @param {boolean} move whether to move the focus there now
    */
   #focus(seat, move) {
-    const mark = this.#marks.get(seat?.seatId ?? "");
-    if (seat === undefined || mark === undefined) return;
-    this.#marks.get(this.#focused)?.setAttribute("tabindex", "-1");
-    this.#focused = seat.seatId;
-    mark.setAttribute("tabindex", "0");
-    if (!move) return;
-    mark.focus({ preventScroll: true });
-    this.#look(reveal(this.#box, this.#hall, seat));
+    const row = this.#drawn?.rowOf.get(seat);
+    if (row === undefined) return;
+    this.#row.show(row, seat, move);
+    if (move) this.#look(reveal(this.#box, this.#hall, seat));
+    else this.#draw();
   }
 
   /** @param {Box} box */
   #look(box) {
     this.#box = box;
-    this.#svg.setAttribute("viewBox", `${box.x} ${box.y} ${box.width} ${box.height}`);
+    this.#draw();
   }
 
-  #pixelsPerSeat() {
-    return Math.abs(this.#svg.getScreenCTM()?.a ?? 1);
+  /** Where the box is on the canvas: pixels a seat width, and the pixel of the hall's origin. */
+  #fit() {
+    const { clientWidth, clientHeight } = this.#canvas;
+    const { x, y, width, height } = this.#box;
+    const scale = Math.min(clientWidth / width, clientHeight / height) || 1;
+    return {
+      scale,
+      left: (clientWidth - width * scale) / 2 - x * scale,
+      top: (clientHeight - height * scale) / 2 - y * scale,
+    };
   }
 
-  /** @param {{clientX: number, clientY: number}} event */
+  /** @param {OnScreen} event */
   #at({ clientX, clientY }) {
-    const screen = this.#svg.getScreenCTM();
-    if (screen === null) return { x: this.#box.x, y: this.#box.y };
-    return new DOMPoint(clientX, clientY).matrixTransform(screen.inverse());
+    const frame = this.#canvas.getBoundingClientRect();
+    const { scale, left, top } = this.#fit();
+    return { x: (clientX - frame.left - left) / scale, y: (clientY - frame.top - top) / scale };
   }
 }
 
 /**
- * @template {keyof SVGElementTagNameMap} T
- * @param {T} name
- * @param {Record<string, string | number>} attributes
- * @returns {SVGElementTagNameMap[T]}
+ * @param {number} x
+ * @param {number} y
  */
-function make(name, attributes) {
-  const element = document.createElementNS(SVG, name);
-  for (const [key, value] of Object.entries(attributes)) element.setAttribute(key, String(value));
-  return element;
+function cell(x, y) {
+  return `${Math.round(x)} ${Math.round(y)}`;
 }

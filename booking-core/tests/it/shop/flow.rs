@@ -1,6 +1,6 @@
 //! Buying from the first page to the ticket.
 
-use super::browser::Browser;
+use super::browser::{Browser, Page};
 use super::test_shop::TestShop;
 
 /// Times the page of an open payment may be loaded again before the test gives up.
@@ -54,6 +54,17 @@ async fn tickets_can_be_bought_without_javascript() {
         .expect("our own address");
     assert!(back.starts_with(&format!("{hold}/return?")), "{back}");
 
+    // The bank's app leads to another browser: it learns how things stand and nothing else.
+    let mut elsewhere = Browser::new(&shop.router);
+    let page = arrived_elsewhere(&mut elsewhere, back).await;
+    for hidden in ["A1", "qr.svg", "/bookings/"] {
+        assert!(!page.html.contains(hidden), "{hidden}: {}", page.html);
+    }
+    let guessed = back.replace("pi_", "pi_0");
+    elsewhere
+        .open(&guessed)
+        .await
+        .shows(404, &["There is nothing here"]);
     let booking = settled(&mut fan, back).await;
     assert!(booking.starts_with("/bookings/bkg_"), "{booking}");
     let page = fan
@@ -75,6 +86,22 @@ async fn tickets_can_be_bought_without_javascript() {
             .await
             .shows(404, &["There is nothing here"]);
     }
+}
+
+/// Loads the page that the provider led a strange browser to until it says that all is well.
+async fn arrived_elsewhere(browser: &mut Browser, path: &str) -> Page {
+    for _ in 0..RELOADS_MAX {
+        let page = browser.open(path).await;
+        if page.html.contains("Your payment has arrived") {
+            return page.shows(200, &["the browser in which you began"]);
+        }
+        page.shows(
+            200,
+            &["We are checking your payment", "http-equiv=\"refresh\""],
+        );
+        tokio::task::yield_now().await;
+    }
+    panic!("the payment did not arrive");
 }
 
 /// Loads the page that the provider led to until the outcome is known.
@@ -170,6 +197,36 @@ async fn seats_that_are_gone_are_named_and_the_others_kept() {
     let best = [("quantity", "2"), ("category", "GOLD")];
     let hold = second.submit(holds, &best).await.leads();
     second.open(&hold).await.shows(200, &["₹5,000"]);
+}
+
+#[tokio::test]
+async fn seats_are_chosen_by_section_and_row_without_a_map() {
+    let shop = TestShop::start().await;
+    let mut fan = Browser::new(&shop.router);
+    let seats = "/shows/open-show/seats";
+    fan.open(&format!("{seats}?by=row"))
+        .await
+        .shows(200, &["Stalls", "Row A", "6 free", "section=0&amp;row=B"]);
+    let page = fan
+        .open(&format!("{seats}?section=0&row=B"))
+        .await
+        .shows(200, &["Stalls, row B", "value=\"B6\"", "Seat 6, ₹2,500"]);
+    for missing in ["?section=7", "?section=7&row=A"] {
+        fan.open(&format!("{seats}{missing}"))
+            .await
+            .shows(404, &["There is nothing here"]);
+    }
+    fan.open(&format!("{seats}?section=0&row=Q"))
+        .await
+        .shows(200, &["Nothing is free in this row"]);
+    let key = page.field("formKey");
+    let wish = [("formKey", &*key), ("seats", "B2"), ("seats", "B3")];
+    let hold = fan.submit("/shows/open-show/holds", &wish).await.leads();
+    fan.open(&hold)
+        .await
+        .shows(200, &["Stalls, row B, seat 2", "Stalls, row B, seat 3"]);
+    let page = fan.open(&format!("{seats}?section=0&row=B")).await;
+    assert!(!page.html.contains("value=\"B2\""));
 }
 
 #[tokio::test]

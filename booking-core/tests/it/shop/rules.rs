@@ -48,6 +48,26 @@ async fn every_page_is_sent_with_the_policy_and_never_stored() {
 }
 
 #[tokio::test]
+async fn search_engines_may_read_the_catalogue_only() {
+    let shop = TestShop::start().await;
+    let mut fan = Browser::new(&shop.router);
+    let robots = fan.open("/robots.txt").await;
+    let robots = robots.shows(200, &["Disallow: /holds/", "Disallow: /shows/*/seats"]);
+    assert_eq!(robots.headers["content-type"], "text/plain; charset=utf-8");
+    fan.open("/shows/open-show").await.shows(
+        200,
+        &[
+            "rel=\"canonical\" href=\"http:&#x2f;&#x2f;shop.test/shows/open-show\"",
+            "schema.org",
+        ],
+    );
+    for personal in ["/shows/open-show/seats", "/no/such"] {
+        let page = fan.open(personal).await;
+        assert!(page.html.contains("content=\"noindex\""), "{personal}");
+    }
+}
+
+#[tokio::test]
 async fn a_missing_page_is_a_page_and_a_missing_resource_a_problem() {
     let shop = TestShop::start().await;
     let mut fan = Browser::new(&shop.router);

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::Duration;
 
+use fantoccini::actions::{InputSource as _, MOUSE_BUTTON_LEFT, MouseActions, PointerAction};
 use fantoccini::elements::Element;
 use fantoccini::key::Key;
 use fantoccini::wd::Capabilities;
@@ -138,6 +139,57 @@ impl Browser {
         if clicked.await.is_none() {
             self.fail(&format!("{css} can never be clicked")).await;
         }
+    }
+
+    /// Clicks with a mouse where an element is, on whatever takes the click there.
+    pub(super) async fn clicks_where(&self, css: &str) {
+        let element = self.sees(css).await;
+        let (x, y, width, height) = element.rectangle().await.unwrap();
+        let scrolled = self.script("return [scrollX, scrollY]", &[]).await;
+        let at = |start: f64, size: f64, axis: usize| {
+            let scrolled = scrolled[axis].as_f64().unwrap_or_default();
+            start + size / 2.0 - scrolled
+        };
+        let mouse = MouseActions::new("mouse".to_owned())
+            .then(PointerAction::MoveTo {
+                duration: None,
+                x: at(x, width, 0),
+                y: at(y, height, 1),
+            })
+            .then(PointerAction::Down {
+                button: MOUSE_BUTTON_LEFT,
+            })
+            .then(PointerAction::Up {
+                button: MOUSE_BUTTON_LEFT,
+            });
+        self.client.perform_actions(mouse).await.unwrap();
+    }
+
+    /// An attribute of an element.
+    pub(super) async fn attribute(&self, css: &str, name: &str) -> String {
+        let element = self.client.find(Locator::Css(css)).await.unwrap();
+        element.attr(name).await.unwrap().unwrap_or_default()
+    }
+
+    /// How much the page moved under its reader so far: the score that browsers count, in
+    /// thousandths.
+    pub(super) async fn layout_shift(&self) -> u64 {
+        let script = "return new Promise((resolve) => { \
+            let sum = 0; \
+            new PerformanceObserver((list) => { \
+              for (const one of list.getEntries()) if (!one.hadRecentInput) sum += one.value; \
+            }).observe({ type: 'layout-shift', buffered: true }); \
+            requestAnimationFrame(() => setTimeout(() => resolve(Math.round(sum * 1000)), 0)); })";
+        let script = self.script(script, &[]).await;
+        script.as_u64().unwrap()
+    }
+
+    /// Bytes that the page and all it loaded took on the way.
+    pub(super) async fn transferred(&self) -> u64 {
+        let script = "return ['navigation', 'resource'] \
+            .flatMap((kind) => performance.getEntriesByType(kind)) \
+            .reduce((sum, entry) => sum + entry.transferSize, 0)";
+        self.script(script, &[]).await.as_u64().unwrap()
     }
 
     /// Types into a field, or presses keys on what has the focus there.

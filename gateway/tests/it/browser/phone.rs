@@ -5,6 +5,12 @@ use serde_json::json;
 use super::chromium::{Browser, Kind};
 use super::stage::{SHOW, Stage};
 
+/// What the page on which seats are chosen may cost a phone, for a hall of any size.
+const SEATS_PAGE_ELEMENTS_MAX: usize = 500;
+const SEATS_PAGE_BYTES_MAX: u64 = 80_000;
+/// Thousandths of the score that search engines call good up to 100.
+const LAYOUT_SHIFT_MAX: u64 = 50;
+
 #[tokio::test]
 async fn no_page_scrolls_sideways_on_a_small_phone() {
     let gathering = json!({
@@ -43,6 +49,14 @@ async fn no_page_scrolls_sideways_on_a_small_phone() {
 
     fan.arrives_at(&format!("/shows/{SHOW}/seats")).await;
     fan.reads("#map-link", "The map is live.").await;
+    let (elements, shift, bytes) = (
+        fan.count("*").await,
+        fan.layout_shift().await,
+        fan.transferred().await,
+    );
+    assert!(elements < SEATS_PAGE_ELEMENTS_MAX, "{elements} elements");
+    assert!(shift < LAYOUT_SHIFT_MAX, "moved by {shift} thousandths");
+    assert!(bytes < SEATS_PAGE_BYTES_MAX, "{bytes} bytes");
     fan.fits("08-seats").await;
     fan.clicks(".best button").await;
     fan.arrives_at("/holds/").await;
