@@ -74,6 +74,9 @@ pub enum LimitedBy {
     Line,
     /// The rate.
     Rate,
+    /// The time that the store and the log take: ticks come later than they are credited for, and
+    /// the rate is not reached.
+    Latency,
     /// The cap on sessions.
     Cap,
     /// Nothing is left to buy.
@@ -91,6 +94,7 @@ impl LimitedBy {
             Self::Phase => "phase",
             Self::Line => "line",
             Self::Rate => "rate",
+            Self::Latency => "latency",
             Self::Cap => "cap",
             Self::Stock => "stock",
             Self::Upstream => "upstream",
@@ -133,12 +137,20 @@ pub fn decide(bucket: Bucket, situation: &Situation, now: Timestamp) -> Decision
     if situation.remaining == Some(0) {
         return none(LimitedBy::Stock);
     }
+    let is_late = bucket
+        .filled_at
+        .is_some_and(|at| now.since(at) > CATCH_UP_MAX);
+    let pace = if is_late {
+        LimitedBy::Latency
+    } else {
+        LimitedBy::Rate
+    };
     let by_rate = (filled.credit + filled.returned) / CREDIT_ONE;
     let by_cap = situation.active_max.saturating_sub(situation.occupied);
     let (count, limited_by) = [
         (situation.in_line, LimitedBy::Line),
         (by_cap, LimitedBy::Cap),
-        (by_rate.min(CALLS_PER_TICK_MAX), LimitedBy::Rate),
+        (by_rate.min(CALLS_PER_TICK_MAX), pace),
     ]
     .into_iter()
     .min_by_key(|(n, _)| *n)
@@ -345,6 +357,29 @@ mod tests {
             CALLS_PER_TICK_MAX,
             LimitedBy::Rate,
         );
+    }
+
+    #[test]
+    fn a_tick_later_than_it_is_credited_for_is_said_to_be_limited_by_latency() {
+        let bucket = Bucket {
+            filled_at: Some(START),
+            ..Bucket::default()
+        };
+        let late = Duration::from_millis(1);
+        for (gap, limited_by) in [
+            (TICK, LimitedBy::Rate),
+            (CATCH_UP_MAX, LimitedBy::Rate),
+            (CATCH_UP_MAX + late, LimitedBy::Latency),
+        ] {
+            let decision = decide(bucket, &busy(6_000), START.plus(gap));
+            assert_eq!(decision.limited_by, limited_by, "{gap:?}");
+        }
+        let empty = Situation {
+            in_line: 0,
+            ..busy(6_000)
+        };
+        let decision = decide(bucket, &empty, START.plus(Duration::from_secs(1)));
+        assert_eq!(decision.limited_by, LimitedBy::Line);
     }
 
     proptest! {
