@@ -42,10 +42,12 @@ pub struct RoomFacts {
     pub draw_commitment: String,
     /// Whether a join needs an access code.
     pub asks_access_code: bool,
+    /// Where someone goes who is not let in: a path of this site that no room stands before.
+    pub way_out: Option<String>,
 }
 
 impl From<&RoomDocument> for RoomFacts {
-    /// The facts of a room without access codes, which the document does not tell.
+    /// The facts of a room without access codes and way out, which the document does not tell.
     fn from(room: &RoomDocument) -> Self {
         Self {
             room: room.room.clone(),
@@ -58,6 +60,7 @@ impl From<&RoomDocument> for RoomFacts {
             paused_reason: room.paused_reason.clone(),
             draw_commitment: room.draw_commitment.clone(),
             asks_access_code: false,
+            way_out: None,
         }
     }
 }
@@ -69,6 +72,8 @@ pub enum Standing {
     Outside {
         /// Why the join just made by the form was refused.
         refused: Option<ProblemCode>,
+        /// Whether the join just made by the form gave a place whose cookie did not come back.
+        cookie_lost: bool,
     },
     /// They hold a place.
     Placed(Box<StatusDocument>),
@@ -83,8 +88,6 @@ pub struct WaitingPage {
     pub room: RoomFacts,
     /// Where the visitor wants to go: a path on this site. The caller has checked that.
     pub to: String,
-    /// A fresh nonce, base64url, for a join by the form.
-    pub nonce: String,
     /// The present.
     pub now: Timestamp,
     /// How the visitor stands.
@@ -114,10 +117,11 @@ struct View<'a> {
     room: &'a str,
     title: &'a str,
     to: &'a str,
-    nonce: &'a str,
     api: String,
     enter: String,
     join: String,
+    leave: String,
+    again: String,
     now: Timestamp,
     phase: Phase,
     opens_at: Option<Timestamp>,
@@ -127,6 +131,8 @@ struct View<'a> {
     refused: Option<String>,
     asks_access_code: bool,
     auto_join: bool,
+    way_out: Option<&'a str>,
+    cookie_lost: bool,
     can_join: bool,
     can_enter: bool,
     can_leave: bool,
@@ -151,15 +157,18 @@ fn view(page: &WaitingPage) -> View<'_> {
     };
     let state = status.map(|status| status.state);
     let phase = status.map_or(room.phase, |status| status.phase);
-    let refused = match page.standing {
-        Standing::Outside { refused } => refused,
-        Standing::Placed(_) | Standing::Unavailable => None,
-    };
     let to = encode(&page.to, b"/");
     let path = format!("/_line/rooms/{}", room.room);
     let open = phase != Phase::Closed && room.stock.level != StockLevel::Gone;
+    let cookie_lost = matches!(
+        page.standing,
+        Standing::Outside {
+            cookie_lost: true,
+            ..
+        }
+    );
     let can_join = match page.standing {
-        Standing::Outside { .. } => open,
+        Standing::Outside { .. } => open && !cookie_lost,
         // Whoever missed their turn comes back by joining: the place is the same.
         Standing::Placed(_) => {
             let away = matches!(
@@ -170,14 +179,20 @@ fn view(page: &WaitingPage) -> View<'_> {
         }
         Standing::Unavailable => false,
     };
+    let refused = match page.standing {
+        Standing::Outside { .. } if cookie_lost => Some(text("refused.cookies").to_owned()),
+        Standing::Outside { refused, .. } => refused.map(refusal),
+        Standing::Placed(_) | Standing::Unavailable => None,
+    };
     View {
         room: room.room.as_str(),
         title: &room.title,
         to: &page.to,
-        nonce: &page.nonce,
         api: format!("/_line/v1/rooms/{}", room.room),
         enter: format!("{path}/enter?to={to}"),
         join: format!("{path}/join?to={to}"),
+        leave: format!("{path}/leave?to={to}"),
+        again: format!("{path}?to={to}"),
         now: page.now,
         phase,
         opens_at: room.opens_at,
@@ -186,9 +201,10 @@ fn view(page: &WaitingPage) -> View<'_> {
         message: status
             .map_or(&room.message, |status| &status.message)
             .as_deref(),
-        refused: refused.map(refusal),
         asks_access_code: room.asks_access_code,
         auto_join: can_join && status.is_none() && refused.is_none() && !room.asks_access_code,
+        way_out: room.way_out.as_deref(),
+        cookie_lost,
         can_join,
         can_enter: matches!(state, Some(PlaceState::Called | PlaceState::Admitted)),
         can_leave: matches!(
@@ -203,6 +219,7 @@ fn view(page: &WaitingPage) -> View<'_> {
             .map(|by| fill("turn.left", &[("span", &moment::span(by.since(page.now)))])),
         refresh: refresh(&page.standing),
         status: status.map(public_json),
+        refused,
         wording: wording(room, &page.standing),
     }
 }

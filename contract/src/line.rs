@@ -169,6 +169,23 @@ pub struct ReconnectFrame {
     pub after_ms: u64,
 }
 
+/// A frame that says nothing but that the connection lives. It is sent when nothing else was for a
+/// few seconds, and in answer to any text from the client. Not a status: clients skip it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct HeartbeatFrame {
+    /// Always `heartbeat`.
+    #[serde(rename = "type")]
+    pub kind: String,
+}
+
+impl Default for HeartbeatFrame {
+    fn default() -> Self {
+        Self {
+            kind: "heartbeat".to_owned(),
+        }
+    }
+}
+
 /// The body of a join. All of it is optional.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]

@@ -105,6 +105,8 @@ codes! {
     Unauthorized = "unauthorized", UNAUTHORIZED, "A valid bearer token is required";
     /// The body's media type is not one the endpoint reads.
     UnsupportedMediaType = "unsupported-media-type", UNSUPPORTED_MEDIA_TYPE, "The media type is not supported";
+    /// The protocol asked for is not spoken here in that version.
+    UpgradeRequired = "upgrade-required", UPGRADE_REQUIRED, "Another protocol or version is needed here";
     /// The upstream could not be reached or broke off.
     UpstreamFailed = "upstream-failed", BAD_GATEWAY, "The service behind the gateway failed";
     /// The upstream took too long.

@@ -4,7 +4,7 @@
 import texts from "./texts/en.js";
 
 const MINUTE_S = 60;
-const NUMBER = new Intl.NumberFormat(texts.language);
+const NUMBER = typeof Intl === "object" ? new Intl.NumberFormat(texts.language) : null;
 
 /**
  * A text with each `{name}` replaced.
@@ -17,7 +17,7 @@ export function fill(text, values) {
 
 /** @param {number} number */
 export function count(number) {
-  return NUMBER.format(number);
+  return NUMBER === null ? String(number) : NUMBER.format(number);
 }
 
 /**

@@ -5,54 +5,72 @@ import { TurnAlert } from "./alert.js";
 import { fill } from "./duration.js";
 import { NonceStore } from "./nonce.js";
 import { RoomClient } from "./room_client.js";
-import { INITIAL, isOpenEnded, reduce } from "./room_state.js";
-import { element, RoomView, show, write } from "./room_view.js";
+import { autoEnterLeft, INITIAL, isOpenEnded, reduce } from "./room_state.js";
+import { element, JOIN_FAILURES_SHOWN, RoomView, show, write } from "./room_view.js";
+import { browser } from "./surroundings.js";
 import texts from "./texts/en.js";
 
 const TICK_MS = 1000;
-/** Times the page asks for its place again by itself; a browser without cookies would never stop. */
+/** Times the page asks for its place again by itself, once its cookies are known to be kept. */
 const REJOINS_MAX = 3;
 
-const { dataset } = element("line");
+const main = element("line");
+const { dataset } = main;
 const room = dataset.room ?? "";
 const enterUrl = dataset.enter ?? "/";
 const view = new RoomView();
 const alert = new TurnAlert();
-const nonces = new NonceStore(storage(), crypto);
-const client = new RoomClient(new URL(dataset.api ?? "", location.href).href, dispatch, {
-  fetch: (input, init) => fetch(input, init),
-  openSocket: (url) => new WebSocket(url.replace(/^http/, "ws")),
-  openStream: (url) => new EventSource(url),
-  setTimer: (run, ms) => window.setTimeout(run, ms),
-  clearTimer: (timer) => window.clearTimeout(timer),
-  now: () => Date.now(),
-  random: () => Math.random(),
-  isHidden: () => document.hidden,
-  isOnline: () => navigator.onLine,
-});
+const nonces = new NonceStore(storage(), globalThis.crypto);
+const client = new RoomClient(new URL(dataset.api ?? "", location.href).href, dispatch, browser());
+const codeField = /** @type {HTMLInputElement} */ (element("code"));
 let state = INITIAL;
 let rejoins = 0;
+/** Whether a cookie of a place was seen to come back to the server. */
+let cookiesKept = dataset.status !== undefined;
+/** @type {number | undefined} */
+let entryTimer;
+/** Whether something here does not work in this browser. */
+let broken = false;
 
 /** @param {import("./room_state.js").RoomEvent} event */
 function dispatch(event) {
+  if (broken) return;
+  if (event.type === "linked") cookiesKept = true;
   const before = state.status?.state;
   state = reduce(state, event);
-  view.render(state, Date.now());
+  if (event.type === "placeLost") recover(event.code);
+  if (event.type !== "alive") view.render(state, Date.now());
   const after = state.status?.state;
   if (after === "called" && before !== "called") alert.ring(dataset.title ?? "");
-  // A lost cookie is not a lost place: the same nonce brings the same one back.
-  const lost = event.type === "placeLost" && event.code !== "place-expired";
-  if (lost && event.code !== "room-not-found" && rejoins++ < REJOINS_MAX) {
-    void join(nonces.obtain(room));
-  }
   if (event.type === "status" && after === "missed" && !document.hidden) client.comeBack();
   if (after !== undefined && after !== before && !isOpenEnded(state.status)) client.stop();
+  aim();
 }
 
-function tick() {
-  const now = Date.now();
-  view.tick(state, now);
-  if (state.autoEnterAt !== null && now >= state.autoEnterAt) enter();
+/**
+ * A lost cookie is not a lost place: the same nonce brings the same one back. A browser that keeps
+ * no cookies would lose it again and again.
+ * @param {string} code
+ */
+function recover(code) {
+  if (code === "place-expired" || code === "room-not-found") return;
+  if (!cookiesKept && code === "place-required") {
+    state = reduce(state, { type: "refused", code: "cookies" });
+  } else if (rejoins++ < REJOINS_MAX) {
+    void join(nonces.obtain(room));
+  }
+}
+
+/**
+ * Goes in when it is time, else sets one timer for that moment. Hidden tabs are let run a timer
+ * of its own soon, but an interval only once a minute; and whatever the line says is a chance too.
+ */
+function aim() {
+  window.clearTimeout(entryTimer);
+  const left = autoEnterLeft(state, Date.now());
+  if (left === null) return;
+  if (left === 0) enter();
+  else entryTimer = window.setTimeout(aim, left);
 }
 
 function enter() {
@@ -62,15 +80,19 @@ function enter() {
 
 /** @param {string} nonce */
 async function join(nonce) {
-  const code = /** @type {HTMLInputElement} */ (element("code")).value.trim();
-  if (!(await client.join(nonce, code || undefined))) return;
+  /** @type {HTMLInputElement} */ (element("nonce")).value = nonce;
+  if (!(await client.join(nonce, codeField.value.trim() || undefined))) {
+    if (state.refused === "forbidden") codeField.focus();
+    return;
+  }
   if (state.status?.state === "admitted") enter();
   else client.listen();
 }
 
 async function leave() {
-  show("leave-sure", false);
-  if (!(await client.leave())) return;
+  const left = await client.leave();
+  write("leave-note", left ? "" : texts.leave.failed);
+  if (!left) return;
   client.stop();
   if (state.status !== null) {
     dispatch({ type: "status", status: { ...state.status, state: "left" }, at: Date.now() });
@@ -99,46 +121,102 @@ function storage() {
   }
 }
 
-element("stay").addEventListener("click", () => dispatch({ type: "stayed" }));
-element("join").addEventListener("submit", (event) => {
-  event.preventDefault();
-  // Whoever missed their turn keeps their place, and so their nonce.
-  const gone = state.status !== null && state.status.state !== "missed";
-  const starts = gone || state.refused === "place-expired";
-  void join(starts ? nonces.renew(room) : nonces.obtain(room));
-});
-element("alerts").addEventListener("click", () => {
-  void alert.enable();
-  show("alerts", false);
-  show("alerts-on", true);
-});
-for (const [id, asking] of /** @type {const} */ ([["leave", true], ["leave-no", false]])) {
-  element(id).addEventListener("click", () => {
-    show("leave-sure", asking);
-    show("leave", !asking);
-    element(asking ? "leave-no" : "leave").focus();
+/**
+ * Something of ours failed, because this browser lacks it: the page goes on as without scripts.
+ * Its forms work, and `fallback.js` loads it again from time to time.
+ * @param {unknown} [error]
+ */
+function giveWay(error) {
+  if (broken) return;
+  console.error("the page goes on without its script", error);
+  broken = true;
+  main.removeAttribute("data-scripted");
+  client.stop();
+  if (state.status === null) {
+    show("join", true);
+    show("refused", true);
+    write("refused", texts.join.broken);
+    write("lede", texts.outside.queueing.lede);
+  } else {
+    main.dataset.refresh ??= "5";
+  }
+}
+
+function listenToButtons() {
+  element("stay").addEventListener("click", () => dispatch({ type: "stayed" }));
+  element("join").addEventListener("submit", (event) => {
+    // The browser sends the form by itself where the script gets no answer.
+    if (broken || state.joinFailures >= JOIN_FAILURES_SHOWN) return;
+    event.preventDefault();
+    // Whoever missed their turn keeps their place, and so their nonce.
+    const gone = state.status !== null && state.status.state !== "missed";
+    const starts = gone || state.refused === "place-expired";
+    void join(starts ? nonces.renew(room) : nonces.obtain(room));
+  });
+  element("alerts").addEventListener("click", () => {
+    void alert.enable();
+    show("alerts", false);
+    show("alerts-on", true);
+  });
+  element("leave-form").addEventListener("submit", (event) => {
+    if (broken) return;
+    event.preventDefault();
+    void leave();
+  });
+  // Only pages on HTTPS and on the local machine may compute hashes.
+  show("draw-check", typeof globalThis.crypto?.subtle === "object");
+  element("draw-check").addEventListener("click", () => void check());
+}
+
+function listenToBrowser() {
+  document.addEventListener("visibilitychange", () => {
+    if (document.hidden) return;
+    if (state.status?.state === "missed") client.comeBack();
+    else client.wake();
+    aim();
+  });
+  window.addEventListener("online", () => client.wake());
+  window.addEventListener("pagehide", () => client.stop());
+  window.addEventListener("pageshow", (event) => {
+    // Back from the browser's cache: the numbers are old and the socket is gone.
+    if (event.persisted && isOpenEnded(state.status)) {
+      client.listen();
+      client.wake();
+    }
   });
 }
-element("leave-yes").addEventListener("click", () => void leave());
-// Only pages on HTTPS and on the local machine may compute hashes.
-show("draw-check", typeof crypto.subtle === "object");
-element("draw-check").addEventListener("click", () => void check());
-document.addEventListener("visibilitychange", () => {
-  if (document.hidden) return;
-  if (state.status?.state === "missed") client.comeBack();
-  client.wake();
-});
-window.addEventListener("online", () => client.wake());
-window.addEventListener("pagehide", () => client.stop());
-window.addEventListener("pageshow", (event) => {
-  // Back from the browser's cache: the numbers are old and the socket is gone.
-  if (event.persisted && isOpenEnded(state.status)) client.listen();
-});
 
-if (dataset.status) {
-  dispatch({ type: "status", status: JSON.parse(dataset.status), at: Date.now() });
-  if (isOpenEnded(state.status)) client.listen();
-} else if (dataset.autoJoin !== undefined) {
-  void join(nonces.obtain(room));
+function listenToFailures() {
+  // Other people's scripts, such as those of extensions, fail on this page too.
+  const ours = new URL(".", import.meta.url).href;
+  window.addEventListener("error", ({ filename, error }) => {
+    if (filename?.startsWith(ours)) giveWay(error);
+  });
+  window.addEventListener("unhandledrejection", ({ reason }) => {
+    if (String(reason?.stack).includes(ours)) giveWay(reason);
+  });
 }
-window.setInterval(tick, TICK_MS);
+
+function start() {
+  listenToFailures();
+  listenToBrowser();
+  listenToButtons();
+  main.setAttribute("data-scripted", "");
+  if (dataset.status) {
+    dispatch({ type: "status", status: JSON.parse(dataset.status), at: Date.now() });
+    if (isOpenEnded(state.status)) client.listen();
+  } else if (dataset.autoJoin !== undefined) {
+    if (navigator.cookieEnabled === false) dispatch({ type: "refused", code: "cookies" });
+    else void join(nonces.obtain(room));
+  }
+  window.setInterval(() => {
+    if (!broken) view.tick(state, Date.now());
+  }, TICK_MS);
+}
+
+// A page that the browser loads ahead of time may never be seen, and takes no place.
+if (/** @type {any} */ (document).prerendering) {
+  document.addEventListener("prerenderingchange", start, { once: true });
+} else {
+  start();
+}

@@ -7,12 +7,12 @@ const NONCE_BYTES = 16;
 /** @param {Uint8Array} bytes */
 export function toBase64Url(bytes) {
   return btoa(String.fromCharCode(...bytes))
-    .replaceAll("+", "-").replaceAll("/", "_").replace(/=+$/, "");
+    .replace(/\+/g, "-").replace(/\//g, "_").replace(/=+$/, "");
 }
 
 /** @param {string} text */
 export function fromBase64Url(text) {
-  const binary = atob(text.replaceAll("-", "+").replaceAll("_", "/"));
+  const binary = atob(text.replace(/-/g, "+").replace(/_/g, "/"));
   return Uint8Array.from(binary, (char) => char.charCodeAt(0));
 }
 
@@ -27,7 +27,7 @@ export class NonceStore {
 
   /**
    * @param {Storage | null} storage
-   * @param {Pick<Crypto, "getRandomValues">} crypto
+   * @param {Pick<Crypto, "getRandomValues">} crypto may lack what old browsers do not have; then a nonce cannot be made
    */
   constructor(storage, crypto) {
     this.#storage = storage;

@@ -10,14 +10,20 @@ import { Backoff } from "./backoff.js";
 const FAILURES_PER_WAY = 2;
 /** Polls after which a socket is tried again. */
 const POLLS_PER_RETRY = 12;
-/** Silence after which a socket is asked to prove itself by a poll: the server speaks only on change. */
-const SILENCE_MS = 45_000;
+/** Silence after which a connection counts as dead: the server sends a heartbeat after half of it. */
+const SILENCE_MS = 10_000;
+/** How long a connection may stay silent when a tab is seen again; a socket is asked to speak. */
+const WAKE_SILENCE_MS = 2_500;
+const WAKE_STREAM_SILENCE_MS = 6_000;
+/** What a socket is asked to speak with. The server answers any text with a heartbeat. */
+const ARE_YOU_THERE = "ping";
 /** Shortest poll interval of a hidden tab; far below the time after which a place stops counting. */
 const HIDDEN_POLL_MS = 30_000;
 /** Pause before coming back: the line may take a moment to note that a turn was missed. */
 const COME_BACK_MS = 1_500;
-/** Longest wait for an answer. */
+/** Longest wait for an answer, and for the first one when a tab is seen again. */
 const ANSWER_MS = 15_000;
+const WAKE_ANSWER_MS = 3_000;
 
 /**
  * What the client needs of its surroundings; tests give their own.
@@ -33,6 +39,15 @@ const ANSWER_MS = 15_000;
  * @property {() => boolean} isOnline
  */
 
+/**
+ * An answer, read to its end.
+ * @typedef {object} Answer
+ * @property {boolean} ok
+ * @property {number} status
+ * @property {any} body what it says as JSON, null when it is none
+ * @property {number} retryAfterMs 0 when it does not say
+ */
+
 export class RoomClient {
   #api;
   #around;
@@ -46,9 +61,13 @@ export class RoomClient {
   #timer = null;
   /** @type {number | null} */
   #watchdog = null;
-  /** @type {{close(): void} | null} */
+  /** @type {{close(): void, send?: (text: string) => void} | null} */
   #line = null;
+  /** Messages that came over the present connection, and when the last one did. */
+  #spoken = 0;
+  #heardAt = 0;
   #listening = false;
+  #joining = false;
 
   /**
    * @param {string} api the room's address, without a slash at the end
@@ -64,27 +83,43 @@ export class RoomClient {
 
   /**
    * Joins, again and again while the line does not answer. The same nonce gives the same place.
+   * Does nothing while it is joining already.
    * @param {string} nonce
    * @param {string} [accessCode]
    * @returns {Promise<boolean>} whether there is a place now
    */
   async join(nonce, accessCode) {
+    if (this.#joining) return false;
+    this.#joining = true;
+    try {
+      return await this.#join(nonce, accessCode);
+    } finally {
+      this.#joining = false;
+    }
+  }
+
+  /**
+   * @param {string} nonce
+   * @param {string} [accessCode]
+   */
+  async #join(nonce, accessCode) {
     this.#emit({ type: "joining" });
     const body = JSON.stringify(accessCode ? { nonce, accessCode } : { nonce });
     for (;;) {
       const answer = await this.#ask("/places", {
         method: "POST", body, headers: { "Content-Type": "application/json" },
       });
-      if (answer?.ok) {
+      if (isStatus(answer)) {
         this.#backoff.reset();
-        this.#heard(await answer.json());
+        this.#told(answer.body);
         return true;
       }
-      if (answer !== null && answer.status !== 429 && answer.status < 500) {
-        this.#emit({ type: "refused", code: await problemCode(answer) });
+      if (answer !== null && !answer.ok && answer.status !== 429 && answer.status < 500) {
+        this.#emit({ type: "refused", code: problemCode(answer) });
         return false;
       }
       this.#lost(answer);
+      this.#emit({ type: "joinFailed" });
       await new Promise((resolve) => {
         this.#around.setTimer(() => resolve(null), this.#pause(answer));
       });
@@ -104,11 +139,24 @@ export class RoomClient {
     this.#drop();
   }
 
-  /** Tries at once instead of waiting: the tab is seen again, or the network is back. */
+  /**
+   * The tab is seen again, or the network is back: asks at once how things stand, and replaces a
+   * connection that does not speak soon.
+   */
   wake() {
-    if (!this.#listening || (this.#line !== null && this.#way !== "poll")) return;
-    this.#drop();
-    this.#connect();
+    if (!this.#listening) return;
+    if (this.#way === "poll") {
+      this.#drop();
+      void this.#poll(WAKE_ANSWER_MS);
+      return;
+    }
+    if (this.#line === null || this.#around.now() - this.#heardAt >= SILENCE_MS) {
+      this.#drop();
+      this.#connect();
+    } else {
+      this.#watch(this.#askToSpeak() ? WAKE_SILENCE_MS : WAKE_STREAM_SILENCE_MS);
+    }
+    void this.#look();
   }
 
   /** Connects anew, soon: whoever opens a connection after a missed turn has come back. */
@@ -130,26 +178,32 @@ export class RoomClient {
   /** @returns {Promise<import("./draw.js").Draw | null>} */
   async draw() {
     const answer = await this.#ask("/draw", {});
-    return answer?.ok ? answer.json() : null;
+    return answer?.ok ? answer.body : null;
   }
 
   #connect() {
-    if (this.#way === "socket") this.#connectSocket();
-    else if (this.#way === "stream") this.#connectStream();
-    else void this.#poll();
-  }
-
-  #connectSocket() {
-    const url = `${this.#api}/place/live`;
-    let socket;
+    if (this.#way === "poll") {
+      void this.#poll();
+      return;
+    }
+    this.#spoken = 0;
+    this.#heardAt = this.#around.now();
     try {
-      socket = this.#around.openSocket(url);
+      if (this.#way === "socket") this.#connectSocket();
+      else this.#connectStream();
     } catch {
+      // The browser does not have it, or may not use it.
+      this.#failures = FAILURES_PER_WAY;
       this.#failed();
       return;
     }
+    // Counts from here: a connection that never comes about is silent too.
+    this.#watch(SILENCE_MS);
+  }
+
+  #connectSocket() {
+    const socket = this.#around.openSocket(`${this.#api}/place/live`);
     this.#line = socket;
-    socket.onopen = () => this.#linked();
     socket.onmessage = (message) => this.#received(String(message.data), socket);
     socket.onclose = () => {
       if (this.#line === socket) this.#failed();
@@ -159,24 +213,16 @@ export class RoomClient {
   #connectStream() {
     const stream = this.#around.openStream(`${this.#api}/place/live`);
     this.#line = stream;
-    stream.onopen = () => this.#linked();
     const received = (/** @type {MessageEvent} */ message) =>
       this.#received(String(message.data), stream);
-    for (const name of ["message", "status", "reconnect"]) {
+    for (const name of ["message", "status", "heartbeat", "reconnect"]) {
       stream.addEventListener(name, /** @type {EventListener} */ (received));
     }
     stream.onerror = () => {
-      // The browser would come back by itself, but without jitter and without telling why.
+      // The browser would come back by itself, but without telling why.
       stream.close();
       if (this.#line === stream) this.#failed();
     };
-  }
-
-  #linked() {
-    this.#failures = 0;
-    this.#backoff.reset();
-    this.#emit({ type: "linked", how: "live" });
-    this.#watch();
   }
 
   /**
@@ -185,6 +231,7 @@ export class RoomClient {
    */
   #received(text, line) {
     if (this.#line !== line) return;
+    this.#spoke();
     let frame;
     try {
       frame = JSON.parse(text);
@@ -195,38 +242,98 @@ export class RoomClient {
       this.#drop();
       this.#schedule(this.#backoff.spread(Number(frame.afterMs) || 0));
     } else if (frame?.type === "status") {
-      this.#heard(frame);
-      this.#watch();
+      this.#told(frame);
+    } else {
+      this.#emit({ type: "alive" });
     }
   }
 
-  /** After an attempt failed: one poll for numbers and for the reason, then the next attempt. */
-  #failed() {
+  /** The connection lives. Only what is heard shows that: proxies accept and hold back. */
+  #spoke() {
+    this.#spoken += 1;
+    this.#heardAt = this.#around.now();
+    if (this.#spoken === 1) this.#emit({ type: "linked", how: "live" });
+    // One message may be all that ever gets through.
+    if (this.#spoken === 2) {
+      this.#failures = 0;
+      this.#backoff.reset();
+    }
+    this.#watch(SILENCE_MS);
+  }
+
+  /** Asks a socket to speak. Whether it could be asked. */
+  #askToSpeak() {
+    try {
+      this.#line?.send?.(ARE_YOU_THERE);
+      return typeof this.#line?.send === "function";
+    } catch {
+      // Not open yet: then silence tells.
+      return true;
+    }
+  }
+
+  /** Waits for the connection to speak; one that does not is replaced. @param {number} ms */
+  #watch(ms) {
+    if (this.#watchdog !== null) this.#around.clearTimer(this.#watchdog);
+    this.#watchdog = this.#around.setTimer(() => {
+      this.#watchdog = null;
+      // What never spoke is held back on its way, or not let through.
+      if (this.#spoken === 0) this.#failures = FAILURES_PER_WAY;
+      this.#failed(0);
+    }, ms);
+  }
+
+  /**
+   * After an attempt failed: one poll for numbers and for the reason, then the next attempt.
+   * @param {number} [ms] the pause before the poll
+   */
+  #failed(ms) {
     this.#drop();
     this.#failures += 1;
-    if (this.#failures >= FAILURES_PER_WAY && this.#way !== "poll") {
-      this.#way = this.#way === "socket" ? "stream" : "poll";
-      this.#failures = 0;
-    }
     this.#emit({ type: "linkLost", offline: !this.#around.isOnline() });
-    this.#schedule(this.#backoff.next(), () => void this.#poll());
+    this.#schedule(ms ?? this.#backoff.next(), () => void this.#poll());
   }
 
-  async #poll() {
-    const answer = await this.#ask("/place", {});
+  /** Gives a way up that failed although the line answers. */
+  #lower() {
+    if (this.#way === "poll" || this.#failures < FAILURES_PER_WAY) return;
+    this.#way = this.#way === "socket" ? "stream" : "poll";
+    this.#failures = 0;
+  }
+
+  /** @param {number} [answerMs] */
+  async #poll(answerMs) {
+    const answer = await this.#ask("/place", {}, answerMs);
     if (!this.#listening) return;
-    if (answer?.ok) {
-      const status = await answer.json();
-      this.#heard(status);
-      this.#backoff.reset();
-      this.#polled(Number(status.pollAfterMs) || HIDDEN_POLL_MS);
-    } else if (answer?.status === 401 || answer?.status === 404 || answer?.status === 410) {
-      this.stop();
-      this.#emit({ type: "placeLost", code: await problemCode(answer) });
-    } else {
+    if (isStatus(answer)) {
+      this.#told(answer.body);
+      this.#lower();
+      this.#polled(Number(answer.body.pollAfterMs) || HIDDEN_POLL_MS);
+    } else if (!this.#gone(answer)) {
+      // Nothing answers, so the way is not to blame.
+      this.#failures = 0;
       this.#lost(answer);
       this.#schedule(this.#pause(answer), () => void this.#poll());
     }
+  }
+
+  /** Asks beside the connection, once. */
+  async #look() {
+    const answer = await this.#ask("/place", {}, WAKE_ANSWER_MS);
+    if (!this.#listening) return;
+    if (isStatus(answer)) this.#told(answer.body);
+    else this.#gone(answer);
+  }
+
+  /**
+   * Whether an answer says that there is no place any more; then listening is over.
+   * @param {Answer | null} answer
+   */
+  #gone(answer) {
+    if (answer === null || ![401, 404, 410].includes(answer.status)) return false;
+    this.stop();
+    this.#emit({ type: "placeLost", code: problemCode(answer) });
+    return true;
   }
 
   /** @param {number} pollAfterMs */
@@ -238,45 +345,27 @@ export class RoomClient {
       this.#schedule(this.#backoff.next());
       return;
     }
+    this.#backoff.reset();
     const hidden = this.#around.isHidden() ? HIDDEN_POLL_MS : 0;
     const pollMs = this.#backoff.spread(Math.max(pollAfterMs, hidden));
     this.#emit({ type: "linked", how: "polling", pollMs });
     this.#schedule(pollMs);
   }
 
-  /** Asks by a poll when a socket has been silent: it may be dead without either side knowing. */
-  #watch() {
-    if (this.#watchdog !== null) this.#around.clearTimer(this.#watchdog);
-    this.#watchdog = this.#around.setTimer(() => void this.#prove(), SILENCE_MS);
-  }
-
-  async #prove() {
-    const line = this.#line;
-    const answer = await this.#ask("/place", {});
-    if (line === null || this.#line !== line) return;
-    if (answer?.ok) {
-      this.#heard(await answer.json());
-      this.#watch();
-    } else {
-      this.#failed();
-    }
-  }
-
   /** @param {Status} status */
-  #heard(status) {
+  #told(status) {
     this.#emit({ type: "status", status, at: this.#around.now() });
   }
 
-  /** @param {Response | null} answer */
+  /** @param {Answer | null} answer */
   #lost(answer) {
     if (answer === null) this.#emit({ type: "linkLost", offline: !this.#around.isOnline() });
     else this.#emit({ type: "unavailable" });
   }
 
-  /** @param {Response | null} answer */
+  /** @param {Answer | null} answer */
   #pause(answer) {
-    const asked = Number(answer?.headers.get("Retry-After") ?? 0) * 1000 || 0;
-    return Math.max(this.#backoff.next(), this.#backoff.spread(asked));
+    return Math.max(this.#backoff.next(), this.#backoff.spread(answer?.retryAfterMs ?? 0));
   }
 
   /**
@@ -302,26 +391,55 @@ export class RoomClient {
   }
 
   /**
+   * Throws where the browser cannot ask at all; no answer is another thing.
    * @param {string} path
    * @param {RequestInit} init
-   * @returns {Promise<Response | null>} null when there was no answer at all
+   * @param {number} [ms] longest wait
+   * @returns {Promise<Answer | null>} null when there was no answer at all
    */
-  async #ask(path, init) {
-    try {
-      return await this.#around.fetch(this.#api + path, {
-        credentials: "same-origin", cache: "no-store", signal: AbortSignal.timeout(ANSWER_MS), ...init,
-      });
-    } catch {
-      return null;
-    }
+  async #ask(path, init, ms = ANSWER_MS) {
+    const abort = typeof AbortController === "function" ? new AbortController() : null;
+    const asked = this.#around.fetch(this.#api + path, {
+      credentials: "same-origin", cache: "no-store", ...(abort ? { signal: abort.signal } : {}), ...init,
+    });
+    /** @type {number | undefined} */
+    let timer;
+    /** @type {Promise<null>} */
+    const late = new Promise((resolve) => {
+      timer = this.#around.setTimer(() => resolve(null), ms);
+    });
+    const answer = await Promise.race([asked.then(read, () => null), late]);
+    if (timer !== undefined) this.#around.clearTimer(timer);
+    if (answer === null) abort?.abort();
+    return answer;
   }
 }
 
-/** @param {Response} answer */
-async function problemCode(answer) {
+/**
+ * @param {Response} response
+ * @returns {Promise<Answer>}
+ */
+async function read(response) {
+  let body = null;
   try {
-    return String((await answer.json()).code);
+    body = await response.json();
   } catch {
-    return "other";
+    // Nothing, or the page of somebody in between.
   }
+  const retryAfterMs = Number(response.headers.get("Retry-After") ?? 0) * 1000 || 0;
+  return { ok: response.ok, status: response.status, body, retryAfterMs };
+}
+
+/**
+ * Whether an answer is a status document: networks that ask for a login answer everything.
+ * @param {Answer | null} answer
+ * @returns {answer is Answer}
+ */
+function isStatus(answer) {
+  return answer !== null && answer.ok && typeof answer.body?.state === "string";
+}
+
+/** @param {Answer} answer */
+function problemCode({ body }) {
+  return typeof body?.code === "string" ? body.code : "other";
 }

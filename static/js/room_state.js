@@ -11,6 +11,7 @@
  * @property {"connecting" | "live" | "polling" | "stale" | "unavailable" | "offline"} link
  * @property {number} pollMs interval, when polling
  * @property {"no" | "joining" | "yes"} joined
+ * @property {number} joinFailures joins in a row that nothing answered
  * @property {string | null} refused problem code of the last refused join
  * @property {number | null} autoEnterAt local clock, milliseconds
  * @property {boolean} stayed whether the fan stopped the automatic entry
@@ -18,7 +19,9 @@
 
 /**
  * @typedef {{type: "joining"}
+ *   | {type: "joinFailed"}
  *   | {type: "refused", code: string}
+ *   | {type: "alive"}
  *   | {type: "status", status: Status, at: number}
  *   | {type: "linked", how: "live" | "polling", pollMs?: number}
  *   | {type: "linkLost", offline: boolean}
@@ -37,7 +40,7 @@ const AUTO_ENTER_SHARE = 0.5;
 /** @type {Readonly<RoomState>} */
 export const INITIAL = Object.freeze({
   status: null, heardAt: 0, skewMs: 0, link: "connecting", pollMs: 0, joined: "no",
-  refused: null, autoEnterAt: null, stayed: false,
+  joinFailures: 0, refused: null, autoEnterAt: null, stayed: false,
 });
 
 /**
@@ -48,9 +51,13 @@ export const INITIAL = Object.freeze({
 export function reduce(state, event) {
   switch (event.type) {
     case "joining":
-      return { ...state, joined: "joining", refused: null };
+      return { ...state, joined: "joining", joinFailures: 0, refused: null };
+    case "joinFailed":
+      return { ...state, joinFailures: state.joinFailures + 1 };
     case "refused":
       return { ...state, joined: "no", refused: event.code };
+    case "alive":
+      return state;
     case "status":
       return heard(state, event.status, event.at);
     case "linked":
@@ -77,7 +84,7 @@ function heard(state, status, at) {
   // Every document is at least as old as its trip: the largest difference is nearest the truth.
   const ahead = Date.parse(status.updatedAt) - at;
   const skewMs = state.status === null ? ahead : Math.max(state.skewMs, ahead);
-  const next = { ...state, status, heardAt: at, skewMs, joined: /** @type {const} */ ("yes"), refused: null };
+  const next = { ...state, status, heardAt: at, skewMs, joinFailures: 0, joined: /** @type {const} */ ("yes"), refused: null };
   if (status.state !== "called") return { ...next, autoEnterAt: null, stayed: false };
   if (state.status?.state === "called" || state.stayed) return next;
   return { ...next, autoEnterAt: at + autoEnterIn(status, at + skewMs) };
@@ -101,6 +108,15 @@ function autoEnterIn(status, serverNow) {
 export function claimLeft(state, now) {
   const by = state.status?.state === "called" ? state.status.claimBy : null;
   return by ? Math.max(0, Date.parse(by) - (now + state.skewMs)) : null;
+}
+
+/**
+ * Milliseconds until the page goes in by itself, or null when it does not.
+ * @param {RoomState} state
+ * @param {number} now local clock
+ */
+export function autoEnterLeft(state, now) {
+  return state.autoEnterAt === null ? null : Math.max(0, state.autoEnterAt - now);
 }
 
 /**

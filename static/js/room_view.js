@@ -2,7 +2,7 @@
 // Shows the state on the page the server has rendered. Writes text only, never markup.
 
 import { fill, span } from "./duration.js";
-import { claimLeft } from "./room_state.js";
+import { autoEnterLeft, claimLeft, isOpenEnded } from "./room_state.js";
 import texts from "./texts/en.js";
 import { wording } from "./wording.js";
 
@@ -10,6 +10,8 @@ import { wording } from "./wording.js";
 
 /** Shortest time between two announcements of numbers to a screen reader. */
 const ANNOUNCE_MS = 60_000;
+/** Joins without an answer after which the form is shown beside the tries of the script. */
+export const JOIN_FAILURES_SHOWN = 2;
 
 /** @param {string} id */
 export function element(id) {
@@ -24,6 +26,10 @@ export class RoomView {
   #opensAt = Date.parse(this.#main.dataset.opensAt ?? "");
   #announcedAt = -Infinity;
   #headline = element("headline").textContent ?? "";
+  /** What is said to someone without a place; for one who had a place, what fits most rooms. */
+  #outside = this.#main.dataset.status === undefined
+    ? { headline: this.#headline, lede: element("lede").textContent ?? "" } : texts.outside.queueing;
+  #outsideMood = this.#main.dataset.status === undefined ? document.body.dataset.mood : "wait";
 
   /**
    * @param {RoomState} state
@@ -48,7 +54,7 @@ export class RoomView {
     if (gathering && opensIn > 0) write("opens-in", span(opensIn));
     const left = claimLeft(state, now);
     write("turn-left", left === null ? "" : fill(texts.turn.left, { span: span(left) }));
-    const auto = state.autoEnterAt === null ? null : Math.max(0, state.autoEnterAt - now);
+    const auto = autoEnterLeft(state, now);
     show("stay", auto !== null);
     show("auto", auto !== null || state.stayed);
     if (auto !== null) write("auto", fill(texts.turn.auto, { s: Math.ceil(auto / 1000) }));
@@ -75,7 +81,8 @@ export class RoomView {
     const inside = status.state === "called" || status.state === "admitted";
     const waits = ["prequeue", "waiting", "missed"].includes(status.state);
     show("turn", inside);
-    show("leave", waits && element("leave-sure").hidden);
+    show("leave", waits);
+    show("way-out", words.mood === "over");
     show("alerts", waits && element("alerts-on").hidden);
     document.title = fill(texts.documentTitle, { headline: words.headline, title: this.#title });
     this.#announce(words, now);
@@ -84,7 +91,9 @@ export class RoomView {
       // A new heading is read at once; it is also where a fan's next step begins.
       if (inside) element("headline").focus();
     }
-    document.body.toggleAttribute("data-stale", state.link !== "live" && state.link !== "polling");
+    const stale = isOpenEnded(status) && state.link !== "live" && state.link !== "polling";
+    if (stale) document.body.dataset.stale = "";
+    else delete document.body.dataset.stale;
   }
 
   /** @param {number | null} progress */
@@ -102,26 +111,32 @@ export class RoomView {
   /** @param {RoomState} state */
   #renderJoin(state) {
     const status = state.status;
-    const missed = status?.state === "missed";
-    const gone = status === null || missed || status.state === "left" || status.state === "ended";
-    const form = element("join");
-    if (status === null && state.joined !== "no") {
-      // Nothing the server said about an earlier place holds any more.
-      document.body.dataset.mood = "wait";
-      show("turn", false);
-      write("headline", texts.outside.queueing.headline);
-    }
-    if (state.joined === "joining") {
-      write("lede", texts.join.joining);
-      form.hidden = true;
-    } else if (status !== null) {
-      form.hidden = !gone || status.phase === "closed";
-    } else if (state.refused !== null) {
-      form.hidden = state.refused === "room-closed" || state.refused === "room-not-found";
+    if (status === null) this.#renderOutside(state);
+    else {
+      const missed = status.state === "missed";
+      const away = missed || status.state === "left" || status.state === "ended";
+      show("join", away && status.phase !== "closed" && state.joined !== "joining");
+      if (away) write("join-button", missed ? texts.join.back : texts.join.again);
     }
     const refusals = /** @type {Record<string, string>} */ (texts.refused);
     optional("refused", state.refused && (refusals[state.refused] ?? texts.refused.other));
-    if (status !== null && gone) write("join-button", missed ? texts.join.back : texts.join.again);
+    element("code").setAttribute("aria-invalid", String(state.refused === "forbidden"));
+  }
+
+  /** Nothing the server said about an earlier place holds any more. @param {RoomState} state */
+  #renderOutside(state) {
+    if (state.joined === "no" && state.refused === null) return;
+    const joining = state.joined === "joining";
+    document.body.dataset.mood = this.#outsideMood ?? "wait";
+    write("headline", this.#outside.headline);
+    write("lede", joining ? texts.join.joining : this.#outside.lede);
+    for (const id of ["turn", "leave", "alerts", "stock"]) show(id, false);
+    for (const id of ["ahead", "wait", "number"]) figure(id, null);
+    this.#renderProgress(null);
+    const closed = state.refused === "room-closed" || state.refused === "room-not-found";
+    show("way-out", closed);
+    // Where nothing answers a script, a form may still get through.
+    show("join", joining ? state.joinFailures >= JOIN_FAILURES_SHOWN : !closed);
   }
 
   /**
@@ -130,9 +145,10 @@ export class RoomView {
    */
   #renderLink(state, now) {
     const link = element("link");
-    link.hidden = state.joined === "no" && state.link === "connecting";
+    // Nothing is connected any more on a page that is finished.
+    link.hidden = state.status === null ? state.joined === "no" : !isOpenEnded(state.status);
     link.dataset.link = state.link === "polling" ? "live" : state.link;
-    link.textContent = {
+    const said = {
       live: texts.link.live,
       polling: fill(texts.link.polling, { s: Math.round(state.pollMs / 1000) }),
       connecting: texts.link.connecting,
@@ -140,6 +156,7 @@ export class RoomView {
       unavailable: texts.link.unavailable,
       offline: texts.link.offline,
     }[state.link];
+    write("link", said);
   }
 
   /**

@@ -142,7 +142,10 @@ fn a_page_works_without_scripts() {
     assert!(waiting.contains("<noscript><meta http-equiv=\"refresh\" content=\"5\">"));
     let outside = page("outside-queueing");
     assert!(outside.contains("method=\"post\""));
-    assert!(outside.contains("name=\"nonce\" value=\"AAECAwQFBgcICQoLDA0ODw\""));
+    // The page is the same for everyone who has no place, so it names none.
+    assert!(outside.contains("name=\"nonce\" id=\"nonce\">"));
+    let leave = quoted(&waiting, "id=\"leave-form\" method=\"post\" action=\"");
+    assert!(leave[0].starts_with("/_line/rooms/monsoon/leave?to="));
     let called = page("waiting-called");
     assert_eq!(quoted(&called, "id=\"enter\" href=\"").len(), 1);
     assert!(called.contains("58 s left"));
@@ -168,7 +171,14 @@ fn only_what_fits_the_state_is_offered() {
         let html = page(name);
         assert_eq!(!hidden(&html, "id=\"join\""), join, "{name}: join");
         assert_eq!(!hidden(&html, "id=\"turn\""), turn, "{name}: turn");
+        let leaves = matches!(name, "waiting-waiting" | "waiting-missed");
+        assert_eq!(!hidden(&html, "id=\"leave\""), leaves, "{name}: leave");
+        let over = html.contains("data-mood=\"over\"");
+        assert_eq!(!hidden(&html, "id=\"way-out\""), over, "{name}: way out");
     }
+    let lost = page("outside-cookie-lost");
+    assert!(hidden(&lost, "id=\"join\"") && lost.contains("allow cookies"));
+    assert!(!lost.contains("data-auto-join"));
     assert!(page("outside-queueing").contains("data-auto-join"));
     assert!(!page("outside-refused").contains("data-auto-join"));
     assert!(!page("outside-closed").contains("data-auto-join"));

@@ -6,6 +6,7 @@
 //! | [`encoding`] | answers that are compressed once and sent often |
 //! | [`error`] | [`ApiError`]: a problem document as a response |
 //! | [`etag`] | whether a client has an answer already |
+//! | [`event_stream`] | server-sent events, which no proxy may hold back |
 //! | [`extract`] | [`ApiJson`], [`ApiForm`], [`ApiQuery`], [`ApiPath`], [`NoFields`]: typed input, refusals as problem documents |
 //! | [`measure`] | counts and latencies of requests |
 //! | [`metrics`] | metric families with their help texts and buckets |
@@ -21,6 +22,7 @@ pub mod cookie;
 pub mod encoding;
 pub mod error;
 pub mod etag;
+pub mod event_stream;
 pub mod extract;
 pub mod measure;
 pub mod metrics;

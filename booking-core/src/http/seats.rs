@@ -1,10 +1,10 @@
 //! The seat map, as a document and live.
 
-use std::convert::Infallible;
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::extract::State;
-use axum::response::sse::{Event, KeepAlive, Sse};
+use axum::response::sse::Event;
 use axum::response::{IntoResponse, Response};
 use contract::booking::{CompactSeatMap, SeatChanges, SeatMap};
 use contract::{Problem, ProblemCode, ShowId};
@@ -15,6 +15,7 @@ use tokio::sync::OwnedSemaphorePermit;
 use tokio::sync::broadcast::Receiver;
 use tokio::sync::broadcast::error::RecvError;
 use tokio_util::sync::CancellationToken;
+use web::event_stream::{event_stream, retry};
 use web::{ApiError, ApiPath, ApiResult};
 
 use super::problems::not_found;
@@ -95,10 +96,14 @@ pub(super) async fn seat_map_live(
     let permit = Arc::clone(&booking.0.streams)
         .try_acquire_owned()
         .map_err(|_| ApiError::from(ProblemCode::BookingBusy))?;
-    let watcher = Watcher::new(&show, permit, booking.0.shutdown.clone());
-    let no_buffering = [("x-accel-buffering", "no")];
-    let sse = Sse::new(changes(watcher)).keep_alive(KeepAlive::default());
-    Ok((no_buffering, sse).into_response())
+    let random = u16::from_le_bytes(booking.0.randomness.bytes());
+    let watcher = Watcher::new(
+        &show,
+        permit,
+        booking.0.shutdown.clone(),
+        retry(random.into()),
+    );
+    Ok(event_stream(changes(watcher)))
 }
 
 /// Someone who watches a map.
@@ -106,13 +111,20 @@ struct Watcher {
     first: Option<SeatChanges>,
     changes: Receiver<Arc<SeatChanges>>,
     shutdown: CancellationToken,
+    /// After how long the listener comes back when the stream ends.
+    retry: Duration,
     /// Freed when the stream is dropped.
     _permit: OwnedSemaphorePermit,
     _gauge: StreamGauge,
 }
 
 impl Watcher {
-    fn new(show: &LiveShow, permit: OwnedSemaphorePermit, shutdown: CancellationToken) -> Self {
+    fn new(
+        show: &LiveShow,
+        permit: OwnedSemaphorePermit,
+        shutdown: CancellationToken,
+        retry: Duration,
+    ) -> Self {
         // Subscribed before the version is read: a change in between is sent twice, never lost.
         let changes = show.watch();
         let version = show.version();
@@ -124,6 +136,7 @@ impl Watcher {
             }),
             changes,
             shutdown,
+            retry,
             _permit: permit,
             _gauge: StreamGauge::new(),
         }
@@ -131,7 +144,7 @@ impl Watcher {
 
     async fn next(&mut self) -> Option<Event> {
         if let Some(first) = self.first.take() {
-            return event(&first);
+            return event(&first).map(|event| event.retry(self.retry));
         }
         tokio::select! {
             () = self.shutdown.cancelled() => None,
@@ -152,10 +165,10 @@ fn event(changes: &SeatChanges) -> Option<Event> {
         .ok()
 }
 
-fn changes(watcher: Watcher) -> impl Stream<Item = Result<Event, Infallible>> {
+fn changes(watcher: Watcher) -> impl Stream<Item = Event> {
     stream::unfold(watcher, async |mut watcher| {
         let event = watcher.next().await?;
-        Some((Ok(event), watcher))
+        Some((event, watcher))
     })
 }
 

@@ -4,27 +4,29 @@
 //! writes a frame when what the fan would see is different. It keeps a hash of what it sent, not
 //! the frame, and small buffers: memory per waiting fan is what limits a gateway.
 
-use std::convert::Infallible;
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::extract::ws::{CloseFrame, Message, WebSocket, WebSocketUpgrade};
-use axum::extract::{FromRequestParts, Request, State};
-use axum::response::sse::{Event, KeepAlive, Sse};
+use axum::extract::{Request, State};
+use axum::response::sse::Event;
 use axum::response::{IntoResponse, Response};
-use contract::line::{PlaceState, ReconnectFrame, StatusDocument};
-use contract::{Clock, Problem, ProblemCode, RoomId, Timestamp};
-use futures_util::{Stream, stream};
+use contract::line::{HeartbeatFrame, PlaceState, ReconnectFrame, StatusDocument};
+use contract::{Clock, Problem, RoomId, Timestamp};
+use futures_util::{SinkExt, Stream, StreamExt, stream};
 use http::header::ACCEPT;
 use metrics::counter;
 use tokio::sync::watch;
 use tokio::time::{Instant, timeout};
-use web::{ApiError, ApiResult};
+use tokio_tungstenite::tungstenite::Message;
+use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
+use web::ApiResult;
+use web::event_stream::{HEARTBEAT_EVERY, RETRY_SPREAD_MS, event_stream, retry};
 
 use super::openapi::{OfLine, OfLive, OfPlace, OfRoom};
 use super::presented;
 use super::room::{Line, RoomPath};
+use super::websocket::{self, End, Handshake, Refusal, WebSocket};
 use crate::line::room::Room;
 use crate::line::sockets::Socket;
 use crate::room::place::PlaceToken;
@@ -32,29 +34,23 @@ use crate::room::status::RoomView;
 use crate::store::{Enter, Standing};
 use crate::telemetry;
 
-/// Close code 1012 of RFC 6455's registry: the service restarts, come back.
-const SERVICE_RESTART: u16 = 1012;
-/// Reconnects are spread over this long, so that the other gateways are not stormed.
-const RECONNECT_SPREAD_MS: u64 = 5_000;
 /// How long a client may take none of what it is sent.
 const SEND_MAX: Duration = Duration::from_secs(10);
 /// A peer is asked for a sign of life this often, and given up when it owes one for as long.
 const PING_EVERY: Duration = Duration::from_secs(30);
-/// Longest message a waiting client may send; it has nothing to say.
-const CLIENT_MESSAGE_BYTES_MAX: usize = 1024;
-/// Buffers of a WebSocket: frames are a few hundred bytes.
-const BUFFER_BYTES: usize = 512;
 
 /// How I stand, now and whenever it changes
 ///
 /// A WebSocket, or server-sent events with `Accept: text/event-stream`. Frames are status
-/// documents; a `ReconnectFrame` asks to come back, and then the server closes with 1012.
+/// documents. A `HeartbeatFrame` comes when nothing else did for five seconds, and in answer to any
+/// text that the client sends. A `ReconnectFrame` asks to come back, and then the server closes
+/// with 1012. Clients skip types that they do not know.
 #[utoipa::path(
     get, path = "/_line/v1/rooms/{room}/place/live", tag = "place",
     params(("room" = RoomId, Path, description = "The room")),
     security(("place" = []), ("placeCookie" = [])),
     responses(
-        (status = 101, description = "A WebSocket of `StatusDocument` and `ReconnectFrame`"),
+        (status = 101, description = "A WebSocket of `StatusDocument`, `HeartbeatFrame` and `ReconnectFrame`"),
         (
             status = 200,
             description = "The same as server-sent events",
@@ -72,39 +68,27 @@ pub async fn live(
     let (mut parts, _) = request.into_parts();
     // A WebSocket may be opened by any page, and the frames of a called fan hold the pass.
     super::guard::check(&state, &parts.headers)?;
+    // What cannot become a WebSocket does not by having a place.
+    let handshake = match Handshake::of(&mut parts) {
+        Ok(handshake) => handshake,
+        Err(refusal) => return Ok(refusal.into_response()),
+    };
     let presented = presented::place_required(&room, state.cookies, &parts.headers)?;
     let wants_events = parts
         .headers
         .get(ACCEPT)
         .and_then(|accept| accept.to_str().ok())
         .is_some_and(|accept| accept.contains("text/event-stream"));
-    let token = presented.token;
-    if wants_events {
-        let connection = Connection::open(room, token).await?;
-        let events = Sse::new(events(connection)).keep_alive(KeepAlive::default());
-        return Ok(super::room::private(events.into_response()));
+    if handshake.is_none() && !wants_events {
+        return Ok(Refusal::Malformed(websocket::ASK).into_response());
     }
-    let upgrade = WebSocketUpgrade::from_request_parts(&mut parts, &state).await;
-    let upgrade = upgrade.map_err(|rejection| -> ApiError {
-        Problem::new(ProblemCode::BadRequest)
-            .detail(format!(
-                "Ask for a WebSocket or for text/event-stream. {rejection}"
-            ))
-            .into()
-    })?;
-    let connection = Connection::open(room, token).await?;
+    let connection = Connection::open(room, presented.token).await?;
+    let Some(handshake) = handshake else {
+        return Ok(event_stream(events(connection)));
+    };
+    // The tracker lets shutdown wait for the goodbye.
     let tasks = connection.room.parts.tasks.clone();
-    Ok(upgrade
-        .read_buffer_size(BUFFER_BYTES)
-        .write_buffer_size(0)
-        .max_write_buffer_size(64 * 1024)
-        .max_message_size(CLIENT_MESSAGE_BYTES_MAX)
-        .max_frame_size(CLIENT_MESSAGE_BYTES_MAX)
-        .on_upgrade(async move |socket| {
-            // A task of its own, because the library's is as large as all that it ever held,
-            // and a fan may wait for hours. The tracker lets shutdown wait for the goodbye.
-            tasks.spawn(serve(socket, connection));
-        }))
+    Ok(handshake.accept(&tasks, |socket| serve(socket, connection)))
 }
 
 /// One fan's live connection, whatever carries it.
@@ -213,10 +197,10 @@ impl Connection {
     }
 
     fn reconnect(&self) -> ReconnectFrame {
-        let after_ms = 200 + self.room.parts.randomness.below(RECONNECT_SPREAD_MS);
+        let after = retry(self.room.parts.randomness.below(RETRY_SPREAD_MS));
         ReconnectFrame {
             kind: "reconnect".to_owned(),
-            after_ms,
+            after_ms: u64::try_from(after.as_millis()).unwrap_or(RETRY_SPREAD_MS),
         }
     }
 }
@@ -266,44 +250,65 @@ fn rounded(n: u64, exact: bool) -> u64 {
     reason = "an async fn keeps its arguments twice, and this one runs once for every waiting fan"
 )]
 fn serve(mut socket: WebSocket, mut connection: Connection) -> impl Future<Output = ()> + Send {
-    async move { serve_on(&mut socket, &mut connection).await }
+    async move {
+        let how = serve_on(&mut socket, &mut connection).await;
+        // Whoever is waited for is not there any more.
+        drop(connection);
+        Box::pin(websocket::end(socket, how)).await;
+    }
 }
 
-async fn serve_on(socket: &mut WebSocket, connection: &mut Connection) {
+async fn serve_on(socket: &mut WebSocket, connection: &mut Connection) -> End {
     let mut heard = true;
     let mut ping_at = Instant::now() + PING_EVERY;
+    let mut beat_at = Instant::now() + HEARTBEAT_EVERY;
     loop {
-        let sent = tokio::select! {
-            next = connection.next(ping_at) => match next {
-                Next::Frame(status) => send(socket, json(&status)).await,
+        let message = tokio::select! {
+            next = connection.next(ping_at.min(beat_at)) => match next {
+                Next::Frame(status) => json(&*status),
                 Next::Reconnect(frame) => {
                     let _gone = send(socket, json(&frame)).await;
-                    return close(socket).await;
+                    return GOODBYE;
                 }
-                Next::Gone => return close(socket).await,
-                Next::Quiet if !heard => return,
-                Next::Quiet => {
-                    // Asked whether or not frames were sent meanwhile: that the kernel took them
-                    // does not show that anyone is there.
-                    heard = false;
+                Next::Gone => return GOODBYE,
+                // Asked whether or not frames were sent meanwhile: that the kernel took them does
+                // not show that anyone is there.
+                Next::Quiet if Instant::now() >= ping_at => {
+                    if !std::mem::take(&mut heard) {
+                        return End::Lost;
+                    }
                     ping_at = Instant::now() + PING_EVERY;
-                    send(socket, Message::Ping(axum::body::Bytes::new())).await
+                    Message::Ping(bytes::Bytes::new())
                 }
+                Next::Quiet => json(&HeartbeatFrame::default()),
             },
-            received = socket.recv() => match received {
-                Some(Ok(Message::Close(_)) | Err(_)) | None => return,
-                // Pings are answered by the library; anything else a client says is ignored.
-                Some(Ok(_)) => {
+            received = socket.next() => match received {
+                Some(Ok(Message::Close(_))) => return End::Answer,
+                Some(Ok(message)) => {
                     heard = true;
-                    true
+                    // Whoever says something wants to know whether anyone is there. Pings are
+                    // answered by the library.
+                    if !message.is_text() {
+                        continue;
+                    }
+                    json(&HeartbeatFrame::default())
                 }
+                Some(Err(error)) => return End::after(&error),
+                None => return End::Lost,
             },
         };
-        if !sent {
-            return;
+        // A ping is not seen by the page.
+        if !message.is_ping() {
+            beat_at = Instant::now() + HEARTBEAT_EVERY;
+        }
+        if !send(socket, message).await {
+            return End::Lost;
         }
     }
 }
+
+/// The service restarts: come back.
+const GOODBYE: End = End::Close(CloseCode::Restart, "service restart");
 
 fn json(frame: &impl serde::Serialize) -> Message {
     // Frames are made of strings and numbers.
@@ -314,25 +319,27 @@ async fn send(socket: &mut WebSocket, message: Message) -> bool {
     matches!(timeout(SEND_MAX, socket.send(message)).await, Ok(Ok(())))
 }
 
-async fn close(socket: &mut WebSocket) {
-    let frame = CloseFrame {
-        code: SERVICE_RESTART,
-        reason: "service restart".into(),
-    };
-    // The client may be gone already.
-    let _gone = send(socket, Message::Close(Some(frame))).await;
-}
-
-fn events(connection: Connection) -> impl Stream<Item = Result<Event, Infallible>> {
-    stream::unfold(Some(connection), async |connection| {
-        let mut connection = connection?;
+fn events(connection: Connection) -> impl Stream<Item = Event> {
+    // Named at the beginning too: a gateway that is killed sends no last frame, and browsers that
+    // come back by themselves all wait the same time unless told otherwise.
+    let retry = Duration::from_millis(connection.reconnect().after_ms);
+    stream::unfold(Some((connection, Some(retry))), async |state| {
+        let (mut connection, retry) = state?;
         loop {
-            // The stream keeps itself alive: nothing is due in the quiet.
+            // The answer keeps itself alive: nothing is due in the quiet.
             match connection.next(Instant::now() + PING_EVERY).await {
                 Next::Frame(status) => {
-                    return Some((Ok(event("status", &*status)), Some(connection)));
+                    let event = event("status", &*status);
+                    let event = match retry {
+                        Some(retry) => event.retry(retry),
+                        None => event,
+                    };
+                    return Some((event, Some((connection, None))));
                 }
-                Next::Reconnect(frame) => return Some((Ok(event("reconnect", &frame)), None)),
+                Next::Reconnect(frame) => {
+                    let retry = Duration::from_millis(frame.after_ms);
+                    return Some((event("reconnect", &frame).retry(retry), None));
+                }
                 Next::Gone => return None,
                 Next::Quiet => {}
             }

@@ -13,6 +13,7 @@
 //! | [`presented`] | reading place tokens and passes from requests |
 //! | [`problem_page`] | problems as pages, for people |
 //! | [`room`] | the public room document, and the room of a path |
+//! | [`websocket`] | how a WebSocket begins and ends |
 
 pub mod cookies;
 pub mod draw;
@@ -25,6 +26,7 @@ pub mod place;
 pub mod presented;
 pub mod problem_page;
 pub mod room;
+mod websocket;
 
 use std::sync::Arc;
 

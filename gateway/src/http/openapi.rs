@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use axum::Extension;
-use contract::line::{NotCalled, ReconnectFrame};
+use contract::line::{HeartbeatFrame, NotCalled, ReconnectFrame};
 use contract::problem::PROBLEM_MEDIA_TYPE;
 use contract::{Problem, ProblemCode};
 use utoipa::openapi::security::{ApiKey, ApiKeyValue, HttpAuthScheme, HttpBuilder, SecurityScheme};
@@ -36,7 +36,7 @@ pub(super) async fn document(Extension(description): Extension<Description>) -> 
         description = "Joining, waiting, claiming. Times are RFC 3339 UTC. Errors are RFC 9457 \
             problem documents with a stable `code`."
     ),
-    components(schemas(NotCalled, Problem, ProblemCode, ReconnectFrame)),
+    components(schemas(HeartbeatFrame, NotCalled, Problem, ProblemCode, ReconnectFrame)),
     modifiers(&Tokens)
 )]
 pub(super) struct Api;
@@ -126,7 +126,7 @@ problems! {
     /// Of joining.
     OfJoining: PlaceInvalid, ChallengeRequired, Forbidden, RoomClosed, PlaceExpired;
     /// Of a live connection.
-    OfLive: BadRequest, Forbidden;
+    OfLive: BadRequest, Forbidden, UpgradeRequired;
     /// Of what is limited and names no room.
     OfCalls: RateLimited;
     /// Of files.

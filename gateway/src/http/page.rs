@@ -8,12 +8,11 @@ use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use contract::line::JoinRequest;
 use contract::{Clock, Problem, ProblemCode, RoomId};
-use data_encoding::BASE64URL_NOPAD;
 use http::header::{
     CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, LOCATION, REFERRER_POLICY, SET_COOKIE,
-    X_CONTENT_TYPE_OPTIONS,
+    VARY, X_CONTENT_TYPE_OPTIONS,
 };
-use http::{HeaderMap, HeaderValue, Method, StatusCode};
+use http::{HeaderMap, HeaderValue, Method, StatusCode, Uri};
 use pages::waiting::{RoomFacts, Standing as Shown, WaitingPage};
 use serde::Deserialize;
 use utoipa::ToSchema;
@@ -25,6 +24,7 @@ use super::openapi::{OfFiles, OfForm, OfLine, OfOrigin, OfPlaceIfAny, OfQuery, O
 use super::place::joiner;
 use super::room::{Line, RoomPath, private};
 use super::{LineState, presented};
+use crate::edge::path::check_path;
 use crate::edge::return_target::ReturnTarget;
 use crate::line::passes::mint_idle;
 use crate::line::room::Room;
@@ -37,12 +37,15 @@ pub struct To {
     to: Option<String>,
     /// Why a join by the form was refused, to be told on the page.
     refused: Option<ProblemCode>,
+    /// Whether a join by the form gave a place just now, so that there ought to be a cookie.
+    joined: Option<u8>,
 }
 
 /// The fields of the join form.
 #[derive(Debug, Deserialize, ToSchema)]
 pub struct JoinForm {
-    /// Sixteen random bytes that the page made, base64url.
+    /// Sixteen random bytes that the page's script made, base64url; empty without one, and then
+    /// the server makes them.
     nonce: Option<String>,
     /// An access code, where the room uses them.
     #[serde(rename = "accessCode")]
@@ -74,18 +77,43 @@ pub async fn waiting(
         refuse_speculation(&headers)?;
         return enter_idle(&state, &room, &headers, &to);
     }
-    let shown = shown(&state, &room, &headers, query.refused).await?;
+    let shown = shown(&state, &room, &headers, &query).await?;
     let view = room.view();
     let mut facts = RoomFacts::from(&view.document());
     facts.asks_access_code = !room.record().settings.access_codes.is_empty();
+    facts.way_out = way_out(&state);
     let page = WaitingPage {
         room: facts,
         to: to.as_str().to_owned(),
-        nonce: BASE64URL_NOPAD.encode(&room.parts.randomness.bytes::<16>()),
         now: room.parts.clock.now(),
         standing: shown,
     };
-    Ok(html(&state, pages::waiting(&page)))
+    let page = html(&state, pages::waiting(&page));
+    let is_ones_own = presented::shows_place(&room, state.cookies, &headers)
+        || query.joined.is_some()
+        || query.refused.is_some();
+    Ok(if is_ones_own {
+        private(page)
+    } else {
+        shell(page)
+    })
+}
+
+/// Marks the page of someone without a place, which is the same for all of them and takes no
+/// cookie. It may be kept for as long as its numbers hold.
+fn shell(mut page: Response) -> Response {
+    let headers = page.headers_mut();
+    headers.insert(CACHE_CONTROL, HeaderValue::from_static("public, max-age=1"));
+    headers.append(VARY, HeaderValue::from_static("Cookie"));
+    page
+}
+
+/// Where someone goes who is not let in: the start page, unless it is waited for too.
+fn way_out(state: &LineState) -> Option<String> {
+    let start = Uri::from_static("/");
+    let path = check_path(&start).ok()?;
+    let is_free = state.rooms.protecting(&path).is_none();
+    is_free.then(|| start.path().to_owned())
 }
 
 /// How the visitor stands, for the page.
@@ -93,9 +121,14 @@ async fn shown(
     state: &LineState,
     room: &Room,
     headers: &HeaderMap,
-    refused: Option<ProblemCode>,
+    query: &To,
 ) -> ApiResult<Shown> {
-    let outside = Shown::Outside { refused };
+    let cookie_lost =
+        query.joined.is_some() && !presented::shows_place(room, state.cookies, headers);
+    let outside = Shown::Outside {
+        refused: query.refused,
+        cookie_lost,
+    };
     let Ok(Some(held)) = presented::place(room, state.cookies, headers) else {
         return Ok(outside);
     };
@@ -134,7 +167,7 @@ pub async fn join(
     }
     let access_code = form.access_code.filter(|code| !code.is_empty());
     let body = JoinRequest {
-        nonce: form.nonce,
+        nonce: form.nonce.filter(|nonce| !nonce.is_empty()),
         access_code,
         proof: None,
     };
@@ -143,7 +176,8 @@ pub async fn join(
         Ok(Joined::Placed { token, .. }) => {
             let text = room.parts.place_keys.sign(&token);
             let cookie = state.cookies.place(&room.id, &text);
-            see_other(&waiting_path(&room.id, &to), Some(cookie))
+            let path = waiting_path(&room.id, &to);
+            see_other(&format!("{path}&joined=1"), Some(cookie))
         }
         Ok(Joined::PassedThrough { pass, .. }) => {
             let cookie = super::pass::pass_cookie(&state, &room, &pass);
@@ -286,7 +320,7 @@ fn html(state: &LineState, page: String) -> Response {
         (X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff")),
         (REFERRER_POLICY, HeaderValue::from_static("same-origin")),
     ];
-    private((headers, page).into_response())
+    (headers, page).into_response()
 }
 
 /// A style, script or image of the page

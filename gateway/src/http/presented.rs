@@ -46,6 +46,11 @@ pub fn place(
     Ok(Some(PresentedPlace { token }))
 }
 
+/// Whether the request presents a place of `room`, good or not: then its answer is one visitor's.
+pub fn shows_place(room: &Room, cookies: CookieForm, headers: &HeaderMap) -> bool {
+    bearer(headers).is_some() || cookies.place_of(headers, &room.id).is_some()
+}
+
 /// The place the request presents, where none is needed. A browser cannot get rid of a cookie it
 /// may not read, so an outdated one counts as none; a bearer token is refused, as it was sent on
 /// purpose.

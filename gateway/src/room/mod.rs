@@ -2,6 +2,7 @@
 //!
 //! | Module | Subject |
 //! | --- | --- |
+//! | [`access_code`] | whether an access code is one of the room's, however it is typed |
 //! | [`admission`] | how many to call this tick, and why not more |
 //! | [`order`] | order keys: the draw and the live clock |
 //! | [`outcome`] | what became of an admission after it was logged |
@@ -13,6 +14,7 @@
 //! | [`status`] | what one visitor is shown |
 //! | [`wait`] | the wait estimate |
 
+pub mod access_code;
 pub mod admission;
 pub mod order;
 pub mod outcome;

@@ -30,7 +30,11 @@ pub(crate) async fn frame(
     within("the frame", async {
         loop {
             if let Message::Text(text) = live.next().await.unwrap().unwrap() {
-                let status: StatusDocument = serde_json::from_str(&text).unwrap();
+                let frame: serde_json::Value = serde_json::from_str(&text).unwrap();
+                if frame["type"] != "status" {
+                    continue;
+                }
+                let status: StatusDocument = serde_json::from_value(frame).unwrap();
                 if wanted(&status) {
                     return status;
                 }

@@ -46,14 +46,26 @@ pub(crate) fn pages() -> Vec<(String, String)> {
         ("paused", Phase::Paused),
         ("closed", Phase::Closed),
     ] {
-        let standing = Standing::Outside { refused: None };
+        let standing = Standing::Outside {
+            refused: None,
+            cookie_lost: false,
+        };
         pages.push((format!("outside-{name}"), waiting(&page(phase, standing))));
     }
     let standing = Standing::Outside {
         refused: Some(ProblemCode::RateLimited),
+        cookie_lost: false,
     };
     pages.push((
         "outside-refused".to_owned(),
+        waiting(&page(Phase::Queueing, standing)),
+    ));
+    let standing = Standing::Outside {
+        refused: None,
+        cookie_lost: true,
+    };
+    pages.push((
+        "outside-cookie-lost".to_owned(),
         waiting(&page(Phase::Queueing, standing)),
     ));
     pages.push((
@@ -81,9 +93,9 @@ fn page(phase: Phase, standing: Standing) -> WaitingPage {
             draw_commitment: "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08"
                 .to_owned(),
             asks_access_code: false,
+            way_out: Some("/".to_owned()),
         },
         to: "/shows/monsoon-mumbai-1".to_owned(),
-        nonce: "AAECAwQFBgcICQoLDA0ODw".to_owned(),
         now: now(),
         standing,
     }

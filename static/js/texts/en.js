@@ -86,12 +86,15 @@ export default {
     "again": "Join again",
     "back": "Come back to the line",
     "through": "Go in",
+    "tryAgain": "Try again",
     "code": "Access code",
     "nonceNote": "Your browser runs no script here, so the server has made the random number that your part in the draw rests on. With scripts on, your own browser makes it.",
-    "joining": "Getting you a place …"
+    "joining": "Getting you a place …",
+    "broken": "This page could not join for you in this browser. Please press the button."
   },
   "refused": {
     "forbidden": "This line asks for an access code. Please check the one you typed.",
+    "cookies": "Your browser keeps no cookies for this site, and your place is one. Please allow cookies, then load this page again.",
     "challenge-required": "This line checks visitors first, in a way this page does not know.",
     "room-closed": "The line has closed and takes nobody any more.",
     "room-not-found": "There is no such line.",
@@ -119,7 +122,7 @@ export default {
     "button": "Leave the line",
     "sure": "Give up your place? It cannot be had back.",
     "yes": "Yes, leave",
-    "no": "No, stay"
+    "failed": "The line did not answer. You still have your place. Please try again."
   },
   "alerts": {
     "button": "Tell me when it is my turn",
@@ -142,6 +145,7 @@ export default {
     "failed": "The draw could not be fetched. Please try again."
   },
   "announce": "{headline}. Ahead of you: {ahead}. Estimated wait: {wait}.",
+  "wayOut": "To the start page",
   "progress": "{percent} percent of the way",
   "documentTitle": "{headline} · {title}"
 };

@@ -34,20 +34,26 @@ const DESKTOP: (u32, u32) = (1280, 900);
 pub(super) struct Kind {
     pub(super) scripts: bool,
     pub(super) phone: bool,
+    pub(super) cookies: bool,
 }
 
 impl Kind {
     pub(super) const DESKTOP: Self = Self {
         scripts: true,
         phone: false,
+        cookies: true,
+    };
+    pub(super) const WITHOUT_COOKIES: Self = Self {
+        cookies: false,
+        ..Self::DESKTOP
     };
     pub(super) const WITHOUT_SCRIPTS: Self = Self {
         scripts: false,
-        phone: false,
+        ..Self::DESKTOP
     };
     pub(super) const PHONE: Self = Self {
-        scripts: true,
         phone: true,
+        ..Self::DESKTOP
     };
 }
 
@@ -89,6 +95,19 @@ impl Browser {
 
     pub(super) async fn open(&self, url: &str) {
         self.client.goto(url).await.unwrap();
+    }
+
+    /// Runs `script` in every page from now on, before the page's own.
+    pub(super) async fn before_each_page(&self, script: &str) {
+        let url = format!(
+            "http://{}/session/{}/goog/cdp/execute",
+            self.driver_addr, self.session
+        );
+        let command = json!({
+            "cmd": "Page.addScriptToEvaluateOnNewDocument", "params": { "source": script },
+        });
+        let answer = reqwest::Client::new().post(url).json(&command).send().await;
+        assert!(answer.unwrap().status().is_success());
     }
 
     /// The path of the page shown, with its query.
@@ -284,7 +303,7 @@ impl Browser {
     }
 
     /// The value of a script of the test. It runs also where a page may run none itself.
-    async fn script(&self, script: &str, arguments: &[&str]) -> Value {
+    pub(super) async fn script(&self, script: &str, arguments: &[&str]) -> Value {
         let arguments = arguments.iter().map(|argument| json!(argument)).collect();
         self.client.execute(script, arguments).await.unwrap()
     }
@@ -337,8 +356,9 @@ impl Drop for Browser {
     }
 }
 
-fn find_program(names: &[&str]) -> PathBuf {
-    let path = setting("PATH").unwrap_or_default();
+pub(super) fn find_program(names: &[&str]) -> PathBuf {
+    // Servers are where ordinary users do not look.
+    let path = format!("{}:/usr/sbin:/sbin", setting("PATH").unwrap_or_default());
     std::env::split_paths(&path)
         .flat_map(|dir| names.iter().map(move |name| dir.join(name)))
         .find(|file| file.is_file())
@@ -395,6 +415,9 @@ fn capabilities(program: &Path, profile: &Path, kind: Kind) -> Capabilities {
         args.push("--blink-settings=scriptEnabled=false".to_owned());
     }
     let mut options = json!({ "binary": program, "args": args });
+    if !kind.cookies {
+        options["prefs"] = json!({ "profile.default_content_setting_values.cookies": 2 });
+    }
     if kind.phone {
         options["mobileEmulation"] = json!({
             "deviceMetrics": { "width": width, "height": height, "pixelRatio": 2.0, "touch": true },

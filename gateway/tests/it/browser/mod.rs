@@ -7,9 +7,12 @@
 mod chromium;
 mod draw;
 mod journey;
+mod missing;
+mod nginx;
 mod phone;
 mod restart;
 mod stage;
+mod waiting;
 
 use std::time::Duration;
 

@@ -16,6 +16,7 @@ use tempfile::TempDir;
 use tokio::process::{Child, Command};
 
 use super::chromium::Browser;
+use super::nginx::{Nginx, free_addrs};
 use super::{WAIT_MAX, found, setting, until};
 use crate::test_database::TestDatabase;
 
@@ -39,12 +40,24 @@ pub(super) struct Stage {
     http: Client,
     dir: TempDir,
     database: TestDatabase,
+    front: Option<Nginx>,
 }
 
 impl Stage {
     /// Starts a gateway with a show and a room. `settings` change those of the room, which is
     /// open and lets in one fan at a time.
     pub(super) async fn set(settings: Value) -> Self {
+        Self::made(settings, None, "127.0.0.1:0").await
+    }
+
+    /// The same, reached through nginx as its packages and first examples set it up.
+    pub(super) async fn behind_nginx(settings: Value) -> Self {
+        let [front, gateway] = free_addrs();
+        let listen = gateway.to_string();
+        Self::made(settings, Some(Nginx::start(front, gateway)), &listen).await
+    }
+
+    async fn made(settings: Value, front: Option<Nginx>, listen: &str) -> Self {
         let simulator = Path::new(PROGRAM).with_file_name(SIMULATOR);
         assert!(
             simulator.is_file(),
@@ -59,7 +72,9 @@ impl Stage {
             std::process::id(),
             COUNT.fetch_add(1, Ordering::Relaxed)
         );
-        let gateway = start(dir.path(), &database, "127.0.0.1:0", "127.0.0.1:0");
+        let public_url = front.as_ref().map(Nginx::url);
+        let urls = (listen, "127.0.0.1:0", public_url.as_deref());
+        let gateway = start(dir.path(), &database, urls);
         let mut stage = Self {
             room,
             gateway,
@@ -68,6 +83,7 @@ impl Stage {
             http: Client::builder().timeout(WAIT_MAX).build().unwrap(),
             dir,
             database,
+            front,
         };
         stage.become_ready().await;
         stage.furnish(settings).await;
@@ -101,7 +117,9 @@ impl Stage {
     pub(super) async fn start_again(&mut self) {
         let [listen, ops_listen] = [&self.public_url, &self.ops_url]
             .map(|url| url.trim_start_matches("http://").to_owned());
-        self.gateway = start(self.dir.path(), &self.database, &listen, &ops_listen);
+        assert!(self.front.is_none(), "its own address is not known");
+        let urls = (listen.as_str(), ops_listen.as_str(), None);
+        self.gateway = start(self.dir.path(), &self.database, urls);
         self.become_ready().await;
     }
 
@@ -248,7 +266,12 @@ pub(super) struct Rival {
     place: String,
 }
 
-fn start(dir: &Path, database: &TestDatabase, listen: &str, ops_listen: &str) -> Child {
+/// Starts a gateway that listens for fans and for operators, and that fans reach elsewhere if said.
+fn start(
+    dir: &Path,
+    database: &TestDatabase,
+    (listen, ops_listen, public_url): (&str, &str, Option<&str>),
+) -> Child {
     let redis_url = setting("ROPELINE_TEST_REDIS_URL").expect("set ROPELINE_TEST_REDIS_URL");
     let log = File::options()
         .create(true)
@@ -257,7 +280,11 @@ fn start(dir: &Path, database: &TestDatabase, listen: &str, ops_listen: &str) ->
         .unwrap();
     // What an earlier gateway announced no longer holds.
     let _ = std::fs::remove_file(dir.join("admin.json"));
-    Command::new(PROGRAM)
+    let mut command = Command::new(PROGRAM);
+    if let Some(url) = public_url {
+        command.env("ROPELINE_PUBLIC_URL", url);
+    }
+    command
         .current_dir(dir)
         .env("ROPELINE_DATA_DIR", dir)
         .env("ROPELINE_LISTEN", listen)

@@ -1,0 +1,260 @@
+//! WebSockets as RFC 6455 wants them: who may open one, and how each ends with a close frame that
+//! the other side gets to read.
+
+use std::time::Duration;
+
+use axum::response::{IntoResponse, Response};
+use contract::{Problem, ProblemCode};
+use data_encoding::BASE64;
+use futures_util::{SinkExt, StreamExt};
+use http::header::{
+    CONNECTION, SEC_WEBSOCKET_ACCEPT, SEC_WEBSOCKET_KEY, SEC_WEBSOCKET_VERSION, UPGRADE,
+};
+use http::request::Parts;
+use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, Version};
+use hyper::upgrade::{OnUpgrade, Upgraded};
+use hyper_util::rt::TokioIo;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::time::timeout;
+use tokio_tungstenite::WebSocketStream;
+use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
+use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
+use tokio_tungstenite::tungstenite::protocol::{CloseFrame, Role, WebSocketConfig};
+use tokio_tungstenite::tungstenite::{Error, Message};
+use tokio_util::task::TaskTracker;
+use web::ApiError;
+
+/// The one version there is.
+const VERSION: HeaderValue = HeaderValue::from_static("13");
+/// Bytes that a key stands for.
+const KEY_BYTES: usize = 16;
+/// Longest message a waiting client may send; it has nothing to say.
+const CLIENT_MESSAGE_BYTES_MAX: usize = 1024;
+/// Buffers of a WebSocket: frames are a few hundred bytes.
+const BUFFER_BYTES: usize = 512;
+/// Most that may wait to be written.
+const WRITE_BYTES_MAX: usize = 64 * 1024;
+/// How long the other side has to take a close frame and to send its own.
+const CLOSE_MAX: Duration = Duration::from_secs(2);
+/// What is still read after the last frame, so that the system does not reset the connection over
+/// unread bytes before the frame has arrived.
+const LINGER_MAX: Duration = Duration::from_secs(1);
+const LINGER_BYTES_MAX: usize = 1024 * 1024;
+
+/// The server's side of a connection.
+pub(super) type WebSocket = WebSocketStream<TokioIo<Upgraded>>;
+
+/// What to do instead of a plain request.
+pub(super) const ASK: &str = "Ask for a WebSocket or for text/event-stream.";
+
+/// A request that may become a WebSocket.
+pub(super) struct Handshake {
+    accept: HeaderValue,
+    upgrade: OnUpgrade,
+}
+
+/// Why a request does not become a WebSocket.
+pub(super) enum Refusal {
+    /// It asks in another version.
+    Version,
+    /// It is not a handshake.
+    Malformed(&'static str),
+}
+
+impl Handshake {
+    /// Reads the handshake of a request, if it asks for a WebSocket at all.
+    pub(super) fn of(parts: &mut Parts) -> Result<Option<Self>, Refusal> {
+        let headers = &parts.headers;
+        if !has_token(headers, UPGRADE, "websocket") {
+            return Ok(None);
+        }
+        if parts.version != Version::HTTP_11 {
+            return Err(Refusal::Malformed("A WebSocket begins with HTTP/1.1."));
+        }
+        if !has_token(headers, CONNECTION, "upgrade") {
+            return Err(Refusal::Malformed(ASK));
+        }
+        if headers.get(SEC_WEBSOCKET_VERSION) != Some(&VERSION) {
+            return Err(Refusal::Version);
+        }
+        let accept = accept(headers).ok_or(Refusal::Malformed(
+            "Sec-WebSocket-Key: 16 random bytes as base64, once.",
+        ))?;
+        let upgrade = parts.extensions.remove::<OnUpgrade>();
+        let upgrade = upgrade.ok_or(Refusal::Malformed("This connection cannot be upgraded."))?;
+        Ok(Some(Self { accept, upgrade }))
+    }
+
+    /// Agrees, and runs `serve` on the connection as a task of its own: a future that waits for
+    /// hours should not be part of one that is as large as all that it ever held.
+    pub(super) fn accept<F>(
+        self,
+        tasks: &TaskTracker,
+        serve: impl FnOnce(WebSocket) -> F + Send + 'static,
+    ) -> Response
+    where
+        F: Future<Output = ()> + Send + 'static,
+    {
+        let (upgrade, tracker) = (self.upgrade, tasks.clone());
+        tasks.spawn(async move {
+            // A client that is gone meanwhile needs no answer.
+            if let Ok(upgraded) = upgrade.await {
+                let io = TokioIo::new(upgraded);
+                let socket = WebSocketStream::from_raw_socket(io, Role::Server, Some(config()));
+                let socket = socket.await;
+                tracker.spawn(serve(socket));
+            }
+        });
+        let headers = [
+            (CONNECTION, HeaderValue::from_static("upgrade")),
+            (UPGRADE, HeaderValue::from_static("websocket")),
+            (SEC_WEBSOCKET_ACCEPT, self.accept),
+        ];
+        (StatusCode::SWITCHING_PROTOCOLS, headers).into_response()
+    }
+}
+
+impl IntoResponse for Refusal {
+    fn into_response(self) -> Response {
+        match self {
+            Self::Malformed(detail) => {
+                let problem = Problem::new(ProblemCode::BadRequest).detail(detail);
+                ApiError::from(problem).into_response()
+            }
+            Self::Version => {
+                let problem = Problem::new(ProblemCode::UpgradeRequired)
+                    .detail("Only version 13 of the WebSocket protocol is spoken here.");
+                let headers = [
+                    (SEC_WEBSOCKET_VERSION, VERSION),
+                    (CONNECTION, HeaderValue::from_static("upgrade")),
+                    (UPGRADE, HeaderValue::from_static("websocket")),
+                ];
+                (headers, ApiError::from(problem)).into_response()
+            }
+        }
+    }
+}
+
+/// Whether a header that lists words has `wanted` among them.
+fn has_token(headers: &HeaderMap, name: HeaderName, wanted: &str) -> bool {
+    let values = headers.get_all(name).into_iter();
+    values
+        .filter_map(|value| value.to_str().ok())
+        .flat_map(|value| value.split(','))
+        .any(|word| word.trim().eq_ignore_ascii_case(wanted))
+}
+
+/// What answers the key of a request; `None` when it is not one key of 16 bytes.
+fn accept(headers: &HeaderMap) -> Option<HeaderValue> {
+    let mut keys = headers.get_all(SEC_WEBSOCKET_KEY).into_iter();
+    let (key, None) = (keys.next()?, keys.next()) else {
+        return None;
+    };
+    let bytes = BASE64.decode(key.as_bytes()).ok()?;
+    if bytes.len() != KEY_BYTES {
+        return None;
+    }
+    HeaderValue::try_from(derive_accept_key(key.as_bytes())).ok()
+}
+
+fn config() -> WebSocketConfig {
+    WebSocketConfig::default()
+        .read_buffer_size(BUFFER_BYTES)
+        .write_buffer_size(0)
+        .max_write_buffer_size(WRITE_BYTES_MAX)
+        .max_message_size(Some(CLIENT_MESSAGE_BYTES_MAX))
+        .max_frame_size(Some(CLIENT_MESSAGE_BYTES_MAX))
+}
+
+/// How a connection comes to its end.
+#[derive(Debug)]
+pub(super) enum End {
+    /// We close it.
+    Close(CloseCode, &'static str),
+    /// The client closes it; the library has its answer ready, which is the client's own code.
+    Answer,
+    /// There is nobody to say anything to.
+    Lost,
+}
+
+impl End {
+    /// The end that an error in what the client sent calls for (RFC 6455, section 7.4.1).
+    pub(super) fn after(error: &Error) -> Self {
+        match error {
+            Error::Utf8(_) => Self::Close(CloseCode::Invalid, "text that is not UTF-8"),
+            Error::Capacity(_) => Self::Close(CloseCode::Size, "message too large"),
+            Error::Protocol(_) => Self::Close(CloseCode::Protocol, "frame that may not be sent"),
+            _ => Self::Lost,
+        }
+    }
+}
+
+/// Ends a connection so that the client gets to read why.
+pub(super) async fn end(mut socket: WebSocket, how: End) {
+    let goodbye = async {
+        if let End::Close(code, reason) = how {
+            let frame = CloseFrame {
+                code,
+                reason: reason.into(),
+            };
+            socket.send(Message::Close(Some(frame))).await?;
+        }
+        // Reading sends what is owed, and ends when both sides have closed.
+        while let Some(Ok(_)) = socket.next().await {}
+        Ok::<_, Error>(())
+    };
+    if !matches!(how, End::Lost) && timeout(CLOSE_MAX, goodbye).await.is_ok() {
+        // The client may be gone already.
+        let _gone = timeout(LINGER_MAX, linger(&mut socket)).await;
+    }
+}
+
+/// Says that nothing more is sent, and reads until the other side says the same.
+async fn linger(socket: &mut WebSocket) -> std::io::Result<()> {
+    let stream = socket.get_mut();
+    stream.shutdown().await?;
+    let mut unread = vec![0; BUFFER_BYTES];
+    let mut taken = 0;
+    while taken < LINGER_BYTES_MAX {
+        match stream.read(&mut unread).await? {
+            0 => break,
+            bytes => taken += bytes,
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn headers(pairs: &[(HeaderName, &'static str)]) -> HeaderMap {
+        let pairs = pairs.iter().cloned();
+        pairs
+            .map(|(name, value)| (name, HeaderValue::from_static(value)))
+            .collect()
+    }
+
+    #[test]
+    fn the_key_is_one_of_sixteen_bytes() {
+        let key = |value| headers(&[(SEC_WEBSOCKET_KEY, value)]);
+        // The example of RFC 6455, section 1.3.
+        let given = accept(&key("dGhlIHNhbXBsZSBub25jZQ=="));
+        assert_eq!(given.unwrap(), "s3pPLMBiTxaQ9kYGzzhZRbK+xOo=");
+        for wrong in ["", "x", "dGhlIHNhbXBsZSBub25j", "dGhlIHNhbXBsZSBub25jZQ"] {
+            assert_eq!(accept(&key(wrong)), None, "{wrong:?}");
+        }
+        let mut twice = key("dGhlIHNhbXBsZSBub25jZQ==");
+        twice.append(SEC_WEBSOCKET_KEY, twice[SEC_WEBSOCKET_KEY].clone());
+        assert_eq!(accept(&twice), None);
+        assert_eq!(accept(&HeaderMap::new()), None);
+    }
+
+    #[test]
+    fn words_are_found_in_lists_and_not_inside_others() {
+        let listed = headers(&[(CONNECTION, "keep-alive, Upgrade")]);
+        assert!(has_token(&listed, CONNECTION, "upgrade"));
+        let inside = headers(&[(CONNECTION, "no-upgrade")]);
+        assert!(!has_token(&inside, CONNECTION, "upgrade"));
+    }
+}

@@ -1,0 +1,114 @@
+//! The waiting page with its script: what it says, and that a call is never missed.
+
+use serde_json::json;
+
+use super::chromium::{Browser, Kind};
+use super::stage::{SHOW, Stage};
+
+#[tokio::test]
+async fn behind_a_plain_nginx_a_fan_joins_waits_is_called_and_enters() {
+    let stage = Stage::behind_nginx(json!({ "claimWindowSeconds": 20 })).await;
+    let first = stage.rival().await;
+    stage.goes_in(&first).await;
+    let fan = Browser::start("nginx", Kind::DESKTOP).await;
+    fan.open(&stage.line_url()).await;
+    fan.reads("#headline", "You are next").await;
+    // nginx passes no WebSocket on unless told to, but an event stream.
+    fan.reads("#link", "Live").await;
+    stage
+        .command("pause", json!({ "reason": "One moment." }))
+        .await;
+    fan.reads("#lede", "One moment.").await;
+    stage.command("resume", json!({})).await;
+    stage.goes_home(&first).await;
+    // By itself, well before the turn is over.
+    fan.arrives_at(&format!("/shows/{SHOW}/seats")).await;
+    stage.has_inside(1).await;
+}
+
+#[tokio::test]
+async fn a_tab_whose_intervals_stand_still_goes_in_all_the_same() {
+    let stage = Stage::set(json!({ "claimWindowSeconds": 20 })).await;
+    let first = stage.rival().await;
+    stage.goes_in(&first).await;
+    let fan = Browser::start("asleep", Kind::DESKTOP).await;
+    fan.before_each_page("window.setInterval = () => 0").await;
+    fan.open(&stage.line_url()).await;
+    fan.reads("#headline", "You are next").await;
+    stage.goes_home(&first).await;
+    fan.arrives_at(&format!("/shows/{SHOW}/seats")).await;
+}
+
+#[tokio::test]
+async fn a_page_loaded_ahead_of_time_takes_no_place_before_it_is_shown() {
+    let stage = Stage::set(json!({})).await;
+    stage.goes_in(&stage.rival().await).await;
+    let fan = Browser::start("ahead", Kind::DESKTOP).await;
+    let ahead = "let ahead = true;\
+        Object.defineProperty(Document.prototype, 'prerendering', { get: () => ahead });\
+        window.show = () => { ahead = false; \
+            document.dispatchEvent(new Event('prerenderingchange')); };";
+    fan.before_each_page(ahead).await;
+    fan.open(&stage.line_url()).await;
+    fan.reads("#headline", "Join the line").await;
+    assert_eq!(fan.count("[data-scripted]").await, 0);
+    assert_eq!(fan.cookies().await, "");
+    fan.script("show()", &[]).await;
+    fan.mentions("#headline", "You are").await;
+}
+
+#[tokio::test]
+async fn blocked_cookies_are_said_and_cost_no_place() {
+    let stage = Stage::set(json!({})).await;
+    stage.goes_in(&stage.rival().await).await;
+    let fan = Browser::start("cookies", Kind::WITHOUT_COOKIES).await;
+    fan.open(&stage.line_url()).await;
+    fan.mentions("#refused", "allow cookies").await;
+    fan.picture("01-blocked").await;
+    // The browser may say that it keeps cookies, and lose them all the same.
+    fan.before_each_page(
+        "Object.defineProperty(Navigator.prototype, 'cookieEnabled', { value: true })",
+    )
+    .await;
+    fan.open(&stage.line_url()).await;
+    fan.mentions("#refused", "allow cookies").await;
+    let path = format!("/rooms/{}/stats", stage.room);
+    let stats = stage.operate(http::Method::GET, &path, None).await;
+    let places = ["inLine", "absent"].map(|name| stats[name].as_u64().unwrap());
+    assert!(places.iter().sum::<u64>() <= 1, "{stats}");
+}
+
+#[tokio::test]
+async fn a_wrong_code_keeps_the_form_and_a_finished_page_connects_to_nothing() {
+    let stage = Stage::set(json!({})).await;
+    stage.goes_in(&stage.rival().await).await;
+    stage.change("accessCodes", json!(["summer24"])).await;
+    let fan = Browser::start("code", Kind::PHONE).await;
+    fan.open(&stage.line_url()).await;
+    fan.types("#code", "winter").await;
+    fan.clicks("#join-button").await;
+    fan.mentions("#refused", "check the one you typed").await;
+    fan.reads("#headline", "Join the line").await;
+    assert_eq!(fan.text("#link").await, None);
+    fan.fits("01-wrong").await;
+    fan.types("#code", "\u{8}\u{8}\u{8}\u{8}\u{8}\u{8}Summer24 ")
+        .await;
+    fan.clicks("#join-button").await;
+    fan.mentions("#headline", "You are").await;
+    fan.reads("#link", "Live").await;
+    fan.fits("02-waiting").await;
+    fan.clicks("#leave summary").await;
+    fan.fits("03-leaving").await;
+    fan.clicks("#leave-yes").await;
+    fan.reads("#headline", "You have left the line").await;
+    assert_eq!(fan.text("#link").await, None);
+    fan.sees("#way-out").await;
+    fan.fits("04-left").await;
+    fan.open(&stage.line_url()).await;
+    fan.reads("#headline", "You have left the line").await;
+    assert_eq!(
+        fan.text("#link").await,
+        None,
+        "nor after it is loaded again"
+    );
+}

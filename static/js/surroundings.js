@@ -1,0 +1,17 @@
+// @ts-check
+// What scripts need of the browser they run in.
+
+/** @returns {import("./room_client.js").Surroundings} */
+export function browser() {
+  return {
+    fetch: (input, init) => fetch(input, init),
+    openSocket: (url) => new WebSocket(url.replace(/^http/, "ws")),
+    openStream: (url) => new EventSource(url),
+    setTimer: (run, ms) => window.setTimeout(run, ms),
+    clearTimer: (timer) => window.clearTimeout(timer),
+    now: () => Date.now(),
+    random: () => Math.random(),
+    isHidden: () => document.hidden,
+    isOnline: () => navigator.onLine !== false,
+  };
+}
