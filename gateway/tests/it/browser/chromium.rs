@@ -34,18 +34,12 @@ const DESKTOP: (u32, u32) = (1280, 900);
 pub(super) struct Kind {
     pub(super) scripts: bool,
     pub(super) phone: bool,
-    pub(super) cookies: bool,
 }
 
 impl Kind {
     pub(super) const DESKTOP: Self = Self {
         scripts: true,
         phone: false,
-        cookies: true,
-    };
-    pub(super) const WITHOUT_COOKIES: Self = Self {
-        cookies: false,
-        ..Self::DESKTOP
     };
     pub(super) const WITHOUT_SCRIPTS: Self = Self {
         scripts: false,
@@ -415,9 +409,6 @@ fn capabilities(program: &Path, profile: &Path, kind: Kind) -> Capabilities {
         args.push("--blink-settings=scriptEnabled=false".to_owned());
     }
     let mut options = json!({ "binary": program, "args": args });
-    if !kind.cookies {
-        options["prefs"] = json!({ "profile.default_content_setting_values.cookies": 2 });
-    }
     if kind.phone {
         options["mobileEmulation"] = json!({
             "deviceMetrics": { "width": width, "height": height, "pixelRatio": 2.0, "touch": true },
