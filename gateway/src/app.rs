@@ -304,12 +304,7 @@ impl App {
             metrics: surroundings.metrics.clone(),
             draining,
             request_ids: ids,
-            connections: ConnectionLimits {
-                total_max: config.connections_max,
-                per_address_max: config.connections_per_address_max,
-                trusted: TrustedProxies::new(config.trusted_proxies.iter().copied()),
-                ..ConnectionLimits::default()
-            },
+            connections: connection_limits(config),
             keepalive: config.keepalive,
             proxy,
             tasks,
@@ -376,6 +371,15 @@ impl App {
 
 fn seeds(randomness: Randomness) -> SeedSource {
     Arc::new(move || randomness.bytes())
+}
+
+fn connection_limits(config: &Config) -> ConnectionLimits {
+    ConnectionLimits {
+        total_max: config.connections_max,
+        per_address_max: config.connections_per_address_max,
+        trusted: TrustedProxies::new(config.trusted_proxies.iter().copied()),
+        ..ConnectionLimits::default()
+    }
 }
 
 /// Keeps child processes running; ends only when one keeps ending.

@@ -59,6 +59,10 @@ pub(super) struct Lane {
 
 /// How much an upstream, and one visitor of it, is given at once.
 #[derive(Clone, Copy, Debug)]
+#[expect(
+    clippy::struct_field_names,
+    reason = "names of limits end in max everywhere"
+)]
 pub(super) struct LaneLimits {
     /// Requests underway.
     pub(super) requests_max: usize,
