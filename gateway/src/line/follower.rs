@@ -120,7 +120,7 @@ impl Follower {
             let read = store.notices_after(&at, &cursor).await?;
             if read.has_gap {
                 tracing::info!(room = %self.room.id, "notices are gone; looking after all fans");
-                self.room.sessions.forget();
+                self.retell().await;
                 self.is_put_back_due = true;
             }
             for notice in &read.notices {
@@ -254,7 +254,7 @@ impl Follower {
             return Ok(());
         }
         if self.birth.is_some() {
-            self.room.sessions.forget();
+            self.retell().await;
             // From the beginning of the new line: whoever was called since is to be told.
             self.cursor = Some(Cursor::start());
             self.opening = None;
@@ -262,6 +262,13 @@ impl Follower {
         }
         self.birth = Some(snapshot.birth.clone());
         Ok(())
+    }
+
+    /// Tells the store what it may have lost, and forgets which sessions were known.
+    async fn retell(&self) {
+        let room = &self.room;
+        room.sessions.retell(room, room.parts.clock.now()).await;
+        room.sessions.forget();
     }
 
     async fn put_back(&self) -> Result<(), StoreError> {

@@ -9,7 +9,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use contract::Timestamp;
-use contract::line::Phase;
 use metrics::{counter, gauge, histogram};
 use tokio::time::{Instant, MissedTickBehavior};
 use uuid::Uuid;
@@ -45,8 +44,6 @@ pub struct Leader {
     /// The last ordinal, as of which store and log are known to agree. None until they were
     /// compared, and after anything whose outcome is not known.
     agreed_seq: Option<u64>,
-    /// Rate credit that unclaimed calls gave back and that is not in the bucket yet.
-    given_back: u64,
 }
 
 /// What one tick did.
@@ -69,7 +66,6 @@ impl Leader {
             ticked_at: None,
             filled_at: None,
             agreed_seq: None,
-            given_back: 0,
         }
     }
 
@@ -105,7 +101,6 @@ impl Leader {
         let Some(state) = begun else {
             self.second_work_at = None;
             self.agreed_seq = None;
-            self.given_back = 0;
             return Ok(Tick::Follows);
         };
         let is_second_due = self
@@ -166,13 +161,11 @@ impl Leader {
             let popped = store.call_pending(&self.room.store_ref()).await?;
             return self.complete(batch, &popped, now).await;
         }
-        if self.room.phase() == Phase::Queueing {
-            self.open(now).await?;
-        }
+        self.room.open_if_ordered(now).await?;
         self.call(state, now).await
     }
 
-    async fn begin(&mut self, now: Timestamp) -> Result<Option<TickState>, WorkError> {
+    async fn begin(&self, now: Timestamp) -> Result<Option<TickState>, WorkError> {
         let record = self.room.record();
         let settings = TickSettings {
             lease: LEASE,
@@ -181,10 +174,7 @@ impl Leader {
         };
         let (parts, at) = (&self.room.parts, self.room.store_ref());
         let begun = parts.store.tick_begin(&at, now, parts.process, settings);
-        let state = begun.await?;
-        // The store says it once; it counts until the bucket has been filled with it.
-        self.given_back += state.map_or(0, |state| state.given_back);
-        Ok(state)
+        Ok(begun.await?)
     }
 
     async fn call(&mut self, state: &TickState, now: Timestamp) -> Result<u64, WorkError> {
@@ -196,7 +186,7 @@ impl Leader {
             active_max: record.settings.total_active_users,
             in_line: state.in_line,
             occupied: state.occupied,
-            given_back: self.given_back,
+            given_back: state.given_back,
             claims: state.claims,
             remaining: room
                 .parts
@@ -216,6 +206,7 @@ impl Leader {
             count: decision.count,
             active_max: situation.active_max,
             bucket: decision.filled,
+            given_back: state.given_back,
         };
         let popped = room
             .parts
@@ -223,7 +214,6 @@ impl Leader {
             .call_pop(&room.store_ref(), now, &order)
             .await?;
         self.filled_at = Some(now);
-        self.given_back = 0;
         if popped.places.is_empty() {
             return Ok(0);
         }
@@ -270,25 +260,6 @@ impl Leader {
         self.agreed_seq = was_agreed.then(|| first_seq + count - 1);
         self.note_waits(popped, now);
         Ok(count)
-    }
-
-    /// Opens the room once: keeps the line as it stands, from which queue numbers are read, ends
-    /// the draw, and then publishes the seed, so that everyone can check it. In this order,
-    /// because nobody comes back to a room that is open, and because a gateway that has not read
-    /// yet that it is would let people draw by a seed that is known.
-    async fn open(&self, now: Timestamp) -> Result<(), WorkError> {
-        let room = &self.room;
-        if room.record().opened_at.is_some() {
-            return Ok(());
-        }
-        let at = room.store_ref();
-        let snapshot = room.parts.store.snapshot_take(&at, now).await?;
-        room.parts.store.opening_put(&at, &snapshot).await?;
-        if let Some(record) = room.parts.durable.seed_reveal(&room.id, now).await? {
-            room.opening_set(&record);
-            tracing::info!(room = %room.id, waiting = snapshot.counts.in_line, "room opened");
-        }
-        Ok(())
     }
 
     /// Leaves the snapshot for all gateways and tells the live clock it shows.
@@ -367,7 +338,10 @@ impl Leader {
         let age_ms = u64::try_from(now.since(made_at).as_millis()).unwrap_or(u64::MAX);
         for (_, key) in popped.places.iter().filter(|(_, key)| key.is_live()) {
             let joined_ms = (key.get() - LIVE_BASE) >> CLOCK_COUNTER_BITS;
-            let wait_ms = age_ms.saturating_sub(joined_ms);
+            // A clock that runs ahead after a failover does not tell when its keys were given.
+            let Some(wait_ms) = age_ms.checked_sub(joined_ms) else {
+                continue;
+            };
             self.waited = (self.waited.0 + wait_ms, self.waited.1 + 1);
             #[expect(clippy::cast_precision_loss, reason = "waits are far below 2^52 ms")]
             histogram!(telemetry::WAIT_SECONDS).record(wait_ms as f64 / 1000.0);

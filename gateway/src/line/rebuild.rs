@@ -14,6 +14,7 @@ use super::room::Room;
 use crate::records::Admission;
 use crate::room::order::{CLOCK_COUNTER_BITS, LIVE_BASE, OrderKey, clock_floor};
 use crate::room::outcome::Fate;
+use crate::room::status::POLL_POLICY;
 use crate::store::{Birth, Served, ServedState};
 
 /// Admissions read at a time.
@@ -23,10 +24,16 @@ const READ_BATCH: usize = 10_000;
 /// written once a second, and one write may fail while the database is away for a moment.
 const CLOCK_MARGIN: Duration = Duration::from_secs(10);
 
-/// How long nobody is called from a line that was made again: time for the gateways to put their
-/// fans back, and for others to come back by themselves, before newcomers are called ahead of
-/// them.
-const HOLD: Duration = Duration::from_secs(5);
+/// How long nobody is called from a line that was made again: the longest that a fan who polls
+/// was told to wait, and some more for the way, so that all are back before newcomers are called
+/// ahead of them.
+const HOLD: Duration = Duration::from_millis(POLL_POLICY.ceiling_ms + 5_000);
+
+/// In a room younger than this nobody has waited for long, and none are held back.
+const YOUNG: Duration = Duration::from_secs(5);
+
+/// How long it takes at most, with the records there, until what became of a call is noted.
+const NOTED_WITHIN: Duration = Duration::from_secs(5);
 
 /// Makes the room, or adds what the store lacks.
 pub async fn rebuild_once(room: &Room) -> Result<(), WorkError> {
@@ -58,14 +65,14 @@ pub async fn rebuild_once(room: &Room) -> Result<(), WorkError> {
         now,
         clock,
         seq,
-        // In a room this young nobody has waited for long.
         is_open: record.opened_at.is_some(),
-        held_until: (now.since(record.created_at) >= HOLD).then(|| now.plus(HOLD)),
+        held_until: (now.since(record.created_at) >= YOUNG).then(|| now.plus(HOLD)),
     };
     parts
         .store
         .room_prepare(&room.store_ref(), &birth, &served)
         .await?;
+    room.sessions.retell(room, now).await;
     tracing::info!(room = %room.id, served = served.len(), "room made in the line's store");
     Ok(())
 }
@@ -93,13 +100,20 @@ fn known(room: &Room, admission: &Admission, now: Timestamp) -> Option<Served> {
     let longest =
         Duration::from_secs(settings.claim_window_seconds + settings.session_duration_seconds);
     let until = admission.called_at.plus(longest);
+    let window = Duration::from_secs(settings.claim_window_seconds);
+    // What became of a call is written down once a second. One that has just come to its end, or
+    // has none yet, may have been lost before its fan was told: they get the whole window.
+    let is_open = admission.called_at.plus(window + NOTED_WITHIN) > now;
     let state = match admission.fate {
         // In line again: the log has nothing to say of them.
         Some(Fate::Returned) => return None,
         Some(Fate::Missed { until }) if until > now => ServedState::Missed(until),
         Some(Fate::Left) => ServedState::Left,
+        Some(Fate::Claimed { until }) if until > now => ServedState::Active(until),
+        None if is_open => ServedState::Called(now.plus(window)),
+        // Nothing was noted while the records were away: they may have claimed.
         None if until > now => ServedState::Active(until),
-        Some(Fate::Missed { .. } | Fate::Ended) | None => ServedState::Over,
+        Some(Fate::Claimed { .. } | Fate::Missed { .. } | Fate::Ended) | None => ServedState::Over,
     };
     Some(Served {
         seq: admission.seq,

@@ -25,7 +25,7 @@ use crate::room::place::PlaceToken;
 use crate::room::settings::EMBEDDED;
 use crate::room::status::{PlaceFacts, RoomView};
 use crate::room::wait::configured_pace;
-use crate::store::RoomRef;
+use crate::store::{RoomRef, StoreError};
 
 /// How fast things happen in a room, per second.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
@@ -150,6 +150,31 @@ impl Room {
     /// Takes over what an operator or the schedule changed.
     pub fn record_set(&self, record: RoomRecord) {
         self.known.store(Arc::new(Known::of(record)));
+        self.view_follow();
+    }
+
+    /// Shows what an operator changed at once; the numbers stay as they were last read.
+    fn view_follow(&self) {
+        let (record, phase) = (self.record(), self.phase());
+        self.view.send_if_modified(|view| {
+            let drawn = record.seed_revealed_at.is_some();
+            let reason = paused_reason(&record);
+            if view.phase == phase
+                && *view.settings == record.settings
+                && view.paused_reason == reason
+                && view.drawn == drawn
+            {
+                return false;
+            }
+            *view = Arc::new(RoomView {
+                settings: Arc::new(record.settings.clone()),
+                phase,
+                paused_reason: reason,
+                drawn,
+                ..RoomView::clone(view)
+            });
+            true
+        });
     }
 
     /// Takes over from `record` that the room has opened, and nothing else: what an operator
@@ -163,6 +188,7 @@ impl Room {
             }),
             target: known.target.clone(),
         });
+        self.view_follow();
     }
 
     /// The room's key in the store.
@@ -223,8 +249,49 @@ impl Room {
 
     /// Whether someone who joins a room that goes by arrival now takes part in the draw.
     pub fn joiners_draw(&self) -> bool {
+        !self.is_told_to_open()
+    }
+
+    /// Whether the room has opened, or was told to: a pause that follows takes neither back.
+    fn is_told_to_open(&self) -> bool {
         let record = &self.known.load().record;
-        record.opened_at.is_none() && self.phase() != Phase::Queueing
+        let ordered = record.open_ordered_at.or(record.opened_at);
+        ordered.is_some() || self.phase() == Phase::Queueing
+    }
+
+    /// Opens the room once, if it was told to: keeps the line as it stands, from which queue
+    /// numbers are read, ends the draw, and then publishes the seed, so that everyone can check
+    /// it. In this order, because nobody comes back to a room that is open, and because a gateway
+    /// that has not read yet that it is would let people draw by a seed that is known. May be
+    /// repeated after any failure, and done by several gateways at once.
+    pub async fn open_if_ordered(&self, now: Timestamp) -> Result<(), WorkError> {
+        if self.record().opened_at.is_some() || !self.is_told_to_open() {
+            return Ok(());
+        }
+        let (at, store) = (self.store_ref(), &self.parts.store);
+        let snapshot = store.snapshot_take(&at, now).await?;
+        store.opening_put(&at, &snapshot).await?;
+        if let Some(record) = self.parts.durable.seed_reveal(&self.id, now).await? {
+            self.opening_set(&record);
+            tracing::info!(room = %self.id, waiting = snapshot.counts.in_line, "room opened");
+        }
+        Ok(())
+    }
+
+    /// Opens the room as the operator has just asked, before they are answered. Should that fail,
+    /// the leader goes on trying.
+    pub async fn open_now(&self) {
+        let now = self.parts.clock.now();
+        let opened = match self.open_if_ordered(now).await {
+            Err(WorkError::Store(StoreError::NoRoom)) => match self.rebuild().await {
+                Ok(()) => self.open_if_ordered(now).await,
+                Err(error) => Err(error),
+            },
+            other => other,
+        };
+        if let Err(error) = opened {
+            tracing::warn!(room = %self.id, %error, "the room opens with the next tick");
+        }
     }
 
     /// Whether everyone passes through.

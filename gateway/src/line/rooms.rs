@@ -18,6 +18,7 @@ use super::room::Room;
 use super::{Parts, WorkError};
 use crate::edge::path::{PathPrefix, SafePath};
 use crate::records::{RoomRecord, Rooms};
+use crate::store::RoomRef;
 
 /// Time between reads.
 const READ_EVERY: Duration = Duration::from_millis(400);
@@ -39,7 +40,7 @@ pub struct RoomSet {
     /// The work of each room, for the one who reads them.
     working: Arc<Mutex<HashMap<RoomId, TaskTracker>>>,
     /// Deleted rooms that the store has still to forget, and what still works for them.
-    forgetting: Arc<Mutex<BTreeMap<RoomId, TaskTracker>>>,
+    forgetting: Arc<Mutex<BTreeMap<RoomId, (RoomRef, TaskTracker)>>>,
     hurry: Arc<Notify>,
     /// Told after every read that changed something.
     reads: Arc<watch::Sender<()>>,
@@ -93,6 +94,9 @@ impl RoomSet {
                     return;
                 }
             }
+            if let Some(served) = self.get(room) {
+                served.open_now().await;
+            }
         };
         if tokio::time::timeout(APPLY_MAX, waiting).await.is_err() {
             tracing::warn!(%room, "a change of a room is not in force yet");
@@ -144,7 +148,7 @@ impl RoomSet {
                 room.stop.cancel();
                 let work = locked(&self.working).remove(deleted).unwrap_or_default();
                 work.close();
-                locked(&self.forgetting).insert(deleted.clone(), work);
+                locked(&self.forgetting).insert(deleted.clone(), (room.store_ref(), work));
             }
         }
         for record in changes.rooms {
@@ -176,14 +180,15 @@ impl RoomSet {
         loop {
             let idle = locked(&self.forgetting)
                 .iter()
-                .find(|(_, work)| work.is_empty())
-                .map(|(room, _)| room.clone());
-            let Some(room) = idle else { return };
-            if let Err(error) = self.parts.store.room_forget(&room).await {
+                .find(|(_, (_, work))| work.is_empty())
+                .map(|(_, (at, _))| at.clone());
+            let Some(at) = idle else { return };
+            let room = &at.room;
+            if let Err(error) = self.parts.store.room_forget(&at).await {
                 tracing::debug!(%room, %error, "a deleted room is not forgotten yet");
                 return;
             }
-            locked(&self.forgetting).remove(&room);
+            locked(&self.forgetting).remove(room);
         }
     }
 

@@ -4,11 +4,14 @@
 //! this gateway first sees the pass, and then followed by notices. With the store away the pass
 //! alone is believed: admitted fans keep shopping.
 
+use std::collections::VecDeque;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use contract::pass::PassClaims;
 use contract::{Clock, PlaceId, Timestamp};
+use futures_util::stream::{self, StreamExt};
 use moka::sync::Cache;
 
 use super::room::Room;
@@ -19,6 +22,13 @@ use crate::store::{Notice, Standing, StoreError, StoreResult};
 const SESSIONS_MAX: u64 = 200_000;
 /// How long a session is remembered without use.
 const IDLE_MAX: Duration = Duration::from_hours(1);
+
+/// How much of the latest a store may lose in a failover and be told again.
+const RETOLD: Duration = Duration::from_secs(15);
+/// Most ends that are told again: as many sessions as a gateway ends within [`RETOLD`].
+const ENDS_KEPT: usize = 20_000;
+/// Claims and ends that are told again at the same time.
+const RETOLD_AT_ONCE: usize = 32;
 
 /// How long the store is left alone after it did not answer. It takes up to 0.9 seconds to find
 /// out, which a fan should not wait for with every click.
@@ -32,7 +42,10 @@ enum Known {
         started_at: Timestamp,
         expires_at: Timestamp,
     },
-    Over,
+    Over {
+        /// So is every earlier admission of the place; a later one is not known of.
+        seq: u64,
+    },
 }
 
 /// The sessions of one room.
@@ -40,6 +53,8 @@ pub struct Sessions {
     known: Cache<PlaceId, Known>,
     /// Who waits here for the end of which session.
     pub endings: Endings,
+    /// Sessions that ended lately, the latest last: at most [`ENDS_KEPT`].
+    lately_over: Mutex<VecDeque<(Timestamp, PlaceId)>>,
     /// Grows whenever sessions end, so that an answer from before an end is not kept after it.
     ends: AtomicU64,
     outage: Outage,
@@ -81,6 +96,7 @@ impl Sessions {
                 .time_to_idle(IDLE_MAX)
                 .build(),
             endings: Endings::default(),
+            lately_over: Mutex::default(),
             ends: AtomicU64::new(0),
             outage: Outage::default(),
         }
@@ -108,9 +124,64 @@ impl Sessions {
                 };
                 self.known.insert(*place, live);
             }
-            Notice::Ended { place } => self.ended(*place),
+            Notice::Ended { place, seq } => self.ended_as(*place, *seq),
             Notice::Look { .. } => {}
         }
+    }
+
+    /// Notes a session that was claimed here.
+    pub fn claimed(&self, place: PlaceId, seq: u64, started_at: Timestamp, expires_at: Timestamp) {
+        let live = Known::Live {
+            seq,
+            started_at,
+            expires_at,
+        };
+        self.known.insert(place, live);
+    }
+
+    /// Tells a store that went back to an earlier state which calls were claimed and which
+    /// sessions ended lately, as far as this gateway has heard. What the store knows stays.
+    pub async fn retell(&self, room: &Room, now: Timestamp) {
+        let since = now.minus(RETOLD);
+        let over = self.lately_over(since);
+        let claims = self.known.iter().filter_map(|(place, known)| match known {
+            Known::Live {
+                started_at,
+                expires_at,
+                ..
+            } if started_at >= since && expires_at > now => Some((*place, expires_at, false)),
+            _ => None,
+        });
+        let ends = over.into_iter().map(|place| (place, now.plus(QUIET), true));
+        let told: Vec<_> = claims.chain(ends).collect();
+        let (store, at) = (&room.parts.store, room.store_ref());
+        let retold = stream::iter(told).map(|(place, until, is_over)| {
+            let at = &at;
+            async move {
+                // An end is of a session, so that it gives no call back.
+                store.session_claim(at, now, place, until).await?;
+                if is_over {
+                    store.session_end(at, now, place).await?;
+                }
+                Ok::<_, StoreError>(())
+            }
+        });
+        let retold = retold.buffer_unordered(RETOLD_AT_ONCE);
+        let failures = retold
+            .filter(|told| std::future::ready(told.is_err()))
+            .count();
+        let failures = failures.await;
+        if failures > 0 {
+            tracing::warn!(room = %room.id, failures, "claims and ends not told again");
+        }
+    }
+
+    /// Sessions that ended since `since`.
+    fn lately_over(&self, since: Timestamp) -> Vec<PlaceId> {
+        let over = self.lately_over.lock();
+        let over = over.unwrap_or_else(PoisonError::into_inner);
+        let lately = over.iter().filter(|(at, _)| *at >= since);
+        lately.map(|(_, place)| *place).collect()
     }
 
     /// Forgets everything: the store may have lost its memory.
@@ -120,9 +191,27 @@ impl Sessions {
     }
 
     /// Notes that a session is over.
-    pub fn ended(&self, place: PlaceId) {
+    pub fn ended(&self, place: PlaceId, now: Timestamp) {
+        self.ended_as(place, u64::MAX);
+        let mut over = self
+            .lately_over
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        if over.len() >= ENDS_KEPT {
+            over.pop_front();
+        }
+        over.push_back((now, place));
+    }
+
+    /// Notes that the session of admission `seq` is over. One of a later admission goes on: the
+    /// word of an end may cross that of the next call.
+    fn ended_as(&self, place: PlaceId, seq: u64) {
         self.ends.fetch_add(1, Ordering::AcqRel);
-        self.known.insert(place, Known::Over);
+        let known = self.known.get(&place);
+        if matches!(known, Some(Known::Live { seq: live, .. }) if live > seq) {
+            return;
+        }
+        self.known.insert(place, Known::Over { seq });
         self.endings.wake(place);
     }
 
@@ -150,7 +239,7 @@ impl Sessions {
     ) -> Option<Timestamp> {
         match self.known(room, claims, now).await {
             Some(Known::Live { expires_at, .. }) => (expires_at > now).then_some(expires_at),
-            Some(Known::Over) => None,
+            Some(Known::Over { .. }) => None,
             None => Some(claims.expires_at()).filter(|end| *end > now),
         }
     }
@@ -166,7 +255,7 @@ impl Sessions {
         let by_pass = Some(claims.expires_at()).filter(|end| *end > now);
         match self.known.get(&claims.sub) {
             _ if claims.queue_position == 0 => return None,
-            Some(Known::Over) => return None,
+            Some(Known::Over { .. }) => return None,
             Some(Known::Live { seq, .. }) if seq != claims.queue_position => return None,
             Some(Known::Live { expires_at, .. }) if expires_at > now => return Some(expires_at),
             Some(Known::Live { .. }) | None => {}
@@ -191,17 +280,21 @@ impl Sessions {
     async fn known(&self, room: &Room, claims: &PassClaims, now: Timestamp) -> Option<Known> {
         if claims.queue_position == 0 {
             // Given while nobody waited: there is no session to ask for.
-            return Some(Known::Over);
+            return Some(Known::Over { seq: 0 });
         }
         let known = match self.known.get(&claims.sub) {
             Some(Known::Live { expires_at, .. }) if expires_at <= now => {
+                self.ask(room, claims, now).await?
+            }
+            // What was over when it was asked for may have been called again since.
+            Some(Known::Over { seq }) if seq < claims.queue_position => {
                 self.ask(room, claims, now).await?
             }
             Some(known) => known,
             None => self.ask(room, claims, now).await?,
         };
         Some(match known {
-            Known::Live { seq, .. } if seq != claims.queue_position => Known::Over,
+            Known::Live { seq, .. } if seq != claims.queue_position => Known::Over { seq },
             known => known,
         })
     }
@@ -226,7 +319,9 @@ impl Sessions {
                 started_at,
                 expires_at,
             },
-            _ => Known::Over,
+            _ => Known::Over {
+                seq: claims.queue_position,
+            },
         };
         if self.ends.load(Ordering::Acquire) == ends {
             self.known.insert(claims.sub, known);
@@ -267,7 +362,7 @@ impl Sessions {
                 live(until, true)
             }
             Ok(false) => {
-                self.ended(claims.sub);
+                self.ended_as(claims.sub, claims.queue_position);
                 SessionCheck::Over
             }
             // Not prolonged now; the next request tries again.
@@ -336,5 +431,23 @@ mod tests {
         // A room that is not there yet is an answer.
         outage.note::<()>(&Err(StoreError::NoRoom), at(2_900));
         assert!(outage.may_ask(at(2_901)));
+    }
+
+    #[test]
+    fn the_word_of_an_end_that_crosses_the_next_call_ends_nothing() {
+        let sessions = Sessions::new();
+        let (place, at) = (PlaceId::from_bytes([1; 16]), Timestamp::from_ms(9));
+        let claimed = |seq| Notice::Claimed {
+            place,
+            seq,
+            started_at: at,
+            expires_at: at,
+        };
+        let is_over = || matches!(sessions.known.get(&place), Some(Known::Over { .. }));
+        sessions.notify(&claimed(2));
+        sessions.notify(&Notice::Ended { place, seq: 1 });
+        assert!(!is_over());
+        sessions.notify(&Notice::Ended { place, seq: 2 });
+        assert!(is_over());
     }
 }

@@ -152,7 +152,19 @@ impl Sockets {
                     },
                 );
             }
-            Notice::Ended { place } => tell(place, Standing::Ended),
+            Notice::Ended { place, seq } => {
+                for socket in sockets.get(place).into_iter().flatten() {
+                    // The word of an end may cross that of the next call.
+                    let is_later = match socket.standing() {
+                        Standing::Called { seq: known, .. }
+                        | Standing::Active { seq: known, .. } => known > *seq,
+                        _ => false,
+                    };
+                    if !is_later {
+                        socket.standing_set(Standing::Ended);
+                    }
+                }
+            }
             // The follower looks and tells.
             Notice::Look { .. } => {}
         }

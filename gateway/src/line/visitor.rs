@@ -197,6 +197,8 @@ impl Room {
             expires_at,
         } = standing
         {
+            self.sessions
+                .claimed(token.place, seq, started_at, expires_at);
             let admission = Admission {
                 place: token.place,
                 seq,
@@ -226,8 +228,8 @@ impl Room {
     /// Ends a session at once, freeing its slot. Whether there was one. On this gateway it is over
     /// even when the store does not answer.
     pub async fn end_session(&self, place: PlaceId) -> Result<bool, Problem> {
-        self.sessions.ended(place);
         let now = self.parts.clock.now();
+        self.sessions.ended(place, now);
         let ended = self
             .parts
             .store

@@ -27,6 +27,9 @@ pub struct RoomRecord {
     pub commitment: String,
     /// When the seed was published.
     pub seed_revealed_at: Option<Timestamp>,
+    /// When the line was first told to open, by its operator or its schedule as far as a word of
+    /// the operator passed over it. It opens then, whatever is said afterwards.
+    pub open_ordered_at: Option<Timestamp>,
     /// When the line first opened.
     pub opened_at: Option<Timestamp>,
     /// How often the name of a deleted room was used again.
@@ -50,6 +53,7 @@ impl fmt::Debug for RoomRecord {
             .field("paused_reason", &self.paused_reason)
             .field("commitment", &self.commitment)
             .field("seed_revealed_at", &self.seed_revealed_at)
+            .field("open_ordered_at", &self.open_ordered_at)
             .field("opened_at", &self.opened_at)
             .field("epoch", &self.epoch)
             .field("order_floor", &self.order_floor)
@@ -70,6 +74,7 @@ pub(super) struct RoomRow {
     pub(super) seed: Vec<u8>,
     pub(super) commitment: String,
     pub(super) seed_revealed_at: Option<OffsetDateTime>,
+    pub(super) open_ordered_at: Option<OffsetDateTime>,
     pub(super) opened_at: Option<OffsetDateTime>,
     pub(super) epoch: i32,
     pub(super) order_floor: i64,
@@ -103,6 +108,7 @@ impl TryFrom<RoomRow> for RoomRecord {
                 .map_err(|_| corrupt("the seed is not 32 bytes long".to_owned()))?,
             commitment: row.commitment,
             seed_revealed_at: row.seed_revealed_at.map(Timestamp::from),
+            open_ordered_at: row.open_ordered_at.map(Timestamp::from),
             opened_at: row.opened_at.map(Timestamp::from),
             // Check constraints keep both at or above zero.
             epoch: row.epoch.unsigned_abs(),

@@ -1,5 +1,6 @@
 //! Rooms: settings, the manager's word, the draw, and what a rebuilt line needs to know.
 
+use contract::line::Phase;
 use contract::room::{Override, RoomSettings};
 use contract::{RoomId, Timestamp};
 use data_encoding::HEXLOWER;
@@ -15,6 +16,7 @@ use super::room_record::{
     without_secrets,
 };
 use super::{Database, RecordsError};
+use crate::room::phase::phase_at;
 
 /// Who the audit log names for what the gateway does by itself.
 pub const SYSTEM_ACTOR: &str = "ropeline";
@@ -226,7 +228,7 @@ async fn read(
     Ok(sqlx::query_as!(
         RoomRow,
         "select slug, settings, overridden, override_before_pause, paused_reason, seed,
-             commitment, seed_revealed_at, opened_at, epoch, order_floor, version, change,
+             commitment, seed_revealed_at, open_ordered_at, opened_at, epoch, order_floor, version, change,
              created_at, updated_at, deleted_at
          from rooms where slug = $1 and deleted_at is null",
         room.as_str(),
@@ -253,7 +255,7 @@ async fn changed_since(
     let rows = sqlx::query_as!(
         RoomRow,
         "select slug, settings, overridden, override_before_pause, paused_reason, seed,
-             commitment, seed_revealed_at, opened_at, epoch, order_floor, version, change,
+             commitment, seed_revealed_at, open_ordered_at, opened_at, epoch, order_floor, version, change,
              created_at, updated_at, deleted_at
          from rooms where change > $1 order by change",
         since,
@@ -296,11 +298,11 @@ async fn create(
              commitment = excluded.commitment, change = excluded.change,
              created_at = excluded.created_at, updated_at = excluded.updated_at,
              overridden = null, override_before_pause = null, paused_reason = null,
-             seed_revealed_at = null, opened_at = null, deleted_at = null,
+             seed_revealed_at = null, open_ordered_at = null, opened_at = null, deleted_at = null,
              epoch = rooms.epoch + 1, order_floor = 0, version = rooms.version + 1
          where rooms.deleted_at is not null
          returning slug, settings, overridden, override_before_pause, paused_reason, seed,
-             commitment, seed_revealed_at, opened_at, epoch, order_floor, version, change,
+             commitment, seed_revealed_at, open_ordered_at, opened_at, epoch, order_floor, version, change,
              created_at, updated_at, deleted_at",
         settings.room.as_str(),
         settings_json(&settings)?,
@@ -347,13 +349,17 @@ async fn put(
     let entry = AuditEntry::new("room.put", settings.room.as_str())
         .before(&without_secrets(&record.settings))
         .after(&without_secrets(&settings));
+    let after = (&settings, record.overridden);
+    let ordered = opening_ordered((&record.settings, record.overridden), after, act.at);
     let row = sqlx::query!(
-        "update rooms set settings = $2, change = $3, updated_at = $4, version = version + 1
-         where slug = $1 returning version",
+        "update rooms set settings = $2, change = $3, updated_at = $4, version = version + 1,
+             open_ordered_at = coalesce(open_ordered_at, $5)
+         where slug = $1 returning version, open_ordered_at",
         settings.room.as_str(),
         settings_json(&settings)?,
         change,
         OffsetDateTime::from(act.at),
+        ordered.map(OffsetDateTime::from),
     )
     .fetch_one(&mut *transaction)
     .await?;
@@ -361,6 +367,7 @@ async fn put(
     transaction.commit().await?;
     record.settings = settings;
     record.version = row.version;
+    record.open_ordered_at = row.open_ordered_at.map(Timestamp::from);
     record.updated_at = act.at;
     Ok(PutOutcome::Written(Box::new(record)))
 }
@@ -408,16 +415,20 @@ async fn override_set(
         (Some(Override::Pause), false) => record.overridden.map(override_text).map(str::to_owned),
         _ => None,
     };
+    let after = (&record.settings, overridden);
+    let ordered = opening_ordered((&record.settings, record.overridden), after, act.at);
     let updated = sqlx::query!(
         "update rooms set overridden = $2, override_before_pause = $3, paused_reason = $4,
-             change = $5, updated_at = $6, version = version + 1
-         where slug = $1 returning version",
+             change = $5, updated_at = $6, version = version + 1,
+             open_ordered_at = coalesce(open_ordered_at, $7)
+         where slug = $1 returning version, open_ordered_at",
         room.as_str(),
         overridden.map(override_text),
         paused_over,
         reason,
         change,
         OffsetDateTime::from(act.at),
+        ordered.map(OffsetDateTime::from),
     )
     .fetch_one(&mut *transaction)
     .await?;
@@ -429,8 +440,21 @@ async fn override_set(
     record.overridden = overridden;
     record.paused_reason = reason;
     record.version = updated.version;
+    record.open_ordered_at = updated.open_ordered_at.map(Timestamp::from);
     record.updated_at = act.at;
     Ok(Some(record))
+}
+
+/// When a room whose settings and word change from `before` to `after` was told to open by
+/// either: a change is in force when it is made, however soon the next one follows.
+fn opening_ordered(
+    before: (&RoomSettings, Option<Override>),
+    after: (&RoomSettings, Option<Override>),
+    at: Timestamp,
+) -> Option<Timestamp> {
+    let opens =
+        |(settings, word): (&RoomSettings, _)| phase_at(settings, word, at) == Phase::Queueing;
+    (opens(before) || opens(after)).then_some(at)
 }
 
 async fn delete(

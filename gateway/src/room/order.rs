@@ -15,9 +15,10 @@ use sha2::{Digest, Sha256};
 /// First order key of those who join live; the draw stays below.
 pub const LIVE_BASE: u64 = 1 << 52;
 
-/// Bits of the hybrid clock that count joins within a millisecond. The other 36 bits count
-/// milliseconds since the room was made, which is enough for two years.
-pub const CLOCK_COUNTER_BITS: u32 = 16;
+/// Bits of the hybrid clock that count joins within a millisecond; a millisecond with more joins
+/// runs into the next one. The other 42 bits count milliseconds since the room was made, which is
+/// enough for 139 years. In a room made by a version with 16 bits here the clock only counts on.
+pub const CLOCK_COUNTER_BITS: u32 = 10;
 
 /// What the draw's HMAC begins with.
 const DRAW_CONTEXT: &[u8] = b"ropeline-draw-v1";
@@ -143,9 +144,14 @@ mod tests {
         assert_eq!(clock_floor(made, made), 0);
         assert_eq!(
             clock_floor(made, made.plus(Duration::from_millis(3))),
-            3 << 16
+            3 << CLOCK_COUNTER_BITS
         );
         let far = clock_floor(made, Timestamp::from_ms(i64::MAX));
-        assert!(OrderKey::new(LIVE_BASE + far + 0xffff).is_some());
+        let last = (1 << CLOCK_COUNTER_BITS) - 1;
+        assert!(OrderKey::new(LIVE_BASE + far + last).is_some());
+        // A century on, the clock still follows the time.
+        let century = made.plus(Duration::from_hours(100 * 366 * 24));
+        let later = century.plus(Duration::from_millis(1));
+        assert!(clock_floor(made, later) > clock_floor(made, century));
     }
 }

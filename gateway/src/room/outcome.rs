@@ -10,6 +10,11 @@ use contract::{PlaceId, Timestamp};
 /// What became of a place's last admission.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Fate {
+    /// Claimed: a session until then, unless it ends before.
+    Claimed {
+        /// The end of the session.
+        until: Timestamp,
+    },
     /// The turn passed; forgiven until then.
     Missed {
         /// The end of the grace.
@@ -27,6 +32,7 @@ impl Fate {
     /// The word that stands for it.
     pub const fn word(self) -> &'static str {
         match self {
+            Self::Claimed { .. } => "claimed",
             Self::Missed { .. } => "missed",
             Self::Returned => "returned",
             Self::Left => "left",
@@ -34,17 +40,18 @@ impl Fate {
         }
     }
 
-    /// The end of the grace of a missed turn.
+    /// The end of the session, or of the grace of a missed turn.
     pub const fn until(self) -> Option<Timestamp> {
         match self {
-            Self::Missed { until } => Some(until),
+            Self::Claimed { until } | Self::Missed { until } => Some(until),
             Self::Returned | Self::Left | Self::Ended => None,
         }
     }
 
-    /// What `word` stands for, with the end of the grace.
+    /// What `word` stands for, with the end that goes with it.
     pub fn read(word: &str, until: Option<Timestamp>) -> Option<Self> {
         Some(match (word, until) {
+            ("claimed", Some(until)) => Self::Claimed { until },
             ("missed", Some(until)) => Self::Missed { until },
             ("returned", _) => Self::Returned,
             ("left", _) => Self::Left,
@@ -92,6 +99,7 @@ mod tests {
     fn an_entry_reads_back() {
         let until = Timestamp::from_ms(1_790_000_000_000);
         for fate in [
+            Fate::Claimed { until },
             Fate::Missed { until },
             Fate::Returned,
             Fate::Left,

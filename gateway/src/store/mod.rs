@@ -191,7 +191,7 @@ pub struct TickState {
     pub in_line: u64,
     /// Popped, called or active.
     pub occupied: u64,
-    /// Calls given back since the last tick: deadlines passed, or the caller left.
+    /// Calls given back that no bucket has yet: deadlines passed, or the caller left.
     pub given_back: u64,
     /// Calls ever claimed.
     pub claims: u64,
@@ -221,6 +221,8 @@ pub struct CallOrder {
     pub active_max: u64,
     /// The bucket as filled; the store takes from it what was really popped.
     pub bucket: Bucket,
+    /// Calls given back that the bucket has: they are not told again.
+    pub given_back: u64,
 }
 
 /// A popped batch.
@@ -257,6 +259,8 @@ pub enum Notice {
     Ended {
         /// The place.
         place: PlaceId,
+        /// Ordinal of the admission.
+        seq: u64,
     },
     /// These count as absent, left, or came back: whoever has a connection of theirs is to look
     /// how they stand, which also says that they are present.
@@ -315,8 +319,8 @@ pub trait RoomStore: LastPages {
         served: &[Served],
     ) -> StoreResult<()>;
 
-    /// Forgets the room.
-    async fn room_forget(&self, room: &RoomId) -> StoreResult<()>;
+    /// Forgets the room, unless it is there at a later epoch, or being made at one.
+    async fn room_forget(&self, room: &RoomRef) -> StoreResult<()>;
 
     /// Lets visitors in at the door: at most [`ENTER_BATCH_MAX`]. `clock_now` is the live
     /// clock's floor at `now`. Answers in the order of the entries.
@@ -470,6 +474,8 @@ pub struct Served {
 pub enum ServedState {
     /// Over.
     Over,
+    /// Called, and not claimed as far as is known. Its connections are told.
+    Called(Timestamp),
     /// Counts as a session until then.
     Active(Timestamp),
     /// The turn passed; forgiven until then.

@@ -224,6 +224,7 @@ impl RoomStore for RedisStore {
             for served in *batch {
                 let (word, until) = match served.state {
                     ServedState::Over => ("over", Timestamp::EPOCH),
+                    ServedState::Called(claim_by) => ("called", claim_by),
                     ServedState::Active(until) => ("active", until),
                     ServedState::Missed(until) => ("missed", until),
                     ServedState::Left => ("left", Timestamp::EPOCH),
@@ -241,9 +242,10 @@ impl RoomStore for RedisStore {
         Ok(())
     }
 
-    async fn room_forget(&self, room: &RoomId) -> StoreResult<()> {
-        let mut connection = self.link.connection();
-        bounded(connection.del::<_, ()>(self.keys(room).all())).await
+    async fn room_forget(&self, room: &RoomRef) -> StoreResult<()> {
+        self.run::<u64>(&self.scripts.forget, room, &Args::of(room))
+            .await?;
+        Ok(())
     }
 
     async fn places_enter(
@@ -341,7 +343,8 @@ impl RoomStore for RedisStore {
             .number(order.bucket.credit)
             .number(order.bucket.returned)
             .number(order.seq)
-            .number(order.bucket.shows.text());
+            .number(order.bucket.shows.text())
+            .number(order.given_back);
         reply::popped(self.run(&self.scripts.pop, room, &args).await?)
     }
 

@@ -229,7 +229,14 @@ fn notice(entry: &StreamId) -> StoreResult<Option<Notice>> {
             started_at: timestamp(number(field("started"))?)?,
             expires_at: until()?,
         },
-        "ended" => Notice::Ended { place: single()? },
+        "ended" => Notice::Ended {
+            place: single()?,
+            // A gateway of an earlier version does not say which: whatever there is.
+            seq: match field("seq") {
+                Value::Nil => u64::MAX,
+                seq => number(seq)?,
+            },
+        },
         other => {
             tracing::debug!(kind = other, "notice passed over");
             return Ok(None);

@@ -108,6 +108,8 @@ struct Subject {
     seq: u64,
     /// The last published ordinal that a tick told.
     seen: u64,
+    /// Calls given back that a tick told.
+    given_back: u64,
     batches: u128,
     cursor: Option<Cursor>,
 }
@@ -124,6 +126,7 @@ impl Subject {
             lease: Lease { fence: 1 },
             seq: 0,
             seen: 0,
+            given_back: 0,
             batches: 0,
             cursor: None,
         }
@@ -138,7 +141,7 @@ impl Subject {
         let (store, room, now) = (self.store.clone(), self.room.clone(), self.now);
         match op {
             Op::Prepare { epoch_step, served } => self.prepare(*epoch_step, *served).await,
-            Op::Forget => shown(store.room_forget(&room.room).await),
+            Op::Forget => shown(store.room_forget(&room).await),
             Op::Enter(entries) => {
                 let entries: Vec<_> = entries
                     .iter()
@@ -183,7 +186,9 @@ impl Subject {
                             ..Shows::default()
                         },
                     },
+                    given_back: self.given_back,
                 };
+                self.given_back = 0;
                 shown(store.call_pop(&room, now, &order).await)
             }
             Op::Pending => shown(store.call_pending(&room).await),
@@ -220,6 +225,7 @@ impl Subject {
                 state: match n {
                     0 => ServedState::Active(self.later(3)),
                     1 => ServedState::Over,
+                    2 if served == 3 => ServedState::Called(self.later(2)),
                     2 => ServedState::Missed(self.later(3)),
                     _ => ServedState::Left,
                 },
@@ -252,6 +258,7 @@ impl Subject {
         if let Ok(Some(state)) = &begun {
             self.lease = state.lease;
             self.seen = state.seq;
+            self.given_back = state.given_back;
         }
         shown(begun)
     }
@@ -338,7 +345,7 @@ async fn compare(real: Arc<dyn RoomStore>, room: &str, ops: &[Op]) -> Result<(),
             (model.cursor, real.cursor) = (None, None);
         }
     }
-    real.store.room_forget(&real.room.room).await.unwrap();
+    real.store.room_forget(&real.room).await.unwrap();
     Ok(())
 }
 

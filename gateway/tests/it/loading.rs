@@ -78,7 +78,7 @@ async fn whoever_makes_a_room_in_steps_is_not_disturbed() {
     let later = START.plus(MAKING_MAX);
     let made = store.room_prepare(&room, &birth(2, later), &[]).await;
     made.unwrap();
-    store.room_forget(&room.room).await.unwrap();
+    store.room_forget(&room).await.unwrap();
 }
 
 #[tokio::test]
@@ -91,7 +91,7 @@ async fn notices_of_a_later_version_are_passed_over() {
     let id: String = add.query_async(&mut connection).await.unwrap();
     let read = store.notices_after(&room, &Cursor::start()).await.unwrap();
     assert_eq!((read.notices, read.end), (vec![], Cursor(id)));
-    store.room_forget(&room.room).await.unwrap();
+    store.room_forget(&room).await.unwrap();
 }
 
 /// A way to the tests' Redis whose first connection leads to a server that was demoted: it reads
@@ -153,5 +153,5 @@ async fn a_server_that_was_demoted_is_left() {
         prepared.ok()
     })
     .await;
-    store.room_forget(&room.room).await.unwrap();
+    store.room_forget(&room).await.unwrap();
 }

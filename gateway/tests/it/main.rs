@@ -24,6 +24,7 @@ mod live_streams;
 mod loading;
 mod metrics;
 mod openapi;
+mod opening;
 mod ops;
 mod ops_rooms;
 mod outages;

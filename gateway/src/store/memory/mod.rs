@@ -10,7 +10,7 @@ use async_trait::async_trait;
 use contract::{PlaceId, RoomId, Timestamp};
 use uuid::Uuid;
 
-use self::room::{Done, Room, count};
+use self::room::{Done, Room, Run, count};
 use super::{
     Birth, CallOrder, Cursor, Enter, Entered, Entry, Lease, NOTICES_MAX, Notice, NoticesRead,
     OUTCOMES_MAX, OnceOpen, Popped, RoomRef, RoomStore, Served, ServedState, Standing, StoreError,
@@ -82,6 +82,9 @@ impl RoomStore for MemoryStore {
             held_until: birth.held_until,
             ..Room::default()
         };
+        let was_there = rooms
+            .get(&room.room)
+            .is_some_and(|known| known.epoch == room.epoch);
         let known = rooms.entry(room.room.clone()).or_insert_with(new);
         if known.epoch > room.epoch {
             return Err(StoreError::NoRoom);
@@ -91,6 +94,8 @@ impl RoomStore for MemoryStore {
         }
         known.clock = known.clock.max(birth.clock);
         let seq_known = known.seq;
+        let mut looks = Vec::new();
+        let mut run = Run::default();
         for served in served {
             known.seq = known.seq.max(served.seq);
             if served.seq <= seq_known || known.popped_key(served.place).is_some() {
@@ -103,8 +108,17 @@ impl RoomStore for MemoryStore {
             known.absent.remove(&served.place);
             known.session.remove(&served.place);
             known.done.insert(served.place, Done::Called(served.key));
+            if let ServedState::Called(claim_by) = served.state {
+                known.called.insert(served.place, claim_by);
+                known
+                    .session
+                    .insert(served.place, (served.seq, Timestamp::EPOCH));
+                run.add(known, served.place, served.seq, claim_by);
+                continue;
+            }
+            looks.push(served.place);
             match served.state {
-                ServedState::Over => {}
+                ServedState::Over | ServedState::Called(_) => {}
                 ServedState::Active(until) => {
                     known.active.insert(served.place, until);
                     let session = (served.seq, served.called_at);
@@ -119,13 +133,23 @@ impl RoomStore for MemoryStore {
                 }
             }
         }
+        run.tell(known);
+        if was_there && !looks.is_empty() {
+            known.tell(Notice::Look { places: looks });
+        }
         known.seq = known.seq.max(birth.seq);
         known.is_open |= birth.is_open;
         Ok(())
     }
 
-    async fn room_forget(&self, room: &RoomId) -> StoreResult<()> {
-        self.lock().remove(room);
+    async fn room_forget(&self, room: &RoomRef) -> StoreResult<()> {
+        let mut rooms = self.lock();
+        if rooms
+            .get(&room.room)
+            .is_some_and(|known| known.epoch <= room.epoch)
+        {
+            rooms.remove(&room.room);
+        }
         Ok(())
     }
 
@@ -179,6 +203,13 @@ impl RoomStore for MemoryStore {
         place: PlaceId,
     ) -> StoreResult<bool> {
         self.with(room, |room| {
+            if let Some(key) = room.popped_key(place) {
+                let is_there = !room.done.contains_key(&place);
+                if is_there {
+                    room.leave(place, Some(key));
+                }
+                return is_there;
+            }
             let key = room.known_key(place);
             if room.remove(place) || room.missed.remove(&place).is_some() {
                 room.absent.remove(&place);
@@ -233,7 +264,7 @@ impl RoomStore for MemoryStore {
                 lease: Lease { fence: room.fence },
                 in_line: count(room.line.len()),
                 occupied: room.occupied(),
-                given_back: std::mem::take(&mut room.given_back),
+                given_back: room.given_back,
                 claims: room.counts.claims,
                 bucket: room.bucket,
                 pending: room.pending,
@@ -274,6 +305,7 @@ impl RoomStore for MemoryStore {
                 filled_at: Some(now),
                 ..bucket
             };
+            room.given_back = room.given_back.saturating_sub(order.given_back);
             if !popped.places.is_empty() {
                 room.pending = Some(order.batch);
             }
@@ -304,20 +336,7 @@ impl RoomStore for MemoryStore {
                 return false;
             }
             room.pending = None;
-            let mut places = Vec::new();
-            for (seq, (key, place)) in (first_seq..).zip(std::mem::take(&mut room.popped)) {
-                room.called.insert(place, claim_by);
-                room.done.insert(place, Done::Called(key));
-                room.session.insert(place, (seq, Timestamp::EPOCH));
-                room.seq = room.seq.max(seq);
-                places.push(place);
-            }
-            room.counts.calls += count(places.len());
-            room.tell(Notice::Called {
-                places,
-                first_seq,
-                claim_by,
-            });
+            room.publish(first_seq, claim_by);
             true
         })
     }
@@ -342,6 +361,7 @@ impl RoomStore for MemoryStore {
                 session.1 = now;
                 let seq = session.0;
                 room.counts.claims += 1;
+                room.journal(place, Fate::Claimed { until: expires_at });
                 room.tell(Notice::Claimed {
                     place,
                     seq,
@@ -373,7 +393,10 @@ impl RoomStore for MemoryStore {
     ) -> StoreResult<bool> {
         self.with(room, |room| match room.active.get_mut(&place) {
             Some(until) if *until > now => {
-                *until = expires_at.max(*until);
+                if expires_at > *until {
+                    *until = expires_at;
+                    room.journal(place, Fate::Claimed { until: expires_at });
+                }
                 true
             }
             _ => false,

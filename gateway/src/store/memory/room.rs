@@ -127,6 +127,11 @@ impl Room {
             }
             Some(Done::Left { live }) if entry.enter == Enter::Join => {
                 self.done.remove(&place);
+                if let Some(key) = self.popped_key(place) {
+                    // Popped for a call when they left: it is theirs again.
+                    self.outcomes.remove(&place);
+                    return settled(Standing::Waiting { key }, Some(key));
+                }
                 let key = self.key_for(entry);
                 return self.enter(entry, key.filter(|key| !live && !key.is_live()));
             }
@@ -209,6 +214,34 @@ impl Room {
         self.tell(Notice::Look { places });
     }
 
+    /// Makes the pending batch called, without those who left meanwhile.
+    pub(super) fn publish(&mut self, first_seq: u64, claim_by: Timestamp) {
+        let batch = std::mem::take(&mut self.popped);
+        let size = count(batch.len());
+        let last = first_seq + size - 1;
+        let mut run = Run::default();
+        for (seq, (key, place)) in (first_seq..).zip(batch) {
+            if self.done.contains_key(&place) {
+                self.given_back += 1;
+                let fate = Fate::Left;
+                let outcome = Outcome {
+                    place,
+                    seq: last,
+                    fate,
+                };
+                self.outcomes.insert(place, outcome);
+                continue;
+            }
+            self.called.insert(place, claim_by);
+            self.done.insert(place, Done::Called(key));
+            self.session.insert(place, (seq, Timestamp::EPOCH));
+            run.add(self, place, seq, claim_by);
+        }
+        run.tell(self);
+        self.counts.calls += size;
+        self.seq = self.seq.max(last);
+    }
+
     /// The order key of `place`, in the line or called from it.
     pub(super) fn known_key(&self, place: PlaceId) -> Option<OrderKey> {
         match (self.key_of.get(&place), self.done.get(&place)) {
@@ -229,6 +262,7 @@ impl Room {
     }
 
     pub(super) fn end(&mut self, place: PlaceId) -> bool {
+        let seq = self.session.get(&place).map_or(0, |session| session.0);
         if self.active.remove(&place).is_some() {
             self.counts.ended += 1;
         } else if self.called.remove(&place).is_some() {
@@ -238,7 +272,7 @@ impl Room {
         }
         self.session.remove(&place);
         self.journal(place, Fate::Ended);
-        self.tell(Notice::Ended { place });
+        self.tell(Notice::Ended { place, seq });
         true
     }
 
@@ -262,6 +296,38 @@ impl Room {
         for place in overdue(&self.absent, now.minus(settings.absence_timeout)) {
             self.absent.remove(&place);
             self.remove(place);
+        }
+    }
+}
+
+/// Calls with consecutive ordinals and one deadline, to be told together.
+#[derive(Default)]
+pub(super) struct Run {
+    places: Vec<PlaceId>,
+    first_seq: u64,
+    claim_by: Timestamp,
+}
+
+impl Run {
+    /// Adds a call, after telling those that it does not follow.
+    pub(super) fn add(&mut self, room: &mut Room, place: PlaceId, seq: u64, claim_by: Timestamp) {
+        let is_next = self.first_seq + count(self.places.len()) == seq;
+        if !is_next || self.claim_by != claim_by {
+            self.tell(room);
+            (self.first_seq, self.claim_by) = (seq, claim_by);
+        }
+        self.places.push(place);
+    }
+
+    /// Tells what was added.
+    pub(super) fn tell(&mut self, room: &mut Room) {
+        let places = std::mem::take(&mut self.places);
+        if !places.is_empty() {
+            room.tell(Notice::Called {
+                places,
+                first_seq: self.first_seq,
+                claim_by: self.claim_by,
+            });
         }
     }
 }

@@ -7,6 +7,7 @@ if redis.call('HGET', KEYS[1], 'epoch') ~= ARGV[1] then
   return redis.error_reply('NOROOM the room is not at this epoch')
 end
 local place = ARGV[2]
+local ordinal = string.match(redis.call('HGET', KEYS[4], place) or '0:0', '(%d+):')
 if redis.call('ZREM', KEYS[3], place) == 1 then
   redis.call('HINCRBY', KEYS[1], 'ended', 1)
 elseif redis.call('ZREM', KEYS[2], place) == 1 then
@@ -16,5 +17,6 @@ else
 end
 redis.call('HDEL', KEYS[4], place)
 redis.call('HSET', KEYS[6], place, 'ended:' .. (redis.call('HGET', KEYS[1], 'seq') or '0') .. ':0')
-redis.call('XADD', KEYS[5], 'MAXLEN', '~', 10000, '*', 'kind', 'ended', 'places', place)
+redis.call('XADD', KEYS[5], 'MAXLEN', '~', 10000, '*', 'kind', 'ended', 'places', place,
+  'seq', ordinal)
 return 1

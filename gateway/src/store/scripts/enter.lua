@@ -24,6 +24,10 @@ local joins = tonumber(redis.call('HGET', meta, 'joins') or '0')
 local in_line = redis.call('ZCARD', line)
 local back, is_open = {}, redis.call('HGET', meta, 'opened')
 
+local function standing(score)
+  return { 'waiting', string.format('%.0f', tonumber(score)), '0', '0', 0 }
+end
+
 local function put(place, key)
   in_line = in_line + redis.call('ZADD', line, key, place)
   return in_line - 1
@@ -54,7 +58,7 @@ local function stand(place, key, mode)
   if not was then
     local score = redis.call('ZSCORE', popped, place) or redis.call('ZSCORE', line, place)
     if score then
-      return { 'waiting', string.format('%.0f', tonumber(score)), '0', '0', 0 }
+      return standing(score)
     end
     return enter(place, key, mode)
   end
@@ -63,6 +67,12 @@ local function stand(place, key, mode)
       return { 'left' }
     end
     redis.call('HDEL', done, place)
+    local score = redis.call('ZSCORE', popped, place)
+    if score then
+      -- Popped for a call when they left: it is theirs again.
+      redis.call('HDEL', KEYS[11], place)
+      return standing(score)
+    end
     -- Whoever left gave up their turn: a live key is not given again, and its nonce does not
     -- draw one now. A drawn key is the nonce's for good.
     if was == 'gone' or key ~= '' and tonumber(key) >= LIVE_BASE then

@@ -1,10 +1,11 @@
 -- Pops the places with the smallest order keys for a call, and keeps the rate bucket.
--- Guarantees: ORDER; CAP is checked once more; an outdated leader pops nothing and keeps
--- nothing; one batch is pending at a time, and stays popped until it is published; a store that
+-- Guarantees: ORDER; CAP is checked once more; what was given back is credited once, also when
+-- the answer is lost; an outdated leader pops nothing and keeps nothing; one batch is pending at a time, and stays popped until it is published; a store that
 -- went back to an earlier state pops nothing.
 -- KEYS  1 meta  2 line  3 popped  4 called  5 active  6 absent
 -- ARGV  1 epoch  2 now_ms  3 fence  4 batch  5 count  6 cap  7 credit  8 returned
 --       9 last published ordinal that the caller saw  10 who shows, as the policy wrote it
+--       11 calls given back that `returned` has
 -- Returns { place, order key, … } in calling order. Cost O(count · log n).
 local meta, line, popped = KEYS[1], KEYS[2], KEYS[3]
 if redis.call('HGET', meta, 'epoch') ~= ARGV[1] then
@@ -31,6 +32,7 @@ redis.call('HSET', meta,
   'credit', string.format('%.0f', credit - from_credit),
   'returned', string.format('%.0f', math.max(0, returned - (cost - from_credit))),
   'filled_ms', ARGV[2], 'shows', ARGV[10])
+redis.call('HINCRBY', meta, 'given_back', string.format('%.0f', 0 - tonumber(ARGV[11])))
 if #taken > 0 then
   redis.call('HSET', meta, 'pending', ARGV[4])
 end

@@ -2,19 +2,21 @@
 -- Guarantees: an older epoch is wiped, a later one is never touched; a room is open to other
 -- operations only when its last admission is in; an admission up to the last published ordinal
 -- is known, and what became of its place since is left as it is; a popped place stays popped, as
--- its batch is still to be published; a place newly known as served is in the line no more; who
+-- its batch is still to be published; a place newly known as served is in the line no more, and
+-- its connections are told; who
 -- began to make the room is not disturbed unless they were silent for long.
 -- KEYS  1 meta  2 line  3 popped  4 called  5 active  6 missed  7 absent  8 done  9 session
 --       10 snapshot  11 opening  12 notices  13 outcomes
 -- ARGV  1 epoch  2 clock floor  3 first, more or last, joined by + for a single call
 --       4 name of this birth  5 now_ms  6 longest silence ms  7 last ordinal of the log
 --       8 calls are held until ms (0: not)  9 1 if it has opened, else 0  then for each
---       admission: seq, place, order key, called_ms, how it stands: over, active, missed or
---       left, until ms
+--       admission: seq, place, order key, called_ms, how it stands: over, called, active,
+--       missed or left, until ms
 -- Returns 1. Cost O(admissions · log n); callers pass at most a thousand.
 local epoch, stage = tonumber(ARGV[1]), ARGV[3]
-local known, loading, heard = unpack(redis.call('HMGET', KEYS[1], 'epoch', 'loading', 'loading_ms'))
-if known and tonumber(known) > epoch then
+local known, loading, heard, making =
+  unpack(redis.call('HMGET', KEYS[1], 'epoch', 'loading', 'loading_ms', 'making'))
+if tonumber(known or making or '0') > epoch then
   return redis.error_reply('NOROOM the room is at a later epoch')
 end
 local open = known and tonumber(known) == epoch
@@ -22,7 +24,7 @@ local is_disturbed = loading and loading ~= ARGV[4]
   and tonumber(ARGV[5]) < tonumber(heard or '0') + tonumber(ARGV[6])
 if not open and string.find(stage, 'first') and not is_disturbed then
   redis.call('DEL', unpack(KEYS))
-  redis.call('HSET', KEYS[1], 'loading', ARGV[4], 'clock', '0', 'seq', '0')
+  redis.call('HSET', KEYS[1], 'loading', ARGV[4], 'making', epoch, 'clock', '0', 'seq', '0')
 elseif not open and loading ~= ARGV[4] then
   return redis.error_reply('NOROOM another process makes the room')
 end
@@ -34,6 +36,14 @@ if tonumber(ARGV[2]) > tonumber(redis.call('HGET', KEYS[1], 'clock')) then
 end
 local seq_known = tonumber(redis.call('HGET', KEYS[1], 'seq'))
 local seq_max = seq_known
+local run, run_first, run_until, looks = {}, 0, '0', {}
+local function tell()
+  if #run > 0 then
+    redis.call('XADD', KEYS[12], 'MAXLEN', '~', 10000, '*', 'kind', 'called',
+      'places', table.concat(run), 'seq', string.format('%.0f', run_first), 'until', run_until)
+  end
+  run = {}
+end
 for i = 10, #ARGV, 6 do
   local seq, place, key, called_ms, word, until_ms = unpack(ARGV, i, i + 5)
   if tonumber(seq) > seq_known and not redis.call('ZSCORE', KEYS[3], place) then
@@ -42,6 +52,17 @@ for i = 10, #ARGV, 6 do
     end
     redis.call('HDEL', KEYS[9], place)
     redis.call('HSET', KEYS[8], place, key)
+    if word == 'called' then
+      if #run == 0 or run_first + #run ~= tonumber(seq) or run_until ~= until_ms then
+        tell()
+        run_first, run_until = tonumber(seq), until_ms
+      end
+      run[#run + 1] = place
+      redis.call('ZADD', KEYS[4], until_ms, place)
+      redis.call('HSET', KEYS[9], place, seq .. ':0')
+    else
+      looks[#looks + 1] = place
+    end
     if word == 'missed' then
       redis.call('ZADD', KEYS[6], until_ms, place)
     elseif word == 'left' then
@@ -53,6 +74,12 @@ for i = 10, #ARGV, 6 do
   end
   seq_max = math.max(seq_max, tonumber(seq))
 end
+tell()
+if open and #looks > 0 then
+  -- To a gateway that does not know of it this is a call of nobody.
+  redis.call('XADD', KEYS[12], 'MAXLEN', '~', 10000, '*', 'kind', 'called', 'places', '',
+    'seq', '0', 'until', '0', 'look', table.concat(looks))
+end
 if ARGV[9] == '1' then
   redis.call('HSET', KEYS[1], 'opened', '1')
 end
@@ -62,6 +89,6 @@ end
 redis.call('HSET', KEYS[1], 'seq', string.format('%.0f', seq_max))
 if not open and string.find(stage, 'last') then
   redis.call('HSET', KEYS[1], 'epoch', ARGV[1], 'born', ARGV[4], 'held_ms', ARGV[8])
-  redis.call('HDEL', KEYS[1], 'loading', 'loading_ms')
+  redis.call('HDEL', KEYS[1], 'loading', 'loading_ms', 'making')
 end
 return 1

@@ -1,6 +1,7 @@
 -- Makes the pending batch called, once it is in the durable log (LOGGED-FIRST).
--- Guarantees: happens once for a batch; ordinals follow the calling order.
--- KEYS  1 meta  2 popped  3 called  4 done  5 session  6 notices
+-- Guarantees: happens once for a batch; ordinals follow the calling order; whoever left meanwhile
+-- is not called, and their slot and rate credit are free.
+-- KEYS  1 meta  2 popped  3 called  4 done  5 session  6 notices  7 outcomes
 -- ARGV  1 epoch  2 batch  3 ordinal of the first  4 claim deadline ms
 -- Returns 1, or 0 when the batch is not pending (any more). Cost O(batch · log n).
 local meta, popped = KEYS[1], KEYS[2]
@@ -11,20 +12,37 @@ if redis.call('HGET', meta, 'pending') ~= ARGV[2] then
   return 0
 end
 local batch = redis.call('ZRANGE', popped, 0, -1, 'WITHSCORES')
-local places, seq = {}, tonumber(ARGV[3])
+local first = tonumber(ARGV[3])
+local last = string.format('%.0f', first + #batch / 2 - 1)
+
+-- Tells of consecutive ordinals, from `from` on.
+local function tell(places, from)
+  if #places > 0 then
+    redis.call('XADD', KEYS[6], 'MAXLEN', '~', 10000, '*', 'kind', 'called',
+      'places', table.concat(places), 'seq', string.format('%.0f', from), 'until', ARGV[4])
+  end
+end
+
+local run, seq, gone = {}, first, 0
 for i = 1, #batch, 2 do
   local place = batch[i]
-  redis.call('ZADD', KEYS[3], ARGV[4], place)
-  redis.call('HSET', KEYS[4], place, string.format('%.0f', tonumber(batch[i + 1])))
-  redis.call('HSET', KEYS[5], place, string.format('%.0f:0', seq))
-  places[#places + 1] = place
+  if redis.call('HGET', KEYS[4], place) then
+    tell(run, seq - #run)
+    run, gone = {}, gone + 1
+    redis.call('HSET', KEYS[7], place, 'left:' .. last .. ':0')
+  else
+    redis.call('ZADD', KEYS[3], ARGV[4], place)
+    redis.call('HSET', KEYS[4], place, string.format('%.0f', tonumber(batch[i + 1])))
+    redis.call('HSET', KEYS[5], place, string.format('%.0f:0', seq))
+    run[#run + 1] = place
+  end
   seq = seq + 1
 end
+tell(run, seq - #run)
 redis.call('DEL', popped)
 redis.call('HDEL', meta, 'pending')
-redis.call('HINCRBY', meta, 'calls', #places)
+redis.call('HINCRBY', meta, 'calls', #batch / 2)
+redis.call('HINCRBY', meta, 'given_back', gone)
 local known = tonumber(redis.call('HGET', meta, 'seq') or '0')
 redis.call('HSET', meta, 'seq', string.format('%.0f', math.max(known, seq - 1)))
-redis.call('XADD', KEYS[6], 'MAXLEN', '~', 10000, '*', 'kind', 'called',
-  'places', table.concat(places), 'seq', ARGV[3], 'until', ARGV[4])
 return 1

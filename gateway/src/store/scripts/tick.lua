@@ -39,7 +39,7 @@ for _, place in ipairs(overdue(called, now)) do
   redis.call('HINCRBY', meta, 'no_shows', 1)
   given_back = given_back + 1
 end
-redis.call('HSET', meta, 'given_back', 0)
+redis.call('HSET', meta, 'given_back', given_back)
 for _, place in ipairs(overdue(active, now)) do
   redis.call('ZREM', active, place)
   redis.call('HDEL', session, place)

@@ -2,7 +2,7 @@
 
 use gateway::room::admission::{Bucket, CREDIT_ONE};
 use gateway::room::shows::Shows;
-use gateway::store::{EXPIRE_BATCH_MAX, Enter, Popped, RoomRef, Standing};
+use gateway::store::{CallOrder, EXPIRE_BATCH_MAX, Enter, Lease, Popped, RoomRef, Standing};
 use uuid::Uuid;
 
 use super::{Line, START, at, entry, live, order, place, served, waiting};
@@ -156,4 +156,36 @@ pub(super) async fn a_store_that_went_back_pops_nothing(line: Line) {
     assert_eq!((state.in_line, state.bucket), (1, Bucket::default()));
     let popped = line.pop(START, order(state.lease, state.seq, 5, 1, 9));
     assert_eq!(popped.await, [place(1)]);
+}
+
+/// The bucket is kept by the step that says it has the credit, so that a tick whose pop was not
+/// heard of, or never came, loses nothing and counts nothing twice.
+pub(super) async fn what_was_given_back_is_credited_once(line: Line) {
+    for n in 1..=2 {
+        line.join(n).await;
+    }
+    line.call(START, 2).await;
+    assert_eq!(line.tick(at(3)).await.given_back, 2);
+    let state = line.tick(at(3)).await;
+    assert_eq!(state.given_back, 2, "no pop has it yet");
+    let popped = CallOrder {
+        given_back: state.given_back,
+        ..order(state.lease, state.seq, 6, 0, 9)
+    };
+    line.pop(at(3), popped).await;
+    assert_eq!(line.tick(at(3)).await.given_back, 0);
+    // An outdated leader has kept nothing, and takes nothing.
+    line.join(3).await;
+    line.call(at(3), 1).await;
+    let state = line.tick(at(6)).await;
+    let lease = Lease {
+        fence: state.lease.fence + 1,
+    };
+    let outdated = CallOrder {
+        lease,
+        given_back: 1,
+        ..order(lease, state.seq, 7, 0, 9)
+    };
+    line.pop(at(6), outdated).await;
+    assert_eq!(line.tick(at(6)).await.given_back, 1);
 }

@@ -123,7 +123,7 @@ pub(super) async fn nobody_new_draws_once_the_room_is_open(line: Line) {
 }
 
 pub(super) async fn a_room_made_again_is_open_if_it_was(line: Line) {
-    line.store.room_forget(&line.room.room).await.unwrap();
+    line.store.room_forget(&line.room).await.unwrap();
     let opened = Birth {
         is_open: true,
         ..birth(78)

@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use gateway::store::{Enter, Entry, Standing};
+use gateway::room::outcome::{Fate, Outcome};
+use gateway::store::{Enter, Entry, Notice, Standing};
 
 use super::{Line, START, at, entry, key, live, order, place, waiting};
 
@@ -58,19 +59,63 @@ pub(super) async fn leaving_a_call_or_session_frees_its_slot(line: Line) {
     assert_eq!(line.snapshot(START).await.counts.ended, 1);
 }
 
-pub(super) async fn a_popped_place_cannot_leave(line: Line) {
-    line.join(1).await;
+/// Pops the first `count` places into batch 5.
+async fn popped(line: &Line, count: u64) {
     let state = line.tick(START).await;
-    line.pop(START, order(state.lease, state.seq, 5, 1, 9))
+    let popped = line
+        .pop(START, order(state.lease, state.seq, 5, count, 9))
         .await;
-    let left = line.store.place_leave(&line.room, START, place(1)).await;
-    assert!(!left.unwrap());
-    assert_eq!(line.look(START, 1).await, waiting(live(1)));
+    assert_eq!(popped.len(), usize::try_from(count).unwrap());
+}
+
+pub(super) async fn whoever_leaves_a_popped_place_is_not_called(line: Line) {
+    for n in 1..=3 {
+        line.join(n).await;
+    }
+    popped(&line, 3).await;
+    let leave = || line.store.place_leave(&line.room, START, place(2));
+    assert!(leave().await.unwrap());
+    assert!(!leave().await.unwrap());
+    assert_eq!(line.look(START, 2).await, Standing::Left);
+    let cursor = line.store.notices_end(&line.room).await.unwrap();
     assert!(line.publish(START, 5, 1).await);
-    assert!(matches!(
-        line.look(START, 1).await,
-        Standing::Called { seq: 1, .. }
-    ));
+    assert_eq!(line.look(START, 2).await, Standing::Left);
+    for (n, seq) in [(1, 1), (3, 3)] {
+        let claim_by = at(3);
+        let called = Standing::Called { seq, claim_by };
+        assert_eq!(line.look(START, n).await, called);
+    }
+    // Slot and credit are free, and nobody is told that they were called.
+    let state = line.tick(START).await;
+    assert_eq!((state.occupied, state.given_back, state.seq), (2, 1, 3));
+    let read = line.store.notices_after(&line.room, &cursor).await.unwrap();
+    let told = |n, first_seq| Notice::Called {
+        places: vec![place(n)],
+        first_seq,
+        claim_by: at(3),
+    };
+    assert_eq!(read.notices, [told(1, 1), told(3, 3)]);
+    // It is of this admission that they left.
+    let outcomes = line.store.outcomes_take(&line.room).await.unwrap();
+    let left = Outcome {
+        place: place(2),
+        seq: 3,
+        fate: Fate::Left,
+    };
+    assert_eq!(outcomes, [left]);
+}
+
+pub(super) async fn whoever_joins_again_before_the_call_is_called(line: Line) {
+    line.join(1).await;
+    popped(&line, 1).await;
+    let left = line.store.place_leave(&line.room, START, place(1)).await;
+    assert!(left.unwrap());
+    assert_eq!(line.join(1).await.standing, waiting(live(1)));
+    assert!(line.publish(START, 5, 1).await);
+    let claim_by = at(3);
+    let called = Standing::Called { seq: 1, claim_by };
+    assert_eq!(line.look(START, 1).await, called);
+    assert_eq!(line.tick(START).await.given_back, 0);
 }
 
 pub(super) async fn absent_places_are_dropped_after_the_timeout(line: Line) {

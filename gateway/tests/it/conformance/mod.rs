@@ -217,6 +217,7 @@ fn order(lease: Lease, seq: u64, batch: u128, count: u64, active_max: u64) -> Ca
             filled_at: None,
             shows: Shows::default(),
         },
+        given_back: 0,
     }
 }
 
@@ -246,12 +247,16 @@ macro_rules! conformance {
         }
 
         mod redis {
-            use super::{Line, redis_store};
+            use super::{Line, RoomRef, redis_store};
             $($(#[tokio::test]
             async fn $check() {
                 let store = redis_store();
                 super::$noun::$check(Line::open(store.clone()).await).await;
-                store.room_forget(&"eras".parse().unwrap()).await.unwrap();
+                let room = RoomRef {
+                    room: "eras".parse().unwrap(),
+                    epoch: u32::MAX,
+                };
+                store.room_forget(&room).await.unwrap();
             })+)+
         }
     };
@@ -272,7 +277,8 @@ conformance! {
         leaving_is_final_for_looks_and_harmless_twice
         whoever_left_joins_again_behind_everyone
         leaving_a_call_or_session_frees_its_slot
-        a_popped_place_cannot_leave
+        whoever_leaves_a_popped_place_is_not_called
+        whoever_joins_again_before_the_call_is_called
         absent_places_are_dropped_after_the_timeout
         polling_keeps_a_place_without_a_connection
         a_poll_beside_a_connection_makes_no_one_absent
@@ -282,6 +288,7 @@ conformance! {
         an_outdated_leader_pops_nothing
         the_cap_is_checked_once_more_when_popping
         the_bucket_pays_for_what_was_popped
+        what_was_given_back_is_credited_once
         one_batch_is_pending_at_a_time_and_can_be_read_again
         a_missed_turn_is_forgiven_within_its_grace
         a_tick_deals_with_a_bounded_number_of_overdue_places
@@ -310,9 +317,11 @@ conformance! {
     rebuilding:
         a_room_at_another_epoch_takes_nothing
         a_forgotten_room_is_gone
+        a_room_made_again_is_not_forgotten_with_the_old_one
         what_the_log_knows_is_served_and_counts
         a_long_log_is_taken_in_pieces
         admissions_that_the_store_lost_are_added
+        whoever_the_log_adds_as_called_is_told
         admissions_that_the_store_knows_change_nothing
         a_logged_batch_that_is_pending_stays_pending
         the_end_of_the_log_is_known_also_without_its_admissions

@@ -33,7 +33,10 @@ pub(super) async fn notices_tell_calls_claims_and_ends_in_order(line: Line) {
                 started_at: at(1),
                 expires_at: at(7)
             },
-            Notice::Ended { place: place(1) },
+            Notice::Ended {
+                place: place(1),
+                seq: 1
+            },
         ]
     );
     let end = read.end;
@@ -144,7 +147,7 @@ pub(super) async fn notices_that_are_gone_leave_a_gap(line: Line) {
     assert!(read.has_gap && read.has_more);
     let next = line.store.notices_after(&line.room, &read.end).await;
     assert!(!next.unwrap().has_gap);
-    line.store.room_forget(&line.room.room).await.unwrap();
+    line.store.room_forget(&line.room).await.unwrap();
     let lost = line.store.notices_after(&line.room, &cursor).await.unwrap();
     assert!(lost.has_gap);
     let next = line.store.notices_after(&line.room, &lost.end).await;

@@ -3,7 +3,7 @@
 use gateway::room::outcome::{Fate, Outcome};
 use gateway::store::{Birth, Enter, Served, ServedState, Standing};
 
-use super::{GRACE, Line, START, at, birth, entry, live, order, place, served, waiting};
+use super::{GRACE, Line, SESSION, START, at, birth, entry, live, order, place, served, waiting};
 
 /// The journal, by place.
 async fn journal(line: &Line) -> Vec<Outcome> {
@@ -25,7 +25,18 @@ pub(super) async fn what_becomes_of_an_admission_is_kept_until_it_is_written_dow
     for n in [1, 2] {
         line.claim(START, n).await;
     }
-    assert_eq!(journal(&line).await, []);
+    let until = START.plus(SESSION);
+    let claimed = Fate::Claimed { until };
+    let claims = [outcome(1, 4, claimed), outcome(2, 4, claimed)];
+    assert_eq!(journal(&line).await, claims);
+    let later = until.plus(SESSION);
+    let renewed = line
+        .store
+        .session_renew(&line.room, START, place(2), later)
+        .await;
+    assert!(renewed.unwrap());
+    let prolonged = Fate::Claimed { until: later };
+    assert_eq!(journal(&line).await[1], outcome(2, 4, prolonged));
     let ended = line.store.session_end(&line.room, START, place(1)).await;
     assert!(ended.unwrap());
     for n in [2, 3] {
@@ -51,7 +62,7 @@ pub(super) async fn what_becomes_of_an_admission_is_kept_until_it_is_written_dow
 }
 
 pub(super) async fn what_was_written_down_is_how_a_room_made_again_stands(line: Line) {
-    line.store.room_forget(&line.room.room).await.unwrap();
+    line.store.room_forget(&line.room).await.unwrap();
     let log = [
         Served {
             state: ServedState::Missed(at(5)),

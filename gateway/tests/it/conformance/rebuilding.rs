@@ -1,6 +1,8 @@
 //! Making a room, forgetting it, and adding what the log knows.
 
-use gateway::store::{Birth, Enter, Lease, Popped, RoomRef, Standing, TickSettings};
+use gateway::store::{
+    Birth, Enter, Lease, Notice, Popped, RoomRef, Served, ServedState, Standing, TickSettings,
+};
 use uuid::Uuid;
 
 use super::{
@@ -67,7 +69,7 @@ pub(super) async fn a_room_at_another_epoch_takes_nothing(line: Line) {
 
 pub(super) async fn a_forgotten_room_is_gone(line: Line) {
     line.join(1).await;
-    line.store.room_forget(&line.room.room).await.unwrap();
+    line.store.room_forget(&line.room).await.unwrap();
     let looks = [entry(place(1), None, Enter::Look)];
     assert_refused(&line.store.places_enter(&line.room, START, 0, &looks).await);
     let nothing = Popped { places: vec![] };
@@ -77,7 +79,7 @@ pub(super) async fn a_forgotten_room_is_gone(line: Line) {
     let cursor = line.store.notices_end(&line.room).await.unwrap();
     let read = line.store.notices_after(&line.room, &cursor).await.unwrap();
     assert_eq!((read.notices, read.has_gap), (vec![], false));
-    line.store.room_forget(&line.room.room).await.unwrap();
+    line.store.room_forget(&line.room).await.unwrap();
 }
 
 pub(super) async fn what_the_log_knows_is_served_and_counts(line: Line) {
@@ -217,8 +219,65 @@ pub(super) async fn a_room_made_again_holds_its_calls(line: Line) {
     let prepare = line.store.room_prepare(&line.room, &holding, &[]);
     prepare.await.unwrap();
     assert_eq!(line.tick(START).await.held_until, None, "it is there");
-    line.store.room_forget(&line.room.room).await.unwrap();
+    line.store.room_forget(&line.room).await.unwrap();
     let prepare = line.store.room_prepare(&line.room, &holding, &[]);
     prepare.await.unwrap();
     assert_eq!(line.tick(START).await.held_until, Some(at(5)));
+}
+
+pub(super) async fn whoever_the_log_adds_as_called_is_told(line: Line) {
+    for n in 1..=4 {
+        line.join(n).await;
+    }
+    let cursor = line.store.notices_end(&line.room).await.unwrap();
+    let called = |seq, n| Served {
+        state: ServedState::Called(at(3)),
+        ..served(seq, n, live(n), None)
+    };
+    line.prepare(&[
+        called(1, 1),
+        called(2, 2),
+        served(3, 3, live(3), Some(at(9))),
+    ])
+    .await;
+    let read = line.store.notices_after(&line.room, &cursor).await.unwrap();
+    let told = Notice::Called {
+        places: vec![place(1), place(2)],
+        first_seq: 1,
+        claim_by: at(3),
+    };
+    let look = Notice::Look {
+        places: vec![place(3)],
+    };
+    assert_eq!(read.notices, [told, look]);
+    let claim_by = at(3);
+    let standing = Standing::Called { seq: 2, claim_by };
+    assert_eq!(line.look(START, 2).await, standing);
+    assert!(matches!(
+        line.claim(START, 2).await,
+        Standing::Active { seq: 2, .. }
+    ));
+    let state = line.tick(START).await;
+    assert_eq!((state.in_line, state.occupied), (1, 3));
+}
+
+pub(super) async fn a_room_made_again_is_not_forgotten_with_the_old_one(line: Line) {
+    let newer = RoomRef {
+        epoch: 2,
+        ..line.room.clone()
+    };
+    let newborn = birth(78);
+    let prepared = line.store.room_prepare(&newer, &newborn, &[]);
+    prepared.await.unwrap();
+    let old = line.room.clone();
+    let line = Line {
+        room: newer,
+        ..line
+    };
+    line.join(1).await;
+    line.store.room_forget(&old).await.unwrap();
+    assert_eq!(line.tick(START).await.in_line, 1);
+    line.store.room_forget(&line.room).await.unwrap();
+    let looks = [entry(place(1), None, Enter::Look)];
+    assert_refused(&line.store.places_enter(&line.room, START, 0, &looks).await);
 }

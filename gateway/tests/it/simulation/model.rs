@@ -173,6 +173,8 @@ impl Model {
     pub(super) fn wiped(&mut self, now: Timestamp) {
         self.unsure.clear();
         self.popped_before.clear();
+        // A claim that is told again is the same session: its id is of place and ordinal.
+        self.claimed.clear();
         self.spare_calls += 2;
         self.revived_until = Some(now.plus(SESSION + WINDOW));
     }

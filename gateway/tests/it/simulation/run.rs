@@ -95,6 +95,7 @@ fn record(clock: &ManualClock) -> RoomRecord {
         seed: [7; 32],
         commitment: commitment(&[7; 32]),
         seed_revealed_at: None,
+        open_ordered_at: None,
         opened_at: None,
         epoch: 1,
         order_floor: 0,
