@@ -98,10 +98,11 @@ impl AdminClient {
 
     /// Reads `path` of the public listener, without the token.
     pub async fn get_public<T: DeserializeOwned>(&self, path: &str) -> Result<T, Failure> {
-        let url = join(&self.gateway.public_url, path)?;
+        let public_url = self.gateway.public_url()?;
+        let url = join(&public_url, path)?;
         let answer = self.http.get(url).send().await;
         let answer = answer.map_err(|error| {
-            unreachable(&error, &self.gateway.public_url)
+            unreachable(&error, &public_url)
                 .hint("name the public listener with --public-url or ROPELINE_PUBLIC_URL")
         })?;
         read(accept(answer).await?).await

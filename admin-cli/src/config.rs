@@ -52,8 +52,8 @@ pub struct GatewayOptions {
 pub struct Gateway {
     /// The operators' listener.
     pub admin_url: Url,
-    /// The public listener.
-    pub public_url: Url,
+    /// The public listener, as text: only some commands need it, and only they complain of it.
+    public_url: String,
     /// The bearer token, when there is one.
     pub token: Option<String>,
     /// Where the address is from, for messages.
@@ -66,6 +66,8 @@ pub struct Gateway {
 struct Announcement {
     ops_url: String,
     public_url: String,
+    /// Where the public listener is on the machine itself. Older gateways do not tell.
+    listen_url: Option<String>,
     pid: Option<u32>,
 }
 
@@ -90,12 +92,19 @@ impl Gateway {
             (None, None) => (ADMIN_URL_DEFAULT.to_owned(), "the default".to_owned()),
         };
         let admin_url = parse_url(&admin_text)?;
-        let public_text = match (&options.public_url, &announced) {
-            (Some(url), _) => url,
-            (None, Some((_, it))) if options.admin_url.is_none() => &it.public_url,
-            _ => PUBLIC_URL_DEFAULT,
+        let near = announced
+            .as_ref()
+            .map(|(_, it)| it)
+            .filter(|_| options.admin_url.is_none());
+        let public_url = match (&options.public_url, near) {
+            // The address for fans may lead through TLS, which is not spoken here.
+            (None, Some(it)) => it.listen_url.as_ref().unwrap_or(&it.public_url).clone(),
+            (Some(url), Some(it)) if is_same_place(url, &it.public_url) => {
+                it.listen_url.as_ref().unwrap_or(url).clone()
+            }
+            (Some(url), _) => url.clone(),
+            (None, None) => PUBLIC_URL_DEFAULT.to_owned(),
         };
-        let public_url = parse_url(public_text)?;
         // The token of this machine's gateway never goes to another machine.
         let token = match &options.token {
             Some(token) => Some(token.trim().to_owned()).filter(|token| !token.is_empty()),
@@ -111,6 +120,19 @@ impl Gateway {
             token,
             found_in,
         })
+    }
+
+    /// The public listener.
+    pub fn public_url(&self) -> Result<Url, Failure> {
+        parse_url(&self.public_url)
+    }
+}
+
+/// Whether two URLs name one address, however they are written.
+fn is_same_place(a: &str, b: &str) -> bool {
+    match (Url::parse(a), Url::parse(b)) {
+        (Ok(a), Ok(b)) => a.origin() == b.origin(),
+        _ => false,
     }
 }
 
@@ -169,7 +191,8 @@ mod tests {
         data_dir(cwd.path(), ".demo", "http://127.0.0.1:7001", "demo");
         let found = Gateway::find(&GatewayOptions::default(), cwd.path()).unwrap();
         assert_eq!(found.admin_url.as_str(), "http://127.0.0.1:7001/");
-        assert_eq!(found.public_url.as_str(), "http://127.0.0.1:7000/");
+        let public_url = found.public_url().unwrap();
+        assert_eq!(public_url.as_str(), "http://127.0.0.1:7000/");
         assert_eq!(found.token.as_deref(), Some("demo"));
         assert!(found.found_in.ends_with("admin.json, process 42"));
 
@@ -182,6 +205,34 @@ mod tests {
         };
         let found = Gateway::find(&named, cwd.path()).unwrap();
         assert_eq!(found.token.as_deref(), Some("demo"));
+    }
+
+    #[test]
+    fn a_gateway_behind_tls_is_found_and_asked_at_its_listener() {
+        let cwd = tempfile::tempdir().unwrap();
+        let dir = cwd.path().join(".ropeline");
+        fs::create_dir(&dir).unwrap();
+        let json = r#"{"opsUrl":"http://127.0.0.1:7001","publicUrl":"https://tickets.example",
+            "listenUrl":"http://127.0.0.1:7000","pid":42}"#;
+        fs::write(dir.join("admin.json"), json).unwrap();
+        // The shell may have the gateway's own settings.
+        for public_url in [None, Some("https://Tickets.Example:443/".to_owned())] {
+            let options = GatewayOptions {
+                public_url,
+                ..GatewayOptions::default()
+            };
+            let found = Gateway::find(&options, cwd.path()).unwrap();
+            assert_eq!(found.admin_url.as_str(), "http://127.0.0.1:7001/");
+            let public_url = found.public_url().unwrap();
+            assert_eq!(public_url.as_str(), "http://127.0.0.1:7000/");
+        }
+        // One that cannot be asked is in the way of those commands only that would ask it.
+        let options = GatewayOptions {
+            public_url: Some("https://other.example".to_owned()),
+            ..GatewayOptions::default()
+        };
+        let found = Gateway::find(&options, cwd.path()).unwrap();
+        assert!(found.public_url().is_err());
     }
 
     #[test]

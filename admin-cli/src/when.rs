@@ -51,9 +51,10 @@ pub fn parse_when(text: &str) -> Result<When, String> {
     })
 }
 
-/// Reads a span such as `600`, `10m` or `1h30m`. A bare number counts seconds.
+/// Reads a span such as `90s`, `10m` or `1h30m`. Every number needs its unit: whoever writes `10`
+/// may mean minutes.
 pub fn parse_span(text: &str) -> Result<Duration, String> {
-    let wrong = || "write a span such as 600, 90s, 10m, 1h30m or 2d".to_owned();
+    let wrong = || "write a span with its unit, such as 90s, 10m, 1h30m or 2d".to_owned();
     let mut total = Duration::ZERO;
     let mut rest = text;
     if rest.is_empty() {
@@ -65,7 +66,12 @@ pub fn parse_span(text: &str) -> Result<Duration, String> {
             .unwrap_or(rest.len());
         let count: u64 = rest[..digits].parse().map_err(|_| wrong())?;
         let unit = match rest[digits..].chars().next() {
-            None if digits == text.len() => 1,
+            None => {
+                return Err(format!(
+                    "`{text}` has no unit: write {count}s for seconds, {count}m for minutes, \
+                     {count}h for hours or {count}d for days"
+                ));
+            }
             Some('s') => 1,
             Some('m') => 60,
             Some('h') => 3600,
@@ -169,15 +175,22 @@ mod tests {
             "2026-11-22T10:00:00",
             "+9999999d",
         ] {
-            // A bare number after `+` counts seconds, as it does for spans.
-            if text == "+10" {
-                check(text, Some("2026-09-21T14:13:30.000Z"));
-            } else {
-                assert!(parse_when(text).is_err(), "{text} was accepted");
-            }
+            assert!(parse_when(text).is_err(), "{text} was accepted");
         }
         assert!(parse_span("99999999999999999999s").is_err());
         assert!(parse_span("1m30").is_err());
+    }
+
+    #[test]
+    fn a_number_without_a_unit_is_refused_with_the_units() {
+        for refused in [
+            parse_when("+10").unwrap_err(),
+            parse_span("10").unwrap_err(),
+            parse_span("1m10").unwrap_err(),
+        ] {
+            assert!(refused.contains("no unit: write 10s"), "{refused}");
+        }
+        assert_eq!(parse_seconds("0s"), Ok(0));
     }
 
     #[test]

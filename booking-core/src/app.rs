@@ -8,7 +8,6 @@ use contract::booking::{
     ShowImported,
 };
 use contract::{BookingId, CityId, Clock, HoldId, RoomId, ShowId, TicketId};
-use ed25519_dalek::VerifyingKey;
 use http::HeaderMap;
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
@@ -37,7 +36,7 @@ use crate::store::check::CheckReport;
 use crate::store::idempotency::KeyUse;
 use crate::store::import::Import;
 use crate::sweep::SetAside;
-use crate::tickets::TicketSigner;
+use crate::tickets::{TicketSigner, TicketVerifier};
 use crate::{http as api, workers};
 
 /// What the booking core works with.
@@ -145,9 +144,10 @@ impl Booking {
                 deps.pools.reads.clone(),
                 config.seats_in_memory_max,
             ),
-            tickets: TicketSigner::new(&config.ticket_key),
+            tickets: TicketSigner::new(&config.ticket_keys),
             config,
             pools: deps.pools,
+            working_since: deps.clock.now(),
             clock: deps.clock,
             randomness: Randomness::new(deps.seed),
             provider,
@@ -189,7 +189,7 @@ impl Booking {
     /// The session for a browser that has none and sends a key. It follows from the key, so nothing
     /// has to be stored for a repeat to get the same, and only this installation can tell it.
     pub(crate) fn session_of(&self, key_use: &KeyUse) -> Session {
-        Session::of_key(&self.0.config.ticket_key.0, key_use)
+        Session::of_key(&self.0.config.ticket_keys.seed, key_use)
     }
 
     /// Whether browsers reach the shop over TLS, so that cookies must be `Secure`.
@@ -199,12 +199,12 @@ impl Booking {
 
     /// Where the shop is, as `https://host`.
     pub(crate) fn origin(&self) -> &str {
-        web::origin::origin_of(&self.0.config.public_url)
+        &self.0.config.public_url
     }
 
-    /// The key that scanners verify tickets with.
-    pub fn ticket_key(&self) -> VerifyingKey {
-        self.0.tickets.verifying_key()
+    /// What scanners verify tickets with.
+    pub fn ticket_verifier(&self) -> TicketVerifier {
+        TicketVerifier::new(&self.0.config.ticket_keys)
     }
 
     /// What is left of the shows behind `room` whose sale is not over; `None` when no show is
@@ -457,10 +457,22 @@ impl Booking {
         self.0.work.run_within(IMPORT_PATIENCE, work).await
     }
 
+    /// Whether there is a show, or was one.
+    pub async fn has_shows(&self) -> Result<bool, StoreError> {
+        let core = Arc::clone(&self.0);
+        self.0
+            .work
+            .run(async move { store::catalogue::has_shows(&core.pools.jobs).await })
+            .await
+    }
+
     /// Checks every invariant.
     pub async fn check(&self) -> Result<CheckReport, StoreError> {
         let core = Arc::clone(&self.0);
-        let work = async move { store::check::run(&core.pools.jobs, core.clock.now()).await };
+        let work = async move {
+            let now = core.clock.now();
+            store::check::run(&core.pools.jobs, now, core.working_since).await
+        };
         self.0.work.run_within(DATABASE_WAIT_MAX * 5, work).await
     }
 
@@ -524,6 +536,16 @@ impl Booking {
         let core = Arc::clone(&self.0);
         let work = async move { core.refund_once().await };
         self.0.work.run_within(PROVIDER_PATIENCE, work).await
+    }
+
+    /// Gives up idempotency keys whose owner died. Returns how many. The background work does this
+    /// too.
+    pub async fn abandoned_keys_once(&self) -> Result<usize, StoreError> {
+        let core = Arc::clone(&self.0);
+        self.0
+            .work
+            .run(async move { core.abandoned_keys_once().await })
+            .await
     }
 
     /// Removes rows that nobody will ask for again. Returns how many; there may be more.

@@ -3,6 +3,8 @@
 use std::fmt;
 use std::time::Duration;
 
+use ed25519_dalek::VerifyingKey;
+
 /// Settings of the booking core.
 #[derive(Clone, Debug)]
 pub struct BookingConfig {
@@ -12,8 +14,8 @@ pub struct BookingConfig {
     pub payment: PaymentConfig,
     /// Seats of all shows kept in memory; see [`SEATS_IN_MEMORY_MAX`].
     pub seats_in_memory_max: u64,
-    /// Seed of the Ed25519 key that signs tickets.
-    pub ticket_key: TicketKey,
+    /// The keys of tickets.
+    pub ticket_keys: TicketKeys,
 }
 
 /// How the payment provider is reached.
@@ -29,9 +31,32 @@ pub struct PaymentConfig {
     pub webhook_secret: String,
 }
 
-/// The 32-byte seed of the ticket key.
+/// The Ed25519 keys of tickets: one signs, and those of tickets that were sold before verify.
 #[derive(Clone)]
-pub struct TicketKey(pub [u8; 32]);
+pub struct TicketKeys {
+    pub(crate) id: u8,
+    pub(crate) seed: [u8; 32],
+    pub(crate) earlier: Vec<(u8, VerifyingKey)>,
+}
+
+impl TicketKeys {
+    /// The key that signs: its number, which every ticket carries, and its 32-byte seed.
+    pub const fn new(id: u8, seed: [u8; 32]) -> Self {
+        Self {
+            id,
+            seed,
+            earlier: Vec::new(),
+        }
+    }
+
+    /// Adds the public half of a key of earlier tickets. `None` for what is no public key.
+    #[must_use]
+    pub fn with_earlier(mut self, id: u8, public: &[u8; 32]) -> Option<Self> {
+        let public = VerifyingKey::from_bytes(public).ok()?;
+        self.earlier.push((id, public));
+        Some(self)
+    }
+}
 
 impl fmt::Debug for PaymentConfig {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -42,9 +67,9 @@ impl fmt::Debug for PaymentConfig {
     }
 }
 
-impl fmt::Debug for TicketKey {
+impl fmt::Debug for TicketKeys {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("TicketKey(..)")
+        f.write_str("TicketKeys(..)")
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use contract::Clock;
+use contract::{Clock, Timestamp};
 use tokio::sync::{Notify, Semaphore};
 use tokio_util::sync::CancellationToken;
 
@@ -20,6 +20,8 @@ pub(crate) struct Core {
     pub(crate) config: BookingConfig,
     pub(crate) pools: Pools,
     pub(crate) clock: Arc<dyn Clock>,
+    /// When this process began its background work.
+    pub(crate) working_since: Timestamp,
     pub(crate) randomness: Randomness,
     pub(crate) provider: Arc<dyn PaymentProvider>,
     pub(crate) catalogue: Catalogue,

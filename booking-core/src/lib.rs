@@ -54,7 +54,7 @@ mod workers;
 
 pub use app::{Booking, BookingDeps, ImportedShow, StartError};
 pub use bookings::ConfirmOutcome;
-pub use config::{BookingConfig, PaymentConfig, TicketKey};
+pub use config::{BookingConfig, PaymentConfig, TicketKeys};
 pub use customer::{Customer, Session};
 pub use database::{Pools, StoreError};
 pub use holds::{HoldOutcome, ReleaseOutcome};
@@ -68,4 +68,4 @@ pub const fn metric_families() -> &'static [web::metrics::Family] {
 pub use payments::{FailureReason, ReconcileReport};
 pub use shows::InvalidShowFile;
 pub use store::check::{CheckReport, InvariantResult};
-pub use tickets::{InvalidTicket, TicketClaims, verify_ticket};
+pub use tickets::{InvalidTicket, TicketClaims, TicketVerifier, verify_ticket};

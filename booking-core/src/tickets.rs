@@ -9,11 +9,11 @@ use contract::{TicketId, Timestamp};
 use ed25519_dalek::{Signature, Signer, SigningKey, Verifier, VerifyingKey};
 use uuid::Uuid;
 
-use crate::config::TicketKey;
+use crate::config::TicketKeys;
 
 const VERSION: u8 = 1;
-/// The only key so far.
-const KEY_ID: u8 = 1;
+/// Where a token says which key signed it.
+const KEY_ID_AT: usize = 1;
 const CLAIMS_BYTES: usize = 36;
 /// Keeps the signature from being valid for anything else that the key may ever sign.
 const CONTEXT: &[u8] = b"ropeline ticket v1\0";
@@ -58,31 +58,51 @@ pub enum InvalidTicket {
 
 /// Signs tickets.
 #[derive(Clone)]
-pub(crate) struct TicketSigner(SigningKey);
+pub(crate) struct TicketSigner {
+    key_id: u8,
+    key: SigningKey,
+}
 
-impl TicketSigner {
-    pub(crate) fn new(key: &TicketKey) -> Self {
-        Self(SigningKey::from_bytes(&key.0))
+/// Verifies tickets of every key that has signed any.
+#[derive(Clone, Debug)]
+pub struct TicketVerifier(Vec<(u8, VerifyingKey)>);
+
+impl TicketVerifier {
+    pub(crate) fn new(keys: &TicketKeys) -> Self {
+        let signing = SigningKey::from_bytes(&keys.seed).verifying_key();
+        let all = keys.earlier.iter().copied().chain([(keys.id, signing)]);
+        Self(all.collect())
     }
 
-    /// What scanners verify with.
-    pub(crate) fn verifying_key(&self) -> VerifyingKey {
-        self.0.verifying_key()
+    fn key(&self, id: u8) -> Option<&VerifyingKey> {
+        self.0
+            .iter()
+            .find(|(known, _)| *known == id)
+            .map(|(_, key)| key)
+    }
+}
+
+impl TicketSigner {
+    pub(crate) fn new(keys: &TicketKeys) -> Self {
+        Self {
+            key_id: keys.id,
+            key: SigningKey::from_bytes(&keys.seed),
+        }
     }
 
     /// The text of the QR code.
     pub(crate) fn sign(&self, claims: &TicketClaims) -> String {
-        let mut token = claims.pack().to_vec();
-        let signature = self.0.sign(&[CONTEXT, &token].concat());
+        let mut token = claims.pack(self.key_id).to_vec();
+        let signature = self.key.sign(&[CONTEXT, &token].concat());
         token.extend_from_slice(&signature.to_bytes());
         base45_encode(&token)
     }
 }
 
-/// Checks the text of a QR code: signature first, then the time. Needs nothing but the key.
+/// Checks the text of a QR code: signature first, then the time. Needs nothing but the keys.
 pub fn verify_ticket(
     text: &str,
-    key: &VerifyingKey,
+    verifier: &TicketVerifier,
     now: Timestamp,
 ) -> Result<TicketClaims, InvalidTicket> {
     let token = base45_decode(text).ok_or(InvalidTicket::Unreadable)?;
@@ -90,6 +110,9 @@ pub fn verify_ticket(
         .split_at_checked(CLAIMS_BYTES)
         .ok_or(InvalidTicket::Unreadable)?;
     let signature = Signature::from_slice(signature).map_err(|_| InvalidTicket::Unreadable)?;
+    let key = verifier
+        .key(claims[KEY_ID_AT])
+        .ok_or(InvalidTicket::Unknown)?;
     key.verify(&[CONTEXT, claims].concat(), &signature)
         .map_err(|_| InvalidTicket::Forged)?;
     let claims = TicketClaims::unpack(claims)?;
@@ -121,11 +144,11 @@ impl TicketClaims {
         }
     }
 
-    fn pack(&self) -> [u8; CLAIMS_BYTES] {
+    fn pack(&self, key_id: u8) -> [u8; CLAIMS_BYTES] {
         let seconds = |at: Timestamp| u32::try_from(at.as_unix_seconds()).unwrap_or(u32::MAX);
         let mut packed = [0; CLAIMS_BYTES];
         packed[0] = VERSION;
-        packed[1] = KEY_ID;
+        packed[KEY_ID_AT] = key_id;
         packed[2..6].copy_from_slice(&self.show_no.to_be_bytes());
         packed[6..22].copy_from_slice(self.ticket_id.uuid().as_bytes());
         packed[22..24].copy_from_slice(&self.token_generation.to_be_bytes());
@@ -138,7 +161,7 @@ impl TicketClaims {
     fn unpack(packed: &[u8]) -> Result<Self, InvalidTicket> {
         let packed: &[u8; CLAIMS_BYTES] =
             packed.try_into().map_err(|_| InvalidTicket::Unreadable)?;
-        if (packed[0], packed[1]) != (VERSION, KEY_ID) {
+        if packed[0] != VERSION {
             return Err(InvalidTicket::Unknown);
         }
         let number = |at: usize| {
@@ -222,36 +245,46 @@ mod tests {
         TicketClaims::new(7, Uuid::from_u128(99), 1, 1234, STARTS_AT..ENDS_AT)
     }
 
+    const KEYS: TicketKeys = TicketKeys::new(1, [5; 32]);
+
     fn signer() -> TicketSigner {
-        TicketSigner::new(&TicketKey([5; 32]))
+        TicketSigner::new(&KEYS)
+    }
+
+    fn verifier() -> TicketVerifier {
+        TicketVerifier::new(&KEYS)
     }
 
     #[test]
     fn a_ticket_reads_back_and_fits_a_small_code() {
         let text = signer().sign(&claims());
         assert_eq!(text.len(), 150);
-        let key = signer().verifying_key();
+        let key = verifier();
         assert_eq!(verify_ticket(&text, &key, STARTS_AT), Ok(claims()));
         assert!(qr_svg(&text).unwrap().contains("<svg"));
     }
 
     #[test]
     fn a_forged_ticket_is_not_a_ticket() {
-        let key = signer().verifying_key();
+        let key = verifier();
         let good = base45_decode(&signer().sign(&claims())).unwrap();
         // Every byte matters: the claims and the signature.
         for at in 0..good.len() {
             let mut forged = good.clone();
             forged[at] ^= 1;
             let refused = verify_ticket(&base45_encode(&forged), &key, STARTS_AT);
-            assert_eq!(refused, Err(InvalidTicket::Forged), "byte {at}");
+            let expected = match at {
+                KEY_ID_AT => InvalidTicket::Unknown,
+                _ => InvalidTicket::Forged,
+            };
+            assert_eq!(refused, Err(expected), "byte {at}");
         }
-        let other = TicketSigner::new(&TicketKey([6; 32])).sign(&claims());
+        let other = TicketSigner::new(&TicketKeys::new(1, [6; 32])).sign(&claims());
         assert_eq!(
             verify_ticket(&other, &key, STARTS_AT),
             Err(InvalidTicket::Forged)
         );
-        let unsigned = base45_encode(&claims().pack());
+        let unsigned = base45_encode(&claims().pack(1));
         assert_eq!(
             verify_ticket(&unsigned, &key, STARTS_AT),
             Err(InvalidTicket::Unreadable)
@@ -265,9 +298,23 @@ mod tests {
     }
 
     #[test]
+    fn tickets_of_earlier_keys_stay_good_and_later_ones_are_said_to_be_new() {
+        let sold = signer().sign(&claims());
+        let earlier = signer().key.verifying_key().to_bytes();
+        let keys = TicketKeys::new(2, [8; 32]);
+        let new = TicketSigner::new(&keys).sign(&claims());
+        let both = TicketVerifier::new(&keys.with_earlier(1, &earlier).unwrap());
+        for text in [&sold, &new] {
+            assert_eq!(verify_ticket(text, &both, STARTS_AT), Ok(claims()));
+        }
+        let old_scanner = verify_ticket(&new, &verifier(), STARTS_AT);
+        assert_eq!(old_scanner, Err(InvalidTicket::Unknown));
+    }
+
+    #[test]
     fn a_ticket_is_only_good_around_its_show() {
         let text = signer().sign(&claims());
-        let key = signer().verifying_key();
+        let key = verifier();
         let hours = |n: u64| std::time::Duration::from_secs(n * 3600);
         for (now, valid) in [
             (STARTS_AT.minus(hours(13)), false),
@@ -296,7 +343,7 @@ mod tests {
 
         #[test]
         fn any_text_is_read_without_harm(text in ".{0,200}") {
-            let key = signer().verifying_key();
+            let key = verifier();
             prop_assert!(verify_ticket(&text, &key, STARTS_AT).is_err());
         }
     }

@@ -25,6 +25,8 @@ const POLL_CLAIM: Duration = IDEMPOTENCY_TAKEOVER_AFTER;
 const PURGE_BATCH_MAX: i64 = 1000;
 /// How often old rows are purged.
 const PURGE_EVERY: Duration = Duration::from_mins(5);
+/// How often keys are looked for whose owner died.
+const ABANDONED_KEYS_EVERY: Duration = Duration::from_mins(1);
 /// How often a process looks whether the provider's books are to be compared.
 const RECONCILE_LOOK_EVERY: Duration = Duration::from_mins(1);
 
@@ -86,6 +88,18 @@ impl Core {
     }
 }
 
+impl Core {
+    /// Gives up idempotency keys whose owner died. Returns how many; there may be more.
+    pub(crate) async fn abandoned_keys_once(&self) -> Result<usize, StoreError> {
+        // Twice the time after which a repeat takes over, so that an owner that is merely slow
+        // stores its answer.
+        let before = self.clock.now().minus(IDEMPOTENCY_TAKEOVER_AFTER * 2);
+        let pool = &self.pools.jobs;
+        let count = store::idempotency::give_up_abandoned(pool, before, PURGE_BATCH_MAX).await?;
+        Ok(usize::try_from(count).unwrap_or(usize::MAX))
+    }
+}
+
 /// Starts all workers. They end when the core's token is cancelled.
 pub(crate) fn start(core: &Arc<Core>) {
     start_timer(core);
@@ -114,7 +128,15 @@ pub(crate) fn start(core: &Arc<Core>) {
     });
     let reconcile = Rhythm::every(RECONCILE_LOOK_EVERY);
     spawn(core, "reconcile", reconcile, |core| async move {
+        // Without a show nothing was ever paid, and the provider may not even run.
+        if !store::catalogue::has_shows(&core.pools.jobs).await? {
+            return Ok(0);
+        }
         core.reconcile_once().await
+    });
+    let abandoned = Rhythm::every(ABANDONED_KEYS_EVERY);
+    spawn(core, "abandoned-keys", abandoned, |core| async move {
+        core.abandoned_keys_once().await
     });
     let purge = Rhythm::every(PURGE_EVERY);
     spawn(core, "purge", purge, |core| async move {

@@ -7,7 +7,9 @@ use std::time::Duration;
 
 use data_encoding::{BASE64URL_NOPAD, HEXLOWER};
 use ed25519_dalek::SigningKey;
-use ed25519_dalek::pkcs8::{DecodePrivateKey, EncodePrivateKey, spki::der::pem::LineEnding};
+use ed25519_dalek::pkcs8::{
+    DecodePrivateKey, EncodePrivateKey, KeypairBytes, spki::der::pem::LineEnding,
+};
 use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey, Header, Validation};
 use serde::{Deserialize, Serialize};
 
@@ -111,10 +113,14 @@ impl PassKey {
         })
     }
 
-    /// The key as a PKCS#8 PEM file, to be kept secret.
+    /// The key as a PKCS#8 PEM file, to be kept secret. Without the public half, which RFC 8410
+    /// allows and OpenSSL 3 does not read.
     pub fn to_pem(&self) -> Result<String, KeyError> {
-        SigningKey::from_bytes(&self.secret)
-            .to_pkcs8_pem(LineEnding::LF)
+        let pair = KeypairBytes {
+            secret_key: self.secret,
+            public_key: None,
+        };
+        pair.to_pkcs8_pem(LineEnding::LF)
             .map(|pem| pem.to_string())
             .map_err(|_| KeyError::Unreadable)
     }
@@ -122,6 +128,16 @@ impl PassKey {
     /// The secret half, from which keys of other purposes are derived.
     pub fn secret(&self) -> &[u8; 32] {
         &self.secret
+    }
+
+    /// The public half.
+    pub fn public(&self) -> &[u8; 32] {
+        &self.public
+    }
+
+    /// The id that tokens name this key by: the first eight bytes of its public half, in hexadecimal.
+    pub fn kid(&self) -> &str {
+        &self.kid
     }
 }
 
@@ -400,5 +416,43 @@ mod tests {
         let again = PassKey::from_pem(&key.to_pem().unwrap()).unwrap();
         assert_eq!(again.kid, key.kid);
         assert!(PassKey::from_pem("-----BEGIN PRIVATE KEY-----").is_err());
+        // Earlier versions wrote the public half along.
+        let with_public = SigningKey::from_bytes(&[9; 32])
+            .to_pkcs8_pem(LineEnding::LF)
+            .unwrap();
+        assert_ne!(*with_public, key.to_pem().unwrap());
+        assert_eq!(PassKey::from_pem(&with_public).unwrap().kid, key.kid);
+    }
+
+    /// What `openssl` says to `input`.
+    fn openssl(arguments: &[&str], input: &str) -> Vec<u8> {
+        use std::io::Write;
+        use std::process::{Command, Stdio};
+
+        let mut child = Command::new("openssl")
+            .args(arguments)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .expect("openssl is not installed: run scripts/install-servers --test");
+        let mut stdin = child.stdin.take().unwrap();
+        stdin.write_all(input.as_bytes()).unwrap();
+        drop(stdin);
+        let output = child.wait_with_output().unwrap();
+        assert!(output.status.success(), "openssl {arguments:?}");
+        output.stdout
+    }
+
+    #[test]
+    fn openssl_reads_our_keys_and_we_read_its() {
+        let key = PassKey::from_seed([9; 32]).unwrap();
+        let public = ["pkey", "-pubout", "-outform", "DER"];
+        let read = openssl(&public, &key.to_pem().unwrap());
+        // RFC 8410: the public key ends the document.
+        assert!(read.ends_with(key.public()));
+        let pem = openssl(&["genpkey", "-algorithm", "ed25519"], "");
+        let theirs = PassKey::from_pem(std::str::from_utf8(&pem).unwrap()).unwrap();
+        let read = openssl(&public, std::str::from_utf8(&pem).unwrap());
+        assert!(read.ends_with(theirs.public()));
     }
 }

@@ -90,6 +90,17 @@ impl Servers {
         })
     }
 
+    /// Why [`Servers::start`] would find no program to run; nothing is started or written.
+    pub fn missing_programs(data_dir: &Path, want: Want) -> Vec<StartError> {
+        let search = Search::of_this_machine(&std::env::var_os("PATH").unwrap_or_default());
+        let redis = want.redis.then(|| search.redis().err()).flatten();
+        let postgres = want.postgres.then(|| {
+            let data = data_dir.join("postgres").join("data");
+            search.postgres(&data).err()
+        });
+        redis.into_iter().chain(postgres.flatten()).collect()
+    }
+
     /// URL of the private Redis, when there is one.
     pub fn redis_url(&self) -> Option<String> {
         self.redis.as_ref().map(RedisServer::url)

@@ -3,6 +3,7 @@
 //! This is the only module that knows the booking core; to the rest of the gateway it is an
 //! upstream.
 
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -11,20 +12,20 @@ use anyhow::{Context, Result, anyhow};
 use axum::Router;
 use booking_core::Booking;
 use booking_core::app::BookingDeps;
-use booking_core::config::{BookingConfig, PaymentConfig, SEATS_IN_MEMORY_MAX, TicketKey};
+use booking_core::config::{BookingConfig, PaymentConfig, SEATS_IN_MEMORY_MAX, TicketKeys};
 use booking_core::database::Pools;
 use contract::line::PriceRange;
 use contract::pass::PassKeys;
 use contract::{Clock, RoomId};
 use embedded::payment_simulator::{PaymentSimulator, SimulatorSettings};
 use embedded::{Servers, Want};
-use sha2::{Digest, Sha256};
+use sqlx::PgPool;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use web::RequestIds;
 
-use crate::config::{Config, Payment};
+use crate::config::{Config, Payment, Problems};
 use crate::edge::client_ip::TrustedProxies;
 use crate::edge::connections::ConnectionLimits;
 use crate::edge::rate_limit::{RateLimitConfig, RateLimits};
@@ -51,6 +52,8 @@ use crate::store::redis::RedisStore;
 const DATABASE_START_MAX: Duration = Duration::from_mins(1);
 /// Time between tries to reach the database at start.
 const DATABASE_START_PAUSE: Duration = Duration::from_millis(500);
+/// How often a gateway without a show looks for one, to start the payment simulator.
+const SHOWS_LOOK_EVERY: Duration = Duration::from_secs(1);
 /// Time between rounds of housekeeping.
 const HOUSEKEEPING_EVERY: Duration = Duration::from_secs(5);
 
@@ -120,24 +123,62 @@ async fn run_with(
     listening: Listening,
     children: &mut Children,
 ) -> Result<()> {
-    let public_url = match &config.public_url {
-        Some(url) => url.clone(),
-        None => format!("http://{}", listening.public.local_addr()?),
-    };
-    let ops_url = format!("http://{}", listening.ops.local_addr()?);
+    let listen_url = local_url(listening.public.local_addr()?);
+    let public_url = config.public_url.as_ref().unwrap_or(&listen_url);
+    let ops_url = local_url(listening.ops.local_addr()?);
     start_servers(config, children).await?;
-    let payment = start_payment(config, keys, &public_url, children).await?;
-    let app = App::build(config, keys, surroundings, &public_url, payment, children).await?;
-    keys::announce(&config.data_dir, &public_url, &ops_url)?;
-    tracing::info!(%public_url, %ops_url, "listening");
+    let payment = prepare_payment(config, keys, &listen_url, children)?;
+    let app = App::build(config, keys, surroundings, public_url, payment, children).await?;
+    keys::announce(&config.data_dir, public_url, &listen_url, &ops_url)?;
+    tracing::info!(public_url, listen_url, ops_url, "listening");
     app.serve(listening, children).await
 }
 
-async fn start_servers(config: &Config, children: &mut Children) -> Result<()> {
-    let want = Want {
+/// Where programs on this machine reach a listener.
+fn local_url(mut address: SocketAddr) -> String {
+    if address.ip().is_unspecified() {
+        address.set_ip(match address.ip() {
+            IpAddr::V4(_) => Ipv4Addr::LOCALHOST.into(),
+            IpAddr::V6(_) => Ipv6Addr::LOCALHOST.into(),
+        });
+    }
+    format!("http://{address}")
+}
+
+/// Which servers are private.
+fn wanted(config: &Config) -> Want {
+    Want {
         redis: config.redis_url.is_none(),
         postgres: config.database_url.is_none(),
-    };
+    }
+}
+
+/// Whether a gateway can start with this configuration, as far as that can be told without
+/// starting, writing or reaching anything. Looks at all that the start uses, so that a check of
+/// the configuration and the start agree.
+pub fn usable(config: &Config) -> Result<(), Problems> {
+    let mut problems = Keys::problems(config);
+    if let Some(url) = &config.redis_url
+        && let Err(error) = RedisStore::check_url(url)
+    {
+        problems.push(format!("ROPELINE_REDIS_URL: {error}"));
+    }
+    if let Some(url) = &config.database_url
+        && let Err(error) = records::connect_options(url)
+    {
+        problems.push(format!("ROPELINE_DATABASE_URL: {error}"));
+    }
+    let missing = Servers::missing_programs(&config.data_dir.join("servers"), wanted(config));
+    problems.extend(missing.iter().map(ToString::to_string));
+    if problems.is_empty() {
+        Ok(())
+    } else {
+        Err(Problems(problems))
+    }
+}
+
+async fn start_servers(config: &Config, children: &mut Children) -> Result<()> {
+    let want = wanted(config);
     if want.redis || want.postgres {
         let servers = Servers::start(&config.data_dir.join("servers"), want).await;
         children.servers = Some(servers.context("could not start the private servers")?);
@@ -145,10 +186,12 @@ async fn start_servers(config: &Config, children: &mut Children) -> Result<()> {
     Ok(())
 }
 
-async fn start_payment(
+/// Where payments are made. A private simulator has its address from here on; it runs when there
+/// is something to sell.
+fn prepare_payment(
     config: &Config,
     keys: &Keys,
-    public_url: &str,
+    listen_url: &str,
     children: &mut Children,
 ) -> Result<PaymentConfig> {
     let provider = "simulator".to_owned();
@@ -169,11 +212,12 @@ async fn start_payment(
         data_dir: config.data_dir.join("payment-simulator"),
         secret: keys.payment_secret.clone(),
         webhook_secret: keys.webhook_secret.clone(),
-        webhook_url: Some(format!("{public_url}/api/v1/payments/{provider}/webhook")),
+        // It is on this machine: the public URL may lead through TLS, or nowhere from here.
+        webhook_url: Some(format!("{listen_url}/api/v1/payments/{provider}/webhook")),
+        program: None,
     };
-    let simulator = PaymentSimulator::start(settings)
-        .await
-        .context("could not start the payment simulator")?;
+    let simulator =
+        PaymentSimulator::prepare(settings).context("could not prepare the payment simulator")?;
     let url = simulator.url().to_owned();
     children.simulator = Some(simulator);
     Ok(PaymentConfig {
@@ -195,6 +239,7 @@ pub struct App {
     connections: ConnectionLimits,
     keepalive: Duration,
     proxy: Arc<Proxy>,
+    booking: Booking,
     tasks: TaskTracker,
     stop: CancellationToken,
 }
@@ -224,10 +269,11 @@ impl App {
         let pool =
             records::pool_options().connect_lazy_with(records::connect_options(&database_url)?);
         migrate(&database_url).await?;
+        let ticket_keys = ticket_keys(&pool, config, keys, surroundings).await?;
         let database = Database::new(pool, tasks.clone());
         let payment_origin = payment.url.clone();
         let booking = start_booking(
-            keys,
+            ticket_keys,
             surroundings,
             public_url,
             payment,
@@ -307,6 +353,7 @@ impl App {
             connections: connection_limits(config),
             keepalive: config.keepalive,
             proxy,
+            booking,
             tasks,
             stop: surroundings.stop.clone(),
         })
@@ -339,11 +386,14 @@ impl App {
             .tasks
             .spawn(serve(listening.ops, self.ops, ops, ops_stop.clone()));
         let outcome = tokio::select! {
+            // The listener ends with the order to stop; then it is not what ended us.
+            biased;
             () = stop.cancelled() => Ok(()),
-            exhausted = supervise(children) => Err(anyhow!(exhausted)),
+            exhausted = supervise(children, &self.booking) => Err(anyhow!(exhausted)),
             ended = &mut public => Err(anyhow!("the public listener ended: {ended:?}")),
             ended = &mut ops => Err(anyhow!("the operators' listener ended: {ended:?}")),
         };
+        drop(self.booking);
         self.draining.store(true, Ordering::Relaxed);
         stop.cancel();
         self.proxy.shutdown().await;
@@ -382,8 +432,9 @@ fn connection_limits(config: &Config) -> ConnectionLimits {
     }
 }
 
-/// Keeps child processes running; ends only when one keeps ending.
-async fn supervise(children: &mut Children) -> String {
+/// Keeps child processes running; ends only when a private server keeps ending. The simulator is
+/// needed by payments alone, which say that it does not answer.
+async fn supervise(children: &mut Children, booking: &Booking) -> String {
     let servers = async {
         match &mut children.servers {
             Some(servers) => servers.supervise().await.to_string(),
@@ -392,36 +443,63 @@ async fn supervise(children: &mut Children) -> String {
     };
     let simulator = async {
         match &mut children.simulator {
-            Some(simulator) => simulator.supervise().await.to_string(),
+            Some(simulator) => {
+                until_something_is_sold(booking).await;
+                match simulator.keep_running().await {}
+            }
             None => std::future::pending().await,
         }
     };
     tokio::select! {
         exhausted = servers => exhausted,
-        exhausted = simulator => exhausted,
+        never = simulator => never,
     }
 }
 
-async fn start_booking(
+/// Returns once there is a show, made here or by another gateway.
+async fn until_something_is_sold(booking: &Booking) {
+    loop {
+        // Without its database a gateway sells nothing.
+        if booking.has_shows().await.unwrap_or(false) {
+            return;
+        }
+        tokio::time::sleep(SHOWS_LOOK_EVERY).await;
+    }
+}
+
+/// The keys of tickets, or why this gateway does not belong on this database.
+async fn ticket_keys(
+    pool: &PgPool,
+    config: &Config,
     keys: &Keys,
+    surroundings: &Surroundings,
+) -> Result<TicketKeys> {
+    let now = surroundings.clock.now();
+    let randomness = &surroundings.randomness;
+    let secrets =
+        records::ticket_keys(pool, &keys.signing, randomness, config.adopt_keys, now).await?;
+    let mut ticket_keys = TicketKeys::new(secrets.id, secrets.seed);
+    for (id, public) in &secrets.earlier {
+        ticket_keys = ticket_keys
+            .with_earlier(*id, public)
+            .with_context(|| format!("ticket key {id} in the database is damaged"))?;
+    }
+    Ok(ticket_keys)
+}
+
+async fn start_booking(
+    ticket_keys: TicketKeys,
     surroundings: &Surroundings,
     public_url: &str,
     payment: PaymentConfig,
     database_url: &str,
     tasks: &TaskTracker,
 ) -> Result<Booking> {
-    let ticket_key = keys.signing.last().map_or([0; 32], |key| {
-        // A key of its own purpose, the same on every gateway.
-        let mut digest = Sha256::new();
-        digest.update(b"ropeline-ticket-v1");
-        digest.update(key.secret());
-        digest.finalize().into()
-    });
     let booking = BookingConfig {
         public_url: public_url.to_owned(),
         payment,
         seats_in_memory_max: SEATS_IN_MEMORY_MAX,
-        ticket_key: TicketKey(ticket_key),
+        ticket_keys,
     };
     let deps = BookingDeps {
         pools: Pools::lazy(database_url)?,

@@ -28,6 +28,10 @@ const FILE_DEFAULT: &str = "ropeline.toml";
 pub struct Command {
     #[command(flatten)]
     settings: Settings,
+    /// Start on a database that knows other signing keys only, because those are lost: whoever
+    /// waits or is inside has to join again, and tickets that are sold stay valid
+    #[arg(long)]
+    adopt_keys: bool,
     #[command(subcommand)]
     action: Option<Action>,
 }
@@ -199,13 +203,14 @@ pub struct Config {
     pub listen: SocketAddr,
     /// Operators' listener.
     pub ops_listen: SocketAddr,
-    /// Where fans reach us, without a slash at the end; by the listener's address when absent.
+    /// The origin at which fans reach us, normalised, without a slash at the end; the listener's
+    /// address when absent.
     pub public_url: Option<String>,
     /// Redis; private when absent.
     pub redis_url: Option<String>,
     /// PostgreSQL; private when absent.
     pub database_url: Option<String>,
-    /// Data directory.
+    /// Data directory, absolute.
     pub data_dir: PathBuf,
     /// Key files; generated when empty.
     pub signing_keys: Vec<PathBuf>,
@@ -229,6 +234,8 @@ pub struct Config {
     pub log: String,
     /// Log form.
     pub log_format: LogFormat,
+    /// Whether to start on a database that knows other signing keys only.
+    pub adopt_keys: bool,
     /// What works and is not wise, to be told at start.
     pub warnings: Vec<String>,
 }
@@ -237,8 +244,8 @@ pub struct Config {
 pub enum Asked {
     /// Run with this configuration.
     Run(Box<Config>),
-    /// The configuration was asked for and is good, but for these warnings.
-    Checked(Vec<String>),
+    /// Only say whether this configuration is good.
+    Check(Box<Config>),
 }
 
 /// The configuration, settled.
@@ -276,12 +283,10 @@ impl Command {
         let is_check = matches!(self.action, Some(Action::Config(ConfigAction::Check)));
         let shown = is_check.then(|| shown::settings(&self.settings, &file));
         let checked = check(self.settings.or(file), problems);
-        let outcome = checked.map(|config| {
-            if is_check {
-                Asked::Checked(config.warnings)
-            } else {
-                Asked::Run(Box::new(config))
-            }
+        let asked = if is_check { Asked::Check } else { Asked::Run };
+        let outcome = checked.map(|mut config| {
+            config.adopt_keys = self.adopt_keys;
+            asked(Box::new(config))
         });
         Settled { shown, outcome }
     }
@@ -378,9 +383,38 @@ mod tests {
         for text in ["", "redis_url = \"\"\ndata_dir = \" \"\nlog_format = \"\""] {
             let config = good(text);
             assert_eq!(config.listen.port(), 8080);
-            assert_eq!(config.data_dir, Path::new(".ropeline"));
+            let here = std::env::current_dir().unwrap();
+            assert_eq!(config.data_dir, here.join(".ropeline"));
             assert!(config.redis_url.is_none() && config.database_url.is_none());
             assert!(config.warnings.is_empty());
+        }
+    }
+
+    #[test]
+    fn a_public_url_is_an_origin_as_browsers_write_it() {
+        for (given, origin) in [
+            ("https://Tickets.Example:443", "https://tickets.example"),
+            ("http://tickets.example:80/", "http://tickets.example"),
+            (
+                "https://tickets.example:8443",
+                "https://tickets.example:8443",
+            ),
+            ("https://bücher.example", "https://xn--bcher-kva.example"),
+        ] {
+            let config = good(&format!("public_url = \"{given}\""));
+            assert_eq!(config.public_url.as_deref(), Some(origin), "{given}");
+        }
+        for given in [
+            "tickets.example",
+            "ftp://tickets.example",
+            "https://",
+            "https://me@tickets.example",
+            "https://tickets.example/shop",
+            "https://tickets.example?x",
+        ] {
+            let given = settings(&format!("public_url = \"{given}\""));
+            let refused = check(given, Vec::new()).map(drop).unwrap_err().to_string();
+            assert!(refused.contains("ROPELINE_PUBLIC_URL"), "{refused}");
         }
     }
 

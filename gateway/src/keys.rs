@@ -9,6 +9,7 @@ use std::path::Path;
 use anyhow::{Context, Result};
 use contract::pass::PassKey;
 use data_encoding::HEXLOWER;
+use nix::unistd::AccessFlags;
 
 use crate::config::{Config, Payment};
 use crate::line::Randomness;
@@ -35,6 +36,33 @@ pub struct Keys {
 }
 
 impl Keys {
+    /// Why [`Keys::load`] would fail with this configuration; nothing is written.
+    pub fn problems(config: &Config) -> Vec<String> {
+        let dir = &config.data_dir;
+        let mut problems: Vec<String> = unwritable(dir).into_iter().collect();
+        let is_unusable = !problems.is_empty();
+        for name in [
+            SIGNING_KEY_FILE,
+            ADMIN_TOKEN_FILE,
+            PAYMENT_SECRET_FILE,
+            WEBHOOK_SECRET_FILE,
+        ] {
+            let path = dir.join(name);
+            let problem = match std::fs::read_to_string(&path) {
+                Ok(pem) if name == SIGNING_KEY_FILE && config.signing_keys.is_empty() => {
+                    PassKey::from_pem(&pem).err().map(|error| error.to_string())
+                }
+                Ok(_) => None,
+                Err(error) if error.kind() == io::ErrorKind::NotFound => None,
+                // Said of the directory already.
+                Err(_) if is_unusable => None,
+                Err(error) => Some(error.to_string()),
+            };
+            problems.extend(problem.map(|why| format!("{}: {why}", path.display())));
+        }
+        problems
+    }
+
     /// Reads what is there and generates the rest.
     pub fn load(config: &Config, randomness: &Randomness) -> Result<Self> {
         let dir = &config.data_dir;
@@ -72,6 +100,19 @@ impl Keys {
             })?,
         })
     }
+}
+
+/// Why nothing can be written into this directory, which may be still to be made.
+fn unwritable(dir: &Path) -> Option<String> {
+    let nearest = dir.ancestors().find(|ancestor| ancestor.exists())?;
+    let flags = AccessFlags::W_OK | AccessFlags::X_OK;
+    let problem = nix::unistd::access(nearest, flags).err()?;
+    Some(format!(
+        "ROPELINE_DATA_DIR: {} cannot be used: {}: {}",
+        dir.display(),
+        nearest.display(),
+        problem.desc()
+    ))
 }
 
 fn signing_keys(config: &Config, randomness: &Randomness) -> Result<Vec<PassKey>> {
@@ -135,9 +176,10 @@ fn write_private(path: &Path, text: &str) -> Result<()> {
 }
 
 /// Tells the `ropeline` command on this machine where we listen.
-pub fn announce(dir: &Path, public_url: &str, ops_url: &str) -> Result<()> {
+pub fn announce(dir: &Path, public_url: &str, listen_url: &str, ops_url: &str) -> Result<()> {
     let announcement = serde_json::json!({
         "publicUrl": public_url,
+        "listenUrl": listen_url,
         "opsUrl": ops_url,
         "pid": std::process::id(),
     });

@@ -21,6 +21,7 @@ pub mod edge;
 pub mod figures;
 pub mod gate;
 pub mod http;
+pub mod installation;
 pub mod keys;
 pub mod lifecycle;
 pub mod line;

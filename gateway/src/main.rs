@@ -1,5 +1,6 @@
 //! The gateway process.
 
+use std::io::IsTerminal;
 use std::process::ExitCode;
 use std::sync::Arc;
 
@@ -37,13 +38,16 @@ fn main() -> ExitCode {
     if let Some(shown) = settled.shown {
         println!("{shown}");
     }
-    match settled.outcome {
+    let outcome = settled.outcome.and_then(|asked| match &asked {
+        Asked::Run(config) | Asked::Check(config) => app::usable(config).map(|()| asked),
+    });
+    match outcome {
         Err(problems) => {
             eprintln!("{problems}");
             ExitCode::from(EXIT_CONFIG)
         }
-        Ok(Asked::Checked(warnings)) => {
-            for warning in warnings {
+        Ok(Asked::Check(config)) => {
+            for warning in config.warnings {
                 println!("Warning: {warning}.");
             }
             println!("The configuration is good.");
@@ -88,10 +92,17 @@ fn log_to_stderr(config: &Config) -> anyhow::Result<()> {
     let filter = EnvFilter::try_new(&config.log)?;
     let lines = tracing_subscriber::fmt()
         .with_env_filter(filter)
-        .with_writer(std::io::stderr);
+        .with_writer(std::io::stderr)
+        .with_ansi(has_colour());
     match config.log_format {
         LogFormat::Text => lines.init(),
         LogFormat::Json => lines.json().init(),
     }
     Ok(())
+}
+
+/// Whether the log goes to a terminal that may have colour (<https://no-color.org>).
+fn has_colour() -> bool {
+    let refused = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
+    std::io::stderr().is_terminal() && !refused
 }

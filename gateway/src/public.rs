@@ -69,7 +69,9 @@ impl PublicSide {
             cookies: made_of.cookies,
             limits: limits.clone(),
             page_policy: made_of.page_policy,
-            public_origin: web::origin::origin_of(&made_of.public_url).into(),
+            public_origin: web::origin::origin_of(&made_of.public_url)
+                .unwrap_or_default()
+                .into(),
         };
         let gate = Gate::new(
             rooms.clone(),

@@ -19,6 +19,8 @@ const DATA_DIRS: [&str; 2] = [".ropeline", ".demo"];
 struct Announcement {
     ops_url: String,
     public_url: String,
+    /// Where the public listener is on the machine itself; the public URL may lead through TLS.
+    listen_url: Option<String>,
 }
 
 /// How to reach a gateway.
@@ -114,7 +116,8 @@ fn announcement(dir: &Path) -> Option<(Url, Url)> {
     let text = fs::read(dir.join("admin.json")).ok()?;
     let announced: Announcement = serde_json::from_slice(&text).ok()?;
     let ops_url = Url::parse(&announced.ops_url).ok()?;
-    Some((ops_url, Url::parse(&announced.public_url).ok()?))
+    let public = announced.listen_url.unwrap_or(announced.public_url);
+    Some((ops_url, Url::parse(&public).ok()?))
 }
 
 fn secret_in(file: &Path) -> Option<String> {

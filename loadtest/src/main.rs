@@ -1,5 +1,6 @@
 //! `ropeline-loadtest`: arguments, logs, signals, exit status.
 
+use std::io::IsTerminal;
 use std::process::ExitCode;
 use std::sync::Arc;
 
@@ -27,6 +28,7 @@ async fn main() -> ExitCode {
                 .unwrap_or_else(|_| EnvFilter::new("loadtest=info,warn")),
         )
         .with_writer(std::io::stderr)
+        .with_ansi(has_colour())
         .with_target(false)
         .init();
     match execute(cli).await {
@@ -53,4 +55,10 @@ async fn execute(cli: Cli) -> anyhow::Result<Outcome> {
             _ = terminate.recv() => stop.cancel(),
         }
     }
+}
+
+/// Whether the log goes to a terminal that may have colour (<https://no-color.org>).
+fn has_colour() -> bool {
+    let refused = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
+    std::io::stderr().is_terminal() && !refused
 }

@@ -1,6 +1,6 @@
 //! The payment simulator as a process of its own.
 
-use std::io::Write;
+use std::io::{IsTerminal, Write};
 use std::net::SocketAddr;
 use std::process::ExitCode;
 
@@ -53,6 +53,7 @@ fn main() -> ExitCode {
     tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_writer(std::io::stderr)
+        .with_ansi(has_colour())
         .init();
     let problems = cli.config.problems();
     if !problems.is_empty() {
@@ -96,4 +97,10 @@ async fn run(cli: Cli) -> anyhow::Result<()> {
     tracing::info!("process.stopping");
     shutdown.cancel();
     Ok(serving.await?)
+}
+
+/// Whether the log goes to a terminal that may have colour (<https://no-color.org>).
+fn has_colour() -> bool {
+    let refused = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
+    std::io::stderr().is_terminal() && !refused
 }

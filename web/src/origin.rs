@@ -2,25 +2,32 @@
 
 use http::header::{HOST, ORIGIN};
 use http::{HeaderMap, HeaderName};
+use url::Url;
 
 const SEC_FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
 
-/// `scheme://host:port` of a URL.
-pub fn origin_of(url: &str) -> &str {
-    let rest = url.find("://").map_or(0, |at| at + 3);
-    let end = url[rest..].find('/').map_or(url.len(), |at| rest + at);
-    &url[..end]
+/// The origin of a URL as browsers write it (RFC 6454 section 6.2): host in lower case, no port
+/// that the scheme implies. `None` for what is no web address.
+pub fn origin_of(url: &str) -> Option<String> {
+    let origin = Url::parse(url).ok()?.origin();
+    origin.is_tuple().then(|| origin.ascii_serialization())
 }
 
 /// Whether a request was made by a page of ours, or by a program. Browsers name the origin of
 /// every post and of every WebSocket; clients that name none are no browsers and carry nobody's
-/// cookies by accident.
+/// cookies by accident. `public_origin` is the result of [`origin_of`].
 pub fn is_same_origin(headers: &HeaderMap, public_origin: &str) -> bool {
     let text = |name| headers.get(name).and_then(|value| value.to_str().ok());
     match headers.get(ORIGIN) {
         Some(origin) => origin.to_str().is_ok_and(|origin| {
-            let host = origin.split_once("://").map(|(_, host)| host);
-            origin == public_origin || (host.is_some() && host == text(HOST))
+            let Some((scheme, _)) = origin.split_once("://") else {
+                return false;
+            };
+            let Some(origin) = origin_of(origin) else {
+                return false;
+            };
+            let addressed = || text(HOST).and_then(|host| origin_of(&format!("{scheme}://{host}")));
+            origin == public_origin || addressed().is_some_and(|own| own == origin)
         }),
         None => headers.get(SEC_FETCH_SITE).is_none_or(|site| {
             // `none`: typed into the address bar, or opened from a bookmark.
@@ -61,11 +68,30 @@ mod tests {
     }
 
     #[test]
-    fn an_origin_ends_before_the_path() {
-        assert_eq!(
-            origin_of("https://pay.example:444/v1/x"),
-            "https://pay.example:444"
-        );
-        assert_eq!(origin_of("https://pay.example"), "https://pay.example");
+    fn an_origin_is_compared_as_browsers_write_it() {
+        check(Some("https://Tickets.Example:443"), None, true);
+        check(Some("http://SHOP.example:8080"), None, true);
+        check(Some("https://tickets.example:444"), None, false);
+        check(Some("http://tickets.example"), None, false);
+        for (url, origin) in [
+            (
+                "https://pay.example:444/v1/x",
+                Some("https://pay.example:444"),
+            ),
+            (
+                "https://Tickets.Example:443",
+                Some("https://tickets.example"),
+            ),
+            ("http://tickets.example:80/", Some("http://tickets.example")),
+            (
+                "https://bücher.example",
+                Some("https://xn--bcher-kva.example"),
+            ),
+            ("http://[::1]:8080/x", Some("http://[::1]:8080")),
+            ("mailto:me@tickets.example", None),
+            ("tickets.example", None),
+        ] {
+            assert_eq!(origin_of(url).as_deref(), origin, "{url}");
+        }
     }
 }

@@ -34,9 +34,9 @@ struct Rules {
 impl Guard {
     pub(super) fn new(booking: &Booking) -> Self {
         let config = &booking.0.config;
-        let policy = pages::content_security_policy(Some(origin_of(&config.payment.url)));
+        let policy = pages::content_security_policy(origin_of(&config.payment.url).as_deref());
         Self(Arc::new(Rules {
-            public_origin: origin_of(&config.public_url).to_owned(),
+            public_origin: origin_of(&config.public_url).unwrap_or_default(),
             // An origin that is no header value cannot be paid at: forms then lead nowhere else.
             policy: HeaderValue::from_str(&policy).unwrap_or_else(|_| {
                 HeaderValue::from_static("default-src 'none'; form-action 'self'")

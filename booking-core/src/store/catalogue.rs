@@ -354,3 +354,9 @@ pub(crate) async fn purge_changes(
     .await?;
     Ok(done.rows_affected())
 }
+
+/// Whether there is a show, or was one.
+pub(crate) async fn has_shows(pool: &PgPool) -> Result<bool, StoreError> {
+    let exists = sqlx::query_scalar!(r#"select exists (select 1 from shows) as "exists!""#);
+    Ok(exists.fetch_one(pool).await?)
+}

@@ -1,4 +1,5 @@
-//! The invariants, as questions whose answer is zero once the system is at rest.
+//! The invariants, as questions whose answer is zero whenever they are asked: after a crash and
+//! with work under way too. What has a deadline counts as broken when somebody worked and it passed.
 
 use contract::Timestamp;
 use serde::Serialize;
@@ -26,11 +27,20 @@ pub struct CheckReport {
     pub clean: bool,
 }
 
-/// Counts the violations of every invariant, all in one snapshot.
-pub(crate) async fn run(pool: &PgPool, now: Timestamp) -> Result<CheckReport, StoreError> {
-    let rows = sqlx::query_file!("src/store/check.sql", OffsetDateTime::from(now))
-        .fetch_all(pool)
-        .await?;
+/// Counts the violations of every invariant, all in one snapshot. `working_since` is when this
+/// process began its background work.
+pub(crate) async fn run(
+    pool: &PgPool,
+    now: Timestamp,
+    working_since: Timestamp,
+) -> Result<CheckReport, StoreError> {
+    let rows = sqlx::query_file!(
+        "src/store/check.sql",
+        OffsetDateTime::from(now),
+        OffsetDateTime::from(working_since)
+    )
+    .fetch_all(pool)
+    .await?;
     let invariants: Vec<InvariantResult> = rows
         .into_iter()
         .map(|row| InvariantResult {

@@ -242,6 +242,25 @@ pub(crate) async fn give_up(pool: &PgPool, key_use: &KeyUse) -> Result<(), Store
     Ok(())
 }
 
+/// Gives up keys that are in progress since before `before`: their owner died. Whoever repeats the
+/// request begins anew, as by a takeover.
+pub(crate) async fn give_up_abandoned(
+    pool: &PgPool,
+    before: Timestamp,
+    limit: i64,
+) -> Result<u64, StoreError> {
+    let done = sqlx::query!(
+        "delete from idempotency_keys where status_code is null and (principal, key) in (
+            select principal, key from idempotency_keys
+            where status_code is null and locked_at < $1 order by locked_at limit $2)",
+        OffsetDateTime::from(before),
+        limit
+    )
+    .execute(pool)
+    .await?;
+    Ok(done.rows_affected())
+}
+
 /// Removes keys made before `before`, up to `limit`.
 pub(crate) async fn purge(pool: &PgPool, before: Timestamp, limit: i64) -> Result<u64, StoreError> {
     let done = sqlx::query!(

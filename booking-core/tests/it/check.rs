@@ -1,5 +1,9 @@
 //! The invariants notice when something is broken.
 
+use std::time::Duration;
+
+use booking_core::CheckReport;
+use contract::Clock;
 use sqlx::{Connection, Executor};
 
 use crate::test_shop::TestShop;
@@ -7,6 +11,8 @@ use crate::test_shop::TestShop;
 /// A shop with one booking, one open hold and one refund.
 async fn shop() -> TestShop {
     let shop = TestShop::new().await;
+    // So that the process has worked for long enough to be late.
+    shop.clock.advance(Duration::from_mins(6));
     let fan = shop.fan();
     let hold = fan.held(&["A1"]).await;
     let intent = fan.intent(&hold).await;
@@ -68,7 +74,7 @@ async fn every_breach_is_noticed() {
         ("update owner_ticket_counts set ticket_count = 9", "I17 I20"),
         (
             "insert into payment_events (provider, event_id, kind, payload, received_at,
-                next_attempt_at) values ('simulator', 'e', 'k', '{}', now(), now())",
+                next_attempt_at) values ('simulator', 'e', 'k', '{}', '2020-01-01', '2020-01-01')",
             "I18",
         ),
         ("delete from outbox", "I19"),
@@ -121,7 +127,106 @@ async fn violated(shop: &TestShop, breach: &'static str) -> String {
         drop schema saved cascade;";
     database.execute(mend).await.unwrap();
     database.close().await.unwrap();
+    broken(&report)
+}
+
+/// The numbers of the invariants that are broken.
+fn broken(report: &CheckReport) -> String {
     let broken = report.invariants.iter().filter(|i| i.violations != 0);
     let names: Vec<&str> = broken.map(|i| &i.name[..3]).collect();
     names.join(" ")
+}
+
+async fn checked(shop: &TestShop) -> String {
+    broken(&shop.process.booking.check().await.unwrap())
+}
+
+/// A webhook that a process claimed, and that comes due again so long from now.
+async fn webhook_due_in(shop: &TestShop, span: Duration) {
+    let now = shop.clock.now();
+    let mut database = shop.database.connect().await;
+    sqlx::query(
+        "insert into payment_events (provider, event_id, kind, payload, received_at,
+            next_attempt_at)
+         values ('simulator', 'e', 'k', '{}', $1::timestamptz, $2::timestamptz)",
+    )
+    .bind(time::OffsetDateTime::from(now))
+    .bind(time::OffsetDateTime::from(now.plus(span)))
+    .execute(&mut database)
+    .await
+    .unwrap();
+    database.close().await.unwrap();
+}
+
+#[tokio::test]
+async fn a_webhook_in_the_hands_of_a_dead_process_is_a_breach_only_when_nobody_takes_it() {
+    let shop = TestShop::new().await;
+    webhook_due_in(&shop, Duration::from_mins(1)).await;
+    assert_eq!(checked(&shop).await, "");
+    shop.clock.advance(Duration::from_secs(80));
+    assert_eq!(checked(&shop).await, "");
+    shop.clock.advance(Duration::from_secs(20));
+    assert_eq!(checked(&shop).await, "I18");
+    shop.settle().await;
+    assert_eq!(checked(&shop).await, "");
+}
+
+#[tokio::test]
+async fn a_webhook_that_is_put_off_over_and_over_is_a_breach() {
+    let shop = TestShop::new().await;
+    webhook_due_in(&shop, Duration::from_hours(2)).await;
+    shop.clock.advance(Duration::from_mins(29));
+    assert_eq!(checked(&shop).await, "");
+    shop.clock.advance(Duration::from_mins(2));
+    assert_eq!(checked(&shop).await, "I18");
+}
+
+#[tokio::test]
+async fn what_came_due_while_no_process_ran_is_no_breach_yet() {
+    let shop = TestShop::new().await;
+    webhook_due_in(&shop, Duration::ZERO).await;
+    shop.clock.advance(Duration::from_mins(20));
+    let started = shop.another_process().await;
+    let check = async || broken(&started.booking.check().await.unwrap());
+    assert_eq!(check().await, "");
+    shop.clock.advance(Duration::from_secs(31));
+    assert_eq!(check().await, "I18");
+}
+
+#[tokio::test]
+async fn a_key_whose_owner_died_is_given_up_and_no_breach() {
+    let shop = TestShop::new().await;
+    let mut database = shop.database.connect().await;
+    sqlx::query(
+        "insert into idempotency_keys (principal, key, fingerprint, effect_id, locked_at,
+            created_at) values ('p', 'k', '', gen_random_uuid(), $1::timestamptz, $1)",
+    )
+    .bind(time::OffsetDateTime::from(shop.clock.now()))
+    .execute(&mut database)
+    .await
+    .unwrap();
+    database.close().await.unwrap();
+    let given_up = async || shop.process.booking.abandoned_keys_once().await.unwrap();
+    // Its owner may be slow.
+    shop.clock.advance(Duration::from_secs(110));
+    assert_eq!(given_up().await, 0);
+    shop.clock.advance(Duration::from_mins(4));
+    assert_eq!(checked(&shop).await, "I21");
+    assert_eq!(given_up().await, 1);
+    assert_eq!(checked(&shop).await, "");
+}
+
+#[tokio::test]
+async fn a_refund_under_way_is_no_breach_and_one_that_nobody_tries_is() {
+    let shop = TestShop::new().await;
+    let fan = shop.fan();
+    let hold = fan.held(&["A1"]).await;
+    let intent = fan.intent(&hold).await;
+    shop.provider.pay_wrongly(&intent, 5);
+    fan.confirm(&hold, &intent).await;
+    assert_eq!(checked(&shop).await, "");
+    shop.clock.advance(Duration::from_mins(2));
+    assert_eq!(checked(&shop).await, "I09");
+    shop.settle().await;
+    assert_eq!(checked(&shop).await, "");
 }

@@ -124,7 +124,7 @@ async fn an_event_of_several_days_is_sold_and_its_tickets_are_good_to_the_end() 
     let page = format!("/bookings/{bought}");
     let api = format!("/api/v1/bookings/{bought}");
     let ticket = fan.get(&api).await.json["tickets"][0]["qr"].clone();
-    let key = shop.process.booking.ticket_key();
+    let key = shop.process.booking.ticket_verifier();
     let checked = booking_core::verify_ticket(ticket.as_str().unwrap(), &key, shop.clock.now());
     assert!(checked.is_ok(), "{checked:?}");
     shop.clock.advance(day * 30);

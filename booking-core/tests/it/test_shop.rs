@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering};
 use std::time::Duration;
 
-use booking_core::{Booking, BookingConfig, BookingDeps, PaymentConfig, Pools, TicketKey};
+use booking_core::{Booking, BookingConfig, BookingDeps, PaymentConfig, Pools, TicketKeys};
 use contract::{Clock, ManualClock};
 use serde_json::{Value, json};
 use sqlx::{Connection, Executor};
@@ -209,7 +209,7 @@ async fn start(
             webhook_secret: WEBHOOK_SECRET.to_owned(),
         },
         seats_in_memory_max: 60_000,
-        ticket_key: TicketKey([7; 32]),
+        ticket_keys: TicketKeys::new(1, [7; 32]),
     };
     let deps = BookingDeps {
         pools: pools.clone(),

@@ -18,7 +18,7 @@ async fn a_ticket_is_verified_without_a_database() {
         (&tickets[0]["seatId"], &tickets[1]["seatId"]),
         (&"A1".into(), &"A2".into())
     );
-    let key = shop.process.booking.ticket_key();
+    let key = shop.process.booking.ticket_verifier();
     let doors = Timestamp::parse("2026-12-24T13:00:00Z").unwrap();
     for ticket in tickets {
         let text = ticket["qr"].as_str().unwrap();

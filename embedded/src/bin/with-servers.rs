@@ -6,6 +6,7 @@
 
 use std::ffi::OsString;
 use std::fs::{self, File, Permissions};
+use std::io::IsTerminal;
 use std::os::unix::fs::PermissionsExt as _;
 use std::os::unix::process::ExitStatusExt as _;
 use std::path::Path;
@@ -43,6 +44,7 @@ struct Arguments {
 async fn main() -> anyhow::Result<ExitCode> {
     tracing_subscriber::fmt()
         .with_writer(std::io::stderr)
+        .with_ansi(has_colour())
         .with_max_level(tracing::Level::WARN)
         .init();
     let arguments = Arguments::parse();
@@ -150,4 +152,10 @@ impl Signals {
             _ = self.terminate.recv() => Signal::SIGTERM,
         }
     }
+}
+
+/// Whether the log goes to a terminal that may have colour (<https://no-color.org>).
+fn has_colour() -> bool {
+    let refused = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
+    std::io::stderr().is_terminal() && !refused
 }

@@ -21,10 +21,7 @@ pub(super) fn check(settings: Settings, mut problems: Vec<String>) -> Result<Con
     let mut note = |problem: String| problems.push(problem);
     let mut warnings = Vec::new();
     let (listen, ops_listen) = listeners(&settings, &mut note);
-    let public_url = settings
-        .public_url
-        .as_deref()
-        .map(|url| url.trim_end_matches('/').to_owned());
+    let public_url = public_url(settings.public_url.as_deref(), &mut note);
     check_urls(&settings, &mut note);
     let signing_keys = key_files(settings.signing_keys.as_deref(), &mut note);
     if let Some(token) = &settings.admin_token
@@ -38,7 +35,7 @@ pub(super) fn check(settings: Settings, mut problems: Vec<String>) -> Result<Con
     let trusted_proxies = networks(settings.trusted_proxies.as_deref(), &mut note);
     let serving = serving(&settings, &mut note);
     let payment = payment(&settings, &mut note, &mut warnings);
-    let data_dir = PathBuf::from(settings.data_dir.as_deref().unwrap_or(".ropeline"));
+    let data_dir = data_dir(settings.data_dir.as_deref(), &mut note);
     if data_dir.exists() && !data_dir.is_dir() {
         note(format!(
             "ROPELINE_DATA_DIR: {} is not a directory",
@@ -71,6 +68,7 @@ pub(super) fn check(settings: Settings, mut problems: Vec<String>) -> Result<Con
         payment,
         log,
         log_format,
+        adopt_keys: false,
         warnings,
     })
 }
@@ -189,17 +187,46 @@ fn address(
     }
 }
 
+/// The directory, independent of where the process or its children work: children do so elsewhere.
+fn data_dir(given: Option<&str>, note: &mut impl FnMut(String)) -> PathBuf {
+    let given = Path::new(given.unwrap_or(".ropeline"));
+    std::path::absolute(given).unwrap_or_else(|error| {
+        note(format!("ROPELINE_DATA_DIR: {}: {error}", given.display()));
+        given.to_path_buf()
+    })
+}
+
+/// The origin that fans see, as browsers write it: they compare it letter by letter.
+fn public_url(given: Option<&str>, note: &mut impl FnMut(String)) -> Option<String> {
+    let text = given?;
+    let mut refuse = |why: &str| {
+        note(format!(
+            "ROPELINE_PUBLIC_URL: `{text}` {why}; write it like https://tickets.example.org"
+        ));
+        None
+    };
+    let Ok(url) = url::Url::parse(text) else {
+        return refuse("is not a URL");
+    };
+    if !matches!(url.scheme(), "http" | "https") || !url.has_host() {
+        return refuse("does not begin with http:// or https:// and a host");
+    }
+    if !url.username().is_empty() || url.password().is_some() {
+        return refuse("has a user name in it");
+    }
+    // Pages link to `/_line/…` and cookies are for `/`.
+    if url.path() != "/" || url.query().is_some() || url.fragment().is_some() {
+        return refuse("has a path, and Ropeline answers at the root of a host only");
+    }
+    Some(url.origin().ascii_serialization())
+}
+
 fn check_urls(settings: &Settings, note: &mut impl FnMut(String)) {
     for (name, url, schemes) in [
         (
-            "ROPELINE_PUBLIC_URL",
-            &settings.public_url,
-            &["http://", "https://"][..],
-        ),
-        (
             "ROPELINE_REDIS_URL",
             &settings.redis_url,
-            &["redis://", "redis+unix://", "unix://"],
+            &["redis://", "redis+unix://", "unix://"][..],
         ),
         (
             "ROPELINE_DATABASE_URL",
@@ -288,6 +315,13 @@ fn payment(
     let secret = settings.payment_secret.clone();
     let webhook_secret = settings.payment_webhook_secret.clone();
     let Some(url) = &settings.payment_url else {
+        if settings.database_url.is_some() {
+            warnings.push(
+                "ROPELINE_PAYMENT_URL is not set: this gateway pays at a private simulator, of \
+                 which other gateways on the same database know nothing"
+                    .to_owned(),
+            );
+        }
         return Payment::PrivateSimulator {
             secret,
             webhook_secret,

@@ -7,6 +7,7 @@ mod audit;
 mod database;
 mod room_record;
 mod rooms;
+mod ticket_keys;
 
 use thiserror::Error;
 
@@ -18,6 +19,7 @@ pub use audit::{AUDIT_PAGE_MAX, Act, Audit, AuditEntry};
 pub use database::{Database, connect_options, pool_options};
 pub use room_record::RoomRecord;
 pub use rooms::{CreateOutcome, PutOutcome, RoomChanges, Rooms, SYSTEM_ACTOR};
+pub use ticket_keys::{TicketKeysError, ticket_keys};
 
 /// Why the database could not do what was asked.
 #[derive(Debug, Error)]

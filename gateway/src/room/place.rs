@@ -155,7 +155,7 @@ impl PlaceKeys {
     clippy::expect_used,
     reason = "32 bytes is a valid length for HKDF-SHA256"
 )]
-fn subkey(secret: &[u8; 32], purpose: &[u8]) -> [u8; 32] {
+pub(crate) fn subkey(secret: &[u8; 32], purpose: &[u8]) -> [u8; 32] {
     let mut key = [0; 32];
     Hkdf::<Sha256>::new(Some(b"ropeline"), secret)
         .expand(purpose, &mut key)

@@ -55,6 +55,11 @@ impl RedisStore {
         })
     }
 
+    /// Whether [`RedisStore::new`] takes this URL.
+    pub fn check_url(url: &str) -> Result<(), RedisError> {
+        redis::Client::open(url).map(drop)
+    }
+
     fn keys(&self, room: &RoomId) -> RoomKeys {
         RoomKeys::new(&self.prefix, room)
     }

@@ -3,11 +3,13 @@
 use std::path::Path;
 use std::process::{Command, Output};
 
-/// Runs the gateway in `dir` with nothing but these variables.
+/// Runs the gateway in `dir` with nothing but these variables and PATH.
 fn gateway(dir: &Path, variables: &[(&str, &str)], arguments: &[&str]) -> Output {
     Command::new(env!("CARGO_BIN_EXE_ropeline-gateway"))
         .args(arguments)
         .env_clear()
+        // Private servers' programs are looked for.
+        .env("PATH", std::env::var_os("PATH").unwrap())
         .envs(variables.iter().copied())
         .current_dir(dir)
         .output()
@@ -79,4 +81,45 @@ fn a_check_prints_what_is_in_force_and_no_secret() {
     }
     assert!(!text.contains("hush"), "{text}");
     assert!(text.trim_end().ends_with("The configuration is good."));
+}
+
+#[test]
+fn a_check_finds_what_a_start_finds() {
+    let dir = tempfile::tempdir().unwrap();
+    let data = dir.path().join("data");
+    std::fs::create_dir(&data).unwrap();
+    std::fs::write(data.join("signing-key.pem"), "not a key\n").unwrap();
+    std::fs::create_dir(data.join("admin-token")).unwrap();
+    let variables = [
+        ("ROPELINE_DATA_DIR", "data"),
+        ("ROPELINE_REDIS_URL", "redis://127.0.0.1:port/0"),
+        ("ROPELINE_DATABASE_URL", "postgres://h:port/x"),
+    ];
+    let [started, checked] = [&[][..], &["config", "check"]].map(|arguments| {
+        let output = gateway(dir.path(), &variables, arguments);
+        assert_eq!(output.status.code(), Some(64), "{arguments:?}");
+        String::from_utf8(output.stderr).unwrap()
+    });
+    assert_eq!(started, checked);
+    for named in [
+        "signing-key.pem: not an Ed25519 private key",
+        "admin-token: ",
+        "ROPELINE_REDIS_URL: ",
+        "ROPELINE_DATABASE_URL: ",
+    ] {
+        assert!(
+            checked.contains(named),
+            "{named} is missing from: {checked}"
+        );
+    }
+}
+
+#[test]
+fn https_and_the_default_simulator_are_a_good_configuration() {
+    let dir = tempfile::tempdir().unwrap();
+    let variables = [("ROPELINE_PUBLIC_URL", "https://tickets.example")];
+    let output = gateway(dir.path(), &variables, &["config", "check"]);
+    let text = String::from_utf8(output.stdout).unwrap();
+    assert_eq!(output.status.code(), Some(0), "{text}");
+    assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 0);
 }

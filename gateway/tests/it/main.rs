@@ -35,6 +35,7 @@ mod returning;
 mod seed;
 mod serving;
 mod simulation;
+mod starting;
 mod tcp_proxy;
 mod test_app;
 mod test_database;

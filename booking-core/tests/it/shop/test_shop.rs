@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use axum::Router;
 use booking_core::{
-    Booking, BookingConfig, BookingDeps, ImportedShow, PaymentConfig, Pools, TicketKey,
+    Booking, BookingConfig, BookingDeps, ImportedShow, PaymentConfig, Pools, TicketKeys,
 };
 use contract::SystemClock;
 use contract::booking::ShowFile;
@@ -45,7 +45,7 @@ impl TestShop {
                 webhook_secret: "whsec_shop".to_owned(),
             },
             seats_in_memory_max: 60_000,
-            ticket_key: TicketKey([7; 32]),
+            ticket_keys: TicketKeys::new(1, [7; 32]),
         };
         let deps = BookingDeps {
             pools: Pools::lazy(&database.url()).unwrap(),

@@ -1,0 +1,299 @@
+//! Gateways as processes: where their data is, which keys they work with, and what their payment
+//! simulator may do to them.
+
+use std::fs::{self, File, OpenOptions};
+use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
+use std::path::{Path, PathBuf};
+use std::process::ExitStatus;
+use std::time::Duration;
+
+use http::StatusCode;
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+use serde_json::{Value, json};
+use tempfile::TempDir;
+use tokio::process::{Child, Command};
+
+use crate::conformance::redis_url;
+use crate::test_database::TestDatabase;
+
+const PROGRAM: &str = env!("CARGO_BIN_EXE_ropeline-gateway");
+const TOKEN: &str = "token-of-the-start-tests";
+/// How long a start or a stop may take, on a machine that is busy with other tests.
+const WAIT_MAX: Duration = Duration::from_mins(1);
+
+/// A gateway process on the test's servers, working in a directory of its own.
+struct Process {
+    child: Child,
+    home: PathBuf,
+    http: reqwest::Client,
+}
+
+impl Process {
+    fn start(program: &Path, home: &Path, database: &TestDatabase, arguments: &[&str]) -> Self {
+        let log = File::create(home.join("gateway.log")).unwrap();
+        let child = Command::new(program)
+            .args(arguments)
+            .current_dir(home)
+            .env_clear()
+            .env("PATH", std::env::var_os("PATH").unwrap())
+            .env("ROPELINE_LISTEN", "127.0.0.1:0")
+            .env("ROPELINE_OPS_LISTEN", "127.0.0.1:0")
+            .env("ROPELINE_DATABASE_URL", database.url())
+            .env("ROPELINE_REDIS_URL", redis_url())
+            .env("ROPELINE_ADMIN_TOKEN", TOKEN)
+            .env("ROPELINE_PUBLIC_URL", "https://Tickets.Example:443/")
+            .stdout(log.try_clone().unwrap())
+            .stderr(log)
+            .kill_on_drop(true)
+            .spawn()
+            .unwrap();
+        Self {
+            child,
+            home: home.to_owned(),
+            http: reqwest::Client::new(),
+        }
+    }
+
+    fn log(&self) -> String {
+        fs::read_to_string(self.home.join("gateway.log")).unwrap_or_default()
+    }
+
+    fn announced(&self) -> Option<Value> {
+        let text = fs::read_to_string(self.home.join(".ropeline/admin.json")).ok()?;
+        serde_json::from_str(&text).ok()
+    }
+
+    /// Waits until `look` finds something, or the process or the test's patience ends.
+    async fn until<T>(&mut self, what: &str, mut look: impl AsyncFnMut(&Self) -> Option<T>) -> T {
+        let began = tokio::time::Instant::now();
+        loop {
+            if let Some(found) = look(self).await {
+                return found;
+            }
+            let ended = self.child.try_wait().unwrap();
+            assert!(
+                ended.is_none(),
+                "ended before {what}: {ended:?}\n{}",
+                self.log()
+            );
+            assert!(
+                began.elapsed() < WAIT_MAX,
+                "not in time: {what}\n{}",
+                self.log()
+            );
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    }
+
+    async fn becomes_ready(&mut self) {
+        self.until("it is ready", async |this| {
+            let ops = this.announced()?["opsUrl"].as_str()?.to_owned();
+            let answer = this.http.get(format!("{ops}/readyz")).send().await.ok()?;
+            answer.status().is_success().then_some(())
+        })
+        .await;
+    }
+
+    async fn ends(&mut self) -> ExitStatus {
+        let ended = tokio::time::timeout(WAIT_MAX, self.child.wait()).await;
+        ended
+            .unwrap_or_else(|_| panic!("does not end\n{}", self.log()))
+            .unwrap()
+    }
+
+    async fn stop(mut self) {
+        let pid = self.child.id().expect("ended by itself");
+        kill(Pid::from_raw(pid.try_into().unwrap()), Signal::SIGTERM).unwrap();
+        let status = self.ends().await;
+        assert!(status.success(), "{status}\n{}", self.log());
+    }
+
+    async fn import_show(&self) {
+        let show = json!({
+            "showId": "lanterns",
+            "city": { "cityId": "mumbai", "name": "Mumbai", "country": "IN",
+                "timeZone": "Asia/Kolkata" },
+            "title": "Lanterns",
+            "venue": { "name": "Lake", "address": "Powai" },
+            "startsAt": "2035-12-21T13:30:00Z",
+            "ticketLimit": 4, "holdSeconds": 600, "currency": "INR",
+            "categories": [{ "category": "FRONT", "name": "Front", "priceMinor": 450_000 }],
+            "sections": [{ "name": "Water", "category": "FRONT", "rows": ["A"],
+                "seatsPerRow": 5 }],
+        });
+        let ops = self.announced().unwrap()["opsUrl"]
+            .as_str()
+            .unwrap()
+            .to_owned();
+        let request = self.http.post(format!("{ops}/admin/v1/shows"));
+        let answer = request.bearer_auth(TOKEN).json(&show).send().await.unwrap();
+        let (status, text) = (answer.status(), answer.text().await.unwrap());
+        assert!(status.is_success(), "{status} {text}");
+    }
+
+    fn simulator_log(&self) -> PathBuf {
+        let data = self.home.join(".ropeline/payment-simulator");
+        data.join("payment-simulator.log")
+    }
+}
+
+/// A directory whose path has what people's paths have.
+fn home() -> TempDir {
+    let mut named = tempfile::Builder::new();
+    named.prefix("Löwen und Café ").tempdir().unwrap()
+}
+
+#[tokio::test]
+async fn data_is_where_the_gateway_was_started_and_the_simulator_runs_from_the_first_show() {
+    let (home, database) = (home(), TestDatabase::create().await);
+    let mut gateway = Process::start(Path::new(PROGRAM), home.path(), &database, &[]);
+    gateway.becomes_ready().await;
+    let announced = gateway.announced().unwrap();
+    assert_eq!(announced["publicUrl"], "https://tickets.example");
+    let listen_url = announced["listenUrl"].as_str().unwrap();
+    assert!(listen_url.starts_with("http://127.0.0.1:"), "{listen_url}");
+    assert!(!gateway.simulator_log().exists(), "started without a show");
+
+    gateway.import_show().await;
+    let data = home.path().join(".ropeline/payment-simulator");
+    let port = fs::read_to_string(data.join("payment-simulator.port")).unwrap();
+    let url = format!("http://127.0.0.1:{}/", port.trim());
+    gateway
+        .until("the simulator answers", async |this| {
+            this.http.get(&url).send().await.ok().map(drop)
+        })
+        .await;
+    assert!(!gateway.log().contains('\u{1b}'), "colours in a file");
+    gateway.stop().await;
+}
+
+#[tokio::test]
+async fn a_simulator_that_keeps_failing_takes_nothing_but_payments_away() {
+    let (home, database) = (home(), TestDatabase::create().await);
+    // Beside a gateway is where its simulator is looked for first.
+    let beside = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
+    let program = beside.path().join("ropeline-gateway");
+    if fs::hard_link(PROGRAM, &program).is_err() {
+        fs::copy(PROGRAM, &program).unwrap();
+    }
+    let mut script = OpenOptions::new();
+    script.write(true).create_new(true).mode(0o755);
+    let simulator = beside.path().join("ropeline-payment-simulator");
+    drop(script.open(&simulator).unwrap());
+    fs::write(&simulator, "#!/bin/sh\necho out of order\nexit 1\n").unwrap();
+    assert_eq!(
+        fs::metadata(&simulator).unwrap().permissions().mode() & 0o111,
+        0o111
+    );
+
+    let mut gateway = Process::start(&program, home.path(), &database, &[]);
+    gateway.becomes_ready().await;
+    gateway.import_show().await;
+    // More often than a private server may end in a row.
+    gateway
+        .until("it failed six times", async |this| {
+            let log = this.log();
+            (log.matches("the payment simulator does not start").count() > 6).then_some(())
+        })
+        .await;
+    assert!(gateway.log().contains("out of order"), "{}", gateway.log());
+
+    let base = gateway.announced().unwrap()["listenUrl"]
+        .as_str()
+        .unwrap()
+        .to_owned();
+    let http = reqwest::Client::builder().build().unwrap();
+    let held = http.post(format!("{base}/api/v1/shows/lanterns/holds"));
+    let held = held
+        .json(&json!({ "seatIds": ["A1"] }))
+        .send()
+        .await
+        .unwrap();
+    assert_eq!(held.status(), StatusCode::CREATED, "{}", gateway.log());
+    let cookie = held.headers()["set-cookie"].to_str().unwrap();
+    let cookie = cookie.split(';').next().unwrap().to_owned();
+    let hold: Value = held.json().await.unwrap();
+    let hold = hold["holdId"].as_str().unwrap();
+    let paid = http.post(format!("{base}/api/v1/holds/{hold}/payments"));
+    let paid = paid.header("cookie", cookie);
+    let paid = paid
+        .json(&json!({ "email": "fan@tickets.example" }))
+        .send()
+        .await
+        .unwrap();
+    assert_eq!(paid.status(), StatusCode::SERVICE_UNAVAILABLE);
+    assert!(paid.headers().contains_key("retry-after"));
+    let problem: Value = paid.json().await.unwrap();
+    assert_eq!(problem["code"], "payment-unavailable");
+    assert_eq!(problem["reason"], "gateway-down");
+    gateway.stop().await;
+}
+
+#[tokio::test]
+async fn gateways_with_keys_of_their_own_do_not_share_a_database() {
+    let database = TestDatabase::create().await;
+    let homes = [home(), home()];
+    let start = |at: usize, arguments: &[&str]| {
+        Process::start(Path::new(PROGRAM), homes[at].path(), &database, arguments)
+    };
+    let mut first = start(0, &[]);
+    first.becomes_ready().await;
+
+    let mut second = start(1, &[]);
+    let status = second.ends().await;
+    assert_eq!(status.code(), Some(1), "{}", second.log());
+    for told in [
+        "other signing keys",
+        "signing-key.pem",
+        "ROPELINE_SIGNING_KEYS",
+    ] {
+        assert!(second.log().contains(told), "{told}: {}", second.log());
+    }
+    assert!(second.announced().is_none());
+
+    let key = |at: usize| homes[at].path().join(".ropeline/signing-key.pem");
+    let own = fs::read(key(1)).unwrap();
+    fs::copy(key(0), key(1)).unwrap();
+    let mut second = start(1, &[]);
+    second.becomes_ready().await;
+    second.stop().await;
+    first.stop().await;
+
+    // Both copies of the key are lost.
+    fs::write(key(1), own).unwrap();
+    let mut adopting = start(1, &["--adopt-keys"]);
+    adopting.becomes_ready().await;
+    adopting.stop().await;
+    let mut later = start(1, &[]);
+    later.becomes_ready().await;
+    later.stop().await;
+}
+
+#[tokio::test]
+async fn a_signing_key_is_replaced_by_putting_the_new_one_in_front_and_then_dropping_the_old() {
+    let (home, database) = (home(), TestDatabase::create().await);
+    let pem = |name: &str, seed: u8| {
+        let path = home.path().join(name);
+        let key = contract::pass::PassKey::from_seed([seed; 32]).unwrap();
+        fs::write(&path, key.to_pem().unwrap()).unwrap();
+    };
+    pem("old.pem", 1);
+    pem("new.pem", 2);
+    pem("other.pem", 3);
+    for keys in ["old.pem", "new.pem,old.pem", "new.pem"] {
+        let arguments = ["--signing-keys", keys];
+        let mut gateway = Process::start(Path::new(PROGRAM), home.path(), &database, &arguments);
+        gateway.becomes_ready().await;
+        gateway.stop().await;
+        fs::remove_file(home.path().join(".ropeline/admin.json")).unwrap();
+    }
+    let arguments = ["--signing-keys", "other.pem"];
+    let mut stranger = Process::start(Path::new(PROGRAM), home.path(), &database, &arguments);
+    assert_eq!(stranger.ends().await.code(), Some(1), "{}", stranger.log());
+    let ids: Vec<i16> = sqlx::query_scalar("select key_id from ticket_keys")
+        .fetch_all(&database.pool())
+        .await
+        .unwrap();
+    assert_eq!(ids, [1]);
+}
