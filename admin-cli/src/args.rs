@@ -200,6 +200,9 @@ pub(crate) enum ShowCommand {
         #[arg(long)]
         dry_run: bool,
     },
+    /// Print the JSON Schema of show files, for editors
+    #[command(after_help = "Example:\n  ropeline show schema > show-file.schema.json")]
+    Schema,
     /// List the shows
     #[command(visible_alias = "ls", after_help = "Example:\n  ropeline show list")]
     List,

@@ -4,11 +4,13 @@ use std::sync::Arc;
 
 use axum::Router;
 use contract::booking::{
-    Booking as BookingView, City, Hold, HoldRequest, SaleStatus, SeatMap, Show, ShowFile,
-    ShowImported,
+    Booking as BookingView, City, Hold, HoldRequest, ImportOutcome, SaleStatus, SeatMap, Show,
+    ShowFile, ShowImported,
 };
 use contract::{BookingId, CityId, Clock, HoldId, RoomId, ShowId, TicketId};
+use futures_util::future::BoxFuture;
 use http::HeaderMap;
+use show_file::Fault;
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -30,7 +32,7 @@ use crate::payments::reconcile::{ReconcileError, ReconcileReport};
 use crate::payments::stripe::Stripe;
 use crate::payments::webhooks::WebhookReceipt;
 use crate::randomness::Randomness;
-use crate::shows::{InvalidShowFile, ShowDraft};
+use crate::shows::ShowDraft;
 use crate::store;
 use crate::store::check::CheckReport;
 use crate::store::idempotency::KeyUse;
@@ -51,9 +53,17 @@ pub struct BookingDeps {
     pub tracker: TaskTracker,
     /// Ends the background work.
     pub shutdown: CancellationToken,
+    /// The rooms that a show can be behind.
+    pub rooms: Arc<dyn RoomDirectory>,
     /// Whether this process sweeps, polls and refreshes by itself. One that does not needs others
     /// that do; tests take the steps one by one.
     pub background: bool,
+}
+
+/// What the booking core asks about rooms, which are not its own.
+pub trait RoomDirectory: Send + Sync {
+    /// Whether there is a room `room`. An error when that cannot be found out now.
+    fn knows<'a>(&'a self, room: &'a RoomId) -> BoxFuture<'a, Result<bool, StoreError>>;
 }
 
 /// Why the booking core could not start.
@@ -73,7 +83,7 @@ pub enum ImportedShow {
     /// It was taken.
     Imported(ShowImported),
     /// The file cannot be taken.
-    Invalid(InvalidShowFile),
+    Invalid(Vec<Fault>),
     /// It would change what customers already hold or bought.
     InUse,
 }
@@ -151,6 +161,7 @@ impl Booking {
             clock: deps.clock,
             randomness: Randomness::new(deps.seed),
             provider,
+            rooms: deps.rooms,
             work,
             shutdown: deps.shutdown,
             inbox_filled: Arc::default(),
@@ -431,27 +442,45 @@ impl Booking {
 
     /// Takes over a show file. The same file again changes nothing.
     pub async fn show_import(&self, file: ShowFile) -> Result<ImportedShow, StoreError> {
-        let draft = match ShowDraft::new(file) {
+        let draft = match ShowDraft::new(file, self.0.clock.now()) {
             Ok(draft) => draft,
-            Err(invalid) => return Ok(ImportedShow::Invalid(invalid)),
+            Err(faults) => return Ok(ImportedShow::Invalid(faults)),
         };
+        if let Some(room) = &draft.show.file.room
+            && !self.0.rooms.knows(room).await?
+        {
+            return Ok(ImportedShow::Invalid(vec![Fault {
+                path: "room".to_owned(),
+                what: format!("there is no room `{room}`; create it first"),
+            }]));
+        }
         let core = Arc::clone(&self.0);
         let work = async move {
             let pool = &core.pools.jobs;
             let now = core.clock.now();
+            let show_id = &draft.show.file.show_id;
+            let before = core.catalogue.info(show_id).await?;
             let import = repeat_if_contended(|| store::import::import(pool, &draft, now)).await?;
             let outcome = match import {
                 Import::SeatsInUse | Import::TermsInUse => return Ok(ImportedShow::InUse),
                 Import::Done(outcome) => outcome,
             };
             // The import stands whatever comes of this; if it fails, the next refresh shows it.
-            if let Err(error) = core.catalogue.renew(&draft.file.show_id, now).await {
+            if let Err(error) = core.catalogue.renew(show_id, now).await {
                 tracing::warn!(%error, "an imported show is not in memory yet");
             }
+            let after = core.catalogue.entry(show_id);
+            let changed = match (outcome, before, after) {
+                (ImportOutcome::Updated, Some(before), Some(after)) => {
+                    after.info().changes_from(&before)
+                }
+                _ => Vec::new(),
+            };
             Ok(ImportedShow::Imported(ShowImported {
-                show_id: draft.file.show_id.clone(),
-                seat_count: u64::try_from(draft.seats.len()).unwrap_or(u64::MAX),
+                show_id: show_id.clone(),
+                seat_count: u64::try_from(draft.show.seats.len()).unwrap_or(u64::MAX),
                 outcome,
+                changed,
             }))
         };
         self.0.work.run_within(IMPORT_PATIENCE, work).await

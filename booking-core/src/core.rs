@@ -6,6 +6,7 @@ use contract::{Clock, Timestamp};
 use tokio::sync::{Notify, Semaphore};
 use tokio_util::sync::CancellationToken;
 
+use crate::app::RoomDirectory;
 use crate::config::BookingConfig;
 use crate::database::{Pools, Work};
 use crate::expiry::ExpiryTimes;
@@ -24,6 +25,7 @@ pub(crate) struct Core {
     pub(crate) working_since: Timestamp,
     pub(crate) randomness: Randomness,
     pub(crate) provider: Arc<dyn PaymentProvider>,
+    pub(crate) rooms: Arc<dyn RoomDirectory>,
     pub(crate) catalogue: Catalogue,
     pub(crate) tickets: TicketSigner,
     pub(crate) work: Work,

@@ -52,7 +52,7 @@ mod telemetry;
 pub mod tickets;
 mod workers;
 
-pub use app::{Booking, BookingDeps, ImportedShow, StartError};
+pub use app::{Booking, BookingDeps, ImportedShow, RoomDirectory, StartError};
 pub use bookings::ConfirmOutcome;
 pub use config::{BookingConfig, PaymentConfig, TicketKeys};
 pub use customer::{Customer, Session};
@@ -66,6 +66,5 @@ pub const fn metric_families() -> &'static [web::metrics::Family] {
     telemetry::FAMILIES
 }
 pub use payments::{FailureReason, ReconcileReport};
-pub use shows::InvalidShowFile;
 pub use store::check::{CheckReport, InvariantResult};
 pub use tickets::{InvalidTicket, TicketClaims, TicketVerifier, verify_ticket};

@@ -472,6 +472,9 @@ pub struct Processing {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct ShowFile {
+    /// Where editors find the schema of this file. Ignored.
+    #[serde(default, rename = "$schema", skip_serializing)]
+    pub schema: Option<String>,
     /// The show's id.
     pub show_id: ShowId,
     /// The city it takes place in.
@@ -542,16 +545,17 @@ pub struct Section {
     pub name: String,
     /// Price category of its seats.
     pub category: String,
-    /// Row labels, from the stage backwards. A seat's id is its row label and number.
+    /// Row labels, from the stage backwards: free text, unique within a section. A seat's id is
+    /// made of row and number, and of the section where that is not enough.
     pub rows: Vec<String>,
     /// Seats in each row.
     pub seats_per_row: u32,
-    /// Seats that are reachable without steps.
+    /// Seats that are reachable without steps, by row and number such as `A10` or `11-1`, or by id.
     #[serde(default)]
-    pub accessible: Vec<SeatId>,
-    /// Seats that are not for sale.
+    pub accessible: Vec<String>,
+    /// Seats that are not for sale, named likewise.
     #[serde(default)]
-    pub blocked: Vec<SeatId>,
+    pub blocked: Vec<String>,
 }
 
 /// The answer to an import.
@@ -564,6 +568,9 @@ pub struct ShowImported {
     pub seat_count: u64,
     /// Whether it was new, changed or the same as before.
     pub outcome: ImportOutcome,
+    /// What changed, as the fields of a show; `seats` for the layout.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub changed: Vec<String>,
 }
 
 /// What an import did.

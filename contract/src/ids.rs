@@ -213,7 +213,8 @@ text_form!(
     "q83vEjRWeJCrze8SNFZ4kA"
 );
 
-/// A seat's label within its show, such as `A10`.
+/// A seat's id within its show, such as `A10`. Safe in URLs; what fans read is its section, row
+/// and number.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct SeatId(String);
 
@@ -228,13 +229,13 @@ impl FromStr for SeatId {
     type Err = InvalidId;
 
     fn from_str(text: &str) -> Result<Self, InvalidId> {
-        let valid = |b: u8| b.is_ascii_alphanumeric() || b == b'-';
-        if (1..=16).contains(&text.len()) && text.bytes().all(valid) {
+        let valid = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_');
+        if (1..=64).contains(&text.len()) && text.bytes().all(valid) {
             Ok(Self(text.to_owned()))
         } else {
             Err(InvalidId {
                 kind: "seat",
-                rule: "1 to 16 letters, digits and hyphens",
+                rule: "1 to 64 letters, digits, hyphens and underscores",
             })
         }
     }

@@ -14,6 +14,7 @@
 //! | [`pass`] | the signed pass: claims, signing, verification, JWKS |
 //! | [`principal`] | who a request speaks for, as the gateway tells an upstream |
 //! | [`problem`] | RFC 9457 problem documents with stable codes |
+//! | [`text`] | what JSON has to be like before anything reads it |
 //! | [`room`] | JSON of room settings, statistics and the admission log |
 
 pub mod booking;
@@ -25,6 +26,7 @@ pub mod pass;
 pub mod principal;
 pub mod problem;
 pub mod room;
+pub mod text;
 
 pub use clock::{Clock, ManualClock, SystemClock, Timestamp};
 pub use ids::{BookingId, CityId, HoldId, PlaceId, RoomId, SeatId, ShowId, TicketId};

@@ -10,10 +10,10 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, anyhow};
 use axum::Router;
-use booking_core::Booking;
 use booking_core::app::BookingDeps;
 use booking_core::config::{BookingConfig, PaymentConfig, SEATS_IN_MEMORY_MAX, TicketKeys};
 use booking_core::database::Pools;
+use booking_core::{Booking, RoomDirectory, StoreError};
 use contract::line::PriceRange;
 use contract::pass::PassKeys;
 use contract::{Clock, RoomId};
@@ -278,6 +278,7 @@ impl App {
             public_url,
             payment,
             &database_url,
+            Rooms::new(database.clone()),
             &tasks,
         )
         .await?;
@@ -493,6 +494,7 @@ async fn start_booking(
     public_url: &str,
     payment: PaymentConfig,
     database_url: &str,
+    rooms: Rooms,
     tasks: &TaskTracker,
 ) -> Result<Booking> {
     let booking = BookingConfig {
@@ -507,6 +509,7 @@ async fn start_booking(
         seed: surroundings.randomness.bytes(),
         tracker: tasks.clone(),
         shutdown: surroundings.stop.clone(),
+        rooms: Arc::new(BookingRooms(rooms)),
         background: true,
     };
     Booking::start(booking, deps)
@@ -600,5 +603,25 @@ impl UpstreamHealth for ProxyHealth {
             Target::Remote(upstream) => self.0.breaker_state(upstream) != BreakerState::Open,
             Target::Unusable => false,
         }
+    }
+}
+
+/// The rooms, as the booking core asks for them.
+struct BookingRooms(Rooms);
+
+impl RoomDirectory for BookingRooms {
+    fn knows<'a>(
+        &'a self,
+        room: &'a contract::RoomId,
+    ) -> futures_util::future::BoxFuture<'a, Result<bool, StoreError>> {
+        Box::pin(async move {
+            match self.0.room_get(room).await {
+                Ok(found) => Ok(found.is_some()),
+                Err(cause) => {
+                    tracing::warn!(%cause, %room, "a show's room could not be looked up");
+                    Err(StoreError::Timeout)
+                }
+            }
+        })
     }
 }

@@ -140,6 +140,16 @@ pub async fn read_body<S: Send + Sync>(request: Request, state: &S) -> Result<By
 
 /// Reads `body` as JSON: syntax errors are 400, a field that does not fit is 422 and named.
 pub fn parse_json<T: DeserializeOwned>(body: &[u8]) -> Result<T, ApiError> {
+    let body = contract::text::json_text(body).map_err(|what| {
+        Problem::new(ProblemCode::BadRequest).detail(format!("Not valid JSON: {what}."))
+    })?;
+    if let Some(field) = contract::text::nul_at(body) {
+        let detail = format!("{field}: must not contain the character U+0000");
+        return Err(Problem::new(ProblemCode::ValidationFailed)
+            .detail(detail)
+            .with("field", field)
+            .into());
+    }
     let mut json = serde_json::Deserializer::from_slice(body);
     let value = serde_path_to_error::deserialize(&mut json).map_err(|error| {
         let path = error.path().to_string();

@@ -36,7 +36,7 @@ use axum::Router;
 use axum::extract::DefaultBodyLimit;
 use contract::{Problem, ProblemCode};
 
-pub use error::{ApiError, ApiResult};
+pub use error::{ApiError, ApiResult, Audited};
 pub use extract::{ApiForm, ApiJson, ApiPath, ApiQuery, NoFields};
 pub use measure::Part;
 pub use request_id::{RequestId, RequestIds};

@@ -8,8 +8,10 @@ use std::path::Path;
 
 use comfy_table::{Cell, CellAlignment, Table};
 use contract::booking::{ImportOutcome, Show, ShowFile, ShowImported, ShowList};
+use contract::{Clock, SystemClock};
 use reqwest::Method;
 use serde_json::json;
+use show_file::{CheckedShow, FILE_BYTES_MAX, Fault};
 
 use crate::args::ShowCommand;
 use crate::client::AdminClient;
@@ -17,9 +19,6 @@ use crate::console::{Console, counted, grouped, table_of};
 use crate::failure::{Exit, Failure};
 use crate::room::tables::wire_word;
 use crate::when::instant_text;
-
-/// The largest show file that is read.
-const FILE_BYTES_MAX: u64 = 16 << 20;
 
 /// Runs a command about shows.
 pub(crate) async fn run(
@@ -29,6 +28,10 @@ pub(crate) async fn run(
 ) -> Result<Exit, Failure> {
     match command {
         ShowCommand::Import { file, dry_run } => import(&file, dry_run, client, console).await?,
+        ShowCommand::Schema => {
+            let schema = serde_json::to_string_pretty(&show_file::schema());
+            console.text(&schema.map_err(|error| Failure::failed(error.to_string()))?)?;
+        }
         ShowCommand::List => list(client, console).await?,
         ShowCommand::Show { show } => {
             let show: Show = client.get(&format!("shows/{show}")).await?;
@@ -48,64 +51,65 @@ async fn import(
     client: &AdminClient,
     console: &Console,
 ) -> Result<(), Failure> {
-    let file = read_sound(path)?;
+    let show = read_sound(path)?;
+    let (file, seat_count) = (&show.file, show.seats.len() as u64);
     if dry_run && console.is_json() {
         return console.document(&json!({
-            "showId": file.show_id, "seatCount": file::seat_count(&file), "dryRun": true,
+            "showId": file.show_id, "seatCount": seat_count, "dryRun": true,
         }));
     }
     if !console.is_json() {
-        console.table(summary_table(&file))?;
-        console.text(&summary_text(&file))?;
+        console.table(summary_table(file))?;
+        console.text(&summary_text(file, seat_count))?;
     }
     if dry_run {
-        return console.text("The file is sound. Nothing was sent (--dry-run).");
+        let room = file.room.as_ref().map_or_else(String::new, |room| {
+            format!(" The gateway checks besides that there is a room {room}.")
+        });
+        return console.text(&format!(
+            "The file is sound. Nothing was sent (--dry-run).{room}"
+        ));
     }
-    let imported: ShowImported = client.write(Method::POST, "shows", &file).await?;
+    let imported: ShowImported = client.write(Method::POST, "shows", file).await?;
     if console.is_json() {
         return console.document(&imported);
     }
     let id = &imported.show_id;
     console.text(&match imported.outcome {
         ImportOutcome::Created => format!("Created show {id}."),
-        ImportOutcome::Updated => format!("Updated show {id}."),
+        ImportOutcome::Updated if imported.changed.is_empty() => format!("Updated show {id}."),
+        ImportOutcome::Updated => {
+            format!("Updated show {id}: {}.", imported.changed.join(", "))
+        }
         ImportOutcome::Unchanged => format!("Show {id} is unchanged: it was imported just so."),
     })
 }
 
 /// The show file at `path`, or all that is wrong with it.
-fn read_sound(path: &Path) -> Result<ShowFile, Failure> {
+fn read_sound(path: &Path) -> Result<CheckedShow, Failure> {
     let name = path.display();
-    let refused = |faults: &[file::Fault]| {
+    let refused = |faults: &[Fault]| {
         let told = faults
             .iter()
             .map(|fault| format!("{}: {}", fault.path, fault.what));
         Failure::failed(format!("{name} is not a sound show file"))
             .detail(told.collect::<Vec<_>>().join("\n           "))
-            .hint("docs/CLI.md describes show files; nothing was sent")
+            .hint("docs/SHOWS.md describes show files; nothing was sent")
     };
     let bytes =
         read(path).map_err(|error| Failure::failed(format!("Cannot read {name}: {error}")))?;
-    let file = file::parse(&bytes).map_err(|fault| refused(&[fault]))?;
-    let faults = file::faults(&file);
-    if faults.is_empty() {
-        Ok(file)
-    } else {
-        Err(refused(&faults))
-    }
+    let file = show_file::parse(&bytes).map_err(|fault| refused(&[fault]))?;
+    show_file::check(file, SystemClock.now()).map_err(|faults| refused(&faults))
 }
 
 fn read(path: &Path) -> io::Result<Vec<u8>> {
     let mut bytes = Vec::new();
-    let limit = FILE_BYTES_MAX + 1;
+    // One byte more than is taken, so that a larger file is told as such.
+    let limit = FILE_BYTES_MAX as u64 + 1;
     if path == Path::new("-") {
         io::stdin().lock().take(limit).read_to_end(&mut bytes)?;
     } else {
         File::open(path)?.take(limit).read_to_end(&mut bytes)?;
-    }
-    if bytes.len() as u64 > FILE_BYTES_MAX {
-        let text = format!("it has more than {FILE_BYTES_MAX} bytes");
-        return Err(io::Error::new(io::ErrorKind::FileTooLarge, text));
     }
     Ok(bytes)
 }
@@ -124,7 +128,7 @@ fn summary_table(file: &ShowFile) -> Table {
     table
 }
 
-fn summary_text(file: &ShowFile) -> String {
+fn summary_text(file: &ShowFile, seat_count: u64) -> String {
     let prices = || file.categories.iter().map(|it| it.price_minor);
     let low = money_text(prices().min().unwrap_or_default(), &file.currency);
     let high = money_text(prices().max().unwrap_or_default(), &file.currency);
@@ -138,7 +142,7 @@ fn summary_text(file: &ShowFile) -> String {
         file.title,
         instant_text(file.starts_at),
         file.venue.name,
-        counted(file::seat_count(file), "seat", "seats"),
+        counted(seat_count, "seat", "seats"),
     )
 }
 

@@ -65,10 +65,10 @@ fn an_import_tells_whether_it_created_updated_or_changed_nothing() {
 fn an_unsound_file_is_told_by_field_and_not_sent() {
     let stand_in = StandIn::start();
     let mut unsound = file();
-    unsound["sections"][1]["rows"] = json!(["B"]);
+    unsound["sections"][1]["rows"] = json!(["C", "C"]);
     unsound["holdSeconds"] = json!(5);
     let refused = run_with(&stand_in, "show import -", unsound.to_string().as_bytes()).ends_with(1);
-    for shown in ["sections[1].rows[0]", "`B1`", "holdSeconds"] {
+    for shown in ["sections[1].rows[1]", "`C`", "holdSeconds"] {
         assert!(
             refused.err.contains(shown),
             "{shown:?} is not in {}",

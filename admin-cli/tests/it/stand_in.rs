@@ -359,6 +359,7 @@ async fn show_import(State(shared): State<Shared>, body: Bytes) -> Response {
             show_id,
             seat_count,
             outcome,
+            changed: Vec::new(),
         },
     )
 }

@@ -1,26 +1,26 @@
 //! What operators do with shows. Who may do it is checked, and noted, by whoever mounts this.
 
+use axum::Extension;
 use axum::extract::{DefaultBodyLimit, State};
 use axum::response::{IntoResponse, Response};
 use contract::booking::{ImportOutcome, Show, ShowFile, ShowImported, ShowList};
 use contract::{Problem, ProblemCode, ShowId};
 use http::StatusCode;
+use serde_json::{Value, json};
+use show_file::Fault;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
-use web::{ApiJson, ApiPath, ApiResult};
+use web::{ApiError, ApiJson, ApiPath, ApiResult, Audited};
 
-use super::problems::{invalid, not_found};
+use super::problems::not_found;
 use crate::app::{Booking, ImportedShow};
 use crate::payments::ReconcileReport;
 use crate::store::check::CheckReport;
 
-/// Largest show file.
-const SHOW_FILE_BYTES_MAX: usize = 4 * 1024 * 1024;
-
 pub(super) fn routes() -> OpenApiRouter<Booking> {
     OpenApiRouter::default()
         .routes(routes!(shows, show_import))
-        .layer(DefaultBodyLimit::max(SHOW_FILE_BYTES_MAX))
+        .layer(DefaultBodyLimit::max(show_file::FILE_BYTES_MAX))
         .routes(routes!(show))
         .routes(routes!(check))
         .routes(routes!(reconcile))
@@ -77,13 +77,36 @@ async fn show_import(
                 ImportOutcome::Created => StatusCode::CREATED,
                 ImportOutcome::Updated | ImportOutcome::Unchanged => StatusCode::OK,
             };
-            Ok((status, ApiJson(imported)).into_response())
+            let audited = Audited(json!({
+                "show": imported.show_id,
+                "outcome": imported.outcome,
+                "changed": imported.changed,
+            }));
+            Ok((status, Extension(audited), ApiJson(imported)).into_response())
         }
-        ImportedShow::Invalid(refused) => Err(invalid(&refused.field, &refused.problem)),
+        ImportedShow::Invalid(faults) => Err(refuse(&faults)),
         ImportedShow::InUse => Err(Problem::new(ProblemCode::Conflict)
             .detail("Seats were held or sold: seats, currency and room must stay as they are.")
             .into()),
     }
+}
+
+/// All faults, the first as other refusals name theirs.
+fn refuse(faults: &[Fault]) -> ApiError {
+    let told: Vec<String> = faults
+        .iter()
+        .map(|fault| format!("{}: {}", fault.path, fault.what))
+        .collect();
+    let listed: Vec<Value> = faults
+        .iter()
+        .map(|fault| json!({"field": fault.path, "detail": fault.what}))
+        .collect();
+    let field = faults.first().map_or(".", |fault| fault.path.as_str());
+    Problem::new(ProblemCode::ValidationFailed)
+        .detail(told.join("\n"))
+        .with("field", field)
+        .with("faults", listed)
+        .into()
 }
 
 /// Count breaches of the booking invariants

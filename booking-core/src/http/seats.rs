@@ -4,8 +4,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::extract::State;
+use axum::response::Response;
 use axum::response::sse::Event;
-use axum::response::{IntoResponse, Response};
 use contract::booking::{CompactSeatMap, SeatChanges, SeatMap};
 use contract::{Problem, ProblemCode, ShowId};
 use futures_util::stream::{self, Stream};

@@ -16,7 +16,7 @@ use super::entry::ShowEntry;
 use super::show::LiveShow;
 use crate::config::{CHANGES_MISSED_AFTER, HOLD_QUEUE_MAX, SHOWS_READ_AT_ONCE};
 use crate::database::{StoreError, Work};
-use crate::shows::{KEPT_AFTER_END, SeatFigures, ShowInfo};
+use crate::shows::{LISTED_AFTER_END, SeatFigures, ShowInfo};
 use crate::store;
 use crate::store::catalogue::{LoadedShow, Which};
 use crate::store::seats::SeatReport;
@@ -282,12 +282,17 @@ impl Catalogue {
         Ok(())
     }
 
+    /// A show as the database has it.
+    pub(crate) async fn info(&self, show: &ShowId) -> Result<Option<ShowInfo>, StoreError> {
+        let mut infos = store::catalogue::infos(&self.pool, Which::Id(show)).await?;
+        Ok(infos.pop())
+    }
+
     async fn read_entry(
         &self,
         show: &ShowId,
     ) -> Result<Option<(ShowInfo, SeatFigures)>, StoreError> {
-        let mut infos = store::catalogue::infos(&self.pool, Which::Id(show)).await?;
-        let Some(info) = infos.pop() else {
+        let Some(info) = self.info(show).await? else {
             return Ok(None);
         };
         let figures = store::catalogue::figures(&self.pool, &[info.show_no]).await?;
@@ -319,7 +324,7 @@ impl Catalogue {
 
     /// Reads every show, and the seats of those whose seats are in memory.
     async fn take_over_all(&self, now: Timestamp) -> Result<(), StoreError> {
-        let which = Which::EndedAfter(now.minus(KEPT_AFTER_END));
+        let which = Which::EndedAfter(now.minus(LISTED_AFTER_END));
         let infos = store::catalogue::infos(&self.pool, which).await?;
         let show_nos: Vec<i32> = infos.iter().map(|info| info.show_no).collect();
         let figures: HashMap<i32, SeatFigures> = store::catalogue::figures(&self.pool, &show_nos)

@@ -2,23 +2,18 @@
 
 pub(crate) mod best_available;
 mod compact;
-mod file;
+mod draft;
 mod plan;
 mod seat_states;
 
 pub(crate) use compact::compact;
-pub use file::InvalidShowFile;
-pub(crate) use file::ShowDraft;
+pub(crate) use draft::ShowDraft;
 pub(crate) use plan::{PlannedSeat, SeatPlan};
 pub(crate) use seat_states::{SeatFigures, SeatState, SeatStates};
 
-use std::time::Duration;
-
 use contract::booking::{Category, SaleStatus, SeatStatus, Show, Venue};
 use contract::{CityId, RoomId, ShowId, Timestamp};
-
-/// How long a show is listed after it ended.
-pub(crate) const KEPT_AFTER_END: Duration = Duration::from_hours(24);
+pub(crate) use show_file::LISTED_AFTER_END;
 
 /// A city of the catalogue.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -92,7 +87,7 @@ impl ShowInfo {
 
     /// Whether the show is still offered or looked up at `now`: until a day after its end.
     pub(crate) fn is_current(&self, now: Timestamp) -> bool {
-        self.ends_at.max(self.sale_closes_at) > now.minus(KEPT_AFTER_END)
+        self.ends_at.max(self.sale_closes_at) > now.minus(LISTED_AFTER_END)
     }
 
     /// The day it starts on at the venue, as `YYYY-MM-DD`. A zone that is not known counts as UTC,
@@ -103,6 +98,24 @@ impl ShowInfo {
             &self.city.time_zone,
             pages::moment::Form::IsoDay,
         )
+    }
+
+    /// The fields of the wire form that are not as in `before`; `seats` for the layout.
+    pub(crate) fn changes_from(&self, before: &Self) -> Vec<String> {
+        let fields = |info: &Self| match serde_json::to_value(info.view(info.starts_at, 0)) {
+            Ok(serde_json::Value::Object(fields)) => fields,
+            Ok(_) | Err(_) => serde_json::Map::new(),
+        };
+        let (old, new) = (fields(before), fields(self));
+        let mut changed: Vec<String> = new
+            .iter()
+            .filter(|(name, value)| *name != "saleStatus" && old.get(*name) != Some(*value))
+            .map(|(name, _)| name.clone())
+            .collect();
+        if before.seat_no_first != self.seat_no_first {
+            changed.push("seats".to_owned());
+        }
+        changed
     }
 
     /// Whether `query`, in lower case, occurs in the title, venue, cast or genre.

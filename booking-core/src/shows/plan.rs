@@ -3,23 +3,7 @@
 use std::collections::HashMap;
 
 use contract::SeatId;
-use contract::booking::{Seat, SeatLabel, SeatStatus};
-
-/// A seat in its layout.
-#[derive(Clone, Debug, PartialEq)]
-pub(crate) struct PlannedSeat {
-    pub(crate) seat_id: SeatId,
-    pub(crate) section: String,
-    pub(crate) row: String,
-    pub(crate) number: u32,
-    pub(crate) category: String,
-    pub(crate) price_minor: i64,
-    pub(crate) x: f64,
-    pub(crate) y: f64,
-    pub(crate) accessible: bool,
-    /// Not for sale from the start.
-    pub(crate) blocked: bool,
-}
+pub(crate) use show_file::PlannedSeat;
 
 /// All seats of a show in map order. A seat is known inside by its index here; the database
 /// knows it by `first_no` plus that index.
@@ -105,34 +89,5 @@ impl SeatPlan {
             .iter()
             .filter_map(|index| self.seats.get(*index))
             .fold(0, |sum, seat| seat.price_minor.saturating_add(sum))
-    }
-}
-
-impl PlannedSeat {
-    /// Where it is, for people.
-    pub(crate) fn label(&self) -> SeatLabel {
-        SeatLabel {
-            seat_id: self.seat_id.clone(),
-            section: self.section.clone(),
-            row: self.row.clone(),
-            number: self.number,
-            accessible: self.accessible,
-        }
-    }
-
-    /// The wire form, with `status`.
-    pub(crate) fn view(&self, status: SeatStatus) -> Seat {
-        Seat {
-            seat_id: self.seat_id.clone(),
-            section: self.section.clone(),
-            row: self.row.clone(),
-            number: self.number,
-            category: self.category.clone(),
-            status,
-            price_minor: self.price_minor,
-            x: self.x,
-            y: self.y,
-            accessible: self.accessible,
-        }
     }
 }

@@ -31,7 +31,7 @@ pub(crate) async fn import(
     now: Timestamp,
 ) -> Result<Import, StoreError> {
     let mut tx = pool.begin().await?;
-    let file = &draft.file;
+    let file = &draft.show.file;
     // A large house takes longer than any statement of a sale may.
     sqlx::query!(
         "select set_config('statement_timeout', $1, true) as timeout",
@@ -52,14 +52,14 @@ pub(crate) async fn import(
         None => {
             let show_no = insert_show(&mut tx, draft, now).await?;
             insert_categories(&mut tx, show_no, &file.categories).await?;
-            insert_seats(&mut tx, show_no, 1, &draft.seats).await?;
+            insert_seats(&mut tx, show_no, 1, &draft.show.seats).await?;
             ImportOutcome::Created
         }
         Some(row) if row.content_hash == draft.content_hash => ImportOutcome::Unchanged,
         Some(row) => {
             let room = file.room.as_ref().map(ToString::to_string);
             let same_terms = row.currency == file.currency && row.room == room;
-            let same_seats = same_seats(&mut tx, row.show_no, &draft.seats).await?;
+            let same_seats = same_seats(&mut tx, row.show_no, &draft.show.seats).await?;
             // Seats are locked only for a change that a hold forbids, and only after a look that
             // needs no lock: a hold skips locked seats, and its fan would hear that they are gone.
             if !(same_terms && same_seats)
@@ -88,7 +88,7 @@ pub(crate) async fn import(
             }
             replace_categories(&mut tx, row.show_no, &file.categories).await?;
             if !same_seats {
-                insert_seats(&mut tx, row.show_no, first_no, &draft.seats).await?;
+                insert_seats(&mut tx, row.show_no, first_no, &draft.show.seats).await?;
             }
             ImportOutcome::Updated
         }
@@ -223,7 +223,7 @@ async fn insert_show(
     draft: &ShowDraft,
     now: Timestamp,
 ) -> Result<i32, StoreError> {
-    let file = &draft.file;
+    let file = &draft.show.file;
     let row = sqlx::query!(
         "insert into shows (show_id, city_id, title, description, genre, language, performers,
             venue, starts_at, sale_opens_at, sale_closes_at, room, ticket_limit, hold_seconds,
@@ -240,14 +240,17 @@ async fn insert_show(
         &file.cast,
         venue(file)?,
         OffsetDateTime::from(file.starts_at),
-        OffsetDateTime::from(file.sale_opens_at.unwrap_or(now.min(draft.sale_closes_at))),
-        OffsetDateTime::from(draft.sale_closes_at),
+        OffsetDateTime::from(
+            file.sale_opens_at
+                .unwrap_or(now.min(draft.show.sale_closes_at))
+        ),
+        OffsetDateTime::from(draft.show.sale_closes_at),
         file.room.as_ref().map(contract::RoomId::as_str),
-        i32::try_from(draft.ticket_limit).unwrap_or(i32::MAX),
-        i32::try_from(draft.hold_seconds).unwrap_or(i32::MAX),
+        i32::try_from(draft.show.ticket_limit).unwrap_or(i32::MAX),
+        i32::try_from(draft.show.hold_seconds).unwrap_or(i32::MAX),
         file.currency,
         &draft.content_hash[..],
-        count(draft.seats.len()),
+        count(draft.show.seats.len()),
         OffsetDateTime::from(now),
         file.ends_at.map(OffsetDateTime::from)
     )
@@ -264,7 +267,7 @@ async fn update_show(
     first_no: i32,
     now: Timestamp,
 ) -> Result<(), StoreError> {
-    let file = &draft.file;
+    let file = &draft.show.file;
     sqlx::query!(
         "update shows set city_id = $2, title = $3, description = $4, genre = $5, language = $6,
             performers = $7, venue = $8, starts_at = $9, sale_opens_at = $10,
@@ -281,15 +284,15 @@ async fn update_show(
         &file.cast,
         venue(file)?,
         OffsetDateTime::from(file.starts_at),
-        OffsetDateTime::from(sale_opens_at.min(draft.sale_closes_at)),
-        OffsetDateTime::from(draft.sale_closes_at),
+        OffsetDateTime::from(sale_opens_at.min(draft.show.sale_closes_at)),
+        OffsetDateTime::from(draft.show.sale_closes_at),
         file.room.as_ref().map(contract::RoomId::as_str),
-        i32::try_from(draft.ticket_limit).unwrap_or(i32::MAX),
-        i32::try_from(draft.hold_seconds).unwrap_or(i32::MAX),
+        i32::try_from(draft.show.ticket_limit).unwrap_or(i32::MAX),
+        i32::try_from(draft.show.hold_seconds).unwrap_or(i32::MAX),
         file.currency,
         &draft.content_hash[..],
         first_no,
-        count(draft.seats.len()),
+        count(draft.show.seats.len()),
         OffsetDateTime::from(now),
         file.ends_at.map(OffsetDateTime::from)
     )

@@ -135,3 +135,78 @@ async fn an_event_of_several_days_is_sold_and_its_tickets_are_good_to_the_end() 
     let ended = fan.get(SHOW).await;
     assert_eq!(ended.status, 200, "a show to come stays");
 }
+
+#[tokio::test]
+async fn seat_maps_are_taken_as_theatres_have_them() {
+    let shop = TestShop::new().await;
+    let rows = |rows: Vec<String>| json!(rows);
+    let digits = json!([{"name": "Stalls", "category": "PREMIUM", "seatsPerRow": 20,
+        "rows": rows((1..=20).map(|row| row.to_string()).collect()), "blocked": ["1-11"]}]);
+    let two = json!([
+        {"name": "STALLS", "category": "PREMIUM", "rows": ["A", "B"], "seatsPerRow": 2},
+        {"name": "BALCONY", "category": "REGULAR", "rows": ["A", "B"], "seatsPerRow": 2}
+    ]);
+    let scripts = json!([{"name": "S", "category": "PREMIUM", "seatsPerRow": 2,
+        "rows": ["Å", "Ö", "א", "Row 5"]}]);
+    for (show, sections, seat, row) in [
+        ("digits", digits, "11-1", "11"),
+        ("two", two, "BALCONY-B-2", "B"),
+        ("scripts", scripts, "_C5_-1", "Å"),
+    ] {
+        let mut file = show_file();
+        file["showId"] = json!(show);
+        file["sections"] = sections;
+        let (status, body) = shop.import(file.clone()).await;
+        assert_eq!(status, 201, "{body}");
+        let fan = shop.fan();
+        let map = fan.get(&format!("/api/v1/shows/{show}/seatmap")).await.json;
+        let found = map["seats"].as_array().unwrap().iter();
+        let found: Vec<&Value> = found.filter(|it| it["seatId"] == seat).collect();
+        assert_eq!(found.len(), 1, "{show}");
+        assert_eq!(found[0]["row"], row);
+        let wish = json!({"seatIds": [seat]});
+        let held = fan
+            .post(&format!("/api/v1/shows/{show}/holds"), &wish)
+            .await;
+        assert_eq!(held.status, 201, "{}", held.text);
+        // Ids stay: the show may be renamed now that a seat is held.
+        file["title"] = json!("Renamed");
+        let (status, body) = shop.import(file).await;
+        assert_eq!(
+            (status, &body["changed"]),
+            (200, &json!(["title"])),
+            "{body}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn what_cannot_be_taken_is_told_by_field_and_changes_nothing() {
+    let shop = TestShop::new().await;
+    for (pointer, value, field) in [
+        ("/title", json!("A\u{0}B"), "title"),
+        ("/genre", json!("\u{0}"), "genre"),
+        ("/venue/address", json!("\u{0}"), "venue.address"),
+        ("/categories/0/name", json!("P\u{0}"), "categories[0].name"),
+        ("/city/timeZone", json!("IST"), "city.timeZone"),
+        ("/room", json!("nowhere"), "room"),
+        ("/startsAt", json!("2001-01-01T00:00:00Z"), "startsAt"),
+        ("/ticketLimit", json!(50), "ticketLimit"),
+    ] {
+        let mut file = show_file();
+        file["showId"] = json!("refused");
+        if pointer == "/room" {
+            file["room"] = value;
+        } else if let Some(place) = file.pointer_mut(pointer) {
+            *place = value;
+        }
+        let (status, body) = shop.import(file).await;
+        assert_eq!((status, &body["field"]), (422, &json!(field)), "{body}");
+    }
+    assert_eq!(shop.fan().get("/api/v1/shows/refused").await.status, 404);
+    let mut faulty = show_file();
+    faulty["title"] = json!("");
+    faulty["holdSeconds"] = json!(1);
+    let (_, body) = shop.import(faulty).await;
+    assert_eq!(body["faults"].as_array().map(Vec::len), Some(2), "{body}");
+}

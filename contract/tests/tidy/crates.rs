@@ -5,9 +5,9 @@ use std::collections::BTreeSet;
 use crate::repository::{File, assert_none, files};
 
 /// Who may depend on which of our crates.
-const MAY_DEPEND_ON: [(&str, &[&str]); 10] = [
-    ("admin-cli", &["contract"]),
-    ("booking-core", &["contract", "pages", "web"]),
+const MAY_DEPEND_ON: [(&str, &[&str]); 11] = [
+    ("admin-cli", &["contract", "show-file"]),
+    ("booking-core", &["contract", "pages", "show-file", "web"]),
     ("contract", &[]),
     ("embedded", &[]),
     (
@@ -25,6 +25,7 @@ const MAY_DEPEND_ON: [(&str, &[&str]); 10] = [
     ("migrations", &[]),
     ("pages", &["contract"]),
     ("payment-simulator", &["contract"]),
+    ("show-file", &["contract"]),
     ("web", &["contract"]),
 ];
 

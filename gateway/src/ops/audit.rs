@@ -6,9 +6,9 @@ use axum::response::{IntoResponse, Response};
 use contract::Problem;
 use contract::room::AuditList;
 use serde::Deserialize;
-use serde_json::json;
+use serde_json::{Value, json};
 use utoipa::IntoParams;
-use web::{ApiJson, ApiQuery, ApiResult};
+use web::{ApiJson, ApiQuery, ApiResult, Audited};
 
 use super::auth::{Operator, is_reading};
 use super::{OpsState, refused};
@@ -69,7 +69,12 @@ pub(super) async fn record_changes(
         Err(error) => return refused(error).into_response(),
     };
     let response = next.run(request).await;
-    let ended = json!({"status": response.status().as_u16()});
+    let mut ended = json!({"status": response.status().as_u16()});
+    if let (Some(Audited(Value::Object(detail))), Some(ended)) =
+        (response.extensions().get(), ended.as_object_mut())
+    {
+        ended.extend(detail.clone());
+    }
     if let Err(error) = state.audit.conclude(id, ended).await {
         tracing::error!(%error, id, "the end of an audited change was not recorded");
     }

@@ -53,6 +53,7 @@ impl TestShop {
             seed: [9; 32],
             tracker,
             shutdown: shutdown.clone(),
+            rooms: Arc::new(crate::test_shop::AllRoomsButOne),
             background: true,
         };
         let booking = Booking::start(config, deps).await.unwrap();
