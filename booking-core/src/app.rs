@@ -25,9 +25,11 @@ use crate::customer::{Customer, Session};
 use crate::database::{Pools, StoreError, Work, repeat_if_contended};
 use crate::expiry::ExpiryTimes;
 use crate::holds::{HoldOutcome, Once, ReleaseOutcome};
+use crate::http::limits::Limits;
 use crate::live::{Catalogue, HoldKey, LiveShow, Writer};
 use crate::payment_outcome::PaymentOutcome;
 use crate::payments::provider::{PaymentProvider, ProviderError};
+use crate::payments::questions::Questions;
 use crate::payments::reconcile::{ReconcileError, ReconcileReport};
 use crate::payments::stripe::Stripe;
 use crate::payments::webhooks::WebhookReceipt;
@@ -168,6 +170,8 @@ impl Booking {
             payments_due: Arc::default(),
             expiry,
             set_aside: SetAside::default(),
+            questions: Questions::default(),
+            limits: Limits::new(),
             streams: Arc::new(Semaphore::new(SEAT_STREAMS_MAX)),
         }))
     }

@@ -168,3 +168,49 @@ pub const SEAT_CHANGES_KEPT: usize = 256;
 pub const SEAT_STREAMS_MAX: usize = 10_000;
 /// Age of a signed webhook that is still accepted.
 pub const WEBHOOK_TOLERANCE: Duration = Duration::from_mins(5);
+
+/// Sustained calls a second, and calls at once after a pause.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Rate {
+    pub(crate) per_second: u32,
+    pub(crate) burst: u32,
+}
+
+/// What one address and one customer may do.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct RatePair {
+    pub(crate) name: &'static str,
+    pub(crate) address: Rate,
+    pub(crate) customer: Rate,
+}
+
+const fn rate(per_second: u32, burst: u32) -> Rate {
+    Rate { per_second, burst }
+}
+
+/// How often the API and the shop may be called: to look around, to hold and release seats, to
+/// start payments, to confirm.
+pub(crate) const RATES: [RatePair; 4] = [
+    RatePair {
+        name: "browse",
+        address: rate(100, 1000),
+        customer: rate(20, 200),
+    },
+    RatePair {
+        name: "hold",
+        address: rate(50, 500),
+        customer: rate(5, 50),
+    },
+    RatePair {
+        name: "pay",
+        address: rate(50, 500),
+        customer: rate(2, 20),
+    },
+    RatePair {
+        name: "confirm",
+        address: rate(50, 500),
+        customer: rate(5, 50),
+    },
+];
+/// How often the limits forget whoever has rested.
+pub const RATES_FORGET_EVERY: Duration = Duration::from_secs(10);

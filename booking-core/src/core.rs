@@ -10,8 +10,11 @@ use crate::app::RoomDirectory;
 use crate::config::BookingConfig;
 use crate::database::{Pools, Work};
 use crate::expiry::ExpiryTimes;
+use crate::http::limits::Limits;
 use crate::live::Catalogue;
 use crate::payments::provider::PaymentProvider;
+use crate::payments::questions::Questions;
+use crate::payments::resolver::Answer;
 use crate::randomness::Randomness;
 use crate::sweep::SetAside;
 use crate::tickets::TicketSigner;
@@ -38,6 +41,10 @@ pub(crate) struct Core {
     pub(crate) expiry: Arc<ExpiryTimes>,
     /// Holds that the sweeper leaves alone for a while.
     pub(crate) set_aside: SetAside,
+    /// Who asks about which payment.
+    pub(crate) questions: Questions<Answer>,
+    /// How often customers may call.
+    pub(crate) limits: Limits,
     /// One permit for each live seat map.
     pub(crate) streams: Arc<Semaphore>,
 }

@@ -21,10 +21,12 @@ pub struct Pools {
     pub holds: PgPool,
     /// Payments, confirmations, tickets.
     pub money: PgPool,
-    /// Sweeping, polling, imports and checks.
+    /// Polling, imports and checks.
     pub jobs: PgPool,
     /// Reads shows into memory.
     pub reads: PgPool,
+    /// Expires holds: seats come back on time, whatever else keeps the database busy.
+    pub sweep: PgPool,
 }
 
 impl Pools {
@@ -36,13 +38,20 @@ impl Pools {
             holds: pool(4, primary.clone()),
             money: pool(8, primary.clone()),
             jobs: pool(4, primary.clone()),
-            reads: pool(4, primary),
+            reads: pool(4, primary.clone()),
+            sweep: pool(2, primary),
         })
     }
 
     /// Closes every pool.
     pub async fn close(&self) {
-        for pool in [&self.holds, &self.money, &self.jobs, &self.reads] {
+        for pool in [
+            &self.holds,
+            &self.money,
+            &self.jobs,
+            &self.reads,
+            &self.sweep,
+        ] {
             pool.close().await;
         }
     }

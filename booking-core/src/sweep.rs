@@ -44,7 +44,7 @@ impl Core {
         let but = self.set_aside.present(now);
         let given_up = self.give_up_all(&but, now).await?;
         let swept = repeat_if_contended(|| {
-            store::holds::sweep(&self.pools.jobs, now, &but, SWEEP_BATCH_MAX)
+            store::holds::sweep(&self.pools.sweep, now, &but, SWEEP_BATCH_MAX)
         });
         let (count, reports) = match swept.await {
             Err(error) if error.is_of_the_data() => self.expire_each(&but, now).await?,
@@ -60,7 +60,7 @@ impl Core {
 
     /// The end of all patience with payments: a provider that hangs keeps no seat.
     async fn give_up_all(&self, but: &[Uuid], now: Timestamp) -> Result<usize, StoreError> {
-        let pool = &self.pools.jobs;
+        let pool = &self.pools.sweep;
         let due = store::payments::past_patience(pool, now, but, SWEEP_BATCH_MAX).await?;
         let mut count = 0;
         for (hold_id, payment_id) in due {
@@ -78,7 +78,7 @@ impl Core {
         but: &[Uuid],
         now: Timestamp,
     ) -> Result<(usize, Vec<SeatReport>), StoreError> {
-        let pool = &self.pools.jobs;
+        let pool = &self.pools.sweep;
         let mut count = 0;
         let mut reports = Vec::new();
         for hold_id in store::holds::due(pool, now, but, SWEEP_BATCH_MAX).await? {

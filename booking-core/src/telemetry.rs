@@ -31,6 +31,10 @@ web::metric_families! {
     pub(crate) counter RETURNED = "ropeline_booking_returned_total";
     /// What the comparison with the provider's books found.
     pub(crate) counter RECONCILED = "ropeline_booking_reconciled_total";
+    /// Requests above a limit.
+    pub(crate) counter RATE_LIMITED = "ropeline_booking_rate_limited_total";
+    /// Batches of holds that broke off by a defect; the writer went on with the next.
+    pub(crate) counter WRITER_PANICS = "ropeline_booking_writer_panics_total";
     /// Transactions that the database asked to repeat. Should stay at zero.
     pub(crate) counter DATABASE_RETRIES = "ropeline_booking_database_retries_total";
     /// Work on the database that found it unavailable.

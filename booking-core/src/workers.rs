@@ -13,7 +13,8 @@ use tokio::sync::Notify;
 
 use crate::config::{
     CHANGES_KEEP, EVENT_KEEP, IDEMPOTENCY_KEEP, IDEMPOTENCY_TAKEOVER_AFTER, OUTBOX_KEEP,
-    REFRESH_EVERY, SWEEP_BATCH_MAX, SWEEP_EVERY, WORK_AT_ONCE, WORK_BATCH_MAX, WORK_EVERY,
+    RATES_FORGET_EVERY, REFRESH_EVERY, SWEEP_BATCH_MAX, SWEEP_EVERY, WORK_AT_ONCE, WORK_BATCH_MAX,
+    WORK_EVERY,
 };
 use crate::core::Core;
 use crate::database::StoreError;
@@ -125,6 +126,11 @@ pub(crate) fn start(core: &Arc<Core>) {
     let refresh = Rhythm::every(REFRESH_EVERY);
     spawn(core, "refresh", refresh, |core| async move {
         core.refresh_once().await
+    });
+    let forget = Rhythm::every(RATES_FORGET_EVERY);
+    spawn(core, "limits", forget, |core| async move {
+        core.limits.forget_idle();
+        Ok(0)
     });
     let reconcile = Rhythm::every(RECONCILE_LOOK_EVERY);
     spawn(core, "reconcile", reconcile, |core| async move {

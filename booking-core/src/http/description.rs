@@ -34,6 +34,9 @@ impl Modify for InCommon {
         security_schemes(api);
         for (path, item) in &mut api.paths.paths {
             for operation in operations(item) {
+                if !path.ends_with("/webhook") {
+                    or_problem(operation, "429", "rate-limited");
+                }
                 idempotency(operation);
                 ownership(path, operation);
                 specials(operation);

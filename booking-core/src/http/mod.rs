@@ -6,6 +6,7 @@ pub(crate) mod catalogue;
 mod description;
 pub(crate) mod holds;
 mod idempotent;
+pub(crate) mod limits;
 mod payments;
 pub(crate) mod problems;
 mod seats;
@@ -38,6 +39,10 @@ pub(crate) fn router(booking: Booking) -> Router {
     let ids = RequestIds::new(u64::from_be_bytes(booking.0.randomness.bytes()));
     let router = router
         .with_state(booking.clone())
+        .layer(axum::middleware::from_fn_with_state(
+            booking.clone(),
+            limits::middleware,
+        ))
         .merge(described(description))
         .merge(shop::router(booking));
     web::standard(router, Part::new("booking"), ids)

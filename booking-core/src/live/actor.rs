@@ -5,11 +5,13 @@
 //! processes write to as well.
 
 use std::collections::{HashMap, HashSet, VecDeque};
+use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::Duration;
 
 use contract::booking::{Hold, HoldStatus};
 use contract::{Clock, HoldId, SeatId};
+use futures_util::FutureExt;
 use sqlx::PgPool;
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::Instant;
@@ -134,7 +136,15 @@ impl Writer {
         let mut waiting = VecDeque::new();
         while gather(&mut commands, &mut waiting).await {
             report_queue(&memory, commands.len() + waiting.len());
-            let worked = self.work_once(&memory, &mut waiting).await;
+            let work = AssertUnwindSafe(self.work_once(&memory, &mut waiting));
+            let Ok(worked) = work.catch_unwind().await else {
+                // Whoever waits hears that it broke, because what it broke on may be among them.
+                tracing::error!(show = %memory.info.show_id, "a defect broke a batch of holds");
+                metrics::counter!(telemetry::WRITER_PANICS).increment(1);
+                waiting.clear();
+                report_queue(&memory, commands.len());
+                continue;
+            };
             report_queue(&memory, commands.len() + waiting.len());
             let Err(cause) = worked else { continue };
             tracing::warn!(show = %memory.info.show_id, %cause, "a batch of holds failed");

@@ -7,6 +7,7 @@
 mod decision;
 mod failure;
 pub mod provider;
+pub(crate) mod questions;
 pub(crate) mod reconcile;
 pub(crate) mod refunds;
 pub(crate) mod resolver;

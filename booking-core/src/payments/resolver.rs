@@ -1,5 +1,6 @@
 //! The only place that moves money.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use contract::Timestamp;
@@ -31,6 +32,9 @@ pub(crate) struct Resolution {
     pub(crate) unanswered: Option<ProviderError>,
 }
 
+/// What all hear who asked together.
+pub(crate) type Answer = Arc<Result<Option<Resolution>, StoreError>>;
+
 impl Core {
     /// Finds out how a payment stands and acts on it. Any number of callers may do this at once,
     /// for as many reasons as there are: confirmation, webhook, poll, end of the hold.
@@ -38,6 +42,21 @@ impl Core {
     /// `cancel` asks for an open intent to be closed; an intent whose hold is over is closed in
     /// any case.
     pub(crate) async fn resolve_payment(
+        &self,
+        payment_id: Uuid,
+        cancel: Option<CancelReason>,
+    ) -> Result<Option<Resolution>, StoreError> {
+        if cancel.is_some() {
+            return self.resolve_now(payment_id, cancel).await;
+        }
+        let ask = || async { Arc::new(self.resolve_now(payment_id, None).await) };
+        match &*self.questions.shared(payment_id, ask).await {
+            Ok(resolution) => Ok(resolution.clone()),
+            Err(error) => Err(error.for_another()),
+        }
+    }
+
+    async fn resolve_now(
         &self,
         payment_id: Uuid,
         cancel: Option<CancelReason>,
@@ -128,7 +147,7 @@ impl Core {
         hold_id: Uuid,
     ) -> Result<Vec<SeatReport>, StoreError> {
         let now = self.clock.now();
-        let mut tx = self.pools.money.begin().await?;
+        let mut tx = self.pools.sweep.begin().await?;
         let (hold, payment) = lock_both(&mut tx, hold_id, payment_id).await?;
         if !is_past_patience(&hold, &payment, now) {
             return Ok(Vec::new());

@@ -34,7 +34,12 @@ pub(crate) fn router(booking: Booking) -> Router {
         .route("/bookings/{bookingId}", get(bookings::booking))
         // Whatever nobody else answers is a page that does not exist, for browsers too.
         .route("/{*path}", any(nothing))
-        .with_state(booking)
+        .with_state(booking.clone())
+        // Inside of the guard, which makes a page of a refusal.
+        .layer(axum::middleware::from_fn_with_state(
+            booking,
+            crate::http::limits::middleware,
+        ))
         .layer(axum::middleware::from_fn_with_state(
             guard,
             guard::middleware,

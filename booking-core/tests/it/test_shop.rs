@@ -116,6 +116,12 @@ impl TestShop {
         start(&self.database.url(), clock, &self.provider, seed, true).await
     }
 
+    /// Another process with a clock of its own, whose steps the test takes.
+    pub(crate) async fn another_process_that_looks_at(&self, clock: Arc<dyn Clock>) -> Process {
+        let seed = self.seeds.fetch_add(1, Ordering::Relaxed);
+        start(&self.database.url(), clock, &self.provider, seed, false).await
+    }
+
     pub(crate) async fn import(&self, file: Value) -> (u16, Value) {
         let admin = Fan::new(self.process.booking.admin_router());
         let answer = admin.post("/admin/v1/shows", &file).await;

@@ -124,6 +124,10 @@ pub async fn middleware(
 ) -> Response {
     let client = proxies.client_ip(peer.ip(), request.headers());
     request.extensions_mut().insert(client);
+    if let Some(AddressGroup(address)) = client.limited_as() {
+        // The booking core, which does not know the edge, counts by it too.
+        request.extensions_mut().insert(web::LimitedAs(address));
+    }
     next.run(request).await
 }
 

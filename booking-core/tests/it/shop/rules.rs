@@ -129,3 +129,24 @@ async fn a_show_behind_a_room_leads_through_its_line() {
             .starts_with("/holds/")
     );
 }
+
+#[tokio::test]
+async fn who_sends_a_form_over_and_over_gets_a_page_that_says_when() {
+    let shop = TestShop::start().await;
+    let mut fan = Browser::new(&shop.router);
+    let hold = fan
+        .submit("/shows/open-show/holds", &[("seats", "A1")])
+        .await;
+    let hold = hold.leads();
+    let mut page = fan.submit(&format!("{hold}/payments"), &[]).await;
+    for _ in 0..200 {
+        if page.status == 429 {
+            break;
+        }
+        page = fan.submit(&format!("{hold}/payments"), &[]).await;
+    }
+    assert_eq!(page.headers["content-type"], "text/html; charset=utf-8");
+    assert!(page.headers.contains_key("retry-after"));
+    page.shows(429, &["Slow down"]);
+    fan.open(&hold).await.shows(200, &["Your seats are held"]);
+}
