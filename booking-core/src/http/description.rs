@@ -35,7 +35,7 @@ impl Modify for InCommon {
         for (path, item) in &mut api.paths.paths {
             for operation in operations(item) {
                 if !path.ends_with("/webhook") {
-                    or_problem(operation, "429", "rate-limited");
+                    or_problem(operation, &[ProblemCode::RateLimited]);
                 }
                 idempotency(operation);
                 ownership(path, operation);
