@@ -65,6 +65,10 @@ struct CityView<'a> {
 
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each is a part of the page that is shown or not"
+)]
 struct ShowView<'a> {
     show: &'a Show,
     now: Timestamp,
