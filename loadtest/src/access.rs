@@ -16,6 +16,7 @@ const DATA_DIRS: [&str; 2] = [".ropeline", ".demo"];
 /// What a gateway tells the machine it runs on, in `admin.json`.
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "camelCase")]
+#[expect(clippy::struct_field_names, reason = "they are named as in the file")]
 struct Announcement {
     ops_url: String,
     public_url: String,

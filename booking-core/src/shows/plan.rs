@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 
 use contract::SeatId;
+use contract::booking::SeatLabel;
 pub(crate) use show_file::PlannedSeat;
 
 /// All seats of a show in map order. A seat is known inside by its index here; the database

@@ -240,14 +240,14 @@ async fn show_seats(
     )
     .fetch_all(&mut *connection)
     .await?;
-    let states = sqlx::query!(
+    let standing = sqlx::query!(
         "select seat_no, status, version from show_seats where show_no = $1 order by seat_no",
         info.show_no
     )
     .fetch_all(connection)
     .await?;
-    let numbers = |seat: usize| (layout[seat].seat_no, states[seat].seat_no);
-    if layout.len() != states.len() || (0..layout.len()).any(|it| numbers(it).0 != numbers(it).1) {
+    let numbers = |seat: usize| (layout[seat].seat_no, standing[seat].seat_no);
+    if layout.len() != standing.len() || (0..layout.len()).any(|it| numbers(it).0 != numbers(it).1) {
         return Err(StoreError::corrupt(
             "show_seats",
             "not the seats of the layout",
@@ -260,7 +260,7 @@ async fn show_seats(
         .collect();
     let mut planned = Vec::with_capacity(layout.len());
     let mut known = Vec::with_capacity(layout.len());
-    for (row, state) in layout.into_iter().zip(states) {
+    for (row, state) in layout.into_iter().zip(standing) {
         let status: SeatStatus = word("show_seats", &state.status)?;
         known.push(SeatState {
             status,
