@@ -20,11 +20,7 @@ async fn a_customer_who_pays_over_and_over_is_told_to_wait_and_others_are_not() 
     }
     let refused = refused.unwrap();
     assert_eq!(refused.code(), "rate-limited");
-    assert!(
-        refused.json["retryAfterSeconds"].as_u64().unwrap() >= 1,
-        "{}",
-        refused.text
-    );
+    assert!(refused.headers.contains_key("retry-after"));
     // Looking, and what others do, goes on.
     assert_eq!(fan.get(&hold).await.status, 200);
     let other = shop.fan();
