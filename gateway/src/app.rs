@@ -254,17 +254,13 @@ impl App {
         children: &Children,
     ) -> Result<Self> {
         let private = |url: fn(&Servers) -> Option<String>| children.servers.as_ref().and_then(url);
-        let database_url = config
-            .database_url
-            .clone()
-            .or_else(|| private(Servers::database_url));
+        let url = |configured: &Option<String>, of_servers| {
+            configured.clone().or_else(|| private(of_servers))
+        };
+        let database_url = url(&config.database_url, Servers::database_url);
         let database_url = database_url.context("no database")?;
-        let redis_url = config
-            .redis_url
-            .clone()
-            .or_else(|| private(Servers::redis_url));
-        let store = RedisStore::new(&redis_url.context("no Redis")?, "")
-            .context("ROPELINE_REDIS_URL cannot be used")?;
+        let redis_url = url(&config.redis_url, Servers::redis_url).context("no Redis")?;
+        let store = RedisStore::new(&redis_url, "").context("ROPELINE_REDIS_URL cannot be used")?;
         let tasks = TaskTracker::new();
         let pool =
             records::pool_options().connect_lazy_with(records::connect_options(&database_url)?);

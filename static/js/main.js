@@ -18,6 +18,13 @@ const main = element("line");
 const { dataset } = main;
 const room = dataset.room ?? "";
 const enterUrl = dataset.enter ?? "/";
+try {
+  // For the banner that other pages show: where a turn leads to.
+  const target = new URL(enterUrl, location.href).searchParams.get("to");
+  localStorage.setItem(`ropeline-to:${room}`, target ?? "/");
+} catch {
+  // Without storage the banner is not shown either.
+}
 const view = new RoomView();
 const alert = new TurnAlert();
 const nonces = new NonceStore(storage(), globalThis.crypto);

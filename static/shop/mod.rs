@@ -3,6 +3,7 @@
 //! Contexts hold the contract's types; templates format money and times with filters.
 //! Every action is a form that works without JavaScript and is answered with `303`.
 
+mod banner;
 mod booking;
 mod catalogue;
 mod elsewhere;
@@ -11,6 +12,7 @@ mod hold;
 mod problem;
 mod seats;
 
+pub use banner::{OpenHold, with_hold};
 pub use booking::{BookingPage, booking};
 pub use catalogue::{CityListPage, CityPage, ShowPage, city, city_list, show};
 pub use elsewhere::{ElsewherePage, elsewhere};

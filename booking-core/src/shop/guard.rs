@@ -6,7 +6,7 @@ use axum::body::Body;
 use axum::extract::{Request, State};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
-use contract::{Problem, ProblemCode};
+use contract::{Clock, Problem, ProblemCode};
 use http::header::{
     CACHE_CONTROL, CONTENT_LENGTH, CONTENT_SECURITY_POLICY, CONTENT_TYPE, REFERRER_POLICY,
     X_CONTENT_TYPE_OPTIONS,
@@ -17,6 +17,7 @@ use web::origin::{is_same_origin, origin_of};
 use web::reader::{Reader, reader};
 use web::{ApiError, RequestId};
 
+use super::{PageHtml, open_hold};
 use crate::app::Booking;
 
 /// Paths under this answer programs and keep their problem documents.
@@ -29,6 +30,7 @@ pub(super) struct Guard(Arc<Rules>);
 struct Rules {
     public_origin: String,
     policy: HeaderValue,
+    clock: Arc<dyn Clock>,
 }
 
 impl Guard {
@@ -36,6 +38,7 @@ impl Guard {
         let config = &booking.0.config;
         let policy = pages::content_security_policy(origin_of(&config.payment.url).as_deref());
         Self(Arc::new(Rules {
+            clock: Arc::clone(&booking.0.clock),
             public_origin: origin_of(&config.public_url).unwrap_or_default(),
             // An origin that is no header value cannot be paid at: forms then lead nowhere else.
             policy: HeaderValue::from_str(&policy).unwrap_or_else(|_| {
@@ -54,6 +57,9 @@ pub(super) async fn middleware(
     let id = request.extensions().get::<RequestId>().cloned();
     let path = request.uri().path().to_owned();
     let is_person = reader(request.headers()) == Reader::Person;
+    // The hold's own pages need no way to it.
+    let hold = open_hold::read(request.headers(), rules.clock.now())
+        .filter(|_| !path.starts_with("/holds/"));
     let safe = matches!(*request.method(), Method::GET | Method::HEAD);
     let mut response = if safe || is_same_origin(request.headers(), &rules.public_origin) {
         next.run(request).await
@@ -71,6 +77,10 @@ pub(super) async fn middleware(
         problem.request_id = id.map(|id| id.as_str().to_owned());
         let back = Some(back(&path, safe && problem.retry_after_seconds.is_some()));
         let html = pages::shop::problem(&ProblemPage { problem, back });
+        response.extensions_mut().insert(PageHtml(html));
+    }
+    if let Some(PageHtml(html)) = response.extensions_mut().remove::<PageHtml>() {
+        let html = pages::shop::with_hold(&html, hold.as_ref());
         response.headers_mut().remove(CONTENT_LENGTH);
         let media_type = HeaderValue::from_static("text/html; charset=utf-8");
         response.headers_mut().insert(CONTENT_TYPE, media_type);

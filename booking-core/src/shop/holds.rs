@@ -4,11 +4,12 @@ use axum::extract::State;
 use axum::response::Response;
 use contract::HoldId;
 use contract::booking::{Hold, Show};
+use http::header::SET_COOKIE;
 use http::{HeaderMap, StatusCode};
 use pages::shop::HoldPage;
 use web::{ApiError, ApiPath, ApiResult};
 
-use super::{page, page_of, see_other};
+use super::{open_hold, page, page_of, see_other};
 use crate::app::Booking;
 use crate::holds::ReleaseOutcome;
 use crate::http::problems::not_found;
@@ -32,7 +33,10 @@ pub(super) async fn hold_release(
     match booking.hold_release(&customer, hold_id).await? {
         // The page of a bought hold leads to the tickets.
         ReleaseOutcome::Released | ReleaseOutcome::Bought => {
-            Ok(see_other(&format!("/holds/{hold_id}")))
+            let mut response = see_other(&format!("/holds/{hold_id}"));
+            let cookie = open_hold::forget(booking.is_secure());
+            response.headers_mut().append(SET_COOKIE, cookie);
+            Ok(response)
         }
         ReleaseOutcome::NotFound => Err(not_found()),
     }

@@ -5,6 +5,7 @@ mod bookings;
 mod catalogue;
 mod guard;
 mod holds;
+mod open_hold;
 mod payments;
 mod seats;
 
@@ -50,10 +51,15 @@ async fn nothing() -> ApiError {
     ProblemCode::NotFound.into()
 }
 
+/// A page on its way through the guard, which adds what every page shows.
+#[derive(Clone)]
+struct PageHtml(String);
+
 /// A page that belongs to one customer or changes all the time.
 fn page(status: StatusCode, html: String) -> Response {
-    let html = axum::response::Html(html);
-    (status, html).into_response()
+    let mut response = status.into_response();
+    response.extensions_mut().insert(PageHtml(html));
+    response
 }
 
 /// The answer to a form, and to a page that has moved on.

@@ -13,7 +13,7 @@ use serde_json::Value;
 use sha2::{Digest, Sha256};
 use web::{ApiError, ApiForm, ApiPath, ApiQuery, ApiResult};
 
-use super::{page, page_of, see_other};
+use super::{open_hold, page, page_of, see_other};
 use crate::app::Booking;
 use crate::config::HOLD_SEATS_MAX;
 use crate::customer::{Customer, Session};
@@ -169,7 +169,13 @@ pub(super) async fn hold_place(
         return Ok(see_other(&line_of(room, show)));
     }
     let mut response = match held_once(outcome) {
-        Ok(hold) => see_other(&format!("/holds/{}", hold.hold_id)),
+        Ok(hold) => {
+            let mut response = see_other(&format!("/holds/{}", hold.hold_id));
+            let (now, secure) = (booking.0.clock.now(), booking.is_secure());
+            let cookie = open_hold::keep(hold.hold_id, hold.expires_at, now, secure);
+            response.headers_mut().append(SET_COOKIE, cookie);
+            response
+        }
         Err(error) => {
             let chosen = request.seat_ids.unwrap_or_default();
             refuse(&booking, &customer, (show, &live), chosen, &error)
@@ -177,7 +183,7 @@ pub(super) async fn hold_place(
     };
     if let Some(session) = new_session {
         let cookie = session.set_cookie(booking.is_secure());
-        response.headers_mut().insert(SET_COOKIE, cookie);
+        response.headers_mut().append(SET_COOKIE, cookie);
     }
     Ok(response)
 }

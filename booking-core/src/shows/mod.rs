@@ -102,7 +102,9 @@ impl ShowInfo {
 
     /// The fields of the wire form that are not as in `before`; `seats` for the layout.
     pub(crate) fn changes_from(&self, before: &Self) -> Vec<String> {
-        let fields = |info: &Self| match serde_json::to_value(info.view(info.starts_at, SeatFigures::default())) {
+        let fields = |info: &Self| match serde_json::to_value(
+            info.view(info.starts_at, SeatFigures::default()),
+        ) {
             Ok(serde_json::Value::Object(fields)) => fields,
             Ok(_) | Err(_) => serde_json::Map::new(),
         };

@@ -247,7 +247,8 @@ async fn show_seats(
     .fetch_all(connection)
     .await?;
     let numbers = |seat: usize| (layout[seat].seat_no, standing[seat].seat_no);
-    if layout.len() != standing.len() || (0..layout.len()).any(|it| numbers(it).0 != numbers(it).1) {
+    if layout.len() != standing.len() || (0..layout.len()).any(|it| numbers(it).0 != numbers(it).1)
+    {
         return Err(StoreError::corrupt(
             "show_seats",
             "not the seats of the layout",

@@ -308,8 +308,7 @@ async fn the_compact_map_tells_what_the_whole_one_does() {
     let expected: Vec<_> = whole["seats"].as_array().unwrap().iter().collect();
     let expected: Vec<_> = expected.iter().map(|seat| seat["seatId"].clone()).collect();
     assert_eq!(json!(ids), json!(expected));
-    let show = fan.get(SHOW).await.json;
-    assert_eq!(show["heldCount"], 1);
+    assert_eq!(fan.get(SHOW).await.json["heldCount"], 1);
 }
 
 #[tokio::test]

@@ -115,10 +115,10 @@ async fn an_event_of_several_days_is_sold_and_its_tickets_are_good_to_the_end() 
     shop.clock.advance(Duration::from_mins(3));
     shop.process.booking.refresh_once().await.unwrap();
     assert_eq!(fan.get(path).await.json["saleStatus"], "OPEN");
-    let held = fan
+    let another = fan
         .post(&format!("{path}/holds"), &json!({"seatIds": ["A2"]}))
         .await;
-    assert_eq!(held.status, 201, "{}", held.text);
+    assert_eq!(another.status, 201, "{}", another.text);
     // On the last evening the door opens, and weeks later the page still shows the ticket.
     shop.clock.advance(day * 3);
     let page = format!("/bookings/{bought}");

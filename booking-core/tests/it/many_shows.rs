@@ -51,8 +51,8 @@ async fn a_large_show_is_imported_into_a_database_that_has_stood_for_a_while() {
     assert_eq!(body["seatCount"], 50_010);
     // It is there when the import is answered, in lists and with its seats.
     let fan = shop.fan();
-    let show = fan.get("/api/v1/shows/large").await.json;
-    assert_eq!(show["availableCount"], 50_009);
+    let listed = fan.get("/api/v1/shows/large").await.json;
+    assert_eq!(listed["availableCount"], 50_009);
     let map = fan.get("/api/v1/shows/large/seatmap").await;
     assert_eq!(map.json["seats"].as_array().map(Vec::len), Some(50_010));
     // Asked again after an answer that was lost, it says what became of the first.

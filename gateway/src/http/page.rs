@@ -33,6 +33,7 @@ use crate::store::Enter;
 
 /// Where a visitor wants to go in the end.
 #[derive(Debug, Deserialize)]
+#[expect(clippy::struct_field_names, reason = "they are named as in the URL")]
 pub struct To {
     to: Option<String>,
     /// Why a join by the form was refused, to be told on the page.

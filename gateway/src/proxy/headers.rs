@@ -294,8 +294,10 @@ fn is_own_cookie(name: &[u8], kind: UpstreamKind) -> bool {
     let is_gateways = OWN_COOKIE_PREFIXES
         .iter()
         .any(|prefix| strip_prefix_any_case(bare, prefix).is_some());
-    let session = cookies::SESSION.as_bytes();
-    is_gateways || (kind == UpstreamKind::Remote && bare.eq_ignore_ascii_case(session))
+    let is_shops = [cookies::SESSION, cookies::HOLD]
+        .iter()
+        .any(|name| bare.eq_ignore_ascii_case(name.as_bytes()));
+    is_gateways || (kind == UpstreamKind::Remote && is_shops)
 }
 
 fn strip_prefix_any_case<'a>(text: &'a [u8], prefix: &str) -> Option<&'a [u8]> {

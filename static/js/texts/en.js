@@ -144,6 +144,10 @@ export default {
     "notDrawn": "You joined after opening, so your place did not come from the draw. The fingerprint fits the secret number.",
     "failed": "The draw could not be fetched. Please try again."
   },
+  "banner": {
+    "waiting": "You are in line. Ahead of you: {ahead}. Estimated wait: {wait}.",
+    "look": "See your place"
+  },
   "announce": "{headline}. Ahead of you: {ahead}. Estimated wait: {wait}.",
   "wayOut": "To the start page",
   "progress": "{percent} percent of the way",

@@ -1,5 +1,7 @@
 //! A browser without JavaScript: keeps cookies, sends forms, follows nothing by itself.
 
+use std::collections::BTreeMap;
+
 use axum::Router;
 use axum::body::{Body, to_bytes};
 use contract::principal::{self, Principal};
@@ -13,7 +15,7 @@ const PAGE_BYTES_MAX: usize = 1 << 20;
 #[derive(Clone)]
 pub(crate) struct Browser {
     router: Router,
-    cookie: Option<String>,
+    cookies: BTreeMap<String, String>,
     pub(crate) passes: Vec<Principal>,
     pub(crate) origin: &'static str,
 }
@@ -28,7 +30,7 @@ impl Browser {
     pub(crate) fn new(router: &Router) -> Self {
         Self {
             router: router.clone(),
-            cookie: None,
+            cookies: BTreeMap::new(),
             passes: Vec::new(),
             origin: "http://shop.test",
         }
@@ -60,15 +62,20 @@ impl Browser {
     async fn send(&mut self, request: http::request::Builder, body: Body) -> Page {
         let mut request = request.header(HOST, "shop.test").body(body).unwrap();
         principal::write(&self.passes, request.headers_mut());
-        if let Some(cookie) = &self.cookie {
-            let cookie = HeaderValue::from_str(cookie).unwrap();
-            request.headers_mut().insert(COOKIE, cookie);
+        for (name, value) in &self.cookies {
+            let cookie = HeaderValue::from_str(&format!("{name}={value}")).unwrap();
+            request.headers_mut().append(COOKIE, cookie);
         }
         let response = self.router.clone().oneshot(request).await.unwrap();
         let (parts, body) = response.into_parts();
-        if let Some(cookie) = parts.headers.get(SET_COOKIE) {
-            let pair = cookie.to_str().unwrap().split(';').next();
-            self.cookie = pair.map(str::to_owned);
+        for cookie in parts.headers.get_all(SET_COOKIE) {
+            let cookie = cookie.to_str().unwrap();
+            let (name, value) = cookie.split(';').next().unwrap().split_once('=').unwrap();
+            if cookie.contains("Max-Age=0;") {
+                self.cookies.remove(name);
+            } else {
+                self.cookies.insert(name.to_owned(), value.to_owned());
+            }
         }
         let bytes = to_bytes(body, PAGE_BYTES_MAX).await.unwrap();
         Page {

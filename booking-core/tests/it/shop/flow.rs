@@ -248,6 +248,33 @@ async fn seats_are_chosen_by_section_and_row_without_a_map() {
 }
 
 #[tokio::test]
+async fn an_open_hold_can_be_found_again_from_every_page() {
+    let shop = TestShop::start().await;
+    let mut fan = Browser::new(&shop.router);
+    let holds = "/shows/open-show/holds";
+    let hold = fan.submit(holds, &[("seats", "A1 A2 A3")]).await.leads();
+    let link = format!("href=\"{hold}\"");
+    for path in [
+        "/",
+        "/cities/mumbai",
+        "/shows/open-show",
+        "/shows/open-show/seats",
+    ] {
+        fan.open(path).await.shows(200, &["You hold seats", &link]);
+    }
+    fan.open("/no/such").await.shows(404, &[&link]);
+    fan.submit(holds, &[("quantity", "3")])
+        .await
+        .shows(409, &["at most 4 tickets", &link]);
+    let own = fan.open(&hold).await;
+    assert!(!own.html.contains("You hold seats"));
+    let mut stranger = Browser::new(&shop.router);
+    assert!(!stranger.open("/").await.html.contains("You hold seats"));
+    fan.submit(&format!("{hold}/release"), &[]).await.leads();
+    assert!(!fan.open("/").await.html.contains("You hold seats"));
+}
+
+#[tokio::test]
 async fn seats_given_up_are_free_for_others() {
     let shop = TestShop::start().await;
     let (mut first, mut second) = (Browser::new(&shop.router), Browser::new(&shop.router));

@@ -1,0 +1,79 @@
+// @ts-check
+// The banner of a place in the line: position, wait, and the way in at the turn.
+
+import { ahead, estimate, fill } from "./duration.js";
+import { RoomClient } from "./room_client.js";
+import { INITIAL, isOpenEnded, reduce } from "./room_state.js";
+import texts from "./texts/en.js";
+
+/**
+ * @param {string} room
+ * @param {string} api
+ * @param {string} to where the fan wants to go
+ * @param {import("./wording.js").Status} first
+ */
+export async function showPlace(room, api, to, first) {
+  const banner = document.getElementById("place-banner");
+  const text = document.getElementById("place-text");
+  const link = document.getElementById("place-link");
+  if (banner === null || text === null || !(link instanceof HTMLAnchorElement)) return;
+  const page = `/_line/rooms/${encodeURIComponent(room)}`;
+  const query = `?to=${encodeURIComponent(to)}`;
+  const title = document.title;
+  let state = INITIAL;
+  const client = new RoomClient(api, dispatch, {
+    fetch: (input, init) => fetch(input, init),
+    openSocket: (url) => new WebSocket(url.replace(/^http/, "ws")),
+    openStream: (url) => new EventSource(url),
+    setTimer: (run, ms) => window.setTimeout(run, ms),
+    clearTimer: (timer) => window.clearTimeout(timer),
+    now: () => Date.now(),
+    random: () => Math.random(),
+    isHidden: () => document.hidden,
+    isOnline: () => navigator.onLine,
+  });
+
+  /** @param {import("./room_state.js").RoomEvent} event */
+  function dispatch(event) {
+    state = reduce(state, event);
+    const { status } = state;
+    const called = status?.state === "called";
+    const open = isOpenEnded(status);
+    const said = banner !== null && status !== null && open;
+    if (banner === null || text === null || !(link instanceof HTMLAnchorElement)) return;
+    banner.hidden = !said;
+    banner.toggleAttribute("data-turn", called);
+    if (!said) {
+      document.title = title;
+      if (event.type !== "linked") client.stop();
+      return;
+    }
+    const words = called ? texts.state.called.headline : standing(status);
+    if (text.textContent !== words) text.textContent = words;
+    link.textContent = called ? texts.turn.enter : texts.banner.look;
+    link.href = called ? `${page}/enter${query}` : `${page}${query}`;
+    document.title = called ? `${texts.alerts.title} · ${title}` : title;
+  }
+
+  dispatch({ type: "status", status: first, at: Date.now() });
+  if (!isOpenEnded(first)) return;
+  client.listen();
+  window.addEventListener("pagehide", () => client.stop());
+  window.addEventListener("pageshow", (event) => {
+    if (event.persisted) client.listen();
+  });
+  document.addEventListener("visibilitychange", () => {
+    if (!document.hidden) client.wake();
+  });
+}
+
+/** @param {import("./wording.js").Status} status */
+function standing(status) {
+  if (status.state === "missed") return texts.state.missed.headline;
+  if (status.state === "prequeue") return texts.state.prequeue.headline;
+  return fill(texts.banner.waiting, {
+    ahead: status.usersAhead === null
+      ? texts.unknown : ahead(status.usersAhead, status.usersAheadExact),
+    wait: status.estimatedWait === null ? texts.unknown : estimate(status.estimatedWait),
+  });
+}
