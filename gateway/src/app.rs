@@ -336,13 +336,9 @@ impl App {
             changes: Arc::new(RoomFigures(rooms.clone())),
             seeds: seeds(surroundings.randomness.clone()),
         };
-        let extra = ExtraRoutes {
-            router: booking.admin_router(),
-            described: booking.admin_description(),
-        };
         Ok(Self {
             public: public.router,
-            ops: ops::router(ops, extra, ids.clone()),
+            ops: ops::router(ops, shop_routes(&booking), ids.clone()),
             limits: public.limits,
             metrics: surroundings.metrics.clone(),
             draining,
@@ -542,6 +538,14 @@ async fn migrate(url: &str) -> Result<()> {
 /// Records the metrics of the process, those of the booking core included.
 pub fn metrics() -> Result<Metrics> {
     Metrics::install(booking_core::metric_families())
+}
+
+/// What operators do with shows.
+fn shop_routes(booking: &Booking) -> ExtraRoutes {
+    ExtraRoutes {
+        router: booking.admin_router(),
+        described: booking.admin_description(),
+    }
 }
 
 fn pass_keys(config: &Config, keys: &Keys, public_url: &str) -> Result<PassKeys> {

@@ -288,7 +288,12 @@ mod tests {
             seed in any::<u64>(),
         ) {
             let mut sale = Sale::new(rate, window, seed);
-            #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, clippy::cast_precision_loss)]
+            #[expect(
+                clippy::cast_possible_truncation,
+                clippy::cast_sign_loss,
+                clippy::cast_precision_loss,
+                reason = "counts of a small simulation"
+            )]
             let slowest = 1 + (slow * window as f64) as usize;
             sale.run(5 * MINUTE, share, 0..slowest);
             let most = busiest(&sale.entries, MINUTE);
