@@ -584,19 +584,15 @@ impl Booking {
     /// Removes rows that nobody will ask for again. Returns how many; there may be more.
     pub async fn purge_once(&self) -> Result<usize, StoreError> {
         let core = Arc::clone(&self.0);
-        self.0
-            .work
-            .run(async move { core.purge_once().await })
-            .await
+        let work = &self.0.work;
+        work.run(async move { core.purge_once().await }).await
     }
 
     /// Brings memory in line with the database.
     pub async fn refresh_once(&self) -> Result<(), StoreError> {
         let core = Arc::clone(&self.0);
-        self.0
-            .work
-            .run(async move { core.refresh_once().await })
-            .await?;
+        let work = &self.0.work;
+        work.run(async move { core.refresh_once().await }).await?;
         Ok(())
     }
 }

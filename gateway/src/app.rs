@@ -1,7 +1,9 @@
 //! Puts the process together: servers, stores, rooms, gate, booking core, listeners.
 //!
-//! This is the only module that knows the booking core; to the rest of the gateway it is an
-//! upstream.
+//! This module and the one below it alone know the booking core; to the rest of the gateway it is
+//! an upstream.
+
+mod shop;
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::Arc;
@@ -10,16 +12,12 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, anyhow};
 use axum::Router;
-use booking_core::app::BookingDeps;
-use booking_core::config::{BookingConfig, PaymentConfig, SEATS_IN_MEMORY_MAX, TicketKeys};
-use booking_core::database::Pools;
-use booking_core::{Booking, RoomDirectory, StoreError};
-use contract::line::PriceRange;
+use booking_core::Booking;
+use booking_core::config::PaymentConfig;
+use contract::Clock;
 use contract::pass::PassKeys;
-use contract::{Clock, RoomId};
 use embedded::payment_simulator::{PaymentSimulator, SimulatorSettings};
 use embedded::{Servers, Want};
-use sqlx::PgPool;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -36,17 +34,17 @@ use crate::keys::{self, Keys};
 use crate::lifecycle::GRACE;
 use crate::line::durable::DurableRecords;
 use crate::line::room::Target;
-use crate::line::{Parts, Randomness, StockSource, UpstreamHealth};
+use crate::line::{Parts, Randomness, UpstreamHealth};
 use crate::ops::auth::Tokens;
 use crate::ops::metrics::Metrics;
-use crate::ops::{self, ExtraRoutes, OpsState, SeedSource};
+use crate::ops::{self, OpsState, SeedSource};
 use crate::proxy::breaker::BreakerState;
 use crate::proxy::{Proxy, ProxyConfig};
 use crate::public::{PublicParts, PublicSide};
 use crate::records::{self, Admissions, Audit, Database, Rooms};
 use crate::room::place::PlaceKeys;
-use crate::room::status::StockFigures;
 use crate::store::redis::RedisStore;
+use shop::{BookingStock, shop_routes, start_booking, ticket_keys};
 
 /// How long the database may take to come up before the start is given up.
 const DATABASE_START_MAX: Duration = Duration::from_mins(1);
@@ -460,55 +458,6 @@ async fn until_something_is_sold(booking: &Booking) {
     }
 }
 
-/// The keys of tickets, or why this gateway does not belong on this database.
-async fn ticket_keys(
-    pool: &PgPool,
-    config: &Config,
-    keys: &Keys,
-    surroundings: &Surroundings,
-) -> Result<TicketKeys> {
-    let now = surroundings.clock.now();
-    let randomness = &surroundings.randomness;
-    let secrets =
-        records::ticket_keys(pool, &keys.signing, randomness, config.adopt_keys, now).await?;
-    let mut ticket_keys = TicketKeys::new(secrets.id, secrets.seed);
-    for (id, public) in &secrets.earlier {
-        ticket_keys = ticket_keys
-            .with_earlier(*id, public)
-            .with_context(|| format!("ticket key {id} in the database is damaged"))?;
-    }
-    Ok(ticket_keys)
-}
-
-async fn start_booking(
-    ticket_keys: TicketKeys,
-    surroundings: &Surroundings,
-    public_url: &str,
-    payment: PaymentConfig,
-    database_url: &str,
-    rooms: Rooms,
-    tasks: &TaskTracker,
-) -> Result<Booking> {
-    let booking = BookingConfig {
-        public_url: public_url.to_owned(),
-        payment,
-        seats_in_memory_max: SEATS_IN_MEMORY_MAX,
-        ticket_keys,
-    };
-    let deps = BookingDeps {
-        pools: Pools::lazy(database_url)?,
-        clock: surroundings.clock.clone(),
-        seed: surroundings.randomness.bytes(),
-        tracker: tasks.clone(),
-        shutdown: surroundings.stop.clone(),
-        rooms: Arc::new(BookingRooms(rooms)),
-        background: true,
-    };
-    Booking::start(booking, deps)
-        .await
-        .context("could not start the booking core")
-}
-
 /// Brings the schema up to date, waiting for a database that is still starting.
 async fn migrate(url: &str) -> Result<()> {
     let began = tokio::time::Instant::now();
@@ -540,14 +489,6 @@ pub fn metrics() -> Result<Metrics> {
     Metrics::install(booking_core::metric_families())
 }
 
-/// What operators do with shows.
-fn shop_routes(booking: &Booking) -> ExtraRoutes {
-    ExtraRoutes {
-        router: booking.admin_router(),
-        described: booking.admin_description(),
-    }
-}
-
 fn pass_keys(config: &Config, keys: &Keys, public_url: &str) -> Result<PassKeys> {
     let issuer = config
         .issuer
@@ -573,26 +514,6 @@ async fn housekeeping(limits: RateLimits, metrics: Metrics, stop: CancellationTo
     }
 }
 
-/// What the embedded booking core has left to sell.
-struct BookingStock(Booking);
-
-impl StockSource for BookingStock {
-    fn stock(&self, room: &RoomId) -> Option<StockFigures> {
-        let stock = self.0.stock(room)?;
-        let currency = stock.currency;
-        Some(StockFigures {
-            remaining: stock.remaining,
-            unsold: stock.unsold,
-            total: stock.total,
-            price_range: stock.prices.map(|(min_minor, max_minor)| PriceRange {
-                min_minor,
-                max_minor,
-                currency,
-            }),
-        })
-    }
-}
-
 /// Whether upstreams behind the proxy take requests.
 struct ProxyHealth(Arc<Proxy>);
 
@@ -603,25 +524,5 @@ impl UpstreamHealth for ProxyHealth {
             Target::Remote(upstream) => self.0.breaker_state(upstream) != BreakerState::Open,
             Target::Unusable => false,
         }
-    }
-}
-
-/// The rooms, as the booking core asks for them.
-struct BookingRooms(Rooms);
-
-impl RoomDirectory for BookingRooms {
-    fn knows<'a>(
-        &'a self,
-        room: &'a contract::RoomId,
-    ) -> futures_util::future::BoxFuture<'a, Result<bool, StoreError>> {
-        Box::pin(async move {
-            match self.0.room_get(room).await {
-                Ok(found) => Ok(found.is_some()),
-                Err(cause) => {
-                    tracing::warn!(%cause, %room, "a show's room could not be looked up");
-                    Err(StoreError::Timeout)
-                }
-            }
-        })
     }
 }

@@ -31,7 +31,7 @@ const MAY_DEPEND_ON: [(&str, &[&str]); 11] = [
 
 /// Crates that the gateway knows in the place where it is put together, and nowhere else.
 const KNOWN_TO_APP_ONLY: [&str; 3] = ["booking_core", "embedded", "migrations"];
-const APP: &str = "gateway/src/app.rs";
+const APP: &str = "gateway/src/app";
 
 /// The crates of the workspace, by directory and name, with what they depend on.
 struct Member {
@@ -101,7 +101,9 @@ fn crates_depend_on_each_other_as_the_architecture_says() {
         }
     }
     let elsewhere = files.iter().filter(|file| {
-        file.path.starts_with("gateway/src/") && file.has_ending("rs") && file.path != APP
+        file.path.starts_with("gateway/src/")
+            && file.has_ending("rs")
+            && !file.path.starts_with(APP)
     });
     for file in elsewhere {
         for name in KNOWN_TO_APP_ONLY {

@@ -23,9 +23,11 @@ impl Raw {
              Connection: Upgrade\r\nUpgrade: websocket\r\nAuthorization: {}\r\n",
             fan.bearer()
         );
-        for (name, value) in headers {
-            request.push_str(&format!("{name}: {value}\r\n"));
-        }
+        request.extend(
+            headers
+                .iter()
+                .map(|(name, value)| format!("{name}: {value}\r\n")),
+        );
         request.push_str("\r\n");
         stream.write_all(request.as_bytes()).await.unwrap();
         let mut head = Vec::new();
@@ -52,7 +54,7 @@ impl Raw {
         match u16::try_from(payload.len()).unwrap() {
             length @ 0..126 => frame.push(0x80 | u8::try_from(length).unwrap()),
             length => {
-                frame.push(0x80 | 126);
+                frame.push(0x80 | 0x7e);
                 frame.extend(length.to_be_bytes());
             }
         }

@@ -204,16 +204,16 @@ async fn a_simulator_that_keeps_failing_takes_nothing_but_payments_away() {
         .unwrap()
         .to_owned();
     let http = reqwest::Client::builder().build().unwrap();
-    let held = http.post(format!("{base}/api/v1/shows/lanterns/holds"));
-    let held = held
+    let answer = http
+        .post(format!("{base}/api/v1/shows/lanterns/holds"))
         .json(&json!({ "seatIds": ["A1"] }))
         .send()
         .await
         .unwrap();
-    assert_eq!(held.status(), StatusCode::CREATED, "{}", gateway.log());
-    let cookie = held.headers()["set-cookie"].to_str().unwrap();
+    assert_eq!(answer.status(), StatusCode::CREATED, "{}", gateway.log());
+    let cookie = answer.headers()["set-cookie"].to_str().unwrap();
     let cookie = cookie.split(';').next().unwrap().to_owned();
-    let hold: Value = held.json().await.unwrap();
+    let hold: Value = answer.json().await.unwrap();
     let hold = hold["holdId"].as_str().unwrap();
     let paid = http.post(format!("{base}/api/v1/holds/{hold}/payments"));
     let paid = paid.header("cookie", cookie);

@@ -1,0 +1,117 @@
+//! The booking core as a part of the gateway: how it starts, and what the two ask of each other.
+
+use std::sync::Arc;
+
+use anyhow::{Context, Result};
+use booking_core::app::BookingDeps;
+use booking_core::config::{BookingConfig, PaymentConfig, SEATS_IN_MEMORY_MAX, TicketKeys};
+use booking_core::database::Pools;
+use booking_core::{Booking, RoomDirectory, StoreError};
+use contract::line::PriceRange;
+use contract::{Clock, RoomId};
+use futures_util::future::BoxFuture;
+use sqlx::PgPool;
+use tokio_util::task::TaskTracker;
+
+use super::Surroundings;
+use crate::config::Config;
+use crate::keys::Keys;
+use crate::line::StockSource;
+use crate::ops::ExtraRoutes;
+use crate::records::{self, Rooms};
+use crate::room::status::StockFigures;
+
+/// The keys of tickets, or why this gateway does not belong on this database.
+pub(super) async fn ticket_keys(
+    pool: &PgPool,
+    config: &Config,
+    keys: &Keys,
+    surroundings: &Surroundings,
+) -> Result<TicketKeys> {
+    let now = surroundings.clock.now();
+    let randomness = &surroundings.randomness;
+    let secrets =
+        records::ticket_keys(pool, &keys.signing, randomness, config.adopt_keys, now).await?;
+    let mut ticket_keys = TicketKeys::new(secrets.id, secrets.seed);
+    for (id, public) in &secrets.earlier {
+        ticket_keys = ticket_keys
+            .with_earlier(*id, public)
+            .with_context(|| format!("ticket key {id} in the database is damaged"))?;
+    }
+    Ok(ticket_keys)
+}
+
+/// Starts it on `database_url`.
+pub(super) async fn start_booking(
+    ticket_keys: TicketKeys,
+    surroundings: &Surroundings,
+    public_url: &str,
+    payment: PaymentConfig,
+    database_url: &str,
+    rooms: Rooms,
+    tasks: &TaskTracker,
+) -> Result<Booking> {
+    let booking = BookingConfig {
+        public_url: public_url.to_owned(),
+        payment,
+        seats_in_memory_max: SEATS_IN_MEMORY_MAX,
+        ticket_keys,
+    };
+    let deps = BookingDeps {
+        pools: Pools::lazy(database_url)?,
+        clock: surroundings.clock.clone(),
+        seed: surroundings.randomness.bytes(),
+        tracker: tasks.clone(),
+        shutdown: surroundings.stop.clone(),
+        rooms: Arc::new(BookingRooms(rooms)),
+        background: true,
+    };
+    Booking::start(booking, deps)
+        .await
+        .context("could not start the booking core")
+}
+
+/// What operators do with shows.
+pub(super) fn shop_routes(booking: &Booking) -> ExtraRoutes {
+    ExtraRoutes {
+        router: booking.admin_router(),
+        described: booking.admin_description(),
+    }
+}
+
+/// What the embedded booking core has left to sell.
+pub(super) struct BookingStock(pub(super) Booking);
+
+impl StockSource for BookingStock {
+    fn stock(&self, room: &RoomId) -> Option<StockFigures> {
+        let stock = self.0.stock(room)?;
+        let currency = stock.currency;
+        Some(StockFigures {
+            remaining: stock.remaining,
+            unsold: stock.unsold,
+            total: stock.total,
+            price_range: stock.prices.map(|(min_minor, max_minor)| PriceRange {
+                min_minor,
+                max_minor,
+                currency,
+            }),
+        })
+    }
+}
+
+/// The rooms, as the booking core asks for them.
+struct BookingRooms(Rooms);
+
+impl RoomDirectory for BookingRooms {
+    fn knows<'a>(&'a self, room: &'a RoomId) -> BoxFuture<'a, Result<bool, StoreError>> {
+        Box::pin(async move {
+            match self.0.room_get(room).await {
+                Ok(found) => Ok(found.is_some()),
+                Err(cause) => {
+                    tracing::warn!(%cause, %room, "a show's room could not be looked up");
+                    Err(StoreError::Timeout)
+                }
+            }
+        })
+    }
+}
