@@ -468,12 +468,17 @@ pub struct Processing {
     pub status: String,
 }
 
+/// Whether a field is left out of what is written, whatever it holds.
+fn is_left_out<T>(_: &T) -> bool {
+    true
+}
+
 /// A show file: what `ropeline show import` sends. One file describes one show.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct ShowFile {
     /// Where editors find the schema of this file. Ignored.
-    #[serde(default, rename = "$schema", skip_serializing)]
+    #[serde(default, rename = "$schema", skip_serializing_if = "is_left_out")]
     pub schema: Option<String>,
     /// The show's id.
     pub show_id: ShowId,

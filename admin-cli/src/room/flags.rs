@@ -226,10 +226,10 @@ mod tests {
 
     #[test]
     fn every_setting_has_a_flag() {
-        let all = "--title T --upstream embedded --path /a --rate 1 --cap 1 --session-duration 1 \
-                   --session-renewal --session-max 1 --queueing-method fifo --queue-all \
-                   --prequeue-opens-at now --opens-at now --closes-at now --claim-window 1 \
-                   --absence-timeout 1 --missed-turn-grace 1 --challenge none --access-code a \
+        let all = "--title T --upstream embedded --path /a --rate 1 --cap 1 --session-duration 1s \
+                   --session-renewal --session-max 1s --queueing-method fifo --queue-all \
+                   --prequeue-opens-at now --opens-at now --closes-at now --claim-window 1s \
+                   --absence-timeout 1s --missed-turn-grace 1s --challenge none --access-code a \
                    --message m --suspended";
         let settings: RoomSettings = serde_json::from_str(r#"{"room":"eras"}"#).unwrap();
         let Value::Object(mut settings) = serde_json::to_value(settings).unwrap() else {

@@ -403,7 +403,7 @@ async fn wrong_requests_get_stripe_s_errors() {
         ),
         (
             &[
-                ("amount", "1"),
+                ("amount", "5000"),
                 ("currency", "inr"),
                 ("payment_method", "pm_x"),
             ],

@@ -58,7 +58,7 @@ async fn events_are_signed_and_carry_the_object() {
 }
 
 #[tokio::test]
-async fn a_refund_is_told_twice_over() {
+async fn a_refund_is_told_of_the_charge_and_of_itself() {
     let directory = tempfile::tempdir().unwrap();
     let shop = Shop::open(0).await;
     let stage = Stage::with(telling(&directory, &shop), SystemClock).await;
@@ -68,7 +68,7 @@ async fn a_refund_is_told_twice_over() {
         .merchant
         .send("/v1/refunds", &[("payment_intent", id(&paid))])
         .await;
-    until(|| async { shop.arrivals().len() == 3 }).await;
+    until(|| async { shop.arrivals().len() == 4 }).await;
     let mut types: Vec<String> = shop
         .arrivals()
         .iter()
@@ -78,6 +78,7 @@ async fn a_refund_is_told_twice_over() {
     let told = [
         "\"charge.refunded\"",
         "\"payment_intent.succeeded\"",
+        "\"refund.created\"",
         "\"refund.updated\"",
     ];
     assert_eq!(types, told);

@@ -232,8 +232,6 @@ impl Stage {
     }
 
     async fn furnish(&self, settings: Value) {
-        let show = show(&self.room);
-        self.operate(Method::POST, "/shows", Some(show)).await;
         let mut room = json!({
             "room": self.room,
             "title": "Night of a Thousand Lanterns",
@@ -247,6 +245,9 @@ impl Stage {
             room[name] = value.clone();
         }
         self.operate(Method::POST, "/rooms", Some(room)).await;
+        // A show is refused before its room exists.
+        let show = show(&self.room);
+        self.operate(Method::POST, "/shows", Some(show)).await;
         let document = self.url(&format!("/_line/v1/rooms/{}", self.room));
         until("the room", async || {
             let answer = self.http.get(&document).send().await.ok()?;
