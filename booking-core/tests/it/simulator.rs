@@ -1,5 +1,7 @@
 //! Against the payment simulator itself: the outcomes that its test methods promise.
 
+use std::sync::Mutex;
+
 use contract::{Clock, SystemClock};
 use payment_simulator::Config;
 use payment_simulator::Secret;
@@ -93,13 +95,18 @@ async fn shop(simulator: &Simulator) -> TestShop {
     TestShop::with_provider_at(show_file(), Some(simulator.url.clone())).await
 }
 
-/// Confirms until the outcome is no longer open.
+/// Confirms until the outcome is no longer open. Told to slow down, it asks again later, as a
+/// fan's page does.
 async fn outcome(fan: &Fan, hold: &str, intent: &str) -> Answer {
+    let last = Mutex::new(None);
     eventually("an outcome", || async {
-        fan.confirm(hold, intent).await.status != 202
+        let answer = fan.confirm(hold, intent).await;
+        let open = matches!(answer.status, 202 | 429);
+        *last.lock().unwrap() = Some(answer);
+        !open
     })
     .await;
-    fan.confirm(hold, intent).await
+    last.into_inner().unwrap().unwrap()
 }
 
 #[tokio::test]

@@ -23,6 +23,10 @@ pub(crate) const WEBHOOK_SECRET: &str = "whsec_test";
 /// Longest that a test waits for something to come about.
 const PATIENCE: Duration = Duration::from_secs(20);
 
+/// Pause between two looks of [`eventually`]: short for a test, and long enough for the limits on
+/// a fan's requests.
+const LOOK_AGAIN_AFTER: Duration = Duration::from_millis(20);
+
 /// One process.
 pub(crate) struct Process {
     pub(crate) booking: Booking,
@@ -285,6 +289,6 @@ where
             tokio::time::Instant::now() < deadline,
             "{what} did not come about"
         );
-        tokio::task::yield_now().await;
+        tokio::time::sleep(LOOK_AGAIN_AFTER).await;
     }
 }
