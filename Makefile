@@ -20,7 +20,7 @@ fmt: ## Format the Rust code
 	@cargo fmt --all
 
 sim: ## Run the simulations; SEED=… repeats one run, CASES=… makes it longer
-	@SQLX_OFFLINE=true SEED='$(SEED)' CASES='$(CASES)' cargo test -p gateway --test it simulation:: -- --nocapture
+	@SQLX_OFFLINE=true SEED='$(SEED)' CASES='$(CASES)' cargo test -p line --test it simulation:: -- --nocapture
 
 bench: ## Measure against plain proxies and print the ratios
 	@scripts/bench

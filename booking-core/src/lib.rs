@@ -62,7 +62,7 @@ pub use payment_outcome::PaymentOutcome;
 pub use payments::provider;
 
 /// The metric families that are recorded here.
-pub const fn metric_families() -> &'static [web::metrics::Family] {
+pub const fn metric_families() -> &'static [metric_families::Family] {
     telemetry::FAMILIES
 }
 pub use payments::{FailureReason, ReconcileReport};

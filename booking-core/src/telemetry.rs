@@ -1,12 +1,12 @@
 //! Names of metrics.
 
-web::metric_families! {
+metric_families::declare! {
     /// Answers to hold requests.
     pub(crate) counter HOLDS = "ropeline_booking_holds_total";
     /// Requests settled by one statement.
-    pub(crate) histogram(web::metrics::BATCH_SIZES) HOLD_BATCH_SIZE = "ropeline_booking_hold_batch_size";
+    pub(crate) histogram(metric_families::BATCH_SIZES) HOLD_BATCH_SIZE = "ropeline_booking_hold_batch_size";
     /// One statement with its transaction.
-    pub(crate) histogram(web::metrics::LATENCY_SECONDS) HOLD_BATCH_SECONDS = "ropeline_booking_hold_batch_seconds";
+    pub(crate) histogram(metric_families::LATENCY_SECONDS) HOLD_BATCH_SECONDS = "ropeline_booking_hold_batch_seconds";
     /// Requests waiting for the show's writer.
     pub(crate) gauge HOLD_QUEUE = "ropeline_booking_hold_queue";
     /// Holds that ended without a booking.

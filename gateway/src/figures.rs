@@ -7,15 +7,15 @@ use contract::room::RoomStats;
 use contract::{Clock, PlaceId, Problem, RoomId};
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
+use line::line_problem;
+use line::policy::snapshot::Counts;
+use line::policy::wait;
+use line::records::{Database, RoomRecord};
+use line::room::Room;
+use line::rooms::RoomSet;
 
-use crate::line::line_problem;
-use crate::line::room::Room;
-use crate::line::rooms::RoomSet;
 use crate::ops::health::{Check, Readiness};
 use crate::ops::{Changes, Figures, Sessions};
-use crate::records::{Database, RoomRecord};
-use crate::room::snapshot::Counts;
-use crate::room::wait;
 
 /// What operators ask of the rooms.
 #[derive(Clone)]

@@ -9,8 +9,8 @@ use chacha20poly1305::{XChaCha20Poly1305, XNonce};
 use contract::pass::{KeyError, PassKey};
 use sha2::{Digest, Sha256};
 
-use crate::line::Randomness;
-use crate::room::place::subkey;
+use line::Randomness;
+use line::policy::place::subkey;
 
 const NONCE_BYTES: usize = 24;
 /// What a seal is for: a key sealed here opens nothing else.

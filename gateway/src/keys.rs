@@ -9,10 +9,10 @@ use std::path::Path;
 use anyhow::{Context, Result};
 use contract::pass::PassKey;
 use data_encoding::HEXLOWER;
+use line::Randomness;
 use nix::unistd::AccessFlags;
 
 use crate::config::{Config, Payment};
-use crate::line::Randomness;
 
 const SIGNING_KEY_FILE: &str = "signing-key.pem";
 /// Where the `ropeline` command looks for the token.

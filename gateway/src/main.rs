@@ -9,7 +9,7 @@ use contract::SystemClock;
 use gateway::app::{self, Surroundings};
 use gateway::config::{Asked, Command, Config, LogFormat};
 use gateway::lifecycle::{self, Stopping};
-use gateway::line::Randomness;
+use line::Randomness;
 use rand::SeedableRng;
 use rand::rngs::SysRng;
 use rand_chacha::ChaCha20Rng;

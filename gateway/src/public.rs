@@ -3,6 +3,9 @@
 use std::sync::Arc;
 
 use axum::Router;
+use line::records::Rooms;
+use line::rooms::RoomSet;
+use line::{Parts, WorkError};
 use web::{Part, RequestIds};
 
 use crate::edge::client_ip::{self, TrustedProxies};
@@ -11,10 +14,7 @@ use crate::edge::rate_limit::{RateLimitConfig, RateLimits};
 use crate::gate::{self, Gate};
 use crate::http::cookies::CookieForm;
 use crate::http::{self, LineState, problem_page};
-use crate::line::rooms::RoomSet;
-use crate::line::{Parts, WorkError};
 use crate::proxy::Proxy;
-use crate::records::Rooms;
 
 /// In metrics, requests of our own paths and all that the gate decides about.
 const PART: Part = Part {

@@ -1,33 +1,7 @@
-//! Metrics of the line, the gate, the records and the operators' listener. Those of the proxy and
-//! the edge stand with them. Units are the last word of a name; counters end in `_total`.
+//! Metrics of the gate and the operators' listener. Those of the line, the proxy and the edge stand
+//! with them.
 
-web::metric_families! {
-    /// Places in the line, by room.
-    pub gauge IN_LINE = "ropeline_line_places";
-    /// Popped, called and active places, by room.
-    pub gauge OCCUPIED = "ropeline_line_occupied_places";
-    /// Calls made, by room.
-    pub counter CALLS = "ropeline_line_calls_total";
-    /// Calls claimed, by room, as seen by its leader.
-    pub counter ENTRIES = "ropeline_line_entries_total";
-    /// Share of the calls that are claimed, by room: what the return of no-shows' credit goes by.
-    pub gauge SHOW_SHARE = "ropeline_line_show_ratio";
-    /// Ticks as leader, by room and by what limited the calls.
-    pub counter TICKS = "ropeline_line_ticks_total";
-    /// Ticks that failed.
-    pub counter TICK_FAILURES = "ropeline_line_tick_failures_total";
-    /// Length of a tick.
-    pub histogram(web::metrics::LATENCY_SECONDS) TICK_SECONDS = "ropeline_line_tick_seconds";
-    /// Wait of live joiners until they are called.
-    pub histogram(web::metrics::WAIT_SECONDS) WAIT_SECONDS = "ropeline_line_wait_seconds";
-    /// Visitors in one batch at the door.
-    pub histogram(web::metrics::BATCH_SIZES) DOOR_BATCH = "ropeline_line_door_batch_visitors";
-    /// Batches at the door that failed.
-    pub counter DOOR_FAILURES = "ropeline_line_door_failures_total";
-    /// Reads of snapshots and notices that failed.
-    pub counter FOLLOWER_FAILURES = "ropeline_line_follower_failures_total";
-    /// Connections of waiting fans on this gateway.
-    pub gauge SOCKETS = "ropeline_line_sockets";
+metric_families::declare! {
     /// Frames sent to waiting fans.
     pub counter FRAMES = "ropeline_line_frames_total";
     /// Decisions of the gate, by outcome.
@@ -36,15 +10,6 @@ web::metric_families! {
     pub counter GATE_FORGED = "ropeline_gate_forged_passes_total";
     /// Always 1; the label `version` says which build runs.
     pub gauge BUILD_INFO = "ropeline_build_info";
-    /// Calls to PostgreSQL for rooms and logs.
-    pub histogram(web::metrics::LATENCY_SECONDS) RECORDS_CALL_SECONDS =
-        "ropeline_records_call_seconds";
-    /// Tasks of the process, calls to PostgreSQL included.
-    pub gauge RECORDS_TASKS = "ropeline_records_tasks";
-    /// Connections to PostgreSQL in the pool for rooms and logs.
-    pub gauge RECORDS_CONNECTIONS = "ropeline_records_connections";
-    /// Calls to PostgreSQL for rooms and logs that failed, by kind.
-    pub counter RECORDS_ERRORS = "ropeline_records_errors_total";
     /// Requests to the operators' API without a valid token.
     pub counter OPS_UNAUTHORIZED = "ropeline_ops_unauthorized_total";
 }

@@ -10,7 +10,6 @@
 //! | [`extract`] | [`ApiJson`], [`ApiForm`], [`ApiQuery`], [`ApiPath`], [`NoFields`]: typed input, refusals as problem documents |
 //! | [`limited`] | whom limits by address count |
 //! | [`measure`] | counts and latencies of requests |
-//! | [`metrics`] | metric families with their help texts and buckets |
 //! | [`reader`] | whether a person or a program reads the answer, and whether anyone asked yet |
 //! | [`openapi`] | what the OpenAPI documents have in common |
 //! | [`origin`] | whether a request was made by a page of ours |
@@ -27,7 +26,6 @@ pub mod event_stream;
 pub mod extract;
 pub mod limited;
 pub mod measure;
-pub mod metrics;
 pub mod openapi;
 pub mod origin;
 pub mod reader;

@@ -90,7 +90,7 @@ fn files_are_named_for_what_is_inside() {
     assert_none(&complaints);
     assert!(empty_name("gateway/src/utils.rs").is_some());
     assert!(empty_name("gateway/src/helpers/mod.rs").is_some());
-    assert!(empty_name("gateway/src/line/door.rs").is_none());
+    assert!(empty_name("line/src/door.rs").is_none());
 }
 
 #[test]
@@ -141,7 +141,7 @@ fn every_script_of_the_store_says_what_it_takes_and_is_used() {
         .collect();
     let embedding = files
         .iter()
-        .find(|file| file.path == "gateway/src/store/scripts.rs");
+        .find(|file| file.path == "line/src/store/scripts.rs");
     let embedding = embedding.map_or("", |file| file.text.as_str());
     for script in scripts {
         if !embedding.contains(&format!("\"{}\"", script.name())) {

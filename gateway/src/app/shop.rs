@@ -10,16 +10,16 @@ use booking_core::{Booking, RoomDirectory, StoreError};
 use contract::line::PriceRange;
 use contract::{Clock, RoomId};
 use futures_util::future::BoxFuture;
+use line::StockSource;
+use line::policy::status::StockFigures;
+use line::records::Rooms;
 use sqlx::PgPool;
 use tokio_util::task::TaskTracker;
 
 use super::Surroundings;
 use crate::config::Config;
 use crate::keys::Keys;
-use crate::line::StockSource;
 use crate::ops::ExtraRoutes;
-use crate::records::{self, Rooms};
-use crate::room::status::StockFigures;
 
 /// The keys of tickets, or why this gateway does not belong on this database.
 pub(super) async fn ticket_keys(
@@ -31,7 +31,8 @@ pub(super) async fn ticket_keys(
     let now = surroundings.clock.now();
     let randomness = &surroundings.randomness;
     let secrets =
-        records::ticket_keys(pool, &keys.signing, randomness, config.adopt_keys, now).await?;
+        crate::ticket_keys::ticket_keys(pool, &keys.signing, randomness, config.adopt_keys, now)
+            .await?;
     let mut ticket_keys = TicketKeys::new(secrets.id, secrets.seed);
     for (id, public) in &secrets.earlier {
         ticket_keys = ticket_keys

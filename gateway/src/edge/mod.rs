@@ -5,7 +5,7 @@
 //! | [`client_ip`] | the address a request comes from, past declared proxies |
 //! | [`connections`] | limits on connections, in all and by address |
 //! | [`head`] | what is wrong with a request's head before anyone looks at its path |
-//! | [`path`] | paths that every server reads the same way, and protected prefixes |
+//! | [`path`] | refuses paths that could be read in two ways |
 //! | [`rate_limit`] | limits per address and per place |
 //! | [`return_target`] | where a fan goes once they are let in |
 //! | [`serve`] | serving a router on a listener, with limits per connection |

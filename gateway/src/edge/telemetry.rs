@@ -1,6 +1,6 @@
 //! Names of the metrics at the edge.
 
-web::metric_families! {
+metric_families::declare! {
     /// Open client connections by listener, switched ones included.
     pub gauge CONNECTIONS = "ropeline_edge_connections";
     /// Connections refused because there were too many, by listener.

@@ -12,11 +12,11 @@ use contract::Clock;
 use contract::pass::PassClaims;
 use http::header::{HOST, LOCATION, REFERER, UPGRADE};
 use http::{HeaderMap, Method, Uri};
+use line::room::Room;
+use line::store::last_pages::LastPage;
 use moka::sync::Cache;
 
 use crate::edge::return_target::ReturnTarget;
-use crate::line::room::Room;
-use crate::store::last_pages::LastPage;
 
 /// How long after its end a session may still go to its last page.
 pub(super) const LAST_PAGE_MAX: Duration = Duration::from_mins(1);

@@ -5,6 +5,7 @@ use axum::response::{IntoResponse, Response};
 use contract::{Problem, ProblemCode};
 use http::header::{CACHE_CONTROL, LOCATION};
 use http::{HeaderValue, Method, StatusCode};
+use line::room::Room;
 use web::ApiError;
 use web::reader::{Reader, is_speculative, reader};
 
@@ -12,7 +13,6 @@ use super::last_page::Last;
 use crate::edge::return_target::ReturnTarget;
 use crate::http::page::waiting_path;
 use crate::http::problem_page::came_from;
-use crate::line::room::Room;
 
 /// What the gate has to know of a request before it waits for anything: a request's body is not
 /// to be shared between threads.

@@ -6,12 +6,12 @@ use contract::RoomId;
 use contract::line::DrawDocument;
 use data_encoding::{BASE64URL_NOPAD, HEXLOWER};
 use http::HeaderMap;
+use line::policy::order::{DRAW_ALGORITHM, draw as draw_of};
 use web::{ApiJson, ApiResult};
 
 use super::openapi::{OfPlaceIfAny, OfRoom};
 use super::presented;
 use super::room::{Line, RoomPath, private};
-use crate::room::order::{DRAW_ALGORITHM, draw as draw_of};
 
 /// The draw, for anyone who wants to check it
 #[utoipa::path(

@@ -15,6 +15,11 @@ use contract::line::{HeartbeatFrame, PlaceState, ReconnectFrame, StatusDocument}
 use contract::{Clock, Problem, RoomId, Timestamp};
 use futures_util::{SinkExt, Stream, StreamExt, stream};
 use http::header::ACCEPT;
+use line::policy::place::PlaceToken;
+use line::policy::status::RoomView;
+use line::room::Room;
+use line::sockets::Socket;
+use line::store::{Enter, Standing};
 use metrics::counter;
 use tokio::sync::watch;
 use tokio::time::{Instant, timeout};
@@ -27,11 +32,6 @@ use super::openapi::{OfLine, OfLive, OfPlace, OfRoom};
 use super::presented;
 use super::room::{Line, RoomPath};
 use super::websocket::{self, End, Handshake, Refusal, WebSocket};
-use crate::line::room::Room;
-use crate::line::sockets::Socket;
-use crate::room::place::PlaceToken;
-use crate::room::status::RoomView;
-use crate::store::{Enter, Standing};
 use crate::telemetry;
 
 /// How long a client may take none of what it is sent.

@@ -35,12 +35,12 @@ use axum::middleware::from_fn_with_state;
 use axum::routing::get;
 use axum::{Extension, Router};
 
+use line::rooms::RoomSet;
 use utoipa::OpenApi;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use crate::edge::rate_limit::RateLimits;
-use crate::line::rooms::RoomSet;
 use cookies::CookieForm;
 
 /// What the handlers work with.

@@ -13,6 +13,10 @@ use http::header::{
     VARY, X_CONTENT_TYPE_OPTIONS,
 };
 use http::{HeaderMap, HeaderValue, Method, StatusCode, Uri};
+use line::passes::mint_idle;
+use line::room::Room;
+use line::store::Enter;
+use line::visitor::{Claimed, Joined};
 use pages::waiting::{RoomFacts, Standing as Shown, WaitingPage};
 use serde::Deserialize;
 use utoipa::ToSchema;
@@ -26,10 +30,6 @@ use super::room::{Line, RoomPath, private};
 use super::{LineState, presented};
 use crate::edge::path::check_path;
 use crate::edge::return_target::ReturnTarget;
-use crate::line::passes::mint_idle;
-use crate::line::room::Room;
-use crate::line::visitor::{Claimed, Joined};
-use crate::store::Enter;
 
 /// Where a visitor wants to go in the end.
 #[derive(Debug, Deserialize)]

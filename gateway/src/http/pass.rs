@@ -7,14 +7,14 @@ use contract::pass::JwkSet;
 use contract::{Clock, Problem, ProblemCode, RoomId};
 use http::header::{CACHE_CONTROL, SET_COOKIE};
 use http::{HeaderMap, HeaderValue, StatusCode};
+use line::passes::Minted;
+use line::room::Room;
+use line::visitor::Claimed;
 use web::{ApiJson, ApiResult, NoFields};
 
 use super::openapi::{OfBody, OfCalls, OfGivingUp, OfLine, OfOrigin, OfPlace, OfRoom};
 use super::presented;
 use super::room::{Line, RoomPath, private};
-use crate::line::passes::Minted;
-use crate::line::room::Room;
-use crate::line::visitor::Claimed;
 
 /// Claim my turn
 ///

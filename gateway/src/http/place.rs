@@ -7,16 +7,16 @@ use contract::{Clock, Problem, ProblemCode, RoomId};
 use data_encoding::BASE64URL_NOPAD;
 use http::header::SET_COOKIE;
 use http::{HeaderMap, StatusCode};
+use line::policy::place::PlaceToken;
+use line::room::Room;
+use line::store::{Enter, Standing};
+use line::visitor::{Joined, Joiner};
 use web::{ApiError, ApiJson, ApiResult};
 
 use super::LineState;
 use super::openapi::{OfBody, OfGivingUp, OfJoining, OfLine, OfPlace, OfRoom};
 use super::presented;
 use super::room::{Line, RoomPath, private};
-use crate::line::room::Room;
-use crate::line::visitor::{Joined, Joiner};
-use crate::room::place::PlaceToken;
-use crate::store::{Enter, Standing};
 
 /// Join the line
 ///

@@ -7,11 +7,11 @@ use contract::principal::PASS;
 use contract::{Problem, ProblemCode, RoomId, Timestamp};
 use http::HeaderMap;
 use http::header::AUTHORIZATION;
+use line::policy::place::PlaceToken;
+use line::room::Room;
 use web::ApiError;
 
 use super::cookies::CookieForm;
-use crate::line::room::Room;
-use crate::room::place::PlaceToken;
 
 /// Texts of one request that are looked at as passes. Each may cost a check of a signature, and a
 /// fan of so many rooms at once is none.

@@ -9,11 +9,11 @@ use contract::{Problem, ProblemCode, RoomId};
 use http::header::{CACHE_CONTROL, CONTENT_TYPE, ETAG};
 use http::request::Parts;
 use http::{HeaderMap, HeaderValue, StatusCode};
+use line::room::Room;
 use web::{ApiError, ApiPath, ApiResult};
 
 use super::LineState;
 use super::openapi::OfRoom;
-use crate::line::room::Room;
 
 /// The room that the path names; 404 when there is none.
 pub struct RoomPath(pub Arc<Room>);

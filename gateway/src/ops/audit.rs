@@ -5,6 +5,7 @@ use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use contract::Problem;
 use contract::room::AuditList;
+use line::records::{Act, AuditEntry};
 use serde::Deserialize;
 use serde_json::{Value, json};
 use utoipa::IntoParams;
@@ -12,7 +13,6 @@ use web::{ApiJson, ApiQuery, ApiResult, Audited};
 
 use super::auth::{Operator, is_reading};
 use super::{OpsState, refused};
-use crate::records::{Act, AuditEntry};
 
 /// Records in a page when the caller does not say.
 const PAGE: u32 = 100;

@@ -3,12 +3,12 @@
 use axum::extract::State;
 use axum::response::IntoResponse;
 use http::header::CONTENT_TYPE;
+use metric_families::{Family, Kind, describe};
 use metrics::gauge;
 use metrics_exporter_prometheus::{
     BuildError, Matcher, PrometheusBuilder, PrometheusHandle, PrometheusRecorder,
 };
 use metrics_process::Collector;
-use web::metrics::{Family, Kind, describe};
 
 use super::OpsState;
 use crate::telemetry::BUILD_INFO;

@@ -26,12 +26,12 @@ use axum::middleware::{from_fn, from_fn_with_state};
 use contract::room::RoomStats;
 use contract::{Clock, PlaceId, Problem, ProblemCode, RoomId};
 use futures_util::future::BoxFuture;
+use line::records::{Admissions, Audit, RecordsError, RoomRecord, Rooms};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 use web::{ApiError, Part, RequestIds};
 
 use self::metrics::Metrics;
-use crate::records::{Admissions, Audit, RecordsError, RoomRecord, Rooms};
 use auth::Tokens;
 use health::Readiness;
 

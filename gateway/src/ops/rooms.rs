@@ -10,6 +10,9 @@ use contract::{PlaceId, Problem, ProblemCode, RoomId};
 use futures_util::StreamExt;
 use http::header::{CACHE_CONTROL, CONTENT_TYPE, ETAG, IF_MATCH, LOCATION};
 use http::{HeaderMap, StatusCode};
+use line::policy::phase::phase_at;
+use line::policy::settings::{FieldProblem, validate, validate_prefixes, validate_reason};
+use line::records::{Act, AuditEntry, CreateOutcome, PutOutcome, RoomRecord};
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 use utoipa::IntoParams;
@@ -17,9 +20,6 @@ use web::{ApiError, ApiJson, ApiPath, ApiQuery, ApiResult, NoFields};
 
 use super::auth::{Operator, Role};
 use super::{OpsState, refused};
-use crate::records::{Act, AuditEntry, CreateOutcome, PutOutcome, RoomRecord};
-use crate::room::phase::phase_at;
-use crate::room::settings::{FieldProblem, validate, validate_prefixes, validate_reason};
 
 /// Largest settings: a thousand access codes of the longest kind, in JSON's longest spelling.
 pub(super) const BODY_BYTES_MAX: usize = 1024 * 1024;

@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 use std::time::Duration;
 
 use contract::{Clock, Problem, ProblemCode};
+use line::policy::upstream::Upstream;
 use metrics::{Counter, Gauge, Histogram, counter, gauge, histogram};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use web::ApiError;
@@ -13,7 +14,6 @@ use web::ApiError;
 use super::breaker::{Breaker, BreakerConfig, BreakerState, Outcome, Permit};
 use super::shares::{Kind, Share, Shares, Visitor};
 use super::telemetry;
-use super::upstream::Upstream;
 
 /// Upstreams with figures of their own. Managers name them, so this is a bound against mistakes:
 /// beyond it, further upstreams share one lane.

@@ -10,12 +10,10 @@
 //! | [`breaker`] | the circuit breaker, pure |
 //! | [`headers`] | header hygiene, pure; used for the embedded upstream too |
 //! | [`telemetry`] | metric names |
-//! | [`upstream`] | parsing an upstream's address |
 
 pub mod breaker;
 pub mod headers;
 pub mod telemetry;
-pub mod upstream;
 
 mod body;
 mod connector;
@@ -38,6 +36,7 @@ use hyper::body::{Body as _, Incoming};
 use hyper::upgrade::OnUpgrade;
 use hyper_util::client::legacy::Client;
 use hyper_util::rt::{TokioExecutor, TokioTimer};
+use line::policy::upstream::Upstream;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -54,7 +53,6 @@ pub use body::End;
 pub use breaker::BreakerState;
 pub use headers::{Command, Forwarded, UpstreamKind};
 pub use lane::LaneHealth;
-pub use upstream::{Upstream, UpstreamError};
 
 /// Limits of the proxy.
 #[derive(Clone, Copy, Debug)]

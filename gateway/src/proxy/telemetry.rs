@@ -1,12 +1,12 @@
 //! Names of the proxy's metrics.
 
-web::metric_families! {
+metric_families::declare! {
     /// Requests by upstream and outcome, counted when the answer's head or the failure is known.
     pub counter REQUESTS_TOTAL = "ropeline_proxy_requests_total";
     /// Answer bodies by upstream and how they ended.
     pub counter BODIES_TOTAL = "ropeline_proxy_bodies_total";
     /// Seconds from handing a request to an upstream to the head of its answer.
-    pub histogram(web::metrics::LATENCY_SECONDS) HEAD_SECONDS = "ropeline_proxy_head_seconds";
+    pub histogram(metric_families::LATENCY_SECONDS) HEAD_SECONDS = "ropeline_proxy_head_seconds";
     /// Requests and tunnels that hold a slot of an upstream at the moment.
     pub gauge IN_FLIGHT = "ropeline_proxy_in_flight";
     /// Requests sent a second time because the first connection broke before any answer.

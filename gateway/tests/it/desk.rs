@@ -12,14 +12,14 @@ use gateway::ops::auth::{Operator, Role, Tokens};
 use gateway::ops::health::{Check, Readiness};
 use gateway::ops::metrics::Metrics;
 use gateway::ops::{Changes, ExtraRoutes, Figures, OpsState, Sessions, router};
-use gateway::records::RoomRecord;
 use http::{HeaderMap, Method, Request, StatusCode};
 use http_body_util::BodyExt;
+use line::records::RoomRecord;
 use serde_json::{Value, json};
 use tower::ServiceExt;
 use web::RequestIds;
 
-use crate::test_database::{Records, TestDatabase};
+use test_support::database::{Records, TestDatabase};
 
 pub(crate) const ROOMS: &str = "/admin/v1/rooms";
 pub(crate) const ERAS: &str = "/admin/v1/rooms/eras";

@@ -7,8 +7,8 @@ use contract::room::Override;
 use contract::{Clock, PlaceId};
 use data_encoding::{BASE64URL_NOPAD, HEXLOWER_PERMISSIVE};
 use futures_util::StreamExt;
-use gateway::room::order::draw;
 use http::{Method, StatusCode};
+use line::policy::order::draw;
 use serde_json::json;
 use tokio_tungstenite::tungstenite::Message;
 
@@ -455,7 +455,7 @@ async fn a_single_address_is_held_back() {
     let world = World::create().await;
     world.room(json!({"totalActiveUsers": 0})).await;
     let options = world.database.options();
-    let redis = crate::conformance::redis_url();
+    let redis = test_support::redis::redis_url();
     let app = world
         .gateway_on(&redis, options, RateLimitConfig::default())
         .await;

@@ -4,17 +4,17 @@
 use std::time::Duration;
 
 use contract::Timestamp;
-use gateway::store::keys::RoomKeys;
-use gateway::store::redis::RedisStore;
-use gateway::store::scripts::Scripts;
-use gateway::store::{Birth, Cursor, MAKING_MAX, RoomRef, RoomStore, StoreError};
+use line::store::keys::RoomKeys;
+use line::store::redis::RedisStore;
+use line::store::scripts::Scripts;
+use line::store::{Birth, Cursor, MAKING_MAX, RoomRef, RoomStore, StoreError};
 use redis::Script;
+use test_support::redis::{redis_prefix, redis_url};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio_util::task::{AbortOnDropHandle, TaskTracker};
 use uuid::Uuid;
 
-use crate::conformance::{redis_prefix, redis_url};
 use crate::outages::{redis_by, redis_target};
 use crate::test_app::eventually;
 

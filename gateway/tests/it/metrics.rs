@@ -9,9 +9,9 @@ use axum::body::Body;
 use axum::routing::get;
 use gateway::ops::metrics::{Metrics, families};
 use http::Request;
+use metric_families::{Family, Kind};
 use metrics::{counter, gauge, histogram};
 use tower::ServiceExt as _;
-use web::metrics::{Family, Kind};
 use web::{Part, RequestIds};
 
 fn all() -> impl Iterator<Item = &'static Family> {

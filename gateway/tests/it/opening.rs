@@ -2,7 +2,7 @@
 
 use contract::line::{Phase, PlaceState};
 use contract::room::Override;
-use gateway::records::Act;
+use line::records::Act;
 use serde_json::json;
 
 use crate::test_app::{World, eventually};
@@ -33,7 +33,7 @@ async fn a_pause_right_after_the_opening_does_not_take_it_back() {
         (Phase::Paused, PlaceState::Waiting)
     );
     let key: u64 = status.order_key.unwrap().parse().unwrap();
-    assert!(key >= gateway::room::order::LIVE_BASE, "drew {key}");
+    assert!(key >= line::policy::order::LIVE_BASE, "drew {key}");
 }
 
 #[tokio::test]

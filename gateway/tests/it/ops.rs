@@ -5,18 +5,17 @@ use std::time::Duration;
 use axum::body::Body;
 use contract::room::AdmissionRecord;
 use contract::{Clock, ManualClock, PlaceId};
-use gateway::records::{AdmissionBatch, LogHead, chain_verify, pool_options};
 use http::{Method, Request};
 use http_body_util::BodyExt;
+use line::records::{AdmissionBatch, LogHead, chain_verify, pool_options};
 use serde_json::{Value, json};
+use test_support::database::{Records, TestDatabase};
+use test_support::tcp_proxy::{Line, TcpProxy};
 use tokio::time::Instant;
 use tower::ServiceExt;
 use uuid::Uuid;
 
 use crate::desk::{Desk, ERAS, ROOMS};
-use crate::records::room;
-use crate::tcp_proxy::{Line, TcpProxy};
-use crate::test_database::{Records, TestDatabase};
 
 #[tokio::test]
 async fn only_operators_come_in_and_only_as_far_as_their_role() {
@@ -79,7 +78,7 @@ async fn a_room_is_made_read_changed_and_deleted() {
     assert_eq!(made.headers["location"], ERAS);
     assert_eq!(made.headers["etag"], "\"1\"");
     let applied = desk.surroundings.applied.lock().unwrap().clone();
-    assert_eq!(applied, [(room("eras"), Some(1))]);
+    assert_eq!(applied, [("eras".parse().unwrap(), Some(1))]);
     let again = desk.ask(Method::POST, ROOMS, json!({"room": "eras"})).await;
     assert_eq!(
         (again.status.as_u16(), &again.json["code"]),
@@ -312,7 +311,7 @@ async fn a_long_log_is_streamed_without_being_held() {
         };
         desk.records
             .admissions
-            .append(&room("eras"), &batch)
+            .append(&"eras".parse().unwrap(), &batch)
             .await
             .unwrap();
     }

@@ -9,11 +9,11 @@ use futures_util::TryStreamExt;
 use http::StatusCode;
 use redis::AsyncCommands;
 use serde_json::json;
+use test_support::redis::redis_url;
+use test_support::tcp_proxy::{Line, TcpProxy};
 use tokio::time::Instant;
 
-use crate::conformance::redis_url;
 use crate::live::{connect, frame};
-use crate::tcp_proxy::{Line, TcpProxy};
 use crate::test_app::{Fan, TestApp, World, eventually, generous};
 
 /// The contract's bound on an answer that the line is away.

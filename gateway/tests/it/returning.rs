@@ -5,8 +5,8 @@ use std::time::Duration;
 use contract::Clock;
 use contract::line::{Phase, PlaceState};
 use contract::room::Override;
-use gateway::room::order::{LIVE_BASE, draw};
 use http::Method;
+use line::policy::order::{LIVE_BASE, draw};
 use serde_json::json;
 
 use crate::live::{connect, frame};
@@ -61,7 +61,7 @@ async fn a_connection_at_one_gateway_stands_for_the_fan_when_another_loses_its_o
     let place = crate::line::place_of(&app, 2);
     // This one finds out late that the fan's connection is dead.
     room.absences.note(place);
-    gateway::line::absences::report_once(&room).await;
+    line::absences::report_once(&room).await;
     eventually("the word of the other", async || {
         (absent_count(&app).await == 0).then_some(())
     })

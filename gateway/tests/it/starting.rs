@@ -14,8 +14,8 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 use tokio::process::{Child, Command};
 
-use crate::conformance::redis_url;
-use crate::test_database::TestDatabase;
+use test_support::database::TestDatabase;
+use test_support::redis::redis_url;
 
 const PROGRAM: &str = env!("CARGO_BIN_EXE_ropeline-gateway");
 const TOKEN: &str = "token-of-the-start-tests";

@@ -18,28 +18,28 @@ use data_encoding::BASE64URL_NOPAD;
 use gateway::edge::client_ip::TrustedProxies;
 use gateway::edge::rate_limit::{Rate, RateLimitConfig};
 use gateway::http::cookies::CookieForm;
-use gateway::line::durable::DurableRecords;
-use gateway::line::room::Target;
-use gateway::line::rooms::RoomSet;
-use gateway::line::{Parts, Randomness, StockSource, UpstreamHealth};
 use gateway::proxy::{Proxy, ProxyConfig};
 use gateway::public::{PublicParts, PublicSide};
-use gateway::records::{Act, Admissions, Database, Rooms, pool_options};
-use gateway::room::place::PlaceKeys;
-use gateway::room::status::StockFigures;
-use gateway::store::redis::RedisStore;
 use http::{HeaderMap, Method, StatusCode};
+use line::policy::place::PlaceKeys;
+use line::policy::status::StockFigures;
+use line::records::durable::DurableRecords;
+use line::records::{Act, Admissions, Database, Rooms, pool_options};
+use line::room::Target;
+use line::rooms::RoomSet;
+use line::store::redis::RedisStore;
+use line::{Parts, Randomness, StockSource, UpstreamHealth};
 use rand::SeedableRng;
 use rand_chacha::ChaCha20Rng;
 use serde_json::{Value, json};
 use sqlx::postgres::PgConnectOptions;
+use test_support::database::{Records, TestDatabase};
+use test_support::redis::{redis_prefix, redis_url};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use web::RequestIds;
 
-use crate::conformance::{redis_prefix, redis_url};
 use crate::serving::{Server, within};
-use crate::test_database::{Records, TestDatabase};
 
 /// Where fans would reach the gateways here through a proxy.
 pub(crate) const PUBLIC_URL: &str = "https://line.test";

@@ -13,12 +13,12 @@ use nix::unistd::Pid;
 use reqwest::Client;
 use serde_json::{Value, json};
 use tempfile::TempDir;
+use test_support::database::TestDatabase;
 use tokio::process::{Child, Command};
 
 use super::chromium::Browser;
 use super::nginx::{Nginx, free_addrs};
 use super::{WAIT_MAX, found, setting, until};
-use crate::test_database::TestDatabase;
 
 const PROGRAM: &str = env!("CARGO_BIN_EXE_ropeline-gateway");
 const SIMULATOR: &str = "ropeline-payment-simulator";

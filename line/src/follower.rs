@@ -1,0 +1,374 @@
+//! Follows a room: reads notices ten times and the snapshot once a second, and makes the view
+//! that every fan of the room on this gateway is shown. Reads do not grow with the fans.
+
+use std::collections::{BTreeSet, VecDeque};
+use std::sync::Arc;
+use std::time::Duration;
+
+use contract::line::Phase;
+use contract::{PlaceId, Timestamp};
+use metrics::counter;
+use tokio::time::MissedTickBehavior;
+
+use super::WorkError;
+use super::room::{Rates, Room, paused_reason};
+use super::sockets::Socket;
+use crate::policy::snapshot::{Counts, Snapshot};
+use crate::policy::status::RoomView;
+use crate::policy::wait::{PaceHistory, configured_pace};
+use crate::store::{Cursor, ENTER_BATCH_MAX, Enter, Entry, Notice, OnceOpen, Standing, StoreError};
+use crate::telemetry;
+
+/// Time between reads of notices.
+const NOTICES_EVERY: Duration = Duration::from_millis(100);
+/// Most reads of notices at a time; what is left is read the next time.
+const READS_MAX: usize = 20;
+/// Over how long rates are counted.
+const RATE_WINDOW: Duration = Duration::from_secs(10);
+/// Time between snapshots.
+const SNAPSHOT_EVERY: Duration = Duration::from_secs(1);
+
+/// What following one room remembers.
+pub struct Follower {
+    room: Arc<Room>,
+    cursor: Option<Cursor>,
+    /// Whether notices may have been missed, so that all connected fans are to be looked after.
+    is_put_back_due: bool,
+    /// Connected fans who are to be looked after: at most all that are connected here.
+    unsure: BTreeSet<PlaceId>,
+    birth: Option<String>,
+    opening: Option<Arc<Snapshot>>,
+    history: PaceHistory,
+    /// Counts at the snapshots of the last minute.
+    counts: VecDeque<(Timestamp, Counts)>,
+    /// What the pace was observed under; when it changes, the past says nothing.
+    under: Option<(Phase, u64)>,
+}
+
+impl Follower {
+    /// Follows `room` from now on.
+    pub fn new(room: Arc<Room>) -> Self {
+        Self {
+            room,
+            cursor: None,
+            is_put_back_due: false,
+            unsure: BTreeSet::new(),
+            birth: None,
+            opening: None,
+            history: PaceHistory::default(),
+            counts: VecDeque::new(),
+            under: None,
+        }
+    }
+
+    /// Follows until the room ends.
+    pub async fn run(mut self) {
+        let mut ticks = tokio::time::interval(NOTICES_EVERY);
+        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        loop {
+            tokio::select! {
+                () = self.room.stop.cancelled() => return,
+                _ = ticks.tick() => {}
+                // Calls of this gateway's own leader reach its fans at once.
+                () = self.room.news.notified() => {}
+            }
+            if let Err(error) = self.notices_once().await {
+                counter!(telemetry::FOLLOWER_FAILURES).increment(1);
+                tracing::debug!(room = %self.room.id, %error, "notices not read");
+            }
+            if self.is_due() || self.is_changed() {
+                self.view_once().await;
+            }
+        }
+    }
+
+    /// Whether a newer snapshot should be there: the leader takes one a second, so the next is
+    /// looked for when the last is a second old, and fans see it a tenth later. Without one the
+    /// view is made anew once a second all the same, because its age tells that it is old.
+    fn is_due(&self) -> bool {
+        let now = self.room.parts.clock.now();
+        let view = self.room.view();
+        let next = view
+            .snapshot
+            .as_ref()
+            .map(|last| last.taken_at().plus(SNAPSHOT_EVERY));
+        let fresh_wanted = next.is_some_and(|next| now >= next && now.since(next) < SNAPSHOT_EVERY);
+        fresh_wanted || now.since(view.made_at) >= SNAPSHOT_EVERY
+    }
+
+    /// Whether an operator or the schedule changed something that the view does not show yet.
+    fn is_changed(&self) -> bool {
+        let shown = self.room.view();
+        let record = self.room.record();
+        shown.phase != self.room.phase()
+            || *shown.settings != record.settings
+            || shown.paused_reason != paused_reason(&record)
+            || shown.drawn != record.seed_revealed_at.is_some()
+    }
+
+    /// Reads what happened to places and tells the connections and sessions concerned.
+    pub async fn notices_once(&mut self) -> Result<(), WorkError> {
+        let store = self.room.parts.store.clone();
+        let at = self.room.store_ref();
+        let Some(mut cursor) = self.cursor.clone() else {
+            self.cursor = Some(store.notices_end(&at).await?);
+            // Whoever connected before may have been called before.
+            self.is_put_back_due = true;
+            return Ok(self.catch_up().await?);
+        };
+        for _ in 0..READS_MAX {
+            let read = store.notices_after(&at, &cursor).await?;
+            if read.has_gap {
+                tracing::info!(room = %self.room.id, "notices are gone; looking after all fans");
+                self.retell().await;
+                self.is_put_back_due = true;
+            }
+            for notice in &read.notices {
+                self.take(notice);
+            }
+            cursor = read.end;
+            self.cursor = Some(cursor.clone());
+            if !read.has_more {
+                break;
+            }
+        }
+        Ok(self.catch_up().await?)
+    }
+
+    fn take(&mut self, notice: &Notice) {
+        let room = &self.room;
+        room.sessions.notify(notice);
+        room.sockets.notify(notice);
+        match notice {
+            Notice::Called { places, .. } => {
+                tracing::debug!(room = %room.id, called = places.len(), "called");
+            }
+            Notice::Look { places } => {
+                let here = places.iter().filter(|place| room.sockets.has(place));
+                self.unsure.extend(here);
+            }
+            Notice::Claimed { .. } | Notice::Ended { .. } => {}
+        }
+    }
+
+    /// Looks after those whose standing is in doubt. What fails stays to be done.
+    async fn catch_up(&mut self) -> Result<(), StoreError> {
+        if self.is_put_back_due {
+            self.put_back().await?;
+            self.is_put_back_due = false;
+        }
+        while !self.unsure.is_empty() {
+            let batch: Vec<_> = self.unsure.iter().take(ENTER_BATCH_MAX).copied().collect();
+            self.look(&self.room.sockets.of(&batch)).await?;
+            for place in batch {
+                self.unsure.remove(&place);
+                // Gone while they were said to be present.
+                if !self.room.sockets.has(&place) {
+                    self.room.absences.note(place);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Reads the snapshot and shows a new view. With the store away the view keeps the last
+    /// numbers, whose age tells that they are old.
+    pub async fn view_once(&mut self) {
+        let now = self.room.parts.clock.now();
+        let read = match self.read().await {
+            Ok(read) => read,
+            Err(error) => {
+                counter!(telemetry::FOLLOWER_FAILURES).increment(1);
+                tracing::debug!(room = %self.room.id, %error, "snapshot not read");
+                None
+            }
+        };
+        let shown = self.room.view();
+        let known = shown
+            .snapshot
+            .as_ref()
+            .map(|last| (last.taken_ms, last.birth.clone()));
+        let fresh = read
+            .as_ref()
+            .is_some_and(|read| Some((read.taken_ms, read.birth.clone())) != known);
+        // Looked too early: the same numbers again are no reason to wake every connection.
+        if !fresh && !self.is_changed() && now.since(shown.made_at) < SNAPSHOT_EVERY {
+            return;
+        }
+        let snapshot = read.map(Arc::new).or_else(|| shown.snapshot.clone());
+        if let (true, Some(snapshot)) = (fresh, &snapshot) {
+            self.note(snapshot);
+            if let Err(error) = self.look_after(snapshot).await {
+                tracing::warn!(room = %self.room.id, %error, "connected fans not put back yet");
+            }
+        }
+        self.room.view_set(self.view(snapshot, now));
+    }
+
+    async fn read(&mut self) -> Result<Option<Snapshot>, WorkError> {
+        let at = self.room.store_ref();
+        let store = self.room.parts.store.clone();
+        let snapshot = store.snapshot_get(&at).await?;
+        let drawn = self.room.record().seed_revealed_at.is_some();
+        if drawn && self.opening.is_none() {
+            self.opening = store.opening_get(&at).await?.map(Arc::new);
+        }
+        Ok(snapshot)
+    }
+
+    fn note(&mut self, snapshot: &Snapshot) {
+        let at = snapshot.taken_at();
+        let under = (
+            self.room.phase(),
+            self.room.record().settings.new_users_per_minute,
+        );
+        if self.under != Some(under) {
+            self.history.reset();
+            self.under = Some(under);
+        }
+        let counts = snapshot.counts;
+        // Everyone who ever came, less those who still wait.
+        self.history
+            .note(at, counts.joins.saturating_sub(counts.in_line));
+        // Counts that went down are those of a line that was made again.
+        if self
+            .counts
+            .back()
+            .is_some_and(|(_, last)| counts.calls < last.calls)
+        {
+            self.counts.clear();
+        }
+        if self.counts.back().is_none_or(|(last, _)| at > *last) {
+            self.counts.push_back((at, counts));
+        }
+        let minute_ago = at.minus(Duration::from_mins(1));
+        while self.counts.front().is_some_and(|(t, _)| *t < minute_ago) {
+            self.counts.pop_front();
+        }
+        self.room.rates_set(rates(&self.counts));
+    }
+
+    /// After the store has lost its memory, puts the fans who are connected here back.
+    async fn look_after(&mut self, snapshot: &Snapshot) -> Result<(), StoreError> {
+        if self.birth.as_ref() == Some(&snapshot.birth) {
+            return Ok(());
+        }
+        if self.birth.is_some() {
+            self.retell().await;
+            // From the beginning of the new line: whoever was called since is to be told.
+            self.cursor = Some(Cursor::start());
+            self.opening = None;
+            self.put_back().await?;
+        }
+        self.birth = Some(snapshot.birth.clone());
+        Ok(())
+    }
+
+    /// Tells the store what it may have lost, and forgets which sessions were known.
+    async fn retell(&self) {
+        let room = &self.room;
+        room.sessions.retell(room, room.parts.clock.now()).await;
+        room.sessions.forget();
+    }
+
+    async fn put_back(&self) -> Result<(), StoreError> {
+        let room = &self.room;
+        let sockets = room.sockets.unsettled();
+        if !sockets.is_empty() {
+            tracing::info!(room = %room.id, places = sockets.len(), "putting connected fans back");
+        }
+        for batch in sockets.chunks(ENTER_BATCH_MAX) {
+            self.look(batch).await?;
+        }
+        Ok(())
+    }
+
+    /// Says that the fans of these connections are present, puts back who is not there, and
+    /// tells their connections how they stand.
+    async fn look(&self, batch: &[Arc<Socket>]) -> Result<(), StoreError> {
+        if batch.is_empty() {
+            return Ok(());
+        }
+        let room = &self.room;
+        let entries: Vec<_> = batch
+            .iter()
+            .map(|socket| Entry {
+                place: socket.place,
+                key: Some(match socket.standing() {
+                    // Newer than the one they connected with, if they left and joined again.
+                    Standing::Waiting { key } => key,
+                    _ => socket.key,
+                }),
+                once_open: OnceOpen::Keep,
+                enter: Enter::Look,
+                connected: true,
+            })
+            .collect();
+        let now = room.parts.clock.now();
+        let store = &room.parts.store;
+        let entered = store
+            .places_enter(&room.store_ref(), now, 0, &entries)
+            .await?;
+        for (socket, entered) in batch.iter().zip(entered) {
+            room.sockets.tell(socket.place, entered.standing);
+        }
+        Ok(())
+    }
+
+    fn view(&self, snapshot: Option<Arc<Snapshot>>, now: Timestamp) -> RoomView {
+        let record = self.room.record();
+        let calls = match (self.counts.front(), self.counts.back()) {
+            (Some((_, first)), Some((_, last))) => last.calls - first.calls,
+            _ => 0,
+        };
+        let pace = self.history.pace();
+        RoomView {
+            room: self.room.id.clone(),
+            settings: Arc::new(record.settings.clone()),
+            phase: self.room.phase(),
+            paused_reason: paused_reason(&record),
+            draw_commitment: record.commitment.clone(),
+            drawn: record.seed_revealed_at.is_some(),
+            snapshot,
+            opening: self.opening.clone(),
+            pace: pace.or(Some(configured_pace(record.settings.new_users_per_minute))),
+            calls_per_minute: calls,
+            stock: self.room.parts.stock.stock(&self.room.id),
+            made_at: now,
+        }
+    }
+}
+
+/// Rates over the last ten seconds, waits over the last minute.
+#[expect(clippy::cast_precision_loss, reason = "counts are far below 2^52")]
+fn rates(counts: &VecDeque<(Timestamp, Counts)>) -> Rates {
+    let (Some((_, oldest)), Some((end, last))) = (counts.front(), counts.back()) else {
+        return Rates::default();
+    };
+    let since = end.minus(RATE_WINDOW);
+    let Some((begin, first)) = counts.iter().find(|(t, _)| *t >= since) else {
+        return Rates::default();
+    };
+    let seconds = end.since(*begin).as_secs_f64();
+    let per_second = |from: u64, to: u64| {
+        if seconds > 0.0 {
+            to.saturating_sub(from) as f64 / seconds
+        } else {
+            0.0
+        }
+    };
+    let waited = last.waited.saturating_sub(oldest.waited);
+    let waited_ms = last.waited_ms.saturating_sub(oldest.waited_ms);
+    let entries = last.claims.saturating_sub(oldest.claims);
+    let settled = entries + last.no_shows.saturating_sub(oldest.no_shows);
+    Rates {
+        entries_per_minute: entries,
+        show_share: (settled > 0).then(|| entries as f64 / settled as f64),
+        joins: per_second(first.joins, last.joins),
+        calls: per_second(first.calls, last.calls),
+        claims: per_second(first.claims, last.claims),
+        waited_seconds: waited_ms
+            .checked_div(waited)
+            .map(|ms| u32::try_from(ms / 1000).unwrap_or(u32::MAX)),
+    }
+}

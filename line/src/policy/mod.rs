@@ -1,0 +1,31 @@
+//! The line's decisions, pure: no Redis, no HTTP, no clock of their own.
+//!
+//! | Module | Subject |
+//! | --- | --- |
+//! | [`access_code`] | whether an access code is one of the room's, however it is typed |
+//! | [`admission`] | how many to call this tick, and why not more |
+//! | [`order`] | order keys: the draw and the live clock |
+//! | [`outcome`] | what became of an admission after it was logged |
+//! | [`path`] | paths that have one reading, and the prefixes that rooms protect |
+//! | [`phase`] | what the room is doing: settings, manager's word, time |
+//! | [`place`] | place tokens, place ids, session ids |
+//! | [`settings`] | which settings make sense |
+//! | [`shows`] | who shows when called, and how fast the credit of no-shows comes back |
+//! | [`snapshot`] | positions from a snapshot of constant size |
+//! | [`status`] | what one visitor is shown |
+//! | [`upstream`] | where a protected service listens |
+//! | [`wait`] | the wait estimate |
+
+pub mod access_code;
+pub mod admission;
+pub mod order;
+pub mod outcome;
+pub mod path;
+pub mod phase;
+pub mod place;
+pub mod settings;
+pub mod shows;
+pub mod snapshot;
+pub mod status;
+pub mod upstream;
+pub mod wait;

@@ -1,0 +1,511 @@
+//! Which settings of a room make sense. Pure; finds every problem at once.
+
+use std::ops::RangeInclusive;
+
+use contract::room::{Challenge, RoomSettings};
+
+use crate::policy::path::PathPrefix;
+use crate::policy::upstream::Upstream;
+
+/// Most calls per minute. Above it a typing error is likelier than a shop.
+pub const RATE_MAX: u64 = 10_000_000;
+/// Most sessions at once.
+pub const ACTIVE_USERS_MAX: u64 = 10_000_000;
+/// Shortest claim window: a phone that wakes up needs a few seconds.
+pub const CLAIM_WINDOW_SECONDS_MIN: u64 = 5;
+/// Longest of any duration, a day.
+pub const DURATION_SECONDS_MAX: u64 = 86_400;
+/// Longest title, in characters.
+pub const TITLE_CHARS_MAX: usize = 200;
+/// Longest message to fans, in characters.
+pub const MESSAGE_CHARS_MAX: usize = 2_000;
+/// Longest reason of a pause, in characters.
+pub const REASON_CHARS_MAX: usize = 500;
+/// Most access codes of a room.
+pub const ACCESS_CODES_MAX: usize = 1_000;
+/// Longest access code, in characters.
+pub const ACCESS_CODE_CHARS_MAX: usize = 64;
+/// Most protected prefixes of a room.
+pub const PATHS_MAX: usize = 64;
+/// Longest protected prefix or upstream URL, in bytes.
+pub const URL_BYTES_MAX: usize = 1_024;
+
+/// The prefix that the gateway keeps for itself.
+const OWN_PREFIX: &str = "/_line";
+/// The upstream that is the booking core in this process.
+pub const EMBEDDED: &str = "embedded";
+
+/// What is wrong with one field.
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
+pub struct FieldProblem {
+    /// The field, as in the JSON.
+    pub field: String,
+    /// What is wrong, and what would be right.
+    pub problem: String,
+}
+
+/// Problems found so far.
+#[derive(Default)]
+struct Findings(Vec<FieldProblem>);
+
+impl Findings {
+    fn add(&mut self, field: impl Into<String>, problem: impl Into<String>) {
+        self.0.push(FieldProblem {
+            field: field.into(),
+            problem: problem.into(),
+        });
+    }
+
+    fn within(&mut self, field: &str, value: u64, range: &RangeInclusive<u64>, hint: &str) {
+        if !range.contains(&value) {
+            let (min, max) = (range.start(), range.end());
+            self.add(
+                field,
+                format!("{value} is out of range: choose {min} to {max}{hint}"),
+            );
+        }
+    }
+
+    fn text(&mut self, field: &str, text: &str, chars_max: usize) {
+        let count = text.chars().count();
+        if count > chars_max {
+            self.add(
+                field,
+                format!("{count} characters are too many: at most {chars_max}"),
+            );
+        }
+        // Line breaks are for messages; anything else invisible could hide or reorder text.
+        if text.chars().any(|c| c.is_control() && c != '\n') {
+            self.add(field, "control characters are not allowed");
+        }
+    }
+}
+
+/// Finds every problem of `settings`.
+pub fn validate(settings: &RoomSettings) -> Result<(), Vec<FieldProblem>> {
+    let mut findings = Findings::default();
+    numbers(settings, &mut findings);
+    times(settings, &mut findings);
+    upstream(&settings.upstream, &mut findings);
+    not_there_yet(settings, &mut findings);
+    paths(&settings.paths, &mut findings);
+    findings.text("title", &settings.title, TITLE_CHARS_MAX);
+    if let Some(message) = &settings.message {
+        findings.text("message", message, MESSAGE_CHARS_MAX);
+    }
+    access_codes(&settings.access_codes, &mut findings);
+    if findings.0.is_empty() {
+        Ok(())
+    } else {
+        Err(findings.0)
+    }
+}
+
+/// Finds the prefixes of `settings` that one of `others` protects already: which of two rooms a
+/// fan has to wait in would be anyone's guess. Prefixes that `settings` had before are left alone,
+/// so that what went wrong once does not stand in the way of every other change.
+pub fn validate_prefixes(
+    settings: &RoomSettings,
+    before: &[String],
+    others: &[&RoomSettings],
+) -> Result<(), Vec<FieldProblem>> {
+    let mut findings = Findings::default();
+    for (index, path) in settings.paths.iter().enumerate() {
+        let Ok(prefix) = path.parse::<PathPrefix>() else {
+            continue;
+        };
+        let is_same = |path: &String| path.parse().is_ok_and(|p| prefix.is_same(&p));
+        if before.iter().any(is_same) {
+            continue;
+        }
+        if let Some(other) = others.iter().find(|other| other.paths.iter().any(is_same)) {
+            findings.add(
+                format!("paths[{index}]"),
+                format!(
+                    "`{path}` is protected by the room `{}`: take it away there first",
+                    other.room
+                ),
+            );
+        }
+    }
+    if findings.0.is_empty() {
+        Ok(())
+    } else {
+        Err(findings.0)
+    }
+}
+
+/// Checks the reason of a pause.
+pub fn validate_reason(reason: &str) -> Result<(), Vec<FieldProblem>> {
+    let mut findings = Findings::default();
+    findings.text("reason", reason, REASON_CHARS_MAX);
+    if findings.0.is_empty() {
+        Ok(())
+    } else {
+        Err(findings.0)
+    }
+}
+
+fn numbers(settings: &RoomSettings, findings: &mut Findings) {
+    findings.within(
+        "newUsersPerMinute",
+        settings.new_users_per_minute,
+        &(0..=RATE_MAX),
+        "",
+    );
+    findings.within(
+        "totalActiveUsers",
+        settings.total_active_users,
+        &(1..=ACTIVE_USERS_MAX),
+        "; to let nobody in, pause the room",
+    );
+    let seconds = 1..=DURATION_SECONDS_MAX;
+    for (field, value) in [
+        ("sessionDurationSeconds", settings.session_duration_seconds),
+        ("sessionMaxSeconds", settings.session_max_seconds),
+        ("absenceTimeoutSeconds", settings.absence_timeout_seconds),
+    ] {
+        findings.within(field, value, &seconds, " seconds");
+    }
+    // No grace at all is a choice: a missed turn is then a lost turn.
+    findings.within(
+        "missedTurnGraceSeconds",
+        settings.missed_turn_grace_seconds,
+        &(0..=DURATION_SECONDS_MAX),
+        " seconds",
+    );
+    findings.within(
+        "claimWindowSeconds",
+        settings.claim_window_seconds,
+        &(CLAIM_WINDOW_SECONDS_MIN..=DURATION_SECONDS_MAX),
+        " seconds, so that a phone has time to wake up",
+    );
+    if settings.session_renewal && settings.session_max_seconds < settings.session_duration_seconds
+    {
+        findings.add(
+            "sessionMaxSeconds",
+            format!(
+                "{} is shorter than sessionDurationSeconds, which is {}: sessions would end before \
+                 their time; make it at least as long",
+                settings.session_max_seconds, settings.session_duration_seconds
+            ),
+        );
+    }
+}
+
+fn times(settings: &RoomSettings, findings: &mut Findings) {
+    let ordered = [
+        ("prequeueOpensAt", settings.prequeue_opens_at),
+        ("opensAt", settings.opens_at),
+        ("closesAt", settings.closes_at),
+    ];
+    let present: Vec<_> = ordered
+        .iter()
+        .filter_map(|(field, at)| at.map(|at| (*field, at)))
+        .collect();
+    for pair in present.windows(2) {
+        let [(earlier, first), (later, second)] = pair else {
+            continue;
+        };
+        if second <= first {
+            findings.add(
+                *later,
+                format!("{second} has to be later than {earlier}, which is {first}"),
+            );
+        }
+    }
+}
+
+fn upstream(upstream: &str, findings: &mut Findings) {
+    if upstream == EMBEDDED {
+        return;
+    }
+    if upstream.len() > URL_BYTES_MAX {
+        findings.add(
+            "upstream",
+            format!("longer than {URL_BYTES_MAX} bytes, which no server needs"),
+        );
+    } else if let Err(error) = upstream.parse::<Upstream>() {
+        findings.add("upstream", format!("{error}; or write `embedded`"));
+    }
+}
+
+/// Settings that the contract names and this version cannot serve are refused, not ignored.
+fn not_there_yet(settings: &RoomSettings, findings: &mut Findings) {
+    if settings.challenge != Challenge::None {
+        findings.add(
+            "challenge",
+            "this version cannot check a proof of work; use `none`",
+        );
+    }
+}
+
+fn paths(paths: &[String], findings: &mut Findings) {
+    if paths.len() > PATHS_MAX {
+        findings.add(
+            "paths",
+            format!("{} prefixes are too many: at most {PATHS_MAX}", paths.len()),
+        );
+        return;
+    }
+    for (index, path) in paths.iter().enumerate() {
+        if let Some(problem) = path_problem(path) {
+            findings.add(format!("paths[{index}]"), problem);
+        } else if paths[..index].contains(path) {
+            findings.add(
+                format!("paths[{index}]"),
+                format!("`{path}` is there twice"),
+            );
+        }
+    }
+}
+
+/// A prefix is compared with normalised request paths, so it has to be in that form itself.
+fn path_problem(path: &str) -> Option<&'static str> {
+    let plain = |b: u8| b.is_ascii_graphic() && !b"?#%\\\"<>{}|^`*".contains(&b);
+    if !path.starts_with('/') {
+        Some("has to begin with `/`, such as /buy")
+    } else if path.len() > URL_BYTES_MAX {
+        Some("is too long")
+    } else if path.split('/').any(|segment| matches!(segment, "." | "..")) {
+        Some("cannot contain `.` or `..` segments")
+    } else if path.contains("//") {
+        Some("cannot contain an empty segment")
+    } else if !path.bytes().all(plain) {
+        Some("is a plain path prefix: no spaces, escapes, wildcards, query or fragment")
+    } else if path == OWN_PREFIX || path.starts_with("/_line/") {
+        Some("`/_line` belongs to the gateway itself")
+    } else {
+        None
+    }
+}
+
+fn access_codes(codes: &[String], findings: &mut Findings) {
+    if codes.len() > ACCESS_CODES_MAX {
+        findings.add(
+            "accessCodes",
+            format!(
+                "{} codes are too many: at most {ACCESS_CODES_MAX}",
+                codes.len()
+            ),
+        );
+    }
+    for (index, code) in codes.iter().take(ACCESS_CODES_MAX).enumerate() {
+        let field = format!("accessCodes[{index}]");
+        if code.trim().is_empty() {
+            findings.add(field, "is empty: anyone could guess it");
+        } else {
+            findings.text(&field, code, ACCESS_CODE_CHARS_MAX);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use contract::Timestamp;
+
+    fn bare() -> RoomSettings {
+        serde_json::from_str(r#"{"room": "eras"}"#).unwrap()
+    }
+
+    /// `change` makes the default settings problematic in exactly `fields`.
+    fn check(change: impl FnOnce(&mut RoomSettings), fields: &[&str]) {
+        let mut settings = bare();
+        change(&mut settings);
+        let found = validate(&settings).err().unwrap_or_default();
+        let found: Vec<&str> = found.iter().map(|p| p.field.as_str()).collect();
+        assert_eq!(found, fields, "{settings:?}");
+    }
+
+    #[test]
+    fn defaults_are_fine() {
+        check(|_| {}, &[]);
+    }
+
+    #[test]
+    fn numbers_have_limits() {
+        check(|s| s.new_users_per_minute = 0, &[]);
+        check(|s| s.new_users_per_minute = RATE_MAX, &[]);
+        check(
+            |s| s.new_users_per_minute = RATE_MAX + 1,
+            &["newUsersPerMinute"],
+        );
+        check(|s| s.total_active_users = 0, &["totalActiveUsers"]);
+        check(|s| s.total_active_users = u64::MAX, &["totalActiveUsers"]);
+        check(|s| s.claim_window_seconds = 4, &["claimWindowSeconds"]);
+        check(|s| s.claim_window_seconds = 5, &[]);
+        check(
+            |s| s.absence_timeout_seconds = 0,
+            &["absenceTimeoutSeconds"],
+        );
+        check(|s| s.missed_turn_grace_seconds = 0, &[]);
+        check(
+            |s| s.missed_turn_grace_seconds = DURATION_SECONDS_MAX + 1,
+            &["missedTurnGraceSeconds"],
+        );
+        check(
+            |s| s.session_duration_seconds = 0,
+            &["sessionDurationSeconds"],
+        );
+    }
+
+    #[test]
+    fn a_session_cannot_be_cut_below_its_duration() {
+        check(|s| s.session_max_seconds = 599, &["sessionMaxSeconds"]);
+        check(
+            |s| {
+                s.session_max_seconds = 599;
+                s.session_renewal = false;
+            },
+            &[],
+        );
+    }
+
+    #[test]
+    fn times_come_in_order() {
+        let at = |ms| Some(Timestamp::from_ms(ms));
+        check(
+            |s| {
+                s.prequeue_opens_at = at(1);
+                s.opens_at = at(2);
+                s.closes_at = at(3);
+            },
+            &[],
+        );
+        check(
+            |s| {
+                s.prequeue_opens_at = at(3);
+                s.opens_at = at(2);
+                s.closes_at = at(1);
+            },
+            &["opensAt", "closesAt"],
+        );
+        check(
+            |s| {
+                s.prequeue_opens_at = at(2);
+                s.closes_at = at(2);
+            },
+            &["closesAt"],
+        );
+    }
+
+    #[test]
+    fn upstreams_are_embedded_or_http() {
+        for good in ["embedded", "http://127.0.0.1:9000", "http://[::1]:80"] {
+            check(|s| s.upstream = good.to_owned(), &[]);
+        }
+        for bad in [
+            "",
+            "shop",
+            "ftp://shop.example",
+            "https://shop.example",
+            "http://shop.example/base",
+            "file:///etc/passwd",
+            "http://",
+            "http://user:secret@shop.example",
+            "http://shop.example/?a=b",
+            "/relative",
+        ] {
+            check(|s| s.upstream = bad.to_owned(), &["upstream"]);
+        }
+    }
+
+    #[test]
+    fn paths_are_plain_prefixes_outside_the_gateways_own() {
+        for good in ["/", "/buy", "/api/v1/shows", "/_lines", "/a.b"] {
+            check(|s| s.paths = vec![good.to_owned()], &[]);
+        }
+        for bad in [
+            "",
+            "buy",
+            "/a/../b",
+            "/..",
+            "/a/./b",
+            "//a",
+            "/a b",
+            "/a%2fb",
+            "/a?b",
+            "/a*",
+            "/_line",
+            "/_line/v1",
+        ] {
+            check(|s| s.paths = vec![bad.to_owned()], &["paths[0]"]);
+        }
+        check(
+            |s| s.paths = vec!["/a".to_owned(), "/a".to_owned()],
+            &["paths[1]"],
+        );
+        check(
+            |s| s.paths = vec!["/a".to_owned(); PATHS_MAX + 1],
+            &["paths"],
+        );
+    }
+
+    #[test]
+    fn texts_are_bounded() {
+        check(|s| s.title = "é".repeat(TITLE_CHARS_MAX), &[]);
+        check(|s| s.title = "é".repeat(TITLE_CHARS_MAX + 1), &["title"]);
+        check(|s| s.title = "a\u{0}b".to_owned(), &["title"]);
+        check(|s| s.message = Some("one\ntwo".to_owned()), &[]);
+        check(
+            |s| s.message = Some("x".repeat(MESSAGE_CHARS_MAX + 1)),
+            &["message"],
+        );
+        check(
+            |s| s.access_codes = vec![" ".to_owned()],
+            &["accessCodes[0]"],
+        );
+        check(
+            |s| s.access_codes = vec!["x".repeat(ACCESS_CODE_CHARS_MAX + 1)],
+            &["accessCodes[0]"],
+        );
+        check(
+            |s| s.access_codes = vec!["x".to_owned(); ACCESS_CODES_MAX + 1],
+            &["accessCodes"],
+        );
+    }
+
+    #[test]
+    fn every_problem_is_listed_at_once() {
+        check(
+            |s| {
+                s.new_users_per_minute = u64::MAX;
+                s.claim_window_seconds = 0;
+                s.upstream = "gopher://x".to_owned();
+                s.paths = vec!["x".to_owned()];
+                s.title = "x".repeat(999);
+            },
+            &[
+                "newUsersPerMinute",
+                "claimWindowSeconds",
+                "upstream",
+                "paths[0]",
+                "title",
+            ],
+        );
+    }
+
+    #[test]
+    fn reasons_are_bounded() {
+        assert!(validate_reason("Payment is down").is_ok());
+        assert!(validate_reason(&"x".repeat(REASON_CHARS_MAX + 1)).is_err());
+    }
+
+    #[test]
+    fn a_prefix_two_rooms_have_already_stands_in_the_way_of_nothing_else() {
+        let settings = |room: &str, paths: &[&str]| -> RoomSettings {
+            serde_json::from_value(serde_json::json!({"room": room, "paths": paths})).unwrap()
+        };
+        let other = settings("other", &["/a", "/b"]);
+        let check = |before: &[&str], expected: usize| {
+            let before: Vec<_> = before.iter().map(|&path| path.to_owned()).collect();
+            let wanted = settings("eras", &["/a/", "/B", "/c"]);
+            let found = validate_prefixes(&wanted, &before, &[&other]);
+            assert_eq!(found.err().map_or(0, |found| found.len()), expected);
+        };
+        check(&[], 2);
+        check(&["/A"], 1);
+        check(&["/A", "/b/"], 0);
+    }
+}

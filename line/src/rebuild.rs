@@ -1,0 +1,125 @@
+//! Makes a room in the store from the durable records.
+//!
+//! Called for a new room, after the store has lost its memory, and when the log has admissions
+//! that the store lacks. Everything served is marked as served before anyone is let in; sessions
+//! that may still run count as running, so that the cap holds; the live clock begins above every
+//! key that may ever have been given (NO-LOSS). The waiting places come back with their fans.
+
+use std::time::Duration;
+
+use contract::Timestamp;
+
+use super::WorkError;
+use super::room::Room;
+use crate::policy::order::{CLOCK_COUNTER_BITS, LIVE_BASE, OrderKey, clock_floor};
+use crate::policy::outcome::Fate;
+use crate::policy::status::POLL_POLICY;
+use crate::records::Admission;
+use crate::store::{Birth, Served, ServedState};
+
+/// Admissions read at a time.
+const READ_BATCH: usize = 10_000;
+
+/// How far the live clock may have run ahead of the floor that was last persisted: the floor is
+/// written once a second, and one write may fail while the database is away for a moment.
+const CLOCK_MARGIN: Duration = Duration::from_secs(10);
+
+/// How long nobody is called from a line that was made again: the longest that a fan who polls
+/// was told to wait, and some more for the way, so that all are back before newcomers are called
+/// ahead of them.
+const HOLD: Duration = Duration::from_millis(POLL_POLICY.ceiling_ms + 5_000);
+
+/// In a room younger than this nobody has waited for long, and none are held back.
+const YOUNG: Duration = Duration::from_secs(5);
+
+/// How long it takes at most, with the records there, until what became of a call is noted.
+const NOTED_WITHIN: Duration = Duration::from_secs(5);
+
+/// Makes the room, or adds what the store lacks.
+pub async fn rebuild_once(room: &Room) -> Result<(), WorkError> {
+    let parts = &room.parts;
+    let now = parts.clock.now();
+    let record = room.record();
+    let mut served = Vec::new();
+    let mut seq = 0;
+    loop {
+        let read = parts
+            .durable
+            .served_places(&room.id, seq, READ_BATCH)
+            .await?;
+        let done = read.len() < READ_BATCH;
+        seq = read.last().map_or(seq, |last| last.seq);
+        served.extend(
+            read.iter()
+                .filter_map(|admission| known(room, admission, now)),
+        );
+        if done {
+            break;
+        }
+    }
+    served.retain(|served| served.called_at >= record.created_at);
+    let clock = clock_above_all(room, now).await?;
+    let now = parts.clock.now();
+    let birth = Birth {
+        name: parts.randomness.uuid(),
+        now,
+        clock,
+        seq,
+        is_open: record.opened_at.is_some(),
+        held_until: (now.since(record.created_at) >= YOUNG).then(|| now.plus(HOLD)),
+    };
+    parts
+        .store
+        .room_prepare(&room.store_ref(), &birth, &served)
+        .await?;
+    room.sessions.retell(room, now).await;
+    tracing::info!(room = %room.id, served = served.len(), "room made in the line's store");
+    Ok(())
+}
+
+/// A clock above every live key that may ever have been given, noted before any is given from it.
+async fn clock_above_all(room: &Room, now: Timestamp) -> Result<u64, WorkError> {
+    let durable = &room.parts.durable;
+    // Asked for, as the room's record is read again only when an operator changes it.
+    let noted = durable.order_floor_raise(&room.id, 0).await?;
+    let noted = noted.unwrap_or(0).saturating_sub(LIVE_BASE);
+    let margin = u64::try_from(CLOCK_MARGIN.as_millis()).unwrap_or(0) << CLOCK_COUNTER_BITS;
+    // Zero until a live key was given and noted.
+    let floor = if noted == 0 { 0 } else { noted + margin };
+    // The store may have been lost in the very millisecond in which it gave keys.
+    let next_ms = clock_floor(room.record().created_at, now) + (1 << CLOCK_COUNTER_BITS);
+    let clock = floor.max(next_ms);
+    durable
+        .order_floor_raise(&room.id, LIVE_BASE + clock)
+        .await?;
+    Ok(clock)
+}
+
+fn known(room: &Room, admission: &Admission, now: Timestamp) -> Option<Served> {
+    let settings = &room.record().settings;
+    let longest =
+        Duration::from_secs(settings.claim_window_seconds + settings.session_duration_seconds);
+    let until = admission.called_at.plus(longest);
+    let window = Duration::from_secs(settings.claim_window_seconds);
+    // What became of a call is written down once a second. One that has just come to its end, or
+    // has none yet, may have been lost before its fan was told: they get the whole window.
+    let is_open = admission.called_at.plus(window + NOTED_WITHIN) > now;
+    let state = match admission.fate {
+        // In line again: the log has nothing to say of them.
+        Some(Fate::Returned) => return None,
+        Some(Fate::Missed { until }) if until > now => ServedState::Missed(until),
+        Some(Fate::Left) => ServedState::Left,
+        Some(Fate::Claimed { until }) if until > now => ServedState::Active(until),
+        None if is_open => ServedState::Called(now.plus(window)),
+        // Nothing was noted while the records were away: they may have claimed.
+        None if until > now => ServedState::Active(until),
+        Some(Fate::Claimed { .. } | Fate::Missed { .. } | Fate::Ended) | None => ServedState::Over,
+    };
+    Some(Served {
+        seq: admission.seq,
+        place: admission.place,
+        key: OrderKey::new(admission.order_key)?,
+        called_at: admission.called_at,
+        state,
+    })
+}

@@ -1,0 +1,348 @@
+//! One room on this gateway.
+
+use std::sync::{Arc, Mutex as StdMutex, PoisonError};
+
+use arc_swap::{ArcSwap, ArcSwapOption};
+use bytes::Bytes;
+use contract::line::Phase;
+use contract::room::Override;
+use contract::{RoomId, Timestamp};
+use http::HeaderValue;
+use sha2::{Digest, Sha256};
+use tokio::sync::{Mutex, Notify, watch};
+use tokio_util::sync::CancellationToken;
+
+use super::absences::Absences;
+use super::door::{Door, DoorQueue, door};
+use super::sessions::Sessions;
+use super::sockets::Sockets;
+use super::{Parts, WorkError, rebuild};
+use crate::policy::order::{OrderKey, draw};
+use crate::policy::phase::phase_at;
+use crate::policy::place::PlaceToken;
+use crate::policy::settings::EMBEDDED;
+use crate::policy::status::{PlaceFacts, RoomView};
+use crate::policy::upstream::Upstream;
+use crate::policy::wait::configured_pace;
+use crate::records::RoomRecord;
+use crate::store::{RoomRef, StoreError};
+
+/// How fast things happen in a room, per second.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Rates {
+    /// Joins.
+    pub joins: f64,
+    /// Calls.
+    pub calls: f64,
+    /// Claims.
+    pub claims: f64,
+    /// Calls claimed during the last minute.
+    pub entries_per_minute: u64,
+    /// Of the calls settled during the last minute, the share that was claimed.
+    pub show_share: Option<f64>,
+    /// Mean wait of live joiners called lately.
+    pub waited_seconds: Option<u32>,
+}
+
+/// Where requests to a room's part of the site go.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Target {
+    /// To the booking core in this process.
+    Embedded,
+    /// To somebody's service.
+    Remote(Upstream),
+    /// Nowhere: the settings name something that no version of this program accepts.
+    Unusable,
+}
+
+impl Target {
+    /// What the `upstream` of a room's settings means.
+    pub fn of(upstream: &str) -> Self {
+        if upstream == EMBEDDED {
+            return Self::Embedded;
+        }
+        match upstream.parse() {
+            Ok(upstream) => Self::Remote(upstream),
+            Err(error) => {
+                tracing::error!(%error, "a room's upstream cannot be used");
+                Self::Unusable
+            }
+        }
+    }
+}
+
+/// A record with what is read from it once.
+struct Known {
+    record: Arc<RoomRecord>,
+    target: Target,
+}
+
+impl Known {
+    fn of(record: RoomRecord) -> Self {
+        Self {
+            target: Target::of(&record.settings.upstream),
+            record: Arc::new(record),
+        }
+    }
+}
+
+/// A room: its record, its view, and the people this gateway looks after.
+pub struct Room {
+    /// Its name.
+    pub id: RoomId,
+    /// What all rooms share.
+    pub parts: Arc<Parts>,
+    /// The way into the store.
+    pub door: Door,
+    /// Whose connection closed.
+    pub absences: Absences,
+    /// Connections waiting here.
+    pub sockets: Sockets,
+    /// Who is inside.
+    pub sessions: Sessions,
+    /// Ends this room's tasks.
+    pub stop: CancellationToken,
+    /// Told when this gateway has left a notice, so that its own fans need not wait for the next
+    /// look.
+    pub news: Notify,
+    known: ArcSwap<Known>,
+    view: watch::Sender<Arc<RoomView>>,
+    /// The public document of a view, serialised: whose view, the bytes, their tag.
+    document: ArcSwapOption<(Arc<RoomView>, Bytes, HeaderValue)>,
+    rates: StdMutex<Rates>,
+    /// Held while the room is made again, so that one task does it.
+    rebuilding: Mutex<()>,
+}
+
+impl Room {
+    /// The room of `record`, with the queue that a task has to work on.
+    pub fn new(record: RoomRecord, parts: Arc<Parts>) -> (Arc<Self>, DoorQueue) {
+        let (door, queue) = door();
+        let view = first_view(&record, parts.clock.now());
+        let room = Self {
+            id: record.settings.room.clone(),
+            door,
+            absences: Absences::default(),
+            sockets: Sockets::default(),
+            sessions: Sessions::new(),
+            stop: parts.stop.child_token(),
+            news: Notify::new(),
+            known: ArcSwap::from_pointee(Known::of(record)),
+            view: watch::Sender::new(Arc::new(view)),
+            document: ArcSwapOption::empty(),
+            rates: StdMutex::default(),
+            rebuilding: Mutex::new(()),
+            parts,
+        };
+        (Arc::new(room), queue)
+    }
+
+    /// The room as last read from the database.
+    pub fn record(&self) -> Arc<RoomRecord> {
+        self.known.load().record.clone()
+    }
+
+    /// Where requests to the room's part of the site go.
+    pub fn target(&self) -> Target {
+        self.known.load().target.clone()
+    }
+
+    /// Takes over what an operator or the schedule changed.
+    pub fn record_set(&self, record: RoomRecord) {
+        self.known.store(Arc::new(Known::of(record)));
+        self.view_follow();
+    }
+
+    /// Shows what an operator changed at once; the numbers stay as they were last read.
+    fn view_follow(&self) {
+        let (record, phase) = (self.record(), self.phase());
+        self.view.send_if_modified(|view| {
+            let drawn = record.seed_revealed_at.is_some();
+            let reason = paused_reason(&record);
+            if view.phase == phase
+                && *view.settings == record.settings
+                && view.paused_reason == reason
+                && view.drawn == drawn
+            {
+                return false;
+            }
+            *view = Arc::new(RoomView {
+                settings: Arc::new(record.settings.clone()),
+                phase,
+                paused_reason: reason,
+                drawn,
+                ..RoomView::clone(view)
+            });
+            true
+        });
+    }
+
+    /// Takes over from `record` that the room has opened, and nothing else: what an operator
+    /// changed may have been read since `record` was.
+    pub fn opening_set(&self, record: &RoomRecord) {
+        self.known.rcu(|known| Known {
+            record: Arc::new(RoomRecord {
+                opened_at: record.opened_at,
+                seed_revealed_at: record.seed_revealed_at,
+                ..RoomRecord::clone(&known.record)
+            }),
+            target: known.target.clone(),
+        });
+        self.view_follow();
+    }
+
+    /// The room's key in the store.
+    pub fn store_ref(&self) -> RoomRef {
+        RoomRef {
+            room: self.id.clone(),
+            epoch: self.known.load().record.epoch,
+        }
+    }
+
+    /// What the room is doing now.
+    pub fn phase(&self) -> Phase {
+        let record = &self.known.load().record;
+        phase_at(&record.settings, record.overridden, self.parts.clock.now())
+    }
+
+    /// The room as this gateway sees it.
+    pub fn view(&self) -> Arc<RoomView> {
+        self.view.borrow().clone()
+    }
+
+    /// Follows the view.
+    pub fn view_watch(&self) -> watch::Receiver<Arc<RoomView>> {
+        self.view.subscribe()
+    }
+
+    /// How fast things happen here, over the last seconds.
+    pub fn rates(&self) -> Rates {
+        *self.rates.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Notes how fast things happen.
+    pub fn rates_set(&self, rates: Rates) {
+        *self.rates.lock().unwrap_or_else(PoisonError::into_inner) = rates;
+    }
+
+    /// Shows a new view to everyone who follows.
+    pub fn view_set(&self, view: RoomView) {
+        self.view.send_replace(Arc::new(view));
+    }
+
+    /// The public room document and its entity tag, serialised once per view.
+    pub fn document(&self) -> (Bytes, HeaderValue) {
+        let view = self.view();
+        if let Some(known) = &*self.document.load()
+            && Arc::ptr_eq(&known.0, &view)
+        {
+            return (known.1.clone(), known.2.clone());
+        }
+        let body = Bytes::from(serde_json::to_vec(&view.document()).unwrap_or_default());
+        let digest = data_encoding::HEXLOWER.encode(&Sha256::digest(&body)[..12]);
+        let etag = HeaderValue::from_str(&format!("\"{digest}\""))
+            .unwrap_or_else(|_| HeaderValue::from_static("\"\""));
+        self.document
+            .store(Some(Arc::new((view, body.clone(), etag.clone()))));
+        (body, etag)
+    }
+
+    /// Whether someone who joins a room that goes by arrival now takes part in the draw.
+    pub fn joiners_draw(&self) -> bool {
+        !self.is_told_to_open()
+    }
+
+    /// Whether the room has opened, or was told to: a pause that follows takes neither back.
+    fn is_told_to_open(&self) -> bool {
+        let record = &self.known.load().record;
+        let ordered = record.open_ordered_at.or(record.opened_at);
+        ordered.is_some() || self.phase() == Phase::Queueing
+    }
+
+    /// Opens the room once, if it was told to: keeps the line as it stands, from which queue
+    /// numbers are read, ends the draw, and then publishes the seed, so that everyone can check
+    /// it. In this order, because nobody comes back to a room that is open, and because a gateway
+    /// that has not read yet that it is would let people draw by a seed that is known. May be
+    /// repeated after any failure, and done by several gateways at once.
+    pub async fn open_if_ordered(&self, now: Timestamp) -> Result<(), WorkError> {
+        if self.record().opened_at.is_some() || !self.is_told_to_open() {
+            return Ok(());
+        }
+        let (at, store) = (self.store_ref(), &self.parts.store);
+        let snapshot = store.snapshot_take(&at, now).await?;
+        store.opening_put(&at, &snapshot).await?;
+        if let Some(record) = self.parts.durable.seed_reveal(&self.id, now).await? {
+            self.opening_set(&record);
+            tracing::info!(room = %self.id, waiting = snapshot.counts.in_line, "room opened");
+        }
+        Ok(())
+    }
+
+    /// Opens the room as the operator has just asked, before they are answered. Should that fail,
+    /// the leader goes on trying.
+    pub async fn open_now(&self) {
+        let now = self.parts.clock.now();
+        let opened = match self.open_if_ordered(now).await {
+            Err(WorkError::Store(StoreError::NoRoom)) => match self.rebuild().await {
+                Ok(()) => self.open_if_ordered(now).await,
+                Err(error) => Err(error),
+            },
+            other => other,
+        };
+        if let Err(error) = opened {
+            tracing::warn!(room = %self.id, %error, "the room opens with the next tick");
+        }
+    }
+
+    /// Whether everyone passes through.
+    pub fn is_idle(&self) -> bool {
+        self.phase() == Phase::Idle
+    }
+
+    /// The order key of a place: from its token, or drawn.
+    pub fn key_of(&self, token: &PlaceToken) -> OrderKey {
+        token
+            .key
+            .unwrap_or_else(|| draw(&self.known.load().record.seed, &self.id, &token.nonce))
+    }
+
+    /// What the status is computed from.
+    pub fn facts_of(&self, token: &PlaceToken) -> PlaceFacts {
+        PlaceFacts {
+            place: token.place,
+            key: self.key_of(token),
+            number: token.number,
+            ahead_at_join: token.ahead,
+        }
+    }
+
+    /// Makes the room in the store from the durable records. Harmless when it is there.
+    pub async fn rebuild(&self) -> Result<(), WorkError> {
+        let _one = self.rebuilding.lock().await;
+        rebuild::rebuild_once(self).await
+    }
+}
+
+fn first_view(record: &RoomRecord, now: Timestamp) -> RoomView {
+    RoomView {
+        room: record.settings.room.clone(),
+        settings: Arc::new(record.settings.clone()),
+        phase: phase_at(&record.settings, record.overridden, now),
+        paused_reason: paused_reason(record),
+        draw_commitment: record.commitment.clone(),
+        drawn: record.seed_revealed_at.is_some(),
+        snapshot: None,
+        opening: None,
+        pace: Some(configured_pace(record.settings.new_users_per_minute)),
+        calls_per_minute: 0,
+        stock: None,
+        made_at: now,
+    }
+}
+
+/// Why the room is paused, if it is.
+pub fn paused_reason(record: &RoomRecord) -> Option<String> {
+    (record.overridden == Some(Override::Pause))
+        .then(|| record.paused_reason.clone())
+        .flatten()
+}

@@ -1,0 +1,289 @@
+//! The rooms there are: read from the database twice a second, so that what an operator changes
+//! on one gateway is in force on all within a second. With the database away the last known
+//! rooms stay.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use arc_swap::ArcSwap;
+use contract::RoomId;
+use tokio::sync::{Notify, watch};
+use tokio::time::MissedTickBehavior;
+use tokio_util::task::TaskTracker;
+
+use super::follower::Follower;
+use super::leader::Leader;
+use super::room::Room;
+use super::{Parts, WorkError};
+use crate::policy::path::{PathPrefix, SafePath};
+use crate::records::{RoomRecord, Rooms};
+use crate::store::RoomRef;
+
+/// Time between reads.
+const READ_EVERY: Duration = Duration::from_millis(400);
+
+/// Longest that the answer to a change waits for the change to be in force here.
+const APPLY_MAX: Duration = Duration::from_secs(1);
+
+/// Protected prefixes with their rooms.
+type Prefixes = Vec<(PathPrefix, Arc<Room>)>;
+
+/// The rooms of this gateway. Clones share them.
+#[derive(Clone)]
+pub struct RoomSet {
+    parts: Arc<Parts>,
+    records: Rooms,
+    rooms: Arc<ArcSwap<HashMap<RoomId, Arc<Room>>>>,
+    /// Protected prefixes of all rooms, the deepest first.
+    prefixes: Arc<ArcSwap<Prefixes>>,
+    /// The work of each room, for the one who reads them.
+    working: Arc<Mutex<HashMap<RoomId, TaskTracker>>>,
+    /// Deleted rooms that the store has still to forget, and what still works for them.
+    forgetting: Arc<Mutex<BTreeMap<RoomId, (RoomRef, TaskTracker)>>>,
+    hurry: Arc<Notify>,
+    /// Told after every read that changed something.
+    reads: Arc<watch::Sender<()>>,
+}
+
+impl RoomSet {
+    /// No rooms yet; they are read from `records`.
+    pub fn new(parts: Arc<Parts>, records: Rooms) -> Self {
+        Self {
+            parts,
+            records,
+            rooms: Arc::default(),
+            prefixes: Arc::default(),
+            working: Arc::default(),
+            forgetting: Arc::default(),
+            hurry: Arc::default(),
+            reads: Arc::new(watch::Sender::new(())),
+        }
+    }
+
+    /// What all rooms share.
+    pub fn parts(&self) -> &Arc<Parts> {
+        &self.parts
+    }
+
+    /// The room of this name.
+    pub fn get(&self, room: &RoomId) -> Option<Arc<Room>> {
+        self.rooms.load().get(room).cloned()
+    }
+
+    /// The room that protects `path`: the one with the nearest prefix.
+    pub fn protecting(&self, path: &SafePath<'_>) -> Option<Arc<Room>> {
+        let prefixes = self.prefixes.load();
+        nearest(&prefixes, path, |room| room.is_idle()).cloned()
+    }
+
+    /// All rooms, in no order.
+    pub fn all(&self) -> Vec<Arc<Room>> {
+        self.rooms.load().values().cloned().collect()
+    }
+
+    /// Reads the rooms at once instead of at the next turn, and waits until `room` is served here
+    /// as `record` has it, or not at all without one. Ends after [`APPLY_MAX`] in any case: the
+    /// change is made, and in force when the database can be read.
+    pub async fn apply(&self, room: &RoomId, record: Option<&RoomRecord>) {
+        let mut reads = self.reads.subscribe();
+        let waiting = async {
+            while !self.is_served(room, record) {
+                self.hurry.notify_one();
+                if reads.changed().await.is_err() {
+                    return;
+                }
+            }
+            if let Some(served) = self.get(room) {
+                served.open_now().await;
+            }
+        };
+        if tokio::time::timeout(APPLY_MAX, waiting).await.is_err() {
+            tracing::warn!(%room, "a change of a room is not in force yet");
+        }
+    }
+
+    fn is_served(&self, room: &RoomId, record: Option<&RoomRecord>) -> bool {
+        match (self.get(room), record) {
+            (None, None) => true,
+            (Some(served), Some(record)) => {
+                let served = served.record();
+                // A room that was made again counts its versions anew.
+                (served.created_at, served.version) >= (record.created_at, record.version)
+            }
+            (Some(_), None) | (None, Some(_)) => false,
+        }
+    }
+
+    /// Keeps the rooms up to date from `change` on, until the process stops.
+    pub async fn run(self, mut change: i64) {
+        let mut ticks = tokio::time::interval(READ_EVERY);
+        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        loop {
+            match self.read_once(change).await {
+                Ok(next) => {
+                    change = next;
+                    // Only by what was read just now: the room may have been made again.
+                    self.forget_once().await;
+                }
+                Err(error) => tracing::debug!(%error, "rooms not read"),
+            }
+            tokio::select! {
+                () = self.parts.stop.cancelled() => return,
+                () = self.hurry.notified() => {}
+                _ = ticks.tick() => {}
+            }
+        }
+    }
+
+    /// Reads the rooms changed since `change` and says where to go on.
+    pub async fn read_once(&self, change: i64) -> Result<i64, WorkError> {
+        let changes = self.records.rooms_changed_since(change).await?;
+        if changes.rooms.is_empty() && changes.deleted.is_empty() {
+            return Ok(changes.change);
+        }
+        let mut rooms = HashMap::clone(&self.rooms.load());
+        for deleted in &changes.deleted {
+            if let Some(room) = rooms.remove(deleted) {
+                room.stop.cancel();
+                let work = locked(&self.working).remove(deleted).unwrap_or_default();
+                work.close();
+                locked(&self.forgetting).insert(deleted.clone(), (room.store_ref(), work));
+            }
+        }
+        for record in changes.rooms {
+            let id = record.settings.room.clone();
+            // Made again: its line is rebuilt under a birth of its own.
+            locked(&self.forgetting).remove(&id);
+            match rooms.get(&id) {
+                // The same room: its tasks go on.
+                Some(room) if room.record().created_at == record.created_at => {
+                    room.record_set(record);
+                }
+                known => {
+                    if let Some(known) = known {
+                        known.stop.cancel();
+                    }
+                    rooms.insert(id, self.start(record));
+                }
+            }
+        }
+        self.prefixes.store(Arc::new(prefixes(&rooms)));
+        self.rooms.store(Arc::new(rooms));
+        self.reads.send_replace(());
+        Ok(changes.change)
+    }
+
+    /// Clears the store of deleted rooms on which nothing works any more: a tick on its way would
+    /// make the room again. With the store away they are kept in mind; nothing else waits for it.
+    pub async fn forget_once(&self) {
+        loop {
+            let idle = locked(&self.forgetting)
+                .iter()
+                .find(|(_, (_, work))| work.is_empty())
+                .map(|(_, (at, _))| at.clone());
+            let Some(at) = idle else { return };
+            let room = &at.room;
+            if let Err(error) = self.parts.store.room_forget(&at).await {
+                tracing::debug!(%room, %error, "a deleted room is not forgotten yet");
+                return;
+            }
+            locked(&self.forgetting).remove(room);
+        }
+    }
+
+    fn start(&self, record: RoomRecord) -> Arc<Room> {
+        let (room, queue) = Room::new(record, self.parts.clone());
+        let (tasks, work) = (&self.parts.tasks, TaskTracker::new());
+        tasks.spawn(work.track_future(queue.run(room.clone())));
+        tasks.spawn(work.track_future(super::absences::run(room.clone())));
+        tasks.spawn(work.track_future(Follower::new(room.clone()).run()));
+        tasks.spawn(work.track_future(Leader::new(room.clone()).run()));
+        locked(&self.working).insert(room.id.clone(), work);
+        room
+    }
+}
+
+/// The content of a map that no panic could leave half changed.
+fn locked<T>(map: &Mutex<T>) -> MutexGuard<'_, T> {
+    map.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+fn prefixes(rooms: &HashMap<RoomId, Arc<Room>>) -> Prefixes {
+    let mut prefixes: Vec<_> = rooms
+        .values()
+        .flat_map(|room| {
+            let record = room.record();
+            let parsed = record
+                .settings
+                .paths
+                .iter()
+                .filter_map(|path| path.parse().ok());
+            parsed
+                .map(|prefix: PathPrefix| (prefix, room.clone()))
+                .collect::<Vec<_>>()
+        })
+        .collect();
+    sort(&mut prefixes, |room| room.id.as_str());
+    prefixes
+}
+
+/// The deepest prefixes first; of the same depth by the room's name, so that every gateway decides
+/// alike.
+fn sort<R>(prefixes: &mut [(PathPrefix, R)], name: impl Fn(&R) -> &str) {
+    prefixes.sort_by(|(a, one), (b, other)| {
+        let deepest_first = b.depth().cmp(&a.depth());
+        deepest_first.then_with(|| name(one).cmp(name(other)))
+    });
+}
+
+/// Whose prefix is nearest to `path`. Where two have the same, one that queues goes before one
+/// that is idle: a fan rather waits than gets past a line.
+fn nearest<'a, R>(
+    prefixes: &'a [(PathPrefix, R)],
+    path: &SafePath<'_>,
+    is_idle: impl Fn(&R) -> bool,
+) -> Option<&'a R> {
+    let mut matching = prefixes
+        .iter()
+        .filter(|(prefix, _)| path.is_within(prefix))
+        .peekable();
+    let (deepest, first) = *matching.peek()?;
+    matching
+        .take_while(|(prefix, _)| prefix.depth() == deepest.depth())
+        .map(|(_, room)| room)
+        .find(|room| !is_idle(room))
+        .or(Some(first))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_nearest_prefix_decides_and_a_queue_before_an_idle_room() {
+        let prefix = |text: &str| text.parse::<PathPrefix>().unwrap();
+        // The name says whether the room is idle.
+        let mut rooms = [
+            (prefix("/SHOP"), "queue-2"),
+            (prefix("/shop"), "queue-1"),
+            (prefix("/cinema"), "idle-cinema"),
+            (
+                prefix("/shop;with-a-parameter-longer-than-any-path"),
+                "idle-shop",
+            ),
+            (prefix("/shop/seats"), "seats"),
+        ];
+        sort(&mut rooms, |name| name);
+        for (path, expected) in [
+            ("/shop/seats/7", Some("seats")),
+            ("/shop/prices", Some("queue-1")),
+            ("/cinema", Some("idle-cinema")),
+            ("/elsewhere", None),
+        ] {
+            let path = SafePath::parse(path).unwrap();
+            let found = nearest(&rooms, &path, |room| room.starts_with("idle"));
+            assert_eq!(found.copied(), expected, "{path:?}");
+        }
+    }
+}

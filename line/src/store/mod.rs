@@ -1,0 +1,485 @@
+//! The port to the live line: what a store must do, each operation one atomic step.
+//!
+//! [`redis::RedisStore`] is the real one, each operation one Lua script; [`memory::MemoryStore`]
+//! is the model that the conformance suite compares it with. Nothing decides here: policy comes
+//! in as numbers, outcomes go out as values, and `Err` only ever means "could not find out".
+
+pub mod keys;
+pub mod last_pages;
+pub mod memory;
+pub mod redis;
+mod reply;
+pub mod scripts;
+
+use std::time::Duration;
+
+use async_trait::async_trait;
+use contract::{PlaceId, RoomId, Timestamp};
+use uuid::Uuid;
+
+use self::last_pages::LastPages;
+use crate::policy::admission::Bucket;
+use crate::policy::order::OrderKey;
+use crate::policy::outcome::Outcome;
+use crate::policy::snapshot::Snapshot;
+
+/// Most entries of one [`RoomStore::places_enter`]. Bounds the script to about two milliseconds.
+pub const ENTER_BATCH_MAX: usize = 512;
+/// Most expired places one tick deals with.
+pub const EXPIRE_BATCH_MAX: usize = 1000;
+/// Most notices a read returns.
+pub const NOTICES_MAX: usize = 500;
+/// Notices that are kept; older ones are gone, also for who has not read them.
+pub const NOTICES_KEPT: usize = 10_000;
+
+/// Most outcomes that are written down at a time.
+pub const OUTCOMES_MAX: usize = 2_000;
+/// How long a process that makes a room in several steps may be silent before another begins
+/// anew.
+pub const MAKING_MAX: Duration = Duration::from_secs(3);
+
+/// Why a store could not do what was asked. Refusals are outcomes, not errors.
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    /// No connection; nothing was done.
+    #[error("the line's store does not answer")]
+    Unavailable(#[source] ::redis::RedisError),
+    /// No answer in time; it may or may not have been done.
+    #[error("the line's store did not answer in time")]
+    Timeout,
+    /// The store does not have the room at this epoch: it lost its memory, or the name
+    /// was used again for another room.
+    #[error("the line's store does not have the room at this epoch")]
+    NoRoom,
+    /// The store answered something we cannot read.
+    #[error("the line's store answered something unreadable: {0}")]
+    Corrupt(String),
+}
+
+/// The result of a store operation.
+pub type StoreResult<T> = Result<T, StoreError>;
+
+/// A room as the store knows it. Every operation names the epoch it was prepared for, so that
+/// no process works on the line of another room of the same name.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct RoomRef {
+    /// The room.
+    pub room: RoomId,
+    /// How often the name of a deleted room was used again.
+    pub epoch: u32,
+}
+
+/// What an entry asks for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Enter {
+    /// A place for someone who asks to join: also after leaving, and back from a missed turn.
+    Join,
+    /// The standing of someone with a place token, restored if the store lost it.
+    Look,
+    /// Like `Look`, by someone who has come back: a missed turn is forgiven within its grace.
+    Return,
+}
+
+/// What becomes of the key of a newcomer in a room that has opened, whose draw everyone can
+/// compute: whoever could still have a drawn key would choose their nonce by it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum OnceOpen {
+    /// It holds: it is from a place token.
+    #[default]
+    Keep,
+    /// They get the next live key instead.
+    Live,
+    /// They get this one instead.
+    Lot(OrderKey),
+}
+
+/// One visitor at the door.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Entry {
+    /// Their place.
+    pub place: PlaceId,
+    /// Their order key, when it is known: drawn, or from the place token. Otherwise the store
+    /// gives the next live key.
+    pub key: Option<OrderKey>,
+    /// What becomes of it once the room is open.
+    pub once_open: OnceOpen,
+    /// What they ask for.
+    pub enter: Enter,
+    /// Whether a connection now stands for their presence. A visit without one keeps a place
+    /// from being dropped as absent, and makes no one absent who has a connection.
+    pub connected: bool,
+}
+
+/// How a place stands in the store.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Standing {
+    /// In the line, possibly popped for a call that is not logged yet.
+    Waiting {
+        /// Its order key.
+        key: OrderKey,
+    },
+    /// Called, not claimed. Past the deadline the turn is missed as soon as a tick deals with it.
+    Called {
+        /// Ordinal of the admission.
+        seq: u64,
+        /// Claim before this.
+        claim_by: Timestamp,
+    },
+    /// In a session.
+    Active {
+        /// Ordinal of the admission.
+        seq: u64,
+        /// When the session began.
+        started_at: Timestamp,
+        /// When it ends.
+        expires_at: Timestamp,
+    },
+    /// The turn passed; may return until `until`.
+    Missed {
+        /// Its order key.
+        key: OrderKey,
+        /// Back in front until then.
+        until: Timestamp,
+    },
+    /// Left on purpose.
+    Left,
+    /// Was called; the session, or the grace of a missed turn, is over.
+    Ended,
+    /// Never seen, or dropped as absent.
+    Unknown,
+}
+
+/// The answer to one [`Entry`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Entered {
+    /// How the place stands now.
+    pub standing: Standing,
+    /// Its order key, if it has one or was called with one.
+    pub key: Option<OrderKey>,
+    /// Whether this entry put it into the line.
+    pub fresh: bool,
+    /// For a fresh live joiner, the arrival ordinal, from 1.
+    pub number: u64,
+    /// For a fresh joiner, the places in the line before it came.
+    pub in_line_before: u64,
+}
+
+/// Who leads a room, proved by a lease with a fencing token.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Lease {
+    /// Grows with every change of leader; a store refuses calls under an older one.
+    pub fence: u64,
+}
+
+/// Times and spans a tick works with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct TickSettings {
+    /// How long the lease lasts.
+    pub lease: Duration,
+    /// How long an absent place stays in the line.
+    pub absence_timeout: Duration,
+    /// How long a missed turn is forgiven.
+    pub missed_grace: Duration,
+}
+
+/// What a leader finds at the beginning of a tick.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct TickState {
+    /// The lease, renewed.
+    pub lease: Lease,
+    /// Places that can be called.
+    pub in_line: u64,
+    /// Popped, called or active.
+    pub occupied: u64,
+    /// Calls given back that no bucket has yet: deadlines passed, or the caller left.
+    pub given_back: u64,
+    /// Calls ever claimed.
+    pub claims: u64,
+    /// The rate bucket.
+    pub bucket: Bucket,
+    /// The batch that was popped and not yet published, if any.
+    pub pending: Option<Uuid>,
+    /// Ordinal of the last published admission.
+    pub seq: u64,
+    /// Nobody is called before, so that those who waited can come back to a room made again.
+    pub held_until: Option<Timestamp>,
+}
+
+/// A leader's order to pop places for a call.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct CallOrder {
+    /// The caller's lease.
+    pub lease: Lease,
+    /// The last published ordinal that the caller saw. A store with another one has gone back
+    /// since, to a line in which places that were called still wait.
+    pub seq: u64,
+    /// Names the batch, so that logging and publishing it may be repeated.
+    pub batch: Uuid,
+    /// How many at most.
+    pub count: u64,
+    /// The cap, checked once more.
+    pub active_max: u64,
+    /// The bucket as filled; the store takes from it what was really popped.
+    pub bucket: Bucket,
+    /// Calls given back that the bucket has: they are not told again.
+    pub given_back: u64,
+}
+
+/// A popped batch.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Popped {
+    /// In calling order.
+    pub places: Vec<(PlaceId, OrderKey)>,
+}
+
+/// What happened to places, for the gateways whose sockets they are on.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Notice {
+    /// These were called, with consecutive ordinals.
+    Called {
+        /// In calling order.
+        places: Vec<PlaceId>,
+        /// Ordinal of the first.
+        first_seq: u64,
+        /// Claim before this.
+        claim_by: Timestamp,
+    },
+    /// This one claimed.
+    Claimed {
+        /// The place.
+        place: PlaceId,
+        /// Ordinal of the admission.
+        seq: u64,
+        /// When the session began.
+        started_at: Timestamp,
+        /// When it ends.
+        expires_at: Timestamp,
+    },
+    /// This session was ended before its time.
+    Ended {
+        /// The place.
+        place: PlaceId,
+        /// Ordinal of the admission.
+        seq: u64,
+    },
+    /// These count as absent, left, or came back: whoever has a connection of theirs is to look
+    /// how they stand, which also says that they are present.
+    Look {
+        /// The places.
+        places: Vec<PlaceId>,
+    },
+}
+
+/// What one read of notices found.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NoticesRead {
+    /// In order.
+    pub notices: Vec<Notice>,
+    /// Where they end.
+    pub end: Cursor,
+    /// Whether notices between the cursor and these may be gone: trimmed away before they were
+    /// read, or lost with the store.
+    pub has_gap: bool,
+    /// Whether there are more.
+    pub has_more: bool,
+}
+
+/// Where a reader of notices stands: the id of the last one read.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Cursor(pub String);
+
+impl Cursor {
+    /// Before the first notice of a line.
+    pub fn start() -> Self {
+        Self("0-0".to_owned())
+    }
+}
+
+/// The live line.
+///
+/// Guarantees of every implementation, checked by the conformance suite: each method is one
+/// atomic step; repeating a step that was already taken changes nothing; a place is in at most
+/// one of line, popped, called and active (PLACE-ONCE). What only reads what others left (the
+/// pending batch, snapshot, opening and notices) finds nothing in a room that is not there;
+/// everything else is refused with [`StoreError::NoRoom`].
+#[async_trait]
+pub trait RoomStore: LastPages {
+    /// Whether the store answers.
+    async fn ping(&self) -> StoreResult<()>;
+
+    /// Makes the room at its epoch if the store has none of this or a later epoch. `served` are
+    /// admissions the log knows, in order. A
+    /// room that is there keeps all it has and gets those of `served` that come after its last
+    /// published one; places popped for a call stay so. While another process is at it, and for
+    /// [`MAKING_MAX`] after it was last heard of, refused.
+    async fn room_prepare(
+        &self,
+        room: &RoomRef,
+        birth: &Birth,
+        served: &[Served],
+    ) -> StoreResult<()>;
+
+    /// Forgets the room, unless it is there at a later epoch, or being made at one.
+    async fn room_forget(&self, room: &RoomRef) -> StoreResult<()>;
+
+    /// Lets visitors in at the door: at most [`ENTER_BATCH_MAX`]. `clock_now` is the live
+    /// clock's floor at `now`. Answers in the order of the entries.
+    async fn places_enter(
+        &self,
+        room: &RoomRef,
+        now: Timestamp,
+        clock_now: u64,
+        entries: &[Entry],
+    ) -> StoreResult<Vec<Entered>>;
+
+    /// Gives up a place, or ends its session. Whether there was one.
+    async fn place_leave(
+        &self,
+        room: &RoomRef,
+        now: Timestamp,
+        place: PlaceId,
+    ) -> StoreResult<bool>;
+
+    /// Marks places whose connection closed as absent since `now`, and tells all gateways.
+    async fn places_absent(
+        &self,
+        room: &RoomRef,
+        now: Timestamp,
+        places: &[PlaceId],
+    ) -> StoreResult<()>;
+
+    /// Takes or renews the lease of `leader` and deals with what is overdue. `None` while
+    /// another leads.
+    async fn tick_begin(
+        &self,
+        room: &RoomRef,
+        now: Timestamp,
+        leader: Uuid,
+        settings: TickSettings,
+    ) -> StoreResult<Option<TickState>>;
+
+    /// Pops places for a call. Empty under an outdated lease, while a batch is pending, and in
+    /// a store that went back.
+    async fn call_pop(
+        &self,
+        room: &RoomRef,
+        now: Timestamp,
+        order: &CallOrder,
+    ) -> StoreResult<Popped>;
+
+    /// The pending batch, as it was popped.
+    async fn call_pending(&self, room: &RoomRef) -> StoreResult<Popped>;
+
+    /// Makes the pending batch called, once it is in the durable log. Whether it was pending.
+    async fn call_publish(
+        &self,
+        room: &RoomRef,
+        now: Timestamp,
+        batch: Uuid,
+        first_seq: u64,
+        claim_by: Timestamp,
+    ) -> StoreResult<bool>;
+
+    /// Turns a call into a session that lasts until `expires_at`; a session there is stays as
+    /// it is (REDEEM-ONCE).
+    async fn session_claim(
+        &self,
+        room: &RoomRef,
+        now: Timestamp,
+        place: PlaceId,
+        expires_at: Timestamp,
+    ) -> StoreResult<Standing>;
+
+    /// Prolongs a session. `false` when there is none.
+    async fn session_renew(
+        &self,
+        room: &RoomRef,
+        now: Timestamp,
+        place: PlaceId,
+        expires_at: Timestamp,
+    ) -> StoreResult<bool>;
+
+    /// Ends a session at once, freeing its slot. Whether there was one.
+    async fn session_end(
+        &self,
+        room: &RoomRef,
+        now: Timestamp,
+        place: PlaceId,
+    ) -> StoreResult<bool>;
+
+    /// What became of admissions and is not written down for good: any of it, at most
+    /// [`OUTCOMES_MAX`].
+    async fn outcomes_take(&self, room: &RoomRef) -> StoreResult<Vec<Outcome>>;
+
+    /// Forgets outcomes that are written down, unless they have changed since.
+    async fn outcomes_done(&self, room: &RoomRef, outcomes: &[Outcome]) -> StoreResult<()>;
+
+    /// Reads the line's snapshot afresh: work that does not grow with the line.
+    async fn snapshot_take(&self, room: &RoomRef, now: Timestamp) -> StoreResult<Snapshot>;
+
+    /// Leaves `snapshot` for the other gateways.
+    async fn snapshot_put(&self, room: &RoomRef, snapshot: &Snapshot) -> StoreResult<()>;
+
+    /// The snapshot that was left last.
+    async fn snapshot_get(&self, room: &RoomRef) -> StoreResult<Option<Snapshot>>;
+
+    /// Opens the room: keeps the snapshot of this moment, from which drawn places have their
+    /// queue numbers, and from now on lets no newcomer draw. The first snapshot stays.
+    async fn opening_put(&self, room: &RoomRef, snapshot: &Snapshot) -> StoreResult<()>;
+
+    /// The snapshot of the opening.
+    async fn opening_get(&self, room: &RoomRef) -> StoreResult<Option<Snapshot>>;
+
+    /// Where notices end now.
+    async fn notices_end(&self, room: &RoomRef) -> StoreResult<Cursor>;
+
+    /// Notices after `cursor`, at most [`NOTICES_MAX`].
+    async fn notices_after(&self, room: &RoomRef, cursor: &Cursor) -> StoreResult<NoticesRead>;
+}
+
+/// How a room is made in the store.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Birth {
+    /// A fresh name for this.
+    pub name: Uuid,
+    /// When it is done.
+    pub now: Timestamp,
+    /// The live clock's floor.
+    pub clock: u64,
+    /// The last ordinal of the log, also if its admission is none of this room's.
+    pub seq: u64,
+    /// Nobody is called before.
+    pub held_until: Option<Timestamp>,
+    /// Whether it has opened before.
+    pub is_open: bool,
+}
+
+/// An admission known from the durable log.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Served {
+    /// Ordinal.
+    pub seq: u64,
+    /// Who.
+    pub place: PlaceId,
+    /// Their order key.
+    pub key: OrderKey,
+    /// When called.
+    pub called_at: Timestamp,
+    /// How it stands.
+    pub state: ServedState,
+}
+
+/// How an admission from the log stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ServedState {
+    /// Over.
+    Over,
+    /// Called, and not claimed as far as is known. Its connections are told.
+    Called(Timestamp),
+    /// Counts as a session until then.
+    Active(Timestamp),
+    /// The turn passed; forgiven until then.
+    Missed(Timestamp),
+    /// Given up.
+    Left,
+}

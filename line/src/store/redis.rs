@@ -1,0 +1,538 @@
+//! The live line on Redis: each operation one script call, bounded in time.
+
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use arc_swap::ArcSwap;
+use async_trait::async_trait;
+use contract::{PlaceId, RoomId, Timestamp};
+use redis::aio::{ConnectionManager, ConnectionManagerConfig};
+use redis::streams::StreamRangeReply;
+use redis::{AsyncCommands, ErrorKind, FromRedisValue, RedisError, Value};
+use tokio::time::Instant;
+use uuid::Uuid;
+
+use super::keys::RoomKeys;
+use super::scripts::{RoomScript, Scripts};
+use super::{
+    Birth, CallOrder, Cursor, EXPIRE_BATCH_MAX, Enter, Entered, Entry, Lease, MAKING_MAX,
+    NOTICES_MAX, NoticesRead, OUTCOMES_MAX, OnceOpen, Popped, RoomRef, RoomStore, Served,
+    ServedState, Standing, StoreError, StoreResult, TickSettings, TickState, reply,
+};
+use crate::policy::admission::Bucket;
+use crate::policy::outcome::Outcome;
+use crate::policy::shows::Shows;
+use crate::policy::snapshot::{HEAD_PLACES, KNOTS, Snapshot};
+
+/// Longest an operation may take; what takes longer has an unknown outcome.
+const RESPONSE_TIMEOUT: Duration = Duration::from_millis(700);
+/// Longest a connection attempt may take.
+const CONNECTION_TIMEOUT: Duration = Duration::from_millis(400);
+/// Longest pause between connection attempts.
+const RECONNECT_DELAY_MAX: Duration = Duration::from_millis(200);
+/// Shortest time between two connections that replace one to a server that takes no writes.
+const RENEW_EVERY: Duration = Duration::from_secs(1);
+/// Admissions that one `prepare` call carries.
+const SERVED_BATCH: usize = 1000;
+
+/// The line on a Redis server. Clones share one multiplexed connection.
+#[derive(Clone)]
+pub struct RedisStore {
+    link: Arc<Link>,
+    pub(super) scripts: Arc<Scripts>,
+    prefix: String,
+}
+
+impl RedisStore {
+    /// A store at `url`. Connects when it is first used, so that a gateway starts while Redis
+    /// is down; `prefix` goes before every key.
+    pub fn new(url: &str, prefix: &str) -> Result<Self, RedisError> {
+        let client = redis::Client::open(url)?;
+        Ok(Self {
+            link: Arc::new(Link::new(client)?),
+            scripts: Arc::new(Scripts::new()),
+            prefix: prefix.to_owned(),
+        })
+    }
+
+    /// Whether [`RedisStore::new`] takes this URL.
+    pub fn check_url(url: &str) -> Result<(), RedisError> {
+        redis::Client::open(url).map(drop)
+    }
+
+    fn keys(&self, room: &RoomId) -> RoomKeys {
+        RoomKeys::new(&self.prefix, room)
+    }
+
+    pub(super) async fn run<T: FromRedisValue>(
+        &self,
+        script: &RoomScript,
+        room: &RoomRef,
+        args: &Args,
+    ) -> StoreResult<T> {
+        let keys = script.keys(&self.keys(&room.room));
+        let mut call = script.script.prepare_invoke();
+        call.key(keys).arg(&args.0);
+        let mut connection = self.link.connection();
+        let answer = bounded(call.invoke_async(&mut connection)).await;
+        if let Err(StoreError::Unavailable(error)) = &answer
+            && error.code() == Some("READONLY")
+        {
+            self.link.renew();
+        }
+        answer
+    }
+
+    async fn string_get(&self, key: String) -> StoreResult<Option<Snapshot>> {
+        let mut connection = self.link.connection();
+        let json: Option<Vec<u8>> = bounded(connection.get(key)).await?;
+        json.map(|json| {
+            serde_json::from_slice(&json)
+                .map_err(|error| StoreError::Corrupt(format!("snapshot: {error}")))
+        })
+        .transpose()
+    }
+}
+
+/// The connection to the server, which may be another one tomorrow.
+struct Link {
+    client: redis::Client,
+    connection: ArcSwap<ConnectionManager>,
+    /// When the connection was last replaced.
+    renewed_at: Mutex<Option<Instant>>,
+}
+
+impl Link {
+    fn new(client: redis::Client) -> Result<Self, RedisError> {
+        Ok(Self {
+            connection: ArcSwap::from_pointee(connect(&client)?),
+            client,
+            renewed_at: Mutex::default(),
+        })
+    }
+
+    fn connection(&self) -> ConnectionManager {
+        ConnectionManager::clone(&self.connection.load())
+    }
+
+    /// Leaves a server that takes no writes: it was demoted, and the name leads to another. The
+    /// connection itself is sound, so that nothing else would ever end it.
+    fn renew(&self) {
+        let mut renewed_at = self
+            .renewed_at
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        if renewed_at.is_some_and(|at| at.elapsed() < RENEW_EVERY) {
+            return;
+        }
+        *renewed_at = Some(Instant::now());
+        match connect(&self.client) {
+            Ok(connection) => self.connection.store(Arc::new(connection)),
+            Err(error) => tracing::warn!(%error, "no new connection to the line's store"),
+        }
+    }
+}
+
+/// A connection that is made when it is first used.
+fn connect(client: &redis::Client) -> Result<ConnectionManager, RedisError> {
+    let config = ConnectionManagerConfig::new()
+        .set_response_timeout(Some(RESPONSE_TIMEOUT))
+        .set_connection_timeout(Some(CONNECTION_TIMEOUT))
+        .set_max_delay(RECONNECT_DELAY_MAX)
+        .set_number_of_retries(1);
+    ConnectionManager::new_lazy_with_config(client.clone(), config)
+}
+
+/// Arguments of a script: numbers as decimal text, places as their bytes.
+#[derive(Default)]
+pub(super) struct Args(Vec<Vec<u8>>);
+
+impl Args {
+    pub(super) fn of(room: &RoomRef) -> Self {
+        Self::default().number(room.epoch)
+    }
+
+    pub(super) fn number(mut self, n: impl std::fmt::Display) -> Self {
+        self.0.push(n.to_string().into_bytes());
+        self
+    }
+
+    pub(super) fn time(self, at: Timestamp) -> Self {
+        self.number(at.as_ms())
+    }
+
+    fn place(mut self, place: PlaceId) -> Self {
+        self.0.push(place.as_bytes().to_vec());
+        self
+    }
+
+    fn ms(self, span: Duration) -> Self {
+        self.number(span.as_millis())
+    }
+}
+
+async fn bounded<T>(call: impl Future<Output = Result<T, RedisError>>) -> StoreResult<T> {
+    match tokio::time::timeout(RESPONSE_TIMEOUT + CONNECTION_TIMEOUT / 2, call).await {
+        Err(_) => Err(StoreError::Timeout),
+        Ok(Ok(value)) => Ok(value),
+        Ok(Err(error)) if error.code() == Some("NOROOM") => Err(StoreError::NoRoom),
+        Ok(Err(error)) if error.is_timeout() => Err(StoreError::Timeout),
+        Ok(Err(error)) if error.kind() == ErrorKind::UnexpectedReturnType => {
+            Err(StoreError::Corrupt(error.to_string()))
+        }
+        Ok(Err(error)) => Err(StoreError::Unavailable(error)),
+    }
+}
+
+#[async_trait]
+impl RoomStore for RedisStore {
+    async fn ping(&self) -> StoreResult<()> {
+        let mut connection = self.link.connection();
+        bounded(redis::cmd("PING").query_async::<()>(&mut connection)).await
+    }
+
+    async fn room_prepare(
+        &self,
+        room: &RoomRef,
+        birth: &Birth,
+        served: &[Served],
+    ) -> StoreResult<()> {
+        // A room without admissions is made by one call that carries none.
+        let batches: Vec<_> = served.chunks(SERVED_BATCH).collect();
+        let batches = if batches.is_empty() {
+            vec![&[][..]]
+        } else {
+            batches
+        };
+        let began = Instant::now();
+        for (index, batch) in batches.iter().enumerate() {
+            let stage = match (index == 0, index + 1 == batches.len()) {
+                (true, true) => "first+last",
+                (true, false) => "first",
+                (false, true) => "last",
+                (false, false) => "more",
+            };
+            let mut args = Args::of(room)
+                .number(birth.clock)
+                .number(stage)
+                .number(birth.name)
+                .time(birth.now.plus(began.elapsed()))
+                .ms(MAKING_MAX)
+                .number(birth.seq)
+                // Counted from when the line is whole: a long log takes its time.
+                .time(
+                    birth
+                        .held_until
+                        .map_or(Timestamp::EPOCH, |until| until.plus(began.elapsed())),
+                )
+                .number(u8::from(birth.is_open));
+            for served in *batch {
+                let (word, until) = match served.state {
+                    ServedState::Over => ("over", Timestamp::EPOCH),
+                    ServedState::Called(claim_by) => ("called", claim_by),
+                    ServedState::Active(until) => ("active", until),
+                    ServedState::Missed(until) => ("missed", until),
+                    ServedState::Left => ("left", Timestamp::EPOCH),
+                };
+                args = args
+                    .number(served.seq)
+                    .place(served.place)
+                    .number(served.key.get())
+                    .time(served.called_at)
+                    .number(word)
+                    .time(until);
+            }
+            self.run::<u64>(&self.scripts.prepare, room, &args).await?;
+        }
+        Ok(())
+    }
+
+    async fn room_forget(&self, room: &RoomRef) -> StoreResult<()> {
+        self.run::<u64>(&self.scripts.forget, room, &Args::of(room))
+            .await?;
+        Ok(())
+    }
+
+    async fn places_enter(
+        &self,
+        room: &RoomRef,
+        now: Timestamp,
+        clock_now: u64,
+        entries: &[Entry],
+    ) -> StoreResult<Vec<Entered>> {
+        debug_assert!(entries.len() <= super::ENTER_BATCH_MAX);
+        let mut args = Args::of(room).time(now).number(clock_now);
+        for entry in entries {
+            args = args.place(entry.place);
+            args.0.push(
+                entry
+                    .key
+                    .map(|key| key.get().to_string())
+                    .unwrap_or_default()
+                    .into(),
+            );
+            args.0.push(flags(entry).to_vec());
+            args.0.push(match entry.once_open {
+                OnceOpen::Keep => Vec::new(),
+                OnceOpen::Live => b"live".to_vec(),
+                OnceOpen::Lot(key) => key.get().to_string().into_bytes(),
+            });
+        }
+        let answers: Value = self.run(&self.scripts.enter, room, &args).await?;
+        let answers = reply::array(answers)?;
+        if answers.len() != entries.len() {
+            return Err(StoreError::Corrupt(format!(
+                "{} answers to {} entries",
+                answers.len(),
+                entries.len()
+            )));
+        }
+        answers.into_iter().map(reply::entered).collect()
+    }
+
+    async fn place_leave(
+        &self,
+        room: &RoomRef,
+        _now: Timestamp,
+        place: PlaceId,
+    ) -> StoreResult<bool> {
+        self.run(&self.scripts.leave, room, &Args::of(room).place(place))
+            .await
+    }
+
+    async fn places_absent(
+        &self,
+        room: &RoomRef,
+        now: Timestamp,
+        places: &[PlaceId],
+    ) -> StoreResult<()> {
+        for batch in places.chunks(super::ENTER_BATCH_MAX) {
+            let args = batch
+                .iter()
+                .fold(Args::of(room).time(now), |args, p| args.place(*p));
+            self.run::<u64>(&self.scripts.absent, room, &args).await?;
+        }
+        Ok(())
+    }
+
+    async fn tick_begin(
+        &self,
+        room: &RoomRef,
+        now: Timestamp,
+        leader: Uuid,
+        settings: TickSettings,
+    ) -> StoreResult<Option<TickState>> {
+        let args = Args::of(room)
+            .time(now)
+            .number(leader)
+            .ms(settings.lease)
+            .ms(settings.absence_timeout)
+            .ms(settings.missed_grace)
+            .number(EXPIRE_BATCH_MAX);
+        let answer: Value = self.run(&self.scripts.tick, room, &args).await?;
+        tick_state(&reply::array(answer)?)
+    }
+
+    async fn call_pop(
+        &self,
+        room: &RoomRef,
+        now: Timestamp,
+        order: &CallOrder,
+    ) -> StoreResult<Popped> {
+        let args = Args::of(room)
+            .time(now)
+            .number(order.lease.fence)
+            .number(order.batch)
+            .number(order.count)
+            .number(order.active_max)
+            .number(order.bucket.credit)
+            .number(order.bucket.returned)
+            .number(order.seq)
+            .number(order.bucket.shows.text())
+            .number(order.given_back);
+        reply::popped(self.run(&self.scripts.pop, room, &args).await?)
+    }
+
+    async fn call_pending(&self, room: &RoomRef) -> StoreResult<Popped> {
+        let mut connection = self.link.connection();
+        let popped = self.keys(&room.room).popped();
+        let mut command = redis::cmd("ZRANGE");
+        command.arg(popped).arg(0).arg(-1).arg("WITHSCORES");
+        reply::popped(bounded(command.query_async(&mut connection)).await?)
+    }
+
+    async fn call_publish(
+        &self,
+        room: &RoomRef,
+        _now: Timestamp,
+        batch: Uuid,
+        first_seq: u64,
+        claim_by: Timestamp,
+    ) -> StoreResult<bool> {
+        let args = Args::of(room)
+            .number(batch)
+            .number(first_seq)
+            .time(claim_by);
+        self.run(&self.scripts.publish, room, &args).await
+    }
+
+    async fn session_claim(
+        &self,
+        room: &RoomRef,
+        now: Timestamp,
+        place: PlaceId,
+        expires_at: Timestamp,
+    ) -> StoreResult<Standing> {
+        let args = Args::of(room).time(now).place(place).time(expires_at);
+        let answer: Value = self.run(&self.scripts.claim, room, &args).await?;
+        let answer = reply::array(answer)?;
+        if !answer.is_empty() {
+            return reply::session(&answer);
+        }
+        let look = Entry {
+            place,
+            key: None,
+            once_open: OnceOpen::Keep,
+            enter: Enter::Look,
+            connected: false,
+        };
+        let entered = self.places_enter(room, now, 0, &[look]).await?;
+        Ok(entered
+            .first()
+            .map_or(Standing::Unknown, |entered| entered.standing))
+    }
+
+    async fn session_renew(
+        &self,
+        room: &RoomRef,
+        now: Timestamp,
+        place: PlaceId,
+        expires_at: Timestamp,
+    ) -> StoreResult<bool> {
+        let args = Args::of(room).time(now).place(place).time(expires_at);
+        self.run(&self.scripts.renew, room, &args).await
+    }
+
+    async fn session_end(
+        &self,
+        room: &RoomRef,
+        _now: Timestamp,
+        place: PlaceId,
+    ) -> StoreResult<bool> {
+        self.run(&self.scripts.end, room, &Args::of(room).place(place))
+            .await
+    }
+
+    async fn outcomes_take(&self, room: &RoomRef) -> StoreResult<Vec<Outcome>> {
+        let mut connection = self.link.connection();
+        let mut command = redis::cmd("HRANDFIELD");
+        command.arg(self.keys(&room.room).outcomes());
+        command.arg(OUTCOMES_MAX).arg("WITHVALUES");
+        reply::outcomes(bounded(command.query_async(&mut connection)).await?)
+    }
+
+    async fn outcomes_done(&self, room: &RoomRef, outcomes: &[Outcome]) -> StoreResult<()> {
+        let args = outcomes.iter().fold(Args::of(room), |args, outcome| {
+            args.place(outcome.place).number(outcome.text())
+        });
+        self.run::<u64>(&self.scripts.settle, room, &args).await?;
+        Ok(())
+    }
+
+    async fn snapshot_take(&self, room: &RoomRef, now: Timestamp) -> StoreResult<Snapshot> {
+        let args = Args::of(room).number(HEAD_PLACES).number(KNOTS);
+        let answer = self.run(&self.scripts.snapshot, room, &args).await?;
+        reply::snapshot(answer, now, room.epoch)
+    }
+
+    async fn snapshot_put(&self, room: &RoomRef, snapshot: &Snapshot) -> StoreResult<()> {
+        let mut connection = self.link.connection();
+        let key = self.keys(&room.room).snapshot();
+        bounded(connection.set::<_, _, ()>(key, json(snapshot)?)).await
+    }
+
+    async fn snapshot_get(&self, room: &RoomRef) -> StoreResult<Option<Snapshot>> {
+        let snapshot = self.string_get(self.keys(&room.room).snapshot()).await?;
+        Ok(snapshot.filter(|snapshot| snapshot.epoch == room.epoch))
+    }
+
+    async fn opening_put(&self, room: &RoomRef, snapshot: &Snapshot) -> StoreResult<()> {
+        let mut args = Args::of(room);
+        args.0.push(json(snapshot)?);
+        self.run::<u64>(&self.scripts.open, room, &args).await?;
+        Ok(())
+    }
+
+    async fn opening_get(&self, room: &RoomRef) -> StoreResult<Option<Snapshot>> {
+        let snapshot = self.string_get(self.keys(&room.room).opening()).await?;
+        Ok(snapshot.filter(|snapshot| snapshot.epoch == room.epoch))
+    }
+
+    async fn notices_end(&self, room: &RoomRef) -> StoreResult<Cursor> {
+        let mut connection = self.link.connection();
+        let key = self.keys(&room.room).notices();
+        let last: StreamRangeReply = bounded(connection.xrevrange_count(key, "+", "-", 1)).await?;
+        Ok(Cursor(last.ids.first().map_or_else(
+            || "0-0".to_owned(),
+            |entry| entry.id.clone(),
+        )))
+    }
+
+    async fn notices_after(&self, room: &RoomRef, cursor: &Cursor) -> StoreResult<NoticesRead> {
+        let mut connection = self.link.connection();
+        let key = self.keys(&room.room).notices();
+        // From the last one read on: if that is gone, so may others be.
+        let read = connection.xrange_count(key, &cursor.0, "+", NOTICES_MAX + 1);
+        let read: StreamRangeReply = bounded(read).await?;
+        reply::notices(&read, cursor)
+    }
+}
+
+fn flags(entry: &Entry) -> [u8; 2] {
+    let mode = match entry.enter {
+        Enter::Join => b'j',
+        Enter::Look => b'l',
+        Enter::Return => b'r',
+    };
+    [mode, if entry.connected { b'c' } else { b'-' }]
+}
+
+fn json(snapshot: &Snapshot) -> StoreResult<Vec<u8>> {
+    serde_json::to_vec(snapshot).map_err(|error| StoreError::Corrupt(error.to_string()))
+}
+
+fn tick_state(answer: &[Value]) -> StoreResult<Option<TickState>> {
+    if answer.is_empty() {
+        return Ok(None);
+    }
+    let at = |index: usize| reply::number(answer.get(index).unwrap_or(&Value::Nil));
+    let filled = i64::try_from(at(6)?).unwrap_or(0);
+    let held = i64::try_from(at(9)?).unwrap_or(0);
+    let shows = Shows::read(reply::text(answer.get(11).unwrap_or(&Value::Nil))?);
+    let pending = reply::text(answer.get(7).unwrap_or(&Value::Nil))?;
+    Ok(Some(TickState {
+        lease: Lease { fence: at(0)? },
+        in_line: at(1)?,
+        occupied: at(2)?,
+        given_back: at(3)?,
+        claims: at(10)?,
+        bucket: Bucket {
+            credit: at(4)?,
+            returned: at(5)?,
+            // A bucket that another version filled is filled anew.
+            filled_at: (filled > 0 && shows.is_some()).then(|| Timestamp::from_ms(filled)),
+            shows: shows.unwrap_or_default(),
+        },
+        pending: if pending.is_empty() {
+            None
+        } else {
+            Some(
+                pending
+                    .parse()
+                    .map_err(|_| StoreError::Corrupt(format!("batch `{pending}`")))?,
+            )
+        },
+        seq: at(8)?,
+        held_until: (held > 0).then(|| Timestamp::from_ms(held)),
+    }))
+}

@@ -1,0 +1,40 @@
+//! Metrics of the line and of its records. Units are the last word of a name; counters end in
+//! `_total`.
+
+metric_families::declare! {
+    /// Places in the line, by room.
+    pub gauge IN_LINE = "ropeline_line_places";
+    /// Popped, called and active places, by room.
+    pub gauge OCCUPIED = "ropeline_line_occupied_places";
+    /// Calls made, by room.
+    pub counter CALLS = "ropeline_line_calls_total";
+    /// Calls claimed, by room, as seen by its leader.
+    pub counter ENTRIES = "ropeline_line_entries_total";
+    /// Share of the calls that are claimed, by room: what the return of no-shows' credit goes by.
+    pub gauge SHOW_SHARE = "ropeline_line_show_ratio";
+    /// Ticks as leader, by room and by what limited the calls.
+    pub counter TICKS = "ropeline_line_ticks_total";
+    /// Ticks that failed.
+    pub counter TICK_FAILURES = "ropeline_line_tick_failures_total";
+    /// Length of a tick.
+    pub histogram(metric_families::LATENCY_SECONDS) TICK_SECONDS = "ropeline_line_tick_seconds";
+    /// Wait of live joiners until they are called.
+    pub histogram(metric_families::WAIT_SECONDS) WAIT_SECONDS = "ropeline_line_wait_seconds";
+    /// Visitors in one batch at the door.
+    pub histogram(metric_families::BATCH_SIZES) DOOR_BATCH = "ropeline_line_door_batch_visitors";
+    /// Batches at the door that failed.
+    pub counter DOOR_FAILURES = "ropeline_line_door_failures_total";
+    /// Reads of snapshots and notices that failed.
+    pub counter FOLLOWER_FAILURES = "ropeline_line_follower_failures_total";
+    /// Connections of waiting fans on this gateway.
+    pub gauge SOCKETS = "ropeline_line_sockets";
+    /// Calls to PostgreSQL for rooms and logs.
+    pub histogram(metric_families::LATENCY_SECONDS) RECORDS_CALL_SECONDS =
+        "ropeline_records_call_seconds";
+    /// Tasks of the process, calls to PostgreSQL included.
+    pub gauge RECORDS_TASKS = "ropeline_records_tasks";
+    /// Connections to PostgreSQL in the pool for rooms and logs.
+    pub gauge RECORDS_CONNECTIONS = "ropeline_records_connections";
+    /// Calls to PostgreSQL for rooms and logs that failed, by kind.
+    pub counter RECORDS_ERRORS = "ropeline_records_errors_total";
+}

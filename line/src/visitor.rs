@@ -1,0 +1,310 @@
+//! What a visitor can do: join, look, claim, leave. The HTTP handlers and the pages call these.
+
+use std::time::Duration;
+
+use contract::line::{PlaceState, StatusDocument};
+use contract::room::{Challenge, QueueingMethod};
+use contract::{Clock, PlaceId, Problem, ProblemCode, Timestamp};
+
+use super::line_problem;
+use super::passes::{Admission, Minted, mint, mint_called, mint_idle};
+use super::room::Room;
+use crate::policy::access_code;
+use crate::policy::order::OrderKey;
+use crate::policy::place::PlaceToken;
+use crate::policy::status::{PlaceFacts, Seen};
+use crate::store::{Enter, Entry, OnceOpen, Standing};
+use contract::line::Phase;
+
+/// Someone who wants a place.
+#[derive(Clone, Debug, Default)]
+pub struct Joiner {
+    /// The place token they hold.
+    pub token: Option<PlaceToken>,
+    /// Their part of the draw; the server makes one when there is none.
+    pub nonce: Option<[u8; 16]>,
+    /// The access code they give.
+    pub access_code: Option<String>,
+}
+
+/// The answer to a join.
+#[derive(Clone, Debug)]
+pub enum Joined {
+    /// They have a place.
+    Placed {
+        /// The place token, to be kept.
+        token: PlaceToken,
+        /// How they stand.
+        status: Box<StatusDocument>,
+        /// Whether the place is new.
+        fresh: bool,
+    },
+    /// Nobody waits here: they may go in.
+    PassedThrough {
+        /// How they stand.
+        status: Box<StatusDocument>,
+        /// The pass.
+        pass: Minted,
+    },
+}
+
+/// The answer to a claim.
+#[derive(Clone, Debug)]
+pub enum Claimed {
+    /// The pass.
+    Pass(Minted),
+    /// It is not their turn.
+    NotCalled(Box<StatusDocument>),
+}
+
+impl Room {
+    /// Gives the visitor a place, or the one they have: joining twice is harmless.
+    pub async fn join(&self, joiner: Joiner) -> Result<Joined, Problem> {
+        let now = self.parts.clock.now();
+        let nonce = match &joiner.token {
+            Some(token) => token.nonce,
+            None => joiner
+                .nonce
+                .unwrap_or_else(|| self.parts.randomness.bytes()),
+        };
+        let place = self.parts.place_keys.place_id(&self.id, &nonce);
+        match self.phase() {
+            Phase::Closed => return Err(Problem::new(ProblemCode::RoomClosed)),
+            Phase::Idle => return self.pass_through(place, now),
+            Phase::Prequeue | Phase::Queueing | Phase::Paused => {}
+        }
+        if joiner.token.is_none() {
+            self.check_admittance(&joiner)?;
+        }
+        let (key, once_open) = match &joiner.token {
+            Some(token) => (Some(self.key_of(token)), OnceOpen::Keep),
+            None => self.newcomers_key(&nonce),
+        };
+        let entry = Entry {
+            place,
+            key,
+            once_open,
+            enter: Enter::Join,
+            connected: self.sockets.has(&place),
+        };
+        let entered = self.door.enter(entry).await?;
+        // The nonce's draw is not put into tokens: see `PlaceToken::key`. Another key always is,
+        // also of someone who was called: without it the place would count as drawn.
+        let given_key = entered.key.filter(|key| *key != self.drawn_key(&nonce));
+        let is_live = entered.key.is_some_and(OrderKey::is_live);
+        let token = match (joiner.token, given_key) {
+            // A new key was given: the old token's is void.
+            (Some(token), Some(key)) if token.key != Some(key) => PlaceToken {
+                key: Some(key),
+                number: if entered.fresh {
+                    entered.number
+                } else {
+                    token.number
+                },
+                ahead: if entered.fresh {
+                    entered.in_line_before
+                } else {
+                    token.ahead
+                },
+                issued_at: now,
+                ..token
+            },
+            (Some(token), _) => token,
+            (None, given_key) => PlaceToken {
+                room: self.id.clone(),
+                place,
+                key: given_key,
+                nonce,
+                issued_at: now,
+                epoch: self.record().epoch,
+                number: if is_live { entered.number } else { 0 },
+                ahead: entered.in_line_before,
+            },
+        };
+        let status = self.status_of(&token, entered.standing, now)?;
+        Ok(Joined::Placed {
+            token,
+            status: Box::new(status),
+            fresh: entered.fresh,
+        })
+    }
+
+    /// How the holder of `token` stands. A place the store has lost is put back (NO-LOSS).
+    pub async fn look(
+        &self,
+        token: &PlaceToken,
+        enter: Enter,
+        connected: bool,
+    ) -> Result<Standing, Problem> {
+        let key = Some(self.key_of(token));
+        let entry = Entry {
+            place: token.place,
+            key,
+            once_open: OnceOpen::Keep,
+            enter,
+            connected: connected || self.sockets.has(&token.place),
+        };
+        Ok(self.door.enter(entry).await?.standing)
+    }
+
+    /// The status document for `standing`.
+    pub fn status_of(
+        &self,
+        token: &PlaceToken,
+        standing: Standing,
+        now: Timestamp,
+    ) -> Result<StatusDocument, Problem> {
+        let mut facts = self.facts_of(token);
+        if let Standing::Waiting { key } = standing {
+            facts.key = key;
+        }
+        let seen = seen(standing).ok_or_else(|| Problem::new(ProblemCode::PlaceExpired))?;
+        Ok(self.view().status(&facts, seen, now))
+    }
+
+    /// The pass that goes with a call.
+    pub fn pass_for_call(
+        &self,
+        place: PlaceId,
+        standing: Standing,
+        now: Timestamp,
+    ) -> Option<Minted> {
+        match standing {
+            Standing::Called { seq, claim_by } if claim_by > now => {
+                mint_called(self, place, seq, claim_by, now).ok()
+            }
+            _ => None,
+        }
+    }
+
+    /// Turns a call into a session. Claiming again gives the same session (REDEEM-ONCE).
+    pub async fn claim(&self, token: &PlaceToken) -> Result<Claimed, Problem> {
+        let now = self.parts.clock.now();
+        if self.is_idle() {
+            return mint_idle(self, token.place, now).map(Claimed::Pass);
+        }
+        let duration = Duration::from_secs(self.record().settings.session_duration_seconds);
+        let at = self.store_ref();
+        let claim = self
+            .parts
+            .store
+            .session_claim(&at, now, token.place, now.plus(duration))
+            .await;
+        let standing = claim.map_err(|error| line_problem(&error))?;
+        if let Standing::Active {
+            seq,
+            started_at,
+            expires_at,
+        } = standing
+        {
+            self.sessions
+                .claimed(token.place, seq, started_at, expires_at);
+            let admission = Admission {
+                place: token.place,
+                seq,
+                from: started_at,
+                until: expires_at,
+            };
+            return mint(&self.parts, &self.id, admission, now).map(Claimed::Pass);
+        }
+        // Also puts back a place that the store has lost.
+        let standing = self.look(token, Enter::Look, false).await?;
+        let status = self.status_of(token, standing, now)?;
+        Ok(Claimed::NotCalled(Box::new(status)))
+    }
+
+    /// Gives up a place. Harmless when there is none.
+    pub async fn leave(&self, place: PlaceId) -> Result<(), Problem> {
+        let now = self.parts.clock.now();
+        let left = self
+            .parts
+            .store
+            .place_leave(&self.store_ref(), now, place)
+            .await;
+        left.map_err(|error| line_problem(&error))?;
+        Ok(())
+    }
+
+    /// Ends a session at once, freeing its slot. Whether there was one. On this gateway it is over
+    /// even when the store does not answer.
+    pub async fn end_session(&self, place: PlaceId) -> Result<bool, Problem> {
+        let now = self.parts.clock.now();
+        self.sessions.ended(place, now);
+        let ended = self
+            .parts
+            .store
+            .session_end(&self.store_ref(), now, place)
+            .await;
+        ended.map_err(|error| line_problem(&error))
+    }
+
+    /// The key of someone without a place, and what becomes of it once the room is open: then
+    /// the draw is public, and whoever still drew would choose their nonce by it (DRAW).
+    fn newcomers_key(&self, nonce: &[u8; 16]) -> (Option<OrderKey>, OnceOpen) {
+        let draw = || Some(self.drawn_key(nonce));
+        if self.record().settings.queueing_method == QueueingMethod::Random {
+            let lot = self.parts.place_keys.lot(&self.id, nonce);
+            if self.record().opened_at.is_some() {
+                return (Some(lot), OnceOpen::Keep);
+            }
+            return (draw(), OnceOpen::Lot(lot));
+        }
+        if self.joiners_draw() {
+            return (draw(), OnceOpen::Live);
+        }
+        (None, OnceOpen::Keep)
+    }
+
+    /// The order key that `nonce` draws.
+    fn drawn_key(&self, nonce: &[u8; 16]) -> OrderKey {
+        crate::policy::order::draw(&self.record().seed, &self.id, nonce)
+    }
+
+    fn check_admittance(&self, joiner: &Joiner) -> Result<(), Problem> {
+        let record = self.record();
+        let codes = &record.settings.access_codes;
+        if record.settings.challenge != Challenge::None {
+            return Err(Problem::new(ProblemCode::ChallengeRequired)
+                .detail("This room asks for a proof that this version cannot check."));
+        }
+        let given = joiner.access_code.as_deref().unwrap_or_default();
+        let known = access_code::is_one_of(given, codes);
+        if codes.is_empty() || known {
+            return Ok(());
+        }
+        Err(Problem::new(ProblemCode::Forbidden)
+            .detail("This room is for holders of an access code. Send it as `accessCode`."))
+    }
+
+    fn pass_through(&self, place: PlaceId, now: Timestamp) -> Result<Joined, Problem> {
+        let pass = mint_idle(self, place, now)?;
+        let key = self.drawn_key(&[0; 16]);
+        let facts = PlaceFacts {
+            place,
+            key,
+            number: 0,
+            ahead_at_join: 0,
+        };
+        let mut status = self.view().status(&facts, Seen::Admitted, now);
+        status.state = PlaceState::Admitted;
+        status.order_key = None;
+        status.pass = Some(pass.grant.clone());
+        Ok(Joined::PassedThrough {
+            status: Box::new(status),
+            pass,
+        })
+    }
+}
+
+/// How a standing looks to the fan; `None` for a place that is of no use any more.
+fn seen(standing: Standing) -> Option<Seen> {
+    Some(match standing {
+        Standing::Waiting { .. } => Seen::Waiting,
+        Standing::Called { claim_by, .. } => Seen::Called { claim_by },
+        Standing::Active { .. } => Seen::Admitted,
+        Standing::Missed { .. } => Seen::Missed,
+        Standing::Left => Seen::Left,
+        Standing::Ended => Seen::Ended,
+        Standing::Unknown => return None,
+    })
+}

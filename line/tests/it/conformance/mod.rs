@@ -1,0 +1,311 @@
+//! One suite for every store, a file a noun: each check runs against the model in memory and against
+//! Redis. Random operation lists that must get the same answers from both are in a file of their own.
+
+mod calling;
+mod entering;
+mod last_pages;
+mod leaving;
+mod notices;
+mod outcomes;
+mod rebuilding;
+mod sessions;
+mod snapshots;
+
+use std::fmt::Debug;
+use std::sync::Arc;
+use std::time::Duration;
+
+use contract::{PlaceId, Timestamp};
+use line::policy::admission::{Bucket, CREDIT_ONE};
+use line::policy::order::{LIVE_BASE, OrderKey};
+use line::policy::shows::Shows;
+use line::policy::snapshot::Snapshot;
+use line::store::memory::MemoryStore;
+use line::store::redis::RedisStore;
+use line::store::{
+    Birth, CallOrder, Enter, Entered, Entry, Lease, OnceOpen, RoomRef, RoomStore, Served,
+    ServedState, Standing, StoreError, StoreResult, TickSettings, TickState,
+};
+use test_support::redis::{redis_prefix, redis_url};
+use uuid::Uuid;
+
+const START: Timestamp = Timestamp::from_ms(1_790_000_000_000);
+const LEASE: Duration = Duration::from_secs(2);
+const ABSENCE: Duration = Duration::from_secs(5);
+const GRACE: Duration = Duration::from_secs(4);
+const WINDOW: Duration = Duration::from_secs(3);
+const SESSION: Duration = Duration::from_secs(6);
+
+fn redis_store() -> Arc<dyn RoomStore> {
+    Arc::new(RedisStore::new(&redis_url(), &redis_prefix()).unwrap())
+}
+
+fn place(n: u64) -> PlaceId {
+    let mut bytes = [0; 16];
+    bytes[8..].copy_from_slice(&n.to_be_bytes());
+    PlaceId::from_bytes(bytes)
+}
+
+fn key(n: u64) -> OrderKey {
+    OrderKey::new(n).unwrap()
+}
+
+fn live(n: u64) -> OrderKey {
+    key(LIVE_BASE + n)
+}
+
+fn at(seconds: u64) -> Timestamp {
+    START.plus(Duration::from_secs(seconds))
+}
+
+fn entry(place: PlaceId, key: Option<OrderKey>, enter: Enter) -> Entry {
+    Entry {
+        place,
+        key,
+        once_open: OnceOpen::Keep,
+        enter,
+        connected: true,
+    }
+}
+
+fn waiting(key: OrderKey) -> Standing {
+    Standing::Waiting { key }
+}
+
+/// A room in a store, and one leader of it.
+struct Line {
+    store: Arc<dyn RoomStore>,
+    room: RoomRef,
+    leader: Uuid,
+}
+
+impl Line {
+    async fn open(store: Arc<dyn RoomStore>) -> Self {
+        let line = Self::unopened(store);
+        line.prepare(&[]).await;
+        line
+    }
+
+    fn unopened(store: Arc<dyn RoomStore>) -> Self {
+        Self {
+            store,
+            room: RoomRef {
+                room: "eras".parse().unwrap(),
+                epoch: 1,
+            },
+            leader: Uuid::from_u128(1),
+        }
+    }
+
+    async fn prepare(&self, served: &[Served]) {
+        let seq = served.last().map_or(0, |last| last.seq);
+        let birth = Birth { seq, ..birth(77) };
+        let prepared = self.store.room_prepare(&self.room, &birth, served);
+        prepared.await.unwrap();
+    }
+
+    async fn enter(&self, now: Timestamp, entry: Entry) -> Entered {
+        let entered = self.store.places_enter(&self.room, now, 0, &[entry]).await;
+        entered.unwrap()[0]
+    }
+
+    async fn join(&self, n: u64) -> Entered {
+        self.enter(START, entry(place(n), None, Enter::Join)).await
+    }
+
+    async fn look(&self, now: Timestamp, n: u64) -> Standing {
+        self.enter(now, entry(place(n), None, Enter::Look))
+            .await
+            .standing
+    }
+
+    async fn tick(&self, now: Timestamp) -> TickState {
+        self.tick_as(now, self.leader).await.expect("leads")
+    }
+
+    async fn tick_as(&self, now: Timestamp, leader: Uuid) -> Option<TickState> {
+        let settings = TickSettings {
+            lease: LEASE,
+            absence_timeout: ABSENCE,
+            missed_grace: GRACE,
+        };
+        let begun = self.store.tick_begin(&self.room, now, leader, settings);
+        begun.await.unwrap()
+    }
+
+    async fn pop(&self, now: Timestamp, order: CallOrder) -> Vec<PlaceId> {
+        let popped = self.store.call_pop(&self.room, now, &order).await.unwrap();
+        popped.places.into_iter().map(|(place, _)| place).collect()
+    }
+
+    async fn publish(&self, now: Timestamp, batch: u128, first_seq: u64) -> bool {
+        let (batch, by) = (Uuid::from_u128(batch), now.plus(WINDOW));
+        let published = self
+            .store
+            .call_publish(&self.room, now, batch, first_seq, by);
+        published.await.unwrap()
+    }
+
+    /// Calls the first `count` places, as a tick does, with ordinals after the last.
+    async fn call(&self, now: Timestamp, count: u64) -> Vec<PlaceId> {
+        let state = self.tick(now).await;
+        let batch = u128::from(state.seq) + 1000;
+        let called = self
+            .pop(
+                now,
+                order(state.lease, state.seq, batch, count, u64::MAX >> 12),
+            )
+            .await;
+        if !called.is_empty() {
+            assert!(self.publish(now, batch, state.seq + 1).await);
+        }
+        called
+    }
+
+    async fn claim(&self, now: Timestamp, n: u64) -> Standing {
+        let claim = self
+            .store
+            .session_claim(&self.room, now, place(n), now.plus(SESSION));
+        claim.await.unwrap()
+    }
+
+    async fn snapshot(&self, now: Timestamp) -> Snapshot {
+        self.store.snapshot_take(&self.room, now).await.unwrap()
+    }
+}
+
+/// A birth named `name`, of a room without a past.
+fn birth(name: u128) -> Birth {
+    Birth {
+        name: Uuid::from_u128(name),
+        now: START,
+        clock: 0,
+        seq: 0,
+        held_until: None,
+        is_open: false,
+    }
+}
+
+fn order(lease: Lease, seq: u64, batch: u128, count: u64, active_max: u64) -> CallOrder {
+    CallOrder {
+        lease,
+        seq,
+        batch: Uuid::from_u128(batch),
+        count,
+        active_max,
+        bucket: Bucket {
+            credit: 3 * CREDIT_ONE,
+            returned: 2 * CREDIT_ONE,
+            filled_at: None,
+            shows: Shows::default(),
+        },
+        given_back: 0,
+    }
+}
+
+fn served(seq: u64, n: u64, key: OrderKey, active_until: Option<Timestamp>) -> Served {
+    Served {
+        seq,
+        place: place(n),
+        key,
+        called_at: START,
+        state: active_until.map_or(ServedState::Over, ServedState::Active),
+    }
+}
+
+fn assert_refused<T: Debug>(answer: &StoreResult<T>) {
+    assert!(matches!(answer, Err(StoreError::NoRoom)), "{answer:?}");
+}
+
+macro_rules! conformance {
+    ($($noun:ident: $($check:ident)+;)+) => {
+        mod memory {
+            use super::{Arc, Line, MemoryStore};
+            $($(#[tokio::test]
+            async fn $check() {
+                let line = Line::open(Arc::new(MemoryStore::default())).await;
+                super::$noun::$check(line).await;
+            })+)+
+        }
+
+        mod redis {
+            use super::{Line, RoomRef, redis_store};
+            $($(#[tokio::test]
+            async fn $check() {
+                let store = redis_store();
+                super::$noun::$check(Line::open(store.clone()).await).await;
+                let room = RoomRef {
+                    room: "eras".parse().unwrap(),
+                    epoch: u32::MAX,
+                };
+                store.room_forget(&room).await.unwrap();
+            })+)+
+        }
+    };
+}
+
+conformance! {
+    entering:
+        a_joiner_gets_a_growing_live_key_and_keeps_it
+        the_clock_starts_at_its_floor_and_never_goes_back
+        a_batch_is_answered_in_its_order
+        one_place_twice_in_a_batch_is_one_place
+        a_token_restores_what_the_store_lost
+        drawn_keys_stand_before_live_ones
+        equal_keys_are_called_by_place
+        nobody_new_draws_once_the_room_is_open
+        a_room_made_again_is_open_if_it_was;
+    leaving:
+        leaving_is_final_for_looks_and_harmless_twice
+        whoever_left_joins_again_behind_everyone
+        leaving_a_call_or_session_frees_its_slot
+        whoever_leaves_a_popped_place_is_not_called
+        whoever_joins_again_before_the_call_is_called
+        absent_places_are_dropped_after_the_timeout
+        polling_keeps_a_place_without_a_connection
+        a_poll_beside_a_connection_makes_no_one_absent
+        whoever_left_a_live_place_draws_no_other;
+    calling:
+        one_leads_until_its_lease_ends
+        an_outdated_leader_pops_nothing
+        the_cap_is_checked_once_more_when_popping
+        the_bucket_pays_for_what_was_popped
+        what_was_given_back_is_credited_once
+        one_batch_is_pending_at_a_time_and_can_be_read_again
+        a_missed_turn_is_forgiven_within_its_grace
+        a_tick_deals_with_a_bounded_number_of_overdue_places
+        a_store_that_went_back_pops_nothing;
+    sessions:
+        a_call_is_claimed_once_and_keeps_its_session
+        a_call_past_its_deadline_is_no_session
+        a_session_is_prolonged_never_shortened_never_revived
+        ending_a_session_frees_its_slot_at_once
+        whoever_was_called_is_told_their_order_key;
+    last_pages:
+        the_last_page_is_taken_once_and_loads_only_then
+        a_last_page_that_is_over_makes_room_for_others;
+    outcomes:
+        what_becomes_of_an_admission_is_kept_until_it_is_written_down
+        what_was_written_down_is_how_a_room_made_again_stands;
+    notices:
+        notices_tell_calls_claims_and_ends_in_order
+        notices_are_read_in_bounded_pieces
+        whoever_goes_or_comes_back_is_to_be_looked_at
+        notices_that_are_gone_leave_a_gap;
+    snapshots:
+        a_snapshot_lists_the_head_and_spaces_knots_behind
+        a_popped_place_still_counts_as_in_line
+        snapshots_are_left_for_others_and_the_opening_stays;
+    rebuilding:
+        a_room_at_another_epoch_takes_nothing
+        a_forgotten_room_is_gone
+        a_room_made_again_is_not_forgotten_with_the_old_one
+        what_the_log_knows_is_served_and_counts
+        a_long_log_is_taken_in_pieces
+        admissions_that_the_store_lost_are_added
+        whoever_the_log_adds_as_called_is_told
+        admissions_that_the_store_knows_change_nothing
+        a_logged_batch_that_is_pending_stays_pending
+        the_end_of_the_log_is_known_also_without_its_admissions
+        a_room_made_again_holds_its_calls;
+}

@@ -1,0 +1,370 @@
+//! Random operation lists, applied to the model and to Redis: every answer must be equal.
+
+use std::fmt::Debug;
+use std::sync::Arc;
+use std::time::Duration;
+
+use contract::{PlaceId, Timestamp};
+use line::policy::admission::{Bucket, CREDIT_ONE};
+use line::policy::order::{LIVE_BASE, OrderKey};
+use line::policy::shows::Shows;
+use line::store::memory::MemoryStore;
+use line::store::redis::RedisStore;
+use line::store::{
+    Birth, CallOrder, Cursor, Enter, Entry, Lease, OnceOpen, RoomRef, RoomStore, Served,
+    ServedState, StoreError, StoreResult, TickSettings,
+};
+use proptest::prelude::*;
+use proptest::test_runner::TestCaseError;
+use test_support::redis::{redis_prefix, redis_url};
+use uuid::Uuid;
+
+use crate::seed;
+
+/// Places that take part: few, so that operations meet.
+const PLACES: u8 = 6;
+const OPS_MAX: usize = 60;
+const CASES: u32 = 96;
+
+#[derive(Clone, Debug)]
+enum Op {
+    Prepare { epoch_step: u32, served: u8 },
+    Forget,
+    Enter(Vec<EnterOp>),
+    Leave(u8),
+    Absent(Vec<u8>),
+    Tick { leader: u8 },
+    Pop { count: u64, cap: u64, stale: bool },
+    Pending,
+    Publish { wrong: bool },
+    Claim(u8),
+    Renew { place: u8, seconds: u64 },
+    End(u8),
+    Snapshots,
+    Notices,
+    Outcomes { done: bool },
+    Advance(u64),
+}
+
+#[derive(Clone, Debug)]
+struct EnterOp {
+    place: u8,
+    key: Option<u64>,
+    enter: Enter,
+    connected: bool,
+}
+
+fn enter_op() -> impl Strategy<Value = EnterOp> {
+    let key = prop_oneof![
+        3 => Just(None),
+        1 => (0..9u64).prop_map(Some),
+        1 => (0..40u64).prop_map(|n| Some(LIVE_BASE + n)),
+    ];
+    let enter = prop_oneof![Just(Enter::Join), Just(Enter::Look), Just(Enter::Return)];
+    (0..PLACES, key, enter, any::<bool>()).prop_map(|(place, key, enter, connected)| EnterOp {
+        place,
+        key,
+        enter,
+        connected,
+    })
+}
+
+fn op() -> impl Strategy<Value = Op> {
+    prop_oneof![
+        2 => (0..2u32, 0..4u8).prop_map(|(epoch_step, served)| Op::Prepare {
+            epoch_step: u32::from(epoch_step == 1 && served == 0),
+            served,
+        }),
+        1 => Just(Op::Forget),
+        12 => prop::collection::vec(enter_op(), 1..5).prop_map(Op::Enter),
+        3 => (0..PLACES).prop_map(Op::Leave),
+        2 => prop::collection::vec(0..PLACES, 1..3).prop_map(Op::Absent),
+        6 => (0..2u8).prop_map(|leader| Op::Tick { leader }),
+        6 => (0..4u64, 0..5u64, prop::bool::weighted(0.1))
+            .prop_map(|(count, cap, stale)| Op::Pop { count, cap, stale }),
+        1 => Just(Op::Pending),
+        6 => prop::bool::weighted(0.1).prop_map(|wrong| Op::Publish { wrong }),
+        5 => (0..PLACES).prop_map(Op::Claim),
+        2 => (0..PLACES, 0..9u64).prop_map(|(place, seconds)| Op::Renew { place, seconds }),
+        2 => (0..PLACES).prop_map(Op::End),
+        1 => Just(Op::Snapshots),
+        1 => Just(Op::Notices),
+        1 => any::<bool>().prop_map(|done| Op::Outcomes { done }),
+        4 => (0..6000u64).prop_map(Op::Advance),
+    ]
+}
+
+fn place(n: u8) -> PlaceId {
+    PlaceId::from_bytes([n; 16])
+}
+
+/// One store under the list, with what its caller remembers.
+struct Subject {
+    store: Arc<dyn RoomStore>,
+    room: RoomRef,
+    now: Timestamp,
+    lease: Lease,
+    /// The last ordinal of the log.
+    seq: u64,
+    /// The last published ordinal that a tick told.
+    seen: u64,
+    /// Calls given back that a tick told.
+    given_back: u64,
+    batches: u128,
+    cursor: Option<Cursor>,
+}
+
+impl Subject {
+    fn new(store: Arc<dyn RoomStore>, room: &str) -> Self {
+        Self {
+            store,
+            room: RoomRef {
+                room: room.parse().unwrap(),
+                epoch: 1,
+            },
+            now: Timestamp::from_ms(1_790_000_000_000),
+            lease: Lease { fence: 1 },
+            seq: 0,
+            seen: 0,
+            given_back: 0,
+            batches: 0,
+            cursor: None,
+        }
+    }
+
+    fn later(&self, seconds: u64) -> Timestamp {
+        self.now.plus(Duration::from_secs(seconds))
+    }
+
+    /// Applies one operation; the answer as text.
+    async fn apply(&mut self, op: &Op) -> String {
+        let (store, room, now) = (self.store.clone(), self.room.clone(), self.now);
+        match op {
+            Op::Prepare { epoch_step, served } => self.prepare(*epoch_step, *served).await,
+            Op::Forget => shown(store.room_forget(&room).await),
+            Op::Enter(entries) => {
+                let entries: Vec<_> = entries
+                    .iter()
+                    .map(|op| Entry {
+                        place: place(op.place),
+                        key: op.key.and_then(OrderKey::new),
+                        once_open: match op.place % 3 {
+                            0 => OnceOpen::Keep,
+                            1 => OnceOpen::Live,
+                            _ => OnceOpen::Lot(OrderKey::new(5).unwrap()),
+                        },
+                        enter: op.enter,
+                        connected: op.connected,
+                    })
+                    .collect();
+                let floor = u64::from(entries[0].connected);
+                shown(store.places_enter(&room, now, floor, &entries).await)
+            }
+            Op::Leave(n) => shown(store.place_leave(&room, now, place(*n)).await),
+            Op::Absent(places) => {
+                let places: Vec<_> = places.iter().map(|n| place(*n)).collect();
+                shown(store.places_absent(&room, now, &places).await)
+            }
+            Op::Tick { leader } => self.tick(*leader).await,
+            Op::Pop { count, cap, stale } => {
+                self.batches += 1;
+                let order = CallOrder {
+                    lease: Lease {
+                        fence: self.lease.fence + u64::from(*stale),
+                    },
+                    seq: self.seen,
+                    batch: Uuid::from_u128(self.batches),
+                    count: *count,
+                    active_max: *cap,
+                    bucket: Bucket {
+                        credit: CREDIT_ONE,
+                        returned: CREDIT_ONE * 3 / 2,
+                        filled_at: None,
+                        shows: Shows {
+                            account: -5,
+                            reserve: *count,
+                            ..Shows::default()
+                        },
+                    },
+                    given_back: self.given_back,
+                };
+                self.given_back = 0;
+                shown(store.call_pop(&room, now, &order).await)
+            }
+            Op::Pending => shown(store.call_pending(&room).await),
+            Op::Publish { wrong } => self.publish(*wrong).await,
+            Op::Claim(n) => shown(
+                store
+                    .session_claim(&room, now, place(*n), self.later(6))
+                    .await,
+            ),
+            Op::Renew { place: n, seconds } => shown(
+                store
+                    .session_renew(&room, now, place(*n), self.later(*seconds))
+                    .await,
+            ),
+            Op::End(n) => shown(store.session_end(&room, now, place(*n)).await),
+            Op::Snapshots => self.snapshots().await,
+            Op::Notices => self.notices().await,
+            Op::Outcomes { done } => self.outcomes(*done).await,
+            Op::Advance(ms) => {
+                self.now = now.plus(Duration::from_millis(*ms));
+                String::new()
+            }
+        }
+    }
+
+    async fn prepare(&mut self, epoch_step: u32, served: u8) -> String {
+        self.room.epoch += epoch_step;
+        let log: Vec<_> = (0..served)
+            .map(|n| Served {
+                seq: self.seq + 1 + u64::from(n),
+                place: place(n),
+                key: OrderKey::new(LIVE_BASE + u64::from(n)).unwrap(),
+                called_at: self.now,
+                state: match n {
+                    0 => ServedState::Active(self.later(3)),
+                    1 => ServedState::Over,
+                    2 if served == 3 => ServedState::Called(self.later(2)),
+                    2 => ServedState::Missed(self.later(3)),
+                    _ => ServedState::Left,
+                },
+            })
+            .collect();
+        self.seq += u64::from(served);
+        let birth = Birth {
+            name: Uuid::from_u128(u128::from(self.room.epoch)),
+            now: self.now,
+            clock: u64::from(served),
+            seq: self.seq,
+            is_open: served == 2,
+            held_until: (served == 1).then(|| self.later(1)),
+        };
+        let prepared = self.store.room_prepare(&self.room, &birth, &log).await;
+        shown(prepared)
+    }
+
+    async fn tick(&mut self, leader: u8) -> String {
+        let settings = TickSettings {
+            lease: Duration::from_secs(2),
+            absence_timeout: Duration::from_secs(5),
+            missed_grace: Duration::from_secs(4),
+        };
+        let leader = Uuid::from_u128(u128::from(leader) + 1);
+        let begun = self
+            .store
+            .tick_begin(&self.room, self.now, leader, settings)
+            .await;
+        if let Ok(Some(state)) = &begun {
+            self.lease = state.lease;
+            self.seen = state.seq;
+            self.given_back = state.given_back;
+        }
+        shown(begun)
+    }
+
+    async fn publish(&mut self, wrong: bool) -> String {
+        let batch = self.batches + u128::from(wrong);
+        let popped = self.store.call_pending(&self.room).await.unwrap();
+        let count = u64::try_from(popped.places.len()).unwrap();
+        let published = self
+            .store
+            .call_publish(
+                &self.room,
+                self.now,
+                Uuid::from_u128(batch),
+                self.seq + 1,
+                self.later(3),
+            )
+            .await;
+        if let Ok(true) = published {
+            self.seq += count;
+        }
+        shown(published)
+    }
+
+    /// Reads the journal, and may write it down, as a leader does.
+    async fn outcomes(&self, done: bool) -> String {
+        let mut taken = self.store.outcomes_take(&self.room).await.unwrap();
+        taken.sort_by_key(|outcome| outcome.place);
+        if done {
+            let settled = self.store.outcomes_done(&self.room, &taken).await;
+            return format!("{taken:?} {}", shown(settled));
+        }
+        shown(Ok(taken))
+    }
+
+    /// Leaves the snapshot and the opening, as a leader does, and reads them back.
+    async fn snapshots(&self) -> String {
+        let (store, room) = (&self.store, &self.room);
+        if let Ok(taken) = store.snapshot_take(room, self.now).await {
+            store.snapshot_put(room, &taken).await.unwrap();
+            store.opening_put(room, &taken).await.unwrap();
+        }
+        let left = store.snapshot_get(room).await;
+        let opening = store.opening_get(room).await;
+        format!("{} {}", shown(left), shown(opening))
+    }
+
+    /// Reads notices from where the last read ended. Cursors differ, what they lead to does not.
+    async fn notices(&mut self) -> String {
+        let Some(cursor) = &self.cursor else {
+            self.cursor = self.store.notices_end(&self.room).await.ok();
+            return String::new();
+        };
+        let read = self.store.notices_after(&self.room, cursor).await.unwrap();
+        self.cursor = Some(read.end);
+        shown(Ok((read.notices, read.has_gap, read.has_more)))
+    }
+}
+
+fn shown<T: Debug>(answer: StoreResult<T>) -> String {
+    match answer {
+        Ok(answer) => format!("{answer:?}"),
+        Err(StoreError::NoRoom) => "no room".to_owned(),
+        Err(error) => panic!("{error}"),
+    }
+}
+
+async fn compare(real: Arc<dyn RoomStore>, room: &str, ops: &[Op]) -> Result<(), TestCaseError> {
+    let mut model = Subject::new(Arc::new(MemoryStore::default()), room);
+    let mut real = Subject::new(real, room);
+    let prepare = Op::Prepare {
+        epoch_step: 0,
+        served: 0,
+    };
+    for (index, op) in std::iter::once(&prepare).chain(ops).enumerate() {
+        let (expected, found) = (model.apply(op).await, real.apply(op).await);
+        prop_assert_eq!(&expected, &found, "at operation {}, {:?}", index, op);
+        // A difference shows where it arises, not where it is next asked for.
+        let expected = model.store.snapshot_take(&model.room, model.now).await;
+        let found = real.store.snapshot_take(&real.room, real.now).await;
+        prop_assert_eq!(shown(expected), shown(found), "after {}, {:?}", index, op);
+        if matches!(op, Op::Forget | Op::Prepare { epoch_step: 1, .. }) {
+            // Notices of a line that is gone are not read on.
+            (model.cursor, real.cursor) = (None, None);
+        }
+    }
+    real.store.room_forget(&real.room).await.unwrap();
+    Ok(())
+}
+
+#[test]
+fn redis_answers_as_the_model_does() {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .unwrap();
+    let redis = {
+        let _entered = runtime.enter();
+        Arc::new(RedisStore::new(&redis_url(), &redis_prefix()).unwrap())
+    };
+    let cases = std::cell::Cell::new(0u32);
+    let ops = prop::collection::vec(op(), 1..OPS_MAX);
+    let outcome = seed::runner(CASES).run(&ops, |ops| {
+        cases.set(cases.get() + 1);
+        let room = format!("case-{}", cases.get());
+        runtime.block_on(compare(redis.clone(), &room, &ops))
+    });
+    outcome.unwrap();
+}

@@ -1,0 +1,12 @@
+//! Integration tests of the line, against the real Redis and PostgreSQL and against its models.
+
+#![expect(
+    clippy::unwrap_used,
+    reason = "what a test cannot go on without has failed the test"
+)]
+
+mod conformance;
+mod conformance_random;
+mod records;
+mod seed;
+mod simulation;

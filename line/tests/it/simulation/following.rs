@@ -1,0 +1,190 @@
+//! What a gateway's follower tells the connections it has.
+
+use std::sync::Arc;
+
+use line::follower::Follower;
+use line::policy::status::POLL_POLICY;
+use line::sockets::Socket;
+use line::store::{NOTICES_KEPT, NOTICES_MAX, RoomStore, Standing};
+
+use super::ops::Op;
+use super::run::World;
+
+/// A fan of the first gateway with a connection, and the follower that is to tell it.
+async fn connected(world: &mut World) -> (Arc<Socket>, Follower) {
+    world.step(&Op::Join(0)).await.unwrap();
+    let room = world.gateways[0].room.clone();
+    let token = world.token(0);
+    let socket = room.sockets.add(token.place, room.key_of(&token));
+    (socket, Follower::new(room))
+}
+
+/// Calls the first in line.
+async fn call(world: &mut World) {
+    world.step(&Op::Tick(0)).await.unwrap();
+    world.step(&Op::AdvanceTime { ms: 300 }).await.unwrap();
+    world.step(&Op::Tick(0)).await.unwrap();
+}
+
+/// Leaves that many notices about another fan.
+async fn chatter(world: &mut World, count: usize) {
+    world.step(&Op::Join(2)).await.unwrap();
+    let (room, place) = (world.gateways[0].room.store_ref(), world.token(2).place);
+    for _ in 0..count {
+        let (now, gone) = (world.now(), [place]);
+        let marked = world.store.places_absent(&room, now, &gone).await;
+        marked.unwrap();
+    }
+}
+
+fn is_called(socket: &Socket) -> bool {
+    matches!(socket.standing(), Standing::Called { .. })
+}
+
+#[tokio::test]
+async fn a_call_before_the_first_read_is_told() {
+    let mut world = World::new();
+    world.step(&Op::Tick(0)).await.unwrap();
+    let (socket, mut follower) = connected(&mut world).await;
+    call(&mut world).await;
+    follower.notices_once().await.unwrap();
+    assert!(is_called(&socket), "{:?}", socket.standing());
+}
+
+#[tokio::test]
+async fn a_call_behind_many_notices_is_told_at_once() {
+    let mut world = World::new();
+    world.step(&Op::Tick(0)).await.unwrap();
+    let (socket, mut follower) = connected(&mut world).await;
+    follower.notices_once().await.unwrap();
+    chatter(&mut world, NOTICES_MAX * 3).await;
+    call(&mut world).await;
+    follower.notices_once().await.unwrap();
+    assert!(is_called(&socket), "{:?}", socket.standing());
+}
+
+#[tokio::test]
+async fn a_call_whose_notice_is_gone_is_told() {
+    let mut world = World::new();
+    world.step(&Op::Tick(0)).await.unwrap();
+    let (socket, mut follower) = connected(&mut world).await;
+    follower.notices_once().await.unwrap();
+    call(&mut world).await;
+    // The one before is read, so that there is a notice to go on from.
+    let mut late = Follower::new(world.gateways[0].room.clone());
+    late.notices_once().await.unwrap();
+    chatter(&mut world, NOTICES_KEPT + 1).await;
+    world.step(&Op::EndSession(0)).await.unwrap();
+    late.notices_once().await.unwrap();
+    assert_eq!(socket.standing(), Standing::Ended);
+}
+
+#[tokio::test]
+async fn after_a_wipe_connected_fans_are_back_with_the_next_notices() {
+    let mut world = World::new();
+    world.step(&Op::Pause(true)).await.unwrap();
+    world.step(&Op::Tick(0)).await.unwrap();
+    let (_socket, mut follower) = connected(&mut world).await;
+    chatter(&mut world, 1).await;
+    follower.notices_once().await.unwrap();
+    world.step(&Op::StoreWipe).await.unwrap();
+    world.step(&Op::Tick(0)).await.unwrap();
+    follower.notices_once().await.unwrap();
+    let at = world.gateways[0].room.store_ref();
+    let line = world.store.snapshot_take(&at, world.now()).await.unwrap();
+    assert_eq!((line.counts.in_line, line.counts.absent), (1, 0));
+}
+
+#[tokio::test]
+async fn after_a_wipe_newcomers_are_not_called_before_those_who_waited() {
+    let mut world = World::new();
+    world.step(&Op::Pause(true)).await.unwrap();
+    world.step(&Op::Join(0)).await.unwrap();
+    world.step(&Op::AdvanceTime { ms: 60_000 }).await.unwrap();
+    world.step(&Op::Pause(false)).await.unwrap();
+    world.step(&Op::StoreWipe).await.unwrap();
+    world.step(&Op::Join(2)).await.unwrap();
+    // Whoever polls was told to come back after so long, and some need a little more.
+    let longest = POLL_POLICY.ceiling_ms + 1_000;
+    for _ in 0..4 {
+        world.step(&Op::Tick(0)).await.unwrap();
+        let ms = longest / 4;
+        world.step(&Op::AdvanceTime { ms }).await.unwrap();
+    }
+    assert_eq!(world.log.admissions(), []);
+    world.step(&Op::Look(0)).await.unwrap();
+    world.step(&Op::AdvanceTime { ms: 4000 }).await.unwrap();
+    world.step(&Op::Tick(0)).await.unwrap();
+    let first = world.log.admissions()[0].place;
+    assert_eq!(first, world.token(0).place);
+}
+
+/// A fan with a connection, whose call the line lost in going back: what it was told before, and
+/// the follower that looks after it.
+async fn called_and_forgotten() -> (World, Arc<Socket>, Follower) {
+    let mut world = World::new();
+    world.step(&Op::Tick(0)).await.unwrap();
+    let (socket, mut follower) = connected(&mut world).await;
+    chatter(&mut world, 1).await;
+    follower.notices_once().await.unwrap();
+    world.step(&Op::StoreLags).await.unwrap();
+    call(&mut world).await;
+    follower.notices_once().await.unwrap();
+    assert!(is_called(&socket), "{:?}", socket.standing());
+    world.step(&Op::StoreGoesBack).await.unwrap();
+    (world, socket, follower)
+}
+
+#[tokio::test]
+async fn a_call_that_the_line_lost_is_told_again() {
+    let (mut world, socket, mut follower) = called_and_forgotten().await;
+    // The follower may look before the leader has compared line and log.
+    let _early = follower.notices_once().await;
+    world.step(&Op::AdvanceTime { ms: 300 }).await.unwrap();
+    for _ in 0..2 {
+        world.step(&Op::Tick(0)).await.unwrap();
+    }
+    follower.notices_once().await.unwrap();
+    assert!(is_called(&socket), "{:?}", socket.standing());
+}
+
+#[tokio::test]
+async fn a_claim_that_was_written_down_is_a_session_after_a_wipe() {
+    let mut world = World::new();
+    world.step(&Op::Tick(0)).await.unwrap();
+    world.step(&Op::Join(0)).await.unwrap();
+    call(&mut world).await;
+    world.step(&Op::Claim(0)).await.unwrap();
+    world.step(&Op::AdvanceTime { ms: 1100 }).await.unwrap();
+    world.step(&Op::Tick(0)).await.unwrap();
+    world.step(&Op::StoreWipe).await.unwrap();
+    // Long after the window in which the call could be claimed.
+    world.step(&Op::AdvanceTime { ms: 4000 }).await.unwrap();
+    for _ in 0..2 {
+        world.step(&Op::Tick(0)).await.unwrap();
+    }
+    let room = world.gateways[0].room.clone();
+    let token = world.token(0);
+    let look = room.look(&token, line::store::Enter::Look, false).await;
+    assert!(matches!(look.unwrap(), Standing::Active { seq: 1, .. }));
+}
+
+#[tokio::test]
+async fn a_claim_that_the_line_lost_is_told_again() {
+    let (mut world, socket, mut follower) = called_and_forgotten().await;
+    let (room, token) = (world.gateways[0].room.clone(), world.token(0));
+    // The line that is gone had the claim.
+    let (now, seq) = (world.now(), 1);
+    let until = now.plus(std::time::Duration::from_secs(8));
+    room.sessions.claimed(token.place, seq, now, until);
+    world.step(&Op::AdvanceTime { ms: 300 }).await.unwrap();
+    for _ in 0..2 {
+        world.step(&Op::Tick(0)).await.unwrap();
+    }
+    follower.notices_once().await.unwrap();
+    let standing = socket.standing();
+    assert!(
+        matches!(standing, Standing::Active { seq: 1, .. }),
+        "{standing:?}"
+    );
+}

@@ -1,0 +1,180 @@
+//! The durable line in memory, which fails when it is told to.
+
+use std::collections::HashMap;
+use std::sync::Mutex;
+
+use async_trait::async_trait;
+use contract::{PlaceId, RoomId, Timestamp};
+use line::policy::outcome::{Fate, Outcome};
+use line::records::durable::DurableLine;
+use line::records::{Admission, AdmissionBatch, LogHead, RecordsError, RoomRecord};
+use uuid::Uuid;
+
+use super::ops::LogFailure;
+
+pub(super) struct MemoryLog(Mutex<State>);
+
+/// Happens once, between the reveal of the seed and its answer.
+pub(super) type OnReveal = Box<dyn FnOnce() + Send>;
+
+struct State {
+    record: RoomRecord,
+    log: Vec<Admission>,
+    batches: HashMap<Uuid, Vec<u64>>,
+    outcomes: HashMap<PlaceId, Outcome>,
+    is_away: bool,
+    failure: Option<LogFailure>,
+    on_reveal: Option<OnReveal>,
+}
+
+impl MemoryLog {
+    pub(super) fn new(record: RoomRecord) -> Self {
+        Self(Mutex::new(State {
+            record,
+            log: Vec::new(),
+            batches: HashMap::new(),
+            outcomes: HashMap::new(),
+            is_away: false,
+            failure: None,
+            on_reveal: None,
+        }))
+    }
+
+    pub(super) fn admissions(&self) -> Vec<Admission> {
+        self.0.lock().unwrap().log.clone()
+    }
+
+    /// Whether a line made again from this takes `place` for served.
+    pub(super) fn has_served(&self, place: PlaceId) -> bool {
+        let state = self.0.lock().unwrap();
+        let mut of_place = state.log.iter().filter(|known| known.place == place);
+        of_place.any(|known| state.with_fate(*known).fate != Some(Fate::Returned))
+    }
+
+    pub(super) fn record(&self) -> RoomRecord {
+        self.0.lock().unwrap().record.clone()
+    }
+
+    pub(super) fn record_change(&self, change: impl FnOnce(&mut RoomRecord)) {
+        change(&mut self.0.lock().unwrap().record);
+    }
+
+    pub(super) fn set_away(&self, is_away: bool) {
+        self.0.lock().unwrap().is_away = is_away;
+    }
+
+    pub(super) fn fail_next(&self, failure: LogFailure) {
+        self.0.lock().unwrap().failure = Some(failure);
+    }
+
+    pub(super) fn on_reveal(&self, act: OnReveal) {
+        self.0.lock().unwrap().on_reveal = Some(act);
+    }
+
+    fn with<T>(&self, act: impl FnOnce(&mut State) -> T) -> Result<T, RecordsError> {
+        let mut state = self.0.lock().unwrap();
+        if state.is_away {
+            return Err(RecordsError::Timeout);
+        }
+        Ok(act(&mut state))
+    }
+}
+
+impl State {
+    fn with_fate(&self, admission: Admission) -> Admission {
+        let outcome = self.outcomes.get(&admission.place);
+        let fate = outcome
+            .filter(|outcome| outcome.seq >= admission.seq)
+            .map(|outcome| outcome.fate);
+        Admission { fate, ..admission }
+    }
+
+    fn append(&mut self, batch: &AdmissionBatch) -> Vec<u64> {
+        if let Some(known) = self.batches.get(&batch.batch_id) {
+            return known.clone();
+        }
+        let first = self.log.len();
+        for (place, order_key) in &batch.places {
+            self.log.push(Admission {
+                seq: u64::try_from(self.log.len()).unwrap() + 1,
+                place: *place,
+                order_key: *order_key,
+                called_at: batch.called_at,
+                fate: None,
+            });
+        }
+        let seqs: Vec<_> = self.log[first..].iter().map(|a| a.seq).collect();
+        self.batches.insert(batch.batch_id, seqs.clone());
+        seqs
+    }
+}
+
+#[async_trait]
+impl DurableLine for MemoryLog {
+    async fn append(&self, _: &RoomId, batch: &AdmissionBatch) -> Result<Vec<u64>, RecordsError> {
+        self.with(|state| match state.failure.take() {
+            Some(LogFailure::BeforeAppend) => Err(RecordsError::Timeout),
+            Some(LogFailure::AfterAppend) => {
+                state.append(batch);
+                Err(RecordsError::Timeout)
+            }
+            None => Ok(state.append(batch)),
+        })?
+    }
+
+    async fn head(&self, _: &RoomId) -> Result<LogHead, RecordsError> {
+        self.with(|state| LogHead {
+            seq: u64::try_from(state.log.len()).unwrap(),
+            hash: [0; 32],
+        })
+    }
+
+    async fn served_places(
+        &self,
+        _: &RoomId,
+        after_seq: u64,
+        limit: usize,
+    ) -> Result<Vec<Admission>, RecordsError> {
+        self.with(|state| {
+            let after = usize::try_from(after_seq).unwrap();
+            let next = state.log.iter().skip(after).take(limit);
+            next.map(|admission| state.with_fate(*admission)).collect()
+        })
+    }
+
+    async fn outcomes_note(&self, _: &RoomId, outcomes: &[Outcome]) -> Result<(), RecordsError> {
+        self.with(|state| {
+            for outcome in outcomes {
+                let known = state.outcomes.entry(outcome.place).or_insert(*outcome);
+                if outcome.seq >= known.seq {
+                    *known = *outcome;
+                }
+            }
+        })
+    }
+
+    async fn seed_reveal(
+        &self,
+        _: &RoomId,
+        now: Timestamp,
+    ) -> Result<Option<RoomRecord>, RecordsError> {
+        let (record, act) = self.with(|state| {
+            let revealed = &mut state.record.seed_revealed_at;
+            revealed.get_or_insert(now);
+            state.record.opened_at = *revealed;
+            (state.record.clone(), state.on_reveal.take())
+        })?;
+        if let Some(act) = act {
+            act();
+        }
+        Ok(Some(record))
+    }
+
+    async fn order_floor_raise(&self, _: &RoomId, floor: u64) -> Result<Option<u64>, RecordsError> {
+        self.with(|state| {
+            let raised = state.record.order_floor.max(floor);
+            state.record.order_floor = raised;
+            Some(raised)
+        })
+    }
+}

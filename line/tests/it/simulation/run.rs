@@ -1,0 +1,322 @@
+//! Applies operations to two gateways and checks the model after each.
+
+use std::sync::Arc;
+
+use contract::pass::{PassKey, PassKeys};
+use contract::room::{Override, RoomSettings};
+use contract::{Clock, ManualClock, RoomId, Timestamp};
+use line::leader::{Leader, Tick};
+use line::policy::order::commitment;
+use line::policy::place::{PlaceKeys, PlaceToken};
+use line::policy::status::StockFigures;
+use line::records::RoomRecord;
+use line::records::durable::DurableLine;
+use line::room::{Room, Target};
+use line::store::memory::{Kept, MemoryStore};
+use line::store::{Cursor, Enter, RoomStore, Standing, StoreError};
+use line::visitor::{Claimed, Joined, Joiner};
+use line::{Parts, Randomness, StockSource, UpstreamHealth};
+use proptest::test_runner::TestCaseError;
+use rand::SeedableRng;
+use rand_chacha::ChaCha20Rng;
+use serde_json::json;
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+use uuid::Uuid;
+
+use super::log::MemoryLog;
+use super::model::{Calls, Model, SESSION};
+use super::ops::{FANS, Op};
+
+const CAP: u64 = 3;
+
+struct Quiet;
+
+impl StockSource for Quiet {
+    fn stock(&self, _: &RoomId) -> Option<StockFigures> {
+        None
+    }
+}
+
+impl UpstreamHealth for Quiet {
+    fn is_open(&self, _: &Target) -> bool {
+        true
+    }
+}
+
+pub(super) struct Gateway {
+    pub(super) room: Arc<Room>,
+    pub(super) leader: Leader,
+}
+
+pub(super) struct World {
+    pub(super) store: Arc<MemoryStore>,
+    pub(super) log: Arc<MemoryLog>,
+    clock: ManualClock,
+    pub(super) gateways: Vec<Gateway>,
+    tokens: Vec<Option<PlaceToken>>,
+    model: Model,
+    cursor: Cursor,
+    /// What the store and its fans' calls were when the replica was up to date.
+    kept: Option<(Kept, Calls)>,
+    known: usize,
+    last: Option<Op>,
+    _doors: JoinSet<()>,
+}
+
+/// Runs a list of operations on a line of its own.
+pub(super) fn run(ops: &[Op]) -> Result<(), TestCaseError> {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .unwrap();
+    runtime.block_on(async {
+        let mut world = World::new();
+        for (index, op) in ops.iter().enumerate() {
+            let step = world.step(op).await;
+            step.map_err(|error| TestCaseError::fail(format!("{error} at {index}, {op:?}")))?;
+        }
+        Ok(())
+    })
+}
+
+fn record(clock: &ManualClock) -> RoomRecord {
+    let settings: RoomSettings = serde_json::from_value(json!({
+        "room": "eras", "queueAll": true, "newUsersPerMinute": 300, "totalActiveUsers": CAP,
+        "claimWindowSeconds": 3, "sessionDurationSeconds": SESSION.as_secs(),
+        "sessionRenewal": false, "absenceTimeoutSeconds": 6, "missedTurnGraceSeconds": 5,
+    }))
+    .unwrap();
+    RoomRecord {
+        settings,
+        overridden: None,
+        paused_reason: None,
+        seed: [7; 32],
+        commitment: commitment(&[7; 32]),
+        seed_revealed_at: None,
+        open_ordered_at: None,
+        opened_at: None,
+        epoch: 1,
+        order_floor: 0,
+        version: 1,
+        created_at: clock.now(),
+        updated_at: clock.now(),
+    }
+}
+
+impl World {
+    pub(super) fn new() -> Self {
+        let clock = ManualClock::default();
+        let log = Arc::new(MemoryLog::new(record(&clock)));
+        let store = Arc::new(MemoryStore::default());
+        let mut doors = JoinSet::new();
+        let gateways = (1..=2u64)
+            .map(|process| {
+                let keys = || vec![PassKey::from_seed([3; 32]).unwrap()];
+                let durable: Arc<dyn DurableLine> = log.clone();
+                let parts = Arc::new(Parts {
+                    store: store.clone(),
+                    durable,
+                    pass_keys: Arc::new(PassKeys::new("https://line.test", keys()).unwrap()),
+                    place_keys: Arc::new(PlaceKeys::derive(&keys())),
+                    clock: Arc::new(clock.clone()),
+                    randomness: Randomness::new(ChaCha20Rng::seed_from_u64(process)),
+                    stock: Arc::new(Quiet),
+                    upstreams: Arc::new(Quiet),
+                    process: Uuid::from_u128(process.into()),
+                    tasks: TaskTracker::new(),
+                    stop: CancellationToken::new(),
+                });
+                let (room, queue) = Room::new(log.record(), parts);
+                doors.spawn(queue.run(room.clone()));
+                let leader = Leader::new(room.clone());
+                Gateway { room, leader }
+            })
+            .collect();
+        Self {
+            store,
+            log,
+            clock,
+            gateways,
+            tokens: vec![None; FANS.into()],
+            model: Model::default(),
+            cursor: Cursor::start(),
+            kept: None,
+            known: 0,
+            last: None,
+            _doors: doors,
+        }
+    }
+
+    pub(super) fn now(&self) -> Timestamp {
+        self.clock.now()
+    }
+
+    pub(super) fn token(&self, fan: u8) -> PlaceToken {
+        self.tokens[usize::from(fan)].clone().unwrap()
+    }
+
+    pub(super) async fn step(&mut self, op: &Op) -> Result<(), TestCaseError> {
+        if matches!(op, Op::LoseResponse) {
+            if let Some(last) = self.last.clone() {
+                self.apply(&last).await?;
+            }
+        } else {
+            self.apply(op).await?;
+            self.last = Some(op.clone());
+        }
+        for gateway in &self.gateways {
+            gateway.room.record_set(self.log.record());
+        }
+        self.check().await
+    }
+
+    /// Fans talk to one gateway or the other.
+    fn gateway_of(&self, fan: u8) -> Arc<Room> {
+        self.gateways[usize::from(fan % 2)].room.clone()
+    }
+
+    async fn apply(&mut self, op: &Op) -> Result<(), TestCaseError> {
+        let now = self.clock.now();
+        match *op {
+            Op::Join(fan) => {
+                let held = self.tokens[usize::from(fan)].clone();
+                return self.join(fan, held).await;
+            }
+            Op::JoinAnew(fan) => return self.join(fan, None).await,
+            Op::Look(fan) => return self.look(fan, Enter::Look, false).await,
+            Op::Return(fan) => return self.look(fan, Enter::Return, true).await,
+            Op::GoAbsent(fan) => {
+                if let Some(token) = &self.tokens[usize::from(fan)] {
+                    let at = self.gateway_of(fan).store_ref();
+                    let gone = self.store.places_absent(&at, now, &[token.place]).await;
+                    assert!(matches!(gone, Ok(()) | Err(StoreError::NoRoom)));
+                }
+            }
+            Op::Leave(fan) => {
+                if let Some(token) = self.tokens[usize::from(fan)].clone()
+                    && self.gateway_of(fan).leave(token.place).await.is_ok()
+                {
+                    self.model.left(token.place);
+                }
+            }
+            Op::Claim(fan) => {
+                if let Some(token) = self.tokens[usize::from(fan)].clone()
+                    && let Ok(Claimed::Pass(pass)) = self.gateway_of(fan).claim(&token).await
+                {
+                    self.model.passed(token.place, pass.expires_at);
+                }
+            }
+            Op::EndSession(fan) => {
+                if let Some(token) = self.tokens[usize::from(fan)].clone()
+                    && let Ok(true) = self.gateway_of(fan).end_session(token.place).await
+                {
+                    self.model.session_ended(token.place);
+                }
+            }
+            Op::Tick(gateway) => {
+                let leader = &mut self.gateways[usize::from(gateway)].leader;
+                // A tick may fail with the log or the store; what it leaves is checked.
+                if let Ok(Tick::Called(_)) = leader.tick_once().await {
+                    self.model.ticked(now);
+                }
+            }
+            Op::AdvanceTime { ms } => self.clock.advance(std::time::Duration::from_millis(ms)),
+            Op::ChangeRate { calls_per_minute } => self.log.record_change(|record| {
+                record.settings.new_users_per_minute = calls_per_minute;
+            }),
+            Op::Pause(is_paused) => self.log.record_change(|record| {
+                record.overridden = is_paused.then_some(Override::Pause);
+            }),
+            Op::StoreLags => self.kept = Some((self.store.kept(), self.model.calls())),
+            Op::StoreGoesBack => self.go_back(now).await,
+            Op::StoreWipe => {
+                self.store.wipe();
+                self.kept = None;
+                self.cursor = Cursor::start();
+                self.model.wiped(now);
+            }
+            Op::LeaderDies(failure) => self.log.fail_next(failure),
+            Op::DatabaseAway(is_away) => self.log.set_away(is_away),
+            Op::LoseResponse => {}
+        }
+        Ok(())
+    }
+
+    async fn go_back(&mut self, now: Timestamp) {
+        let Some((store, calls)) = self.kept.take() else {
+            return;
+        };
+        self.store.go_back(&store);
+        let at = self.gateways[0].room.store_ref();
+        let popped = self.store.call_pending(&at).await.unwrap();
+        self.model.went_back(&calls, &popped, now);
+        self.cursor = self.store.notices_end(&at).await.unwrap();
+        // Two servers cannot be swapped within a millisecond.
+        self.clock.advance(std::time::Duration::from_millis(1));
+    }
+
+    async fn join(&mut self, fan: u8, held: Option<PlaceToken>) -> Result<(), TestCaseError> {
+        let joiner = Joiner {
+            token: held,
+            nonce: Some([fan + 1; 16]),
+            access_code: None,
+        };
+        let room = self.gateway_of(fan);
+        let Ok(Joined::Placed { token, fresh, .. }) = room.join(joiner).await else {
+            return Ok(());
+        };
+        let last = self.tokens[usize::from(fan)].as_ref();
+        let held_key = last.and_then(|held| held.key);
+        if let Some(key) = token.key
+            && fresh
+            && held_key != Some(key)
+        {
+            self.model.key_given(key)?;
+        }
+        let is_open = self.log.record().opened_at.is_some();
+        self.model
+            .place_held(token.place, room.key_of(&token), is_open)?;
+        if fresh {
+            let standing = Standing::Waiting {
+                key: room.key_of(&token),
+            };
+            self.model.entered(token.place, standing, self.clock.now());
+        }
+        self.tokens[usize::from(fan)] = Some(token);
+        Ok(())
+    }
+
+    async fn look(&mut self, fan: u8, enter: Enter, connected: bool) -> Result<(), TestCaseError> {
+        let Some(token) = self.tokens[usize::from(fan)].clone() else {
+            return Ok(());
+        };
+        let room = self.gateway_of(fan);
+        let Ok(standing) = room.look(&token, enter, connected).await else {
+            return Ok(());
+        };
+        let now = self.clock.now();
+        let is_served = self.log.has_served(token.place);
+        self.model
+            .token_shown((token.place, token.key), standing, is_served, now)
+    }
+
+    async fn check(&mut self) -> Result<(), TestCaseError> {
+        let now = self.clock.now();
+        let at = self.gateways[0].room.store_ref();
+        let log = self.log.admissions();
+        let new = log[self.known..].to_vec();
+        self.known = log.len();
+        self.model.logged(&new, now)?;
+        let read = self.store.notices_after(&at, &self.cursor).await.unwrap();
+        self.cursor = read.end;
+        for notice in &read.notices {
+            self.model.told(notice, &log, now)?;
+        }
+        let popped = self.store.call_pending(&at).await.unwrap();
+        let snapshot = self.store.snapshot_take(&at, now).await.ok();
+        let line = snapshot.as_ref().map(|snapshot| (snapshot, &popped));
+        self.model.seen(line, CAP, now)
+    }
+}

@@ -1,0 +1,10 @@
+//! What the integration tests of several crates share: servers that the environment names.
+
+#![expect(
+    clippy::unwrap_used,
+    reason = "what a test cannot go on without has failed the test"
+)]
+
+pub mod database;
+pub mod redis;
+pub mod tcp_proxy;
