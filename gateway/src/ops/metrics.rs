@@ -25,6 +25,7 @@ pub struct Metrics {
 pub fn families(embedded: &'static [Family]) -> impl Iterator<Item = &'static Family> {
     [
         web::telemetry::FAMILIES,
+        line::telemetry::FAMILIES,
         crate::telemetry::FAMILIES,
         crate::edge::telemetry::FAMILIES,
         crate::proxy::telemetry::FAMILIES,

@@ -28,14 +28,19 @@ fn act() -> Act {
 }
 
 async fn made(records: &Records, name: &str) -> RoomRecord {
-    match records
-        .rooms
-        .room_create(settings(name), [7; 32], act())
-        .await
-        .unwrap()
-    {
-        CreateOutcome::Created(record) => *record,
-        CreateOutcome::Exists => panic!("{name} exists"),
+    let mut asked_again = false;
+    loop {
+        let created = records.rooms.room_create(settings(name), [7; 32], act());
+        match created.await {
+            Ok(CreateOutcome::Created(record)) => return *record,
+            Ok(CreateOutcome::Exists) => {
+                assert!(asked_again, "{name} exists");
+                return records.rooms.room_get(&room(name)).await.unwrap().unwrap();
+            }
+            // A loaded machine; the room may have been made.
+            Err(error) => assert!(error.is_passing(), "{error}"),
+        }
+        asked_again = true;
     }
 }
 
@@ -164,6 +169,9 @@ async fn pollers_see_every_change_once() {
     );
 }
 
+/// Versions that each room of the next test reaches.
+const VERSIONS: i64 = 11;
+
 #[tokio::test]
 async fn a_change_never_becomes_visible_after_a_later_one() {
     let database = TestDatabase::create().await;
@@ -174,9 +182,14 @@ async fn a_change_never_becomes_visible_after_a_later_one() {
             async move {
                 let name = format!("room-{n}");
                 made(&records, &name).await;
-                for _ in 0..10 {
-                    let put = records.rooms.room_put(settings(&name), None, act()).await;
-                    assert!(matches!(put.unwrap(), PutOutcome::Written(_)));
+                let mut version = 1;
+                while version < VERSIONS {
+                    match records.rooms.room_put(settings(&name), None, act()).await {
+                        Ok(PutOutcome::Written(record)) => version = record.version,
+                        Ok(other) => panic!("{other:?}"),
+                        // A loaded machine; it may have been written.
+                        Err(error) => assert!(error.is_passing(), "{error}"),
+                    }
                 }
             }
         })
@@ -184,12 +197,16 @@ async fn a_change_never_becomes_visible_after_a_later_one() {
     let poller = async {
         let (mut change, mut versions) = (0, std::collections::BTreeMap::new());
         let deadline = Instant::now() + Duration::from_secs(20);
-        while versions.values().filter(|v| **v == 11).count() < 6 {
+        while versions.values().filter(|v| **v >= VERSIONS).count() < 6 {
             assert!(
                 Instant::now() < deadline,
                 "changes were missed: {versions:?}"
             );
-            let changes = records.rooms.rooms_changed_since(change).await.unwrap();
+            let changes = match records.rooms.rooms_changed_since(change).await {
+                Ok(changes) => changes,
+                Err(error) if error.is_passing() => continue,
+                Err(error) => panic!("{error}"),
+            };
             change = changes.change;
             for record in changes.rooms {
                 versions.insert(record.settings.room, record.version);
