@@ -1,11 +1,13 @@
 //! Places whose last connection closed: gathered and told to the store a few times a second.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::collections::BTreeSet;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use contract::PlaceId;
 use tokio::time::MissedTickBehavior;
 
+use super::presence::Presence;
 use super::room::Room;
 
 /// Time between reports to the store.
@@ -14,32 +16,50 @@ const REPORT_EVERY: Duration = Duration::from_millis(500);
 /// How long the connections of a room that ends may take to close.
 const LAST_REPORTS_MAX: Duration = Duration::from_secs(3);
 
-/// Absences not reported yet: at most one for each connection that a gateway can have.
+/// Most absences that are kept while the store does not answer: several times the connections
+/// that a gateway can have.
+const NOTED_MAX: usize = 65_536;
+
+/// Absences not reported yet, at most [`NOTED_MAX`].
 #[derive(Debug, Default)]
-pub struct Absences(Mutex<Vec<PlaceId>>);
+pub struct Absences(Mutex<BTreeSet<PlaceId>>);
 
 impl Absences {
     /// Notes that the last connection of `place` closed.
     pub fn note(&self, place: PlaceId) {
-        self.0
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .push(place);
+        self.note_all([place]);
     }
 
-    fn take(&self) -> Vec<PlaceId> {
-        std::mem::take(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
+    fn note_all(&self, places: impl IntoIterator<Item = PlaceId>) {
+        let mut noted = self.lock();
+        let room = NOTED_MAX.saturating_sub(noted.len());
+        noted.extend(places.into_iter().take(room));
+    }
+
+    fn take(&self) -> BTreeSet<PlaceId> {
+        std::mem::take(&mut *self.lock())
+    }
+
+    /// The set holds no invariant that a panic could break half-way.
+    fn lock(&self) -> MutexGuard<'_, BTreeSet<PlaceId>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-/// Reports absences until the room ends, and then those of the connections that end with it.
+/// Reports absences and renews the lease on the presence of everyone else until the room ends;
+/// then reports those of the connections that end with it.
 pub async fn run(room: Arc<Room>) {
+    let mut presence = Presence::new(room.clone());
     let mut ticks = tokio::time::interval(REPORT_EVERY);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
         tokio::select! {
             () = room.stop.cancelled() => break,
-            _ = ticks.tick() => report_once(&room).await,
+            _ = ticks.tick() => {}
+        }
+        report_once(&room).await;
+        if let Err(error) = presence.renew_if_due().await {
+            tracing::debug!(room = %room.id, %error, "presence not renewed");
         }
     }
     let last = async {
@@ -48,8 +68,9 @@ pub async fn run(room: Arc<Room>) {
             report_once(&room).await;
         }
         report_once(&room).await;
+        presence.end().await
     };
-    // Those that close later count as present until they miss their turn.
+    // Those that close later, or could not be reported, are absent when the lease has ended.
     let _late = tokio::time::timeout(LAST_REPORTS_MAX, last).await;
 }
 
@@ -71,7 +92,7 @@ pub async fn report_once(room: &Room) {
         .places_absent(&room.store_ref(), now, &absent)
         .await
     {
-        // They stay in the line as if present and are found out when they do not claim.
         tracing::debug!(room = %room.id, %error, places = absent.len(), "absences not reported");
+        room.absences.note_all(absent);
     }
 }

@@ -154,12 +154,12 @@ impl Follower {
     /// Looks after those whose standing is in doubt. What fails stays to be done.
     async fn catch_up(&mut self) -> Result<(), StoreError> {
         if self.is_put_back_due {
-            self.put_back().await?;
+            put_back(&self.room).await?;
             self.is_put_back_due = false;
         }
         while !self.unsure.is_empty() {
             let batch: Vec<_> = self.unsure.iter().take(ENTER_BATCH_MAX).copied().collect();
-            self.look(&self.room.sockets.of(&batch)).await?;
+            look(&self.room, &self.room.sockets.of(&batch)).await?;
             for place in batch {
                 self.unsure.remove(&place);
                 // Gone while they were said to be present.
@@ -258,7 +258,7 @@ impl Follower {
             // From the beginning of the new line: whoever was called since is to be told.
             self.cursor = Some(Cursor::start());
             self.opening = None;
-            self.put_back().await?;
+            put_back(&self.room).await?;
         }
         self.birth = Some(snapshot.birth.clone());
         Ok(())
@@ -269,50 +269,6 @@ impl Follower {
         let room = &self.room;
         room.sessions.retell(room, room.parts.clock.now()).await;
         room.sessions.forget();
-    }
-
-    async fn put_back(&self) -> Result<(), StoreError> {
-        let room = &self.room;
-        let sockets = room.sockets.unsettled();
-        if !sockets.is_empty() {
-            tracing::info!(room = %room.id, places = sockets.len(), "putting connected fans back");
-        }
-        for batch in sockets.chunks(ENTER_BATCH_MAX) {
-            self.look(batch).await?;
-        }
-        Ok(())
-    }
-
-    /// Says that the fans of these connections are present, puts back who is not there, and
-    /// tells their connections how they stand.
-    async fn look(&self, batch: &[Arc<Socket>]) -> Result<(), StoreError> {
-        if batch.is_empty() {
-            return Ok(());
-        }
-        let room = &self.room;
-        let entries: Vec<_> = batch
-            .iter()
-            .map(|socket| Entry {
-                place: socket.place,
-                key: Some(match socket.standing() {
-                    // Newer than the one they connected with, if they left and joined again.
-                    Standing::Waiting { key } => key,
-                    _ => socket.key,
-                }),
-                once_open: OnceOpen::Keep,
-                enter: Enter::Look,
-                connected: true,
-            })
-            .collect();
-        let now = room.parts.clock.now();
-        let store = &room.parts.store;
-        let entered = store
-            .places_enter(&room.store_ref(), now, 0, &entries)
-            .await?;
-        for (socket, entered) in batch.iter().zip(entered) {
-            room.sockets.tell(socket.place, entered.standing);
-        }
-        Ok(())
     }
 
     fn view(&self, snapshot: Option<Arc<Snapshot>>, now: Timestamp) -> RoomView {
@@ -337,6 +293,50 @@ impl Follower {
             made_at: now,
         }
     }
+}
+
+/// Looks after all fans who are connected here and whose standing may still change.
+pub(super) async fn put_back(room: &Room) -> Result<(), StoreError> {
+    let sockets = room.sockets.unsettled();
+    if !sockets.is_empty() {
+        tracing::info!(room = %room.id, places = sockets.len(), "putting connected fans back");
+    }
+    for batch in sockets.chunks(ENTER_BATCH_MAX) {
+        look(room, batch).await?;
+    }
+    Ok(())
+}
+
+/// Says that the fans of these connections are present, puts back who is not there, and
+/// tells their connections how they stand.
+async fn look(room: &Room, batch: &[Arc<Socket>]) -> Result<(), StoreError> {
+    if batch.is_empty() {
+        return Ok(());
+    }
+    let entries: Vec<_> = batch
+        .iter()
+        .map(|socket| Entry {
+            place: socket.place,
+            key: Some(match socket.standing() {
+                // Newer than the one they connected with, if they left and joined again.
+                Standing::Waiting { key } => key,
+                _ => socket.key,
+            }),
+            once_open: OnceOpen::Keep,
+            enter: Enter::Look,
+            connected_to: Some(room.parts.process),
+        })
+        .collect();
+    let now = room.parts.clock.now();
+    let store = &room.parts.store;
+    let entered = store
+        .places_enter(&room.store_ref(), now, 0, &entries)
+        .await?;
+    for (socket, entered) in batch.iter().zip(entered) {
+        room.sockets.tell(socket.place, entered.standing);
+        socket.is_present_set();
+    }
+    Ok(())
 }
 
 /// Rates over the last ten seconds, waits over the last minute.

@@ -14,6 +14,7 @@ use tokio::time::{Instant, MissedTickBehavior};
 use uuid::Uuid;
 
 use super::WorkError;
+use super::presence::{GATEWAY_LEASE, lapse_of};
 use super::room::Room;
 use crate::policy::admission::{LimitedBy, Situation, TICK, decide};
 use crate::policy::order::{CLOCK_COUNTER_BITS, LIVE_BASE};
@@ -39,6 +40,8 @@ pub struct Leader {
     floor: u64,
     /// When this process last began a tick as the leader.
     ticked_at: Option<Timestamp>,
+    /// Since when this process has ticked as the leader without a pause.
+    steady_since: Option<Timestamp>,
     /// When this process last filled the room's bucket.
     filled_at: Option<Timestamp>,
     /// The last ordinal, as of which store and log are known to agree. None until they were
@@ -64,6 +67,7 @@ impl Leader {
             waited: (0, 0),
             floor: 0,
             ticked_at: None,
+            steady_since: None,
             filled_at: None,
             agreed_seq: None,
         }
@@ -91,6 +95,7 @@ impl Leader {
     /// One tick.
     pub async fn tick_once(&mut self) -> Result<Tick, WorkError> {
         let now = self.room.parts.clock.now();
+        let steady_since = self.steady_since.take();
         let begun = match self.begin(now).await {
             Err(WorkError::Store(StoreError::NoRoom)) => {
                 self.room.rebuild().await?;
@@ -103,6 +108,7 @@ impl Leader {
             self.agreed_seq = None;
             return Ok(Tick::Follows);
         };
+        self.lapse(&state, steady_since, now).await?;
         let is_second_due = self
             .second_work_at
             .is_none_or(|at| now.since(at) >= SECOND_WORK_EVERY);
@@ -119,6 +125,30 @@ impl Leader {
         let called = called?;
         self.records_compare(clock).await?;
         Ok(Tick::Called(called))
+    }
+
+    /// Marks the fans of a gateway that is gone as absent, a bounded number at a time.
+    async fn lapse(
+        &mut self,
+        state: &TickState,
+        steady_since: Option<Timestamp>,
+        now: Timestamp,
+    ) -> Result<(), WorkError> {
+        let was_silent = self.ticked_at.is_none_or(|at| now.since(at) >= LEASE);
+        let since = steady_since.filter(|_| !was_silent).unwrap_or(now);
+        self.steady_since = Some(since);
+        let room = &self.room;
+        let timeout = Duration::from_secs(room.record().settings.absence_timeout_seconds);
+        let Some(order) = lapse_of(state, since, timeout, now) else {
+            return Ok(());
+        };
+        let store = &room.parts.store;
+        let marked = store.presence_lapse(&room.store_ref(), &order).await?;
+        if marked > 0 {
+            tracing::info!(room = %room.id, gateway = %order.gateway, marked, "fans of a gateway that is gone are absent");
+            counter!(telemetry::LAPSED, "room" => room.id.to_string()).increment(marked);
+        }
+        Ok(())
     }
 
     /// Looks whether the store has what the log has, before anyone is called: places that were
@@ -171,6 +201,7 @@ impl Leader {
             lease: LEASE,
             absence_timeout: Duration::from_secs(record.settings.absence_timeout_seconds),
             missed_grace: Duration::from_secs(record.settings.missed_turn_grace_seconds),
+            gateway_lease: GATEWAY_LEASE,
         };
         let (parts, at) = (&self.room.parts, self.room.store_ref());
         let begun = parts.store.tick_begin(&at, now, parts.process, settings);

@@ -13,6 +13,7 @@
 //! | [`leader`] | calls visitors: one tick at a time, under the room's lease |
 //! | [`passes`] | mints passes for admissions |
 //! | [`policy`] | decisions, pure |
+//! | [`presence`] | the lease on the presence of the fans connected here |
 //! | [`rebuild`] | makes a room in the store from the durable records |
 //! | [`records`] | rooms, the admission log and the audit log in PostgreSQL |
 //! | [`room`] | one room on this gateway |
@@ -30,6 +31,7 @@ pub mod follower;
 pub mod leader;
 pub mod passes;
 pub mod policy;
+pub mod presence;
 pub mod rebuild;
 pub mod records;
 pub mod room;

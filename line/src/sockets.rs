@@ -28,6 +28,8 @@ struct Known {
     standing: Standing,
     /// Whether a notice told it.
     told: bool,
+    /// Whether the store was told that the fan is connected here.
+    is_present: bool,
 }
 
 impl Socket {
@@ -38,19 +40,25 @@ impl Socket {
 
     /// Notes how the fan stands now and wakes the connection.
     pub fn standing_set(&self, standing: Standing) {
-        *lock(&self.standing) = Known {
-            standing,
-            told: true,
-        };
+        {
+            let mut known = lock(&self.standing);
+            (known.standing, known.told) = (standing, true);
+        }
         self.changed.notify_one();
     }
 
     /// Notes what the first look found. A notice that came meanwhile is the newer word.
     pub fn standing_found(&self, standing: Standing) {
         let mut known = lock(&self.standing);
+        known.is_present = true;
         if !known.told {
             known.standing = standing;
         }
+    }
+
+    /// Notes that the store was told that the fan is connected here.
+    pub fn is_present_set(&self) {
+        lock(&self.standing).is_present = true;
     }
 
     /// Waits until the standing has changed.
@@ -72,6 +80,7 @@ impl Sockets {
             standing: Mutex::new(Known {
                 standing: Standing::Waiting { key },
                 told: false,
+                is_present: false,
             }),
             changed: Notify::new(),
         };
@@ -110,6 +119,19 @@ impl Sockets {
     /// Connections open now.
     pub fn count(&self) -> usize {
         lock(&self.0).values().map(Vec::len).sum()
+    }
+
+    /// Places that wait, and of which the store was told that they are connected here.
+    pub fn present(&self) -> u64 {
+        let is_present = |socket: &Arc<Socket>| {
+            let known = lock(&socket.standing);
+            known.is_present && matches!(known.standing, Standing::Waiting { .. })
+        };
+        let sockets = lock(&self.0);
+        let present = sockets
+            .values()
+            .filter(|of_place| of_place.iter().any(is_present));
+        u64::try_from(present.count()).unwrap_or(u64::MAX)
     }
 
     /// Tells the connections concerned what happened.

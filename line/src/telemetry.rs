@@ -26,6 +26,8 @@ metric_families::declare! {
     pub counter DOOR_FAILURES = "ropeline_line_door_failures_total";
     /// Reads of snapshots and notices that failed.
     pub counter FOLLOWER_FAILURES = "ropeline_line_follower_failures_total";
+    /// Places marked as absent because their gateway was gone, by room.
+    pub counter LAPSED = "ropeline_line_lapsed_places_total";
     /// Connections of waiting fans on this gateway.
     pub gauge SOCKETS = "ropeline_line_sockets";
     /// Calls to PostgreSQL for rooms and logs.

@@ -15,6 +15,7 @@ use crate::policy::place::PlaceToken;
 use crate::policy::status::{PlaceFacts, Seen};
 use crate::store::{Enter, Entry, OnceOpen, Standing};
 use contract::line::Phase;
+use uuid::Uuid;
 
 /// Someone who wants a place.
 #[derive(Clone, Debug, Default)]
@@ -85,7 +86,7 @@ impl Room {
             key,
             once_open,
             enter: Enter::Join,
-            connected: self.sockets.has(&place),
+            connected_to: self.stands_for(&place),
         };
         let entered = self.door.enter(entry).await?;
         // The nonce's draw is not put into tokens: see `PlaceToken::key`. Another key always is,
@@ -142,9 +143,18 @@ impl Room {
             key,
             once_open: OnceOpen::Keep,
             enter,
-            connected: connected || self.sockets.has(&token.place),
+            connected_to: if connected {
+                Some(self.parts.process)
+            } else {
+                self.stands_for(&token.place)
+            },
         };
         Ok(self.door.enter(entry).await?.standing)
+    }
+
+    /// This gateway, if `place` has a connection here.
+    fn stands_for(&self, place: &PlaceId) -> Option<Uuid> {
+        self.sockets.has(place).then_some(self.parts.process)
     }
 
     /// The status document for `standing`.

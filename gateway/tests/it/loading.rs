@@ -56,7 +56,7 @@ async fn whoever_makes_a_room_in_steps_is_not_disturbed() {
     let scripts = Scripts::new();
     let first_step = Script::new(scripts.prepare.source);
     let mut first_step = first_step.prepare_invoke();
-    first_step.key(scripts.prepare.keys(&keys));
+    first_step.key(scripts.prepare.keys(&keys, None));
     for arg in [
         "1",
         "0",

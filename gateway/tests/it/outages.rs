@@ -1,5 +1,6 @@
 //! What fans notice when a server behind the line fails: as little as can be.
 
+use std::collections::HashSet;
 use std::net::SocketAddr;
 use std::time::Duration;
 
@@ -295,6 +296,52 @@ async fn after_redis_lost_everything_the_line_is_as_before() {
     places.sort();
     places.dedup();
     assert_eq!(places.len(), log.len(), "nobody was called twice");
+}
+
+#[tokio::test]
+async fn fans_of_a_gateway_that_died_are_not_called_unless_connected_elsewhere() {
+    let world = World::create().await;
+    world.room(json!({"absenceTimeoutSeconds": 3})).await;
+    world.word(Override::Pause, None).await;
+    let (first, proxy) = behind_redis_proxy(&world).await;
+    let second = world.gateway().await;
+    let [ghost, at_both, elsewhere] = [
+        first.join(1).await,
+        first.join(2).await,
+        second.join(3).await,
+    ];
+    let mut sockets = [
+        connect(&first, &ghost).await,
+        connect(&first, &at_both).await,
+        connect(&second, &at_both).await,
+        connect(&second, &elsewhere).await,
+    ];
+    for socket in &mut sockets {
+        frame(socket, |_| true).await;
+    }
+    let in_line = async |wanted: u64| {
+        eventually("the line", async || {
+            let document = second.get("/_line/v1/rooms/eras", &[]).await.json();
+            (document["usersInLine"] == wanted).then_some(())
+        })
+        .await;
+    };
+    in_line(3).await;
+    // Killed, as far as the store can tell: it says no goodbye.
+    proxy.set(Line::Cut);
+    first.kill().await;
+    in_line(2).await;
+    world.word(Override::Open, None).await;
+    let called = eventually("the calls", async || {
+        let log = log(&world).await;
+        (log.len() == 2).then_some(log)
+    });
+    let places: HashSet<_> = called.await.into_iter().map(|(_, place)| place).collect();
+    let expected = [2, 3].map(|nonce| crate::line::place_of(&second, nonce).to_string());
+    assert_eq!(places, expected.into());
+    // Whoever comes back after all has lost nothing.
+    assert_eq!(state(&second, &ghost).await, PlaceState::Waiting);
+    ghost.claimed(&second).await;
 }
 
 #[tokio::test]

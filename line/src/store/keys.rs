@@ -17,6 +17,8 @@
 //! | `outcomes` | hash | place → what became of its last admission and is not written down yet, `word:seq:until_ms` |
 //! | `lastpages` | sorted set | pass (`jti`) whose session may still go to one page → until when, ms |
 //! | `lastpage` | hash | such a pass → that page; pass and `:loads` → what the page has loaded, once it was taken |
+//! | `gateways` | sorted set | gateway with connected fans → when it last renewed its lease on their presence, ms |
+//! | `gateway:` and its id | list | order keys of the places that were connected to that gateway, some of them no longer |
 //! | `snapshot` | string | the last snapshot, JSON |
 //! | `opening` | string | the snapshot of the opening, JSON |
 //! | `notices` | stream | what happened to places; trimmed to the newest ten thousand |
@@ -25,6 +27,7 @@
 //! field `look` asks to look how those places stand. Readers pass over kinds they do not know.
 
 use contract::RoomId;
+use uuid::Uuid;
 
 /// Version of the key format and of what the keys hold.
 const FORMAT: &str = "rl1";
@@ -53,13 +56,18 @@ macro_rules! keys {
 
 keys!(
     meta, line, popped, called, active, missed, absent, done, session, outcomes, lastpages,
-    lastpage, snapshot, opening, notices
+    lastpage, gateways, snapshot, opening, notices
 );
 
 impl RoomKeys {
     /// The keys of `room`, below `prefix`: tests keep apart by it, the product uses none.
     pub fn new(prefix: &str, room: &RoomId) -> Self {
         Self(format!("{prefix}{FORMAT}:{{{room}}}"))
+    }
+
+    /// The places that were connected to `gateway`.
+    pub fn of_gateway(&self, gateway: Uuid) -> String {
+        format!("{}:gateway:{gateway}", self.0)
     }
 }
 
@@ -71,6 +79,8 @@ mod tests {
     fn all_keys_of_a_room_share_its_tag() {
         let keys = RoomKeys::new("", &"eras".parse().unwrap());
         assert_eq!(keys.line(), "rl1:{eras}:line");
-        assert!(keys.all().iter().all(|key| key.contains(":{eras}:")));
+        let of_gateway = keys.of_gateway(Uuid::nil());
+        let mut all = keys.all().into_iter().chain([of_gateway]);
+        assert!(all.all(|key| key.contains(":{eras}:")));
     }
 }

@@ -6,6 +6,7 @@
 
 pub mod keys;
 pub mod last_pages;
+mod link;
 pub mod memory;
 pub mod redis;
 mod reply;
@@ -105,9 +106,10 @@ pub struct Entry {
     pub once_open: OnceOpen,
     /// What they ask for.
     pub enter: Enter,
-    /// Whether a connection now stands for their presence. A visit without one keeps a place
-    /// from being dropped as absent, and makes no one absent who has a connection.
-    pub connected: bool,
+    /// The gateway (its process) whose connection now stands for their presence: the same for all
+    /// entries of a call that have one. A visit without a connection keeps a place from being
+    /// dropped as absent, and makes no one absent who has a connection.
+    pub connected_to: Option<Uuid>,
 }
 
 /// How a place stands in the store.
@@ -180,6 +182,22 @@ pub struct TickSettings {
     pub absence_timeout: Duration,
     /// How long a missed turn is forgiven.
     pub missed_grace: Duration,
+    /// How long a gateway stands for the presence of its fans without renewing that.
+    pub gateway_lease: Duration,
+}
+
+/// A leader's order to mark fans as absent whose gateway has not renewed its lease.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Lapse {
+    /// The caller's lease.
+    pub lease: Lease,
+    /// The gateway. One that was renewed meanwhile is left alone.
+    pub gateway: Uuid,
+    /// Its lease has ended if it was last renewed at this time or before.
+    pub renewed_before: Timestamp,
+    /// Its fans were last seen when it was last renewed, but not before this: a gateway that has
+    /// another connection of theirs is given time to say so.
+    pub seen_since: Timestamp,
 }
 
 /// What a leader finds at the beginning of a tick.
@@ -203,6 +221,8 @@ pub struct TickState {
     pub seq: u64,
     /// Nobody is called before, so that those who waited can come back to a room made again.
     pub held_until: Option<Timestamp>,
+    /// A gateway whose lease on the presence of its fans has ended, if there is one.
+    pub lapsed: Option<Uuid>,
 }
 
 /// A leader's order to pop places for a call.
@@ -348,8 +368,25 @@ pub trait RoomStore: LastPages {
         places: &[PlaceId],
     ) -> StoreResult<()>;
 
-    /// Takes or renews the lease of `leader` and deals with what is overdue. `None` while
-    /// another leads.
+    /// Renews the lease under which `gateway` stands for the presence of fans, and forgets its
+    /// `surplus` oldest entries. Returns how many entries it has then: one for each time that a
+    /// place in the line was said to be connected to it, less those forgotten. Without entries
+    /// there is no lease.
+    async fn presence_renew(
+        &self,
+        room: &RoomRef,
+        now: Timestamp,
+        gateway: Uuid,
+        surplus: u64,
+    ) -> StoreResult<u64>;
+
+    /// Marks fans of a gateway whose lease has ended as absent, at most [`EXPIRE_BATCH_MAX`] of
+    /// them, and tells all gateways. Returns how many were marked. Marks none under an outdated
+    /// lease of the leader.
+    async fn presence_lapse(&self, room: &RoomRef, order: &Lapse) -> StoreResult<u64>;
+
+    /// Takes or renews the lease of `leader` and deals with what is overdue; the connections of
+    /// places that are dropped as absent are told. `None` while another leads.
     async fn tick_begin(
         &self,
         room: &RoomRef,

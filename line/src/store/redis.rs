@@ -1,21 +1,20 @@
 //! The live line on Redis: each operation one script call, bounded in time.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
-use arc_swap::ArcSwap;
 use async_trait::async_trait;
 use contract::{PlaceId, RoomId, Timestamp};
-use redis::aio::{ConnectionManager, ConnectionManagerConfig};
 use redis::streams::StreamRangeReply;
 use redis::{AsyncCommands, ErrorKind, FromRedisValue, RedisError, Value};
 use tokio::time::Instant;
 use uuid::Uuid;
 
 use super::keys::RoomKeys;
+use super::link::Link;
 use super::scripts::{RoomScript, Scripts};
 use super::{
-    Birth, CallOrder, Cursor, EXPIRE_BATCH_MAX, Enter, Entered, Entry, Lease, MAKING_MAX,
+    Birth, CallOrder, Cursor, EXPIRE_BATCH_MAX, Enter, Entered, Entry, Lapse, Lease, MAKING_MAX,
     NOTICES_MAX, NoticesRead, OUTCOMES_MAX, OnceOpen, Popped, RoomRef, RoomStore, Served,
     ServedState, Standing, StoreError, StoreResult, TickSettings, TickState, reply,
 };
@@ -25,13 +24,9 @@ use crate::policy::shows::Shows;
 use crate::policy::snapshot::{HEAD_PLACES, KNOTS, Snapshot};
 
 /// Longest an operation may take; what takes longer has an unknown outcome.
-const RESPONSE_TIMEOUT: Duration = Duration::from_millis(700);
+pub(super) const RESPONSE_TIMEOUT: Duration = Duration::from_millis(700);
 /// Longest a connection attempt may take.
-const CONNECTION_TIMEOUT: Duration = Duration::from_millis(400);
-/// Longest pause between connection attempts.
-const RECONNECT_DELAY_MAX: Duration = Duration::from_millis(200);
-/// Shortest time between two connections that replace one to a server that takes no writes.
-const RENEW_EVERY: Duration = Duration::from_secs(1);
+pub(super) const CONNECTION_TIMEOUT: Duration = Duration::from_millis(400);
 /// Admissions that one `prepare` call carries.
 const SERVED_BATCH: usize = 1000;
 
@@ -70,7 +65,45 @@ impl RedisStore {
         room: &RoomRef,
         args: &Args,
     ) -> StoreResult<T> {
-        let keys = script.keys(&self.keys(&room.room));
+        self.run_of(None, script, room, args).await
+    }
+
+    /// Runs a script on the list of `gateway`.
+    async fn run_of<T: FromRedisValue>(
+        &self,
+        gateway: Option<Uuid>,
+        script: &RoomScript,
+        room: &RoomRef,
+        args: &Args,
+    ) -> StoreResult<T> {
+        let keys = script.keys(&self.keys(&room.room), gateway);
+        self.run_on(script, keys, args).await
+    }
+
+    /// Runs a script that removes the lists of all gateways with the other keys of the room.
+    async fn run_on_all<T: FromRedisValue>(
+        &self,
+        script: &RoomScript,
+        room: &RoomRef,
+        args: &Args,
+    ) -> StoreResult<T> {
+        let of_room = self.keys(&room.room);
+        let mut connection = self.link.connection();
+        let gateways: Vec<String> = bounded(connection.zrange(of_room.gateways(), 0, -1)).await?;
+        let lists = gateways
+            .iter()
+            .filter_map(|gateway| gateway.parse().ok())
+            .map(|gateway| of_room.of_gateway(gateway));
+        let keys = script.keys(&of_room, None).into_iter().chain(lists);
+        self.run_on(script, keys.collect(), args).await
+    }
+
+    async fn run_on<T: FromRedisValue>(
+        &self,
+        script: &RoomScript,
+        keys: Vec<String>,
+        args: &Args,
+    ) -> StoreResult<T> {
         let mut call = script.script.prepare_invoke();
         call.key(keys).arg(&args.0);
         let mut connection = self.link.connection();
@@ -92,55 +125,6 @@ impl RedisStore {
         })
         .transpose()
     }
-}
-
-/// The connection to the server, which may be another one tomorrow.
-struct Link {
-    client: redis::Client,
-    connection: ArcSwap<ConnectionManager>,
-    /// When the connection was last replaced.
-    renewed_at: Mutex<Option<Instant>>,
-}
-
-impl Link {
-    fn new(client: redis::Client) -> Result<Self, RedisError> {
-        Ok(Self {
-            connection: ArcSwap::from_pointee(connect(&client)?),
-            client,
-            renewed_at: Mutex::default(),
-        })
-    }
-
-    fn connection(&self) -> ConnectionManager {
-        ConnectionManager::clone(&self.connection.load())
-    }
-
-    /// Leaves a server that takes no writes: it was demoted, and the name leads to another. The
-    /// connection itself is sound, so that nothing else would ever end it.
-    fn renew(&self) {
-        let mut renewed_at = self
-            .renewed_at
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
-        if renewed_at.is_some_and(|at| at.elapsed() < RENEW_EVERY) {
-            return;
-        }
-        *renewed_at = Some(Instant::now());
-        match connect(&self.client) {
-            Ok(connection) => self.connection.store(Arc::new(connection)),
-            Err(error) => tracing::warn!(%error, "no new connection to the line's store"),
-        }
-    }
-}
-
-/// A connection that is made when it is first used.
-fn connect(client: &redis::Client) -> Result<ConnectionManager, RedisError> {
-    let config = ConnectionManagerConfig::new()
-        .set_response_timeout(Some(RESPONSE_TIMEOUT))
-        .set_connection_timeout(Some(CONNECTION_TIMEOUT))
-        .set_max_delay(RECONNECT_DELAY_MAX)
-        .set_number_of_retries(1);
-    ConnectionManager::new_lazy_with_config(client.clone(), config)
 }
 
 /// Arguments of a script: numbers as decimal text, places as their bytes.
@@ -242,13 +226,14 @@ impl RoomStore for RedisStore {
                     .number(word)
                     .time(until);
             }
-            self.run::<u64>(&self.scripts.prepare, room, &args).await?;
+            self.run_on_all::<u64>(&self.scripts.prepare, room, &args)
+                .await?;
         }
         Ok(())
     }
 
     async fn room_forget(&self, room: &RoomRef) -> StoreResult<()> {
-        self.run::<u64>(&self.scripts.forget, room, &Args::of(room))
+        self.run_on_all::<u64>(&self.scripts.forget, room, &Args::of(room))
             .await?;
         Ok(())
     }
@@ -261,7 +246,14 @@ impl RoomStore for RedisStore {
         entries: &[Entry],
     ) -> StoreResult<Vec<Entered>> {
         debug_assert!(entries.len() <= super::ENTER_BATCH_MAX);
+        let gateway = entries.iter().find_map(|entry| entry.connected_to);
+        debug_assert!(
+            entries
+                .iter()
+                .all(|entry| entry.connected_to.is_none_or(|to| Some(to) == gateway))
+        );
         let mut args = Args::of(room).time(now).number(clock_now);
+        args = args.number(gateway.unwrap_or_default());
         for entry in entries {
             args = args.place(entry.place);
             args.0.push(
@@ -278,7 +270,9 @@ impl RoomStore for RedisStore {
                 OnceOpen::Lot(key) => key.get().to_string().into_bytes(),
             });
         }
-        let answers: Value = self.run(&self.scripts.enter, room, &args).await?;
+        let answers: Value = self
+            .run_of(gateway, &self.scripts.enter, room, &args)
+            .await?;
         let answers = reply::array(answers)?;
         if answers.len() != entries.len() {
             return Err(StoreError::Corrupt(format!(
@@ -315,6 +309,29 @@ impl RoomStore for RedisStore {
         Ok(())
     }
 
+    async fn presence_renew(
+        &self,
+        room: &RoomRef,
+        now: Timestamp,
+        gateway: Uuid,
+        surplus: u64,
+    ) -> StoreResult<u64> {
+        let args = Args::of(room).time(now).number(gateway).number(surplus);
+        self.run_of(Some(gateway), &self.scripts.presence, room, &args)
+            .await
+    }
+
+    async fn presence_lapse(&self, room: &RoomRef, order: &Lapse) -> StoreResult<u64> {
+        let args = Args::of(room)
+            .number(order.lease.fence)
+            .number(order.gateway)
+            .time(order.renewed_before)
+            .time(order.seen_since)
+            .number(EXPIRE_BATCH_MAX);
+        self.run_of(Some(order.gateway), &self.scripts.lapse, room, &args)
+            .await
+    }
+
     async fn tick_begin(
         &self,
         room: &RoomRef,
@@ -328,7 +345,8 @@ impl RoomStore for RedisStore {
             .ms(settings.lease)
             .ms(settings.absence_timeout)
             .ms(settings.missed_grace)
-            .number(EXPIRE_BATCH_MAX);
+            .number(EXPIRE_BATCH_MAX)
+            .ms(settings.gateway_lease);
         let answer: Value = self.run(&self.scripts.tick, room, &args).await?;
         tick_state(&reply::array(answer)?)
     }
@@ -394,7 +412,7 @@ impl RoomStore for RedisStore {
             key: None,
             once_open: OnceOpen::Keep,
             enter: Enter::Look,
-            connected: false,
+            connected_to: None,
         };
         let entered = self.places_enter(room, now, 0, &[look]).await?;
         Ok(entered
@@ -494,7 +512,14 @@ fn flags(entry: &Entry) -> [u8; 2] {
         Enter::Look => b'l',
         Enter::Return => b'r',
     };
-    [mode, if entry.connected { b'c' } else { b'-' }]
+    [
+        mode,
+        if entry.connected_to.is_some() {
+            b'c'
+        } else {
+            b'-'
+        },
+    ]
 }
 
 fn json(snapshot: &Snapshot) -> StoreResult<Vec<u8>> {
@@ -509,7 +534,12 @@ fn tick_state(answer: &[Value]) -> StoreResult<Option<TickState>> {
     let filled = i64::try_from(at(6)?).unwrap_or(0);
     let held = i64::try_from(at(9)?).unwrap_or(0);
     let shows = Shows::read(reply::text(answer.get(11).unwrap_or(&Value::Nil))?);
-    let pending = reply::text(answer.get(7).unwrap_or(&Value::Nil))?;
+    let id = |index: usize| {
+        let text = reply::text(answer.get(index).unwrap_or(&Value::Nil))?;
+        let id = (!text.is_empty()).then(|| text.parse());
+        id.transpose()
+            .map_err(|_| StoreError::Corrupt(format!("id `{text}`")))
+    };
     Ok(Some(TickState {
         lease: Lease { fence: at(0)? },
         in_line: at(1)?,
@@ -523,16 +553,9 @@ fn tick_state(answer: &[Value]) -> StoreResult<Option<TickState>> {
             filled_at: (filled > 0 && shows.is_some()).then(|| Timestamp::from_ms(filled)),
             shows: shows.unwrap_or_default(),
         },
-        pending: if pending.is_empty() {
-            None
-        } else {
-            Some(
-                pending
-                    .parse()
-                    .map_err(|_| StoreError::Corrupt(format!("batch `{pending}`")))?,
-            )
-        },
+        pending: id(7)?,
         seq: at(8)?,
         held_until: (held > 0).then(|| Timestamp::from_ms(held)),
+        lapsed: id(12)?,
     }))
 }

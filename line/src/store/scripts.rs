@@ -2,6 +2,7 @@
 //! what it guarantees.
 
 use redis::Script;
+use uuid::Uuid;
 
 use super::keys::RoomKeys;
 
@@ -13,18 +14,25 @@ pub struct RoomScript {
     pub source: &'static str,
     /// The keys it takes, in its order.
     keys: &'static [fn(&RoomKeys) -> String],
+    /// Whether the list of one gateway comes after them.
+    takes_gateway: bool,
     pub(super) script: Script,
 }
 
 impl RoomScript {
-    /// The script's keys of one room.
-    pub fn keys(&self, keys: &RoomKeys) -> Vec<String> {
-        self.keys.iter().map(|key| key(keys)).collect()
+    /// The script's keys of one room. `gateway` is the one whose list it works on; without one
+    /// the key is a placeholder that the script does not touch.
+    pub fn keys(&self, keys: &RoomKeys, gateway: Option<Uuid>) -> Vec<String> {
+        let of_room = self.keys.iter().map(|key| key(keys));
+        let of_gateway = self
+            .takes_gateway
+            .then(|| keys.of_gateway(gateway.unwrap_or_default()));
+        of_room.chain(of_gateway).collect()
     }
 }
 
 macro_rules! scripts {
-    ($($(#[$doc:meta])* $name:ident = $file:literal, [$($key:ident)+];)+) => {
+    ($($(#[$doc:meta])* $name:ident = $file:literal, [$($key:ident)+ $(; $gateway:ident)?];)+) => {
         /// All scripts, hashed once.
         pub struct Scripts {
             $($(#[$doc])* pub $name: RoomScript,)+
@@ -39,6 +47,7 @@ macro_rules! scripts {
                         name: $file,
                         source,
                         keys: &[$(RoomKeys::$key),+],
+                        takes_gateway: is_named(&[$(stringify!($gateway))?]),
                         script: Script::new(source),
                     }
                 },)+ }
@@ -52,19 +61,28 @@ macro_rules! scripts {
     };
 }
 
+/// Whether a script's keys end with that of a gateway.
+fn is_named(gateway: &[&str]) -> bool {
+    !gateway.is_empty()
+}
+
 scripts! {
     /// Makes the room, or adds what the log knows.
-    prepare = "prepare.lua", [meta line popped called active missed absent done session snapshot opening notices outcomes];
+    prepare = "prepare.lua", [meta line popped called active missed absent done session snapshot opening notices outcomes lastpages lastpage gateways];
     /// Forgets the room.
-    forget = "forget.lua", [meta line popped called active missed absent done session outcomes snapshot opening notices];
+    forget = "forget.lua", [meta line popped called active missed absent done session outcomes snapshot opening notices lastpages lastpage gateways];
     /// Lets visitors in at the door.
-    enter = "enter.lua", [meta line popped called active missed absent done session notices outcomes];
+    enter = "enter.lua", [meta line popped called active missed absent done session notices outcomes gateways; gateway];
     /// Gives up a place.
     leave = "leave.lua", [meta line called active missed absent done session notices outcomes popped];
     /// Marks places as absent.
     absent = "absent.lua", [meta line absent notices];
+    /// Renews a gateway's lease on the presence of its fans.
+    presence = "presence.lua", [meta gateways; gateway];
+    /// Marks the fans of a gateway whose lease has ended as absent.
+    lapse = "lapse.lua", [meta line absent notices gateways; gateway];
     /// Begins a leader's tick.
-    tick = "tick.lua", [meta line popped called active missed absent session outcomes];
+    tick = "tick.lua", [meta line popped called active missed absent session outcomes gateways notices];
     /// Pops places for a call.
     pop = "pop.lua", [meta line popped called active absent];
     /// Makes a logged batch called.
@@ -114,11 +132,11 @@ mod tests {
             let used = highest_key(script.source);
             // `prepare` deletes all its keys without naming the last ones.
             let passes_all = script.source.contains("unpack(KEYS)");
+            let given = script.keys.len() + usize::from(script.takes_gateway);
             assert!(
-                used == script.keys.len() || (passes_all && used <= script.keys.len()),
-                "{}: uses {used} of {} keys",
+                used == given || (passes_all && used <= given),
+                "{}: uses {used} of {given} keys",
                 script.name,
-                script.keys.len()
             );
         }
     }

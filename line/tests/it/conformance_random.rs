@@ -11,7 +11,7 @@ use line::policy::shows::Shows;
 use line::store::memory::MemoryStore;
 use line::store::redis::RedisStore;
 use line::store::{
-    Birth, CallOrder, Cursor, Enter, Entry, Lease, OnceOpen, RoomRef, RoomStore, Served,
+    Birth, CallOrder, Cursor, Enter, Entry, Lapse, Lease, OnceOpen, RoomRef, RoomStore, Served,
     ServedState, StoreError, StoreResult, TickSettings,
 };
 use proptest::prelude::*;
@@ -28,21 +28,46 @@ const CASES: u32 = 96;
 
 #[derive(Clone, Debug)]
 enum Op {
-    Prepare { epoch_step: u32, served: u8 },
+    Prepare {
+        epoch_step: u32,
+        served: u8,
+    },
     Forget,
     Enter(Vec<EnterOp>),
     Leave(u8),
     Absent(Vec<u8>),
-    Tick { leader: u8 },
-    Pop { count: u64, cap: u64, stale: bool },
+    Present {
+        gateway: u8,
+        surplus: u64,
+    },
+    Lapse {
+        gateway: u8,
+        seconds: u64,
+        stale: bool,
+    },
+    Tick {
+        leader: u8,
+    },
+    Pop {
+        count: u64,
+        cap: u64,
+        stale: bool,
+    },
     Pending,
-    Publish { wrong: bool },
+    Publish {
+        wrong: bool,
+    },
     Claim(u8),
-    Renew { place: u8, seconds: u64 },
+    Renew {
+        place: u8,
+        seconds: u64,
+    },
     End(u8),
     Snapshots,
     Notices,
-    Outcomes { done: bool },
+    Outcomes {
+        done: bool,
+    },
     Advance(u64),
 }
 
@@ -79,6 +104,10 @@ fn op() -> impl Strategy<Value = Op> {
         12 => prop::collection::vec(enter_op(), 1..5).prop_map(Op::Enter),
         3 => (0..PLACES).prop_map(Op::Leave),
         2 => prop::collection::vec(0..PLACES, 1..3).prop_map(Op::Absent),
+        2 => (0..2u8, prop_oneof![3 => Just(0), 1 => 0..9u64])
+            .prop_map(|(gateway, surplus)| Op::Present { gateway, surplus }),
+        3 => (0..2u8, 0..6u64, prop::bool::weighted(0.1))
+            .prop_map(|(gateway, seconds, stale)| Op::Lapse { gateway, seconds, stale }),
         6 => (0..2u8).prop_map(|leader| Op::Tick { leader }),
         6 => (0..4u64, 0..5u64, prop::bool::weighted(0.1))
             .prop_map(|(count, cap, stale)| Op::Pop { count, cap, stale }),
@@ -96,6 +125,10 @@ fn op() -> impl Strategy<Value = Op> {
 
 fn place(n: u8) -> PlaceId {
     PlaceId::from_bytes([n; 16])
+}
+
+fn gateway(n: u8) -> Uuid {
+    Uuid::from_u128(u128::from(n) + 100)
 }
 
 /// One store under the list, with what its caller remembers.
@@ -143,6 +176,7 @@ impl Subject {
             Op::Prepare { epoch_step, served } => self.prepare(*epoch_step, *served).await,
             Op::Forget => shown(store.room_forget(&room).await),
             Op::Enter(entries) => {
+                let first = entries[0].clone();
                 let entries: Vec<_> = entries
                     .iter()
                     .map(|op| Entry {
@@ -154,16 +188,39 @@ impl Subject {
                             _ => OnceOpen::Lot(OrderKey::new(5).unwrap()),
                         },
                         enter: op.enter,
-                        connected: op.connected,
+                        connected_to: op.connected.then(|| gateway(first.place % 2)),
                     })
                     .collect();
-                let floor = u64::from(entries[0].connected);
+                let floor = u64::from(first.connected);
                 shown(store.places_enter(&room, now, floor, &entries).await)
             }
             Op::Leave(n) => shown(store.place_leave(&room, now, place(*n)).await),
             Op::Absent(places) => {
                 let places: Vec<_> = places.iter().map(|n| place(*n)).collect();
                 shown(store.places_absent(&room, now, &places).await)
+            }
+            Op::Present {
+                gateway: n,
+                surplus,
+            } => shown(
+                store
+                    .presence_renew(&room, now, gateway(*n), *surplus)
+                    .await,
+            ),
+            Op::Lapse {
+                gateway: n,
+                seconds,
+                stale,
+            } => {
+                let order = Lapse {
+                    lease: Lease {
+                        fence: self.lease.fence + u64::from(*stale),
+                    },
+                    gateway: gateway(*n),
+                    renewed_before: now.minus(Duration::from_secs(2)),
+                    seen_since: now.minus(Duration::from_secs(*seconds)),
+                };
+                shown(store.presence_lapse(&room, &order).await)
             }
             Op::Tick { leader } => self.tick(*leader).await,
             Op::Pop { count, cap, stale } => {
@@ -249,6 +306,7 @@ impl Subject {
             lease: Duration::from_secs(2),
             absence_timeout: Duration::from_secs(5),
             missed_grace: Duration::from_secs(4),
+            gateway_lease: Duration::from_secs(3),
         };
         let leader = Uuid::from_u128(u128::from(leader) + 1);
         let begun = self

@@ -12,9 +12,9 @@ use uuid::Uuid;
 
 use self::room::{Done, Room, Run, count};
 use super::{
-    Birth, CallOrder, Cursor, Enter, Entered, Entry, Lease, NOTICES_MAX, Notice, NoticesRead,
-    OUTCOMES_MAX, OnceOpen, Popped, RoomRef, RoomStore, Served, ServedState, Standing, StoreError,
-    StoreResult, TickSettings, TickState,
+    Birth, CallOrder, Cursor, EXPIRE_BATCH_MAX, Enter, Entered, Entry, Lapse, Lease, NOTICES_MAX,
+    Notice, NoticesRead, OUTCOMES_MAX, OnceOpen, Popped, RoomRef, RoomStore, Served, ServedState,
+    Standing, StoreError, StoreResult, TickSettings, TickState,
 };
 use crate::policy::admission::{Bucket, spend};
 use crate::policy::outcome::{Fate, Outcome};
@@ -173,8 +173,11 @@ impl RoomStore for MemoryStore {
                     places.push(entry.place);
                 }
                 if matches!(entered.standing, Standing::Waiting { .. }) {
-                    if entry.connected {
+                    if let Some(gateway) = entry.connected_to {
                         room.absent.remove(&entry.place);
+                        if let Some(key) = entered.key {
+                            room.present(gateway, key, now);
+                        }
                     } else if entered.fresh {
                         room.absent.insert(entry.place, now);
                     } else {
@@ -244,6 +247,51 @@ impl RoomStore for MemoryStore {
         })
     }
 
+    async fn presence_renew(
+        &self,
+        room: &RoomRef,
+        now: Timestamp,
+        gateway: Uuid,
+        surplus: u64,
+    ) -> StoreResult<u64> {
+        self.with(room, |room| {
+            let Some(held) = room.gateways.get_mut(&gateway) else {
+                return 0;
+            };
+            let surplus = usize::try_from(surplus).unwrap_or(usize::MAX);
+            held.keys.drain(..surplus.min(held.keys.len()));
+            held.renewed_at = now;
+            let entries = count(held.keys.len());
+            if entries == 0 {
+                room.gateways.remove(&gateway);
+            }
+            entries
+        })
+    }
+
+    async fn presence_lapse(&self, room: &RoomRef, order: &Lapse) -> StoreResult<u64> {
+        self.with(room, |room| {
+            let is_leader = room.fence == order.lease.fence;
+            let held = room.gateways.get_mut(&order.gateway);
+            let lapsed = held.filter(|held| held.renewed_at <= order.renewed_before);
+            let Some(held) = lapsed.filter(|_| is_leader) else {
+                return 0;
+            };
+            let portion = EXPIRE_BATCH_MAX.min(held.keys.len());
+            let keys: Vec<_> = held.keys.drain(..portion).collect();
+            let seen_at = held.renewed_at.max(order.seen_since);
+            if held.keys.is_empty() {
+                room.gateways.remove(&order.gateway);
+            }
+            let marked = room.mark(&keys, seen_at);
+            let marks = count(marked.len());
+            if marks > 0 {
+                room.tell(Notice::Look { places: marked });
+            }
+            marks
+        })
+    }
+
     async fn tick_begin(
         &self,
         room: &RoomRef,
@@ -270,6 +318,7 @@ impl RoomStore for MemoryStore {
                 pending: room.pending,
                 seq: room.seq,
                 held_until: room.held_until,
+                lapsed: room.lapsed(now.minus(settings.gateway_lease)),
             })
         })
     }
@@ -374,7 +423,7 @@ impl RoomStore for MemoryStore {
                 key: None,
                 once_open: OnceOpen::Keep,
                 enter: Enter::Look,
-                connected: false,
+                connected_to: None,
             };
             let standing = room.stand(&look, now).standing;
             if matches!(standing, Standing::Waiting { .. }) {

@@ -23,6 +23,14 @@ pub(super) enum Done {
     },
 }
 
+/// What a gateway stands for.
+#[derive(Clone)]
+pub(super) struct Held {
+    pub(super) renewed_at: Timestamp,
+    /// Order keys of the places that were connected to it, the oldest first.
+    pub(super) keys: VecDeque<OrderKey>,
+}
+
 #[derive(Clone, Default)]
 pub(in crate::store) struct Room {
     pub(super) epoch: u32,
@@ -43,6 +51,7 @@ pub(in crate::store) struct Room {
     pub(super) active: BTreeMap<PlaceId, Timestamp>,
     pub(super) missed: BTreeMap<PlaceId, Timestamp>,
     pub(super) absent: BTreeMap<PlaceId, Timestamp>,
+    pub(super) gateways: BTreeMap<Uuid, Held>,
     pub(super) done: HashMap<PlaceId, Done>,
     pub(super) session: HashMap<PlaceId, (u64, Timestamp)>,
     pub(super) outcomes: BTreeMap<PlaceId, Outcome>,
@@ -257,6 +266,42 @@ impl Room {
         }
     }
 
+    /// Notes that the place of `key` is connected to `gateway`.
+    pub(super) fn present(&mut self, gateway: Uuid, key: OrderKey, now: Timestamp) {
+        let held = self.gateways.entry(gateway).or_insert_with(|| Held {
+            renewed_at: now,
+            keys: VecDeque::new(),
+        });
+        held.renewed_at = now;
+        held.keys.push_back(key);
+    }
+
+    /// The gateway that has not renewed its lease for longest, if not since `before`.
+    pub(super) fn lapsed(&self, before: Timestamp) -> Option<Uuid> {
+        let lapsed = self
+            .gateways
+            .iter()
+            .map(|(id, held)| (held.renewed_at, *id));
+        let first = lapsed.min()?;
+        (first.0 <= before).then_some(first.1)
+    }
+
+    /// Marks the waiting places of `keys` as last seen at `seen_at`, unless they are absent
+    /// already; those that were marked.
+    pub(super) fn mark(&mut self, keys: &[OrderKey], seen_at: Timestamp) -> Vec<PlaceId> {
+        let mut marked = Vec::new();
+        for key in keys {
+            let (first, last) = (PlaceId::from_bytes([0; 16]), PlaceId::from_bytes([255; 16]));
+            for (_, place) in self.line.range((*key, first)..=(*key, last)) {
+                if !self.absent.contains_key(place) {
+                    self.absent.insert(*place, seen_at);
+                    marked.push(*place);
+                }
+            }
+        }
+        marked
+    }
+
     pub(super) fn occupied(&self) -> u64 {
         count(self.popped.len() + self.called.len() + self.active.len())
     }
@@ -293,9 +338,13 @@ impl Room {
         for place in overdue(&self.missed, now) {
             self.missed.remove(&place);
         }
-        for place in overdue(&self.absent, now.minus(settings.absence_timeout)) {
-            self.absent.remove(&place);
-            self.remove(place);
+        let dropped = overdue(&self.absent, now.minus(settings.absence_timeout));
+        for place in &dropped {
+            self.absent.remove(place);
+            self.remove(*place);
+        }
+        if !dropped.is_empty() {
+            self.tell(Notice::Look { places: dropped });
         }
     }
 }

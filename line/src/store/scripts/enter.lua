@@ -3,8 +3,9 @@
 -- a place the store has lost is put back at the key of its token (NO-LOSS). The connections of
 -- a place that comes back after leaving or a missed turn are told.
 -- KEYS  1 meta  2 line  3 popped  4 called  5 active  6 missed  7 absent  8 done  9 session
---       10 notices  11 outcomes
--- ARGV  1 epoch  2 now_ms  3 live clock floor at now  then for each entry: place,
+--       10 notices  11 outcomes  12 gateways  13 the list of the gateway
+-- ARGV  1 epoch  2 now_ms  3 live clock floor at now  4 the gateway of connected entries, or ''
+--       then for each entry: place,
 --       order key or '', mode: j (join), l (look), r (return), followed by c when connected,
 --       and what replaces the key once the room is open: an order key, live, or '' for nothing
 -- Returns for each entry a status word and its numbers:
@@ -105,8 +106,8 @@ local function stand(place, key, mode)
   return { 'ended', was }
 end
 
-local answers = {}
-for i = 4, #ARGV, 4 do
+local answers, present = {}, {}
+for i = 5, #ARGV, 4 do
   local place, key, flags, later = unpack(ARGV, i, i + 3)
   if is_open and later ~= '' then
     -- Everyone can compute the draw now (DRAW).
@@ -116,6 +117,7 @@ for i = 4, #ARGV, 4 do
   if answer[1] == 'waiting' then
     if string.sub(flags, 2, 2) == 'c' then
       redis.call('ZREM', absent, place)
+      present[#present + 1] = answer[2]
     elseif answer[3] == '1' then
       redis.call('ZADD', absent, now, place)
     else
@@ -124,6 +126,11 @@ for i = 4, #ARGV, 4 do
     end
   end
   answers[#answers + 1] = answer
+end
+if #present > 0 then
+  -- In the same step: should the gateway die, nobody counts as present for its sake.
+  redis.call('RPUSH', KEYS[13], unpack(present))
+  redis.call('ZADD', KEYS[12], now, ARGV[4])
 end
 for _, place in ipairs(back) do
   redis.call('HSET', KEYS[11], place, 'returned:' .. (redis.call('HGET', meta, 'seq') or '0') .. ':0')

@@ -6,7 +6,8 @@
 -- its connections are told; who
 -- began to make the room is not disturbed unless they were silent for long.
 -- KEYS  1 meta  2 line  3 popped  4 called  5 active  6 missed  7 absent  8 done  9 session
---       10 snapshot  11 opening  12 notices  13 outcomes
+--       10 snapshot  11 opening  12 notices  13 outcomes  14 lastpages  15 lastpage  16 gateways
+--       and the lists of gateways
 -- ARGV  1 epoch  2 clock floor  3 first, more or last, joined by + for a single call
 --       4 name of this birth  5 now_ms  6 longest silence ms  7 last ordinal of the log
 --       8 calls are held until ms (0: not)  9 1 if it has opened, else 0  then for each

@@ -2,11 +2,12 @@
 -- Guarantees: one leader at a time; the fence grows with every change of leader; calls past
 -- their deadline and sessions past their end free their slots; nothing moves before its time.
 -- KEYS  1 meta  2 line  3 popped  4 called  5 active  6 missed  7 absent  8 session
---       9 outcomes
+--       9 outcomes  10 gateways  11 notices
 -- ARGV  1 epoch  2 now_ms  3 leader  4 lease ms  5 absence timeout ms  6 missed grace ms
---       7 most overdue places of each kind
+--       7 most overdue places of each kind  8 lease of gateways ms
 -- Returns {} while another leads, else { fence, in line, occupied, given back, credit,
---       returned, filled_ms, pending batch or '', seq, held until ms, claims, who shows or '' }.
+--       returned, filled_ms, pending batch or '', seq, held until ms, claims, who shows or '',
+--       a gateway whose lease has ended or '' }.
 --       Cost O(limit · log n).
 local meta, line, popped, called, active = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5]
 local missed, absent, session = KEYS[6], KEYS[7], KEYS[8]
@@ -47,10 +48,19 @@ end
 for _, place in ipairs(overdue(missed, now)) do
   redis.call('ZREM', missed, place)
 end
-for _, place in ipairs(overdue(absent, now - tonumber(ARGV[5]))) do
+local dropped = overdue(absent, now - tonumber(ARGV[5]))
+for _, place in ipairs(dropped) do
   redis.call('ZREM', absent, place)
   redis.call('ZREM', line, place)
 end
+if #dropped > 0 then
+  -- Whoever is connected all the same is put back. To a gateway that does not know of it this is
+  -- a call of nobody.
+  redis.call('XADD', KEYS[11], 'MAXLEN', '~', 10000, '*', 'kind', 'called', 'places', '',
+    'seq', '0', 'until', '0', 'look', table.concat(dropped))
+end
+local lapsed = redis.call('ZRANGEBYSCORE', KEYS[10], '-inf',
+  string.format('%.0f', now - tonumber(ARGV[8])), 'LIMIT', 0, 1)
 
 local state = redis.call('HMGET', meta, 'fence', 'credit', 'returned', 'filled_ms', 'pending', 'seq', 'held_ms',
   'claims', 'shows')
@@ -59,4 +69,5 @@ return {
   state[1], redis.call('ZCARD', line), occupied, given_back,
   state[2] or '0', state[3] or '0', state[4] or '0', state[5] or '', state[6] or '0',
   state[7] or '0', state[8] or '0', state[9] or '',
+  lapsed[1] or '',
 }

@@ -147,7 +147,7 @@ pub(super) async fn absent_places_are_dropped_after_the_timeout(line: Line) {
 
 pub(super) async fn polling_keeps_a_place_without_a_connection(line: Line) {
     let polls = Entry {
-        connected: false,
+        connected_to: None,
         ..entry(place(1), Some(live(1)), Enter::Look)
     };
     line.enter(START, polls).await;
@@ -159,7 +159,7 @@ pub(super) async fn polling_keeps_a_place_without_a_connection(line: Line) {
 pub(super) async fn a_poll_beside_a_connection_makes_no_one_absent(line: Line) {
     line.join(1).await;
     let polls = Entry {
-        connected: false,
+        connected_to: None,
         ..entry(place(1), None, Enter::Look)
     };
     line.enter(START, polls).await;

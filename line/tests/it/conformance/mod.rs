@@ -7,6 +7,7 @@ mod last_pages;
 mod leaving;
 mod notices;
 mod outcomes;
+mod presence;
 mod rebuilding;
 mod sessions;
 mod snapshots;
@@ -34,6 +35,7 @@ const LEASE: Duration = Duration::from_secs(2);
 const ABSENCE: Duration = Duration::from_secs(5);
 const GRACE: Duration = Duration::from_secs(4);
 const WINDOW: Duration = Duration::from_secs(3);
+const GATEWAY_LEASE: Duration = Duration::from_secs(2);
 const SESSION: Duration = Duration::from_secs(6);
 
 fn redis_store() -> Arc<dyn RoomStore> {
@@ -64,8 +66,13 @@ fn entry(place: PlaceId, key: Option<OrderKey>, enter: Enter) -> Entry {
         key,
         once_open: OnceOpen::Keep,
         enter,
-        connected: true,
+        connected_to: Some(gateway(1)),
     }
+}
+
+/// A process that fans are connected to.
+fn gateway(n: u128) -> Uuid {
+    Uuid::from_u128(n)
 }
 
 fn waiting(key: OrderKey) -> Standing {
@@ -128,6 +135,7 @@ impl Line {
             lease: LEASE,
             absence_timeout: ABSENCE,
             missed_grace: GRACE,
+            gateway_lease: GATEWAY_LEASE,
         };
         let begun = self.store.tick_begin(&self.room, now, leader, settings);
         begun.await.unwrap()
@@ -275,6 +283,13 @@ conformance! {
         a_missed_turn_is_forgiven_within_its_grace
         a_tick_deals_with_a_bounded_number_of_overdue_places
         a_store_that_went_back_pops_nothing;
+    presence:
+        fans_of_a_gateway_that_is_gone_are_absent_since_its_last_renewal
+        a_gateway_that_renews_keeps_its_fans
+        a_fan_of_two_gateways_is_present_by_the_other
+        entries_are_forgotten_in_order
+        a_bounded_number_of_fans_is_marked_at_a_time
+        whoever_waits_no_more_is_not_marked;
     sessions:
         a_call_is_claimed_once_and_keeps_its_session
         a_call_past_its_deadline_is_no_session

@@ -1,9 +1,11 @@
 //! What a gateway's follower tells the connections it has.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use line::follower::Follower;
 use line::policy::status::POLL_POLICY;
+use line::presence::Presence;
 use line::sockets::Socket;
 use line::store::{NOTICES_KEPT, NOTICES_MAX, RoomStore, Standing};
 
@@ -34,6 +36,32 @@ async fn chatter(world: &mut World, count: usize) {
         let (now, gone) = (world.now(), [place]);
         let marked = world.store.places_absent(&room, now, &gone).await;
         marked.unwrap();
+    }
+}
+
+/// Connected for real: the store knows of it.
+async fn present(world: &mut World) -> (Arc<Socket>, Follower, Presence) {
+    world.step(&Op::Pause(true)).await.unwrap();
+    world.step(&Op::Tick(1)).await.unwrap();
+    let (socket, follower) = connected(world).await;
+    world.step(&Op::Return(0)).await.unwrap();
+    socket.is_present_set();
+    let presence = Presence::new(world.gateways[0].room.clone());
+    (socket, follower, presence)
+}
+
+/// How many wait, and how many of them are absent.
+async fn waiting(world: &World) -> (u64, u64) {
+    let at = world.gateways[0].room.store_ref();
+    let line = world.store.snapshot_take(&at, world.now()).await.unwrap();
+    (line.counts.in_line, line.counts.absent)
+}
+
+/// The second gateway leads, and nobody renews.
+async fn lead(world: &mut World, seconds: u64) {
+    for _ in 0..seconds {
+        world.step(&Op::AdvanceTime { ms: 1000 }).await.unwrap();
+        world.step(&Op::Tick(1)).await.unwrap();
     }
 }
 
@@ -187,4 +215,101 @@ async fn a_claim_that_the_line_lost_is_told_again() {
         matches!(standing, Standing::Active { seq: 1, .. }),
         "{standing:?}"
     );
+}
+
+#[tokio::test]
+async fn fans_of_a_killed_gateway_who_do_not_return_are_not_called() {
+    let mut world = World::new();
+    world.step(&Op::Pause(true)).await.unwrap();
+    world.step(&Op::Tick(1)).await.unwrap();
+    for fan in 0..4 {
+        world.step(&Op::Join(fan)).await.unwrap();
+        world.step(&Op::Return(fan)).await.unwrap();
+    }
+    world.step(&Op::GatewayDies(0)).await.unwrap();
+    assert_eq!(waiting(&world).await, (4, 0));
+    world.step(&Op::LeadOn(1)).await.unwrap();
+    // Those of the other one are there.
+    assert_eq!(waiting(&world).await, (2, 0));
+    world.step(&Op::Pause(false)).await.unwrap();
+    world.step(&Op::LeadOn(1)).await.unwrap();
+    let log = world.log.admissions();
+    let called: BTreeSet<_> = log.iter().map(|admission| admission.place).collect();
+    assert_eq!(called, [1, 3].map(|fan| world.token(fan).place).into());
+    // Whoever comes back has lost nothing.
+    world.step(&Op::Return(0)).await.unwrap();
+    assert_eq!(waiting(&world).await, (1, 0));
+}
+
+#[tokio::test]
+async fn a_gateway_that_was_paused_says_that_its_fans_are_there() {
+    let mut world = World::new();
+    let (_socket, mut follower, mut presence) = present(&mut world).await;
+    follower.notices_once().await.unwrap();
+    lead(&mut world, 6).await;
+    assert_eq!(waiting(&world).await.1, 1);
+    follower.notices_once().await.unwrap();
+    assert_eq!(waiting(&world).await, (1, 0));
+    // Paused for longer than fans may be absent: they are put back where they were.
+    lead(&mut world, 16).await;
+    assert_eq!(waiting(&world).await.0, 0);
+    follower.notices_once().await.unwrap();
+    assert_eq!(waiting(&world).await, (1, 0));
+    for _ in 0..20 {
+        presence.renew_once().await.unwrap();
+        lead(&mut world, 1).await;
+    }
+    assert_eq!(waiting(&world).await, (1, 0));
+}
+
+#[tokio::test]
+async fn after_an_outage_of_the_store_gateways_have_time_to_renew() {
+    let mut world = World::new();
+    let (_socket, _, mut presence) = present(&mut world).await;
+    presence.renew_once().await.unwrap();
+    world.step(&Op::AdvanceTime { ms: 60_000 }).await.unwrap();
+    lead(&mut world, 4).await;
+    assert_eq!(waiting(&world).await, (1, 0));
+    presence.renew_once().await.unwrap();
+    lead(&mut world, 5).await;
+    assert_eq!(waiting(&world).await, (1, 0));
+}
+
+#[tokio::test]
+async fn connections_that_the_store_lost_are_told_again() {
+    let mut world = World::new();
+    world.step(&Op::Pause(true)).await.unwrap();
+    world.step(&Op::Tick(1)).await.unwrap();
+    world.step(&Op::StoreLags).await.unwrap();
+    let (_socket, mut follower, mut presence) = present(&mut world).await;
+    follower.notices_once().await.unwrap();
+    presence.renew_once().await.unwrap();
+    world.step(&Op::StoreGoesBack).await.unwrap();
+    assert_eq!(waiting(&world).await, (0, 0));
+    // No notice was lost that would tell of it.
+    presence.renew_once().await.unwrap();
+    assert_eq!(waiting(&world).await, (1, 0));
+}
+
+#[tokio::test]
+async fn entries_of_connections_that_are_gone_are_forgotten() {
+    let mut world = World::new();
+    let (socket, _, mut presence) = present(&mut world).await;
+    let room = world.gateways[0].room.clone();
+    let token = world.token(0);
+    for _ in 0..1100 {
+        let look = room.look(&token, line::store::Enter::Look, true).await;
+        look.unwrap();
+    }
+    let entries = async || {
+        let (at, now, process) = (room.store_ref(), world.now(), room.parts.process);
+        let renewed = world.store.presence_renew(&at, now, process, 0);
+        renewed.await.unwrap()
+    };
+    assert!(entries().await > 1100);
+    presence.renew_once().await.unwrap();
+    assert_eq!(entries().await, 1);
+    room.sockets.remove(&socket);
+    presence.renew_once().await.unwrap();
+    assert_eq!(entries().await, 0);
 }

@@ -39,6 +39,14 @@ struct Known {
     call: Option<(u64, Call)>,
 }
 
+/// When a fan was last there.
+#[derive(Clone, Copy, Debug)]
+struct Presence {
+    seen_at: Timestamp,
+    /// The gateway that they are connected to.
+    gateway: Option<u8>,
+}
+
 /// The last call of each fan.
 pub(super) type Calls = BTreeMap<PlaceId, Option<(u64, Call)>>;
 
@@ -62,6 +70,9 @@ pub(super) struct Model {
     revived_until: Option<Timestamp>,
     /// When a leader last dealt with what was overdue.
     ticked_at: Option<Timestamp>,
+    /// Since when leaders have done so without a pause, in a store that kept what it had.
+    steady_since: Option<Timestamp>,
+    present: BTreeMap<PlaceId, Presence>,
 }
 
 impl Model {
@@ -160,7 +171,55 @@ impl Model {
     }
 
     pub(super) fn ticked(&mut self, now: Timestamp) {
+        let is_steady = self.ticked_at.is_some_and(|at| now.since(at) < PAUSE);
+        self.steady_since = self.steady_since.filter(|_| is_steady).or(Some(now));
         self.ticked_at = Some(now);
+    }
+
+    /// A fan was there, on a connection to `gateway` if there is one.
+    pub(super) fn present(&mut self, place: PlaceId, gateway: Option<u8>, now: Timestamp) {
+        let known = self.present.get(&place).and_then(|known| known.gateway);
+        let presence = Presence {
+            seen_at: now,
+            gateway: gateway.or(known),
+        };
+        self.present.insert(place, presence);
+    }
+
+    pub(super) fn disconnected(&mut self, place: PlaceId, now: Timestamp) {
+        let presence = Presence {
+            seen_at: now,
+            gateway: None,
+        };
+        self.present.insert(place, presence);
+    }
+
+    pub(super) fn gateway_died(&mut self, gateway: u8, now: Timestamp) {
+        let of_gateway = |known: &&mut Presence| known.gateway == Some(gateway);
+        for presence in self.present.values_mut().filter(of_gateway) {
+            *presence = Presence {
+                seen_at: now,
+                gateway: None,
+            };
+        }
+    }
+
+    /// PRESENT: whoever is called was there within the time of an absence, or of a lease and an
+    /// absence when it was their gateway that died.
+    fn check_present(&self, place: PlaceId, now: Timestamp) -> Result<(), TestCaseError> {
+        let since = self.steady_since.unwrap_or(now);
+        let presence = self.present.get(&place);
+        let Some(presence) = presence.filter(|known| known.gateway.is_none()) else {
+            return Ok(());
+        };
+        let gone_for = now.since(presence.seen_at);
+        prop_assert!(
+            now.since(since) < FOUND_OUT_WITHIN || gone_for < FOUND_OUT_WITHIN,
+            "PRESENT: {} was called and gone for {:?}",
+            place,
+            gone_for
+        );
+        Ok(())
     }
 
     pub(super) fn passed(&mut self, place: PlaceId, until: Timestamp) {
@@ -171,6 +230,7 @@ impl Model {
     }
 
     pub(super) fn wiped(&mut self, now: Timestamp) {
+        self.steady_since = None;
         self.unsure.clear();
         self.popped_before.clear();
         // A claim that is told again is the same session: its id is of place and ordinal.
@@ -188,6 +248,7 @@ impl Model {
     /// Who left or came back since may stand as before, and what was given back may be given
     /// back once more.
     pub(super) fn went_back(&mut self, calls: &Calls, popped: &Popped, now: Timestamp) {
+        self.steady_since = None;
         for (place, fan) in &mut self.fans {
             fan.may_have_left |= fan.has_left;
             if fan.was_logged || fan.has_left {
@@ -211,6 +272,7 @@ impl Model {
     ) -> Result<(), TestCaseError> {
         for admission in new {
             self.logged.push(now);
+            self.check_present(admission.place, now)?;
             let fan = self.fan(admission.place);
             fan.calls += 1;
             fan.was_logged = true;
@@ -331,6 +393,12 @@ impl Model {
     }
 }
 
+/// How long an absent place stays in line here.
+pub(super) const ABSENCE: Duration = Duration::from_secs(6);
+/// A leader that pauses for so long loses its lease.
+const PAUSE: Duration = Duration::from_secs(2);
+/// By then a fan who has gone is in line no more: a lease, an absence, and some ticks.
+const FOUND_OUT_WITHIN: Duration = Duration::from_secs(14);
 /// How long a call may be claimed here.
 pub(super) const WINDOW: Duration = Duration::from_secs(3);
 /// How long a session lasts here.

@@ -35,6 +35,10 @@ pub(super) enum Op {
         calls_per_minute: u64,
     },
     Pause(bool),
+    /// A gateway is killed with the connections of its fans, and another process takes its place.
+    GatewayDies(u8),
+    /// A gateway leads for so long that whoever has gone is found out, and the others go on.
+    LeadOn(u8),
     /// The store forgets everything.
     StoreWipe,
     /// A replica of the store is up to date for the last time.
@@ -65,6 +69,8 @@ fn op() -> impl Strategy<Value = Op> {
         2 => prop_oneof![Just(60), Just(120), Just(300)]
             .prop_map(|calls_per_minute| Op::ChangeRate { calls_per_minute }),
         2 => prop::bool::weighted(0.3).prop_map(Op::Pause),
+        3 => (0..2u8).prop_map(Op::GatewayDies),
+        2 => (0..2u8).prop_map(Op::LeadOn),
         2 => Just(Op::StoreWipe),
         4 => Just(Op::StoreLags),
         3 => Just(Op::StoreGoesBack),

@@ -1,6 +1,7 @@
 //! Applies operations to two gateways and checks the model after each.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use contract::pass::{PassKey, PassKeys};
 use contract::room::{Override, RoomSettings};
@@ -26,10 +27,12 @@ use tokio_util::task::TaskTracker;
 use uuid::Uuid;
 
 use super::log::MemoryLog;
-use super::model::{Calls, Model, SESSION};
+use super::model::{ABSENCE, Calls, Model, SESSION};
 use super::ops::{FANS, Op};
 
 const CAP: u64 = 3;
+const LEAD_ON_EVERY: Duration = Duration::from_millis(500);
+const LEAD_ON_TICKS: u32 = 40;
 
 struct Quiet;
 
@@ -62,7 +65,9 @@ pub(super) struct World {
     kept: Option<(Kept, Calls)>,
     known: usize,
     last: Option<Op>,
-    _doors: JoinSet<()>,
+    /// Processes started so far.
+    processes: u64,
+    doors: JoinSet<()>,
 }
 
 /// Runs a list of operations on a line of its own.
@@ -85,7 +90,7 @@ fn record(clock: &ManualClock) -> RoomRecord {
     let settings: RoomSettings = serde_json::from_value(json!({
         "room": "eras", "queueAll": true, "newUsersPerMinute": 300, "totalActiveUsers": CAP,
         "claimWindowSeconds": 3, "sessionDurationSeconds": SESSION.as_secs(),
-        "sessionRenewal": false, "absenceTimeoutSeconds": 6, "missedTurnGraceSeconds": 5,
+        "sessionRenewal": false, "absenceTimeoutSeconds": ABSENCE.as_secs(), "missedTurnGraceSeconds": 5,
     }))
     .unwrap();
     RoomRecord {
@@ -105,6 +110,36 @@ fn record(clock: &ManualClock) -> RoomRecord {
     }
 }
 
+impl Gateway {
+    fn start(
+        process: u64,
+        store: &Arc<MemoryStore>,
+        log: &Arc<MemoryLog>,
+        clock: &ManualClock,
+        doors: &mut JoinSet<()>,
+    ) -> Self {
+        let keys = || vec![PassKey::from_seed([3; 32]).unwrap()];
+        let durable: Arc<dyn DurableLine> = log.clone();
+        let parts = Arc::new(Parts {
+            store: store.clone(),
+            durable,
+            pass_keys: Arc::new(PassKeys::new("https://line.test", keys()).unwrap()),
+            place_keys: Arc::new(PlaceKeys::derive(&keys())),
+            clock: Arc::new(clock.clone()),
+            randomness: Randomness::new(ChaCha20Rng::seed_from_u64(process)),
+            stock: Arc::new(Quiet),
+            upstreams: Arc::new(Quiet),
+            process: Uuid::from_u128(process.into()),
+            tasks: TaskTracker::new(),
+            stop: CancellationToken::new(),
+        });
+        let (room, queue) = Room::new(log.record(), parts);
+        doors.spawn(queue.run(room.clone()));
+        let leader = Leader::new(room.clone());
+        Self { room, leader }
+    }
+}
+
 impl World {
     pub(super) fn new() -> Self {
         let clock = ManualClock::default();
@@ -112,27 +147,7 @@ impl World {
         let store = Arc::new(MemoryStore::default());
         let mut doors = JoinSet::new();
         let gateways = (1..=2u64)
-            .map(|process| {
-                let keys = || vec![PassKey::from_seed([3; 32]).unwrap()];
-                let durable: Arc<dyn DurableLine> = log.clone();
-                let parts = Arc::new(Parts {
-                    store: store.clone(),
-                    durable,
-                    pass_keys: Arc::new(PassKeys::new("https://line.test", keys()).unwrap()),
-                    place_keys: Arc::new(PlaceKeys::derive(&keys())),
-                    clock: Arc::new(clock.clone()),
-                    randomness: Randomness::new(ChaCha20Rng::seed_from_u64(process)),
-                    stock: Arc::new(Quiet),
-                    upstreams: Arc::new(Quiet),
-                    process: Uuid::from_u128(process.into()),
-                    tasks: TaskTracker::new(),
-                    stop: CancellationToken::new(),
-                });
-                let (room, queue) = Room::new(log.record(), parts);
-                doors.spawn(queue.run(room.clone()));
-                let leader = Leader::new(room.clone());
-                Gateway { room, leader }
-            })
+            .map(|process| Gateway::start(process, &store, &log, &clock, &mut doors))
             .collect();
         Self {
             store,
@@ -145,7 +160,8 @@ impl World {
             kept: None,
             known: 0,
             last: None,
-            _doors: doors,
+            processes: 2,
+            doors,
         }
     }
 
@@ -192,6 +208,7 @@ impl World {
                     let at = self.gateway_of(fan).store_ref();
                     let gone = self.store.places_absent(&at, now, &[token.place]).await;
                     assert!(matches!(gone, Ok(()) | Err(StoreError::NoRoom)));
+                    self.model.disconnected(token.place, now);
                 }
             }
             Op::Leave(fan) => {
@@ -202,6 +219,9 @@ impl World {
                 }
             }
             Op::Claim(fan) => {
+                if let Some(token) = &self.tokens[usize::from(fan)] {
+                    self.model.present(token.place, None, now);
+                }
                 if let Some(token) = self.tokens[usize::from(fan)].clone()
                     && let Ok(Claimed::Pass(pass)) = self.gateway_of(fan).claim(&token).await
                 {
@@ -215,14 +235,10 @@ impl World {
                     self.model.session_ended(token.place);
                 }
             }
-            Op::Tick(gateway) => {
-                let leader = &mut self.gateways[usize::from(gateway)].leader;
-                // A tick may fail with the log or the store; what it leaves is checked.
-                if let Ok(Tick::Called(_)) = leader.tick_once().await {
-                    self.model.ticked(now);
-                }
-            }
-            Op::AdvanceTime { ms } => self.clock.advance(std::time::Duration::from_millis(ms)),
+            Op::Tick(gateway) => self.tick(gateway).await,
+            Op::GatewayDies(gateway) => self.gateway_dies(gateway),
+            Op::LeadOn(gateway) => return self.lead_on(gateway).await,
+            Op::AdvanceTime { ms } => self.clock.advance(Duration::from_millis(ms)),
             Op::ChangeRate { calls_per_minute } => self.log.record_change(|record| {
                 record.settings.new_users_per_minute = calls_per_minute;
             }),
@@ -244,6 +260,37 @@ impl World {
         Ok(())
     }
 
+    async fn tick(&mut self, gateway: u8) {
+        let now = self.clock.now();
+        let leader = &mut self.gateways[usize::from(gateway)].leader;
+        // A tick may fail with the log or the store; what it leaves is checked.
+        if let Ok(Tick::Called(_)) = leader.tick_once().await {
+            self.model.ticked(now);
+        }
+    }
+
+    pub(super) fn gateway_dies(&mut self, gateway: u8) {
+        self.processes += 1;
+        let (store, log) = (self.store.clone(), self.log.clone());
+        let next = Gateway::start(self.processes, &store, &log, &self.clock, &mut self.doors);
+        self.gateways[usize::from(gateway)] = next;
+        self.model.gateway_died(gateway, self.clock.now());
+    }
+
+    async fn lead_on(&mut self, gateway: u8) -> Result<(), TestCaseError> {
+        for _ in 0..LEAD_ON_TICKS {
+            self.clock.advance(LEAD_ON_EVERY);
+            for alive in &self.gateways {
+                let (at, process) = (alive.room.store_ref(), alive.room.parts.process);
+                let renewed = self.store.presence_renew(&at, self.clock.now(), process, 0);
+                assert!(matches!(renewed.await, Ok(_) | Err(StoreError::NoRoom)));
+            }
+            self.tick(gateway).await;
+            self.check().await?;
+        }
+        Ok(())
+    }
+
     async fn go_back(&mut self, now: Timestamp) {
         let Some((store, calls)) = self.kept.take() else {
             return;
@@ -254,7 +301,7 @@ impl World {
         self.model.went_back(&calls, &popped, now);
         self.cursor = self.store.notices_end(&at).await.unwrap();
         // Two servers cannot be swapped within a millisecond.
-        self.clock.advance(std::time::Duration::from_millis(1));
+        self.clock.advance(Duration::from_millis(1));
     }
 
     async fn join(&mut self, fan: u8, held: Option<PlaceToken>) -> Result<(), TestCaseError> {
@@ -275,6 +322,7 @@ impl World {
         {
             self.model.key_given(key)?;
         }
+        self.model.present(token.place, None, self.clock.now());
         let is_open = self.log.record().opened_at.is_some();
         self.model
             .place_held(token.place, room.key_of(&token), is_open)?;
@@ -297,6 +345,8 @@ impl World {
             return Ok(());
         };
         let now = self.clock.now();
+        let gateway = connected.then_some(fan % 2);
+        self.model.present(token.place, gateway, now);
         let is_served = self.log.has_served(token.place);
         self.model
             .token_shown((token.place, token.key), standing, is_served, now)

@@ -1,0 +1,154 @@
+//! The lease under which this gateway stands for the presence of the fans connected to it.
+//!
+//! The store keeps one entry for each time that a place in the line was said to be connected
+//! here. When this process dies, its lease ends and the leader marks those places as absent.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use contract::Timestamp;
+
+use super::follower::put_back;
+use super::room::Room;
+use crate::store::{Lapse, StoreError, TickState};
+
+/// Time between renewals.
+pub const RENEW_EVERY: Duration = Duration::from_secs(1);
+/// How long a gateway stands for its fans without renewing. Marks count from the last renewal, so
+/// that a long lease keeps no ghost longer; it has to bear a gateway that is busy or paused.
+pub const GATEWAY_LEASE: Duration = Duration::from_secs(6);
+/// How long another gateway has at least to say that a fan is connected to it.
+const ANSWER_WITHIN: Duration = Duration::from_secs(1);
+/// Entries of connections that are gone, beyond one for each that is there, until they are
+/// forgotten: all of a room's entries are then written again.
+const SURPLUS_MAX: u64 = 1024;
+
+/// This gateway's lease in one room.
+pub struct Presence {
+    room: Arc<Room>,
+    /// Entries as of the last renewal.
+    entries: u64,
+    renewed_at: Option<Timestamp>,
+}
+
+impl Presence {
+    /// A lease that begins with the first connected fan.
+    pub fn new(room: Arc<Room>) -> Self {
+        Self {
+            room,
+            entries: 0,
+            renewed_at: None,
+        }
+    }
+
+    /// Renews the lease, if it is time and there is anyone to stand for.
+    pub async fn renew_if_due(&mut self) -> Result<(), StoreError> {
+        let now = self.room.parts.clock.now();
+        let is_idle = self.entries == 0 && self.room.sockets.count() == 0;
+        if is_idle
+            || self
+                .renewed_at
+                .is_some_and(|at| now.since(at) < RENEW_EVERY)
+        {
+            return Ok(());
+        }
+        self.renewed_at = Some(now);
+        self.renew_once().await
+    }
+
+    /// Renews the lease. Fans whose entries the store lost are put back; entries of connections
+    /// that are gone are forgotten when they are many.
+    pub async fn renew_once(&mut self) -> Result<(), StoreError> {
+        // Counted before asking: what comes meanwhile has its entry.
+        let present = self.room.sockets.present();
+        let is_empty = self.room.sockets.count() == 0;
+        self.entries = self.renew(0).await?;
+        let has_surplus = self.entries > 2 * present + SURPLUS_MAX;
+        if self.entries >= present && !has_surplus && !is_empty {
+            return Ok(());
+        }
+        // Written before the old ones go, so that nobody is without an entry.
+        let old = self.entries;
+        put_back(&self.room).await?;
+        self.entries = self.renew(old).await?;
+        Ok(())
+    }
+
+    /// Gives the lease up: nobody is connected here any more, and that was told.
+    pub async fn end(self) -> Result<(), StoreError> {
+        self.renew(u64::from(u32::MAX)).await.map(drop)
+    }
+
+    async fn renew(&self, surplus: u64) -> Result<u64, StoreError> {
+        let parts = &self.room.parts;
+        let (at, now) = (self.room.store_ref(), parts.clock.now());
+        let renewed = parts.store.presence_renew(&at, now, parts.process, surplus);
+        renewed.await
+    }
+}
+
+/// The order to mark fans of a gateway whose lease has ended, if the leader of `state` may give
+/// it: `steady_since` is since when it has ticked without a pause. After an outage of the store
+/// every gateway looks as if it had died, until it had the time to renew.
+pub fn lapse_of(
+    state: &TickState,
+    steady_since: Timestamp,
+    absence_timeout: Duration,
+    now: Timestamp,
+) -> Option<Lapse> {
+    let gateway = state.lapsed?;
+    if now.since(steady_since) < GATEWAY_LEASE {
+        return None;
+    }
+    Some(Lapse {
+        lease: state.lease,
+        gateway,
+        renewed_before: now.minus(GATEWAY_LEASE),
+        seen_since: now.minus(absence_timeout.saturating_sub(ANSWER_WITHIN)),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::policy::admission::Bucket;
+    use crate::store::Lease;
+    use uuid::Uuid;
+
+    const NOW: Timestamp = Timestamp::from_ms(1_790_000_000_000);
+
+    fn order(lapsed: bool, steady: Duration, absence: Duration) -> Option<Lapse> {
+        let state = TickState {
+            lease: Lease { fence: 3 },
+            in_line: 0,
+            occupied: 0,
+            given_back: 0,
+            claims: 0,
+            bucket: Bucket::default(),
+            pending: None,
+            seq: 0,
+            held_until: None,
+            lapsed: lapsed.then(Uuid::nil),
+        };
+        lapse_of(&state, NOW.minus(steady), absence, NOW)
+    }
+
+    #[test]
+    fn only_a_leader_that_was_there_for_a_lease_ends_one() {
+        let (second, minute) = (Duration::from_secs(1), Duration::from_mins(1));
+        assert_eq!(order(false, minute, minute), None);
+        assert_eq!(
+            order(true, GATEWAY_LEASE.saturating_sub(second), minute),
+            None
+        );
+        let order = order(true, GATEWAY_LEASE, minute).unwrap();
+        assert_eq!(order.renewed_before, NOW.minus(GATEWAY_LEASE));
+        assert_eq!(order.seen_since, NOW.minus(minute.saturating_sub(second)));
+    }
+
+    #[test]
+    fn a_short_absence_leaves_others_as_much_time_as_it_has() {
+        let order = order(true, GATEWAY_LEASE, Duration::from_secs(1)).unwrap();
+        assert_eq!(order.seen_since, NOW);
+    }
+}
