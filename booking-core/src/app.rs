@@ -15,14 +15,14 @@ use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use crate::bookings::{ConfirmOutcome, PaymentSeen};
 use crate::config::{
     BookingConfig, DATABASE_WAIT_MAX, IMPORT_PATIENCE, PROVIDER_PATIENCE, RECONCILE_BACK,
     RECONCILE_PATIENCE, SEAT_STREAMS_MAX, START_PATIENCE,
 };
+use crate::confirm_queue::ConfirmQueue;
 use crate::core::Core;
 use crate::customer::{Customer, Session};
-use crate::database::{Pools, StoreError, Work, repeat_if_contended};
+use crate::database::{Pools, StoreError, Turns, Work, repeat_if_contended};
 use crate::expiry::ExpiryTimes;
 use crate::holds::{HoldOutcome, Once, ReleaseOutcome};
 use crate::http::limits::Limits;
@@ -158,6 +158,8 @@ impl Booking {
             ),
             tickets: TicketSigner::new(&config.ticket_keys),
             config,
+            settling: Turns::in_order(deps.pools.confirm.clone()),
+            confirms: ConfirmQueue::new(CONFIRMS_AT_ONCE, CONFIRMS_WAITING_MAX, CONFIRM_WAIT_MAX),
             pools: deps.pools,
             working_since: deps.clock.now(),
             clock: deps.clock,

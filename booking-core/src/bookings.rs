@@ -6,10 +6,12 @@ use contract::{BookingId, HoldId, RoomId, TicketId};
 use crate::core::Core;
 use crate::customer::Customer;
 use crate::database::StoreError;
-use crate::payments::resolver::Resolution;
+use crate::payments::resolver::{Resolution, find_booking};
 use crate::payments::{Disposition, FailureReason};
 use crate::store;
 use crate::store::bookings::{BookingRow, TicketRow};
+use crate::store::holds::HoldRow;
+use crate::store::payments::PaymentRow;
 use crate::tickets::TicketClaims;
 
 /// What a confirmation found.
@@ -50,6 +52,18 @@ pub(crate) enum PaymentSeen {
     NotPaid,
 }
 
+/// What a confirmation reads before it asks.
+enum ConfirmRead {
+    /// There is no such hold of the customer's.
+    NotFound,
+    /// The payment is not one of this hold.
+    UnknownPayment,
+    /// Nothing needs to be asked.
+    Settled(Box<Resolution>),
+    /// The provider knows more.
+    Open(Box<HoldRow>, Box<PaymentRow>),
+}
+
 impl Core {
     /// How the payment of a hold stands, for a browser other than the customer's: banks' apps lead
     /// back to the system's browser and not always to the one that began. Who names both random
@@ -76,6 +90,7 @@ impl Core {
         else {
             return Ok(None);
         };
+        let Resolution { hold, payment, .. } = resolution;
         Ok(Some(match payment.status {
             _ if hold.booking_id.is_some() => PaymentSeen::Arrived,
             PaymentStatus::Succeeded => PaymentSeen::GoesBack,
@@ -97,31 +112,41 @@ impl Core {
         let Some(hold) = self.hold_row(customer, hold_id).await? else {
             return Ok(ConfirmOutcome::NotFound);
         };
-        let mut connection = self.pools.money.acquire().await?;
         let payments = store::payments::of_hold(&mut connection, hold.hold_id).await?;
         drop(connection);
         let payment = payments
             .iter()
             .find(|payment| payment.intent_id.as_deref() == Some(intent_id));
         let Some(payment) = payment else {
-            return Ok(ConfirmOutcome::UnknownPayment);
+            return Ok(ConfirmRead::UnknownPayment);
         };
         match self.resolve_payment(payment.payment_id, None).await? {
             None => Ok(ConfirmOutcome::NotFound),
             Some(resolution) => self.confirm_view(customer, &resolution).await,
         }
+        let booking = find_booking(&mut connection, &hold).await?;
+        Ok(ConfirmRead::Settled(Box::new(Resolution {
+            hold,
+            payment,
+            booking,
+            unanswered: None,
+        })))
     }
 
     async fn confirm_view(
         &self,
         customer: &Customer,
-        resolution: &Resolution,
+        resolution: Resolution,
     ) -> Result<ConfirmOutcome, StoreError> {
-        let Resolution { hold, payment, .. } = resolution;
-        if let Some(booking_id) = hold.booking_id {
-            let booking = store::bookings::find(&self.pools.money, booking_id)
-                .await?
-                .ok_or_else(|| StoreError::corrupt("bookings", "a booking is gone"))?;
+        let Resolution {
+            hold,
+            payment,
+            booking,
+            ..
+        } = resolution;
+        if hold.booking_id.is_some() {
+            let booking =
+                booking.ok_or_else(|| StoreError::corrupt("bookings", "a booking is gone"))?;
             let show = self.catalogue.entry_by_no(hold.show_no);
             // A purchase ends the session it was made in. Whoever looks at it again from a later
             // session, as by reloading the page, keeps that one.
@@ -195,7 +220,8 @@ impl Core {
         customer: &Customer,
         booking_id: BookingId,
     ) -> Result<Option<BookingRow>, StoreError> {
-        let row = store::bookings::find(&self.pools.money, booking_id.uuid()).await?;
+        let mut connection = self.pools.money.acquire().await?;
+        let row = store::bookings::find(&mut connection, booking_id.uuid()).await?;
         Ok(row.filter(|row| customer.owns(row.subject.as_deref(), row.session.as_deref())))
     }
 

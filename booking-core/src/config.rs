@@ -132,6 +132,17 @@ pub const PROVIDER_TIMEOUT: Duration = Duration::from_secs(30);
 pub const PROVIDER_PATIENCE: Duration = Duration::from_secs(10);
 /// Payments that may be tried on one hold; then it is released.
 pub const PAYMENT_ATTEMPTS_MAX: i32 = 20;
+/// Confirmations that run at the same time. Each may wait for the provider; four connections
+/// settle them one after the other.
+pub const CONFIRMS_AT_ONCE: usize = 128;
+/// Confirmations that may wait for their turn. More are told to come back before anything was
+/// looked at.
+pub const CONFIRMS_WAITING_MAX: usize = 4096;
+/// Longest wait for that turn. Then the customer hears that the outcome is open, and asks again.
+pub const CONFIRM_WAIT_MAX: Duration = Duration::from_secs(3);
+/// Times that an idempotency key is brought to its end when the database was away, a second apart.
+/// After that its takeover is left to whoever repeats the request.
+pub const KEY_TRIES_MAX: u32 = 10;
 /// Payments, events or refunds that one pass of a worker takes on.
 pub const WORK_BATCH_MAX: i64 = 50;
 /// Payments, events or refunds that a worker has in hand at the same time.

@@ -8,7 +8,8 @@ use tokio_util::sync::CancellationToken;
 
 use crate::app::RoomDirectory;
 use crate::config::BookingConfig;
-use crate::database::{Pools, Work};
+use crate::confirm_queue::ConfirmQueue;
+use crate::database::{Pools, Turns, Work};
 use crate::expiry::ExpiryTimes;
 use crate::http::limits::Limits;
 use crate::live::Catalogue;
@@ -23,6 +24,10 @@ use crate::tickets::TicketSigner;
 pub(crate) struct Core {
     pub(crate) config: BookingConfig,
     pub(crate) pools: Pools,
+    /// Connections for settling payments, in order.
+    pub(crate) settling: Turns,
+    /// Who may confirm now.
+    pub(crate) confirms: ConfirmQueue,
     pub(crate) clock: Arc<dyn Clock>,
     /// When this process began its background work.
     pub(crate) working_since: Timestamp,

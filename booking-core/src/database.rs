@@ -2,10 +2,13 @@
 
 use std::future::Future;
 use std::str::FromStr;
+use std::sync::Arc;
 use std::time::Duration;
 
-use sqlx::PgPool;
+use sqlx::pool::PoolConnection;
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
+use sqlx::{PgPool, Postgres, Transaction};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_util::task::TaskTracker;
 
 use crate::config::{ACQUIRE_TIMEOUT, DATABASE_WAIT_MAX};
@@ -19,8 +22,10 @@ const CONTENDED_TRIES_MAX: u32 = 3;
 pub struct Pools {
     /// Settles batches of holds, and releases them.
     pub holds: PgPool,
-    /// Payments, confirmations, tickets.
+    /// Starting payments, looking at holds and tickets, taking webhooks in.
     pub money: PgPool,
+    /// Confirmations, and whatever else settles a payment. Used in order: see [`Turns`].
+    pub confirm: PgPool,
     /// Polling, imports and checks.
     pub jobs: PgPool,
     /// Reads shows into memory.
@@ -36,7 +41,8 @@ impl Pools {
         let primary = connect_options(url)?;
         Ok(Self {
             holds: pool(4, primary.clone()),
-            money: pool(8, primary.clone()),
+            money: pool(6, primary.clone()),
+            confirm: pool(4, primary.clone()),
             jobs: pool(4, primary.clone()),
             reads: pool(4, primary.clone()),
             sweep: pool(2, primary),
@@ -48,6 +54,7 @@ impl Pools {
         for pool in [
             &self.holds,
             &self.money,
+            &self.confirm,
             &self.jobs,
             &self.reads,
             &self.sweep,
@@ -73,6 +80,55 @@ fn pool(connections_max: u32, options: PgConnectOptions) -> PgPool {
         .acquire_timeout(ACQUIRE_TIMEOUT)
         .max_lifetime(Duration::from_mins(10))
         .connect_lazy_with(options)
+}
+
+/// Connections of a pool, given out in the order in which they are asked for.
+///
+/// A pool alone fails whoever has waited for [`ACQUIRE_TIMEOUT`], be it that the database is away
+/// or that many are ahead. Here a caller waits for its turn for as long as the caller likes, and
+/// then finds a free connection or none because the database is away.
+#[derive(Clone, Debug)]
+pub(crate) struct Turns {
+    pool: PgPool,
+    /// As many as the pool has connections. `None` for whoever takes what comes.
+    turns: Option<Arc<Semaphore>>,
+}
+
+/// Keeps a connection from the next in line. Dropped when the connection goes back.
+pub(crate) type Turn = Option<OwnedSemaphorePermit>;
+
+impl Turns {
+    /// Turns on the connections of `pool`, which nobody else uses.
+    pub(crate) fn in_order(pool: PgPool) -> Self {
+        let connections = pool.options().get_max_connections();
+        let turns = Semaphore::new(usize::try_from(connections).unwrap_or(1));
+        Self {
+            pool,
+            turns: Some(Arc::new(turns)),
+        }
+    }
+
+    /// Connections of a pool that others use without turns.
+    pub(crate) fn of_any(pool: PgPool) -> Self {
+        Self { pool, turns: None }
+    }
+
+    async fn turn(&self) -> Turn {
+        // Never closed.
+        Arc::clone(self.turns.as_ref()?).acquire_owned().await.ok()
+    }
+
+    /// A connection.
+    pub(crate) async fn acquire(&self) -> Result<(PoolConnection<Postgres>, Turn), StoreError> {
+        let turn = self.turn().await;
+        Ok((self.pool.acquire().await?, turn))
+    }
+
+    /// A connection in a transaction.
+    pub(crate) async fn begin(&self) -> Result<(Transaction<'static, Postgres>, Turn), StoreError> {
+        let turn = self.turn().await;
+        Ok((self.pool.begin().await?, turn))
+    }
 }
 
 /// Why work on the database has no result. A refusal is not among these.
@@ -107,6 +163,14 @@ impl StoreError {
     /// Whether what the database holds is in the way, so that the same comes of trying again.
     pub(crate) fn is_of_the_data(&self) -> bool {
         matches!(self, Self::Corrupt { .. } | Self::Bug(_))
+    }
+
+    /// Whether trying again later may help.
+    pub(crate) fn is_transient(&self) -> bool {
+        matches!(
+            self,
+            Self::Unavailable(_) | Self::Timeout | Self::Contended(_)
+        )
     }
 
     /// The same for someone else who waited for the same work.

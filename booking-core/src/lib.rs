@@ -10,6 +10,7 @@
 //! | `shows` | shows and seats as values: layout, best available, seat states. Pure |
 //! | `live` | shows in memory and their writers |
 //! | `holds`, `bookings` | holding, releasing, confirming |
+//! | `confirm_queue`, `confirming` | how many confirm at the same time, and how |
 //! | `payments` | starting payments, the resolver, webhooks, refunds, the provider |
 //! | `tickets` | the signed QR text and its verification |
 //! | `store` | all SQL, and the order in which locks are taken |
@@ -32,6 +33,8 @@
 pub mod app;
 mod bookings;
 pub mod config;
+mod confirm_queue;
+mod confirming;
 mod core;
 mod currency;
 pub mod customer;

@@ -13,6 +13,10 @@ metric_families::declare! {
     pub(crate) counter HOLDS_ENDED = "ropeline_booking_holds_ended_total";
     /// Holds that could not be expired because they do not have their seats.
     pub(crate) counter HOLDS_SET_ASIDE = "ropeline_booking_holds_set_aside_total";
+    /// Confirmations waiting for their turn.
+    pub(crate) gauge CONFIRM_QUEUE = "ropeline_booking_confirm_queue";
+    /// Confirmations that did not get their turn.
+    pub(crate) counter CONFIRMS_PUT_OFF = "ropeline_booking_confirms_put_off_total";
     /// Bookings made.
     pub(crate) counter BOOKINGS = "ropeline_booking_bookings_total";
     /// Changes of payments.

@@ -1,6 +1,7 @@
 //! `Idempotency-Key`: the same request again gets the same answer.
 
 use std::future::Future;
+use std::time::Duration;
 
 use axum::body::{Body, Bytes};
 use axum::response::{IntoResponse, Response};
@@ -16,15 +17,17 @@ use web::{ApiError, ApiResult};
 
 use super::problems::invalid;
 use crate::app::Booking;
-use crate::config::{IDEMPOTENCY_TAKEOVER_AFTER, PROVIDER_PATIENCE};
+use crate::config::{IDEMPOTENCY_TAKEOVER_AFTER, KEY_TRIES_MAX, PROVIDER_PATIENCE};
 use crate::customer::Customer;
-use crate::database::StoreError;
+use crate::database::{StoreError, Turns};
 use crate::store::idempotency::{self, Claim, KeyUse, Known, StoredAnswer};
 
 const KEY_HEADER: &str = "idempotency-key";
 /// Says that an answer was given before.
 const REPLAYED: HeaderName = HeaderName::from_static("idempotent-replayed");
 const KEY_LENGTH_MAX: usize = 255;
+/// Pause before a key is tried again that could not be brought to its end.
+const KEY_AGAIN_AFTER: Duration = Duration::from_secs(1);
 /// Largest answer that is stored; ours are far smaller.
 const ANSWER_BYTES_MAX: usize = 256 * 1024;
 
@@ -77,13 +80,16 @@ impl RequestKey {
 }
 
 /// Does `work` about the hold unless it was done before. It runs in a task of its own, so that a
-/// client that goes away leaves a stored answer behind and not a key in progress.
+/// client that goes away leaves a stored answer behind and not a key in progress. `keys` are the
+/// connections over which the key is looked after. Fails when the key could not be looked up, or
+/// with a timeout when the work goes on.
 pub(super) async fn once<F, Fut>(
     booking: &Booking,
+    keys: Turns,
     key_use: Option<KeyUse>,
     hold_id: HoldId,
     work: F,
-) -> ApiResult<Response>
+) -> Result<ApiResult<Response>, StoreError>
 where
     F: FnOnce(Booking) -> Fut + Send + 'static,
     Fut: Future<Output = ApiResult<Response>> + Send + 'static,
@@ -92,19 +98,16 @@ where
     let task = async move {
         match key_use {
             None => Ok(work(owned).await),
-            Some(key_use) => keyed(owned, key_use, hold_id, work).await,
+            Some(key_use) => keyed(owned, keys, key_use, hold_id, work).await,
         }
     };
     // The work itself waits for the provider, and the key's bookkeeping comes on top.
-    booking
-        .0
-        .work
-        .run_within(PROVIDER_PATIENCE * 2, task)
-        .await?
+    booking.0.work.run_within(PROVIDER_PATIENCE * 2, task).await
 }
 
 async fn keyed<F, Fut>(
     booking: Booking,
+    keys: Turns,
     key_use: KeyUse,
     hold_id: HoldId,
     work: F,
@@ -113,25 +116,63 @@ where
     F: FnOnce(Booking) -> Fut,
     Fut: Future<Output = ApiResult<Response>>,
 {
-    let pool = booking.0.pools.money.clone();
     let (now, takeover) = (booking.0.clock.now(), IDEMPOTENCY_TAKEOVER_AFTER);
-    match idempotency::claim(&pool, &key_use, hold_id.uuid(), now, takeover).await? {
+    let (mut connection, turn) = keys.acquire().await?;
+    let claim =
+        idempotency::claim(&mut connection, &key_use, hold_id.uuid(), now, takeover).await?;
+    drop((connection, turn));
+    match claim {
         Claim::Known(known) => return Ok(repeat(known)),
         Claim::Work => {}
     }
-    let response = work(booking)
+    let response = work(booking.clone())
         .await
         .unwrap_or_else(IntoResponse::into_response);
-    if !is_final(response.status()) {
-        idempotency::give_up(&pool, &key_use).await?;
-        return Ok(Ok(response));
-    }
-    let (response, answer) = match store_form(response).await {
-        Ok(both) => both,
-        Err(error) => return Ok(Err(error)),
+    let (response, end) = if is_final(response.status()) {
+        match store_form(response).await {
+            Ok((response, answer)) => (response, KeyEnd::Answered(answer)),
+            Err(error) => return Ok(Err(error)),
+        }
+    } else {
+        (response, KeyEnd::GivenUp)
     };
-    idempotency::answer(&pool, &key_use, &answer).await?;
+    // The work is done, and what came of it is answered whatever becomes of the key.
+    if let Err(error) = end_key(&keys, &key_use, &end).await {
+        tracing::warn!(
+            error = &error as &dyn std::error::Error,
+            "an idempotency key is brought to its end later"
+        );
+        booking.0.work.start(end_key_later(keys, key_use, end));
+    }
     Ok(Ok(response))
+}
+
+/// How the work of a key ends.
+enum KeyEnd {
+    /// A repeat gets this answer.
+    Answered(StoredAnswer),
+    /// A repeat begins anew.
+    GivenUp,
+}
+
+async fn end_key(keys: &Turns, key_use: &KeyUse, end: &KeyEnd) -> Result<(), StoreError> {
+    let (mut connection, _turn) = keys.acquire().await?;
+    match end {
+        KeyEnd::Answered(answer) => idempotency::answer(&mut connection, key_use, answer).await,
+        KeyEnd::GivenUp => idempotency::give_up(&mut connection, key_use).await,
+    }
+}
+
+/// Tries until the key is at its end, so that no repeat waits for its takeover. Ends before the
+/// takeover could begin.
+async fn end_key_later(keys: Turns, key_use: KeyUse, end: KeyEnd) {
+    for _ in 0..KEY_TRIES_MAX {
+        tokio::time::sleep(KEY_AGAIN_AFTER).await;
+        match end_key(&keys, &key_use, &end).await {
+            Ok(()) => return,
+            Err(error) => tracing::debug!(%error, "an idempotency key is still in progress"),
+        }
+    }
 }
 
 /// Whether an answer stands. Refusals that are meant to be tried again do not, nor does "not yet".

@@ -14,6 +14,8 @@ use super::idempotent::{self, RequestKey};
 use super::problems::{hold_expired, invalid, not_found, payment_failed, payment_unavailable};
 use crate::app::Booking;
 use crate::bookings::ConfirmOutcome;
+use crate::confirm_queue::ConfirmTurn;
+use crate::database::{StoreError, Turns};
 use crate::payment_outcome::PaymentOutcome;
 use crate::payments::webhooks::WebhookReceipt;
 
@@ -51,11 +53,12 @@ pub(super) async fn payment_start(
     let path = format!("/holds/{hold_id}/payments");
     let key = RequestKey::read(&headers, &path, &request)?;
     let key_use = key.map(|key| key.used_by_owner(&customer, &headers));
+    let keys = Turns::of_any(booking.0.pools.money.clone());
     let work = move |booking: Booking| async move {
         let started = booking.payment_start(&customer, hold_id, &request.email);
         respond_payment(started.await?)
     };
-    idempotent::once(&booking, key_use, hold_id, work).await
+    idempotent::once(&booking, keys, key_use, hold_id, work).await?
 }
 
 fn respond_payment(started: PaymentOutcome) -> ApiResult<Response> {
@@ -90,7 +93,8 @@ fn respond_payment(started: PaymentOutcome) -> ApiResult<Response> {
         (status = 404, body = Problem),
         (status = 410, body = Problem, description = "hold-expired"),
         (status = 422, body = Problem),
-        (status = 503, body = Problem, description = "database-unavailable")
+        (status = 503, body = Problem, description =
+            "booking-busy, database-unavailable: nothing was asked yet")
     )
 )]
 pub(super) async fn confirm(
@@ -103,11 +107,30 @@ pub(super) async fn confirm(
     let path = format!("/holds/{hold_id}/confirm");
     let key = RequestKey::read(&headers, &path, &request)?;
     let key_use = key.map(|key| key.used_by_owner(&customer, &headers));
+    // Before the key is claimed: whoever does not get a turn leaves nothing behind.
+    let permit = match booking.confirm_turn().await {
+        ConfirmTurn::Granted(permit) => permit,
+        ConfirmTurn::Later => return Ok(processing()),
+        ConfirmTurn::Full => return Err(ProblemCode::BookingBusy.into()),
+    };
+    let keys = booking.0.settling.clone();
     let work = move |booking: Booking| async move {
-        let confirmed = booking.confirm(&customer, hold_id, &request.payment_intent_id);
+        let confirmed = booking.confirm(permit, &customer, hold_id, &request.payment_intent_id);
         respond_confirm(confirmed.await?)
     };
-    idempotent::once(&booking, key_use, hold_id, work).await
+    match idempotent::once(&booking, keys, key_use, hold_id, work).await {
+        Err(StoreError::Timeout) => Ok(processing()),
+        answer => answer?,
+    }
+}
+
+/// The answer while the outcome of a payment is open.
+fn processing() -> Response {
+    let retry_after = [(RETRY_AFTER, HeaderValue::from(CONFIRM_AGAIN_SECONDS))];
+    let processing = ApiJson(Processing {
+        status: "PROCESSING".to_owned(),
+    });
+    (StatusCode::ACCEPTED, retry_after, processing).into_response()
 }
 
 fn respond_confirm(outcome: ConfirmOutcome) -> ApiResult<Response> {
@@ -122,13 +145,7 @@ fn respond_confirm(outcome: ConfirmOutcome) -> ApiResult<Response> {
             }
             Ok(response)
         }
-        ConfirmOutcome::Processing => {
-            let retry_after = [(RETRY_AFTER, HeaderValue::from(CONFIRM_AGAIN_SECONDS))];
-            let processing = ApiJson(Processing {
-                status: "PROCESSING".to_owned(),
-            });
-            Ok((StatusCode::ACCEPTED, retry_after, processing).into_response())
-        }
+        ConfirmOutcome::Processing => Ok(processing()),
         ConfirmOutcome::Failed(reason) => Err(payment_failed(reason)),
         ConfirmOutcome::HoldEnded { refunding } => Err(hold_expired(refunding)),
         ConfirmOutcome::NotFound => Err(not_found()),

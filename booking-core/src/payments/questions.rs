@@ -28,6 +28,23 @@ impl<T> Default for Questions<T> {
     }
 }
 
+/// Whether a caller found company.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Begun {
+    /// Nobody else was asking when the caller came.
+    Alone,
+    /// Others were, whose questions may have changed things since.
+    AmongOthers,
+}
+
+/// A caller who waits.
+struct Entered<'a, T> {
+    _visit: Visit<'a, T>,
+    begun: Begun,
+    running: Arc<tokio::sync::Mutex<()>>,
+    next: Arc<OnceCell<T>>,
+}
+
 /// Forgets a payment that nobody asks about any more.
 struct Visit<'a, T> {
     questions: &'a Questions<T>,
@@ -48,12 +65,18 @@ impl<T> Drop for Visit<'_, T> {
 
 impl<T: Clone> Questions<T> {
     /// The answer of `ask` or of another caller's, whichever begins first from now on. Whoever
-    /// gives up waiting leaves the question to the others.
-    pub(crate) async fn shared<Fut>(&self, id: Uuid, ask: impl FnOnce() -> Fut) -> T
+    /// gives up waiting leaves the question to the others. `ask` hears whether others
+    /// were asking when its caller came.
+    pub(crate) async fn shared<Fut>(&self, id: Uuid, ask: impl FnOnce(Begun) -> Fut) -> T
     where
         Fut: Future<Output = T>,
     {
-        let (_visit, running, next) = self.enter(id);
+        let Entered {
+            _visit,
+            begun,
+            running,
+            next,
+        } = self.enter(id);
         let answer = next.get_or_init(|| async {
             let _running = running.lock().await;
             // Whoever comes from here on waits for another question.
@@ -65,18 +88,22 @@ impl<T: Clone> Questions<T> {
             {
                 line.next = None;
             }
-            ask().await
+            ask(begun).await
         });
         answer.await.clone()
     }
 
-    fn enter(&self, id: Uuid) -> (Visit<'_, T>, Arc<tokio::sync::Mutex<()>>, Arc<OnceCell<T>>) {
+    fn enter(&self, id: Uuid) -> Entered<'_, T> {
         let mut lines = self.lines();
         let line = lines.entry(id).or_insert_with(|| Line {
             running: Arc::default(),
             next: None,
             users: 0,
         });
+        let begun = match line.users {
+            0 => Begun::Alone,
+            _ => Begun::AmongOthers,
+        };
         line.users += 1;
         let next = line.next.get_or_insert_with(Arc::default);
         let (running, next) = (Arc::clone(&line.running), Arc::clone(next));
@@ -84,7 +111,12 @@ impl<T: Clone> Questions<T> {
             questions: self,
             id,
         };
-        (visit, running, next)
+        Entered {
+            _visit: visit,
+            begun,
+            running,
+            next,
+        }
     }
 }
 
@@ -105,11 +137,12 @@ mod tests {
     #[tokio::test]
     async fn those_who_come_meanwhile_share_the_next_question() {
         let questions = Questions::<usize>::default();
-        let (asked, gate) = (AtomicUsize::new(0), Semaphore::new(0));
+        let (asked, gate) = (&AtomicUsize::new(0), &Semaphore::new(0));
         let id = Uuid::from_u128(1);
         let ask = || {
-            questions.shared(id, || async {
+            questions.shared(id, |begun| async move {
                 let number = asked.fetch_add(1, Ordering::SeqCst) + 1;
+                assert_eq!(begun == Begun::Alone, number == 1);
                 gate.acquire().await.unwrap().forget();
                 number
             })

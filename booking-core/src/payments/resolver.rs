@@ -3,18 +3,18 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use contract::Timestamp;
 use contract::booking::{HoldStatus, PaymentStatus};
 use sqlx::PgConnection;
 use uuid::Uuid;
 
 use super::decision::{Decision, HoldEffect, decide, next_poll};
 use super::provider::{CancelReason, Intent, IntentRequest, IntentStatus, ProviderError};
+use super::questions::Begun;
 use super::{Disposition, FailureReason};
 use crate::core::Core;
 use crate::database::{StoreError, repeat_if_contended};
 use crate::store;
-use crate::store::bookings::NewBooking;
+use crate::store::bookings::{BookingRow, NewBooking};
 use crate::store::holds::HoldRow;
 use crate::store::payments::{PaymentChange, PaymentRow};
 use crate::store::seats::SeatReport;
@@ -28,6 +28,8 @@ const PROVIDER_RETRY_SECONDS: u64 = 5;
 pub(crate) struct Resolution {
     pub(crate) hold: HoldRow,
     pub(crate) payment: PaymentRow,
+    /// The booking that was made of the hold, if it was read with it.
+    pub(crate) booking: Option<BookingRow>,
     /// Why the provider could not be asked, if it could not.
     pub(crate) unanswered: Option<ProviderError>,
 }
@@ -64,15 +66,17 @@ impl Core {
         let Some(payment) = store::payments::find(&self.pools.money, payment_id).await? else {
             return Ok(None);
         };
-        let Some(hold) = store::holds::find(&self.pools.money, payment.hold_id).await? else {
+        let hold = store::holds::find(&mut *connection, payment.hold_id).await?;
+        let Some(hold) = hold else {
             return Ok(None);
         };
-        // Settled money needs no question. A cancelled intent does: a bank can speak late.
-        let never_made = payment.intent_id.is_none() && !payment.provider_open;
-        if payment.status == PaymentStatus::Succeeded || never_made {
+        let booking = find_booking(&mut connection, &hold).await?;
+        drop((connection, turn));
+        if payment.is_settled() {
             return Ok(Some(Resolution {
                 hold,
                 payment,
+                booking,
                 unanswered: None,
             }));
         }
@@ -92,7 +96,7 @@ impl Core {
             }
         };
         self.catalogue.apply(&resolution.1);
-        Ok(Some(resolution.0))
+        Ok(resolution.0)
     }
 
     /// Makes sure that the provider has the intent. The key was stored before the first call, so
@@ -196,8 +200,8 @@ impl Core {
         hold_id: Uuid,
         intent: &Intent,
     ) -> Result<(Resolution, Vec<SeatReport>), StoreError> {
+        let (mut tx, _turn) = self.settling.begin().await?;
         let now = self.clock.now();
-        let mut tx = self.pools.money.begin().await?;
         let (hold, payment) = lock_both(&mut tx, hold_id, payment_id).await?;
         let mut reports = Vec::new();
         if let Some(decision) = decide(&hold, &payment, intent, now) {
@@ -211,10 +215,12 @@ impl Core {
             reports.extend(give_up(&mut tx, &hold, &payment, now).await?);
         }
         let (hold, payment) = lock_both(&mut tx, hold_id, payment_id).await?;
+        let booking = find_booking(&mut tx, &hold).await?;
         tx.commit().await?;
         let resolution = Resolution {
             hold,
             payment,
+            booking,
             unanswered: None,
         };
         Ok((resolution, reports))
@@ -227,8 +233,8 @@ impl Core {
         hold_id: Uuid,
         error: &ProviderError,
     ) -> Result<(Resolution, Vec<SeatReport>), StoreError> {
+        let (mut tx, _turn) = self.settling.begin().await?;
         let now = self.clock.now();
-        let mut tx = self.pools.money.begin().await?;
         let (hold, payment) = lock_both(&mut tx, hold_id, payment_id).await?;
         let mut reports = Vec::new();
         if payment.status != PaymentStatus::Succeeded {
@@ -255,10 +261,12 @@ impl Core {
             }
         }
         let (hold, payment) = lock_both(&mut tx, hold_id, payment_id).await?;
+        let booking = find_booking(&mut tx, &hold).await?;
         tx.commit().await?;
         let resolution = Resolution {
             hold,
             payment,
+            booking,
             unanswered: Some(error.clone()),
         };
         Ok((resolution, reports))
@@ -357,6 +365,25 @@ impl Core {
         store::bookings::insert(tx, &booking, hold, &payment.email).await?;
         metrics::counter!(telemetry::BOOKINGS).increment(1);
         Ok(reports)
+    }
+}
+
+/// What all hear who asked together.
+fn shared(answer: &Answer) -> Result<Option<Resolution>, StoreError> {
+    match &**answer {
+        Ok(resolution) => Ok(resolution.clone()),
+        Err(error) => Err(error.for_another()),
+    }
+}
+
+/// The booking that was made of `hold`.
+pub(crate) async fn find_booking(
+    connection: &mut PgConnection,
+    hold: &HoldRow,
+) -> Result<Option<BookingRow>, StoreError> {
+    match hold.booking_id {
+        None => Ok(None),
+        Some(booking_id) => store::bookings::find(connection, booking_id).await,
     }
 }
 

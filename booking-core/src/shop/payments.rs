@@ -14,6 +14,7 @@ use web::{ApiError, ApiForm, ApiPath, ApiQuery, ApiResult};
 use super::{holds, open_hold, page, see_other};
 use crate::app::Booking;
 use crate::bookings::{ConfirmOutcome, PaymentSeen};
+use crate::confirm_queue::{ConfirmPermit, ConfirmTurn};
 use crate::http::problems::{hold_expired, invalid, not_found, payment_unavailable};
 use crate::payment_outcome::PaymentOutcome;
 use crate::payments::FailureReason;
@@ -25,10 +26,13 @@ pub(super) struct PaymentForm {
     email: String,
 }
 
-/// What the provider adds to the address it leads back to.
+/// What the address says that the provider leads back to.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
 pub(super) struct Returned {
+    /// Our name of the payment.
+    payment: Option<String>,
+    /// The provider's, which it adds. Payments of earlier versions come back with this one alone.
     payment_intent: Option<String>,
 }
 
@@ -45,7 +49,7 @@ pub(super) async fn payment_start(
     let error = match outcome {
         PaymentOutcome::Started(payment) => {
             let own = format!(
-                "/holds/{hold_id}/return?payment_intent={}",
+                "/holds/{hold_id}/return?payment={}",
                 payment.payment_intent_id
             );
             return Ok(see_other(payment.redirect_url.as_deref().unwrap_or(&own)));
@@ -75,6 +79,11 @@ pub(super) async fn payment_return(
     let only_looks = method == Method::HEAD || is_speculative(&headers);
     let Some(intent_id) = returned.payment_intent.filter(|_| !only_looks) else {
         return without_intent(&booking, &headers, hold_id).await;
+    };
+    let permit = match booking.confirm_turn().await {
+        ConfirmTurn::Granted(permit) => permit,
+        ConfirmTurn::Later => return processing(&booking, &headers, hold_id).await,
+        ConfirmTurn::Full => return Err(ProblemCode::BookingBusy.into()),
     };
     let customer = booking.customer(&headers);
     match booking.confirm(&customer, hold_id, &intent_id).await? {

@@ -2,7 +2,7 @@
 
 use contract::Timestamp;
 use contract::booking::BookingStatus;
-use sqlx::{PgConnection, PgPool};
+use sqlx::PgConnection;
 use time::OffsetDateTime;
 use uuid::Uuid;
 
@@ -100,7 +100,7 @@ pub(crate) async fn insert(
 
 /// The booking, if it exists.
 pub(crate) async fn find(
-    pool: &PgPool,
+    connection: &mut PgConnection,
     booking_id: Uuid,
 ) -> Result<Option<BookingRow>, StoreError> {
     let row = sqlx::query!(
@@ -113,7 +113,7 @@ pub(crate) async fn find(
          from bookings b join shows s using (show_no) where b.booking_id = $1"#,
         booking_id
     )
-    .fetch_optional(pool)
+    .fetch_optional(&mut *connection)
     .await?;
     let Some(row) = row else { return Ok(None) };
     let tickets = sqlx::query_as!(
@@ -123,7 +123,7 @@ pub(crate) async fn find(
          where t.booking_id = $1 and t.status <> 'VOID' order by t.seat_no",
         booking_id
     )
-    .fetch_all(pool)
+    .fetch_all(connection)
     .await?;
     Ok(Some(BookingRow {
         booking_id: row.booking_id,

@@ -2,7 +2,7 @@
 
 use contract::Timestamp;
 use contract::booking::HoldStatus;
-use sqlx::{PgConnection, PgPool};
+use sqlx::{PgConnection, PgExecutor, PgPool};
 use time::OffsetDateTime;
 use uuid::Uuid;
 
@@ -68,7 +68,10 @@ macro_rules! hold_row {
 }
 
 /// The hold, without a lock.
-pub(crate) async fn find(pool: &PgPool, hold_id: Uuid) -> Result<Option<HoldRow>, StoreError> {
+pub(crate) async fn find(
+    database: impl PgExecutor<'_>,
+    hold_id: Uuid,
+) -> Result<Option<HoldRow>, StoreError> {
     let row = sqlx::query!(
         r#"select h.hold_id, h.show_no, h.subject, h.session, h.limit_owner, h.status, h.seat_nos,
             h.amount_minor, h.currency, h.attempt_count, h.payment_open, h.expires_at,
@@ -76,7 +79,7 @@ pub(crate) async fn find(pool: &PgPool, hold_id: Uuid) -> Result<Option<HoldRow>
            from holds h left join bookings b using (hold_id) where h.hold_id = $1"#,
         hold_id
     )
-    .fetch_optional(pool)
+    .fetch_optional(database)
     .await?;
     row.map(|row| Ok(hold_row!(row))).transpose()
 }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use contract::Timestamp;
 use serde_json::Value;
-use sqlx::{PgConnection, PgPool};
+use sqlx::{PgConnection, PgExecutor, PgPool};
 use time::OffsetDateTime;
 use uuid::Uuid;
 
@@ -66,7 +66,7 @@ impl KeyUse {
 /// Claims the key for the caller, or says what is known of it. `effect_id` names what the work is
 /// about, for whoever reads the table.
 pub(crate) async fn claim(
-    pool: &PgPool,
+    connection: &mut PgConnection,
     key_use: &KeyUse,
     effect_id: Uuid,
     now: Timestamp,
@@ -82,7 +82,7 @@ pub(crate) async fn claim(
         effect_id,
         OffsetDateTime::from(now)
     )
-    .execute(pool)
+    .execute(&mut *connection)
     .await?;
     if inserted.rows_affected() == 1 {
         return Ok(Claim::Work);
@@ -98,19 +98,19 @@ pub(crate) async fn claim(
         OffsetDateTime::from(now),
         OffsetDateTime::from(now.minus(takeover_after))
     )
-    .execute(pool)
+    .execute(&mut *connection)
     .await?;
     if taken.rows_affected() == 1 {
         return Ok(Claim::Work);
     }
-    let known = find(pool, std::slice::from_ref(key_use)).await?.pop();
+    let known = find(connection, std::slice::from_ref(key_use)).await?.pop();
     // Given up between two statements: the caller may simply come again.
     Ok(Claim::Known(known.flatten().unwrap_or(Known::InProgress)))
 }
 
 /// What is known of each of `key_uses`, in their order; `None` for one that nobody used.
 pub(crate) async fn find(
-    pool: &PgPool,
+    database: impl PgExecutor<'_>,
     key_uses: &[KeyUse],
 ) -> Result<Vec<Option<Known>>, StoreError> {
     let principals: Vec<&str> = key_uses.iter().map(|u| u.principal.as_str()).collect();
@@ -122,7 +122,7 @@ pub(crate) async fn find(
         &principals as &[&str],
         &keys as &[&str]
     )
-    .fetch_all(pool)
+    .fetch_all(database)
     .await?;
     let mut found = vec![None; key_uses.len()];
     for row in rows {
@@ -212,7 +212,7 @@ pub(crate) async fn take_back(
 
 /// Stores the answer of a claimed key.
 pub(crate) async fn answer(
-    pool: &PgPool,
+    connection: &mut PgConnection,
     key_use: &KeyUse,
     answer: &StoredAnswer,
 ) -> Result<(), StoreError> {
@@ -225,19 +225,22 @@ pub(crate) async fn answer(
         answer.headers,
         answer.body
     )
-    .execute(pool)
+    .execute(connection)
     .await?;
     Ok(())
 }
 
 /// Gives the key up: the work was refused in a way that is meant to be tried again.
-pub(crate) async fn give_up(pool: &PgPool, key_use: &KeyUse) -> Result<(), StoreError> {
+pub(crate) async fn give_up(
+    connection: &mut PgConnection,
+    key_use: &KeyUse,
+) -> Result<(), StoreError> {
     sqlx::query!(
         "delete from idempotency_keys where principal = $1 and key = $2 and status_code is null",
         key_use.principal,
         key_use.key
     )
-    .execute(pool)
+    .execute(connection)
     .await?;
     Ok(())
 }

@@ -1,6 +1,5 @@
 //! Payments.
 
-use contract::Timestamp;
 use contract::booking::PaymentStatus;
 use sqlx::{PgConnection, PgPool};
 use time::OffsetDateTime;
@@ -72,7 +71,7 @@ macro_rules! payment_row {
 
 /// The payment, without a lock.
 pub(crate) async fn find(
-    pool: &PgPool,
+    database: impl PgExecutor<'_>,
     payment_id: Uuid,
 ) -> Result<Option<PaymentRow>, StoreError> {
     let row = sqlx::query!(
@@ -82,7 +81,7 @@ pub(crate) async fn find(
          from payments where payment_id = $1",
         payment_id
     )
-    .fetch_optional(pool)
+    .fetch_optional(database)
     .await?;
     row.map(|row| Ok(payment_row!(row))).transpose()
 }

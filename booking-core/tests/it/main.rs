@@ -8,6 +8,7 @@
 mod background;
 mod catalogue;
 mod check;
+mod confirm_rush;
 mod crashes;
 mod description;
 mod expiry;
