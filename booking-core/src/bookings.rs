@@ -215,6 +215,28 @@ impl Core {
         Ok(ticket.map(|ticket| self.qr_text(&row, ticket)))
     }
 
+    /// Whether there is such a hold of the customer's. Read over the connections of confirmations:
+    /// a fan who has paid must not be kept from confirming by those who begin to pay.
+    pub(crate) async fn hold_is_of(
+        &self,
+        customer: &Customer,
+        hold_id: HoldId,
+    ) -> Result<bool, StoreError> {
+        let (mut connection, _turn) = self.settling.acquire().await?;
+        let hold = store::holds::find(&mut *connection, hold_id.uuid()).await?;
+        let owns = |hold: HoldRow| customer.owns(hold.subject.as_deref(), hold.session.as_deref());
+        Ok(hold.is_some_and(owns))
+    }
+
+    /// Whether there is such a booking of the customer's.
+    pub(crate) async fn booking_is_of(
+        &self,
+        customer: &Customer,
+        booking_id: BookingId,
+    ) -> Result<bool, StoreError> {
+        Ok(self.booking_row(customer, booking_id).await?.is_some())
+    }
+
     async fn booking_row(
         &self,
         customer: &Customer,

@@ -5,11 +5,13 @@
 //! those names that a client sent are removed. The gate tells of every pass whether its session
 //! runs, on unprotected paths too, because an upstream may take it for an admission.
 
+mod holder;
 mod last_page;
 mod refusal;
 mod signatures;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::Router;
 use axum::body::Body;
@@ -31,7 +33,7 @@ use line::session_end;
 use line::sessions::SessionCheck;
 use metrics::{Counter, counter};
 use tower::ServiceExt;
-use web::{ApiError, RequestId};
+use web::{ApiError, NotHolder, RequestId};
 
 use crate::edge::client_ip::ClientIp;
 use crate::edge::path::check_path;
@@ -76,6 +78,7 @@ struct Decisions {
     admitted: Counter,
     exempt: Counter,
     idle: Counter,
+    holder: Counter,
     last_page: Counter,
     refused: Counter,
 }
@@ -84,6 +87,15 @@ struct Decisions {
 struct Way {
     room: Option<Arc<Room>>,
     remote: Option<Upstream>,
+}
+
+/// The passes that came with a request.
+#[derive(Default)]
+struct Passes {
+    /// Valid ones, at most one per room.
+    valid: Vec<Arc<PassClaims>>,
+    /// Passes that ended lately, for rooms without a valid one. They admit to nothing.
+    late: Vec<Arc<PassClaims>>,
 }
 
 /// What the gate lets through.
@@ -147,6 +159,7 @@ impl Decisions {
             admitted: of("admitted"),
             exempt: of("exempt"),
             idle: of("idle"),
+            holder: of("holder"),
             last_page: of("last-page"),
             refused: of("refused"),
         }
@@ -162,7 +175,7 @@ pub async fn handle(State(gate): State<Gate>, client: ClientIp, request: Request
 }
 
 impl Shared {
-    async fn pass_on(&self, client: ClientIp, request: Request) -> Result<Response, ApiError> {
+    async fn pass_on(&self, client: ClientIp, mut request: Request) -> Result<Response, ApiError> {
         let path = check_path(request.uri())?;
         let way = self.way(request.method(), &path)?;
         let mut asked = Asked::of(&request);
@@ -170,20 +183,28 @@ impl Shared {
             asked.last = None;
         }
         let now = self.rooms.parts().clock.now();
-        let claims = self.claims_presented(request.headers(), &way, client, now)?;
+        let about_held =
+            way.remote.is_none() && holder::is_about_held(request.method(), path.as_str());
+        let passes = self.passes_presented(request.headers(), &way, about_held, client, now)?;
+        let claims = &passes.valid;
         let mut let_through = LetThrough::default();
+        let mut holders_request = None;
         if let Some(room) = &way.room {
-            let admitted = self.admit(room, &claims, &asked, now).await;
-            let Some(admitted) = admitted else {
-                self.decisions.refused.increment(1);
-                return Ok(refuse(room, &request));
-            };
-            let_through = admitted;
+            match self.admit(room, claims, &asked, now).await {
+                Some(admitted) => let_through = admitted,
+                None if about_held && self.may_hold(request.headers(), &passes) => {
+                    holders_request = Some(holder::mark(&mut request));
+                }
+                None => {
+                    self.decisions.refused.increment(1);
+                    return Ok(refuse(room, &request));
+                }
+            }
         }
         let principals = match way.remote {
             // What the fan does in other rooms is no business of somebody else's service.
             Some(_) => let_through.own.into_iter().collect(),
-            None => self.vouch(&claims, let_through.own, &asked, now).await,
+            None => self.vouch(&passes, let_through.own, &asked, now).await,
         };
         let forwarded = self.forwarded(client, &request, principals);
         let asked_for = request.uri().clone();
@@ -198,12 +219,19 @@ impl Shared {
             }
             _ => self.forward_embedded(request, &forwarded).await,
         };
+        if let (Some(asked_for), Some(room)) = (holders_request, &way.room) {
+            if response.extensions().get::<NotHolder>().is_some() {
+                self.decisions.refused.increment(1);
+                return Ok(refuse(room, &asked_for));
+            }
+            self.decisions.holder.increment(1);
+        }
         if let Some(named) = ends {
             let room = named.or(way.room.map(|room| room.id.clone()));
             let host = forwarded.host.as_ref().and_then(|host| host.to_str().ok());
             let target = target_of(&asked_for, host, &response);
             if let Some(target) = target.filter(|_| !let_through.is_last_page) {
-                self.keep_last_page(&claims, room.as_ref(), &target).await;
+                self.keep_last_page(claims, room.as_ref(), &target).await;
             }
             self.end_session(&forwarded.principals, room).await;
         }
@@ -285,16 +313,17 @@ impl Shared {
 
     /// Whom the gateway vouches for: the fan in the path's room, who was just let through, and
     /// the same fan in other rooms as their sessions stand. A pass outlives its session when the
-    /// session was ended, so the pass alone is not enough.
+    /// session was ended, so the pass alone is not enough. A late pass shows whose things are
+    /// whose.
     async fn vouch(
         &self,
-        claims: &[Arc<PassClaims>],
+        passes: &Passes,
         own: Option<Principal>,
         asked: &Asked,
         now: Timestamp,
     ) -> Vec<Principal> {
         let mut principals: Vec<_> = own.into_iter().collect();
-        for claims in claims {
+        for claims in &passes.valid {
             if principals.iter().any(|known| known.room == claims.aud) {
                 continue;
             }
@@ -310,7 +339,18 @@ impl Shared {
                 ..principal
             });
         }
+        for claims in &passes.late {
+            if !principals.iter().any(|known| known.room == claims.aud) {
+                principals.push(Principal::of(claims, false));
+            }
+        }
         principals
+    }
+
+    /// Whether a request shows anything that could make the one who asks the owner of a hold.
+    fn may_hold(&self, headers: &HeaderMap, passes: &Passes) -> bool {
+        let has_pass = !passes.valid.is_empty() || !passes.late.is_empty();
+        has_pass || holder::shows_session(self.cookies, headers)
     }
 
     fn renewed(
@@ -334,15 +374,21 @@ impl Shared {
         )
     }
 
-    /// The valid passes that came with the request, at most one per room: for a remote upstream
-    /// that of the room in front of it.
-    fn claims_presented(
+    /// The passes that came with the request: for a remote upstream that of the room in front of
+    /// it. Late ones only for requests that are about what somebody holds.
+    fn passes_presented(
         &self,
         headers: &HeaderMap,
         way: &Way,
+        about_held: bool,
         client: ClientIp,
         now: Timestamp,
-    ) -> Result<Vec<Arc<PassClaims>>, ApiError> {
+    ) -> Result<Passes, ApiError> {
+        let grace = if about_held {
+            holder::LATE_PASS_MAX
+        } else {
+            Duration::ZERO
+        };
         let keys = &self.rooms.parts().pass_keys;
         let mut checks = self.signatures.checks(client);
         let room = way.room.as_ref().map(|room| &room.id);
@@ -350,17 +396,19 @@ impl Shared {
             (Some(_), Some(room)) => Shown::ToRemote(room),
             _ => Shown::ToEmbedded(room),
         };
-        let mut found: Vec<Arc<PassClaims>> = Vec::new();
+        let mut found = Passes::default();
         for text in presented::passes(self.cookies, headers, shown) {
             let is_wanted = |aud: &RoomId| {
                 let is_served = match shown {
                     Shown::ToRemote(room) => aud == room,
                     _ => self.rooms.get(aud).is_some(),
                 };
-                is_served && !found.iter().any(|known| known.aud == *aud)
+                is_served && !found.valid.iter().any(|known| known.aud == *aud)
             };
-            if let Some(claims) = checks.verify(keys, text, now, is_wanted)? {
-                found.push(claims);
+            match checks.verify(keys, text, now, grace, is_wanted)? {
+                Some(claims) if claims.expires_at() > now => found.valid.push(claims),
+                Some(claims) => found.late.push(claims),
+                None => {}
             }
         }
         Ok(found)

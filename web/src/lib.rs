@@ -8,6 +8,7 @@
 //! | [`etag`] | whether a client has an answer already |
 //! | [`event_stream`] | server-sent events, which no proxy may hold back |
 //! | [`extract`] | [`ApiJson`], [`ApiForm`], [`ApiQuery`], [`ApiPath`], [`NoFields`]: typed input, refusals as problem documents |
+//! | [`holders`] | who may go on without a running session |
 //! | [`limited`] | whom limits by address count |
 //! | [`measure`] | counts and latencies of requests |
 //! | [`reader`] | whether a person or a program reads the answer, and whether anyone asked yet |
@@ -24,6 +25,7 @@ pub mod error;
 pub mod etag;
 pub mod event_stream;
 pub mod extract;
+pub mod holders;
 pub mod limited;
 pub mod measure;
 pub mod openapi;
@@ -38,6 +40,7 @@ use contract::{Problem, ProblemCode};
 
 pub use error::{ApiError, ApiResult, Audited};
 pub use extract::{ApiForm, ApiJson, ApiPath, ApiQuery, NoFields};
+pub use holders::{HolderOnly, NotHolder};
 pub use limited::LimitedAs;
 pub use measure::Part;
 pub use request_id::{RequestId, RequestIds};

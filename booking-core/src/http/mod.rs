@@ -4,6 +4,7 @@ mod admin;
 mod bookings;
 pub(crate) mod catalogue;
 mod description;
+pub(crate) mod holders;
 pub(crate) mod holds;
 mod idempotent;
 pub(crate) mod limits;
@@ -39,6 +40,11 @@ pub(crate) fn router(booking: Booking) -> Router {
     let ids = RequestIds::new(u64::from_be_bytes(booking.0.randomness.bytes()));
     let router = router
         .with_state(booking.clone())
+        // Inside of the limits, because it asks the database.
+        .layer(axum::middleware::from_fn_with_state(
+            booking.clone(),
+            holders::middleware,
+        ))
         .layer(axum::middleware::from_fn_with_state(
             booking.clone(),
             limits::middleware,

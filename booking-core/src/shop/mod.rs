@@ -36,6 +36,10 @@ pub(crate) fn router(booking: Booking) -> Router {
         // Whatever nobody else answers is a page that does not exist, for browsers too.
         .route("/{*path}", any(nothing))
         .with_state(booking.clone())
+        .layer(axum::middleware::from_fn_with_state(
+            booking.clone(),
+            crate::http::holders::middleware,
+        ))
         // Inside of the guard, which makes a page of a refusal.
         .layer(axum::middleware::from_fn_with_state(
             booking,

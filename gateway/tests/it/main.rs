@@ -14,6 +14,7 @@ mod edge;
 mod gate;
 mod gate_lasting;
 mod heads;
+mod holder;
 mod last_page;
 mod line;
 mod live;

@@ -206,12 +206,29 @@ impl World {
             .await
     }
 
+    /// A gateway with this router as its booking core.
+    pub(crate) async fn gateway_before(&self, embedded: Router) -> TestApp {
+        self.gateway_made(&redis_url(), self.database.options(), generous(), embedded)
+            .await
+    }
+
     /// A gateway that reaches its servers by ways of the test's own.
     pub(crate) async fn gateway_on(
         &self,
         redis: &str,
         database: PgConnectOptions,
         limits: RateLimitConfig,
+    ) -> TestApp {
+        self.gateway_made(redis, database, limits, self.upstream())
+            .await
+    }
+
+    async fn gateway_made(
+        &self,
+        redis: &str,
+        database: PgConnectOptions,
+        limits: RateLimitConfig,
+        embedded: Router,
     ) -> TestApp {
         let tasks = TaskTracker::new();
         let stop = CancellationToken::new();
@@ -241,7 +258,7 @@ impl World {
             parts,
             records: rooms,
             proxy: Arc::new(Proxy::new(ProxyConfig::default(), clock)),
-            embedded: self.upstream(),
+            embedded,
             public_url: PUBLIC_URL.to_owned(),
             cookies: CookieForm { is_secure: false },
             limits,

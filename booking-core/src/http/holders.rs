@@ -1,0 +1,80 @@
+//! Requests that a gate lets through for the owner of a hold or booking alone.
+
+use axum::extract::{Request, State};
+use axum::middleware::Next;
+use axum::response::{IntoResponse, Response};
+use contract::{BookingId, HoldId};
+use web::{HolderOnly, NotHolder};
+
+use super::problems::not_found;
+use crate::app::Booking;
+
+/// What is owned.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Owned {
+    Hold(HoldId),
+    Booking(BookingId),
+}
+
+impl Owned {
+    fn of(path: &str) -> Option<Self> {
+        let path = path.strip_prefix("/api/v1").unwrap_or(path);
+        let mut parts = path.split('/').skip(1);
+        let (kind, id) = (parts.next()?, parts.next()?);
+        match kind {
+            "holds" => Some(Self::Hold(id.parse().ok()?)),
+            "bookings" => Some(Self::Booking(id.parse().ok()?)),
+            _ => None,
+        }
+    }
+}
+
+/// Marks the answer with [`NotHolder`] when a request with [`HolderOnly`] is not its owner's.
+/// Nothing else of the request is looked at then.
+pub(crate) async fn middleware(
+    State(booking): State<Booking>,
+    request: Request,
+    next: Next,
+) -> Response {
+    if request.extensions().get::<HolderOnly>().is_none() {
+        return next.run(request).await;
+    }
+    let customer = booking.customer(request.headers());
+    let owns = match Owned::of(request.uri().path()) {
+        None => Ok(false),
+        Some(Owned::Hold(hold_id)) => booking.hold_is_of(&customer, hold_id).await,
+        Some(Owned::Booking(booking_id)) => booking.booking_is_of(&customer, booking_id).await,
+    };
+    match owns {
+        Ok(true) => next.run(request).await,
+        Ok(false) => {
+            let mut refused = not_found().into_response();
+            refused.extensions_mut().insert(NotHolder);
+            refused
+        }
+        Err(error) => web::ApiError::from(error).into_response(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use uuid::Uuid;
+
+    use super::*;
+
+    #[test]
+    fn paths_name_what_is_owned() {
+        let hold = HoldId::new(Uuid::from_u128(1));
+        let bought = BookingId::new(Uuid::from_u128(2));
+        for (path, expected) in [
+            (format!("/holds/{hold}/return"), Some(Owned::Hold(hold))),
+            (format!("/api/v1/holds/{hold}"), Some(Owned::Hold(hold))),
+            (format!("/bookings/{bought}"), Some(Owned::Booking(bought))),
+            (format!("/bookings/{hold}"), None),
+            (format!("/shows/{hold}/holds"), None),
+            ("/holds".to_owned(), None),
+        ] {
+            assert_eq!(Owned::of(&path), expected, "{path}");
+        }
+    }
+}

@@ -1,0 +1,208 @@
+//! A fan whose session ended goes on with the seats that they hold, over the gate and the booking
+//! core together.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use axum::Router;
+use axum::extract::State;
+use axum::routing::{get, post};
+use booking_core::{
+    Booking, BookingConfig, BookingDeps, ImportedShow, PaymentConfig, Pools, Rates, RoomDirectory,
+    StoreError, TicketKeys,
+};
+use contract::RoomId;
+use contract::booking::ShowFile;
+use futures_util::future::BoxFuture;
+use http::{Method, StatusCode};
+use serde_json::{Value, json};
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+use web::ApiJson;
+
+use crate::serving::Server;
+use crate::test_app::{Answer, TestApp, World};
+
+const HOLDS: &str = "/api/v1/shows/lanterns/holds";
+const JSON: (&str, &str) = ("content-type", "application/json");
+const HTML: (&str, &str) = ("accept", "text/html");
+/// The cookie of a browser that holds nothing.
+const STRANGER: &str = "ropeline_session=AAAAAAAAAAAAAAAAAAAAAA";
+
+struct AnyRoom;
+
+impl RoomDirectory for AnyRoom {
+    fn knows<'a>(&'a self, _: &'a RoomId) -> BoxFuture<'a, Result<bool, StoreError>> {
+        Box::pin(async { Ok(true) })
+    }
+}
+
+async fn intent(State(paid): State<Arc<AtomicBool>>) -> ApiJson<Value> {
+    let (status, received) = if paid.load(Ordering::SeqCst) {
+        ("succeeded", 450_000)
+    } else {
+        ("requires_payment_method", 0)
+    };
+    ApiJson(json!({
+        "id": "pi_1", "object": "payment_intent", "client_secret": "pi_1_secret",
+        "status": status, "amount": 450_000, "amount_received": received,
+        "currency": "inr", "metadata": {},
+    }))
+}
+
+/// A provider with one intent, which the customer has paid or not.
+async fn provider(paid: Arc<AtomicBool>) -> Server {
+    let router = Router::new()
+        .route("/v1/payment_intents", post(intent))
+        .route("/v1/payment_intents/{id}", get(intent))
+        .with_state(paid);
+    Server::start(router).await
+}
+
+/// The booking core in this world, with one show behind the room `eras`.
+async fn shop(world: &World, provider: &Server) -> Booking {
+    let config = BookingConfig {
+        public_url: "http://line.test".to_owned(),
+        payment: PaymentConfig {
+            provider: "simulator".to_owned(),
+            url: provider.url(""),
+            secret: "sk_test".to_owned(),
+            webhook_secret: "whsec_test".to_owned(),
+        },
+        seats_in_memory_max: 1000,
+        ticket_keys: TicketKeys::new(1, [7; 32]),
+        rates: Rates::default(),
+    };
+    let deps = BookingDeps {
+        pools: Pools::lazy(&world.database.url()).unwrap(),
+        clock: Arc::new(world.clock.clone()),
+        seed: [1; 32],
+        tracker: TaskTracker::new(),
+        shutdown: CancellationToken::new(),
+        rooms: Arc::new(AnyRoom),
+        background: false,
+    };
+    let booking = Booking::start(config, deps).await.unwrap();
+    let show: ShowFile = serde_json::from_value(json!({
+        "showId": "lanterns", "room": "eras",
+        "city": { "cityId": "mumbai", "name": "Mumbai", "country": "IN",
+            "timeZone": "Asia/Kolkata" },
+        "title": "Lanterns", "venue": { "name": "Lake", "address": "Powai" },
+        "startsAt": "2035-12-21T13:30:00Z", "currency": "INR", "holdSeconds": 900,
+        "categories": [{ "category": "FRONT", "name": "Front", "priceMinor": 450_000 }],
+        "sections": [{ "name": "Water", "category": "FRONT", "rows": ["A"], "seatsPerRow": 5 }],
+    }))
+    .unwrap();
+    let imported = booking.show_import(show).await.unwrap();
+    assert!(
+        matches!(imported, ImportedShow::Imported(_)),
+        "{imported:?}"
+    );
+    booking
+}
+
+async fn post_json(app: &TestApp, path: &str, who: (&str, &str), body: &Value) -> Answer {
+    app.send(Method::POST, path, &[who, JSON], body.to_string())
+        .await
+}
+
+#[tokio::test]
+async fn seats_that_are_held_can_be_bought_after_the_pass_ended() {
+    let world = World::create().await;
+    let paid = Arc::<AtomicBool>::default();
+    let provider = provider(paid.clone()).await;
+    let booking = shop(&world, &provider).await;
+    world
+        .room(json!({"paths": ["/"], "sessionDurationSeconds": 60}))
+        .await;
+    let app = world.gateway_before(booking.router()).await;
+    let fan = app.join(1).await;
+    let token = fan.claimed(&app).await;
+    let pass = ("ropeline-pass", token.as_str());
+
+    let held = post_json(&app, HOLDS, pass, &json!({"seatIds": ["A1"]})).await;
+    assert_eq!(held.status, StatusCode::CREATED, "{}", held.text());
+    let hold = format!("/api/v1/holds/{}", held.json()["holdId"].as_str().unwrap());
+    let page = hold.replace("/api/v1", "");
+    let cookie = held.cookie().to_owned();
+    let session = ("cookie", cookie.as_str());
+    fan.call(&app, Method::DELETE, "pass").await;
+
+    // The pass and the session each show whose hold it is; the pass also when its time is over.
+    for late in [false, true] {
+        if late {
+            world.clock.advance(Duration::from_secs(120));
+        }
+        for who in [pass, session] {
+            let looked = app.get(&hold, &[who]).await;
+            assert_eq!(looked.status, StatusCode::OK, "{late} {}", looked.text());
+            assert_eq!(app.get(&page, &[who, HTML]).await.status, StatusCode::OK);
+            // New seats, and looking around, are for those inside.
+            let another = post_json(&app, HOLDS, who, &json!({"seatIds": ["A2"]})).await;
+            another.assert_problem(403, "pass-required");
+            for path in [
+                "/api/v1/shows/lanterns/seatmap",
+                "/shows/lanterns/seats",
+                "/",
+            ] {
+                let refused = app.get(path, &[who]).await;
+                refused.assert_problem(403, "pass-required");
+            }
+        }
+    }
+    // Nobody else learns so much as that there is such a hold, whatever they send.
+    for who in [("cookie", STRANGER), ("x-nobody", "1")] {
+        app.get(&hold, &[who])
+            .await
+            .assert_problem(403, "pass-required");
+        let to_wait = app.get(&page, &[who, HTML]).await;
+        assert_eq!(to_wait.status, StatusCode::FOUND, "{}", to_wait.text());
+        assert!(to_wait.header("location").starts_with("/_line/rooms/eras"));
+        for path in [format!("{hold}/confirm"), format!("{hold}/payments")] {
+            let refused = app.send(Method::POST, &path, &[who, JSON], "{").await;
+            refused.assert_problem(403, "pass-required");
+        }
+        let released = app.send(Method::DELETE, &hold, &[who], "").await;
+        released.assert_problem(403, "pass-required");
+    }
+
+    let email = json!({"email": "fan@tickets.example"});
+    let payment = post_json(&app, &format!("{hold}/payments"), pass, &email).await;
+    assert_eq!(payment.status, StatusCode::CREATED, "{}", payment.text());
+    paid.store(true, Ordering::SeqCst);
+    let intent = json!({"paymentIntentId": payment.json()["paymentIntentId"]});
+    let confirmed = post_json(&app, &format!("{hold}/confirm"), pass, &intent).await;
+    assert_eq!(confirmed.status, StatusCode::OK, "{}", confirmed.text());
+    let bought = confirmed.json()["bookingId"].as_str().unwrap().to_owned();
+    // What the purchase leads to.
+    let bought = format!("/bookings/{bought}");
+    let shown = app.get(&bought, &[session, HTML]).await;
+    assert_eq!(shown.status, StatusCode::OK, "{}", shown.text());
+    let refused = app.get(&bought, &[("cookie", STRANGER), HTML]).await;
+    assert_eq!(refused.status, StatusCode::FOUND);
+
+    // A pass that ended long ago shows nothing any more.
+    world.clock.advance(Duration::from_mins(30));
+    let refused = app.get(&hold, &[pass]).await;
+    refused.assert_problem(403, "pass-required");
+    assert_eq!(app.get(&hold, &[session]).await.status, StatusCode::OK);
+}
+
+#[tokio::test]
+async fn somebody_elses_shop_hears_of_nobody_without_a_session() {
+    let world = World::create().await;
+    let shop = Server::start(world.upstream()).await;
+    world
+        .room(json!({"paths": ["/"], "upstream": shop.url("")}))
+        .await;
+    let app = world.gateway().await;
+    let fan = app.join(1).await;
+    let token = fan.claimed(&app).await;
+    let pass = ("ropeline-pass", token.as_str());
+    assert_eq!(app.get("/holds/h", &[pass]).await.status, StatusCode::OK);
+    fan.call(&app, Method::DELETE, "pass").await;
+    app.get("/holds/h", &[pass, ("cookie", STRANGER)])
+        .await
+        .assert_problem(403, "pass-required");
+}
