@@ -375,38 +375,6 @@ impl Booking {
         }
     }
 
-    /// Confirms a purchase.
-    pub async fn confirm(
-        &self,
-        customer: &Customer,
-        hold_id: HoldId,
-        payment_intent_id: &str,
-    ) -> Result<ConfirmOutcome, StoreError> {
-        let (core, customer) = (Arc::clone(&self.0), customer.clone());
-        let intent_id = payment_intent_id.to_owned();
-        let work = async move { core.confirm(&customer, hold_id, &intent_id).await };
-        match self.0.work.run_within(PROVIDER_PATIENCE, work).await {
-            // The provider takes its time: the resolution goes on, and so may the customer.
-            Err(StoreError::Timeout) => Ok(ConfirmOutcome::Processing),
-            outcome => outcome,
-        }
-    }
-
-    /// How a payment stands, for a browser that does not own its hold.
-    pub(crate) async fn payment_seen(
-        &self,
-        hold_id: HoldId,
-        payment_intent_id: &str,
-    ) -> Result<Option<PaymentSeen>, StoreError> {
-        let core = Arc::clone(&self.0);
-        let intent_id = payment_intent_id.to_owned();
-        let work = async move { core.payment_seen(hold_id, &intent_id).await };
-        match self.0.work.run_within(PROVIDER_PATIENCE, work).await {
-            Err(StoreError::Timeout) => Ok(Some(PaymentSeen::Checking)),
-            outcome => outcome,
-        }
-    }
-
     /// The customer's booking.
     pub async fn booking(
         &self,

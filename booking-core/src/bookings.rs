@@ -71,24 +71,17 @@ impl Core {
     pub(crate) async fn payment_seen(
         &self,
         hold_id: HoldId,
-        intent_id: &str,
+        named: &str,
     ) -> Result<Option<PaymentSeen>, StoreError> {
-        let Some(hold) = store::holds::find(&self.pools.money, hold_id.uuid()).await? else {
-            return Ok(None);
-        };
-        let mut connection = self.pools.money.acquire().await?;
-        let payments = store::payments::of_hold(&mut connection, hold.hold_id).await?;
-        drop(connection);
-        let payment = payments
-            .iter()
-            .find(|payment| payment.intent_id.as_deref() == Some(intent_id));
-        let Some(payment) = payment else {
-            return Ok(None);
-        };
-        let Some(Resolution { hold, payment, .. }) =
-            self.resolve_payment(payment.payment_id, None).await?
-        else {
-            return Ok(None);
+        let resolution = match self.confirm_read(None, hold_id, named).await? {
+            ConfirmRead::NotFound | ConfirmRead::UnknownPayment => return Ok(None),
+            ConfirmRead::Settled(resolution) => *resolution,
+            ConfirmRead::Open(hold, payment) => match self.resolve_read(*hold, *payment).await {
+                Err(error) if error.is_transient() => return Ok(Some(PaymentSeen::Checking)),
+                Err(error) => return Err(error),
+                Ok(None) => return Ok(None),
+                Ok(Some(resolution)) => resolution,
+            },
         };
         let Resolution { hold, payment, .. } = resolution;
         Ok(Some(match payment.status {
@@ -107,22 +100,60 @@ impl Core {
         &self,
         customer: &Customer,
         hold_id: HoldId,
-        intent_id: &str,
+        named: &str,
     ) -> Result<ConfirmOutcome, StoreError> {
-        let Some(hold) = self.hold_row(customer, hold_id).await? else {
-            return Ok(ConfirmOutcome::NotFound);
+        let read = self.confirm_read(Some(customer), hold_id, named);
+        let resolved = match read.await? {
+            ConfirmRead::NotFound => return Ok(ConfirmOutcome::NotFound),
+            ConfirmRead::UnknownPayment => return Ok(ConfirmOutcome::UnknownPayment),
+            ConfirmRead::Settled(resolution) => Ok(Some(*resolution)),
+            ConfirmRead::Open(hold, payment) => self.resolve_read(*hold, *payment).await,
+        };
+        let outcome = match resolved {
+            Ok(None) => Ok(ConfirmOutcome::NotFound),
+            Ok(Some(resolution)) => self.confirm_view(customer, resolution).await,
+            Err(error) => Err(error),
+        };
+        match outcome {
+            // The payment is the customer's and may be through: that the database was away or busy
+            // when it was to be written down is no refusal.
+            Err(error) if error.is_transient() => {
+                tracing::warn!(
+                    error = &error as &dyn std::error::Error,
+                    hold = %hold_id,
+                    "a confirmation is put off"
+                );
+                Ok(ConfirmOutcome::Processing)
+            }
+            outcome => outcome,
+        }
+    }
+
+    /// Hold, payment and booking as they stand, over one connection. With a `customer`, only if
+    /// the hold is theirs.
+    async fn confirm_read(
+        &self,
+        customer: Option<&Customer>,
+        hold_id: HoldId,
+        named: &str,
+    ) -> Result<ConfirmRead, StoreError> {
+        let (mut connection, _turn) = self.settling.acquire().await?;
+        let hold = store::holds::find(&mut *connection, hold_id.uuid()).await?;
+        let Some(hold) = hold.filter(|hold| {
+            let owns = |customer: &Customer| {
+                customer.owns(hold.subject.as_deref(), hold.session.as_deref())
+            };
+            customer.is_none_or(owns)
+        }) else {
+            return Ok(ConfirmRead::NotFound);
         };
         let payments = store::payments::of_hold(&mut connection, hold.hold_id).await?;
-        drop(connection);
-        let payment = payments
-            .iter()
-            .find(|payment| payment.intent_id.as_deref() == Some(intent_id));
+        let payment = payments.into_iter().find(|payment| payment.is_named(named));
         let Some(payment) = payment else {
             return Ok(ConfirmRead::UnknownPayment);
         };
-        match self.resolve_payment(payment.payment_id, None).await? {
-            None => Ok(ConfirmOutcome::NotFound),
-            Some(resolution) => self.confirm_view(customer, &resolution).await,
+        if !payment.is_settled() {
+            return Ok(ConfirmRead::Open(Box::new(hold), Box::new(payment)));
         }
         let booking = find_booking(&mut connection, &hold).await?;
         Ok(ConfirmRead::Settled(Box::new(Resolution {

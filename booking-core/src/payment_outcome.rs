@@ -1,5 +1,6 @@
 //! What the customer hears about a payment that was to be started.
 
+use contract::PaymentId;
 use contract::booking::Payment;
 
 use crate::core::Core;
@@ -42,6 +43,7 @@ impl Core {
     pub(crate) fn payment_outcome(&self, started: PaymentStart) -> PaymentOutcome {
         match started {
             PaymentStart::Started(payment) => {
+                let payment_id = payment.payment_id;
                 let intent_id = payment.intent_id.unwrap_or_default();
                 let client_secret = payment.client_secret.unwrap_or_default();
                 let base = self.config.payment.url.trim_end_matches('/');
@@ -49,7 +51,7 @@ impl Core {
                 PaymentOutcome::Started(Payment {
                     redirect_url: Some(page.clone()),
                     pay_url: Some(page),
-                    payment_intent_id: intent_id,
+                    payment_intent_id: PaymentId::new(payment_id),
                     client_secret,
                     amount_minor: payment.amount_minor,
                     currency: payment.currency,

@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use crate::clock::Timestamp;
-use crate::ids::{BookingId, CityId, HoldId, RoomId, SeatId, ShowId, TicketId};
+use crate::ids::{BookingId, CityId, HoldId, PaymentId, RoomId, SeatId, ShowId, TicketId};
 
 /// A city with shows.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
@@ -371,8 +371,8 @@ pub enum PaymentStatus {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Payment {
-    /// The id that the confirmation names. It means nothing beyond that.
-    pub payment_intent_id: String,
+    /// The id that the confirmation names. It is the shop's own and means nothing to the provider.
+    pub payment_intent_id: PaymentId,
     /// What the customer's browser shows the provider.
     pub client_secret: String,
     /// Where to send the customer's browser to pay, if the payment is made on a page.
@@ -393,7 +393,7 @@ pub struct Payment {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct ConfirmRequest {
-    /// The payment that pays for the hold.
+    /// The payment that pays for the hold, as the answer that started it names it.
     pub payment_intent_id: String,
 }
 

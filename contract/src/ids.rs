@@ -162,6 +162,10 @@ prefixed!(
     HoldId, "hold_", "hold"
 );
 prefixed!(
+    /// A payment of a hold: an attempt, of which there may be several.
+    PaymentId, "pay_", "payment"
+);
+prefixed!(
     /// A confirmed purchase.
     BookingId, "bkg_", "booking"
 );

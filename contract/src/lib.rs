@@ -29,5 +29,5 @@ pub mod room;
 pub mod text;
 
 pub use clock::{Clock, ManualClock, SystemClock, Timestamp};
-pub use ids::{BookingId, CityId, HoldId, PlaceId, RoomId, SeatId, ShowId, TicketId};
+pub use ids::{BookingId, CityId, HoldId, PaymentId, PlaceId, RoomId, SeatId, ShowId, TicketId};
 pub use problem::{Problem, ProblemCode};

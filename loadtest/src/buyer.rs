@@ -18,7 +18,7 @@ use crate::evidence::{Asked, HoldEnd, HoldSeen};
 use crate::fan::Fan;
 use crate::measurements::Step;
 use crate::patience::pause;
-use crate::shop::{Customer, ShopClient};
+use crate::shop::{Customer, ShopClient, intent_id};
 use crate::world::Tally;
 
 /// Holds a fan asks for before giving up.
@@ -221,8 +221,9 @@ impl Buyer<'_, '_> {
             let Some(payment) = self.start_payment(hold).await else {
                 return self.give_up(hold).await;
             };
-            if !hold.intents.contains(&payment.payment_intent_id) {
-                hold.intents.push(payment.payment_intent_id.clone());
+            let intent = intent_id(&payment);
+            if !hold.intents.iter().any(|known| known == intent) {
+                hold.intents.push(intent.to_owned());
                 self.note(hold);
             }
             let declined = payment_number == 0 && self.fan.plan.first_card_declined;
@@ -296,7 +297,7 @@ impl Buyer<'_, '_> {
     async fn confirm(&mut self, hold: &HoldSeen, payment: &Payment) -> Outcome {
         let world = self.fan.world;
         let body = ConfirmRequest {
-            payment_intent_id: payment.payment_intent_id.clone(),
+            payment_intent_id: payment.payment_intent_id.to_string(),
         };
         let decided = Instant::now();
         for attempt in 0..CONFIRM_ASKS_MAX {

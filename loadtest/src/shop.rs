@@ -136,7 +136,7 @@ impl ShopClient {
             .and_then(|url| Url::parse(url).ok());
         let page = page.as_ref().or(self.payment_url.as_ref());
         let page = page.ok_or_else(|| CallError::Unreadable("no payment page".to_owned()))?;
-        let path = format!("/v1/payment_intents/{}/confirm", payment.payment_intent_id);
+        let path = format!("/v1/payment_intents/{}/confirm", intent_id(payment));
         let url = page
             .join(&path)
             .map_err(|error| CallError::Unreadable(error.to_string()))?;
@@ -178,4 +178,11 @@ impl ShopClient {
         let request = self.request(caller, Method::GET, &path, customer);
         caller.send(Step::Booking, customer.fan, request).await
     }
+}
+
+/// The provider's id of a payment: what its client secret begins with, as Stripe's own clients
+/// have it.
+pub(crate) fn intent_id(payment: &contract::booking::Payment) -> &str {
+    let secret = payment.client_secret.as_str();
+    secret.split_once("_secret").map_or(secret, |(id, _)| id)
 }

@@ -52,10 +52,15 @@ pub(crate) struct StoredAnswer {
     pub(crate) at: Timestamp,
 }
 
+/// What the shop calls the payment that an intent is for.
+const PAYMENT_ID: &str = "payment_id";
+
 /// The books.
 #[derive(Debug, Default)]
 pub(crate) struct Books {
     intents: Series<IntentId, Intent>,
+    /// Intents by what the shop calls them, in `metadata[payment_id]`.
+    intents_by_payment: HashMap<String, IntentId>,
     refunds: Series<RefundId, Refund>,
     disputes: Series<DisputeId, Dispute>,
     answers: HashMap<String, (StoredAnswer, Sequence)>,
@@ -122,6 +127,11 @@ impl<K: Clone + Eq + std::hash::Hash, V> Series<K, V> {
 }
 
 impl Books {
+    /// The intent that the shop calls `payment_id`.
+    pub(crate) fn intent_of_payment(&self, payment_id: &str) -> Option<&Intent> {
+        self.intents.get(self.intents_by_payment.get(payment_id)?)
+    }
+
     /// Payment intents.
     pub(crate) fn intents(&self) -> &Series<IntentId, Intent> {
         &self.intents
@@ -196,6 +206,10 @@ impl Books {
         }
         self.settlements.extend(due(&intent));
         let id = intent.id.clone();
+        if let Some(payment_id) = intent.metadata.get(PAYMENT_ID) {
+            self.intents_by_payment
+                .insert(payment_id.clone(), id.clone());
+        }
         self.intents.put(&id, intent);
     }
 

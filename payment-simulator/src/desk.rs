@@ -69,12 +69,13 @@ pub(crate) struct Strike {
 }
 
 impl Desk<'_> {
-    /// The intent `id`, if this caller may have it.
+    /// The intent `id`, if this caller may have it. The shop's own name of a payment does as well.
     pub(crate) fn intent(&self, id: &IntentId, caller: &Caller) -> Result<Intent, ApiError> {
         let intent = self
             .books
             .intents()
             .get(id)
+            .or_else(|| self.books.intent_of_payment(id.as_ref()))
             .ok_or_else(|| ApiError::no_such("payment_intent", id.as_ref(), "intent"))?;
         if let Caller::Browser { client_secret } = caller {
             let known = intent.client_secret.as_bytes();

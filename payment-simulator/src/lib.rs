@@ -75,6 +75,8 @@
 //!
 //! # What differs from Stripe
 //!
+//! The shop's own name of a payment, in `metadata[payment_id]`, does in the place of an intent's id
+//! in paths, for programs that know only what the shop told them.
 //! Money is captured at once; `capture_method=manual` is refused.
 //! Smallest charges are known for the currencies that Stripe lists; others start at one. An idempotency key is kept for 24 hours, at most 200,000 of
 //! them. Refunds succeed at once. Events are retried 14 times over about an hour.

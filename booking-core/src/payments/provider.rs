@@ -4,7 +4,7 @@ use std::future::Future;
 use std::pin::Pin;
 use std::time::Duration;
 
-use contract::{HoldId, Timestamp};
+use contract::{HoldId, PaymentId, Timestamp};
 use uuid::Uuid;
 
 use super::FailureReason;
@@ -18,6 +18,8 @@ pub struct IntentRequest {
     pub amount_minor: i64,
     /// ISO 4217.
     pub currency: String,
+    /// What the shop calls it.
+    pub payment_id: PaymentId,
     /// The hold it pays for.
     pub hold_id: HoldId,
     /// Which attempt on that hold, from 1.

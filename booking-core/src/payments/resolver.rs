@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use contract::booking::{HoldStatus, PaymentStatus};
+use contract::{HoldId, PaymentId, Timestamp};
 use sqlx::PgConnection;
 use uuid::Uuid;
 
@@ -51,11 +52,25 @@ impl Core {
         if cancel.is_some() {
             return self.resolve_now(payment_id, cancel).await;
         }
-        let ask = || async { Arc::new(self.resolve_now(payment_id, None).await) };
-        match &*self.questions.shared(payment_id, ask).await {
-            Ok(resolution) => Ok(resolution.clone()),
-            Err(error) => Err(error.for_another()),
-        }
+        let ask = |_| async { Arc::new(self.resolve_now(payment_id, None).await) };
+        shared(&self.questions.shared(payment_id, ask).await)
+    }
+
+    /// Like [`Core::resolve_payment`], for a hold and payment that were read a moment ago.
+    pub(crate) async fn resolve_read(
+        &self,
+        hold: HoldRow,
+        payment: PaymentRow,
+    ) -> Result<Option<Resolution>, StoreError> {
+        let payment_id = payment.payment_id;
+        let ask = |begun| async move {
+            let resolved = match begun {
+                Begun::Alone => self.resolve_from(hold, payment, None).await.map(Some),
+                Begun::AmongOthers => self.resolve_now(payment_id, None).await,
+            };
+            Arc::new(resolved)
+        };
+        shared(&self.questions.shared(payment_id, ask).await)
     }
 
     async fn resolve_now(
@@ -63,7 +78,8 @@ impl Core {
         payment_id: Uuid,
         cancel: Option<CancelReason>,
     ) -> Result<Option<Resolution>, StoreError> {
-        let Some(payment) = store::payments::find(&self.pools.money, payment_id).await? else {
+        let (mut connection, turn) = self.settling.acquire().await?;
+        let Some(payment) = store::payments::find(&mut *connection, payment_id).await? else {
             return Ok(None);
         };
         let hold = store::holds::find(&mut *connection, payment.hold_id).await?;
@@ -80,6 +96,16 @@ impl Core {
                 unanswered: None,
             }));
         }
+        self.resolve_from(hold, payment, cancel).await.map(Some)
+    }
+
+    async fn resolve_from(
+        &self,
+        hold: HoldRow,
+        payment: PaymentRow,
+        cancel: Option<CancelReason>,
+    ) -> Result<Resolution, StoreError> {
+        let payment_id = payment.payment_id;
         // Before the question, which may take minutes: seats never wait for a provider that hangs.
         if hold.is_open() && hold.hard_deadline <= self.clock.now() {
             self.give_up_if_due(payment_id, payment.hold_id).await?;
@@ -108,14 +134,20 @@ impl Core {
         if let (Some(intent_id), Some(secret)) = (&payment.intent_id, &payment.client_secret) {
             return Ok(Ok((intent_id.clone(), secret.clone())));
         }
-        let hold_id = contract::HoldId::new(payment.hold_id);
+        let hold_id = HoldId::new(payment.hold_id);
+        let payment_id = PaymentId::new(payment.payment_id);
         let request = IntentRequest {
             idempotency_key: payment.idempotency_key.clone(),
             amount_minor: payment.amount_minor,
             currency: payment.currency.clone(),
+            payment_id,
             hold_id,
             attempt_no: payment.attempt_no,
-            return_url: format!("{}/holds/{hold_id}/return", self.config.public_url),
+            // The provider adds its own id; ours is there without it.
+            return_url: format!(
+                "{}/holds/{hold_id}/return?payment={payment_id}",
+                self.config.public_url
+            ),
         };
         match self.provider.create_intent(request).await {
             Ok(intent) => {

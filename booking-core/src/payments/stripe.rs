@@ -6,6 +6,7 @@ use std::time::Duration;
 use contract::HoldId;
 use http::StatusCode;
 use serde::Deserialize;
+use show_file::currency;
 
 use super::FailureReason;
 use super::provider::{
@@ -14,7 +15,6 @@ use super::provider::{
     ProviderRefundStatus, RefundRequest,
 };
 use crate::config::{PROVIDER_TIMEOUT, PaymentConfig};
-use crate::currency;
 use crate::telemetry;
 
 /// Wait after a 429 that names none.
@@ -99,11 +99,13 @@ impl PaymentProvider for Stripe {
         Box::pin(async move {
             let amount = counted(request.amount_minor, &request.currency)?;
             let currency = request.currency.to_lowercase();
+            let payment_id = request.payment_id.to_string();
             let hold_id = request.hold_id.to_string();
             let attempt = request.attempt_no.to_string();
             let form = [
                 ("amount", amount.as_str()),
                 ("currency", &currency),
+                ("metadata[payment_id]", &payment_id),
                 ("metadata[hold_id]", &hold_id),
                 ("metadata[attempt]", &attempt),
                 ("metadata[return_url]", &request.return_url),

@@ -77,7 +77,8 @@ pub(super) async fn payment_return(
 ) -> ApiResult<Response> {
     // Confirming ends the session; a browser that looks ahead must not end it for its user.
     let only_looks = method == Method::HEAD || is_speculative(&headers);
-    let Some(intent_id) = returned.payment_intent.filter(|_| !only_looks) else {
+    let named = returned.payment.or(returned.payment_intent);
+    let Some(named) = named.filter(|_| !only_looks) else {
         return without_intent(&booking, &headers, hold_id).await;
     };
     let permit = match booking.confirm_turn().await {
@@ -86,7 +87,8 @@ pub(super) async fn payment_return(
         ConfirmTurn::Full => return Err(ProblemCode::BookingBusy.into()),
     };
     let customer = booking.customer(&headers);
-    match booking.confirm(&customer, hold_id, &intent_id).await? {
+    let confirmed = booking.confirm(permit.clone(), &customer, hold_id, &named);
+    match confirmed.await? {
         ConfirmOutcome::Booked {
             booking: booked,
             ends_session,
@@ -110,7 +112,7 @@ pub(super) async fn payment_return(
             ))
         }
         ConfirmOutcome::HoldEnded { refunding } => Err(hold_expired(refunding)),
-        ConfirmOutcome::NotFound => elsewhere(&booking, hold_id, &intent_id).await,
+        ConfirmOutcome::NotFound => elsewhere(&booking, permit, hold_id, &named).await,
         ConfirmOutcome::UnknownPayment => Err(not_found()),
     }
 }
@@ -141,8 +143,13 @@ async fn processing(
 
 /// Someone who paid in one browser and was led back to another. The tickets stay hidden: only the
 /// browser that began can show that they are its own.
-async fn elsewhere(booking: &Booking, hold_id: HoldId, intent_id: &str) -> ApiResult<Response> {
-    let seen = booking.payment_seen(hold_id, intent_id).await?;
+async fn elsewhere(
+    booking: &Booking,
+    permit: ConfirmPermit,
+    hold_id: HoldId,
+    named: &str,
+) -> ApiResult<Response> {
+    let seen = booking.payment_seen(permit, hold_id, named).await?;
     let stands = match seen.ok_or_else(not_found)? {
         PaymentSeen::Checking => ElsewherePage::Checking,
         PaymentSeen::Arrived => ElsewherePage::Arrived,

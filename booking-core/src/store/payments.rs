@@ -1,7 +1,8 @@
 //! Payments.
 
 use contract::booking::PaymentStatus;
-use sqlx::{PgConnection, PgPool};
+use contract::{PaymentId, Timestamp};
+use sqlx::{PgConnection, PgExecutor, PgPool};
 use time::OffsetDateTime;
 use uuid::Uuid;
 
@@ -29,6 +30,21 @@ pub(crate) struct PaymentRow {
 }
 
 impl PaymentRow {
+    /// Whether there is nothing to ask the provider about: settled money, and an intent that was
+    /// never made. A cancelled intent may still be paid: a bank can speak late.
+    pub(crate) fn is_settled(&self) -> bool {
+        let never_made = self.intent_id.is_none() && !self.provider_open;
+        self.status == PaymentStatus::Succeeded || never_made
+    }
+
+    /// Whether `name` names it: our own id, or the provider's, which the provider leads back with
+    /// and earlier versions gave to customers.
+    pub(crate) fn is_named(&self, name: &str) -> bool {
+        let own = name.parse::<PaymentId>().ok();
+        own.is_some_and(|id| id.uuid() == self.payment_id)
+            || self.intent_id.as_deref() == Some(name)
+    }
+
     /// Whether its outcome is open.
     pub(crate) fn is_live(&self) -> bool {
         matches!(

@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use crate::fan::SHOW;
+use crate::fan::{SHOW, intent_of};
 use crate::test_shop::{TestShop, show_file};
 
 #[tokio::test]
@@ -156,9 +156,9 @@ async fn what_belongs_to_one_customer_is_kept_by_nobody() {
     let hold = created.headers["location"].to_str().unwrap().to_owned();
     let seen = fan.get(&hold).await;
     let paying = fan.pay(&hold).await;
-    let intent = paying.json["paymentIntentId"].as_str().unwrap();
-    shop.provider.pay(intent);
-    let booked = fan.confirm(&hold, intent).await;
+    let intent = intent_of(&paying);
+    shop.provider.pay(&intent);
+    let booked = fan.confirm(&hold, &intent).await;
     let booking = format!(
         "/api/v1/bookings/{}",
         booked.json["bookingId"].as_str().unwrap()

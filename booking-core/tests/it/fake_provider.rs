@@ -173,6 +173,11 @@ impl FakeProvider {
         self.books().intents[intent_id].status
     }
 
+    /// What we told of an intent.
+    pub(crate) fn metadata(&self, intent_id: &str) -> HashMap<String, String> {
+        self.books().intents[intent_id].metadata.clone()
+    }
+
     pub(crate) fn refuse_refunds(&self, times: u32) {
         self.books().refund_failures = times;
     }

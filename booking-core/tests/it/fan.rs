@@ -1,5 +1,6 @@
 //! A fan's browser: keeps its cookie and speaks to a router.
 
+use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
 
 use axum::Router;
@@ -38,11 +39,19 @@ pub(crate) fn hold_path(answer: &Answer) -> String {
     format!("/api/v1/holds/{}", answer.json["holdId"].as_str().unwrap())
 }
 
+/// The provider's id of the payment that `answer` started: its client secret begins with it.
+pub(crate) fn intent_of(answer: &Answer) -> String {
+    let secret = answer.json["clientSecret"].as_str().unwrap();
+    secret.split_once("_secret").unwrap().0.to_owned()
+}
+
 #[derive(Clone)]
 pub(crate) struct Fan {
     router: Router,
     headers: HeaderMap,
     cookie: Arc<Mutex<Option<String>>>,
+    /// What the shop calls a payment, by the provider's id.
+    payments: Arc<Mutex<HashMap<String, String>>>,
 }
 
 impl Fan {
@@ -51,6 +60,7 @@ impl Fan {
             router,
             headers: HeaderMap::new(),
             cookie: Arc::default(),
+            payments: Arc::default(),
         }
     }
 
@@ -93,6 +103,15 @@ impl Fan {
     pub(crate) fn without_cookies(&self) -> Self {
         Self {
             cookie: Arc::default(),
+            ..self.clone()
+        }
+    }
+
+    /// A browser with the cookies that this one has now.
+    pub(crate) fn copied(&self) -> Self {
+        let cookie = self.cookie.lock().unwrap().clone();
+        Self {
+            cookie: Arc::new(Mutex::new(cookie)),
             ..self.clone()
         }
     }
@@ -163,18 +182,27 @@ impl Fan {
 
     pub(crate) async fn pay(&self, hold: &str) -> Answer {
         let body = json!({"email": "fan@example.com"});
-        self.post(&format!("{hold}/payments"), &body).await
+        let answer = self.post(&format!("{hold}/payments"), &body).await;
+        if let Some(payment) = answer.json["paymentIntentId"].as_str() {
+            let intent = intent_of(&answer);
+            let mut payments = self.payments.lock().unwrap();
+            payments.insert(intent, payment.to_owned());
+        }
+        answer
     }
 
     /// Starts a payment and returns the provider's id.
     pub(crate) async fn intent(&self, hold: &str) -> String {
         let answer = self.pay(hold).await;
         assert_eq!(answer.status, 201, "{}", answer.text);
-        answer.json["paymentIntentId"].as_str().unwrap().to_owned()
+        intent_of(&answer)
     }
 
+    /// Confirms the payment of the provider's `intent`, by the name that the shop gave it. One that
+    /// the fan was not told of is named as it is.
     pub(crate) async fn confirm(&self, hold: &str, intent: &str) -> Answer {
-        let body = json!({"paymentIntentId": intent});
+        let payment = self.payments.lock().unwrap().get(intent).cloned();
+        let body = json!({"paymentIntentId": payment.as_deref().unwrap_or(intent)});
         self.post(&format!("{hold}/confirm"), &body).await
     }
 

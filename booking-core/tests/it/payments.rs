@@ -2,10 +2,12 @@
 
 use std::time::Duration;
 
+use contract::PaymentId;
 use futures_util::future::join_all;
 use serde_json::json;
 
 use crate::fake_provider::Mood;
+use crate::fan::intent_of;
 use crate::test_shop::{TestShop, show_file};
 
 #[tokio::test]
@@ -19,7 +21,7 @@ async fn a_paid_hold_becomes_a_booking() {
     assert_eq!(started.status, 201, "{}", started.text);
     assert_eq!(started.json["amountMinor"], 500_000);
     assert_eq!(started.json["status"], "CREATED");
-    let intent = started.json["paymentIntentId"].as_str().unwrap();
+    let intent = &intent_of(&started);
     let pay_url = format!(
         "{}/pay/{intent}?client_secret={intent}_secret",
         shop.provider.url
@@ -61,6 +63,49 @@ async fn a_paid_hold_becomes_a_booking() {
     assert_eq!(fan.delete(&hold).await.code(), "conflict");
     shop.settle().await;
     shop.assert_clean().await;
+}
+
+#[tokio::test]
+async fn a_payment_has_a_name_of_our_own_and_the_providers_still_finds_it() {
+    let shop = TestShop::new().await;
+    let fan = shop.fan();
+    let hold = fan.held(&["A1"]).await;
+    let started = fan.pay(&hold).await;
+    let (own, intent) = (started.json["paymentIntentId"].clone(), intent_of(&started));
+    let payment: PaymentId = own.as_str().unwrap().parse().unwrap();
+    // The provider hears our name, in what it keeps of the intent and in the way back.
+    let told = shop.provider.metadata(&intent);
+    assert_eq!(told["payment_id"], payment.to_string());
+    let back = format!("{}/return?payment={payment}", hold.replace("/api/v1", ""));
+    assert!(told["return_url"].ends_with(&back), "{told:?}");
+    // Another payment's name is none of this hold's, however well formed.
+    let other = fan.held(&["A2"]).await;
+    let other = fan.pay(&other).await.json["paymentIntentId"].clone();
+    let confirm = format!("{hold}/confirm");
+    for wrong in [
+        other,
+        json!("pay_00000000000000000000000000000000"),
+        json!(""),
+    ] {
+        let refused = fan.post(&confirm, &json!({"paymentIntentId": wrong})).await;
+        assert_eq!(refused.json["field"], "paymentIntentId", "{}", refused.text);
+    }
+    shop.provider.pay(&intent);
+    let booked = fan.post(&confirm, &json!({"paymentIntentId": own})).await;
+    assert_eq!(booked.status, 200, "{}", booked.text);
+    assert!(!booked.text.contains(&intent), "{}", booked.text);
+    // Who began to pay with an earlier version was told the provider's name.
+    let earlier = json!({"paymentIntentId": intent});
+    assert_eq!(fan.post(&confirm, &earlier).await.json, booked.json);
+    // However the provider leads back.
+    for query in [
+        format!("payment={payment}"),
+        format!("payment_intent={intent}"),
+    ] {
+        let page = hold.replace("/api/v1", "");
+        let back = fan.copied().get(&format!("{page}/return?{query}")).await;
+        assert_eq!(back.status, 303, "{query} {}", back.text);
+    }
 }
 
 #[tokio::test]

@@ -17,7 +17,7 @@ use contract::booking::{
     Booking, BookingStatus, ConfirmRequest, Hold, HoldRequest, HoldStatus, Payment, PaymentStatus,
     Seat, SeatMap, SeatStatus, Ticket,
 };
-use contract::{BookingId, HoldId, ProblemCode, SeatId, TicketId};
+use contract::{BookingId, HoldId, PaymentId, ProblemCode, SeatId, TicketId};
 use serde_json::{Value, json};
 use uuid::Uuid;
 
@@ -27,6 +27,7 @@ const PRICE: i64 = 500;
 
 struct Intent {
     id: String,
+    payment: PaymentId,
     hold: HoldId,
     amount: i64,
     received: i64,
@@ -167,15 +168,17 @@ async fn pay(State(fake): App, Path(hold): Path<HoldId>) -> Response {
     let mut shop = fake.shop.lock().unwrap();
     let amount = shop.holds[&hold].amount_minor;
     let id = format!("pi_{}", shop.intents.len());
+    let payment_id = PaymentId::new(shop.new_id());
     shop.intents.push(Intent {
         id: id.clone(),
+        payment: payment_id,
         hold,
         amount,
         received: 0,
     });
     let payment = Payment {
         client_secret: format!("{id}_secret"),
-        payment_intent_id: id,
+        payment_intent_id: payment_id,
         redirect_url: None,
         pay_url: Some(format!("{}/pay/now", fake.url)),
         amount_minor: amount,
@@ -201,11 +204,12 @@ async fn card(
         return (StatusCode::PAYMENT_REQUIRED, Json(error)).into_response();
     }
     intent.received = intent.amount;
-    let (hold, amount) = (intent.hold, intent.amount);
+    let (hold, amount, payment) = (intent.hold, intent.amount, intent.payment);
     if fake.defect == Some(Defect::DoubleCharge) {
         let id = format!("pi_{}", shop.intents.len());
         shop.intents.push(Intent {
             id,
+            payment,
             hold,
             amount,
             received: amount,
@@ -223,7 +227,7 @@ async fn confirm(
     let paid = shop
         .intents
         .iter()
-        .any(|it| it.id == body.payment_intent_id && it.received > 0);
+        .any(|it| it.payment.to_string() == body.payment_intent_id && it.received > 0);
     if !paid {
         let problem = contract::Problem::new(ProblemCode::PaymentFailed)
             .with("reason", "card-declined")
