@@ -157,6 +157,7 @@ impl Booking {
                 config.seats_in_memory_max,
             ),
             tickets: TicketSigner::new(&config.ticket_keys),
+            limits: Limits::new(&config.rates),
             config,
             settling: Turns::in_order(deps.pools.confirm.clone()),
             confirms: ConfirmQueue::new(CONFIRMS_AT_ONCE, CONFIRMS_WAITING_MAX, CONFIRM_WAIT_MAX),

@@ -1,6 +1,7 @@
 //! What the booking core has to be told, and the limits it keeps.
 
 use std::fmt;
+use std::num::NonZeroU32;
 use std::time::Duration;
 
 use ed25519_dalek::VerifyingKey;
@@ -16,6 +17,8 @@ pub struct BookingConfig {
     pub seats_in_memory_max: u64,
     /// The keys of tickets.
     pub ticket_keys: TicketKeys,
+    /// How often customers may call.
+    pub rates: Rates,
 }
 
 /// How the payment provider is reached.
@@ -181,47 +184,71 @@ pub const SEAT_STREAMS_MAX: usize = 10_000;
 pub const WEBHOOK_TOLERANCE: Duration = Duration::from_mins(5);
 
 /// Sustained calls a second, and calls at once after a pause.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Rate {
-    pub(crate) per_second: u32,
-    pub(crate) burst: u32,
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Rate {
+    /// Calls a second in the long run.
+    pub per_second: NonZeroU32,
+    /// Calls at once after a pause.
+    pub burst: NonZeroU32,
 }
 
 /// What one address and one customer may do.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct RatePair {
-    pub(crate) name: &'static str,
-    pub(crate) address: Rate,
-    pub(crate) customer: Rate,
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RatePair {
+    /// One IPv4 address, or one IPv6 subscriber; a whole office or mobile network may share it.
+    pub address: Rate,
+    /// One session, or one fan with a pass.
+    pub customer: Rate,
+}
+
+/// How often the API and the shop may be called, each counted apart.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Rates {
+    /// Looking around: everything that is none of the others.
+    pub browse: RatePair,
+    /// Holding seats and giving them up.
+    pub hold: RatePair,
+    /// Starting payments.
+    pub pay: RatePair,
+    /// Confirming purchases.
+    pub confirm: RatePair,
 }
 
 const fn rate(per_second: u32, burst: u32) -> Rate {
-    Rate { per_second, burst }
+    const fn at_least_one(number: u32) -> NonZeroU32 {
+        match NonZeroU32::new(number) {
+            Some(number) => number,
+            None => NonZeroU32::MIN,
+        }
+    }
+    Rate {
+        per_second: at_least_one(per_second),
+        burst: at_least_one(burst),
+    }
 }
 
-/// How often the API and the shop may be called: to look around, to hold and release seats, to
-/// start payments, to confirm.
-pub(crate) const RATES: [RatePair; 4] = [
-    RatePair {
-        name: "browse",
-        address: rate(100, 1000),
-        customer: rate(20, 200),
-    },
-    RatePair {
-        name: "hold",
-        address: rate(50, 500),
-        customer: rate(5, 50),
-    },
-    RatePair {
-        name: "pay",
-        address: rate(50, 500),
-        customer: rate(2, 20),
-    },
-    RatePair {
-        name: "confirm",
-        address: rate(50, 500),
-        customer: rate(5, 50),
-    },
-];
+impl Default for Rates {
+    fn default() -> Self {
+        Self {
+            browse: RatePair {
+                address: rate(100, 1000),
+                customer: rate(20, 200),
+            },
+            hold: RatePair {
+                address: rate(50, 500),
+                customer: rate(5, 50),
+            },
+            pay: RatePair {
+                address: rate(50, 500),
+                customer: rate(2, 20),
+            },
+            confirm: RatePair {
+                address: rate(50, 500),
+                customer: rate(5, 50),
+            },
+        }
+    }
+}
+
 /// How often the limits forget whoever has rested.
 pub const RATES_FORGET_EVERY: Duration = Duration::from_secs(10);

@@ -57,7 +57,8 @@ mod workers;
 
 pub use app::{Booking, BookingDeps, ImportedShow, RoomDirectory, StartError};
 pub use bookings::ConfirmOutcome;
-pub use config::{BookingConfig, PaymentConfig, TicketKeys};
+pub use config::{BookingConfig, PaymentConfig, Rate, RatePair, Rates, TicketKeys};
+pub use confirm_queue::{ConfirmPermit, ConfirmTurn};
 pub use customer::{Customer, Session};
 pub use database::{Pools, StoreError};
 pub use holds::{HoldOutcome, ReleaseOutcome};

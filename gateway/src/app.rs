@@ -44,7 +44,9 @@ use crate::ops::{self, OpsState, SeedSource};
 use crate::proxy::breaker::BreakerState;
 use crate::proxy::{Proxy, ProxyConfig};
 use crate::public::{PublicParts, PublicSide};
-use shop::{BookingStock, shop_routes, start_booking, ticket_keys};
+#[cfg(test)]
+pub(crate) use shop::booking_rates;
+use shop::{BookingStock, booking_config, shop_routes, start_booking, ticket_keys};
 
 /// How long the database may take to come up before the start is given up.
 const DATABASE_START_MAX: Duration = Duration::from_mins(1);
@@ -267,10 +269,8 @@ impl App {
         let database = Database::new(pool, tasks.clone());
         let payment_origin = payment.url.clone();
         let booking = start_booking(
-            ticket_keys,
+            booking_config(ticket_keys, public_url, payment, &config.shop_rates),
             surroundings,
-            public_url,
-            payment,
             &database_url,
             Rooms::new(database.clone()),
             &tasks,

@@ -4,6 +4,7 @@
 //! problems are listed together, wherever the settings come from.
 
 mod check;
+mod rates;
 mod shown;
 
 use std::fmt;
@@ -15,6 +16,7 @@ use clap::{Args, Parser, Subcommand};
 use ipnet::IpNet;
 
 use check::check;
+pub use rates::{ShopRatePair, ShopRates};
 
 /// The settings file, in the working directory unless named.
 const FILE_DEFAULT: &str = "ropeline.toml";
@@ -150,6 +152,22 @@ settings! {
     keepalive_seconds = "ROPELINE_KEEPALIVE_SECONDS", Plain, "75", value_name = "SECONDS";
     /// Seconds after the order to stop in which readiness fails and connections are still taken [default: 5]
     shutdown_delay_seconds = "ROPELINE_SHUTDOWN_DELAY_SECONDS", Plain, "5", value_name = "SECONDS";
+    /// How often one customer may look around in the shop: calls a second, and at once after a pause [default: 20/200]
+    rate_browse_customer = "ROPELINE_RATE_BROWSE_CUSTOMER", Plain, "20/200", value_name = "RATE/BURST";
+    /// How often one IPv4 address or IPv6 /64 may look around in the shop: calls a second, and at once after a pause [default: 100/1000]
+    rate_browse_address = "ROPELINE_RATE_BROWSE_ADDRESS", Plain, "100/1000", value_name = "RATE/BURST";
+    /// How often one customer may hold seats and give them up: calls a second, and at once after a pause [default: 5/50]
+    rate_hold_customer = "ROPELINE_RATE_HOLD_CUSTOMER", Plain, "5/50", value_name = "RATE/BURST";
+    /// How often one IPv4 address or IPv6 /64 may hold seats and give them up: calls a second, and at once after a pause [default: 50/500]
+    rate_hold_address = "ROPELINE_RATE_HOLD_ADDRESS", Plain, "50/500", value_name = "RATE/BURST";
+    /// How often one customer may start to pay: calls a second, and at once after a pause [default: 2/20]
+    rate_pay_customer = "ROPELINE_RATE_PAY_CUSTOMER", Plain, "2/20", value_name = "RATE/BURST";
+    /// How often one IPv4 address or IPv6 /64 may start to pay: calls a second, and at once after a pause [default: 50/500]
+    rate_pay_address = "ROPELINE_RATE_PAY_ADDRESS", Plain, "50/500", value_name = "RATE/BURST";
+    /// How often one customer may confirm a purchase: calls a second, and at once after a pause [default: 5/50]
+    rate_confirm_customer = "ROPELINE_RATE_CONFIRM_CUSTOMER", Plain, "5/50", value_name = "RATE/BURST";
+    /// How often one IPv4 address or IPv6 /64 may confirm a purchase: calls a second, and at once after a pause [default: 50/500]
+    rate_confirm_address = "ROPELINE_RATE_CONFIRM_ADDRESS", Plain, "50/500", value_name = "RATE/BURST";
     /// Payment provider: simulator; stripe and razorpay are not available yet [default: simulator]
     payment_provider = "ROPELINE_PAYMENT_PROVIDER", Plain, "simulator", value_name = "NAME";
     /// The provider's endpoint [default: a private simulator]
@@ -228,6 +246,8 @@ pub struct Config {
     pub keepalive: Duration,
     /// From the order to stop until connections are no longer taken.
     pub shutdown_delay: Duration,
+    /// How often the shop and its API may be called.
+    pub shop_rates: ShopRates,
     /// Payment provider.
     pub payment: Payment,
     /// Log filter.
@@ -352,6 +372,8 @@ mod tests {
             connections_per_address_max = "many"
             keepalive_seconds = "4000"
             shutdown_delay_seconds = "-1"
+            rate_browse_customer = "20"
+            rate_pay_address = "0/5"
             "#,
         );
         let Err(problems) = check(settings, vec!["the settings file".to_owned()]) else {
@@ -372,6 +394,8 @@ mod tests {
             "ROPELINE_CONNECTIONS_PER_ADDRESS_MAX",
             "ROPELINE_KEEPALIVE_SECONDS",
             "ROPELINE_SHUTDOWN_DELAY_SECONDS",
+            "ROPELINE_RATE_BROWSE_CUSTOMER",
+            "ROPELINE_RATE_PAY_ADDRESS",
         ] {
             assert!(text.contains(name), "{name} is missing from: {text}");
         }

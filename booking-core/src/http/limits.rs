@@ -5,7 +5,6 @@
 //! may share one. Whoever has no session and no pass yet is counted by address alone.
 
 use std::net::IpAddr;
-use std::num::NonZeroU32;
 
 use axum::extract::{Request, State};
 use axum::middleware::Next;
@@ -17,7 +16,7 @@ use http::Method;
 use web::{ApiError, LimitedAs};
 
 use crate::app::Booking;
-use crate::config::{RATES, Rate, RatePair};
+use crate::config::{Rate, RatePair, Rates};
 use crate::customer::Customer;
 use crate::telemetry;
 
@@ -43,8 +42,13 @@ pub(crate) struct Limits([Pair; 4]);
 
 impl Limits {
     /// Limits that have counted nothing yet.
-    pub(crate) fn new() -> Self {
-        Self(RATES.map(Pair::new))
+    pub(crate) fn new(rates: &Rates) -> Self {
+        Self([
+            Pair::new("browse", rates.browse),
+            Pair::new("hold", rates.hold),
+            Pair::new("pay", rates.pay),
+            Pair::new("confirm", rates.confirm),
+        ])
     }
 
     /// Forgets whoever has rested.
@@ -83,9 +87,9 @@ impl Limits {
 }
 
 impl Pair {
-    fn new(pair: RatePair) -> Self {
+    fn new(name: &'static str, pair: RatePair) -> Self {
         Self {
-            name: pair.name,
+            name,
             by_address: DefaultKeyedRateLimiter::keyed(quota(pair.address)),
             by_customer: DefaultKeyedRateLimiter::keyed(quota(pair.customer)),
         }
@@ -93,8 +97,7 @@ impl Pair {
 }
 
 fn quota(rate: Rate) -> Quota {
-    let at_least_one = |number| NonZeroU32::new(number).unwrap_or(NonZeroU32::MIN);
-    Quota::per_second(at_least_one(rate.per_second)).allow_burst(at_least_one(rate.burst))
+    Quota::per_second(rate.per_second).allow_burst(rate.burst)
 }
 
 fn checked<K: Clone + Eq + std::hash::Hash>(
@@ -180,9 +183,10 @@ mod tests {
 
     #[test]
     fn a_customer_and_an_address_have_limits_of_their_own() {
-        let limits = Limits::new();
+        let rates = Rates::default();
+        let limits = Limits::new(&rates);
         let (customer, address) = ("c".to_owned(), IpAddr::from([192, 0, 2, 1]));
-        let burst = RATES[2].customer.burst;
+        let burst = rates.pay.customer.burst.get();
         let pay = |customer: Option<&String>| limits.check(Kind::Pay, Some(address), customer);
         for _ in 0..burst {
             pay(Some(&customer)).unwrap();
@@ -194,7 +198,7 @@ mod tests {
         limits
             .check(Kind::Confirm, Some(address), Some(&customer))
             .unwrap();
-        let most = RATES[2].address.burst + 1000;
+        let most = rates.pay.address.burst.get() + 1000;
         assert!((0..most).any(|_| pay(None).is_err()));
         limits.check(Kind::Pay, None, None).unwrap();
     }

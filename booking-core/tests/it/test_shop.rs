@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicU8, Ordering};
 use std::time::Duration;
 
 use booking_core::{
-    Booking, BookingConfig, BookingDeps, PaymentConfig, Pools, RoomDirectory, TicketKeys,
+    Booking, BookingConfig, BookingDeps, PaymentConfig, Pools, Rates, RoomDirectory, TicketKeys,
 };
 use contract::{Clock, ManualClock};
 use serde_json::{Value, json};
@@ -93,6 +93,21 @@ impl TestShop {
     /// Another process on the same database.
     pub(crate) async fn another_process(&self) -> Process {
         self.another_process_at(None).await
+    }
+
+    /// Another process with these connections.
+    pub(crate) async fn another_process_with(&self, pools: Pools) -> Process {
+        let seed = self.seeds.fetch_add(1, Ordering::Relaxed);
+        let clock = Arc::new(self.clock.clone());
+        start_with(pools, clock, &self.provider, seed, false, Rates::default()).await
+    }
+
+    /// Another process in which customers may call this often.
+    pub(crate) async fn another_process_limited(&self, rates: Rates) -> Process {
+        let seed = self.seeds.fetch_add(1, Ordering::Relaxed);
+        let clock = Arc::new(self.clock.clone());
+        let pools = Pools::lazy(&self.database.url()).unwrap();
+        start_with(pools, clock, &self.provider, seed, false, rates).await
     }
 
     /// Another process that reaches the database at `address`.
@@ -211,6 +226,18 @@ async fn start(
     background: bool,
 ) -> Process {
     let pools = Pools::lazy(url).unwrap();
+    let rates = Rates::default();
+    start_with(pools, clock, provider, seed, background, rates).await
+}
+
+async fn start_with(
+    pools: Pools,
+    clock: Arc<dyn Clock>,
+    provider: &FakeProvider,
+    seed: u8,
+    background: bool,
+    rates: Rates,
+) -> Process {
     let shutdown = CancellationToken::new();
     let config = BookingConfig {
         public_url: "http://tickets.test".to_owned(),
@@ -222,6 +249,7 @@ async fn start(
         },
         seats_in_memory_max: 60_000,
         ticket_keys: TicketKeys::new(1, [7; 32]),
+        rates,
     };
     let deps = BookingDeps {
         pools: pools.clone(),

@@ -4,7 +4,9 @@ use std::sync::Arc;
 
 use anyhow::{Context, Result};
 use booking_core::app::BookingDeps;
-use booking_core::config::{BookingConfig, PaymentConfig, SEATS_IN_MEMORY_MAX, TicketKeys};
+use booking_core::config::{
+    BookingConfig, PaymentConfig, Rate, RatePair, Rates, SEATS_IN_MEMORY_MAX, TicketKeys,
+};
 use booking_core::database::Pools;
 use booking_core::{Booking, RoomDirectory, StoreError};
 use contract::line::PriceRange;
@@ -17,7 +19,7 @@ use sqlx::PgPool;
 use tokio_util::task::TaskTracker;
 
 use super::Surroundings;
-use crate::config::Config;
+use crate::config::{Config, ShopRatePair, ShopRates};
 use crate::keys::Keys;
 use crate::ops::ExtraRoutes;
 
@@ -42,22 +44,30 @@ pub(super) async fn ticket_keys(
     Ok(ticket_keys)
 }
 
-/// Starts it on `database_url`.
-pub(super) async fn start_booking(
+/// What it is told of the settings.
+pub(super) fn booking_config(
     ticket_keys: TicketKeys,
-    surroundings: &Surroundings,
     public_url: &str,
     payment: PaymentConfig,
-    database_url: &str,
-    rooms: Rooms,
-    tasks: &TaskTracker,
-) -> Result<Booking> {
-    let booking = BookingConfig {
+    rates: &ShopRates,
+) -> BookingConfig {
+    BookingConfig {
         public_url: public_url.to_owned(),
         payment,
         seats_in_memory_max: SEATS_IN_MEMORY_MAX,
         ticket_keys,
-    };
+        rates: booking_rates(rates),
+    }
+}
+
+/// Starts it on `database_url`.
+pub(super) async fn start_booking(
+    booking: BookingConfig,
+    surroundings: &Surroundings,
+    database_url: &str,
+    rooms: Rooms,
+    tasks: &TaskTracker,
+) -> Result<Booking> {
     let deps = BookingDeps {
         pools: Pools::lazy(database_url)?,
         clock: surroundings.clock.clone(),
@@ -70,6 +80,24 @@ pub(super) async fn start_booking(
     Booking::start(booking, deps)
         .await
         .context("could not start the booking core")
+}
+
+/// The settings of rates, as the booking core takes them.
+pub(crate) fn booking_rates(rates: &ShopRates) -> Rates {
+    let rate = |rate: crate::edge::rate_limit::Rate| Rate {
+        per_second: rate.per_second,
+        burst: rate.burst,
+    };
+    let pair = |pair: ShopRatePair| RatePair {
+        address: rate(pair.address),
+        customer: rate(pair.customer),
+    };
+    Rates {
+        browse: pair(rates.browse),
+        hold: pair(rates.hold),
+        pay: pair(rates.pay),
+        confirm: pair(rates.confirm),
+    }
 }
 
 /// What operators do with shows.

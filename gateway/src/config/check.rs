@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use ipnet::IpNet;
 
+use super::rates::shop_rates;
 use super::{Config, LogFormat, Payment, Problems, Settings};
 
 /// A shorter token of the operators' listener can be guessed.
@@ -34,6 +35,7 @@ pub(super) fn check(settings: Settings, mut problems: Vec<String>) -> Result<Con
     }
     let trusted_proxies = networks(settings.trusted_proxies.as_deref(), &mut note);
     let serving = serving(&settings, &mut note);
+    let shop_rates = shop_rates(&settings, &mut note);
     let payment = payment(&settings, &mut note, &mut warnings);
     let data_dir = data_dir(settings.data_dir.as_deref(), &mut note);
     if data_dir.exists() && !data_dir.is_dir() {
@@ -65,6 +67,7 @@ pub(super) fn check(settings: Settings, mut problems: Vec<String>) -> Result<Con
         connections_per_address_max: serving.connections_per_address_max,
         keepalive: serving.keepalive,
         shutdown_delay: serving.shutdown_delay,
+        shop_rates,
         payment,
         log,
         log_format,
