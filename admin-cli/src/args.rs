@@ -128,8 +128,12 @@ pub(crate) enum RoomCommand {
     #[command(after_help = "Example:\n  ropeline room close eras --yes")]
     Close(ConfirmedArgs),
     /// Delete a room with its line; asks first
-    #[command(after_help = "Example:\n  ropeline room delete eras")]
-    Delete(ConfirmedArgs),
+    ///
+    /// The admission log stays, unless its end is asked for besides.
+    #[command(after_help = "Examples:\n  ropeline room delete eras\n  \
+        ropeline room delete eras --purge-log\n  \
+        ropeline room delete eras --yes --purge-log --confirm eras")]
+    Delete(DeleteArgs),
     /// Write a room's settings and its whole admission log as one JSON document
     ///
     /// With `--json` or without. Access codes are among the settings: keep the document as they
@@ -169,6 +173,19 @@ pub(crate) struct ConfirmedArgs {
     /// Do not ask
     #[arg(long, short)]
     pub(crate) yes: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct DeleteArgs {
+    #[command(flatten)]
+    pub(crate) room: ConfirmedArgs,
+    /// Purge the admission log too, for good; asks once more. A log that outlived its room can be
+    /// purged so as well
+    #[arg(long)]
+    pub(crate) purge_log: bool,
+    /// The name of the room once more, in the place of the second question
+    #[arg(long, requires = "purge_log", value_name = "ROOM")]
+    pub(crate) confirm: Option<RoomId>,
 }
 
 #[derive(Debug, Args)]

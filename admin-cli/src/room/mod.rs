@@ -10,7 +10,7 @@ use contract::{RoomId, Timestamp};
 use reqwest::Method;
 use serde_json::json;
 
-use crate::args::{ConfirmedArgs, RoomCommand, SettingsArgs};
+use crate::args::{ConfirmedArgs, DeleteArgs, RoomCommand, SettingsArgs};
 use crate::client::AdminClient;
 use crate::console::{Console, counted};
 use crate::failure::{Exit, Failure};
@@ -49,18 +49,52 @@ pub(crate) async fn run(
             told(&view, console)?;
         }
         RoomCommand::Delete(args) => {
-            confirm("Delete", &args, client, console).await?;
-            client.delete(&format!("rooms/{}", args.room)).await?;
-            if console.is_json() {
-                console.document(&json!({"room": args.room, "deleted": true}))?;
-            } else {
-                console.text(&format!("Deleted room {}.", args.room))?;
-            }
+            delete(&args, client, console).await?;
         }
         RoomCommand::Export { room } => export::run(&room, client, console).await?,
         RoomCommand::Watch(args) => watch::run(&args, client, console).await?,
     }
     Ok(Exit::Fine)
+}
+
+async fn delete(args: &DeleteArgs, client: &AdminClient, console: &Console) -> Result<(), Failure> {
+    let room = &args.room.room;
+    if let Some(confirmed) = &args.confirm
+        && confirmed != room
+    {
+        return Err(Failure::usage("Nothing was deleted")
+            .detail(format!("--confirm names room {confirmed}, not {room}")));
+    }
+    if !args.purge_log {
+        confirm("Delete", &args.room, client, console).await?;
+        client.delete(&format!("rooms/{room}")).await?;
+        if console.is_json() {
+            return console.document(&json!({"room": room, "deleted": true}));
+        }
+        return console.text(&format!(
+            "Deleted room {room}. Its admission log stays: `ropeline admissions {room}`."
+        ));
+    }
+    if !args.room.yes {
+        console.confirm(&format!("Delete room {room} if it is there?"), false)?;
+    }
+    if args.confirm.is_none() {
+        if !console.is_interactive() {
+            return Err(Failure::usage("This needs a second confirmation")
+                .detail(format!("Purge the admission log of room {room} for good?"))
+                .hint(format!("add --confirm {room}")));
+        }
+        console.confirm(
+            &format!("Purge the admission log of room {room} for good?"),
+            false,
+        )?;
+    }
+    let path = format!("rooms/{room}?purgeLog=true&confirm={room}");
+    client.delete(&path).await?;
+    if console.is_json() {
+        return console.document(&json!({"room": room, "deleted": true, "purgedLog": true}));
+    }
+    console.text(&format!("Deleted room {room} and its admission log."))
 }
 
 /// Pauses a room; `reason` is what fans read.

@@ -182,3 +182,31 @@ fn close_and_delete_need_a_confirmation() {
     assert!(stand_in.know().rooms.is_empty());
     run(&stand_in, "room delete eras --yes").ends_with(5);
 }
+
+#[test]
+fn a_log_is_purged_when_asked_for_twice() {
+    let stand_in = StandIn::with_room("eras");
+    for (given, told) in [
+        ("", "--yes"),
+        (" --yes", "--confirm eras"),
+        (" --yes --confirm other", "other"),
+    ] {
+        let refused = run(&stand_in, &format!("room delete eras --purge-log{given}"));
+        let refused = refused.ends_with(2);
+        assert!(refused.err.contains(told), "{given}: {}", refused.err);
+    }
+    // Without the purge there is nothing to confirm.
+    run(&stand_in, "room delete eras --yes --confirm eras").ends_with(2);
+    assert_eq!(stand_in.know().rooms.len(), 1);
+    let purged = run(
+        &stand_in,
+        "room delete eras --yes --purge-log --confirm eras --json",
+    );
+    let purged = purged.ends_with(0).json();
+    let told = json!({"room": "eras", "deleted": true, "purgedLog": true});
+    assert_eq!(purged, told);
+    assert_eq!(
+        stand_in.know().writes,
+        ["delete?purgeLog=true&confirm=eras"]
+    );
+}

@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex, MutexGuard};
 
 use axum::Router;
 use axum::body::Bytes;
-use axum::extract::{Query, RawPathParams, State};
+use axum::extract::{Query, RawPathParams, RawQuery, State};
 use axum::http::{HeaderMap, Method, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{any, get, post};
@@ -265,8 +265,16 @@ async fn room_replace(
     answer(StatusCode::OK, &view)
 }
 
-async fn room_delete(State(shared): State<Shared>, params: RawPathParams) -> Response {
-    match lock(&shared).rooms.remove(&name_in(&params, "room")) {
+async fn room_delete(
+    State(shared): State<Shared>,
+    params: RawPathParams,
+    RawQuery(query): RawQuery,
+) -> Response {
+    let mut know = lock(&shared);
+    if let Some(query) = query {
+        know.writes.push(format!("delete?{query}"));
+    }
+    match know.rooms.remove(&name_in(&params, "room")) {
         Some(_) => StatusCode::NO_CONTENT.into_response(),
         None => no_room(),
     }

@@ -160,14 +160,32 @@ pub(super) async fn put(
     }
 }
 
+/// What a deletion takes along.
+#[derive(Deserialize, IntoParams)]
+#[into_params(parameter_in = Query, rename_all = "camelCase")]
+#[serde(deny_unknown_fields, rename_all = "camelCase")]
+pub(super) struct Deletion {
+    /// Whether the admission log goes too, for good; it stays unless asked for. A log that outlived
+    /// its room can be purged by the same call.
+    purge_log: Option<bool>,
+    /// The name of the room once more, without which no log is purged
+    confirm: Option<String>,
+}
+
 /// Delete a room
+///
+/// The admission log stays, unless `purgeLog` and `confirm` ask for its end.
 #[utoipa::path(
     delete, path = "/admin/v1/rooms/{room}", operation_id = "room_delete", tag = "rooms",
-    params(("room" = RoomId, Path, description = "The room")),
+    params(("room" = RoomId, Path, description = "The room"), Deletion),
     responses(
         (status = 204, description = "Deleted"),
         (status = 403, description = "forbidden: needs the role admin", body = Problem),
         (status = 404, description = "room-not-found", body = Problem),
+        (status = 409, description = "conflict: a room of this name was made meanwhile",
+            body = Problem),
+        (status = 422, description = "validation-failed: the log's end is not confirmed",
+            body = Problem),
         (status = 503, description = "database-unavailable", body = Problem)
     )
 )]
@@ -175,10 +193,24 @@ pub(super) async fn delete(
     State(state): State<OpsState>,
     operator: Operator,
     ApiPath(room): ApiPath<RoomId>,
+    ApiQuery(deletion): ApiQuery<Deletion>,
 ) -> ApiResult<StatusCode> {
     operator.require(Role::Admin)?;
+    let purges = deletion.purge_log.unwrap_or(false);
+    if purges && deletion.confirm.as_deref() != Some(room.as_str()) {
+        return Err(unacceptable(&[FieldProblem {
+            field: "confirm".to_owned(),
+            problem: format!("must be `{room}` to purge its admission log for good"),
+        }]));
+    }
     let act = Act::new(operator.name, state.clock.as_ref());
-    if !state.rooms.room_delete(&room, act).await.map_err(refused)? {
+    let found = if purges {
+        let purged = state.rooms.room_purge(&room, act).await;
+        purged.map_err(refused)?.is_some()
+    } else {
+        state.rooms.room_delete(&room, act).await.map_err(refused)?
+    };
+    if !found {
         return Err(absent());
     }
     state.changes.apply(&room, None).await;
@@ -345,8 +377,11 @@ pub(super) async fn admissions(
     ApiQuery(query): ApiQuery<FromSeq>,
 ) -> ApiResult<Response> {
     // Before the status is sent: a missing room or database is an answer, not a broken stream.
+    // The log of a room that was deleted stays readable.
     let record = state.rooms.room_get(&room).await.map_err(refused)?;
-    record.ok_or_else(absent)?;
+    if record.is_none() && state.admissions.head(&room).await.map_err(refused)?.seq == 0 {
+        return Err(absent());
+    }
     let from = query.from.unwrap_or(1);
     if i64::try_from(from).is_err() {
         return Err(unacceptable(&[FieldProblem {

@@ -169,6 +169,39 @@ async fn without_redis_rooms_still_come_and_go_and_the_store_forgets_them_later(
 }
 
 #[tokio::test]
+async fn a_new_room_of_an_old_name_is_not_made_from_the_old_rooms_log() {
+    let world = World::create().await;
+    world.room(json!({})).await;
+    let app = world.gateway().await;
+    app.join(1).await.claimed(&app).await;
+    let eras: contract::RoomId = "eras".parse().unwrap();
+    let old = app.rooms.get(&eras).unwrap();
+    world.room_delete("eras").await;
+    world.clock.advance(Duration::from_secs(1));
+    // The log outlives its room.
+    let log = || async { world.records.admissions.head(&eras).await.unwrap().seq };
+    assert_eq!(log().await, 1);
+    world.room(json!({"totalActiveUsers": 0})).await;
+    eventually("the new room", async || {
+        let new = app.rooms.get(&eras)?;
+        (new.record().created_at > old.record().created_at).then_some(())
+    })
+    .await;
+    // The same nonce is the same place: it waits like any other, also in a line made again.
+    let fan = app.join(1).await;
+    assert_eq!(state(&app, &fan).await, PlaceState::Waiting);
+    wipe(&world).await;
+    eventually("the line made again", async || {
+        let answer = fan.call(&app, http::Method::GET, "place").await;
+        let is_back = answer.status == StatusCode::OK;
+        is_back.then(|| answer.status_document().state)
+    })
+    .await;
+    assert_eq!(state(&app, &fan).await, PlaceState::Waiting);
+    assert_eq!(log().await, 1);
+}
+
+#[tokio::test]
 async fn without_redis_a_connected_fan_who_polls_is_told_of_their_call() {
     let world = World::create().await;
     world.room(json!({})).await;

@@ -1,5 +1,7 @@
 //! Rooms: settings, the manager's word, the draw, and what a rebuilt line needs to know.
 
+use std::time::Duration;
+
 use contract::line::Phase;
 use contract::room::{Override, RoomSettings};
 use contract::{RoomId, Timestamp};
@@ -20,6 +22,9 @@ use crate::policy::phase::phase_at;
 
 /// Who the audit log names for what the gateway does by itself.
 pub const SYSTEM_ACTOR: &str = "ropeline";
+
+/// Longest that purging an admission log may take.
+const PURGE_MAX: Duration = Duration::from_mins(5);
 
 /// What became of a new room.
 #[derive(Clone, Debug, PartialEq)]
@@ -162,6 +167,17 @@ impl Rooms {
         let room = room.clone();
         self.database
             .run(move |connection| Box::pin(delete(connection, room, act)))
+            .await
+    }
+
+    /// Deletes a room, if it is there still, and its admission log for good: those of earlier rooms
+    /// of the name too. Returns how many records went; `None` when there was neither room nor log.
+    pub async fn room_purge(&self, room: &RoomId, act: Act) -> Result<Option<u64>, RecordsError> {
+        let room = room.clone();
+        self.database
+            .run_within(PURGE_MAX, move |connection| {
+                Box::pin(purge(connection, room, act))
+            })
             .await
     }
 
@@ -483,6 +499,65 @@ async fn delete(
     audit::write(&mut transaction, &act, &entry).await?;
     transaction.commit().await?;
     Ok(true)
+}
+
+async fn purge(
+    connection: &mut PgConnection,
+    room: RoomId,
+    act: Act,
+) -> Result<Option<u64>, RecordsError> {
+    // On its own, because every change of a room waits for it, and the log may be long.
+    let deleted = delete(connection, room.clone(), act.clone()).await?;
+    let mut transaction = connection.begin().await?;
+    sqlx::query!(
+        "select set_config('statement_timeout', $1, true) as timeout",
+        PURGE_MAX.as_millis().to_string()
+    )
+    .fetch_one(&mut *transaction)
+    .await?;
+    // Keeps the name from being used again meanwhile.
+    let gone = sqlx::query!(
+        "select deleted_at from rooms where slug = $1 for update",
+        room.as_str()
+    )
+    .fetch_optional(&mut *transaction)
+    .await?;
+    match gone {
+        None => return Ok(None),
+        Some(gone) if gone.deleted_at.is_none() => {
+            let what = format!("room {room} was made again before its log was purged");
+            return Err(RecordsError::Conflict(what));
+        }
+        Some(_) => {}
+    }
+    // The end of the log goes first: an append waits for it, and finds none then.
+    let head = sqlx::query!("delete from admission_heads where room = $1", room.as_str())
+        .execute(&mut *transaction)
+        .await?;
+    if !deleted && head.rows_affected() == 0 {
+        return Ok(None);
+    }
+    let purged = sqlx::query!("delete from admissions where room = $1", room.as_str())
+        .execute(&mut *transaction)
+        .await?
+        .rows_affected();
+    sqlx::query!(
+        "delete from admission_batches where room = $1",
+        room.as_str()
+    )
+    .execute(&mut *transaction)
+    .await?;
+    sqlx::query!(
+        "delete from admission_outcomes where room = $1",
+        room.as_str()
+    )
+    .execute(&mut *transaction)
+    .await?;
+    let entry = AuditEntry::new("room.purge-log", room.as_str())
+        .after(&json!({"purgedAdmissions": purged}));
+    audit::write(&mut transaction, &act, &entry).await?;
+    transaction.commit().await?;
+    Ok(Some(purged))
 }
 
 async fn reveal(

@@ -7,6 +7,7 @@
 
 mod conformance;
 mod conformance_random;
+mod purging;
 mod records;
 mod seed;
 mod simulation;

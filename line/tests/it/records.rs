@@ -15,7 +15,7 @@ use uuid::Uuid;
 use test_support::database::{Records, TestDatabase};
 use test_support::tcp_proxy::{Line, TcpProxy};
 
-fn room(name: &str) -> RoomId {
+pub(crate) fn room(name: &str) -> RoomId {
     name.parse().unwrap()
 }
 
@@ -23,11 +23,11 @@ fn settings(name: &str) -> RoomSettings {
     serde_json::from_value(serde_json::json!({"room": name})).unwrap()
 }
 
-fn act() -> Act {
+pub(crate) fn act() -> Act {
     Act::new("tester", &ManualClock::default())
 }
 
-async fn made(records: &Records, name: &str) -> RoomRecord {
+pub(crate) async fn made(records: &Records, name: &str) -> RoomRecord {
     let mut asked_again = false;
     loop {
         let created = records.rooms.room_create(settings(name), [7; 32], act());
@@ -45,7 +45,7 @@ async fn made(records: &Records, name: &str) -> RoomRecord {
 }
 
 /// A batch whose places are told apart by `id`.
-fn batch(id: u128, count: u64) -> AdmissionBatch {
+pub(crate) fn batch(id: u128, count: u64) -> AdmissionBatch {
     let place = |n: u64| {
         let mut bytes = [0; 16];
         bytes[..8].copy_from_slice(&u64::try_from(id).unwrap().to_be_bytes());
@@ -60,7 +60,7 @@ fn batch(id: u128, count: u64) -> AdmissionBatch {
 }
 
 /// Reads the whole log and checks its chain; returns the places in order.
-async fn verified_log(records: &Records, room: &RoomId) -> Vec<PlaceId> {
+pub(crate) async fn verified_log(records: &Records, room: &RoomId) -> Vec<PlaceId> {
     let log: Vec<_> = records
         .admissions
         .stream(room, 1)
