@@ -87,8 +87,9 @@ pub const HOLD_BATCH_WAIT: Duration = Duration::from_millis(2);
 pub const HOLD_WAIT_MAX: Duration = Duration::from_millis(800);
 /// Commands of one owner that a show's writer keeps waiting. More are told that booking is busy.
 pub const HOLDS_OF_OWNER_MAX: usize = 8;
-/// Times that a best-available hold is tried when other processes keep taking its seats.
-pub const BEST_AVAILABLE_TRIES_MAX: u8 = 4;
+/// Times that a hold is tried: of the best seats when other processes keep taking them, of named
+/// seats while another transaction keeps them locked.
+pub const HOLD_TRIES_MAX: u8 = 4;
 /// Most seats in one hold, whatever the show's ticket limit says. The database checks it too.
 pub const HOLD_SEATS_MAX: usize = 20;
 /// Longest wait for a free connection, the connecting included.

@@ -36,7 +36,6 @@ pub mod config;
 mod confirm_queue;
 mod confirming;
 mod core;
-mod currency;
 pub mod customer;
 pub mod database;
 mod email;

@@ -7,8 +7,8 @@ use contract::Timestamp;
 use contract::booking::{Section, ShowFile};
 use jiff::tz::TimeZone;
 
-use crate::Fault;
 use crate::layout::{PlannedSeat, SEATS_MAX, lay_out, repeated_rows};
+use crate::{Fault, currency};
 
 pub(crate) const TITLE_MAX: usize = 200;
 pub(crate) const NAME_MAX: usize = 200;
@@ -49,6 +49,7 @@ pub fn check(file: ShowFile, now: Timestamp) -> Result<CheckedShow, Vec<Fault>> 
     check_terms(&file, &mut faults);
     check_times(&file, now, &mut faults);
     check_categories(&file, &mut faults);
+    check_prices(&file, &mut faults);
     check_sections(&file, &mut faults);
     faults.extend(repeated_rows(&file.sections));
     if !faults.is_empty() {
@@ -140,6 +141,19 @@ fn check_terms(file: &ShowFile, faults: &mut Vec<Fault>) {
     {
         let what = format!("must be {HOLD_SECONDS_MIN} to {HOLD_SECONDS_MAX}");
         faults.push(Fault::new("holdSeconds", what));
+    }
+}
+
+/// Prices that the payment provider cannot take would be noticed by the first customer.
+fn check_prices(file: &ShowFile, faults: &mut Vec<Fault>) {
+    for (at, category) in file.categories.iter().enumerate() {
+        let price = category.price_minor;
+        if (1..=PRICE_MAX).contains(&price)
+            && currency::to_provider(price, &file.currency).is_none()
+        {
+            let what = format!("is too fine for {}: it cannot be charged", file.currency);
+            faults.push(Fault::new(format!("categories[{at}].priceMinor"), what));
+        }
     }
 }
 
@@ -274,6 +288,16 @@ mod tests {
             (show.file.starts_at, show.file.starts_at)
         );
         assert!(show.seats[0].accessible && show.seats[7].blocked);
+    }
+
+    #[test]
+    fn a_price_that_cannot_be_charged_is_refused() {
+        let mut file = file();
+        file["currency"] = json!("KWD");
+        assert!(checked(&file).is_ok());
+        file["categories"][0]["priceMinor"] = json!(1234);
+        let faults = checked(&file).unwrap_err();
+        assert_eq!(faults[0].path, "categories[0].priceMinor", "{faults:?}");
     }
 
     #[test]

@@ -6,10 +6,12 @@
 //! | Module | Subject |
 //! | --- | --- |
 //! | [`check`](fn@check) | everything that is wrong with a file, by field |
+//! | [`currency`] | how the payment provider counts amounts |
 //! | [`layout`] | where seats are, and their ids |
 //! | [`schema`](fn@schema) | the JSON Schema that editors read |
 
 mod check;
+pub mod currency;
 pub mod layout;
 mod schema;
 

@@ -14,6 +14,7 @@ use web::{ApiError, ApiJson, ApiPath, ApiResult, Audited};
 
 use super::problems::not_found;
 use crate::app::{Booking, ImportedShow};
+use crate::database::StoreError;
 use crate::payments::ReconcileReport;
 use crate::store::check::CheckReport;
 
@@ -64,14 +65,15 @@ async fn show(
         (status = 200, description = "The show is as the file says", body = ShowImported),
         (status = 403, description = "forbidden", body = Problem),
         (status = 409, description = "conflict: seats were held or sold", body = Problem),
-        (status = 503, description = "database-unavailable", body = Problem)
+        (status = 503, description = "database-unavailable: the import may still complete",
+            body = Problem)
     )
 )]
 async fn show_import(
     State(booking): State<Booking>,
     ApiJson(file): ApiJson<ShowFile>,
 ) -> ApiResult<Response> {
-    match booking.show_import(file).await? {
+    match booking.show_import(file).await.map_err(import_open)? {
         ImportedShow::Imported(imported) => {
             let status = match imported.outcome {
                 ImportOutcome::Created => StatusCode::CREATED,
@@ -89,6 +91,24 @@ async fn show_import(
             .detail("Seats were held or sold: seats, currency and room must stay as they are.")
             .into()),
     }
+}
+
+/// An import that was begun goes on when its answer cannot wait for it, and may have been committed
+/// when the database went away.
+fn import_open(error: StoreError) -> ApiError {
+    if !error.is_transient() {
+        return error.into();
+    }
+    tracing::warn!(
+        error = &error as &dyn std::error::Error,
+        "the outcome of an import is not known"
+    );
+    Problem::new(ProblemCode::DatabaseUnavailable)
+        .detail(
+            "The import may still complete. Look at the show, or send the same file again: that \
+             changes nothing if it was taken.",
+        )
+        .into()
 }
 
 /// All faults, the first as other refusals name theirs.

@@ -19,7 +19,7 @@ use uuid::Uuid;
 
 use super::show::ShowMemory;
 use crate::config::{
-    BEST_AVAILABLE_TRIES_MAX, HARD_DEADLINE_AFTER, HOLD_BATCH_MAX, HOLD_BATCH_WAIT, HOLD_WAIT_MAX,
+    HARD_DEADLINE_AFTER, HOLD_BATCH_MAX, HOLD_BATCH_WAIT, HOLD_TRIES_MAX, HOLD_WAIT_MAX,
     HOLDS_OF_OWNER_MAX,
 };
 use crate::database::{StoreError, repeat_if_contended};
@@ -440,10 +440,18 @@ fn conclude(
     match outcome {
         HoldAnswer::Held => answer(command, Ok(Settled::Held(hold))),
         HoldAnswer::TicketLimit => answer(command, Ok(Settled::TicketLimit)),
+        HoldAnswer::SeatsLocked => {
+            command.tries += 1;
+            if command.tries < HOLD_TRIES_MAX {
+                waiting.push_back(command);
+            } else {
+                answer(command, Ok(Settled::Busy));
+            }
+        }
         HoldAnswer::SeatsTaken(seat_nos) => {
             command.tries += 1;
             let any_will_do = matches!(command.wanted, SeatsWanted::Best { .. });
-            if any_will_do && command.tries < BEST_AVAILABLE_TRIES_MAX {
+            if any_will_do && command.tries < HOLD_TRIES_MAX {
                 // Another process was quicker; memory has heard of it by now.
                 waiting.push_back(command);
                 return;

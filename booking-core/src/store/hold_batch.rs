@@ -1,5 +1,7 @@
 //! Many holds in one statement.
 
+use std::collections::HashSet;
+
 use contract::Timestamp;
 use contract::booking::SeatStatus;
 use sqlx::PgPool;
@@ -49,8 +51,11 @@ pub(crate) struct HoldTerms {
 pub(crate) enum HoldAnswer {
     /// All seats are held.
     Held,
-    /// These could not be had, so none are held.
+    /// These are not free, so none are held.
     SeatsTaken(Vec<i32>),
+    /// Seats are free still, and were locked by another transaction: of an import, or of another
+    /// process that may not take them.
+    SeatsLocked,
     /// The owner would have too many tickets.
     TicketLimit,
 }
@@ -157,11 +162,31 @@ pub(crate) async fn hold_batch(
         // What was committed stands whether this succeeds or not; if it does not, the next
         // refresh of the memory tells the same.
         match refused_now(pool, terms.show_no, &refused).await {
-            Ok(states) => reports.extend(states),
+            Ok(states) => {
+                tell_locked_from_taken(&mut answers, &states);
+                reports.extend(states);
+            }
             Err(cause) => tracing::warn!(%cause, "the state of refused seats was not read"),
         }
     }
     Ok(HoldBatch::Settled { answers, reports })
+}
+
+/// Leaves of the seats that an ask did not get those that are not free by now.
+fn tell_locked_from_taken(answers: &mut [HoldAnswer], states: &[SeatReport]) {
+    let free: HashSet<i32> = states
+        .iter()
+        .filter(|report| report.state.status == SeatStatus::Available)
+        .map(|report| report.seat_no)
+        .collect();
+    for answer in answers {
+        if let HoldAnswer::SeatsTaken(missing) = answer {
+            missing.retain(|seat_no| !free.contains(seat_no));
+            if missing.is_empty() {
+                *answer = HoldAnswer::SeatsLocked;
+            }
+        }
+    }
 }
 
 async fn refused_now(

@@ -6,7 +6,7 @@ use contract::{Clock, Timestamp};
 use serde_json::{Value, json};
 use sqlx::Executor;
 
-use crate::fan::{SHOW, hold_path};
+use crate::fan::{Fan, SHOW, hold_path};
 use crate::test_shop::{TestShop, eventually, show_file};
 
 #[tokio::test]
@@ -85,6 +85,50 @@ async fn an_import_during_a_sale_leaves_free_seats_free() {
     assert_eq!(held.status, 201, "{}", held.text);
     assert_eq!(status, 200, "{body}");
     shop.assert_clean().await;
+}
+
+#[tokio::test]
+async fn seats_that_somebody_has_locked_are_not_said_to_be_taken() {
+    let shop = TestShop::new().await;
+    // As an import does that changes the layout of a show that nobody has bought of yet.
+    let mut blocker = shop.database.connect().await;
+    blocker
+        .execute(
+            "begin; select 1 from show_seats s join seats using (show_no, seat_no)
+             where seat_id in ('A1', 'A2') for no key update of s",
+        )
+        .await
+        .unwrap();
+    let fan = shop.fan();
+    let named = fan.hold(&["A1"]).await;
+    assert_eq!((named.status, named.code()), (503, "booking-busy"));
+    assert!(named.headers.contains_key("retry-after"));
+    assert_eq!(fan.seat("A1").await, "AVAILABLE");
+    // What is taken besides is named, and nothing else.
+    shop.fan().held(&["A3"]).await;
+    let other = shop.another_process().await;
+    let there = shop.fan().at(other.router.clone());
+    let both = there.hold(&["A2", "A3"]).await;
+    assert_eq!((both.status, both.code()), (409, "seats-unavailable"));
+    assert_eq!(both.json["seatIds"], json!(["A3"]));
+    blocker.execute("rollback").await.unwrap();
+    fan.held(&["A1", "A2"]).await;
+    shop.assert_clean().await;
+}
+
+#[tokio::test]
+async fn an_import_whose_outcome_is_not_known_says_so() {
+    let shop = TestShop::new().await;
+    let process = shop.another_process().await;
+    let admin = Fan::new(process.booking.admin_router());
+    process.kill().await;
+    let mut file = show_file();
+    file["title"] = json!("Renamed");
+    let open = admin.post("/admin/v1/shows", &file).await;
+    assert_eq!((open.status, open.code()), (503, "database-unavailable"));
+    let detail = open.json["detail"].as_str().unwrap();
+    assert!(detail.contains("may still complete"), "{detail}");
+    assert!(open.headers.contains_key("retry-after"));
 }
 
 /// A show that began almost a day ago and is sold for two more.

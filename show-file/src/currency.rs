@@ -11,7 +11,7 @@ const WITH_THOUSANDTHS: &[&str] = &["BHD", "JOD", "KWD", "OMR", "TND"];
 
 /// The provider's count of `amount_minor`; `None` if it has none, because it does not take so
 /// small a part of the currency, or so much.
-pub(crate) fn to_provider(amount_minor: i64, currency: &str) -> Option<i64> {
+pub fn to_provider(amount_minor: i64, currency: &str) -> Option<i64> {
     if IN_HUNDREDTHS.contains(&currency) {
         amount_minor.checked_mul(100)
     } else if IN_WHOLE_UNITS.contains(&currency) {
@@ -25,7 +25,7 @@ pub(crate) fn to_provider(amount_minor: i64, currency: &str) -> Option<i64> {
 
 /// The minor units of an `amount` as the provider counts it. Parts that ISO 4217 does not know
 /// are dropped: the provider takes none.
-pub(crate) fn from_provider(amount: i64, currency: &str) -> i64 {
+pub fn from_provider(amount: i64, currency: &str) -> i64 {
     if IN_HUNDREDTHS.contains(&currency) {
         amount / 100
     } else if IN_WHOLE_UNITS.contains(&currency) {
