@@ -16,8 +16,9 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::config::{
-    BookingConfig, DATABASE_WAIT_MAX, IMPORT_PATIENCE, PROVIDER_PATIENCE, RECONCILE_BACK,
-    RECONCILE_PATIENCE, SEAT_STREAMS_MAX, START_PATIENCE,
+    BookingConfig, CONFIRM_WAIT_MAX, CONFIRMS_AT_ONCE, CONFIRMS_WAITING_MAX, DATABASE_WAIT_MAX,
+    IMPORT_PATIENCE, MAPS_RENDERED_AT_ONCE, PROVIDER_PATIENCE, RECONCILE_BACK, RECONCILE_PATIENCE,
+    SEAT_STREAMS_MAX, START_PATIENCE,
 };
 use crate::confirm_queue::ConfirmQueue;
 use crate::core::Core;
@@ -174,7 +175,7 @@ impl Booking {
             expiry,
             set_aside: SetAside::default(),
             questions: Questions::default(),
-            limits: Limits::new(),
+            rendering: Semaphore::new(MAPS_RENDERED_AT_ONCE),
             streams: Arc::new(Semaphore::new(SEAT_STREAMS_MAX)),
         }))
     }

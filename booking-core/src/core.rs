@@ -50,6 +50,8 @@ pub(crate) struct Core {
     pub(crate) questions: Questions<Answer>,
     /// How often customers may call.
     pub(crate) limits: Limits,
+    /// One permit for each map that is being rendered or compressed.
+    pub(crate) rendering: Semaphore,
     /// One permit for each live seat map.
     pub(crate) streams: Arc<Semaphore>,
 }

@@ -105,6 +105,18 @@ impl Document {
         response
     }
 
+    /// Whether [`Document::answer`] has nothing to compress for a request with `headers`.
+    pub fn is_ready(&self, headers: &HeaderMap) -> bool {
+        if self.bytes.len() < BYTES_MIN {
+            return true;
+        }
+        match accepted(headers) {
+            Encoding::Identity => true,
+            Encoding::Gzip => self.gzip.get().is_some(),
+            Encoding::Brotli => self.brotli.get().is_some(),
+        }
+    }
+
     /// The bytes in a coding. Bytes that cannot be compressed, which no encoder of ours reports
     /// for a buffer in memory, would be an empty answer; so the identity form stands in.
     fn encoded(&self, encoding: Encoding) -> Bytes {

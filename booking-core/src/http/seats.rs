@@ -20,7 +20,7 @@ use web::{ApiError, ApiPath, ApiResult};
 
 use super::problems::not_found;
 use crate::app::Booking;
-use crate::live::LiveShow;
+use crate::live::{LiveShow, MapForm};
 use crate::telemetry;
 
 /// All seats of a show and whether they can be had.
@@ -39,12 +39,7 @@ pub(super) async fn seat_map(
     ApiPath(show): ApiPath<ShowId>,
     headers: HeaderMap,
 ) -> ApiResult<Response> {
-    let show = booking.live(&show).await?.ok_or_else(not_found)?;
-    let now = booking.0.clock.now();
-    let document = show
-        .seat_map_document(now)
-        .map_err(|error| ApiError::internal(&error))?;
-    Ok(cached(document.answer(&headers)))
+    map(&booking, &show, MapForm::Full, headers).await
 }
 
 /// All seats of a show in a few kilobytes, for pages that draw them.
@@ -63,11 +58,40 @@ pub(super) async fn seat_map_compact(
     ApiPath(show): ApiPath<ShowId>,
     headers: HeaderMap,
 ) -> ApiResult<Response> {
-    let show = booking.live(&show).await?.ok_or_else(not_found)?;
-    let document = show
-        .compact_map_document()
-        .map_err(|error| ApiError::internal(&error))?;
-    Ok(cached(document.answer(&headers)))
+    map(&booking, &show, MapForm::Compact, headers).await
+}
+
+/// A map, rendered and compressed beside the threads that serve everybody else.
+async fn map(
+    booking: &Booking,
+    show: &ShowId,
+    form: MapForm,
+    headers: HeaderMap,
+) -> ApiResult<Response> {
+    let show = booking.live(show).await?.ok_or_else(not_found)?;
+    let ready = || {
+        let document = show.map_rendered(form)?;
+        document
+            .is_ready(&headers)
+            .then(|| document.answer(&headers))
+    };
+    if let Some(answer) = ready() {
+        return Ok(cached(answer));
+    }
+    // Never closed. Of those who wait here for one map, the first makes it for all.
+    let rendering = booking.0.rendering.acquire().await;
+    if let Some(answer) = ready() {
+        return Ok(cached(answer));
+    }
+    let now = booking.0.clock.now();
+    let made = tokio::task::spawn_blocking(move || {
+        let document = show.map_document(form, now)?;
+        Ok::<_, serde_json::Error>(document.answer(&headers))
+    });
+    let made = made.await.map_err(|error| ApiError::internal(&error))?;
+    drop(rendering);
+    let answer = made.map_err(|error| ApiError::internal(&error))?;
+    Ok(cached(answer))
 }
 
 /// Maps are the same for everyone and may be a second old.

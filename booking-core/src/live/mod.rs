@@ -7,4 +7,4 @@ mod show;
 
 pub(crate) use actor::{HoldCommand, HoldKey, SeatsWanted, Settled, Writer};
 pub(crate) use catalogue::Catalogue;
-pub(crate) use show::LiveShow;
+pub(crate) use show::{LiveShow, MapForm};

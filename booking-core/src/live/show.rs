@@ -93,6 +93,15 @@ fn count(seats: usize) -> u64 {
     u64::try_from(seats).unwrap_or(u64::MAX)
 }
 
+/// A form of the seat map.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum MapForm {
+    /// Every seat with all that is known of it.
+    Full,
+    /// Rows as runs of seats, for pages that draw them.
+    Compact,
+}
+
 /// A show with the queue of its writer. The writer ends when the last handle is dropped.
 #[derive(Clone, Debug)]
 pub(crate) struct LiveShow {
@@ -164,26 +173,36 @@ impl LiveShow {
     }
 
     /// The seat map as a document. Rendered and compressed once for each version that is asked
-    /// for.
-    pub(crate) fn seat_map_document(
+    /// for, which takes tens of milliseconds for a large hall and blocks the thread.
+    pub(crate) fn map_document(
         &self,
+        form: MapForm,
         now: Timestamp,
     ) -> Result<Arc<Document>, serde_json::Error> {
-        self.document(&self.memory.full_map, |states| {
-            serde_json::to_vec(&self.memory.seat_map(states, now))
-        })
+        match form {
+            MapForm::Full => self.document(&self.memory.full_map, |states| {
+                serde_json::to_vec(&self.memory.seat_map(states, now))
+            }),
+            MapForm::Compact => self.document(&self.memory.compact_map, |states| {
+                serde_json::to_vec(&compact(
+                    self.info().show_id.clone(),
+                    states.version(),
+                    self.plan(),
+                    states.statuses(),
+                ))
+            }),
+        }
     }
 
-    /// The compact seat map, likewise.
-    pub(crate) fn compact_map_document(&self) -> Result<Arc<Document>, serde_json::Error> {
-        self.document(&self.memory.compact_map, |states| {
-            serde_json::to_vec(&compact(
-                self.info().show_id.clone(),
-                states.version(),
-                self.plan(),
-                states.statuses(),
-            ))
-        })
+    /// The same, if it was rendered already and nobody renders it just now.
+    pub(crate) fn map_rendered(&self, form: MapForm) -> Option<Arc<Document>> {
+        let rendered = match form {
+            MapForm::Full => &self.memory.full_map,
+            MapForm::Compact => &self.memory.compact_map,
+        };
+        let last = rendered.try_lock().ok()?;
+        let (version, document) = last.as_ref()?;
+        (*version == self.version()).then(|| Arc::clone(document))
     }
 
     fn document(
