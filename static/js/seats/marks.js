@@ -48,16 +48,19 @@ const OUTLINES = [
 export function drawSeat(context, ink, { seat, category, status, chosen }, px) {
   const free = status === "AVAILABLE";
   const edge = ink.named["--edge"] ?? "";
+  const colour = ink.categories[category % SHAPES] ?? edge;
   if (chosen) drawChosen(context, ink);
   else if (px < SHAPE_PX) {
-    context.fillStyle = free ? ink.categories[category % SHAPES] ?? edge : edge;
+    context.fillStyle = free ? colour : edge;
     const size = free ? MARK : status === "HELD" ? 0.5 : 0.25;
     context.fillRect(-size / 2, -size / 2, size, size);
   } else if (free) {
-    context.fillStyle = ink.categories[category % SHAPES] ?? edge;
+    context.fillStyle = colour;
     context.fill(outline(category % SHAPES));
   } else drawUnfree(context, edge, status);
-  if (seat.accessible) drawAccessible(context, ink, free || chosen, px);
+  if (!seat.accessible) return;
+  const fill = chosen ? ink.named["--text"] : free ? colour : undefined;
+  drawAccessible(context, ink, fill, px);
 }
 
 /** @type {(Path2D | undefined)[]} */
@@ -112,17 +115,18 @@ function drawUnfree(context, edge, status) {
  * A ring, and on seats that are large enough the sign of a wheel chair.
  * @param {CanvasRenderingContext2D} context
  * @param {Ink} ink
- * @param {boolean} filled whether there is a filled mark to draw on
+ * @param {string | undefined} fill the colour of the mark to draw on, if it is a filled one
  * @param {number} px
  */
-function drawAccessible(context, { named }, filled, px) {
+function drawAccessible(context, { named }, fill, px) {
   context.strokeStyle = named["--text"] ?? "";
   context.lineWidth = 0.08;
   context.strokeRect(-0.47, -0.47, 0.94, 0.94);
   if (px < SIGN_PX) return;
-  const sign = filled ? named["--ground"] ?? "" : named["--text"] ?? "";
-  if (filled) {
-    context.fillStyle = named["--text"] ?? "";
+  const sign = named[fill ? "--ground" : "--text"] ?? "";
+  if (fill) {
+    // The sign leaves no room for the shape, so the colour alone tells the category.
+    context.fillStyle = fill;
     context.fillRect(-0.47, -0.47, 0.94, 0.94);
   }
   drawWheelChair(context, sign);
