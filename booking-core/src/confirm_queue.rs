@@ -71,14 +71,12 @@ impl ConfirmQueue {
         };
         let _waiting = Waiting::begin();
         let permit = Arc::clone(&self.running).acquire_owned();
-        match tokio::time::timeout(self.wait_max, permit).await {
-            Ok(Ok(permit)) => ConfirmTurn::Granted(ConfirmPermit(Arc::new(permit))),
-            // The semaphore is never closed.
-            Ok(Err(_)) | Err(_) => {
-                metrics::counter!(telemetry::CONFIRMS_PUT_OFF, "answer" => "later").increment(1);
-                ConfirmTurn::Later
-            }
+        // The semaphore is never closed, so that nothing comes but a permit or the end of the wait.
+        if let Ok(Ok(permit)) = tokio::time::timeout(self.wait_max, permit).await {
+            return ConfirmTurn::Granted(ConfirmPermit(Arc::new(permit)));
         }
+        metrics::counter!(telemetry::CONFIRMS_PUT_OFF, "answer" => "later").increment(1);
+        ConfirmTurn::Later
     }
 }
 

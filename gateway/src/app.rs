@@ -44,8 +44,6 @@ use crate::ops::{self, OpsState, SeedSource};
 use crate::proxy::breaker::BreakerState;
 use crate::proxy::{Proxy, ProxyConfig};
 use crate::public::{PublicParts, PublicSide};
-#[cfg(test)]
-pub(crate) use shop::booking_rates;
 use shop::{BookingStock, booking_config, shop_routes, start_booking, ticket_keys};
 
 /// How long the database may take to come up before the start is given up.

@@ -83,7 +83,7 @@ pub(super) async fn start_booking(
 }
 
 /// The settings of rates, as the booking core takes them.
-pub(crate) fn booking_rates(rates: &ShopRates) -> Rates {
+fn booking_rates(rates: &ShopRates) -> Rates {
     let rate = |rate: crate::edge::rate_limit::Rate| Rate {
         per_second: rate.per_second,
         burst: rate.burst,
@@ -142,5 +142,15 @@ impl RoomDirectory for BookingRooms {
                 }
             }
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_default_rates_are_the_booking_cores() {
+        assert_eq!(booking_rates(&ShopRates::default()), Rates::default());
     }
 }

@@ -32,6 +32,13 @@ pub struct ShopRates {
     pub confirm: ShopRatePair,
 }
 
+impl Default for ShopRates {
+    /// What is in force when nothing is set.
+    fn default() -> Self {
+        shop_rates(&Settings::default(), &mut |_| {})
+    }
+}
+
 /// A text that is no rate.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error(
@@ -128,13 +135,9 @@ mod tests {
     }
 
     #[test]
-    fn defaults_are_the_booking_cores_and_those_that_help_tells() {
+    fn defaults_are_those_that_help_tells() {
         let settings = Settings::default();
-        let rates = shop_rates(&settings, &mut |problem| panic!("{problem}"));
-        assert_eq!(
-            crate::app::booking_rates(&rates),
-            booking_core::Rates::default()
-        );
+        let rates = ShopRates::default();
         let told: Vec<_> = settings
             .all()
             .into_iter()
