@@ -138,6 +138,9 @@ impl Core {
         named: &str,
     ) -> Result<ConfirmRead, StoreError> {
         let (mut connection, _turn) = self.settling.acquire().await?;
+        // Payments before their hold: a payment that is seen as settled was settled in one
+        // transaction with its hold, so a hold that is read after it has the booking.
+        let payments = store::payments::of_hold(&mut connection, hold_id.uuid()).await?;
         let hold = store::holds::find(&mut *connection, hold_id.uuid()).await?;
         let Some(hold) = hold.filter(|hold| {
             let owns = |customer: &Customer| {
@@ -147,7 +150,6 @@ impl Core {
         }) else {
             return Ok(ConfirmRead::NotFound);
         };
-        let payments = store::payments::of_hold(&mut connection, hold.hold_id).await?;
         let payment = payments.into_iter().find(|payment| payment.is_named(named));
         let Some(payment) = payment else {
             return Ok(ConfirmRead::UnknownPayment);
