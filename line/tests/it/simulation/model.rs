@@ -207,7 +207,9 @@ impl Model {
     /// PRESENT: whoever is called was there within the time of an absence, or of a lease and an
     /// absence when it was their gateway that died.
     fn check_present(&self, place: PlaceId, now: Timestamp) -> Result<(), TestCaseError> {
-        let since = self.steady_since.unwrap_or(now);
+        // A batch that the log refused meanwhile was popped when its fans were still there.
+        let is_steady = self.ticked_at.is_some_and(|at| now.since(at) < PAUSE);
+        let since = self.steady_since.filter(|_| is_steady).unwrap_or(now);
         let presence = self.present.get(&place);
         let Some(presence) = presence.filter(|known| known.gateway.is_none()) else {
             return Ok(());

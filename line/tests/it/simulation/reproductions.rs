@@ -117,3 +117,20 @@ fn a_leader_that_is_not_the_last_one_compares_before_it_calls() {
     ])
     .unwrap();
 }
+
+/// A fan who has gone was popped before that was known, and called when the log was back: they
+/// were there when their turn came.
+#[test]
+fn whoever_was_popped_while_there_may_be_called_later() {
+    run(&[
+        Op::Tick(0),
+        Op::DatabaseAway(true),
+        Op::Join(0),
+        Op::LeadOn(0),
+        Op::LeaderDies(LogFailure::AfterAppend),
+        Op::DatabaseAway(false),
+        Op::AdvanceTime { ms: 2000 },
+        Op::Tick(0),
+    ])
+    .unwrap();
+}
