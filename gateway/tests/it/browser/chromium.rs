@@ -104,6 +104,11 @@ impl Browser {
         assert!(answer.unwrap().status().is_success());
     }
 
+    /// The address of the page shown.
+    pub(super) async fn url(&self) -> String {
+        self.client.current_url().await.unwrap().into()
+    }
+
     /// The path of the page shown, with its query.
     pub(super) async fn path(&self) -> String {
         let url = self.client.current_url().await.unwrap();

@@ -56,17 +56,25 @@ async fn a_fan_waits_chooses_two_seats_and_gets_tickets() {
     fan.picture("07-turn").await;
     fan.clicks("#enter").await;
 
-    fan.arrives_at(&format!("/shows/{SHOW}/seats")).await;
-    stage.has_inside(1).await;
-    chooses_a1_and_c7(&fan).await;
-    fan.clicks("#hold").await;
-    fan.arrives_at("/holds/").await;
-    // The clock runs by itself.
-    let left = fan.mentions("#clock-left", " s").await;
-    fan.reads_as("#clock-left", |now| now != left).await;
+    buys_a1_and_c7(&stage, &fan).await;
+}
 
-    let booking = pays(&stage, &fan).await;
-    assert_eq!(seats_of(&booking), ["A1", "C7"]);
+#[tokio::test]
+async fn behind_a_plain_nginx_a_fan_waits_enters_and_gets_tickets() {
+    let stage = Stage::behind_nginx(json!({})).await;
+    let first = stage.rival().await;
+    stage.goes_in(&first).await;
+
+    let fan = Browser::start("nginx-tickets", Kind::DESKTOP).await;
+    fan.open(&stage.url(&format!("/shows/{SHOW}"))).await;
+    fan.clicks("main .button").await;
+    fan.reads("#headline", "You are next").await;
+    // nginx passes no WebSocket on unless told to, but an event stream.
+    fan.reads("#link", "Live").await;
+    stage.goes_home(&first).await;
+    fan.reads("#headline", "It is your turn").await;
+    fan.clicks("#enter").await;
+    buys_a1_and_c7(&stage, &fan).await;
 }
 
 #[tokio::test]
@@ -109,6 +117,24 @@ async fn a_fan_without_scripts_waits_and_gets_tickets_too() {
     let seats = seats_of(&booking);
     assert_eq!(seats.len(), 2);
     assert_ne!(seats[0], seats[1]);
+}
+
+/// What a fan does who has just entered, from the map to the tickets, all at the stage's own
+/// address but for the provider's page.
+async fn buys_a1_and_c7(stage: &Stage, fan: &Browser) {
+    fan.arrives_at(&format!("/shows/{SHOW}/seats")).await;
+    stage.has_inside(1).await;
+    chooses_a1_and_c7(fan).await;
+    fan.clicks("#hold").await;
+    fan.arrives_at("/holds/").await;
+    // The clock runs by itself.
+    let left = fan.mentions("#clock-left", " s").await;
+    fan.reads_as("#clock-left", |now| now != left).await;
+
+    let booking = pays(stage, fan).await;
+    assert_eq!(seats_of(&booking), ["A1", "C7"]);
+    let at = fan.url().await;
+    assert!(at.starts_with(&stage.url("/bookings/")), "{at}");
 }
 
 /// Chooses one seat with the keyboard alone and one with the mouse.
