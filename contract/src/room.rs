@@ -51,6 +51,17 @@ pub struct RoomSettings {
     #[serde(default = "defaults::upstream")]
     #[schema(max_length = 1024)]
     pub upstream: String,
+    /// Most connections to a remote upstream at once, whichever rooms they serve: with as many
+    /// underway, a request of this room is refused. At most half of them carry event streams and
+    /// tunnels. 4096, when null.
+    #[serde(default)]
+    #[schema(minimum = 1, maximum = 100_000)]
+    pub upstream_connections_max: Option<u64>,
+    /// How long an event stream or a tunnel of a remote upstream may carry nothing before it is
+    /// ended; as long as its session, when null.
+    #[serde(default)]
+    #[schema(minimum = 1, maximum = 86_400)]
+    pub stream_idle_seconds: Option<u64>,
     /// Protected path prefixes, each beginning with `/`.
     #[serde(default)]
     #[schema(max_items = 64)]

@@ -33,6 +33,7 @@ use crate::config::{Config, Payment, Problems};
 use crate::edge::client_ip::TrustedProxies;
 use crate::edge::connections::ConnectionLimits;
 use crate::edge::rate_limit::{RateLimitConfig, RateLimits};
+use crate::edge::refused_head::Page;
 use crate::edge::serve::{ServeConfig, serve};
 use crate::figures::{GatewayReadiness, RoomFigures};
 use crate::http::cookies::CookieForm;
@@ -229,6 +230,7 @@ fn prepare_payment(
 /// A gateway, put together.
 pub struct App {
     public: Router,
+    refusal_page: Page,
     ops: Router,
     limits: RateLimits,
     metrics: Metrics,
@@ -308,6 +310,7 @@ impl App {
                 is_secure: public_url.starts_with("https://"),
             },
             limits: RateLimitConfig::default(),
+            connections_per_place_max: config.connections_per_place_max,
             trusted_proxies: TrustedProxies::new(config.trusted_proxies.iter().copied()),
             page_policy: pages::content_security_policy(Some(&payment_origin)).into(),
             request_ids: ids.clone(),
@@ -334,6 +337,7 @@ impl App {
         };
         Ok(Self {
             public: public.router,
+            refusal_page: public.refusal_page,
             ops: ops::router(ops, shop_routes(&booking), ids.clone()),
             limits: public.limits,
             metrics: surroundings.metrics.clone(),
@@ -360,6 +364,7 @@ impl App {
             grace,
             keepalive: self.keepalive,
             connections: self.connections,
+            refusal_page: Some(self.refusal_page),
             ..ServeConfig::public("public", self.request_ids.clone())
         };
         let ops = ServeConfig {

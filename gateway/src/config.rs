@@ -148,6 +148,8 @@ settings! {
     connections_max = "ROPELINE_CONNECTIONS_MAX", Plain, "16000", value_name = "COUNT";
     /// Of these from one IPv4 address or one IPv6 /64; trusted proxies are not counted [default: 2000]
     connections_per_address_max = "ROPELINE_CONNECTIONS_PER_ADDRESS_MAX", Plain, "2000", value_name = "COUNT";
+    /// Live connections of one place on this gateway, as from several tabs [default: 16]
+    connections_per_place_max = "ROPELINE_CONNECTIONS_PER_PLACE_MAX", Plain, "16", value_name = "COUNT";
     /// Seconds a connection is kept after an answer; longer than your balancer keeps it [default: 75]
     keepalive_seconds = "ROPELINE_KEEPALIVE_SECONDS", Plain, "75", value_name = "SECONDS";
     /// Seconds after the order to stop in which readiness fails and connections are still taken [default: 5]
@@ -242,6 +244,8 @@ pub struct Config {
     pub connections_max: usize,
     /// Of these from one address.
     pub connections_per_address_max: usize,
+    /// Live connections of one place.
+    pub connections_per_place_max: usize,
     /// How long a connection is kept after an answer.
     pub keepalive: Duration,
     /// From the order to stop until connections are no longer taken.
@@ -370,6 +374,7 @@ mod tests {
             log_format = "xml"
             connections_max = "0"
             connections_per_address_max = "many"
+            connections_per_place_max = "0"
             keepalive_seconds = "4000"
             shutdown_delay_seconds = "-1"
             rate_browse_customer = "20"
@@ -392,6 +397,7 @@ mod tests {
             "ROPELINE_LOG_FORMAT",
             "ROPELINE_CONNECTIONS_MAX",
             "ROPELINE_CONNECTIONS_PER_ADDRESS_MAX",
+            "ROPELINE_CONNECTIONS_PER_PLACE_MAX",
             "ROPELINE_KEEPALIVE_SECONDS",
             "ROPELINE_SHUTDOWN_DELAY_SECONDS",
             "ROPELINE_RATE_BROWSE_CUSTOMER",

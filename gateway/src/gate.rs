@@ -40,7 +40,7 @@ use crate::edge::path::check_path;
 use crate::edge::rate_limit::RateLimits;
 use crate::http::cookies::CookieForm;
 use crate::http::presented::{self, Shown};
-use crate::proxy::{End, Forwarded, Proxy, UpstreamKind, headers};
+use crate::proxy::{End, Forwarded, Proxy, Terms, UpstreamKind, Visitor, headers};
 use crate::telemetry;
 use last_page::{LAST_PAGE_MAX, LastPageGate, target_of};
 use refusal::{Asked, refuse};
@@ -107,6 +107,9 @@ struct LetThrough {
     pass: Option<Arc<PassClaims>>,
     /// A pass cookie to set on the answer.
     cookie: Option<HeaderValue>,
+    /// The pass belongs to a session that the line gave, of which there are `totalActiveUsers` at
+    /// most. Where nobody waits, passes are given for the asking.
+    is_session: bool,
     /// The session is over and this is what its end led to.
     is_last_page: bool,
 }
@@ -120,7 +123,20 @@ impl LetThrough {
             }),
             pass: Some(pass.clone()),
             cookie,
+            is_session: true,
             is_last_page: false,
+        }
+    }
+
+    /// Whom the request counts for at an upstream. Where nobody waits, whoever drops the cookie
+    /// gets another pass, so only the address tells visitors apart.
+    fn visitor(&self, client: ClientIp) -> Visitor {
+        let fan = self.own.as_ref().map(|fan| fan.subject);
+        match (fan, client.limited_as()) {
+            (Some(fan), _) if self.is_session => Visitor::Session(fan),
+            (_, Some(address)) => Visitor::Address(address),
+            (Some(fan), None) if self.pass.is_some() => Visitor::Session(fan),
+            (_, None) => Visitor::Unknown,
         }
     }
 }
@@ -201,6 +217,7 @@ impl Shared {
                 }
             }
         }
+        let visitor = let_through.visitor(client);
         let principals = match way.remote {
             // What the fan does in other rooms is no business of somebody else's service.
             Some(_) => let_through.own.into_iter().collect(),
@@ -210,10 +227,16 @@ impl Shared {
         let asked_for = request.uri().clone();
         let (mut response, ends) = match (way.remote, &way.room) {
             (Some(upstream), Some(room)) => {
+                let terms = Terms {
+                    visitor,
+                    bounds: room.upstream_bounds(),
+                };
                 // What lasts longer than the session is cut off with it.
                 let (room, pass) = (room.clone(), let_through.pass);
                 let end = || -> End { Box::pin(session_end::over(room, pass)) };
-                let sent = self.proxy.forward(&upstream, request, &forwarded, end);
+                let sent = self
+                    .proxy
+                    .forward(&upstream, request, &forwarded, terms, end);
                 let outcome = sent.await?;
                 (outcome.response, outcome.command.map(|_| None))
             }

@@ -11,6 +11,7 @@ use web::{Part, RequestIds};
 use crate::edge::client_ip::{self, TrustedProxies};
 use crate::edge::head;
 use crate::edge::rate_limit::{RateLimitConfig, RateLimits};
+use crate::edge::refused_head::Page;
 use crate::gate::{self, Gate};
 use crate::http::cookies::CookieForm;
 use crate::http::{self, LineState, problem_page};
@@ -38,6 +39,8 @@ pub struct PublicParts {
     pub cookies: CookieForm,
     /// Limits on calls.
     pub limits: RateLimitConfig,
+    /// Live connections of one place.
+    pub connections_per_place_max: usize,
     /// Whose word on a client's address is believed.
     pub trusted_proxies: TrustedProxies,
     /// The policy that pages are sent with.
@@ -54,6 +57,8 @@ pub struct PublicSide {
     pub limits: RateLimits,
     /// What the public listener serves.
     pub router: Router,
+    /// What people get there whose requests cannot be read.
+    pub refusal_page: Page,
 }
 
 impl PublicSide {
@@ -68,6 +73,7 @@ impl PublicSide {
             rooms: rooms.clone(),
             cookies: made_of.cookies,
             limits: limits.clone(),
+            connections_per_place_max: made_of.connections_per_place_max,
             page_policy: made_of.page_policy,
             public_origin: web::origin::origin_of(&made_of.public_url)
                 .unwrap_or_default()
@@ -80,11 +86,13 @@ impl PublicSide {
             made_of.embedded,
             limits.clone(),
         );
+        let refusal_page = problem_page::of_refused_heads(line.page_policy.clone());
         let router = router(line, gate, made_of.trusted_proxies, made_of.request_ids);
         Ok(Self {
             rooms,
             limits,
             router,
+            refusal_page,
         })
     }
 }

@@ -1,6 +1,7 @@
 //! One room on this gateway.
 
 use std::sync::{Arc, Mutex as StdMutex, PoisonError};
+use std::time::Duration;
 
 use arc_swap::{ArcSwap, ArcSwapOption};
 use bytes::Bytes;
@@ -22,7 +23,7 @@ use crate::policy::phase::phase_at;
 use crate::policy::place::PlaceToken;
 use crate::policy::settings::EMBEDDED;
 use crate::policy::status::{PlaceFacts, RoomView};
-use crate::policy::upstream::Upstream;
+use crate::policy::upstream::{Bounds, Upstream};
 use crate::policy::wait::configured_pace;
 use crate::records::RoomRecord;
 use crate::store::{RoomRef, StoreError};
@@ -145,6 +146,16 @@ impl Room {
     /// Where requests to the room's part of the site go.
     pub fn target(&self) -> Target {
         self.known.load().target.clone()
+    }
+
+    /// What the room's settings say of its upstream.
+    pub fn upstream_bounds(&self) -> Bounds {
+        let settings = &self.known.load().record.settings;
+        let count = |number: u64| usize::try_from(number).unwrap_or(usize::MAX);
+        Bounds {
+            connections_max: settings.upstream_connections_max.map(count),
+            stream_idle_max: settings.stream_idle_seconds.map(Duration::from_secs),
+        }
     }
 
     /// Takes over what an operator or the schedule changed.

@@ -72,8 +72,8 @@ impl Socket {
 pub struct Sockets(Mutex<HashMap<PlaceId, Vec<Arc<Socket>>>>);
 
 impl Sockets {
-    /// Adds a connection of `place`, which waits as far as anyone knows.
-    pub fn add(&self, place: PlaceId, key: OrderKey) -> Arc<Socket> {
+    /// Adds a connection of `place`, which waits as far as anyone knows, unless it has `max`.
+    pub fn add(&self, place: PlaceId, key: OrderKey, max: usize) -> Option<Arc<Socket>> {
         let socket = Socket {
             place,
             key,
@@ -85,12 +85,17 @@ impl Sockets {
             changed: Notify::new(),
         };
         let socket = Arc::new(socket);
-        lock(&self.0)
+        let mut sockets = lock(&self.0);
+        let of_place = sockets
             .entry(place)
-            .or_insert_with(|| Vec::with_capacity(1))
-            .push(socket.clone());
+            .or_insert_with(|| Vec::with_capacity(1));
+        if of_place.len() >= max {
+            return None;
+        }
+        of_place.push(socket.clone());
+        drop(sockets);
         gauge!(telemetry::SOCKETS).increment(1.0);
-        socket
+        Some(socket)
     }
 
     /// Removes a connection. Whether it was the last of its place.
@@ -248,7 +253,7 @@ mod tests {
     fn a_call_between_connecting_and_looking_is_not_lost() {
         let sockets = Sockets::default();
         let (place, key) = (PlaceId::from_bytes([1; 16]), OrderKey::new(5).unwrap());
-        let socket = sockets.add(place, key);
+        let socket = sockets.add(place, key, 2).unwrap();
         let claim_by = Timestamp::from_ms(9);
         sockets.notify(&Notice::Called {
             places: vec![place],
@@ -278,7 +283,7 @@ mod tests {
             (Standing::Unknown, false),
         ] {
             let sockets = Sockets::default();
-            sockets.add(place, key).standing_set(standing);
+            sockets.add(place, key, 2).unwrap().standing_set(standing);
             assert_eq!(
                 !sockets.unsettled().is_empty(),
                 is_looked_after,
@@ -291,8 +296,8 @@ mod tests {
     fn a_place_waits_while_one_of_its_tabs_does() {
         let sockets = Sockets::default();
         let (place, key) = (PlaceId::from_bytes([1; 16]), OrderKey::new(5).unwrap());
-        let first = sockets.add(place, key);
-        let second = sockets.add(place, key);
+        let first = sockets.add(place, key, 2).unwrap();
+        let second = sockets.add(place, key, 2).unwrap();
         first.standing_set(Standing::Left);
         assert_eq!(sockets.unsettled().len(), 1);
         second.standing_set(Standing::Left);
@@ -303,14 +308,15 @@ mod tests {
     fn tabs_share_a_place_and_the_last_one_out_is_told() {
         let sockets = Sockets::default();
         let (place, key) = (PlaceId::from_bytes([1; 16]), OrderKey::new(5).unwrap());
-        let first = sockets.add(place, key);
-        let second = sockets.add(place, key);
+        let first = sockets.add(place, key, 2).unwrap();
+        let second = sockets.add(place, key, 2).unwrap();
         let claim_by = Timestamp::from_ms(9);
         sockets.notify(&Notice::Called {
             places: vec![place],
             first_seq: 7,
             claim_by,
         });
+        assert!(sockets.add(place, key, 2).is_none(), "a third tab");
         for socket in [&first, &second] {
             assert_eq!(socket.standing(), Standing::Called { seq: 7, claim_by });
         }

@@ -23,6 +23,13 @@ pub struct SettingFlags {
     /// `embedded`, or the URL of the service to protect
     #[arg(long, value_name = "URL")]
     upstream: Option<String>,
+    /// Most connections to a remote upstream at once, or none for the default of 4096
+    #[arg(long, value_name = "N", value_parser = parse_count_or_none)]
+    upstream_connections_max: Option<OrNone>,
+    /// How long an event stream or a tunnel of a remote upstream may carry nothing, such as 5m, or
+    /// none for as long as its session
+    #[arg(long, value_name = "SPAN", alias = "stream-idle-seconds", value_parser = parse_seconds_or_none)]
+    stream_idle: Option<OrNone>,
     /// Protected path prefix; repeat it for several. The list replaces the present one
     #[arg(long = "path", value_name = "PREFIX", alias = "paths")]
     paths: Vec<String>,
@@ -103,6 +110,8 @@ impl SettingFlags {
         let mut named = Named::default();
         named.set("title", self.title.as_ref())?;
         named.set("upstream", self.upstream.as_ref())?;
+        named.set("upstreamConnectionsMax", self.upstream_connections_max)?;
+        named.set("streamIdleSeconds", self.stream_idle)?;
         named.set("paths", list(&self.paths, self.no_paths))?;
         named.set("newUsersPerMinute", self.new_users_per_minute)?;
         named.set("totalActiveUsers", self.total_active_users)?;
@@ -133,6 +142,26 @@ impl SettingFlags {
         named.set("suspended", switch(self.suspended, self.no_suspended))?;
         Ok(named.0)
     }
+}
+
+/// A number, or `none`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(transparent)]
+struct OrNone(Option<u64>);
+
+fn parse_count_or_none(text: &str) -> Result<OrNone, String> {
+    if text == "none" {
+        return Ok(OrNone(None));
+    }
+    let count = text.parse().map(|count| OrNone(Some(count)));
+    count.map_err(|_| "a whole number, or none".to_owned())
+}
+
+fn parse_seconds_or_none(text: &str) -> Result<OrNone, String> {
+    if text == "none" {
+        return Ok(OrNone(None));
+    }
+    parse_seconds(text).map(|seconds| OrNone(Some(seconds)))
 }
 
 #[derive(Default)]
@@ -219,6 +248,14 @@ mod tests {
         );
         check("--challenge pow", &json!({"challenge": "pow"}));
         check(
+            "--upstream-connections-max 200 --stream-idle 5m",
+            &json!({"upstreamConnectionsMax": 200, "streamIdleSeconds": 300}),
+        );
+        check(
+            "--upstream-connections-max none --stream-idle none",
+            &json!({"upstreamConnectionsMax": null, "streamIdleSeconds": null}),
+        );
+        check(
             "--queueing-method random",
             &json!({"queueingMethod": "random"}),
         );
@@ -230,6 +267,7 @@ mod tests {
                    --session-renewal --session-max 1s --queueing-method fifo --queue-all \
                    --prequeue-opens-at now --opens-at now --closes-at now --claim-window 1s \
                    --absence-timeout 1s --missed-turn-grace 1s --challenge none --access-code a \
+                   --upstream-connections-max 1 --stream-idle 1s \
                    --message m --suspended";
         let settings: RoomSettings = serde_json::from_str(r#"{"room":"eras"}"#).unwrap();
         let Value::Object(mut settings) = serde_json::to_value(settings).unwrap() else {

@@ -45,6 +45,18 @@ pub fn detail(room: &RoomView, now: Timestamp) -> Table {
     row("phase", phase_text(room));
     row("title", settings.title.clone());
     row("upstream", settings.upstream.clone());
+    row(
+        "upstream connections",
+        settings
+            .upstream_connections_max
+            .map_or_else(|| "default".to_owned(), grouped),
+    );
+    row(
+        "stream idle",
+        settings
+            .stream_idle_seconds
+            .map_or_else(|| "no limit".to_owned(), seconds),
+    );
     row("paths", or_none(settings.paths.join("\n")));
     row(
         "new users per minute",

@@ -65,6 +65,7 @@ pub(super) fn check(settings: Settings, mut problems: Vec<String>) -> Result<Con
         trusted_proxies,
         connections_max: serving.connections_max,
         connections_per_address_max: serving.connections_per_address_max,
+        connections_per_place_max: serving.connections_per_place_max,
         keepalive: serving.keepalive,
         shutdown_delay: serving.shutdown_delay,
         shop_rates,
@@ -102,6 +103,7 @@ fn listeners(settings: &Settings, note: &mut impl FnMut(String)) -> (SocketAddr,
 struct Serving {
     connections_max: usize,
     connections_per_address_max: usize,
+    connections_per_place_max: usize,
     keepalive: Duration,
     shutdown_delay: Duration,
 }
@@ -135,6 +137,12 @@ fn serving(settings: &Settings, note: &mut impl FnMut(String)) -> Serving {
         2_000,
         (1, 1_000_000),
     ));
+    let connections_per_place_max = count(read(
+        &settings.connections_per_place_max,
+        "ROPELINE_CONNECTIONS_PER_PLACE_MAX",
+        16,
+        (1, 1_000),
+    ));
     let keepalive = read(
         &settings.keepalive_seconds,
         "ROPELINE_KEEPALIVE_SECONDS",
@@ -150,6 +158,7 @@ fn serving(settings: &Settings, note: &mut impl FnMut(String)) -> Serving {
     Serving {
         connections_max,
         connections_per_address_max,
+        connections_per_place_max,
         keepalive: Duration::from_secs(keepalive),
         shutdown_delay: Duration::from_secs(shutdown_delay),
     }

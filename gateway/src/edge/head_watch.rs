@@ -3,7 +3,7 @@
 //! Two things can only be seen here. A connection may rest between requests for as long as
 //! balancers keep theirs, but once a head has begun it has to be complete soon; hyper has one timer
 //! for both. And what hyper's parser refuses it answers by itself, with an empty body and no
-//! request id; that answer is replaced by a problem document.
+//! request id; that answer is replaced by one of ours.
 
 use std::io;
 use std::pin::Pin;
@@ -14,13 +14,12 @@ use std::time::Duration;
 
 use axum::body::Body;
 use bytes::Bytes;
-use contract::problem::PROBLEM_MEDIA_TYPE;
-use contract::{Problem, ProblemCode};
 use hyper::body::{Body as HttpBody, Frame, SizeHint};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::Sleep;
 use web::RequestIds;
-use web::request_id::X_REQUEST_ID;
+
+use super::refused_head::{self, Kept, Page, status_of};
 
 /// Where a connection stands between requests.
 #[derive(Clone, Debug, Default)]
@@ -123,8 +122,16 @@ pub(super) struct HeadWatch<T> {
     rest_max: Duration,
     /// Until a head has to be complete or the next has to begin; begins with the first wait.
     deadline: Option<Pin<Box<Sleep>>>,
-    ids: RequestIds,
+    head: Kept,
+    refusals: Refusals,
     replacement: Option<Replacement>,
+}
+
+/// What refusals are made of.
+#[derive(Clone, Debug)]
+pub(super) struct Refusals {
+    pub(super) ids: RequestIds,
+    pub(super) page: Option<Page>,
 }
 
 /// An answer of hyper's own, replaced.
@@ -143,7 +150,7 @@ impl<T> HeadWatch<T> {
         state: HeadState,
         head_max: Duration,
         rest_max: Duration,
-        ids: RequestIds,
+        refusals: Refusals,
     ) -> Self {
         Self {
             inner,
@@ -151,7 +158,8 @@ impl<T> HeadWatch<T> {
             head_max,
             rest_max,
             deadline: None,
-            ids,
+            head: Kept::default(),
+            refusals,
             replacement: None,
         }
     }
@@ -174,9 +182,14 @@ impl<T: AsyncRead + Unpin> AsyncRead for HeadWatch<T> {
             RESTING => this.rest_max,
             _ => {
                 this.deadline = None;
+                this.head.forget();
                 return read;
             }
         };
+        // Who asks is of use only where people may get a page.
+        if this.refusals.page.is_some() {
+            this.head.add(&buf.filled()[filled..]);
+        }
         if read.is_pending() {
             let deadline = this
                 .deadline
@@ -198,6 +211,7 @@ impl<T: AsyncWrite + Unpin> HeadWatch<T> {
         let state = self.state.get();
         // With all answers of the service's written, what comes without a request is hyper's own.
         if state == SERVING || state == SWITCHED || self.state.is_unwritten() {
+            self.head.forget();
             return false;
         }
         let first = bufs.iter().find(|buf| !buf.is_empty());
@@ -206,7 +220,12 @@ impl<T: AsyncWrite + Unpin> HeadWatch<T> {
             return false;
         };
         self.replacement = Some(Replacement {
-            bytes: refusal(status, &self.ids).into_bytes(),
+            bytes: refused_head::answer(
+                status,
+                &self.head,
+                self.refusals.page.as_ref(),
+                &self.refusals.ids,
+            ),
             written: 0,
             instead_of: bufs.iter().map(|buf| buf.len()).sum(),
         });
@@ -275,42 +294,4 @@ impl<T: AsyncWrite + Unpin> AsyncWrite for HeadWatch<T> {
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         Pin::new(&mut self.inner).poll_shutdown(cx)
     }
-}
-
-/// The status of an answer that begins with `bytes`, when it is a refusal.
-fn status_of(bytes: &[u8]) -> Option<u16> {
-    let rest = bytes.strip_prefix(b"HTTP/1.")?.get(2..5)?;
-    let status = std::str::from_utf8(rest).ok()?.parse().ok()?;
-    (400..500).contains(&status).then_some(status)
-}
-
-/// The answer to a head that the parser refuses.
-fn refusal(status: u16, ids: &RequestIds) -> String {
-    let (reason, detail) = match status {
-        431 => (
-            "Request Header Fields Too Large",
-            "The request's headers are larger or more than are read.",
-        ),
-        414 => ("URI Too Long", "The request's address is too long."),
-        408 => ("Request Timeout", "The request took too long to arrive."),
-        _ => ("Bad Request", "The request's head could not be read."),
-    };
-    let id = ids.next_id();
-    let mut problem = Problem::new(ProblemCode::BadRequest).detail(detail);
-    problem.status = status;
-    problem.request_id = Some(id.as_str().to_owned());
-    tracing::debug!(
-        status,
-        request_id = id.as_str(),
-        "a request could not be read"
-    );
-    // A problem is strings, numbers and JSON values, all of which serialise.
-    let body = serde_json::to_string(&problem).unwrap_or_default();
-    format!(
-        "HTTP/1.1 {status} {reason}\r\nContent-Type: {PROBLEM_MEDIA_TYPE}\r\n\
-         Content-Length: {}\r\nCache-Control: no-store\r\n{X_REQUEST_ID}: {}\r\n\
-         Connection: close\r\n\r\n{body}",
-        body.len(),
-        id.as_str(),
-    )
 }

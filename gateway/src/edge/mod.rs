@@ -7,6 +7,7 @@
 //! | [`head`] | what is wrong with a request's head before anyone looks at its path |
 //! | [`path`] | refuses paths that could be read in two ways |
 //! | [`rate_limit`] | limits per address and per place |
+//! | [`refused_head`] | the answer to a head that cannot be read |
 //! | [`return_target`] | where a fan goes once they are let in |
 //! | [`serve`] | serving a router on a listener, with limits per connection |
 //! | [`telemetry`] | metric names |
@@ -18,6 +19,7 @@ pub mod head;
 mod head_watch;
 pub mod path;
 pub mod rate_limit;
+pub mod refused_head;
 pub mod return_target;
 pub mod serve;
 pub mod telemetry;

@@ -27,7 +27,8 @@ use web::request_id::X_REQUEST_ID;
 use web::{RequestId, RequestIds};
 
 use super::connections::{ConnectionLimits, ConnectionPlace, Connections, Full};
-use super::head_watch::{HeadState, HeadWatch};
+use super::head_watch::{HeadState, HeadWatch, Refusals};
+use super::refused_head::Page;
 use super::telemetry;
 use super::write_stall::WriteStall;
 
@@ -61,6 +62,8 @@ pub struct ServeConfig {
     pub grace: Duration,
     /// Numbers the connections that are refused: no request of theirs is read.
     pub request_ids: RequestIds,
+    /// What people get whose requests cannot be read; a problem document when `None`.
+    pub refusal_page: Option<Page>,
 }
 
 /// A client's socket. It holds its place among the connections for as long as it exists, also
@@ -85,6 +88,7 @@ impl ServeConfig {
             connections: ConnectionLimits::default(),
             grace: Duration::from_secs(20),
             request_ids,
+            refusal_page: None,
         }
     }
 }
@@ -103,6 +107,10 @@ pub async fn serve(
     let connections = TaskTracker::new();
     let cut_off = CancellationToken::new();
     let http = http1_builder(&config);
+    let refusals = Refusals {
+        ids: config.request_ids.clone(),
+        page: config.refusal_page.clone(),
+    };
     loop {
         let accepted = tokio::select! {
             accepted = listener.accept() => accepted,
@@ -132,7 +140,7 @@ pub async fn serve(
             state.clone(),
             config.head_max,
             config.keepalive,
-            config.request_ids.clone(),
+            refusals.clone(),
         );
         let client = Client {
             peer,

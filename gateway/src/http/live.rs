@@ -12,8 +12,9 @@ use axum::extract::{Request, State};
 use axum::response::sse::Event;
 use axum::response::{IntoResponse, Response};
 use contract::line::{HeartbeatFrame, PlaceState, ReconnectFrame, StatusDocument};
-use contract::{Clock, Problem, RoomId, Timestamp};
+use contract::{Clock, Problem, ProblemCode, RoomId, Timestamp};
 use futures_util::{SinkExt, Stream, StreamExt, stream};
+use http::Method;
 use http::header::ACCEPT;
 use line::policy::place::PlaceToken;
 use line::policy::status::RoomView;
@@ -32,6 +33,7 @@ use super::openapi::{OfLine, OfLive, OfPlace, OfRoom};
 use super::presented;
 use super::room::{Line, RoomPath};
 use super::websocket::{self, End, Handshake, Refusal, WebSocket};
+use crate::edge::telemetry::RATE_LIMITED_TOTAL;
 use crate::telemetry;
 
 /// How long a client may take none of what it is sent.
@@ -44,7 +46,8 @@ const PING_EVERY: Duration = Duration::from_secs(30);
 /// A WebSocket, or server-sent events with `Accept: text/event-stream`. Frames are status
 /// documents. A `HeartbeatFrame` comes when nothing else did for five seconds, and in answer to any
 /// text that the client sends. A `ReconnectFrame` asks to come back, and then the server closes
-/// with 1012. Clients skip types that they do not know.
+/// with 1012. Clients skip types that they do not know. A client that sends more than 100 frames or
+/// 16 KiB within ten seconds is closed with 1008.
 #[utoipa::path(
     get, path = "/_line/v1/rooms/{room}/place/live", tag = "place",
     params(("room" = RoomId, Path, description = "The room")),
@@ -82,7 +85,14 @@ pub async fn live(
     if handshake.is_none() && !wants_events {
         return Ok(Refusal::Malformed(websocket::ASK).into_response());
     }
-    let connection = Connection::open(room, presented.token).await?;
+    if parts.method == Method::HEAD {
+        // Nobody listens, so nobody becomes present.
+        let standing = room.look(&presented.token, Enter::Look, false).await?;
+        room.status_of(&presented.token, standing, room.parts.clock.now())?;
+        return Ok(event_stream(stream::empty()));
+    }
+    let connections_max = state.connections_per_place_max;
+    let connection = Connection::open(room, presented.token, connections_max).await?;
     let Some(handshake) = handshake else {
         return Ok(event_stream(events(connection)));
     };
@@ -112,11 +122,23 @@ enum Next {
 
 impl Connection {
     /// Looks how the fan stands, which also marks them as present.
-    async fn open(room: Arc<Room>, token: PlaceToken) -> Result<Self, Problem> {
+    async fn open(
+        room: Arc<Room>,
+        token: PlaceToken,
+        connections_max: usize,
+    ) -> Result<Self, Problem> {
+        let key = room.key_of(&token);
+        let socket = room.sockets.add(token.place, key, connections_max);
+        let socket = socket.ok_or_else(|| {
+            counter!(RATE_LIMITED_TOTAL, "limit" => "connections").increment(1);
+            Problem::new(ProblemCode::RateLimited).detail(
+                "This place has as many connections as one may have. Close other tabs of the line.",
+            )
+        })?;
         // First known, then looked after: a call that comes in between is not lost. Should the
         // look fail, dropping the connection takes it back.
         let connection = Self {
-            socket: room.sockets.add(token.place, room.key_of(&token)),
+            socket,
             view: room.view_watch(),
             room,
             token,
@@ -284,6 +306,7 @@ async fn serve_on(socket: &mut WebSocket, connection: &mut Connection) -> End {
             },
             received = socket.next() => match received {
                 Some(Ok(Message::Close(_))) => return End::Answer,
+                Some(Ok(_)) if socket.get_mut().is_one_too_many() => return End::FLOODED,
                 Some(Ok(message)) => {
                     heard = true;
                     // Whoever says something wants to know whether anyone is there. Pings are
@@ -293,7 +316,7 @@ async fn serve_on(socket: &mut WebSocket, connection: &mut Connection) -> End {
                     }
                     json(&HeartbeatFrame::default())
                 }
-                Some(Err(error)) => return End::after(&error),
+                Some(Err(error)) => return End::after(&error, socket),
                 None => return End::Lost,
             },
         };

@@ -6,6 +6,7 @@
 //! | [`cookies`] | place and pass cookies |
 //! | [`draw`] | the draw document |
 //! | [`guard`] | who may act with a fan's cookies |
+//! | [`intake`] | how much a client may send over a live connection |
 //! | [`live`] | the WebSocket and the event stream |
 //! | [`page`] | the waiting page and its files, for browsers |
 //! | [`pass`] | claiming and ending a session; the public keys |
@@ -18,6 +19,7 @@
 pub mod cookies;
 pub mod draw;
 mod guard;
+mod intake;
 pub mod live;
 mod openapi;
 pub mod page;
@@ -52,6 +54,8 @@ pub struct LineState {
     pub cookies: CookieForm,
     /// Limits on calls.
     pub limits: RateLimits,
+    /// Live connections of one place on this gateway; further ones are refused.
+    pub connections_per_place_max: usize,
     /// The policy that pages are sent with.
     pub page_policy: Arc<str>,
     /// Where our own pages are, as `scheme://host:port`.

@@ -18,6 +18,7 @@ use pages::problem::{GateProblemPage, WayOn};
 use web::RequestId;
 use web::reader::{Reader, reader};
 
+use crate::edge::refused_head::{Page, PageParts};
 use crate::edge::return_target::ReturnTarget;
 
 /// Where a room's waiting page and its forms are.
@@ -97,10 +98,31 @@ fn write_page(response: &mut Response, asked: &Asked, mut problem: Problem, poli
         problem,
     };
     *response.body_mut() = Body::from(pages::problem::problem(&page));
-    let policy =
-        HeaderValue::from_str(policy).unwrap_or(HeaderValue::from_static("default-src 'none'"));
     let headers = response.headers_mut();
     headers.remove(CONTENT_LENGTH);
+    describe(headers, policy);
+}
+
+/// Pages for people whose requests cannot be read. Nothing is known of where they wanted to go.
+pub fn of_refused_heads(policy: Arc<str>) -> Page {
+    Page::new(move |problem| {
+        let page = GateProblemPage {
+            way_on: WayOn::Home,
+            has_sent: false,
+            problem,
+        };
+        let mut headers = HeaderMap::new();
+        describe(&mut headers, &policy);
+        PageParts {
+            headers,
+            html: pages::problem::problem(&page),
+        }
+    })
+}
+
+fn describe(headers: &mut HeaderMap, policy: &str) {
+    let policy =
+        HeaderValue::from_str(policy).unwrap_or(HeaderValue::from_static("default-src 'none'"));
     headers.insert(CONTENT_SECURITY_POLICY, policy);
     for (name, value) in [
         (CONTENT_TYPE, "text/html; charset=utf-8"),

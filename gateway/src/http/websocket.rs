@@ -11,7 +11,7 @@ use http::header::{
     CONNECTION, SEC_WEBSOCKET_ACCEPT, SEC_WEBSOCKET_KEY, SEC_WEBSOCKET_VERSION, UPGRADE,
 };
 use http::request::Parts;
-use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, Version};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Version};
 use hyper::upgrade::{OnUpgrade, Upgraded};
 use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -23,6 +23,8 @@ use tokio_tungstenite::tungstenite::protocol::{CloseFrame, Role, WebSocketConfig
 use tokio_tungstenite::tungstenite::{Error, Message};
 use tokio_util::task::TaskTracker;
 use web::ApiError;
+
+use super::intake::Metered;
 
 /// The one version there is.
 const VERSION: HeaderValue = HeaderValue::from_static("13");
@@ -42,7 +44,7 @@ const LINGER_MAX: Duration = Duration::from_secs(1);
 const LINGER_BYTES_MAX: usize = 1024 * 1024;
 
 /// The server's side of a connection.
-pub(super) type WebSocket = WebSocketStream<TokioIo<Upgraded>>;
+pub(super) type WebSocket = WebSocketStream<Metered<TokioIo<Upgraded>>>;
 
 /// What to do instead of a plain request.
 pub(super) const ASK: &str = "Ask for a WebSocket or for text/event-stream.";
@@ -68,8 +70,10 @@ impl Handshake {
         if !has_token(headers, UPGRADE, "websocket") {
             return Ok(None);
         }
-        if parts.version != Version::HTTP_11 {
-            return Err(Refusal::Malformed("A WebSocket begins with HTTP/1.1."));
+        if parts.version != Version::HTTP_11 || parts.method != Method::GET {
+            return Err(Refusal::Malformed(
+                "A WebSocket begins with a GET of HTTP/1.1.",
+            ));
         }
         if !has_token(headers, CONNECTION, "upgrade") {
             return Err(Refusal::Malformed(ASK));
@@ -99,7 +103,7 @@ impl Handshake {
         tasks.spawn(async move {
             // A client that is gone meanwhile needs no answer.
             if let Ok(upgraded) = upgrade.await {
-                let io = TokioIo::new(upgraded);
+                let io = Metered::new(TokioIo::new(upgraded));
                 let socket = WebSocketStream::from_raw_socket(io, Role::Server, Some(config()));
                 let socket = socket.await;
                 tracker.spawn(serve(socket));
@@ -178,9 +182,13 @@ pub(super) enum End {
 }
 
 impl End {
+    /// Of a client that sends more than it may.
+    pub(super) const FLOODED: Self = Self::Close(CloseCode::Policy, "too many frames");
+
     /// The end that an error in what the client sent calls for (RFC 6455, section 7.4.1).
-    pub(super) fn after(error: &Error) -> Self {
+    pub(super) fn after(error: &Error, socket: &WebSocket) -> Self {
         match error {
+            Error::Io(_) if socket.get_ref().is_flooded() => Self::FLOODED,
             Error::Utf8(_) => Self::Close(CloseCode::Invalid, "text that is not UTF-8"),
             Error::Capacity(_) => Self::Close(CloseCode::Size, "message too large"),
             Error::Protocol(_) => Self::Close(CloseCode::Protocol, "frame that may not be sent"),
@@ -193,6 +201,8 @@ impl End {
 pub(super) async fn end(mut socket: WebSocket, how: End) {
     let goodbye = async {
         if let End::Close(code, reason) = how {
+            // An answer to a ping that is still due would go out behind the close frame.
+            socket.flush().await?;
             let frame = CloseFrame {
                 code,
                 reason: reason.into(),
@@ -211,7 +221,7 @@ pub(super) async fn end(mut socket: WebSocket, how: End) {
 
 /// Says that nothing more is sent, and reads until the other side says the same.
 async fn linger(socket: &mut WebSocket) -> std::io::Result<()> {
-    let stream = socket.get_mut();
+    let stream = socket.get_mut().inner();
     stream.shutdown().await?;
     let mut unread = vec![0; BUFFER_BYTES];
     let mut taken = 0;

@@ -61,7 +61,7 @@ pub(super) struct ResponseBody {
     inner: Incoming,
     idle: Option<IdleTimer>,
     attempt: Attempt,
-    /// Ends the body early.
+    /// Ends an event stream early; pages have none.
     end: Option<End>,
 }
 
@@ -209,9 +209,22 @@ impl Drop for RequestBody {
 }
 
 impl ResponseBody {
-    /// `inner`, which may stand still for `idle` at a time if that is given, until `end` if that
-    /// is given. How it ends is told to `attempt`.
-    pub(super) fn new(
+    /// `inner`, which may stand still for `idle` at a time. How it ends is told to `attempt`.
+    pub(super) fn page(inner: Incoming, idle: Duration, attempt: Attempt) -> Self {
+        Self::new(inner, Some(idle), attempt, None)
+    }
+
+    /// An event stream, which ends with `end`, or when it stood still for `idle` if that is given.
+    pub(super) fn stream(
+        inner: Incoming,
+        idle: Option<Duration>,
+        attempt: Attempt,
+        end: End,
+    ) -> Self {
+        Self::new(inner, idle, attempt, Some(end))
+    }
+
+    fn new(
         inner: Incoming,
         idle: Option<Duration>,
         mut attempt: Attempt,
@@ -250,6 +263,11 @@ impl HttpBody for ResponseBody {
                 return Poll::Pending;
             };
             let stalled = ready!(idle.poll_expired(cx));
+            if this.end.is_some() {
+                // Listeners of event streams come back by themselves.
+                this.attempt.body_cut_off("idle");
+                return Poll::Ready(None);
+            }
             // One slow page is no state of the upstream's.
             this.attempt.body_cut_off("upstream-stalled");
             return Poll::Ready(Some(Err(stalled.into())));

@@ -1,8 +1,8 @@
 //! A circuit breaker as a pure state machine.
 //!
 //! Closed, it counts outcomes in a sliding window. When too many of them are failures it opens
-//! and refuses everything for a while, then lets a single probe through: its success closes the
-//! breaker, its failure opens it again.
+//! and refuses everything for a while, then lets probes through, one of each visitor: a success
+//! closes the breaker, failures of several visitors open it again.
 
 use std::time::Duration;
 
@@ -22,10 +22,11 @@ pub struct BreakerConfig {
     pub outcomes_min: u32,
     /// Per cent of the outcomes in the window that may be failures.
     pub failures_max_percent: u32,
-    /// Visitors whose requests have to fail: what one of them can make fail is not the upstream's
-    /// state.
+    /// Visitors whose requests have to fail, so that a breaker opens, and opens again: what one of
+    /// them can make fail is not the upstream's state.
     pub visitors_min: usize,
-    /// How long an open breaker refuses before it lets a probe through.
+    /// How long an open breaker refuses before it lets probes through, and a visitor whose probe
+    /// failed is refused another.
     pub rest: Duration,
 }
 
@@ -46,7 +47,7 @@ impl Default for BreakerConfig {
 pub enum BreakerState {
     /// Requests pass.
     Closed,
-    /// One request is let through to see whether the upstream has recovered.
+    /// A few requests are let through to see whether the upstream has recovered.
     HalfOpen,
     /// Requests are refused.
     Open,
@@ -77,11 +78,23 @@ struct Slice {
     failures: u32,
 }
 
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 enum Phase {
     Closed,
-    Open { since: Timestamp },
-    Probing { taken: bool },
+    Open {
+        since: Timestamp,
+    },
+    Probing {
+        since: Timestamp,
+        probes: Vec<Probe>,
+    },
+}
+
+/// One visitor's request to an upstream that may have recovered.
+#[derive(Clone, Copy, Debug)]
+struct Probe {
+    visitor: u64,
+    has_failed: bool,
 }
 
 /// The breaker of one upstream.
@@ -108,20 +121,35 @@ impl Breaker {
         }
     }
 
-    /// Asks to make an attempt. The error is how long to wait before asking again.
-    pub fn admit(&mut self, now: Timestamp) -> Result<Permit, Duration> {
+    /// Asks to make an attempt for `visitor`. The error is how long to wait before asking again.
+    pub fn admit(&mut self, visitor: u64, now: Timestamp) -> Result<Permit, Duration> {
+        let (rest, probes_max) = (self.config.rest, self.config.visitors_min.max(1));
+        // A clock that was set back must not keep the breaker open for hours.
+        let left = |since| {
+            let rests = now >= since && now.since(since) < rest;
+            rests.then(|| rest.saturating_sub(now.since(since)))
+        };
         if let Phase::Open { since } = self.phase {
-            // A clock that was set back must not keep the breaker open for hours.
-            if now >= since && now.since(since) < self.config.rest {
-                return Err(self.config.rest.saturating_sub(now.since(since)));
+            if let Some(left) = left(since) {
+                return Err(left);
             }
-            self.enter(Phase::Probing { taken: false });
+            let probes = Vec::new();
+            self.enter(Phase::Probing { since: now, probes });
         }
-        if let Phase::Probing { taken } = &mut self.phase {
-            if *taken {
-                return Err(self.config.rest);
+        if let Phase::Probing { since, probes } = &mut self.phase {
+            if left(*since).is_none() {
+                // Too few visitors for a verdict: those whose probes failed may try again.
+                probes.retain(|probe| !probe.has_failed);
+                *since = now;
             }
-            *taken = true;
+            let has_probed = probes.iter().any(|probe| probe.visitor == visitor);
+            if has_probed || probes.len() >= probes_max {
+                return Err(left(*since).unwrap_or(rest));
+            }
+            probes.push(Probe {
+                visitor,
+                has_failed: false,
+            });
         }
         Ok(Permit { epoch: self.epoch })
     }
@@ -131,15 +159,24 @@ impl Breaker {
         if permit.epoch != self.epoch {
             return;
         }
-        match (self.phase, outcome) {
+        match (&mut self.phase, outcome) {
             (Phase::Probing { .. }, Outcome::Success) => {
                 self.slices = [Slice::default(); SLICES_LEN];
                 self.enter(Phase::Closed);
             }
-            (Phase::Probing { .. }, Outcome::Failure) => self.enter(Phase::Open { since: now }),
+            (Phase::Probing { probes, .. }, Outcome::Failure) => {
+                let of_visitor = |probe: &&mut Probe| probe.visitor == visitor;
+                if let Some(probe) = probes.iter_mut().find(of_visitor) {
+                    probe.has_failed = true;
+                }
+                let failed = probes.iter().filter(|probe| probe.has_failed).count();
+                if failed >= self.config.visitors_min.max(1) {
+                    self.enter(Phase::Open { since: now });
+                }
+            }
             // The next request is the probe.
-            (Phase::Probing { .. }, Outcome::Abandoned) => {
-                self.phase = Phase::Probing { taken: false };
+            (Phase::Probing { probes, .. }, Outcome::Abandoned) => {
+                probes.retain(|probe| probe.visitor != visitor || probe.has_failed);
             }
             (Phase::Closed, Outcome::Success | Outcome::Failure) => {
                 self.count(outcome, now);
@@ -242,7 +279,7 @@ mod tests {
     }
 
     fn attempt(breaker: &mut Breaker, outcome: Outcome, now: Timestamp) {
-        let permit = breaker.admit(now).unwrap();
+        let permit = breaker.admit(1, now).unwrap();
         breaker.record(permit, outcome, 1, now);
     }
 
@@ -268,7 +305,7 @@ mod tests {
         assert_eq!(breaker.state(START), BreakerState::Closed);
         attempt(&mut breaker, Outcome::Failure, START);
         assert_eq!(breaker.state(START), BreakerState::Open);
-        assert_eq!(breaker.admit(START), Err(Duration::from_secs(5)));
+        assert_eq!(breaker.admit(1, START), Err(Duration::from_secs(5)));
     }
 
     #[test]
@@ -278,7 +315,7 @@ mod tests {
             ..config()
         });
         let mut fails = |visitor| {
-            let permit = breaker.admit(START).unwrap();
+            let permit = breaker.admit(visitor, START).unwrap();
             breaker.record(permit, Outcome::Failure, visitor, START);
             breaker.state(START)
         };
@@ -318,11 +355,13 @@ mod tests {
         let mut breaker = opened();
         let rested = START.plus(Duration::from_secs(5));
         assert_eq!(breaker.state(rested), BreakerState::HalfOpen);
-        let probe = breaker.admit(rested).unwrap();
-        assert!(
-            breaker.admit(rested).is_err(),
-            "a second request passed beside the probe"
-        );
+        let probe = breaker.admit(1, rested).unwrap();
+        for visitor in [1, 2] {
+            assert!(
+                breaker.admit(visitor, rested).is_err(),
+                "a second request passed beside the probe"
+            );
+        }
         breaker.record(probe, Outcome::Failure, 1, rested);
         assert_eq!(breaker.state(rested), BreakerState::Open);
 
@@ -337,18 +376,66 @@ mod tests {
         let mut breaker = opened();
         let rested = START.plus(Duration::from_secs(5));
         attempt(&mut breaker, Outcome::Abandoned, rested);
-        assert!(breaker.admit(rested).is_ok());
+        assert!(breaker.admit(1, rested).is_ok());
+    }
+
+    #[test]
+    fn one_visitor_keeps_no_breaker_open() {
+        let mut breaker = Breaker::new(BreakerConfig {
+            visitors_min: 3,
+            ..config()
+        });
+        let fails = |breaker: &mut Breaker, visitor, now| {
+            let permit = breaker.admit(visitor, now).unwrap();
+            breaker.record(permit, Outcome::Failure, visitor, now);
+        };
+        for visitor in [1, 2, 3, 1, 2] {
+            if breaker.state(START) == BreakerState::Closed {
+                fails(&mut breaker, visitor, START);
+            }
+        }
+        assert_eq!(breaker.state(START), BreakerState::Open);
+        // Whoever is first with something that fails leaves the verdict to others.
+        let rested = START.plus(Duration::from_secs(5));
+        fails(&mut breaker, 9, rested);
+        assert_eq!(breaker.state(rested), BreakerState::HalfOpen);
+        assert_eq!(breaker.admit(9, rested), Err(Duration::from_secs(5)));
+        let hanging = breaker.admit(8, rested).unwrap();
+        let good = breaker.admit(1, rested).unwrap();
+        assert!(breaker.admit(2, rested).is_err(), "three probes are enough");
+        breaker.record(good, Outcome::Success, 1, rested);
+        assert_eq!(breaker.state(rested), BreakerState::Closed);
+        breaker.record(hanging, Outcome::Failure, 8, rested);
+        assert_eq!(breaker.counts(rested), (0, 0));
+    }
+
+    #[test]
+    fn a_lone_visitor_may_try_again_after_a_rest() {
+        let mut breaker = Breaker::new(BreakerConfig {
+            visitors_min: 2,
+            ..config()
+        });
+        for visitor in [1, 2, 1, 2] {
+            let permit = breaker.admit(visitor, START).unwrap();
+            breaker.record(permit, Outcome::Failure, visitor, START);
+        }
+        let rested = START.plus(Duration::from_secs(5));
+        attempt(&mut breaker, Outcome::Failure, rested);
+        assert!(breaker.admit(1, rested).is_err());
+        let again = rested.plus(Duration::from_secs(5));
+        attempt(&mut breaker, Outcome::Success, again);
+        assert_eq!(breaker.state(again), BreakerState::Closed);
     }
 
     #[test]
     fn an_outcome_from_before_a_change_counts_for_nothing() {
         let mut breaker = Breaker::new(config());
-        let slow = breaker.admit(START).unwrap();
+        let slow = breaker.admit(1, START).unwrap();
         for _ in 0..4 {
             attempt(&mut breaker, Outcome::Failure, START);
         }
         let rested = START.plus(Duration::from_secs(5));
-        let probe = breaker.admit(rested).unwrap();
+        let probe = breaker.admit(1, rested).unwrap();
         breaker.record(slow, Outcome::Success, 1, rested);
         assert_eq!(breaker.state(rested), BreakerState::HalfOpen);
         breaker.record(probe, Outcome::Failure, 1, rested);
@@ -358,7 +445,11 @@ mod tests {
     #[test]
     fn a_clock_set_back_does_not_keep_it_open() {
         let mut breaker = opened();
-        assert!(breaker.admit(START.minus(Duration::from_hours(1))).is_ok());
+        assert!(
+            breaker
+                .admit(1, START.minus(Duration::from_hours(1)))
+                .is_ok()
+        );
     }
 
     proptest! {
@@ -373,7 +464,7 @@ mod tests {
                 now = now.plus(Duration::from_millis(ms));
                 let before = breaker.state(now);
                 match step {
-                    0 => if let Ok(permit) = breaker.admit(now) {
+                    0 => if let Ok(permit) = breaker.admit(1, now) {
                         prop_assert_ne!(before, BreakerState::Open);
                         running.push(permit);
                     },

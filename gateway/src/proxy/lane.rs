@@ -6,13 +6,13 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 use std::time::Duration;
 
 use contract::{Clock, Problem, ProblemCode};
-use line::policy::upstream::Upstream;
+use line::policy::upstream::{Bounds, Upstream};
 use metrics::{Counter, Gauge, Histogram, counter, gauge, histogram};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use web::ApiError;
 
 use super::breaker::{Breaker, BreakerConfig, BreakerState, Outcome, Permit};
-use super::shares::{Kind, Share, Shares, Visitor};
+use super::shares::{Allowed, Kind, Limits, Share, Shares, Visitor};
+use super::slots::{Slot, Slots};
 use super::telemetry;
 
 /// Upstreams with figures of their own. Managers name them, so this is a bound against mistakes:
@@ -43,35 +43,17 @@ pub struct LaneHealth {
 pub(super) struct Lanes {
     by_authority: RwLock<HashMap<String, Arc<Lane>>>,
     breaker: BreakerConfig,
-    limits: LaneLimits,
+    limits: Limits,
 }
 
 /// One upstream's.
 #[derive(Debug)]
 pub(super) struct Lane {
     breaker: Mutex<Breaker>,
-    limits: LaneLimits,
-    slots: Arc<Semaphore>,
-    streams: Arc<Semaphore>,
+    limits: Limits,
+    slots: Arc<Slots>,
     shares: Arc<Shares>,
     figures: Figures,
-}
-
-/// How much an upstream, and one visitor of it, is given at once.
-#[derive(Clone, Copy, Debug)]
-#[expect(
-    clippy::struct_field_names,
-    reason = "names of limits end in max everywhere"
-)]
-pub(super) struct LaneLimits {
-    /// Requests underway.
-    pub(super) requests_max: usize,
-    /// Event streams and tunnels, counted apart, so that they take no page's place.
-    pub(super) streams_max: usize,
-    /// Requests of one session.
-    pub(super) requests_per_session_max: usize,
-    /// Event streams and tunnels of one session.
-    pub(super) streams_per_session_max: usize,
 }
 
 /// The metrics of one upstream, looked up once.
@@ -102,7 +84,8 @@ pub(super) struct Attempt {
     permit: Permit,
     stage: Stage,
     visitor: Visitor,
-    slot: OwnedSemaphorePermit,
+    allowed: Allowed,
+    slot: Slot,
     share: Share,
 }
 
@@ -114,7 +97,7 @@ enum Stage {
 }
 
 impl Lanes {
-    pub(super) fn new(breaker: BreakerConfig, limits: LaneLimits) -> Self {
+    pub(super) fn new(breaker: BreakerConfig, limits: Limits) -> Self {
         Self {
             by_authority: RwLock::default(),
             breaker,
@@ -144,8 +127,7 @@ impl Lanes {
             Arc::new(Lane {
                 breaker: Mutex::new(Breaker::new(self.breaker)),
                 limits: self.limits,
-                slots: Arc::new(Semaphore::new(self.limits.requests_max)),
-                streams: Arc::new(Semaphore::new(self.limits.streams_max)),
+                slots: Arc::default(),
                 shares: Arc::default(),
                 figures: Figures::of(label),
             })
@@ -155,18 +137,19 @@ impl Lanes {
 }
 
 impl Lane {
-    /// Asks to send one request of `visitor`.
+    /// Asks to send one request of `visitor` in a room with `bounds`.
     pub(super) fn begin(
         self: &Arc<Self>,
         clock: &Arc<dyn Clock>,
         visitor: Visitor,
+        bounds: Bounds,
     ) -> Result<Attempt, ApiError> {
-        let share = self.share(visitor, Kind::Request)?;
-        let Ok(slot) = Arc::clone(&self.slots).try_acquire_owned() else {
-            return Err(self.saturated());
-        };
+        let allowed = Allowed::of(self.limits, bounds, visitor);
+        let share = self.share(visitor, Kind::Request, allowed.own_requests_max)?;
+        let slot = self.slots.take(allowed.connections_max);
+        let slot = slot.ok_or_else(|| self.saturated())?;
         let now = clock.now();
-        let admitted = lock(&self.breaker).admit(now);
+        let admitted = lock(&self.breaker).admit(hash_of(visitor), now);
         self.show_breaker(lock(&self.breaker).state(now));
         let permit = admitted.map_err(|wait| {
             self.count_request("resting");
@@ -182,22 +165,27 @@ impl Lane {
             permit,
             stage: Stage::AwaitsHead,
             visitor,
+            allowed,
             slot,
             share,
         })
     }
 
-    /// One more of `kind` for `visitor`.
-    fn share(&self, visitor: Visitor, kind: Kind) -> Result<Share, ApiError> {
-        let max = match kind {
-            Kind::Request => self.limits.requests_per_session_max,
-            Kind::Stream => self.limits.streams_per_session_max,
-        };
+    /// One more of `kind` for `visitor`, unless they have `max`.
+    fn share(&self, visitor: Visitor, kind: Kind, max: usize) -> Result<Share, ApiError> {
         self.shares.take(visitor, kind, max).ok_or_else(|| {
-            self.count_request("session-limit");
-            Problem::new(ProblemCode::RateLimited)
-                .detail("This session has as many requests underway as one may have.")
-                .into()
+            let (word, detail) = match visitor {
+                Visitor::Session(_) => (
+                    "session-limit",
+                    "This session has as many requests underway as one may have.",
+                ),
+                Visitor::Address(_) | Visitor::Unknown => (
+                    "address-limit",
+                    "Your network has as many requests underway as one may have.",
+                ),
+            };
+            self.count_request(word);
+            Problem::new(ProblemCode::RateLimited).detail(detail).into()
         })
     }
 
@@ -216,9 +204,7 @@ impl Lane {
             breaker: breaker.state(now),
             outcomes,
             failures,
-            in_flight: self.limits.requests_max + self.limits.streams_max
-                - self.slots.available_permits()
-                - self.streams.available_permits(),
+            in_flight: self.slots.underway(),
         }
     }
 
@@ -295,20 +281,18 @@ impl Attempt {
         self.stage = Stage::AwaitsBody;
     }
 
-    /// The answer lasts for as long as someone listens: it takes a stream's place, and the
-    /// request's is free again.
+    /// The answer lasts for as long as someone listens: it counts among the streams from now on,
+    /// and no longer among the visitor's requests.
     pub(super) fn becomes_stream(&mut self) -> Result<(), ApiError> {
-        let taken = self
-            .lane
-            .share(self.visitor, Kind::Stream)
-            .and_then(|share| {
-                let slot = Arc::clone(&self.lane.streams).try_acquire_owned();
-                Ok((share, slot.map_err(|_| self.lane.saturated())?))
-            });
+        let own_max = self.allowed.own_streams_max;
+        let share = self.lane.share(self.visitor, Kind::Stream, own_max);
+        let taken = share.and_then(|share| {
+            let may = self.slot.becomes_stream(self.allowed.streams_max);
+            may.then_some(share).ok_or_else(|| self.lane.saturated())
+        });
         match taken {
-            Ok((share, slot)) => {
+            Ok(share) => {
                 self.share = share;
-                self.slot = slot;
                 Ok(())
             }
             Err(refused) => {

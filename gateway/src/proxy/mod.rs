@@ -21,6 +21,7 @@ mod failure;
 mod lane;
 mod location;
 mod shares;
+mod slots;
 mod tunnel;
 
 use std::sync::Arc;
@@ -36,7 +37,7 @@ use hyper::body::{Body as _, Incoming};
 use hyper::upgrade::OnUpgrade;
 use hyper_util::client::legacy::Client;
 use hyper_util::rt::{TokioExecutor, TokioTimer};
-use line::policy::upstream::Upstream;
+use line::policy::upstream::{Bounds, Upstream};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -46,13 +47,14 @@ use body::{Progress, RequestBody, ResponseBody};
 use breaker::{BreakerConfig, Outcome};
 use connector::UpstreamConnector;
 use failure::Failure;
-use lane::{Attempt, LaneLimits, Lanes};
-use shares::Visitor;
+use lane::{Attempt, Lanes};
+use shares::Limits;
 
 pub use body::End;
 pub use breaker::BreakerState;
 pub use headers::{Command, Forwarded, UpstreamKind};
 pub use lane::LaneHealth;
+pub use shares::Visitor;
 
 /// Limits of the proxy.
 #[derive(Clone, Copy, Debug)]
@@ -63,19 +65,15 @@ pub struct ProxyConfig {
     pub response_head_max: Duration,
     /// How long a body may stand still, in either direction.
     pub body_idle_max: Duration,
-    /// How long an event stream or a switched connection (WebSocket) may stand still. A quiet one
-    /// waits for something to happen, so without a limit it lasts as long as its session.
-    pub stream_idle_max: Option<Duration>,
     /// How long a pooled connection is kept unused. Shorter than the five seconds after which
     /// common application servers close one, so that we are the side that closes.
     pub pool_idle_max: Duration,
     /// Unused connections kept per upstream.
     pub pool_idle_per_upstream_max: usize,
-    /// Requests an upstream is given at once; further ones get a 503.
-    /// Each takes a connection, and a process has 20,000 open files for both sides together.
-    pub in_flight_per_upstream_max: usize,
-    /// Event streams and tunnels an upstream is given at once, beside requests.
-    pub streams_per_upstream_max: usize,
+    /// Connections an upstream is given at once where its room does not say; further requests get
+    /// a 503. At most half of them carry event streams and tunnels, so that pages have the rest.
+    /// A process has 20,000 open files for clients and upstreams together.
+    pub connections_per_upstream_max: usize,
     /// Requests that one session has underway at an upstream; further ones get a 429. A browser
     /// opens six connections to a site.
     pub in_flight_per_session_max: usize,
@@ -106,6 +104,15 @@ pub struct ForwardOutcome {
     pub command: Option<Command>,
 }
 
+/// On what terms a request is sent.
+#[derive(Clone, Copy, Debug)]
+pub struct Terms {
+    /// Whom it counts for.
+    pub visitor: Visitor,
+    /// What its room says of the upstream.
+    pub bounds: Bounds,
+}
+
 /// A request made ready for the upstream.
 struct Outbound {
     head: Parts,
@@ -119,11 +126,9 @@ impl Default for ProxyConfig {
             connect_max: Duration::from_secs(2),
             response_head_max: Duration::from_secs(30),
             body_idle_max: Duration::from_mins(1),
-            stream_idle_max: None,
             pool_idle_max: Duration::from_secs(4),
             pool_idle_per_upstream_max: 128,
-            in_flight_per_upstream_max: 2048,
-            streams_per_upstream_max: 4096,
+            connections_per_upstream_max: 4096,
             in_flight_per_session_max: 64,
             streams_per_session_max: 16,
             connection_buffer_bytes: 64 * 1024,
@@ -151,9 +156,8 @@ impl Proxy {
             client,
             lanes: Lanes::new(
                 config.breaker,
-                LaneLimits {
-                    requests_max: config.in_flight_per_upstream_max,
-                    streams_max: config.streams_per_upstream_max,
+                Limits {
+                    connections_max: config.connections_per_upstream_max,
                     requests_per_session_max: config.in_flight_per_session_max,
                     streams_per_session_max: config.streams_per_session_max,
                 },
@@ -165,7 +169,7 @@ impl Proxy {
         }
     }
 
-    /// Sends `request` to `upstream` and gives the head of the answer; bodies stream on.
+    /// Sends `request` to `upstream` on `terms` and gives the head of the answer; bodies stream on.
     ///
     /// Dropping the future, or the answer's body, cancels the request at the upstream.
     /// Tunnels and event streams last as long as what `end` gives; it is asked for those only.
@@ -176,11 +180,12 @@ impl Proxy {
         upstream: &Upstream,
         request: Request<Body>,
         forwarded: &Forwarded,
+        terms: Terms,
         end: impl FnOnce() -> End,
     ) -> Result<ForwardOutcome, ApiError> {
         let outbound = prepare(upstream, request, forwarded)?;
         let lane = self.lanes.of(upstream);
-        let mut attempt = lane.begin(&self.clock, Visitor::of(forwarded))?;
+        let mut attempt = lane.begin(&self.clock, terms.visitor, terms.bounds)?;
         let is_repeatable = outbound.head.method.is_idempotent() && outbound.body.is_end_stream();
         let spare = is_repeatable.then(|| outbound.head.clone());
 
@@ -192,7 +197,11 @@ impl Proxy {
         match sent {
             Ok(mut response) => {
                 location::hide(response.headers_mut(), upstream.authority());
-                self.answer(response, outbound.upgrade, attempt, &progress, end)
+                let lasting = Lasting {
+                    idle_max: terms.bounds.stream_idle_max,
+                    end,
+                };
+                self.answer(response, outbound.upgrade, attempt, &progress, lasting)
             }
             Err(failure) => {
                 attempt.failed(failure.word(), failure.outcome());
@@ -246,7 +255,7 @@ impl Proxy {
         client: Option<OnUpgrade>,
         mut attempt: Attempt,
         progress: &Progress,
-        end: impl FnOnce() -> End,
+        lasting: Lasting<impl FnOnce() -> End>,
     ) -> Result<ForwardOutcome, ApiError> {
         let status = response.status();
         let since_sent = progress.settled_at().map(|at| Instant::now() - at);
@@ -262,12 +271,11 @@ impl Proxy {
             if is_stream {
                 attempt.becomes_stream()?;
             }
-            let idle_max = if is_stream {
-                self.config.stream_idle_max
+            let body = if is_stream {
+                ResponseBody::stream(body, lasting.idle_max, attempt, (lasting.end)())
             } else {
-                Some(self.config.body_idle_max)
+                ResponseBody::page(body, self.config.body_idle_max, attempt)
             };
-            let body = ResponseBody::new(body, idle_max, attempt, is_stream.then(end));
             return Ok(ForwardOutcome {
                 response: Response::from_parts(parts, Body::new(body)),
                 command,
@@ -281,8 +289,8 @@ impl Proxy {
         attempt.head("switched", Outcome::Success, took);
         attempt.becomes_stream()?;
         let upstream = hyper::upgrade::on(&mut response);
-        let (idle_max, stop) = (self.config.stream_idle_max, self.stop.clone());
-        let over = end();
+        let (idle_max, stop) = (lasting.idle_max, self.stop.clone());
+        let over = (lasting.end)();
         self.tunnels.spawn(async move {
             let end = async {
                 tokio::select! {
@@ -300,6 +308,12 @@ impl Proxy {
             command,
         })
     }
+}
+
+/// How long an answer lasts that has no end of its own.
+struct Lasting<F> {
+    idle_max: Option<Duration>,
+    end: F,
 }
 
 /// Makes a request ready for the upstream.

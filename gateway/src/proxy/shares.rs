@@ -1,31 +1,83 @@
 //! What one visitor may have of an upstream at once, so that none takes it from all.
 
 use std::collections::HashMap;
-use std::net::IpAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use contract::PlaceId;
+use line::policy::upstream::Bounds;
 
-use super::headers::Forwarded;
 use crate::edge::client_ip::AddressGroup;
 
-/// Whom requests count for: the session, or the address of a visitor without one.
+/// An upstream is shared by this many visitors at least, if each has all that it may have.
+const VISITORS_MIN: usize = 4;
+/// Requests that a visitor may have at an upstream of any size: browsers open six connections.
+const REQUESTS_MIN: usize = 8;
+/// Event streams and tunnels likewise, as from several tabs.
+const STREAMS_MIN: usize = 4;
+
+/// Whom requests count for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub(super) enum Visitor {
+pub enum Visitor {
+    /// A session of the line, or the pass of a visitor whose address is not known.
     Session(PlaceId),
+    /// Everyone at one address: where nobody waits, sessions are to be had for the asking.
     Address(AddressGroup),
+    /// A visitor without a pass behind a proxy that was not declared, which may speak for many.
+    Unknown,
 }
 
-impl Visitor {
-    pub(super) fn of(forwarded: &Forwarded) -> Self {
-        match forwarded.principals.first() {
-            Some(fan) => Self::Session(fan.subject),
-            None => Self::address(forwarded.client_ip),
-        }
-    }
+/// Limits of the proxy on what an upstream, and one session of it, is given at once.
+#[derive(Clone, Copy, Debug)]
+#[expect(
+    clippy::struct_field_names,
+    reason = "names of limits end in max everywhere"
+)]
+pub(super) struct Limits {
+    /// Connections of an upstream whose rooms say nothing.
+    pub(super) connections_max: usize,
+    /// Requests of one session, at most.
+    pub(super) requests_per_session_max: usize,
+    /// Event streams and tunnels of one session, at most.
+    pub(super) streams_per_session_max: usize,
+}
 
-    fn address(address: IpAddr) -> Self {
-        Self::Address(AddressGroup::of(address))
+/// What a request may find underway and still be sent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[expect(
+    clippy::struct_field_names,
+    reason = "names of limits end in max everywhere"
+)]
+pub(super) struct Allowed {
+    /// Connections of all visitors.
+    pub(super) connections_max: usize,
+    /// Those of them that carry event streams and tunnels: half, so that pages have the rest.
+    pub(super) streams_max: usize,
+    /// Requests of the visitor.
+    pub(super) own_requests_max: usize,
+    /// Event streams and tunnels of the visitor.
+    pub(super) own_streams_max: usize,
+}
+
+impl Allowed {
+    pub(super) fn of(limits: Limits, bounds: Bounds, visitor: Visitor) -> Self {
+        let connections_max = bounds.connections_max.unwrap_or(limits.connections_max);
+        let streams_max = connections_max.div_ceil(2);
+        let requests = (connections_max / VISITORS_MIN).max(REQUESTS_MIN);
+        let streams = (streams_max / VISITORS_MIN).max(STREAMS_MIN);
+        let (own_requests_max, own_streams_max) = match visitor {
+            Visitor::Session(_) => (
+                requests.min(limits.requests_per_session_max),
+                streams.min(limits.streams_per_session_max),
+            ),
+            Visitor::Address(_) => (requests, streams),
+            Visitor::Unknown => (usize::MAX, usize::MAX),
+        };
+        Self {
+            connections_max,
+            streams_max,
+            own_requests_max,
+            own_streams_max,
+        }
     }
 }
 
@@ -57,8 +109,7 @@ pub(super) struct Share {
 }
 
 impl Shares {
-    /// One more of `kind` for `visitor`, unless they have `max`. Addresses are not limited: many
-    /// fans may share one, and the edge limits their connections.
+    /// One more of `kind` for `visitor`, unless they have `max`.
     pub(super) fn take(
         self: &Arc<Self>,
         visitor: Visitor,
@@ -69,7 +120,7 @@ impl Shares {
         let has = shares
             .get_mut(&visitor)
             .map_or(0, |counts| *counts.of(kind));
-        if matches!(visitor, Visitor::Session(_)) && has >= max {
+        if has >= max {
             return None;
         }
         *shares.entry(visitor).or_default().of(kind) += 1;
@@ -111,28 +162,64 @@ impl Drop for Share {
 mod tests {
     use super::*;
 
+    fn session(n: u8) -> Visitor {
+        Visitor::Session(PlaceId::from_bytes([n; 16]))
+    }
+
     #[test]
-    fn a_session_has_its_share_of_each_kind_and_gets_it_back() {
+    fn a_visitor_has_a_share_of_each_kind_and_gets_it_back() {
         let shares = Arc::new(Shares::default());
-        let one = Visitor::Session(PlaceId::from_bytes([1; 16]));
-        let two = Visitor::Session(PlaceId::from_bytes([2; 16]));
         let take = |visitor, kind| shares.take(visitor, kind, 1);
-        let request = take(one, Kind::Request).unwrap();
-        assert!(take(one, Kind::Request).is_none());
-        let _stream = take(one, Kind::Stream).unwrap();
-        let _other = take(two, Kind::Request).unwrap();
+        let request = take(session(1), Kind::Request).unwrap();
+        assert!(take(session(1), Kind::Request).is_none());
+        let _stream = take(session(1), Kind::Stream).unwrap();
+        let _other = take(session(2), Kind::Request).unwrap();
         drop(request);
-        drop(take(one, Kind::Request).unwrap());
-        let address = Visitor::address([192, 0, 2, 1].into());
-        let _many = [0; 3].map(|_| take(address, Kind::Request).unwrap());
+        drop(take(session(1), Kind::Request).unwrap());
+        let address = |text: &str| Visitor::Address(AddressGroup::of(text.parse().unwrap()));
+        let _one = take(address("192.0.2.1"), Kind::Request).unwrap();
+        assert!(take(address("192.0.2.1"), Kind::Request).is_none());
+        let _other = take(address("192.0.2.2"), Kind::Request).unwrap();
     }
 
     #[test]
     fn nobody_is_remembered_who_has_nothing() {
         let shares = Arc::new(Shares::default());
-        let one = Visitor::Session(PlaceId::from_bytes([1; 16]));
-        drop(shares.take(one, Kind::Stream, 1).unwrap());
-        assert!(shares.take(one, Kind::Stream, 0).is_none());
+        drop(shares.take(session(1), Kind::Stream, 1).unwrap());
+        assert!(shares.take(session(1), Kind::Stream, 0).is_none());
         assert!(shares.lock().is_empty());
+    }
+
+    #[test]
+    fn nobody_has_more_than_a_quarter_of_an_upstream_but_what_a_browser_needs() {
+        let limits = Limits {
+            connections_max: 4096,
+            requests_per_session_max: 64,
+            streams_per_session_max: 16,
+        };
+        let address = Visitor::Address(AddressGroup::of([192, 0, 2, 1].into()));
+        for (set, visitor, expected) in [
+            (None, session(1), (4096, 2048, 64, 16)),
+            (None, address, (4096, 2048, 1024, 512)),
+            (Some(100), session(1), (100, 50, 25, 12)),
+            (Some(100), address, (100, 50, 25, 12)),
+            (Some(2), session(1), (2, 1, 8, 4)),
+            (Some(1), address, (1, 1, 8, 4)),
+        ] {
+            let bounds = Bounds {
+                connections_max: set,
+                ..Bounds::default()
+            };
+            let allowed = Allowed::of(limits, bounds, visitor);
+            let found = (
+                allowed.connections_max,
+                allowed.streams_max,
+                allowed.own_requests_max,
+                allowed.own_streams_max,
+            );
+            assert_eq!(found, expected, "{set:?} {visitor:?}");
+        }
+        let unknown = Allowed::of(limits, Bounds::default(), Visitor::Unknown);
+        assert_eq!(unknown.own_requests_max, usize::MAX);
     }
 }

@@ -48,19 +48,9 @@ impl Raw {
         raw
     }
 
-    /// Sends a frame of a client: masked, with a mask that changes nothing.
+    /// Sends a frame of a client.
     async fn send(&mut self, first: u8, payload: &[u8]) {
-        let mut frame = vec![first];
-        match u16::try_from(payload.len()).unwrap() {
-            length @ 0..126 => frame.push(0x80 | u8::try_from(length).unwrap()),
-            length => {
-                frame.push(0x80 | 0x7e);
-                frame.extend(length.to_be_bytes());
-            }
-        }
-        frame.extend([0; 4]);
-        frame.extend(payload);
-        self.0.write_all(&frame).await.unwrap();
+        self.0.write_all(&frame(first, payload)).await.unwrap();
     }
 
     /// The next frame: its first byte and its payload.
@@ -92,6 +82,21 @@ impl Raw {
         assert!(rest.is_empty(), "nothing follows a close frame: {rest:?}");
         payload
     }
+}
+
+/// A frame of a client: masked, with a mask that changes nothing.
+fn frame(first: u8, payload: &[u8]) -> Vec<u8> {
+    let mut frame = vec![first];
+    match u16::try_from(payload.len()).unwrap() {
+        length @ 0..126 => frame.push(0x80 | u8::try_from(length).unwrap()),
+        length => {
+            frame.push(0x80 | 0x7e);
+            frame.extend(length.to_be_bytes());
+        }
+    }
+    frame.extend([0; 4]);
+    frame.extend(payload);
+    frame
 }
 
 async fn waiting() -> (World, TestApp, Fan) {
@@ -146,6 +151,44 @@ async fn what_may_not_be_sent_is_answered_with_the_reason() {
     let mut raw = Raw::connected(&app, &fan).await;
     raw.0.write_all(&[TEXT, 1, b'a']).await.unwrap();
     assert_eq!(code(&raw.closes().await), Some(1002), "without a mask");
+}
+
+#[tokio::test]
+async fn whoever_sends_too_much_is_told_so() {
+    let (_world, app, fan) = waiting().await;
+    for (name, first, payload, times) in [
+        ("texts", TEXT, &b"a"[..], 400),
+        ("pings", 0x89, b"", 400),
+        ("pongs", 0x8a, b"", 400),
+        ("large pongs", 0x8a, &[0; 120], 160),
+        ("parts of one text", 0x00, b"", 3000),
+    ] {
+        let mut raw = Raw::connected(&app, &fan).await;
+        assert_eq!(raw.receive().await.0, TEXT);
+        if first == 0 {
+            raw.send(TEXT & 0x7f, b"").await;
+        }
+        let frames = frame(first, payload).repeat(times);
+        // The gateway may close before it has read all of it.
+        let _closed = raw.0.write_all(&frames).await;
+        assert_eq!(code(&raw.closes().await), Some(1008), "{name}");
+    }
+}
+
+#[tokio::test]
+async fn whoever_answers_pings_is_not_sending_too_much() {
+    let (_world, app, fan) = waiting().await;
+    let mut raw = Raw::connected(&app, &fan).await;
+    assert_eq!(raw.receive().await.0, TEXT);
+    for _ in 0..99 {
+        raw.send(0x8a, b"").await;
+    }
+    raw.send(TEXT, b"ping").await;
+    let (first, payload) = raw.receive().await;
+    assert_eq!(
+        (first, &payload[..]),
+        (TEXT, &br#"{"type":"heartbeat"}"#[..])
+    );
 }
 
 #[tokio::test]

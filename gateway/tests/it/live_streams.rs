@@ -1,14 +1,22 @@
 //! A fan's status as server-sent events.
 
+use contract::Clock;
+use http::{Method, StatusCode};
 use serde_json::json;
 
 use crate::serving::within;
-use crate::test_app::{TestApp, World};
+use crate::test_app::{CONNECTIONS_PER_PLACE_MAX, Fan, TestApp, World, eventually};
+
+const LIVE: &str = "/_line/v1/rooms/eras/place/live";
 
 /// Opens the stream of a new fan and gives the answer.
 async fn stream(app: &TestApp, nonce: u8) -> reqwest::Response {
     let fan = app.join(nonce).await;
-    let url = app.server.url("/_line/v1/rooms/eras/place/live");
+    stream_of(app, &fan).await
+}
+
+async fn stream_of(app: &TestApp, fan: &Fan) -> reqwest::Response {
+    let url = app.server.url(LIVE);
     let request = app.http.get(url).header("accept", "text/event-stream");
     let request = request.header("authorization", fan.bearer());
     within("the answer", request.send()).await.unwrap()
@@ -78,4 +86,90 @@ async fn listeners_who_come_back_by_themselves_come_back_spread_out() {
     waits.sort_unstable();
     waits.dedup();
     assert!(waits.len() >= 6, "spread out: {waits:?}");
+}
+
+#[tokio::test]
+async fn a_place_has_so_many_connections_and_no_more() {
+    let world = World::create().await;
+    world.room(json!({ "totalActiveUsers": 0 })).await;
+    let app = world.gateway().await;
+    let (fan, other) = (app.join(1).await, app.join(2).await);
+    let mut open = Vec::new();
+    for _ in 0..CONNECTIONS_PER_PLACE_MAX {
+        let mut answer = stream_of(&app, &fan).await;
+        read_to(&mut answer, "\n\n").await;
+        open.push(answer);
+    }
+    let bearer = fan.bearer();
+    let events = ("accept", "text/event-stream");
+    let socket = [
+        ("connection", "upgrade"),
+        ("upgrade", "websocket"),
+        ("sec-websocket-version", "13"),
+        ("sec-websocket-key", "dGhlIHNhbXBsZSBub25jZQ=="),
+    ];
+    for headers in [&[events][..], &socket] {
+        let headers: Vec<_> = [("authorization", &bearer[..])]
+            .into_iter()
+            .chain(headers.iter().copied())
+            .collect();
+        let refused = app.get(LIVE, &headers).await;
+        refused.assert_problem(429, "rate-limited");
+        assert!(refused.headers.contains_key("retry-after"));
+    }
+    assert_eq!(stream_of(&app, &other).await.status(), StatusCode::OK);
+    // Polls tell whoever has too many.
+    assert!(fan.look(&app).await.users_in_line > 0);
+    drop(open.pop());
+    let again = eventually("a place for one more", async || {
+        let answer = stream_of(&app, &fan).await;
+        (answer.status() == StatusCode::OK).then_some(answer)
+    });
+    read_to(&mut again.await, "event: status").await;
+}
+
+#[tokio::test]
+async fn the_head_alone_is_answered_and_makes_nobody_present() {
+    let world = World::create().await;
+    world.room(json!({ "totalActiveUsers": 0 })).await;
+    let app = world.gateway().await;
+    let fan = app.join(1).await;
+    let room = app.rooms.get(&"eras".parse().unwrap()).unwrap();
+    let absent = async || {
+        let now = world.clock.now();
+        let taken = room.parts.store.snapshot_take(&room.store_ref(), now).await;
+        taken.unwrap().counts.absent
+    };
+    let bearer = fan.bearer();
+    let place = ("authorization", &bearer[..]);
+    let events = ("accept", "text/event-stream");
+    let upgrade = [
+        ("connection", "upgrade"),
+        ("upgrade", "websocket"),
+        ("sec-websocket-version", "13"),
+        ("sec-websocket-key", "dGhlIHNhbXBsZSBub25jZQ=="),
+    ];
+    let head = app.send(Method::HEAD, LIVE, &[place, events], "").await;
+    assert_eq!(head.status, StatusCode::OK);
+    assert_eq!(head.header("content-type"), "text/event-stream");
+    assert_eq!(head.header("x-accel-buffering"), "no");
+    assert!(head.body.is_empty());
+    for (headers, status) in [
+        (&[events][..], 401),
+        (&[place], 400),
+        (
+            &[place, upgrade[0], upgrade[1], upgrade[2], upgrade[3]],
+            400,
+        ),
+    ] {
+        let refused = app.send(Method::HEAD, LIVE, headers, "").await;
+        assert_eq!(refused.status.as_u16(), status, "{headers:?}");
+        assert!(refused.headers.contains_key("x-request-id"));
+    }
+    assert_eq!(absent().await, 1);
+    assert_eq!(room.sockets.count(), 0);
+    // Who listens is present.
+    let mut answer = stream_of(&app, &fan).await;
+    read_to(&mut answer, "event: status").await;
+    assert_eq!(absent().await, 0);
 }

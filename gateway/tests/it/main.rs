@@ -31,6 +31,7 @@ mod people;
 mod proxy;
 mod returning;
 mod serving;
+mod shares;
 mod starting;
 mod test_app;
 mod waiting_page;

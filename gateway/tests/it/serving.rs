@@ -13,14 +13,14 @@ use contract::principal::Principal;
 use contract::{Clock, PlaceId, Problem, SystemClock, Timestamp};
 use gateway::edge::serve::{ServeConfig, serve};
 use gateway::proxy::breaker::BreakerConfig;
-use gateway::proxy::{Command, Forwarded, Proxy, ProxyConfig};
+use gateway::proxy::{Command, End, Forwarded, Proxy, ProxyConfig, Terms, Visitor};
 use http::header::HOST;
 use http::{Request, StatusCode};
 use http_body_util::BodyExt;
 use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::TokioExecutor;
-use line::policy::upstream::Upstream;
+use line::policy::upstream::{Bounds, Upstream};
 use tokio::net::TcpListener;
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
@@ -75,9 +75,14 @@ pub(crate) struct Gateway {
     pub commands: mpsc::UnboundedReceiver<Command>,
 }
 
+/// Of a client of a [`Gateway`]: the number of the fan that a request counts for, instead of the
+/// one that all others do.
+pub(crate) const FAN: &str = "x-fan";
+
 struct Forwarding {
     proxy: Arc<Proxy>,
     upstream: Upstream,
+    bounds: Bounds,
     commands: mpsc::UnboundedSender<Command>,
 }
 
@@ -99,12 +104,23 @@ impl Gateway {
             },
             ..config
         };
+        Self::of_room(upstream, config, clock, Bounds::default()).await
+    }
+
+    /// In front of the upstream of a room with `bounds`.
+    pub(crate) async fn of_room(
+        upstream: SocketAddr,
+        config: ProxyConfig,
+        clock: Arc<dyn Clock>,
+        bounds: Bounds,
+    ) -> Self {
         let upstream: Upstream = format!("http://{upstream}").parse().unwrap();
         let proxy = Arc::new(Proxy::new(config, clock));
         let (sender, commands) = mpsc::unbounded_channel();
         let forwarding = Arc::new(Forwarding {
             proxy: Arc::clone(&proxy),
             upstream: upstream.clone(),
+            bounds,
             commands: sender,
         });
         let router = Router::new().fallback(forward).with_state(forwarding);
@@ -143,11 +159,18 @@ async fn forward(
         request_id: "request-1".to_owned(),
         principals: vec![fan()],
     };
-    let sent = forwarding
-        .proxy
-        .forward(&forwarding.upstream, request, &forwarded, || {
-            Box::pin(std::future::pending())
-        })
+    let number = request.headers().get(FAN).map(|number| {
+        let number: u8 = number.to_str().unwrap().parse().unwrap();
+        PlaceId::from_bytes([number; 16])
+    });
+    let terms = Terms {
+        visitor: Visitor::Session(number.unwrap_or(fan().subject)),
+        bounds: forwarding.bounds,
+    };
+    let end = || -> End { Box::pin(std::future::pending()) };
+    let (proxy, upstream) = (&forwarding.proxy, &forwarding.upstream);
+    let sent = proxy
+        .forward(upstream, request, &forwarded, terms, end)
         .await;
     match sent {
         Ok(outcome) => {
@@ -176,6 +199,14 @@ pub(crate) async fn get(url: &str) -> (StatusCode, Bytes) {
         .await
         .unwrap();
     (status, body.to_bytes())
+}
+
+/// Sends a `GET` as one of several fans and gives the status.
+pub(crate) async fn get_as(fan: u8, url: &str) -> StatusCode {
+    let request = Request::get(url).header(FAN, fan.to_string());
+    let request = request.body(Body::empty()).unwrap();
+    let response = within("the answer", client().request(request)).await;
+    response.unwrap().status()
 }
 
 /// Sends a `GET` that is expected to fail and gives the problem document.

@@ -102,9 +102,13 @@ impl Process {
             .unwrap()
     }
 
-    async fn stop(mut self) {
+    fn terminate(&self) {
         let pid = self.child.id().expect("ended by itself");
         kill(Pid::from_raw(pid.try_into().unwrap()), Signal::SIGTERM).unwrap();
+    }
+
+    async fn stop(mut self) {
+        self.terminate();
         let status = self.ends().await;
         assert!(status.success(), "{status}\n{}", self.log());
     }
@@ -296,4 +300,44 @@ async fn a_signing_key_is_replaced_by_putting_the_new_one_in_front_and_then_drop
         .await
         .unwrap();
     assert_eq!(ids, [1]);
+}
+
+#[tokio::test]
+async fn whoever_comes_while_readiness_fails_is_still_served() {
+    let (home, database) = (home(), TestDatabase::create().await);
+    // As long as the test could ever take, so that what is seen below is seen within it.
+    let arguments = ["--shutdown-delay-seconds", "300"];
+    let mut gateway = Process::start(Path::new(PROGRAM), home.path(), &database, &arguments);
+    gateway.becomes_ready().await;
+    let announced = gateway.announced().unwrap();
+    let url = |name: &str| announced[name].as_str().unwrap().to_owned();
+    let (listen, ops) = (url("listenUrl"), url("opsUrl"));
+    gateway.terminate();
+    let unready = gateway.until("readiness fails", async |this| {
+        let answer = this.http.get(format!("{ops}/readyz")).send().await.ok()?;
+        (answer.status() == StatusCode::SERVICE_UNAVAILABLE).then_some(answer)
+    });
+    let unready: Value = unready.await.json().await.unwrap();
+    assert!(unready.to_string().contains("shutting down"), "{unready}");
+    for _ in 0..3 {
+        // Each client makes a connection of its own.
+        let http = reqwest::Client::new();
+        let answer = http.get(format!("{listen}/")).send().await.unwrap();
+        assert_eq!(answer.status(), StatusCode::OK);
+    }
+    // Whoever does not want to wait says so again.
+    gateway.terminate();
+    let status = gateway.ends().await;
+    assert_eq!(status.code(), Some(1), "{status}\n{}", gateway.log());
+}
+
+#[tokio::test]
+async fn after_the_delay_nobody_new_is_served_and_the_process_ends() {
+    let (home, database) = (home(), TestDatabase::create().await);
+    let arguments = ["--shutdown-delay-seconds", "1"];
+    let mut gateway = Process::start(Path::new(PROGRAM), home.path(), &database, &arguments);
+    gateway.becomes_ready().await;
+    let began = std::time::Instant::now();
+    gateway.stop().await;
+    assert!(began.elapsed() >= Duration::from_secs(1));
 }

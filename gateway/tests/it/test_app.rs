@@ -17,10 +17,12 @@ use contract::{Clock, RoomId, SystemClock, Timestamp};
 use data_encoding::BASE64URL_NOPAD;
 use gateway::edge::client_ip::TrustedProxies;
 use gateway::edge::rate_limit::{Rate, RateLimitConfig};
+use gateway::edge::serve::ServeConfig;
 use gateway::http::cookies::CookieForm;
 use gateway::proxy::{Proxy, ProxyConfig};
 use gateway::public::{PublicParts, PublicSide};
 use http::{HeaderMap, Method, StatusCode};
+use ipnet::IpNet;
 use line::policy::place::PlaceKeys;
 use line::policy::status::StockFigures;
 use line::records::durable::DurableRecords;
@@ -43,6 +45,8 @@ use crate::serving::{Server, within};
 
 /// Where fans would reach the gateways here through a proxy.
 pub(crate) const PUBLIC_URL: &str = "https://line.test";
+/// Live connections of one place here.
+pub(crate) const CONNECTIONS_PER_PLACE_MAX: usize = 3;
 /// The seed of every room's draw here.
 pub(crate) const SEED: [u8; 32] = [7; 32];
 /// Random bytes of the processes: each its own.
@@ -88,6 +92,8 @@ pub(crate) struct World {
     pub(crate) records: Records,
     pub(crate) prefix: String,
     pub(crate) clock: ShiftedClock,
+    /// Whose word on a client's address gateways believe.
+    pub(crate) trusted: Vec<IpNet>,
     /// What the upstreams saw, in order.
     pub(crate) seen: Arc<Mutex<Vec<Seen>>>,
 }
@@ -106,6 +112,7 @@ impl World {
             database,
             prefix: redis_prefix(),
             clock: ShiftedClock::default(),
+            trusted: Vec::new(),
             seen: Arc::default(),
         }
     }
@@ -262,13 +269,18 @@ impl World {
             public_url: PUBLIC_URL.to_owned(),
             cookies: CookieForm { is_secure: false },
             limits,
-            trusted_proxies: TrustedProxies::new([]),
+            connections_per_place_max: CONNECTIONS_PER_PLACE_MAX,
+            trusted_proxies: TrustedProxies::new(self.trusted.iter().copied()),
             page_policy: "default-src 'self'".into(),
             request_ids: RequestIds::new(process),
         });
         let side = side.await.unwrap();
+        let config = ServeConfig {
+            refusal_page: Some(side.refusal_page),
+            ..ServeConfig::public("test", RequestIds::new(process))
+        };
         TestApp {
-            server: Server::start(side.router).await,
+            server: Server::start_with(side.router, config).await,
             rooms: side.rooms,
             tasks,
             stop,

@@ -15,6 +15,8 @@ pub const ACTIVE_USERS_MAX: u64 = 10_000_000;
 pub const CLAIM_WINDOW_SECONDS_MIN: u64 = 5;
 /// Longest of any duration, a day.
 pub const DURATION_SECONDS_MAX: u64 = 86_400;
+/// Most connections to an upstream. A process has 20,000 open files unless it is given more.
+pub const UPSTREAM_CONNECTIONS_MAX: u64 = 100_000;
 /// Longest title, in characters.
 pub const TITLE_CHARS_MAX: usize = 200;
 /// Longest message to fans, in characters.
@@ -180,6 +182,24 @@ fn numbers(settings: &RoomSettings, findings: &mut Findings) {
         &(CLAIM_WINDOW_SECONDS_MIN..=DURATION_SECONDS_MAX),
         " seconds, so that a phone has time to wake up",
     );
+    for (field, value, max, unit) in [
+        (
+            "upstreamConnectionsMax",
+            settings.upstream_connections_max,
+            UPSTREAM_CONNECTIONS_MAX,
+            ", or null",
+        ),
+        (
+            "streamIdleSeconds",
+            settings.stream_idle_seconds,
+            DURATION_SECONDS_MAX,
+            " seconds, or null",
+        ),
+    ] {
+        if let Some(value) = value {
+            findings.within(field, value, &(1..=max), unit);
+        }
+    }
     if settings.session_renewal && settings.session_max_seconds < settings.session_duration_seconds
     {
         findings.add(
@@ -348,6 +368,24 @@ mod tests {
             |s| s.session_duration_seconds = 0,
             &["sessionDurationSeconds"],
         );
+    }
+
+    #[test]
+    fn what_an_upstream_is_given_has_limits_or_none() {
+        check(|s| s.upstream_connections_max = Some(1), &[]);
+        for wrong in [0, UPSTREAM_CONNECTIONS_MAX + 1] {
+            check(
+                |s| s.upstream_connections_max = Some(wrong),
+                &["upstreamConnectionsMax"],
+            );
+        }
+        check(|s| s.stream_idle_seconds = Some(DURATION_SECONDS_MAX), &[]);
+        for wrong in [0, DURATION_SECONDS_MAX + 1] {
+            check(
+                |s| s.stream_idle_seconds = Some(wrong),
+                &["streamIdleSeconds"],
+            );
+        }
     }
 
     #[test]

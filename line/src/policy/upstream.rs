@@ -3,6 +3,7 @@
 use std::fmt;
 use std::str::FromStr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use http::HeaderValue;
 use http::uri::{Authority, PathAndQuery, Scheme, Uri};
@@ -20,6 +21,16 @@ struct Address {
     authority: Authority,
     /// The `Host` header that names the upstream.
     host: HeaderValue,
+}
+
+/// What the settings of a room say of its upstream.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Bounds {
+    /// Connections underway at the upstream above which a request of the room is refused; the
+    /// proxy's own limit when `None`.
+    pub connections_max: Option<usize>,
+    /// How long an event stream or a tunnel may stand still; for ever when `None`.
+    pub stream_idle_max: Option<Duration>,
 }
 
 /// Why a text is not an upstream.

@@ -8,12 +8,13 @@ use axum::Router;
 use contract::{ManualClock, ProblemCode, SystemClock};
 use gateway::proxy::{BreakerState, ProxyConfig};
 use http::StatusCode;
+use line::policy::upstream::Bounds;
 use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 
-use crate::serving::{Gateway, Server, get, get_problem, within};
+use crate::serving::{FAN, Gateway, Server, get, get_as, get_problem, within};
 
 #[tokio::test]
 async fn the_breaker_opens_and_recovers() {
@@ -115,15 +116,97 @@ async fn more_requests_than_an_upstream_may_have_at_once_are_refused() {
     });
     let upstream = Server::start(router).await;
     let config = ProxyConfig {
-        in_flight_per_upstream_max: 1,
+        connections_per_upstream_max: 1,
         ..ProxyConfig::default()
     };
-    let gateway = Gateway::configured(upstream.addr, config, Arc::new(SystemClock)).await;
+    // The room's own word goes before the limit of all.
+    for (set, fits) in [(None, 1), (Some(2), 2)] {
+        let bounds = Bounds {
+            connections_max: set,
+            ..Bounds::default()
+        };
+        let clock = Arc::new(SystemClock);
+        let gateway = Gateway::of_room(upstream.addr, config, clock, bounds).await;
+        let mut underway = JoinSet::new();
+        for _ in 0..fits {
+            let url = gateway.url("/");
+            underway.spawn(async move { get(&url).await });
+            within("a request", begins.recv()).await.unwrap();
+        }
+        let problem = get_problem(&gateway.url("/")).await;
+        assert_eq!(problem.code, ProblemCode::UpstreamUnavailable);
+    }
+}
+
+#[tokio::test]
+async fn streams_leave_half_of_an_upstream_to_pages() {
+    let upstream = quiet_streams().await;
+    let bounds = Bounds {
+        connections_max: Some(4),
+        ..Bounds::default()
+    };
+    let (config, clock) = (ProxyConfig::default(), Arc::new(SystemClock));
+    let gateway = Gateway::of_room(upstream.addr, config, clock, bounds).await;
+    let http = reqwest::Client::new();
+    let mut open = Vec::new();
+    for (fan, status) in [
+        (1, StatusCode::OK),
+        (2, StatusCode::OK),
+        (3, StatusCode::SERVICE_UNAVAILABLE),
+    ] {
+        let stream = http.get(gateway.url("/events")).header(FAN, fan).send();
+        let stream = within("a stream", stream).await.unwrap();
+        assert_eq!(stream.status(), status, "fan {fan}");
+        open.push(stream);
+    }
+    assert_eq!(get_as(4, &gateway.url("/")).await, StatusCode::OK);
+}
+
+#[tokio::test]
+async fn a_stream_that_carries_nothing_for_too_long_ends_and_is_no_failure() {
+    let upstream = quiet_streams().await;
+    let bounds = Bounds {
+        stream_idle_max: Some(Duration::from_millis(50)),
+        ..Bounds::default()
+    };
+    let (config, clock) = (ProxyConfig::default(), Arc::new(SystemClock));
+    let gateway = Gateway::of_room(upstream.addr, config, clock, bounds).await;
+    let (status, body) = get(&gateway.url("/events")).await;
+    // To its end, which a browser takes for a reason to come back.
+    assert_eq!((status, &body[..]), (StatusCode::OK, &b"data: 1\n\n"[..]));
+    assert_eq!(gateway.proxy.health(&gateway.upstream).failures, 0);
+}
+
+#[tokio::test]
+async fn an_upstream_that_answers_nobody_in_time_is_left_alone_and_one_visitor_proves_nothing() {
+    let router = Router::new().fallback(std::future::pending::<StatusCode>);
+    let upstream = Server::start(router).await;
+    let config = ProxyConfig {
+        response_head_max: Duration::from_millis(50),
+        ..ProxyConfig::default()
+    };
+    let clock = Arc::new(ManualClock::default());
+    let gateway = Gateway::of_room(upstream.addr, config, clock, Bounds::default()).await;
     let url = gateway.url("/");
-    let mut first = JoinSet::new();
-    first.spawn(async move { get(&url).await });
-    within("the first request", begins.recv()).await.unwrap();
-    let problem = get_problem(&gateway.url("/")).await;
+    let asks = async |fan: u8, times: usize| {
+        let many = (0..times).map(|_| get_as(fan, &url));
+        futures_util::future::join_all(many).await
+    };
+    let overdue = |statuses: Vec<StatusCode>| {
+        let is_overdue = |status| status == StatusCode::GATEWAY_TIMEOUT;
+        assert!(statuses.into_iter().all(is_overdue));
+    };
+    overdue(asks(1, 30).await);
+    overdue(asks(2, 5).await);
+    let health = gateway.proxy.health(&gateway.upstream);
+    assert_eq!(
+        (health.breaker, health.failures),
+        (BreakerState::Closed, 35)
+    );
+    overdue(asks(3, 1).await);
+    let state = gateway.proxy.breaker_state(&gateway.upstream);
+    assert_eq!(state, BreakerState::Open);
+    let problem = get_problem(&url).await;
     assert_eq!(problem.code, ProblemCode::UpstreamUnavailable);
 }
 
@@ -147,7 +230,7 @@ async fn quiet_streams() -> Server {
 async fn one_sessions_streams_leave_pages_and_others_their_places() {
     let upstream = quiet_streams().await;
     let config = ProxyConfig {
-        in_flight_per_upstream_max: 1,
+        connections_per_upstream_max: 6,
         streams_per_session_max: 2,
         ..ProxyConfig::default()
     };
@@ -162,7 +245,7 @@ async fn one_sessions_streams_leave_pages_and_others_their_places() {
     }
     let problem = get_problem(&gateway.url("/events")).await;
     assert_eq!(problem.code, ProblemCode::RateLimited);
-    // The only place for a request is free, because streams have their own.
+    // Neither the page's share nor the upstream's is used up.
     assert_eq!(get(&gateway.url("/")).await.0, StatusCode::OK);
     drop(open.pop());
     within("a stream's place", async {

@@ -10,6 +10,7 @@ use axum::routing::any;
 use contract::SystemClock;
 use futures_util::{SinkExt, StreamExt};
 use gateway::proxy::ProxyConfig;
+use line::policy::upstream::Bounds;
 
 use super::{Recorder, raw};
 use crate::serving::{Gateway, Server, within};
@@ -73,11 +74,12 @@ async fn shutdown_closes_tunnels() {
 #[tokio::test]
 async fn a_silent_tunnel_ends() {
     let upstream = Server::start(websocket_upstream()).await;
-    let config = ProxyConfig {
+    let bounds = Bounds {
         stream_idle_max: Some(Duration::from_millis(200)),
-        ..ProxyConfig::default()
+        ..Bounds::default()
     };
-    let gateway = Gateway::configured(upstream.addr, config, Arc::new(SystemClock)).await;
+    let (config, clock) = (ProxyConfig::default(), Arc::new(SystemClock));
+    let gateway = Gateway::of_room(upstream.addr, config, clock, bounds).await;
     let url = format!("ws://{}/echo", gateway.server.addr);
     let (mut socket, _) = tokio_tungstenite::connect_async(url).await.unwrap();
     within("the end of the socket", async {

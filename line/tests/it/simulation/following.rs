@@ -17,7 +17,10 @@ async fn connected(world: &mut World) -> (Arc<Socket>, Follower) {
     world.step(&Op::Join(0)).await.unwrap();
     let room = world.gateways[0].room.clone();
     let token = world.token(0);
-    let socket = room.sockets.add(token.place, room.key_of(&token));
+    let socket = room
+        .sockets
+        .add(token.place, room.key_of(&token), 1)
+        .unwrap();
     (socket, Follower::new(room))
 }
 

@@ -1,0 +1,171 @@
+//! The answer to a head that the parser refuses: a problem document, or a page where the head said
+//! that a person asks.
+
+use std::fmt;
+use std::sync::Arc;
+
+use contract::problem::PROBLEM_MEDIA_TYPE;
+use contract::{Problem, ProblemCode};
+use http::header::{CONTENT_TYPE, HeaderName};
+use http::{HeaderMap, HeaderValue};
+use web::RequestIds;
+use web::reader::{Reader, reader};
+use web::request_id::X_REQUEST_ID;
+
+/// How much of a head is kept until it has been read. Browsers send what tells who asks before
+/// their cookies.
+const KEPT_BYTES_MAX: usize = 8 * 1024;
+
+/// What people get instead of a problem document.
+#[derive(Clone)]
+pub struct Page(Arc<dyn Fn(Problem) -> PageParts + Send + Sync>);
+
+/// A page and the headers that describe it.
+pub struct PageParts {
+    /// Media type, policies and the like.
+    pub headers: HeaderMap,
+    /// The document.
+    pub html: String,
+}
+
+impl Page {
+    /// Pages that `make` makes of a problem.
+    pub fn new(make: impl Fn(Problem) -> PageParts + Send + Sync + 'static) -> Self {
+        Self(Arc::new(make))
+    }
+}
+
+impl fmt::Debug for Page {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Page")
+    }
+}
+
+/// The beginning of a head that is being read.
+#[derive(Debug, Default)]
+pub(super) struct Kept(Vec<u8>);
+
+impl Kept {
+    pub(super) fn add(&mut self, bytes: &[u8]) {
+        let free = KEPT_BYTES_MAX.saturating_sub(self.0.len());
+        self.0.extend_from_slice(&bytes[..bytes.len().min(free)]);
+    }
+
+    /// Gives the memory back: the head was read.
+    pub(super) fn forget(&mut self) {
+        if !self.0.is_empty() {
+            self.0 = Vec::new();
+        }
+    }
+
+    /// The fields that can be made out. The head is broken somewhere, so each line is read by
+    /// itself.
+    fn fields(&self) -> HeaderMap {
+        let lines = self.0.split(|byte| *byte == b'\n').skip(1);
+        let lines = lines.map(<[u8]>::trim_ascii_end);
+        lines
+            .take_while(|line| !line.is_empty())
+            .filter_map(|line| {
+                let colon = line.iter().position(|byte| *byte == b':')?;
+                let name = HeaderName::from_bytes(&line[..colon]).ok()?;
+                let value = HeaderValue::from_bytes(line[colon + 1..].trim_ascii()).ok()?;
+                Some((name, value))
+            })
+            .collect()
+    }
+}
+
+/// What stands in an answer of the parser's own that begins with `bytes`, when it is a refusal.
+pub(super) fn status_of(bytes: &[u8]) -> Option<u16> {
+    let rest = bytes.strip_prefix(b"HTTP/1.")?.get(2..5)?;
+    let status = std::str::from_utf8(rest).ok()?.parse().ok()?;
+    (400..500).contains(&status).then_some(status)
+}
+
+/// The answer, whole.
+pub(super) fn answer(status: u16, head: &Kept, page: Option<&Page>, ids: &RequestIds) -> Vec<u8> {
+    let (code, reason, detail) = match status {
+        431 => (
+            ProblemCode::HeadTooLarge,
+            "Request Header Fields Too Large",
+            "The request's headers are larger or more than are read.",
+        ),
+        414 => (
+            ProblemCode::HeadTooLarge,
+            "URI Too Long",
+            "The request's address is too long.",
+        ),
+        408 => (
+            ProblemCode::RequestTimeout,
+            "Request Timeout",
+            "The request took too long to arrive.",
+        ),
+        _ => (
+            ProblemCode::BadRequest,
+            "Bad Request",
+            "The request's head could not be read.",
+        ),
+    };
+    let id = ids.next_id();
+    let mut problem = Problem::new(code).detail(detail);
+    problem.status = status;
+    problem.request_id = Some(id.as_str().to_owned());
+    tracing::debug!(
+        status,
+        request_id = id.as_str(),
+        "a request could not be read"
+    );
+    let page = page.filter(|_| reader(&head.fields()) == Reader::Person);
+    let parts = match page {
+        Some(page) => (page.0)(problem),
+        None => PageParts {
+            headers: [(CONTENT_TYPE, HeaderValue::from_static(PROBLEM_MEDIA_TYPE))]
+                .into_iter()
+                .collect(),
+            // A problem is strings, numbers and JSON values, all of which serialise.
+            html: serde_json::to_string(&problem).unwrap_or_default(),
+        },
+    };
+    let mut answer = format!("HTTP/1.1 {status} {reason}\r\n").into_bytes();
+    for (name, value) in &parts.headers {
+        answer.extend_from_slice(name.as_str().as_bytes());
+        answer.extend_from_slice(b": ");
+        answer.extend_from_slice(value.as_bytes());
+        answer.extend_from_slice(b"\r\n");
+    }
+    let rest = format!(
+        "content-length: {}\r\ncache-control: no-store\r\n{X_REQUEST_ID}: {}\r\n\
+         connection: close\r\n\r\n{}",
+        parts.html.len(),
+        id.as_str(),
+        parts.html,
+    );
+    answer.extend_from_slice(rest.as_bytes());
+    answer
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn fields_are_made_out_of_a_head_that_cannot_be_read() {
+        let mut kept = Kept::default();
+        kept.add(b"GET /a b HTTP/1.1\r\nHost: x\r\nno colon\r\nb\x01d: y\r\nAccept : no\r\n");
+        kept.add(b"ACCEPT:  text/html \r\n\r\nx-requested-with: body\r\n");
+        let fields = kept.fields();
+        assert_eq!(fields.len(), 2, "{fields:?}");
+        assert_eq!(fields["accept"], "text/html");
+        kept.forget();
+        assert!(kept.fields().is_empty());
+    }
+
+    #[test]
+    fn no_more_than_the_beginning_is_kept() {
+        let mut kept = Kept::default();
+        kept.add(&[b'a'; KEPT_BYTES_MAX - 1]);
+        kept.add(b"bc");
+        kept.add(b"d");
+        assert_eq!((kept.0.len(), kept.0.last()), (KEPT_BYTES_MAX, Some(&b'b')));
+    }
+}
