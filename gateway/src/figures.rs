@@ -31,6 +31,10 @@ impl Figures for RoomFigures {
         }
         .boxed()
     }
+
+    fn has(&self, room: &str) -> bool {
+        room.parse().is_ok_and(|room| self.0.get(&room).is_some())
+    }
 }
 
 impl Sessions for RoomFigures {

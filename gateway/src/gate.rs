@@ -31,6 +31,7 @@ use line::room::{Room, Target};
 use line::rooms::RoomSet;
 use line::session_end;
 use line::sessions::SessionCheck;
+use line::telemetry;
 use metrics::{Counter, counter};
 use tower::ServiceExt;
 use web::{ApiError, NotHolder, RequestId};
@@ -41,7 +42,6 @@ use crate::edge::rate_limit::RateLimits;
 use crate::http::cookies::CookieForm;
 use crate::http::presented::{self, Shown};
 use crate::proxy::{End, Forwarded, Proxy, Terms, UpstreamKind, Visitor, headers};
-use crate::telemetry;
 use last_page::{LAST_PAGE_MAX, LastPageGate, target_of};
 use refusal::{Asked, refuse};
 use signatures::Signatures;
@@ -70,17 +70,7 @@ struct Shared {
     embedded: Router,
     signatures: Signatures,
     last_pages: LastPageGate,
-    decisions: Decisions,
-}
-
-/// Counters of what the gate decided, looked up once.
-struct Decisions {
-    admitted: Counter,
     exempt: Counter,
-    idle: Counter,
-    holder: Counter,
-    last_page: Counter,
-    refused: Counter,
 }
 
 /// A request's way: the room that protects its path, if any, and where it goes.
@@ -163,22 +153,9 @@ impl Gate {
             embedded,
             signatures: Signatures::new(limits),
             last_pages: LastPageGate::new(),
-            decisions: Decisions::new(),
+            // Of no room.
+            exempt: counter!(telemetry::GATE, "outcome" => "exempt"),
         }))
-    }
-}
-
-impl Decisions {
-    fn new() -> Self {
-        let of = |outcome: &'static str| counter!(telemetry::GATE, "outcome" => outcome);
-        Self {
-            admitted: of("admitted"),
-            exempt: of("exempt"),
-            idle: of("idle"),
-            holder: of("holder"),
-            last_page: of("last-page"),
-            refused: of("refused"),
-        }
     }
 }
 
@@ -212,7 +189,7 @@ impl Shared {
                     holders_request = Some(holder::mark(&mut request));
                 }
                 None => {
-                    self.decisions.refused.increment(1);
+                    room.meters.gate.refused.increment(1);
                     return Ok(refuse(room, &request));
                 }
             }
@@ -244,10 +221,10 @@ impl Shared {
         };
         if let (Some(asked_for), Some(room)) = (holders_request, &way.room) {
             if response.extensions().get::<NotHolder>().is_some() {
-                self.decisions.refused.increment(1);
+                room.meters.gate.refused.increment(1);
                 return Ok(refuse(room, &asked_for));
             }
-            self.decisions.holder.increment(1);
+            room.meters.gate.holder.increment(1);
         }
         if let Some(named) = ends {
             let room = named.or(way.room.map(|room| room.id.clone()));
@@ -274,7 +251,7 @@ impl Shared {
     ) -> Option<LetThrough> {
         let own = claims.iter().find(|claims| claims.aud == room.id);
         if room.phase() == Phase::Idle {
-            self.decisions.idle.increment(1);
+            room.meters.gate.idle.increment(1);
             return Some(match own {
                 Some(own) => LetThrough {
                     own: Some(Principal::of(own, true)),
@@ -289,7 +266,7 @@ impl Shared {
         if asked.only_looks
             && let Some(expires_at) = room.sessions.peek(room, own, now).await
         {
-            self.decisions.admitted.increment(1);
+            room.meters.gate.admitted.increment(1);
             return Some(LetThrough::inside(own, expires_at, None));
         }
         if !asked.only_looks
@@ -298,7 +275,7 @@ impl Shared {
                 renewed,
             } = room.sessions.check(room, own, now).await
         {
-            self.decisions.admitted.increment(1);
+            room.meters.gate.admitted.increment(1);
             let cookie = renewed.then(|| self.renewed(room, own, expires_at, now));
             return Some(LetThrough::inside(own, expires_at, cookie.flatten()));
         }
@@ -307,7 +284,7 @@ impl Shared {
         if !self.last_pages.is_open(room, own, last).await {
             return None;
         }
-        self.decisions.last_page.increment(1);
+        room.meters.gate.last_page.increment(1);
         Some(LetThrough {
             is_last_page: true,
             ..LetThrough::inside(own, now.plus(LAST_PAGE_MAX), None)
@@ -439,7 +416,7 @@ impl Shared {
 
     fn way(&self, method: &Method, path: &SafePath<'_>) -> Result<Way, ApiError> {
         if method == Method::POST && is_own_webhook(path.as_str()) {
-            self.decisions.exempt.increment(1);
+            self.exempt.increment(1);
             return Ok(Way {
                 room: None,
                 remote: None,

@@ -115,7 +115,7 @@ fn router(line: LineState, gate: Gate, proxies: TrustedProxies, ids: RequestIds)
             problem_page::middleware,
         ))
         .layer(axum::middleware::from_fn_with_state(
-            PART,
+            web::measure::Measure::of(PART),
             web::measure::middleware,
         ))
         // Outermost, so that every answer carries the id.

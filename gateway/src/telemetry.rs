@@ -1,11 +1,7 @@
-//! Metrics of the gate and the operators' listener. Those of the line, the proxy and the edge stand
-//! with them.
+//! Metrics of the gate and the operators' listener. Those of rooms, the proxy and the edge stand with
+//! them.
 
 metric_families::declare! {
-    /// Frames sent to waiting fans.
-    pub counter FRAMES = "ropeline_line_frames_total";
-    /// Decisions of the gate, by outcome.
-    pub counter GATE = "ropeline_gate_requests_total";
     /// Forged passes: signatures that were checked, and forgeries that were known already.
     pub counter GATE_FORGED = "ropeline_gate_forged_passes_total";
     /// Always 1; the label `version` says which build runs.

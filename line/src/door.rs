@@ -6,14 +6,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use contract::{Problem, ProblemCode};
-use metrics::{counter, histogram};
 use tokio::sync::{mpsc, oneshot};
 
 use super::line_problem;
 use super::room::Room;
 use crate::policy::order::clock_floor;
 use crate::store::{ENTER_BATCH_MAX, Entered, Entry, StoreError};
-use crate::telemetry;
 
 /// Visitors that may wait at the door of one room. Beyond it they are told to come back: at the
 /// measured pace of the store this many are a fraction of a second.
@@ -79,7 +77,7 @@ async fn settle(room: &Arc<Room>, batch: &mut Vec<Waiting>) {
         return;
     }
     #[expect(clippy::cast_precision_loss, reason = "at most the batch limit")]
-    histogram!(telemetry::DOOR_BATCH).record(batch.len() as f64);
+    room.meters.door_batch.record(batch.len() as f64);
     let entries: Vec<_> = batch.iter().map(|waiting| waiting.entry).collect();
     let entered = match enter(room, &entries).await {
         // The store has lost the room: make it again, then let them in.
@@ -100,7 +98,7 @@ async fn settle(room: &Arc<Room>, batch: &mut Vec<Waiting>) {
             }
         }
         Err(error) => {
-            counter!(telemetry::DOOR_FAILURES).increment(1);
+            room.meters.door_failures.increment(1);
             let problem = line_problem(&error);
             for waiting in batch.drain(..) {
                 let _gone = waiting.answer.send(Err(problem.clone()));

@@ -7,7 +7,6 @@ use std::time::Duration;
 
 use contract::line::Phase;
 use contract::{PlaceId, Timestamp};
-use metrics::counter;
 use tokio::time::MissedTickBehavior;
 
 use super::WorkError;
@@ -17,7 +16,6 @@ use crate::policy::snapshot::{Counts, Snapshot};
 use crate::policy::status::RoomView;
 use crate::policy::wait::{PaceHistory, configured_pace};
 use crate::store::{Cursor, ENTER_BATCH_MAX, Enter, Entry, Notice, OnceOpen, Standing, StoreError};
-use crate::telemetry;
 
 /// Time between reads of notices.
 const NOTICES_EVERY: Duration = Duration::from_millis(100);
@@ -73,7 +71,7 @@ impl Follower {
                 () = self.room.news.notified() => {}
             }
             if let Err(error) = self.notices_once().await {
-                counter!(telemetry::FOLLOWER_FAILURES).increment(1);
+                self.room.meters.follower_failures.increment(1);
                 tracing::debug!(room = %self.room.id, %error, "notices not read");
             }
             if self.is_due() || self.is_changed() {
@@ -178,7 +176,7 @@ impl Follower {
         let read = match self.read().await {
             Ok(read) => read,
             Err(error) => {
-                counter!(telemetry::FOLLOWER_FAILURES).increment(1);
+                self.room.meters.follower_failures.increment(1);
                 tracing::debug!(room = %self.room.id, %error, "snapshot not read");
                 None
             }

@@ -84,9 +84,10 @@ impl Leader {
             }
             let began = Instant::now();
             let ticked = self.tick_once().await;
-            histogram!(telemetry::TICK_SECONDS).record(began.elapsed().as_secs_f64());
+            let (meters, took) = (&self.room.meters, began.elapsed());
+            meters.tick_seconds.record(took.as_secs_f64());
             if let Err(error) = ticked {
-                counter!(telemetry::TICK_FAILURES).increment(1);
+                meters.tick_failures.increment(1);
                 tracing::debug!(room = %self.room.id, %error, "tick failed");
             }
         }
@@ -367,6 +368,7 @@ impl Leader {
     fn note_waits(&mut self, popped: &Popped, now: Timestamp) {
         let made_at = self.room.record().created_at;
         let age_ms = u64::try_from(now.since(made_at).as_millis()).unwrap_or(u64::MAX);
+        let wait = histogram!(telemetry::WAIT_SECONDS, "room" => self.room.id.to_string());
         for (_, key) in popped.places.iter().filter(|(_, key)| key.is_live()) {
             let joined_ms = (key.get() - LIVE_BASE) >> CLOCK_COUNTER_BITS;
             // A clock that runs ahead after a failover does not tell when its keys were given.
@@ -375,7 +377,7 @@ impl Leader {
             };
             self.waited = (self.waited.0 + wait_ms, self.waited.1 + 1);
             #[expect(clippy::cast_precision_loss, reason = "waits are far below 2^52 ms")]
-            histogram!(telemetry::WAIT_SECONDS).record(wait_ms as f64 / 1000.0);
+            wait.record(wait_ms as f64 / 1000.0);
         }
     }
 }

@@ -11,6 +11,7 @@
 //! | [`door`] | batches visitors on their way into the store |
 //! | [`follower`] | reads snapshots and notices, and makes the room's view |
 //! | [`leader`] | calls visitors: one tick at a time, under the room's lease |
+//! | [`meters`] | metrics of a room |
 //! | [`passes`] | mints passes for admissions |
 //! | [`policy`] | decisions, pure |
 //! | [`presence`] | the lease on the presence of the fans connected here |
@@ -29,6 +30,7 @@ pub mod absences;
 pub mod door;
 pub mod follower;
 pub mod leader;
+pub mod meters;
 pub mod passes;
 pub mod policy;
 pub mod presence;

@@ -15,6 +15,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::absences::Absences;
 use super::door::{Door, DoorQueue, door};
+use super::meters::Meters;
 use super::sessions::Sessions;
 use super::sockets::Sockets;
 use super::{Parts, WorkError, rebuild};
@@ -101,6 +102,8 @@ pub struct Room {
     pub sockets: Sockets,
     /// Who is inside.
     pub sessions: Sessions,
+    /// Its metrics.
+    pub meters: Meters,
     /// Ends this room's tasks.
     pub stop: CancellationToken,
     /// Told when this gateway has left a notice, so that its own fans need not wait for the next
@@ -120,11 +123,14 @@ impl Room {
     pub fn new(record: RoomRecord, parts: Arc<Parts>) -> (Arc<Self>, DoorQueue) {
         let (door, queue) = door();
         let view = first_view(&record, parts.clock.now());
+        let id = record.settings.room.clone();
+        let meters = Meters::of(&id);
         let room = Self {
-            id: record.settings.room.clone(),
+            id,
             door,
             absences: Absences::default(),
-            sockets: Sockets::default(),
+            sockets: Sockets::counted_by(meters.sockets.clone()),
+            meters,
             sessions: Sessions::new(),
             stop: parts.stop.child_token(),
             news: Notify::new(),

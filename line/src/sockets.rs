@@ -4,12 +4,11 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use contract::PlaceId;
-use metrics::gauge;
+use metrics::Gauge;
 use tokio::sync::Notify;
 
 use crate::policy::order::OrderKey;
 use crate::store::{Notice, Standing};
-use crate::telemetry;
 
 /// One connection.
 #[derive(Debug)]
@@ -68,10 +67,20 @@ impl Socket {
 }
 
 /// All connections of one room. A place may have several: tabs of one browser share it.
-#[derive(Debug, Default)]
-pub struct Sockets(Mutex<HashMap<PlaceId, Vec<Arc<Socket>>>>);
+pub struct Sockets {
+    by_place: Mutex<HashMap<PlaceId, Vec<Arc<Socket>>>>,
+    count: Gauge,
+}
 
 impl Sockets {
+    /// No connections yet; how many there are is shown by `count`.
+    pub fn counted_by(count: Gauge) -> Self {
+        Self {
+            by_place: Mutex::default(),
+            count,
+        }
+    }
+
     /// Adds a connection of `place`, which waits as far as anyone knows, unless it has `max`.
     pub fn add(&self, place: PlaceId, key: OrderKey, max: usize) -> Option<Arc<Socket>> {
         let socket = Socket {
@@ -85,7 +94,7 @@ impl Sockets {
             changed: Notify::new(),
         };
         let socket = Arc::new(socket);
-        let mut sockets = lock(&self.0);
+        let mut sockets = lock(&self.by_place);
         let of_place = sockets
             .entry(place)
             .or_insert_with(|| Vec::with_capacity(1));
@@ -94,20 +103,20 @@ impl Sockets {
         }
         of_place.push(socket.clone());
         drop(sockets);
-        gauge!(telemetry::SOCKETS).increment(1.0);
+        self.count.increment(1.0);
         Some(socket)
     }
 
     /// Removes a connection. Whether it was the last of its place.
     pub fn remove(&self, socket: &Arc<Socket>) -> bool {
-        let mut sockets = lock(&self.0);
+        let mut sockets = lock(&self.by_place);
         let Some(of_place) = sockets.get_mut(&socket.place) else {
             return false;
         };
         let before = of_place.len();
         of_place.retain(|other| !Arc::ptr_eq(other, socket));
         if before > of_place.len() {
-            gauge!(telemetry::SOCKETS).decrement(1.0);
+            self.count.decrement(1.0);
         }
         let last = of_place.is_empty();
         if last {
@@ -118,12 +127,12 @@ impl Sockets {
 
     /// Whether `place` has a connection here.
     pub fn has(&self, place: &PlaceId) -> bool {
-        lock(&self.0).contains_key(place)
+        lock(&self.by_place).contains_key(place)
     }
 
     /// Connections open now.
     pub fn count(&self) -> usize {
-        lock(&self.0).values().map(Vec::len).sum()
+        lock(&self.by_place).values().map(Vec::len).sum()
     }
 
     /// Places that wait, and of which the store was told that they are connected here.
@@ -141,7 +150,7 @@ impl Sockets {
 
     /// Tells the connections concerned what happened.
     pub fn notify(&self, notice: &Notice) {
-        let sockets = lock(&self.0);
+        let sockets = lock(&self.by_place);
         let tell = |place: &PlaceId, standing: Standing| {
             for socket in sockets.get(place).into_iter().flatten() {
                 socket.standing_set(standing);
@@ -199,7 +208,7 @@ impl Sockets {
 
     /// Tells the connections of `place` how it stands, if they think otherwise.
     pub fn tell(&self, place: PlaceId, standing: Standing) {
-        for socket in lock(&self.0).get(&place).into_iter().flatten() {
+        for socket in lock(&self.by_place).get(&place).into_iter().flatten() {
             if socket.standing() != standing {
                 socket.standing_set(standing);
             }
@@ -208,13 +217,13 @@ impl Sockets {
 
     /// How `place` stands, as far as its connections here know.
     pub fn standing(&self, place: &PlaceId) -> Option<Standing> {
-        let sockets = lock(&self.0);
+        let sockets = lock(&self.by_place);
         Some(sockets.get(place)?.first()?.standing())
     }
 
     /// A connection of each of `places` that has one here.
     pub fn of(&self, places: &[PlaceId]) -> Vec<Arc<Socket>> {
-        let sockets = lock(&self.0);
+        let sockets = lock(&self.by_place);
         let found = places
             .iter()
             .filter_map(|place| sockets.get(place)?.first());
@@ -231,7 +240,7 @@ impl Sockets {
                 Standing::Left | Standing::Ended | Standing::Unknown
             )
         };
-        let sockets = lock(&self.0);
+        let sockets = lock(&self.by_place);
         let of_each = sockets
             .values()
             .filter_map(|of_place| of_place.iter().find(is_unsettled));
@@ -251,7 +260,7 @@ mod tests {
 
     #[test]
     fn a_call_between_connecting_and_looking_is_not_lost() {
-        let sockets = Sockets::default();
+        let sockets = Sockets::counted_by(Gauge::noop());
         let (place, key) = (PlaceId::from_bytes([1; 16]), OrderKey::new(5).unwrap());
         let socket = sockets.add(place, key, 2).unwrap();
         let claim_by = Timestamp::from_ms(9);
@@ -282,7 +291,7 @@ mod tests {
             (Standing::Ended, false),
             (Standing::Unknown, false),
         ] {
-            let sockets = Sockets::default();
+            let sockets = Sockets::counted_by(Gauge::noop());
             sockets.add(place, key, 2).unwrap().standing_set(standing);
             assert_eq!(
                 !sockets.unsettled().is_empty(),
@@ -294,7 +303,7 @@ mod tests {
 
     #[test]
     fn a_place_waits_while_one_of_its_tabs_does() {
-        let sockets = Sockets::default();
+        let sockets = Sockets::counted_by(Gauge::noop());
         let (place, key) = (PlaceId::from_bytes([1; 16]), OrderKey::new(5).unwrap());
         let first = sockets.add(place, key, 2).unwrap();
         let second = sockets.add(place, key, 2).unwrap();
@@ -306,7 +315,7 @@ mod tests {
 
     #[test]
     fn tabs_share_a_place_and_the_last_one_out_is_told() {
-        let sockets = Sockets::default();
+        let sockets = Sockets::counted_by(Gauge::noop());
         let (place, key) = (PlaceId::from_bytes([1; 16]), OrderKey::new(5).unwrap());
         let first = sockets.add(place, key, 2).unwrap();
         let second = sockets.add(place, key, 2).unwrap();

@@ -1,4 +1,4 @@
-//! Metrics of the line and of its records. Units are the last word of a name; counters end in
+//! Metrics of rooms and of their records. Units are the last word of a name; counters end in
 //! `_total`.
 
 metric_families::declare! {
@@ -14,22 +14,26 @@ metric_families::declare! {
     pub gauge SHOW_SHARE = "ropeline_line_show_ratio";
     /// Ticks as leader, by room and by what limited the calls.
     pub counter TICKS = "ropeline_line_ticks_total";
-    /// Ticks that failed.
+    /// Ticks that failed, by room.
     pub counter TICK_FAILURES = "ropeline_line_tick_failures_total";
-    /// Length of a tick.
+    /// Length of a tick, by room.
     pub histogram(metric_families::LATENCY_SECONDS) TICK_SECONDS = "ropeline_line_tick_seconds";
-    /// Wait of live joiners until they are called.
+    /// Wait of live joiners until they are called, by room.
     pub histogram(metric_families::WAIT_SECONDS) WAIT_SECONDS = "ropeline_line_wait_seconds";
-    /// Visitors in one batch at the door.
+    /// Visitors in one batch at the door, by room.
     pub histogram(metric_families::BATCH_SIZES) DOOR_BATCH = "ropeline_line_door_batch_visitors";
-    /// Batches at the door that failed.
+    /// Batches at the door that failed, by room.
     pub counter DOOR_FAILURES = "ropeline_line_door_failures_total";
-    /// Reads of snapshots and notices that failed.
+    /// Reads of snapshots and notices that failed, by room.
     pub counter FOLLOWER_FAILURES = "ropeline_line_follower_failures_total";
     /// Places marked as absent because their gateway was gone, by room.
     pub counter LAPSED = "ropeline_line_lapsed_places_total";
-    /// Connections of waiting fans on this gateway.
+    /// Connections of waiting fans on this gateway, by room.
     pub gauge SOCKETS = "ropeline_line_sockets";
+    /// Frames sent to waiting fans, by room.
+    pub counter FRAMES = "ropeline_line_frames_total";
+    /// Decisions of the gate, by room and outcome.
+    pub counter GATE = "ropeline_gate_requests_total";
     /// Calls to PostgreSQL for rooms and logs.
     pub histogram(metric_families::LATENCY_SECONDS) RECORDS_CALL_SECONDS =
         "ropeline_records_call_seconds";

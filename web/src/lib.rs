@@ -60,7 +60,7 @@ pub fn standard<S: Clone + Send + Sync + 'static>(
         .method_not_allowed_fallback(method_not_allowed)
         .layer(DefaultBodyLimit::max(BODY_BYTES_MAX))
         .layer(axum::middleware::from_fn_with_state(
-            part,
+            measure::Measure::of(part),
             measure::middleware,
         ))
         // Outermost, so that every answer carries the id, refusals of the layers included.

@@ -1,10 +1,13 @@
 //! Counts requests and measures how long their answers take.
 
+use std::collections::HashMap;
+use std::sync::{Arc, PoisonError, RwLock};
+
 use axum::extract::{MatchedPath, Request, State};
 use axum::middleware::Next;
 use axum::response::Response;
-use http::Method;
-use metrics::{counter, histogram};
+use http::{Method, StatusCode};
+use metrics::{Counter, Histogram, counter, histogram};
 use tokio::time::Instant;
 
 use crate::telemetry::{REQUEST_SECONDS, REQUESTS_TOTAL};
@@ -28,24 +31,97 @@ impl Part {
     }
 }
 
+/// The metrics of one router, each looked up once. Clones share them.
+#[derive(Clone)]
+pub struct Measure(Arc<Shared>);
+
+struct Shared {
+    part: Part,
+    /// By the template of the route. A router has as many as it was given.
+    routes: RwLock<HashMap<Box<str>, Arc<Route>>>,
+    unrouted: Route,
+}
+
+/// The metrics of one route.
+struct Route {
+    part: &'static str,
+    name: Arc<str>,
+    seconds: Histogram,
+    /// Bounded by the methods that have a label and the statuses that are answered.
+    requests: RwLock<HashMap<(&'static str, StatusCode), Counter>>,
+}
+
+impl Measure {
+    /// Metrics of `part`, in the recorder that is in force when they are first needed.
+    pub fn of(part: Part) -> Self {
+        Self(Arc::new(Shared {
+            part,
+            routes: RwLock::default(),
+            unrouted: Route::new(part.unrouted, "other"),
+        }))
+    }
+}
+
+impl Shared {
+    fn route(&self, template: &str) -> Arc<Route> {
+        let known = self.routes.read().unwrap_or_else(PoisonError::into_inner);
+        if let Some(route) = known.get(template) {
+            return Arc::clone(route);
+        }
+        drop(known);
+        let mut known = self.routes.write().unwrap_or_else(PoisonError::into_inner);
+        let route = known
+            .entry(template.into())
+            .or_insert_with(|| Arc::new(Route::new(self.part.routed, template)));
+        Arc::clone(route)
+    }
+}
+
+impl Route {
+    fn new(part: &'static str, name: &str) -> Self {
+        let name: Arc<str> = name.into();
+        Self {
+            part,
+            seconds: histogram!(REQUEST_SECONDS, "part" => part, "route" => Arc::clone(&name)),
+            name,
+            requests: RwLock::default(),
+        }
+    }
+
+    fn record(&self, began: Instant, method: &'static str, status: StatusCode) {
+        self.seconds.record(began.elapsed().as_secs_f64());
+        let of = (method, status);
+        let known = self.requests.read().unwrap_or_else(PoisonError::into_inner);
+        if let Some(counter) = known.get(&of) {
+            counter.increment(1);
+            return;
+        }
+        drop(known);
+        let mut known = self
+            .requests
+            .write()
+            .unwrap_or_else(PoisonError::into_inner);
+        let counter = known.entry(of).or_insert_with(|| {
+            counter!(
+                REQUESTS_TOTAL,
+                "part" => self.part, "route" => Arc::clone(&self.name), "method" => method,
+                "status" => status.as_str().to_owned()
+            )
+        });
+        counter.increment(1);
+    }
+}
+
 /// Records one request. The label `route` is the template of the route, such as
 /// `/_line/v1/rooms/{room}`, or `other`, so that its values are bounded.
-pub async fn middleware(State(part): State<Part>, request: Request, next: Next) -> Response {
+pub async fn middleware(State(measure): State<Measure>, request: Request, next: Next) -> Response {
     let began = Instant::now();
     let method = method_label(request.method());
-    let (part, route) = match request.extensions().get::<MatchedPath>() {
-        Some(path) => (part.routed, path.as_str().to_owned()),
-        None => (part.unrouted, "other".to_owned()),
-    };
+    let template = request.extensions().get::<MatchedPath>();
+    let route = template.map(|path| measure.0.route(path.as_str()));
     let response = next.run(request).await;
-    histogram!(REQUEST_SECONDS, "part" => part, "route" => route.clone())
-        .record(began.elapsed().as_secs_f64());
-    counter!(
-        REQUESTS_TOTAL,
-        "part" => part, "route" => route, "method" => method,
-        "status" => response.status().as_str().to_owned()
-    )
-    .increment(1);
+    let route = route.as_deref().unwrap_or(&measure.0.unrouted);
+    route.record(began, method, response.status());
     response
 }
 

@@ -34,7 +34,6 @@ use super::presented;
 use super::room::{Line, RoomPath};
 use super::websocket::{self, End, Handshake, Refusal, WebSocket};
 use crate::edge::telemetry::RATE_LIMITED_TOTAL;
-use crate::telemetry;
 
 /// How long a client may take none of what it is sent.
 const SEND_MAX: Duration = Duration::from_secs(10);
@@ -214,7 +213,7 @@ impl Connection {
             .room
             .pass_for_call(self.token.place, standing, now)
             .map(|pass| pass.grant);
-        counter!(telemetry::FRAMES).increment(1);
+        self.room.meters.frames.increment(1);
         Some(Box::new(status))
     }
 

@@ -70,16 +70,30 @@ impl Metrics {
         self.process.describe();
     }
 
-    /// What was recorded until now.
-    pub fn render(&self) -> String {
+    /// What was recorded until now, without what belongs to rooms that `has_room` does not know:
+    /// those were deleted, and their series go with them.
+    pub fn render(&self, has_room: impl Fn(&str) -> bool) -> String {
         self.process.collect();
-        self.handle.render()
+        let all = self.handle.render();
+        let is_shown = |line: &&str| room_of(line).is_none_or(&has_room);
+        all.split_inclusive('\n').filter(is_shown).collect()
     }
 
     /// Merges what was recorded since the last time, which bounds the memory that it takes.
     pub fn run_upkeep(&self) {
         self.handle.run_upkeep();
     }
+}
+
+/// The room of a sample, if it has one. Names of rooms need no escapes.
+fn room_of(line: &str) -> Option<&str> {
+    let (_, labels) = line.split_once('{')?;
+    let name = "room=\"";
+    let at = labels
+        .match_indices(name)
+        .find(|(at, _)| *at == 0 || labels.as_bytes()[at - 1] == b',');
+    let (room, _) = labels[at?.0 + name.len()..].split_once('"')?;
+    Some(room)
 }
 
 /// The metrics of the process, for Prometheus
@@ -91,6 +105,27 @@ impl Metrics {
 pub(super) async fn render(State(state): State<OpsState>) -> impl IntoResponse {
     (
         [(CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")],
-        state.metrics.render(),
+        state.metrics.render(|room| state.figures.has(room)),
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_room_of_a_sample_is_its_label_and_nothing_else() {
+        for (line, room) in [
+            (r#"a_total{room="eras",outcome="idle"} 3"#, Some("eras")),
+            (
+                r#"a_bucket{outcome="idle",room="eras",le="0.5"} 3"#,
+                Some("eras"),
+            ),
+            (r#"a_total{bedroom="eras"} 3"#, None),
+            (r#"a_total{route="/rooms/{room}"} 3"#, None),
+            ("a_total 3", None),
+        ] {
+            assert_eq!(room_of(line), room, "{line}");
+        }
+    }
 }

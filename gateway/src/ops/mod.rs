@@ -39,6 +39,9 @@ use health::Readiness;
 pub trait Figures: Send + Sync + 'static {
     /// The figures of `room`, `None` when there is no such room.
     fn stats<'a>(&'a self, room: &'a RoomId) -> BoxFuture<'a, Result<Option<RoomStats>, Problem>>;
+
+    /// Whether there is a room of this name.
+    fn has(&self, room: &str) -> bool;
 }
 
 /// Sessions of visitors who were admitted.

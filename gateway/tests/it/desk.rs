@@ -45,6 +45,10 @@ impl Figures for Surroundings {
     fn stats<'a>(&'a self, _: &'a RoomId) -> BoxFuture<'a, Result<Option<RoomStats>, Problem>> {
         async { Ok(None) }.boxed()
     }
+
+    fn has(&self, _: &str) -> bool {
+        true
+    }
 }
 
 impl Sessions for Surroundings {

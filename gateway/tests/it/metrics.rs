@@ -9,6 +9,7 @@ use axum::body::Body;
 use axum::routing::get;
 use gateway::ops::metrics::{Metrics, families};
 use http::Request;
+use line::meters::Meters;
 use metric_families::{Family, Kind};
 use metrics::{counter, gauge, histogram};
 use tower::ServiceExt as _;
@@ -30,7 +31,7 @@ fn sample_of_everything() -> String {
                 Kind::Histogram(_) => histogram!(family.name).record(1.0),
             }
         }
-        metrics.render()
+        metrics.render(|_| true)
     })
 }
 
@@ -78,7 +79,7 @@ fn requests_are_counted_by_route_and_never_by_what_a_client_makes_up() {
             }
         });
     });
-    let text = metrics.render();
+    let text = metrics.render(|_| true);
     let counted = |labels: &str, count: u32| {
         let line = format!("ropeline_http_requests_total{{part=\"line\",{labels}}} {count}");
         assert!(text.lines().any(|other| other == line), "{line}\n{text}");
@@ -117,4 +118,26 @@ fn histograms_have_buckets_and_every_family_a_help_text_and_one_name() {
         }
     }
     assert!(names.len() > 40, "{}", names.len());
+}
+
+#[test]
+fn what_belongs_to_a_room_that_is_gone_is_not_shown() {
+    let (recorder, metrics) = Metrics::detached(&[]).unwrap();
+    metrics::with_local_recorder(&recorder, || {
+        for room in ["eras", "encore"] {
+            let meters = Meters::of(&room.parse().unwrap());
+            meters.sockets.set(2.0);
+            meters.gate.refused.increment(1);
+            meters.tick_seconds.record(0.1);
+        }
+    });
+    let lines = |text: &str, words: &str| text.lines().filter(|line| line.contains(words)).count();
+    let both = metrics.render(|_| true);
+    assert!(lines(&both, r#"room="eras""#) > 10, "{both}");
+    let left = metrics.render(|room| room == "encore");
+    assert_eq!(lines(&left, r#"room="eras""#), 0, "{left}");
+    let of_one = lines(&both, r#"room="encore""#);
+    assert_eq!(lines(&left, r#"room="encore""#), of_one);
+    let refused = r#"ropeline_gate_requests_total{room="encore",outcome="refused"} 1"#;
+    assert_eq!(lines(&left, refused), 1, "{left}");
 }

@@ -1,0 +1,65 @@
+//! Metrics of one room, looked up once. What only its leader knows is looked up where it is
+//! recorded, so that other gateways do not show it as zero.
+
+use contract::RoomId;
+use metrics::{Counter, Gauge, Histogram, counter, gauge, histogram};
+
+use crate::telemetry;
+
+/// The metrics of a room.
+pub struct Meters {
+    /// Connections of waiting fans.
+    pub sockets: Gauge,
+    /// Frames sent to them.
+    pub frames: Counter,
+    /// Ticks that failed.
+    pub tick_failures: Counter,
+    /// Length of a tick.
+    pub tick_seconds: Histogram,
+    /// Visitors in one batch at the door.
+    pub door_batch: Histogram,
+    /// Batches at the door that failed.
+    pub door_failures: Counter,
+    /// Reads of snapshots and notices that failed.
+    pub follower_failures: Counter,
+    /// What the gate decided about requests to the room's paths.
+    pub gate: Decisions,
+}
+
+/// Requests to protected paths, by what the gate decided.
+pub struct Decisions {
+    /// Passed with a session.
+    pub admitted: Counter,
+    /// Passed because nobody waits.
+    pub idle: Counter,
+    /// Passed because the fan holds or bought what it is about.
+    pub holder: Counter,
+    /// Passed because the end of the session led there.
+    pub last_page: Counter,
+    /// Sent to wait.
+    pub refused: Counter,
+}
+
+impl Meters {
+    /// Those of `room`, in the recorder that is in force.
+    pub fn of(room: &RoomId) -> Self {
+        let room = || room.to_string();
+        let decided = |outcome: &'static str| counter!(telemetry::GATE, "room" => room(), "outcome" => outcome);
+        Self {
+            sockets: gauge!(telemetry::SOCKETS, "room" => room()),
+            frames: counter!(telemetry::FRAMES, "room" => room()),
+            tick_failures: counter!(telemetry::TICK_FAILURES, "room" => room()),
+            tick_seconds: histogram!(telemetry::TICK_SECONDS, "room" => room()),
+            door_batch: histogram!(telemetry::DOOR_BATCH, "room" => room()),
+            door_failures: counter!(telemetry::DOOR_FAILURES, "room" => room()),
+            follower_failures: counter!(telemetry::FOLLOWER_FAILURES, "room" => room()),
+            gate: Decisions {
+                admitted: decided("admitted"),
+                idle: decided("idle"),
+                holder: decided("holder"),
+                last_page: decided("last-page"),
+                refused: decided("refused"),
+            },
+        }
+    }
+}
