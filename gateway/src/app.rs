@@ -298,7 +298,6 @@ impl App {
             tasks: tasks.clone(),
             stop: surroundings.stop.clone(),
         });
-        let draining = surroundings.draining.clone();
         let ids = RequestIds::new(u64::from_be_bytes(surroundings.randomness.bytes()));
         let public = PublicSide::start(PublicParts {
             parts,
@@ -329,7 +328,7 @@ impl App {
             readiness: Arc::new(GatewayReadiness {
                 rooms: rooms.clone(),
                 database,
-                draining: draining.clone(),
+                draining: surroundings.draining.clone(),
             }),
             metrics: surroundings.metrics.clone(),
             changes: Arc::new(RoomFigures(rooms.clone())),
@@ -341,7 +340,7 @@ impl App {
             ops: ops::router(ops, shop_routes(&booking), ids.clone()),
             limits: public.limits,
             metrics: surroundings.metrics.clone(),
-            draining,
+            draining: surroundings.draining.clone(),
             request_ids: ids,
             connections: connection_limits(config),
             keepalive: config.keepalive,

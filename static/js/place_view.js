@@ -4,6 +4,7 @@
 import { ahead, estimate, fill } from "./duration.js";
 import { RoomClient } from "./room_client.js";
 import { INITIAL, isOpenEnded, reduce } from "./room_state.js";
+import { browser } from "./surroundings.js";
 import texts from "./texts/en.js";
 
 /**
@@ -21,17 +22,7 @@ export async function showPlace(room, api, to, first) {
   const query = `?to=${encodeURIComponent(to)}`;
   const title = document.title;
   let state = INITIAL;
-  const client = new RoomClient(api, dispatch, {
-    fetch: (input, init) => fetch(input, init),
-    openSocket: (url) => new WebSocket(url.replace(/^http/, "ws")),
-    openStream: (url) => new EventSource(url),
-    setTimer: (run, ms) => window.setTimeout(run, ms),
-    clearTimer: (timer) => window.clearTimeout(timer),
-    now: () => Date.now(),
-    random: () => Math.random(),
-    isHidden: () => document.hidden,
-    isOnline: () => navigator.onLine,
-  });
+  const client = new RoomClient(api, dispatch, browser());
 
   /** @param {import("./room_state.js").RoomEvent} event */
   function dispatch(event) {

@@ -21,9 +21,16 @@ const ARE_YOU_THERE = "ping";
 const HIDDEN_POLL_MS = 30_000;
 /** Pause before coming back: the line may take a moment to note that a turn was missed. */
 const COME_BACK_MS = 1_500;
-/** Longest wait for an answer, and for the first one when a tab is seen again. */
+/** Longest wait for an answer. */
 const ANSWER_MS = 15_000;
-const WAKE_ANSWER_MS = 3_000;
+/**
+ * The same where the network may be gone: when a tab is seen again, after silence, and after
+ * questions that were not answered. A browser keeps several connections and asks over each of them
+ * before it makes a new one, and all of them may be dead.
+ */
+const DOUBTFUL_ANSWER_MS = 3_000;
+/** Connections that browsers keep to one host. */
+const KEPT_CONNECTIONS = 6;
 
 /**
  * What the client needs of its surroundings; tests give their own.
@@ -66,6 +73,8 @@ export class RoomClient {
   /** Messages that came over the present connection, and when the last one did. */
   #spoken = 0;
   #heardAt = 0;
+  /** Polls in a row that were not answered at all. */
+  #unanswered = 0;
   #listening = false;
   #joining = false;
 
@@ -147,7 +156,7 @@ export class RoomClient {
     if (!this.#listening) return;
     if (this.#way === "poll") {
       this.#drop();
-      void this.#poll(WAKE_ANSWER_MS);
+      void this.#poll(DOUBTFUL_ANSWER_MS);
       return;
     }
     if (this.#line === null || this.#around.now() - this.#heardAt >= SILENCE_MS) {
@@ -277,21 +286,38 @@ export class RoomClient {
     if (this.#watchdog !== null) this.#around.clearTimer(this.#watchdog);
     this.#watchdog = this.#around.setTimer(() => {
       this.#watchdog = null;
-      // What never spoke is held back on its way, or not let through.
-      if (this.#spoken === 0) this.#failures = FAILURES_PER_WAY;
-      this.#failed(0);
+      this.#fellSilent();
     }, ms);
+  }
+
+  /**
+   * Nothing came for too long. A connection that spoke died with its network: the next one is made
+   * at once, because polls may go over other dead connections of the browser.
+   */
+  #fellSilent() {
+    // What never spoke is held back on its way, or not let through; what spoke once may be.
+    if (this.#spoken === 0) this.#failures = FAILURES_PER_WAY;
+    else if (this.#spoken === 1) this.#failures += 1;
+    if (this.#failures >= FAILURES_PER_WAY) {
+      this.#failed(0, DOUBTFUL_ANSWER_MS);
+      return;
+    }
+    this.#drop();
+    this.#emit({ type: "linkLost", offline: !this.#around.isOnline() });
+    this.#connect();
+    void this.#look();
   }
 
   /**
    * After an attempt failed: one poll for numbers and for the reason, then the next attempt.
    * @param {number} [ms] the pause before the poll
+   * @param {number} [answerMs] the longest wait for its answer
    */
-  #failed(ms) {
+  #failed(ms, answerMs) {
     this.#drop();
     this.#failures += 1;
     this.#emit({ type: "linkLost", offline: !this.#around.isOnline() });
-    this.#schedule(ms ?? this.#backoff.next(), () => void this.#poll());
+    this.#schedule(ms ?? this.#backoff.next(), () => void this.#poll(answerMs));
   }
 
   /** Gives a way up that failed although the line answers. */
@@ -303,7 +329,10 @@ export class RoomClient {
 
   /** @param {number} [answerMs] */
   async #poll(answerMs) {
-    const answer = await this.#ask("/place", {}, answerMs);
+    const doubtful = this.#unanswered > 0 && this.#unanswered <= KEPT_CONNECTIONS;
+    const ms = answerMs ?? (doubtful ? DOUBTFUL_ANSWER_MS : ANSWER_MS);
+    const answer = await this.#ask("/place", {}, ms);
+    this.#unanswered = answer === null ? this.#unanswered + 1 : 0;
     if (!this.#listening) return;
     if (isStatus(answer)) {
       this.#told(answer.body);
@@ -319,7 +348,7 @@ export class RoomClient {
 
   /** Asks beside the connection, once. */
   async #look() {
-    const answer = await this.#ask("/place", {}, WAKE_ANSWER_MS);
+    const answer = await this.#ask("/place", {}, DOUBTFUL_ANSWER_MS);
     if (!this.#listening) return;
     if (isStatus(answer)) this.#told(answer.body);
     else this.#gone(answer);

@@ -16,6 +16,8 @@ pub enum Line {
     Cut,
     /// They stay open and nothing comes through.
     Silent,
+    /// Present ones stay open and nothing comes through, new ones work.
+    Replaced,
 }
 
 /// A proxy to one server.
@@ -55,7 +57,7 @@ impl TcpProxy {
 async fn relay(mut client: TcpStream, target: String, mut line: watch::Receiver<Line>) {
     let now = *line.borrow_and_update();
     match now {
-        Line::Up => {}
+        Line::Up | Line::Replaced => {}
         Line::Cut => return,
         Line::Silent => {
             // What was swallowed does not come back: once the line is up, the client has to
@@ -70,7 +72,7 @@ async fn relay(mut client: TcpStream, target: String, mut line: watch::Receiver<
     tokio::select! {
         _ = tokio::io::copy_bidirectional(&mut client, &mut server) => {}
         changed = line.changed() => {
-            if changed.is_ok() && *line.borrow() == Line::Silent {
+            if changed.is_ok() && matches!(*line.borrow(), Line::Silent | Line::Replaced) {
                 // Held open until the line changes again.
                 let _gone = line.changed().await;
             }

@@ -231,18 +231,49 @@ test("only what is heard shows that a connection lives", () => {
   assert.equal(world.last("status"), undefined, "a heartbeat is no status");
 });
 
-test("ten silent seconds bring a poll and a new socket", async () => {
+test("ten silent seconds bring a new socket at once, and a poll beside it", async () => {
   const world = new World();
   world.client.listen();
   world.says(status());
   world.says({ type: "heartbeat" });
+  // Other connections of the browser are as dead: nothing asked over them is answered.
+  world.fetch = (url) => {
+    world.asked.push({ path: url.slice("http://line".length), init: {} });
+    return new Promise(() => {});
+  };
   assert.equal(await world.next(), 10_000);
   assert.equal(world.last("linkLost").type, "linkLost");
-  assert.equal(world.sockets[0].closed, true);
-  assert.equal(await world.next(), 0);
+  assert.deepEqual([world.sockets[0].closed, world.sockets.length], [true, 2]);
   assert.equal(world.asked.at(-1)?.path, "/place");
-  await world.next();
+  world.says(status({ usersAhead: 1 }));
+  assert.equal(world.last("linked").how, "live");
+  assert.equal(world.last("status").status.usersAhead, 1);
+});
+
+test("a way on which only the first message comes through is given up", async () => {
+  const world = new World();
+  world.client.listen();
+  world.says(status());
+  assert.equal(await world.next(), 10_000);
   assert.equal(world.sockets.length, 2);
+  world.says(status());
+  await world.next();
+  assert.equal(world.sockets[1].closed, true);
+  for (let step = 0; step < 2; step += 1) await world.next();
+  assert.deepEqual([world.sockets.length, world.streams.length], [2, 1]);
+});
+
+test("polls over dead connections are given up soon, and later ones may take their time", async () => {
+  const world = new World();
+  await withoutStreams(world);
+  world.fetch = () => new Promise(() => {});
+  await world.next();
+  const waits = [];
+  for (let poll = 0; poll < 8; poll += 1) {
+    waits.push(await world.next());
+    await world.next();
+  }
+  assert.deepEqual(waits, [15_000, ...Array(6).fill(3_000), 15_000]);
 });
 
 test("a stream that never speaks is held back on its way: it polls instead", async () => {
@@ -272,10 +303,7 @@ test("a tab that is seen again asks at once and replaces a socket that stays sil
   assert.deepEqual(world.sockets[0].said, ["ping"]);
   await world.settle();
   assert.ok(await world.next() <= 3_000);
-  assert.equal(world.sockets[0].closed, true);
-  await world.next();
-  await world.next();
-  assert.equal(world.sockets.length, 2);
+  assert.deepEqual([world.sockets[0].closed, world.sockets.length], [true, 2]);
 });
 
 test("a socket that answers when the tab is seen again is kept", async () => {

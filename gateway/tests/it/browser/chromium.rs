@@ -21,6 +21,8 @@ use super::{WAIT_MAX, found, setting};
 /// What each of them is called by different systems.
 const BROWSERS: [&str; 3] = ["chromium", "chromium-browser", "google-chrome"];
 const DRIVERS: [&str; 1] = ["chromedriver"];
+/// Tries to start a driver.
+const DRIVER_STARTS_MAX: usize = 5;
 /// How long the end of a browser may take when a test is over.
 const END_MAX: Duration = Duration::from_secs(10);
 /// Presses of the tabulator key that lead to anything on a page.
@@ -33,16 +35,22 @@ const DESKTOP: (u32, u32) = (1280, 900);
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Kind {
     pub(super) scripts: bool,
+    pub(super) cookies: bool,
     pub(super) phone: bool,
 }
 
 impl Kind {
     pub(super) const DESKTOP: Self = Self {
         scripts: true,
+        cookies: true,
         phone: false,
     };
     pub(super) const WITHOUT_SCRIPTS: Self = Self {
         scripts: false,
+        ..Self::DESKTOP
+    };
+    pub(super) const WITHOUT_COOKIES: Self = Self {
+        cookies: false,
         ..Self::DESKTOP
     };
     pub(super) const PHONE: Self = Self {
@@ -146,6 +154,22 @@ impl Browser {
     pub(super) async fn count(&self, css: &str) -> usize {
         let found = self.client.find_all(Locator::Css(css)).await.unwrap();
         found.len()
+    }
+
+    /// Whether an element is there to be seen now.
+    pub(super) async fn has(&self, css: &str) -> bool {
+        match self.client.find(Locator::Css(css)).await {
+            Ok(element) => element.is_displayed().await.unwrap_or(false),
+            Err(_) => false,
+        }
+    }
+
+    /// Clicks what may be gone by the time. Whether it was there.
+    pub(super) async fn may_click(&self, css: &str) -> bool {
+        match self.client.find(Locator::Css(css)).await {
+            Ok(element) => element.click().await.is_ok(),
+            Err(_) => false,
+        }
     }
 
     /// Clicks what is there to be seen.
@@ -262,6 +286,11 @@ impl Browser {
         pairs.join("; ")
     }
 
+    /// Forgets the cookies of the site shown.
+    pub(super) async fn forgets_cookies(&self) {
+        self.client.delete_all_cookies().await.unwrap();
+    }
+
     /// The text of an element as it is seen now; nothing when it is not seen.
     pub(super) async fn text(&self, css: &str) -> Option<String> {
         let element = self.client.find(Locator::Css(css)).await.ok()?;
@@ -369,8 +398,19 @@ pub(super) fn find_program(names: &[&str]) -> PathBuf {
         })
 }
 
-/// Starts the driver on a free port, which it prints.
+/// Starts the driver on a free port. The one it chooses may be taken by the time it listens at its
+/// second address; then it ends.
 async fn start_driver(program: &Path, dir: &Path) -> (Child, SocketAddr) {
+    for _ in 0..DRIVER_STARTS_MAX {
+        if let Some(started) = try_driver(program, dir).await {
+            return started;
+        }
+    }
+    panic!("the driver ended {DRIVER_STARTS_MAX} times");
+}
+
+/// The driver and the port that it prints; `None` when it ended before.
+async fn try_driver(program: &Path, dir: &Path) -> Option<(Child, SocketAddr)> {
     let mut driver = Command::new(program)
         .arg("--port=0")
         .current_dir(dir)
@@ -382,15 +422,15 @@ async fn start_driver(program: &Path, dir: &Path) -> (Child, SocketAddr) {
     let mut lines = BufReader::new(driver.stdout.take().unwrap()).lines();
     let port = tokio::time::timeout(WAIT_MAX, async {
         loop {
-            let line = lines.next_line().await.unwrap().expect("the driver ended");
+            let line = lines.next_line().await.unwrap()?;
             let Some((_, port)) = line.rsplit_once("successfully on port ") else {
                 continue;
             };
-            return port.trim_end_matches('.').parse::<u16>().unwrap();
+            return Some(port.trim_end_matches('.').parse::<u16>().unwrap());
         }
     });
-    let port = port.await.expect("the driver said no port");
-    (driver, SocketAddr::from(([127, 0, 0, 1], port)))
+    let port = port.await.expect("the driver said no port")?;
+    Some((driver, SocketAddr::from(([127, 0, 0, 1], port))))
 }
 
 fn capabilities(program: &Path, profile: &Path, kind: Kind) -> Capabilities {
@@ -414,6 +454,10 @@ fn capabilities(program: &Path, profile: &Path, kind: Kind) -> Capabilities {
         args.push("--blink-settings=scriptEnabled=false".to_owned());
     }
     let mut options = json!({ "binary": program, "args": args });
+    if !kind.cookies {
+        let blocked = 2;
+        options["prefs"] = json!({ "profile.default_content_setting_values.cookies": blocked });
+    }
     if kind.phone {
         options["mobileEmulation"] = json!({
             "deviceMetrics": { "width": width, "height": height, "pixelRatio": 2.0, "touch": true },

@@ -4,13 +4,16 @@
 //! A test never skips: without Chromium it fails and says how to get it. With
 //! `ROPELINE_TEST_PICTURES` set to a directory, a picture of each step is kept there.
 
+mod banner;
 mod chromium;
 mod draw;
 mod journey;
 mod missing;
 mod nginx;
 mod phone;
+mod refused;
 mod restart;
+mod silence;
 mod stage;
 mod waiting;
 

@@ -1,6 +1,7 @@
 //! A gateway as a process, with a show behind a room, and fans without a browser.
 
 use std::fs::File;
+use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
@@ -36,28 +37,59 @@ pub(super) struct Stage {
     pub(super) room: String,
     gateway: Child,
     public_url: String,
+    /// The gateway itself, whatever fans reach it through.
+    listen_url: String,
     ops_url: String,
     http: Client,
     dir: TempDir,
     database: TestDatabase,
-    front: Option<Nginx>,
+    front: Front,
+}
+
+/// What fans reach instead of the gateway.
+enum Front {
+    None,
+    Nginx(Nginx),
+    Url(String),
+}
+
+impl Front {
+    fn url(&self) -> Option<String> {
+        match self {
+            Self::None => None,
+            Self::Nginx(nginx) => Some(nginx.url()),
+            Self::Url(url) => Some(url.clone()),
+        }
+    }
 }
 
 impl Stage {
     /// Starts a gateway with a show and a room. `settings` change those of the room, which is
     /// open and lets in one fan at a time.
     pub(super) async fn set(settings: Value) -> Self {
-        Self::made(settings, None, "127.0.0.1:0").await
+        Self::made(settings, Front::None, "127.0.0.1:0").await
     }
 
     /// The same, reached through nginx as its packages and first examples set it up.
     pub(super) async fn behind_nginx(settings: Value) -> Self {
         let [front, gateway] = free_addrs();
         let listen = gateway.to_string();
-        Self::made(settings, Some(Nginx::start(front, gateway)), &listen).await
+        let front = Front::Nginx(Nginx::start(front, gateway));
+        Self::made(settings, front, &listen).await
     }
 
-    async fn made(settings: Value, front: Option<Nginx>, listen: &str) -> Self {
+    /// The same, reached at `public_url` through something of the test's, and listening at
+    /// `gateway`.
+    pub(super) async fn reached_at(public_url: &str, gateway: SocketAddr, settings: Value) -> Self {
+        Self::made(
+            settings,
+            Front::Url(public_url.to_owned()),
+            &gateway.to_string(),
+        )
+        .await
+    }
+
+    async fn made(settings: Value, front: Front, listen: &str) -> Self {
         let simulator = Path::new(PROGRAM).with_file_name(SIMULATOR);
         assert!(
             simulator.is_file(),
@@ -72,13 +104,14 @@ impl Stage {
             std::process::id(),
             COUNT.fetch_add(1, Ordering::Relaxed)
         );
-        let public_url = front.as_ref().map(Nginx::url);
+        let public_url = front.url();
         let urls = (listen, "127.0.0.1:0", public_url.as_deref());
         let gateway = start(dir.path(), &database, urls);
         let mut stage = Self {
             room,
             gateway,
             public_url: String::new(),
+            listen_url: String::new(),
             ops_url: String::new(),
             http: Client::builder().timeout(WAIT_MAX).build().unwrap(),
             dir,
@@ -117,7 +150,8 @@ impl Stage {
     pub(super) async fn start_again(&mut self) {
         let [listen, ops_listen] = [&self.public_url, &self.ops_url]
             .map(|url| url.trim_start_matches("http://").to_owned());
-        assert!(self.front.is_none(), "its own address is not known");
+        let is_alone = matches!(self.front, Front::None);
+        assert!(is_alone, "its own address is not known");
         let urls = (listen.as_str(), ops_listen.as_str(), None);
         self.gateway = start(self.dir.path(), &self.database, urls);
         self.become_ready().await;
@@ -203,7 +237,7 @@ impl Stage {
     }
 
     async fn ask_for(&self, rival: &Rival, method: Method, what: &str) -> StatusCode {
-        let url = self.url(&format!("/_line/v1/rooms/{}/{what}", self.room));
+        let url = format!("{}/_line/v1/rooms/{}/{what}", self.listen_url, self.room);
         let request = self.http.request(method, url).bearer_auth(&rival.place);
         request.send().await.unwrap().status()
     }
@@ -221,14 +255,13 @@ impl Stage {
             let announced: Value = serde_json::from_str(&text).ok()?;
             let ops = announced["opsUrl"].as_str()?.to_owned();
             let answer = http.get(format!("{ops}/readyz")).send().await.ok()?;
-            urls = Some((announced["publicUrl"].as_str()?.to_owned(), ops));
+            let url = |name: &str| announced[name].as_str().map(str::to_owned);
+            urls = Some((url("publicUrl")?, url("listenUrl")?, ops));
             answer.status().is_success().then_some(true)
         });
         let ready = ready.await == Some(true);
         assert!(ready, "the gateway is not ready\n{}", self.log());
-        let (public_url, ops_url) = urls.unwrap();
-        self.public_url = public_url;
-        self.ops_url = ops_url;
+        (self.public_url, self.listen_url, self.ops_url) = urls.unwrap();
     }
 
     async fn furnish(&self, settings: Value) {
