@@ -25,9 +25,9 @@
 /**
  * @typedef {object} Hall
  * @property {Seat[]} seats in map order
- * @property {Map<string, Seat>} byId
+ * @property {Map<string, Seat>} byId made when it is first asked for: 30,000 names take a phone long
  * @property {Row[]} rows
- * @property {Map<Seat, Row>} rowOf
+ * @property {(seat: Seat) => Row | undefined} rowOf
  */
 
 /**
@@ -63,31 +63,37 @@ export function unpack(map) {
   const accessible = new Set(map.accessible);
   /** @type {Seat[]} */
   const seats = [];
+  /** @type {Map<string, Row>} */
+  const rows = new Map();
+  /** @type {Row[]} the row of each seat, in map order */
+  const rowAt = [];
   for (const run of map.runs) {
     const section = map.sections[run.section] ?? "";
     const category = map.categories[run.category] ?? "";
+    const key = `${section}\n${run.row}`;
+    let row = rows.get(key);
+    if (row === undefined) rows.set(key, row = { section, row: run.row, seats: [] });
     for (let at = 0; at < run.count; at += 1) {
       const number = run.number + at;
-      seats.push({
+      const seat = {
         index: seats.length, seatId: run.seatId ?? run.prefix + number, section, row: run.row,
         number, category, priceMinor: run.priceMinor, x: run.x + at, y: run.y,
         accessible: accessible.has(seats.length),
-      });
+      };
+      seats.push(seat);
+      row.seats.push(seat);
+      rowAt.push(row);
     }
   }
-  /** @type {Map<string, Row>} */
-  const rows = new Map();
-  /** @type {Map<Seat, Row>} */
-  const rowOf = new Map();
-  for (const seat of seats) {
-    const key = `${seat.section}\n${seat.row}`;
-    let row = rows.get(key);
-    if (row === undefined) rows.set(key, row = { section: seat.section, row: seat.row, seats: [] });
-    row.seats.push(seat);
-    rowOf.set(seat, row);
-  }
+  /** @type {Map<string, Seat> | null} */
+  let byId = null;
   return {
-    seats, rows: [...rows.values()], rowOf, byId: new Map(seats.map((seat) => [seat.seatId, seat])),
+    seats,
+    rows: [...rows.values()],
+    rowOf: (seat) => rowAt[seat.index],
+    get byId() {
+      return byId ??= new Map(seats.map((seat) => [seat.seatId, seat]));
+    },
   };
 }
 

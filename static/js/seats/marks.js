@@ -4,7 +4,7 @@
 /** Shapes and colours there are; more categories than these begin again. */
 export const SHAPES = 6;
 /** From so many pixels a seat on its shape can be told; smaller ones are squares, which are quick. */
-const SHAPE_PX = 6;
+export const SHAPE_PX = 6;
 /** From here on a step-free seat carries its sign; smaller ones have a ring. */
 const SIGN_PX = 12;
 /** Width of a mark in seat widths, so that neighbours part. */
@@ -50,17 +50,31 @@ export function drawSeat(context, ink, { seat, category, status, chosen }, px) {
   const edge = ink.named["--edge"] ?? "";
   const colour = ink.categories[category % SHAPES] ?? edge;
   if (chosen) drawChosen(context, ink);
-  else if (px < SHAPE_PX) {
-    context.fillStyle = free ? colour : edge;
-    const size = free ? MARK : status === "HELD" ? 0.5 : 0.25;
-    context.fillRect(-size / 2, -size / 2, size, size);
-  } else if (free) {
+  else if (px < SHAPE_PX) drawSmall(context, ink, category, status, 0, 0);
+  else if (free) {
     context.fillStyle = colour;
     context.fill(outline(category % SHAPES));
   } else drawUnfree(context, edge, status);
   if (!seat.accessible) return;
   const fill = chosen ? ink.named["--text"] : free ? colour : undefined;
   drawAccessible(context, ink, fill, px);
+}
+
+/**
+ * Draws a seat around (x, y) that is too small for a shape, neither chosen nor step-free.
+ * @param {CanvasRenderingContext2D} context
+ * @param {Ink} ink
+ * @param {number} category
+ * @param {string} status
+ * @param {number} x
+ * @param {number} y
+ */
+export function drawSmall(context, ink, category, status, x, y) {
+  const free = status === "AVAILABLE";
+  const edge = ink.named["--edge"] ?? "";
+  context.fillStyle = free ? ink.categories[category % SHAPES] ?? edge : edge;
+  const size = free ? MARK : status === "HELD" ? 0.5 : 0.25;
+  context.fillRect(x - size / 2, y - size / 2, size, size);
 }
 
 /** @type {(Path2D | undefined)[]} */

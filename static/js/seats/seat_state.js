@@ -63,6 +63,15 @@ export function statusOf({ hall, letters }, seatId) {
 }
 
 /**
+ * How a seat of the hall is.
+ * @param {SeatState} state
+ * @param {import("./hall.js").Seat} seat
+ */
+export function statusAt({ letters }, seat) {
+  return word(letters[seat.index]);
+}
+
+/**
  * @param {SeatState} state
  * @param {CompactMap} map
  * @returns {SeatState}

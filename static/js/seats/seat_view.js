@@ -4,9 +4,9 @@
 import { fill } from "../duration.js";
 import texts from "../texts/seats.en.js";
 import { neighbour } from "./hall.js";
-import { drawSeat, inkOf } from "./marks.js";
+import { drawSeat, drawSmall, inkOf, SHAPE_PX } from "./marks.js";
 import { RowView } from "./row_view.js";
-import { statusOf } from "./seat_state.js";
+import { statusAt } from "./seat_state.js";
 import { pan, reveal, zoom } from "./viewport.js";
 
 /** @typedef {import("./hall.js").Seat} Seat */
@@ -43,8 +43,8 @@ export class SeatView {
   #state = null;
   /** @type {Hall | null} */
   #drawn = null;
-  /** @type {Map<string, Seat[]>} seats by the whole seat widths they are in */
-  #cells = new Map();
+  /** @type {Map<number, Seat[]> | null} seats by cell, once something was clicked */
+  #cells = null;
   /** @type {Box} */
   #hall = { x: 0, y: 0, width: 1, height: 1 };
   /** @type {Box} */
@@ -112,24 +112,21 @@ export class SeatView {
     const first = this.#drawn === null;
     this.#drawn = hall;
     let [left, right, top, bottom] = [Infinity, -Infinity, Infinity, -Infinity];
-    this.#cells = new Map();
+    this.#cells = null;
     for (const seat of hall.seats) {
       left = Math.min(left, seat.x);
       right = Math.max(right, seat.x);
       top = Math.min(top, seat.y);
       bottom = Math.max(bottom, seat.y);
-      const key = cell(seat.x, seat.y);
-      const there = this.#cells.get(key);
-      if (there === undefined) this.#cells.set(key, [seat]);
-      else there.push(seat);
     }
     this.#hall = {
       x: left - MARGIN, y: top - MARGIN - STAGE_HEIGHT,
       width: right - left + 2 * MARGIN, height: bottom - top + 2 * MARGIN + STAGE_HEIGHT,
     };
     if (first) this.#look(this.#hall);
-    const focus = hall.byId.get(this.#row.focused)
-      ?? hall.seats.find((seat) => statusOf(state, seat.seatId) === "AVAILABLE") ?? hall.seats[0];
+    const focused = this.#row.focused === "" ? undefined : hall.byId.get(this.#row.focused);
+    const focus = focused
+      ?? hall.seats.find((seat) => statusAt(state, seat) === "AVAILABLE") ?? hall.seats[0];
     if (focus !== undefined) this.#focus(focus, false);
   }
 
@@ -137,7 +134,7 @@ export class SeatView {
   #describe(seat) {
     const state = this.#state;
     const chosen = state?.chosen.includes(seat.seatId) ?? false;
-    const status = (state && statusOf(state, seat.seatId)) ?? "BLOCKED";
+    const status = state === null ? "BLOCKED" : statusAt(state, seat);
     const words = [fill(texts.seat, {
       section: seat.section, row: seat.row, number: seat.number,
       category: this.#names.get(seat.category)?.name ?? seat.category,
@@ -177,14 +174,21 @@ export class SeatView {
     const chosen = new Set(state.chosen);
     const [fromX, toX] = [-left / scale - 1, (clientWidth - left) / scale + 1];
     const [fromY, toY] = [-top / scale - 1, (clientHeight - top) / scale + 1];
+    const small = scale < SHAPE_PX;
     for (const seat of hall.seats) {
       if (seat.x < fromX || seat.x > toX || seat.y < fromY || seat.y > toY) continue;
+      const category = this.#names.get(seat.category)?.index ?? 0;
+      const status = statusAt(state, seat);
+      const isChosen = chosen.size > 0 && chosen.has(seat.seatId);
+      // A whole hall is tens of thousands of seats, nearly all of them plain.
+      if (small && !isChosen && !seat.accessible) {
+        drawSmall(context, this.#ink, category, status, seat.x, seat.y);
+        continue;
+      }
       context.setTransform(device, 0, 0, device,
         (left + seat.x * scale) * ratio, (top + seat.y * scale) * ratio);
-      drawSeat(context, this.#ink, {
-        seat, category: this.#names.get(seat.category)?.index ?? 0,
-        status: statusOf(state, seat.seatId) ?? "BLOCKED", chosen: chosen.has(seat.seatId),
-      }, scale);
+      drawSeat(context, this.#ink, { seat, category, status, chosen: isChosen }, scale);
+      context.setTransform(device, 0, 0, device, left * ratio, top * ratio);
     }
     this.#row.lay((seat) => ({
       left: left + (seat.x - 0.5) * scale, top: top + (seat.y - 0.5) * scale, size: scale,
@@ -290,9 +294,10 @@ export class SeatView {
     /** @type {Seat | null} */
     let best = null;
     let bestDistance = REACH;
+    const cells = this.#cells ??= cellsOf(this.#drawn?.seats ?? []);
     for (const dx of [-1, 0, 1]) {
       for (const dy of [-1, 0, 1]) {
-        for (const seat of this.#cells.get(cell(point.x + dx, point.y + dy)) ?? []) {
+        for (const seat of cells.get(cell(point.x + dx, point.y + dy)) ?? []) {
           const distance = Math.hypot(seat.x - point.x, seat.y - point.y);
           if (distance < bestDistance) [best, bestDistance] = [seat, distance];
         }
@@ -328,7 +333,7 @@ export class SeatView {
    * @param {boolean} move whether to move the focus there now
    */
   #focus(seat, move) {
-    const row = this.#drawn?.rowOf.get(seat);
+    const row = this.#drawn?.rowOf(seat);
     if (row === undefined) return;
     this.#row.show(row, seat, move);
     if (move) this.#look(reveal(this.#box, this.#hall, seat));
@@ -361,10 +366,27 @@ export class SeatView {
   }
 }
 
+/** Cells of a column; far more than the seats of any hall are deep. */
+const CELLS = 1_000_000;
+
 /**
+ * The cell of a point, one seat wide.
  * @param {number} x
  * @param {number} y
  */
 function cell(x, y) {
-  return `${Math.round(x)} ${Math.round(y)}`;
+  return Math.round(x) * CELLS + Math.round(y);
+}
+
+/** @param {Seat[]} seats */
+function cellsOf(seats) {
+  /** @type {Map<number, Seat[]>} */
+  const cells = new Map();
+  for (const seat of seats) {
+    const key = cell(seat.x, seat.y);
+    const there = cells.get(key);
+    if (there === undefined) cells.set(key, [seat]);
+    else there.push(seat);
+  }
+  return cells;
 }
