@@ -1,6 +1,7 @@
 //! What the integration tests of several crates share: servers that the environment names.
 
 #![expect(
+    clippy::missing_panics_doc,
     clippy::unwrap_used,
     reason = "what a test cannot go on without has failed the test"
 )]

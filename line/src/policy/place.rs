@@ -154,6 +154,7 @@ impl PlaceKeys {
 /// A key for one `purpose`, derived from a signing key's secret by HKDF-SHA256 (RFC 5869).
 #[expect(
     clippy::expect_used,
+    clippy::missing_panics_doc,
     reason = "32 bytes is a valid length for HKDF-SHA256"
 )]
 pub fn subkey(secret: &[u8; 32], purpose: &[u8]) -> [u8; 32] {
