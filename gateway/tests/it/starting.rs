@@ -337,7 +337,7 @@ async fn after_the_delay_nobody_new_is_served_and_the_process_ends() {
     let arguments = ["--shutdown-delay-seconds", "1"];
     let mut gateway = Process::start(Path::new(PROGRAM), home.path(), &database, &arguments);
     gateway.becomes_ready().await;
-    let began = std::time::Instant::now();
+    let began = tokio::time::Instant::now();
     gateway.stop().await;
     assert!(began.elapsed() >= Duration::from_secs(1));
 }

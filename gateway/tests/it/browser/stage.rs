@@ -49,7 +49,7 @@ pub(super) struct Stage {
 /// What fans reach instead of the gateway.
 enum Front {
     None,
-    Nginx(Nginx),
+    Nginx(Box<Nginx>),
     Url(String),
 }
 
@@ -74,7 +74,7 @@ impl Stage {
     pub(super) async fn behind_nginx(settings: Value) -> Self {
         let [front, gateway] = free_addrs();
         let listen = gateway.to_string();
-        let front = Front::Nginx(Nginx::start(front, gateway));
+        let front = Front::Nginx(Box::new(Nginx::start(front, gateway)));
         Self::made(settings, front, &listen).await
     }
 
