@@ -141,7 +141,7 @@ impl Sockets {
             let known = lock(&socket.standing);
             known.is_present && matches!(known.standing, Standing::Waiting { .. })
         };
-        let sockets = lock(&self.0);
+        let sockets = lock(&self.by_place);
         let present = sockets
             .values()
             .filter(|of_place| of_place.iter().any(is_present));
