@@ -22,6 +22,7 @@ use line::policy::place::PlaceKeys;
 use line::records::durable::DurableRecords;
 use line::records::{self, Admissions, Audit, Database, Rooms};
 use line::room::Target;
+use line::skew::Skew;
 use line::store::redis::RedisStore;
 use line::{Parts, Randomness, UpstreamHealth};
 use tokio::net::TcpListener;
@@ -282,6 +283,11 @@ impl App {
         ));
         let room_records = Rooms::new(database.clone());
         let admissions = Admissions::new(database.clone());
+        let skew = Arc::new(Skew::new(
+            Arc::new(store.clone()),
+            surroundings.clock.clone(),
+        ));
+        tasks.spawn(skew.clone().run(surroundings.stop.clone()));
         let parts = Arc::new(Parts {
             store: Arc::new(store),
             durable: Arc::new(DurableRecords {
@@ -291,6 +297,7 @@ impl App {
             pass_keys: Arc::new(pass_keys(config, keys, public_url)?),
             place_keys: Arc::new(PlaceKeys::derive(&keys.signing)),
             clock: surroundings.clock.clone(),
+            skew,
             randomness: surroundings.randomness.clone(),
             stock: Arc::new(BookingStock(booking.clone())),
             upstreams: Arc::new(ProxyHealth(proxy.clone())),

@@ -126,10 +126,17 @@ impl Readiness for GatewayReadiness {
                 Check {
                     name: "redis",
                     problem: redis.err().and_then(|error| said(&error)),
+                    advice: None,
                 },
                 Check {
                     name: "database",
                     problem: database.err().and_then(|error| said(&error)),
+                    advice: None,
+                },
+                Check {
+                    name: "clock",
+                    problem: None,
+                    advice: self.rooms.parts().skew.advice(),
                 },
                 Check {
                     name: "draining",
@@ -137,6 +144,7 @@ impl Readiness for GatewayReadiness {
                         .draining
                         .load(Ordering::Relaxed)
                         .then(|| "this gateway is shutting down".to_owned()),
+                    advice: None,
                 },
             ]
         }

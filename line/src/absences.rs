@@ -85,7 +85,7 @@ pub async fn report_once(room: &Room) {
     if absent.is_empty() {
         return;
     }
-    let now = room.parts.clock.now();
+    let now = room.parts.now();
     if let Err(error) = room
         .parts
         .store

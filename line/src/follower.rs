@@ -330,9 +330,12 @@ async fn look(room: &Room, batch: &[Arc<Socket>]) -> Result<(), StoreError> {
     let entered = store
         .places_enter(&room.store_ref(), now, 0, &entries)
         .await?;
+    // A look needs no new key, so each of them stands somehow.
     for (socket, entered) in batch.iter().zip(entered) {
-        room.sockets.tell(socket.place, entered.standing);
-        socket.is_present_set();
+        if let Some(entered) = entered {
+            room.sockets.tell(socket.place, entered.standing);
+            socket.is_present_set();
+        }
     }
     Ok(())
 }

@@ -14,10 +14,11 @@ use tokio::time::{Instant, MissedTickBehavior};
 use uuid::Uuid;
 
 use super::WorkError;
+use super::live_keys::{self, RESERVED_MIN};
 use super::presence::{GATEWAY_LEASE, lapse_of};
 use super::room::Room;
 use crate::policy::admission::{LimitedBy, Situation, TICK, decide};
-use crate::policy::order::{CLOCK_COUNTER_BITS, LIVE_BASE};
+use crate::policy::order::{LIVE_BASE, waited};
 use crate::records::AdmissionBatch;
 use crate::store::{CallOrder, OUTCOMES_MAX, Popped, StoreError, TickSettings, TickState};
 use crate::telemetry;
@@ -36,8 +37,8 @@ pub struct Leader {
     second_work_at: Option<Timestamp>,
     /// Waits of live joiners called by this process: sum in milliseconds, and how many.
     waited: (u64, u64),
-    /// The floor last persisted.
-    floor: u64,
+    /// Where the live clock was set ahead of the time.
+    lifts: Vec<u64>,
     /// When this process last began a tick as the leader.
     ticked_at: Option<Timestamp>,
     /// Since when this process has ticked as the leader without a pause.
@@ -65,7 +66,7 @@ impl Leader {
             room,
             second_work_at: None,
             waited: (0, 0),
-            floor: 0,
+            lifts: Vec::new(),
             ticked_at: None,
             steady_since: None,
             filled_at: None,
@@ -95,6 +96,11 @@ impl Leader {
 
     /// One tick.
     pub async fn tick_once(&mut self) -> Result<Tick, WorkError> {
+        if !self.room.parts.skew.may_lead() {
+            // Its lease ends by itself, and by then another gateway leads.
+            self.steady_since = None;
+            return Ok(self.follows());
+        }
         let now = self.room.parts.clock.now();
         let steady_since = self.steady_since.take();
         let begun = match self.begin(now).await {
@@ -105,15 +111,17 @@ impl Leader {
             other => other?,
         };
         let Some(state) = begun else {
-            self.second_work_at = None;
-            self.agreed_seq = None;
-            return Ok(Tick::Follows);
+            return Ok(self.follows());
         };
         self.lapse(&state, steady_since, now).await?;
         let is_second_due = self
             .second_work_at
             .is_none_or(|at| now.since(at) >= SECOND_WORK_EVERY);
-        let called = match self.agreed(state, now).await {
+        let agreed = match self.confirmed(&state).await {
+            Ok(()) => self.agreed(state, now).await,
+            Err(error) => Err(error),
+        };
+        let called = match agreed {
             Ok(Some(state)) => self.call_next(&state, now).await,
             Ok(None) => return Ok(Tick::Follows),
             Err(error) => Err(error),
@@ -122,9 +130,9 @@ impl Leader {
             return called.map(Tick::Called);
         }
         // Also while nobody can be called: fans are shown the line as it is.
-        let clock = self.snapshot_leave(now).await?;
+        self.snapshot_leave(now).await?;
         let called = called?;
-        self.records_compare(clock).await?;
+        self.records_compare().await?;
         Ok(Tick::Called(called))
     }
 
@@ -148,6 +156,21 @@ impl Leader {
         if marked > 0 {
             tracing::info!(room = %room.id, gateway = %order.gateway, marked, "fans of a gateway that is gone are absent");
             counter!(telemetry::LAPSED, "room" => room.id.to_string()).increment(marked);
+        }
+        Ok(())
+    }
+
+    fn follows(&mut self) -> Tick {
+        self.second_work_at = None;
+        self.agreed_seq = None;
+        Tick::Follows
+    }
+
+    /// Confirms the store's server before anyone is called from what it has: another one may have
+    /// had fans who come before those that are back.
+    async fn confirmed(&self, state: &TickState) -> Result<(), WorkError> {
+        if !state.is_confirmed {
+            live_keys::ensure(&self.room, Duration::ZERO).await?;
         }
         Ok(())
     }
@@ -294,31 +317,24 @@ impl Leader {
         Ok(count)
     }
 
-    /// Leaves the snapshot for all gateways and tells the live clock it shows.
-    async fn snapshot_leave(&mut self, now: Timestamp) -> Result<u64, WorkError> {
+    /// Leaves the snapshot for all gateways.
+    async fn snapshot_leave(&mut self, now: Timestamp) -> Result<(), WorkError> {
         let room = &self.room;
         let at = room.store_ref();
         let mut snapshot = room.parts.store.snapshot_take(&at, now).await?;
         (snapshot.counts.waited_ms, snapshot.counts.waited) = self.waited;
         room.parts.store.snapshot_put(&at, &snapshot).await?;
         self.second_work_at = Some(now);
-        Ok(snapshot.clock)
+        Ok(())
     }
 
-    /// Raises the durable floor of the live clock, and looks whether the store lacks admissions
-    /// that the log has, or goes by an earlier clock.
-    async fn records_compare(&mut self, clock: u64) -> Result<(), WorkError> {
-        let room = self.room.clone();
-        if clock != self.floor {
-            let durable = &room.parts.durable;
-            let raised = durable.order_floor_raise(&room.id, LIVE_BASE + clock);
-            if raised.await?.is_some_and(|floor| floor > LIVE_BASE + clock) {
-                return room.rebuild().await;
-            }
-            self.floor = clock;
-        }
+    /// Reserves live keys ahead, writes outcomes down, and looks whether the store lacks admissions
+    /// that the log has.
+    async fn records_compare(&mut self) -> Result<(), WorkError> {
+        let keys = live_keys::ensure(&self.room, RESERVED_MIN).await?;
+        self.lifts = keys.lifts;
         self.outcomes_note().await?;
-        let head = room.parts.durable.head(&room.id).await?;
+        let head = self.room.parts.durable.head(&self.room.id).await?;
         if self.agreed_seq.is_some_and(|seq| head.seq > seq) {
             self.agreed_seq = None;
         }
@@ -366,18 +382,15 @@ impl Leader {
     }
 
     fn note_waits(&mut self, popped: &Popped, now: Timestamp) {
-        let made_at = self.room.record().created_at;
-        let age_ms = u64::try_from(now.since(made_at).as_millis()).unwrap_or(u64::MAX);
-        let wait = histogram!(telemetry::WAIT_SECONDS, "room" => self.room.id.to_string());
+        let age = now.since(self.room.record().created_at);
+        let seconds = histogram!(telemetry::WAIT_SECONDS, "room" => self.room.id.to_string());
         for (_, key) in popped.places.iter().filter(|(_, key)| key.is_live()) {
-            let joined_ms = (key.get() - LIVE_BASE) >> CLOCK_COUNTER_BITS;
-            // A clock that runs ahead after a failover does not tell when its keys were given.
-            let Some(wait_ms) = age_ms.checked_sub(joined_ms) else {
+            let Some(wait) = waited(age, key.get() - LIVE_BASE, &self.lifts) else {
                 continue;
             };
+            let wait_ms = u64::try_from(wait.as_millis()).unwrap_or(u64::MAX);
             self.waited = (self.waited.0 + wait_ms, self.waited.1 + 1);
-            #[expect(clippy::cast_precision_loss, reason = "waits are far below 2^52 ms")]
-            wait.record(wait_ms as f64 / 1000.0);
+            seconds.record(wait.as_secs_f64());
         }
     }
 }

@@ -11,6 +11,7 @@
 //! | [`door`] | batches visitors on their way into the store |
 //! | [`follower`] | reads snapshots and notices, and makes the room's view |
 //! | [`leader`] | calls visitors: one tick at a time, under the room's lease |
+//! | [`live_keys`] | which keys the store may give to those who join |
 //! | [`meters`] | metrics of a room |
 //! | [`passes`] | mints passes for admissions |
 //! | [`policy`] | decisions, pure |
@@ -21,6 +22,7 @@
 //! | [`rooms`] | the rooms there are, kept up to date |
 //! | [`session_end`] | waiting for the end of a session |
 //! | [`sessions`] | who is inside, as far as this gateway knows |
+//! | [`skew`] | how far this gateway's clock is from the store's |
 //! | [`sockets`] | the connections whose fans wait on this gateway |
 //! | [`store`] | the live line: the port, Redis, and the model in memory |
 //! | [`telemetry`] | metric names |
@@ -30,6 +32,7 @@ pub mod absences;
 pub mod door;
 pub mod follower;
 pub mod leader;
+pub mod live_keys;
 pub mod meters;
 pub mod passes;
 pub mod policy;
@@ -40,6 +43,7 @@ pub mod room;
 pub mod rooms;
 pub mod session_end;
 pub mod sessions;
+pub mod skew;
 pub mod sockets;
 pub mod store;
 pub mod telemetry;
@@ -48,7 +52,7 @@ pub mod visitor;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use contract::pass::PassKeys;
-use contract::{Clock, Problem, ProblemCode, RoomId};
+use contract::{Clock, Problem, ProblemCode, RoomId, Timestamp};
 use rand::Rng;
 use rand_chacha::ChaCha20Rng;
 use tokio_util::sync::CancellationToken;
@@ -57,6 +61,7 @@ use uuid::Uuid;
 
 use self::policy::place::PlaceKeys;
 use self::room::Target;
+use self::skew::Skew;
 use crate::policy::status::StockFigures;
 use crate::records::RecordsError;
 use crate::records::durable::DurableLine;
@@ -112,6 +117,8 @@ pub struct Parts {
     pub place_keys: Arc<PlaceKeys>,
     /// The wall clock.
     pub clock: Arc<dyn Clock>,
+    /// How far it is from the store's.
+    pub skew: Arc<Skew>,
     /// Randomness.
     pub randomness: Randomness,
     /// What is left to sell.
@@ -124,6 +131,14 @@ pub struct Parts {
     pub tasks: TaskTracker,
     /// Ends the background tasks.
     pub stop: CancellationToken,
+}
+
+impl Parts {
+    /// The time for what is written into the line: that of the clock, unless it is known to be
+    /// far ahead.
+    pub fn now(&self) -> Timestamp {
+        self.skew.sound_time(self.clock.now())
+    }
 }
 
 /// Tells whether calls should go on, from how an upstream does.

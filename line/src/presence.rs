@@ -129,6 +129,7 @@ mod tests {
             seq: 0,
             held_until: None,
             lapsed: lapsed.then(Uuid::nil),
+            is_confirmed: true,
         };
         lapse_of(&state, NOW.minus(steady), absence, NOW)
     }

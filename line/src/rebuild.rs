@@ -2,8 +2,8 @@
 //!
 //! Called for a new room, after the store has lost its memory, and when the log has admissions
 //! that the store lacks. Everything served is marked as served before anyone is let in; sessions
-//! that may still run count as running, so that the cap holds; the live clock begins above every
-//! key that may ever have been given (NO-LOSS). The waiting places come back with their fans.
+//! that may still run count as running, so that the cap holds. The waiting places come back with
+//! their fans; newcomers get keys above all that were ever reserved (see `live_keys`).
 
 use std::time::Duration;
 
@@ -11,7 +11,7 @@ use contract::Timestamp;
 
 use super::WorkError;
 use super::room::Room;
-use crate::policy::order::{CLOCK_COUNTER_BITS, LIVE_BASE, OrderKey, clock_floor};
+use crate::policy::order::OrderKey;
 use crate::policy::outcome::Fate;
 use crate::policy::status::POLL_POLICY;
 use crate::records::Admission;
@@ -20,14 +20,10 @@ use crate::store::{Birth, Served, ServedState};
 /// Admissions read at a time.
 const READ_BATCH: usize = 10_000;
 
-/// How far the live clock may have run ahead of the floor that was last persisted: the floor is
-/// written once a second, and one write may fail while the database is away for a moment.
-const CLOCK_MARGIN: Duration = Duration::from_secs(10);
-
 /// How long nobody is called from a line that was made again: the longest that a fan who polls
 /// was told to wait, and some more for the way, so that all are back before newcomers are called
 /// ahead of them.
-const HOLD: Duration = Duration::from_millis(POLL_POLICY.ceiling_ms + 5_000);
+pub(super) const HOLD: Duration = Duration::from_millis(POLL_POLICY.ceiling_ms + 5_000);
 
 /// In a room younger than this nobody has waited for long, and none are held back.
 const YOUNG: Duration = Duration::from_secs(5);
@@ -38,7 +34,8 @@ const NOTED_WITHIN: Duration = Duration::from_secs(5);
 /// Makes the room, or adds what the store lacks.
 pub async fn rebuild_once(room: &Room) -> Result<(), WorkError> {
     let parts = &room.parts;
-    let now = parts.clock.now();
+    parts.skew.measure_first().await?;
+    let now = parts.now();
     let record = room.record();
     let mut served = Vec::new();
     let mut seq = 0;
@@ -58,12 +55,10 @@ pub async fn rebuild_once(room: &Room) -> Result<(), WorkError> {
         }
     }
     served.retain(|served| served.called_at >= record.created_at);
-    let clock = clock_above_all(room, now).await?;
-    let now = parts.clock.now();
+    let now = parts.now();
     let birth = Birth {
         name: parts.randomness.uuid(),
         now,
-        clock,
         seq,
         is_open: record.opened_at.is_some(),
         held_until: (now.since(record.created_at) >= YOUNG).then(|| now.plus(HOLD)),
@@ -75,24 +70,6 @@ pub async fn rebuild_once(room: &Room) -> Result<(), WorkError> {
     room.sessions.retell(room, now).await;
     tracing::info!(room = %room.id, served = served.len(), "room made in the line's store");
     Ok(())
-}
-
-/// A clock above every live key that may ever have been given, noted before any is given from it.
-async fn clock_above_all(room: &Room, now: Timestamp) -> Result<u64, WorkError> {
-    let durable = &room.parts.durable;
-    // Asked for, as the room's record is read again only when an operator changes it.
-    let noted = durable.order_floor_raise(&room.id, 0).await?;
-    let noted = noted.unwrap_or(0).saturating_sub(LIVE_BASE);
-    let margin = u64::try_from(CLOCK_MARGIN.as_millis()).unwrap_or(0) << CLOCK_COUNTER_BITS;
-    // Zero until a live key was given and noted.
-    let floor = if noted == 0 { 0 } else { noted + margin };
-    // The store may have been lost in the very millisecond in which it gave keys.
-    let next_ms = clock_floor(room.record().created_at, now) + (1 << CLOCK_COUNTER_BITS);
-    let clock = floor.max(next_ms);
-    durable
-        .order_floor_raise(&room.id, LIVE_BASE + clock)
-        .await?;
-    Ok(clock)
 }
 
 fn known(room: &Room, admission: &Admission, now: Timestamp) -> Option<Served> {

@@ -116,6 +116,8 @@ pub struct Room {
     rates: StdMutex<Rates>,
     /// Held while the room is made again, so that one task does it.
     rebuilding: Mutex<()>,
+    /// The latest term of live keys that this gateway has seen; held while one task reserves some.
+    pub(super) key_term: Mutex<u64>,
 }
 
 impl Room {
@@ -139,6 +141,7 @@ impl Room {
             document: ArcSwapOption::empty(),
             rates: StdMutex::default(),
             rebuilding: Mutex::new(()),
+            key_term: Mutex::default(),
             parts,
         };
         (Arc::new(room), queue)

@@ -14,6 +14,8 @@ metric_families::declare! {
     pub gauge SHOW_SHARE = "ropeline_line_show_ratio";
     /// Ticks as leader, by room and by what limited the calls.
     pub counter TICKS = "ropeline_line_ticks_total";
+    /// How far this gateway's clock is ahead of the store's; beyond 2 either way it does not lead.
+    pub gauge CLOCK_SKEW_SECONDS = "ropeline_clock_skew_seconds";
     /// Ticks that failed, by room.
     pub counter TICK_FAILURES = "ropeline_line_tick_failures_total";
     /// Length of a tick, by room.

@@ -25,6 +25,7 @@ pub struct TcpProxy {
     /// Where it listens.
     pub address: SocketAddr,
     line: watch::Sender<Line>,
+    target: watch::Sender<String>,
     _accepting: AbortOnDropHandle<()>,
 }
 
@@ -36,14 +37,16 @@ impl TcpProxy {
         let (line, state) = watch::channel(Line::Up);
         let tasks = TaskTracker::new();
         let relays = tasks.clone();
+        let (target, targets) = watch::channel(target);
         let accepting = tasks.spawn(async move {
             while let Ok((client, _)) = listener.accept().await {
-                relays.spawn(relay(client, target.clone(), state.clone()));
+                relays.spawn(relay(client, targets.borrow().clone(), state.clone()));
             }
         });
         Self {
             address,
             line,
+            target,
             _accepting: AbortOnDropHandle::new(accepting),
         }
     }
@@ -51,6 +54,13 @@ impl TcpProxy {
     /// Changes what becomes of connections.
     pub fn set(&self, line: Line) {
         self.line.send_replace(line);
+    }
+
+    /// Leads new connections to `target`, and ends those there are.
+    pub fn retarget(&self, target: String) {
+        self.target.send_replace(target);
+        self.set(Line::Cut);
+        self.set(Line::Up);
     }
 }
 

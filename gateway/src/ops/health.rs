@@ -20,10 +20,13 @@ const CHECKS_MAX: Duration = Duration::from_secs(1);
 /// One thing that has to be well.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
 pub struct Check {
-    /// Such as `redis`, `database`, `draining`.
+    /// Such as `redis`, `database`, `clock`, `draining`.
     pub name: &'static str,
     /// What is wrong; nothing, when null.
     pub problem: Option<String>,
+    /// What an operator should mend although this gateway can serve.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub advice: Option<String>,
 }
 
 /// Whether this gateway can serve.
@@ -67,6 +70,7 @@ pub(super) async fn ready(State(state): State<OpsState>) -> Response {
             vec![Check {
                 name: "checks",
                 problem: Some("no answer within a second".to_owned()),
+                advice: None,
             }]
         });
     let missing: Vec<_> = checks

@@ -74,6 +74,7 @@ impl Readiness for Surroundings {
             vec![Check {
                 name: "redis",
                 problem,
+                advice: None,
             }]
         }
         .boxed()

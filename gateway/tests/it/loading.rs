@@ -43,7 +43,6 @@ fn birth(name: u128, now: Timestamp) -> Birth {
     Birth {
         name: Uuid::from_u128(name),
         now,
-        clock: 0,
         seq: 0,
         held_until: None,
         is_open: false,
@@ -64,7 +63,6 @@ async fn whoever_makes_a_room_in_steps_is_not_disturbed() {
         "someone",
         &START.as_ms().to_string(),
         &MAKING_MAX.as_millis().to_string(),
-        "0",
         "0",
         "0",
     ] {

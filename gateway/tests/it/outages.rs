@@ -51,7 +51,7 @@ async fn behind_redis_proxy(world: &World) -> (TestApp, TcpProxy) {
 }
 
 /// A gateway whose way to PostgreSQL can be cut.
-async fn behind_database_proxy(world: &World) -> (TestApp, TcpProxy) {
+pub(crate) async fn behind_database_proxy(world: &World) -> (TestApp, TcpProxy) {
     let options = world.database.options();
     let target = format!("{}:{}", options.get_host(), options.get_port());
     let proxy = TcpProxy::start(target).await;

@@ -29,6 +29,7 @@ use line::records::durable::DurableRecords;
 use line::records::{Act, Admissions, Database, Rooms, pool_options};
 use line::room::Target;
 use line::rooms::RoomSet;
+use line::skew::Skew;
 use line::store::redis::RedisStore;
 use line::{Parts, Randomness, StockSource, UpstreamHealth};
 use rand::SeedableRng;
@@ -230,6 +231,16 @@ impl World {
             .await
     }
 
+    /// A gateway with a clock of its own, which it compares with the store's.
+    pub(crate) async fn gateway_with_clock(&self, clock: &ShiftedClock) -> TestApp {
+        let store = RedisStore::new(&redis_url(), &self.prefix).unwrap();
+        let clock: Arc<dyn Clock> = Arc::new(clock.clone());
+        let skew = Skew::new(Arc::new(store), clock.clone());
+        let (database, upstream) = (self.database.options(), self.upstream());
+        self.gateway_by(&redis_url(), database, generous(), upstream, clock, skew)
+            .await
+    }
+
     async fn gateway_made(
         &self,
         redis: &str,
@@ -237,13 +248,29 @@ impl World {
         limits: RateLimitConfig,
         embedded: Router,
     ) -> TestApp {
+        let clock: Arc<dyn Clock> = Arc::new(self.clock.clone());
+        let skew = Skew::none(clock.clone());
+        self.gateway_by(redis, database, limits, embedded, clock, skew)
+            .await
+    }
+
+    async fn gateway_by(
+        &self,
+        redis: &str,
+        database: PgConnectOptions,
+        limits: RateLimitConfig,
+        embedded: Router,
+        clock: Arc<dyn Clock>,
+        skew: Skew,
+    ) -> TestApp {
         let tasks = TaskTracker::new();
         let stop = CancellationToken::new();
+        let skew = Arc::new(skew);
+        tasks.spawn(skew.clone().run(stop.clone()));
         let process = PROCESSES.fetch_add(1, Ordering::Relaxed);
         let randomness = Randomness::new(ChaCha20Rng::seed_from_u64(process));
         let database = Database::new(pool_options().connect_lazy_with(database), tasks.clone());
         let keys = || vec![PassKey::from_seed([3; 32]).unwrap()];
-        let clock: Arc<dyn Clock> = Arc::new(self.clock.clone());
         let rooms = Rooms::new(database.clone());
         let parts = Arc::new(Parts {
             store: Arc::new(RedisStore::new(redis, &self.prefix).unwrap()),
@@ -254,6 +281,7 @@ impl World {
             pass_keys: Arc::new(PassKeys::new("https://line.test", keys()).unwrap()),
             place_keys: Arc::new(PlaceKeys::derive(&keys())),
             clock: clock.clone(),
+            skew,
             process: randomness.uuid(),
             randomness,
             stock: Arc::new(NoStock),

@@ -8,6 +8,8 @@
 //!
 //! Everything stays below `2^53`, so that a key is exact as a Redis score and in JavaScript.
 
+use std::time::Duration;
+
 use contract::{RoomId, Timestamp};
 use hmac::{Hmac, KeyInit, Mac};
 use sha2::{Digest, Sha256};
@@ -19,6 +21,29 @@ pub const LIVE_BASE: u64 = 1 << 52;
 /// runs into the next one. The other 42 bits count milliseconds since the room was made, which is
 /// enough for 139 years. In a room made by a version with 16 bits here the clock only counts on.
 pub const CLOCK_COUNTER_BITS: u32 = 10;
+
+/// The highest value of the live clock, of a key that JavaScript and Redis still tell exactly.
+pub const CLOCK_MAX: u64 = LIVE_BASE - 1;
+
+/// Most lifts of a room's clock that are remembered, to know which keys do not tell the time.
+pub const LIFTS_MAX: usize = 16;
+
+/// How far behind a lift keys are taken not to tell the time, in milliseconds of the clock. After a
+/// lift the clock only counts until the time has caught up, a millisecond for a thousand joins.
+const LIFT_MS: u64 = 60_000;
+
+/// Values of the live clock that one server of the store may give, and no other.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct KeyRange {
+    /// Numbers the ranges of a room: the later, the higher its keys.
+    pub term: u64,
+    /// The clock before the first.
+    pub after: u64,
+    /// The last.
+    pub limit: u64,
+    /// Whether `after` is ahead of the time.
+    pub is_ahead: bool,
+}
 
 /// What the draw's HMAC begins with.
 const DRAW_CONTEXT: &[u8] = b"ropeline-draw-v1";
@@ -91,10 +116,26 @@ pub fn clock_floor(made_at: Timestamp, now: Timestamp) -> u64 {
     ms.min((LIVE_BASE >> CLOCK_COUNTER_BITS) - 1) << CLOCK_COUNTER_BITS
 }
 
+/// How many clock values `span` is.
+pub fn clock_span(span: Duration) -> u64 {
+    let ms = u64::try_from(span.as_millis()).unwrap_or(u64::MAX);
+    ms.min(CLOCK_MAX >> CLOCK_COUNTER_BITS) << CLOCK_COUNTER_BITS
+}
+
+/// How long someone with the live clock value `clock` has waited in a room of this age; `None` for
+/// a key that does not tell when it was given, because the clock was ahead of the time after one
+/// of `lifts`.
+pub fn waited(age: Duration, clock: u64, lifts: &[u64]) -> Option<Duration> {
+    let is_lifted = |lift: &u64| (*lift..=lift + (LIFT_MS << CLOCK_COUNTER_BITS)).contains(&clock);
+    if lifts.iter().any(is_lifted) {
+        return None;
+    }
+    age.checked_sub(Duration::from_millis(clock >> CLOCK_COUNTER_BITS))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::time::Duration;
 
     #[test]
     fn the_draw_is_a_function_of_seed_room_and_nonce() {
@@ -136,6 +177,19 @@ mod tests {
             .map(|n| (f64::from(*n) - expected).powi(2) / expected)
             .sum();
         assert!(chi < 37.7, "{chi}: {buckets:?}");
+    }
+
+    #[test]
+    fn a_key_from_after_a_lift_does_not_tell_how_long_its_fan_has_waited() {
+        let clock = |seconds: u64| clock_span(Duration::from_secs(seconds));
+        let (age, lifts) = (Duration::from_secs(10_000), [clock(4_200), clock(8_000)]);
+        let waits = |clock| waited(age, clock, &lifts).map(|wait| wait.as_secs());
+        assert_eq!(waits(clock(4_199)), Some(5_801));
+        assert_eq!(waits(clock(4_200) + 1), None);
+        assert_eq!(waits(clock(4_261)), Some(5_739));
+        assert_eq!(waits(clock(8_000) + 99_999), None);
+        assert_eq!(waits(clock(9_999)), Some(1));
+        assert_eq!(waits(clock(10_001)), None);
     }
 
     #[test]

@@ -1,9 +1,10 @@
-//! The port to what the line writes down for good: the admission log, the opening, the floor of
-//! the live clock. [`Records`](crate::records) keep it in PostgreSQL; the simulation in memory.
+//! The port to what the line writes down for good: the admission log, the opening, which live
+//! keys were given out. [`Records`](crate::records) keep it in PostgreSQL; the simulation in memory.
 
 use async_trait::async_trait;
 use contract::{RoomId, Timestamp};
 
+use crate::policy::order::KeyRange;
 use crate::policy::outcome::Outcome;
 use crate::records::{
     Admission, AdmissionBatch, Admissions, LogHead, RecordsError, RoomRecord, Rooms,
@@ -37,11 +38,22 @@ pub trait DurableLine: Send + Sync {
         now: Timestamp,
     ) -> Result<Option<RoomRecord>, RecordsError>;
 
-    /// Raises the key below which no live key is given again; the floor then.
-    async fn order_floor_raise(
+    /// Reserves `count` live clock values above all that were reserved before, and not below
+    /// `reached`, under a new term. `None` without such a room.
+    async fn keys_reserve(
         &self,
         room: &RoomId,
-        floor: u64,
+        reached: u64,
+        count: u64,
+    ) -> Result<Option<KeyRange>, RecordsError>;
+
+    /// Extends the range of `term` to `limit`; its limit then. `None` when another term is in
+    /// force, or without such a room.
+    async fn keys_extend(
+        &self,
+        room: &RoomId,
+        term: u64,
+        limit: u64,
     ) -> Result<Option<u64>, RecordsError>;
 }
 
@@ -89,11 +101,21 @@ impl DurableLine for DurableRecords {
         self.rooms.seed_reveal(room, now).await
     }
 
-    async fn order_floor_raise(
+    async fn keys_reserve(
         &self,
         room: &RoomId,
-        floor: u64,
+        reached: u64,
+        count: u64,
+    ) -> Result<Option<KeyRange>, RecordsError> {
+        self.rooms.order_keys_reserve(room, reached, count).await
+    }
+
+    async fn keys_extend(
+        &self,
+        room: &RoomId,
+        term: u64,
+        limit: u64,
     ) -> Result<Option<u64>, RecordsError> {
-        self.rooms.order_floor_raise(room, floor).await
+        self.rooms.order_keys_extend(room, term, limit).await
     }
 }

@@ -6,6 +6,7 @@ mod admissions;
 mod audit;
 mod database;
 pub mod durable;
+mod order_keys;
 mod room_record;
 mod rooms;
 

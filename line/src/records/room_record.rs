@@ -34,8 +34,6 @@ pub struct RoomRecord {
     pub opened_at: Option<Timestamp>,
     /// How often the name of a deleted room was used again.
     pub epoch: u32,
-    /// No live order key at or below this is given again.
-    pub order_floor: u64,
     /// Counts what operators see change.
     pub version: i64,
     /// When it was made. Place tokens from before belong to a deleted room of the same name.
@@ -56,7 +54,6 @@ impl fmt::Debug for RoomRecord {
             .field("open_ordered_at", &self.open_ordered_at)
             .field("opened_at", &self.opened_at)
             .field("epoch", &self.epoch)
-            .field("order_floor", &self.order_floor)
             .field("version", &self.version)
             .field("created_at", &self.created_at)
             .field("updated_at", &self.updated_at)
@@ -77,7 +74,6 @@ pub(super) struct RoomRow {
     pub(super) open_ordered_at: Option<OffsetDateTime>,
     pub(super) opened_at: Option<OffsetDateTime>,
     pub(super) epoch: i32,
-    pub(super) order_floor: i64,
     pub(super) version: i64,
     pub(super) change: i64,
     pub(super) created_at: OffsetDateTime,
@@ -110,9 +106,8 @@ impl TryFrom<RoomRow> for RoomRecord {
             seed_revealed_at: row.seed_revealed_at.map(Timestamp::from),
             open_ordered_at: row.open_ordered_at.map(Timestamp::from),
             opened_at: row.opened_at.map(Timestamp::from),
-            // Check constraints keep both at or above zero.
+            // A check constraint keeps it at or above zero.
             epoch: row.epoch.unsigned_abs(),
-            order_floor: row.order_floor.unsigned_abs(),
             version: row.version,
             created_at: row.created_at.into(),
             updated_at: row.updated_at.into(),

@@ -60,7 +60,7 @@ pub struct RoomChanges {
 /// The rooms in the database.
 #[derive(Clone, Debug)]
 pub struct Rooms {
-    database: Database,
+    pub(super) database: Database,
 }
 
 impl Rooms {
@@ -193,33 +193,6 @@ impl Rooms {
             .run(move |connection| Box::pin(reveal(connection, room, now)))
             .await
     }
-
-    /// Raises the order floor to `floor`, never lowers it, and returns the floor then in force;
-    /// `None` when there is no such room. Not a change that [`Rooms::rooms_changed_since`]
-    /// tells: the leader does it every few seconds, and only a rebuild reads it.
-    pub async fn order_floor_raise(
-        &self,
-        room: &RoomId,
-        floor: u64,
-    ) -> Result<Option<u64>, RecordsError> {
-        let room = room.clone();
-        let floor = i64::try_from(floor).unwrap_or(i64::MAX);
-        self.database
-            .run(move |connection| {
-                Box::pin(async move {
-                    let row = sqlx::query!(
-                        "update rooms set order_floor = greatest(order_floor, $2)
-                         where slug = $1 and deleted_at is null returning order_floor",
-                        room.as_str(),
-                        floor,
-                    )
-                    .fetch_optional(connection)
-                    .await?;
-                    Ok(row.map(|row| row.order_floor.unsigned_abs()))
-                })
-            })
-            .await
-    }
 }
 
 /// How the manager's word changes.
@@ -244,7 +217,7 @@ async fn read(
     Ok(sqlx::query_as!(
         RoomRow,
         "select slug, settings, overridden, override_before_pause, paused_reason, seed,
-             commitment, seed_revealed_at, open_ordered_at, opened_at, epoch, order_floor, version, change,
+             commitment, seed_revealed_at, open_ordered_at, opened_at, epoch, version, change,
              created_at, updated_at, deleted_at
          from rooms where slug = $1 and deleted_at is null",
         room.as_str(),
@@ -271,7 +244,7 @@ async fn changed_since(
     let rows = sqlx::query_as!(
         RoomRow,
         "select slug, settings, overridden, override_before_pause, paused_reason, seed,
-             commitment, seed_revealed_at, open_ordered_at, opened_at, epoch, order_floor, version, change,
+             commitment, seed_revealed_at, open_ordered_at, opened_at, epoch, version, change,
              created_at, updated_at, deleted_at
          from rooms where change > $1 order by change",
         since,
@@ -315,10 +288,11 @@ async fn create(
              created_at = excluded.created_at, updated_at = excluded.updated_at,
              overridden = null, override_before_pause = null, paused_reason = null,
              seed_revealed_at = null, open_ordered_at = null, opened_at = null, deleted_at = null,
-             epoch = rooms.epoch + 1, order_floor = 0, version = rooms.version + 1
+             epoch = rooms.epoch + 1, order_floor = 0, order_reserved = 0,
+             version = rooms.version + 1
          where rooms.deleted_at is not null
          returning slug, settings, overridden, override_before_pause, paused_reason, seed,
-             commitment, seed_revealed_at, open_ordered_at, opened_at, epoch, order_floor, version, change,
+             commitment, seed_revealed_at, open_ordered_at, opened_at, epoch, version, change,
              created_at, updated_at, deleted_at",
         settings.room.as_str(),
         settings_json(&settings)?,

@@ -7,6 +7,7 @@
 pub mod keys;
 pub mod last_pages;
 mod link;
+pub mod live_keys;
 pub mod memory;
 pub mod redis;
 mod reply;
@@ -19,6 +20,7 @@ use contract::{PlaceId, RoomId, Timestamp};
 use uuid::Uuid;
 
 use self::last_pages::LastPages;
+use self::live_keys::LiveKeys;
 use crate::policy::admission::Bucket;
 use crate::policy::order::OrderKey;
 use crate::policy::outcome::Outcome;
@@ -28,6 +30,9 @@ use crate::policy::snapshot::Snapshot;
 pub const ENTER_BATCH_MAX: usize = 512;
 /// Most expired places one tick deals with.
 pub const EXPIRE_BATCH_MAX: usize = 1000;
+/// How far the clocks of two gateways that lead may be apart: each up to two seconds from the
+/// store's. A lease that seems to end later than that allows binds nobody.
+pub const CLOCKS_APART_MAX: Duration = Duration::from_secs(4);
 /// Most notices a read returns.
 pub const NOTICES_MAX: usize = 500;
 /// Notices that are kept; older ones are gone, also for who has not read them.
@@ -223,6 +228,9 @@ pub struct TickState {
     pub held_until: Option<Timestamp>,
     /// A gateway whose lease on the presence of its fans has ended, if there is one.
     pub lapsed: Option<Uuid>,
+    /// Whether the server is confirmed to give live keys; otherwise another one may have had later
+    /// fans, and lost them.
+    pub is_confirmed: bool,
 }
 
 /// A leader's order to pop places for a call.
@@ -323,7 +331,7 @@ impl Cursor {
 /// pending batch, snapshot, opening and notices) finds nothing in a room that is not there;
 /// everything else is refused with [`StoreError::NoRoom`].
 #[async_trait]
-pub trait RoomStore: LastPages {
+pub trait RoomStore: LastPages + LiveKeys {
     /// Whether the store answers.
     async fn ping(&self) -> StoreResult<()>;
 
@@ -343,14 +351,15 @@ pub trait RoomStore: LastPages {
     async fn room_forget(&self, room: &RoomRef) -> StoreResult<()>;
 
     /// Lets visitors in at the door: at most [`ENTER_BATCH_MAX`]. `clock_now` is the live
-    /// clock's floor at `now`. Answers in the order of the entries.
+    /// clock's floor at `now`. Answers in the order of the entries; `None`, and nothing changed,
+    /// for one that needs a live key that the store may not give: see [`LiveKeys`].
     async fn places_enter(
         &self,
         room: &RoomRef,
         now: Timestamp,
         clock_now: u64,
         entries: &[Entry],
-    ) -> StoreResult<Vec<Entered>>;
+    ) -> StoreResult<Vec<Option<Entered>>>;
 
     /// Gives up a place, or ends its session. Whether there was one.
     async fn place_leave(
@@ -396,7 +405,8 @@ pub trait RoomStore: LastPages {
     ) -> StoreResult<Option<TickState>>;
 
     /// Pops places for a call. Empty under an outdated lease, while a batch is pending, and in
-    /// a store that went back.
+    /// a store that went back. For a while after a failover only places with keys from before it
+    /// are popped: see [`LiveKeys::keys_confirm`].
     async fn call_pop(
         &self,
         room: &RoomRef,
@@ -474,6 +484,13 @@ pub trait RoomStore: LastPages {
     async fn notices_after(&self, room: &RoomRef, cursor: &Cursor) -> StoreResult<NoticesRead>;
 }
 
+/// Tells the time of the store.
+#[async_trait]
+pub trait StoreTime: Send + Sync {
+    /// The store's time now.
+    async fn time(&self) -> StoreResult<Timestamp>;
+}
+
 /// How a room is made in the store.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Birth {
@@ -481,8 +498,6 @@ pub struct Birth {
     pub name: Uuid,
     /// When it is done.
     pub now: Timestamp,
-    /// The live clock's floor.
-    pub clock: u64,
     /// The last ordinal of the log, also if its admission is none of this room's.
     pub seq: u64,
     /// Nobody is called before.

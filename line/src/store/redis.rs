@@ -14,9 +14,10 @@ use super::keys::RoomKeys;
 use super::link::Link;
 use super::scripts::{RoomScript, Scripts};
 use super::{
-    Birth, CallOrder, Cursor, EXPIRE_BATCH_MAX, Enter, Entered, Entry, Lapse, Lease, MAKING_MAX,
-    NOTICES_MAX, NoticesRead, OUTCOMES_MAX, OnceOpen, Popped, RoomRef, RoomStore, Served,
-    ServedState, Standing, StoreError, StoreResult, TickSettings, TickState, reply,
+    Birth, CLOCKS_APART_MAX, CallOrder, Cursor, EXPIRE_BATCH_MAX, Enter, Entered, Entry, Lapse,
+    Lease, MAKING_MAX, NOTICES_MAX, NoticesRead, OUTCOMES_MAX, OnceOpen, Popped, RoomRef,
+    RoomStore, Served, ServedState, Standing, StoreError, StoreResult, StoreTime, TickSettings,
+    TickState, reply,
 };
 use crate::policy::admission::Bucket;
 use crate::policy::outcome::Outcome;
@@ -127,6 +128,16 @@ impl RedisStore {
     }
 }
 
+#[async_trait]
+impl StoreTime for RedisStore {
+    async fn time(&self) -> StoreResult<Timestamp> {
+        let mut connection = self.link.connection();
+        let (seconds, micros): (i64, i64) =
+            bounded(redis::cmd("TIME").query_async(&mut connection)).await?;
+        Ok(Timestamp::from_ms(seconds * 1000 + micros / 1000))
+    }
+}
+
 /// Arguments of a script: numbers as decimal text, places as their bytes.
 #[derive(Default)]
 pub(super) struct Args(Vec<Vec<u8>>);
@@ -197,7 +208,7 @@ impl RoomStore for RedisStore {
                 (false, false) => "more",
             };
             let mut args = Args::of(room)
-                .number(birth.clock)
+                .number(u8::from(birth.is_open))
                 .number(stage)
                 .number(birth.name)
                 .time(birth.now.plus(began.elapsed()))
@@ -208,8 +219,7 @@ impl RoomStore for RedisStore {
                     birth
                         .held_until
                         .map_or(Timestamp::EPOCH, |until| until.plus(began.elapsed())),
-                )
-                .number(u8::from(birth.is_open));
+                );
             for served in *batch {
                 let (word, until) = match served.state {
                     ServedState::Over => ("over", Timestamp::EPOCH),
@@ -244,7 +254,7 @@ impl RoomStore for RedisStore {
         now: Timestamp,
         clock_now: u64,
         entries: &[Entry],
-    ) -> StoreResult<Vec<Entered>> {
+    ) -> StoreResult<Vec<Option<Entered>>> {
         debug_assert!(entries.len() <= super::ENTER_BATCH_MAX);
         let gateway = entries.iter().find_map(|entry| entry.connected_to);
         debug_assert!(
@@ -346,7 +356,8 @@ impl RoomStore for RedisStore {
             .ms(settings.absence_timeout)
             .ms(settings.missed_grace)
             .number(EXPIRE_BATCH_MAX)
-            .ms(settings.gateway_lease);
+            .ms(settings.gateway_lease)
+            .ms(CLOCKS_APART_MAX);
         let answer: Value = self.run(&self.scripts.tick, room, &args).await?;
         tick_state(&reply::array(answer)?)
     }
@@ -417,6 +428,8 @@ impl RoomStore for RedisStore {
         let entered = self.places_enter(room, now, 0, &[look]).await?;
         Ok(entered
             .first()
+            .copied()
+            .flatten()
             .map_or(Standing::Unknown, |entered| entered.standing))
     }
 
@@ -557,5 +570,6 @@ fn tick_state(answer: &[Value]) -> StoreResult<Option<TickState>> {
         seq: at(8)?,
         held_until: (held > 0).then(|| Timestamp::from_ms(held)),
         lapsed: id(12)?,
+        is_confirmed: at(13)? == 1,
     }))
 }

@@ -4,6 +4,7 @@ use contract::{PlaceId, Timestamp};
 use redis::Value;
 use redis::streams::{StreamId, StreamRangeReply};
 
+use super::live_keys::KeyState;
 use super::{
     Cursor, Entered, NOTICES_MAX, Notice, NoticesRead, Popped, Standing, StoreError, StoreResult,
 };
@@ -63,8 +64,8 @@ fn place(bytes: &[u8]) -> StoreResult<PlaceId> {
     Ok(PlaceId::from_bytes(bytes))
 }
 
-/// One answer of `enter.lua`.
-pub(super) fn entered(value: Value) -> StoreResult<Entered> {
+/// One answer of `enter.lua`; `None` where the server may not give the key that is needed.
+pub(super) fn entered(value: Value) -> StoreResult<Option<Entered>> {
     let values = array(value)?;
     let word = text(values.first().unwrap_or(&Value::Nil))?;
     let standing = match word {
@@ -83,6 +84,7 @@ pub(super) fn entered(value: Value) -> StoreResult<Entered> {
         "left" => Standing::Left,
         "ended" => Standing::Ended,
         "unknown" => Standing::Unknown,
+        "keyless" => return Ok(None),
         other => return Err(StoreError::Corrupt(format!("standing `{other}`"))),
     };
     let waiting = word == "waiting";
@@ -93,12 +95,29 @@ pub(super) fn entered(value: Value) -> StoreResult<Entered> {
         Standing::Ended => Some(key(&values, 1)?),
         Standing::Left | Standing::Unknown => None,
     };
-    Ok(Entered {
+    Ok(Some(Entered {
         standing,
         key,
         fresh: waiting && at(&values, 2)? == 1,
         number: if waiting { at(&values, 3)? } else { 0 },
         in_line_before: if waiting { at(&values, 4)? } else { 0 },
+    }))
+}
+
+/// The answer of `keys_state.lua`.
+pub(super) fn key_state(value: Value) -> StoreResult<KeyState> {
+    let values = array(value)?;
+    let lifts = text(values.get(4).unwrap_or(&Value::Nil))?;
+    let lift = |lift: &str| lift.parse().map_err(|_| corrupt("lift", &values[4]));
+    Ok(KeyState {
+        is_confirmed: at(&values, 0)? == 1,
+        term: at(&values, 1)?,
+        clock: at(&values, 2)?,
+        limit: at(&values, 3)?,
+        lifts: lifts
+            .split_whitespace()
+            .map(lift)
+            .collect::<StoreResult<_>>()?,
     })
 }
 

@@ -101,6 +101,12 @@ scripts! {
     last_page_load = "last_page_load.lua", [meta lastpages lastpage];
     /// Forgets outcomes that are written down.
     settle = "settle.lua", [meta outcomes];
+    /// Reads who may give live keys.
+    keys_state = "keys_state.lua", [meta];
+    /// Lets this server give live keys.
+    keys_confirm = "keys_confirm.lua", [meta];
+    /// Lets it give more.
+    keys_extend = "keys_extend.lua", [meta];
     /// Opens the room.
     open = "open.lua", [meta opening];
     /// Reads the line's snapshot.

@@ -6,19 +6,17 @@ use std::time::Duration;
 
 use contract::{PlaceId, Timestamp};
 use line::policy::admission::{Bucket, CREDIT_ONE};
-use line::policy::order::{LIVE_BASE, OrderKey};
+use line::policy::order::{KeyRange, LIVE_BASE, OrderKey};
 use line::policy::shows::Shows;
-use line::store::memory::MemoryStore;
-use line::store::redis::RedisStore;
 use line::store::{
     Birth, CallOrder, Cursor, Enter, Entry, Lapse, Lease, OnceOpen, RoomRef, RoomStore, Served,
     ServedState, StoreError, StoreResult, TickSettings,
 };
 use proptest::prelude::*;
 use proptest::test_runner::TestCaseError;
-use test_support::redis::{redis_prefix, redis_url};
 use uuid::Uuid;
 
+use crate::conformance::Backing;
 use crate::seed;
 
 /// Places that take part: few, so that operations meet.
@@ -67,6 +65,15 @@ enum Op {
     Notices,
     Outcomes {
         done: bool,
+    },
+    FailOver,
+    Confirm {
+        term_step: u64,
+        count: u64,
+    },
+    Extend {
+        stale: bool,
+        count: u64,
     },
     Advance(u64),
 }
@@ -119,6 +126,9 @@ fn op() -> impl Strategy<Value = Op> {
         1 => Just(Op::Snapshots),
         1 => Just(Op::Notices),
         1 => any::<bool>().prop_map(|done| Op::Outcomes { done }),
+        1 => Just(Op::FailOver),
+        2 => (0..2u64, 0..9u64).prop_map(|(term_step, count)| Op::Confirm { term_step, count }),
+        2 => (any::<bool>(), 0..9u64).prop_map(|(stale, count)| Op::Extend { stale, count }),
         4 => (0..6000u64).prop_map(Op::Advance),
     ]
 }
@@ -133,6 +143,7 @@ fn gateway(n: u8) -> Uuid {
 
 /// One store under the list, with what its caller remembers.
 struct Subject {
+    backing: Backing,
     store: Arc<dyn RoomStore>,
     room: RoomRef,
     now: Timestamp,
@@ -144,13 +155,17 @@ struct Subject {
     /// Calls given back that a tick told.
     given_back: u64,
     batches: u128,
+    /// The last term and the end of its range of live keys.
+    term: u64,
+    limit: u64,
     cursor: Option<Cursor>,
 }
 
 impl Subject {
-    fn new(store: Arc<dyn RoomStore>, room: &str) -> Self {
+    fn new(backing: Backing, room: &str) -> Self {
         Self {
-            store,
+            store: backing.store(),
+            backing,
             room: RoomRef {
                 room: room.parse().unwrap(),
                 epoch: 1,
@@ -161,6 +176,8 @@ impl Subject {
             seen: 0,
             given_back: 0,
             batches: 0,
+            term: 0,
+            limit: 0,
             cursor: None,
         }
     }
@@ -264,6 +281,17 @@ impl Subject {
             Op::Snapshots => self.snapshots().await,
             Op::Notices => self.notices().await,
             Op::Outcomes { done } => self.outcomes(*done).await,
+            Op::FailOver => {
+                self.backing.fail_over(&room.room).await;
+                shown(store.keys_state(&room).await)
+            }
+            Op::Confirm { term_step, count } => self.confirm(*term_step, *count).await,
+            Op::Extend { stale, count } => {
+                self.limit += count;
+                let term = self.term + u64::from(*stale);
+                let extended = shown(store.keys_extend(&room, term, self.limit).await);
+                format!("{extended} {}", shown(store.keys_state(&room).await))
+            }
             Op::Advance(ms) => {
                 self.now = now.plus(Duration::from_millis(*ms));
                 String::new()
@@ -292,13 +320,31 @@ impl Subject {
         let birth = Birth {
             name: Uuid::from_u128(u128::from(self.room.epoch)),
             now: self.now,
-            clock: u64::from(served),
             seq: self.seq,
             is_open: served == 2,
             held_until: (served == 1).then(|| self.later(1)),
         };
         let prepared = self.store.room_prepare(&self.room, &birth, &log).await;
         shown(prepared)
+    }
+
+    async fn confirm(&mut self, term_step: u64, count: u64) -> String {
+        self.term += term_step;
+        let after = self.limit;
+        self.limit += count;
+        let range = KeyRange {
+            term: self.term,
+            after,
+            limit: self.limit,
+            is_ahead: count % 2 == 0,
+        };
+        let (now, until) = (self.now, self.later(3));
+        let confirmed = self.store.keys_confirm(&self.room, now, &range, until);
+        let confirmed = shown(confirmed.await);
+        format!(
+            "{confirmed} {}",
+            shown(self.store.keys_state(&self.room).await)
+        )
     }
 
     async fn tick(&mut self, leader: u8) -> String {
@@ -384,14 +430,18 @@ fn shown<T: Debug>(answer: StoreResult<T>) -> String {
     }
 }
 
-async fn compare(real: Arc<dyn RoomStore>, room: &str, ops: &[Op]) -> Result<(), TestCaseError> {
-    let mut model = Subject::new(Arc::new(MemoryStore::default()), room);
+async fn compare(real: Backing, room: &str, ops: &[Op]) -> Result<(), TestCaseError> {
+    let mut model = Subject::new(Backing::memory(), room);
     let mut real = Subject::new(real, room);
     let prepare = Op::Prepare {
         epoch_step: 0,
         served: 0,
     };
-    for (index, op) in std::iter::once(&prepare).chain(ops).enumerate() {
+    let confirm = Op::Confirm {
+        term_step: 1,
+        count: 60,
+    };
+    for (index, op) in [&prepare, &confirm].into_iter().chain(ops).enumerate() {
         let (expected, found) = (model.apply(op).await, real.apply(op).await);
         prop_assert_eq!(&expected, &found, "at operation {}, {:?}", index, op);
         // A difference shows where it arises, not where it is next asked for.
@@ -415,7 +465,7 @@ fn redis_answers_as_the_model_does() {
         .unwrap();
     let redis = {
         let _entered = runtime.enter();
-        Arc::new(RedisStore::new(&redis_url(), &redis_prefix()).unwrap())
+        Backing::redis()
     };
     let cases = std::cell::Cell::new(0u32);
     let ops = prop::collection::vec(op(), 1..OPS_MAX);

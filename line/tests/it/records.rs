@@ -5,6 +5,7 @@ use std::time::Duration;
 use contract::room::{Override, RoomSettings};
 use contract::{Clock, ManualClock, PlaceId, RoomId, Timestamp};
 use futures_util::{StreamExt, TryStreamExt};
+use line::policy::order::{CLOCK_MAX, KeyRange, LIVE_BASE};
 use line::policy::outcome::{Fate, Outcome};
 use line::records::{
     Act, AdmissionBatch, CreateOutcome, LogHead, PutOutcome, RecordsError, RoomRecord, chain_verify,
@@ -77,10 +78,7 @@ async fn a_room_reads_back_as_it_was_made() {
     let database = TestDatabase::create().await;
     let records = database.records();
     let record = made(&records, "eras").await;
-    assert_eq!(
-        (record.version, record.epoch, record.order_floor),
-        (1, 0, 0)
-    );
+    assert_eq!((record.version, record.epoch), (1, 0));
     assert_eq!(record.commitment.len(), 64);
     assert_eq!(
         records.rooms.room_get(&room("eras")).await.unwrap(),
@@ -334,26 +332,94 @@ async fn the_seed_is_revealed_once() {
 }
 
 #[tokio::test]
-async fn the_order_floor_only_rises_and_a_new_room_of_an_old_name_starts_anew() {
+async fn no_live_key_is_reserved_twice() {
+    let database = TestDatabase::create().await;
+    let records = database.records();
+    made(&records, "eras").await;
+    let (eras, rooms) = (room("eras"), &records.rooms);
+    let reserve = async |reached, count| {
+        let reserved = rooms.order_keys_reserve(&eras, reached, count).await;
+        reserved.unwrap().unwrap()
+    };
+    let range = |term, after, limit, is_ahead| KeyRange {
+        term,
+        after,
+        limit,
+        is_ahead,
+    };
+    assert_eq!(reserve(100, 50).await, range(1, 100, 150, false));
+    // The next server goes on above all of it, whatever clock it has.
+    assert_eq!(reserve(120, 50).await, range(2, 150, 200, true));
+    assert_eq!(reserve(300, 50).await, range(3, 300, 350, false));
+    let extend = async |term, limit| {
+        let extended = rooms.order_keys_extend(&eras, term, limit).await;
+        extended.unwrap()
+    };
+    assert_eq!(extend(2, 900).await, None, "another server has followed");
+    assert_eq!(extend(3, 400).await, Some(400));
+    assert_eq!(extend(3, 10).await, Some(400));
+    assert_eq!(reserve(0, 1).await, range(4, 400, 401, true));
+    // Those who ask at once get ranges that do not meet.
+    let asked = (0..4).map(async |_| {
+        loop {
+            // A busy machine may keep one waiting for a connection.
+            if let Ok(Some(range)) = rooms.order_keys_reserve(&eras, 0, 10).await {
+                return range;
+            }
+        }
+    });
+    let mut ranges = futures_util::future::join_all(asked).await;
+    ranges.sort_by_key(|range| range.term);
+    assert!(ranges[0].after >= 401, "{ranges:?}");
+    let met = ranges.windows(2).find(|pair| pair[0].limit > pair[1].after);
+    assert_eq!(met, None);
+    // Keys end where numbers are not exact any more.
+    let last = reserve(CLOCK_MAX - 3, 50).await;
+    assert_eq!((last.after, last.limit), (CLOCK_MAX - 3, CLOCK_MAX));
+    let none_left = reserve(u64::MAX, u64::MAX).await;
+    assert_eq!((none_left.after, none_left.limit), (CLOCK_MAX, CLOCK_MAX));
+}
+
+#[tokio::test]
+async fn what_a_gateway_of_the_version_before_gave_is_not_given_again() {
     let database = TestDatabase::create().await;
     let records = database.records();
     made(&records, "eras").await;
     let eras = room("eras");
-    let raise = |floor| records.rooms.order_floor_raise(&eras, floor);
-    assert_eq!(raise(1 << 52).await.unwrap(), Some(1 << 52));
-    assert_eq!(raise(5).await.unwrap(), Some(1 << 52));
+    // It wrote its clock once a second.
+    let floor = i64::try_from(LIVE_BASE + 5_000).unwrap();
+    let written = sqlx::query("update rooms set order_floor = $1").bind(floor);
+    let pool = sqlx::PgPool::connect_with(database.options())
+        .await
+        .unwrap();
+    written.execute(&pool).await.unwrap();
+    let reserved = records.rooms.order_keys_reserve(&eras, 5_100, 9).await;
+    let ten_seconds = 10_000 << 10;
+    assert_eq!(reserved.unwrap().unwrap().after, 5_000 + ten_seconds);
+}
+
+#[tokio::test]
+async fn a_new_room_of_an_old_name_starts_anew() {
+    let database = TestDatabase::create().await;
+    let records = database.records();
+    made(&records, "eras").await;
+    let eras = room("eras");
+    let reserve = |reached| records.rooms.order_keys_reserve(&eras, reached, 9);
+    assert_eq!(reserve(500).await.unwrap().unwrap().term, 1);
     records
         .admissions
         .append(&eras, &batch(1, 3))
         .await
         .unwrap();
     records.rooms.room_delete(&eras, act()).await.unwrap();
-    assert_eq!(raise(6).await.unwrap(), None);
+    assert_eq!(reserve(6).await.unwrap(), None);
+    let extended = records.rooms.order_keys_extend(&eras, 1, 999).await;
+    assert_eq!(extended.unwrap(), None);
     let again = made(&records, "eras").await;
-    assert_eq!(
-        (again.epoch, again.order_floor, again.overridden),
-        (1, 0, None)
-    );
+    assert_eq!((again.epoch, again.overridden), (1, None));
+    // Its keys begin anew, under a term that no gateway of the old room has.
+    let reserved = reserve(6).await.unwrap().unwrap();
+    assert_eq!((reserved.term, reserved.after), (2, 6));
     assert!(again.version > 1, "an ETag of the old room must not fit");
     records
         .admissions

@@ -4,6 +4,7 @@
 mod room;
 
 use std::collections::HashMap;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use async_trait::async_trait;
@@ -12,9 +13,9 @@ use uuid::Uuid;
 
 use self::room::{Done, Room, Run, count};
 use super::{
-    Birth, CallOrder, Cursor, EXPIRE_BATCH_MAX, Enter, Entered, Entry, Lapse, Lease, NOTICES_MAX,
-    Notice, NoticesRead, OUTCOMES_MAX, OnceOpen, Popped, RoomRef, RoomStore, Served, ServedState,
-    Standing, StoreError, StoreResult, TickSettings, TickState,
+    Birth, CLOCKS_APART_MAX, CallOrder, Cursor, EXPIRE_BATCH_MAX, Enter, Entered, Entry, Lapse,
+    Lease, NOTICES_MAX, Notice, NoticesRead, OUTCOMES_MAX, OnceOpen, Popped, RoomRef, RoomStore,
+    Served, ServedState, Standing, StoreError, StoreResult, TickSettings, TickState,
 };
 use crate::policy::admission::{Bucket, spend};
 use crate::policy::outcome::{Fate, Outcome};
@@ -27,6 +28,8 @@ pub struct Kept(HashMap<RoomId, Room>);
 #[derive(Default)]
 pub struct MemoryStore {
     rooms: Mutex<HashMap<RoomId, Room>>,
+    /// The server that has the rooms: another one after every failover and restart.
+    server: AtomicU64,
 }
 
 impl MemoryStore {
@@ -38,11 +41,23 @@ impl MemoryStore {
     /// Goes back to an earlier state, as after a failover to a replica that lagged.
     pub fn go_back(&self, kept: &Kept) {
         self.lock().clone_from(&kept.0);
+        self.fail_over();
+    }
+
+    /// Another server has the rooms, without a loss.
+    pub fn fail_over(&self) {
+        self.server.fetch_add(1, Ordering::SeqCst);
+    }
+
+    /// Which server has the rooms.
+    pub(super) fn server(&self) -> u64 {
+        self.server.load(Ordering::SeqCst)
     }
 
     /// Loses everything, as a Redis without its files does.
     pub fn wipe(&self) {
         self.lock().clear();
+        self.fail_over();
     }
 
     fn lock(&self) -> MutexGuard<'_, HashMap<RoomId, Room>> {
@@ -92,7 +107,6 @@ impl RoomStore for MemoryStore {
         if known.epoch < room.epoch {
             *known = new();
         }
-        known.clock = known.clock.max(birth.clock);
         let seq_known = known.seq;
         let mut looks = Vec::new();
         let mut run = Run::default();
@@ -159,8 +173,10 @@ impl RoomStore for MemoryStore {
         now: Timestamp,
         clock_now: u64,
         entries: &[Entry],
-    ) -> StoreResult<Vec<Entered>> {
+    ) -> StoreResult<Vec<Option<Entered>>> {
+        let own = self.server();
         self.with(room, |room| {
+            let limit = room.live_keys.limit_of(own);
             let before = room.clock;
             room.clock = room.clock.max(clock_now.saturating_sub(1));
             let floor = room.clock;
@@ -168,7 +184,10 @@ impl RoomStore for MemoryStore {
             let mut places = Vec::new();
             for entry in entries {
                 let known = room.done.contains_key(&entry.place);
-                let entered = room.stand(entry, now);
+                let Some(entered) = room.stand(entry, now, limit) else {
+                    answers.push(None);
+                    continue;
+                };
                 if known && entered.fresh {
                     places.push(entry.place);
                 }
@@ -184,7 +203,7 @@ impl RoomStore for MemoryStore {
                         room.seen(entry.place, now);
                     }
                 }
-                answers.push(entered);
+                answers.push(Some(entered));
             }
             for place in &places {
                 room.journal(*place, Fate::Returned);
@@ -299,9 +318,14 @@ impl RoomStore for MemoryStore {
         leader: Uuid,
         settings: TickSettings,
     ) -> StoreResult<Option<TickState>> {
+        let own = self.server();
         self.with(room, |room| {
             if room.leader.is_none_or(|(holder, _)| holder != leader) {
-                if room.leader.is_some_and(|(_, until)| until > now) {
+                let latest = now.plus(settings.lease + CLOCKS_APART_MAX);
+                if room
+                    .leader
+                    .is_some_and(|(_, until)| until > now && until <= latest)
+                {
                     return None;
                 }
                 room.fence += 1;
@@ -319,6 +343,7 @@ impl RoomStore for MemoryStore {
                 seq: room.seq,
                 held_until: room.held_until,
                 lapsed: room.lapsed(now.minus(settings.gateway_lease)),
+                is_confirmed: room.live_keys.is_confirmed(own),
             })
         })
     }
@@ -340,7 +365,12 @@ impl RoomStore for MemoryStore {
             } else {
                 order.count.min(free)
             };
+            let callable = room.live_keys.callable(now);
             for _ in 0..wanted {
+                let first = room.line.first().map(|(key, _)| key.get());
+                if callable.is_some_and(|last| first.is_some_and(|key| key > last)) {
+                    break;
+                }
                 let Some((key, place)) = room.line.pop_first() else {
                     break;
                 };
@@ -425,7 +455,9 @@ impl RoomStore for MemoryStore {
                 enter: Enter::Look,
                 connected_to: None,
             };
-            let standing = room.stand(&look, now).standing;
+            // A look needs no key.
+            let entered = room.stand(&look, now, 0);
+            let standing = entered.map_or(Standing::Unknown, |entered| entered.standing);
             if matches!(standing, Standing::Waiting { .. }) {
                 room.seen(place, now);
             }

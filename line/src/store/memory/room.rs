@@ -35,7 +35,7 @@ pub(super) struct Held {
 pub(in crate::store) struct Room {
     pub(super) epoch: u32,
     pub(super) birth: Uuid,
-    pub(super) clock: u64,
+    pub(in crate::store) clock: u64,
     pub(super) counts: Counts,
     pub(super) given_back: u64,
     pub(super) bucket: Bucket,
@@ -56,6 +56,7 @@ pub(in crate::store) struct Room {
     pub(super) session: HashMap<PlaceId, (u64, Timestamp)>,
     pub(super) outcomes: BTreeMap<PlaceId, Outcome>,
     pub(in crate::store) last_pages: crate::store::last_pages::Kept,
+    pub(in crate::store) live_keys: crate::store::live_keys::Kept,
     pub(super) snapshot: Option<Snapshot>,
     pub(super) opening: Option<Snapshot>,
     pub(super) is_open: bool,
@@ -86,16 +87,18 @@ impl Room {
             .map(|(key, _)| *key)
     }
 
-    fn enter(&mut self, entry: &Entry, key: Option<OrderKey>) -> Entered {
+    /// Puts a place that is nowhere into the line; `None` when it needs a live key beyond `limit`.
+    fn enter(&mut self, entry: &Entry, key: Option<OrderKey>, limit: u64) -> Option<Entered> {
         let joins = entry.enter == Enter::Join;
         let key = match key {
             Some(key) => {
-                if key.is_live() {
+                if key.is_live() && limit > 0 {
                     self.clock = self.clock.max(key.get() - LIVE_BASE);
                 }
                 key
             }
-            None if !joins => return settled(Standing::Unknown, None),
+            None if !joins => return Some(settled(Standing::Unknown, None)),
+            None if self.clock >= limit => return None,
             None => {
                 self.clock += 1;
                 OrderKey::new(LIVE_BASE + self.clock).unwrap_or_else(|| unreachable!("clock"))
@@ -104,13 +107,13 @@ impl Room {
         self.counts.joins += u64::from(joins);
         let in_line_before = self.put(entry.place, key);
         let number = self.counts.joins;
-        Entered {
+        Some(Entered {
             standing: Standing::Waiting { key },
             key: Some(key),
             fresh: true,
             number,
             in_line_before,
-        }
+        })
     }
 
     /// The key that `entry` may have, if it is put into the line.
@@ -122,7 +125,9 @@ impl Room {
         }
     }
 
-    pub(super) fn stand(&mut self, entry: &Entry, now: Timestamp) -> Entered {
+    /// How the place of `entry` stands, put into the line if it is to be; `None`, and nothing
+    /// changed, when it needs a live key beyond `limit`.
+    pub(super) fn stand(&mut self, entry: &Entry, now: Timestamp, limit: u64) -> Option<Entered> {
         let place = entry.place;
         let key = match self.done.get(&place).copied() {
             None => {
@@ -130,21 +135,24 @@ impl Room {
                     .popped_key(place)
                     .or_else(|| self.key_of.get(&place).copied());
                 return match key {
-                    Some(key) => settled(Standing::Waiting { key }, Some(key)),
-                    None => self.enter(entry, self.key_for(entry)),
+                    Some(key) => Some(settled(Standing::Waiting { key }, Some(key))),
+                    None => self.enter(entry, self.key_for(entry), limit),
                 };
             }
             Some(Done::Left { live }) if entry.enter == Enter::Join => {
-                self.done.remove(&place);
                 if let Some(key) = self.popped_key(place) {
                     // Popped for a call when they left: it is theirs again.
+                    self.done.remove(&place);
                     self.outcomes.remove(&place);
-                    return settled(Standing::Waiting { key }, Some(key));
+                    return Some(settled(Standing::Waiting { key }, Some(key)));
                 }
                 let key = self.key_for(entry);
-                return self.enter(entry, key.filter(|key| !live && !key.is_live()));
+                let key = key.filter(|key| !live && !key.is_live());
+                let entered = self.enter(entry, key, limit)?;
+                self.done.remove(&place);
+                return Some(entered);
             }
-            Some(Done::Left { .. }) => return settled(Standing::Left, None),
+            Some(Done::Left { .. }) => return Some(settled(Standing::Left, None)),
             Some(Done::Called(key)) => key,
         };
         let session = self.session.get(&place).copied();
@@ -155,28 +163,28 @@ impl Room {
                 started_at,
                 expires_at,
             };
-            return settled(active, Some(key));
+            return Some(settled(active, Some(key)));
         }
         // Past its deadline it is still a call, until a tick makes it a missed turn.
         if let Some(claim_by) = self.called.get(&place).copied() {
-            return settled(Standing::Called { seq, claim_by }, Some(key));
+            return Some(settled(Standing::Called { seq, claim_by }, Some(key)));
         }
         let Some(until) = self.missed.get(&place).copied().filter(|t| *t > now) else {
-            return settled(Standing::Ended, Some(key));
+            return Some(settled(Standing::Ended, Some(key)));
         };
         if entry.enter == Enter::Look {
-            return settled(Standing::Missed { key, until }, Some(key));
+            return Some(settled(Standing::Missed { key, until }, Some(key)));
         }
         self.missed.remove(&place);
         self.done.remove(&place);
         let in_line_before = self.put(place, key);
-        Entered {
+        Some(Entered {
             standing: Standing::Waiting { key },
             key: Some(key),
             fresh: true,
             number: 0,
             in_line_before,
-        }
+        })
     }
 
     /// The cursor after `read` notices of this room.

@@ -1,34 +1,39 @@
 -- Lets visitors in at the door, a batch at a time, and says how each stands.
 -- Guarantees: PLACE-ONCE, a known place stays where it is; live keys grow strictly (ORDER);
--- a place the store has lost is put back at the key of its token (NO-LOSS). The connections of
--- a place that comes back after leaving or a missed turn are told.
+-- a place the store has lost is put back at the key of its token (NO-LOSS); only a confirmed
+-- server gives live keys, up to its limit: an entry that needs another changes nothing. The
+-- connections of a place that comes back after leaving or a missed turn are told.
 -- KEYS  1 meta  2 line  3 popped  4 called  5 active  6 missed  7 absent  8 done  9 session
 --       10 notices  11 outcomes  12 gateways  13 the list of the gateway
 -- ARGV  1 epoch  2 now_ms  3 live clock floor at now  4 the gateway of connected entries, or ''
---       then for each entry: place,
---       order key or '', mode: j (join), l (look), r (return), followed by c when connected,
+--       then for each entry: place, order key or '', mode: j (join), l (look), r (return), followed by c when connected,
 --       and what replaces the key once the room is open: an order key, live, or '' for nothing
--- Returns for each entry a status word and its numbers:
---       waiting key fresh number before | called seq claim_by key
---       | active seq started expires key | missed key until | left | ended key | unknown
--- Cost O(entries · log n).
+-- Returns for each entry a status word and its numbers: waiting key fresh number before
+--       | called seq claim_by key | active seq started expires key | missed key until | left
+--       | ended key | unknown | keyless. Cost O(entries · log n).
 local meta, line, popped, called, active = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5]
 local missed, absent, done, session = KEYS[6], KEYS[7], KEYS[8], KEYS[9]
 if redis.call('HGET', meta, 'epoch') ~= ARGV[1] then
   return redis.error_reply('NOROOM the room is not at this epoch')
 end
-local now = tonumber(ARGV[2])
-local LIVE_BASE = 4503599627370496
+local now, LIVE_BASE = tonumber(ARGV[2]), 4503599627370496
 local clock = math.max(tonumber(redis.call('HGET', meta, 'clock')), tonumber(ARGV[3]) - 1)
-local clock_given = false
-local joins = tonumber(redis.call('HGET', meta, 'joins') or '0')
-local in_line = redis.call('ZCARD', line)
-local back, is_open = {}, redis.call('HGET', meta, 'opened')
+local clock_given, back, is_open, limit = false, {}, redis.call('HGET', meta, 'opened'), nil
+local joins, in_line = tonumber(redis.call('HGET', meta, 'joins') or '0'), redis.call('ZCARD', line)
+
+-- The highest clock value that this server may give, if it is the one that was confirmed: its
+-- replication id is another one after every restart and every promotion.
+local function keys_limit()
+  if limit then return limit end
+  local server, reserved = unpack(redis.call('HMGET', meta, 'key_server', 'key_limit'))
+  local own = string.match(redis.call('INFO', 'replication'), 'master_replid:(%x+)')
+  limit = server == own and tonumber(reserved) or 0
+  return limit
+end
 
 local function standing(score)
   return { 'waiting', string.format('%.0f', tonumber(score)), '0', '0', 0 }
 end
-
 local function put(place, key)
   in_line = in_line + redis.call('ZADD', line, key, place)
   return in_line - 1
@@ -36,17 +41,14 @@ end
 
 -- A place that is nowhere: restored at its key, or given the next live one.
 local function enter(place, key, mode)
-  if key == '' and mode ~= 'j' then
-    return { 'unknown' }
-  end
-  if key == '' then
-    clock = clock + 1
-    clock_given = true
+  if key == '' and (mode ~= 'j' or clock >= keys_limit()) then
+    return { mode == 'j' and 'keyless' or 'unknown' }
+  elseif key == '' then
+    clock, clock_given = clock + 1, true
     key = string.format('%.0f', LIVE_BASE + clock)
-  elseif tonumber(key) - LIVE_BASE > clock then
-    -- Restored after the store lost its clock: later joiners must still come after it.
-    clock = tonumber(key) - LIVE_BASE
-    clock_given = true
+  elseif tonumber(key) - LIVE_BASE > clock and keys_limit() > 0 then
+    -- From before the records were put back to an earlier state: later joiners come after it.
+    clock, clock_given = tonumber(key) - LIVE_BASE, true
   end
   if mode == 'j' then
     joins = joins + 1
@@ -58,19 +60,16 @@ local function stand(place, key, mode)
   local was = redis.call('HGET', done, place)
   if not was then
     local score = redis.call('ZSCORE', popped, place) or redis.call('ZSCORE', line, place)
-    if score then
-      return standing(score)
-    end
-    return enter(place, key, mode)
+    return score and standing(score) or enter(place, key, mode)
   end
   if was == 'left' or was == 'gone' then
     if mode ~= 'j' then
       return { 'left' }
     end
-    redis.call('HDEL', done, place)
     local score = redis.call('ZSCORE', popped, place)
     if score then
       -- Popped for a call when they left: it is theirs again.
+      redis.call('HDEL', done, place)
       redis.call('HDEL', KEYS[11], place)
       return standing(score)
     end
@@ -79,8 +78,12 @@ local function stand(place, key, mode)
     if was == 'gone' or key ~= '' and tonumber(key) >= LIVE_BASE then
       key = ''
     end
-    back[#back + 1] = place
-    return enter(place, key, mode)
+    local answer = enter(place, key, mode)
+    if answer[1] == 'waiting' then
+      redis.call('HDEL', done, place)
+      back[#back + 1] = place
+    end
+    return answer
   end
   local expires = redis.call('ZSCORE', active, place)
   if expires and tonumber(expires) > now then

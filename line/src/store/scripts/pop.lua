@@ -17,6 +17,11 @@ end
 local count, credit, returned = tonumber(ARGV[5]), tonumber(ARGV[7]), tonumber(ARGV[8])
 local occupied = redis.call('ZCARD', popped) + redis.call('ZCARD', KEYS[4]) + redis.call('ZCARD', KEYS[5])
 count = math.min(count, tonumber(ARGV[6]) - occupied)
+-- After a failover: whoever has a later key may have been behind someone who is not back yet.
+local kept_key, kept_ms = unpack(redis.call('HMGET', meta, 'kept_key', 'kept_ms'))
+if count > 0 and tonumber(kept_ms or '0') > tonumber(ARGV[2]) then
+  count = math.min(count, redis.call('ZCOUNT', line, '-inf', kept_key))
+end
 local taken = {}
 if count > 0 and not redis.call('HGET', meta, 'pending') then
   taken = redis.call('ZPOPMIN', line, count)

@@ -8,11 +8,10 @@
 -- KEYS  1 meta  2 line  3 popped  4 called  5 active  6 missed  7 absent  8 done  9 session
 --       10 snapshot  11 opening  12 notices  13 outcomes  14 lastpages  15 lastpage  16 gateways
 --       and the lists of gateways
--- ARGV  1 epoch  2 clock floor  3 first, more or last, joined by + for a single call
+-- ARGV  1 epoch  2 1 if it has opened, else 0  3 first, more or last, joined by + for a single call
 --       4 name of this birth  5 now_ms  6 longest silence ms  7 last ordinal of the log
---       8 calls are held until ms (0: not)  9 1 if it has opened, else 0  then for each
---       admission: seq, place, order key, called_ms, how it stands: over, called, active,
---       missed or left, until ms
+--       8 calls are held until ms (0: not)  then for each admission: seq, place, order key,
+--       called_ms, how it stands: over, called, active, missed or left, until ms
 -- Returns 1. Cost O(admissions · log n); callers pass at most a thousand.
 local epoch, stage = tonumber(ARGV[1]), ARGV[3]
 local known, loading, heard, making =
@@ -32,9 +31,6 @@ end
 if not open then
   redis.call('HSET', KEYS[1], 'loading_ms', ARGV[5])
 end
-if tonumber(ARGV[2]) > tonumber(redis.call('HGET', KEYS[1], 'clock')) then
-  redis.call('HSET', KEYS[1], 'clock', ARGV[2])
-end
 local seq_known = tonumber(redis.call('HGET', KEYS[1], 'seq'))
 local seq_max = seq_known
 local run, run_first, run_until, looks = {}, 0, '0', {}
@@ -45,7 +41,7 @@ local function tell()
   end
   run = {}
 end
-for i = 10, #ARGV, 6 do
+for i = 9, #ARGV, 6 do
   local seq, place, key, called_ms, word, until_ms = unpack(ARGV, i, i + 5)
   if tonumber(seq) > seq_known and not redis.call('ZSCORE', KEYS[3], place) then
     for _, elsewhere in ipairs({ KEYS[2], KEYS[4], KEYS[5], KEYS[6], KEYS[7] }) do
@@ -81,7 +77,7 @@ if open and #looks > 0 then
   redis.call('XADD', KEYS[12], 'MAXLEN', '~', 10000, '*', 'kind', 'called', 'places', '',
     'seq', '0', 'until', '0', 'look', table.concat(looks))
 end
-if ARGV[9] == '1' then
+if ARGV[2] == '1' then
   redis.call('HSET', KEYS[1], 'opened', '1')
 end
 if string.find(stage, 'last') then

@@ -5,9 +5,11 @@
 --       9 outcomes  10 gateways  11 notices
 -- ARGV  1 epoch  2 now_ms  3 leader  4 lease ms  5 absence timeout ms  6 missed grace ms
 --       7 most overdue places of each kind  8 lease of gateways ms
+--       9 how far clocks may be apart, ms
 -- Returns {} while another leads, else { fence, in line, occupied, given back, credit,
 --       returned, filled_ms, pending batch or '', seq, held until ms, claims, who shows or '',
---       a gateway whose lease has ended or '' }.
+--       a gateway whose lease has ended or '', 1 if this server is confirmed to give live keys
+--       else 0 }.
 --       Cost O(limit · log n).
 local meta, line, popped, called, active = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5]
 local missed, absent, session = KEYS[6], KEYS[7], KEYS[8]
@@ -17,7 +19,9 @@ end
 local now, leader, limit = tonumber(ARGV[2]), ARGV[3], tonumber(ARGV[7])
 local holder, lease_end = unpack(redis.call('HMGET', meta, 'leader', 'lease_end'))
 if holder ~= leader then
-  if holder and tonumber(lease_end) > now then
+  -- A lease that ends later than any gateway could set it now is of one whose clock was wrong.
+  local latest = now + tonumber(ARGV[4]) + tonumber(ARGV[9])
+  if holder and tonumber(lease_end) > now and tonumber(lease_end) <= latest then
     return {}
   end
   redis.call('HINCRBY', meta, 'fence', 1)
@@ -63,11 +67,12 @@ local lapsed = redis.call('ZRANGEBYSCORE', KEYS[10], '-inf',
   string.format('%.0f', now - tonumber(ARGV[8])), 'LIMIT', 0, 1)
 
 local state = redis.call('HMGET', meta, 'fence', 'credit', 'returned', 'filled_ms', 'pending', 'seq', 'held_ms',
-  'claims', 'shows')
+  'claims', 'shows', 'key_server')
+local own = string.match(redis.call('INFO', 'replication'), 'master_replid:(%x+)')
 local occupied = redis.call('ZCARD', popped) + redis.call('ZCARD', called) + redis.call('ZCARD', active)
 return {
   state[1], redis.call('ZCARD', line), occupied, given_back,
   state[2] or '0', state[3] or '0', state[4] or '0', state[5] or '', state[6] or '0',
   state[7] or '0', state[8] or '0', state[9] or '',
-  lapsed[1] or '',
+  lapsed[1] or '', state[10] == own and 1 or 0,
 }

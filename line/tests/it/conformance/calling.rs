@@ -2,7 +2,9 @@
 
 use line::policy::admission::{Bucket, CREDIT_ONE};
 use line::policy::shows::Shows;
-use line::store::{CallOrder, EXPIRE_BATCH_MAX, Enter, Lease, Popped, RoomRef, Standing};
+use line::store::{
+    CLOCKS_APART_MAX, CallOrder, EXPIRE_BATCH_MAX, Enter, Lease, Popped, RoomRef, Standing,
+};
 use uuid::Uuid;
 
 use super::{Line, START, at, entry, live, order, place, served, waiting};
@@ -15,6 +17,16 @@ pub(super) async fn one_leads_until_its_lease_ends(line: Line) {
     assert_eq!(line.tick_as(at(2), other).await, None);
     assert_eq!(line.tick_as(at(3), other).await.unwrap().lease.fence, 2);
     assert_eq!(line.tick_as(at(3), line.leader).await, None);
+}
+
+pub(super) async fn a_lease_of_a_clock_that_was_wrong_binds_nobody(line: Line) {
+    let other = Uuid::from_u128(2);
+    // As far as two sound clocks may be apart, the lease holds.
+    line.tick(START.plus(CLOCKS_APART_MAX)).await;
+    assert_eq!(line.tick_as(START, other).await, None);
+    line.tick(at(3_600)).await;
+    let state = line.tick_as(at(60), other).await.expect("leads");
+    assert_eq!(state.lease, Lease { fence: 2 });
 }
 
 pub(super) async fn an_outdated_leader_pops_nothing(line: Line) {

@@ -5,6 +5,7 @@ mod calling;
 mod entering;
 mod last_pages;
 mod leaving;
+mod live_keys;
 mod notices;
 mod outcomes;
 mod presence;
@@ -16,11 +17,13 @@ use std::fmt::Debug;
 use std::sync::Arc;
 use std::time::Duration;
 
-use contract::{PlaceId, Timestamp};
+use ::redis::AsyncCommands as _;
+use contract::{PlaceId, RoomId, Timestamp};
 use line::policy::admission::{Bucket, CREDIT_ONE};
-use line::policy::order::{LIVE_BASE, OrderKey};
+use line::policy::order::{KeyRange, LIVE_BASE, OrderKey};
 use line::policy::shows::Shows;
 use line::policy::snapshot::Snapshot;
+use line::store::keys::RoomKeys;
 use line::store::memory::MemoryStore;
 use line::store::redis::RedisStore;
 use line::store::{
@@ -38,8 +41,47 @@ const WINDOW: Duration = Duration::from_secs(3);
 const GATEWAY_LEASE: Duration = Duration::from_secs(2);
 const SESSION: Duration = Duration::from_secs(6);
 
-fn redis_store() -> Arc<dyn RoomStore> {
-    Arc::new(RedisStore::new(&redis_url(), &redis_prefix()).unwrap())
+/// A store, and how another server gets its rooms.
+#[derive(Clone)]
+pub(crate) enum Backing {
+    Memory(Arc<MemoryStore>),
+    Redis(Arc<RedisStore>, String),
+}
+
+impl Backing {
+    pub(crate) fn memory() -> Self {
+        Self::Memory(Arc::default())
+    }
+
+    pub(crate) fn redis() -> Self {
+        let prefix = redis_prefix();
+        let store = RedisStore::new(&redis_url(), &prefix).unwrap();
+        Self::Redis(Arc::new(store), prefix)
+    }
+
+    pub(crate) fn store(&self) -> Arc<dyn RoomStore> {
+        match self {
+            Self::Memory(store) => store.clone(),
+            Self::Redis(store, _) => store.clone(),
+        }
+    }
+
+    /// From now on the copy of the room is that of another server than the one which answers.
+    pub(crate) async fn fail_over(&self, room: &RoomId) {
+        match self {
+            Self::Memory(store) => store.fail_over(),
+            Self::Redis(_, prefix) => {
+                let client = ::redis::Client::open(redis_url()).unwrap();
+                let mut connection = client.get_multiplexed_async_connection().await.unwrap();
+                let meta = RoomKeys::new(prefix, room).meta();
+                // A room that was never confirmed stays so.
+                if connection.hexists(&meta, "key_server").await.unwrap() {
+                    let set = connection.hset::<_, _, _, ()>(&meta, "key_server", "another");
+                    set.await.unwrap();
+                }
+            }
+        }
+    }
 }
 
 fn place(n: u64) -> PlaceId {
@@ -81,37 +123,59 @@ fn waiting(key: OrderKey) -> Standing {
 
 /// A room in a store, and one leader of it.
 struct Line {
+    backing: Backing,
     store: Arc<dyn RoomStore>,
     room: RoomRef,
     leader: Uuid,
 }
 
 impl Line {
-    async fn open(store: Arc<dyn RoomStore>) -> Self {
-        let line = Self::unopened(store);
-        line.prepare(&[]).await;
-        line
-    }
-
-    fn unopened(store: Arc<dyn RoomStore>) -> Self {
-        Self {
-            store,
+    async fn open(backing: Backing) -> Self {
+        let line = Self {
+            store: backing.store(),
+            backing,
             room: RoomRef {
                 room: "eras".parse().unwrap(),
                 epoch: 1,
             },
             leader: Uuid::from_u128(1),
-        }
+        };
+        line.prepare(&[]).await;
+        line
     }
 
+    /// Lets the server give the live keys after `after` up to `limit`.
+    async fn confirm(&self, term: u64, after: u64, limit: u64) -> bool {
+        let range = KeyRange {
+            term,
+            after,
+            limit,
+            is_ahead: false,
+        };
+        self.confirm_keeping(&range, START, START).await
+    }
+
+    /// As `confirm`, with calls that keep to earlier keys for a while.
+    async fn confirm_keeping(&self, range: &KeyRange, now: Timestamp, until: Timestamp) -> bool {
+        let confirmed = self.store.keys_confirm(&self.room, now, range, until);
+        confirmed.await.unwrap()
+    }
+
+    /// Makes the room, by a server that may give every live key.
     async fn prepare(&self, served: &[Served]) {
         let seq = served.last().map_or(0, |last| last.seq);
         let birth = Birth { seq, ..birth(77) };
         let prepared = self.store.room_prepare(&self.room, &birth, served);
         prepared.await.unwrap();
+        self.confirm(1, 0, u64::from(u32::MAX)).await;
     }
 
     async fn enter(&self, now: Timestamp, entry: Entry) -> Entered {
+        self.try_enter(now, entry).await.expect("a key")
+    }
+
+    /// `None` when the store may not give the key that is needed.
+    async fn try_enter(&self, now: Timestamp, entry: Entry) -> Option<Entered> {
         let entered = self.store.places_enter(&self.room, now, 0, &[entry]).await;
         entered.unwrap()[0]
     }
@@ -187,7 +251,6 @@ fn birth(name: u128) -> Birth {
     Birth {
         name: Uuid::from_u128(name),
         now: START,
-        clock: 0,
         seq: 0,
         held_until: None,
         is_open: false,
@@ -228,25 +291,24 @@ fn assert_refused<T: Debug>(answer: &StoreResult<T>) {
 macro_rules! conformance {
     ($($noun:ident: $($check:ident)+;)+) => {
         mod memory {
-            use super::{Arc, Line, MemoryStore};
+            use super::{Backing, Line};
             $($(#[tokio::test]
             async fn $check() {
-                let line = Line::open(Arc::new(MemoryStore::default())).await;
-                super::$noun::$check(line).await;
+                super::$noun::$check(Line::open(Backing::memory()).await).await;
             })+)+
         }
 
         mod redis {
-            use super::{Line, RoomRef, redis_store};
+            use super::{Backing, Line, RoomRef};
             $($(#[tokio::test]
             async fn $check() {
-                let store = redis_store();
-                super::$noun::$check(Line::open(store.clone()).await).await;
+                let backing = Backing::redis();
+                super::$noun::$check(Line::open(backing.clone()).await).await;
                 let room = RoomRef {
                     room: "eras".parse().unwrap(),
                     epoch: u32::MAX,
                 };
-                store.room_forget(&room).await.unwrap();
+                backing.store().room_forget(&room).await.unwrap();
             })+)+
         }
     };
@@ -263,6 +325,13 @@ conformance! {
         equal_keys_are_called_by_place
         nobody_new_draws_once_the_room_is_open
         a_room_made_again_is_open_if_it_was;
+    live_keys:
+        a_server_that_is_not_confirmed_gives_no_live_key
+        no_live_key_beyond_the_limit_is_given
+        a_server_goes_on_above_what_the_one_before_it_may_have_given
+        an_outdated_term_changes_nothing
+        where_the_clock_was_set_ahead_is_remembered
+        after_a_failover_calls_keep_to_earlier_keys_for_a_while;
     leaving:
         leaving_is_final_for_looks_and_harmless_twice
         whoever_left_joins_again_behind_everyone
@@ -275,6 +344,7 @@ conformance! {
         whoever_left_a_live_place_draws_no_other;
     calling:
         one_leads_until_its_lease_ends
+        a_lease_of_a_clock_that_was_wrong_binds_nobody
         an_outdated_leader_pops_nothing
         the_cap_is_checked_once_more_when_popping
         the_bucket_pays_for_what_was_popped

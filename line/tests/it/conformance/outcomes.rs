@@ -75,11 +75,11 @@ pub(super) async fn what_was_written_down_is_how_a_room_made_again_stands(line: 
     ];
     let birth = Birth {
         seq: 2,
-        clock: 10,
         ..birth(78)
     };
     let prepared = line.store.room_prepare(&line.room, &birth, &log).await;
     prepared.unwrap();
+    line.confirm(1, 10, 99).await;
     let missed = Standing::Missed {
         key: live(1),
         until: at(5),

@@ -150,6 +150,44 @@ async fn after_a_wipe_newcomers_are_not_called_before_those_who_waited() {
     assert_eq!(first, world.token(0).place);
 }
 
+#[tokio::test]
+async fn after_a_failover_a_fan_of_the_lost_second_who_polls_is_not_overtaken() {
+    let mut world = World::new();
+    let step = async |world: &mut World, op| world.step(&op).await.unwrap();
+    step(&mut world, Op::Tick(0)).await;
+    step(&mut world, Op::Pause(true)).await;
+    step(&mut world, Op::Join(0)).await;
+    step(&mut world, Op::StoreLags).await;
+    step(&mut world, Op::Join(1)).await;
+    step(&mut world, Op::Join(2)).await;
+    step(&mut world, Op::StoreGoesBack).await;
+    step(&mut world, Op::Pause(false)).await;
+    // The later of the two is back at once, and so is a newcomer there.
+    step(&mut world, Op::Look(2)).await;
+    step(&mut world, Op::Join(3)).await;
+    for _ in 0..9 {
+        step(&mut world, Op::AdvanceTime { ms: 3_000 }).await;
+        step(&mut world, Op::Tick(0)).await;
+        step(&mut world, Op::Look(2)).await;
+        step(&mut world, Op::Look(3)).await;
+    }
+    // Those whom the line kept are called meanwhile.
+    let called = |world: &World| -> Vec<_> {
+        let log = world.log.admissions();
+        log.iter().map(|admission| admission.place).collect()
+    };
+    assert_eq!(called(&world), [world.token(0).place]);
+    for _ in 0..9 {
+        for fan in [1, 2, 3] {
+            step(&mut world, Op::Look(fan)).await;
+        }
+        step(&mut world, Op::AdvanceTime { ms: 3_000 }).await;
+        step(&mut world, Op::Tick(0)).await;
+    }
+    let expected = [0, 1, 2, 3].map(|fan| world.token(fan).place);
+    assert_eq!(called(&world), expected);
+}
+
 /// A fan with a connection, whose call the line lost in going back: what it was told before, and
 /// the follower that looks after it.
 async fn called_and_forgotten() -> (World, Arc<Socket>, Follower) {

@@ -5,6 +5,7 @@ use std::sync::Mutex;
 
 use async_trait::async_trait;
 use contract::{PlaceId, RoomId, Timestamp};
+use line::policy::order::KeyRange;
 use line::policy::outcome::{Fate, Outcome};
 use line::records::durable::DurableLine;
 use line::records::{Admission, AdmissionBatch, LogHead, RecordsError, RoomRecord};
@@ -22,6 +23,8 @@ struct State {
     log: Vec<Admission>,
     batches: HashMap<Uuid, Vec<u64>>,
     outcomes: HashMap<PlaceId, Outcome>,
+    /// What was reserved last.
+    keys: KeyRange,
     is_away: bool,
     failure: Option<LogFailure>,
     on_reveal: Option<OnReveal>,
@@ -34,6 +37,12 @@ impl MemoryLog {
             log: Vec::new(),
             batches: HashMap::new(),
             outcomes: HashMap::new(),
+            keys: KeyRange {
+                term: 0,
+                after: 0,
+                limit: 0,
+                is_ahead: false,
+            },
             is_away: false,
             failure: None,
             on_reveal: None,
@@ -170,11 +179,42 @@ impl DurableLine for MemoryLog {
         Ok(Some(record))
     }
 
-    async fn order_floor_raise(&self, _: &RoomId, floor: u64) -> Result<Option<u64>, RecordsError> {
+    async fn keys_reserve(
+        &self,
+        _: &RoomId,
+        reached: u64,
+        count: u64,
+    ) -> Result<Option<KeyRange>, RecordsError> {
         self.with(|state| {
-            let raised = state.record.order_floor.max(floor);
-            state.record.order_floor = raised;
-            Some(raised)
+            let after = state.keys.limit.max(reached);
+            state.keys = KeyRange {
+                term: state.keys.term + 1,
+                after,
+                limit: after + count,
+                is_ahead: after > reached,
+            };
+            match state.failure.take() {
+                // The gateway dies before the store knows.
+                Some(LogFailure::AfterAppend) => Err(RecordsError::Timeout),
+                failure => {
+                    state.failure = failure;
+                    Ok(Some(state.keys))
+                }
+            }
+        })?
+    }
+
+    async fn keys_extend(
+        &self,
+        _: &RoomId,
+        term: u64,
+        limit: u64,
+    ) -> Result<Option<u64>, RecordsError> {
+        self.with(|state| {
+            let keys = &mut state.keys;
+            let is_in_force = keys.term == term;
+            keys.limit = keys.limit.max(if is_in_force { limit } else { 0 });
+            is_in_force.then_some(keys.limit)
         })
     }
 }

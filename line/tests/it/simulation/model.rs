@@ -261,7 +261,6 @@ impl Model {
         }
         self.claimed.clear();
         self.popped_before = popped.places.iter().map(|(_, key)| *key).collect();
-        self.key_max = 0;
         self.spare_calls = self.spare_calls * 2 + 2;
         self.revived_until = Some(now.plus(SESSION + WINDOW));
     }

@@ -45,6 +45,9 @@ pub(super) enum Op {
     StoreLags,
     /// The store is that replica now.
     StoreGoesBack,
+    /// Two servers of the store die shortly after one another, each with the second in which one
+    /// of these fans joined.
+    TwoFailovers(u8, u8),
     /// The answer to the last operation was lost, so it is asked again.
     LoseResponse,
     /// The next append fails.
@@ -62,7 +65,7 @@ fn op() -> impl Strategy<Value = Op> {
         2 => fan.clone().prop_map(Op::GoAbsent),
         3 => fan.clone().prop_map(Op::Leave),
         8 => fan.clone().prop_map(Op::Claim),
-        3 => fan.prop_map(Op::EndSession),
+        3 => fan.clone().prop_map(Op::EndSession),
         20 => (0..2u8).prop_map(Op::Tick),
         8 => (1..400u64).prop_map(|ms| Op::AdvanceTime { ms }),
         5 => (400..9_000u64).prop_map(|ms| Op::AdvanceTime { ms }),
@@ -74,6 +77,7 @@ fn op() -> impl Strategy<Value = Op> {
         2 => Just(Op::StoreWipe),
         4 => Just(Op::StoreLags),
         3 => Just(Op::StoreGoesBack),
+        2 => (fan.clone(), fan.clone()).prop_map(|(a, b)| Op::TwoFailovers(a, b)),
         3 => Just(Op::LoseResponse),
         3 => prop_oneof![Just(LogFailure::BeforeAppend), Just(LogFailure::AfterAppend)]
             .prop_map(Op::LeaderDies),

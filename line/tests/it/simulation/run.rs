@@ -13,6 +13,7 @@ use line::policy::status::StockFigures;
 use line::records::RoomRecord;
 use line::records::durable::DurableLine;
 use line::room::{Room, Target};
+use line::skew::Skew;
 use line::store::memory::{Kept, MemoryStore};
 use line::store::{Cursor, Enter, RoomStore, Standing, StoreError};
 use line::visitor::{Claimed, Joined, Joiner};
@@ -103,7 +104,6 @@ fn record(clock: &ManualClock) -> RoomRecord {
         open_ordered_at: None,
         opened_at: None,
         epoch: 1,
-        order_floor: 0,
         version: 1,
         created_at: clock.now(),
         updated_at: clock.now(),
@@ -126,6 +126,7 @@ impl Gateway {
             pass_keys: Arc::new(PassKeys::new("https://line.test", keys()).unwrap()),
             place_keys: Arc::new(PlaceKeys::derive(&keys())),
             clock: Arc::new(clock.clone()),
+            skew: Arc::new(Skew::none(Arc::new(clock.clone()))),
             randomness: Randomness::new(ChaCha20Rng::seed_from_u64(process)),
             stock: Arc::new(Quiet),
             upstreams: Arc::new(Quiet),
@@ -247,6 +248,13 @@ impl World {
             }),
             Op::StoreLags => self.kept = Some((self.store.kept(), self.model.calls())),
             Op::StoreGoesBack => self.go_back(now).await,
+            Op::TwoFailovers(first, second) => {
+                for fan in [first, second] {
+                    self.kept = Some((self.store.kept(), self.model.calls()));
+                    self.join(fan, None).await?;
+                    self.go_back(now).await;
+                }
+            }
             Op::StoreWipe => {
                 self.store.wipe();
                 self.kept = None;
@@ -300,8 +308,6 @@ impl World {
         let popped = self.store.call_pending(&at).await.unwrap();
         self.model.went_back(&calls, &popped, now);
         self.cursor = self.store.notices_end(&at).await.unwrap();
-        // Two servers cannot be swapped within a millisecond.
-        self.clock.advance(Duration::from_millis(1));
     }
 
     async fn join(&mut self, fan: u8, held: Option<PlaceToken>) -> Result<(), TestCaseError> {
