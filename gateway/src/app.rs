@@ -283,13 +283,7 @@ impl App {
         ));
         let room_records = Rooms::new(database.clone());
         let admissions = Admissions::new(database.clone());
-        let skew = Arc::new(Skew::new(
-            Arc::new(store.clone()),
-            surroundings.clock.clone(),
-        ));
-        tasks.spawn(skew.clone().run(surroundings.stop.clone()));
         let parts = Arc::new(Parts {
-            store: Arc::new(store),
             durable: Arc::new(DurableRecords {
                 rooms: room_records.clone(),
                 admissions: admissions.clone(),
@@ -297,7 +291,8 @@ impl App {
             pass_keys: Arc::new(pass_keys(config, keys, public_url)?),
             place_keys: Arc::new(PlaceKeys::derive(&keys.signing)),
             clock: surroundings.clock.clone(),
-            skew,
+            skew: skew(&store, surroundings, &tasks),
+            store: Arc::new(store),
             randomness: surroundings.randomness.clone(),
             stock: Arc::new(BookingStock(booking.clone())),
             upstreams: Arc::new(ProxyHealth(proxy.clone())),
@@ -421,6 +416,14 @@ impl App {
 
 fn seeds(randomness: Randomness) -> SeedSource {
     Arc::new(move || randomness.bytes())
+}
+
+/// How far this process' clock is from the store's, measured in the background.
+fn skew(store: &RedisStore, surroundings: &Surroundings, tasks: &TaskTracker) -> Arc<Skew> {
+    let clock = surroundings.clock.clone();
+    let skew = Arc::new(Skew::new(Arc::new(store.clone()), clock));
+    tasks.spawn(skew.clone().run(surroundings.stop.clone()));
+    skew
 }
 
 fn connection_limits(config: &Config) -> ConnectionLimits {

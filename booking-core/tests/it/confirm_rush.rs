@@ -61,15 +61,15 @@ fn large_show() -> Value {
 /// A fan who has paid for one of the best seats left, and is led back.
 async fn paid(shop: &TestShop) -> (Fan, String, String) {
     let fan = shop.fan();
-    let mut held = fan.best(1).await;
+    let mut answer = fan.best(1).await;
     for _ in 0..QUESTIONS_MAX {
-        if held.status != 503 {
+        if answer.status != 503 {
             break;
         }
-        held = fan.best(1).await;
+        answer = fan.best(1).await;
     }
-    assert_eq!(held.status, 201, "{}", held.text);
-    let hold = hold_path(&held);
+    assert_eq!(answer.status, 201, "{}", answer.text);
+    let hold = hold_path(&answer);
     let mut started = fan.pay(&hold).await;
     for _ in 0..QUESTIONS_MAX {
         if started.status != 503 {

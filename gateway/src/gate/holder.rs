@@ -26,16 +26,20 @@ pub(super) fn is_about_held(method: &Method, path: &str) -> bool {
         None => (false, path.strip_prefix('/').unwrap_or(path)),
     };
     let parts: Vec<&str> = path.split('/').collect();
-    match (is_api, method.as_str(), parts.as_slice()) {
+    matches!(
+        (is_api, method.as_str(), parts.as_slice()),
         (_, "GET" | "HEAD", ["holds" | "bookings", _])
-        | (_, "POST", ["holds", _, "payments"])
-        | (true, "DELETE", ["holds", _])
-        | (true, "POST", ["holds", _, "confirm"])
-        | (true, "GET" | "HEAD", ["bookings", _, "tickets", _, "qr.svg"])
-        | (false, "POST", ["holds", _, "release"])
-        | (false, "GET" | "HEAD", ["holds", _, "return"]) => true,
-        _ => false,
-    }
+            | (_, "POST", ["holds", _, "payments"])
+            | (true, "DELETE", ["holds", _])
+            | (true, "POST", ["holds", _, "confirm"])
+            | (
+                true,
+                "GET" | "HEAD",
+                ["bookings", _, "tickets", _, "qr.svg"]
+            )
+            | (false, "POST", ["holds", _, "release"])
+            | (false, "GET" | "HEAD", ["holds", _, "return"])
+    )
 }
 
 /// Whether a request carries the shop's session, which may own a hold.

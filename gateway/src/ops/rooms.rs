@@ -205,8 +205,8 @@ pub(super) async fn delete(
     }
     let act = Act::new(operator.name, state.clock.as_ref());
     let found = if purges {
-        let purged = state.rooms.room_purge(&room, act).await;
-        purged.map_err(refused)?.is_some()
+        let records = state.rooms.room_purge(&room, act).await;
+        records.map_err(refused)?.is_some()
     } else {
         state.rooms.room_delete(&room, act).await.map_err(refused)?
     };

@@ -121,11 +121,14 @@ async fn seats_that_are_held_can_be_bought_after_the_pass_ended() {
     let token = fan.claimed(&app).await;
     let pass = ("ropeline-pass", token.as_str());
 
-    let held = post_json(&app, HOLDS, pass, &json!({"seatIds": ["A1"]})).await;
-    assert_eq!(held.status, StatusCode::CREATED, "{}", held.text());
-    let hold = format!("/api/v1/holds/{}", held.json()["holdId"].as_str().unwrap());
+    let answer = post_json(&app, HOLDS, pass, &json!({"seatIds": ["A1"]})).await;
+    assert_eq!(answer.status, StatusCode::CREATED, "{}", answer.text());
+    let hold = format!(
+        "/api/v1/holds/{}",
+        answer.json()["holdId"].as_str().unwrap()
+    );
     let page = hold.replace("/api/v1", "");
-    let cookie = held.cookie().to_owned();
+    let cookie = answer.cookie().to_owned();
     let session = ("cookie", cookie.as_str());
     fan.call(&app, Method::DELETE, "pass").await;
 
