@@ -228,43 +228,9 @@ impl Subject {
                 gateway: n,
                 seconds,
                 stale,
-            } => {
-                let order = Lapse {
-                    lease: Lease {
-                        fence: self.lease.fence + u64::from(*stale),
-                    },
-                    gateway: gateway(*n),
-                    renewed_before: now.minus(Duration::from_secs(2)),
-                    seen_since: now.minus(Duration::from_secs(*seconds)),
-                };
-                shown(store.presence_lapse(&room, &order).await)
-            }
+            } => self.lapse(*n, *seconds, *stale).await,
             Op::Tick { leader } => self.tick(*leader).await,
-            Op::Pop { count, cap, stale } => {
-                self.batches += 1;
-                let order = CallOrder {
-                    lease: Lease {
-                        fence: self.lease.fence + u64::from(*stale),
-                    },
-                    seq: self.seen,
-                    batch: Uuid::from_u128(self.batches),
-                    count: *count,
-                    active_max: *cap,
-                    bucket: Bucket {
-                        credit: CREDIT_ONE,
-                        returned: CREDIT_ONE * 3 / 2,
-                        filled_at: None,
-                        shows: Shows {
-                            account: -5,
-                            reserve: *count,
-                            ..Shows::default()
-                        },
-                    },
-                    given_back: self.given_back,
-                };
-                self.given_back = 0;
-                shown(store.call_pop(&room, now, &order).await)
-            }
+            Op::Pop { count, cap, stale } => self.pop(*count, *cap, *stale).await,
             Op::Pending => shown(store.call_pending(&room).await),
             Op::Publish { wrong } => self.publish(*wrong).await,
             Op::Claim(n) => shown(
@@ -297,6 +263,44 @@ impl Subject {
                 String::new()
             }
         }
+    }
+
+    async fn lapse(&mut self, number: u8, seconds: u64, stale: bool) -> String {
+        let order = Lapse {
+            lease: Lease {
+                fence: self.lease.fence + u64::from(stale),
+            },
+            gateway: gateway(number),
+            renewed_before: self.now.minus(Duration::from_secs(2)),
+            seen_since: self.now.minus(Duration::from_secs(seconds)),
+        };
+        shown(self.store.presence_lapse(&self.room, &order).await)
+    }
+
+    async fn pop(&mut self, count: u64, cap: u64, stale: bool) -> String {
+        self.batches += 1;
+        let order = CallOrder {
+            lease: Lease {
+                fence: self.lease.fence + u64::from(stale),
+            },
+            seq: self.seen,
+            batch: Uuid::from_u128(self.batches),
+            count,
+            active_max: cap,
+            bucket: Bucket {
+                credit: CREDIT_ONE,
+                returned: CREDIT_ONE * 3 / 2,
+                filled_at: None,
+                shows: Shows {
+                    account: -5,
+                    reserve: count,
+                    ..Shows::default()
+                },
+            },
+            given_back: self.given_back,
+        };
+        self.given_back = 0;
+        shown(self.store.call_pop(&self.room, self.now, &order).await)
     }
 
     async fn prepare(&mut self, epoch_step: u32, served: u8) -> String {
@@ -336,7 +340,7 @@ impl Subject {
             term: self.term,
             after,
             limit: self.limit,
-            is_ahead: count % 2 == 0,
+            is_ahead: count.is_multiple_of(2),
         };
         let (now, until) = (self.now, self.later(3));
         let confirmed = self.store.keys_confirm(&self.room, now, &range, until);
