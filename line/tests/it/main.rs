@@ -5,6 +5,7 @@
     reason = "what a test cannot go on without has failed the test"
 )]
 
+mod admission_log;
 mod conformance;
 mod conformance_random;
 mod purging;
