@@ -83,7 +83,7 @@ impl Randomness {
         Self(Arc::new(Mutex::new(rng)))
     }
 
-    /// Sixteen or so random bytes.
+    /// `N` random bytes. Sixteen make an id: two that are alike would be a defect.
     pub fn bytes<const N: usize>(&self) -> [u8; N] {
         let mut bytes = [0; N];
         // The generator has no state that a panic elsewhere could leave half changed.

@@ -25,10 +25,10 @@ use web::ApiError;
 use super::client_ip::{AddressGroup, ClientIp};
 use super::telemetry;
 
-/// So many calls a second in the long run, and so many at once.
+/// A sustained rate, and the size of a burst.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Rate {
-    /// Calls a second in the long run.
+    /// Calls a second, sustained.
     pub per_second: NonZeroU32,
     /// Calls at once after a pause.
     pub burst: NonZeroU32,

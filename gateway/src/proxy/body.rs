@@ -19,7 +19,7 @@ use super::lane::Attempt;
 /// What the proxy's bodies fail with.
 pub(super) type BoxError = Box<dyn StdError + Send + Sync>;
 
-/// Comes when the one who asked may see no more.
+/// Resolves when the session of the fan who asked ends.
 pub type End = Pin<Box<dyn Future<Output = ()> + Send>>;
 
 /// A body stood still for longer than allowed.

@@ -15,7 +15,7 @@ for i = 3, #ARGV do
   end
 end
 if #marked > 0 then
-  -- To a gateway that does not know of it this is a call of nobody.
+  -- An empty call: gateways of an older version, which do not know `look`, skip it.
   redis.call('XADD', KEYS[4], 'MAXLEN', '~', 10000, '*', 'kind', 'called', 'places', '',
     'seq', '0', 'until', '0', 'look', table.concat(marked))
 end

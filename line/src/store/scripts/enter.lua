@@ -139,7 +139,7 @@ for _, place in ipairs(back) do
   redis.call('HSET', KEYS[11], place, 'returned:' .. (redis.call('HGET', meta, 'seq') or '0') .. ':0')
 end
 if #back > 0 then
-  -- To a gateway that does not know of it this is a call of nobody.
+  -- An empty call: gateways of an older version, which do not know `look`, skip it.
   redis.call('XADD', KEYS[10], 'MAXLEN', '~', 10000, '*', 'kind', 'called', 'places', '',
     'seq', '0', 'until', '0', 'look', table.concat(back))
 end

@@ -13,7 +13,7 @@ end
 local place = ARGV[2]
 local popped, was = redis.call('ZSCORE', KEYS[11], place), redis.call('HGET', KEYS[7], place)
 local key = popped or redis.call('ZSCORE', KEYS[2], place) or was
--- To a gateway that does not know of it this is a call of nobody.
+-- An empty call: gateways of an older version, which do not know `look`, skip it.
 local seq = redis.call('HGET', KEYS[1], 'seq') or '0'
 local function tell()
   redis.call('HSET', KEYS[10], place, 'left:' .. seq .. ':0')

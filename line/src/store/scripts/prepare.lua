@@ -73,7 +73,7 @@ for i = 9, #ARGV, 6 do
 end
 tell()
 if open and #looks > 0 then
-  -- To a gateway that does not know of it this is a call of nobody.
+  -- An empty call: gateways of an older version, which do not know `look`, skip it.
   redis.call('XADD', KEYS[12], 'MAXLEN', '~', 10000, '*', 'kind', 'called', 'places', '',
     'seq', '0', 'until', '0', 'look', table.concat(looks))
 end

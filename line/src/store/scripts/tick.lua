@@ -58,8 +58,8 @@ for _, place in ipairs(dropped) do
   redis.call('ZREM', line, place)
 end
 if #dropped > 0 then
-  -- Whoever is connected all the same is put back. To a gateway that does not know of it this is
-  -- a call of nobody.
+  -- A gateway that has a connection of such a fan puts the place back. An empty call: gateways of
+  -- an older version, which do not know `look`, skip it.
   redis.call('XADD', KEYS[11], 'MAXLEN', '~', 10000, '*', 'kind', 'called', 'places', '',
     'seq', '0', 'until', '0', 'look', table.concat(dropped))
 end
