@@ -5,16 +5,22 @@ use test_support::tcp_proxy::{Line, TcpProxy};
 
 use super::chromium::{Browser, Kind};
 use super::nginx::free_addrs;
-use super::stage::Stage;
+use super::stage::{Rival, Stage};
 
-#[tokio::test]
-async fn a_page_whose_network_fell_silent_finds_out_by_itself_that_it_is_its_turn() {
+/// A room reached through a network that can be cut, with one fan inside and no room for another.
+async fn behind_a_network() -> (TcpProxy, Stage, Rival) {
     let [_, gateway] = free_addrs();
     let network = TcpProxy::start(gateway.to_string()).await;
     let url = format!("http://{}", network.address);
     let stage = Stage::reached_at(&url, gateway, json!({})).await;
     let first = stage.rival().await;
     stage.goes_in(&first).await;
+    (network, stage, first)
+}
+
+#[tokio::test]
+async fn a_page_whose_network_fell_silent_finds_out_by_itself_that_it_is_its_turn() {
+    let (network, stage, first) = behind_a_network().await;
     let fan = Browser::start("silence", Kind::DESKTOP).await;
     fan.open(&stage.line_url()).await;
     fan.reads("#headline", "You are next").await;
@@ -29,12 +35,7 @@ async fn a_page_whose_network_fell_silent_finds_out_by_itself_that_it_is_its_tur
 
 #[tokio::test]
 async fn a_page_that_is_seen_again_does_not_trust_an_old_connection() {
-    let [_, gateway] = free_addrs();
-    let network = TcpProxy::start(gateway.to_string()).await;
-    let url = format!("http://{}", network.address);
-    let stage = Stage::reached_at(&url, gateway, json!({})).await;
-    let first = stage.rival().await;
-    stage.goes_in(&first).await;
+    let (network, stage, first) = behind_a_network().await;
     let fan = Browser::start("lid", Kind::DESKTOP).await;
     // The page's own watch never goes off, as in a machine that sleeps.
     fan.before_each_page(
