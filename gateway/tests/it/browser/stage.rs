@@ -93,7 +93,7 @@ impl Stage {
         let simulator = Path::new(PROGRAM).with_file_name(SIMULATOR);
         assert!(
             simulator.is_file(),
-            "{SIMULATOR} is not built beside the gateway: run cargo build -p payment-simulator"
+            "{SIMULATOR} is not built beside the gateway: run scripts/build --bins"
         );
         let dir = tempfile::tempdir().unwrap();
         let database = TestDatabase::create().await;
