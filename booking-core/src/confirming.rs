@@ -4,12 +4,12 @@ use std::sync::Arc;
 
 use contract::{BookingId, HoldId};
 
-use crate::app::Booking;
 use crate::bookings::{ConfirmOutcome, PaymentSeen};
 use crate::config::PROVIDER_PATIENCE;
 use crate::confirm_queue::{ConfirmPermit, ConfirmTurn};
 use crate::customer::Customer;
 use crate::database::StoreError;
+use crate::handle::Booking;
 
 impl Booking {
     /// Waits for the right to confirm. Nothing is asked or written before it is granted.

@@ -6,18 +6,18 @@ use contract::{Clock, Timestamp};
 use tokio::sync::{Notify, Semaphore};
 use tokio_util::sync::CancellationToken;
 
-use crate::app::RoomDirectory;
 use crate::config::BookingConfig;
 use crate::confirm_queue::ConfirmQueue;
 use crate::database::{Pools, Turns, Work};
 use crate::expiry::ExpiryTimes;
-use crate::http::limits::Limits;
+use crate::limits::Limits;
 use crate::live::Catalogue;
 use crate::payments::provider::PaymentProvider;
 use crate::payments::questions::Questions;
-use crate::payments::resolver::Answer;
+use crate::payments::resolution::Answer;
 use crate::randomness::Randomness;
-use crate::sweep::SetAside;
+use crate::rooms::RoomDirectory;
+use crate::set_aside::SetAside;
 use crate::tickets::TicketSigner;
 
 /// State and effects of the booking core.

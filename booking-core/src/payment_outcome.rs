@@ -4,7 +4,7 @@ use contract::PaymentId;
 use contract::booking::Payment;
 
 use crate::core::Core;
-use crate::payments::FailureReason;
+use crate::money::FailureReason;
 use crate::payments::provider::ProviderError;
 use crate::payments::start::PaymentStart;
 

@@ -3,38 +3,15 @@
 //! Holds are expired by the batch. A hold that does not have its seats is a breach that nobody
 //! can act on but a person; it is named, set aside for a while, and keeps no other from expiring.
 
-use std::collections::HashMap;
-use std::sync::{Mutex, PoisonError};
-
 use contract::Timestamp;
 use uuid::Uuid;
 
-use crate::config::{SET_ASIDE_FOR, SET_ASIDE_MAX, SWEEP_BATCH_MAX};
+use crate::config::SWEEP_BATCH_MAX;
 use crate::core::Core;
 use crate::database::{StoreError, repeat_if_contended};
 use crate::store;
 use crate::store::seats::SeatReport;
 use crate::telemetry;
-
-/// Holds that this process leaves alone, and until when.
-#[derive(Debug, Default)]
-pub(crate) struct SetAside(Mutex<HashMap<Uuid, Timestamp>>);
-
-impl SetAside {
-    /// Those that are to be left alone now.
-    fn present(&self, now: Timestamp) -> Vec<Uuid> {
-        let mut holds = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        holds.retain(|_, until| *until > now);
-        holds.keys().copied().collect()
-    }
-
-    fn add(&self, hold_id: Uuid, now: Timestamp) {
-        let mut holds = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if holds.len() < SET_ASIDE_MAX {
-            holds.insert(hold_id, now.plus(SET_ASIDE_FOR));
-        }
-    }
-}
 
 impl Core {
     /// Expires holds whose time is over: those that no payment is open for, and those that are
@@ -110,25 +87,5 @@ impl Core {
         metrics::counter!(telemetry::HOLDS_SET_ASIDE).increment(1);
         self.set_aside.add(hold_id, now);
         Ok(())
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use std::time::Duration;
-
-    use super::*;
-
-    #[test]
-    fn what_is_set_aside_comes_back_and_has_a_limit() {
-        let start = Timestamp::from_ms(1_790_000_000_000);
-        let aside = SetAside::default();
-        aside.add(Uuid::from_u128(1), start);
-        assert_eq!(aside.present(start), [Uuid::from_u128(1)]);
-        assert!(aside.present(start.plus(SET_ASIDE_FOR)).is_empty());
-        for n in 0..u128::try_from(SET_ASIDE_MAX).unwrap() + 5 {
-            aside.add(Uuid::from_u128(n), start.plus(Duration::from_secs(1)));
-        }
-        assert_eq!(aside.present(start).len(), SET_ASIDE_MAX);
     }
 }

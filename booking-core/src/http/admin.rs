@@ -13,9 +13,10 @@ use utoipa_axum::routes;
 use web::{ApiError, ApiJson, ApiPath, ApiResult, Audited};
 
 use super::problems::not_found;
-use crate::app::{Booking, ImportedShow};
 use crate::database::StoreError;
-use crate::payments::ReconcileReport;
+use crate::handle::Booking;
+use crate::imports::ImportedShow;
+use crate::payments::reconcile::ReconcileReport;
 use crate::store::check::CheckReport;
 
 pub(super) fn routes() -> OpenApiRouter<Booking> {

@@ -9,7 +9,7 @@ use http::header::{CACHE_CONTROL, CONTENT_TYPE};
 use web::{ApiJson, ApiPath, ApiResult};
 
 use super::problems::not_found;
-use crate::app::Booking;
+use crate::handle::Booking;
 
 /// One of my bookings.
 #[utoipa::path(

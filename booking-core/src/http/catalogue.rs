@@ -8,7 +8,7 @@ use utoipa::IntoParams;
 use web::{ApiJson, ApiPath, ApiQuery, ApiResult};
 
 use super::problems::{invalid, not_found};
-use crate::app::Booking;
+use crate::handle::Booking;
 
 /// Longest search text; longer ones match nothing anyway.
 const QUERY_LENGTH_MAX: usize = 200;

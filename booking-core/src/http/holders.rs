@@ -7,7 +7,7 @@ use contract::{BookingId, HoldId};
 use web::{HolderOnly, NotHolder};
 
 use super::problems::not_found;
-use crate::app::Booking;
+use crate::handle::Booking;
 
 /// What is owned.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

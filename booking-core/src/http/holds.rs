@@ -11,7 +11,7 @@ use web::{ApiError, ApiJson, ApiPath, ApiResult};
 
 use super::idempotent::{self, RequestKey};
 use super::problems::{invalid, not_found, pass_required};
-use crate::app::Booking;
+use crate::handle::Booking;
 use crate::holds::{HoldOutcome, Once, ReleaseOutcome};
 use crate::live::HoldKey;
 use crate::store::idempotency::StoredAnswer;

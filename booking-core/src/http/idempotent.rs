@@ -16,10 +16,10 @@ use sha2::{Digest, Sha256};
 use web::{ApiError, ApiResult};
 
 use super::problems::invalid;
-use crate::app::Booking;
 use crate::config::{IDEMPOTENCY_TAKEOVER_AFTER, KEY_TRIES_MAX, PROVIDER_PATIENCE};
 use crate::customer::Customer;
 use crate::database::{StoreError, Turns};
+use crate::handle::Booking;
 use crate::store::idempotency::{self, Claim, KeyUse, Known, StoredAnswer};
 
 const KEY_HEADER: &str = "idempotency-key";

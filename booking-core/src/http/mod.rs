@@ -7,7 +7,7 @@ mod description;
 pub(crate) mod holders;
 pub(crate) mod holds;
 mod idempotent;
-pub(crate) mod limits;
+pub(crate) mod limiting;
 mod payments;
 pub(crate) mod problems;
 mod seats;
@@ -25,7 +25,7 @@ use utoipa_axum::routes;
 use web::{ApiJson, Part, RequestIds};
 
 use self::description::{Api, InCommon};
-use crate::app::Booking;
+use crate::handle::Booking;
 use crate::shop;
 
 /// What the handler of the description needs.
@@ -47,7 +47,7 @@ pub(crate) fn router(booking: Booking) -> Router {
         ))
         .layer(axum::middleware::from_fn_with_state(
             booking.clone(),
-            limits::middleware,
+            limiting::middleware,
         ))
         .merge(described(description))
         .merge(shop::router(booking));

@@ -12,10 +12,10 @@ use web::{ApiJson, ApiPath, ApiResult};
 
 use super::idempotent::{self, RequestKey};
 use super::problems::{hold_expired, invalid, not_found, payment_failed, payment_unavailable};
-use crate::app::Booking;
 use crate::bookings::ConfirmOutcome;
 use crate::confirm_queue::ConfirmTurn;
 use crate::database::{StoreError, Turns};
+use crate::handle::Booking;
 use crate::payment_outcome::PaymentOutcome;
 use crate::payments::webhooks::WebhookReceipt;
 

@@ -4,7 +4,7 @@ use contract::{Problem, ProblemCode, RoomId, ShowId};
 use web::ApiError;
 
 use crate::database::StoreError;
-use crate::payments::FailureReason;
+use crate::money::FailureReason;
 
 impl From<StoreError> for ApiError {
     fn from(error: StoreError) -> Self {

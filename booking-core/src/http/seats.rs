@@ -19,7 +19,7 @@ use web::event_stream::{event_stream, retry};
 use web::{ApiError, ApiPath, ApiResult};
 
 use super::problems::not_found;
-use crate::app::Booking;
+use crate::handle::Booking;
 use crate::live::{LiveShow, MapForm};
 use crate::telemetry;
 

@@ -2,9 +2,11 @@
 
 mod actor;
 mod catalogue;
+mod command;
 mod entry;
 mod show;
 
-pub(crate) use actor::{HoldCommand, HoldKey, SeatsWanted, Settled, Writer};
+pub(crate) use actor::Writer;
 pub(crate) use catalogue::Catalogue;
+pub(crate) use command::{HoldCommand, HoldKey, SeatsWanted, Settled};
 pub(crate) use show::{LiveShow, MapForm};

@@ -7,7 +7,7 @@ use contract::booking::{SeatChange, SeatChanges, SeatMap};
 use tokio::sync::{broadcast, mpsc};
 use web::encoding::{Document, Effort};
 
-use super::actor::HoldCommand;
+use super::command::HoldCommand;
 use crate::config::SEAT_CHANGES_KEPT;
 use crate::shows::{SeatCounts, SeatFigures, SeatPlan, SeatState, SeatStates, ShowInfo, compact};
 use crate::store::catalogue::LoadedShow;

@@ -6,7 +6,7 @@ use contract::Timestamp;
 use contract::booking::{HoldStatus, PaymentStatus};
 
 use super::provider::{Intent, IntentStatus};
-use super::{Disposition, FailureReason};
+use crate::money::{Disposition, FailureReason};
 use crate::store::holds::HoldRow;
 use crate::store::payments::{PaymentChange, PaymentRow};
 

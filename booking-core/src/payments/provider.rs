@@ -4,10 +4,9 @@ use std::future::Future;
 use std::pin::Pin;
 use std::time::Duration;
 
+use crate::money::FailureReason;
 use contract::{HoldId, PaymentId, Timestamp};
 use uuid::Uuid;
-
-use super::FailureReason;
 
 /// A payment to be made.
 #[derive(Clone, Debug)]

@@ -12,13 +12,13 @@ use contract::{BookingId, Timestamp};
 use serde::Serialize;
 use uuid::Uuid;
 
-use super::RefundStatus;
 use super::provider::{
     Listed, ListedIntent, ProviderError, ProviderRefund, ProviderRefundStatus, RefundRequest,
 };
 use crate::config::{RECONCILE_BACK, RECONCILE_EVERY, RECONCILE_SETTLED_AFTER, RECONCILE_SLICE};
 use crate::core::Core;
 use crate::database::StoreError;
+use crate::money::RefundStatus;
 use crate::store;
 use crate::telemetry;
 

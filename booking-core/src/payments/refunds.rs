@@ -9,13 +9,12 @@ use std::time::Duration;
 use contract::Timestamp;
 use futures_util::StreamExt;
 use futures_util::stream;
-use uuid::Uuid;
 
 use super::provider::{ProviderError, ProviderRefund, ProviderRefundStatus, RefundRequest};
-use super::{FailureReason, RefundStatus};
 use crate::config::{REFUND_REFUSALS_MAX, WORK_AT_ONCE, WORK_BATCH_MAX};
 use crate::core::Core;
 use crate::database::StoreError;
+use crate::money::{FailureReason, RefundStatus};
 use crate::store;
 use crate::store::refunds::{RefundChange, RefundRow};
 use crate::telemetry;
@@ -238,27 +237,10 @@ fn wait_unanswered(refund: &RefundRow, error: &ProviderError, now: Timestamp) ->
         .max(asked_for)
 }
 
-/// The ledger's name for a movement of a refund's money: the same movement has the same name, and
-/// one that comes after another refusal has another.
-pub(crate) fn movement_id(refund_id: Uuid, refusal_count: i32, gives: bool) -> Uuid {
-    if refusal_count == 0 && gives {
-        return refund_id;
-    }
-    let what = if gives { "gives" } else { "returns" };
-    derived_id(&[&refund_id.to_string(), &refusal_count.to_string(), what])
-}
-
-/// An id that follows from `parts`, so that the same thing gets the same id everywhere.
-pub(crate) fn derived_id(parts: &[&str]) -> Uuid {
-    use sha2::{Digest, Sha256};
-    let digest = Sha256::digest(parts.join(":"));
-    let mut bytes = [0; 16];
-    bytes.copy_from_slice(&digest[..16]);
-    uuid::Builder::from_custom_bytes(bytes).into_uuid()
-}
-
 #[cfg(test)]
 mod tests {
+    use uuid::Uuid;
+
     use super::*;
 
     const NOW: Timestamp = Timestamp::from_ms(1_790_000_000_000);
@@ -358,16 +340,5 @@ mod tests {
             wait_unanswered(&refund, &fewer, NOW),
             Duration::from_secs(9)
         );
-    }
-
-    #[test]
-    fn every_movement_of_money_has_a_name_of_its_own() {
-        let id = Uuid::from_u128(7);
-        assert_eq!(movement_id(id, 0, true), id);
-        let names: std::collections::BTreeSet<Uuid> = (0..3)
-            .flat_map(|count| [true, false].map(|gives| movement_id(id, count, gives)))
-            .collect();
-        assert_eq!(names.len(), 6);
-        assert_eq!(movement_id(id, 2, false), movement_id(id, 2, false));
     }
 }

@@ -11,9 +11,10 @@ use uuid::Uuid;
 use super::decision::{Decision, HoldEffect, decide, next_poll};
 use super::provider::{CancelReason, Intent, IntentRequest, IntentStatus, ProviderError};
 use super::questions::Begun;
-use super::{Disposition, FailureReason};
+use super::resolution::{Answer, Resolution};
 use crate::core::Core;
 use crate::database::{StoreError, repeat_if_contended};
+use crate::money::{Disposition, FailureReason};
 use crate::store;
 use crate::store::bookings::{BookingRow, NewBooking};
 use crate::store::holds::HoldRow;
@@ -23,20 +24,6 @@ use crate::telemetry;
 
 /// Wait before a payment is asked about again after the provider did not answer.
 const PROVIDER_RETRY_SECONDS: u64 = 5;
-
-/// Hold and payment after a resolution.
-#[derive(Clone, Debug)]
-pub(crate) struct Resolution {
-    pub(crate) hold: HoldRow,
-    pub(crate) payment: PaymentRow,
-    /// The booking that was made of the hold, if it was read with it.
-    pub(crate) booking: Option<BookingRow>,
-    /// Why the provider could not be asked, if it could not.
-    pub(crate) unanswered: Option<ProviderError>,
-}
-
-/// What all hear who asked together.
-pub(crate) type Answer = Arc<Result<Option<Resolution>, StoreError>>;
 
 impl Core {
     /// Finds out how a payment stands and acts on it. Any number of callers may do this at once,

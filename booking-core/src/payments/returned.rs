@@ -9,10 +9,9 @@ use contract::BookingId;
 use uuid::Uuid;
 
 use super::provider::{ProviderDispute, ProviderError, ProviderRefund, ProviderRefundStatus};
-use super::refunds::derived_id;
-use super::{Disposition, RefundStatus};
 use crate::core::Core;
 use crate::database::{StoreError, repeat_if_contended};
+use crate::money::{Disposition, RefundStatus, derived_id};
 use crate::store;
 use crate::store::returned::{Move, Origin, ReturnRow, Returns};
 use crate::telemetry;

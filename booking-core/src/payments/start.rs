@@ -3,13 +3,13 @@
 use contract::booking::{HoldStatus, PaymentStatus};
 use uuid::Uuid;
 
-use super::FailureReason;
 use super::decision::next_poll;
 use super::provider::{CancelReason, ProviderError};
 use crate::config::PAYMENT_ATTEMPTS_MAX;
 use crate::core::Core;
 use crate::customer::Customer;
 use crate::database::{StoreError, repeat_if_contended};
+use crate::money::FailureReason;
 use crate::store;
 use crate::store::payments::{NewPayment, PaymentRow};
 

@@ -8,13 +8,13 @@ use http::StatusCode;
 use serde::Deserialize;
 use show_file::currency;
 
-use super::FailureReason;
 use super::provider::{
     CancelReason, Intent, IntentRequest, IntentStatus, Listed, ListedIntent, PaymentProvider,
     ProviderDispute, ProviderError, ProviderFuture, ProviderPage, ProviderRefund,
     ProviderRefundStatus, RefundRequest,
 };
 use crate::config::{PROVIDER_TIMEOUT, PaymentConfig};
+use crate::money::FailureReason;
 use crate::telemetry;
 
 /// Wait after a 429 that names none.

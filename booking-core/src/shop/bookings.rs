@@ -7,8 +7,8 @@ use http::{HeaderMap, StatusCode};
 use pages::shop::BookingPage;
 use web::{ApiPath, ApiResult};
 
-use super::page;
-use crate::app::Booking;
+use super::page::page;
+use crate::handle::Booking;
 use crate::http::problems::not_found;
 
 pub(super) async fn booking(

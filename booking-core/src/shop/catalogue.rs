@@ -8,8 +8,8 @@ use pages::shop::{CityListPage, CityPage, ShowPage};
 use serde::Deserialize;
 use web::{ApiPath, ApiQuery, ApiResult};
 
-use super::page;
-use crate::app::Booking;
+use super::page::page;
+use crate::handle::Booking;
 use crate::http::catalogue::read_date;
 use crate::http::problems::not_found;
 

@@ -17,8 +17,9 @@ use web::origin::{is_same_origin, origin_of};
 use web::reader::{Reader, reader};
 use web::{ApiError, RequestId};
 
-use super::{PageHtml, open_hold};
-use crate::app::Booking;
+use super::open_hold;
+use super::page::PageHtml;
+use crate::handle::Booking;
 
 /// Paths under this answer programs and keep their problem documents.
 const API_PREFIX: &str = "/api/";

@@ -9,8 +9,9 @@ use http::{HeaderMap, StatusCode};
 use pages::shop::HoldPage;
 use web::{ApiError, ApiPath, ApiResult};
 
-use super::{open_hold, page, page_of, see_other};
-use crate::app::Booking;
+use super::open_hold;
+use super::page::{page, page_of, see_other};
+use crate::handle::Booking;
 use crate::holds::ReleaseOutcome;
 use crate::http::problems::not_found;
 

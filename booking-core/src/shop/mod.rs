@@ -6,17 +6,16 @@ mod catalogue;
 mod guard;
 mod holds;
 mod open_hold;
+mod page;
 mod payments;
 mod seats;
 
 use axum::Router;
-use axum::response::{IntoResponse, Redirect, Response};
 use axum::routing::{any, get, post};
 use contract::ProblemCode;
-use http::{HeaderValue, StatusCode};
 use web::ApiError;
 
-use crate::app::Booking;
+use crate::handle::Booking;
 
 /// The pages, to be merged with the API under the standard layers.
 pub(crate) fn router(booking: Booking) -> Router {
@@ -43,7 +42,7 @@ pub(crate) fn router(booking: Booking) -> Router {
         // Inside of the guard, which makes a page of a refusal.
         .layer(axum::middleware::from_fn_with_state(
             booking,
-            crate::http::limits::middleware,
+            crate::http::limiting::middleware,
         ))
         .layer(axum::middleware::from_fn_with_state(
             guard,
@@ -53,32 +52,4 @@ pub(crate) fn router(booking: Booking) -> Router {
 
 async fn nothing() -> ApiError {
     ProblemCode::NotFound.into()
-}
-
-/// A page on its way through the guard, which adds what every page shows.
-#[derive(Clone)]
-struct PageHtml(String);
-
-/// A page that belongs to one customer or changes all the time.
-fn page(status: StatusCode, html: String) -> Response {
-    let mut response = status.into_response();
-    response.extensions_mut().insert(PageHtml(html));
-    response
-}
-
-/// The answer to a form, and to a page that has moved on.
-fn see_other(path: &str) -> Response {
-    Redirect::to(path).into_response()
-}
-
-/// The status of a page that shows `error`, with the time to wait if it names one.
-fn page_of(error: &ApiError, html: String) -> Response {
-    let problem = error.problem();
-    let status = StatusCode::from_u16(problem.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-    let mut response = page(status, html);
-    if let Some(seconds) = problem.retry_after_seconds {
-        let headers = response.headers_mut();
-        headers.insert(http::header::RETRY_AFTER, HeaderValue::from(seconds));
-    }
-    response
 }

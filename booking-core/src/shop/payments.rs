@@ -11,13 +11,14 @@ use serde::Deserialize;
 use web::reader::is_speculative;
 use web::{ApiError, ApiForm, ApiPath, ApiQuery, ApiResult};
 
-use super::{holds, open_hold, page, see_other};
-use crate::app::Booking;
+use super::page::{page, see_other};
+use super::{holds, open_hold};
 use crate::bookings::{ConfirmOutcome, PaymentSeen};
 use crate::confirm_queue::{ConfirmPermit, ConfirmTurn};
+use crate::handle::Booking;
 use crate::http::problems::{hold_expired, invalid, not_found, payment_unavailable};
+use crate::money::FailureReason;
 use crate::payment_outcome::PaymentOutcome;
-use crate::payments::FailureReason;
 
 /// What the form of a hold's page sends.
 #[derive(Debug, Default, Deserialize)]

@@ -13,10 +13,11 @@ use serde_json::Value;
 use sha2::{Digest, Sha256};
 use web::{ApiError, ApiForm, ApiPath, ApiQuery, ApiResult};
 
-use super::{open_hold, page, page_of, see_other};
-use crate::app::Booking;
+use super::open_hold;
+use super::page::{page, page_of, see_other};
 use crate::config::HOLD_SEATS_MAX;
 use crate::customer::{Customer, Session};
+use crate::handle::Booking;
 use crate::holds::{HoldOutcome, Once};
 use crate::http::holds::read_held;
 use crate::http::problems::{invalid, not_found};

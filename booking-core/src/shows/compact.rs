@@ -4,7 +4,7 @@
 use contract::ShowId;
 use contract::booking::{CompactSeatMap, SeatRun, SeatStatus};
 
-use super::{PlannedSeat, SeatPlan};
+use super::plan::{PlannedSeat, SeatPlan};
 
 /// How far places on the map may be from what is counted, in seat widths.
 const PLACE_TOLERANCE: f64 = 1e-6;

@@ -8,7 +8,7 @@ use uuid::Uuid;
 
 use super::{text_of, word};
 use crate::database::StoreError;
-use crate::payments::{Disposition, FailureReason};
+use crate::money::{Disposition, FailureReason};
 
 /// A payment as the database has it.
 #[derive(Clone, Debug)]

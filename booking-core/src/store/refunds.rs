@@ -7,8 +7,7 @@ use uuid::Uuid;
 
 use super::word;
 use crate::database::StoreError;
-use crate::payments::RefundStatus;
-use crate::payments::refunds::movement_id;
+use crate::money::{RefundStatus, movement_id};
 
 /// A refund that somebody has to see to.
 #[derive(Clone, Debug)]

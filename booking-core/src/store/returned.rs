@@ -10,8 +10,7 @@ use super::holds::HoldRow;
 use super::seats::{self, SeatReport};
 use super::{text_of, word};
 use crate::database::StoreError;
-use crate::payments::refunds::movement_id;
-use crate::payments::{Disposition, RefundStatus};
+use crate::money::{Disposition, RefundStatus, movement_id};
 
 /// Who made money go back.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]

@@ -120,7 +120,7 @@ async fn seats_that_somebody_has_locked_are_not_said_to_be_taken() {
 async fn an_import_whose_outcome_is_not_known_says_so() {
     let shop = TestShop::new().await;
     let process = shop.another_process().await;
-    let admin = Fan::new(process.booking.admin_router());
+    let admin = Fan::new(process.booking.admin().0);
     process.kill().await;
     let mut file = show_file();
     file["title"] = json!("Renamed");

@@ -7,7 +7,7 @@ use crate::fan::Fan;
 use crate::test_shop::TestShop;
 
 async fn reconcile(shop: &TestShop) -> serde_json::Value {
-    let admin = Fan::new(shop.process.booking.admin_router());
+    let admin = Fan::new(shop.process.booking.admin().0);
     let answer = admin
         .post("/admin/v1/reconcile", &serde_json::json!({}))
         .await;
@@ -88,7 +88,7 @@ async fn one_process_compares_and_goes_on_where_the_last_one_ended() {
     shop.clock.advance(Duration::from_mins(5));
     other.booking.reconcile_once().await.unwrap();
     assert_eq!(there.seat("A1").await, "BOOKED");
-    let admin = Fan::new(shop.process.booking.admin_router());
+    let admin = Fan::new(shop.process.booking.admin().0);
     shop.provider.mood(Mood::Down);
     let answer = admin
         .post("/admin/v1/reconcile", &serde_json::json!({}))

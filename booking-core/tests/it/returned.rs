@@ -22,7 +22,7 @@ async fn bought(shop: &TestShop, seats: &[&str]) -> (Fan, String, String) {
 }
 
 async fn reconcile(shop: &TestShop) -> Value {
-    let admin = Fan::new(shop.process.booking.admin_router());
+    let admin = Fan::new(shop.process.booking.admin().0);
     let answer = admin.post("/admin/v1/reconcile", &json!({})).await;
     assert_eq!(answer.status, 200, "{}", answer.text);
     answer.json

@@ -225,7 +225,7 @@ async fn a_provider_that_is_down_is_asked_again_for_the_same_intent() {
 async fn what_a_dashboard_and_a_bank_do_is_found_by_the_comparison() {
     let simulator = Simulator::start().await;
     let shop = shop(&simulator).await;
-    let admin = Fan::new(shop.process.booking.admin_router());
+    let admin = Fan::new(shop.process.booking.admin().0);
     let mut sold = Vec::new();
     for seat in ["A1", "A2"] {
         let fan = shop.fan();

@@ -142,7 +142,7 @@ impl TestShop {
     }
 
     pub(crate) async fn import(&self, file: Value) -> (u16, Value) {
-        let admin = Fan::new(self.process.booking.admin_router());
+        let admin = Fan::new(self.process.booking.admin().0);
         let answer = admin.post("/admin/v1/shows", &file).await;
         (answer.status, answer.json)
     }

@@ -3,12 +3,11 @@
 use std::sync::Arc;
 
 use anyhow::{Context, Result};
-use booking_core::app::BookingDeps;
 use booking_core::config::{
     BookingConfig, PaymentConfig, Rate, RatePair, Rates, SEATS_IN_MEMORY_MAX, TicketKeys,
 };
 use booking_core::database::Pools;
-use booking_core::{Booking, RoomDirectory, StoreError};
+use booking_core::{Booking, BookingDeps, RoomDirectory, StoreError};
 use contract::line::PriceRange;
 use contract::{Clock, RoomId};
 use futures_util::future::BoxFuture;
@@ -102,10 +101,8 @@ fn booking_rates(rates: &ShopRates) -> Rates {
 
 /// What operators do with shows.
 pub(super) fn shop_routes(booking: &Booking) -> ExtraRoutes {
-    ExtraRoutes {
-        router: booking.admin_router(),
-        described: booking.admin_description(),
-    }
+    let (router, described) = booking.admin();
+    ExtraRoutes { router, described }
 }
 
 /// What the embedded booking core has left to sell.

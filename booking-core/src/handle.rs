@@ -1,0 +1,340 @@
+//! The booking core as one object: what handlers, and everything outside, can ask of it.
+//!
+//! Work on the database runs in tasks that a caller's disconnect cannot cancel.
+
+use std::sync::Arc;
+
+use contract::booking::{Booking as BookingView, City, Hold, HoldRequest, SeatMap, Show, ShowFile};
+use contract::{BookingId, CityId, HoldId, RoomId, ShowId, TicketId};
+use http::HeaderMap;
+
+use crate::config::{
+    DATABASE_WAIT_MAX, IMPORT_PATIENCE, PROVIDER_PATIENCE, RECONCILE_BACK, RECONCILE_PATIENCE,
+};
+use crate::core::Core;
+use crate::customer::{Customer, Session};
+use crate::database::StoreError;
+use crate::holds::{HoldOutcome, Once, ReleaseOutcome};
+use crate::imports::ImportedShow;
+use crate::live::{HoldKey, LiveShow};
+use crate::payment_outcome::PaymentOutcome;
+use crate::payments::provider::ProviderError;
+use crate::payments::reconcile::{ReconcileError, ReconcileReport};
+use crate::payments::webhooks::WebhookReceipt;
+use crate::stock::RoomStock;
+use crate::store;
+use crate::store::check::CheckReport;
+use crate::store::idempotency::KeyUse;
+use crate::tickets::TicketVerifier;
+
+/// The booking core. Clones are cheap and share everything.
+#[derive(Clone)]
+pub struct Booking(pub(crate) Arc<Core>);
+
+impl Booking {
+    /// Who `headers` speak for.
+    pub fn customer(&self, headers: &HeaderMap) -> Customer {
+        Customer::read(headers, self.0.is_secure())
+    }
+
+    /// A session for a browser that has none.
+    pub fn session_new(&self) -> Session {
+        Session::new(self.0.randomness.bytes())
+    }
+
+    /// The session for a browser that has none and sends a key. It follows from the key, so nothing
+    /// has to be stored for a repeat to get the same, and only this installation can tell it.
+    pub(crate) fn session_of(&self, key_use: &KeyUse) -> Session {
+        Session::of_key(&self.0.config.ticket_keys.seed, key_use)
+    }
+
+    /// Whether browsers reach the shop over TLS, so that cookies must be `Secure`.
+    pub fn is_secure(&self) -> bool {
+        self.0.is_secure()
+    }
+
+    /// Where the shop is, as `https://host`.
+    pub(crate) fn origin(&self) -> &str {
+        &self.0.config.public_url
+    }
+
+    /// What scanners verify tickets with.
+    pub fn ticket_verifier(&self) -> TicketVerifier {
+        TicketVerifier::new(&self.0.config.ticket_keys)
+    }
+
+    /// What is left of the shows behind `room` whose sale is not over; `None` when no show is
+    /// behind it. Read from memory.
+    pub fn stock(&self, room: &RoomId) -> Option<RoomStock> {
+        self.0.stock(room)
+    }
+
+    /// The cities, by name.
+    pub fn cities(&self) -> Vec<City> {
+        self.0.catalogue.cities(self.0.clock.now())
+    }
+
+    /// The shows of a city, of a day and matching a query if given; `None` for an unknown city.
+    pub fn shows(
+        &self,
+        city: &CityId,
+        date: Option<time::Date>,
+        query: Option<&str>,
+    ) -> Option<Vec<Show>> {
+        let now = self.0.clock.now();
+        self.0.catalogue.shows_in(city, date, query, now)
+    }
+
+    /// Seats of all shows that are in memory now.
+    pub fn seats_in_memory(&self) -> u64 {
+        self.0.catalogue.seats_in_memory()
+    }
+
+    /// Every show that is not long over, by start.
+    pub fn all_shows(&self) -> Vec<Show> {
+        let now = self.0.clock.now();
+        let shows = self.0.catalogue.all();
+        shows.iter().map(|show| show.view(now)).collect()
+    }
+
+    /// One show, also one that is long over.
+    pub async fn show_view(&self, show: &ShowId) -> Result<Option<Show>, StoreError> {
+        let (core, show) = (Arc::clone(&self.0), show.clone());
+        let work = async move { core.catalogue.view(&show, core.clock.now()).await };
+        self.0.work.run(work).await
+    }
+
+    /// A show with its seats.
+    pub(crate) async fn live(&self, show: &ShowId) -> Result<Option<LiveShow>, StoreError> {
+        let (core, show) = (Arc::clone(&self.0), show.clone());
+        self.0
+            .work
+            .run(async move { core.catalogue.live(&show).await })
+            .await
+    }
+
+    /// One show that is not long over.
+    pub fn show(&self, show: &ShowId) -> Option<Show> {
+        Some(self.0.catalogue.entry(show)?.view(self.0.clock.now()))
+    }
+
+    /// The seat map of a show.
+    pub async fn seat_map(&self, show: &ShowId) -> Result<Option<SeatMap>, StoreError> {
+        let live = self.live(show).await?;
+        Ok(live.map(|live| live.seat_map(self.0.clock.now())))
+    }
+
+    /// Holds seats; with a key, once for however many requests. A customer without a session has
+    /// to be given one first.
+    pub(crate) async fn hold_place(
+        &self,
+        customer: &Customer,
+        show: &ShowId,
+        request: &HoldRequest,
+        key: Option<HoldKey>,
+    ) -> Result<Once<HoldOutcome>, StoreError> {
+        let core = Arc::clone(&self.0);
+        let (customer, show, request) = (customer.clone(), show.clone(), request.clone());
+        let work = async move { core.hold_place(&customer, &show, &request, key).await };
+        self.0.work.run(work).await
+    }
+
+    /// The customer's hold.
+    pub async fn hold(
+        &self,
+        customer: &Customer,
+        hold_id: HoldId,
+    ) -> Result<Option<Hold>, StoreError> {
+        let (core, customer) = (Arc::clone(&self.0), customer.clone());
+        self.0
+            .work
+            .run(async move { core.hold(&customer, hold_id).await })
+            .await
+    }
+
+    /// Gives a hold up.
+    pub async fn hold_release(
+        &self,
+        customer: &Customer,
+        hold_id: HoldId,
+    ) -> Result<ReleaseOutcome, StoreError> {
+        let (core, customer) = (Arc::clone(&self.0), customer.clone());
+        let work = async move { core.hold_release(&customer, hold_id).await };
+        self.0.work.run_within(PROVIDER_PATIENCE, work).await
+    }
+
+    /// Starts a payment for a hold, or returns the one that is under way.
+    pub async fn payment_start(
+        &self,
+        customer: &Customer,
+        hold_id: HoldId,
+        email: &str,
+    ) -> Result<PaymentOutcome, StoreError> {
+        let Some(email) = crate::email::read(email) else {
+            return Ok(PaymentOutcome::InvalidEmail);
+        };
+        let (core, customer) = (Arc::clone(&self.0), customer.clone());
+        let work = async move {
+            let started = core
+                .payment_start(&customer, hold_id.uuid(), &email)
+                .await?;
+            Ok(core.payment_outcome(started))
+        };
+        match self.0.work.run_within(PROVIDER_PATIENCE, work).await {
+            Err(StoreError::Timeout) => Ok(PaymentOutcome::provider_silent()),
+            outcome => outcome,
+        }
+    }
+
+    /// The customer's booking.
+    pub async fn booking(
+        &self,
+        customer: &Customer,
+        booking_id: BookingId,
+    ) -> Result<Option<BookingView>, StoreError> {
+        let (core, customer) = (Arc::clone(&self.0), customer.clone());
+        self.0
+            .work
+            .run(async move { core.booking(&customer, booking_id).await })
+            .await
+    }
+
+    /// The QR code of one of the customer's tickets, as SVG.
+    pub async fn ticket_svg(
+        &self,
+        customer: &Customer,
+        booking_id: BookingId,
+        ticket_id: TicketId,
+    ) -> Result<Option<String>, StoreError> {
+        let (core, customer) = (Arc::clone(&self.0), customer.clone());
+        let work = async move { core.ticket_qr(&customer, booking_id, ticket_id).await };
+        let text = self.0.work.run(work).await?;
+        text.map(|text| {
+            crate::tickets::qr_svg(&text).map_err(|error| StoreError::corrupt("tickets", error))
+        })
+        .transpose()
+    }
+
+    pub(crate) async fn webhook_store(
+        &self,
+        signature: Option<String>,
+        body: bytes::Bytes,
+    ) -> Result<WebhookReceipt, StoreError> {
+        let core = Arc::clone(&self.0);
+        let work = async move { core.webhook_store(signature.as_deref(), &body).await };
+        self.0.work.run(work).await
+    }
+
+    /// Takes over a show file. The same file again changes nothing.
+    pub async fn show_import(&self, file: ShowFile) -> Result<ImportedShow, StoreError> {
+        let core = Arc::clone(&self.0);
+        let work = async move { core.show_import(file).await };
+        self.0.work.run_within(IMPORT_PATIENCE, work).await
+    }
+
+    /// Whether there is a show, or was one.
+    pub async fn has_shows(&self) -> Result<bool, StoreError> {
+        let core = Arc::clone(&self.0);
+        self.0
+            .work
+            .run(async move { store::catalogue::has_shows(&core.pools.jobs).await })
+            .await
+    }
+
+    /// Checks every invariant.
+    pub async fn check(&self) -> Result<CheckReport, StoreError> {
+        let core = Arc::clone(&self.0);
+        let work = async move {
+            let now = core.clock.now();
+            store::check::run(&core.pools.jobs, now, core.working_since).await
+        };
+        self.0.work.run_within(DATABASE_WAIT_MAX * 5, work).await
+    }
+
+    /// Compares what the payment provider made in the last day with our books, and acts on it.
+    /// The background work does this for what has had time to settle.
+    pub async fn reconcile(&self) -> Result<Result<ReconcileReport, ProviderError>, StoreError> {
+        let core = Arc::clone(&self.0);
+        let work = async move {
+            let now = core.clock.now();
+            // The second that is running is looked at next time.
+            let compared = core.reconcile(now.minus(RECONCILE_BACK), now).await;
+            match compared {
+                Ok(report) => Ok(Ok(report)),
+                Err(ReconcileError::Provider(error)) => Ok(Err(error)),
+                Err(ReconcileError::Store(error)) => Err(error),
+            }
+        };
+        self.0.work.run_within(RECONCILE_PATIENCE, work).await
+    }
+
+    /// Compares what is due to be compared. The background work does this too.
+    pub async fn reconcile_once(&self) -> Result<usize, StoreError> {
+        let core = Arc::clone(&self.0);
+        let work = async move { core.reconcile_once().await };
+        self.0.work.run_within(RECONCILE_PATIENCE, work).await
+    }
+
+    /// Expires holds if one made by this process is due. Returns how many. The background work
+    /// does this on time.
+    pub async fn expire_due_once(&self) -> Result<usize, StoreError> {
+        let core = Arc::clone(&self.0);
+        let work = async move { core.expire_due_once().await };
+        self.0.work.run(work).await
+    }
+
+    /// Expires holds whose time is over. Returns how many. The background work does this too.
+    pub async fn sweep_once(&self) -> Result<usize, StoreError> {
+        let core = Arc::clone(&self.0);
+        self.0
+            .work
+            .run(async move { core.sweep_once().await })
+            .await
+    }
+
+    /// Asks the provider about payments that are due. Returns how many.
+    pub async fn poll_once(&self) -> Result<usize, StoreError> {
+        let core = Arc::clone(&self.0);
+        let work = async move { core.poll_once().await };
+        self.0.work.run_within(PROVIDER_PATIENCE, work).await
+    }
+
+    /// Works on webhooks that are due. Returns how many.
+    pub async fn inbox_once(&self) -> Result<usize, StoreError> {
+        let core = Arc::clone(&self.0);
+        let work = async move { core.inbox_once().await };
+        self.0.work.run_within(PROVIDER_PATIENCE, work).await
+    }
+
+    /// Works on refunds that are due. Returns how many.
+    pub async fn refund_once(&self) -> Result<usize, StoreError> {
+        let core = Arc::clone(&self.0);
+        let work = async move { core.refund_once().await };
+        self.0.work.run_within(PROVIDER_PATIENCE, work).await
+    }
+
+    /// Gives up idempotency keys whose owner died. Returns how many. The background work does this
+    /// too.
+    pub async fn abandoned_keys_once(&self) -> Result<usize, StoreError> {
+        let core = Arc::clone(&self.0);
+        self.0
+            .work
+            .run(async move { core.abandoned_keys_once().await })
+            .await
+    }
+
+    /// Removes rows that nobody will ask for again. Returns how many; there may be more.
+    pub async fn purge_once(&self) -> Result<usize, StoreError> {
+        let core = Arc::clone(&self.0);
+        let work = &self.0.work;
+        work.run(async move { core.purge_once().await }).await
+    }
+
+    /// Brings memory in line with the database.
+    pub async fn refresh_once(&self) -> Result<(), StoreError> {
+        let core = Arc::clone(&self.0);
+        let work = &self.0.work;
+        work.run(async move { core.refresh_once().await }).await?;
+        Ok(())
+    }
+}

@@ -1,0 +1,85 @@
+//! Which requests count against which limit, and the refusal of those above it.
+
+use axum::extract::{Request, State};
+use axum::middleware::Next;
+use axum::response::{IntoResponse, Response};
+use contract::{Problem, ProblemCode};
+use http::Method;
+use web::{ApiError, LimitedAs};
+
+use crate::customer::Customer;
+use crate::handle::Booking;
+use crate::limits::Kind;
+use crate::telemetry;
+
+/// Refuses requests above the limits. The pages' guard makes a page of the refusal.
+pub(crate) async fn middleware(
+    State(booking): State<Booking>,
+    request: Request,
+    next: Next,
+) -> Response {
+    let Some(kind) = kind_of(request.method(), request.uri().path()) else {
+        return next.run(request).await;
+    };
+    let address = request
+        .extensions()
+        .get::<LimitedAs>()
+        .map(|limited| limited.0);
+    let customer = name_of(&booking.customer(request.headers()));
+    match booking.0.limits.check(kind, address, customer.as_ref()) {
+        Ok(()) => next.run(request).await,
+        Err((limit, seconds)) => {
+            metrics::counter!(telemetry::RATE_LIMITED, "limit" => limit).increment(1);
+            let problem = Problem::new(ProblemCode::RateLimited)
+                .detail("Slow down and try again after the time in Retry-After.")
+                .retry_after(u32::try_from(seconds).unwrap_or(u32::MAX));
+            ApiError::from(problem).into_response()
+        }
+    }
+}
+
+fn name_of(customer: &Customer) -> Option<String> {
+    customer
+        .subjects()
+        .into_iter()
+        .next()
+        .or_else(|| customer.session_digest())
+}
+
+/// What a request is counted as; `None` for the provider's webhooks, which are signed.
+fn kind_of(method: &Method, path: &str) -> Option<Kind> {
+    let path = path.strip_prefix("/api/v1").unwrap_or(path);
+    let parts: Vec<&str> = path.split('/').skip(1).collect();
+    Some(match (method.as_str(), parts.as_slice()) {
+        (_, ["payments", _, "webhook"]) => return None,
+        ("POST", ["shows", _, "holds"] | ["holds", _, "release"]) | ("DELETE", ["holds", _]) => {
+            Kind::Hold
+        }
+        ("POST", ["holds", _, "payments"]) => Kind::Pay,
+        ("POST", ["holds", _, "confirm"]) | (_, ["holds", _, "return"]) => Kind::Confirm,
+        _ => Kind::Browse,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn kinds_are_counted_apart() {
+        for (method, path, kind) in [
+            (Method::GET, "/", Some(Kind::Browse)),
+            (Method::GET, "/api/v1/shows/a/seats", Some(Kind::Browse)),
+            (Method::POST, "/api/v1/shows/a/holds", Some(Kind::Hold)),
+            (Method::POST, "/shows/a/holds", Some(Kind::Hold)),
+            (Method::DELETE, "/api/v1/holds/h", Some(Kind::Hold)),
+            (Method::POST, "/api/v1/holds/h/payments", Some(Kind::Pay)),
+            (Method::POST, "/holds/h/payments", Some(Kind::Pay)),
+            (Method::POST, "/api/v1/holds/h/confirm", Some(Kind::Confirm)),
+            (Method::GET, "/holds/h/return", Some(Kind::Confirm)),
+            (Method::POST, "/api/v1/payments/stripe/webhook", None),
+        ] {
+            assert_eq!(kind_of(&method, path), kind, "{method} {path}");
+        }
+    }
+}

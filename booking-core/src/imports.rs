@@ -1,0 +1,65 @@
+//! Taking over show files.
+
+use contract::booking::{ImportOutcome, ShowFile, ShowImported};
+use show_file::Fault;
+
+use crate::core::Core;
+use crate::database::{StoreError, repeat_if_contended};
+use crate::shows::ShowDraft;
+use crate::store;
+use crate::store::import::Import;
+
+/// What became of an import.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ImportedShow {
+    /// It was taken.
+    Imported(ShowImported),
+    /// The file cannot be taken.
+    Invalid(Vec<Fault>),
+    /// It would change what customers already hold or bought.
+    InUse,
+}
+
+impl Core {
+    /// Takes over a show file. The same file again changes nothing.
+    pub(crate) async fn show_import(&self, file: ShowFile) -> Result<ImportedShow, StoreError> {
+        let now = self.clock.now();
+        let draft = match ShowDraft::new(file, now) {
+            Ok(draft) => draft,
+            Err(faults) => return Ok(ImportedShow::Invalid(faults)),
+        };
+        if let Some(room) = &draft.show.file.room
+            && !self.rooms.knows(room).await?
+        {
+            return Ok(ImportedShow::Invalid(vec![Fault {
+                path: "room".to_owned(),
+                what: format!("there is no room `{room}`; create it first"),
+            }]));
+        }
+        let pool = &self.pools.jobs;
+        let show_id = &draft.show.file.show_id;
+        let before = self.catalogue.info(show_id).await?;
+        let import = repeat_if_contended(|| store::import::import(pool, &draft, now)).await?;
+        let outcome = match import {
+            Import::SeatsInUse | Import::TermsInUse => return Ok(ImportedShow::InUse),
+            Import::Done(outcome) => outcome,
+        };
+        // The import stands whatever comes of this; if it fails, the next refresh shows it.
+        if let Err(error) = self.catalogue.renew(show_id, now).await {
+            tracing::warn!(%error, "an imported show is not in memory yet");
+        }
+        let after = self.catalogue.entry(show_id);
+        let changed = match (outcome, before, after) {
+            (ImportOutcome::Updated, Some(before), Some(after)) => {
+                after.info().changes_from(&before)
+            }
+            _ => Vec::new(),
+        };
+        Ok(ImportedShow::Imported(ShowImported {
+            show_id: show_id.clone(),
+            seat_count: u64::try_from(draft.show.seats.len()).unwrap_or(u64::MAX),
+            outcome,
+            changed,
+        }))
+    }
+}

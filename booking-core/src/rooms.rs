@@ -1,0 +1,12 @@
+//! The rooms that shows can be behind, which are not the booking core's own.
+
+use contract::RoomId;
+use futures_util::future::BoxFuture;
+
+use crate::database::StoreError;
+
+/// What the booking core asks about rooms, which are not its own.
+pub trait RoomDirectory: Send + Sync {
+    /// Whether there is a room `room`. An error when that cannot be found out now.
+    fn knows<'a>(&'a self, room: &'a RoomId) -> BoxFuture<'a, Result<bool, StoreError>>;
+}
