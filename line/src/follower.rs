@@ -9,12 +9,12 @@ use contract::line::Phase;
 use contract::{PlaceId, Timestamp};
 use tokio::time::MissedTickBehavior;
 
-use super::WorkError;
-use super::room::{Rates, Room, paused_reason};
-use super::sockets::Socket;
+use crate::error::WorkError;
 use crate::policy::snapshot::{Counts, Snapshot};
 use crate::policy::status::RoomView;
 use crate::policy::wait::{PaceHistory, configured_pace};
+use crate::room::{Rates, Room, paused_reason};
+use crate::sockets::Socket;
 use crate::store::{Cursor, ENTER_BATCH_MAX, Enter, Entry, Notice, OnceOpen, Standing, StoreError};
 
 /// Time between reads of notices.

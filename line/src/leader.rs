@@ -13,13 +13,14 @@ use metrics::{counter, gauge, histogram};
 use tokio::time::{Instant, MissedTickBehavior};
 use uuid::Uuid;
 
-use super::WorkError;
-use super::live_keys::{self, RESERVED_MIN};
-use super::presence::{GATEWAY_LEASE, lapse_of};
-use super::room::Room;
-use crate::policy::admission::{LimitedBy, Situation, TICK, decide};
+use crate::error::WorkError;
+use crate::live_keys::{self, RESERVED_MIN};
+use crate::policy::admission::{LimitedBy, TICK, decide};
 use crate::policy::order::{LIVE_BASE, waited};
+use crate::policy::situation::Situation;
+use crate::presence::{GATEWAY_LEASE, lapse_of};
 use crate::records::AdmissionBatch;
+use crate::room::Room;
 use crate::store::{CallOrder, OUTCOMES_MAX, Popped, StoreError, TickSettings, TickState};
 use crate::telemetry;
 

@@ -8,10 +8,10 @@
 
 use std::time::Duration;
 
-use super::WorkError;
-use super::rebuild::HOLD;
-use super::room::Room;
+use crate::error::WorkError;
 use crate::policy::order::{clock_floor, clock_span};
+use crate::rebuild::HOLD;
+use crate::room::Room;
 use crate::store::StoreError;
 use crate::store::live_keys::KeyState;
 

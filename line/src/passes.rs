@@ -6,8 +6,8 @@ use contract::line::PassGrant;
 use contract::pass::{PassClaims, TOKEN_USE_ACCESS};
 use contract::{PlaceId, Problem, ProblemCode, RoomId, Timestamp};
 
-use super::Parts;
-use super::room::Room;
+use crate::parts::Parts;
+use crate::room::Room;
 
 /// A pass and what was signed into it.
 #[derive(Clone, Debug)]

@@ -1,4 +1,5 @@
-//! The lease under which this gateway stands for the presence of the fans connected to it.
+//! Tells the store whose connections closed, a few times a second, and renews the lease under
+//! which this gateway stands for the presence of the fans connected to it.
 //!
 //! The store keeps one entry for each time that a place in the line was said to be connected
 //! here. When this process dies, its lease ends and the leader marks those places as absent.
@@ -7,11 +8,16 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use contract::Timestamp;
+use tokio::time::MissedTickBehavior;
 
-use super::follower::put_back;
-use super::room::Room;
+use crate::follower::put_back;
+use crate::room::Room;
 use crate::store::{Lapse, StoreError, TickState};
 
+/// Time between reports to the store.
+const REPORT_EVERY: Duration = Duration::from_millis(500);
+/// How long the connections of a room that ends may take to close.
+const LAST_REPORTS_MAX: Duration = Duration::from_secs(3);
 /// Time between renewals.
 pub const RENEW_EVERY: Duration = Duration::from_secs(1);
 /// How long a gateway stands for its fans without renewing. Marks count from the last renewal, so
@@ -22,6 +28,57 @@ const ANSWER_WITHIN: Duration = Duration::from_secs(1);
 /// Entries of connections that are gone, beyond one for each that is there, until they are
 /// forgotten: all of a room's entries are then written again.
 const SURPLUS_MAX: u64 = 1024;
+
+/// Reports absences and renews the lease on the presence of everyone else until the room ends;
+/// then reports those of the connections that end with it.
+pub async fn run(room: Arc<Room>) {
+    let mut presence = Presence::new(room.clone());
+    let mut ticks = tokio::time::interval(REPORT_EVERY);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        tokio::select! {
+            () = room.stop.cancelled() => break,
+            _ = ticks.tick() => {}
+        }
+        report_once(&room).await;
+        if let Err(error) = presence.renew_if_due().await {
+            tracing::debug!(room = %room.id, %error, "presence not renewed");
+        }
+    }
+    let last = async {
+        while room.sockets.count() > 0 {
+            ticks.tick().await;
+            report_once(&room).await;
+        }
+        report_once(&room).await;
+        presence.end().await
+    };
+    // Those that close later, or could not be reported, are absent when the lease has ended.
+    let _late = tokio::time::timeout(LAST_REPORTS_MAX, last).await;
+}
+
+/// Reports what was noted. A place that came back in the meantime is not absent; should it come
+/// back here or elsewhere while this is under way, the notice of it makes the follower say so.
+pub async fn report_once(room: &Room) {
+    let gone = room.absences.take();
+    let absent: Vec<_> = gone
+        .into_iter()
+        .filter(|place| !room.sockets.has(place))
+        .collect();
+    if absent.is_empty() {
+        return;
+    }
+    let now = room.parts.now();
+    if let Err(error) = room
+        .parts
+        .store
+        .places_absent(&room.store_ref(), now, &absent)
+        .await
+    {
+        tracing::debug!(room = %room.id, %error, places = absent.len(), "absences not reported");
+        room.absences.note_all(absent);
+    }
+}
 
 /// This gateway's lease in one room.
 pub struct Presence {

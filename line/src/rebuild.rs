@@ -9,12 +9,12 @@ use std::time::Duration;
 
 use contract::Timestamp;
 
-use super::WorkError;
-use super::room::Room;
+use crate::error::WorkError;
 use crate::policy::order::OrderKey;
 use crate::policy::outcome::Fate;
 use crate::policy::status::POLL_POLICY;
 use crate::records::Admission;
+use crate::room::Room;
 use crate::store::{Birth, Served, ServedState};
 
 /// Admissions read at a time.
@@ -31,8 +31,16 @@ const YOUNG: Duration = Duration::from_secs(5);
 /// How long it takes at most, with the records there, until what became of a call is noted.
 const NOTED_WITHIN: Duration = Duration::from_secs(5);
 
+impl Room {
+    /// Makes the room in the store from the durable records. Harmless when it is there.
+    pub async fn rebuild(&self) -> Result<(), WorkError> {
+        let _one = self.rebuilding.lock().await;
+        rebuild_once(self).await
+    }
+}
+
 /// Makes the room, or adds what the store lacks.
-pub async fn rebuild_once(room: &Room) -> Result<(), WorkError> {
+async fn rebuild_once(room: &Room) -> Result<(), WorkError> {
     let parts = &room.parts;
     parts.skew.measure_first().await?;
     let now = parts.now();

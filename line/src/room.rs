@@ -13,21 +13,21 @@ use sha2::{Digest, Sha256};
 use tokio::sync::{Mutex, Notify, watch};
 use tokio_util::sync::CancellationToken;
 
-use super::absences::Absences;
-use super::door::{Door, DoorQueue, door};
-use super::meters::Meters;
-use super::sessions::Sessions;
-use super::sockets::Sockets;
-use super::{Parts, WorkError, rebuild};
+use crate::absences::Absences;
+use crate::door::{Door, DoorQueue, door};
+use crate::meters::Meters;
+use crate::parts::Parts;
 use crate::policy::order::{OrderKey, draw};
 use crate::policy::phase::phase_at;
 use crate::policy::place::PlaceToken;
-use crate::policy::settings::EMBEDDED;
 use crate::policy::status::{PlaceFacts, RoomView};
-use crate::policy::upstream::{Bounds, Upstream};
+use crate::policy::upstream::Bounds;
 use crate::policy::wait::configured_pace;
 use crate::records::RoomRecord;
-use crate::store::{RoomRef, StoreError};
+use crate::sessions::Sessions;
+use crate::sockets::Sockets;
+use crate::store::RoomRef;
+use crate::target::Target;
 
 /// How fast things happen in a room, per second.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
@@ -44,33 +44,6 @@ pub struct Rates {
     pub show_share: Option<f64>,
     /// Mean wait of live joiners called lately.
     pub waited_seconds: Option<u32>,
-}
-
-/// Where requests to a room's part of the site go.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Target {
-    /// To the booking core in this process.
-    Embedded,
-    /// To somebody's service.
-    Remote(Upstream),
-    /// Nowhere: the settings name something that no version of this program accepts.
-    Unusable,
-}
-
-impl Target {
-    /// What the `upstream` of a room's settings means.
-    pub fn of(upstream: &str) -> Self {
-        if upstream == EMBEDDED {
-            return Self::Embedded;
-        }
-        match upstream.parse() {
-            Ok(upstream) => Self::Remote(upstream),
-            Err(error) => {
-                tracing::error!(%error, "a room's upstream cannot be used");
-                Self::Unusable
-            }
-        }
-    }
 }
 
 /// A record with what is read from it once.
@@ -115,7 +88,7 @@ pub struct Room {
     document: ArcSwapOption<(Arc<RoomView>, Bytes, HeaderValue)>,
     rates: StdMutex<Rates>,
     /// Held while the room is made again, so that one task does it.
-    rebuilding: Mutex<()>,
+    pub(super) rebuilding: Mutex<()>,
     /// The latest term of live keys that this gateway has seen; held while one task reserves some.
     pub(super) key_term: Mutex<u64>,
 }
@@ -273,45 +246,10 @@ impl Room {
     }
 
     /// Whether the room has opened, or was told to: a pause that follows takes neither back.
-    fn is_told_to_open(&self) -> bool {
+    pub(super) fn is_told_to_open(&self) -> bool {
         let record = &self.known.load().record;
         let ordered = record.open_ordered_at.or(record.opened_at);
         ordered.is_some() || self.phase() == Phase::Queueing
-    }
-
-    /// Opens the room once, if it was told to: keeps the line as it stands, from which queue
-    /// numbers are read, ends the draw, and then publishes the seed, so that everyone can check
-    /// it. In this order, because nobody comes back to a room that is open, and because a gateway
-    /// that has not read yet that it is would let people draw by a seed that is known. May be
-    /// repeated after any failure, and done by several gateways at once.
-    pub async fn open_if_ordered(&self, now: Timestamp) -> Result<(), WorkError> {
-        if self.record().opened_at.is_some() || !self.is_told_to_open() {
-            return Ok(());
-        }
-        let (at, store) = (self.store_ref(), &self.parts.store);
-        let snapshot = store.snapshot_take(&at, now).await?;
-        store.opening_put(&at, &snapshot).await?;
-        if let Some(record) = self.parts.durable.seed_reveal(&self.id, now).await? {
-            self.opening_set(&record);
-            tracing::info!(room = %self.id, waiting = snapshot.counts.in_line, "room opened");
-        }
-        Ok(())
-    }
-
-    /// Opens the room as the operator has just asked, before they are answered. Should that fail,
-    /// the leader goes on trying.
-    pub async fn open_now(&self) {
-        let now = self.parts.clock.now();
-        let opened = match self.open_if_ordered(now).await {
-            Err(WorkError::Store(StoreError::NoRoom)) => match self.rebuild().await {
-                Ok(()) => self.open_if_ordered(now).await,
-                Err(error) => Err(error),
-            },
-            other => other,
-        };
-        if let Err(error) = opened {
-            tracing::warn!(room = %self.id, %error, "the room opens with the next tick");
-        }
     }
 
     /// Whether everyone passes through.
@@ -334,12 +272,6 @@ impl Room {
             number: token.number,
             ahead_at_join: token.ahead,
         }
-    }
-
-    /// Makes the room in the store from the durable records. Harmless when it is there.
-    pub async fn rebuild(&self) -> Result<(), WorkError> {
-        let _one = self.rebuilding.lock().await;
-        rebuild::rebuild_once(self).await
     }
 }
 

@@ -12,12 +12,13 @@ use tokio::sync::{Notify, watch};
 use tokio::time::MissedTickBehavior;
 use tokio_util::task::TaskTracker;
 
-use super::follower::Follower;
-use super::leader::Leader;
-use super::room::Room;
-use super::{Parts, WorkError};
+use crate::error::WorkError;
+use crate::follower::Follower;
+use crate::leader::Leader;
+use crate::parts::Parts;
 use crate::policy::path::{PathPrefix, SafePath};
 use crate::records::{RoomRecord, Rooms};
+use crate::room::Room;
 use crate::store::RoomRef;
 
 /// Time between reads.
@@ -196,7 +197,7 @@ impl RoomSet {
         let (room, queue) = Room::new(record, self.parts.clone());
         let (tasks, work) = (&self.parts.tasks, TaskTracker::new());
         tasks.spawn(work.track_future(queue.run(room.clone())));
-        tasks.spawn(work.track_future(super::absences::run(room.clone())));
+        tasks.spawn(work.track_future(super::presence::run(room.clone())));
         tasks.spawn(work.track_future(Follower::new(room.clone()).run()));
         tasks.spawn(work.track_future(Leader::new(room.clone()).run()));
         locked(&self.working).insert(room.id.clone(), work);

@@ -6,13 +6,13 @@ use contract::line::{PlaceState, StatusDocument};
 use contract::room::{Challenge, QueueingMethod};
 use contract::{Clock, PlaceId, Problem, ProblemCode, Timestamp};
 
-use super::line_problem;
-use super::passes::{Admission, Minted, mint, mint_called, mint_idle};
-use super::room::Room;
+use crate::error::line_problem;
+use crate::passes::{Admission, Minted, mint, mint_called, mint_idle};
 use crate::policy::access_code;
 use crate::policy::order::OrderKey;
 use crate::policy::place::PlaceToken;
 use crate::policy::status::{PlaceFacts, Seen};
+use crate::room::Room;
 use crate::store::{Enter, Entry, OnceOpen, Standing};
 use contract::line::Phase;
 use uuid::Uuid;

@@ -61,7 +61,7 @@ async fn a_connection_at_one_gateway_stands_for_the_fan_when_another_loses_its_o
     let place = crate::line::place_of(&app, 2);
     // This one finds out late that the fan's connection is dead.
     room.absences.note(place);
-    line::absences::report_once(&room).await;
+    line::presence::report_once(&room).await;
     eventually("the word of the other", async || {
         (absent_count(&app).await == 0).then_some(())
     })

@@ -12,7 +12,9 @@ use std::time::Duration;
 use contract::Timestamp;
 use contract::line::Phase;
 
+use super::credit::{CREDIT_ONE, worth};
 use super::shows::Shows;
+use super::situation::Situation;
 
 /// Time between ticks.
 pub const TICK: Duration = Duration::from_millis(100);
@@ -23,9 +25,6 @@ pub const CATCH_UP_MAX: Duration = Duration::from_millis(200);
 
 /// Most calls in one tick. Bounds one script call to about a millisecond.
 pub const CALLS_PER_TICK_MAX: u64 = 1000;
-
-/// Credit is counted in millionths of a call, so that the slowest rate accrues exactly.
-pub const CREDIT_ONE: u64 = 1_000_000;
 
 /// The rate bucket, as the store keeps it between ticks and across leaders.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -38,31 +37,6 @@ pub struct Bucket {
     pub filled_at: Option<Timestamp>,
     /// Who shows, and what is still to come back.
     pub shows: Shows,
-}
-
-/// What the decision is made from.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Situation {
-    /// What the room is doing.
-    pub phase: Phase,
-    /// The configured rate.
-    pub calls_per_minute: u64,
-    /// The configured cap.
-    pub active_max: u64,
-    /// Places that could be called.
-    pub in_line: u64,
-    /// Called, claimed or popped for a call.
-    pub occupied: u64,
-    /// Calls given back since the last tick.
-    pub given_back: u64,
-    /// Calls ever claimed.
-    pub claims: u64,
-    /// Tickets left, when the upstream tells; none means nobody is called.
-    pub remaining: Option<u64>,
-    /// Whether the upstream takes requests.
-    pub upstream_open: bool,
-    /// Nobody is called before: the line is being put together again.
-    pub held_until: Option<Timestamp>,
 }
 
 /// Why no more are called.
@@ -197,16 +171,6 @@ fn fill(bucket: Bucket, situation: &Situation, now: Timestamp) -> Bucket {
         filled_at: Some(bucket.filled_at.map_or(now, |at| at.max(now))),
         shows,
     }
-}
-
-/// What `calls_per_minute` come to in `span`, millionths of a call.
-pub(super) fn worth(span: Duration, calls_per_minute: u64) -> u64 {
-    let calls = ms(span).saturating_mul(calls_per_minute);
-    calls.saturating_mul(CREDIT_ONE) / 60_000
-}
-
-fn ms(span: Duration) -> u64 {
-    u64::try_from(span.as_millis()).unwrap_or(u64::MAX)
 }
 
 #[cfg(test)]
@@ -391,7 +355,7 @@ mod tests {
             gaps in prop::collection::vec(1u64..900, 1..200)
         ) {
             let calls = run(&busy(rate), gaps.iter().copied());
-            let catch_up = ms(CATCH_UP_MAX);
+            let catch_up = u64::try_from(CATCH_UP_MAX.as_millis()).unwrap();
             for from in 0..calls.len() {
                 let mut sum = 0;
                 for (at, n) in &calls[from..] {

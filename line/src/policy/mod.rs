@@ -4,6 +4,7 @@
 //! | --- | --- |
 //! | [`access_code`] | whether an access code is one of the room's, however it is typed |
 //! | [`admission`] | how many to call this tick, and why not more |
+//! | [`credit`] | calls that may be made, as the rate gives them |
 //! | [`order`] | order keys: the draw and the live clock |
 //! | [`outcome`] | what became of an admission after it was logged |
 //! | [`path`] | paths that have one reading, and the prefixes that rooms protect |
@@ -11,6 +12,7 @@
 //! | [`place`] | place tokens, place ids, session ids |
 //! | [`settings`] | which settings make sense |
 //! | [`shows`] | who shows when called, and how fast the credit of no-shows comes back |
+//! | [`situation`] | what a decision on calls is made from |
 //! | [`snapshot`] | positions from a snapshot of constant size |
 //! | [`status`] | what one visitor is shown |
 //! | [`upstream`] | where a protected service listens |
@@ -18,6 +20,7 @@
 
 pub mod access_code;
 pub mod admission;
+pub mod credit;
 pub mod order;
 pub mod outcome;
 pub mod path;
@@ -25,6 +28,7 @@ pub mod phase;
 pub mod place;
 pub mod settings;
 pub mod shows;
+pub mod situation;
 pub mod snapshot;
 pub mod status;
 pub mod upstream;

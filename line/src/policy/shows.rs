@@ -18,7 +18,8 @@ use std::time::Duration;
 
 use contract::Timestamp;
 
-use super::admission::{CREDIT_ONE, Situation, worth};
+use super::credit::{CREDIT_ONE, worth};
+use super::situation::Situation;
 
 /// Longest that credit waits in the reserve.
 pub const KEPT: Duration = Duration::from_secs(30);

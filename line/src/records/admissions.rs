@@ -13,7 +13,8 @@ use sqlx::postgres::PgConnection;
 use time::OffsetDateTime;
 use uuid::Uuid;
 
-use super::{Database, RecordsError};
+use super::database::Database;
+use super::error::RecordsError;
 use crate::policy::outcome::{Fate, Outcome};
 
 /// Most places in one batch. Bounds the statement to a few milliseconds and about half a

@@ -6,7 +6,8 @@ use serde::Serialize;
 use serde_json::Value;
 use sqlx::postgres::PgConnection;
 
-use super::{Database, RecordsError};
+use super::database::Database;
+use super::error::RecordsError;
 
 /// Most records in one page of the log.
 pub const AUDIT_PAGE_MAX: u32 = 500;

@@ -8,7 +8,7 @@ use sqlx::postgres::{PgConnectOptions, PgConnection, PgPool, PgPoolOptions};
 use tokio::time::Instant;
 use tokio_util::task::TaskTracker;
 
-use super::RecordsError;
+use super::error::RecordsError;
 use crate::telemetry;
 
 /// Longest wait for a connection. Below a second, so that a caller hears within one.

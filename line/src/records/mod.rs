@@ -6,11 +6,10 @@ mod admissions;
 mod audit;
 mod database;
 pub mod durable;
+mod error;
 mod order_keys;
 mod room_record;
 mod rooms;
-
-use thiserror::Error;
 
 pub use admissions::{
     ADMISSION_BATCH_MAX, Admission, AdmissionBatch, Admissions, ChainBreak, LogHead, chain_hash,
@@ -18,88 +17,6 @@ pub use admissions::{
 };
 pub use audit::{AUDIT_PAGE_MAX, Act, Audit, AuditEntry};
 pub use database::{Database, connect_options, pool_options};
+pub use error::RecordsError;
 pub use room_record::RoomRecord;
 pub use rooms::{CreateOutcome, PutOutcome, RoomChanges, Rooms, SYSTEM_ACTOR};
-
-/// Why the database could not do what was asked.
-#[derive(Debug, Error)]
-pub enum RecordsError {
-    /// It cannot be reached; nothing was done.
-    #[error("the database does not answer")]
-    Unavailable(#[source] sqlx::Error),
-    /// It did not finish in time. A write may have happened or may still happen.
-    #[error("the database did not finish in time")]
-    Timeout,
-    /// A stored row says something that no version of this program writes.
-    #[error("the table {table} holds something unreadable: {detail}")]
-    Corrupt {
-        /// Where.
-        table: &'static str,
-        /// What.
-        detail: String,
-    },
-    /// The request contradicts what is stored.
-    #[error("{0}")]
-    Conflict(String),
-    /// The database refused a statement: a mistake of ours.
-    #[error("the database refused the statement")]
-    Refused(#[source] sqlx::Error),
-}
-
-impl RecordsError {
-    /// The variant as a metric's label.
-    const fn kind(&self) -> &'static str {
-        match self {
-            Self::Unavailable(_) => "unavailable",
-            Self::Timeout => "timeout",
-            Self::Corrupt { .. } => "corrupt",
-            Self::Conflict(_) => "conflict",
-            Self::Refused(_) => "refused",
-        }
-    }
-
-    /// Whether the same call may succeed a little later. A [`RecordsError::Timeout`] of a write
-    /// may only be repeated when the write is idempotent.
-    pub const fn is_passing(&self) -> bool {
-        matches!(self, Self::Unavailable(_) | Self::Timeout)
-    }
-}
-
-/// SQLSTATEs that mean "not now": cancelled by a timeout, lock not available, shutting down,
-/// too many connections, serialisation failure and deadlock.
-const PASSING_STATES: [&str; 8] = [
-    "57014", "55P03", "57P01", "57P02", "57P03", "53300", "40001", "40P01",
-];
-
-impl From<sqlx::Error> for RecordsError {
-    fn from(error: sqlx::Error) -> Self {
-        let state = error
-            .as_database_error()
-            .and_then(|refused| refused.code().map(std::borrow::Cow::into_owned));
-        match (&error, state.as_deref()) {
-            (_, Some("57014" | "55P03")) => Self::Timeout,
-            // Class 08 is a broken connection, class 25P03 an idle transaction cut off.
-            (_, Some(state))
-                if PASSING_STATES.contains(&state)
-                    || state.starts_with("08")
-                    || state == "25P03" =>
-            {
-                Self::Unavailable(error)
-            }
-            (
-                sqlx::Error::Io(_)
-                | sqlx::Error::Tls(_)
-                | sqlx::Error::Protocol(_)
-                | sqlx::Error::PoolTimedOut
-                | sqlx::Error::PoolClosed
-                | sqlx::Error::WorkerCrashed,
-                _,
-            ) => Self::Unavailable(error),
-            (sqlx::Error::ColumnDecode { source, index }, _) => Self::Corrupt {
-                table: "unknown",
-                detail: format!("column {index}: {source}"),
-            },
-            _ => Self::Refused(error),
-        }
-    }
-}

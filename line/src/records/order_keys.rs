@@ -2,7 +2,8 @@
 
 use contract::RoomId;
 
-use super::{RecordsError, Rooms};
+use super::error::RecordsError;
+use super::rooms::Rooms;
 use crate::policy::order::{CLOCK_COUNTER_BITS, CLOCK_MAX, KeyRange, LIVE_BASE};
 
 /// How far the clock may be above the floor that gateways of an earlier version wrote once a

@@ -7,7 +7,7 @@ use contract::room::{Override, RoomSettings};
 use serde_json::{Value, json};
 use time::OffsetDateTime;
 
-use super::RecordsError;
+use super::error::RecordsError;
 
 /// The table, in error messages.
 pub(super) const TABLE: &str = "rooms";

@@ -13,11 +13,12 @@ use sqlx::postgres::PgConnection;
 use time::OffsetDateTime;
 
 use super::audit::{self, Act, AuditEntry};
+use super::database::Database;
+use super::error::RecordsError;
 use super::room_record::{
     RoomRecord, RoomRow, TABLE, override_read, override_text, settings_json, settings_read,
     without_secrets,
 };
-use super::{Database, RecordsError};
 use crate::policy::phase::phase_at;
 
 /// Who the audit log names for what the gateway does by itself.

@@ -8,8 +8,10 @@ use redis::RedisError;
 use redis::aio::{ConnectionManager, ConnectionManagerConfig};
 use tokio::time::Instant;
 
-use super::redis::{CONNECTION_TIMEOUT, RESPONSE_TIMEOUT};
-
+/// Longest an operation may take; what takes longer has an unknown outcome.
+pub(super) const RESPONSE_TIMEOUT: Duration = Duration::from_millis(700);
+/// Longest a connection attempt may take.
+pub(super) const CONNECTION_TIMEOUT: Duration = Duration::from_millis(400);
 /// Longest pause between connection attempts.
 const RECONNECT_DELAY_MAX: Duration = Duration::from_millis(200);
 /// Shortest time between two connections that replace one to a server that takes no writes.

@@ -4,6 +4,7 @@
 //! is the model that the conformance suite compares it with. Nothing decides here: policy comes
 //! in as numbers, outcomes go out as values, and `Err` only ever means "could not find out".
 
+mod error;
 pub mod keys;
 pub mod last_pages;
 mod link;
@@ -11,16 +12,19 @@ pub mod live_keys;
 pub mod memory;
 pub mod redis;
 mod reply;
+mod room_ref;
 pub mod scripts;
 
 use std::time::Duration;
 
 use async_trait::async_trait;
-use contract::{PlaceId, RoomId, Timestamp};
+use contract::{PlaceId, Timestamp};
 use uuid::Uuid;
 
+pub use self::error::{StoreError, StoreResult};
 use self::last_pages::LastPages;
 use self::live_keys::LiveKeys;
+pub use self::room_ref::RoomRef;
 use crate::policy::admission::Bucket;
 use crate::policy::order::OrderKey;
 use crate::policy::outcome::Outcome;
@@ -43,37 +47,6 @@ pub const OUTCOMES_MAX: usize = 2_000;
 /// How long a process that makes a room in several steps may be silent before another begins
 /// anew.
 pub const MAKING_MAX: Duration = Duration::from_secs(3);
-
-/// Why a store could not do what was asked. Refusals are outcomes, not errors.
-#[derive(Debug, thiserror::Error)]
-pub enum StoreError {
-    /// No connection; nothing was done.
-    #[error("the line's store does not answer")]
-    Unavailable(#[source] ::redis::RedisError),
-    /// No answer in time; it may or may not have been done.
-    #[error("the line's store did not answer in time")]
-    Timeout,
-    /// The store does not have the room at this epoch: it lost its memory, or the name
-    /// was used again for another room.
-    #[error("the line's store does not have the room at this epoch")]
-    NoRoom,
-    /// The store answered something we cannot read.
-    #[error("the line's store answered something unreadable: {0}")]
-    Corrupt(String),
-}
-
-/// The result of a store operation.
-pub type StoreResult<T> = Result<T, StoreError>;
-
-/// A room as the store knows it. Every operation names the epoch it was prepared for, so that
-/// no process works on the line of another room of the same name.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub struct RoomRef {
-    /// The room.
-    pub room: RoomId,
-    /// How often the name of a deleted room was used again.
-    pub epoch: u32,
-}
 
 /// What an entry asks for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -5,7 +5,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use contract::{PlaceId, Timestamp};
-use line::policy::admission::{Bucket, CREDIT_ONE};
+use line::policy::admission::Bucket;
+use line::policy::credit::CREDIT_ONE;
 use line::policy::order::{KeyRange, LIVE_BASE, OrderKey};
 use line::policy::shows::Shows;
 use line::store::{

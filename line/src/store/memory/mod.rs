@@ -1,6 +1,9 @@
 //! The model of the store: the same operations on ordered maps. The conformance suite holds the
 //! Redis scripts against it, and the simulation runs on it.
 
+mod last_pages;
+mod live_keys;
+mod ports;
 mod room;
 
 use std::collections::HashMap;
@@ -50,7 +53,7 @@ impl MemoryStore {
     }
 
     /// Which server has the rooms.
-    pub(super) fn server(&self) -> u64 {
+    fn server(&self) -> u64 {
         self.server.load(Ordering::SeqCst)
     }
 
@@ -65,11 +68,7 @@ impl MemoryStore {
         self.rooms.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    pub(super) fn with<T>(
-        &self,
-        room: &RoomRef,
-        act: impl FnOnce(&mut Room) -> T,
-    ) -> StoreResult<T> {
+    fn with<T>(&self, room: &RoomRef, act: impl FnOnce(&mut Room) -> T) -> StoreResult<T> {
         let mut rooms = self.lock();
         let found = rooms
             .get_mut(&room.room)

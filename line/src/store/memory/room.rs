@@ -5,6 +5,8 @@ use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 use contract::{PlaceId, Timestamp};
 use uuid::Uuid;
 
+use super::last_pages::KeptPages;
+use super::live_keys::KeptKeys;
 use crate::policy::admission::Bucket;
 use crate::policy::order::{LIVE_BASE, OrderKey};
 use crate::policy::outcome::{Fate, Outcome};
@@ -32,10 +34,10 @@ pub(super) struct Held {
 }
 
 #[derive(Clone, Default)]
-pub(in crate::store) struct Room {
+pub(super) struct Room {
     pub(super) epoch: u32,
     pub(super) birth: Uuid,
-    pub(in crate::store) clock: u64,
+    pub(super) clock: u64,
     pub(super) counts: Counts,
     pub(super) given_back: u64,
     pub(super) bucket: Bucket,
@@ -55,8 +57,8 @@ pub(in crate::store) struct Room {
     pub(super) done: HashMap<PlaceId, Done>,
     pub(super) session: HashMap<PlaceId, (u64, Timestamp)>,
     pub(super) outcomes: BTreeMap<PlaceId, Outcome>,
-    pub(in crate::store) last_pages: crate::store::last_pages::Kept,
-    pub(in crate::store) live_keys: crate::store::live_keys::Kept,
+    pub(super) last_pages: KeptPages,
+    pub(super) live_keys: KeptKeys,
     pub(super) snapshot: Option<Snapshot>,
     pub(super) opening: Option<Snapshot>,
     pub(super) is_open: bool,

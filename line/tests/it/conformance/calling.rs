@@ -1,6 +1,7 @@
 //! Leases, ticks, and calls from popping to publishing.
 
-use line::policy::admission::{Bucket, CREDIT_ONE};
+use line::policy::admission::Bucket;
+use line::policy::credit::CREDIT_ONE;
 use line::policy::shows::Shows;
 use line::store::{
     CLOCKS_APART_MAX, CallOrder, EXPIRE_BATCH_MAX, Enter, Lease, Popped, RoomRef, Standing,

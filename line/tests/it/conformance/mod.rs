@@ -19,7 +19,8 @@ use std::time::Duration;
 
 use ::redis::AsyncCommands as _;
 use contract::{PlaceId, RoomId, Timestamp};
-use line::policy::admission::{Bucket, CREDIT_ONE};
+use line::policy::admission::Bucket;
+use line::policy::credit::CREDIT_ONE;
 use line::policy::order::{KeyRange, LIVE_BASE, OrderKey};
 use line::policy::shows::Shows;
 use line::policy::snapshot::Snapshot;

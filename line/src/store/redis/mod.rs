@@ -1,5 +1,8 @@
 //! The live line on Redis: each operation one script call, bounded in time.
 
+mod last_pages;
+mod live_keys;
+
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -11,7 +14,7 @@ use tokio::time::Instant;
 use uuid::Uuid;
 
 use super::keys::RoomKeys;
-use super::link::Link;
+use super::link::{CONNECTION_TIMEOUT, Link, RESPONSE_TIMEOUT};
 use super::scripts::{RoomScript, Scripts};
 use super::{
     Birth, CLOCKS_APART_MAX, CallOrder, Cursor, EXPIRE_BATCH_MAX, Enter, Entered, Entry, Lapse,
@@ -24,10 +27,6 @@ use crate::policy::outcome::Outcome;
 use crate::policy::shows::Shows;
 use crate::policy::snapshot::{HEAD_PLACES, KNOTS, Snapshot};
 
-/// Longest an operation may take; what takes longer has an unknown outcome.
-pub(super) const RESPONSE_TIMEOUT: Duration = Duration::from_millis(700);
-/// Longest a connection attempt may take.
-pub(super) const CONNECTION_TIMEOUT: Duration = Duration::from_millis(400);
 /// Admissions that one `prepare` call carries.
 const SERVED_BATCH: usize = 1000;
 
@@ -35,7 +34,7 @@ const SERVED_BATCH: usize = 1000;
 #[derive(Clone)]
 pub struct RedisStore {
     link: Arc<Link>,
-    pub(super) scripts: Arc<Scripts>,
+    scripts: Arc<Scripts>,
     prefix: String,
 }
 
@@ -60,7 +59,7 @@ impl RedisStore {
         RoomKeys::new(&self.prefix, room)
     }
 
-    pub(super) async fn run<T: FromRedisValue>(
+    async fn run<T: FromRedisValue>(
         &self,
         script: &RoomScript,
         room: &RoomRef,
@@ -140,19 +139,19 @@ impl StoreTime for RedisStore {
 
 /// Arguments of a script: numbers as decimal text, places as their bytes.
 #[derive(Default)]
-pub(super) struct Args(Vec<Vec<u8>>);
+struct Args(Vec<Vec<u8>>);
 
 impl Args {
-    pub(super) fn of(room: &RoomRef) -> Self {
+    fn of(room: &RoomRef) -> Self {
         Self::default().number(room.epoch)
     }
 
-    pub(super) fn number(mut self, n: impl std::fmt::Display) -> Self {
+    fn number(mut self, n: impl std::fmt::Display) -> Self {
         self.0.push(n.to_string().into_bytes());
         self
     }
 
-    pub(super) fn time(self, at: Timestamp) -> Self {
+    fn time(self, at: Timestamp) -> Self {
         self.number(at.as_ms())
     }
 

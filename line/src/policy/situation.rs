@@ -1,0 +1,29 @@
+//! What the leader of a room finds when it decides how many to call.
+
+use contract::Timestamp;
+use contract::line::Phase;
+
+/// What the decision is made from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Situation {
+    /// What the room is doing.
+    pub phase: Phase,
+    /// The configured rate.
+    pub calls_per_minute: u64,
+    /// The configured cap.
+    pub active_max: u64,
+    /// Places that could be called.
+    pub in_line: u64,
+    /// Called, claimed or popped for a call.
+    pub occupied: u64,
+    /// Calls given back since the last tick.
+    pub given_back: u64,
+    /// Calls ever claimed.
+    pub claims: u64,
+    /// Tickets left, when the upstream tells; none means nobody is called.
+    pub remaining: Option<u64>,
+    /// Whether the upstream takes requests.
+    pub upstream_open: bool,
+    /// Nobody is called before: the line is being put together again.
+    pub held_until: Option<Timestamp>,
+}
