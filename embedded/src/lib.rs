@@ -31,8 +31,10 @@ mod postgres_server;
 mod redis_server;
 mod restarts;
 mod secret;
+mod server_life;
 mod servers;
 
 pub use error::StartError;
 pub use restarts::RestartsExhausted;
-pub use servers::{Durability, Servers, Want};
+pub use server_life::Durability;
+pub use servers::{Servers, Want};

@@ -17,7 +17,7 @@ use crate::binaries::{Search, is_executable};
 use crate::child::{Child, Launch};
 use crate::error::StartError;
 use crate::secret;
-use crate::servers::describe;
+use crate::server_life::describe;
 
 const NAME: &str = "the payment simulator";
 const PROGRAM: &str = "ropeline-payment-simulator";

@@ -15,7 +15,7 @@ use crate::error::StartError;
 use crate::leftover::{PidNote, works_in};
 use crate::restarts::Restart;
 use crate::secret;
-use crate::servers::{Durability, STOP_MAX, describe, wait_ready};
+use crate::server_life::{Durability, STOP_MAX, describe, wait_ready};
 
 const NAME: &str = "PostgreSQL";
 /// How long `initdb` and the first statements may take, each.

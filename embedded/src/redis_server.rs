@@ -15,7 +15,7 @@ use crate::error::StartError;
 use crate::leftover::PidNote;
 use crate::restarts::Restart;
 use crate::secret;
-use crate::servers::{Durability, STOP_MAX, describe, wait_ready};
+use crate::server_life::{Durability, STOP_MAX, describe, wait_ready};
 
 const NAME: &str = "Redis";
 /// Connections Redis accepts; with its own files it stays well below 20,000 open files.

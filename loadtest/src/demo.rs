@@ -11,11 +11,11 @@ use tokio::task::JoinSet;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use crate::Outcome;
 use crate::access::Access;
 use crate::cli::DemoOptions;
 use crate::evidence::FanRecord;
-use crate::fan::live;
+use crate::life::live;
+use crate::outcome::Outcome;
 use crate::patience::think;
 use crate::plan::{FanPlan, Presence, Shares};
 use crate::progress::LINE_PERIOD;

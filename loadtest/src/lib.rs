@@ -1,7 +1,7 @@
 //! Simulated fans by the thousand, and the audit afterwards.
 //!
 //! A run draws a schedule of arrivals and what each fan will do from a seed ([`arrivals`],
-//! `plan`). Fans join, wait over sockets or by polling, claim, buy and leave (`fan`, `waiting`,
+//! `plan`). Fans join, wait over sockets or by polling, claim, buy and leave (`life`, `waiting`,
 //! `buyer`) and note what they see (`evidence`, `measurements`). Afterwards the audit compares
 //! that with the admission log, the seat map and the payment provider's ledger (`audit`), and
 //! the report says whether every promise was kept.
@@ -21,10 +21,12 @@ pub mod cli;
 mod demo;
 mod evidence;
 mod fan;
+mod life;
 mod limits;
 mod line;
 mod measurements;
 mod ops;
+mod outcome;
 mod patience;
 mod plan;
 mod progress;
@@ -41,15 +43,7 @@ use contract::Clock;
 use tokio_util::sync::CancellationToken;
 
 use crate::cli::{Cli, Command};
-
-/// How a command ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Outcome {
-    /// Every promise was kept.
-    Kept,
-    /// The audit found a broken promise.
-    Broken,
-}
+pub use crate::outcome::Outcome;
 
 /// Does what the command line asks. `stop` ends a run early (it is audited all the same) and
 /// the demo; `salt` makes nonces and keys differ from those of other runs.

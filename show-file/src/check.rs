@@ -7,8 +7,9 @@ use contract::Timestamp;
 use contract::booking::{Section, ShowFile};
 use jiff::tz::TimeZone;
 
+use crate::currency;
+use crate::fault::Fault;
 use crate::layout::{PlannedSeat, SEATS_MAX, lay_out, repeated_rows};
-use crate::{Fault, currency};
 
 pub(crate) const TITLE_MAX: usize = 200;
 pub(crate) const NAME_MAX: usize = 200;

@@ -13,7 +13,7 @@ use std::collections::{HashMap, HashSet};
 use contract::SeatId;
 use contract::booking::{Category, Seat, SeatLabel, SeatStatus, Section};
 
-use crate::Fault;
+use crate::fault::Fault;
 
 /// Seats a show may have.
 pub const SEATS_MAX: usize = 100_000;

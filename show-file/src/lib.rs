@@ -12,10 +12,12 @@
 
 mod check;
 pub mod currency;
+mod fault;
 pub mod layout;
 mod schema;
 
 pub use check::{CheckedShow, LISTED_AFTER_END, check, seat_count};
+pub use fault::Fault;
 pub use layout::PlannedSeat;
 pub use schema::{SCHEMA_ID, schema};
 
@@ -23,24 +25,6 @@ use contract::booking::ShowFile;
 
 /// Largest show file, bytes.
 pub const FILE_BYTES_MAX: usize = 4 * 1024 * 1024;
-
-/// Something wrong in a show file.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Fault {
-    /// The field, such as `sections[2].rows[0]`; `.` for the file as a whole.
-    pub path: String,
-    /// What is wrong with it.
-    pub what: String,
-}
-
-impl Fault {
-    fn new(path: impl Into<String>, what: impl Into<String>) -> Self {
-        Self {
-            path: path.into(),
-            what: what.into(),
-        }
-    }
-}
 
 /// Reads a show file, naming the field that does not fit.
 pub fn parse(bytes: &[u8]) -> Result<ShowFile, Fault> {

@@ -3,10 +3,11 @@
 pub mod change;
 mod export;
 pub mod flags;
+pub mod orders;
 pub mod tables;
 
-use contract::room::{PauseRequest, RoomList, RoomSettings, RoomStats, RoomView};
-use contract::{RoomId, Timestamp};
+use contract::Timestamp;
+use contract::room::{RoomList, RoomSettings, RoomStats, RoomView};
 use reqwest::Method;
 use serde_json::json;
 
@@ -41,8 +42,10 @@ pub(crate) async fn run(
             let view = client.post(&format!("rooms/{room}/open")).await?;
             told(&view, console)?;
         }
-        RoomCommand::Pause { room, reason } => told(&pause(client, &room, reason).await?, console)?,
-        RoomCommand::Resume { room } => told(&resume(client, &room).await?, console)?,
+        RoomCommand::Pause { room, reason } => {
+            told(&orders::pause(client, &room, reason).await?, console)?
+        }
+        RoomCommand::Resume { room } => told(&orders::resume(client, &room).await?, console)?,
         RoomCommand::Close(args) => {
             confirm("Close", &args, client, console).await?;
             let view = client.post(&format!("rooms/{}/close", args.room)).await?;
@@ -95,23 +98,6 @@ async fn delete(args: &DeleteArgs, client: &AdminClient, console: &Console) -> R
         return console.document(&json!({"room": room, "deleted": true, "purgedLog": true}));
     }
     console.text(&format!("Deleted room {room} and its admission log."))
-}
-
-/// Pauses a room; `reason` is what fans read.
-pub async fn pause(
-    client: &AdminClient,
-    room: &RoomId,
-    reason: Option<String>,
-) -> Result<RoomView, Failure> {
-    let body = PauseRequest { reason };
-    client
-        .write(Method::POST, &format!("rooms/{room}/pause"), &body)
-        .await
-}
-
-/// Takes back a manager's word, so that the schedule decides.
-pub async fn resume(client: &AdminClient, room: &RoomId) -> Result<RoomView, Failure> {
-    client.post(&format!("rooms/{room}/resume")).await
 }
 
 async fn create(

@@ -10,9 +10,10 @@ use ratatui::crossterm::event::{self, Event, KeyCode, KeyEvent, KeyEventKind, Ke
 use tokio::sync::mpsc;
 use tokio::time::{MissedTickBehavior, interval};
 
+use super::figures::{REFRESH_MIN, fetch, is_final, one_line};
 use super::model::{Key, WatchModel, Wish};
 use super::screen::{self, Palette};
-use super::{REFRESH_MIN, fetch, is_final, one_line};
+
 use crate::args::WatchArgs;
 use crate::client::AdminClient;
 use crate::console::Console;
@@ -131,11 +132,11 @@ async fn grant(args: &WatchArgs, client: &AdminClient, wish: Wish) -> Result<Str
     let name = &args.room;
     match wish {
         Wish::Pause => {
-            room::pause(client, name, None).await?;
+            room::orders::pause(client, name, None).await?;
             Ok(format!("Room {name} is paused."))
         }
         Wish::Resume => {
-            let view = room::resume(client, name).await?;
+            let view = room::orders::resume(client, name).await?;
             Ok(format!(
                 "Room {name} is {}.",
                 room::tables::phase_text(&view)

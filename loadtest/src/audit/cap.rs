@@ -1,6 +1,6 @@
 //! CAP: never more sessions than the room allows.
 
-use super::Finding;
+use super::finding::Finding;
 use crate::evidence::Evidence;
 
 /// Called and active fans together never exceed `totalActiveUsers`.
@@ -43,7 +43,7 @@ pub(super) fn never_over(evidence: &Evidence) -> Finding {
 #[cfg(test)]
 #[expect(clippy::float_cmp, reason = "whole and half numbers are exact")]
 mod tests {
-    use super::super::Verdict;
+    use super::super::finding::Verdict;
     use super::super::sample::{evidence, stats};
     use super::*;
 

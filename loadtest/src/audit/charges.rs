@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use contract::HoldId;
 
-use super::Finding;
+use super::finding::{Finding, Verdict};
 use crate::evidence::{Evidence, HoldEnd, HoldSeen, Intent};
 
 /// What the provider took and kept for one hold.
@@ -49,7 +49,7 @@ pub(super) fn never_twice(evidence: &Evidence) -> Finding {
 /// Whether the provider still keeps money for holds that became nothing: a refund may be under
 /// way, so the ledger is worth another look.
 pub(crate) fn unsettled(evidence: &Evidence) -> bool {
-    never_twice(evidence).verdict == super::Verdict::Fail
+    never_twice(evidence).verdict == Verdict::Fail
 }
 
 fn charged(ledger: &[Intent], holds: &[&HoldSeen]) -> HashMap<HoldId, Charged> {
@@ -89,7 +89,6 @@ fn objection(hold: &HoldSeen, net: i64, kept: usize) -> Option<String> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::Verdict;
     use super::super::sample::{booked, evidence, fan, hold};
     use super::*;
 

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use contract::room::RoomStats;
 
-use super::Finding;
+use super::finding::Finding;
 use crate::evidence::Evidence;
 
 /// The span over which entries are judged.
@@ -121,7 +121,7 @@ fn share(samples: &[RoomStats]) -> Option<f64> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::Verdict;
+    use super::super::finding::Verdict;
     use super::super::sample::{evidence, stats};
     use super::*;
 

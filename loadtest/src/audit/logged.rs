@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use super::Finding;
+use super::finding::Finding;
 use crate::evidence::Evidence;
 
 /// Every pass a fan received stands in the admission log, under its ordinal and place.
@@ -41,7 +41,7 @@ pub(super) fn every_pass(evidence: &Evidence) -> Finding {
 
 #[cfg(test)]
 mod tests {
-    use super::super::Verdict;
+    use super::super::finding::Verdict;
     use super::super::sample::{evidence, fan, log, pass};
     use super::*;
 

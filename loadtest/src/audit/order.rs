@@ -8,7 +8,7 @@ use contract::{PlaceId, Timestamp};
 use data_encoding::HEXLOWER;
 use sha2::{Digest, Sha256};
 
-use super::Finding;
+use super::finding::Finding;
 use crate::evidence::{Evidence, FanRecord};
 
 /// A fan counts as present this long after the answer to the join: clocks differ a little, and
@@ -169,7 +169,7 @@ fn overtaken<'a>(
 #[cfg(test)]
 #[expect(clippy::float_cmp, reason = "whole and half numbers are exact")]
 mod tests {
-    use super::super::Verdict;
+    use super::super::finding::Verdict;
     use super::super::sample::{START, evidence, fan, log};
     use super::*;
     use crate::evidence::Away;

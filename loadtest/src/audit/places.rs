@@ -5,7 +5,7 @@ use std::hash::Hash;
 
 use contract::line::PlaceState;
 
-use super::Finding;
+use super::finding::Finding;
 use crate::evidence::{Evidence, FanRecord, LastLook};
 
 /// Order keys from here on are handed out in order of arrival; smaller ones are drawn by lot,
@@ -110,7 +110,7 @@ fn shared<K: Eq + Hash>(
 #[cfg(test)]
 #[expect(clippy::float_cmp, reason = "whole and half numbers are exact")]
 mod tests {
-    use super::super::Verdict;
+    use super::super::finding::Verdict;
     use super::super::sample::{evidence, fan, pass};
     use super::*;
 

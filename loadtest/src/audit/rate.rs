@@ -6,7 +6,7 @@ use contract::Timestamp;
 use contract::line::Phase;
 use contract::room::RoomStats;
 
-use super::Finding;
+use super::finding::Finding;
 use crate::evidence::Evidence;
 
 /// The span over which the rate is judged.
@@ -191,7 +191,7 @@ fn unhindered(sample: &RoomStats) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::super::Verdict;
+    use super::super::finding::Verdict;
     use super::super::sample::{START, evidence, log_at, stats};
     use super::*;
 

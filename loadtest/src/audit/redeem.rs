@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use super::Finding;
+use super::finding::Finding;
 use crate::evidence::Evidence;
 
 /// Claims sent at once give the same session; all passes of one call name one session; no two
@@ -48,7 +48,7 @@ pub(super) fn once(evidence: &Evidence) -> Finding {
 
 #[cfg(test)]
 mod tests {
-    use super::super::Verdict;
+    use super::super::finding::Verdict;
     use super::super::sample::{evidence, fan, pass};
     use super::*;
     use crate::evidence::FanRecord;

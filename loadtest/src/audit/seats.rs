@@ -6,7 +6,7 @@ use std::time::Duration;
 use contract::booking::{Booking, BookingStatus, SeatStatus};
 use contract::{BookingId, SeatId, Timestamp};
 
-use super::Finding;
+use super::finding::Finding;
 use crate::evidence::{Asked, Evidence, FanRecord, HoldEnd, HoldSeen};
 
 /// A hold may be gone this long before it expires: clocks differ a little.
@@ -186,7 +186,7 @@ pub(super) fn map_agrees(evidence: &Evidence) -> Finding {
 
 #[cfg(test)]
 mod tests {
-    use super::super::Verdict;
+    use super::super::finding::Verdict;
     use super::super::sample::{START, booked, evidence, fan, hold, shop};
     use super::*;
 

@@ -1,6 +1,6 @@
 //! The server's own check of its invariants.
 
-use super::Finding;
+use super::finding::Finding;
 use crate::evidence::Evidence;
 
 /// The server finds nothing broken.
@@ -22,7 +22,7 @@ pub(super) fn clean(evidence: &Evidence) -> Finding {
 
 #[cfg(test)]
 mod tests {
-    use super::super::Verdict;
+    use super::super::finding::Verdict;
     use super::super::sample::evidence;
     use super::*;
     use crate::evidence::ServerCheck;

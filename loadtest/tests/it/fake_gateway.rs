@@ -17,14 +17,16 @@ use axum::routing::{get, post};
 use contract::line::{JoinRequest, PassGrant, Phase, PlaceState, StatusDocument, Stock};
 use contract::pass::{PassClaims, TOKEN_USE_ACCESS};
 use contract::room::{AdmissionRecord, RoomStats};
-use contract::{Clock, PlaceId, Problem, ProblemCode, SystemClock, Timestamp};
+use contract::{PlaceId, ProblemCode};
 use data_encoding::{BASE64URL_NOPAD, HEXLOWER};
 use serde_json::json;
 use sha2::{Digest, Sha256};
 use tokio::sync::watch;
 use tokio_util::task::TaskTracker;
 
-use crate::fake_shop::{self, Shop};
+use crate::answers::{now, refusal};
+use crate::defect::Defect;
+use crate::fake_shop::{self, FakeShop};
 
 /// Calls per minute: one a tick.
 const RATE: u64 = 1200;
@@ -35,20 +37,6 @@ const CAP: u64 = 1000;
 /// Calls after which an inverting gateway begins with the last in line: by then fans have stood
 /// in line long enough to count as present.
 const INVERT_AFTER: usize = 35;
-
-/// A promise that the stand-in breaks.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Defect {
-    DoublePlace,
-    LostPlace,
-    Inversion,
-    UnloggedPass,
-    SecondSession,
-    TooFast,
-    OverCap,
-    Oversell,
-    DoubleCharge,
-}
 
 struct Place {
     id: PlaceId,
@@ -68,11 +56,10 @@ struct Line {
     operators_refused: bool,
 }
 
-/// Everything the stand-in knows.
-pub(crate) struct Fake {
-    pub(crate) defect: Option<Defect>,
-    pub(crate) url: String,
-    pub(crate) shop: Mutex<Shop>,
+/// Everything the stand-in knows of the line.
+struct Fake {
+    defect: Option<Defect>,
+    url: String,
     line: Mutex<Line>,
     changes: watch::Sender<u64>,
 }
@@ -88,16 +75,18 @@ impl FakeGateway {
     /// Starts one that calls fans, or only collects them.
     pub(crate) async fn start(defect: Option<Defect>, calls: bool) -> Self {
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("http://{}", listener.local_addr().unwrap());
+        let shop = FakeShop::with_ten_seats(defect, url.clone());
         let fake = Arc::new(Fake {
             defect,
-            url: format!("http://{}", listener.local_addr().unwrap()),
-            shop: Mutex::new(Shop::with_ten_seats()),
+            url,
             line: Mutex::default(),
             changes: watch::Sender::new(0),
         });
         let tasks = TaskTracker::new();
         let stop = tokio_util::sync::CancellationToken::new();
-        let routes = routes().merge(fake_shop::routes()).with_state(fake.clone());
+        let routes = routes().with_state(fake.clone());
+        let routes = routes.merge(fake_shop::routes().with_state(Arc::new(shop)));
         let stopped = stop.clone().cancelled_owned();
         tasks.spawn(async move {
             tokio::select! {
@@ -148,15 +137,7 @@ impl Drop for FakeGateway {
     }
 }
 
-pub(crate) type App = State<Arc<Fake>>;
-
-pub(crate) fn refusal(code: ProblemCode) -> Response {
-    (code.status(), Json(Problem::new(code))).into_response()
-}
-
-pub(crate) fn now() -> Timestamp {
-    SystemClock.now()
-}
+type App = State<Arc<Fake>>;
 
 fn routes() -> Router<Arc<Fake>> {
     let room = "/_line/v1/rooms/eras";

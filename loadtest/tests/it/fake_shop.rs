@@ -5,7 +5,7 @@
 )]
 
 use std::collections::{BTreeMap, HashMap};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use axum::Router;
@@ -21,7 +21,8 @@ use contract::{BookingId, HoldId, PaymentId, ProblemCode, SeatId, TicketId};
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use crate::fake_gateway::{App, Defect, Fake, now, refusal};
+use crate::answers::{now, refusal};
+use crate::defect::Defect;
 
 const PRICE: i64 = 500;
 
@@ -33,8 +34,25 @@ struct Intent {
     received: i64,
 }
 
+/// The stand-in.
+pub(crate) struct FakeShop {
+    defect: Option<Defect>,
+    /// Where it is reached.
+    url: String,
+    shop: Mutex<Shop>,
+}
+
+type App = State<Arc<FakeShop>>;
+
+impl FakeShop {
+    pub(crate) fn with_ten_seats(defect: Option<Defect>, url: String) -> Self {
+        let shop = Mutex::new(Shop::with_ten_seats());
+        Self { defect, url, shop }
+    }
+}
+
 /// What was sold and paid.
-pub(crate) struct Shop {
+struct Shop {
     seats: BTreeMap<SeatId, SeatStatus>,
     holds: HashMap<HoldId, Hold>,
     asked: HashMap<HoldId, u32>,
@@ -44,7 +62,7 @@ pub(crate) struct Shop {
 }
 
 impl Shop {
-    pub(crate) fn with_ten_seats() -> Self {
+    fn with_ten_seats() -> Self {
         let seats = (0..10).map(|number| {
             let seat = format!("A{number}").parse().unwrap();
             (seat, SeatStatus::Available)
@@ -90,7 +108,7 @@ impl Shop {
     }
 }
 
-pub(crate) fn routes() -> Router<Arc<Fake>> {
+pub(crate) fn routes() -> Router<Arc<FakeShop>> {
     Router::new()
         .route("/api/v1/shows/show/seatmap", get(seat_map))
         .route("/api/v1/shows/show/holds", post(hold))
@@ -106,7 +124,7 @@ pub(crate) fn routes() -> Router<Arc<Fake>> {
         )
 }
 
-fn oversells(fake: &Fake) -> bool {
+fn oversells(fake: &FakeShop) -> bool {
     fake.defect == Some(Defect::Oversell)
 }
 

@@ -2,6 +2,8 @@
 //! switched off one by one: the exit status must say which runs were fair.
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
+mod answers;
+mod defect;
 mod fake_gateway;
 mod fake_shop;
 
@@ -9,7 +11,8 @@ use std::path::Path;
 use std::process::{Output, Stdio};
 use std::time::Duration;
 
-use fake_gateway::{Defect, FakeGateway};
+use defect::Defect;
+use fake_gateway::FakeGateway;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use serde_json::Value;

@@ -1,0 +1,25 @@
+//! What a manager tells a room to do.
+
+use contract::RoomId;
+use contract::room::{PauseRequest, RoomView};
+use reqwest::Method;
+
+use crate::client::AdminClient;
+use crate::failure::Failure;
+
+/// Pauses a room; `reason` is what fans read.
+pub async fn pause(
+    client: &AdminClient,
+    room: &RoomId,
+    reason: Option<String>,
+) -> Result<RoomView, Failure> {
+    let body = PauseRequest { reason };
+    client
+        .write(Method::POST, &format!("rooms/{room}/pause"), &body)
+        .await
+}
+
+/// Takes back a manager's word, so that the schedule decides.
+pub async fn resume(client: &AdminClient, room: &RoomId) -> Result<RoomView, Failure> {
+    client.post(&format!("rooms/{room}/resume")).await
+}
