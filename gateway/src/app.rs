@@ -4,6 +4,7 @@
 //! an upstream.
 
 mod shop;
+mod surroundings;
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::Arc;
@@ -14,7 +15,6 @@ use anyhow::{Context, Result, anyhow};
 use axum::Router;
 use booking_core::Booking;
 use booking_core::config::PaymentConfig;
-use contract::Clock;
 use contract::pass::PassKeys;
 use embedded::payment_simulator::{PaymentSimulator, SimulatorSettings};
 use embedded::{Servers, Want};
@@ -48,6 +48,8 @@ use crate::proxy::{Proxy, ProxyConfig};
 use crate::public::{PublicParts, PublicSide};
 use shop::{BookingStock, booking_config, shop_routes, start_booking, ticket_keys};
 
+pub use surroundings::Surroundings;
+
 /// How long the database may take to come up before the start is given up.
 const DATABASE_START_MAX: Duration = Duration::from_mins(1);
 /// Time between tries to reach the database at start.
@@ -56,20 +58,6 @@ const DATABASE_START_PAUSE: Duration = Duration::from_millis(500);
 const SHOWS_LOOK_EVERY: Duration = Duration::from_secs(1);
 /// Time between rounds of housekeeping.
 const HOUSEKEEPING_EVERY: Duration = Duration::from_secs(5);
-
-/// What comes from outside besides the configuration.
-pub struct Surroundings {
-    /// The wall clock.
-    pub clock: Arc<dyn Clock>,
-    /// Randomness, seeded from the system.
-    pub randomness: Randomness,
-    /// The metrics recorded in this process.
-    pub metrics: Metrics,
-    /// Whether the process is about to stop, which readiness tells.
-    pub draining: Arc<AtomicBool>,
-    /// Ends the process.
-    pub stop: CancellationToken,
-}
 
 /// Child processes, stopped last.
 struct Children {

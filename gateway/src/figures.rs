@@ -14,8 +14,7 @@ use line::records::{Database, RoomRecord};
 use line::room::Room;
 use line::rooms::RoomSet;
 
-use crate::ops::health::{Check, Readiness};
-use crate::ops::{Changes, Figures, Sessions};
+use crate::ops::{Changes, Check, Figures, Readiness, Sessions};
 
 /// What operators ask of the rooms.
 #[derive(Clone)]

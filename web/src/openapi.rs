@@ -2,6 +2,8 @@
 //! declares because the extractors and the edge give them, and words for what a handler left
 //! without.
 
+use std::collections::BTreeMap;
+
 use contract::ProblemCode;
 use contract::problem::PROBLEM_MEDIA_TYPE;
 use utoipa::openapi::header::HeaderBuilder;
@@ -13,6 +15,43 @@ use utoipa::openapi::{
 
 const JSON: &str = "application/json";
 const PROBLEM_SCHEMA: &str = "#/components/schemas/Problem";
+
+/// Declares types that name refusals which several handlers have in common, for the `responses` of
+/// their descriptions: `visibility Name: Code, Code;`. A handler may use several that have no status
+/// in common. The document has to have the schema `Problem`.
+#[macro_export]
+macro_rules! problems {
+    ($($(#[$doc:meta])* $visibility:vis $name:ident: $($code:ident),+;)+) => {
+        $($(#[$doc])*
+        $visibility struct $name;
+
+        impl ::utoipa::IntoResponses for $name {
+            fn responses() -> $crate::openapi::Responses {
+                $crate::openapi::responses(&[$(::contract::ProblemCode::$code),+])
+            }
+        })+
+    };
+}
+
+/// Answers by status.
+pub type Responses = BTreeMap<String, RefOr<Response>>;
+
+/// A response for each status among `codes`.
+pub fn responses(codes: &[ProblemCode]) -> Responses {
+    let mut statuses = BTreeMap::<u16, Vec<&str>>::new();
+    for code in codes {
+        let named = statuses.entry(code.status().as_u16()).or_default();
+        named.push(code.as_str());
+    }
+    let describe = |(status, codes): (u16, Vec<&str>)| {
+        let problem = ContentBuilder::new().schema(Some(Ref::new(PROBLEM_SCHEMA)));
+        let response = ResponseBuilder::new()
+            .description(codes.join(", "))
+            .content(PROBLEM_MEDIA_TYPE, problem.build());
+        (status.to_string(), RefOr::T(response.build()))
+    };
+    statuses.into_iter().map(describe).collect()
+}
 
 /// Writes schemas that extend another, as `#[serde(flatten)]` does, as one object each: the one
 /// that is extended refuses unknown members, so that "all of" could never hold.

@@ -202,7 +202,7 @@ fn the_sample_of_settings_has_every_setting_and_no_other() {
         let found = files.iter().find(|file| file.path == path);
         found.map_or("", |file| file.text.as_str())
     };
-    let settings = variables(text("gateway/src/config.rs"));
+    let settings = variables(text("gateway/src/config/settings.rs"));
     let sample = variables(text(".env.sample"));
     assert!(settings.len() > 10, "the settings were not found");
     assert_eq!(settings, sample);

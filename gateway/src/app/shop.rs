@@ -17,7 +17,7 @@ use line::records::Rooms;
 use sqlx::PgPool;
 use tokio_util::task::TaskTracker;
 
-use super::Surroundings;
+use super::surroundings::Surroundings;
 use crate::config::{Config, ShopRatePair, ShopRates};
 use crate::keys::Keys;
 use crate::ops::ExtraRoutes;

@@ -6,8 +6,9 @@ use std::time::Duration;
 
 use ipnet::IpNet;
 
+use super::checked::{Config, LogFormat, Payment, Problems};
 use super::rates::shop_rates;
-use super::{Config, LogFormat, Payment, Problems, Settings};
+use super::settings::Settings;
 
 /// A shorter token of the operators' listener can be guessed.
 const ADMIN_TOKEN_CHARS_ADVISED: usize = 16;

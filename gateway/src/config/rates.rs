@@ -4,7 +4,7 @@ use std::fmt;
 use std::num::NonZeroU32;
 use std::str::FromStr;
 
-use super::Settings;
+use super::settings::Settings;
 use crate::edge::rate_limit::Rate;
 
 /// Highest rate and burst that can be set.

@@ -2,7 +2,7 @@
 
 use std::fmt::Write;
 
-use super::{FILE_DEFAULT, Settings, Show, given};
+use super::settings::{FILE_DEFAULT, Settings, Show, given};
 
 /// Every setting with its effective value and where that comes from, one a line.
 pub(super) fn settings(said: &Settings, file: &Settings) -> String {

@@ -11,8 +11,8 @@ use http::{HeaderMap, Method};
 use web::ApiError;
 use web::origin::is_same_origin;
 
-use super::LineState;
 use super::presented::bearer;
+use super::state::LineState;
 
 /// Refuses what pages of other sites ask for, unless it only reads.
 pub(super) async fn middleware(

@@ -28,39 +28,18 @@ pub mod place;
 pub mod presented;
 pub mod problem_page;
 pub mod room;
+mod state;
 mod websocket;
-
-use std::sync::Arc;
 
 use axum::extract::DefaultBodyLimit;
 use axum::middleware::from_fn_with_state;
 use axum::routing::get;
 use axum::{Extension, Router};
-
-use line::rooms::RoomSet;
 use utoipa::OpenApi;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-use crate::edge::rate_limit::RateLimits;
-use cookies::CookieForm;
-
-/// What the handlers work with.
-#[derive(Clone)]
-pub struct LineState {
-    /// The rooms.
-    pub rooms: RoomSet,
-    /// How cookies are written.
-    pub cookies: CookieForm,
-    /// Limits on calls.
-    pub limits: RateLimits,
-    /// Live connections of one place on this gateway; further ones are refused.
-    pub connections_per_place_max: usize,
-    /// The policy that pages are sent with.
-    pub page_policy: Arc<str>,
-    /// Where our own pages are, as `scheme://host:port`.
-    pub public_origin: Arc<str>,
-}
+pub use state::LineState;
 
 /// The routes below `/_line/`. Each handler names its method and path, for the router and for the
 /// OpenAPI document alike.

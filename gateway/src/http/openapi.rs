@@ -1,18 +1,14 @@
 //! The OpenAPI 3.1 document of the paths below `/_line/`. Each handler describes itself; here is
 //! what they have in common.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use axum::Extension;
 use contract::line::{HeartbeatFrame, NotCalled, ReconnectFrame};
-use contract::problem::PROBLEM_MEDIA_TYPE;
 use contract::{Problem, ProblemCode};
+use utoipa::OpenApi;
+use utoipa::openapi::OpenApi as Document;
 use utoipa::openapi::security::{ApiKey, ApiKeyValue, HttpAuthScheme, HttpBuilder, SecurityScheme};
-use utoipa::openapi::{
-    Content, Header, OpenApi as Document, Ref, RefOr, Response, ResponseBuilder,
-};
-use utoipa::{IntoResponses, OpenApi};
 use web::ApiJson;
 
 /// The document, for its handler.
@@ -91,66 +87,31 @@ impl utoipa::Modify for Tokens {
     }
 }
 
-macro_rules! problems {
-    ($($(#[$doc:meta])* $name:ident: $($code:ident),+;)+) => {
-        $($(#[$doc])*
-        pub(super) struct $name;
-
-        impl IntoResponses for $name {
-            fn responses() -> BTreeMap<String, RefOr<Response>> {
-                described(&[$(ProblemCode::$code),+])
-            }
-        })+
-    };
-}
-
-problems! {
+web::problems! {
     /// Of every call that names a room.
-    OfRoom: RoomNotFound, RateLimited;
+    pub(super) OfRoom: RoomNotFound, RateLimited;
     /// Of calls that the live line has to answer.
-    OfLine: LineUnavailable;
+    pub(super) OfLine: LineUnavailable;
     /// Of calls that read a body.
-    OfBody: BadRequest, RequestTimeout, PayloadTooLarge, UnsupportedMediaType, ValidationFailed;
+    pub(super) OfBody: BadRequest, RequestTimeout, PayloadTooLarge, UnsupportedMediaType, ValidationFailed;
     /// Of pages, which read a query.
-    OfQuery: ValidationFailed;
+    pub(super) OfQuery: ValidationFailed;
     /// Of forms, which read both.
-    OfForm: RequestTimeout, PayloadTooLarge, ValidationFailed;
+    pub(super) OfForm: RequestTimeout, PayloadTooLarge, ValidationFailed;
     /// Of calls that other sites' pages may not make.
-    OfOrigin: Forbidden;
+    pub(super) OfOrigin: Forbidden;
     /// Of calls that need a place.
-    OfPlace: PlaceRequired, PlaceInvalid, PlaceExpired;
+    pub(super) OfPlace: PlaceRequired, PlaceInvalid, PlaceExpired;
     /// Of calls that take a place, and do without.
-    OfPlaceIfAny: PlaceInvalid, PlaceExpired;
+    pub(super) OfPlaceIfAny: PlaceInvalid, PlaceExpired;
     /// Of calls that give something up.
-    OfGivingUp: PlaceInvalid, Forbidden;
+    pub(super) OfGivingUp: PlaceInvalid, Forbidden;
     /// Of joining.
-    OfJoining: PlaceInvalid, ChallengeRequired, Forbidden, RoomClosed, PlaceExpired;
+    pub(super) OfJoining: PlaceInvalid, ChallengeRequired, Forbidden, RoomClosed, PlaceExpired;
     /// Of a live connection.
-    OfLive: BadRequest, Forbidden, UpgradeRequired;
+    pub(super) OfLive: BadRequest, Forbidden, UpgradeRequired;
     /// Of what is limited and names no room.
-    OfCalls: RateLimited;
+    pub(super) OfCalls: RateLimited;
     /// Of files.
-    OfFiles: NotFound;
-}
-
-/// A response for each status among `codes`.
-fn described(codes: &[ProblemCode]) -> BTreeMap<String, RefOr<Response>> {
-    let mut statuses = BTreeMap::<u16, Vec<&str>>::new();
-    for code in codes {
-        let named = statuses.entry(code.status().as_u16()).or_default();
-        named.push(code.as_str());
-    }
-    let describe = |(status, codes): (u16, Vec<&str>)| {
-        let problem = Content::new(Some(Ref::from_schema_name("Problem")));
-        let response = ResponseBuilder::new()
-            .description(codes.join(", "))
-            .content(PROBLEM_MEDIA_TYPE, problem);
-        let response = if matches!(status, 429 | 503) {
-            response.header("Retry-After", Header::default())
-        } else {
-            response
-        };
-        (status.to_string(), RefOr::T(response.build()))
-    };
-    statuses.into_iter().map(describe).collect()
+    pub(super) OfFiles: NotFound;
 }

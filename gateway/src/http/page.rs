@@ -26,8 +26,9 @@ use web::{ApiForm, ApiPath, ApiQuery, ApiResult};
 
 use super::openapi::{OfFiles, OfForm, OfLine, OfOrigin, OfPlaceIfAny, OfQuery, OfRoom};
 use super::place::joiner;
+use super::presented;
 use super::room::{Line, RoomPath, private};
-use super::{LineState, presented};
+use super::state::LineState;
 use crate::edge::path::check_path;
 use crate::edge::return_target::ReturnTarget;
 

@@ -58,7 +58,7 @@ pub async fn claim(
 }
 
 /// The pass cookie for `pass`.
-pub fn pass_cookie(state: &super::LineState, room: &Room, pass: &Minted) -> HeaderValue {
+pub fn pass_cookie(state: &super::state::LineState, room: &Room, pass: &Minted) -> HeaderValue {
     let now = room.parts.clock.now();
     state
         .cookies

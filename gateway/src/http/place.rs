@@ -13,10 +13,10 @@ use line::store::{Enter, Standing};
 use line::visitor::{Joined, Joiner};
 use web::{ApiError, ApiJson, ApiResult};
 
-use super::LineState;
 use super::openapi::{OfBody, OfGivingUp, OfJoining, OfLine, OfPlace, OfRoom};
 use super::presented;
 use super::room::{Line, RoomPath, private};
+use super::state::LineState;
 
 /// Join the line
 ///

@@ -12,8 +12,8 @@ use http::{HeaderMap, HeaderValue, StatusCode};
 use line::room::Room;
 use web::{ApiError, ApiPath, ApiResult};
 
-use super::LineState;
 use super::openapi::OfRoom;
+use super::state::LineState;
 
 /// The room that the path names; 404 when there is none.
 pub struct RoomPath(pub Arc<Room>);

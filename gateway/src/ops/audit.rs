@@ -12,7 +12,9 @@ use utoipa::IntoParams;
 use web::{ApiJson, ApiQuery, ApiResult, Audited};
 
 use super::auth::{Operator, is_reading};
-use super::{OpsState, refused};
+use super::openapi::OfRecords;
+use super::refusals::refused;
+use super::state::OpsState;
 
 /// Records in a page when the caller does not say.
 const PAGE: u32 = 100;
@@ -34,8 +36,8 @@ pub(super) struct Page {
     params(Page),
     responses(
         (status = 200, description = "Newest first", body = AuditList),
-        (status = 422, description = "validation-failed", body = Problem),
-        (status = 503, description = "database-unavailable", body = Problem)
+        OfRecords,
+        (status = 422, description = "validation-failed", body = Problem)
     )
 )]
 pub(super) async fn list(

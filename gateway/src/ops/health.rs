@@ -5,35 +5,17 @@ use std::time::Duration;
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use contract::{Problem, ProblemCode};
-use futures_util::future::BoxFuture;
 use http::header::CACHE_CONTROL;
 use serde::Serialize;
 use serde_json::json;
 use utoipa::ToSchema;
 use web::{ApiError, ApiJson};
 
-use super::OpsState;
+use super::readiness::Check;
+use super::state::OpsState;
 
 /// Longest the checks may take together.
 const CHECKS_MAX: Duration = Duration::from_secs(1);
-
-/// One thing that has to be well.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
-pub struct Check {
-    /// Such as `redis`, `database`, `clock`, `draining`.
-    pub name: &'static str,
-    /// What is wrong; nothing, when null.
-    pub problem: Option<String>,
-    /// What an operator should mend although this gateway can serve.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub advice: Option<String>,
-}
-
-/// Whether this gateway can serve.
-pub trait Readiness: Send + Sync + 'static {
-    /// The state of everything it needs.
-    fn checks(&self) -> BoxFuture<'_, Vec<Check>>;
-}
 
 #[derive(Serialize, ToSchema)]
 pub(super) struct Report {

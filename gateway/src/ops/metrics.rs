@@ -1,8 +1,5 @@
-//! The metrics of the process, in Prometheus' text form.
+//! What is recorded of the process, in Prometheus' text form.
 
-use axum::extract::State;
-use axum::response::IntoResponse;
-use http::header::CONTENT_TYPE;
 use metric_families::{Family, Kind, describe};
 use metrics::gauge;
 use metrics_exporter_prometheus::{
@@ -10,7 +7,6 @@ use metrics_exporter_prometheus::{
 };
 use metrics_process::Collector;
 
-use super::OpsState;
 use crate::telemetry::BUILD_INFO;
 
 /// The metrics that were recorded in this process.
@@ -94,19 +90,6 @@ fn room_of(line: &str) -> Option<&str> {
         .find(|(at, _)| *at == 0 || labels.as_bytes()[at - 1] == b',');
     let (room, _) = labels[at?.0 + name.len()..].split_once('"')?;
     Some(room)
-}
-
-/// The metrics of the process, for Prometheus
-#[utoipa::path(
-    get, path = "/metrics", operation_id = "metrics", tag = "health", security(()),
-    responses((status = 200, description = "Prometheus' text form", body = String,
-        content_type = "text/plain"))
-)]
-pub(super) async fn render(State(state): State<OpsState>) -> impl IntoResponse {
-    (
-        [(CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")],
-        state.metrics.render(|room| state.figures.has(room)),
-    )
 }
 
 #[cfg(test)]

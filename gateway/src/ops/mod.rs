@@ -6,9 +6,13 @@
 //! | `audit` | the audit log, and recording what other routers change |
 //! | `dashboard` | the page for people |
 //! | [`health`] | liveness and readiness |
-//! | [`metrics`] | the metrics of the process |
+//! | [`metrics`] | what is recorded of the process |
 //! | `openapi` | the OpenAPI document of this listener |
+//! | `readiness` | what a gateway needs to serve |
+//! | `refusals` | the answer when the records refuse |
 //! | `rooms` | rooms, overrides, figures, the admission log, sessions |
+//! | `scrape` | the metrics, for Prometheus |
+//! | `state` | what the handlers work with |
 
 mod audit;
 pub mod auth;
@@ -16,80 +20,21 @@ mod dashboard;
 pub mod health;
 pub mod metrics;
 mod openapi;
+mod readiness;
+mod refusals;
 mod rooms;
-
-use std::sync::Arc;
+mod scrape;
+mod state;
 
 use axum::Router;
 use axum::extract::DefaultBodyLimit;
 use axum::middleware::{from_fn, from_fn_with_state};
-use contract::room::RoomStats;
-use contract::{Clock, PlaceId, Problem, ProblemCode, RoomId};
-use futures_util::future::BoxFuture;
-use line::records::{Admissions, Audit, RecordsError, RoomRecord, Rooms};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
-use web::{ApiError, Part, RequestIds};
+use web::{Part, RequestIds};
 
-use self::metrics::Metrics;
-use auth::Tokens;
-use health::Readiness;
-
-/// Live figures of rooms.
-pub trait Figures: Send + Sync + 'static {
-    /// The figures of `room`, `None` when there is no such room.
-    fn stats<'a>(&'a self, room: &'a RoomId) -> BoxFuture<'a, Result<Option<RoomStats>, Problem>>;
-
-    /// Whether there is a room of this name.
-    fn has(&self, room: &str) -> bool;
-}
-
-/// Sessions of visitors who were admitted.
-pub trait Sessions: Send + Sync + 'static {
-    /// Ends the session of `place` in `room`; `false` when there is none.
-    fn session_end<'a>(
-        &'a self,
-        room: &'a RoomId,
-        place: &'a PlaceId,
-    ) -> BoxFuture<'a, Result<bool, Problem>>;
-}
-
-/// The rooms as this gateway serves them.
-pub trait Changes: Send + Sync + 'static {
-    /// Waits, for a moment at most, until this gateway serves `room` as `record` has it, or not at
-    /// all without one. Whoever changed a room finds it changed then.
-    fn apply<'a>(&'a self, room: &'a RoomId, record: Option<&'a RoomRecord>) -> BoxFuture<'a, ()>;
-}
-
-/// Makes the secret seed of a new room's draw.
-pub type SeedSource = Arc<dyn Fn() -> [u8; 32] + Send + Sync>;
-
-/// What the operators' listener works with.
-#[derive(Clone)]
-pub struct OpsState {
-    /// The rooms.
-    pub rooms: Rooms,
-    /// The admission logs.
-    pub admissions: Admissions,
-    /// The audit log.
-    pub audit: Audit,
-    /// The time of every act.
-    pub clock: Arc<dyn Clock>,
-    /// Who may come in.
-    pub tokens: Tokens,
-    /// Live figures.
-    pub figures: Arc<dyn Figures>,
-    /// Sessions.
-    pub sessions: Arc<dyn Sessions>,
-    /// Whether this gateway can serve.
-    pub readiness: Arc<dyn Readiness>,
-    /// The metrics.
-    pub metrics: Metrics,
-    /// Puts changes of rooms into force here.
-    pub changes: Arc<dyn Changes>,
-    /// Seeds of new rooms.
-    pub seeds: SeedSource,
-}
+pub use readiness::{Check, Readiness};
+pub use state::{Changes, Figures, OpsState, SeedSource, Sessions};
 
 /// Further admin routes under their full paths, and their description.
 #[derive(Clone, Default)]
@@ -147,22 +92,5 @@ fn open_routes() -> OpenApiRouter<OpsState> {
     OpenApiRouter::default()
         .routes(routes!(health::live))
         .routes(routes!(health::ready))
-        .routes(routes!(metrics::render))
-}
-
-/// The answer when the records refuse.
-fn refused(error: RecordsError) -> ApiError {
-    match error {
-        RecordsError::Unavailable(cause) => {
-            tracing::warn!(%cause, "the database does not answer");
-            ProblemCode::DatabaseUnavailable.into()
-        }
-        RecordsError::Timeout => Problem::new(ProblemCode::DatabaseUnavailable)
-            .detail("The outcome is not known yet. Look at the present state before trying again.")
-            .into(),
-        RecordsError::Conflict(detail) => Problem::new(ProblemCode::Conflict).detail(detail).into(),
-        error @ (RecordsError::Corrupt { .. } | RecordsError::Refused(_)) => {
-            ApiError::internal(&format!("{error}: {error:?}"))
-        }
-    }
+        .routes(routes!(scrape::render))
 }

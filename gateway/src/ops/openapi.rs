@@ -5,11 +5,11 @@ use std::sync::Arc;
 use axum::extract::State;
 use axum::{Router, routing};
 use contract::{Problem, ProblemCode};
-use utoipa::OpenApi;
-use utoipa::openapi::OpenApi as Document;
 use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityRequirement, SecurityScheme};
+use utoipa::openapi::{ContentBuilder, OpenApi as Document, Ref, RefOr, ResponseBuilder};
+use utoipa::{IntoResponses, OpenApi};
 use web::ApiJson;
-use web::openapi::{complete, operations, or_problem};
+use web::openapi::{Responses, complete, header, operations, or_problem};
 
 /// Where the document is served, without a token: it says nothing that the program does not.
 const PATH: &str = "/admin/v1/openapi.json";
@@ -28,6 +28,30 @@ const TOKEN: &str = "token";
     components(schemas(Problem, ProblemCode))
 )]
 struct Api;
+
+web::problems! {
+    /// Of every call that reads or writes the records.
+    pub(super) OfRecords: DatabaseUnavailable;
+    /// Of every call that names a room, which the records have.
+    pub(super) OfRoom: RoomNotFound, DatabaseUnavailable;
+    /// Of calls that not every operator may make.
+    pub(super) OfChange: Forbidden;
+}
+
+/// The answer of calls that read or change one room.
+pub(super) struct RoomAsItIs;
+
+impl IntoResponses for RoomAsItIs {
+    fn responses() -> Responses {
+        let view = ContentBuilder::new().schema(Some(Ref::from_schema_name("RoomView")));
+        let response = ResponseBuilder::new()
+            .description("The room as it is now")
+            .content("application/json", view.build());
+        let mut response = RefOr::T(response.build());
+        header(&mut response, "ETag", "The version, for `If-Match`");
+        Responses::from([("200".to_owned(), response)])
+    }
+}
 
 /// The whole document: what operators need a token for, and what is open.
 pub(super) fn document(admin: Document, open: Document, extra: Document) -> Document {

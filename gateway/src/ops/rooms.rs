@@ -19,7 +19,9 @@ use utoipa::IntoParams;
 use web::{ApiError, ApiJson, ApiPath, ApiQuery, ApiResult, NoFields};
 
 use super::auth::{Operator, Role};
-use super::{OpsState, refused};
+use super::openapi::{OfChange, OfRecords, OfRoom, RoomAsItIs};
+use super::refusals::refused;
+use super::state::OpsState;
 
 /// Largest settings: a thousand access codes of the longest kind, in JSON's longest spelling.
 pub(super) const BODY_BYTES_MAX: usize = 1024 * 1024;
@@ -42,7 +44,7 @@ const VIEW_ONLY: [&str; 7] = [
     get, path = "/admin/v1/rooms", operation_id = "rooms", tag = "rooms",
     responses(
         (status = 200, description = "By name", body = RoomList),
-        (status = 503, description = "database-unavailable", body = Problem)
+        OfRecords
     )
 )]
 pub(super) async fn list(State(state): State<OpsState>) -> ApiResult<ApiJson<RoomList>> {
@@ -60,9 +62,8 @@ pub(super) async fn list(State(state): State<OpsState>) -> ApiResult<ApiJson<Roo
             ("ETag" = String, description = "The version, for `If-Match`"),
             ("Location" = String, description = "The room")
         )),
-        (status = 403, description = "forbidden", body = Problem),
-        (status = 409, description = "conflict: there is such a room", body = Problem),
-        (status = 503, description = "database-unavailable", body = Problem)
+        OfChange, OfRecords,
+        (status = 409, description = "conflict: there is such a room", body = Problem)
     )
 )]
 pub(super) async fn create(
@@ -95,12 +96,7 @@ pub(super) async fn create(
 #[utoipa::path(
     get, path = "/admin/v1/rooms/{room}", operation_id = "room", tag = "rooms",
     params(("room" = RoomId, Path, description = "The room")),
-    responses(
-        (status = 200, description = "The room as it is now", body = RoomView,
-            headers(("ETag" = String, description = "The version, for `If-Match`"))),
-        (status = 404, description = "room-not-found", body = Problem),
-        (status = 503, description = "database-unavailable", body = Problem)
-    )
+    responses(RoomAsItIs, OfRoom)
 )]
 pub(super) async fn show(
     State(state): State<OpsState>,
@@ -121,14 +117,10 @@ pub(super) async fn show(
     request_body(content = RoomSettings, description = "Settings; a room as it was read may be \
         sent back, what is no setting is ignored"),
     responses(
-        (status = 200, description = "The room as it is now", body = RoomView,
-            headers(("ETag" = String, description = "The version, for `If-Match`"))),
-        (status = 403, description = "forbidden", body = Problem),
-        (status = 404, description = "room-not-found", body = Problem),
+        RoomAsItIs, OfChange, OfRoom,
         (status = 409, description = "conflict", body = Problem),
         (status = 412, description = "precondition-failed: `version` is the present one",
-            body = Problem),
-        (status = 503, description = "database-unavailable", body = Problem)
+            body = Problem)
     )
 )]
 pub(super) async fn put(
@@ -181,12 +173,11 @@ pub(super) struct Deletion {
     responses(
         (status = 204, description = "Deleted"),
         (status = 403, description = "forbidden: needs the role admin", body = Problem),
-        (status = 404, description = "room-not-found", body = Problem),
+        OfRoom,
         (status = 409, description = "conflict: a room of this name was made meanwhile",
             body = Problem),
         (status = 422, description = "validation-failed: the log's end is not confirmed",
-            body = Problem),
-        (status = 503, description = "database-unavailable", body = Problem)
+            body = Problem)
     )
 )]
 pub(super) async fn delete(
@@ -222,13 +213,7 @@ pub(super) async fn delete(
     post, path = "/admin/v1/rooms/{room}/open", operation_id = "room_open", tag = "commands",
     params(("room" = RoomId, Path, description = "The room")),
     request_body(content = Option<NoFields>, description = "Nothing, or `{}`"),
-    responses(
-        (status = 200, description = "The room as it is now", body = RoomView,
-            headers(("ETag" = String, description = "The version, for `If-Match`"))),
-        (status = 403, description = "forbidden", body = Problem),
-        (status = 404, description = "room-not-found", body = Problem),
-        (status = 503, description = "database-unavailable", body = Problem)
-    )
+    responses(RoomAsItIs, OfChange, OfRoom)
 )]
 pub(super) async fn open(
     State(state): State<OpsState>,
@@ -244,13 +229,7 @@ pub(super) async fn open(
     post, path = "/admin/v1/rooms/{room}/pause", operation_id = "room_pause", tag = "commands",
     params(("room" = RoomId, Path, description = "The room")),
     request_body = Option<PauseRequest>,
-    responses(
-        (status = 200, description = "The room as it is now", body = RoomView,
-            headers(("ETag" = String, description = "The version, for `If-Match`"))),
-        (status = 403, description = "forbidden", body = Problem),
-        (status = 404, description = "room-not-found", body = Problem),
-        (status = 503, description = "database-unavailable", body = Problem)
-    )
+    responses(RoomAsItIs, OfChange, OfRoom)
 )]
 pub(super) async fn pause(
     State(state): State<OpsState>,
@@ -269,13 +248,7 @@ pub(super) async fn pause(
     post, path = "/admin/v1/rooms/{room}/close", operation_id = "room_close", tag = "commands",
     params(("room" = RoomId, Path, description = "The room")),
     request_body(content = Option<NoFields>, description = "Nothing, or `{}`"),
-    responses(
-        (status = 200, description = "The room as it is now", body = RoomView,
-            headers(("ETag" = String, description = "The version, for `If-Match`"))),
-        (status = 403, description = "forbidden", body = Problem),
-        (status = 404, description = "room-not-found", body = Problem),
-        (status = 503, description = "database-unavailable", body = Problem)
-    )
+    responses(RoomAsItIs, OfChange, OfRoom)
 )]
 pub(super) async fn close(
     State(state): State<OpsState>,
@@ -290,13 +263,7 @@ pub(super) async fn close(
 #[utoipa::path(
     delete, path = "/admin/v1/rooms/{room}/override", operation_id = "room_follow", tag = "commands",
     params(("room" = RoomId, Path, description = "The room")),
-    responses(
-        (status = 200, description = "The room as it is now", body = RoomView,
-            headers(("ETag" = String, description = "The version, for `If-Match`"))),
-        (status = 403, description = "forbidden", body = Problem),
-        (status = 404, description = "room-not-found", body = Problem),
-        (status = 503, description = "database-unavailable", body = Problem)
-    )
+    responses(RoomAsItIs, OfChange, OfRoom)
 )]
 pub(super) async fn follow(
     State(state): State<OpsState>,
@@ -311,13 +278,7 @@ pub(super) async fn follow(
     post, path = "/admin/v1/rooms/{room}/resume", operation_id = "room_resume", tag = "commands",
     params(("room" = RoomId, Path, description = "The room")),
     request_body(content = Option<NoFields>, description = "Nothing, or `{}`"),
-    responses(
-        (status = 200, description = "The room as it is now", body = RoomView,
-            headers(("ETag" = String, description = "The version, for `If-Match`"))),
-        (status = 403, description = "forbidden", body = Problem),
-        (status = 404, description = "room-not-found", body = Problem),
-        (status = 503, description = "database-unavailable", body = Problem)
-    )
+    responses(RoomAsItIs, OfChange, OfRoom)
 )]
 pub(super) async fn resume(
     State(state): State<OpsState>,
@@ -366,9 +327,8 @@ pub(super) struct FromSeq {
     responses(
         (status = 200, description = "One JSON document a line, by ordinal",
             body = AdmissionRecord, content_type = "application/x-ndjson"),
-        (status = 404, description = "room-not-found", body = Problem),
-        (status = 422, description = "validation-failed", body = Problem),
-        (status = 503, description = "database-unavailable", body = Problem)
+        OfRoom,
+        (status = 422, description = "validation-failed", body = Problem)
     )
 )]
 pub(super) async fn admissions(
@@ -418,7 +378,7 @@ pub(super) async fn admissions(
     ),
     responses(
         (status = 204, description = "Ended"),
-        (status = 403, description = "forbidden", body = Problem),
+        OfChange,
         (status = 404, description = "room-not-found, not-found: no such session", body = Problem),
         (status = 503, description = "line-unavailable, database-unavailable", body = Problem)
     )

@@ -1,0 +1,106 @@
+//! The configuration, checked, or what is wrong with it.
+
+use std::fmt;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use ipnet::IpNet;
+
+use super::rates::ShopRates;
+
+/// How lines of the log look.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum LogFormat {
+    /// For people.
+    #[default]
+    Text,
+    /// One JSON document a line.
+    Json,
+}
+
+/// Where the payment provider is.
+#[derive(Clone)]
+pub enum Payment {
+    /// A private simulator, started as a child process.
+    PrivateSimulator {
+        /// Its secret key; generated when absent.
+        secret: Option<String>,
+        /// What its webhooks are signed with; generated when absent.
+        webhook_secret: Option<String>,
+    },
+    /// A simulator that runs already.
+    Simulator {
+        /// Its base URL.
+        url: String,
+        /// Its secret key.
+        secret: String,
+        /// What its webhooks are signed with.
+        webhook_secret: String,
+    },
+}
+
+/// The configuration, checked.
+pub struct Config {
+    /// Public listener.
+    pub listen: SocketAddr,
+    /// Operators' listener.
+    pub ops_listen: SocketAddr,
+    /// The origin at which fans reach us, normalised, without a slash at the end; the listener's
+    /// address when absent.
+    pub public_url: Option<String>,
+    /// Redis; private when absent.
+    pub redis_url: Option<String>,
+    /// PostgreSQL; private when absent.
+    pub database_url: Option<String>,
+    /// Data directory, absolute.
+    pub data_dir: PathBuf,
+    /// Key files; generated when empty.
+    pub signing_keys: Vec<PathBuf>,
+    /// `iss` of passes; the public URL when absent.
+    pub issuer: Option<String>,
+    /// Token of the operators' listener; generated when absent.
+    pub admin_token: Option<String>,
+    /// Believed proxies.
+    pub trusted_proxies: Vec<IpNet>,
+    /// Connections at once on the public listener.
+    pub connections_max: usize,
+    /// Of these from one address.
+    pub connections_per_address_max: usize,
+    /// Live connections of one place.
+    pub connections_per_place_max: usize,
+    /// How long a connection is kept after an answer.
+    pub keepalive: Duration,
+    /// From the order to stop until connections are no longer taken.
+    pub shutdown_delay: Duration,
+    /// How often the shop and its API may be called.
+    pub shop_rates: ShopRates,
+    /// Payment provider.
+    pub payment: Payment,
+    /// Log filter.
+    pub log: String,
+    /// Log form.
+    pub log_format: LogFormat,
+    /// Whether to start on a database that knows other signing keys only.
+    pub adopt_keys: bool,
+    /// What works and is not wise, to be told at start.
+    pub warnings: Vec<String>,
+}
+
+/// Everything that is wrong with the configuration.
+#[derive(Debug)]
+pub struct Problems(pub Vec<String>);
+
+impl fmt::Display for Problems {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(
+            f,
+            "The configuration has {} problem(s); nothing was started:",
+            self.0.len()
+        )?;
+        for problem in &self.0 {
+            writeln!(f, "  - {problem}")?;
+        }
+        write!(f, "See `ropeline-gateway --help`.")
+    }
+}

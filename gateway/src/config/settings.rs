@@ -1,0 +1,167 @@
+//! The settings as they are given: on the command line, in the environment, in the settings file.
+
+use std::fmt;
+use std::path::Path;
+
+use clap::Args;
+
+/// The settings file, in the working directory unless named.
+pub(super) const FILE_DEFAULT: &str = "ropeline.toml";
+
+/// How a setting is shown to people.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Show {
+    /// As it is.
+    Plain,
+    /// Without the password in it.
+    Url,
+    /// Not at all.
+    Hidden,
+}
+
+macro_rules! settings {
+    ($($(#[$doc:meta])* $field:ident = $env:literal, $show:ident, $default:literal
+        $(, $clap:meta)*;)+) => {
+        /// Settings as given; what is absent has a default.
+        #[derive(Clone, Default, Args)]
+        pub(super) struct Settings {
+            /// Settings file [default: ropeline.toml, if there is one]
+            #[arg(long, env = "ROPELINE_CONFIG", global = true, value_name = "FILE")]
+            pub(super) config: Option<String>,
+            $($(#[$doc])* #[arg(long, env = $env, global = true $(, $clap)*)]
+            pub(super) $field: Option<String>,)+
+        }
+
+        impl Settings {
+            /// These settings, and from `other` what they do not say. An empty text says nothing.
+            pub(super) fn or(self, other: Self) -> Self {
+                Self {
+                    config: given(self.config),
+                    $($field: given(self.$field).or_else(|| given(other.$field)),)+
+                }
+            }
+
+            /// The settings of a file; what cannot be used is noted and left out.
+            pub(super) fn from_table(table: toml::Table, note: &mut impl FnMut(String)) -> Self {
+                let mut settings = Self::default();
+                for (name, value) in table {
+                    let place = match name.as_str() {
+                        $(stringify!($field) => &mut settings.$field,)+
+                        _ => {
+                            note(format!("there is no setting `{name}`"));
+                            continue;
+                        }
+                    };
+                    match value {
+                        toml::Value::String(text) => *place = Some(text),
+                        other => note(format!(
+                            "{name}: write it as text in quotes, not as {}", other.type_str()
+                        )),
+                    }
+                }
+                settings
+            }
+
+            /// Name, text, how it is shown, and what is in force without it.
+            pub(super) fn all(&self) -> Vec<(&'static str, Option<&str>, Show, &'static str)> {
+                vec![$(($env, self.$field.as_deref(), Show::$show, $default),)+]
+            }
+        }
+    };
+}
+
+settings! {
+    /// Public listener: fans, gate, booking API [default: 127.0.0.1:8080]
+    listen = "ROPELINE_LISTEN", Plain, "127.0.0.1:8080", value_name = "ADDRESS";
+    /// Operators' listener: admin API, dashboard, metrics [default: 127.0.0.1:8081]
+    ops_listen = "ROPELINE_OPS_LISTEN", Plain, "127.0.0.1:8081", value_name = "ADDRESS";
+    /// Where fans reach the public listener [default: http:// and its address]
+    public_url = "ROPELINE_PUBLIC_URL", Plain, "http:// and the public listener's address", value_name = "URL";
+    /// Redis for the live line, redis://… [default: a private one]
+    redis_url = "ROPELINE_REDIS_URL", Url, "a private one", value_name = "URL", hide_env_values = true;
+    /// PostgreSQL, postgres://… [default: a private one]
+    database_url = "ROPELINE_DATABASE_URL", Url, "a private one", value_name = "URL", hide_env_values = true;
+    /// Data of private servers, generated keys, admin token [default: .ropeline]
+    data_dir = "ROPELINE_DATA_DIR", Plain, ".ropeline", value_name = "DIR";
+    /// Ed25519 keys in PEM files, comma-separated; the first signs, all verify [default: generated in the data directory]
+    signing_keys = "ROPELINE_SIGNING_KEYS", Plain, "generated in the data directory", value_name = "FILES";
+    /// `iss` of passes [default: the public URL]
+    issuer = "ROPELINE_ISSUER", Plain, "the public URL", value_name = "TEXT";
+    /// Full-rights bearer token of the operators' listener; 16 characters or more are hard to guess [default: generated in the data directory]
+    admin_token = "ROPELINE_ADMIN_TOKEN", Hidden, "generated in the data directory", value_name = "TOKEN", hide_env_values = true;
+    /// Comma-separated networks whose X-Forwarded-For is believed [default: none]
+    trusted_proxies = "ROPELINE_TRUSTED_PROXIES", Plain, "none", value_name = "CIDRS";
+    /// Connections at once on the public listener; each takes an open file [default: 16000]
+    connections_max = "ROPELINE_CONNECTIONS_MAX", Plain, "16000", value_name = "COUNT";
+    /// Of these from one IPv4 address or one IPv6 /64; trusted proxies are not counted [default: 2000]
+    connections_per_address_max = "ROPELINE_CONNECTIONS_PER_ADDRESS_MAX", Plain, "2000", value_name = "COUNT";
+    /// Live connections of one place on this gateway, as from several tabs [default: 16]
+    connections_per_place_max = "ROPELINE_CONNECTIONS_PER_PLACE_MAX", Plain, "16", value_name = "COUNT";
+    /// Seconds a connection is kept after an answer; longer than your balancer keeps it [default: 75]
+    keepalive_seconds = "ROPELINE_KEEPALIVE_SECONDS", Plain, "75", value_name = "SECONDS";
+    /// Seconds after the order to stop in which readiness fails and connections are still taken [default: 5]
+    shutdown_delay_seconds = "ROPELINE_SHUTDOWN_DELAY_SECONDS", Plain, "5", value_name = "SECONDS";
+    /// How often one customer may look around in the shop: calls a second, and at once after a pause [default: 20/200]
+    rate_browse_customer = "ROPELINE_RATE_BROWSE_CUSTOMER", Plain, "20/200", value_name = "RATE/BURST";
+    /// How often one IPv4 address or IPv6 /64 may look around in the shop: calls a second, and at once after a pause [default: 100/1000]
+    rate_browse_address = "ROPELINE_RATE_BROWSE_ADDRESS", Plain, "100/1000", value_name = "RATE/BURST";
+    /// How often one customer may hold seats and give them up: calls a second, and at once after a pause [default: 5/50]
+    rate_hold_customer = "ROPELINE_RATE_HOLD_CUSTOMER", Plain, "5/50", value_name = "RATE/BURST";
+    /// How often one IPv4 address or IPv6 /64 may hold seats and give them up: calls a second, and at once after a pause [default: 50/500]
+    rate_hold_address = "ROPELINE_RATE_HOLD_ADDRESS", Plain, "50/500", value_name = "RATE/BURST";
+    /// How often one customer may start to pay: calls a second, and at once after a pause [default: 2/20]
+    rate_pay_customer = "ROPELINE_RATE_PAY_CUSTOMER", Plain, "2/20", value_name = "RATE/BURST";
+    /// How often one IPv4 address or IPv6 /64 may start to pay: calls a second, and at once after a pause [default: 50/500]
+    rate_pay_address = "ROPELINE_RATE_PAY_ADDRESS", Plain, "50/500", value_name = "RATE/BURST";
+    /// How often one customer may confirm a purchase: calls a second, and at once after a pause [default: 5/50]
+    rate_confirm_customer = "ROPELINE_RATE_CONFIRM_CUSTOMER", Plain, "5/50", value_name = "RATE/BURST";
+    /// How often one IPv4 address or IPv6 /64 may confirm a purchase: calls a second, and at once after a pause [default: 50/500]
+    rate_confirm_address = "ROPELINE_RATE_CONFIRM_ADDRESS", Plain, "50/500", value_name = "RATE/BURST";
+    /// Payment provider: simulator; stripe and razorpay are not available yet [default: simulator]
+    payment_provider = "ROPELINE_PAYMENT_PROVIDER", Plain, "simulator", value_name = "NAME";
+    /// The provider's endpoint [default: a private simulator]
+    payment_url = "ROPELINE_PAYMENT_URL", Plain, "a private simulator", value_name = "URL";
+    /// The provider's secret key [default: generated for the private simulator; that of a simulator on its own with a URL]
+    payment_secret = "ROPELINE_PAYMENT_SECRET", Hidden, "the simulator's", value_name = "SECRET", hide_env_values = true;
+    /// The secret its webhooks are signed with [default: as of the secret key]
+    payment_webhook_secret = "ROPELINE_PAYMENT_WEBHOOK_SECRET", Hidden, "the simulator's", value_name = "SECRET", hide_env_values = true;
+    /// What is logged, such as info or gateway=debug [default: info]
+    log = "ROPELINE_LOG", Plain, "info", value_name = "FILTER";
+    /// How log lines look: text or json [default: text]
+    log_format = "ROPELINE_LOG_FORMAT", Plain, "text", value_name = "FORMAT";
+}
+
+/// A text that says something.
+pub(super) fn given(text: Option<String>) -> Option<String> {
+    text.filter(|text| !text.trim().is_empty())
+}
+
+impl fmt::Debug for Settings {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Settings")
+            .field("listen", &self.listen)
+            .finish_non_exhaustive()
+    }
+}
+
+/// The settings in the file, as far as they can be read.
+pub(super) fn read_file(named: Option<&str>, note: &mut impl FnMut(String)) -> Settings {
+    let path = Path::new(named.unwrap_or(FILE_DEFAULT));
+    let mut note_here = |problem: &dyn fmt::Display| note(format!("{}: {problem}", path.display()));
+    match std::fs::read_to_string(path) {
+        Ok(text) => match text.parse::<toml::Table>() {
+            Ok(table) => Settings::from_table(table, &mut |problem| note_here(&problem)),
+            Err(error) => {
+                note_here(&error);
+                Settings::default()
+            }
+        },
+        Err(error) if named.is_none() && error.kind() == std::io::ErrorKind::NotFound => {
+            Settings::default()
+        }
+        Err(error) => {
+            note_here(&error);
+            Settings::default()
+        }
+    }
+}

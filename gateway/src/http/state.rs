@@ -1,0 +1,25 @@
+//! What the handlers work with.
+
+use std::sync::Arc;
+
+use line::rooms::RoomSet;
+
+use super::cookies::CookieForm;
+use crate::edge::rate_limit::RateLimits;
+
+/// What the handlers work with.
+#[derive(Clone)]
+pub struct LineState {
+    /// The rooms.
+    pub rooms: RoomSet,
+    /// How cookies are written.
+    pub cookies: CookieForm,
+    /// Limits on calls.
+    pub limits: RateLimits,
+    /// Live connections of one place on this gateway; further ones are refused.
+    pub connections_per_place_max: usize,
+    /// The policy that pages are sent with.
+    pub page_policy: Arc<str>,
+    /// Where our own pages are, as `scheme://host:port`.
+    pub public_origin: Arc<str>,
+}
