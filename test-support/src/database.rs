@@ -1,5 +1,6 @@
 //! A PostgreSQL database of its own for each test, copied from a migrated template.
 
+use std::net::SocketAddr;
 use std::str::FromStr;
 use std::sync::atomic::{AtomicU32, Ordering};
 
@@ -25,7 +26,6 @@ static COUNT: AtomicU32 = AtomicU32::new(0);
 /// A migrated, empty database, dropped at the end of the test.
 pub struct TestDatabase {
     name: String,
-    options: PgConnectOptions,
 }
 
 impl TestDatabase {
@@ -44,18 +44,43 @@ impl TestDatabase {
             format!("create database {name} template {template}"),
         )
         .await;
-        let options = connect_options(&server_url()).unwrap().database(&name);
-        Self { name, options }
+        Self { name }
     }
 
-    /// How to connect, for instance by way of a proxy.
+    /// How the line connects, for instance by way of a proxy.
     pub fn options(&self) -> PgConnectOptions {
-        self.options.clone()
+        let options = connect_options(&server_url()).unwrap();
+        options.database(&self.name)
     }
 
     /// What names this database to a process.
     pub fn url(&self) -> String {
-        self.options.to_url_lossy().to_string()
+        self.url_at(None)
+    }
+
+    /// The same by way of a proxy at `address`, if there is one.
+    pub fn url_at(&self, address: Option<SocketAddr>) -> String {
+        let mut options = self.plain();
+        if let Some(address) = address {
+            options = options.host(&address.ip().to_string()).port(address.port());
+        }
+        options.to_url_lossy().to_string()
+    }
+
+    /// Host and port of its server.
+    pub fn server_address(&self) -> String {
+        let server = self.plain();
+        format!("{}:{}", server.get_host(), server.get_port())
+    }
+
+    /// A connection without the limits that the product has.
+    pub async fn connect(&self) -> PgConnection {
+        self.plain().connect().await.unwrap()
+    }
+
+    fn plain(&self) -> PgConnectOptions {
+        let server = PgConnectOptions::from_str(&server_url()).unwrap();
+        server.database(&self.name)
     }
 
     /// A pool with the product's own limits.

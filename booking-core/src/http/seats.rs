@@ -31,7 +31,8 @@ use crate::telemetry;
         (status = 200, body = SeatMap, headers(("ETag", description = "Names this map: changes with seats, prices and layout"))),
         (status = 304, description = "It is still the map of If-None-Match",
             headers(("ETag", description = "Names this map"))),
-        (status = 404, body = Problem)
+        (status = 404, body = Problem),
+        (status = 503, body = Problem, description = "database-unavailable")
     )
 )]
 pub(super) async fn seat_map(
@@ -50,7 +51,8 @@ pub(super) async fn seat_map(
         (status = 200, body = CompactSeatMap, headers(("ETag", description = "Names this map: changes with seats, prices and layout"))),
         (status = 304, description = "It is still the map of If-None-Match",
             headers(("ETag", description = "Names this map"))),
-        (status = 404, body = Problem)
+        (status = 404, body = Problem),
+        (status = 503, body = Problem, description = "database-unavailable")
     )
 )]
 pub(super) async fn seat_map_compact(
@@ -109,7 +111,7 @@ fn cached(mut response: Response) -> Response {
     responses(
         (status = 200, content_type = "text/event-stream", body = SeatChanges),
         (status = 404, body = Problem),
-        (status = 503, body = Problem)
+        (status = 503, body = Problem, description = "booking-busy, database-unavailable")
     )
 )]
 pub(super) async fn seat_map_live(

@@ -79,7 +79,8 @@ fn check_headers(what: &str, answer: &Value, headers: &HeaderMap) {
     }
 }
 
-async fn document(router: &Router) -> Value {
+/// The served description.
+pub(crate) async fn document(router: &Router) -> Value {
     if let Some(document) = DESCRIPTION.get() {
         return document.clone();
     }

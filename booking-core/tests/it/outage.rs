@@ -1,73 +1,23 @@
 //! The database goes away and comes back.
 
-use std::net::SocketAddr;
 use std::time::Duration;
 
-use tokio::io::copy_bidirectional;
-use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::watch;
+use test_support::tcp_proxy::{Line, TcpProxy};
 use tokio::time::Instant;
 
 use crate::fan::SHOW;
 use crate::test_shop::TestShop;
 
-/// How the cable to the database is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum State {
-    Plugged,
-    /// Connections break and new ones are refused.
-    Pulled,
-    /// Connections stay, and nothing comes through any more.
-    Frozen,
-}
-
-/// A cable to the database that can be pulled.
-struct Cable {
-    address: SocketAddr,
-    state: watch::Sender<State>,
-}
-
-impl Cable {
-    async fn to(host: String, port: u16) -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let address = listener.local_addr().unwrap();
-        let (state, watched) = watch::channel(State::Plugged);
-        #[expect(clippy::disallowed_methods, reason = "ends with the test's runtime")]
-        tokio::spawn(async move {
-            loop {
-                let (near, _) = listener.accept().await.unwrap();
-                tokio::spawn(carry(near, host.clone(), port, watched.clone()));
-            }
-        });
-        Self { address, state }
-    }
-}
-
-/// Carries one connection until the cable is pulled, or holds it for ever once it is frozen.
-async fn carry(mut near: TcpStream, host: String, port: u16, mut state: watch::Receiver<State>) {
-    let now = *state.borrow();
-    if now == State::Plugged {
-        let mut far = TcpStream::connect((host, port)).await.unwrap();
-        tokio::select! {
-            _ = copy_bidirectional(&mut near, &mut far) => return,
-            _ = state.wait_for(|state| *state != State::Plugged) => {}
-        }
-    }
-    // A frozen connection breaks in the end, when the cable works again.
-    let _ = state.wait_for(|state| *state != State::Frozen).await;
-}
-
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn without_the_database_browsing_goes_on_and_selling_says_so_within_a_second() {
     let shop = TestShop::new().await;
-    let (host, port) = shop.database.server_address();
-    let cable = Cable::to(host, port).await;
-    let process = shop.another_process_at(Some(cable.address)).await;
+    let database = TcpProxy::start(shop.database.server_address()).await;
+    let process = shop.another_process_at(Some(database.address)).await;
     let fan = shop.fan().at(process.router.clone());
     let hold = fan.held(&["A1"]).await;
 
-    for outage in [State::Pulled, State::Frozen] {
-        cable.state.send_replace(outage);
+    for outage in [Line::Cut, Line::Silent] {
+        database.set(outage);
         for _ in 0..3 {
             let asked = Instant::now();
             let refused = fan.hold(&["A2"]).await;
@@ -84,7 +34,7 @@ async fn without_the_database_browsing_goes_on_and_selling_says_so_within_a_seco
         assert_eq!(fan.get("/api/v1/cities").await.status, 200);
         assert_eq!(fan.get(SHOW).await.status, 200);
         assert_eq!(fan.seat("A1").await, "HELD");
-        cable.state.send_replace(State::Plugged);
+        database.set(Line::Up);
         crate::test_shop::eventually("recovery", || async { fan.get(&hold).await.status == 200 })
             .await;
         let again = fan.held(&["A3"]).await;
@@ -92,4 +42,19 @@ async fn without_the_database_browsing_goes_on_and_selling_says_so_within_a_seco
     }
     shop.settle().await;
     shop.assert_clean().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn a_seat_map_that_is_not_in_memory_says_that_the_database_is_away() {
+    let shop = TestShop::new().await;
+    let database = TcpProxy::start(shop.database.server_address()).await;
+    let process = shop.another_process_at(Some(database.address)).await;
+    let fan = shop.fan().at(process.router.clone());
+    database.set(Line::Cut);
+    for form in ["", "/compact", "/live"] {
+        // The fan holds every answer against the served description.
+        let refused = fan.get(&format!("{SHOW}/seatmap{form}")).await;
+        assert_eq!(refused.code(), "database-unavailable", "{form}");
+        assert!(refused.headers.contains_key("retry-after"), "{form}");
+    }
 }

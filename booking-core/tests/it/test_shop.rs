@@ -12,12 +12,12 @@ use booking_core::{
 use contract::{Clock, ManualClock};
 use serde_json::{Value, json};
 use sqlx::{Connection, Executor};
+use test_support::database::TestDatabase;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::fake_provider::FakeProvider;
 use crate::fan::Fan;
-use crate::test_database::TestDatabase;
 
 pub(crate) const WEBHOOK_SECRET: &str = "whsec_test";
 /// Longest that a test waits for something to come about.
@@ -64,7 +64,7 @@ impl TestShop {
 
     /// A shop whose payments go to `provider_url` instead of the fake provider.
     pub(crate) async fn with_provider_at(file: Value, provider_url: Option<String>) -> Self {
-        let database = TestDatabase::new().await;
+        let database = TestDatabase::create().await;
         let clock = ManualClock::default();
         let mut provider = FakeProvider::start().await;
         if let Some(url) = provider_url {

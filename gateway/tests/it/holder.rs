@@ -15,6 +15,7 @@ use booking_core::{
 use contract::RoomId;
 use contract::booking::ShowFile;
 use futures_util::future::BoxFuture;
+use gateway::ops::metrics::Metrics;
 use http::{Method, StatusCode};
 use serde_json::{Value, json};
 use tokio_util::sync::CancellationToken;
@@ -102,6 +103,14 @@ async fn shop(world: &World, provider: &Server) -> Booking {
     booking
 }
 
+/// How many requests to the room of the show the gate let through for holders.
+fn counted(metrics: &Metrics) -> Option<u64> {
+    let name = r#"ropeline_gate_requests_total{room="eras",outcome="holder"} "#;
+    let text = metrics.render(|_| true);
+    let count = text.lines().find_map(|line| line.strip_prefix(name))?;
+    count.parse().ok()
+}
+
 async fn post_json(app: &TestApp, path: &str, who: (&str, &str), body: &Value) -> Answer {
     app.send(Method::POST, path, &[who, JSON], body.to_string())
         .await
@@ -109,6 +118,8 @@ async fn post_json(app: &TestApp, path: &str, who: (&str, &str), body: &Value) -
 
 #[tokio::test]
 async fn seats_that_are_held_can_be_bought_after_the_pass_ended() {
+    let (recorder, metrics) = Metrics::detached(&[]).unwrap();
+    let _recording = metrics::set_default_local_recorder(&recorder);
     let world = World::create().await;
     let paid = Arc::<AtomicBool>::default();
     let provider = provider(paid.clone()).await;
@@ -154,6 +165,8 @@ async fn seats_that_are_held_can_be_bought_after_the_pass_ended() {
             }
         }
     }
+    // The hold and its page, late or not, by the pass and by the session.
+    assert_eq!(counted(&metrics), Some(8));
     // Nobody else learns so much as that there is such a hold, whatever they send.
     for who in [("cookie", STRANGER), ("x-nobody", "1")] {
         app.get(&hold, &[who])
@@ -169,6 +182,8 @@ async fn seats_that_are_held_can_be_bought_after_the_pass_ended() {
         let released = app.send(Method::DELETE, &hold, &[who], "").await;
         released.assert_problem(403, "pass-required");
     }
+
+    assert_eq!(counted(&metrics), Some(8), "who owns nothing is no holder");
 
     let email = json!({"email": "fan@tickets.example"});
     let payment = post_json(&app, &format!("{hold}/payments"), pass, &email).await;
@@ -190,6 +205,8 @@ async fn seats_that_are_held_can_be_bought_after_the_pass_ended() {
     let refused = app.get(&hold, &[pass]).await;
     refused.assert_problem(403, "pass-required");
     assert_eq!(app.get(&hold, &[session]).await.status, StatusCode::OK);
+    // Since then: the payment, the confirmation, the booking, and the hold once more.
+    assert_eq!(counted(&metrics), Some(12));
 }
 
 #[tokio::test]

@@ -12,11 +12,10 @@ use contract::booking::ShowFile;
 use payment_simulator::{Config, Secret};
 use serde_json::json;
 use tempfile::TempDir;
+use test_support::database::TestDatabase;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
-
-use crate::test_database::TestDatabase;
 
 const SECRET: &str = "sk_test_shop";
 
@@ -34,7 +33,7 @@ pub(crate) struct TestShop {
 
 impl TestShop {
     pub(crate) async fn start() -> Self {
-        let database = TestDatabase::new().await;
+        let database = TestDatabase::create().await;
         let shutdown = CancellationToken::new();
         let tracker = TaskTracker::new();
         let journal = tempfile::tempdir().unwrap();
