@@ -217,6 +217,65 @@ pub struct PauseRequest {
     pub reason: Option<String>,
 }
 
+/// Why a room calls no more than it does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum LimitedBy {
+    /// The phase calls no one.
+    Phase,
+    /// Nobody waits.
+    Line,
+    /// The rate.
+    Rate,
+    /// The time that PostgreSQL takes to write the admission log: the rate is not reached.
+    Database,
+    /// The time that Redis takes, or a machine that is too busy: the rate is not reached.
+    Latency,
+    /// The cap on sessions.
+    Cap,
+    /// Nothing is left to buy.
+    Stock,
+    /// The upstream's breaker is open.
+    Upstream,
+    /// The line was made again, and those who waited are still coming back.
+    Rebuilt,
+}
+
+impl LimitedBy {
+    /// All reasons.
+    pub const ALL: [Self; 9] = [
+        Self::Phase,
+        Self::Line,
+        Self::Rate,
+        Self::Database,
+        Self::Latency,
+        Self::Cap,
+        Self::Stock,
+        Self::Upstream,
+        Self::Rebuilt,
+    ];
+
+    /// The word for it in documents and metrics.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Phase => "phase",
+            Self::Line => "line",
+            Self::Rate => "rate",
+            Self::Database => "database",
+            Self::Latency => "latency",
+            Self::Cap => "cap",
+            Self::Stock => "stock",
+            Self::Upstream => "upstream",
+            Self::Rebuilt => "rebuilt",
+        }
+    }
+
+    /// The reason that `word` is for. None for one of a later version.
+    pub fn read(word: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|why| why.as_str() == word)
+    }
+}
+
 /// Live figures of a room.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
@@ -258,6 +317,9 @@ pub struct RoomStats {
     /// when there were none.
     #[serde(default)]
     pub show_share: Option<f64>,
+    /// Why no more are called; absent until the room's leader has told.
+    #[serde(default)]
+    pub limited_by: Option<LimitedBy>,
     /// Estimated wait of someone who joins now, p50 in seconds.
     pub expected_wait_seconds: Option<u32>,
     /// Mean wait of those called in the last minute, in seconds.

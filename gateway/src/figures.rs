@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use contract::room::RoomStats;
+use contract::room::{LimitedBy, RoomStats};
 use contract::{Clock, PlaceId, Problem, RoomId};
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
@@ -84,6 +84,10 @@ async fn stats(room: &Room) -> Result<RoomStats, Problem> {
         no_show_share: share(counts),
         entries_per_minute: rates.entries_per_minute,
         show_share: rates.show_share,
+        limited_by: view
+            .snapshot
+            .as_ref()
+            .and_then(|last| LimitedBy::read(last.limited_by.as_deref()?)),
         expected_wait_seconds: view
             .pace
             .and_then(|pace| wait::estimate(counts.in_line, pace))

@@ -14,9 +14,6 @@ pub enum WorkError {
     /// The durable records.
     #[error("the records failed")]
     Records(#[from] RecordsError),
-    /// The admission log answered ordinals with a gap.
-    #[error("the admission log gave ordinals with a gap")]
-    Gap,
 }
 
 /// The problem that a store error is to a fan.

@@ -1,10 +1,14 @@
-//! A TCP proxy that a test can cut, to stand for a server that is gone or a network that
-//! swallows packets.
+//! A TCP proxy that a test can cut or slow down, to stand for a server that is gone or far away or
+//! a network that swallows packets.
 
+use std::io;
 use std::net::SocketAddr;
+use std::time::Duration;
 
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::watch;
+use tokio::sync::{mpsc, watch};
+use tokio::time::Instant;
 use tokio_util::task::{AbortOnDropHandle, TaskTracker};
 
 /// What becomes of connections, present and new.
@@ -26,6 +30,7 @@ pub struct TcpProxy {
     pub address: SocketAddr,
     line: watch::Sender<Line>,
     target: watch::Sender<String>,
+    delay: watch::Sender<Duration>,
     _accepting: AbortOnDropHandle<()>,
 }
 
@@ -38,15 +43,18 @@ impl TcpProxy {
         let tasks = TaskTracker::new();
         let relays = tasks.clone();
         let (target, targets) = watch::channel(target);
+        let (delay, delays) = watch::channel(Duration::ZERO);
         let accepting = tasks.spawn(async move {
             while let Ok((client, _)) = listener.accept().await {
-                relays.spawn(relay(client, targets.borrow().clone(), state.clone()));
+                let target = targets.borrow().clone();
+                relays.spawn(relay(client, target, state.clone(), delays.clone()));
             }
         });
         Self {
             address,
             line,
             target,
+            delay,
             _accepting: AbortOnDropHandle::new(accepting),
         }
     }
@@ -54,6 +62,11 @@ impl TcpProxy {
     /// Changes what becomes of connections.
     pub fn set(&self, line: Line) {
         self.line.send_replace(line);
+    }
+
+    /// Lets whatever is sent from now on take `one_way` longer, in either direction.
+    pub fn delay(&self, one_way: Duration) {
+        self.delay.send_replace(one_way);
     }
 
     /// Leads new connections to `target`, and ends those there are.
@@ -64,7 +77,12 @@ impl TcpProxy {
     }
 }
 
-async fn relay(mut client: TcpStream, target: String, mut line: watch::Receiver<Line>) {
+async fn relay(
+    client: TcpStream,
+    target: String,
+    mut line: watch::Receiver<Line>,
+    delay: watch::Receiver<Duration>,
+) {
     let now = *line.borrow_and_update();
     match now {
         Line::Up | Line::Replaced => {}
@@ -76,11 +94,19 @@ async fn relay(mut client: TcpStream, target: String, mut line: watch::Receiver<
             return;
         }
     }
-    let Ok(mut server) = TcpStream::connect(&target).await else {
+    let Ok(server) = TcpStream::connect(&target).await else {
         return;
     };
+    let (from_client, to_client) = client.into_split();
+    let (from_server, to_server) = server.into_split();
+    let both = async {
+        tokio::join!(
+            carry(from_client, to_server, delay.clone()),
+            carry(from_server, to_client, delay),
+        )
+    };
     tokio::select! {
-        _ = tokio::io::copy_bidirectional(&mut client, &mut server) => {}
+        _ = both => {}
         changed = line.changed() => {
             if changed.is_ok() && matches!(*line.borrow(), Line::Silent | Line::Replaced) {
                 // Held open until the line changes again.
@@ -88,4 +114,33 @@ async fn relay(mut client: TcpStream, target: String, mut line: watch::Receiver<
             }
         }
     }
+}
+
+/// Copies one direction, each piece as late as the delay says when it comes.
+async fn carry(
+    mut from: impl AsyncRead + Unpin,
+    mut to: impl AsyncWrite + Unpin,
+    delay: watch::Receiver<Duration>,
+) -> io::Result<()> {
+    let (pieces, mut due) = mpsc::channel::<(Instant, Vec<u8>)>(1_000);
+    let read = async move {
+        loop {
+            let mut piece = Vec::with_capacity(64 * 1024);
+            if from.read_buf(&mut piece).await? == 0 {
+                return io::Result::Ok(());
+            }
+            let at = Instant::now() + *delay.borrow();
+            if pieces.send((at, piece)).await.is_err() {
+                return Ok(());
+            }
+        }
+    };
+    let write = async move {
+        while let Some((at, piece)) = due.recv().await {
+            tokio::time::sleep_until(at).await;
+            to.write_all(&piece).await?;
+        }
+        to.shutdown().await
+    };
+    tokio::try_join!(read, write).map(|_| ())
 }

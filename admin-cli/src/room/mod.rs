@@ -43,7 +43,7 @@ pub(crate) async fn run(
             told(&view, console)?;
         }
         RoomCommand::Pause { room, reason } => {
-            told(&orders::pause(client, &room, reason).await?, console)?
+            told(&orders::pause(client, &room, reason).await?, console)?;
         }
         RoomCommand::Resume { room } => told(&orders::resume(client, &room).await?, console)?,
         RoomCommand::Close(args) => {

@@ -1,6 +1,6 @@
 //! The figures as lines, where there is no terminal.
 
-use contract::room::RoomStats;
+use contract::room::{LimitedBy, RoomStats};
 use tokio::time::{MissedTickBehavior, interval};
 
 use super::figures::{REFRESH_MIN, fetch, is_final, one_line};
@@ -49,7 +49,7 @@ fn line_of(stats: &RoomStats) -> String {
     let clock = stats.updated_at.to_string();
     format!(
         "{} {} phase={} in-line={} called={} active={}/{} calls/s={:.1}/{:.1} joins/s={:.1} \
-         claims/s={:.1} no-shows={:.1}% wait={}",
+         claims/s={:.1} no-shows={:.1}% wait={} limited-by={}",
         &clock[11..19],
         stats.room,
         wire_word(&stats.phase),
@@ -63,6 +63,7 @@ fn line_of(stats: &RoomStats) -> String {
         stats.claims_per_second,
         stats.no_show_share * 100.0,
         screen::wait_text(stats.expected_wait_seconds).replace(' ', ""),
+        stats.limited_by.map_or("unknown", LimitedBy::as_str),
     )
 }
 
@@ -76,7 +77,8 @@ mod tests {
         assert_eq!(
             line_of(&model::tests::stats("queueing", 48_211, 1200)),
             "10:00:00 eras phase=queueing in-line=48,211 called=30 active=450/500 \
-             calls/s=19.9/20.0 joins/s=55.2 claims/s=18.0 no-shows=2.0% wait=12min30s"
+             calls/s=19.9/20.0 joins/s=55.2 claims/s=18.0 no-shows=2.0% wait=12min30s \
+             limited-by=database"
         );
     }
 }

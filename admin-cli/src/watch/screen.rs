@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use contract::line::Phase;
-use contract::room::RoomStats;
+use contract::room::{LimitedBy, RoomStats};
 use ratatui::Frame;
 use ratatui::layout::{Constraint, Layout, Rect};
 use ratatui::style::{Color, Modifier, Style};
@@ -58,7 +58,7 @@ impl Palette {
 pub fn draw(frame: &mut Frame<'_>, model: &WatchModel, palette: Palette) {
     let areas = Layout::vertical([
         Constraint::Length(1),
-        Constraint::Length(8),
+        Constraint::Length(9),
         Constraint::Length(3),
         Constraint::Min(3),
         Constraint::Min(3),
@@ -141,9 +141,11 @@ fn line_figures(stats: &RoomStats) -> Vec<Line<'static>> {
 fn flow_figures(stats: &RoomStats) -> Vec<Line<'static>> {
     let configured = rate_per_second(stats);
     let calls = format!("{:.1} of {configured:.1}", stats.calls_per_second);
+    let limit = stats.limited_by.map_or("unknown", limit_text);
     vec![
         figure("joins/s", format!("{:.1}", stats.joins_per_second)),
         figure("calls/s", calls),
+        figure("held to that by", limit),
         figure("claims/s", format!("{:.1}", stats.claims_per_second)),
         figure("entries/min", grouped(stats.entries_per_minute)),
         figure("shows", show_text(stats.show_share)),
@@ -187,6 +189,21 @@ fn draw_history(
     shown.reverse();
     let sparkline = Sparkline::default().block(block).style(style).data(shown);
     frame.render_widget(sparkline, area);
+}
+
+/// What holds the calls to what they are, in a few words.
+pub(super) const fn limit_text(why: LimitedBy) -> &'static str {
+    match why {
+        LimitedBy::Phase => "the phase",
+        LimitedBy::Line => "nobody waits",
+        LimitedBy::Rate => "the rate",
+        LimitedBy::Database => "PostgreSQL is slow",
+        LimitedBy::Latency => "Redis is slow, or CPU",
+        LimitedBy::Cap => "the cap",
+        LimitedBy::Stock => "nothing left to sell",
+        LimitedBy::Upstream => "the shop is failing",
+        LimitedBy::Rebuilt => "fans are coming back",
+    }
 }
 
 /// The configured rate in calls per second.
@@ -260,6 +277,7 @@ mod tests {
             "called          30",
             "active          450",
             "calls/s         19.9 of 20.0",
+            "held to that by PostgreSQL is slow",
             "joins/s         55.",
             "claims/s        18.0",
             "entries/min     1,080",

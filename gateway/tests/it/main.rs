@@ -32,6 +32,7 @@ mod people;
 mod proxy;
 mod redis_server;
 mod returning;
+mod round_trips;
 mod serving;
 mod shares;
 mod skew;

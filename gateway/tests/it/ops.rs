@@ -311,7 +311,7 @@ async fn a_long_log_is_streamed_without_being_held() {
         };
         desk.records
             .admissions
-            .append(&"eras".parse().unwrap(), &batch)
+            .append(&"eras".parse().unwrap(), &batch, None)
             .await
             .unwrap();
     }

@@ -41,7 +41,7 @@ pub(crate) fn redis_by(proxy: SocketAddr) -> String {
 }
 
 /// A gateway whose way to Redis can be cut.
-async fn behind_redis_proxy(world: &World) -> (TestApp, TcpProxy) {
+pub(crate) async fn behind_redis_proxy(world: &World) -> (TestApp, TcpProxy) {
     let proxy = TcpProxy::start(redis_target()).await;
     let url = redis_by(proxy.address);
     let app = world

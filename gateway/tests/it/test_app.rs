@@ -108,8 +108,10 @@ pub(crate) struct Seen {
 impl World {
     pub(crate) async fn create() -> Self {
         let database = TestDatabase::create().await;
+        let records = database.records();
+        connected(&records.database).await;
         Self {
-            records: database.records(),
+            records,
             database,
             prefix: redis_prefix(),
             clock: ShiftedClock::default(),
@@ -270,6 +272,7 @@ impl World {
         let process = PROCESSES.fetch_add(1, Ordering::Relaxed);
         let randomness = Randomness::new(ChaCha20Rng::seed_from_u64(process));
         let database = Database::new(pool_options().connect_lazy_with(database), tasks.clone());
+        connected(&database).await;
         let keys = || vec![PassKey::from_seed([3; 32]).unwrap()];
         let rooms = Rooms::new(database.clone());
         let parts = Arc::new(Parts {
@@ -501,6 +504,12 @@ impl Fan {
             .unwrap()
             .to_owned()
     }
+}
+
+/// Waits for the pool's first connection: on a loaded machine it may take longer than a request
+/// waits.
+async fn connected(database: &Database) {
+    eventually("the database", async || database.ping().await.ok()).await;
 }
 
 /// Asks again until there is an answer, within a bound.

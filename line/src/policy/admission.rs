@@ -11,6 +11,7 @@ use std::time::Duration;
 
 use contract::Timestamp;
 use contract::line::Phase;
+use contract::room::LimitedBy;
 
 use super::credit::{CREDIT_ONE, worth};
 use super::shows::Shows;
@@ -37,44 +38,6 @@ pub struct Bucket {
     pub filled_at: Option<Timestamp>,
     /// Who shows, and what is still to come back.
     pub shows: Shows,
-}
-
-/// Why no more are called.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum LimitedBy {
-    /// The phase calls no one.
-    Phase,
-    /// Nobody waits.
-    Line,
-    /// The rate.
-    Rate,
-    /// The time that the store and the log take: ticks come later than they are credited for, and
-    /// the rate is not reached.
-    Latency,
-    /// The cap on sessions.
-    Cap,
-    /// Nothing is left to buy.
-    Stock,
-    /// The upstream's breaker is open.
-    Upstream,
-    /// The line was made again, and those who waited are still coming back.
-    Rebuilt,
-}
-
-impl LimitedBy {
-    /// The word used as a metric label.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Phase => "phase",
-            Self::Line => "line",
-            Self::Rate => "rate",
-            Self::Latency => "latency",
-            Self::Cap => "cap",
-            Self::Stock => "stock",
-            Self::Upstream => "upstream",
-            Self::Rebuilt => "rebuilt",
-        }
-    }
 }
 
 /// How many to call, and the bucket afterwards.
@@ -111,14 +74,7 @@ pub fn decide(bucket: Bucket, situation: &Situation, now: Timestamp) -> Decision
     if situation.remaining == Some(0) {
         return none(LimitedBy::Stock);
     }
-    let is_late = bucket
-        .filled_at
-        .is_some_and(|at| now.since(at) > CATCH_UP_MAX);
-    let pace = if is_late {
-        LimitedBy::Latency
-    } else {
-        LimitedBy::Rate
-    };
+    let pace = pace_of(bucket, situation, now);
     let by_rate = (filled.credit + filled.returned) / CREDIT_ONE;
     let by_cap = situation.active_max.saturating_sub(situation.occupied);
     let (count, limited_by) = [
@@ -134,6 +90,19 @@ pub fn decide(bucket: Bucket, situation: &Situation, now: Timestamp) -> Decision
         filled,
         bucket: spend(filled, count),
         limited_by,
+    }
+}
+
+/// What the pace of calls is bounded by: the rate, or what makes ticks come so late that time
+/// between them is not credited.
+fn pace_of(bucket: Bucket, situation: &Situation, now: Timestamp) -> LimitedBy {
+    let elapsed = bucket.filled_at.map_or(TICK, |at| now.since(at));
+    if elapsed <= CATCH_UP_MAX {
+        LimitedBy::Rate
+    } else if situation.append_took * 2 >= elapsed {
+        LimitedBy::Database
+    } else {
+        LimitedBy::Latency
     }
 }
 
@@ -192,6 +161,7 @@ mod tests {
             remaining: None,
             upstream_open: true,
             held_until: None,
+            append_took: Duration::ZERO,
         }
     }
 
@@ -324,19 +294,25 @@ mod tests {
     }
 
     #[test]
-    fn a_tick_later_than_it_is_credited_for_is_said_to_be_limited_by_latency() {
+    fn a_tick_later_than_it_is_credited_for_says_what_it_waited_for() {
         let bucket = Bucket {
             filled_at: Some(START),
             ..Bucket::default()
         };
-        let late = Duration::from_millis(1);
-        for (gap, limited_by) in [
-            (TICK, LimitedBy::Rate),
-            (CATCH_UP_MAX, LimitedBy::Rate),
-            (CATCH_UP_MAX + late, LimitedBy::Latency),
+        let late = CATCH_UP_MAX + Duration::from_millis(2);
+        for (gap, append_took, limited_by) in [
+            (TICK, TICK, LimitedBy::Rate),
+            (CATCH_UP_MAX, CATCH_UP_MAX, LimitedBy::Rate),
+            (late, Duration::ZERO, LimitedBy::Latency),
+            (late, late / 3, LimitedBy::Latency),
+            (late, late / 2, LimitedBy::Database),
         ] {
-            let decision = decide(bucket, &busy(6_000), START.plus(gap));
-            assert_eq!(decision.limited_by, limited_by, "{gap:?}");
+            let situation = Situation {
+                append_took,
+                ..busy(6_000)
+            };
+            let decision = decide(bucket, &situation, START.plus(gap));
+            assert_eq!(decision.limited_by, limited_by, "{gap:?} {append_took:?}");
         }
         let empty = Situation {
             in_line: 0,

@@ -219,6 +219,7 @@ mod tests {
                     remaining: None,
                     upstream_open: true,
                     held_until: None,
+                    append_took: Duration::ZERO,
                 };
                 let now = START.plus(TICK * u32::try_from(self.tick).unwrap());
                 let decision = decide(self.bucket, &situation, now);

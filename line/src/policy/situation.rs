@@ -1,5 +1,7 @@
 //! What the leader of a room finds when it decides how many to call.
 
+use std::time::Duration;
+
 use contract::Timestamp;
 use contract::line::Phase;
 
@@ -26,4 +28,6 @@ pub struct Situation {
     pub upstream_open: bool,
     /// Nobody is called before: the line is being put together again.
     pub held_until: Option<Timestamp>,
+    /// How long the log took for the last batch.
+    pub append_took: Duration,
 }

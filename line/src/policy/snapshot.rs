@@ -62,6 +62,10 @@ pub struct Snapshot {
     /// Names the making of the room in the store. Another name means that the store lost its
     /// memory in between.
     pub birth: String,
+    /// Why the leader called no more, as [`LimitedBy`](contract::room::LimitedBy) writes it. A
+    /// gateway of an earlier version left none, one of a later version may know other words.
+    #[serde(default)]
+    pub limited_by: Option<String>,
 }
 
 /// How many are ahead, and whether that is exact.

@@ -7,15 +7,20 @@ use contract::{RoomId, Timestamp};
 use crate::policy::order::KeyRange;
 use crate::policy::outcome::Outcome;
 use crate::records::{
-    Admission, AdmissionBatch, Admissions, LogHead, RecordsError, RoomRecord, Rooms,
+    Admission, AdmissionBatch, Admissions, Appended, LogHead, RecordsError, RoomRecord, Rooms,
 };
 
 /// What a leader needs of the durable records. Every call may be repeated after any error.
 #[async_trait]
 pub trait DurableLine: Send + Sync {
-    /// Appends a batch and returns the ordinals of its places, the same when it is repeated.
-    async fn append(&self, room: &RoomId, batch: &AdmissionBatch)
-    -> Result<Vec<u64>, RecordsError>;
+    /// Appends a batch; a repeated one is found where it is. Quicker if the log still ends at
+    /// `after`.
+    async fn append(
+        &self,
+        room: &RoomId,
+        batch: &AdmissionBatch,
+        after: Option<LogHead>,
+    ) -> Result<Appended, RecordsError>;
 
     /// The end of the log.
     async fn head(&self, room: &RoomId) -> Result<LogHead, RecordsError>;
@@ -72,8 +77,9 @@ impl DurableLine for DurableRecords {
         &self,
         room: &RoomId,
         batch: &AdmissionBatch,
-    ) -> Result<Vec<u64>, RecordsError> {
-        self.admissions.append(room, batch).await
+        after: Option<LogHead>,
+    ) -> Result<Appended, RecordsError> {
+        self.admissions.append(room, batch, after).await
     }
 
     async fn head(&self, room: &RoomId) -> Result<LogHead, RecordsError> {

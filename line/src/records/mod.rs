@@ -3,7 +3,10 @@
 //! Every call runs in a task of its own that a caller cannot cancel, see [`Database`].
 
 mod admissions;
+mod append;
 mod audit;
+mod chain;
+mod columns;
 mod database;
 pub mod durable;
 mod error;
@@ -11,11 +14,10 @@ mod order_keys;
 mod room_record;
 mod rooms;
 
-pub use admissions::{
-    ADMISSION_BATCH_MAX, Admission, AdmissionBatch, Admissions, ChainBreak, LogHead, chain_hash,
-    chain_verify,
-};
+pub use admissions::{Admission, Admissions};
+pub use append::{ADMISSION_BATCH_MAX, AdmissionBatch, Appended};
 pub use audit::{AUDIT_PAGE_MAX, Act, Audit, AuditEntry};
+pub use chain::{ChainBreak, LogHead, chain_hash, chain_verify};
 pub use database::{Database, connect_options, pool_options};
 pub use error::RecordsError;
 pub use room_record::RoomRecord;

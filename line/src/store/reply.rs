@@ -194,6 +194,7 @@ pub(super) fn snapshot(value: Value, taken_at: Timestamp, epoch: u32) -> StoreRe
         knots,
         clock: at(&counts, 9)?,
         birth: text(counts.get(10).unwrap_or(&Value::Nil))?.to_owned(),
+        limited_by: None,
     })
 }
 

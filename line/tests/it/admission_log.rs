@@ -5,7 +5,7 @@ use std::time::Duration;
 use contract::{RoomId, Timestamp};
 use futures_util::StreamExt;
 use line::policy::outcome::{Fate, Outcome};
-use line::records::{AdmissionBatch, RecordsError};
+use line::records::{AdmissionBatch, LogHead, RecordsError};
 use test_support::database::{Records, TestDatabase};
 use tokio::time::Instant;
 
@@ -15,8 +15,8 @@ use crate::records::{batch, made, room, verified_log};
 /// some.
 async fn appended(records: &Records, room: &RoomId, batch: &AdmissionBatch) -> Vec<u64> {
     loop {
-        match records.admissions.append(room, batch).await {
-            Ok(seqs) => return seqs,
+        match records.admissions.append(room, batch, None).await {
+            Ok(appended) => return appended.seqs.collect(),
             Err(error) => assert!(error.is_passing(), "{error}"),
         }
     }
@@ -62,12 +62,80 @@ async fn replaying_a_batch_changes_nothing() {
     assert_eq!(here.admissions.head(&eras).await.unwrap(), head);
     let mut other = first;
     other.places.swap(0, 1);
-    let refused = here.admissions.append(&eras, &other).await;
+    let refused = here.admissions.append(&eras, &other, None).await;
     assert!(
         matches!(refused, Err(RecordsError::Conflict(_))),
         "{refused:?}"
     );
     assert_eq!(verified_log(&here, &eras).await.len(), 5_003);
+}
+
+#[tokio::test]
+async fn a_remembered_end_of_the_log_is_compared_before_it_is_used() {
+    let database = TestDatabase::create().await;
+    let (here, there) = (database.records(), database.records());
+    made(&here, "eras").await;
+    let eras = room("eras");
+    let mut head = LogHead::EMPTY;
+    for id in 1..=3 {
+        let batch = batch(id, 4);
+        let appended = here.admissions.append(&eras, &batch, Some(head)).await;
+        let appended = appended.unwrap();
+        let first = u64::try_from(id - 1).unwrap() * 4 + 1;
+        assert_eq!(appended.seqs, first..first + 4);
+        let repeated = here.admissions.append(&eras, &batch, Some(head)).await;
+        assert_eq!(repeated.unwrap(), appended, "the answer may have been lost");
+        let after_itself = appended.head;
+        let repeated = here.admissions.append(&eras, &batch, Some(after_itself));
+        assert_eq!(repeated.await.unwrap(), appended);
+        head = appended.head;
+        assert_eq!(here.admissions.head(&eras).await.unwrap(), head);
+    }
+    // Another leader has appended meanwhile.
+    let others = there.admissions.append(&eras, &batch(4, 2), None).await;
+    assert_eq!(others.unwrap().seqs, 13..15);
+    let forged = LogHead {
+        seq: 14,
+        hash: [7; 32],
+    };
+    for (id, outdated) in [(5, head), (6, LogHead::EMPTY), (7, forged)] {
+        let first = u64::try_from(id - 5).unwrap() + 15;
+        let batch = batch(id, 1);
+        let appended = here.admissions.append(&eras, &batch, Some(outdated));
+        assert_eq!(appended.await.unwrap().seqs, first..first + 1);
+    }
+    let mut other = batch(1, 4);
+    other.places.swap(0, 1);
+    let end = here.admissions.head(&eras).await.unwrap();
+    let refused = here.admissions.append(&eras, &other, Some(end)).await;
+    assert!(
+        matches!(refused, Err(RecordsError::Conflict(_))),
+        "{refused:?}"
+    );
+    assert_eq!(verified_log(&here, &eras).await.len(), 17);
+}
+
+#[tokio::test]
+async fn leaders_that_remember_the_end_of_the_log_keep_the_chain() {
+    let database = TestDatabase::create().await;
+    let (here, there) = (database.records(), database.records());
+    made(&here, "eras").await;
+    let eras = room("eras");
+    let append = async |records: &Records, first: u128| {
+        let mut head = None;
+        for n in 0..40 {
+            let batch = batch(first + n, 3);
+            let appended = loop {
+                match records.admissions.append(&eras, &batch, head.take()).await {
+                    Ok(appended) => break appended,
+                    Err(error) => assert!(error.is_passing(), "{error}"),
+                }
+            };
+            head = Some(appended.head);
+        }
+    };
+    tokio::join!(append(&here, 100), append(&there, 200));
+    assert_eq!(verified_log(&here, &eras).await.len(), 240);
 }
 
 #[tokio::test]
@@ -95,7 +163,7 @@ async fn a_caller_that_goes_away_does_not_stop_an_append_halfway() {
     let eras = room("eras");
     for id in 1..40 {
         let batch = batch(id, 200);
-        let append = records.admissions.append(&eras, &batch);
+        let append = records.admissions.append(&eras, &batch, None);
         tokio::select! {
             biased;
             _ = append => {}
@@ -108,7 +176,12 @@ async fn a_caller_that_goes_away_does_not_stop_an_append_halfway() {
     let again = batch(1000, 1);
     let deadline = Instant::now() + Duration::from_secs(20);
     // The abandoned appends queue for the pool and for the head first.
-    while records.admissions.append(&eras, &again).await.is_err() {
+    while records
+        .admissions
+        .append(&eras, &again, None)
+        .await
+        .is_err()
+    {
         assert!(Instant::now() < deadline, "the pool did not recover");
     }
     records.database.ping().await.unwrap();
@@ -161,7 +234,7 @@ async fn a_connection_killed_during_an_append_leaves_nothing_half_done() {
         }
     };
     let lost = batch(2, 5_000);
-    let (result, ()) = tokio::join!(records.admissions.append(&eras, &lost), killer);
+    let (result, ()) = tokio::join!(records.admissions.append(&eras, &lost, None), killer);
     assert!(result.is_err_and(|error| error.is_passing()));
     sqlx::query("rollback").execute(&mut *holder).await.unwrap();
     drop(holder);
@@ -185,7 +258,7 @@ async fn served_places_are_found_in_order() {
     let page = records.admissions.served_places(&eras, 3, 3).await.unwrap();
     assert_eq!(page.iter().map(|a| a.seq).collect::<Vec<_>>(), [4, 5, 6]);
     assert_eq!(page[0].place, first.places[3].0);
-    let never = records.admissions.append(&room("none"), &first).await;
+    let never = records.admissions.append(&room("none"), &first, None).await;
     assert!(matches!(never, Err(RecordsError::Conflict(_))));
     let mut tail = Box::pin(records.admissions.stream(&eras, 8));
     assert_eq!(tail.next().await.unwrap().unwrap().seq, 8);

@@ -16,7 +16,10 @@ async fn a_purged_log_is_gone_for_good_and_a_new_room_begins_another() {
         made(&records, "eras").await;
         let append = |id| {
             let (records, eras) = (&records, &eras);
-            async move { records.admissions.append(eras, &batch(id, 3)).await }
+            async move {
+                let appended = records.admissions.append(eras, &batch(id, 3), None).await?;
+                Ok::<_, RecordsError>(appended.seqs.collect::<Vec<_>>())
+            }
         };
         assert_eq!(append(1).await.unwrap(), [1, 2, 3]);
         let outcome = Outcome {

@@ -407,7 +407,7 @@ async fn a_new_room_of_an_old_name_starts_anew() {
     assert_eq!(reserve(500).await.unwrap().unwrap().term, 1);
     records
         .admissions
-        .append(&eras, &batch(1, 3))
+        .append(&eras, &batch(1, 3), None)
         .await
         .unwrap();
     records.rooms.room_delete(&eras, act()).await.unwrap();
@@ -422,7 +422,7 @@ async fn a_new_room_of_an_old_name_starts_anew() {
     assert!(again.version > 1, "an ETag of the old room must not fit");
     records
         .admissions
-        .append(&eras, &batch(2, 3))
+        .append(&eras, &batch(2, 3), None)
         .await
         .unwrap();
     assert_eq!(verified_log(&records, &eras).await.len(), 6);

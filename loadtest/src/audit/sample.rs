@@ -118,6 +118,7 @@ pub(super) fn stats(second: u64) -> RoomStats {
         claims_per_second: 0.0,
         no_show_share: 0.0,
         entries_per_minute: 0,
+        limited_by: None,
         show_share: None,
         expected_wait_seconds: None,
         actual_wait_seconds: None,

@@ -419,6 +419,7 @@ async fn stats(State(fake): App) -> Json<RoomStats> {
         claims_per_second: 0.0,
         no_show_share: 0.0,
         entries_per_minute: 0,
+        limited_by: None,
         show_share: None,
         expected_wait_seconds: None,
         actual_wait_seconds: None,

@@ -531,6 +531,7 @@ impl RoomStore for MemoryStore {
                 head: keys.iter().take(HEAD_PLACES).copied().collect(),
                 clock: room.clock,
                 birth: room.birth.to_string(),
+                limited_by: None,
             }
         })
     }

@@ -1,6 +1,7 @@
 //! The durable line in memory, which fails when it is told to.
 
 use std::collections::HashMap;
+use std::ops::Range;
 use std::sync::Mutex;
 
 use async_trait::async_trait;
@@ -8,7 +9,7 @@ use contract::{PlaceId, RoomId, Timestamp};
 use line::policy::order::KeyRange;
 use line::policy::outcome::{Fate, Outcome};
 use line::records::durable::DurableLine;
-use line::records::{Admission, AdmissionBatch, LogHead, RecordsError, RoomRecord};
+use line::records::{Admission, AdmissionBatch, Appended, LogHead, RecordsError, RoomRecord};
 use uuid::Uuid;
 
 use super::ops::LogFailure;
@@ -21,7 +22,7 @@ pub(super) type OnReveal = Box<dyn FnOnce() + Send>;
 struct State {
     record: RoomRecord,
     log: Vec<Admission>,
-    batches: HashMap<Uuid, Vec<u64>>,
+    batches: HashMap<Uuid, Range<u64>>,
     outcomes: HashMap<PlaceId, Outcome>,
     /// What was reserved last.
     keys: KeyRange,
@@ -98,9 +99,12 @@ impl State {
         Admission { fate, ..admission }
     }
 
-    fn append(&mut self, batch: &AdmissionBatch) -> Vec<u64> {
+    fn append(&mut self, batch: &AdmissionBatch) -> Appended {
         if let Some(known) = self.batches.get(&batch.batch_id) {
-            return known.clone();
+            return Appended {
+                seqs: known.clone(),
+                head: self.head(),
+            };
         }
         let first = self.log.len();
         for (place, order_key) in &batch.places {
@@ -112,15 +116,28 @@ impl State {
                 fate: None,
             });
         }
-        let seqs: Vec<_> = self.log[first..].iter().map(|a| a.seq).collect();
+        let head = self.head();
+        let seqs = u64::try_from(first).unwrap() + 1..head.seq + 1;
         self.batches.insert(batch.batch_id, seqs.clone());
-        seqs
+        Appended { seqs, head }
+    }
+
+    fn head(&self) -> LogHead {
+        LogHead {
+            seq: u64::try_from(self.log.len()).unwrap(),
+            hash: [0; 32],
+        }
     }
 }
 
 #[async_trait]
 impl DurableLine for MemoryLog {
-    async fn append(&self, _: &RoomId, batch: &AdmissionBatch) -> Result<Vec<u64>, RecordsError> {
+    async fn append(
+        &self,
+        _: &RoomId,
+        batch: &AdmissionBatch,
+        _: Option<LogHead>,
+    ) -> Result<Appended, RecordsError> {
         self.with(|state| match state.failure.take() {
             Some(LogFailure::BeforeAppend) => Err(RecordsError::Timeout),
             Some(LogFailure::AfterAppend) => {
@@ -132,10 +149,7 @@ impl DurableLine for MemoryLog {
     }
 
     async fn head(&self, _: &RoomId) -> Result<LogHead, RecordsError> {
-        self.with(|state| LogHead {
-            seq: u64::try_from(state.log.len()).unwrap(),
-            hash: [0; 32],
-        })
+        self.with(|state| State::head(state))
     }
 
     async fn served_places(
