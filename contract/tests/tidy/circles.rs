@@ -20,7 +20,10 @@ fn is_root(path: &str) -> bool {
     let is_alone = ["/src/bin", "/tests", "/examples"]
         .iter()
         .any(|ending| directory.ends_with(ending));
-    path.ends_with(".rs") && (is_alone || name == "lib.rs" || name == "main.rs")
+    let is_rust = std::path::Path::new(name)
+        .extension()
+        .is_some_and(|it| it == "rs");
+    is_rust && (is_alone || name == "lib.rs" || name == "main.rs")
 }
 
 impl<'a> Crate<'a> {

@@ -68,7 +68,7 @@ struct Fake {
 pub(crate) struct FakeGateway {
     fake: Arc<Fake>,
     tasks: TaskTracker,
-    stop: tokio_util::sync::CancellationToken,
+    end: tokio_util::sync::CancellationToken,
 }
 
 impl FakeGateway {
@@ -84,10 +84,10 @@ impl FakeGateway {
             changes: watch::Sender::new(0),
         });
         let tasks = TaskTracker::new();
-        let stop = tokio_util::sync::CancellationToken::new();
+        let end = tokio_util::sync::CancellationToken::new();
         let routes = routes().with_state(fake.clone());
         let routes = routes.merge(fake_shop::routes().with_state(Arc::new(shop)));
-        let stopped = stop.clone().cancelled_owned();
+        let stopped = end.clone().cancelled_owned();
         tasks.spawn(async move {
             tokio::select! {
                 served = axum::serve(listener, routes) => served.unwrap(),
@@ -95,7 +95,7 @@ impl FakeGateway {
             }
         });
         if calls {
-            let stopped = stop.clone().cancelled_owned();
+            let stopped = end.clone().cancelled_owned();
             let ticking = fake.clone();
             tasks.spawn(async move {
                 tokio::select! {
@@ -104,7 +104,7 @@ impl FakeGateway {
                 }
             });
         }
-        Self { fake, tasks, stop }
+        Self { fake, tasks, end }
     }
 
     pub(crate) fn url(&self) -> &str {
@@ -132,7 +132,7 @@ impl FakeGateway {
 
 impl Drop for FakeGateway {
     fn drop(&mut self) {
-        self.stop.cancel();
+        self.end.cancel();
         self.tasks.close();
     }
 }
