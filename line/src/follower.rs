@@ -34,6 +34,8 @@ pub struct Follower {
     is_put_back_due: bool,
     /// Connected fans who are to be looked after: at most all that are connected here.
     unsure: BTreeSet<PlaceId>,
+    /// Places whose calls were put back, and whose claims the store has lost.
+    claims_lost: Vec<PlaceId>,
     birth: Option<String>,
     opening: Option<Arc<Snapshot>>,
     history: PaceHistory,
@@ -51,6 +53,7 @@ impl Follower {
             cursor: None,
             is_put_back_due: false,
             unsure: BTreeSet::new(),
+            claims_lost: Vec::new(),
             birth: None,
             opening: None,
             history: PaceHistory::default(),
@@ -140,6 +143,7 @@ impl Follower {
         match notice {
             Notice::Called { places, .. } => {
                 tracing::debug!(room = %room.id, called = places.len(), "called");
+                self.claims_lost.extend(room.sessions.untaken_of(places));
             }
             Notice::Look { places } => {
                 let here = places.iter().filter(|place| room.sockets.has(place));
@@ -151,6 +155,10 @@ impl Follower {
 
     /// Looks after those whose standing is in doubt. What fails stays to be done.
     async fn catch_up(&mut self) -> Result<(), StoreError> {
+        let (room, now) = (&self.room, self.room.parts.clock.now());
+        let claims = &self.claims_lost;
+        room.sessions.claim_again(room, now, claims).await?;
+        self.claims_lost.clear();
         if self.is_put_back_due {
             put_back(&self.room).await?;
             self.is_put_back_due = false;

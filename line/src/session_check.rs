@@ -8,12 +8,12 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use contract::pass::PassClaims;
-use contract::{Clock, Timestamp};
+use contract::{Clock, PlaceId, Timestamp};
 use futures_util::stream::{self, StreamExt};
 
 use crate::room::Room;
 use crate::sessions::{Known, QUIET, SessionCheck, Sessions};
-use crate::store::{Standing, StoreError};
+use crate::store::{Standing, StoreError, StoreResult};
 
 /// How much of the latest a store may lose in a failover and be told again.
 const RETOLD: Duration = Duration::from_secs(15);
@@ -191,14 +191,18 @@ impl Sessions {
         });
         let ends = over.into_iter().map(|place| (place, now.plus(QUIET), true));
         let told: Vec<_> = claims.chain(ends).collect();
+        self.untaken().retain(|_, until| *until > now);
         let (store, at) = (&room.parts.store, room.store_ref());
         let retold = stream::iter(told).map(|(place, until, is_over)| {
             let at = &at;
             async move {
                 // An end is of a session, so that it gives no call back.
-                store.session_claim(at, now, place, until).await?;
+                let standing = store.session_claim(at, now, place, until).await?;
                 if is_over {
                     store.session_end(at, now, place).await?;
+                } else if !matches!(standing, Standing::Active { .. }) {
+                    // Its call is lost as well, and claimed once the log has given it back.
+                    self.untaken().insert(place, until);
                 }
                 Ok::<_, StoreError>(())
             }
@@ -211,6 +215,26 @@ impl Sessions {
         if failures > 0 {
             tracing::warn!(room = %room.id, failures, "claims and ends not told again");
         }
+    }
+}
+
+impl Sessions {
+    /// Claims calls that the store has put back, whose claims were heard before it lost them.
+    pub async fn claim_again(
+        &self,
+        room: &Room,
+        now: Timestamp,
+        places: &[PlaceId],
+    ) -> StoreResult<()> {
+        for place in places.iter().copied() {
+            let Some(until) = self.untaken().get(&place).copied() else {
+                continue;
+            };
+            let (store, at) = (&room.parts.store, room.store_ref());
+            store.session_claim(&at, now, place, until).await?;
+            self.untaken().remove(&place);
+        }
+        Ok(())
     }
 }
 

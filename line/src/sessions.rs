@@ -1,8 +1,8 @@
 //! Who is inside, as far as this gateway knows.
 
-use std::collections::VecDeque;
+use std::collections::{HashMap, VecDeque};
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use contract::{PlaceId, Timestamp};
@@ -45,6 +45,9 @@ pub struct Sessions {
     pub endings: Endings,
     /// Sessions that ended lately, the latest last: at most [`ENDS_KEPT`].
     lately_over: Mutex<VecDeque<(Timestamp, PlaceId)>>,
+    /// Claims that the store could not take yet, because it had lost the call as well, and until
+    /// when their sessions last.
+    untaken: Mutex<HashMap<PlaceId, Timestamp>>,
     /// Grows whenever sessions end, so that an answer from before an end is not kept after it.
     pub(crate) ends: AtomicU64,
     pub(crate) outage: Outage,
@@ -87,6 +90,7 @@ impl Sessions {
                 .build(),
             endings: Endings::default(),
             lately_over: Mutex::default(),
+            untaken: Mutex::default(),
             ends: AtomicU64::new(0),
             outage: Outage::default(),
         }
@@ -95,10 +99,11 @@ impl Sessions {
     /// Takes over what another gateway did.
     pub fn notify(&self, notice: &Notice) {
         match notice {
-            Notice::Called { places, .. } => {
-                // A place that missed its turn and is called again may be known as over.
-                for place in places {
-                    self.known.invalidate(place);
+            Notice::Called {
+                places, first_seq, ..
+            } => {
+                for (seq, place) in (*first_seq..).zip(places) {
+                    self.called(*place, seq);
                 }
             }
             Notice::Claimed {
@@ -117,6 +122,33 @@ impl Sessions {
             Notice::Ended { place, seq } => self.ended_as(*place, *seq),
             Notice::Look { .. } => {}
         }
+    }
+
+    /// Notes a call. A place that missed its turn and is called again may be known as over; one
+    /// whose claim of this very call is known was put back by a store that has lost the claim.
+    fn called(&self, place: PlaceId, seq: u64) {
+        if let Some(Known::Live {
+            seq: claimed,
+            expires_at,
+            ..
+        }) = self.known.get(&place)
+            && claimed == seq
+        {
+            self.untaken().insert(place, expires_at);
+        }
+        self.known.invalidate(&place);
+    }
+
+    /// Of these places, those with a claim that the store could not take.
+    pub(crate) fn untaken_of(&self, places: &[PlaceId]) -> Vec<PlaceId> {
+        let untaken = self.untaken();
+        let of_these = places.iter().filter(|place| untaken.contains_key(place));
+        of_these.copied().collect()
+    }
+
+    /// No panic can leave the map half changed.
+    pub(crate) fn untaken(&self) -> MutexGuard<'_, HashMap<PlaceId, Timestamp>> {
+        self.untaken.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Notes a session that was claimed here.

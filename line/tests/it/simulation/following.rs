@@ -259,6 +259,29 @@ async fn a_claim_that_the_line_lost_is_told_again() {
 }
 
 #[tokio::test]
+async fn a_claim_whose_call_the_line_lost_too_is_told_again_by_whoever_heard_it() {
+    let (mut world, socket, mut follower) = called_and_forgotten().await;
+    let (room, token) = (world.gateways[0].room.clone(), world.token(0));
+    let (now, seq) = (world.now(), 1);
+    let until = now.plus(std::time::Duration::from_secs(8));
+    room.sessions.claimed(token.place, seq, now, until);
+    // The line has no call to claim, until another gateway leads and puts it back.
+    let _early = follower.notices_once().await;
+    world.step(&Op::AdvanceTime { ms: 2_100 }).await.unwrap();
+    for _ in 0..2 {
+        world.step(&Op::Tick(1)).await.unwrap();
+    }
+    // The word of the call, and then that of its claim.
+    follower.notices_once().await.unwrap();
+    follower.notices_once().await.unwrap();
+    let standing = socket.standing();
+    assert!(
+        matches!(standing, Standing::Active { seq: 1, .. }),
+        "{standing:?}"
+    );
+}
+
+#[tokio::test]
 async fn fans_of_a_killed_gateway_who_do_not_return_are_not_called() {
     let mut world = World::new();
     world.step(&Op::Pause(true)).await.unwrap();
