@@ -17,6 +17,8 @@ use crate::restarts::Restart;
 use crate::secret;
 use crate::server_life::{Durability, STOP_MAX, describe, wait_ready};
 
+/// Numbered databases. Tests of whole gateways use one each; unused ones cost nothing.
+const DATABASES: u16 = 512;
 const NAME: &str = "Redis";
 /// Connections Redis accepts; with its own files it stays well below 20,000 open files.
 const CLIENTS_MAX: u32 = 10_000;
@@ -114,7 +116,8 @@ impl RedisServer {
         format!(
             "bind 127.0.0.1\nport {port}\nprotected-mode yes\nrequirepass {password}\ndir \"{home}\"\n\
              daemonize no\nlogfile \"\"\nsave \"\"\nappendonly {append_only}\nappendfsync everysec\n\
-             maxclients {CLIENTS_MAX}\nmaxmemory-policy noeviction\n",
+             maxclients {CLIENTS_MAX}\nmaxmemory-policy noeviction\n\
+             databases {DATABASES}\n",
             port = self.port,
             password = self.password,
         )

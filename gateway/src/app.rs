@@ -6,6 +6,7 @@
 mod shop;
 mod surroundings;
 
+use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -25,6 +26,7 @@ use line::skew::Skew;
 use line::store::redis::RedisStore;
 use line::target::Target;
 use line::{Parts, Randomness, UpstreamHealth};
+use sqlx::{Connection, PgConnection};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -40,6 +42,7 @@ use crate::figures::{GatewayReadiness, RoomFigures};
 use crate::http::cookies::CookieForm;
 use crate::keys::{self, Keys};
 use crate::lifecycle::GRACE;
+use crate::line_owner::LineOwner;
 use crate::ops::auth::Tokens;
 use crate::ops::metrics::Metrics;
 use crate::ops::{self, OpsState, SeedSource};
@@ -52,6 +55,8 @@ pub use surroundings::Surroundings;
 
 /// How long the database may take to come up before the start is given up.
 const DATABASE_START_MAX: Duration = Duration::from_mins(1);
+/// How long it may take to let us in.
+const DATABASE_ANSWER_MAX: Duration = Duration::from_secs(5);
 /// Time between tries to reach the database at start.
 const DATABASE_START_PAUSE: Duration = Duration::from_millis(500);
 /// How often a gateway without a show looks for one, to start the payment simulator.
@@ -96,12 +101,25 @@ async fn bind(config: &Config) -> Result<Listening> {
     let bind = async |address| {
         TcpListener::bind(address)
             .await
-            .with_context(|| format!("could not listen on {address}; is another gateway running?"))
+            .map_err(|error| anyhow!(unbound(address, &error)))
     };
     Ok(Listening {
         public: bind(config.listen).await?,
         ops: bind(config.ops_listen).await?,
     })
+}
+
+/// Why there is no listener at `address`, and what to do.
+fn unbound(address: SocketAddr, error: &io::Error) -> String {
+    let why = match error.kind() {
+        io::ErrorKind::AddrInUse => "another program listens there; is another gateway running?",
+        io::ErrorKind::PermissionDenied => {
+            "ports below 1024 need a right that this user has not; choose another port"
+        }
+        io::ErrorKind::AddrNotAvailable => "no interface of this machine has that address",
+        _ => return format!("could not listen on {address}: {error}"),
+    };
+    format!("could not listen on {address}: {why}")
 }
 
 async fn run_with(
@@ -116,7 +134,12 @@ async fn run_with(
     let ops_url = local_url(listening.ops.local_addr()?);
     start_servers(config, children).await?;
     let payment = prepare_payment(config, keys, &listen_url, children)?;
-    let app = App::build(config, keys, surroundings, public_url, payment, children).await?;
+    let built = App::build(config, keys, surroundings, public_url, payment, children);
+    let app = tokio::select! {
+        app = built => app?,
+        // It may wait for servers that do not come up.
+        () = surroundings.stop.cancelled() => return Ok(()),
+    };
     keys::announce(&config.data_dir, public_url, &listen_url, &ops_url)?;
     tracing::info!(public_url, listen_url, ops_url, "listening");
     app.serve(listening, children).await
@@ -242,19 +265,13 @@ impl App {
         payment: PaymentConfig,
         children: &Children,
     ) -> Result<Self> {
-        let private = |url: fn(&Servers) -> Option<String>| children.servers.as_ref().and_then(url);
-        let url = |configured: &Option<String>, of_servers| {
-            configured.clone().or_else(|| private(of_servers))
-        };
-        let database_url = url(&config.database_url, Servers::database_url);
-        let database_url = database_url.context("no database")?;
-        let redis_url = url(&config.redis_url, Servers::redis_url).context("no Redis")?;
-        let store = RedisStore::new(&redis_url, "").context("ROPELINE_REDIS_URL cannot be used")?;
+        let (database_url, store) = reached(config, children)?;
         let tasks = TaskTracker::new();
         let pool =
             records::pool_options().connect_lazy_with(records::connect_options(&database_url)?);
         migrate(&database_url).await?;
-        let ticket_keys = ticket_keys(&pool, config, keys, surroundings).await?;
+        let (ticket_keys, installation) = ticket_keys(&pool, config, keys, surroundings).await?;
+        let line = LineOwner::claim(store.clone(), installation).await?;
         let database = Database::new(pool, tasks.clone());
         let payment_origin = payment.url.clone();
         let booking = start_booking(
@@ -316,6 +333,7 @@ impl App {
             figures: Arc::new(RoomFigures(rooms.clone())),
             sessions: Arc::new(RoomFigures(rooms.clone())),
             readiness: Arc::new(GatewayReadiness {
+                line,
                 rooms: rooms.clone(),
                 database,
                 draining: surroundings.draining.clone(),
@@ -458,26 +476,42 @@ async fn until_something_is_sold(booking: &Booking) {
     }
 }
 
+/// The database and the store that this gateway works on: those it is told, or private ones.
+fn reached(config: &Config, children: &Children) -> Result<(String, RedisStore)> {
+    let private = |url: fn(&Servers) -> Option<String>| children.servers.as_ref().and_then(url);
+    let url = |configured: &Option<String>, of_servers| {
+        configured.clone().or_else(|| private(of_servers))
+    };
+    let database_url = url(&config.database_url, Servers::database_url);
+    let database_url = database_url.context("no database")?;
+    let redis_url = url(&config.redis_url, Servers::redis_url).context("no Redis")?;
+    let store = RedisStore::new(&redis_url, "").context("ROPELINE_REDIS_URL cannot be used")?;
+    Ok((database_url, store))
+}
+
 /// Brings the schema up to date, waiting for a database that is still starting.
 async fn migrate(url: &str) -> Result<()> {
+    let options = records::connect_options(url)?;
+    let server = format!("{}:{}", options.get_host(), options.get_port());
     let began = tokio::time::Instant::now();
     loop {
         let attempt = async {
-            let pool = records::pool_options()
-                .max_connections(1)
-                .connect(url)
-                .await?;
-            migrations::MIGRATOR.run(&pool).await?;
-            pool.close().await;
+            // Not by a pool, which would say that it waited and not what for.
+            let connecting = PgConnection::connect_with(&options);
+            let connected = tokio::time::timeout(DATABASE_ANSWER_MAX, connecting).await;
+            let mut connection = connected.map_err(|_| anyhow!("it does not answer"))??;
+            migrations::MIGRATOR.run(&mut connection).await?;
+            connection.close().await?;
             Ok::<_, anyhow::Error>(())
         };
         match attempt.await {
             Ok(()) => return Ok(()),
             Err(error) if began.elapsed() > DATABASE_START_MAX => {
-                return Err(error).context("could not prepare the database");
+                return Err(error)
+                    .with_context(|| format!("could not prepare the database at {server}"));
             }
             Err(error) => {
-                tracing::warn!(%error, "the database is not ready yet");
+                tracing::warn!(%server, error = format!("{error:#}"), "the database is not ready yet");
                 tokio::time::sleep(DATABASE_START_PAUSE).await;
             }
         }

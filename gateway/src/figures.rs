@@ -14,6 +14,7 @@ use line::records::{Database, RoomRecord};
 use line::room::Room;
 use line::rooms::RoomSet;
 
+use crate::line_owner::LineOwner;
 use crate::ops::{Changes, Check, Figures, Readiness, Sessions};
 
 /// What operators ask of the rooms.
@@ -111,7 +112,9 @@ fn share(counts: Counts) -> f64 {
 
 /// Whether this gateway can serve.
 pub struct GatewayReadiness {
-    /// The rooms, for the store they use.
+    /// The store, and whose it has to be.
+    pub line: LineOwner,
+    /// The rooms, for their clock.
     pub rooms: RoomSet,
     /// The database.
     pub database: Database,
@@ -122,13 +125,16 @@ pub struct GatewayReadiness {
 impl Readiness for GatewayReadiness {
     fn checks(&self) -> BoxFuture<'_, Vec<Check>> {
         async move {
-            let store = self.rooms.parts().store.clone();
-            let (redis, database) = tokio::join!(store.ping(), self.database.ping());
+            let (redis, database) = tokio::join!(self.line.check(), self.database.ping());
             let said = |error: &dyn std::fmt::Display| Some(error.to_string());
             vec![
                 Check {
                     name: "redis",
-                    problem: redis.err().and_then(|error| said(&error)),
+                    problem: match redis {
+                        Ok(Ok(())) => None,
+                        Ok(Err(not_ours)) => said(&not_ours),
+                        Err(error) => said(&error),
+                    },
                     advice: None,
                 },
                 Check {

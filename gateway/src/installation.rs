@@ -7,6 +7,7 @@
 use chacha20poly1305::aead::{Aead, KeyInit, Payload};
 use chacha20poly1305::{XChaCha20Poly1305, XNonce};
 use contract::pass::{KeyError, PassKey};
+use data_encoding::HEXLOWER;
 use sha2::{Digest, Sha256};
 
 use line::Randomness;
@@ -27,6 +28,9 @@ pub struct StoredKey {
     pub public: [u8; 32],
     /// Its secret half, once for each signing key.
     pub seals: Vec<Seal>,
+    /// The id of the key that signs passes, as the gateway that started last has it. Versions
+    /// before this was kept left none.
+    pub signer: Option<String>,
 }
 
 /// A secret half that one signing key opens.
@@ -49,6 +53,21 @@ pub struct TicketSecrets {
     pub earlier: Vec<(u8, [u8; 32])>,
 }
 
+impl TicketSecrets {
+    /// Names the installation for as long as its database lives: by its first ticket key.
+    pub fn installation(&self) -> Result<String, KeyError> {
+        let first = self.earlier.iter().min_by_key(|(id, _)| *id);
+        let public = match first {
+            Some((id, public)) if *id < self.id => *public,
+            _ => public_half(self.seed)?,
+        };
+        let mut digest = Sha256::new();
+        digest.update(b"ropeline-installation-v1");
+        digest.update(public);
+        Ok(HEXLOWER.encode(&digest.finalize()[..16]))
+    }
+}
+
 /// The ticket keys, and what has to be added to the database.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Settled {
@@ -58,6 +77,8 @@ pub struct Settled {
     pub new_public: Option<[u8; 32]>,
     /// Seals of the key that signs.
     pub new_seals: Vec<Seal>,
+    /// The id of the key that signs passes from now on.
+    pub signer: String,
 }
 
 /// Why a gateway cannot work on a database.
@@ -77,6 +98,34 @@ pub enum NotOurs {
         theirs: String,
         /// Ids of this gateway's keys.
         ours: String,
+    },
+    /// Its gateways sign with a key that this one does not have, and would refuse what it signs.
+    #[error(
+        "the gateways of this database sign passes with the key {signer}, which this one does not \
+         have (here: {ours}): they would refuse each other's places and passes. A key that was \
+         replaced is not used alone any more: name the file of the new key in \
+         ROPELINE_SIGNING_KEYS, in front of the others"
+    )]
+    Replaced {
+        /// Id of the key that signs there.
+        signer: String,
+        /// Ids of this gateway's keys.
+        ours: String,
+    },
+    /// The line in Redis is that of another database.
+    #[error(
+        "this Redis has the line of another installation (there: {theirs}; of this database: \
+         {ours}). Gateways that share a Redis need the same ROPELINE_DATABASE_URL; otherwise name \
+         another server, or another number of a database at the end of ROPELINE_REDIS_URL. Only \
+         if the database of that line is lost for good, remove the key {key} from Redis"
+    )]
+    OtherLine {
+        /// Whose the line is.
+        theirs: String,
+        /// Which this is.
+        ours: String,
+        /// The key that says so.
+        key: &'static str,
     },
     /// What one of our keys opened is not the key it should be.
     #[error(
@@ -116,12 +165,20 @@ pub fn settle(
             .iter()
             .map(|s| s.signing_key_id.as_str())
             .collect();
-        let ours: Vec<&str> = signing.iter().map(PassKey::kid).collect();
         return Err(NotOurs::OtherKeys {
             theirs: theirs.join(", "),
-            ours: ours.join(", "),
+            ours: ids(signing),
         });
     };
+    if let Some(signer) = &newest.signer
+        && !signing.iter().any(|key| key.kid() == signer)
+        && !adopt
+    {
+        return Err(NotOurs::Replaced {
+            signer: signer.clone(),
+            ours: ids(signing),
+        });
+    }
     if public_half(seed).ok() != Some(newest.public) {
         return Err(NotOurs::Damaged(newest.id));
     }
@@ -135,6 +192,7 @@ pub fn settle(
         new_seals: new_keys
             .map(|key| seal(key, newest.id, &seed, randomness))
             .collect(),
+        signer: signer(signing),
         secrets: TicketSecrets {
             id: newest.id,
             seed,
@@ -156,12 +214,25 @@ fn begin(
             .iter()
             .map(|key| seal(key, id, &seed, randomness))
             .collect(),
+        signer: signer(signing),
         secrets: TicketSecrets {
             id,
             seed,
             earlier: public_halves(stored.iter()),
         },
     })
+}
+
+fn ids(signing: &[PassKey]) -> String {
+    let ids: Vec<&str> = signing.iter().map(PassKey::kid).collect();
+    ids.join(", ")
+}
+
+/// The id of the key that signs: the first.
+fn signer(signing: &[PassKey]) -> String {
+    signing
+        .first()
+        .map_or_else(String::new, |key| key.kid().to_owned())
 }
 
 fn public_halves<'a>(keys: impl Iterator<Item = &'a StoredKey>) -> Vec<(u8, [u8; 32])> {
@@ -242,10 +313,16 @@ mod tests {
             let id = settled.secrets.id;
             if let Some(public) = settled.new_public {
                 let seals = Vec::new();
-                self.0.push(StoredKey { id, public, seals });
+                self.0.push(StoredKey {
+                    id,
+                    public,
+                    seals,
+                    signer: None,
+                });
             }
             let key = self.0.iter_mut().find(|key| key.id == id).unwrap();
             key.seals.extend(settled.new_seals);
+            key.signer = Some(settled.signer);
             Ok(settled.secrets)
         }
     }
@@ -285,6 +362,28 @@ mod tests {
     }
 
     #[test]
+    fn a_key_that_was_replaced_is_not_used_alone_any_more() {
+        let mut stored = Stored::default();
+        stored.start(&[1], false).unwrap();
+        stored.start(&[1, 2], false).unwrap();
+        // The second key only verifies yet.
+        stored.start(&[1], false).unwrap();
+        stored.start(&[2, 1], false).unwrap();
+        let before = stored.0.clone();
+        let refused = stored.start(&[1], false).map(drop).unwrap_err().to_string();
+        assert!(refused.contains(keys(&[2])[0].kid()), "{refused}");
+        assert!(refused.contains("ROPELINE_SIGNING_KEYS"), "{refused}");
+        assert_eq!(stored.0, before);
+        // Going back is a replacement too.
+        stored.start(&[1, 2], false).unwrap();
+        stored.start(&[1], false).unwrap();
+        assert!(stored.start(&[2], false).is_err());
+        // A database of a version that did not keep it.
+        stored.0[0].signer = None;
+        stored.start(&[2], false).unwrap();
+    }
+
+    #[test]
     fn lost_keys_can_be_given_up_and_sold_tickets_stay() {
         let mut stored = Stored::default();
         let lost = stored.start(&[1], false).unwrap();
@@ -293,6 +392,11 @@ mod tests {
         assert_ne!(adopted.seed, lost.seed);
         assert_eq!(adopted.earlier, [(1, public_half(lost.seed).unwrap())]);
         assert!(stored.start(&[9], false).unwrap() == adopted);
+        assert_eq!(
+            adopted.installation().unwrap(),
+            lost.installation().unwrap(),
+            "it is the same database"
+        );
         // One that still has the old keys belongs to it no longer.
         assert!(stored.start(&[1], false).is_err());
         // Saying it again changes nothing.

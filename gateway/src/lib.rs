@@ -19,6 +19,7 @@ pub mod http;
 pub mod installation;
 pub mod keys;
 pub mod lifecycle;
+mod line_owner;
 pub mod ops;
 pub mod proxy;
 pub mod public;

@@ -51,7 +51,7 @@ async fn read(connection: &mut PgConnection) -> Result<Vec<StoredKey>, RecordsEr
         table: "ticket_keys",
         detail: detail.to_owned(),
     };
-    let rows = sqlx::query!("select key_id, public_key from ticket_keys order by key_id")
+    let rows = sqlx::query!("select key_id, public_key, signer from ticket_keys order by key_id")
         .fetch_all(&mut *connection)
         .await?;
     let mut keys = Vec::with_capacity(rows.len());
@@ -61,6 +61,7 @@ async fn read(connection: &mut PgConnection) -> Result<Vec<StoredKey>, RecordsEr
             public: <[u8; 32]>::try_from(row.public_key)
                 .map_err(|_| corrupt("a public key that is not 32 bytes long"))?,
             seals: Vec::new(),
+            signer: row.signer,
         });
     }
     let rows = sqlx::query!(
@@ -109,5 +110,12 @@ async fn write(
         .execute(&mut *connection)
         .await?;
     }
+    sqlx::query!(
+        "update ticket_keys set signer = $2 where key_id = $1 and signer is distinct from $2",
+        id,
+        settled.signer
+    )
+    .execute(&mut *connection)
+    .await?;
     Ok(())
 }

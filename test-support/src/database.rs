@@ -2,6 +2,7 @@
 
 use std::net::SocketAddr;
 use std::str::FromStr;
+use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use contract::{Clock, SystemClock};
@@ -12,6 +13,8 @@ use sqlx::postgres::{PgConnectOptions, PgConnection, PgPool};
 use sqlx::{AssertSqlSafe, ConnectOptions, Connection};
 use tokio::sync::OnceCell;
 use tokio_util::task::TaskTracker;
+
+use crate::redis::redis_database_url;
 
 /// Names the server, for example `postgres://postgres@127.0.0.1:5432/postgres`. The user needs
 /// the right to create databases.
@@ -26,6 +29,7 @@ static COUNT: AtomicU32 = AtomicU32::new(0);
 /// A migrated, empty database, dropped at the end of the test.
 pub struct TestDatabase {
     name: String,
+    redis_url: OnceLock<String>,
 }
 
 impl TestDatabase {
@@ -44,7 +48,15 @@ impl TestDatabase {
             format!("create database {name} template {template}"),
         )
         .await;
-        Self { name }
+        Self {
+            name,
+            redis_url: OnceLock::new(),
+        }
+    }
+
+    /// The numbered database of Redis that belongs to it, for processes.
+    pub fn redis_url(&self) -> &str {
+        self.redis_url.get_or_init(redis_database_url)
     }
 
     /// How the line connects, for instance by way of a proxy.

@@ -22,25 +22,27 @@ use crate::config::{Config, ShopRatePair, ShopRates};
 use crate::keys::Keys;
 use crate::ops::ExtraRoutes;
 
-/// The keys of tickets, or why this gateway does not belong on this database.
+/// The keys of tickets and the name of the installation, or why this gateway does not belong on
+/// this database.
 pub(super) async fn ticket_keys(
     pool: &PgPool,
     config: &Config,
     keys: &Keys,
     surroundings: &Surroundings,
-) -> Result<TicketKeys> {
+) -> Result<(TicketKeys, String)> {
     let now = surroundings.clock.now();
     let randomness = &surroundings.randomness;
     let secrets =
         crate::ticket_keys::ticket_keys(pool, &keys.signing, randomness, config.adopt_keys, now)
             .await?;
+    let installation = secrets.installation()?;
     let mut ticket_keys = TicketKeys::new(secrets.id, secrets.seed);
     for (id, public) in &secrets.earlier {
         ticket_keys = ticket_keys
             .with_earlier(*id, public)
             .with_context(|| format!("ticket key {id} in the database is damaged"))?;
     }
-    Ok(ticket_keys)
+    Ok((ticket_keys, installation))
 }
 
 /// What it is told of the settings.

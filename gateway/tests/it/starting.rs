@@ -15,7 +15,6 @@ use tempfile::TempDir;
 use tokio::process::{Child, Command};
 
 use test_support::database::TestDatabase;
-use test_support::redis::redis_url;
 
 const PROGRAM: &str = env!("CARGO_BIN_EXE_ropeline-gateway");
 const TOKEN: &str = "token-of-the-start-tests";
@@ -40,7 +39,7 @@ impl Process {
             .env("ROPELINE_LISTEN", "127.0.0.1:0")
             .env("ROPELINE_OPS_LISTEN", "127.0.0.1:0")
             .env("ROPELINE_DATABASE_URL", database.url())
-            .env("ROPELINE_REDIS_URL", redis_url())
+            .env("ROPELINE_REDIS_URL", database.redis_url())
             .env("ROPELINE_ADMIN_TOKEN", TOKEN)
             .env("ROPELINE_PUBLIC_URL", "https://Tickets.Example:443/")
             .stdout(log.try_clone().unwrap())
@@ -272,6 +271,26 @@ async fn gateways_with_keys_of_their_own_do_not_share_a_database() {
     let mut later = start(1, &[]);
     later.becomes_ready().await;
     later.stop().await;
+}
+
+#[tokio::test]
+async fn gateways_of_two_databases_do_not_share_a_line() {
+    let (home, other_home) = (home(), home());
+    let (database, other) = (TestDatabase::create().await, TestDatabase::create().await);
+    let mut first = Process::start(Path::new(PROGRAM), home.path(), &database, &[]);
+    first.becomes_ready().await;
+    let same_redis = ["--redis-url", database.redis_url()];
+    let mut second = Process::start(Path::new(PROGRAM), other_home.path(), &other, &same_redis);
+    assert_eq!(second.ends().await.code(), Some(1), "{}", second.log());
+    for told in [
+        "another installation",
+        "ROPELINE_REDIS_URL",
+        "rl1:installation",
+    ] {
+        assert!(second.log().contains(told), "{told}: {}", second.log());
+    }
+    assert!(second.announced().is_none());
+    first.stop().await;
 }
 
 #[tokio::test]

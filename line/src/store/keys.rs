@@ -23,6 +23,8 @@
 //! | `opening` | string | the snapshot of the opening, JSON |
 //! | `notices` | stream | what happened to places; trimmed to the newest ten thousand |
 //!
+//! One key belongs to no room: [`INSTALLATION_KEY`], the name of the installation whose line this is.
+//!
 //! An entry of `notices` has the fields `kind` and `places`, and what its kind needs; one with a
 //! field `look` asks to look how those places stand. Readers pass over kinds they do not know.
 
@@ -31,6 +33,9 @@ use uuid::Uuid;
 
 /// Version of the key format and of what the keys hold.
 const FORMAT: &str = "rl1";
+
+/// The name of the installation whose line this is.
+pub const INSTALLATION_KEY: &str = "rl1:installation";
 
 /// The names of one room's keys.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -19,7 +19,7 @@ use tokio::process::{Child, Command};
 
 use super::chromium::Browser;
 use super::nginx::{Nginx, free_addrs};
-use super::{WAIT_MAX, found, setting, until};
+use super::{WAIT_MAX, found, until};
 
 const PROGRAM: &str = env!("CARGO_BIN_EXE_ropeline-gateway");
 const SIMULATOR: &str = "ropeline-payment-simulator";
@@ -306,7 +306,6 @@ fn start(
     database: &TestDatabase,
     (listen, ops_listen, public_url): (&str, &str, Option<&str>),
 ) -> Child {
-    let redis_url = setting("ROPELINE_TEST_REDIS_URL").expect("set ROPELINE_TEST_REDIS_URL");
     let log = File::options()
         .create(true)
         .append(true)
@@ -324,7 +323,7 @@ fn start(
         .env("ROPELINE_LISTEN", listen)
         .env("ROPELINE_OPS_LISTEN", ops_listen)
         .env("ROPELINE_DATABASE_URL", database.url())
-        .env("ROPELINE_REDIS_URL", redis_url)
+        .env("ROPELINE_REDIS_URL", database.redis_url())
         .env("ROPELINE_ADMIN_TOKEN", ADMIN_TOKEN)
         .env("ROPELINE_SHUTDOWN_DELAY_SECONDS", "0")
         .stdout(log.try_clone().unwrap())

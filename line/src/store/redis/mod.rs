@@ -13,6 +13,7 @@ use redis::{AsyncCommands, ErrorKind, FromRedisValue, RedisError, Value};
 use tokio::time::Instant;
 use uuid::Uuid;
 
+pub use super::keys::INSTALLATION_KEY;
 use super::keys::RoomKeys;
 use super::link::{CONNECTION_TIMEOUT, Link, RESPONSE_TIMEOUT};
 use super::scripts::{RoomScript, Scripts};
@@ -53,6 +54,17 @@ impl RedisStore {
     /// Whether [`RedisStore::new`] takes this URL.
     pub fn check_url(url: &str) -> Result<(), RedisError> {
         redis::Client::open(url).map(drop)
+    }
+
+    /// The installation whose line this is: `candidate`, if it is nobody's yet.
+    pub async fn installation(&self, candidate: &str) -> StoreResult<String> {
+        let key = format!("{}{INSTALLATION_KEY}", self.prefix);
+        let mut connection = self.link.connection();
+        let mut ask = redis::pipe();
+        ask.cmd("SET").arg(&key).arg(candidate).arg("NX").ignore();
+        ask.get(&key);
+        let (installation,): (String,) = bounded(ask.query_async(&mut connection)).await?;
+        Ok(installation)
     }
 
     fn keys(&self, room: &RoomId) -> RoomKeys {
