@@ -12,6 +12,7 @@ mod shown;
 use clap::{Parser, Subcommand};
 
 use check::check;
+pub use check::unsendable;
 pub use checked::{Config, LogFormat, Payment, Problems};
 pub use rates::{ShopRatePair, ShopRates};
 use settings::{Settings, given, read_file};
@@ -95,6 +96,11 @@ mod tests {
 
     fn good(text: &str) -> Config {
         check(settings(text), Vec::new()).unwrap()
+    }
+
+    fn refused(text: &str) -> String {
+        let checked = check(settings(text), Vec::new());
+        checked.map(drop).unwrap_err().to_string()
     }
 
     #[test]
@@ -194,6 +200,48 @@ mod tests {
     fn a_listener_may_be_named() {
         let config = good("listen = \"localhost:8090\"");
         assert_eq!(config.listen, "127.0.0.1:8090".parse().unwrap());
+    }
+
+    #[test]
+    fn a_log_filter_is_levels_and_parts_with_levels() {
+        for filter in [
+            "warn",
+            "ERROR",
+            "info,line=debug",
+            "gateway=debug",
+            "off",
+            "",
+        ] {
+            good(&format!("log = {filter:?}"));
+        }
+        for (filter, word) in [("warning", "warning"), ("info, verbose", "verbose")] {
+            let problems = refused(&format!("log = {filter:?}"));
+            assert!(
+                problems.contains(&format!("`{word}` is not one of off")),
+                "{problems}"
+            );
+        }
+    }
+
+    #[test]
+    fn what_can_never_work_is_refused() {
+        for (text, named) in [
+            (
+                "admin_token = \"has a space in it\"",
+                "ROPELINE_ADMIN_TOKEN: it may have visible",
+            ),
+            (
+                "admin_token = \"grün-und-lang-genug\"",
+                "ROPELINE_ADMIN_TOKEN: it may have visible",
+            ),
+            (
+                "data_dir = \"line\\nbreak\"",
+                "ROPELINE_DATA_DIR: \"line\\nbreak\" has a control",
+            ),
+        ] {
+            let problems = refused(text);
+            assert!(problems.contains(named), "{text}: {problems}");
+        }
     }
 
     #[test]

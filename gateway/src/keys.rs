@@ -12,7 +12,7 @@ use data_encoding::HEXLOWER;
 use line::Randomness;
 use nix::unistd::AccessFlags;
 
-use crate::config::{Config, Payment};
+use crate::config::{Config, Payment, unsendable};
 
 const SIGNING_KEY_FILE: &str = "signing-key.pem";
 /// Where the `ropeline` command looks for the token.
@@ -51,6 +51,10 @@ impl Keys {
             let problem = match std::fs::read_to_string(&path) {
                 Ok(pem) if name == SIGNING_KEY_FILE && config.signing_keys.is_empty() => {
                     PassKey::from_pem(&pem).err().map(|error| error.to_string())
+                }
+                Ok(token) if name == ADMIN_TOKEN_FILE && config.admin_token.is_none() => {
+                    unsendable(token.trim())
+                        .map(|why| format!("{why}; remove the file to get a new one"))
                 }
                 Ok(_) => None,
                 Err(error) if error.kind() == io::ErrorKind::NotFound => None,

@@ -88,14 +88,24 @@ impl Skew {
     pub async fn run(self: Arc<Self>, stop: CancellationToken) {
         let mut ticks = tokio::time::interval(MEASURE_EVERY);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut answers = true;
         loop {
             tokio::select! {
                 () = stop.cancelled() => return,
                 _ = ticks.tick() => {}
             }
-            if let Err(error) = self.measure_once().await {
-                // What was measured last holds: clocks drift by milliseconds a minute.
-                tracing::debug!(%error, "clock skew not measured");
+            // What was measured last holds meanwhile: clocks drift by milliseconds a minute.
+            match self.measure_once().await {
+                Err(error) if answers => {
+                    tracing::warn!(%error, "Redis does not answer; it is asked again until it does");
+                    answers = false;
+                }
+                Err(error) => tracing::debug!(%error, "clock skew not measured"),
+                Ok(()) if !answers => {
+                    tracing::info!("Redis answers again");
+                    answers = true;
+                }
+                Ok(()) => {}
             }
         }
     }

@@ -119,7 +119,12 @@ impl Room {
                 issued_at: now,
                 epoch: self.record().epoch,
                 number: if is_live { entered.number } else { 0 },
-                ahead: entered.in_line_before,
+                // Of a place that was there before, the token was lost: its number is not known any
+                // more, and its progress begins anew.
+                ahead: match entered.key {
+                    Some(key) if !entered.fresh => self.ahead_of(key),
+                    _ => entered.in_line_before,
+                },
             },
         };
         let status = self.status_of(&token, entered.standing, now)?;
@@ -128,6 +133,13 @@ impl Room {
             status: Box::new(status),
             fresh: entered.fresh,
         })
+    }
+
+    /// How many are ahead of `key` in the last snapshot.
+    fn ahead_of(&self, key: OrderKey) -> u64 {
+        let view = self.view();
+        let snapshot = view.snapshot.as_ref();
+        snapshot.map_or(0, |snapshot| snapshot.rank(key).ahead)
     }
 
     /// How the holder of `token` stands. A place the store has lost is put back (NO-LOSS).
@@ -283,7 +295,8 @@ impl Room {
             return Ok(());
         }
         Err(Problem::new(ProblemCode::Forbidden)
-            .detail("This room is for holders of an access code. Send it as `accessCode`."))
+            .detail("This room is for holders of an access code. Send it as `accessCode`.")
+            .with("field", "accessCode"))
     }
 
     fn pass_through(&self, place: PlaceId, now: Timestamp) -> Result<Joined, Problem> {

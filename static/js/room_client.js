@@ -470,5 +470,7 @@ function isStatus(answer) {
 
 /** @param {Answer} answer */
 function problemCode({ body }) {
+  // What is forbidden without a word on the code is our own page, at an address that is not ours.
+  if (body?.code === "forbidden" && body.field !== "accessCode") return "address";
   return typeof body?.code === "string" ? body.code : "other";
 }

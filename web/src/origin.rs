@@ -1,7 +1,7 @@
 //! Where a request was made: by a page of ours, by a page of someone else, or by a program.
 
 use http::header::{HOST, ORIGIN};
-use http::{HeaderMap, HeaderName};
+use http::{HeaderMap, HeaderName, HeaderValue};
 use url::Url;
 
 const SEC_FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
@@ -16,30 +16,38 @@ pub fn origin_of(url: &str) -> Option<String> {
 /// Whether a request was made by a page of ours, or by a program. Browsers name the origin of
 /// every post and of every WebSocket; clients that name none are no browsers and carry nobody's
 /// cookies by accident. `public_origin` is the result of [`origin_of`].
+///
+/// What the browser itself says of the site (Fetch Metadata) goes first: it knows which address it
+/// asked, and a proxy in between may have put another one into `Host`. No page can set it.
 pub fn is_same_origin(headers: &HeaderMap, public_origin: &str) -> bool {
-    let text = |name| headers.get(name).and_then(|value| value.to_str().ok());
-    match headers.get(ORIGIN) {
-        Some(origin) => origin.to_str().is_ok_and(|origin| {
-            let Some((scheme, _)) = origin.split_once("://") else {
-                return false;
-            };
-            let Some(origin) = origin_of(origin) else {
-                return false;
-            };
-            let addressed = || text(HOST).and_then(|host| origin_of(&format!("{scheme}://{host}")));
-            origin == public_origin || addressed().is_some_and(|own| own == origin)
-        }),
-        None => headers.get(SEC_FETCH_SITE).is_none_or(|site| {
-            // `none`: typed into the address bar, or opened from a bookmark.
-            matches!(site.as_bytes(), b"same-origin" | b"none")
-        }),
+    // `none`: typed into the address bar, or opened from a bookmark.
+    let site = headers.get(SEC_FETCH_SITE).map(HeaderValue::as_bytes);
+    if matches!(site, Some(b"same-origin" | b"none")) {
+        return true;
     }
+    match headers.get(ORIGIN) {
+        Some(origin) => is_own(origin, headers, public_origin),
+        None => site.is_none(),
+    }
+}
+
+/// Whether `origin` is the public one, or the one that was asked.
+fn is_own(origin: &HeaderValue, headers: &HeaderMap, public_origin: &str) -> bool {
+    let Some((scheme, origin)) = origin
+        .to_str()
+        .ok()
+        .and_then(|text| Some((text.split_once("://")?.0, origin_of(text)?)))
+    else {
+        return false;
+    };
+    let host = headers.get(HOST).and_then(|host| host.to_str().ok());
+    let asked = || origin_of(&format!("{scheme}://{}", host?));
+    origin == public_origin || asked().is_some_and(|asked| asked == origin)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use http::HeaderValue;
 
     fn check(origin: Option<&str>, site: Option<&str>, same: bool) {
         let mut headers = HeaderMap::new();
@@ -62,6 +70,12 @@ mod tests {
         check(Some("https://tickets.example.evil.example"), None, false);
         check(Some("null"), None, false);
         check(None, None, true);
+        // Behind a proxy that asks by another name.
+        check(Some("http://front.example"), None, false);
+        check(Some("http://front.example"), Some("same-origin"), true);
+        check(Some("https://evil.example"), Some("cross-site"), false);
+        check(Some("https://evil.example"), Some("same-site"), false);
+        check(Some("https://tickets.example"), Some("same-site"), true);
         check(None, Some("same-origin"), true);
         check(None, Some("same-site"), false);
         check(None, Some("cross-site"), false);

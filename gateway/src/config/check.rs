@@ -27,6 +27,11 @@ pub(super) fn check(settings: Settings, mut problems: Vec<String>) -> Result<Con
     check_urls(&settings, &mut note);
     let signing_keys = key_files(settings.signing_keys.as_deref(), &mut note);
     if let Some(token) = &settings.admin_token
+        && let Some(why) = unsendable(token)
+    {
+        note(format!("ROPELINE_ADMIN_TOKEN: {why}"));
+    }
+    if let Some(token) = &settings.admin_token
         && token.chars().count() < ADMIN_TOKEN_CHARS_ADVISED
     {
         warnings.push(format!(
@@ -46,9 +51,7 @@ pub(super) fn check(settings: Settings, mut problems: Vec<String>) -> Result<Con
         ));
     }
     let log = settings.log.unwrap_or_else(|| "info".to_owned());
-    if let Err(error) = log.parse::<tracing_subscriber::EnvFilter>() {
-        note(format!("ROPELINE_LOG: {error}"));
-    }
+    check_log(&log, &mut note);
     let log_format = log_format(settings.log_format.as_deref(), &mut note);
     if !problems.is_empty() {
         return Err(Problems(problems));
@@ -76,6 +79,38 @@ pub(super) fn check(settings: Settings, mut problems: Vec<String>) -> Result<Con
         adopt_keys: false,
         warnings,
     })
+}
+
+/// Why a bearer token cannot be sent in a header, if so.
+pub fn unsendable(token: &str) -> Option<&'static str> {
+    if token.is_empty() {
+        Some("it is empty, and nobody could operate this gateway")
+    } else if token.bytes().all(|byte| byte.is_ascii_graphic()) {
+        None
+    } else {
+        Some(
+            "it may have visible ASCII characters only and no spaces: others cannot be sent in a \
+             header",
+        )
+    }
+}
+
+/// A word alone would be taken for the name of a part of the program, and everything else would
+/// be silent: `warning` is meant as a level.
+fn check_log(filter: &str, note: &mut impl FnMut(String)) {
+    if let Err(error) = filter.parse::<tracing_subscriber::EnvFilter>() {
+        note(format!("ROPELINE_LOG: {error}"));
+        return;
+    }
+    let words = filter.split(',').map(str::trim);
+    for word in words.filter(|word| !word.is_empty() && !word.contains(['=', '['])) {
+        if word.parse::<tracing::level_filters::LevelFilter>().is_err() {
+            note(format!(
+                "ROPELINE_LOG: `{word}` is not one of off, error, warn, info, debug, trace; a part \
+                 of the program is named with a level, such as {word}=debug"
+            ));
+        }
+    }
 }
 
 fn listeners(settings: &Settings, note: &mut impl FnMut(String)) -> (SocketAddr, SocketAddr) {
@@ -202,7 +237,13 @@ fn address(
 
 /// The directory, independent of where the process or its children work: children do so elsewhere.
 fn data_dir(given: Option<&str>, note: &mut impl FnMut(String)) -> PathBuf {
-    let given = Path::new(given.unwrap_or(".ropeline"));
+    let given = given.unwrap_or(".ropeline");
+    if given.contains(char::is_control) {
+        note(format!(
+            "ROPELINE_DATA_DIR: {given:?} has a control character, such as a line break"
+        ));
+    }
+    let given = Path::new(given);
     std::path::absolute(given).unwrap_or_else(|error| {
         note(format!("ROPELINE_DATA_DIR: {}: {error}", given.display()));
         given.to_path_buf()

@@ -3,10 +3,13 @@
 //! A browser sends cookies along with what another site's form asks for. Such a form could replace
 //! a fan's place with one at the end of the line, which would be a place lost.
 
+use std::sync::Once;
+
 use axum::extract::{Request, State};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use contract::{Problem, ProblemCode};
+use http::header::{HOST, ORIGIN};
 use http::{HeaderMap, Method};
 use web::ApiError;
 use web::origin::is_same_origin;
@@ -35,9 +38,25 @@ pub(super) fn check(state: &LineState, headers: &HeaderMap) -> Result<(), ApiErr
     if bearer(headers).is_some() || is_same_origin(headers, &state.public_origin) {
         return Ok(());
     }
+    tell_operator(headers, &state.public_origin);
     Err(Problem::new(ProblemCode::Forbidden)
         .detail(
-            "This is taken from our own pages only. Programs send a bearer token, or no Origin.",
+            "This is taken from our own pages only, at the site's public address. Programs send a \
+             bearer token, or no Origin.",
         )
         .into())
+}
+
+/// Says once what an operator has to know: behind a proxy that asks by another name, our own pages
+/// look like those of another site.
+fn tell_operator(headers: &HeaderMap, public_origin: &str) {
+    static TOLD: Once = Once::new();
+    TOLD.call_once(|| {
+        tracing::warn!(
+            origin = ?headers.get(ORIGIN),
+            host = ?headers.get(HOST),
+            %public_origin,
+            "refused what a page of another site asked for; if the origin is this site's own, set ROPELINE_PUBLIC_URL to it (told once)"
+        );
+    });
 }

@@ -225,9 +225,13 @@ impl RoomView {
         }
     }
 
+    /// None also for a live place whose token was lost: nothing but the token has its number.
     fn queue_number(&self, facts: &PlaceFacts) -> Option<u64> {
         if facts.number > 0 {
             return Some(facts.number);
+        }
+        if facts.key.is_live() {
+            return None;
         }
         self.opening
             .as_ref()
@@ -239,7 +243,7 @@ impl RoomView {
         reason = "places in a line are far below 2^52"
     )]
     fn progress(&self, facts: &PlaceFacts, rank: Rank) -> Option<f64> {
-        let at_first = if facts.number > 0 {
+        let at_first = if facts.key.is_live() {
             facts.ahead_at_join
         } else {
             self.opening.as_ref()?.rank(facts.key).ahead

@@ -6,7 +6,7 @@ use redis::RedisError;
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
     /// No connection; nothing was done.
-    #[error("the line's store does not answer")]
+    #[error("the line's store does not answer: {0}")]
     Unavailable(#[source] RedisError),
     /// No answer in time; it may or may not have been done.
     #[error("the line's store did not answer in time")]

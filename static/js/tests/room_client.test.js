@@ -98,6 +98,19 @@ test("a join is repeated with the same nonce until the line answers", async () =
   assert.equal(world.last("status").status.usersAhead, 9);
 });
 
+test("a refusal is a wrong code only where it says so", async () => {
+  for (const [body, told] of [
+    [{ code: "forbidden", field: "accessCode" }, "forbidden"],
+    [{ code: "forbidden" }, "address"],
+    [null, "other"],
+  ]) {
+    const world = new World();
+    world.answer = () => ({ status: 403, body });
+    assert.equal(await world.client.join("abc"), false);
+    assert.equal(world.last("refused").code, told);
+  }
+});
+
 test("a refused join is told and not repeated", async () => {
   const world = new World();
   world.answer = () => ({ status: 410, body: { code: "room-closed" } });

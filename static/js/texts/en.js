@@ -94,6 +94,7 @@ export default {
   },
   "refused": {
     "forbidden": "This line asks for an access code. Please check the one you typed.",
+    "address": "The line does not take visitors at this address of the site. Please come by its usual address.",
     "cookies": "Your browser keeps no cookies for this site, and your place is one. Please allow cookies, then load this page again.",
     "challenge-required": "This line checks visitors first, in a way this page does not know.",
     "room-closed": "The line has closed and takes nobody any more.",
