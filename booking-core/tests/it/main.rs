@@ -9,6 +9,7 @@ mod background;
 mod catalogue;
 mod check;
 mod confirm_rush;
+mod confirm_turns;
 mod crashes;
 mod described;
 mod description;

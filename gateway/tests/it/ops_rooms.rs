@@ -2,9 +2,12 @@
 
 use std::sync::Arc;
 
+use contract::{Clock, ManualClock, PlaceId};
 use gateway::figures::RoomFigures;
 use http::Method;
-use serde_json::json;
+use line::records::AdmissionBatch;
+use serde_json::{Value, json};
+use uuid::Uuid;
 
 use crate::desk::{Desk, ERAS, ROOMS};
 use crate::test_app::World;
@@ -108,4 +111,47 @@ async fn a_change_is_in_force_here_when_it_is_answered() {
     app.kill().await;
     let made = desk.ask(Method::POST, ROOMS, json!({"room": "eras"})).await;
     assert_eq!(made.status, 201, "{}", made.json);
+}
+
+#[tokio::test]
+async fn a_log_outlives_its_room_until_its_end_is_asked_for_by_name() {
+    let desk = Desk::open().await;
+    desk.eras().await;
+    let eras = "eras".parse().unwrap();
+    let batch = AdmissionBatch {
+        batch_id: Uuid::from_u128(1),
+        called_at: ManualClock::default().now(),
+        places: vec![(PlaceId::from_bytes([1; 16]), 1)],
+    };
+    desk.records
+        .admissions
+        .append(&eras, &batch, None)
+        .await
+        .unwrap();
+    let log = format!("{ERAS}/admissions");
+    let delete = async |who: &str, query: &str| {
+        let path = format!("{ERAS}{query}");
+        desk.ask_as(who, Method::DELETE, &path, "").await
+    };
+    for query in [
+        "?purgeLog=true",
+        "?purgeLog=true&confirm=",
+        "?purgeLog=true&confirm=encore",
+    ] {
+        let refused = delete("admin", query).await;
+        assert_eq!(refused.status, 422, "{query}: {}", refused.json);
+        assert_eq!(refused.json["field"], "confirm", "{query}");
+    }
+    let named = "?purgeLog=true&confirm=eras";
+    assert_eq!(delete("operator", named).await.status, 403);
+    // None of these did anything.
+    assert_eq!(desk.ask(Method::GET, ERAS, Value::Null).await.status, 200);
+
+    assert_eq!(delete("admin", "").await.status, 204);
+    assert_eq!(desk.ask(Method::GET, ERAS, Value::Null).await.status, 404);
+    let kept = desk.ask(Method::GET, &log, Value::Null).await;
+    assert_eq!((kept.status.as_u16(), &kept.json["seq"]), (200, &json!(1)));
+    assert_eq!(delete("admin", named).await.status, 204);
+    assert_eq!(desk.ask(Method::GET, &log, Value::Null).await.status, 404);
+    assert_eq!(delete("admin", named).await.status, 404);
 }
