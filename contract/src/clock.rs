@@ -3,7 +3,7 @@
 use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 use time::OffsetDateTime;
@@ -86,18 +86,46 @@ impl From<Timestamp> for OffsetDateTime {
 
 impl fmt::Display for Timestamp {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let at = OffsetDateTime::from(*self);
-        write!(
-            f,
-            "{:04}-{:02}-{:02}T{:02}:{:02}:{:02}.{:03}Z",
-            at.year(),
-            u8::from(at.month()),
-            at.day(),
-            at.hour(),
-            at.minute(),
-            at.second(),
-            at.millisecond()
-        )
+        let mut text = *b"0000-00-00T00:00:00.000Z";
+        let mut put = |at: usize, mut number: i64, digits: usize| {
+            for place in text[at..at + digits].iter_mut().rev() {
+                // A remainder of ten is one digit.
+                *place = b'0' + u8::try_from(number.rem_euclid(10)).unwrap_or(0);
+                number = number.div_euclid(10);
+            }
+        };
+        let (days, ms) = (self.0.div_euclid(DAY_MS), self.0.rem_euclid(DAY_MS));
+        let (year, month, day) = civil(days);
+        put(0, year, 4);
+        put(5, month, 2);
+        put(8, day, 2);
+        put(11, ms / 3_600_000, 2);
+        put(14, ms / 60_000 % 60, 2);
+        put(17, ms / 1000 % 60, 2);
+        put(20, ms % 1000, 3);
+        f.write_str(std::str::from_utf8(&text).unwrap_or_default())
+    }
+}
+
+/// Milliseconds of a day.
+const DAY_MS: i64 = 86_400_000;
+
+/// The date that is `days` after the Unix epoch in the Gregorian calendar: year, month and day.
+///
+/// Counts from the first of March of the year 0, so that the leap day ends a year; an era is the
+/// 400 years after which the calendar repeats.
+const fn civil(days: i64) -> (i64, i64, i64) {
+    let since = days + 719_468;
+    let (era, of_era) = (since.div_euclid(146_097), since.rem_euclid(146_097));
+    let year = (of_era - of_era / 1460 + of_era / 36_524 - of_era / 146_096) / 365;
+    let of_year = of_era - (365 * year + year / 4 - year / 100);
+    let month = (5 * of_year + 2) / 153;
+    let day = of_year - (153 * month + 2) / 5 + 1;
+    let year = year + era * 400;
+    if month < 10 {
+        (year, month + 3, day)
+    } else {
+        (year + 1, month - 9, day)
     }
 }
 
@@ -147,7 +175,9 @@ impl Clock for SystemClock {
         reason = "the one place that reads the wall clock"
     )]
     fn now(&self) -> Timestamp {
-        Timestamp::from(OffsetDateTime::now_utc())
+        let since_epoch = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
+        // A clock that was never set may stand before the epoch.
+        Timestamp::EPOCH.plus(since_epoch.unwrap_or_default())
     }
 }
 
@@ -198,6 +228,19 @@ mod tests {
         assert_eq!(Timestamp::parse("2026-11-22T10:00:00.123Z"), Some(at));
         assert_eq!(Timestamp::parse("2026-11-22T15:30:00.123+05:30"), Some(at));
         assert_eq!(Timestamp::parse("yesterday"), None);
+    }
+
+    #[test]
+    fn every_day_is_written_as_the_calendar_has_it() {
+        let of_day = |day: i64| {
+            let at = Timestamp::from_ms(day * DAY_MS + 3_723_004);
+            let date = OffsetDateTime::from(at).date();
+            (at, date)
+        };
+        for day in (MS_MIN / DAY_MS..=MS_MAX / DAY_MS).step_by(13) {
+            let (at, date) = of_day(day);
+            assert_eq!(at.to_string(), format!("{date}T01:02:03.004Z"));
+        }
     }
 
     #[test]

@@ -35,10 +35,12 @@ use web::RequestIds;
 use crate::config::{Config, Payment, Problems};
 use crate::edge::client_ip::TrustedProxies;
 use crate::edge::connections::ConnectionLimits;
+use crate::edge::cores::{self, Cores};
 use crate::edge::rate_limit::{RateLimitConfig, RateLimits};
 use crate::edge::refused_head::Page;
 use crate::edge::serve::{ServeConfig, serve};
 use crate::figures::{GatewayReadiness, RoomFigures};
+use crate::front::Front;
 use crate::http::cookies::CookieForm;
 use crate::keys::{self, Keys};
 use crate::lifecycle::GRACE;
@@ -72,8 +74,10 @@ struct Children {
 
 /// Where the process listens.
 pub struct Listening {
-    /// Public listener.
-    pub public: TcpListener,
+    /// Public listeners on one address, one for each core.
+    pub public: Vec<std::net::TcpListener>,
+    /// The public address.
+    pub public_address: SocketAddr,
     /// Operators' listener.
     pub ops: TcpListener,
 }
@@ -98,14 +102,15 @@ pub async fn run(config: Config, surroundings: Surroundings) -> Result<()> {
 }
 
 async fn bind(config: &Config) -> Result<Listening> {
-    let bind = async |address| {
-        TcpListener::bind(address)
-            .await
-            .map_err(|error| anyhow!(unbound(address, &error)))
-    };
+    let taken = |address| move |error: std::io::Error| anyhow!(unbound(address, &error));
+    let public = cores::listen(config.listen, cores::available());
+    let public = public.map_err(taken(config.listen))?;
+    let public_address = public[0].local_addr()?;
+    let ops = TcpListener::bind(config.ops_listen).await;
     Ok(Listening {
-        public: bind(config.listen).await?,
-        ops: bind(config.ops_listen).await?,
+        public,
+        public_address,
+        ops: ops.map_err(taken(config.ops_listen))?,
     })
 }
 
@@ -129,7 +134,7 @@ async fn run_with(
     listening: Listening,
     children: &mut Children,
 ) -> Result<()> {
-    let listen_url = local_url(listening.public.local_addr()?);
+    let listen_url = local_url(listening.public_address);
     let public_url = config.public_url.as_ref().unwrap_or(&listen_url);
     let ops_url = local_url(listening.ops.local_addr()?);
     start_servers(config, children).await?;
@@ -241,7 +246,7 @@ fn prepare_payment(
 
 /// A gateway, put together.
 pub struct App {
-    public: Router,
+    public: Front,
     refusal_page: Page,
     ops: Router,
     limits: RateLimits,
@@ -343,7 +348,7 @@ impl App {
             seeds: seeds(surroundings.randomness.clone()),
         };
         Ok(Self {
-            public: public.router,
+            public: public.front,
             refusal_page: public.refusal_page,
             ops: ops::router(ops, shop_routes(&booking), ids.clone()),
             limits: public.limits,
@@ -378,9 +383,9 @@ impl App {
             grace,
             ..ServeConfig::public("ops", self.request_ids.clone())
         };
-        let mut public =
-            self.tasks
-                .spawn(serve(listening.public, self.public, public, stop.clone()));
+        let cores = Cores::start(cores::available()).context("no thread for a core")?;
+        let public = cores.serve(listening.public, &self.public, &public, stop);
+        let mut public = self.tasks.spawn(public);
         // Told last, so that readiness and metrics answer while the rest drains.
         let ops_stop = CancellationToken::new();
         let mut ops = self
@@ -394,18 +399,20 @@ impl App {
             ended = &mut public => Err(anyhow!("the public listener ended: {ended:?}")),
             ended = &mut ops => Err(anyhow!("the operators' listener ended: {ended:?}")),
         };
-        drop(self.booking);
+        // The router reaches the booking core too.
+        drop((self.booking, self.public));
         self.draining.store(true, Ordering::Relaxed);
         stop.cancel();
         self.proxy.shutdown().await;
         self.tasks.close();
         let drained = tokio::time::timeout(GRACE, async {
-            for listener in [public, ops] {
-                // A listener that has ended already is why we stop.
-                if !listener.is_finished() {
-                    let _ended = listener.await;
-                }
-                ops_stop.cancel();
+            // A listener that has ended already is why we stop.
+            if !public.is_finished() {
+                let _ended = public.await;
+            }
+            ops_stop.cancel();
+            if !ops.is_finished() {
+                let _ended = ops.await;
             }
             // The writers of shows end when nobody can reach them any more.
             self.tasks.wait().await;
@@ -416,6 +423,8 @@ impl App {
                 "gave up waiting for unfinished work"
             );
         }
+        // Connections to the stores may belong to the runtimes that opened them.
+        cores.end().await;
         outcome
     }
 }

@@ -15,13 +15,14 @@ use std::time::Duration;
 
 use axum::Router;
 use axum::body::Body;
-use axum::extract::{Request, State};
+use axum::extract::Request;
 use axum::response::{IntoResponse, Response};
 use contract::line::Phase;
 use contract::pass::PassClaims;
 use contract::principal::{Principal, ROOM};
 use contract::{Clock, Problem, ProblemCode, RoomId, Timestamp};
 use http::header::{CACHE_CONTROL, HOST, SET_COOKIE};
+use http::request::Parts;
 use http::uri::Scheme;
 use http::{HeaderMap, HeaderValue, Method};
 use line::passes::{self, Admission};
@@ -35,15 +36,16 @@ use line::target::Target;
 use line::telemetry;
 use metrics::{Counter, counter};
 use tower::ServiceExt;
-use web::{ApiError, NotHolder, RequestId};
+use web::{ApiError, HolderOnly, LimitedAs, NotHolder, RequestId};
 
 use crate::edge::client_ip::ClientIp;
 use crate::edge::path::check_path;
+use crate::edge::presented::Presented;
 use crate::edge::rate_limit::RateLimits;
 use crate::http::cookies::CookieForm;
 use crate::http::presented::{self, Shown};
 use crate::proxy::{End, Forwarded, Proxy, Terms, UpstreamKind, Visitor, headers};
-use last_page::{LAST_PAGE_MAX, LastPageGate, target_of};
+use last_page::{LAST_PAGE_MAX, Last, LastPageGate, target_of};
 use refusal::{Asked, refuse};
 use signatures::Signatures;
 
@@ -160,38 +162,57 @@ impl Gate {
     }
 }
 
-/// Handles every request that is not the line's own.
-pub async fn handle(State(gate): State<Gate>, client: ClientIp, request: Request) -> Response {
-    match gate.0.pass_on(client, request).await {
-        Ok(response) => response,
-        Err(error) => error.into_response(),
+/// A request that is not the line's own.
+pub struct Arrival {
+    /// Its head.
+    pub head: Parts,
+    /// Its body.
+    pub body: Body,
+    /// What it presents.
+    pub presented: Presented,
+    /// Its id.
+    pub id: RequestId,
+}
+
+impl Gate {
+    /// Answers a request that is not the line's own.
+    pub async fn answer(&self, arrival: Arrival) -> Response {
+        match self.0.pass_on(arrival).await {
+            Ok(response) => response,
+            Err(error) => error.into_response(),
+        }
     }
 }
 
 impl Shared {
-    async fn pass_on(&self, client: ClientIp, mut request: Request) -> Result<Response, ApiError> {
-        let path = check_path(request.uri())?;
-        let way = self.way(request.method(), &path)?;
-        let mut asked = Asked::of(&request);
-        if way.remote.is_none() && is_booking_api(path.as_str()) {
-            asked.last = None;
-        }
+    async fn pass_on(&self, arrival: Arrival) -> Result<Response, ApiError> {
+        let Arrival {
+            mut head,
+            body,
+            presented,
+            id,
+        } = arrival;
+        let client = presented.client;
+        let path = check_path(&head.uri)?;
+        let way = self.way(&head.method, &path)?;
+        let mut asked = Asked::of(&head.method, &presented);
+        asked.may_be_last &= way.remote.is_some() || !is_booking_api(path.as_str());
         let now = self.rooms.parts().clock.now();
-        let about_held =
-            way.remote.is_none() && holder::is_about_held(request.method(), path.as_str());
-        let passes = self.passes_presented(request.headers(), &way, about_held, client, now)?;
+        let about_held = way.remote.is_none() && holder::is_about_held(&head.method, path.as_str());
+        let passes = self.passes_presented(&presented, &way, about_held, now)?;
         let claims = &passes.valid;
         let mut let_through = LetThrough::default();
         let mut holders_request = None;
         if let Some(room) = &way.room {
-            match self.admit(room, claims, &asked, now).await {
+            match self.admit(room, claims, asked, &head, now).await {
                 Some(admitted) => let_through = admitted,
-                None if about_held && self.may_hold(request.headers(), &passes) => {
-                    holders_request = Some(holder::mark(&mut request));
+                None if about_held && may_hold(&presented, &passes) => {
+                    holders_request = Some(head.clone());
+                    head.extensions.insert(HolderOnly);
                 }
                 None => {
                     room.meters.gate.refused.increment(1);
-                    return Ok(refuse(room, &request));
+                    return Ok(refuse(room, &head, &presented));
                 }
             }
         }
@@ -199,31 +220,43 @@ impl Shared {
         let principals = match way.remote {
             // What the fan does in other rooms is no business of somebody else's service.
             Some(_) => let_through.own.into_iter().collect(),
-            None => self.vouch(&passes, let_through.own, &asked, now).await,
+            None => self.vouch(&passes, let_through.own, asked, now).await,
         };
-        let forwarded = self.forwarded(client, &request, principals);
-        let asked_for = request.uri().clone();
-        let (mut response, ends) = match (way.remote, &way.room) {
-            (Some(upstream), Some(room)) => {
-                let terms = Terms {
-                    visitor,
-                    bounds: room.upstream_bounds(),
-                };
-                // What lasts longer than the session is cut off with it.
-                let (room, pass) = (room.clone(), let_through.pass);
-                let end = || -> End { Box::pin(session_end::over(room, pass)) };
-                let sent = self
-                    .proxy
-                    .forward(&upstream, request, &forwarded, terms, end);
-                let outcome = sent.await?;
-                (outcome.response, outcome.command.map(|_| None))
+        let forwarded = Forwarded {
+            client_ip: client.address(),
+            scheme: self.scheme.clone(),
+            host: head.headers.get(HOST).cloned(),
+            request_id: id.0.clone(),
+            principals,
+        };
+        let asked_for = head.uri.clone();
+        let (mut response, ends) = if let (Some(upstream), Some(room)) = (way.remote, &way.room) {
+            let terms = Terms {
+                visitor,
+                bounds: room.upstream_bounds(),
+            };
+            // What lasts longer than the session is cut off with it.
+            let (room, pass) = (room.clone(), let_through.pass);
+            let end = || -> End { Box::pin(session_end::over(room, pass)) };
+            let request = Request::from_parts(head, body);
+            let sent = self
+                .proxy
+                .forward(&upstream, request, &forwarded, terms, end);
+            let outcome = sent.await?;
+            (outcome.response, outcome.command.map(|_| None))
+        } else {
+            // The booking core, which does not know the edge, counts by the address too.
+            if let Some(group) = client.limited_as() {
+                head.extensions.insert(LimitedAs(group.address()));
             }
-            _ => self.forward_embedded(request, &forwarded).await,
+            head.extensions.insert(id);
+            let request = Request::from_parts(head, body);
+            self.forward_embedded(request, &forwarded).await
         };
-        if let (Some(asked_for), Some(room)) = (holders_request, &way.room) {
+        if let (Some(head), Some(room)) = (holders_request, &way.room) {
             if response.extensions().get::<NotHolder>().is_some() {
                 room.meters.gate.refused.increment(1);
-                return Ok(refuse(room, &asked_for));
+                return Ok(refuse(room, &head, &presented));
             }
             room.meters.gate.holder.increment(1);
         }
@@ -247,7 +280,8 @@ impl Shared {
         &self,
         room: &Arc<Room>,
         claims: &[Arc<PassClaims>],
-        asked: &Asked,
+        asked: Asked,
+        head: &Parts,
         now: Timestamp,
     ) -> Option<LetThrough> {
         let own = claims.iter().find(|claims| claims.aud == room.id);
@@ -281,8 +315,8 @@ impl Shared {
             return Some(LetThrough::inside(own, expires_at, cookie.flatten()));
         }
         // The session is over, but for the page that its end led to.
-        let last = asked.last.as_ref()?;
-        if !self.last_pages.is_open(room, own, last).await {
+        let last = asked.may_be_last.then(|| Last::of(head))??;
+        if !self.last_pages.is_open(room, own, &last).await {
             return None;
         }
         room.meters.gate.last_page.increment(1);
@@ -320,7 +354,7 @@ impl Shared {
         &self,
         passes: &Passes,
         own: Option<Principal>,
-        asked: &Asked,
+        asked: Asked,
         now: Timestamp,
     ) -> Vec<Principal> {
         let mut principals: Vec<_> = own.into_iter().collect();
@@ -348,12 +382,6 @@ impl Shared {
         principals
     }
 
-    /// Whether a request shows anything that could make the one who asks the owner of a hold.
-    fn may_hold(&self, headers: &HeaderMap, passes: &Passes) -> bool {
-        let has_pass = !passes.valid.is_empty() || !passes.late.is_empty();
-        has_pass || holder::shows_session(self.cookies, headers)
-    }
-
     fn renewed(
         &self,
         room: &Room,
@@ -379,10 +407,9 @@ impl Shared {
     /// it. Late ones only for requests that are about what somebody holds.
     fn passes_presented(
         &self,
-        headers: &HeaderMap,
+        presented: &Presented,
         way: &Way,
         about_held: bool,
-        client: ClientIp,
         now: Timestamp,
     ) -> Result<Passes, ApiError> {
         let grace = if about_held {
@@ -391,14 +418,14 @@ impl Shared {
             Duration::ZERO
         };
         let keys = &self.rooms.parts().pass_keys;
-        let mut checks = self.signatures.checks(client);
+        let mut checks = self.signatures.checks(presented.client);
         let room = way.room.as_ref().map(|room| &room.id);
         let shown = match (&way.remote, room) {
             (Some(_), Some(room)) => Shown::ToRemote(room),
             _ => Shown::ToEmbedded(room),
         };
         let mut found = Passes::default();
-        for text in presented::passes(self.cookies, headers, shown) {
+        for text in presented::passes(presented, shown) {
             let is_wanted = |aud: &RoomId| {
                 let is_served = match shown {
                     Shown::ToRemote(room) => aud == room,
@@ -434,25 +461,6 @@ impl Shared {
             }
         };
         Ok(Way { room, remote })
-    }
-
-    fn forwarded(
-        &self,
-        client: ClientIp,
-        request: &Request,
-        principals: Vec<Principal>,
-    ) -> Forwarded {
-        Forwarded {
-            client_ip: client.address(),
-            scheme: self.scheme.clone(),
-            host: request.headers().get(HOST).cloned(),
-            request_id: request
-                .extensions()
-                .get::<RequestId>()
-                .map(|id| id.as_str().to_owned())
-                .unwrap_or_default(),
-            principals,
-        }
     }
 
     /// The embedded booking core is an upstream like any other: the same headers go in, the same
@@ -506,6 +514,12 @@ impl Shared {
             tracing::warn!(room = %room.id, code = problem.code.as_str(), "session not ended");
         }
     }
+}
+
+/// Whether a request shows anything that could make the one who asks the owner of a hold.
+fn may_hold(presented: &Presented, passes: &Passes) -> bool {
+    let has_pass = !passes.valid.is_empty() || !passes.late.is_empty();
+    has_pass || presented.has_shop_session
 }
 
 /// Adds the pass to an answer. The pass is one fan's, so no cache may keep the answer, whatever

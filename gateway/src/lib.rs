@@ -1,6 +1,6 @@
 //! The gate in front of a shop, and the HTTP side of the line.
 //!
-//! A request to the public listener gets an id and the client's address, then:
+//! A request to the public listener gets an id and is read by the [`front`], then:
 //!
 //! 1. below `/_line/` it is answered by [`http`]: joining and looking go through the room's
 //!    [`line::door`], which gathers them into one call of the [`line::store`];
@@ -14,6 +14,7 @@ pub mod app;
 pub mod config;
 pub mod edge;
 pub mod figures;
+pub mod front;
 pub mod gate;
 pub mod http;
 pub mod installation;

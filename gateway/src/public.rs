@@ -1,4 +1,4 @@
-//! The public side: the rooms at work, and the router that fans reach.
+//! The public side: the rooms at work, and what fans reach of them.
 
 use std::sync::Arc;
 
@@ -6,22 +6,17 @@ use axum::Router;
 use line::records::Rooms;
 use line::rooms::RoomSet;
 use line::{Parts, WorkError};
-use web::{Part, RequestIds};
+use web::RequestIds;
 
-use crate::edge::client_ip::{self, TrustedProxies};
-use crate::edge::head;
+use crate::edge::client_ip::TrustedProxies;
 use crate::edge::rate_limit::{RateLimitConfig, RateLimits};
 use crate::edge::refused_head::Page;
-use crate::gate::{self, Gate};
+use crate::front::{Front, FrontParts};
+use crate::gate::Gate;
 use crate::http::cookies::CookieForm;
-use crate::http::{self, LineState, problem_page};
+use crate::http::shells::Shells;
+use crate::http::{LineState, problem_page};
 use crate::proxy::Proxy;
-
-/// In metrics, requests of our own paths and all that the gate decides about.
-const PART: Part = Part {
-    routed: "line",
-    unrouted: "gate",
-};
 
 /// What the public side is made of.
 pub struct PublicParts {
@@ -55,14 +50,14 @@ pub struct PublicSide {
     pub rooms: RoomSet,
     /// Limits on calls.
     pub limits: RateLimits,
-    /// What the public listener serves.
-    pub router: Router,
+    /// What answers on the public listener.
+    pub front: Front,
     /// What people get there whose requests cannot be read.
     pub refusal_page: Page,
 }
 
 impl PublicSide {
-    /// Reads the rooms, sets them to work and puts the router in front of them.
+    /// Reads the rooms, sets them to work and puts the front before them.
     pub async fn start(made_of: PublicParts) -> Result<Self, WorkError> {
         let rooms = RoomSet::new(made_of.parts.clone(), made_of.records);
         // So that the first request finds its room.
@@ -75,9 +70,7 @@ impl PublicSide {
             limits: limits.clone(),
             connections_per_place_max: made_of.connections_per_place_max,
             page_policy: made_of.page_policy,
-            public_origin: web::origin::origin_of(&made_of.public_url)
-                .unwrap_or_default()
-                .into(),
+            shells: Shells::default(),
         };
         let gate = Gate::new(
             rooms.clone(),
@@ -87,40 +80,19 @@ impl PublicSide {
             limits.clone(),
         );
         let refusal_page = problem_page::of_refused_heads(line.page_policy.clone());
-        let router = router(line, gate, made_of.trusted_proxies, made_of.request_ids);
+        let front = Front::new(FrontParts {
+            line,
+            gate,
+            trusted_proxies: made_of.trusted_proxies,
+            request_ids: made_of.request_ids,
+            is_secure: made_of.cookies.is_secure,
+            public_origin: web::origin::origin_of(&made_of.public_url).unwrap_or_default(),
+        });
         Ok(Self {
             rooms,
             limits,
-            router,
+            front,
             refusal_page,
         })
     }
-}
-
-fn router(line: LineState, gate: Gate, proxies: TrustedProxies, ids: RequestIds) -> Router {
-    let policy = line.page_policy.clone();
-    let gated = Router::new().fallback(gate::handle).with_state(gate);
-    // `standard` would answer unknown paths itself; here they belong to the gate.
-    let router = http::router(line).merge(gated);
-    router
-        .method_not_allowed_fallback(web::method_not_allowed)
-        .layer(axum::middleware::from_fn_with_state(
-            proxies,
-            client_ip::middleware,
-        ))
-        .layer(axum::middleware::from_fn(head::middleware))
-        // Inside of the layer that numbers requests, because a page names the number.
-        .layer(axum::middleware::from_fn_with_state(
-            policy,
-            problem_page::middleware,
-        ))
-        .layer(axum::middleware::from_fn_with_state(
-            web::measure::Measure::of(PART),
-            web::measure::middleware,
-        ))
-        // Outermost, so that every answer carries the id.
-        .layer(axum::middleware::from_fn_with_state(
-            ids,
-            web::request_id::middleware,
-        ))
 }

@@ -1,5 +1,12 @@
-//! The door of a room: the queue of visitors on their way into the store.
+//! The door of a room: the queues of visitors on their way into the store.
+//!
+//! Each thread that serves visitors has a lane of its own, whose batches are made on that thread:
+//! a visitor's answer comes from the thread that waits for it.
 
+use std::num::NonZeroUsize;
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::thread::available_parallelism;
 use std::time::Duration;
 
 use contract::{Problem, ProblemCode};
@@ -8,8 +15,8 @@ use tokio::sync::{mpsc, oneshot};
 use crate::error::line_problem;
 use crate::store::{Entered, Entry, StoreError};
 
-/// Visitors that may wait at the door of one room. Beyond it they are told to come back: at the
-/// measured pace of the store this many are a fraction of a second.
+/// Visitors that may wait in one lane of a room's door. Beyond it they are told to come back: at
+/// the measured pace of the store this many are a fraction of a second.
 pub(crate) const WAITING_MAX: usize = 20_000;
 
 /// Longest a visitor waits at the door; the contract promises an answer within a second.
@@ -25,23 +32,61 @@ pub(crate) struct Waiting {
 }
 
 /// The way into one room's store.
-#[derive(Clone, Debug)]
-pub struct Door(mpsc::Sender<Waiting>);
+pub struct Door {
+    /// Opened when they are first used. Threads beyond their number share them.
+    lanes: Box<[OnceLock<mpsc::Sender<Waiting>>]>,
+    keeper: OnceLock<Keeper>,
+}
 
-/// The end of the door where batches are taken.
+/// Has a lane worked on.
+type Keeper = Box<dyn Fn(DoorQueue) + Send + Sync>;
+
+/// The end of a lane where batches are taken.
 pub struct DoorQueue(pub(crate) mpsc::Receiver<Waiting>);
 
-/// A door and its queue.
-pub fn door() -> (Door, DoorQueue) {
-    let (sender, receiver) = mpsc::channel(WAITING_MAX);
-    (Door(sender), DoorQueue(receiver))
+thread_local! {
+    /// The number of this thread among those that have been at a door.
+    static THREAD: usize = {
+        static NEXT: AtomicUsize = AtomicUsize::new(0);
+        NEXT.fetch_add(1, Ordering::Relaxed)
+    };
+}
+
+impl Default for Door {
+    /// A door that nobody attends to yet.
+    fn default() -> Self {
+        let lanes = available_parallelism().map_or(1, NonZeroUsize::get);
+        Self {
+            lanes: (0..lanes).map(|_| OnceLock::new()).collect(),
+            keeper: OnceLock::new(),
+        }
+    }
 }
 
 impl Door {
+    /// Has each lane worked on by `keeper` from its first visitor on, whose runtime the keeper is
+    /// called in. The first keeper stays.
+    pub(crate) fn kept_by(&self, keeper: impl Fn(DoorQueue) + Send + Sync + 'static) {
+        let _stays = self.keeper.set(Box::new(keeper));
+    }
+
+    /// The lane of this thread.
+    fn lane(&self) -> &mpsc::Sender<Waiting> {
+        let number = THREAD.with(|number| number % self.lanes.len());
+        self.lanes[number].get_or_init(|| {
+            let (sender, receiver) = mpsc::channel(WAITING_MAX);
+            // Without a keeper the lane is closed.
+            if let Some(keeper) = self.keeper.get() {
+                keeper(DoorQueue(receiver));
+            }
+            sender
+        })
+    }
+
     /// Lets one visitor in and says how they stand.
     pub async fn enter(&self, entry: Entry) -> Answer {
         let (answer, answered) = oneshot::channel();
-        self.0
+        self.lane()
             .try_send(Waiting { entry, answer })
             .map_err(|_| busy())?;
         match tokio::time::timeout(ANSWER_MAX, answered).await {

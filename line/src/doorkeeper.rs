@@ -1,4 +1,4 @@
-//! The task at the door: gathers the visitors that arrive while the previous batch is in flight and
+//! The tasks at the door: each gathers the visitors that arrive while the previous batch is in flight and
 //! sends them to the store as one call. The more arrive, the larger the batches, and the cost of
 //! one visitor falls.
 
@@ -16,13 +16,27 @@ use crate::room::Room;
 use crate::store::live_keys::KeyState;
 use crate::store::{ENTER_BATCH_MAX, Entered, Entry, StoreError, StoreResult};
 
+/// Has the door of `room` worked on, each lane by a task of its own.
+pub fn keep(room: &Arc<Room>) {
+    // The door is the room's own.
+    let own = Arc::downgrade(room);
+    room.door.kept_by(move |queue| {
+        let Some(room) = own.upgrade().filter(|room| !room.stop.is_cancelled()) else {
+            return;
+        };
+        let working = room.work.track_future(queue.run(room.clone()));
+        room.parts.tasks.spawn(working);
+    });
+}
+
 impl DoorQueue {
     /// Works until the room is dropped or the process stops.
-    pub async fn run(mut self, room: Arc<Room>) {
+    async fn run(mut self, room: Arc<Room>) {
         let mut batch = Vec::with_capacity(ENTER_BATCH_MAX);
         let mut keyless = Keyless::default();
         loop {
             tokio::select! {
+                biased;
                 () = room.stop.cancelled() => return,
                 reserved = keyless.reserved() => {
                     for mut again in keyless.take(&room, reserved) {

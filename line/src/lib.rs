@@ -9,7 +9,7 @@
 //! | --- | --- |
 //! | [`absences`] | whose connection closed, until the store is told |
 //! | [`door`] | the queue of visitors on their way into the store |
-//! | `doorkeeper` | the task that lets them in, in batches |
+//! | [`doorkeeper`] | the tasks that let them in, in batches |
 //! | `endings` | who waits for the end of which session |
 //! | `error` | what failed, for background work and for fans |
 //! | [`follower`] | reads snapshots and notices, and makes the room's view |
@@ -38,7 +38,7 @@
 
 pub mod absences;
 pub mod door;
-mod doorkeeper;
+pub mod doorkeeper;
 mod endings;
 mod error;
 pub mod follower;

@@ -12,9 +12,10 @@ use http::HeaderValue;
 use sha2::{Digest, Sha256};
 use tokio::sync::{Mutex, Notify, watch};
 use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
 
 use crate::absences::Absences;
-use crate::door::{Door, DoorQueue, door};
+use crate::door::Door;
 use crate::meters::Meters;
 use crate::parts::Parts;
 use crate::policy::order::{OrderKey, draw};
@@ -79,6 +80,8 @@ pub struct Room {
     pub meters: Meters,
     /// Ends this room's tasks.
     pub stop: CancellationToken,
+    /// This room's tasks.
+    pub(crate) work: TaskTracker,
     /// Told when this gateway has left a notice, so that its own fans need not wait for the next
     /// look.
     pub news: Notify,
@@ -94,20 +97,20 @@ pub struct Room {
 }
 
 impl Room {
-    /// The room of `record`, with the queue that a task has to work on.
-    pub fn new(record: RoomRecord, parts: Arc<Parts>) -> (Arc<Self>, DoorQueue) {
-        let (door, queue) = door();
+    /// The room of `record`. Nothing works on it yet but its door.
+    pub fn new(record: RoomRecord, parts: Arc<Parts>) -> Arc<Self> {
         let view = first_view(&record, parts.clock.now());
         let id = record.settings.room.clone();
         let meters = Meters::of(&id);
-        let room = Self {
+        Arc::new(Self {
             id,
-            door,
+            door: Door::default(),
             absences: Absences::default(),
             sockets: Sockets::counted_by(meters.sockets.clone()),
             meters,
             sessions: Sessions::new(),
             stop: parts.stop.child_token(),
+            work: TaskTracker::new(),
             news: Notify::new(),
             known: ArcSwap::from_pointee(Known::of(record)),
             view: watch::Sender::new(Arc::new(view)),
@@ -116,8 +119,7 @@ impl Room {
             rebuilding: Mutex::new(()),
             key_term: Mutex::default(),
             parts,
-        };
-        (Arc::new(room), queue)
+        })
     }
 
     /// The room as last read from the database.

@@ -12,11 +12,13 @@ use tokio::sync::{Notify, watch};
 use tokio::time::MissedTickBehavior;
 use tokio_util::task::TaskTracker;
 
+use crate::doorkeeper;
 use crate::error::WorkError;
 use crate::follower::Follower;
 use crate::leader::Leader;
 use crate::parts::Parts;
-use crate::policy::path::{PathPrefix, SafePath};
+use crate::policy::path::SafePath;
+use crate::policy::prefixes::Prefixes;
 use crate::records::{RoomRecord, Rooms};
 use crate::room::Room;
 use crate::store::RoomRef;
@@ -27,19 +29,14 @@ const READ_EVERY: Duration = Duration::from_millis(400);
 /// Longest that the answer to a change waits for the change to be in force here.
 const APPLY_MAX: Duration = Duration::from_secs(1);
 
-/// Protected prefixes with their rooms.
-type Prefixes = Vec<(PathPrefix, Arc<Room>)>;
-
 /// The rooms of this gateway. Clones share them.
 #[derive(Clone)]
 pub struct RoomSet {
     parts: Arc<Parts>,
     records: Rooms,
     rooms: Arc<ArcSwap<HashMap<RoomId, Arc<Room>>>>,
-    /// Protected prefixes of all rooms, the deepest first.
-    prefixes: Arc<ArcSwap<Prefixes>>,
-    /// The work of each room, for the one who reads them.
-    working: Arc<Mutex<HashMap<RoomId, TaskTracker>>>,
+    /// Protected prefixes of all rooms.
+    prefixes: Arc<ArcSwap<Prefixes<Arc<Room>>>>,
     /// Deleted rooms that the store has still to forget, and what still works for them.
     forgetting: Arc<Mutex<BTreeMap<RoomId, (RoomRef, TaskTracker)>>>,
     hurry: Arc<Notify>,
@@ -55,7 +52,6 @@ impl RoomSet {
             records,
             rooms: Arc::default(),
             prefixes: Arc::default(),
-            working: Arc::default(),
             forgetting: Arc::default(),
             hurry: Arc::default(),
             reads: Arc::new(watch::Sender::new(())),
@@ -75,7 +71,7 @@ impl RoomSet {
     /// The room that protects `path`: the one with the nearest prefix.
     pub fn protecting(&self, path: &SafePath<'_>) -> Option<Arc<Room>> {
         let prefixes = self.prefixes.load();
-        nearest(&prefixes, path, |room| room.is_idle()).cloned()
+        prefixes.nearest(path, |room| room.is_idle()).cloned()
     }
 
     /// All rooms, in no order.
@@ -147,9 +143,9 @@ impl RoomSet {
         for deleted in &changes.deleted {
             if let Some(room) = rooms.remove(deleted) {
                 room.stop.cancel();
-                let work = locked(&self.working).remove(deleted).unwrap_or_default();
-                work.close();
-                locked(&self.forgetting).insert(deleted.clone(), (room.store_ref(), work));
+                room.work.close();
+                let forgotten = (room.store_ref(), room.work.clone());
+                locked(&self.forgetting).insert(deleted.clone(), forgotten);
             }
         }
         for record in changes.rooms {
@@ -169,7 +165,7 @@ impl RoomSet {
                 }
             }
         }
-        self.prefixes.store(Arc::new(prefixes(&rooms)));
+        self.prefixes.store(Arc::new(prefixes_of(&rooms)));
         self.rooms.store(Arc::new(rooms));
         self.reads.send_replace(());
         Ok(changes.change)
@@ -194,13 +190,12 @@ impl RoomSet {
     }
 
     fn start(&self, record: RoomRecord) -> Arc<Room> {
-        let (room, queue) = Room::new(record, self.parts.clone());
-        let (tasks, work) = (&self.parts.tasks, TaskTracker::new());
-        tasks.spawn(work.track_future(queue.run(room.clone())));
+        let room = Room::new(record, self.parts.clone());
+        doorkeeper::keep(&room);
+        let (tasks, work) = (&self.parts.tasks, &room.work);
         tasks.spawn(work.track_future(super::presence::run(room.clone())));
         tasks.spawn(work.track_future(Follower::new(room.clone()).run()));
         tasks.spawn(work.track_future(Leader::new(room.clone()).run()));
-        locked(&self.working).insert(room.id.clone(), work);
         room
     }
 }
@@ -210,81 +205,17 @@ fn locked<T>(map: &Mutex<T>) -> MutexGuard<'_, T> {
     map.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-fn prefixes(rooms: &HashMap<RoomId, Arc<Room>>) -> Prefixes {
-    let mut prefixes: Vec<_> = rooms
-        .values()
-        .flat_map(|room| {
-            let record = room.record();
-            let parsed = record
-                .settings
-                .paths
-                .iter()
-                .filter_map(|path| path.parse().ok());
-            parsed
-                .map(|prefix: PathPrefix| (prefix, room.clone()))
-                .collect::<Vec<_>>()
-        })
-        .collect();
-    sort(&mut prefixes, |room| room.id.as_str());
-    prefixes
-}
-
-/// The deepest prefixes first; of the same depth by the room's name, so that every gateway decides
-/// alike.
-fn sort<R>(prefixes: &mut [(PathPrefix, R)], name: impl Fn(&R) -> &str) {
-    prefixes.sort_by(|(a, one), (b, other)| {
-        let deepest_first = b.depth().cmp(&a.depth());
-        deepest_first.then_with(|| name(one).cmp(name(other)))
-    });
-}
-
-/// Whose prefix is nearest to `path`. Where two have the same, one that queues goes before one
-/// that is idle: a fan rather waits than gets past a line.
-fn nearest<'a, R>(
-    prefixes: &'a [(PathPrefix, R)],
-    path: &SafePath<'_>,
-    is_idle: impl Fn(&R) -> bool,
-) -> Option<&'a R> {
-    let mut matching = prefixes
-        .iter()
-        .filter(|(prefix, _)| path.is_within(prefix))
-        .peekable();
-    let (deepest, first) = *matching.peek()?;
-    matching
-        .take_while(|(prefix, _)| prefix.depth() == deepest.depth())
-        .map(|(_, room)| room)
-        .find(|room| !is_idle(room))
-        .or(Some(first))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_nearest_prefix_decides_and_a_queue_before_an_idle_room() {
-        let prefix = |text: &str| text.parse::<PathPrefix>().unwrap();
-        // The name says whether the room is idle.
-        let mut rooms = [
-            (prefix("/SHOP"), "queue-2"),
-            (prefix("/shop"), "queue-1"),
-            (prefix("/cinema"), "idle-cinema"),
-            (
-                prefix("/shop;with-a-parameter-longer-than-any-path"),
-                "idle-shop",
-            ),
-            (prefix("/shop/seats"), "seats"),
-        ];
-        sort(&mut rooms, |name| name);
-        for (path, expected) in [
-            ("/shop/seats/7", Some("seats")),
-            ("/shop/prices", Some("queue-1")),
-            ("/cinema", Some("idle-cinema")),
-            ("/elsewhere", None),
-        ] {
-            let path = SafePath::parse(path).unwrap();
-            let found = nearest(&rooms, &path, |room| room.starts_with("idle"));
-            assert_eq!(found.copied(), expected, "{path:?}");
+/// By the rooms' names, so that every gateway decides alike between two with the same prefix.
+fn prefixes_of(rooms: &HashMap<RoomId, Arc<Room>>) -> Prefixes<Arc<Room>> {
+    let mut by_name: Vec<_> = rooms.values().collect();
+    by_name.sort_by(|a, b| a.id.cmp(&b.id));
+    let mut prefixes = Prefixes::default();
+    for room in by_name {
+        for path in &room.record().settings.paths {
+            if let Ok(prefix) = path.parse() {
+                prefixes.add(&prefix, room.clone());
+            }
         }
     }
+    prefixes
 }

@@ -117,7 +117,12 @@ impl Sessions {
                     started_at: *started_at,
                     expires_at: *expires_at,
                 };
-                self.known.insert(*place, live);
+                // The word of a claim may cross an end that was noted here. A later call of the
+                // place is told first.
+                let known = self.known.get(place);
+                if !matches!(known, Some(Known::Over { seq: u64::MAX })) {
+                    self.known.insert(*place, live);
+                }
             }
             Notice::Ended { place, seq } => self.ended_as(*place, *seq),
             Notice::Look { .. } => {}
@@ -272,5 +277,30 @@ mod tests {
         assert!(!is_over());
         sessions.notify(&Notice::Ended { place, seq: 2 });
         assert!(is_over());
+    }
+
+    #[test]
+    fn the_word_of_a_claim_that_crosses_its_end_revives_nothing() {
+        let sessions = Sessions::new();
+        let (place, at) = (PlaceId::from_bytes([1; 16]), Timestamp::from_ms(9));
+        let claimed = |seq| Notice::Claimed {
+            place,
+            seq,
+            started_at: at,
+            expires_at: at,
+        };
+        let is_over = || matches!(sessions.known.get(&place), Some(Known::Over { .. }));
+        sessions.claimed(place, 1, at, at);
+        sessions.ended(place, at);
+        sessions.notify(&claimed(1));
+        assert!(is_over());
+        let called = Notice::Called {
+            places: vec![place],
+            first_seq: 2,
+            claim_by: at,
+        };
+        sessions.notify(&called);
+        sessions.notify(&claimed(2));
+        assert!(!is_over());
     }
 }

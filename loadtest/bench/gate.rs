@@ -33,6 +33,8 @@ const PACE_ROUNDS: usize = 3;
 /// proxy's own work shows.
 const PAGE_BYTES: usize = 1024;
 const THEIRS: &str = "nginx as a plain proxy";
+/// Fans whose passes take turns.
+const PASSES: u64 = 8;
 
 /// Measures the gate.
 pub(crate) async fn measure(stage: &Stage, report: &mut Report) -> anyhow::Result<()> {
@@ -51,10 +53,13 @@ pub(crate) async fn measure(stage: &Stage, report: &mut Report) -> anyhow::Resul
         ..quiet_room(&room)?
     };
     gateway.room_open(&settings).await?;
-    let cookie = gateway.pass_cookie(&room, 1).await?;
+    let mut cookies = Vec::new();
+    for number in 0..PASSES {
+        cookies.push(gateway.pass_cookie(&room, number).await?);
+    }
     progress(&format!("gate: pages of {PAGE_BYTES} bytes"));
-    rates(stage, &gateway, &nginx, &cookie, report).await?;
-    latencies(&gateway, &nginx, &cookie, report).await?;
+    rates(stage, &gateway, &nginx, &cookies, report).await?;
+    latencies(&gateway, &nginx, &cookies[0], report).await?;
     gateway.room_delete(&room).await?;
     gateway.stop().await;
     nginx.stop().await;
@@ -66,12 +71,12 @@ async fn rates(
     stage: &Stage,
     gateway: &Gateway,
     nginx: &Nginx,
-    cookie: &str,
+    cookies: &[String],
     report: &mut Report,
 ) -> anyhow::Result<()> {
     let load = |address| {
-        let headers = vec![format!("Cookie: {cookie}")];
-        Load::reads(stage.dir(), format!("http://{address}{PAGE_PATH}"), headers)
+        let url = format!("http://{address}{PAGE_PATH}");
+        Load::reads_as(stage.dir(), url, cookies)
     };
     let (ours, theirs) = (load(gateway.address)?, load(nginx.address)?);
     let our_pids = || family(gateway.pid());

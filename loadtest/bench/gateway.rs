@@ -55,6 +55,8 @@ impl Gateway {
     ) -> anyhow::Result<Self> {
         let own = tempfile::tempdir_in(dir)?.keep();
         let mut command = Command::new(binary);
+        // Each gateway of a run has a fresh directory, and the database is the same.
+        command.arg("--adopt-keys");
         // Settings and a settings file of whoever runs the benchmark are not measured.
         command
             .env_clear()
@@ -196,6 +198,13 @@ impl Gateway {
         let document: StatusDocument = serde_json::from_slice(&bytes)?;
         let place = document.place.context("a join without a place")?;
         Ok((place, bytes.len()))
+    }
+
+    /// The bytes of a page, as a visitor without cookies gets them.
+    pub(crate) async fn page(&self, path: &str) -> anyhow::Result<Vec<u8>> {
+        let page = self.http.get(format!("http://{}{path}", self.address));
+        let page = checked(page.header("accept", "text/html")).await?;
+        Ok(page.bytes().await?.to_vec())
     }
 
     /// Waits in `room` until called and gives the pass cookie.

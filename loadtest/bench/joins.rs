@@ -43,6 +43,7 @@ pub(crate) async fn measure(stage: &Stage, report: &mut Report) -> anyhow::Resul
     let bare = Bare::start(sizes, stage.dir()).await?;
     progress(&format!("joins: answers of {join_bytes} bytes"));
     rates(stage, &gateway, &bare, &room, report).await?;
+    fresh_connections(stage, &gateway, &room, report).await?;
     latencies(&gateway, &bare, &room, report).await?;
     bare.stop().await;
     gateway.room_delete(&room).await?;
@@ -83,6 +84,40 @@ async fn rates(
         name: "joins",
         unit: "joins/s",
         theirs: "bare axum handler",
+    };
+    report.rates(versus, rounds.await?);
+    Ok(())
+}
+
+/// Each join on a connection of its own, against joins on kept connections of the same gateway.
+async fn fresh_connections(
+    stage: &Stage,
+    gateway: &Gateway,
+    room: &RoomId,
+    report: &mut Report,
+) -> anyhow::Result<()> {
+    let url = || format!("http://{}/_line/v1/rooms/{room}/places", gateway.address);
+    let fresh = Load::joins_afresh(stage.dir(), url())?;
+    let kept = Load::joins(stage.dir(), url())?;
+    let pids = || {
+        let mut pids = family(gateway.pid());
+        pids.extend(Stage::redis_pids());
+        pids
+    };
+    let seed = Cell::new(1_000);
+    let next = || {
+        seed.set(seed.get() + 1);
+        seed.get()
+    };
+    let rounds = take_turns(
+        ROUNDS,
+        async || fresh.send(ROUND, next(), pids).await,
+        async || kept.send(ROUND, next(), pids).await,
+    );
+    let versus = Versus {
+        name: "joins on fresh connections",
+        unit: "joins/s",
+        theirs: "joins on kept connections",
     };
     report.rates(versus, rounds.await?);
     Ok(())

@@ -7,6 +7,7 @@
 //! | Module | Subject |
 //! | --- | --- |
 //! | `joins` | joins a second, against a bare handler on the same server library |
+//! | `page` | waiting pages a second, against a file served by nginx |
 //! | `gate` | requests a second through the gate, against nginx |
 //! | `holds` | holds a second, against one transaction per hold in SQL |
 //! | `sockets` | memory per waiting socket, and how soon a call arrives |
@@ -23,6 +24,7 @@ mod http1;
 mod joins;
 mod nginx;
 mod pace;
+mod page;
 mod processes;
 mod program;
 mod report;
@@ -81,6 +83,7 @@ struct RunOptions {
 enum Figure {
     Sockets,
     Joins,
+    Page,
     Gate,
     Holds,
 }
@@ -134,6 +137,9 @@ async fn measure(figures: &[Figure], stage: &Stage, report: &mut Report) -> anyh
     }
     if wanted(Figure::Joins) {
         joins::measure(stage, report).await?;
+    }
+    if wanted(Figure::Page) {
+        page::measure(stage, report).await?;
     }
     if wanted(Figure::Gate) {
         gate::measure(stage, report).await?;

@@ -1,6 +1,8 @@
-//! nginx as a plain reverse proxy.
+//! nginx as a plain reverse proxy, and as a server of one file.
 
+use std::fs::Permissions;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 
 use tokio::process::Command;
@@ -24,17 +26,31 @@ impl Nginx {
     pub(crate) async fn start(upstream: SocketAddr, dir: &Path) -> anyhow::Result<Self> {
         let address = free_address()?;
         let dir = tempfile::tempdir_in(dir)?.keep();
+        Self::start_with(&dir, address, &proxying(address, upstream)).await
+    }
+
+    /// Starts one that serves `page` at every path.
+    pub(crate) async fn start_before(page: &[u8], dir: &Path) -> anyhow::Result<Self> {
+        let address = free_address()?;
+        let dir = tempfile::tempdir_in(dir)?.keep();
+        // Workers run as an account of their own.
+        std::fs::set_permissions(&dir, Permissions::from_mode(0o755))?;
+        std::fs::write(dir.join("page.html"), page)?;
+        Self::start_with(&dir, address, &serving(address, &dir)).await
+    }
+
+    async fn start_with(dir: &Path, address: SocketAddr, server: &str) -> anyhow::Result<Self> {
         let settings = dir.join("nginx.conf");
-        std::fs::write(&settings, configuration(address, upstream))?;
+        std::fs::write(&settings, configuration(server))?;
         let mut command = Command::new("nginx");
         command
             .arg("-p")
-            .arg(&dir)
+            .arg(dir)
             .arg("-e")
             .arg("stderr")
             .arg("-c")
             .arg(&settings);
-        let mut program = Program::start("nginx", command, &dir)?;
+        let mut program = Program::start("nginx", command, dir)?;
         program
             .ready(async |_| TcpStream::connect(address).ok().map(drop))
             .await?;
@@ -52,9 +68,8 @@ impl Nginx {
     }
 }
 
-/// What nginx needs to pass everything on over kept connections, with the headers a gateway adds,
-/// and without a log of requests, which the gateway has not either.
-fn configuration(address: SocketAddr, upstream: SocketAddr) -> String {
+/// A configuration with this `server`, without a log of requests, which the gateway has not either.
+fn configuration(server: &str) -> String {
     format!(
         "daemon off;
 worker_processes {WORKERS};
@@ -69,7 +84,34 @@ http {{
     uwsgi_temp_path uwsgi;
     scgi_temp_path scgi;
     keepalive_requests 100000000;
-    upstream page {{
+{server}
+}}
+"
+    )
+}
+
+/// What nginx needs to serve one file.
+fn serving(address: SocketAddr, dir: &Path) -> String {
+    let dir = dir.display();
+    format!(
+        "    sendfile on;
+    open_file_cache max=10;
+    server {{
+        listen {address};
+        root {dir};
+        location / {{
+            types {{ }}
+            default_type text/html;
+            rewrite ^ /page.html break;
+        }}
+    }}"
+    )
+}
+
+/// What nginx needs to pass everything on over kept connections, with the headers a gateway adds.
+fn proxying(address: SocketAddr, upstream: SocketAddr) -> String {
+    format!(
+        "    upstream page {{
         server {upstream};
         keepalive {KEEPALIVE};
         keepalive_requests 100000000;
@@ -85,9 +127,7 @@ http {{
             proxy_set_header X-Forwarded-Host $host;
             proxy_set_header X-Request-Id $request_id;
         }}
-    }}
-}}
-"
+    }}"
     )
 }
 

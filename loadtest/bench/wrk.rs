@@ -56,11 +56,27 @@ function request()
 end
 "#;
 
+/// Reads, each with the next of a few cookies: no visitor has more requests underway at once than
+/// a gateway allows.
+const READ: &str = r#"
+local requests = {}
+local at = 0
+function init(args)
+    for i, cookie in ipairs(cookies) do
+        requests[i] = wrk.format("GET", nil, {Cookie = cookie, Host = wrk.host .. ":" .. wrk.port})
+    end
+end
+function request()
+    at = at % #requests + 1
+    return requests[at]
+end
+"#;
+
 /// A prepared load.
 pub(crate) struct Load {
     url: String,
     script: PathBuf,
-    headers: Vec<String>,
+    headers: Vec<&'static str>,
 }
 
 /// What a round of load came to.
@@ -73,26 +89,47 @@ struct Tally {
 }
 
 impl Load {
-    /// Reads `url` with `headers`.
-    pub(crate) fn reads(dir: &Path, url: String, headers: Vec<String>) -> anyhow::Result<Self> {
-        let script = dir.join("read.lua");
-        fs::write(&script, DONE)?;
-        Ok(Self {
-            url,
-            script,
-            headers,
-        })
+    /// Reads `url`.
+    pub(crate) fn reads(dir: &Path, url: String) -> anyhow::Result<Self> {
+        Self::of(dir, url, "read.lua", DONE)
     }
 
-    /// Joins at `url`.
-    pub(crate) fn joins(dir: &Path, url: String) -> anyhow::Result<Self> {
-        let script = dir.join("join.lua");
-        fs::write(&script, format!("{JOIN}{DONE}"))?;
+    /// Reads `url` with each of `cookies` in turn.
+    pub(crate) fn reads_as(dir: &Path, url: String, cookies: &[String]) -> anyhow::Result<Self> {
+        // Cookies are letters, digits and a few marks, as Lua writes them too.
+        let cookies = format!("cookies = {{\"{}\"}}\n", cookies.join("\", \""));
+        let script = format!("{cookies}{READ}{DONE}");
+        Self::of(dir, url, "read-as.lua", &script)
+    }
+
+    /// The same on a fresh connection for each request.
+    pub(crate) fn on_fresh_connections(mut self) -> Self {
+        self.headers.push("Connection: close");
+        self
+    }
+
+    fn of(dir: &Path, url: String, name: &str, text: &str) -> anyhow::Result<Self> {
+        let script = dir.join(name);
+        fs::write(&script, text)?;
         Ok(Self {
             url,
             script,
             headers: vec![],
         })
+    }
+
+    /// Joins at `url`.
+    pub(crate) fn joins(dir: &Path, url: String) -> anyhow::Result<Self> {
+        Self::of(dir, url, "join.lua", &format!("{JOIN}{DONE}"))
+    }
+
+    /// Joins at `url`, each on a fresh connection.
+    pub(crate) fn joins_afresh(dir: &Path, url: String) -> anyhow::Result<Self> {
+        let join = JOIN.replace(
+            "\\r\\nContent-Type",
+            "\\r\\nConnection: close\\r\\nContent-Type",
+        );
+        Self::of(dir, url, "join-afresh.lua", &format!("{join}{DONE}"))
     }
 
     /// Sends for as long as `lasts`; `servers` finds the processes that serve it.

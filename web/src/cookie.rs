@@ -4,7 +4,7 @@ use http::HeaderMap;
 use http::header::COOKIE;
 
 /// Cookies of one request that are looked at. Browsers send fewer than 200.
-const COOKIES_MAX: usize = 256;
+pub const COOKIES_MAX: usize = 256;
 
 /// The cookies of a request, as names and values.
 ///

@@ -39,11 +39,11 @@ struct Shared {
     part: Part,
     /// By the template of the route. A router has as many as it was given.
     routes: RwLock<HashMap<Box<str>, Arc<Route>>>,
-    unrouted: Route,
+    unrouted: Arc<Route>,
 }
 
 /// The metrics of one route.
-struct Route {
+pub struct Route {
     part: &'static str,
     name: Arc<str>,
     seconds: Histogram,
@@ -57,8 +57,20 @@ impl Measure {
         Self(Arc::new(Shared {
             part,
             routes: RwLock::default(),
-            unrouted: Route::new(part.unrouted, "other"),
+            unrouted: Arc::new(Route::new(part.unrouted, "other")),
         }))
+    }
+}
+
+impl Measure {
+    /// The metrics of the route with this template.
+    pub fn route(&self, template: &str) -> Arc<Route> {
+        self.0.route(template)
+    }
+
+    /// The metrics of all requests that no route is for.
+    pub fn unrouted(&self) -> Arc<Route> {
+        self.0.unrouted.clone()
     }
 }
 
@@ -88,7 +100,9 @@ impl Route {
         }
     }
 
-    fn record(&self, began: Instant, method: &'static str, status: StatusCode) {
+    /// Records a request that came at `began` and was answered just now.
+    pub fn record(&self, began: Instant, method: &Method, status: StatusCode) {
+        let method = method_label(method);
         self.seconds.record(began.elapsed().as_secs_f64());
         let of = (method, status);
         let known = self.requests.read().unwrap_or_else(PoisonError::into_inner);
@@ -116,12 +130,12 @@ impl Route {
 /// `/_line/v1/rooms/{room}`, or `other`, so that its values are bounded.
 pub async fn middleware(State(measure): State<Measure>, request: Request, next: Next) -> Response {
     let began = Instant::now();
-    let method = method_label(request.method());
+    let method = request.method().clone();
     let template = request.extensions().get::<MatchedPath>();
     let route = template.map(|path| measure.0.route(path.as_str()));
     let response = next.run(request).await;
-    let route = route.as_deref().unwrap_or(&measure.0.unrouted);
-    route.record(began, method, response.status());
+    let route = route.as_ref().unwrap_or(&measure.0.unrouted);
+    route.record(began, &method, response.status());
     response
 }
 

@@ -1,7 +1,19 @@
 //! Who reads an answer, a person or a program, and whether anyone has asked for it yet.
 
-use http::HeaderMap;
 use http::header::ACCEPT;
+use http::{HeaderMap, HeaderName};
+
+const HX_REQUEST: HeaderName = HeaderName::from_static("hx-request");
+const SEC_FETCH_DEST: HeaderName = HeaderName::from_static("sec-fetch-dest");
+const SEC_FETCH_MODE: HeaderName = HeaderName::from_static("sec-fetch-mode");
+const X_REQUESTED_WITH: HeaderName = HeaderName::from_static("x-requested-with");
+/// In which browsers say that they ask ahead of their user.
+const PURPOSES: [HeaderName; 4] = [
+    HeaderName::from_static("sec-purpose"),
+    HeaderName::from_static("purpose"),
+    HeaderName::from_static("x-purpose"),
+    HeaderName::from_static("x-moz"),
+];
 
 /// Who reads the answer to a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -28,22 +40,22 @@ pub fn reader(headers: &HeaderMap) -> Reader {
             Reader::Program
         }
     };
-    if let Some(mode) = headers.get("sec-fetch-mode") {
+    if let Some(mode) = headers.get(SEC_FETCH_MODE) {
         return of(mode == "navigate");
     }
-    if let Some(destination) = headers.get("sec-fetch-dest") {
+    if let Some(destination) = headers.get(SEC_FETCH_DEST) {
         return of(PAGE_DESTINATIONS.contains(&destination.as_bytes()));
     }
     let is_named_program =
-        headers.contains_key("x-requested-with") || headers.contains_key("hx-request");
+        headers.contains_key(X_REQUESTED_WITH) || headers.contains_key(HX_REQUEST);
     of(!is_named_program && accepts_html(headers))
 }
 
 /// Whether the browser asks ahead of its user, who may never come (`Sec-Purpose`, and the older
 /// `Purpose` and `X-Moz`). Such a request must change nothing.
 pub fn is_speculative(headers: &HeaderMap) -> bool {
-    ["sec-purpose", "purpose", "x-purpose", "x-moz"]
-        .into_iter()
+    PURPOSES
+        .iter()
         .flat_map(|name| headers.get_all(name))
         .any(|value| {
             let value = value.as_bytes().to_ascii_lowercase();
@@ -78,7 +90,7 @@ fn accepts_html(headers: &HeaderMap) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use http::{HeaderName, HeaderValue};
+    use http::HeaderValue;
 
     const HTML: (&str, &str) = ("accept", "text/html, */*; q=0.01");
 

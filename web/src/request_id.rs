@@ -50,8 +50,8 @@ impl RequestIds {
     pub fn next_id(&self) -> RequestId {
         let n = self.next.fetch_add(1, Ordering::Relaxed);
         let text = format!("{:016x}-{n:x}", self.prefix);
-        // Hexadecimal digits and a hyphen are valid in a header.
-        RequestId(HeaderValue::from_str(&text).unwrap_or(HeaderValue::from_static("0")))
+        // Hexadecimal digits and a hyphen are valid in a header; the text becomes the value.
+        RequestId(HeaderValue::try_from(text).unwrap_or(HeaderValue::from_static("0")))
     }
 }
 
@@ -70,6 +70,12 @@ pub async fn middleware(
     request.extensions_mut().insert(id.clone());
     request.headers_mut().insert(X_REQUEST_ID, id.0.clone());
     let mut response = next.run(request).await;
+    finish(&mut response, id);
+    response
+}
+
+/// Makes `response` the answer to the request with this id.
+pub fn finish(response: &mut Response, id: RequestId) {
     if let Some(mut problem) = response.extensions_mut().remove::<Problem>() {
         problem.request_id = Some(id.as_str().to_owned());
         response.headers_mut().remove(CONTENT_LENGTH);
@@ -84,5 +90,4 @@ pub async fn middleware(
         headers.insert(RETRY_AFTER, HeaderValue::from(RETRY_AFTER_SECONDS));
     }
     headers.insert(X_REQUEST_ID, id.0);
-    response
 }

@@ -6,22 +6,17 @@
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 use std::sync::Arc;
 
-use axum::extract::{ConnectInfo, FromRequestParts, Request, State};
-use axum::middleware::Next;
-use axum::response::Response;
-use http::HeaderMap;
-use http::request::Parts;
+use http::{HeaderMap, HeaderName};
 use ipnet::IpNet;
-use web::ApiError;
 
 /// The header in which proxies tell whom they speak for.
-const X_FORWARDED_FOR: &str = "x-forwarded-for";
+const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 
 /// Proxies whose `X-Forwarded-For` is believed.
 #[derive(Clone, Debug, Default)]
 pub struct TrustedProxies(Arc<[IpNet]>);
 
-/// Where a request comes from. Handlers take it as an extractor.
+/// Where a request comes from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ClientIp {
     address: IpAddr,
@@ -91,6 +86,11 @@ impl ClientIp {
 }
 
 impl AddressGroup {
+    /// The address, or the network's first one.
+    pub fn address(self) -> IpAddr {
+        self.0
+    }
+
     /// The group of `address`.
     pub fn of(address: IpAddr) -> Self {
         Self(match address.to_canonical() {
@@ -101,34 +101,6 @@ impl AddressGroup {
             }
         })
     }
-}
-
-impl<S: Send + Sync> FromRequestParts<S> for ClientIp {
-    type Rejection = ApiError;
-
-    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, ApiError> {
-        parts
-            .extensions
-            .get()
-            .copied()
-            .ok_or_else(|| ApiError::internal(&"no layer has found out the client's address"))
-    }
-}
-
-/// Puts the [`ClientIp`] into the request. Has to stand outside of every layer that reads it.
-pub async fn middleware(
-    State(proxies): State<TrustedProxies>,
-    ConnectInfo(peer): ConnectInfo<SocketAddr>,
-    mut request: Request,
-    next: Next,
-) -> Response {
-    let client = proxies.client_ip(peer.ip(), request.headers());
-    request.extensions_mut().insert(client);
-    if let Some(AddressGroup(address)) = client.limited_as() {
-        // The booking core, which does not know the edge, counts by it too.
-        request.extensions_mut().insert(web::LimitedAs(address));
-    }
-    next.run(request).await
 }
 
 /// Reads `192.0.2.1`, `192.0.2.1:80`, `2001:db8::1` or `[2001:db8::1]:80`.
@@ -157,7 +129,7 @@ mod tests {
     fn client(peer: &str, forwarded_for: &[&str]) -> ClientIp {
         let headers: HeaderMap = forwarded_for
             .iter()
-            .map(|value| (X_FORWARDED_FOR.parse().unwrap(), value.parse().unwrap()))
+            .map(|value| (X_FORWARDED_FOR, value.parse().unwrap()))
             .collect();
         proxies().client_ip(peer.parse().unwrap(), &headers)
     }

@@ -35,8 +35,8 @@ impl Default for ConnectionLimits {
     }
 }
 
-/// The connections of one listener.
-#[derive(Debug)]
+/// The connections of one listener, or of several that share an address. Clones share them.
+#[derive(Clone, Debug)]
 pub(super) struct Connections {
     limits: ConnectionLimits,
     total: Arc<Semaphore>,

@@ -3,12 +3,11 @@
 //! The parser takes more than is allowed here, because only what was read can be answered with a
 //! request id, a page for people, and the removal of cookies.
 
-use axum::extract::Request;
-use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use contract::cookies::{HOST_PREFIX, PASS_PREFIX, PLACE_PREFIX};
 use contract::{Problem, ProblemCode};
 use http::header::{HOST, SET_COOKIE};
+use http::request::Parts;
 use http::uri::{Authority, PathAndQuery};
 use http::{HeaderMap, HeaderValue, Uri, Version};
 use web::ApiError;
@@ -23,23 +22,20 @@ const COOKIES_REMOVED_MAX: usize = 20;
 
 /// Refuses a head that is too large or does not say which host it means, and brings an
 /// absolute address into the form that everything behind works with.
-pub async fn middleware(mut request: Request, next: Next) -> Response {
-    if let Err(problem) = check_size(&request) {
+pub fn settle(head: &mut Parts) -> Result<(), Box<Response>> {
+    if let Err(problem) = check_size(head) {
         let mut response = ApiError::from(problem).into_response();
         // The next request would be as large.
-        remove_our_cookies(request.headers(), response.headers_mut());
-        return response;
+        remove_our_cookies(&head.headers, response.headers_mut());
+        return Err(Box::new(response));
     }
-    match settle_host(&mut request) {
-        Ok(()) => next.run(request).await,
-        Err(problem) => ApiError::from(problem).into_response(),
-    }
+    settle_host(head).map_err(|problem| Box::new(ApiError::from(problem).into_response()))
 }
 
-fn check_size(request: &Request) -> Result<(), Problem> {
-    let headers = request.headers();
-    let line = request
-        .uri()
+fn check_size(head: &Parts) -> Result<(), Problem> {
+    let headers = &head.headers;
+    let line = head
+        .uri
         .path_and_query()
         .map_or(0, |path| path.as_str().len());
     // A colon, a space and the end of the line stand around each name and value.
@@ -58,8 +54,8 @@ fn check_size(request: &Request) -> Result<(), Problem> {
 }
 
 /// RFC 9112 §3.2: a request of HTTP/1.1 names one host, and an absolute address goes before it.
-fn settle_host(request: &mut Request) -> Result<(), Problem> {
-    let mut hosts = request.headers().get_all(HOST).iter();
+fn settle_host(head: &mut Parts) -> Result<(), Problem> {
+    let mut hosts = head.headers.get_all(HOST).iter();
     let (first, second) = (hosts.next().cloned(), hosts.next());
     let refused = |detail: &str| Problem::new(ProblemCode::BadRequest).detail(detail);
     if second.is_some() {
@@ -72,20 +68,20 @@ fn settle_host(request: &mut Request) -> Result<(), Problem> {
     if !first.as_ref().is_none_or(is_host) {
         return Err(refused("The request's host cannot be read."));
     }
-    let is_connect = request.method() == http::Method::CONNECT;
-    if let Some(authority) = request.uri().authority().filter(|_| !is_connect) {
+    let is_connect = head.method == http::Method::CONNECT;
+    if let Some(authority) = head.uri.authority().filter(|_| !is_connect) {
         if authority.as_str().contains('@') {
             return Err(refused("The request's address names a user."));
         }
         let host = HeaderValue::from_str(authority.as_str())
             .map_err(|_| refused("The request's host cannot be read."))?;
-        let path = request.uri().path_and_query().cloned();
+        let path = head.uri.path_and_query().cloned();
         let path = path.unwrap_or(PathAndQuery::from_static("/"));
-        request.headers_mut().insert(HOST, host);
-        *request.uri_mut() = Uri::from(path);
+        head.headers.insert(HOST, host);
+        head.uri = Uri::from(path);
         return Ok(());
     }
-    if first.is_none() && request.version() >= Version::HTTP_11 {
+    if first.is_none() && head.version >= Version::HTTP_11 {
         return Err(refused("The request names no host."));
     }
     Ok(())

@@ -16,9 +16,10 @@ use axum::body::Body;
 use bytes::Bytes;
 use hyper::body::{Body as HttpBody, Frame, SizeHint};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::time::Sleep;
+use tokio::time::Instant;
 use web::RequestIds;
 
+use super::lazy_timer::LazyTimer;
 use super::refused_head::{self, Kept, Page, status_of};
 
 /// Where a connection stands between requests.
@@ -121,7 +122,7 @@ pub(super) struct HeadWatch<T> {
     head_max: Duration,
     rest_max: Duration,
     /// Until a head has to be complete or the next has to begin; begins with the first wait.
-    deadline: Option<Pin<Box<Sleep>>>,
+    timer: LazyTimer,
     head: Kept,
     refusals: Refusals,
     replacement: Option<Replacement>,
@@ -157,7 +158,7 @@ impl<T> HeadWatch<T> {
             state,
             head_max,
             rest_max,
-            deadline: None,
+            timer: LazyTimer::default(),
             head: Kept::default(),
             refusals,
             replacement: None,
@@ -175,13 +176,18 @@ impl<T: AsyncRead + Unpin> AsyncRead for HeadWatch<T> {
         let filled = buf.filled().len();
         let read = Pin::new(&mut this.inner).poll_read(cx, buf);
         if buf.filled().len() > filled && this.state.change(RESTING, READING) {
-            this.deadline = None;
+            this.timer.clear();
         }
         let span = match this.state.get() {
             READING => this.head_max,
             RESTING => this.rest_max,
+            SWITCHED => {
+                this.timer = LazyTimer::default();
+                this.head.end();
+                return read;
+            }
             _ => {
-                this.deadline = None;
+                this.timer.clear();
                 this.head.forget();
                 return read;
             }
@@ -191,10 +197,10 @@ impl<T: AsyncRead + Unpin> AsyncRead for HeadWatch<T> {
             this.head.add(&buf.filled()[filled..]);
         }
         if read.is_pending() {
-            let deadline = this
-                .deadline
-                .get_or_insert_with(|| Box::pin(tokio::time::sleep(span)));
-            if deadline.as_mut().poll(cx).is_ready() {
+            if this.timer.deadline().is_none() {
+                this.timer.set(Instant::now() + span);
+            }
+            if this.timer.poll_passed(cx).is_ready() {
                 return Poll::Ready(Err(io::ErrorKind::TimedOut.into()));
             }
         }
@@ -283,9 +289,11 @@ impl<T: AsyncWrite + Unpin> AsyncWrite for HeadWatch<T> {
             self.state.written();
             // Hyper may not read again before something arrives, so the rest is timed from here;
             // the timer wakes the connection, which then reads.
-            let mut rest = Box::pin(tokio::time::sleep(self.rest_max));
-            if rest.as_mut().poll(cx).is_pending() {
-                self.deadline = Some(rest);
+            let until = Instant::now() + self.rest_max;
+            self.timer.set(until);
+            if self.timer.poll_passed(cx).is_ready() {
+                // Read again, which ends the connection.
+                cx.waker().wake_by_ref();
             }
         }
         Pin::new(&mut self.inner).poll_flush(cx)

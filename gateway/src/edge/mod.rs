@@ -4,8 +4,11 @@
 //! | --- | --- |
 //! | [`client_ip`] | the address a request comes from, past declared proxies |
 //! | [`connections`] | limits on connections, in all and by address |
+//! | [`cores`] | a runtime and a listener for each core |
 //! | [`head`] | what is wrong with a request's head before anyone looks at its path |
+//! | [`lazy_timer`] | a deadline that moves with every request |
 //! | [`path`] | refuses paths that could be read in two ways |
+//! | [`presented`] | what a request presents, read once |
 //! | [`rate_limit`] | limits per address and per place |
 //! | [`refused_head`] | the answer to a head that cannot be read |
 //! | [`return_target`] | where a fan goes once they are let in |
@@ -15,9 +18,12 @@
 
 pub mod client_ip;
 pub mod connections;
+pub mod cores;
 pub mod head;
 mod head_watch;
+pub mod lazy_timer;
 pub mod path;
+pub mod presented;
 pub mod rate_limit;
 pub mod refused_head;
 pub mod return_target;

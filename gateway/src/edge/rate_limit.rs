@@ -3,23 +3,14 @@
 //! They are generous: a whole office or mobile network may share one address. Their task is to
 //! keep a single machine from using up what the line can take, not to tell people from programs.
 
+use std::hash::Hash;
 use std::num::NonZeroU32;
 use std::sync::Arc;
-use std::task::{Context, Poll};
-use std::time::Duration;
 
-use axum::body::Body;
 use contract::{PlaceId, Problem, ProblemCode};
-use futures_util::future::Either;
 use governor::clock::Clock as _;
-use governor::middleware::NoOpMiddleware;
 use governor::{DefaultKeyedRateLimiter, Quota};
-use http::{Request, Response};
 use metrics::{counter, gauge};
-use tower::{Layer, Service};
-use tower_governor::governor::{Governor, GovernorConfig, GovernorConfigBuilder};
-use tower_governor::key_extractor::KeyExtractor;
-use tower_governor::{GovernorError, GovernorLayer, ResponseFuture};
 use web::ApiError;
 
 use super::client_ip::{AddressGroup, ClientIp};
@@ -47,35 +38,26 @@ pub struct RateLimitConfig {
     pub signatures: Rate,
 }
 
-/// The limits of one gateway process.
+/// The limits of one gateway process. Clones share them.
 ///
 /// An address or place is remembered until its burst is whole again, 10 s after its last call
 /// with the default numbers, and then until the next [`RateLimits::forget_idle_once`]: what they
 /// take is bounded by the calls of that time.
 #[derive(Clone)]
-pub struct RateLimits {
-    joins: AddressLimit,
-    calls: AddressLimit,
-    places: Arc<DefaultKeyedRateLimiter<PlaceId>>,
-    signatures: Arc<DefaultKeyedRateLimiter<AddressGroup>>,
+pub struct RateLimits(Arc<Limits>);
+
+struct Limits {
+    joins: Limit<AddressGroup>,
+    calls: Limit<AddressGroup>,
+    polls: Limit<PlaceId>,
+    signatures: Limit<AddressGroup>,
 }
 
-/// A layer that limits calls by address.
-#[derive(Clone)]
-pub struct AddressLimit {
+/// One limit, and its name in metrics.
+struct Limit<K: Clone + Eq + Hash> {
     name: &'static str,
-    config: Arc<GovernorConfig<ByAddress, NoOpMiddleware>>,
+    limiter: DefaultKeyedRateLimiter<K>,
 }
-
-/// A service behind an [`AddressLimit`].
-#[derive(Clone)]
-pub struct AddressLimited<S> {
-    governed: Governor<ByAddress, NoOpMiddleware, S, Body>,
-}
-
-/// Counts calls by the [`ClientIp`] that the middleware has put into the request.
-#[derive(Clone, Copy, Debug)]
-pub struct ByAddress;
 
 impl Rate {
     /// `per_second` and `burst`, each at least one.
@@ -84,10 +66,6 @@ impl Rate {
             per_second: NonZeroU32::new(per_second).unwrap_or(NonZeroU32::MIN),
             burst: NonZeroU32::new(burst).unwrap_or(NonZeroU32::MIN),
         }
-    }
-
-    fn period(self) -> Duration {
-        Duration::from_secs(1) / self.per_second.get()
     }
 }
 
@@ -106,55 +84,40 @@ impl Default for RateLimitConfig {
 impl RateLimits {
     /// Limits that have counted nothing yet.
     pub fn new(config: RateLimitConfig) -> Self {
-        let quota = |rate: Rate| Quota::per_second(rate.per_second).allow_burst(rate.burst);
-        Self {
-            joins: AddressLimit::new("joins", config.joins),
-            calls: AddressLimit::new("calls", config.calls),
-            places: Arc::new(DefaultKeyedRateLimiter::keyed(quota(config.polls))),
-            signatures: Arc::new(DefaultKeyedRateLimiter::keyed(quota(config.signatures))),
-        }
+        Self(Arc::new(Limits {
+            joins: Limit::new("joins", config.joins),
+            calls: Limit::new("calls", config.calls),
+            polls: Limit::new("polls", config.polls),
+            signatures: Limit::new("signatures", config.signatures),
+        }))
     }
 
-    /// The layer for joins.
-    pub fn joins(&self) -> AddressLimit {
-        self.joins.clone()
+    /// Counts a join of `client`.
+    pub fn check_join(&self, client: ClientIp) -> Result<(), ApiError> {
+        self.0.joins.check_client(client)
     }
 
-    /// The layer for all other calls of the line.
-    pub fn calls(&self) -> AddressLimit {
-        self.calls.clone()
+    /// Counts another call of the line by `client`.
+    pub fn check_call(&self, client: ClientIp) -> Result<(), ApiError> {
+        self.0.calls.check_client(client)
     }
 
     /// Counts a status call with `place`.
     pub fn check_poll(&self, place: PlaceId) -> Result<(), ApiError> {
-        self.places.check_key(&place).map_err(|not_until| {
-            let wait = not_until.wait_time_from(self.places.clock().now());
-            refusal("polls", wait.as_secs() + 1)
-        })
+        self.0.polls.check(&place)
     }
 
     /// Counts the check of a signature for `client`.
     pub fn check_signature(&self, client: ClientIp) -> Result<(), ApiError> {
-        let Some(address) = client.limited_as() else {
-            return Ok(());
-        };
-        self.signatures.check_key(&address).map_err(|not_until| {
-            let wait = not_until.wait_time_from(self.signatures.clock().now());
-            refusal("signatures", wait.as_secs() + 1)
-        })
+        self.0.signatures.check_client(client)
     }
 
     /// Forgets addresses and places whose burst is whole again.
     pub fn forget_idle_once(&self) {
-        for limit in [&self.joins, &self.calls] {
-            let limiter = limit.config.limiter();
-            limiter.retain_recent();
-            limiter.shrink_to_fit();
-        }
-        self.places.retain_recent();
-        self.places.shrink_to_fit();
-        self.signatures.retain_recent();
-        self.signatures.shrink_to_fit();
+        self.0.joins.forget_idle();
+        self.0.calls.forget_idle();
+        self.0.polls.forget_idle();
+        self.0.signatures.forget_idle();
         for (name, count) in self.remembered() {
             let count = f64::from(u32::try_from(count).unwrap_or(u32::MAX));
             gauge!(telemetry::RATE_LIMIT_KEYS, "limit" => name).set(count);
@@ -164,85 +127,48 @@ impl RateLimits {
     /// How many addresses or places each limit remembers.
     pub fn remembered(&self) -> [(&'static str, usize); 4] {
         [
-            (self.joins.name, self.joins.config.limiter().len()),
-            (self.calls.name, self.calls.config.limiter().len()),
-            ("polls", self.places.len()),
-            ("signatures", self.signatures.len()),
+            self.0.joins.remembered(),
+            self.0.calls.remembered(),
+            self.0.polls.remembered(),
+            self.0.signatures.remembered(),
         ]
     }
 }
 
-impl AddressLimit {
+impl<K: Clone + Eq + Hash> Limit<K> {
     fn new(name: &'static str, rate: Rate) -> Self {
-        let config = GovernorConfigBuilder::default()
-            .key_extractor(ByAddress)
-            .period(rate.period())
-            .burst_size(rate.burst.get())
-            .finish()
-            .expect("a period of a second over a u32 and a non-zero burst are both above zero");
+        let quota = Quota::per_second(rate.per_second).allow_burst(rate.burst);
         Self {
             name,
-            config: Arc::new(config),
+            limiter: DefaultKeyedRateLimiter::keyed(quota),
         }
     }
-}
 
-impl<S> Layer<S> for AddressLimit {
-    type Service = AddressLimited<S>;
+    fn check(&self, key: &K) -> Result<(), ApiError> {
+        self.limiter.check_key(key).map_err(|not_until| {
+            let wait = not_until.wait_time_from(self.limiter.clock().now());
+            // Rounded up: a client that waits for less would be refused again.
+            refusal(self.name, wait.as_secs() + 1)
+        })
+    }
 
-    fn layer(&self, inner: S) -> Self::Service {
-        let name = self.name;
-        let governed = GovernorLayer::new(Arc::clone(&self.config))
-            .error_handler(move |error| into_response(name, &error))
-            .layer(inner);
-        AddressLimited { governed }
+    fn forget_idle(&self) {
+        self.limiter.retain_recent();
+        self.limiter.shrink_to_fit();
+    }
+
+    fn remembered(&self) -> (&'static str, usize) {
+        (self.name, self.limiter.len())
     }
 }
 
-impl<S> Service<Request<Body>> for AddressLimited<S>
-where
-    S: Service<Request<Body>, Response = Response<Body>>,
-{
-    type Response = Response<Body>;
-    type Error = S::Error;
-    type Future = Either<ResponseFuture<S::Future, Body>, S::Future>;
-
-    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
-        self.governed.poll_ready(cx)
-    }
-
-    fn call(&mut self, request: Request<Body>) -> Self::Future {
-        let client = request.extensions().get::<ClientIp>();
-        if client.is_some_and(|client| client.limited_as().is_none()) {
-            return Either::Right(self.governed.inner.call(request));
-        }
-        Either::Left(self.governed.call(request))
-    }
-}
-
-impl KeyExtractor for ByAddress {
-    type Key = AddressGroup;
-
-    fn extract<T>(&self, request: &Request<T>) -> Result<AddressGroup, GovernorError> {
-        request
-            .extensions()
-            .get::<ClientIp>()
-            .and_then(|client| client.limited_as())
-            .ok_or(GovernorError::UnableToExtractKey)
-    }
-}
-
-fn into_response(limit: &'static str, error: &GovernorError) -> Response<Body> {
-    use axum::response::IntoResponse;
-
-    match error {
-        // Rounded down by the layer: a client that waits just that long would be refused again.
-        GovernorError::TooManyRequests { wait_time, .. } => refusal(limit, wait_time + 1),
-        GovernorError::UnableToExtractKey | GovernorError::Other { .. } => {
-            ApiError::internal(&"no layer has found out the client's address")
+impl Limit<AddressGroup> {
+    fn check_client(&self, client: ClientIp) -> Result<(), ApiError> {
+        match client.limited_as() {
+            Some(address) => self.check(&address),
+            None => Ok(()),
         }
     }
-    .into_response()
 }
 
 fn refusal(limit: &'static str, wait_seconds: u64) -> ApiError {
@@ -255,6 +181,8 @@ fn refusal(limit: &'static str, wait_seconds: u64) -> ApiError {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
 
     #[test]

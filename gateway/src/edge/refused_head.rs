@@ -16,6 +16,9 @@ use web::request_id::X_REQUEST_ID;
 /// their cookies.
 const KEPT_BYTES_MAX: usize = 8 * 1024;
 
+/// How much memory for a head a connection keeps from one request to the next.
+const KEPT_BYTES_REUSED_MAX: usize = 2 * 1024;
+
 /// What people get instead of a problem document.
 #[derive(Clone)]
 pub struct Page(Arc<dyn Fn(Problem) -> PageParts + Send + Sync>);
@@ -51,11 +54,15 @@ impl Kept {
         self.0.extend_from_slice(&bytes[..bytes.len().min(free)]);
     }
 
-    /// Gives the memory back: the head was read.
+    /// Forgets a head that was read. The memory is kept for the next one, unless it is much.
     pub(super) fn forget(&mut self) {
-        if !self.0.is_empty() {
-            self.0 = Vec::new();
-        }
+        self.0.clear();
+        self.0.shrink_to(KEPT_BYTES_REUSED_MAX);
+    }
+
+    /// Gives the memory back: no head will follow.
+    pub(super) fn end(&mut self) {
+        self.0 = Vec::new();
     }
 
     /// The fields that can be made out. The head is broken somewhere, so each line is read by

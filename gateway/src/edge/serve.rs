@@ -1,4 +1,4 @@
-//! Serving a router on a listener, with limits against slow, large and too many clients.
+//! Serving what answers requests on a listener, with limits against slow, large and too many clients.
 
 use std::convert::Infallible;
 use std::io;
@@ -93,17 +93,48 @@ impl ServeConfig {
     }
 }
 
-/// Serves `router` until `shutdown`, then lets running requests finish within the grace period.
+/// What answers the requests of a listener.
+pub trait Answering: Clone + Send + Sync + 'static {
+    /// Answers `request`, which came over a connection from `peer`.
+    fn answer(
+        &self,
+        peer: SocketAddr,
+        request: Request<Incoming>,
+    ) -> impl Future<Output = http::Response<Body>> + Send;
+}
+
+/// Handlers find the peer in `ConnectInfo<SocketAddr>`.
+impl Answering for Router {
+    async fn answer(&self, peer: SocketAddr, request: Request<Incoming>) -> http::Response<Body> {
+        let mut request = request.map(Body::new);
+        request.extensions_mut().insert(ConnectInfo(peer));
+        let Ok(response) = Service::call(&mut self.clone(), request).await;
+        response
+    }
+}
+
+/// Serves `answering` until `shutdown`, then lets running requests finish within the grace period.
 ///
-/// Handlers find the peer in `ConnectInfo<SocketAddr>`. Switched connections (WebSocket) are the
-/// router's to end: they count against the limit but are not waited for.
+/// Switched connections (WebSocket) are for `answering` to end: they count against the limit but
+/// are not waited for.
 pub async fn serve(
     listener: TcpListener,
-    router: Router,
+    answering: impl Answering,
     config: ServeConfig,
     shutdown: CancellationToken,
 ) {
     let places = Connections::new(config.connections.clone());
+    serve_counted(listener, answering, config, places, shutdown).await;
+}
+
+/// Like [`serve`], with connections that are counted together with those of other listeners.
+pub(super) async fn serve_counted(
+    listener: TcpListener,
+    answering: impl Answering,
+    config: ServeConfig,
+    places: Connections,
+    shutdown: CancellationToken,
+) {
     let connections = TaskTracker::new();
     let cut_off = CancellationToken::new();
     let http = http1_builder(&config);
@@ -145,7 +176,7 @@ pub async fn serve(
         let client = Client {
             peer,
             state,
-            router: router.clone(),
+            answering: answering.clone(),
         };
         let serving = serve_connection(http.clone(), socket, client, shutdown.clone());
         let cut_off = cut_off.clone();
@@ -184,23 +215,28 @@ fn http1_builder(config: &ServeConfig) -> http1::Builder {
 }
 
 /// The other side of a connection, and what answers it.
-#[derive(Clone)]
-struct Client {
+struct Client<A> {
     peer: SocketAddr,
     state: HeadState,
-    router: Router,
+    answering: A,
 }
 
 async fn serve_connection(
     http: http1::Builder,
     socket: HeadWatch<Socket>,
-    client: Client,
+    client: Client<impl Answering>,
     shutdown: CancellationToken,
 ) {
-    let service = service_fn(move |request: Request<Incoming>| {
+    let service = service_fn(|request: Request<Incoming>| {
         client.state.serving();
-        let client = client.clone();
-        async move { Ok::<_, Infallible>(answer(client, request).await) }
+        async {
+            let response = client.answering.answer(client.peer, request).await;
+            if response.status() == StatusCode::SWITCHING_PROTOCOLS {
+                client.state.switched();
+                return Ok::<_, Infallible>(response);
+            }
+            Ok(response.map(|body| client.state.until_answered(body)))
+        }
     });
     let mut connection = pin!(
         http.serve_connection(TokioIo::new(socket), service)
@@ -219,21 +255,6 @@ async fn serve_connection(
             "a connection broke"
         );
     }
-}
-
-async fn answer(client: Client, mut request: Request<Incoming>) -> http::Response<Body> {
-    let Client {
-        peer,
-        state,
-        mut router,
-    } = client;
-    request.extensions_mut().insert(ConnectInfo(peer));
-    let Ok(response) = Service::call(&mut router, request.map(Body::new)).await;
-    if response.status() == StatusCode::SWITCHING_PROTOCOLS {
-        state.switched();
-        return response;
-    }
-    response.map(|body| state.until_answered(body))
 }
 
 async fn rest_after(error: &io::Error, config: &ServeConfig) {

@@ -7,13 +7,7 @@
 
 use std::time::Duration;
 
-use axum::body::Body;
-use axum::extract::Request;
-use contract::cookies::{SESSION, SESSION_SECURE};
-use http::{HeaderMap, Method};
-use web::HolderOnly;
-
-use crate::http::cookies::CookieForm;
+use http::Method;
 
 /// How long after its end a pass still shows whose hold it is: the longest hold, and the time for
 /// which an open payment keeps its seats, a quarter of an hour each.
@@ -40,26 +34,6 @@ pub(super) fn is_about_held(method: &Method, path: &str) -> bool {
             | (false, "POST", ["holds", _, "release"])
             | (false, "GET" | "HEAD", ["holds", _, "return"])
     )
-}
-
-/// Whether a request carries the shop's session, which may own a hold.
-pub(super) fn shows_session(cookies: CookieForm, headers: &HeaderMap) -> bool {
-    let wanted = if cookies.is_secure {
-        SESSION_SECURE
-    } else {
-        SESSION
-    };
-    web::cookie::cookies(headers).any(|(name, _)| name == wanted)
-}
-
-/// Marks `request` as one for an owner, and keeps what a refusal has to know of it.
-pub(super) fn mark(request: &mut Request) -> Request {
-    request.extensions_mut().insert(HolderOnly);
-    let mut kept = Request::new(Body::empty());
-    kept.method_mut().clone_from(request.method());
-    kept.uri_mut().clone_from(request.uri());
-    kept.headers_mut().clone_from(request.headers());
-    kept
 }
 
 #[cfg(test)]

@@ -6,11 +6,11 @@
 
 use std::time::Duration;
 
-use axum::extract::Request;
 use axum::response::Response;
 use contract::Clock;
 use contract::pass::PassClaims;
 use http::header::{HOST, LOCATION, REFERER, UPGRADE};
+use http::request::Parts;
 use http::{HeaderMap, Method, Uri};
 use line::room::Room;
 use line::store::last_pages::LastPage;
@@ -51,18 +51,18 @@ enum Load {
 }
 
 impl Last {
-    /// What `request` may be; `None` for what no ended session may do: it only reads, and does
-    /// not switch protocols.
-    pub(super) fn of(request: &Request) -> Option<Self> {
-        let is_get = request.method() == Method::GET;
-        let headers = request.headers();
-        if !(is_get || request.method() == Method::HEAD) || headers.contains_key(UPGRADE) {
+    /// What a request with this `head` may be; `None` for what no ended session may do: it only
+    /// reads, and does not switch protocols.
+    pub(super) fn of(head: &Parts) -> Option<Self> {
+        let is_get = head.method == Method::GET;
+        let headers = &head.headers;
+        if !(is_get || head.method == Method::HEAD) || headers.contains_key(UPGRADE) {
             return None;
         }
         let said = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
         let destination = said("sec-fetch-dest");
         let is_part = destination.is_some_and(|name| PARTS_OF_A_PAGE.contains(&name));
-        let page = path_of(request.uri()).filter(|_| !is_part);
+        let page = path_of(&head.uri).filter(|_| !is_part);
         let load = match destination {
             _ if !is_get => None,
             Some("document" | "iframe" | "frame") => None,
@@ -182,9 +182,8 @@ fn page_that_asks(headers: &HeaderMap) -> Option<String> {
 
 #[cfg(test)]
 mod tests {
-    use axum::body::Body;
     use axum::response::IntoResponse;
-    use http::StatusCode;
+    use http::{Request, StatusCode};
 
     use super::*;
 
@@ -223,7 +222,7 @@ mod tests {
         for (name, value) in [("host", "shop.test")].iter().chain(headers) {
             request = request.header(*name, *value);
         }
-        Last::of(&request.body(Body::empty()).unwrap())
+        Last::of(&request.body(()).unwrap().into_parts().0)
     }
 
     #[test]

@@ -1,17 +1,15 @@
 //! The draw document: what anyone needs to check the order of the prequeue (DRAW).
 
-use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use contract::RoomId;
 use contract::line::DrawDocument;
 use data_encoding::{BASE64URL_NOPAD, HEXLOWER};
-use http::HeaderMap;
 use line::policy::order::{DRAW_ALGORITHM, draw as draw_of};
 use web::{ApiJson, ApiResult};
 
 use super::openapi::{OfPlaceIfAny, OfRoom};
 use super::presented;
-use super::room::{Line, RoomPath, private};
+use super::room::{RoomPath, Shows, private};
 
 /// The draw, for anyone who wants to check it
 #[utoipa::path(
@@ -27,14 +25,10 @@ use super::room::{Line, RoomPath, private};
         OfRoom, OfPlaceIfAny
     )
 )]
-pub async fn draw(
-    State(state): Line,
-    RoomPath(room): RoomPath,
-    headers: HeaderMap,
-) -> ApiResult<Response> {
+pub async fn draw(RoomPath(room): RoomPath, Shows(visitor): Shows) -> ApiResult<Response> {
     let record = room.record();
     let revealed = record.seed_revealed_at.is_some();
-    let held = presented::place_if_any(&room, state.cookies, &headers)?.map(|held| held.token);
+    let held = presented::place_if_any(&room, &visitor)?.map(|held| held.token);
     let drawn = held
         .as_ref()
         .map(|token| draw_of(&record.seed, &room.id, &token.nonce));

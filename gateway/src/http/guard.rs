@@ -5,28 +5,22 @@
 
 use std::sync::Once;
 
-use axum::extract::{Request, State};
+use axum::extract::Request;
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use contract::{Problem, ProblemCode};
-use http::header::{HOST, ORIGIN};
-use http::{HeaderMap, Method};
+use http::Method;
 use web::ApiError;
-use web::origin::is_same_origin;
 
-use super::presented::bearer;
-use super::state::LineState;
+use super::room::Shows;
+use crate::edge::presented::Presented;
 
 /// Refuses what pages of other sites ask for, unless it only reads.
-pub(super) async fn middleware(
-    State(state): State<LineState>,
-    request: Request,
-    next: Next,
-) -> Response {
+pub(super) async fn middleware(Shows(visitor): Shows, request: Request, next: Next) -> Response {
     if matches!(*request.method(), Method::GET | Method::HEAD) {
         return next.run(request).await;
     }
-    match check(&state, request.headers()) {
+    match check(&visitor) {
         Ok(()) => next.run(request).await,
         Err(refused) => refused.into_response(),
     }
@@ -34,11 +28,11 @@ pub(super) async fn middleware(
 
 /// Refuses a request of another site's page. Who sends a bearer token does not rely on cookies,
 /// and no page can add one to a form or a WebSocket.
-pub(super) fn check(state: &LineState, headers: &HeaderMap) -> Result<(), ApiError> {
-    if bearer(headers).is_some() || is_same_origin(headers, &state.public_origin) {
+pub(super) fn check(visitor: &Presented) -> Result<(), ApiError> {
+    if visitor.bearer().is_some() || visitor.is_own {
         return Ok(());
     }
-    tell_operator(headers, &state.public_origin);
+    tell_operator(visitor);
     Err(Problem::new(ProblemCode::Forbidden)
         .detail(
             "This is taken from our own pages only, at the site's public address. Programs send a \
@@ -49,13 +43,12 @@ pub(super) fn check(state: &LineState, headers: &HeaderMap) -> Result<(), ApiErr
 
 /// Says once what an operator has to know: behind a proxy that asks by another name, our own pages
 /// look like those of another site.
-fn tell_operator(headers: &HeaderMap, public_origin: &str) {
+fn tell_operator(visitor: &Presented) {
     static TOLD: Once = Once::new();
     TOLD.call_once(|| {
         tracing::warn!(
-            origin = ?headers.get(ORIGIN),
-            host = ?headers.get(HOST),
-            %public_origin,
+            origin = ?visitor.origin,
+            host = ?visitor.host,
             "refused what a page of another site asked for; if the origin is this site's own, set ROPELINE_PUBLIC_URL to it (told once)"
         );
     });

@@ -31,7 +31,7 @@ use web::event_stream::{HEARTBEAT_EVERY, RETRY_SPREAD_MS, event_stream, retry};
 
 use super::openapi::{OfLine, OfLive, OfPlace, OfRoom};
 use super::presented;
-use super::room::{Line, RoomPath};
+use super::room::{Line, RoomPath, Shows};
 use super::websocket::{self, End, Handshake, Refusal, WebSocket};
 use crate::edge::telemetry::RATE_LIMITED_TOTAL;
 
@@ -65,17 +65,18 @@ const PING_EVERY: Duration = Duration::from_secs(30);
 pub async fn live(
     State(state): Line,
     RoomPath(room): RoomPath,
+    Shows(visitor): Shows,
     request: Request,
 ) -> ApiResult<Response> {
     let (mut parts, _) = request.into_parts();
     // A WebSocket may be opened by any page, and the frames of a called fan hold the pass.
-    super::guard::check(&state, &parts.headers)?;
+    super::guard::check(&visitor)?;
     // What cannot become a WebSocket does not by having a place.
     let handshake = match Handshake::of(&mut parts) {
         Ok(handshake) => handshake,
         Err(refusal) => return Ok(refusal.into_response()),
     };
-    let presented = presented::place_required(&room, state.cookies, &parts.headers)?;
+    let presented = presented::place_required(&room, &visitor)?;
     let wants_events = parts
         .headers
         .get(ACCEPT)

@@ -4,9 +4,11 @@
 //! | Module | Subject |
 //! | --- | --- |
 //! | [`cookies`] | place and pass cookies |
+//! | [`crowd`] | what a crowd asks for, answered without the router |
 //! | [`draw`] | the draw document |
 //! | [`guard`] | who may act with a fan's cookies |
 //! | [`intake`] | how much a client may send over a live connection |
+//! | [`limited`] | how often an address may call |
 //! | [`live`] | the WebSocket and the event stream |
 //! | [`page`] | the waiting page and its files, for browsers |
 //! | [`pass`] | claiming and ending a session; the public keys |
@@ -14,12 +16,15 @@
 //! | [`presented`] | reading place tokens and passes from requests |
 //! | [`problem_page`] | problems as pages, for people |
 //! | [`room`] | the public room document, and the room of a path |
+//! | [`shells`] | waiting pages of visitors without a place, kept for the next |
 //! | [`websocket`] | how a WebSocket begins and ends |
 
 pub mod cookies;
+pub mod crowd;
 pub mod draw;
 mod guard;
 mod intake;
+mod limited;
 pub mod live;
 mod openapi;
 pub mod page;
@@ -28,11 +33,12 @@ pub mod place;
 pub mod presented;
 pub mod problem_page;
 pub mod room;
+pub mod shells;
 mod state;
 mod websocket;
 
 use axum::extract::DefaultBodyLimit;
-use axum::middleware::from_fn_with_state;
+use axum::middleware::{from_fn, from_fn_with_state};
 use axum::routing::get;
 use axum::{Extension, Router};
 use utoipa::OpenApi;
@@ -47,7 +53,7 @@ pub fn router(state: LineState) -> Router {
     let joins = OpenApiRouter::default()
         .routes(routes!(place::join))
         .routes(routes!(page::join))
-        .route_layer(state.limits.joins());
+        .route_layer(from_fn_with_state(state.clone(), limited::joins));
     let calls = OpenApiRouter::default()
         .routes(routes!(room::document))
         .routes(routes!(place::status, place::leave))
@@ -58,7 +64,7 @@ pub fn router(state: LineState) -> Router {
         .routes(routes!(page::waiting))
         .routes(routes!(page::enter))
         .routes(routes!(page::leave))
-        .route_layer(state.limits.calls());
+        .route_layer(from_fn_with_state(state.clone(), limited::calls));
     let files = OpenApiRouter::default()
         .routes(routes!(page::asset))
         .routes(routes!(openapi::document));
@@ -73,7 +79,7 @@ pub fn router(state: LineState) -> Router {
         .route("/_line/", get(web::not_found))
         .route("/_line/{*unknown}", axum::routing::any(web::not_found))
         .layer(DefaultBodyLimit::max(web::BODY_BYTES_MAX))
-        .layer(from_fn_with_state(state.clone(), guard::middleware))
+        .layer(from_fn(guard::middleware))
         .with_state(state)
 }
 

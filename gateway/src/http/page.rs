@@ -12,6 +12,7 @@ use http::header::{
     CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, LOCATION, REFERRER_POLICY, SET_COOKIE,
     VARY, X_CONTENT_TYPE_OPTIONS,
 };
+use http::uri::PathAndQuery;
 use http::{HeaderMap, HeaderValue, Method, StatusCode, Uri};
 use line::passes::mint_idle;
 use line::room::Room;
@@ -21,15 +22,15 @@ use pages::waiting::{RoomFacts, Standing as Shown, WaitingPage};
 use serde::Deserialize;
 use utoipa::ToSchema;
 use web::encoding::{Document, Effort};
-use web::reader::is_speculative;
 use web::{ApiForm, ApiPath, ApiQuery, ApiResult};
 
 use super::openapi::{OfFiles, OfForm, OfLine, OfOrigin, OfPlaceIfAny, OfQuery, OfRoom};
 use super::place::joiner;
 use super::presented;
-use super::room::{Line, RoomPath, private};
+use super::room::{Line, RoomPath, Shows, private};
 use super::state::LineState;
 use crate::edge::path::check_path;
+use crate::edge::presented::Presented;
 use crate::edge::return_target::ReturnTarget;
 
 /// Where a visitor wants to go in the end.
@@ -72,14 +73,15 @@ pub async fn waiting(
     State(state): Line,
     RoomPath(room): RoomPath,
     ApiQuery(query): ApiQuery<To>,
-    headers: HeaderMap,
+    Shows(visitor): Shows,
+    uri: Uri,
 ) -> ApiResult<Response> {
     let to = ReturnTarget::parse(query.to.as_deref());
     if room.is_idle() {
-        refuse_speculation(&headers)?;
-        return enter_idle(&state, &room, &headers, &to);
+        refuse_speculation(&visitor)?;
+        return enter_idle(&state, &room, &visitor, &to);
     }
-    let shown = shown(&state, &room, &headers, &query).await?;
+    let shown = shown(&room, &visitor, &query).await?;
     let view = room.view();
     let mut facts = RoomFacts::from(&view.document());
     facts.asks_access_code = !room.record().settings.access_codes.is_empty();
@@ -90,24 +92,20 @@ pub async fn waiting(
         now: room.parts.clock.now(),
         standing: shown,
     };
-    let page = html(&state, pages::waiting(&page));
-    let is_ones_own = presented::shows_place(&room, state.cookies, &headers)
+    let html = pages::waiting(&page);
+    let mut headers = page_headers(&state);
+    let is_ones_own = presented::shows_place(&room, &visitor)
         || query.joined.is_some()
         || query.refused.is_some();
-    Ok(if is_ones_own {
-        private(page)
-    } else {
-        shell(page)
-    })
-}
-
-/// Marks the page of someone without a place, which is the same for all of them and takes no
-/// cookie. It may be kept for as long as its numbers hold.
-fn shell(mut page: Response) -> Response {
-    let headers = page.headers_mut();
+    if is_ones_own {
+        return Ok(private((headers, html).into_response()));
+    }
+    // The page of someone without a place is the same for all of them and takes no cookie. It may
+    // be kept for as long as its numbers hold, here too.
     headers.insert(CACHE_CONTROL, HeaderValue::from_static("public, max-age=1"));
     headers.append(VARY, HeaderValue::from_static("Cookie"));
-    page
+    let link = uri.path_and_query().map_or("", PathAndQuery::as_str);
+    Ok(state.shells.keep(link, room, view, headers, html))
 }
 
 /// Where someone goes who is not let in: the start page, unless it is waited for too.
@@ -119,19 +117,13 @@ fn way_out(state: &LineState) -> Option<String> {
 }
 
 /// How the visitor stands, for the page.
-async fn shown(
-    state: &LineState,
-    room: &Room,
-    headers: &HeaderMap,
-    query: &To,
-) -> ApiResult<Shown> {
-    let cookie_lost =
-        query.joined.is_some() && !presented::shows_place(room, state.cookies, headers);
+async fn shown(room: &Room, visitor: &Presented, query: &To) -> ApiResult<Shown> {
+    let cookie_lost = query.joined.is_some() && !presented::shows_place(room, visitor);
     let outside = Shown::Outside {
         refused: query.refused,
         cookie_lost,
     };
-    let Ok(Some(held)) = presented::place(room, state.cookies, headers) else {
+    let Ok(Some(held)) = presented::place(room, visitor) else {
         return Ok(outside);
     };
     let now = room.parts.clock.now();
@@ -160,12 +152,12 @@ pub async fn join(
     State(state): Line,
     RoomPath(room): RoomPath,
     ApiQuery(query): ApiQuery<To>,
-    headers: HeaderMap,
+    Shows(visitor): Shows,
     ApiForm(form): ApiForm<JoinForm>,
 ) -> ApiResult<Response> {
     let to = ReturnTarget::parse(query.to.as_deref());
     if room.is_idle() {
-        return enter_idle(&state, &room, &headers, &to);
+        return enter_idle(&state, &room, &visitor, &to);
     }
     let access_code = form.access_code.filter(|code| !code.is_empty());
     let body = JoinRequest {
@@ -173,7 +165,7 @@ pub async fn join(
         access_code,
         proof: None,
     };
-    let joiner = joiner(&state, &room, &headers, body).await?;
+    let joiner = joiner(&room, &visitor, body).await?;
     Ok(match room.join(joiner).await {
         Ok(Joined::Placed { token, .. }) => {
             let text = room.parts.place_keys.sign(&token);
@@ -206,13 +198,12 @@ pub async fn join(
     )
 )]
 pub async fn leave(
-    State(state): Line,
     RoomPath(room): RoomPath,
     ApiQuery(query): ApiQuery<To>,
-    headers: HeaderMap,
+    Shows(visitor): Shows,
 ) -> ApiResult<Response> {
     let to = ReturnTarget::parse(query.to.as_deref());
-    if let Ok(Some(held)) = presented::place(&room, state.cookies, &headers) {
+    if let Ok(Some(held)) = presented::place(&room, &visitor) {
         room.leave(held.token.place).await?;
     }
     Ok(see_other(&waiting_path(&room.id, &to), None))
@@ -233,9 +224,9 @@ pub async fn enter(
     RoomPath(room): RoomPath,
     ApiQuery(query): ApiQuery<To>,
     method: Method,
-    headers: HeaderMap,
+    Shows(visitor): Shows,
 ) -> ApiResult<Response> {
-    refuse_speculation(&headers)?;
+    refuse_speculation(&visitor)?;
     let to = ReturnTarget::parse(query.to.as_deref());
     let waiting = || see_other(&waiting_path(&room.id, &to), None);
     if method == Method::HEAD {
@@ -243,9 +234,9 @@ pub async fn enter(
         return Ok(waiting());
     }
     if room.is_idle() {
-        return enter_idle(&state, &room, &headers, &to);
+        return enter_idle(&state, &room, &visitor, &to);
     }
-    let Ok(Some(held)) = presented::place(&room, state.cookies, &headers) else {
+    let Ok(Some(held)) = presented::place(&room, &visitor) else {
         return Ok(waiting());
     };
     Ok(match room.claim(&held.token).await {
@@ -258,8 +249,8 @@ pub async fn enter(
 
 /// Refuses what a browser asks for ahead of its user: an entry is one fan's to make, and the
 /// answer would be kept and shown when the fan does come.
-fn refuse_speculation(headers: &HeaderMap) -> ApiResult<()> {
-    if !is_speculative(headers) {
+fn refuse_speculation(visitor: &Presented) -> ApiResult<()> {
+    if !visitor.is_speculative {
         return Ok(());
     }
     Err(Problem::new(ProblemCode::LineUnavailable)
@@ -272,11 +263,11 @@ fn refuse_speculation(headers: &HeaderMap) -> ApiResult<()> {
 fn enter_idle(
     state: &LineState,
     room: &Room,
-    headers: &HeaderMap,
+    visitor: &Presented,
     to: &ReturnTarget,
 ) -> ApiResult<Response> {
     let now = room.parts.clock.now();
-    let cookie = if presented::pass(room, state.cookies, headers, now).is_some() {
+    let cookie = if presented::pass(room, visitor, now).is_some() {
         None
     } else {
         let place = contract::PlaceId::from_bytes(room.parts.randomness.bytes());
@@ -310,10 +301,10 @@ fn redirect(location: HeaderValue, cookie: Option<HeaderValue>) -> Response {
     response
 }
 
-fn html(state: &LineState, page: String) -> Response {
+fn page_headers(state: &LineState) -> HeaderMap {
     let policy = HeaderValue::from_str(&state.page_policy)
         .unwrap_or(HeaderValue::from_static("default-src 'none'"));
-    let headers = [
+    HeaderMap::from_iter([
         (
             CONTENT_TYPE,
             HeaderValue::from_static("text/html; charset=utf-8"),
@@ -321,8 +312,7 @@ fn html(state: &LineState, page: String) -> Response {
         (CONTENT_SECURITY_POLICY, policy),
         (X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff")),
         (REFERRER_POLICY, HeaderValue::from_static("same-origin")),
-    ];
-    (headers, page).into_response()
+    ])
 }
 
 /// A style, script or image of the page

@@ -6,7 +6,7 @@ use contract::line::{NotCalled, PassGrant};
 use contract::pass::JwkSet;
 use contract::{Clock, Problem, ProblemCode, RoomId};
 use http::header::{CACHE_CONTROL, SET_COOKIE};
-use http::{HeaderMap, HeaderValue, StatusCode};
+use http::{HeaderValue, StatusCode};
 use line::passes::Minted;
 use line::room::Room;
 use line::visitor::Claimed;
@@ -14,7 +14,7 @@ use web::{ApiJson, ApiResult, NoFields};
 
 use super::openapi::{OfBody, OfCalls, OfGivingUp, OfLine, OfOrigin, OfPlace, OfRoom};
 use super::presented;
-use super::room::{Line, RoomPath, private};
+use super::room::{Line, RoomPath, Shows, private};
 
 /// Claim my turn
 ///
@@ -38,10 +38,10 @@ use super::room::{Line, RoomPath, private};
 pub async fn claim(
     State(state): Line,
     RoomPath(room): RoomPath,
-    headers: HeaderMap,
+    Shows(visitor): Shows,
     ApiJson(NoFields {}): ApiJson<NoFields>,
 ) -> ApiResult<Response> {
-    let presented = presented::place_required(&room, state.cookies, &headers)?;
+    let presented = presented::place_required(&room, &visitor)?;
     match room.claim(&presented.token).await? {
         Claimed::Pass(pass) => {
             let cookie = pass_cookie(&state, &room, &pass);
@@ -86,15 +86,13 @@ fn not_called(answer: NotCalled) -> Response {
 pub async fn end(
     State(state): Line,
     RoomPath(room): RoomPath,
-    headers: HeaderMap,
+    Shows(visitor): Shows,
 ) -> ApiResult<Response> {
     let now = room.parts.clock.now();
-    let by_pass = presented::pass(&room, state.cookies, &headers, now).map(|(_, own)| own.sub);
+    let by_pass = presented::pass(&room, &visitor, now).map(|(_, own)| own.sub);
     let place = match by_pass {
         Some(place) => Some(place),
-        None => {
-            presented::place_given_up(&room, state.cookies, &headers)?.map(|held| held.token.place)
-        }
+        None => presented::place_given_up(&room, &visitor)?.map(|held| held.token.place),
     };
     if let Some(place) = place {
         room.end_session(place).await?;

@@ -5,8 +5,8 @@ use axum::response::{IntoResponse, Response};
 use contract::line::{JoinRequest, PassGrant, StatusDocument};
 use contract::{Clock, Problem, ProblemCode, RoomId};
 use data_encoding::BASE64URL_NOPAD;
+use http::StatusCode;
 use http::header::SET_COOKIE;
-use http::{HeaderMap, StatusCode};
 use line::policy::place::PlaceToken;
 use line::room::Room;
 use line::store::{Enter, Standing};
@@ -15,8 +15,9 @@ use web::{ApiError, ApiJson, ApiResult};
 
 use super::openapi::{OfBody, OfGivingUp, OfJoining, OfLine, OfPlace, OfRoom};
 use super::presented;
-use super::room::{Line, RoomPath, private};
+use super::room::{Line, RoomPath, Shows, private};
 use super::state::LineState;
+use crate::edge::presented::Presented;
 
 /// Join the line
 ///
@@ -43,24 +44,29 @@ use super::state::LineState;
 pub async fn join(
     State(state): Line,
     RoomPath(room): RoomPath,
-    headers: HeaderMap,
+    Shows(visitor): Shows,
     ApiJson(body): ApiJson<JoinRequest>,
 ) -> ApiResult<Response> {
-    let joiner = joiner(&state, &room, &headers, body).await?;
+    join_room(&state, &room, &visitor, body).await
+}
+
+/// Joins `room` for `visitor`, who wishes what `body` says.
+pub(super) async fn join_room(
+    state: &LineState,
+    room: &Room,
+    visitor: &Presented,
+    body: JoinRequest,
+) -> ApiResult<Response> {
+    let joiner = joiner(room, visitor, body).await?;
     let outcome = room.join(joiner).await?;
-    Ok(joined_response(&state, &room, &headers, outcome))
+    Ok(joined_response(state, room, visitor, outcome))
 }
 
 /// Who wants to join, from what the request presents. A browser whose session is over and that
 /// brings a new nonce begins anew; everyone else keeps the place they have.
-pub async fn joiner(
-    state: &LineState,
-    room: &Room,
-    headers: &HeaderMap,
-    body: JoinRequest,
-) -> ApiResult<Joiner> {
+pub async fn joiner(room: &Room, visitor: &Presented, body: JoinRequest) -> ApiResult<Joiner> {
     let nonce = body.nonce.as_deref().map(nonce).transpose()?;
-    let held = presented::place_if_any(room, state.cookies, headers)?;
+    let held = presented::place_if_any(room, visitor)?;
     let mut token = held.map(|held| held.token);
     if let (Some(held), Some(nonce)) = (&token, nonce)
         && held.nonce != nonce
@@ -97,7 +103,7 @@ fn nonce(text: &str) -> ApiResult<[u8; 16]> {
 fn joined_response(
     state: &LineState,
     room: &Room,
-    headers: &HeaderMap,
+    visitor: &Presented,
     joined: Joined,
 ) -> Response {
     match joined {
@@ -119,7 +125,7 @@ fn joined_response(
         Joined::PassedThrough { mut status, pass } => {
             let now = room.parts.clock.now();
             // Who has a pass keeps it, for it names the customer who holds and booked.
-            if let Some((text, claims)) = presented::pass(room, state.cookies, headers, now) {
+            if let Some((text, claims)) = presented::pass(room, visitor, now) {
                 status.pass = Some(PassGrant {
                     access_token: text.to_owned(),
                     expires_in: claims.expires_at().since(now).as_secs(),
@@ -151,9 +157,9 @@ fn joined_response(
 pub async fn status(
     State(state): Line,
     RoomPath(room): RoomPath,
-    headers: HeaderMap,
+    Shows(visitor): Shows,
 ) -> ApiResult<Response> {
-    let presented = presented::place_required(&room, state.cookies, &headers)?;
+    let presented = presented::place_required(&room, &visitor)?;
     state.limits.check_poll(presented.token.place)?;
     let status = look(&room, &presented.token).await?;
     Ok(private(ApiJson(status).into_response()))
@@ -188,10 +194,10 @@ async fn look(room: &Room, token: &PlaceToken) -> Result<StatusDocument, ApiErro
 pub async fn leave(
     State(state): Line,
     RoomPath(room): RoomPath,
-    headers: HeaderMap,
+    Shows(visitor): Shows,
 ) -> ApiResult<Response> {
     let cleared = [(SET_COOKIE, state.cookies.place_clear(&room.id))];
-    if let Some(held) = presented::place_given_up(&room, state.cookies, &headers)? {
+    if let Some(held) = presented::place_given_up(&room, &visitor)? {
         room.leave(held.token.place).await?;
     }
     Ok(private((StatusCode::NO_CONTENT, cleared).into_response()))

@@ -1,17 +1,14 @@
-//! What a request presents: a place token, as a cookie or as a bearer token, and passes.
+//! Place tokens and passes that a request presents, verified.
 
 use std::time::Duration;
 
 use contract::pass::PassClaims;
-use contract::principal::PASS;
 use contract::{Problem, ProblemCode, RoomId, Timestamp};
-use http::HeaderMap;
-use http::header::AUTHORIZATION;
 use line::policy::place::PlaceToken;
 use line::room::Room;
 use web::ApiError;
 
-use super::cookies::CookieForm;
+use crate::edge::presented::Presented;
 
 /// Texts of one request that are looked at as passes. Each may cost a check of a signature, and a
 /// fan of so many rooms at once is none.
@@ -26,20 +23,10 @@ pub struct PresentedPlace {
     pub token: PlaceToken,
 }
 
-/// The text of a bearer token.
-pub fn bearer(headers: &HeaderMap) -> Option<&str> {
-    let value = headers.get(AUTHORIZATION)?.to_str().ok()?;
-    let (scheme, token) = value.split_once(' ')?;
-    scheme.eq_ignore_ascii_case("bearer").then(|| token.trim())
-}
-
 /// The place the request presents for `room`, if any. A bearer token goes before a cookie.
-pub fn place(
-    room: &Room,
-    cookies: CookieForm,
-    headers: &HeaderMap,
-) -> Result<Option<PresentedPlace>, ApiError> {
-    let Some(text) = bearer(headers).or_else(|| cookies.place_of(headers, &room.id)) else {
+pub fn place(room: &Room, presented: &Presented) -> Result<Option<PresentedPlace>, ApiError> {
+    let cookie = || presented.place_cookie(room.id.as_str());
+    let Some(text) = presented.bearer().or_else(cookie) else {
         return Ok(None);
     };
     let token = verified(room, &room.id, text)?;
@@ -47,8 +34,8 @@ pub fn place(
 }
 
 /// Whether the request presents a place of `room`, good or not: then its answer is one visitor's.
-pub fn shows_place(room: &Room, cookies: CookieForm, headers: &HeaderMap) -> bool {
-    bearer(headers).is_some() || cookies.place_of(headers, &room.id).is_some()
+pub fn shows_place(room: &Room, presented: &Presented) -> bool {
+    presented.bearer().is_some() || presented.place_cookie(room.id.as_str()).is_some()
 }
 
 /// The place the request presents, where none is needed. A browser cannot get rid of a cookie it
@@ -56,11 +43,10 @@ pub fn shows_place(room: &Room, cookies: CookieForm, headers: &HeaderMap) -> boo
 /// purpose.
 pub fn place_if_any(
     room: &Room,
-    cookies: CookieForm,
-    headers: &HeaderMap,
+    presented: &Presented,
 ) -> Result<Option<PresentedPlace>, ApiError> {
-    match place(room, cookies, headers) {
-        Err(_) if bearer(headers).is_none() => Ok(None),
+    match place(room, presented) {
+        Err(_) if presented.bearer().is_none() => Ok(None),
         found => found,
     }
 }
@@ -69,10 +55,9 @@ pub fn place_if_any(
 /// already.
 pub fn place_given_up(
     room: &Room,
-    cookies: CookieForm,
-    headers: &HeaderMap,
+    presented: &Presented,
 ) -> Result<Option<PresentedPlace>, ApiError> {
-    match place_if_any(room, cookies, headers) {
+    match place_if_any(room, presented) {
         Err(error) if error.problem().code == ProblemCode::PlaceExpired => Ok(None),
         found => found,
     }
@@ -81,24 +66,18 @@ pub fn place_given_up(
 /// The pass of `room` that the request presents, if it is valid now.
 pub fn pass<'h>(
     room: &Room,
-    cookies: CookieForm,
-    headers: &'h HeaderMap,
+    presented: &'h Presented,
     now: Timestamp,
 ) -> Option<(&'h str, PassClaims)> {
-    let texts = passes(cookies, headers, Shown::To(&room.id));
-    texts.into_iter().find_map(|text| {
+    passes(presented, Shown::To(&room.id)).find_map(|text| {
         let claims = room.parts.pass_keys.verify_for(text, &room.id, now).ok()?;
         Some((text, claims))
     })
 }
 
 /// The place the request presents; 401 when it presents none.
-pub fn place_required(
-    room: &Room,
-    cookies: CookieForm,
-    headers: &HeaderMap,
-) -> Result<PresentedPlace, ApiError> {
-    place(room, cookies, headers)?.ok_or_else(|| {
+pub fn place_required(room: &Room, presented: &Presented) -> Result<PresentedPlace, ApiError> {
+    place(room, presented)?.ok_or_else(|| {
         Problem::new(ProblemCode::PlaceRequired)
             .detail("Send the place token as a cookie or as `Authorization: Bearer`.")
             .with("joinUrl", format!("/_line/v1/rooms/{}/places", room.id))
@@ -142,47 +121,63 @@ pub enum Shown<'a> {
 }
 
 /// The texts that a request presents as passes, at most [`PASSES_MAX`].
-pub fn passes<'h>(cookies: CookieForm, headers: &'h HeaderMap, shown: Shown<'_>) -> Vec<&'h str> {
-    let header = headers.get(PASS).and_then(|value| value.to_str().ok());
+pub fn passes<'h>(
+    presented: &'h Presented,
+    shown: Shown<'_>,
+) -> impl Iterator<Item = &'h str> + use<'h> {
     let (room, takes_bearer, others) = match shown {
         Shown::ToRemote(room) => (Some(room), false, false),
         Shown::To(room) => (Some(room), true, false),
         Shown::ToEmbedded(room) => (room, true, true),
     };
-    let of_room = |name: &str| room.is_some_and(|room| room.as_str() == name);
-    let texts = |wanted: bool| {
-        cookies
-            .passes_of(headers)
-            .filter(move |(name, _)| of_room(name) == wanted)
-            .map(|(_, text)| text)
-    };
-    header
+    let bearer = presented.bearer().filter(|_| takes_bearer);
+    let rooms_own = presented
+        .pass_cookies()
+        .filter(|(name, _)| room.is_some_and(|room| room.as_str() == *name));
+    let texts: Vec<&str> = presented
+        .pass_header()
         .into_iter()
-        .chain(bearer(headers).filter(|_| takes_bearer))
-        .chain(texts(true))
-        .chain(texts(false).filter(|_| others))
+        .chain(bearer)
+        .chain(rooms_own.map(|(_, text)| text))
+        .chain(
+            presented
+                .pass_cookies()
+                .filter(|(name, _)| others && room.is_none_or(|room| room.as_str() != *name))
+                .map(|(_, text)| text),
+        )
         .take(PASSES_MAX)
-        .collect()
+        .collect();
+    texts.into_iter()
 }
 
 #[cfg(test)]
 mod tests {
+    use http::header::{AUTHORIZATION, COOKIE};
+    use http::{HeaderMap, HeaderValue};
+
     use super::*;
+    use crate::edge::client_ip::TrustedProxies;
+    use crate::edge::presented::ReadAs;
 
     #[test]
     fn passes_are_looked_for_where_they_may_be_shown_and_no_more_than_a_few() {
         let room: RoomId = "eras".parse().unwrap();
         let mut headers = HeaderMap::new();
-        headers.insert(PASS, "header".parse().unwrap());
+        headers.insert("ropeline-pass", "header".parse().unwrap());
         headers.insert(AUTHORIZATION, "Bearer bearer".parse().unwrap());
         let mut cookies: Vec<_> = (0..20)
             .map(|n| format!("ropeline_pass_r{n}=r{n}"))
             .collect();
         cookies.push("ropeline_pass_eras=own; a=b".to_owned());
-        let cookies = cookies.join("; ");
-        headers.insert("cookie", cookies.parse().unwrap());
-        let form = CookieForm { is_secure: false };
-        let found = |shown| passes(form, &headers, shown);
+        let cookies = HeaderValue::from_str(&cookies.join("; ")).unwrap();
+        headers.insert(COOKIE, cookies);
+        let client = TrustedProxies::default().client_ip([192, 0, 2, 1].into(), &headers);
+        let read_as = ReadAs {
+            is_secure: false,
+            public_origin: "https://line.test",
+        };
+        let presented = Presented::read(&headers, client, read_as);
+        let found = |shown| passes(&presented, shown).collect::<Vec<_>>();
         assert_eq!(found(Shown::ToRemote(&room)), ["header", "own"]);
         assert_eq!(found(Shown::To(&room)), ["header", "bearer", "own"]);
         let all = found(Shown::ToEmbedded(Some(&room)));

@@ -4,19 +4,17 @@
 use std::sync::Arc;
 
 use axum::body::Body;
-use axum::extract::{Request, State};
-use axum::middleware::Next;
 use axum::response::Response;
 use contract::{Problem, ProblemCode, RoomId};
 use http::header::{
     CONTENT_LENGTH, CONTENT_SECURITY_POLICY, CONTENT_TYPE, HOST, REFERER, REFERRER_POLICY, VARY,
     X_CONTENT_TYPE_OPTIONS,
 };
+use http::request::Parts;
 use http::uri::PathAndQuery;
 use http::{HeaderMap, HeaderValue, Method, Uri};
 use pages::problem::{GateProblemPage, WayOn};
 use web::RequestId;
-use web::reader::{Reader, reader};
 
 use crate::edge::refused_head::{Page, PageParts};
 use crate::edge::return_target::ReturnTarget;
@@ -26,35 +24,31 @@ const ROOM_PAGES: &str = "/_line/rooms/";
 /// What decides between page and document, for caches.
 const VARY_ON: &str = "accept, sec-fetch-mode, sec-fetch-dest, x-requested-with, hx-request";
 
-/// Turns the problem in an answer into a page where a person asked. Has to stand inside the layer
-/// that gives request ids, so that the page can name the id.
-pub async fn middleware(State(policy): State<Arc<str>>, request: Request, next: Next) -> Response {
-    if reader(request.headers()) == Reader::Program {
-        return next.run(request).await;
+/// Turns the problem in an answer into a page. Has to come before the answer gets its request id,
+/// as the page names it.
+pub fn show(response: &mut Response, asked: &Asked, id: &RequestId, policy: &str) {
+    if let Some(mut problem) = response.extensions_mut().remove::<Problem>() {
+        problem.request_id = Some(id.as_str().to_owned());
+        write_page(response, asked, problem, policy);
     }
-    let asked = Asked::of(&request);
-    let mut response = next.run(request).await;
-    if let Some(problem) = response.extensions_mut().remove::<Problem>() {
-        write_page(&mut response, &asked, problem, &policy);
-    }
-    response
 }
 
 /// What the page has to know of a request.
-struct Asked {
+pub struct Asked {
     method: Method,
     uri: Uri,
-    came_from: Option<ReturnTarget>,
-    id: Option<RequestId>,
+    referer: Option<HeaderValue>,
+    host: Option<HeaderValue>,
 }
 
 impl Asked {
-    fn of(request: &Request) -> Self {
+    /// Keeps it of a request with this `head`.
+    pub fn of(head: &Parts) -> Self {
         Self {
-            method: request.method().clone(),
-            uri: request.uri().clone(),
-            came_from: came_from(request.headers()),
-            id: request.extensions().get().cloned(),
+            method: head.method.clone(),
+            uri: head.uri.clone(),
+            referer: head.headers.get(REFERER).cloned(),
+            host: head.headers.get(HOST).cloned(),
         }
     }
 
@@ -72,7 +66,8 @@ impl Asked {
         }
         let room = self.uri.path().strip_prefix(ROOM_PAGES);
         let room = room.and_then(|rest| rest.split('/').next()?.parse::<RoomId>().ok());
-        match (room, &self.came_from) {
+        let came_from = || page_before(self.referer.as_ref()?, self.host.as_ref()?);
+        match (room, came_from()) {
             (Some(room), _) if problem.code != ProblemCode::RoomNotFound => {
                 WayOn::Line(format!("{ROOM_PAGES}{room}"))
             }
@@ -84,14 +79,17 @@ impl Asked {
 
 /// The page of this site that a form was sent from, if the browser says so.
 pub fn came_from(headers: &HeaderMap) -> Option<ReturnTarget> {
-    let referer: Uri = headers.get(REFERER)?.to_str().ok()?.parse().ok()?;
-    let host = headers.get(HOST)?.to_str().ok()?;
+    page_before(headers.get(REFERER)?, headers.get(HOST)?)
+}
+
+fn page_before(referer: &HeaderValue, host: &HeaderValue) -> Option<ReturnTarget> {
+    let referer: Uri = referer.to_str().ok()?.parse().ok()?;
+    let host = host.to_str().ok()?;
     let is_own = referer.authority().is_some_and(|own| own.as_str() == host);
     is_own.then(|| ReturnTarget::of(&referer))
 }
 
-fn write_page(response: &mut Response, asked: &Asked, mut problem: Problem, policy: &str) {
-    problem.request_id = asked.id.as_ref().map(|id| id.as_str().to_owned());
+fn write_page(response: &mut Response, asked: &Asked, problem: Problem, policy: &str) {
     let page = GateProblemPage {
         way_on: asked.way_on(&problem),
         has_sent: !asked.is_read(),

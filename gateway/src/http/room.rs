@@ -14,6 +14,7 @@ use web::{ApiError, ApiPath, ApiResult};
 
 use super::openapi::OfRoom;
 use super::state::LineState;
+use crate::edge::presented::Presented;
 
 /// The room that the path names; 404 when there is none.
 pub struct RoomPath(pub Arc<Room>);
@@ -28,6 +29,18 @@ impl FromRequestParts<LineState> for RoomPath {
             .map_err(unknown)?;
         let found = state.rooms.get(&room).map(Self);
         found.ok_or_else(|| Problem::new(ProblemCode::RoomNotFound).into())
+    }
+}
+
+/// What the request presents, as the edge has read it.
+pub struct Shows(pub Arc<Presented>);
+
+impl<S: Send + Sync> FromRequestParts<S> for Shows {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> ApiResult<Self> {
+        let read = parts.extensions.get().cloned().map(Self);
+        read.ok_or_else(|| ApiError::internal(&"nobody has read what the request presents"))
     }
 }
 

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use line::rooms::RoomSet;
 
 use super::cookies::CookieForm;
+use super::shells::Shells;
 use crate::edge::rate_limit::RateLimits;
 
 /// What the handlers work with.
@@ -20,6 +21,6 @@ pub struct LineState {
     pub connections_per_place_max: usize,
     /// The policy that pages are sent with.
     pub page_policy: Arc<str>,
-    /// Where our own pages are, as `scheme://host:port`.
-    pub public_origin: Arc<str>,
+    /// Waiting pages at hand.
+    pub shells: Shells,
 }

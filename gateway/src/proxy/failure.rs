@@ -4,11 +4,12 @@ use std::error::Error as StdError;
 use std::io;
 
 use contract::{Problem, ProblemCode};
-use hyper_util::client::legacy;
 use web::ApiError;
 
-use super::body::{Progress, Sending};
 use super::breaker::Outcome;
+use super::connection::NotAnswered;
+use super::idle::BoxError;
+use super::request_body::{Progress, Sending};
 
 /// Why a request got no answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -31,23 +32,34 @@ pub(super) enum Failure {
 const RETRY_AFTER_FAILURE_SECONDS: u32 = 2;
 
 impl Failure {
-    /// What `error` means for a request whose body stands at `progress`.
-    pub(super) fn of(error: &legacy::Error, progress: &Progress) -> Self {
+    /// What it means that no connection could be made.
+    pub(super) fn to_connect(error: &BoxError) -> Self {
+        let io_kind = find::<io::Error>(&**error).map(io::Error::kind);
+        if io_kind == Some(io::ErrorKind::TimedOut) {
+            Self::TimedOut
+        } else {
+            Self::Unreachable
+        }
+    }
+
+    /// What it means that a request whose body stands at `progress` was not answered.
+    pub(super) fn of(reason: &NotAnswered, progress: &Progress) -> Self {
         match progress.get() {
             Sending::ClientStalled => return Self::ClientStalled,
             Sending::ClientBroke => return Self::ClientBroke,
             Sending::Underway | Sending::Sent => {}
         }
+        let NotAnswered::Broken { error, .. } = reason else {
+            return Self::TimedOut;
+        };
         let io_kind = find::<io::Error>(error).map(io::Error::kind);
         if io_kind == Some(io::ErrorKind::TimedOut) {
             return Self::TimedOut;
         }
-        if error.is_connect() {
-            return Self::Unreachable;
-        }
-        match find::<hyper::Error>(error) {
-            Some(cause) if cause.is_parse() => Self::Garbled,
-            _ => Self::BrokeBeforeAnswer,
+        if error.is_parse() {
+            Self::Garbled
+        } else {
+            Self::BrokeBeforeAnswer
         }
     }
 

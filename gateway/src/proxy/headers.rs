@@ -7,6 +7,7 @@
 
 use std::net::IpAddr;
 
+use bytes::Bytes;
 use contract::cookies;
 use contract::principal::{self, Principal};
 use http::header::{
@@ -14,6 +15,7 @@ use http::header::{
 };
 use http::uri::Scheme;
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
+use hyper::body::Frame;
 
 /// Fields that speak to the next hop only.
 const HOP_BY_HOP: &[&str] = &[
@@ -77,7 +79,7 @@ pub struct Forwarded {
     /// The host the fan asked for.
     pub host: Option<HeaderValue>,
     /// The id of the request, as in our logs and in the answer.
-    pub request_id: String,
+    pub request_id: HeaderValue,
     /// The valid passes that came with the request.
     pub principals: Vec<Principal>,
 }
@@ -96,10 +98,10 @@ pub enum Command {
 pub fn clean_request(headers: &mut HeaderMap, kind: UpstreamKind) -> Option<HeaderValue> {
     let upgrade = requested_upgrade(headers);
     let accepts_trailers = lists_token(headers, &TE, "trailers");
-    remove_hop_by_hop(headers);
-    remove_where(headers, is_gateway_only);
-    // Our own server has answered `100-continue` to the client by the time the body is read.
-    headers.remove(EXPECT);
+    remove_where(headers, |name| {
+        // Our own server has answered `100-continue` to the client by the time the body is read.
+        is_hop_by_hop(name) || is_gateway_only(name) || name == EXPECT
+    });
     remove_own_cookies(headers, kind);
     if accepts_trailers {
         headers.insert(TE, HeaderValue::from_static("trailers"));
@@ -122,9 +124,10 @@ pub fn clean_response(
     let switched = (status == StatusCode::SWITCHING_PROTOCOLS)
         .then(|| headers.remove(UPGRADE))
         .flatten();
-    remove_hop_by_hop(headers);
     remove_where(headers, |name| {
-        begins_like(name, principal::INTERNAL_PREFIX) || spelled_like(name, CLOUDFLARE_COMMAND)
+        is_hop_by_hop(name)
+            || begins_like(name, principal::INTERNAL_PREFIX)
+            || spelled_like(name, CLOUDFLARE_COMMAND)
     });
     remove_own_set_cookies(headers, kind);
     if let Some(protocol) = switched {
@@ -138,15 +141,26 @@ pub fn clean_response(
 ///
 /// Some servers merge trailers into headers, so a trailer may not say what a header may not.
 pub fn clean_trailers(trailers: &mut HeaderMap) {
-    remove_hop_by_hop(trailers);
     remove_where(trailers, |name| {
-        is_gateway_only(name)
+        is_hop_by_hop(name)
+            || is_gateway_only(name)
             || [&CONTENT_LENGTH, &HOST, &COOKIE, &SET_COOKIE]
                 .iter()
                 .any(|other| spelled_like(name, other.as_str()))
             || spelled_like(name, "authorization")
             || spelled_like(name, CLOUDFLARE_COMMAND)
     });
+}
+
+/// A frame of a body, whose trailers are cleaned.
+pub(super) fn clean_frame(frame: Frame<Bytes>) -> Frame<Bytes> {
+    match frame.into_trailers() {
+        Ok(mut trailers) => {
+            clean_trailers(&mut trailers);
+            Frame::trailers(trailers)
+        }
+        Err(frame) => frame,
+    }
 }
 
 /// Takes back the wish to switch protocols that [`clean_request`] left in.
@@ -160,16 +174,18 @@ pub(super) fn keep_protocol(headers: &mut HeaderMap) {
 
 /// Adds what the gateway vouches for. Call it after [`clean_request`].
 pub fn describe(headers: &mut HeaderMap, forwarded: &Forwarded) {
-    let texts = [
-        (X_FORWARDED_FOR, forwarded.client_ip.to_string()),
-        (X_FORWARDED_PROTO, forwarded.scheme.to_string()),
-        (X_REQUEST_ID, forwarded.request_id.clone()),
-    ];
-    for (name, text) in texts {
-        if let Ok(value) = HeaderValue::from_str(&text) {
-            headers.insert(name, value);
-        }
+    // What is added below, so that the map grows once.
+    headers.reserve(4 + 4 * forwarded.principals.len());
+    if let Ok(address) = HeaderValue::try_from(forwarded.client_ip.to_string()) {
+        headers.insert(X_FORWARDED_FOR, address);
     }
+    let scheme = if forwarded.scheme == Scheme::HTTPS {
+        "https"
+    } else {
+        "http"
+    };
+    headers.insert(X_FORWARDED_PROTO, HeaderValue::from_static(scheme));
+    headers.insert(X_REQUEST_ID, forwarded.request_id.clone());
     if let Some(host) = &forwarded.host {
         headers.insert(X_FORWARDED_HOST, host.clone());
     }
@@ -212,22 +228,27 @@ fn read_command(headers: &HeaderMap) -> Option<Command> {
     ends.then_some(Command::EndSession)
 }
 
-fn remove_hop_by_hop(headers: &mut HeaderMap) {
-    let listed: Vec<HeaderName> = headers
+/// Removes fields with names that are `unwanted`, and those that `Connection` lists.
+fn remove_where(headers: &mut HeaderMap, unwanted: impl Fn(&HeaderName) -> bool) {
+    let listed = headers
         .get_all(CONNECTION)
         .iter()
         .flat_map(|value| value.as_bytes().split(|byte| *byte == b','))
         .filter_map(|name| HeaderName::from_bytes(name.trim_ascii()).ok())
         // A client may not use `Connection` to take the framing or the target from a message.
-        .filter(|name| name != CONTENT_LENGTH && name != HOST)
-        .collect();
-    for name in listed {
+        .filter(|name| name != CONTENT_LENGTH && name != HOST);
+    // Of most messages nothing goes, which takes one look at each name and no memory.
+    let unwanted = headers.keys().filter(|name| unwanted(name)).cloned();
+    let names: Vec<HeaderName> = unwanted.chain(listed).collect();
+    for name in names {
         headers.remove(name);
     }
-    remove_where(headers, |name| {
-        HOP_BY_HOP.iter().any(|known| spelled_like(name, known))
-            || (name != CONTENT_LENGTH && spelled_like(name, CONTENT_LENGTH.as_str()))
-    });
+}
+
+/// Whether a field speaks to the next hop only, or is another spelling of the framing.
+fn is_hop_by_hop(name: &HeaderName) -> bool {
+    HOP_BY_HOP.iter().any(|known| spelled_like(name, known))
+        || (name != CONTENT_LENGTH && spelled_like(name, CONTENT_LENGTH.as_str()))
 }
 
 fn is_gateway_only(name: &HeaderName) -> bool {
@@ -236,17 +257,6 @@ fn is_gateway_only(name: &HeaderName) -> bool {
         || GATEWAY_ONLY_PREFIXES
             .iter()
             .any(|prefix| begins_like(name, prefix))
-}
-
-fn remove_where(headers: &mut HeaderMap, unwanted: impl Fn(&HeaderName) -> bool) {
-    let names: Vec<HeaderName> = headers
-        .keys()
-        .filter(|name| unwanted(name))
-        .cloned()
-        .collect();
-    for name in names {
-        headers.remove(name);
-    }
 }
 
 /// Whether a server that turns header names into variable names reads `name` as `known`.
@@ -265,7 +275,9 @@ fn begins_like(name: &HeaderName, prefix: &str) -> bool {
         }
     };
     let name = name.as_str().as_bytes();
-    name.len() >= prefix.len()
+    // The first letter decides nearly always.
+    name.first() == prefix.as_bytes().first()
+        && name.len() >= prefix.len()
         && name
             .iter()
             .zip(prefix.as_bytes())
@@ -314,24 +326,26 @@ fn pairs_of(value: &HeaderValue) -> impl Iterator<Item = &[u8]> {
 }
 
 fn remove_own_cookies(headers: &mut HeaderMap, kind: UpstreamKind) {
-    let is_own = |pair: &&[u8]| is_own_cookie(cookie_name(pair), kind);
+    let is_own = |pair: &[u8]| is_own_cookie(cookie_name(pair), kind);
     let mut all = headers.get_all(COOKIE).iter();
-    if !all.any(|value| pairs_of(value).any(|pair| is_own(&pair))) {
+    if !all.any(|value| pairs_of(value).any(is_own)) {
         return;
     }
-    let pairs = |value: &'_ HeaderValue| -> Vec<Vec<u8>> {
-        pairs_of(value)
-            .filter(|pair| !is_own(pair))
-            .map(|pair| pair.trim_ascii().to_vec())
-            .filter(|pair| !pair.is_empty())
-            .collect()
+    let without_own = |value: &HeaderValue| {
+        let mut kept = Vec::with_capacity(value.len());
+        for pair in pairs_of(value).filter(|pair| !is_own(pair)) {
+            let pair = pair.trim_ascii();
+            if !kept.is_empty() && !pair.is_empty() {
+                kept.extend_from_slice(b"; ");
+            }
+            kept.extend_from_slice(pair);
+        }
+        (!kept.is_empty()).then(|| HeaderValue::try_from(kept).ok())?
     };
     let kept: Vec<HeaderValue> = headers
         .get_all(COOKIE)
         .iter()
-        .map(|value| pairs(value).join(b"; ".as_slice()))
-        .filter(|value| !value.is_empty())
-        .filter_map(|value| HeaderValue::from_bytes(&value).ok())
+        .filter_map(without_own)
         .collect();
     headers.remove(COOKIE);
     for value in kept {
@@ -548,7 +562,7 @@ mod tests {
             client_ip: "192.0.2.7".parse().unwrap(),
             scheme: Scheme::HTTPS,
             host: Some(HeaderValue::from_static("tickets.example")),
-            request_id: "r-1".to_owned(),
+            request_id: HeaderValue::from_static("r-1"),
             principals: vec![Principal {
                 room: "eras".parse().unwrap(),
                 subject: PlaceId::from_bytes([7; 16]),

@@ -11,6 +11,7 @@ use metrics::{Counter, Gauge, Histogram, counter, gauge, histogram};
 use web::ApiError;
 
 use super::breaker::{Breaker, BreakerConfig, BreakerState, Outcome, Permit};
+use super::pool::{Pool, PoolLimits};
 use super::shares::{Allowed, Kind, Limits, Share, Shares, Visitor};
 use super::slots::{Slot, Slots};
 use super::telemetry;
@@ -39,16 +40,17 @@ pub struct LaneHealth {
 }
 
 /// The lanes of all upstreams.
-#[derive(Debug)]
 pub(super) struct Lanes {
     by_authority: RwLock<HashMap<String, Arc<Lane>>>,
     breaker: BreakerConfig,
     limits: Limits,
+    pool_limits: PoolLimits,
 }
 
 /// One upstream's.
-#[derive(Debug)]
 pub(super) struct Lane {
+    /// Its connections at rest; none are kept of the upstreams that share a lane.
+    pub(super) pool: Option<Arc<Pool>>,
     breaker: Mutex<Breaker>,
     limits: Limits,
     slots: Arc<Slots>,
@@ -84,6 +86,8 @@ pub(super) struct Attempt {
     permit: Permit,
     stage: Stage,
     visitor: Visitor,
+    /// For the breaker.
+    visitor_hash: u64,
     allowed: Allowed,
     slot: Slot,
     share: Share,
@@ -97,11 +101,12 @@ enum Stage {
 }
 
 impl Lanes {
-    pub(super) fn new(breaker: BreakerConfig, limits: Limits) -> Self {
+    pub(super) fn new(breaker: BreakerConfig, limits: Limits, pool_limits: PoolLimits) -> Self {
         Self {
             by_authority: RwLock::default(),
             breaker,
             limits,
+            pool_limits,
         }
     }
 
@@ -125,6 +130,7 @@ impl Lanes {
             .unwrap_or_else(PoisonError::into_inner);
         let lane = known.entry(label.to_owned()).or_insert_with(|| {
             Arc::new(Lane {
+                pool: (label != LANE_OVERFLOW).then(|| Arc::new(Pool::new(self.pool_limits))),
                 breaker: Mutex::new(Breaker::new(self.breaker)),
                 limits: self.limits,
                 slots: Arc::default(),
@@ -148,9 +154,12 @@ impl Lane {
         let share = self.share(visitor, Kind::Request, allowed.own_requests_max)?;
         let slot = self.slots.take(allowed.connections_max);
         let slot = slot.ok_or_else(|| self.saturated())?;
-        let now = clock.now();
-        let admitted = lock(&self.breaker).admit(hash_of(visitor), now);
-        self.show_breaker(lock(&self.breaker).state(now));
+        let (now, visitor_hash) = (clock.now(), hash_of(visitor));
+        let (admitted, state) = {
+            let mut breaker = lock(&self.breaker);
+            (breaker.admit(visitor_hash, now), breaker.state(now))
+        };
+        self.show_breaker(state);
         let permit = admitted.map_err(|wait| {
             self.count_request("resting");
             let seconds = u32::try_from(wait.as_secs()).unwrap_or(u32::MAX).max(1);
@@ -165,6 +174,7 @@ impl Lane {
             permit,
             stage: Stage::AwaitsHead,
             visitor,
+            visitor_hash,
             allowed,
             slot,
             share,
@@ -274,6 +284,11 @@ impl Outcomes {
 }
 
 impl Attempt {
+    /// Where the connection of this request may rest.
+    pub(super) fn pool(&self) -> Option<Arc<Pool>> {
+        self.lane.pool.clone()
+    }
+
     /// The head of an answer has come, `took` after the upstream had the whole request.
     pub(super) fn head(&mut self, word: &'static str, outcome: Outcome, took: Duration) {
         self.lane.figures.head_seconds.record(took);
@@ -341,7 +356,7 @@ impl Attempt {
     fn record(&self, outcome: Outcome) {
         let now = self.clock.now();
         let mut breaker = lock(&self.lane.breaker);
-        breaker.record(self.permit, outcome, hash_of(self.visitor), now);
+        breaker.record(self.permit, outcome, self.visitor_hash, now);
         self.lane.show_breaker(breaker.state(now));
     }
 }

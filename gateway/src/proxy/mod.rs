@@ -2,7 +2,8 @@
 //!
 //! A request's way: [`headers::clean_request`] and [`headers::describe`], a slot and the circuit
 //! breaker's permission, a pooled connection, and the answer's head through
-//! [`headers::clean_response`]. Bodies stream both ways without being gathered, so a slow reader
+//! [`headers::clean_response`]. The task that serves the client also reads and writes the upstream's
+//! connection. Bodies stream both ways without being gathered, so a slow reader
 //! on one side slows the writer on the other. Every wait has a limit in [`ProxyConfig`].
 //!
 //! | Module | Subject |
@@ -15,11 +16,15 @@ pub mod breaker;
 pub mod headers;
 pub mod telemetry;
 
-mod body;
+mod connection;
 mod connector;
 mod failure;
+mod idle;
 mod lane;
 mod location;
+mod pool;
+mod request_body;
+mod response_body;
 mod shares;
 mod slots;
 mod tunnel;
@@ -35,25 +40,26 @@ use http::uri::PathAndQuery;
 use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Version};
 use hyper::body::{Body as _, Incoming};
 use hyper::upgrade::OnUpgrade;
-use hyper_util::client::legacy::Client;
-use hyper_util::rt::{TokioExecutor, TokioTimer};
 use line::policy::upstream::{Bounds, Upstream};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use web::ApiError;
 
-use body::{Progress, RequestBody, ResponseBody};
 use breaker::{BreakerConfig, Outcome};
-use connector::UpstreamConnector;
+use connection::{Connection, NotAnswered};
+use connector::Connector;
 use failure::Failure;
-use lane::{Attempt, Lanes};
+use lane::{Attempt, Lane, Lanes};
+use pool::{Home, PoolLimits};
+use request_body::{Progress, RequestBody, Sending};
+use response_body::ResponseBody;
 use shares::Limits;
 
-pub use body::End;
 pub use breaker::BreakerState;
 pub use headers::{Command, Forwarded, UpstreamKind};
 pub use lane::LaneHealth;
+pub use response_body::End;
 pub use shares::Visitor;
 
 /// Limits of the proxy.
@@ -68,7 +74,7 @@ pub struct ProxyConfig {
     /// How long a pooled connection is kept unused. Shorter than the five seconds after which
     /// common application servers close one, so that we are the side that closes.
     pub pool_idle_max: Duration,
-    /// Unused connections kept per upstream.
+    /// Unused connections kept per upstream and core.
     pub pool_idle_per_upstream_max: usize,
     /// Connections an upstream is given at once where its room does not say; further requests get
     /// a 503. At most half of them carry event streams and tunnels, so that pages have the rest.
@@ -87,11 +93,13 @@ pub struct ProxyConfig {
 
 /// The reverse proxy: connections, breakers and tunnels of all remote upstreams.
 pub struct Proxy {
-    client: Client<UpstreamConnector, RequestBody>,
+    connector: Connector,
     config: ProxyConfig,
     clock: Arc<dyn Clock>,
     lanes: Lanes,
     tunnels: TaskTracker,
+    /// What connections need besides the tasks of their requests; nobody waits for these.
+    background: TaskTracker,
     stop: CancellationToken,
 }
 
@@ -140,20 +148,12 @@ impl Default for ProxyConfig {
 impl Proxy {
     /// A proxy without connections.
     pub fn new(config: ProxyConfig, clock: Arc<dyn Clock>) -> Self {
-        // Hyper repeats a request by itself only when a pooled connection turned out closed
-        // before a byte of it was written, which is safe for every method.
-        let client = Client::builder(TokioExecutor::new())
-            .pool_timer(TokioTimer::new())
-            .pool_idle_timeout(config.pool_idle_max)
-            .pool_max_idle_per_host(config.pool_idle_per_upstream_max)
-            .http1_max_buf_size(config.connection_buffer_bytes)
-            .set_host(false)
-            .build(UpstreamConnector::new(
+        Self {
+            connector: Connector::new(
                 config.connect_max,
                 config.body_idle_max,
-            ));
-        Self {
-            client,
+                config.connection_buffer_bytes,
+            ),
             lanes: Lanes::new(
                 config.breaker,
                 Limits {
@@ -161,10 +161,15 @@ impl Proxy {
                     requests_per_session_max: config.in_flight_per_session_max,
                     streams_per_session_max: config.streams_per_session_max,
                 },
+                PoolLimits {
+                    rest_max: config.pool_idle_max,
+                    count_max: config.pool_idle_per_upstream_max,
+                },
             ),
             config,
             clock,
             tunnels: TaskTracker::new(),
+            background: TaskTracker::new(),
             stop: CancellationToken::new(),
         }
     }
@@ -186,22 +191,29 @@ impl Proxy {
         let outbound = prepare(upstream, request, forwarded)?;
         let lane = self.lanes.of(upstream);
         let mut attempt = lane.begin(&self.clock, terms.visitor, terms.bounds)?;
+        let may_switch = outbound.upgrade.is_some();
         let is_repeatable = outbound.head.method.is_idempotent() && outbound.body.is_end_stream();
         let spare = is_repeatable.then(|| outbound.head.clone());
 
-        let (mut sent, mut progress) = self.send(outbound.head, outbound.body).await;
-        if let (Err(Failure::BrokeBeforeAnswer), Some(head)) = (&sent, spare) {
+        let way = Way {
+            upstream,
+            lane: &lane,
+            may_switch,
+        };
+        let (mut sent, mut progress) = self.send(&way, outbound.head, outbound.body).await;
+        let broke = matches!(sent, Err(Failure::BrokeBeforeAnswer));
+        if let Some(head) = spare.filter(|_| broke) {
             lane.count_retry();
-            (sent, progress) = self.send(head, Body::empty()).await;
+            (sent, progress) = self.send(&way, head, Body::empty()).await;
         }
         match sent {
-            Ok(mut response) => {
-                location::hide(response.headers_mut(), upstream.authority());
+            Ok(mut answered) => {
+                location::hide(answered.response.headers_mut(), upstream.authority());
                 let lasting = Lasting {
                     idle_max: terms.bounds.stream_idle_max,
                     end,
                 };
-                self.answer(response, outbound.upgrade, attempt, &progress, lasting)
+                self.answer(answered, outbound.upgrade, attempt, &progress, lasting)
             }
             Err(failure) => {
                 attempt.failed(failure.word(), failure.outcome());
@@ -229,34 +241,65 @@ impl Proxy {
 
     async fn send(
         &self,
+        way: &Way<'_>,
         head: Parts,
         body: Body,
-    ) -> (Result<Response<Incoming>, Failure>, Arc<Progress>) {
+    ) -> (Result<Answered, Failure>, Progress) {
         let (body, progress) = RequestBody::new(body, self.config.body_idle_max);
-        let overdue = async {
-            progress.settled().await;
-            tokio::time::sleep(self.config.response_head_max).await;
-        };
-        let sent = tokio::select! {
-            answered = self.client.request(Request::from_parts(head, body)) => {
-                answered.map_err(|error| {
-                    tracing::debug!(error = &error as &dyn std::error::Error, "no answer");
-                    Failure::of(&error, &progress)
-                })
+        let mut request = Request::from_parts(head, body);
+        loop {
+            let resting = way.lane.pool.as_ref().and_then(|pool| pool.take());
+            let has_rested = resting.is_some();
+            let connected = match resting {
+                Some(connection) => Ok(connection),
+                None => self.connector.connect(way.upstream).await,
+            };
+            let mut connection = match connected {
+                Ok(connection) => connection,
+                Err(error) => {
+                    tracing::debug!(error = &*error as &dyn std::error::Error, "no connection");
+                    return (Err(Failure::to_connect(&error)), progress);
+                }
+            };
+            if way.may_switch {
+                connection.detach_for_switch(&self.background);
             }
-            () = overdue => Err(Failure::TimedOut),
-        };
-        (sent, progress)
+            let head_max = self.config.response_head_max;
+            let sent = connection.send(request, progress.settled(), head_max).await;
+            match sent {
+                Ok(response) => {
+                    let answered = Answered {
+                        response,
+                        connection,
+                    };
+                    return (Ok(answered), progress);
+                }
+                // The upstream closed a connection at rest before a byte of the request was
+                // written, so the request is sent over another, whatever its method.
+                Err(NotAnswered::Broken {
+                    unsent: Some(unsent),
+                    ..
+                }) if has_rested => request = *unsent,
+                Err(reason) => {
+                    tracing::debug!(%reason, "no answer");
+                    return (Err(Failure::of(&reason, &progress)), progress);
+                }
+            }
+        }
     }
 
     fn answer(
         &self,
-        mut response: Response<Incoming>,
+        answered: Answered,
         client: Option<OnUpgrade>,
         mut attempt: Attempt,
         progress: &Progress,
         lasting: Lasting<impl FnOnce() -> End>,
     ) -> Result<ForwardOutcome, ApiError> {
+        let Answered {
+            mut response,
+            mut connection,
+        } = answered;
         let status = response.status();
         let since_sent = progress.settled_at().map(|at| Instant::now() - at);
         let took = since_sent.unwrap_or_default();
@@ -271,10 +314,20 @@ impl Proxy {
             if is_stream {
                 attempt.becomes_stream()?;
             }
+            if progress.get() == Sending::Underway {
+                // A client may send on while it reads nothing.
+                connection.detach(&self.background);
+            }
+            let home = Home {
+                pool: attempt.pool(),
+                tasks: self.background.clone(),
+            };
             let body = if is_stream {
-                ResponseBody::stream(body, lasting.idle_max, attempt, (lasting.end)())
+                let end = Some((lasting.end)());
+                ResponseBody::new(body, connection, home, lasting.idle_max, attempt, end)
             } else {
-                ResponseBody::page(body, self.config.body_idle_max, attempt)
+                let idle_max = Some(self.config.body_idle_max);
+                ResponseBody::new(body, connection, home, idle_max, attempt, None)
             };
             return Ok(ForwardOutcome {
                 response: Response::from_parts(parts, Body::new(body)),
@@ -310,6 +363,20 @@ impl Proxy {
     }
 }
 
+/// Where a request goes.
+struct Way<'a> {
+    upstream: &'a Upstream,
+    lane: &'a Arc<Lane>,
+    /// The client asks to switch protocols.
+    may_switch: bool,
+}
+
+/// An answer whose head has come, and what its body comes over.
+struct Answered {
+    response: Response<Incoming>,
+    connection: Connection,
+}
+
 /// How long an answer lasts that has no end of its own.
 struct Lasting<F> {
     idle_max: Option<Duration>,
@@ -327,7 +394,6 @@ fn prepare(
         return Err(ProblemCode::MethodNotAllowed.into());
     }
     let path = origin_path(&request)?;
-    let uri = upstream.resolve(path).map_err(|_| unreadable_path())?;
     let has_body = !request.body().is_end_stream();
     let asked = headers::clean_request(request.headers_mut(), UpstreamKind::Remote);
     // A body before the switch would leave its end to two parsers' agreement.
@@ -341,7 +407,7 @@ fn prepare(
     let (parts, body) = request.into_parts();
     let (mut head, ()) = Request::new(()).into_parts();
     head.method = parts.method;
-    head.uri = uri;
+    head.uri = path.into();
     head.version = Version::HTTP_11;
     head.headers = parts.headers;
     if has_body && !head.headers.contains_key(CONTENT_LENGTH) {

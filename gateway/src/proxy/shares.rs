@@ -1,6 +1,7 @@
 //! What one visitor may have of an upstream at once, so that none takes it from all.
 
 use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use contract::PlaceId;
@@ -117,13 +118,21 @@ impl Shares {
         max: usize,
     ) -> Option<Share> {
         let mut shares = self.lock();
-        let has = shares
-            .get_mut(&visitor)
-            .map_or(0, |counts| *counts.of(kind));
-        if has >= max {
-            return None;
+        match shares.entry(visitor) {
+            Entry::Occupied(mut known) => {
+                let has = known.get_mut().of(kind);
+                if *has >= max {
+                    return None;
+                }
+                *has += 1;
+            }
+            Entry::Vacant(unknown) => {
+                if max == 0 {
+                    return None;
+                }
+                *unknown.insert(Counts::default()).of(kind) += 1;
+            }
         }
-        *shares.entry(visitor).or_default().of(kind) += 1;
         Some(Share {
             shares: Arc::clone(self),
             visitor,

@@ -1,27 +1,22 @@
 //! The edge: sockets, addresses and limits.
 
-use std::num::NonZeroU32;
-use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
 use axum::body::Body;
 use axum::extract::WebSocketUpgrade;
-use axum::routing::{any, get as on_get, post};
-use contract::{Problem, ProblemCode};
-use gateway::edge::client_ip::{self, ClientIp, TrustedProxies};
+use axum::routing::{any, get as on_get};
+use contract::Problem;
 use gateway::edge::connections::ConnectionLimits;
-use gateway::edge::rate_limit::{Rate, RateLimitConfig, RateLimits};
 use gateway::edge::serve::ServeConfig;
-use http::{Request, StatusCode};
-use http_body_util::BodyExt;
+use http::StatusCode;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 use web::RequestIds;
 
-use crate::serving::{Server, client, get, get_problem, within};
+use crate::serving::{Server, get, within};
 
 fn hello() -> Router {
     Router::new().route("/", on_get(|| async { "hello" }))
@@ -408,107 +403,4 @@ async fn an_idle_connection_does_not_delay_shutdown() {
         .await
         .unwrap()
         .unwrap();
-}
-
-fn rate(per_second: u32, burst: u32) -> Rate {
-    Rate {
-        per_second: NonZeroU32::new(per_second).unwrap(),
-        burst: NonZeroU32::new(burst).unwrap(),
-    }
-}
-
-/// A server with two joins and five other calls, behind proxies in `trusted`.
-async fn limited(trusted: &[&str]) -> (Server, Arc<RateLimits>) {
-    let limits = Arc::new(RateLimits::new(RateLimitConfig {
-        joins: rate(1, 2),
-        calls: rate(1, 5),
-        ..RateLimitConfig::default()
-    }));
-    let proxies = TrustedProxies::new(trusted.iter().map(|net| net.parse().unwrap()));
-    let router = Router::new()
-        .route("/join", post(|| async { "joined" }).layer(limits.joins()))
-        .route(
-            "/who",
-            on_get(|ip: ClientIp| async move { ip.address().to_string() }).layer(limits.calls()),
-        )
-        .layer(axum::middleware::from_fn_with_state(
-            proxies,
-            client_ip::middleware,
-        ));
-    (Server::start(router).await, limits)
-}
-
-async fn join_as(server: &Server, address: &str) -> http::Response<hyper::body::Incoming> {
-    let request = Request::post(server.url("/join"))
-        .header("x-forwarded-for", address)
-        .body(Body::empty())
-        .unwrap();
-    within("the answer", client().request(request))
-        .await
-        .unwrap()
-}
-
-#[tokio::test]
-async fn joins_beyond_the_limit_of_an_address_are_refused() {
-    let (server, limits) = limited(&["127.0.0.0/8"]).await;
-    for _ in 0..2 {
-        assert_eq!(join_as(&server, "192.0.2.1").await.status(), StatusCode::OK);
-    }
-    let refused = join_as(&server, "192.0.2.1").await;
-    assert_eq!(refused.status(), StatusCode::TOO_MANY_REQUESTS);
-    let seconds: u32 = refused.headers()["retry-after"]
-        .to_str()
-        .unwrap()
-        .parse()
-        .unwrap();
-    assert!(seconds >= 1);
-    let body = refused.into_body().collect().await.unwrap().to_bytes();
-    let problem: Problem = serde_json::from_slice(&body).unwrap();
-    assert_eq!(problem.code, ProblemCode::RateLimited);
-
-    // Another address, and another limit, have counts of their own.
-    assert_eq!(join_as(&server, "192.0.2.2").await.status(), StatusCode::OK);
-    assert_eq!(get(&server.url("/who")).await.0, StatusCode::OK);
-    assert_eq!(limits.remembered()[0], ("joins", 2));
-}
-
-#[tokio::test]
-async fn another_address_of_the_same_ipv6_subscriber_is_the_same_fan_to_a_limit() {
-    let (server, _limits) = limited(&["127.0.0.0/8"]).await;
-    for host in 1..=2 {
-        let address = format!("2001:db8::{host}");
-        assert_eq!(join_as(&server, &address).await.status(), StatusCode::OK);
-    }
-    assert_eq!(
-        join_as(&server, "2001:db8::3").await.status(),
-        StatusCode::TOO_MANY_REQUESTS
-    );
-}
-
-#[tokio::test]
-async fn fans_behind_an_undeclared_local_proxy_do_not_share_a_limit() {
-    let (server, _limits) = limited(&[]).await;
-    for _ in 0..20 {
-        assert_eq!(join_as(&server, "192.0.2.1").await.status(), StatusCode::OK);
-    }
-    let request = Request::get(server.url("/who"))
-        .header("x-forwarded-for", "192.0.2.1")
-        .body(Body::empty())
-        .unwrap();
-    let answer = within("the answer", client().request(request))
-        .await
-        .unwrap();
-    let body = answer.into_body().collect().await.unwrap().to_bytes();
-    assert_eq!(body, "127.0.0.1", "an undeclared proxy was believed");
-}
-
-#[tokio::test]
-async fn a_limit_without_an_address_fails_closed() {
-    let limits = RateLimits::new(RateLimitConfig::default());
-    let router = Router::new().route("/", on_get(|| async { "hello" }).layer(limits.calls()));
-    let server = Server::start(router).await;
-    assert_eq!(
-        get_problem(&server.url("/")).await.code,
-        ProblemCode::Internal
-    );
 }

@@ -5,6 +5,7 @@
     reason = "what a test cannot go on without has failed the test"
 )]
 
+mod address_limits;
 mod answers;
 mod browser;
 mod command;

@@ -11,7 +11,8 @@ use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
 use contract::principal::Principal;
 use contract::{Clock, PlaceId, Problem, SystemClock, Timestamp};
-use gateway::edge::serve::{ServeConfig, serve};
+use gateway::edge::cores::{self, Cores};
+use gateway::edge::serve::{Answering, ServeConfig, serve};
 use gateway::proxy::breaker::BreakerConfig;
 use gateway::proxy::{Command, End, Forwarded, Proxy, ProxyConfig, Terms, Visitor};
 use http::header::HOST;
@@ -55,6 +56,26 @@ impl Server {
         let shutdown = CancellationToken::new();
         let mut tasks = JoinSet::new();
         tasks.spawn(serve(listener, router, config, shutdown.clone()));
+        Self {
+            addr,
+            shutdown,
+            tasks,
+        }
+    }
+
+    /// As the public listener is served: on two cores.
+    pub(crate) fn start_on_cores(answering: impl Answering, config: ServeConfig) -> Self {
+        let two = 2.try_into().unwrap();
+        let listeners = cores::listen(([127, 0, 0, 1], 0).into(), two).unwrap();
+        let addr = listeners[0].local_addr().unwrap();
+        let shutdown = CancellationToken::new();
+        let stop = shutdown.clone();
+        let mut tasks = JoinSet::new();
+        tasks.spawn(async move {
+            let cores = Cores::start(two).unwrap();
+            let served = cores.serve(listeners, &answering, &config, &stop);
+            served.await.unwrap();
+        });
         Self {
             addr,
             shutdown,
@@ -156,7 +177,7 @@ async fn forward(
         client_ip: peer.ip(),
         scheme: http::uri::Scheme::HTTP,
         host: request.headers().get(HOST).cloned(),
-        request_id: "request-1".to_owned(),
+        request_id: http::HeaderValue::from_static("request-1"),
         principals: vec![fan()],
     };
     let number = request.headers().get(FAN).map(|number| {

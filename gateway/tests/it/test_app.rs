@@ -16,7 +16,7 @@ use contract::room::{Override, RoomSettings};
 use contract::{Clock, RoomId, SystemClock, Timestamp};
 use data_encoding::BASE64URL_NOPAD;
 use gateway::edge::client_ip::TrustedProxies;
-use gateway::edge::rate_limit::{Rate, RateLimitConfig};
+use gateway::edge::rate_limit::{Rate, RateLimitConfig, RateLimits};
 use gateway::edge::serve::ServeConfig;
 use gateway::http::cookies::CookieForm;
 use gateway::proxy::{Proxy, ProxyConfig};
@@ -311,8 +311,9 @@ impl World {
             ..ServeConfig::public("test", RequestIds::new(process))
         };
         TestApp {
-            server: Server::start_with(side.router, config).await,
+            server: Server::start_on_cores(side.front, config),
             rooms: side.rooms,
+            limits: side.limits,
             tasks,
             stop,
             http: reqwest::Client::builder()
@@ -341,6 +342,7 @@ pub(crate) fn generous() -> RateLimitConfig {
 pub(crate) struct TestApp {
     pub(crate) server: Server,
     pub(crate) rooms: RoomSet,
+    pub(crate) limits: RateLimits,
     pub(crate) stop: CancellationToken,
     pub(crate) http: reqwest::Client,
     tasks: TaskTracker,

@@ -10,6 +10,7 @@
 //! | [`path`] | paths that have one reading, and the prefixes that rooms protect |
 //! | [`phase`] | what the room is doing: settings, manager's word, time |
 //! | [`place`] | place tokens, place ids, session ids |
+//! | [`prefixes`] | which protected prefix is nearest to a path |
 //! | [`settings`] | which settings make sense |
 //! | [`shows`] | who shows when called, and how fast the credit of no-shows comes back |
 //! | [`situation`] | what a decision on calls is made from |
@@ -26,6 +27,7 @@ pub mod outcome;
 pub mod path;
 pub mod phase;
 pub mod place;
+pub mod prefixes;
 pub mod settings;
 pub mod shows;
 pub mod situation;

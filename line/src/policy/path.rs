@@ -65,6 +65,21 @@ impl SafePath<'_> {
         &self.decoded
     }
 
+    /// The path's segments, in the form in which [`PathPrefix::names`] are compared with them.
+    pub fn names(&self) -> impl Iterator<Item = Cow<'_, str>> {
+        let folded = self.folded.as_ref().map_or(&[][..], |folded| &folded.0);
+        let plain = self.folded.is_none().then(|| segments_of(&self.decoded).0);
+        let plain = plain.into_iter().flatten().map(|segment| {
+            let name = name_of(segment);
+            if name.bytes().any(|byte| byte.is_ascii_uppercase()) {
+                Cow::Owned(name.to_ascii_lowercase())
+            } else {
+                Cow::Borrowed(name)
+            }
+        });
+        plain.chain(folded.iter().map(|name| Cow::Borrowed(name.as_str())))
+    }
+
     /// Whether this is the path of `prefix` or one below it.
     pub fn is_within(&self, prefix: &PathPrefix) -> bool {
         if let Some(folded) = &self.folded {
@@ -82,6 +97,11 @@ impl PathPrefix {
     /// The prefix as configured, without a slash at the end.
     pub fn as_str(&self) -> &str {
         &self.text
+    }
+
+    /// The prefix's segments, in the form that comparisons use.
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        self.folded.0.iter().map(String::as_str)
     }
 
     /// Number of segments: of two prefixes that both match, the one with more is nearer.

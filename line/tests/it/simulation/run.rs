@@ -6,6 +6,7 @@ use std::time::Duration;
 use contract::pass::{PassKey, PassKeys};
 use contract::room::{Override, RoomSettings};
 use contract::{Clock, ManualClock, RoomId, Timestamp};
+use line::doorkeeper;
 use line::leader::{Leader, Tick};
 use line::policy::order::commitment;
 use line::policy::place::{PlaceKeys, PlaceToken};
@@ -23,7 +24,6 @@ use proptest::test_runner::TestCaseError;
 use rand::SeedableRng;
 use rand_chacha::ChaCha20Rng;
 use serde_json::json;
-use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use uuid::Uuid;
@@ -69,7 +69,6 @@ pub(super) struct World {
     last: Option<Op>,
     /// Processes started so far.
     processes: u64,
-    doors: JoinSet<()>,
 }
 
 /// Runs a list of operations on a line of its own.
@@ -117,7 +116,6 @@ impl Gateway {
         store: &Arc<MemoryStore>,
         log: &Arc<MemoryLog>,
         clock: &ManualClock,
-        doors: &mut JoinSet<()>,
     ) -> Self {
         let keys = || vec![PassKey::from_seed([3; 32]).unwrap()];
         let durable: Arc<dyn DurableLine> = log.clone();
@@ -135,8 +133,8 @@ impl Gateway {
             tasks: TaskTracker::new(),
             stop: CancellationToken::new(),
         });
-        let (room, queue) = Room::new(log.record(), parts);
-        doors.spawn(queue.run(room.clone()));
+        let room = Room::new(log.record(), parts);
+        doorkeeper::keep(&room);
         let leader = Leader::new(room.clone());
         Self { room, leader }
     }
@@ -147,9 +145,8 @@ impl World {
         let clock = ManualClock::default();
         let log = Arc::new(MemoryLog::new(record(&clock)));
         let store = Arc::new(MemoryStore::default());
-        let mut doors = JoinSet::new();
         let gateways = (1..=2u64)
-            .map(|process| Gateway::start(process, &store, &log, &clock, &mut doors))
+            .map(|process| Gateway::start(process, &store, &log, &clock))
             .collect();
         Self {
             store,
@@ -163,7 +160,6 @@ impl World {
             known: 0,
             last: None,
             processes: 2,
-            doors,
         }
     }
 
@@ -281,7 +277,7 @@ impl World {
     pub(super) fn gateway_dies(&mut self, gateway: u8) {
         self.processes += 1;
         let (store, log) = (self.store.clone(), self.log.clone());
-        let next = Gateway::start(self.processes, &store, &log, &self.clock, &mut self.doors);
+        let next = Gateway::start(self.processes, &store, &log, &self.clock);
         self.gateways[usize::from(gateway)] = next;
         self.model.gateway_died(gateway, self.clock.now());
     }

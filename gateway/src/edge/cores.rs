@@ -1,0 +1,179 @@
+//! One single-threaded runtime per core, for the public listener.
+//!
+//! The kernel spreads connections over the listeners of all cores (`SO_REUSEPORT`), and a
+//! connection stays where it was accepted, with its requests and their upstream connections: no
+//! task moves to another thread, and no lock of a hot path is contended.
+//! Background work and the operators' listener have a runtime of their own.
+
+use std::io;
+use std::net::SocketAddr;
+use std::num::NonZeroUsize;
+use std::thread::{self, JoinHandle};
+
+use futures_util::future::join_all;
+use tokio::net::{TcpListener, TcpSocket};
+use tokio::runtime::{Builder, Handle};
+use tokio_util::sync::CancellationToken;
+
+use super::connections::Connections;
+use super::serve::{Answering, ServeConfig, serve_counted};
+
+/// Connections that may wait to be accepted on one listener; the kernel takes no more than
+/// `net.core.somaxconn`.
+const BACKLOG: u32 = 4096;
+
+/// The runtimes. Their threads end when this is dropped.
+#[derive(Debug)]
+pub struct Cores {
+    handles: Vec<Handle>,
+    threads: Vec<JoinHandle<()>>,
+    end: CancellationToken,
+}
+
+impl Cores {
+    /// Starts `count` runtimes.
+    pub fn start(count: NonZeroUsize) -> io::Result<Self> {
+        let mut cores = Self {
+            handles: Vec::with_capacity(count.get()),
+            threads: Vec::with_capacity(count.get()),
+            end: CancellationToken::new(),
+        };
+        for number in 0..count.get() {
+            let runtime = Builder::new_current_thread().enable_all().build()?;
+            cores.handles.push(runtime.handle().clone());
+            let end = cores.end.clone();
+            let thread = thread::Builder::new().name(format!("core-{number}"));
+            let thread = thread.spawn(move || {
+                runtime.block_on(end.cancelled());
+                // What is left was given up; a blocking call must not hold up the end.
+                runtime.shutdown_background();
+            })?;
+            cores.threads.push(thread);
+        }
+        Ok(cores)
+    }
+
+    /// Serves each of `listeners` on a core of its own until `shutdown`, as
+    /// [`serve`](super::serve::serve) does; the limits on connections hold for all together.
+    pub fn serve<A: Answering>(
+        &self,
+        listeners: Vec<std::net::TcpListener>,
+        answering: &A,
+        config: &ServeConfig,
+        shutdown: &CancellationToken,
+    ) -> impl Future<Output = io::Result<()>> + Send + use<A> {
+        let places = Connections::new(config.connections.clone());
+        let served = listeners.into_iter().zip(self.handles.iter().cycle());
+        let serving = served.map(|(listener, core)| {
+            let (answering, config) = (answering.clone(), config.clone());
+            let (places, shutdown) = (places.clone(), shutdown.clone());
+            core.spawn(async move {
+                // A listener belongs to the runtime that waits for its connections.
+                let listener = TcpListener::from_std(listener)?;
+                serve_counted(listener, answering, config, places, shutdown).await;
+                Ok(())
+            })
+        });
+        let serving: Vec<_> = serving.collect();
+        async {
+            let ended = join_all(serving).await;
+            let ended = ended
+                .into_iter()
+                .map(|core| core.unwrap_or_else(|e| Err(e.into())));
+            ended.collect()
+        }
+    }
+
+    /// Ends the runtimes and waits for their threads.
+    pub async fn end(mut self) {
+        self.end.cancel();
+        let threads = std::mem::take(&mut self.threads);
+        let joined = tokio::task::spawn_blocking(|| {
+            for thread in threads {
+                // A thread that panicked has ended too.
+                let _ended = thread.join();
+            }
+        });
+        let _joined = joined.await;
+    }
+}
+
+impl Drop for Cores {
+    fn drop(&mut self) {
+        self.end.cancel();
+    }
+}
+
+/// How many cores this process may use.
+pub fn available() -> NonZeroUsize {
+    thread::available_parallelism().unwrap_or(NonZeroUsize::MIN)
+}
+
+/// Listens on `address` with `count` sockets, over which the kernel spreads connections.
+///
+/// Fails when another process listens there, although the kernel would let two share the port: a
+/// second gateway is started on one port by mistake only.
+pub fn listen(address: SocketAddr, count: NonZeroUsize) -> io::Result<Vec<std::net::TcpListener>> {
+    // With port 0 the system chooses a port that nobody has.
+    if address.port() != 0 {
+        let alone = socket(address)?;
+        alone.bind(address)?;
+        alone.listen(1)?;
+    }
+    let shared = |address| {
+        let socket = socket(address)?;
+        socket.set_reuseport(true)?;
+        socket.bind(address)?;
+        socket.listen(BACKLOG)?.into_std()
+    };
+    let mut listeners = vec![shared(address)?];
+    let chosen = listeners[0].local_addr()?;
+    while listeners.len() < count.get() {
+        listeners.push(shared(chosen)?);
+    }
+    Ok(listeners)
+}
+
+fn socket(address: SocketAddr) -> io::Result<TcpSocket> {
+    let socket = match address {
+        SocketAddr::V4(_) => TcpSocket::new_v4(),
+        SocketAddr::V6(_) => TcpSocket::new_v6(),
+    }?;
+    // What an earlier process left in TIME_WAIT does not hold the port.
+    socket.set_reuseaddr(true)?;
+    Ok(socket)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const TWO: NonZeroUsize = NonZeroUsize::MIN.saturating_add(1);
+
+    #[tokio::test]
+    async fn listeners_share_a_port_and_leave_it_to_nobody_else() {
+        let listeners = listen(([127, 0, 0, 1], 0).into(), TWO).unwrap();
+        let addresses: Vec<_> = listeners
+            .iter()
+            .map(|listener| listener.local_addr().unwrap())
+            .collect();
+        assert_eq!(addresses[0], addresses[1]);
+        let second = listen(addresses[0], TWO).unwrap_err();
+        assert_eq!(second.kind(), io::ErrorKind::AddrInUse);
+        drop(listeners);
+        listen(addresses[0], TWO).unwrap();
+    }
+
+    #[tokio::test]
+    async fn each_core_is_one_thread() {
+        let cores = Cores::start(TWO).unwrap();
+        let mut threads = Vec::new();
+        for core in &cores.handles {
+            threads.push(core.spawn(async { thread::current().id() }).await.unwrap());
+            let again = core.spawn(async { thread::current().id() }).await.unwrap();
+            assert_eq!(threads.last(), Some(&again));
+        }
+        assert_ne!(threads[0], threads[1]);
+        cores.end().await;
+    }
+}

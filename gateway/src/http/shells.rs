@@ -1,0 +1,87 @@
+//! Waiting pages of visitors without a place, kept for the next who follows the same link.
+//!
+//! Such a page is the same for everyone, and at an opening it is asked for more often than
+//! anything else, so it is not rendered for each.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::body::Body;
+use axum::response::Response;
+use bytes::Bytes;
+use http::HeaderMap;
+use line::policy::status::RoomView;
+use line::room::Room;
+use moka::sync::Cache;
+
+use super::presented;
+use crate::edge::presented::Presented;
+
+/// Pages that are kept.
+const SHELLS_MAX: u64 = 1_000;
+/// The longest link that a page is kept for.
+const LINK_BYTES_MAX: usize = 1_024;
+/// How long a page is kept. It tells the time, and its numbers change once a second.
+const AGE_MAX: Duration = Duration::from_millis(250);
+
+/// The pages. Clones share them.
+#[derive(Clone)]
+pub struct Shells(Cache<String, Arc<Shell>>);
+
+/// The page that a link leads to.
+struct Shell {
+    room: Arc<Room>,
+    /// What it was made of.
+    view: Arc<RoomView>,
+    headers: HeaderMap,
+    html: Bytes,
+}
+
+impl Default for Shells {
+    fn default() -> Self {
+        let pages = Cache::builder().max_capacity(SHELLS_MAX);
+        Self(pages.time_to_live(AGE_MAX).build())
+    }
+}
+
+impl Shells {
+    /// The page that `link`, a path with its query, leads `visitor` to, if it is at hand. Who has
+    /// a place gets a page of their own.
+    pub(super) fn get(&self, link: &str, visitor: &Presented) -> Option<Response> {
+        let shell = self.0.get(link)?;
+        let room = &shell.room;
+        let is_sound = Arc::ptr_eq(&shell.view, &room.view())
+            && !room.stop.is_cancelled()
+            && !room.is_idle()
+            && !presented::shows_place(room, visitor);
+        is_sound.then(|| {
+            let mut response = Response::new(Body::from(shell.html.clone()));
+            response.headers_mut().clone_from(&shell.headers);
+            response
+        })
+    }
+
+    /// Keeps the page that `link` leads to in `room`, made of `view`. Gives the answer with it.
+    pub(super) fn keep(
+        &self,
+        link: &str,
+        room: Arc<Room>,
+        view: Arc<RoomView>,
+        headers: HeaderMap,
+        html: String,
+    ) -> Response {
+        let html = Bytes::from(html);
+        let mut response = Response::new(Body::from(html.clone()));
+        response.headers_mut().clone_from(&headers);
+        if link.len() <= LINK_BYTES_MAX {
+            let shell = Shell {
+                room,
+                view,
+                headers,
+                html,
+            };
+            self.0.insert(link.to_owned(), Arc::new(shell));
+        }
+        response
+    }
+}
