@@ -2,13 +2,14 @@
 //! machine wrote into its data directory. The only module that looks at the environment.
 
 use std::fs;
+use std::io::ErrorKind;
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 
 use reqwest::Url;
 use serde::Deserialize;
 
-use crate::failure::Failure;
+use crate::failure::{Exit, Failure};
 
 /// Where the operators' listener is unless told otherwise.
 const ADMIN_URL_DEFAULT: &str = "http://127.0.0.1:8081";
@@ -16,6 +17,10 @@ const ADMIN_URL_DEFAULT: &str = "http://127.0.0.1:8081";
 const PUBLIC_URL_DEFAULT: &str = "http://127.0.0.1:8080";
 /// Directories that are looked at when none is named: a gateway's own, and the demo's.
 const DATA_DIRS: [&str; 2] = [".ropeline", ".demo"];
+
+const HINT_URL: &str =
+    "name the directory that the gateway was started with, or its listener with --admin-url";
+const HINT_TOKEN: &str = "run this as the user that runs the gateway, or set ROPELINE_ADMIN_TOKEN";
 
 /// Options of every command that say where the gateway is.
 #[derive(Clone, Debug, Default, clap::Args)]
@@ -75,11 +80,24 @@ impl Gateway {
     /// The gateway that `options` name, or that this machine runs. `cwd` is where the
     /// directories without a path are looked for.
     pub fn find(options: &GatewayOptions, cwd: &Path) -> Result<Self, Failure> {
-        let dirs: Vec<PathBuf> = match &options.data_dir {
+        let named = options
+            .data_dir
+            .as_ref()
+            .filter(|dir| !dir.as_os_str().is_empty());
+        let dirs: Vec<PathBuf> = match named {
             Some(dir) => vec![cwd.join(dir)],
             None => DATA_DIRS.iter().map(|dir| cwd.join(dir)).collect(),
         };
-        let announced = dirs.iter().find_map(|dir| Some((dir, announcement(dir)?)));
+        let announced = match (&options.admin_url, named) {
+            // Whoever names a gateway by its URL may have any directory.
+            (Some(_), _) => first_announcement(&dirs).ok().flatten(),
+            (None, None) => first_announcement(&dirs)?,
+            // Another gateway may listen where one listens by default.
+            (None, Some(_)) => {
+                let found = first_announcement(&dirs)?;
+                Some(found.ok_or_else(|| no_gateway_in(&dirs[0]))?)
+            }
+        };
         let (admin_text, found_in) = match (&options.admin_url, &announced) {
             (Some(url), _) => (url.clone(), "--admin-url or ROPELINE_ADMIN_URL".to_owned()),
             (None, Some((dir, it))) => {
@@ -110,7 +128,7 @@ impl Gateway {
             Some(token) => Some(token.trim().to_owned()).filter(|token| !token.is_empty()),
             None if is_loopback(&admin_url) || options.admin_url.is_none() => {
                 let near = announced.iter().map(|(dir, _)| *dir);
-                near.chain(&dirs).find_map(|dir| token_in(dir))
+                token_in_first(near.chain(&dirs))?
             }
             None => None,
         };
@@ -136,14 +154,72 @@ fn is_same_place(a: &str, b: &str) -> bool {
     }
 }
 
-fn announcement(dir: &Path) -> Option<Announcement> {
-    let text = fs::read(dir.join("admin.json")).ok()?;
-    serde_json::from_slice(&text).ok()
+/// The first of `dirs` that a gateway wrote its address to. One whose address cannot be read is an
+/// error: the next best gateway may be another installation's.
+fn first_announcement(dirs: &[PathBuf]) -> Result<Option<(&PathBuf, Announcement)>, Failure> {
+    for dir in dirs {
+        let path = dir.join("admin.json");
+        let Some(text) = read_if_there(&path, HINT_URL)? else {
+            continue;
+        };
+        let read = serde_json::from_slice(&text);
+        let read = read.map_err(|error| {
+            Failure::failed(format!("{} is not what a gateway writes", path.display()))
+                .detail(error.to_string())
+                .hint("start the gateway again, which writes it anew, or name it with --admin-url")
+        })?;
+        return Ok(Some((dir, read)));
+    }
+    Ok(None)
 }
 
-fn token_in(dir: &Path) -> Option<String> {
-    let text = fs::read_to_string(dir.join("admin-token")).ok()?;
-    Some(text.trim().to_owned()).filter(|token| !token.is_empty())
+/// Why a named data directory leads to no gateway.
+fn no_gateway_in(dir: &Path) -> Failure {
+    let shown = dir.display();
+    if dir.is_dir() {
+        Failure::new(
+            Exit::Unreachable,
+            format!("No gateway has written its address to {shown}"),
+        )
+        .detail("there is no admin.json in it")
+        .hint("start the gateway with this ROPELINE_DATA_DIR, or name it with --admin-url")
+    } else {
+        Failure::usage(format!("There is no data directory {shown}"))
+            .detail("it is from --data-dir or ROPELINE_DATA_DIR")
+            .hint(HINT_URL)
+    }
+}
+
+fn token_in_first<'a>(
+    mut dirs: impl Iterator<Item = &'a PathBuf>,
+) -> Result<Option<String>, Failure> {
+    dirs.find_map(|dir| token_in(dir).transpose()).transpose()
+}
+
+fn token_in(dir: &Path) -> Result<Option<String>, Failure> {
+    let Some(text) = read_if_there(&dir.join("admin-token"), HINT_TOKEN)? else {
+        return Ok(None);
+    };
+    let token = String::from_utf8_lossy(&text).trim().to_owned();
+    Ok(Some(token).filter(|token| !token.is_empty()))
+}
+
+/// The file; `None` if there is none. `hint` tells what to do when it may not be read.
+fn read_if_there(path: &Path, hint: &str) -> Result<Option<Vec<u8>>, Failure> {
+    match fs::read(path) {
+        Ok(bytes) => Ok(Some(bytes)),
+        Err(error) if is_absent(error.kind()) => Ok(None),
+        Err(error) => Err(Failure::new(
+            Exit::NotAuthorised,
+            format!("Cannot read {}", path.display()),
+        )
+        .detail(error.to_string())
+        .hint(hint)),
+    }
+}
+
+fn is_absent(kind: ErrorKind) -> bool {
+    matches!(kind, ErrorKind::NotFound | ErrorKind::NotADirectory)
 }
 
 fn parse_url(text: &str) -> Result<Url, Failure> {
@@ -261,6 +337,71 @@ mod tests {
         let found = Gateway::find(&GatewayOptions::default(), cwd.path()).unwrap();
         assert_eq!(found.admin_url.as_str(), "http://127.0.0.1:8081/");
         assert_eq!(found.token, None);
+    }
+
+    /// What is said when `dir` is named.
+    fn refused(cwd: &Path, dir: &str) -> Failure {
+        let options = GatewayOptions {
+            data_dir: Some(dir.into()),
+            ..GatewayOptions::default()
+        };
+        Gateway::find(&options, cwd).err().unwrap()
+    }
+
+    #[test]
+    fn a_named_directory_without_a_gateway_leads_to_no_other() {
+        let cwd = tempfile::tempdir().unwrap();
+        data_dir(cwd.path(), ".ropeline", "http://127.0.0.1:7002", "own");
+        let typo = refused(cwd.path(), "typo");
+        assert_eq!(typo.exit, Exit::Usage);
+        assert!(typo.title.contains("typo"), "{typo}");
+        fs::create_dir(cwd.path().join("empty")).unwrap();
+        let empty = refused(cwd.path(), "empty");
+        assert_eq!(empty.exit, Exit::Unreachable);
+        assert!(empty.title.contains("empty"), "{empty}");
+        // Who names the gateway needs no directory.
+        let options = GatewayOptions {
+            data_dir: Some("typo".into()),
+            admin_url: Some("http://127.0.0.1:9".to_owned()),
+            ..GatewayOptions::default()
+        };
+        assert!(Gateway::find(&options, cwd.path()).is_ok());
+    }
+
+    #[test]
+    fn a_broken_address_leads_to_no_other_gateway() {
+        let cwd = tempfile::tempdir().unwrap();
+        data_dir(cwd.path(), ".ropeline", "http://127.0.0.1:7002", "own");
+        data_dir(cwd.path(), ".demo", "http://127.0.0.1:7003", "demo");
+        fs::write(cwd.path().join(".ropeline/admin.json"), "{\"opsUrl\": ").unwrap();
+        for found in [
+            Gateway::find(&GatewayOptions::default(), cwd.path()).err(),
+            Some(refused(cwd.path(), ".ropeline")),
+        ] {
+            let failure = found.unwrap();
+            assert_eq!(failure.exit, Exit::Failed);
+            assert!(failure.title.contains("admin.json"), "{failure}");
+        }
+    }
+
+    #[test]
+    fn a_token_that_cannot_be_read_is_named() {
+        let cwd = tempfile::tempdir().unwrap();
+        data_dir(cwd.path(), ".ropeline", "http://127.0.0.1:7002", "own");
+        let token = cwd.path().join(".ropeline/admin-token");
+        // A directory cannot be read as a file, whoever runs the test.
+        fs::remove_file(&token).unwrap();
+        fs::create_dir(&token).unwrap();
+        let failure = refused(cwd.path(), ".ropeline");
+        assert_eq!(failure.exit, Exit::NotAuthorised);
+        assert!(failure.title.contains("admin-token"), "{failure}");
+        // One that is given is enough.
+        let options = GatewayOptions {
+            token: Some("given".to_owned()),
+            ..GatewayOptions::default()
+        };
+        let found = Gateway::find(&options, cwd.path()).unwrap();
+        assert_eq!(found.token.as_deref(), Some("given"));
     }
 
     #[test]

@@ -61,6 +61,28 @@ impl Failure {
         }
     }
 
+    /// What clap says about a command line: its first paragraph is the fault, the rest is advice.
+    pub(crate) fn from_command_line(text: &str) -> Self {
+        let mut parts = text.trim().splitn(2, "\n\n");
+        let first = parts.next().unwrap_or_default();
+        let mut lines = first.lines().map(str::trim);
+        let title = lines.next().unwrap_or_default();
+        let title = title.strip_prefix("error: ").unwrap_or(title);
+        let named: Vec<&str> = lines.collect();
+        let mut failure = Self::usage(title);
+        if !named.is_empty() {
+            failure = failure.detail(named.join(" "));
+        }
+        match parts.next() {
+            Some(advice) => {
+                let lines = advice.lines().map(str::trim);
+                let lines: Vec<&str> = lines.filter(|line| !line.is_empty()).collect();
+                failure.hint(lines.join("; "))
+            }
+            None => failure,
+        }
+    }
+
     /// Something went wrong.
     pub fn failed(title: impl Into<String>) -> Self {
         Self::new(Exit::Failed, title)
@@ -88,6 +110,15 @@ impl Failure {
     pub fn hint(mut self, hint: impl Into<String>) -> Self {
         self.hint = Some(hint.into().into_boxed_str());
         self
+    }
+
+    /// Says what to do about a problem of this code, which the code alone does not tell.
+    #[must_use]
+    pub(crate) fn hint_about(self, code: &str, hint: &str) -> Self {
+        match &self.code {
+            Some(own) if **own == *code => self.hint(hint),
+            _ => self,
+        }
     }
 
     /// The failure that an answer of the gateway stands for. `body` is a problem document, or
@@ -203,6 +234,23 @@ mod tests {
             assert_eq!(failure.code.as_deref(), Some(code.as_str()));
             assert!(failure.hint.is_some(), "{code:?} has no hint");
         }
+    }
+
+    #[test]
+    fn what_is_wrong_with_a_command_line_has_the_parts_of_a_failure() {
+        let text = "error: the following required arguments were not provided:\n  <ROOM>\n\n\
+            Usage: ropeline room show <ROOM>\n\nFor more information, try '--help'.\n";
+        let failure = Failure::from_command_line(text);
+        assert_eq!(failure.exit, Exit::Usage);
+        assert_eq!(
+            failure.title,
+            "the following required arguments were not provided:"
+        );
+        assert_eq!(failure.detail.as_deref(), Some("<ROOM>"));
+        assert_eq!(
+            failure.hint.as_deref(),
+            Some("Usage: ropeline room show <ROOM>; For more information, try '--help'.")
+        );
     }
 
     #[test]

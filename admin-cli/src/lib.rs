@@ -42,7 +42,10 @@ use failure::{Exit, Failure};
 
 /// Runs the command line of this process.
 pub fn main() -> ExitCode {
-    let cli = Cli::parse();
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => return not_a_command(&error),
+    };
     let console = Console::of_process(cli.json);
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
@@ -60,9 +63,28 @@ pub fn main() -> ExitCode {
     exit.into()
 }
 
+/// Help and versions are written as clap writes them, and so is what is wrong with a command line,
+/// unless a program asks.
+fn not_a_command(error: &clap::Error) -> ExitCode {
+    let asks_for_json = std::env::args_os()
+        .take_while(|argument| argument != "--")
+        .any(|argument| argument == "--json");
+    if asks_for_json && error.use_stderr() {
+        let failure = Failure::from_command_line(&error.to_string());
+        Console::of_process(true).failure(&failure);
+        return failure.exit.into();
+    }
+    error.exit()
+}
+
 async fn run(cli: Cli, console: &Console) -> Result<Exit, Failure> {
     if let Command::Completions { shell } = cli.command {
         return completions(shell, console);
+    }
+    if let Command::Show(command) = &cli.command
+        && let Some(ended) = show::run_alone(command, console)
+    {
+        return ended;
     }
     let cwd = std::env::current_dir()
         .map_err(|error| Failure::failed(format!("Cannot tell the present directory: {error}")))?;

@@ -6,6 +6,7 @@ use serde_json::{Map, Value};
 use crate::client::AdminClient;
 use crate::console::{Console, counted};
 use crate::failure::{Exit, Failure};
+use crate::show::money_text;
 
 /// What the gateway found.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -36,6 +37,27 @@ pub struct ReconcileReport {
     /// Refunds and disputes of more than was taken.
     #[serde(default)]
     pub unexplained_returns: Vec<String>,
+    /// Refunds that failed for good and whose money has not gone back since.
+    #[serde(default)]
+    pub failed_refunds: Vec<FailedRefund>,
+    /// What else a gateway tells.
+    #[serde(flatten)]
+    pub extra: Map<String, Value>,
+}
+
+/// Money that a person has to give back.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct FailedRefund {
+    /// What the provider calls the payment.
+    pub intent_id: String,
+    /// The booking that it paid for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub booking_id: Option<String>,
+    /// What is to go back, minor units.
+    pub amount_minor: i64,
+    /// Its currency, ISO 4217.
+    pub currency: String,
     /// What else a gateway tells.
     #[serde(flatten)]
     pub extra: Map<String, Value>,
@@ -50,6 +72,7 @@ impl ReconcileReport {
             && self.partly_refunded_bookings.is_empty()
             && self.disputes.is_empty()
             && self.unexplained_returns.is_empty()
+            && self.failed_refunds.is_empty()
     }
 }
 
@@ -108,6 +131,14 @@ fn text(report: &ReconcileReport) -> String {
             "{id}: more went back than was taken; compare at the provider"
         ));
     }
+    for it in &report.failed_refunds {
+        lines.push(format!(
+            "{}: a refund failed at the provider, and {} did not go back; refund it there (payment {})",
+            it.booking_id.as_ref().unwrap_or(&it.intent_id),
+            money_text(it.amount_minor, &it.currency),
+            it.intent_id,
+        ));
+    }
     lines.join("\n")
 }
 
@@ -135,6 +166,17 @@ mod tests {
         report.disputes.push("dp_1".to_owned());
         assert!(!report.is_clean());
         report.disputes.clear();
+        report.failed_refunds = serde_json::from_value(json!([
+            {"intentId": "pi_3", "bookingId": "b3", "amountMinor": 1250, "currency": "EUR"},
+            {"intentId": "pi_4", "amountMinor": 700, "currency": "JPY"}
+        ]))
+        .unwrap();
+        assert!(!report.is_clean());
+        let told = text(&report);
+        for part in ["b3: ", "EUR 12.50", "payment pi_3", "pi_4: ", "JPY 700"] {
+            assert!(told.contains(part), "{part}: {told}");
+        }
+        report.failed_refunds.clear();
         report.orphaned_intents.push("pi_7".to_owned());
         assert!(!report.is_clean());
         assert!(text(&report).contains("pi_7"), "{}", text(&report));

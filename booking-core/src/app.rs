@@ -9,8 +9,8 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::config::{
-    BookingConfig, CONFIRM_WAIT_MAX, CONFIRMS_AT_ONCE, CONFIRMS_WAITING_MAX, MAPS_RENDERED_AT_ONCE,
-    SEAT_STREAMS_MAX, START_PATIENCE,
+    BANNER_LOOKS_MAX, BookingConfig, CONFIRM_WAIT_MAX, CONFIRMS_AT_ONCE, CONFIRMS_WAITING_MAX,
+    MAPS_RENDERED_AT_ONCE, SEAT_STREAMS_MAX, START_PATIENCE,
 };
 use crate::confirm_queue::ConfirmQueue;
 use crate::core::Core;
@@ -123,6 +123,7 @@ impl Booking {
             expiry,
             set_aside: SetAside::default(),
             questions: Questions::default(),
+            banner_looks: Semaphore::new(BANNER_LOOKS_MAX),
             rendering: Semaphore::new(MAPS_RENDERED_AT_ONCE),
             streams: Arc::new(Semaphore::new(SEAT_STREAMS_MAX)),
         }))

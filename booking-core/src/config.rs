@@ -179,6 +179,9 @@ pub const EVENT_KEEP: Duration = Duration::from_hours(30 * 24);
 pub const OUTBOX_KEEP: Duration = Duration::from_hours(31 * 24);
 /// Changes of a seat map that a slow listener may lag behind before it is told to reload.
 pub const SEAT_CHANGES_KEPT: usize = 256;
+/// Pages that look at once what their readers hold. They share the connections for payments, and
+/// leave most of them alone.
+pub const BANNER_LOOKS_MAX: usize = 2;
 /// Seat maps that are rendered and compressed at the same time, each on a thread of its own.
 pub const MAPS_RENDERED_AT_ONCE: usize = 2;
 /// Live seat maps that may be open at once in one process.

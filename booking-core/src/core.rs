@@ -52,6 +52,8 @@ pub(crate) struct Core {
     pub(crate) limits: Limits,
     /// One permit for each map that is being rendered or compressed.
     pub(crate) rendering: Semaphore,
+    /// One permit for each page that looks what its reader holds.
+    pub(crate) banner_looks: Semaphore,
     /// One permit for each live seat map.
     pub(crate) streams: Arc<Semaphore>,
 }

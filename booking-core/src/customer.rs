@@ -120,6 +120,18 @@ impl Customer {
             .collect()
     }
 
+    /// The owners whose ticket limits this customer's holds count against.
+    pub(crate) fn limit_owners(&self) -> Vec<String> {
+        let subjects = self
+            .subjects()
+            .into_iter()
+            .map(|it| limit_owner_of_place(&it));
+        let session = self.session_digest();
+        subjects
+            .chain(session.map(|it| limit_owner_of_session(&it)))
+            .collect()
+    }
+
     /// The digest of the session, as the database stores it.
     pub fn session_digest(&self) -> Option<String> {
         self.session.as_ref().map(Session::digest)
@@ -158,6 +170,16 @@ impl Customer {
         }
         names
     }
+}
+
+/// The owner of what is held with a pass for the place `subject`.
+pub(crate) fn limit_owner_of_place(subject: &str) -> String {
+    format!("place:{subject}")
+}
+
+/// The owner of what is held with the session of this digest and no pass.
+pub(crate) fn limit_owner_of_session(digest: &str) -> String {
+    format!("session:{digest}")
 }
 
 fn session_cookie(headers: &HeaderMap, secure: bool) -> Option<Session> {

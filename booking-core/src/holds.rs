@@ -9,7 +9,7 @@ use uuid::Uuid;
 
 use crate::config::{DATABASE_WAIT_MAX, HOLD_SEATS_MAX};
 use crate::core::Core;
-use crate::customer::Customer;
+use crate::customer::{Customer, limit_owner_of_place, limit_owner_of_session};
 use crate::database::{StoreError, repeat_if_contended};
 use crate::live::{HoldCommand, HoldKey, LiveShow, SeatsWanted, Settled};
 use crate::payments::provider::CancelReason;
@@ -192,8 +192,8 @@ impl Core {
             return Err(HoldOutcome::TicketLimit { limit }.into());
         }
         let limit_owner = match (&subject, &session) {
-            (Some(subject), _) => format!("place:{subject}"),
-            (None, Some(session)) => format!("session:{session}"),
+            (Some(subject), _) => limit_owner_of_place(subject),
+            (None, Some(session)) => limit_owner_of_session(session),
             (None, None) => {
                 return Err(Box::new(HoldOutcome::Invalid {
                     field: "cookie",

@@ -42,6 +42,7 @@ pub mod customer;
 pub mod database;
 mod email;
 mod expiry;
+mod failing;
 mod handle;
 mod holds;
 mod http;

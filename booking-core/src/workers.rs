@@ -18,6 +18,7 @@ use crate::config::{
 };
 use crate::core::Core;
 use crate::database::StoreError;
+use crate::failing::{Failing, Loudness};
 use crate::store;
 
 /// Time in which a worker that claimed a payment has to be done with it.
@@ -61,7 +62,13 @@ impl Core {
         stream::iter(due)
             .for_each_concurrent(WORK_AT_ONCE, async |payment_id| {
                 if let Err(error) = self.resolve_payment(payment_id, None).await {
-                    tracing::error!(%error, payment = %payment_id, "payment not resolved");
+                    let passes = error.is_transient();
+                    let error = &error as &dyn std::error::Error;
+                    if passes {
+                        tracing::warn!(error, payment = %payment_id, "payment not resolved yet");
+                    } else {
+                        tracing::error!(error, payment = %payment_id, "payment not resolved");
+                    }
                 }
             })
             .await;
@@ -189,6 +196,15 @@ impl Rhythm {
     }
 }
 
+fn tell(worker: &str, error: &StoreError, loudness: Loudness) {
+    let error = error as &dyn std::error::Error;
+    match loudness {
+        Loudness::Debug => tracing::debug!(worker, error, "worker failed; it tries again"),
+        Loudness::Warn => tracing::warn!(worker, error, "worker fails; it tries again"),
+        Loudness::Error => tracing::error!(worker, error, "worker failed: a person has to look"),
+    }
+}
+
 fn spawn<F, Fut>(core: &Arc<Core>, name: &'static str, rhythm: Rhythm, once: F)
 where
     F: Fn(Arc<Core>) -> Fut + Send + Sync + 'static,
@@ -200,26 +216,20 @@ where
         // Up to a quarter of the period, so that processes started together do not keep step.
         let jitter = u32::from(core.randomness.bytes::<1>()[0]);
         let period = rhythm.every + rhythm.every / 4 * jitter / 255;
-        let mut failing = false;
+        let mut failing = Failing::default();
         while !core.shutdown.is_cancelled() {
             match once(Arc::clone(&core)).await {
-                Ok(0) => failing = false,
-                // There may be more: look again at once.
-                Ok(_) => {
-                    failing = false;
-                    continue;
-                }
-                Err(error) => {
-                    // Logged once for a whole outage.
-                    if !failing {
-                        tracing::error!(
-                            worker = name,
-                            error = &error as &dyn std::error::Error,
-                            "worker failed"
-                        );
+                Ok(count) => {
+                    if let Some(lasted) = failing.works(core.clock.now()) {
+                        let seconds = lasted.as_secs();
+                        tracing::info!(worker = name, seconds, "worker works again");
                     }
-                    failing = true;
+                    if count > 0 {
+                        // There may be more: look again at once.
+                        continue;
+                    }
                 }
+                Err(error) => tell(name, &error, failing.fails(&error, core.clock.now())),
             }
             tokio::select! {
                 () = core.shutdown.cancelled() => {}

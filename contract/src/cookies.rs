@@ -11,8 +11,6 @@ pub const PLACE_PREFIX: &str = "ropeline_place_";
 pub const PASS_PREFIX: &str = "ropeline_pass_";
 /// The customer's session at the booking core.
 pub const SESSION: &str = "ropeline_session";
-/// The hold that a browser made last at the shop: where to find it again. Not a credential.
-pub const HOLD: &str = "ropeline_hold";
 /// [`SESSION`] on HTTPS.
 pub const SESSION_SECURE: &str = "__Host-ropeline_session";
 

@@ -3,14 +3,17 @@
 use serde_json::Value;
 
 /// The JSON text of a file or body: without a byte order mark, which RFC 8259 lets readers skip.
-/// Text in UTF-16 or UTF-32, as some editors save it, is refused with a reason.
+/// Text in UTF-16, UTF-32 or Latin-1, as some editors save it, is refused with a reason.
 pub fn json_text(bytes: &[u8]) -> Result<&[u8], &'static str> {
     match bytes.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(bytes) {
         // A mark of UTF-16 or UTF-32, or a first character of two or more bytes.
         [0xFF, 0xFE, ..] | [0xFE, 0xFF, ..] | [0, ..] | [_, 0, ..] => {
             Err("it is not UTF-8; save it as UTF-8")
         }
-        text => Ok(text),
+        text => match std::str::from_utf8(text) {
+            Ok(_) => Ok(text),
+            Err(_) => Err("it is not UTF-8; save it as UTF-8"),
+        },
     }
 }
 
@@ -67,13 +70,15 @@ mod tests {
         assert_eq!(json_text(b"\xEF\xBB\xBF{}"), Ok(&b"{}"[..]));
         assert_eq!(json_text(b"{}"), Ok(&b"{}"[..]));
         assert_eq!(json_text(b""), Ok(&b""[..]));
-        for utf16 in [
+        for other in [
             &b"\xFF\xFE{\0}\0"[..],
             b"\xFE\xFF\0{\0}",
             b"{\0}\0",
+            // Latin-1.
+            b"{\"title\": \"Caf\xe9\"}",
             b"\0{\0}",
         ] {
-            assert!(json_text(utf16).is_err(), "{utf16:?}");
+            assert!(json_text(other).is_err(), "{other:?}");
         }
     }
 

@@ -17,7 +17,8 @@ pub(crate) const CITY_NAME_MAX: usize = 100;
 pub(crate) const DESCRIPTION_MAX: usize = 10_000;
 pub(crate) const CATEGORY_MAX: usize = 64;
 pub(crate) const ROW_MAX: usize = 32;
-pub(crate) const PRICE_MAX: i64 = 1_000_000_000;
+pub(crate) const LATITUDE_MAX: f64 = 90.0;
+pub(crate) const LONGITUDE_MAX: f64 = 180.0;
 pub(crate) const TICKET_LIMIT_DEFAULT: u32 = 6;
 pub(crate) const TICKET_LIMIT_MAX: u32 = 20;
 pub(crate) const HOLD_SECONDS_DEFAULT: u32 = 600;
@@ -51,6 +52,7 @@ pub fn check(file: ShowFile, now: Timestamp) -> Result<CheckedShow, Vec<Fault>> 
     check_times(&file, now, &mut faults);
     check_categories(&file, &mut faults);
     check_prices(&file, &mut faults);
+    check_place(&file, &mut faults);
     check_sections(&file, &mut faults);
     faults.extend(repeated_rows(&file.sections));
     if !faults.is_empty() {
@@ -128,6 +130,13 @@ fn check_terms(file: &ShowFile, faults: &mut Vec<Fault>) {
     if !upper(&file.currency, 3) {
         let what = "must be three capital letters such as INR (ISO 4217)";
         faults.push(Fault::new("currency", what));
+    } else if !currency::is_charged(&file.currency) {
+        let what = format!(
+            "`{}` is no currency that the payment provider charges in; write the ISO 4217 code of \
+             one that it does, such as INR",
+            file.currency
+        );
+        faults.push(Fault::new("currency", what));
     }
     if file
         .ticket_limit
@@ -147,13 +156,32 @@ fn check_terms(file: &ShowFile, faults: &mut Vec<Fault>) {
 
 /// Prices that the payment provider cannot take would be noticed by the first customer.
 fn check_prices(file: &ShowFile, faults: &mut Vec<Fault>) {
+    let currency = &file.currency;
+    let (least, most) = currency::limits(currency);
     for (at, category) in file.categories.iter().enumerate() {
         let price = category.price_minor;
-        if (1..=PRICE_MAX).contains(&price)
-            && currency::to_provider(price, &file.currency).is_none()
-        {
-            let what = format!("is too fine for {}: it cannot be charged", file.currency);
-            faults.push(Fault::new(format!("categories[{at}].priceMinor"), what));
+        let what = if !(least..=most).contains(&price) {
+            format!(
+                "must be {least} to {most} in {currency}, counted in its smallest unit: the \
+                 payment provider charges nothing else"
+            )
+        } else if currency::to_provider(price, currency).is_none() {
+            format!("is too fine for {currency}: it cannot be charged")
+        } else {
+            continue;
+        };
+        faults.push(Fault::new(format!("categories[{at}].priceMinor"), what));
+    }
+}
+
+fn check_place(file: &ShowFile, faults: &mut Vec<Fault>) {
+    for (path, degrees, most) in [
+        ("venue.latitude", file.venue.latitude, LATITUDE_MAX),
+        ("venue.longitude", file.venue.longitude, LONGITUDE_MAX),
+    ] {
+        if degrees.is_some_and(|degrees| !(-most..=most).contains(&degrees)) {
+            let what = format!("must be -{most} to {most} degrees");
+            faults.push(Fault::new(path, what));
         }
     }
 }
@@ -199,10 +227,6 @@ fn check_categories(file: &ShowFile, faults: &mut Vec<Fault>) {
         if !seen.insert(&it.category) {
             let what = format!("`{}` is there twice", it.category);
             faults.push(Fault::new(path("category"), what));
-        }
-        if !(1..=PRICE_MAX).contains(&it.price_minor) {
-            let what = format!("must be 1 to {PRICE_MAX}");
-            faults.push(Fault::new(path("priceMinor"), what));
         }
     }
 }
@@ -302,7 +326,36 @@ mod tests {
     }
 
     #[test]
+    fn what_the_provider_does_not_charge_is_refused() {
+        for code in ["QQQ", "XXX", "XTS", "XAU"] {
+            refuse("/currency", json!(code), "currency");
+        }
+        let mut file = file();
+        for (currency, price, sound) in [
+            ("USD", 49, false),
+            ("USD", 50, true),
+            ("USD", 99_999_999, true),
+            ("USD", 100_000_000_i64, false),
+            ("USD", -1, false),
+            ("JPY", 10, false),
+            ("IDR", 100_000_000, true),
+            ("KWD", 10, true),
+        ] {
+            file["currency"] = json!(currency);
+            file["categories"][0]["priceMinor"] = json!(price);
+            let checked = checked(&file);
+            assert_eq!(checked.is_ok(), sound, "{currency} {price}");
+            if let Err(faults) = checked {
+                assert_eq!(faults[0].path, "categories[0].priceMinor", "{faults:?}");
+                assert!(faults[0].what.contains(currency), "{faults:?}");
+            }
+        }
+    }
+
+    #[test]
     fn every_fault_is_told_by_its_path() {
+        refuse("/venue/latitude", json!(90.01), "venue.latitude");
+        refuse("/venue/longitude", json!(-181), "venue.longitude");
         refuse("/sections/0/rows/1", json!(7), "sections[0].rows[1]");
         refuse("/venue/nmae", json!("x"), "venue.nmae");
         refuse("/startsAt", json!("tomorrow"), "startsAt");
@@ -328,8 +381,8 @@ mod tests {
         );
         refuse(
             "/categories",
-            json!([{"category": "x".repeat(65), "name": "X", "priceMinor": 1},
-            {"category": "PREMIUM", "name": "P", "priceMinor": 1}]),
+            json!([{"category": "x".repeat(65), "name": "X", "priceMinor": 100},
+            {"category": "PREMIUM", "name": "P", "priceMinor": 100}]),
             "categories[0].category",
         );
         refuse("/sections/0/category", json!("VIP"), "sections[0].category");

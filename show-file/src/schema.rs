@@ -1,13 +1,16 @@
 //! The JSON Schema of a show file, with the limits that are checked.
 
+use std::collections::BTreeMap;
+
 use contract::booking::ShowFile;
 use serde_json::{Value, json};
 
 use crate::check::{
     CATEGORY_MAX, CITY_NAME_MAX, DESCRIPTION_MAX, HOLD_SECONDS_DEFAULT, HOLD_SECONDS_MAX,
-    HOLD_SECONDS_MIN, NAME_MAX, PRICE_MAX, ROW_MAX, TICKET_LIMIT_DEFAULT, TICKET_LIMIT_MAX,
-    TITLE_MAX,
+    HOLD_SECONDS_MIN, LATITUDE_MAX, LONGITUDE_MAX, NAME_MAX, ROW_MAX, TICKET_LIMIT_DEFAULT,
+    TICKET_LIMIT_MAX, TITLE_MAX,
 };
+use crate::currency;
 
 /// What the schema is called.
 pub const SCHEMA_ID: &str = "urn:ropeline:show-file";
@@ -42,7 +45,26 @@ pub fn schema() -> Value {
             place.extend(limits);
         }
     }
+    if let Some(schema) = schema.as_object_mut() {
+        schema.insert("allOf".to_owned(), prices().into());
+    }
     schema
+}
+
+/// For each range of prices, the currencies that have it.
+fn prices() -> Vec<Value> {
+    let mut ranges: BTreeMap<(i64, i64), Vec<&str>> = BTreeMap::new();
+    for code in currency::CHARGED {
+        ranges.entry(currency::limits(code)).or_default().push(code);
+    }
+    let ranges = ranges.into_iter().map(|((least, most), codes)| {
+        let price = json!({"minimum": least, "maximum": most});
+        json!({
+            "if": {"properties": {"currency": {"enum": codes}}, "required": ["currency"]},
+            "then": {"properties": {"categories": {"items": {"properties": {"priceMinor": price}}}}},
+        })
+    });
+    ranges.collect()
 }
 
 fn limits() -> Vec<(&'static str, Value)> {
@@ -54,7 +76,7 @@ fn limits() -> Vec<(&'static str, Value)> {
             "/properties/description",
             json!({"maxLength": DESCRIPTION_MAX}),
         ),
-        ("/properties/currency", json!({"pattern": "^[A-Z]{3}$"})),
+        ("/properties/currency", json!({"enum": currency::CHARGED})),
         (
             "/properties/ticketLimit",
             json!({"minimum": 1, "maximum": TICKET_LIMIT_MAX, "default": TICKET_LIMIT_DEFAULT}),
@@ -75,7 +97,15 @@ fn limits() -> Vec<(&'static str, Value)> {
         ("/$defs/Category/properties/category", text(CATEGORY_MAX)),
         (
             "/$defs/Category/properties/priceMinor",
-            json!({"minimum": 1, "maximum": PRICE_MAX}),
+            json!({"minimum": 1}),
+        ),
+        (
+            "/$defs/Venue/properties/latitude",
+            json!({"minimum": -LATITUDE_MAX, "maximum": LATITUDE_MAX}),
+        ),
+        (
+            "/$defs/Venue/properties/longitude",
+            json!({"minimum": -LONGITUDE_MAX, "maximum": LONGITUDE_MAX}),
         ),
         ("/$defs/Section/properties/rows/items", text(ROW_MAX)),
         ("/$defs/ShowId", slug()),

@@ -1,4 +1,4 @@
-//! The banner of every page that leads back to an open hold.
+//! The banner of every page that leads back to open holds.
 
 use contract::{HoldId, Timestamp};
 use serde::Serialize;
@@ -14,14 +14,38 @@ const SLOT: &str = "<!--hold-->";
 pub struct OpenHold {
     /// The hold.
     pub hold_id: HoldId,
+    /// The title of its show, if that is still listed.
+    pub show: Option<String>,
+    /// Its seats.
+    pub seat_count: u32,
     /// When it expires.
     pub expires_at: Timestamp,
+}
+
+/// What the reader of a page holds.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct OpenHolds {
+    /// Each with a link of its own.
+    pub holds: Vec<OpenHold>,
     /// The present.
     pub now: Timestamp,
 }
 
-/// `page` with the banner of `hold`, if there is one.
-pub fn with_hold(page: &str, hold: Option<&OpenHold>) -> String {
-    let banner = hold.map_or_else(String::new, |hold| render("shop/open_hold.html", hold));
+impl OpenHolds {
+    /// Nothing is held at `now`.
+    pub fn none(now: Timestamp) -> Self {
+        Self {
+            holds: Vec::new(),
+            now,
+        }
+    }
+}
+
+/// `page` with a link for each of `open`.
+pub fn with_holds(page: &str, open: &OpenHolds) -> String {
+    let banner = match open.holds.as_slice() {
+        [] => String::new(),
+        _ => render("shop/open_hold.html", open),
+    };
     page.replacen(SLOT, &banner, 1)
 }

@@ -27,11 +27,8 @@ pub(crate) async fn run(
     console: &Console,
 ) -> Result<Exit, Failure> {
     match command {
-        ShowCommand::Import { file, dry_run } => import(&file, dry_run, client, console).await?,
-        ShowCommand::Schema => {
-            let schema = serde_json::to_string_pretty(&show_file::schema());
-            console.text(&schema.map_err(|error| Failure::failed(error.to_string()))?)?;
-        }
+        ShowCommand::Import { file, .. } => import(&file, client, console).await?,
+        ShowCommand::Schema => schema(console)?,
         ShowCommand::List => list(client, console).await?,
         ShowCommand::Show { show } => {
             let show: Show = client.get(&format!("shows/{show}")).await?;
@@ -45,32 +42,57 @@ pub(crate) async fn run(
     Ok(Exit::Fine)
 }
 
-async fn import(
-    path: &Path,
-    dry_run: bool,
-    client: &AdminClient,
-    console: &Console,
-) -> Result<(), Failure> {
+/// Runs a command that needs no gateway; `None` if it needs one.
+pub(crate) fn run_alone(command: &ShowCommand, console: &Console) -> Option<Result<Exit, Failure>> {
+    let done = match command {
+        ShowCommand::Import {
+            file,
+            dry_run: true,
+        } => import_dry(file, console),
+        ShowCommand::Schema => schema(console),
+        ShowCommand::Import { dry_run: false, .. }
+        | ShowCommand::List
+        | ShowCommand::Show { .. } => return None,
+    };
+    Some(done.map(|()| Exit::Fine))
+}
+
+fn schema(console: &Console) -> Result<(), Failure> {
+    let schema = serde_json::to_string_pretty(&show_file::schema());
+    console.text(&schema.map_err(|error| Failure::failed(error.to_string()))?)
+}
+
+fn import_dry(path: &Path, console: &Console) -> Result<(), Failure> {
     let show = read_sound(path)?;
     let (file, seat_count) = (&show.file, show.seats.len() as u64);
-    if dry_run && console.is_json() {
+    if console.is_json() {
         return console.document(&json!({
             "showId": file.show_id, "seatCount": seat_count, "dryRun": true,
         }));
     }
+    console.table(summary_table(file))?;
+    console.text(&summary_text(file, seat_count))?;
+    let room = file.room.as_ref().map_or_else(String::new, |room| {
+        format!(" The gateway checks besides that there is a room {room}.")
+    });
+    console.text(&format!(
+        "The file is sound. Nothing was sent (--dry-run).{room}"
+    ))
+}
+
+async fn import(path: &Path, client: &AdminClient, console: &Console) -> Result<(), Failure> {
+    let show = read_sound(path)?;
+    let file = &show.file;
     if !console.is_json() {
         console.table(summary_table(file))?;
-        console.text(&summary_text(file, seat_count))?;
+        console.text(&summary_text(file, show.seats.len() as u64))?;
     }
-    if dry_run {
-        let room = file.room.as_ref().map_or_else(String::new, |room| {
-            format!(" The gateway checks besides that there is a room {room}.")
-        });
-        return console.text(&format!(
-            "The file is sound. Nothing was sent (--dry-run).{room}"
-        ));
-    }
-    let imported: ShowImported = client.write(Method::POST, "shows", file).await?;
+    let imported = client.write(Method::POST, "shows", file).await;
+    let imported: ShowImported = imported.map_err(|failure: Failure| {
+        let hint = "leave seats, currency and room as they are, or import a new show under \
+                    another showId; `ropeline show show` tells how it is";
+        failure.hint_about("conflict", hint)
+    })?;
     if console.is_json() {
         return console.document(&imported);
     }
@@ -214,7 +236,7 @@ fn right(text: String) -> Cell {
 }
 
 /// An amount with its currency, such as `INR 15,000.00`.
-fn money_text(minor: i64, currency: &str) -> String {
+pub(crate) fn money_text(minor: i64, currency: &str) -> String {
     let decimals: u32 = match currency {
         "CLP" | "JPY" | "KRW" | "PYG" | "UGX" | "VND" | "XAF" | "XOF" | "XPF" | "ISK" => 0,
         "BHD" | "IQD" | "JOD" | "KWD" | "LYD" | "OMR" | "TND" => 3,

@@ -42,6 +42,42 @@ fn nonsense_on_the_command_line_is_a_usage_error() {
 }
 
 #[test]
+fn a_program_is_told_of_its_nonsense_in_json() {
+    let stand_in = StandIn::with_room("eras");
+    for line in [
+        "--json room frobnicate",
+        "room show --json",
+        "room list --json=yes --json",
+    ] {
+        let run = run(&stand_in, line).ends_with(2);
+        let told: serde_json::Value = serde_json::from_str(&run.err).unwrap();
+        assert_eq!(told["error"]["exitCode"], 2, "{line}");
+        assert!(
+            !told["error"]["title"].as_str().unwrap().is_empty(),
+            "{line}"
+        );
+        assert!(run.out.is_empty(), "{line}");
+    }
+    // Help is no failure.
+    let help = run(&stand_in, "--json --help").ends_with(0);
+    assert!(help.out.contains("Exit codes:"), "{}", help.out);
+}
+
+#[test]
+fn a_named_directory_without_a_gateway_is_said_and_no_other_gateway_asked() {
+    let cwd = tempfile::tempdir().unwrap();
+    let typo = run_in(cwd.path(), "--data-dir /no/such/place room list").ends_with(2);
+    assert!(typo.err.contains("/no/such/place"), "{}", typo.err);
+    fs::create_dir(cwd.path().join(".ropeline")).unwrap();
+    fs::write(cwd.path().join(".ropeline/admin.json"), "{").unwrap();
+    let broken = run_in(cwd.path(), "room list").ends_with(1);
+    assert!(broken.err.contains("admin.json"), "{}", broken.err);
+    // What asks no gateway needs none.
+    let schema = run_in(cwd.path(), "show schema").ends_with(0).json();
+    assert_eq!(schema["title"], "Ropeline show file");
+}
+
+#[test]
 fn a_gateway_on_this_machine_is_found_without_any_setting() {
     let stand_in = StandIn::with_room("eras");
     let cwd = tempfile::tempdir().unwrap();

@@ -11,7 +11,7 @@ fn file() -> Value {
         "city": {"cityId": "mumbai", "name": "Mumbai", "country": "IN", "timeZone": "Asia/Kolkata"},
         "title": "The Eras Show",
         "venue": {"name": "Arena", "address": "1 Sea Road"},
-        "startsAt": "2026-12-01T14:00:00Z",
+        "startsAt": "2099-12-01T14:00:00Z",
         "currency": "INR",
         "categories": [{"category": "PREMIUM", "name": "Premium", "priceMinor": 1_500_000},
                        {"category": "STANDARD", "name": "Standard", "priceMinor": 500_000}],
@@ -75,6 +75,11 @@ fn an_unsound_file_is_told_by_field_and_not_sent() {
             refused.err
         );
     }
+    let with_accent = file().to_string().replace("Sea Road", "Caf\u{e9}");
+    let latin_1 = with_accent.chars().map(|it| u8::try_from(it).unwrap());
+    let latin_1: Vec<u8> = latin_1.collect();
+    let refused = run_with(&stand_in, "show import -", &latin_1).ends_with(1);
+    assert!(refused.err.contains("save it as UTF-8"), "{}", refused.err);
     unsound["venue"]["name"] = json!(5);
     let refused = run_with(&stand_in, "show import -", unsound.to_string().as_bytes()).ends_with(1);
     assert!(refused.err.contains("venue.name"), "{}", refused.err);
@@ -92,4 +97,13 @@ fn a_dry_run_sends_nothing() {
     );
     assert!(dry.ends_with(0).out.contains("Nothing was sent"));
     assert!(stand_in.know().shows.is_empty());
+}
+
+#[test]
+fn a_conflict_says_what_may_change() {
+    let stand_in = StandIn::start();
+    stand_in.know().shows_are_in_use = true;
+    let refused = run_with(&stand_in, "show import -", file().to_string().as_bytes()).ends_with(6);
+    assert!(refused.err.contains("showId"), "{}", refused.err);
+    assert!(!refused.err.contains("room show"), "{}", refused.err);
 }

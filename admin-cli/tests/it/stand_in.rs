@@ -28,6 +28,8 @@ pub(crate) const TOKEN: &str = "correct-horse";
 pub(crate) struct Knowledge {
     pub(crate) rooms: BTreeMap<String, RoomView>,
     pub(crate) shows: HashMap<String, ShowFile>,
+    /// Imports are refused: seats were sold.
+    pub(crate) shows_are_in_use: bool,
     pub(crate) check: Value,
     pub(crate) audit: Value,
     pub(crate) admissions: String,
@@ -351,6 +353,9 @@ async fn show_import(State(shared): State<Shared>, body: Bytes) -> Response {
     };
     let show_id = file.show_id.clone();
     let mut know = lock(&shared);
+    if know.shows_are_in_use {
+        return problem(ProblemCode::Conflict, "Seats were held or sold.");
+    }
     let before = know.shows.insert(show_id.to_string(), file.clone());
     let (status, outcome) = match before {
         None => (StatusCode::CREATED, ImportOutcome::Created),

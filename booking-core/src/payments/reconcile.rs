@@ -20,10 +20,13 @@ use crate::core::Core;
 use crate::database::StoreError;
 use crate::money::RefundStatus;
 use crate::store;
+use crate::store::owed::FailedRefund;
 use crate::telemetry;
 
 /// Pages of one listing that are read; a slice that has more is cut smaller by hand.
 const PAGES_MAX: usize = 1000;
+/// Failed refunds that one report names.
+const FAILED_REFUNDS_MAX: i64 = 1000;
 /// What our ids of refunds for unknown intents begin with.
 const ORPHAN: &str = "orphan_";
 
@@ -57,6 +60,9 @@ pub struct ReconcileReport {
     pub disputes: Vec<String>,
     /// Refunds and disputes of more than was taken: a person has to look.
     pub unexplained_returns: Vec<String>,
+    /// Refunds that failed for good, however long ago, and whose money has not gone back since: a
+    /// person has to refund it at the provider.
+    pub failed_refunds: Vec<FailedRefund>,
     /// Intents with money, refunds and disputes that others made with the same account.
     pub foreign_count: u64,
 }
@@ -76,6 +82,7 @@ impl ReconcileReport {
             partly_refunded_bookings: Vec::new(),
             disputes: Vec::new(),
             unexplained_returns: Vec::new(),
+            failed_refunds: Vec::new(),
             foreign_count: 0,
         }
     }
@@ -174,6 +181,8 @@ impl Core {
                 break;
             }
         }
+        let pool = &self.pools.jobs;
+        report.failed_refunds = store::owed::failed_refunds(pool, FAILED_REFUNDS_MAX).await?;
         count("late", report.late_count);
         count("foreign", report.foreign_count);
         Ok(report)

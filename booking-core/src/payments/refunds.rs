@@ -36,11 +36,13 @@ impl Core {
         stream::iter(due)
             .for_each_concurrent(WORK_AT_ONCE, async |refund| {
                 if let Err(error) = self.refund_one(&refund).await {
-                    tracing::error!(
-                        error = &error as &dyn std::error::Error,
-                        refund = %refund.refund_id,
-                        "refund not worked on"
-                    );
+                    let passes = error.is_transient();
+                    let (error, refund) = (&error as &dyn std::error::Error, refund.refund_id);
+                    if passes {
+                        tracing::warn!(error, %refund, "refund not worked on yet");
+                    } else {
+                        tracing::error!(error, %refund, "refund not worked on");
+                    }
                 }
             })
             .await;

@@ -125,11 +125,13 @@ impl Core {
             .for_each_concurrent(WORK_AT_ONCE, async |event| {
                 // Its turn comes again when the claim is over.
                 if let Err(error) = self.event_process(&event).await {
-                    tracing::error!(
-                        error = &error as &dyn std::error::Error,
-                        event = event.event_id,
-                        "webhook not worked on"
-                    );
+                    let passes = error.is_transient();
+                    let (error, event) = (&error as &dyn std::error::Error, &event.event_id);
+                    if passes {
+                        tracing::warn!(error, event, "webhook not worked on yet");
+                    } else {
+                        tracing::error!(error, event, "webhook not worked on");
+                    }
                 }
             })
             .await;

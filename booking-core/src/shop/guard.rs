@@ -6,7 +6,7 @@ use axum::body::Body;
 use axum::extract::{Request, State};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
-use contract::{Clock, Problem, ProblemCode};
+use contract::{Problem, ProblemCode};
 use http::header::{
     CACHE_CONTROL, CONTENT_LENGTH, CONTENT_SECURITY_POLICY, CONTENT_TYPE, REFERRER_POLICY,
     X_CONTENT_TYPE_OPTIONS,
@@ -29,9 +29,9 @@ const API_PREFIX: &str = "/api/";
 pub(super) struct Guard(Arc<Rules>);
 
 struct Rules {
+    booking: Booking,
     public_origin: String,
     policy: HeaderValue,
-    clock: Arc<dyn Clock>,
 }
 
 impl Guard {
@@ -39,7 +39,7 @@ impl Guard {
         let config = &booking.0.config;
         let policy = pages::content_security_policy(origin_of(&config.payment.url).as_deref());
         Self(Arc::new(Rules {
-            clock: Arc::clone(&booking.0.clock),
+            booking: booking.clone(),
             public_origin: origin_of(&config.public_url).unwrap_or_default(),
             // An origin that is no header value cannot be paid at: forms then lead nowhere else.
             policy: HeaderValue::from_str(&policy).unwrap_or_else(|_| {
@@ -58,9 +58,7 @@ pub(super) async fn middleware(
     let id = request.extensions().get::<RequestId>().cloned();
     let path = request.uri().path().to_owned();
     let is_person = reader(request.headers()) == Reader::Person;
-    // The hold's own pages need no way to it.
-    let hold = open_hold::read(request.headers(), rules.clock.now())
-        .filter(|_| !path.starts_with("/holds/"));
+    let customer = rules.booking.customer(request.headers());
     let safe = matches!(*request.method(), Method::GET | Method::HEAD);
     let mut response = if safe || is_same_origin(request.headers(), &rules.public_origin) {
         next.run(request).await
@@ -81,7 +79,11 @@ pub(super) async fn middleware(
         response.extensions_mut().insert(PageHtml(html));
     }
     if let Some(PageHtml(html)) = response.extensions_mut().remove::<PageHtml>() {
-        let html = pages::shop::with_hold(&html, hold.as_ref());
+        let mut open = open_hold::find(&rules.booking, &customer).await;
+        // A hold's own pages need no way to it.
+        open.holds
+            .retain(|hold| !is_of_hold(&path, &hold.hold_id.to_string()));
+        let html = pages::shop::with_holds(&html, &open);
         response.headers_mut().remove(CONTENT_LENGTH);
         let media_type = HeaderValue::from_static("text/html; charset=utf-8");
         response.headers_mut().insert(CONTENT_TYPE, media_type);
@@ -98,6 +100,12 @@ pub(super) async fn middleware(
         headers.insert(name, HeaderValue::from_static(value));
     }
     response
+}
+
+/// Whether `path` is a page of the hold `id`.
+fn is_of_hold(path: &str, id: &str) -> bool {
+    let mut parts = path.split('/').skip(1);
+    parts.next() == Some("holds") && parts.next() == Some(id)
 }
 
 /// Where a visitor goes on from a problem at `path`: the page itself when trying again may help,

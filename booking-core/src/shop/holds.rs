@@ -4,12 +4,10 @@ use axum::extract::State;
 use axum::response::Response;
 use contract::HoldId;
 use contract::booking::{Hold, Show};
-use http::header::SET_COOKIE;
 use http::{HeaderMap, StatusCode};
 use pages::shop::HoldPage;
 use web::{ApiError, ApiPath, ApiResult};
 
-use super::open_hold;
 use super::page::{page, page_of, see_other};
 use crate::handle::Booking;
 use crate::holds::ReleaseOutcome;
@@ -34,10 +32,7 @@ pub(super) async fn hold_release(
     match booking.hold_release(&customer, hold_id).await? {
         // The page of a bought hold leads to the tickets.
         ReleaseOutcome::Released | ReleaseOutcome::Bought => {
-            let mut response = see_other(&format!("/holds/{hold_id}"));
-            let cookie = open_hold::forget(booking.is_secure());
-            response.headers_mut().append(SET_COOKIE, cookie);
-            Ok(response)
+            Ok(see_other(&format!("/holds/{hold_id}")))
         }
         ReleaseOutcome::NotFound => Err(not_found()),
     }

@@ -1,83 +1,54 @@
-//! The hold that a browser made last, kept in a cookie so that every page can lead back to it.
+//! The holds that a page leads back to: those that its reader can still pay.
 //!
-//! The cookie names the hold and when it expires. It proves nothing: the hold's own page asks for
-//! the session. So pages show it without asking the database.
+//! The database is asked, once for each page of a reader who may hold something: a hold ends by a
+//! webhook, by the clock, at another device or through the API as well as by the forms of these
+//! pages. A page does not wait for it: without an answer in time it has no banner.
 
-use contract::cookies::{HOLD, HOST_PREFIX};
-use contract::{HoldId, Timestamp};
-use http::{HeaderMap, HeaderValue};
-use pages::shop::OpenHold;
+use std::time::Duration;
 
-/// The hold that `headers` name, if its time is not over at `now`.
-pub(super) fn read(headers: &HeaderMap, now: Timestamp) -> Option<OpenHold> {
-    web::cookie::cookies(headers)
-        .filter(|(name, _)| name.strip_prefix(HOST_PREFIX).unwrap_or(name) == HOLD)
-        .find_map(|(_, value)| {
-            let (hold, expires_ms) = value.split_once('.')?;
-            let hold_id: HoldId = hold.parse().ok()?;
-            let expires_at = Timestamp::from_ms(expires_ms.parse().ok()?);
-            (expires_at > now).then_some(OpenHold {
-                hold_id,
-                expires_at,
-                now,
-            })
-        })
-}
+use contract::HoldId;
+use pages::shop::{OpenHold, OpenHolds};
 
-/// The header that keeps a hold until it expires.
-pub(super) fn keep(
-    hold_id: HoldId,
-    expires_at: Timestamp,
-    now: Timestamp,
-    secure: bool,
-) -> HeaderValue {
-    let value = format!("{hold_id}.{}", expires_at.as_ms());
-    set(&value, expires_at.since(now).as_secs(), secure)
-}
+use crate::customer::Customer;
+use crate::handle::Booking;
+use crate::store;
 
-/// The header that forgets it: the hold was given up or bought.
-pub(super) fn forget(secure: bool) -> HeaderValue {
-    set("", 0, secure)
-}
+/// Holds that a page names. A fan may hold seats of several shows.
+const NAMED_MAX: i64 = 5;
+/// How long a page waits for them.
+const PATIENCE: Duration = Duration::from_millis(250);
 
-fn set(value: &str, max_age: u64, secure: bool) -> HeaderValue {
-    let (prefix, tail) = if secure {
-        (HOST_PREFIX, "; Secure")
-    } else {
-        ("", "")
+/// What `customer` can still pay, what ends first first.
+pub(super) async fn find(booking: &Booking, customer: &Customer) -> OpenHolds {
+    let core = &booking.0;
+    let (owners, now) = (customer.limit_owners(), core.clock.now());
+    if owners.is_empty() {
+        return OpenHolds::none(now);
+    }
+    let look = async {
+        // Never closed.
+        let _turn = core.banner_looks.acquire().await.ok();
+        store::holds::open_of(&core.pools.money, &owners, now, NAMED_MAX).await
     };
-    let text =
-        format!("{prefix}{HOLD}={value}; Path=/; Max-Age={max_age}; HttpOnly; SameSite=Lax{tail}");
-    // Ids, digits and attribute names are valid in a header.
-    HeaderValue::from_str(&text).unwrap_or(HeaderValue::from_static(""))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use http::header::COOKIE;
-
-    #[test]
-    fn a_hold_reads_back_until_it_expires() {
-        let hold: HoldId = "hold_0190163d8694739baea51966c26f8ad9".parse().unwrap();
-        let at = |ms: i64| Timestamp::from_ms(1_790_000_000_000 + ms);
-        for secure in [false, true] {
-            let kept = keep(hold, at(5_000), at(0), secure);
-            let pair = kept.to_str().unwrap().split(';').next().unwrap().to_owned();
-            let mut headers = HeaderMap::new();
-            headers.insert(COOKIE, pair.parse().unwrap());
-            assert_eq!(read(&headers, at(4_999)).unwrap().hold_id, hold);
-            assert!(read(&headers, at(5_000)).is_none());
+    let found = match tokio::time::timeout(PATIENCE, look).await {
+        Ok(Ok(found)) => found,
+        Ok(Err(error)) => {
+            tracing::debug!(%error, "a page does not lead back to what its reader holds");
+            Vec::new()
         }
-        let mut headers = HeaderMap::new();
-        for odd in [
-            "",
-            "x",
-            "hold_1.2",
-            "hold_0190163d8694739baea51966c26f8ad9.x",
-        ] {
-            headers.insert(COOKIE, format!("{HOLD}={odd}").parse().unwrap());
-            assert!(read(&headers, at(0)).is_none(), "{odd}");
-        }
+        Err(_) => Vec::new(),
+    };
+    let holds = found.into_iter().map(|hold| OpenHold {
+        hold_id: HoldId::new(hold.hold_id),
+        show: core
+            .catalogue
+            .entry_by_no(hold.show_no)
+            .map(|entry| entry.info().title.clone()),
+        seat_count: hold.seat_count,
+        expires_at: hold.expires_at,
+    });
+    OpenHolds {
+        holds: holds.collect(),
+        now,
     }
 }

@@ -4,15 +4,14 @@ use axum::extract::State;
 use axum::response::Response;
 use contract::booking::HoldStatus;
 use contract::{HoldId, Problem, ProblemCode, principal};
-use http::header::SET_COOKIE;
 use http::{HeaderMap, Method, StatusCode};
 use pages::shop::{ElsewherePage, ProcessingPage};
 use serde::Deserialize;
 use web::reader::is_speculative;
 use web::{ApiError, ApiForm, ApiPath, ApiQuery, ApiResult};
 
+use super::holds;
 use super::page::{page, see_other};
-use super::{holds, open_hold};
 use crate::bookings::{ConfirmOutcome, PaymentSeen};
 use crate::confirm_queue::{ConfirmPermit, ConfirmTurn};
 use crate::handle::Booking;
@@ -95,8 +94,6 @@ pub(super) async fn payment_return(
             ends_session,
         } => {
             let mut response = see_other(&format!("/bookings/{}", booked.booking_id));
-            let cookie = open_hold::forget(booking.is_secure());
-            response.headers_mut().append(SET_COOKIE, cookie);
             if let Some(room) = &ends_session {
                 principal::end_session(room, response.headers_mut());
             }

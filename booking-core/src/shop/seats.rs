@@ -13,7 +13,6 @@ use serde_json::Value;
 use sha2::{Digest, Sha256};
 use web::{ApiError, ApiForm, ApiPath, ApiQuery, ApiResult};
 
-use super::open_hold;
 use super::page::{page, page_of, see_other};
 use crate::config::HOLD_SEATS_MAX;
 use crate::customer::{Customer, Session};
@@ -170,13 +169,7 @@ pub(super) async fn hold_place(
         return Ok(see_other(&line_of(room, show)));
     }
     let mut response = match held_once(outcome) {
-        Ok(hold) => {
-            let mut response = see_other(&format!("/holds/{}", hold.hold_id));
-            let (now, secure) = (booking.0.clock.now(), booking.is_secure());
-            let cookie = open_hold::keep(hold.hold_id, hold.expires_at, now, secure);
-            response.headers_mut().append(SET_COOKIE, cookie);
-            response
-        }
+        Ok(hold) => see_other(&format!("/holds/{}", hold.hold_id)),
         Err(error) => {
             let chosen = request.seat_ids.unwrap_or_default();
             refuse(&booking, &customer, (show, &live), chosen, &error)

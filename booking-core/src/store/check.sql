@@ -48,6 +48,19 @@ union all select 'I09 taken money is booked, given back, or on its way back',
                 and r.status in ('REQUESTED', 'SUBMITTED', 'FAILED')
                 and greatest(r.next_attempt_at, $2::timestamptz)
                     > $1::timestamptz - interval '1 minute'), 0) <> captured_minor)
+    -- A refund of a booking that failed at the provider afterwards. Nothing tries it again: a
+    -- person has to refund it, or what is left of it. A dispute that was won leaves the money here.
+    + (select count(*) from payments p join bookings b using (hold_id)
+        where p.disposition = 'BOOKED' and b.status = 'CANCELLED'
+            and p.refunded_minor + coalesce((select sum(r.amount_minor) from refunds r
+                where r.payment_id = p.payment_id and r.origin = 'DISPUTE'
+                    and r.status = 'NEEDS_OPS'), 0) < p.captured_minor)
+    + (select count(*) from refunds r join payments p using (payment_id)
+            join bookings b using (hold_id)
+        where r.status = 'NEEDS_OPS' and r.origin = 'PROVIDER'
+            and p.disposition = 'BOOKED' and b.status <> 'CANCELLED'
+            and not exists (select 1 from refunds l where l.payment_id = r.payment_id
+                and l.status = 'SUCCEEDED' and l.created_at >= r.updated_at))
 union all select 'I10 every successful payment has a disposition',
     (select count(*) from payments where status = 'SUCCEEDED' and disposition is null)
 union all select 'I11 no payment stays open for an hour after its hold ended',

@@ -84,6 +84,44 @@ pub(crate) async fn find(
     row.map(|row| Ok(hold_row!(row))).transpose()
 }
 
+/// A hold that can still be paid, as far as a page shows it.
+#[derive(Clone, Debug)]
+pub(crate) struct OpenHoldRow {
+    pub(crate) hold_id: Uuid,
+    pub(crate) show_no: i32,
+    pub(crate) seat_count: u32,
+    pub(crate) expires_at: Timestamp,
+}
+
+/// Holds of `owners` that can still be paid, what ends first first, at most `limit`.
+pub(crate) async fn open_of(
+    pool: &PgPool,
+    owners: &[String],
+    now: Timestamp,
+    limit: i64,
+) -> Result<Vec<OpenHoldRow>, StoreError> {
+    let rows = sqlx::query!(
+        r#"select hold_id, show_no, cardinality(seat_nos) as "seat_count!", expires_at
+           from holds
+           where limit_owner = any($1) and status in ('ACTIVE', 'PAYING') and expires_at > $2
+           order by expires_at, hold_id limit $3"#,
+        owners,
+        OffsetDateTime::from(now),
+        limit
+    )
+    .fetch_all(pool)
+    .await?;
+    Ok(rows
+        .into_iter()
+        .map(|row| OpenHoldRow {
+            hold_id: row.hold_id,
+            show_no: row.show_no,
+            seat_count: u32::try_from(row.seat_count).unwrap_or(0),
+            expires_at: row.expires_at.into(),
+        })
+        .collect())
+}
+
 /// The hold, locked. The first lock of every transaction that moves a hold or its money.
 pub(crate) async fn lock(
     connection: &mut PgConnection,

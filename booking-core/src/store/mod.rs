@@ -14,6 +14,7 @@ pub(crate) mod idempotency;
 pub(crate) mod import;
 pub(crate) mod inbox;
 pub(crate) mod outbox;
+pub(crate) mod owed;
 pub(crate) mod payments;
 pub(crate) mod reconciliation;
 pub(crate) mod refunds;

@@ -101,6 +101,93 @@ async fn a_partial_refund_keeps_the_tickets_and_is_named_until_the_rest_goes_bac
     shop.assert_clean().await;
 }
 
+/// What the check counts as broken.
+async fn broken(shop: &TestShop) -> Vec<String> {
+    let report = shop.process.booking.check().await.unwrap();
+    let broken = report.invariants.into_iter().filter(|it| it.violations > 0);
+    broken.map(|it| it.name[..3].to_owned()).collect()
+}
+
+#[tokio::test]
+async fn a_refund_at_the_provider_that_fails_later_is_named_until_the_money_is_back() {
+    let shop = TestShop::new().await;
+    let (fan, booking, intent) = bought(&shop, &["A1"]).await;
+    let told = async |event: &str, kind: &str, refund: &str| {
+        let body = shop.provider.refund_event(event, kind, refund);
+        assert_eq!(shop.deliver(body).await, 200);
+        shop.settle().await;
+    };
+    let refund = shop.provider.refund_by_hand(&intent, 250_000);
+    told("evt_1", "refund.created", &refund).await;
+    assert_void(&fan.get(&booking).await, 250_000);
+    shop.provider.refund_becomes(&intent, "failed");
+    told("evt_2", "refund.failed", &refund).await;
+    let seen = fan.get(&booking).await;
+    assert_eq!(seen.json["status"], "CANCELLED", "{}", seen.text);
+    assert_eq!(seen.json["tickets"], json!([]));
+    assert_eq!(held_at_provider(&shop).await, 250_000);
+    assert_eq!(broken(&shop).await, ["I09"]);
+    let named = |amount: i64| {
+        json!([{"intentId": intent, "bookingId": id_of(&booking), "amountMinor": amount,
+            "currency": "INR"}])
+    };
+    assert_eq!(reconcile(&shop).await["failedRefunds"], named(250_000));
+    // It is named for as long as the money is here, not only for the day that is compared.
+    shop.clock.advance(Duration::from_hours(24 * 30));
+    shop.settle().await;
+    assert_eq!(reconcile(&shop).await["failedRefunds"], named(250_000));
+    // A part given back leaves the rest to give back.
+    let part = shop.provider.refund_by_hand(&intent, 50_000);
+    told("evt_3", "refund.created", &part).await;
+    assert_eq!(reconcile(&shop).await["failedRefunds"], named(200_000));
+    assert_eq!(broken(&shop).await, ["I09"]);
+    let rest = shop.provider.refund_by_hand(&intent, 200_000);
+    told("evt_4", "refund.created", &rest).await;
+    assert_eq!(reconcile(&shop).await["failedRefunds"], json!([]));
+    assert_eq!(held_at_provider(&shop).await, 0);
+    shop.assert_clean().await;
+}
+
+#[tokio::test]
+async fn a_part_that_failed_to_go_back_is_named_until_somebody_refunds_again() {
+    let shop = TestShop::new().await;
+    let (fan, booking, intent) = bought(&shop, &["A1"]).await;
+    shop.provider.refund_by_hand(&intent, 100);
+    reconcile(&shop).await;
+    shop.provider.refund_becomes(&intent, "failed");
+    let report = reconcile(&shop).await;
+    assert_eq!(report["failedRefunds"][0]["amountMinor"], 100);
+    assert_eq!(report["failedRefunds"][0]["bookingId"], id_of(&booking));
+    assert_eq!(fan.get(&booking).await.json["status"], "CONFIRMED");
+    assert_eq!(broken(&shop).await, ["I09"]);
+    shop.clock.advance(Duration::from_mins(1));
+    shop.provider.refund_by_hand(&intent, 100);
+    assert_eq!(reconcile(&shop).await["failedRefunds"], json!([]));
+    shop.assert_clean().await;
+}
+
+#[tokio::test]
+async fn a_refund_of_ours_that_was_given_up_is_named() {
+    let shop = TestShop::new().await;
+    let fan = shop.fan();
+    let hold = fan.held(&["A1"]).await;
+    let intent = fan.intent(&hold).await;
+    shop.provider.pay_wrongly(&intent, 700);
+    shop.provider.refuse_refunds(100);
+    assert_eq!(fan.confirm(&hold, &intent).await.status, 402);
+    for _ in 0..15 {
+        shop.settle().await;
+        shop.clock.advance(Duration::from_hours(1));
+    }
+    let report = reconcile(&shop).await;
+    let named = json!([{"intentId": intent, "amountMinor": 700, "currency": "INR"}]);
+    assert_eq!(report["failedRefunds"], named);
+    assert_eq!(broken(&shop).await, ["I09"]);
+    shop.provider.refund_by_hand(&intent, 700);
+    assert_eq!(reconcile(&shop).await["failedRefunds"], json!([]));
+    shop.assert_clean().await;
+}
+
 #[tokio::test]
 async fn a_dispute_voids_the_tickets_and_one_that_is_won_brings_the_money_back() {
     let shop = TestShop::new().await;
@@ -126,6 +213,8 @@ async fn a_dispute_voids_the_tickets_and_one_that_is_won_brings_the_money_back()
         shop.deliver(event(&id, "charge.dispute.closed")).await;
         shop.settle().await;
         assert_eq!(held_at_provider(&shop).await, held, "{status}");
+        // Money that a bank left to the seller is owed to nobody.
+        assert_eq!(reconcile(&shop).await["failedRefunds"], json!([]));
         shop.assert_clean().await;
     }
 }

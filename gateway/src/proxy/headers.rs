@@ -306,9 +306,7 @@ fn is_own_cookie(name: &[u8], kind: UpstreamKind) -> bool {
     let is_gateways = OWN_COOKIE_PREFIXES
         .iter()
         .any(|prefix| strip_prefix_any_case(bare, prefix).is_some());
-    let is_shops = [cookies::SESSION, cookies::HOLD]
-        .iter()
-        .any(|name| bare.eq_ignore_ascii_case(name.as_bytes()));
+    let is_shops = bare.eq_ignore_ascii_case(cookies::SESSION.as_bytes());
     is_gateways || (kind == UpstreamKind::Remote && is_shops)
 }
 

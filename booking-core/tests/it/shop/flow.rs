@@ -2,9 +2,14 @@
 
 use std::time::Duration;
 
+use contract::principal::Principal;
+use contract::{PlaceId, Timestamp};
+
 use super::browser::{Browser, Page};
 use super::test_shop::TestShop;
 
+/// What begins each line of the banner.
+const BANNER: &str = "class=\"open-hold\"";
 /// Times that a page is loaded again before the test gives up.
 const RELOADS_MAX: usize = 80;
 /// Pause before that: less than a page waits, and more than the limit on a customer's confirmations
@@ -268,18 +273,78 @@ async fn an_open_hold_can_be_found_again_from_every_page() {
         "/shows/open-show",
         "/shows/open-show/seats",
     ] {
-        fan.open(path).await.shows(200, &["You hold seats", &link]);
+        fan.open(path)
+            .await
+            .shows(200, &["You hold 3 seats for Monsoon", &link]);
     }
     fan.open("/no/such").await.shows(404, &[&link]);
     fan.submit(holds, &[("quantity", "3")])
         .await
         .shows(409, &["at most 4 tickets", &link]);
     let own = fan.open(&hold).await;
-    assert!(!own.html.contains("You hold seats"));
+    assert!(!own.html.contains(BANNER));
     let mut stranger = Browser::new(&shop.router);
-    assert!(!stranger.open("/").await.html.contains("You hold seats"));
+    assert!(!stranger.open("/").await.html.contains(BANNER));
     fan.submit(&format!("{hold}/release"), &[]).await.leads();
-    assert!(!fan.open("/").await.html.contains("You hold seats"));
+    assert!(!fan.open("/").await.html.contains(BANNER));
+}
+
+#[tokio::test]
+async fn each_open_hold_has_its_own_way_back() {
+    let shop = TestShop::start().await;
+    let mut fan = Browser::new(&shop.router);
+    let holds = "/shows/open-show/holds";
+    let first = fan.submit(holds, &[("seats", "A1")]).await.leads();
+    let second = fan.submit(holds, &[("seats", "A2 A3")]).await.leads();
+    let link = |hold: &str| format!("href=\"{hold}\"");
+    let texts = [
+        "You hold 1 seat for",
+        "You hold 2 seats for",
+        &link(&first),
+        &link(&second),
+    ];
+    fan.open("/").await.shows(200, &texts);
+    // The page of one leads to the other.
+    let page = fan.open(&first).await.shows(200, &[&link(&second)]);
+    assert_eq!(page.html.matches(BANNER).count(), 1);
+    fan.submit(&format!("{second}/release"), &[]).await.leads();
+    let page = fan.open("/").await.shows(200, &[&link(&first)]);
+    assert_eq!(page.html.matches(BANNER).count(), 1);
+}
+
+#[tokio::test]
+async fn what_the_api_did_to_a_hold_is_on_every_page() {
+    let shop = crate::test_shop::TestShop::with(crate::holds::behind_room()).await;
+    let router = &shop.process.router;
+    let fan = shop.fan().with_pass("eras", 7);
+    let mut browser = Browser::new(router);
+    browser.passes = vec![Principal {
+        room: "eras".parse().unwrap(),
+        subject: PlaceId::from_bytes([7; 16]),
+        expires_at: Timestamp::from_ms(1_900_000_000_000),
+        is_live: true,
+    }];
+    assert!(!browser.open("/").await.html.contains(BANNER));
+    let hold = fan.held(&["A1"]).await;
+    let link = format!("href=\"{}\"", hold.trim_start_matches("/api/v1"));
+    browser
+        .open("/")
+        .await
+        .shows(200, &["You hold 1 seat", &link]);
+    assert_eq!(fan.delete(&hold).await.status, 204);
+    assert!(!browser.open("/").await.html.contains(BANNER));
+    // Paid with the browser closed: only the provider tells.
+    let hold = fan.held(&["A2"]).await;
+    let intent = fan.intent(&hold).await;
+    browser.open("/").await.shows(200, &["You hold 1 seat"]);
+    shop.provider.pay(&intent);
+    assert_eq!(shop.webhook("evt_1", &intent).await, 200);
+    shop.settle().await;
+    assert!(!browser.open("/").await.html.contains(BANNER));
+    // And one whose time is over, swept or not.
+    fan.held(&["A3"]).await;
+    shop.clock.advance(Duration::from_mins(11));
+    assert!(!browser.open("/").await.html.contains(BANNER));
 }
 
 #[tokio::test]
