@@ -12,7 +12,6 @@ use axum::body::Body;
 use axum::response::Response;
 use http::request::Parts;
 use http::{HeaderMap, Request};
-use hyper::body::{Body as _, Incoming};
 use tokio::time::Instant;
 use tower::Service;
 use web::measure::{Measure, Route};
@@ -83,7 +82,7 @@ impl Front {
 }
 
 impl Answering for Front {
-    async fn answer(&self, peer: SocketAddr, request: Request<Incoming>) -> Response {
+    async fn answer(&self, peer: SocketAddr, request: Request<Body>) -> Response {
         let shared = &*self.0;
         let (mut head, body) = request.into_parts();
         let id = shared.parts.request_ids.next_id();
@@ -118,15 +117,10 @@ impl Shared {
     async fn route(
         &self,
         head: Parts,
-        body: Incoming,
+        body: Body,
         presented: Presented,
         id: &RequestId,
     ) -> Response {
-        let body = if body.is_end_stream() {
-            Body::empty()
-        } else {
-            Body::new(body)
-        };
         let path = head.uri.path();
         let is_own = path
             .strip_prefix(OWN_PATHS)

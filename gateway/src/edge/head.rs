@@ -19,38 +19,89 @@ pub const HEADERS_MAX: usize = 100;
 /// Cookies of ours that one answer removes, 100 bytes each: proxies take 4 KiB of headers from us.
 /// What is still too much is removed with the next.
 const COOKIES_REMOVED_MAX: usize = 20;
+/// Bytes of an address as browsers are usually sent to.
+const ADDRESS_USUAL: usize = 1024;
 
 /// Refuses a head that is too large or does not say which host it means, and brings an
 /// absolute address into the form that everything behind works with.
 pub fn settle(head: &mut Parts) -> Result<(), Box<Response>> {
-    if let Err(problem) = check_size(head) {
-        let mut response = ApiError::from(problem).into_response();
-        // The next request would be as large.
-        remove_our_cookies(&head.headers, response.headers_mut());
+    let size = Size::of(head);
+    if size.is_over() {
+        tracing::debug!(?size, "a request's head is too large");
+        let removes = size.is_by_our_cookies();
+        let mut response = ApiError::from(too_large(removes)).into_response();
+        if removes {
+            // The next request would be as large.
+            remove_our_cookies(&head.headers, response.headers_mut());
+        }
         return Err(Box::new(response));
     }
     settle_host(head).map_err(|problem| Box::new(ApiError::from(problem).into_response()))
 }
 
-fn check_size(head: &Parts) -> Result<(), Problem> {
-    let headers = &head.headers;
-    let line = head
-        .uri
-        .path_and_query()
-        .map_or(0, |path| path.as_str().len());
-    // A colon, a space and the end of the line stand around each name and value.
-    let fields: usize = headers
-        .iter()
-        .map(|(name, value)| name.as_str().len() + value.len() + 4)
-        .sum();
-    if line + fields <= HEAD_BYTES_MAX && headers.len() <= HEADERS_MAX {
-        return Ok(());
+/// How large a head is.
+#[derive(Clone, Copy, Debug)]
+struct Size {
+    /// Bytes of the address.
+    address: usize,
+    /// Bytes of the headers.
+    fields: usize,
+    /// Bytes of cookies of ours among them.
+    ours: usize,
+    /// How many headers.
+    count: usize,
+}
+
+impl Size {
+    fn of(head: &Parts) -> Self {
+        let address = head.uri.path_and_query();
+        // A colon, a space and the end of the line stand around each name and value.
+        let fields = head.headers.iter();
+        let fields = fields.map(|(name, value)| name.as_str().len() + value.len() + 4);
+        let mut size = Self {
+            address: address.map_or(0, |address| address.as_str().len()),
+            fields: fields.sum(),
+            ours: 0,
+            count: head.headers.len(),
+        };
+        if size.is_over() {
+            let ours = web::cookie::cookies(&head.headers).filter(|(name, _)| is_ours(name));
+            // An equals sign, a semicolon and a space stand around each.
+            size.ours = ours.map(|(name, value)| name.len() + value.len() + 3).sum();
+        }
+        size
     }
-    Err(Problem::new(ProblemCode::HeadTooLarge).detail(format!(
+
+    const fn is_over(self) -> bool {
+        self.address + self.fields > HEAD_BYTES_MAX || self.count > HEADERS_MAX
+    }
+
+    /// Whether requests of a usual address are too large because of cookies of ours, and would not
+    /// be without them. Nobody loses a place for a long address, or for cookies of the shop.
+    fn is_by_our_cookies(self) -> bool {
+        let usual = self.address.min(ADDRESS_USUAL) + self.fields;
+        usual > HEAD_BYTES_MAX
+            && usual.saturating_sub(self.ours) <= HEAD_BYTES_MAX
+            && self.count <= HEADERS_MAX
+    }
+}
+
+fn too_large(removes: bool) -> Problem {
+    let advice = if removes {
+        "If this is a browser, trying again may help: cookies of the line were removed."
+    } else {
+        "A shorter address may help, or fewer cookies of this site."
+    };
+    Problem::new(ProblemCode::HeadTooLarge).detail(format!(
         "The request's address and headers are more than {HEAD_BYTES_MAX} bytes or \
-         {HEADERS_MAX} headers. If this is a browser, trying again may help: cookies of the line \
-         were removed."
-    )))
+         {HEADERS_MAX} headers. {advice}"
+    ))
+}
+
+/// Whether a cookie of this name holds a place or a pass.
+fn is_ours(name: &str) -> bool {
+    let bare = name.strip_prefix(HOST_PREFIX).unwrap_or(name);
+    bare.starts_with(PLACE_PREFIX) || bare.starts_with(PASS_PREFIX)
 }
 
 /// RFC 9112 §3.2: a request of HTTP/1.1 names one host, and an absolute address goes before it.

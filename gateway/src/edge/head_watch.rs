@@ -9,7 +9,7 @@ use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use axum::body::Body;
@@ -22,6 +22,11 @@ use web::RequestIds;
 use super::lazy_timer::LazyTimer;
 use super::refused_head::{self, Kept, Page, status_of};
 
+/// Longest that a closed connection is read, for a client that sends a body nobody wants.
+const LINGER_MAX: Duration = Duration::from_secs(2);
+/// Bytes of it that are read at a time.
+const LINGER_BYTES: usize = 8 * 1024;
+
 /// Where a connection stands between requests.
 #[derive(Clone, Debug, Default)]
 pub(super) struct HeadState(Arc<Shared>);
@@ -31,6 +36,8 @@ struct Shared {
     state: AtomicU8,
     /// An answer of the service's may not be written to its end yet.
     is_unwritten: AtomicBool,
+    /// The client may be sending still what nobody reads.
+    lingers: AtomicBool,
 }
 
 /// A head has begun, or has to: the connection is new.
@@ -60,6 +67,11 @@ impl HeadState {
             inner: body,
             state: self.clone(),
         })
+    }
+
+    /// The connection closes after the answer, while the client may be sending still.
+    pub(super) fn linger(&self) {
+        self.0.lingers.store(true, Ordering::Release);
     }
 
     fn is_unwritten(&self) -> bool {
@@ -126,6 +138,8 @@ pub(super) struct HeadWatch<T> {
     head: Kept,
     refusals: Refusals,
     replacement: Option<Replacement>,
+    is_shut: bool,
+    lingers_until: Option<Instant>,
 }
 
 /// What refusals are made of.
@@ -162,6 +176,8 @@ impl<T> HeadWatch<T> {
             head: Kept::default(),
             refusals,
             replacement: None,
+            is_shut: false,
+            lingers_until: None,
         }
     }
 }
@@ -256,7 +272,29 @@ impl<T: AsyncWrite + Unpin> HeadWatch<T> {
     }
 }
 
-impl<T: AsyncWrite + Unpin> AsyncWrite for HeadWatch<T> {
+impl<T: AsyncRead + Unpin> HeadWatch<T> {
+    /// Throws away what the client still sends until it closes as well. Closing on unread bytes
+    /// would reset the connection, and with it the answer that is on its way (RFC 9112, section
+    /// 9.6).
+    fn poll_linger(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        let until = *self
+            .lingers_until
+            .get_or_insert_with(|| Instant::now() + LINGER_MAX);
+        let mut bytes = [0; LINGER_BYTES];
+        loop {
+            let mut buf = ReadBuf::new(&mut bytes);
+            match Pin::new(&mut self.inner).poll_read(cx, &mut buf) {
+                Poll::Ready(Ok(())) if !buf.filled().is_empty() && Instant::now() < until => {}
+                Poll::Ready(_) => return Poll::Ready(()),
+                Poll::Pending => break,
+            }
+        }
+        self.timer.set(until);
+        self.timer.poll_passed(cx)
+    }
+}
+
+impl<T: AsyncRead + AsyncWrite + Unpin> AsyncWrite for HeadWatch<T> {
     fn poll_write(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
@@ -300,6 +338,13 @@ impl<T: AsyncWrite + Unpin> AsyncWrite for HeadWatch<T> {
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.inner).poll_shutdown(cx)
+        if !self.is_shut {
+            ready!(Pin::new(&mut self.inner).poll_shutdown(cx))?;
+            self.is_shut = true;
+        }
+        if self.state.0.lingers.load(Ordering::Acquire) {
+            ready!(self.poll_linger(cx));
+        }
+        Poll::Ready(Ok(()))
     }
 }

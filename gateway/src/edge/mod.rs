@@ -29,4 +29,5 @@ pub mod refused_head;
 pub mod return_target;
 pub mod serve;
 pub mod telemetry;
+mod unread;
 pub mod write_stall;

@@ -30,6 +30,7 @@ use super::connections::{ConnectionLimits, ConnectionPlace, Connections, Full};
 use super::head_watch::{HeadState, HeadWatch, Refusals};
 use super::refused_head::Page;
 use super::telemetry;
+use super::unread;
 use super::write_stall::WriteStall;
 
 /// Pause after the system refused to accept, so that running out of files is not a busy loop.
@@ -99,14 +100,13 @@ pub trait Answering: Clone + Send + Sync + 'static {
     fn answer(
         &self,
         peer: SocketAddr,
-        request: Request<Incoming>,
+        request: Request<Body>,
     ) -> impl Future<Output = http::Response<Body>> + Send;
 }
 
 /// Handlers find the peer in `ConnectInfo<SocketAddr>`.
 impl Answering for Router {
-    async fn answer(&self, peer: SocketAddr, request: Request<Incoming>) -> http::Response<Body> {
-        let mut request = request.map(Body::new);
+    async fn answer(&self, peer: SocketAddr, mut request: Request<Body>) -> http::Response<Body> {
         request.extensions_mut().insert(ConnectInfo(peer));
         let Ok(response) = Service::call(&mut self.clone(), request).await;
         response
@@ -230,10 +230,16 @@ async fn serve_connection(
     let service = service_fn(|request: Request<Incoming>| {
         client.state.serving();
         async {
-            let response = client.answering.answer(client.peer, request).await;
+            let (request, rest) = unread::watch(request);
+            let mut response = client.answering.answer(client.peer, request).await;
             if response.status() == StatusCode::SWITCHING_PROTOCOLS {
                 client.state.switched();
                 return Ok::<_, Infallible>(response);
+            }
+            if let Some(rest) = rest
+                && rest.settle(&mut response).await
+            {
+                client.state.linger();
             }
             Ok(response.map(|body| client.state.until_answered(body)))
         }

@@ -111,6 +111,25 @@ async fn a_person_whose_request_cannot_be_read_gets_a_page_and_a_program_a_docum
 }
 
 #[tokio::test]
+async fn nobody_loses_a_place_for_what_others_make_too_long() {
+    let (_world, app) = app().await;
+    let foreign = format!("_ga={}; ropeline_place_eras=x", "y".repeat(17_000));
+    let many: Vec<_> = (0..101).map(|n| format!("x-{n}")).collect();
+    let many = many.iter().map(|name| (name.as_str(), "1"));
+    let place = ("cookie", "ropeline_place_eras=x");
+    let long = format!("/eras/a?utm={}", "y".repeat(17_000));
+    for (path, headers) in [
+        (long.as_str(), vec![place]),
+        ("/eras/a", vec![("cookie", foreign.as_str())]),
+        ("/eras/a", many.chain([place]).collect()),
+    ] {
+        let refused = app.get(path, &headers).await;
+        refused.assert_problem(431, "head-too-large");
+        assert!(!refused.headers.contains_key("set-cookie"), "{path:.20}");
+    }
+}
+
+#[tokio::test]
 async fn too_many_cookies_of_ours_are_removed() {
     let (_world, app) = app().await;
     let value = "x".repeat(170);

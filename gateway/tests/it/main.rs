@@ -39,4 +39,5 @@ mod shares;
 mod skew;
 mod starting;
 mod test_app;
+mod unread_bodies;
 mod waiting_page;
