@@ -159,16 +159,20 @@ impl Stage {
 
     /// Asks the operators' listener, which has to agree, and gives its answer.
     pub(super) async fn operate(&self, method: Method, path: &str, body: Option<Value>) -> Value {
-        let mut request = self
-            .http
-            .request(method.clone(), format!("{}/admin/v1{path}", self.ops_url))
-            .bearer_auth(ADMIN_TOKEN);
-        if let Some(body) = body {
-            request = request.json(&body);
-        }
-        let answer = request.send().await.unwrap();
-        let status = answer.status();
-        let text = answer.text().await.unwrap();
+        let url = format!("{}/admin/v1{path}", self.ops_url);
+        let (status, text) = until("the operators' listener", async || {
+            let mut request = self.http.request(method.clone(), &url);
+            request = request.bearer_auth(ADMIN_TOKEN);
+            if let Some(body) = &body {
+                request = request.json(body);
+            }
+            let answer = request.send().await.unwrap();
+            let status = answer.status();
+            // On a loaded machine the database may take longer than a request waits.
+            let is_settled = status != StatusCode::SERVICE_UNAVAILABLE;
+            is_settled.then_some((status, answer.text().await.unwrap()))
+        })
+        .await;
         assert!(status.is_success(), "{method} {path}: {status} {text}");
         serde_json::from_str(&text).unwrap_or_default()
     }
