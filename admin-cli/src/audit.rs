@@ -2,7 +2,7 @@
 
 use comfy_table::Table;
 use contract::room::{AuditList, AuditRecord};
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 use crate::args::AuditArgs;
 use crate::client::AdminClient;
@@ -74,33 +74,62 @@ fn table(records: &[AuditRecord]) -> Table {
             record.actor.clone(),
             record.action.clone(),
             record.target.clone(),
-            change_text(record.before.as_ref(), record.after.as_ref()),
+            change_text(record),
         ]);
     }
     table
 }
 
 /// What differs between before and after, a member a line.
-fn change_text(before: Option<&Value>, after: Option<&Value>) -> String {
-    let (Some(Value::Object(before)), Some(Value::Object(after))) = (before, after) else {
-        return match (before, after) {
-            (None, None) => String::new(),
-            (None, Some(Value::Object(_))) => "created".to_owned(),
-            (Some(Value::Object(_)), None) => "deleted".to_owned(),
-            (before, after) => format!("{} → {}", value_text(before), value_text(after)),
-        };
-    };
+fn change_text(record: &AuditRecord) -> String {
+    match (&record.before, &record.after) {
+        (None, None) => String::new(),
+        (None, Some(Value::Object(_))) if makes_new(record) => "created".to_owned(),
+        (None, Some(Value::Object(after))) => lines_text(&Map::new(), after),
+        (Some(Value::Object(_)), None) => "deleted".to_owned(),
+        (Some(Value::Object(before)), Some(Value::Object(after))) => lines_text(before, after),
+        (before, after) => format!(
+            "{} → {}",
+            value_text(before.as_ref()),
+            value_text(after.as_ref())
+        ),
+    }
+}
+
+/// Whether a record without a before tells of something new. Refusals and acts that leave no state
+/// behind have no before either.
+fn makes_new(record: &AuditRecord) -> bool {
+    let refused = record.after.as_ref().and_then(|it| it.get("problem"));
+    matches!(record.action.as_str(), "room.create" | "show.import") && refused.is_none()
+}
+
+fn lines_text(before: &Map<String, Value>, after: &Map<String, Value>) -> String {
+    let mut lines = Vec::new();
+    differences("", before, after, &mut lines);
+    lines.join("\n")
+}
+
+/// Adds a line for each member that differs, those of objects within the two by their path.
+fn differences(
+    path: &str,
+    before: &Map<String, Value>,
+    after: &Map<String, Value>,
+    lines: &mut Vec<String>,
+) {
     let added = after.keys().filter(|name| !before.contains_key(*name));
-    let names = before.keys().chain(added);
-    let changed = names.filter(|name| before.get(*name) != after.get(*name));
-    let lines = changed
-        // These two change with every write and say nothing.
-        .filter(|name| !matches!(name.as_str(), "version" | "updatedAt"))
-        .map(|name| {
-            let (before, after) = (value_text(before.get(name)), value_text(after.get(name)));
-            format!("{name}: {before} → {after}")
-        });
-    lines.collect::<Vec<_>>().join("\n")
+    for name in before.keys().chain(added) {
+        let at = format!("{path}{name}");
+        match (before.get(name), after.get(name)) {
+            (was, is) if was == is => {}
+            // These two change with every write and say nothing.
+            _ if matches!(at.as_str(), "version" | "updatedAt") => {}
+            (Some(Value::Object(was)), Some(Value::Object(is))) => {
+                differences(&format!("{at}."), was, is, lines);
+            }
+            (None, is) => lines.push(format!("{at}: {}", value_text(is))),
+            (was, is) => lines.push(format!("{at}: {} → {}", value_text(was), value_text(is))),
+        }
+    }
 }
 
 fn value_text(value: Option<&Value>) -> String {
@@ -123,20 +152,47 @@ mod tests {
     use super::*;
     use serde_json::json;
 
+    fn told(action: &str, before: Value, after: Value) -> String {
+        let record = json!({
+            "id": 1, "at": "2026-11-30T10:00:00Z", "actor": "admin", "action": action,
+            "target": "eras", "before": before, "after": after,
+        });
+        change_text(&serde_json::from_value(record).unwrap())
+    }
+
     #[test]
     fn a_change_names_only_what_differs() {
         let before = json!({"rate": 600, "title": "Eras", "version": 1, "message": null});
         let after = json!({"rate": 1200, "title": "Eras", "version": 2, "message": "Soon"});
-        let text = change_text(Some(&before), Some(&after));
+        let text = told("room.put", before.clone(), after.clone());
         let mut lines: Vec<&str> = text.lines().collect();
         lines.sort_unstable();
         assert_eq!(lines, ["message: none → Soon", "rate: 600 → 1200"]);
-        assert_eq!(change_text(None, Some(&after)), "created");
-        assert_eq!(change_text(Some(&before), None), "deleted");
+        assert_eq!(told("room.create", Value::Null, after.clone()), "created");
+        assert_eq!(told("show.import", Value::Null, after), "created");
+        assert_eq!(told("room.delete", before, Value::Null), "deleted");
         assert_eq!(
-            change_text(Some(&json!("open")), Some(&json!("pause"))),
+            told("room.pause", json!("open"), json!("pause")),
             "open → pause"
         );
+    }
+
+    #[test]
+    fn members_of_objects_are_named_by_their_path() {
+        let before = json!({"categories": {"A": {"priceMinor": 100}}, "seatCount": 4});
+        let after =
+            json!({"categories": {"A": {"priceMinor": 120}}, "seatCount": 4, "layout": "changed"});
+        let text = told("show.import", before, after);
+        assert_eq!(text, "categories.A.priceMinor: 100 → 120\nlayout: changed");
+    }
+
+    #[test]
+    fn neither_a_refusal_nor_an_act_is_something_new() {
+        let refused = json!({"problem": "conflict", "status": 409});
+        let text = told("show.import", Value::Null, refused);
+        assert_eq!(text, "problem: conflict\nstatus: 409");
+        let ended = told("session.end", Value::Null, json!({"ended": true}));
+        assert_eq!(ended, "ended: true");
     }
 
     #[test]

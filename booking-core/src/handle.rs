@@ -58,6 +58,11 @@ impl Booking {
         &self.0.config.public_url
     }
 
+    /// The name of the payment provider.
+    pub(crate) fn provider_name(&self) -> &str {
+        &self.0.config.payment.provider
+    }
+
     /// What scanners verify tickets with.
     pub fn ticket_verifier(&self) -> TicketVerifier {
         TicketVerifier::new(&self.0.config.ticket_keys)

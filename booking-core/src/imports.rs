@@ -5,7 +5,7 @@ use show_file::Fault;
 
 use crate::core::Core;
 use crate::database::{StoreError, repeat_if_contended};
-use crate::shows::ShowDraft;
+use crate::shows::{Recorded, ShowDraft};
 use crate::store;
 use crate::store::import::Import;
 
@@ -13,7 +13,7 @@ use crate::store::import::Import;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ImportedShow {
     /// It was taken.
-    Imported(ShowImported),
+    Imported(ShowImported, Recorded),
     /// The file cannot be taken.
     Invalid(Vec<Fault>),
     /// It would change what customers already hold or bought.
@@ -38,28 +38,30 @@ impl Core {
         }
         let pool = &self.pools.jobs;
         let show_id = &draft.show.file.show_id;
-        let before = self.catalogue.info(show_id).await?;
         let import = repeat_if_contended(|| store::import::import(pool, &draft, now)).await?;
-        let outcome = match import {
+        let (outcome, before, after) = match import {
             Import::SeatsInUse | Import::TermsInUse => return Ok(ImportedShow::InUse),
-            Import::Done(outcome) => outcome,
+            Import::Done {
+                outcome,
+                before,
+                after,
+            } => (outcome, before, after),
         };
         // The import stands whatever comes of this; if it fails, the next refresh shows it.
         if let Err(error) = self.catalogue.renew(show_id, now).await {
             tracing::warn!(%error, "an imported show is not in memory yet");
         }
-        let after = self.catalogue.entry(show_id);
-        let changed = match (outcome, before, after) {
-            (ImportOutcome::Updated, Some(before), Some(after)) => {
-                after.info().changes_from(&before)
-            }
+        let changed = match (outcome, &before, &after) {
+            (ImportOutcome::Updated, Some(before), Some(after)) => after.changes_from(before),
             _ => Vec::new(),
         };
-        Ok(ImportedShow::Imported(ShowImported {
+        let recorded = Recorded::new(before.as_deref(), after.as_deref());
+        let imported = ShowImported {
             show_id: show_id.clone(),
             seat_count: u64::try_from(draft.show.seats.len()).unwrap_or(u64::MAX),
             outcome,
             changed,
-        }))
+        };
+        Ok(ImportedShow::Imported(imported, recorded))
     }
 }

@@ -78,6 +78,7 @@ pub use payment_outcome::PaymentOutcome;
 pub use payments::provider;
 pub use payments::reconcile::ReconcileReport;
 pub use rooms::RoomDirectory;
+pub use shows::Recorded;
 pub use stock::RoomStock;
 pub use store::check::{CheckReport, InvariantResult};
 pub use tickets::{InvalidTicket, TicketClaims, TicketVerifier, verify_ticket};

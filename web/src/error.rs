@@ -69,7 +69,3 @@ pub(crate) fn body(problem: &Problem) -> Body {
     // A problem is strings, numbers and JSON values, all of which serialise.
     Body::from(serde_json::to_vec(problem).unwrap_or_default())
 }
-
-/// What a change did, for the audit log. A handler adds it to its response.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Audited(pub serde_json::Value);

@@ -31,11 +31,42 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for ApiJson<T> {
     type Rejection = ApiError;
 
     async fn from_request(request: Request, state: &S) -> Result<Self, ApiError> {
+        RawJson::from_request(request, state)
+            .await?
+            .parse()
+            .map(Self)
+    }
+}
+
+/// A JSON body that is not parsed yet, for handlers that look into one that they refuse.
+#[derive(Clone, Debug)]
+pub struct RawJson {
+    media_type: Option<HeaderValue>,
+    body: Bytes,
+}
+
+impl<S: Send + Sync> FromRequest<S> for RawJson {
+    type Rejection = ApiError;
+
+    async fn from_request(request: Request, state: &S) -> Result<Self, ApiError> {
         let media_type = request.headers().get(CONTENT_TYPE).cloned();
         let body = read_body(request, state).await?;
-        match media_type {
-            _ if body.is_empty() => parse_json(b"{}").map(Self),
-            Some(media_type) if is_json(&media_type) => parse_json(&body).map(Self),
+        Ok(Self { media_type, body })
+    }
+}
+
+impl RawJson {
+    /// What can be read of the body as a `T`, without a word on why it cannot.
+    pub fn peek<T: DeserializeOwned>(&self) -> Option<T> {
+        let body = contract::text::json_text(&self.body).ok()?;
+        serde_json::from_slice(body).ok()
+    }
+
+    /// The body as a `T`.
+    pub fn parse<T: DeserializeOwned>(&self) -> Result<T, ApiError> {
+        match &self.media_type {
+            _ if self.body.is_empty() => parse_json(b"{}"),
+            Some(media_type) if is_json(media_type) => parse_json(&self.body),
             _ => Err(Problem::new(ProblemCode::UnsupportedMediaType)
                 .detail("Send the body as `Content-Type: application/json`.")
                 .into()),

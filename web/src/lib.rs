@@ -2,12 +2,13 @@
 //!
 //! | Module | Subject |
 //! | --- | --- |
+//! | [`audited`] | what a change did, for the audit log |
 //! | [`cookie`] | the cookies of a request |
 //! | [`encoding`] | answers that are compressed once and sent often |
 //! | [`error`] | [`ApiError`]: a problem document as a response |
 //! | [`etag`] | whether a client has an answer already |
 //! | [`event_stream`] | server-sent events, which no proxy may hold back |
-//! | [`extract`] | [`ApiJson`], [`ApiForm`], [`ApiQuery`], [`ApiPath`], [`NoFields`]: typed input, refusals as problem documents |
+//! | [`extract`] | [`ApiJson`], [`ApiForm`], [`ApiQuery`], [`ApiPath`], [`RawJson`], [`NoFields`]: typed input, refusals as problem documents |
 //! | [`holders`] | who may go on without a running session |
 //! | [`limited`] | whom limits by address count |
 //! | [`measure`] | counts and latencies of requests |
@@ -19,6 +20,7 @@
 //!
 //! A router gets all of it from [`standard`].
 
+pub mod audited;
 pub mod cookie;
 pub mod encoding;
 pub mod error;
@@ -38,8 +40,9 @@ use axum::Router;
 use axum::extract::DefaultBodyLimit;
 use contract::{Problem, ProblemCode};
 
-pub use error::{ApiError, ApiResult, Audited};
-pub use extract::{ApiForm, ApiJson, ApiPath, ApiQuery, NoFields};
+pub use audited::Audited;
+pub use error::{ApiError, ApiResult};
+pub use extract::{ApiForm, ApiJson, ApiPath, ApiQuery, NoFields, RawJson};
 pub use holders::{HolderOnly, NotHolder};
 pub use limited::LimitedAs;
 pub use measure::Part;

@@ -1,22 +1,23 @@
 //! What operators do with shows. Who may do it is checked, and noted, by whoever mounts this.
 
-use axum::Extension;
 use axum::extract::{DefaultBodyLimit, State};
 use axum::response::{IntoResponse, Response};
 use contract::booking::{ImportOutcome, Show, ShowFile, ShowImported, ShowList};
 use contract::{Problem, ProblemCode, ShowId};
 use http::StatusCode;
+use serde::Deserialize;
 use serde_json::{Value, json};
 use show_file::Fault;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
-use web::{ApiError, ApiJson, ApiPath, ApiResult, Audited};
+use web::{ApiError, ApiJson, ApiPath, ApiResult, Audited, RawJson};
 
 use super::problems::not_found;
 use crate::database::StoreError;
 use crate::handle::Booking;
 use crate::imports::ImportedShow;
 use crate::payments::reconcile::ReconcileReport;
+use crate::shows::bounded;
 use crate::store::check::CheckReport;
 
 pub(super) fn routes() -> OpenApiRouter<Booking> {
@@ -70,22 +71,38 @@ async fn show(
             body = Problem)
     )
 )]
-async fn show_import(
-    State(booking): State<Booking>,
-    ApiJson(file): ApiJson<ShowFile>,
+async fn show_import(State(booking): State<Booking>, sent: ApiResult<RawJson>) -> Response {
+    let mut audited = Audited::new("show.import");
+    if let Ok(sent) = &sent {
+        audited.target = sent.peek().map(|Named { show_id }| show_id.to_string());
+    }
+    match import(&booking, sent, &mut audited).await {
+        Ok(response) => audited.on(response),
+        Err(refusal) => audited.on(refusal.into_response()),
+    }
+}
+
+/// The show of a file of which the rest may be wrong.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Named {
+    show_id: ShowId,
+}
+
+async fn import(
+    booking: &Booking,
+    sent: ApiResult<RawJson>,
+    audited: &mut Audited,
 ) -> ApiResult<Response> {
+    let file: ShowFile = sent?.parse()?;
     match booking.show_import(file).await.map_err(import_open)? {
-        ImportedShow::Imported(imported) => {
+        ImportedShow::Imported(imported, recorded) => {
             let status = match imported.outcome {
                 ImportOutcome::Created => StatusCode::CREATED,
                 ImportOutcome::Updated | ImportOutcome::Unchanged => StatusCode::OK,
             };
-            let audited = Audited(json!({
-                "show": imported.show_id,
-                "outcome": imported.outcome,
-                "changed": imported.changed,
-            }));
-            Ok((status, Extension(audited), ApiJson(imported)).into_response())
+            (audited.before, audited.after) = (recorded.before, recorded.after);
+            Ok((status, ApiJson(imported)).into_response())
         }
         ImportedShow::Invalid(faults) => Err(refuse(&faults)),
         ImportedShow::InUse => Err(Problem::new(ProblemCode::Conflict)
@@ -151,8 +168,20 @@ async fn check(State(booking): State<Booking>) -> ApiResult<ApiJson<CheckReport>
         (status = 503, description = "payment-unavailable, database-unavailable", body = Problem)
     )
 )]
-async fn reconcile(State(booking): State<Booking>) -> ApiResult<ApiJson<ReconcileReport>> {
-    booking.reconcile().await?.map(ApiJson).map_err(|error| {
+async fn reconcile(State(booking): State<Booking>) -> Response {
+    let mut audited = Audited::new("payments.reconcile");
+    audited.target = Some(booking.provider_name().to_owned());
+    match compare(&booking).await {
+        Ok(report) => {
+            audited.after = serde_json::to_value(&report).ok().map(bounded);
+            audited.on(ApiJson(report).into_response())
+        }
+        Err(refusal) => audited.on(refusal.into_response()),
+    }
+}
+
+async fn compare(booking: &Booking) -> ApiResult<ReconcileReport> {
+    booking.reconcile().await?.map_err(|error| {
         tracing::warn!(%error, "the provider's books could not be compared with ours");
         ProblemCode::PaymentUnavailable.into()
     })

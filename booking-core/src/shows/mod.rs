@@ -4,15 +4,19 @@ pub(crate) mod best_available;
 mod compact;
 mod draft;
 mod plan;
+mod recorded;
 mod seat_states;
 
 pub(crate) use compact::compact;
 pub(crate) use draft::ShowDraft;
 pub(crate) use plan::{PlannedSeat, SeatPlan};
+pub use recorded::Recorded;
+pub(crate) use recorded::bounded;
 pub(crate) use seat_states::{SeatFigures, SeatState, SeatStates};
 
 use contract::booking::{Category, SaleStatus, SeatStatus, Show, Venue};
 use contract::{CityId, RoomId, ShowId, Timestamp};
+use serde_json::{Map, Value};
 pub(crate) use show_file::LISTED_AFTER_END;
 
 /// A city of the catalogue.
@@ -100,18 +104,24 @@ impl ShowInfo {
         )
     }
 
+    /// The fields of the wire form that an import sets.
+    fn fields(&self) -> Map<String, Value> {
+        let view = self.view(self.starts_at, SeatFigures::default());
+        let Ok(Value::Object(mut fields)) = serde_json::to_value(view) else {
+            return Map::new();
+        };
+        for of_the_moment in ["saleStatus", "availableCount", "heldCount"] {
+            fields.remove(of_the_moment);
+        }
+        fields
+    }
+
     /// The fields of the wire form that are not as in `before`; `seats` for the layout.
     pub(crate) fn changes_from(&self, before: &Self) -> Vec<String> {
-        let fields = |info: &Self| match serde_json::to_value(
-            info.view(info.starts_at, SeatFigures::default()),
-        ) {
-            Ok(serde_json::Value::Object(fields)) => fields,
-            Ok(_) | Err(_) => serde_json::Map::new(),
-        };
-        let (old, new) = (fields(before), fields(self));
+        let (old, new) = (before.fields(), self.fields());
         let mut changed: Vec<String> = new
             .iter()
-            .filter(|(name, value)| *name != "saleStatus" && old.get(*name) != Some(*value))
+            .filter(|(name, value)| old.get(*name) != Some(*value))
             .map(|(name, _)| name.clone())
             .collect();
         if before.seat_no_first != self.seat_no_first {

@@ -51,6 +51,15 @@ pub(crate) async fn infos(pool: &PgPool, which: Which<'_>) -> Result<Vec<ShowInf
     Ok(read)
 }
 
+/// A show as the caller's transaction sees it; `None` also for one that cannot be read.
+pub(crate) async fn info_within(
+    connection: &mut PgConnection,
+    show: &contract::ShowId,
+) -> Result<Option<ShowInfo>, StoreError> {
+    let (mut read, _) = infos_of(connection, Which::Id(show)).await?;
+    Ok(read.pop())
+}
+
 /// A transaction that sees one state of the database.
 async fn snapshot(pool: &PgPool) -> Result<sqlx::Transaction<'static, sqlx::Postgres>, StoreError> {
     let mut tx = pool.begin().await?;

@@ -7,17 +7,22 @@ use contract::{ShowId, Timestamp};
 use sqlx::{PgConnection, PgPool};
 use time::OffsetDateTime;
 
+use super::catalogue::info_within;
 use crate::database::StoreError;
-use crate::shows::{PlannedSeat, ShowDraft};
+use crate::shows::{PlannedSeat, ShowDraft, ShowInfo};
 
 /// Longest statement of an import.
 const STATEMENT_MAX: Duration = Duration::from_secs(30);
 
 /// What became of an import.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub(crate) enum Import {
     /// It was taken.
-    Done(ImportOutcome),
+    Done {
+        outcome: ImportOutcome,
+        before: Option<Box<ShowInfo>>,
+        after: Option<Box<ShowInfo>>,
+    },
     /// It would change seats of a show that has sold or held some.
     SeatsInUse,
     /// It would change the currency or room of a show that has sold or held some.
@@ -39,8 +44,10 @@ pub(crate) async fn import(
     )
     .fetch_one(&mut *tx)
     .await?;
-    city_place(&mut tx, &file.city).await?;
     lock_import(&mut tx, &file.show_id).await?;
+    // Before the city is changed, whose time zone is a field of the show too.
+    let before = info_within(&mut tx, &file.show_id).await?;
+    city_place(&mut tx, &file.city).await?;
     let existing = sqlx::query!(
         "select show_no, content_hash, currency, room, sale_opens_at, seat_no_first, seat_count
          from shows where show_id = $1 for no key update",
@@ -93,8 +100,13 @@ pub(crate) async fn import(
             ImportOutcome::Updated
         }
     };
+    let after = info_within(&mut tx, &file.show_id).await?;
     tx.commit().await?;
-    Ok(Import::Done(outcome))
+    Ok(Import::Done {
+        outcome,
+        before: before.map(Box::new),
+        after: after.map(Box::new),
+    })
 }
 
 /// Serialises imports of one show, also the first ones, which have no row to lock yet.

@@ -5,9 +5,9 @@ use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use contract::Problem;
 use contract::room::AuditList;
-use line::records::{Act, AuditEntry};
+use line::records::{Act, AuditEntry, Conclusion};
 use serde::Deserialize;
-use serde_json::{Value, json};
+use serde_json::json;
 use utoipa::IntoParams;
 use web::{ApiJson, ApiQuery, ApiResult, Audited};
 
@@ -52,8 +52,8 @@ pub(super) async fn list(
     Ok(ApiJson(AuditList { records }))
 }
 
-/// Records a change before it is made and adds its status afterwards. A change that cannot be
-/// recorded is not made.
+/// Records a change before it is made. Afterwards the record gets what its handler says of it, or
+/// why it was refused. A change that cannot be recorded is not made.
 pub(super) async fn record_changes(
     State(state): State<OpsState>,
     operator: Operator,
@@ -71,14 +71,28 @@ pub(super) async fn record_changes(
         Err(error) => return refused(error).into_response(),
     };
     let response = next.run(request).await;
-    let mut ended = json!({"status": response.status().as_u16()});
-    if let (Some(Audited(Value::Object(detail))), Some(ended)) =
-        (response.extensions().get(), ended.as_object_mut())
-    {
-        ended.extend(detail.clone());
-    }
-    if let Err(error) = state.audit.conclude(id, ended).await {
+    if let Err(error) = state.audit.conclude(id, conclusion(&response)).await {
         tracing::error!(%error, id, "the end of an audited change was not recorded");
     }
     response
+}
+
+/// What the record of a change says in the end.
+fn conclusion(response: &Response) -> Conclusion {
+    let status = response.status().as_u16();
+    let audited = response.extensions().get::<Audited>().cloned();
+    let (action, target, before, after) = match audited {
+        Some(it) => (Some(it.action.to_owned()), it.target, it.before, it.after),
+        None => (None, None, None, None),
+    };
+    let after = match response.extensions().get::<Problem>() {
+        Some(problem) => json!({"status": status, "problem": problem.code}),
+        None => after.unwrap_or_else(|| json!({"status": status})),
+    };
+    Conclusion {
+        action,
+        target,
+        before,
+        after,
+    }
 }

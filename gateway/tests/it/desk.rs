@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex};
 use axum::Router;
 use axum::body::Body;
 use axum::routing::post;
+use booking_core::Booking;
 use contract::room::RoomStats;
 use contract::{ManualClock, PlaceId, Problem, RoomId};
 use futures_util::future::{BoxFuture, FutureExt};
@@ -103,8 +104,29 @@ impl Desk {
         desk
     }
 
+    /// A desk with the operators' routes of a booking core on the same database.
+    pub(crate) fn with_booking(database: TestDatabase, booking: &Booking) -> Self {
+        let (router, described) = booking.admin();
+        let extra = ExtraRoutes { router, described };
+        let mut desk = Self::with_routes(database.records(), None, extra);
+        desk.database = Some(database);
+        desk
+    }
+
     /// A desk on `records`, beside a gateway that puts its changes into force, if there is one.
     pub(crate) fn on(records: Records, beside: Option<Arc<dyn Changes>>) -> Self {
+        let router = Router::new().route(
+            "/admin/v1/shows",
+            post(async || StatusCode::CREATED).get(async || "shows"),
+        );
+        let extra = ExtraRoutes {
+            router,
+            ..ExtraRoutes::default()
+        };
+        Self::with_routes(records, beside, extra)
+    }
+
+    fn with_routes(records: Records, beside: Option<Arc<dyn Changes>>, extra: ExtraRoutes) -> Self {
         let surroundings = Arc::new(Surroundings::default());
         let changes = beside.unwrap_or_else(|| surroundings.clone());
         let token = |name: &str, role| {
@@ -130,14 +152,6 @@ impl Desk {
             metrics: Metrics::detached(&[]).unwrap().1,
             changes,
             seeds: Arc::new(|| [7; 32]),
-        };
-        let extra = Router::new().route(
-            "/admin/v1/shows",
-            post(async || StatusCode::CREATED).get(async || "shows"),
-        );
-        let extra = ExtraRoutes {
-            router: extra,
-            ..ExtraRoutes::default()
         };
         Self {
             router: router(state, extra, RequestIds::new(1)),

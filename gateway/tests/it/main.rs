@@ -7,6 +7,7 @@
 
 mod address_limits;
 mod answers;
+mod audited_shows;
 mod browser;
 mod command;
 mod cookies;

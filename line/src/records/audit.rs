@@ -70,6 +70,30 @@ impl AuditEntry {
     }
 }
 
+/// How an act ended that was recorded before it began, and what became known of it meanwhile.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Conclusion {
+    /// What was done; as recorded, when absent.
+    pub action: Option<String>,
+    /// To what; as recorded, when absent.
+    pub target: Option<String>,
+    /// How it was; as recorded, when absent.
+    pub before: Option<Value>,
+    /// How it is, or why it was refused.
+    pub after: Value,
+}
+
+impl From<Value> for Conclusion {
+    fn from(after: Value) -> Self {
+        Self {
+            action: None,
+            target: None,
+            before: None,
+            after,
+        }
+    }
+}
+
 /// The audit log.
 #[derive(Clone, Debug)]
 pub struct Audit {
@@ -91,14 +115,24 @@ impl Audit {
     }
 
     /// Adds how an act recorded before it began ended. Only the first conclusion counts.
-    pub async fn conclude(&self, id: i64, after: Value) -> Result<(), RecordsError> {
+    pub async fn conclude(
+        &self,
+        id: i64,
+        conclusion: impl Into<Conclusion>,
+    ) -> Result<(), RecordsError> {
+        let conclusion = conclusion.into();
         self.database
             .run(move |connection| {
                 Box::pin(async move {
                     sqlx::query!(
-                        "update audit_log set after = $2 where id = $1 and after is null",
+                        "update audit_log set action = coalesce($2, action),
+                            target = coalesce($3, target), before = coalesce($4, before), after = $5
+                         where id = $1 and after is null",
                         id,
-                        after,
+                        conclusion.action,
+                        conclusion.target,
+                        conclusion.before,
+                        conclusion.after,
                     )
                     .execute(connection)
                     .await?;

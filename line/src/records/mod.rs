@@ -16,7 +16,7 @@ mod rooms;
 
 pub use admissions::{Admission, Admissions};
 pub use append::{ADMISSION_BATCH_MAX, AdmissionBatch, Appended};
-pub use audit::{AUDIT_PAGE_MAX, Act, Audit, AuditEntry};
+pub use audit::{AUDIT_PAGE_MAX, Act, Audit, AuditEntry, Conclusion};
 pub use chain::{ChainBreak, LogHead, chain_hash, chain_verify};
 pub use database::{Database, connect_options, pool_options};
 pub use error::RecordsError;

@@ -71,7 +71,7 @@ impl TestShop {
             }
             let imported = imported.unwrap();
             assert!(
-                matches!(imported, ImportedShow::Imported(_)),
+                matches!(imported, ImportedShow::Imported(..)),
                 "{imported:?}"
             );
         }

@@ -1,0 +1,170 @@
+//! What the audit log says of changes that the booking core makes for operators.
+
+use std::sync::Arc;
+
+use axum::body::Body;
+use booking_core::{Booking, BookingConfig, BookingDeps, PaymentConfig, Pools, Rates, TicketKeys};
+use contract::ManualClock;
+use http::{Method, Request, StatusCode};
+use serde_json::{Value, json};
+use test_support::database::TestDatabase;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+use tower::ServiceExt;
+
+use crate::desk::Desk;
+use crate::holder::AnyRoom;
+
+const SHOWS: &str = "/admin/v1/shows";
+
+/// A booking core whose payment provider cannot be reached.
+async fn booking(database: &TestDatabase) -> Booking {
+    let config = BookingConfig {
+        public_url: "http://line.test".to_owned(),
+        payment: PaymentConfig {
+            provider: "simulator".to_owned(),
+            url: "http://127.0.0.1:1".to_owned(),
+            secret: "sk_test".to_owned(),
+            webhook_secret: "whsec_test".to_owned(),
+        },
+        seats_in_memory_max: 1000,
+        ticket_keys: TicketKeys::new(1, [7; 32]),
+        rates: Rates::default(),
+    };
+    let deps = BookingDeps {
+        pools: Pools::lazy(&database.url()).unwrap(),
+        clock: Arc::new(ManualClock::default()),
+        seed: [1; 32],
+        tracker: TaskTracker::new(),
+        shutdown: CancellationToken::new(),
+        rooms: Arc::new(AnyRoom),
+        background: false,
+    };
+    Booking::start(config, deps).await.unwrap()
+}
+
+fn show() -> Value {
+    json!({
+        "showId": "sale",
+        "city": { "cityId": "mumbai", "name": "Mumbai", "country": "IN",
+            "timeZone": "Asia/Kolkata" },
+        "title": "Sale", "venue": { "name": "Lake", "address": "Powai" },
+        "startsAt": "2035-12-21T13:30:00Z", "currency": "INR",
+        "categories": [
+            { "category": "FRONT", "name": "Front", "priceMinor": 450_000 },
+            { "category": "BACK", "name": "Back", "priceMinor": 90_000 },
+        ],
+        "sections": [
+            { "name": "Water", "category": "FRONT", "rows": ["A"], "seatsPerRow": 5 },
+            { "name": "Shore", "category": "BACK", "rows": ["B"], "seatsPerRow": 5 },
+        ],
+    })
+}
+
+/// The records of `target`, oldest first.
+async fn records_of(desk: &Desk, target: &str) -> Vec<Value> {
+    let audit = desk.ask(Method::GET, "/admin/v1/audit", Value::Null).await;
+    let records = audit.json["records"].as_array().unwrap();
+    let of_target = records.iter().filter(|it| it["target"] == target);
+    of_target.rev().cloned().collect()
+}
+
+async fn hold(booking: &Booking, seat: &str) {
+    let request = Request::post("/api/v1/shows/sale/holds")
+        .header("content-type", "application/json")
+        .body(Body::from(json!({ "seatIds": [seat] }).to_string()))
+        .unwrap();
+    let held = booking.router().oneshot(request).await.unwrap();
+    assert_eq!(held.status(), StatusCode::CREATED);
+}
+
+#[tokio::test]
+async fn an_import_is_recorded_under_its_show_with_what_it_changed() {
+    let database = TestDatabase::create().await;
+    let booking = booking(&database).await;
+    let desk = Desk::with_booking(database, &booking);
+    let import = async |file: &Value, status: u16| {
+        let answer = desk.ask(Method::POST, SHOWS, file.clone()).await;
+        assert_eq!(answer.status, status, "{}", answer.json);
+    };
+    import(&show(), 201).await;
+    let mut dearer = show();
+    dearer["categories"][1]["priceMinor"] = json!(95_000);
+    dearer["title"] = json!("The Sale");
+    import(&dearer, 200).await;
+    import(&dearer, 200).await;
+    hold(&booking, "A1").await;
+    let mut smaller = dearer.clone();
+    smaller["sections"][0]["seatsPerRow"] = json!(4);
+    import(&smaller, 409).await;
+    let mut faulty = dearer.clone();
+    faulty["ticketLimit"] = json!(50);
+    import(&faulty, 422).await;
+    // Not the form of a show file, but its show can be read.
+    import(&json!({"showId": "sale", "title": 7}), 422).await;
+
+    let records = records_of(&desk, "sale").await;
+    assert_eq!(records.len(), 6, "{records:?}");
+    for record in &records {
+        assert_eq!(
+            (&record["action"], &record["actor"]),
+            (&json!("show.import"), &json!("admin"))
+        );
+    }
+    let (made, changed) = (&records[0], &records[1]);
+    assert_eq!(made["before"], Value::Null);
+    assert_eq!(made["after"]["seatCount"], 10);
+    assert_eq!(
+        made["after"]["categories"]["BACK"],
+        json!({"name": "Back", "priceMinor": 90_000})
+    );
+    assert_eq!(
+        (&changed["before"], &changed["after"]),
+        (
+            &json!({"title": "Sale", "categories": {"BACK": {"priceMinor": 90_000}}}),
+            &json!({"title": "The Sale", "categories": {"BACK": {"priceMinor": 95_000}}}),
+        )
+    );
+    assert_eq!(
+        (&records[2]["before"], &records[2]["after"]),
+        (&json!({}), &json!({}))
+    );
+    let refused = records[3..].iter().map(|it| (&it["before"], &it["after"]));
+    let conflict = json!({"status": 409, "problem": "conflict"});
+    let invalid = json!({"status": 422, "problem": "validation-failed"});
+    assert!(
+        refused.eq([
+            (&Value::Null, &conflict),
+            (&Value::Null, &invalid),
+            (&Value::Null, &invalid)
+        ]),
+        "{records:?}"
+    );
+}
+
+#[tokio::test]
+async fn what_names_no_show_and_what_concerns_the_provider_is_recorded_too() {
+    let database = TestDatabase::create().await;
+    let booking = booking(&database).await;
+    let desk = Desk::with_booking(database, &booking);
+    let unread = desk.ask_as("admin", Method::POST, SHOWS, "{").await;
+    assert_eq!(unread.status, 400);
+    let records = records_of(&desk, SHOWS).await;
+    assert_eq!(records.len(), 1, "{records:?}");
+    assert_eq!(records[0]["action"], "show.import");
+    assert_eq!(
+        records[0]["after"],
+        json!({"status": 400, "problem": "bad-request"})
+    );
+    let compared = desk
+        .ask(Method::POST, "/admin/v1/reconcile", Value::Null)
+        .await;
+    assert_eq!(compared.status, 503, "{}", compared.json);
+    let records = records_of(&desk, "simulator").await;
+    assert_eq!(records.len(), 1, "{records:?}");
+    assert_eq!(records[0]["action"], "payments.reconcile");
+    assert_eq!(
+        records[0]["after"],
+        json!({"status": 503, "problem": "payment-unavailable"})
+    );
+}
