@@ -5,7 +5,8 @@ use show_file::Fault;
 
 use crate::core::Core;
 use crate::database::{StoreError, repeat_if_contended};
-use crate::shows::{Recorded, ShowDraft};
+use crate::recorded::Recorded;
+use crate::shows::ShowDraft;
 use crate::store;
 use crate::store::import::Import;
 

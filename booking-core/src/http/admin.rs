@@ -17,7 +17,7 @@ use crate::database::StoreError;
 use crate::handle::Booking;
 use crate::imports::ImportedShow;
 use crate::payments::reconcile::ReconcileReport;
-use crate::shows::bounded;
+use crate::recorded::bounded;
 use crate::store::check::CheckReport;
 
 pub(super) fn routes() -> OpenApiRouter<Booking> {

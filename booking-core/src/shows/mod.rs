@@ -4,14 +4,11 @@ pub(crate) mod best_available;
 mod compact;
 mod draft;
 mod plan;
-mod recorded;
 mod seat_states;
 
 pub(crate) use compact::compact;
 pub(crate) use draft::ShowDraft;
 pub(crate) use plan::{PlannedSeat, SeatPlan};
-pub use recorded::Recorded;
-pub(crate) use recorded::bounded;
 pub(crate) use seat_states::{SeatFigures, SeatState, SeatStates};
 
 use contract::booking::{Category, SaleStatus, SeatStatus, Show, Venue};
@@ -105,7 +102,7 @@ impl ShowInfo {
     }
 
     /// The fields of the wire form that an import sets.
-    fn fields(&self) -> Map<String, Value> {
+    pub(crate) fn fields(&self) -> Map<String, Value> {
         let view = self.view(self.starts_at, SeatFigures::default());
         let Ok(Value::Object(mut fields)) = serde_json::to_value(view) else {
             return Map::new();

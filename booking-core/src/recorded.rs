@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value, json};
 
-use super::ShowInfo;
+use crate::shows::ShowInfo;
 
 /// Most members of an object or list in a record.
 const MEMBERS_MAX: usize = 32;
