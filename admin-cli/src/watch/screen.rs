@@ -145,7 +145,7 @@ fn flow_figures(stats: &RoomStats) -> Vec<Line<'static>> {
     vec![
         figure("joins/s", format!("{:.1}", stats.joins_per_second)),
         figure("calls/s", calls),
-        figure("held to that by", limit),
+        figure("why no more", limit),
         figure("claims/s", format!("{:.1}", stats.claims_per_second)),
         figure("entries/min", grouped(stats.entries_per_minute)),
         figure("shows", show_text(stats.show_share)),
@@ -277,7 +277,7 @@ mod tests {
             "called          30",
             "active          450",
             "calls/s         19.9 of 20.0",
-            "held to that by PostgreSQL is slow",
+            "why no more     PostgreSQL is slow",
             "joins/s         55.",
             "claims/s        18.0",
             "entries/min     1,080",
