@@ -152,7 +152,7 @@ mod tests {
     use super::*;
     use serde_json::json;
 
-    fn told(action: &str, before: Value, after: Value) -> String {
+    fn told(action: &str, before: &Value, after: &Value) -> String {
         let record = json!({
             "id": 1, "at": "2026-11-30T10:00:00Z", "actor": "admin", "action": action,
             "target": "eras", "before": before, "after": after,
@@ -164,15 +164,15 @@ mod tests {
     fn a_change_names_only_what_differs() {
         let before = json!({"rate": 600, "title": "Eras", "version": 1, "message": null});
         let after = json!({"rate": 1200, "title": "Eras", "version": 2, "message": "Soon"});
-        let text = told("room.put", before.clone(), after.clone());
+        let text = told("room.put", &before, &after);
         let mut lines: Vec<&str> = text.lines().collect();
         lines.sort_unstable();
         assert_eq!(lines, ["message: none → Soon", "rate: 600 → 1200"]);
-        assert_eq!(told("room.create", Value::Null, after.clone()), "created");
-        assert_eq!(told("show.import", Value::Null, after), "created");
-        assert_eq!(told("room.delete", before, Value::Null), "deleted");
+        assert_eq!(told("room.create", &Value::Null, &after), "created");
+        assert_eq!(told("show.import", &Value::Null, &after), "created");
+        assert_eq!(told("room.delete", &before, &Value::Null), "deleted");
         assert_eq!(
-            told("room.pause", json!("open"), json!("pause")),
+            told("room.pause", &json!("open"), &json!("pause")),
             "open → pause"
         );
     }
@@ -182,16 +182,16 @@ mod tests {
         let before = json!({"categories": {"A": {"priceMinor": 100}}, "seatCount": 4});
         let after =
             json!({"categories": {"A": {"priceMinor": 120}}, "seatCount": 4, "layout": "changed"});
-        let text = told("show.import", before, after);
+        let text = told("show.import", &before, &after);
         assert_eq!(text, "categories.A.priceMinor: 100 → 120\nlayout: changed");
     }
 
     #[test]
     fn neither_a_refusal_nor_an_act_is_something_new() {
         let refused = json!({"problem": "conflict", "status": 409});
-        let text = told("show.import", Value::Null, refused);
+        let text = told("show.import", &Value::Null, &refused);
         assert_eq!(text, "problem: conflict\nstatus: 409");
-        let ended = told("session.end", Value::Null, json!({"ended": true}));
+        let ended = told("session.end", &Value::Null, &json!({"ended": true}));
         assert_eq!(ended, "ended: true");
     }
 

@@ -108,17 +108,17 @@ pub(crate) fn bounded(value: Value) -> Value {
 mod tests {
     use super::*;
 
-    fn object(value: Value) -> Map<String, Value> {
+    fn object(value: &Value) -> Map<String, Value> {
         value.as_object().cloned().unwrap_or_default()
     }
 
     #[test]
     fn what_differs_is_found_within_objects() {
-        let before = object(json!({
+        let before = object(&json!({
             "title": "Sale", "room": null, "cast": ["A"],
             "categories": {"A": {"name": "Front", "priceMinor": 100}, "B": {"priceMinor": 50}},
         }));
-        let after = object(json!({
+        let after = object(&json!({
             "title": "Sale", "room": "eras", "cast": ["A", "B"],
             "categories": {"A": {"name": "Front", "priceMinor": 120}, "C": {"priceMinor": 50}},
         }));
