@@ -151,7 +151,8 @@ impl Sessions {
         of_these.copied().collect()
     }
 
-    /// No panic can leave the map half changed.
+    /// The claims that wait until the store has their calls again. No panic can leave the map half
+    /// changed.
     pub(crate) fn untaken(&self) -> MutexGuard<'_, HashMap<PlaceId, Timestamp>> {
         self.untaken.lock().unwrap_or_else(PoisonError::into_inner)
     }

@@ -166,9 +166,9 @@ async fn a_part_that_failed_to_go_back_is_named_until_somebody_refunds_again() {
     shop.assert_clean().await;
 }
 
-#[tokio::test]
-async fn a_refund_of_ours_that_was_given_up_is_named() {
-    let shop = TestShop::new().await;
+/// A payment of another amount than was asked for, which the provider has refused to give back for
+/// so long that it was given up.
+async fn refund_given_up(shop: &TestShop) -> String {
     let fan = shop.fan();
     let hold = fan.held(&["A1"]).await;
     let intent = fan.intent(&hold).await;
@@ -179,6 +179,13 @@ async fn a_refund_of_ours_that_was_given_up_is_named() {
         shop.settle().await;
         shop.clock.advance(Duration::from_hours(1));
     }
+    intent
+}
+
+#[tokio::test]
+async fn a_refund_of_ours_that_was_given_up_is_named() {
+    let shop = TestShop::new().await;
+    let intent = refund_given_up(&shop).await;
     let report = reconcile(&shop).await;
     let named = json!([{"intentId": intent, "amountMinor": 700, "currency": "INR"}]);
     assert_eq!(report["failedRefunds"], named);
@@ -222,16 +229,7 @@ async fn a_dispute_voids_the_tickets_and_one_that_is_won_brings_the_money_back()
 #[tokio::test]
 async fn a_refund_by_hand_pays_what_we_could_not_give_back() {
     let shop = TestShop::new().await;
-    let fan = shop.fan();
-    let hold = fan.held(&["A1"]).await;
-    let intent = fan.intent(&hold).await;
-    shop.provider.pay_wrongly(&intent, 700);
-    shop.provider.refuse_refunds(100);
-    assert_eq!(fan.confirm(&hold, &intent).await.status, 402);
-    for _ in 0..15 {
-        shop.settle().await;
-        shop.clock.advance(Duration::from_hours(1));
-    }
+    let intent = refund_given_up(&shop).await;
     shop.provider.refund_by_hand(&intent, 200);
     reconcile(&shop).await;
     assert_eq!(held_at_provider(&shop).await, 500);

@@ -16,7 +16,6 @@ use axum::body::Body;
 use bytes::Bytes;
 use http::header::{CONNECTION, EXPECT};
 use http::{HeaderValue, Request, Response};
-
 use hyper::body::{Body as HttpBody, Frame, Incoming, SizeHint};
 
 /// Most bytes that are read for nothing.

@@ -32,6 +32,7 @@ use crate::telemetry;
 
 /// How long a lease lasts. A leader that dies is replaced within this.
 const LEASE: Duration = Duration::from_secs(2);
+
 /// A batch that is in the log, on its way to be made called.
 struct Publishing {
     published: BoxFuture<'static, StoreResult<bool>>,
