@@ -49,7 +49,10 @@ pub struct RoomSettings {
     pub title: String,
     /// `embedded`, or the URL of the service to protect.
     #[serde(default = "defaults::upstream")]
-    #[schema(max_length = 1024)]
+    #[schema(
+        max_length = 1024,
+        pattern = r"^(embedded|http://([A-Za-z0-9._~-]+|\[[0-9A-Fa-f:.]+\])(:[0-9]{1,5})?/?)$"
+    )]
     pub upstream: String,
     /// Most connections to a remote upstream at once, whichever rooms they serve: with as many
     /// underway, a request of this room is refused. At most half of them carry event streams and
@@ -64,7 +67,7 @@ pub struct RoomSettings {
     pub stream_idle_seconds: Option<u64>,
     /// Protected path prefixes, each beginning with `/`.
     #[serde(default)]
-    #[schema(max_items = 64)]
+    #[schema(schema_with = schemas::paths)]
     pub paths: Vec<String>,
     /// Calls per minute while visitors wait.
     #[serde(default = "defaults::new_users_per_minute")]
@@ -112,12 +115,13 @@ pub struct RoomSettings {
     #[serde(default = "defaults::missed_turn_grace_seconds")]
     #[schema(maximum = 86_400)]
     pub missed_turn_grace_seconds: u64,
-    /// What a join must prove.
+    /// What a join must prove. A proof of work cannot be checked by this version, which refuses it.
     #[serde(default)]
+    #[schema(value_type = String, pattern = "^none$")]
     pub challenge: Challenge,
     /// Codes that may join; anyone, when empty.
     #[serde(default)]
-    #[schema(max_items = 1000)]
+    #[schema(schema_with = schemas::access_codes)]
     pub access_codes: Vec<String>,
     /// What fans read while they wait.
     #[serde(default)]
@@ -129,6 +133,43 @@ pub struct RoomSettings {
     /// Out of use: everyone passes through.
     #[serde(default)]
     pub suspended: bool,
+}
+
+/// What the elements of lists are limited to, for the OpenAPI document.
+mod schemas {
+    use utoipa::openapi::schema::{ArrayBuilder, ObjectBuilder, Schema, Type};
+
+    /// Not below `/_line`, no empty, `.` or `..` segment, and no character of a query, a fragment,
+    /// an escape or a wildcard.
+    const PREFIX: &str = r"^(?!/_line(/|$))(?!.*//)(?!.*/\.{1,2}(/|$))/[!$&-)+-;=@-\[\]_a-z~]*$";
+    /// No control character but the line break, and something other than white space.
+    const CODE: &str = r"^(?=[\s\S]*\S)[^\u0000-\u0009\u000b-\u001f\u007f-\u009f]*$";
+
+    pub(super) fn paths() -> Schema {
+        texts(
+            PREFIX,
+            1024,
+            64,
+            "Protected path prefixes, each beginning with `/`.",
+        )
+    }
+
+    pub(super) fn access_codes() -> Schema {
+        texts(CODE, 64, 1000, "Codes that may join; anyone, when empty.")
+    }
+
+    fn texts(pattern: &str, length_max: usize, items_max: usize, description: &str) -> Schema {
+        let text = ObjectBuilder::new()
+            .schema_type(Type::String)
+            .max_length(Some(length_max))
+            .pattern(Some(pattern));
+        ArrayBuilder::new()
+            .items(text)
+            .max_items(Some(items_max))
+            .description(Some(description))
+            .build()
+            .into()
+    }
 }
 
 mod defaults {

@@ -345,6 +345,7 @@ impl App {
             }),
             metrics: surroundings.metrics.clone(),
             changes: Arc::new(RoomFigures(rooms.clone())),
+            tasks: tasks.clone(),
             seeds: seeds(surroundings.randomness.clone()),
         };
         Ok(Self {

@@ -21,6 +21,7 @@ pub mod installation;
 pub mod keys;
 pub mod lifecycle;
 mod line_owner;
+pub mod open_files;
 pub mod ops;
 pub mod proxy;
 pub mod public;

@@ -12,7 +12,7 @@ use contract::{Clock, PlaceId, Timestamp};
 use futures_util::stream::{self, StreamExt};
 
 use crate::room::Room;
-use crate::sessions::{Known, QUIET, SessionCheck, Sessions};
+use crate::sessions::{Known, SessionCheck, Sessions, Untaken};
 use crate::store::{Standing, StoreError, StoreResult};
 
 /// How much of the latest a store may lose in a failover and be told again.
@@ -189,20 +189,22 @@ impl Sessions {
             } if started_at >= since && expires_at > now => Some((*place, expires_at, false)),
             _ => None,
         });
-        let ends = over.into_iter().map(|place| (place, now.plus(QUIET), true));
+        let ends = over
+            .into_iter()
+            .map(|place| (place, now.plus(RETOLD), true));
         let told: Vec<_> = claims.chain(ends).collect();
-        self.untaken().retain(|_, until| *until > now);
+        self.untaken().retain(|_, claim| claim.until > now);
         let (store, at) = (&room.parts.store, room.store_ref());
         let retold = stream::iter(told).map(|(place, until, is_over)| {
             let at = &at;
             async move {
                 // An end is of a session, so that it gives no call back.
                 let standing = store.session_claim(at, now, place, until).await?;
-                if is_over {
-                    store.session_end(at, now, place).await?;
-                } else if !matches!(standing, Standing::Active { .. }) {
+                if !matches!(standing, Standing::Active { .. }) {
                     // Its call is lost as well, and claimed once the log has given it back.
-                    self.untaken().insert(place, until);
+                    self.untaken().insert(place, Untaken { until, is_over });
+                } else if is_over {
+                    store.session_end(at, now, place).await?;
                 }
                 Ok::<_, StoreError>(())
             }
@@ -227,11 +229,14 @@ impl Sessions {
         places: &[PlaceId],
     ) -> StoreResult<()> {
         for place in places.iter().copied() {
-            let Some(until) = self.untaken().get(&place).copied() else {
+            let Some(claim) = self.untaken().get(&place).copied() else {
                 continue;
             };
             let (store, at) = (&room.parts.store, room.store_ref());
-            store.session_claim(&at, now, place, until).await?;
+            store.session_claim(&at, now, place, claim.until).await?;
+            if claim.is_over {
+                store.session_end(&at, now, place).await?;
+            }
             self.untaken().remove(&place);
         }
         Ok(())

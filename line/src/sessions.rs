@@ -45,12 +45,20 @@ pub struct Sessions {
     pub endings: Endings,
     /// Sessions that ended lately, the latest last: at most [`ENDS_KEPT`].
     lately_over: Mutex<VecDeque<(Timestamp, PlaceId)>>,
-    /// Claims that the store could not take yet, because it had lost the call as well, and until
-    /// when their sessions last.
-    untaken: Mutex<HashMap<PlaceId, Timestamp>>,
+    /// Claims that the store could not take yet, because it had lost the call as well.
+    untaken: Mutex<HashMap<PlaceId, Untaken>>,
     /// Grows whenever sessions end, so that an answer from before an end is not kept after it.
     pub(crate) ends: AtomicU64,
     pub(crate) outage: Outage,
+}
+
+/// A claim that waits until the store has its call again.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Untaken {
+    /// Until when its session lasts.
+    pub(crate) until: Timestamp,
+    /// The session has ended since, so the call is not to be given to anyone again.
+    pub(crate) is_over: bool,
 }
 
 /// Whether the store answers. While it does not, one request in a [`QUIET`] asks for all.
@@ -139,7 +147,11 @@ impl Sessions {
         }) = self.known.get(&place)
             && claimed == seq
         {
-            self.untaken().insert(place, expires_at);
+            let claim = Untaken {
+                until: expires_at,
+                is_over: false,
+            };
+            self.untaken().insert(place, claim);
         }
         self.known.invalidate(&place);
     }
@@ -153,7 +165,7 @@ impl Sessions {
 
     /// The claims that wait until the store has their calls again. No panic can leave the map half
     /// changed.
-    pub(crate) fn untaken(&self) -> MutexGuard<'_, HashMap<PlaceId, Timestamp>> {
+    pub(crate) fn untaken(&self) -> MutexGuard<'_, HashMap<PlaceId, Untaken>> {
         self.untaken.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -203,6 +215,9 @@ impl Sessions {
             return;
         }
         self.known.insert(place, Known::Over { seq });
+        if let Some(claim) = self.untaken().get_mut(&place) {
+            claim.is_over = true;
+        }
         self.endings.wake(place);
     }
 }

@@ -38,7 +38,6 @@ use std::process::ExitCode;
 
 use anyhow::bail;
 use clap::{Parser, Subcommand, ValueEnum};
-use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::bare::BareSizes;
@@ -104,9 +103,8 @@ async fn main() -> ExitCode {
 }
 
 async fn run(options: RunOptions) -> anyhow::Result<()> {
-    let (_, files_max) = getrlimit(Resource::RLIMIT_NOFILE)?;
     // Children inherit it.
-    setrlimit(Resource::RLIMIT_NOFILE, files_max, files_max)?;
+    rlimit::increase_nofile_limit(u64::MAX)?;
     let mut report = Report::begin();
     let stage = Stage::set(&options.gateway, &options.scratch).await?;
     let outcome = tokio::select! {

@@ -1,19 +1,13 @@
 //! How many sockets one process can hold.
 
-use nix::sys::resource::{Resource, getrlimit, setrlimit};
-
 use crate::call::CALLS_MAX;
 
 /// Files that are neither fans' sockets nor calls: logs, the runtime, operators' reads.
 const FILES_RESERVED: u64 = 128;
 
 /// Raises this process's limit of open files as far as it may, and says how far that is.
-pub(crate) fn open_files() -> anyhow::Result<u64> {
-    let (soft, hard) = getrlimit(Resource::RLIMIT_NOFILE)?;
-    if soft < hard && setrlimit(Resource::RLIMIT_NOFILE, hard, hard).is_ok() {
-        return Ok(hard);
-    }
-    Ok(soft)
+pub(crate) fn open_files() -> std::io::Result<u64> {
+    rlimit::increase_nofile_limit(u64::MAX)
 }
 
 /// Refuses more sockets than fit beside the calls into `open_files`, and says what to do.

@@ -19,7 +19,7 @@ mod schema;
 pub use check::{CheckedShow, LISTED_AFTER_END, check, seat_count};
 pub use fault::Fault;
 pub use layout::PlannedSeat;
-pub use schema::{SCHEMA_ID, schema};
+pub use schema::{SCHEMA_ID, limit_components, schema};
 
 use contract::booking::ShowFile;
 

@@ -15,6 +15,9 @@ use crate::currency;
 /// What the schema is called.
 pub const SCHEMA_ID: &str = "urn:ropeline:show-file";
 
+/// The type that a whole file is read into.
+const FILE: &str = "ShowFile";
+
 /// The JSON Schema (draft 2020-12) of a show file, made from the types that read one.
 pub fn schema() -> Value {
     let mut schema = json!({
@@ -38,17 +41,30 @@ pub fn schema() -> Value {
         .replace("#/components/schemas/", "#/$defs/");
     // The text was JSON a line before.
     let mut schema: Value = serde_json::from_str(&text).unwrap_or_default();
-    for (pointer, limits) in limits() {
+    limit(&mut schema, |name| match name {
+        FILE => String::new(),
+        part => format!("/$defs/{part}"),
+    });
+    schema
+}
+
+/// Adds the limits that are checked to the schemas of a show file and its parts, as members of
+/// `components`, which is `components.schemas` of an OpenAPI document.
+pub fn limit_components(components: &mut Value) {
+    limit(components, |name| format!("/{name}"));
+}
+
+/// Adds the limits to `document`, where the schema of a type is at `pointer_of` its name.
+fn limit(document: &mut Value, pointer_of: impl Fn(&str) -> String) {
+    let prices = (FILE, "", json!({"allOf": prices()}));
+    for (name, member, limits) in limits().into_iter().chain([prices]) {
+        let pointer = format!("{}{member}", pointer_of(name));
         if let (Some(Value::Object(place)), Value::Object(limits)) =
-            (schema.pointer_mut(pointer), limits)
+            (document.pointer_mut(&pointer), limits)
         {
             place.extend(limits);
         }
     }
-    if let Some(schema) = schema.as_object_mut() {
-        schema.insert("allOf".to_owned(), prices().into());
-    }
-    schema
 }
 
 /// For each range of prices, the currencies that have it.
@@ -67,50 +83,58 @@ fn prices() -> Vec<Value> {
     ranges.collect()
 }
 
-fn limits() -> Vec<(&'static str, Value)> {
+/// For each type, by name, what its members are limited to.
+fn limits() -> Vec<(&'static str, &'static str, Value)> {
     let text = |longest: usize| json!({"minLength": 1, "maxLength": longest});
     let slug = || json!({"pattern": "^[a-z0-9]([a-z0-9-]{0,62}[a-z0-9])?$"});
     vec![
-        ("/properties/title", text(TITLE_MAX)),
+        (FILE, "/properties/title", text(TITLE_MAX)),
         (
+            FILE,
             "/properties/description",
             json!({"maxLength": DESCRIPTION_MAX}),
         ),
-        ("/properties/currency", json!({"enum": currency::CHARGED})),
         (
+            FILE,
+            "/properties/currency",
+            json!({"enum": currency::CHARGED}),
+        ),
+        (
+            FILE,
             "/properties/ticketLimit",
             json!({"minimum": 1, "maximum": TICKET_LIMIT_MAX, "default": TICKET_LIMIT_DEFAULT}),
         ),
         (
+            FILE,
             "/properties/holdSeconds",
             json!({"minimum": HOLD_SECONDS_MIN, "maximum": HOLD_SECONDS_MAX,
                 "default": HOLD_SECONDS_DEFAULT}),
         ),
-        ("/properties/categories", json!({"minItems": 1})),
-        ("/properties/sections", json!({"minItems": 1})),
-        ("/$defs/Venue/properties/name", text(NAME_MAX)),
-        ("/$defs/ShowFileCity/properties/name", text(CITY_NAME_MAX)),
+        (FILE, "/properties/categories", json!({"minItems": 1})),
+        (FILE, "/properties/sections", json!({"minItems": 1})),
+        ("Venue", "/properties/name", text(NAME_MAX)),
+        ("ShowFileCity", "/properties/name", text(CITY_NAME_MAX)),
         (
-            "/$defs/ShowFileCity/properties/country",
+            "ShowFileCity",
+            "/properties/country",
             json!({"pattern": "^[A-Z]{2}$"}),
         ),
-        ("/$defs/Category/properties/category", text(CATEGORY_MAX)),
+        ("Category", "/properties/category", text(CATEGORY_MAX)),
+        ("Category", "/properties/priceMinor", json!({"minimum": 1})),
         (
-            "/$defs/Category/properties/priceMinor",
-            json!({"minimum": 1}),
-        ),
-        (
-            "/$defs/Venue/properties/latitude",
+            "Venue",
+            "/properties/latitude",
             json!({"minimum": -LATITUDE_MAX, "maximum": LATITUDE_MAX}),
         ),
         (
-            "/$defs/Venue/properties/longitude",
+            "Venue",
+            "/properties/longitude",
             json!({"minimum": -LONGITUDE_MAX, "maximum": LONGITUDE_MAX}),
         ),
-        ("/$defs/Section/properties/rows/items", text(ROW_MAX)),
-        ("/$defs/ShowId", slug()),
-        ("/$defs/CityId", slug()),
-        ("/$defs/RoomId", slug()),
-        ("/$defs/Timestamp", json!({"format": "date-time"})),
+        ("Section", "/properties/rows/items", text(ROW_MAX)),
+        ("ShowId", "", slug()),
+        ("CityId", "", slug()),
+        ("RoomId", "", slug()),
+        ("Timestamp", "", json!({"format": "date-time"})),
     ]
 }

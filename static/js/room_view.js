@@ -29,6 +29,8 @@ export class RoomView {
   /** What is said to someone without a place; for one who had a place, what fits most rooms. */
   #outside = this.#main.dataset.status === undefined
     ? { headline: this.#headline, lede: element("lede").textContent ?? "" } : texts.outside.queueing;
+  #outsideTitle = this.#main.dataset.status === undefined ? document.title
+    : fill(texts.documentTitle, { headline: texts.outside.queueing.headline, title: this.#title });
   #outsideMood = this.#main.dataset.status === undefined ? document.body.dataset.mood : "wait";
 
   /**
@@ -120,6 +122,7 @@ export class RoomView {
     }
     const refusals = /** @type {Record<string, string>} */ (texts.refused);
     optional("refused", state.refused && (refusals[state.refused] ?? texts.refused.other));
+    show("kept", state.refused !== "cookies");
     element("code").setAttribute("aria-invalid", String(state.refused === "forbidden"));
   }
 
@@ -128,11 +131,17 @@ export class RoomView {
     if (state.joined === "no" && state.refused === null) return;
     const joining = state.joined === "joining";
     document.body.dataset.mood = this.#outsideMood ?? "wait";
-    write("headline", this.#outside.headline);
+    delete document.body.dataset.stale;
+    document.title = this.#outsideTitle;
+    this.#headline = this.#outside.headline;
+    write("headline", this.#headline);
     write("lede", joining ? texts.join.joining : this.#outside.lede);
     for (const id of ["turn", "leave", "alerts", "stock"]) show(id, false);
     for (const id of ["ahead", "wait", "number"]) figure(id, null);
     this.#renderProgress(null);
+    // A refusal is announced by itself; what was said of the place is not to be found any more.
+    write("announce", "");
+    this.#announcedAt = -Infinity;
     const closed = state.refused === "room-closed" || state.refused === "room-not-found";
     show("way-out", closed);
     // Where nothing answers a script, a form may still get through.

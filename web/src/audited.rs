@@ -5,10 +5,8 @@ use serde_json::Value;
 
 /// What a request changed, for the audit log of whoever mounts the handler. It rides along as an
 /// extension of the response, also of a refusal.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Audited {
-    /// Such as `show.import`.
-    pub action: &'static str,
     /// Such as the id of a show; the path of the request, when absent.
     pub target: Option<String>,
     /// How it was.
@@ -18,16 +16,6 @@ pub struct Audited {
 }
 
 impl Audited {
-    /// `action` on something that is not known yet.
-    pub const fn new(action: &'static str) -> Self {
-        Self {
-            action,
-            target: None,
-            before: None,
-            after: None,
-        }
-    }
-
     /// `response` with this on it.
     pub fn on(self, mut response: Response) -> Response {
         response.extensions_mut().insert(self);

@@ -10,10 +10,12 @@ use std::io::Write as _;
 use std::sync::OnceLock;
 
 use bytes::Bytes;
-use http::header::{ACCEPT_ENCODING, CONTENT_ENCODING, CONTENT_TYPE, ETAG, VARY};
+use http::header::{ACCEPT_ENCODING, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, ETAG, VARY};
 use http::{HeaderMap, HeaderValue, StatusCode};
 
 use axum::response::{IntoResponse, Response};
+use data_encoding::HEXLOWER;
+use sha2::{Digest, Sha256};
 
 /// Below this a compressed body saves no packet.
 const BYTES_MIN: usize = 1024;
@@ -21,6 +23,9 @@ const BYTES_MIN: usize = 1024;
 const BROTLI_WINDOW: u32 = 22;
 /// Buffer of the brotli encoder.
 const BROTLI_BUFFER_BYTES: usize = 16 * 1024;
+
+/// Bytes of a digest that name a content. It is told from other states of one document only.
+const TAG_BYTES: usize = 8;
 
 /// How a body is coded.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -31,6 +36,17 @@ pub enum Encoding {
     Gzip,
     /// RFC 7932.
     Brotli,
+}
+
+impl Encoding {
+    /// What `Content-Encoding` calls it; nothing for bytes as they are.
+    const fn word(self) -> Option<&'static str> {
+        match self {
+            Self::Identity => None,
+            Self::Gzip => Some("gzip"),
+            Self::Brotli => Some("br"),
+        }
+    }
 }
 
 /// How much work goes into compressing.
@@ -71,6 +87,14 @@ impl Document {
         }
     }
 
+    /// A document that is named after its content.
+    pub fn of(bytes: impl Into<Bytes>, media_type: &'static str, effort: Effort) -> Self {
+        let bytes = bytes.into();
+        let digest = Sha256::digest(&bytes);
+        let tag = HEXLOWER.encode(&digest[..TAG_BYTES]);
+        Self::new(bytes, media_type, tag, effort)
+    }
+
     /// The answer to a request with `headers`: in the best coding that it takes, or 304. Each
     /// coding has an entity tag of its own, because its bytes differ.
     pub fn answer(&self, headers: &HeaderMap) -> Response {
@@ -79,11 +103,8 @@ impl Document {
         } else {
             accepted(headers)
         };
-        let (word, suffix) = match encoding {
-            Encoding::Identity => (None, ""),
-            Encoding::Gzip => (Some("gzip"), "-gzip"),
-            Encoding::Brotli => (Some("br"), "-br"),
-        };
+        let word = encoding.word();
+        let suffix = word.map(|word| format!("-{word}")).unwrap_or_default();
         let etag = format!("\"{}{suffix}\"", self.tag);
         let mut response = if crate::etag::is_known(headers, &etag) {
             StatusCode::NOT_MODIFIED.into_response()
@@ -131,6 +152,28 @@ impl Document {
                 .get_or_init(|| brotli(&self.bytes, self.effort))
                 .clone(),
         }
+    }
+}
+
+/// Gives `response` the body `bytes`, coded for it alone and as `encoding` says, if that saves a
+/// packet.
+pub fn set_body(response: &mut Response, bytes: Bytes, encoding: Encoding) {
+    let encoding = if bytes.len() < BYTES_MIN {
+        Encoding::Identity
+    } else {
+        encoding
+    };
+    let bytes = match encoding {
+        Encoding::Identity => bytes,
+        Encoding::Gzip => gzip(&bytes, Effort::Quick),
+        Encoding::Brotli => brotli(&bytes, Effort::Quick),
+    };
+    *response.body_mut() = axum::body::Body::from(bytes);
+    let headers = response.headers_mut();
+    headers.remove(CONTENT_LENGTH);
+    headers.append(VARY, HeaderValue::from_static("accept-encoding"));
+    if let Some(word) = encoding.word() {
+        headers.insert(CONTENT_ENCODING, HeaderValue::from_static(word));
     }
 }
 

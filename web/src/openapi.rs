@@ -3,15 +3,19 @@
 //! without.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use contract::ProblemCode;
 use contract::problem::PROBLEM_MEDIA_TYPE;
+use serde::Serialize;
 use utoipa::openapi::header::HeaderBuilder;
 use utoipa::openapi::path::{Operation, ParameterIn};
 use utoipa::openapi::{
     ContentBuilder, Object, OpenApi, PathItem, Ref, RefOr, Required, Response, ResponseBuilder,
     Schema, Type,
 };
+
+use crate::encoding::{Document, Effort};
 
 const JSON: &str = "application/json";
 const PROBLEM_SCHEMA: &str = "#/components/schemas/Problem";
@@ -32,6 +36,9 @@ macro_rules! problems {
         })+
     };
 }
+
+/// A document that is served.
+pub type Served = Arc<Document>;
 
 /// Answers by status.
 pub type Responses = BTreeMap<String, RefOr<Response>>;
@@ -82,6 +89,13 @@ fn flatten(api: &mut OpenApi) {
         }
         *schema = RefOr::T(Schema::Object(whole));
     }
+}
+
+/// The document as it is served: asked for again, it is at hand compressed or known already.
+pub fn served(api: &impl Serialize) -> Served {
+    // Maps with text keys, which all serialise.
+    let json = serde_json::to_vec(api).unwrap_or_default();
+    Arc::new(Document::of(json, JSON, Effort::Best))
 }
 
 /// The operations of one path.

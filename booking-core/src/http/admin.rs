@@ -72,7 +72,7 @@ async fn show(
     )
 )]
 async fn show_import(State(booking): State<Booking>, sent: ApiResult<RawJson>) -> Response {
-    let mut audited = Audited::new("show.import");
+    let mut audited = Audited::default();
     if let Ok(sent) = &sent {
         audited.target = sent.peek().map(|Named { show_id }| show_id.to_string());
     }
@@ -161,7 +161,7 @@ async fn check(State(booking): State<Booking>) -> ApiResult<ApiJson<CheckReport>
 
 /// Compare the payment provider's last day with our books
 #[utoipa::path(
-    post, path = "/admin/v1/reconcile", operation_id = "reconcile", tag = "booking",
+    post, path = "/admin/v1/reconcile", operation_id = "payments_reconcile", tag = "booking",
     responses(
         (status = 200, description = "What was found", body = ReconcileReport),
         (status = 403, description = "forbidden", body = Problem),
@@ -169,8 +169,10 @@ async fn check(State(booking): State<Booking>) -> ApiResult<ApiJson<CheckReport>
     )
 )]
 async fn reconcile(State(booking): State<Booking>) -> Response {
-    let mut audited = Audited::new("payments.reconcile");
-    audited.target = Some(booking.provider_name().to_owned());
+    let mut audited = Audited {
+        target: Some(booking.provider_name().to_owned()),
+        ..Audited::default()
+    };
     match compare(&booking).await {
         Ok(report) => {
             audited.after = serde_json::to_value(&report).ok().map(bounded);

@@ -1,11 +1,14 @@
 //! Cities and shows.
 
 use axum::extract::State;
+use axum::response::Response;
 use contract::booking::{CityList, Show, ShowList};
 use contract::{CityId, Problem, ShowId};
-use serde::Deserialize;
+use http::HeaderMap;
+use serde::{Deserialize, Serialize};
 use utoipa::IntoParams;
-use web::{ApiJson, ApiPath, ApiQuery, ApiResult};
+use web::encoding::{Document, Effort};
+use web::{ApiPath, ApiQuery, ApiResult};
 
 use super::problems::{invalid, not_found};
 use crate::handle::Booking;
@@ -27,11 +30,17 @@ pub(super) struct ShowsWanted {
 }
 
 /// The cities that have shows.
-#[utoipa::path(get, path = "/cities", responses((status = 200, body = CityList)))]
-pub(super) async fn cities(State(booking): State<Booking>) -> ApiJson<CityList> {
-    ApiJson(CityList {
-        cities: booking.cities(),
-    })
+#[utoipa::path(
+    get, path = "/cities",
+    responses(
+        (status = 200, body = CityList, headers(("ETag", description = "Names this list"))),
+        (status = 304, description = "It is still the list of If-None-Match",
+            headers(("ETag", description = "Names this list")))
+    )
+)]
+pub(super) async fn cities(State(booking): State<Booking>, headers: HeaderMap) -> Response {
+    let cities = booking.cities();
+    for_everyone(&CityList { cities }, &headers)
 }
 
 /// The shows of a city.
@@ -39,7 +48,9 @@ pub(super) async fn cities(State(booking): State<Booking>) -> ApiJson<CityList> 
     get, path = "/cities/{cityId}/shows",
     params(("cityId" = CityId, Path, description = "The city"), ShowsWanted),
     responses(
-        (status = 200, body = ShowList),
+        (status = 200, body = ShowList, headers(("ETag", description = "Names this list"))),
+        (status = 304, description = "It is still the list of If-None-Match",
+            headers(("ETag", description = "Names this list"))),
         (status = 404, body = Problem),
         (status = 422, body = Problem)
     )
@@ -48,27 +59,42 @@ pub(super) async fn city_shows(
     State(booking): State<Booking>,
     ApiPath(city): ApiPath<CityId>,
     ApiQuery(wanted): ApiQuery<ShowsWanted>,
-) -> ApiResult<ApiJson<ShowList>> {
+    headers: HeaderMap,
+) -> ApiResult<Response> {
     let date = wanted.date.as_deref().map(read_date).transpose()?;
     let query = wanted.q.as_deref().map(str::trim).filter(|q| !q.is_empty());
     if query.is_some_and(|query| query.len() > QUERY_LENGTH_MAX) {
         return Err(invalid("q", "must have at most 200 characters"));
     }
     let shows = booking.shows(&city, date, query).ok_or_else(not_found)?;
-    Ok(ApiJson(ShowList { shows }))
+    Ok(for_everyone(&ShowList { shows }, &headers))
 }
 
 /// One show.
 #[utoipa::path(
     get, path = "/shows/{showId}",
     params(("showId" = ShowId, Path, description = "The show")),
-    responses((status = 200, body = Show), (status = 404, body = Problem))
+    responses(
+        (status = 200, body = Show, headers(("ETag", description = "Names this state of it"))),
+        (status = 304, description = "It is still as If-None-Match names it",
+            headers(("ETag", description = "Names this state of it"))),
+        (status = 404, body = Problem)
+    )
 )]
 pub(super) async fn show(
     State(booking): State<Booking>,
     ApiPath(show): ApiPath<ShowId>,
-) -> ApiResult<ApiJson<Show>> {
-    booking.show(&show).map(ApiJson).ok_or_else(not_found)
+    headers: HeaderMap,
+) -> ApiResult<Response> {
+    let show = booking.show(&show).ok_or_else(not_found)?;
+    Ok(for_everyone(&show, &headers))
+}
+
+/// An answer that is the same for everyone: compressed, and not sent again to who has it.
+fn for_everyone(answer: &impl Serialize, headers: &HeaderMap) -> Response {
+    // Objects with text, numbers and lists in them, which all serialise.
+    let json = serde_json::to_vec(answer).unwrap_or_default();
+    Document::of(json, "application/json", Effort::Quick).answer(headers)
 }
 
 pub(crate) fn read_date(text: &str) -> ApiResult<time::Date> {

@@ -12,31 +12,25 @@ mod payments;
 pub(crate) mod problems;
 mod seats;
 
-use std::sync::Arc;
-
 use axum::Router;
 use axum::extract::State;
 use axum::response::Response;
-use http::HeaderValue;
 use http::header::CACHE_CONTROL;
+use http::{HeaderMap, HeaderValue};
 use utoipa::{Modify, OpenApi};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
-use web::{ApiJson, Part, RequestIds};
+use web::openapi::Served;
+use web::{Part, RequestIds};
 
 use self::description::{Api, InCommon};
 use crate::handle::Booking;
 use crate::shop;
 
-/// What the handler of the description needs.
-#[derive(Clone)]
-struct Description(Arc<utoipa::openapi::OpenApi>);
-
 /// The public API under `/api/v1`, and the shop's pages.
 pub(crate) fn router(booking: Booking) -> Router {
     let (router, mut api) = routes().split_for_parts();
     InCommon.modify(&mut api);
-    let description = Description(Arc::new(api));
     let ids = RequestIds::new(u64::from_be_bytes(booking.0.randomness.bytes()));
     let router = router
         .with_state(booking.clone())
@@ -49,7 +43,7 @@ pub(crate) fn router(booking: Booking) -> Router {
             booking.clone(),
             limiting::middleware,
         ))
-        .merge(described(description))
+        .merge(described(web::openapi::served(&api)))
         .merge(shop::router(booking));
     web::standard(router, Part::new("booking"), ids)
 }
@@ -90,13 +84,13 @@ async fn keep_private(mut response: Response) -> Response {
     response
 }
 
-fn described(description: Description) -> Router {
+fn described(document: Served) -> Router {
     let openapi = axum::routing::get(openapi);
     Router::new()
         .route("/api/v1/openapi.json", openapi)
-        .with_state(description)
+        .with_state(document)
 }
 
-async fn openapi(State(description): State<Description>) -> ApiJson<utoipa::openapi::OpenApi> {
-    ApiJson(utoipa::openapi::OpenApi::clone(&description.0))
+async fn openapi(State(document): State<Served>, headers: HeaderMap) -> Response {
+    document.answer(&headers)
 }

@@ -103,13 +103,16 @@ fn cached(mut response: Response) -> Response {
     response
 }
 
-/// Changes of the seat map as server-sent events. The first event names the present version; an
-/// event `reload` says that some were missed.
+/// Changes of the seat map as server-sent events. The data of an event `seats` is a `SeatChanges`
+/// document; the first names the present version and no change. An event `reload` says that some
+/// were missed, and an event `heartbeat` that the connection lives. Clients skip events with other
+/// names.
 #[utoipa::path(
     get, path = "/shows/{showId}/seatmap/live",
     params(("showId" = ShowId, Path, description = "The show")),
     responses(
-        (status = 200, content_type = "text/event-stream", body = SeatChanges),
+        (status = 200, content_type = "text/event-stream", body = String,
+            description = "Server-sent events `seats`, `reload` and `heartbeat`"),
         (status = 404, body = Problem),
         (status = 503, body = Problem, description = "booking-busy, database-unavailable")
     )

@@ -2,17 +2,16 @@
 
 use std::sync::Arc;
 
-use axum::body::Body;
 use axum::extract::{Request, State};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use contract::{Problem, ProblemCode};
 use http::header::{
-    CACHE_CONTROL, CONTENT_LENGTH, CONTENT_SECURITY_POLICY, CONTENT_TYPE, REFERRER_POLICY,
-    X_CONTENT_TYPE_OPTIONS,
+    CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, REFERRER_POLICY, X_CONTENT_TYPE_OPTIONS,
 };
 use http::{HeaderValue, Method};
 use pages::shop::ProblemPage;
+use web::encoding::Encoding;
 use web::origin::{is_same_origin, origin_of};
 use web::reader::{Reader, reader};
 use web::{ApiError, RequestId};
@@ -59,6 +58,11 @@ pub(super) async fn middleware(
     let path = request.uri().path().to_owned();
     let is_person = reader(request.headers()) == Reader::Person;
     let customer = rules.booking.customer(request.headers());
+    let encoding = if customer.limit_owners().is_empty() {
+        web::encoding::accepted(request.headers())
+    } else {
+        Encoding::Identity
+    };
     let safe = matches!(*request.method(), Method::GET | Method::HEAD);
     let mut response = if safe || is_same_origin(request.headers(), &rules.public_origin) {
         next.run(request).await
@@ -84,10 +88,9 @@ pub(super) async fn middleware(
         open.holds
             .retain(|hold| !is_of_hold(&path, &hold.hold_id.to_string()));
         let html = pages::shop::with_holds(&html, &open);
-        response.headers_mut().remove(CONTENT_LENGTH);
         let media_type = HeaderValue::from_static("text/html; charset=utf-8");
         response.headers_mut().insert(CONTENT_TYPE, media_type);
-        *response.body_mut() = Body::from(html);
+        web::encoding::set_body(&mut response, html.into(), encoding);
     }
     let headers = response.headers_mut();
     headers.insert(CONTENT_SECURITY_POLICY, rules.policy.clone());

@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use crate::fan::{SHOW, intent_of};
+use crate::fan::{Fan, SHOW, intent_of};
 use crate::test_shop::{TestShop, show_file};
 
 #[tokio::test]
@@ -46,6 +46,27 @@ async fn cities_shows_and_seats_can_be_browsed() {
     assert_eq!(map["seats"].as_array().unwrap().len(), 20);
     assert_eq!(fan.seat("B10").await, "BLOCKED");
     assert_eq!(fan.seat("A1").await, "AVAILABLE");
+}
+
+#[tokio::test]
+async fn what_is_the_same_for_everyone_is_compressed_and_sent_once() {
+    let mut file = show_file();
+    file["description"] = json!("Three hours, ten acts. ".repeat(60));
+    let shop = TestShop::with(file).await;
+    let fan = shop.fan().with_header("accept-encoding", "gzip");
+    for path in [SHOW, "/api/v1/cities/mumbai/shows", "/api/v1/openapi.json"] {
+        let packed = fan.get(path).await;
+        assert_eq!(packed.headers["content-encoding"], "gzip", "{path}");
+        assert_eq!(packed.headers["vary"], "accept-encoding", "{path}");
+        let tag = packed.headers["etag"].to_str().unwrap();
+        let knowing = fan.clone().with_header("if-none-match", tag);
+        assert_eq!(knowing.get(path).await.status, 304, "{path}");
+    }
+    // A page beside which something of one's own may stand is not: its length would tell of it.
+    let page = |fan: Fan| async move { fan.get("/shows/eras-mumbai-1").await.headers };
+    assert_eq!(page(fan.clone()).await["content-encoding"], "gzip");
+    fan.held(&["A1"]).await;
+    assert!(page(fan).await.get("content-encoding").is_none());
 }
 
 #[tokio::test]

@@ -58,3 +58,30 @@ async fn a_seat_map_that_is_not_in_memory_says_that_the_database_is_away() {
         assert!(refused.headers.contains_key("retry-after"), "{form}");
     }
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn money_that_was_taken_when_the_database_went_away_is_no_refusal() {
+    let shop = TestShop::new().await;
+    let database = TcpProxy::start(shop.database.server_address()).await;
+    let process = shop.another_process_at(Some(database.address)).await;
+    let fan = shop.fan().at(process.router.clone());
+    let hold = fan.held(&["A1"]).await;
+    let intent = fan.intent(&hold).await;
+    shop.provider.pay(&intent);
+    let mut asked = shop.provider.delay_next_fetch();
+    let (confirmed, ()) = tokio::join!(fan.confirm(&hold, &intent), async {
+        // The provider has said that the money is there; nobody can write it down.
+        asked.arrived().await;
+        database.set(Line::Cut);
+        asked.release();
+    });
+    assert_eq!(confirmed.status, 202, "{}", confirmed.text);
+    assert_eq!(confirmed.json["status"], "PROCESSING");
+    database.set(Line::Up);
+    crate::test_shop::eventually("the booking", || async {
+        fan.confirm(&hold, &intent).await.status == 200
+    })
+    .await;
+    shop.settle().await;
+    shop.assert_clean().await;
+}

@@ -23,6 +23,7 @@ const MAY_DEPEND_ON: [(&str, &[&str]); 14] = [
             "metric-families",
             "migrations",
             "pages",
+            "show-file",
             "web",
         ],
     ),

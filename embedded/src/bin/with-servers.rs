@@ -48,6 +48,8 @@ async fn main() -> anyhow::Result<ExitCode> {
         .with_max_level(tracing::Level::WARN)
         .init();
     let arguments = Arguments::parse();
+    // The command and the servers inherit it. A test run opens more than the usual thousand.
+    rlimit::increase_nofile_limit(u64::MAX).context("the limit of open files")?;
     remove_abandoned(&std::env::temp_dir());
     let directory = tempfile::Builder::new()
         .prefix(DIRECTORY_PREFIX)

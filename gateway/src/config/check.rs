@@ -9,6 +9,7 @@ use ipnet::IpNet;
 use super::checked::{Config, LogFormat, Payment, Problems};
 use super::rates::shop_rates;
 use super::settings::Settings;
+use crate::open_files;
 
 /// A shorter token of the operators' listener can be guessed.
 const ADMIN_TOKEN_CHARS_ADVISED: usize = 16;
@@ -40,7 +41,18 @@ pub(super) fn check(settings: Settings, mut problems: Vec<String>) -> Result<Con
         ));
     }
     let trusted_proxies = networks(settings.trusted_proxies.as_deref(), &mut note);
-    let serving = serving(&settings, &mut note);
+    let mut serving = serving(&settings, &mut note);
+    let files = open_files::raise();
+    let connections_max = open_files::for_clients(files);
+    if serving.connections_max > connections_max {
+        warnings.push(format!(
+            "ROPELINE_CONNECTIONS_MAX is {}, but this process may open {files} files, so it takes \
+             {connections_max} connections at once: raise the limit (`ulimit -Hn`, or LimitNOFILE \
+             of a systemd unit)",
+            serving.connections_max
+        ));
+        serving.connections_max = connections_max;
+    }
     let shop_rates = shop_rates(&settings, &mut note);
     let payment = payment(&settings, &mut note, &mut warnings);
     let data_dir = data_dir(settings.data_dir.as_deref(), &mut note);

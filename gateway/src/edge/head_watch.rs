@@ -17,10 +17,9 @@ use bytes::Bytes;
 use hyper::body::{Body as HttpBody, Frame, SizeHint};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::Instant;
-use web::RequestIds;
 
 use super::lazy_timer::LazyTimer;
-use super::refused_head::{self, Kept, Page, status_of};
+use super::refused_head::{self, Kept, Refusal, Refusals, status_of};
 
 /// Longest that a closed connection is read, for a client that sends a body nobody wants.
 const LINGER_MAX: Duration = Duration::from_secs(2);
@@ -142,13 +141,6 @@ pub(super) struct HeadWatch<T> {
     lingers_until: Option<Instant>,
 }
 
-/// What refusals are made of.
-#[derive(Clone, Debug)]
-pub(super) struct Refusals {
-    pub(super) ids: RequestIds,
-    pub(super) page: Option<Page>,
-}
-
 /// An answer of hyper's own, replaced.
 struct Replacement {
     bytes: Vec<u8>,
@@ -242,12 +234,7 @@ impl<T: AsyncWrite + Unpin> HeadWatch<T> {
             return false;
         };
         self.replacement = Some(Replacement {
-            bytes: refused_head::answer(
-                status,
-                &self.head,
-                self.refusals.page.as_ref(),
-                &self.refusals.ids,
-            ),
+            bytes: refused_head::answer(Refusal::of_parser(status), &self.head, &self.refusals),
             written: 0,
             instead_of: bufs.iter().map(|buf| buf.len()).sum(),
         });

@@ -14,6 +14,7 @@
 //! | [`return_target`] | where a fan goes once they are let in |
 //! | [`serve`] | serving a router on a listener, with limits per connection |
 //! | [`telemetry`] | metric names |
+//! | `turned_away` | answers where there is no room for a connection |
 //! | [`write_stall`] | giving up on peers that stop reading |
 
 pub mod client_ip;
@@ -29,5 +30,6 @@ pub mod refused_head;
 pub mod return_target;
 pub mod serve;
 pub mod telemetry;
+mod turned_away;
 mod unread;
 pub mod write_stall;

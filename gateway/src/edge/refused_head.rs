@@ -1,5 +1,5 @@
-//! The answer to a head that the parser refuses: a problem document, or a page where the head said
-//! that a person asks.
+//! The answer to a request that is not served, because the parser refuses its head or there is no
+//! room: a problem document, or a page where the head said that a person asks.
 
 use std::fmt;
 use std::sync::Arc;
@@ -44,6 +44,14 @@ impl fmt::Debug for Page {
     }
 }
 
+/// What refusals are made of.
+#[derive(Clone, Debug)]
+pub(super) struct Refusals {
+    pub(super) ids: RequestIds,
+    /// What people get; a problem document when `None`.
+    pub(super) page: Option<Page>,
+}
+
 /// The beginning of a head that is being read.
 #[derive(Debug, Default)]
 pub(super) struct Kept(Vec<u8>);
@@ -52,6 +60,11 @@ impl Kept {
     pub(super) fn add(&mut self, bytes: &[u8]) {
         let free = KEPT_BYTES_MAX.saturating_sub(self.0.len());
         self.0.extend_from_slice(&bytes[..bytes.len().min(free)]);
+    }
+
+    /// Whether the head is complete, or nothing more of it would be kept.
+    pub(super) fn is_whole(&self) -> bool {
+        self.0.len() >= KEPT_BYTES_MAX || self.0.windows(4).any(|four| four == b"\r\n\r\n")
     }
 
     /// Forgets a head that was read. The memory is kept for the next one, unless it is much.
@@ -89,39 +102,74 @@ pub(super) fn status_of(bytes: &[u8]) -> Option<u16> {
     (400..500).contains(&status).then_some(status)
 }
 
-/// The answer, whole.
-pub(super) fn answer(status: u16, head: &Kept, page: Option<&Page>, ids: &RequestIds) -> Vec<u8> {
-    let (code, reason, detail) = match status {
-        431 => (
-            ProblemCode::HeadTooLarge,
-            "Request Header Fields Too Large",
-            "The request's headers are larger or more than are read.",
-        ),
-        414 => (
-            ProblemCode::HeadTooLarge,
-            "URI Too Long",
-            "The request's address is too long.",
-        ),
-        408 => (
-            ProblemCode::RequestTimeout,
-            "Request Timeout",
-            "The request took too long to arrive.",
-        ),
-        _ => (
-            ProblemCode::BadRequest,
-            "Bad Request",
-            "The request's head could not be read.",
-        ),
-    };
-    let id = ids.next_id();
-    let mut problem = Problem::new(code).detail(detail);
-    problem.status = status;
+/// Why a request is not served.
+pub(super) struct Refusal {
+    status: u16,
+    reason: &'static str,
+    problem: Problem,
+}
+
+impl Refusal {
+    /// The parser's, with its status.
+    pub(super) fn of_parser(status: u16) -> Self {
+        let (code, reason, detail) = match status {
+            431 => (
+                ProblemCode::HeadTooLarge,
+                "Request Header Fields Too Large",
+                "The request's headers are larger or more than are read.",
+            ),
+            414 => (
+                ProblemCode::HeadTooLarge,
+                "URI Too Long",
+                "The request's address is too long.",
+            ),
+            408 => (
+                ProblemCode::RequestTimeout,
+                "Request Timeout",
+                "The request took too long to arrive.",
+            ),
+            _ => (
+                ProblemCode::BadRequest,
+                "Bad Request",
+                "The request's head could not be read.",
+            ),
+        };
+        let mut problem = Problem::new(code).detail(detail);
+        problem.status = status;
+        Self {
+            status,
+            reason,
+            problem,
+        }
+    }
+
+    /// There are too many connections.
+    pub(super) fn no_room() -> Self {
+        Self {
+            status: 503,
+            reason: "Service Unavailable",
+            problem: Problem::new(ProblemCode::LineUnavailable)
+                .detail("Too many connections. Try again in a moment."),
+        }
+    }
+}
+
+/// The answer to a request that began with `head`, whole.
+pub(super) fn answer(refusal: Refusal, head: &Kept, refusals: &Refusals) -> Vec<u8> {
+    let Refusal {
+        status,
+        reason,
+        mut problem,
+    } = refusal;
+    let id = refusals.ids.next_id();
+    let retry_after = problem.retry_after_seconds;
     problem.request_id = Some(id.as_str().to_owned());
     tracing::debug!(
         status,
         request_id = id.as_str(),
-        "a request could not be read"
+        "a request was refused before it was served"
     );
+    let page = refusals.page.as_ref();
     let page = page.filter(|_| reader(&head.fields()) == Reader::Person);
     let parts = match page {
         Some(page) => (page.0)(problem),
@@ -139,6 +187,9 @@ pub(super) fn answer(status: u16, head: &Kept, page: Option<&Page>, ids: &Reques
         answer.extend_from_slice(b": ");
         answer.extend_from_slice(value.as_bytes());
         answer.extend_from_slice(b"\r\n");
+    }
+    if let Some(seconds) = retry_after {
+        answer.extend_from_slice(format!("retry-after: {seconds}\r\n").as_bytes());
     }
     let rest = format!(
         "content-length: {}\r\ncache-control: no-store\r\n{X_REQUEST_ID}: {}\r\n\

@@ -10,8 +10,6 @@ use std::time::Duration;
 use axum::Router;
 use axum::body::Body;
 use axum::extract::ConnectInfo;
-use contract::problem::{PROBLEM_MEDIA_TYPE, RETRY_AFTER_DEFAULT_SECONDS};
-use contract::{Problem, ProblemCode};
 use http::{Request, StatusCode};
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
@@ -23,13 +21,13 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tower::Service;
-use web::request_id::X_REQUEST_ID;
-use web::{RequestId, RequestIds};
+use web::RequestIds;
 
-use super::connections::{ConnectionLimits, ConnectionPlace, Connections, Full};
-use super::head_watch::{HeadState, HeadWatch, Refusals};
-use super::refused_head::Page;
+use super::connections::{ConnectionLimits, ConnectionPlace, Connections};
+use super::head_watch::{HeadState, HeadWatch};
+use super::refused_head::{Page, Refusals};
 use super::telemetry;
+use super::turned_away::TurnedAway;
 use super::unread;
 use super::write_stall::WriteStall;
 
@@ -61,7 +59,7 @@ pub struct ServeConfig {
     pub connections: ConnectionLimits,
     /// From the order to stop until unfinished requests are cut off.
     pub grace: Duration,
-    /// Numbers the connections that are refused: no request of theirs is read.
+    /// Numbers the requests that are refused before they are served.
     pub request_ids: RequestIds,
     /// What people get whose requests cannot be read; a problem document when `None`.
     pub refusal_page: Option<Page>,
@@ -142,6 +140,7 @@ pub(super) async fn serve_counted(
         ids: config.request_ids.clone(),
         page: config.refusal_page.clone(),
     };
+    let turned_away = TurnedAway::new(config.name, refusals.clone(), connections.clone());
     loop {
         let accepted = tokio::select! {
             accepted = listener.accept() => accepted,
@@ -157,7 +156,7 @@ pub(super) async fn serve_counted(
         let place = match places.enter(peer.ip()) {
             Ok(place) => place,
             Err(full) => {
-                refuse(&stream, full, &config);
+                turned_away.tell(stream, full);
                 continue;
             }
         };
@@ -277,32 +276,6 @@ async fn rest_after(error: &io::Error, config: &ServeConfig) {
     }
 }
 
-fn refuse(stream: &TcpStream, full_is: Full, config: &ServeConfig) {
-    let (listener, limit) = (config.name, full_is.word());
-    counter!(telemetry::CONNECTIONS_REFUSED_TOTAL, "listener" => listener, "limit" => limit)
-        .increment(1);
-    // Written as far as the socket takes it at once, which is all of it on a new connection.
-    if let Err(error) = stream.try_write(full(&config.request_ids.next_id()).as_bytes()) {
-        tracing::trace!(%error, "a refused client did not wait for the answer");
-    }
-}
-
-/// The answer to a connection over the limit.
-fn full(id: &RequestId) -> String {
-    let mut problem = Problem::new(ProblemCode::LineUnavailable)
-        .detail("Too many connections. Try again in a moment.");
-    problem.request_id = Some(id.as_str().to_owned());
-    // A problem is strings, numbers and JSON values, all of which serialise.
-    let body = serde_json::to_string(&problem).unwrap_or_default();
-    format!(
-        "HTTP/1.1 503 Service Unavailable\r\nContent-Type: {PROBLEM_MEDIA_TYPE}\r\n\
-         Content-Length: {}\r\nRetry-After: {RETRY_AFTER_DEFAULT_SECONDS}\r\n\
-         Cache-Control: no-store\r\n{X_REQUEST_ID}: {}\r\nConnection: close\r\n\r\n{body}",
-        body.len(),
-        id.as_str(),
-    )
-}
-
 impl Socket {
     fn new(stream: TcpStream, place: ConnectionPlace, config: &ServeConfig) -> Self {
         gauge!(telemetry::CONNECTIONS, "listener" => config.name).increment(1.0);
@@ -357,29 +330,5 @@ impl AsyncWrite for Socket {
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         Pin::new(&mut self.inner).poll_shutdown(cx)
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_answer_to_one_too_many_is_well_formed() {
-        let text = full(&RequestIds::new(7).next_id());
-        let (head, body) = text.split_once("\r\n\r\n").unwrap();
-        assert!(
-            head.contains(&format!("Content-Length: {}\r\n", body.len())),
-            "{}",
-            body.len()
-        );
-        let problem: contract::Problem = serde_json::from_str(body).unwrap();
-        assert_eq!(problem.code, contract::ProblemCode::LineUnavailable);
-        assert!(head.contains("\r\nRetry-After: 2\r\n"));
-        let id = problem.request_id.unwrap();
-        assert!(
-            head.contains(&format!("\r\nx-request-id: {id}\r\n")),
-            "{head}"
-        );
     }
 }

@@ -65,7 +65,7 @@ impl Crowd {
             Method::GET => {
                 path.strip_prefix(PAGES)?;
                 let link = head.uri.path_and_query()?.as_str();
-                let page = self.line.shells.get(link, visitor)?;
+                let page = self.line.shells.get(link, visitor, &head.headers)?;
                 let counted = self.line.limits.check_call(visitor.client);
                 Some(Wish::Page(match counted {
                     Ok(()) => page,

@@ -55,8 +55,9 @@ const PING_EVERY: Duration = Duration::from_secs(30);
         (status = 101, description = "A WebSocket of `StatusDocument`, `HeartbeatFrame` and `ReconnectFrame`"),
         (
             status = 200,
-            description = "The same as server-sent events",
-            body = StatusDocument,
+            description = "The same frames as the data of server-sent events, which are named \
+                `status`, `heartbeat` and `reconnect`",
+            body = String,
             content_type = "text/event-stream"
         ),
         OfRoom, OfLine, OfPlace, OfLive

@@ -1,27 +1,30 @@
 //! The OpenAPI 3.1 document of the paths below `/_line/`. Each handler describes itself; here is
 //! what they have in common.
 
-use std::sync::Arc;
-
 use axum::Extension;
+use axum::response::Response;
 use contract::line::{HeartbeatFrame, NotCalled, ReconnectFrame};
 use contract::{Problem, ProblemCode};
+use http::HeaderMap;
 use utoipa::OpenApi;
 use utoipa::openapi::OpenApi as Document;
 use utoipa::openapi::security::{ApiKey, ApiKeyValue, HttpAuthScheme, HttpBuilder, SecurityScheme};
-use web::ApiJson;
+use web::openapi::Served;
 
 /// The document, for its handler.
 #[derive(Clone)]
-pub(super) struct Description(Arc<Document>);
+pub(super) struct Description(Served);
 
 /// This document.
 #[utoipa::path(
     get, path = "/_line/openapi.json", operation_id = "openapi", tag = "room",
     responses((status = 200, description = "OpenAPI 3.1", content_type = "application/json"))
 )]
-pub(super) async fn document(Extension(description): Extension<Description>) -> ApiJson<Document> {
-    ApiJson(Document::clone(&description.0))
+pub(super) async fn document(
+    Extension(Description(document)): Extension<Description>,
+    headers: HeaderMap,
+) -> Response {
+    document.answer(&headers)
 }
 
 /// What the handlers' descriptions are added to.
@@ -46,7 +49,7 @@ pub(super) fn description(mut described: Document) -> Description {
         .map(|(path, item)| (path.replace("{*", "{"), item));
     described.paths.paths = spelled.collect();
     web::openapi::complete(&mut described);
-    Description(Arc::new(described))
+    Description(web::openapi::served(&described))
 }
 
 struct Tokens;

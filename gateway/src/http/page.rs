@@ -2,7 +2,7 @@
 //! the files it uses.
 
 use std::collections::BTreeMap;
-use std::sync::LazyLock;
+use std::sync::{Arc, LazyLock};
 
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
@@ -28,6 +28,7 @@ use super::openapi::{OfFiles, OfForm, OfLine, OfOrigin, OfPlaceIfAny, OfQuery, O
 use super::place::joiner;
 use super::presented;
 use super::room::{Line, RoomPath, Shows, private};
+use super::shells::Shell;
 use super::state::LineState;
 use crate::edge::path::check_path;
 use crate::edge::presented::Presented;
@@ -75,6 +76,7 @@ pub async fn waiting(
     ApiQuery(query): ApiQuery<To>,
     Shows(visitor): Shows,
     uri: Uri,
+    asked: HeaderMap,
 ) -> ApiResult<Response> {
     let to = ReturnTarget::parse(query.to.as_deref());
     if room.is_idle() {
@@ -104,8 +106,12 @@ pub async fn waiting(
     // be kept for as long as its numbers hold, here too.
     headers.insert(CACHE_CONTROL, HeaderValue::from_static("public, max-age=1"));
     headers.append(VARY, HeaderValue::from_static("Cookie"));
+    headers.remove(CONTENT_TYPE);
+    let shell = Arc::new(Shell::new(room, view, headers, html));
+    let answer = shell.answer(&asked);
     let link = uri.path_and_query().map_or("", PathAndQuery::as_str);
-    Ok(state.shells.keep(link, room, view, headers, html))
+    state.shells.keep(link, shell);
+    Ok(answer)
 }
 
 /// Where someone goes who is not let in: the start page, unless it is waited for too.

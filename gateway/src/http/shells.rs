@@ -6,13 +6,12 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::body::Body;
 use axum::response::Response;
-use bytes::Bytes;
 use http::HeaderMap;
 use line::policy::status::RoomView;
 use line::room::Room;
 use moka::sync::Cache;
+use web::encoding::{Document, Effort};
 
 use super::presented;
 use crate::edge::presented::Presented;
@@ -29,12 +28,12 @@ const AGE_MAX: Duration = Duration::from_millis(250);
 pub struct Shells(Cache<String, Arc<Shell>>);
 
 /// The page that a link leads to.
-struct Shell {
+pub(super) struct Shell {
     room: Arc<Room>,
     /// What it was made of.
     view: Arc<RoomView>,
     headers: HeaderMap,
-    html: Bytes,
+    page: Document,
 }
 
 impl Default for Shells {
@@ -45,42 +44,53 @@ impl Default for Shells {
 }
 
 impl Shells {
-    /// The page that `link`, a path with its query, leads `visitor` to, if it is at hand. Who has
-    /// a place gets a page of their own.
-    pub(super) fn get(&self, link: &str, visitor: &Presented) -> Option<Response> {
+    /// The page that `link`, a path with its query, leads `visitor` to, if it is at hand, for a
+    /// request with `headers`. Who has a place gets a page of their own.
+    pub(super) fn get(
+        &self,
+        link: &str,
+        visitor: &Presented,
+        headers: &HeaderMap,
+    ) -> Option<Response> {
         let shell = self.0.get(link)?;
         let room = &shell.room;
         let is_sound = Arc::ptr_eq(&shell.view, &room.view())
             && !room.stop.is_cancelled()
             && !room.is_idle()
             && !presented::shows_place(room, visitor);
-        is_sound.then(|| {
-            let mut response = Response::new(Body::from(shell.html.clone()));
-            response.headers_mut().clone_from(&shell.headers);
-            response
-        })
+        is_sound.then(|| shell.answer(headers))
     }
 
-    /// Keeps the page that `link` leads to in `room`, made of `view`. Gives the answer with it.
-    pub(super) fn keep(
-        &self,
-        link: &str,
+    /// Keeps the page that `link` leads to.
+    pub(super) fn keep(&self, link: &str, shell: Arc<Shell>) {
+        if link.len() <= LINK_BYTES_MAX {
+            self.0.insert(link.to_owned(), shell);
+        }
+    }
+}
+
+impl Shell {
+    /// The page `html` of `room`, made of `view` and sent with `headers`.
+    pub(super) fn new(
         room: Arc<Room>,
         view: Arc<RoomView>,
         headers: HeaderMap,
         html: String,
-    ) -> Response {
-        let html = Bytes::from(html);
-        let mut response = Response::new(Body::from(html.clone()));
-        response.headers_mut().clone_from(&headers);
-        if link.len() <= LINK_BYTES_MAX {
-            let shell = Shell {
-                room,
-                view,
-                headers,
-                html,
-            };
-            self.0.insert(link.to_owned(), Arc::new(shell));
+    ) -> Self {
+        Self {
+            room,
+            view,
+            headers,
+            page: Document::of(html, "text/html; charset=utf-8", Effort::Quick),
+        }
+    }
+
+    /// The answer to a request with `asked`.
+    pub(super) fn answer(&self, asked: &HeaderMap) -> Response {
+        let mut response = self.page.answer(asked);
+        for (name, value) in &self.headers {
+            // What decides about the coding is named beside what decides about the page.
+            response.headers_mut().append(name, value.clone());
         }
         response
     }

@@ -48,9 +48,10 @@ pub struct ExtraRoutes {
 /// The router of the listener. The routes of `extra` get the same authentication, and their
 /// changes are recorded in the audit log.
 pub fn router(state: OpsState, extra: ExtraRoutes, ids: RequestIds) -> Router {
+    let recorder = audit::Recorder::new(state.clone(), &extra.described);
     let further = extra
         .router
-        .route_layer(from_fn_with_state(state.clone(), audit::record_changes));
+        .route_layer(from_fn_with_state(recorder, audit::record_changes));
     let (admin, described) = admin_routes().split_for_parts();
     let (open, health) = open_routes().split_for_parts();
     let document = openapi::document(described, health, extra.described);
@@ -61,7 +62,7 @@ pub fn router(state: OpsState, extra: ExtraRoutes, ids: RequestIds) -> Router {
         .route_layer(from_fn_with_state(state.tokens.clone(), auth::middleware));
     let open = open
         .with_state(state)
-        .merge(openapi::router(document))
+        .merge(openapi::router(&document))
         .merge(dashboard::router());
     web::standard(
         admin

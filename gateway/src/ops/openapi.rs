@@ -1,15 +1,15 @@
 //! The OpenAPI 3.1 document of the operators' listener.
 
-use std::sync::Arc;
-
 use axum::extract::State;
+use axum::response::Response;
 use axum::{Router, routing};
 use contract::{Problem, ProblemCode};
+use http::HeaderMap;
+use serde_json::{Value, json};
 use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityRequirement, SecurityScheme};
 use utoipa::openapi::{ContentBuilder, OpenApi as Document, Ref, RefOr, ResponseBuilder};
 use utoipa::{IntoResponses, OpenApi};
-use web::ApiJson;
-use web::openapi::{Responses, complete, header, operations, or_problem};
+use web::openapi::{Responses, Served, complete, header, operations, or_problem};
 
 /// Where the document is served, without a token: it says nothing that the program does not.
 const PATH: &str = "/admin/v1/openapi.json";
@@ -54,7 +54,7 @@ impl IntoResponses for RoomAsItIs {
 }
 
 /// The whole document: what operators need a token for, and what is open.
-pub(super) fn document(admin: Document, open: Document, extra: Document) -> Document {
+pub(super) fn document(admin: Document, open: Document, extra: Document) -> Value {
     let mut document = Api::openapi();
     document.merge(admin);
     document.merge(extra);
@@ -74,13 +74,19 @@ pub(super) fn document(admin: Document, open: Document, extra: Document) -> Docu
         .get_or_insert_default()
         .add_security_scheme(TOKEN, SecurityScheme::Http(bearer.build()));
     complete(&mut document);
+    let mut document = json!(document);
+    if let Some(schemas) = document.pointer_mut("/components/schemas") {
+        show_file::limit_components(schemas);
+    }
     document
 }
 
 /// Serves `document`.
-pub(super) fn router(document: Document) -> Router {
-    let served = async |State(document): State<Arc<Document>>| ApiJson(Document::clone(&document));
+pub(super) fn router(document: &Value) -> Router {
+    let answer = async |State(document): State<Served>, headers: HeaderMap| -> Response {
+        document.answer(&headers)
+    };
     Router::new()
-        .route(PATH, routing::get(served))
-        .with_state(Arc::new(document))
+        .route(PATH, routing::get(answer))
+        .with_state(web::openapi::served(document))
 }

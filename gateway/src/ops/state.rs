@@ -6,6 +6,7 @@ use contract::room::RoomStats;
 use contract::{Clock, PlaceId, Problem, RoomId};
 use futures_util::future::BoxFuture;
 use line::records::{Admissions, Audit, RoomRecord, Rooms};
+use tokio_util::task::TaskTracker;
 
 use super::auth::Tokens;
 use super::metrics::Metrics;
@@ -63,6 +64,8 @@ pub struct OpsState {
     pub metrics: Metrics,
     /// Puts changes of rooms into force here.
     pub changes: Arc<dyn Changes>,
+    /// What goes on when nobody waits for its answer any more.
+    pub tasks: TaskTracker,
     /// Seeds of new rooms.
     pub seeds: SeedSource,
 }

@@ -7,6 +7,7 @@ use booking_core::{Booking, BookingConfig, BookingDeps, PaymentConfig, Pools, Ra
 use contract::ManualClock;
 use http::{Method, Request, StatusCode};
 use serde_json::{Value, json};
+use sqlx::{Connection, Executor, PgConnection};
 use test_support::database::TestDatabase;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -14,6 +15,7 @@ use tower::ServiceExt;
 
 use crate::desk::Desk;
 use crate::holder::AnyRoom;
+use crate::serving::within;
 
 const SHOWS: &str = "/admin/v1/shows";
 
@@ -140,6 +142,35 @@ async fn an_import_is_recorded_under_its_show_with_what_it_changed() {
         ]),
         "{records:?}"
     );
+}
+
+#[tokio::test]
+async fn an_import_that_nobody_waits_for_is_recorded_to_its_end() {
+    let database = TestDatabase::create().await;
+    let mut held_up = PgConnection::connect(&database.url()).await.unwrap();
+    let booking = booking(&database).await;
+    let desk = Desk::with_booking(database, &booking);
+    held_up.execute("begin; lock table shows").await.unwrap();
+    let asking = desk.ask(Method::POST, SHOWS, show());
+    tokio::select! {
+        answer = asking => panic!("{}", answer.json),
+        () = async {
+            while records_of(&desk, SHOWS).await.is_empty() {}
+        } => {}
+    }
+    let records = records_of(&desk, SHOWS).await;
+    assert_eq!(records[0]["action"], "show.import");
+    assert_eq!(records[0]["after"], Value::Null);
+    held_up.execute("commit").await.unwrap();
+    let recorded = async {
+        loop {
+            let records = records_of(&desk, "sale").await;
+            if let [record] = &*records {
+                return record["after"]["seatCount"].clone();
+            }
+        }
+    };
+    assert_eq!(within("the end of the record", recorded).await, 10);
 }
 
 #[tokio::test]

@@ -16,6 +16,7 @@ use http::{HeaderMap, Method, Request, StatusCode};
 use http_body_util::BodyExt;
 use line::records::RoomRecord;
 use serde_json::{Value, json};
+use tokio_util::task::TaskTracker;
 use tower::ServiceExt;
 use web::RequestIds;
 
@@ -151,6 +152,7 @@ impl Desk {
             readiness: surroundings.clone(),
             metrics: Metrics::detached(&[]).unwrap().1,
             changes,
+            tasks: TaskTracker::new(),
             seeds: Arc::new(|| [7; 32]),
         };
         Self {

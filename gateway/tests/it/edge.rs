@@ -8,8 +8,10 @@ use axum::extract::WebSocketUpgrade;
 use axum::routing::{any, get as on_get};
 use contract::Problem;
 use gateway::edge::connections::ConnectionLimits;
+use gateway::edge::refused_head::{Page, PageParts};
 use gateway::edge::serve::ServeConfig;
-use http::StatusCode;
+use http::header::CONTENT_TYPE;
+use http::{HeaderValue, StatusCode};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::sync::mpsc;
@@ -178,6 +180,12 @@ async fn one_address_has_a_share_of_the_connections() {
             counts_loopback: true,
             ..ConnectionLimits::default()
         },
+        refusal_page: Some(Page::new(|problem| PageParts {
+            headers: [(CONTENT_TYPE, HeaderValue::from_static("text/html"))]
+                .into_iter()
+                .collect(),
+            html: problem.title,
+        })),
         ..ServeConfig::public("share", RequestIds::new(1))
     };
     let server = Server::start_with(hello(), config).await;
@@ -189,8 +197,28 @@ async fn one_address_has_a_share_of_the_connections() {
         assert_eq!(within("an answer", stream.read_u8()).await.unwrap(), b'H');
         open.push(stream);
     }
+    // Nobody has to be asked: who says nothing is told as well.
     let refused = read_to_end(TcpStream::connect(server.addr).await.unwrap()).await;
     assert_refusal(&refused, 503);
+    for (accept, reads) in [
+        ("text/html", "text/html"),
+        ("*/*", "application/problem+json"),
+    ] {
+        let mut stream = TcpStream::connect(server.addr).await.unwrap();
+        // More than is kept, and more after it: what is unread would reset the connection.
+        let request = format!(
+            "GET / HTTP/1.1\r\nAccept: {accept}\r\n\r\n{}",
+            "x".repeat(30_000)
+        );
+        stream.write_all(request.as_bytes()).await.unwrap();
+        let refused = read_to_end(stream).await;
+        assert!(refused.starts_with("HTTP/1.1 503 "), "{refused}");
+        assert!(
+            refused.contains(&format!("content-type: {reads}")),
+            "{refused}"
+        );
+        assert!(refused.contains("\r\nretry-after: 2\r\n"), "{refused}");
+    }
     drop(open.pop());
     within("room for another", async {
         loop {
@@ -258,7 +286,7 @@ async fn one_connection_too_many_is_refused_and_room_is_made_again() {
 
     let answer = read_to_end(TcpStream::connect(server.addr).await.unwrap()).await;
     assert!(answer.starts_with("HTTP/1.1 503"), "{answer}");
-    assert!(answer.contains("Retry-After"), "{answer}");
+    assert!(answer.contains("retry-after"), "{answer}");
     let (head, body) = answer.split_once("\r\n\r\n").unwrap();
     let problem: contract::Problem = serde_json::from_str(body).unwrap();
     let id = format!("x-request-id: {}\r\n", problem.request_id.unwrap());

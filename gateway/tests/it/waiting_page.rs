@@ -34,10 +34,22 @@ async fn the_page_of_someone_without_a_place_may_be_kept_and_no_other() {
     let (_world, app) = room(json!({})).await;
     let shell = app.get(PAGE, &[]).await;
     assert_eq!(shell.header("cache-control"), "public, max-age=1");
-    assert_eq!(shell.header("vary"), "Cookie");
+    let vary: Vec<_> = shell.headers.get_all("vary").iter().collect();
+    assert_eq!(vary, ["accept-encoding", "Cookie"]);
     assert_eq!(shell.header("set-cookie"), "");
     let again = app.get(PAGE, &[("cookie", "other=1")]).await;
     assert_eq!(again.header("cache-control"), "public, max-age=1");
+    for _ in 0..2 {
+        let packed = app.get(PAGE, &[("accept-encoding", "br")]).await;
+        assert_eq!(packed.header("content-encoding"), "br");
+        assert_eq!(packed.header("cache-control"), "public, max-age=1");
+        assert_eq!(packed.headers.get_all("content-type").iter().count(), 1);
+        assert!(
+            packed.body.len() * 2 < shell.body.len(),
+            "{}",
+            packed.body.len()
+        );
+    }
     let fan = app.join(1).await;
     for cookie in [fan.cookie.as_str(), "ropeline_place_eras=forged"] {
         let own = app.get(PAGE, &[("cookie", cookie)]).await;

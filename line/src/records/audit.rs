@@ -73,9 +73,7 @@ impl AuditEntry {
 /// How an act ended that was recorded before it began, and what became known of it meanwhile.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Conclusion {
-    /// What was done; as recorded, when absent.
-    pub action: Option<String>,
-    /// To what; as recorded, when absent.
+    /// To what it was done; as recorded, when absent.
     pub target: Option<String>,
     /// How it was; as recorded, when absent.
     pub before: Option<Value>,
@@ -86,7 +84,6 @@ pub struct Conclusion {
 impl From<Value> for Conclusion {
     fn from(after: Value) -> Self {
         Self {
-            action: None,
             target: None,
             before: None,
             after,
@@ -125,11 +122,10 @@ impl Audit {
             .run(move |connection| {
                 Box::pin(async move {
                     sqlx::query!(
-                        "update audit_log set action = coalesce($2, action),
-                            target = coalesce($3, target), before = coalesce($4, before), after = $5
+                        "update audit_log set target = coalesce($2, target),
+                            before = coalesce($3, before), after = $4
                          where id = $1 and after is null",
                         id,
-                        conclusion.action,
                         conclusion.target,
                         conclusion.before,
                         conclusion.after,

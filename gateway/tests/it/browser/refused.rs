@@ -51,6 +51,17 @@ async fn a_browser_that_keeps_no_cookies_is_told_so_and_takes_one_place_at_most(
     fan.open(&stage.line_url()).await;
     fan.mentions("#refused", "keeps no cookies").await;
     fan.picture("blocked").await;
+    // Nothing on the page speaks of the place any more, to whoever reads it.
+    let page = fan
+        .script("return document.title + document.body.textContent", &[])
+        .await;
+    assert!(
+        !page.as_str().unwrap().contains("You are in line"),
+        "{page}"
+    );
+    for id in ["#leave", "#link", "#kept"] {
+        assert!(!fan.has(id).await, "{id}");
+    }
     // This one does not say that it keeps none: that shows when the first place does not come back.
     assert_eq!(joins(&stage).await, 1);
     fan.before_each_page(

@@ -282,6 +282,31 @@ async fn a_claim_whose_call_the_line_lost_too_is_told_again_by_whoever_heard_it(
 }
 
 #[tokio::test]
+async fn a_session_that_ended_is_over_when_its_call_is_put_back() {
+    for ends_before_it_is_told in [true, false] {
+        let (mut world, socket, mut follower) = called_and_forgotten().await;
+        let (room, token) = (world.gateways[0].room.clone(), world.token(0));
+        let (now, seq) = (world.now(), 1);
+        let until = now.plus(std::time::Duration::from_secs(8));
+        room.sessions.claimed(token.place, seq, now, until);
+        if ends_before_it_is_told {
+            room.sessions.ended(token.place, now);
+        }
+        let _early = follower.notices_once().await;
+        room.sessions.ended(token.place, now);
+        world.step(&Op::AdvanceTime { ms: 2_100 }).await.unwrap();
+        for _ in 0..2 {
+            world.step(&Op::Tick(1)).await.unwrap();
+        }
+        for _ in 0..2 {
+            follower.notices_once().await.unwrap();
+        }
+        let standing = socket.standing();
+        assert!(matches!(standing, Standing::Ended), "{standing:?}");
+    }
+}
+
+#[tokio::test]
 async fn fans_of_a_killed_gateway_who_do_not_return_are_not_called() {
     let mut world = World::new();
     world.step(&Op::Pause(true)).await.unwrap();

@@ -1,0 +1,101 @@
+//! Answers on connections for which there is no room.
+//!
+//! The request is read first, as far as it comes soon. It tells whether a person or a program asks,
+//! and a connection that is closed on unread bytes is reset, with the answer on its way (RFC 9112,
+//! section 9.6).
+
+use std::io;
+use std::sync::Arc;
+use std::time::Duration;
+
+use metrics::counter;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+use tokio::sync::Semaphore;
+use tokio::time::timeout;
+use tokio_util::task::TaskTracker;
+
+use super::connections::Full;
+use super::refused_head::{Kept, Refusal, Refusals, answer};
+use super::telemetry;
+
+/// Connections that are read at once. Beyond them a client is told without being heard.
+const READ_AT_ONCE: usize = 256;
+/// How long a request may take to come, and after it the client to close.
+const PATIENCE: Duration = Duration::from_secs(1);
+/// Bytes that are read at a time.
+const CHUNK_BYTES: usize = 2 * 1024;
+
+/// Tells clients that there is no room for them.
+#[derive(Debug)]
+pub(super) struct TurnedAway {
+    listener: &'static str,
+    refusals: Refusals,
+    places: Arc<Semaphore>,
+    tasks: TaskTracker,
+}
+
+impl TurnedAway {
+    /// For the connections of `listener`; what is said on them is said in `tasks`.
+    pub(super) fn new(listener: &'static str, refusals: Refusals, tasks: TaskTracker) -> Self {
+        Self {
+            listener,
+            refusals,
+            places: Arc::new(Semaphore::new(READ_AT_ONCE)),
+            tasks,
+        }
+    }
+
+    /// Answers on `stream` and closes it, because there are too many as `full` says.
+    pub(super) fn tell(&self, stream: TcpStream, full: Full) {
+        let (listener, limit) = (self.listener, full.word());
+        counter!(telemetry::CONNECTIONS_REFUSED_TOTAL, "listener" => listener, "limit" => limit)
+            .increment(1);
+        let refusals = self.refusals.clone();
+        let Ok(place) = Arc::clone(&self.places).try_acquire_owned() else {
+            // Written as far as the socket takes it at once, which is all of it on a new one.
+            if let Err(error) =
+                stream.try_write(&answer(Refusal::no_room(), &Kept::default(), &refusals))
+            {
+                tracing::trace!(%error, "a refused client did not wait for the answer");
+            }
+            return;
+        };
+        self.tasks.spawn(async move {
+            if let Err(error) = tell(stream, &refusals).await {
+                tracing::trace!(%error, "a refused client did not wait for the answer");
+            }
+            drop(place);
+        });
+    }
+}
+
+async fn tell(mut stream: TcpStream, refusals: &Refusals) -> io::Result<()> {
+    let mut head = Kept::default();
+    // Who sends no request in time is answered like a program.
+    let _ = timeout(PATIENCE, read_head(&mut stream, &mut head)).await;
+    let answer = answer(Refusal::no_room(), &head, refusals);
+    stream.write_all(&answer).await?;
+    stream.shutdown().await?;
+    // Whoever goes on sending is not waited for.
+    let _ = timeout(PATIENCE, read_rest(&mut stream)).await;
+    Ok(())
+}
+
+async fn read_head(stream: &mut TcpStream, head: &mut Kept) -> io::Result<()> {
+    let mut chunk = [0; CHUNK_BYTES];
+    while !head.is_whole() {
+        let read = stream.read(&mut chunk).await?;
+        if read == 0 {
+            break;
+        }
+        head.add(&chunk[..read]);
+    }
+    Ok(())
+}
+
+async fn read_rest(stream: &mut TcpStream) -> io::Result<()> {
+    let mut chunk = [0; CHUNK_BYTES];
+    while stream.read(&mut chunk).await? > 0 {}
+    Ok(())
+}
