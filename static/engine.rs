@@ -31,6 +31,7 @@ static ENGINE: LazyLock<Environment<'static>> = LazyLock::new(|| {
         Value::from_safe_string(asset_url(&path))
     });
     engine.add_filter("query", |text: String| encode(&text, b""));
+    engine.add_filter("of_field", of_field);
     engine.add_filter("count", crate::wait::count);
     engine.add_filter("money", |minor: i64, currency: String| {
         crate::money::money(minor, &currency)
@@ -95,4 +96,20 @@ pub(crate) fn encode(text: &str, also: &[u8]) -> String {
         }
     }
     encoded
+}
+
+/// What is wrong with a field, as a sentence for people: a program is told `field: what`.
+fn of_field(detail: &str, field: &str) -> String {
+    let what = detail
+        .strip_prefix(field)
+        .and_then(|rest| rest.strip_prefix(": "))
+        .unwrap_or(detail);
+    let mut letters = what.chars();
+    let first = letters.next().map(|first| first.to_uppercase().to_string());
+    let end = if what.ends_with(['.', '!', '?']) {
+        ""
+    } else {
+        "."
+    };
+    format!("{}{}{end}", first.unwrap_or_default(), letters.as_str())
 }

@@ -13,11 +13,11 @@ use crate::texts::fill;
 pub enum Form {
     /// `Saturday, 28 November 2026, 19:30`
     Full,
-    /// `Sat 28 Nov, 19:30`
+    /// `Sat 28 Nov 2026, 19:30`
     Short,
-    /// `Saturday, 28 November`
+    /// `Saturday, 28 November 2026`
     Day,
-    /// `Sat 28 Nov`
+    /// `Sat 28 Nov 2026`
     ShortDay,
     /// `19:30`
     Time,
@@ -34,9 +34,9 @@ pub fn when(at: Timestamp, time_zone: &str, form: Form) -> String {
     let (zoned, known) = zoned(at, time_zone);
     let pattern = match form {
         Form::Full => "%A, %-d %B %Y, %H:%M",
-        Form::Short => "%a %-d %b, %H:%M",
-        Form::Day => "%A, %-d %B",
-        Form::ShortDay => "%a %-d %b",
+        Form::Short => "%a %-d %b %Y, %H:%M",
+        Form::Day => "%A, %-d %B %Y",
+        Form::ShortDay => "%a %-d %b %Y",
         Form::Time => "%H:%M",
         Form::IsoDay => "%Y-%m-%d",
         Form::Iso => "%Y-%m-%dT%H:%M:%S%:z",
@@ -94,7 +94,10 @@ mod tests {
             when(at, "Asia/Kolkata", Form::Full),
             "Saturday, 28 November 2026, 19:30"
         );
-        assert_eq!(when(at, "Asia/Kolkata", Form::Short), "Sat 28 Nov, 19:30");
+        assert_eq!(
+            when(at, "Asia/Kolkata", Form::Short),
+            "Sat 28 Nov 2026, 19:30"
+        );
         assert_eq!(when(at, "America/New_York", Form::Time), "09:00");
         assert_eq!(
             when(at, "Asia/Kolkata", Form::Iso),

@@ -42,12 +42,15 @@ pub struct RoomFacts {
     pub draw_commitment: String,
     /// Whether a join needs an access code.
     pub asks_access_code: bool,
+    /// Whether places are drawn, or were.
+    pub has_draw: bool,
     /// Where someone goes who is not let in: a path of this site that no room stands before.
     pub way_out: Option<String>,
 }
 
 impl From<&RoomDocument> for RoomFacts {
-    /// The facts of a room without access codes and way out, which the document does not tell.
+    /// The facts of a room without access codes, a draw and a way out, which the document does not
+    /// tell.
     fn from(room: &RoomDocument) -> Self {
         Self {
             room: room.room.clone(),
@@ -60,6 +63,7 @@ impl From<&RoomDocument> for RoomFacts {
             paused_reason: room.paused_reason.clone(),
             draw_commitment: room.draw_commitment.clone(),
             asks_access_code: false,
+            has_draw: false,
             way_out: None,
         }
     }
@@ -130,6 +134,7 @@ struct View<'a> {
     message: Option<&'a str>,
     refused: Option<String>,
     asks_access_code: bool,
+    has_draw: bool,
     auto_join: bool,
     way_out: Option<&'a str>,
     cookie_lost: bool,
@@ -202,6 +207,7 @@ fn view(page: &WaitingPage) -> View<'_> {
             .map_or(&room.message, |status| &status.message)
             .as_deref(),
         asks_access_code: room.asks_access_code,
+        has_draw: room.has_draw,
         auto_join: can_join && status.is_none() && refused.is_none() && !room.asks_access_code,
         way_out: room.way_out.as_deref(),
         cookie_lost,

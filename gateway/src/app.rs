@@ -51,7 +51,7 @@ use crate::ops::{self, OpsState, SeedSource};
 use crate::proxy::breaker::BreakerState;
 use crate::proxy::{Proxy, ProxyConfig};
 use crate::public::{PublicParts, PublicSide};
-use shop::{BookingStock, booking_config, shop_routes, start_booking, ticket_keys};
+use shop::{BookingRooms, BookingStock, booking_config, shop_routes, start_booking, ticket_keys};
 
 pub use surroundings::Surroundings;
 
@@ -279,11 +279,12 @@ impl App {
         let line = LineOwner::claim(store.clone(), installation).await?;
         let database = Database::new(pool, tasks.clone());
         let payment_origin = payment.url.clone();
+        let booking_rooms = BookingRooms::new(Rooms::new(database.clone()));
         let booking = start_booking(
             booking_config(ticket_keys, public_url, payment, &config.shop_rates),
             surroundings,
             &database_url,
-            Rooms::new(database.clone()),
+            booking_rooms.clone(),
             &tasks,
         )
         .await?;
@@ -329,6 +330,7 @@ impl App {
         .await
         .context("could not read the rooms")?;
         let rooms = public.rooms;
+        booking_rooms.work_in(rooms.clone());
         let ops = OpsState {
             rooms: room_records,
             admissions,

@@ -21,6 +21,7 @@ export async function showPlace(room, api, to, first) {
   const page = `/_line/rooms/${encodeURIComponent(room)}`;
   const query = `?to=${encodeURIComponent(to)}`;
   const title = document.title;
+  const name = await titleOf(api);
   let state = INITIAL;
   const client = new RoomClient(api, dispatch, browser());
 
@@ -40,7 +41,8 @@ export async function showPlace(room, api, to, first) {
       return;
     }
     const words = called ? texts.state.called.headline : standing(status);
-    if (text.textContent !== words) text.textContent = words;
+    const told = name === "" ? words : fill(texts.banner.named, { name, words });
+    if (text.textContent !== told) text.textContent = told;
     link.textContent = called ? texts.turn.enter : texts.banner.look;
     link.href = called ? `${page}/enter${query}` : `${page}${query}`;
     document.title = called ? `${texts.alerts.title} · ${title}` : title;
@@ -56,6 +58,15 @@ export async function showPlace(room, api, to, first) {
   document.addEventListener("visibilitychange", () => {
     if (!document.hidden) client.wake();
   });
+}
+
+/**
+ * What the line is for: a fan may stand in several.
+ * @param {string} api
+ */
+async function titleOf(api) {
+  const answer = await fetch(api).catch(() => null);
+  return answer !== null && answer.ok ? String((await answer.json()).title) : "";
 }
 
 /** @param {import("./wording.js").Status} status */

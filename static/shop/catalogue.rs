@@ -2,6 +2,7 @@
 
 use contract::Timestamp;
 use contract::booking::{City, SaleStatus, Show};
+use contract::line::Phase;
 use serde::Serialize;
 use serde_json::Value;
 
@@ -40,6 +41,8 @@ pub struct CityPage {
 pub struct ShowPage {
     /// The show.
     pub show: Show,
+    /// What its room is doing, if it has one and that is known.
+    pub phase: Option<Phase>,
     /// The present.
     pub now: Timestamp,
     /// Whether the visitor may choose seats: there is no room, or they hold its pass.
@@ -71,6 +74,7 @@ struct CityView<'a> {
 )]
 struct ShowView<'a> {
     show: &'a Show,
+    phase: Option<Phase>,
     now: Timestamp,
     may_choose: bool,
     line: Option<String>,
@@ -123,6 +127,7 @@ pub fn show(page: &ShowPage) -> String {
         "shop/show.html",
         &ShowView {
             show,
+            phase: page.phase,
             now: page.now,
             may_choose: page.may_choose,
             line,

@@ -1,7 +1,7 @@
 //! Choosing seats.
 
 use contract::booking::{Seat, Show};
-use contract::{Problem, SeatId, Timestamp};
+use contract::{Problem, Timestamp};
 use serde::Serialize;
 
 use crate::engine::render;
@@ -26,8 +26,8 @@ pub struct SeatsPage {
     pub left: Vec<CategoryLeft>,
     /// A fresh key that makes a form sent twice one request.
     pub form_key: String,
-    /// What the visitor typed or chose before, when a form was refused.
-    pub chosen: Vec<SeatId>,
+    /// The seats that the visitor chose before or named, known or not, when a form was refused.
+    pub chosen: Vec<String>,
     /// Why it was refused.
     pub problem: Option<Problem>,
     /// A seat's name, as an example of what can be typed.
@@ -134,7 +134,7 @@ pub fn seats(page: &SeatsPage) -> String {
     let chosen: Vec<&str> = page
         .chosen
         .iter()
-        .map(SeatId::as_str)
+        .map(String::as_str)
         .filter(|seat| !gone.contains(seat))
         .collect();
     let choices = page.show.categories.iter().enumerate();

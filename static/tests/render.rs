@@ -278,3 +278,25 @@ fn the_policy_lets_forms_lead_to_the_payment_provider_only() {
     assert!(policy.contains("default-src 'none'") && policy.contains("script-src 'self';"));
     assert!(!policy.contains("unsafe"));
 }
+
+#[test]
+fn the_page_of_a_show_says_what_its_line_is_doing() {
+    let says = |name: &str, text: &str| page(name).contains(text);
+    let joins = |name: &str| page(name).contains("/_line/rooms/");
+    assert!(joins("shop-show-line-paused") && says("shop-show-line-paused", "The line is paused"));
+    assert!(joins("shop-show-line-gathering") && says("shop-show-line-gathering", "by lot"));
+    assert!(joins("shop-show-line-idle") && says("shop-show-line-idle", "Choose seats"));
+    assert!(says("shop-show-line-closed", "The line is closed"));
+    assert!(!joins("shop-show-line-closed"));
+}
+
+#[test]
+fn the_draw_is_told_where_there_is_one() {
+    let with = page("waiting-prequeue");
+    assert!(
+        with.contains("<details class=\"draw\" id=\"draw\">"),
+        "{with}"
+    );
+    let without = page("waiting-next");
+    assert!(without.contains("id=\"draw\" hidden>"), "{without}");
+}

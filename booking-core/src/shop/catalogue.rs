@@ -90,8 +90,11 @@ pub(super) async fn show(
         .room
         .as_ref()
         .is_none_or(|room| customer.subject_in(room).is_some());
+    let phase = show.room.as_ref();
+    let phase = phase.and_then(|room| booking.0.rooms.phase(room));
     let html = pages::shop::show(&ShowPage {
         show,
+        phase,
         now: booking.0.clock.now(),
         may_choose,
         origin: booking.origin().to_owned(),

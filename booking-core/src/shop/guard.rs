@@ -16,7 +16,7 @@ use web::origin::{is_same_origin, origin_of};
 use web::reader::{Reader, reader};
 use web::{ApiError, RequestId};
 
-use super::open_hold;
+use super::banner;
 use super::page::PageHtml;
 use crate::handle::Booking;
 
@@ -83,11 +83,15 @@ pub(super) async fn middleware(
         response.extensions_mut().insert(PageHtml(html));
     }
     if let Some(PageHtml(html)) = response.extensions_mut().remove::<PageHtml>() {
-        let mut open = open_hold::find(&rules.booking, &customer).await;
-        // A hold's own pages need no way to it.
-        open.holds
-            .retain(|hold| !is_of_hold(&path, &hold.hold_id.to_string()));
-        let html = pages::shop::with_holds(&html, &open);
+        let mut banner = banner::find(&rules.booking, &customer).await;
+        // Pages about something need no way to it.
+        banner
+            .holds
+            .retain(|hold| !is_about(&path, "holds", &hold.hold_id.to_string()));
+        banner
+            .bookings
+            .retain(|booking| !is_about(&path, "bookings", &booking.booking_id.to_string()));
+        let html = pages::shop::with_banner(&html, &banner);
         let media_type = HeaderValue::from_static("text/html; charset=utf-8");
         response.headers_mut().insert(CONTENT_TYPE, media_type);
         web::encoding::set_body(&mut response, html.into(), encoding);
@@ -105,10 +109,10 @@ pub(super) async fn middleware(
     response
 }
 
-/// Whether `path` is a page of the hold `id`.
-fn is_of_hold(path: &str, id: &str) -> bool {
+/// Whether `path` is a page about the thing `id` among `things`.
+fn is_about(path: &str, things: &str, id: &str) -> bool {
     let mut parts = path.split('/').skip(1);
-    parts.next() == Some("holds") && parts.next() == Some(id)
+    parts.next() == Some(things) && parts.next() == Some(id)
 }
 
 /// Where a visitor goes on from a problem at `path`: the page itself when trying again may help,

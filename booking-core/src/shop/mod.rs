@@ -1,11 +1,11 @@
 //! The shop's pages: what the JSON API offers, for browsers, with forms that work without
 //! JavaScript. Handlers call the same operations as the API does.
 
+mod banner;
 mod bookings;
 mod catalogue;
 mod guard;
 mod holds;
-mod open_hold;
 mod page;
 mod payments;
 mod seats;

@@ -57,7 +57,7 @@ pub(super) async fn payment_start(
         PaymentOutcome::NotFound => return Err(not_found()),
         // The page itself says what became of the hold.
         PaymentOutcome::HoldEnded => return Ok(see_other(&format!("/holds/{hold_id}"))),
-        PaymentOutcome::InvalidEmail => invalid("email", "is not an e-mail address"),
+        PaymentOutcome::InvalidEmail => invalid("email", "this is not an e-mail address"),
         PaymentOutcome::Failed(reason) => failed(reason),
         PaymentOutcome::Unanswered {
             reason,

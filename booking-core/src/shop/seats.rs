@@ -140,13 +140,8 @@ pub(super) async fn hold_place(
         Ok(request) => request,
         Err(error) => {
             let customer = booking.customer(&headers);
-            return Ok(refuse(
-                &booking,
-                &customer,
-                (show, &live),
-                Vec::new(),
-                &error,
-            ));
+            let named = form.names().map(str::to_owned).collect();
+            return Ok(refuse(&booking, &customer, (show, &live), named, &error));
         }
     };
     let customer = booking.customer(&headers);
@@ -171,7 +166,8 @@ pub(super) async fn hold_place(
     let mut response = match held_once(outcome) {
         Ok(hold) => see_other(&format!("/holds/{}", hold.hold_id)),
         Err(error) => {
-            let chosen = request.seat_ids.unwrap_or_default();
+            let seats = request.seat_ids.unwrap_or_default();
+            let chosen = seats.iter().map(|seat| seat.as_str().to_owned()).collect();
             refuse(&booking, &customer, (show, &live), chosen, &error)
         }
     };
@@ -232,6 +228,13 @@ impl HoldForm {
         }
     }
 
+    /// The seats that are named, as they were typed.
+    fn names(&self) -> impl Iterator<Item = &str> {
+        let typed = self.seats.as_deref().unwrap_or_default();
+        let names = typed.split([',', ';', ' ', '\t']);
+        names.filter(|name| !name.is_empty())
+    }
+
     /// What is wished for: named seats, or else so many of the best.
     fn request(&self, plan: &SeatPlan) -> ApiResult<HoldRequest> {
         if let Some(quantity) = &self.quantity {
@@ -247,19 +250,22 @@ impl HoldForm {
                     category,
                     ..HoldRequest::default()
                 }),
-                None => Err(invalid("quantity", "has to be a number from 1 on")),
+                None => Err(invalid("quantity", "how many has to be a number from 1 on")),
             };
         }
-        let typed = self.seats.as_deref().unwrap_or_default();
-        let names = typed
-            .split([',', ';', ' ', '\t'])
-            .filter(|name| !name.is_empty());
-        let seat_ids: Vec<SeatId> = names
+        let seat_ids: Vec<SeatId> = self
+            .names()
             .take(HOLD_SEATS_MAX + 1)
             .map(|name| read_seat(name, plan))
             .collect::<ApiResult<_>>()?;
         if seat_ids.is_empty() {
-            return Err(invalid("seats", "name at least one seat, such as A10"));
+            let example = plan
+                .seats()
+                .first()
+                .map_or("A10", |seat| seat.seat_id.as_str());
+            let what =
+                format!("choose at least one seat on the map, or name one, such as {example}");
+            return Err(invalid("seats", &what));
         }
         Ok(HoldRequest {
             seat_ids: Some(seat_ids),
@@ -303,7 +309,7 @@ fn refuse(
     booking: &Booking,
     customer: &Customer,
     shown: (Show, &LiveShow),
-    chosen: Vec<SeatId>,
+    chosen: Vec<String>,
     error: &ApiError,
 ) -> Response {
     page_of(error, render(booking, customer, shown, chosen, Some(error)))
@@ -313,7 +319,7 @@ fn render(
     booking: &Booking,
     customer: &Customer,
     (show, live): (Show, &LiveShow),
-    chosen: Vec<SeatId>,
+    chosen: Vec<String>,
     error: Option<&ApiError>,
 ) -> String {
     let session_ends_at = show

@@ -38,6 +38,14 @@ pub(crate) struct TicketRow {
     pub(crate) token_generation: i32,
 }
 
+/// A booking as its owner is led back to it.
+#[derive(Clone, Debug)]
+pub(crate) struct OwnBookingRow {
+    pub(crate) booking_id: Uuid,
+    pub(crate) show_no: i32,
+    pub(crate) ticket_count: u32,
+}
+
 /// A booking about to be made from a hold.
 #[derive(Clone, Debug)]
 pub(crate) struct NewBooking {
@@ -46,6 +54,39 @@ pub(crate) struct NewBooking {
     /// One for each seat of the hold, in the order of its seats.
     pub(crate) ticket_ids: Vec<Uuid>,
     pub(crate) now: Timestamp,
+}
+
+/// Bookings with the session of this digest whose shows are not over and that have tickets, the next
+/// show first, at most `limit`.
+pub(crate) async fn of_session(
+    connection: &mut PgConnection,
+    session: &str,
+    now: Timestamp,
+    limit: i64,
+) -> Result<Vec<OwnBookingRow>, StoreError> {
+    let rows = sqlx::query!(
+        r#"select b.booking_id, b.show_no, count(*) as "ticket_count!"
+           from bookings b
+           join shows s using (show_no)
+           join tickets t on t.booking_id = b.booking_id and t.status <> 'VOID'
+           where b.session = $1 and b.status <> 'CANCELLED'
+             and coalesce(s.ends_at, greatest(s.starts_at, s.sale_closes_at)) > $2
+           group by b.booking_id, b.show_no, s.starts_at
+           order by s.starts_at, b.booking_id limit $3"#,
+        session,
+        OffsetDateTime::from(now),
+        limit
+    )
+    .fetch_all(connection)
+    .await?;
+    Ok(rows
+        .into_iter()
+        .map(|row| OwnBookingRow {
+            booking_id: row.booking_id,
+            show_no: row.show_no,
+            ticket_count: u32::try_from(row.ticket_count).unwrap_or(0),
+        })
+        .collect())
 }
 
 /// Makes the booking and its tickets, and notes it for those who tell others.

@@ -95,7 +95,7 @@ pub(crate) struct OpenHoldRow {
 
 /// Holds of `owners` that can still be paid, what ends first first, at most `limit`.
 pub(crate) async fn open_of(
-    pool: &PgPool,
+    connection: &mut PgConnection,
     owners: &[String],
     now: Timestamp,
     limit: i64,
@@ -109,7 +109,7 @@ pub(crate) async fn open_of(
         OffsetDateTime::from(now),
         limit
     )
-    .fetch_all(pool)
+    .fetch_all(connection)
     .await?;
     Ok(rows
         .into_iter()

@@ -279,6 +279,10 @@ impl RoomDirectory for AllRoomsButOne {
     ) -> futures_util::future::BoxFuture<'a, Result<bool, booking_core::StoreError>> {
         Box::pin(async move { Ok(room.as_str() != "nowhere") })
     }
+
+    fn phase(&self, _room: &contract::RoomId) -> Option<contract::line::Phase> {
+        None
+    }
 }
 
 /// A show with two rows of ten seats, of which `B10` is not for sale.

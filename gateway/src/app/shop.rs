@@ -1,6 +1,6 @@
 //! The booking core as a part of the gateway: how it starts, and what the two ask of each other.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use anyhow::{Context, Result};
 use booking_core::config::{
@@ -8,12 +8,13 @@ use booking_core::config::{
 };
 use booking_core::database::Pools;
 use booking_core::{Booking, BookingDeps, RoomDirectory, StoreError};
-use contract::line::PriceRange;
+use contract::line::{Phase, PriceRange};
 use contract::{Clock, RoomId};
 use futures_util::future::BoxFuture;
 use line::StockSource;
 use line::policy::status::StockFigures;
 use line::records::Rooms;
+use line::rooms::RoomSet;
 use sqlx::PgPool;
 use tokio_util::task::TaskTracker;
 
@@ -66,7 +67,7 @@ pub(super) async fn start_booking(
     booking: BookingConfig,
     surroundings: &Surroundings,
     database_url: &str,
-    rooms: Rooms,
+    rooms: Arc<BookingRooms>,
     tasks: &TaskTracker,
 ) -> Result<Booking> {
     let deps = BookingDeps {
@@ -75,7 +76,7 @@ pub(super) async fn start_booking(
         seed: surroundings.randomness.bytes(),
         tracker: tasks.clone(),
         shutdown: surroundings.stop.clone(),
-        rooms: Arc::new(BookingRooms(rooms)),
+        rooms,
         background: true,
     };
     Booking::start(booking, deps)
@@ -127,13 +128,30 @@ impl StockSource for BookingStock {
     }
 }
 
-/// The rooms, as the booking core asks for them.
-struct BookingRooms(Rooms);
+/// The rooms, as the booking core asks for them: written down, and at work as soon as they are.
+pub(super) struct BookingRooms {
+    records: Rooms,
+    at_work: OnceLock<RoomSet>,
+}
+
+impl BookingRooms {
+    pub(super) fn new(records: Rooms) -> Arc<Self> {
+        Arc::new(Self {
+            records,
+            at_work: OnceLock::new(),
+        })
+    }
+
+    /// From now on `rooms` are at work.
+    pub(super) fn work_in(&self, rooms: RoomSet) {
+        let _once = self.at_work.set(rooms);
+    }
+}
 
 impl RoomDirectory for BookingRooms {
     fn knows<'a>(&'a self, room: &'a RoomId) -> BoxFuture<'a, Result<bool, StoreError>> {
         Box::pin(async move {
-            match self.0.room_get(room).await {
+            match self.records.room_get(room).await {
                 Ok(found) => Ok(found.is_some()),
                 Err(cause) => {
                     tracing::warn!(%cause, %room, "a show's room could not be looked up");
@@ -141,6 +159,10 @@ impl RoomDirectory for BookingRooms {
                 }
             }
         })
+    }
+
+    fn phase(&self, room: &RoomId) -> Option<Phase> {
+        Some(self.at_work.get()?.get(room)?.phase())
     }
 }
 

@@ -11,7 +11,7 @@ use web::reader::Reader;
 
 use crate::edge::presented::Presented;
 use crate::edge::return_target::ReturnTarget;
-use crate::http::page::waiting_path;
+use crate::http::page::{protected, waiting_path};
 use crate::http::problem_page::came_from;
 
 /// What the gate asks of a request besides its passes.
@@ -45,12 +45,11 @@ pub(super) fn refuse(room: &Room, head: &Parts, presented: &Presented) -> Respon
         return ApiError::from(problem).into_response();
     }
     let is_read = matches!(head.method, Method::GET | Method::HEAD);
-    let own = || ReturnTarget::of(&head.uri);
-    // The target of a form may not answer a GET; the page with the form does.
+    // What takes a form may not answer a GET; the page with the form does.
     let to = if is_read {
-        own()
+        ReturnTarget::of(&head.uri)
     } else {
-        came_from(&head.headers).unwrap_or_else(own)
+        came_from(&head.headers).unwrap_or_else(|| protected(room))
     };
     let path = waiting_path(&room.id, &to);
     if presented.reader == Reader::Person {

@@ -7,6 +7,7 @@ use std::sync::{Arc, LazyLock};
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use contract::line::JoinRequest;
+use contract::room::QueueingMethod;
 use contract::{Clock, Problem, ProblemCode, RoomId};
 use http::header::{
     CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, LOCATION, REFERRER_POLICY, SET_COOKIE,
@@ -78,7 +79,7 @@ pub async fn waiting(
     uri: Uri,
     asked: HeaderMap,
 ) -> ApiResult<Response> {
-    let to = ReturnTarget::parse(query.to.as_deref());
+    let to = target(&room, &query);
     if room.is_idle() {
         refuse_speculation(&visitor)?;
         return enter_idle(&state, &room, &visitor, &to);
@@ -86,7 +87,11 @@ pub async fn waiting(
     let shown = shown(&room, &visitor, &query).await?;
     let view = room.view();
     let mut facts = RoomFacts::from(&view.document());
-    facts.asks_access_code = !room.record().settings.access_codes.is_empty();
+    let record = room.record();
+    let settings = &record.settings;
+    facts.asks_access_code = !settings.access_codes.is_empty();
+    facts.has_draw =
+        settings.prequeue_opens_at.is_some() || settings.queueing_method == QueueingMethod::Random;
     facts.way_out = way_out(&state);
     let page = WaitingPage {
         room: facts,
@@ -120,6 +125,23 @@ fn way_out(state: &LineState) -> Option<String> {
     let path = check_path(&start).ok()?;
     let is_free = state.rooms.protecting(&path).is_none();
     is_free.then(|| start.path().to_owned())
+}
+
+/// Where a visitor wants to go; where the link does not say, to the first thing that the room
+/// protects.
+fn target(room: &Room, query: &To) -> ReturnTarget {
+    match &query.to {
+        Some(to) => ReturnTarget::parse(Some(to)),
+        None => protected(room),
+    }
+}
+
+/// The first thing that `room` protects and a person can look at.
+pub fn protected(room: &Room) -> ReturnTarget {
+    let record = room.record();
+    let mut paths = record.settings.paths.iter();
+    let page = paths.find(|path| !path.starts_with("/api/"));
+    ReturnTarget::parse(page.map(String::as_str))
 }
 
 /// How the visitor stands, for the page.
@@ -161,7 +183,7 @@ pub async fn join(
     Shows(visitor): Shows,
     ApiForm(form): ApiForm<JoinForm>,
 ) -> ApiResult<Response> {
-    let to = ReturnTarget::parse(query.to.as_deref());
+    let to = target(&room, &query);
     if room.is_idle() {
         return enter_idle(&state, &room, &visitor, &to);
     }
@@ -208,7 +230,7 @@ pub async fn leave(
     ApiQuery(query): ApiQuery<To>,
     Shows(visitor): Shows,
 ) -> ApiResult<Response> {
-    let to = ReturnTarget::parse(query.to.as_deref());
+    let to = target(&room, &query);
     if let Ok(Some(held)) = presented::place(&room, &visitor) {
         room.leave(held.token.place).await?;
     }
@@ -233,7 +255,7 @@ pub async fn enter(
     Shows(visitor): Shows,
 ) -> ApiResult<Response> {
     refuse_speculation(&visitor)?;
-    let to = ReturnTarget::parse(query.to.as_deref());
+    let to = target(&room, &query);
     let waiting = || see_other(&waiting_path(&room.id, &to), None);
     if method == Method::HEAD {
         // Safe by definition (RFC 9110 §9.2.1), so it claims nothing.

@@ -14,6 +14,7 @@ use booking_core::{
 };
 use contract::RoomId;
 use contract::booking::ShowFile;
+use contract::line::Phase;
 use futures_util::future::BoxFuture;
 use gateway::ops::metrics::Metrics;
 use http::{Method, StatusCode};
@@ -36,6 +37,10 @@ pub(crate) struct AnyRoom;
 impl RoomDirectory for AnyRoom {
     fn knows<'a>(&'a self, _: &'a RoomId) -> BoxFuture<'a, Result<bool, StoreError>> {
         Box::pin(async { Ok(true) })
+    }
+
+    fn phase(&self, _room: &RoomId) -> Option<Phase> {
+        None
     }
 }
 

@@ -6,6 +6,7 @@ use contract::booking::{
     Booking, BookingStatus, Category, City, Hold, HoldStatus, SaleStatus, Seat, SeatLabel, SeatMap,
     SeatStatus, Show, Ticket, Venue,
 };
+use contract::line::Phase;
 use contract::{Problem, ProblemCode, SeatId, Timestamp};
 use pages::shop::{
     self, Block, BookingPage, CityListPage, CityPage, HoldPage, ProblemPage, ProcessingPage,
@@ -39,12 +40,23 @@ fn catalogue() -> Vec<(&'static str, String)> {
         shows,
         origin: ORIGIN.to_owned(),
     };
+    let show_in = |phase: Phase| {
+        let (show, now) = (shows[0].clone(), now());
+        shop::show(&ShowPage {
+            show,
+            phase: Some(phase),
+            now,
+            may_choose: false,
+            origin: ORIGIN.to_owned(),
+        })
+    };
     let show = |status: SaleStatus, available_count: u64, may_choose: bool| {
         let mut show = shows[0].clone();
         show.sale_status = status;
         show.available_count = available_count;
         shop::show(&ShowPage {
             show,
+            phase: Some(Phase::Queueing),
             now: now(),
             may_choose,
             origin: ORIGIN.to_owned(),
@@ -54,6 +66,10 @@ fn catalogue() -> Vec<(&'static str, String)> {
         ("cities", shop::city_list(&list)),
         ("city", shop::city(&city(shows.clone(), None))),
         ("city-nothing", shop::city(&city(Vec::new(), Some("opera")))),
+        ("show-line-idle", show_in(Phase::Idle)),
+        ("show-line-gathering", show_in(Phase::Prequeue)),
+        ("show-line-paused", show_in(Phase::Paused)),
+        ("show-line-closed", show_in(Phase::Closed)),
         ("show-line", show(SaleStatus::Open, 812, false)),
         ("show-open", show(SaleStatus::Open, 812, true)),
         ("show-upcoming", show(SaleStatus::Upcoming, 2_400, false)),
@@ -63,6 +79,7 @@ fn catalogue() -> Vec<(&'static str, String)> {
             (show.available_count, show.held_count) = (0, 14);
             shop::show(&ShowPage {
                 show,
+                phase: None,
                 now: now(),
                 may_choose: true,
                 origin: ORIGIN.to_owned(),
@@ -82,7 +99,7 @@ fn buying() -> Vec<(&'static str, String)> {
             left: left(),
             form_key: "k1".to_owned(),
             chosen: if problem.is_some() {
-                vec![seat("C10"), seat("C11")]
+                vec!["C10".to_owned(), "C11".to_owned()]
             } else {
                 Vec::new()
             },

@@ -93,6 +93,7 @@ fn page(phase: Phase, standing: Standing) -> WaitingPage {
             draw_commitment: "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08"
                 .to_owned(),
             asks_access_code: false,
+            has_draw: phase == Phase::Prequeue,
             way_out: Some("/".to_owned()),
         },
         to: "/shows/monsoon-mumbai-1".to_owned(),

@@ -46,7 +46,8 @@ function dispatch(event) {
 }
 
 function renderBasket() {
-  field.value = state.chosen.join(", ");
+  // Who is typing is left alone.
+  if (document.activeElement !== field) field.value = state.chosen.join(", ");
   const items = state.chosen.map((id) => {
     const item = document.createElement("li");
     const seat = state.hall?.byId.get(id);
@@ -95,7 +96,10 @@ function priceFormat(currency) {
     (minor % unit === 0 ? whole : format).format(minor / unit);
 }
 
-/** Seats typed by name are marked on the map; names it does not know are left to the server. */
+/**
+ * Seats typed by name are marked on the map; names it does not know are left to the server. Done as
+ * they are typed: what is listed when the field is left would move the button away under a click.
+ */
 function typed() {
   const wanted = names(field.value);
   const known = (/** @type {string} */ name) => [...(state.hall?.byId.keys() ?? [])]
@@ -113,11 +117,13 @@ function typed() {
 element("zoom-in").addEventListener("click", () => view.zoomIn());
 element("zoom-out").addEventListener("click", () => view.zoomOut());
 element("zoom-all").addEventListener("click", () => view.zoomAll());
-field.addEventListener("change", typed);
+field.addEventListener("input", typed);
 // No top-level `await`: browsers that lack it would run nothing of this file.
 void client.load().then((came) => {
   element("map-wait").textContent = came ? "" : texts.failed;
   if (!came) return;
+  // Some may have been typed before it came.
+  if (document.activeElement === field) typed();
   client.listen();
   window.addEventListener("pagehide", () => client.close());
   window.addEventListener("pageshow", (event) => {

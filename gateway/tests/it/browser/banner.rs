@@ -4,7 +4,7 @@ use http::Method;
 use serde_json::json;
 
 use super::chromium::{Browser, Kind};
-use super::stage::{SHOW, Stage};
+use super::stage::{SHOW, Stage, TITLE};
 use super::until;
 
 #[tokio::test]
@@ -42,7 +42,8 @@ async fn whoever_browses_on_stays_in_line_and_is_told_of_the_turn() {
     fan.picture("01-banner").await;
 
     stage.goes_home(&second).await;
-    fan.reads("#place-text", "It is your turn").await;
+    let turn = fan.mentions("#place-text", "It is your turn").await;
+    assert!(turn.starts_with(TITLE), "{turn}");
     fan.reads("#place-link", "Enter now").await;
     assert_eq!(fan.attribute("#place-text", "role").await, "status");
     let title = fan.script("return document.title", &[]).await;

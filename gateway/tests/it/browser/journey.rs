@@ -163,6 +163,28 @@ async fn chooses_a1_and_c7(fan: &Browser) {
     fan.picture("09-chosen").await;
 }
 
+#[tokio::test]
+async fn seats_that_are_named_are_held_with_one_click() {
+    let stage = Stage::set(json!({})).await;
+    let fan = Browser::start("named", Kind::DESKTOP).await;
+    // Nobody else is there.
+    fan.open(&stage.url(&format!("/shows/{SHOW}"))).await;
+    fan.clicks("main .button").await;
+    fan.reads("#headline", "It is your turn").await;
+    fan.clicks("#enter").await;
+    fan.reads("#map-link", "The map is live.").await;
+    fan.types("#seats", "b3, B4").await;
+    fan.mentions("#basket", "row B, seat 4").await;
+    fan.clicks("#hold").await;
+    fan.arrives_at("/holds/").await;
+    fan.mentions(".seat-names", "row B, seat 3").await;
+    // What was not meant can be taken back, and not by one tap.
+    assert!(!fan.has(".leave button").await);
+    fan.clicks(".leave summary").await;
+    fan.clicks(".leave button").await;
+    fan.reads("h1", "You gave these seats up").await;
+}
+
 /// Pays on the provider's page, with a card that is declined and then with one that is not.
 /// Checks the tickets, and gives the booking as the API tells it to this browser.
 async fn pays(stage: &Stage, fan: &Browser) -> Value {

@@ -29,6 +29,8 @@ const ADMIN_TOKEN: &str = "token-of-the-browser-tests";
 const STOP_MAX: Duration = Duration::from_secs(15);
 /// The show that every stage has.
 pub(super) const SHOW: &str = "lanterns";
+/// What it is called, and what its line is for.
+pub(super) const TITLE: &str = "Night of a Thousand Lanterns";
 
 static COUNT: AtomicU32 = AtomicU32::new(0);
 
@@ -271,7 +273,7 @@ impl Stage {
     async fn furnish(&self, settings: Value) {
         let mut room = json!({
             "room": self.room,
-            "title": "Night of a Thousand Lanterns",
+            "title": TITLE,
             "paths": [format!("/shows/{SHOW}/seats"), format!("/api/v1/shows/{SHOW}/holds")],
             "opensAt": "2020-01-01T00:00:00Z",
             "newUsersPerMinute": 600,
@@ -341,7 +343,7 @@ fn show(room: &str) -> Value {
     json!({
         "showId": SHOW,
         "city": { "cityId": "mumbai", "name": "Mumbai", "country": "IN", "timeZone": "Asia/Kolkata" },
-        "title": "Night of a Thousand Lanterns",
+        "title": TITLE,
         "description": "Three orchestras, one lake, and the longest night of the year.",
         "genre": "Classical",
         "language": "Hindi",
