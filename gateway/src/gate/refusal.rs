@@ -45,11 +45,16 @@ pub(super) fn refuse(room: &Room, head: &Parts, presented: &Presented) -> Respon
         return ApiError::from(problem).into_response();
     }
     let is_read = matches!(head.method, Method::GET | Method::HEAD);
-    // What takes a form may not answer a GET; the page with the form does.
+    let asked_for = || ReturnTarget::of(&head.uri);
     let to = if is_read {
-        ReturnTarget::of(&head.uri)
+        asked_for()
     } else {
-        came_from(&head.headers).unwrap_or_else(|| protected(room))
+        // What takes a form may not answer a GET; the page with the form does.
+        let page = came_from(&head.headers);
+        page.unwrap_or_else(|| match presented.reader {
+            Reader::Person => asked_for(),
+            Reader::Program => protected(room),
+        })
     };
     let path = waiting_path(&room.id, &to);
     if presented.reader == Reader::Person {

@@ -132,14 +132,16 @@ async fn tickets_can_be_bought_without_javascript() {
     let own = fan.open(&booking).await;
     assert!(!own.html.contains("own-booking"), "{}", own.html);
 
+    are_hidden_from_a_stranger(&shop, [&booking, &hold]).await;
+}
+
+async fn are_hidden_from_a_stranger(shop: &TestShop, paths: [&str; 2]) {
     let mut stranger = Browser::new(&shop.router);
     let page = stranger.open("/").await;
     assert!(!page.html.contains("own-booking"), "{}", page.html);
-    for path in [&booking, &hold] {
-        stranger
-            .open(path)
-            .await
-            .shows(404, &["There is nothing here"]);
+    for path in paths {
+        let page = stranger.open(path).await;
+        page.shows(404, &["There is nothing here"]);
     }
 }
 
