@@ -1,9 +1,10 @@
 //! Requests a second through the gate, to an upstream over HTTP.
 //!
 //! The gateway finds the room that protects the path, checks the pass and its session, and
-//! passes the request on. nginx passes the same request on to the same upstream and checks
+//! passes the request on. nginx and HAProxy pass the same request on to the same upstream and check
 //! nothing.
 
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use contract::RoomId;
@@ -11,6 +12,7 @@ use contract::room::RoomSettings;
 
 use crate::bare::{Bare, BareSizes, PAGE_PATH};
 use crate::gateway::{Gateway, quiet_room};
+use crate::haproxy::Haproxy;
 use crate::http1::get;
 use crate::nginx::Nginx;
 use crate::pace::{Pace, keep_pace};
@@ -44,6 +46,7 @@ pub(crate) async fn measure(stage: &Stage, report: &mut Report) -> anyhow::Resul
     };
     let upstream = Bare::start(sizes, stage.dir()).await?;
     let nginx = Nginx::start(upstream.address, stage.dir()).await?;
+    let haproxy = Haproxy::start(upstream.address, stage.dir()).await?;
     let gateway = stage.gateway().await?;
     let room: RoomId = "bench-gate".parse()?;
     let settings = RoomSettings {
@@ -58,19 +61,42 @@ pub(crate) async fn measure(stage: &Stage, report: &mut Report) -> anyhow::Resul
         cookies.push(gateway.pass_cookie(&room, number).await?);
     }
     progress(&format!("gate: pages of {PAGE_BYTES} bytes"));
-    rates(stage, &gateway, &nginx, &cookies, report).await?;
+    let nginx_row = Rival {
+        name: "gate",
+        theirs: THEIRS,
+        address: nginx.address,
+        pids: &|| nginx.pids(),
+    };
+    rates(stage, &gateway, nginx_row, &cookies, report).await?;
+    let haproxy_row = Rival {
+        name: "gate (HAProxy)",
+        theirs: "HAProxy as a plain proxy",
+        address: haproxy.address,
+        pids: &|| haproxy.pids(),
+    };
+    rates(stage, &gateway, haproxy_row, &cookies, report).await?;
     latencies(&gateway, &nginx, &cookies[0], report).await?;
     gateway.room_delete(&room).await?;
     gateway.stop().await;
     nginx.stop().await;
+    haproxy.stop().await;
     upstream.stop().await;
     Ok(())
+}
+
+/// A proxy that the gate is compared with.
+struct Rival<'a> {
+    /// Names the comparison.
+    name: &'static str,
+    theirs: &'static str,
+    address: SocketAddr,
+    pids: &'a dyn Fn() -> Vec<u32>,
 }
 
 async fn rates(
     stage: &Stage,
     gateway: &Gateway,
-    nginx: &Nginx,
+    rival: Rival<'_>,
     cookies: &[String],
     report: &mut Report,
 ) -> anyhow::Result<()> {
@@ -78,9 +104,9 @@ async fn rates(
         let url = format!("http://{address}{PAGE_PATH}");
         Load::reads_as(stage.dir(), url, cookies)
     };
-    let (ours, theirs) = (load(gateway.address)?, load(nginx.address)?);
+    let (ours, theirs) = (load(gateway.address)?, load(rival.address)?);
     let our_pids = || family(gateway.pid());
-    let their_pids = || nginx.pids();
+    let their_pids = || (rival.pids)();
     ours.send(WARM_UP, 0, our_pids).await?;
     theirs.send(WARM_UP, 0, their_pids).await?;
     let rounds = take_turns(
@@ -89,9 +115,9 @@ async fn rates(
         async || theirs.send(ROUND, 0, their_pids).await,
     );
     let versus = Versus {
-        name: "gate",
+        name: rival.name,
         unit: "requests/s",
-        theirs: THEIRS,
+        theirs: rival.theirs,
     };
     report.rates(versus, rounds.await?);
     Ok(())

@@ -19,6 +19,7 @@
 mod bare;
 mod gate;
 mod gateway;
+mod haproxy;
 mod holds;
 mod http1;
 mod joins;

@@ -1,14 +1,14 @@
 //! nginx as a plain reverse proxy, and as a server of one file.
 
 use std::fs::Permissions;
-use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
+use std::net::{SocketAddr, TcpStream};
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 
 use tokio::process::Command;
 
 use crate::processes::family;
-use crate::program::Program;
+use crate::program::{Program, free_address};
 
 /// Worker processes: one for each CPU of the smallest machine this runs on.
 const WORKERS: u32 = 2;
@@ -129,10 +129,4 @@ fn proxying(address: SocketAddr, upstream: SocketAddr) -> String {
         }}
     }}"
     )
-}
-
-/// An address that nobody listens on at the moment.
-fn free_address() -> anyhow::Result<SocketAddr> {
-    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
-    Ok(listener.local_addr()?)
 }

@@ -61,11 +61,11 @@ impl HeadState {
     }
 
     /// The body of an answer, at whose end the connection rests.
-    pub(super) fn until_answered(&self, body: Body) -> Body {
-        Body::new(AnswerBody {
+    pub(super) fn until_answered(&self, body: Body) -> AnswerBody {
+        AnswerBody {
             inner: body,
             state: self.clone(),
-        })
+        }
     }
 
     /// The connection closes after the answer, while the client may be sending still.
@@ -95,7 +95,7 @@ impl HeadState {
 }
 
 /// See [`HeadState::until_answered`].
-struct AnswerBody {
+pub(super) struct AnswerBody {
     inner: Body,
     state: HeadState,
 }

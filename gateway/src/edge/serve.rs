@@ -233,14 +233,12 @@ async fn serve_connection(
             let mut response = client.answering.answer(client.peer, request).await;
             if response.status() == StatusCode::SWITCHING_PROTOCOLS {
                 client.state.switched();
-                return Ok::<_, Infallible>(response);
-            }
-            if let Some(rest) = rest
+            } else if let Some(rest) = rest
                 && rest.settle(&mut response).await
             {
                 client.state.linger();
             }
-            Ok(response.map(|body| client.state.until_answered(body)))
+            Ok::<_, Infallible>(response.map(|body| client.state.until_answered(body)))
         }
     });
     let mut connection = pin!(
