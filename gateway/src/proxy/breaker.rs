@@ -1,16 +1,16 @@
 //! A circuit breaker as a pure state machine.
 //!
-//! Closed, it counts outcomes in a sliding window. When too many of them are failures it opens
-//! and refuses everything for a while, then lets probes through, one of each visitor: a success
-//! closes the breaker, failures of several visitors open it again.
+//! While closed, it counts outcomes in a sliding window. When too many of them are failures, it
+//! opens and refuses every request for [`BreakerConfig::rest`]. Then it lets probes through, one
+//! per visitor: one success closes the breaker, failed probes of several visitors open it again.
 
 use std::time::Duration;
 
 use contract::Timestamp;
 
-/// Slices of the sliding window: how finely old outcomes fade.
+/// Slices of the sliding window; outcomes leave the window one slice at a time.
 const SLICES: i64 = 10;
-/// The same, as the length of an array.
+/// [`SLICES`] as the length of an array.
 const SLICES_LEN: usize = 10;
 
 /// When a breaker opens and for how long.
@@ -18,15 +18,15 @@ const SLICES_LEN: usize = 10;
 pub struct BreakerConfig {
     /// How long an outcome counts.
     pub window: Duration,
-    /// Outcomes in the window below which the share of failures says nothing.
+    /// Fewest outcomes in the window for which the share of failures is judged.
     pub outcomes_min: u32,
     /// Per cent of the outcomes in the window that may be failures.
     pub failures_max_percent: u32,
-    /// Visitors whose requests have to fail, so that a breaker opens, and opens again: what one of
-    /// them can make fail is not the upstream's state.
+    /// Distinct visitors whose requests have to fail before the breaker opens, or opens again:
+    /// failures that one visitor can cause alone say nothing about the upstream.
     pub visitors_min: usize,
-    /// How long an open breaker refuses before it lets probes through, and a visitor whose probe
-    /// failed is refused another.
+    /// How long an open breaker refuses requests before it lets probes through, and how long a
+    /// visitor whose probe failed waits for the next probe.
     pub rest: Duration,
 }
 
@@ -60,14 +60,15 @@ pub enum Outcome {
     Success,
     /// The upstream failed, was too slow or said that it is overloaded.
     Failure,
-    /// The client went away or was at fault: it says nothing about the upstream.
+    /// The client disconnected or was at fault, so the attempt says nothing about the upstream.
     Abandoned,
 }
 
 /// The right to make one attempt. Hand it back with [`Breaker::record`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Permit {
-    /// State changes seen when it was given: an outcome from before a change no longer counts.
+    /// State changes of the breaker before the permit was given. An outcome whose permit is from an
+    /// earlier state is ignored.
     epoch: u64,
 }
 
@@ -90,7 +91,7 @@ enum Phase {
     },
 }
 
-/// One visitor's request to an upstream that may have recovered.
+/// A request that tests whether the upstream has recovered.
 #[derive(Clone, Copy, Debug)]
 struct Probe {
     visitor: u64,
@@ -102,8 +103,8 @@ struct Probe {
 pub struct Breaker {
     config: BreakerConfig,
     slices: [Slice; SLICES_LEN],
-    /// Visitors whose requests failed lately, with the slice of the last failure; no more than
-    /// have to be told apart.
+    /// Visitors whose requests failed within the window, each with the slice of the last failure.
+    /// Holds no more visitors than [`BreakerConfig::visitors_min`].
     failed: Vec<(u64, i64)>,
     phase: Phase,
     epoch: u64,
@@ -121,7 +122,7 @@ impl Breaker {
         }
     }
 
-    /// Asks to make an attempt for `visitor`. The error is how long to wait before asking again.
+    /// Asks for the permit for one attempt of `visitor`. The error is the wait before the next try.
     pub fn admit(&mut self, visitor: u64, now: Timestamp) -> Result<Permit, Duration> {
         let (rest, probes_max) = (self.config.rest, self.config.visitors_min.max(1));
         // A clock that was set back must not keep the breaker open for hours.
@@ -138,7 +139,8 @@ impl Breaker {
         }
         if let Phase::Probing { since, probes } = &mut self.phase {
             if left(*since).is_none() {
-                // Too few visitors for a verdict: those whose probes failed may try again.
+                // Too few probes failed to open the breaker again, so their visitors may probe
+                // again.
                 probes.retain(|probe| !probe.has_failed);
                 *since = now;
             }
@@ -154,7 +156,7 @@ impl Breaker {
         Ok(Permit { epoch: self.epoch })
     }
 
-    /// Says how an attempt of `visitor` ended.
+    /// Records how an attempt of `visitor` ended.
     pub fn record(&mut self, permit: Permit, outcome: Outcome, visitor: u64, now: Timestamp) {
         if permit.epoch != self.epoch {
             return;
@@ -174,7 +176,7 @@ impl Breaker {
                     self.enter(Phase::Open { since: now });
                 }
             }
-            // The next request is the probe.
+            // An abandoned probe frees its place, so the next request becomes a probe.
             (Phase::Probing { probes, .. }, Outcome::Abandoned) => {
                 probes.retain(|probe| probe.visitor != visitor || probe.has_failed);
             }
@@ -395,7 +397,8 @@ mod tests {
             }
         }
         assert_eq!(breaker.state(START), BreakerState::Open);
-        // Whoever is first with something that fails leaves the verdict to others.
+        // One visitor whose probe fails does not open the breaker again; other visitors' probes
+        // decide.
         let rested = START.plus(Duration::from_secs(5));
         fails(&mut breaker, 9, rested);
         assert_eq!(breaker.state(rested), BreakerState::HalfOpen);

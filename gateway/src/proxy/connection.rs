@@ -1,7 +1,7 @@
-//! A connection to an upstream, moved forward by the task of the request that uses it.
+//! A connection to an upstream, driven by the task of the request that uses it.
 //!
-//! No task of its own stands between the two: what arrives wakes the request's task, which reads
-//! it at once. At rest, in its pool, a connection is moved by nobody.
+//! The connection has no task of its own: data from the upstream wakes the request's task, which
+//! reads it at once. While a connection is idle in the pool, no task polls it.
 
 use std::fmt;
 use std::future::poll_fn;
@@ -28,34 +28,34 @@ pub(super) struct Connection {
     sender: SendRequest<RequestBody>,
     driver: Driver,
     rests_since: Instant,
-    /// Until the head of the answer has to be there.
+    /// Deadline for the head of the response.
     head_timer: LazyTimer,
 }
 
-/// What reads and writes.
+/// What polls the connection's I/O.
 enum Driver {
-    /// The task that holds the connection moves it.
+    /// The task that owns the [`Connection`] polls it.
     Here(Box<http1::Connection<TokioIo<WriteStall<TcpStream>>, RequestBody>>),
-    /// A task of its own does.
+    /// A separate task polls it, see [`Connection::detach`].
     Elsewhere,
-    /// The connection is over.
+    /// The connection is closed.
     Over,
 }
 
-/// Why a request got no answer.
+/// Why a request got no response.
 pub(super) enum NotAnswered {
-    /// The head of the answer did not come in time.
+    /// The head of the response did not come in time.
     Overdue,
     /// The connection broke.
     Broken {
         error: hyper::Error,
-        /// The request, if none of it was written.
+        /// The request, if none of it was written to the socket, so that it can be sent again.
         unsent: Option<Box<Request<RequestBody>>>,
     },
 }
 
 impl Connection {
-    /// Speaks HTTP over `stream`, buffering up to `buffer_bytes`.
+    /// Starts HTTP/1.1 on `stream`, with a buffer of up to `buffer_bytes` in each direction.
     pub(super) async fn open(
         stream: WriteStall<TcpStream>,
         buffer_bytes: usize,
@@ -71,8 +71,8 @@ impl Connection {
         })
     }
 
-    /// Sends `request` and waits for the head of the answer: for `head_max` from when `settled`
-    /// resolves, which is when the upstream has the whole request.
+    /// Sends `request` and waits for the head of the response. The limit `head_max` runs from the
+    /// moment `settled` resolves, when the upstream has the whole request.
     pub(super) async fn send(
         &mut self,
         request: Request<RequestBody>,
@@ -93,7 +93,8 @@ impl Connection {
         let answer = poll_fn(|cx| {
             driver.poll(cx);
             let answer = match driver {
-                // It comes by the line above alone, so nobody has to wake this task for it.
+                // `driver.poll` above delivers the response and has registered this task's waker,
+                // so the response future needs none.
                 Driver::Here(_) | Driver::Over => answered.as_mut().poll(&mut nobody()),
                 Driver::Elsewhere => answered.as_mut().poll(cx),
             };
@@ -115,7 +116,7 @@ impl Connection {
         }
     }
 
-    /// The next frame of the answer's `body`.
+    /// The next frame of the response's `body`.
     pub(super) fn poll_frame(
         &mut self,
         body: &mut Incoming,
@@ -124,7 +125,7 @@ impl Connection {
         if let Driver::Elsewhere = self.driver {
             return Pin::new(body).poll_frame(cx);
         }
-        // As in `send`, what is not there yet comes by the driver alone.
+        // As in `send`, only the driver's poll can deliver more, so the body needs no waker.
         if let Poll::Ready(frame) = Pin::new(&mut *body).poll_frame(&mut nobody()) {
             return Poll::Ready(frame);
         }
@@ -132,8 +133,8 @@ impl Connection {
         Pin::new(body).poll_frame(&mut nobody())
     }
 
-    /// Gives the connection a task of its own in `tasks`: one side may go on while the other
-    /// stands still.
+    /// Moves the connection's I/O into a task of its own in `tasks`, so that the upstream can send
+    /// while the client does not read, and the reverse.
     pub(super) fn detach(&mut self, tasks: &TaskTracker) {
         if let Driver::Here(driver) = std::mem::replace(&mut self.driver, Driver::Elsewhere) {
             tasks.spawn(driver);
@@ -147,8 +148,8 @@ impl Connection {
         }
     }
 
-    /// Whether the connection can take a request. An upstream that has closed it, or said
-    /// something unasked, is noticed here.
+    /// Whether the connection can take another request. Polls the socket once, to notice that the
+    /// upstream has closed it or sent data without a request.
     pub(super) fn is_ready(&mut self) -> bool {
         let driver = &mut self.driver;
         let mut moved = pin!(unconstrained(poll_fn(|cx| {
@@ -159,12 +160,12 @@ impl Connection {
         matches!(self.driver, Driver::Here(_)) && self.sender.is_ready()
     }
 
-    /// Notes that the connection comes to rest now.
+    /// Records that the connection becomes idle now.
     pub(super) fn rest(&mut self) {
         self.rests_since = Instant::now();
     }
 
-    /// Whether the connection has rested for longer than `rest_max`.
+    /// Whether the connection has been idle for longer than `rest_max`.
     pub(super) fn is_stale(&self, rest_max: Duration) -> bool {
         self.rests_since.elapsed() > rest_max
     }

@@ -1,4 +1,4 @@
-//! Why no answer came from an upstream, and what the client is told.
+//! Why an upstream gave no response, and what the client is told.
 
 use std::error::Error as StdError;
 use std::io;
@@ -11,28 +11,28 @@ use super::connection::NotAnswered;
 use super::idle::BoxError;
 use super::request_body::{Progress, Sending};
 
-/// Why a request got no answer.
+/// Why a request got no response.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Failure {
     /// No connection could be made.
     Unreachable,
     /// Connecting, sending or waiting for the answer took too long.
     TimedOut,
-    /// The connection closed before the first byte of an answer.
+    /// The connection closed before the first byte of a response.
     BrokeBeforeAnswer,
-    /// What came is no HTTP answer, or one that was not asked for.
+    /// The data received is not HTTP, or is a response without a request.
     Garbled,
     /// The client stopped sending its body.
     ClientStalled,
-    /// The client broke off in its body.
+    /// The client disconnected while sending its body.
     ClientBroke,
 }
 
-/// Seconds after which trying again makes sense when an upstream failed once.
+/// `Retry-After` of a single upstream failure, in seconds.
 const RETRY_AFTER_FAILURE_SECONDS: u32 = 2;
 
 impl Failure {
-    /// What it means that no connection could be made.
+    /// Classifies an error of connecting.
     pub(super) fn to_connect(error: &BoxError) -> Self {
         let io_kind = find::<io::Error>(&**error).map(io::Error::kind);
         if io_kind == Some(io::ErrorKind::TimedOut) {
@@ -42,7 +42,7 @@ impl Failure {
         }
     }
 
-    /// What it means that a request whose body stands at `progress` was not answered.
+    /// Classifies a request that got no response, when its body had got as far as `progress`.
     pub(super) fn of(reason: &NotAnswered, progress: &Progress) -> Self {
         match progress.get() {
             Sending::ClientStalled => return Self::ClientStalled,
@@ -63,7 +63,7 @@ impl Failure {
         }
     }
 
-    /// The word for it in metrics.
+    /// The label in metrics.
     pub(super) fn word(self) -> &'static str {
         match self {
             Self::Unreachable => "unreachable",
@@ -75,7 +75,7 @@ impl Failure {
         }
     }
 
-    /// What it says about the upstream.
+    /// What the failure says about the upstream's health.
     pub(super) fn outcome(self) -> Outcome {
         match self {
             Self::ClientStalled | Self::ClientBroke => Outcome::Abandoned,

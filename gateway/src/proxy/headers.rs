@@ -1,9 +1,9 @@
-//! What may cross the gateway in a header, as pure functions.
+//! Which header fields may cross the gateway, as pure functions.
 //!
-//! The same rules serve a remote and the embedded upstream. Towards the upstream: hop-by-hop
-//! fields go (RFC 9110 §7.6.1), and so does everything an upstream takes as the gateway's own
-//! word, in every spelling that a server folds into the same name. Towards the client: hop-by-hop
-//! fields and the upstream's messages to the gateway go.
+//! The same rules serve a remote and the embedded upstream. From requests, hop-by-hop fields (RFC
+//! 9110 §7.6.1) are removed, and every field that an upstream trusts because only the gateway sets
+//! it, in every spelling that a server maps to the same name. From responses, hop-by-hop fields and
+//! the upstream's commands to the gateway are removed.
 
 use std::net::IpAddr;
 
@@ -17,7 +17,7 @@ use http::uri::Scheme;
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use hyper::body::Frame;
 
-/// Fields that speak to the next hop only.
+/// Fields that concern one connection only.
 const HOP_BY_HOP: &[&str] = &[
     "connection",
     "http2-settings",
@@ -30,8 +30,8 @@ const HOP_BY_HOP: &[&str] = &[
     "upgrade",
 ];
 
-/// Request fields that an upstream takes as the gateway's word, or that make some frameworks
-/// serve another path than the one the gate looked at.
+/// Request fields that an upstream trusts because only the gateway sets them, or that make some
+/// frameworks serve a path other than the one that the gate checked.
 const GATEWAY_ONLY: &[&str] = &[
     "forwarded",
     "proxy",
@@ -42,12 +42,12 @@ const GATEWAY_ONLY: &[&str] = &[
     "x-rewrite-url",
 ];
 
-/// Beginnings of request fields of the same kind.
+/// Prefixes of further [`GATEWAY_ONLY`] fields.
 const GATEWAY_ONLY_PREFIXES: &[&str] = &[principal::INTERNAL_PREFIX, "x-forwarded-"];
 
-/// Beginnings of the names of cookies that only the gateway reads.
+/// Prefixes of the names of cookies that only the gateway reads.
 const OWN_COOKIE_PREFIXES: &[&str] = &[cookies::PLACE_PREFIX, cookies::PASS_PREFIX];
-/// What browsers let a cookie's name begin with.
+/// Cookie name prefixes that browsers enforce.
 const COOKIE_NAME_PREFIXES: &[&str] = &[cookies::HOST_PREFIX, "__Secure-"];
 
 /// Cloudflare's spelling of the command that ends a session.
@@ -60,12 +60,12 @@ const X_FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host")
 const X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
 const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
-/// Whose an upstream is.
+/// Who runs an upstream.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum UpstreamKind {
     /// The booking core in this process, which shares the names of our cookies.
     Embedded,
-    /// Someone else's service.
+    /// A service of the operator's.
     Remote,
 }
 
@@ -78,13 +78,13 @@ pub struct Forwarded {
     pub scheme: Scheme,
     /// The host the fan asked for.
     pub host: Option<HeaderValue>,
-    /// The id of the request, as in our logs and in the answer.
+    /// The request id, the same in the gateway's logs and in the response.
     pub request_id: HeaderValue,
     /// The valid passes that came with the request.
     pub principals: Vec<Principal>,
 }
 
-/// What an upstream wants done with the session, said in its answer.
+/// A command of the upstream's in its response.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Command {
     /// The purchase is done: end the session and free its slot.
@@ -93,13 +93,13 @@ pub enum Command {
 
 /// Removes from a request what must not reach an upstream.
 ///
-/// Gives the protocol the client asks to switch to, when that may be passed on; the fields that
-/// ask for it are then kept in their normal form.
+/// Returns the protocol of a permitted upgrade request; `Upgrade` and `Connection` are then kept in
+/// a normal form.
 pub fn clean_request(headers: &mut HeaderMap, kind: UpstreamKind) -> Option<HeaderValue> {
     let upgrade = requested_upgrade(headers);
     let accepts_trailers = lists_token(headers, &TE, "trailers");
     remove_where(headers, |name| {
-        // Our own server has answered `100-continue` to the client by the time the body is read.
+        // `Expect` is removed because hyper answers `100-continue` when the body is first read.
         is_hop_by_hop(name) || is_gateway_only(name) || name == EXPECT
     });
     remove_own_cookies(headers, kind);
@@ -114,7 +114,7 @@ pub fn clean_request(headers: &mut HeaderMap, kind: UpstreamKind) -> Option<Head
     upgrade
 }
 
-/// Removes from an answer what must not reach a client, and gives what the upstream commands.
+/// Removes from a response what must not reach a client, and returns the upstream's command.
 pub fn clean_response(
     status: StatusCode,
     headers: &mut HeaderMap,
@@ -152,7 +152,7 @@ pub fn clean_trailers(trailers: &mut HeaderMap) {
     });
 }
 
-/// A frame of a body, whose trailers are cleaned.
+/// `frame` with its trailers cleaned; data frames are returned unchanged.
 pub(super) fn clean_frame(frame: Frame<Bytes>) -> Frame<Bytes> {
     match frame.into_trailers() {
         Ok(mut trailers) => {
@@ -163,7 +163,7 @@ pub(super) fn clean_frame(frame: Frame<Bytes>) -> Frame<Bytes> {
     }
 }
 
-/// Takes back the wish to switch protocols that [`clean_request`] left in.
+/// Removes the upgrade request that [`clean_request`] kept.
 pub(super) fn keep_protocol(headers: &mut HeaderMap) {
     headers.remove(UPGRADE);
     headers.remove(CONNECTION);
@@ -172,9 +172,9 @@ pub(super) fn keep_protocol(headers: &mut HeaderMap) {
     }
 }
 
-/// Adds what the gateway vouches for. Call it after [`clean_request`].
+/// Adds the fields that the gateway vouches for. Call it after [`clean_request`].
 pub fn describe(headers: &mut HeaderMap, forwarded: &Forwarded) {
-    // What is added below, so that the map grows once.
+    // Reserved up front, so that the map grows once.
     headers.reserve(4 + 4 * forwarded.principals.len());
     if let Ok(address) = HeaderValue::try_from(forwarded.client_ip.to_string()) {
         headers.insert(X_FORWARDED_FOR, address);
@@ -192,9 +192,10 @@ pub fn describe(headers: &mut HeaderMap, forwarded: &Forwarded) {
     principal::write(&forwarded.principals, headers);
 }
 
-/// The protocol a client may switch to, if it asks for one.
+/// The protocol that the client asks to switch to, if it is permitted.
 ///
-/// A protocol that carries further HTTP requests is refused: they would pass by the gate.
+/// A protocol that carries further HTTP requests, such as h2c, is refused: they would bypass the
+/// gate.
 fn requested_upgrade(headers: &HeaderMap) -> Option<HeaderValue> {
     if !lists_token(headers, &CONNECTION, "upgrade") {
         return None;
@@ -228,16 +229,16 @@ fn read_command(headers: &HeaderMap) -> Option<Command> {
     ends.then_some(Command::EndSession)
 }
 
-/// Removes fields with names that are `unwanted`, and those that `Connection` lists.
+/// Removes the fields that are `unwanted` and those that `Connection` lists.
 fn remove_where(headers: &mut HeaderMap, unwanted: impl Fn(&HeaderName) -> bool) {
     let listed = headers
         .get_all(CONNECTION)
         .iter()
         .flat_map(|value| value.as_bytes().split(|byte| *byte == b','))
         .filter_map(|name| HeaderName::from_bytes(name.trim_ascii()).ok())
-        // A client may not use `Connection` to take the framing or the target from a message.
+        // A client must not use `Connection` to remove a message's length or host.
         .filter(|name| name != CONTENT_LENGTH && name != HOST);
-    // Of most messages nothing goes, which takes one look at each name and no memory.
+    // Most messages have no unwanted field; then this checks each name once and allocates nothing.
     let unwanted = headers.keys().filter(|name| unwanted(name)).cloned();
     let names: Vec<HeaderName> = unwanted.chain(listed).collect();
     for name in names {
@@ -245,7 +246,7 @@ fn remove_where(headers: &mut HeaderMap, unwanted: impl Fn(&HeaderName) -> bool)
     }
 }
 
-/// Whether a field speaks to the next hop only, or is another spelling of the framing.
+/// Whether a field concerns one connection only, or is another spelling of `Content-Length`.
 fn is_hop_by_hop(name: &HeaderName) -> bool {
     HOP_BY_HOP.iter().any(|known| spelled_like(name, known))
         || (name != CONTENT_LENGTH && spelled_like(name, CONTENT_LENGTH.as_str()))
@@ -259,9 +260,8 @@ fn is_gateway_only(name: &HeaderName) -> bool {
             .any(|prefix| begins_like(name, prefix))
 }
 
-/// Whether a server that turns header names into variable names reads `name` as `known`.
-///
-/// Such servers fold everything that is no letter or digit into one character.
+/// Whether a server that maps header names to variable names (as CGI does) would read `name` as
+/// `known`: such servers replace each character other than a letter or digit by one character.
 fn spelled_like(name: &HeaderName, known: &str) -> bool {
     name.as_str().len() == known.len() && begins_like(name, known)
 }
@@ -275,7 +275,7 @@ fn begins_like(name: &HeaderName, prefix: &str) -> bool {
         }
     };
     let name = name.as_str().as_bytes();
-    // The first letter decides nearly always.
+    // Compares the first byte first, which rules out nearly all names.
     name.first() == prefix.as_bytes().first()
         && name.len() >= prefix.len()
         && name
@@ -295,8 +295,8 @@ fn lists_token(headers: &HeaderMap, name: &HeaderName, token: &str) -> bool {
         })
 }
 
-/// Whether a cookie of this name may not cross the gateway. Servers differ on whether names of
-/// cookies have case, so ours are ours in any.
+/// Whether a cookie of this name may not cross the gateway. Ignores case, because servers differ on
+/// whether cookie names are case-sensitive.
 fn is_own_cookie(name: &[u8], kind: UpstreamKind) -> bool {
     let name = name.trim_ascii();
     let bare = COOKIE_NAME_PREFIXES
@@ -351,7 +351,7 @@ fn remove_own_cookies(headers: &mut HeaderMap, kind: UpstreamKind) {
     }
 }
 
-/// An upstream may not replace a fan's place or pass.
+/// Removes cookies with which an upstream would overwrite a fan's place or pass.
 fn remove_own_set_cookies(headers: &mut HeaderMap, kind: UpstreamKind) {
     let is_own = |value: &HeaderValue| is_own_cookie(cookie_name(value.as_bytes()), kind);
     if !headers.get_all(SET_COOKIE).iter().any(is_own) {

@@ -1,4 +1,4 @@
-//! A limit on how long a body may stand still.
+//! An idle timeout for bodies.
 
 use std::error::Error as StdError;
 use std::fmt;
@@ -8,14 +8,14 @@ use std::time::Duration;
 
 use tokio::time::{Instant, Sleep};
 
-/// What the proxy's bodies fail with.
+/// The error type of the proxy's bodies.
 pub(super) type BoxError = Box<dyn StdError + Send + Sync>;
 
-/// A body stood still for longer than allowed.
+/// A body made no progress for longer than the limit.
 #[derive(Debug)]
 pub(super) struct Stalled(Duration);
 
-/// Fires when nothing has happened for a span. Costs nothing until the first wait.
+/// Fires when there was no progress for a span. No timer exists before the first wait.
 #[derive(Debug)]
 pub(super) struct IdleTimer {
     span: Duration,
@@ -36,7 +36,8 @@ impl IdleTimer {
         self.is_armed = false;
     }
 
-    /// Ready when the wait that began with the first call since the last progress is too long.
+    /// Ready when no progress was made for the span, counted from the first call after the last
+    /// progress.
     pub(super) fn poll_expired(&mut self, cx: &mut Context<'_>) -> Poll<Stalled> {
         let deadline = Instant::now() + self.span;
         let sleep = self

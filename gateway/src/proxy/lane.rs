@@ -1,4 +1,4 @@
-//! What all requests to one upstream share: the breaker, the slots and the figures.
+//! What all requests to one upstream share: breaker, slots, connection pool and metrics.
 
 use std::collections::HashMap;
 use std::hash::{DefaultHasher, Hash, Hasher};
@@ -16,24 +16,24 @@ use super::shares::{Allowed, Kind, Limits, Share, Shares, Visitor};
 use super::slots::{Slot, Slots};
 use super::telemetry;
 
-/// Upstreams with figures of their own. Managers name them, so this is a bound against mistakes:
-/// beyond it, further upstreams share one lane.
+/// Upstreams that have a lane of their own. Operators name the upstreams, so the bound only guards
+/// against mistakes: beyond it, further upstreams share one lane.
 const LANES_MAX: usize = 256;
-/// Outcomes of requests that are counted by a handle of their own; others are looked up.
+/// Request outcomes whose counter handles are kept; other counters are looked up by label.
 const FREQUENT_REQUESTS: &[&str] = &["answered", "server-error", "overloaded", "resting"];
-/// The same for bodies.
+/// Body outcomes whose counter handles are kept.
 const FREQUENT_BODIES: &[&str] = &["complete", "client-gone"];
 /// The metric label of the upstreams beyond [`LANES_MAX`].
 const LANE_OVERFLOW: &str = "other";
 
-/// How an upstream has been doing, for whoever decides how many fans to let in.
+/// The recent health of an upstream, an input to the admission rate.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct LaneHealth {
     /// What the breaker does at the moment.
     pub breaker: BreakerState,
     /// Attempts that ended within the breaker's window.
     pub outcomes: u32,
-    /// Those of them that failed.
+    /// How many of the outcomes are failures.
     pub failures: u32,
     /// Requests and tunnels underway.
     pub in_flight: usize,
@@ -47,9 +47,9 @@ pub(super) struct Lanes {
     pool_limits: PoolLimits,
 }
 
-/// One upstream's.
+/// The shared state of one upstream.
 pub(super) struct Lane {
-    /// Its connections at rest; none are kept of the upstreams that share a lane.
+    /// Idle connections; `None` in the lane that several upstreams share.
     pub(super) pool: Option<Arc<Pool>>,
     breaker: Mutex<Breaker>,
     limits: Limits,
@@ -58,7 +58,7 @@ pub(super) struct Lane {
     figures: Figures,
 }
 
-/// The metrics of one upstream, looked up once.
+/// Handles of one upstream's metrics, looked up once.
 #[derive(Debug)]
 struct Figures {
     requests: Outcomes,
@@ -69,7 +69,7 @@ struct Figures {
     head_seconds: Histogram,
 }
 
-/// The counters of one metric by outcome.
+/// One metric's counters, by outcome.
 #[derive(Debug)]
 struct Outcomes {
     metric: &'static str,
@@ -77,16 +77,17 @@ struct Outcomes {
     known: Vec<(&'static str, Counter)>,
 }
 
-/// One request to an upstream, from the breaker's permission to the last byte of the answer.
+/// One request to an upstream, from the breaker's permit to the last byte of the response.
 ///
-/// Dropping it early means that the client went away, which is not held against the upstream.
+/// Dropping it early means that the client disconnected, which the breaker does not count as a
+/// failure.
 pub(super) struct Attempt {
     lane: Arc<Lane>,
     clock: Arc<dyn Clock>,
     permit: Permit,
     stage: Stage,
     visitor: Visitor,
-    /// For the breaker.
+    /// Identifies the visitor to the breaker.
     visitor_hash: u64,
     allowed: Allowed,
     slot: Slot,
@@ -143,7 +144,8 @@ impl Lanes {
 }
 
 impl Lane {
-    /// Asks to send one request of `visitor` in a room with `bounds`.
+    /// Asks to send one request of `visitor` in a room with `bounds`. Refuses over the visitor's or
+    /// the upstream's limit, and while the breaker is open.
     pub(super) fn begin(
         self: &Arc<Self>,
         clock: &Arc<dyn Clock>,
@@ -181,7 +183,7 @@ impl Lane {
         })
     }
 
-    /// One more of `kind` for `visitor`, unless they have `max`.
+    /// Counts one more request or stream of `visitor`; refuses when they already have `max`.
     fn share(&self, visitor: Visitor, kind: Kind, max: usize) -> Result<Share, ApiError> {
         self.shares.take(visitor, kind, max).ok_or_else(|| {
             let (word, detail) = match visitor {
@@ -284,20 +286,20 @@ impl Outcomes {
 }
 
 impl Attempt {
-    /// Where the connection of this request may rest.
+    /// The pool that the connection of this request returns to.
     pub(super) fn pool(&self) -> Option<Arc<Pool>> {
         self.lane.pool.clone()
     }
 
-    /// The head of an answer has come, `took` after the upstream had the whole request.
+    /// Records the head of a response, which came `took` after the upstream had the whole request.
     pub(super) fn head(&mut self, word: &'static str, outcome: Outcome, took: Duration) {
         self.lane.figures.head_seconds.record(took);
         self.settle(word, outcome);
         self.stage = Stage::AwaitsBody;
     }
 
-    /// The answer lasts for as long as someone listens: it counts among the streams from now on,
-    /// and no longer among the visitor's requests.
+    /// Counts the response as a stream instead of a request from now on: it lasts for as long as
+    /// the client listens.
     pub(super) fn becomes_stream(&mut self) -> Result<(), ApiError> {
         let own_max = self.allowed.own_streams_max;
         let share = self.lane.share(self.visitor, Kind::Stream, own_max);
@@ -317,13 +319,13 @@ impl Attempt {
         }
     }
 
-    /// No answer came.
+    /// Records that no response came.
     pub(super) fn failed(&mut self, word: &'static str, outcome: Outcome) {
         self.settle(word, outcome);
         self.stage = Stage::Over;
     }
 
-    /// The answer has been passed on to its end.
+    /// Records that the whole response was passed on.
     pub(super) fn body_complete(&mut self) {
         if self.stage == Stage::AwaitsBody {
             self.lane.count_body("complete");
@@ -331,7 +333,7 @@ impl Attempt {
         }
     }
 
-    /// The answer was cut off here, which is not held against the upstream.
+    /// Records that the gateway cut the response off; the breaker does not count it as a failure.
     pub(super) fn body_cut_off(&mut self, word: &'static str) {
         if self.stage == Stage::AwaitsBody {
             self.lane.count_body(word);
@@ -339,7 +341,7 @@ impl Attempt {
         }
     }
 
-    /// The upstream broke off in the middle of its answer.
+    /// Records that the upstream broke off in the middle of its response.
     pub(super) fn body_failed(&mut self, word: &'static str) {
         if self.stage == Stage::AwaitsBody {
             self.lane.count_body(word);
@@ -378,8 +380,8 @@ fn hash_of(visitor: Visitor) -> u64 {
     hasher.finish()
 }
 
-/// A panic elsewhere must not take the upstream's figures with it: they are valid between any
-/// two statements.
+/// Ignores poisoning: the state is valid between any two statements, and a panic in another request
+/// must not disable the upstream.
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

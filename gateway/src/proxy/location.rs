@@ -1,12 +1,12 @@
-//! Keeps an upstream's own address out of the answers that lead somewhere. Pure.
+//! Removes an upstream's own address from `Location` headers. Pure.
 //!
-//! A service behind a proxy often names itself by the address it was reached at. A fan cannot
-//! reach that address, and is not to learn it.
+//! A service behind a proxy often builds absolute redirects from the address at which the proxy
+//! reached it. A fan cannot reach that address and must not learn it.
 
 use http::header::{CONTENT_LOCATION, LOCATION};
 use http::{HeaderMap, HeaderValue};
 
-/// Turns locations at `authority` into paths on the site that the fan is on.
+/// Turns locations at `authority` into paths on the site that the fan visits.
 pub(super) fn hide(headers: &mut HeaderMap, authority: &str) {
     for name in [LOCATION, CONTENT_LOCATION] {
         let path = headers
@@ -19,7 +19,7 @@ pub(super) fn hide(headers: &mut HeaderMap, authority: &str) {
     }
 }
 
-/// The path, with all that follows, of a location at `authority`; `None` for any other.
+/// The path, query and fragment of a location at `authority`; `None` for any other location.
 fn path_at(location: &[u8], authority: &str) -> Option<Vec<u8>> {
     let rest = after_scheme(location)?;
     let end = rest
@@ -27,12 +27,12 @@ fn path_at(location: &[u8], authority: &str) -> Option<Vec<u8>> {
         .position(|byte| matches!(byte, b'/' | b'\\' | b'?' | b'#'))
         .unwrap_or(rest.len());
     let (host, path) = rest.split_at(end);
-    // A user name before the host does not make it another.
+    // User info before the host (`user@host`) is ignored, as browsers do.
     let host = host.rsplit(|byte| *byte == b'@').next()?;
     if !without_port(host).eq_ignore_ascii_case(without_port(authority.as_bytes())) {
         return None;
     }
-    // Two slashes at the beginning of a path would name a host again; browsers skip tabs.
+    // A path that begins with two slashes would be read as a host; browsers skip tabs.
     let from = path
         .iter()
         .position(|byte| !matches!(byte, b'/' | b'\\' | b'\t'))
@@ -40,7 +40,7 @@ fn path_at(location: &[u8], authority: &str) -> Option<Vec<u8>> {
     Some([b"/", &path[from..]].concat())
 }
 
-/// What follows `http://`, `https://` or `//`.
+/// The rest of a location after `http://`, `https://` or `//`.
 fn after_scheme(location: &[u8]) -> Option<&[u8]> {
     [b"http:".as_slice(), b"https:", b""]
         .iter()
@@ -51,7 +51,7 @@ fn after_scheme(location: &[u8]) -> Option<&[u8]> {
         })
 }
 
-/// A host without the port that plain HTTP has anyway.
+/// The host without the default port of HTTP.
 fn without_port(host: &[u8]) -> &[u8] {
     host.strip_suffix(b":80").unwrap_or(host)
 }
@@ -71,12 +71,12 @@ mod tests {
             ("http://shop.internal:3000", "/"),
             ("http://shop.internal:3000?b=c", "/?b=c"),
             ("http://shop.internal:3000#d", "/#d"),
-            // What is left may not name a host.
+            // The rest must not be read as a host.
             ("http://shop.internal:3000//evil.test/a", "/evil.test/a"),
             ("http://shop.internal:3000\\\\evil.test", "/evil.test"),
             ("http://shop.internal:3000/\\evil.test", "/evil.test"),
             ("http://shop.internal:3000/\t/evil.test", "/evil.test"),
-            // Others stay as they are.
+            // Other locations are unchanged.
             ("/a", "/a"),
             ("a/b", "a/b"),
             ("http://shop.internal:3001/a", "http://shop.internal:3001/a"),

@@ -1,11 +1,10 @@
 //! The streaming reverse proxy in front of a remote upstream.
 //!
-//! A request's way: [`headers::clean_request`] and [`headers::describe`], a slot and the circuit
-//! breaker's permission, a pooled connection, and the answer's head through
-//! [`headers::clean_response`]. The task that serves the client also reads and writes the upstream's
-//! connection. Bodies stream both ways without being gathered, so a slow reader
-//! on one side slows the writer on the other. Every wait has a limit in [`ProxyConfig`].
-//!
+//! The order for a request: [`headers::clean_request`] and [`headers::describe`], a slot and the
+//! circuit breaker's permit, a pooled connection, and the response's head through
+//! [`headers::clean_response`]. The task that serves the client also drives the upstream's
+//! connection. Bodies stream in both directions without being collected, so a slow reader on one
+//! side slows the writer on the other. Every wait has a limit in [`ProxyConfig`].
 //! | Module | Subject |
 //! | --- | --- |
 //! | [`breaker`] | the circuit breaker, pure |
@@ -67,27 +66,27 @@ pub use shares::Visitor;
 pub struct ProxyConfig {
     /// Resolving the upstream's name and connecting, together.
     pub connect_max: Duration,
-    /// From the last byte of the request to the head of the answer.
+    /// From the last byte of the request to the head of the response.
     pub response_head_max: Duration,
-    /// How long a body may stand still, in either direction.
+    /// Longest time without progress of a body, in either direction.
     pub body_idle_max: Duration,
-    /// How long a pooled connection is kept unused. Shorter than the five seconds after which
-    /// common application servers close one, so that we are the side that closes.
+    /// How long an idle connection stays in the pool. Shorter than the 5 s after which common
+    /// application servers close an idle connection, so that the gateway closes first.
     pub pool_idle_max: Duration,
-    /// Unused connections kept per upstream and core.
+    /// Idle connections kept in the pool per upstream and core.
     pub pool_idle_per_upstream_max: usize,
-    /// Connections an upstream is given at once where its room does not say; further requests get
-    /// a 503. At most half of them carry event streams and tunnels, so that pages have the rest.
-    /// A process has 20,000 open files for clients and upstreams together.
+    /// Concurrent connections to an upstream whose room sets no limit; further requests get a 503.
+    /// At most half of them carry event streams and tunnels, so that the rest stay free for pages.
+    /// Clients and upstreams together share the process's 20,000 open files.
     pub connections_per_upstream_max: usize,
-    /// Requests that one session has underway at an upstream; further ones get a 429. A browser
-    /// opens six connections to a site.
+    /// Concurrent requests of one session at an upstream; further ones get a 429. A browser opens
+    /// six connections to a site.
     pub in_flight_per_session_max: usize,
-    /// Event streams and tunnels of one session, as from several tabs.
+    /// Concurrent event streams and tunnels of one session, enough for several tabs.
     pub streams_per_session_max: usize,
-    /// Bytes buffered per connection to an upstream, which bounds the head of an answer.
+    /// Bytes buffered per connection to an upstream, which also limits the head of a response.
     pub connection_buffer_bytes: usize,
-    /// When an upstream is left alone for a while.
+    /// When the breaker opens, and for how long.
     pub breaker: BreakerConfig,
 }
 
@@ -98,30 +97,30 @@ pub struct Proxy {
     clock: Arc<dyn Clock>,
     lanes: Lanes,
     tunnels: TaskTracker,
-    /// What connections need besides the tasks of their requests; nobody waits for these.
+    /// Tasks that drive detached connections and close idle ones; shutdown does not wait for them.
     background: TaskTracker,
     stop: CancellationToken,
 }
 
-/// An upstream's answer, cleaned, and what it commands.
+/// An upstream's response, cleaned, and the command it carried.
 #[derive(Debug)]
 pub struct ForwardOutcome {
     /// What the client gets.
     pub response: Response<Body>,
-    /// What the upstream wants done with the session.
+    /// The command to the gateway, if any.
     pub command: Option<Command>,
 }
 
-/// On what terms a request is sent.
+/// The limits that a request is sent under.
 #[derive(Clone, Copy, Debug)]
 pub struct Terms {
-    /// Whom it counts for.
+    /// The visitor that the request is counted for.
     pub visitor: Visitor,
-    /// What its room says of the upstream.
+    /// The room's limits for the upstream.
     pub bounds: Bounds,
 }
 
-/// A request made ready for the upstream.
+/// A request prepared for the upstream.
 struct Outbound {
     head: Parts,
     body: Body,
@@ -174,12 +173,13 @@ impl Proxy {
         }
     }
 
-    /// Sends `request` to `upstream` on `terms` and gives the head of the answer; bodies stream on.
+    /// Sends `request` to `upstream` on `terms` and returns the head of the response; bodies stream
+    /// on.
     ///
-    /// Dropping the future, or the answer's body, cancels the request at the upstream.
-    /// Tunnels and event streams last as long as what `end` gives; it is asked for those only.
-    /// A `GET` or other idempotent request without a body is sent once more when the connection
-    /// broke before any answer; nothing else is repeated.
+    /// Dropping the future, or the response's body, cancels the request at the upstream. Tunnels
+    /// and event streams are cut off when the future that `end` returns resolves; for other
+    /// responses `end` is not called. An idempotent request without a body, such as a `GET`, is
+    /// sent once more when the connection broke before any response; nothing else is sent twice.
     pub async fn forward(
         &self,
         upstream: &Upstream,
@@ -222,7 +222,7 @@ impl Proxy {
         }
     }
 
-    /// How `upstream` has been doing.
+    /// The recent health of `upstream`.
     pub fn health(&self, upstream: &Upstream) -> LaneHealth {
         self.lanes.of(upstream).health(&*self.clock)
     }
@@ -232,7 +232,7 @@ impl Proxy {
         self.health(upstream).breaker
     }
 
-    /// Closes all tunnels and waits until they are gone.
+    /// Closes all tunnels and waits until they have ended.
     pub async fn shutdown(&self) {
         self.stop.cancel();
         self.tunnels.close();
@@ -274,8 +274,8 @@ impl Proxy {
                     };
                     return (Ok(answered), progress);
                 }
-                // The upstream closed a connection at rest before a byte of the request was
-                // written, so the request is sent over another, whatever its method.
+                // The upstream closed the idle connection before a byte of the request was written,
+                // so any method is safe to send again on another connection.
                 Err(NotAnswered::Broken {
                     unsent: Some(unsent),
                     ..
@@ -315,7 +315,7 @@ impl Proxy {
                 attempt.becomes_stream()?;
             }
             if progress.get() == Sending::Underway {
-                // A client may send on while it reads nothing.
+                // The client may go on sending its body while it does not read the response.
                 connection.detach(&self.background);
             }
             let home = Home {
@@ -363,7 +363,7 @@ impl Proxy {
     }
 }
 
-/// Where a request goes.
+/// The route of a request to its upstream.
 struct Way<'a> {
     upstream: &'a Upstream,
     lane: &'a Arc<Lane>,
@@ -371,19 +371,19 @@ struct Way<'a> {
     may_switch: bool,
 }
 
-/// An answer whose head has come, and what its body comes over.
+/// A response whose head has come, and the connection that carries its body.
 struct Answered {
     response: Response<Incoming>,
     connection: Connection,
 }
 
-/// How long an answer lasts that has no end of its own.
+/// What limits a long-lived response: an event stream or a tunnel.
 struct Lasting<F> {
     idle_max: Option<Duration>,
     end: F,
 }
 
-/// Makes a request ready for the upstream.
+/// Prepares a request for the upstream.
 fn prepare(
     upstream: &Upstream,
     mut request: Request<Body>,
@@ -396,7 +396,8 @@ fn prepare(
     let path = origin_path(&request)?;
     let has_body = !request.body().is_end_stream();
     let asked = headers::clean_request(request.headers_mut(), UpstreamKind::Remote);
-    // A body before the switch would leave its end to two parsers' agreement.
+    // With a body before the switch, the gateway and the upstream could disagree on where the body
+    // ends, which allows request smuggling.
     let upgrade = if asked.is_some() && !has_body {
         Some(hyper::upgrade::on(&mut request))
     } else {
@@ -423,10 +424,10 @@ fn prepare(
     })
 }
 
-/// What an answer says about the upstream.
+/// What a status says about the upstream: the metric label and the breaker's outcome.
 ///
-/// Only the statuses with which a server says that it cannot serve count as failures: a page that
-/// always answers 500 must not let one visitor open the breaker for all.
+/// Only 502, 503 and 504 count as failures: a page that always answers 500 must not let one visitor
+/// open the breaker for all.
 fn judge(status: StatusCode) -> (&'static str, Outcome) {
     match status {
         StatusCode::BAD_GATEWAY | StatusCode::SERVICE_UNAVAILABLE | StatusCode::GATEWAY_TIMEOUT => {
@@ -437,7 +438,7 @@ fn judge(status: StatusCode) -> (&'static str, Outcome) {
     }
 }
 
-/// An answer that lasts for as long as someone listens.
+/// Whether a response is an event stream, which lasts for as long as the client listens.
 fn is_event_stream(headers: &HeaderMap) -> bool {
     headers.get(CONTENT_TYPE).is_some_and(|kind| {
         let kind = kind.as_bytes().split(|byte| *byte == b';').next();
@@ -446,7 +447,7 @@ fn is_event_stream(headers: &HeaderMap) -> bool {
     })
 }
 
-/// The path and query to ask the upstream for, whatever form the client's target had.
+/// The path and query for the upstream, from an origin-form or an absolute request target.
 fn origin_path(request: &Request<Body>) -> Result<PathAndQuery, ApiError> {
     let path = request.uri().path_and_query().cloned();
     path.filter(|path| path.as_str().starts_with('/'))

@@ -1,7 +1,7 @@
-//! Connections to one upstream that rest between requests.
+//! Idle connections to one upstream.
 //!
-//! Each thread that proxies takes back the connections that it put here itself, so a connection
-//! stays with the core whose runtime watches it.
+//! Each thread takes back the connections that it put into the pool itself, so a connection stays
+//! with the runtime in which its socket is registered.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -12,41 +12,41 @@ use tokio_util::task::TaskTracker;
 use super::connection::Connection;
 use crate::edge::cores;
 
-/// Limits of a pool.
+/// Limits of a connection pool.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct PoolLimits {
-    /// How long a connection may rest.
+    /// Longest idle time of a connection.
     pub(super) rest_max: Duration,
-    /// Connections that may rest on one thread.
+    /// Idle connections per thread.
     pub(super) count_max: usize,
 }
 
-/// The connections at rest.
+/// A connection pool with one list per core.
 pub(super) struct Pool {
     limits: PoolLimits,
-    /// Threads beyond their number share them.
+    /// One list per core. When there are more threads than lists, threads share lists.
     shelves: Box<[Mutex<Shelf>]>,
 }
 
-/// Where a connection goes when its answer has been read.
+/// Where a connection goes after its response has been read.
 #[derive(Clone)]
 pub(super) struct Home {
-    /// `None` where none is kept.
+    /// `None` when idle connections are not kept.
     pub(super) pool: Option<Arc<Pool>>,
-    /// Tasks that connections need besides the requests'.
+    /// Tracks the tasks that drive detached connections and close idle ones.
     pub(super) tasks: TaskTracker,
 }
 
-/// The connections of one thread, the latest last.
+/// The idle connections of one thread, the most recently used last.
 #[derive(Default)]
 struct Shelf {
     resting: Vec<Connection>,
-    /// A task closes what rests for too long.
+    /// A task is running that closes connections after their longest idle time.
     is_swept: bool,
 }
 
 thread_local! {
-    /// The number of this thread among those that have used a pool.
+    /// This thread's ordinal among the threads that have used a pool.
     static THREAD: usize = {
         static NEXT: AtomicUsize = AtomicUsize::new(0);
         NEXT.fetch_add(1, Ordering::Relaxed)
@@ -63,7 +63,7 @@ impl Pool {
         }
     }
 
-    /// A connection that can take a request: of those at rest, the one used last.
+    /// The most recently used idle connection that can take a request.
     pub(super) fn take(&self) -> Option<Connection> {
         loop {
             let mut connection = lock(self.shelf()).resting.pop()?;
@@ -73,7 +73,7 @@ impl Pool {
         }
     }
 
-    /// Takes a connection back. What rests for too long is closed by a task in `tasks`.
+    /// Puts a connection into the pool. A task in `tasks` closes it after its longest idle time.
     fn put(self: &Arc<Self>, mut connection: Connection, tasks: &TaskTracker) {
         connection.rest();
         let number = self.number();
@@ -87,7 +87,8 @@ impl Pool {
         }
     }
 
-    /// Closes connections of one shelf that rest for too long, until none is left.
+    /// Closes the connections of one list that exceed their longest idle time, until the list is
+    /// empty.
     async fn sweep(&self, number: usize) {
         loop {
             tokio::time::sleep(self.limits.rest_max).await;
@@ -111,7 +112,7 @@ impl Pool {
 }
 
 impl Home {
-    /// Takes `connection` back if it can take another request.
+    /// Returns `connection` to the pool if it can take another request.
     pub(super) fn take_back(&self, mut connection: Connection) {
         if let Some(pool) = &self.pool
             && connection.is_ready()
@@ -121,7 +122,7 @@ impl Home {
     }
 }
 
-/// A panic elsewhere leaves the list whole: each change is one call.
+/// Ignores poisoning: every change of the list is a single call, so a panic leaves it consistent.
 fn lock(shelf: &Mutex<Shelf>) -> MutexGuard<'_, Shelf> {
     shelf.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -1,4 +1,4 @@
-//! A request's body on its way to the upstream, and how far it has come.
+//! A request's body on its way to the upstream, with its progress.
 
 use std::pin::Pin;
 use std::sync::atomic::{AtomicU8, Ordering};
@@ -14,16 +14,16 @@ use tokio::time::Instant;
 use super::headers;
 use super::idle::{BoxError, IdleTimer};
 
-/// How far the request body has come, for whoever waits for the answer.
+/// The progress of a request body, for the code that waits for the response.
 #[derive(Clone, Debug)]
 pub(super) enum Progress {
-    /// There is none: the upstream has the request as soon as it is sent, which is now.
+    /// No body: the upstream has the whole request at the time it is sent.
     Bodiless(Instant),
-    /// There is one.
+    /// A body with bytes.
     Body(Arc<Course>),
 }
 
-/// The course of a request body.
+/// The shared progress of a request body.
 #[derive(Debug, Default)]
 pub(super) struct Course {
     state: AtomicU8,
@@ -31,17 +31,17 @@ pub(super) struct Course {
     settled_at: OnceLock<Instant>,
 }
 
-/// Where a request body stands.
+/// The state of a request body.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u8)]
 pub(super) enum Sending {
-    /// Still on its way.
+    /// The client is still sending.
     Underway = 0,
-    /// All of it has been handed to the upstream's connection.
+    /// The whole body has been handed to the upstream's connection.
     Sent = 1,
-    /// The client stopped sending in the middle.
+    /// The client stopped sending before the end, for longer than the idle timeout.
     ClientStalled = 2,
-    /// The client broke off.
+    /// The client disconnected before the end.
     ClientBroke = 3,
 }
 
@@ -50,12 +50,12 @@ pub(super) enum Sending {
 pub(super) struct RequestBody {
     inner: axum::body::Body,
     idle: IdleTimer,
-    /// `None` for a body that has no bytes.
+    /// `None` for an empty body.
     course: Option<Arc<Course>>,
 }
 
 impl Progress {
-    /// Where the body stands.
+    /// The state of the body.
     pub(super) fn get(&self) -> Sending {
         let Self::Body(course) = self else {
             return Sending::Sent;
@@ -82,7 +82,7 @@ impl Progress {
         }
     }
 
-    /// Since when the upstream has had all it will get, `None` while the body is underway.
+    /// When the body was complete or given up, `None` while it is underway.
     pub(super) fn settled_at(&self) -> Option<Instant> {
         match self {
             Self::Bodiless(sent_at) => Some(*sent_at),
@@ -92,7 +92,8 @@ impl Progress {
 }
 
 impl Course {
-    /// The first word stands: a body that is dropped after a fault has not been sent.
+    /// Sets the final state. Only the first call counts: dropping the body after a fault must not
+    /// mark it as sent.
     fn settle(&self, sending: Sending) {
         let change = self.state.compare_exchange(
             Sending::Underway as u8,
@@ -108,7 +109,7 @@ impl Course {
 }
 
 impl RequestBody {
-    /// `inner`, which may stand still for `idle` at a time.
+    /// Wraps `inner`, which fails when the client sends nothing for `idle`.
     pub(super) fn new(inner: axum::body::Body, idle: Duration) -> (Self, Progress) {
         let course = (!inner.is_end_stream()).then(Arc::<Course>::default);
         let progress = match &course {
@@ -173,7 +174,7 @@ impl HttpBody for RequestBody {
 }
 
 impl Drop for RequestBody {
-    /// The connection drops the body when it has sent what it wanted of it.
+    /// The connection drops the body once it needs no more of it.
     fn drop(&mut self) {
         self.settle(Sending::Sent);
     }

@@ -1,4 +1,4 @@
-//! An answer's body on its way to the client.
+//! A response's body on its way to the client.
 
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
@@ -13,27 +13,27 @@ use super::idle::{BoxError, IdleTimer};
 use super::lane::Attempt;
 use super::pool::Home;
 
-/// Resolves when the session of the fan who asked ends.
+/// Resolves when the session of the requesting fan ends.
 pub type End = Pin<Box<dyn Future<Output = ()> + Send>>;
 
-/// An answer's body on its way to the client.
+/// A response's body on its way to the client.
 pub(super) struct ResponseBody {
     inner: Incoming,
-    /// What it comes over, until it has been read.
+    /// The connection that carries the body, until the body has been read.
     connection: Option<Connection>,
     home: Home,
-    /// How it broke, to be told with the next frame.
+    /// The error to return with the next poll.
     broken: Option<hyper::Error>,
     idle: Option<IdleTimer>,
     attempt: Attempt,
-    /// Ends an event stream early; pages have none.
+    /// Ends an event stream early; `None` for pages.
     end: Option<End>,
 }
 
 impl ResponseBody {
-    /// `inner`, which comes over `connection` and may stand still for `idle` at a time. How it
-    /// ends is told to `attempt`; a connection that can take another request then goes `home`.
-    /// An event stream ends with `end`.
+    /// Wraps `inner`, which `connection` carries and which fails after `idle` without progress. The
+    /// outcome is recorded in `attempt`; a connection that can take another request then returns to
+    /// `home`. An event stream ends when `end` resolves.
     pub(super) fn new(
         inner: Incoming,
         connection: Connection,
@@ -100,11 +100,11 @@ impl HttpBody for ResponseBody {
             };
             let stalled = ready!(idle.poll_expired(cx));
             if this.end.is_some() {
-                // Listeners of event streams come back by themselves.
+                // An event stream ends without an error, because its client reconnects.
                 this.attempt.body_cut_off("idle");
                 return Poll::Ready(None);
             }
-            // One slow page is no state of the upstream's.
+            // One slow page says nothing about the upstream's health.
             this.attempt.body_cut_off("upstream-stalled");
             return Poll::Ready(Some(Err(stalled.into())));
         };
@@ -120,8 +120,8 @@ impl HttpBody for ResponseBody {
             }
             Some(Err(error)) => {
                 this.attempt.body_failed("upstream-broke");
-                // The server forgets what it has not written yet when a body fails, so it gets a
-                // turn to write what came before the break.
+                // When a body fails, hyper discards what it has buffered. Returning `Pending` once
+                // lets hyper write the earlier frames before it sees the error.
                 this.connection = None;
                 this.broken = Some(error);
                 cx.waker().wake_by_ref();

@@ -1,4 +1,4 @@
-//! What one visitor may have of an upstream at once, so that none takes it from all.
+//! Limits on one visitor's share of an upstream, so that no visitor uses all of it.
 
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
@@ -9,32 +9,33 @@ use line::policy::upstream::Bounds;
 
 use crate::edge::client_ip::AddressGroup;
 
-/// An upstream is shared by this many visitors at least, if each has all that it may have.
+/// Fewest visitors that can fill an upstream: one visitor may use at most 1/4 of it, unless the
+/// minimums below allow more.
 const VISITORS_MIN: usize = 4;
-/// Requests that a visitor may have at an upstream of any size: browsers open six connections.
+/// Requests of one visitor at even the smallest upstream: browsers open six connections.
 const REQUESTS_MIN: usize = 8;
-/// Event streams and tunnels likewise, as from several tabs.
+/// Event streams and tunnels of one visitor at even the smallest upstream, as from several tabs.
 const STREAMS_MIN: usize = 4;
 
-/// Whom requests count for.
+/// Whom requests are counted for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Visitor {
-    /// A session of the line, or the pass of a visitor whose address is not known.
+    /// A session of a room, or the pass of a visitor whose address is not known.
     Session(PlaceId),
-    /// Everyone at one address: where nobody waits, sessions are to be had for the asking.
+    /// All visitors at one address: in an idle room, a client can get any number of passes.
     Address(AddressGroup),
-    /// A visitor without a pass behind a proxy that was not declared, which may speak for many.
+    /// A visitor without a pass behind an undeclared proxy, which may carry many fans.
     Unknown,
 }
 
-/// Limits of the proxy on what an upstream, and one session of it, is given at once.
+/// Limits of the proxy per upstream and per session.
 #[derive(Clone, Copy, Debug)]
 #[expect(
     clippy::struct_field_names,
     reason = "names of limits end in max everywhere"
 )]
 pub(super) struct Limits {
-    /// Connections of an upstream whose rooms say nothing.
+    /// Connections to an upstream whose room sets no limit.
     pub(super) connections_max: usize,
     /// Requests of one session, at most.
     pub(super) requests_per_session_max: usize,
@@ -42,20 +43,21 @@ pub(super) struct Limits {
     pub(super) streams_per_session_max: usize,
 }
 
-/// What a request may find underway and still be sent.
+/// Limits for one request: the counts below which it may be sent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[expect(
     clippy::struct_field_names,
     reason = "names of limits end in max everywhere"
 )]
 pub(super) struct Allowed {
-    /// Connections of all visitors.
+    /// Concurrent connections of all visitors.
     pub(super) connections_max: usize,
-    /// Those of them that carry event streams and tunnels: half, so that pages have the rest.
+    /// Connections that carry event streams and tunnels: half, so that the rest stay free for
+    /// pages.
     pub(super) streams_max: usize,
-    /// Requests of the visitor.
+    /// Concurrent requests of the visitor.
     pub(super) own_requests_max: usize,
-    /// Event streams and tunnels of the visitor.
+    /// Concurrent event streams and tunnels of the visitor.
     pub(super) own_streams_max: usize,
 }
 
@@ -82,7 +84,8 @@ impl Allowed {
     }
 }
 
-/// What each visitor has of one upstream. No larger than what is underway there.
+/// Counts per visitor at one upstream. Has no more entries than there are requests and streams
+/// underway.
 #[derive(Debug, Default)]
 pub(super) struct Shares(Mutex<HashMap<Visitor, Counts>>);
 
@@ -101,7 +104,7 @@ pub(super) enum Kind {
     Stream,
 }
 
-/// One request or stream of a visitor, given back when dropped.
+/// One counted request or stream of a visitor; dropping it lowers the count.
 #[derive(Debug)]
 pub(super) struct Share {
     shares: Arc<Shares>,
@@ -110,7 +113,7 @@ pub(super) struct Share {
 }
 
 impl Shares {
-    /// One more of `kind` for `visitor`, unless they have `max`.
+    /// Counts one more of `kind` for `visitor`; `None` when they already have `max`.
     pub(super) fn take(
         self: &Arc<Self>,
         visitor: Visitor,
@@ -140,7 +143,8 @@ impl Shares {
         })
     }
 
-    /// A panic elsewhere leaves the counts whole: each change is one call.
+    /// Ignores poisoning: every change of the counts is a single call, so a panic leaves them
+    /// consistent.
     fn lock(&self) -> MutexGuard<'_, HashMap<Visitor, Counts>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }

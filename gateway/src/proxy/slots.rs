@@ -1,4 +1,4 @@
-//! Connections underway at one upstream, and how many of them are for streams.
+//! Connections in use at one upstream, and how many of them carry streams.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -10,7 +10,7 @@ pub(super) struct Slots {
     streams: AtomicUsize,
 }
 
-/// One connection, given back when dropped.
+/// One counted connection; dropping it lowers the count.
 #[derive(Debug)]
 pub(super) struct Slot {
     slots: Arc<Slots>,
@@ -18,7 +18,7 @@ pub(super) struct Slot {
 }
 
 impl Slots {
-    /// One more connection, unless there are `max`.
+    /// Counts one more connection; `None` when there are `max`.
     pub(super) fn take(self: &Arc<Self>, max: usize) -> Option<Slot> {
         grow(&self.all, max).then(|| Slot {
             slots: Arc::clone(self),
@@ -33,8 +33,8 @@ impl Slots {
 }
 
 impl Slot {
-    /// The connection carries an event stream or a tunnel from now on, unless `max` do already.
-    /// Whether it may.
+    /// Counts the connection among the streams, unless `max` are already; returns whether it
+    /// counts.
     pub(super) fn becomes_stream(&mut self, max: usize) -> bool {
         self.is_stream = self.is_stream || grow(&self.slots.streams, max);
         self.is_stream

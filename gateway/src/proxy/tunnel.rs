@@ -1,4 +1,4 @@
-//! A switched connection, WebSocket or other, passed through byte by byte.
+//! A connection after a protocol switch, WebSocket or other, copied byte by byte.
 
 use std::io;
 use std::pin::Pin;
@@ -15,7 +15,7 @@ use tokio::time::Instant;
 /// Bytes buffered in each direction of a tunnel.
 const TUNNEL_BUFFER_BYTES: usize = 4096;
 
-/// How long the two sides may take to switch.
+/// Longest time until both sides have switched.
 const SWITCH_MAX: Duration = Duration::from_mins(1);
 
 /// When bytes last moved in either direction.
@@ -25,16 +25,16 @@ struct Activity {
     last_ms: AtomicU64,
 }
 
-/// A connection that notes when bytes move. Everything that crosses a tunnel is read from or
-/// written to the client's side, so watching that side is enough.
+/// A connection that records when bytes move. All bytes of a tunnel are read from or written to the
+/// client's side, so it is enough to watch that side.
 #[derive(Debug)]
 struct Watched<T> {
     inner: T,
     activity: Arc<Activity>,
 }
 
-/// Passes bytes both ways until one side closes, nothing moves for `idle_max` if that
-/// is given, or `end` comes.
+/// Copies bytes both ways until one side closes, no bytes move for `idle_max` (if given), or `end`
+/// resolves.
 pub(super) async fn run(
     client: OnUpgrade,
     upstream: OnUpgrade,
@@ -42,7 +42,8 @@ pub(super) async fn run(
     end: impl Future<Output = ()>,
 ) {
     tokio::pin!(end);
-    // The client's side switches once it has read the answer; a client that has gone never does.
+    // The client's side switches after it has read the response. A client that has disconnected
+    // never does, hence the limit.
     let switched = tokio::time::timeout(SWITCH_MAX, async { tokio::try_join!(client, upstream) });
     let (client, upstream) = tokio::select! {
         switched = switched => match switched {
@@ -84,7 +85,7 @@ impl Activity {
         self.last_ms.store(ms, Ordering::Relaxed);
     }
 
-    /// Waits until nothing has moved for `span`.
+    /// Resolves when no bytes have moved for `span`; never without a span.
     async fn idle_for(&self, span: Option<Duration>) {
         let Some(span) = span else {
             return std::future::pending().await;
