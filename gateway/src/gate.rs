@@ -1,9 +1,9 @@
-//! The gate: every request that is not the line's own goes through here (GATE).
+//! The gate: every request outside the line's own paths goes through here (GATE).
 //!
 //! A request to a protected path is let through only with a valid pass of that path's room whose
-//! session runs. What an upstream learns of a pass it learns from the gate alone: headers of
-//! those names that a client sent are removed. The gate tells of every pass whether its session
-//! runs, on unprotected paths too, because an upstream may take it for an admission.
+//! session is live. An upstream learns of passes only from headers that the gate sets; headers of
+//! the same names from clients are removed. The gate checks the session of every pass, on
+//! unprotected paths too, because an upstream may take a pass for an admission.
 
 mod holder;
 mod last_page;
@@ -49,7 +49,7 @@ use last_page::{LAST_PAGE_MAX, Last, LastPageGate, target_of};
 use refusal::{Asked, refuse};
 use signatures::Signatures;
 
-/// What some shared caches obey rather than `Cache-Control`.
+/// Headers that some shared caches obey instead of `Cache-Control`.
 const CACHE_ORDERS: [&str; 8] = [
     "cdn-cache-control",
     "cloudflare-cdn-cache-control",
@@ -61,7 +61,7 @@ const CACHE_ORDERS: [&str; 8] = [
     "x-accel-expires",
 ];
 
-/// What the gate works with.
+/// The gate's dependencies.
 #[derive(Clone)]
 pub struct Gate(Arc<Shared>);
 
@@ -76,7 +76,7 @@ struct Shared {
     exempt: Counter,
 }
 
-/// A request's way: the room that protects its path, if any, and where it goes.
+/// A request's route: the room that protects its path, if any, and the upstream.
 struct Way {
     room: Option<Arc<Room>>,
     remote: Option<Upstream>,
@@ -85,25 +85,25 @@ struct Way {
 /// The passes that came with a request.
 #[derive(Default)]
 struct Passes {
-    /// Valid ones, at most one per room.
+    /// Valid passes, at most one per room.
     valid: Vec<Arc<PassClaims>>,
-    /// Passes that ended lately, for rooms without a valid one. They admit to nothing.
+    /// Recently expired passes, for rooms without a valid one. They let no request through.
     late: Vec<Arc<PassClaims>>,
 }
 
-/// What the gate lets through.
+/// The gate's result for a request that it lets through.
 #[derive(Default)]
 struct LetThrough {
-    /// The fan in the room that protects the path.
+    /// The fan's principal in the room that protects the path.
     own: Option<Principal>,
-    /// The pass that fan came with.
+    /// The pass that the fan presented.
     pass: Option<Arc<PassClaims>>,
-    /// A pass cookie to set on the answer.
+    /// A pass cookie to set on the response.
     cookie: Option<HeaderValue>,
-    /// The pass belongs to a session that the line gave, of which there are `totalActiveUsers` at
-    /// most. Where nobody waits, passes are given for the asking.
+    /// The pass belongs to a session that took a turn in the line; there are at most
+    /// `totalActiveUsers` of these. An idle room gives passes without limit.
     is_session: bool,
-    /// The session is over and this is what its end led to.
+    /// The session has ended and this request loads its last page.
     is_last_page: bool,
 }
 
@@ -121,8 +121,8 @@ impl LetThrough {
         }
     }
 
-    /// Whom the request counts for at an upstream. Where nobody waits, whoever drops the cookie
-    /// gets another pass, so only the address tells visitors apart.
+    /// Whom the request is counted for at an upstream. In an idle room a client that drops its
+    /// cookie gets a new pass, so only the address tells visitors apart.
     fn visitor(&self, client: ClientIp) -> Visitor {
         let fan = self.own.as_ref().map(|fan| fan.subject);
         match (fan, client.limited_as()) {
@@ -135,7 +135,7 @@ impl LetThrough {
 }
 
 impl Gate {
-    /// A gate in front of `embedded` and of what `proxy` reaches.
+    /// A gate in front of the `embedded` booking core and the upstreams of `proxy`.
     pub fn new(
         rooms: RoomSet,
         cookies: CookieForm,
@@ -156,26 +156,26 @@ impl Gate {
             embedded,
             signatures: Signatures::new(limits),
             last_pages: LastPageGate::new(),
-            // Of no room.
+            // Counted without a room label: the path is protected by no room.
             exempt: counter!(telemetry::GATE, "outcome" => "exempt"),
         }))
     }
 }
 
-/// A request that is not the line's own.
+/// A request outside the line's own paths.
 pub struct Arrival {
-    /// Its head.
+    /// The head.
     pub head: Parts,
-    /// Its body.
+    /// The body.
     pub body: Body,
-    /// What it presents.
+    /// The tokens and claims that came with it, unverified.
     pub presented: Presented,
-    /// Its id.
+    /// The request id.
     pub id: RequestId,
 }
 
 impl Gate {
-    /// Answers a request that is not the line's own.
+    /// Answers a request outside the line's own paths.
     pub async fn answer(&self, arrival: Arrival) -> Response {
         match self.0.pass_on(arrival).await {
             Ok(response) => response,
@@ -218,7 +218,7 @@ impl Shared {
         }
         let visitor = let_through.visitor(client);
         let principals = match way.remote {
-            // What the fan does in other rooms is no business of somebody else's service.
+            // A remote service must not learn of the fan's passes for other rooms.
             Some(_) => let_through.own.into_iter().collect(),
             None => self.vouch(&passes, let_through.own, asked, now).await,
         };
@@ -235,7 +235,7 @@ impl Shared {
                 visitor,
                 bounds: room.upstream_bounds(),
             };
-            // What lasts longer than the session is cut off with it.
+            // Event streams and tunnels are cut off when the session ends.
             let (room, pass) = (room.clone(), let_through.pass);
             let end = || -> End { Box::pin(session_end::over(room, pass)) };
             let request = Request::from_parts(head, body);
@@ -245,7 +245,7 @@ impl Shared {
             let outcome = sent.await?;
             (outcome.response, outcome.command.map(|_| None))
         } else {
-            // The booking core, which does not know the edge, counts by the address too.
+            // The booking core limits by address too, but does not know the connection's peer.
             if let Some(group) = client.limited_as() {
                 head.extensions.insert(LimitedAs(group.address()));
             }
@@ -275,7 +275,7 @@ impl Shared {
         Ok(response)
     }
 
-    /// Whether the request may pass through `room`'s part of the site.
+    /// Whether the request may enter `room`'s protected paths.
     async fn admit(
         &self,
         room: &Arc<Room>,
@@ -314,7 +314,7 @@ impl Shared {
             let cookie = renewed.then(|| self.renewed(room, own, expires_at, now));
             return Some(LetThrough::inside(own, expires_at, cookie.flatten()));
         }
-        // The session is over, but for the page that its end led to.
+        // The session has ended; only its last page may still be loaded.
         let last = asked.may_be_last.then(|| Last::of(head))??;
         if !self.last_pages.is_open(room, own, &last).await {
             return None;
@@ -326,7 +326,8 @@ impl Shared {
         })
     }
 
-    /// Nobody waits: a browser gets a pass on the way, so that what it does inside is one fan's.
+    /// Mints a pass in an idle room, so that the upstream sees one subject for all requests of a
+    /// browser.
     fn walk_through(&self, room: &Room, now: Timestamp) -> LetThrough {
         let subject = contract::PlaceId::from_bytes(room.parts.randomness.bytes());
         let Ok(pass) = passes::mint_idle(room, subject, now) else {
@@ -346,10 +347,10 @@ impl Shared {
         }
     }
 
-    /// Whom the gateway vouches for: the fan in the path's room, who was just let through, and
-    /// the same fan in other rooms as their sessions stand. A pass outlives its session when the
-    /// session was ended, so the pass alone is not enough. A late pass shows whose things are
-    /// whose.
+    /// The principals that the gateway vouches for: the fan in the path's room, who was just let
+    /// through, and the same fan in other rooms, with the state of each session. A pass can outlive
+    /// a session that was ended, so a valid pass alone does not make a principal live. A late pass
+    /// only identifies the owner of holds.
     async fn vouch(
         &self,
         passes: &Passes,
@@ -403,8 +404,8 @@ impl Shared {
         )
     }
 
-    /// The passes that came with the request: for a remote upstream that of the room in front of
-    /// it. Late ones only for requests that are about what somebody holds.
+    /// The passes that came with the request. For a remote upstream only the pass of the path's
+    /// room is read. Late passes are read only for requests about holds and bookings.
     fn passes_presented(
         &self,
         presented: &Presented,
@@ -463,8 +464,8 @@ impl Shared {
         Ok(Way { room, remote })
     }
 
-    /// The embedded booking core is an upstream like any other: the same headers go in, the same
-    /// commands come out. It serves all rooms, so it names the room whose session it ends.
+    /// Forwards to the embedded booking core, with the same headers and commands as for a remote
+    /// upstream. The core serves all rooms, so it names the room whose session it ends.
     async fn forward_embedded(
         &self,
         mut request: Request,
@@ -485,8 +486,9 @@ impl Shared {
         (response.map(Body::new), command.map(|_| named))
     }
 
-    /// Lets the session that is about to end in `room` go where the answer leads. Done before the
-    /// session ends, so that no gateway looks for it in vain.
+    /// Stores where the response redirects to as the last page of the session that is about to end
+    /// in `room`. Call it before the session ends: otherwise another gateway could look the page up
+    /// before it is stored.
     async fn keep_last_page(
         &self,
         claims: &[Arc<PassClaims>],
@@ -501,7 +503,7 @@ impl Shared {
         }
     }
 
-    /// Ends the fan's session in `room`, and in no other.
+    /// Ends the fan's session in `room` and in no other room.
     async fn end_session(&self, principals: &[Principal], room: Option<RoomId>) {
         let Some(room) = room.and_then(|room| self.rooms.get(&room)) else {
             return;
@@ -510,20 +512,21 @@ impl Shared {
             return;
         };
         if let Err(problem) = room.end_session(fan.subject).await {
-            // The slot is freed when the session's time is over.
+            // The slot is freed when the session expires.
             tracing::warn!(room = %room.id, code = problem.code.as_str(), "session not ended");
         }
     }
 }
 
-/// Whether a request shows anything that could make the one who asks the owner of a hold.
+/// Whether the request presents a credential that an owner of a hold could have: a pass or the
+/// shop's session cookie.
 fn may_hold(presented: &Presented, passes: &Passes) -> bool {
     let has_pass = !passes.valid.is_empty() || !passes.late.is_empty();
     has_pass || presented.has_shop_session
 }
 
-/// Adds the pass to an answer. The pass is one fan's, so no cache may keep the answer, whatever
-/// the upstream said of a page that is the same for everyone.
+/// Adds a pass cookie to a response. A pass belongs to one fan, so no cache may store the response,
+/// whatever the upstream's caching headers say.
 fn give_cookie(headers: &mut HeaderMap, cookie: HeaderValue) {
     for name in CACHE_ORDERS {
         headers.remove(name);
@@ -532,15 +535,15 @@ fn give_cookie(headers: &mut HeaderMap, cookie: HeaderValue) {
     headers.append(SET_COOKIE, cookie);
 }
 
-/// Whether `path` is where the payment provider tells the booking core of payments. Such a call
-/// carries no pass and proves itself by its signature, so no room stands in its way.
+/// Whether `path` is the payment provider's webhook at the booking core. Webhooks carry no pass and
+/// are authenticated by their signature, so no room blocks them.
 fn is_own_webhook(path: &str) -> bool {
     path.strip_prefix("/api/v1/payments/")
         .and_then(|rest| rest.strip_suffix("/webhook"))
         .is_some_and(|provider| !provider.is_empty() && !provider.contains('/'))
 }
 
-/// The booking API is for sessions that run: what it offers is no page that a purchase ends at.
+/// Whether `path` belongs to the booking API, which is never the last page of a session.
 fn is_booking_api(path: &str) -> bool {
     path == "/api" || path.starts_with("/api/")
 }

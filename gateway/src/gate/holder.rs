@@ -1,19 +1,19 @@
-//! What a fan whose session is over may still do with the seats that they hold.
+//! What a fan may still do with held seats after their session has ended.
 //!
-//! A hold that was made inside may be looked at, paid, confirmed and given up after the session
-//! ended, and the booking that came of it may be looked at. New seats need a session. The gate
-//! knows the shapes of these requests and who shows anything that could make them an owner; the
-//! booking core knows whose hold it is, and answers for nobody else.
+//! A hold that was made in a session may be read, paid, confirmed and released after the session
+//! ended, and the resulting booking may be read. Holding new seats needs a session. The gate knows
+//! the shapes of these requests and which of them present a credential that an owner could have;
+//! the booking core checks the owner and refuses everyone else.
 
 use std::time::Duration;
 
 use http::Method;
 
-/// How long after its end a pass still shows whose hold it is: the longest hold, and the time for
-/// which an open payment keeps its seats, a quarter of an hour each.
+/// How long after its expiry a pass still identifies the owner of a hold: the longest hold, plus
+/// the longest extension by an open payment, 15 minutes each.
 pub(super) const LATE_PASS_MAX: Duration = Duration::from_mins(30);
 
-/// Whether a request is about one hold, or looks at one booking.
+/// Whether a request acts on one hold, or reads one booking.
 pub(super) fn is_about_held(method: &Method, path: &str) -> bool {
     let (is_api, path) = match path.strip_prefix("/api/v1/") {
         Some(rest) => (true, rest),

@@ -1,8 +1,8 @@
-//! The page that a shop leads to in the answer that ends a session.
+//! The page that a shop redirects to in the response that ends a session.
 //!
-//! A shop that ends the session when the purchase is done usually redirects to a page that says
-//! thank you, below the protected path. That page, once and for a minute, and what it loads, are
-//! still part of the session; nothing else is.
+//! A shop that ends the session after the purchase usually redirects to a thank-you page below the
+//! protected path. That page may be loaded once, within a minute, together with the resources that
+//! it loads; every other request of the ended session is refused.
 
 use std::time::Duration;
 
@@ -18,41 +18,41 @@ use moka::sync::Cache;
 
 use crate::edge::return_target::ReturnTarget;
 
-/// How long after its end a session may still go to its last page.
+/// How long after its end a session may still load its last page.
 pub(super) const LAST_PAGE_MAX: Duration = Duration::from_mins(1);
 
-/// Passes that are known to have no last page, so that one that keeps asking does not ask the
-/// store each time. The page is kept before the session ends, so none is forgotten by this.
+/// Passes that are cached as having no last page, so that repeated requests with one of them do not
+/// reach the store. A last page is stored before its session ends, so the cache cannot hide one.
 const WITHOUT_MAX: u64 = 100_000;
-/// How long that is known.
+/// How long a pass is cached as having no last page.
 const WITHOUT_FOR: Duration = Duration::from_secs(2);
 
-/// What browsers load for a page without a script asking for it (`Sec-Fetch-Dest`).
+/// Values of `Sec-Fetch-Dest` for resources that a page loads without a script.
 const PARTS_OF_A_PAGE: [&str; 9] = [
     "audio", "font", "image", "json", "manifest", "script", "style", "track", "video",
 ];
 
-/// What a request may be to an ended session.
+/// What a request could be for an ended session.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Last {
-    /// The last page itself: its path and query.
+    /// The last page itself, as its path and query.
     page: Option<String>,
-    /// Something that the last page loads.
+    /// A resource of the last page.
     load: Option<Load>,
 }
 
-/// Who asks for a part of a page.
+/// What shows that a resource belongs to a page.
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Load {
-    /// The browser, for a page of ours.
+    /// The browser says that a page of the same origin loads it (`Sec-Fetch-Site`).
     Browser,
-    /// The page with this path and query.
+    /// The referring page, as its path and query.
     Page(String),
 }
 
 impl Last {
-    /// What a request with this `head` may be; `None` for what no ended session may do: it only
-    /// reads, and does not switch protocols.
+    /// Classifies a request by its `head`; `None` if an ended session may not make it, because it
+    /// is not a GET or HEAD, or switches protocols.
     pub(super) fn of(head: &Parts) -> Option<Self> {
         let is_get = head.method == Method::GET;
         let headers = &head.headers;
@@ -75,7 +75,7 @@ impl Last {
     }
 }
 
-/// The last pages, as the gate asks for them.
+/// Stores and checks last pages.
 pub(super) struct LastPageGate {
     without: Cache<String, ()>,
 }
@@ -90,20 +90,21 @@ impl LastPageGate {
         }
     }
 
-    /// Lets the session of `claims`, which is about to end, go to `target` once.
+    /// Stores `target` as the last page of the session of `claims`, which is about to end.
     pub(super) async fn keep(&self, room: &Room, claims: &PassClaims, target: &str) {
         let now = room.parts.clock.now();
         let (at, until) = (room.store_ref(), now.plus(LAST_PAGE_MAX));
         let store = &room.parts.store;
         let kept = store.last_page_put(&at, now, &claims.jti, until, target);
         if let Err(error) = kept.await {
-            // The fan is sent to wait instead; what they bought is theirs.
+            // Without it the fan is redirected to the waiting page; the purchase itself is not
+            // affected.
             tracing::warn!(room = %room.id, %error, "the last page of a session is not kept");
         }
     }
 
-    /// Whether the ended session of `claims` may do this once more. Closed when the store does
-    /// not answer.
+    /// Whether the ended session of `claims` may make this request. `false` when the store does not
+    /// answer.
     pub(super) async fn is_open(&self, room: &Room, claims: &PassClaims, last: &Last) -> bool {
         if self.without.contains_key(&claims.jti) {
             return false;
@@ -130,7 +131,7 @@ impl LastPageGate {
     }
 }
 
-/// Where an answer leads on this site, as a path with its query; `None` for any other place.
+/// The path and query that a response redirects to on this site; `None` for any other site.
 pub(super) fn target_of(asked: &Uri, host: Option<&str>, answer: &Response) -> Option<String> {
     if !answer.status().is_redirection() {
         return None;
@@ -166,13 +167,13 @@ fn path_of(uri: &Uri) -> Option<String> {
     safe(uri.path_and_query()?.as_str())
 }
 
-/// `path`, if the gate would let it pass and it is none of our own pages.
+/// Returns `path` if the path check accepts it and it is not one of the gateway's own pages.
 fn safe(path: &str) -> Option<String> {
     let target = ReturnTarget::parse(Some(path));
     (path == "/" || target.as_str() != "/").then(|| target.as_str().to_owned())
 }
 
-/// The page of this site that a request comes from.
+/// The referring page, as its path and query, if it is on this site.
 fn page_that_asks(headers: &HeaderMap) -> Option<String> {
     let referer: Uri = headers.get(REFERER)?.to_str().ok()?.parse().ok()?;
     let host = headers.get(HOST)?.to_str().ok()?;

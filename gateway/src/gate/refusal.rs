@@ -1,4 +1,4 @@
-//! The answer to a request that the gate does not let through.
+//! The response to a request that the gate does not let through.
 
 use axum::response::{IntoResponse, Response};
 use contract::{Problem, ProblemCode};
@@ -14,14 +14,15 @@ use crate::edge::return_target::ReturnTarget;
 use crate::http::page::{protected, waiting_path};
 use crate::http::problem_page::came_from;
 
-/// What the gate asks of a request besides its passes.
+/// Properties of a request that the gate decides by, besides its passes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Asked {
     /// A person opens a page.
     pub(super) navigates: bool,
-    /// The request must change nothing: it is safe and has no content, or its user may never come.
+    /// The request must have no side effects: it uses a safe method without a body, or is
+    /// speculative.
     pub(super) only_looks: bool,
-    /// It may be the last of a session that has ended.
+    /// The request may load the last page of an ended session.
     pub(super) may_be_last: bool,
 }
 
@@ -36,10 +37,10 @@ impl Asked {
     }
 }
 
-/// Sends a person to wait and tells a program where to.
+/// Redirects a person to the waiting page; gives a program a problem document with its address.
 pub(super) fn refuse(room: &Room, head: &Parts, presented: &Presented) -> Response {
     if presented.is_speculative {
-        // A redirect would be kept and shown to a fan whose turn may have come since.
+        // The browser would store a redirect and show it later, when the fan's turn may have come.
         let problem = Problem::new(ProblemCode::LineUnavailable)
             .detail("The line is not joined ahead of time; ask again when the visitor does.");
         return ApiError::from(problem).into_response();
@@ -49,7 +50,8 @@ pub(super) fn refuse(room: &Room, head: &Parts, presented: &Presented) -> Respon
     let to = if is_read {
         asked_for()
     } else {
-        // What takes a form may not answer a GET; the page with the form does.
+        // A path that takes a form may not answer a GET, so the fan returns to the page with the
+        // form.
         let page = came_from(&head.headers);
         page.unwrap_or_else(|| match presented.reader {
             Reader::Person => asked_for(),
@@ -60,7 +62,7 @@ pub(super) fn refuse(room: &Room, head: &Parts, presented: &Presented) -> Respon
     if presented.reader == Reader::Person {
         let location = HeaderValue::from_str(&path).unwrap_or(HeaderValue::from_static("/"));
         let no_store = HeaderValue::from_static("no-store");
-        // After a form the browser has to ask with GET, whatever it did before.
+        // 303 makes the browser follow with a GET after a form.
         let status = if is_read {
             StatusCode::FOUND
         } else {

@@ -1,7 +1,7 @@
-//! Checking the signatures of passes, which anyone may send.
+//! Verifies the signatures of passes, which anyone may send.
 //!
-//! Checking costs 50 µs, looking up one that was checked costs one. Good passes and forged ones are
-//! remembered, a request has a few checks, and an address so many a second.
+//! A verification costs about 50 µs, a cache lookup 1 µs. Valid and forged passes are cached, and
+//! the number of verifications is limited per request and, per second, by address.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -17,28 +17,27 @@ use crate::edge::client_ip::ClientIp;
 use crate::edge::rate_limit::RateLimits;
 use crate::telemetry;
 
-/// Passes whose signature was found good and is remembered.
+/// Valid passes in the cache.
 const VERIFIED_MAX: u64 = 100_000;
-/// Forged passes that are remembered, 32 bytes each: whoever repeats one costs no check.
+/// Forged passes in the cache, 32 bytes each; repeating one costs no verification.
 const FORGED_MAX: u64 = 100_000;
-/// How long they are.
+/// How long a forged pass is cached.
 const FORGED_FOR: Duration = Duration::from_mins(10);
-/// Signatures that are checked for one request. Passes that are known cost none of these, and a
-/// fan with more new passes at once is none.
+/// Verifications per request. Cached passes do not count, and no fan has more new passes at once.
 const CHECKS_MAX: u32 = 3;
 
-/// The signatures that were checked.
+/// Verifies signatures and caches the results.
 pub(super) struct Signatures {
     verified: Cache<[u8; 32], Arc<PassClaims>>,
     forged: Cache<[u8; 32], ()>,
     limits: RateLimits,
-    /// Forged passes whose signature was checked.
+    /// Counts forged passes whose signature was verified.
     checked: Counter,
-    /// Those that were known already.
+    /// Counts forged passes that were found in the cache.
     known: Counter,
 }
 
-/// The checks of one request.
+/// The verifications of one request.
 pub(super) struct Checks<'a> {
     signatures: &'a Signatures,
     client: ClientIp,
@@ -60,7 +59,7 @@ impl Signatures {
         }
     }
 
-    /// The checks of a request of `client`.
+    /// The verifications of one request of `client`.
     pub(super) fn checks(&self, client: ClientIp) -> Checks<'_> {
         Checks {
             signatures: self,
@@ -71,9 +70,9 @@ impl Signatures {
 }
 
 impl Checks<'_> {
-    /// The claims of a pass for a room that `is_wanted` and that is valid now, or was up to `grace`
-    /// ago; the signature is checked once per pass. Refuses when the address has used up its
-    /// checks.
+    /// The claims of a pass for a room that `is_wanted`, valid now or until at most `grace` ago.
+    /// The signature is verified once per pass. Refuses when the address has used up its
+    /// verifications.
     pub(super) fn verify(
         &mut self,
         keys: &PassKeys,
@@ -99,7 +98,7 @@ impl Checks<'_> {
             return Ok(None);
         }
         let (mut is_checked, mut refused) = (false, None);
-        // What a pass says of itself is looked at first and costs nothing.
+        // The unsigned claims are compared first, which needs no verification.
         let verified = keys.verify_late(text, now, grace, |room| {
             if is_wanted(room) {
                 refused = known.limits.check_signature(self.client).err();
@@ -177,7 +176,7 @@ mod tests {
     #[test]
     fn a_forged_pass_is_checked_once_and_a_request_has_few_checks() {
         let (ours, theirs) = (keys(1), keys(2));
-        // The forger names our key.
+        // The forged pass names our key.
         let good = pass(&ours, 1);
         let (head, _) = good.rsplit_once('.').unwrap();
         let forged = |n: u8| {
