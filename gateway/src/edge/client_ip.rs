@@ -1,7 +1,7 @@
-//! The address a request comes from.
+//! The client address of a request.
 //!
-//! `X-Forwarded-For` is a claim. It is believed only when the socket's peer is a declared proxy,
-//! and only as far as an unbroken chain of declared proxies vouches for it.
+//! `X-Forwarded-For` can be forged. It is used only when the socket's peer is a declared proxy, and
+//! only as far back as every hop in the chain is a declared proxy.
 
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 use std::sync::Arc;
@@ -9,36 +9,36 @@ use std::sync::Arc;
 use http::{HeaderMap, HeaderName};
 use ipnet::IpNet;
 
-/// The header in which proxies tell whom they speak for.
+/// The header in which a proxy adds the address of its client.
 const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 
-/// Proxies whose `X-Forwarded-For` is believed.
+/// Proxies whose `X-Forwarded-For` is trusted.
 #[derive(Clone, Debug, Default)]
 pub struct TrustedProxies(Arc<[IpNet]>);
 
-/// Where a request comes from.
+/// The client address of a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ClientIp {
     address: IpAddr,
     is_limited: bool,
 }
 
-/// Whom a limit counts: an IPv4 address, or the /64 network that one IPv6 subscriber owns.
+/// The unit of the limits by address: an IPv4 address, or the /64 network of one IPv6 subscriber.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct AddressGroup(IpAddr);
 
 impl TrustedProxies {
-    /// Believes proxies in `networks`.
+    /// Trusts the proxies in `networks`.
     pub fn new(networks: impl IntoIterator<Item = IpNet>) -> Self {
         Self(networks.into_iter().collect())
     }
 
-    /// Where a request from `peer` with `headers` comes from.
+    /// The client address of a request from `peer` with `headers`.
     pub fn client_ip(&self, peer: IpAddr, headers: &HeaderMap) -> ClientIp {
         let peer = peer.to_canonical();
         if !self.contains(peer) {
-            // Fans behind a local proxy that nobody declared all have the loopback address:
-            // limiting it would let the first of them use up the share of all.
+            // All fans behind an undeclared local proxy have the loopback address; limiting it
+            // would let the first of them use up everyone's share.
             return ClientIp {
                 address: peer,
                 is_limited: !peer.is_loopback(),
@@ -47,7 +47,8 @@ impl TrustedProxies {
         let mut address = peer;
         for value in headers.get_all(X_FORWARDED_FOR).iter().rev() {
             for entry in value.as_bytes().rsplit(|byte| *byte == b',') {
-                // An entry that is no address ends the chain: nobody vouches for what is left.
+                // An entry that is not an address ends the chain: no declared proxy vouches for the
+                // entries before it.
                 let Some(said) = parse_entry(entry) else {
                     return ClientIp::limited(address);
                 };
@@ -74,19 +75,19 @@ impl ClientIp {
         }
     }
 
-    /// The address, an IPv4 one never in its IPv6 form.
+    /// The address; an IPv4-mapped IPv6 address is returned as IPv4.
     pub fn address(self) -> IpAddr {
         self.address
     }
 
-    /// Whom limits count for this request, `None` when it is not limited by address.
+    /// The group that limits count this request for; `None` when it is not limited by address.
     pub fn limited_as(self) -> Option<AddressGroup> {
         self.is_limited.then(|| AddressGroup::of(self.address))
     }
 }
 
 impl AddressGroup {
-    /// The address, or the network's first one.
+    /// The IPv4 address, or the first address of the /64 network.
     pub fn address(self) -> IpAddr {
         self.0
     }

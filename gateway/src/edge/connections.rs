@@ -1,4 +1,4 @@
-//! How many connections a listener takes, in all and from one address.
+//! Limits on a listener's connections, in all and by address.
 
 use std::collections::HashMap;
 use std::net::IpAddr;
@@ -11,16 +11,16 @@ use super::client_ip::{AddressGroup, TrustedProxies};
 /// Limits on connections.
 #[derive(Clone, Debug)]
 pub struct ConnectionLimits {
-    /// At once, switched ones included. A process has 20,000 open files; what is left is for
-    /// upstreams, stores and logs.
+    /// Open connections, switched ones included. A process has 20,000 open files; the remaining
+    /// ones are for upstreams, stores and logs.
     pub total_max: usize,
-    /// At once from one IPv4 address or one /64 of IPv6. Generous, because a mobile network puts
-    /// many fans behind one address, and small enough that one client is a fraction of all.
+    /// Open connections from one IPv4 address or one IPv6 /64. High, because a mobile network puts
+    /// many fans behind one address, and low enough that one client can use only a fraction of all.
     pub per_address_max: usize,
-    /// Whose connections carry many fans and are not counted by address.
+    /// Proxies, whose connections carry many fans and are not counted by address.
     pub trusted: TrustedProxies,
-    /// Whether peers on loopback are counted by address: not where a local proxy may speak for
-    /// all fans without being declared.
+    /// Whether loopback peers are counted by address. `false` where an undeclared local proxy may
+    /// carry all fans.
     pub counts_loopback: bool,
 }
 
@@ -40,11 +40,11 @@ impl Default for ConnectionLimits {
 pub(super) struct Connections {
     limits: ConnectionLimits,
     total: Arc<Semaphore>,
-    /// No larger than the number of connections.
+    /// Has no more entries than there are connections.
     by_address: Arc<Mutex<HashMap<AddressGroup, usize>>>,
 }
 
-/// A connection's place among the others, given back when dropped.
+/// One counted connection; dropping it lowers the counts.
 #[derive(Debug)]
 pub(super) struct ConnectionPlace {
     _total: OwnedSemaphorePermit,
@@ -57,12 +57,12 @@ struct Counted {
     by_address: Arc<Mutex<HashMap<AddressGroup, usize>>>,
 }
 
-/// Why a connection is refused; the word for it in metrics.
+/// Why a connection is refused; also the metric label.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Full {
-    /// The listener has as many as it takes.
+    /// The listener has its maximum of connections.
     Listener,
-    /// The address has.
+    /// The address has its maximum of connections.
     Address,
 }
 
@@ -84,7 +84,7 @@ impl Connections {
         }
     }
 
-    /// A place for a connection from `peer`.
+    /// Counts a connection from `peer`.
     pub(super) fn enter(&self, peer: IpAddr) -> Result<ConnectionPlace, Full> {
         let counted = match self.group_of(peer) {
             Some(address) => Some(self.count(address)?),
@@ -97,7 +97,7 @@ impl Connections {
         })
     }
 
-    /// Whom a connection from `peer` counts for, if by address at all.
+    /// The group that a connection from `peer` is counted for; `None` if not by address.
     fn group_of(&self, peer: IpAddr) -> Option<AddressGroup> {
         let peer = peer.to_canonical();
         let is_exempt = self.limits.trusted.contains(peer)
@@ -131,7 +131,8 @@ impl Drop for Counted {
     }
 }
 
-/// A panic elsewhere leaves the counts whole: each change is one call.
+/// Ignores poisoning: every change of the counts is a single call, so a panic leaves them
+/// consistent.
 fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

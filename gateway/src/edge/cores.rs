@@ -1,9 +1,9 @@
 //! One single-threaded runtime per core, for the public listener.
 //!
-//! The kernel spreads connections over the listeners of all cores (`SO_REUSEPORT`), and a
-//! connection stays where it was accepted, with its requests and their upstream connections: no
-//! task moves to another thread, and no lock of a hot path is contended.
-//! Background work and the operators' listener have a runtime of their own.
+//! The kernel spreads connections over the listeners of all cores (`SO_REUSEPORT`). A connection
+//! stays on the core that accepted it, with its requests and their upstream connections, so no task
+//! moves between threads and locks on the hot path are uncontended. Background work and the
+//! operators' listener run on a separate runtime.
 
 use std::io;
 use std::net::SocketAddr;
@@ -18,7 +18,7 @@ use tokio_util::sync::CancellationToken;
 use super::connections::Connections;
 use super::serve::{Answering, ServeConfig, serve_counted};
 
-/// Connections that may wait to be accepted on one listener; the kernel takes no more than
+/// Connections that may wait to be accepted per listener; the kernel limits this further to
 /// `net.core.somaxconn`.
 const BACKLOG: u32 = 4096;
 
@@ -45,7 +45,7 @@ impl Cores {
             let thread = thread::Builder::new().name(format!("core-{number}"));
             let thread = thread.spawn(move || {
                 runtime.block_on(end.cancelled());
-                // What is left was given up; a blocking call must not hold up the end.
+                // The tasks that remain were given up; a blocking call must not delay the shutdown.
                 runtime.shutdown_background();
             })?;
             cores.threads.push(thread);
@@ -68,7 +68,7 @@ impl Cores {
             let (answering, config) = (answering.clone(), config.clone());
             let (places, shutdown) = (places.clone(), shutdown.clone());
             core.spawn(async move {
-                // A listener belongs to the runtime that waits for its connections.
+                // A listener is registered with the runtime in which it is created.
                 let listener = TcpListener::from_std(listener)?;
                 serve_counted(listener, answering, config, places, shutdown).await;
                 Ok(())
@@ -114,7 +114,7 @@ pub fn available() -> NonZeroUsize {
 /// Fails when another process listens there, although the kernel would let two share the port: a
 /// second gateway is started on one port by mistake only.
 pub fn listen(address: SocketAddr, count: NonZeroUsize) -> io::Result<Vec<std::net::TcpListener>> {
-    // With port 0 the system chooses a port that nobody has.
+    // With port 0 the kernel chooses a free port, so no other process can have it.
     if address.port() != 0 {
         let alone = socket(address)?;
         alone.bind(address)?;
@@ -139,7 +139,7 @@ fn socket(address: SocketAddr) -> io::Result<TcpSocket> {
         SocketAddr::V4(_) => TcpSocket::new_v4(),
         SocketAddr::V6(_) => TcpSocket::new_v6(),
     }?;
-    // What an earlier process left in TIME_WAIT does not hold the port.
+    // Without this, sockets of an earlier process in TIME_WAIT would block the port.
     socket.set_reuseaddr(true)?;
     Ok(socket)
 }

@@ -1,7 +1,7 @@
-//! What is wrong with a request's head before anyone looks at its path.
+//! Checks of a request's head that do not depend on its path.
 //!
-//! The parser takes more than is allowed here, because only what was read can be answered with a
-//! request id, a page for people, and the removal of cookies.
+//! The parser's limits are larger than the limits here, because only a parsed request can be
+//! answered with a request id, a page for people, and the removal of cookies.
 
 use axum::response::{IntoResponse, Response};
 use contract::cookies::{HOST_PREFIX, PASS_PREFIX, PLACE_PREFIX};
@@ -16,14 +16,14 @@ use web::ApiError;
 pub const HEAD_BYTES_MAX: usize = 16 * 1024;
 /// Headers of a request.
 pub const HEADERS_MAX: usize = 100;
-/// Cookies of ours that one answer removes, 100 bytes each: proxies take 4 KiB of headers from us.
-/// What is still too much is removed with the next.
+/// Cookies that one response removes. Each takes about 100 bytes of headers, of which common
+/// proxies accept 4 KiB; further cookies are removed by the next response.
 const COOKIES_REMOVED_MAX: usize = 20;
-/// Bytes of an address as browsers are usually sent to.
+/// Bytes of a request target of usual length.
 const ADDRESS_USUAL: usize = 1024;
 
-/// Refuses a head that is too large or does not say which host it means, and brings an
-/// absolute address into the form that everything behind works with.
+/// Refuses a head that is too large or does not name one host, and rewrites an absolute request
+/// target to origin form.
 pub fn settle(head: &mut Parts) -> Result<(), Box<Response>> {
     let size = Size::of(head);
     if size.is_over() {
@@ -31,7 +31,7 @@ pub fn settle(head: &mut Parts) -> Result<(), Box<Response>> {
         let removes = size.is_by_our_cookies();
         let mut response = ApiError::from(too_large(removes)).into_response();
         if removes {
-            // The next request would be as large.
+            // Without this the browser's next request would be as large.
             remove_our_cookies(&head.headers, response.headers_mut());
         }
         return Err(Box::new(response));
@@ -39,23 +39,23 @@ pub fn settle(head: &mut Parts) -> Result<(), Box<Response>> {
     settle_host(head).map_err(|problem| Box::new(ApiError::from(problem).into_response()))
 }
 
-/// How large a head is.
+/// The size of a head.
 #[derive(Clone, Copy, Debug)]
 struct Size {
-    /// Bytes of the address.
+    /// Bytes of the request target.
     address: usize,
     /// Bytes of the headers.
     fields: usize,
-    /// Bytes of cookies of ours among them.
+    /// Bytes of the gateway's own cookies among them.
     ours: usize,
-    /// How many headers.
+    /// Number of headers.
     count: usize,
 }
 
 impl Size {
     fn of(head: &Parts) -> Self {
         let address = head.uri.path_and_query();
-        // A colon, a space and the end of the line stand around each name and value.
+        // Each header also takes a colon, a space, CR and LF.
         let fields = head.headers.iter();
         let fields = fields.map(|(name, value)| name.as_str().len() + value.len() + 4);
         let mut size = Self {
@@ -66,7 +66,7 @@ impl Size {
         };
         if size.is_over() {
             let ours = web::cookie::cookies(&head.headers).filter(|(name, _)| is_ours(name));
-            // An equals sign, a semicolon and a space stand around each.
+            // Each cookie also takes an equals sign, a semicolon and a space.
             size.ours = ours.map(|(name, value)| name.len() + value.len() + 3).sum();
         }
         size
@@ -76,8 +76,9 @@ impl Size {
         self.address + self.fields > HEAD_BYTES_MAX || self.count > HEADERS_MAX
     }
 
-    /// Whether requests of a usual address are too large because of cookies of ours, and would not
-    /// be without them. Nobody loses a place for a long address, or for cookies of the shop.
+    /// Whether the gateway's own cookies make the head too large: with a target of usual length it
+    /// is over the limit with them and under it without them. So no fan loses a place over a long
+    /// URL or over the shop's cookies.
     fn is_by_our_cookies(self) -> bool {
         let usual = self.address.min(ADDRESS_USUAL) + self.fields;
         usual > HEAD_BYTES_MAX
@@ -104,7 +105,8 @@ fn is_ours(name: &str) -> bool {
     bare.starts_with(PLACE_PREFIX) || bare.starts_with(PASS_PREFIX)
 }
 
-/// RFC 9112 §3.2: a request of HTTP/1.1 names one host, and an absolute address goes before it.
+/// RFC 9112 §3.2: an HTTP/1.1 request names exactly one host, and the host of an absolute target
+/// takes precedence over `Host`.
 fn settle_host(head: &mut Parts) -> Result<(), Problem> {
     let mut hosts = head.headers.get_all(HOST).iter();
     let (first, second) = (hosts.next().cloned(), hosts.next());
@@ -138,8 +140,8 @@ fn settle_host(head: &mut Parts) -> Result<(), Problem> {
     Ok(())
 }
 
-/// Removes the cookies of ours that came with `request` from the browser. Passes are spared while
-/// there are places to remove: a place that is lost is found again by its room's page.
+/// Removes the gateway's cookies that came with `request` from the browser, place cookies before
+/// passes: the room's page can restore a lost place.
 fn remove_our_cookies(request: &HeaderMap, answer: &mut HeaderMap) {
     let names = |prefix: &'static str| {
         web::cookie::cookies(request).filter_map(move |(name, _)| {

@@ -1,9 +1,9 @@
-//! A client's socket, watched between requests.
+//! A wrapper around a client's socket that watches it between requests, for two reasons.
 //!
-//! Two things can only be seen here. A connection may rest between requests for as long as
-//! balancers keep theirs, but once a head has begun it has to be complete soon; hyper has one timer
-//! for both. And what hyper's parser refuses it answers by itself, with an empty body and no
-//! request id; that answer is replaced by one of ours.
+//! A connection may be idle between requests for as long as load balancers keep idle connections,
+//! but a head that has begun has to be complete soon; hyper has one timer for both. And hyper
+//! answers a head that its parser refuses with an empty body and without a request id; the wrapper
+//! replaces that response.
 
 use std::io;
 use std::pin::Pin;
@@ -21,31 +21,31 @@ use tokio::time::Instant;
 use super::lazy_timer::LazyTimer;
 use super::refused_head::{self, Kept, Refusal, Refusals, status_of};
 
-/// Longest that a closed connection is read, for a client that sends a body nobody wants.
+/// Longest time that bytes are read and discarded after the response of a closing connection.
 const LINGER_MAX: Duration = Duration::from_secs(2);
-/// Bytes of it that are read at a time.
+/// Bytes read at a time while lingering.
 const LINGER_BYTES: usize = 8 * 1024;
 
-/// Where a connection stands between requests.
+/// The state of a connection. Clones share it.
 #[derive(Clone, Debug, Default)]
 pub(super) struct HeadState(Arc<Shared>);
 
 #[derive(Debug, Default)]
 struct Shared {
     state: AtomicU8,
-    /// An answer of the service's may not be written to its end yet.
+    /// The service has produced a response that hyper may not have written completely.
     is_unwritten: AtomicBool,
-    /// The client may be sending still what nobody reads.
+    /// The client may still be sending bytes that the service does not read.
     lingers: AtomicBool,
 }
 
-/// A head has begun, or has to: the connection is new.
+/// A head is awaited or incomplete; also the state of a new connection.
 const READING: u8 = 0;
 /// A request is being answered.
 const SERVING: u8 = 1;
-/// The last answer is complete and no further request has begun.
+/// The last response is complete and the next request has not begun.
 const RESTING: u8 = 2;
-/// Another protocol has the connection.
+/// The connection was switched to another protocol.
 const SWITCHED: u8 = 3;
 
 impl HeadState {
@@ -55,12 +55,12 @@ impl HeadState {
         self.0.state.store(SERVING, Ordering::Release);
     }
 
-    /// The connection speaks another protocol from now on.
+    /// The connection was switched to another protocol.
     pub(super) fn switched(&self) {
         self.0.state.store(SWITCHED, Ordering::Release);
     }
 
-    /// The body of an answer, at whose end the connection rests.
+    /// Wraps the body of a response; at its end the connection becomes idle.
     pub(super) fn until_answered(&self, body: Body) -> AnswerBody {
         AnswerBody {
             inner: body,
@@ -68,7 +68,7 @@ impl HeadState {
         }
     }
 
-    /// The connection closes after the answer, while the client may be sending still.
+    /// The connection closes after the response, while the client may still be sending.
     pub(super) fn linger(&self) {
         self.0.lingers.store(true, Ordering::Release);
     }
@@ -132,7 +132,7 @@ pub(super) struct HeadWatch<T> {
     state: HeadState,
     head_max: Duration,
     rest_max: Duration,
-    /// Until a head has to be complete or the next has to begin; begins with the first wait.
+    /// Deadline for a complete head, or for the next head to begin. Set at the first wait.
     timer: LazyTimer,
     head: Kept,
     refusals: Refusals,
@@ -141,17 +141,17 @@ pub(super) struct HeadWatch<T> {
     lingers_until: Option<Instant>,
 }
 
-/// An answer of hyper's own, replaced.
+/// A response that is written in place of hyper's.
 struct Replacement {
     bytes: Vec<u8>,
     written: usize,
-    /// How much of hyper's answer this stands for.
+    /// Bytes of hyper's response that this replaces, reported to hyper as written.
     instead_of: usize,
 }
 
 impl<T> HeadWatch<T> {
-    /// Watches `inner`, on which a head has to be complete within `head_max` of its beginning, and
-    /// another has to begin within `rest_max` of the last answer.
+    /// Watches `inner`. A head has to be complete within `head_max` of its first byte, and the next
+    /// head has to begin within `rest_max` of the last response.
     pub(super) fn new(
         inner: T,
         state: HeadState,
@@ -200,7 +200,7 @@ impl<T: AsyncRead + Unpin> AsyncRead for HeadWatch<T> {
                 return read;
             }
         };
-        // Who asks is of use only where people may get a page.
+        // The head tells whether a person or a program asks, which matters only if there is a page.
         if this.refusals.page.is_some() {
             this.head.add(&buf.filled()[filled..]);
         }
@@ -217,13 +217,14 @@ impl<T: AsyncRead + Unpin> AsyncRead for HeadWatch<T> {
 }
 
 impl<T: AsyncWrite + Unpin> HeadWatch<T> {
-    /// Whether `bufs` begin an answer that hyper gives by itself; then ours is written instead.
+    /// Whether `bufs` begin a response that hyper produced itself; it is then replaced.
     fn replaces(&mut self, bufs: &[io::IoSlice<'_>]) -> bool {
         if self.replacement.is_some() {
             return true;
         }
         let state = self.state.get();
-        // With all answers of the service's written, what comes without a request is hyper's own.
+        // When all responses of the service are written, hyper produced any further response
+        // itself.
         if state == SERVING || state == SWITCHED || self.state.is_unwritten() {
             self.head.forget();
             return false;
@@ -260,9 +261,8 @@ impl<T: AsyncWrite + Unpin> HeadWatch<T> {
 }
 
 impl<T: AsyncRead + Unpin> HeadWatch<T> {
-    /// Throws away what the client still sends until it closes as well. Closing on unread bytes
-    /// would reset the connection, and with it the answer that is on its way (RFC 9112, section
-    /// 9.6).
+    /// Discards what the client still sends until it closes too. Closing a socket with unread bytes
+    /// would reset the connection and destroy the response in flight (RFC 9112, section 9.6).
     fn poll_linger(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         let until = *self
             .lingers_until
@@ -312,12 +312,12 @@ impl<T: AsyncRead + AsyncWrite + Unpin> AsyncWrite for HeadWatch<T> {
         // Hyper flushes the socket only once it has written all that it buffers.
         if self.state.get() == RESTING && self.state.is_unwritten() {
             self.state.written();
-            // Hyper may not read again before something arrives, so the rest is timed from here;
-            // the timer wakes the connection, which then reads.
+            // Hyper may not read again before data arrives, so the idle timeout starts here; the
+            // timer wakes the connection, which then reads.
             let until = Instant::now() + self.rest_max;
             self.timer.set(until);
             if self.timer.poll_passed(cx).is_ready() {
-                // Read again, which ends the connection.
+                // Wakes the connection to read again; that read fails with the timeout.
                 cx.waker().wake_by_ref();
             }
         }

@@ -1,6 +1,8 @@
-//! A timer whose deadline moves with every request, without work for the runtime's timer wheel.
+//! A timer whose deadline moves with every request without touching the runtime's timer wheel each
+//! time.
 //!
-//! The timer stays armed for an earlier deadline; when it fires, it is armed for what is left.
+//! The timer stays armed for an earlier deadline; when it fires, it is armed for the remaining
+//! time.
 
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
@@ -25,7 +27,7 @@ impl LazyTimer {
         }
     }
 
-    /// Takes the deadline back.
+    /// Removes the deadline.
     pub fn clear(&mut self) {
         self.deadline = None;
     }
@@ -35,8 +37,8 @@ impl LazyTimer {
         self.deadline
     }
 
-    /// Ready when the deadline has passed; never without one. The task is woken then, if the
-    /// deadline is not moved, and may be woken earlier.
+    /// Ready when the deadline has passed; pending without a deadline. Registers the task to be
+    /// woken at the deadline; it may also be woken earlier.
     pub fn poll_passed(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         let Some(deadline) = self.deadline else {
             return Poll::Pending;

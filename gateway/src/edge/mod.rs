@@ -5,17 +5,17 @@
 //! | [`client_ip`] | the address a request comes from, past declared proxies |
 //! | [`connections`] | limits on connections, in all and by address |
 //! | [`cores`] | a runtime and a listener for each core |
-//! | [`head`] | what is wrong with a request's head before anyone looks at its path |
+//! | [`head`] | checks of a request's head that do not depend on its path |
 //! | [`lazy_timer`] | a deadline that moves with every request |
-//! | [`path`] | refuses paths that could be read in two ways |
-//! | [`presented`] | what a request presents, read once |
+//! | [`path`] | refuses ambiguous paths |
+//! | [`presented`] | the tokens and claims that a request carries, read once |
 //! | [`rate_limit`] | limits per address and per place |
 //! | [`refused_head`] | the answer to a head that cannot be read |
-//! | [`return_target`] | where a fan goes once they are let in |
+//! | [`return_target`] | where a fan goes after the line |
 //! | [`serve`] | serving a router on a listener, with limits per connection |
 //! | [`telemetry`] | metric names |
-//! | `turned_away` | answers where there is no room for a connection |
-//! | [`write_stall`] | giving up on peers that stop reading |
+//! | `turned_away` | the response to connections over the limit |
+//! | [`write_stall`] | closes connections whose peer stops reading |
 
 pub mod client_ip;
 pub mod connections;

@@ -1,11 +1,11 @@
-//! Refuses paths that some server could read another way, before anything looks at them.
+//! Refuses ambiguous paths, which two servers could resolve differently, before any routing.
 
 use contract::{Problem, ProblemCode};
 use http::Uri;
 use line::policy::path::{AmbiguousPath, SafePath};
 use web::ApiError;
 
-/// Checks that the path of `uri` has one reading.
+/// Checks that the path of `uri` is unambiguous.
 pub fn check_path(uri: &Uri) -> Result<SafePath<'_>, ApiError> {
     SafePath::parse(uri.path()).map_err(|reason: AmbiguousPath| {
         Problem::new(ProblemCode::AmbiguousPath)

@@ -1,4 +1,4 @@
-//! What a request presents, read once: who asks, for whom, and with which tokens.
+//! What a request presents, read once: client, reader, and tokens.
 
 use contract::cookies::{HOST_PREFIX, PASS_PREFIX, PLACE_PREFIX, SESSION, SESSION_SECURE};
 use contract::principal::PASS;
@@ -10,22 +10,22 @@ use web::reader::{Reader, is_speculative, reader};
 
 use super::client_ip::ClientIp;
 
-/// What a request presents. Nothing here is verified yet.
+/// What a request presents, unverified.
 #[derive(Clone, Debug)]
 pub struct Presented {
-    /// Where it comes from.
+    /// The client address.
     pub client: ClientIp,
-    /// Who reads the answer.
+    /// Whether a person or a program reads the response.
     pub reader: Reader,
-    /// The browser asks ahead of its user, who may never come.
+    /// The browser prefetches or prerenders; its user may never open the page.
     pub is_speculative: bool,
-    /// A page of ours asks, or a program: no other site's page.
+    /// Comes from a page of this site or from a program, not from another site's page.
     pub is_own: bool,
-    /// The origin that the browser names.
+    /// The `Origin` header.
     pub origin: Option<HeaderValue>,
-    /// The host that is asked.
+    /// The `Host` header.
     pub host: Option<HeaderValue>,
-    /// The shop's session came along, which may own a hold.
+    /// The shop's session cookie came along; its owner may own a hold.
     pub has_shop_session: bool,
     bearer: Option<Text>,
     pass_header: Option<HeaderValue>,
@@ -33,16 +33,16 @@ pub struct Presented {
     passes: Vec<OfRoom>,
 }
 
-/// How requests are read here.
+/// How to read requests.
 #[derive(Clone, Copy, Debug)]
 pub struct ReadAs<'a> {
-    /// Fans reach us over HTTPS: only cookies that were set there count.
+    /// Fans connect over HTTPS, so only cookies with a secure prefix count.
     pub is_secure: bool,
-    /// Where our own pages are, as [`web::origin::origin_of`] has it.
+    /// The origin of the gateway's own pages, as [`web::origin::origin_of`] returns it.
     pub public_origin: &'a str,
 }
 
-/// A part of a header. Clones share its bytes.
+/// A part of a header value. Clones share its bytes.
 #[derive(Clone, Debug)]
 struct Text {
     header: HeaderValue,
@@ -50,7 +50,7 @@ struct Text {
     to: usize,
 }
 
-/// A cookie of ours, which names a room.
+/// A cookie of the gateway's, whose name contains a room.
 #[derive(Clone, Debug)]
 struct OfRoom {
     room: Text,
@@ -58,7 +58,7 @@ struct OfRoom {
 }
 
 impl Presented {
-    /// What a request with `headers` from `client` presents.
+    /// Reads the `headers` of a request from `client`.
     pub fn read(headers: &HeaderMap, client: ClientIp, read_as: ReadAs<'_>) -> Self {
         let mut presented = Self {
             client,
@@ -88,12 +88,12 @@ impl Presented {
         self.bearer.as_ref().map(Text::as_str)
     }
 
-    /// The text of the header in which programs present passes.
+    /// The text of the header in which programs present a pass.
     pub fn pass_header(&self) -> Option<&str> {
         self.pass_header.as_ref()?.to_str().ok()
     }
 
-    /// The place cookie of the room of this name.
+    /// The place cookie of `room`.
     pub fn place_cookie(&self, room: &str) -> Option<&str> {
         let of_room = self
             .places
@@ -102,14 +102,14 @@ impl Presented {
         of_room.map(|cookie| cookie.token.as_str())
     }
 
-    /// The pass cookies, each with the name of its room.
+    /// The pass cookies, each with its room's name.
     pub fn pass_cookies(&self) -> impl Iterator<Item = (&str, &str)> {
         let cookies = self.passes.iter();
         cookies.map(|cookie| (cookie.room.as_str(), cookie.token.as_str()))
     }
 
-    /// Other parts of a site set cookies too, with bytes that are no text at times: such a cookie
-    /// is left out and hides none of the others.
+    /// Skips a cookie that is not text and keeps the others: other parts of a site may set cookies
+    /// with arbitrary bytes.
     fn note_cookie(&mut self, header: &HeaderValue, pair: &[u8], is_secure: bool) {
         let Some(equals) = pair.iter().position(|byte| *byte == b'=') else {
             return;
@@ -142,7 +142,7 @@ impl Presented {
 }
 
 impl Text {
-    /// `part`, which has to be a part of `header`; `None` where it is no text.
+    /// `part`, which must be a slice of `header`; `None` where it is not text.
     fn of(header: &HeaderValue, part: &[u8]) -> Option<Self> {
         std::str::from_utf8(part).ok()?;
         let from = header.as_bytes().as_ptr_range();
@@ -156,7 +156,7 @@ impl Text {
 
     fn as_str(&self) -> &str {
         let part = self.header.as_bytes().get(self.from..self.to);
-        // Checked when it was read.
+        // Checked in `of`.
         std::str::from_utf8(part.unwrap_or_default()).unwrap_or_default()
     }
 }

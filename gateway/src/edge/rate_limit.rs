@@ -1,7 +1,7 @@
-//! Limits on how often one address, and one place, may call.
+//! Rate limits per address and per place.
 //!
-//! They are generous: a whole office or mobile network may share one address. Their task is to
-//! keep a single machine from using up what the line can take, not to tell people from programs.
+//! The limits are generous, because an office or a mobile network may share one address. They keep
+//! a single machine from using up the line's capacity; they do not tell people from programs.
 
 use std::hash::Hash;
 use std::num::NonZeroU32;
@@ -19,30 +19,30 @@ use super::telemetry;
 /// A sustained rate, and the size of a burst.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Rate {
-    /// Calls a second, sustained.
+    /// Sustained rate, in calls per second.
     pub per_second: NonZeroU32,
-    /// Calls at once after a pause.
+    /// Burst size, in calls.
     pub burst: NonZeroU32,
 }
 
-/// What one address and one place may do.
+/// The rates per address and per place.
 #[derive(Clone, Copy, Debug)]
 pub struct RateLimitConfig {
-    /// Joins from one address.
+    /// Joins per address.
     pub joins: Rate,
-    /// Other calls of the line from one address.
+    /// Other calls to the line per address.
     pub calls: Rate,
-    /// Status calls with one place.
+    /// Status calls per place.
     pub polls: Rate,
-    /// Signatures of passes that were not seen before, from one address.
+    /// Verified signatures of uncached passes, per address.
     pub signatures: Rate,
 }
 
 /// The limits of one gateway process. Clones share them.
 ///
-/// An address or place is remembered until its burst is whole again, 10 s after its last call
-/// with the default numbers, and then until the next [`RateLimits::forget_idle_once`]: what they
-/// take is bounded by the calls of that time.
+/// An address or place is remembered until its burst is full again (10 s after its last call with
+/// the default rates) and then until the next [`RateLimits::forget_idle_once`], so the memory is
+/// bounded by the number of calls in that time.
 #[derive(Clone)]
 pub struct RateLimits(Arc<Limits>);
 
@@ -60,7 +60,7 @@ struct Limit<K: Clone + Eq + Hash> {
 }
 
 impl Rate {
-    /// `per_second` and `burst`, each at least one.
+    /// A rate with each value raised to at least one.
     pub(crate) fn at_least_one(per_second: u32, burst: u32) -> Self {
         Self {
             per_second: NonZeroU32::new(per_second).unwrap_or(NonZeroU32::MIN),
@@ -75,14 +75,14 @@ impl Default for RateLimitConfig {
             joins: Rate::at_least_one(50, 500),
             calls: Rate::at_least_one(100, 1000),
             polls: Rate::at_least_one(2, 20),
-            // One hundredth of a core for each address, and far more than are called at once.
+            // At most 1% of a core per address, and far more than one call admits at once.
             signatures: Rate::at_least_one(200, 1000),
         }
     }
 }
 
 impl RateLimits {
-    /// Limits that have counted nothing yet.
+    /// Limits without any calls counted.
     pub fn new(config: RateLimitConfig) -> Self {
         Self(Arc::new(Limits {
             joins: Limit::new("joins", config.joins),
@@ -92,7 +92,7 @@ impl RateLimits {
         }))
     }
 
-    /// Counts a join of `client`.
+    /// Counts a join by `client`.
     pub fn check_join(&self, client: ClientIp) -> Result<(), ApiError> {
         self.0.joins.check_client(client)
     }
@@ -102,17 +102,17 @@ impl RateLimits {
         self.0.calls.check_client(client)
     }
 
-    /// Counts a status call with `place`.
+    /// Counts a status call for `place`.
     pub fn check_poll(&self, place: PlaceId) -> Result<(), ApiError> {
         self.0.polls.check(&place)
     }
 
-    /// Counts the check of a signature for `client`.
+    /// Counts the verification of a signature for `client`.
     pub fn check_signature(&self, client: ClientIp) -> Result<(), ApiError> {
         self.0.signatures.check_client(client)
     }
 
-    /// Forgets addresses and places whose burst is whole again.
+    /// Forgets addresses and places whose burst is full again.
     pub fn forget_idle_once(&self) {
         self.0.joins.forget_idle();
         self.0.calls.forget_idle();
@@ -124,7 +124,7 @@ impl RateLimits {
         }
     }
 
-    /// How many addresses or places each limit remembers.
+    /// Number of addresses or places that each limit remembers.
     pub fn remembered(&self) -> [(&'static str, usize); 4] {
         [
             self.0.joins.remembered(),

@@ -1,5 +1,5 @@
-//! The answer to a request that is not served, because the parser refuses its head or there is no
-//! room: a problem document, or a page where the head said that a person asks.
+//! The response to a request that is not served, because the parser refuses its head or there are
+//! too many connections: a problem document, or a page if the head came from a browser.
 
 use std::fmt;
 use std::sync::Arc;
@@ -12,14 +12,14 @@ use web::RequestIds;
 use web::reader::{Reader, reader};
 use web::request_id::X_REQUEST_ID;
 
-/// How much of a head is kept until it has been read. Browsers send what tells who asks before
-/// their cookies.
+/// Bytes of a head that are kept while it is read. Browsers send the fields that tell a person from
+/// a program before their cookies.
 const KEPT_BYTES_MAX: usize = 8 * 1024;
 
-/// How much memory for a head a connection keeps from one request to the next.
+/// Bytes of that memory that a connection keeps between requests.
 const KEPT_BYTES_REUSED_MAX: usize = 2 * 1024;
 
-/// What people get instead of a problem document.
+/// Makes the page that people get instead of a problem document.
 #[derive(Clone)]
 pub struct Page(Arc<dyn Fn(Problem) -> PageParts + Send + Sync>);
 
@@ -32,7 +32,7 @@ pub struct PageParts {
 }
 
 impl Page {
-    /// Pages that `make` makes of a problem.
+    /// Pages that `make` renders from a problem.
     pub fn new(make: impl Fn(Problem) -> PageParts + Send + Sync + 'static) -> Self {
         Self(Arc::new(make))
     }
@@ -44,15 +44,15 @@ impl fmt::Debug for Page {
     }
 }
 
-/// What refusals are made of.
+/// What the response to a refused request is made of.
 #[derive(Clone, Debug)]
 pub(super) struct Refusals {
     pub(super) ids: RequestIds,
-    /// What people get; a problem document when `None`.
+    /// The page for people; `None` if they get a problem document too.
     pub(super) page: Option<Page>,
 }
 
-/// The beginning of a head that is being read.
+/// The beginning of the head that is being read.
 #[derive(Debug, Default)]
 pub(super) struct Kept(Vec<u8>);
 
@@ -62,24 +62,24 @@ impl Kept {
         self.0.extend_from_slice(&bytes[..bytes.len().min(free)]);
     }
 
-    /// Whether the head is complete, or nothing more of it would be kept.
+    /// Whether the head is complete or the kept bytes are at their limit.
     pub(super) fn is_whole(&self) -> bool {
         self.0.len() >= KEPT_BYTES_MAX || self.0.windows(4).any(|four| four == b"\r\n\r\n")
     }
 
-    /// Forgets a head that was read. The memory is kept for the next one, unless it is much.
+    /// Forgets a head that was read, and keeps up to `KEPT_BYTES_REUSED_MAX` of its memory.
     pub(super) fn forget(&mut self) {
         self.0.clear();
         self.0.shrink_to(KEPT_BYTES_REUSED_MAX);
     }
 
-    /// Gives the memory back: no head will follow.
+    /// Frees the memory, because no further head follows.
     pub(super) fn end(&mut self) {
         self.0 = Vec::new();
     }
 
-    /// The fields that can be made out. The head is broken somewhere, so each line is read by
-    /// itself.
+    /// The fields that can be parsed. Each line is parsed by itself, because the head is malformed
+    /// somewhere.
     fn fields(&self) -> HeaderMap {
         let lines = self.0.split(|byte| *byte == b'\n').skip(1);
         let lines = lines.map(<[u8]>::trim_ascii_end);
@@ -95,7 +95,7 @@ impl Kept {
     }
 }
 
-/// What stands in an answer of the parser's own that begins with `bytes`, when it is a refusal.
+/// The status of a response that begins with `bytes`, if it is one with which hyper refuses a head.
 pub(super) fn status_of(bytes: &[u8]) -> Option<u16> {
     let rest = bytes.strip_prefix(b"HTTP/1.")?.get(2..5)?;
     let status = std::str::from_utf8(rest).ok()?.parse().ok()?;
@@ -110,7 +110,7 @@ pub(super) struct Refusal {
 }
 
 impl Refusal {
-    /// The parser's, with its status.
+    /// A refusal by the parser, with the status that hyper chose.
     pub(super) fn of_parser(status: u16) -> Self {
         let (code, reason, detail) = match status {
             431 => (
@@ -154,7 +154,7 @@ impl Refusal {
     }
 }
 
-/// The answer to a request that began with `head`, whole.
+/// The complete response to a request that began with `head`.
 pub(super) fn answer(refusal: Refusal, head: &Kept, refusals: &Refusals) -> Vec<u8> {
     let Refusal {
         status,
@@ -177,7 +177,7 @@ pub(super) fn answer(refusal: Refusal, head: &Kept, refusals: &Refusals) -> Vec<
             headers: [(CONTENT_TYPE, HeaderValue::from_static(PROBLEM_MEDIA_TYPE))]
                 .into_iter()
                 .collect(),
-            // A problem is strings, numbers and JSON values, all of which serialise.
+            // Serialisation cannot fail: a problem contains only strings, numbers and JSON values.
             html: serde_json::to_string(&problem).unwrap_or_default(),
         },
     };

@@ -1,4 +1,4 @@
-//! Where a fan goes once they are let in: `to=`, which anyone may put into a link.
+//! Where a fan goes after the line: the `to=` parameter, which anyone may put into a link.
 
 use std::fmt;
 
@@ -9,14 +9,14 @@ use line::policy::path::{PathPrefix, SafePath};
 /// Longest return target, in bytes.
 pub const RETURN_TARGET_BYTES_MAX: usize = 2048;
 
-/// The gateway's own pages: returning to one of them could go in circles.
+/// Prefix of the gateway's own pages; returning to one of them could loop.
 const OWN_PREFIX: &str = "/_line";
 
 /// A path and query on the same site, safe in a `Location` header.
 ///
-/// Anything else becomes `/`: an attacker's link must not carry a fan from our page to theirs,
-/// and a fan with a damaged link should still arrive. A target that the gateway would refuse as
-/// ambiguous (`/%2f%2fevil`, `/a/../b`) counts as damaged.
+/// Any other value becomes `/`: a link of an attacker must not send a fan to another site, and a
+/// fan with a damaged link should still arrive. A target that the gateway would refuse as ambiguous
+/// (`/%2f%2fevil`, `/a/../b`) counts as damaged.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ReturnTarget(String);
 
@@ -26,7 +26,7 @@ impl ReturnTarget {
         to.and_then(checked).map_or_else(Self::default, Self)
     }
 
-    /// The target that leads back to `uri` itself.
+    /// The target for `uri` itself.
     pub fn of(uri: &Uri) -> Self {
         Self::parse(uri.path_and_query().map(http::uri::PathAndQuery::as_str))
     }
@@ -36,7 +36,7 @@ impl ReturnTarget {
         &self.0
     }
 
-    /// The path and query, percent-encoded to stand as a value in a query.
+    /// The path and query, percent-encoded for use as a query value.
     pub fn to_query_value(&self) -> String {
         let mut encoded = String::with_capacity(self.0.len());
         for byte in self.0.bytes() {
@@ -51,7 +51,7 @@ impl ReturnTarget {
 
     /// The target as the value of a `Location` header.
     pub fn to_location(&self) -> HeaderValue {
-        // Only printable ASCII got through `checked`.
+        // `checked` lets only printable ASCII through.
         HeaderValue::from_str(&self.0).unwrap_or_else(|_| HeaderValue::from_static("/"))
     }
 }
@@ -71,21 +71,21 @@ impl fmt::Display for ReturnTarget {
 
 fn checked(to: &str) -> Option<String> {
     let is_bounded = to.len() <= RETURN_TARGET_BYTES_MAX;
-    // Browsers drop tabs and newlines and read a backslash as a slash before they look for a
-    // host, so none of these may stand anywhere.
+    // Browsers drop tabs and newlines and read a backslash as a slash before they parse the host,
+    // so none of these may occur anywhere.
     let is_clean = !to.contains(|c: char| c.is_control() || c == '\\');
     if !is_bounded || !is_clean {
         return None;
     }
     let escaped = escape(to);
     let path = escaped.split(['?', '#']).next()?;
-    // The check of paths knows no host: `//host` is an empty segment to it.
+    // The path check does not know hosts: it sees `//host` as an empty segment.
     let safe = SafePath::parse(path).ok()?;
     let own: PathPrefix = OWN_PREFIX.parse().ok()?;
     (!safe.is_within(&own)).then_some(escaped)
 }
 
-/// Percent-encodes what may not stand in a header or an address.
+/// Percent-encodes the bytes that a header or URL may not contain.
 fn escape(text: &str) -> String {
     let mut escaped = String::with_capacity(text.len());
     for byte in text.bytes() {

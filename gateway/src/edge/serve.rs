@@ -1,4 +1,5 @@
-//! Serving what answers requests on a listener, with limits against slow, large and too many clients.
+//! Serves a router on a listener, with limits against slow clients, large requests and too many
+//! clients.
 
 use std::convert::Infallible;
 use std::io;
@@ -31,7 +32,7 @@ use super::turned_away::TurnedAway;
 use super::unread;
 use super::write_stall::WriteStall;
 
-/// Pause after the system refused to accept, so that running out of files is not a busy loop.
+/// Pause after a failed accept, so that a lack of open files does not cause a busy loop.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
 /// Limits of a listener.
@@ -39,34 +40,34 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 pub struct ServeConfig {
     /// The listener's name in metrics.
     pub name: &'static str,
-    /// Until a request's head is complete, counted from its first byte, on a new connection from
-    /// the beginning.
+    /// Time until a request's head is complete, from its first byte, or from the accept on a new
+    /// connection.
     pub head_max: Duration,
-    /// How long a connection is kept after an answer. Longer than the 60 s of common balancers,
-    /// so that they are the side that closes: a request sent while we close would be lost.
+    /// How long an idle connection is kept after a response. Longer than the 60 s of common load
+    /// balancers, so that they close first: a request sent while the gateway closes would be lost.
     pub keepalive: Duration,
-    /// Bytes of a request's line and headers together that the parser takes. Beyond it a request
-    /// cannot be read at all; the router's own limit (see [`super::head`]) is smaller, because
-    /// only what was read can be answered well.
+    /// Bytes of a request's line and headers together that the parser accepts. The router's own
+    /// limit (see [`super::head`]) is smaller, because only a parsed request gets a complete
+    /// response.
     pub head_bytes_max: usize,
-    /// Headers of a request that the parser takes, likewise.
+    /// Headers of a request that the parser accepts.
     pub header_count_max: usize,
     /// Bytes buffered per connection while a request is served.
     pub connection_buffer_bytes: usize,
-    /// How long a client may take none of what it is sent.
+    /// Longest time that a client may read nothing of its response.
     pub write_stall_max: Duration,
     /// Limits on connections.
     pub connections: ConnectionLimits,
-    /// From the order to stop until unfinished requests are cut off.
+    /// Time from shutdown until unfinished requests are cut off.
     pub grace: Duration,
-    /// Numbers the requests that are refused before they are served.
+    /// Generates the ids of requests that are refused before they are served.
     pub request_ids: RequestIds,
-    /// What people get whose requests cannot be read; a problem document when `None`.
+    /// The page for people whose request cannot be read; a problem document when `None`.
     pub refusal_page: Option<Page>,
 }
 
-/// A client's socket. It holds its place among the connections for as long as it exists, also
-/// after it was switched to another protocol and has left the server's hands.
+/// A client's socket. It keeps the connection counted for as long as it exists, also after a switch
+/// to another protocol, when the server no longer owns it.
 struct Socket {
     inner: WriteStall<TcpStream>,
     name: &'static str,
@@ -74,7 +75,7 @@ struct Socket {
 }
 
 impl ServeConfig {
-    /// The limits of a listener that anyone may reach.
+    /// The limits of a public listener.
     pub fn public(name: &'static str, request_ids: RequestIds) -> Self {
         Self {
             name,
@@ -92,7 +93,7 @@ impl ServeConfig {
     }
 }
 
-/// What answers the requests of a listener.
+/// The service behind a listener.
 pub trait Answering: Clone + Send + Sync + 'static {
     /// Answers `request`, which came over a connection from `peer`.
     fn answer(
@@ -102,7 +103,7 @@ pub trait Answering: Clone + Send + Sync + 'static {
     ) -> impl Future<Output = http::Response<Body>> + Send;
 }
 
-/// Handlers find the peer in `ConnectInfo<SocketAddr>`.
+/// Handlers read the peer from `ConnectInfo<SocketAddr>`.
 impl Answering for Router {
     async fn answer(&self, peer: SocketAddr, mut request: Request<Body>) -> http::Response<Body> {
         request.extensions_mut().insert(ConnectInfo(peer));
@@ -113,8 +114,8 @@ impl Answering for Router {
 
 /// Serves `answering` until `shutdown`, then lets running requests finish within the grace period.
 ///
-/// Switched connections (WebSocket) are for `answering` to end: they count against the limit but
-/// are not waited for.
+/// Switched connections (WebSocket) count against the limit, but `answering` has to close them:
+/// shutdown does not wait for them.
 pub async fn serve(
     listener: TcpListener,
     answering: impl Answering,
@@ -125,7 +126,7 @@ pub async fn serve(
     serve_counted(listener, answering, config, places, shutdown).await;
 }
 
-/// Like [`serve`], with connections that are counted together with those of other listeners.
+/// Like [`serve`], with connections counted together with those of other listeners.
 pub(super) async fn serve_counted(
     listener: TcpListener,
     answering: impl Answering,
@@ -160,7 +161,8 @@ pub(super) async fn serve_counted(
                 continue;
             }
         };
-        // Frames and small answers are whole when they are written; waiting only delays them.
+        // Frames and small responses are written in one piece, so Nagle's algorithm would only
+        // delay them.
         if stream.set_nodelay(true).is_err() {
             continue;
         }
@@ -205,7 +207,7 @@ pub(super) async fn serve_counted(
 fn http1_builder(config: &ServeConfig) -> http1::Builder {
     let mut http = http1::Builder::new();
     http.timer(TokioTimer::new())
-        // `HeadWatch` knows a slow head from a connection that rests.
+        // `HeadWatch` has the timeout, because it tells a slow head from an idle connection.
         .header_read_timeout(None)
         .max_header_size(config.head_bytes_max)
         .max_headers(config.header_count_max)
@@ -213,7 +215,7 @@ fn http1_builder(config: &ServeConfig) -> http1::Builder {
     http
 }
 
-/// The other side of a connection, and what answers it.
+/// The peer of a connection, and the service that answers it.
 struct Client<A> {
     peer: SocketAddr,
     state: HeadState,

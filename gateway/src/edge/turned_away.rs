@@ -1,8 +1,8 @@
-//! Answers on connections for which there is no room.
+//! The response to connections over the limit.
 //!
-//! The request is read first, as far as it comes soon. It tells whether a person or a program asks,
-//! and a connection that is closed on unread bytes is reset, with the answer on its way (RFC 9112,
-//! section 9.6).
+//! The request is read first, for at most [`PATIENCE`], for two reasons: it tells a person from a
+//! program, and closing a socket with unread bytes would reset the connection and destroy the
+//! response in flight (RFC 9112, section 9.6).
 
 use std::io;
 use std::sync::Arc;
@@ -19,14 +19,14 @@ use super::connections::Full;
 use super::refused_head::{Kept, Refusal, Refusals, answer};
 use super::telemetry;
 
-/// Connections that are read at once. Beyond them a client is told without being heard.
+/// Connections whose request is read at the same time. Further ones are answered without reading.
 const READ_AT_ONCE: usize = 256;
-/// How long a request may take to come, and after it the client to close.
+/// Longest wait for the request, and after the response for the client to close.
 const PATIENCE: Duration = Duration::from_secs(1);
 /// Bytes that are read at a time.
 const CHUNK_BYTES: usize = 2 * 1024;
 
-/// Tells clients that there is no room for them.
+/// Answers clients whose connection is over the limit.
 #[derive(Debug)]
 pub(super) struct TurnedAway {
     listener: &'static str,
@@ -36,7 +36,7 @@ pub(super) struct TurnedAway {
 }
 
 impl TurnedAway {
-    /// For the connections of `listener`; what is said on them is said in `tasks`.
+    /// For the connections of `listener`; each response is written by a task in `tasks`.
     pub(super) fn new(listener: &'static str, refusals: Refusals, tasks: TaskTracker) -> Self {
         Self {
             listener,
@@ -46,14 +46,14 @@ impl TurnedAway {
         }
     }
 
-    /// Answers on `stream` and closes it, because there are too many as `full` says.
+    /// Answers on `stream` and closes it; `full` says which limit was reached.
     pub(super) fn tell(&self, stream: TcpStream, full: Full) {
         let (listener, limit) = (self.listener, full.word());
         counter!(telemetry::CONNECTIONS_REFUSED_TOTAL, "listener" => listener, "limit" => limit)
             .increment(1);
         let refusals = self.refusals.clone();
         let Ok(place) = Arc::clone(&self.places).try_acquire_owned() else {
-            // Written as far as the socket takes it at once, which is all of it on a new one.
+            // One write, without waiting: a new socket has room for the whole response.
             if let Err(error) =
                 stream.try_write(&answer(Refusal::no_room(), &Kept::default(), &refusals))
             {
@@ -72,12 +72,12 @@ impl TurnedAway {
 
 async fn tell(mut stream: TcpStream, refusals: &Refusals) -> io::Result<()> {
     let mut head = Kept::default();
-    // Who sends no request in time is answered like a program.
+    // A client that sends no request in time is answered like a program.
     let _ = timeout(PATIENCE, read_head(&mut stream, &mut head)).await;
     let answer = answer(Refusal::no_room(), &head, refusals);
     stream.write_all(&answer).await?;
     stream.shutdown().await?;
-    // Whoever goes on sending is not waited for.
+    // A client that keeps sending is cut off.
     let _ = timeout(PATIENCE, read_rest(&mut stream)).await;
     Ok(())
 }

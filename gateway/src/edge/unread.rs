@@ -1,9 +1,9 @@
-//! What becomes of the body of a request that is answered before the body was read.
+//! Handles the unread body of a request that was answered early.
 //!
-//! A connection whose request was not read to its end takes no other request. Balancers keep
-//! connections and send the next fan's request into them, so a short rest of the body is read, and
-//! thrown away, before the answer; where the rest is longer, the answer says that the connection
-//! closes (RFC 9112, section 9.6).
+//! A connection with an unread body cannot take another request. Load balancers keep connections
+//! and send the next fan's request on them, so a short remaining body is read and discarded before
+//! the response; with a longer one the response says that the connection closes (RFC 9112, section
+//! 9.6).
 
 use std::future::poll_fn;
 use std::pin::Pin;
@@ -18,15 +18,15 @@ use http::header::{CONNECTION, EXPECT};
 use http::{HeaderValue, Request, Response};
 use hyper::body::{Body as HttpBody, Frame, Incoming, SizeHint};
 
-/// Most bytes that are read for nothing.
+/// Most bytes that are read and discarded.
 const REST_BYTES_MAX: u64 = 1024 * 1024;
-/// Longest an answer waits for them.
+/// Longest time that a response waits for them.
 const REST_MAX: Duration = Duration::from_secs(1);
 
-/// What is left of a request's body when nobody reads it any more.
+/// The part of a request's body that the service did not read.
 pub(super) struct Rest {
     left: Arc<Left>,
-    /// The client sends it only once it is told to go on.
+    /// The client waits for `100 Continue` before it sends the body.
     is_held_back: bool,
 }
 
@@ -36,14 +36,14 @@ struct Left {
     is_read: AtomicBool,
 }
 
-/// The body, which leaves behind what is not read of it.
+/// A body that leaves its unread part in `left` when dropped.
 struct Reading {
-    /// Taken only when it is dropped.
+    /// `None` only while it is dropped.
     inner: Option<Incoming>,
     left: Arc<Left>,
 }
 
-/// The request with a body that leaves its rest; no rest when there is no body.
+/// Wraps a request's body so that its unread part can be read later; `None` when there is no body.
 pub(super) fn watch(request: Request<Incoming>) -> (Request<Body>, Option<Rest>) {
     if request.body().is_end_stream() {
         return (request.map(|_| Body::empty()), None);
@@ -61,14 +61,15 @@ pub(super) fn watch(request: Request<Incoming>) -> (Request<Body>, Option<Rest>)
 }
 
 impl Rest {
-    /// Reads the rest, or has `response` say that the connection closes. Whether it does.
+    /// Reads the rest, or adds `Connection: close` to `response`. Returns whether it closes.
     pub(super) async fn settle<B>(self, response: &mut Response<B>) -> bool {
         if self.left.is_read.load(Ordering::Acquire) {
             return false;
         }
         let is_read = match self.left.take() {
             Some(body) if !self.is_held_back => discard(body).await,
-            // Somebody may read it still, as an upstream that answers early does.
+            // The body is still in use, as with an upstream that answers early, or the client holds
+            // it back.
             _ => false,
         };
         if !is_read {
@@ -80,7 +81,7 @@ impl Rest {
 }
 
 impl Left {
-    /// No panic can leave the field half changed.
+    /// Ignores poisoning: a panic cannot leave the field half changed.
     fn take(&self) -> Option<Incoming> {
         let mut body = self.body.lock().unwrap_or_else(PoisonError::into_inner);
         body.take()
@@ -96,7 +97,7 @@ impl Left {
     }
 }
 
-/// Reads `body` and throws it away. Whether it came to its end within the bounds.
+/// Reads and discards `body`. Whether it ended within the limits.
 async fn discard(mut body: Incoming) -> bool {
     if body.size_hint().lower() > REST_BYTES_MAX {
         return false;

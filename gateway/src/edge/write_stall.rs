@@ -1,6 +1,6 @@
-//! A connection whose peer has stopped reading is given up after a while.
+//! Closes a connection whose peer has stopped reading.
 //!
-//! Without this, a peer that never reads keeps a socket, its buffers and whatever feeds them for
+//! Without this, a peer that never reads keeps the socket, its buffers and the task that writes for
 //! as long as it likes: the kernel only gives up on peers that stop acknowledging.
 
 use std::io;
@@ -12,13 +12,13 @@ use hyper_util::client::legacy::connect::{Connected, Connection};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::{Instant, Sleep};
 
-/// `inner`, whose writes fail with [`io::ErrorKind::TimedOut`] when the peer takes nothing for a
-/// whole span. Waiting to read is not limited here.
+/// `inner`, whose writes fail with [`io::ErrorKind::TimedOut`] when the peer takes no bytes for a
+/// whole span. Reads are not limited.
 #[derive(Debug)]
 pub struct WriteStall<T> {
     inner: T,
     span: Duration,
-    /// Only sockets that had to wait once pay for a timer.
+    /// Created at the first write that has to wait.
     waiting: Option<Pin<Box<Sleep>>>,
     is_armed: bool,
 }
