@@ -1,7 +1,7 @@
 //! Puts the process together: servers, stores, rooms, gate, booking core, listeners.
 //!
-//! This module and the one below it alone know the booking core; to the rest of the gateway it is
-//! an upstream.
+//! Only this module and its submodules know the booking core; for the rest of the gateway it is an
+//! upstream.
 
 mod shop;
 mod surroundings;
@@ -55,13 +55,13 @@ use shop::{BookingRooms, BookingStock, booking_config, shop_routes, start_bookin
 
 pub use surroundings::Surroundings;
 
-/// How long the database may take to come up before the start is given up.
+/// Longest wait for the database at start; then the start fails.
 const DATABASE_START_MAX: Duration = Duration::from_mins(1);
-/// How long it may take to let us in.
+/// Longest wait for one connection to the database at start.
 const DATABASE_ANSWER_MAX: Duration = Duration::from_secs(5);
-/// Time between tries to reach the database at start.
+/// Pause between attempts to connect to the database at start.
 const DATABASE_START_PAUSE: Duration = Duration::from_millis(500);
-/// How often a gateway without a show looks for one, to start the payment simulator.
+/// How often a gateway without shows checks for one; the first show starts the payment simulator.
 const SHOWS_LOOK_EVERY: Duration = Duration::from_secs(1);
 /// Time between rounds of housekeeping.
 const HOUSEKEEPING_EVERY: Duration = Duration::from_secs(5);
@@ -72,7 +72,7 @@ struct Children {
     simulator: Option<PaymentSimulator>,
 }
 
-/// Where the process listens.
+/// The listening sockets.
 pub struct Listening {
     /// Public listeners on one address, one for each core.
     pub public: Vec<std::net::TcpListener>,
@@ -91,7 +91,7 @@ pub async fn run(config: Config, surroundings: Surroundings) -> Result<()> {
         simulator: None,
     };
     let outcome = run_with(&config, &keys, &surroundings, listening, &mut children).await;
-    // Stopped after everything that uses them.
+    // Stopped last, because other tasks use the servers.
     if let Some(simulator) = children.simulator {
         simulator.stop().await;
     }
@@ -114,7 +114,7 @@ async fn bind(config: &Config) -> Result<Listening> {
     })
 }
 
-/// Why there is no listener at `address`, and what to do.
+/// The error message for `address` that cannot be bound, with what to do.
 fn unbound(address: SocketAddr, error: &io::Error) -> String {
     let why = match error.kind() {
         io::ErrorKind::AddrInUse => "another program listens there; is another gateway running?",
@@ -142,7 +142,7 @@ async fn run_with(
     let built = App::build(config, keys, surroundings, public_url, payment, children);
     let app = tokio::select! {
         app = built => app?,
-        // It may wait for servers that do not come up.
+        // Stop may come while the start still waits for a server.
         () = surroundings.stop.cancelled() => return Ok(()),
     };
     keys::announce(&config.data_dir, public_url, &listen_url, &ops_url)?;
@@ -150,7 +150,7 @@ async fn run_with(
     app.serve(listening, children).await
 }
 
-/// Where programs on this machine reach a listener.
+/// The URL of a listener for programs on this machine.
 fn local_url(mut address: SocketAddr) -> String {
     if address.ip().is_unspecified() {
         address.set_ip(match address.ip() {
@@ -161,7 +161,7 @@ fn local_url(mut address: SocketAddr) -> String {
     format!("http://{address}")
 }
 
-/// Which servers are private.
+/// Which servers to run as private child processes.
 fn wanted(config: &Config) -> Want {
     Want {
         redis: config.redis_url.is_none(),
@@ -169,9 +169,8 @@ fn wanted(config: &Config) -> Want {
     }
 }
 
-/// Whether a gateway can start with this configuration, as far as that can be told without
-/// starting, writing or reaching anything. Looks at all that the start uses, so that a check of
-/// the configuration and the start agree.
+/// Whether a gateway can start with this configuration, without writing anything or connecting to
+/// anything. Reads everything that the start reads, so that `check` and the start agree.
 pub fn usable(config: &Config) -> Result<(), Problems> {
     let mut problems = Keys::problems(config);
     if let Some(url) = &config.redis_url
@@ -202,8 +201,8 @@ async fn start_servers(config: &Config, children: &mut Children) -> Result<()> {
     Ok(())
 }
 
-/// Where payments are made. A private simulator has its address from here on; it runs when there
-/// is something to sell.
+/// The payment provider's settings. A private simulator gets its address here; it is started when
+/// the first show exists.
 fn prepare_payment(
     config: &Config,
     keys: &Keys,
@@ -228,7 +227,8 @@ fn prepare_payment(
         data_dir: config.data_dir.join("payment-simulator"),
         secret: keys.payment_secret.clone(),
         webhook_secret: keys.webhook_secret.clone(),
-        // It is on this machine: the public URL may lead through TLS, or nowhere from here.
+        // The local address, because the public URL may need TLS or may not resolve on this
+        // machine.
         webhook_url: Some(format!("{listen_url}/api/v1/payments/{provider}/webhook")),
         program: None,
     };
@@ -244,7 +244,7 @@ fn prepare_payment(
     })
 }
 
-/// A gateway, put together.
+/// A gateway, ready to run.
 pub struct App {
     public: Front,
     refusal_page: Page,
@@ -389,27 +389,28 @@ impl App {
         let cores = Cores::start(cores::available()).context("no thread for a core")?;
         let public = cores.serve(listening.public, &self.public, &public, stop);
         let mut public = self.tasks.spawn(public);
-        // Told last, so that readiness and metrics answer while the rest drains.
+        // Cancelled last, so that readiness and metrics are served while the other tasks drain.
         let ops_stop = CancellationToken::new();
         let mut ops = self
             .tasks
             .spawn(serve(listening.ops, self.ops, ops, ops_stop.clone()));
         let outcome = tokio::select! {
-            // The listener ends with the order to stop; then it is not what ended us.
+            // `stop` is polled first, because it also ends the listeners, which is then not an
+            // error.
             biased;
             () = stop.cancelled() => Ok(()),
             exhausted = supervise(children, &self.booking) => Err(anyhow!(exhausted)),
             ended = &mut public => Err(anyhow!("the public listener ended: {ended:?}")),
             ended = &mut ops => Err(anyhow!("the operators' listener ended: {ended:?}")),
         };
-        // The router reaches the booking core too.
+        // The router holds a handle of the booking core too.
         drop((self.booking, self.public));
         self.draining.store(true, Ordering::Relaxed);
         stop.cancel();
         self.proxy.shutdown().await;
         self.tasks.close();
         let drained = tokio::time::timeout(GRACE, async {
-            // A listener that has ended already is why we stop.
+            // The public listener may have ended first; a finished task must not be awaited again.
             if !public.is_finished() {
                 let _ended = public.await;
             }
@@ -417,7 +418,7 @@ impl App {
             if !ops.is_finished() {
                 let _ended = ops.await;
             }
-            // The writers of shows end when nobody can reach them any more.
+            // The writer of a show ends when its last handle is dropped.
             self.tasks.wait().await;
         });
         if drained.await.is_err() {
@@ -426,7 +427,7 @@ impl App {
                 "gave up waiting for unfinished work"
             );
         }
-        // Connections to the stores may belong to the runtimes that opened them.
+        // Last, because connections to the stores may be driven by these runtimes.
         cores.end().await;
         outcome
     }
@@ -436,7 +437,7 @@ fn seeds(randomness: Randomness) -> SeedSource {
     Arc::new(move || randomness.bytes())
 }
 
-/// How far this process' clock is from the store's, measured in the background.
+/// Measures in the background how far this process's clock differs from the store's.
 fn skew(store: &RedisStore, surroundings: &Surroundings, tasks: &TaskTracker) -> Arc<Skew> {
     let clock = surroundings.clock.clone();
     let skew = Arc::new(Skew::new(Arc::new(store.clone()), clock));
@@ -453,8 +454,9 @@ fn connection_limits(config: &Config) -> ConnectionLimits {
     }
 }
 
-/// Keeps child processes running; ends only when a private server keeps ending. The simulator is
-/// needed by payments alone, which say that it does not answer.
+/// Keeps child processes running. Returns only when a private server has failed too often. The
+/// simulator never ends the process: only payments need it, and they report that it does not
+/// answer.
 async fn supervise(children: &mut Children, booking: &Booking) -> String {
     let servers = async {
         match &mut children.servers {
@@ -477,10 +479,10 @@ async fn supervise(children: &mut Children, booking: &Booking) -> String {
     }
 }
 
-/// Returns once there is a show, made here or by another gateway.
+/// Returns once any gateway has imported a show.
 async fn until_something_is_sold(booking: &Booking) {
     loop {
-        // Without its database a gateway sells nothing.
+        // While the database does not answer, there is nothing to sell either.
         if booking.has_shows().await.unwrap_or(false) {
             return;
         }
@@ -488,7 +490,7 @@ async fn until_something_is_sold(booking: &Booking) {
     }
 }
 
-/// The database and the store that this gateway works on: those it is told, or private ones.
+/// The database's URL and the store: the configured ones, otherwise the private ones.
 fn reached(config: &Config, children: &Children) -> Result<(String, RedisStore)> {
     let private = |url: fn(&Servers) -> Option<String>| children.servers.as_ref().and_then(url);
     let url = |configured: &Option<String>, of_servers| {
@@ -501,14 +503,14 @@ fn reached(config: &Config, children: &Children) -> Result<(String, RedisStore)>
     Ok((database_url, store))
 }
 
-/// Brings the schema up to date, waiting for a database that is still starting.
+/// Applies the migrations, after waiting for a database that is still starting.
 async fn migrate(url: &str) -> Result<()> {
     let options = records::connect_options(url)?;
     let server = format!("{}:{}", options.get_host(), options.get_port());
     let began = tokio::time::Instant::now();
     loop {
         let attempt = async {
-            // Not by a pool, which would say that it waited and not what for.
+            // A single connection reports why it failed; a pool would report only its timeout.
             let connecting = PgConnection::connect_with(&options);
             let connected = tokio::time::timeout(DATABASE_ANSWER_MAX, connecting).await;
             let mut connection = connected.map_err(|_| anyhow!("it does not answer"))??;
@@ -530,7 +532,7 @@ async fn migrate(url: &str) -> Result<()> {
     }
 }
 
-/// Records the metrics of the process, those of the booking core included.
+/// Installs the recorder for the metrics of the process, including the booking core's.
 pub fn metrics() -> Result<Metrics> {
     Metrics::install(booking_core::metric_families())
 }
@@ -560,7 +562,7 @@ async fn housekeeping(limits: RateLimits, metrics: Metrics, stop: CancellationTo
     }
 }
 
-/// Whether upstreams behind the proxy take requests.
+/// The breakers of remote upstreams, as the line's health source.
 struct ProxyHealth(Arc<Proxy>);
 
 impl UpstreamHealth for ProxyHealth {

@@ -1,7 +1,7 @@
 //! Settings: flags, then environment, then `ropeline.toml`, then defaults.
 //!
-//! Every setting is read as text and checked here, not by the command-line parser, so that all
-//! problems are listed together, wherever the settings come from.
+//! Every setting is read as text and parsed here, not by the command-line parser, so that all
+//! problems are listed together, whatever the source of a setting.
 
 mod check;
 mod checked;
@@ -47,17 +47,17 @@ enum ConfigAction {
     Check,
 }
 
-/// What the command line asks for.
+/// What the command line asks the process to do.
 pub enum Asked {
     /// Run with this configuration.
     Run(Box<Config>),
-    /// Only say whether this configuration is good.
+    /// Only check this configuration.
     Check(Box<Config>),
 }
 
-/// The configuration, settled.
+/// The parsed configuration.
 pub struct Settled {
-    /// Every setting as it is in force, when asked for.
+    /// Every setting with its value in force, if requested.
     pub shown: Option<String>,
     /// What to do.
     pub outcome: Result<Asked, Problems>,
@@ -157,7 +157,7 @@ mod tests {
 
     #[test]
     fn nothing_set_is_a_good_configuration() {
-        // Empty is how some tools say unset.
+        // Some tools write an empty value for an unset one.
         for text in ["", "redis_url = \"\"\ndata_dir = \" \"\nlog_format = \"\""] {
             let config = good(text);
             assert_eq!(config.listen.port(), 8080);
@@ -280,7 +280,7 @@ mod tests {
             (secret.as_str(), webhook_secret.as_str()),
             ("sk_test_ropeline", "w")
         );
-        // What the simulator itself takes when it is told nothing.
+        // The simulator's own defaults.
         let simulator = include_str!("../../payment-simulator/src/config.rs");
         for secret in [check::SIMULATOR_SECRET, check::SIMULATOR_WEBHOOK_SECRET] {
             assert!(simulator.contains(&format!("default_value = \"{secret}\"")));

@@ -1,4 +1,4 @@
-//! Live figures and sessions for the operators' listener, and whether this gateway can serve.
+//! Live figures and sessions for the operators' listener, and the gateway's readiness.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -17,7 +17,7 @@ use line::rooms::RoomSet;
 use crate::line_owner::LineOwner;
 use crate::ops::{Changes, Check, Figures, Readiness, Sessions};
 
-/// What operators ask of the rooms.
+/// The operators' view of the rooms.
 #[derive(Clone)]
 pub struct RoomFigures(pub RoomSet);
 
@@ -110,11 +110,11 @@ fn share(counts: Counts) -> f64 {
     }
 }
 
-/// Whether this gateway can serve.
+/// The gateway's readiness checks.
 pub struct GatewayReadiness {
-    /// The store, and whose it has to be.
+    /// The store, and the installation that has to own its line.
     pub line: LineOwner,
-    /// The rooms, for their clock.
+    /// The rooms, for the skew of their clock.
     pub rooms: RoomSet,
     /// The database.
     pub database: Database,

@@ -1,8 +1,8 @@
-//! What answers every request of the public listener, in front of axum.
+//! The service of the public listener, in front of axum.
 //!
-//! A request gets its id, its head is checked and what it presents is read, once. The gate and the
-//! paths that a crowd asks for are called from here; axum serves the rest of the line's paths.
-//! Every answer leaves through [`Shared::finish`].
+//! Each request gets its id, its head is checked and its tokens are read once. The front calls the
+//! gate and the busiest paths of the line itself; axum serves the other paths of the line. Every
+//! response passes through [`web::request_id::finish`].
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -26,39 +26,39 @@ use crate::gate::{Arrival, Gate};
 use crate::http::crowd::Crowd;
 use crate::http::{LineState, problem_page};
 
-/// In metrics, requests of our own paths and all that the gate decides about.
+/// Metric labels: requests of the line's own paths, and requests that the gate decides.
 const PART: Part = Part {
     routed: "line",
     unrouted: "gate",
 };
-/// All paths of our own are below this.
+/// Prefix of the line's own paths.
 const OWN_PATHS: &str = "/_line";
 
 /// The public side's service. Clones share everything.
 #[derive(Clone)]
 pub struct Front(Arc<Shared>);
 
-/// What the front is made of.
+/// The parts of the front.
 pub struct FrontParts {
-    /// What the line's paths work with.
+    /// The state of the line's handlers.
     pub line: LineState,
-    /// Answers all others.
+    /// Answers all other paths.
     pub gate: Gate,
-    /// Whose word on a client's address is believed.
+    /// Proxies whose `X-Forwarded-For` is trusted.
     pub trusted_proxies: TrustedProxies,
-    /// Numbers requests.
+    /// Generates request ids.
     pub request_ids: RequestIds,
-    /// Fans reach us over HTTPS.
+    /// Fans connect over HTTPS.
     pub is_secure: bool,
-    /// Where our own pages are, as [`web::origin::origin_of`] has it.
+    /// The origin of the gateway's own pages, as [`web::origin::origin_of`] returns it.
     pub public_origin: String,
 }
 
 struct Shared {
     parts: FrontParts,
-    /// Answers the paths of the line that a crowd asks for.
+    /// Answers the busiest paths of the line.
     crowd: Crowd,
-    /// Serves all others of the line.
+    /// Serves the other paths of the line.
     router: Router,
     gated: Arc<Route>,
 }
@@ -91,7 +91,7 @@ impl Answering for Front {
             .trusted_proxies
             .client_ip(peer.ip(), &head.headers);
         let presented = shared.read(&head.headers, client);
-        // A person gets problems as pages, for which some of the request is kept.
+        // A person gets a problem as a page, which needs parts of the request's head.
         let asked = (presented.reader == Reader::Person).then(|| problem_page::Asked::of(&head));
         let mut response = match head::settle(&mut head) {
             Ok(()) => shared.route(head, body, presented, &id).await,

@@ -1,8 +1,9 @@
 //! Which installation a gateway belongs to, and the key that its tickets are signed with.
 //!
 //! The ticket key is kept in PostgreSQL, sealed once for each signing key of the installation. A
-//! gateway that can open the newest one belongs to the installation; one that cannot has other
-//! keys, would refuse the places and passes of the others, and must not start.
+//! gateway that can open the newest ticket key belongs to the installation. A gateway that cannot
+//! has other signing keys: the other gateways would refuse its places and passes, so it must not
+//! start.
 
 use chacha20poly1305::aead::{Aead, KeyInit, Payload};
 use chacha20poly1305::{XChaCha20Poly1305, XNonce};
@@ -14,26 +15,26 @@ use line::Randomness;
 use line::policy::place::subkey;
 
 const NONCE_BYTES: usize = 24;
-/// What a seal is for: a key sealed here opens nothing else.
+/// Domain separation of the seals: a ticket key sealed here cannot be opened for another purpose.
 const CONTEXT: &[u8] = b"ropeline ticket key v1";
-/// Its id is one byte of a ticket.
+/// A key id is one byte of a ticket.
 const KEY_ID_MAX: u8 = u8::MAX;
 
-/// A ticket key as the database has it.
+/// A ticket key as stored in the database.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct StoredKey {
-    /// The number that tickets carry.
+    /// The id that tickets carry.
     pub id: u8,
-    /// What verifies its tickets.
+    /// The public key that verifies its tickets.
     pub public: [u8; 32],
-    /// Its secret half, once for each signing key.
+    /// The secret half, sealed once for each signing key.
     pub seals: Vec<Seal>,
-    /// The id of the key that signs passes, as the gateway that started last has it. Versions
-    /// before this was kept left none.
+    /// The id of the key that signs passes, written by the gateway that started last. `None` in
+    /// databases of versions that did not store it.
     pub signer: Option<String>,
 }
 
-/// A secret half that one signing key opens.
+/// The secret half of a ticket key, sealed for one signing key.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Seal {
     /// The id of the signing key.
@@ -42,19 +43,20 @@ pub struct Seal {
     pub sealed: Vec<u8>,
 }
 
-/// The ticket keys, opened.
+/// The ticket keys with the secret half opened.
 #[derive(Clone, PartialEq, Eq)]
 pub struct TicketSecrets {
-    /// The number of the key that signs.
+    /// The id of the key that signs tickets.
     pub id: u8,
-    /// Its secret half.
+    /// The secret half of that key.
     pub seed: [u8; 32],
-    /// Keys of earlier tickets: number and public half.
+    /// Id and public half of the keys of earlier tickets.
     pub earlier: Vec<(u8, [u8; 32])>,
 }
 
 impl TicketSecrets {
-    /// Names the installation for as long as its database lives: by its first ticket key.
+    /// The id of the installation, derived from its first ticket key. It never changes while the
+    /// database exists.
     pub fn installation(&self) -> Result<String, KeyError> {
         let first = self.earlier.iter().min_by_key(|(id, _)| *id);
         let public = match first {
@@ -68,23 +70,23 @@ impl TicketSecrets {
     }
 }
 
-/// The ticket keys, and what has to be added to the database.
+/// The ticket keys, and what has to be written to the database.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Settled {
     /// The keys.
     pub secrets: TicketSecrets,
-    /// The public half of the key that signs, if it is new.
+    /// The public half of the signing key, if the key is new.
     pub new_public: Option<[u8; 32]>,
-    /// Seals of the key that signs.
+    /// New seals of the signing key.
     pub new_seals: Vec<Seal>,
     /// The id of the key that signs passes from now on.
     pub signer: String,
 }
 
-/// Why a gateway cannot work on a database.
+/// Why a gateway must not use a database.
 #[derive(Debug, thiserror::Error)]
 pub enum NotOurs {
-    /// Its gateways have other signing keys.
+    /// The database's gateways have other signing keys.
     #[error(
         "this database belongs to an installation with other signing keys (known there: \
          {theirs}; here: {ours}). Gateways that share a database need the same keys: copy \
@@ -94,12 +96,13 @@ pub enum NotOurs {
          sold stay valid"
     )]
     OtherKeys {
-        /// Ids of the keys that the database knows.
+        /// Ids of the signing keys that the database knows.
         theirs: String,
-        /// Ids of this gateway's keys.
+        /// Ids of this gateway's signing keys.
         ours: String,
     },
-    /// Its gateways sign with a key that this one does not have, and would refuse what it signs.
+    /// The other gateways sign passes with a key that this gateway lacks, so they would refuse its
+    /// passes.
     #[error(
         "the gateways of this database sign passes with the key {signer}, which this one does not \
          have (here: {ours}): they would refuse each other's places and passes. A key that was \
@@ -107,12 +110,12 @@ pub enum NotOurs {
          ROPELINE_SIGNING_KEYS, in front of the others"
     )]
     Replaced {
-        /// Id of the key that signs there.
+        /// Id of the key that signs on the other gateways.
         signer: String,
-        /// Ids of this gateway's keys.
+        /// Ids of this gateway's signing keys.
         ours: String,
     },
-    /// The line in Redis is that of another database.
+    /// The line in Redis belongs to another database.
     #[error(
         "this Redis has the line of another installation (there: {theirs}; of this database: \
          {ours}). Gateways that share a Redis need the same ROPELINE_DATABASE_URL; otherwise name \
@@ -120,25 +123,25 @@ pub enum NotOurs {
          if the database of that line is lost for good, remove the key {key} from Redis"
     )]
     OtherLine {
-        /// Whose the line is.
+        /// The installation that the line belongs to.
         theirs: String,
-        /// Which this is.
+        /// The installation of this gateway.
         ours: String,
-        /// The key that says so.
+        /// The Redis key that stores the owner.
         key: &'static str,
     },
-    /// What one of our keys opened is not the key it should be.
+    /// A seal opened to a key that does not match the stored public half.
     #[error(
         "ticket key {0} in the database is damaged; restore the table ticket_keys from a backup"
     )]
     Damaged(u8),
-    /// There were as many ticket keys as a ticket can tell apart.
+    /// All key ids are used: there are as many ticket keys as one byte can number.
     #[error("there are {KEY_ID_MAX} ticket keys already")]
     TooMany,
 }
 
-/// Finds the ticket keys of a gateway with these signing keys in what the database has. With
-/// `adopt`, a gateway whose keys open nothing begins a new key instead of being refused.
+/// Opens the stored ticket keys with a gateway's signing keys. With `adopt`, a gateway whose keys
+/// open none of them begins a new ticket key instead of being refused.
 pub fn settle(
     stored: &[StoredKey],
     signing: &[PassKey],
@@ -146,7 +149,7 @@ pub fn settle(
     adopt: bool,
 ) -> Result<Settled, NotOurs> {
     let Some(newest) = stored.iter().max_by_key(|key| key.id) else {
-        // Versions without this table signed tickets of this number with this key.
+        // Versions without this table derived ticket key 1 from the last signing key.
         let seed = signing.last().map_or([0; 32], derived_seed);
         return begin(1, seed, stored, signing, randomness);
     };
@@ -228,7 +231,7 @@ fn ids(signing: &[PassKey]) -> String {
     ids.join(", ")
 }
 
-/// The id of the key that signs: the first.
+/// The id of the key that signs passes: the first one.
 fn signer(signing: &[PassKey]) -> String {
     signing
         .first()
@@ -243,7 +246,7 @@ fn public_half(seed: [u8; 32]) -> Result<[u8; 32], KeyError> {
     PassKey::from_seed(seed).map(|key| *key.public())
 }
 
-/// The ticket key of versions that had none of its own.
+/// The ticket key of versions that derived it from the signing key.
 fn derived_seed(signing: &PassKey) -> [u8; 32] {
     let mut digest = Sha256::new();
     digest.update(b"ropeline-ticket-v1");
@@ -301,7 +304,7 @@ mod tests {
         seeds.iter().map(key).collect()
     }
 
-    /// A database, in memory.
+    /// An in-memory database.
     #[derive(Default)]
     struct Stored(Vec<StoredKey>);
 
@@ -346,7 +349,7 @@ mod tests {
             let later = stored.start(seeds, false).unwrap();
             assert!(later == first, "{seeds:?}");
         }
-        // Nothing is added when nothing is new.
+        // A start without new keys adds no seals.
         assert_eq!(stored.0[0].seals.len(), 3);
     }
 
@@ -366,7 +369,7 @@ mod tests {
         let mut stored = Stored::default();
         stored.start(&[1], false).unwrap();
         stored.start(&[1, 2], false).unwrap();
-        // The second key only verifies yet.
+        // The second key only verifies so far, so gateways without it may still start.
         stored.start(&[1], false).unwrap();
         stored.start(&[2, 1], false).unwrap();
         let before = stored.0.clone();
@@ -374,11 +377,11 @@ mod tests {
         assert!(refused.contains(keys(&[2])[0].kid()), "{refused}");
         assert!(refused.contains("ROPELINE_SIGNING_KEYS"), "{refused}");
         assert_eq!(stored.0, before);
-        // Going back is a replacement too.
+        // Returning to the old key also replaces the signing key.
         stored.start(&[1, 2], false).unwrap();
         stored.start(&[1], false).unwrap();
         assert!(stored.start(&[2], false).is_err());
-        // A database of a version that did not keep it.
+        // As in a database of a version that did not store the signer.
         stored.0[0].signer = None;
         stored.start(&[2], false).unwrap();
     }
@@ -397,9 +400,9 @@ mod tests {
             lost.installation().unwrap(),
             "it is the same database"
         );
-        // One that still has the old keys belongs to it no longer.
+        // A gateway with only the old keys is refused from now on.
         assert!(stored.start(&[1], false).is_err());
-        // Saying it again changes nothing.
+        // Adopting again with the same keys changes nothing.
         assert!(stored.start(&[9], true).unwrap() == adopted);
     }
 

@@ -1,5 +1,5 @@
-//! Secrets of this installation: from the configuration, else generated once. Either way they are
-//! in the data directory, readable by the owner only, where the commands look for them.
+//! Secrets of this installation: configured, or generated once. Either way they are stored in the
+//! data directory, readable by its owner only, where the `ropeline` command reads them.
 
 use std::fs::{DirBuilder, OpenOptions};
 use std::io::{self, Write};
@@ -15,28 +15,28 @@ use nix::unistd::AccessFlags;
 use crate::config::{Config, Payment, unsendable};
 
 const SIGNING_KEY_FILE: &str = "signing-key.pem";
-/// Where the `ropeline` command looks for the token.
+/// The file from which the `ropeline` command reads the token.
 const ADMIN_TOKEN_FILE: &str = "admin-token";
-/// Where audits of a demo look for it.
+/// The file from which audits of a demo read the payment secret.
 const PAYMENT_SECRET_FILE: &str = "payment-secret";
 const WEBHOOK_SECRET_FILE: &str = "payment-webhook-secret";
-/// Tells the `ropeline` command where this gateway listens.
+/// The file from which the `ropeline` command reads the gateway's addresses.
 const ADMIN_FILE: &str = "admin.json";
 
 /// The secrets.
 pub struct Keys {
-    /// The first signs passes, all verify.
+    /// Keys for passes: the first signs, all verify.
     pub signing: Vec<PassKey>,
     /// Bearer token of the operators' listener.
     pub admin_token: String,
     /// Secret key of the payment simulator.
     pub payment_secret: String,
-    /// Its webhook secret.
+    /// The webhook secret of the payment simulator.
     pub webhook_secret: String,
 }
 
 impl Keys {
-    /// Why [`Keys::load`] would fail with this configuration; nothing is written.
+    /// The problems with which [`Keys::load`] would fail; writes nothing.
     pub fn problems(config: &Config) -> Vec<String> {
         let dir = &config.data_dir;
         let mut problems: Vec<String> = unwritable(dir).into_iter().collect();
@@ -58,7 +58,7 @@ impl Keys {
                 }
                 Ok(_) => None,
                 Err(error) if error.kind() == io::ErrorKind::NotFound => None,
-                // Said of the directory already.
+                // Reported for the directory already.
                 Err(_) if is_unusable => None,
                 Err(error) => Some(error.to_string()),
             };
@@ -67,12 +67,13 @@ impl Keys {
         problems
     }
 
-    /// Reads what is there and generates the rest.
+    /// Reads the existing secrets and generates the missing ones.
     pub fn load(config: &Config, randomness: &Randomness) -> Result<Self> {
         let dir = &config.data_dir;
         DirBuilder::new()
             .recursive(true)
-            // Others may pass through, not look: as root the private servers run as another user.
+            // Other users may enter the directory but not list it: under root the private servers
+            // run as another user.
             .mode(0o711)
             .create(dir)
             .with_context(|| format!("could not make the data directory {}", dir.display()))?;
@@ -88,7 +89,7 @@ impl Keys {
                 ..
             } => (Some(secret.as_str()), Some(webhook_secret.as_str())),
         };
-        // What is configured is written down too, so that the commands on this machine find it.
+        // Configured secrets are written too, so that commands on this machine find them.
         let in_force = |file: &str, given: Option<&str>, make: &dyn Fn() -> String| match given {
             Some(text) => write_private(&dir.join(file), text).map(|()| text.to_owned()),
             None => read_or_make(&dir.join(file), make),
@@ -106,7 +107,7 @@ impl Keys {
     }
 }
 
-/// Why nothing can be written into this directory, which may be still to be made.
+/// Why files cannot be created in `dir`, which may not exist yet; `None` if they can.
 fn unwritable(dir: &Path) -> Option<String> {
     let nearest = dir.ancestors().find(|ancestor| ancestor.exists())?;
     let flags = AccessFlags::W_OK | AccessFlags::X_OK;
@@ -135,7 +136,7 @@ fn signing_keys(config: &Config, randomness: &Randomness) -> Result<Vec<PassKey>
     Ok(vec![key])
 }
 
-/// The content of the file, or what `make` gives, written to it first.
+/// The content of the file; if there is no file, the text that `make` returns, after writing it.
 fn read_or_make(path: &Path, make: impl FnOnce() -> String) -> Result<String> {
     match std::fs::read_to_string(path) {
         Ok(text) => return Ok(text.trim().to_owned()),
@@ -145,7 +146,8 @@ fn read_or_make(path: &Path, make: impl FnOnce() -> String) -> Result<String> {
         }
     }
     let text = make();
-    // Created anew, so that two processes that start at once do not end up with two secrets.
+    // `create_new` fails if the file exists, so two processes that start at once cannot keep two
+    // different secrets.
     let mut file = OpenOptions::new()
         .write(true)
         .create_new(true)
@@ -157,12 +159,12 @@ fn read_or_make(path: &Path, make: impl FnOnce() -> String) -> Result<String> {
     Ok(text)
 }
 
-/// Writes `text` for the owner only, whatever was there. Whoever reads at the same time finds the
-/// old text or the new one.
+/// Writes `text` atomically, readable by the owner only: a concurrent reader finds either the old
+/// or the new text.
 fn write_private(path: &Path, text: &str) -> Result<()> {
     let beside = path.with_extension("new");
     let write = || -> io::Result<()> {
-        // What a crash left behind may have another mode.
+        // A file left by a crash may have a wider mode.
         match std::fs::remove_file(&beside) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
             _ => {}
@@ -179,7 +181,7 @@ fn write_private(path: &Path, text: &str) -> Result<()> {
     write().with_context(|| format!("could not write {}", path.display()))
 }
 
-/// Tells the `ropeline` command on this machine where we listen.
+/// Writes the addresses for the `ropeline` command on this machine.
 pub fn announce(dir: &Path, public_url: &str, listen_url: &str, ops_url: &str) -> Result<()> {
     let announcement = serde_json::json!({
         "publicUrl": public_url,
@@ -215,7 +217,7 @@ mod tests {
             fs::metadata(&path).unwrap().permissions().mode() & 0o777,
             0o600
         );
-        // Kept when it is configured no longer.
+        // The secret stays when it is no longer configured.
         assert_eq!(read_or_make(&path, || "new".to_owned()).unwrap(), "given");
         assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 1);
     }

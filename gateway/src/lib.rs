@@ -2,13 +2,13 @@
 //!
 //! A request to the public listener gets an id and is read by the [`front`], then:
 //!
-//! 1. below `/_line/` it is answered by [`http`]: joining and looking go through the room's
-//!    [`line::door`], which gathers them into one call of the [`line::store`];
-//! 2. everywhere else it meets the [`gate`]: with a valid pass it goes on to the upstream,
-//!    through the [`proxy`] or to the booking core in this process; without one a browser is
-//!    sent to the waiting page and a program told where to join.
+//! 1. below `/_line/` it is answered by [`http`]: joins and status calls go through the room's
+//!    [`line::door`], which batches them into single calls of the [`line::store`];
+//! 2. on all other paths the [`gate`] decides: with a valid pass the request goes on to the
+//!    upstream, through the [`proxy`] or to the embedded booking core; without one a browser is
+//!    redirected to the waiting page and a program gets the address where it can join.
 //!
-//! [`line`] decides who is called, and keeps the line; [`app`] puts everything together.
+//! [`line`] keeps the line and decides who is called; [`app`] assembles the process.
 
 pub mod app;
 pub mod config;

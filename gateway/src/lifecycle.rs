@@ -1,4 +1,4 @@
-//! From the order to stop until the process ends.
+//! The shutdown of the process, from the signal to the end.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -7,21 +7,21 @@ use std::time::Duration;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
-/// Longest from the order to stop until what is unfinished is given up.
+/// Longest time from the signal until unfinished work is given up.
 pub const GRACE: Duration = Duration::from_secs(25);
 
-/// How a process is told to stop.
+/// The steps of a shutdown.
 #[derive(Clone, Debug)]
 pub struct Stopping {
-    /// Set first: readiness fails, and balancers that look at it send nobody new.
+    /// Set first: readiness fails, and load balancers that check it send no new clients.
     pub draining: Arc<AtomicBool>,
-    /// How long balancers are given for that, while connections are still taken.
+    /// How long load balancers have to notice, while connections are still accepted.
     pub delay: Duration,
-    /// Cancelled then: what runs ends.
+    /// Cancelled after the delay: running work ends.
     pub stop: CancellationToken,
 }
 
-/// Begins to stop at the first SIGTERM or SIGINT; the second ends the process at once.
+/// Shuts down at the first SIGTERM or SIGINT; the second ends the process at once.
 pub async fn on_signals(stopping: Stopping) -> std::io::Result<()> {
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;

@@ -1,21 +1,20 @@
-//! Whose the line in Redis is. Two databases in front of one line would call each other's fans
-//! under keys that the other refuses.
+//! Checks which installation owns the line in Redis. With two databases behind one line, a gateway
+//! would call fans of the other database, and the other's keys would refuse their passes.
 
 use line::store::StoreError;
 use line::store::redis::{INSTALLATION_KEY, RedisStore};
 
 use crate::installation::NotOurs;
 
-/// A store, and the installation whose line it has to have.
+/// A store, and the installation that has to own its line.
 pub struct LineOwner {
     store: RedisStore,
     installation: String,
 }
 
 impl LineOwner {
-    /// Takes the line in `store` if it is nobody's, and refuses one that is another's. A Redis that
-    /// does not answer refuses nobody: a gateway starts without it, and is not ready until it is
-    /// known to be ours.
+    /// Claims the line in `store` if it has no owner; fails if another installation owns it. If
+    /// Redis does not answer, the gateway starts anyway, but is not ready until a check succeeds.
     pub async fn claim(store: RedisStore, installation: String) -> Result<Self, NotOurs> {
         let owner = Self {
             store,
@@ -31,7 +30,7 @@ impl LineOwner {
         Ok(owner)
     }
 
-    /// Asks Redis whose its line is; whoever asks first has it.
+    /// Reads the owner of the line from Redis; the first installation to check becomes the owner.
     pub async fn check(&self) -> Result<Result<(), NotOurs>, StoreError> {
         let theirs = self.store.installation(&self.installation).await?;
         if theirs == self.installation {

@@ -16,7 +16,7 @@ use rand_chacha::ChaCha20Rng;
 use tokio_util::sync::CancellationToken;
 use tracing_subscriber::EnvFilter;
 
-/// Bad configuration, as `sysexits.h` numbers it.
+/// Exit code for bad configuration.
 const EXIT_CONFIG: u8 = 64;
 
 #[expect(
@@ -29,7 +29,7 @@ fn main() -> ExitCode {
         Ok(command) => command,
         Err(error) => {
             let status = if error.use_stderr() { EXIT_CONFIG } else { 0 };
-            // Nothing better can be done when even the terminal is gone.
+            // If the terminal is gone too, there is nowhere to report the error.
             let _ = error.print();
             return ExitCode::from(status);
         }
@@ -101,7 +101,7 @@ fn log_to_stderr(config: &Config) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Whether the log goes to a terminal that may have colour (<https://no-color.org>).
+/// Whether the log goes to a terminal and colour is not disabled (<https://no-color.org>).
 fn has_colour() -> bool {
     let refused = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
     std::io::stderr().is_terminal() && !refused

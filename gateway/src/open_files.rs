@@ -1,14 +1,14 @@
-//! How many files this process may have open, of which every connection is one.
+//! The limit of open files; every connection is one.
 
-/// What processes have at least, on every system we know of.
+/// The lowest limit of the systems that we know.
 const FILES_MIN: u64 = 256;
 
-/// Raises the limit as far as this process may, and says how far that is.
+/// Raises the soft limit to the hard limit and returns the limit in force.
 pub fn raise() -> u64 {
     rlimit::increase_nofile_limit(u64::MAX).unwrap_or(FILES_MIN)
 }
 
-/// How many of `files` may be clients' connections: the rest is for upstreams, stores and logs.
+/// How many of `files` may be client connections: the rest is for upstreams, stores and logs.
 pub fn for_clients(files: u64) -> usize {
     usize::try_from(files - files / 5).unwrap_or(usize::MAX)
 }

@@ -1,4 +1,4 @@
-//! The public side: the rooms at work, and what fans reach of them.
+//! The public side: the running rooms, and the service that fans reach.
 
 use std::sync::Arc;
 
@@ -18,17 +18,17 @@ use crate::http::shells::Shells;
 use crate::http::{LineState, problem_page};
 use crate::proxy::Proxy;
 
-/// What the public side is made of.
+/// The parts of the public side.
 pub struct PublicParts {
     /// What all rooms share.
     pub parts: Arc<Parts>,
-    /// Where rooms are read from.
+    /// The stored records of the rooms.
     pub records: Rooms,
-    /// The way to remote upstreams.
+    /// The proxy to remote upstreams.
     pub proxy: Arc<Proxy>,
-    /// The booking core, or whatever stands for it.
+    /// The booking core, or a stand-in in tests.
     pub embedded: Router,
-    /// Where fans reach us.
+    /// The URL at which fans reach the gateway.
     pub public_url: String,
     /// How cookies are written.
     pub cookies: CookieForm,
@@ -36,31 +36,31 @@ pub struct PublicParts {
     pub limits: RateLimitConfig,
     /// Live connections of one place.
     pub connections_per_place_max: usize,
-    /// Whose word on a client's address is believed.
+    /// Proxies whose `X-Forwarded-For` is trusted.
     pub trusted_proxies: TrustedProxies,
-    /// The policy that pages are sent with.
+    /// The Content-Security-Policy of pages.
     pub page_policy: Arc<str>,
-    /// Numbers requests.
+    /// Generates request ids.
     pub request_ids: RequestIds,
 }
 
-/// The public side, at work.
+/// The public side, running.
 pub struct PublicSide {
     /// The rooms.
     pub rooms: RoomSet,
-    /// Limits on calls.
+    /// Rate limits.
     pub limits: RateLimits,
-    /// What answers on the public listener.
+    /// The service of the public listener.
     pub front: Front,
-    /// What people get there whose requests cannot be read.
+    /// The page for people whose request cannot be read.
     pub refusal_page: Page,
 }
 
 impl PublicSide {
-    /// Reads the rooms, sets them to work and puts the front before them.
+    /// Loads and starts the rooms, and puts the front before them.
     pub async fn start(made_of: PublicParts) -> Result<Self, WorkError> {
         let rooms = RoomSet::new(made_of.parts.clone(), made_of.records);
-        // So that the first request finds its room.
+        // Loads the rooms now, so that the first request finds its room.
         let change = rooms.read_once(0).await?;
         made_of.parts.tasks.spawn(rooms.clone().run(change));
         let limits = RateLimits::new(made_of.limits);

@@ -1,4 +1,4 @@
-//! The ticket keys of the installation, sealed.
+//! Stores and loads the installation's sealed ticket keys.
 
 use contract::Timestamp;
 use contract::pass::PassKey;
@@ -12,10 +12,10 @@ use crate::installation::{NotOurs, Seal, Settled, StoredKey, TicketSecrets, sett
 /// Why a gateway has no ticket keys.
 #[derive(Debug, thiserror::Error)]
 pub enum TicketKeysError {
-    /// The database could not be asked.
+    /// The database did not answer.
     #[error(transparent)]
     Records(#[from] RecordsError),
-    /// It belongs to others.
+    /// The database belongs to another installation.
     #[error(transparent)]
     NotOurs(#[from] NotOurs),
 }
@@ -26,8 +26,8 @@ impl From<sqlx::Error> for TicketKeysError {
     }
 }
 
-/// The ticket keys for a gateway with these signing keys; what is new is written down. Of several
-/// gateways that start at once on a new database, the first decides.
+/// Loads the ticket keys for a gateway with these signing keys, and stores new ones. When several
+/// gateways start at once on a new database, the first one creates the keys.
 pub async fn ticket_keys(
     pool: &PgPool,
     signing: &[PassKey],

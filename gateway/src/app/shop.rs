@@ -1,4 +1,4 @@
-//! The booking core as a part of the gateway: how it starts, and what the two ask of each other.
+//! The booking core inside the gateway: its start, and the adapters between the two.
 
 use std::sync::{Arc, OnceLock};
 
@@ -23,8 +23,8 @@ use crate::config::{Config, ShopRatePair, ShopRates};
 use crate::keys::Keys;
 use crate::ops::ExtraRoutes;
 
-/// The keys of tickets and the name of the installation, or why this gateway does not belong on
-/// this database.
+/// The ticket keys and the id of the installation. Fails if the database belongs to an installation
+/// with other signing keys.
 pub(super) async fn ticket_keys(
     pool: &PgPool,
     config: &Config,
@@ -46,7 +46,7 @@ pub(super) async fn ticket_keys(
     Ok((ticket_keys, installation))
 }
 
-/// What it is told of the settings.
+/// The booking core's configuration, from the gateway's settings.
 pub(super) fn booking_config(
     ticket_keys: TicketKeys,
     public_url: &str,
@@ -62,7 +62,7 @@ pub(super) fn booking_config(
     }
 }
 
-/// Starts it on `database_url`.
+/// Starts the booking core on `database_url`.
 pub(super) async fn start_booking(
     booking: BookingConfig,
     surroundings: &Surroundings,
@@ -84,7 +84,7 @@ pub(super) async fn start_booking(
         .context("could not start the booking core")
 }
 
-/// The settings of rates, as the booking core takes them.
+/// The rate settings as the booking core's type.
 fn booking_rates(rates: &ShopRates) -> Rates {
     let rate = |rate: crate::edge::rate_limit::Rate| Rate {
         per_second: rate.per_second,
@@ -102,13 +102,13 @@ fn booking_rates(rates: &ShopRates) -> Rates {
     }
 }
 
-/// What operators do with shows.
+/// The operators' routes for shows.
 pub(super) fn shop_routes(booking: &Booking) -> ExtraRoutes {
     let (router, described) = booking.admin();
     ExtraRoutes { router, described }
 }
 
-/// What the embedded booking core has left to sell.
+/// The embedded booking core as the source of stock figures.
 pub(super) struct BookingStock(pub(super) Booking);
 
 impl StockSource for BookingStock {
@@ -128,7 +128,7 @@ impl StockSource for BookingStock {
     }
 }
 
-/// The rooms, as the booking core asks for them: written down, and at work as soon as they are.
+/// The rooms as the booking core uses them: their stored records, and the running rooms once set.
 pub(super) struct BookingRooms {
     records: Rooms,
     at_work: OnceLock<RoomSet>,
@@ -142,7 +142,7 @@ impl BookingRooms {
         })
     }
 
-    /// From now on `rooms` are at work.
+    /// Sets the running rooms. Only the first call has an effect.
     pub(super) fn work_in(&self, rooms: RoomSet) {
         let _once = self.at_work.set(rooms);
     }

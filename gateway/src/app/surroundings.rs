@@ -1,4 +1,4 @@
-//! What comes from outside besides the configuration.
+//! The process's inputs besides the configuration.
 
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
@@ -9,7 +9,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::ops::metrics::Metrics;
 
-/// What comes from outside besides the configuration.
+/// The process's inputs besides the configuration.
 pub struct Surroundings {
     /// The wall clock.
     pub clock: Arc<dyn Clock>,
@@ -17,8 +17,8 @@ pub struct Surroundings {
     pub randomness: Randomness,
     /// The metrics recorded in this process.
     pub metrics: Metrics,
-    /// Whether the process is about to stop, which readiness tells.
+    /// Set when the process begins to drain; readiness reports it.
     pub draining: Arc<AtomicBool>,
-    /// Ends the process.
+    /// Cancelled to stop the process.
     pub stop: CancellationToken,
 }

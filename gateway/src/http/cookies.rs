@@ -8,10 +8,10 @@ use http::HeaderValue;
 /// How long a browser keeps a place: longer than any line.
 const PLACE_MAX_AGE_SECONDS: u64 = 7 * 86_400;
 
-/// How cookies are written: plainly on HTTP, with all protection on HTTPS.
+/// The form of cookies: plain over HTTP, `Secure` with a prefix over HTTPS.
 #[derive(Clone, Copy, Debug)]
 pub struct CookieForm {
-    /// Whether fans reach us over HTTPS.
+    /// Whether fans connect over HTTPS.
     pub is_secure: bool,
 }
 
@@ -21,7 +21,7 @@ impl CookieForm {
         self.set(PLACE, room, token, PLACE_MAX_AGE_SECONDS)
     }
 
-    /// Sets the pass cookie of `room`, which ends with the pass.
+    /// Sets the pass cookie of `room`, which expires with the pass.
     pub fn pass(
         self,
         room: &RoomId,
@@ -54,7 +54,8 @@ impl CookieForm {
         let secure = if self.is_secure { "; Secure" } else { "" };
         let text =
             format!("{name}={value}; Path=/; Max-Age={max_age}; HttpOnly; SameSite=Lax{secure}");
-        // Tokens are base64url with dots, room names are slugs.
+        // Tokens are base64url with dots and room names are slugs, so the header value is always
+        // valid.
         HeaderValue::from_str(&text).unwrap_or_else(|_| HeaderValue::from_static(""))
     }
 }

@@ -1,7 +1,8 @@
-//! What a crowd asks for at an opening, answered without axum: joins, and the waiting page of
-//! those who have no place yet.
+//! The busiest requests at an opening, answered without axum: joins, and the waiting page of
+//! visitors without a place.
 //!
-//! The same limits and the same guard hold as on the router's way, which serves everything else
+//! The same limits and checks apply as in the router, which serves everything else on these paths:
+//! other methods, other spellings, and the page of a visitor with a place.
 //! of these paths: other methods, other spellings, and everyone's own page.
 
 use std::sync::Arc;
@@ -21,30 +22,30 @@ use super::state::LineState;
 use super::{guard, place};
 use crate::edge::presented::Presented;
 
-/// Paths of pages begin so, and end with the room.
+/// Prefix of pages, followed by the room.
 const PAGES: &str = "/_line/rooms/";
-/// Paths of the API begin so.
+/// Prefix of the API, followed by the room.
 const API: &str = "/_line/v1/rooms/";
-/// The end of the path of joins.
+/// End of the path of joins.
 const PLACES: &str = "/places";
 
-/// What answers the crowd.
+/// Answers the busiest requests.
 pub struct Crowd {
     line: LineState,
     joins: Arc<Route>,
     pages: Arc<Route>,
 }
 
-/// What a request asks for.
+/// A request that is answered here.
 pub enum Wish {
-    /// To join this room.
+    /// Join this room.
     Join(Arc<Room>),
-    /// A page that is at hand.
+    /// A page that is already rendered.
     Page(Response),
 }
 
 impl Crowd {
-    /// Answers for `line`, measured by `measure`.
+    /// Answers with the state `line`, recording metrics in `measure`.
     pub fn new(line: LineState, measure: &Measure) -> Self {
         Self {
             line,
@@ -53,7 +54,7 @@ impl Crowd {
         }
     }
 
-    /// What a request asks for, if it is for here.
+    /// The wish of a request, if it is answered here.
     pub fn wish(&self, head: &Parts, visitor: &Presented) -> Option<Wish> {
         let path = head.uri.path();
         match head.method {
@@ -76,7 +77,7 @@ impl Crowd {
         }
     }
 
-    /// Fulfils a wish.
+    /// Answers a wish.
     pub async fn answer(
         &self,
         wish: Wish,

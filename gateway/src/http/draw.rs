@@ -1,4 +1,4 @@
-//! The draw document: what anyone needs to check the order of the prequeue (DRAW).
+//! The draw document, with which anyone can verify the order of the prequeue (DRAW).
 
 use axum::response::{IntoResponse, Response};
 use contract::RoomId;
@@ -44,7 +44,7 @@ pub async fn draw(RoomPath(room): RoomPath, Shows(visitor): Shows) -> ApiResult<
         order_key: held
             .filter(|_| revealed)
             .map(|token| room.key_of(&token))
-            // A lot of someone who joined after the opening is not of this draw.
+            // A place that joined after the opening is not part of this draw.
             .filter(|key| key.is_live() || Some(*key) == drawn)
             .map(|key| key.get().to_string()),
     };

@@ -1,7 +1,7 @@
-//! Who may act with a fan's cookies: our own pages, and nobody else's.
+//! Refuses requests that pages of other sites make with a fan's cookies.
 //!
-//! A browser sends cookies along with what another site's form asks for. Such a form could replace
-//! a fan's place with one at the end of the line, which would be a place lost.
+//! A browser sends cookies along with a form of another site. Such a form could replace a fan's
+//! place with a new one at the end of the line.
 
 use std::sync::Once;
 
@@ -15,7 +15,7 @@ use web::ApiError;
 use super::room::Shows;
 use crate::edge::presented::Presented;
 
-/// Refuses what pages of other sites ask for, unless it only reads.
+/// Refuses requests of other sites' pages, except reads.
 pub(super) async fn middleware(Shows(visitor): Shows, request: Request, next: Next) -> Response {
     if matches!(*request.method(), Method::GET | Method::HEAD) {
         return next.run(request).await;
@@ -26,8 +26,8 @@ pub(super) async fn middleware(Shows(visitor): Shows, request: Request, next: Ne
     }
 }
 
-/// Refuses a request of another site's page. Who sends a bearer token does not rely on cookies,
-/// and no page can add one to a form or a WebSocket.
+/// Refuses a request of another site's page. A request with a bearer token is allowed: it does not
+/// rely on cookies, and no page can add the token to a form or a WebSocket.
 pub(super) fn check(visitor: &Presented) -> Result<(), ApiError> {
     if visitor.bearer().is_some() || visitor.is_own {
         return Ok(());
@@ -41,8 +41,8 @@ pub(super) fn check(visitor: &Presented) -> Result<(), ApiError> {
         .into())
 }
 
-/// Says once what an operator has to know: behind a proxy that asks by another name, our own pages
-/// look like those of another site.
+/// Logs once what the operator has to change: behind a proxy that sends another `Host`, the
+/// gateway's own pages look like pages of another site.
 fn tell_operator(visitor: &Presented) {
     static TOLD: Once = Once::new();
     TOLD.call_once(|| {

@@ -1,5 +1,5 @@
-//! How much a client may send over a connection on which it has hardly anything to say: an answer
-//! to a ping every half a minute, and now and then a text.
+//! Limits on what a client may send over a live connection. An honest client sends one pong every
+//! 30 s and now and then a text.
 
 use std::io;
 use std::pin::Pin;
@@ -9,14 +9,14 @@ use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::Instant;
 
-/// What is counted is counted over this long. What a network held back may arrive at once.
+/// The window of the counts; a network may deliver delayed frames of several seconds at once.
 const WINDOW: Duration = Duration::from_secs(10);
-/// Messages, pings and pongs within a window.
+/// Messages, pings and pongs per window.
 const MESSAGES_MAX: u16 = 100;
-/// Bytes within a window, those of frames that are no whole message included.
+/// Bytes per window, including those of incomplete messages.
 const BYTES_MAX: usize = 16 * 1024;
 
-/// What a client sent lately.
+/// The counts of the current window.
 #[derive(Debug, Default)]
 struct Intake {
     since: Option<Instant>,
@@ -25,7 +25,7 @@ struct Intake {
 }
 
 impl Intake {
-    /// Counts what has arrived. Whether it is more than a client may send.
+    /// Counts received messages and bytes. Returns whether a limit is exceeded.
     fn add(&mut self, messages: u16, bytes: usize, now: Instant) -> bool {
         if self.since.is_none_or(|since| now - since >= WINDOW) {
             *self = Self {
@@ -39,7 +39,7 @@ impl Intake {
     }
 }
 
-/// A client's connection that is no longer read when it brings too much.
+/// A connection whose reads fail once the client exceeds a limit.
 #[derive(Debug)]
 pub(super) struct Metered<T> {
     inner: T,
@@ -56,18 +56,18 @@ impl<T> Metered<T> {
         }
     }
 
-    /// Counts a message that was read, and says whether it was one too many.
+    /// Counts a received message. Returns whether a limit is exceeded.
     pub(super) fn is_one_too_many(&mut self) -> bool {
         self.is_flooded = self.is_flooded || self.intake.add(1, 0, Instant::now());
         self.is_flooded
     }
 
-    /// Whether the client has sent too much.
+    /// Whether the client has exceeded a limit.
     pub(super) fn is_flooded(&self) -> bool {
         self.is_flooded
     }
 
-    /// The connection itself, which reads on.
+    /// The inner connection, which can still be read.
     pub(super) fn inner(&mut self) -> &mut T {
         &mut self.inner
     }

@@ -1,4 +1,4 @@
-//! How often an address may join, and call the line otherwise.
+//! Applies the rate limits by address to joins and to other calls of the line.
 
 use axum::extract::{Request, State};
 use axum::middleware::Next;

@@ -1,8 +1,9 @@
-//! The live status: a WebSocket, or server-sent events for those who ask for them.
+//! The live status: a WebSocket, or server-sent events for clients that accept them.
 //!
-//! A connection is one task that sleeps until the room's view or its own standing changes, and
-//! writes a frame when what the fan would see is different. It keeps a hash of what it sent, not
-//! the frame, and small buffers: memory per waiting fan is what limits a gateway.
+//! A connection is one task that sleeps until the room's view or the fan's standing changes, and
+//! writes a frame when the visible status differs. It keeps a hash of the last frame instead of the
+//! frame, and small buffers, because the memory per waiting fan limits how many fans a gateway can
+//! serve.
 
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::Arc;
@@ -35,9 +36,9 @@ use super::room::{Line, RoomPath, Shows};
 use super::websocket::{self, End, Handshake, Refusal, WebSocket};
 use crate::edge::telemetry::RATE_LIMITED_TOTAL;
 
-/// How long a client may take none of what it is sent.
+/// Longest time that a client may read nothing of a frame.
 const SEND_MAX: Duration = Duration::from_secs(10);
-/// A peer is asked for a sign of life this often, and given up when it owes one for as long.
+/// A client is pinged this often; if it has sent nothing by the next ping, it counts as gone.
 const PING_EVERY: Duration = Duration::from_secs(30);
 
 /// How I stand, now and whenever it changes
@@ -70,9 +71,10 @@ pub async fn live(
     request: Request,
 ) -> ApiResult<Response> {
     let (mut parts, _) = request.into_parts();
-    // A WebSocket may be opened by any page, and the frames of a called fan hold the pass.
+    // Any page may open a WebSocket, and the frames of a called fan contain the pass.
     super::guard::check(&visitor)?;
-    // What cannot become a WebSocket does not by having a place.
+    // The handshake is checked before the place, so that a malformed one is refused with or without
+    // it.
     let handshake = match Handshake::of(&mut parts) {
         Ok(handshake) => handshake,
         Err(refusal) => return Ok(refusal.into_response()),
@@ -87,7 +89,7 @@ pub async fn live(
         return Ok(Refusal::Malformed(websocket::ASK).into_response());
     }
     if parts.method == Method::HEAD {
-        // Nobody listens, so nobody becomes present.
+        // A HEAD request opens no connection, so it does not mark the fan as present.
         let standing = room.look(&presented.token, Enter::Look, false).await?;
         room.status_of(&presented.token, standing, room.parts.clock.now())?;
         return Ok(event_stream(stream::empty()));
@@ -97,32 +99,32 @@ pub async fn live(
     let Some(handshake) = handshake else {
         return Ok(event_stream(events(connection)));
     };
-    // The tracker lets shutdown wait for the goodbye.
+    // Tracked, so that shutdown waits for the reconnect frame.
     let tasks = connection.room.parts.tasks.clone();
     Ok(handshake.accept(&tasks, |socket| serve(socket, connection)))
 }
 
-/// One fan's live connection, whatever carries it.
+/// One fan's live connection, as a WebSocket or an event stream.
 struct Connection {
     room: Arc<Room>,
     token: PlaceToken,
     socket: Arc<Socket>,
     view: watch::Receiver<Arc<RoomView>>,
-    /// Hash of what the fan was last shown.
+    /// Hash of the last frame.
     shown: Option<u64>,
 }
 
-/// What comes next on a connection.
+/// The next step of a connection.
 enum Next {
     Frame(Box<StatusDocument>),
     Reconnect(ReconnectFrame),
     Gone,
-    /// Nothing until the time the caller named.
+    /// Nothing happened until the time that the caller set.
     Quiet,
 }
 
 impl Connection {
-    /// Looks how the fan stands, which also marks them as present.
+    /// Reads the fan's standing, which also marks the fan as present.
     async fn open(
         room: Arc<Room>,
         token: PlaceToken,
@@ -136,8 +138,8 @@ impl Connection {
                 "This place has as many connections as one may have. Close other tabs of the line.",
             )
         })?;
-        // First known, then looked after: a call that comes in between is not lost. Should the
-        // look fail, dropping the connection takes it back.
+        // Registered before the standing is read, so that a call in between is not lost. If the
+        // read fails, dropping the connection unregisters it.
         let connection = Self {
             socket,
             view: room.view_watch(),
@@ -147,19 +149,19 @@ impl Connection {
         };
         let (room, token) = (&connection.room, &connection.token);
         let standing = room.look(token, Enter::Return, true).await?;
-        // A place of no use is refused before the connection is made.
+        // A place that is not valid is refused before the connection is upgraded.
         room.status_of(token, standing, room.parts.clock.now())?;
         connection.socket.standing_found(standing);
         Ok(connection)
     }
 
-    /// Waits until the fan would see something else, or until `quiet_at`.
+    /// Waits until the visible status changes, or until `quiet_at`.
     async fn next(&mut self, quiet_at: Instant) -> Next {
         loop {
             if let Some(frame) = self.frame() {
                 return Next::Frame(frame);
             }
-            // One timer for both: a timer is a tenth of what a waiting fan takes.
+            // One timer for both deadlines: a timer is a tenth of the memory of a waiting fan.
             let wake_at = self.claim_deadline().min(quiet_at);
             tokio::select! {
                 biased;
@@ -175,8 +177,8 @@ impl Connection {
         }
     }
 
-    /// What a fan is told when the room stops: the end of the process ends every room, and asks
-    /// for a reconnect.
+    /// The last step when the room stops: a reconnect frame if the process ends, nothing if only
+    /// the room does.
     fn farewell(&self) -> Next {
         if self.room.parts.stop.is_cancelled() {
             Next::Reconnect(self.reconnect())
@@ -185,7 +187,7 @@ impl Connection {
         }
     }
 
-    /// When a call that is not claimed turns into a missed one, which nobody tells us.
+    /// The deadline of an unclaimed call. No notice is sent when a call becomes missed.
     fn claim_deadline(&self) -> Instant {
         let far = Duration::from_hours(1);
         let wait = match self.socket.standing() {
@@ -229,7 +231,7 @@ impl Connection {
 }
 
 impl Drop for Connection {
-    /// The last connection of a place that closes makes the place absent.
+    /// Closing the last connection of a place marks the place as absent.
     fn drop(&mut self) {
         if self.room.sockets.remove(&self.socket) {
             self.room.absences.note(self.token.place);
@@ -237,13 +239,13 @@ impl Drop for Connection {
     }
 }
 
-/// What the fan sees of a status: all but when the numbers were taken. Exact positions far back
-/// change with every call; the page rounds them, so small changes there are not worth a frame.
+/// Hash of what the fan sees of a status: everything except the time of the figures. Positions far
+/// back change with every call; the page rounds them, so small changes there need no frame.
 fn seen_hash(status: &StatusDocument) -> u64 {
     let mut hasher = DefaultHasher::new();
     (status.phase, status.state, status.queue_number).hash(&mut hasher);
     if matches!(status.state, PlaceState::Prequeue | PlaceState::Waiting) {
-        // Whoever does not stand in the line any more is not shown how it moves.
+        // Figures of the line are shown only to fans who still wait in it.
         let ahead = status
             .users_ahead
             .map(|ahead| rounded(ahead, status.users_ahead_exact));
@@ -259,7 +261,7 @@ fn seen_hash(status: &StatusDocument) -> u64 {
     hasher.finish()
 }
 
-/// Two significant digits when the number is not exact, as the page shows it.
+/// Rounds to two significant digits unless the number is exact, as the page does.
 fn rounded(n: u64, exact: bool) -> u64 {
     if exact || n < 100 {
         return n;
@@ -275,7 +277,7 @@ fn rounded(n: u64, exact: bool) -> u64 {
 fn serve(mut socket: WebSocket, mut connection: Connection) -> impl Future<Output = ()> + Send {
     async move {
         let how = serve_on(&mut socket, &mut connection).await;
-        // Whoever is waited for is not there any more.
+        // Dropped before the close handshake: the fan counts as absent from now on.
         drop(connection);
         Box::pin(websocket::end(socket, how)).await;
     }
@@ -294,8 +296,8 @@ async fn serve_on(socket: &mut WebSocket, connection: &mut Connection) -> End {
                     return GOODBYE;
                 }
                 Next::Gone => return GOODBYE,
-                // Asked whether or not frames were sent meanwhile: that the kernel took them does
-                // not show that anyone is there.
+                // Pinged even if frames were sent meanwhile: that the kernel took them does not
+                // show that the client is there.
                 Next::Quiet if Instant::now() >= ping_at => {
                     if !std::mem::take(&mut heard) {
                         return End::Lost;
@@ -310,8 +312,8 @@ async fn serve_on(socket: &mut WebSocket, connection: &mut Connection) -> End {
                 Some(Ok(_)) if socket.get_mut().is_one_too_many() => return End::FLOODED,
                 Some(Ok(message)) => {
                     heard = true;
-                    // Whoever says something wants to know whether anyone is there. Pings are
-                    // answered by the library.
+                    // A text from the client asks for a heartbeat in answer. The library answers
+                    // pings.
                     if !message.is_text() {
                         continue;
                     }
@@ -321,7 +323,7 @@ async fn serve_on(socket: &mut WebSocket, connection: &mut Connection) -> End {
                 None => return End::Lost,
             },
         };
-        // A ping is not seen by the page.
+        // Pages do not see pings, so a ping does not postpone the heartbeat.
         if !message.is_ping() {
             beat_at = Instant::now() + HEARTBEAT_EVERY;
         }
@@ -331,11 +333,11 @@ async fn serve_on(socket: &mut WebSocket, connection: &mut Connection) -> End {
     }
 }
 
-/// The service restarts: come back.
+/// The end of a connection when the room or the process stops.
 const GOODBYE: End = End::Close(CloseCode::Restart, "service restart");
 
 fn json(frame: &impl serde::Serialize) -> Message {
-    // Frames are made of strings and numbers.
+    // Serialisation cannot fail: a frame contains only strings and numbers.
     Message::text(serde_json::to_string(frame).unwrap_or_default())
 }
 
@@ -344,13 +346,13 @@ async fn send(socket: &mut WebSocket, message: Message) -> bool {
 }
 
 fn events(connection: Connection) -> impl Stream<Item = Event> {
-    // Named at the beginning too: a gateway that is killed sends no last frame, and browsers that
-    // come back by themselves all wait the same time unless told otherwise.
+    // Sent at the beginning too: a gateway that is killed sends no last frame, and without a retry
+    // time all browsers would reconnect after the same default.
     let retry = Duration::from_millis(connection.reconnect().after_ms);
     stream::unfold(Some((connection, Some(retry))), async |state| {
         let (mut connection, retry) = state?;
         loop {
-            // The answer keeps itself alive: nothing is due in the quiet.
+            // The event stream sends heartbeats itself, so nothing is due after a quiet period.
             match connection.next(Instant::now() + PING_EVERY).await {
                 Next::Frame(status) => {
                     let event = event("status", &*status);
@@ -381,8 +383,8 @@ fn event(name: &str, frame: &impl serde::Serialize) -> Event {
 mod tests {
     use super::*;
 
-    /// Rounded up from what it is; the rest of the 4 KiB that a fan may take is buffers, the
-    /// socket, and what the line knows of the fan.
+    /// The measured size, rounded up. The rest of the 4 KiB per fan is buffers, the socket, and the
+    /// line's state of the fan.
     const TASK_BYTES_MAX: usize = 1280;
 
     fn size_of_task<F>(_: impl FnOnce(WebSocket, Connection) -> F) -> usize {

@@ -1,22 +1,21 @@
-//! The public listener's own paths, all below `/_line/`. Every other path belongs to what the
-//! gate protects.
+//! The public listener's own paths, all below `/_line/`. The gate answers every other path.
 //!
 //! | Module | Subject |
 //! | --- | --- |
 //! | [`cookies`] | place and pass cookies |
-//! | [`crowd`] | what a crowd asks for, answered without the router |
+//! | [`crowd`] | the busiest requests, answered without the router |
 //! | [`draw`] | the draw document |
-//! | [`guard`] | who may act with a fan's cookies |
-//! | [`intake`] | how much a client may send over a live connection |
-//! | [`limited`] | how often an address may call |
+//! | [`guard`] | refuses requests of other sites' pages |
+//! | [`intake`] | limits on what a client sends over a live connection |
+//! | [`limited`] | rate limits by address |
 //! | [`live`] | the WebSocket and the event stream |
 //! | [`page`] | the waiting page and its files, for browsers |
 //! | [`pass`] | claiming and ending a session; the public keys |
-//! | [`place`] | joining, looking, leaving |
+//! | [`place`] | joining, reading the status, leaving |
 //! | [`presented`] | reading place tokens and passes from requests |
 //! | [`problem_page`] | problems as pages, for people |
 //! | [`room`] | the public room document, and the room of a path |
-//! | [`shells`] | waiting pages of visitors without a place, kept for the next |
+//! | [`shells`] | rendered waiting pages of visitors without a place |
 //! | [`websocket`] | how a WebSocket begins and ends |
 
 pub mod cookies;
@@ -47,8 +46,8 @@ use utoipa_axum::routes;
 
 pub use state::LineState;
 
-/// The routes below `/_line/`. Each handler names its method and path, for the router and for the
-/// OpenAPI document alike.
+/// The routes below `/_line/`. Each handler declares its method and path once, for the router and
+/// for the OpenAPI document.
 pub fn router(state: LineState) -> Router {
     let joins = OpenApiRouter::default()
         .routes(routes!(place::join))
@@ -85,8 +84,8 @@ pub fn router(state: LineState) -> Router {
 
 #[cfg(test)]
 mod tests {
-    /// With `routes!` a path that is served is described. What is added by `route` is not, so it
-    /// may only be what there is nothing at.
+    /// `routes!` adds a path to the router and to the document; `route` adds it to the router only,
+    /// so `route` may only answer paths where nothing is served.
     #[test]
     fn every_routed_path_is_described() {
         let source = include_str!("mod.rs");

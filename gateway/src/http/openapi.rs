@@ -1,5 +1,5 @@
-//! The OpenAPI 3.1 document of the paths below `/_line/`. Each handler describes itself; here is
-//! what they have in common.
+//! The OpenAPI 3.1 document of the paths below `/_line/`: the parts that the handlers' descriptions
+//! have in common.
 
 use axum::Extension;
 use axum::response::Response;
@@ -11,7 +11,7 @@ use utoipa::openapi::OpenApi as Document;
 use utoipa::openapi::security::{ApiKey, ApiKeyValue, HttpAuthScheme, HttpBuilder, SecurityScheme};
 use web::openapi::Served;
 
-/// The document, for its handler.
+/// The document, as state of its handler.
 #[derive(Clone)]
 pub(super) struct Description(Served);
 
@@ -40,10 +40,10 @@ pub(super) async fn document(
 )]
 pub(super) struct Api;
 
-/// The document of `described`, whose paths are as the router spells them.
+/// Completes `described`, whose paths are spelled as in the router.
 pub(super) fn description(mut described: Document) -> Description {
     let paths = std::mem::take(&mut described.paths.paths);
-    // What OpenAPI has no word for: a parameter that takes the rest of the path.
+    // OpenAPI has no syntax for a parameter that takes the rest of the path.
     let spelled = paths
         .into_iter()
         .map(|(path, item)| (path.replace("{*", "{"), item));
@@ -91,30 +91,30 @@ impl utoipa::Modify for Tokens {
 }
 
 web::problems! {
-    /// Of every call that names a room.
+    /// Refusals of calls that name a room.
     pub(super) OfRoom: RoomNotFound, RateLimited;
-    /// Of calls that the live line has to answer.
+    /// Refusals of calls that need the store.
     pub(super) OfLine: LineUnavailable;
-    /// Of calls that read a body.
+    /// Refusals of calls that read a body.
     pub(super) OfBody: BadRequest, RequestTimeout, PayloadTooLarge, UnsupportedMediaType, ValidationFailed;
-    /// Of pages, which read a query.
+    /// Refusals of pages that read a query.
     pub(super) OfQuery: ValidationFailed;
-    /// Of forms, which read both.
+    /// Refusals of forms that read a body and a query.
     pub(super) OfForm: RequestTimeout, PayloadTooLarge, ValidationFailed;
-    /// Of calls that other sites' pages may not make.
+    /// Refusals of calls that other sites' pages may not make.
     pub(super) OfOrigin: Forbidden;
-    /// Of calls that need a place.
+    /// Refusals of calls that need a place.
     pub(super) OfPlace: PlaceRequired, PlaceInvalid, PlaceExpired;
-    /// Of calls that take a place, and do without.
+    /// Refusals of calls that take an optional place.
     pub(super) OfPlaceIfAny: PlaceInvalid, PlaceExpired;
-    /// Of calls that give something up.
+    /// Refusals of leaving and of ending a session.
     pub(super) OfGivingUp: PlaceInvalid, Forbidden;
-    /// Of joining.
+    /// Refusals of joining.
     pub(super) OfJoining: PlaceInvalid, ChallengeRequired, Forbidden, RoomClosed, PlaceExpired;
-    /// Of a live connection.
+    /// Refusals of live connections.
     pub(super) OfLive: BadRequest, Forbidden, UpgradeRequired;
-    /// Of what is limited and names no room.
+    /// Refusals of limited calls that name no room.
     pub(super) OfCalls: RateLimited;
-    /// Of files.
+    /// Refusals of static files.
     pub(super) OfFiles: NotFound;
 }

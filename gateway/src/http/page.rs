@@ -107,8 +107,8 @@ pub async fn waiting(
     if is_ones_own {
         return Ok(private((headers, html).into_response()));
     }
-    // The page of someone without a place is the same for all of them and takes no cookie. It may
-    // be kept for as long as its numbers hold, here too.
+    // A visitor without a place gets the same page as every other, without a cookie. Caches, ours
+    // included, may keep it for as long as its figures are current.
     headers.insert(CACHE_CONTROL, HeaderValue::from_static("public, max-age=1"));
     headers.append(VARY, HeaderValue::from_static("Cookie"));
     headers.remove(CONTENT_TYPE);
@@ -119,7 +119,7 @@ pub async fn waiting(
     Ok(answer)
 }
 
-/// Where someone goes who is not let in: the start page, unless it is waited for too.
+/// The link for someone who does not get in: the start page, unless a room protects it too.
 fn way_out(state: &LineState) -> Option<String> {
     let start = Uri::from_static("/");
     let path = check_path(&start).ok()?;
@@ -127,8 +127,7 @@ fn way_out(state: &LineState) -> Option<String> {
     is_free.then(|| start.path().to_owned())
 }
 
-/// Where a visitor wants to go; where the link does not say, to the first thing that the room
-/// protects.
+/// The visitor's return target; without `to`, the first page that the room protects.
 fn target(room: &Room, query: &To) -> ReturnTarget {
     match &query.to {
         Some(to) => ReturnTarget::parse(Some(to)),
@@ -136,7 +135,7 @@ fn target(room: &Room, query: &To) -> ReturnTarget {
     }
 }
 
-/// The first thing that `room` protects and a person can look at.
+/// The first path that `room` protects and that is not an API path.
 pub fn protected(room: &Room) -> ReturnTarget {
     let record = room.record();
     let mut paths = record.settings.paths.iter();
@@ -144,7 +143,7 @@ pub fn protected(room: &Room) -> ReturnTarget {
     ReturnTarget::parse(page.map(String::as_str))
 }
 
-/// How the visitor stands, for the page.
+/// The visitor's status, for the page.
 async fn shown(room: &Room, visitor: &Presented, query: &To) -> ApiResult<Shown> {
     let cookie_lost = query.joined.is_some() && !presented::shows_place(room, visitor);
     let outside = Shown::Outside {
@@ -258,7 +257,7 @@ pub async fn enter(
     let to = target(&room, &query);
     let waiting = || see_other(&waiting_path(&room.id, &to), None);
     if method == Method::HEAD {
-        // Safe by definition (RFC 9110 §9.2.1), so it claims nothing.
+        // HEAD is a safe method (RFC 9110 §9.2.1), so it must not claim.
         return Ok(waiting());
     }
     if room.is_idle() {
@@ -275,8 +274,8 @@ pub async fn enter(
     })
 }
 
-/// Refuses what a browser asks for ahead of its user: an entry is one fan's to make, and the
-/// answer would be kept and shown when the fan does come.
+/// Refuses prefetches: an entry must be the fan's own act, and the browser would store the response
+/// and show it when the fan comes later.
 fn refuse_speculation(visitor: &Presented) -> ApiResult<()> {
     if !visitor.is_speculative {
         return Ok(());
@@ -286,8 +285,8 @@ fn refuse_speculation(visitor: &Presented) -> ApiResult<()> {
         .into())
 }
 
-/// Nobody waits: a visitor who lands here goes straight in. Who has a pass keeps it, for it names
-/// the customer who holds and booked.
+/// In an idle room a visitor enters at once. An existing pass is kept, because holds and bookings
+/// belong to its subject.
 fn enter_idle(
     state: &LineState,
     room: &Room,
@@ -305,7 +304,7 @@ fn enter_idle(
     Ok(see_other_target(to, cookie))
 }
 
-/// The waiting page of `room` for someone who wants to go `to`.
+/// The path of the waiting page of `room`, with `to` as the return target.
 pub fn waiting_path(room: &RoomId, to: &ReturnTarget) -> String {
     format!("/_line/rooms/{room}?to={}", to.to_query_value())
 }
@@ -372,7 +371,7 @@ pub async fn asset(
     Ok(response)
 }
 
-/// The files of all pages, each compressed when it is first asked for.
+/// The static files of all pages, each compressed at its first request.
 static FILES: LazyLock<BTreeMap<&'static str, Document>> = LazyLock::new(|| {
     pages::asset::paths()
         .filter_map(|path| {

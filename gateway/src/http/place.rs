@@ -1,4 +1,4 @@
-//! Joining, looking, leaving.
+//! Joining, reading the status, leaving.
 
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
@@ -50,7 +50,7 @@ pub async fn join(
     join_room(&state, &room, &visitor, body).await
 }
 
-/// Joins `room` for `visitor`, who wishes what `body` says.
+/// Joins `room` for `visitor`, as `body` asks.
 pub(super) async fn join_room(
     state: &LineState,
     room: &Room,
@@ -62,8 +62,8 @@ pub(super) async fn join_room(
     Ok(joined_response(state, room, visitor, outcome))
 }
 
-/// Who wants to join, from what the request presents. A browser whose session is over and that
-/// brings a new nonce begins anew; everyone else keeps the place they have.
+/// The identity to join with, from what the request presents. A browser whose session has ended and
+/// that sends a new nonce gets a new place; every other visitor keeps their place.
 pub async fn joiner(room: &Room, visitor: &Presented, body: JoinRequest) -> ApiResult<Joiner> {
     let nonce = body.nonce.as_deref().map(nonce).transpose()?;
     let held = presented::place_if_any(room, visitor)?;
@@ -124,7 +124,7 @@ fn joined_response(
         }
         Joined::PassedThrough { mut status, pass } => {
             let now = room.parts.clock.now();
-            // Who has a pass keeps it, for it names the customer who holds and booked.
+            // An existing pass is kept, because holds and bookings belong to its subject.
             if let Some((text, claims)) = presented::pass(room, visitor, now) {
                 status.pass = Some(PassGrant {
                     access_token: text.to_owned(),
@@ -165,11 +165,11 @@ pub async fn status(
     Ok(private(ApiJson(status).into_response()))
 }
 
-/// How the holder of `token` stands; with the store away, what was last known of the line.
+/// The status of the holder of `token`; while the store does not answer, from the last known view.
 async fn look(room: &Room, token: &PlaceToken) -> Result<StatusDocument, ApiError> {
     let standing = match room.look(token, Enter::Look, false).await {
         Ok(standing) => standing,
-        // The token proves the place. The numbers are old, and `updatedAt` says so.
+        // The token proves the place. The figures are old, as `updatedAt` shows.
         Err(problem) if problem.code == ProblemCode::LineUnavailable => {
             let waiting = Standing::Waiting {
                 key: room.key_of(token),

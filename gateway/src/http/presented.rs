@@ -10,20 +10,21 @@ use web::ApiError;
 
 use crate::edge::presented::Presented;
 
-/// Texts of one request that are looked at as passes. Each may cost a check of a signature, and a
-/// fan of so many rooms at once is none.
+/// Texts of one request that are tried as passes. Each may cost a signature check, and no fan has
+/// passes for so many rooms at once.
 pub const PASSES_MAX: usize = 8;
-/// How far the clock of a gateway may be behind that of the one that made the room.
+/// How far the clock of a gateway may be behind that of the gateway that made the room.
 const CLOCK_SKEW_MAX: Duration = Duration::from_secs(10);
 
-/// A place token that came with a request.
+/// A verified place token that came with a request.
 #[derive(Clone, Debug)]
 pub struct PresentedPlace {
-    /// The token, genuine and of the room asked for.
+    /// The token, genuine and for the requested room.
     pub token: PlaceToken,
 }
 
-/// The place the request presents for `room`, if any. A bearer token goes before a cookie.
+/// The place that the request presents for `room`, if any. A bearer token takes precedence over a
+/// cookie.
 pub fn place(room: &Room, presented: &Presented) -> Result<Option<PresentedPlace>, ApiError> {
     let cookie = || presented.place_cookie(room.id.as_str());
     let Some(text) = presented.bearer().or_else(cookie) else {
@@ -33,14 +34,15 @@ pub fn place(room: &Room, presented: &Presented) -> Result<Option<PresentedPlace
     Ok(Some(PresentedPlace { token }))
 }
 
-/// Whether the request presents a place of `room`, good or not: then its answer is one visitor's.
+/// Whether the request presents a place token of `room`, valid or not: then the response is
+/// specific to one visitor.
 pub fn shows_place(room: &Room, presented: &Presented) -> bool {
     presented.bearer().is_some() || presented.place_cookie(room.id.as_str()).is_some()
 }
 
-/// The place the request presents, where none is needed. A browser cannot get rid of a cookie it
-/// may not read, so an outdated one counts as none; a bearer token is refused, as it was sent on
-/// purpose.
+/// The place that the request presents, for calls that need none. An outdated cookie counts as
+/// none, because a browser cannot remove a cookie that its scripts cannot read; an outdated bearer
+/// token is refused, because it was sent on purpose.
 pub fn place_if_any(
     room: &Room,
     presented: &Presented,
@@ -51,8 +53,8 @@ pub fn place_if_any(
     }
 }
 
-/// The place the request gives up, if there is one: a place of a room that was deleted is gone
-/// already.
+/// The place that the request gives up, if any. A place of a deleted room counts as none, because
+/// it is gone already.
 pub fn place_given_up(
     room: &Room,
     presented: &Presented,
@@ -96,7 +98,7 @@ fn verified(room: &Room, id: &RoomId, text: &str) -> Result<PlaceToken, ApiError
             .detail("This place token is for another room.")
             .into());
     }
-    // The room was deleted and made again under the same name.
+    // An earlier record of the room was deleted, and another room has the same name now.
     let record = room.record();
     let of_another = token.epoch != record.epoch;
     if of_another || token.issued_at.plus(CLOCK_SKEW_MAX) < record.created_at {
@@ -107,16 +109,16 @@ fn verified(room: &Room, id: &RoomId, text: &str) -> Result<PlaceToken, ApiError
     Ok(token)
 }
 
-/// Where passes are looked for in a request.
+/// Where a request is searched for passes.
 #[derive(Clone, Copy, Debug)]
 pub enum Shown<'a> {
-    /// On the way to somebody else's service, which reads bearer tokens of its own: in the header
-    /// and in the cookie of the room that protects it.
+    /// For a remote service, which has bearer tokens of its own: the pass header, and the cookie of
+    /// the room that protects it.
     ToRemote(&'a RoomId),
-    /// To us, about one room: in the header, as a bearer token, and in that room's cookie.
+    /// For the line, about one room: the pass header, a bearer token, and the cookie of that room.
     To(&'a RoomId),
-    /// On the way to the booking core: in the header, as a bearer token, and in the cookies of all
-    /// rooms, first that of the room that protects the path.
+    /// For the booking core: the pass header, a bearer token, and the cookies of all rooms, first
+    /// that of the room that protects the path.
     ToEmbedded(Option<&'a RoomId>),
 }
 

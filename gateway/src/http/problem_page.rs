@@ -1,5 +1,5 @@
-//! Problems of the gateway as pages: a person gets a page with a way on, a program the problem
-//! document (RFC 9457). An upstream's own answer is never touched.
+//! The gateway's problems as pages: a person gets a page with a link to go on, a program the
+//! problem document (RFC 9457). Responses of upstreams are never changed.
 
 use std::sync::Arc;
 
@@ -19,13 +19,13 @@ use web::RequestId;
 use crate::edge::refused_head::{Page, PageParts};
 use crate::edge::return_target::ReturnTarget;
 
-/// Where a room's waiting page and its forms are.
+/// Prefix of a room's waiting page and its forms.
 const ROOM_PAGES: &str = "/_line/rooms/";
-/// What decides between page and document, for caches.
+/// Headers that decide between page and document, for caches.
 const VARY_ON: &str = "accept, sec-fetch-mode, sec-fetch-dest, x-requested-with, hx-request";
 
-/// Turns the problem in an answer into a page. Has to come before the answer gets its request id,
-/// as the page names it.
+/// Replaces a problem in a response by a page. Call it before the request id is set on the
+/// response, because the page shows the id.
 pub fn show(response: &mut Response, asked: &Asked, id: &RequestId, policy: &str) {
     if let Some(mut problem) = response.extensions_mut().remove::<Problem>() {
         problem.request_id = Some(id.as_str().to_owned());
@@ -33,7 +33,7 @@ pub fn show(response: &mut Response, asked: &Asked, id: &RequestId, policy: &str
     }
 }
 
-/// What the page has to know of a request.
+/// The properties of a request that the page needs.
 pub struct Asked {
     method: Method,
     uri: Uri,
@@ -42,7 +42,7 @@ pub struct Asked {
 }
 
 impl Asked {
-    /// Keeps it of a request with this `head`.
+    /// Keeps the properties of a request with this `head`.
     pub fn of(head: &Parts) -> Self {
         Self {
             method: head.method.clone(),
@@ -59,7 +59,7 @@ impl Asked {
     fn way_on(&self, problem: &Problem) -> WayOn {
         if self.is_read() && problem.retry_after_seconds.is_some() {
             let path = self.uri.path_and_query().map(PathAndQuery::as_str);
-            // `//host` would lead to another site.
+            // `//host` would be read as another site.
             let is_here = |path: &&str| path.starts_with('/') && !path.starts_with("//");
             let path = path.filter(is_here).unwrap_or("/");
             return WayOn::Again(path.to_owned());
@@ -77,7 +77,7 @@ impl Asked {
     }
 }
 
-/// The page of this site that a form was sent from, if the browser says so.
+/// The page of this site from which a form was sent, if the browser names it.
 pub fn came_from(headers: &HeaderMap) -> Option<ReturnTarget> {
     page_before(headers.get(REFERER)?, headers.get(HOST)?)
 }
@@ -101,7 +101,7 @@ fn write_page(response: &mut Response, asked: &Asked, problem: Problem, policy: 
     describe(headers, policy);
 }
 
-/// Pages for people whose requests cannot be read. Nothing is known of where they wanted to go.
+/// Pages for people whose request cannot be read, so without a link back to a return target.
 pub fn of_refused_heads(policy: Arc<str>) -> Page {
     Page::new(move |problem| {
         let page = GateProblemPage {

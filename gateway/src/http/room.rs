@@ -16,7 +16,7 @@ use super::openapi::OfRoom;
 use super::state::LineState;
 use crate::edge::presented::Presented;
 
-/// The room that the path names; 404 when there is none.
+/// The room in the path; 404 if there is none.
 pub struct RoomPath(pub Arc<Room>);
 
 impl FromRequestParts<LineState> for RoomPath {
@@ -32,7 +32,7 @@ impl FromRequestParts<LineState> for RoomPath {
     }
 }
 
-/// What the request presents, as the edge has read it.
+/// The tokens and claims of the request, read at the edge.
 pub struct Shows(pub Arc<Presented>);
 
 impl<S: Send + Sync> FromRequestParts<S> for Shows {
@@ -73,7 +73,7 @@ pub async fn document(RoomPath(room): RoomPath, headers: HeaderMap) -> ApiResult
     })
 }
 
-/// Marks an answer as the visitor's own.
+/// Marks a response as specific to one visitor, so that no cache stores it.
 pub fn private(mut response: Response) -> Response {
     response
         .headers_mut()
@@ -81,5 +81,5 @@ pub fn private(mut response: Response) -> Response {
     response
 }
 
-/// The state, as the handlers take it.
+/// The handlers' state extractor.
 pub type Line = State<LineState>;

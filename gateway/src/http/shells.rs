@@ -1,7 +1,7 @@
-//! Waiting pages of visitors without a place, kept for the next who follows the same link.
+//! A cache of waiting pages for visitors without a place, by link.
 //!
-//! Such a page is the same for everyone, and at an opening it is asked for more often than
-//! anything else, so it is not rendered for each.
+//! Such a page is the same for everyone and the most requested page at an opening, so it is not
+//! rendered for each request.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -16,21 +16,21 @@ use web::encoding::{Document, Effort};
 use super::presented;
 use crate::edge::presented::Presented;
 
-/// Pages that are kept.
+/// Pages in the cache.
 const SHELLS_MAX: u64 = 1_000;
-/// The longest link that a page is kept for.
+/// Longest link whose page is cached.
 const LINK_BYTES_MAX: usize = 1_024;
-/// How long a page is kept. It tells the time, and its numbers change once a second.
+/// How long a page is cached. It shows the time of day, and its figures change once a second.
 const AGE_MAX: Duration = Duration::from_millis(250);
 
-/// The pages. Clones share them.
+/// The cache. Clones share it.
 #[derive(Clone)]
 pub struct Shells(Cache<String, Arc<Shell>>);
 
-/// The page that a link leads to.
+/// The page of one link.
 pub(super) struct Shell {
     room: Arc<Room>,
-    /// What it was made of.
+    /// The view that the page was rendered from; a newer view outdates it.
     view: Arc<RoomView>,
     headers: HeaderMap,
     page: Document,
@@ -44,8 +44,8 @@ impl Default for Shells {
 }
 
 impl Shells {
-    /// The page that `link`, a path with its query, leads `visitor` to, if it is at hand, for a
-    /// request with `headers`. Who has a place gets a page of their own.
+    /// The cached page that `link`, a path with its query, has for `visitor`, for a request with
+    /// `headers`. `None` for a visitor with a place, whose page is their own.
     pub(super) fn get(
         &self,
         link: &str,
@@ -61,7 +61,7 @@ impl Shells {
         is_sound.then(|| shell.answer(headers))
     }
 
-    /// Keeps the page that `link` leads to.
+    /// Caches the page of `link`.
     pub(super) fn keep(&self, link: &str, shell: Arc<Shell>) {
         if link.len() <= LINK_BYTES_MAX {
             self.0.insert(link.to_owned(), shell);
@@ -70,7 +70,7 @@ impl Shells {
 }
 
 impl Shell {
-    /// The page `html` of `room`, made of `view` and sent with `headers`.
+    /// The page `html` of `room`, rendered from `view` and sent with `headers`.
     pub(super) fn new(
         room: Arc<Room>,
         view: Arc<RoomView>,
@@ -85,11 +85,11 @@ impl Shell {
         }
     }
 
-    /// The answer to a request with `asked`.
+    /// The response to a request with the headers `asked`.
     pub(super) fn answer(&self, asked: &HeaderMap) -> Response {
         let mut response = self.page.answer(asked);
         for (name, value) in &self.headers {
-            // What decides about the coding is named beside what decides about the page.
+            // Appended, because `Vary` already names what decides the encoding.
             response.headers_mut().append(name, value.clone());
         }
         response

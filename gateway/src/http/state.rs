@@ -1,4 +1,4 @@
-//! What the handlers work with.
+//! The state of the handlers.
 
 use std::sync::Arc;
 
@@ -8,19 +8,19 @@ use super::cookies::CookieForm;
 use super::shells::Shells;
 use crate::edge::rate_limit::RateLimits;
 
-/// What the handlers work with.
+/// The state of the handlers.
 #[derive(Clone)]
 pub struct LineState {
     /// The rooms.
     pub rooms: RoomSet,
     /// How cookies are written.
     pub cookies: CookieForm,
-    /// Limits on calls.
+    /// Rate limits.
     pub limits: RateLimits,
-    /// Live connections of one place on this gateway; further ones are refused.
+    /// Live connections per place on this gateway; further ones are refused.
     pub connections_per_place_max: usize,
-    /// The policy that pages are sent with.
+    /// The Content-Security-Policy of pages.
     pub page_policy: Arc<str>,
-    /// Waiting pages at hand.
+    /// Rendered waiting pages.
     pub shells: Shells,
 }

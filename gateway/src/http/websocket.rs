@@ -1,5 +1,4 @@
-//! WebSockets as RFC 6455 wants them: who may open one, and how each ends with a close frame that
-//! the other side gets to read.
+//! WebSockets by RFC 6455: the handshake, and an end in which the peer can read the close frame.
 
 use std::time::Duration;
 
@@ -26,27 +25,27 @@ use web::ApiError;
 
 use super::intake::Metered;
 
-/// The one version there is.
+/// The only version of RFC 6455.
 const VERSION: HeaderValue = HeaderValue::from_static("13");
-/// Bytes that a key stands for.
+/// Decoded length of `Sec-WebSocket-Key`.
 const KEY_BYTES: usize = 16;
-/// Longest message a waiting client may send; it has nothing to say.
+/// Longest message that a waiting client may send; none of its messages has content that is read.
 const CLIENT_MESSAGE_BYTES_MAX: usize = 1024;
-/// Buffers of a WebSocket: frames are a few hundred bytes.
+/// Read buffer of a WebSocket: frames are a few hundred bytes.
 const BUFFER_BYTES: usize = 512;
-/// Most that may wait to be written.
+/// Bytes that may wait to be written.
 const WRITE_BYTES_MAX: usize = 64 * 1024;
-/// How long the other side has to take a close frame and to send its own.
+/// Longest wait for the peer to take a close frame and send its own.
 const CLOSE_MAX: Duration = Duration::from_secs(2);
-/// What is still read after the last frame, so that the system does not reset the connection over
-/// unread bytes before the frame has arrived.
+/// How long bytes are read after the last frame: closing with unread bytes would make the system
+/// reset the connection before the frame arrives.
 const LINGER_MAX: Duration = Duration::from_secs(1);
 const LINGER_BYTES_MAX: usize = 1024 * 1024;
 
 /// The server's side of a connection.
 pub(super) type WebSocket = WebSocketStream<Metered<TokioIo<Upgraded>>>;
 
-/// What to do instead of a plain request.
+/// The message to a client that asks for neither.
 pub(super) const ASK: &str = "Ask for a WebSocket or for text/event-stream.";
 
 /// A request that may become a WebSocket.
@@ -55,16 +54,16 @@ pub(super) struct Handshake {
     upgrade: OnUpgrade,
 }
 
-/// Why a request does not become a WebSocket.
+/// Why a request cannot become a WebSocket.
 pub(super) enum Refusal {
-    /// It asks in another version.
+    /// It asks for another version.
     Version,
     /// It is not a handshake.
     Malformed(&'static str),
 }
 
 impl Handshake {
-    /// Reads the handshake of a request, if it asks for a WebSocket at all.
+    /// Reads the handshake of a request; `None` if it does not ask for a WebSocket.
     pub(super) fn of(parts: &mut Parts) -> Result<Option<Self>, Refusal> {
         let headers = &parts.headers;
         if !has_token(headers, UPGRADE, "websocket") {
@@ -89,8 +88,8 @@ impl Handshake {
         Ok(Some(Self { accept, upgrade }))
     }
 
-    /// Agrees, and runs `serve` on the connection as a task of its own: a future that waits for
-    /// hours should not be part of one that is as large as all that it ever held.
+    /// Accepts the handshake and runs `serve` in a task of its own. In the same task, the future
+    /// would stay as large as the handshake's largest state for as long as the fan waits.
     pub(super) fn accept<F>(
         self,
         tasks: &TaskTracker,
@@ -101,7 +100,7 @@ impl Handshake {
     {
         let (upgrade, tracker) = (self.upgrade, tasks.clone());
         tasks.spawn(async move {
-            // A client that is gone meanwhile needs no answer.
+            // A client that has disconnected needs no task.
             if let Ok(upgraded) = upgrade.await {
                 let io = Metered::new(TokioIo::new(upgraded));
                 let socket = WebSocketStream::from_raw_socket(io, Role::Server, Some(config()));
@@ -139,7 +138,7 @@ impl IntoResponse for Refusal {
     }
 }
 
-/// Whether a header that lists words has `wanted` among them.
+/// Whether a comma-separated header contains `wanted`.
 fn has_token(headers: &HeaderMap, name: HeaderName, wanted: &str) -> bool {
     let values = headers.get_all(name).into_iter();
     values
@@ -148,7 +147,7 @@ fn has_token(headers: &HeaderMap, name: HeaderName, wanted: &str) -> bool {
         .any(|word| word.trim().eq_ignore_ascii_case(wanted))
 }
 
-/// What answers the key of a request; `None` when it is not one key of 16 bytes.
+/// The `Sec-WebSocket-Accept` of a request; `None` unless it has exactly one key of 16 bytes.
 fn accept(headers: &HeaderMap) -> Option<HeaderValue> {
     let mut keys = headers.get_all(SEC_WEBSOCKET_KEY).into_iter();
     let (key, None) = (keys.next()?, keys.next()) else {
@@ -170,22 +169,22 @@ fn config() -> WebSocketConfig {
         .max_frame_size(Some(CLIENT_MESSAGE_BYTES_MAX))
 }
 
-/// How a connection comes to its end.
+/// How a connection ends.
 #[derive(Debug)]
 pub(super) enum End {
-    /// We close it.
+    /// The gateway closes it.
     Close(CloseCode, &'static str),
-    /// The client closes it; the library has its answer ready, which is the client's own code.
+    /// The client closes it; the library answers with the client's own code.
     Answer,
-    /// There is nobody to say anything to.
+    /// The client is gone, so no close frame is sent.
     Lost,
 }
 
 impl End {
-    /// Of a client that sends more than it may.
+    /// For a client that exceeds the limits on frames or bytes.
     pub(super) const FLOODED: Self = Self::Close(CloseCode::Policy, "too many frames");
 
-    /// The end that an error in what the client sent calls for (RFC 6455, section 7.4.1).
+    /// The end for an error in the client's data (RFC 6455, section 7.4.1).
     pub(super) fn after(error: &Error, socket: &WebSocket) -> Self {
         match error {
             Error::Io(_) if socket.get_ref().is_flooded() => Self::FLOODED,
@@ -197,11 +196,11 @@ impl End {
     }
 }
 
-/// Ends a connection so that the client gets to read why.
+/// Ends a connection in a way that lets the client read the close frame.
 pub(super) async fn end(mut socket: WebSocket, how: End) {
     let goodbye = async {
         if let End::Close(code, reason) = how {
-            // An answer to a ping that is still due would go out behind the close frame.
+            // Flushes a pending pong, which must not follow the close frame.
             socket.flush().await?;
             let frame = CloseFrame {
                 code,
@@ -209,17 +208,17 @@ pub(super) async fn end(mut socket: WebSocket, how: End) {
             };
             socket.send(Message::Close(Some(frame))).await?;
         }
-        // Reading sends what is owed, and ends when both sides have closed.
+        // Reading also sends pending frames; it ends when both sides have closed.
         while let Some(Ok(_)) = socket.next().await {}
         Ok::<_, Error>(())
     };
     if !matches!(how, End::Lost) && timeout(CLOSE_MAX, goodbye).await.is_ok() {
-        // The client may be gone already.
+        // The client may have disconnected.
         let _gone = timeout(LINGER_MAX, linger(&mut socket)).await;
     }
 }
 
-/// Says that nothing more is sent, and reads until the other side says the same.
+/// Shuts the sending side down, then reads until the peer does too.
 async fn linger(socket: &mut WebSocket) -> std::io::Result<()> {
     let stream = socket.get_mut().inner();
     stream.shutdown().await?;
