@@ -1,22 +1,22 @@
-//! [`Audited`]: what a change did, for the audit log.
+//! [`Audited`]: the effect of a change, for the audit log.
 
 use axum::response::Response;
 use serde_json::Value;
 
-/// What a request changed, for the audit log of whoever mounts the handler. It rides along as an
-/// extension of the response, also of a refusal.
+/// The effect of a request, for the audit log of the listener that mounts the handler. Attached to
+/// the response as an extension, to refusals too.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Audited {
-    /// Such as the id of a show; the path of the request, when absent.
+    /// The changed thing, such as the id of a show; the path of the request if `None`.
     pub target: Option<String>,
-    /// How it was.
+    /// The state before.
     pub before: Option<Value>,
-    /// How it is.
+    /// The state after.
     pub after: Option<Value>,
 }
 
 impl Audited {
-    /// `response` with this on it.
+    /// Attaches this to `response`.
     pub fn on(self, mut response: Response) -> Response {
         response.extensions_mut().insert(self);
         response

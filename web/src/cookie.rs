@@ -3,13 +3,13 @@
 use http::HeaderMap;
 use http::header::COOKIE;
 
-/// Cookies of one request that are looked at. Browsers send fewer than 200.
+/// Cookies of one request that are read. Browsers send fewer than 200.
 pub const COOKIES_MAX: usize = 256;
 
 /// The cookies of a request, as names and values.
 ///
-/// Other parts of a site set cookies too, with bytes that are no text at times: such a cookie is
-/// left out and hides none of the others.
+/// Skips a cookie that is not text and keeps the others: other parts of a site may set cookies with
+/// arbitrary bytes.
 pub fn cookies(headers: &HeaderMap) -> impl Iterator<Item = (&str, &str)> {
     headers
         .get_all(COOKIE)

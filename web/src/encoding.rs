@@ -1,10 +1,8 @@
-//! Compressed answers: [`Document`] is compressed once for each coding and then sent as often as
-//! it is asked for.
+//! Compressed responses: a [`Document`] is compressed once per encoding and then sent many times.
 //!
-//! Only what is the same for everyone belongs in one. The length of a compressed answer tells what
-//! in it repeats: a secret beside text that somebody else can choose could be guessed letter by
-//! letter (BREACH). Answers that belong to one customer, and streams, are therefore sent as they
-//! are.
+//! A document must be the same for everyone. The length of a compressed response shows how much of
+//! it repeats, so a secret beside text that an attacker chooses could be guessed letter by letter
+//! (BREACH). Responses that belong to one customer, and streams, are therefore not compressed.
 
 use std::io::Write as _;
 use std::sync::OnceLock;
@@ -17,20 +15,21 @@ use axum::response::{IntoResponse, Response};
 use data_encoding::HEXLOWER;
 use sha2::{Digest, Sha256};
 
-/// Below this a compressed body saves no packet.
+/// Smallest body that is compressed; a smaller one fits into one packet anyway.
 const BYTES_MIN: usize = 1024;
-/// Window of the brotli encoder, as a power of two: the largest that every decoder takes.
+/// Window of the brotli encoder, as a power of two: the largest that every decoder supports.
 const BROTLI_WINDOW: u32 = 22;
 /// Buffer of the brotli encoder.
 const BROTLI_BUFFER_BYTES: usize = 16 * 1024;
 
-/// Bytes of a digest that name a content. It is told from other states of one document only.
+/// Bytes of the content digest in an entity tag. It only has to differ between versions of one
+/// document.
 const TAG_BYTES: usize = 8;
 
-/// How a body is coded.
+/// The encoding of a body.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Encoding {
-    /// As it is.
+    /// Not compressed.
     Identity,
     /// RFC 1952.
     Gzip,
@@ -39,7 +38,7 @@ pub enum Encoding {
 }
 
 impl Encoding {
-    /// What `Content-Encoding` calls it; nothing for bytes as they are.
+    /// The name in `Content-Encoding`; `None` for uncompressed bytes.
     const fn word(self) -> Option<&'static str> {
         match self {
             Self::Identity => None,
@@ -49,16 +48,16 @@ impl Encoding {
     }
 }
 
-/// How much work goes into compressing.
+/// How much time compression may take.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Effort {
-    /// For what is sent many thousand times without a change.
+    /// For bodies that are sent many thousand times without a change.
     Best,
-    /// For what changes all the time: a few milliseconds for 100 KB.
+    /// For bodies that change all the time: a few milliseconds for 100 KB.
     Quick,
 }
 
-/// A body with its compressed forms, each made when it is first asked for.
+/// A body with its compressed forms, each made when it is first requested.
 #[derive(Debug)]
 pub struct Document {
     bytes: Bytes,
@@ -70,7 +69,7 @@ pub struct Document {
 }
 
 impl Document {
-    /// A document. `tag` names its content: letters, digits and hyphens.
+    /// A document. `tag` identifies its content; it may have letters, digits and hyphens.
     pub fn new(
         bytes: impl Into<Bytes>,
         media_type: &'static str,
@@ -87,7 +86,7 @@ impl Document {
         }
     }
 
-    /// A document that is named after its content.
+    /// A document whose tag is a digest of its content.
     pub fn of(bytes: impl Into<Bytes>, media_type: &'static str, effort: Effort) -> Self {
         let bytes = bytes.into();
         let digest = Sha256::digest(&bytes);
@@ -95,8 +94,8 @@ impl Document {
         Self::new(bytes, media_type, tag, effort)
     }
 
-    /// The answer to a request with `headers`: in the best coding that it takes, or 304. Each
-    /// coding has an entity tag of its own, because its bytes differ.
+    /// The response to a request with `headers`: in the best encoding that the client accepts, or
+    /// 304. Each encoding has its own entity tag, because its bytes differ.
     pub fn answer(&self, headers: &HeaderMap) -> Response {
         let encoding = if self.bytes.len() < BYTES_MIN {
             Encoding::Identity
@@ -126,7 +125,7 @@ impl Document {
         response
     }
 
-    /// Whether [`Document::answer`] has nothing to compress for a request with `headers`.
+    /// Whether [`Document::answer`] can respond to `headers` without compressing first.
     pub fn is_ready(&self, headers: &HeaderMap) -> bool {
         if self.bytes.len() < BYTES_MIN {
             return true;
@@ -138,8 +137,7 @@ impl Document {
         }
     }
 
-    /// The bytes in a coding. Bytes that cannot be compressed, which no encoder of ours reports
-    /// for a buffer in memory, would be an empty answer; so the identity form stands in.
+    /// The bytes in an encoding, compressed when it is first requested.
     fn encoded(&self, encoding: Encoding) -> Bytes {
         match encoding {
             Encoding::Identity => self.bytes.clone(),
@@ -155,8 +153,8 @@ impl Document {
     }
 }
 
-/// Gives `response` the body `bytes`, coded for it alone and as `encoding` says, if that saves a
-/// packet.
+/// Sets `bytes` as the body of `response`, compressed with `encoding` unless they are too small.
+/// For responses that are sent once.
 pub fn set_body(response: &mut Response, bytes: Bytes, encoding: Encoding) {
     let encoding = if bytes.len() < BYTES_MIN {
         Encoding::Identity
@@ -206,8 +204,8 @@ fn brotli(bytes: &[u8], effort: Effort) -> Bytes {
     out.into()
 }
 
-/// The coding that a request takes and that is smallest, by RFC 9110, 12.5.3: weights count, `*`
-/// stands for what is not named, and a request that names none gets the plain bytes.
+/// The smallest encoding that a request accepts, by RFC 9110, 12.5.3: weights count, `*` stands for
+/// the encodings that are not listed, and without `Accept-Encoding` the bytes are not compressed.
 pub fn accepted(headers: &HeaderMap) -> Encoding {
     let weight = |wanted: &str| {
         let mut any = None;

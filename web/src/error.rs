@@ -1,4 +1,4 @@
-//! [`ApiError`]: a problem document on its way to the client.
+//! [`ApiError`]: a problem document as a handler's error.
 
 use axum::body::Body;
 use axum::response::{IntoResponse, Response};
@@ -7,7 +7,7 @@ use contract::{Problem, ProblemCode};
 use http::header::{CACHE_CONTROL, CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
 use http::{HeaderValue, StatusCode};
 
-/// What handlers return when they refuse or fail.
+/// The error of handlers that refuse or fail.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ApiError(Box<Problem>);
 
@@ -15,7 +15,7 @@ pub struct ApiError(Box<Problem>);
 pub type ApiResult<T> = Result<T, ApiError>;
 
 impl ApiError {
-    /// The problem inside.
+    /// The problem document.
     pub fn problem(&self) -> &Problem {
         &self.0
     }
@@ -45,8 +45,8 @@ impl IntoResponse for ApiError {
     }
 }
 
-/// The response that carries `problem`. The problem also rides along as an extension, so that
-/// the request-id middleware, the only one that knows the id, can write it into the body.
+/// The response for `problem`. The problem is also attached as an extension, because only the
+/// request-id middleware knows the id that belongs into the body.
 pub fn respond(problem: Problem) -> Response {
     let status = StatusCode::from_u16(problem.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
     let mut response = Response::new(body(&problem));
@@ -55,7 +55,7 @@ pub fn respond(problem: Problem) -> Response {
     headers.insert(CONTENT_TYPE, HeaderValue::from_static(PROBLEM_MEDIA_TYPE));
     headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
     if status == StatusCode::UNAUTHORIZED {
-        // RFC 9110 asks for it; every token of ours may be sent this way.
+        // RFC 9110 requires it with 401; every token of ours may be sent as a bearer token.
         headers.insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
     }
     if let Some(seconds) = problem.retry_after_seconds {
@@ -66,6 +66,6 @@ pub fn respond(problem: Problem) -> Response {
 }
 
 pub(crate) fn body(problem: &Problem) -> Body {
-    // A problem is strings, numbers and JSON values, all of which serialise.
+    // Serialisation cannot fail: a problem contains only strings, numbers and JSON values.
     Body::from(serde_json::to_vec(problem).unwrap_or_default())
 }

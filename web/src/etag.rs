@@ -1,10 +1,10 @@
-//! Entity tags: whether a client has what it asks for already.
+//! Entity tags: whether a client already has the current version.
 
 use http::HeaderMap;
 use http::header::IF_NONE_MATCH;
 
-/// Whether `If-None-Match` names `etag`: alone or in a list, strong or weak (proxies that compress
-/// make a tag weak), or as `*`, which means any.
+/// Whether `If-None-Match` matches `etag`: alone or in a list, strong or weak (proxies that
+/// compress make a tag weak), or as `*`, which matches every tag.
 pub fn is_known(headers: &HeaderMap, etag: &str) -> bool {
     headers
         .get_all(IF_NONE_MATCH)

@@ -1,5 +1,5 @@
-//! Answers that are streams of server-sent events. All of ours are made here, so that each reaches
-//! the browser as it is written and shows that it lives.
+//! Responses that are streams of server-sent events. All streams are built here, so that each has a
+//! heartbeat and the headers that keep proxies from buffering.
 
 use std::convert::Infallible;
 use std::time::Duration;
@@ -10,26 +10,27 @@ use futures_util::{Stream, StreamExt};
 use http::HeaderValue;
 use http::header::{CACHE_CONTROL, HeaderName};
 
-/// A connection on which nothing was sent for this long gets a heartbeat. Pages give a connection
-/// up after twice as long.
+/// Longest time without an event before a heartbeat is sent. Pages close a connection after twice
+/// as long.
 pub const HEARTBEAT_EVERY: Duration = Duration::from_secs(5);
 
-/// A listener whose stream ended comes back after this long at least.
+/// Shortest time before a client reconnects after its stream ended.
 const RETRY_MIN_MS: u64 = 200;
-/// Returns are spread over this long, so that the other processes are not stormed.
+/// Reconnects are spread over this time, to protect the remaining processes from a rush.
 pub const RETRY_SPREAD_MS: u64 = 5_000;
 
-/// After how long a listener comes back; `random_ms` is below [`RETRY_SPREAD_MS`]. Browsers that
-/// are not told all wait the same time.
+/// The reconnect delay to send to a client; `random_ms` is below [`RETRY_SPREAD_MS`]. Without it
+/// all browsers would wait for the same default time.
 pub const fn retry(random_ms: u64) -> Duration {
     Duration::from_millis(RETRY_MIN_MS + random_ms % RETRY_SPREAD_MS)
 }
 
-/// What nginx and others read: pass the answer on at once.
+/// The header with which nginx and others are told not to buffer a response.
 const X_ACCEL_BUFFERING: HeaderName = HeaderName::from_static("x-accel-buffering");
 
-/// The answer that sends `events`, and an event `heartbeat` whenever there were none for
-/// [`HEARTBEAT_EVERY`]. A comment would do for proxies, but scripts do not see comments.
+/// The response that sends `events`, and an event `heartbeat` after each [`HEARTBEAT_EVERY`]
+/// without one. A comment would keep proxies from closing the connection, but scripts cannot see
+/// comments.
 pub fn event_stream(events: impl Stream<Item = Event> + Send + 'static) -> Response {
     let heartbeat = Event::default()
         .event("heartbeat")
@@ -38,7 +39,7 @@ pub fn event_stream(events: impl Stream<Item = Event> + Send + 'static) -> Respo
     let sse = Sse::new(events.map(Ok::<_, Infallible>)).keep_alive(alive);
     let headers = [
         (X_ACCEL_BUFFERING, HeaderValue::from_static("no")),
-        // What compresses on the way gathers first.
+        // `no-transform` keeps proxies from compressing, which would buffer events.
         (
             CACHE_CONTROL,
             HeaderValue::from_static("no-store, no-transform"),

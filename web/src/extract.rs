@@ -1,7 +1,7 @@
-//! Extractors that read typed input and refuse the rest with a problem document.
+//! Extractors that parse typed input and refuse invalid input with a problem document.
 //!
-//! They exist because axum's own answer in plain text. `ApiJson` also bounds how long a body
-//! may take to arrive, so that a slow client cannot keep a handler waiting.
+//! axum's own extractors answer in plain text. `ApiJson` also limits how long a body may take to
+//! arrive, so that a slow client cannot block a handler.
 
 use std::time::Duration;
 
@@ -19,11 +19,11 @@ use serde::{Deserialize, Serialize};
 
 use crate::error::ApiError;
 
-/// Longest a body may take to arrive.
+/// Longest time for a body to arrive.
 pub const BODY_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// A JSON body, and a JSON answer. An absent body reads as `{}`, so that a type whose fields
-/// are all optional needs none, whatever media type a program names for it by habit.
+/// A JSON body, and a JSON response. An absent body is read as `{}`, with any media type, so that a
+/// type whose fields are all optional needs no body.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct ApiJson<T>(pub T);
 
@@ -38,7 +38,7 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for ApiJson<T> {
     }
 }
 
-/// A JSON body that is not parsed yet, for handlers that look into one that they refuse.
+/// A JSON body that is not parsed yet, for handlers that read parts of a body that they refuse.
 #[derive(Clone, Debug)]
 pub struct RawJson {
     media_type: Option<HeaderValue>,
@@ -56,13 +56,13 @@ impl<S: Send + Sync> FromRequest<S> for RawJson {
 }
 
 impl RawJson {
-    /// What can be read of the body as a `T`, without a word on why it cannot.
+    /// The body as a `T`; `None` if it cannot be parsed.
     pub fn peek<T: DeserializeOwned>(&self) -> Option<T> {
         let body = contract::text::json_text(&self.body).ok()?;
         serde_json::from_slice(body).ok()
     }
 
-    /// The body as a `T`.
+    /// The body as a `T`, or the problem to refuse it with.
     pub fn parse<T: DeserializeOwned>(&self) -> Result<T, ApiError> {
         match &self.media_type {
             _ if self.body.is_empty() => parse_json(b"{}"),
@@ -127,7 +127,7 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequestParts<S> for ApiQuery<T> {
     }
 }
 
-/// Path parameters. A parameter that is not of its type names nothing, so the answer is 404.
+/// Path parameters. A parameter that cannot be parsed names nothing, so the response is 404.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct ApiPath<T>(pub T);
 
@@ -146,10 +146,9 @@ impl<T: DeserializeOwned + Send, S: Send + Sync> FromRequestParts<S> for ApiPath
     }
 }
 
-/// The whole body, within the limits of size and time.
+/// The whole body; refuses one that exceeds the limits of size and time.
 pub async fn read_body<S: Send + Sync>(request: Request, state: &S) -> Result<Bytes, ApiError> {
-    // A body that is announced as too large is not read: its length before and behind the limit
-    // differs.
+    // A body whose announced length is over the limit is refused without reading it.
     let announced = request.body().size_hint().lower();
     let request = request.with_limited_body();
     if request.body().size_hint().lower() < announced {
@@ -208,8 +207,8 @@ fn refuse(path: &str, error: &serde_json::Error) -> ApiError {
     problem.into()
 }
 
-/// The field that an error is about, with the fields around it: serde tells where it stood, and
-/// in its message the name of a field that it missed or did not know.
+/// The path of the field that an error is about: serde reports where it was, and its message
+/// contains the name of a missing or unknown field.
 fn field_of(path: &str, message: &str) -> Option<String> {
     let around = (path != "." && path != "?").then_some(path);
     let named = ["missing field `", "unknown field `"]

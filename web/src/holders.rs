@@ -1,13 +1,12 @@
-//! What the gate and the booking core tell each other about holders whose session is over.
+//! Markers between the gate and the booking core for holders whose session has ended.
 //!
-//! Both are extensions, of a request and of its answer: they exist inside of one process only.
+//! They are extensions of a request and of its response, so they exist within one process only.
 
-/// The request comes without a running session, for what one hold or booking is about. Only its
-/// owner may have it.
+/// The request has no live session and is about one hold or booking. Only its owner may be served.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct HolderOnly;
 
-/// The answer to [`HolderOnly`] when whoever asks does not own the hold or booking, or there is
-/// none.
+/// The response to [`HolderOnly`] when the customer does not own the hold or booking, or it does
+/// not exist.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct NotHolder;

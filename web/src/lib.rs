@@ -1,24 +1,25 @@
-//! What every HTTP listener of ours does alike.
+//! The HTTP behaviour that all listeners share.
 //!
 //! | Module | Subject |
 //! | --- | --- |
-//! | [`audited`] | what a change did, for the audit log |
+//! | [`audited`] | the effect of a change, for the audit log |
 //! | [`cookie`] | the cookies of a request |
-//! | [`encoding`] | answers that are compressed once and sent often |
+//! | [`encoding`] | responses that are compressed once and sent often |
 //! | [`error`] | [`ApiError`]: a problem document as a response |
-//! | [`etag`] | whether a client has an answer already |
-//! | [`event_stream`] | server-sent events, which no proxy may hold back |
+//! | [`etag`] | whether a client already has the current version |
+//! | [`event_stream`] | server-sent events, which proxies must not buffer |
 //! | [`extract`] | [`ApiJson`], [`ApiForm`], [`ApiQuery`], [`ApiPath`], [`RawJson`], [`NoFields`]: typed input, refusals as problem documents |
-//! | [`holders`] | who may go on without a running session |
-//! | [`limited`] | whom limits by address count |
+//! | [`holders`] | markers for holders whose session has ended |
+//! | [`limited`] | the address that limits count |
 //! | [`measure`] | counts and latencies of requests |
-//! | [`reader`] | whether a person or a program reads the answer, and whether anyone asked yet |
-//! | [`openapi`] | what the OpenAPI documents have in common |
-//! | [`origin`] | whether a request was made by a page of ours |
-//! | [`request_id`] | one id for each request, in the answer's header and in its problem document |
-//! | [`telemetry`] | the metrics that every listener records |
+//! | [`reader`] | whether a person or a program reads the response, and whether it is speculative |
+//! | [`openapi`] | the parts that all OpenAPI documents share |
+//! | [`origin`] | whether a request was made by a page of this site |
+//! | [`request_id`] | one id for each request, in the response's header and in its problem document
+//! |
+//! | [`telemetry`] | the metrics of all listeners |
 //!
-//! A router gets all of it from [`standard`].
+//! [`standard`] applies them to a router.
 
 pub mod audited;
 pub mod cookie;
@@ -48,7 +49,7 @@ pub use limited::LimitedAs;
 pub use measure::Part;
 pub use request_id::{RequestId, RequestIds};
 
-/// Largest body an API endpoint reads, unless it says otherwise.
+/// Largest body that an endpoint reads, unless it sets its own limit.
 pub const BODY_BYTES_MAX: usize = 64 * 1024;
 
 /// Puts the standard behaviour around `router`: problem documents for unknown paths and
@@ -66,19 +67,19 @@ pub fn standard<S: Clone + Send + Sync + 'static>(
             measure::Measure::of(part),
             measure::middleware,
         ))
-        // Outermost, so that every answer carries the id, refusals of the layers included.
+        // Outermost, so that every response carries the id, including refusals by inner layers.
         .layer(axum::middleware::from_fn_with_state(
             ids,
             request_id::middleware,
         ))
 }
 
-/// The answer to a path that does not exist.
+/// The response for a path that does not exist.
 pub async fn not_found() -> ApiError {
     Problem::new(ProblemCode::NotFound).into()
 }
 
-/// The answer to a method that a path does not have.
+/// The response for a method that a path does not have.
 pub async fn method_not_allowed() -> ApiError {
     Problem::new(ProblemCode::MethodNotAllowed).into()
 }

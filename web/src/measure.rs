@@ -1,4 +1,4 @@
-//! Counts requests and measures how long their answers take.
+//! Counts requests and measures response times.
 
 use std::collections::HashMap;
 use std::sync::{Arc, PoisonError, RwLock};
@@ -12,17 +12,17 @@ use tokio::time::Instant;
 
 use crate::telemetry::{REQUEST_SECONDS, REQUESTS_TOTAL};
 
-/// Which part of the program a router is, as the label `part`.
+/// The values of the label `part` for one router.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Part {
-    /// Of requests that match a route.
+    /// For requests that match a route.
     pub routed: &'static str,
-    /// Of all others.
+    /// For all other requests.
     pub unrouted: &'static str,
 }
 
 impl Part {
-    /// One name, whether or not a route matches.
+    /// The same value whether or not a route matches.
     pub const fn new(name: &'static str) -> Self {
         Self {
             routed: name,
@@ -31,13 +31,13 @@ impl Part {
     }
 }
 
-/// The metrics of one router, each looked up once. Clones share them.
+/// The metrics of one router; handles are looked up once. Clones share them.
 #[derive(Clone)]
 pub struct Measure(Arc<Shared>);
 
 struct Shared {
     part: Part,
-    /// By the template of the route. A router has as many as it was given.
+    /// By route template, so the size is bounded by the number of routes.
     routes: RwLock<HashMap<Box<str>, Arc<Route>>>,
     unrouted: Arc<Route>,
 }
@@ -47,12 +47,12 @@ pub struct Route {
     part: &'static str,
     name: Arc<str>,
     seconds: Histogram,
-    /// Bounded by the methods that have a label and the statuses that are answered.
+    /// Bounded by the methods that have a label and the statuses that handlers return.
     requests: RwLock<HashMap<(&'static str, StatusCode), Counter>>,
 }
 
 impl Measure {
-    /// Metrics of `part`, in the recorder that is in force when they are first needed.
+    /// Metrics of `part`. Handles are created at first use, in the recorder installed by then.
     pub fn of(part: Part) -> Self {
         Self(Arc::new(Shared {
             part,
@@ -68,7 +68,7 @@ impl Measure {
         self.0.route(template)
     }
 
-    /// The metrics of all requests that no route is for.
+    /// The metrics of all requests without a route.
     pub fn unrouted(&self) -> Arc<Route> {
         self.0.unrouted.clone()
     }
@@ -100,7 +100,7 @@ impl Route {
         }
     }
 
-    /// Records a request that came at `began` and was answered just now.
+    /// Records a request that arrived at `began` and was answered now.
     pub fn record(&self, began: Instant, method: &Method, status: StatusCode) {
         let method = method_label(method);
         self.seconds.record(began.elapsed().as_secs_f64());
@@ -139,7 +139,8 @@ pub async fn middleware(State(measure): State<Measure>, request: Request, next: 
     response
 }
 
-/// Methods that HTTP registers; clients may make up others, which would be labels without end.
+/// The label of a method. Methods that HTTP does not register share one label, because clients
+/// could invent any number.
 fn method_label(method: &Method) -> &'static str {
     match *method {
         Method::GET => "GET",

@@ -1,6 +1,5 @@
-//! What the OpenAPI documents of all listeners have in common: answers that no single handler
-//! declares because the extractors and the edge give them, and words for what a handler left
-//! without.
+//! The parts that the OpenAPI documents of all listeners share: responses that no single handler
+//! declares, because extractors and layers give them, and descriptions that handlers left empty.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -20,9 +19,9 @@ use crate::encoding::{Document, Effort};
 const JSON: &str = "application/json";
 const PROBLEM_SCHEMA: &str = "#/components/schemas/Problem";
 
-/// Declares types that name refusals which several handlers have in common, for the `responses` of
-/// their descriptions: `visibility Name: Code, Code;`. A handler may use several that have no status
-/// in common. The document has to have the schema `Problem`.
+/// Declares types for refusals that several handlers share, for the `responses` of their
+/// descriptions: `visibility Name: Code, Code;`. The types that one handler uses must not have a
+/// status in common. The document must contain the schema `Problem`.
 #[macro_export]
 macro_rules! problems {
     ($($(#[$doc:meta])* $visibility:vis $name:ident: $($code:ident),+;)+) => {
@@ -37,10 +36,10 @@ macro_rules! problems {
     };
 }
 
-/// A document that is served.
+/// A document, ready to be served.
 pub type Served = Arc<Document>;
 
-/// Answers by status.
+/// Responses by status.
 pub type Responses = BTreeMap<String, RefOr<Response>>;
 
 /// A response for each status among `codes`.
@@ -60,8 +59,8 @@ pub fn responses(codes: &[ProblemCode]) -> Responses {
     statuses.into_iter().map(describe).collect()
 }
 
-/// Writes schemas that extend another, as `#[serde(flatten)]` does, as one object each: the one
-/// that is extended refuses unknown members, so that "all of" could never hold.
+/// Merges schemas that extend another (`#[serde(flatten)]`) into one object each. As an `allOf`
+/// they could never match, because the extended schema refuses unknown members.
 fn flatten(api: &mut OpenApi) {
     let Some(components) = &mut api.components else {
         return;
@@ -91,9 +90,9 @@ fn flatten(api: &mut OpenApi) {
     }
 }
 
-/// The document as it is served: asked for again, it is at hand compressed or known already.
+/// The document, ready to be served: compressed once, and with an entity tag.
 pub fn served(api: &impl Serialize) -> Served {
-    // Maps with text keys, which all serialise.
+    // Serialisation cannot fail: the maps have text keys.
     let json = serde_json::to_vec(api).unwrap_or_default();
     Arc::new(Document::of(json, JSON, Effort::Best))
 }
@@ -110,8 +109,8 @@ pub fn operations(item: &mut PathItem) -> impl Iterator<Item = &mut Operation> {
     .filter_map(Option::as_mut)
 }
 
-/// Adds to every operation of `api` what holds for all: refusals of path parameters and bodies,
-/// faults of ours, the media type of problems, `Retry-After`, and a description of each answer.
+/// Adds to every operation of `api` what all have in common: refusals of path parameters and
+/// bodies, internal errors, the media type of problems, `Retry-After`, and missing descriptions.
 pub fn complete(api: &mut OpenApi) {
     flatten(api);
     for item in api.paths.paths.values_mut() {
@@ -139,8 +138,8 @@ pub fn complete(api: &mut OpenApi) {
     }
 }
 
-/// Adds refusals with `codes` to an operation: an answer of its own for each status that is not
-/// declared yet, and the code's name where it is and does not say so.
+/// Adds refusals with `codes` to an operation: a new response for a status that is not declared,
+/// otherwise the code's name in the description of the declared response.
 pub fn or_problem(operation: &mut Operation, codes: &[ProblemCode]) {
     for code in codes {
         let status = code.status().as_str().to_owned();
@@ -165,7 +164,7 @@ pub fn or_problem(operation: &mut Operation, codes: &[ProblemCode]) {
     }
 }
 
-/// Adds a header with text in it to an answer.
+/// Adds a text header to a response.
 pub fn header(response: &mut RefOr<Response>, name: &str, description: &str) {
     let RefOr::T(response) = response else { return };
     let text = utoipa::openapi::ObjectBuilder::new().schema_type(Type::String);
@@ -178,7 +177,7 @@ pub fn header(response: &mut RefOr<Response>, name: &str, description: &str) {
         .or_insert_with(|| header.build().into());
 }
 
-/// An optional body may be left out; it may not be `null`, which is how `utoipa` writes it.
+/// Makes an optional body omittable; `utoipa` declares it as nullable instead.
 fn optional_body(operation: &mut Operation) {
     let Some(RefOr::T(body)) = &mut operation.request_body else {
         return;
@@ -199,8 +198,8 @@ fn optional_body(operation: &mut Operation) {
     }
 }
 
-/// A path that can be read in two ways is refused before its route is known; a parameter that is
-/// not of its type names nothing.
+/// Refusals of paths: an ambiguous path is refused before routing, and a parameter that cannot be
+/// parsed is a 404.
 fn path_refusals(operation: &mut Operation) {
     let mut parameters = operation.parameters.iter().flatten();
     let has_path = parameters.any(|parameter| {
@@ -234,7 +233,7 @@ fn body_refusals(operation: &mut Operation) {
     }
 }
 
-/// Answers that say when to come again.
+/// Adds `Retry-After` to the statuses that carry it.
 fn waits(operation: &mut Operation) {
     for (status, response) in &mut operation.responses.responses {
         if matches!(status.as_str(), "202" | "409" | "429" | "503") {
@@ -244,7 +243,7 @@ fn waits(operation: &mut Operation) {
     }
 }
 
-/// Handlers declare `body = Problem`; problems are sent under their own media type.
+/// Sets the media type of problems; handlers declare them only as `body = Problem`.
 fn problems_as_sent(response: &mut Response) {
     let is_problem = |content: &RefOr<utoipa::openapi::Content>| {
         matches!(content, RefOr::T(content) if matches!(

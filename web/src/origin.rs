@@ -1,4 +1,4 @@
-//! Where a request was made: by a page of ours, by a page of someone else, or by a program.
+//! Where a request was made: by a page of this site, by a page of another site, or by a program.
 
 use http::header::{HOST, ORIGIN};
 use http::{HeaderMap, HeaderName, HeaderValue};
@@ -6,21 +6,21 @@ use url::Url;
 
 const SEC_FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
 
-/// The origin of a URL as browsers write it (RFC 6454 section 6.2): host in lower case, no port
-/// that the scheme implies. `None` for what is no web address.
+/// The origin of a URL as browsers serialise it (RFC 6454 section 6.2): lower-case host, no default
+/// port. `None` if `url` is not a web address.
 pub fn origin_of(url: &str) -> Option<String> {
     let origin = Url::parse(url).ok()?.origin();
     origin.is_tuple().then(|| origin.ascii_serialization())
 }
 
-/// Whether a request was made by a page of ours, or by a program. Browsers name the origin of
-/// every post and of every WebSocket; clients that name none are no browsers and carry nobody's
-/// cookies by accident. `public_origin` is the result of [`origin_of`].
+/// Whether a request was made by a page of this site, or by a program. Browsers send `Origin` with
+/// every POST and every WebSocket; a client that sends none is not a browser, so no page makes it
+/// send cookies. `public_origin` is the result of [`origin_of`].
 ///
-/// What the browser itself says of the site (Fetch Metadata) goes first: it knows which address it
-/// asked, and a proxy in between may have put another one into `Host`. No page can set it.
+/// `Sec-Fetch-Site` takes precedence: the browser compares with the address that it requested,
+/// while a proxy may have changed `Host`. No page can set the header.
 pub fn is_same_origin(headers: &HeaderMap, public_origin: &str) -> bool {
-    // `none`: typed into the address bar, or opened from a bookmark.
+    // `none` means typed into the address bar, or opened from a bookmark.
     let site = headers.get(SEC_FETCH_SITE).map(HeaderValue::as_bytes);
     if matches!(site, Some(b"same-origin" | b"none")) {
         return true;
@@ -31,7 +31,7 @@ pub fn is_same_origin(headers: &HeaderMap, public_origin: &str) -> bool {
     }
 }
 
-/// Whether `origin` is the public one, or the one that was asked.
+/// Whether `origin` is the public origin, or that of the requested host.
 fn is_own(origin: &HeaderValue, headers: &HeaderMap, public_origin: &str) -> bool {
     let Some((scheme, origin)) = origin
         .to_str()
@@ -70,7 +70,7 @@ mod tests {
         check(Some("https://tickets.example.evil.example"), None, false);
         check(Some("null"), None, false);
         check(None, None, true);
-        // Behind a proxy that asks by another name.
+        // Behind a proxy that changes `Host`.
         check(Some("http://front.example"), None, false);
         check(Some("http://front.example"), Some("same-origin"), true);
         check(Some("https://evil.example"), Some("cross-site"), false);

@@ -1,4 +1,4 @@
-//! Who reads an answer, a person or a program, and whether anyone has asked for it yet.
+//! Whether a person or a program reads the response, and whether a request is speculative.
 
 use http::header::ACCEPT;
 use http::{HeaderMap, HeaderName};
@@ -7,7 +7,7 @@ const HX_REQUEST: HeaderName = HeaderName::from_static("hx-request");
 const SEC_FETCH_DEST: HeaderName = HeaderName::from_static("sec-fetch-dest");
 const SEC_FETCH_MODE: HeaderName = HeaderName::from_static("sec-fetch-mode");
 const X_REQUESTED_WITH: HeaderName = HeaderName::from_static("x-requested-with");
-/// In which browsers say that they ask ahead of their user.
+/// Headers in which browsers announce a prefetch or prerender.
 const PURPOSES: [HeaderName; 4] = [
     HeaderName::from_static("sec-purpose"),
     HeaderName::from_static("purpose"),
@@ -15,23 +15,23 @@ const PURPOSES: [HeaderName; 4] = [
     HeaderName::from_static("x-moz"),
 ];
 
-/// Who reads the answer to a request.
+/// The reader of a response.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Reader {
-    /// A browser shows the answer as a page.
+    /// A browser shows the response as a page.
     Person,
     /// A script or another program reads it.
     Program,
 }
 
-/// Destinations whose answer a browser shows as a page.
+/// Destinations for which a browser shows the response as a page.
 const PAGE_DESTINATIONS: [&[u8]; 5] = [b"document", b"iframe", b"frame", b"embed", b"object"];
 
-/// Who reads the answer to a request with `headers`.
+/// The reader of the response to a request with `headers`.
 ///
-/// Browsers say what a request is for in `Sec-Fetch-Mode` and `Sec-Fetch-Dest`, which no script
-/// can set, so these decide. Older browsers send neither; there script libraries name themselves,
-/// and what is left is decided by `Accept`.
+/// Browsers send the purpose of a request in `Sec-Fetch-Mode` and `Sec-Fetch-Dest`, which no script
+/// can set, so these decide. Older browsers send neither; then the headers of script libraries
+/// decide, and otherwise `Accept`.
 pub fn reader(headers: &HeaderMap) -> Reader {
     let of = |is_person| {
         if is_person {
@@ -51,8 +51,8 @@ pub fn reader(headers: &HeaderMap) -> Reader {
     of(!is_named_program && accepts_html(headers))
 }
 
-/// Whether the browser asks ahead of its user, who may never come (`Sec-Purpose`, and the older
-/// `Purpose` and `X-Moz`). Such a request must change nothing.
+/// Whether the browser prefetches or prerenders for a user who may never open the page
+/// (`Sec-Purpose`, and the older `Purpose` and `X-Moz`). Such a request must have no side effects.
 pub fn is_speculative(headers: &HeaderMap) -> bool {
     PURPOSES
         .iter()

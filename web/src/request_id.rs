@@ -1,5 +1,5 @@
-//! What every answer carries: an id for each request, made here, because a client's own
-//! `X-Request-Id` is not believed; and `Retry-After` where the contract promises it.
+//! Adds an id to every request and response, and `Retry-After` where the contract promises it. The
+//! id is always generated: a client's own `X-Request-Id` is not trusted.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -16,10 +16,10 @@ use crate::error;
 /// The header that carries the id.
 pub const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
-/// Seconds after which to try again, when who refused did not say.
+/// Default `Retry-After`, in seconds.
 const RETRY_AFTER_SECONDS: u64 = 2;
 
-/// The id of the request at hand, in its extensions.
+/// The id of a request, in its extensions.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RequestId(pub HeaderValue);
 
@@ -30,7 +30,7 @@ impl RequestId {
     }
 }
 
-/// Makes request ids: a prefix that differs between processes, then a counter.
+/// Generates request ids: a prefix that differs between processes, then a counter.
 #[derive(Clone, Debug)]
 pub struct RequestIds {
     prefix: u64,
@@ -38,7 +38,7 @@ pub struct RequestIds {
 }
 
 impl RequestIds {
-    /// Ids that begin with `prefix`, a random number of this process.
+    /// Ids with `prefix`, a random number of this process.
     pub fn new(prefix: u64) -> Self {
         Self {
             prefix,
@@ -50,14 +50,14 @@ impl RequestIds {
     pub fn next_id(&self) -> RequestId {
         let n = self.next.fetch_add(1, Ordering::Relaxed);
         let text = format!("{:016x}-{n:x}", self.prefix);
-        // Hexadecimal digits and a hyphen are valid in a header; the text becomes the value.
+        // The text has only hexadecimal digits and a hyphen, so it is a valid header value.
         RequestId(HeaderValue::try_from(text).unwrap_or(HeaderValue::from_static("0")))
     }
 }
 
-/// Gives the request its id and writes the id into the answer, and into the problem document
-/// if the answer is one. A request that has an id already, from a listener around this one,
-/// keeps it. An answer that says "later" says when, also one from somebody else's service.
+/// Gives the request an id and writes it into the response, and into a problem document. A request
+/// keeps an id that an outer listener gave it. Adds `Retry-After` to a 429 or 503 without it, also
+/// of an upstream.
 pub async fn middleware(
     State(ids): State<RequestIds>,
     mut request: Request,
@@ -74,7 +74,7 @@ pub async fn middleware(
     response
 }
 
-/// Makes `response` the answer to the request with this id.
+/// Writes `id` into `response`, and the default `Retry-After` where one is missing.
 pub fn finish(response: &mut Response, id: RequestId) {
     if let Some(mut problem) = response.extensions_mut().remove::<Problem>() {
         problem.request_id = Some(id.as_str().to_owned());
