@@ -1,4 +1,4 @@
-//! Where the booking core is put together: started, and offered over HTTP.
+//! Assembles the booking core: starts it, and offers it over HTTP.
 
 use std::sync::Arc;
 
@@ -28,22 +28,22 @@ use crate::set_aside::SetAside;
 use crate::tickets::TicketSigner;
 use crate::{http as api, workers};
 
-/// What the booking core works with.
+/// The dependencies of the booking core.
 pub struct BookingDeps {
-    /// Connections to the database, whose schema is up to date.
+    /// Connections to the database, whose migrations are applied.
     pub pools: Pools,
-    /// The time.
+    /// The clock.
     pub clock: Arc<dyn Clock>,
-    /// Seed of all randomness. Two processes must not share one.
+    /// Seed of all random numbers. Two processes must not share one, or their ids could collide.
     pub seed: [u8; 32],
-    /// Knows every task, so that shutdown can wait for them.
+    /// Tracks every task, so that shutdown can wait for them.
     pub tracker: TaskTracker,
-    /// Ends the background work.
+    /// Cancelled to stop the background work.
     pub shutdown: CancellationToken,
     /// The rooms that a show can be behind.
     pub rooms: Arc<dyn RoomDirectory>,
-    /// Whether this process sweeps, polls and refreshes by itself. One that does not needs others
-    /// that do; tests take the steps one by one.
+    /// Whether this process runs the background work. A process that does not needs others that do;
+    /// tests run each step by hand.
     pub background: bool,
 }
 
@@ -65,7 +65,7 @@ impl Booking {
         Self::start_with(config, deps, Arc::new(provider)).await
     }
 
-    /// Like [`Booking::start`], with a provider of the caller's.
+    /// Like [`Booking::start`], with the caller's payment provider.
     pub async fn start_with(
         config: BookingConfig,
         deps: BookingDeps,
@@ -134,8 +134,8 @@ impl Booking {
         api::router(self.clone())
     }
 
-    /// The operators' API, under `/admin/v1`, and its description as a part of an OpenAPI document.
-    /// Whoever mounts it checks who asks.
+    /// The operators' API under `/admin/v1`, and its part of the OpenAPI document. The caller that
+    /// mounts it has to authenticate its clients.
     pub fn admin(&self) -> (Router, utoipa::openapi::OpenApi) {
         api::admin(self.clone())
     }

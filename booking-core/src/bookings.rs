@@ -1,4 +1,4 @@
-//! Confirming a purchase and looking at it.
+//! Confirming a purchase, and reading a booking.
 
 use contract::booking::{Booking, HoldStatus, PaymentStatus, Ticket};
 use contract::{BookingId, HoldId, RoomId, TicketId};
@@ -15,60 +15,61 @@ use crate::store::holds::HoldRow;
 use crate::store::payments::PaymentRow;
 use crate::tickets::TicketClaims;
 
-/// What a confirmation found.
+/// The outcome of a confirmation.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ConfirmOutcome {
-    /// It is bought.
+    /// The hold became a booking.
     Booked {
         /// The booking.
         booking: Box<Booking>,
-        /// The room that the show is behind: the session there is over now.
+        /// The room of the show. The gateway ends the customer's session there.
         ends_session: Option<RoomId>,
     },
-    /// The outcome of the payment is open.
+    /// The outcome of the payment is not known yet.
     Processing,
     /// The payment failed.
     Failed(FailureReason),
-    /// The hold ended first. Money that was taken goes back.
+    /// The hold ended first. Captured money is given back.
     HoldEnded {
-        /// Whether money was taken and goes back.
+        /// Whether money was captured, which is given back.
         refunding: bool,
     },
-    /// There is no such hold of the customer's.
+    /// The hold does not exist or is not the customer's.
     NotFound,
-    /// The payment is not one of this hold.
+    /// The payment does not belong to this hold.
     UnknownPayment,
 }
 
-/// How a payment stands, told to someone who does not own the hold: nothing about seats.
+/// The state of a payment for a browser that does not own the hold: nothing about seats.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum PaymentSeen {
-    /// The outcome is open.
+    /// The outcome is not known yet.
     Checking,
-    /// It has arrived and the tickets are booked.
+    /// The money has arrived and the tickets are booked.
     Arrived,
-    /// It came too late or twice, and goes back.
+    /// The money came too late or twice, and is given back.
     GoesBack,
-    /// Nothing was taken.
+    /// No money was captured.
     NotPaid,
 }
 
-/// What a confirmation reads before it asks.
+/// The state that a confirmation reads before it asks the provider.
 enum ConfirmRead {
-    /// There is no such hold of the customer's.
+    /// The hold does not exist or is not the customer's.
     NotFound,
-    /// The payment is not one of this hold.
+    /// The payment does not belong to this hold.
     UnknownPayment,
-    /// Nothing needs to be asked.
+    /// The payment is settled, so the provider is not asked.
     Settled(Box<Resolution>),
-    /// The provider knows more.
+    /// The payment is open, so the provider has to be asked.
     Open(Box<HoldRow>, Box<PaymentRow>),
 }
 
 impl Core {
-    /// How the payment of a hold stands, for a browser other than the customer's: banks' apps lead
-    /// back to the system's browser and not always to the one that began. Who names both random
-    /// ids was led here by the provider. `None` when there is no such payment.
+    /// The state of a hold's payment, for a browser other than the customer's: a bank's app may
+    /// return to the system's default browser instead of the one that started the payment. A
+    /// request that names both random ids was redirected by the provider. `None` when there is no
+    /// such payment.
     pub(crate) async fn payment_seen(
         &self,
         hold_id: HoldId,
@@ -96,7 +97,7 @@ impl Core {
         }))
     }
 
-    /// Confirms a purchase: finds out how the payment stands and says so.
+    /// Confirms a purchase: resolves the payment and returns the outcome.
     pub(crate) async fn confirm(
         &self,
         customer: &Customer,
@@ -116,8 +117,8 @@ impl Core {
             Err(error) => Err(error),
         };
         match outcome {
-            // The payment is the customer's and may be through: that the database was away or busy
-            // when it was to be written down is no refusal.
+            // The payment is the customer's and may have succeeded, so a database that is away or
+            // busy when the outcome is written must not become a refusal.
             Err(error) if error.is_transient() => {
                 tracing::warn!(
                     error = &error as &dyn std::error::Error,
@@ -130,8 +131,8 @@ impl Core {
         }
     }
 
-    /// Hold, payment and booking as they stand, over one connection. With a `customer`, only if
-    /// the hold is theirs.
+    /// Hold, payment and booking, read over one connection. With a `customer`, only if the hold is
+    /// theirs.
     async fn confirm_read(
         &self,
         customer: Option<&Customer>,
@@ -139,8 +140,8 @@ impl Core {
         named: &str,
     ) -> Result<ConfirmRead, StoreError> {
         let (mut connection, _turn) = self.settling.acquire().await?;
-        // Payments before their hold: a payment that is seen as settled was settled in one
-        // transaction with its hold, so a hold that is read after it has the booking.
+        // Payments are read before their hold. A payment is settled in one transaction with its
+        // hold, so a hold that is read after a settled payment already has the booking.
         let payments = store::payments::of_hold(&mut connection, hold_id.uuid()).await?;
         let hold = store::holds::find(&mut *connection, hold_id.uuid()).await?;
         let Some(hold) = hold.filter(|hold| {
@@ -182,8 +183,8 @@ impl Core {
             let booking =
                 booking.ok_or_else(|| StoreError::corrupt("bookings", "a booking is gone"))?;
             let show = self.catalogue.entry_by_no(hold.show_no);
-            // A purchase ends the session it was made in. Whoever looks at it again from a later
-            // session, as by reloading the page, keeps that one.
+            // A purchase ends the session in which it was made. Reading the booking again from a
+            // later session, for example by reloading the page, must not end that session.
             let ends_session = show
                 .and_then(|show| show.info().room.clone())
                 .filter(|room| {
@@ -249,8 +250,8 @@ impl Core {
         Ok(ticket.map(|ticket| self.qr_text(&row, ticket)))
     }
 
-    /// Whether there is such a hold of the customer's. Read over the connections of confirmations:
-    /// a fan who has paid must not be kept from confirming by those who begin to pay.
+    /// Whether the hold exists and is the customer's. Read over the connections of confirmations,
+    /// so that fans who start payments cannot block a fan who has paid.
     pub(crate) async fn hold_is_of(
         &self,
         customer: &Customer,
@@ -262,7 +263,7 @@ impl Core {
         Ok(hold.is_some_and(owns))
     }
 
-    /// Whether there is such a booking of the customer's.
+    /// Whether the booking exists and is the customer's.
     pub(crate) async fn booking_is_of(
         &self,
         customer: &Customer,

@@ -1,4 +1,4 @@
-//! What the booking core has to be told, and the limits it keeps.
+//! The settings and the limits of the booking core.
 
 use std::fmt;
 use std::num::NonZeroU32;
@@ -9,32 +9,32 @@ use ed25519_dalek::VerifyingKey;
 /// Settings of the booking core.
 #[derive(Clone, Debug)]
 pub struct BookingConfig {
-    /// Where customers reach the shop, such as `https://tickets.example`, without a final slash.
+    /// The shop's public URL, such as `https://tickets.example`, without a final slash.
     pub public_url: String,
     /// The payment provider.
     pub payment: PaymentConfig,
-    /// Seats of all shows kept in memory; see [`SEATS_IN_MEMORY_MAX`].
+    /// Most seats of all shows in memory; see [`SEATS_IN_MEMORY_MAX`].
     pub seats_in_memory_max: u64,
-    /// The keys of tickets.
+    /// The keys that sign and verify tickets.
     pub ticket_keys: TicketKeys,
-    /// How often customers may call.
+    /// Rate limits per address and customer.
     pub rates: Rates,
 }
 
-/// How the payment provider is reached.
+/// How to reach the payment provider.
 #[derive(Clone)]
 pub struct PaymentConfig {
     /// Its name in paths and in the database, such as `simulator` or `stripe`.
     pub provider: String,
     /// Base URL of its API and of the pages where customers pay, without a final slash.
     pub url: String,
-    /// The secret key that authenticates us.
+    /// The secret key with which we authenticate.
     pub secret: String,
     /// The secret that its webhooks are signed with.
     pub webhook_secret: String,
 }
 
-/// The Ed25519 keys of tickets: one signs, and those of tickets that were sold before verify.
+/// The Ed25519 keys of tickets: one signs, and the keys of earlier tickets only verify.
 #[derive(Clone)]
 pub struct TicketKeys {
     pub(crate) id: u8,
@@ -43,7 +43,7 @@ pub struct TicketKeys {
 }
 
 impl TicketKeys {
-    /// The key that signs: its number, which every ticket carries, and its 32-byte seed.
+    /// The signing key: its id, which every ticket carries, and its 32-byte seed.
     pub const fn new(id: u8, seed: [u8; 32]) -> Self {
         Self {
             id,
@@ -52,7 +52,8 @@ impl TicketKeys {
         }
     }
 
-    /// Adds the public half of a key of earlier tickets. `None` for what is no public key.
+    /// Adds the public half of a key of earlier tickets. `None` if `public` is not a valid public
+    /// key.
     #[must_use]
     pub fn with_earlier(mut self, id: u8, public: &[u8; 32]) -> Option<Self> {
         let public = VerifyingKey::from_bytes(public).ok()?;
@@ -76,143 +77,143 @@ impl fmt::Debug for TicketKeys {
     }
 }
 
-/// Requests that may wait for one show's writer. More are told to come back.
+/// Requests that may wait for one show's writer. Further ones are refused as busy.
 pub const HOLD_QUEUE_MAX: usize = 4096;
 /// Requests settled by one statement.
 pub const HOLD_BATCH_MAX: usize = 256;
-/// Longest that the first request of a batch waits for company.
+/// Longest that the first request of a batch waits for others.
 pub const HOLD_BATCH_WAIT: Duration = Duration::from_millis(2);
-/// Longest that a request may have waited when its batch is put together. Older ones are told
-/// that booking is busy, so that an answer comes within a second even when the database stalls.
+/// Longest that a request may have waited when its batch is composed. Older ones are refused as
+/// busy, so that a response comes within a second even when the database stalls.
 pub const HOLD_WAIT_MAX: Duration = Duration::from_millis(800);
-/// Commands of one owner that a show's writer keeps waiting. More are told that booking is busy.
+/// Queued commands of one owner in a show's writer. Further ones are refused as busy.
 pub const HOLDS_OF_OWNER_MAX: usize = 8;
-/// Times that a hold is tried: of the best seats when other processes keep taking them, of named
-/// seats while another transaction keeps them locked.
+/// Attempts to hold: the best seats while other processes keep taking them, or named seats while
+/// another transaction has them locked.
 pub const HOLD_TRIES_MAX: u8 = 4;
-/// Most seats in one hold, whatever the show's ticket limit says. The database checks it too.
+/// Most seats in one hold, whatever the show's ticket limit. A database constraint checks it too.
 pub const HOLD_SEATS_MAX: usize = 20;
-/// Longest wait for a free connection, the connecting included.
+/// Longest wait for a free connection, including connecting.
 pub const ACQUIRE_TIMEOUT: Duration = Duration::from_millis(800);
-/// Longest that a caller waits for work on the database. The work itself goes on.
+/// Longest that a caller waits for database work. The work itself continues.
 pub const DATABASE_WAIT_MAX: Duration = Duration::from_secs(3);
-/// Seats of all shows in memory. Shows beyond it, those that were not used for longest first, are
-/// read again when somebody asks for them. About 300 bytes a seat.
+/// Seats of all shows in memory, about 300 bytes each. Beyond it the least recently used shows give
+/// up their seats, which are read again on demand.
 pub const SEATS_IN_MEMORY_MAX: u64 = 1_000_000;
-/// Shows whose seats are read at the same time.
+/// Shows whose seats are read concurrently.
 pub const SHOWS_READ_AT_ONCE: usize = 3;
-/// Longest that an operator waits for an import. The work itself goes on.
+/// Longest that an operator waits for an import. The import itself continues.
 pub const IMPORT_PATIENCE: Duration = Duration::from_mins(1);
-/// Longest that start-up waits for the catalogue.
+/// Longest that start-up waits to read the catalogue.
 pub const START_PATIENCE: Duration = Duration::from_mins(1);
-/// Notes of changed shows are kept for this long.
+/// How long records of changed shows are kept.
 pub const CHANGES_KEEP: Duration = Duration::from_mins(30);
-/// A process that did not read the notes for this long reads every show anew.
+/// A process that has not read those records for this long reads every show again.
 pub const CHANGES_MISSED_AFTER: Duration = Duration::from_mins(10);
-/// How often memory is compared with the database, which other processes write too.
+/// How often memory is refreshed from the database, which other processes write too.
 pub const REFRESH_EVERY: Duration = Duration::from_secs(1);
 /// Holds that end within this span are expired together, so that a rush that was settled in many
-/// batches costs at most 50 looks a second when its time is over.
+/// batches costs at most 50 expiry queries per second.
 pub const EXPIRY_GRAIN: Duration = Duration::from_millis(20);
-/// Times at which this process expires holds: every grain of the longest hold, and some more.
-/// Holds beyond it wait for the sweeper.
+/// Expiry times that a process remembers: one per grain of the longest hold, and some more. The
+/// sweeper expires holds beyond it.
 pub const EXPIRY_TIMES_MAX: usize = 50_000;
-/// Longest that the expiry timer sleeps without a look at the clock, which may be set meanwhile.
+/// Longest sleep of the expiry timer, because the clock may be set meanwhile.
 pub const CLOCK_LOOK_EVERY: Duration = Duration::from_secs(1);
-/// How often the sweeper looks for holds whose time is over and that no timer expired: those of
-/// a process that died, and those that something was in the way of.
+/// How often the sweeper looks for holds past their end that no timer expired: those of a process
+/// that died, and those whose expiry failed.
 pub const SWEEP_EVERY: Duration = Duration::from_secs(1);
-/// Holds that one sweep expires; the next follows at once when there were as many.
+/// Holds per sweep; the next sweep follows at once when there were this many.
 pub const SWEEP_BATCH_MAX: i64 = 500;
-/// Time for which this process leaves a hold alone that it cannot expire.
+/// How long the sweeper skips a hold that it cannot expire.
 pub const SET_ASIDE_FOR: Duration = Duration::from_mins(10);
-/// Holds that are left alone at a time; more are met again with every sweep.
+/// Holds that are skipped at the same time; further ones fail again in every sweep.
 pub const SET_ASIDE_MAX: usize = 1000;
-/// Time after a hold's end in which an open payment is chased before its seats go back.
+/// How long an open payment is pursued after its hold's end before the seats are freed.
 pub const HARD_DEADLINE_AFTER: Duration = Duration::from_mins(15);
 /// Longest request to the payment provider.
 pub const PROVIDER_TIMEOUT: Duration = Duration::from_secs(30);
-/// Longest that a customer waits for the provider before hearing that the outcome is open.
+/// Longest that a customer waits for the provider; then the response says that the outcome is open.
 pub const PROVIDER_PATIENCE: Duration = Duration::from_secs(10);
-/// Payments that may be tried on one hold; then it is released.
+/// Payment attempts per hold; then the hold is released.
 pub const PAYMENT_ATTEMPTS_MAX: i32 = 20;
-/// Confirmations that run at the same time. Each may wait for the provider; four connections
-/// settle them one after the other.
+/// Confirmations that run at the same time. Each may wait for the provider; four connections settle
+/// them one after the other.
 pub const CONFIRMS_AT_ONCE: usize = 128;
-/// Confirmations that may wait for their turn. More are told to come back before anything was
-/// looked at.
+/// Confirmations that may wait for their turn. Further ones are refused before anything is read.
 pub const CONFIRMS_WAITING_MAX: usize = 4096;
-/// Longest wait for that turn. Then the customer hears that the outcome is open, and asks again.
+/// Longest wait for that turn. Then the response says that the outcome is open, and the customer
+/// asks again.
 pub const CONFIRM_WAIT_MAX: Duration = Duration::from_secs(3);
-/// Times that an idempotency key is brought to its end when the database was away, a second apart.
-/// After that its takeover is left to whoever repeats the request.
+/// Attempts, 1 s apart, to complete or give up an idempotency key while the database is away. After
+/// that a repeated request takes the key over.
 pub const KEY_TRIES_MAX: u32 = 10;
-/// Payments, events or refunds that one pass of a worker takes on.
+/// Payments, events or refunds per pass of a worker.
 pub const WORK_BATCH_MAX: i64 = 50;
-/// Payments, events or refunds that a worker has in hand at the same time.
+/// Payments, events or refunds that a worker handles at the same time.
 pub const WORK_AT_ONCE: usize = 8;
-/// How often the payment workers look for work nobody woke them for.
+/// How often payment workers look for work without a notification.
 pub const WORK_EVERY: Duration = Duration::from_secs(1);
-/// Times that a refund may be refused before a person has to look.
+/// Refusals of a refund before a person has to look.
 pub const REFUND_REFUSALS_MAX: i32 = 12;
-/// Tries of a webhook that the provider does not answer about: with pauses that grow to an hour,
-/// about three days.
+/// Attempts to process a webhook while the provider does not answer: with pauses that grow to an
+/// hour, about three days.
 pub const EVENT_TRIES_MAX: i32 = 80;
-/// How often the provider's books are compared with ours, by one process for all.
+/// How often the provider's books are compared with ours; one process does it for all.
 pub const RECONCILE_EVERY: Duration = Duration::from_mins(5);
-/// Longest that an operator waits for a comparison. The work itself goes on.
+/// Longest that an operator waits for a comparison. The comparison itself continues.
 pub const RECONCILE_PATIENCE: Duration = Duration::from_mins(1);
-/// Age at which an intent or refund is compared: by then it has had time to settle.
+/// Age at which an intent or refund is compared, so that it has had time to settle.
 pub const RECONCILE_SETTLED_AFTER: Duration = Duration::from_mins(15);
-/// How far back the first comparison looks, and one that an operator asks for.
+/// How far back the first comparison looks, and one that an operator requests.
 pub const RECONCILE_BACK: Duration = Duration::from_hours(24);
-/// Time whose intents and refunds are listed in one go.
+/// Span of creation times of the intents and refunds that are listed together.
 pub const RECONCILE_SLICE: Duration = Duration::from_mins(10);
-/// After this time the owner of an idempotency key is taken for dead.
+/// After this time the owner of an idempotency key counts as dead.
 pub const IDEMPOTENCY_TAKEOVER_AFTER: Duration = Duration::from_mins(1);
-/// Stored answers older than this are purged.
+/// Stored responses older than this are purged.
 pub const IDEMPOTENCY_KEEP: Duration = Duration::from_hours(48);
-/// Webhooks that were worked on are kept for this long. The provider repeats one for three days.
+/// How long processed webhooks are kept. The provider repeats a webhook for three days.
 pub const EVENT_KEEP: Duration = Duration::from_hours(30 * 24);
-/// News for others are kept for this long, whether anybody took them or not. The check that each
-/// booking was announced looks back 30 days, a little less.
+/// How long outbox rows are kept, whether or not they were read. The check that each booking has
+/// its row looks back a little less than 30 days.
 pub const OUTBOX_KEEP: Duration = Duration::from_hours(31 * 24);
-/// Changes of a seat map that a slow listener may lag behind before it is told to reload.
+/// Changes of a seat map that a slow client may lag behind before it is told to reload.
 pub const SEAT_CHANGES_KEPT: usize = 256;
-/// Pages that look at once what their readers hold. They share the connections for payments, and
-/// leave most of them alone.
+/// Pages that concurrently read what their readers hold. They share the connections for payments,
+/// and leave most of them free.
 pub const BANNER_LOOKS_MAX: usize = 2;
-/// Seat maps that are rendered and compressed at the same time, each on a thread of its own.
+/// Seat maps that are rendered and compressed at the same time, each on its own thread.
 pub const MAPS_RENDERED_AT_ONCE: usize = 2;
-/// Live seat maps that may be open at once in one process.
+/// Open live seat maps per process.
 pub const SEAT_STREAMS_MAX: usize = 10_000;
-/// Age of a signed webhook that is still accepted.
+/// Oldest signature of a webhook that is accepted.
 pub const WEBHOOK_TOLERANCE: Duration = Duration::from_mins(5);
 
-/// Sustained calls a second, and calls at once after a pause.
+/// A sustained rate, and a burst size.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Rate {
-    /// Calls a second in the long run.
+    /// Sustained rate, in calls per second.
     pub per_second: NonZeroU32,
-    /// Calls at once after a pause.
+    /// Burst size, in calls.
     pub burst: NonZeroU32,
 }
 
-/// What one address and one customer may do.
+/// The rates of one address and of one customer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct RatePair {
-    /// One IPv4 address, or one IPv6 subscriber; a whole office or mobile network may share it.
+    /// Per IPv4 address or IPv6 subscriber; an office or a mobile network may share one.
     pub address: Rate,
-    /// One session, or one fan with a pass.
+    /// Per session, or per fan with a pass.
     pub customer: Rate,
 }
 
-/// How often the API and the shop may be called, each counted apart.
+/// Rate limits of the API and the shop, each counted separately.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Rates {
-    /// Looking around: everything that is none of the others.
+    /// Browsing: all requests that are in none of the other groups.
     pub browse: RatePair,
-    /// Holding seats and giving them up.
+    /// Holding seats and releasing holds.
     pub hold: RatePair,
     /// Starting payments.
     pub pay: RatePair,
@@ -256,5 +257,5 @@ impl Default for Rates {
     }
 }
 
-/// How often the limits forget whoever has rested.
+/// How often the limits forget addresses and customers whose burst is full again.
 pub const RATES_FORGET_EVERY: Duration = Duration::from_secs(10);

@@ -1,8 +1,8 @@
-//! How many confirmations run at the same time.
+//! Limits how many confirmations run at the same time.
 //!
-//! A rush of fans who have paid meets a few connections to the database. So many confirmations
-//! run at once, the others wait for their turn in the order in which they came, and whoever waits
-//! for too long is told that the outcome is open. Nothing was asked or written for them yet.
+//! A rush of fans who have paid shares a few connections to the database. A fixed number of
+//! confirmations runs at once and the others wait in the order of arrival. One that waits too long
+//! is answered with an open outcome, and nothing has been read or written for it.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,22 +11,22 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use crate::telemetry;
 
-/// The right to confirm. Goes to the next in line when the last clone is dropped.
+/// The permit to confirm. When the last clone is dropped, the next waiting confirmation gets it.
 #[derive(Clone, Debug)]
 pub struct ConfirmPermit(#[expect(dead_code, reason = "held")] Arc<OwnedSemaphorePermit>);
 
-/// What became of the wish to confirm.
+/// The result of waiting for a permit.
 #[derive(Debug)]
 pub enum ConfirmTurn {
-    /// It may begin.
+    /// The confirmation may begin.
     Granted(ConfirmPermit),
-    /// Others were ahead for too long: the outcome is open, and the customer asks again.
+    /// The wait was too long: the outcome stays open, and the customer asks again.
     Later,
-    /// Too many wait already.
+    /// Too many confirmations wait already.
     Full,
 }
 
-/// Who confirms, and who waits for it.
+/// The running and the waiting confirmations.
 #[derive(Debug)]
 pub(crate) struct ConfirmQueue {
     running: Arc<Semaphore>,
@@ -34,7 +34,7 @@ pub(crate) struct ConfirmQueue {
     wait_max: Duration,
 }
 
-/// Counts one who waits.
+/// Counts one waiting confirmation.
 struct Waiting;
 
 impl Waiting {
@@ -59,9 +59,9 @@ impl ConfirmQueue {
         }
     }
 
-    /// Waits for the caller's turn, behind all who came before.
+    /// Waits for the caller's turn, in the order of arrival.
     pub(crate) async fn turn(&self) -> ConfirmTurn {
-        // Fails while anybody waits: a freed permit goes to the first in line.
+        // Fails while others wait, because a freed permit goes to the first of them.
         if let Ok(permit) = Arc::clone(&self.running).try_acquire_owned() {
             return ConfirmTurn::Granted(ConfirmPermit(Arc::new(permit)));
         }
@@ -71,7 +71,7 @@ impl ConfirmQueue {
         };
         let _waiting = Waiting::begin();
         let permit = Arc::clone(&self.running).acquire_owned();
-        // The semaphore is never closed, so that nothing comes but a permit or the end of the wait.
+        // The semaphore is never closed, so the wait ends with a permit or at the limit.
         if let Ok(Ok(permit)) = tokio::time::timeout(self.wait_max, permit).await {
             return ConfirmTurn::Granted(ConfirmPermit(Arc::new(permit)));
         }
@@ -103,7 +103,7 @@ mod tests {
         assert!(poll!(&mut second).is_pending());
         assert!(poll!(&mut third).is_pending());
         assert!(matches!(queue.turn().await, ConfirmTurn::Full));
-        // A clone keeps the turn.
+        // A clone keeps the permit.
         let kept = first.clone();
         drop(first);
         assert!(poll!(&mut second).is_pending());
@@ -118,7 +118,7 @@ mod tests {
     async fn nobody_waits_for_ever() {
         let queue = ConfirmQueue::new(0, 1, Duration::from_millis(1));
         assert!(matches!(queue.turn().await, ConfirmTurn::Later));
-        // The place of whoever gave up is free again.
+        // A caller that gave up has freed its place in the queue.
         assert!(matches!(queue.turn().await, ConfirmTurn::Later));
     }
 }

@@ -1,4 +1,4 @@
-//! What [`Booking`] offers whoever has paid: to confirm, and to be known as the owner.
+//! The operations of [`Booking`] for customers who have paid: confirming, and checking ownership.
 
 use std::sync::Arc;
 
@@ -12,13 +12,13 @@ use crate::database::StoreError;
 use crate::handle::Booking;
 
 impl Booking {
-    /// Waits for the right to confirm. Nothing is asked or written before it is granted.
+    /// Waits for a permit to confirm. Nothing is read or written before it is granted.
     pub async fn confirm_turn(&self) -> ConfirmTurn {
         self.0.confirms.turn().await
     }
 
-    /// Confirms a purchase. Once the payment is known to be the customer's, this fails by a defect
-    /// only: what is not known yet is [`ConfirmOutcome::Processing`].
+    /// Confirms a purchase. Once the payment is known to be the customer's, only a defect is an
+    /// error: an unknown outcome is [`ConfirmOutcome::Processing`].
     pub async fn confirm(
         &self,
         permit: ConfirmPermit,
@@ -29,18 +29,19 @@ impl Booking {
         let (core, customer) = (Arc::clone(&self.0), customer.clone());
         let payment = payment.to_owned();
         let work = async move {
-            // Kept for as long as the work lasts, however soon the customer goes away.
+            // Held until the work ends, even if the customer disconnects.
             let _permit = permit;
             core.confirm(&customer, hold_id, &payment).await
         };
         match self.0.work.run_within(PROVIDER_PATIENCE, work).await {
-            // The provider takes its time: the resolution goes on, and so may the customer.
+            // The provider has not answered yet: the resolution continues, and the customer may ask
+            // again.
             Err(StoreError::Timeout) => Ok(ConfirmOutcome::Processing),
             outcome => outcome,
         }
     }
 
-    /// How a payment stands, for a browser that does not own its hold.
+    /// The state of a payment, for a browser that does not own its hold.
     pub(crate) async fn payment_seen(
         &self,
         permit: ConfirmPermit,
@@ -59,7 +60,7 @@ impl Booking {
         }
     }
 
-    /// Whether there is such a hold of the customer's, whatever became of it.
+    /// Whether the hold exists, in any state, and is the customer's.
     pub(crate) async fn hold_is_of(
         &self,
         customer: &Customer,
@@ -70,7 +71,7 @@ impl Booking {
         self.0.work.run(work).await
     }
 
-    /// Whether there is such a booking of the customer's.
+    /// Whether the booking exists and is the customer's.
     pub(crate) async fn booking_is_of(
         &self,
         customer: &Customer,

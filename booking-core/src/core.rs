@@ -1,4 +1,4 @@
-//! What all operations share.
+//! The state that all operations share.
 
 use std::sync::Arc;
 
@@ -20,16 +20,16 @@ use crate::rooms::RoomDirectory;
 use crate::set_aside::SetAside;
 use crate::tickets::TicketSigner;
 
-/// State and effects of the booking core.
+/// The state of the booking core.
 pub(crate) struct Core {
     pub(crate) config: BookingConfig,
     pub(crate) pools: Pools,
-    /// Connections for settling payments, in order.
+    /// Connections for settling payments, granted in order of request.
     pub(crate) settling: Turns,
-    /// Who may confirm now.
+    /// Limits concurrent confirmations.
     pub(crate) confirms: ConfirmQueue,
     pub(crate) clock: Arc<dyn Clock>,
-    /// When this process began its background work.
+    /// Start of this process's background work.
     pub(crate) working_since: Timestamp,
     pub(crate) randomness: Randomness,
     pub(crate) provider: Arc<dyn PaymentProvider>,
@@ -38,21 +38,22 @@ pub(crate) struct Core {
     pub(crate) tickets: TicketSigner,
     pub(crate) work: Work,
     pub(crate) shutdown: CancellationToken,
-    /// Told when a webhook was stored, so that it need not wait for the next look.
+    /// Notified when a webhook is stored, so that the inbox worker runs at once.
     pub(crate) inbox_filled: Arc<Notify>,
-    /// Told when holds end that payments may be open for, so that these need not wait either.
+    /// Notified when holds end that may have an open payment, so that the payment worker runs at
+    /// once.
     pub(crate) payments_due: Arc<Notify>,
-    /// When the holds made by this process end.
+    /// The end times of holds that this process made.
     pub(crate) expiry: Arc<ExpiryTimes>,
-    /// Holds that the sweeper leaves alone for a while.
+    /// Holds that the sweeper skips for a while.
     pub(crate) set_aside: SetAside,
-    /// Who asks about which payment.
+    /// Shares questions to the provider about one payment.
     pub(crate) questions: Questions<Answer>,
-    /// How often customers may call.
+    /// Rate limits.
     pub(crate) limits: Limits,
     /// One permit for each map that is being rendered or compressed.
     pub(crate) rendering: Semaphore,
-    /// One permit for each page that looks what its reader holds.
+    /// One permit for each page that reads what its reader holds.
     pub(crate) banner_looks: Semaphore,
     /// One permit for each live seat map.
     pub(crate) streams: Arc<Semaphore>,

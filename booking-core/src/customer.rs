@@ -1,4 +1,4 @@
-//! Who asks: the owners that a request speaks for.
+//! The customer of a request: the owners that it may act for.
 
 use contract::cookies::{SESSION, SESSION_SECURE};
 use contract::principal::{self, Principal};
@@ -10,9 +10,9 @@ use sha2::{Digest, Sha256};
 
 use crate::store::idempotency::KeyUse;
 
-/// Keeps the session of a key apart from whatever else the secret is used for.
+/// Domain separation of sessions that are derived from a key.
 const SESSION_OF_KEY: &[u8] = b"ropeline session of a key v1\0";
-/// How long a browser keeps its session, so that a fan finds the booking on the day of the show.
+/// Lifetime of the session cookie, so that a fan can find the booking on the day of the show.
 const COOKIE_MAX_AGE_SECONDS: u32 = 400 * 24 * 3600;
 
 /// A browser's session: 128 random bits that only the browser knows.
@@ -25,7 +25,7 @@ impl Session {
         Self(bits)
     }
 
-    /// The session that follows from the use of a key, under a secret of the installation.
+    /// The session derived from the use of a key with a secret of the installation.
     pub(crate) fn of_key(secret: &[u8; 32], key_use: &KeyUse) -> Self {
         let Ok(mut mac) = Hmac::<Sha256>::new_from_slice(secret) else {
             unreachable!("HMAC takes keys of any length")
@@ -41,17 +41,18 @@ impl Session {
         Self(bits)
     }
 
-    /// What the database stores: whoever reads the database cannot become the customer.
+    /// The form in the database. It cannot be turned back into the session, so reading the database
+    /// is not enough to act as the customer.
     pub fn digest(&self) -> String {
         BASE64URL_NOPAD.encode(&Sha256::digest(self.0)[..18])
     }
 
-    /// The name under which idempotency keys of the session are kept.
+    /// The principal of the session's idempotency keys.
     pub(crate) fn principal(&self) -> String {
         format!("session:{}", self.digest())
     }
 
-    /// The header that gives the session to the browser.
+    /// The header that sets the session cookie.
     pub fn set_cookie(&self, secure: bool) -> HeaderValue {
         let (name, tail) = if secure {
             (SESSION_SECURE, "; Secure")
@@ -62,12 +63,12 @@ impl Session {
         let text = format!(
             "{name}={value}; Path=/; Max-Age={COOKIE_MAX_AGE_SECONDS}; HttpOnly; SameSite=Lax{tail}"
         );
-        // Base64url and attribute names are valid in a header.
+        // Base64url and the attribute names are valid in a header.
         HeaderValue::from_str(&text).unwrap_or(HeaderValue::from_static(""))
     }
 }
 
-/// The owner set of a request: every pass's place, and the session.
+/// The owners of a request: the place of every pass, and the session.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Customer {
     principals: Vec<Principal>,
@@ -75,7 +76,7 @@ pub struct Customer {
 }
 
 impl Customer {
-    /// The customer that `headers` describe. The gateway vouches for the pass headers.
+    /// Reads the customer from `headers`. The gateway guarantees that the pass headers are genuine.
     pub fn read(headers: &HeaderMap, secure: bool) -> Self {
         Self {
             principals: principal::read(headers),
@@ -95,8 +96,8 @@ impl Customer {
         self.session
     }
 
-    /// The place of the fan inside `room`. A pass whose session is over admits to nothing; what
-    /// it bought stays its own: see [`Customer::owns`].
+    /// The place of the fan inside `room`. A pass whose session has ended admits to nothing, but
+    /// still owns its holds and bookings: see [`Customer::owns`].
     pub fn subject_in(&self, room: &RoomId) -> Option<PlaceId> {
         self.principals
             .iter()
@@ -104,7 +105,7 @@ impl Customer {
             .map(|principal| principal.subject)
     }
 
-    /// When the session in `room` ends, if one runs.
+    /// When the session in `room` ends; `None` without a live session.
     pub fn session_end(&self, room: &RoomId) -> Option<Timestamp> {
         self.principals
             .iter()
@@ -112,7 +113,7 @@ impl Customer {
             .map(|principal| principal.expires_at)
     }
 
-    /// The subjects of every pass, as the database stores them.
+    /// The subjects of every pass, in the form of the database.
     pub fn subjects(&self) -> Vec<String> {
         self.principals
             .iter()
@@ -120,7 +121,7 @@ impl Customer {
             .collect()
     }
 
-    /// The owners whose ticket limits this customer's holds count against.
+    /// The owners whose ticket limits count this customer's holds.
     pub(crate) fn limit_owners(&self) -> Vec<String> {
         let subjects = self
             .subjects()
@@ -132,12 +133,12 @@ impl Customer {
             .collect()
     }
 
-    /// The digest of the session, as the database stores it.
+    /// The digest of the session, in the form of the database.
     pub fn session_digest(&self) -> Option<String> {
         self.session.as_ref().map(Session::digest)
     }
 
-    /// Whether something that belongs to `subject` or `session` is this customer's.
+    /// Whether a hold or booking of `subject` or `session` is this customer's.
     pub(crate) fn owns(&self, subject: Option<&str>, session: Option<&str>) -> bool {
         let by_subject = subject.is_some_and(|subject| {
             self.principals
@@ -147,11 +148,12 @@ impl Customer {
         by_subject || (session.is_some() && self.session_digest().as_deref() == session)
     }
 
-    /// The names under which idempotency keys of this customer are kept, at least one: the
-    /// session and a pass's place. Who has neither is whoever shares the address and the browser.
+    /// The principals of this customer's idempotency keys, at least one: the session, and the place
+    /// of a pass. A customer with neither is identified by address and browser, which others may
+    /// share.
     pub(crate) fn key_principals(&self, headers: &HeaderMap) -> Vec<String> {
         let session = self.session.as_ref().map(Session::principal);
-        // The same one in whichever order the passes were presented.
+        // The smallest, so that the order in which passes are presented does not matter.
         let subject = self.subjects().into_iter().min();
         let mut names: Vec<String> = session
             .into_iter()
@@ -172,12 +174,12 @@ impl Customer {
     }
 }
 
-/// The owner of what is held with a pass for the place `subject`.
+/// The limit owner of holds that were made with a pass for the place `subject`.
 pub(crate) fn limit_owner_of_place(subject: &str) -> String {
     format!("place:{subject}")
 }
 
-/// The owner of what is held with the session of this digest and no pass.
+/// The limit owner of holds that were made with a session and without a pass.
 pub(crate) fn limit_owner_of_session(digest: &str) -> String {
     format!("session:{digest}")
 }

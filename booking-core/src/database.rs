@@ -1,4 +1,4 @@
-//! Connections, what can go wrong with them, and how work on them is run.
+//! Connections to the database, their errors, and tasks for database work.
 
 use std::future::Future;
 use std::str::FromStr;
@@ -14,29 +14,29 @@ use tokio_util::task::TaskTracker;
 use crate::config::{ACQUIRE_TIMEOUT, DATABASE_WAIT_MAX};
 use crate::telemetry;
 
-/// Times a transaction is repeated when the database asks for it.
+/// Attempts at a transaction that the database asks to repeat.
 const CONTENDED_TRIES_MAX: u32 = 3;
 
 /// One pool per kind of work, so that a rush of one kind cannot starve another.
 #[derive(Clone, Debug)]
 pub struct Pools {
-    /// Settles batches of holds, and releases them.
+    /// Settling batches of holds, and releasing holds.
     pub holds: PgPool,
-    /// Starting payments, looking at holds and tickets, taking webhooks in.
+    /// Starting payments, reading holds and tickets, storing webhooks.
     pub money: PgPool,
-    /// Confirmations, and whatever else settles a payment. Used in order: see [`Turns`].
+    /// Confirmations and everything else that settles a payment. Used through [`Turns`].
     pub confirm: PgPool,
     /// Polling, imports and checks.
     pub jobs: PgPool,
-    /// Reads shows into memory.
+    /// Reading shows into memory.
     pub reads: PgPool,
-    /// Expires holds: seats come back on time, whatever else keeps the database busy.
+    /// Expiring holds, so that seats are freed on time however busy the other pools are.
     pub sweep: PgPool,
 }
 
 impl Pools {
-    /// Pools that connect when they are first used. `url` is the primary's: browsing reads memory,
-    /// and what fills the memory must not be older than an import that this process took.
+    /// Pools that connect at first use. `url` must be the primary's: memory is filled from it, and
+    /// a replica could lack an import that this process has just committed.
     pub fn lazy(url: &str) -> Result<Self, sqlx::Error> {
         let primary = connect_options(url)?;
         Ok(Self {
@@ -82,23 +82,23 @@ fn pool(connections_max: u32, options: PgConnectOptions) -> PgPool {
         .connect_lazy_with(options)
 }
 
-/// Connections of a pool, given out in the order in which they are asked for.
+/// Connections of a pool, granted in the order of request.
 ///
-/// A pool alone fails whoever has waited for [`ACQUIRE_TIMEOUT`], be it that the database is away
-/// or that many are ahead. Here a caller waits for its turn for as long as the caller likes, and
-/// then finds a free connection or none because the database is away.
+/// The pool itself fails a caller after [`ACQUIRE_TIMEOUT`], whether the database is away or many
+/// callers are ahead. With turns, a caller waits for its turn without limit, and then either a
+/// connection is free or the database is away.
 #[derive(Clone, Debug)]
 pub(crate) struct Turns {
     pool: PgPool,
-    /// As many as the pool has connections. `None` for whoever takes what comes.
+    /// One permit per connection of the pool. `None` when callers use the pool without turns.
     turns: Option<Arc<Semaphore>>,
 }
 
-/// Keeps a connection from the next in line. Dropped when the connection goes back.
+/// The permit of a connection. Drop it together with the connection.
 pub(crate) type Turn = Option<OwnedSemaphorePermit>;
 
 impl Turns {
-    /// Turns on the connections of `pool`, which nobody else uses.
+    /// Turns on the connections of `pool`, which must have no other users.
     pub(crate) fn in_order(pool: PgPool) -> Self {
         let connections = pool.options().get_max_connections();
         let turns = Semaphore::new(usize::try_from(connections).unwrap_or(1));
@@ -108,7 +108,7 @@ impl Turns {
         }
     }
 
-    /// Connections of a pool that others use without turns.
+    /// The connections of a pool that has other users, without turns.
     pub(crate) fn of_any(pool: PgPool) -> Self {
         Self { pool, turns: None }
     }
@@ -131,19 +131,19 @@ impl Turns {
     }
 }
 
-/// Why work on the database has no result. A refusal is not among these.
+/// Why database work has no result. A refusal is not an error.
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
-    /// The database cannot be reached or does not accept work. Trying again later helps.
+    /// The database cannot be reached or accepts no work. Trying again later helps.
     #[error("the database is unavailable")]
     Unavailable(#[source] sqlx::Error),
-    /// No answer in time. The work may still come about.
+    /// No answer in time. The work may still be done.
     #[error("the database did not answer in time")]
     Timeout,
-    /// Another transaction was in the way; repeating the whole transaction helps.
+    /// A conflict with another transaction; repeating the whole transaction helps.
     #[error("the transaction has to be repeated")]
     Contended(#[source] sqlx::Error),
-    /// A row says something that cannot be.
+    /// A row holds an impossible value.
     #[error("{table} holds an impossible value: {what}")]
     Corrupt {
         /// The table.
@@ -151,16 +151,16 @@ pub enum StoreError {
         /// What is wrong with it.
         what: String,
     },
-    /// A statement of ours is wrong, or a task of ours broke.
+    /// A statement of ours is wrong.
     #[error("a statement failed")]
     Bug(#[source] sqlx::Error),
-    /// A task ended without a result.
+    /// A task ended without a result, because it panicked or was cancelled.
     #[error("a task broke")]
     TaskBroke,
 }
 
 impl StoreError {
-    /// Whether what the database holds is in the way, so that the same comes of trying again.
+    /// Whether the stored data is the cause, so that trying again fails in the same way.
     pub(crate) fn is_of_the_data(&self) -> bool {
         matches!(self, Self::Corrupt { .. } | Self::Bug(_))
     }
@@ -173,7 +173,7 @@ impl StoreError {
         )
     }
 
-    /// The same for someone else who waited for the same work.
+    /// A copy for another caller that waited for the same work.
     pub(crate) fn for_another(&self) -> Self {
         match self {
             Self::Unavailable(_) | Self::Timeout | Self::Contended(_) => Self::Timeout,
@@ -196,7 +196,7 @@ impl From<sqlx::Error> for StoreError {
             sqlx::Error::Database(database) => match database.code().as_deref() {
                 Some("40001" | "40P01" | "55P03") => Self::Contended(error),
                 Some("57014") => Self::Timeout,
-                // Connection failures, shutdown, too many connections, a demoted primary.
+                // Failed connections, shutdown, too many connections, a demoted primary.
                 Some(code)
                     if code.starts_with("08")
                         || code.starts_with("57P")
@@ -238,11 +238,11 @@ where
     }
 }
 
-/// Runs work on the database in tasks of its own.
+/// Runs database work in tasks of its own.
 ///
-/// A handler's future is dropped when its client goes away. sqlx 0.9 returns a connection whose
-/// `begin` was dropped to the pool with the transaction still open, so no handler may hold one:
-/// it waits for a task instead, and the task always runs to its end.
+/// A handler's future is dropped when its client disconnects. If that happens inside `begin`, sqlx
+/// 0.9 returns the connection to the pool with the transaction still open. So no handler may hold a
+/// connection: it waits for a task, which always runs to its end.
 #[derive(Clone, Debug)]
 pub(crate) struct Work(TaskTracker);
 
@@ -251,7 +251,7 @@ impl Work {
         Self(tracker)
     }
 
-    /// Runs `work` and waits for it as long as a customer should have to.
+    /// Runs `work` and waits for at most [`DATABASE_WAIT_MAX`].
     pub(crate) async fn run<T, Fut>(&self, work: Fut) -> Result<T, StoreError>
     where
         T: Send + 'static,
@@ -285,7 +285,7 @@ impl Work {
         outcome
     }
 
-    /// Starts `work` and does not wait for it.
+    /// Starts `work` without waiting for it.
     pub(crate) fn start<Fut>(&self, work: Fut)
     where
         Fut: Future<Output = ()> + Send + 'static,

@@ -5,9 +5,9 @@ use email_address::{EmailAddress, Options};
 /// Longest address that mail servers accept, in bytes.
 const LENGTH_MAX: usize = 254;
 
-/// An address that a mail server might take: one mailbox of RFC 5321, or of RFC 6531 with letters
-/// of any script. Space around it, and characters that nobody sees and that come along with
-/// copied text, are left out.
+/// The address in `text`, if a mail server might accept it: one mailbox of RFC 5321, or of RFC 6531
+/// with letters of any script. Surrounding space and invisible characters that come with copied
+/// text are removed.
 pub(crate) fn read(text: &str) -> Option<String> {
     let text: String = text.chars().filter(|c| !is_invisible(*c)).collect();
     let text = text.trim();
@@ -18,12 +18,13 @@ pub(crate) fn read(text: &str) -> Option<String> {
     let address = EmailAddress::parse_with_options(text, options).ok()?;
     let local = address.local_part();
     let printable = !local.chars().any(|c| c.is_whitespace() || c.is_control());
-    // Names with other letters than ASCII have to have a form that the DNS knows.
+    // A domain with non-ASCII letters must have a valid form for the DNS.
     let known_to_dns = idna::domain_to_ascii_strict(address.domain()).is_ok();
     (text.len() <= LENGTH_MAX && printable && known_to_dns).then(|| text.to_owned())
 }
 
-/// Zero-width and direction marks, soft hyphens. Joiners are letters' business and stay.
+/// Zero-width and direction marks, and soft hyphens. Joiners are kept, because some scripts need
+/// them.
 fn is_invisible(c: char) -> bool {
     matches!(c, '\u{ad}' | '\u{200b}' | '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}'
         | '\u{2060}'..='\u{2064}' | '\u{2066}'..='\u{2069}' | '\u{feff}')

@@ -1,9 +1,9 @@
-//! When holds of this process are over.
+//! The times at which holds of this process end.
 //!
-//! The clock decides what is due; tokio's timer only decides when to look at the clock. What is
-//! kept are times, not holds: whoever looks then expires everything that is due in the database,
-//! so a time too many costs one look, and a time too few (after a crash, or beyond the limit)
-//! costs the wait for the sweeper.
+//! The clock decides what is due; tokio's timer only decides when to read the clock. Only times are
+//! kept, not holds: at each time every due hold in the database is expired. A superfluous time
+//! costs one query; a missing one (after a crash, or beyond the limit) delays the expiry until the
+//! next sweep.
 
 use std::collections::BTreeSet;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -14,16 +14,16 @@ use tokio::sync::Notify;
 
 use crate::config::{CLOCK_LOOK_EVERY, EXPIRY_GRAIN, EXPIRY_TIMES_MAX};
 
-/// The times to look at the database, soonest first.
+/// The times to expire holds, soonest first.
 #[derive(Debug, Default)]
 pub(crate) struct ExpiryTimes {
     times: Mutex<BTreeSet<Timestamp>>,
-    /// Told when a time came that is sooner than all others.
+    /// Notified when a time is added that is sooner than all others.
     sooner: Notify,
 }
 
 impl ExpiryTimes {
-    /// Remembers that holds end at `expires_at`.
+    /// Adds a time for holds that end at `expires_at`.
     pub(crate) fn remember(&self, expires_at: Timestamp) {
         let time = next_grain(expires_at);
         let mut times = self.times();
@@ -37,7 +37,7 @@ impl ExpiryTimes {
         }
     }
 
-    /// Forgets all times up to `now`. True if there was one.
+    /// Removes all times up to `now`. True if there was one.
     pub(crate) fn take_due(&self, now: Timestamp) -> bool {
         let mut times = self.times();
         let later = times.split_off(&now.plus(Duration::from_millis(1)));
@@ -45,14 +45,14 @@ impl ExpiryTimes {
         !due.is_empty()
     }
 
-    /// Returns when a time is due by `clock`. One may wait at a time.
+    /// Returns when a time is due by `clock`. Only one task may wait.
     pub(crate) async fn due(&self, clock: &dyn Clock) {
         loop {
             match self.next_look(clock.now()) {
                 NextLook::Now => return,
                 NextLook::WhenTold => self.sooner.notified().await,
                 NextLook::In(span) => {
-                    // Running out and being told lead to the same: another look at the clock.
+                    // After the timeout and after a notification alike, the clock is read again.
                     let _ = tokio::time::timeout(span, self.sooner.notified()).await;
                 }
             }
@@ -72,16 +72,16 @@ impl ExpiryTimes {
     }
 }
 
-/// When to look whether a time is due.
+/// When to read the clock next.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum NextLook {
     Now,
     In(Duration),
-    /// There is nothing to wait for yet.
+    /// No times are known, so wait for a notification.
     WhenTold,
 }
 
-/// The first multiple of the grain that is not before `at`.
+/// The first multiple of [`EXPIRY_GRAIN`] at or after `at`.
 fn next_grain(at: Timestamp) -> Timestamp {
     let grain = i64::try_from(EXPIRY_GRAIN.as_millis()).unwrap_or(1).max(1);
     let into_grain = at.as_ms().rem_euclid(grain);
@@ -99,7 +99,7 @@ mod tests {
         START.plus(Duration::from_millis(ms))
     }
 
-    /// Looks whenever told to, and returns the looks that were taken until a time was due.
+    /// Reads the clock whenever it is due, and returns the waits until a time was due.
     fn wait(times: &ExpiryTimes, now: &mut Timestamp) -> Vec<Duration> {
         let mut looks = Vec::new();
         while let NextLook::In(span) = times.next_look(*now) {
@@ -135,7 +135,7 @@ mod tests {
         times.remember(after(600_000));
         assert_eq!(times.next_look(START), NextLook::In(CLOCK_LOOK_EVERY));
         assert_eq!(times.next_look(after(600_020)), NextLook::Now);
-        // Set back again: what is not due any more is kept.
+        // After the clock is set back, times that are no longer due are kept.
         assert!(!times.take_due(START));
         assert!(times.take_due(after(600_020)));
     }

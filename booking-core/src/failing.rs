@@ -1,7 +1,7 @@
-//! How loudly work that repeats says that it fails.
+//! Log levels for failures of repeated work.
 //!
-//! A failure that passes is tried again by itself, and counted by metrics. A person has to look
-//! when it does not pass, or cannot: a defect, or data that nobody can work on.
+//! A transient failure is retried and counted in metrics. It is logged for a person only when it
+//! lasts, or when it cannot pass by itself: a defect, or invalid data.
 
 use std::time::Duration;
 
@@ -9,39 +9,40 @@ use contract::Timestamp;
 
 use crate::database::StoreError;
 
-/// How long work may fail before an operator hears of it: restarts and failovers of PostgreSQL
-/// take seconds.
+/// How long transient failures are logged at debug level: restarts and failovers of PostgreSQL take
+/// seconds.
 const PASSES_WITHIN: Duration = Duration::from_secs(5);
-/// How long it may fail before a person has to look.
+/// How long transient failures may last before they are logged as errors.
 const LASTS: Duration = Duration::from_mins(5);
 
-/// How loud one failure is.
+/// The log level of one failure.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Loudness {
-    /// The next try follows at once, and most succeed.
+    /// The next attempt follows at once, and most succeed.
     Debug,
-    /// It does not work for now.
+    /// The work has failed for more than a few seconds.
     Warn,
     /// A person has to look.
     Error,
 }
 
-/// How one kind of work has been failing. Each step from quiet to loud is taken once.
+/// The failures of one kind of work. Each level is logged once per spell of failures.
 #[derive(Debug, Default)]
 pub(crate) struct Failing {
-    /// Since when, and how loud the loudest word about it was.
+    /// Start of the spell, and the highest level logged since.
     spell: Option<(Timestamp, Loudness)>,
 }
 
 impl Failing {
-    /// It works: the next failure is a new one. Returns how long it had failed, if an operator was
-    /// told of it.
+    /// Records a success, which ends the spell. Returns how long it lasted, if it was logged above
+    /// debug level.
     pub(crate) fn works(&mut self, now: Timestamp) -> Option<Duration> {
         let (since, said) = self.spell.take()?;
         (said != Loudness::Debug).then(|| now.since(since))
     }
 
-    /// How loud the failure `error` at `now` is. What was said as loud is only whispered again.
+    /// Records the failure `error` at `now` and returns its level: debug, unless the level is
+    /// higher than any logged in this spell.
     pub(crate) fn fails(&mut self, error: &StoreError, now: Timestamp) -> Loudness {
         let (since, said) = self.spell.get_or_insert((now, Loudness::Debug));
         let lasted = now.since(*since);
@@ -66,7 +67,7 @@ mod tests {
 
     const NOW: Timestamp = Timestamp::from_ms(1_790_000_000_000);
 
-    /// What is said of one `error` a second, with its time in seconds, debug left out.
+    /// The levels above debug for one `error` per second, with the second of each.
     fn said(error: &StoreError, seconds: u64) -> Vec<(u64, Loudness)> {
         let mut failing = Failing::default();
         let of = |second| {
@@ -91,7 +92,7 @@ mod tests {
     fn a_defect_is_an_error_at_once_and_once() {
         let defect = StoreError::corrupt("holds", "a seat too many");
         assert_eq!(said(&defect, 3600), [(0, Loudness::Error)]);
-        // In the middle of an outage too.
+        // A defect is logged as an error during an outage too.
         let mut failing = Failing::default();
         failing.fails(&StoreError::Timeout, NOW);
         assert_eq!(failing.fails(&defect, NOW), Loudness::Error);

@@ -1,6 +1,6 @@
-//! The booking core as one object: what handlers, and everything outside, can ask of it.
+//! [`Booking`], the interface of the booking core for handlers and the gateway.
 //!
-//! Work on the database runs in tasks that a caller's disconnect cannot cancel.
+//! Database work runs in tasks that continue when the caller disconnects.
 
 use std::sync::Arc;
 
@@ -32,18 +32,19 @@ use crate::tickets::TicketVerifier;
 pub struct Booking(pub(crate) Arc<Core>);
 
 impl Booking {
-    /// Who `headers` speak for.
+    /// The customer that `headers` identify.
     pub fn customer(&self, headers: &HeaderMap) -> Customer {
         Customer::read(headers, self.0.is_secure())
     }
 
-    /// A session for a browser that has none.
+    /// A new session for a browser without one.
     pub fn session_new(&self) -> Session {
         Session::new(self.0.randomness.bytes())
     }
 
-    /// The session for a browser that has none and sends a key. It follows from the key, so nothing
-    /// has to be stored for a repeat to get the same, and only this installation can tell it.
+    /// The session for a browser that has none and sends an idempotency key. It is derived from the
+    /// key, so a repeat gets the same session without storing it, and only this installation can
+    /// compute it.
     pub(crate) fn session_of(&self, key_use: &KeyUse) -> Session {
         Session::of_key(&self.0.config.ticket_keys.seed, key_use)
     }
@@ -53,7 +54,7 @@ impl Booking {
         self.0.is_secure()
     }
 
-    /// Where the shop is, as `https://host`.
+    /// The shop's origin, as `https://host`.
     pub(crate) fn origin(&self) -> &str {
         &self.0.config.public_url
     }
@@ -63,13 +64,13 @@ impl Booking {
         &self.0.config.payment.provider
     }
 
-    /// What scanners verify tickets with.
+    /// The verifier of tickets, for scanners.
     pub fn ticket_verifier(&self) -> TicketVerifier {
         TicketVerifier::new(&self.0.config.ticket_keys)
     }
 
-    /// What is left of the shows behind `room` whose sale is not over; `None` when no show is
-    /// behind it. Read from memory.
+    /// The stock of the shows behind `room` whose sale is not over; `None` when no show is behind
+    /// it. Read from memory.
     pub fn stock(&self, room: &RoomId) -> Option<RoomStock> {
         self.0.stock(room)
     }
@@ -79,7 +80,7 @@ impl Booking {
         self.0.catalogue.cities(self.0.clock.now())
     }
 
-    /// The shows of a city, of a day and matching a query if given; `None` for an unknown city.
+    /// The shows of a city, filtered by day and query if given; `None` for an unknown city.
     pub fn shows(
         &self,
         city: &CityId,
@@ -129,7 +130,7 @@ impl Booking {
         Ok(live.map(|live| live.seat_map(self.0.clock.now())))
     }
 
-    /// Holds seats; with a key, once for however many requests. A customer without a session has
+    /// Holds seats; with an idempotency key, once for all repeats. A customer without a session has
     /// to be given one first.
     pub(crate) async fn hold_place(
         &self,
@@ -157,7 +158,7 @@ impl Booking {
             .await
     }
 
-    /// Gives a hold up.
+    /// Releases a hold.
     pub async fn hold_release(
         &self,
         customer: &Customer,
@@ -230,14 +231,14 @@ impl Booking {
         self.0.work.run(work).await
     }
 
-    /// Takes over a show file. The same file again changes nothing.
+    /// Imports a show file. Importing the same file again changes nothing.
     pub async fn show_import(&self, file: ShowFile) -> Result<ImportedShow, StoreError> {
         let core = Arc::clone(&self.0);
         let work = async move { core.show_import(file).await };
         self.0.work.run_within(IMPORT_PATIENCE, work).await
     }
 
-    /// Whether there is a show, or was one.
+    /// Whether a show exists or ever existed.
     pub async fn has_shows(&self) -> Result<bool, StoreError> {
         let core = Arc::clone(&self.0);
         self.0
@@ -256,13 +257,13 @@ impl Booking {
         self.0.work.run_within(DATABASE_WAIT_MAX * 5, work).await
     }
 
-    /// Compares what the payment provider made in the last day with our books, and acts on it.
-    /// The background work does this for what has had time to settle.
+    /// Compares what the payment provider created in the last day with our books, and acts on it.
+    /// The background work does this for everything old enough to have settled.
     pub async fn reconcile(&self) -> Result<Result<ReconcileReport, ProviderError>, StoreError> {
         let core = Arc::clone(&self.0);
         let work = async move {
             let now = core.clock.now();
-            // The second that is running is looked at next time.
+            // Up to now, exclusive: the current second belongs to the next comparison.
             let compared = core.reconcile(now.minus(RECONCILE_BACK), now).await;
             match compared {
                 Ok(report) => Ok(Ok(report)),
@@ -273,7 +274,7 @@ impl Booking {
         self.0.work.run_within(RECONCILE_PATIENCE, work).await
     }
 
-    /// Compares what is due to be compared. The background work does this too.
+    /// Compares what is due for comparison. The background work does this too.
     pub async fn reconcile_once(&self) -> Result<usize, StoreError> {
         let core = Arc::clone(&self.0);
         let work = async move { core.reconcile_once().await };
@@ -297,21 +298,21 @@ impl Booking {
             .await
     }
 
-    /// Asks the provider about payments that are due. Returns how many.
+    /// Resolves payments that are due with the provider. Returns how many.
     pub async fn poll_once(&self) -> Result<usize, StoreError> {
         let core = Arc::clone(&self.0);
         let work = async move { core.poll_once().await };
         self.0.work.run_within(PROVIDER_PATIENCE, work).await
     }
 
-    /// Works on webhooks that are due. Returns how many.
+    /// Processes webhooks that are due. Returns how many.
     pub async fn inbox_once(&self) -> Result<usize, StoreError> {
         let core = Arc::clone(&self.0);
         let work = async move { core.inbox_once().await };
         self.0.work.run_within(PROVIDER_PATIENCE, work).await
     }
 
-    /// Works on refunds that are due. Returns how many.
+    /// Processes refunds that are due. Returns how many.
     pub async fn refund_once(&self) -> Result<usize, StoreError> {
         let core = Arc::clone(&self.0);
         let work = async move { core.refund_once().await };
@@ -328,7 +329,7 @@ impl Booking {
             .await
     }
 
-    /// Removes rows that nobody will ask for again. Returns how many; there may be more.
+    /// Removes rows that are no longer needed. Returns how many; there may be more.
     pub async fn purge_once(&self) -> Result<usize, StoreError> {
         let core = Arc::clone(&self.0);
         let work = &self.0.work;

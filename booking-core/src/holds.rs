@@ -1,4 +1,4 @@
-//! Holding seats, looking at a hold, giving it up.
+//! Holding seats, reading a hold, releasing it.
 
 use contract::booking::{Hold, HoldRequest, HoldStatus, SaleStatus};
 use contract::{HoldId, RoomId, SeatId, ShowId};
@@ -20,62 +20,62 @@ use crate::store::holds::HoldRow;
 use crate::store::idempotency::Known;
 use crate::telemetry;
 
-/// What became of the wish to hold seats.
+/// The outcome of a request to hold seats.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum HoldOutcome {
-    /// The seats are the customer's for a while.
+    /// The seats are held for the customer.
     Held(Hold),
-    /// There is no such show.
+    /// The show does not exist.
     ShowNotFound,
-    /// The request cannot be understood.
+    /// The request is not valid.
     Invalid {
         /// The field.
         field: &'static str,
         /// What is wrong with it.
         problem: String,
     },
-    /// The show is behind a room and the customer has no pass for it.
+    /// The show is behind a room for which the customer has no pass.
     PassRequired {
         /// The room.
         room: RoomId,
         /// The show.
         show: ShowId,
     },
-    /// The sale has not begun or is over.
+    /// The sale is not open.
     SaleNotOpen,
-    /// These seats cannot be had; none when no combination of the best was left.
+    /// These seats are not available; empty when no combination of the best seats is left.
     SeatsUnavailable(Vec<SeatId>),
     /// The customer would have too many tickets.
     TicketLimit {
         /// The show's limit.
         limit: u32,
     },
-    /// Too many ask at once.
+    /// Too many requests at once.
     Busy,
 }
 
-/// What became of the wish to give a hold up.
+/// The outcome of a request to release a hold.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ReleaseOutcome {
-    /// It is given up, now or before.
+    /// The hold is released, now or earlier.
     Released,
-    /// It is not the customer's or does not exist.
+    /// The hold does not exist or is not the customer's.
     NotFound,
-    /// It was bought.
+    /// The hold has become a booking.
     Bought,
 }
 
-/// What a request that may carry a key came to.
+/// The result of a request that may carry an idempotency key.
 #[derive(Clone, Debug)]
 pub(crate) enum Once<T> {
-    /// It was done now.
+    /// The work was done now.
     Now(T),
-    /// It was done, or begun, before.
+    /// The work was done or begun by an earlier request.
     Known(Known),
 }
 
 impl Core {
-    /// Holds seats; with a key, once for however many requests.
+    /// Holds seats; with an idempotency key, once for all repeats.
     pub(crate) async fn hold_place(
         &self,
         customer: &Customer,
@@ -124,7 +124,7 @@ impl Core {
         };
         match show.queue().try_send(command) {
             Ok(()) => {}
-            // Closed: the show was replaced this moment by a newer import.
+            // The queue is closed when an import has just replaced the show.
             Err(TrySendError::Full(_) | TrySendError::Closed(_)) => {
                 return Ok(Once::Now(HoldOutcome::Busy));
             }
@@ -145,8 +145,8 @@ impl Core {
         })
     }
 
-    /// Refuses, unless the same request was granted before: what was answered once stays the
-    /// answer, also when it could not be given any more.
+    /// Refuses, unless the same request was granted before: a repeat gets the stored response, even
+    /// if the request could no longer be granted.
     async fn refuse(
         &self,
         refusal: HoldOutcome,
@@ -161,7 +161,7 @@ impl Core {
         Ok(Once::Now(refusal))
     }
 
-    /// What is wanted and for whom, or why it cannot be had.
+    /// The ask for the show's writer, or why it is refused.
     fn hold_ask(
         &self,
         customer: &Customer,
@@ -229,7 +229,7 @@ impl Core {
         }
     }
 
-    /// The customer's hold as the database has it.
+    /// The customer's hold as a database row.
     pub(crate) async fn hold_row(
         &self,
         customer: &Customer,
@@ -252,7 +252,7 @@ impl Core {
         Ok(show.map(|show| self.hold_view(&show, row)))
     }
 
-    /// Gives a hold up and frees its seats at once.
+    /// Releases a hold and frees its seats at once.
     pub(crate) async fn hold_release(
         &self,
         customer: &Customer,
@@ -270,9 +270,9 @@ impl Core {
         Ok(outcome)
     }
 
-    /// Closes what can still be paid. If the provider does not answer, the hold is given up all
-    /// the same, for the customer asked for it: money that comes after all takes the seats again
-    /// or goes back.
+    /// Cancels payments that are still open. If the provider does not answer, the hold is released
+    /// all the same, because the customer asked for it; money that arrives later takes the seats
+    /// again or is given back.
     async fn payments_cancel(&self, hold_id: Uuid) -> Result<(), StoreError> {
         let mut connection = self.pools.money.acquire().await?;
         let payments = store::payments::of_hold(&mut connection, hold_id).await?;
@@ -332,7 +332,7 @@ fn read_wanted(show: &LiveShow, request: &HoldRequest) -> Result<SeatsWanted, Bo
                 }
                 indices.push(index);
                 if indices.len() > HOLD_SEATS_MAX {
-                    // More than any limit, so that a long list costs nothing.
+                    // Over every limit already, so a longer list need not be read.
                     break;
                 }
             }

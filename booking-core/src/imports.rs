@@ -1,4 +1,4 @@
-//! Taking over show files.
+//! Importing show files.
 
 use contract::booking::{ImportOutcome, ShowFile, ShowImported};
 use show_file::Fault;
@@ -10,19 +10,19 @@ use crate::shows::ShowDraft;
 use crate::store;
 use crate::store::import::Import;
 
-/// What became of an import.
+/// The outcome of an import.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ImportedShow {
-    /// It was taken.
+    /// The show was imported.
     Imported(ShowImported, Recorded),
-    /// The file cannot be taken.
+    /// The file has faults.
     Invalid(Vec<Fault>),
-    /// It would change what customers already hold or bought.
+    /// The import would change seats or terms that customers hold or bought.
     InUse,
 }
 
 impl Core {
-    /// Takes over a show file. The same file again changes nothing.
+    /// Imports a show file. Importing the same file again changes nothing.
     pub(crate) async fn show_import(&self, file: ShowFile) -> Result<ImportedShow, StoreError> {
         let now = self.clock.now();
         let draft = match ShowDraft::new(file, now) {
@@ -48,7 +48,7 @@ impl Core {
                 after,
             } => (outcome, before, after),
         };
-        // The import stands whatever comes of this; if it fails, the next refresh shows it.
+        // The import is committed; if this refresh fails, the next one picks it up.
         if let Err(error) = self.catalogue.renew(show_id, now).await {
             tracing::warn!(%error, "an imported show is not in memory yet");
         }

@@ -1,34 +1,34 @@
 //! The booking core: shows, seats, holds, payments, tickets.
 //!
-//! The database decides, always. Holds of a show go through one writer per process, which settles
-//! them in batches; every payment outcome goes through one resolver. Both may run in any number
-//! of processes on one database.
+//! The database always decides. Holds of a show go through one writer per process, which settles
+//! them in batches; every payment outcome goes through one resolver. Any number of processes may
+//! run both on one database.
 //!
 //! | Module | Subject |
 //! | --- | --- |
-//! | `app` | where everything is put together and started |
-//! | `handle` | [`Booking`], the object that handlers and everything outside use |
+//! | `app` | assembles and starts the booking core |
+//! | `handle` | [`Booking`], the interface for handlers and the gateway |
 //! | `shows` | shows and seats as values: layout, best available, seat states. Pure |
 //! | `live` | shows in memory and their writers |
 //! | `holds`, `bookings` | holding, releasing, confirming |
-//! | `confirm_queue`, `confirming` | how many confirm at the same time, and how |
-//! | `money` | why payments fail, what becomes of what was taken, how refunds stand. Pure |
+//! | `confirm_queue`, `confirming` | limits concurrent confirmations, and runs them |
+//! | `money` | failure reasons, dispositions and refund states. Pure |
 //! | `payments` | starting payments, the resolver, webhooks, refunds, the provider |
 //! | `tickets` | the signed QR text and its verification |
 //! | `store` | all SQL, and the order in which locks are taken |
-//! | `expiry` | when holds of this process are over |
-//! | `sweep` | expiring holds whose time is over |
-//! | `workers` | when background work is done |
+//! | `expiry` | the times at which holds of this process end |
+//! | `sweep` | expires holds past their end |
+//! | `workers` | runs the background work |
 //! | `http` | the JSON API |
 //!
 //! # Buying a seat
 //!
 //! `POST /shows/{show}/holds` checks the pass and the request, and queues a command for the show's
 //! writer. The writer settles up to 256 commands with one statement ([`config`] has the limits).
-//! `POST /holds/{hold}/payments` records an attempt, then asks the provider for an intent under a
-//! key that was stored first. The customer pays the provider. `POST /holds/{hold}/confirm`, the
-//! provider's webhook and the poller all call the resolver, and whichever comes first makes the
-//! booking.
+//! `POST /holds/{hold}/payments` records an attempt, then asks the provider for an intent under an
+//! idempotency key that was stored first. The customer pays the provider. `POST
+//! /holds/{hold}/confirm`, the provider's webhook and the poller all call the resolver, and the
+//! first of them makes the booking.
 //!
 //! Cancelling bookings, coupons and PDF tickets are not part of it yet.
 
@@ -84,7 +84,7 @@ pub use stock::RoomStock;
 pub use store::check::{CheckReport, InvariantResult};
 pub use tickets::{InvalidTicket, TicketClaims, TicketVerifier, verify_ticket};
 
-/// The metric families that are recorded here.
+/// The metric families of the booking core.
 pub const fn metric_families() -> &'static [metric_families::Family] {
     telemetry::FAMILIES
 }

@@ -1,8 +1,8 @@
-//! How often one address, and one customer, may call.
+//! Rate limits per address and per customer.
 //!
-//! Browsing, holding, paying and confirming are counted apart, so that looking at many shows
-//! keeps nobody from paying. The limits by address are generous: a whole office or mobile network
-//! may share one. Whoever has no session and no pass yet is counted by address alone.
+//! Browsing, holding, paying and confirming are counted separately, so that browsing many shows
+//! does not keep a customer from paying. The limits by address are generous, because an office or a
+//! mobile network may share one. A request without session and pass is counted by address alone.
 
 use std::net::IpAddr;
 
@@ -11,7 +11,7 @@ use governor::{DefaultKeyedRateLimiter, Quota};
 
 use crate::config::{Rate, RatePair, Rates};
 
-/// What a request is counted as.
+/// The group that a request is counted in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Kind {
     Browse,
@@ -20,7 +20,7 @@ pub(crate) enum Kind {
     Confirm,
 }
 
-/// One kind's limits. An address or customer is remembered until its burst is whole again, and
+/// The limits of one group. An address or customer is remembered until its burst is full again, and
 /// then until the next [`Limits::forget_idle`].
 struct Pair {
     name: &'static str,
@@ -32,7 +32,7 @@ struct Pair {
 pub(crate) struct Limits([Pair; 4]);
 
 impl Limits {
-    /// Limits that have counted nothing yet.
+    /// Limits without any requests counted.
     pub(crate) fn new(rates: &Rates) -> Self {
         Self([
             Pair::new("browse", rates.browse),
@@ -42,7 +42,7 @@ impl Limits {
         ])
     }
 
-    /// Forgets whoever has rested.
+    /// Forgets addresses and customers whose burst is full again.
     pub(crate) fn forget_idle(&self) {
         for pair in &self.0 {
             pair.by_address.retain_recent();
@@ -52,7 +52,7 @@ impl Limits {
         }
     }
 
-    /// Counts a request. Fails with the name of the limit and the seconds to wait.
+    /// Counts a request. The error is the name of the limit and the seconds to wait.
     pub(crate) fn check(
         &self,
         kind: Kind,
@@ -66,7 +66,7 @@ impl Limits {
             Kind::Pay => pay,
             Kind::Confirm => confirm,
         };
-        // The customer first: one who calls too often uses up nothing of the others' share.
+        // The customer first, so that a customer over the limit does not use up the address's rate.
         if let Some(customer) = customer {
             checked(&pair.by_customer, customer).map_err(|wait| (pair.name, wait))?;
         }
@@ -117,7 +117,7 @@ mod tests {
         }
         let (limit, seconds) = pay(Some(&customer)).unwrap_err();
         assert_eq!((limit, seconds > 0), ("pay", true));
-        // Neither another customer nor another kind is concerned.
+        // Other customers and other groups are not affected.
         pay(Some(&"d".to_owned())).unwrap();
         limits
             .check(Kind::Confirm, Some(address), Some(&customer))

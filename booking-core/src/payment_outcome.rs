@@ -1,4 +1,4 @@
-//! What the customer hears about a payment that was to be started.
+//! The response to a customer who starts a payment.
 
 use contract::PaymentId;
 use contract::booking::Payment;
@@ -8,22 +8,22 @@ use crate::money::FailureReason;
 use crate::payments::provider::ProviderError;
 use crate::payments::start::PaymentStart;
 
-/// What became of the wish to pay.
+/// The outcome of a request to pay.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum PaymentOutcome {
-    /// The customer can pay this.
+    /// The customer can pay this payment.
     Started(Payment),
-    /// The address is not one.
+    /// The e-mail address is not valid.
     InvalidEmail,
-    /// There is no such hold of the customer's.
+    /// The hold does not exist or is not the customer's.
     NotFound,
     /// The hold has ended.
     HoldEnded,
-    /// The provider refused, or no more tries are allowed.
+    /// The provider refused, or the hold has had its last attempt.
     Failed(FailureReason),
-    /// The provider does not answer. The same request again continues where this one stopped.
+    /// The provider does not answer. A repeated request continues this one.
     Unanswered {
-        /// Why.
+        /// The reason to show.
         reason: FailureReason,
         /// Seconds to wait.
         retry_after: u32,

@@ -7,9 +7,9 @@ use rand_chacha::ChaCha20Rng;
 use rand_chacha::rand_core::{Rng, SeedableRng};
 use uuid::Uuid;
 
-/// Letters of a booking code: no vowels and nothing that reads like another.
+/// Characters of a booking code: no vowels and no two that look alike.
 const CODE_LETTERS: &[u8; 24] = b"23456789BCDFGHJKMNPQRTVX";
-/// Length of a booking code: 24^9 of them.
+/// Length of a booking code: there are 24^9 codes.
 const CODE_LENGTH: usize = 9;
 
 /// The process's source of randomness.
@@ -39,7 +39,8 @@ impl Randomness {
         let mut code = String::with_capacity(CODE_LENGTH);
         while code.len() < CODE_LENGTH {
             for byte in self.bytes::<32>() {
-                // 240 is the largest multiple of 24 in a byte: the rest would favour some letters.
+                // 240 is the largest multiple of 24 up to 256; a modulo of larger bytes would
+                // favour some letters.
                 if byte < 240 && code.len() < CODE_LENGTH {
                     code.push(char::from(CODE_LETTERS[usize::from(byte % 24)]));
                 }

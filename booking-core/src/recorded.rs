@@ -1,4 +1,4 @@
-//! What the audit log says of an import. Pure.
+//! The audit log's record of an import. Pure.
 
 use serde_json::{Map, Value, json};
 
@@ -9,13 +9,13 @@ const MEMBERS_MAX: usize = 32;
 /// Longest text in a record, in characters.
 const TEXT_MAX: usize = 200;
 
-/// How a show was before an import and how it is after, for the audit log: the whole show when it
-/// is new, else the fields that changed. Bounded in size.
+/// A show before and after an import, for the audit log: the whole show when it is new, otherwise
+/// the changed fields. Bounded in size.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Recorded {
-    /// Absent when the show is new.
+    /// `None` when the show is new.
     pub before: Option<Value>,
-    /// Absent when the show cannot be read.
+    /// `None` when the show cannot be read.
     pub after: Option<Value>,
 }
 
@@ -26,7 +26,7 @@ impl Recorded {
             (Some(before), Some(after)) => {
                 let (mut old, mut new) = differing(&members(before), &members(after));
                 if before.seat_no_first != after.seat_no_first {
-                    // Seats may stand elsewhere although they are as many as before.
+                    // The layout of the seats may change while their number does not.
                     old.insert("seatCount".to_owned(), json!(before.seat_count));
                     new.insert("seatCount".to_owned(), json!(after.seat_count));
                     new.insert("layout".to_owned(), json!("changed"));
@@ -44,7 +44,7 @@ impl Recorded {
     }
 }
 
-/// The show's fields, with the categories by their codes, so that they can be compared one by one.
+/// The show's fields, with the categories by code, so that each can be compared.
 fn members(info: &ShowInfo) -> Map<String, Value> {
     let mut fields = info.fields();
     let categories = info.categories.iter().map(|it| {
@@ -55,7 +55,7 @@ fn members(info: &ShowInfo) -> Map<String, Value> {
     fields
 }
 
-/// The members that are not the same in both, also those of objects within them.
+/// The members that differ, including those of nested objects.
 fn differing(
     before: &Map<String, Value>,
     after: &Map<String, Value>,
@@ -79,7 +79,7 @@ fn differing(
     (old, new)
 }
 
-/// `value` with long texts, lists and objects cut, and said to be.
+/// `value` with long texts, lists and objects shortened and marked as such.
 pub(crate) fn bounded(value: Value) -> Value {
     match value {
         Value::String(text) if text.chars().count() > TEXT_MAX => {

@@ -1,4 +1,4 @@
-//! The rooms that shows can be behind, which are not the booking core's own.
+//! Access to rooms, which the gateway owns.
 
 use contract::RoomId;
 use contract::line::Phase;
@@ -6,11 +6,11 @@ use futures_util::future::BoxFuture;
 
 use crate::database::StoreError;
 
-/// What the booking core asks about rooms, which are not its own.
+/// Access to rooms, which the gateway owns.
 pub trait RoomDirectory: Send + Sync {
-    /// Whether there is a room `room`. An error when that cannot be found out now.
+    /// Whether `room` exists. An error when this cannot be determined now.
     fn knows<'a>(&'a self, room: &'a RoomId) -> BoxFuture<'a, Result<bool, StoreError>>;
 
-    /// What `room` is doing, as far as this process knows at the moment.
+    /// The phase of `room`, as last known to this process.
     fn phase(&self, room: &RoomId) -> Option<Phase>;
 }

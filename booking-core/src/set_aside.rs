@@ -1,4 +1,4 @@
-//! Holds that the sweeper leaves alone for a while, because they cannot be expired.
+//! Holds that the sweeper skips for a while, because they cannot be expired.
 
 use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
@@ -8,12 +8,12 @@ use uuid::Uuid;
 
 use crate::config::{SET_ASIDE_FOR, SET_ASIDE_MAX};
 
-/// Holds that this process leaves alone, and until when.
+/// The skipped holds, each with the end of its skip.
 #[derive(Debug, Default)]
 pub(crate) struct SetAside(Mutex<HashMap<Uuid, Timestamp>>);
 
 impl SetAside {
-    /// Those that are to be left alone now.
+    /// The holds to skip at `now`.
     pub(crate) fn present(&self, now: Timestamp) -> Vec<Uuid> {
         let mut holds = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         holds.retain(|_, until| *until > now);

@@ -1,18 +1,18 @@
-//! What is left behind rooms.
+//! The stock of seats behind rooms.
 
 use contract::RoomId;
 use contract::booking::SaleStatus;
 
 use crate::core::Core;
 
-/// What is left behind a room.
+/// The stock of seats behind a room.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RoomStock {
     /// Seats that can be held now.
     pub remaining: u64,
-    /// Seats that are not sold: those that can be held, and those that are held and may come back.
+    /// Unsold seats: available ones, and held ones that may become available again.
     pub unsold: u64,
-    /// Seats there are.
+    /// All seats.
     pub total: u64,
     /// Lowest and highest price, minor units.
     pub prices: Option<(i64, i64)>,
@@ -21,8 +21,8 @@ pub struct RoomStock {
 }
 
 impl Core {
-    /// What is left of the shows behind `room` whose sale is not over; `None` when no show is
-    /// behind it. Read from memory.
+    /// The stock of the shows behind `room` whose sale is not over; `None` when no show is behind
+    /// it. Read from memory.
     pub(crate) fn stock(&self, room: &RoomId) -> Option<RoomStock> {
         let now = self.clock.now();
         let all = self.catalogue.in_room(room);
@@ -39,12 +39,14 @@ impl Core {
         let prices: Vec<i64> = prices.map(|category| category.price_minor).collect();
         Some(RoomStock {
             remaining,
-            // Held seats are counted only when nothing else is left: it takes a look at every one.
+            // Held seats are counted only when no seat is available, because counting reads every
+            // seat.
             unsold: match remaining {
                 0 => for_sale().map(|show| show.unsold_count()).sum(),
                 some => some,
             },
-            // What is not for sale any more must not make the rest look few.
+            // Shows whose sale is over are left out, so that they do not make the remaining stock
+            // look small.
             total: for_sale().map(|show| show.seat_count()).sum(),
             prices: prices
                 .iter()

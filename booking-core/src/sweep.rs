@@ -1,7 +1,8 @@
-//! Expiring holds whose time is over.
+//! Expires holds past their end.
 //!
-//! Holds are expired by the batch. A hold that does not have its seats is a breach that nobody
-//! can act on but a person; it is named, set aside for a while, and keeps no other from expiring.
+//! Holds are expired in batches. A hold that does not have its seats breaks an invariant, which
+//! only a person can repair; it is logged, skipped for a while, and does not keep other holds from
+//! expiring.
 
 use contract::Timestamp;
 use uuid::Uuid;
@@ -14,8 +15,8 @@ use crate::store::seats::SeatReport;
 use crate::telemetry;
 
 impl Core {
-    /// Expires holds whose time is over: those that no payment is open for, and those that are
-    /// past their hard deadline in any case. The provider is not asked. Returns how many.
+    /// Expires holds past their end that have no open payment, and all holds past their hard
+    /// deadline. Does not ask the provider. Returns how many.
     pub(crate) async fn sweep_once(&self) -> Result<usize, StoreError> {
         let now = self.clock.now();
         let but = self.set_aside.present(now);
@@ -35,7 +36,8 @@ impl Core {
         Ok(given_up + count)
     }
 
-    /// The end of all patience with payments: a provider that hangs keeps no seat.
+    /// Gives up open payments past the hard deadline, so that a provider that hangs cannot keep
+    /// seats.
     async fn give_up_all(&self, but: &[Uuid], now: Timestamp) -> Result<usize, StoreError> {
         let pool = &self.pools.sweep;
         let due = store::payments::past_patience(pool, now, but, SWEEP_BATCH_MAX).await?;
@@ -49,7 +51,7 @@ impl Core {
         Ok(count)
     }
 
-    /// Expires one hold after the other, without those that cannot be.
+    /// Expires holds one by one, except those that cannot be expired.
     async fn expire_each(
         &self,
         but: &[Uuid],

@@ -12,46 +12,46 @@ use uuid::Uuid;
 use crate::config::TicketKeys;
 
 const VERSION: u8 = 1;
-/// Where a token says which key signed it.
+/// The offset of the key id in a token.
 const KEY_ID_AT: usize = 1;
 const CLAIMS_BYTES: usize = 36;
-/// Keeps the signature from being valid for anything else that the key may ever sign.
+/// Domain separation: a ticket's signature is valid for nothing else that the key may sign.
 const CONTEXT: &[u8] = b"ropeline ticket v1\0";
-/// A ticket opens the door this long before the show.
+/// How long before the show a ticket is valid, in seconds.
 const VALID_BEFORE_SECONDS: i64 = 12 * 3600;
-/// And this long after it ended.
+/// How long after the end of the show a ticket is valid, in seconds.
 const VALID_AFTER_SECONDS: i64 = 12 * 3600;
 
-/// What a QR code says.
+/// The claims of a ticket.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct TicketClaims {
     /// The show's number.
     pub show_no: u32,
     /// The ticket.
     pub ticket_id: TicketId,
-    /// Grows when the ticket is issued anew; older ones are worthless then.
+    /// Incremented when the ticket is reissued; older tokens are then void.
     pub token_generation: u16,
     /// The seat's number within the show.
     pub seat_no: u32,
-    /// From when the door opens for it.
+    /// Start of validity.
     pub valid_from: Timestamp,
-    /// Until when.
+    /// End of validity.
     pub valid_to: Timestamp,
 }
 
-/// Why a QR code is not a ticket.
+/// Why a QR code is not a valid ticket.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum InvalidTicket {
-    /// It is not the text of a ticket.
+    /// The text is not a ticket's.
     #[error("this is not a ticket")]
     Unreadable,
-    /// Nobody who holds the key signed it.
+    /// The signature does not match the key.
     #[error("the signature is not valid")]
     Forged,
-    /// It is of a later kind or key.
+    /// The format or key is newer than the scanner.
     #[error("this ticket needs a newer scanner")]
     Unknown,
-    /// The door is not open for it now.
+    /// The time is outside the ticket's validity.
     #[error("the ticket is not valid at this time")]
     OutOfTime,
 }
@@ -63,7 +63,7 @@ pub(crate) struct TicketSigner {
     key: SigningKey,
 }
 
-/// Verifies tickets of every key that has signed any.
+/// Verifies tickets of the current and all earlier keys.
 #[derive(Clone, Debug)]
 pub struct TicketVerifier(Vec<(u8, VerifyingKey)>);
 
@@ -99,7 +99,7 @@ impl TicketSigner {
     }
 }
 
-/// Checks the text of a QR code: signature first, then the time. Needs nothing but the keys.
+/// Verifies the text of a QR code: signature first, then validity. Needs only the keys.
 pub fn verify_ticket(
     text: &str,
     verifier: &TicketVerifier,
@@ -123,7 +123,7 @@ pub fn verify_ticket(
 }
 
 impl TicketClaims {
-    /// The claims of a ticket for a show that takes place in `lasts`.
+    /// The claims of a ticket for a show that takes place during `lasts`.
     pub(crate) fn new(
         show_no: i32,
         ticket_id: Uuid,
@@ -223,7 +223,7 @@ fn base45_decode(text: &str) -> Option<Vec<u8>> {
     Some(bytes)
 }
 
-/// The QR code of `text` as a picture.
+/// The QR code of `text` as SVG.
 pub(crate) fn qr_svg(text: &str) -> Result<String, qrcode::types::QrError> {
     let code = qrcode::QrCode::with_error_correction_level(text, qrcode::EcLevel::M)?;
     Ok(code
@@ -238,7 +238,7 @@ mod tests {
     use proptest::prelude::*;
 
     const STARTS_AT: Timestamp = Timestamp::from_ms(1_790_000_000_000);
-    /// Two days later.
+    /// Two days after the start.
     const ENDS_AT: Timestamp = Timestamp::from_ms(1_790_172_800_000);
 
     fn claims() -> TicketClaims {
@@ -268,7 +268,7 @@ mod tests {
     fn a_forged_ticket_is_not_a_ticket() {
         let key = verifier();
         let good = base45_decode(&signer().sign(&claims())).unwrap();
-        // Every byte matters: the claims and the signature.
+        // Changing any byte of claims or signature invalidates the ticket.
         for at in 0..good.len() {
             let mut forged = good.clone();
             forged[at] ^= 1;

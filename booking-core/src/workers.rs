@@ -1,7 +1,7 @@
-//! Work that nobody waits for: expiring, sweeping, polling, the inbox, refunds, refreshing memory.
+//! Background work: expiring, sweeping, polling, the inbox, refunds, refreshing memory.
 //!
-//! Each kind has a `*_once` that does what is due, and a thin loop around it. Any number of
-//! processes may run all of them.
+//! Each kind has a `*_once` that does what is due, and a loop around it. Any number of processes
+//! may run all of them.
 
 use std::future::Future;
 use std::sync::Arc;
@@ -21,25 +21,25 @@ use crate::database::StoreError;
 use crate::failing::{Failing, Loudness};
 use crate::store;
 
-/// Time in which a worker that claimed a payment has to be done with it.
+/// How long a worker's claim on a payment lasts.
 const POLL_CLAIM: Duration = IDEMPOTENCY_TAKEOVER_AFTER;
 /// Rows of each kind purged in one pass.
 const PURGE_BATCH_MAX: i64 = 1000;
-/// How often old rows are purged.
+/// How often rows are purged.
 const PURGE_EVERY: Duration = Duration::from_mins(5);
-/// How often keys are looked for whose owner died.
+/// How often idempotency keys of dead owners are looked for.
 const ABANDONED_KEYS_EVERY: Duration = Duration::from_mins(1);
-/// How often a process looks whether the provider's books are to be compared.
+/// How often a process checks whether a comparison with the provider's books is due.
 const RECONCILE_LOOK_EVERY: Duration = Duration::from_mins(1);
 
 impl Core {
-    /// Expires holds if one made by this process is due. Returns how many. What it does not get
-    /// done is left to the sweeper.
+    /// Expires holds if an expiry time of this process is due. Returns how many. The sweeper
+    /// expires the rest.
     pub(crate) async fn expire_due_once(&self) -> Result<usize, StoreError> {
         if !self.expiry.take_due(self.clock.now()) {
             return Ok(0);
         }
-        // Holds with an open payment are not swept; the resolver ends them.
+        // The sweep skips holds with an open payment; the resolver ends them.
         self.payments_due.notify_one();
         let mut expired = 0;
         loop {
@@ -51,8 +51,8 @@ impl Core {
         }
     }
 
-    /// Asks about payments that are due. Holds whose time is over while a payment is open end
-    /// here. Returns how many there were.
+    /// Resolves payments that are due, and so ends holds past their end that have an open payment.
+    /// Returns how many payments there were.
     pub(crate) async fn poll_once(&self) -> Result<usize, StoreError> {
         let now = self.clock.now();
         let until = now.plus(POLL_CLAIM);
@@ -75,15 +75,15 @@ impl Core {
         Ok(count)
     }
 
-    /// Brings memory in line with the database.
+    /// Refreshes memory from the database.
     pub(crate) async fn refresh_once(&self) -> Result<usize, StoreError> {
         let now = self.clock.now();
         self.catalogue.refresh_once(now).await?;
         Ok(0)
     }
 
-    /// Removes what nobody will ask for again: stored answers, webhooks that were worked on, old
-    /// news. Returns how many rows; there may be more.
+    /// Removes rows that are no longer needed: stored responses, processed webhooks, old outbox
+    /// rows. Returns how many; there may be more.
     pub(crate) async fn purge_once(&self) -> Result<usize, StoreError> {
         let now = self.clock.now();
         let pool = &self.pools.jobs;
@@ -99,8 +99,7 @@ impl Core {
 impl Core {
     /// Gives up idempotency keys whose owner died. Returns how many; there may be more.
     pub(crate) async fn abandoned_keys_once(&self) -> Result<usize, StoreError> {
-        // Twice the time after which a repeat takes over, so that an owner that is merely slow
-        // stores its answer.
+        // Twice the takeover time, so that an owner that is only slow can still store its response.
         let before = self.clock.now().minus(IDEMPOTENCY_TAKEOVER_AFTER * 2);
         let pool = &self.pools.jobs;
         let count = store::idempotency::give_up_abandoned(pool, before, PURGE_BATCH_MAX).await?;
@@ -141,7 +140,7 @@ pub(crate) fn start(core: &Arc<Core>) {
     });
     let reconcile = Rhythm::every(RECONCILE_LOOK_EVERY);
     spawn(core, "reconcile", reconcile, |core| async move {
-        // Without a show nothing was ever paid, and the provider may not even run.
+        // Without a show there are no payments, and the provider may not even run.
         if !store::catalogue::has_shows(&core.pools.jobs).await? {
             return Ok(0);
         }
@@ -168,17 +167,17 @@ fn start_timer(core: &Arc<Core>) {
                 () = core.expiry.due(&*core.clock) => {}
             }
             if let Err(error) = core.expire_due_once().await {
-                // The sweeper meets the same outage, and logs it once.
+                // The sweeper fails in the same outage and logs it once.
                 tracing::debug!(%error, "holds that are due are left to the sweeper");
             }
         }
     });
 }
 
-/// When a worker looks for work.
+/// The schedule of a worker.
 struct Rhythm {
     every: Duration,
-    /// Told when there is work, so that it need not wait for the next look.
+    /// Notified when there is work before the next period ends.
     woken: Arc<Notify>,
 }
 
@@ -213,7 +212,7 @@ where
     let task_core = Arc::clone(core);
     core.work.start(async move {
         let core = task_core;
-        // Up to a quarter of the period, so that processes started together do not keep step.
+        // Up to a quarter of the period, so that processes that start together do not run in step.
         let jitter = u32::from(core.randomness.bytes::<1>()[0]);
         let period = rhythm.every + rhythm.every / 4 * jitter / 255;
         let mut failing = Failing::default();
@@ -225,7 +224,7 @@ where
                         tracing::info!(worker = name, seconds, "worker works again");
                     }
                     if count > 0 {
-                        // There may be more: look again at once.
+                        // A full batch: there may be more, so the next pass follows at once.
                         continue;
                     }
                 }
