@@ -1,8 +1,8 @@
-//! The writer of a show: gathers holds and settles them in batches.
+//! The writer of a show: collects requests to hold and settles them in batches.
 //!
-//! One writer per show and process. It refuses from memory what is certainly gone, keeps asks of
-//! one batch from wanting the same seat, and leaves the rest to the database, which other
-//! processes write to as well.
+//! There is one writer per show and process. It refuses from memory what is certainly unavailable,
+//! and never lets two asks of a batch want the same seat. The database decides the rest, because
+//! other processes write to it too.
 
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::panic::AssertUnwindSafe;
@@ -29,12 +29,12 @@ use crate::store::hold_batch::{HoldAnswer, HoldAsk, HoldBatch, HoldTerms, hold_b
 use crate::store::idempotency::{self, KeyUse, KeyedAnswer};
 use crate::telemetry;
 
-/// What every writer needs.
+/// The dependencies of every writer.
 #[derive(Clone)]
 pub(crate) struct Writer {
     pub(crate) pool: PgPool,
     pub(crate) clock: Arc<dyn Clock>,
-    /// Hears when the holds that were made end.
+    /// Receives the end times of new holds.
     pub(crate) expiry: Arc<ExpiryTimes>,
 }
 
@@ -44,20 +44,20 @@ impl std::fmt::Debug for Writer {
     }
 }
 
-/// A batch being put together.
+/// A batch that is being composed.
 #[derive(Debug, Default)]
 struct Batch {
     commands: Vec<HoldCommand>,
     asks: Vec<HoldAsk>,
-    /// What each ask makes if it is granted.
+    /// The hold of each ask, if it is granted.
     holds: Vec<Hold>,
     seats: HashSet<usize>,
     owners: HashSet<String>,
-    /// Principals and keys.
+    /// Principal and key of each ask.
     keys: HashSet<(String, String)>,
 }
 
-/// Says how many requests wait for the writer of the show.
+/// Reports the length of the writer's queue as a metric.
 #[expect(clippy::cast_precision_loss, reason = "at most a few thousand")]
 fn report_queue(memory: &ShowMemory, waiting: usize) {
     let show = memory.info.show_id.to_string();
@@ -65,7 +65,7 @@ fn report_queue(memory: &ShowMemory, waiting: usize) {
 }
 
 impl Writer {
-    /// Settles commands until nobody can send any more.
+    /// Settles commands until all senders are dropped.
     pub(crate) async fn run(
         self,
         memory: Arc<ShowMemory>,
@@ -76,7 +76,7 @@ impl Writer {
             report_queue(&memory, commands.len() + waiting.len());
             let work = AssertUnwindSafe(self.work_once(&memory, &mut waiting));
             let Ok(worked) = work.catch_unwind().await else {
-                // Whoever waits hears that it broke, because what it broke on may be among them.
+                // All waiting commands fail, because one of them may have caused the panic.
                 tracing::error!(show = %memory.info.show_id, "a defect broke a batch of holds");
                 metrics::counter!(telemetry::WRITER_PANICS).increment(1);
                 waiting.clear();
@@ -87,8 +87,8 @@ impl Writer {
             let Err(cause) = worked else { continue };
             tracing::warn!(show = %memory.info.show_id, %cause, "a batch of holds failed");
             if matches!(cause, StoreError::Unavailable(_) | StoreError::Timeout) {
-                // The database does not answer: those who wait are told now, because each
-                // further try would cost them the time of one more failure.
+                // The database does not answer: waiting commands fail now, because each further
+                // attempt would cost them another timeout.
                 while let Ok(command) = commands.try_recv() {
                     waiting.push_back(command);
                 }
@@ -99,7 +99,7 @@ impl Writer {
         }
     }
 
-    /// Answers what was answered before, then settles one batch of the others.
+    /// Answers commands whose key was used before, then settles one batch of the others.
     async fn work_once(
         &self,
         memory: &ShowMemory,
@@ -114,8 +114,8 @@ impl Writer {
         self.settle(memory, &terms, batch, waiting).await
     }
 
-    /// Answers the commands whose keys were used before. It comes before any look at the seats,
-    /// which are gone because the first request holds them.
+    /// Answers commands whose keys were used before. This precedes the check of seats, which would
+    /// be refused because the first request holds them.
     async fn answer_known(&self, waiting: &mut VecDeque<HoldCommand>) -> Result<(), StoreError> {
         let keys = |command: &HoldCommand| command.key.as_ref().map(|key| key.key_uses.clone());
         let asked: Vec<KeyUse> = waiting.iter().filter_map(keys).flatten().collect();
@@ -125,7 +125,8 @@ impl Writer {
         let mut found = match idempotency::find(&self.pool, &asked).await {
             Ok(found) => found.into_iter(),
             Err(cause) => {
-                // Those without a key need not suffer, and those with one must not come again.
+                // Only commands with a key fail: without the lookup they could hold seats a second
+                // time.
                 for command in std::mem::take(waiting) {
                     if command.key.is_some() {
                         answer(command, Err(cause.for_another()));
@@ -187,7 +188,7 @@ impl Writer {
                 }
                 Ok(())
             }
-            // The next look finds the key and answers whoever it belongs to.
+            // The next round finds the key and answers its command.
             Ok(HoldBatch::KeyUsed) => {
                 put_first(batch.commands, waiting);
                 Ok(())
@@ -202,11 +203,11 @@ impl Writer {
     }
 }
 
-/// Waits for work and a little longer for company. False when no one can send any more.
+/// Waits for a command and then briefly for further ones. False when all senders are dropped.
 ///
-/// An owner who asks again and again has few commands waiting here and hears at once that the
-/// rest are too many: a batch takes one command of each owner, so that theirs alone would leave
-/// no room for others.
+/// Only a few commands of one owner may wait here; further ones are refused as busy. A batch takes
+/// one command per owner, so commands of a single owner could otherwise fill the queue and leave no
+/// room for others.
 async fn gather(
     commands: &mut mpsc::Receiver<HoldCommand>,
     waiting: &mut VecDeque<HoldCommand>,
@@ -242,8 +243,8 @@ async fn gather(
     true
 }
 
-/// Turns commands into asks until the batch is full. A second command of one owner, of one key or
-/// for one seat waits for the next batch; commands that cannot succeed are answered at once.
+/// Turns commands into asks until the batch is full. A second command with the same owner, key or
+/// seat waits for the next batch; a command that cannot succeed is answered at once.
 fn compose(memory: &ShowMemory, terms: &HoldTerms, waiting: &mut VecDeque<HoldCommand>) -> Batch {
     let mut batch = Batch::default();
     let mut later = Vec::new();
@@ -251,7 +252,7 @@ fn compose(memory: &ShowMemory, terms: &HoldTerms, waiting: &mut VecDeque<HoldCo
         && let Some(command) = waiting.pop_front()
     {
         if command.reply.is_closed() {
-            // The customer has gone; nothing was tried.
+            // The customer has disconnected, and nothing was tried for this command.
             continue;
         }
         if command.queued_at.elapsed() > HOLD_WAIT_MAX {
@@ -268,12 +269,12 @@ fn compose(memory: &ShowMemory, terms: &HoldTerms, waiting: &mut VecDeque<HoldCo
             Choice::Gone(gone) => answer(command, Ok(Settled::SeatsUnavailable(gone))),
         }
     }
-    // Those put off keep their turn before those not looked at yet.
+    // Postponed commands keep their turn before those that were not read yet.
     put_first(later, waiting);
     batch
 }
 
-/// Puts commands back where they were: before all others, in their order.
+/// Puts commands back at the front, in their order.
 fn put_first(commands: Vec<HoldCommand>, waiting: &mut VecDeque<HoldCommand>) {
     for command in commands.into_iter().rev() {
         waiting.push_front(command);
@@ -281,7 +282,7 @@ fn put_first(commands: Vec<HoldCommand>, waiting: &mut VecDeque<HoldCommand>) {
 }
 
 impl Batch {
-    /// Whether something of the same owner or the same key is in it already.
+    /// Whether the batch already has an ask with the command's owner or key.
     fn has_company_of(&self, command: &HoldCommand) -> bool {
         let keys = command.key.iter().flat_map(|key| &key.key_uses);
         self.owners.contains(&command.owner.limit_owner)
@@ -326,14 +327,14 @@ impl Batch {
     }
 }
 
-/// What can be asked of the database for one command.
+/// The ask for one command.
 #[derive(Debug, PartialEq, Eq)]
 enum Choice {
     /// These seats, by index.
     Seats(Vec<usize>),
-    /// Nothing yet: a seat is asked for by another command of the batch, which may be refused.
+    /// None yet: another command of the batch, which may be refused, asks for one of the seats.
     Later,
-    /// Nothing: these are certainly gone; none when no combination of the best is left.
+    /// None: these seats are unavailable; empty when no combination of the best seats is left.
     Gone(Vec<SeatId>),
 }
 
@@ -390,7 +391,7 @@ fn conclude(
             command.tries += 1;
             let any_will_do = matches!(command.wanted, SeatsWanted::Best { .. });
             if any_will_do && command.tries < HOLD_TRIES_MAX {
-                // Another process was quicker; memory has heard of it by now.
+                // Another process took the seats first; memory knows that by now.
                 waiting.push_back(command);
                 return;
             }
@@ -408,7 +409,7 @@ fn conclude(
     }
 }
 
-/// Answers a command. Nobody waiting any more is no error: the hold expires by itself.
+/// Answers a command. A disconnected caller is no error: the hold expires by itself.
 fn answer(command: HoldCommand, outcome: Result<Settled, StoreError>) {
     let _ = command.reply.send(outcome);
 }

@@ -21,23 +21,23 @@ use crate::store;
 use crate::store::catalogue::{LoadedShow, Which};
 use crate::store::seats::SeatReport;
 
-/// Every show that is not long over.
+/// Every current show.
 #[derive(Clone, Debug, Default)]
 struct Shows {
     by_id: HashMap<ShowId, Arc<ShowEntry>>,
     by_no: HashMap<i32, Arc<ShowEntry>>,
 }
 
-/// How far the notes of changes were read.
+/// How far the records of changes have been read.
 #[derive(Clone, Copy, Debug)]
 struct ReadUpTo {
-    /// The next look begins with this transaction.
+    /// The transaction id where the next read begins.
     next: i64,
     at: Instant,
 }
 
-/// The catalogue: a snapshot that is replaced as a whole, so that browsing never waits. Seats are
-/// read when somebody asks for them, and given up when many other shows were asked for since.
+/// The catalogue: a snapshot that is replaced as a whole, so that reads never block. Seats are
+/// loaded on demand, and unloaded when many other shows were used since.
 #[derive(Clone, Debug)]
 pub(crate) struct Catalogue {
     shows: Arc<ArcSwap<Shows>>,
@@ -63,7 +63,7 @@ impl Shows {
         self.by_no.retain(|_, entry| entry.info().is_current(now));
     }
 
-    /// Takes over a show as the database has it. One that is as before keeps its seats.
+    /// Takes over a show from the database. An unchanged show keeps its loaded seats.
     fn renew(&mut self, info: ShowInfo, figures: SeatFigures) {
         match self.by_no.get(&info.show_no) {
             Some(known) if *known.info() == info => known.set_figures(figures),
@@ -86,7 +86,7 @@ impl Catalogue {
         }
     }
 
-    /// A show that is not long over.
+    /// A current show.
     pub(crate) fn entry(&self, show: &ShowId) -> Option<Arc<ShowEntry>> {
         self.shows.load().by_id.get(show).cloned()
     }
@@ -95,7 +95,7 @@ impl Catalogue {
         self.shows.load().by_no.get(&show_no).cloned()
     }
 
-    /// A show with its seats, which are read if nobody asked for them lately.
+    /// A show with its seats, loading them if needed.
     pub(crate) async fn live(&self, show: &ShowId) -> Result<Option<LiveShow>, StoreError> {
         match self.entry(show) {
             Some(entry) => self.live_of(&entry).await,
@@ -103,17 +103,17 @@ impl Catalogue {
         }
     }
 
-    /// A show with its seats, also one that is over.
+    /// A show with its seats, even if it is over.
     pub(crate) async fn live_by_no(&self, show_no: i32) -> Result<Option<LiveShow>, StoreError> {
         if let Some(entry) = self.entry_by_no(show_no) {
             return self.live_of(&entry).await;
         }
-        // Its writer ends with this look: nothing can be held any more.
+        // The writer ends when this value is dropped, because nothing can be held any more.
         let loaded = self.read(show_no).await?;
         Ok(loaded.map(|loaded| LiveShow::new(loaded, 1).0))
     }
 
-    /// A show without its seats, also one that is over.
+    /// A show without its seats, even if it is over.
     pub(crate) async fn view(
         &self,
         show: &ShowId,
@@ -148,7 +148,7 @@ impl Catalogue {
     }
 
     async fn read(&self, show_no: i32) -> Result<Option<LoadedShow>, StoreError> {
-        // Never closed.
+        // The semaphore is never closed.
         let _permit = self.reads.acquire().await.ok();
         store::catalogue::show(&self.pool, show_no).await
     }
@@ -159,8 +159,8 @@ impl Catalogue {
         live.map(|entry| entry.seat_count()).sum()
     }
 
-    /// Gives up seats that were not used for longest until those left are few enough. Commands
-    /// that wait are still settled: a writer ends when its queue is empty.
+    /// Unloads the seats of the least recently used shows until the rest is within the limit.
+    /// Waiting commands are still settled: a writer ends only when its queue is empty.
     fn make_room(&self, just_read: i32) {
         let shows = self.shows.load();
         let mut live: Vec<&Arc<ShowEntry>> = shows
@@ -186,7 +186,7 @@ impl Catalogue {
         }
     }
 
-    /// Every show, by start.
+    /// Every show, sorted by start.
     pub(crate) fn all(&self) -> Vec<Arc<ShowEntry>> {
         let mut shows: Vec<_> = self.shows.load().by_id.values().cloned().collect();
         shows.sort_by(|a, b| {
@@ -195,7 +195,7 @@ impl Catalogue {
         shows
     }
 
-    /// The cities that have shows, by name.
+    /// The cities with shows, sorted by name.
     pub(crate) fn cities(&self, now: Timestamp) -> Vec<City> {
         let mut cities: BTreeMap<(String, CityId), City> = BTreeMap::new();
         for show in self.shows.load().by_id.values() {
@@ -214,8 +214,8 @@ impl Catalogue {
         cities.into_values().collect()
     }
 
-    /// The shows of a city, of a day at the venue and matching a query if given, by start; `None`
-    /// when the city is unknown.
+    /// The shows of a city, filtered by day (at the venue) and query if given, sorted by start;
+    /// `None` when the city is unknown.
     pub(crate) fn shows_in(
         &self,
         city: &CityId,
@@ -254,7 +254,7 @@ impl Catalogue {
             .collect()
     }
 
-    /// Tells the shows concerned how seats are now.
+    /// Applies new seat states to the shows concerned.
     pub(crate) fn apply(&self, reports: &[SeatReport]) {
         let mut by_show: HashMap<i32, Vec<_>> = HashMap::new();
         for report in reports {
@@ -270,7 +270,7 @@ impl Catalogue {
         }
     }
 
-    /// Brings one show up to date at once.
+    /// Reads one show again at once.
     pub(crate) async fn renew(&self, show: &ShowId, now: Timestamp) -> Result<(), StoreError> {
         let _one_at_a_time = self.refreshing.lock().await;
         if let Some((info, figures)) = self.read_entry(show).await? {
@@ -282,7 +282,7 @@ impl Catalogue {
         Ok(())
     }
 
-    /// A show as the database has it.
+    /// A show from the database.
     pub(crate) async fn info(&self, show: &ShowId) -> Result<Option<ShowInfo>, StoreError> {
         let mut infos = store::catalogue::infos(&self.pool, Which::Id(show)).await?;
         Ok(infos.pop())
@@ -300,9 +300,9 @@ impl Catalogue {
         Ok(Some((info, figures.unwrap_or_default())))
     }
 
-    /// Brings memory in line with the database: shows that were imported or changed, and seats
-    /// that other processes sold. Reads only what changed since the last look, except the first
-    /// time, after a long silence, and when the database went back.
+    /// Refreshes memory from the database: imported or changed shows, and seats that other
+    /// processes sold. Reads only changes since the last refresh, except the first time, after a
+    /// long pause, and when the database was reset to an earlier state.
     pub(crate) async fn refresh_once(&self, now: Timestamp) -> Result<(), StoreError> {
         let mut read_up_to = self.refreshing.lock().await;
         let known = read_up_to.filter(|known| known.at.elapsed() < CHANGES_MISSED_AFTER);
@@ -322,7 +322,7 @@ impl Catalogue {
         Ok(())
     }
 
-    /// Reads every show, and the seats of those whose seats are in memory.
+    /// Reads every show, and the seats of those whose seats are loaded.
     async fn take_over_all(&self, now: Timestamp) -> Result<(), StoreError> {
         let which = Which::EndedAfter(now.minus(LISTED_AFTER_END));
         let infos = store::catalogue::infos(&self.pool, which).await?;
@@ -378,7 +378,7 @@ impl Catalogue {
         self.shows.store(Arc::new(next));
     }
 
-    /// Reads the seats of shows in memory whose map has another version in the database.
+    /// Reads the seats of loaded shows whose map version differs from the database's.
     async fn catch_up(&self, figures: &HashMap<i32, SeatFigures>) -> Result<(), StoreError> {
         for (show_no, figures) in figures {
             let Some(entry) = self.entry_by_no(*show_no) else {
@@ -397,7 +397,7 @@ impl Catalogue {
                         .into_iter()
                         .map(|report| (report.seat_no, report.state)),
                 ),
-                // What is wrong with one show must not keep the others from being read.
+                // Invalid data of one show must not keep the others from being read.
                 Err(error) if error.is_of_the_data() => {
                     tracing::error!(show_no, %error, "seats cannot be read");
                 }

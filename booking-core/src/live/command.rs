@@ -1,4 +1,4 @@
-//! What a writer of a show is asked, and what it answers.
+//! Commands to a show's writer, and its answers.
 
 use contract::SeatId;
 use contract::booking::Hold;
@@ -10,12 +10,12 @@ use crate::database::StoreError;
 use crate::store::hold_batch::HoldOwner;
 use crate::store::idempotency::{KeyUse, Known, StoredAnswer};
 
-/// Which seats a hold is to have.
+/// The seats that a hold asks for.
 #[derive(Clone, Debug)]
 pub(crate) enum SeatsWanted {
-    /// These, by index in the plan.
+    /// These seats, by index in the plan.
     Named(Vec<usize>),
-    /// So many of the best.
+    /// A number of the best seats.
     Best {
         quantity: usize,
         category: Option<String>,
@@ -31,11 +31,11 @@ impl SeatsWanted {
     }
 }
 
-/// Makes a hold once, however often it is asked for.
+/// Makes a hold once for all repeats of a request.
 pub(crate) struct HoldKey {
-    /// The key under every name that a repeat may come with. At least one.
+    /// The key under every principal that a repeat may come with. At least one.
     pub(crate) key_uses: Vec<KeyUse>,
-    /// What a repeat is told, which is stored with the hold.
+    /// The response to a repeat, stored with the hold.
     pub(crate) answer_of: Box<dyn Fn(&Hold) -> StoredAnswer + Send + Sync>,
 }
 
@@ -45,7 +45,7 @@ impl std::fmt::Debug for HoldKey {
     }
 }
 
-/// A hold that somebody waits for.
+/// A command to hold seats, whose caller waits.
 #[derive(Debug)]
 pub(crate) struct HoldCommand {
     pub(crate) hold_id: Uuid,
@@ -57,17 +57,17 @@ pub(crate) struct HoldCommand {
     pub(crate) reply: oneshot::Sender<Result<Settled, StoreError>>,
 }
 
-/// What became of a hold.
+/// The outcome of a command.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Settled {
-    /// It has its seats.
+    /// The seats are held.
     Held(Hold),
-    /// Its key was used before.
+    /// The key was used before.
     Known(Known),
-    /// These seats could not be had.
+    /// These seats are not available.
     SeatsUnavailable(Vec<SeatId>),
-    /// The owner would have too many tickets.
+    /// The owner would exceed the ticket limit.
     TicketLimit,
-    /// It waited too long for its turn and was not tried.
+    /// The command waited too long or too many waited, so nothing was tried.
     Busy,
 }

@@ -1,4 +1,4 @@
-//! A show in the catalogue: what lists need is always there, its seats when somebody asks.
+//! A show in the catalogue: its fields are always in memory, its seats are loaded on demand.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -13,12 +13,12 @@ use crate::shows::{SeatFigures, ShowInfo};
 #[derive(Debug)]
 pub(crate) struct ShowEntry {
     info: ShowInfo,
-    /// As the database had them at the last look; seats in memory are newer.
+    /// Read at the last refresh; loaded seats are newer.
     figures: Mutex<SeatFigures>,
     live: Mutex<Option<LiveShow>>,
-    /// Held while the seats are read, so that a rush reads them once.
+    /// Locked while the seats are read, so that concurrent requests read them once.
     pub(super) reading: tokio::sync::Mutex<()>,
-    /// Grows from use to use over all shows.
+    /// Ordinal of the last use, counted over all shows.
     used: AtomicU64,
 }
 
@@ -41,7 +41,7 @@ impl ShowEntry {
         self.live.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The show with its seats, if they are in memory and its writer runs.
+    /// The show with its seats, if they are loaded and its writer runs.
     pub(super) fn live(&self) -> Option<LiveShow> {
         let live = self.lock_live();
         live.clone().filter(|show| !show.queue().is_closed())
@@ -59,12 +59,12 @@ impl ShowEntry {
         *self.figures.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Notes a use, the `number`th of all.
+    /// Records a use, with its ordinal over all shows.
     pub(super) fn note_use(&self, number: u64) {
         self.used.fetch_max(number, Ordering::Relaxed);
     }
 
-    /// Orders shows by how well memory can do without their seats.
+    /// Sort key for unloading seats; the smallest are unloaded first.
     pub(super) fn last_use(&self) -> (bool, u64) {
         let is_watched = self.lock_live().as_ref().is_some_and(LiveShow::is_watched);
         (is_watched, self.used.load(Ordering::Relaxed))
@@ -77,7 +77,7 @@ impl ShowEntry {
         }
     }
 
-    /// Seats that are free, or held and may come back.
+    /// Available seats, and held seats that may become available again.
     pub(crate) fn unsold_count(&self) -> u64 {
         match self.live() {
             Some(show) => show.unsold_count(),

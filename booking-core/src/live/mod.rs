@@ -1,4 +1,4 @@
-//! Shows in memory: what browsing reads, and the writers that holds go through.
+//! Shows in memory: the data for browsing, and the writers for holds.
 
 mod actor;
 mod catalogue;

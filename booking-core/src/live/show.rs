@@ -12,10 +12,10 @@ use crate::config::SEAT_CHANGES_KEPT;
 use crate::shows::{SeatCounts, SeatFigures, SeatPlan, SeatState, SeatStates, ShowInfo, compact};
 use crate::store::catalogue::LoadedShow;
 
-/// The last map that was made into a document, with its version.
+/// The last rendered map, with its version.
 type Rendered = Mutex<Option<(u64, Arc<Document>)>>;
 
-/// What is known of a show: shared by its writer, by browsing and by whoever frees seats.
+/// The state of a show in memory, shared by its writer, by browsing and by code that frees seats.
 #[derive(Debug)]
 pub(crate) struct ShowMemory {
     pub(crate) info: ShowInfo,
@@ -42,7 +42,7 @@ impl ShowMemory {
         self.states.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Takes over reports about seats, and tells those who watch the map what is new.
+    /// Applies new seat states, and sends the changes to watchers of the map.
     pub(crate) fn apply(&self, reports: impl IntoIterator<Item = (i32, SeatState)>) {
         let mut states = self.states();
         let from_version = states.version();
@@ -68,8 +68,8 @@ impl ShowMemory {
             version: states.version(),
             changes,
         };
-        // Sent under the lock, so that watchers get the updates in the order of their versions.
-        // No one watching is no error.
+        // Sent under the lock, so that watchers get updates in the order of their versions. It is
+        // no error if there are no watchers.
         let _ = self.changes.send(Arc::new(update));
     }
 
@@ -96,13 +96,13 @@ fn count(seats: usize) -> u64 {
 /// A form of the seat map.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum MapForm {
-    /// Every seat with all that is known of it.
+    /// Every seat with all of its fields.
     Full,
-    /// Rows as runs of seats, for pages that draw them.
+    /// Rows as runs of seats, for pages that draw the hall.
     Compact,
 }
 
-/// A show with the queue of its writer. The writer ends when the last handle is dropped.
+/// A show with the queue of its writer. The writer ends when the last clone is dropped.
 #[derive(Clone, Debug)]
 pub(crate) struct LiveShow {
     memory: Arc<ShowMemory>,
@@ -110,7 +110,7 @@ pub(crate) struct LiveShow {
 }
 
 impl LiveShow {
-    /// A show in memory, and what its writer needs.
+    /// A show in memory, and its writer's inputs.
     pub(crate) fn new(
         loaded: LoadedShow,
         queue_max: usize,
@@ -148,7 +148,7 @@ impl LiveShow {
         u64::try_from(self.memory.states().available_count()).unwrap_or(u64::MAX)
     }
 
-    /// Seats that are free, or held and may come back.
+    /// Available seats, and held seats that may become available again.
     pub(crate) fn unsold_count(&self) -> u64 {
         let states = self.memory.states();
         count(states.available_count() + states.held_count())
@@ -172,8 +172,8 @@ impl LiveShow {
         self.memory.seat_map(&states, now)
     }
 
-    /// The seat map as a document. Rendered and compressed once for each version that is asked
-    /// for, which takes tens of milliseconds for a large hall and blocks the thread.
+    /// The seat map as a document, rendered and compressed once per requested version. For a large
+    /// hall this takes tens of milliseconds and blocks the thread.
     pub(crate) fn map_document(
         &self,
         form: MapForm,
@@ -194,7 +194,7 @@ impl LiveShow {
         }
     }
 
-    /// The same, if it was rendered already and nobody renders it just now.
+    /// The same, if it is already rendered and its lock is free.
     pub(crate) fn map_rendered(&self, form: MapForm) -> Option<Arc<Document>> {
         let rendered = match form {
             MapForm::Full => &self.memory.full_map,
@@ -211,7 +211,7 @@ impl LiveShow {
         render: impl FnOnce(&SeatStates) -> Result<Vec<u8>, serde_json::Error>,
     ) -> Result<Arc<Document>, serde_json::Error> {
         let mut last = rendered.lock().unwrap_or_else(PoisonError::into_inner);
-        // A copy of the states, so that their writer does not wait for the rendering.
+        // A copy, so that rendering does not block the writer of the states.
         let states = {
             let states = self.memory.states();
             if let Some((version, document)) = &*last
@@ -221,8 +221,8 @@ impl LiveShow {
             }
             states.clone()
         };
-        // Versions count changes of seats; an import may change prices or the layout and none of
-        // them.
+        // The version counts changes of seats. An import may change prices or layout without
+        // changing a seat, so the tag contains the revision too.
         let tag = format!("{}-{}", self.info().revision, states.version());
         let json = render(&states)?;
         let document = Document::new(json, "application/json", tag, Effort::Quick);
@@ -231,7 +231,7 @@ impl LiveShow {
         Ok(document)
     }
 
-    /// What can be held now and what is held, by category, in the order of the show's.
+    /// Available and held seats by category, in the show's order.
     pub(crate) fn counts_by_category(&self) -> Vec<(String, SeatCounts)> {
         let mut counts: Vec<(String, SeatCounts)> = self
             .info()
@@ -249,7 +249,7 @@ impl LiveShow {
         counts
     }
 
-    /// Changes from now on.
+    /// Subscribes to changes from now on.
     pub(crate) fn watch(&self) -> broadcast::Receiver<Arc<SeatChanges>> {
         self.memory.changes.subscribe()
     }

@@ -1,13 +1,13 @@
-//! What becomes of money that was taken.
+//! The disposition of captured money.
 
 use serde::{Deserialize, Serialize};
 
-/// What became of money that was taken.
+/// The disposition of captured money.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "SCREAMING_SNAKE_CASE")]
 pub(crate) enum Disposition {
     /// It paid for a booking.
     Booked,
-    /// It goes back.
+    /// It is given back.
     AutoRefund,
 }

@@ -1,4 +1,4 @@
-//! Money as values: why payments fail, what becomes of what was taken, how refunds stand. Pure.
+//! Money as values: failure reasons, dispositions, refund states. Pure.
 
 mod disposition;
 mod failure;

@@ -1,21 +1,21 @@
-//! How refunds stand, and what their movements of money are called.
+//! The states of refunds, and the ids of their ledger movements.
 
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-/// How a refund stands.
+/// The state of a refund.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "SCREAMING_SNAKE_CASE")]
 pub(crate) enum RefundStatus {
-    /// Nothing is known to have reached the provider.
+    /// It may not have reached the provider.
     Requested,
-    /// The provider has it.
+    /// The provider has accepted it.
     Submitted,
-    /// The money went back.
+    /// The money was given back.
     Succeeded,
-    /// Refused; will be tried again.
+    /// The provider refused; it will be tried again.
     Failed,
-    /// Refused too often; a person has to look.
+    /// Refused too often: a person has to look.
     NeedsOps,
 }
 
@@ -31,8 +31,8 @@ impl RefundStatus {
     }
 }
 
-/// The ledger's name for a movement of a refund's money: the same movement has the same name, and
-/// one that comes after another refusal has another.
+/// The id of a refund's movement in the ledger: the same movement always has the same id, and a
+/// movement after a further refusal has another.
 pub(crate) fn movement_id(refund_id: Uuid, refusal_count: i32, gives: bool) -> Uuid {
     if refusal_count == 0 && gives {
         return refund_id;
@@ -41,7 +41,7 @@ pub(crate) fn movement_id(refund_id: Uuid, refusal_count: i32, gives: bool) -> U
     derived_id(&[&refund_id.to_string(), &refusal_count.to_string(), what])
 }
 
-/// An id that follows from `parts`, so that the same thing gets the same id everywhere.
+/// An id derived from `parts`, so that equal parts give equal ids in every process.
 pub(crate) fn derived_id(parts: &[&str]) -> Uuid {
     use sha2::{Digest, Sha256};
     let digest = Sha256::digest(parts.join(":"));

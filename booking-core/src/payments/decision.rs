@@ -1,4 +1,4 @@
-//! What an intent's state means for the hold and the payment. Pure.
+//! What an intent's status means for the hold and the payment. Pure.
 
 use std::time::Duration;
 
@@ -10,40 +10,41 @@ use crate::money::{Disposition, FailureReason};
 use crate::store::holds::HoldRow;
 use crate::store::payments::{PaymentChange, PaymentRow};
 
-/// Longest wait between two questions about a payment that is under way.
+/// Longest interval between polls of a payment that is under way.
 const POLL_SECONDS_MAX: u64 = 30;
-/// Wait between two questions about a payment that nothing is known to happen to.
+/// Interval between polls of a payment on which nothing is known to happen.
 const POLL_SECONDS_IDLE: u64 = 15;
-/// Wait between two tries to close an intent whose hold has ended.
+/// Interval between attempts to close an intent whose hold has ended.
 const POLL_SECONDS_ENDED: u64 = 60;
 
-/// What happens to the hold.
+/// The effect on the hold.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum HoldEffect {
-    /// Nothing.
+    /// No change.
     Keep,
-    /// It waits for the payment.
+    /// The hold becomes `PAYING`.
     Paying,
-    /// It waits for the customer.
+    /// The hold becomes `ACTIVE` again, so that the customer may pay anew.
     Active,
-    /// It becomes a booking with the seats it has.
+    /// The hold becomes a booking with the seats that it has.
     Book,
-    /// It becomes a booking if all of its seats are still free; else the money goes back.
+    /// The hold becomes a booking if all of its seats are still free; otherwise the money is given
+    /// back.
     Retake,
-    /// The money goes back, for this reason.
+    /// The money is given back, for this reason.
     Refund(&'static str),
-    /// It ends in this state and its seats are freed.
+    /// The hold ends in this state and its seats are freed.
     End(HoldStatus),
 }
 
-/// What an intent means.
+/// The effect of an intent on payment and hold.
 #[derive(Clone, Debug)]
 pub(crate) struct Decision {
     pub(crate) change: PaymentChange,
     pub(crate) hold: HoldEffect,
 }
 
-/// Decides what `intent` means. `None` when the money's fate is settled already.
+/// Decides what `intent` means. `None` when the payment needs no further change.
 pub(crate) fn decide(
     hold: &HoldRow,
     payment: &PaymentRow,
@@ -53,8 +54,8 @@ pub(crate) fn decide(
     if payment.status == PaymentStatus::Succeeded {
         return None;
     }
-    // That it is closed was proven, and this answer may be older than the proof: only money moves
-    // it now.
+    // The intent is known to be closed, and this answer may be older than that knowledge. Only
+    // captured money can change the payment now.
     if !payment.provider_open && intent.status != IntentStatus::Succeeded {
         return None;
     }
@@ -71,8 +72,7 @@ pub(crate) fn decide(
     Some(only_latest(decision, hold, payment))
 }
 
-/// An attempt that another one has followed says nothing about its hold any more, unless money
-/// was taken.
+/// An attempt that was followed by another has no effect on the hold, unless money was captured.
 fn only_latest(decision: Decision, hold: &HoldRow, payment: &PaymentRow) -> Decision {
     let latest = payment.attempt_no == hold.attempt_count;
     if latest || decision.change.status == PaymentStatus::Succeeded {
@@ -130,7 +130,7 @@ fn cancelled(hold: &HoldRow, reason: FailureReason, now: Timestamp) -> Decision 
 }
 
 fn failed(hold: &HoldRow, payment: &PaymentRow, reason: FailureReason, now: Timestamp) -> Decision {
-    // The customer may still pay the same intent with another card, so the provider stays open.
+    // The customer may still pay the same intent with another card, so it stays open.
     let next = next_poll(hold, now, POLL_SECONDS_IDLE);
     let status = match payment.status {
         PaymentStatus::Cancelled => PaymentStatus::Cancelled,
@@ -153,7 +153,8 @@ fn under_way(
     now: Timestamp,
 ) -> Decision {
     let waits_for_customer = status == PaymentStatus::Created;
-    // A payment that failed or was given up moves again only if no later attempt took its place.
+    // A payment that failed or was cancelled becomes live again only if no later attempt replaced
+    // it.
     let settled = matches!(
         payment.status,
         PaymentStatus::Failed | PaymentStatus::Cancelled
@@ -197,7 +198,7 @@ fn no_money(
     }
 }
 
-/// When to ask next: after `seconds`, but when the hold's time is over at the latest.
+/// The time of the next poll: after `seconds`, but no later than the end of the hold.
 pub(crate) fn next_poll(hold: &HoldRow, now: Timestamp, seconds: u64) -> Timestamp {
     if !hold.is_open() {
         return now.plus(Duration::from_secs(POLL_SECONDS_ENDED));
@@ -282,7 +283,7 @@ mod tests {
         }
         let paid = decide(&hold(), &closed, &intent(IntentStatus::Succeeded), NOW);
         assert_eq!(paid.unwrap().change.status, PaymentStatus::Succeeded);
-        // Whatever is open ends with the proof, whatever was known before.
+        // A cancelled intent closes the payment, whatever was known before.
         let open = payment(PaymentStatus::Cancelled, true);
         let proven = decide(&hold(), &open, &intent(cancelled), NOW).unwrap();
         assert!(!proven.change.provider_open);

@@ -1,8 +1,8 @@
 //! Payments: one resolver moves all money.
 //!
-//! The provider is only ever asked, never believed: a confirmation, a webhook, a poll and the end
-//! of a hold all call [`resolve`](resolver), which fetches the intent and decides under the locks
-//! of hold and payment. Callers race harmlessly.
+//! Notifications are never trusted; the provider is always asked. A confirmation, a webhook, a poll
+//! and the end of a hold all call [`resolve`](resolver), which fetches the intent and decides under
+//! the locks of hold and payment. Concurrent calls are safe.
 
 mod decision;
 pub mod provider;

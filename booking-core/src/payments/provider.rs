@@ -1,4 +1,4 @@
-//! What a payment provider has to offer.
+//! The interface of a payment provider.
 
 use std::future::Future;
 use std::pin::Pin;
@@ -8,50 +8,50 @@ use crate::money::FailureReason;
 use contract::{HoldId, PaymentId, Timestamp};
 use uuid::Uuid;
 
-/// A payment to be made.
+/// An intent to be created.
 #[derive(Clone, Debug)]
 pub struct IntentRequest {
-    /// Repeating a request with the same key is the same request.
+    /// A repeated request with the same key is the same request.
     pub idempotency_key: String,
     /// Minor units.
     pub amount_minor: i64,
     /// ISO 4217.
     pub currency: String,
-    /// What the shop calls it.
+    /// Our payment id.
     pub payment_id: PaymentId,
     /// The hold it pays for.
     pub hold_id: HoldId,
-    /// Which attempt on that hold, from 1.
+    /// Number of the attempt on that hold, from 1.
     pub attempt_no: i32,
-    /// Where the customer's browser goes afterwards.
+    /// The address to which the provider redirects the customer afterwards.
     pub return_url: String,
 }
 
-/// How the provider sees a payment.
+/// The status of an intent.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum IntentStatus {
-    /// The customer has not paid. Holds why the last try failed, if there was one.
+    /// The customer has not paid. Contains the reason of the last failed attempt, if any.
     Unpaid(Option<FailureReason>),
-    /// The customer has to do something.
+    /// The customer has to act, for example to authenticate.
     RequiresAction,
-    /// The bank is working.
+    /// The bank is still working on it.
     Processing,
-    /// The money was taken.
+    /// The money was captured.
     Succeeded,
     /// It can no longer be paid.
     Cancelled(FailureReason),
 }
 
-/// A payment as the provider describes it.
+/// An intent as the provider describes it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Intent {
     /// The provider's id.
     pub id: String,
-    /// What lets the customer pay it.
+    /// The secret with which the customer's browser can pay it.
     pub client_secret: String,
-    /// How it stands.
+    /// The status.
     pub status: IntentStatus,
-    /// Minor units taken so far.
+    /// Money captured so far, minor units.
     pub received_minor: i64,
     /// ISO 4217, upper case.
     pub currency: String,
@@ -62,22 +62,22 @@ pub struct Intent {
 pub enum CancelReason {
     /// Its hold ended.
     Abandoned,
-    /// The customer gave the hold up.
+    /// The customer released the hold.
     RequestedByCustomer,
-    /// Another attempt takes its place.
+    /// Another attempt replaces it.
     Superseded,
 }
 
-/// How the provider sees a refund.
+/// A refund as the provider describes it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ProviderRefund {
     /// The provider's id.
     pub id: String,
-    /// How it stands.
+    /// The status.
     pub status: ProviderRefundStatus,
-    /// Our own id, as we sent it along.
+    /// Our refund id, from the metadata that we sent.
     pub refund_id: Option<String>,
-    /// The intent whose money goes back.
+    /// The intent that is refunded.
     pub intent_id: Option<String>,
     /// Minor units.
     pub amount_minor: i64,
@@ -85,15 +85,15 @@ pub struct ProviderRefund {
     pub currency: String,
 }
 
-/// A customer's bank asks for money back.
+/// A dispute: a customer's bank asks for money back.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ProviderDispute {
     /// The provider's id.
     pub id: String,
-    /// Whether the bank has taken the money: from the opening of the dispute until we win it. A
-    /// mere inquiry takes none.
+    /// Whether the bank has taken the money: from the opening of the dispute until we win it. An
+    /// inquiry takes none.
     pub taken: bool,
-    /// The intent whose money it is about.
+    /// The disputed intent.
     pub intent_id: Option<String>,
     /// Minor units.
     pub amount_minor: i64,
@@ -101,36 +101,37 @@ pub struct ProviderDispute {
     pub currency: String,
 }
 
-/// State of a refund at the provider.
+/// The status of a refund at the provider.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ProviderRefundStatus {
     /// Under way.
     Pending,
     /// The money went back.
     Succeeded,
-    /// It could not be given back.
+    /// The money could not be given back.
     Failed,
 }
 
-/// A refund to be made.
+/// A refund to be created.
 #[derive(Clone, Debug)]
 pub struct RefundRequest {
-    /// The intent whose money goes back.
+    /// The intent to refund.
     pub intent_id: String,
     /// Minor units.
     pub amount_minor: i64,
     /// ISO 4217.
     pub currency: String,
-    /// Our id.
+    /// Our refund id.
     pub refund_id: String,
-    /// Repeating a request with the same key is the same request, whatever became of it.
+    /// A repeated request with the same key is the same request, even if the first one failed.
     pub idempotency_key: String,
 }
 
-/// Why the provider gave no result.
+/// Why a call has no result.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ProviderError {
-    /// No connection, an error of its own or no answer in time: what happened is unknown.
+    /// No connection, a server error, or no answer in time: whether the request took effect is
+    /// unknown.
     #[error("the provider did not answer: {0}")]
     Unavailable(String),
     /// Too many requests.
@@ -142,32 +143,32 @@ pub enum ProviderError {
     /// A request with the same key is still running.
     #[error("the provider is still busy with the same request")]
     Busy,
-    /// It understood and refused.
+    /// The provider refused the request.
     #[error("the provider refused: {message}")]
     Refused {
-        /// Why, in our words.
+        /// The reason as one of ours.
         reason: FailureReason,
-        /// Why, in its words.
+        /// The provider's message.
         message: String,
     },
-    /// It answered something we do not understand.
+    /// The answer could not be parsed.
     #[error("the provider's answer could not be read: {0}")]
     Unreadable(String),
 }
 
-/// What is to be listed.
+/// The range of a listing.
 #[derive(Clone, Debug)]
 pub struct Listed {
-    /// Made at this time or later,
+    /// Created at this time or later.
     pub from: Timestamp,
-    /// and before this time.
+    /// Created before this time.
     pub until: Timestamp,
-    /// The last one of the page before.
+    /// The last item of the previous page.
     pub after: Option<String>,
 }
 
 impl Listed {
-    /// The first page.
+    /// The first page of a range.
     pub fn new(from: Timestamp, until: Timestamp) -> Self {
         Self {
             from,
@@ -180,20 +181,20 @@ impl Listed {
 /// A page of a list, newest first.
 #[derive(Clone, Debug)]
 pub struct ProviderPage<T> {
-    /// What is on it.
+    /// The items of the page.
     pub items: Vec<T>,
     /// Whether another page follows.
     pub has_more: bool,
 }
 
-/// An intent of a list, with what it says of its maker.
+/// An intent of a listing, with its metadata.
 #[derive(Clone, Debug)]
 pub struct ListedIntent {
     /// The intent.
     pub intent: Intent,
-    /// The hold and the attempt that it says it pays for.
+    /// The hold and the attempt in its metadata.
     pub attempt: Option<(Uuid, i32)>,
-    /// Where it says that the customer goes afterwards.
+    /// The return URL in its metadata.
     pub return_url: Option<String>,
 }
 
@@ -201,29 +202,29 @@ pub struct ListedIntent {
 pub type ProviderFuture<'a, T> =
     Pin<Box<dyn Future<Output = Result<T, ProviderError>> + Send + 'a>>;
 
-/// A payment provider. Every call is idempotent: the same request again has no further effect.
+/// A payment provider. Every call is idempotent: repeating a request has no further effect.
 pub trait PaymentProvider: Send + Sync + 'static {
-    /// Makes the intent, or finds the one that the same key made.
+    /// Creates the intent, or returns the one that the same key created.
     fn create_intent(&self, request: IntentRequest) -> ProviderFuture<'_, Intent>;
-    /// How an intent stands.
+    /// Fetches an intent.
     fn fetch_intent<'a>(&'a self, intent_id: &'a str) -> ProviderFuture<'a, Intent>;
-    /// Cancels an intent. Only an intent that comes back cancelled is proof that no money will be
-    /// taken.
+    /// Cancels an intent. Only an intent that is returned as cancelled proves that no money will be
+    /// captured.
     fn cancel_intent<'a>(
         &'a self,
         intent_id: &'a str,
         reason: CancelReason,
     ) -> ProviderFuture<'a, Intent>;
-    /// Gives money back.
+    /// Creates a refund, or returns the one that the same key created.
     fn refund(&self, request: RefundRequest) -> ProviderFuture<'_, ProviderRefund>;
     /// The refunds of an intent, newest first.
     fn refunds_of<'a>(&'a self, intent_id: &'a str) -> ProviderFuture<'a, Vec<ProviderRefund>>;
     /// The disputes about an intent, newest first.
     fn disputes_of<'a>(&'a self, intent_id: &'a str) -> ProviderFuture<'a, Vec<ProviderDispute>>;
-    /// The intents that were made in a time, by anybody with our account.
+    /// The intents created in a range, by any client of the account.
     fn intents(&self, listed: Listed) -> ProviderFuture<'_, ProviderPage<ListedIntent>>;
-    /// The refunds that were made in a time.
+    /// The refunds created in a range.
     fn refunds(&self, listed: Listed) -> ProviderFuture<'_, ProviderPage<ProviderRefund>>;
-    /// The disputes that were opened in a time.
+    /// The disputes opened in a range.
     fn disputes(&self, listed: Listed) -> ProviderFuture<'_, ProviderPage<ProviderDispute>>;
 }

@@ -1,8 +1,8 @@
-//! One question per payment at a time.
+//! Shares questions to the provider, with at most one per payment under way.
 //!
-//! Many ask how a payment stands: a customer who reloads, a webhook, the poller. Of those who
-//! come while a question is with the provider, all wait for the next one together, which begins
-//! after they came, so that nobody hears an answer that is older than their question.
+//! Many callers ask about one payment: a customer who reloads, a webhook, the poller. Callers that
+//! arrive while a question is under way all share the next one, which starts after the last of them
+//! arrived. So no caller gets an answer that is older than its question.
 
 use std::collections::HashMap;
 use std::future::Future;
@@ -11,13 +11,13 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::sync::OnceCell;
 use uuid::Uuid;
 
-/// Who asks about which payment.
+/// The questions under way and waiting, by payment.
 pub(crate) struct Questions<T>(Mutex<HashMap<Uuid, Line<T>>>);
 
 struct Line<T> {
-    /// Held by the question that is with the provider.
+    /// Locked while a question is under way.
     running: Arc<tokio::sync::Mutex<()>>,
-    /// The question that comes next, if anybody waits for it.
+    /// The next question, if a caller waits for it.
     next: Option<Arc<OnceCell<T>>>,
     users: usize,
 }
@@ -28,16 +28,16 @@ impl<T> Default for Questions<T> {
     }
 }
 
-/// Whether a caller found company.
+/// Whether a caller was alone.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Begun {
-    /// Nobody else was asking when the caller came.
+    /// No other caller was asking when this one arrived.
     Alone,
-    /// Others were, whose questions may have changed things since.
+    /// Others were asking, and their questions may have changed the payment since.
     AmongOthers,
 }
 
-/// A caller who waits.
+/// A waiting caller.
 struct Entered<'a, T> {
     _visit: Visit<'a, T>,
     begun: Begun,
@@ -45,7 +45,7 @@ struct Entered<'a, T> {
     next: Arc<OnceCell<T>>,
 }
 
-/// Forgets a payment that nobody asks about any more.
+/// Removes the entry of a payment when its last caller is dropped.
 struct Visit<'a, T> {
     questions: &'a Questions<T>,
     id: Uuid,
@@ -64,9 +64,9 @@ impl<T> Drop for Visit<'_, T> {
 }
 
 impl<T: Clone> Questions<T> {
-    /// The answer of `ask` or of another caller's, whichever begins first from now on. Whoever
-    /// gives up waiting leaves the question to the others. `ask` hears whether others
-    /// were asking when its caller came.
+    /// The result of `ask` or of another caller's, whichever starts first from now on. When a
+    /// caller is dropped while waiting, another caller asks instead. `ask` gets whether others were
+    /// asking when its caller arrived.
     pub(crate) async fn shared<Fut>(&self, id: Uuid, ask: impl FnOnce(Begun) -> Fut) -> T
     where
         Fut: Future<Output = T>,
@@ -79,7 +79,7 @@ impl<T: Clone> Questions<T> {
         } = self.enter(id);
         let answer = next.get_or_init(|| async {
             let _running = running.lock().await;
-            // Whoever comes from here on waits for another question.
+            // Callers that arrive from now on share another question.
             if let Some(line) = self.lines().get_mut(&id)
                 && line
                     .next
@@ -153,7 +153,7 @@ mod tests {
         for other in &mut others {
             assert!(futures_util::poll!(other).is_pending());
         }
-        // One of them goes away, though it was to ask for all.
+        // The caller that was to ask for all of them is dropped.
         drop(others.remove(0));
         gate.add_permits(2);
         assert_eq!(first.await, 1);

@@ -1,9 +1,9 @@
-//! Comparing the provider's books with ours.
+//! Compares the provider's books with ours.
 //!
-//! Webhooks and the poller bring what we know of in line. What we do not know of is found here:
-//! money that was taken for an intent of ours which no payment names (a database that was put
-//! back, an answer that was lost for good) goes back, and news that never arrived is heard.
-//! Everything that the provider makes is looked at once, after it had time to settle.
+//! Webhooks and the poller update the payments that we know. The comparison finds the rest: money
+//! captured for an intent of ours that no payment names (after a database restore, or a lost
+//! answer) is given back, and missed notifications are processed. Everything that the provider
+//! creates is compared once, after it had time to settle.
 
 use std::collections::HashMap;
 
@@ -23,11 +23,11 @@ use crate::store;
 use crate::store::owed::FailedRefund;
 use crate::telemetry;
 
-/// Pages of one listing that are read; a slice that has more is cut smaller by hand.
+/// Pages read per listing; a person has to compare a range with more in smaller parts.
 const PAGES_MAX: usize = 1000;
-/// Failed refunds that one report names.
+/// Failed refunds in one report.
 const FAILED_REFUNDS_MAX: i64 = 1000;
-/// What our ids of refunds for unknown intents begin with.
+/// Prefix of our ids of refunds for unknown intents.
 const ORPHAN: &str = "orphan_";
 
 /// What a comparison found.
@@ -88,7 +88,7 @@ impl ReconcileReport {
     }
 }
 
-/// Why a comparison broke off.
+/// Why a comparison was aborted.
 #[derive(Debug)]
 pub(crate) enum ReconcileError {
     Store(StoreError),
@@ -108,7 +108,7 @@ impl From<ProviderError> for ReconcileError {
 }
 
 impl Core {
-    /// Compares what has not been compared yet, if it is time and no other process does.
+    /// Compares what has not been compared yet, if it is due and no other process does it.
     pub(crate) async fn reconcile_once(&self) -> Result<usize, StoreError> {
         let now = self.clock.now();
         let pool = &self.pools.jobs;
@@ -132,7 +132,7 @@ impl Core {
         Ok(0)
     }
 
-    /// Compares everything that the provider made from `from` up to `until`, and acts on it.
+    /// Compares everything that the provider created from `from` up to `until`, and acts on it.
     pub(crate) async fn reconcile(
         &self,
         from: Timestamp,
@@ -235,13 +235,13 @@ impl Core {
         }
     }
 
-    /// Money for an intent that no payment names.
+    /// Handles captured money of an intent that no payment names.
     async fn reconcile_unknown(
         &self,
         listed: &ListedIntent,
         report: &mut ReconcileReport,
     ) -> Result<(), ReconcileError> {
-        // Other shops may use the same account; their money is none of our business.
+        // Other shops may use the same account; their intents are ignored.
         let ours = format!("{}/holds/", self.config.public_url);
         if !listed
             .return_url
@@ -251,7 +251,7 @@ impl Core {
             report.foreign_count += 1;
             return Ok(());
         }
-        // The answer that names the intent may have been lost while its attempt is still open.
+        // The answer with the intent's id may have been lost while its attempt is still open.
         if let Some((hold_id, attempt_no)) = listed.attempt {
             let pool = &self.pools.jobs;
             let payment_id = store::payments::by_attempt(pool, hold_id, attempt_no).await?;
@@ -274,11 +274,12 @@ impl Core {
         let made = self.provider.refunds_of(&intent.id).await?;
         let ours = |refund: &&ProviderRefund| refund.refund_id.as_deref() == Some(id.as_str());
         if (made.iter().filter(ours)).any(|made| made.status != ProviderRefundStatus::Failed) {
-            // Found before, and on its way.
+            // The refund was requested by an earlier comparison.
             return Ok(());
         }
-        // The provider answers a key as it did first for a day. What went back is found above, so
-        // another key, each hour, cannot give it back twice.
+        // The provider repeats its first answer to a key for a day, failures included, so the key
+        // changes every hour. Refunds that exist were found above, so a new key cannot refund
+        // twice.
         let hour = self.clock.now().as_unix_seconds() / 3600;
         let refund = self.provider.refund(RefundRequest {
             intent_id: intent.id.clone(),
@@ -352,7 +353,8 @@ impl Core {
 }
 
 impl Core {
-    /// Money of an intent went back by somebody else's doing. False if the intent is not ours.
+    /// Handles money of an intent that was given back outside the shop. False if the intent is not
+    /// ours.
     async fn reconcile_returned(
         &self,
         intent_id: Option<&str>,
@@ -393,13 +395,13 @@ impl Core {
     }
 }
 
-/// Takes one of the pages that a listing may have.
+/// Counts one page of a listing; fails at the limit.
 fn next_page(pages: &mut std::ops::Range<usize>) -> Result<(), ProviderError> {
     let too_many = || ProviderError::Unreadable(format!("more than {PAGES_MAX} pages"));
     pages.next().map(drop).ok_or_else(too_many)
 }
 
-/// One row that cannot be worked on keeps the comparison of no other back.
+/// Logs a row that cannot be processed; the comparison of the others goes on.
 fn is_broken(error: &StoreError, id: Uuid) {
     count("broken", 1);
     tracing::error!(

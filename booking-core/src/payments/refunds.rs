@@ -1,8 +1,8 @@
 //! Giving money back.
 //!
-//! A refund is one debt and any number of refunds at the provider: one that fails, even after its
-//! success was reported, is followed by another under a key of its own. Only refusals wear it out;
-//! a provider that does not answer is asked again for as long as it takes.
+//! One refund row is one debt, with any number of refunds at the provider: when one fails, even
+//! after its success was reported, another is created under a new key. Only refusals count towards
+//! giving up; while the provider does not answer, the request is repeated without limit.
 
 use std::time::Duration;
 
@@ -19,15 +19,15 @@ use crate::store;
 use crate::store::refunds::{RefundChange, RefundRow};
 use crate::telemetry;
 
-/// Time in which a worker that claimed a refund has to be done with it.
+/// How long a worker's claim on a refund lasts.
 const CLAIM: Duration = Duration::from_mins(1);
-/// Wait before a refund that the provider has is asked about again.
+/// Interval between polls of a refund that the provider has accepted.
 const PENDING_WAIT: Duration = Duration::from_secs(30);
-/// Longest wait between two tries of a refund.
+/// Longest interval between attempts at a refund.
 const RETRY_MAX: Duration = Duration::from_hours(1);
 
 impl Core {
-    /// Works on refunds that are due. Returns how many there were.
+    /// Processes refunds that are due. Returns how many there were.
     pub(crate) async fn refund_once(&self) -> Result<usize, StoreError> {
         let now = self.clock.now();
         let pool = &self.pools.jobs;
@@ -55,7 +55,8 @@ impl Core {
             Err(ProviderError::Refused { reason, message }) => {
                 tracing::warn!(message, refund = %refund.refund_id, "refund refused");
                 Outcome {
-                    // A stored breakdown asks for another key; it is no word about the refund.
+                    // A server error that the provider stored under the key only calls for another
+                    // key; it does not say that the refund was refused.
                     wears_out: reason != FailureReason::GatewayDown,
                     ..Outcome::failed(None)
                 }
@@ -71,9 +72,9 @@ impl Core {
         self.refund_record(refund, outcome).await
     }
 
-    /// Brings our books in line with the provider, about a refund it spoke of: in any state, for a
-    /// refund may fail after its success, or succeed after we gave it up. Makes no refund. An
-    /// error of the provider says that it could not be asked.
+    /// Updates our books from the provider for a refund that a notification named, in any state: a
+    /// refund may fail after its success, or succeed after we gave it up. Creates no refund. An
+    /// inner error means that the provider could not be asked.
     pub(crate) async fn refund_look(
         &self,
         refund: &RefundRow,
@@ -102,8 +103,8 @@ impl Core {
     }
 
     async fn refund_ask(&self, refund: &RefundRow) -> Result<ProviderRefund, ProviderError> {
-        // An answer may have been lost longer ago than the provider remembers keys, so a refund
-        // that was tried before is looked for first.
+        // The answer to an earlier attempt may have been lost, longer ago than the provider keeps
+        // keys, so the provider's existing refunds are searched before another is created.
         if (refund.attempt_count > 1 || refund.provider_refund_id.is_some())
             && let Some(made) = self.refund_find(refund).await?
         {
@@ -120,7 +121,7 @@ impl Core {
             .await
     }
 
-    /// What the provider has of this refund, if it tells us something.
+    /// The provider's refund for this row, if its state is new to us.
     async fn refund_find(
         &self,
         refund: &RefundRow,
@@ -137,8 +138,8 @@ fn intent_of(refund: &RefundRow) -> Result<&str, ProviderError> {
         .ok_or_else(|| ProviderError::Unreadable("a refund without an intent".to_owned()))
 }
 
-/// The key of the next try. The provider answers a key for ever as it did first, so a new key
-/// follows each refusal.
+/// The key of the next attempt. The provider always repeats its first answer to a key, so each
+/// refusal is followed by a new key.
 fn key(refund: &RefundRow) -> String {
     let id = refund.refund_id.simple();
     match refund.refusal_count {
@@ -147,13 +148,14 @@ fn key(refund: &RefundRow) -> String {
     }
 }
 
-/// Which of the provider's refunds, newest first, says how ours stands: one that may give the
-/// money back, or else the newest failure that we have not counted yet.
+/// Which of the provider's refunds, newest first, determines the state of ours: one that has not
+/// failed, otherwise the newest failure that is not counted yet.
 fn news(refund: &RefundRow, made: Vec<ProviderRefund>) -> Option<ProviderRefund> {
     let ours = refund.refund_id.simple().to_string();
     let mut newest_failure = None;
     for made in made {
-        // One that somebody made at the provider in its place has our id only in our books.
+        // A refund that somebody made at the provider to pay this debt has our id only in our
+        // books.
         let known = refund.provider_refund_id.as_deref() == Some(made.id.as_str());
         if made.refund_id.as_deref() != Some(&ours) && !known {
             continue;
@@ -168,12 +170,12 @@ fn news(refund: &RefundRow, made: Vec<ProviderRefund>) -> Option<ProviderRefund>
         .filter(|made| !counted || refund.provider_refund_id.as_deref() != Some(made.id.as_str()))
 }
 
-/// What the provider said.
+/// The result of an attempt.
 #[derive(Clone, Debug)]
 struct Outcome {
     status: ProviderRefundStatus,
     provider_refund_id: Option<String>,
-    /// Whether enough of the same make the refund a person's business.
+    /// Whether the result counts towards giving up.
     wears_out: bool,
 }
 
@@ -224,7 +226,7 @@ fn change(refund: &RefundRow, outcome: Outcome, now: Timestamp) -> RefundChange 
     }
 }
 
-/// Waits as long again as the provider has been silent, within bounds.
+/// The wait grows with the time since the provider last answered, within limits.
 fn wait_unanswered(refund: &RefundRow, error: &ProviderError, now: Timestamp) -> Duration {
     let silence = now.since(refund.updated_at);
     let asked_for = match error {

@@ -1,4 +1,4 @@
-//! What whoever asks about a payment hears.
+//! The result of resolving a payment.
 
 use std::sync::Arc;
 
@@ -13,11 +13,11 @@ use crate::store::payments::PaymentRow;
 pub(crate) struct Resolution {
     pub(crate) hold: HoldRow,
     pub(crate) payment: PaymentRow,
-    /// The booking that was made of the hold, if it was read with it.
+    /// The booking of the hold, if there is one.
     pub(crate) booking: Option<BookingRow>,
-    /// Why the provider could not be asked, if it could not.
+    /// Why the provider could not be asked; `None` if it was.
     pub(crate) unanswered: Option<ProviderError>,
 }
 
-/// What all hear who asked together.
+/// The result that all callers of one question share.
 pub(crate) type Answer = Arc<Result<Option<Resolution>, StoreError>>;

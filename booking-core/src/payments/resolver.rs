@@ -1,4 +1,4 @@
-//! The only place that moves money.
+//! The resolver: the only place that moves money.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -22,15 +22,15 @@ use crate::store::payments::{PaymentChange, PaymentRow};
 use crate::store::seats::SeatReport;
 use crate::telemetry;
 
-/// Wait before a payment is asked about again after the provider did not answer.
+/// Interval before the next poll after the provider did not answer.
 const PROVIDER_RETRY_SECONDS: u64 = 5;
 
 impl Core {
-    /// Finds out how a payment stands and acts on it. Any number of callers may do this at once,
-    /// for as many reasons as there are: confirmation, webhook, poll, end of the hold.
+    /// Asks the provider about a payment and acts on the answer. Safe to call concurrently, from a
+    /// confirmation, a webhook, a poll or the end of a hold.
     ///
-    /// `cancel` asks for an open intent to be closed; an intent whose hold is over is closed in
-    /// any case.
+    /// With `cancel`, an open intent is cancelled; the intent of a hold past its end is cancelled
+    /// in any case.
     pub(crate) async fn resolve_payment(
         &self,
         payment_id: Uuid,
@@ -43,7 +43,7 @@ impl Core {
         shared(&self.questions.shared(payment_id, ask).await)
     }
 
-    /// Like [`Core::resolve_payment`], for a hold and payment that were read a moment ago.
+    /// Like [`Core::resolve_payment`], for a hold and payment that were just read.
     pub(crate) async fn resolve_read(
         &self,
         hold: HoldRow,
@@ -93,7 +93,8 @@ impl Core {
         cancel: Option<CancelReason>,
     ) -> Result<Resolution, StoreError> {
         let payment_id = payment.payment_id;
-        // Before the question, which may take minutes: seats never wait for a provider that hangs.
+        // Before the provider is asked, which may take minutes: a provider that hangs must not keep
+        // seats.
         if hold.is_open() && hold.hard_deadline <= self.clock.now() {
             self.give_up_if_due(payment_id, payment.hold_id).await?;
         }
@@ -112,8 +113,8 @@ impl Core {
         Ok(resolution.0)
     }
 
-    /// Makes sure that the provider has the intent. The key was stored before the first call, so
-    /// a repeated call finds what the first one made.
+    /// Creates the intent at the provider if needed. The key was stored before the first call, so a
+    /// repeated call finds the intent of the first.
     pub(crate) async fn ensure_intent(
         &self,
         payment: &PaymentRow,
@@ -130,7 +131,7 @@ impl Core {
             payment_id,
             hold_id,
             attempt_no: payment.attempt_no,
-            // The provider adds its own id; ours is there without it.
+            // The provider appends its own id; ours works without it.
             return_url: format!(
                 "{}/holds/{hold_id}/return?payment={payment_id}",
                 self.config.public_url
@@ -152,8 +153,8 @@ impl Core {
         }
     }
 
-    /// Gives the seats of a hold back whose hard deadline has come while `payment_id` may still
-    /// be paid. Asks nobody. True if it did.
+    /// Frees the seats of a hold past its hard deadline while `payment_id` may still be paid. Does
+    /// not ask the provider. True if it freed them.
     pub(crate) async fn give_up_if_due(
         &self,
         payment_id: Uuid,
@@ -180,7 +181,7 @@ impl Core {
         Ok(reports)
     }
 
-    /// The intent, after an attempt to close it if it has to be closed.
+    /// Fetches the intent, and cancels it first if it has to be closed.
     async fn ask_provider(
         &self,
         hold: &HoldRow,
@@ -202,7 +203,8 @@ impl Core {
             Some(reason) if !closed => {
                 match self.provider.cancel_intent(&intent_id, reason).await {
                     Ok(intent) => Ok(intent),
-                    // It moved between the two calls, or is at the bank and cannot be stopped.
+                    // The intent changed between the two calls, or the bank is processing it and it
+                    // cannot be cancelled.
                     Err(ProviderError::Refused { .. } | ProviderError::Busy) => {
                         self.provider.fetch_intent(&intent_id).await
                     }
@@ -228,7 +230,7 @@ impl Core {
                 .carry_out(&mut tx, &hold, &payment, decision, now)
                 .await?;
         }
-        // Past the hard deadline an intent that may still be paid keeps no seat any more.
+        // Past the hard deadline, a payment that is still open must not keep seats.
         let (hold, payment) = lock_both(&mut tx, hold_id, payment_id).await?;
         if is_past_patience(&hold, &payment, now) {
             reports.extend(give_up(&mut tx, &hold, &payment, now).await?);
@@ -245,7 +247,8 @@ impl Core {
         Ok((resolution, reports))
     }
 
-    /// What happens when the provider cannot be asked: nothing, until the hard deadline.
+    /// Records that the provider could not be asked: only the next poll changes, until the hard
+    /// deadline.
     async fn settle_unknown(
         &self,
         payment_id: Uuid,
@@ -258,7 +261,7 @@ impl Core {
         let mut reports = Vec::new();
         if payment.status != PaymentStatus::Succeeded {
             if let (ProviderError::Refused { reason, .. }, None) = (error, &payment.intent_id) {
-                // It refused to make the intent, so there is nothing that could be paid.
+                // The provider refused to create the intent, so nothing can be paid.
                 let change = refused(*reason, now);
                 store::payments::update(&mut tx, payment_id, &change, now).await?;
                 store::holds::refresh_payment_open(&mut tx, hold_id).await?;
@@ -291,7 +294,7 @@ impl Core {
         Ok((resolution, reports))
     }
 
-    /// Writes a decision. Locks follow the order of [`store`].
+    /// Writes a decision. Locks follow the order in [`store`].
     async fn carry_out(
         &self,
         tx: &mut PgConnection,
@@ -387,7 +390,7 @@ impl Core {
     }
 }
 
-/// What all hear who asked together.
+/// The shared result, copied for one caller.
 fn shared(answer: &Answer) -> Result<Option<Resolution>, StoreError> {
     match &**answer {
         Ok(resolution) => Ok(resolution.clone()),
@@ -395,7 +398,7 @@ fn shared(answer: &Answer) -> Result<Option<Resolution>, StoreError> {
     }
 }
 
-/// The booking that was made of `hold`.
+/// The booking of `hold`.
 pub(crate) async fn find_booking(
     connection: &mut PgConnection,
     hold: &HoldRow,
@@ -420,13 +423,13 @@ async fn lock_both(
     Ok((hold, payment))
 }
 
-/// Whether `hold` keeps its seats only for a payment that it has waited for long enough.
+/// Whether `hold` is past its hard deadline and still waits for an open payment.
 fn is_past_patience(hold: &HoldRow, payment: &PaymentRow, now: Timestamp) -> bool {
     hold.is_open() && hold.hard_deadline <= now && payment.provider_open
 }
 
-/// The end of all patience: the seats go back although nobody knows about the money. Should the
-/// money come after all, the seats are taken again or the money is given back.
+/// Frees the seats while the outcome of the payment is unknown. Money that arrives later takes the
+/// seats again or is given back.
 async fn give_up(
     tx: &mut PgConnection,
     hold: &HoldRow,

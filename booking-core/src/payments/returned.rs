@@ -1,9 +1,9 @@
-//! Money that went back without us: refunds that somebody made at the provider, and disputes.
+//! Money that was given back outside the shop: refunds made at the provider, and disputes.
 //!
-//! Webhooks and the comparison with the provider's books only say which payment to look at. What
-//! the provider then answers is compared with our books under the locks of hold and payment, so
-//! that any number of callers find the same. When all of a booking's money is gone its tickets
-//! are void and its seats free; part of it, and every dispute, is a person's business.
+//! Webhooks and the comparison with the provider's books only name the payment. Its refunds and
+//! disputes are then fetched and compared with our books under the locks of hold and payment, so
+//! that concurrent callers reach the same result. When all of a booking's money is gone, its
+//! tickets are void and its seats free; a partial refund and every dispute need a person.
 
 use contract::BookingId;
 use uuid::Uuid;
@@ -16,49 +16,49 @@ use crate::store;
 use crate::store::returned::{Move, Origin, ReturnRow, Returns};
 use crate::telemetry;
 
-/// Money that the provider says went back.
+/// A refund or dispute at the provider.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Returned {
     pub(crate) provider_id: String,
     pub(crate) origin: Origin,
-    /// Our own id, if we made it.
+    /// Our refund id, if the shop made it.
     pub(crate) refund_id: Option<Uuid>,
     pub(crate) amount_minor: i64,
     pub(crate) currency: String,
-    /// Whether the money is gone now. It comes back when a refund fails or a dispute is won.
+    /// Whether the money is gone now. It returns when a refund fails or a dispute is won.
     pub(crate) gone: bool,
 }
 
-/// How our books follow.
+/// One change of our books.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Step {
-    /// The money is gone, and we had not heard of it.
+    /// The money is gone, and our books do not have it yet.
     Take(Returned),
-    /// What is gone pays this much of a debt of our own. All of it settles the debt.
+    /// The refund pays this much of a debt of the shop's own. Paying all of it settles the debt.
     Pays { debt: Uuid, by: Returned },
-    /// The money is back.
+    /// The money has returned.
     GiveBack { row: Uuid },
     /// The money is gone again.
     TakeAgain { row: Uuid },
-    /// More is gone than was taken: the books cannot say so.
+    /// More is gone than was captured, which the books cannot represent.
     TooMuch(Returned),
 }
 
-/// What a look at a payment found. Ids are the provider's.
+/// The result of comparing one payment. Ids are the provider's.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Look {
-    /// The booking, if the payment paid for one.
+    /// The booking of the payment, if it has one.
     pub(crate) booking: Option<BookingId>,
     /// Whether all of its money is gone.
     pub(crate) whole: bool,
-    /// Whether something is gone by somebody else's doing.
+    /// Whether any money is gone by a refund or dispute that the shop did not make.
     pub(crate) any: bool,
-    /// What cannot be entered into the books.
+    /// Refunds and disputes that cannot be entered into the books.
     pub(crate) unexplained: Vec<String>,
 }
 
-/// Decides what `found` means for the `known` rows of a payment, of whose captured money `left`
-/// is neither gone nor promised. Pure.
+/// Decides what `found` means for the `known` rows of a payment. `left` is the part of its captured
+/// money that is neither gone nor promised. Pure.
 pub(crate) fn steps(
     known: &[ReturnRow],
     found: &[Returned],
@@ -123,7 +123,7 @@ impl From<ProviderRefund> for Returned {
             origin: Origin::Provider,
             amount_minor: refund.amount_minor,
             currency: refund.currency,
-            // The provider takes the money from us when the refund is made.
+            // The provider takes the money from the account when the refund is created.
             gone: refund.status != ProviderRefundStatus::Failed,
         }
     }
@@ -143,13 +143,13 @@ impl From<ProviderDispute> for Returned {
 }
 
 impl Core {
-    /// Brings our books in line with what the provider gave back of a payment. Inner errors say
-    /// that it could not be asked.
+    /// Updates our books with what the provider has given back of a payment. An inner error means
+    /// that the provider could not be asked.
     pub(crate) async fn returns_look(
         &self,
         payment_id: Uuid,
     ) -> Result<Result<Look, ProviderError>, StoreError> {
-        // Whoever refunds knows that money was taken; our books may not have heard of that yet.
+        // A refund implies captured money, which our books may not have yet.
         let resolved = self.resolve_payment(payment_id, None).await?;
         let Some(resolved) = resolved else {
             return Ok(Ok(Look::default()));
@@ -223,7 +223,7 @@ impl Core {
     }
 }
 
-/// The movements of money that a step is made of.
+/// The movements of money of a step.
 fn moves(step: &Step, books: &Returns) -> Vec<Move> {
     let row_of = |id: &Uuid| books.rows.iter().find(|row| row.refund_id == *id);
     let back_and_forth = |id: &Uuid, gives: bool| {
@@ -267,7 +267,7 @@ fn moves(step: &Step, books: &Returns) -> Vec<Move> {
     }
 }
 
-/// Says what was found: once, because what is in the books is no news any more.
+/// Logs what was found. Each finding is logged once, because it is in the books afterwards.
 fn tell(steps: &[Step], payment_id: Uuid, booking: Option<BookingId>, ended: bool) {
     let booking = booking.map(|id| id.to_string()).unwrap_or_default();
     for step in steps {
@@ -390,7 +390,7 @@ mod tests {
                 [expected]
             );
         }
-        // A refund of ours that the provider has is no debt that another one could pay.
+        // A refund that the provider has accepted is no debt that another refund could pay.
         let made = row(9, Origin::Ours, RefundStatus::Submitted, 500);
         let by = found(1, 500, true);
         assert_eq!(

@@ -11,7 +11,7 @@ use crate::config::WEBHOOK_TOLERANCE;
 /// Signatures that one header may carry; the provider sends two while a secret is rotated.
 const SIGNATURES_MAX: usize = 8;
 
-/// Whether `header` signs `body` with `secret` at about `now`.
+/// Whether `header` contains a signature of `body` with `secret` whose time is close to `now`.
 pub(crate) fn verify(header: &str, body: &[u8], secret: &str, now: Timestamp) -> bool {
     let fields = || {
         header

@@ -13,31 +13,31 @@ use crate::money::FailureReason;
 use crate::store;
 use crate::store::payments::{NewPayment, PaymentRow};
 
-/// Earlier attempts that may have to be closed one after the other before a new one.
+/// Rounds of closing earlier attempts before a new attempt is given up.
 const CLOSE_ROUNDS_MAX: usize = 3;
-/// Wait before the first question about a new payment.
+/// Interval before the first poll of a new payment.
 const FIRST_POLL_SECONDS: u64 = 15;
 
-/// What became of the wish to pay.
+/// The outcome of a request to pay.
 #[derive(Clone, Debug)]
 pub(crate) enum PaymentStart {
-    /// The customer can pay this.
+    /// The customer can pay this payment.
     Started(PaymentRow),
-    /// The hold is not the customer's or does not exist.
+    /// The hold does not exist or is not the customer's.
     NotFound,
     /// The hold has ended.
     HoldEnded,
-    /// The provider refused, or no more tries are allowed.
+    /// The provider refused, or the hold has had its last attempt.
     Failed(FailureReason),
     /// The provider does not answer.
     Unanswered(ProviderError),
 }
 
-/// The first step, under the lock of the hold.
+/// The result of the first step, under the lock of the hold.
 #[derive(Debug)]
 enum Prepared {
     Use(PaymentRow),
-    /// These attempts failed but could still be paid.
+    /// These attempts failed but could still be paid, so they have to be closed first.
     CloseFirst(Vec<Uuid>),
     Refuse(PaymentStart),
 }
@@ -94,7 +94,7 @@ impl Core {
         }
         if let Some(payment) = payments.iter().find(|payment| payment.is_live()) {
             let mut payment = payment.clone();
-            // The tickets go to the address that the customer gave last.
+            // The tickets go to the address that the customer entered last.
             if payment.email != email {
                 store::payments::set_email(&mut tx, payment.payment_id, email).await?;
                 tx.commit().await?;
@@ -145,7 +145,7 @@ impl Core {
             })),
             Err(ProviderError::Refused { reason, message }) => {
                 tracing::warn!(payment = %payment.payment_id, message, "intent refused");
-                // Goes through the resolver, the only one who may record it.
+                // Through the resolver, which alone may record it.
                 self.resolve_payment(payment.payment_id, None).await?;
                 Ok(PaymentStart::Failed(reason))
             }

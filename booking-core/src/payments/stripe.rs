@@ -1,4 +1,4 @@
-//! The provider that speaks Stripe's HTTP API: Stripe itself or the payment simulator.
+//! The client for Stripe's HTTP API, used for Stripe itself and for the payment simulator.
 
 use std::collections::HashMap;
 use std::time::Duration;
@@ -17,11 +17,11 @@ use crate::config::{PROVIDER_TIMEOUT, PaymentConfig};
 use crate::money::FailureReason;
 use crate::telemetry;
 
-/// Wait after a 429 that names none.
+/// Wait after a 429 without `Retry-After`.
 const RATE_LIMIT_WAIT: Duration = Duration::from_secs(2);
-/// Refunds of one intent that are looked at. We make one, and another for each that fails.
+/// Refunds read per intent. We make one, and another for each that fails.
 const REFUNDS_MAX: &str = "100";
-/// Length of a page, the longest that there is.
+/// Items per page, the most that the API allows.
 const PAGE_LENGTH: &str = "100";
 
 /// A client of Stripe's API.
@@ -139,8 +139,8 @@ impl PaymentProvider for Stripe {
                 CancelReason::Superseded => "duplicate",
             };
             let form = [("cancellation_reason", word)];
-            // An intent is cancelled once, so a new key each time would change nothing; but a
-            // refusal stored under a fixed key would outlive its cause. So there is no key.
+            // Sent without an idempotency key: cancelling twice has no further effect, and a
+            // refusal stored under a fixed key would be repeated after its cause is gone.
             let request = self
                 .client
                 .post(format!("{}{path}", self.url))
@@ -206,7 +206,7 @@ impl PaymentProvider for Stripe {
     }
 }
 
-/// An amount as Stripe counts it.
+/// An amount in Stripe's unit of the currency.
 fn counted(amount_minor: i64, currency: &str) -> Result<String, ProviderError> {
     currency::to_provider(amount_minor, currency)
         .map(|amount| amount.to_string())
@@ -236,7 +236,7 @@ async fn finish<T: for<'de> Deserialize<'de>>(
 async fn send<T: for<'de> Deserialize<'de>>(
     request: reqwest::RequestBuilder,
 ) -> Result<T, ProviderError> {
-    // The URL stays out of messages: it names intents, and messages are logged.
+    // The URL is kept out of errors: it contains intent ids, and errors are logged.
     let unavailable =
         |error: reqwest::Error| ProviderError::Unavailable(error.without_url().to_string());
     let response = request.send().await.map_err(unavailable)?;
@@ -259,7 +259,8 @@ async fn send<T: for<'de> Deserialize<'de>>(
     Err(match status {
         StatusCode::TOO_MANY_REQUESTS => ProviderError::RateLimited { retry_after },
         StatusCode::CONFLICT => ProviderError::Busy,
-        // An error that is stored under the request's key comes back for as long as the key lives.
+        // A stored server error is repeated for as long as its key lives, so it counts as a
+        // refusal.
         status if status.is_server_error() && replayed => ProviderError::Refused {
             reason: FailureReason::GatewayDown,
             message: format!("status {status}, repeated"),

@@ -1,4 +1,4 @@
-//! Webhooks: stored, answered, and understood afterwards.
+//! Webhooks: stored and acknowledged at once, processed afterwards.
 
 use std::time::Duration;
 
@@ -18,29 +18,29 @@ use crate::store;
 use crate::store::inbox::EventRow;
 use crate::telemetry;
 
-/// Time in which a worker that claimed an event has to be done with it.
+/// How long a worker's claim on an event lasts.
 const CLAIM: Duration = Duration::from_mins(1);
-/// Longest wait before an event is looked at again that the provider did not answer about.
+/// Longest interval between attempts to process an event while the provider does not answer.
 const RETRY_SECONDS_MAX: u64 = 3600;
-/// The character that PostgreSQL's texts cannot have.
+/// The character that PostgreSQL's text types cannot store.
 const NUL: char = '\0';
-/// What stands for it.
+/// Its replacement.
 const REPLACEMENT: &str = "\u{fffd}";
-/// Why an event is put off while the provider is away.
+/// The note on an event that is put off while the provider does not answer.
 const UNANSWERED: &str = "the provider did not answer";
 
-/// What became of a webhook at the door.
+/// The outcome of receiving a webhook.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum WebhookReceipt {
-    /// It is in the inbox, now or from an earlier delivery.
+    /// Stored in the inbox, by this or an earlier delivery.
     Stored,
     /// The signature is missing, wrong or too old.
     BadSignature,
-    /// It is not an event.
+    /// The body is not an event.
     Unreadable,
 }
 
-/// The parts of an event that matter.
+/// The parts of an event that are read.
 #[derive(Debug, Deserialize)]
 struct Event {
     id: String,
@@ -48,7 +48,7 @@ struct Event {
     kind: String,
 }
 
-/// Whom an event is about.
+/// The subject of an event.
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Subject {
     Intent {
@@ -60,14 +60,14 @@ enum Subject {
         refund_id: Option<Uuid>,
         intent_id: Option<String>,
     },
-    /// Money of this intent went back, or is wanted back.
+    /// Money of this intent was refunded or is disputed.
     Returned {
         intent_id: String,
     },
     Nothing,
 }
 
-/// Whether an event was about something of ours.
+/// Whether an event concerns a payment of ours.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Found {
     Ours,
@@ -75,7 +75,7 @@ enum Found {
 }
 
 impl Core {
-    /// Takes a webhook in. Nothing is decided here, so that the provider gets its answer at once.
+    /// Stores a webhook. It is processed later, so that the provider gets its response at once.
     pub(crate) async fn webhook_store(
         &self,
         signature: Option<&str>,
@@ -94,7 +94,7 @@ impl Core {
             return Ok(WebhookReceipt::Unreadable);
         };
         let provider = &self.config.payment.provider;
-        // PostgreSQL takes no NUL in text. Nothing that we read in an event has one.
+        // PostgreSQL stores no NUL in text. No field that we read contains one.
         let payload = without_nul(payload);
         let (id, kind) = (
             event.id.replace(NUL, REPLACEMENT),
@@ -108,7 +108,7 @@ impl Core {
         Ok(WebhookReceipt::Stored)
     }
 
-    /// Works on webhooks that are due. Returns how many there were.
+    /// Processes webhooks that are due. Returns how many there were.
     pub(crate) async fn inbox_once(&self) -> Result<usize, StoreError> {
         let now = self.clock.now();
         let provider = &self.config.payment.provider;
@@ -123,7 +123,7 @@ impl Core {
         let count = due.len();
         stream::iter(due)
             .for_each_concurrent(WORK_AT_ONCE, async |event| {
-                // Its turn comes again when the claim is over.
+                // The event is due again when the claim ends.
                 if let Err(error) = self.event_process(&event).await {
                     let passes = error.is_transient();
                     let (error, event) = (&error as &dyn std::error::Error, &event.event_id);
@@ -171,9 +171,10 @@ impl Core {
         let note = match looked {
             Err(_) => return self.event_put_off(event, UNANSWERED).await,
             Ok(Found::Ours) => None,
-            // Others may use the same account. A payment of ours is stored before the provider
-            // hears of it, so waiting would not make it known; money for an intent of ours that
-            // no payment names is found by the comparison with the provider's books.
+            // Other shops may use the same account. A payment of ours is stored before the provider
+            // is asked to create its intent, so an unknown intent does not become known by waiting.
+            // Captured money of an intent of ours that no payment names is found by the comparison
+            // with the provider's books.
             Ok(Found::NotOurs) => {
                 tracing::debug!(event = event.event_id, kind = event.kind, "not ours");
                 Some("concerns nothing of ours")
@@ -183,7 +184,7 @@ impl Core {
         store::inbox::done(pool, provider, &event.event_id, note, now).await
     }
 
-    /// Looks at the payment of an intent whose money went back.
+    /// Updates the books for the payment of an intent that was refunded or disputed.
     async fn event_returned(
         &self,
         intent_id: &str,
@@ -194,8 +195,8 @@ impl Core {
         }
     }
 
-    /// The payment of an intent. A webhook can overtake the answer that tells us the intent's id;
-    /// then the metadata we gave the intent says whose it is.
+    /// The payment of an intent. A webhook can arrive before the answer with the intent's id; then
+    /// the payment is found by the intent's metadata.
     async fn payment_of(
         &self,
         intent_id: &str,
@@ -228,7 +229,7 @@ impl Core {
     }
 }
 
-/// The same value with a visible replacement for each NUL, in names and in values.
+/// The value with each NUL replaced, in names and in values.
 fn without_nul(value: Value) -> Value {
     match value {
         Value::String(text) => Value::String(text.replace(NUL, REPLACEMENT)),

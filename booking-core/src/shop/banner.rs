@@ -1,8 +1,8 @@
-//! The banner that leads back to what the reader of a page can still pay or has bought.
+//! The banner that links to the holds and bookings of a page's reader.
 //!
-//! The database is asked, for each page of a reader who may have something: a hold ends by a
-//! webhook, by the clock, at another device or through the API as well as by the forms of these
-//! pages. A page does not wait for it: without an answer in time it has no banner.
+//! It is read from the database for each page of a reader who may have any: a hold can end by a
+//! webhook, the clock, another device or the API as well as by these pages' forms. Without an
+//! answer in time the page is sent without a banner.
 
 use std::time::Duration;
 
@@ -14,12 +14,12 @@ use crate::database::StoreError;
 use crate::handle::Booking;
 use crate::store;
 
-/// Holds and bookings that a page names, of each. A fan may have some of several shows.
+/// Most holds, and most bookings, in one banner.
 const NAMED_MAX: i64 = 5;
-/// How long a page waits for them.
+/// Longest that a page waits for the banner.
 const PATIENCE: Duration = Duration::from_millis(250);
 
-/// What `customer` can still pay, what ends first first, and has tickets for.
+/// The holds that `customer` can still pay, the next to end first, and the bookings with tickets.
 pub(super) async fn find(booking: &Booking, customer: &Customer) -> Banner {
     let core = &booking.0;
     let now = core.clock.now();
@@ -27,7 +27,7 @@ pub(super) async fn find(booking: &Booking, customer: &Customer) -> Banner {
         return Banner::none(now);
     }
     let look = async {
-        // Never closed.
+        // The semaphore is never closed.
         let _turn = core.banner_looks.acquire().await.ok();
         ask(booking, customer, now).await
     };

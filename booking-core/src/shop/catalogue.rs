@@ -13,12 +13,12 @@ use crate::handle::Booking;
 use crate::http::catalogue::read_date;
 use crate::http::problems::not_found;
 
-/// Coming shows on the start page.
+/// Upcoming shows on the start page.
 const COMING_MAX: usize = 8;
-/// Longest search text; longer ones match nothing anyway.
+/// Longest search text; a longer one matches nothing.
 const QUERY_LENGTH_MAX: usize = 200;
 
-/// What the filter of a city's page sends. Empty fields mean no filter.
+/// The filter form of a city's page. Empty fields mean no filter.
 #[derive(Debug, Deserialize)]
 pub(super) struct Filter {
     #[serde(default)]
@@ -102,7 +102,7 @@ pub(super) async fn show(
     Ok(page(StatusCode::OK, html))
 }
 
-/// What search engines may read: the catalogue, not what belongs to one visitor.
+/// `robots.txt`: search engines may read the catalogue, but no page of one customer.
 pub(super) async fn robots() -> Response {
     const RULES: &str = "User-agent: *\nDisallow: /_line/\nDisallow: /api/\nDisallow: /bookings/\n\
                          Disallow: /holds/\nDisallow: /shows/*/seats\n";

@@ -1,4 +1,4 @@
-//! What holds for every page: who may post, what the browser may load, and problems as pages.
+//! Rules for every page: posts only from this site, a Content-Security-Policy, problems as pages.
 
 use std::sync::Arc;
 
@@ -20,10 +20,10 @@ use super::banner;
 use super::page::PageHtml;
 use crate::handle::Booking;
 
-/// Paths under this answer programs and keep their problem documents.
+/// Paths for programs, which keep their problem documents.
 const API_PREFIX: &str = "/api/";
 
-/// What the guard has to know.
+/// The guard's dependencies.
 #[derive(Clone)]
 pub(super) struct Guard(Arc<Rules>);
 
@@ -40,7 +40,8 @@ impl Guard {
         Self(Arc::new(Rules {
             booking: booking.clone(),
             public_origin: origin_of(&config.public_url).unwrap_or_default(),
-            // An origin that is no header value cannot be paid at: forms then lead nowhere else.
+            // A provider URL that is no header value is left out of the policy, so forms may not
+            // post to it.
             policy: HeaderValue::from_str(&policy).unwrap_or_else(|_| {
                 HeaderValue::from_static("default-src 'none'; form-action 'self'")
             }),
@@ -48,7 +49,7 @@ impl Guard {
     }
 }
 
-/// Refuses posts from other sites, and finishes pages.
+/// Refuses posts from other sites, and adds headers and banner to pages.
 pub(super) async fn middleware(
     State(Guard(rules)): State<Guard>,
     request: Request,
@@ -75,7 +76,7 @@ pub(super) async fn middleware(
     if path.starts_with(API_PREFIX) {
         return response;
     }
-    // A program that strays here keeps its problem document.
+    // A program that requests a page keeps the problem document.
     if is_person && let Some(mut problem) = response.extensions_mut().remove::<Problem>() {
         problem.request_id = id.map(|id| id.as_str().to_owned());
         let back = Some(back(&path, safe && problem.retry_after_seconds.is_some()));
@@ -84,7 +85,7 @@ pub(super) async fn middleware(
     }
     if let Some(PageHtml(html)) = response.extensions_mut().remove::<PageHtml>() {
         let mut banner = banner::find(&rules.booking, &customer).await;
-        // Pages about something need no way to it.
+        // The page of a hold or booking needs no banner that links to it.
         banner
             .holds
             .retain(|hold| !is_about(&path, "holds", &hold.hold_id.to_string()));
@@ -99,7 +100,7 @@ pub(super) async fn middleware(
     let headers = response.headers_mut();
     headers.insert(CONTENT_SECURITY_POLICY, rules.policy.clone());
     for (name, value) in [
-        // Pages differ by cookie and by the minute.
+        // Pages depend on cookies and change within minutes.
         (CACHE_CONTROL, "private, no-store"),
         (X_CONTENT_TYPE_OPTIONS, "nosniff"),
         (REFERRER_POLICY, "same-origin"),
@@ -109,14 +110,14 @@ pub(super) async fn middleware(
     response
 }
 
-/// Whether `path` is a page about the thing `id` among `things`.
+/// Whether `path` is the page of `id` below `things`.
 fn is_about(path: &str, things: &str, id: &str) -> bool {
     let mut parts = path.split('/').skip(1);
     parts.next() == Some(things) && parts.next() == Some(id)
 }
 
-/// Where a visitor goes on from a problem at `path`: the page itself when trying again may help,
-/// else the page that leads there.
+/// The link on the page of a problem at `path`: the page itself when trying again may help,
+/// otherwise its parent page.
 fn back(path: &str, again: bool) -> String {
     let parts: Vec<&str> = path.split('/').skip(1).collect();
     match parts.as_slice() {

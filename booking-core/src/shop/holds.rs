@@ -1,4 +1,4 @@
-//! Looking at a hold and giving it up.
+//! Reading and releasing a hold.
 
 use axum::extract::State;
 use axum::response::Response;
@@ -30,7 +30,7 @@ pub(super) async fn hold_release(
 ) -> ApiResult<Response> {
     let customer = booking.customer(&headers);
     match booking.hold_release(&customer, hold_id).await? {
-        // The page of a bought hold leads to the tickets.
+        // After the purchase the hold's page links to the tickets.
         ReleaseOutcome::Released | ReleaseOutcome::Bought => {
             Ok(see_other(&format!("/holds/{hold_id}")))
         }
@@ -51,7 +51,7 @@ pub(super) async fn find(
     Ok((hold, show))
 }
 
-/// The hold's page with the reason why something about it was refused.
+/// The hold's page with the reason of a refusal.
 pub(super) fn refuse(
     booking: &Booking,
     (hold, show): (Hold, Show),

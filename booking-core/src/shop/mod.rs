@@ -1,5 +1,5 @@
-//! The shop's pages: what the JSON API offers, for browsers, with forms that work without
-//! JavaScript. Handlers call the same operations as the API does.
+//! The shop's pages: the same operations as the JSON API for browsers, with forms that work without
+//! JavaScript.
 
 mod banner;
 mod bookings;
@@ -32,14 +32,14 @@ pub(crate) fn router(booking: Booking) -> Router {
         .route("/holds/{holdId}/payments", post(payments::payment_start))
         .route("/holds/{holdId}/return", get(payments::payment_return))
         .route("/bookings/{bookingId}", get(bookings::booking))
-        // Whatever nobody else answers is a page that does not exist, for browsers too.
+        // Unknown paths get a page too, for browsers.
         .route("/{*path}", any(nothing))
         .with_state(booking.clone())
         .layer(axum::middleware::from_fn_with_state(
             booking.clone(),
             crate::http::holders::middleware,
         ))
-        // Inside of the guard, which makes a page of a refusal.
+        // Inside the guard, which turns a refusal into a page.
         .layer(axum::middleware::from_fn_with_state(
             booking,
             crate::http::limiting::middleware,

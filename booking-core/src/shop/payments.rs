@@ -1,4 +1,4 @@
-//! Paying for a hold, and coming back from the provider.
+//! Paying for a hold, and the return from the provider.
 
 use axum::extract::State;
 use axum::response::Response;
@@ -19,20 +19,21 @@ use crate::http::problems::{hold_expired, invalid, not_found, payment_unavailabl
 use crate::money::FailureReason;
 use crate::payment_outcome::PaymentOutcome;
 
-/// What the form of a hold's page sends.
+/// The payment form of a hold's page.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
 pub(super) struct PaymentForm {
     email: String,
 }
 
-/// What the address says that the provider leads back to.
+/// The query of the return URL.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
 pub(super) struct Returned {
-    /// Our name of the payment.
+    /// Our payment id.
     payment: Option<String>,
-    /// The provider's, which it adds. Payments of earlier versions come back with this one alone.
+    /// The provider's intent id, which it appends. Payments of earlier versions return with this
+    /// only.
     payment_intent: Option<String>,
 }
 
@@ -55,7 +56,7 @@ pub(super) async fn payment_start(
             return Ok(see_other(payment.redirect_url.as_deref().unwrap_or(&own)));
         }
         PaymentOutcome::NotFound => return Err(not_found()),
-        // The page itself says what became of the hold.
+        // The hold's page shows its state.
         PaymentOutcome::HoldEnded => return Ok(see_other(&format!("/holds/{hold_id}"))),
         PaymentOutcome::InvalidEmail => invalid("email", "this is not an e-mail address"),
         PaymentOutcome::Failed(reason) => failed(reason),
@@ -75,7 +76,7 @@ pub(super) async fn payment_return(
     method: Method,
     headers: HeaderMap,
 ) -> ApiResult<Response> {
-    // Confirming ends the session; a browser that looks ahead must not end it for its user.
+    // Confirming ends the session, so a prefetch must not confirm.
     let only_looks = method == Method::HEAD || is_speculative(&headers);
     let named = returned.payment.or(returned.payment_intent);
     let Some(named) = named.filter(|_| !only_looks) else {
@@ -115,7 +116,7 @@ pub(super) async fn payment_return(
     }
 }
 
-/// Someone who came back by hand: the hold alone says how things stand.
+/// A customer who returned without a payment id: the state is read from the hold.
 async fn without_intent(
     booking: &Booking,
     headers: &HeaderMap,
@@ -139,8 +140,8 @@ async fn processing(
     Ok(page(StatusCode::ACCEPTED, html))
 }
 
-/// Someone who paid in one browser and was led back to another. The tickets stay hidden: only the
-/// browser that began can show that they are its own.
+/// A customer who paid in one browser and returned in another. The tickets stay hidden, because
+/// only the first browser can prove that they are its own.
 async fn elsewhere(
     booking: &Booking,
     permit: ConfirmPermit,
@@ -164,7 +165,7 @@ fn failed(reason: FailureReason) -> ApiError {
         .into()
 }
 
-/// The reason in words a customer can act on.
+/// The failure reason as advice to the customer.
 fn said(reason: FailureReason) -> &'static str {
     match reason {
         FailureReason::InsufficientFunds => {

@@ -24,18 +24,18 @@ use crate::live::{HoldKey, LiveShow};
 use crate::shows::SeatPlan;
 use crate::store::idempotency::{KeyUse, Known, StoredAnswer};
 
-/// How seats are chosen: on the map, or by section and row.
+/// The way of choosing seats: on the map, or by section and row.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
 pub(super) struct Way {
     by: Option<String>,
-    /// Position of a section in the hall.
+    /// Index of a section in the hall.
     section: Option<usize>,
     row: Option<String>,
 }
 
 impl Way {
-    /// What to choose from next; `None` on the map.
+    /// The next choice of section or row; `None` on the map.
     fn step(self, booking: &Booking, live: &LiveShow) -> ApiResult<Option<RowsStep>> {
         if self.by.is_none() && self.section.is_none() {
             return Ok(None);
@@ -64,7 +64,7 @@ impl Way {
     }
 }
 
-/// Seats gathered under the name that `name_of` gives them, in map order.
+/// Seats grouped by `name_of`, in map order.
 fn blocks(seats: &[Seat], name_of: impl Fn(&Seat) -> Option<&String>) -> Vec<Block> {
     let mut blocks: Vec<Block> = Vec::new();
     for seat in seats {
@@ -86,7 +86,7 @@ fn blocks(seats: &[Seat], name_of: impl Fn(&Seat) -> Option<&String>) -> Vec<Blo
     blocks
 }
 
-/// What the forms of the pages send.
+/// The fields of the pages' forms.
 #[derive(Debug, Default)]
 pub(super) struct HoldForm {
     seats: Option<String>,
@@ -121,7 +121,8 @@ pub(super) async fn seats(
     };
     let mut response = page(StatusCode::OK, html);
     if customer.session().is_none() {
-        // Given before the form is sent, so that a form sent twice is of one browser.
+        // The cookie is set before the form is sent, so that a form sent twice comes from one
+        // session.
         let cookie = booking.session_new().set_cookie(booking.is_secure());
         response.headers_mut().insert(SET_COOKIE, cookie);
     }
@@ -179,7 +180,7 @@ pub(super) async fn hold_place(
 }
 
 impl HoldForm {
-    /// Reads the fields. Seats may be one text with all names or a field for each.
+    /// Reads the fields. Seats may be one text with all names, or one field each.
     fn read(fields: Vec<(String, String)>) -> Self {
         let mut form = Self::default();
         for (name, value) in fields {
@@ -198,8 +199,8 @@ impl HoldForm {
         form
     }
 
-    /// The same form sent twice by the same browser is one request, so a double click holds seats
-    /// once.
+    /// The idempotency key of a form. The same form sent twice by the same browser has the same
+    /// key, so a double click holds seats once.
     fn key(&self, session: &Session, show: &ShowId) -> HoldKey {
         let mut hash = Sha256::new();
         for part in [
@@ -222,20 +223,20 @@ impl HoldForm {
             answer_of: Box::new(|hold| StoredAnswer {
                 status: StatusCode::CREATED.as_u16(),
                 headers: Value::Null,
-                // A hold is made of strings and numbers.
+                // Serialisation cannot fail: a hold contains only strings and numbers.
                 body: serde_json::to_vec(hold).unwrap_or_default(),
             }),
         }
     }
 
-    /// The seats that are named, as they were typed.
+    /// The named seats, as typed.
     fn names(&self) -> impl Iterator<Item = &str> {
         let typed = self.seats.as_deref().unwrap_or_default();
         let names = typed.split([',', ';', ' ', '\t']);
         names.filter(|name| !name.is_empty())
     }
 
-    /// What is wished for: named seats, or else so many of the best.
+    /// The request: named seats, or a number of the best.
     fn request(&self, plan: &SeatPlan) -> ApiResult<HoldRequest> {
         if let Some(quantity) = &self.quantity {
             let quantity = quantity
@@ -274,7 +275,7 @@ impl HoldForm {
     }
 }
 
-/// The seat a person means by `name`, in whichever case they typed it.
+/// The seat that a person typed as `name`, in any case.
 fn read_seat(name: &str, plan: &SeatPlan) -> ApiResult<SeatId> {
     let seats = || plan.seats().iter().map(|seat| &seat.seat_id);
     seats()
@@ -284,7 +285,7 @@ fn read_seat(name: &str, plan: &SeatPlan) -> ApiResult<SeatId> {
         .ok_or_else(|| invalid("seats", &format!("there is no seat {name}")))
 }
 
-/// The hold that a form made, now or when it was sent before.
+/// The hold of a form, made now or by the same form earlier.
 fn held_once(outcome: Once<HoldOutcome>) -> ApiResult<Hold> {
     match outcome {
         Once::Now(outcome) => read_held(outcome),
@@ -340,7 +341,7 @@ fn render(
     })
 }
 
-/// What can be held now of each category, and what is held by others.
+/// Available and held seats by category.
 fn left(live: &LiveShow) -> Vec<CategoryLeft> {
     let counts = live.counts_by_category().into_iter();
     counts
