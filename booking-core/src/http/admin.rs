@@ -1,4 +1,5 @@
-//! What operators do with shows. Who may do it is checked, and noted, by whoever mounts this.
+//! The operators' API for shows. The gateway, which mounts it, authenticates operators and writes
+//! the audit log.
 
 use axum::extract::{DefaultBodyLimit, State};
 use axum::response::{IntoResponse, Response};
@@ -82,7 +83,7 @@ async fn show_import(State(booking): State<Booking>, sent: ApiResult<RawJson>) -
     }
 }
 
-/// The show of a file of which the rest may be wrong.
+/// The id of the show in a file that may have faults elsewhere.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct Named {
@@ -111,8 +112,8 @@ async fn import(
     }
 }
 
-/// An import that was begun goes on when its answer cannot wait for it, and may have been committed
-/// when the database went away.
+/// The response when the outcome of an import is unknown: it took too long and continues, or it may
+/// have been committed before the connection broke.
 fn import_open(error: StoreError) -> ApiError {
     if !error.is_transient() {
         return error.into();
@@ -129,7 +130,7 @@ fn import_open(error: StoreError) -> ApiError {
         .into()
 }
 
-/// All faults, the first as other refusals name theirs.
+/// A refusal with all faults; the first is named as in other refusals.
 fn refuse(faults: &[Fault]) -> ApiError {
     let told: Vec<String> = faults
         .iter()

@@ -13,7 +13,7 @@ use web::{ApiPath, ApiQuery, ApiResult};
 use super::problems::{invalid, not_found};
 use crate::handle::Booking;
 
-/// Longest search text; longer ones match nothing anyway.
+/// Longest search text; a longer one matches nothing.
 const QUERY_LENGTH_MAX: usize = 200;
 
 /// Which shows to list.
@@ -90,9 +90,9 @@ pub(super) async fn show(
     Ok(for_everyone(&show, &headers))
 }
 
-/// An answer that is the same for everyone: compressed, and not sent again to who has it.
+/// A response that is the same for everyone: compressed, and 304 for a client that has it.
 fn for_everyone(answer: &impl Serialize, headers: &HeaderMap) -> Response {
-    // Objects with text, numbers and lists in them, which all serialise.
+    // Serialisation cannot fail: the objects contain only text, numbers and lists.
     let json = serde_json::to_vec(answer).unwrap_or_default();
     Document::of(json, "application/json", Effort::Quick).answer(headers)
 }

@@ -1,5 +1,5 @@
-//! The served description of the public API: what the handlers declare themselves, and what holds
-//! for many of them.
+//! The OpenAPI document of the public API: the handlers' declarations, and the parts that many
+//! operations share.
 
 use contract::{Problem, ProblemCode, booking as wire};
 use utoipa::openapi::RefOr;
@@ -12,7 +12,7 @@ use web::openapi::{header, operations, or_problem};
 
 const IDEMPOTENCY_KEY: &str = "Idempotency-Key";
 
-/// Where the description begins.
+/// The start of the document.
 #[derive(OpenApi)]
 #[openapi(
     info(
@@ -25,8 +25,8 @@ const IDEMPOTENCY_KEY: &str = "Idempotency-Key";
 )]
 pub(super) struct Api;
 
-/// What no handler says, because it holds for many: answers of the extractors, headers, and who
-/// may ask.
+/// Adds the parts that many operations share and no handler declares: refusals of extractors,
+/// headers, and security.
 pub(super) struct InCommon;
 
 impl Modify for InCommon {
@@ -48,7 +48,7 @@ impl Modify for InCommon {
             .flat_map(operations)
             .filter(|one| is_named(one, "webhook"))
         {
-            // It is verified as bytes, whatever it says that it is.
+            // The signature is verified over the bytes, so any media type is accepted.
             webhook.responses.responses.remove("415");
             webhook.responses.responses.remove("422");
         }
@@ -73,7 +73,7 @@ fn idempotency(operation: &mut Operation) {
     ];
     or_problem(operation, &refusals);
     for (status, response) in &mut operation.responses.responses {
-        // Refusals that are meant to be tried again are not kept.
+        // Other statuses mean "try again", and are not stored under the key.
         if matches!(status.as_str(), "200" | "201" | "402" | "404" | "410") {
             let replayed = "`true` when this is the stored answer of an earlier request";
             header(response, "Idempotent-Replayed", replayed);
@@ -81,7 +81,7 @@ fn idempotency(operation: &mut Operation) {
     }
 }
 
-/// Holds and what comes of them belong to someone and are read from the database.
+/// Adds owners and database errors to operations on holds, payments and bookings.
 fn ownership(path: &str, operation: &mut Operation) {
     if !path.contains("/holds") && !path.contains("/bookings") {
         return;
@@ -92,7 +92,7 @@ fn ownership(path: &str, operation: &mut Operation) {
         .map(|scheme| SecurityRequirement::new(scheme, none))
         .into();
     if is_named(operation, "hold_place") {
-        // A show without a waiting room asks for nothing, and gives a session.
+        // A show without a room needs no pass, and the response sets a session.
         who.insert(0, SecurityRequirement::default());
     }
     operation.security = Some(who);

@@ -1,4 +1,4 @@
-//! Requests that a gate lets through for the owner of a hold or booking alone.
+//! Handles requests that the gate lets through only for the owner of a hold or booking.
 
 use axum::extract::{Request, State};
 use axum::middleware::Next;
@@ -9,7 +9,7 @@ use web::{HolderOnly, NotHolder};
 use super::problems::not_found;
 use crate::handle::Booking;
 
-/// What is owned.
+/// The owned object.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Owned {
     Hold(HoldId),
@@ -29,8 +29,8 @@ impl Owned {
     }
 }
 
-/// Marks the answer with [`NotHolder`] when a request with [`HolderOnly`] is not its owner's.
-/// Nothing else of the request is looked at then.
+/// Marks the response with [`NotHolder`] when a request with [`HolderOnly`] is not the owner's. The
+/// request then reaches no handler.
 pub(crate) async fn middleware(
     State(booking): State<Booking>,
     request: Request,

@@ -45,8 +45,8 @@ pub(super) async fn hold_place(
     let path = format!("/shows/{show}/holds");
     let key = RequestKey::read(&headers, &path, &request)?;
     let mut principals = customer.key_principals(&headers);
-    // With a key the new session follows from it, so that every repeat is of the same browser,
-    // whether the first answer and its cookie arrived or not.
+    // With an idempotency key the new session is derived from it, so every repeat has the same
+    // session, whether or not the first response and its cookie arrived.
     let new_session = customer.session().is_none().then(|| {
         let key_use = key.as_ref().zip(principals.first());
         key_use.map_or_else(
@@ -75,7 +75,7 @@ pub(super) async fn hold_place(
     Ok(response)
 }
 
-/// The answer to a hold that was made.
+/// The response for a new hold.
 fn created(hold: &Hold) -> StoredAnswer {
     StoredAnswer {
         status: StatusCode::CREATED.as_u16(),
@@ -83,12 +83,12 @@ fn created(hold: &Hold) -> StoredAnswer {
             CONTENT_TYPE.as_str(): "application/json",
             LOCATION.as_str(): format!("/api/v1/holds/{}", hold.hold_id),
         }),
-        // A hold is made of strings and numbers.
+        // Serialisation cannot fail: a hold contains only strings and numbers.
         body: serde_json::to_vec(hold).unwrap_or_default(),
     }
 }
 
-/// The hold, or why there is none.
+/// The hold, or the refusal as a problem.
 pub(crate) fn read_held(outcome: HoldOutcome) -> ApiResult<Hold> {
     match outcome {
         HoldOutcome::Held(hold) => Ok(hold),

@@ -1,4 +1,4 @@
-//! `Idempotency-Key`: the same request again gets the same answer.
+//! `Idempotency-Key`: a repeated request gets the same response.
 
 use std::future::Future;
 use std::time::Duration;
@@ -23,22 +23,22 @@ use crate::handle::Booking;
 use crate::store::idempotency::{self, Claim, KeyUse, Known, StoredAnswer};
 
 const KEY_HEADER: &str = "idempotency-key";
-/// Says that an answer was given before.
+/// Marks a response as a repetition.
 const REPLAYED: HeaderName = HeaderName::from_static("idempotent-replayed");
 const KEY_LENGTH_MAX: usize = 255;
-/// Pause before a key is tried again that could not be brought to its end.
+/// Pause between attempts to complete or give up a key.
 const KEY_AGAIN_AFTER: Duration = Duration::from_secs(1);
-/// Largest answer that is stored; ours are far smaller.
+/// Largest response that is stored; ours are much smaller.
 const ANSWER_BYTES_MAX: usize = 256 * 1024;
 
-/// The key of a request, and what the request was.
+/// The key of a request, and a fingerprint of the request.
 pub(super) struct RequestKey {
     key: String,
     fingerprint: [u8; 32],
 }
 
 impl RequestKey {
-    /// Reads the key, if there is one. `path` and `body` say what it is used for.
+    /// Reads the key, if there is one. `path` and `body` enter the fingerprint.
     pub(super) fn read(
         headers: &HeaderMap,
         path: &str,
@@ -63,7 +63,7 @@ impl RequestKey {
         }))
     }
 
-    /// Its use by `principal`.
+    /// The key's use by `principal`.
     pub(super) fn used_by(&self, principal: &str) -> KeyUse {
         KeyUse {
             principal: principal.to_owned(),
@@ -72,17 +72,17 @@ impl RequestKey {
         }
     }
 
-    /// Its use by the customer of a request that changes what the customer has already.
+    /// The key's use by the customer, for a request about something that the customer already owns.
     pub(super) fn used_by_owner(&self, customer: &Customer, headers: &HeaderMap) -> KeyUse {
         let principals = customer.key_principals(headers);
         self.used_by(principals.first().map_or("", String::as_str))
     }
 }
 
-/// Does `work` about the hold unless it was done before. It runs in a task of its own, so that a
-/// client that goes away leaves a stored answer behind and not a key in progress. `keys` are the
-/// connections over which the key is looked after. Fails when the key could not be looked up, or
-/// with a timeout when the work goes on.
+/// Does `work` on the hold unless an earlier request did. Runs in its own task, so that after a
+/// disconnect the response is stored and the key does not stay in progress. `keys` are the
+/// connections for the key's rows. Fails when the key could not be read, or with a timeout while
+/// the work continues.
 pub(super) async fn once<F, Fut>(
     booking: &Booking,
     keys: Turns,
@@ -101,7 +101,7 @@ where
             Some(key_use) => keyed(owned, keys, key_use, hold_id, work).await,
         }
     };
-    // The work itself waits for the provider, and the key's bookkeeping comes on top.
+    // The work alone may take `PROVIDER_PATIENCE`; the key's statements need additional time.
     booking.0.work.run_within(PROVIDER_PATIENCE * 2, task).await
 }
 
@@ -136,7 +136,7 @@ where
     } else {
         (response, KeyEnd::GivenUp)
     };
-    // The work is done, and what came of it is answered whatever becomes of the key.
+    // The work is done, so its response is returned even if the key could not be updated.
     if let Err(error) = end_key(&keys, &key_use, &end).await {
         tracing::warn!(
             error = &error as &dyn std::error::Error,
@@ -147,11 +147,11 @@ where
     Ok(Ok(response))
 }
 
-/// How the work of a key ends.
+/// How a claimed key ends.
 enum KeyEnd {
-    /// A repeat gets this answer.
+    /// It stores this response for repeats.
     Answered(StoredAnswer),
-    /// A repeat begins anew.
+    /// It is deleted, and a repeat starts anew.
     GivenUp,
 }
 
@@ -163,8 +163,8 @@ async fn end_key(keys: &Turns, key_use: &KeyUse, end: &KeyEnd) -> Result<(), Sto
     }
 }
 
-/// Tries until the key is at its end, so that no repeat waits for its takeover. Ends before the
-/// takeover could begin.
+/// Retries to end the key, so that a repeat need not wait for the takeover. Stops before the
+/// takeover is possible.
 async fn end_key_later(keys: Turns, key_use: KeyUse, end: KeyEnd) {
     for _ in 0..KEY_TRIES_MAX {
         tokio::time::sleep(KEY_AGAIN_AFTER).await;
@@ -175,7 +175,8 @@ async fn end_key_later(keys: Turns, key_use: KeyUse, end: KeyEnd) {
     }
 }
 
-/// Whether an answer stands. Refusals that are meant to be tried again do not, nor does "not yet".
+/// Whether a response is stored. Refusals that are meant to be tried again, and open outcomes, are
+/// not.
 fn is_final(status: StatusCode) -> bool {
     match status {
         StatusCode::ACCEPTED
@@ -197,7 +198,7 @@ async fn store_form(response: Response) -> ApiResult<(Response, StoredAnswer)> {
         .to_bytes();
     let mut headers = Map::new();
     for (name, value) in &parts.headers {
-        // What ends a session is said once: a repeat may come from a later session.
+        // The command to end the session is not stored: a repeat may come from a later session.
         if *name == principal::COMMAND || *name == principal::ROOM {
             continue;
         }
@@ -213,7 +214,7 @@ async fn store_form(response: Response) -> ApiResult<(Response, StoredAnswer)> {
     Ok((Response::from_parts(parts, Body::from(body)), answer))
 }
 
-/// The answer to a request whose key was used before.
+/// The response to a request whose key was used before.
 pub(super) fn repeat(known: Known) -> ApiResult<Response> {
     let answer = match known {
         Known::Answered(answer) => answer,
@@ -227,7 +228,7 @@ pub(super) fn repeat(known: Known) -> ApiResult<Response> {
     let replayed = (REPLAYED, HeaderValue::from_static("true"));
     let is_problem = answer.headers[CONTENT_TYPE.as_str()] == PROBLEM_MEDIA_TYPE;
     if is_problem && let Ok(problem) = serde_json::from_slice::<Problem>(&answer.body) {
-        // The request id of this request goes in, not that of the first.
+        // The problem gets the id of this request, not of the first.
         return Ok(([replayed], web::error::respond(problem)).into_response());
     }
     Ok(([replayed], respond(answer)?).into_response())

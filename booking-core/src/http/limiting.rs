@@ -1,4 +1,4 @@
-//! Which requests count against which limit, and the refusal of those above it.
+//! Applies the rate limits to requests.
 
 use axum::extract::{Request, State};
 use axum::middleware::Next;
@@ -12,7 +12,7 @@ use crate::handle::Booking;
 use crate::limits::Kind;
 use crate::telemetry;
 
-/// Refuses requests above the limits. The pages' guard makes a page of the refusal.
+/// Refuses requests over the limits. The guard of the pages turns a refusal into a page.
 pub(crate) async fn middleware(
     State(booking): State<Booking>,
     request: Request,
@@ -46,7 +46,7 @@ fn name_of(customer: &Customer) -> Option<String> {
         .or_else(|| customer.session_digest())
 }
 
-/// What a request is counted as; `None` for the provider's webhooks, which are signed.
+/// The group that a request is counted in; `None` for the provider's webhooks, which are signed.
 fn kind_of(method: &Method, path: &str) -> Option<Kind> {
     let path = path.strip_prefix("/api/v1").unwrap_or(path);
     let parts: Vec<&str> = path.split('/').skip(1).collect();

@@ -34,7 +34,7 @@ pub(crate) fn router(booking: Booking) -> Router {
     let ids = RequestIds::new(u64::from_be_bytes(booking.0.randomness.bytes()));
     let router = router
         .with_state(booking.clone())
-        // Inside of the limits, because it asks the database.
+        // Inside the rate limits, because it queries the database.
         .layer(axum::middleware::from_fn_with_state(
             booking.clone(),
             holders::middleware,
@@ -74,7 +74,7 @@ fn routes() -> OpenApiRouter<Booking> {
     OpenApiRouter::with_openapi(Api::openapi()).nest("/api/v1", api)
 }
 
-/// What belongs to one customer is kept by nobody on the way, unless its handler says otherwise.
+/// Forbids caches to store responses of one customer, unless the handler set its own rule.
 async fn keep_private(mut response: Response) -> Response {
     let private = HeaderValue::from_static("private, no-store");
     response

@@ -19,7 +19,7 @@ use crate::handle::Booking;
 use crate::payment_outcome::PaymentOutcome;
 use crate::payments::webhooks::WebhookReceipt;
 
-/// Seconds until the outcome of a payment is worth another question.
+/// `Retry-After` while the outcome of a payment is open, in seconds.
 const CONFIRM_AGAIN_SECONDS: u64 = 1;
 
 /// Starts a payment for a hold.
@@ -107,7 +107,7 @@ pub(super) async fn confirm(
     let path = format!("/holds/{hold_id}/confirm");
     let key = RequestKey::read(&headers, &path, &request)?;
     let key_use = key.map(|key| key.used_by_owner(&customer, &headers));
-    // Before the key is claimed: whoever does not get a turn leaves nothing behind.
+    // Before the key is claimed, so that a confirmation without a turn leaves no key in progress.
     let permit = match booking.confirm_turn().await {
         ConfirmTurn::Granted(permit) => permit,
         ConfirmTurn::Later => return Ok(processing()),
@@ -124,7 +124,7 @@ pub(super) async fn confirm(
     }
 }
 
-/// The answer while the outcome of a payment is open.
+/// The response while the outcome of a payment is open.
 fn processing() -> Response {
     let retry_after = [(RETRY_AFTER, HeaderValue::from(CONFIRM_AGAIN_SECONDS))];
     let processing = ApiJson(Processing {

@@ -1,4 +1,4 @@
-//! How outcomes and errors become problem documents.
+//! Maps outcomes and errors to problem documents.
 
 use contract::{Problem, ProblemCode, RoomId, ShowId};
 use web::ApiError;

@@ -63,7 +63,7 @@ pub(super) async fn seat_map_compact(
     map(&booking, &show, MapForm::Compact, headers).await
 }
 
-/// A map, rendered and compressed beside the threads that serve everybody else.
+/// A map, rendered and compressed outside the threads that serve requests.
 async fn map(
     booking: &Booking,
     show: &ShowId,
@@ -80,7 +80,8 @@ async fn map(
     if let Some(answer) = ready() {
         return Ok(cached(answer));
     }
-    // Never closed. Of those who wait here for one map, the first makes it for all.
+    // The semaphore is never closed. Of the requests that wait here for one map, the first renders
+    // it for all.
     let rendering = booking.0.rendering.acquire().await;
     if let Some(answer) = ready() {
         return Ok(cached(answer));
@@ -96,7 +97,7 @@ async fn map(
     Ok(cached(answer))
 }
 
-/// Maps are the same for everyone and may be a second old.
+/// Maps are the same for everyone, and may be one second old.
 fn cached(mut response: Response) -> Response {
     let second = HeaderValue::from_static("public, max-age=1");
     response.headers_mut().insert(CACHE_CONTROL, second);
@@ -135,14 +136,14 @@ pub(super) async fn seat_map_live(
     Ok(event_stream(changes(watcher)))
 }
 
-/// Someone who watches a map.
+/// A client that watches a map.
 struct Watcher {
     first: Option<SeatChanges>,
     changes: Receiver<Arc<SeatChanges>>,
     shutdown: CancellationToken,
-    /// After how long the listener comes back when the stream ends.
+    /// The reconnect delay for the client.
     retry: Duration,
-    /// Freed when the stream is dropped.
+    /// Released when the stream is dropped.
     _permit: OwnedSemaphorePermit,
     _gauge: StreamGauge,
 }
@@ -154,7 +155,8 @@ impl Watcher {
         shutdown: CancellationToken,
         retry: Duration,
     ) -> Self {
-        // Subscribed before the version is read: a change in between is sent twice, never lost.
+        // Subscribed before the version is read, so that a change in between is sent twice rather
+        // than lost.
         let changes = show.watch();
         let version = show.version();
         Self {
@@ -201,7 +203,7 @@ fn changes(watcher: Watcher) -> impl Stream<Item = Event> {
     })
 }
 
-/// Counts an open stream for as long as it lives.
+/// Counts an open stream until dropped.
 struct StreamGauge;
 
 impl StreamGauge {

@@ -1,12 +1,11 @@
-//! Which seats to offer someone who only says how many.
+//! Chooses the best available seats for a quantity.
 //!
-//! In this order: seats next to each other that leave no single seat stranded, then seats next
-//! to each other, then the largest groups there are. Among equals, nearest to the middle of the
-//! stage.
+//! In this order: adjacent seats that leave no single free seat between taken ones, then adjacent
+//! seats, then the largest groups available. Among equals, the nearest to the middle of the stage.
 
 use super::plan::{PlannedSeat, SeatPlan};
 
-/// Picks `quantity` seats among those that `is_free`, or none when there are not as many.
+/// Picks `quantity` of the seats that `is_free`, or `None` when fewer are free.
 pub(crate) fn pick(
     plan: &SeatPlan,
     quantity: usize,
@@ -33,7 +32,7 @@ pub(crate) fn pick(
             free[start..start + together].fill(false);
             picked.extend(start..start + together);
         } else {
-            // One seat always fits as long as enough are free, so this ends.
+            // A group of one seat always fits while enough seats are free, so the loop ends.
             together -= 1;
         }
     }
@@ -51,7 +50,7 @@ fn stage_centre(seats: &[PlannedSeat]) -> f64 {
     f64::midpoint(left, right)
 }
 
-/// The start of the best run of `size` free seats next to each other.
+/// The start of the best run of `size` adjacent free seats.
 fn best_window(
     seats: &[PlannedSeat],
     free: &[bool],
@@ -87,7 +86,7 @@ fn adjacent(left: &PlannedSeat, right: &PlannedSeat) -> bool {
     left.section == right.section && left.row == right.row && right.number == left.number + 1
 }
 
-/// Single free seats that taking `start..=end` would leave beside it.
+/// How many single free seats beside `start..=end` would be stranded if it were taken.
 fn stranded_count(seats: &[PlannedSeat], free: &[bool], start: usize, end: usize) -> usize {
     // Whether the seat at `at` is free and belongs to the row of the seat at `beside`.
     let reaches = |at: Option<usize>, beside: usize| {
@@ -123,7 +122,8 @@ fn distance(window: &[PlannedSeat], stage: f64) -> f64 {
 mod tests {
     use super::*;
 
-    /// Rows `A`, `B`, … as drawn: `.` free, `#` taken; capitals of the answer in order.
+    /// Rows `A`, `B`, … as drawn: `.` is free, `#` is taken. `expected` lists the chosen seats in
+    /// order.
     fn check(rows: &[&str], quantity: usize, expected: Option<&[&str]>) {
         let mut seats = Vec::new();
         let mut taken = Vec::new();
@@ -164,7 +164,7 @@ mod tests {
 
     #[test]
     fn no_single_seat_is_stranded_if_that_can_be_helped() {
-        // A2, A3 would be nearest and strand A1 and A4.
+        // A2 and A3 are nearest, but would strand A1 and A4.
         check(&["....", "####"], 2, Some(&["A1", "A2"]));
         check(&["...#"], 2, Some(&["A2", "A3"]));
     }

@@ -1,15 +1,14 @@
-//! A seat map in a few kilobytes: a hall is rows of neighbours, so runs of them are sent instead
-//! of seats. Pure.
+//! A seat map in a few kilobytes: rows are sent as runs of neighbouring seats. Pure.
 
 use contract::ShowId;
 use contract::booking::{CompactSeatMap, SeatRun, SeatStatus};
 
 use super::plan::{PlannedSeat, SeatPlan};
 
-/// How far places on the map may be from what is counted, in seat widths.
+/// Largest distance between a seat's coordinates and those computed from its run, in seat widths.
 const PLACE_TOLERANCE: f64 = 1e-6;
 
-/// The map of `plan` with `statuses` in the same order.
+/// The map of `plan`; `statuses` are in the same order.
 pub(crate) fn compact(
     show_id: ShowId,
     version: u64,
@@ -51,7 +50,8 @@ fn letter(status: SeatStatus) -> char {
     }
 }
 
-/// The position of `name` in `names`, where it is put if it is new. A hall has few of either.
+/// The index of `name` in `names`, where it is appended if new. A linear search, because a hall has
+/// few names.
 fn position(names: &mut Vec<String>, name: &str) -> u32 {
     let at = names.iter().rposition(|known| known == name);
     let at = at.unwrap_or_else(|| {
@@ -78,7 +78,7 @@ fn run_of(seat: &PlannedSeat) -> SeatRun {
     }
 }
 
-/// Whether the seat that is `next` alone is the one after the last of `run`.
+/// Whether the single seat `next` continues `run`.
 fn continues(run: &SeatRun, next: &SeatRun) -> bool {
     let near = |a: f64, b: f64| (a - b).abs() < PLACE_TOLERANCE;
     run.seat_id.is_none()
@@ -115,10 +115,10 @@ mod tests {
         let seats = vec![
             seat("A1", "Stalls", "A", 1, 1.0),
             seat("A2", "Stalls", "A", 2, 2.0),
-            // An aisle.
+            // After an aisle.
             seat("A3", "Stalls", "A", 3, 5.0),
             seat("BAL-A-1", "Balcony", "A", 1, 6.0),
-            // An id that does not end with the number.
+            // Its id does not end with the number.
             seat("ROYAL", "Balcony", "A", 2, 7.0),
             seat("BAL-A-3", "Balcony", "A", 3, 8.0),
         ];

@@ -1,11 +1,11 @@
-//! A sound show file on its way into the database.
+//! A checked show file, ready to be imported.
 
 use contract::Timestamp;
 use contract::booking::ShowFile;
 use sha2::{Digest, Sha256};
 use show_file::{CheckedShow, Fault};
 
-/// A show file that was checked.
+/// A show file without faults.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct ShowDraft {
     pub(crate) show: CheckedShow,

@@ -1,4 +1,4 @@
-//! Shows as values: what a show is, where its seats are and which of them are free. Pure.
+//! Shows as values: their fields, layout and seat states. Pure.
 
 pub(crate) mod best_available;
 mod compact;
@@ -49,7 +49,7 @@ pub(crate) struct ShowInfo {
     pub(crate) hold_seconds: u32,
     pub(crate) currency: String,
     pub(crate) categories: Vec<Category>,
-    /// The database's ordinal of the first seat.
+    /// The database number of the first seat.
     pub(crate) seat_no_first: i32,
     pub(crate) seat_count: u32,
 }
@@ -73,7 +73,7 @@ impl SeatCounts {
 }
 
 impl ShowInfo {
-    /// What the sale is doing at `now`.
+    /// The status of the sale at `now`.
     pub(crate) fn sale_status(&self, now: Timestamp) -> SaleStatus {
         if self.cancelled {
             SaleStatus::Cancelled
@@ -86,13 +86,13 @@ impl ShowInfo {
         }
     }
 
-    /// Whether the show is still offered or looked up at `now`: until a day after its end.
+    /// Whether the show is current at `now`: until a day after its end.
     pub(crate) fn is_current(&self, now: Timestamp) -> bool {
         self.ends_at.max(self.sale_closes_at) > now.minus(LISTED_AFTER_END)
     }
 
-    /// The day it starts on at the venue, as `YYYY-MM-DD`. A zone that is not known counts as UTC,
-    /// which the pages print it in too.
+    /// The day of the start at the venue, as `YYYY-MM-DD`. In an unknown time zone it is the day in
+    /// UTC, as on the pages.
     pub(crate) fn day(&self) -> String {
         pages::moment::when(
             self.starts_at,
@@ -101,7 +101,7 @@ impl ShowInfo {
         )
     }
 
-    /// The fields of the wire form that an import sets.
+    /// The fields of the API form that an import sets.
     pub(crate) fn fields(&self) -> Map<String, Value> {
         let view = self.view(self.starts_at, SeatFigures::default());
         let Ok(Value::Object(mut fields)) = serde_json::to_value(view) else {
@@ -113,7 +113,7 @@ impl ShowInfo {
         fields
     }
 
-    /// The fields of the wire form that are not as in `before`; `seats` for the layout.
+    /// Names of the fields that differ from `before`; `seats` stands for the layout.
     pub(crate) fn changes_from(&self, before: &Self) -> Vec<String> {
         let (old, new) = (before.fields(), self.fields());
         let mut changed: Vec<String> = new
@@ -135,7 +135,7 @@ impl ShowInfo {
             .any(|text| text.to_lowercase().contains(query))
     }
 
-    /// The wire form.
+    /// The API form.
     pub(crate) fn view(&self, now: Timestamp, figures: SeatFigures) -> Show {
         Show {
             show_id: self.show_id.clone(),

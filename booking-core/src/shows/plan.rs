@@ -1,4 +1,4 @@
-//! The frozen layout of a show's seats.
+//! The fixed layout of a show's seats.
 
 use std::collections::HashMap;
 
@@ -6,8 +6,8 @@ use contract::SeatId;
 use contract::booking::SeatLabel;
 pub(crate) use show_file::PlannedSeat;
 
-/// All seats of a show in map order. A seat is known inside by its index here; the database
-/// knows it by `first_no` plus that index.
+/// All seats of a show in map order. In memory a seat is identified by its index, in the database
+/// by `first_no` plus the index.
 #[derive(Debug)]
 pub(crate) struct SeatPlan {
     first_no: i32,
@@ -37,13 +37,13 @@ impl SeatPlan {
         self.by_id.get(seat).copied()
     }
 
-    /// The database's ordinal of the seat at `index`.
+    /// The database number of the seat at `index`.
     pub(crate) fn no(&self, index: usize) -> i32 {
         self.first_no
             .saturating_add(i32::try_from(index).unwrap_or(i32::MAX))
     }
 
-    /// The index of the database's ordinal, unless it belongs to an earlier layout.
+    /// The index of a database number; `None` if it belongs to an earlier layout.
     pub(crate) fn index_of_no(&self, seat_no: i32) -> Option<usize> {
         let index = usize::try_from(seat_no.checked_sub(self.first_no)?).ok()?;
         (index < self.seats.len()).then_some(index)
@@ -60,7 +60,7 @@ impl SeatPlan {
             .collect()
     }
 
-    /// Where the seats of `indices` are, in map order.
+    /// The labels and positions of `indices`, in map order.
     pub(crate) fn seat_labels(&self, indices: &[usize]) -> Vec<SeatLabel> {
         let mut sorted = indices.to_vec();
         sorted.sort_unstable();
@@ -71,7 +71,7 @@ impl SeatPlan {
             .collect()
     }
 
-    /// The seats of the database's ordinals, in map order; of those that the layout still has.
+    /// The seats with these database numbers, in map order, omitting those of earlier layouts.
     pub(crate) fn seats_of_nos(&self, seat_nos: &[i32]) -> Vec<&PlannedSeat> {
         let mut indices: Vec<usize> = seat_nos
             .iter()
@@ -84,7 +84,7 @@ impl SeatPlan {
             .collect()
     }
 
-    /// What all of `indices` cost together.
+    /// The total price of `indices`.
     pub(crate) fn amount_minor(&self, indices: &[usize]) -> i64 {
         indices
             .iter()

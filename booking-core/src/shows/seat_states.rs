@@ -1,28 +1,28 @@
-//! Which seats are free, as far as this process knows. The database decides; this only refuses
-//! early and shows the map.
+//! The states of a show's seats, as last known to this process. The database decides; this copy is
+//! only used to refuse early and to show the map.
 
 use contract::booking::SeatStatus;
 
-/// What is known about a seat.
+/// The state of a seat.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct SeatState {
     pub(crate) status: SeatStatus,
-    /// The row's version; a report with a smaller one is older and ignored.
+    /// The row's version; a report with a smaller version is outdated and ignored.
     pub(crate) version: i32,
 }
 
-/// What lists and rooms need to know of a show's seats.
+/// The seat figures of a show, for lists and rooms.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct SeatFigures {
     /// The version of the map.
     pub(crate) version: u64,
     /// Free seats.
     pub(crate) available: u64,
-    /// Free seats, and held ones that may come back.
+    /// Free seats, and held ones that may become free again.
     pub(crate) unsold: u64,
 }
 
-/// What is known about every seat of a show.
+/// The states of all seats of a show.
 #[derive(Clone, Debug)]
 pub(crate) struct SeatStates {
     states: Vec<SeatState>,
@@ -41,8 +41,8 @@ impl SeatStates {
         }
     }
 
-    /// The version of the map: the sum over its seats, so that every process that has seen the
-    /// same changes, in whatever order, names the same version.
+    /// The version of the map: the sum over its seats. So every process that has applied the same
+    /// changes, in any order, has the same version.
     pub(crate) fn version(&self) -> u64 {
         self.version
     }
@@ -65,7 +65,7 @@ impl SeatStates {
         self.states.iter().map(|state| state.status)
     }
 
-    /// Takes over a report about one seat. True if it was news.
+    /// Applies a report about one seat. True if it was newer.
     pub(crate) fn apply(&mut self, index: usize, report: SeatState) -> bool {
         let Some(state) = self.states.get_mut(index) else {
             return false;
@@ -124,7 +124,7 @@ mod tests {
     }
 
     proptest! {
-        /// Whatever the order of arrival, the same reports lead to the same map and version.
+        /// The same reports lead to the same map and version in any order.
         #[test]
         fn the_order_of_reports_does_not_matter(
             order in Just((0..3usize).flat_map(|seat| (2..6i32).map(move |v| (seat, v)))

@@ -38,7 +38,7 @@ pub(crate) struct TicketRow {
     pub(crate) token_generation: i32,
 }
 
-/// A booking as its owner is led back to it.
+/// A booking, as far as a link to it needs.
 #[derive(Clone, Debug)]
 pub(crate) struct OwnBookingRow {
     pub(crate) booking_id: Uuid,
@@ -46,18 +46,18 @@ pub(crate) struct OwnBookingRow {
     pub(crate) ticket_count: u32,
 }
 
-/// A booking about to be made from a hold.
+/// A booking that is about to be made from a hold.
 #[derive(Clone, Debug)]
 pub(crate) struct NewBooking {
     pub(crate) booking_id: Uuid,
     pub(crate) code: String,
-    /// One for each seat of the hold, in the order of its seats.
+    /// One per seat of the hold, in the order of its seats.
     pub(crate) ticket_ids: Vec<Uuid>,
     pub(crate) now: Timestamp,
 }
 
-/// Bookings with the session of this digest whose shows are not over and that have tickets, the next
-/// show first, at most `limit`.
+/// Bookings of the session with this digest that have tickets and whose shows are not over, the
+/// next show first, at most `limit`.
 pub(crate) async fn of_session(
     connection: &mut PgConnection,
     session: &str,
@@ -89,7 +89,7 @@ pub(crate) async fn of_session(
         .collect())
 }
 
-/// Makes the booking and its tickets, and notes it for those who tell others.
+/// Inserts the booking and its tickets, and a row in the outbox.
 pub(crate) async fn insert(
     connection: &mut PgConnection,
     booking: &NewBooking,

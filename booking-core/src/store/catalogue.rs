@@ -1,8 +1,8 @@
-//! Cities, shows and their seats, as they are read.
+//! Reads cities, shows and their seats.
 //!
-//! Nothing here joins two large tables: after a show of 50,000 seats was imported, the planner
-//! still believes for up to a minute that it has one seat, and a nested loop over two such reads
-//! looks at 2,500,000,000 pairs.
+//! No query here joins two large tables: for up to a minute after the import of a show with 50,000
+//! seats, the planner's statistics still say one seat, so it could choose a nested loop over
+//! 2,500,000,000 pairs.
 
 use std::collections::HashMap;
 use std::time::Duration;
@@ -19,7 +19,7 @@ use crate::shows::{CityInfo, PlannedSeat, SeatFigures, SeatPlan, SeatState, Show
 /// Shows whose seats are counted by one statement.
 const COUNTED_AT_ONCE: usize = 500;
 
-/// A show with its seats as the database has it.
+/// A show with its seats, as read from the database.
 #[derive(Debug)]
 pub(crate) struct LoadedShow {
     pub(crate) info: ShowInfo,
@@ -27,19 +27,19 @@ pub(crate) struct LoadedShow {
     pub(crate) states: Vec<SeatState>,
 }
 
-/// Which shows to read.
+/// The shows to read.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Which<'a> {
-    /// Those that ended after this moment.
+    /// Shows that ended after this time.
     EndedAfter(Timestamp),
-    /// These.
+    /// Shows with these numbers.
     These(&'a [i32]),
-    /// The one with this id.
+    /// The show with this id.
     Id(&'a contract::ShowId),
 }
 
-/// Shows without their seats. A row that cannot be read is told and left out, so that it stops
-/// none of the others.
+/// Shows without their seats. A row that cannot be parsed is logged and skipped, so that the others
+/// are still read.
 pub(crate) async fn infos(pool: &PgPool, which: Which<'_>) -> Result<Vec<ShowInfo>, StoreError> {
     let mut tx = snapshot(pool).await?;
     let (read, unreadable) = infos_of(&mut tx, which).await?;
@@ -51,7 +51,7 @@ pub(crate) async fn infos(pool: &PgPool, which: Which<'_>) -> Result<Vec<ShowInf
     Ok(read)
 }
 
-/// A show as the caller's transaction sees it; `None` also for one that cannot be read.
+/// A show, read in the caller's transaction; `None` also if its row cannot be parsed.
 pub(crate) async fn info_within(
     connection: &mut PgConnection,
     show: &contract::ShowId,
@@ -60,7 +60,7 @@ pub(crate) async fn info_within(
     Ok(read.pop())
 }
 
-/// A transaction that sees one state of the database.
+/// A transaction that reads from one snapshot.
 async fn snapshot(pool: &PgPool) -> Result<sqlx::Transaction<'static, sqlx::Postgres>, StoreError> {
     let mut tx = pool.begin().await?;
     sqlx::query!("set transaction isolation level repeatable read, read only")
@@ -190,7 +190,7 @@ impl ShowRow {
     }
 }
 
-/// How many seats of each show are free and unsold, and the versions of their maps.
+/// The number of free and unsold seats of each show, and the versions of their maps.
 pub(crate) async fn figures(
     pool: &PgPool,
     show_nos: &[i32],
@@ -295,19 +295,19 @@ async fn show_seats(
     Ok((planned, known))
 }
 
-/// What changed since a reader's last look.
+/// The changes since a reader's last read.
 #[derive(Debug, Default)]
 pub(crate) struct Changes {
     /// Shows that were imported or whose city changed.
     pub(crate) shows: Vec<i32>,
-    /// Shows some of whose seats changed.
+    /// Shows with changed seats.
     pub(crate) seats: Vec<i32>,
-    /// Where the next look begins.
+    /// The transaction id where the next read begins.
     pub(crate) next: i64,
 }
 
-/// The shows that transactions changed which were not over at `since`, a transaction's number.
-/// Some may be told again; none is left out, in whatever order transactions commit.
+/// The shows changed by transactions that were still open at transaction id `since`, or began
+/// later. A show may be returned twice, but none is missed, in whatever order transactions commit.
 pub(crate) async fn changes(pool: &PgPool, since: i64) -> Result<Changes, StoreError> {
     let rows = sqlx::query!(
         r#"with noted as materialized (
@@ -338,7 +338,7 @@ pub(crate) async fn changes(pool: &PgPool, since: i64) -> Result<Changes, StoreE
     Ok(changes)
 }
 
-/// The number of the oldest transaction that is not over: where a first look for changes begins.
+/// The id of the oldest open transaction: where the first read of changes begins.
 pub(crate) async fn changes_begin(pool: &PgPool) -> Result<i64, StoreError> {
     let row =
         sqlx::query!(r#"select pg_snapshot_xmin(pg_current_snapshot())::text::bigint as "next!""#)
@@ -347,7 +347,8 @@ pub(crate) async fn changes_begin(pool: &PgPool) -> Result<i64, StoreError> {
     Ok(row.next)
 }
 
-/// Removes notes of changes older than `keep` by the clock of the database, which dates them.
+/// Removes records of changes older than `keep`, by the clock of the database, which set their
+/// times.
 pub(crate) async fn purge_changes(
     pool: &PgPool,
     keep: Duration,
@@ -365,7 +366,7 @@ pub(crate) async fn purge_changes(
     Ok(done.rows_affected())
 }
 
-/// Whether there is a show, or was one.
+/// Whether a show exists or ever existed.
 pub(crate) async fn has_shows(pool: &PgPool) -> Result<bool, StoreError> {
     let exists = sqlx::query_scalar!(r#"select exists (select 1 from shows) as "exists!""#);
     Ok(exists.fetch_one(pool).await?)

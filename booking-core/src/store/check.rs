@@ -1,5 +1,6 @@
-//! The invariants, as questions whose answer is zero whenever they are asked: after a crash and
-//! with work under way too. What has a deadline counts as broken when somebody worked and it passed.
+//! The invariants, each as a query that counts its violations. The count has to be zero at any
+//! time, even after a crash and during work. A deadline counts as violated only if a process ran
+//! the background work when it passed.
 
 use contract::Timestamp;
 use serde::Serialize;
@@ -27,8 +28,8 @@ pub struct CheckReport {
     pub clean: bool,
 }
 
-/// Counts the violations of every invariant, all in one snapshot. `working_since` is when this
-/// process began its background work.
+/// Counts the violations of every invariant in one snapshot. `working_since` is when this process
+/// began its background work.
 pub(crate) async fn run(
     pool: &PgPool,
     now: Timestamp,

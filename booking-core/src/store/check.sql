@@ -1,5 +1,5 @@
--- Every invariant with the number of its violations. $1 is the present time, $2 the time from which
--- this process did background work: what became due while nobody worked counts from then on.
+-- Every invariant with the number of its violations. $1 is the present time, $2 the start of this
+-- process's background work: a deadline from before $2 counts from $2.
 select 'I01 a booked seat has exactly one live ticket, and a live ticket a booked seat' as "name!",
     (select count(*) from (
         select s.show_no, s.seat_no from show_seats s
@@ -42,14 +42,14 @@ union all select 'I08 a booking has exactly one booked payment, of its amount an
 union all select 'I09 taken money is booked, given back, or on its way back',
     (select count(*) from payments p where captured_minor > 0
         and disposition is distinct from 'BOOKED' and refunded_minor <> captured_minor
-        -- Refunds that are tried in time; one that waits for a person is none of them.
+        -- Refunds that are retried in time; one that waits for a person does not count.
         and refunded_minor + coalesce((select sum(r.amount_minor) from refunds r
             where r.payment_id = p.payment_id
                 and r.status in ('REQUESTED', 'SUBMITTED', 'FAILED')
                 and greatest(r.next_attempt_at, $2::timestamptz)
                     > $1::timestamptz - interval '1 minute'), 0) <> captured_minor)
-    -- A refund of a booking that failed at the provider afterwards. Nothing tries it again: a
-    -- person has to refund it, or what is left of it. A dispute that was won leaves the money here.
+    -- Refunds of cancelled bookings that failed at the provider later and are not retried: a person
+    -- has to refund the rest. Money of a won dispute stays with the seller and is not due.
     + (select count(*) from payments p join bookings b using (hold_id)
         where p.disposition = 'BOOKED' and b.status = 'CANCELLED'
             and p.refunded_minor + coalesce((select sum(r.amount_minor) from refunds r
@@ -96,7 +96,7 @@ union all select 'I17 no customer has more tickets than the show allows',
     (select count(*) from owner_ticket_counts c join shows s using (show_no)
      where c.ticket_count > s.ticket_limit)
 union all select 'I18 no webhook in the inbox is overdue by 30 s, or half an hour old',
-    -- A claimed event comes due again when its claim is over, one that is put off at its next try.
+    -- A claimed event is due again when its claim ends, a postponed one at its next attempt.
     (select count(*) from payment_events where processed_at is null
         and (greatest(next_attempt_at, $2::timestamptz) < $1::timestamptz - interval '30 seconds'
             or greatest(received_at, $2::timestamptz)

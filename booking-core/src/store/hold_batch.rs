@@ -1,4 +1,4 @@
-//! Many holds in one statement.
+//! Settles many holds in one statement.
 
 use std::collections::HashSet;
 
@@ -13,29 +13,29 @@ use super::seats::{self, SeatReport};
 use crate::database::StoreError;
 use crate::shows::SeatState;
 
-/// Whose a hold is.
+/// The owner of a hold.
 #[derive(Clone, Debug)]
 pub(crate) struct HoldOwner {
     /// The place of the pass, for a show behind a room.
     pub(crate) subject: Option<String>,
     /// The digest of the browser's session.
     pub(crate) session: Option<String>,
-    /// Whose tickets are counted.
+    /// The owner whose ticket count is increased.
     pub(crate) limit_owner: String,
 }
 
-/// One hold wanted.
+/// One requested hold.
 #[derive(Clone, Debug)]
 pub(crate) struct HoldAsk {
     pub(crate) hold_id: Uuid,
     pub(crate) seat_nos: Vec<i32>,
     pub(crate) owner: HoldOwner,
     pub(crate) amount_minor: i64,
-    /// What a repeat of the request is to be told, stored if the hold is made.
+    /// The response to a repeat of the request, stored if the hold is made.
     pub(crate) keyed: Option<KeyedAnswer>,
 }
 
-/// What all holds of a batch have in common.
+/// The terms that all holds of a batch share.
 #[derive(Clone, Debug)]
 pub(crate) struct HoldTerms {
     pub(crate) show_no: i32,
@@ -46,35 +46,35 @@ pub(crate) struct HoldTerms {
     pub(crate) hard_deadline: Timestamp,
 }
 
-/// What became of one ask.
+/// The outcome of one ask.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum HoldAnswer {
     /// All seats are held.
     Held,
-    /// These are not free, so none are held.
+    /// These seats are not available, so none is held.
     SeatsTaken(Vec<i32>),
-    /// Seats are free still, and were locked by another transaction: of an import, or of another
-    /// process that may not take them.
+    /// The seats are available but were locked by another transaction: an import, or another
+    /// process whose hold may still fail.
     SeatsLocked,
-    /// The owner would have too many tickets.
+    /// The owner would exceed the ticket limit.
     TicketLimit,
 }
 
-/// What became of a batch.
+/// The outcome of a batch.
 #[derive(Clone, Debug)]
 pub(crate) enum HoldBatch {
-    /// It was settled.
+    /// The batch was settled.
     Settled {
         /// In the order of the asks.
         answers: Vec<HoldAnswer>,
-        /// How the seats are now, those that were refused included.
+        /// The present states of the seats, including those that were refused.
         reports: Vec<SeatReport>,
     },
-    /// Another process used one of the keys meanwhile; nothing was done.
+    /// Another process has used one of the keys; nothing was done.
     KeyUsed,
 }
 
-/// Settles `asks` in one transaction, which stores the answers of those with a key too.
+/// Settles `asks` in one transaction, and stores the responses of asks with a key in it.
 pub(crate) async fn hold_batch(
     pool: &PgPool,
     terms: &HoldTerms,
@@ -82,8 +82,8 @@ pub(crate) async fn hold_batch(
 ) -> Result<HoldBatch, StoreError> {
     let columns = Columns::new(asks);
     let mut tx = pool.begin().await?;
-    // Keys come before seats, so that whoever repeats a request at another process waits here for
-    // the first, and is not told that the seats are gone which the first is about to get.
+    // Keys are stored before seats are locked. So a repeat of a request at another process waits
+    // here for the first, instead of finding the seats taken by it.
     let keyed: Vec<_> = asks
         .iter()
         .filter_map(|ask| Some((ask.keyed.as_ref()?, ask.hold_id)))
@@ -125,7 +125,7 @@ pub(crate) async fn hold_batch(
             ));
         };
         if row.held {
-            // A hold without all of its seats must not survive, so the transaction is dropped.
+            // A hold must have all of its seats, so the transaction is rolled back.
             if row.seat_nos.len() != ask.seat_nos.len() {
                 return Err(StoreError::corrupt("holds", "a batch held only some seats"));
             }
@@ -159,8 +159,8 @@ pub(crate) async fn hold_batch(
     }
     tx.commit().await?;
     if !refused.is_empty() {
-        // What was committed stands whether this succeeds or not; if it does not, the next
-        // refresh of the memory tells the same.
+        // The batch is committed whether or not this succeeds; if it fails, the next refresh of
+        // memory reads the same states.
         match refused_now(pool, terms.show_no, &refused).await {
             Ok(states) => {
                 tell_locked_from_taken(&mut answers, &states);
@@ -172,7 +172,7 @@ pub(crate) async fn hold_batch(
     Ok(HoldBatch::Settled { answers, reports })
 }
 
-/// Leaves of the seats that an ask did not get those that are not free by now.
+/// Keeps in each refusal only the seats that are not available now; the others were only locked.
 fn tell_locked_from_taken(answers: &mut [HoldAnswer], states: &[SeatReport]) {
     let free: HashSet<i32> = states
         .iter()
@@ -198,7 +198,7 @@ async fn refused_now(
     seats::some(&mut connection, show_no, seat_nos).await
 }
 
-/// The asks turned into arrays, as `unnest` wants them. Asks are numbered from 1.
+/// The asks as arrays for `unnest`. Asks are numbered from 1.
 #[derive(Debug, Default)]
 struct Columns {
     seat_asks: Vec<i32>,

@@ -1,9 +1,9 @@
 -- Settles a batch of holds of one show, each all or none.
 --
--- Guarantees: a seat is given to at most one ask of the batch and only while it is AVAILABLE;
--- an ask gets all of its seats or none; an owner never has more than the ticket limit.
--- Waits only for ticket counts, taken by owner; seats that another transaction has locked count
--- as taken, so two batches cannot wait for each other.
+-- Guarantees: a seat is given to at most one ask of the batch, and only while it is AVAILABLE; an
+-- ask gets all of its seats or none; an owner never has more than the ticket limit. Blocks only on
+-- rows of owner_ticket_counts, locked in the order of owner. Seats locked by another transaction
+-- are skipped and count as taken, so two batches cannot deadlock.
 --
 -- $1 show, ($2, $3) pairs of ask and seat, $4..$8 per ask: hold, subject, session, owner of the
 -- limit, amount; $9 ticket limit, $10 currency, $11 now, $12 expiry, $13 hard deadline.
@@ -38,7 +38,7 @@ counted as (
     insert into owner_ticket_counts as c (show_no, owner, ticket_count)
     select $1, a.limit_owner, cardinality(j.seat_nos)
     from asked a join judged j using (ask)
-    -- An owner's second ask in a batch would touch the row twice; the actor never sends one.
+    -- A second ask of one owner would update the row twice; the writer of the show never sends one.
     where j.free and a.owner_turn = 1 and cardinality(j.seat_nos) <= $9::integer
     order by a.limit_owner
     on conflict (show_no, owner) do update

@@ -1,4 +1,4 @@
-//! Holds, one at a time, and the sweep.
+//! Reads and changes single holds, and sweeps.
 
 use contract::Timestamp;
 use contract::booking::HoldStatus;
@@ -10,7 +10,7 @@ use super::seats::{self, Returned, SeatReport};
 use super::{text_of, word};
 use crate::database::StoreError;
 
-/// A hold as the database has it.
+/// A hold, as read from the database.
 #[derive(Clone, Debug)]
 pub(crate) struct HoldRow {
     pub(crate) hold_id: Uuid,
@@ -30,7 +30,7 @@ pub(crate) struct HoldRow {
 }
 
 impl HoldRow {
-    /// Whether its seats are its own.
+    /// Whether the hold still has its seats.
     pub(crate) fn is_open(&self) -> bool {
         matches!(self.status, HoldStatus::Active | HoldStatus::Paying)
     }
@@ -67,7 +67,7 @@ macro_rules! hold_row {
     }};
 }
 
-/// The hold, without a lock.
+/// Reads the hold without a lock.
 pub(crate) async fn find(
     database: impl PgExecutor<'_>,
     hold_id: Uuid,
@@ -93,7 +93,7 @@ pub(crate) struct OpenHoldRow {
     pub(crate) expires_at: Timestamp,
 }
 
-/// Holds of `owners` that can still be paid, what ends first first, at most `limit`.
+/// Holds of `owners` that can still be paid, the next to end first, at most `limit`.
 pub(crate) async fn open_of(
     connection: &mut PgConnection,
     owners: &[String],
@@ -122,7 +122,8 @@ pub(crate) async fn open_of(
         .collect())
 }
 
-/// The hold, locked. The first lock of every transaction that moves a hold or its money.
+/// Reads and locks the hold. Every transaction that changes a hold or its money takes this lock
+/// first.
 pub(crate) async fn lock(
     connection: &mut PgConnection,
     hold_id: Uuid,
@@ -140,7 +141,7 @@ pub(crate) async fn lock(
     row.map(|row| Ok(hold_row!(row))).transpose()
 }
 
-/// Moves a locked hold to `status`. Closing states get `now` as their time.
+/// Sets the status of a locked hold. A closing status gets `now` as its time.
 pub(crate) async fn set_status(
     connection: &mut PgConnection,
     hold_id: Uuid,
@@ -159,7 +160,7 @@ pub(crate) async fn set_status(
     one_row(done.rows_affected())
 }
 
-/// Notes that another payment attempt begins.
+/// Counts a new payment attempt.
 pub(crate) async fn attempt_begins(
     connection: &mut PgConnection,
     hold_id: Uuid,
@@ -174,7 +175,7 @@ pub(crate) async fn attempt_begins(
     one_row(done.rows_affected())
 }
 
-/// Brings `payment_open` in line with the hold's payments.
+/// Recomputes `payment_open` from the hold's payments.
 pub(crate) async fn refresh_payment_open(
     connection: &mut PgConnection,
     hold_id: Uuid,
@@ -205,15 +206,14 @@ pub(crate) async fn close(
     status: HoldStatus,
     now: Timestamp,
 ) -> Result<Vec<SeatReport>, StoreError> {
-    // The hold is closed before its seats are freed: the other way round, another customer could
-    // hold a seat that this hold can still be confirmed with.
+    // Mark the hold closed before its seats are freed: in the reverse order, another customer could
+    // hold a seat while this hold can still be confirmed.
     set_status(connection, hold.hold_id, status, now).await?;
     seats::give_back(connection, &[hold.returned()]).await
 }
 
-/// Expires holds whose time is over and that no payment is open for, up to `limit` and without
-/// those in `but`. Returns how many, and the seats they freed. Any number of processes may do
-/// this at once.
+/// Expires up to `limit` holds past their end that have no open payment, except those in `but`.
+/// Returns how many, and the freed seats. Any number of processes may sweep at once.
 pub(crate) async fn sweep(
     pool: &PgPool,
     now: Timestamp,
@@ -264,8 +264,7 @@ pub(crate) async fn due(
     Ok(rows.into_iter().map(|row| row.hold_id).collect())
 }
 
-/// Expires one hold if its time is over and no payment is open for it. Returns the seats that
-/// were freed.
+/// Expires one hold if it is past its end and has no open payment. Returns the freed seats.
 pub(crate) async fn expire(
     pool: &PgPool,
     hold_id: Uuid,

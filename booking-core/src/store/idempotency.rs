@@ -1,4 +1,4 @@
-//! Stored answers of requests with an `Idempotency-Key`.
+//! Stored responses of requests with an `Idempotency-Key`.
 
 use std::time::Duration;
 
@@ -12,7 +12,7 @@ use crate::database::StoreError;
 
 const TABLE: &str = "idempotency_keys";
 
-/// A stored answer.
+/// A stored response.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct StoredAnswer {
     pub(crate) status: u16,
@@ -20,14 +20,14 @@ pub(crate) struct StoredAnswer {
     pub(crate) body: Vec<u8>,
 }
 
-/// What is known of a key that was used before.
+/// The state of a used key.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Known {
-    /// The work was done; this was the answer.
+    /// The work was done, with this response.
     Answered(StoredAnswer),
-    /// Somebody is at it.
+    /// A request with this key is being processed.
     InProgress,
-    /// The key was used for another request.
+    /// The key was used for a different request.
     Reused,
 }
 
@@ -36,19 +36,19 @@ pub(crate) enum Known {
 pub(crate) enum Claim {
     /// The caller does the work.
     Work,
-    /// It was begun or done before.
+    /// The work was begun or done by an earlier request.
     Known(Known),
 }
 
-/// The answer that the work of a key comes to.
+/// The response to store for a key.
 #[derive(Clone, Debug)]
 pub(crate) struct KeyedAnswer {
-    /// The key under every name that a repeat may come with.
+    /// The key under every principal that a repeat may come with.
     pub(crate) key_uses: Vec<KeyUse>,
     pub(crate) answer: StoredAnswer,
 }
 
-/// Whose key, which, and for what.
+/// The use of a key: principal, key, and fingerprint of the request.
 #[derive(Clone, Debug)]
 pub(crate) struct KeyUse {
     pub(crate) principal: String,
@@ -57,14 +57,14 @@ pub(crate) struct KeyUse {
 }
 
 impl KeyUse {
-    /// What makes a key one: two uses of the same name exclude each other.
+    /// The unique name: two uses with the same name exclude each other.
     pub(crate) fn name(&self) -> (String, String) {
         (self.principal.clone(), self.key.clone())
     }
 }
 
-/// Claims the key for the caller, or says what is known of it. `effect_id` names what the work is
-/// about, for whoever reads the table.
+/// Claims the key for the caller, or returns its state. `effect_id` is the object of the work,
+/// stored for people who read the table.
 pub(crate) async fn claim(
     connection: &mut PgConnection,
     key_use: &KeyUse,
@@ -87,7 +87,7 @@ pub(crate) async fn claim(
     if inserted.rows_affected() == 1 {
         return Ok(Claim::Work);
     }
-    // One conditional statement, so that of two who find a dead owner one takes over.
+    // One conditional statement, so that only one of two callers takes over from a dead owner.
     let taken = sqlx::query!(
         "update idempotency_keys set locked_at = $4
          where principal = $1 and key = $2 and fingerprint = $3 and status_code is null
@@ -104,11 +104,11 @@ pub(crate) async fn claim(
         return Ok(Claim::Work);
     }
     let known = find(connection, std::slice::from_ref(key_use)).await?.pop();
-    // Given up between two statements: the caller may simply come again.
+    // The key was given up between the two statements; the caller may try again.
     Ok(Claim::Known(known.flatten().unwrap_or(Known::InProgress)))
 }
 
-/// What is known of each of `key_uses`, in their order; `None` for one that nobody used.
+/// The state of each of `key_uses`, in their order; `None` for an unused key.
 pub(crate) async fn find(
     database: impl PgExecutor<'_>,
     key_uses: &[KeyUse],
@@ -145,10 +145,10 @@ pub(crate) async fn find(
     Ok(found)
 }
 
-/// Stores keys with their answers, in the transaction of what they answer for. Waits for other
-/// transactions that are about to store the same keys, which are taken in their order, so that
-/// two transactions cannot wait for each other. False when one of the keys was used meanwhile;
-/// then the transaction must not be committed.
+/// Stores keys with their responses, in the transaction of the work. Waits for other transactions
+/// that store the same keys; keys are inserted in sorted order, so that two transactions cannot
+/// deadlock. False when one of the keys was used meanwhile; then the transaction must not be
+/// committed.
 pub(crate) async fn store(
     connection: &mut PgConnection,
     answers: &[(&KeyedAnswer, Uuid)],
@@ -191,7 +191,7 @@ pub(crate) async fn store(
     Ok(usize::try_from(done.rows_affected()) == Ok(rows.len()))
 }
 
-/// Takes back what [`store`] stored in the same transaction: the work was refused.
+/// Removes what [`store`] inserted in the same transaction, because the work was refused.
 pub(crate) async fn take_back(
     connection: &mut PgConnection,
     answers: &[&KeyedAnswer],
@@ -210,7 +210,7 @@ pub(crate) async fn take_back(
     Ok(())
 }
 
-/// Stores the answer of a claimed key.
+/// Stores the response of a claimed key.
 pub(crate) async fn answer(
     connection: &mut PgConnection,
     key_use: &KeyUse,
@@ -230,7 +230,7 @@ pub(crate) async fn answer(
     Ok(())
 }
 
-/// Gives the key up: the work was refused in a way that is meant to be tried again.
+/// Deletes a claimed key, because the refusal is meant to be tried again.
 pub(crate) async fn give_up(
     connection: &mut PgConnection,
     key_use: &KeyUse,
@@ -245,8 +245,8 @@ pub(crate) async fn give_up(
     Ok(())
 }
 
-/// Gives up keys that are in progress since before `before`: their owner died. Whoever repeats the
-/// request begins anew, as by a takeover.
+/// Deletes keys that have been in progress since before `before`: their owner is dead. A repeated
+/// request starts anew, as after a takeover.
 pub(crate) async fn give_up_abandoned(
     pool: &PgPool,
     before: Timestamp,

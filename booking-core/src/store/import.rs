@@ -1,4 +1,4 @@
-//! Taking over a show file.
+//! Imports a show file.
 
 use std::time::Duration;
 
@@ -11,25 +11,25 @@ use super::catalogue::info_within;
 use crate::database::StoreError;
 use crate::shows::{PlannedSeat, ShowDraft, ShowInfo};
 
-/// Longest statement of an import.
+/// Timeout of an import's statements.
 const STATEMENT_MAX: Duration = Duration::from_secs(30);
 
-/// What became of an import.
+/// The outcome of an import.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) enum Import {
-    /// It was taken.
+    /// The show was imported.
     Done {
         outcome: ImportOutcome,
         before: Option<Box<ShowInfo>>,
         after: Option<Box<ShowInfo>>,
     },
-    /// It would change seats of a show that has sold or held some.
+    /// The import would change seats of a show with holds or bookings.
     SeatsInUse,
-    /// It would change the currency or room of a show that has sold or held some.
+    /// The import would change the currency or room of a show with holds or bookings.
     TermsInUse,
 }
 
-/// Takes over `draft` in one transaction.
+/// Imports `draft` in one transaction.
 pub(crate) async fn import(
     pool: &PgPool,
     draft: &ShowDraft,
@@ -37,7 +37,7 @@ pub(crate) async fn import(
 ) -> Result<Import, StoreError> {
     let mut tx = pool.begin().await?;
     let file = &draft.show.file;
-    // A large house takes longer than any statement of a sale may.
+    // A large hall takes longer than the statement timeout of the pools.
     sqlx::query!(
         "select set_config('statement_timeout', $1, true) as timeout",
         STATEMENT_MAX.as_millis().to_string()
@@ -45,7 +45,7 @@ pub(crate) async fn import(
     .fetch_one(&mut *tx)
     .await?;
     lock_import(&mut tx, &file.show_id).await?;
-    // Before the city is changed, whose time zone is a field of the show too.
+    // Read before the city is changed, because the city's time zone is also a field of the show.
     let before = info_within(&mut tx, &file.show_id).await?;
     city_place(&mut tx, &file.city).await?;
     let existing = sqlx::query!(
@@ -67,8 +67,9 @@ pub(crate) async fn import(
             let room = file.room.as_ref().map(ToString::to_string);
             let same_terms = row.currency == file.currency && row.room == room;
             let same_seats = same_seats(&mut tx, row.show_no, &draft.show.seats).await?;
-            // Seats are locked only for a change that a hold forbids, and only after a look that
-            // needs no lock: a hold skips locked seats, and its fan would hear that they are gone.
+            // Seats are locked only for a change that holds forbid, and only after a check without
+            // a lock: a request to hold skips locked seats and would be refused as if they were
+            // taken.
             if !(same_terms && same_seats)
                 && (in_use(&mut tx, row.show_no).await? || {
                     lock_seats(&mut tx, row.show_no).await?;
@@ -109,7 +110,7 @@ pub(crate) async fn import(
     })
 }
 
-/// Serialises imports of one show, also the first ones, which have no row to lock yet.
+/// Serialises imports of one show, including the first, which has no row to lock yet.
 async fn lock_import(connection: &mut PgConnection, show: &ShowId) -> Result<(), StoreError> {
     sqlx::query!(
         "select pg_advisory_xact_lock(hashtextextended($1, 4711)) as locked",
@@ -120,8 +121,8 @@ async fn lock_import(connection: &mut PgConnection, show: &ShowId) -> Result<(),
     Ok(())
 }
 
-/// Creates the city or brings it up to date. One that is as it should be is not locked, so that
-/// imports in one city do not wait for each other.
+/// Inserts or updates the city. An unchanged city is not locked, so that imports in one city do not
+/// wait for each other.
 async fn city_place(connection: &mut PgConnection, city: &ShowFileCity) -> Result<(), StoreError> {
     let known = sqlx::query!(
         "select name, country, time_zone from cities where city_id = $1",
@@ -153,7 +154,7 @@ async fn city_place(connection: &mut PgConnection, city: &ShowFileCity) -> Resul
     Ok(())
 }
 
-/// Keeps holds from being made until the transaction is over.
+/// Locks the seats, so that no hold can be made until the transaction ends.
 async fn lock_seats(connection: &mut PgConnection, show_no: i32) -> Result<(), StoreError> {
     sqlx::query!(
         "select count(*) as locked from (
@@ -165,7 +166,7 @@ async fn lock_seats(connection: &mut PgConnection, show_no: i32) -> Result<(), S
     Ok(())
 }
 
-/// Whether anyone has ever held a seat of the show.
+/// Whether a seat of the show was ever held.
 async fn in_use(connection: &mut PgConnection, show_no: i32) -> Result<bool, StoreError> {
     let row = sqlx::query!(
         r#"select exists (select 1 from holds where show_no = $1) as "used!""#,
@@ -181,7 +182,7 @@ async fn same_seats(
     show_no: i32,
     seats: &[PlannedSeat],
 ) -> Result<bool, StoreError> {
-    // Two reads and no join, as in `store::catalogue`.
+    // Two reads and no join, for the reason in `store::catalogue`.
     let rows = sqlx::query_as!(
         SeatRow,
         "select seat_id, section, row_label, number, category, x, y, accessible
@@ -218,7 +219,8 @@ struct SeatRow {
 
 impl SeatRow {
     fn is(&self, seat: &PlannedSeat) -> bool {
-        // Both were computed by the same arithmetic, so the same layout has the same coordinates.
+        // Compared by bits: both were computed by the same arithmetic, so equal layouts have equal
+        // coordinates.
         let place = |x: f64, y: f64| (x.to_bits(), y.to_bits());
         self.seat_id == seat.seat_id.as_str()
             && self.section == seat.section

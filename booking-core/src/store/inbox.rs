@@ -7,17 +7,17 @@ use time::OffsetDateTime;
 
 use crate::database::StoreError;
 
-/// A webhook that has not been understood yet.
+/// A webhook that has not been processed.
 #[derive(Clone, Debug)]
 pub(crate) struct EventRow {
     pub(crate) event_id: String,
     pub(crate) kind: String,
     pub(crate) payload: Value,
-    /// Times that it was tried in vain.
+    /// Failed attempts to process it.
     pub(crate) attempt_count: i32,
 }
 
-/// Stores a webhook. False if it was there before: the provider repeats itself.
+/// Stores a webhook. False if it is stored already: the provider repeats deliveries.
 pub(crate) async fn store(
     pool: &PgPool,
     provider: &str,
@@ -41,8 +41,8 @@ pub(crate) async fn store(
     Ok(done.rows_affected() == 1)
 }
 
-/// Claims events that are due by moving their next time to `until`. Whether they were tried is
-/// known when something came of it: a claim counts as no try.
+/// Claims events that are due, by moving their next attempt to `until`. A claim does not count as
+/// an attempt; only a failure does.
 pub(crate) async fn claim_due(
     pool: &PgPool,
     provider: &str,
@@ -70,7 +70,7 @@ pub(crate) async fn claim_due(
     Ok(rows)
 }
 
-/// Marks an event as understood, with a note if it led to nothing.
+/// Marks an event as processed, with a note if it had no effect.
 pub(crate) async fn done(
     pool: &PgPool,
     provider: &str,
@@ -91,7 +91,7 @@ pub(crate) async fn done(
     Ok(())
 }
 
-/// Puts an event off that was tried in vain.
+/// Postpones an event after a failed attempt.
 pub(crate) async fn put_off(
     pool: &PgPool,
     provider: &str,
@@ -113,7 +113,7 @@ pub(crate) async fn put_off(
     Ok(())
 }
 
-/// Removes events that were understood before `before`, up to `limit`.
+/// Removes events that were processed before `before`, up to `limit`.
 pub(crate) async fn purge(pool: &PgPool, before: Timestamp, limit: i64) -> Result<u64, StoreError> {
     let done = sqlx::query!(
         "delete from payment_events where (provider, event_id) in (

@@ -1,9 +1,8 @@
-//! The SQL. Every function is one statement or takes part in its caller's transaction.
+//! All SQL. Every function is one statement, or runs in its caller's transaction.
 //!
-//! Locks are taken in this order, by everyone: idempotency keys by name, hold, payment, seats by
+//! All transactions take locks in this order: idempotency keys by name, hold, payment, seats by
 //! number, ticket counts by owner, booking, tickets, refunds. The batched hold statement skips
-//! locked seats instead of waiting for them. No call to the payment provider is made while a lock
-//! is held.
+//! locked seats instead of waiting. The payment provider is never called while a lock is held.
 
 pub(crate) mod bookings;
 pub(crate) mod catalogue;
@@ -23,7 +22,7 @@ pub(crate) mod seats;
 
 use crate::database::StoreError;
 
-/// Reads a stored word with the parser of its type.
+/// Parses a stored text as its type.
 fn word<T>(table: &'static str, text: &str) -> Result<T, StoreError>
 where
     T: serde::de::DeserializeOwned,
@@ -32,7 +31,7 @@ where
     serde_json::from_value(value).map_err(|error| StoreError::corrupt(table, error))
 }
 
-/// The stored word of a status: the same as on the wire.
+/// The stored text of a status: the same as in the API.
 fn text_of(status: impl serde::Serialize) -> String {
     match serde_json::to_value(status) {
         Ok(serde_json::Value::String(text)) => text,

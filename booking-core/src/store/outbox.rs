@@ -1,4 +1,4 @@
-//! News for others.
+//! The outbox: rows for other systems.
 
 use contract::Timestamp;
 use sqlx::PgPool;
@@ -6,8 +6,8 @@ use time::OffsetDateTime;
 
 use crate::database::StoreError;
 
-/// Removes news from before `before`, up to `limit`. Looks at the oldest rows only, whose ids are
-/// the lowest, so that it needs no index and costs the same when there is nothing to remove.
+/// Removes outbox rows from before `before`, up to `limit`. Reads only the oldest rows, which have
+/// the lowest ids, so it needs no index and costs the same when nothing is due.
 pub(crate) async fn purge(pool: &PgPool, before: Timestamp, limit: i64) -> Result<u64, StoreError> {
     let done = sqlx::query!(
         "delete from outbox where created_at < $1

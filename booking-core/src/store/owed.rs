@@ -1,4 +1,4 @@
-//! Money that should be with the customer, and that nothing tries to give back any more.
+//! Money that is owed to customers and that no worker tries to give back any more.
 
 use contract::BookingId;
 use serde::Serialize;
@@ -22,11 +22,11 @@ pub struct FailedRefund {
     pub currency: String,
 }
 
-/// Failed refunds whose money has not gone back in another way since, at most `limit`.
+/// Failed refunds whose money has not been given back since, at most `limit`.
 ///
-/// Invariant I09 in `check.sql` counts the same. Where tickets are void all of the money is due,
-/// less what a bank gave back to the seller when it decided a dispute. Where they are good it is a
-/// part that somebody refunded at the provider, until somebody refunds again.
+/// Invariant I09 in `check.sql` counts the same. If the tickets are void, all of the money is due,
+/// less what a bank returned to the seller when a dispute was won. If they are valid, a partial
+/// refund made at the provider failed, which is due until another one succeeds.
 pub(crate) async fn failed_refunds(
     pool: &PgPool,
     limit: i64,

@@ -10,7 +10,7 @@ use super::{text_of, word};
 use crate::database::StoreError;
 use crate::money::{Disposition, FailureReason};
 
-/// A payment as the database has it.
+/// A payment, as read from the database.
 #[derive(Clone, Debug)]
 pub(crate) struct PaymentRow {
     pub(crate) payment_id: Uuid,
@@ -30,15 +30,16 @@ pub(crate) struct PaymentRow {
 }
 
 impl PaymentRow {
-    /// Whether there is nothing to ask the provider about: settled money, and an intent that was
-    /// never made. A cancelled intent may still be paid: a bank can speak late.
+    /// Whether the provider need not be asked: the money is settled, or the intent was never
+    /// created. A cancelled payment is not settled while its intent is open, because a bank may
+    /// still report a capture.
     pub(crate) fn is_settled(&self) -> bool {
         let never_made = self.intent_id.is_none() && !self.provider_open;
         self.status == PaymentStatus::Succeeded || never_made
     }
 
-    /// Whether `name` names it: our own id, or the provider's, which the provider leads back with
-    /// and earlier versions gave to customers.
+    /// Whether `name` is its id: ours, or the provider's, which return URLs contain and which
+    /// earlier versions gave to customers.
     pub(crate) fn is_named(&self, name: &str) -> bool {
         let own = name.parse::<PaymentId>().ok();
         own.is_some_and(|id| id.uuid() == self.payment_id)
@@ -85,7 +86,7 @@ macro_rules! payment_row {
     }};
 }
 
-/// The payment, without a lock.
+/// Reads the payment without a lock.
 pub(crate) async fn find(
     database: impl PgExecutor<'_>,
     payment_id: Uuid,
@@ -119,7 +120,7 @@ pub(crate) async fn of_hold(
     rows.into_iter().map(|row| Ok(payment_row!(row))).collect()
 }
 
-/// The payment, locked. Its hold has to be locked before.
+/// Reads and locks the payment. Its hold must be locked before.
 pub(crate) async fn lock(
     connection: &mut PgConnection,
     payment_id: Uuid,
@@ -136,7 +137,7 @@ pub(crate) async fn lock(
     row.map(|row| Ok(payment_row!(row))).transpose()
 }
 
-/// A payment attempt about to be made.
+/// A payment attempt that is about to be made.
 #[derive(Clone, Debug)]
 pub(crate) struct NewPayment<'a> {
     pub(crate) payment_id: Uuid,
@@ -150,8 +151,8 @@ pub(crate) struct NewPayment<'a> {
     pub(crate) next_poll_at: Timestamp,
 }
 
-/// Records an attempt before the provider hears of it. The unique index on live payments makes a
-/// second live attempt on the same hold impossible.
+/// Records an attempt before the provider is asked. The unique index on live payments prevents a
+/// second live attempt on the same hold.
 pub(crate) async fn insert(
     connection: &mut PgConnection,
     payment: &NewPayment<'_>,
@@ -177,7 +178,7 @@ pub(crate) async fn insert(
     Ok(())
 }
 
-/// Stores what the provider called the intent. Harmless when it is known already.
+/// Stores the provider's intent id. Storing it again is harmless.
 pub(crate) async fn set_intent(
     pool: &PgPool,
     payment_id: Uuid,
@@ -196,7 +197,7 @@ pub(crate) async fn set_intent(
     Ok(())
 }
 
-/// Where the tickets of a payment go whose hold is locked.
+/// Sets the address for the tickets of a payment whose hold is locked.
 pub(crate) async fn set_email(
     connection: &mut PgConnection,
     payment_id: Uuid,
@@ -212,7 +213,7 @@ pub(crate) async fn set_email(
     Ok(())
 }
 
-/// What a locked payment becomes.
+/// The new state of a locked payment.
 #[derive(Clone, Debug)]
 pub(crate) struct PaymentChange {
     pub(crate) status: PaymentStatus,
@@ -255,8 +256,8 @@ pub(crate) async fn update(
     }
 }
 
-/// Claims payments that are due to be asked about by moving their next time to `until`, so that
-/// other processes leave them alone meanwhile.
+/// Claims payments that are due for a poll, by moving their next poll to `until`, so that other
+/// processes skip them meanwhile.
 pub(crate) async fn claim_due(
     pool: &PgPool,
     now: Timestamp,
@@ -280,8 +281,7 @@ pub(crate) async fn claim_due(
     Ok(rows.into_iter().map(|row| row.payment_id).collect())
 }
 
-/// Open payments, with their holds, of holds that are open past their hard deadline. Those in
-/// `but` are left out.
+/// Open payments, with their holds, of open holds past their hard deadline, except those in `but`.
 pub(crate) async fn past_patience(
     pool: &PgPool,
     now: Timestamp,
@@ -305,7 +305,7 @@ pub(crate) async fn past_patience(
         .collect())
 }
 
-/// The payment that the provider's `intent_id` belongs to.
+/// The payment with the provider's `intent_id`.
 pub(crate) async fn by_intent(
     pool: &PgPool,
     provider: &str,
@@ -321,7 +321,7 @@ pub(crate) async fn by_intent(
     Ok(row.map(|row| row.payment_id))
 }
 
-/// The payment of an attempt whose intent we may not have heard of yet.
+/// The payment of an attempt whose intent id may not be stored yet.
 pub(crate) async fn by_attempt(
     pool: &PgPool,
     hold_id: Uuid,
@@ -337,7 +337,7 @@ pub(crate) async fn by_attempt(
     Ok(row.map(|row| row.payment_id))
 }
 
-/// Books both sides of a movement of money in the ledger.
+/// Inserts both sides of a movement of money into the ledger.
 pub(crate) async fn ledger(
     connection: &mut PgConnection,
     transaction_id: Uuid,

@@ -1,4 +1,4 @@
-//! How far the provider's books have been compared with ours.
+//! The progress of comparing the provider's books with ours.
 
 use contract::Timestamp;
 use contract::booking::PaymentStatus;
@@ -9,8 +9,8 @@ use uuid::Uuid;
 use super::word;
 use crate::database::StoreError;
 
-/// Claims the comparison if it is due, by moving its next time to `next_at`. Returns up to when
-/// everything was looked at, `first` if nothing ever was.
+/// Claims the comparison if it is due, by moving its next time to `next_at`. Returns the time up to
+/// which everything has been compared, or `first` before the first comparison.
 pub(crate) async fn claim(
     pool: &PgPool,
     provider: &str,
@@ -33,7 +33,7 @@ pub(crate) async fn claim(
     Ok(row.map(|row| row.done_until.into()))
 }
 
-/// Notes that everything before `until` was looked at.
+/// Records that everything before `until` was compared.
 pub(crate) async fn advance(
     pool: &PgPool,
     provider: &str,
@@ -49,8 +49,7 @@ pub(crate) async fn advance(
     Ok(())
 }
 
-/// What we know of the provider's intents: which payment each is and how that stands. Intents
-/// that no payment names are left out.
+/// The payments of the provider's intents, and their states. Intents without a payment are omitted.
 pub(crate) async fn known(
     pool: &PgPool,
     provider: &str,

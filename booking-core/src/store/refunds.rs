@@ -9,7 +9,7 @@ use super::word;
 use crate::database::StoreError;
 use crate::money::{RefundStatus, movement_id};
 
-/// A refund that somebody has to see to.
+/// A refund that is due for a worker.
 #[derive(Clone, Debug)]
 pub(crate) struct RefundRow {
     pub(crate) refund_id: Uuid,
@@ -19,11 +19,11 @@ pub(crate) struct RefundRow {
     pub(crate) currency: String,
     pub(crate) provider_refund_id: Option<String>,
     pub(crate) status: RefundStatus,
-    /// Times that a worker took it on. Each may have reached the provider.
+    /// Attempts by workers. Each may have reached the provider.
     pub(crate) attempt_count: i32,
-    /// Times that the provider refused it, or that a refund it had made failed.
+    /// Refusals by the provider, including refunds that failed after it had accepted them.
     pub(crate) refusal_count: i32,
-    /// When something was last heard about it.
+    /// When the provider last answered about it.
     pub(crate) updated_at: Timestamp,
 }
 
@@ -45,8 +45,8 @@ macro_rules! refund_row {
     }};
 }
 
-/// Asks for all of a locked payment's money to go back. The reservation on the payment and its
-/// check make it impossible to ask for more than was taken.
+/// Requests a refund of all of a locked payment's money. The reserved amount on the payment and its
+/// check constraint prevent refunding more than was captured.
 pub(crate) async fn request_all(
     connection: &mut PgConnection,
     refund_id: Uuid,
@@ -76,7 +76,7 @@ pub(crate) async fn request_all(
     Ok(())
 }
 
-/// Claims refunds that are due by moving their next time to `until`.
+/// Claims refunds that are due, by moving their next attempt to `until`.
 pub(crate) async fn claim_due(
     pool: &PgPool,
     now: Timestamp,
@@ -104,8 +104,8 @@ pub(crate) async fn claim_due(
     rows.into_iter().map(|row| Ok(refund_row!(row))).collect()
 }
 
-/// The refund that the provider calls `provider_refund_id`, or of which it told us our own id
-/// before we heard its.
+/// The refund with the provider's id, or with our id in the provider's metadata if its answer has
+/// not arrived yet.
 pub(crate) async fn by_provider(
     pool: &PgPool,
     provider_refund_id: &str,
@@ -124,7 +124,7 @@ pub(crate) async fn by_provider(
     row.map(|row| Ok(refund_row!(row))).transpose()
 }
 
-/// Puts a refund off that nothing was heard about.
+/// Postpones a refund about which the provider did not answer.
 pub(crate) async fn put_off(
     pool: &PgPool,
     refund_id: Uuid,
@@ -140,19 +140,19 @@ pub(crate) async fn put_off(
     Ok(())
 }
 
-/// What a refund becomes.
+/// The new state of a refund.
 #[derive(Clone, Debug)]
 pub(crate) struct RefundChange {
     pub(crate) status: RefundStatus,
     pub(crate) refusal_count: i32,
-    /// `None` leaves what is known.
+    /// `None` keeps the stored id.
     pub(crate) provider_refund_id: Option<String>,
     pub(crate) next_attempt_at: Timestamp,
 }
 
-/// Records how a refund stands, and its money when it went back or did not stay there. False if
-/// that was known, or if the refund moved on since `refund` was read. Locks the payment before
-/// the refund, like everyone.
+/// Records the state of a refund, and moves its money when it was given back or returned. False if
+/// the state was known, or if the refund changed after `refund` was read. Locks the payment before
+/// the refund, like all transactions.
 pub(crate) async fn record(
     pool: &PgPool,
     refund: &RefundRow,
@@ -175,7 +175,7 @@ pub(crate) async fn record(
     let status: RefundStatus = word("refunds", &present.status)?;
     let failed_now = change.refusal_count > refund.refusal_count;
     let succeeded = status == RefundStatus::Succeeded;
-    // A success is followed by nothing but a failure.
+    // The only state that may follow a success is a failure.
     if present.refusal_count != refund.refusal_count || (succeeded && !failed_now) {
         return Ok(false);
     }
@@ -201,7 +201,7 @@ pub(crate) async fn record(
     Ok(true)
 }
 
-/// Books a refund's money as given, or as back with us.
+/// Moves a refund's money to the customer, or back to us.
 async fn move_money(
     connection: &mut PgConnection,
     refund: &RefundRow,

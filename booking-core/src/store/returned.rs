@@ -1,4 +1,4 @@
-//! Money that went back without us.
+//! Refunds and disputes that the shop did not make.
 
 use contract::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -12,19 +12,19 @@ use super::{text_of, word};
 use crate::database::StoreError;
 use crate::money::{Disposition, RefundStatus, movement_id};
 
-/// Who made money go back.
+/// Where a refund was made.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "SCREAMING_SNAKE_CASE")]
 pub(crate) enum Origin {
-    /// We did.
+    /// By the shop.
     Ours,
-    /// Somebody at the provider.
+    /// By a person at the provider.
     Provider,
-    /// The customer's bank.
+    /// By the customer's bank.
     Dispute,
 }
 
-/// A row of `refunds`, as far as it matters here.
+/// A row of `refunds`, as far as the comparison needs it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct ReturnRow {
     pub(crate) refund_id: Uuid,
@@ -32,12 +32,12 @@ pub(crate) struct ReturnRow {
     pub(crate) provider_refund_id: Option<String>,
     pub(crate) status: RefundStatus,
     pub(crate) amount_minor: i64,
-    /// For one that is not ours: times that its money came back.
+    /// For a row that the shop did not make: how often its money returned.
     pub(crate) refusal_count: i32,
 }
 
 impl ReturnRow {
-    /// Whether the provider has no refund under way for it, so that another one can pay it.
+    /// Whether the provider has no refund under way for it, so that another refund may pay it.
     pub(crate) fn may_be_paid_otherwise(&self) -> bool {
         matches!(
             self.status,
@@ -46,7 +46,7 @@ impl ReturnRow {
     }
 }
 
-/// A locked payment's money and what of it went back.
+/// The money of a locked payment, and its refunds and disputes.
 #[derive(Clone, Debug)]
 pub(crate) struct Returns {
     pub(crate) captured_minor: i64,
@@ -60,18 +60,18 @@ pub(crate) struct Returns {
 /// One movement of money.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Move {
-    /// A new row whose money is gone.
+    /// A new row, whose money is gone.
     Take { row: ReturnRow },
-    /// A refund of ours was paid by one that somebody made at the provider.
+    /// A refund of the shop's was paid by one that somebody made at the provider.
     Settle {
         refund_id: Uuid,
         provider_id: String,
         amount_minor: i64,
         turn: i32,
     },
-    /// A refund of ours is for so much less.
+    /// A refund of the shop's is reduced by this amount.
     Lower { refund_id: Uuid, by: i64 },
-    /// The money of a row comes back (`gives` is false) or goes again.
+    /// The money of a row returns (`gives` is false) or is gone again.
     Turn {
         refund_id: Uuid,
         amount_minor: i64,
@@ -81,12 +81,12 @@ pub(crate) enum Move {
 }
 
 impl Returns {
-    /// What is neither gone nor promised to the customer.
+    /// The part that is neither gone nor promised to the customer.
     pub(crate) fn left(&self) -> i64 {
         self.captured_minor - self.reserved_minor
     }
 
-    /// Follows `moves` in memory.
+    /// Applies `moves` in memory.
     pub(crate) fn apply(&mut self, moves: &[Move]) {
         for step in moves {
             match step {
@@ -116,7 +116,7 @@ impl Returns {
     }
 }
 
-/// The status of a row that is not ours: its money is gone, or came back.
+/// The status of a row that the shop did not make, after its money is gone or returned.
 fn turned(gives: bool) -> RefundStatus {
     if gives {
         RefundStatus::Succeeded
@@ -125,7 +125,7 @@ fn turned(gives: bool) -> RefundStatus {
     }
 }
 
-/// Locks a payment, whose hold is locked, and reads what of its money went back.
+/// Locks a payment, whose hold is locked, and reads its refunds and disputes.
 pub(crate) async fn lock(
     connection: &mut PgConnection,
     payment_id: Uuid,
@@ -171,7 +171,7 @@ pub(crate) async fn lock(
     }))
 }
 
-/// Voids the live tickets of a booking, cancels it and frees its seats. The hold is locked.
+/// Voids the live tickets of a booking, cancels it and frees its seats. The hold must be locked.
 /// Returns the seats; none if there was nothing to cancel.
 pub(crate) async fn cancel_booking(
     connection: &mut PgConnection,
@@ -207,7 +207,7 @@ pub(crate) async fn cancel_booking(
     Ok(reports)
 }
 
-/// Writes `moves` of a locked payment whose counters `books` has as they are afterwards.
+/// Writes `moves` of a locked payment. `books` has its counters after the moves.
 pub(crate) async fn write(
     connection: &mut PgConnection,
     payment_id: Uuid,
@@ -228,7 +228,8 @@ pub(crate) async fn write(
     )
     .execute(&mut *connection)
     .await?;
-    // What paid for a booking is booked there; what was to go back anyway stands with the refunds.
+    // Money of a booking moves on the account of bookings; money that was to be given back anyway
+    // moves on the account of refunds.
     let account = match books.disposition {
         Some(Disposition::Booked) => "bookings",
         Some(Disposition::AutoRefund) | None => "refunds",
@@ -249,7 +250,7 @@ pub(crate) async fn write(
                 amount_minor,
                 turn,
             } => {
-                // An answer to our own request that is still on its way is outdated by this.
+                // A new turn outdates the answer to a request of ours that is still under way.
                 let next = turn + 1;
                 set(connection, *refund_id, true, Some(provider_id), next, now).await?;
                 Some((movement_id(*refund_id, next, true), -amount_minor))

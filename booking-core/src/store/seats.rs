@@ -1,4 +1,4 @@
-//! States of seats, and giving them back.
+//! Reads the states of seats, and frees, retakes and books seats.
 
 use sqlx::{PgConnection, PgPool};
 use uuid::Uuid;
@@ -7,7 +7,7 @@ use super::word;
 use crate::database::StoreError;
 use crate::shows::SeatState;
 
-/// A seat as a statement left it.
+/// The state of a seat after a statement.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct SeatReport {
     pub(crate) show_no: i32,
@@ -15,7 +15,7 @@ pub(crate) struct SeatReport {
     pub(crate) state: SeatState,
 }
 
-/// A hold whose seats go back.
+/// A hold whose seats are freed.
 #[derive(Clone, Debug)]
 pub(crate) struct Returned {
     pub(crate) hold_id: Uuid,
@@ -72,8 +72,8 @@ fn report(
     })
 }
 
-/// Frees the seats of holds that the caller has locked and closed, and gives their owners the
-/// tickets back. Seats are locked by number and counts by owner, the order everyone keeps.
+/// Frees the seats of holds that the caller has locked and closed, and lowers their owners' ticket
+/// counts. Seats are locked by number and counts by owner, as in all transactions.
 pub(crate) async fn give_back(
     connection: &mut PgConnection,
     holds: &[Returned],
@@ -146,7 +146,7 @@ async fn counts_lower(connection: &mut PgConnection, holds: &[Returned]) -> Resu
 }
 
 /// Takes free seats for a hold that has ended, all or none, and counts them against its owner.
-/// Waits for other holders of the rows: the money is taken, so a moment's patience is due.
+/// Waits for locked rows instead of skipping them, because the money is captured.
 pub(crate) async fn take_again(
     connection: &mut PgConnection,
     hold: &Returned,
@@ -200,7 +200,7 @@ pub(crate) async fn take_again(
     }
 }
 
-/// Turns the seats that `hold` has into booked ones.
+/// Marks the seats of `hold` as booked.
 pub(crate) async fn book(
     connection: &mut PgConnection,
     hold: &Returned,
@@ -232,8 +232,8 @@ pub(crate) async fn book(
         .collect()
 }
 
-/// Frees the booked seats of `booking_id`, which the locked `hold` became, and takes their tickets
-/// from the count of its owner. Returns the seats; none if they were freed before.
+/// Frees the booked seats of `booking_id`, made from the locked `hold`, and lowers its owner's
+/// ticket count. Returns the seats; none if they were freed before.
 pub(crate) async fn unbook(
     connection: &mut PgConnection,
     hold: &Returned,
