@@ -468,7 +468,7 @@ pub struct Processing {
     pub status: String,
 }
 
-/// Whether a field is left out of what is written, whatever it holds.
+/// Always true: the field is read but never written.
 fn is_left_out<T>(_: &T) -> bool {
     true
 }

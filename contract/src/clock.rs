@@ -112,8 +112,8 @@ const DAY_MS: i64 = 86_400_000;
 
 /// The date that is `days` after the Unix epoch in the Gregorian calendar: year, month and day.
 ///
-/// Counts from the first of March of the year 0, so that the leap day ends a year; an era is the
-/// 400 years after which the calendar repeats.
+/// Years are counted from 1 March of the year 0, so that a leap day is the last day of its year. An
+/// era is 400 years, after which the calendar repeats.
 const fn civil(days: i64) -> (i64, i64, i64) {
     let since = days + 719_468;
     let (era, of_era) = (since.div_euclid(146_097), since.rem_euclid(146_097));
@@ -159,7 +159,7 @@ impl utoipa::PartialSchema for Timestamp {
 
 impl utoipa::ToSchema for Timestamp {}
 
-/// Where decisions take the wall clock's time from. Timers use `tokio::time` instead.
+/// The source of wall-clock time for decisions. Timers use `tokio::time` instead.
 pub trait Clock: Send + Sync + 'static {
     /// The present instant.
     fn now(&self) -> Timestamp;
@@ -176,12 +176,12 @@ impl Clock for SystemClock {
     )]
     fn now(&self) -> Timestamp {
         let since_epoch = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
-        // A clock that was never set may stand before the epoch.
+        // An unset clock may be before the epoch.
         Timestamp::EPOCH.plus(since_epoch.unwrap_or_default())
     }
 }
 
-/// A clock that stands still until a test moves it. Clones share one time.
+/// A clock that a test moves by hand. Clones share one time.
 #[derive(Clone, Debug)]
 pub struct ManualClock(Arc<AtomicI64>);
 

@@ -1,13 +1,13 @@
-//! Names of our cookies.
+//! Names of the gateway's and the booking core's cookies.
 //!
-//! On HTTPS every name begins with [`HOST_PREFIX`] too. None of these cookies reaches a remote
-//! upstream, and none comes from one.
+//! On HTTPS every name begins with [`HOST_PREFIX`] too. None of these cookies is sent to or
+//! accepted from a remote upstream.
 
-/// What a browser demands of a cookie with such a name: `Secure`, `Path=/` and no `Domain`.
+/// A prefix for which browsers require `Secure`, `Path=/` and no `Domain`.
 pub const HOST_PREFIX: &str = "__Host-";
-/// A place: this and the name of the room.
+/// A place cookie: this prefix and the name of the room.
 pub const PLACE_PREFIX: &str = "ropeline_place_";
-/// A pass: this and the name of the room.
+/// A pass cookie: this prefix and the name of the room.
 pub const PASS_PREFIX: &str = "ropeline_pass_";
 /// The customer's session at the booking core.
 pub const SESSION: &str = "ropeline_session";

@@ -1,20 +1,20 @@
-//! What the parts of Ropeline promise each other.
+//! The contract between the parts of Ropeline.
 //!
-//! Ids, the clock, passes, problem documents and the JSON that crosses a process boundary.
-//! Nothing here does input or output, and nothing here decides anything about the line or a
-//! seat: the gateway and the booking core own those decisions, this crate owns their words.
+//! Ids, the clock, passes, problem documents and the JSON that crosses a process boundary. Nothing
+//! here does input or output, and nothing decides about the line or a seat: those decisions belong
+//! to the gateway and the booking core.
 //!
 //! | Module | Subject |
 //! | --- | --- |
 //! | [`booking`] | JSON of the booking API and of a show file |
-//! | [`clock`] | [`Timestamp`] and the [`Clock`] that every decision takes its time from |
-//! | [`cookies`] | names of our cookies |
+//! | [`clock`] | [`Timestamp`], and the [`Clock`] as the source of time for decisions |
+//! | [`cookies`] | names of cookies |
 //! | [`ids`] | typed identifiers and their text forms |
-//! | [`line`] | JSON of the line: status, room document, join and claim answers |
+//! | [`line`] | JSON of the line: status, room document, responses to join and claim |
 //! | [`pass`] | the signed pass: claims, signing, verification, JWKS |
-//! | [`principal`] | who a request speaks for, as the gateway tells an upstream |
+//! | [`principal`] | headers that tell an upstream which fan a request belongs to |
 //! | [`problem`] | RFC 9457 problem documents with stable codes |
-//! | [`text`] | what JSON has to be like before anything reads it |
+//! | [`text`] | checks of JSON text before it is parsed |
 //! | [`room`] | JSON of room settings, statistics and the admission log |
 
 pub mod booking;

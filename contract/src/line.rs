@@ -275,7 +275,7 @@ pub struct RoomDocument {
     pub updated_at: Timestamp,
 }
 
-/// Tuples are written as arrays of two: generators of clients do not know the keywords for more.
+/// Declares tuples as arrays of two: client generators do not support `prefixItems`.
 fn knots_schema() -> Schema {
     let part = ObjectBuilder::new()
         .schema_type(SchemaType::from_iter([Type::String, Type::Integer]))

@@ -1,7 +1,7 @@
 //! The pass: a JSON Web Token (RFC 7519) signed with EdDSA (RFC 8037) that proves admission.
 //!
-//! Time is always a parameter: the library's own clock and leeway are switched off.
-//! The algorithm is pinned on both sides; a token that names another one is refused unread.
+//! Time is always a parameter: the library's own clock and leeway are disabled. The algorithm is
+//! fixed on both sides; a token with another one is refused before its signature is verified.
 
 use std::time::Duration;
 
@@ -16,22 +16,22 @@ use serde::{Deserialize, Serialize};
 use crate::clock::Timestamp;
 use crate::ids::{PlaceId, RoomId};
 
-/// How far our processes' clocks may disagree about `nbf`. Expiry has no leeway.
+/// Tolerated clock difference between gateways for `nbf`. Expiry has no leeway.
 pub const NOT_BEFORE_LEEWAY: Duration = Duration::from_secs(5);
 
-/// The longest token that is looked at. Ours are about 500 bytes.
+/// Longest accepted token, in bytes. Real ones have about 500.
 pub const PASS_BYTES_MAX: usize = 2048;
 
-/// The claims of a pass. Times are Unix seconds, as the registry has them.
+/// The claims of a pass. Times are Unix seconds, as RFC 7519 defines them.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PassClaims {
-    /// Who issued it: the gateway's public URL unless configured.
+    /// The issuer: the gateway's public URL unless configured.
     pub iss: String,
     /// The room it admits to.
     pub aud: RoomId,
     /// The place that was called.
     pub sub: PlaceId,
-    /// The session; one call yields one session, so claiming twice gives the same.
+    /// The session id. One call yields one session, so claiming twice returns the same id.
     pub jti: String,
     /// When it was issued.
     pub iat: i64,
@@ -63,23 +63,23 @@ pub enum KeyError {
     Unreadable,
 }
 
-/// Why a text is not a valid pass. The reasons are for logs and metrics; callers of the public
-/// API learn only that a pass is required.
+/// Why a text is not a valid pass. The reason is for logs and metrics; clients of the public API
+/// learn only that a pass is required.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum PassError {
-    /// Not a token of ours: malformed, forged, of another algorithm, issuer or key.
+    /// Not genuine: malformed, forged, or of another algorithm, issuer or key.
     #[error("the pass is not genuine")]
     Forged,
     /// Genuine, but for another room.
     #[error("the pass is for another room")]
     OtherRoom,
-    /// Genuine, but over, or not yet valid.
+    /// Genuine, but expired or not yet valid.
     #[error("the pass has expired or is not valid yet")]
     Expired,
 }
 
-/// One Ed25519 key pair. Its id is derived from the public half, so every process that has the
-/// same key names it alike.
+/// One Ed25519 key pair. Its id is derived from the public half, so every process with the same key
+/// uses the same id.
 pub struct PassKey {
     kid: String,
     public: [u8; 32],
@@ -114,7 +114,7 @@ impl PassKey {
     }
 
     /// The key as a PKCS#8 PEM file, to be kept secret. Without the public half, which RFC 8410
-    /// allows and OpenSSL 3 does not read.
+    /// allows but OpenSSL 3 cannot read.
     pub fn to_pem(&self) -> Result<String, KeyError> {
         let pair = KeypairBytes {
             secret_key: self.secret,
@@ -125,7 +125,7 @@ impl PassKey {
             .map_err(|_| KeyError::Unreadable)
     }
 
-    /// The secret half, from which keys of other purposes are derived.
+    /// The secret half, from which keys for other purposes are derived.
     pub fn secret(&self) -> &[u8; 32] {
         &self.secret
     }
@@ -141,8 +141,8 @@ impl PassKey {
     }
 }
 
-/// Signs passes with the first of its keys and verifies with all, so that a key can be replaced
-/// without a gap.
+/// Signs passes with the first of its keys and verifies with all of them, so that a key can be
+/// replaced while its passes stay valid.
 pub struct PassKeys {
     issuer: String,
     keys: Vec<PassKey>,
@@ -175,7 +175,7 @@ pub struct JwkSet {
 }
 
 impl PassKeys {
-    /// Keys of `issuer`; the first signs. There must be at least one.
+    /// Keys of `issuer`; the first one signs. Fails without keys.
     pub fn new(issuer: impl Into<String>, keys: Vec<PassKey>) -> Result<Self, KeyError> {
         if keys.is_empty() {
             return Err(KeyError::Unreadable);
@@ -184,7 +184,7 @@ impl PassKeys {
         let mut validation = Validation::new(Algorithm::EdDSA);
         validation.set_issuer(&[&issuer]);
         validation.set_required_spec_claims(&["iss", "aud", "sub", "exp", "nbf"]);
-        // Time and audience are compared here, against our clock and the room asked for.
+        // Time and audience are checked below, with the caller's time and room.
         validation.validate_exp = false;
         validation.validate_nbf = false;
         validation.validate_aud = false;
@@ -208,12 +208,12 @@ impl PassKeys {
         jsonwebtoken::encode(&header, claims, &key.encoding).map_err(|_| PassError::Forged)
     }
 
-    /// The claims of `token` if we issued it and it is valid at `now`, for whatever room.
+    /// The claims of `token` if it is genuine and valid at `now`, for any room.
     pub fn verify(&self, token: &str, now: Timestamp) -> Result<PassClaims, PassError> {
         self.verify_if(token, now, |_| true)
     }
 
-    /// The claims of `token` if we issued it for `room` and it is valid at `now`.
+    /// The claims of `token` if it is genuine, for `room`, and valid at `now`.
     pub fn verify_for(
         &self,
         token: &str,
@@ -223,10 +223,10 @@ impl PassKeys {
         self.verify_if(token, now, |aud| aud == room)
     }
 
-    /// The claims of `token` if we issued it for a room that `is_wanted` and it is valid at `now`.
+    /// The claims of `token` if it is genuine, valid at `now`, and for a room that `is_wanted`.
     ///
-    /// Anyone can send tokens, and a signature takes 50 µs to check: whatever a token says of
-    /// itself that rules it out is looked at first.
+    /// Anyone can send tokens, and verifying a signature takes 50 µs, so the unverified claims are
+    /// checked first.
     pub fn verify_if(
         &self,
         token: &str,
@@ -236,8 +236,8 @@ impl PassKeys {
         self.verify_late(token, now, Duration::ZERO, is_wanted)
     }
 
-    /// Like [`PassKeys::verify_if`], also for a token that ended up to `grace` before `now`. Such a
-    /// token shows whose it was and admits to nothing.
+    /// Like [`PassKeys::verify_if`], but also accepts a token that expired up to `grace` before
+    /// `now`. Such a token only identifies the owner of holds; it admits to nothing.
     pub fn verify_late(
         &self,
         token: &str,
@@ -276,7 +276,7 @@ impl PassKeys {
         }
     }
 
-    /// The public halves, for anyone who verifies passes.
+    /// The public halves, for upstreams that verify passes.
     pub fn jwks(&self) -> JwkSet {
         let keys = self.keys.iter().map(|key| Jwk {
             kty: "OKP".to_owned(),
@@ -292,7 +292,7 @@ impl PassKeys {
     }
 }
 
-/// What `token` says of itself.
+/// The claims of `token`, unverified.
 fn unverified(token: &str) -> Option<PassClaims> {
     if token.len() > PASS_BYTES_MAX {
         return None;
@@ -428,7 +428,7 @@ mod tests {
         let again = PassKey::from_pem(&key.to_pem().unwrap()).unwrap();
         assert_eq!(again.kid, key.kid);
         assert!(PassKey::from_pem("-----BEGIN PRIVATE KEY-----").is_err());
-        // Earlier versions wrote the public half along.
+        // Earlier versions included the public half.
         let with_public = SigningKey::from_bytes(&[9; 32])
             .to_pkcs8_pem(LineEnding::LF)
             .unwrap();
@@ -436,7 +436,7 @@ mod tests {
         assert_eq!(PassKey::from_pem(&with_public).unwrap().kid, key.kid);
     }
 
-    /// What `openssl` says to `input`.
+    /// The output of `openssl` for `input`.
     fn openssl(arguments: &[&str], input: &str) -> Vec<u8> {
         use std::io::Write;
         use std::process::{Command, Stdio};
@@ -460,7 +460,7 @@ mod tests {
         let key = PassKey::from_seed([9; 32]).unwrap();
         let public = ["pkey", "-pubout", "-outform", "DER"];
         let read = openssl(&public, &key.to_pem().unwrap());
-        // RFC 8410: the public key ends the document.
+        // RFC 8410: the document ends with the public key.
         assert!(read.ends_with(key.public()));
         let pem = openssl(&["genpkey", "-algorithm", "ed25519"], "");
         let theirs = PassKey::from_pem(std::str::from_utf8(&pem).unwrap()).unwrap();

@@ -1,8 +1,8 @@
-//! Who a request speaks for, as the gateway tells an upstream.
+//! Headers that tell an upstream which fan a request belongs to.
 //!
-//! The gateway removes every header under these names that a client sent and sets its own.
-//! A fan with valid passes of several rooms is described by several headers of each name, in
-//! the same order; an upstream behind one room sees one of each.
+//! The gateway removes these headers from clients' requests and sets its own. A fan with valid
+//! passes of several rooms is described by several headers of each name, in the same order; an
+//! upstream behind one room gets one of each.
 
 use http::{HeaderMap, HeaderName, HeaderValue};
 
@@ -12,42 +12,42 @@ use crate::pass::PassClaims;
 
 /// The room of the pass.
 pub const ROOM: HeaderName = HeaderName::from_static("ropeline-room");
-/// The place the pass was given to.
+/// The place of the pass.
 pub const SUBJECT: HeaderName = HeaderName::from_static("ropeline-subject");
-/// When the pass ends, RFC 3339.
+/// When the pass expires, RFC 3339.
 pub const PASS_EXPIRES: HeaderName = HeaderName::from_static("ropeline-pass-expires");
-/// Whether the session of the pass runs: [`SESSION_LIVE`] or [`SESSION_OVER`].
+/// Whether the session of the pass is live: [`SESSION_LIVE`] or [`SESSION_OVER`].
 pub const SESSION: HeaderName = HeaderName::from_static("ropeline-session");
-/// The value of [`SESSION`] for a fan who is inside.
+/// The value of [`SESSION`] for a fan with a live session.
 pub const SESSION_LIVE: &str = "live";
-/// The value of [`SESSION`] for a fan whose pass no longer, or not yet, admits.
+/// The value of [`SESSION`] for a fan whose pass does not admit: not yet, or no longer.
 pub const SESSION_OVER: &str = "over";
-/// What the upstream wants done with the session, in its answer.
+/// The upstream's command for the session, in its response.
 pub const COMMAND: HeaderName = HeaderName::from_static("ropeline-command");
 /// The value of [`COMMAND`] that ends the session.
 pub const COMMAND_END_SESSION: &str = "end-session";
 /// A pass presented by a program.
 pub const PASS: HeaderName = HeaderName::from_static("ropeline-pass");
 
-/// Every header name of ours begins with this; none from a client reaches an upstream.
+/// Prefix of all header names above; the gateway removes it from clients' requests.
 pub const INTERNAL_PREFIX: &str = "ropeline-";
 
-/// One valid pass, as an upstream sees it.
+/// One valid pass, as described to an upstream.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Principal {
     /// The room that admitted the fan.
     pub room: RoomId,
     /// The fan's place: the same for every request of this fan in this room.
     pub subject: PlaceId,
-    /// When the pass ends.
+    /// When the pass expires.
     pub expires_at: Timestamp,
-    /// Whether the session runs. Without one the pass shows only whose things are whose: it
-    /// admits to nothing.
+    /// Whether the session is live. If not, the pass only identifies the owner of holds and
+    /// bookings; it admits to nothing.
     pub is_live: bool,
 }
 
 impl Principal {
-    /// The fan whom `claims` are about.
+    /// The fan of `claims`.
     pub fn of(claims: &PassClaims, is_live: bool) -> Self {
         Self {
             room: claims.aud.clone(),
@@ -58,10 +58,10 @@ impl Principal {
     }
 }
 
-/// Adds to an answer the command that ends the session in `room`, and in no other.
+/// Adds to a response the command that ends the session in `room` and in no other room.
 pub fn end_session(room: &RoomId, headers: &mut HeaderMap) {
     headers.insert(COMMAND, HeaderValue::from_static(COMMAND_END_SESSION));
-    // Slugs are printable ASCII.
+    // A slug is printable ASCII, so it is a valid header value.
     if let Ok(room) = HeaderValue::from_str(room.as_str()) {
         headers.insert(ROOM, room);
     }
@@ -81,7 +81,7 @@ pub fn write(principals: &[Principal], headers: &mut HeaderMap) {
             (SUBJECT, principal.subject.to_string()),
             (PASS_EXPIRES, principal.expires_at.to_string()),
         ] {
-            // Slugs, base64url and RFC 3339 are all printable ASCII.
+            // Slugs, base64url and RFC 3339 are printable ASCII.
             if let Ok(value) = HeaderValue::from_str(&value) {
                 headers.append(name, value);
             }
@@ -89,8 +89,8 @@ pub fn write(principals: &[Principal], headers: &mut HeaderMap) {
     }
 }
 
-/// The principals that `headers` describe. Only meaningful behind the gateway, which guarantees
-/// that no client wrote them. Incomplete or unreadable ones are left out.
+/// Reads the principals from `headers`. Use it only behind the gateway, which guarantees that no
+/// client wrote them. Incomplete or malformed ones are skipped.
 pub fn read(headers: &HeaderMap) -> Vec<Principal> {
     let texts = |name| {
         headers

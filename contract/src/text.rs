@@ -1,12 +1,12 @@
-//! What JSON has to be like before anything reads it.
+//! Checks of JSON text before it is parsed.
 
 use serde_json::Value;
 
-/// The JSON text of a file or body: without a byte order mark, which RFC 8259 lets readers skip.
-/// Text in UTF-16, UTF-32 or Latin-1, as some editors save it, is refused with a reason.
+/// The JSON text of a file or body, without a byte order mark, which RFC 8259 allows parsers to
+/// ignore. Text in UTF-16, UTF-32 or Latin-1, as some editors save it, is refused with a reason.
 pub fn json_text(bytes: &[u8]) -> Result<&[u8], &'static str> {
     match bytes.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(bytes) {
-        // A mark of UTF-16 or UTF-32, or a first character of two or more bytes.
+        // A byte order mark of UTF-16 or UTF-32, or a first character of two or four bytes.
         [0xFF, 0xFE, ..] | [0xFE, 0xFF, ..] | [0, ..] | [_, 0, ..] => {
             Err("it is not UTF-8; save it as UTF-8")
         }
@@ -17,10 +17,10 @@ pub fn json_text(bytes: &[u8]) -> Result<&[u8], &'static str> {
     }
 }
 
-/// Where `json` has a text with the character U+0000, which PostgreSQL does not store, such as
-/// `categories[0].name`. A name of a field counts as the place itself.
+/// The path of the first text in `json` that contains U+0000, which PostgreSQL cannot store, such
+/// as `categories[0].name`. A field name with U+0000 has the path of its object.
 pub fn nul_at(json: &[u8]) -> Option<String> {
-    // The character comes in JSON as an escape only; most bodies have none.
+    // JSON can contain the character only as an escape; most bodies contain none.
     let has_escape = json.windows(6).any(|six| six == br"\u0000");
     let value: Value = if has_escape {
         serde_json::from_slice(json).ok()?
@@ -74,7 +74,7 @@ mod tests {
             &b"\xFF\xFE{\0}\0"[..],
             b"\xFE\xFF\0{\0}",
             b"{\0}\0",
-            // Latin-1.
+            // Text in Latin-1.
             b"{\"title\": \"Caf\xe9\"}",
             b"\0{\0}",
         ] {
