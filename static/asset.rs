@@ -1,7 +1,7 @@
-//! Styles, scripts and pictures inside the binary.
+//! Stylesheets, scripts and images, embedded in the binary.
 //!
-//! One version covers them all: scripts import each other by relative path, so they have to
-//! share the part of the URL that changes.
+//! All assets share one version: scripts import each other by relative path, so they have to share
+//! the part of the URL that changes.
 
 use std::collections::BTreeMap;
 use std::sync::LazyLock;
@@ -10,10 +10,10 @@ use data_encoding::HEXLOWER;
 use include_dir::{Dir, include_dir};
 use sha2::{Digest, Sha256};
 
-/// Where assets are served; what follows is a version and a path.
+/// URL prefix of assets, followed by the version and the path.
 pub const ASSET_PREFIX: &str = "/_line/static/";
 
-/// Hexadecimal digits of the version: enough that two builds never share one by accident.
+/// Hexadecimal digits of the version, so that two builds practically never share one.
 const VERSION_DIGITS: usize = 12;
 
 static CSS: Dir<'static> = include_dir!("$CARGO_MANIFEST_DIR/css");
@@ -54,20 +54,20 @@ pub fn paths() -> impl Iterator<Item = &'static str> {
     ASSETS.keys().map(String::as_str)
 }
 
-/// The version all assets share, a hash of their content.
+/// The version of all assets, a hash of their contents.
 pub fn asset_version() -> &'static str {
     &VERSION
 }
 
-/// Where a page finds the asset at `path`.
+/// The URL of the asset at `path`.
 pub fn asset_url(path: &str) -> String {
     format!("{ASSET_PREFIX}{}/{path}", asset_version())
 }
 
 /// `Cache-Control` for a request under `version`.
 ///
-/// During a rolling update a gateway is asked for another build's version. It answers with its
-/// own files, which must not be remembered under that name.
+/// During a rolling update a gateway gets requests for another build's version. It responds with
+/// its own files, which must not be cached under that version.
 pub fn asset_cache_control(version: &str) -> &'static str {
     if version == asset_version() {
         "public, max-age=31536000, immutable"
@@ -111,8 +111,8 @@ fn add(folder: &str, dir: &'static Dir<'static>, assets: &mut BTreeMap<String, A
     }
 }
 
-/// A script or style without the comments that fill whole lines: fans on slow networks need not
-/// load what is written for us. Emptied lines stay, so that line numbers fit the source.
+/// A script or stylesheet without whole-line comments, which fans on slow networks need not load.
+/// Emptied lines stay, so that line numbers match the source.
 fn without_comments(source: &str) -> String {
     let mut served = String::with_capacity(source.len());
     let mut inside = false;
@@ -130,7 +130,7 @@ fn without_comments(source: &str) -> String {
     served
 }
 
-/// The media type by extension; tests and anything unforeseen have none and are not served.
+/// The media type by extension. Tests and unknown files have none and are not served.
 fn media_type(path: &str) -> Option<&'static str> {
     if path.contains("/tests/") {
         return None;

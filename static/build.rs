@@ -1,4 +1,4 @@
-//! Tells cargo which folders the crate embeds, so that a new file in one is noticed.
+//! Makes cargo rebuild the crate when a file is added to an embedded folder.
 
 fn main() {
     for folder in ["css", "images", "js", "templates"] {

@@ -1,4 +1,4 @@
-//! The template engine: every template parsed once, everything printed is escaped.
+//! The template engine. Templates are parsed once, and all output is escaped.
 
 use std::sync::LazyLock;
 
@@ -45,7 +45,7 @@ static ENGINE: LazyLock<Environment<'static>> = LazyLock::new(|| {
     engine
 });
 
-/// `at` (RFC 3339) in a time zone; the form is named as in [`Form`].
+/// `at` (RFC 3339) in a time zone, in the format of the [`Form`] with this name.
 fn when(at: &str, time_zone: &str, form: &str) -> Result<String, Error> {
     let form = match form {
         "full" => Form::Full,
@@ -76,8 +76,8 @@ fn add(dir: &'static Dir<'static>, engine: &mut Environment<'static>) {
     }
 }
 
-/// Renders the template `name`. A page and its template are one unit that the tests render in
-/// every state; a failure here is a mistake in this crate and not in its input.
+/// Renders the template `name`. The tests render each page in every state, so a failure here is a
+/// defect of this crate and not of its input.
 pub(crate) fn render<C: Serialize>(name: &str, context: &C) -> String {
     ENGINE
         .get_template(name)
@@ -85,7 +85,7 @@ pub(crate) fn render<C: Serialize>(name: &str, context: &C) -> String {
         .unwrap_or_else(|error| panic!("page `{name}` does not fit its template: {error:#}"))
 }
 
-/// `text` percent-encoded for a URL. Letters, digits, `-._~` and the bytes of `also` stay.
+/// `text` percent-encoded for a URL. Letters, digits, `-._~` and the bytes of `also` are kept.
 pub(crate) fn encode(text: &str, also: &[u8]) -> String {
     let mut encoded = String::with_capacity(text.len());
     for byte in text.bytes() {
@@ -98,7 +98,7 @@ pub(crate) fn encode(text: &str, also: &[u8]) -> String {
     encoded
 }
 
-/// What is wrong with a field, as a sentence for people: a program is told `field: what`.
+/// A field error as a sentence for people; programs get `field: what`.
 fn of_field(detail: &str, field: &str) -> String {
     let what = detail
         .strip_prefix(field)

@@ -1,21 +1,21 @@
-//! What a fan sees: the waiting page, the shop's pages, and the files they use.
+//! The pages for fans: the waiting page, the shop's pages, and their assets.
 //!
-//! Contexts are typed, rendering is pure: `(page, now) -> String`. Nothing here speaks HTTP;
-//! the gateway serves [`asset`]s under [`ASSET_PREFIX`] and sends each page with
+//! Contexts are typed and rendering is pure: `(page, now) -> String`. Nothing here speaks HTTP; the
+//! gateway serves [`asset`]s under [`ASSET_PREFIX`] and sends each page with
 //! [`content_security_policy`].
 //!
-//! Pages work without JavaScript; scripts make them live. Templates escape everything they
-//! print. Texts of the waiting page and of the seat map are in `js/texts`, read by the server
-//! and by the browser alike.
+//! Pages work without JavaScript; scripts add live updates. Templates escape all output. The texts
+//! of the waiting page and of the seat map are in `js/texts`, which both the server and the browser
+//! read.
 //!
 //! | Module | Subject |
 //! | --- | --- |
-//! | [`asset`](mod@asset) | styles, scripts and pictures, with their media type and version |
+//! | [`asset`](mod@asset) | stylesheets, scripts and images, with media type and version |
 //! | [`moment`] | times in the time zone of a venue, spans |
-//! | [`money`] | amounts in minor units as people write them |
+//! | [`money`] | amounts in minor units, formatted for people |
 //! | [`problem`] | problems of the gateway |
 //! | [`shop`] | pages of the booking core |
-//! | [`wait`] | counts and estimated waits, never more exact than they are |
+//! | [`wait`] | counts and estimated waits, rounded to their precision |
 //! | [`waiting`](mod@waiting) | the waiting page |
 
 pub mod asset;
@@ -32,10 +32,10 @@ mod texts;
 pub use asset::{ASSET_PREFIX, Asset, asset, asset_cache_control, asset_url, asset_version};
 pub use waiting::{WaitingPage, waiting};
 
-/// The policy every page is sent with.
+/// The Content-Security-Policy of every page.
 ///
-/// `payment_origin` is where a form may lead to pay, such as `https://pay.example.org`. Browsers
-/// check the target of a redirect that answers a form too, so it has to be named here.
+/// `payment_origin` is the payment provider's origin, such as `https://pay.example.org`. Browsers
+/// apply `form-action` to redirects after a form too, so it has to be listed.
 pub fn content_security_policy(payment_origin: Option<&str>) -> String {
     let form_action =
         payment_origin.map_or_else(|| "'self'".to_owned(), |origin| format!("'self' {origin}"));

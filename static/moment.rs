@@ -1,4 +1,4 @@
-//! Times as people read them, in the time zone of the venue.
+//! Times for people, in the time zone of the venue.
 
 use std::time::Duration;
 
@@ -8,7 +8,7 @@ use jiff::tz::TimeZone;
 
 use crate::texts::fill;
 
-/// How much of an instant is written.
+/// The format of an instant.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Form {
     /// `Saturday, 28 November 2026, 19:30`
@@ -21,15 +21,15 @@ pub enum Form {
     ShortDay,
     /// `19:30`
     Time,
-    /// `2026-11-28`, as a date field wants it
+    /// `2026-11-28`, for date fields
     IsoDay,
-    /// `2026-11-28T19:30:00+05:30`, as programs read it
+    /// `2026-11-28T19:30:00+05:30`, for programs
     Iso,
 }
 
-/// `at` as a clock in `time_zone` (an IANA name) shows it.
+/// `at` in `time_zone` (an IANA name).
 ///
-/// An unknown zone is read as UTC, and the text then says so.
+/// In an unknown time zone it is written in UTC, and the text names UTC.
 pub fn when(at: Timestamp, time_zone: &str, form: Form) -> String {
     let (zoned, known) = zoned(at, time_zone);
     let pattern = match form {
@@ -57,7 +57,7 @@ pub fn zone_name(at: Timestamp, time_zone: &str) -> String {
 fn zoned(at: Timestamp, time_zone: &str) -> (ZonedDateTime, bool) {
     let zone = TimeZone::get(time_zone);
     let known = zone.is_ok();
-    // Every `Timestamp` lies in the years 0 to 9999, which jiff covers.
+    // Every `Timestamp` is in the years 0 to 9999, which jiff supports.
     let instant = jiff::Timestamp::from_millisecond(at.as_ms()).unwrap_or_default();
     (
         instant.to_zoned_datetime(zone.unwrap_or(TimeZone::UTC)),
@@ -65,7 +65,7 @@ fn zoned(at: Timestamp, time_zone: &str) -> (ZonedDateTime, bool) {
     )
 }
 
-/// A span for a countdown: its two largest units, such as `3 min 20 s`.
+/// A duration for a countdown: its two largest units, such as `3 min 20 s`.
 pub fn span(span: Duration) -> String {
     let seconds = span.as_secs();
     let number = |n: u64| n.to_string();

@@ -1,13 +1,13 @@
-//! Amounts of money as people write them.
+//! Amounts of money, formatted for people.
 
-/// Currencies without minor units, of those ISO 4217 lists.
+/// Currencies of ISO 4217 without minor units.
 const NO_MINOR_UNIT: &[&str] = &[
     "BIF", "CLP", "DJF", "GNF", "ISK", "JPY", "KMF", "KRW", "PYG", "RWF", "UGX", "UYI", "VND",
     "VUV", "XAF", "XOF", "XPF",
 ];
-/// Currencies whose unit has a thousand parts.
+/// Currencies with three decimal places.
 const THOUSANDTHS: &[&str] = &["BHD", "IQD", "JOD", "KWD", "LYD", "OMR", "TND"];
-/// Signs that name one currency without doubt. Others are written by their code.
+/// Symbols that stand for one currency only. Other currencies are written by their code.
 const SIGNS: &[(&str, &str)] = &[
     ("EUR", "€"),
     ("GBP", "£"),
@@ -30,7 +30,7 @@ pub fn minor_digits(currency: &str) -> u32 {
 
 /// `amount_minor` with its currency, such as `₹2,499` or `€12.50`.
 ///
-/// Whole amounts go without decimals; Indian rupees are grouped in lakhs and crores.
+/// Whole amounts have no decimals; Indian rupees are grouped in lakhs and crores.
 pub fn money(amount_minor: i64, currency: &str) -> String {
     let unit = 10_u64.pow(minor_digits(currency));
     let amount = amount_minor.unsigned_abs();
@@ -47,7 +47,7 @@ pub fn money(amount_minor: i64, currency: &str) -> String {
     }
 }
 
-/// `amount_minor` as programs read it: `2499.00`, `123456`.
+/// `amount_minor` for programs: `2499.00`, `123456`.
 pub fn decimal(amount_minor: i64, currency: &str) -> String {
     let digits = minor_digits(currency) as usize;
     let unit = 10_u64.pow(minor_digits(currency));

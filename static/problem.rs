@@ -1,11 +1,11 @@
-//! What a person sees where a program gets a problem document: a page with a way on.
+//! The gateway's problem documents as pages for people, with a link to go on.
 
 use contract::{Problem, ProblemCode};
 use serde::Serialize;
 
 use crate::engine::render;
 
-/// Shortest and longest pause before the page tries again by itself.
+/// Limits of the pause before the page reloads by itself, in seconds.
 const REFRESH_SECONDS_MIN: u32 = 5;
 const REFRESH_SECONDS_MAX: u32 = 120;
 
@@ -14,20 +14,20 @@ const REFRESH_SECONDS_MAX: u32 = 120;
 pub struct GateProblemPage {
     /// The problem, with its request id.
     pub problem: Problem,
-    /// Where the visitor can go on.
+    /// The link to go on.
     pub way_on: WayOn,
-    /// Whether the request carried something that may have arrived, such as a form.
+    /// Whether the request had a body that may have arrived, such as a form.
     pub has_sent: bool,
 }
 
-/// Where a visitor can go on from a problem.
+/// The link with which a visitor goes on from a problem.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum WayOn {
-    /// The same page again, which is a path of this site that may be fetched.
+    /// The same page again: a path of this site that can be requested with GET.
     Again(String),
     /// The waiting page at this path.
     Line(String),
-    /// The page at this path, from which the visitor came.
+    /// The page at this path, from which the form was sent.
     Back(String),
     /// The front page.
     Home,
@@ -43,7 +43,8 @@ struct View<'a> {
     refresh: Option<u32>,
 }
 
-/// The page. One that says "later" and may be fetched again does so by itself.
+/// The page. It reloads itself if the problem has `Retry-After` and the page may be requested with
+/// GET.
 pub fn problem(page: &GateProblemPage) -> String {
     let problem = &page.problem;
     let (href, label) = match &page.way_on {

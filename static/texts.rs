@@ -13,7 +13,7 @@ static ENGLISH: LazyLock<Value> = LazyLock::new(|| {
         .unwrap_or_default()
 });
 
-/// All texts.
+/// All texts, parsed.
 pub(crate) fn texts() -> &'static Value {
     &ENGLISH
 }

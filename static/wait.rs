@@ -1,6 +1,6 @@
-//! Counts and estimated waits as fans read them: rounded to what is known.
+//! Counts and estimated waits for fans, rounded to their precision.
 //!
-//! `js/duration.js` says the same in the browser; `js/tests/wording.json` holds both to it.
+//! `js/duration.js` does the same in the browser; `js/tests/wording.json` tests both.
 
 use contract::line::WaitEstimate;
 
@@ -21,8 +21,8 @@ pub fn count(number: u64) -> String {
     text
 }
 
-/// Visitors ahead. One that is not exact is within 0.5 %, so it is rounded to a step of at
-/// least 1 %: the last digit shown is then one we stand behind.
+/// Visitors ahead. An interpolated number is within 0.5 %, so it is rounded to a step of at least 1
+/// %: then the last digit shown is correct.
 pub fn ahead(users: u64, exact: bool) -> String {
     if users == 0 {
         return text("count.none").to_owned();
@@ -52,7 +52,7 @@ fn step(floor: u64) -> u64 {
     }
 }
 
-/// The range of an estimate, widened to round figures.
+/// The range of an estimate, widened to round numbers.
 pub fn estimate(estimate: WaitEstimate) -> String {
     let low = u64::from(estimate.p50_seconds.min(estimate.p90_seconds));
     let high = u64::from(estimate.p90_seconds.max(estimate.p50_seconds));

@@ -13,44 +13,43 @@ use crate::moment;
 use crate::texts::{fill, find, text};
 use crate::wait;
 
-/// Shortest and longest pause before a page without JavaScript loads itself again.
+/// Limits of the pause before a page without JavaScript reloads by itself, in seconds.
 const REFRESH_SECONDS_MIN: u64 = 3;
 const REFRESH_SECONDS_MAX: u64 = 120;
-/// The pause when the line does not answer.
+/// The pause while the line does not answer, in seconds.
 const REFRESH_SECONDS_UNAVAILABLE: u64 = 10;
 
-/// What the room tells everyone.
+/// The facts of a room, the same for every visitor.
 #[derive(Clone, Debug, PartialEq)]
 pub struct RoomFacts {
     /// The room.
     pub room: RoomId,
     /// Its title.
     pub title: String,
-    /// What it is doing.
+    /// Its phase.
     pub phase: Phase,
     /// When calling starts.
     pub opens_at: Option<Timestamp>,
     /// Visitors in the line.
     pub users_in_line: u64,
-    /// What is left to buy.
+    /// The stock.
     pub stock: Stock,
     /// The manager's message.
     pub message: Option<String>,
-    /// Why it is paused.
+    /// Why the room is paused.
     pub paused_reason: Option<String>,
     /// SHA-256 of the draw's seed, hexadecimal.
     pub draw_commitment: String,
     /// Whether a join needs an access code.
     pub asks_access_code: bool,
-    /// Whether places are drawn, or were.
+    /// Whether the order of places is or was drawn.
     pub has_draw: bool,
-    /// Where someone goes who is not let in: a path of this site that no room stands before.
+    /// The link for a visitor who does not get in: a path of this site that no room protects.
     pub way_out: Option<String>,
 }
 
 impl From<&RoomDocument> for RoomFacts {
-    /// The facts of a room without access codes, a draw and a way out, which the document does not
-    /// tell.
+    /// A room without access codes, draw and way out, which the document does not contain.
     fn from(room: &RoomDocument) -> Self {
         Self {
             room: room.room.clone(),
@@ -69,17 +68,19 @@ impl From<&RoomDocument> for RoomFacts {
     }
 }
 
-/// How the visitor stands, as far as the gateway knows.
+/// The visitor's standing, as far as the gateway knows.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Standing {
-    /// They hold no place. With a script the page joins by itself, else there is a form.
+    /// The visitor has no place. With JavaScript the page joins by itself, otherwise it shows a
+    /// form.
     Outside {
-        /// Why the join just made by the form was refused.
+        /// Why the join by the form, just before, was refused.
         refused: Option<ProblemCode>,
-        /// Whether the join just made by the form gave a place whose cookie did not come back.
+        /// Whether the join by the form, just before, gave a place whose cookie the browser did not
+        /// return.
         cookie_lost: bool,
     },
-    /// They hold a place.
+    /// The visitor has a place.
     Placed(Box<StatusDocument>),
     /// The line does not answer.
     Unavailable,
@@ -90,15 +91,15 @@ pub enum Standing {
 pub struct WaitingPage {
     /// The room.
     pub room: RoomFacts,
-    /// Where the visitor wants to go: a path on this site. The caller has checked that.
+    /// The return target: a path of this site. The caller has checked it.
     pub to: String,
     /// The present.
     pub now: Timestamp,
-    /// How the visitor stands.
+    /// The visitor's standing.
     pub standing: Standing,
 }
 
-/// What a visitor reads; the same as `js/wording.js` says.
+/// The texts for a visitor; `js/wording.js` makes the same ones.
 #[derive(Debug, Default, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
 struct Wording {
@@ -174,7 +175,7 @@ fn view(page: &WaitingPage) -> View<'_> {
     );
     let can_join = match page.standing {
         Standing::Outside { .. } => open && !cookie_lost,
-        // Whoever missed their turn comes back by joining: the place is the same.
+        // A visitor who missed their turn returns by joining, which gives the same place.
         Standing::Placed(_) => {
             let away = matches!(
                 state,
@@ -230,7 +231,8 @@ fn view(page: &WaitingPage) -> View<'_> {
     }
 }
 
-/// The status without the tokens some answers carry: a page may be stored or shared.
+/// The status without the tokens that some responses contain, because a page may be stored or
+/// shared.
 fn public_json(status: &StatusDocument) -> String {
     let mut status = status.clone();
     status.pass = None;

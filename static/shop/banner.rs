@@ -1,14 +1,14 @@
-//! The banner of every page that leads back to what its reader holds or has bought.
+//! The banner that links to the reader's holds and bookings, on every page.
 
 use contract::{BookingId, HoldId, Timestamp};
 use serde::Serialize;
 
 use crate::engine::render;
 
-/// Where the banner goes in a page. Whatever pages print is escaped, so nobody can write this.
+/// The position of the banner in a page. Output is escaped, so no user text can contain it.
 const SLOT: &str = "<!--banner-->";
 
-/// A hold whose time is not over.
+/// A hold that has not expired.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct OpenHold {
@@ -30,23 +30,23 @@ pub struct OwnBooking {
     pub booking_id: BookingId,
     /// The title of its show, if that is still listed.
     pub show: Option<String>,
-    /// Its tickets that were not given back.
+    /// Its tickets that are not void.
     pub ticket_count: u32,
 }
 
-/// What the reader of a page holds and has bought, each with a link of its own.
+/// The reader's holds and bookings, each with a link.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Banner {
-    /// What can still be paid.
+    /// Holds that can still be paid.
     pub holds: Vec<OpenHold>,
-    /// What was bought.
+    /// Bookings.
     pub bookings: Vec<OwnBooking>,
     /// The present.
     pub now: Timestamp,
 }
 
 impl Banner {
-    /// Nothing at `now`.
+    /// An empty banner.
     pub fn none(now: Timestamp) -> Self {
         Self {
             holds: Vec::new(),

@@ -10,14 +10,14 @@ use super::event;
 use crate::engine::{encode, render};
 use crate::moment::{Form, when};
 
-/// All cities, and what comes next.
+/// All cities, and the next shows.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct CityListPage {
     /// By name.
     pub cities: Vec<City>,
-    /// Shows that start soon, in any city, by starting time.
+    /// The next shows in any city, by starting time.
     pub coming: Vec<Show>,
-    /// Where the shop is, as `https://host`.
+    /// The shop's origin, as `https://host`.
     pub origin: String,
 }
 
@@ -26,13 +26,13 @@ pub struct CityListPage {
 pub struct CityPage {
     /// The city.
     pub city: City,
-    /// The day asked for, `YYYY-MM-DD`; all coming days when none.
+    /// The requested day, `YYYY-MM-DD`; `None` for all days to come.
     pub date: Option<String>,
-    /// What was searched for.
+    /// The search text.
     pub q: Option<String>,
-    /// What was found, by starting time.
+    /// The matching shows, by starting time.
     pub shows: Vec<Show>,
-    /// Where the shop is, as `https://host`.
+    /// The shop's origin, as `https://host`.
     pub origin: String,
 }
 
@@ -41,13 +41,13 @@ pub struct CityPage {
 pub struct ShowPage {
     /// The show.
     pub show: Show,
-    /// What its room is doing, if it has one and that is known.
+    /// The phase of its room, if it has one and the phase is known.
     pub phase: Option<Phase>,
     /// The present.
     pub now: Timestamp,
     /// Whether the visitor may choose seats: there is no room, or they hold its pass.
     pub may_choose: bool,
-    /// Where the shop is, as `https://host`.
+    /// The shop's origin, as `https://host`.
     pub origin: String,
 }
 
@@ -116,7 +116,7 @@ pub fn city(page: &CityPage) -> String {
     )
 }
 
-/// One show with prices and the way to tickets.
+/// One show with prices and the link to its seats or its line.
 pub fn show(page: &ShowPage) -> String {
     let show = &page.show;
     let line = show.room.as_ref().filter(|_| !page.may_choose).map(|room| {

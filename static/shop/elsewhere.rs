@@ -1,22 +1,22 @@
-//! A payment that led back to another browser than it began in.
+//! The page for a payment that returned in another browser than it was started in.
 
 use serde::Serialize;
 
 use crate::engine::render;
 
-/// Pause before the page looks again while the payment is checked.
+/// Pause before the page reloads while the payment is checked, in seconds.
 const REFRESH_SECONDS: u32 = 5;
 
-/// How the payment stands. The page names neither seats nor tickets.
+/// The state of the payment. The page shows neither seats nor tickets.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ElsewherePage {
-    /// The outcome is open.
+    /// The outcome is not known yet.
     Checking,
     /// The tickets are booked.
     Arrived,
-    /// It came too late and goes back.
+    /// The money came too late and is given back.
     GoesBack,
-    /// Nothing was taken.
+    /// No money was captured.
     NotPaid,
 }
 
@@ -28,7 +28,7 @@ struct View {
     refresh: Option<u32>,
 }
 
-/// The page that says how the payment stands and where to go on.
+/// The page with the state of the payment and a link to go on.
 pub fn elsewhere(page: ElsewherePage) -> String {
     let (heading, lede) = match page {
         ElsewherePage::Checking => (

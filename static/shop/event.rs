@@ -1,4 +1,4 @@
-//! What search engines read of a show: `schema.org/Event` as JSON-LD.
+//! Structured data of a show for search engines: `schema.org/Event` as JSON-LD.
 
 use contract::booking::{SaleStatus, Show};
 use serde_json::{Value, json};
@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use crate::moment::{Form, when};
 use crate::money::decimal;
 
-/// The show as an event. `origin` is where the shop is, without a slash at the end.
+/// The show as an event. `origin` is the shop's, without a final slash.
 pub(super) fn event(show: &Show, origin: &str) -> Value {
     let url = format!("{origin}/shows/{}", show.show_id);
     let status = match show.sale_status {
@@ -67,7 +67,7 @@ pub(super) fn event(show: &Show, origin: &str) -> Value {
     })
 }
 
-/// What a search engine shows below the title: the first sentences, cut at a word.
+/// The description for search results: the first sentences, cut at a word.
 pub(super) fn summary(show: &Show) -> String {
     const CHARS_MAX: usize = 155;
     let when = when(show.starts_at, &show.time_zone, Form::Short);

@@ -1,4 +1,4 @@
-//! A hold, and waiting for its payment.
+//! A hold, and the page while its payment is processed.
 
 use contract::booking::{Hold, HoldStatus, Show};
 use contract::{Problem, Timestamp};
@@ -6,7 +6,7 @@ use serde::Serialize;
 
 use crate::engine::render;
 
-/// Pause before the processing page loads itself again.
+/// Pause before the processing page reloads, in seconds.
 const REFRESH_SECONDS: u32 = 2;
 
 /// A hold of the visitor's.
@@ -18,13 +18,13 @@ pub struct HoldPage {
     pub show: Show,
     /// The present.
     pub now: Timestamp,
-    /// What the visitor typed before, when a form was refused.
+    /// The address that the visitor typed, if the form was refused.
     pub email: String,
     /// Why a form or a payment was refused.
     pub problem: Option<Problem>,
 }
 
-/// A payment whose outcome is open.
+/// A payment whose outcome is not known yet.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ProcessingPage {
     /// The hold that is paid for.
@@ -52,7 +52,7 @@ struct ProcessingView<'a> {
     refresh: u32,
 }
 
-/// The seats held, the time left, and the way to pay.
+/// The held seats, the time left, and the payment form.
 pub fn hold(page: &HoldPage) -> String {
     let hold = &page.hold;
     let live = matches!(hold.status, HoldStatus::Active | HoldStatus::Paying)
@@ -70,7 +70,7 @@ pub fn hold(page: &HoldPage) -> String {
     )
 }
 
-/// The page shown while the outcome of a payment is open; it loads itself again.
+/// The page while the outcome of a payment is not known yet; it reloads itself.
 pub fn processing(page: &ProcessingPage) -> String {
     render(
         "shop/processing.html",

@@ -1,7 +1,7 @@
 //! Pages of the booking core.
 //!
-//! Contexts hold the contract's types; templates format money and times with filters.
-//! Every action is a form that works without JavaScript and is answered with `303`.
+//! Contexts contain the contract's types; templates format money and times with filters. Every
+//! action is a form that works without JavaScript and is answered with `303`.
 
 mod banner;
 mod booking;

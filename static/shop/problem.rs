@@ -1,4 +1,4 @@
-//! What went wrong, and what to do.
+//! Problems of the booking core as pages, with advice.
 
 use contract::{Problem, ProblemCode};
 use serde::Serialize;
@@ -10,8 +10,8 @@ use crate::engine::render;
 pub struct ProblemPage {
     /// The problem, with its request id.
     pub problem: Problem,
-    /// A path on this site from which the visitor can go on, such as the show's page. A page
-    /// that tries again by itself goes there, so it must be one that can be fetched.
+    /// A path of this site with which the visitor goes on, such as the show's page. A page that
+    /// reloads itself goes there, so it must accept GET.
     pub back: Option<String>,
 }
 
@@ -24,7 +24,7 @@ struct View<'a> {
     refresh: Option<u32>,
 }
 
-/// An error page. One that says when to retry does so by itself.
+/// An error page. It reloads itself if the problem has `Retry-After`.
 pub fn problem(page: &ProblemPage) -> String {
     let problem = &page.problem;
     let heading = match problem.code {

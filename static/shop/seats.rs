@@ -6,14 +6,14 @@ use serde::Serialize;
 
 use crate::engine::render;
 
-/// Seats of a category that can be held now.
+/// Available seats of a category.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct CategoryLeft {
     /// The category's code.
     pub category: String,
-    /// How many.
+    /// Available seats.
     pub left: u64,
-    /// How many more are held by others and may come back.
+    /// Held seats, which may become available again.
     pub held: u64,
 }
 
@@ -22,34 +22,34 @@ pub struct CategoryLeft {
 pub struct SeatsPage {
     /// The show.
     pub show: Show,
-    /// What is left, in the show's order of categories.
+    /// Available seats by category, in the show's order.
     pub left: Vec<CategoryLeft>,
-    /// A fresh key that makes a form sent twice one request.
+    /// A new idempotency key, so that a form sent twice is one request.
     pub form_key: String,
-    /// The seats that the visitor chose before or named, known or not, when a form was refused.
+    /// The seats that a refused form named, whether or not they exist.
     pub chosen: Vec<String>,
-    /// Why it was refused.
+    /// Why the form was refused.
     pub problem: Option<Problem>,
-    /// A seat's name, as an example of what can be typed.
+    /// The name of a seat, as an example of what can be typed.
     pub example: String,
-    /// When the visitor's session in the show's room ends, if it is in one.
+    /// When the visitor's session in the show's room ends; `None` without a session.
     pub session_ends_at: Option<Timestamp>,
     /// The present.
     pub now: Timestamp,
 }
 
-/// Choosing by section and row, which needs neither a script nor a map.
+/// Choosing by section and row, without JavaScript and without the map.
 #[derive(Clone, Debug, PartialEq)]
 pub struct RowsPage {
     /// The show.
     pub show: Show,
-    /// A fresh key that makes a form sent twice one request.
+    /// A new idempotency key, so that a form sent twice is one request.
     pub form_key: String,
-    /// What there is to choose from.
+    /// The present choice.
     pub step: RowsStep,
 }
 
-/// How far the choice has come.
+/// The steps of choosing.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase", tag = "kind")]
 pub enum RowsStep {
@@ -62,16 +62,16 @@ pub enum RowsStep {
     Rows {
         /// The section's name.
         section: String,
-        /// The section's position in the hall.
+        /// The section's index in the hall.
         at: usize,
         /// Each row.
         rows: Vec<Block>,
     },
-    /// Seats of a row that can be held now.
+    /// Available seats of a row.
     Seats {
         /// The section's name.
         section: String,
-        /// The section's position in the hall.
+        /// The section's index in the hall.
         at: usize,
         /// The row's label.
         row: String,
@@ -83,11 +83,11 @@ pub enum RowsStep {
 /// A section or a row.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Block {
-    /// What fans read.
+    /// The name for fans.
     pub name: String,
-    /// Seats in it that can be held now.
+    /// Available seats in it.
     pub left: u64,
-    /// Those of them that are reachable without steps.
+    /// How many of them are reachable without steps.
     pub accessible: u64,
 }
 
@@ -116,7 +116,7 @@ struct View<'a> {
     now: Timestamp,
 }
 
-/// The page on which seats are chosen.
+/// The page with the seat map.
 pub fn seats(page: &SeatsPage) -> String {
     let left = |code: &str| {
         page.left
@@ -174,7 +174,7 @@ struct RowsView<'a> {
     step: &'a RowsStep,
 }
 
-/// The page on which seats are chosen by section and row.
+/// The page for choosing by section and row.
 pub fn rows(page: &RowsPage) -> String {
     render(
         "shop/rows.html",
