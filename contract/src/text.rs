@@ -18,7 +18,7 @@ pub fn json_text(bytes: &[u8]) -> Result<&[u8], &'static str> {
 }
 
 /// The path of the first text in `json` that contains U+0000, which PostgreSQL cannot store, such
-/// as `categories[0].name`. A field name with U+0000 has the path of its object.
+/// as `categories[0].name`. If the name of a field contains it, the path is that of the field.
 pub fn nul_at(json: &[u8]) -> Option<String> {
     // JSON can contain the character only as an escape; most bodies contain none.
     let has_escape = json.windows(6).any(|six| six == br"\u0000");

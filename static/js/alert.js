@@ -1,5 +1,5 @@
 // @ts-check
-// Calls a fan back to the page when it is their turn. Only after they asked for it.
+// Alerts a fan when it is their turn, only if they asked for it.
 
 import texts from "./texts/en.js";
 
@@ -12,7 +12,10 @@ export class TurnAlert {
   #audio = null;
   #on = false;
 
-  /** Must run inside a click: browsers allow sound and ask about notices only then. */
+  /**
+   * Must be called in a click handler: only then browsers allow sound and ask for permission to
+   * notify.
+   */
   async enable() {
     this.#on = true;
     if (typeof AudioContext === "function") {
@@ -35,7 +38,7 @@ export class TurnAlert {
         notice.onclick = () => window.focus();
       }
     } catch {
-      // Phones allow notices only from a service worker; sound and vibration remain.
+      // Phones allow notifications only from a service worker; sound and vibration still work.
     }
   }
 

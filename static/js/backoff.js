@@ -1,11 +1,11 @@
 // @ts-check
 
-/** First wait. Shorter ones would make a crowd's reconnects one wave. */
+/** First wait. With a shorter one, a crowd's reconnects would arrive as one wave. */
 const BASE_MS = 800;
-/** Longest wait: well inside the time after which an absent place stops counting. */
+/** Longest wait, well below the time after which an absent place no longer counts. */
 const CAP_MS = 30_000;
 
-/** Waits between tries: doubling, with full jitter above a floor. */
+/** Waits between attempts: doubling, with full jitter above a minimum. */
 export class Backoff {
   #tries = 0;
   #random;
@@ -22,13 +22,13 @@ export class Backoff {
     return Math.round(BASE_MS / 2 + this.#random() * ceiling);
   }
 
-  /** After a success. */
+  /** Call it after a success. */
   reset() {
     this.#tries = 0;
   }
 
   /**
-   * A span the server asked for, spread out so that not everyone comes back at once.
+   * A wait requested by the server, with jitter, so that not all clients return at once.
    * @param {number} ms
    */
   spread(ms) {

@@ -1,10 +1,10 @@
 // @ts-check
-// Recomputes a fan's own draw from what the room publishes after opening.
+// Recomputes a fan's order key from the data that the room publishes after opening.
 
 import { fromBase64Url } from "./nonce.js";
 
 const DOMAIN = "ropeline-draw-v1";
-/** Order keys at and above this were given by arrival and not by the draw. */
+/** Order keys from here on were given by arrival and not by the draw. */
 const ARRIVAL_KEYS_FROM = 2n ** 52n;
 
 /** @param {Uint8Array} bytes */
@@ -52,7 +52,7 @@ export async function commitment(subtle, seed) {
  */
 
 /**
- * What a fan may conclude.
+ * The verdict of the check.
  * @param {SubtleCrypto} subtle
  * @param {Draw} draw what the room publishes
  * @param {string} shown the commitment this page was delivered with

@@ -1,5 +1,5 @@
 // @ts-check
-// Counts and spans as people read them, never more exact than they are. `wait.rs` says the same.
+// Counts and durations for people, rounded to their precision. `wait.rs` does the same.
 
 import texts from "./texts/en.js";
 
@@ -64,7 +64,7 @@ function minutes(n) {
 }
 
 /**
- * A span for a countdown: its two largest units.
+ * A duration for a countdown: its two largest units.
  * @param {number} ms
  */
 export function span(ms) {

@@ -1,6 +1,6 @@
-// Loads the waiting page again from time to time while its script does not run: because the
-// browser is too old for it, because it could not be loaded, or because it gave up. Browsers do
-// not follow <noscript> then. For that, this file is written as the oldest of them read it.
+// Reloads the waiting page from time to time while its module script does not run: because the
+// browser is too old for it, it could not be loaded, or it failed. Browsers ignore <noscript> then.
+// This file uses only old syntax, so that the oldest browsers can run it.
 (function () {
   var line = document.getElementById("line");
   function again() {

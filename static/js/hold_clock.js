@@ -1,12 +1,12 @@
 // @ts-check
-// Counts a hold or a visit down. The server rendered the time left; this only keeps it moving.
+// Counts down a hold or a session. The server rendered the time left; this updates it.
 
 import { span } from "./duration.js";
 
 const TICK_MS = 1000;
-/** From here on the clock is shown in the accent colour and said aloud once. */
+/** At this time left the clock changes colour and is announced once. */
 const LATE_MS = 60_000;
-/** Longest wait before the page is loaded anew at the end, so that not everyone asks at once. */
+/** Reloads at the end are spread over this time, so that not all clients request at once. */
 const RELOAD_SPREAD_MS = 2000;
 
 const clock = document.getElementById("clock");
@@ -14,7 +14,7 @@ const left = document.getElementById("clock-left");
 const note = document.getElementById("clock-note");
 
 if (clock !== null && left !== null && note !== null) {
-  // The visitor's clock may be wrong; the span between two server times is not.
+  // The visitor's clock may be wrong, so only the difference of two server times is used.
   const spanMs = Date.parse(clock.dataset.expiresAt ?? "") - Date.parse(clock.dataset.now ?? "");
   const lateMs = Number(clock.dataset.lateMs) || LATE_MS;
   const startedAt = performance.now();

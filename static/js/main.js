@@ -1,5 +1,5 @@
 // @ts-check
-// Wires the waiting page: state, transport, view, buttons.
+// Connects the parts of the waiting page: state, transport, view, buttons.
 
 import { TurnAlert } from "./alert.js";
 import { fill } from "./duration.js";
@@ -11,7 +11,7 @@ import { browser } from "./surroundings.js";
 import texts from "./texts/en.js";
 
 const TICK_MS = 1000;
-/** Times the page asks for its place again by itself, once its cookies are known to be kept. */
+/** Times that the page joins again by itself, once the browser is known to keep cookies. */
 const REJOINS_MAX = 3;
 
 const main = element("line");
@@ -19,11 +19,11 @@ const { dataset } = main;
 const room = dataset.room ?? "";
 const enterUrl = dataset.enter ?? "/";
 try {
-  // For the banner that other pages show: where a turn leads to.
+  // For the banner on other pages: its link after a call.
   const target = new URL(enterUrl, location.href).searchParams.get("to");
   localStorage.setItem(`ropeline-to:${room}`, target ?? "/");
 } catch {
-  // Without storage the banner is not shown either.
+  // Without storage the banner does not work either.
 }
 const view = new RoomView();
 const alert = new TurnAlert();
@@ -32,11 +32,11 @@ const client = new RoomClient(new URL(dataset.api ?? "", location.href).href, di
 const codeField = /** @type {HTMLInputElement} */ (element("code"));
 let state = INITIAL;
 let rejoins = 0;
-/** Whether a cookie of a place was seen to come back to the server. */
+/** Whether the browser has returned a place cookie to the server. */
 let cookiesKept = dataset.status !== undefined;
 /** @type {number | undefined} */
 let entryTimer;
-/** Whether something here does not work in this browser. */
+/** Whether a script of this page failed in this browser. */
 let broken = false;
 
 /** @param {import("./room_state.js").RoomEvent} event */
@@ -55,8 +55,8 @@ function dispatch(event) {
 }
 
 /**
- * A lost cookie is not a lost place: the same nonce brings the same one back. A browser that keeps
- * no cookies would lose it again and again.
+ * A lost cookie does not lose the place: the same nonce gives the same place. A browser that keeps
+ * no cookies would lose each new one, so it does not join again.
  * @param {string} code
  */
 function recover(code) {
@@ -69,8 +69,8 @@ function recover(code) {
 }
 
 /**
- * Goes in when it is time, else sets one timer for that moment. Hidden tabs are let run a timer
- * of its own soon, but an interval only once a minute; and whatever the line says is a chance too.
+ * Enters if it is time, otherwise sets one timer for that time. In hidden tabs browsers delay a
+ * single timer only a little, but run an interval only once a minute; each status also calls this.
  */
 function aim() {
   window.clearTimeout(entryTimer);
@@ -113,13 +113,13 @@ async function check() {
     write("draw-result", texts.draw.failed);
     return;
   }
-  // Few look at this, so only they load it.
+  // Loaded on demand, because few fans check the draw.
   const { checkDraw } = await import("./draw.js");
   const found = await checkDraw(crypto.subtle, draw, dataset.commitment ?? "", nonces.get(room));
   write("draw-result", fill(texts.draw[found.verdict], { key: found.key ?? "" }));
 }
 
-/** Storage may be forbidden, which reading the property tells by throwing. */
+/** Storage may be forbidden; then reading the property throws. */
 function storage() {
   try {
     return localStorage;
@@ -129,8 +129,8 @@ function storage() {
 }
 
 /**
- * Something of ours failed, because this browser lacks it: the page goes on as without scripts.
- * Its forms work, and `fallback.js` loads it again from time to time.
+ * A script of this page failed, because the browser lacks a feature. The page goes on without
+ * scripts: its forms work, and `fallback.js` reloads it from time to time.
  * @param {unknown} [error]
  */
 function giveWay(error) {
@@ -152,10 +152,10 @@ function giveWay(error) {
 function listenToButtons() {
   element("stay").addEventListener("click", () => dispatch({ type: "stayed" }));
   element("join").addEventListener("submit", (event) => {
-    // The browser sends the form by itself where the script gets no answer.
+    // The script got no answer, so the browser submits the form itself.
     if (broken || state.joinFailures >= JOIN_FAILURES_SHOWN) return;
     event.preventDefault();
-    // Whoever missed their turn keeps their place, and so their nonce.
+    // A visitor who missed their turn keeps their place, and so their nonce.
     const gone = state.status !== null && state.status.state !== "missed";
     const starts = gone || state.refused === "place-expired";
     void join(starts ? nonces.renew(room) : nonces.obtain(room));
@@ -170,7 +170,7 @@ function listenToButtons() {
     event.preventDefault();
     void leave();
   });
-  // Only pages on HTTPS and on the local machine may compute hashes.
+  // Browsers offer hash functions only on HTTPS and on the local machine.
   show("draw-check", typeof globalThis.crypto?.subtle === "object");
   element("draw-check").addEventListener("click", () => void check());
 }
@@ -185,7 +185,7 @@ function listenToBrowser() {
   window.addEventListener("online", () => client.wake());
   window.addEventListener("pagehide", () => client.stop());
   window.addEventListener("pageshow", (event) => {
-    // Back from the browser's cache: the numbers are old and the socket is gone.
+    // The page was restored from the browser's cache: its figures are old and its socket is closed.
     if (event.persisted && isOpenEnded(state.status)) {
       client.listen();
       client.wake();
@@ -194,7 +194,7 @@ function listenToBrowser() {
 }
 
 function listenToFailures() {
-  // Other people's scripts, such as those of extensions, fail on this page too.
+  // Scripts of others, such as extensions, can fail on this page too.
   const ours = new URL(".", import.meta.url).href;
   window.addEventListener("error", ({ filename, error }) => {
     if (filename?.startsWith(ours)) giveWay(error);
@@ -221,7 +221,7 @@ function start() {
   }, TICK_MS);
 }
 
-// A page that the browser loads ahead of time may never be seen, and takes no place.
+// A prerendered page may never be shown, so it must not join.
 if (/** @type {any} */ (document).prerendering) {
   document.addEventListener("prerenderingchange", start, { once: true });
 } else {

@@ -1,5 +1,5 @@
 // @ts-check
-// The browser's part of the draw, kept so that a join may be repeated and the draw checked.
+// The browser's nonce for the draw, stored so that a join can be repeated and the draw checked.
 
 const PREFIX = "ropeline-nonce:";
 const NONCE_BYTES = 16;
@@ -17,7 +17,7 @@ export function fromBase64Url(text) {
 }
 
 /**
- * Nonces by room. Without storage (private windows of some browsers) they last as long as the page.
+ * Nonces by room. Without storage (private windows of some browsers) they are lost with the page.
  */
 export class NonceStore {
   /** @type {Map<string, string>} */
@@ -52,7 +52,7 @@ export class NonceStore {
   }
 
   /**
-   * A new nonce: for a join after the place of the old one was given up.
+   * A new nonce, for a join after the place of the old one was given up.
    * @param {string} room
    */
   renew(room) {
@@ -61,7 +61,7 @@ export class NonceStore {
     try {
       this.#storage?.setItem(PREFIX + room, nonce);
     } catch {
-      // Full or forbidden storage: the copy in memory serves until the page is closed.
+      // Storage is full or forbidden: the copy in memory is used until the page closes.
     }
     return nonce;
   }

@@ -1,10 +1,10 @@
 // @ts-check
-// A fan who waits may go on browsing: every page of the shop shows the place and keeps it present.
+// A waiting fan may keep browsing: every page of the shop shows the place and keeps it present.
 
 const PREFIX = "ropeline-nonce:";
 const TARGET = "ropeline-to:";
 
-/** Rooms that this browser joined; none where storage is forbidden. */
+/** Rooms that this browser joined; empty where storage is forbidden. */
 function rooms() {
   try {
     return Object.keys(localStorage)
@@ -17,7 +17,7 @@ function rooms() {
 /** @param {string} room */
 async function watch(room) {
   const api = new URL(`/_line/v1/rooms/${encodeURIComponent(room)}`, location.href).href;
-  // Asked before anything else is loaded: most who come back hold no place any more.
+  // Checked before the other scripts are loaded, because most browsers have no place any more.
   const answer = await fetch(`${api}/place`, { cache: "no-store" }).catch(() => null);
   if (answer === null || !answer.ok) return;
   const { showPlace } = await import("./place_view.js");

@@ -1,5 +1,5 @@
 // @ts-check
-// The banner of a place in the line: position, wait, and the way in at the turn.
+// The banner of a place in the line: position, wait, and the link to enter after a call.
 
 import { ahead, estimate, fill } from "./duration.js";
 import { RoomClient } from "./room_client.js";
@@ -61,7 +61,7 @@ export async function showPlace(room, api, to, first) {
 }
 
 /**
- * What the line is for: a fan may stand in several.
+ * The room's title, because a fan may have places in several rooms.
  * @param {string} api
  */
 async function titleOf(api) {

@@ -1,39 +1,44 @@
 // @ts-check
-// Speaks with the line: joins, listens, leaves. Knows nothing of the page.
+// The client of the line's API: joins, listens, leaves. Independent of the page.
 
 import { Backoff } from "./backoff.js";
 
 /** @typedef {import("./room_state.js").RoomEvent} RoomEvent */
 /** @typedef {import("./wording.js").Status} Status */
 
-/** Failures in a row after which the next, simpler way of listening is tried. */
+/** Failures in a row after which the next, simpler transport is used. */
 const FAILURES_PER_WAY = 2;
 /** Polls after which a socket is tried again. */
 const POLLS_PER_RETRY = 12;
-/** Silence after which a connection counts as dead: the server sends a heartbeat after half of it. */
+/**
+ * Silence after which a connection counts as dead. The server sends a heartbeat after half of it.
+ */
 const SILENCE_MS = 10_000;
-/** How long a connection may stay silent when a tab is seen again; a socket is asked to speak. */
+/** Longest silence of a socket after its tab is shown again and a heartbeat was requested. */
 const WAKE_SILENCE_MS = 2_500;
 const WAKE_STREAM_SILENCE_MS = 6_000;
-/** What a socket is asked to speak with. The server answers any text with a heartbeat. */
+/** The text that requests a heartbeat. The server answers any text with one. */
 const ARE_YOU_THERE = "ping";
-/** Shortest poll interval of a hidden tab; far below the time after which a place stops counting. */
+/**
+ * Shortest poll interval of a hidden tab, well below the time after which an absent place no longer
+ * counts.
+ */
 const HIDDEN_POLL_MS = 30_000;
-/** Pause before coming back: the line may take a moment to note that a turn was missed. */
+/** Pause before the client reconnects, because a missed turn is recorded with a delay. */
 const COME_BACK_MS = 1_500;
-/** Longest wait for an answer. */
+/** Longest wait for a response. */
 const ANSWER_MS = 15_000;
 /**
- * The same where the network may be gone: when a tab is seen again, after silence, and after
- * questions that were not answered. A browser keeps several connections and asks over each of them
- * before it makes a new one, and all of them may be dead.
+ * Longest wait where the network may be gone: when a tab is shown again, after silence, and after
+ * requests without a response. A browser keeps several connections and tries each of them before it
+ * opens a new one, and all of them may be dead.
  */
 const DOUBTFUL_ANSWER_MS = 3_000;
-/** Connections that browsers keep to one host. */
+/** Connections that browsers keep per host. */
 const KEPT_CONNECTIONS = 6;
 
 /**
- * What the client needs of its surroundings; tests give their own.
+ * Browser functions that the client needs; tests pass their own.
  * @typedef {object} Surroundings
  * @property {typeof fetch} fetch
  * @property {(url: string) => WebSocket} openSocket
@@ -47,7 +52,7 @@ const KEPT_CONNECTIONS = 6;
  */
 
 /**
- * An answer, read to its end.
+ * A response with its body.
  * @typedef {object} Answer
  * @property {boolean} ok
  * @property {number} status
@@ -70,10 +75,10 @@ export class RoomClient {
   #watchdog = null;
   /** @type {{close(): void, send?: (text: string) => void} | null} */
   #line = null;
-  /** Messages that came over the present connection, and when the last one did. */
+  /** Messages over the present connection, and when the last one arrived. */
   #spoken = 0;
   #heardAt = 0;
-  /** Polls in a row that were not answered at all. */
+  /** Polls in a row without any response. */
   #unanswered = 0;
   #listening = false;
   #joining = false;
@@ -91,8 +96,8 @@ export class RoomClient {
   }
 
   /**
-   * Joins, again and again while the line does not answer. The same nonce gives the same place.
-   * Does nothing while it is joining already.
+   * Joins, and retries while the line does not answer. The same nonce gives the same place. Does
+   * nothing while a join is under way.
    * @param {string} nonce
    * @param {string} [accessCode]
    * @returns {Promise<boolean>} whether there is a place now
@@ -135,7 +140,7 @@ export class RoomClient {
     }
   }
 
-  /** Starts listening; harmless when it already does. */
+  /** Starts listening; has no effect if it is listening already. */
   listen() {
     if (this.#listening) return;
     this.#listening = true;
@@ -149,8 +154,8 @@ export class RoomClient {
   }
 
   /**
-   * The tab is seen again, or the network is back: asks at once how things stand, and replaces a
-   * connection that does not speak soon.
+   * The tab is shown again, or the network is back: polls at once, and replaces the connection if
+   * it stays silent.
    */
   wake() {
     if (!this.#listening) return;
@@ -168,7 +173,7 @@ export class RoomClient {
     void this.#look();
   }
 
-  /** Connects anew, soon: whoever opens a connection after a missed turn has come back. */
+  /** Reconnects soon: opening a connection after a missed turn is what counts as returning. */
   comeBack() {
     if (!this.#listening || this.#way === "poll") return;
     this.#drop();
@@ -201,12 +206,12 @@ export class RoomClient {
       if (this.#way === "socket") this.#connectSocket();
       else this.#connectStream();
     } catch {
-      // The browser does not have it, or may not use it.
+      // The browser lacks this transport or forbids it.
       this.#failures = FAILURES_PER_WAY;
       this.#failed();
       return;
     }
-    // Counts from here: a connection that never comes about is silent too.
+    // From now on, because a connection that is never established is silent too.
     this.#watch(SILENCE_MS);
   }
 
@@ -228,7 +233,7 @@ export class RoomClient {
       stream.addEventListener(name, /** @type {EventListener} */ (received));
     }
     stream.onerror = () => {
-      // The browser would come back by itself, but without telling why.
+      // The browser would reconnect by itself, but without reporting the cause.
       stream.close();
       if (this.#line === stream) this.#failed();
     };
@@ -257,12 +262,15 @@ export class RoomClient {
     }
   }
 
-  /** The connection lives. Only what is heard shows that: proxies accept and hold back. */
+  /**
+   * Records a message. Only a received message proves the connection: proxies accept connections
+   * and may then buffer them.
+   */
   #spoke() {
     this.#spoken += 1;
     this.#heardAt = this.#around.now();
     if (this.#spoken === 1) this.#emit({ type: "linked", how: "live" });
-    // One message may be all that ever gets through.
+    // A single message may be all that a buffering proxy lets through.
     if (this.#spoken === 2) {
       this.#failures = 0;
       this.#backoff.reset();
@@ -270,18 +278,18 @@ export class RoomClient {
     this.#watch(SILENCE_MS);
   }
 
-  /** Asks a socket to speak. Whether it could be asked. */
+  /** Requests a heartbeat over a socket. Returns whether the transport is a socket. */
   #askToSpeak() {
     try {
       this.#line?.send?.(ARE_YOU_THERE);
       return typeof this.#line?.send === "function";
     } catch {
-      // Not open yet: then silence tells.
+      // The socket is not open yet; the silence timer covers that.
       return true;
     }
   }
 
-  /** Waits for the connection to speak; one that does not is replaced. @param {number} ms */
+  /** Replaces the connection if it stays silent for `ms`. @param {number} ms */
   #watch(ms) {
     if (this.#watchdog !== null) this.#around.clearTimer(this.#watchdog);
     this.#watchdog = this.#around.setTimer(() => {
@@ -291,11 +299,12 @@ export class RoomClient {
   }
 
   /**
-   * Nothing came for too long. A connection that spoke died with its network: the next one is made
-   * at once, because polls may go over other dead connections of the browser.
+   * Nothing arrived for too long. A connection that had delivered messages was lost with its
+   * network, so the next one is opened at once: a poll could use another dead connection of the
+   * browser.
    */
   #fellSilent() {
-    // What never spoke is held back on its way, or not let through; what spoke once may be.
+    // A connection without any message is blocked or buffered; one with a single message may be.
     if (this.#spoken === 0) this.#failures = FAILURES_PER_WAY;
     else if (this.#spoken === 1) this.#failures += 1;
     if (this.#failures >= FAILURES_PER_WAY) {
@@ -309,7 +318,7 @@ export class RoomClient {
   }
 
   /**
-   * After an attempt failed: one poll for numbers and for the reason, then the next attempt.
+   * After a failed attempt: one poll, for the status and the cause, then the next attempt.
    * @param {number} [ms] the pause before the poll
    * @param {number} [answerMs] the longest wait for its answer
    */
@@ -320,7 +329,7 @@ export class RoomClient {
     this.#schedule(ms ?? this.#backoff.next(), () => void this.#poll(answerMs));
   }
 
-  /** Gives a way up that failed although the line answers. */
+  /** Moves to a simpler transport after failures, if the line itself answers. */
   #lower() {
     if (this.#way === "poll" || this.#failures < FAILURES_PER_WAY) return;
     this.#way = this.#way === "socket" ? "stream" : "poll";
@@ -339,14 +348,14 @@ export class RoomClient {
       this.#lower();
       this.#polled(Number(answer.body.pollAfterMs) || HIDDEN_POLL_MS);
     } else if (!this.#gone(answer)) {
-      // Nothing answers, so the way is not to blame.
+      // The line does not answer at all, so the transport is not the cause.
       this.#failures = 0;
       this.#lost(answer);
       this.#schedule(this.#pause(answer), () => void this.#poll());
     }
   }
 
-  /** Asks beside the connection, once. */
+  /** Polls once beside the connection. */
   async #look() {
     const answer = await this.#ask("/place", {}, DOUBTFUL_ANSWER_MS);
     if (!this.#listening) return;
@@ -355,7 +364,7 @@ export class RoomClient {
   }
 
   /**
-   * Whether an answer says that there is no place any more; then listening is over.
+   * Whether a response says that the place is gone; then the client stops listening.
    * @param {Answer | null} answer
    */
   #gone(answer) {
@@ -420,7 +429,7 @@ export class RoomClient {
   }
 
   /**
-   * Throws where the browser cannot ask at all; no answer is another thing.
+   * Throws if the browser cannot send requests at all; a missing response is `null`.
    * @param {string} path
    * @param {RequestInit} init
    * @param {number} [ms] longest wait
@@ -453,14 +462,14 @@ async function read(response) {
   try {
     body = await response.json();
   } catch {
-    // Nothing, or the page of somebody in between.
+    // No body, or the page of a proxy.
   }
   const retryAfterMs = Number(response.headers.get("Retry-After") ?? 0) * 1000 || 0;
   return { ok: response.ok, status: response.status, body, retryAfterMs };
 }
 
 /**
- * Whether an answer is a status document: networks that ask for a login answer everything.
+ * Whether a response is a status document: networks with a login page answer every request.
  * @param {Answer | null} answer
  * @returns {answer is Answer}
  */
@@ -470,7 +479,8 @@ function isStatus(answer) {
 
 /** @param {Answer} answer */
 function problemCode({ body }) {
-  // What is forbidden without a word on the code is our own page, at an address that is not ours.
+  // A 403 for another reason than the access code comes from the check of the origin: the page is
+  // open at an address other than the public one.
   if (body?.code === "forbidden" && body.field !== "accessCode") return "address";
   return typeof body?.code === "string" ? body.code : "other";
 }

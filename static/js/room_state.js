@@ -1,5 +1,5 @@
 // @ts-check
-// What the page knows, and how each event changes it. Pure: no DOM, no network, no clock.
+// The page's state, and how events change it. Pure: no DOM, no network, no clock.
 
 /** @typedef {import("./wording.js").Status} Status */
 
@@ -31,10 +31,10 @@
  */
 
 /**
- * How long a fan has to stop the automatic entry. WCAG 2.2.1 asks for at least 20 seconds.
+ * Time in which a fan can stop the automatic entry. WCAG 2.2.1 requires at least 20 seconds.
  */
 export const AUTO_ENTER_MS = 20_000;
-/** Share of a short claim window after which the page goes in by itself. */
+/** Part of a short claim window after which the page enters by itself. */
 const AUTO_ENTER_SHARE = 0.5;
 
 /** @type {Readonly<RoomState>} */
@@ -79,9 +79,10 @@ export function reduce(state, event) {
  * @param {number} at
  */
 function heard(state, status, at) {
-  // Frames can overtake an answer of the poll that ran beside them.
+  // A frame can arrive before the response to an earlier poll.
   if (state.status !== null && status.updatedAt < state.status.updatedAt) return state;
-  // Every document is at least as old as its trip: the largest difference is nearest the truth.
+  // Every document is as old as its transfer or older, so the largest difference is the best
+  // estimate.
   const ahead = Date.parse(status.updatedAt) - at;
   const skewMs = state.status === null ? ahead : Math.max(state.skewMs, ahead);
   const next = { ...state, status, heardAt: at, skewMs, joinFailures: 0, joined: /** @type {const} */ ("yes"), refused: null };
@@ -111,7 +112,7 @@ export function claimLeft(state, now) {
 }
 
 /**
- * Milliseconds until the page goes in by itself, or null when it does not.
+ * Milliseconds until the page enters by itself, or null if it does not.
  * @param {RoomState} state
  * @param {number} now local clock
  */

@@ -1,5 +1,5 @@
 // @ts-check
-// Shows the state on the page the server has rendered. Writes text only, never markup.
+// Shows the state on the page that the server rendered. Writes text only, never markup.
 
 import { fill, span } from "./duration.js";
 import { autoEnterLeft, claimLeft, isOpenEnded } from "./room_state.js";
@@ -8,9 +8,9 @@ import { wording } from "./wording.js";
 
 /** @typedef {import("./room_state.js").RoomState} RoomState */
 
-/** Shortest time between two announcements of numbers to a screen reader. */
+/** Shortest time between two announcements of figures by a screen reader. */
 const ANNOUNCE_MS = 60_000;
-/** Joins without an answer after which the form is shown beside the tries of the script. */
+/** Unanswered joins after which the form is shown, while the script keeps trying. */
 export const JOIN_FAILURES_SHOWN = 2;
 
 /** @param {string} id */
@@ -26,7 +26,7 @@ export class RoomView {
   #opensAt = Date.parse(this.#main.dataset.opensAt ?? "");
   #announcedAt = -Infinity;
   #headline = element("headline").textContent ?? "";
-  /** What is said to someone without a place; for one who had a place, what fits most rooms. */
+  /** The texts for a visitor without a place. After a lost place they suit most rooms. */
   #outside = this.#main.dataset.status === undefined
     ? { headline: this.#headline, lede: element("lede").textContent ?? "" } : texts.outside.queueing;
   #outsideTitle = this.#main.dataset.status === undefined ? document.title
@@ -44,7 +44,7 @@ export class RoomView {
   }
 
   /**
-   * What changes by time alone.
+   * Updates the parts that depend on the time only.
    * @param {RoomState} state
    * @param {number} now
    */
@@ -90,7 +90,7 @@ export class RoomView {
     this.#announce(words, now);
     if (words.headline !== this.#headline) {
       this.#headline = words.headline;
-      // A new heading is read at once; it is also where a fan's next step begins.
+      // Focus makes a screen reader read the new heading, and the next controls follow it.
       if (inside) element("headline").focus();
     }
     const stale = isOpenEnded(status) && state.link !== "live" && state.link !== "polling";
@@ -126,7 +126,7 @@ export class RoomView {
     element("code").setAttribute("aria-invalid", String(state.refused === "forbidden"));
   }
 
-  /** Nothing the server said about an earlier place holds any more. @param {RoomState} state */
+  /** Removes the figures of an earlier place. @param {RoomState} state */
   #renderOutside(state) {
     if (state.joined === "no" && state.refused === null) return;
     const joining = state.joined === "joining";
@@ -139,12 +139,12 @@ export class RoomView {
     for (const id of ["turn", "leave", "alerts", "stock"]) show(id, false);
     for (const id of ["ahead", "wait", "number"]) figure(id, null);
     this.#renderProgress(null);
-    // A refusal is announced by itself; what was said of the place is not to be found any more.
+    // The refusal is announced by its own element, so the old announcement is cleared.
     write("announce", "");
     this.#announcedAt = -Infinity;
     const closed = state.refused === "room-closed" || state.refused === "room-not-found";
     show("way-out", closed);
-    // Where nothing answers a script, a form may still get through.
+    // While the script gets no response, submitting the form may still work.
     show("join", joining ? state.joinFailures >= JOIN_FAILURES_SHOWN : !closed);
   }
 
@@ -154,7 +154,7 @@ export class RoomView {
    */
   #renderLink(state, now) {
     const link = element("link");
-    // Nothing is connected any more on a page that is finished.
+    // A page in a final state has no connection.
     link.hidden = state.status === null ? state.joined === "no" : !isOpenEnded(state.status);
     link.dataset.link = state.link === "polling" ? "live" : state.link;
     const said = {
@@ -189,7 +189,7 @@ export class RoomView {
  */
 export function write(id, text) {
   const target = element(id);
-  // Writing the same text again would make some screen readers say it again.
+  // Writing the same text again would make some screen readers repeat it.
   if (target.textContent !== text) target.textContent = text;
 }
 

@@ -1,5 +1,5 @@
 // @ts-check
-// What scripts need of the browser they run in.
+// The browser functions that the scripts use.
 
 /** @returns {import("./room_client.js").Surroundings} */
 export function browser() {

@@ -1,6 +1,6 @@
 // @ts-check
-// What a visitor reads for a status document. `waiting.rs` says the same on the server;
-// tests/wording.json holds both to it.
+// The texts for a status document. `waiting.rs` makes the same ones on the server;
+// tests/wording.json tests both.
 
 import { ahead, count, estimate, fill, roughly } from "./duration.js";
 import texts from "./texts/en.js";

@@ -1,5 +1,5 @@
 // @ts-check
-// The hall as the compact seat map tells it. Pure: no DOM, no network.
+// The hall, unpacked from the compact seat map. Pure: no DOM, no network.
 
 /**
  * @typedef {object} Seat
@@ -41,7 +41,7 @@
  * @property {string} statuses
  */
 
-/** The letters of the compact map and what the live stream calls them. */
+/** The letters of the compact map, and the same statuses in the live stream. */
 const WORDS = /** @type {const} */ ({ A: "AVAILABLE", H: "HELD", B: "BOOKED", X: "BLOCKED" });
 const LETTERS = new Map(Object.entries(WORDS).map(([letter, word]) => [word, letter]));
 
@@ -98,7 +98,7 @@ export function unpack(map) {
 }
 
 /**
- * The seat an arrow key leads to: along the row, or the nearest one in the next row.
+ * The seat that an arrow key moves to: along the row, or the nearest one in the next row.
  * @param {Iterable<Seat>} seats
  * @param {Seat} from
  * @param {"left" | "right" | "up" | "down"} direction
@@ -114,7 +114,7 @@ export function neighbour(seats, from, direction) {
     const ahead = sign * (along ? seat.x - from.x : seat.y - from.y);
     const aside = Math.abs(along ? seat.y - from.y : seat.x - from.x);
     if (ahead <= 0 || (along && aside > 0)) continue;
-    // The next row counts more than how straight the way there is.
+    // Distance in rows counts more than distance along the row.
     const cost = along ? ahead : ahead * 1000 + aside;
     if (cost < bestCost) [best, bestCost] = [seat, cost];
   }

@@ -1,5 +1,5 @@
 // @ts-check
-// Wires the seat map: state, transport, view, and the form that holds the seats.
+// Connects the parts of the seat map: state, transport, view, and the form.
 
 import { fill } from "../duration.js";
 import texts from "../texts/seats.en.js";
@@ -46,7 +46,7 @@ function dispatch(event) {
 }
 
 function renderBasket() {
-  // Who is typing is left alone.
+  // The field is not changed while it is edited.
   if (document.activeElement !== field) field.value = state.chosen.join(", ");
   const items = state.chosen.map((id) => {
     const item = document.createElement("li");
@@ -97,8 +97,8 @@ function priceFormat(currency) {
 }
 
 /**
- * Seats typed by name are marked on the map; names it does not know are left to the server. Done as
- * they are typed: what is listed when the field is left would move the button away under a click.
+ * Selects typed seats on the map; unknown names are left to the server. Runs on each input: if the
+ * basket changed only when the field is left, the button would move away under a click.
  */
 function typed() {
   const wanted = names(field.value);
@@ -118,11 +118,11 @@ element("zoom-in").addEventListener("click", () => view.zoomIn());
 element("zoom-out").addEventListener("click", () => view.zoomOut());
 element("zoom-all").addEventListener("click", () => view.zoomAll());
 field.addEventListener("input", typed);
-// No top-level `await`: browsers that lack it would run nothing of this file.
+// No top-level `await`, because browsers without it would not run this file at all.
 void client.load().then((came) => {
   element("map-wait").textContent = came ? "" : texts.failed;
   if (!came) return;
-  // Some may have been typed before it came.
+  // Seats may have been typed before the map was loaded.
   if (document.activeElement === field) typed();
   client.listen();
   window.addEventListener("pagehide", () => client.close());

@@ -1,13 +1,17 @@
 // @ts-check
-// Draws seats on a canvas: a shape and a colour for each category, so that neither is needed alone.
+// Draws seats on a canvas. Each category has a shape and a colour, so that either is enough to tell
+// them apart.
 
-/** Shapes and colours there are; more categories than these begin again. */
+/** Number of shapes and colours; further categories reuse them. */
 export const SHAPES = 6;
-/** From so many pixels a seat on its shape can be told; smaller ones are squares, which are quick. */
+/**
+ * Smallest seat in pixels that is drawn with its shape; smaller ones are squares, which draw
+ * faster.
+ */
 export const SHAPE_PX = 6;
-/** From here on a step-free seat carries its sign; smaller ones have a ring. */
+/** Smallest seat in pixels that is drawn with the accessibility sign; smaller ones have a ring. */
 const SIGN_PX = 12;
-/** Width of a mark in seat widths, so that neighbours part. */
+/** Width of a mark in seat widths, so that neighbours do not touch. */
 const MARK = 0.86;
 const STYLES = ["--text", "--ground", "--edge", "--metal", "--line", "--soft"];
 
@@ -139,7 +143,7 @@ function drawAccessible(context, { named }, fill, px) {
   if (px < SIGN_PX) return;
   const sign = named[fill ? "--ground" : "--text"] ?? "";
   if (fill) {
-    // The sign leaves no room for the shape, so the colour alone tells the category.
+    // The sign leaves no space for the shape, so only the colour shows the category.
     context.fillStyle = fill;
     context.fillRect(-0.47, -0.47, 0.94, 0.94);
   }

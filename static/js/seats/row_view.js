@@ -1,6 +1,6 @@
 // @ts-check
-// The row that the keyboard is in, as elements: a canvas says nothing to assistive technology, and
-// elements for every seat of a hall are too many for a phone. One row at a time is both.
+// The row with the keyboard focus, as elements. A canvas is invisible to assistive technology, and
+// elements for every seat of a hall are too many for a phone, so one row at a time has elements.
 
 /** @typedef {import("./hall.js").Seat} Seat */
 /** @typedef {import("./hall.js").Row} Row */
@@ -33,13 +33,13 @@ export class RowView {
     this.#describe = describe;
   }
 
-  /** The seat that the tabulator key leads to. */
+  /** The seat in the tab order. */
   get focused() {
     return this.#focused;
   }
 
   /**
-   * Shows `row` with `seat` as the one that the tabulator key leads to.
+   * Shows `row`, with `seat` in the tab order.
    * @param {Row} row
    * @param {Seat} seat
    * @param {boolean} move whether to move the focus there now
@@ -53,7 +53,7 @@ export class RowView {
     if (move) element?.focus({ preventScroll: true });
   }
 
-  /** Says anew how the seats of the row are. */
+  /** Updates the labels of the row's seats. */
   refresh() {
     for (const seat of this.#row?.seats ?? []) {
       const element = this.#elements.get(seat.seatId);
@@ -65,7 +65,7 @@ export class RowView {
   }
 
   /**
-   * Lays the elements over their seats, for the ring of the focus and for exploring by touch.
+   * Positions the elements over their seats, for the focus ring and for exploring by touch.
    * @param {(seat: Seat) => {left: number, top: number, size: number}} place
    */
   lay(place) {
@@ -93,7 +93,7 @@ export class RowView {
     this.#group.setAttribute("aria-label", this.#name(row));
     this.refresh();
     this.#group.replaceChildren(...this.#elements.values());
-    // Replacing the focused element would leave the focus on the page's top.
+    // Replacing the focused element would move the focus to the top of the page.
     if (had) this.#elements.values().next().value?.focus({ preventScroll: true });
   }
 }

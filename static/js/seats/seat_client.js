@@ -1,5 +1,5 @@
 // @ts-check
-// Fetches the seat map and listens to its changes.
+// Loads the seat map and listens to its changes.
 
 import { Backoff } from "../backoff.js";
 
@@ -51,7 +51,7 @@ export class SeatClient {
     };
     const changed = (/** @type {MessageEvent} */ message) => this.#received(String(message.data));
     stream.addEventListener("seats", changed);
-    // The server has more changes than it keeps for one listener.
+    // More changes were missed than the server keeps for one client.
     stream.addEventListener("reload", () => void this.load());
     stream.onerror = () => {
       this.close();

@@ -1,5 +1,5 @@
 // @ts-check
-// Which seats there are and which are chosen. Pure: no DOM, no network.
+// The state of the seats and the selection. Pure: no DOM, no network.
 
 import { letterOf, unpack, word } from "./hall.js";
 
@@ -53,7 +53,7 @@ export function reduce(state, event) {
 }
 
 /**
- * How a seat is: `AVAILABLE`, `HELD`, `BOOKED` or `BLOCKED`; undefined for none of the hall's.
+ * The status of a seat: `AVAILABLE`, `HELD`, `BOOKED` or `BLOCKED`; undefined for an unknown id.
  * @param {SeatState} state
  * @param {string} seatId
  */
@@ -63,7 +63,7 @@ export function statusOf({ hall, letters }, seatId) {
 }
 
 /**
- * How a seat of the hall is.
+ * The status of a seat of the hall.
  * @param {SeatState} state
  * @param {import("./hall.js").Seat} seat
  */
@@ -77,7 +77,7 @@ export function statusAt({ letters }, seat) {
  * @returns {SeatState}
  */
 function loaded(state, map) {
-  // A cached map may be older than the changes already applied.
+  // A cached map may be older than changes that were already applied.
   if (map.version < state.version) return { ...state, stale: false };
   return settle({
     ...state, hall: unpack(map), letters: [...map.statuses], version: map.version, stale: false,
@@ -102,7 +102,7 @@ function changed(state, { fromVersion, version, changes }) {
 }
 
 /**
- * Takes seats off the list that can no longer be had.
+ * Removes selected seats that are no longer available.
  * @param {SeatState} state
  * @returns {SeatState}
  */

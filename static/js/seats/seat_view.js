@@ -1,5 +1,5 @@
 // @ts-check
-// The hall on a canvas, with the row of the keyboard as elements above it.
+// The hall on a canvas, with elements for the row that has the keyboard focus.
 
 import { fill } from "../duration.js";
 import texts from "../texts/seats.en.js";
@@ -15,16 +15,16 @@ import { pan, reveal, zoom } from "./viewport.js";
 /** @typedef {import("./viewport.js").Box} Box */
 /** @typedef {{clientX: number, clientY: number}} OnScreen */
 
-/** A pointer that moved less has clicked. */
+/** A pointer that moved less than this is a click. */
 const CLICK_PX = 6;
-/** Seats smaller than this cannot be hit by a finger: a tap zooms in first. */
+/** Seats smaller than this are too small for a finger: a tap zooms in first. */
 const FINGER_PX = 18;
-/** How far from a seat's middle a click may be, in seat widths. */
+/** Longest distance of a click from a seat's middle, in seat widths. */
 const REACH = 0.75;
 const ZOOM_STEP = 1.6;
 const MARGIN = 2;
 const STAGE_HEIGHT = 2;
-/** Row names are drawn from so many pixels a seat on. */
+/** Smallest seat in pixels from which row names are drawn. */
 const NAME_PX = 8;
 
 /** @type {Record<string, "left" | "right" | "up" | "down">} */
@@ -145,7 +145,7 @@ export class SeatView {
     return { label: words.join(", "), chosen, free: status === "AVAILABLE" };
   }
 
-  /** Draws at the next frame, once however often it is asked for. */
+  /** Draws in the next frame, once for any number of calls. */
   #draw() {
     if (this.#awaited) return;
     this.#awaited = true;
@@ -180,7 +180,7 @@ export class SeatView {
       const category = this.#names.get(seat.category)?.index ?? 0;
       const status = statusAt(state, seat);
       const isChosen = chosen.size > 0 && chosen.has(seat.seatId);
-      // A whole hall is tens of thousands of seats, nearly all of them plain.
+      // A hall may have tens of thousands of seats, nearly all without a sign or a selection.
       if (small && !isChosen && !seat.accessible) {
         drawSmall(context, this.#ink, category, status, seat.x, seat.y);
         continue;
@@ -235,7 +235,7 @@ export class SeatView {
     for (const name of /** @type {const} */ (["pointerup", "pointercancel", "pointerleave"])) {
       canvas.addEventListener(name, (event) => this.#pointers.delete(event.pointerId));
     }
-    // Assistive technology clicks the elements of the row; fingers and mice reach the canvas.
+    // Assistive technology clicks the elements of the row; fingers and mice click the canvas.
     this.#frame.addEventListener("click", (event) => this.#click(event));
     new ResizeObserver(() => this.#draw()).observe(canvas);
     matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => {
@@ -279,7 +279,7 @@ export class SeatView {
   }
 
   /**
-   * The seat under a click; none when the click only brought the hall nearer.
+   * The seat under a click; null when the click only zoomed in.
    * @param {MouseEvent} event
    * @returns {Seat | null}
    */
@@ -328,7 +328,7 @@ export class SeatView {
   }
 
   /**
-   * One seat at a time can be reached by the tabulator key; arrows go on from there.
+   * Only one seat is in the tab order; arrow keys move from it.
    * @param {Seat} seat
    * @param {boolean} move whether to move the focus there now
    */
@@ -346,7 +346,10 @@ export class SeatView {
     this.#draw();
   }
 
-  /** Where the box is on the canvas: pixels a seat width, and the pixel of the hall's origin. */
+  /**
+   * The position of the box on the canvas: pixels per seat width, and the pixel of the hall's
+   * origin.
+   */
   #fit() {
     const { clientWidth, clientHeight } = this.#canvas;
     const { x, y, width, height } = this.#box;
@@ -366,11 +369,11 @@ export class SeatView {
   }
 }
 
-/** Cells of a column; far more than the seats of any hall are deep. */
+/** Cells per column, far more than any hall has rows. */
 const CELLS = 1_000_000;
 
 /**
- * The cell of a point, one seat wide.
+ * The grid cell of a point; cells are one seat wide.
  * @param {number} x
  * @param {number} y
  */

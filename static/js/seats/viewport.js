@@ -1,13 +1,13 @@
 // @ts-check
-// Which part of the hall is seen. Pure geometry, in seat widths.
+// The visible part of the hall. Pure geometry, in seat widths.
 
 /** @typedef {{x: number, y: number, width: number, height: number}} Box */
 
-/** Widest zoom: so many seats across. */
+/** Closest zoom: this many seats across. */
 const WIDTH_MIN = 8;
 
 /**
- * The box after zooming by `factor` around a point that stays where it is.
+ * The box after zooming by `factor` around a point that stays in place.
  * @param {Box} box
  * @param {Box} hall
  * @param {number} factor above 1 zooms in
@@ -37,7 +37,7 @@ export function pan(box, hall, dx, dy) {
 }
 
 /**
- * The box moved just so far that the point is inside, with a margin.
+ * The box, moved as little as needed to contain the point with a margin.
  * @param {Box} box
  * @param {Box} hall
  * @param {{x: number, y: number}} point

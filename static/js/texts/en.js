@@ -1,6 +1,6 @@
 // Every text of the waiting page, in English.
-// What follows `export default` is JSON, because the server renders from this file too.
-// A text in braces is filled in. Another language is another file with the same keys.
+// The text after `export default` is JSON, because the server reads this file too. A name in braces
+// is replaced by a value. Another language is another file with the same keys.
 export default {
   "language": "en",
   "unknown": "not known yet",
