@@ -1,7 +1,8 @@
-//! Everything the provider knows, changed by journal entries only.
+//! The provider's records, changed by journal entries only.
 //!
-//! A change is a list of [`Entry`]s: whole records that replace what they name. Applying the
-//! journal's entries in order rebuilds the books, so a restart cannot differ from the run before.
+//! A change is a list of [`Entry`]s: whole records that replace the record with the same id.
+//! Applying the journal's entries in order rebuilds the books, so the state after a restart is the
+//! state before it.
 
 use std::collections::{BTreeSet, HashMap, VecDeque};
 use std::time::Duration;
@@ -17,13 +18,13 @@ use crate::intent::Intent;
 use crate::journal::Sequence;
 use crate::refund::Refund;
 
-/// Payment intents kept. At about 2 KB each this is a gigabyte.
+/// Most payment intents. At about 2 KB each this is a gigabyte.
 pub(crate) const INTENTS_MAX: usize = 500_000;
 
-/// Idempotency records kept; the oldest goes first. At about 2 KB each this is 400 MB.
+/// Most stored responses; the oldest is removed first. At about 2 KB each this is 400 MB.
 const ANSWERS_MAX: usize = 200_000;
 
-/// How long an idempotency key is remembered.
+/// How long a response is kept for its idempotency key.
 const ANSWER_LIFETIME: Duration = Duration::from_hours(24);
 
 /// One record of the journal.
@@ -40,7 +41,7 @@ pub(crate) enum Entry {
     FaultGone(FaultId),
 }
 
-/// The answer to a request with an idempotency key.
+/// The response to a request with an idempotency key.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct StoredAnswer {
     pub(crate) key: String,
@@ -52,14 +53,14 @@ pub(crate) struct StoredAnswer {
     pub(crate) at: Timestamp,
 }
 
-/// What the shop calls the payment that an intent is for.
+/// The metadata field with the shop's payment id.
 const PAYMENT_ID: &str = "payment_id";
 
-/// The books.
+/// The provider's records.
 #[derive(Debug, Default)]
 pub(crate) struct Books {
     intents: Series<IntentId, Intent>,
-    /// Intents by what the shop calls them, in `metadata[payment_id]`.
+    /// Intents by the shop's payment id, from `metadata[payment_id]`.
     intents_by_payment: HashMap<String, IntentId>,
     refunds: Series<RefundId, Refund>,
     disputes: Series<DisputeId, Dispute>,
@@ -101,7 +102,7 @@ impl<K: Clone + Eq + std::hash::Hash, V> Series<K, V> {
         self.records.get(id).map(|(_, record)| record)
     }
 
-    /// Where the record with this id stands in the order of creation.
+    /// The index of the record with this id in the order of creation.
     pub(crate) fn place(&self, id: &K) -> Option<usize> {
         self.records.get(id).map(|(place, _)| *place)
     }
@@ -127,7 +128,7 @@ impl<K: Clone + Eq + std::hash::Hash, V> Series<K, V> {
 }
 
 impl Books {
-    /// The intent that the shop calls `payment_id`.
+    /// The intent with the shop's `payment_id`.
     pub(crate) fn intent_of_payment(&self, payment_id: &str) -> Option<&Intent> {
         self.intents.get(self.intents_by_payment.get(payment_id)?)
     }
@@ -152,14 +153,14 @@ impl Books {
         &self.faults
     }
 
-    /// The stored answer to `key`, unless it is too old, and the change that stored it.
+    /// The response stored for `key`, unless it is too old, and the change that stored it.
     pub(crate) fn answer(&self, key: &str, now: Timestamp) -> Option<&(StoredAnswer, Sequence)> {
         self.answers
             .get(key)
             .filter(|(answer, _)| now.since(answer.at) < ANSWER_LIFETIME)
     }
 
-    /// Intents on which the bank speaks at `now` or before.
+    /// Intents with a bank decision due at `now` or before.
     pub(crate) fn due_settlements(&self, now: Timestamp) -> Vec<IntentId> {
         self.settlements
             .iter()
@@ -168,12 +169,12 @@ impl Books {
             .collect()
     }
 
-    /// When the bank speaks next.
+    /// When the next bank decision is due.
     pub(crate) fn next_settlement(&self) -> Option<Timestamp> {
         self.settlements.first().map(|(due_at, _)| *due_at)
     }
 
-    /// Makes a change take effect.
+    /// Applies a change.
     pub(crate) fn apply(&mut self, entry: Entry, sequence: Sequence) {
         match entry {
             Entry::Intent(intent) => self.put_intent(*intent),
@@ -221,8 +222,8 @@ impl Books {
             if self.answer_order.len() <= ANSWERS_MAX && now.since(*at) < ANSWER_LIFETIME {
                 break;
             }
-            // A key used again after its lifetime stands twice in the order; its newer record
-            // must outlive the older mention.
+            // A key that was used again after its lifetime is in the order twice; its newer record
+            // must not be removed with the older entry.
             if self
                 .answers
                 .get(key)
@@ -234,7 +235,7 @@ impl Books {
         }
     }
 
-    /// Everything alive as journal lines.
+    /// The present records as journal lines.
     pub(crate) fn snapshot(&self) -> Vec<u8> {
         let mut lines = Vec::new();
         for intent in self.intents.iter() {

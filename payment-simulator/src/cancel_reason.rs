@@ -1,4 +1,4 @@
-//! Why an intent was given up, in Stripe's words.
+//! Cancellation reasons, in Stripe's words.
 
 use serde::{Deserialize, Serialize};
 
@@ -13,7 +13,7 @@ pub(crate) enum CancelReason {
 }
 
 impl CancelReason {
-    /// As Stripe writes it.
+    /// The text in Stripe's API.
     pub(crate) const fn as_str(self) -> &'static str {
         match self {
             Self::Duplicate => "duplicate",
@@ -23,7 +23,7 @@ impl CancelReason {
         }
     }
 
-    /// The reason that `text` names.
+    /// The reason with this text.
     pub(crate) fn parse(text: &str) -> Option<Self> {
         [
             Self::Duplicate,

@@ -1,4 +1,4 @@
-//! Background work: the bank's late words and the delivery of events.
+//! Background work: delayed bank decisions, and the delivery of events.
 
 use std::collections::HashSet;
 use std::time::Duration;
@@ -11,16 +11,17 @@ use crate::delivery::Delivery;
 use crate::provider::Provider;
 use crate::signature::sign;
 
-/// Events on their way at the same time.
+/// Events that are delivered concurrently.
 const IN_FLIGHT_MAX: usize = 32;
 
-/// How long the merchant may take to accept an event.
+/// Longest wait for the merchant's response to an event.
 const ACCEPT_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// The longest sleep while something is due later. The wall clock may be moved, timers are not.
+/// Longest sleep before the clock is read again, because the wall clock may be set while a timer
+/// runs.
 const NAP_MAX: Duration = Duration::from_millis(100);
 
-/// Where events go.
+/// Delivers events.
 #[derive(Clone)]
 pub(crate) struct Courier {
     client: reqwest::Client,
@@ -42,7 +43,7 @@ impl Courier {
         })
     }
 
-    /// Sends events as they fall due, until told to stop.
+    /// Sends events when they are due, until `shutdown`.
     pub(crate) async fn run(self, provider: Provider, shutdown: CancellationToken) {
         let mut busy = HashSet::new();
         let mut tries = JoinSet::new();
@@ -96,7 +97,7 @@ impl Courier {
     }
 }
 
-/// Lets the bank speak as it falls due, until told to stop.
+/// Applies bank decisions when they are due, until `shutdown`.
 pub(crate) async fn settle_until_stopped(provider: Provider, shutdown: CancellationToken) {
     loop {
         let next = provider.settle_once();
@@ -108,7 +109,7 @@ pub(crate) async fn settle_until_stopped(provider: Provider, shutdown: Cancellat
     }
 }
 
-/// Sleeps until `next`, or for ever when nothing is due later.
+/// Sleeps until `next`, but at most `NAP_MAX`; for ever if nothing is due.
 async fn nap(next: Option<Duration>) {
     match next {
         Some(next) => tokio::time::sleep(next.min(NAP_MAX)).await,

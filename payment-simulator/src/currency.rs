@@ -1,4 +1,4 @@
-//! Currencies the simulator charges in, and how an amount is written for people.
+//! The supported currencies, and amounts formatted for people.
 
 use crate::error::ApiError;
 
@@ -17,10 +17,10 @@ const WITHOUT_MINOR_UNIT: &[&str] = &[
     "xof", "xpf",
 ];
 
-/// Counted in hundredths, of which only whole units can be charged.
+/// Currencies counted in hundredths of which only whole units can be charged.
 const WHOLE_UNITS_IN_HUNDREDTHS: &[&str] = &["isk", "ugx"];
 
-/// The smallest charges, in the unit that amounts are counted in.
+/// Smallest charges, in the minor unit of each currency.
 const MINIMUMS: &[(&str, u64)] = &[
     ("aed", 200),
     ("aud", 50),
@@ -50,7 +50,7 @@ const MINIMUMS: &[(&str, u64)] = &[
 
 const WITH_THREE_DECIMALS: &[&str] = &["bhd", "jod", "kwd", "omr", "tnd"];
 
-/// The currency that a request names, in lower case.
+/// The currency of a request, in lower case.
 pub(crate) fn parse(text: Option<&str>) -> Result<String, ApiError> {
     let text = text.ok_or_else(|| ApiError::missing("currency"))?;
     let code = text.to_ascii_lowercase();
@@ -68,8 +68,8 @@ pub(crate) fn parse(text: Option<&str>) -> Result<String, ApiError> {
     }
 }
 
-/// Refuses what Stripe refuses to charge: parts of a currency that it does not take, and less than
-/// a charge costs.
+/// Refuses amounts that Stripe refuses: fractions that a currency does not allow, and amounts below
+/// the smallest charge.
 pub(crate) fn demand_chargeable(amount_minor: u64, currency: &str) -> Result<(), ApiError> {
     demand_whole(amount_minor, currency)?;
     let minimum = MINIMUMS.iter().find(|(known, _)| *known == currency);
@@ -83,7 +83,7 @@ pub(crate) fn demand_chargeable(amount_minor: u64, currency: &str) -> Result<(),
     }
 }
 
-/// Refuses parts of a currency that Stripe does not take.
+/// Refuses fractions of a currency that Stripe does not allow.
 pub(crate) fn demand_whole(amount_minor: u64, currency: &str) -> Result<(), ApiError> {
     let step = if WITH_THREE_DECIMALS.contains(&currency) {
         10

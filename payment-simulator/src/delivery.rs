@@ -1,4 +1,4 @@
-//! Webhook deliveries that wait: what goes out when, and what follows a failure.
+//! The queue of webhook deliveries: due times, and retries after failures.
 
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::fmt;
@@ -12,13 +12,13 @@ use serde::{Deserialize, Serialize};
 use crate::id::{EventId, IntentId};
 use crate::method::WebhookPlan;
 
-/// Deliveries that may wait. Past it new events are dropped and counted in the log.
+/// Deliveries in the queue. Beyond it new events are dropped and the number is logged.
 pub(crate) const DELIVERIES_MAX: usize = 100_000;
 
-/// Tries per delivery. With the pauses below the last comes about an hour after the first.
+/// Attempts per delivery. With the pauses below the last is about an hour after the first.
 const TRIES_MAX: u32 = 14;
 
-/// Pause before the second try; each further pause is twice the one before.
+/// Pause before the second attempt; it doubles for each further attempt.
 const PAUSE_MIN: Duration = Duration::from_millis(500);
 
 /// The longest pause.
@@ -40,22 +40,22 @@ impl fmt::Display for DeliveryId {
     }
 }
 
-/// One event on its way to the merchant.
+/// A delivery of an event to the merchant.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct Delivery {
     pub(crate) id: DeliveryId,
     pub(crate) intent: IntentId,
     /// The exact bytes that are signed and sent.
     pub(crate) body: String,
-    /// Unset while it waits for a later event of the same intent to arrive first.
+    /// `None` while it waits for a later event of the same intent to be delivered first.
     pub(crate) due_at: Option<Timestamp>,
-    /// Failed tries so far.
+    /// Failed attempts.
     pub(crate) tries: u32,
-    /// Whether its arrival frees the deliveries that wait for it.
+    /// Whether its delivery releases the deliveries that wait for it.
     pub(crate) ends_attempt: bool,
 }
 
-/// Deliveries by when they are due.
+/// Deliveries, sorted by due time.
 #[derive(Debug, Default)]
 pub(crate) struct Outbox {
     deliveries: HashMap<DeliveryId, Delivery>,
@@ -64,7 +64,7 @@ pub(crate) struct Outbox {
 }
 
 impl Delivery {
-    /// The copies of an event that a plan sends.
+    /// The deliveries of an event under a plan.
     pub(crate) fn plan(
         plan: WebhookPlan,
         event: &EventId,
@@ -95,7 +95,7 @@ impl Delivery {
             .collect()
     }
 
-    /// The same delivery after a failed try, or `None` when it is given up.
+    /// The next attempt after a failure, or `None` after the last attempt.
     pub(crate) fn after_failure(&self, now: Timestamp, rng: &mut ChaCha20Rng) -> Option<Self> {
         let tries = self.tries + 1;
         if tries >= TRIES_MAX {
@@ -104,7 +104,8 @@ impl Delivery {
         let pause = PAUSE_MIN
             .saturating_mul(1 << self.tries.min(20))
             .min(PAUSE_MAX);
-        // Between half and all of the pause: deliveries that failed together come back apart.
+        // Between half of the pause and all of it, so that deliveries that failed together are
+        // spread.
         let jittered = pause.mul_f64(rng.random_range(0.5..=1.0));
         Some(Self {
             tries,
@@ -123,12 +124,12 @@ pub(crate) struct DeliveryTimes {
 }
 
 impl Outbox {
-    /// How many deliveries wait.
+    /// Number of queued deliveries.
     pub(crate) fn len(&self) -> usize {
         self.deliveries.len()
     }
 
-    /// All that wait.
+    /// All queued deliveries.
     pub(crate) fn iter(&self) -> impl Iterator<Item = &Delivery> {
         self.deliveries.values()
     }

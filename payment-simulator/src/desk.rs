@@ -1,7 +1,7 @@
-//! Where one call is decided: it reads the books, and collects the entries that change them.
+//! Decides one call: reads the books and collects the entries that change them.
 //!
-//! Nothing takes effect here. The provider applies and journals the entries as one change, in
-//! the same turn as the decision, so no other call comes between.
+//! Nothing is changed here. The provider applies and journals the entries as one change under the
+//! same lock as the decision, so calls are decided one at a time.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -23,19 +23,19 @@ use crate::object::{self, Cause};
 /// Settings that decisions depend on.
 #[derive(Clone, Debug)]
 pub(crate) struct Rules {
-    /// How long the bank takes where it does not answer at once.
+    /// Default delay of a delayed bank decision.
     pub(crate) settle_delay: Duration,
-    /// How long an answer is held to outlast the client's timeout.
+    /// Default delay of a held response, longer than the client's timeout.
     pub(crate) answer_hold: Duration,
-    /// How late delayed webhooks are.
+    /// Delay of delayed webhooks.
     pub(crate) webhook_delay: Duration,
-    /// Whether there is anybody to tell.
+    /// Whether a webhook URL is configured.
     pub(crate) sends_webhooks: bool,
-    /// Where browsers find the pages.
+    /// URL prefix of the pages for browsers.
     pub(crate) base_url: String,
 }
 
-/// Who calls.
+/// The authenticated caller.
 #[derive(Clone, Debug)]
 pub(crate) enum Caller {
     /// The merchant, by the secret key.
@@ -51,16 +51,16 @@ pub(crate) struct Desk<'a> {
     pub(crate) now: Timestamp,
     pub(crate) rules: &'a Rules,
     pub(crate) cause: Cause,
-    /// What changes.
+    /// The entries of the change.
     pub(crate) entries: Vec<Entry>,
-    /// How long the answer is held.
+    /// How long to hold the response.
     pub(crate) hold: Option<Duration>,
 }
 
-/// What a call comes to: a JSON object or an error.
+/// The result of a call: a JSON object or an error.
 pub(crate) type Outcome = Result<Value, ApiError>;
 
-/// A behaviour together with the numbers a queued fault gave for it.
+/// A behaviour with the parameters of the queued fault that caused it.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Strike {
     pub(crate) behaviour: Behaviour,
@@ -69,7 +69,7 @@ pub(crate) struct Strike {
 }
 
 impl Desk<'_> {
-    /// The intent `id`, if this caller may have it. The shop's own name of a payment does as well.
+    /// The intent `id`, or the one with this payment id of the shop, if this caller may read it.
     pub(crate) fn intent(&self, id: &IntentId, caller: &Caller) -> Result<Intent, ApiError> {
         let intent = self
             .books
@@ -90,7 +90,7 @@ impl Desk<'_> {
         Ok(intent.clone())
     }
 
-    /// The intent as this caller may see it.
+    /// The JSON of an intent, as this caller may read it.
     pub(crate) fn show(&self, intent: &Intent, caller: &Caller) -> Value {
         match caller {
             Caller::Merchant => object::intent(intent, &self.rules.base_url),
@@ -98,7 +98,7 @@ impl Desk<'_> {
         }
     }
 
-    /// Takes one use of the oldest queued fault that this call strikes.
+    /// Uses the oldest queued fault that matches this call once.
     pub(crate) fn strike(
         &mut self,
         call: CallName,
@@ -124,7 +124,8 @@ impl Desk<'_> {
         })
     }
 
-    /// Lets a fault strike a call that takes no money: only its effect on the call counts.
+    /// Applies a matching fault to a call that captures no money: only the fault's effect on the
+    /// call is used.
     pub(crate) fn strike_call(
         &mut self,
         call: CallName,
@@ -137,7 +138,7 @@ impl Desk<'_> {
         }
     }
 
-    /// What a behaviour does to the call itself.
+    /// Applies the effect of a behaviour on the call itself.
     pub(crate) fn suffer(&mut self, strike: Strike) -> Result<(), ApiError> {
         let hold = strike.delay.unwrap_or(self.rules.answer_hold);
         match strike.behaviour.call {
@@ -164,7 +165,7 @@ impl Desk<'_> {
         }
     }
 
-    /// Records the new state of an intent and tells the merchant about it.
+    /// Records the new state of an intent and queues a webhook about it.
     pub(crate) fn put_intent(&mut self, intent: &Intent, notice: Option<Notice>) {
         self.entries.push(Entry::Intent(Box::new(intent.clone())));
         if let Some(notice) = notice {

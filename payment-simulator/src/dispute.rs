@@ -1,4 +1,4 @@
-//! A customer's bank asks for money back.
+//! Disputes: a customer's bank asks for money back.
 
 use contract::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -17,7 +17,7 @@ pub(crate) struct Dispute {
     pub(crate) created_at: Timestamp,
 }
 
-/// Where a dispute stands.
+/// The status of a dispute.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum DisputeStatus {
@@ -30,7 +30,7 @@ pub(crate) enum DisputeStatus {
 }
 
 impl DisputeStatus {
-    /// The word of Stripe's API.
+    /// The text in Stripe's API.
     pub(crate) const fn as_str(self) -> &'static str {
         match self {
             Self::WarningNeedsResponse => "warning_needs_response",
@@ -42,12 +42,12 @@ impl DisputeStatus {
         }
     }
 
-    /// Whether the money is taken from the merchant.
+    /// Whether the bank has taken the money from the merchant.
     pub(crate) const fn takes_money(self) -> bool {
         matches!(self, Self::NeedsResponse | Self::UnderReview | Self::Lost)
     }
 
-    /// Whether nothing follows.
+    /// Whether the status is final.
     pub(crate) const fn is_closed(self) -> bool {
         matches!(self, Self::WarningClosed | Self::Won | Self::Lost)
     }

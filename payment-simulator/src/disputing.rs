@@ -1,4 +1,4 @@
-//! Calls about disputes: Stripe's, and those that stand for a customer's bank.
+//! Calls about disputes: Stripe's, and test calls that act as a customer's bank.
 
 use serde::Deserialize;
 
@@ -10,18 +10,18 @@ use crate::id::{DisputeId, IntentId};
 use crate::intent::Intent;
 use crate::object;
 
-/// What a script says that a bank does.
+/// A dispute to open, from a test script.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct DisputeRequest {
     payment_intent: String,
-    /// All of the charge if it is left out.
+    /// The whole charge by default.
     amount: Option<u64>,
-    /// `needs_response` if it is left out.
+    /// `needs_response` by default.
     status: Option<DisputeStatus>,
 }
 
-/// What a script says that a bank decides.
+/// A change of a dispute, from a test script.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct DisputeChange {

@@ -5,7 +5,7 @@ use serde_json::Value;
 
 use crate::method::Decline;
 
-/// One error answer. Boxed inside, so that results stay small.
+/// An error response. Boxed, so that results stay small.
 #[derive(Debug)]
 pub(crate) struct ApiError(Box<Details>);
 
@@ -48,14 +48,14 @@ impl ApiError {
         }))
     }
 
-    /// 400: the request itself is wrong.
+    /// 400: the request is invalid.
     pub(crate) fn invalid(code: &'static str, message: String, param: Option<&str>) -> Self {
         let mut error = Self::new(400, "invalid_request_error", Some(code), message);
         error.0.body.param = param.map(str::to_owned);
         error
     }
 
-    /// 400: a parameter that must be there is not.
+    /// 400: a required parameter is missing.
     pub(crate) fn missing(param: &str) -> Self {
         Self::invalid(
             "parameter_missing",
@@ -70,12 +70,12 @@ impl ApiError {
         Self::new(400, "invalid_request_error", code, message).with_intent(intent)
     }
 
-    /// 401: no usable key.
+    /// 401: no valid key.
     pub(crate) fn unauthenticated(message: String) -> Self {
         Self::new(401, "invalid_request_error", None, message)
     }
 
-    /// 402: the bank said no.
+    /// 402: the bank declined.
     pub(crate) fn declined(decline: Decline, charge: String, intent: Value) -> Self {
         let words = decline.words();
         let message = words.message.to_owned();
@@ -145,8 +145,8 @@ impl ApiError {
         self.0.status
     }
 
-    /// Whether the call was carried out and this is its result, as against a call that was
-    /// refused before it began. Only results are kept for idempotency keys.
+    /// Whether the error is the result of a call that was carried out, in contrast to a call that
+    /// was refused. Only results are stored for idempotency keys.
     pub(crate) fn is_decision(&self) -> bool {
         let code = self.0.body.code;
         self.0.status == 402

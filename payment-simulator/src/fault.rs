@@ -1,4 +1,4 @@
-//! Faults queued over `POST /_sim/faults`: each strikes the next matching call.
+//! Faults queued with `POST /_sim/faults`: each applies to the next matching call.
 
 use std::collections::BTreeMap;
 
@@ -6,30 +6,31 @@ use serde::{Deserialize, Serialize};
 
 use crate::id::{FaultId, IntentId};
 
-/// Queued faults. A test queues a handful; the limit keeps a runaway script from filling memory.
+/// Most queued faults. A test queues a handful; the limit keeps a script with a defect from filling
+/// memory.
 pub(crate) const FAULTS_MAX: usize = 10_000;
 
 /// A queued fault.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct Fault {
     pub(crate) id: FaultId,
-    /// The test method whose behaviour the struck call gets.
+    /// The test method whose behaviour the call gets.
     pub(crate) kind: String,
-    /// The call it strikes.
+    /// The call that it applies to.
     pub(crate) on: CallName,
     /// Only calls about this intent.
     pub(crate) payment_intent: Option<IntentId>,
     /// Only calls about an intent whose metadata has all of these.
     pub(crate) metadata: BTreeMap<String, String>,
-    /// Calls still to strike.
+    /// How many more calls it applies to.
     pub(crate) times: u32,
-    /// Instead of the configured settlement, webhook or answer delay.
+    /// Replaces the configured settlement, webhook or answer delay.
     pub(crate) delay_ms: Option<u64>,
-    /// What `pm_sim_amount_mismatch` takes instead of its usual difference.
+    /// Replaces the usual difference of `pm_sim_amount_mismatch`.
     pub(crate) amount: Option<u64>,
 }
 
-/// Calls a fault can strike.
+/// Calls that a fault can apply to.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum CallName {
@@ -42,7 +43,7 @@ pub(crate) enum CallName {
 }
 
 impl Fault {
-    /// Whether a call strikes this fault.
+    /// Whether the fault applies to a call.
     pub(crate) fn matches(
         &self,
         call: CallName,

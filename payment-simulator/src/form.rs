@@ -5,14 +5,13 @@
 
 use crate::error::ApiError;
 
-/// Fields one request may carry. Stripe's largest call, fifty metadata pairs included, needs
-/// fewer.
+/// Fields per request. Stripe's largest call, with fifty metadata pairs, needs fewer.
 const FIELDS_MAX: usize = 200;
 
-/// Levels of brackets one field may have.
+/// Levels of brackets per field.
 const DEPTH_MAX: usize = 6;
 
-/// A decoded form. Where a field is repeated, the last value counts.
+/// A decoded form. If a field is repeated, the last value is used.
 #[derive(Debug, Default)]
 pub(crate) struct Form {
     fields: Vec<Field>,
@@ -122,10 +121,10 @@ impl Form {
         }
     }
 
-    /// A text that is the same for any two forms with the same fields, in whichever order.
+    /// A text that is equal for forms with the same fields in any order.
     pub(crate) fn canonical(&self) -> String {
         let mut fields: Vec<&Field> = self.fields.iter().collect();
-        // Sorting by path alone is stable: elements of a list keep their order.
+        // Sorting by path is stable, so elements of a list keep their order.
         fields.sort_by(|a, b| a.path.cmp(&b.path));
         let mut text = form_urlencoded::Serializer::new(String::new());
         for field in fields {

@@ -37,7 +37,7 @@ macro_rules! prefixed_id {
         }
 
         impl From<&str> for $name {
-            /// Whatever a caller sent: an unknown text simply names nothing.
+            /// Any text is accepted: an unknown id simply finds nothing.
             fn from(text: &str) -> Self {
                 Self(text.to_owned())
             }
@@ -81,7 +81,7 @@ prefixed_id!(
     "req"
 );
 
-/// Letters and digits nobody can guess.
+/// Unguessable letters and digits.
 pub(crate) fn random_text(rng: &mut ChaCha20Rng) -> String {
     rng.sample_iter(Alphanumeric)
         .take(RANDOM_CHARACTERS)

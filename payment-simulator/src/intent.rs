@@ -1,4 +1,4 @@
-//! The payment intent as a state machine: no input, no output, no clock of its own.
+//! The payment intent as a state machine, without I/O and without a clock of its own.
 //!
 //! ```text
 //! requires_payment_method ─► requires_confirmation ─► requires_action ─► succeeded
@@ -8,7 +8,7 @@
 //!     any but succeeded ── cancel ──► canceled ── late settlement ──► succeeded
 //! ```
 //!
-//! Money is captured at most once per intent: whatever arrives after a capture is ignored.
+//! Money is captured at most once per intent: everything that arrives after a capture is ignored.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -24,18 +24,18 @@ use crate::method::{BankOutcome, Decline, WebhookPlan};
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct Intent {
     pub(crate) id: IntentId,
-    /// Lets whoever holds it read and confirm this intent without the secret key.
+    /// Allows its holder to read and confirm this intent without the secret key.
     pub(crate) client_secret: String,
     pub(crate) amount_minor: u64,
-    /// ISO 4217 in lower case, as Stripe writes it.
+    /// ISO 4217 in lower case, as in Stripe's API.
     pub(crate) currency: String,
     pub(crate) description: Option<String>,
     pub(crate) receipt_email: Option<String>,
     pub(crate) metadata: BTreeMap<String, String>,
-    /// Where a confirm said the customer goes back to.
+    /// The return URL from a confirm.
     pub(crate) return_url: Option<String>,
     pub(crate) status: Status,
-    /// The chosen method, by the name the caller used.
+    /// The chosen method, by the name that the caller used.
     pub(crate) payment_method: Option<String>,
     pub(crate) created_at: Timestamp,
     pub(crate) canceled_at: Option<Timestamp>,
@@ -48,7 +48,7 @@ pub(crate) struct Intent {
     pub(crate) webhooks: WebhookPlan,
 }
 
-/// Where an intent stands.
+/// The status of an intent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum Status {
@@ -60,34 +60,34 @@ pub(crate) enum Status {
     Canceled,
 }
 
-/// Money taken.
+/// A capture.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Capture {
     pub(crate) charge: ChargeId,
-    /// Differs from the intent's amount when the bank took another one.
+    /// Differs from the intent's amount when the bank captured another one.
     pub(crate) amount_minor: u64,
     pub(crate) at: Timestamp,
 }
 
-/// The last attempt's refusal.
+/// The decline of the last attempt.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Failure {
     pub(crate) decline: Decline,
     pub(crate) charge: ChargeId,
 }
 
-/// What the bank will say later.
+/// A delayed decision of the bank.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Settlement {
-    /// Unset while the bank waits for the intent to be cancelled.
+    /// `None` while the bank waits for the intent to be cancelled.
     pub(crate) due_at: Option<Timestamp>,
-    /// How long after the cancel an unset `due_at` lies.
+    /// Delay after the cancellation, for a `due_at` that was `None`.
     pub(crate) delay_ms: u64,
     pub(crate) charge: ChargeId,
     pub(crate) verdict: Verdict,
 }
 
-/// The bank's word.
+/// A decision of the bank.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum Verdict {
@@ -95,19 +95,19 @@ pub(crate) enum Verdict {
     Decline(Decline),
 }
 
-/// One attempt to take the money.
+/// One attempt to capture the money.
 pub(crate) struct Attempt {
     pub(crate) payment_method: String,
     pub(crate) bank: BankOutcome,
     pub(crate) webhooks: WebhookPlan,
-    /// What [`BankOutcome::ApproveOther`] takes.
+    /// The amount that [`BankOutcome::ApproveOther`] captures.
     pub(crate) other_amount_minor: u64,
     pub(crate) settle_delay: Duration,
     pub(crate) charge: ChargeId,
     pub(crate) now: Timestamp,
 }
 
-/// What the merchant is told after a change.
+/// The webhook after a change.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Notice {
     Succeeded,
@@ -117,11 +117,11 @@ pub(crate) enum Notice {
     Canceled,
 }
 
-/// The state does not allow the call.
+/// The intent's status does not allow the call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct UnexpectedState(pub(crate) Status);
 
-/// A refund that cannot be.
+/// Why a refund is refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum RefundRefused {
     NothingCaptured,
@@ -130,7 +130,7 @@ pub(crate) enum RefundRefused {
 }
 
 impl Intent {
-    /// Takes one attempt to the bank.
+    /// Sends one attempt to the bank.
     pub(crate) fn confirm(&mut self, attempt: Attempt) -> Result<Notice, UnexpectedState> {
         match self.status {
             Status::RequiresPaymentMethod
@@ -173,7 +173,7 @@ impl Intent {
         }
     }
 
-    /// The customer passed or failed the bank's check.
+    /// Records whether the customer passed the bank's check.
     pub(crate) fn authenticate(
         &mut self,
         passed: bool,
@@ -189,8 +189,7 @@ impl Intent {
         }
     }
 
-    /// The bank's late word, when it is due. A late word after a capture changes nothing: the
-    /// money was taken already.
+    /// Applies the bank's delayed decision if it is due. After a capture it changes nothing.
     pub(crate) fn settle(&mut self, now: Timestamp) -> Option<Notice> {
         let due = |settlement: &Settlement| settlement.due_at.is_some_and(|at| at <= now);
         let settlement = self.settlement.take_if(|settlement| due(settlement))?;
@@ -204,8 +203,8 @@ impl Intent {
         }
     }
 
-    /// Gives the intent up. While the bank works on it that is refused, except where the bank
-    /// waits for exactly this.
+    /// Cancels the intent. Refused while the bank is processing it, except where the bank waits for
+    /// the cancellation.
     pub(crate) fn cancel(
         &mut self,
         reason: CancelReason,
@@ -229,7 +228,7 @@ impl Intent {
         Ok(self.end(reason, now))
     }
 
-    /// Gives back `amount_minor`, or all that is left.
+    /// Refunds `amount_minor`, or all that is left.
     pub(crate) fn refund(&mut self, amount_minor: Option<u64>) -> Result<u64, RefundRefused> {
         let captured = self.captured_minor();
         if captured == 0 {
@@ -247,15 +246,15 @@ impl Intent {
         Ok(amount)
     }
 
-    /// Money taken so far.
+    /// Money captured so far.
     pub(crate) fn captured_minor(&self) -> u64 {
         self.capture
             .as_ref()
             .map_or(0, |capture| capture.amount_minor)
     }
 
-    /// The page the customer returns to: the one in the metadata, which only the merchant can
-    /// set, else the one a confirm named.
+    /// The return URL: from the metadata, which only the merchant can set, otherwise from a
+    /// confirm.
     pub(crate) fn way_back(&self) -> Option<&str> {
         let merchants = self.metadata.get("return_url").map(String::as_str);
         merchants.or(self.return_url.as_deref())
@@ -306,7 +305,7 @@ impl Intent {
 }
 
 impl Status {
-    /// As Stripe writes it.
+    /// The text in Stripe's API.
     pub(crate) const fn as_str(self) -> &'static str {
         match self {
             Self::RequiresPaymentMethod => "requires_payment_method",
@@ -320,7 +319,7 @@ impl Status {
 }
 
 impl Notice {
-    /// The event type Stripe gives it.
+    /// The event type in Stripe's API.
     pub(crate) const fn event_type(self) -> &'static str {
         match self {
             Self::Succeeded => "payment_intent.succeeded",
@@ -331,7 +330,7 @@ impl Notice {
         }
     }
 
-    /// Whether the attempt is over with it.
+    /// Whether it ends the attempt.
     pub(crate) const fn ends_attempt(self) -> bool {
         match self {
             Self::Succeeded | Self::PaymentFailed | Self::Canceled => true,

@@ -1,9 +1,10 @@
-//! The append-only journal: what has been answered is on disk.
+//! The append-only journal: everything that was answered is on disk.
 //!
-//! One line is one change, whole or not at all. A thread of its own writes whatever has gathered
-//! since its last `fsync`, so that many changes share one (group commit). Lines end in a newline;
-//! a last line without one was torn by a crash, was never answered, and is cut off.
-//! When the file has grown well past what is alive, a snapshot replaces it by rename.
+//! One line is one change, written completely or not at all. A separate thread writes the lines
+//! that have gathered since its last `fsync`, so that many changes share one (group commit). Lines
+//! end in a newline; a last line without one was cut by a crash before it was answered, and is
+//! removed. When the file has grown well beyond the present records, a snapshot replaces it by
+//! rename.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write};
@@ -13,21 +14,21 @@ use std::thread::JoinHandle;
 
 use tokio::sync::watch;
 
-/// Bytes that may wait for the disk. Past it the simulator answers 503 rather than grow.
+/// Bytes that may wait to be written. Beyond it the simulator answers 503.
 const WAITING_BYTES_MAX: usize = 32 * 1024 * 1024;
 
-/// A journal smaller than this is never replaced by a snapshot.
+/// A smaller journal is not replaced by a snapshot.
 const COMPACT_BYTES_MIN: u64 = 32 * 1024 * 1024;
 
-/// A snapshot is due when the journal is this many times the size of the last one. At two, the
-/// bytes written by snapshots stay below those written by changes.
+/// Growth since the last snapshot at which the next one is due. At two, snapshots write fewer bytes
+/// than changes do.
 const COMPACT_GROWTH: u64 = 2;
 
 const JOURNAL_FILE: &str = "journal.jsonl";
 const SNAPSHOT_FILE: &str = "journal.jsonl.new";
 const LOCK_FILE: &str = "lock";
 
-/// The number of a change in this process, counted from one.
+/// The number of a change in this process, from 1.
 pub(crate) type Sequence = u64;
 
 /// The open journal.
@@ -36,7 +37,7 @@ pub(crate) struct Journal {
     shared: Arc<Shared>,
     durable: watch::Receiver<Durable>,
     writer: Mutex<Option<JoinHandle<()>>>,
-    /// Held for as long as the journal is open: two processes must not write one file.
+    /// Locked while the journal is open, because two processes must not write one file.
     _lock: File,
 }
 
@@ -44,7 +45,7 @@ pub(crate) struct Journal {
 struct Shared {
     waiting: Mutex<Waiting>,
     wake: Condvar,
-    /// Who holds it keeps the disk waiting.
+    /// Blocks writes while locked.
     #[cfg(test)]
     stall: Mutex<()>,
 }
@@ -55,21 +56,21 @@ struct Waiting {
     snapshot: Option<Vec<u8>>,
     lines: Vec<u8>,
     last: Sequence,
-    /// Size of the file once everything waiting is written.
+    /// Size of the file when everything that waits is written.
     file_bytes: u64,
     /// Size of the file right after the last snapshot.
     snapshot_bytes: u64,
     closed: bool,
 }
 
-/// How far the disk is.
+/// The progress of the writer.
 #[derive(Clone, Copy, Debug, Default)]
 struct Durable {
     sequence: Sequence,
     failed: bool,
 }
 
-/// The disk failed: nothing more can be promised.
+/// Writing failed, so nothing further can be made durable.
 #[derive(Debug, thiserror::Error)]
 #[error("the journal cannot be written")]
 pub(crate) struct JournalFailed;
@@ -77,31 +78,31 @@ pub(crate) struct JournalFailed;
 /// Why the journal cannot be opened.
 #[derive(Debug, thiserror::Error)]
 pub enum OpenError {
-    /// Another process has the data directory.
+    /// Another process uses the data directory.
     #[error("{0} is in use by another payment simulator")]
     InUse(PathBuf),
-    /// The file system refused.
+    /// A file operation failed.
     #[error("{path} cannot be used")]
     Io {
-        /// What was touched.
+        /// The file or directory.
         path: PathBuf,
-        /// Why it failed.
+        /// The cause.
         source: io::Error,
     },
-    /// A line before the last is not what this version writes.
+    /// A line other than the last cannot be parsed.
     #[error("line {line} of {path} cannot be read: {reason}")]
     Corrupt {
         /// The journal.
         path: PathBuf,
-        /// Counted from one.
+        /// Its number, from 1.
         line: usize,
-        /// What is wrong with it.
+        /// Why it cannot be parsed.
         reason: String,
     },
 }
 
 impl Journal {
-    /// Opens or creates the journal in `directory`, handing every line it holds to `replay`.
+    /// Opens or creates the journal in `directory`, and passes every line of it to `replay`.
     pub(crate) fn open(
         directory: &Path,
         mut replay: impl FnMut(&str) -> Result<(), serde_json::Error>,
@@ -152,7 +153,7 @@ impl Journal {
         })
     }
 
-    /// Queues one line, without its newline. It is durable once [`Self::durable`] says so.
+    /// Queues one line, without its newline. It is durable when [`Self::durable`] returns.
     pub(crate) fn append(&self, line: &[u8]) -> Sequence {
         let mut waiting = self.shared.waiting();
         waiting.lines.extend_from_slice(line);
@@ -175,12 +176,12 @@ impl Journal {
             && waiting.file_bytes > waiting.snapshot_bytes.saturating_mul(COMPACT_GROWTH)
     }
 
-    /// Replaces the journal by `snapshot`, which must hold everything appended so far.
+    /// Replaces the journal by `snapshot`, which must contain everything appended so far.
     pub(crate) fn replace(&self, snapshot: Vec<u8>) {
         let mut waiting = self.shared.waiting();
         waiting.file_bytes = snapshot.len() as u64;
         waiting.snapshot_bytes = waiting.file_bytes;
-        // Lines not yet written are part of the snapshot already.
+        // The snapshot contains the lines that wait.
         waiting.lines.clear();
         waiting.snapshot = Some(snapshot);
         self.shared.wake.notify_one();
@@ -210,7 +211,7 @@ impl Journal {
         }
     }
 
-    /// A disk that writes nothing for as long as the guard lives.
+    /// Blocks writes until the guard is dropped.
     #[cfg(test)]
     pub(crate) fn stall(&self) -> MutexGuard<'_, ()> {
         self.shared.stall.lock().unwrap()
@@ -225,7 +226,7 @@ impl Journal {
         }
     }
 
-    /// Writes what waits and ends the writer.
+    /// Writes everything that waits and ends the writer.
     pub(crate) fn close(&self) {
         self.shared.waiting().closed = true;
         self.shared.wake.notify_one();
@@ -267,7 +268,7 @@ fn lock(directory: &Path) -> Result<File, OpenError> {
     }
 }
 
-/// Replays the whole lines and returns how many bytes they fill.
+/// Replays the complete lines and returns their length in bytes.
 fn read_lines(
     path: &Path,
     replay: &mut impl FnMut(&str) -> Result<(), serde_json::Error>,
@@ -334,8 +335,8 @@ fn write_until_closed(
     }
 }
 
-/// Writes a new file beside the old one and renames it into place, so that a crash leaves one or
-/// the other.
+/// Writes a new file and renames it over the old one, so that after a crash either the old or the
+/// new one is complete.
 fn write_snapshot(
     directory: &Path,
     snapshot: &[u8],
@@ -353,7 +354,7 @@ fn write_snapshot(
     Ok(())
 }
 
-/// Makes a created or renamed file's name durable.
+/// Makes the name of a created or renamed file durable.
 fn sync_directory(directory: &Path) -> io::Result<()> {
     File::open(directory)?.sync_all()
 }

@@ -1,8 +1,8 @@
 //! A stateful payment provider for demos and tests that speaks Stripe's shapes.
 //!
-//! Stripe's own client libraries work against it for payment intents and refunds. It keeps its
-//! books in a journal, so that what it answered survives a crash, and it can be told to fail.
-//! [`serve`] runs it inside another process; `ropeline-payment-simulator` is the same alone.
+//! Stripe's own client libraries work with it for payment intents and refunds. It keeps its records
+//! in a journal, so that they survive a crash, and it can be told to fail. [`serve`] runs it inside
+//! another process; `ropeline-payment-simulator` is the same as a separate process.
 //!
 //! # How to provoke each failure
 //!
@@ -87,9 +87,9 @@
 //! | --- | --- |
 //! | `intent`, `refund`, `dispute`, `method`, `fault` | pure state and what may happen to it |
 //! | `payment`, `refunding`, `disputing`, `listing` | the calls, decided at a `desk` |
-//! | `books`, `journal` | records, and how they last |
+//! | `books`, `journal` | records, in memory and on disk |
 //! | `provider` | one call at a time: decide, journal, apply, answer |
-//! | `delivery`, `courier`, `signature` | events on their way |
+//! | `delivery`, `courier`, `signature` | the delivery of events |
 //! | `http` | routes, authentication, pages |
 
 mod books;
@@ -134,7 +134,7 @@ use courier::Courier;
 use desk::Rules;
 use provider::Provider;
 
-/// How long running requests may take to finish after the signal to stop.
+/// Longest time for running requests to finish after the signal to stop.
 const DRAIN_MAX: Duration = Duration::from_secs(10);
 
 /// Why the simulator cannot start or had to stop.
@@ -160,9 +160,9 @@ pub enum ServeError {
     Listener(#[source] std::io::Error),
 }
 
-/// Serves on `listener` until `shutdown`, then finishes what runs.
+/// Serves on `listener` until `shutdown`, then finishes running requests.
 ///
-/// Returns once everything answered is on disk.
+/// Returns when everything that was answered is on disk.
 pub async fn serve(
     config: Config,
     listener: TcpListener,
@@ -183,7 +183,7 @@ pub async fn serve(
     let stop = shutdown.child_token();
     let secret = config.secret.clone();
     let open_stop = stop.clone();
-    // Reading a long journal blocks, so it happens off the runtime's threads.
+    // Reading a long journal blocks, so it runs on a blocking thread.
     let opening = tokio::task::spawn_blocking(move || {
         let clock = Box::new(clock);
         Provider::open(&config.data_dir, rules, secret, clock, rng, open_stop)

@@ -1,4 +1,4 @@
-//! Lists, newest first, in pages.
+//! Lists, newest first, by page.
 
 use std::hash::Hash;
 
@@ -17,7 +17,7 @@ const LIMIT_MAX: i64 = 100;
 
 const PAGE_FIELDS: &[&str] = &["limit", "starting_after", "ending_before", "created"];
 
-/// Which records a page shows.
+/// The parameters of a page.
 struct Page {
     limit: usize,
     starting_after: Option<String>,
@@ -25,7 +25,7 @@ struct Page {
     created: CreatedRange,
 }
 
-/// `created`, in whole seconds, both ends included.
+/// The filter `created`, in whole seconds, both ends included.
 #[derive(Clone, Copy)]
 struct CreatedRange {
     first: i64,
@@ -69,7 +69,7 @@ pub(crate) fn disputes(desk: &Desk<'_>, form: &Form) -> Outcome {
     Ok(object::list("/v1/disputes", &data, has_more))
 }
 
-/// The intent whose records are wanted, if one is named.
+/// The intent to filter by, if any.
 fn demand_of_intent(form: &Form) -> Result<Option<IntentId>, ApiError> {
     let fields: Vec<&str> = PAGE_FIELDS
         .iter()
@@ -115,7 +115,7 @@ impl Page {
         })
     }
 
-    /// The records of this page, newest first, and whether more follow in its direction.
+    /// The records of the page, newest first, and whether more follow in its direction.
     fn select<'a, K: Clone + Eq + Hash, V>(
         &self,
         known: &'a Series<K, V>,
@@ -134,7 +134,8 @@ impl Page {
         let start = find(&self.ending_before, "ending_before")?.map_or(0, |at| at + 1);
         let range = known.range(start..end.max(start));
         let wanted = |record: &&V| self.created.holds(created_at(record)) && wanted(record);
-        // `ending_before` asks for the page next to its cursor, which is the oldest of the range.
+        // `ending_before` requests the page before its cursor, whose records are the oldest of the
+        // range.
         let mut records: Vec<&V> = if self.ending_before.is_some() {
             range.filter(wanted).take(self.limit + 1).collect()
         } else {

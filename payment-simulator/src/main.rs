@@ -1,4 +1,4 @@
-//! The payment simulator as a process of its own.
+//! The payment simulator as a separate process.
 
 use std::io::{IsTerminal, Write};
 use std::net::SocketAddr;
@@ -13,7 +13,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 use tracing_subscriber::EnvFilter;
 
-/// Exit status for settings that cannot work.
+/// Exit code for invalid settings.
 const EXIT_CONFIG: u8 = 64;
 
 /// A payment provider for demos and tests that speaks Stripe's shapes. No money moves.
@@ -41,7 +41,7 @@ fn main() -> ExitCode {
         Ok(cli) => cli,
         Err(error) => {
             let status = if error.use_stderr() { EXIT_CONFIG } else { 0 };
-            // Nothing better can be done when even the terminal is gone.
+            // If the terminal is gone too, there is nowhere to report the error.
             let _ = error.print();
             return ExitCode::from(status);
         }
@@ -85,7 +85,7 @@ async fn run(cli: Cli) -> anyhow::Result<()> {
         .with_context(|| format!("listening on {}", cli.listen))?;
     let address = listener.local_addr().context("reading the bound address")?;
     let mut serving = std::pin::pin!(serve(cli.config, listener, SystemClock, shutdown.clone()));
-    // Connections made from here on wait in the listener's backlog until the journal is read.
+    // From here on connections wait in the listener's backlog until the journal is read.
     let mut stdout = std::io::stdout();
     writeln!(stdout, "listening on http://{address}").context("writing to stdout")?;
     stdout.flush().context("writing to stdout")?;
@@ -99,7 +99,7 @@ async fn run(cli: Cli) -> anyhow::Result<()> {
     Ok(serving.await?)
 }
 
-/// Whether the log goes to a terminal that may have colour (<https://no-color.org>).
+/// Whether the log goes to a terminal and colour is not disabled (<https://no-color.org>).
 fn has_colour() -> bool {
     let refused = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
     std::io::stderr().is_terminal() && !refused

@@ -1,26 +1,26 @@
-//! Test payment methods and what each makes happen.
+//! Test payment methods and their behaviour.
 //!
-//! One table serves three callers: a confirm names a method, the pay page lists them, and a
-//! queued fault borrows a method's behaviour for one call.
+//! One table has three users: a confirm names a method, the pay page lists them, and a queued fault
+//! applies a method's behaviour to one call.
 
 use serde::{Deserialize, Serialize};
 
 /// A payment method a customer can pay with.
 #[derive(Debug)]
 pub(crate) struct TestMethod {
-    /// What `payment_method` names.
+    /// The value of `payment_method`.
     pub(crate) id: &'static str,
-    /// The same as a card token in `payment_method_data[card][token]`.
+    /// Its card token, for `payment_method_data[card][token]`.
     pub(crate) token: Option<&'static str>,
-    /// The same as a card number in `payment_method_data[card][number]`.
+    /// Its card number, for `payment_method_data[card][number]`.
     pub(crate) number: Option<&'static str>,
-    /// What the pay page calls it.
+    /// Its name on the pay page.
     pub(crate) title: &'static str,
-    /// What it makes happen.
+    /// Its behaviour.
     pub(crate) behaviour: Behaviour,
 }
 
-/// What happens to a call, at the bank, and to the news about it. The three are independent.
+/// The effects on the call, the bank and the webhooks. The three are independent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Behaviour {
     pub(crate) call: CallFault,
@@ -28,14 +28,14 @@ pub(crate) struct Behaviour {
     pub(crate) webhooks: WebhookPlan,
 }
 
-/// What happens to the HTTP call.
+/// The effect on the HTTP call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum CallFault {
-    /// It is answered.
+    /// The call is answered.
     None,
-    /// It takes effect, and its answer comes too late for the client.
+    /// The call takes effect, but its response comes after the client's timeout.
     AnswerHeld,
-    /// It never arrives: no effect, and an answer that comes too late for the client.
+    /// The call has no effect, and its response comes after the client's timeout.
     RequestLost,
     /// 503 without effect.
     GatewayDown,
@@ -47,30 +47,30 @@ pub(crate) enum CallFault {
     CurrencyUnsupported,
 }
 
-/// What the bank does with a charge.
+/// The decision of the bank on a charge.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum BankOutcome {
-    /// Takes the money.
+    /// Captures the money.
     Approve,
-    /// Takes another amount than asked.
+    /// Captures another amount.
     ApproveOther,
-    /// Says no.
+    /// Declines.
     Decline(Decline),
-    /// Wants to see the customer first.
+    /// Requires the customer to authenticate.
     Authenticate,
-    /// Says nothing for the settlement delay, then takes the money.
+    /// Captures the money after the settlement delay.
     ProcessThenApprove,
-    /// Says nothing for the settlement delay, then says no.
+    /// Declines after the settlement delay.
     ProcessThenDecline(Decline),
-    /// Says nothing until the intent is cancelled, then takes the money all the same.
+    /// Decides only after the intent is cancelled, and then captures the money.
     ApproveAfterCancel,
-    /// Says no, and takes the money after the settlement delay all the same.
+    /// Declines, but captures the money after the settlement delay.
     DeclineThenApprove,
-    /// Reports that the customer gave up at the bank.
+    /// Reports that the customer cancelled at the bank.
     CustomerCancels,
 }
 
-/// How news about an intent travels.
+/// The plan for the webhooks about an intent.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum WebhookPlan {
@@ -87,7 +87,7 @@ pub(crate) enum WebhookPlan {
     Delayed,
 }
 
-/// Why a bank says no.
+/// The reason of a decline.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum Decline {
@@ -104,7 +104,7 @@ pub(crate) enum Decline {
     AuthenticationFailed,
 }
 
-/// How an error answer names a decline.
+/// The texts of a decline in an error response.
 pub(crate) struct DeclineWords {
     pub(crate) code: &'static str,
     pub(crate) decline_code: Option<&'static str>,
@@ -112,7 +112,7 @@ pub(crate) struct DeclineWords {
 }
 
 impl Decline {
-    /// Stripe's codes and a sentence for the customer.
+    /// Stripe's codes, and a sentence for the customer.
     pub(crate) const fn words(self) -> DeclineWords {
         let (code, decline_code, message) = match self {
             Self::Generic => (
@@ -224,7 +224,7 @@ const fn own(id: &'static str, title: &'static str, behaviour: Behaviour) -> Tes
     }
 }
 
-/// Cards with the names, tokens, numbers and outcomes that Stripe documents, success first.
+/// Cards with the names, tokens, numbers and outcomes of Stripe's documentation, successes first.
 pub(crate) const CARDS: &[TestMethod] = &[
     card(
         "pm_card_visa",
@@ -291,7 +291,7 @@ pub(crate) const CARDS: &[TestMethod] = &[
     ),
 ];
 
-/// Methods of our own for what no card of Stripe's provokes.
+/// Methods of the simulator's own, for outcomes that none of Stripe's cards has.
 pub(crate) const SIMULATED: &[TestMethod] = &[
     own(
         "pm_sim_invalid_number",
@@ -408,17 +408,17 @@ impl TestMethod {
         CARDS.iter().chain(SIMULATED)
     }
 
-    /// The method that `payment_method` names.
+    /// The method with this id.
     pub(crate) fn named(id: &str) -> Option<&'static Self> {
         Self::all().find(|method| method.id == id)
     }
 
-    /// The method that a card token names.
+    /// The method with this card token.
     pub(crate) fn of_token(token: &str) -> Option<&'static Self> {
         Self::all().find(|method| method.token == Some(token))
     }
 
-    /// The method that a card number names. Spaces between the digits are ignored.
+    /// The method with this card number. Spaces are ignored.
     pub(crate) fn of_number(number: &str) -> Option<&'static Self> {
         let digits: String = number.chars().filter(char::is_ascii_digit).collect();
         Self::all().find(|method| method.number == Some(digits.as_str()))

@@ -1,4 +1,4 @@
-//! Stripe's JSON objects, made from our own records.
+//! Stripe's JSON objects, built from the simulator's records.
 
 use serde_json::{Value, json};
 
@@ -8,10 +8,10 @@ use crate::id::{EventId, RequestId};
 use crate::intent::{Failure, Intent, Status};
 use crate::refund::Refund;
 
-/// The API version whose shapes these are.
+/// The API version of these objects.
 const API_VERSION: &str = "2024-06-20";
 
-/// A payment intent. `base_url` is where the customer finds the pages it names.
+/// A payment intent. `base_url` is the prefix of its page URLs.
 pub(crate) fn intent(intent: &Intent, base_url: &str) -> Value {
     json!({
         "id": intent.id,
@@ -55,7 +55,7 @@ pub(crate) fn intent(intent: &Intent, base_url: &str) -> Value {
     })
 }
 
-/// A payment intent as a browser without the secret key may see it.
+/// A payment intent without the fields that need the secret key.
 pub(crate) fn public_intent(of: &Intent, base_url: &str) -> Value {
     let mut value = intent(of, base_url);
     if let Some(fields) = value.as_object_mut() {
@@ -88,7 +88,7 @@ fn next_action(intent: &Intent, base_url: &str) -> Value {
     })
 }
 
-/// The address of the page on which the customer passes or fails the bank's check.
+/// The URL of the page for the bank's check.
 pub(crate) fn bank_page(intent: &Intent, base_url: &str) -> String {
     let secret = &intent.client_secret;
     format!("{base_url}/pay/{}/bank?client_secret={secret}", intent.id)
@@ -178,14 +178,14 @@ pub(crate) fn event(
     })
 }
 
-/// The request that made an event happen; empty when the bank did by itself.
+/// The request that caused an event; empty when the bank did.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Cause {
     pub(crate) request_id: Option<RequestId>,
     pub(crate) idempotency_key: Option<String>,
 }
 
-/// The address that `text` names, when a browser may be sent there.
+/// The URL in `text`, if browsers may be redirected there.
 pub(crate) fn web_address(text: &str) -> Option<reqwest::Url> {
     let url = reqwest::Url::parse(text).ok()?;
     (matches!(url.scheme(), "http" | "https") && url.host().is_some()).then_some(url)

@@ -1,5 +1,5 @@
-//! Calls about payment intents: create, retrieve, confirm, cancel, the bank's check and its late
-//! word.
+//! Calls about payment intents: create, retrieve, confirm, cancel, the bank's check and its delayed
+//! decisions.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -16,10 +16,10 @@ use crate::intent::{Attempt, Intent, Notice, Status, UnexpectedState};
 use crate::method::{TestMethod, WebhookPlan};
 use crate::object;
 
-/// The largest amount Stripe takes: eight digits in the minor unit.
+/// Largest amount: eight digits in the minor unit, the limit of Stripe's API.
 const AMOUNT_MINOR_MAX: i64 = 99_999_999;
 
-/// What `pm_sim_amount_mismatch` takes too much, in the minor unit.
+/// By how much `pm_sim_amount_mismatch` captures too much, in the minor unit.
 const MISMATCH_MINOR: u64 = 100;
 
 const METADATA_PAIRS_MAX: usize = 50;
@@ -163,7 +163,7 @@ pub(crate) fn pay(
     attempt(desk, &mut intent, caller)
 }
 
-/// Takes the intent to the bank with the method it has.
+/// Sends the intent to the bank with its payment method.
 fn attempt(desk: &mut Desk<'_>, intent: &mut Intent, caller: &Caller) -> Outcome {
     let takes_attempts = matches!(
         intent.status,
@@ -238,7 +238,7 @@ pub(crate) fn cancel(desk: &mut Desk<'_>, id: &IntentId, form: &Form) -> Outcome
     give_up(desk, intent, reason, &Caller::Merchant)
 }
 
-/// The customer gives up on the pay page.
+/// The customer cancels on the pay page.
 pub(crate) fn abandon(desk: &mut Desk<'_>, id: &IntentId, caller: &Caller) -> Outcome {
     let intent = desk.intent(id, caller)?;
     give_up(desk, intent, CancelReason::RequestedByCustomer, caller)
@@ -273,7 +273,7 @@ pub(crate) fn authenticate(
     answer(desk, &intent, caller, notice)
 }
 
-/// The bank speaks on an intent that waited for it.
+/// Applies the bank's delayed decision on an intent.
 pub(crate) fn settle(desk: &mut Desk<'_>, id: &IntentId) {
     if let Some(mut intent) = desk.books.intents().get(id).cloned() {
         let notice = intent.settle(desk.now);
@@ -374,7 +374,7 @@ fn return_url(form: &Form) -> Result<Option<String>, ApiError> {
     }
 }
 
-/// The method a form names, by id, by card token or by card number.
+/// The method of a form: by id, card token or card number.
 fn chosen_method(form: &Form) -> Result<Option<&'static TestMethod>, ApiError> {
     let card = |field| form.text(&["payment_method_data", "card", field]);
     if let Some(id) = form.text(&["payment_method"]) {
@@ -400,5 +400,5 @@ fn chosen_method(form: &Form) -> Result<Option<&'static TestMethod>, ApiError> {
     Ok(None)
 }
 
-/// The longest a fault may stretch anything.
+/// Longest delay that a fault may set.
 pub(crate) const FAULT_DELAY_MAX: Duration = Duration::from_hours(24);

@@ -1,4 +1,4 @@
-//! The payment provider: takes calls one at a time, makes each durable, then lets it be answered.
+//! The payment provider: decides calls one at a time, makes each change durable, then responds.
 
 use std::collections::HashSet;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -22,7 +22,7 @@ use crate::journal::{Journal, OpenError, Sequence};
 use crate::object::Cause;
 use crate::payment;
 
-/// Late words of the bank that one change settles. Bounds how long other calls wait for it.
+/// Delayed bank decisions per change. Limits how long other calls wait for the lock.
 const SETTLEMENTS_PER_CHANGE_MAX: usize = 500;
 
 /// A handle to the provider. Clones share it.
@@ -35,40 +35,40 @@ struct Shared {
     clock: Box<dyn Clock>,
     rules: Rules,
     secret: Secret,
-    /// Ends held answers when the process stops.
+    /// Ends held responses when the process stops.
     shutdown: CancellationToken,
     settlements_changed: Notify,
     deliveries_changed: Notify,
 }
 
-/// What one call at a time has for itself.
+/// The state under the lock that orders calls.
 struct Turn {
     books: Books,
     rng: ChaCha20Rng,
 }
 
-/// What identifies a repeatable request.
+/// The identity of a request with an idempotency key.
 #[derive(Clone, Debug)]
 pub(crate) struct RequestKey {
     /// As the caller sent it.
     pub(crate) key: String,
-    /// The key among those of all callers.
+    /// The key, made unique among all callers.
     stored_as: String,
     fingerprint: String,
 }
 
-/// An answer on its way out.
+/// A response.
 #[derive(Debug)]
 pub(crate) struct Answer {
     pub(crate) status: u16,
     pub(crate) body: String,
-    /// The request that was answered first, when this answer repeats it.
+    /// The id of the first request, if this response repeats its response.
     pub(crate) replay_of: Option<String>,
 }
 
 impl RequestKey {
-    /// Two requests are the same when endpoint and parameters are. Keys of a browser are no keys
-    /// of the merchant, nor of a browser that pays another intent.
+    /// Two requests are the same if their endpoint and parameters are. A browser's keys are
+    /// separate from the merchant's, and from those of browsers that pay another intent.
     pub(crate) fn new(
         caller: &Caller,
         key: &str,
@@ -81,7 +81,7 @@ impl RequestKey {
             key: key.to_owned(),
             stored_as: match caller {
                 Caller::Merchant => key.to_owned(),
-                // No header has a newline, so this is nobody else's.
+                // A header contains no newline, so no other caller's key is equal.
                 Caller::Browser { client_secret } => format!("{client_secret}\n{key}"),
             },
             fingerprint: HEXLOWER.encode(&digest),
@@ -112,7 +112,7 @@ impl Provider {
         let mut books = Books::default();
         let journal = Journal::open(directory, |line| {
             for entry in serde_json::from_str::<Vec<Entry>>(line)? {
-                // Whatever was read back is durable, so its change counts as older than any.
+                // Entries from the file are durable, so they get a number before all new changes.
                 books.apply(entry, 0);
             }
             Ok(())
@@ -129,8 +129,8 @@ impl Provider {
         })))
     }
 
-    /// Decides one call, makes it durable and answers. With a key, the same request again gets
-    /// the same answer without being decided again.
+    /// Decides one call, makes its change durable and responds. With a key, a repeated request gets
+    /// the same response without another decision.
     pub(crate) async fn call(
         &self,
         cause: Cause,
@@ -211,7 +211,7 @@ impl Provider {
         if stored.fingerprint != key.fingerprint {
             return Err(ApiError::key_reused(&key.key));
         }
-        // Not on disk yet means not answered yet: the first request is still running.
+        // Not on disk, so the first request has not been answered yet.
         if sequence > self.0.journal.durable_sequence() {
             return Err(ApiError::key_in_use());
         }
@@ -223,8 +223,8 @@ impl Provider {
         Ok((answer, sequence, None))
     }
 
-    /// Journals and applies a change. Without entries it returns the last change, so that a
-    /// reader waits for what it has seen.
+    /// Journals and applies a change. Without entries it returns the number of the last change, so
+    /// that a reader waits until the state that it read is durable.
     fn commit(&self, turn: &mut Turn, entries: Vec<Entry>) -> Sequence {
         if entries.is_empty() {
             return self.0.journal.last_sequence();
@@ -262,7 +262,7 @@ impl Provider {
         }
     }
 
-    /// The intent `id` as recorded and durable, if this caller may have it.
+    /// The intent `id` once its state is durable, if this caller may read it.
     pub(crate) async fn intent(&self, id: &IntentId, caller: &Caller) -> Result<Intent, ApiError> {
         let (intent, sequence) = {
             let mut turn = self.turn();
@@ -286,7 +286,7 @@ impl Provider {
         &self.0.secret
     }
 
-    /// Lets the bank speak wherever it is due, and says when it speaks next.
+    /// Applies the bank decisions that are due, and returns the time until the next one.
     pub(crate) fn settle_once(&self) -> Option<Duration> {
         let mut turn = self.turn();
         let now = self.0.clock.now();
@@ -307,9 +307,9 @@ impl Provider {
         self.0.settlements_changed.notified().await;
     }
 
-    /// At most `limit` deliveries that are due and not `busy`, and when the next one is. Returns
-    /// when what they tell of is durable: the merchant must not know of a success that the books
-    /// lose in a crash.
+    /// At most `limit` deliveries that are due and not `busy`, and the time until the next one.
+    /// Returns when their changes are durable: a merchant must not hear of a success that a crash
+    /// could undo.
     pub(crate) async fn due_deliveries(
         &self,
         limit: usize,
@@ -324,7 +324,7 @@ impl Provider {
             (due, next, self.0.journal.last_sequence())
         };
         if !due.is_empty() && self.0.journal.durable(sequence).await.is_err() {
-            // Nothing is told any more; the process is about to end.
+            // The process is about to end, so nothing more is delivered.
             return (Vec::new(), None);
         }
         (due, next)
@@ -335,8 +335,8 @@ impl Provider {
         self.0.deliveries_changed.notified().await;
     }
 
-    /// Records how a try went. Not waited for: after a crash the event is sent again, which
-    /// receivers must bear anyway.
+    /// Records the result of an attempt, without waiting until it is durable: after a crash the
+    /// event is sent again, which receivers have to handle anyway.
     pub(crate) fn delivery_tried(&self, delivery: &Delivery, arrived: bool) {
         let mut turn = self.turn();
         let now = self.0.clock.now();
@@ -374,13 +374,14 @@ impl Provider {
         self.0.journal.failed().await;
     }
 
-    /// Writes what waits. Nothing may be called afterwards.
+    /// Writes everything that waits. No call may follow.
     pub(crate) fn close(&self) {
         self.0.journal.close();
     }
 
     fn turn(&self) -> MutexGuard<'_, Turn> {
-        // A panic in a decision leaves the books untouched: entries are applied after it.
+        // Ignores poisoning: entries are applied after the decision, so a panic leaves the books
+        // unchanged.
         self.0.turn.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -1,4 +1,4 @@
-//! Money given back.
+//! Refunds.
 
 use std::collections::BTreeMap;
 
@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::id::{ChargeId, IntentId, RefundId};
 
-/// A refund. The simulator's bank pays it out at once.
+/// A refund. The simulator's bank pays it at once.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct Refund {
     pub(crate) id: RefundId,
@@ -18,7 +18,7 @@ pub(crate) struct Refund {
     pub(crate) reason: Option<String>,
     pub(crate) metadata: BTreeMap<String, String>,
     pub(crate) created_at: Timestamp,
-    /// Whether the customer's bank sent the money back.
+    /// Whether the customer's bank returned the money.
     #[serde(default)]
     pub(crate) failed: bool,
 }

@@ -1,4 +1,4 @@
-//! The HTTP side: parses requests, calls the provider, writes answers.
+//! The HTTP side: parses requests, calls the provider, writes responses.
 
 mod api;
 mod page;
@@ -15,17 +15,17 @@ use axum::routing::{get, post};
 use crate::error::ApiError;
 use crate::provider::{Answer, Provider};
 
-/// Bytes a request body may have. A full metadata set is 27 KB before encoding.
+/// Largest request body, in bytes. A full metadata set has 27 KB before encoding.
 const BODY_BYTES_MAX: usize = 128 * 1024;
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("request-id");
 const ORIGINAL_REQUEST: HeaderName = HeaderName::from_static("original-request");
 const IDEMPOTENT_REPLAYED: HeaderName = HeaderName::from_static("idempotent-replayed");
 
-/// Seconds after which a refused client may come back.
+/// `Retry-After` of refusals, in seconds.
 const RETRY_AFTER: HeaderValue = HeaderValue::from_static("1");
 
-/// Every route, by who calls it.
+/// Every route, grouped by caller.
 pub(crate) fn router(provider: Provider) -> Router {
     // Merchants, and browsers with a client secret.
     let api = Router::new()
@@ -58,9 +58,9 @@ pub(crate) fn router(provider: Provider) -> Router {
     api.merge(pages)
         .merge(sim)
         .fallback(no_such_call)
-        // The innermost layer that still sees every body.
+        // Innermost, so that it still limits every body.
         .layer(DefaultBodyLimit::max(BODY_BYTES_MAX))
-        // Outermost, so that every answer has an id, refusals included.
+        // Outermost, so that every response has an id, including refusals by inner layers.
         .layer(middleware::from_fn_with_state(
             provider.clone(),
             name_request,
@@ -72,7 +72,7 @@ async fn no_such_call(request: Request) -> Response {
     ApiError::no_such_call(request.method().as_str(), request.uri().path()).into_response()
 }
 
-/// Gives each request an id that its answer carries.
+/// Gives each request an id and adds it to the response.
 async fn name_request(
     State(provider): State<Provider>,
     mut request: Request,
@@ -88,8 +88,8 @@ async fn name_request(
     response
 }
 
-/// Lets pages of any origin call the API: what they may do depends on the key they send, never
-/// on cookies.
+/// Allows pages of any origin to call the API: access depends on the key in the request, never on
+/// cookies.
 async fn allow_browsers(request: Request, next: Next) -> Response {
     let mut response = if request.method() == Method::OPTIONS {
         StatusCode::NO_CONTENT.into_response()

@@ -20,7 +20,7 @@ use crate::{currency, payment};
 
 const STYLE: &str = include_str!("../../templates/style.css");
 
-/// The shop's name for its purchase when the intent has no description.
+/// The description of a purchase when the intent has none.
 const DESCRIPTION_DEFAULT: &str = "Your order";
 
 static TEMPLATES: LazyLock<Environment<'static>> = LazyLock::new(|| {
@@ -33,7 +33,7 @@ static TEMPLATES: LazyLock<Environment<'static>> = LazyLock::new(|| {
         ("missing.html", include_str!("../../templates/missing.html")),
     ];
     for (name, text) in files {
-        // A template that does not parse is found by the first test that shows a page.
+        // A template that does not parse makes the first test that renders a page fail.
         if let Err(error) = templates.add_template(name, text) {
             tracing::error!(%error, name, "page.template_invalid");
         }
@@ -107,7 +107,7 @@ pub(super) async fn pay(
         return missing();
     };
     match intent.status {
-        // Also when it was over before: a second click leads where the first one did.
+        // Also after an earlier payment, so that a second click leads to the same page.
         Status::Succeeded | Status::Processing | Status::Canceled => leave(&intent),
         Status::RequiresAction if answer.status == 200 => see_other(&bank_path(&intent)),
         Status::RequiresPaymentMethod | Status::RequiresConfirmation | Status::RequiresAction => {
@@ -156,8 +156,8 @@ pub(super) async fn bank_answer(
     match provider.intent(&visit.id, &visit.caller).await {
         Ok(intent) => match intent.status {
             Status::Succeeded | Status::Processing | Status::Canceled => leave(&intent),
-            // A shop that confirmed by itself named its own page; the pay page's visitor gets
-            // another try.
+            // If the shop confirmed the intent, its own return URL is used; a visitor of the pay
+            // page may try again.
             _ if intent.return_url.is_some() => leave(&intent),
             _ => see_other(&pay_path(&intent)),
         },
@@ -193,7 +193,7 @@ impl Visit {
     }
 }
 
-/// The page for an intent in its present state.
+/// The page for an intent in its present status.
 fn intent_page(intent: &Intent, problem: Option<&str>, status: StatusCode) -> Response {
     let (title, text) = match intent.status {
         Status::Succeeded => ("Payment complete", "Thank you. Your payment went through."),
@@ -245,8 +245,7 @@ fn render(
         client_secret => intent.client_secret.as_str(),
         ..fields
     };
-    // Browsers hold the redirect after a form to the form's policy, so the shop's origin must be
-    // in it.
+    // Browsers apply `form-action` to the redirect after a form, so it must list the shop's origin.
     let shop = intent.way_back().and_then(web_address);
     let shop = shop
         .map(|url| url.origin().ascii_serialization())
@@ -291,7 +290,7 @@ fn html(template: &str, status: StatusCode, fields: &minijinja::Value, form_to: 
     response
 }
 
-/// Sends the customer back to the shop, or to the outcome when the shop named no page.
+/// Redirects the customer to the shop, or to the result page when the shop set no return URL.
 fn leave(intent: &Intent) -> Response {
     match way_back(intent) {
         Some(url) => see_other(&url),
@@ -299,7 +298,7 @@ fn leave(intent: &Intent) -> Response {
     }
 }
 
-/// The shop's page with the outcome added. Only the merchant's own address is ever used.
+/// The return URL with the result added. It is always the merchant's own.
 fn way_back(intent: &Intent) -> Option<String> {
     let status = match intent.status {
         Status::Succeeded => "succeeded",

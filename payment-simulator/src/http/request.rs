@@ -1,4 +1,4 @@
-//! A request to the API, parsed: who calls, with which parameters, under which key.
+//! A parsed API request: caller, parameters and idempotency key.
 
 use axum::body::Bytes;
 use axum::extract::{FromRequest, FromRequestParts, RawPathParams, Request};
@@ -15,7 +15,7 @@ use crate::id::RequestId;
 use crate::object::Cause;
 use crate::provider::{Answer, Provider, RequestKey};
 
-/// Stripe's limit.
+/// Longest idempotency key, the limit of Stripe's API.
 const IDEMPOTENCY_KEY_CHARACTERS_MAX: usize = 255;
 
 /// A parsed request.
@@ -29,11 +29,11 @@ pub(crate) struct ApiRequest {
 /// The `{id}` of the path.
 pub(crate) struct ObjectId(pub(crate) String);
 
-/// A request of the merchant's; nobody else gets further.
+/// A request authenticated by the merchant's secret key; others are refused.
 pub(crate) struct Merchant(pub(crate) ApiRequest);
 
 impl ApiRequest {
-    /// Has `decide` called once for all repeats of this request, and answers.
+    /// Calls `decide` once for all repeats of this request, and responds.
     pub(crate) async fn perform(
         self,
         provider: &Provider,
@@ -119,7 +119,7 @@ impl<S: Send + Sync> FromRequestParts<S> for ObjectId {
     }
 }
 
-/// The whole body, within the limit.
+/// The whole body, up to the limit.
 pub(crate) async fn body(request: Request) -> Result<Bytes, ApiError> {
     Bytes::from_request(request, &())
         .await
@@ -168,7 +168,7 @@ fn idempotency_key(headers: &HeaderMap) -> Result<Option<&str>, ApiError> {
         })
 }
 
-/// Who calls: the merchant by the secret key, or a browser by a client secret.
+/// The caller: the merchant by the secret key, or a browser by a client secret.
 pub(crate) fn caller(
     headers: &HeaderMap,
     form: &Form,

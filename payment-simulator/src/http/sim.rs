@@ -1,4 +1,4 @@
-//! Calls that no real provider has: queued faults, and the ledger for audits.
+//! Calls that no real provider has: faults, disputes, failing refunds, and the ledger for audits.
 
 use std::collections::BTreeMap;
 use std::fmt::Write;
@@ -23,10 +23,10 @@ use crate::payment::FAULT_DELAY_MAX;
 use crate::provider::{Answer, Provider};
 use crate::{disputing, refunding};
 
-/// Calls one fault may strike.
+/// Most calls that one fault may apply to.
 const TIMES_MAX: u32 = 1_000_000;
 
-/// The merchant, proved by the secret key.
+/// A caller authenticated by the secret key.
 pub(super) struct Merchant;
 
 impl FromRequest<Provider> for Merchant {
@@ -46,7 +46,7 @@ fn demand_merchant(headers: &HeaderMap, provider: &Provider) -> Result<Merchant,
     }
 }
 
-/// A fault as a script asks for it.
+/// The JSON of a fault.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct FaultRequest {
@@ -193,8 +193,7 @@ pub(super) async fn clear(State(provider): State<Provider>, _: Merchant) -> Answ
     provider.call(Cause::default(), None, clear).await
 }
 
-/// `GET /_sim/ledger`: a JSON array, or one object a line when `application/x-ndjson` is asked
-/// for.
+/// `GET /_sim/ledger`: a JSON array, or one object per line for `Accept: application/x-ndjson`.
 pub(super) async fn ledger(
     State(provider): State<Provider>,
     headers: HeaderMap,
@@ -214,7 +213,7 @@ pub(super) async fn ledger(
         Ok(intents) if wants_lines => {
             let mut lines = String::new();
             for intent in intents {
-                // Writing to a String cannot fail.
+                // Writing to a `String` cannot fail.
                 let _ = writeln!(lines, "{intent}");
             }
             let lines_type = HeaderValue::from_static("application/x-ndjson");
