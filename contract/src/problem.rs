@@ -147,7 +147,7 @@ pub struct Problem {
     pub extra: Map<String, Value>,
 }
 
-/// Seconds in `Retry-After` when nobody chose a better number.
+/// Default `Retry-After`, in seconds.
 pub const RETRY_AFTER_DEFAULT_SECONDS: u32 = 2;
 
 impl Problem {

@@ -135,14 +135,15 @@ pub struct RoomSettings {
     pub suspended: bool,
 }
 
-/// What the elements of lists are limited to, for the OpenAPI document.
+/// Schemas of list elements, for the OpenAPI document.
 mod schemas {
     use utoipa::openapi::schema::{ArrayBuilder, ObjectBuilder, Schema, Type};
 
-    /// Not below `/_line`, no empty, `.` or `..` segment, and no character of a query, a fragment,
-    /// an escape or a wildcard.
+    /// Excludes `/_line` and paths below it; empty, `.` and `..` segments; and the characters of a
+    /// query, a fragment, an escape or a wildcard.
     const PREFIX: &str = r"^(?!/_line(/|$))(?!.*//)(?!.*/\.{1,2}(/|$))/[!$&-)+-;=@-\[\]_a-z~]*$";
-    /// No control character but the line break, and something other than white space.
+    /// No control character except the line break, and at least one character that is not white
+    /// space.
     const CODE: &str = r"^(?=[\s\S]*\S)[^\u0000-\u0009\u000b-\u001f\u007f-\u009f]*$";
 
     pub(super) fn paths() -> Schema {
@@ -296,7 +297,7 @@ impl LimitedBy {
         Self::Rebuilt,
     ];
 
-    /// The word for it in documents and metrics.
+    /// The text in documents and metrics.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Phase => "phase",
@@ -311,7 +312,7 @@ impl LimitedBy {
         }
     }
 
-    /// The reason that `word` is for. None for one of a later version.
+    /// The reason with this text; `None` for a reason of a later version.
     pub fn read(word: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|why| why.as_str() == word)
     }

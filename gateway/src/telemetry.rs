@@ -1,5 +1,5 @@
-//! Metrics of the gate and the operators' listener. Those of rooms, the proxy and the edge stand with
-//! them.
+//! Metrics of the gate and the operators' listener. The metrics of rooms, the proxy and the edge
+//! are declared in their own modules.
 
 metric_families::declare! {
     /// Forged passes: signatures that were checked, and forgeries that were known already.

@@ -43,11 +43,11 @@
 //! ```
 //!
 //! `on` is `confirm` (the default), `create`, `retrieve`, `cancel` or `refund`; for calls other
-//! than `confirm` only what happens to the call itself counts.
-//! `payment_intent` and `metadata` narrow the match, `delay_ms` replaces the configured answer
-//! hold or settlement delay, `amount` is what an amount mismatch captures.
-//! `GET` lists the queue, `DELETE` empties it.
-//! A fault waits while an intent takes no attempts: it strikes attempts, not refusals.
+//! than `confirm`, only the effect of `kind` on the call itself is applied. `payment_intent` and
+//! `metadata` limit the calls that match, `delay_ms` replaces the configured answer hold or
+//! settlement delay, and `amount` is the amount that an amount mismatch captures. `GET` lists the
+//! queue, `DELETE` empties it. A fault is not used up by a confirm that is refused because of the
+//! intent's status.
 //!
 //! # The ledger
 //!
@@ -57,29 +57,29 @@
 //!
 //! # What the provider's dashboard and banks do
 //!
-//! A refund that somebody makes in the dashboard is `POST /v1/refunds` without metadata.
-//! `POST /_sim/refunds/{id}/fail` lets a refund fail after its success.
-//! `POST /_sim/disputes` with a JSON body opens a dispute, `POST /_sim/disputes/{id}` moves it:
+//! A refund made in the dashboard is `POST /v1/refunds` without metadata. `POST
+//! /_sim/refunds/{id}/fail` makes a refund fail after its success. `POST /_sim/disputes` with a
+//! JSON body opens a dispute, and `POST /_sim/disputes/{id}` changes it:
 //!
 //! ```json
 //! { "payment_intent": "pi_…", "amount": 500, "status": "needs_response" }
 //! ```
 //!
-//! `amount` and `status` may be left out. `warning_…` takes no money; `won` gives it back.
+//! `amount` and `status` may be omitted. A `warning_…` status takes no money; `won` returns it.
 //!
 //! # The pay page
 //!
-//! `GET /pay/{intent}?client_secret=…` works without JavaScript.
-//! When the customer is done it leads to `metadata[return_url]` with `payment_intent` and
-//! `redirect_status` (`succeeded`, `processing`, `canceled` or `failed`) added.
+//! `GET /pay/{intent}?client_secret=…` works without JavaScript. At the end it redirects to
+//! `metadata[return_url]`, with `payment_intent` and `redirect_status` (`succeeded`, `processing`,
+//! `canceled` or `failed`) added.
 //!
 //! # What differs from Stripe
 //!
-//! The shop's own name of a payment, in `metadata[payment_id]`, does in the place of an intent's id
-//! in paths, for programs that know only what the shop told them.
-//! Money is captured at once; `capture_method=manual` is refused.
-//! Smallest charges are known for the currencies that Stripe lists; others start at one. An idempotency key is kept for 24 hours, at most 200,000 of
-//! them. Refunds succeed at once. Events are retried 14 times over about an hour.
+//! The shop's payment id, in `metadata[payment_id]`, may be used in paths instead of an intent's
+//! id, for programs that know only the shop's ids. Money is captured at once;
+//! `capture_method=manual` is refused. The smallest charges are those that Stripe lists; in other
+//! currencies the smallest charge is 1. An idempotency key is kept for 24 hours; at most 200,000
+//! keys are kept. Refunds succeed at once. Events are retried 14 times over about an hour.
 //!
 //! # Layout
 //!

@@ -75,7 +75,7 @@ impl Default for RateLimitConfig {
             joins: Rate::at_least_one(50, 500),
             calls: Rate::at_least_one(100, 1000),
             polls: Rate::at_least_one(2, 20),
-            // At most 1% of a core per address, and far more than one call admits at once.
+            // At most 1% of a core per address, and far more than the fans that are called at once.
             signatures: Rate::at_least_one(200, 1000),
         }
     }

@@ -2,7 +2,7 @@
 //!
 //! A shop that ends the session after the purchase usually redirects to a thank-you page below the
 //! protected path. That page may be loaded once, within a minute, together with the resources that
-//! it loads; every other request of the ended session is refused.
+//! it loads; no other protected page may.
 
 use std::time::Duration;
 

@@ -19,8 +19,8 @@ use crate::http::problem_page::came_from;
 pub(super) struct Asked {
     /// A person opens a page.
     pub(super) navigates: bool,
-    /// The request must have no side effects: it uses a safe method without a body, or is
-    /// speculative.
+    /// The request must have no side effects, such as prolonging a session: it is HEAD or OPTIONS,
+    /// or speculative.
     pub(super) only_looks: bool,
     /// The request may load the last page of an ended session.
     pub(super) may_be_last: bool,

@@ -27,7 +27,7 @@ pub(super) async fn document(
     document.answer(&headers)
 }
 
-/// What the handlers' descriptions are added to.
+/// The base document, to which the handlers' descriptions are added.
 #[derive(OpenApi)]
 #[openapi(
     info(

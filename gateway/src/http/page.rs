@@ -35,14 +35,14 @@ use crate::edge::path::check_path;
 use crate::edge::presented::Presented;
 use crate::edge::return_target::ReturnTarget;
 
-/// Where a visitor wants to go in the end.
+/// The query of the waiting page, with the visitor's return target.
 #[derive(Debug, Deserialize)]
 #[expect(clippy::struct_field_names, reason = "they are named as in the URL")]
 pub struct To {
     to: Option<String>,
-    /// Why a join by the form was refused, to be told on the page.
+    /// Why the join by the form was refused, for the page to show.
     refused: Option<ProblemCode>,
-    /// Whether a join by the form gave a place just now, so that there ought to be a cookie.
+    /// Set after the join by the form gave a place, so the place cookie is expected.
     joined: Option<u8>,
 }
 

@@ -55,7 +55,7 @@ pub(super) enum NotAnswered {
 }
 
 impl Connection {
-    /// Starts HTTP/1.1 on `stream`, with a buffer of up to `buffer_bytes` in each direction.
+    /// Starts HTTP/1.1 on `stream`, with a buffer of up to `buffer_bytes`.
     pub(super) async fn open(
         stream: WriteStall<TcpStream>,
         buffer_bytes: usize,
