@@ -57,9 +57,9 @@
 //!
 //! # What the provider's dashboard and banks do
 //!
-//! A refund made in the dashboard is `POST /v1/refunds` without metadata. `POST
-//! /_sim/refunds/{id}/fail` makes a refund fail after its success. `POST /_sim/disputes` with a
-//! JSON body opens a dispute, and `POST /_sim/disputes/{id}` changes it:
+//! A refund made in the dashboard is `POST /v1/refunds` without metadata.
+//! `POST /_sim/refunds/{id}/fail` makes a refund fail after its success.
+//! `POST /_sim/disputes` with a JSON body opens a dispute, `POST /_sim/disputes/{id}` changes it:
 //!
 //! ```json
 //! { "payment_intent": "pi_…", "amount": 500, "status": "needs_response" }

@@ -175,7 +175,8 @@ fn news(refund: &RefundRow, made: Vec<ProviderRefund>) -> Option<ProviderRefund>
 struct Outcome {
     status: ProviderRefundStatus,
     provider_refund_id: Option<String>,
-    /// Whether the result counts towards giving up.
+    /// Whether a failure may be the last one, after which a person has to look; not one that the
+    /// provider stored under the key because of its own error.
     wears_out: bool,
 }
 

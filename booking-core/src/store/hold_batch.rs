@@ -173,6 +173,7 @@ pub(crate) async fn hold_batch(
 }
 
 /// Keeps in each refusal only the seats that are not available now; the others were only locked.
+/// A refusal without seats that are taken becomes [`HoldAnswer::SeatsLocked`].
 fn tell_locked_from_taken(answers: &mut [HoldAnswer], states: &[SeatReport]) {
     let free: HashSet<i32> = states
         .iter()
