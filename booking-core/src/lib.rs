@@ -26,9 +26,9 @@
 //! `POST /shows/{show}/holds` checks the pass and the request, and queues a command for the show's
 //! writer. The writer settles up to 256 commands with one statement ([`config`] has the limits).
 //! `POST /holds/{hold}/payments` records an attempt, then asks the provider for an intent under an
-//! idempotency key that was stored first. The customer pays the provider. `POST
-//! /holds/{hold}/confirm`, the provider's webhook and the poller all call the resolver, and the
-//! first of them makes the booking.
+//! idempotency key that was stored first. The customer pays the provider.
+//! `POST /holds/{hold}/confirm`, the provider's webhook and the poller all call the resolver, and
+//! the first of them makes the booking.
 //!
 //! Cancelling bookings, coupons and PDF tickets are not part of it yet.
 
