@@ -4,6 +4,7 @@ use std::io::{self, BufRead, IsTerminal, Write};
 
 use comfy_table::{Cell, Color, ContentArrangement, Table, presets};
 use serde::Serialize;
+use serde_json::json;
 
 use crate::config;
 use crate::failure::Failure;
@@ -90,6 +91,15 @@ impl Console {
     pub fn note(&self, text: &str) {
         // Without a stderr there is nobody to tell that it is missing.
         writeln!(io::stderr(), "{text}").ok();
+    }
+
+    /// Tells what may not be meant, although it is done.
+    pub fn warning(&self, text: &str) {
+        if self.json {
+            self.note(&json!({"warning": text}).to_string());
+        } else {
+            self.note(&format!("Warning: {text}"));
+        }
     }
 
     /// Tells why the command failed.
