@@ -2,12 +2,13 @@
 
 use std::io::{self, BufRead, IsTerminal, Write};
 
-use comfy_table::{Cell, Color, ContentArrangement, Table, presets};
+use comfy_table::{Cell, Color, Table, presets};
 use serde::Serialize;
 use serde_json::json;
 
 use crate::config;
 use crate::failure::Failure;
+use crate::fitted;
 
 /// The process's output, with what is known about who reads it.
 #[derive(Clone, Debug)]
@@ -80,11 +81,11 @@ impl Console {
         if self.colour {
             table.enforce_styling();
         }
-        if let (true, Ok((width, _))) = (self.terminal, ratatui::crossterm::terminal::size()) {
-            table.set_content_arrangement(ContentArrangement::Dynamic);
-            table.set_width(width);
-        }
-        self.text(&table.trim_fmt())
+        let size = self
+            .terminal
+            .then(|| ratatui::crossterm::terminal::size().ok());
+        let width = size.flatten().map(|(width, _)| width);
+        self.text(&fitted::text(table, width))
     }
 
     /// Tells something that is not the result.

@@ -26,7 +26,7 @@ pub fn list(rooms: &[RoomView], now: Timestamp) -> Table {
             number(settings.total_active_users),
             Cell::new(opens.unwrap_or_else(|| "by command".to_owned())),
             Cell::new(&settings.upstream),
-            Cell::new(settings.paths.join(" ")),
+            Cell::new(settings.paths.join("\n")),
         ]);
     }
     table
