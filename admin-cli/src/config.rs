@@ -142,11 +142,11 @@ impl Gateway {
             is_public.then(|| it.ops_url.clone())
         });
         Ok(Self {
-            meant,
             admin_url,
             public_url,
             token,
             found_in,
+            meant,
         })
     }
 

@@ -195,26 +195,7 @@ impl Stage {
                 target.room
             );
         }
-        let booked_before = match &target.show {
-            Some(show) => {
-                let http = reqwest::Client::new();
-                let url = access.url.as_str();
-                if options.buyers > 0 {
-                    let named = public_show(&http, url, show).await?.room;
-                    let list = ops.rooms().await?;
-                    let rooms: Vec<_> = list.rooms.iter().map(|it| &it.settings).collect();
-                    let before = rooms_before(show, named.as_ref(), &rooms);
-                    admits_buyers(&target.room, show, &before)?;
-                }
-                booked(&public_seat_map(&http, url, show).await?)
-            }
-            None => {
-                if options.buyers > 0 {
-                    tracing::warn!("--buyers without --show: nobody buys");
-                }
-                0
-            }
-        };
+        let booked_before = booked_before(&options, &access, &ops).await?;
         let venue = Venue::new(target, &access, (options.process_index, options.processes))?;
         let world = World {
             caller: venue.caller,
@@ -346,6 +327,30 @@ impl Stage {
             .await
             .map_err(|error| format!("{error:#}"))
     }
+}
+
+/// Seats that are booked before the run. Buyers who could buy nothing are not sent.
+async fn booked_before(
+    options: &RunOptions,
+    access: &Access,
+    ops: &OpsClient,
+) -> anyhow::Result<usize> {
+    let Some(show) = &options.target.show else {
+        if options.buyers > 0 {
+            tracing::warn!("--buyers without --show: nobody buys");
+        }
+        return Ok(0);
+    };
+    let http = reqwest::Client::new();
+    let url = access.url.as_str();
+    if options.buyers > 0 {
+        let named = public_show(&http, url, show).await?.room;
+        let list = ops.rooms().await?;
+        let rooms: Vec<_> = list.rooms.iter().map(|it| &it.settings).collect();
+        let before = rooms_before(show, named.as_ref(), &rooms);
+        admits_buyers(&options.target.room, show, &before)?;
+    }
+    Ok(booked(&public_seat_map(&http, url, show).await?))
 }
 
 /// This process's part of the buyers.

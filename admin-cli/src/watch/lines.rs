@@ -49,9 +49,9 @@ pub(super) async fn run(
     }
 }
 
-/// Tells what it means that the room is idle, where nobody has asked for figures alone.
+/// Says on stderr what it means that the room is idle. The figures go on when the room's settings
+/// cannot be read.
 async fn tell_idle(client: &AdminClient, room: &RoomId, console: &Console) {
-    // The figures go on without it, as they do when one of them fails.
     if let Ok(view) = client.get::<RoomView>(&format!("rooms/{room}")).await
         && view.phase == Phase::Idle
     {
