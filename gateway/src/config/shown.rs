@@ -14,8 +14,8 @@ pub(super) fn settings(said: &Settings, file: &Settings) -> String {
         None => "default; there is no such file",
     };
     let config = named.unwrap_or_else(|| FILE_DEFAULT.to_owned());
-    let names = said.all().into_iter().map(|(name, ..)| name.len());
-    let widest = names.max().unwrap_or(0);
+    let lengths = said.all().into_iter().map(|(name, ..)| name.len());
+    let widest = lengths.max().unwrap_or(0);
     let mut text = format!("{:<widest$} {config}  ({source})\n", "ROPELINE_CONFIG");
     let is_given = |text: Option<&str>| text.is_some_and(|text| !text.trim().is_empty());
     for ((name, said, show, default), (_, filed, ..)) in said.all().into_iter().zip(file.all()) {
