@@ -5,6 +5,7 @@ use std::time::Duration;
 use reqwest::{Method, RequestBuilder, Response, Url, header, redirect};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
+use serde_json::Value;
 
 use crate::config::Gateway;
 use crate::failure::{Exit, Failure};
@@ -17,6 +18,9 @@ const READ_TIMEOUT: Duration = Duration::from_secs(30);
 const ANSWER_BYTES_MAX: usize = 64 << 20;
 /// The longest line of a streamed log.
 const LINE_BYTES_MAX: usize = 64 << 10;
+
+/// Where the public listener, and no other, has the keys of its passes.
+const PASS_KEYS: &str = "_line/v1/jwks.json";
 
 /// A client of one gateway.
 pub struct AdminClient {
@@ -46,8 +50,7 @@ impl AdminClient {
 
     /// Reads `path` of the operators' API, such as `rooms/eras`.
     pub async fn get<T: DeserializeOwned>(&self, path: &str) -> Result<T, Failure> {
-        let request = self.request(Method::GET, path)?;
-        read(self.send(request).await?).await
+        self.ask(self.request(Method::GET, path)?).await
     }
 
     /// Does `method` on `path` with `body`, and reads the answer.
@@ -57,8 +60,7 @@ impl AdminClient {
         path: &str,
         body: &impl Serialize,
     ) -> Result<T, Failure> {
-        let request = self.request(method, path)?.json(body);
-        read(self.send(request).await?).await
+        self.ask(self.request(method, path)?.json(body)).await
     }
 
     /// Replaces what `path` names, unless it is no longer at `version`.
@@ -70,13 +72,12 @@ impl AdminClient {
     ) -> Result<T, Failure> {
         let request = self.request(Method::PUT, path)?;
         let request = request.header(header::IF_MATCH, format!("\"{version}\""));
-        read(self.send(request.json(body)).await?).await
+        self.ask(request.json(body)).await
     }
 
     /// Does what needs no body.
     pub async fn post<T: DeserializeOwned>(&self, path: &str) -> Result<T, Failure> {
-        let request = self.request(Method::POST, path)?;
-        read(self.send(request).await?).await
+        self.ask(self.request(Method::POST, path)?).await
     }
 
     /// Deletes what `path` names.
@@ -129,7 +130,52 @@ impl AdminClient {
                 self.gateway.found_in
             ))
         })?;
-        accept(answer).await
+        match accept(answer).await {
+            Ok(answer) => Ok(answer),
+            Err(failure) => Err(self.explained(failure).await),
+        }
+    }
+
+    async fn ask<T: DeserializeOwned>(&self, request: RequestBuilder) -> Result<T, Failure> {
+        match read(self.send(request).await?).await {
+            Ok(document) => Ok(document),
+            Err(failure) => Err(self.explained(failure).await),
+        }
+    }
+
+    /// `failure`, or that the public listener was asked: it knows no operators' API, and its shop
+    /// may answer with anything. Operators' listeners have no keys of passes.
+    async fn explained(&self, failure: Failure) -> Failure {
+        if failure.exit == Exit::Unreachable {
+            return failure;
+        }
+        let url = &self.gateway.admin_url;
+        let Ok(keys) = join(url, PASS_KEYS) else {
+            return failure;
+        };
+        let answer = self.http.get(keys).timeout(CONNECT_TIMEOUT).send().await;
+        let is_public = match answer {
+            Ok(answer) if answer.status().is_success() => {
+                let document: Result<Value, Failure> = read(answer).await;
+                document.is_ok_and(|document| document["keys"].is_array())
+            }
+            _ => false,
+        };
+        if !is_public {
+            return failure;
+        }
+        let listener = match &self.gateway.meant {
+            Some(meant) => format!("the operators' listener is {meant}"),
+            None => "the operators' listener is another address, port 8081 unless \
+                     ROPELINE_OPS_LISTEN says otherwise"
+                .to_owned(),
+        };
+        Failure::usage(format!("{url} is the public listener of a gateway"))
+            .detail(listener)
+            .hint(format!(
+                "the URL is from {}; set --admin-url or ROPELINE_ADMIN_URL",
+                self.gateway.found_in
+            ))
     }
 }
 

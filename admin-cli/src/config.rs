@@ -63,6 +63,9 @@ pub struct Gateway {
     pub token: Option<String>,
     /// Where the address is from, for messages.
     pub found_in: String,
+    /// The operators' listener of the gateway on this machine whose public listener has the address
+    /// above, if one wrote that it does.
+    pub meant: Option<String>,
 }
 
 /// What a gateway tells the machine it runs on, in `admin.json`.
@@ -132,11 +135,18 @@ impl Gateway {
             }
             None => None,
         };
+        let meant = announced.as_ref().and_then(|(_, it)| {
+            let is_public = std::iter::once(&it.public_url)
+                .chain(&it.listen_url)
+                .any(|url| is_same_place(url, admin_url.as_str()));
+            is_public.then(|| it.ops_url.clone())
+        });
         Ok(Self {
             admin_url,
             public_url,
             token,
             found_in,
+            meant,
         })
     }
 
@@ -309,6 +319,24 @@ mod tests {
         };
         let found = Gateway::find(&options, cwd.path()).unwrap();
         assert!(found.public_url().is_err());
+    }
+
+    #[test]
+    fn whoever_names_the_public_listener_is_told_the_operators() {
+        let cwd = tempfile::tempdir().unwrap();
+        data_dir(cwd.path(), ".demo", "http://127.0.0.1:7001", "demo");
+        for (url, meant) in [
+            ("http://127.0.0.1:7000", Some("http://127.0.0.1:7001")),
+            ("http://127.0.0.1:7001", None),
+            ("http://127.0.0.1:7002", None),
+        ] {
+            let options = GatewayOptions {
+                admin_url: Some(url.to_owned()),
+                ..GatewayOptions::default()
+            };
+            let found = Gateway::find(&options, cwd.path()).unwrap();
+            assert_eq!(found.meant.as_deref(), meant, "{url}");
+        }
     }
 
     #[test]

@@ -2,11 +2,13 @@
 
 use std::io::{self, BufRead, IsTerminal, Write};
 
-use comfy_table::{Cell, Color, ContentArrangement, Table, presets};
+use comfy_table::{Cell, Color, Table, presets};
 use serde::Serialize;
+use serde_json::json;
 
 use crate::config;
 use crate::failure::Failure;
+use crate::fitted;
 
 /// The process's output, with what is known about who reads it.
 #[derive(Clone, Debug)]
@@ -79,17 +81,26 @@ impl Console {
         if self.colour {
             table.enforce_styling();
         }
-        if let (true, Ok((width, _))) = (self.terminal, ratatui::crossterm::terminal::size()) {
-            table.set_content_arrangement(ContentArrangement::Dynamic);
-            table.set_width(width);
-        }
-        self.text(&table.trim_fmt())
+        let size = self
+            .terminal
+            .then(|| ratatui::crossterm::terminal::size().ok());
+        let width = size.flatten().map(|(width, _)| width);
+        self.text(&fitted::text(table, width))
     }
 
     /// Tells something that is not the result.
     pub fn note(&self, text: &str) {
         // Without a stderr there is nobody to tell that it is missing.
         writeln!(io::stderr(), "{text}").ok();
+    }
+
+    /// Tells what may not be meant, although it is done.
+    pub fn warning(&self, text: &str) {
+        if self.json {
+            self.note(&json!({"warning": text}).to_string());
+        } else {
+            self.note(&format!("Warning: {text}"));
+        }
     }
 
     /// Tells why the command failed.

@@ -22,6 +22,7 @@ pub mod config;
 pub mod console;
 pub mod draw;
 pub mod failure;
+mod fitted;
 pub mod reconcile;
 pub mod room;
 pub mod show;

@@ -42,6 +42,13 @@ pub fn parse_when(text: &str) -> Result<When, String> {
     if let Some(span) = text.strip_prefix('+') {
         return parse_span(span).map(When::In);
     }
+    if let Some(span) = text.strip_prefix('-')
+        && parse_span(span).is_ok()
+    {
+        return Err(format!(
+            "{text} lies in the past: write `now`, or the time itself such as 2026-11-22T10:00:00Z"
+        ));
+    }
     // People separate date and time by a space; RFC 3339 section 5.6 allows it.
     let at = Timestamp::parse(text).or_else(|| Timestamp::parse(&text.replacen(' ', "T", 1)));
     at.map(When::At).ok_or_else(|| {
@@ -129,6 +136,16 @@ pub fn distance_text(at: Timestamp, now: Timestamp) -> String {
         format!("{instant} (in {})", span_text(at.since(now)))
     } else {
         format!("{instant} ({} ago)", span_text(now.since(at)))
+    }
+}
+
+/// An instant that has been, and how long ago. One that this machine's clock has yet to reach was
+/// just now: the gateway's clock is a little ahead, or the command asked before it was.
+pub fn past_text(at: Timestamp, now: Timestamp) -> String {
+    if now.since(at).as_secs() > 0 {
+        distance_text(at, now)
+    } else {
+        format!("{} (just now)", instant_text(at))
     }
 }
 

@@ -2,7 +2,8 @@
 //!
 //! Ids, the clock, passes, problem documents and the JSON that crosses a process boundary. Nothing
 //! here does input or output, and nothing decides about the line or a seat: those decisions belong
-//! to the gateway and the booking core.
+//! to the gateway and the booking core. Which settings of a room are valid is decided here, because
+//! the gateway and the command line check them alike.
 //!
 //! | Module | Subject |
 //! | --- | --- |
@@ -12,10 +13,13 @@
 //! | [`ids`] | typed identifiers and their text forms |
 //! | [`line`] | JSON of the line: status, room document, responses to join and claim |
 //! | [`pass`] | the signed pass: claims, signing, verification, JWKS |
+//! | [`path`] | paths with one reading, and the prefixes that rooms protect |
 //! | [`principal`] | headers that tell an upstream which fan a request belongs to |
 //! | [`problem`] | RFC 9457 problem documents with stable codes |
-//! | [`text`] | checks of JSON text before it is parsed |
 //! | [`room`] | JSON of room settings, statistics and the admission log |
+//! | [`settings`] | which settings of a room are valid |
+//! | [`text`] | checks of JSON text before it is parsed |
+//! | [`upstream`] | the address of a protected service |
 
 pub mod booking;
 pub mod clock;
@@ -23,10 +27,13 @@ pub mod cookies;
 pub mod ids;
 pub mod line;
 pub mod pass;
+pub mod path;
 pub mod principal;
 pub mod problem;
 pub mod room;
+pub mod settings;
 pub mod text;
+pub mod upstream;
 
 pub use clock::{Clock, ManualClock, SystemClock, Timestamp};
 pub use ids::{BookingId, CityId, HoldId, PaymentId, PlaceId, RoomId, SeatId, ShowId, TicketId};

@@ -8,6 +8,7 @@ mod checked;
 mod rates;
 mod settings;
 mod shown;
+mod unknown;
 
 use clap::{Parser, Subcommand};
 
@@ -71,10 +72,15 @@ impl Command {
         let file = read_file(named.as_deref(), &mut |problem| problems.push(problem));
         let is_check = matches!(self.action, Some(Action::Config(ConfigAction::Check)));
         let shown = is_check.then(|| shown::settings(&self.settings, &file));
+        let known: Vec<&str> = file.all().into_iter().map(|(name, ..)| name).collect();
+        // A variable whose name is not UTF-8 is none of ours.
+        let variables = std::env::vars_os().filter_map(|(name, _)| name.into_string().ok());
+        let unknown = unknown::warnings(variables, &known);
         let checked = check(self.settings.or(file), problems);
         let asked = if is_check { Asked::Check } else { Asked::Run };
         let outcome = checked.map(|mut config| {
             config.adopt_keys = self.adopt_keys;
+            config.warnings.extend(unknown);
             asked(Box::new(config))
         });
         Settled { shown, outcome }
@@ -133,6 +139,7 @@ mod tests {
             panic!("accepted")
         };
         let text = problems.to_string();
+        assert!(text.contains("has 16 problems;"), "{text}");
         for name in [
             "the settings file",
             "ROPELINE_LISTEN",
@@ -153,6 +160,12 @@ mod tests {
         ] {
             assert!(text.contains(name), "{name} is missing from: {text}");
         }
+    }
+
+    #[test]
+    fn a_single_problem_is_one() {
+        let text = refused("log_format = \"xml\"");
+        assert!(text.contains("has 1 problem;"), "{text}");
     }
 
     #[test]

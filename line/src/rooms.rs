@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use contract::RoomId;
+use contract::path::SafePath;
 use tokio::sync::{Notify, watch};
 use tokio::time::MissedTickBehavior;
 use tokio_util::task::TaskTracker;
@@ -17,7 +18,6 @@ use crate::error::WorkError;
 use crate::follower::Follower;
 use crate::leader::Leader;
 use crate::parts::Parts;
-use crate::policy::path::SafePath;
 use crate::policy::prefixes::Prefixes;
 use crate::records::{RoomRecord, Rooms};
 use crate::room::Room;

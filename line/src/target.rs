@@ -1,7 +1,7 @@
 //! Where requests to a room's part of the site go.
 
-use crate::policy::settings::EMBEDDED;
-use crate::policy::upstream::Upstream;
+use contract::settings::EMBEDDED;
+use contract::upstream::Upstream;
 
 /// Where requests to a room's part of the site go.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -21,6 +21,7 @@ pub mod cli;
 mod demo;
 mod evidence;
 mod fan;
+mod guard;
 mod life;
 mod limits;
 mod line;

@@ -5,8 +5,8 @@ use std::collections::HashMap;
 use std::time::Duration;
 
 use anyhow::{Context as _, bail};
-use contract::booking::SeatMap;
-use contract::room::{AdmissionRecord, RoomStats, RoomView};
+use contract::booking::{SeatMap, Show};
+use contract::room::{AdmissionRecord, RoomList, RoomStats, RoomView};
 use contract::{HoldId, RoomId, ShowId, Timestamp};
 use reqwest::{RequestBuilder, StatusCode, Url};
 use serde::Deserialize;
@@ -64,6 +64,13 @@ impl OpsClient {
         read(self.get(&format!("/rooms/{}", self.room)))
             .await
             .with_context(|| format!("cannot read the settings of room {}", self.room))
+    }
+
+    /// All rooms.
+    pub(crate) async fn rooms(&self) -> anyhow::Result<RoomList> {
+        read(self.get("/rooms"))
+            .await
+            .context("cannot read the rooms")
     }
 
     /// The room's figures.
@@ -158,6 +165,18 @@ pub(crate) async fn public_seat_map(
     read(http.get(url))
         .await
         .with_context(|| format!("cannot read the seat map of show {show}"))
+}
+
+/// Reads a show as anyone may.
+pub(crate) async fn public_show(
+    http: &reqwest::Client,
+    url: &str,
+    show: &ShowId,
+) -> anyhow::Result<Show> {
+    let url = format!("{}/api/v1/shows/{show}", url.trim_end_matches('/'));
+    read(http.get(url))
+        .await
+        .with_context(|| format!("cannot read show {show}"))
 }
 
 /// The payment provider, read with its secret.

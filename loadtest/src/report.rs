@@ -27,6 +27,8 @@ pub(crate) struct Report {
     pub audit: Vec<Finding>,
     /// Whether no check of the audit failed.
     pub kept: bool,
+    /// What makes the run say less than it was meant to.
+    pub warnings: Vec<String>,
 }
 
 /// How many fans did what.
@@ -63,6 +65,8 @@ pub(crate) struct Course {
     pub started_at: Timestamp,
     pub ended_at: Timestamp,
     pub cut_short: bool,
+    /// Fans that were to buy.
+    pub buyers: u64,
 }
 
 impl Report {
@@ -73,13 +77,15 @@ impl Report {
         measurements: &Measurements,
         audit: Vec<Finding>,
     ) -> Self {
+        let counts = Counts::of(tally);
         Self {
             room: course.room,
             seed: course.seed,
             started_at: course.started_at,
             ended_at: course.ended_at,
             cut_short: course.cut_short,
-            counts: Counts::of(tally),
+            warnings: warnings(course.buyers, &counts),
+            counts,
             latencies: measurements.quantiles(),
             codes: measurements.codes(),
             kept: kept(&audit),
@@ -115,6 +121,9 @@ impl Report {
             for example in &finding.examples {
                 let _infallible = writeln!(text, "  {}: {example}", finding.check);
             }
+        }
+        for warning in &self.warnings {
+            let _infallible = writeln!(text, "\nWarning: {warning}");
         }
         let verdict = if self.kept {
             "Every promise that could be judged was kept."
@@ -168,6 +177,17 @@ impl Report {
     }
 }
 
+/// What makes a run say less than it was meant to.
+fn warnings(buyers: u64, counts: &Counts) -> Vec<String> {
+    if buyers == 0 || counts.booked > 0 {
+        return Vec::new();
+    }
+    vec![format!(
+        "none of the {buyers} buyers bought anything, so that nothing was seen of the sale; the \
+         answers other than success say where they ended"
+    )]
+}
+
 fn right(text: String) -> Cell {
     Cell::new(text).set_alignment(CellAlignment::Right)
 }
@@ -183,6 +203,7 @@ mod tests {
             started_at: Timestamp::EPOCH,
             ended_at: Timestamp::from_ms(1500),
             cut_short: false,
+            buyers: 0,
         };
         let measurements = Measurements::new().unwrap();
         Report::new(course, &Tally::default(), &measurements, findings)
@@ -199,6 +220,21 @@ mod tests {
         let skipped = report(vec![Finding::skipped("double charges", "no secret")]);
         assert!(skipped.kept);
         assert!(skipped.text().contains("NOT JUDGED"));
+    }
+
+    #[test]
+    fn a_run_in_which_no_buyer_bought_says_so() {
+        let counts = |booked| Counts {
+            booked,
+            ..Counts::of(&Tally::default())
+        };
+        let warned = warnings(3, &counts(0));
+        assert!(warned[0].contains("none of the 3 buyers"), "{warned:?}");
+        assert!(warnings(3, &counts(1)).is_empty());
+        assert!(warnings(0, &counts(0)).is_empty());
+        let mut report = report(Vec::new());
+        report.warnings = warned;
+        assert!(report.text().contains("Warning: none of the 3 buyers"));
     }
 
     #[test]

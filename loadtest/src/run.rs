@@ -19,11 +19,12 @@ use crate::audit::{audit, unsettled};
 use crate::call::Caller;
 use crate::cli::{RunOptions, TargetOptions};
 use crate::evidence::{Evidence, FanRecord, ShopEvidence};
+use crate::guard::{admits_buyers, rooms_before};
 use crate::life::{live, look};
 use crate::limits::{check_sockets, open_files};
 use crate::line::LineClient;
 use crate::measurements::Measurements;
-use crate::ops::{LedgerClient, OpsClient, public_seat_map};
+use crate::ops::{LedgerClient, OpsClient, public_seat_map, public_show};
 use crate::outcome::Outcome;
 use crate::plan::{FanPlan, PlanSettings, Shares};
 use crate::progress::Progress;
@@ -85,6 +86,7 @@ pub(crate) async fn run(
         started_at: stage.started_at,
         ended_at: stage.world.clock.now(),
         cut_short,
+        buyers: stage.buyers(),
     };
     let world = &stage.world;
     let report = Report::new(course, &world.tally, &world.measurements, audit(&evidence));
@@ -193,16 +195,8 @@ impl Stage {
                 target.room
             );
         }
-        let booked_before = match &target.show {
-            Some(show) => {
-                let http = reqwest::Client::new();
-                booked(&public_seat_map(&http, access.url.as_str(), show).await?)
-            }
-            None => 0,
-        };
+        let booked_before = booked_before(&options, &access, &ops).await?;
         let venue = Venue::new(target, &access, (options.process_index, options.processes))?;
-        let extra = u32::from(options.process_index < options.buyers % options.processes);
-        let buyers = options.buyers / options.processes + extra;
         let world = World {
             caller: venue.caller,
             line: venue.line,
@@ -216,7 +210,7 @@ impl Stage {
                 tickets_max: options.tickets,
             },
             access_code: room.settings.access_codes.first().cloned(),
-            buyers_wanted: AtomicU64::new(u64::from(buyers)),
+            buyers_wanted: AtomicU64::new(buyers_of(&options)),
             stop,
             salt,
             clock,
@@ -229,6 +223,14 @@ impl Stage {
             ops,
             booked_before,
         })
+    }
+
+    /// Fans of this process that are to buy; none where there is nothing to buy.
+    fn buyers(&self) -> u64 {
+        match &self.options.target.show {
+            Some(_) => buyers_of(&self.options),
+            None => 0,
+        }
     }
 
     /// Sends the fans and waits for them; also whether some were not done in time.
@@ -325,6 +327,36 @@ impl Stage {
             .await
             .map_err(|error| format!("{error:#}"))
     }
+}
+
+/// Seats that are booked before the run. Buyers who could buy nothing are not sent.
+async fn booked_before(
+    options: &RunOptions,
+    access: &Access,
+    ops: &OpsClient,
+) -> anyhow::Result<usize> {
+    let Some(show) = &options.target.show else {
+        if options.buyers > 0 {
+            tracing::warn!("--buyers without --show: nobody buys");
+        }
+        return Ok(0);
+    };
+    let http = reqwest::Client::new();
+    let url = access.url.as_str();
+    if options.buyers > 0 {
+        let named = public_show(&http, url, show).await?.room;
+        let list = ops.rooms().await?;
+        let rooms: Vec<_> = list.rooms.iter().map(|it| &it.settings).collect();
+        let before = rooms_before(show, named.as_ref(), &rooms);
+        admits_buyers(&options.target.room, show, &before)?;
+    }
+    Ok(booked(&public_seat_map(&http, url, show).await?))
+}
+
+/// This process's part of the buyers.
+fn buyers_of(options: &RunOptions) -> u64 {
+    let extra = u32::from(options.process_index < options.buyers % options.processes);
+    u64::from(options.buyers / options.processes + extra)
 }
 
 async fn read_ledger(

@@ -284,8 +284,7 @@ mod tests {
     }
 
     fn checked(file: &Value) -> Result<CheckedShow, Vec<Fault>> {
-        let file = crate::parse(&serde_json::to_vec(file).unwrap()).map_err(|fault| vec![fault])?;
-        check(file, NOW)
+        crate::read(&serde_json::to_vec(file).unwrap(), NOW)
     }
 
     fn refuse(pointer: &str, value: Value, path: &str) {
@@ -447,11 +446,12 @@ mod tests {
     fn files_of_other_editors_are_read_or_told() {
         let text = serde_json::to_vec(&file()).unwrap();
         let marked = [b"\xEF\xBB\xBF", text.as_slice()].concat();
-        assert!(crate::parse(&marked).is_ok());
+        let told = |bytes: &[u8]| crate::read(bytes, NOW).map_err(|faults| faults[0].clone());
+        assert!(told(&marked).is_ok());
         let utf16: Vec<u8> = text.iter().flat_map(|byte| [*byte, 0]).collect();
-        assert!(crate::parse(&utf16).unwrap_err().what.contains("UTF-8"));
-        assert!(crate::parse(&[text.as_slice(), b" {}"].concat()).is_err());
-        assert_eq!(crate::parse(b"").unwrap_err().path, ".");
-        assert!(crate::parse(&vec![b' '; 5 << 20]).is_err());
+        assert!(told(&utf16).unwrap_err().what.contains("UTF-8"));
+        assert!(told(&[text.as_slice(), b" {}"].concat()).is_err());
+        assert_eq!(told(b"").unwrap_err().path, ".");
+        assert!(told(&vec![b' '; 5 << 20]).is_err());
     }
 }

@@ -1,6 +1,7 @@
 //! Room settings as flags, and what they change.
 
 use clap::Args;
+use clap::builder::{PossibleValue, PossibleValuesParser};
 use contract::Timestamp;
 use contract::room::{Challenge, QueueingMethod};
 use serde::Serialize;
@@ -20,15 +21,23 @@ pub struct SettingFlags {
     /// What fans read above the line
     #[arg(long, value_name = "TEXT")]
     title: Option<String>,
-    /// `embedded`, or the URL of the service to protect
+    /// `embedded`, or the URL of the service to protect [new rooms: embedded]
     #[arg(long, value_name = "URL")]
     upstream: Option<String>,
-    /// Most connections to a remote upstream at once, or none for the default of 4096
-    #[arg(long, value_name = "N", value_parser = parse_count_or_none)]
+    /// Most connections to a remote upstream at once, or none for the default of 4096 [new rooms:
+    /// none]
+    #[arg(long, value_name = "N", allow_hyphen_values = true)]
+    #[arg(value_parser = parse_count_or_none)]
     upstream_connections_max: Option<OrNone>,
     /// How long an event stream or a tunnel of a remote upstream may carry nothing, such as 5m, or
-    /// none for as long as its session
-    #[arg(long, value_name = "SPAN", alias = "stream-idle-seconds", value_parser = parse_seconds_or_none)]
+    /// none for as long as its session [new rooms: none]
+    #[arg(
+        long,
+        value_name = "SPAN",
+        alias = "stream-idle-seconds",
+        allow_hyphen_values = true
+    )]
+    #[arg(value_parser = parse_seconds_or_none)]
     stream_idle: Option<OrNone>,
     /// Protected path prefix; repeat it for several. The list replaces the present one
     #[arg(long = "path", value_name = "PREFIX", alias = "paths")]
@@ -36,53 +45,90 @@ pub struct SettingFlags {
     /// Protect no path
     #[arg(long, conflicts_with = "paths")]
     no_paths: bool,
-    /// Calls per minute while visitors wait
-    #[arg(long, value_name = "N", visible_alias = "rate")]
+    /// Calls per minute while visitors wait; 0 calls nobody [new rooms: 600]
+    #[arg(
+        long = "rate",
+        value_name = "N",
+        visible_alias = "new-users-per-minute"
+    )]
+    #[arg(allow_hyphen_values = true, value_parser = parse_count)]
     new_users_per_minute: Option<u64>,
-    /// Most sessions at once
-    #[arg(long, value_name = "N", visible_alias = "cap")]
+    /// Most sessions at once [new rooms: 1000]
+    #[arg(long = "cap", value_name = "N", visible_alias = "total-active-users")]
+    #[arg(allow_hyphen_values = true, value_parser = parse_count)]
     total_active_users: Option<u64>,
-    /// Length of a session, such as 10m
-    #[arg(long, value_name = "SPAN", alias = "session-duration-seconds", value_parser = parse_seconds)]
+    /// Length of a session [new rooms: 10m]
+    #[arg(
+        long,
+        value_name = "SPAN",
+        alias = "session-duration-seconds",
+        allow_hyphen_values = true
+    )]
+    #[arg(value_parser = parse_seconds)]
     session_duration: Option<u64>,
-    /// Use of the pass prolongs the session
+    /// Use of the pass prolongs the session [new rooms: it does]
     #[arg(long, overrides_with = "no_session_renewal")]
     session_renewal: bool,
     /// Use of the pass does not prolong the session
     #[arg(long)]
     no_session_renewal: bool,
-    /// Longest a session can be prolonged to
-    #[arg(long, value_name = "SPAN", alias = "session-max-seconds", value_parser = parse_seconds)]
+    /// Longest a session can be prolonged to [new rooms: 30m]
+    #[arg(
+        long,
+        value_name = "SPAN",
+        alias = "session-max-seconds",
+        allow_hyphen_values = true
+    )]
+    #[arg(value_parser = parse_seconds)]
     session_max: Option<u64>,
-    /// How places are ordered
+    /// How places are ordered [new rooms: fifo]
     #[arg(long, value_name = "METHOD", value_parser = ["fifo", "random", "passthrough", "reject"])]
     queueing_method: Option<String>,
     /// Collect and call even outside the schedule's sale time
     #[arg(long, overrides_with = "no_queue_all")]
     queue_all: bool,
-    /// Queue only within the schedule's sale time
+    /// Queue only within the schedule's sale time [new rooms: so]
     #[arg(long)]
     no_queue_all: bool,
-    /// When collecting starts: RFC 3339, +10m, now, or none
-    #[arg(long, value_name = "TIME", value_parser = parse_when)]
+    /// When collecting starts: RFC 3339, +10m, now, or none [new rooms: none]
+    #[arg(long, value_name = "TIME", value_parser = parse_when, allow_hyphen_values = true)]
     prequeue_opens_at: Option<When>,
-    /// When calling starts: RFC 3339, +10m, now, or none
-    #[arg(long, value_name = "TIME", value_parser = parse_when)]
+    /// When calling starts: RFC 3339, +10m, now, or none. Before, everyone passes through, unless the
+    /// room collects or the manager opens it [new rooms: none]
+    #[arg(long, value_name = "TIME", value_parser = parse_when, allow_hyphen_values = true)]
     opens_at: Option<When>,
-    /// When the room closes: RFC 3339, +10m, now, or none
-    #[arg(long, value_name = "TIME", value_parser = parse_when)]
+    /// When the room closes: RFC 3339, +10m, now, or none [new rooms: none]
+    #[arg(long, value_name = "TIME", value_parser = parse_when, allow_hyphen_values = true)]
     closes_at: Option<When>,
-    /// How long a called visitor has to claim
-    #[arg(long, value_name = "SPAN", alias = "claim-window-seconds", value_parser = parse_seconds)]
+    /// How long a called visitor has to claim [new rooms: 1m]
+    #[arg(
+        long,
+        value_name = "SPAN",
+        alias = "claim-window-seconds",
+        allow_hyphen_values = true
+    )]
+    #[arg(value_parser = parse_seconds)]
     claim_window: Option<u64>,
-    /// How long an absent visitor still counts ahead of others
-    #[arg(long, value_name = "SPAN", alias = "absence-timeout-seconds", value_parser = parse_seconds)]
+    /// How long an absent visitor still counts ahead of others [new rooms: 5m]
+    #[arg(
+        long,
+        value_name = "SPAN",
+        alias = "absence-timeout-seconds",
+        allow_hyphen_values = true
+    )]
+    #[arg(value_parser = parse_seconds)]
     absence_timeout: Option<u64>,
-    /// How long after a missed turn a visitor is called next on return
-    #[arg(long, value_name = "SPAN", alias = "missed-turn-grace-seconds", value_parser = parse_seconds)]
+    /// How long after a missed turn a visitor is called next on return [new rooms: 10m]
+    #[arg(
+        long,
+        value_name = "SPAN",
+        alias = "missed-turn-grace-seconds",
+        allow_hyphen_values = true
+    )]
+    #[arg(value_parser = parse_seconds)]
     missed_turn_grace: Option<u64>,
-    /// What a join must prove
-    #[arg(long, value_name = "KIND", value_parser = ["none", "pow"])]
+    /// What a join must prove; there is no proof yet that the gateway can check [new rooms: none]
+    #[arg(long, value_name = "KIND", value_parser = challenges())]
     challenge: Option<String>,
     /// Code that may join; repeat it for several. The list replaces the present one
     #[arg(long = "access-code", value_name = "CODE", alias = "access-codes")]
@@ -144,6 +190,20 @@ impl SettingFlags {
     }
 }
 
+/// What can be asked of a join. Proof of work has a name on the wire, but every gateway refuses it
+/// and says why, so help does not offer it.
+fn challenges() -> PossibleValuesParser {
+    PossibleValuesParser::new([
+        PossibleValue::new("none"),
+        PossibleValue::new("pow").hide(true),
+    ])
+}
+
+fn parse_count(text: &str) -> Result<u64, String> {
+    let wrong = || "write a whole number, 0 or more".to_owned();
+    text.parse().map_err(|_| wrong())
+}
+
 /// A number, or `none`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(transparent)]
@@ -154,7 +214,7 @@ fn parse_count_or_none(text: &str) -> Result<OrNone, String> {
         return Ok(OrNone(None));
     }
     let count = text.parse().map(|count| OrNone(Some(count)));
-    count.map_err(|_| "a whole number, or none".to_owned())
+    count.map_err(|_| "write a whole number, or none".to_owned())
 }
 
 fn parse_seconds_or_none(text: &str) -> Result<OrNone, String> {
@@ -196,7 +256,7 @@ fn word<T: serde::de::DeserializeOwned>(text: Option<&str>) -> Result<Option<T>,
 #[cfg(test)]
 mod tests {
     use super::*;
-    use clap::Parser;
+    use clap::{CommandFactory, Parser};
     use contract::room::RoomSettings;
 
     #[derive(Parser)]
@@ -258,6 +318,96 @@ mod tests {
         check(
             "--queueing-method random",
             &json!({"queueingMethod": "random"}),
+        );
+    }
+
+    /// What help says of the flag, in one line.
+    fn help_of(flag: &str) -> String {
+        let command = Line::command();
+        let found = command
+            .get_arguments()
+            .find(|it| it.get_long() == Some(flag));
+        let help = found.and_then(clap::Arg::get_help);
+        help.unwrap_or_else(|| panic!("no help for --{flag}"))
+            .to_string()
+    }
+
+    #[test]
+    fn help_tells_what_a_new_room_has() {
+        let bare: RoomSettings = serde_json::from_str(r#"{"room":"eras"}"#).unwrap();
+        let Value::Object(bare) = serde_json::to_value(bare).unwrap() else {
+            panic!("settings are an object");
+        };
+        for flag in [
+            "upstream",
+            "upstream-connections-max",
+            "stream-idle",
+            "rate",
+            "cap",
+            "session-duration",
+            "session-max",
+            "queueing-method",
+            "prequeue-opens-at",
+            "opens-at",
+            "closes-at",
+            "claim-window",
+            "absence-timeout",
+            "missed-turn-grace",
+            "challenge",
+        ] {
+            let help = help_of(flag);
+            let told = help
+                .split_once("[new rooms: ")
+                .and_then(|(_, rest)| rest.strip_suffix(']'));
+            let told = told.unwrap_or_else(|| panic!("--{flag}: {help}"));
+            // What help tells is what the flag would set.
+            for (setting, value) in values(&format!("--{flag} {told}")) {
+                assert_eq!(bare[&setting], value, "--{flag} {told}");
+            }
+        }
+        let told = |name: &str| help_of(name).contains("[new rooms: ");
+        assert_eq!(bare["sessionRenewal"], told("session-renewal"));
+        assert_eq!(bare["queueAll"], !told("no-queue-all"));
+    }
+
+    #[test]
+    fn what_is_always_refused_is_not_offered() {
+        let mut command = Line::command();
+        let help = command.render_long_help().to_string();
+        assert!(!help.contains("pow"), "{help}");
+    }
+
+    /// What is said about a line that cannot be read.
+    fn refused(line: &str) -> String {
+        let words = std::iter::once("set").chain(line.split_whitespace());
+        Line::try_parse_from(words).err().unwrap().to_string()
+    }
+
+    #[test]
+    fn a_value_that_does_not_fit_is_told_in_our_words_and_by_the_name_that_was_typed() {
+        for (line, said) in [
+            ("--rate -5", "--rate <N>': write a whole number, 0 or more"),
+            ("--rate abc", "--rate <N>': write a whole number"),
+            ("--cap -1", "--cap <N>': write a whole number"),
+            ("--opens-at -10m", "lies in the past"),
+            ("--session-duration -5m", "write a span with its unit"),
+            ("--stream-idle -5m", "write a span with its unit"),
+            (
+                "--upstream-connections-max -5",
+                "write a whole number, or none",
+            ),
+        ] {
+            let refused = refused(line);
+            assert!(refused.contains(said), "{line}: {refused}");
+            assert!(!refused.contains("tip:"), "{line}: {refused}");
+        }
+        check(
+            "--new-users-per-minute 5",
+            &serde_json::json!({"newUsersPerMinute": 5}),
+        );
+        check(
+            "--total-active-users 5",
+            &serde_json::json!({"totalActiveUsers": 5}),
         );
     }
 

@@ -1,13 +1,17 @@
 //! `ropeline room …`.
 
+mod acceptable;
 pub mod change;
 mod export;
 pub mod flags;
+pub mod idle;
 pub mod orders;
 pub mod tables;
+pub mod warnings;
 
-use contract::Timestamp;
-use contract::room::{RoomList, RoomSettings, RoomStats, RoomView};
+use contract::line::Phase;
+use contract::room::{Override, RoomList, RoomSettings, RoomStats, RoomView};
+use contract::{RoomId, Timestamp};
 use reqwest::Method;
 use serde_json::json;
 
@@ -16,6 +20,9 @@ use crate::client::AdminClient;
 use crate::console::{Console, counted};
 use crate::failure::{Exit, Failure};
 use crate::watch;
+use flags::SettingValues;
+
+const NOTHING_TO_CHANGE: &str = "Nothing to change: the settings are so already.";
 
 /// Runs a command about rooms.
 pub(crate) async fn run(
@@ -40,16 +47,16 @@ pub(crate) async fn run(
         }
         RoomCommand::Open { room } => {
             let view = client.post(&format!("rooms/{room}/open")).await?;
-            told(&view, console)?;
+            told(&view, console, now)?;
         }
         RoomCommand::Pause { room, reason } => {
-            told(&orders::pause(client, &room, reason).await?, console)?;
+            told(&orders::pause(client, &room, reason).await?, console, now)?;
         }
-        RoomCommand::Resume { room } => told(&orders::resume(client, &room).await?, console)?,
+        RoomCommand::Resume { room } => resume(&room, client, console, now).await?,
         RoomCommand::Close(args) => {
             confirm("Close", &args, client, console).await?;
             let view = client.post(&format!("rooms/{}/close", args.room)).await?;
-            told(&view, console)?;
+            told(&view, console, now)?;
         }
         RoomCommand::Delete(args) => {
             delete(&args, client, console).await?;
@@ -108,18 +115,16 @@ async fn create(
 ) -> Result<(), Failure> {
     let bare: RoomSettings = serde_json::from_value(json!({"room": args.room}))
         .map_err(|error| Failure::usage(format!("The room cannot be described: {error}")))?;
-    let settings = change::overlay(&bare, &args.flags.values(now)?)?;
+    let values = args.flags.values(now)?;
+    let settings = change::overlay(&bare, &values)?;
     let view: RoomView = client.write(Method::POST, "rooms", &settings).await?;
-    note_whole_site(&view.settings, console);
+    warn(&view.settings, &values, console);
     if console.is_json() {
         return console.document(&view);
     }
-    console.text(&format!(
-        "Created room {}, {}.",
-        view.settings.room,
-        tables::phase_text(&view)
-    ))?;
-    console.table(tables::detail(&view, now))
+    console.text(&format!("Created room {}.", view.settings.room))?;
+    console.table(tables::detail(&view, now))?;
+    console.text(&tables::standing(&view, now))
 }
 
 async fn list(client: &AdminClient, console: &Console, now: Timestamp) -> Result<(), Failure> {
@@ -131,7 +136,30 @@ async fn list(client: &AdminClient, console: &Console, now: Timestamp) -> Result
         console.note("There is no room yet. `ropeline room create` makes one.");
         return Ok(());
     }
-    console.table(tables::list(&list.rooms, now))
+    console.table(tables::list(&list.rooms, now))?;
+    let idle = list.rooms.iter().filter(|room| room.phase == Phase::Idle);
+    for room in idle {
+        console.text(&tables::standing(room, now))?;
+    }
+    Ok(())
+}
+
+/// Takes a manager's word back. Who resumes a room that was closed may expect what held before the
+/// closing, which nobody remembers: the schedule decides.
+async fn resume(
+    room: &RoomId,
+    client: &AdminClient,
+    console: &Console,
+    now: Timestamp,
+) -> Result<(), Failure> {
+    let before: RoomView = client.get(&format!("rooms/{room}")).await?;
+    let after = orders::resume(client, room).await?;
+    if before.overridden == Some(Override::Close) && !console.is_json() {
+        console.text(&format!(
+            "Room {room} was closed by command and follows its schedule now."
+        ))?;
+    }
+    told(&after, console, now)
 }
 
 async fn set(
@@ -149,18 +177,16 @@ async fn set(
     let seen: RoomView = client.get(&format!("rooms/{}", args.room)).await?;
     let wanted = change::overlay(&seen.settings, &values)?;
     let planned = change::differences(&seen.settings, &wanted)?;
-    if dry_run && console.is_json() {
-        return console.document(&json!({
-            "room": args.room, "dryRun": true, "version": seen.version, "changes": planned,
-        }));
+    if dry_run {
+        acceptable::check(&seen, &wanted, client).await?;
+        warn(&wanted, &values, console);
+        return planned_only(&seen, &planned, console);
     }
-    if dry_run || planned.is_empty() {
-        return unchanged(&seen, &planned, console);
+    if planned.is_empty() {
+        return unchanged(&seen, console);
     }
     let changed = change::write(client, &seen, &values).await?;
-    if values.contains_key("paths") || values.contains_key("upstream") {
-        note_whole_site(&changed.room.settings, console);
-    }
+    warn(&changed.room.settings, &values, console);
     if !changed.meanwhile.is_empty() {
         let names: Vec<&str> = changed
             .meanwhile
@@ -179,23 +205,41 @@ async fn set(
     console.text(&format!(
         "Changed room {} (version {}).",
         args.room, changed.room.version
-    ))
+    ))?;
+    if changed.room.phase == Phase::Idle {
+        console.text(&tables::standing(&changed.room, now))?;
+    }
+    Ok(())
 }
 
-/// Tells what would change, or that nothing does.
-fn unchanged(
+/// Tells that the settings are so already.
+fn unchanged(seen: &RoomView, console: &Console) -> Result<(), Failure> {
+    if console.is_json() {
+        return console.document(seen);
+    }
+    console.text(NOTHING_TO_CHANGE)
+}
+
+/// Tells what would change.
+fn planned_only(
     seen: &RoomView,
     planned: &[change::Difference],
     console: &Console,
 ) -> Result<(), Failure> {
     if console.is_json() {
-        return console.document(seen);
+        return console.document(&json!({
+            "room": seen.settings.room, "dryRun": true, "version": seen.version,
+            "changes": planned,
+        }));
     }
     if planned.is_empty() {
-        return console.text("Nothing to change: the settings are so already.");
+        return console.text(NOTHING_TO_CHANGE);
     }
     console.table(tables::change(planned))?;
-    console.text("Nothing was changed (--dry-run).")
+    console.text(
+        "Nothing was changed (--dry-run). These settings keep the gateway's rules. Only the \
+         gateway knows whether your token may change rooms, and what others change meanwhile.",
+    )
 }
 
 async fn confirm(
@@ -217,22 +261,21 @@ async fn confirm(
     console.confirm(&question, args.yes)
 }
 
-fn told(room: &RoomView, console: &Console) -> Result<(), Failure> {
+fn told(room: &RoomView, console: &Console, now: Timestamp) -> Result<(), Failure> {
+    if room.phase == Phase::Queueing
+        && let Some(warning) = warnings::no_calls(&room.settings)
+    {
+        console.warning(&warning);
+    }
     if console.is_json() {
         return console.document(room);
     }
-    let name = &room.settings.room;
-    console.text(&format!("Room {name} is {}.", tables::phase_text(room)))
+    console.text(&tables::standing(room, now))
 }
 
-/// Tells what a room in front of a whole shop stops besides fans. The booking core's own payment
-/// webhook needs no pass, so a room in front of it stops nobody unexpected.
-fn note_whole_site(settings: &RoomSettings, console: &Console) {
-    if settings.upstream != "embedded" && settings.paths.iter().any(|path| path == "/") {
-        console.note(
-            "Warning: this room protects every path of its shop. Callers without a pass are \
-             refused there too: webhooks of the shop's payment provider, health checks, APIs. \
-             Protect narrower prefixes, or let such callers reach the shop directly.",
-        );
+/// Tells what the settings that were `written` do that may not be meant.
+fn warn(settings: &RoomSettings, written: &SettingValues, console: &Console) {
+    for warning in warnings::warnings(settings, written) {
+        console.warning(&warning);
     }
 }

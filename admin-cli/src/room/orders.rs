@@ -7,12 +7,13 @@ use reqwest::Method;
 use crate::client::AdminClient;
 use crate::failure::Failure;
 
-/// Pauses a room; `reason` is what fans read.
+/// Pauses a room; `reason` is what fans read. A blank one is none.
 pub async fn pause(
     client: &AdminClient,
     room: &RoomId,
     reason: Option<String>,
 ) -> Result<RoomView, Failure> {
+    let reason = reason.filter(|reason| !reason.trim().is_empty());
     let body = PauseRequest { reason };
     client
         .write(Method::POST, &format!("rooms/{room}/pause"), &body)

@@ -7,8 +7,9 @@ use contract::room::{Override, RoomView};
 use serde_json::Value;
 
 use super::change::Difference;
+use super::idle;
 use crate::console::{coloured, grouped, table_of};
-use crate::when::{distance_text, span_text};
+use crate::when::{distance_text, past_text, span_text};
 
 /// The rooms, one a row.
 pub fn list(rooms: &[RoomView], now: Timestamp) -> Table {
@@ -25,7 +26,7 @@ pub fn list(rooms: &[RoomView], now: Timestamp) -> Table {
             number(settings.total_active_users),
             Cell::new(opens.unwrap_or_else(|| "by command".to_owned())),
             Cell::new(&settings.upstream),
-            Cell::new(settings.paths.join(" ")),
+            Cell::new(settings.paths.join("\n")),
         ]);
     }
     table
@@ -42,7 +43,13 @@ pub fn detail(room: &RoomView, now: Timestamp) -> Table {
         at.map_or_else(|| unset.to_owned(), |at| distance_text(at, now))
     };
     row("room", settings.room.to_string());
-    row("phase", phase_text(room));
+    row(
+        "phase",
+        match idle::meaning(room, now) {
+            Some(meaning) => format!("{}: {meaning}", phase_text(room)),
+            None => phase_text(room),
+        },
+    );
     row("title", settings.title.clone());
     row("upstream", settings.upstream.clone());
     row(
@@ -87,8 +94,8 @@ pub fn detail(room: &RoomView, now: Timestamp) -> Table {
     row("suspended", yes_no(settings.suspended));
     row("draw commitment", room.draw_commitment.clone());
     row("version", room.version.to_string());
-    row("created", distance_text(room.created_at, now));
-    row("updated", distance_text(room.updated_at, now));
+    row("created", past_text(room.created_at, now));
+    row("updated", past_text(room.updated_at, now));
     table
 }
 
@@ -105,6 +112,16 @@ pub fn change(differences: &[Difference]) -> Table {
     table
 }
 
+/// How a room stands, in a sentence.
+pub fn standing(room: &RoomView, now: Timestamp) -> String {
+    let name = &room.settings.room;
+    let phase = phase_text(room);
+    match idle::meaning(room, now) {
+        Some(meaning) => format!("Room {name} is {phase}: {meaning}."),
+        None => format!("Room {name} is {phase}."),
+    }
+}
+
 /// The phase, and why it is that when a manager said so.
 pub fn phase_text(room: &RoomView) -> String {
     let phase = wire_word(&room.phase);
@@ -114,7 +131,8 @@ pub fn phase_text(room: &RoomView) -> String {
         Some(Override::Pause) => "paused by command",
         Some(Override::Close) => "closed by command",
     };
-    match &room.paused_reason {
+    let reason = room.paused_reason.as_deref();
+    match reason.filter(|reason| !reason.trim().is_empty()) {
         Some(reason) => format!("{phase} ({by}: {reason})"),
         None => format!("{phase} ({by})"),
     }
@@ -224,6 +242,39 @@ mod tests {
             "{text}"
         );
         assert!(text.contains("10 min, renewed up to 30 min"), "{text}");
+    }
+
+    #[test]
+    fn a_pause_without_a_reason_gives_none() {
+        for reason in [None, Some(String::new()), Some("  ".to_owned())] {
+            let mut room = room();
+            room.paused_reason = reason;
+            assert_eq!(phase_text(&room), "paused (paused by command)");
+        }
+    }
+
+    #[test]
+    fn an_idle_room_says_that_it_holds_nobody_up() {
+        let now = Timestamp::parse("2026-11-22T09:50:00Z").unwrap();
+        let mut room = room();
+        (room.phase, room.overridden, room.paused_reason) = (Phase::Idle, None, None);
+        let told = "idle: everyone passes through until 2026-11-22 10:00:00 UTC (in 10 min)";
+        assert!(
+            standing(&room, now).contains(told),
+            "{}",
+            standing(&room, now)
+        );
+        let detail = text(detail(&room, now));
+        assert!(detail.contains(told), "{detail}");
+    }
+
+    #[test]
+    fn what_the_gateway_did_just_now_is_not_to_come() {
+        let mut room = room();
+        room.created_at = Timestamp::parse("2026-11-22T09:50:03Z").unwrap();
+        let now = Timestamp::parse("2026-11-22T09:50:00Z").unwrap();
+        let text = text(detail(&room, now));
+        assert!(text.contains("09:50:03 UTC (just now)"), "{text}");
     }
 
     #[test]

@@ -83,10 +83,6 @@ fn import_dry(path: &Path, console: &Console) -> Result<(), Failure> {
 async fn import(path: &Path, client: &AdminClient, console: &Console) -> Result<(), Failure> {
     let show = read_sound(path)?;
     let file = &show.file;
-    if !console.is_json() {
-        console.table(summary_table(file))?;
-        console.text(&summary_text(file, show.seats.len() as u64))?;
-    }
     let imported = client.write(Method::POST, "shows", file).await;
     let imported: ShowImported = imported.map_err(|failure: Failure| {
         let hint = "leave seats, currency and room as they are, or import a new show under \
@@ -96,6 +92,8 @@ async fn import(path: &Path, client: &AdminClient, console: &Console) -> Result<
     if console.is_json() {
         return console.document(&imported);
     }
+    console.table(summary_table(file))?;
+    console.text(&summary_text(file, show.seats.len() as u64))?;
     let id = &imported.show_id;
     console.text(&match imported.outcome {
         ImportOutcome::Created => format!("Created show {id}."),
@@ -111,17 +109,14 @@ async fn import(path: &Path, client: &AdminClient, console: &Console) -> Result<
 fn read_sound(path: &Path) -> Result<CheckedShow, Failure> {
     let name = path.display();
     let refused = |faults: &[Fault]| {
-        let told = faults
-            .iter()
-            .map(|fault| format!("{}: {}", fault.path, fault.what));
+        let told = faults.iter().map(ToString::to_string);
         Failure::failed(format!("{name} is not a sound show file"))
             .detail(told.collect::<Vec<_>>().join("\n           "))
             .hint("docs/SHOWS.md describes show files; nothing was sent")
     };
     let bytes =
         read(path).map_err(|error| Failure::failed(format!("Cannot read {name}: {error}")))?;
-    let file = show_file::parse(&bytes).map_err(|fault| refused(&[fault]))?;
-    show_file::check(file, SystemClock.now()).map_err(|faults| refused(&faults))
+    show_file::read(&bytes, SystemClock.now()).map_err(|faults| refused(&faults))
 }
 
 fn read(path: &Path) -> io::Result<Vec<u8>> {

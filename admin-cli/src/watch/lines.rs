@@ -1,6 +1,8 @@
 //! The figures as lines, where there is no terminal.
 
-use contract::room::{LimitedBy, RoomStats};
+use contract::line::Phase;
+use contract::room::{LimitedBy, RoomStats, RoomView};
+use contract::{Clock, RoomId, SystemClock};
 use tokio::time::{MissedTickBehavior, interval};
 
 use super::figures::{REFRESH_MIN, fetch, is_final, one_line};
@@ -9,7 +11,7 @@ use crate::args::WatchArgs;
 use crate::client::AdminClient;
 use crate::console::{Console, grouped};
 use crate::failure::Failure;
-use crate::room::tables::wire_word;
+use crate::room::tables::{standing, wire_word};
 
 /// One line a refresh.
 pub(super) async fn run(
@@ -19,7 +21,7 @@ pub(super) async fn run(
 ) -> Result<(), Failure> {
     let mut refresh = interval(args.every.max(REFRESH_MIN));
     refresh.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    let mut seen = false;
+    let mut seen = None;
     let mut remaining = args.count;
     loop {
         refresh.tick().await;
@@ -28,19 +30,42 @@ pub(super) async fn run(
         let last = remaining == Some(0);
         match answer {
             Ok(stats) => {
-                seen = true;
+                let before = seen.replace(stats.phase);
                 if console.is_json() {
                     console.document_line(&stats)?;
                 } else {
+                    if stats.phase == Phase::Idle && before != seen {
+                        tell_idle(client, &args.room, console).await;
+                    }
                     console.text(&line_of(&stats))?;
                 }
             }
-            Err(failure) if last || !seen || is_final(&failure) => return Err(failure),
+            Err(failure) if last || seen.is_none() || is_final(&failure) => return Err(failure),
             Err(failure) => console.note(&format!("{}; trying again", one_line(&failure))),
         }
         if last {
             return Ok(());
         }
+    }
+}
+
+/// Says on stderr what it means that the room is idle. The figures go on when the room's settings
+/// cannot be read.
+async fn tell_idle(client: &AdminClient, room: &RoomId, console: &Console) {
+    if let Ok(view) = client.get::<RoomView>(&format!("rooms/{room}")).await
+        && view.phase == Phase::Idle
+    {
+        console.note(&standing(&view, SystemClock.now()));
+    }
+}
+
+/// The expected wait as one word.
+fn wait_of(stats: &RoomStats) -> String {
+    let text = screen::expected_wait_text(stats);
+    if stats.in_line == 0 {
+        text.replace(' ', "-")
+    } else {
+        text.replace(' ', "")
     }
 }
 
@@ -62,7 +87,7 @@ fn line_of(stats: &RoomStats) -> String {
         stats.joins_per_second,
         stats.claims_per_second,
         stats.no_show_share * 100.0,
-        screen::wait_text(stats.expected_wait_seconds).replace(' ', ""),
+        wait_of(stats),
         stats.limited_by.map_or("unknown", LimitedBy::as_str),
     )
 }
@@ -80,5 +105,11 @@ mod tests {
              calls/s=19.9/20.0 joins/s=55.2 claims/s=18.0 no-shows=2.0% wait=12min30s \
              limited-by=database"
         );
+    }
+
+    #[test]
+    fn an_empty_line_has_no_wait() {
+        let line = line_of(&model::tests::stats("queueing", 0, 1200));
+        assert!(line.contains(" wait=nobody-waits "), "{line}");
     }
 }

@@ -5,6 +5,7 @@ use std::pin::Pin;
 use std::time::Duration;
 
 use contract::room::RoomView;
+use contract::{Clock, SystemClock};
 use ratatui::DefaultTerminal;
 use ratatui::crossterm::event::{self, Event, KeyCode, KeyEvent, KeyEventKind, KeyModifiers};
 use tokio::sync::mpsc;
@@ -137,10 +138,7 @@ async fn grant(args: &WatchArgs, client: &AdminClient, wish: Wish) -> Result<Str
         }
         Wish::Resume => {
             let view = room::orders::resume(client, name).await?;
-            Ok(format!(
-                "Room {name} is {}.",
-                room::tables::phase_text(&view)
-            ))
+            Ok(room::tables::standing(&view, SystemClock.now()))
         }
         Wish::SetRate(rate) => {
             let seen: RoomView = client.get(&format!("rooms/{name}")).await?;

@@ -12,6 +12,7 @@ use ratatui::widgets::{Block, Gauge, Paragraph, Sparkline};
 
 use super::model::WatchModel;
 use crate::console::grouped;
+use crate::room::idle::PASS_THROUGH;
 use crate::room::tables::wire_word;
 use crate::when::{instant_text, span_text};
 
@@ -100,10 +101,12 @@ pub fn draw(frame: &mut Frame<'_>, model: &WatchModel, palette: Palette) {
 fn title_line(model: &WatchModel, palette: Palette) -> Line<'static> {
     let mut spans = vec![Span::raw(format!("Room {}  ", model.room()))];
     if let Some(stats) = model.stats() {
-        spans.push(Span::styled(
-            wire_word(&stats.phase),
-            palette.phase(stats.phase),
-        ));
+        let phase = wire_word(&stats.phase);
+        let phase = match stats.phase {
+            Phase::Idle => format!("{phase}: {PASS_THROUGH}"),
+            _ => phase,
+        };
+        spans.push(Span::styled(phase, palette.phase(stats.phase)));
         spans.push(Span::raw(format!(
             "  as of {}",
             instant_text(stats.updated_at)
@@ -132,7 +135,7 @@ fn line_figures(stats: &RoomStats) -> Vec<Line<'static>> {
         figure("  absent", grouped(stats.absent)),
         figure("called", grouped(stats.called)),
         figure("active", grouped(stats.active)),
-        figure("expected wait", wait_text(stats.expected_wait_seconds)),
+        figure("expected wait", expected_wait_text(stats)),
         figure("actual wait", wait_text(stats.actual_wait_seconds)),
         figure("sockets", grouped(stats.sockets)),
     ]
@@ -229,8 +232,18 @@ pub(super) fn show_text(share: Option<f64>) -> String {
     )
 }
 
+/// The expected wait. The gateway estimates it for whoever joins next, which says nothing to those
+/// who look at an empty line.
+pub(super) fn expected_wait_text(stats: &RoomStats) -> String {
+    if stats.in_line == 0 {
+        "nobody waits".to_owned()
+    } else {
+        wait_text(stats.expected_wait_seconds)
+    }
+}
+
 /// A wait, which may be unknown.
-pub(super) fn wait_text(seconds: Option<u32>) -> String {
+fn wait_text(seconds: Option<u32>) -> String {
     seconds.map_or_else(
         || "unknown".to_owned(),
         |seconds| span_text(Duration::from_secs(u64::from(seconds))),
@@ -292,6 +305,19 @@ mod tests {
             assert!(text.contains(shown), "{shown:?} is not in\n{text}");
         }
         assert!(!text.contains("STALE"), "{text}");
+    }
+
+    #[test]
+    fn an_empty_line_has_no_wait_and_an_idle_room_holds_nobody_up() {
+        let mut model = WatchModel::new("eras".parse().unwrap());
+        model.take_stats(stats("idle", 0, 1200));
+        let text = screen(&model, 80, 24);
+        for shown in [
+            "Room eras  idle: everyone passes through  as of 2026-11-22 10:00:00 UTC",
+            "expected wait   nobody waits",
+        ] {
+            assert!(text.contains(shown), "{shown:?} is not in\n{text}");
+        }
     }
 
     #[test]

@@ -153,6 +153,30 @@ fn what_is_not_the_operators_api_is_recognised() {
 }
 
 #[test]
+fn the_public_listener_is_told_from_the_operators() {
+    let stand_in = StandIn::with_room("eras");
+    stand_in.know().is_public = true;
+    for line in ["room list", "room open eras", "admissions eras"] {
+        let refused = run(&stand_in, line).ends_with(2);
+        let said = format!("{}/ is the public listener", stand_in.url());
+        assert!(refused.err.contains(&said), "{line}: {}", refused.err);
+        assert!(refused.err.contains("port 8081 unless"), "{}", refused.err);
+    }
+    let cwd = tempfile::tempdir().unwrap();
+    fs::create_dir(cwd.path().join(".ropeline")).unwrap();
+    let announced = json!({"opsUrl": "http://127.0.0.1:9", "publicUrl": stand_in.url()});
+    fs::write(
+        cwd.path().join(".ropeline/admin.json"),
+        announced.to_string(),
+    )
+    .unwrap();
+    let line = format!("--admin-url {} room list", stand_in.url());
+    let refused = run_in(cwd.path(), &line).ends_with(2);
+    let said = "the operators' listener is http://127.0.0.1:9";
+    assert!(refused.err.contains(said), "{}", refused.err);
+}
+
+#[test]
 fn completions_need_no_gateway() {
     let cwd = tempfile::tempdir().unwrap();
     for shell in ["bash", "zsh", "fish"] {

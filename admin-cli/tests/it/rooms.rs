@@ -116,6 +116,86 @@ fn a_dry_run_and_an_idle_change_write_nothing() {
 }
 
 #[test]
+fn a_dry_run_finds_what_the_gateway_would_refuse() {
+    let stand_in = StandIn::with_room("eras");
+    run(&stand_in, "room create other --path /pay").ends_with(0);
+    for (line, said) in [
+        (
+            "--rate 10000001",
+            "newUsersPerMinute: 10000001 is out of range",
+        ),
+        ("--cap 0", "totalActiveUsers: 0 is out of range"),
+        ("--path /Pay/", "is protected by the room `other`"),
+        ("--upstream https://shop", "speaks plain http"),
+        ("--challenge pow", "cannot check a proof of work"),
+    ] {
+        let line = format!("room set eras --dry-run {line}");
+        let refused = run(&stand_in, &line).ends_with(1);
+        assert!(refused.err.contains(said), "{line}: {}", refused.err);
+        assert!(refused.out.is_empty(), "{line}: {}", refused.out);
+    }
+    // What the room protects already is its own affair.
+    run(&stand_in, "room set eras --dry-run --path /a").ends_with(0);
+    let dry = run(&stand_in, "room set eras --dry-run --rate 5").ends_with(0);
+    assert!(dry.out.contains("Only the gateway knows"), "{}", dry.out);
+    assert!(stand_in.know().writes.is_empty());
+}
+
+#[test]
+fn what_lets_everyone_through_is_said() {
+    let stand_in = StandIn::start();
+    let passes = "everyone passes through until you open it: `ropeline room open eras`";
+    let created = run(&stand_in, "room create eras").ends_with(0);
+    for line in [created, run(&stand_in, "room set eras --title Eras")] {
+        let line = line.ends_with(0);
+        let said = format!("Room eras is idle: {passes}.");
+        assert!(line.out.contains(&said), "{}", line.out);
+    }
+    for line in ["room show eras", "room list"] {
+        let shown = run(&stand_in, line).ends_with(0);
+        assert!(shown.out.contains(passes), "{line}: {}", shown.out);
+    }
+    let scheduled = run(
+        &stand_in,
+        "room set eras --prequeue-opens-at 2099-01-01T00:00:00Z",
+    );
+    let scheduled = scheduled.ends_with(0);
+    let said = "everyone passes through until 2099-01-01 00:00:00 UTC";
+    assert!(scheduled.out.contains(said), "{}", scheduled.out);
+}
+
+#[test]
+fn resuming_a_closed_room_says_that_the_schedule_decides() {
+    let stand_in = StandIn::with_room("eras");
+    run(&stand_in, "room close eras --yes").ends_with(0);
+    let resumed = run(&stand_in, "room resume eras").ends_with(0);
+    assert_eq!(
+        resumed.out,
+        "Room eras was closed by command and follows its schedule now.\n\
+         Room eras is idle: everyone passes through until you open it: `ropeline room open eras`.\n"
+    );
+    run(&stand_in, "room pause eras").ends_with(0);
+    let resumed = run(&stand_in, "room resume eras").ends_with(0);
+    assert!(!resumed.out.contains("schedule"), "{}", resumed.out);
+}
+
+#[test]
+fn settings_that_may_not_be_meant_are_taken_with_a_warning() {
+    let stand_in = StandIn::with_room("eras");
+    let set = run(&stand_in, "room set eras --rate 0").ends_with(0);
+    let said = "Warning: at a rate of 0 nobody is called until you raise it";
+    assert!(set.err.contains(said), "{}", set.err);
+    let opened = run(&stand_in, "room open eras").ends_with(0);
+    assert!(opened.err.contains(said), "{}", opened.err);
+    let created = run(&stand_in, "room create other --session-duration 1s --json").ends_with(0);
+    let told: serde_json::Value = serde_json::from_str(&created.err).unwrap();
+    let told = told["warning"].as_str().unwrap();
+    assert!(told.contains("shorter than the 60 s"), "{told}");
+    let set = run(&stand_in, "room set eras --title Eras").ends_with(0);
+    assert!(set.err.is_empty(), "{}", set.err);
+}
+
+#[test]
 fn a_change_of_other_settings_meanwhile_is_kept() {
     let stand_in = StandIn::with_room("eras");
     stand_in.know().interloper = Some(|settings| settings.title = "Eras".to_owned());
@@ -155,6 +235,9 @@ fn commands_change_the_phase_and_tell_it() {
         pause.out,
         "Room eras is paused (paused by command: Soon).\n"
     );
+    let blank = run(&stand_in, "room pause eras --reason=").ends_with(0);
+    assert_eq!(blank.out, "Room eras is paused (paused by command).\n");
+    assert_eq!(stand_in.know().rooms["eras"].paused_reason, None);
     let view = run(&stand_in, "room resume eras --json")
         .ends_with(0)
         .json();

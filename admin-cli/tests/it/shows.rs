@@ -81,8 +81,17 @@ fn an_unsound_file_is_told_by_field_and_not_sent() {
     let refused = run_with(&stand_in, "show import -", &latin_1).ends_with(1);
     assert!(refused.err.contains("save it as UTF-8"), "{}", refused.err);
     unsound["venue"]["name"] = json!(5);
+    unsound["showId"] = json!("Eras!");
     let refused = run_with(&stand_in, "show import -", unsound.to_string().as_bytes()).ends_with(1);
-    assert!(refused.err.contains("venue.name"), "{}", refused.err);
+    for shown in ["venue.name", "showId", "holdSeconds"] {
+        assert!(
+            refused.err.contains(shown),
+            "{shown:?} is not in {}",
+            refused.err
+        );
+    }
+    let refused = run_with(&stand_in, "show import -", b"showId: eras\n").ends_with(1);
+    assert!(refused.err.contains("line 1, column 1"), "{}", refused.err);
     assert!(stand_in.know().shows.is_empty());
     run(&stand_in, "show import /nowhere.json").ends_with(1);
 }
@@ -105,5 +114,6 @@ fn a_conflict_says_what_may_change() {
     stand_in.know().shows_are_in_use = true;
     let refused = run_with(&stand_in, "show import -", file().to_string().as_bytes()).ends_with(6);
     assert!(refused.err.contains("showId"), "{}", refused.err);
+    assert!(refused.out.is_empty(), "{}", refused.out);
     assert!(!refused.err.contains("room show"), "{}", refused.err);
 }

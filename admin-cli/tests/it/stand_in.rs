@@ -37,6 +37,8 @@ pub(crate) struct Knowledge {
     pub(crate) writes: Vec<String>,
     /// Applied to a room right before the next `PUT`, as another operator would.
     pub(crate) interloper: Option<fn(&mut RoomSettings)>,
+    /// Answers as a public listener does, which knows no operators' API.
+    pub(crate) is_public: bool,
     pub(crate) stats_asked: u64,
     /// Answers to `stats` that fail, by the number of the question.
     pub(crate) stats_failing: Vec<u64>,
@@ -121,10 +123,15 @@ fn router(shared: Shared) -> Router {
             get(|State(it): State<Shared>| async move { lock(&it).check.clone().to_string() }),
         )
         .route("/audit", get(audit))
-        .layer(axum::middleware::from_fn(authorise));
+        .layer(axum::middleware::from_fn(authorise))
+        .layer(axum::middleware::from_fn_with_state(
+            Arc::clone(&shared),
+            only_operators,
+        ));
     Router::new()
         .nest("/admin/v1", admin)
         .route("/_line/v1/rooms/{room}/draw", get(draw))
+        .route("/_line/v1/jwks.json", get(pass_keys))
         .fallback(any(|| async { "not here" }))
         .with_state(shared)
 }
@@ -161,6 +168,24 @@ async fn authorise(request: axum::extract::Request, next: axum::middleware::Next
         return problem(ProblemCode::Forbidden, "The role viewer may only read.");
     }
     problem(ProblemCode::Unauthorized, "No such token.")
+}
+
+async fn only_operators(
+    State(shared): State<Shared>,
+    request: axum::extract::Request,
+    next: axum::middleware::Next,
+) -> Response {
+    if lock(&shared).is_public {
+        return problem(ProblemCode::NotFound, "There is nothing at this path.");
+    }
+    next.run(request).await
+}
+
+async fn pass_keys(State(shared): State<Shared>) -> Response {
+    if lock(&shared).is_public {
+        return answer(StatusCode::OK, &json!({"keys": []}));
+    }
+    problem(ProblemCode::NotFound, "There is nothing at this path.")
 }
 
 fn problem(code: ProblemCode, detail: &str) -> Response {

@@ -28,6 +28,16 @@ fn without_a_terminal_a_line_a_refresh_is_written() {
 }
 
 #[test]
+fn an_idle_room_is_said_to_hold_nobody_up_once() {
+    let stand_in = StandIn::with_room("eras");
+    let watched = run(&stand_in, "room watch eras --count 3 --every 0s").ends_with(0);
+    let said = "Room eras is idle: everyone passes through until you open it";
+    assert_eq!(watched.err.matches(said).count(), 1, "{}", watched.err);
+    let watched = run(&stand_in, "room watch eras --json --count 1 --every 0s").ends_with(0);
+    assert!(watched.err.is_empty(), "{}", watched.err);
+}
+
+#[test]
 fn a_lapse_is_told_and_survived() {
     let stand_in = StandIn::with_room("eras");
     stand_in.know().stats_failing = vec![2];

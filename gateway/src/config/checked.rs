@@ -93,10 +93,11 @@ pub struct Problems(pub Vec<String>);
 
 impl fmt::Display for Problems {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let count = self.0.len();
+        let problems = if count == 1 { "problem" } else { "problems" };
         writeln!(
             f,
-            "The configuration has {} problem(s); nothing was started:",
-            self.0.len()
+            "The configuration has {count} {problems}; nothing was started:"
         )?;
         for problem in &self.0 {
             writeln!(f, "  - {problem}")?;

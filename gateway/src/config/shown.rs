@@ -1,13 +1,22 @@
 //! The settings as they are in force, for people, without what is secret in them.
 
 use std::fmt::Write;
+use std::path::Path;
 
 use super::settings::{FILE_DEFAULT, Settings, Show, given};
 
 /// Every setting with its effective value and where that comes from, one a line.
 pub(super) fn settings(said: &Settings, file: &Settings) -> String {
-    let config = given(said.config.clone()).unwrap_or_else(|| FILE_DEFAULT.to_owned());
-    let mut text = format!("{:<32} {config}\n", "ROPELINE_CONFIG");
+    let named = given(said.config.clone());
+    let source = match &named {
+        Some(_) => "flag or environment",
+        None if Path::new(FILE_DEFAULT).exists() => "default",
+        None => "default; there is no such file",
+    };
+    let config = named.unwrap_or_else(|| FILE_DEFAULT.to_owned());
+    let lengths = said.all().into_iter().map(|(name, ..)| name.len());
+    let widest = lengths.max().unwrap_or(0);
+    let mut text = format!("{:<widest$} {config}  ({source})\n", "ROPELINE_CONFIG");
     let is_given = |text: Option<&str>| text.is_some_and(|text| !text.trim().is_empty());
     for ((name, said, show, default), (_, filed, ..)) in said.all().into_iter().zip(file.all()) {
         let (value, source) = match (said, filed) {
@@ -16,7 +25,7 @@ pub(super) fn settings(said: &Settings, file: &Settings) -> String {
             _ => (default.to_owned(), "default"),
         };
         // Writing into a string cannot fail.
-        let _written = writeln!(text, "{name:<32} {value}  ({source})");
+        let _written = writeln!(text, "{name:<widest$} {value}  ({source})");
     }
     text
 }
@@ -90,5 +99,14 @@ mod tests {
         assert!(line("ROPELINE_ADMIN_TOKEN").ends_with("[hidden]  (flag or environment)"));
         assert!(line("ROPELINE_LISTEN").ends_with("127.0.0.1:1  (ropeline.toml)"));
         assert!(line("ROPELINE_LOG ").ends_with("info  (default)"));
+        // No file stands beside the tests.
+        let config = "ropeline.toml  (default; there is no such file)";
+        assert!(line("ROPELINE_CONFIG").ends_with(config), "{text}");
+        let columns = text.lines().map(|line| {
+            let name = line.split(' ').next().unwrap_or_default().len();
+            name + line[name..].chars().take_while(|c| *c == ' ').count()
+        });
+        let columns: std::collections::BTreeSet<usize> = columns.collect();
+        assert_eq!(columns.len(), 1, "{text}");
     }
 }

@@ -114,8 +114,8 @@ pub(super) async fn show(
         ("If-Match" = Option<String>, Header, description = "The `ETag` that was read; without it \
             the last writer wins")
     ),
-    request_body(content = RoomSettings, description = "Settings; a room as it was read may be \
-        sent back, what is no setting is ignored"),
+    request_body(content = RoomSettings, description = "All settings: what is missing takes its \
+        default. A room as it was read may be sent back, what is no setting is ignored"),
     responses(
         RoomAsItIs, OfChange, OfRoom,
         (status = 409, description = "conflict", body = Problem),

@@ -7,31 +7,30 @@
 //! | [`credit`] | calls that may be made, as the rate gives them |
 //! | [`order`] | order keys: the draw and the live clock |
 //! | [`outcome`] | what became of an admission after it was logged |
-//! | [`path`] | paths that have one reading, and the prefixes that rooms protect |
 //! | [`phase`] | what the room is doing: settings, manager's word, time |
 //! | [`place`] | place tokens, place ids, session ids |
 //! | [`prefixes`] | which protected prefix is nearest to a path |
-//! | [`settings`] | which settings make sense |
 //! | [`shows`] | who shows when called, and how fast the credit of no-shows comes back |
 //! | [`situation`] | what a decision on calls is made from |
 //! | [`snapshot`] | positions from a snapshot of constant size |
 //! | [`status`] | what one visitor is shown |
-//! | [`upstream`] | where a protected service listens |
 //! | [`wait`] | the wait estimate |
+//!
+//! [`path`], [`settings`] and [`upstream`] are the contract's: the command line reads settings by
+//! the same rules.
 
 pub mod access_code;
 pub mod admission;
 pub mod credit;
 pub mod order;
 pub mod outcome;
-pub mod path;
 pub mod phase;
 pub mod place;
 pub mod prefixes;
-pub mod settings;
 pub mod shows;
 pub mod situation;
 pub mod snapshot;
 pub mod status;
-pub mod upstream;
 pub mod wait;
+
+pub use contract::{path, settings, upstream};

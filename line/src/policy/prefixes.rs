@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use super::path::{PathPrefix, SafePath};
+use contract::path::{PathPrefix, SafePath};
 
 /// Protected prefixes as a tree of their segments.
 #[derive(Debug)]

@@ -167,11 +167,16 @@ pub(super) fn map_agrees(evidence: &Evidence) -> Finding {
         usize::MAX
     };
     if booked.len() < least || booked.len() > most {
-        finding.breach(format!(
+        let told = format!(
             "{} seats are booked; {} were before the run, fans bought {ours}, {open} are open",
             booked.len(),
             shop.booked_before
-        ));
+        );
+        finding.breach(if booked.len() > most {
+            format!("{told}. If others bought the show meanwhile, repeat this with --others-buy")
+        } else {
+            told
+        });
     }
     finding.count("bookedBefore", shop.booked_before);
     finding.count("bought", ours);
@@ -259,7 +264,12 @@ mod tests {
         forgets.shop = Some(shop(&["A2"]));
         assert_eq!(map_agrees(&forgets).verdict, Verdict::Fail);
         let mut invents = bought(vec![booked(1, &["A1"])]);
-        assert_eq!(map_agrees(&invents).verdict, Verdict::Fail);
+        let invented = map_agrees(&invents);
+        assert_eq!(invented.verdict, Verdict::Fail);
+        assert!(
+            invented.examples[0].contains("--others-buy"),
+            "{invented:?}"
+        );
         if let Some(shop) = &mut invents.shop {
             shop.sole_buyers = false;
         }

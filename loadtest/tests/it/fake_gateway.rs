@@ -148,6 +148,7 @@ fn routes() -> Router<Arc<Fake>> {
         .route(&format!("{room}/place/live"), get(live))
         .route(&format!("{room}/pass"), post(claim).delete(end_session))
         .route(admin, get(settings))
+        .route("/admin/v1/rooms", get(rooms))
         .route(&format!("{admin}/stats"), get(stats))
         .route(&format!("{admin}/admissions"), get(admissions))
         .route(
@@ -393,6 +394,18 @@ async fn settings(State(fake): App) -> Response {
         "version": 1, "createdAt": now(), "updatedAt": now(),
     }))
     .into_response()
+}
+
+async fn rooms(State(fake): App) -> Response {
+    let other = json!({
+        "room": "other", "paths": ["/api/v1/shows/guarded/holds"],
+        "phase": "queueing", "override": null, "pausedReason": null, "drawCommitment": "",
+        "version": 1, "createdAt": now(), "updatedAt": now(),
+    });
+    if fake.line().operators_refused {
+        return refusal(ProblemCode::Unauthorized);
+    }
+    Json(json!({"rooms": [other]})).into_response()
 }
 
 async fn stats(State(fake): App) -> Json<RoomStats> {

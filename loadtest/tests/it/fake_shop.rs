@@ -110,6 +110,7 @@ impl Shop {
 
 pub(crate) fn routes() -> Router<Arc<FakeShop>> {
     Router::new()
+        .route("/api/v1/shows/{show}", get(show))
         .route("/api/v1/shows/show/seatmap", get(seat_map))
         .route("/api/v1/shows/show/holds", post(hold))
         .route("/api/v1/holds/{hold}", delete(release))
@@ -126,6 +127,19 @@ pub(crate) fn routes() -> Router<Arc<FakeShop>> {
 
 fn oversells(fake: &FakeShop) -> bool {
     fake.defect == Some(Defect::Oversell)
+}
+
+/// A show that names the room `eras`, or none when its holds are behind another room's path.
+async fn show(Path(show): Path<String>) -> Json<Value> {
+    let room = (show == "show").then_some("eras");
+    Json(json!({
+        "showId": show, "cityId": "mumbai", "title": "Show", "description": "", "genre": "",
+        "language": "", "cast": [], "venue": {"name": "Hall", "address": "1 Road"},
+        "timeZone": "UTC", "startsAt": now(), "endsAt": now(), "saleOpensAt": now(),
+        "saleClosesAt": now(), "saleStatus": "OPEN", "room": room, "ticketLimit": 6,
+        "holdSeconds": 600, "currency": "INR", "categories": [], "seatCount": 10,
+        "availableCount": 10,
+    }))
 }
 
 async fn seat_map(State(fake): App) -> Json<SeatMap> {

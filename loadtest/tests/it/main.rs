@@ -23,9 +23,12 @@ const END_MAX: Duration = Duration::from_mins(1);
 
 fn command(gateway: &FakeGateway, what: &str, more: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_ropeline-loadtest"));
+    let names_a_show = more.iter().any(|it| it.starts_with("--show="));
+    let show = (!names_a_show).then_some("--show=show");
     command
         .args([what, "--url", gateway.url(), "--ops-url", gateway.url()])
-        .args(["--token", "t", "--room", "eras", "--show", "show"])
+        .args(["--token", "t", "--room", "eras"])
+        .args(show)
         .args(more)
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
@@ -224,6 +227,13 @@ async fn a_run_that_cannot_be_made_says_why() {
     }
     gateway.refuse_operators();
     is_refused(&gateway, &[], "401").await;
+}
+
+#[tokio::test]
+async fn buyers_who_wait_in_a_room_that_does_not_protect_the_show_are_not_sent() {
+    let gateway = FakeGateway::start(None, true).await;
+    let why = "room eras does not protect show guarded, room other does";
+    is_refused(&gateway, &["--show=guarded", "--buyers=1"], why).await;
 }
 
 async fn is_refused(gateway: &FakeGateway, settings: &[&str], why: &str) {

@@ -1,5 +1,5 @@
 // @ts-check
-import { POINTS_MAX, actions, appended, figures, scaled } from "./figures.js";
+import { POINTS_MAX, actions, appended, before, figures, question, reason, scaled } from "./figures.js";
 
 /** Time between two looks, and in a hidden tab. */
 const LOOK_MS = 1000;
@@ -7,7 +7,7 @@ const LOOK_HIDDEN_MS = 10000;
 const TOKEN = "ropeline-admin-token";
 
 const byId = (id) => /** @type {any} */ (document.getElementById(id));
-/** @type {Map<string, {card: HTMLElement, points: {line: number, calls: number}[]}>} */
+/** @type {Map<string, {card: HTMLElement, points: {line: number, calls: number}[], word: string|null}>} */
 const cards = new Map();
 
 class Refused extends Error {
@@ -46,9 +46,10 @@ function cardOf(room) {
     const act = event.target.dataset?.act;
     if (act) confirmAct(room, act);
   });
-  const made = { card, points: [] };
+  const next = before(cards.keys(), room);
+  byId("rooms").insertBefore(card, (next && cards.get(next)?.card) || null);
+  const made = { card, points: [], word: null };
   cards.set(room, made);
-  byId("rooms").append(card);
   return made;
 }
 
@@ -58,7 +59,9 @@ function show(view, stats) {
   find("h2").textContent = view.title ? `${view.title} (${view.room})` : view.room;
   find(".phase").textContent = view.phase;
   find(".phase").dataset.phase = view.phase;
-  find(".reason").textContent = view.pausedReason ? `– ${view.pausedReason}` : "";
+  const why = reason(view);
+  find(".reason").textContent = why ? `– ${why}` : "";
+  known.word = view.override;
   const may = actions(view.phase, view.override);
   for (const button of known.card.querySelectorAll("[data-act]")) {
     button.disabled = !may[button.dataset.act];
@@ -105,17 +108,10 @@ function draw(canvas, points) {
   canvas.setAttribute("aria-label", `${last.line} in line, ${last.calls.toFixed(1)} calls a second`);
 }
 
-const QUESTIONS = {
-  open: "Fans in line are called from now on, whatever the schedule says.",
-  pause: "Nobody is called until you resume. Fans keep their places.",
-  resume: "The room goes back to what it did before.",
-  close: "Nobody can join and nobody is called any more.",
-};
-
 function confirmAct(room, act) {
   const dialog = byId("confirm");
   byId("confirm-title").textContent = `${act[0].toUpperCase()}${act.slice(1)} ${room}?`;
-  byId("confirm-text").textContent = QUESTIONS[act];
+  byId("confirm-text").textContent = question(act, cards.get(room)?.word ?? null);
   byId("reason-row").hidden = act !== "pause";
   byId("reason").value = "";
   dialog.returnValue = "";

@@ -31,7 +31,7 @@ export function figures(stats) {
     ["Claims", rate(stats.claimsPerSecond)],
     ["Entries", `${count(stats.entriesPerMinute)}/min`],
     ["Show when called", share(stats.showShare)],
-    ["Expected wait", wait(stats.expectedWaitSeconds)],
+    ["Expected wait", stats.inLine === 0 ? "nobody waits" : wait(stats.expectedWaitSeconds)],
     ["Actual wait", wait(stats.actualWaitSeconds)],
     ["Served", count(stats.callsTotal)],
     ["Sockets here", count(stats.sockets)],
@@ -48,6 +48,50 @@ export function appended(points, point) {
 export function scaled(values) {
   const top = Math.max(...values, 0);
   return values.map((value) => (top === 0 ? 0 : value / top));
+}
+
+/**
+ * Before which of the cards that are there a new one goes, so that they stand by name; null for the
+ * end. Cards that are there never move: a hand may be on its way to a button.
+ * @param {Iterable<string>} names @param {string} name
+ */
+export function before(names, name) {
+  const after = [...names].filter((other) => other > name);
+  return after.length === 0 ? null : after.reduce((a, b) => (a < b ? a : b));
+}
+
+/** What stands beside the phase: why a room is paused, or that an idle one holds nobody up. */
+/** @param {Record<string, any>} view */
+export function reason(view) {
+  if (view.phase === "idle") return `everyone passes through ${idleUntil(view)}`;
+  return view.pausedReason?.trim() || "";
+}
+
+/** @param {Record<string, any>} view */
+function idleUntil(view) {
+  if (view.suspended) return "while it is out of use";
+  if (view.queueingMethod === "passthrough") return "as long as its queueing method is passthrough";
+  const at = view.prequeueOpensAt ?? view.opensAt;
+  return at ? `until ${new Date(at).toLocaleString()}` : "until you open it";
+}
+
+const QUESTIONS = {
+  open: "Fans in line are called from now on, whatever the schedule says.",
+  pause: "Nobody is called until you resume. Fans keep their places.",
+  resume: "The room goes back to what it did before.",
+  close: "Nobody can join and nobody is called any more.",
+};
+
+/**
+ * What an act does, asked before it is done. Nobody remembers what held before a room was closed.
+ * @param {keyof typeof QUESTIONS} act @param {string|null} word
+ */
+export function question(act, word) {
+  if (act === "resume" && word === "close") {
+    return "The room was closed: it follows its schedule again. Before its times, and without any, "
+      + "everyone passes through.";
+  }
+  return QUESTIONS[act];
 }
 
 /** Which buttons make sense. @param {string} phase @param {string|null} word */

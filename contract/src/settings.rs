@@ -1,11 +1,13 @@
 //! Which settings of a room make sense. Pure; finds every problem at once.
+//!
+//! The gateway refuses what is found here, and a dry run of the command line finds the same.
 
 use std::ops::RangeInclusive;
 
-use contract::room::{Challenge, RoomSettings};
+use crate::room::{Challenge, RoomSettings};
 
-use crate::policy::path::PathPrefix;
-use crate::policy::upstream::Upstream;
+use crate::path::PathPrefix;
+use crate::upstream::Upstream;
 
 /// Most calls per minute. Above it a typing error is likelier than a shop.
 pub const RATE_MAX: u64 = 10_000_000;
@@ -323,7 +325,7 @@ fn access_codes(codes: &[String], findings: &mut Findings) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use contract::Timestamp;
+    use crate::Timestamp;
 
     fn bare() -> RoomSettings {
         serde_json::from_str(r#"{"room": "eras"}"#).unwrap()
