@@ -211,7 +211,8 @@ impl Subject {
                         connected_to: op.connected.then(|| gateway(first.place % 2)),
                     })
                     .collect();
-                let floor = u64::from(first.connected);
+                // Often ahead of the clock, also when the batch needs no live key.
+                let floor = u64::from(first.connected) * u64::from(first.place) * 3;
                 shown(store.places_enter(&room, now, floor, &entries).await)
             }
             Op::Leave(n) => shown(store.place_leave(&room, now, place(*n)).await),
