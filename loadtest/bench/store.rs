@@ -29,7 +29,7 @@ use crate::stage::Stage;
 
 const ROUNDS: usize = 5;
 /// Joins of one round.
-const JOINS: u32 = 100_000;
+const JOINS: u32 = 50_000;
 
 /// Joins of a batch, and the name of the figure.
 const IN_MEMORY: [(usize, &str); 3] = [
