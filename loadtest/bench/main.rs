@@ -7,6 +7,7 @@
 //! | Module | Subject |
 //! | --- | --- |
 //! | `joins` | joins a second, against a bare handler on the same server library |
+//! | `store` | what a join costs Redis, against bare commands |
 //! | `page` | waiting pages a second, against a file served by nginx |
 //! | `gate` | requests a second through the gate, against nginx |
 //! | `holds` | holds a second, against one transaction per hold in SQL |
@@ -32,6 +33,7 @@ mod report;
 mod rounds;
 mod sockets;
 mod stage;
+mod store;
 mod wrk;
 
 use std::path::PathBuf;
@@ -83,6 +85,7 @@ struct RunOptions {
 enum Figure {
     Sockets,
     Joins,
+    Store,
     Page,
     Gate,
     Holds,
@@ -136,6 +139,9 @@ async fn measure(figures: &[Figure], stage: &Stage, report: &mut Report) -> anyh
     }
     if wanted(Figure::Joins) {
         joins::measure(stage, report).await?;
+    }
+    if wanted(Figure::Store) {
+        store::measure(stage, report).await?;
     }
     if wanted(Figure::Page) {
         page::measure(stage, report).await?;

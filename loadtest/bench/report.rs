@@ -215,8 +215,8 @@ impl Report {
                 format!("{:.0}", rate.theirs.per_second),
                 format!("{:.2}", rate.ratio),
                 format!("{:.2}–{:.2}", rate.ratio_min, rate.ratio_max),
-                format!("{:.0}", rate.ours.cpu_micros),
-                format!("{:.0}", rate.theirs.cpu_micros),
+                format!("{:.1}", rate.ours.cpu_micros),
+                format!("{:.1}", rate.theirs.cpu_micros),
             ]);
         }
         let mut latencies = table(["latency", "at", "side", "p50 ms", "p99 ms", "max ms"]);

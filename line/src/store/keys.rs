@@ -37,22 +37,39 @@ const FORMAT: &str = "rl1";
 /// The name of the installation whose line this is.
 pub const INSTALLATION_KEY: &str = "rl1:installation";
 
-/// The names of one room's keys.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct RoomKeys(String);
-
 macro_rules! keys {
     ($($name:ident),+) => {
+        /// The names of one room's keys, made once.
+        #[derive(Clone, Debug, PartialEq, Eq)]
+        pub struct RoomKeys {
+            /// What the names of gateways' lists begin with.
+            of_gateways: String,
+            /// A list that no gateway has.
+            of_no_gateway: String,
+            $($name: String,)+
+        }
+
         impl RoomKeys {
+            /// The keys of `room`, below `prefix`: tests keep apart by it, the product uses none.
+            pub fn new(prefix: &str, room: &RoomId) -> Self {
+                let room = format!("{prefix}{FORMAT}:{{{room}}}");
+                let of_gateways = format!("{room}:gateway:");
+                Self {
+                    of_no_gateway: format!("{of_gateways}{}", Uuid::nil()),
+                    of_gateways,
+                    $($name: format!("{room}:{}", stringify!($name)),)+
+                }
+            }
+
             $(
                 #[doc = concat!("The key `", stringify!($name), "`.")]
-                pub fn $name(&self) -> String {
-                    format!("{}:{}", self.0, stringify!($name))
+                pub fn $name(&self) -> &str {
+                    &self.$name
                 }
             )+
 
             /// All keys of the room.
-            pub fn all(&self) -> Vec<String> {
+            pub fn all(&self) -> Vec<&str> {
                 vec![$(self.$name()),+]
             }
         }
@@ -65,14 +82,14 @@ keys!(
 );
 
 impl RoomKeys {
-    /// The keys of `room`, below `prefix`: tests keep apart by it, the product uses none.
-    pub fn new(prefix: &str, room: &RoomId) -> Self {
-        Self(format!("{prefix}{FORMAT}:{{{room}}}"))
-    }
-
     /// The places that were connected to `gateway`.
     pub fn of_gateway(&self, gateway: Uuid) -> String {
-        format!("{}:gateway:{gateway}", self.0)
+        format!("{}{gateway}", self.of_gateways)
+    }
+
+    /// A placeholder for scripts that are given no gateway's list to work on.
+    pub fn of_no_gateway(&self) -> &str {
+        &self.of_no_gateway
     }
 }
 
@@ -84,8 +101,9 @@ mod tests {
     fn all_keys_of_a_room_share_its_tag() {
         let keys = RoomKeys::new("", &"eras".parse().unwrap());
         assert_eq!(keys.line(), "rl1:{eras}:line");
-        let of_gateway = keys.of_gateway(Uuid::nil());
-        let mut all = keys.all().into_iter().chain([of_gateway]);
+        let of_gateway = keys.of_gateway(Uuid::max());
+        let of_gateways = [of_gateway.as_str(), keys.of_no_gateway()];
+        let mut all = keys.all().into_iter().chain(of_gateways);
         assert!(all.all(|key| key.contains(":{eras}:")));
     }
 }

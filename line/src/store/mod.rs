@@ -4,6 +4,7 @@
 //! is the model that the conformance suite compares it with. Nothing decides here: policy comes
 //! in as numbers, outcomes go out as values, and `Err` only ever means "could not find out".
 
+mod entering;
 mod error;
 pub mod keys;
 pub mod last_pages;
@@ -323,7 +324,7 @@ pub trait RoomStore: LastPages + LiveKeys {
     /// Forgets the room, unless it is there at a later epoch, or being made at one.
     async fn room_forget(&self, room: &RoomRef) -> StoreResult<()>;
 
-    /// Lets visitors in at the door: at most [`ENTER_BATCH_MAX`]. `clock_now` is the live
+    /// Lets visitors in at the door: at least one, at most [`ENTER_BATCH_MAX`]. `clock_now` is the live
     /// clock's floor at `now`. Answers in the order of the entries; `None`, and nothing changed,
     /// for one that needs a live key that the store may not give: see [`LiveKeys`].
     async fn places_enter(

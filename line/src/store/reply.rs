@@ -5,9 +5,7 @@ use redis::Value;
 use redis::streams::{StreamId, StreamRangeReply};
 
 use super::live_keys::KeyState;
-use super::{
-    Cursor, Entered, NOTICES_MAX, Notice, NoticesRead, Popped, Standing, StoreError, StoreResult,
-};
+use super::{Cursor, NOTICES_MAX, Notice, NoticesRead, Popped, Standing, StoreError, StoreResult};
 use crate::policy::order::OrderKey;
 use crate::policy::outcome::Outcome;
 use crate::policy::snapshot::{Counts, Snapshot};
@@ -62,46 +60,6 @@ fn place(bytes: &[u8]) -> StoreResult<PlaceId> {
         .try_into()
         .map_err(|_| StoreError::Corrupt(format!("place of {} bytes", bytes.len())))?;
     Ok(PlaceId::from_bytes(bytes))
-}
-
-/// One answer of `enter.lua`; `None` where the server may not give the key that is needed.
-pub(super) fn entered(value: Value) -> StoreResult<Option<Entered>> {
-    let values = array(value)?;
-    let word = text(values.first().unwrap_or(&Value::Nil))?;
-    let standing = match word {
-        "waiting" => Standing::Waiting {
-            key: key(&values, 1)?,
-        },
-        "called" => Standing::Called {
-            seq: at(&values, 1)?,
-            claim_by: instant(&values, 2)?,
-        },
-        "active" => session(&values[1..])?,
-        "missed" => Standing::Missed {
-            key: key(&values, 1)?,
-            until: instant(&values, 2)?,
-        },
-        "left" => Standing::Left,
-        "ended" => Standing::Ended,
-        "unknown" => Standing::Unknown,
-        "keyless" => return Ok(None),
-        other => return Err(StoreError::Corrupt(format!("standing `{other}`"))),
-    };
-    let waiting = word == "waiting";
-    let key = match standing {
-        Standing::Waiting { key } | Standing::Missed { key, .. } => Some(key),
-        Standing::Called { .. } => Some(key(&values, 3)?),
-        Standing::Active { .. } => Some(key(&values, 4)?),
-        Standing::Ended => Some(key(&values, 1)?),
-        Standing::Left | Standing::Unknown => None,
-    };
-    Ok(Some(Entered {
-        standing,
-        key,
-        fresh: waiting && at(&values, 2)? == 1,
-        number: if waiting { at(&values, 3)? } else { 0 },
-        in_line_before: if waiting { at(&values, 4)? } else { 0 },
-    }))
 }
 
 /// The answer of `keys_state.lua`.

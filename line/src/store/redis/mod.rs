@@ -1,18 +1,22 @@
 //! The live line on Redis: each operation one script call, bounded in time.
 
+mod key_names;
 mod last_pages;
 mod live_keys;
 
+use std::borrow::Cow;
 use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use contract::{PlaceId, RoomId, Timestamp};
+use contract::{PlaceId, Timestamp};
 use redis::streams::StreamRangeReply;
 use redis::{AsyncCommands, ErrorKind, FromRedisValue, RedisError, Value};
 use tokio::time::Instant;
 use uuid::Uuid;
 
+use self::key_names::KeyNames;
+use super::entering::{self, Packed};
 pub use super::keys::INSTALLATION_KEY;
 use super::keys::RoomKeys;
 use super::link::{CONNECTION_TIMEOUT, Link, RESPONSE_TIMEOUT};
@@ -36,7 +40,7 @@ const SERVED_BATCH: usize = 1000;
 pub struct RedisStore {
     link: Arc<Link>,
     scripts: Arc<Scripts>,
-    prefix: String,
+    keys: Arc<KeyNames>,
 }
 
 impl RedisStore {
@@ -47,7 +51,7 @@ impl RedisStore {
         Ok(Self {
             link: Arc::new(Link::new(client)?),
             scripts: Arc::new(Scripts::new()),
-            prefix: prefix.to_owned(),
+            keys: Arc::new(KeyNames::new(prefix)),
         })
     }
 
@@ -58,7 +62,7 @@ impl RedisStore {
 
     /// The installation whose line this is: `candidate`, if it is nobody's yet.
     pub async fn installation(&self, candidate: &str) -> StoreResult<String> {
-        let key = format!("{}{INSTALLATION_KEY}", self.prefix);
+        let key = self.keys.installation();
         let mut connection = self.link.connection();
         let mut ask = redis::pipe();
         ask.cmd("SET").arg(&key).arg(candidate).arg("NX").ignore();
@@ -67,8 +71,8 @@ impl RedisStore {
         Ok(installation)
     }
 
-    fn keys(&self, room: &RoomId) -> RoomKeys {
-        RoomKeys::new(&self.prefix, room)
+    fn keys(&self, room: &RoomRef) -> Arc<RoomKeys> {
+        self.keys.of(&room.room)
     }
 
     async fn run<T: FromRedisValue>(
@@ -88,8 +92,8 @@ impl RedisStore {
         room: &RoomRef,
         args: &Args,
     ) -> StoreResult<T> {
-        let keys = script.keys(&self.keys(&room.room), gateway);
-        self.run_on(script, keys, args).await
+        let keys = self.keys(room);
+        self.run_on(script, script.keys(&keys, gateway), args).await
     }
 
     /// Runs a script that removes the lists of all gateways with the other keys of the room.
@@ -99,21 +103,22 @@ impl RedisStore {
         room: &RoomRef,
         args: &Args,
     ) -> StoreResult<T> {
-        let of_room = self.keys(&room.room);
+        let of_room = self.keys(room);
         let mut connection = self.link.connection();
         let gateways: Vec<String> = bounded(connection.zrange(of_room.gateways(), 0, -1)).await?;
         let lists = gateways
             .iter()
             .filter_map(|gateway| gateway.parse().ok())
             .map(|gateway| of_room.of_gateway(gateway));
-        let keys = script.keys(&of_room, None).into_iter().chain(lists);
-        self.run_on(script, keys.collect(), args).await
+        let mut keys = script.keys(&of_room, None);
+        keys.extend(lists.map(Cow::Owned));
+        self.run_on(script, keys, args).await
     }
 
     async fn run_on<T: FromRedisValue>(
         &self,
         script: &RoomScript,
-        keys: Vec<String>,
+        keys: Vec<Cow<'_, str>>,
         args: &Args,
     ) -> StoreResult<T> {
         let mut call = script.script.prepare_invoke();
@@ -128,7 +133,7 @@ impl RedisStore {
         answer
     }
 
-    async fn string_get(&self, key: String) -> StoreResult<Option<Snapshot>> {
+    async fn string_get(&self, key: &str) -> StoreResult<Option<Snapshot>> {
         let mut connection = self.link.connection();
         let json: Option<Vec<u8>> = bounded(connection.get(key)).await?;
         json.map(|json| {
@@ -158,18 +163,21 @@ impl Args {
         Self::default().number(room.epoch)
     }
 
-    fn number(mut self, n: impl std::fmt::Display) -> Self {
-        self.0.push(n.to_string().into_bytes());
-        self
+    fn number(self, n: impl std::fmt::Display) -> Self {
+        self.bytes(n.to_string().into_bytes())
     }
 
     fn time(self, at: Timestamp) -> Self {
         self.number(at.as_ms())
     }
 
-    fn place(mut self, place: PlaceId) -> Self {
-        self.0.push(place.as_bytes().to_vec());
+    fn bytes(mut self, bytes: Vec<u8>) -> Self {
+        self.0.push(bytes);
         self
+    }
+
+    fn place(self, place: PlaceId) -> Self {
+        self.bytes(place.as_bytes().to_vec())
     }
 
     fn ms(self, span: Duration) -> Self {
@@ -266,43 +274,26 @@ impl RoomStore for RedisStore {
         clock_now: u64,
         entries: &[Entry],
     ) -> StoreResult<Vec<Option<Entered>>> {
-        debug_assert!(entries.len() <= super::ENTER_BATCH_MAX);
+        debug_assert!((1..=super::ENTER_BATCH_MAX).contains(&entries.len()));
         let gateway = entries.iter().find_map(|entry| entry.connected_to);
         debug_assert!(
             entries
                 .iter()
                 .all(|entry| entry.connected_to.is_none_or(|to| Some(to) == gateway))
         );
-        let mut args = Args::of(room).time(now).number(clock_now);
-        args = args.number(gateway.unwrap_or_default());
-        for entry in entries {
-            args = args.place(entry.place);
-            args.0.push(
-                entry
-                    .key
-                    .map(|key| key.get().to_string())
-                    .unwrap_or_default()
-                    .into(),
-            );
-            args.0.push(flags(entry).to_vec());
-            args.0.push(match entry.once_open {
-                OnceOpen::Keep => Vec::new(),
-                OnceOpen::Live => b"live".to_vec(),
-                OnceOpen::Lot(key) => key.get().to_string().into_bytes(),
-            });
-        }
-        let answers: Value = self
+        let packed = Packed::new(entries);
+        let args = Args::of(room)
+            .time(now)
+            .number(clock_now)
+            .number(gateway.unwrap_or_default())
+            .bytes(packed.flags)
+            .bytes(packed.places)
+            .bytes(packed.keys)
+            .bytes(packed.keys_once_open);
+        let (letters, numbers): (Vec<u8>, Vec<u8>) = self
             .run_of(gateway, &self.scripts.enter, room, &args)
             .await?;
-        let answers = reply::array(answers)?;
-        if answers.len() != entries.len() {
-            return Err(StoreError::Corrupt(format!(
-                "{} answers to {} entries",
-                answers.len(),
-                entries.len()
-            )));
-        }
-        answers.into_iter().map(reply::entered).collect()
+        entering::read(&letters, &numbers, entries.len())
     }
 
     async fn place_leave(
@@ -395,9 +386,9 @@ impl RoomStore for RedisStore {
 
     async fn call_pending(&self, room: &RoomRef) -> StoreResult<Popped> {
         let mut connection = self.link.connection();
-        let popped = self.keys(&room.room).popped();
         let mut command = redis::cmd("ZRANGE");
-        command.arg(popped).arg(0).arg(-1).arg("WITHSCORES");
+        command.arg(self.keys(room).popped());
+        command.arg(0).arg(-1).arg("WITHSCORES");
         reply::popped(bounded(command.query_async(&mut connection)).await?)
     }
 
@@ -468,7 +459,7 @@ impl RoomStore for RedisStore {
     async fn outcomes_take(&self, room: &RoomRef) -> StoreResult<Vec<Outcome>> {
         let mut connection = self.link.connection();
         let mut command = redis::cmd("HRANDFIELD");
-        command.arg(self.keys(&room.room).outcomes());
+        command.arg(self.keys(room).outcomes());
         command.arg(OUTCOMES_MAX).arg("WITHVALUES");
         reply::outcomes(bounded(command.query_async(&mut connection)).await?)
     }
@@ -489,31 +480,31 @@ impl RoomStore for RedisStore {
 
     async fn snapshot_put(&self, room: &RoomRef, snapshot: &Snapshot) -> StoreResult<()> {
         let mut connection = self.link.connection();
-        let key = self.keys(&room.room).snapshot();
-        bounded(connection.set::<_, _, ()>(key, json(snapshot)?)).await
+        let keys = self.keys(room);
+        bounded(connection.set::<_, _, ()>(keys.snapshot(), json(snapshot)?)).await
     }
 
     async fn snapshot_get(&self, room: &RoomRef) -> StoreResult<Option<Snapshot>> {
-        let snapshot = self.string_get(self.keys(&room.room).snapshot()).await?;
+        let snapshot = self.string_get(self.keys(room).snapshot()).await?;
         Ok(snapshot.filter(|snapshot| snapshot.epoch == room.epoch))
     }
 
     async fn opening_put(&self, room: &RoomRef, snapshot: &Snapshot) -> StoreResult<()> {
-        let mut args = Args::of(room);
-        args.0.push(json(snapshot)?);
+        let args = Args::of(room).bytes(json(snapshot)?);
         self.run::<u64>(&self.scripts.open, room, &args).await?;
         Ok(())
     }
 
     async fn opening_get(&self, room: &RoomRef) -> StoreResult<Option<Snapshot>> {
-        let snapshot = self.string_get(self.keys(&room.room).opening()).await?;
+        let snapshot = self.string_get(self.keys(room).opening()).await?;
         Ok(snapshot.filter(|snapshot| snapshot.epoch == room.epoch))
     }
 
     async fn notices_end(&self, room: &RoomRef) -> StoreResult<Cursor> {
         let mut connection = self.link.connection();
-        let key = self.keys(&room.room).notices();
-        let last: StreamRangeReply = bounded(connection.xrevrange_count(key, "+", "-", 1)).await?;
+        let keys = self.keys(room);
+        let last = connection.xrevrange_count(keys.notices(), "+", "-", 1);
+        let last: StreamRangeReply = bounded(last).await?;
         Ok(Cursor(last.ids.first().map_or_else(
             || "0-0".to_owned(),
             |entry| entry.id.clone(),
@@ -522,28 +513,12 @@ impl RoomStore for RedisStore {
 
     async fn notices_after(&self, room: &RoomRef, cursor: &Cursor) -> StoreResult<NoticesRead> {
         let mut connection = self.link.connection();
-        let key = self.keys(&room.room).notices();
+        let keys = self.keys(room);
         // From the last one read on: if that is gone, so may others be.
-        let read = connection.xrange_count(key, &cursor.0, "+", NOTICES_MAX + 1);
+        let read = connection.xrange_count(keys.notices(), &cursor.0, "+", NOTICES_MAX + 1);
         let read: StreamRangeReply = bounded(read).await?;
         reply::notices(&read, cursor)
     }
-}
-
-fn flags(entry: &Entry) -> [u8; 2] {
-    let mode = match entry.enter {
-        Enter::Join => b'j',
-        Enter::Look => b'l',
-        Enter::Return => b'r',
-    };
-    [
-        mode,
-        if entry.connected_to.is_some() {
-            b'c'
-        } else {
-            b'-'
-        },
-    ]
 }
 
 fn json(snapshot: &Snapshot) -> StoreResult<Vec<u8>> {

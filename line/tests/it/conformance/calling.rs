@@ -132,6 +132,11 @@ pub(super) async fn a_missed_turn_is_forgiven_within_its_grace(line: Line) {
     let back = line.enter(at(4), returns).await;
     assert_eq!((back.standing, back.fresh), (waiting(live(1)), true));
     assert_eq!(line.call(at(4), 1).await, [place(1)]);
+    // A turn that was forgiven is forgotten: the next one may end within its grace.
+    line.claim(at(4), 1).await;
+    let ended = line.store.session_end(&line.room, at(5), place(1)).await;
+    assert!(ended.unwrap());
+    assert_eq!(line.look(at(5), 1).await, Standing::Ended);
     // Too late for the other one.
     let late = entry(place(2), None, Enter::Return);
     assert_eq!(line.enter(at(7), late).await.standing, Standing::Ended);

@@ -3,7 +3,7 @@
 use line::policy::order::LIVE_BASE;
 use line::store::{Birth, ENTER_BATCH_MAX, Enter, Entered, Entry, OnceOpen, Standing};
 
-use super::{Line, START, birth, entry, key, live, place, waiting};
+use super::{Line, START, at, birth, entry, key, live, place, served, waiting};
 
 pub(super) async fn a_joiner_gets_a_growing_live_key_and_keeps_it(line: Line) {
     let first = line.join(1).await;
@@ -69,6 +69,31 @@ pub(super) async fn one_place_twice_in_a_batch_is_one_place(line: Line) {
     assert_eq!(entered[0].standing, entered[1].standing);
     assert_eq!((entered[0].fresh, entered[1].fresh), (true, false));
     assert_eq!(line.snapshot(START).await.counts.in_line, 1);
+}
+
+pub(super) async fn a_batch_may_be_all_in_sessions(line: Line) {
+    // The longest answer there is.
+    let count = u64::try_from(ENTER_BATCH_MAX).unwrap();
+    let log: Vec<_> = (1..=count)
+        .map(|n| served(n, n, live(n), Some(at(60))))
+        .collect();
+    line.prepare(&log).await;
+    let looks: Vec<_> = (1..=count)
+        .map(|n| entry(place(n), None, Enter::Look))
+        .collect();
+    let entered = line
+        .store
+        .places_enter(&line.room, START, 0, &looks)
+        .await
+        .unwrap();
+    for (n, entered) in (1..).zip(entered.into_iter().map(Option::unwrap)) {
+        let active = Standing::Active {
+            seq: n,
+            started_at: START,
+            expires_at: at(60),
+        };
+        assert_eq!((entered.standing, entered.key), (active, Some(live(n))));
+    }
 }
 
 pub(super) async fn a_token_restores_what_the_store_lost(line: Line) {

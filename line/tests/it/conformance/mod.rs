@@ -74,10 +74,11 @@ impl Backing {
             Self::Redis(_, prefix) => {
                 let client = ::redis::Client::open(redis_url()).unwrap();
                 let mut connection = client.get_multiplexed_async_connection().await.unwrap();
-                let meta = RoomKeys::new(prefix, room).meta();
+                let keys = RoomKeys::new(prefix, room);
+                let meta = keys.meta();
                 // A room that was never confirmed stays so.
-                if connection.hexists(&meta, "key_server").await.unwrap() {
-                    let set = connection.hset::<_, _, _, ()>(&meta, "key_server", "another");
+                if connection.hexists(meta, "key_server").await.unwrap() {
+                    let set = connection.hset::<_, _, _, ()>(meta, "key_server", "another");
                     set.await.unwrap();
                 }
             }
@@ -321,6 +322,7 @@ conformance! {
         the_clock_starts_at_its_floor_and_never_goes_back
         a_batch_is_answered_in_its_order
         one_place_twice_in_a_batch_is_one_place
+        a_batch_may_be_all_in_sessions
         a_token_restores_what_the_store_lost
         drawn_keys_stand_before_live_ones
         equal_keys_are_called_by_place
