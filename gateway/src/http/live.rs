@@ -231,7 +231,7 @@ impl Drop for Connection {
     /// The last connection of a place that closes makes the place absent.
     fn drop(&mut self) {
         if self.room.sockets.remove(&self.socket) {
-            self.room.absences.note(self.token.place);
+            self.room.absence_note(self.token.place);
         }
     }
 }
