@@ -187,15 +187,21 @@ mod tests {
     #[tokio::test]
     async fn what_a_round_found_before_a_stir_counts_for_nothing() {
         let rest = Rest::default();
-        for task in [Task::Books, Task::Follower, Task::Presence] {
-            rest.note(task, rest.round(), true);
-        }
+        let others = || {
+            for task in [Task::Books, Task::Follower, Task::Presence] {
+                rest.note(task, rest.round(), true);
+            }
+        };
+        others();
         let round = rest.round();
         rest.stir();
-        rest.note(Task::Calls, round, true);
         rest.note(Task::Calls, rest.round(), true);
         assert!(rest.lasts().is_none(), "the others have not looked since");
-        settle(&rest);
+        rest.stir();
+        others();
+        rest.note(Task::Calls, round, true);
+        assert!(rest.lasts().is_none(), "it began to look before");
+        rest.note(Task::Calls, rest.round(), true);
         assert!(rest.lasts().is_some());
     }
 

@@ -199,7 +199,7 @@ async fn a_schedule_ends_the_rest_with_the_tick() {
     });
     let room = stage.gateway();
     for (moment, phase) in moments {
-        sleep(moment.since(stage.now()) - SECOND).await;
+        sleep(moment.minus(SECOND).since(stage.now())).await;
         assert!(room.rest.lasts().is_some(), "at rest before {phase:?}");
         assert_ne!(room.view().phase, phase);
         sleep(SECOND).await;
@@ -279,7 +279,10 @@ async fn a_room_with_a_connection_does_not_rest() {
     sleep(5 * SETTLES_WITHIN).await;
     assert!(room.rest.lasts().is_none());
     assert_eq!(room.view().snapshot.as_ref().unwrap().counts.in_line, 1);
-    // Gone for longer than anyone may be absent, and forgotten by the rates.
+    // Also when whoever is connected waits no more: a page that is still open may join again.
+    room.leave(token.place).await.unwrap();
+    sleep(5 * SETTLES_WITHIN).await;
+    assert!(room.rest.lasts().is_none());
     room.sockets.remove(&socket);
     room.absence_note(token.place);
     stage
