@@ -26,6 +26,11 @@ impl Absences {
         noted.extend(places.into_iter().take(room));
     }
 
+    /// Whether all are reported.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.lock().is_empty()
+    }
+
     /// What was noted, which is then to be reported.
     pub(crate) fn take(&self) -> BTreeSet<PlaceId> {
         std::mem::take(&mut *self.lock())

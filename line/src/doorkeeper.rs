@@ -131,6 +131,8 @@ async fn settle(room: &Arc<Room>, batch: &mut Vec<Waiting>) -> Vec<Waiting> {
         },
         other => other,
     };
+    // Also after an error: it may have been done all the same.
+    room.rest.stir();
     match entered {
         Ok(entered) => {
             for (waiting, entered) in batch.drain(..).zip(entered) {

@@ -13,6 +13,7 @@ use crate::error::WorkError;
 use crate::policy::snapshot::{Counts, Snapshot};
 use crate::policy::status::RoomView;
 use crate::policy::wait::{PaceHistory, configured_pace};
+use crate::rest::Task;
 use crate::room::{Rates, Room, paused_reason};
 use crate::sockets::Socket;
 use crate::store::{Cursor, ENTER_BATCH_MAX, Enter, Entry, Notice, OnceOpen, Standing, StoreError};
@@ -43,6 +44,10 @@ pub struct Follower {
     counts: VecDeque<(Timestamp, Counts)>,
     /// What the pace was observed under; when it changes, the past says nothing.
     under: Option<(Phase, u64)>,
+    /// Whether the last read found notices.
+    has_heard: bool,
+    /// Whether the room has rested and no snapshot was read since.
+    is_fresh_due: bool,
 }
 
 impl Follower {
@@ -59,28 +64,54 @@ impl Follower {
             history: PaceHistory::default(),
             counts: VecDeque::new(),
             under: None,
+            has_heard: false,
+            is_fresh_due: false,
         }
     }
 
     /// Follows until the room ends.
     pub async fn run(mut self) {
+        let room = self.room.clone();
         let mut ticks = tokio::time::interval(NOTICES_EVERY);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             tokio::select! {
-                () = self.room.stop.cancelled() => return,
-                _ = ticks.tick() => {}
+                () = room.stop.cancelled() => return,
+                has_rested = room.rest.next_round(&mut ticks) => if has_rested { self.rested() },
                 // Calls of this gateway's own leader reach its fans at once.
-                () = self.room.news.notified() => {}
+                () = room.news.notified() => {}
             }
-            if let Err(error) = self.notices_once().await {
-                self.room.meters.follower_failures.increment(1);
-                tracing::debug!(room = %self.room.id, %error, "notices not read");
+            let round = room.rest.round();
+            let read = self.notices_once().await;
+            if let Err(error) = &read {
+                room.meters.follower_failures.increment(1);
+                tracing::debug!(room = %room.id, %error, "notices not read");
             }
             if self.is_due() || self.is_changed() {
                 self.view_once().await;
             }
+            let is_idle = read.is_ok() && self.is_idle();
+            room.rest.note(Task::Follower, round, is_idle);
         }
+    }
+
+    /// The pace before a rest says nothing of the line after it.
+    fn rested(&mut self) {
+        self.history.reset();
+        self.is_fresh_due = true;
+    }
+
+    /// Whether all is told and shown of a room in which nobody was for as long as rates go back.
+    fn is_idle(&self) -> bool {
+        let is_told = !self.has_heard
+            && !self.is_put_back_due
+            && self.unsure.is_empty()
+            && self.claims_lost.is_empty();
+        let was_empty = match (self.counts.front(), self.counts.back()) {
+            (Some((_, first)), Some((_, last))) => first == last && last.is_empty(),
+            _ => false,
+        };
+        is_told && was_empty && !self.is_fresh_due && !self.is_changed()
     }
 
     /// Whether a newer snapshot should be there: the leader takes one a second, so the next is
@@ -94,7 +125,7 @@ impl Follower {
             .as_ref()
             .map(|last| last.taken_at().plus(SNAPSHOT_EVERY));
         let fresh_wanted = next.is_some_and(|next| now >= next && now.since(next) < SNAPSHOT_EVERY);
-        fresh_wanted || now.since(view.made_at) >= SNAPSHOT_EVERY
+        fresh_wanted || self.is_fresh_due || now.since(view.made_at) >= SNAPSHOT_EVERY
     }
 
     /// Whether an operator or the schedule changed something that the view does not show yet.
@@ -109,6 +140,7 @@ impl Follower {
 
     /// Reads what happened to places and tells the connections and sessions concerned.
     pub async fn notices_once(&mut self) -> Result<(), WorkError> {
+        self.has_heard = false;
         let store = self.room.parts.store.clone();
         let at = self.room.store_ref();
         let Some(mut cursor) = self.cursor.clone() else {
@@ -124,6 +156,7 @@ impl Follower {
                 self.retell().await;
                 self.is_put_back_due = true;
             }
+            self.has_heard |= !read.notices.is_empty();
             for notice in &read.notices {
                 self.take(notice);
             }
@@ -203,6 +236,7 @@ impl Follower {
         }
         let snapshot = read.map(Arc::new).or_else(|| shown.snapshot.clone());
         if let (true, Some(snapshot)) = (fresh, &snapshot) {
+            self.is_fresh_due = false;
             self.note(snapshot);
             if let Err(error) = self.look_after(snapshot).await {
                 tracing::warn!(room = %self.room.id, %error, "connected fans not put back yet");
@@ -297,6 +331,7 @@ impl Follower {
             calls_per_minute: calls,
             stock: self.room.parts.stock.stock(&self.room.id),
             made_at: now,
+            found_empty_at: self.room.view().found_empty_at,
         }
     }
 }

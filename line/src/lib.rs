@@ -3,7 +3,7 @@
 //! [`policy`] decides and does no input or output. [`store`] is the live line in Redis,
 //! [`records`] is what lasts in PostgreSQL; both are ports with a model in memory beside them.
 //! Each room has three tasks: [`leader`] calls visitors, under a lease; [`follower`] makes the
-//! view that fans are shown; [`door`] lets them in.
+//! view that fans are shown; [`door`] lets them in. While nobody is in a room they [`rest`].
 //!
 //! | Module | Subject |
 //! | --- | --- |
@@ -24,8 +24,10 @@
 //! | `randomness` | one seeded stream for the process |
 //! | [`rebuild`] | makes a room in the store from the durable records |
 //! | [`records`] | rooms, the admission log and the audit log in PostgreSQL |
+//! | [`rest`] | whether a room rests, because nobody is there |
 //! | [`room`] | one room on this gateway |
 //! | [`rooms`] | the rooms there are, kept up to date |
+//! | [`rounds`] | looks after the rooms that rest |
 //! | `session_check` | what a pass is worth: asks the store, prolongs |
 //! | [`session_end`] | waiting for the end of a session |
 //! | [`sessions`] | who is inside, as far as this gateway knows |
@@ -53,8 +55,10 @@ pub mod presence;
 mod randomness;
 pub mod rebuild;
 pub mod records;
+pub mod rest;
 pub mod room;
 pub mod rooms;
+pub mod rounds;
 mod session_check;
 pub mod session_end;
 pub mod sessions;

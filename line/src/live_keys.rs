@@ -11,16 +11,20 @@ use std::time::Duration;
 use crate::error::WorkError;
 use crate::policy::order::{clock_floor, clock_span};
 use crate::rebuild::HOLD;
+use crate::rest::REST_MAX;
 use crate::room::Room;
 use crate::store::StoreError;
 use crate::store::live_keys::KeyState;
 
-/// How far ahead of the time keys are reserved at least while the records answer: so long joining
-/// goes on without them.
-pub const RESERVED_MIN: Duration = Duration::from_hours(1);
+/// How long joining goes on at least without the records.
+const WITHOUT_RECORDS: Duration = Duration::from_hours(1);
+
+/// How far ahead of the time keys are reserved at least while the records answer: a room that
+/// rests looks at them when it wakes.
+pub const RESERVED_MIN: Duration = WITHOUT_RECORDS.saturating_add(REST_MAX);
 
 /// How far ahead they are reserved when that is no longer so. The difference bounds how often.
-const RESERVED: Duration = Duration::from_mins(70);
+const RESERVED: Duration = RESERVED_MIN.saturating_add(Duration::from_mins(10));
 
 /// How far ahead they are reserved for a server that is new: several gateways may reserve for it at
 /// the same moment, and the leader extends what one of them got.

@@ -11,6 +11,7 @@ use contract::Timestamp;
 use tokio::time::MissedTickBehavior;
 
 use crate::follower::put_back;
+use crate::rest::Task;
 use crate::room::Room;
 use crate::store::{Lapse, StoreError, TickState};
 
@@ -38,12 +39,15 @@ pub async fn run(room: Arc<Room>) {
     loop {
         tokio::select! {
             () = room.stop.cancelled() => break,
-            _ = ticks.tick() => {}
+            _ = room.rest.next_round(&mut ticks) => {}
         }
+        let round = room.rest.round();
         report_once(&room).await;
         if let Err(error) = presence.renew_if_due().await {
             tracing::debug!(room = %room.id, %error, "presence not renewed");
         }
+        let is_idle = presence.is_idle() && room.absences.is_empty();
+        room.rest.note(Task::Presence, round, is_idle);
     }
     let last = async {
         while room.sockets.count() > 0 {
@@ -98,11 +102,15 @@ impl Presence {
         }
     }
 
+    /// Whether there is nobody to stand for.
+    fn is_idle(&self) -> bool {
+        self.entries == 0 && self.room.sockets.count() == 0
+    }
+
     /// Renews the lease, if it is time and there is anyone to stand for.
     pub async fn renew_if_due(&mut self) -> Result<(), StoreError> {
         let now = self.room.parts.clock.now();
-        let is_idle = self.entries == 0 && self.room.sockets.count() == 0;
-        if is_idle
+        if self.is_idle()
             || self
                 .renewed_at
                 .is_some_and(|at| now.since(at) < RENEW_EVERY)

@@ -8,7 +8,7 @@ use bytes::Bytes;
 use contract::line::Phase;
 use contract::room::Override;
 use contract::upstream::Bounds;
-use contract::{RoomId, Timestamp};
+use contract::{PlaceId, RoomId, Timestamp};
 use http::HeaderValue;
 use sha2::{Digest, Sha256};
 use tokio::sync::{Mutex, Notify, watch};
@@ -25,6 +25,7 @@ use crate::policy::place::PlaceToken;
 use crate::policy::status::{PlaceFacts, RoomView};
 use crate::policy::wait::configured_pace;
 use crate::records::RoomRecord;
+use crate::rest::Rest;
 use crate::sessions::Sessions;
 use crate::sockets::Sockets;
 use crate::store::RoomRef;
@@ -82,6 +83,8 @@ pub struct Room {
     pub stop: CancellationToken,
     /// This room's tasks.
     pub(crate) work: TaskTracker,
+    /// Whether it rests here.
+    pub rest: Rest,
     /// Told when this gateway has left a notice, so that its own fans need not wait for the next
     /// look.
     pub news: Notify,
@@ -111,6 +114,7 @@ impl Room {
             sessions: Sessions::new(),
             stop: parts.stop.child_token(),
             work: TaskTracker::new(),
+            rest: Rest::default(),
             news: Notify::new(),
             known: ArcSwap::from_pointee(Known::of(record)),
             view: watch::Sender::new(Arc::new(view)),
@@ -146,6 +150,26 @@ impl Room {
     pub fn record_set(&self, record: RoomRecord) {
         self.known.store(Arc::new(Known::of(record)));
         self.view_follow();
+        self.rest.stir();
+    }
+
+    /// Notes that the last connection of `place` closed here.
+    pub fn absence_note(&self, place: PlaceId) {
+        self.absences.note(place);
+        self.rest.stir();
+    }
+
+    /// Notes that the room, which rests, was found empty at `now`: its numbers are still true.
+    pub(crate) fn empty_found(&self, now: Timestamp) {
+        let stock = self.parts.stock.stock(&self.id);
+        self.view.send_modify(|view| {
+            *view = Arc::new(RoomView {
+                found_empty_at: Some(now),
+                stock,
+                made_at: now,
+                ..RoomView::clone(view)
+            });
+        });
     }
 
     /// Shows what an operator changed at once; the numbers stay as they were last read.
@@ -291,6 +315,7 @@ fn first_view(record: &RoomRecord, now: Timestamp) -> RoomView {
         calls_per_minute: 0,
         stock: None,
         made_at: now,
+        found_empty_at: None,
     }
 }
 

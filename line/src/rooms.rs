@@ -1,6 +1,6 @@
 //! The rooms there are: read from the database twice a second, so that what an operator changes
 //! on one gateway is in force on all within a second. With the database away the last known
-//! rooms stay.
+//! rooms stay. Those in which nobody is are looked after together.
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -21,6 +21,7 @@ use crate::parts::Parts;
 use crate::policy::prefixes::Prefixes;
 use crate::records::{RoomRecord, Rooms};
 use crate::room::Room;
+use crate::rounds;
 use crate::store::RoomRef;
 
 /// Time between reads.
@@ -112,8 +113,14 @@ impl RoomSet {
         }
     }
 
-    /// Keeps the rooms up to date from `change` on, until the process stops.
-    pub async fn run(self, mut change: i64) {
+    /// Keeps the rooms up to date from `change` on, and looks after those that rest, until the
+    /// process stops.
+    pub async fn run(self, change: i64) {
+        let rounds = rounds::run(&self.parts, || self.all());
+        tokio::join!(self.follow_records(change), rounds);
+    }
+
+    async fn follow_records(&self, mut change: i64) {
         let mut ticks = tokio::time::interval(READ_EVERY);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
@@ -191,13 +198,18 @@ impl RoomSet {
 
     fn start(&self, record: RoomRecord) -> Arc<Room> {
         let room = Room::new(record, self.parts.clone());
-        doorkeeper::keep(&room);
-        let (tasks, work) = (&self.parts.tasks, &room.work);
-        tasks.spawn(work.track_future(super::presence::run(room.clone())));
-        tasks.spawn(work.track_future(Follower::new(room.clone()).run()));
-        tasks.spawn(work.track_future(Leader::new(room.clone()).run()));
+        set_to_work(&room);
         room
     }
+}
+
+/// Starts the tasks of `room`.
+pub fn set_to_work(room: &Arc<Room>) {
+    doorkeeper::keep(room);
+    let (tasks, work) = (&room.parts.tasks, &room.work);
+    tasks.spawn(work.track_future(super::presence::run(room.clone())));
+    tasks.spawn(work.track_future(Follower::new(room.clone()).run()));
+    tasks.spawn(work.track_future(Leader::new(room.clone()).run()));
 }
 
 /// The content of a map that no panic could leave half changed.

@@ -114,6 +114,7 @@ impl Sessions {
         let ends = self.ends.load(Ordering::Acquire);
         let claim = room.parts.store.session_claim(&at, now, claims.sub, until);
         let answer = claim.await;
+        room.rest.stir();
         self.outage.note(&answer, room.parts.clock.now());
         let known = match answer.ok()? {
             Standing::Active {
@@ -156,6 +157,7 @@ impl Sessions {
         let at = room.store_ref();
         let renewal = room.parts.store.session_renew(&at, now, claims.sub, until);
         let answer = renewal.await;
+        room.rest.stir();
         self.outage.note(&answer, room.parts.clock.now());
         match answer {
             Ok(true) => {

@@ -30,6 +30,8 @@ metric_families::declare! {
     pub counter FOLLOWER_FAILURES = "ropeline_line_follower_failures_total";
     /// Places marked as absent because their gateway was gone, by room.
     pub counter LAPSED = "ropeline_line_lapsed_places_total";
+    /// Rooms that rest on this gateway, because nobody is there.
+    pub gauge RESTING_ROOMS = "ropeline_line_resting_rooms";
     /// Connections of waiting fans on this gateway, by room.
     pub gauge SOCKETS = "ropeline_line_sockets";
     /// Frames sent to waiting fans, by room.

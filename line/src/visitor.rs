@@ -212,6 +212,7 @@ impl Room {
             .store
             .session_claim(&at, now, token.place, now.plus(duration))
             .await;
+        self.rest.stir();
         let standing = claim.map_err(|error| line_problem(&error))?;
         if let Standing::Active {
             seq,
@@ -243,6 +244,7 @@ impl Room {
             .store
             .place_leave(&self.store_ref(), now, place)
             .await;
+        self.rest.stir();
         left.map_err(|error| line_problem(&error))?;
         Ok(())
     }
@@ -257,6 +259,7 @@ impl Room {
             .store
             .session_end(&self.store_ref(), now, place)
             .await;
+        self.rest.stir();
         ended.map_err(|error| line_problem(&error))
     }
 

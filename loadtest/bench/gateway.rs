@@ -36,6 +36,7 @@ pub(crate) struct Gateway {
     ops: String,
     token: String,
     pub address: SocketAddr,
+    redis_url: String,
 }
 
 /// What a gateway tells the machine it runs on.
@@ -54,6 +55,7 @@ impl Gateway {
         servers: &Servers,
     ) -> anyhow::Result<Self> {
         let own = tempfile::tempdir_in(dir)?.keep();
+        let redis_url = servers.redis_url().context("no Redis")?;
         let mut command = Command::new(binary);
         // Each gateway of a run has a fresh directory, and the database is the same.
         command.arg("--adopt-keys");
@@ -65,10 +67,7 @@ impl Gateway {
             .env("ROPELINE_LISTEN", "127.0.0.1:0")
             .env("ROPELINE_OPS_LISTEN", "127.0.0.1:0")
             .env("ROPELINE_LOG", "warn")
-            .env(
-                "ROPELINE_REDIS_URL",
-                servers.redis_url().context("no Redis")?,
-            )
+            .env("ROPELINE_REDIS_URL", &redis_url)
             .env(
                 "ROPELINE_DATABASE_URL",
                 servers.database_url().context("no database")?,
@@ -96,6 +95,7 @@ impl Gateway {
             ops: format!("{}/admin/v1", announced.ops_url),
             token: token.trim().to_owned(),
             address: *addresses.first().context("the gateway has no address")?,
+            redis_url,
         })
     }
 
@@ -109,11 +109,27 @@ impl Gateway {
         self.program.stop().await;
     }
 
+    /// Commands that its Redis has run so far, those of scripts included.
+    pub(crate) async fn redis_commands(&self) -> anyhow::Result<u64> {
+        let client = redis::Client::open(self.redis_url.as_str())?;
+        let mut connection = client.get_multiplexed_async_connection().await?;
+        let mut ask = redis::cmd("INFO");
+        let stats: String = ask.arg("stats").query_async(&mut connection).await?;
+        let mut lines = stats.lines();
+        let count = lines.find_map(|line| line.strip_prefix("total_commands_processed:"));
+        Ok(count.context("Redis counts no commands")?.trim().parse()?)
+    }
+
+    /// Makes a room.
+    pub(crate) async fn room_create(&self, settings: &RoomSettings) -> anyhow::Result<()> {
+        let create = self.http.post(format!("{}/rooms", self.ops));
+        self.order(create.json(settings)).await.map(drop)
+    }
+
     /// Makes a room, opens it and waits until fans can join.
     pub(crate) async fn room_open(&self, settings: &RoomSettings) -> anyhow::Result<()> {
         let room = &settings.room;
-        let create = self.http.post(format!("{}/rooms", self.ops));
-        self.order(create.json(settings)).await?;
+        self.room_create(settings).await?;
         let open = self.http.post(format!("{}/rooms/{room}/open", self.ops));
         self.order(open).await?;
         let url = format!("http://{}/_line/v1/rooms/{room}", self.address);

@@ -11,6 +11,7 @@
 //! | `page` | waiting pages a second, against a file served by nginx |
 //! | `gate` | requests a second through the gate, against nginx |
 //! | `holds` | holds a second, against one transaction per hold in SQL |
+//! | `idle` | what rooms cost in which nobody is, and joins beside them |
 //! | `sockets` | memory per waiting socket, and how soon a call arrives |
 //! | `bare` | the bare handlers, run as a child process |
 //! | `rounds`, `report` | medians; the table and the JSON |
@@ -23,6 +24,7 @@ mod gateway;
 mod haproxy;
 mod holds;
 mod http1;
+mod idle;
 mod joins;
 mod nginx;
 mod pace;
@@ -72,6 +74,9 @@ struct RunOptions {
     /// The gateway's program
     #[arg(long, default_value = "target/release/ropeline-gateway")]
     gateway: PathBuf,
+    /// Another version of it, which takes turns with it where idle rooms are measured
+    #[arg(long)]
+    before: Option<PathBuf>,
     /// Where the results go as JSON
     #[arg(long, default_value = "target/bench.json")]
     out: PathBuf,
@@ -84,6 +89,7 @@ struct RunOptions {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 enum Figure {
     Sockets,
+    Idle,
     Joins,
     Store,
     Page,
@@ -112,7 +118,7 @@ async fn run(options: RunOptions) -> anyhow::Result<()> {
     let mut report = Report::begin();
     let stage = Stage::set(&options.gateway, &options.scratch).await?;
     let outcome = tokio::select! {
-        outcome = measure(&options.figures, &stage, &mut report) => outcome,
+        outcome = measure(&options, &stage, &mut report) => outcome,
         ended = end_asked() => ended,
     };
     stage.clear().await;
@@ -131,11 +137,15 @@ async fn end_asked() -> anyhow::Result<()> {
     bail!("interrupted")
 }
 
-async fn measure(figures: &[Figure], stage: &Stage, report: &mut Report) -> anyhow::Result<()> {
+async fn measure(options: &RunOptions, stage: &Stage, report: &mut Report) -> anyhow::Result<()> {
+    let figures = &options.figures;
     let wanted = |figure| figures.is_empty() || figures.contains(&figure);
     // Each figure has a gateway of its own: what one leaves behind would change the next.
     if wanted(Figure::Sockets) {
         sockets::measure(stage, report).await?;
+    }
+    if wanted(Figure::Idle) {
+        idle::measure(stage, options.before.as_deref(), report).await?;
     }
     if wanted(Figure::Joins) {
         joins::measure(stage, report).await?;

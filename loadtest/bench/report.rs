@@ -72,6 +72,19 @@ struct CallLatency {
     from_publication: Quantiles,
 }
 
+/// What rooms cost in which nobody is.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct IdleCost {
+    /// Which gateway.
+    pub side: &'static str,
+    pub rooms: u32,
+    /// CPU time by time.
+    pub gateway_cores: f64,
+    pub redis_cores: f64,
+    pub redis_commands_per_second: f64,
+}
+
 /// Everything that was measured.
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
@@ -83,6 +96,7 @@ pub(crate) struct Report {
     rates: Vec<Rate>,
     latencies: Vec<Latency>,
     memory: Vec<Memory>,
+    idle: Vec<IdleCost>,
     call_latency: Option<CallLatency>,
 }
 
@@ -109,6 +123,7 @@ impl Report {
             rates: vec![],
             latencies: vec![],
             memory: vec![],
+            idle: vec![],
             call_latency: None,
         }
     }
@@ -168,6 +183,16 @@ impl Report {
         self.memory.push(memory);
     }
 
+    /// Adds what idle rooms cost.
+    pub(crate) fn idle(&mut self, cost: IdleCost) {
+        let commands = cost.redis_commands_per_second;
+        progress(&format!(
+            "idle rooms, {}: {commands:.0} commands/s",
+            cost.side
+        ));
+        self.idle.push(cost);
+    }
+
     /// Adds the time from a call to its frame.
     pub(crate) fn call_latency(&mut self, from_decision: &Latencies, from_publication: &Latencies) {
         self.call_latency = Some(CallLatency {
@@ -196,7 +221,7 @@ impl Report {
         Ok(())
     }
 
-    fn tables(&self) -> [Table; 3] {
+    fn tables(&self) -> [Table; 4] {
         let mut rates = table([
             "per second",
             "Ropeline",
@@ -257,7 +282,23 @@ impl Report {
                 it.bytes_per_socket.to_string(),
             ]);
         }
-        [rates, latencies, memory]
+        let mut idle = table([
+            "idle rooms",
+            "side",
+            "gateway, % of a core",
+            "Redis, % of a core",
+            "Redis commands/s",
+        ]);
+        for it in &self.idle {
+            idle.add_row([
+                it.rooms.to_string(),
+                it.side.to_owned(),
+                format!("{:.1}", it.gateway_cores * 100.0),
+                format!("{:.1}", it.redis_cores * 100.0),
+                format!("{:.0}", it.redis_commands_per_second),
+            ]);
+        }
+        [rates, latencies, memory, idle]
     }
 }
 

@@ -25,9 +25,7 @@ pub(crate) struct Stage {
 impl Stage {
     /// Starts the servers with their data in `scratch`.
     pub(crate) async fn set(binary: &Path, scratch: &Path) -> anyhow::Result<Self> {
-        let binary = binary
-            .canonicalize()
-            .with_context(|| format!("{} is not built", binary.display()))?;
+        let binary = binary.to_owned();
         let dir = tempfile::Builder::new()
             .prefix("ropeline-bench-")
             .tempdir_in(scratch)?;
@@ -47,7 +45,15 @@ impl Stage {
 
     /// Starts a gateway.
     pub(crate) async fn gateway(&self) -> anyhow::Result<Gateway> {
-        Gateway::start(&self.binary, self.dir.path(), &self.servers).await
+        self.gateway_of(&self.binary).await
+    }
+
+    /// Starts a gateway that may be of another version.
+    pub(crate) async fn gateway_of(&self, binary: &Path) -> anyhow::Result<Gateway> {
+        let binary = binary
+            .canonicalize()
+            .with_context(|| format!("{} is not built", binary.display()))?;
+        Gateway::start(&binary, self.dir.path(), &self.servers).await
     }
 
     /// Where files may be put.

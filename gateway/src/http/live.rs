@@ -234,7 +234,7 @@ impl Drop for Connection {
     /// Closing the last connection of a place marks the place as absent.
     fn drop(&mut self) {
         if self.room.sockets.remove(&self.socket) {
-            self.room.absences.note(self.token.place);
+            self.room.absence_note(self.token.place);
         }
     }
 }

@@ -106,7 +106,7 @@ async fn without_postgresql_joining_goes_on_for_an_hour() {
     world.clock.advance(Duration::from_mins(59));
     join(&app, 3..5, &mut keys).await;
     // The reservation ends: who has a key is still served, and nobody gets one.
-    world.clock.advance(Duration::from_mins(12));
+    world.clock.advance(Duration::from_mins(22));
     let path = "/_line/v1/rooms/eras/places";
     for _ in 0..2 {
         let refused = app.send(Method::POST, path, &[], "").await;

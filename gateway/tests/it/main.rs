@@ -33,6 +33,7 @@ mod outages;
 mod people;
 mod proxy;
 mod redis_server;
+mod resting;
 mod returning;
 mod round_trips;
 mod serving;

@@ -26,6 +26,7 @@ use crate::policy::order::{LIVE_BASE, waited};
 use crate::policy::situation::Situation;
 use crate::presence::{GATEWAY_LEASE, lapse_of};
 use crate::records::{AdmissionBatch, LogHead};
+use crate::rest::Task;
 use crate::room::Room;
 use crate::store::{CallOrder, Popped, StoreError, StoreResult, TickSettings, TickState};
 use crate::telemetry;
@@ -57,6 +58,10 @@ pub(super) struct Calls {
     steady_since: Option<Timestamp>,
     /// When this process last filled the room's bucket.
     filled_at: Option<Timestamp>,
+    /// Whether the last tick led and left nothing to do until somebody comes.
+    is_settled: bool,
+    /// Whether the room has rested since the last tick.
+    has_rested: bool,
 }
 
 /// What one tick did.
@@ -79,15 +84,20 @@ impl Calls {
             ticked_at: None,
             steady_since: None,
             filled_at: None,
+            is_settled: false,
+            has_rested: false,
         }
     }
 
     /// Ticks until the room ends.
     pub(super) async fn run(mut self) {
-        let stop = self.room.stop.clone();
+        let (room, shared) = (self.room.clone(), self.shared.clone());
+        let stop = room.stop.clone();
         let mut ticks = tokio::time::interval(TICK);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
+            // A resting room has no leader: the lease ends, and whoever wakes first takes it.
+            let next_round = room.rest.next_round_told(&mut ticks, || shared.follow());
             tokio::select! {
                 () = stop.cancelled() => {
                     let last = self.publish().await;
@@ -97,10 +107,12 @@ impl Calls {
                     self.note_failure(published);
                     continue;
                 }
-                _ = ticks.tick() => {}
+                has_rested = next_round => self.has_rested = has_rested,
             }
+            let round = room.rest.round();
             let began = Instant::now();
             let ticked = self.tick_once().await;
+            room.rest.note(Task::Calls, round, self.is_settled);
             let tick_seconds = &self.room.meters.tick_seconds;
             tick_seconds.record(began.elapsed().as_secs_f64());
             self.note_failure(ticked);
@@ -116,6 +128,7 @@ impl Calls {
 
     /// One tick, until its batch is in the log and on its way to be made called.
     pub(super) async fn tick_once(&mut self) -> Result<Tick, WorkError> {
+        self.is_settled = false;
         if !self.room.parts.skew.may_lead() {
             // Its lease ends by itself, and by then another gateway leads.
             self.steady_since = None;
@@ -144,7 +157,11 @@ impl Calls {
         self.lapse(&state, steady_since, now).await?;
         confirm(&room, &state).await?;
         match self.agreed(state, now).await? {
-            Some(state) => self.call_next(&state, now).await.map(Tick::Called),
+            Some(state) => {
+                let called = self.call_next(&state, now).await?;
+                self.is_settled = state.is_settled();
+                Ok(Tick::Called(called))
+            }
             None => Ok(Tick::Follows),
         }
     }
@@ -260,6 +277,7 @@ impl Calls {
             upstream_open: room.parts.upstreams.is_open(&room.target()),
             held_until: state.held_until,
             append_took: self.append_took,
+            has_rested: self.has_rested,
         };
         let decision = decide(state.bucket, &situation, now);
         self.report(&situation, decision.limited_by);

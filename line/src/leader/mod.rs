@@ -45,6 +45,6 @@ impl Leader {
         let kept = self.books.keep_if_due().await;
         let ticked = ticked?;
         published?;
-        kept.map(|()| ticked)
+        kept.map(|_| ticked)
     }
 }

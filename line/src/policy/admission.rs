@@ -97,7 +97,7 @@ pub fn decide(bucket: Bucket, situation: &Situation, now: Timestamp) -> Decision
 /// between them is not credited.
 fn pace_of(bucket: Bucket, situation: &Situation, now: Timestamp) -> LimitedBy {
     let elapsed = bucket.filled_at.map_or(TICK, |at| now.since(at));
-    if elapsed <= CATCH_UP_MAX {
+    if elapsed <= CATCH_UP_MAX || situation.has_rested {
         LimitedBy::Rate
     } else if situation.append_took * 2 >= elapsed {
         LimitedBy::Database
@@ -162,6 +162,7 @@ mod tests {
             upstream_open: true,
             held_until: None,
             append_took: Duration::ZERO,
+            has_rested: false,
         }
     }
 
@@ -313,6 +314,12 @@ mod tests {
             };
             let decision = decide(bucket, &situation, START.plus(gap));
             assert_eq!(decision.limited_by, limited_by, "{gap:?} {append_took:?}");
+            let rested = Situation {
+                has_rested: true,
+                ..situation
+            };
+            let decision = decide(bucket, &rested, START.plus(gap));
+            assert_eq!(decision.limited_by, LimitedBy::Rate, "after a rest");
         }
         let empty = Situation {
             in_line: 0,

@@ -220,6 +220,7 @@ mod tests {
                     upstream_open: true,
                     held_until: None,
                     append_took: Duration::ZERO,
+                    has_rested: false,
                 };
                 let now = START.plus(TICK * u32::try_from(self.tick).unwrap());
                 let decision = decide(self.bucket, &situation, now);

@@ -30,4 +30,6 @@ pub struct Situation {
     pub held_until: Option<Timestamp>,
     /// How long the log took for the last batch.
     pub append_took: Duration,
+    /// Whether the room rested until now: nothing was late in the time since the last tick.
+    pub has_rested: bool,
 }

@@ -43,6 +43,13 @@ pub struct Counts {
     pub waited: u64,
 }
 
+impl Counts {
+    /// Whether nobody waited, was called or was in a session.
+    pub fn is_empty(&self) -> bool {
+        self.in_line == 0 && self.called == 0 && self.active == 0
+    }
+}
+
 /// A line at one moment.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Snapshot {

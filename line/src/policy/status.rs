@@ -65,6 +65,8 @@ pub struct RoomView {
     pub stock: Option<StockFigures>,
     /// When this view was made.
     pub made_at: Timestamp,
+    /// When a resting room was last found empty: until then its numbers were true.
+    pub found_empty_at: Option<Timestamp>,
 }
 
 /// What is known of a visitor from their place token.
@@ -101,11 +103,14 @@ pub enum Seen {
 }
 
 impl RoomView {
-    /// When the numbers were taken.
+    /// When the numbers were taken, or were last found to be true.
     pub fn updated_at(&self) -> Timestamp {
-        self.snapshot
-            .as_ref()
-            .map_or(self.made_at, |snapshot| snapshot.taken_at())
+        let Some(snapshot) = &self.snapshot else {
+            return self.made_at;
+        };
+        let taken_at = snapshot.taken_at();
+        // A leader whose clock is behind does not set the time back: pages pass over older word.
+        self.found_empty_at.map_or(taken_at, |at| at.max(taken_at))
     }
 
     /// The status document of the visitor `facts` who stands as `seen`.
@@ -325,6 +330,23 @@ mod tests {
             calls_per_minute: 600,
             stock: None,
             made_at: NOW,
+            found_empty_at: None,
+        }
+    }
+
+    #[test]
+    fn numbers_are_as_new_as_the_last_look_at_an_empty_room_and_never_older() {
+        let second = std::time::Duration::from_secs(1);
+        for (found_empty_at, updated_at) in [
+            (None, NOW),
+            (Some(NOW.plus(second)), NOW.plus(second)),
+            (Some(NOW.minus(second)), NOW),
+        ] {
+            let view = RoomView {
+                found_empty_at,
+                ..view()
+            };
+            assert_eq!(view.document().updated_at, updated_at);
         }
     }
 

@@ -4,6 +4,7 @@
 //! is the model that the conformance suite compares it with. Nothing decides here: policy comes
 //! in as numbers, outcomes go out as values, and `Err` only ever means "could not find out".
 
+pub mod emptiness;
 mod entering;
 mod error;
 pub mod keys;
@@ -22,6 +23,7 @@ use async_trait::async_trait;
 use contract::{PlaceId, Timestamp};
 use uuid::Uuid;
 
+use self::emptiness::RoomsLook;
 pub use self::error::{StoreError, StoreResult};
 use self::last_pages::LastPages;
 use self::live_keys::LiveKeys;
@@ -207,6 +209,14 @@ pub struct TickState {
     pub is_confirmed: bool,
 }
 
+impl TickState {
+    /// Whether nothing is left to do for a leader until somebody comes.
+    pub fn is_settled(&self) -> bool {
+        let is_empty = self.in_line == 0 && self.occupied == 0;
+        is_empty && self.given_back == 0 && self.pending.is_none() && self.lapsed.is_none()
+    }
+}
+
 /// A leader's order to pop places for a call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct CallOrder {
@@ -305,7 +315,7 @@ impl Cursor {
 /// pending batch, snapshot, opening and notices) finds nothing in a room that is not there;
 /// everything else is refused with [`StoreError::NoRoom`].
 #[async_trait]
-pub trait RoomStore: LastPages + LiveKeys {
+pub trait RoomStore: LastPages + LiveKeys + RoomsLook {
     /// Whether the store answers.
     async fn ping(&self) -> StoreResult<()>;
 

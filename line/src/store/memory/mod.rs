@@ -33,6 +33,8 @@ pub struct MemoryStore {
     rooms: Mutex<HashMap<RoomId, Room>>,
     /// The server that has the rooms: another one after every failover and restart.
     server: AtomicU64,
+    /// Operations so far.
+    asked: AtomicU64,
 }
 
 impl MemoryStore {
@@ -63,7 +65,13 @@ impl MemoryStore {
         self.fail_over();
     }
 
+    /// How many operations there were: what background work costs.
+    pub fn asked(&self) -> u64 {
+        self.asked.load(Ordering::SeqCst)
+    }
+
     fn lock(&self) -> MutexGuard<'_, HashMap<RoomId, Room>> {
+        self.asked.fetch_add(1, Ordering::SeqCst);
         // A poisoned lock means a test has failed already; its state is not used further.
         self.rooms.lock().unwrap_or_else(PoisonError::into_inner)
     }

@@ -5,6 +5,7 @@ use contract::Timestamp;
 
 use super::MemoryStore;
 use crate::policy::order::KeyRange;
+use crate::store::emptiness::{Emptiness, RoomsLook};
 use crate::store::last_pages::{LastPage, LastPages};
 use crate::store::live_keys::{KeyState, LiveKeys};
 use crate::store::{RoomRef, StoreResult};
@@ -40,6 +41,21 @@ impl LastPages for MemoryStore {
         asking: Option<&str>,
     ) -> StoreResult<LastPage> {
         self.with(room, |room| room.last_pages.load(now, pass, asking))
+    }
+}
+
+#[async_trait]
+impl RoomsLook for MemoryStore {
+    async fn rooms_look(&self, rooms: &[RoomRef]) -> StoreResult<Emptiness> {
+        let known = self.lock();
+        let is_empty = |at: &RoomRef| {
+            let room = known.get(&at.room);
+            room.is_some_and(|room| room.line.is_empty() && room.occupied() == 0)
+        };
+        Ok(Emptiness {
+            server: self.server().to_string(),
+            is_empty: rooms.iter().map(is_empty).collect(),
+        })
     }
 }
 

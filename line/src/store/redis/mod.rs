@@ -1,5 +1,6 @@
 //! The live line on Redis: each operation one script call, bounded in time.
 
+mod emptiness;
 mod key_names;
 mod last_pages;
 mod live_keys;

@@ -2,6 +2,7 @@
 //! Redis. Random operation lists that must get the same answers from both are in a file of their own.
 
 mod calling;
+mod emptiness;
 mod entering;
 mod last_pages;
 mod leaving;
@@ -369,6 +370,9 @@ conformance! {
         a_session_is_prolonged_never_shortened_never_revived
         ending_a_session_frees_its_slot_at_once
         whoever_was_called_is_told_their_order_key;
+    emptiness:
+        a_room_is_empty_while_nobody_waits_is_called_or_inside
+        rooms_are_looked_at_together_and_one_that_is_gone_is_not_empty;
     last_pages:
         the_last_page_is_taken_once_and_loads_only_then
         a_last_page_that_is_over_makes_room_for_others;

@@ -10,6 +10,7 @@ mod model;
 mod opening;
 mod ops;
 mod reproductions;
+mod resting;
 mod run;
 
 use crate::seed;

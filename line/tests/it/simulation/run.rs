@@ -87,7 +87,7 @@ pub(super) fn run(ops: &[Op]) -> Result<(), TestCaseError> {
     })
 }
 
-fn record(clock: &ManualClock) -> RoomRecord {
+pub(super) fn record(now: Timestamp) -> RoomRecord {
     let settings: RoomSettings = serde_json::from_value(json!({
         "room": "eras", "queueAll": true, "newUsersPerMinute": 300, "totalActiveUsers": CAP,
         "claimWindowSeconds": 3, "sessionDurationSeconds": SESSION.as_secs(),
@@ -105,17 +105,17 @@ fn record(clock: &ManualClock) -> RoomRecord {
         opened_at: None,
         epoch: 1,
         version: 1,
-        created_at: clock.now(),
-        updated_at: clock.now(),
+        created_at: now,
+        updated_at: now,
     }
 }
 
 impl Gateway {
-    fn start(
+    pub(super) fn start(
         process: u64,
         store: &Arc<MemoryStore>,
         log: &Arc<MemoryLog>,
-        clock: &ManualClock,
+        clock: Arc<dyn Clock>,
     ) -> Self {
         let keys = || vec![PassKey::from_seed([3; 32]).unwrap()];
         let durable: Arc<dyn DurableLine> = log.clone();
@@ -124,8 +124,8 @@ impl Gateway {
             durable,
             pass_keys: Arc::new(PassKeys::new("https://line.test", keys()).unwrap()),
             place_keys: Arc::new(PlaceKeys::derive(&keys())),
-            clock: Arc::new(clock.clone()),
-            skew: Arc::new(Skew::none(Arc::new(clock.clone()))),
+            skew: Arc::new(Skew::none(clock.clone())),
+            clock,
             randomness: Randomness::new(ChaCha20Rng::seed_from_u64(process)),
             stock: Arc::new(Quiet),
             upstreams: Arc::new(Quiet),
@@ -143,10 +143,10 @@ impl Gateway {
 impl World {
     pub(super) fn new() -> Self {
         let clock = ManualClock::default();
-        let log = Arc::new(MemoryLog::new(record(&clock)));
+        let log = Arc::new(MemoryLog::new(record(clock.now())));
         let store = Arc::new(MemoryStore::default());
         let gateways = (1..=2u64)
-            .map(|process| Gateway::start(process, &store, &log, &clock))
+            .map(|process| Gateway::start(process, &store, &log, Arc::new(clock.clone())))
             .collect();
         Self {
             store,
@@ -277,7 +277,8 @@ impl World {
     pub(super) fn gateway_dies(&mut self, gateway: u8) {
         self.processes += 1;
         let (store, log) = (self.store.clone(), self.log.clone());
-        let next = Gateway::start(self.processes, &store, &log, &self.clock);
+        let clock = Arc::new(self.clock.clone());
+        let next = Gateway::start(self.processes, &store, &log, clock);
         self.gateways[usize::from(gateway)] = next;
         self.model.gateway_died(gateway, self.clock.now());
     }

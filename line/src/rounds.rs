@@ -1,0 +1,121 @@
+//! Looks after the rooms that rest on this gateway, all of them in one task.
+//!
+//! Ten times a second it wakes those whose schedule has come to its next moment. Over a little
+//! less than a second it asks the store of each whether it is still there and empty, in batches:
+//! somebody may have joined at another gateway, or the store may have lost the room. When the
+//! store turns out to be another server, all rooms make a round, as its right to give live keys is
+//! to be confirmed.
+
+use std::hash::{DefaultHasher, Hash, Hasher};
+use std::sync::Arc;
+
+use contract::RoomId;
+use metrics::gauge;
+use tokio::time::MissedTickBehavior;
+
+use crate::parts::Parts;
+use crate::policy::admission::TICK;
+use crate::rest::REST_MAX;
+use crate::room::Room;
+use crate::store::StoreResult;
+use crate::store::emptiness::LOOK_BATCH_MAX;
+use crate::telemetry;
+
+/// In how many ticks every resting room is asked after once: less than a second, so that a fan who
+/// joins at a gateway that may not lead is called by another one within a second.
+const ROUND_TICKS: u64 = 9;
+
+/// Most rooms that are woken in a tick because they rested for [`REST_MAX`]: rooms that began to
+/// rest together do not burden the store together ever after.
+const WOKEN_MAX: usize = 5;
+
+/// Looks after `rooms` until the process stops.
+pub async fn run(parts: &Parts, rooms: impl Fn() -> Vec<Arc<Room>>) {
+    let by_clock = async {
+        let mut ticks = tokio::time::interval(TICK);
+        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        loop {
+            ticks.tick().await;
+            wake_due(&rooms());
+        }
+    };
+    // Apart from the clock: a store that does not answer delays no schedule.
+    let by_store = async {
+        let mut ticks = tokio::time::interval(TICK);
+        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut looks = Looks::default();
+        loop {
+            ticks.tick().await;
+            if let Err(error) = looks.look_once(parts, &rooms()).await {
+                tracing::debug!(%error, "resting rooms not looked at");
+            }
+        }
+    };
+    tokio::select! {
+        () = parts.stop.cancelled() => {}
+        () = by_clock => {}
+        () = by_store => {}
+    }
+}
+
+/// Wakes the rooms whose phase has changed with the time, and some that have rested for long.
+fn wake_due(rooms: &[Arc<Room>]) {
+    let (mut resting, mut woken) = (0_u32, 0);
+    for room in rooms {
+        let Some(lasts) = room.rest.lasts() else {
+            continue;
+        };
+        resting += 1;
+        let is_over = lasts >= REST_MAX && woken < WOKEN_MAX;
+        if is_over || room.phase() != room.view().phase {
+            woken += usize::from(is_over);
+            room.rest.stir();
+        }
+    }
+    gauge!(telemetry::RESTING_ROOMS).set(resting);
+}
+
+/// Looks at resting rooms, some of them at a time.
+#[derive(Default)]
+struct Looks {
+    count: u64,
+    /// The server that answered last.
+    server: Option<String>,
+}
+
+impl Looks {
+    /// Looks at those whose turn it is.
+    async fn look_once(&mut self, parts: &Parts, rooms: &[Arc<Room>]) -> StoreResult<()> {
+        self.count += 1;
+        let turn = self.count % ROUND_TICKS;
+        let is_due = |room: &&Arc<Room>| room.rest.lasts().is_some() && turn_of(&room.id) == turn;
+        let due: Vec<_> = rooms.iter().filter(is_due).collect();
+        for batch in due.chunks(LOOK_BATCH_MAX) {
+            let asked_at = parts.clock.now();
+            let asked: Vec<_> = batch.iter().map(|room| room.store_ref()).collect();
+            let found = parts.store.rooms_look(&asked).await?;
+            if self.server.as_ref() != Some(&found.server) {
+                // Also the first time: rooms may have begun to rest with the one before it.
+                self.server = Some(found.server);
+                for room in rooms {
+                    room.rest.stir();
+                }
+            }
+            for (room, is_empty) in batch.iter().zip(found.is_empty) {
+                if !is_empty {
+                    room.rest.stir();
+                } else if room.rest.lasts().is_some() {
+                    room.empty_found(asked_at);
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+/// When in a round the room is looked at. Spread, so that the store never answers for all at once.
+fn turn_of(room: &RoomId) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    room.hash(&mut hasher);
+    hasher.finish() % ROUND_TICKS
+}
