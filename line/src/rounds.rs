@@ -8,10 +8,11 @@
 
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::Arc;
+use std::time::Duration;
 
 use contract::RoomId;
 use metrics::gauge;
-use tokio::time::MissedTickBehavior;
+use tokio::time::{Instant, MissedTickBehavior};
 
 use crate::parts::Parts;
 use crate::policy::admission::TICK;
@@ -25,18 +26,23 @@ use crate::telemetry;
 /// joins at a gateway that may not lead is called by another one within a second.
 const ROUND_TICKS: u64 = 9;
 
-/// Most rooms that are woken in a tick because they rested for [`REST_MAX`]: rooms that began to
-/// rest together do not burden the store together ever after.
+/// Most rooms that are awake because they rested for [`REST_MAX`] and do not rest again yet: rooms
+/// that began to rest together do not burden store and records together ever after, nor while
+/// these are slow.
 const WOKEN_MAX: usize = 5;
+
+/// How long such a room counts at most. By then it has found something to do.
+const WOKEN_FOR_MAX: Duration = Duration::from_secs(10);
 
 /// Looks after `rooms` until the process stops.
 pub async fn run(parts: &Parts, rooms: impl Fn() -> Vec<Arc<Room>>) {
     let by_clock = async {
         let mut ticks = tokio::time::interval(TICK);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut woken = Vec::new();
         loop {
             ticks.tick().await;
-            wake_due(&rooms());
+            wake_due(&rooms(), &mut woken);
         }
     };
     // Apart from the clock: a store that does not answer delays no schedule.
@@ -58,17 +64,21 @@ pub async fn run(parts: &Parts, rooms: impl Fn() -> Vec<Arc<Room>>) {
     }
 }
 
-/// Wakes the rooms whose phase has changed with the time, and some that have rested for long.
-fn wake_due(rooms: &[Arc<Room>]) {
-    let (mut resting, mut woken) = (0_u32, 0);
+/// Wakes the rooms whose phase has changed with the time, and some that have rested for long,
+/// which are noted in `woken`.
+fn wake_due(rooms: &[Arc<Room>], woken: &mut Vec<(Arc<Room>, Instant)>) {
+    woken.retain(|(room, at)| room.rest.lasts().is_none() && at.elapsed() < WOKEN_FOR_MAX);
+    let mut resting = 0_u32;
     for room in rooms {
         let Some(lasts) = room.rest.lasts() else {
             continue;
         };
         resting += 1;
-        let is_over = lasts >= REST_MAX && woken < WOKEN_MAX;
+        let is_over = lasts >= REST_MAX && woken.len() < WOKEN_MAX;
+        if is_over {
+            woken.push((room.clone(), Instant::now()));
+        }
         if is_over || room.phase() != room.view().phase {
-            woken += usize::from(is_over);
             room.rest.stir();
         }
     }
