@@ -41,7 +41,7 @@ export async function showPlace(room, api, to, first) {
       return;
     }
     const words = called ? texts.state.called.headline : standing(status);
-    const told = name === "" ? words : fill(texts.banner.named, { name, words });
+    const told = name === "" ? words : `${name}: ${words}`;
     if (text.textContent !== told) text.textContent = told;
     link.textContent = called ? texts.turn.enter : texts.banner.look;
     link.href = called ? `${page}/enter${query}` : `${page}${query}`;

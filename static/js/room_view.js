@@ -29,8 +29,6 @@ export class RoomView {
   /** The texts for a visitor without a place. After a lost place they suit most rooms. */
   #outside = this.#main.dataset.status === undefined
     ? { headline: this.#headline, lede: element("lede").textContent ?? "" } : texts.outside.queueing;
-  #outsideTitle = this.#main.dataset.status === undefined ? document.title
-    : fill(texts.documentTitle, { headline: texts.outside.queueing.headline, title: this.#title });
   #outsideMood = this.#main.dataset.status === undefined ? document.body.dataset.mood : "wait";
 
   /**
@@ -132,16 +130,15 @@ export class RoomView {
     const joining = state.joined === "joining";
     document.body.dataset.mood = this.#outsideMood ?? "wait";
     delete document.body.dataset.stale;
-    document.title = this.#outsideTitle;
     this.#headline = this.#outside.headline;
+    document.title = fill(texts.documentTitle, { headline: this.#headline, title: this.#title });
     write("headline", this.#headline);
     write("lede", joining ? texts.join.joining : this.#outside.lede);
     for (const id of ["turn", "leave", "alerts", "stock"]) show(id, false);
     for (const id of ["ahead", "wait", "number"]) figure(id, null);
     this.#renderProgress(null);
-    // The refusal is announced by its own element, so the old announcement is cleared.
+    // The refusal announces itself.
     write("announce", "");
-    this.#announcedAt = -Infinity;
     const closed = state.refused === "room-closed" || state.refused === "room-not-found";
     show("way-out", closed);
     // While the script gets no response, submitting the form may still work.

@@ -69,7 +69,7 @@ export default {
       "lede": "You have not lost it. Come back to the line, and you are called again as one of the next."
     },
     "left": { "headline": "You have left the line", "lede": "Your place was given up. You can join again at the end." },
-    "ended": { "headline": "Your visit is over", "lede": "You have what you came for, or the time of your visit has ended. To go in again, join the line again." },
+    "ended": { "headline": "Your visit is over", "lede": "To go in again, join the line again." },
     "soldOut": { "headline": "Sold out", "lede": "Nothing is left to buy. We would rather tell you now than let you wait." }
   },
   "stock": {
@@ -147,7 +147,6 @@ export default {
   },
   "banner": {
     "waiting": "You are in line. Ahead of you: {ahead}. Estimated wait: {wait}.",
-    "named": "{name}: {words}",
     "look": "See your place"
   },
   "announce": "{headline}. Ahead of you: {ahead}. Estimated wait: {wait}.",
