@@ -330,7 +330,7 @@ impl App {
         .await
         .context("could not read the rooms")?;
         let rooms = public.rooms;
-        booking_rooms.work_in(rooms.clone());
+        booking_rooms.work_in(&rooms);
         let ops = OpsState {
             rooms: room_records,
             admissions,

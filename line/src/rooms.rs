@@ -3,11 +3,12 @@
 //! rooms stay. Those in which nobody is are looked after together.
 
 use std::collections::{BTreeMap, HashMap};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use contract::RoomId;
+use contract::line::Phase;
 use contract::path::SafePath;
 use tokio::sync::{Notify, watch};
 use tokio::time::MissedTickBehavior;
@@ -45,7 +46,25 @@ pub struct RoomSet {
     reads: Arc<watch::Sender<()>>,
 }
 
+/// The phases of a [`RoomSet`], for a part that the rooms hold a handle of themselves: it keeps no
+/// room alive, so that neither keeps the other from ending.
+#[derive(Clone)]
+pub struct Phases(Weak<ArcSwap<HashMap<RoomId, Arc<Room>>>>);
+
+impl Phases {
+    /// The phase of `room`; `None` when there is no such room.
+    pub fn of(&self, room: &RoomId) -> Option<Phase> {
+        let rooms = self.0.upgrade()?;
+        rooms.load().get(room).map(|room| room.phase())
+    }
+}
+
 impl RoomSet {
+    /// The phases of these rooms.
+    pub fn phases(&self) -> Phases {
+        Phases(Arc::downgrade(&self.rooms))
+    }
+
     /// No rooms yet; they are read from `records`.
     pub fn new(parts: Arc<Parts>, records: Rooms) -> Self {
         Self {

@@ -14,7 +14,7 @@ use futures_util::future::BoxFuture;
 use line::StockSource;
 use line::policy::status::StockFigures;
 use line::records::Rooms;
-use line::rooms::RoomSet;
+use line::rooms::{Phases, RoomSet};
 use sqlx::PgPool;
 use tokio_util::task::TaskTracker;
 
@@ -131,7 +131,7 @@ impl StockSource for BookingStock {
 /// The rooms as the booking core uses them: their stored records, and the running rooms once set.
 pub(super) struct BookingRooms {
     records: Rooms,
-    at_work: OnceLock<RoomSet>,
+    at_work: OnceLock<Phases>,
 }
 
 impl BookingRooms {
@@ -143,8 +143,8 @@ impl BookingRooms {
     }
 
     /// Sets the running rooms. Only the first call has an effect.
-    pub(super) fn work_in(&self, rooms: RoomSet) {
-        let _once = self.at_work.set(rooms);
+    pub(super) fn work_in(&self, rooms: &RoomSet) {
+        let _once = self.at_work.set(rooms.phases());
     }
 }
 
@@ -162,7 +162,7 @@ impl RoomDirectory for BookingRooms {
     }
 
     fn phase(&self, room: &RoomId) -> Option<Phase> {
-        Some(self.at_work.get()?.get(room)?.phase())
+        self.at_work.get()?.of(room)
     }
 }
 

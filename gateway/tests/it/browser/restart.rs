@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use super::chromium::{Browser, Kind};
-use super::stage::Stage;
+use super::stage::{SHOW, Stage};
 
 #[tokio::test]
 async fn a_waiting_page_keeps_its_place_over_a_restart() {
@@ -19,6 +19,9 @@ async fn a_waiting_page_keeps_its_place_over_a_restart() {
     fan.reads("#ahead", "2").await;
     fan.reads("#link", "Live").await;
     let before = standing(&stage, &fan).await;
+    // A show that is looked at has a writer of its own, which has to end as well.
+    let map = format!("/api/v1/shows/{SHOW}/seatmap");
+    stage.ask_as(&fan, &map).await;
 
     stage.stop().await;
     fan.mentions("#link", "reconnecting").await;

@@ -146,6 +146,9 @@ impl Stage {
             .unwrap_or_else(|_| panic!("the gateway does not end\n{}", self.log()))
             .unwrap();
         assert!(status.success(), "{status}\n{}", self.log());
+        // Work that never ends is given up after half a minute, with a warning.
+        let log = self.log();
+        assert!(!log.contains("gave up waiting"), "{log}");
     }
 
     /// Starts the gateway again where it was before.
