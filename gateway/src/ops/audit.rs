@@ -113,13 +113,14 @@ pub(super) async fn record_changes(
     }
     let entry = AuditEntry::new(recorder.action_of(&request), request.uri().path());
     let state = recorder.state;
-    let act = Act::new(operator.name, state.clock.as_ref());
-    let id = match state.audit.record(act, entry).await {
-        Ok(id) => id,
-        Err(error) => return refused(error).into_response(),
-    };
     let tasks = state.tasks.clone();
+    // A task of its own: the caller may go away, also between the record and the change.
     let changing = tasks.spawn(async move {
+        let act = Act::new(operator.name, state.clock.as_ref());
+        let id = match state.audit.record(act, entry).await {
+            Ok(id) => id,
+            Err(error) => return refused(error).into_response(),
+        };
         let response = next.run(request).await;
         if let Err(error) = state.audit.conclude(id, conclusion(&response)).await {
             tracing::error!(%error, id, "the end of an audited change was not recorded");
