@@ -27,7 +27,7 @@ pub(crate) struct DataDir {
     /// The servers' directories, each owned by `account`.
     place: PathBuf,
     account: Account,
-    _claim: File,
+    _claim: Claim,
 }
 
 impl DataDir {
@@ -87,7 +87,19 @@ impl DataDir {
     }
 }
 
-fn claim_file(own: &Path) -> Result<File, StartError> {
+/// The lock of a data directory. It is given up explicitly: closing the file is not enough while a
+/// process that was forked a moment ago has not yet executed its program and still shares it.
+#[derive(Debug)]
+struct Claim(File);
+
+impl Drop for Claim {
+    fn drop(&mut self) {
+        // The file is closed next, which gives it up too.
+        let _closed_next = self.0.unlock();
+    }
+}
+
+fn claim_file(own: &Path) -> Result<Claim, StartError> {
     let path = own.join(LOCK);
     let file = OpenOptions::new()
         .write(true)
@@ -97,7 +109,7 @@ fn claim_file(own: &Path) -> Result<File, StartError> {
         .open(&path)
         .map_err(StartError::file("open", &path))?;
     match file.try_lock() {
-        Ok(()) => Ok(file),
+        Ok(()) => Ok(Claim(file)),
         Err(TryLockError::WouldBlock) => Err(StartError::InUse {
             data_dir: own.to_path_buf(),
         }),
