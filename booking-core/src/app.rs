@@ -7,10 +7,11 @@ use contract::Clock;
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
+use web::encoding::RecentDocuments;
 
 use crate::config::{
     BANNER_LOOKS_MAX, BookingConfig, CONFIRM_WAIT_MAX, CONFIRMS_AT_ONCE, CONFIRMS_WAITING_MAX,
-    MAPS_RENDERED_AT_ONCE, SEAT_STREAMS_MAX, START_PATIENCE,
+    MAPS_RENDERED_AT_ONCE, RECENT_DOCUMENTS_BYTES_MAX, SEAT_STREAMS_MAX, START_PATIENCE,
 };
 use crate::confirm_queue::ConfirmQueue;
 use crate::core::Core;
@@ -123,6 +124,7 @@ impl Booking {
             expiry,
             set_aside: SetAside::default(),
             questions: Questions::default(),
+            documents: RecentDocuments::new(RECENT_DOCUMENTS_BYTES_MAX),
             banner_looks: Semaphore::new(BANNER_LOOKS_MAX),
             rendering: Semaphore::new(MAPS_RENDERED_AT_ONCE),
             streams: Arc::new(Semaphore::new(SEAT_STREAMS_MAX)),

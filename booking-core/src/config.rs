@@ -183,6 +183,8 @@ pub const SEAT_CHANGES_KEPT: usize = 256;
 /// Pages that concurrently read what their readers hold. They share the connections for payments,
 /// and leave most of them free.
 pub const BANNER_LOOKS_MAX: usize = 2;
+/// Bytes of catalogue documents and pages that are kept with their compressed forms.
+pub const RECENT_DOCUMENTS_BYTES_MAX: u64 = 8 * 1024 * 1024;
 /// Seat maps that are rendered and compressed at the same time, each on its own thread.
 pub const MAPS_RENDERED_AT_ONCE: usize = 2;
 /// Open live seat maps per process.

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use contract::{Clock, Timestamp};
 use tokio::sync::{Notify, Semaphore};
 use tokio_util::sync::CancellationToken;
+use web::encoding::RecentDocuments;
 
 use crate::config::BookingConfig;
 use crate::confirm_queue::ConfirmQueue;
@@ -53,6 +54,8 @@ pub(crate) struct Core {
     pub(crate) limits: Limits,
     /// One permit for each map that is being rendered or compressed.
     pub(crate) rendering: Semaphore,
+    /// Catalogue documents and pages that are the same for everyone, compressed once.
+    pub(crate) documents: RecentDocuments,
     /// One permit for each page that reads what its reader holds.
     pub(crate) banner_looks: Semaphore,
     /// One permit for each live seat map.

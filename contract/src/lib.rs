@@ -11,6 +11,7 @@
 //! | [`clock`] | [`Timestamp`], and the [`Clock`] as the source of time for decisions |
 //! | [`cookies`] | names of cookies |
 //! | [`ids`] | typed identifiers and their text forms |
+//! | `limits` | limits of a room's settings |
 //! | [`line`] | JSON of the line: status, room document, responses to join and claim |
 //! | [`pass`] | the signed pass: claims, signing, verification, JWKS |
 //! | [`path`] | paths with one reading, and the prefixes that rooms protect |
@@ -25,6 +26,7 @@ pub mod booking;
 pub mod clock;
 pub mod cookies;
 pub mod ids;
+mod limits;
 pub mod line;
 pub mod pass;
 pub mod path;

@@ -139,6 +139,8 @@ pub struct RoomSettings {
 mod schemas {
     use utoipa::openapi::schema::{ArrayBuilder, ObjectBuilder, Schema, Type};
 
+    use crate::limits::{ACCESS_CODE_CHARS_MAX, ACCESS_CODES_MAX, PATHS_MAX, URL_BYTES_MAX};
+
     /// Excludes `/_line` and paths below it; empty, `.` and `..` segments; and the characters of a
     /// query, a fragment, an escape or a wildcard.
     const PREFIX: &str = r"^(?!/_line(/|$))(?!.*//)(?!.*/\.{1,2}(/|$))/[!$&-)+-;=@-\[\]_a-z~]*$";
@@ -149,14 +151,19 @@ mod schemas {
     pub(super) fn paths() -> Schema {
         texts(
             PREFIX,
-            1024,
-            64,
+            URL_BYTES_MAX,
+            PATHS_MAX,
             "Protected path prefixes, each beginning with `/`.",
         )
     }
 
     pub(super) fn access_codes() -> Schema {
-        texts(CODE, 64, 1000, "Codes that may join; anyone, when empty.")
+        texts(
+            CODE,
+            ACCESS_CODE_CHARS_MAX,
+            ACCESS_CODES_MAX,
+            "Codes that may join; anyone, when empty.",
+        )
     }
 
     fn texts(pattern: &str, length_max: usize, items_max: usize, description: &str) -> Schema {

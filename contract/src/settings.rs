@@ -4,35 +4,14 @@
 
 use std::ops::RangeInclusive;
 
-use crate::room::{Challenge, RoomSettings};
-
+use crate::limits::{
+    ACCESS_CODE_CHARS_MAX, ACCESS_CODES_MAX, ACTIVE_USERS_MAX, CLAIM_WINDOW_SECONDS_MIN,
+    DURATION_SECONDS_MAX, MESSAGE_CHARS_MAX, PATHS_MAX, RATE_MAX, REASON_CHARS_MAX,
+    TITLE_CHARS_MAX, UPSTREAM_CONNECTIONS_MAX, URL_BYTES_MAX,
+};
 use crate::path::PathPrefix;
+use crate::room::{Challenge, RoomSettings};
 use crate::upstream::Upstream;
-
-/// Most calls per minute. Above it a typing error is likelier than a shop.
-pub const RATE_MAX: u64 = 10_000_000;
-/// Most sessions at once.
-pub const ACTIVE_USERS_MAX: u64 = 10_000_000;
-/// Shortest claim window: a phone that wakes up needs a few seconds.
-pub const CLAIM_WINDOW_SECONDS_MIN: u64 = 5;
-/// Longest of any duration, a day.
-pub const DURATION_SECONDS_MAX: u64 = 86_400;
-/// Most connections to an upstream. A process has 20,000 open files unless it is given more.
-pub const UPSTREAM_CONNECTIONS_MAX: u64 = 100_000;
-/// Longest title, in characters.
-pub const TITLE_CHARS_MAX: usize = 200;
-/// Longest message to fans, in characters.
-pub const MESSAGE_CHARS_MAX: usize = 2_000;
-/// Longest reason of a pause, in characters.
-pub const REASON_CHARS_MAX: usize = 500;
-/// Most access codes of a room.
-pub const ACCESS_CODES_MAX: usize = 1_000;
-/// Longest access code, in characters.
-pub const ACCESS_CODE_CHARS_MAX: usize = 64;
-/// Most protected prefixes of a room.
-pub const PATHS_MAX: usize = 64;
-/// Longest protected prefix or upstream URL, in bytes.
-pub const URL_BYTES_MAX: usize = 1_024;
 
 /// The prefix that the gateway keeps for itself.
 const OWN_PREFIX: &str = "/_line";

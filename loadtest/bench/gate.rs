@@ -12,10 +12,11 @@ use contract::room::RoomSettings;
 
 use crate::bare::{Bare, BareSizes, PAGE_PATH};
 use crate::gateway::{Gateway, quiet_room};
-use crate::haproxy::Haproxy;
+use crate::haproxy;
 use crate::http1::get;
-use crate::nginx::Nginx;
+use crate::nginx;
 use crate::pace::{Pace, keep_pace};
+use crate::peer::Peer;
 use crate::processes::family;
 use crate::report::{Report, Versus, progress};
 use crate::rounds::take_turns;
@@ -45,8 +46,8 @@ pub(crate) async fn measure(stage: &Stage, report: &mut Report) -> anyhow::Resul
         ..BareSizes::default()
     };
     let upstream = Bare::start(sizes, stage.dir()).await?;
-    let nginx = Nginx::start(upstream.address, stage.dir()).await?;
-    let haproxy = Haproxy::start(upstream.address, stage.dir()).await?;
+    let nginx = nginx::start(upstream.address, stage.dir()).await?;
+    let haproxy = haproxy::start(upstream.address, stage.dir()).await?;
     let gateway = stage.gateway().await?;
     let room: RoomId = "bench-gate".parse()?;
     let settings = RoomSettings {
@@ -125,7 +126,7 @@ async fn rates(
 
 async fn latencies(
     gateway: &Gateway,
-    nginx: &Nginx,
+    nginx: &Peer,
     cookie: &str,
     report: &mut Report,
 ) -> anyhow::Result<()> {

@@ -1,49 +1,26 @@
 //! HAProxy as a plain reverse proxy.
 
-use std::net::{SocketAddr, TcpStream};
+use std::net::SocketAddr;
 use std::path::Path;
 
 use tokio::process::Command;
 
-use crate::processes::family;
-use crate::program::{Program, free_address};
+use crate::peer::{Peer, free_address};
 
 /// Threads: one for each CPU of the smallest machine this runs on.
 const THREADS: u32 = 2;
 /// Unused connections to the upstream that are kept.
 const KEEPALIVE: u32 = 128;
 
-/// A running HAProxy.
-pub(crate) struct Haproxy {
-    program: Program,
-    pub address: SocketAddr,
-}
-
-impl Haproxy {
-    /// Starts one in front of `upstream`, with all its files in `dir`.
-    pub(crate) async fn start(upstream: SocketAddr, dir: &Path) -> anyhow::Result<Self> {
-        let address = free_address()?;
-        let dir = tempfile::tempdir_in(dir)?.keep();
-        let settings = dir.join("haproxy.cfg");
-        std::fs::write(&settings, configuration(address, upstream))?;
-        let mut command = Command::new("haproxy");
-        command.arg("-db").arg("-f").arg(&settings);
-        let mut program = Program::start("haproxy", command, &dir)?;
-        program
-            .ready(async |_| TcpStream::connect(address).ok().map(drop))
-            .await?;
-        Ok(Self { program, address })
-    }
-
-    /// Its processes.
-    pub(crate) fn pids(&self) -> Vec<u32> {
-        family(self.program.pid())
-    }
-
-    /// Ends it.
-    pub(crate) async fn stop(self) {
-        self.program.stop().await;
-    }
+/// Starts one in front of `upstream`, with all its files in `dir`.
+pub(crate) async fn start(upstream: SocketAddr, dir: &Path) -> anyhow::Result<Peer> {
+    let address = free_address()?;
+    let dir = tempfile::tempdir_in(dir)?.keep();
+    let settings = dir.join("haproxy.cfg");
+    std::fs::write(&settings, configuration(address, upstream))?;
+    let mut command = Command::new("haproxy");
+    command.arg("-db").arg("-f").arg(&settings);
+    Peer::start("haproxy", command, address, &dir).await
 }
 
 /// A configuration that passes everything on over kept connections, with the headers a gateway

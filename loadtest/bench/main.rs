@@ -29,6 +29,7 @@ mod joins;
 mod nginx;
 mod pace;
 mod page;
+mod peer;
 mod processes;
 mod program;
 mod report;

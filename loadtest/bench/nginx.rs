@@ -1,71 +1,48 @@
 //! nginx as a plain reverse proxy, and as a server of one file.
 
 use std::fs::Permissions;
-use std::net::{SocketAddr, TcpStream};
+use std::net::SocketAddr;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 
 use tokio::process::Command;
 
-use crate::processes::family;
-use crate::program::{Program, free_address};
+use crate::peer::{Peer, free_address};
 
 /// Worker processes: one for each CPU of the smallest machine this runs on.
 const WORKERS: u32 = 2;
 /// Unused connections to the upstream that each worker keeps.
 const KEEPALIVE: u32 = 128;
 
-/// A running nginx.
-pub(crate) struct Nginx {
-    program: Program,
-    pub address: SocketAddr,
+/// Starts one in front of `upstream`, with all its files in `dir`.
+pub(crate) async fn start(upstream: SocketAddr, dir: &Path) -> anyhow::Result<Peer> {
+    let address = free_address()?;
+    let dir = tempfile::tempdir_in(dir)?.keep();
+    start_with(&dir, address, &proxying(address, upstream)).await
 }
 
-impl Nginx {
-    /// Starts one in front of `upstream`, with all its files in `dir`.
-    pub(crate) async fn start(upstream: SocketAddr, dir: &Path) -> anyhow::Result<Self> {
-        let address = free_address()?;
-        let dir = tempfile::tempdir_in(dir)?.keep();
-        Self::start_with(&dir, address, &proxying(address, upstream)).await
-    }
+/// Starts one that serves `page` at every path.
+pub(crate) async fn start_before(page: &[u8], dir: &Path) -> anyhow::Result<Peer> {
+    let address = free_address()?;
+    let dir = tempfile::tempdir_in(dir)?.keep();
+    // Workers run as an account of their own.
+    std::fs::set_permissions(&dir, Permissions::from_mode(0o755))?;
+    std::fs::write(dir.join("page.html"), page)?;
+    start_with(&dir, address, &serving(address, &dir)).await
+}
 
-    /// Starts one that serves `page` at every path.
-    pub(crate) async fn start_before(page: &[u8], dir: &Path) -> anyhow::Result<Self> {
-        let address = free_address()?;
-        let dir = tempfile::tempdir_in(dir)?.keep();
-        // Workers run as an account of their own.
-        std::fs::set_permissions(&dir, Permissions::from_mode(0o755))?;
-        std::fs::write(dir.join("page.html"), page)?;
-        Self::start_with(&dir, address, &serving(address, &dir)).await
-    }
-
-    async fn start_with(dir: &Path, address: SocketAddr, server: &str) -> anyhow::Result<Self> {
-        let settings = dir.join("nginx.conf");
-        std::fs::write(&settings, configuration(server))?;
-        let mut command = Command::new("nginx");
-        command
-            .arg("-p")
-            .arg(dir)
-            .arg("-e")
-            .arg("stderr")
-            .arg("-c")
-            .arg(&settings);
-        let mut program = Program::start("nginx", command, dir)?;
-        program
-            .ready(async |_| TcpStream::connect(address).ok().map(drop))
-            .await?;
-        Ok(Self { program, address })
-    }
-
-    /// Its processes.
-    pub(crate) fn pids(&self) -> Vec<u32> {
-        family(self.program.pid())
-    }
-
-    /// Ends it.
-    pub(crate) async fn stop(self) {
-        self.program.stop().await;
-    }
+async fn start_with(dir: &Path, address: SocketAddr, server: &str) -> anyhow::Result<Peer> {
+    let settings = dir.join("nginx.conf");
+    std::fs::write(&settings, configuration(server))?;
+    let mut command = Command::new("nginx");
+    command
+        .arg("-p")
+        .arg(dir)
+        .arg("-e")
+        .arg("stderr")
+        .arg("-c")
+        .arg(&settings);
+    Peer::start("nginx", command, address, dir).await
 }
 
 /// A configuration with this `server`, without a log of requests, which the gateway has not either.

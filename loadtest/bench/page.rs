@@ -8,7 +8,8 @@ use anyhow::Context as _;
 use contract::RoomId;
 
 use crate::gateway::{Gateway, quiet_room};
-use crate::nginx::Nginx;
+use crate::nginx;
+use crate::peer::Peer;
 use crate::processes::family;
 use crate::report::{Report, Versus, progress};
 use crate::rounds::take_turns;
@@ -26,7 +27,7 @@ pub(crate) async fn measure(stage: &Stage, report: &mut Report) -> anyhow::Resul
     gateway.room_open(&quiet_room(&room)?).await?;
     let path = format!("/_line/rooms/{room}?to=/shows/1");
     let page = gateway.page(&path).await.context("no waiting page")?;
-    let nginx = Nginx::start_before(&page, stage.dir()).await?;
+    let nginx = nginx::start_before(&page, stage.dir()).await?;
     progress(&format!("waiting page: {} bytes", page.len()));
     for is_fresh in [false, true] {
         rates(stage, (&gateway, &nginx), &path, is_fresh, report).await?;
@@ -39,7 +40,7 @@ pub(crate) async fn measure(stage: &Stage, report: &mut Report) -> anyhow::Resul
 
 async fn rates(
     stage: &Stage,
-    (gateway, nginx): (&Gateway, &Nginx),
+    (gateway, nginx): (&Gateway, &Peer),
     path: &str,
     is_fresh: bool,
     report: &mut Report,

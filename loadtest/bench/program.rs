@@ -1,7 +1,6 @@
 //! A child process.
 
 use std::fs::File;
-use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::Duration;
@@ -20,12 +19,6 @@ const READY_PAUSE: Duration = Duration::from_millis(50);
 const STOP_MAX: Duration = Duration::from_secs(35);
 /// Bytes of a log that are shown when its program fails.
 const LOG_TAIL_BYTES: usize = 4096;
-
-/// An address that nobody listens on at the moment.
-pub(crate) fn free_address() -> anyhow::Result<SocketAddr> {
-    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
-    Ok(listener.local_addr()?)
-}
 
 /// A running child process whose output goes to a log. It is killed when this is dropped.
 pub(crate) struct Program {

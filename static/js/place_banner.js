@@ -22,7 +22,7 @@ async function watch(room) {
   if (answer === null || !answer.ok) return;
   const { showPlace } = await import("./place_view.js");
   const to = localStorage.getItem(TARGET + room) ?? "/";
-  await showPlace(room, api, to, await answer.json());
+  showPlace(room, api, to, await answer.json());
 }
 
 for (const room of rooms()) void watch(room);

@@ -13,7 +13,7 @@ import texts from "./texts/en.js";
  * @param {string} to where the fan wants to go
  * @param {import("./wording.js").Status} first
  */
-export async function showPlace(room, api, to, first) {
+export function showPlace(room, api, to, first) {
   const banner = document.getElementById("place-banner");
   const text = document.getElementById("place-text");
   const link = document.getElementById("place-link");
@@ -21,13 +21,18 @@ export async function showPlace(room, api, to, first) {
   const page = `/_line/rooms/${encodeURIComponent(room)}`;
   const query = `?to=${encodeURIComponent(to)}`;
   const title = document.title;
-  const name = await titleOf(api);
+  let name = "";
   let state = INITIAL;
   const client = new RoomClient(api, dispatch, browser());
 
   /** @param {import("./room_state.js").RoomEvent} event */
   function dispatch(event) {
     state = reduce(state, event);
+    render();
+    if (!isOpenEnded(state.status) && event.type !== "linked") client.stop();
+  }
+
+  function render() {
     const { status } = state;
     const called = status?.state === "called";
     const open = isOpenEnded(status);
@@ -37,7 +42,6 @@ export async function showPlace(room, api, to, first) {
     banner.toggleAttribute("data-turn", called);
     if (!said) {
       document.title = title;
-      if (event.type !== "linked") client.stop();
       return;
     }
     const words = called ? texts.state.called.headline : standing(status);
@@ -51,6 +55,11 @@ export async function showPlace(room, api, to, first) {
   dispatch({ type: "status", status: first, at: Date.now() });
   if (!isOpenEnded(first)) return;
   client.listen();
+  // The turn is shown without waiting for the line's title.
+  void titleOf(api).then((found) => {
+    name = found;
+    render();
+  });
   window.addEventListener("pagehide", () => client.stop());
   window.addEventListener("pageshow", (event) => {
     if (event.persisted) client.listen();
@@ -65,8 +74,12 @@ export async function showPlace(room, api, to, first) {
  * @param {string} api
  */
 async function titleOf(api) {
-  const answer = await fetch(api).catch(() => null);
-  return answer !== null && answer.ok ? String((await answer.json()).title) : "";
+  try {
+    const answer = await fetch(api);
+    return answer.ok ? String((await answer.json()).title) : "";
+  } catch {
+    return "";
+  }
 }
 
 /** @param {import("./wording.js").Status} status */

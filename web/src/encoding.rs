@@ -5,7 +5,8 @@
 //! (BREACH). Responses that belong to one customer, and streams, are therefore not compressed.
 
 use std::io::Write as _;
-use std::sync::OnceLock;
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
 
 use bytes::Bytes;
 use http::header::{ACCEPT_ENCODING, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, ETAG, VARY};
@@ -13,6 +14,7 @@ use http::{HeaderMap, HeaderValue, StatusCode};
 
 use axum::response::{IntoResponse, Response};
 use data_encoding::HEXLOWER;
+use moka::sync::Cache;
 use sha2::{Digest, Sha256};
 
 /// Smallest body that is compressed; a smaller one fits into one packet anyway.
@@ -25,6 +27,8 @@ const BROTLI_BUFFER_BYTES: usize = 16 * 1024;
 /// Bytes of the content digest in an entity tag. It only has to differ between versions of one
 /// document.
 const TAG_BYTES: usize = 8;
+/// How long [`RecentDocuments`] keeps a document after its last request.
+const RECENT_MAX: Duration = Duration::from_secs(10);
 
 /// The encoding of a body.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -89,7 +93,16 @@ impl Document {
     /// A document whose tag is a digest of its content.
     pub fn of(bytes: impl Into<Bytes>, media_type: &'static str, effort: Effort) -> Self {
         let bytes = bytes.into();
-        let digest = Sha256::digest(&bytes);
+        let digest = Sha256::digest(&bytes).into();
+        Self::with_digest(bytes, media_type, effort, &digest)
+    }
+
+    fn with_digest(
+        bytes: Bytes,
+        media_type: &'static str,
+        effort: Effort,
+        digest: &[u8; 32],
+    ) -> Self {
         let tag = HEXLOWER.encode(&digest[..TAG_BYTES]);
         Self::new(bytes, media_type, tag, effort)
     }
@@ -97,11 +110,7 @@ impl Document {
     /// The response to a request with `headers`: in the best encoding that the client accepts, or
     /// 304. Each encoding has its own entity tag, because its bytes differ.
     pub fn answer(&self, headers: &HeaderMap) -> Response {
-        let encoding = if self.bytes.len() < BYTES_MIN {
-            Encoding::Identity
-        } else {
-            accepted(headers)
-        };
+        let encoding = self.worthwhile(accepted(headers));
         let word = encoding.word();
         let suffix = word.map(|word| format!("-{word}")).unwrap_or_default();
         let etag = format!("\"{}{suffix}\"", self.tag);
@@ -125,12 +134,31 @@ impl Document {
         response
     }
 
+    /// Sets this as the body of `response`, which has a status and headers of its own.
+    pub fn fill(&self, response: &mut Response, encoding: Encoding) {
+        let encoding = self.worthwhile(encoding);
+        *response.body_mut() = axum::body::Body::from(self.encoded(encoding));
+        let headers = response.headers_mut();
+        headers.remove(CONTENT_LENGTH);
+        headers.insert(CONTENT_TYPE, HeaderValue::from_static(self.media_type));
+        headers.append(VARY, HeaderValue::from_static("accept-encoding"));
+        if let Some(word) = encoding.word() {
+            headers.insert(CONTENT_ENCODING, HeaderValue::from_static(word));
+        }
+    }
+
+    /// `encoding`, unless the document is too small for it.
+    const fn worthwhile(&self, encoding: Encoding) -> Encoding {
+        if self.bytes.len() < BYTES_MIN {
+            Encoding::Identity
+        } else {
+            encoding
+        }
+    }
+
     /// Whether [`Document::answer`] can respond to `headers` without compressing first.
     pub fn is_ready(&self, headers: &HeaderMap) -> bool {
-        if self.bytes.len() < BYTES_MIN {
-            return true;
-        }
-        match accepted(headers) {
+        match self.worthwhile(accepted(headers)) {
             Encoding::Identity => true,
             Encoding::Gzip => self.gzip.get().is_some(),
             Encoding::Brotli => self.brotli.get().is_some(),
@@ -153,25 +181,34 @@ impl Document {
     }
 }
 
-/// Sets `bytes` as the body of `response`, compressed with `encoding` unless they are too small.
-/// For responses that are sent once.
-pub fn set_body(response: &mut Response, bytes: Bytes, encoding: Encoding) {
-    let encoding = if bytes.len() < BYTES_MIN {
-        Encoding::Identity
-    } else {
-        encoding
-    };
-    let bytes = match encoding {
-        Encoding::Identity => bytes,
-        Encoding::Gzip => gzip(&bytes, Effort::Quick),
-        Encoding::Brotli => brotli(&bytes, Effort::Quick),
-    };
-    *response.body_mut() = axum::body::Body::from(bytes);
-    let headers = response.headers_mut();
-    headers.remove(CONTENT_LENGTH);
-    headers.append(VARY, HeaderValue::from_static("accept-encoding"));
-    if let Some(word) = encoding.word() {
-        headers.insert(CONTENT_ENCODING, HeaderValue::from_static(word));
+/// Documents that were sent lately, by their content. One that many clients request is compressed
+/// once, although it is rendered for each. Clones share them.
+#[derive(Clone, Debug)]
+pub struct RecentDocuments(Cache<[u8; 32], Arc<Document>>);
+
+impl RecentDocuments {
+    /// At most `bytes_max` bytes of documents, counted before compression.
+    pub fn new(bytes_max: u64) -> Self {
+        let weight = |_: &[u8; 32], document: &Arc<Document>| {
+            u32::try_from(document.bytes.len()).unwrap_or(u32::MAX)
+        };
+        Self(
+            Cache::builder()
+                .max_capacity(bytes_max)
+                .weigher(weight)
+                .time_to_idle(RECENT_MAX)
+                .build(),
+        )
+    }
+
+    /// The document with this content.
+    pub fn of(&self, bytes: impl Into<Bytes>, media_type: &'static str) -> Arc<Document> {
+        let bytes = bytes.into();
+        let digest = Sha256::digest(&bytes).into();
+        self.0.get_with(digest, || {
+            let document = Document::with_digest(bytes, media_type, Effort::Quick, &digest);
+            Arc::new(document)
+        })
     }
 }
 
@@ -303,6 +340,17 @@ mod tests {
             again.insert(IF_NONE_MATCH, tag.parse().unwrap());
             assert_eq!(document.answer(&again).status(), StatusCode::NOT_MODIFIED);
         }
+    }
+
+    #[test]
+    fn a_document_that_is_made_again_is_not_compressed_again() {
+        let recent = RecentDocuments::new(1024 * 1024);
+        let text = |n: usize| format!("{n}").repeat(4 * BYTES_MIN);
+        let first = recent.of(text(1), "text/plain");
+        assert!(!first.is_ready(&headers("br")));
+        first.answer(&headers("br"));
+        assert!(recent.of(text(1), "text/plain").is_ready(&headers("br")));
+        assert!(!recent.of(text(2), "text/plain").is_ready(&headers("br")));
     }
 
     #[test]

@@ -7,7 +7,6 @@ use contract::{CityId, Problem, ShowId};
 use http::HeaderMap;
 use serde::{Deserialize, Serialize};
 use utoipa::IntoParams;
-use web::encoding::{Document, Effort};
 use web::{ApiPath, ApiQuery, ApiResult};
 
 use super::problems::{invalid, not_found};
@@ -40,7 +39,7 @@ pub(super) struct ShowsWanted {
 )]
 pub(super) async fn cities(State(booking): State<Booking>, headers: HeaderMap) -> Response {
     let cities = booking.cities();
-    for_everyone(&CityList { cities }, &headers)
+    for_everyone(&booking, &CityList { cities }, &headers)
 }
 
 /// The shows of a city.
@@ -67,7 +66,7 @@ pub(super) async fn city_shows(
         return Err(invalid("q", "must have at most 200 characters"));
     }
     let shows = booking.shows(&city, date, query).ok_or_else(not_found)?;
-    Ok(for_everyone(&ShowList { shows }, &headers))
+    Ok(for_everyone(&booking, &ShowList { shows }, &headers))
 }
 
 /// One show.
@@ -87,14 +86,15 @@ pub(super) async fn show(
     headers: HeaderMap,
 ) -> ApiResult<Response> {
     let show = booking.show(&show).ok_or_else(not_found)?;
-    Ok(for_everyone(&show, &headers))
+    Ok(for_everyone(&booking, &show, &headers))
 }
 
 /// A response that is the same for everyone: compressed, and 304 for a client that has it.
-fn for_everyone(answer: &impl Serialize, headers: &HeaderMap) -> Response {
+fn for_everyone(booking: &Booking, answer: &impl Serialize, headers: &HeaderMap) -> Response {
     // Serialisation cannot fail: the objects contain only text, numbers and lists.
     let json = serde_json::to_vec(answer).unwrap_or_default();
-    Document::of(json, "application/json", Effort::Quick).answer(headers)
+    let document = booking.0.documents.of(json, "application/json");
+    document.answer(headers)
 }
 
 pub(crate) fn read_date(text: &str) -> ApiResult<time::Date> {

@@ -20,16 +20,17 @@ const NAMED_MAX: i64 = 5;
 const PATIENCE: Duration = Duration::from_millis(250);
 
 /// The holds that `customer` can still pay, the next to end first, and the bookings with tickets.
-pub(super) async fn find(booking: &Booking, customer: &Customer) -> Banner {
+/// `owners` are the customer's limit owners.
+pub(super) async fn find(booking: &Booking, customer: &Customer, owners: &[String]) -> Banner {
     let core = &booking.0;
     let now = core.clock.now();
-    if customer.limit_owners().is_empty() {
+    if owners.is_empty() {
         return Banner::none(now);
     }
     let look = async {
         // The semaphore is never closed.
         let _turn = core.banner_looks.acquire().await.ok();
-        ask(booking, customer, now).await
+        ask(booking, customer, owners, now).await
     };
     match tokio::time::timeout(PATIENCE, look).await {
         Ok(Ok(found)) => found,
@@ -41,11 +42,15 @@ pub(super) async fn find(booking: &Booking, customer: &Customer) -> Banner {
     }
 }
 
-async fn ask(booking: &Booking, customer: &Customer, now: Timestamp) -> Result<Banner, StoreError> {
+async fn ask(
+    booking: &Booking,
+    customer: &Customer,
+    owners: &[String],
+    now: Timestamp,
+) -> Result<Banner, StoreError> {
     let core = &booking.0;
     let mut connection = core.pools.money.acquire().await?;
-    let owners = customer.limit_owners();
-    let holds = store::holds::open_of(&mut connection, &owners, now, NAMED_MAX).await?;
+    let holds = store::holds::open_of(&mut connection, owners, now, NAMED_MAX).await?;
     let bookings = match customer.session_digest() {
         Some(session) => {
             store::bookings::of_session(&mut connection, &session, now, NAMED_MAX).await?

@@ -7,11 +7,11 @@ use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use contract::{Problem, ProblemCode};
 use http::header::{
-    CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, REFERRER_POLICY, X_CONTENT_TYPE_OPTIONS,
+    CACHE_CONTROL, CONTENT_SECURITY_POLICY, REFERRER_POLICY, X_CONTENT_TYPE_OPTIONS,
 };
 use http::{HeaderValue, Method};
 use pages::shop::ProblemPage;
-use web::encoding::Encoding;
+use web::encoding::{Document, Effort, Encoding};
 use web::origin::{is_same_origin, origin_of};
 use web::reader::{Reader, reader};
 use web::{ApiError, RequestId};
@@ -22,6 +22,7 @@ use crate::handle::Booking;
 
 /// Paths for programs, which keep their problem documents.
 const API_PREFIX: &str = "/api/";
+const MEDIA_TYPE: &str = "text/html; charset=utf-8";
 
 /// The guard's dependencies.
 #[derive(Clone)]
@@ -59,7 +60,8 @@ pub(super) async fn middleware(
     let path = request.uri().path().to_owned();
     let is_person = reader(request.headers()) == Reader::Person;
     let customer = rules.booking.customer(request.headers());
-    let encoding = if customer.limit_owners().is_empty() {
+    let owners = customer.limit_owners();
+    let encoding = if owners.is_empty() {
         web::encoding::accepted(request.headers())
     } else {
         Encoding::Identity
@@ -84,7 +86,7 @@ pub(super) async fn middleware(
         response.extensions_mut().insert(PageHtml(html));
     }
     if let Some(PageHtml(html)) = response.extensions_mut().remove::<PageHtml>() {
-        let mut banner = banner::find(&rules.booking, &customer).await;
+        let mut banner = banner::find(&rules.booking, &customer, &owners).await;
         // The page of a hold or booking needs no banner that links to it.
         banner
             .holds
@@ -93,9 +95,12 @@ pub(super) async fn middleware(
             .bookings
             .retain(|booking| !is_about(&path, "bookings", &booking.booking_id.to_string()));
         let html = pages::shop::with_banner(&html, &banner);
-        let media_type = HeaderValue::from_static("text/html; charset=utf-8");
-        response.headers_mut().insert(CONTENT_TYPE, media_type);
-        web::encoding::set_body(&mut response, html.into(), encoding);
+        let document = match encoding {
+            // Nobody else gets this page.
+            Encoding::Identity => Arc::new(Document::new(html, MEDIA_TYPE, "own", Effort::Quick)),
+            Encoding::Gzip | Encoding::Brotli => rules.booking.0.documents.of(html, MEDIA_TYPE),
+        };
+        document.fill(&mut response, encoding);
     }
     let headers = response.headers_mut();
     headers.insert(CONTENT_SECURITY_POLICY, rules.policy.clone());

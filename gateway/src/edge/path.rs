@@ -1,8 +1,8 @@
 //! Refuses ambiguous paths, which two servers could resolve differently, before any routing.
 
+use contract::path::{AmbiguousPath, SafePath};
 use contract::{Problem, ProblemCode};
 use http::Uri;
-use line::policy::path::{AmbiguousPath, SafePath};
 use web::ApiError;
 
 /// Checks that the path of `uri` is unambiguous.

@@ -4,7 +4,7 @@ use std::fmt;
 
 use http::{HeaderValue, Uri};
 
-use line::policy::path::{PathPrefix, SafePath};
+use contract::path::{PathPrefix, SafePath};
 
 /// Longest return target, in bytes.
 pub const RETURN_TARGET_BYTES_MAX: usize = 2048;

@@ -5,13 +5,13 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, LazyLock};
 
 use axum::extract::State;
-use axum::response::{IntoResponse, Response};
+use axum::response::{Html, IntoResponse, Response};
 use contract::line::JoinRequest;
 use contract::room::QueueingMethod;
 use contract::{Clock, Problem, ProblemCode, RoomId};
 use http::header::{
-    CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, LOCATION, REFERRER_POLICY, SET_COOKIE,
-    VARY, X_CONTENT_TYPE_OPTIONS,
+    CACHE_CONTROL, CONTENT_SECURITY_POLICY, LOCATION, REFERRER_POLICY, SET_COOKIE, VARY,
+    X_CONTENT_TYPE_OPTIONS,
 };
 use http::uri::PathAndQuery;
 use http::{HeaderMap, HeaderValue, Method, StatusCode, Uri};
@@ -105,13 +105,12 @@ pub async fn waiting(
         || query.joined.is_some()
         || query.refused.is_some();
     if is_ones_own {
-        return Ok(private((headers, html).into_response()));
+        return Ok(private((headers, Html(html)).into_response()));
     }
     // A visitor without a place gets the same page as every other, without a cookie. Caches, ours
     // included, may keep it for as long as its figures are current.
     headers.insert(CACHE_CONTROL, HeaderValue::from_static("public, max-age=1"));
     headers.append(VARY, HeaderValue::from_static("Cookie"));
-    headers.remove(CONTENT_TYPE);
     let shell = Arc::new(Shell::new(room, view, headers, html));
     let answer = shell.answer(&asked);
     let link = uri.path_and_query().map_or("", PathAndQuery::as_str);
@@ -328,14 +327,11 @@ fn redirect(location: HeaderValue, cookie: Option<HeaderValue>) -> Response {
     response
 }
 
+/// The headers of the waiting page besides its media type.
 fn page_headers(state: &LineState) -> HeaderMap {
     let policy = HeaderValue::from_str(&state.page_policy)
         .unwrap_or(HeaderValue::from_static("default-src 'none'"));
     HeaderMap::from_iter([
-        (
-            CONTENT_TYPE,
-            HeaderValue::from_static("text/html; charset=utf-8"),
-        ),
         (CONTENT_SECURITY_POLICY, policy),
         (X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff")),
         (REFERRER_POLICY, HeaderValue::from_static("same-origin")),

@@ -6,12 +6,12 @@ use axum::response::{IntoResponse, Response};
 use contract::room::{
     AdmissionRecord, Override, PauseRequest, RoomList, RoomSettings, RoomStats, RoomView,
 };
+use contract::settings::{FieldProblem, validate, validate_prefixes, validate_reason};
 use contract::{PlaceId, Problem, ProblemCode, RoomId};
 use futures_util::StreamExt;
 use http::header::{CACHE_CONTROL, CONTENT_TYPE, ETAG, IF_MATCH, LOCATION};
 use http::{HeaderMap, StatusCode};
 use line::policy::phase::phase_at;
-use line::policy::settings::{FieldProblem, validate, validate_prefixes, validate_reason};
 use line::records::{Act, AuditEntry, CreateOutcome, PutOutcome, RoomRecord};
 use serde::Deserialize;
 use serde_json::{Map, Value, json};

@@ -3,9 +3,9 @@
 use std::io;
 use std::time::Duration;
 
+use contract::upstream::Upstream;
 use http::uri::PathAndQuery;
 use hyper_util::client::legacy::connect::HttpConnector;
-use line::policy::upstream::Upstream;
 use tokio::net::TcpStream;
 use tower::{Service, ServiceExt};
 

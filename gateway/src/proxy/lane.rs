@@ -5,8 +5,8 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 use std::time::Duration;
 
+use contract::upstream::{Bounds, Upstream};
 use contract::{Clock, Problem, ProblemCode};
-use line::policy::upstream::{Bounds, Upstream};
 use metrics::{Counter, Gauge, Histogram, counter, gauge, histogram};
 use web::ApiError;
 

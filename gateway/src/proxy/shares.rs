@@ -5,7 +5,7 @@ use std::collections::hash_map::Entry;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use contract::PlaceId;
-use line::policy::upstream::Bounds;
+use contract::upstream::Bounds;
 
 use crate::edge::client_ip::AddressGroup;
 

@@ -3,46 +3,24 @@
 use std::sync::Arc;
 
 use axum::body::Body;
-use booking_core::{Booking, BookingConfig, BookingDeps, PaymentConfig, Pools, Rates, TicketKeys};
+use booking_core::Booking;
 use contract::ManualClock;
 use http::{Method, Request, StatusCode};
 use serde_json::{Value, json};
 use sqlx::{Connection, Executor, PgConnection};
 use test_support::database::TestDatabase;
-use tokio_util::sync::CancellationToken;
-use tokio_util::task::TaskTracker;
 use tower::ServiceExt;
 
 use crate::desk::Desk;
-use crate::holder::AnyRoom;
+use crate::holder::empty_shop;
 use crate::serving::within;
 
 const SHOWS: &str = "/admin/v1/shows";
 
 /// A booking core whose payment provider cannot be reached.
 async fn booking(database: &TestDatabase) -> Booking {
-    let config = BookingConfig {
-        public_url: "http://line.test".to_owned(),
-        payment: PaymentConfig {
-            provider: "simulator".to_owned(),
-            url: "http://127.0.0.1:1".to_owned(),
-            secret: "sk_test".to_owned(),
-            webhook_secret: "whsec_test".to_owned(),
-        },
-        seats_in_memory_max: 1000,
-        ticket_keys: TicketKeys::new(1, [7; 32]),
-        rates: Rates::default(),
-    };
-    let deps = BookingDeps {
-        pools: Pools::lazy(&database.url()).unwrap(),
-        clock: Arc::new(ManualClock::default()),
-        seed: [1; 32],
-        tracker: TaskTracker::new(),
-        shutdown: CancellationToken::new(),
-        rooms: Arc::new(AnyRoom),
-        background: false,
-    };
-    Booking::start(config, deps).await.unwrap()
+    let nowhere = "http://127.0.0.1:1".to_owned();
+    empty_shop(&database.url(), nowhere, Arc::new(ManualClock::default())).await
 }
 
 fn show() -> Value {
@@ -78,6 +56,23 @@ async fn hold(booking: &Booking, seat: &str) {
         .unwrap();
     let held = booking.router().oneshot(request).await.unwrap();
     assert_eq!(held.status(), StatusCode::CREATED);
+}
+
+#[tokio::test]
+async fn what_is_refused_by_its_content_is_refused_by_the_description() {
+    let database = TestDatabase::create().await;
+    let booking = booking(&database).await;
+    let desk = Desk::with_booking(database, &booking);
+    let api = desk.ask(Method::GET, "/admin/v1/openapi.json", Value::Null);
+    let api = api.await.json;
+    let schema = |name: &str| &api["components"]["schemas"][name]["properties"];
+    let file = schema("ShowFile");
+    assert_eq!(file["ticketLimit"]["maximum"], 20);
+    assert!(file["currency"]["enum"].is_array());
+    let settings = schema("RoomSettings");
+    assert_eq!(settings["paths"]["maxItems"], 64);
+    assert!(settings["paths"]["items"]["pattern"].is_string());
+    assert_eq!(settings["challenge"]["pattern"], "^none$");
 }
 
 #[tokio::test]

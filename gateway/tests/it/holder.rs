@@ -12,9 +12,9 @@ use booking_core::{
     Booking, BookingConfig, BookingDeps, ImportedShow, PaymentConfig, Pools, Rates, RoomDirectory,
     StoreError, TicketKeys,
 };
-use contract::RoomId;
 use contract::booking::ShowFile;
 use contract::line::Phase;
+use contract::{Clock, RoomId};
 use futures_util::future::BoxFuture;
 use gateway::ops::metrics::Metrics;
 use http::{Method, StatusCode};
@@ -32,7 +32,7 @@ const HTML: (&str, &str) = ("accept", "text/html");
 /// The cookie of a browser that holds nothing.
 const STRANGER: &str = "ropeline_session=AAAAAAAAAAAAAAAAAAAAAA";
 
-pub(crate) struct AnyRoom;
+struct AnyRoom;
 
 impl RoomDirectory for AnyRoom {
     fn knows<'a>(&'a self, _: &'a RoomId) -> BoxFuture<'a, Result<bool, StoreError>> {
@@ -66,13 +66,17 @@ async fn provider(paid: Arc<AtomicBool>) -> Server {
     Server::start(router).await
 }
 
-/// The booking core in this world, with one show behind the room `eras`.
-async fn shop(world: &World, provider: &Server) -> Booking {
+/// A booking core without a show on the database at `database_url`.
+pub(crate) async fn empty_shop(
+    database_url: &str,
+    provider_url: String,
+    clock: Arc<dyn Clock>,
+) -> Booking {
     let config = BookingConfig {
         public_url: "http://line.test".to_owned(),
         payment: PaymentConfig {
             provider: "simulator".to_owned(),
-            url: provider.url(""),
+            url: provider_url,
             secret: "sk_test".to_owned(),
             webhook_secret: "whsec_test".to_owned(),
         },
@@ -81,15 +85,21 @@ async fn shop(world: &World, provider: &Server) -> Booking {
         rates: Rates::default(),
     };
     let deps = BookingDeps {
-        pools: Pools::lazy(&world.database.url()).unwrap(),
-        clock: Arc::new(world.clock.clone()),
+        pools: Pools::lazy(database_url).unwrap(),
+        clock,
         seed: [1; 32],
         tracker: TaskTracker::new(),
         shutdown: CancellationToken::new(),
         rooms: Arc::new(AnyRoom),
         background: false,
     };
-    let booking = Booking::start(config, deps).await.unwrap();
+    Booking::start(config, deps).await.unwrap()
+}
+
+/// The booking core in this world, with one show behind the room `eras`.
+async fn shop(world: &World, provider: &Server) -> Booking {
+    let clock = Arc::new(world.clock.clone());
+    let booking = empty_shop(&world.database.url(), provider.url(""), clock).await;
     let show: ShowFile = serde_json::from_value(json!({
         "showId": "lanterns", "room": "eras",
         "city": { "cityId": "mumbai", "name": "Mumbai", "country": "IN",

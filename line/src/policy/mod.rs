@@ -15,9 +15,6 @@
 //! | [`snapshot`] | positions from a snapshot of constant size |
 //! | [`status`] | what one visitor is shown |
 //! | [`wait`] | the wait estimate |
-//!
-//! [`path`], [`settings`] and [`upstream`] are the contract's: the command line reads settings by
-//! the same rules.
 
 pub mod access_code;
 pub mod admission;
@@ -32,5 +29,3 @@ pub mod situation;
 pub mod snapshot;
 pub mod status;
 pub mod wait;
-
-pub use contract::{path, settings, upstream};

@@ -137,7 +137,7 @@ impl<'a> Reader<'a> {
             }
             b'w' => {
                 let key = self.key()?;
-                settled(Standing::Waiting { key }, Some(key))
+                Entered::unchanged(Standing::Waiting { key }, Some(key))
             }
             b'c' => {
                 let key = self.key()?;
@@ -145,7 +145,7 @@ impl<'a> Reader<'a> {
                     seq: self.number()?,
                     claim_by: self.time()?,
                 };
-                settled(standing, Some(key))
+                Entered::unchanged(standing, Some(key))
             }
             b'a' => {
                 let key = self.key()?;
@@ -154,16 +154,16 @@ impl<'a> Reader<'a> {
                     started_at: self.time()?,
                     expires_at: self.time()?,
                 };
-                settled(standing, Some(key))
+                Entered::unchanged(standing, Some(key))
             }
             b'm' => {
                 let key = self.key()?;
                 let until = self.time()?;
-                settled(Standing::Missed { key, until }, Some(key))
+                Entered::unchanged(Standing::Missed { key, until }, Some(key))
             }
-            b'e' => settled(Standing::Ended, Some(self.key()?)),
-            b'l' => settled(Standing::Left, None),
-            b'u' => settled(Standing::Unknown, None),
+            b'e' => Entered::unchanged(Standing::Ended, Some(self.key()?)),
+            b'l' => Entered::unchanged(Standing::Left, None),
+            b'u' => Entered::unchanged(Standing::Unknown, None),
             b'k' => return Ok(None),
             other => {
                 let letter = char::from(other);
@@ -219,17 +219,6 @@ fn whole(number: f64) -> StoreResult<u64> {
     is_exact
         .then_some(number as u64)
         .ok_or_else(|| StoreError::Corrupt(format!("number {number}")))
-}
-
-/// The answer to an entry that changed nothing.
-fn settled(standing: Standing, key: Option<OrderKey>) -> Entered {
-    Entered {
-        standing,
-        key,
-        fresh: false,
-        number: 0,
-        in_line_before: 0,
-    }
 }
 
 #[cfg(test)]

@@ -147,6 +147,19 @@ pub struct Entered {
     pub in_line_before: u64,
 }
 
+impl Entered {
+    /// The answer to an entry that changed nothing.
+    pub(crate) const fn unchanged(standing: Standing, key: Option<OrderKey>) -> Self {
+        Self {
+            standing,
+            key,
+            fresh: false,
+            number: 0,
+            in_line_before: 0,
+        }
+    }
+}
+
 /// Who leads a room, proved by a lease with a fencing token.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Lease {
@@ -334,8 +347,8 @@ pub trait RoomStore: LastPages + LiveKeys + RoomsLook {
     /// Forgets the room, unless it is there at a later epoch, or being made at one.
     async fn room_forget(&self, room: &RoomRef) -> StoreResult<()>;
 
-    /// Lets visitors in at the door: at least one, at most [`ENTER_BATCH_MAX`]. `clock_now` is the live
-    /// clock's floor at `now`. Answers in the order of the entries; `None`, and nothing changed,
+    /// Lets visitors in at the door: at least one, at most [`ENTER_BATCH_MAX`]. `clock_now` is the
+    /// live clock's floor at `now`. Answers in the order of the entries; `None`, and nothing changed,
     /// for one that needs a live key that the store may not give: see [`LiveKeys`].
     async fn places_enter(
         &self,

@@ -5,10 +5,10 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use axum::Router;
+use contract::upstream::Bounds;
 use contract::{ManualClock, ProblemCode, SystemClock};
 use gateway::proxy::{BreakerState, ProxyConfig};
 use http::StatusCode;
-use line::policy::upstream::Bounds;
 use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
 use tokio::sync::mpsc;

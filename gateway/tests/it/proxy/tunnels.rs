@@ -8,9 +8,9 @@ use axum::extract::WebSocketUpgrade;
 use axum::extract::ws::{Message, WebSocket};
 use axum::routing::any;
 use contract::SystemClock;
+use contract::upstream::Bounds;
 use futures_util::{SinkExt, StreamExt};
 use gateway::proxy::ProxyConfig;
-use line::policy::upstream::Bounds;
 
 use super::{Recorder, raw};
 use crate::serving::{Gateway, Server, within};

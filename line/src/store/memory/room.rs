@@ -99,7 +99,7 @@ impl Room {
                 }
                 key
             }
-            None if !joins => return Some(settled(Standing::Unknown, None)),
+            None if !joins => return Some(Entered::unchanged(Standing::Unknown, None)),
             None if self.clock >= limit => return None,
             None => {
                 self.clock += 1;
@@ -137,7 +137,7 @@ impl Room {
                     .popped_key(place)
                     .or_else(|| self.key_of.get(&place).copied());
                 return match key {
-                    Some(key) => Some(settled(Standing::Waiting { key }, Some(key))),
+                    Some(key) => Some(Entered::unchanged(Standing::Waiting { key }, Some(key))),
                     None => self.enter(entry, self.key_for(entry), limit),
                 };
             }
@@ -146,7 +146,7 @@ impl Room {
                     // Popped for a call when they left: it is theirs again.
                     self.done.remove(&place);
                     self.outcomes.remove(&place);
-                    return Some(settled(Standing::Waiting { key }, Some(key)));
+                    return Some(Entered::unchanged(Standing::Waiting { key }, Some(key)));
                 }
                 let key = self.key_for(entry);
                 let key = key.filter(|key| !live && !key.is_live());
@@ -154,7 +154,7 @@ impl Room {
                 self.done.remove(&place);
                 return Some(entered);
             }
-            Some(Done::Left { .. }) => return Some(settled(Standing::Left, None)),
+            Some(Done::Left { .. }) => return Some(Entered::unchanged(Standing::Left, None)),
             Some(Done::Called(key)) => key,
         };
         let session = self.session.get(&place).copied();
@@ -165,17 +165,23 @@ impl Room {
                 started_at,
                 expires_at,
             };
-            return Some(settled(active, Some(key)));
+            return Some(Entered::unchanged(active, Some(key)));
         }
         // Past its deadline it is still a call, until a tick makes it a missed turn.
         if let Some(claim_by) = self.called.get(&place).copied() {
-            return Some(settled(Standing::Called { seq, claim_by }, Some(key)));
+            return Some(Entered::unchanged(
+                Standing::Called { seq, claim_by },
+                Some(key),
+            ));
         }
         let Some(until) = self.missed.get(&place).copied().filter(|t| *t > now) else {
-            return Some(settled(Standing::Ended, Some(key)));
+            return Some(Entered::unchanged(Standing::Ended, Some(key)));
         };
         if entry.enter == Enter::Look {
-            return Some(settled(Standing::Missed { key, until }, Some(key)));
+            return Some(Entered::unchanged(
+                Standing::Missed { key, until },
+                Some(key),
+            ));
         }
         self.missed.remove(&place);
         self.done.remove(&place);
@@ -388,16 +394,6 @@ impl Run {
                 claim_by: self.claim_by,
             });
         }
-    }
-}
-
-pub(super) fn settled(standing: Standing, key: Option<OrderKey>) -> Entered {
-    Entered {
-        standing,
-        key,
-        fresh: false,
-        number: 0,
-        in_line_before: 0,
     }
 }
 
