@@ -16,6 +16,7 @@ const POLLS_PER_RETRY = 12;
 const SILENCE_MS = 10_000;
 /** Longest silence of a socket after its tab is shown again and a heartbeat was requested. */
 const WAKE_SILENCE_MS = 2_500;
+/** The same for an event stream, of which nothing can be requested. */
 const WAKE_STREAM_SILENCE_MS = 6_000;
 /** The text that requests a heartbeat. The server answers any text with one. */
 const ARE_YOU_THERE = "ping";
@@ -78,6 +79,8 @@ export class RoomClient {
   /** Messages over the present connection, and when the last one arrived. */
   #spoken = 0;
   #heardAt = 0;
+  /** Whether messages prove nothing for now, because they may be older than a loss. */
+  #doubtful = false;
   /** Polls in a row without any response. */
   #unanswered = 0;
   #listening = false;
@@ -168,7 +171,7 @@ export class RoomClient {
       this.#drop();
       this.#connect();
     } else {
-      this.#watch(this.#askToSpeak() ? WAKE_SILENCE_MS : WAKE_STREAM_SILENCE_MS);
+      this.#doubt();
     }
     void this.#look();
   }
@@ -201,6 +204,7 @@ export class RoomClient {
       return;
     }
     this.#spoken = 0;
+    this.#doubtful = false;
     this.#heardAt = this.#around.now();
     try {
       if (this.#way === "socket") this.#connectSocket();
@@ -275,7 +279,26 @@ export class RoomClient {
       this.#failures = 0;
       this.#backoff.reset();
     }
-    this.#watch(SILENCE_MS);
+    if (!this.#doubtful) this.#watch(SILENCE_MS);
+  }
+
+  /**
+   * Tests the connection in two steps. What arrives in the first one may have been on its way
+   * before the network was lost, so it does not prove the connection; the second step does.
+   */
+  #doubt() {
+    const before = this.#spoken;
+    const ms = this.#askToSpeak() ? WAKE_SILENCE_MS : WAKE_STREAM_SILENCE_MS;
+    this.#doubtful = true;
+    this.#watch(ms, () => {
+      this.#doubtful = false;
+      if (this.#spoken === before) {
+        this.#fellSilent();
+        return;
+      }
+      this.#askToSpeak();
+      this.#watch(ms);
+    });
   }
 
   /** Requests a heartbeat over a socket. Returns whether the transport is a socket. */
@@ -289,12 +312,16 @@ export class RoomClient {
     }
   }
 
-  /** Replaces the connection if it stays silent for `ms`. @param {number} ms */
-  #watch(ms) {
+  /**
+   * Replaces the connection, or does something else, if it stays silent for `ms`.
+   * @param {number} ms
+   * @param {() => void} [run]
+   */
+  #watch(ms, run = () => this.#fellSilent()) {
     if (this.#watchdog !== null) this.#around.clearTimer(this.#watchdog);
     this.#watchdog = this.#around.setTimer(() => {
       this.#watchdog = null;
-      this.#fellSilent();
+      run();
     }, ms);
   }
 

@@ -326,8 +326,23 @@ test("a socket that answers when the tab is seen again is kept", async () => {
   world.client.wake();
   world.says({ type: "heartbeat" });
   await world.settle();
+  assert.ok(await world.next() <= 3_000);
+  world.says({ type: "heartbeat" });
+  assert.deepEqual(world.sockets[0].said, ["ping", "ping"]);
   assert.equal(world.timers[0]?.ms, 10_000);
   assert.equal(world.sockets[0].closed, false);
+});
+
+test("what was on its way before the network was lost does not prove a socket", async () => {
+  const world = new World();
+  world.client.listen();
+  world.says(status());
+  world.client.wake();
+  world.says({ type: "heartbeat" });
+  await world.settle();
+  assert.ok(await world.next() <= 3_000);
+  assert.ok(await world.next() <= 3_000);
+  assert.deepEqual([world.sockets[0].closed, world.sockets.length], [true, 2]);
 });
 
 test("after a long sleep the socket is replaced at once", () => {

@@ -165,7 +165,8 @@ impl Stage {
     /// Asks the operators' listener, which has to agree, and gives its answer.
     pub(super) async fn operate(&self, method: Method, path: &str, body: Option<Value>) -> Value {
         let url = format!("{}/admin/v1{path}", self.ops_url);
-        let (status, text) = until("the operators' listener", async || {
+        let mut is_repeated = false;
+        let (status, is_made, text) = until("the operators' listener", async || {
             let mut request = self.http.request(method.clone(), &url);
             request = request.bearer_auth(ADMIN_TOKEN);
             if let Some(body) = &body {
@@ -175,10 +176,16 @@ impl Stage {
             let status = answer.status();
             // On a loaded machine the database may take longer than a request waits.
             let is_settled = status != StatusCode::SERVICE_UNAVAILABLE;
-            is_settled.then_some((status, answer.text().await.unwrap()))
+            // What was not waited for long enough may be there all the same.
+            let is_made = is_repeated && status == StatusCode::CONFLICT;
+            is_repeated = true;
+            is_settled.then_some((status, is_made, answer.text().await.unwrap()))
         })
         .await;
-        assert!(status.is_success(), "{method} {path}: {status} {text}");
+        assert!(
+            status.is_success() || is_made,
+            "{method} {path}: {status} {text}"
+        );
         serde_json::from_str(&text).unwrap_or_default()
     }
 
@@ -217,14 +224,20 @@ impl Stage {
 
     /// A fan who joins the line without a browser.
     pub(super) async fn rival(&self) -> Rival {
-        let answer = self
-            .http
-            .post(self.url(&format!("/_line/v1/rooms/{}/places", self.room)))
-            .send()
-            .await
-            .unwrap();
-        assert_eq!(answer.status(), StatusCode::CREATED);
-        let joined: Value = answer.json().await.unwrap();
+        let url = self.url(&format!("/_line/v1/rooms/{}/places", self.room));
+        // The same nonce is the same place, however often a loaded gateway has to be asked.
+        let nonce = format!("{:0>21}A", COUNT.fetch_add(1, Ordering::Relaxed));
+        let joined: Value = until("a rival's place", async || {
+            let request = self.http.post(&url).json(&json!({ "nonce": nonce }));
+            let answer = request.send().await.unwrap();
+            let status = answer.status();
+            if status == StatusCode::SERVICE_UNAVAILABLE {
+                return None;
+            }
+            assert!(status.is_success(), "{status}");
+            Some(answer.json().await.unwrap())
+        })
+        .await;
         Rival {
             place: joined["place"].as_str().unwrap().to_owned(),
         }
