@@ -78,7 +78,7 @@ impl Booking {
         booking
             .0
             .work
-            .run_within(START_PATIENCE, async move { core.refresh_once().await })
+            .run_within(START_PATIENCE, async move { core.first_refresh().await })
             .await
             .map_err(StartError::Catalogue)?;
         if background {

@@ -13,8 +13,8 @@ use tokio::sync::Notify;
 
 use crate::config::{
     CHANGES_KEEP, EVENT_KEEP, IDEMPOTENCY_KEEP, IDEMPOTENCY_TAKEOVER_AFTER, OUTBOX_KEEP,
-    RATES_FORGET_EVERY, REFRESH_EVERY, SWEEP_BATCH_MAX, SWEEP_EVERY, WORK_AT_ONCE, WORK_BATCH_MAX,
-    WORK_EVERY,
+    RATES_FORGET_EVERY, REFRESH_EVERY, START_RETRY_AFTER, SWEEP_BATCH_MAX, SWEEP_EVERY,
+    WORK_AT_ONCE, WORK_BATCH_MAX, WORK_EVERY,
 };
 use crate::core::Core;
 use crate::database::StoreError;
@@ -80,6 +80,20 @@ impl Core {
         let now = self.clock.now();
         self.catalogue.refresh_once(now).await?;
         Ok(0)
+    }
+
+    /// Fills memory from the database at the start, and tries again while the database is away or
+    /// slow. The caller limits the time.
+    pub(crate) async fn first_refresh(&self) -> Result<(), StoreError> {
+        loop {
+            match self.refresh_once().await {
+                Err(error) if error.is_transient() && !self.shutdown.is_cancelled() => {
+                    tracing::warn!(%error, "the catalogue could not be read, trying again");
+                    tokio::time::sleep(START_RETRY_AFTER).await;
+                }
+                outcome => return outcome.map(drop),
+            }
+        }
     }
 
     /// Removes rows that are no longer needed: stored responses, processed webhooks, old outbox

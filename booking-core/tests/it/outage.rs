@@ -45,6 +45,20 @@ async fn without_the_database_browsing_goes_on_and_selling_says_so_within_a_seco
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn a_start_waits_for_a_database_that_is_late() {
+    let shop = TestShop::new().await;
+    let database = TcpProxy::start(shop.database.server_address()).await;
+    database.set(Line::Silent);
+    let (process, ()) = tokio::join!(shop.another_process_at(Some(database.address)), async {
+        // Longer than a pool waits for a connection.
+        tokio::time::sleep(Duration::from_secs(2)).await;
+        database.set(Line::Up);
+    });
+    let fan = shop.fan().at(process.router.clone());
+    assert_eq!(fan.get(SHOW).await.status, 200);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn a_seat_map_that_is_not_in_memory_says_that_the_database_is_away() {
     let shop = TestShop::new().await;
     let database = TcpProxy::start(shop.database.server_address()).await;
