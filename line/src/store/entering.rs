@@ -1,17 +1,15 @@
 //! The form in which a batch of entries goes to `enter.lua`, and in which the answers come back.
 //!
-//! Both ways the values of all entries are packed into a few strings: Redis and its client spend
-//! more time on a value that is sent by itself than on the place it belongs to.
+//! Both ways the values of all entries are packed into a few strings.
 
 use contract::Timestamp;
 
+use super::packed::{NUMBER_BYTES, PackedNumber, pack, split, unpack};
 use super::{ENTER_BATCH_MAX, Enter, Entered, Entry, OnceOpen, Standing, StoreError, StoreResult};
-use crate::policy::order::{LIVE_BASE, OrderKey};
+use crate::policy::order::OrderKey;
 
 /// Bytes of a place.
 const PLACE_BYTES: usize = 16;
-/// Bytes of a number.
-const NUMBER_BYTES: usize = 8;
 /// Stands for an order key that is not known.
 const NO_KEY: f64 = -1.0;
 /// Most numbers of one answer.
@@ -67,9 +65,8 @@ fn flags(entry: &Entry) -> [u8; 2] {
     [mode, if is_connected { b'c' } else { b'-' }]
 }
 
-#[expect(clippy::cast_precision_loss, reason = "order keys are below 2^53")]
-fn key_bytes(key: Option<OrderKey>) -> [u8; NUMBER_BYTES] {
-    key.map_or(NO_KEY, |key| key.get() as f64).to_le_bytes()
+fn key_bytes(key: Option<OrderKey>) -> PackedNumber {
+    key.map_or(NO_KEY.to_le_bytes(), |key| pack(key.get()))
 }
 
 /// Reads what `enter.lua` answered to `count` entries: their letters, and their numbers. `None`
@@ -97,7 +94,7 @@ pub(super) fn read(
 /// Reads answers one after the other.
 struct Reader<'a> {
     /// Those that were not read yet.
-    numbers: &'a [[u8; NUMBER_BYTES]],
+    numbers: &'a [PackedNumber],
     /// Places in the line before the entry that is read next.
     in_line: u64,
     /// Joins before it.
@@ -106,12 +103,8 @@ struct Reader<'a> {
 
 impl<'a> Reader<'a> {
     fn new(numbers: &'a [u8]) -> StoreResult<Self> {
-        let (numbers, rest) = numbers.as_chunks();
-        if !rest.is_empty() {
-            return Err(StoreError::Corrupt("a part of a number".to_owned()));
-        }
         let mut reader = Self {
-            numbers,
+            numbers: split(numbers)?,
             in_line: 0,
             joins: 0,
         };
@@ -203,22 +196,8 @@ impl<'a> Reader<'a> {
             .split_first()
             .ok_or_else(|| StoreError::Corrupt("a number is missing".to_owned()))?;
         self.numbers = rest;
-        whole(f64::from_le_bytes(*first))
+        unpack(*first)
     }
-}
-
-/// The number that Lua has as a double.
-#[expect(
-    clippy::cast_possible_truncation,
-    clippy::cast_sign_loss,
-    clippy::cast_precision_loss,
-    reason = "whole numbers from 0 to 2^53 are exact in both forms"
-)]
-fn whole(number: f64) -> StoreResult<u64> {
-    let is_exact = number >= 0.0 && number <= (2 * LIVE_BASE) as f64 && number.fract() == 0.0;
-    is_exact
-        .then_some(number as u64)
-        .ok_or_else(|| StoreError::Corrupt(format!("number {number}")))
 }
 
 #[cfg(test)]
@@ -227,6 +206,7 @@ mod tests {
     use uuid::Uuid;
 
     use super::*;
+    use crate::policy::order::LIVE_BASE;
 
     fn key(n: u64) -> OrderKey {
         OrderKey::new(n).unwrap()

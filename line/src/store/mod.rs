@@ -12,6 +12,7 @@ pub mod last_pages;
 mod link;
 pub mod live_keys;
 pub mod memory;
+mod packed;
 pub mod redis;
 mod reply;
 mod room_ref;
@@ -458,7 +459,9 @@ pub trait RoomStore: LastPages + LiveKeys + RoomsLook {
     /// Forgets outcomes that are written down, unless they have changed since.
     async fn outcomes_done(&self, room: &RoomRef, outcomes: &[Outcome]) -> StoreResult<()>;
 
-    /// Reads the line's snapshot afresh: work that does not grow with the line.
+    /// Reads the line's snapshot afresh: work that does not grow with the line. The knots of a long
+    /// line are read in several steps after its counts and its head, so that visitors at the door
+    /// do not wait for all of them: a rank may be off by the places that came and went meanwhile.
     async fn snapshot_take(&self, room: &RoomRef, now: Timestamp) -> StoreResult<Snapshot>;
 
     /// Leaves `snapshot` for the other gateways.

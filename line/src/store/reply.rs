@@ -8,7 +8,6 @@ use super::live_keys::KeyState;
 use super::{Cursor, NOTICES_MAX, Notice, NoticesRead, Popped, Standing, StoreError, StoreResult};
 use crate::policy::order::OrderKey;
 use crate::policy::outcome::Outcome;
-use crate::policy::snapshot::{Counts, Snapshot};
 
 /// The elements of an array answer.
 pub(super) fn array(value: Value) -> StoreResult<Vec<Value>> {
@@ -37,7 +36,7 @@ pub(super) fn text(value: &Value) -> StoreResult<&str> {
     }
 }
 
-fn at(values: &[Value], index: usize) -> StoreResult<u64> {
+pub(super) fn at(values: &[Value], index: usize) -> StoreResult<u64> {
     number(values.get(index).unwrap_or(&Value::Nil))
 }
 
@@ -120,40 +119,6 @@ pub(super) fn outcomes(value: Value) -> StoreResult<Vec<Outcome>> {
         Outcome::read(place(bytes)?, text(&pair[1])?).ok_or_else(|| corrupt("outcome", &pair[1]))
     };
     flat.chunks_exact(2).map(read).collect()
-}
-
-/// The answer of `snapshot.lua`.
-pub(super) fn snapshot(value: Value, taken_at: Timestamp, epoch: u32) -> StoreResult<Snapshot> {
-    let mut parts = array(value)?.into_iter();
-    let mut next = || array(parts.next().unwrap_or(Value::Nil));
-    let (counts, head, knots) = (next()?, next()?, next()?);
-    let head = head.iter().map(number).collect::<StoreResult<Vec<_>>>()?;
-    let knots = knots
-        .chunks_exact(2)
-        .map(|pair| Ok((number(&pair[0])?, number(&pair[1])?)))
-        .collect::<StoreResult<Vec<_>>>()?;
-    Ok(Snapshot {
-        taken_ms: taken_at.as_ms(),
-        epoch,
-        counts: Counts {
-            in_line: at(&counts, 0)?,
-            absent: at(&counts, 1)?,
-            called: at(&counts, 2)?,
-            active: at(&counts, 3)?,
-            joins: at(&counts, 4)?,
-            calls: at(&counts, 5)?,
-            claims: at(&counts, 6)?,
-            no_shows: at(&counts, 7)?,
-            ended: at(&counts, 8)?,
-            waited_ms: 0,
-            waited: 0,
-        },
-        head,
-        knots,
-        clock: at(&counts, 9)?,
-        birth: text(counts.get(10).unwrap_or(&Value::Nil))?.to_owned(),
-        limited_by: None,
-    })
 }
 
 /// Notices after `cursor` of a stream read that begins with the entry at the cursor itself.

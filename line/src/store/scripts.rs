@@ -112,8 +112,10 @@ scripts! {
     keys_extend = "keys_extend.lua", [meta];
     /// Opens the room.
     open = "open.lua", [meta opening];
-    /// Reads the line's snapshot.
+    /// Reads the counts of the line and its first places.
     snapshot = "snapshot.lua", [meta line popped called active absent];
+    /// Reads places behind them.
+    knots = "knots.lua", [meta line];
 }
 
 impl Default for Scripts {

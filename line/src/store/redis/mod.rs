@@ -4,6 +4,7 @@ mod emptiness;
 mod key_names;
 mod last_pages;
 mod live_keys;
+mod snapshot;
 
 use std::borrow::Cow;
 use std::sync::Arc;
@@ -31,7 +32,7 @@ use super::{
 use crate::policy::admission::Bucket;
 use crate::policy::outcome::Outcome;
 use crate::policy::shows::Shows;
-use crate::policy::snapshot::{HEAD_PLACES, KNOTS, Snapshot};
+use crate::policy::snapshot::Snapshot;
 
 /// Admissions that one `prepare` call carries.
 const SERVED_BATCH: usize = 1000;
@@ -474,9 +475,7 @@ impl RoomStore for RedisStore {
     }
 
     async fn snapshot_take(&self, room: &RoomRef, now: Timestamp) -> StoreResult<Snapshot> {
-        let args = Args::of(room).number(HEAD_PLACES).number(KNOTS);
-        let answer = self.run(&self.scripts.snapshot, room, &args).await?;
-        reply::snapshot(answer, now, room.epoch)
+        self.read_snapshot(room, now).await
     }
 
     async fn snapshot_put(&self, room: &RoomRef, snapshot: &Snapshot) -> StoreResult<()> {
