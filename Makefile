@@ -1,8 +1,8 @@
 .DEFAULT_GOAL := help
-.PHONY: help demo clean-demo test lint fmt sim bench sqlx-prepare
+.PHONY: help demo clean-demo test lint fmt sim bench bench-14m sqlx-prepare
 
 help: ## List the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' Makefile
 
 demo: ## Install what is missing, build, start everything and send simulated fans; Ctrl-C stops it
 	@scripts/demo
@@ -24,6 +24,9 @@ sim: ## Run the simulations; SEED=… repeats one run, CASES=… makes it longer
 
 bench: ## Measure against plain proxies and print the ratios
 	@scripts/bench
+
+bench-14m: ## Let 14 million fans join one room, call for ten minutes, and audit it (half an hour)
+	@scripts/bench opening
 
 sqlx-prepare: ## Regenerate .sqlx after a change of a migration or a statement
 	@scripts/sqlx-prepare

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use anyhow::{Context as _, bail};
 use contract::line::{JoinRequest, Phase, PlaceState, RoomDocument, StatusDocument};
-use contract::room::{AdmissionRecord, RoomSettings};
+use contract::room::{AdmissionRecord, RoomSettings, RoomStats};
 use contract::{RoomId, ShowId};
 use data_encoding::BASE64URL_NOPAD;
 use embedded::Servers;
@@ -104,6 +104,11 @@ impl Gateway {
         self.program.pid()
     }
 
+    /// Its Redis.
+    pub(crate) fn redis_url(&self) -> &str {
+        &self.redis_url
+    }
+
     /// Ends it.
     pub(crate) async fn stop(self) {
         self.program.stop().await;
@@ -132,6 +137,11 @@ impl Gateway {
         self.room_create(settings).await?;
         let open = self.http.post(format!("{}/rooms/{room}/open", self.ops));
         self.order(open).await?;
+        self.room_known(room).await
+    }
+
+    /// Waits until fans can join a room that was opened here or at another gateway.
+    pub(crate) async fn room_known(&self, room: &RoomId) -> anyhow::Result<()> {
         let url = format!("http://{}/_line/v1/rooms/{room}", self.address);
         self.settled(async || {
             let document: RoomDocument = read(self.http.get(&url)).await.ok()?;
@@ -155,9 +165,25 @@ impl Gateway {
         self.order(delete).await.map(drop)
     }
 
-    /// The admission log of a room. A busy database breaks the stream off; then it is read again.
+    /// The figures of a room.
+    pub(crate) async fn room_stats(&self, room: &RoomId) -> anyhow::Result<RoomStats> {
+        let url = format!("{}/rooms/{room}/stats", self.ops);
+        Ok(self.order(self.http.get(&url)).await?.json().await?)
+    }
+
+    /// The admission log of a room.
     pub(crate) async fn admissions(&self, room: &RoomId) -> anyhow::Result<Vec<AdmissionRecord>> {
-        let url = format!("{}/rooms/{room}/admissions", self.ops);
+        self.admissions_from(room, 1).await
+    }
+
+    /// The admission log of a room from call number `from` on. A busy database breaks the stream
+    /// off; then it is read again.
+    pub(crate) async fn admissions_from(
+        &self,
+        room: &RoomId,
+        from: u64,
+    ) -> anyhow::Result<Vec<AdmissionRecord>> {
+        let url = format!("{}/rooms/{room}/admissions?from={from}", self.ops);
         let until = Instant::now() + SETTLE_MAX;
         loop {
             match self.order(self.http.get(&url)).await?.text().await {
@@ -216,11 +242,13 @@ impl Gateway {
         Ok((place, bytes.len()))
     }
 
-    /// The bytes of a page, as a visitor without cookies gets them.
-    pub(crate) async fn page(&self, path: &str) -> anyhow::Result<Vec<u8>> {
-        let page = self.http.get(format!("http://{}{path}", self.address));
-        let page = checked(page.header("accept", "text/html")).await?;
-        Ok(page.bytes().await?.to_vec())
+    /// The bytes of a page, as a visitor without cookies gets them: compressed by gzip, or not.
+    pub(crate) async fn page(&self, path: &str, is_compressed: bool) -> anyhow::Result<Vec<u8>> {
+        let mut page = self.http.get(format!("http://{}{path}", self.address));
+        if is_compressed {
+            page = page.header("accept-encoding", "gzip");
+        }
+        Ok(checked(page).await?.bytes().await?.to_vec())
     }
 
     /// Waits in `room` until called and gives the pass cookie.

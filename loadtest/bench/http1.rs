@@ -26,10 +26,10 @@ pub(crate) struct Answer<'a> {
 
 /// Where the head of an answer ends and what it says.
 #[derive(Debug, PartialEq, Eq)]
-struct Head {
-    status: u16,
-    length: usize,
-    body_length: usize,
+pub(crate) struct Head {
+    pub status: u16,
+    pub length: usize,
+    pub body_length: usize,
 }
 
 impl Connection {
@@ -90,11 +90,16 @@ pub(crate) fn post_json(host: SocketAddr, path: &str, body: &str) -> Vec<u8> {
 
 /// A request without a body, with `headers` of the form `Name: value\r\n`.
 pub(crate) fn get(host: SocketAddr, path: &str, headers: &str) -> Vec<u8> {
-    format!("GET {path} HTTP/1.1\r\nHost: {host}\r\n{headers}\r\n").into_bytes()
+    bodiless("GET", host, path, headers)
+}
+
+/// The same with any method.
+pub(crate) fn bodiless(method: &str, host: SocketAddr, path: &str, headers: &str) -> Vec<u8> {
+    format!("{method} {path} HTTP/1.1\r\nHost: {host}\r\n{headers}\r\n").into_bytes()
 }
 
 /// The head at the beginning of `bytes`, once it is complete.
-fn parse_head(bytes: &[u8]) -> io::Result<Option<Head>> {
+pub(crate) fn parse_head(bytes: &[u8]) -> io::Result<Option<Head>> {
     let Some(end) = bytes.windows(4).position(|four| four == b"\r\n\r\n") else {
         return Ok(None);
     };

@@ -12,7 +12,8 @@
 //! | `gate` | requests a second through the gate, against nginx |
 //! | `holds` | holds a second, against one transaction per hold in SQL |
 //! | `idle` | what rooms cost in which nobody is, and joins beside them |
-//! | `sockets` | memory per waiting socket, and how soon a call arrives |
+//! | `opening` | an opening of millions, with an audit; only when asked for |
+//! | `sockets` | memory per waiting socket, how soon changes and calls arrive, also over several gateways |
 //! | `bare` | the bare handlers, run as a child process |
 //! | `rounds`, `report` | medians; the table and the JSON |
 //! | `stage`, `gateway`, `nginx`, `program`, `processes` | what runs, and what it uses |
@@ -27,6 +28,7 @@ mod http1;
 mod idle;
 mod joins;
 mod nginx;
+mod opening;
 mod pace;
 mod page;
 mod peer;
@@ -47,7 +49,9 @@ use clap::{Parser, Subcommand, ValueEnum};
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::bare::BareSizes;
+use crate::opening::OpeningOptions;
 use crate::report::Report;
+use crate::sockets::watcher::WatcherOptions;
 use crate::stage::Stage;
 
 /// Measures Ropeline against plain programs and prints the ratios
@@ -62,9 +66,14 @@ struct Cli {
 enum Command {
     /// Measure
     Run(RunOptions),
+    /// Let millions join one room, call some of them, and audit it
+    Opening(OpeningRun),
     /// The bare handlers that others are compared with; started by `run`
     #[command(hide = true)]
     Bare(BareSizes),
+    /// Fans of one gateway; started by `run`
+    #[command(hide = true)]
+    Watcher(WatcherOptions),
 }
 
 #[derive(clap::Args)]
@@ -72,12 +81,27 @@ struct RunOptions {
     /// What to measure [default: everything]
     #[arg(value_enum)]
     figures: Vec<Figure>,
+    /// Another version of the gateway, which takes turns with it where idle rooms are measured
+    #[arg(long)]
+    before: Option<PathBuf>,
+    #[command(flatten)]
+    place: Place,
+}
+
+#[derive(clap::Args)]
+struct OpeningRun {
+    #[command(flatten)]
+    opening: OpeningOptions,
+    #[command(flatten)]
+    place: Place,
+}
+
+/// What is measured, and where files go.
+#[derive(clap::Args)]
+struct Place {
     /// The gateway's program
     #[arg(long, default_value = "target/release/ropeline-gateway")]
     gateway: PathBuf,
-    /// Another version of it, which takes turns with it where idle rooms are measured
-    #[arg(long)]
-    before: Option<PathBuf>,
     /// Where the results go as JSON
     #[arg(long, default_value = "target/bench.json")]
     out: PathBuf,
@@ -90,6 +114,7 @@ struct RunOptions {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 enum Figure {
     Sockets,
+    Gateways,
     Idle,
     Joins,
     Store,
@@ -102,7 +127,18 @@ enum Figure {
 async fn main() -> ExitCode {
     let outcome = match Cli::parse().command {
         Command::Bare(sizes) => bare::serve(sizes).await,
-        Command::Run(options) => run(options).await,
+        Command::Watcher(options) => sockets::watcher::serve(options).await,
+        Command::Run(options) => {
+            let wanted =
+                async |stage: &Stage, report: &mut Report| measure(&options, stage, report).await;
+            run(&options.place, wanted).await
+        }
+        Command::Opening(options) => {
+            let wanted = async |stage: &Stage, report: &mut Report| {
+                opening::measure(stage, &options.opening, report).await
+            };
+            run(&options.place, wanted).await
+        }
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
@@ -113,18 +149,21 @@ async fn main() -> ExitCode {
     }
 }
 
-async fn run(options: RunOptions) -> anyhow::Result<()> {
+async fn run(
+    place: &Place,
+    measure: impl AsyncFnOnce(&Stage, &mut Report) -> anyhow::Result<()>,
+) -> anyhow::Result<()> {
     // Children inherit it.
     rlimit::increase_nofile_limit(u64::MAX)?;
     let mut report = Report::begin();
-    let stage = Stage::set(&options.gateway, &options.scratch).await?;
+    let stage = Stage::set(&place.gateway, &place.scratch).await?;
     let outcome = tokio::select! {
-        outcome = measure(&options, &stage, &mut report) => outcome,
+        outcome = measure(&stage, &mut report) => outcome,
         ended = end_asked() => ended,
     };
     stage.clear().await;
     // What was measured before something failed is still worth reading.
-    report.finish(&options.out)?;
+    report.finish(&place.out)?;
     outcome
 }
 
@@ -144,6 +183,9 @@ async fn measure(options: &RunOptions, stage: &Stage, report: &mut Report) -> an
     // Each figure has a gateway of its own: what one leaves behind would change the next.
     if wanted(Figure::Sockets) {
         sockets::measure(stage, report).await?;
+    }
+    if wanted(Figure::Gateways) {
+        sockets::gateways::measure(stage, report).await?;
     }
     if wanted(Figure::Idle) {
         idle::measure(stage, options.before.as_deref(), report).await?;

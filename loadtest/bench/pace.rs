@@ -59,6 +59,27 @@ impl Latencies {
         self.0.saturating_record(micros);
     }
 
+    /// Adds those that another gathered.
+    pub(crate) fn add_all(&mut self, others: &Self) -> anyhow::Result<()> {
+        Ok(self.0.add(&others.0)?)
+    }
+
+    /// Each latency in microseconds, with how often it occurred.
+    pub(crate) fn counts(&self) -> Vec<(u64, u64)> {
+        let recorded = self.0.iter_recorded();
+        recorded
+            .map(|value| (value.value_iterated_to(), value.count_at_value()))
+            .collect()
+    }
+
+    /// Adds latencies that another process has counted.
+    pub(crate) fn add_counts(&mut self, counts: &[(u64, u64)]) -> anyhow::Result<()> {
+        for (micros, count) in counts {
+            self.0.record_n((*micros).min(LATENCY_MICROS_MAX), *count)?;
+        }
+        Ok(())
+    }
+
     /// Their quantiles.
     pub(crate) fn quantiles(&self) -> Quantiles {
         let ms = |micros: u64| Duration::from_micros(micros).as_secs_f64() * 1000.0;
@@ -95,7 +116,7 @@ where
             let Ok(latencies) = thread.join() else {
                 bail!("a client broke");
             };
-            all.0.add(latencies?.0)?;
+            all.add_all(&latencies?)?;
         }
         Ok(all.quantiles())
     })

@@ -1,15 +1,15 @@
-//! Waiting pages a second, for visitors who have no place yet: what a crowd asks for first.
+//! Pages a second: the waiting page for visitors who have no place yet, which a crowd asks for
+//! first, the page of a show, and a hall's map.
 //!
 //! nginx serves the same bytes from a file.
 
 use std::time::Duration;
 
 use anyhow::Context as _;
-use contract::RoomId;
+use contract::{RoomId, ShowId};
 
 use crate::gateway::{Gateway, quiet_room};
 use crate::nginx;
-use crate::peer::Peer;
 use crate::processes::family;
 use crate::report::{Report, Versus, progress};
 use crate::rounds::take_turns;
@@ -20,19 +20,49 @@ const ROUNDS: usize = 5;
 const ROUND: Duration = Duration::from_secs(4);
 const WARM_UP: Duration = Duration::from_secs(2);
 
-/// Measures the waiting page.
+/// The hall whose map is read: 30,000 seats.
+const ROWS: u32 = 300;
+const SEATS_PER_ROW: u32 = 100;
+
+/// What is asked for.
+struct Page {
+    name: &'static str,
+    path: String,
+    /// Asked for compressed, as every browser does. Documents that are made anew now and then are
+    /// compared as they are.
+    is_compressed: bool,
+    /// Each on a connection of its own.
+    is_fresh: bool,
+}
+
+/// Measures pages.
 pub(crate) async fn measure(stage: &Stage, report: &mut Report) -> anyhow::Result<()> {
     let room: RoomId = "bench-page".parse()?;
+    let show: ShowId = "bench-page".parse()?;
     let gateway = stage.gateway().await?;
     gateway.room_open(&quiet_room(&room)?).await?;
-    let path = format!("/_line/rooms/{room}?to=/shows/1");
-    let page = gateway.page(&path).await.context("no waiting page")?;
-    let nginx = nginx::start_before(&page, stage.dir()).await?;
-    progress(&format!("waiting page: {} bytes", page.len()));
-    for is_fresh in [false, true] {
-        rates(stage, (&gateway, &nginx), &path, is_fresh, report).await?;
+    gateway.show_import(&show, ROWS, SEATS_PER_ROW).await?;
+    let waiting = |name, is_fresh| Page {
+        name,
+        path: format!("/_line/rooms/{room}?to=/shows/1"),
+        is_compressed: false,
+        is_fresh,
+    };
+    let of_show = |name, path, is_compressed| Page {
+        name,
+        path,
+        is_compressed,
+        is_fresh: false,
+    };
+    let map = format!("/api/v1/shows/{show}/seatmap/compact");
+    for page in [
+        waiting("waiting page", false),
+        waiting("waiting page, fresh connections", true),
+        of_show("show page", format!("/shows/{show}"), false),
+        of_show("seat map of 30,000 seats, gzip", map, true),
+    ] {
+        rates(stage, &gateway, &page, report).await?;
     }
-    nginx.stop().await;
     gateway.room_delete(&room).await?;
     gateway.stop().await;
     Ok(())
@@ -40,18 +70,23 @@ pub(crate) async fn measure(stage: &Stage, report: &mut Report) -> anyhow::Resul
 
 async fn rates(
     stage: &Stage,
-    (gateway, nginx): (&Gateway, &Peer),
-    path: &str,
-    is_fresh: bool,
+    gateway: &Gateway,
+    page: &Page,
     report: &mut Report,
 ) -> anyhow::Result<()> {
+    let bytes = gateway.page(&page.path, page.is_compressed).await;
+    let bytes = bytes.with_context(|| format!("no {}", page.name))?;
+    let nginx = nginx::start_before(&bytes, stage.dir()).await?;
+    progress(&format!("{}: {} bytes", page.name, bytes.len()));
     let load = |address| {
-        let load = Load::reads(stage.dir(), format!("http://{address}{path}"))?;
-        Ok::<_, anyhow::Error>(if is_fresh {
-            load.on_fresh_connections()
-        } else {
-            load
-        })
+        let mut load = Load::reads(stage.dir(), format!("http://{address}{}", page.path))?;
+        if page.is_fresh {
+            load = load.on_fresh_connections();
+        }
+        if page.is_compressed {
+            load = load.compressed();
+        }
+        Ok::<_, anyhow::Error>(load)
     };
     let (ours, theirs) = (load(gateway.address)?, load(nginx.address)?);
     let our_pids = || family(gateway.pid());
@@ -64,14 +99,11 @@ async fn rates(
         async || theirs.send(ROUND, 0, their_pids).await,
     );
     let versus = Versus {
-        name: if is_fresh {
-            "waiting page, fresh connections"
-        } else {
-            "waiting page"
-        },
+        name: page.name,
         unit: "pages/s",
         theirs: "nginx, the same file",
     };
     report.rates(versus, rounds.await?);
+    nginx.stop().await;
     Ok(())
 }

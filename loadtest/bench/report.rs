@@ -9,6 +9,7 @@ use comfy_table::{Table, presets};
 use contract::{Clock, SystemClock, Timestamp};
 use serde::Serialize;
 
+use crate::opening::Opening;
 use crate::pace::{Latencies, Quantiles};
 use crate::processes::load_average;
 use crate::rounds::{Round, Sample, median};
@@ -62,14 +63,13 @@ pub(crate) struct Memory {
     bytes_per_socket: u64,
 }
 
-/// Time from a call to its frame.
+/// How soon fans saw something.
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
-struct CallLatency {
-    /// From the decision; the durable log is written in between.
-    from_decision: Quantiles,
-    /// From the moment the call was in the log.
-    from_publication: Quantiles,
+struct Seen {
+    name: &'static str,
+    at: &'static str,
+    latency: Quantiles,
 }
 
 /// What rooms cost in which nobody is.
@@ -97,7 +97,8 @@ pub(crate) struct Report {
     latencies: Vec<Latency>,
     memory: Vec<Memory>,
     idle: Vec<IdleCost>,
-    call_latency: Option<CallLatency>,
+    seen: Vec<Seen>,
+    opening: Option<Opening>,
 }
 
 impl Memory {
@@ -124,7 +125,8 @@ impl Report {
             latencies: vec![],
             memory: vec![],
             idle: vec![],
-            call_latency: None,
+            seen: vec![],
+            opening: None,
         }
     }
 
@@ -193,12 +195,19 @@ impl Report {
         self.idle.push(cost);
     }
 
-    /// Adds the time from a call to its frame.
-    pub(crate) fn call_latency(&mut self, from_decision: &Latencies, from_publication: &Latencies) {
-        self.call_latency = Some(CallLatency {
-            from_decision: from_decision.quantiles(),
-            from_publication: from_publication.quantiles(),
-        });
+    /// Adds how soon fans saw something.
+    pub(crate) fn seen(&mut self, name: &'static str, at: &'static str, latencies: &Latencies) {
+        let latency = latencies.quantiles();
+        progress(&format!(
+            "{name}, {at}: {:.0} ms at the 99th percentile",
+            latency.p99_ms
+        ));
+        self.seen.push(Seen { name, at, latency });
+    }
+
+    /// Adds an opening.
+    pub(crate) fn opening(&mut self, opening: Opening) {
+        self.opening = Some(opening);
     }
 
     /// Prints the tables and writes the JSON.
@@ -221,7 +230,7 @@ impl Report {
         Ok(())
     }
 
-    fn tables(&self) -> [Table; 4] {
+    fn tables(&self) -> [Table; 5] {
         let mut rates = table([
             "per second",
             "Ropeline",
@@ -264,15 +273,8 @@ impl Report {
                 &latency.theirs,
             );
         }
-        if let Some(call) = &self.call_latency {
-            let at = "100 calls/s";
-            add(
-                "call to frame",
-                at,
-                "from the decision",
-                &call.from_decision,
-            );
-            add("call to frame", at, "from the log", &call.from_publication);
+        for seen in &self.seen {
+            add(seen.name, seen.at, "Ropeline", &seen.latency);
         }
         let mut memory = table(["memory", "sockets", "bytes a socket"]);
         for it in &self.memory {
@@ -298,7 +300,57 @@ impl Report {
                 format!("{:.0}", it.redis_commands_per_second),
             ]);
         }
-        [rates, latencies, memory, idle]
+        [rates, latencies, memory, idle, self.opening_table()]
+    }
+}
+
+impl Report {
+    fn opening_table(&self) -> Table {
+        let mut rows = table(["opening", ""]);
+        let Some(it) = &self.opening else {
+            return rows;
+        };
+        let quantiles = |of: &Quantiles| {
+            let Quantiles {
+                p50_ms,
+                p99_ms,
+                max_ms,
+                ..
+            } = of;
+            format!("{p50_ms:.2} / {p99_ms:.2} / {max_ms:.2}")
+        };
+        let (slowest, busiest) = it.calls_in_ten_seconds;
+        #[expect(clippy::cast_precision_loss, reason = "counts far below 2^52")]
+        let per_second = it.fans as f64 / it.join_seconds;
+        for (what, value) in [
+            ("fans", it.fans.to_string()),
+            ("joining took, s", format!("{:.0}", it.join_seconds)),
+            ("joins a second", format!("{per_second:.0}")),
+            (
+                "gateway, CPU µs a join",
+                format!("{:.1}", it.gateway_micros),
+            ),
+            ("Redis, CPU µs a join", format!("{:.1}", it.redis_micros)),
+            ("join, ms: p50 / p99 / longest", quantiles(&it.joins)),
+            (
+                "Redis, bytes a fan",
+                format!("{:.0}", it.redis_bytes_per_fan),
+            ),
+            ("gateway, MiB", (it.gateway_bytes >> 20).to_string()),
+            (
+                "figures of the room, ms: p50 / p99 / longest",
+                quantiles(&it.snapshots),
+            ),
+            ("calls", it.calls.to_string()),
+            ("claimed and ended", it.claims.to_string()),
+            (
+                "calls in ten seconds, fewest and most",
+                format!("{slowest}–{busiest}"),
+            ),
+        ] {
+            rows.add_row([what.to_owned(), value]);
+        }
+        rows
     }
 }
 

@@ -108,6 +108,12 @@ impl Load {
         self
     }
 
+    /// The same, asked for compressed by gzip.
+    pub(crate) fn compressed(mut self) -> Self {
+        self.headers.push("Accept-Encoding: gzip");
+        self
+    }
+
     fn of(dir: &Path, url: String, name: &str, text: &str) -> anyhow::Result<Self> {
         let script = dir.join(name);
         fs::write(&script, text)?;
