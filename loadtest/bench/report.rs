@@ -332,6 +332,7 @@ impl Report {
             ),
             ("Redis, CPU µs a join", format!("{:.1}", it.redis_micros)),
             ("join, ms: p50 / p99 / longest", quantiles(&it.joins)),
+            ("joins sent again", it.joins_repeated.to_string()),
             (
                 "Redis, bytes a fan",
                 format!("{:.0}", it.redis_bytes_per_fan),

@@ -102,6 +102,7 @@ mod tests {
             keys: keys.to_vec(),
             first: Vec::new(),
             latencies: Latencies::new().unwrap(),
+            repeated: 0,
         }
     }
 

@@ -14,7 +14,7 @@ use tokio::task::LocalSet;
 use tokio::time::Instant;
 
 use crate::gateway::nonce;
-use crate::http1::{parse_head, post_json};
+use crate::http1::{Head, parse_head, post_json};
 use crate::pace::Latencies;
 use crate::report::progress;
 
@@ -23,6 +23,8 @@ const THREADS: u64 = 2;
 const CONNECTIONS_PER_THREAD: u64 = 64;
 /// Fans of each connection who keep their place token: the first, who are called first.
 const KEEP_PER_CONNECTION: u64 = 3_000;
+/// Pause before a join that the line was too busy for is sent again.
+const AGAIN_AFTER: Duration = Duration::from_millis(500);
 const TELL_EVERY: Duration = Duration::from_secs(30);
 
 /// Everyone who joined.
@@ -31,7 +33,10 @@ pub(super) struct Joined {
     pub(super) keys: Vec<u64>,
     /// Order key and place token of the first.
     pub(super) first: Vec<(u64, String)>,
+    /// Until there was a place, over all answers.
     pub(super) latencies: Latencies,
+    /// Joins that were sent again.
+    pub(super) repeated: u64,
 }
 
 impl Joined {
@@ -40,12 +45,14 @@ impl Joined {
             keys: Vec::new(),
             first: Vec::new(),
             latencies: Latencies::new()?,
+            repeated: 0,
         })
     }
 
     fn add(&mut self, others: Self) -> anyhow::Result<()> {
         self.keys.extend(others.keys);
         self.first.extend(others.first);
+        self.repeated += others.repeated;
         self.latencies.add_all(&others.latencies)
     }
 }
@@ -127,8 +134,17 @@ async fn join_in_turn(
         let body = format!(r#"{{"nonce":"{}"}}"#, nonce(number));
         let request = post_json(address, &path, &body);
         let began = Instant::now();
-        stream.write_all(&request).await?;
-        let body = read_answer(&mut stream, &mut answer).await?;
+        let body = loop {
+            stream.write_all(&request).await?;
+            let head = read_answer(&mut stream, &mut answer).await?;
+            let body = std::str::from_utf8(&answer[head.length..])?;
+            match head.status {
+                200..300 => break body,
+                503 => tokio::time::sleep(AGAIN_AFTER).await,
+                other => bail!("a join was answered {other}: {body}"),
+            }
+            joined.repeated += 1;
+        };
         joined.latencies.add(began.elapsed());
         let key = text_of(body, r#""orderKey":""#).context("a join without an order key")?;
         let key = key.parse()?;
@@ -142,11 +158,8 @@ async fn join_in_turn(
     Ok(joined)
 }
 
-/// Reads one answer, which has to be a success, and gives its body.
-async fn read_answer<'a>(
-    stream: &mut TcpStream,
-    answer: &'a mut Vec<u8>,
-) -> anyhow::Result<&'a str> {
+/// Reads one answer and gives its head; the body follows it.
+async fn read_answer(stream: &mut TcpStream, answer: &mut Vec<u8>) -> anyhow::Result<Head> {
     answer.clear();
     loop {
         if stream.read_buf(answer).await? == 0 {
@@ -155,14 +168,9 @@ async fn read_answer<'a>(
         let Some(head) = parse_head(answer)? else {
             continue;
         };
-        if answer.len() < head.length + head.body_length {
-            continue;
+        if answer.len() >= head.length + head.body_length {
+            return Ok(head);
         }
-        let body = std::str::from_utf8(&answer[head.length..])?;
-        if !(200..300).contains(&head.status) {
-            bail!("a join was answered {}: {body}", head.status);
-        }
-        return Ok(body);
     }
 }
 

@@ -51,6 +51,8 @@ pub(crate) struct Opening {
     pub redis_micros: f64,
     /// Latency of joins over connections that each send as soon as they are answered.
     pub joins: Quantiles,
+    /// Joins that were sent again because the line was busy.
+    pub joins_repeated: u64,
     pub redis_bytes_per_fan: f64,
     pub gateway_bytes: u64,
     /// Reading the room's figures, for which the gateway reads the line's snapshot.
@@ -90,7 +92,7 @@ pub(crate) async fn measure(
     let (gateway_after, redis_after) = cpu();
     let full = redis_bytes(redis_url).await?;
     let snapshots = snapshots(&gateway, &settings.room).await?;
-    let joins = joined.latencies.quantiles();
+    let (joins, joins_repeated) = (joined.latencies.quantiles(), joined.repeated);
     let calls = call(&gateway, &settings, &joined, options.call_minutes).await?;
     let log = gateway.admissions(&settings.room).await?;
     let judged = audit(joined, options.fans, &log, &calls, CALLS_PER_MINUTE);
@@ -104,6 +106,7 @@ pub(crate) async fn measure(
         gateway_micros: micros(gateway_after, gateway_before),
         redis_micros: micros(redis_after, redis_before),
         joins,
+        joins_repeated,
         #[expect(clippy::cast_precision_loss, reason = "bytes of one machine")]
         redis_bytes_per_fan: per_fan(full.saturating_sub(empty) as f64),
         gateway_bytes: resident_bytes(gateway.pid())?,
