@@ -30,7 +30,7 @@ pub(super) fn routes() -> OpenApiRouter<Booking> {
         .routes(routes!(reconcile))
 }
 
-/// All shows
+/// List the shows
 #[utoipa::path(
     get, path = "/admin/v1/shows", operation_id = "shows", tag = "booking",
     responses((status = 200, description = "By starting time", body = ShowList))
@@ -41,7 +41,7 @@ async fn shows(State(booking): State<Booking>) -> ApiJson<ShowList> {
     })
 }
 
-/// One show
+/// Read a show
 #[utoipa::path(
     get, path = "/admin/v1/shows/{showId}", operation_id = "show", tag = "booking",
     params(("showId" = ShowId, Path, description = "The show")),
@@ -59,7 +59,7 @@ async fn show(
 
 /// Import a show
 ///
-/// The same file again changes nothing.
+/// Importing the same file again changes nothing.
 #[utoipa::path(
     post, path = "/admin/v1/shows", operation_id = "show_import", tag = "booking",
     request_body = ShowFile,
@@ -148,7 +148,7 @@ fn refuse(faults: &[Fault]) -> ApiError {
         .into()
 }
 
-/// Count breaches of the booking invariants
+/// Check the booking invariants and count the breaches
 #[utoipa::path(
     get, path = "/admin/v1/check", operation_id = "check", tag = "booking",
     responses(
@@ -160,11 +160,11 @@ async fn check(State(booking): State<Booking>) -> ApiResult<ApiJson<CheckReport>
     Ok(ApiJson(booking.check().await?))
 }
 
-/// Compare the payment provider's last day with our books
+/// Compare the payment provider's records of the last day with the stored payments
 #[utoipa::path(
     post, path = "/admin/v1/reconcile", operation_id = "payments_reconcile", tag = "booking",
     responses(
-        (status = 200, description = "What was found", body = ReconcileReport),
+        (status = 200, description = "The differences that were found", body = ReconcileReport),
         (status = 403, description = "forbidden", body = Problem),
         (status = 503, description = "payment-unavailable, database-unavailable", body = Problem)
     )

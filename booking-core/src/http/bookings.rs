@@ -11,7 +11,7 @@ use web::{ApiJson, ApiPath, ApiResult};
 use super::problems::not_found;
 use crate::handle::Booking;
 
-/// One of my bookings.
+/// Reads a booking of the customer.
 #[utoipa::path(
     get, path = "/bookings/{bookingId}",
     params(("bookingId" = BookingId, Path, description = "The booking")),
@@ -27,7 +27,7 @@ pub(super) async fn booking(
     found.map(ApiJson).ok_or_else(not_found)
 }
 
-/// The QR code of one of my tickets.
+/// Reads the QR code of a ticket of the customer.
 #[utoipa::path(
     get, path = "/bookings/{bookingId}/tickets/{ticketId}/qr.svg",
     params(

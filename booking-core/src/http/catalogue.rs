@@ -28,13 +28,13 @@ pub(super) struct ShowsWanted {
     q: Option<String>,
 }
 
-/// The cities that have shows.
+/// Lists the cities that have shows.
 #[utoipa::path(
     get, path = "/cities",
     responses(
-        (status = 200, body = CityList, headers(("ETag", description = "Names this list"))),
+        (status = 200, body = CityList, headers(("ETag", description = "Identifies this version of the list"))),
         (status = 304, description = "It is still the list of If-None-Match",
-            headers(("ETag", description = "Names this list")))
+            headers(("ETag", description = "Identifies this version of the list")))
     )
 )]
 pub(super) async fn cities(State(booking): State<Booking>, headers: HeaderMap) -> Response {
@@ -42,14 +42,14 @@ pub(super) async fn cities(State(booking): State<Booking>, headers: HeaderMap) -
     for_everyone(&booking, &CityList { cities }, &headers)
 }
 
-/// The shows of a city.
+/// Lists the shows of a city.
 #[utoipa::path(
     get, path = "/cities/{cityId}/shows",
     params(("cityId" = CityId, Path, description = "The city"), ShowsWanted),
     responses(
-        (status = 200, body = ShowList, headers(("ETag", description = "Names this list"))),
+        (status = 200, body = ShowList, headers(("ETag", description = "Identifies this version of the list"))),
         (status = 304, description = "It is still the list of If-None-Match",
-            headers(("ETag", description = "Names this list"))),
+            headers(("ETag", description = "Identifies this version of the list"))),
         (status = 404, body = Problem),
         (status = 422, body = Problem)
     )
@@ -69,14 +69,14 @@ pub(super) async fn city_shows(
     Ok(for_everyone(&booking, &ShowList { shows }, &headers))
 }
 
-/// One show.
+/// Reads a show.
 #[utoipa::path(
     get, path = "/shows/{showId}",
     params(("showId" = ShowId, Path, description = "The show")),
     responses(
-        (status = 200, body = Show, headers(("ETag", description = "Names this state of it"))),
+        (status = 200, body = Show, headers(("ETag", description = "Identifies this version of it"))),
         (status = 304, description = "It is still as If-None-Match names it",
-            headers(("ETag", description = "Names this state of it"))),
+            headers(("ETag", description = "Identifies this version of it"))),
         (status = 404, body = Problem)
     )
 )]

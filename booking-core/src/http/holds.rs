@@ -22,7 +22,7 @@ use crate::store::idempotency::StoredAnswer;
     params(
         ("showId" = ShowId, Path, description = "The show"),
         ("Idempotency-Key" = Option<String>, Header, pattern = "^[ \\t]*[!-~]{1,255}[ \\t]*$",
-            description = "Makes a repeat harmless")
+            description = "Idempotency key: a repeated request has no further effect")
     ),
     request_body = HoldRequest,
     responses(
@@ -112,7 +112,7 @@ pub(crate) fn read_held(outcome: HoldOutcome) -> ApiResult<Hold> {
     }
 }
 
-/// One of my holds.
+/// Reads a hold of the customer.
 #[utoipa::path(
     get, path = "/holds/{holdId}",
     params(("holdId" = HoldId, Path, description = "The hold")),
@@ -128,14 +128,14 @@ pub(super) async fn hold(
     hold.map(ApiJson).ok_or_else(not_found)
 }
 
-/// Gives one of my holds up. The seats are free at once.
+/// Releases a hold of the customer. Its seats are free at once.
 #[utoipa::path(
     delete, path = "/holds/{holdId}",
     params(("holdId" = HoldId, Path, description = "The hold")),
     responses(
         (status = 204, description = "Given up, now or before"),
         (status = 404, body = Problem),
-        (status = 409, body = Problem, description = "conflict: it was bought")
+        (status = 409, body = Problem, description = "conflict: its seats were bought")
     )
 )]
 pub(super) async fn hold_release(

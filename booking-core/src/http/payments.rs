@@ -28,7 +28,7 @@ const CONFIRM_AGAIN_SECONDS: u64 = 1;
     params(
         ("holdId" = HoldId, Path, description = "The hold"),
         ("Idempotency-Key" = Option<String>, Header, pattern = "^[ \\t]*[!-~]{1,255}[ \\t]*$",
-            description = "Makes a repeat harmless")
+            description = "Idempotency key: a repeated request has no further effect")
     ),
     request_body = PaymentRequest,
     responses(
@@ -83,7 +83,7 @@ fn respond_payment(started: PaymentOutcome) -> ApiResult<Response> {
     params(
         ("holdId" = HoldId, Path, description = "The hold"),
         ("Idempotency-Key" = Option<String>, Header, pattern = "^[ \\t]*[!-~]{1,255}[ \\t]*$",
-            description = "Makes a repeat harmless")
+            description = "Idempotency key: a repeated request has no further effect")
     ),
     request_body = ConfirmRequest,
     responses(
@@ -155,13 +155,13 @@ fn respond_confirm(outcome: ConfirmOutcome) -> ApiResult<Response> {
     }
 }
 
-/// Takes the provider's webhooks in.
+/// Receives the webhooks of the payment provider.
 #[utoipa::path(
     post, path = "/payments/{provider}/webhook",
     params(("provider" = String, Path, description = "The provider's name")),
     request_body(content = String, content_type = "application/json"),
     responses(
-        (status = 200, description = "Stored"),
+        (status = 200, description = "The event is stored"),
         (status = 400, body = Problem, description = "The signature is not valid"),
         (status = 404, body = Problem),
         (status = 503, body = Problem, description = "database-unavailable: deliver it again")

@@ -23,14 +23,14 @@ use crate::handle::Booking;
 use crate::live::{LiveShow, MapForm};
 use crate::telemetry;
 
-/// All seats of a show and whether they can be had.
+/// Reads all seats of a show and their availability.
 #[utoipa::path(
     get, path = "/shows/{showId}/seatmap",
     params(("showId" = ShowId, Path, description = "The show")),
     responses(
-        (status = 200, body = SeatMap, headers(("ETag", description = "Names this map: changes with seats, prices and layout"))),
+        (status = 200, body = SeatMap, headers(("ETag", description = "Identifies this version of the map: changes with seats, prices and layout"))),
         (status = 304, description = "It is still the map of If-None-Match",
-            headers(("ETag", description = "Names this map"))),
+            headers(("ETag", description = "Identifies this version of the map"))),
         (status = 404, body = Problem),
         (status = 503, body = Problem, description = "database-unavailable")
     )
@@ -43,14 +43,14 @@ pub(super) async fn seat_map(
     map(&booking, &show, MapForm::Full, headers).await
 }
 
-/// All seats of a show in a few kilobytes, for pages that draw them.
+/// Reads all seats of a show in a compact form of a few kilobytes, for pages that draw them.
 #[utoipa::path(
     get, path = "/shows/{showId}/seatmap/compact",
     params(("showId" = ShowId, Path, description = "The show")),
     responses(
-        (status = 200, body = CompactSeatMap, headers(("ETag", description = "Names this map: changes with seats, prices and layout"))),
+        (status = 200, body = CompactSeatMap, headers(("ETag", description = "Identifies this version of the map: changes with seats, prices and layout"))),
         (status = 304, description = "It is still the map of If-None-Match",
-            headers(("ETag", description = "Names this map"))),
+            headers(("ETag", description = "Identifies this version of the map"))),
         (status = 404, body = Problem),
         (status = 503, body = Problem, description = "database-unavailable")
     )
@@ -104,10 +104,10 @@ fn cached(mut response: Response) -> Response {
     response
 }
 
-/// Changes of the seat map as server-sent events. The data of an event `seats` is a `SeatChanges`
-/// document; the first names the present version and no change. An event `reload` says that some
-/// were missed, and an event `heartbeat` that the connection lives. Clients skip events with other
-/// names.
+/// Streams changes of the seat map as server-sent events. The data of an event `seats` is a
+/// `SeatChanges` document; the first names the present version and no change. An event `reload` says
+/// that some changes were missed, and an event `heartbeat` that the connection works. Clients skip
+/// events with other names.
 #[utoipa::path(
     get, path = "/shows/{showId}/seatmap/live",
     params(("showId" = ShowId, Path, description = "The show")),

@@ -11,7 +11,7 @@ use super::openapi::{OfPlaceIfAny, OfRoom};
 use super::presented;
 use super::room::{RoomPath, Shows, private};
 
-/// The draw, for anyone who wants to check it
+/// Read the draw, so that anyone can verify it
 #[utoipa::path(
     get, path = "/_line/v1/rooms/{room}/draw", tag = "room",
     params(("room" = RoomId, Path, description = "The room")),

@@ -41,12 +41,12 @@ const SEND_MAX: Duration = Duration::from_secs(10);
 /// A client is pinged this often; if it has sent nothing by the next ping, it counts as gone.
 const PING_EVERY: Duration = Duration::from_secs(30);
 
-/// How I stand, now and whenever it changes
+/// Follow the status of a place
 ///
-/// A WebSocket, or server-sent events with `Accept: text/event-stream`. Frames are status
-/// documents. A `HeartbeatFrame` comes when nothing else did for five seconds, and in answer to any
-/// text that the client sends. A `ReconnectFrame` asks to come back, and then the server closes
-/// with 1012. Clients skip types that they do not know. A client that sends more than 100 frames or
+/// A WebSocket, or server-sent events with `Accept: text/event-stream`. The frames are status
+/// documents, the first at once and the next when the status changes. A `HeartbeatFrame` is sent
+/// when nothing else was for five seconds, and in answer to any text that the client sends. A
+/// `ReconnectFrame` asks the client to connect again, and then the server closes with 1012. Clients skip types that they do not know. A client that sends more than 100 frames or
 /// 16 KiB within ten seconds is closed with 1008.
 #[utoipa::path(
     get, path = "/_line/v1/rooms/{room}/place/live", tag = "place",

@@ -163,7 +163,7 @@ async fn shown(room: &Room, visitor: &Presented, query: &To) -> ApiResult<Shown>
     }
 }
 
-/// Join the line by the page's form, without JavaScript
+/// Join the line by the form of the page, without JavaScript
 #[utoipa::path(
     post, path = "/_line/rooms/{room}/join", operation_id = "joinByForm", tag = "page",
     params(
@@ -210,7 +210,7 @@ pub async fn join(
     })
 }
 
-/// Leave the line by the page's form, without JavaScript
+/// Leave the line by the form of the page, without JavaScript
 #[utoipa::path(
     post, path = "/_line/rooms/{room}/leave", operation_id = "leaveByForm", tag = "page",
     params(
@@ -235,7 +235,7 @@ pub async fn leave(
     Ok(see_other(&waiting_path(&room.id, &to), None))
 }
 
-/// Go in, if it is my turn
+/// Enter the protected page when it is the visitor's turn
 #[utoipa::path(
     get, path = "/_line/rooms/{room}/enter", tag = "page",
     params(
@@ -343,7 +343,7 @@ fn page_headers(state: &LineState) -> HeaderMap {
     get, path = "/_line/static/{version}/{*path}", tag = "page",
     params(
         ("version" = String, Path, description = "The version that the page names"),
-        ("path" = String, Path, description = "The file, which may stand in a directory")
+        ("path" = String, Path, description = "The path of the file")
     ),
     responses(
         (status = 200, description = "The file, cacheable for ever by its version"),

@@ -16,19 +16,19 @@ use super::openapi::{OfBody, OfCalls, OfGivingUp, OfLine, OfOrigin, OfPlace, OfR
 use super::presented;
 use super::room::{Line, RoomPath, Shows, private};
 
-/// Claim my turn
+/// Claim a turn
 ///
-/// The same session however often it is claimed.
+/// Repeated claims give the same session.
 #[utoipa::path(
     post, path = "/_line/v1/rooms/{room}/pass", tag = "pass",
     params(("room" = RoomId, Path, description = "The room")),
     security(("place" = []), ("placeCookie" = [])),
-    request_body(content = Option<NoFields>, description = "Nothing, or `{}`"),
+    request_body(content = Option<NoFields>, description = "An empty body, or `{}`"),
     responses(
         (status = 200, description = "The pass, also as a cookie", body = PassGrant),
         (
             status = 409,
-            description = "not-called; `place` says how the visitor stands",
+            description = "not-called; `place` has the status of the place",
             body = NotCalled,
             content_type = "application/problem+json"
         ),
@@ -70,7 +70,7 @@ fn not_called(answer: NotCalled) -> Response {
     web::error::respond(answer.problem.with("place", place))
 }
 
-/// End my session, by the pass or by the place it was given to
+/// End a session, identified by its pass or by its place
 #[utoipa::path(
     delete, path = "/_line/v1/rooms/{room}/pass", tag = "pass",
     params(("room" = RoomId, Path, description = "The room")),
@@ -79,7 +79,7 @@ fn not_called(answer: NotCalled) -> Response {
         ("placeCookie" = [])
     ),
     responses(
-        (status = 204, description = "The session is over and its slot free"),
+        (status = 204, description = "The session has ended and its slot is free"),
         OfRoom, OfLine, OfGivingUp
     )
 )]
@@ -101,7 +101,7 @@ pub async fn end(
     Ok(private((StatusCode::NO_CONTENT, cleared).into_response()))
 }
 
-/// The keys that verify passes
+/// Read the keys that verify passes
 #[utoipa::path(
     get, path = "/_line/v1/jwks.json", tag = "pass",
     responses(

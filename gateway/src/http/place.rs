@@ -21,7 +21,7 @@ use crate::edge::presented::Presented;
 
 /// Join the line
 ///
-/// The same nonce, or the token, is the same place again.
+/// Joining again with the same nonce or with the place token gives the same place.
 #[utoipa::path(
     post, path = "/_line/v1/rooms/{room}/places", tag = "place",
     params(("room" = RoomId, Path, description = "The room")),
@@ -142,9 +142,10 @@ fn joined_response(
     }
 }
 
-/// How I stand
+/// Read the status of a place
 ///
-/// With the line's store away, the last numbers that were known: `updatedAt` says how old.
+/// While the store of the line is unavailable, the answer has the last known numbers; `updatedAt`
+/// says when they were taken.
 #[utoipa::path(
     get, path = "/_line/v1/rooms/{room}/place", tag = "place",
     params(("room" = RoomId, Path, description = "The room")),

@@ -44,9 +44,9 @@ impl<S: Send + Sync> FromRequestParts<S> for Shows {
     }
 }
 
-/// The room, the same for everyone
+/// Read a room
 ///
-/// Without cookies, and cacheable for a second. Serialised once per view, however many ask.
+/// The same document for everyone, without cookies, cacheable for a second.
 #[utoipa::path(
     get, path = "/_line/v1/rooms/{room}", operation_id = "room", tag = "room",
     params(("room" = RoomId, Path, description = "The room")),

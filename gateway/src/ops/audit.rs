@@ -35,7 +35,7 @@ pub(super) struct Page {
     before: Option<i64>,
 }
 
-/// The audit log
+/// Read the audit log
 #[utoipa::path(
     get, path = "/admin/v1/audit", operation_id = "audit", tag = "records",
     params(Page),

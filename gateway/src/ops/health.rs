@@ -25,9 +25,9 @@ pub(super) struct Report {
     checks: Vec<Check>,
 }
 
-/// Whether the process runs
+/// Check whether the process runs
 ///
-/// Says nothing of what it needs: restarting a gateway does not mend Redis.
+/// Does not check Redis and PostgreSQL: restarting a gateway would not repair them.
 #[utoipa::path(
     get, path = "/livez", operation_id = "livez", tag = "health", security(()),
     responses((status = 200, description = "It runs", body = String, content_type = "text/plain"))
@@ -36,7 +36,7 @@ pub(super) async fn live() -> &'static str {
     "ok\n"
 }
 
-/// Whether this gateway can serve
+/// Check whether this gateway can serve
 #[utoipa::path(
     get, path = "/readyz", operation_id = "readyz", tag = "health", security(()),
     responses(

@@ -39,7 +39,7 @@ const VIEW_ONLY: [&str; 7] = [
     "updatedAt",
 ];
 
-/// All rooms
+/// List the rooms
 #[utoipa::path(
     get, path = "/admin/v1/rooms", operation_id = "rooms", tag = "rooms",
     responses(
@@ -53,7 +53,7 @@ pub(super) async fn list(State(state): State<OpsState>) -> ApiResult<ApiJson<Roo
     Ok(ApiJson(RoomList { rooms }))
 }
 
-/// Make a room
+/// Create a room
 #[utoipa::path(
     post, path = "/admin/v1/rooms", operation_id = "room_create", tag = "rooms",
     request_body = RoomSettings,
@@ -92,7 +92,7 @@ pub(super) async fn create(
     }
 }
 
-/// One room
+/// Read a room
 #[utoipa::path(
     get, path = "/admin/v1/rooms/{room}", operation_id = "room", tag = "rooms",
     params(("room" = RoomId, Path, description = "The room")),
@@ -166,7 +166,7 @@ pub(super) struct Deletion {
 
 /// Delete a room
 ///
-/// The admission log stays, unless `purgeLog` and `confirm` ask for its end.
+/// The admission log is kept, unless `purgeLog` and `confirm` ask for its removal.
 #[utoipa::path(
     delete, path = "/admin/v1/rooms/{room}", operation_id = "room_delete", tag = "rooms",
     params(("room" = RoomId, Path, description = "The room"), Deletion),
@@ -212,7 +212,7 @@ pub(super) async fn delete(
 #[utoipa::path(
     post, path = "/admin/v1/rooms/{room}/open", operation_id = "room_open", tag = "commands",
     params(("room" = RoomId, Path, description = "The room")),
-    request_body(content = Option<NoFields>, description = "Nothing, or `{}`"),
+    request_body(content = Option<NoFields>, description = "An empty body, or `{}`"),
     responses(RoomAsItIs, OfChange, OfRoom)
 )]
 pub(super) async fn open(
@@ -224,7 +224,7 @@ pub(super) async fn open(
     override_set(&state, operator, &room, Some(Override::Open), None).await
 }
 
-/// Call nobody for now
+/// Pause a room: nobody is called
 #[utoipa::path(
     post, path = "/admin/v1/rooms/{room}/pause", operation_id = "room_pause", tag = "commands",
     params(("room" = RoomId, Path, description = "The room")),
@@ -247,7 +247,7 @@ pub(super) async fn pause(
 #[utoipa::path(
     post, path = "/admin/v1/rooms/{room}/close", operation_id = "room_close", tag = "commands",
     params(("room" = RoomId, Path, description = "The room")),
-    request_body(content = Option<NoFields>, description = "Nothing, or `{}`"),
+    request_body(content = Option<NoFields>, description = "An empty body, or `{}`"),
     responses(RoomAsItIs, OfChange, OfRoom)
 )]
 pub(super) async fn close(
@@ -259,7 +259,7 @@ pub(super) async fn close(
     override_set(&state, operator, &room, Some(Override::Close), None).await
 }
 
-/// Give the room back to its schedule
+/// Remove an override, so that the room follows its schedule
 #[utoipa::path(
     delete, path = "/admin/v1/rooms/{room}/override", operation_id = "room_follow", tag = "commands",
     params(("room" = RoomId, Path, description = "The room")),
@@ -273,11 +273,11 @@ pub(super) async fn follow(
     override_set(&state, operator, &room, None, None).await
 }
 
-/// Go on as before the pause
+/// Resume a paused room
 #[utoipa::path(
     post, path = "/admin/v1/rooms/{room}/resume", operation_id = "room_resume", tag = "commands",
     params(("room" = RoomId, Path, description = "The room")),
-    request_body(content = Option<NoFields>, description = "Nothing, or `{}`"),
+    request_body(content = Option<NoFields>, description = "An empty body, or `{}`"),
     responses(RoomAsItIs, OfChange, OfRoom)
 )]
 pub(super) async fn resume(
@@ -293,7 +293,7 @@ pub(super) async fn resume(
     Ok(tagged(&state, record))
 }
 
-/// Live figures of a room
+/// Read the live figures of a room
 #[utoipa::path(
     get, path = "/admin/v1/rooms/{room}/stats", operation_id = "room_stats", tag = "rooms",
     params(("room" = RoomId, Path, description = "The room")),
@@ -320,7 +320,7 @@ pub(super) struct FromSeq {
     from: Option<u64>,
 }
 
-/// The admission log of a room
+/// Read the admission log of a room
 #[utoipa::path(
     get, path = "/admin/v1/rooms/{room}/admissions", operation_id = "room_admissions", tag = "records",
     params(("room" = RoomId, Path, description = "The room"), FromSeq),
@@ -369,12 +369,12 @@ pub(super) async fn admissions(
     Ok((headers, Body::from_stream(lines)).into_response())
 }
 
-/// End someone's session
+/// End the session of a place
 #[utoipa::path(
     delete, path = "/admin/v1/rooms/{room}/sessions/{place}", operation_id = "session_end", tag = "commands",
     params(
         ("room" = RoomId, Path, description = "The room"),
-        ("place" = PlaceId, Path, description = "Whose session")
+        ("place" = PlaceId, Path, description = "The place whose session is ended")
     ),
     responses(
         (status = 204, description = "Ended"),

@@ -6,7 +6,7 @@ use http::header::CONTENT_TYPE;
 
 use super::state::OpsState;
 
-/// The metrics of the process, for Prometheus
+/// Read the metrics of the process, for Prometheus
 #[utoipa::path(
     get, path = "/metrics", operation_id = "metrics", tag = "health", security(()),
     responses((status = 200, description = "Prometheus' text form", body = String,
