@@ -56,6 +56,20 @@ pub struct WaitEstimate {
     pub p90_seconds: u32,
 }
 
+/// How good the wait estimates were, from the last waits that ended: up to a thousand visitors who
+/// joined while the room was open.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct EstimateAccuracy {
+    /// The median difference between the estimated median wait and the actual one, as a share of the
+    /// actual one.
+    pub median_error: f64,
+    /// Share of the waits that were not longer than the estimated `p90Seconds`.
+    pub within_p90: f64,
+    /// The number of waits.
+    pub waits: u64,
+}
+
 /// How much is left to buy.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
@@ -250,6 +264,9 @@ pub struct RoomDocument {
     pub active_users: u64,
     /// Calls in the last minute.
     pub calls_per_minute: u64,
+    /// How good the wait estimates were; null while too few waits ended.
+    #[serde(default)]
+    pub estimate_accuracy: Option<EstimateAccuracy>,
     /// The configured rate.
     pub new_users_per_minute: u64,
     /// The configured cap.

@@ -6,7 +6,7 @@ use utoipa::ToSchema;
 
 use crate::clock::Timestamp;
 use crate::ids::{PlaceId, RoomId};
-use crate::line::Phase;
+use crate::line::{EstimateAccuracy, Phase};
 
 /// How places are ordered.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
@@ -373,6 +373,9 @@ pub struct RoomStats {
     pub expected_wait_seconds: Option<u32>,
     /// Mean wait of those called in the last minute, in seconds.
     pub actual_wait_seconds: Option<u32>,
+    /// How good the wait estimates were; null while too few waits ended.
+    #[serde(default)]
+    pub estimate_accuracy: Option<EstimateAccuracy>,
     /// Open sockets on this gateway.
     pub sockets: u64,
     /// The configured rate.

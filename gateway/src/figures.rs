@@ -94,6 +94,7 @@ async fn stats(room: &Room) -> Result<RoomStats, Problem> {
             .and_then(|pace| wait::estimate(counts.in_line, pace))
             .map(|wait| wait.p50_seconds),
         actual_wait_seconds: rates.waited_seconds,
+        estimate_accuracy: view.snapshot.as_ref().and_then(|last| last.accuracy),
         sockets: u64::try_from(room.sockets.count()).unwrap_or(u64::MAX),
         new_users_per_minute: settings.new_users_per_minute,
         total_active_users: settings.total_active_users,

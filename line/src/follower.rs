@@ -12,7 +12,7 @@ use tokio::time::MissedTickBehavior;
 use crate::error::WorkError;
 use crate::policy::snapshot::{Counts, Snapshot};
 use crate::policy::status::RoomView;
-use crate::policy::wait::{PaceHistory, configured_pace};
+use crate::policy::wait::{self, PaceHistory};
 use crate::rest::Task;
 use crate::room::{Rates, Room, paused_reason};
 use crate::sockets::Socket;
@@ -242,7 +242,19 @@ impl Follower {
                 tracing::warn!(room = %self.room.id, %error, "connected fans not put back yet");
             }
         }
-        self.room.view_set(self.view(snapshot, now));
+        let view = self.view(snapshot, now);
+        self.forecast(&view);
+        self.room.view_set(view);
+    }
+
+    /// Remembers what the last one in line is told.
+    fn forecast(&self, view: &RoomView) {
+        let in_line = view.snapshot.as_ref().map(|last| last.counts.in_line);
+        if let (Phase::Queueing, Some(in_line), Some(pace)) = (view.phase, in_line, view.pace)
+            && let Some(told) = wait::estimate(in_line, pace)
+        {
+            self.room.forecasts().note(view.made_at, told);
+        }
     }
 
     async fn read(&mut self) -> Result<Option<Snapshot>, WorkError> {
@@ -267,9 +279,7 @@ impl Follower {
             self.under = Some(under);
         }
         let counts = snapshot.counts;
-        // Everyone who ever came, less those who still wait.
-        self.history
-            .note(at, counts.joins.saturating_sub(counts.in_line));
+        self.history.note(at, &counts);
         // Counts that went down are those of a line that was made again.
         if self
             .counts
@@ -317,7 +327,6 @@ impl Follower {
             (Some((_, first)), Some((_, last))) => last.calls - first.calls,
             _ => 0,
         };
-        let pace = self.history.pace();
         RoomView {
             room: self.room.id.clone(),
             settings: Arc::new(record.settings.clone()),
@@ -327,7 +336,7 @@ impl Follower {
             drawn: record.seed_revealed_at.is_some(),
             snapshot,
             opening: self.opening.clone(),
-            pace: pace.or(Some(configured_pace(record.settings.new_users_per_minute))),
+            pace: self.history.pace(record.settings.new_users_per_minute),
             calls_per_minute: calls,
             stock: self.room.parts.stock.stock(&self.room.id),
             made_at: now,

@@ -1,6 +1,6 @@
 //! One room on this gateway.
 
-use std::sync::{Arc, Mutex as StdMutex, PoisonError};
+use std::sync::{Arc, Mutex as StdMutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use arc_swap::{ArcSwap, ArcSwapOption};
@@ -19,6 +19,7 @@ use crate::absences::Absences;
 use crate::door::Door;
 use crate::meters::Meters;
 use crate::parts::Parts;
+use crate::policy::accuracy::Forecasts;
 use crate::policy::order::{OrderKey, draw};
 use crate::policy::phase::phase_at;
 use crate::policy::place::PlaceToken;
@@ -93,6 +94,7 @@ pub struct Room {
     /// The public document of a view, serialised: whose view, the bytes, their tag.
     document: ArcSwapOption<(Arc<RoomView>, Bytes, HeaderValue)>,
     rates: StdMutex<Rates>,
+    forecasts: StdMutex<Forecasts>,
     /// Held while the room is made again, so that one task does it.
     pub(super) rebuilding: Mutex<()>,
     /// The latest term of live keys that this gateway has seen; held while one task reserves some.
@@ -120,6 +122,7 @@ impl Room {
             view: watch::Sender::new(Arc::new(view)),
             document: ArcSwapOption::empty(),
             rates: StdMutex::default(),
+            forecasts: StdMutex::default(),
             rebuilding: Mutex::new(()),
             key_term: Mutex::default(),
             parts,
@@ -242,6 +245,14 @@ impl Room {
     /// Notes how fast things happen.
     pub fn rates_set(&self, rates: Rates) {
         *self.rates.lock().unwrap_or_else(PoisonError::into_inner) = rates;
+    }
+
+    /// What fans were told of their wait, and how it turned out. Lock it for a moment only.
+    pub(crate) fn forecasts(&self) -> MutexGuard<'_, Forecasts> {
+        // Estimates are whole between any two of them.
+        self.forecasts
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Shows a new view to everyone who follows.

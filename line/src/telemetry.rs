@@ -22,6 +22,11 @@ metric_families::declare! {
     pub histogram(metric_families::LATENCY_SECONDS) TICK_SECONDS = "ropeline_line_tick_seconds";
     /// Wait of live joiners until they are called, by room.
     pub histogram(metric_families::WAIT_SECONDS) WAIT_SECONDS = "ropeline_line_wait_seconds";
+    /// Difference between the estimated median wait and the actual one of live joiners who are
+    /// called, as a share of the actual one, by room.
+    pub histogram(metric_families::RATIOS) ESTIMATE_ERROR = "ropeline_line_estimate_error_ratio";
+    /// The same waits, by room and whether they were `within` the estimated p90 or `beyond`.
+    pub counter ESTIMATES = "ropeline_line_estimates_total";
     /// Visitors in one batch at the door, by room.
     pub histogram(metric_families::BATCH_SIZES) DOOR_BATCH = "ropeline_line_door_batch_visitors";
     /// Batches at the door that failed, by room.

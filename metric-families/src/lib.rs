@@ -41,6 +41,9 @@ pub const WAIT_SECONDS: &[f64] = &[
 /// Upper bounds for sizes of batches: one to 512.
 pub const BATCH_SIZES: &[f64] = &[1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0, 128.0, 256.0, 512.0];
 
+/// Upper bounds for relative differences: one in a hundred to double.
+pub const RATIOS: &[f64] = &[0.01, 0.02, 0.05, 0.1, 0.2, 0.3, 0.5, 1.0];
+
 /// Gives the help text of `family` to the metrics recorder of the process.
 pub fn describe(family: &Family) {
     match family.kind {

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use contract::line::Phase;
+use contract::line::{EstimateAccuracy, Phase};
 use contract::room::{LimitedBy, RoomStats};
 use ratatui::Frame;
 use ratatui::layout::{Constraint, Layout, Rect};
@@ -137,6 +137,7 @@ fn line_figures(stats: &RoomStats) -> Vec<Line<'static>> {
         figure("active", grouped(stats.active)),
         figure("expected wait", expected_wait_text(stats)),
         figure("actual wait", wait_text(stats.actual_wait_seconds)),
+        figure("estimates", accuracy_text(stats.estimate_accuracy)),
         figure("sockets", grouped(stats.sockets)),
     ]
 }
@@ -229,6 +230,17 @@ pub(super) fn show_text(share: Option<f64>) -> String {
     share.map_or_else(
         || "unknown".to_owned(),
         |share| format!("{:.1} %", share * 100.0),
+    )
+}
+
+/// How good the estimates were: the median error, and the share of the waits within the p90.
+fn accuracy_text(accuracy: Option<EstimateAccuracy>) -> String {
+    accuracy.map_or_else(
+        || "unknown".to_owned(),
+        |accuracy| {
+            let (error, within) = (accuracy.median_error * 100.0, accuracy.within_p90 * 100.0);
+            format!("off by {error:.0} %, {within:.0} % within p90")
+        },
     )
 }
 

@@ -99,6 +99,7 @@ impl Books {
         {
             let known = self.shared.lock();
             (snapshot.counts.waited_ms, snapshot.counts.waited) = known.waited;
+            snapshot.accuracy = room.forecasts().accuracy();
             snapshot.limited_by = known.limited_by.map(|why| why.as_str().to_owned());
         }
         room.parts.store.snapshot_put(&at, &snapshot).await?;

@@ -21,6 +21,7 @@ use uuid::Uuid;
 use super::shared::Shared;
 use crate::error::WorkError;
 use crate::live_keys;
+use crate::policy::accuracy::Outcome;
 use crate::policy::admission::{TICK, decide};
 use crate::policy::order::{LIVE_BASE, waited};
 use crate::policy::situation::Situation;
@@ -369,6 +370,17 @@ impl Calls {
         }
     }
 
+    fn report_estimate(&self, outcome: Outcome) {
+        let room = self.room.id.to_string();
+        histogram!(telemetry::ESTIMATE_ERROR, "room" => room.clone()).record(outcome.error);
+        let p90 = if outcome.is_within {
+            "within"
+        } else {
+            "beyond"
+        };
+        counter!(telemetry::ESTIMATES, "room" => room, "p90" => p90).increment(1);
+    }
+
     fn note_waits(&self, popped: &Popped, now: Timestamp) {
         let age = now.since(self.room.record().created_at);
         let lifts = self.shared.lock().lifts.clone();
@@ -379,6 +391,9 @@ impl Calls {
             };
             self.shared.add_wait(wait);
             seconds.record(wait.as_secs_f64());
+            if let Some(outcome) = self.room.forecasts().settle(now.minus(wait), wait) {
+                self.report_estimate(outcome);
+            }
         }
     }
 }

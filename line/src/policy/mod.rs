@@ -3,6 +3,7 @@
 //! | Module | Subject |
 //! | --- | --- |
 //! | [`access_code`] | whether an access code is one of the room's, however it is typed |
+//! | [`accuracy`] | how good the wait estimates were |
 //! | [`admission`] | how many to call this tick, and why not more |
 //! | [`credit`] | calls that may be made, as the rate gives them |
 //! | [`order`] | order keys: the draw and the live clock |
@@ -17,6 +18,7 @@
 //! | [`wait`] | the wait estimate |
 
 pub mod access_code;
+pub mod accuracy;
 pub mod admission;
 pub mod credit;
 pub mod order;

@@ -7,6 +7,7 @@
 //! knot's distance behind.
 
 use contract::Timestamp;
+use contract::line::EstimateAccuracy;
 use serde::{Deserialize, Serialize};
 
 use super::order::OrderKey;
@@ -73,6 +74,9 @@ pub struct Snapshot {
     /// gateway of an earlier version left none, one of a later version may know other words.
     #[serde(default)]
     pub limited_by: Option<String>,
+    /// How good the wait estimates were, as the leader has seen them turn out.
+    #[serde(default)]
+    pub accuracy: Option<EstimateAccuracy>,
 }
 
 /// How many are ahead, and whether that is exact.

@@ -184,6 +184,7 @@ impl RoomView {
             users_in_line: self.users_in_line(),
             active_users: snapshot.counts.called + snapshot.counts.active,
             calls_per_minute: self.calls_per_minute,
+            estimate_accuracy: snapshot.accuracy,
             new_users_per_minute: settings.new_users_per_minute,
             total_active_users: settings.total_active_users,
             head: listed.head.iter().map(u64::to_string).collect(),

@@ -1,9 +1,13 @@
-//! The wait estimate, from how fast ranks have been shrinking.
+//! The wait estimate, from how fast the line has been moving.
 //!
-//! Ranks shrink by calls and by people who leave. Once a second the number of places that went
-//! from the front or from within is noted. The median estimate divides the places ahead by the
-//! mean pace of the last minutes; the pessimistic one by the pace of the slow stretches, so
-//! that a jerky line shows a wide range and a steady one a narrow range.
+//! Whoever waits is called, or leaves. Once a second the calls and the leavers so far are noted. The
+//! median estimate solves for the time in which both together use up the places ahead: calls come at
+//! the pace of the last minutes, and each place ahead is given up at the rate at which places were.
+//! The pessimistic estimate adds what the pace varied by, so that a jerky line shows a wide range
+//! and a steady one a narrow range.
+//!
+//! With `n` places to go, `c` calls a second and each place given up at the rate `h`, the places left
+//! after `t` seconds follow `n' = -c - h·n`, which is zero at `t = ln(1 + h·n/c) / h`.
 
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -11,43 +15,76 @@ use std::time::Duration;
 use contract::Timestamp;
 use contract::line::WaitEstimate;
 
-/// How far back pace is looked at.
+use super::snapshot::Counts;
+
+/// How far back the line is looked at.
 const HISTORY: Duration = Duration::from_mins(2);
-/// Stretches whose pace is compared for the pessimistic estimate.
+/// The configured rate counts as if it had been observed for this long, so that the first seconds
+/// after an opening do not decide alone.
+const RATE_COUNTS_AS: Duration = Duration::from_secs(10);
+/// Stretches whose calls are compared.
 const STRETCH: Duration = Duration::from_secs(10);
-/// Below this much history nothing is claimed from observation.
-const HISTORY_MIN: Duration = Duration::from_secs(3);
+/// Without a call for this long the line stands still, if as many as this were due.
+const STILL_AFTER: Duration = Duration::from_mins(1);
+const STILL_CALLS_DUE: f64 = 10.0;
+/// Standard deviations from the median to the ninetieth percentile of a normal distribution.
+const P90_DEVIATIONS: f64 = 1.28;
+/// Relative deviation of a wait that no observation would tell of.
+const DEVIATION_MIN: f64 = 0.005;
+/// Relative deviation when nothing was observed yet; it falls to nothing over [`HISTORY`].
+const DEVIATION_UNOBSERVED: f64 = 0.4;
 /// Longest wait that is shown: a day.
 const WAIT_MAX_SECONDS: f64 = 86_400.0;
 
-/// Pace of the line, in places a second.
+/// How the line moves.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Pace {
-    /// Mean over the history.
-    pub mean: f64,
-    /// Pace that nine of ten stretches reach.
-    pub slow: f64,
+    /// Calls a second.
+    calls: f64,
+    /// The rate at which each place in the line is given up, a second.
+    leaving: f64,
+    /// Variance of the calls of a stretch, in calls of a stretch: 1 when they come at random, 0 when
+    /// they come evenly.
+    dispersion: f64,
+    /// Relative deviation of the pace itself.
+    deviation: f64,
 }
 
-/// Remembers how far the line had moved at each snapshot.
+/// What had happened at a snapshot.
+#[derive(Clone, Copy, Debug)]
+struct Sample {
+    at: Timestamp,
+    calls: u64,
+    /// Places that were given up: everyone who ever came, less those who were called and those who
+    /// still wait. Those who come back lower it.
+    left: i64,
+    in_line: u64,
+}
+
+/// Remembers the line at each snapshot of the last minutes.
 #[derive(Clone, Debug, Default)]
 pub struct PaceHistory {
-    /// When, and places that had gone by then.
-    samples: VecDeque<(Timestamp, u64)>,
+    samples: VecDeque<Sample>,
 }
 
 impl PaceHistory {
-    /// Notes that `gone` places had gone by `at`. A count that went down means a new line.
-    pub fn note(&mut self, at: Timestamp, gone: u64) {
-        if self.samples.back().is_some_and(|(_, last)| gone < *last) {
+    /// Notes the counts at `at`. Calls that became fewer mean a new line.
+    pub fn note(&mut self, at: Timestamp, counts: &Counts) {
+        let last = self.samples.back();
+        if last.is_some_and(|last| counts.calls < last.calls) {
             self.samples.clear();
-        }
-        if self.samples.back().is_some_and(|(last, _)| at <= *last) {
+        } else if last.is_some_and(|last| at <= last.at) {
             return;
         }
-        self.samples.push_back((at, gone));
+        let signed = |count| i64::try_from(count).unwrap_or(i64::MAX);
+        self.samples.push_back(Sample {
+            at,
+            calls: counts.calls,
+            left: signed(counts.joins) - signed(counts.in_line) - signed(counts.calls),
+            in_line: counts.in_line,
+        });
         let oldest = at.minus(HISTORY);
-        while self.samples.len() > 2 && self.samples.front().is_some_and(|(t, _)| *t < oldest) {
+        while self.samples.len() > 2 && self.samples.front().is_some_and(|it| it.at < oldest) {
             self.samples.pop_front();
         }
     }
@@ -57,69 +94,127 @@ impl PaceHistory {
         self.samples.clear();
     }
 
-    /// The observed pace, or `None` while too little was seen.
-    pub fn pace(&self) -> Option<Pace> {
-        let (first, last) = (self.samples.front()?, self.samples.back()?);
-        if last.0.since(first.0) < HISTORY_MIN {
+    /// The pace of a line for which `calls_per_minute` are configured, or `None` while it stands
+    /// still.
+    pub fn pace(&self, calls_per_minute: u64) -> Option<Pace> {
+        let configured = configured_pace(calls_per_minute);
+        let (Some(first), Some(last)) = (self.samples.front(), self.samples.back()) else {
+            return Some(configured);
+        };
+        let seconds = last.at.since(first.at).as_secs_f64();
+        let called = count(last.calls - first.calls);
+        let is_due = configured.calls * seconds >= STILL_CALLS_DUE;
+        if called <= 0.0 && is_due && seconds >= STILL_AFTER.as_secs_f64() {
             return None;
         }
-        let mean = pace_between(*first, *last);
+        let trusted = RATE_COUNTS_AS.as_secs_f64();
+        let calls = (called + configured.calls * trusted) / (seconds + trusted);
+        let stretches = self.stretches();
+        Some(Pace {
+            calls,
+            leaving: self.leaving(*first, *last),
+            dispersion: dispersion(&stretches),
+            deviation: deviation(seconds, &stretches),
+        })
+    }
+
+    fn leaving(&self, first: Sample, last: Sample) -> f64 {
+        let waiting: f64 = self.samples.iter().map(|it| count(it.in_line)).sum();
+        let waiting = waiting / count(self.samples.len() as u64);
+        let seconds = last.at.since(first.at).as_secs_f64() + RATE_COUNTS_AS.as_secs_f64();
+        let left = u64::try_from(last.left - first.left).map_or(0.0, count);
+        left / (waiting.max(1.0) * seconds)
+    }
+
+    /// Calls of each stretch.
+    fn stretches(&self) -> Vec<f64> {
         let mut stretches = Vec::new();
-        let mut from = *first;
+        let Some(mut from) = self.samples.front() else {
+            return stretches;
+        };
         for sample in &self.samples {
-            if sample.0.since(from.0) >= STRETCH {
-                stretches.push(pace_between(from, *sample));
-                from = *sample;
+            if sample.at.since(from.at) >= STRETCH {
+                stretches.push(count(sample.calls - from.calls));
+                from = sample;
             }
         }
-        stretches.sort_by(f64::total_cmp);
-        let slow = stretches
-            .get(stretches.len() / 10)
-            .copied()
-            .unwrap_or(mean * 0.75);
-        Some(Pace {
-            mean,
-            slow: slow.min(mean),
-        })
+        stretches
     }
 }
 
-#[expect(
-    clippy::cast_precision_loss,
-    reason = "places in a line are far below 2^52"
-)]
-fn pace_between(from: (Timestamp, u64), to: (Timestamp, u64)) -> f64 {
-    let seconds = to.0.since(from.0).as_secs_f64();
-    if seconds <= 0.0 {
-        0.0
-    } else {
-        to.1.saturating_sub(from.1) as f64 / seconds
+#[expect(clippy::cast_precision_loss, reason = "counts are far below 2^52")]
+fn count(number: u64) -> f64 {
+    number as f64
+}
+
+fn mean(values: &[f64]) -> f64 {
+    values.iter().sum::<f64>() / count(values.len() as u64).max(1.0)
+}
+
+/// Variance by mean of the calls of stretches.
+fn dispersion(stretches: &[f64]) -> f64 {
+    let mean = mean(stretches);
+    if stretches.len() < 3 || mean <= 0.0 {
+        return 0.0;
     }
+    let squares: f64 = stretches.iter().map(|calls| (calls - mean).powi(2)).sum();
+    squares / count(stretches.len() as u64 - 1) / mean
+}
+
+/// The relative deviation of the pace that was observed for `seconds`: how far the older half of it
+/// was from the newer, and more while little was seen.
+fn deviation(seconds: f64, stretches: &[f64]) -> f64 {
+    let half = stretches.len() / 2;
+    let (older, newer) = (
+        mean(&stretches[..half]),
+        mean(&stretches[stretches.len() - half..]),
+    );
+    let both = older + newer;
+    let drift = if half >= 2 && both > 0.0 {
+        (older - newer).abs() / both
+    } else {
+        0.0
+    };
+    let unseen = (1.0 - seconds / HISTORY.as_secs_f64()).max(0.0);
+    let unobserved = DEVIATION_UNOBSERVED * unseen;
+    (drift.powi(2) + unobserved.powi(2) + DEVIATION_MIN.powi(2)).sqrt()
 }
 
 /// What the configured rate promises, for a line that has not been observed yet.
-#[expect(clippy::cast_precision_loss, reason = "rates are far below 2^52")]
 pub fn configured_pace(calls_per_minute: u64) -> Pace {
-    let mean = calls_per_minute as f64 / 60.0;
     Pace {
-        mean,
-        slow: mean * 0.75,
+        calls: count(calls_per_minute) / 60.0,
+        leaving: 0.0,
+        dispersion: 0.0,
+        deviation: DEVIATION_UNOBSERVED,
     }
 }
 
 /// The wait of someone with `ahead` places before them, or `None` when the line stands still.
-#[expect(
-    clippy::cast_precision_loss,
-    reason = "places in a line are far below 2^52"
-)]
 pub fn estimate(ahead: u64, pace: Pace) -> Option<WaitEstimate> {
-    let to_go = (ahead + 1) as f64;
-    let p50 = seconds(to_go / pace.mean)?;
-    let p90 = seconds(to_go / pace.slow.max(pace.mean / 4.0))?;
+    let to_go = count(ahead) + 1.0;
+    let median = seconds_until(to_go, pace);
+    // The calls on the way vary, and so did those that the pace was taken from.
+    let observed = pace.calls * HISTORY.as_secs_f64();
+    let on_the_way = pace.dispersion / to_go + pace.dispersion / observed.max(1.0);
+    let deviation = (on_the_way + pace.deviation.powi(2)).sqrt();
+    let p50_seconds = shown(median)?;
+    let p90_seconds = shown(median * (1.0 + P90_DEVIATIONS * deviation))?;
     Some(WaitEstimate {
-        p50_seconds: p50,
-        p90_seconds: p90.max(p50),
+        p50_seconds,
+        p90_seconds: p90_seconds.max(p50_seconds),
     })
+}
+
+/// How long calls and leavers take to use up `to_go` places.
+fn seconds_until(to_go: f64, pace: Pace) -> f64 {
+    let share = pace.leaving * to_go / pace.calls;
+    // The formula for nobody who leaves, of which the other is the limit.
+    if share < 1e-6 {
+        to_go / pace.calls
+    } else {
+        share.ln_1p() / pace.leaving
+    }
 }
 
 #[expect(
@@ -127,60 +222,93 @@ pub fn estimate(ahead: u64, pace: Pace) -> Option<WaitEstimate> {
     clippy::cast_sign_loss,
     reason = "clamped to a day"
 )]
-fn seconds(value: f64) -> Option<u32> {
-    value
+fn shown(seconds: f64) -> Option<u32> {
+    seconds
         .is_finite()
-        .then(|| value.ceil().clamp(1.0, WAIT_MAX_SECONDS) as u32)
+        .then(|| seconds.ceil().clamp(1.0, WAIT_MAX_SECONDS) as u32)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn history(gone_per_second: impl Iterator<Item = u64>) -> PaceHistory {
+    /// A line of `in_line` with these calls and leavers in each second; as many join.
+    fn history(in_line: u64, steps: impl Iterator<Item = (u64, u64)>) -> PaceHistory {
         let mut history = PaceHistory::default();
-        let mut gone = 0;
-        for (second, step) in gone_per_second.enumerate() {
-            gone += step;
-            let at = Timestamp::from_ms(i64::try_from(second).unwrap() * 1000);
-            history.note(at, gone);
+        let mut counts = Counts {
+            in_line,
+            joins: in_line,
+            ..Counts::default()
+        };
+        for (second, (calls, leavers)) in (0..).zip(steps) {
+            counts.calls += calls;
+            counts.joins += calls + leavers;
+            history.note(Timestamp::from_ms(second * 1000), &counts);
         }
         history
     }
 
+    fn calls(history: &PaceHistory, per_minute: u64, ahead: u64) -> WaitEstimate {
+        estimate(ahead, history.pace(per_minute).unwrap()).unwrap()
+    }
+
     #[test]
     fn a_steady_line_gives_a_narrow_range() {
-        let pace = history(std::iter::repeat_n(10, 120)).pace().unwrap();
-        assert_eq!(
-            estimate(5_999, pace),
-            Some(WaitEstimate {
-                p50_seconds: 600,
-                p90_seconds: 600
-            })
-        );
+        let history = history(10_000, std::iter::repeat_n((10, 0), 121));
+        let wait = calls(&history, 600, 5_999);
+        assert_eq!(wait.p50_seconds, 600);
+        assert!(wait.p90_seconds <= 610, "{wait:?}");
     }
 
     #[test]
     fn a_jerky_line_gives_a_wide_range() {
-        let pace = history((0..120).map(|s| if s / 20 % 2 == 0 { 18 } else { 2 }))
-            .pace()
-            .unwrap();
-        let wait = estimate(5_999, pace).unwrap();
-        assert!(wait.p90_seconds > wait.p50_seconds * 2, "{wait:?}");
+        let steps = (0..121).map(|second| (if second / 20 % 2 == 0 { 18 } else { 2 }, 0));
+        let wait = calls(&history(10_000, steps), 600, 499);
+        assert!(wait.p90_seconds * 10 > wait.p50_seconds * 12, "{wait:?}");
+    }
+
+    #[test]
+    fn those_who_leave_shorten_the_wait_less_the_fewer_there_are() {
+        // One in a thousand a second.
+        let history = history(10_000, std::iter::repeat_n((10, 10), 121));
+        let near = calls(&history, 600, 99);
+        let far = calls(&history, 600, 9_999);
+        assert!((9..=10).contains(&near.p50_seconds), "{near:?}");
+        // By calls alone it would be 1000, and at the pace of both together 500.
+        assert!((680..=740).contains(&far.p50_seconds), "{far:?}");
+    }
+
+    #[test]
+    fn what_is_configured_counts_while_little_was_seen() {
+        let unseen = estimate(599, PaceHistory::default().pace(600).unwrap()).unwrap();
+        assert_eq!(unseen.p50_seconds, 60);
+        assert!(unseen.p90_seconds > 70, "{unseen:?}");
+        // One call late, after three seconds, is no sign of a slow line.
+        let wait = calls(
+            &history(600, [(0, 0), (0, 0), (0, 0)].into_iter()),
+            600,
+            599,
+        );
+        assert!(wait.p50_seconds <= 75, "{wait:?}");
     }
 
     #[test]
     fn unknown_is_not_zero() {
-        assert_eq!(history(std::iter::repeat_n(10, 2)).pace(), None);
-        let still = history(std::iter::repeat_n(0, 60)).pace().unwrap();
-        assert_eq!(estimate(100, still), None);
+        let still = history(1_000, std::iter::repeat_n((0, 0), 61));
+        assert_eq!(still.pace(600), None);
         assert_eq!(estimate(100, configured_pace(0)), None);
     }
 
     #[test]
     fn a_new_line_forgets_the_old_one() {
-        let mut history = history(std::iter::repeat_n(10, 60));
-        history.note(Timestamp::from_ms(100_000), 3);
-        assert_eq!(history.pace(), None);
+        let mut history = history(1_000, std::iter::repeat_n((10, 0), 60));
+        history.note(Timestamp::from_ms(100_000), &Counts::default());
+        assert_eq!(
+            history.pace(60),
+            PaceHistory::default().pace(60).map(|pace| Pace {
+                deviation: pace.deviation.hypot(DEVIATION_MIN),
+                ..pace
+            })
+        );
     }
 }

@@ -8,6 +8,7 @@
 mod admission_log;
 mod conformance;
 mod conformance_random;
+mod estimates;
 mod knots;
 mod purging;
 mod records;

@@ -122,6 +122,7 @@ pub(super) fn stats(second: u64) -> RoomStats {
         show_share: None,
         expected_wait_seconds: None,
         actual_wait_seconds: None,
+        estimate_accuracy: None,
         sockets: 0,
         new_users_per_minute: 600,
         total_active_users: 1_000,

@@ -436,6 +436,7 @@ async fn stats(State(fake): App) -> Json<RoomStats> {
         show_share: None,
         expected_wait_seconds: None,
         actual_wait_seconds: None,
+        estimate_accuracy: None,
         sockets: 0,
         new_users_per_minute: fake.rate(),
         total_active_users: CAP,

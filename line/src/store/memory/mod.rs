@@ -540,6 +540,7 @@ impl RoomStore for MemoryStore {
                 clock: room.clock,
                 birth: room.birth.to_string(),
                 limited_by: None,
+                accuracy: None,
             }
         })
     }

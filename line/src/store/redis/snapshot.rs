@@ -43,6 +43,7 @@ impl RedisStore {
             clock: at(&answer, 10)?,
             birth: text(answer.get(11).unwrap_or(&Value::Nil))?.to_owned(),
             limited_by: None,
+            accuracy: None,
         })
     }
 }
