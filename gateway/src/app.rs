@@ -298,6 +298,7 @@ impl App {
             durable: Arc::new(DurableRecords {
                 rooms: room_records.clone(),
                 admissions: admissions.clone(),
+                audit: Audit::new(database.clone()),
             }),
             pass_keys: Arc::new(pass_keys(config, keys, public_url)?),
             place_keys: Arc::new(PlaceKeys::derive(&keys.signing)),

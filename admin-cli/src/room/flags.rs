@@ -84,10 +84,11 @@ pub struct SettingFlags {
     /// How places are ordered [new rooms: fifo]
     #[arg(long, value_name = "METHOD", value_parser = ["fifo", "random", "passthrough", "reject"])]
     queueing_method: Option<String>,
-    /// Collect and call even outside the schedule's sale time
+    /// Send everyone to the waiting page, and queue even outside the schedule's sale time
     #[arg(long, overrides_with = "no_queue_all")]
     queue_all: bool,
-    /// Queue only within the schedule's sale time [new rooms: so]
+    /// Queue only within the schedule's sale time, and let visitors straight in while nobody waits
+    /// and rate and cap have room [new rooms: so]
     #[arg(long)]
     no_queue_all: bool,
     /// When collecting starts: RFC 3339, +10m, now, or none [new rooms: none]

@@ -39,6 +39,7 @@ mod round_trips;
 mod serving;
 mod shares;
 mod skew;
+mod stand_by;
 mod starting;
 mod test_app;
 mod unread_bodies;

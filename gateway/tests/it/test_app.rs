@@ -26,7 +26,7 @@ use ipnet::IpNet;
 use line::policy::place::PlaceKeys;
 use line::policy::status::StockFigures;
 use line::records::durable::DurableRecords;
-use line::records::{Act, Admissions, Database, Rooms, pool_options};
+use line::records::{Act, Admissions, Audit, Database, Rooms, pool_options};
 use line::rooms::RoomSet;
 use line::skew::Skew;
 use line::store::redis::RedisStore;
@@ -279,7 +279,8 @@ impl World {
             store: Arc::new(RedisStore::new(redis, &self.prefix).unwrap()),
             durable: Arc::new(DurableRecords {
                 rooms: rooms.clone(),
-                admissions: Admissions::new(database),
+                admissions: Admissions::new(database.clone()),
+                audit: Audit::new(database),
             }),
             pass_keys: Arc::new(PassKeys::new("https://line.test", keys()).unwrap()),
             place_keys: Arc::new(PlaceKeys::derive(&keys())),

@@ -34,6 +34,10 @@ use crate::telemetry;
 /// How long a lease lasts. A leader that dies is replaced within this.
 const LEASE: Duration = Duration::from_secs(2);
 
+/// How long a pending batch of stand-by is left to the gateway that popped it. It has died, or the
+/// log did not answer it, when the batch is still pending then.
+const STANDBY_LEFT_FOR: Duration = Duration::from_secs(1);
+
 /// A batch that is in the log, on its way to be made called.
 struct Publishing {
     published: BoxFuture<'static, StoreResult<bool>>,
@@ -240,6 +244,14 @@ impl Calls {
             self.log_head = Some(head);
             return Ok(Some(state));
         }
+        // A gateway in stand-by may have logged a batch since the tick began. It has one at a time,
+        // so the last one of the log is pending now, or published.
+        let Some(state) = begin(&self.room, now).await? else {
+            return Ok(None);
+        };
+        if state.pending.is_some() || head.seq <= state.seq {
+            return Ok(Some(state));
+        }
         tracing::warn!(room = %self.room.id, store = state.seq, log = head.seq, "the line went back");
         self.room.rebuild().await?;
         let state = begin(&self.room, now).await?;
@@ -250,6 +262,11 @@ impl Calls {
     /// Finishes the batch that was left pending, or calls the next places.
     async fn call_next(&mut self, state: &TickState, now: Timestamp) -> Result<u64, WorkError> {
         if let Some(batch) = state.pending {
+            let popped_at = state.standby_at;
+            if popped_at.is_some_and(|at| now.since(at) < STANDBY_LEFT_FOR) {
+                // The gateway that popped it is at it.
+                return Ok(0);
+            }
             let store = &self.room.parts.store;
             let popped = store.call_pending(&self.room.store_ref()).await?;
             return self.complete(batch, popped, now).await;
@@ -288,6 +305,7 @@ impl Calls {
             batch: room.parts.randomness.uuid(),
             count: decision.count,
             active_max: situation.active_max,
+            calls_per_minute: situation.calls_per_minute,
             bucket: decision.filled,
             given_back: state.given_back,
         };

@@ -145,6 +145,7 @@ pub(super) fn snapshot(value: Value, taken_at: Timestamp, epoch: u32) -> StoreRe
             claims: at(&counts, 6)?,
             no_shows: at(&counts, 7)?,
             ended: at(&counts, 8)?,
+            straight: at(&counts, 11)?,
             waited_ms: 0,
             waited: 0,
         },

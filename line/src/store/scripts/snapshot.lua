@@ -3,7 +3,7 @@
 -- KEYS  1 meta  2 line  3 popped  4 called  5 active  6 absent
 -- ARGV  1 epoch  2 places in the head  3 most knots
 -- Returns { { in line, absent, called, active, joins, calls, claims, no shows, ended, clock,
---       birth },
+--       birth, straight in },
 --       { head keys }, { key, rank, … } }. Cost O((head + knots) · log n).
 local meta, line = KEYS[1], KEYS[2]
 if redis.call('HGET', meta, 'epoch') ~= ARGV[1] then
@@ -32,8 +32,8 @@ if places > head_max then
     knots[#knots + 1] = string.format('%.0f', rank)
   end
 end
-local counters = redis.call('HMGET', meta, 'joins', 'calls', 'claims', 'no_shows', 'ended', 'clock', 'born')
-for i = 1, 7 do
+local counters = redis.call('HMGET', meta, 'joins', 'calls', 'claims', 'no_shows', 'ended', 'clock', 'born', 'standby_total')
+for i = 1, 8 do
   counters[i] = counters[i] or '0'
 end
 return {
