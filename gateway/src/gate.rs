@@ -37,6 +37,7 @@ use line::sessions::SessionCheck;
 use line::target::Target;
 use line::telemetry;
 use metrics::{Counter, counter};
+use tokio::time::Instant;
 use tower::ServiceExt;
 use web::{ApiError, HolderOnly, LimitedAs, NotHolder, RequestId};
 
@@ -261,8 +262,13 @@ impl Shared {
                 head.extensions.insert(LimitedAs(group.address()));
             }
             head.extensions.insert(id);
+            let method = head.method.clone();
             let request = Request::from_parts(head, body);
-            self.forward_embedded(request, &forwarded).await
+            let began = Instant::now();
+            let (response, command) = self.forward_embedded(request, &forwarded).await;
+            let (status, took) = (response.status(), began.elapsed());
+            self.proxy.note_embedded(&method, status, took, visitor);
+            (response, command)
         };
         if let (Some(head), Some(room)) = (holders_request, &way.room) {
             if response.extensions().get::<NotHolder>().is_some() {

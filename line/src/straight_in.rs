@@ -15,6 +15,7 @@ use tokio::time::Instant;
 use crate::error::WorkError;
 use crate::live_keys;
 use crate::passes::{Admission, Minted, mint};
+use crate::policy::care::RateShare;
 use crate::policy::order::clock_floor;
 use crate::policy::standby::is_standby;
 use crate::records::{AdmissionBatch, LogHead};
@@ -59,7 +60,7 @@ impl Room {
             .stock
             .stock(&self.id)
             .is_some_and(|stock| stock.remaining == 0);
-        parts.skew.may_lead() && !is_sold_out && parts.upstreams.is_open(&self.target())
+        parts.skew.may_lead() && !is_sold_out
     }
 }
 
@@ -99,7 +100,9 @@ async fn settle(
 ) -> Result<(), WorkError> {
     // Whoever gave up waiting is on the way to the waiting page.
     batch.retain(|waiting| !waiting.is_closed());
-    if batch.is_empty() || !room.is_standby() || !room.calls_go_on() {
+    let upstream = room.parts.upstreams.rate_share(&room.target());
+    let is_called = room.is_standby() && room.calls_go_on() && upstream > RateShare::NONE;
+    if batch.is_empty() || !is_called {
         return Ok(());
     }
     let now = room.parts.now();
@@ -111,7 +114,7 @@ async fn settle(
             .map(|_| PlaceId::from_bytes(room.parts.randomness.bytes()))
             .collect(),
         active_max: settings.total_active_users,
-        calls_per_minute: settings.new_users_per_minute,
+        calls_per_minute: upstream.of(settings.new_users_per_minute),
         expires_at: now.plus(Duration::from_secs(settings.session_duration_seconds)),
     };
     let popped = pop(room, now, &order).await?;

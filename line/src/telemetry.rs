@@ -20,6 +20,8 @@ metric_families::declare! {
     pub counter ENTRIES = "ropeline_line_entries_total";
     /// Share of the calls that are claimed, by room: what the return of no-shows' credit goes by.
     pub gauge SHOW_SHARE = "ropeline_line_show_ratio";
+    /// Share of the configured rate that the upstream gets, by room, as seen by its leader.
+    pub gauge UPSTREAM_SHARE = "ropeline_line_upstream_share_ratio";
     /// Ticks as leader, by room and by what limited the calls.
     pub counter TICKS = "ropeline_line_ticks_total";
     /// How far this gateway's clock is ahead of the store's; beyond 2 either way it does not lead.

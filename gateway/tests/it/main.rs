@@ -43,4 +43,5 @@ mod stand_by;
 mod starting;
 mod test_app;
 mod unread_bodies;
+mod upstream_care;
 mod waiting_page;

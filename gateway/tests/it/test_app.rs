@@ -23,6 +23,7 @@ use gateway::proxy::{Proxy, ProxyConfig};
 use gateway::public::{PublicParts, PublicSide};
 use http::{HeaderMap, Method, StatusCode};
 use ipnet::IpNet;
+use line::policy::care::RateShare;
 use line::policy::place::PlaceKeys;
 use line::policy::status::StockFigures;
 use line::records::durable::DurableRecords;
@@ -79,11 +80,12 @@ impl StockSource for NoStock {
     }
 }
 
-struct AlwaysOpen;
+/// The proxy's word, as in the product.
+struct ProxyHealth(Arc<Proxy>);
 
-impl UpstreamHealth for AlwaysOpen {
-    fn is_open(&self, _: &Target) -> bool {
-        true
+impl UpstreamHealth for ProxyHealth {
+    fn rate_share(&self, target: &Target) -> RateShare {
+        self.0.rate_share(target)
     }
 }
 
@@ -275,6 +277,7 @@ impl World {
         connected(&database).await;
         let keys = || vec![PassKey::from_seed([3; 32]).unwrap()];
         let rooms = Rooms::new(database.clone());
+        let proxy = Arc::new(Proxy::new(ProxyConfig::default(), clock.clone()));
         let parts = Arc::new(Parts {
             store: Arc::new(RedisStore::new(redis, &self.prefix).unwrap()),
             durable: Arc::new(DurableRecords {
@@ -289,14 +292,14 @@ impl World {
             process: randomness.uuid(),
             randomness,
             stock: Arc::new(NoStock),
-            upstreams: Arc::new(AlwaysOpen),
+            upstreams: Arc::new(ProxyHealth(proxy.clone())),
             tasks: tasks.clone(),
             stop: stop.clone(),
         });
         let side = PublicSide::start(PublicParts {
             parts,
             records: rooms,
-            proxy: Arc::new(Proxy::new(ProxyConfig::default(), clock)),
+            proxy,
             embedded,
             public_url: PUBLIC_URL.to_owned(),
             cookies: CookieForm { is_secure: false },

@@ -278,9 +278,11 @@ impl Calls {
     async fn call(&mut self, state: &TickState, now: Timestamp) -> Result<u64, WorkError> {
         let room = &self.room;
         let record = room.record();
+        let upstream = room.parts.upstreams.rate_share(&room.target());
         let situation = Situation {
             phase: room.phase(),
-            calls_per_minute: record.settings.new_users_per_minute,
+            upstream,
+            calls_per_minute: upstream.of(record.settings.new_users_per_minute),
             active_max: record.settings.total_active_users,
             in_line: state.in_line,
             occupied: state.occupied,
@@ -291,7 +293,6 @@ impl Calls {
                 .stock
                 .stock(&room.id)
                 .map(|stock| stock.remaining),
-            upstream_open: room.parts.upstreams.is_open(&room.target()),
             held_until: state.held_until,
             append_took: self.append_took,
             has_rested: self.has_rested,
@@ -371,6 +372,7 @@ impl Calls {
         let room = self.room.id.to_string();
         gauge!(telemetry::IN_LINE, "room" => room.clone()).set(situation.in_line as f64);
         gauge!(telemetry::OCCUPIED, "room" => room.clone()).set(situation.occupied as f64);
+        gauge!(telemetry::UPSTREAM_SHARE, "room" => room.clone()).set(situation.upstream.ratio());
         counter!(telemetry::TICKS, "room" => room, "limited_by" => limited_by.as_str())
             .increment(1);
         self.shared.lock().limited_by = Some(limited_by);

@@ -4,7 +4,9 @@
 //! | --- | --- |
 //! | [`access_code`] | whether an access code is one of the room's, however it is typed |
 //! | [`admission`] | how many to call this tick, and why not more |
+//! | [`care`] | how much of the rate an upstream gets, by how it does |
 //! | [`credit`] | calls that may be made, as the rate gives them |
+//! | `latency` | whether an upstream answers slower than usual |
 //! | [`order`] | order keys: the draw and the live clock |
 //! | [`outcome`] | what became of an admission after it was logged |
 //! | [`passes_by`] | why an idle room lets everyone through |
@@ -20,7 +22,9 @@
 
 pub mod access_code;
 pub mod admission;
+pub mod care;
 pub mod credit;
+mod latency;
 pub mod order;
 pub mod outcome;
 pub mod passes_by;
