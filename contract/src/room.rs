@@ -73,6 +73,11 @@ pub struct RoomSettings {
     #[serde(default = "defaults::new_users_per_minute")]
     #[schema(maximum = 10_000_000)]
     pub new_users_per_minute: u64,
+    /// The most that `newUsersPerMinute` may be set to, against a slipped digit: a higher one is
+    /// refused until this is raised too. No ceiling, when null.
+    #[serde(default)]
+    #[schema(minimum = 1, maximum = 10_000_000)]
+    pub rate_ceiling_per_minute: Option<u64>,
     /// Most sessions at once.
     #[serde(default = "defaults::total_active_users")]
     #[schema(minimum = 1, maximum = 10_000_000)]

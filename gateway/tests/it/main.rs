@@ -30,6 +30,7 @@ mod opening;
 mod ops;
 mod ops_rooms;
 mod outages;
+mod overrides;
 mod people;
 mod proxy;
 mod redis_server;
