@@ -260,6 +260,9 @@ pub struct RoomDocument {
     pub closes_at: Option<Timestamp>,
     /// Visitors in the line.
     pub users_in_line: u64,
+    /// Whether visitors go straight in, because nobody waits.
+    #[serde(default)]
+    pub standby: bool,
     /// Visitors called or inside.
     pub active_users: u64,
     /// Calls in the last minute.

@@ -73,6 +73,11 @@ pub struct RoomSettings {
     #[serde(default = "defaults::new_users_per_minute")]
     #[schema(maximum = 10_000_000)]
     pub new_users_per_minute: u64,
+    /// The most that `newUsersPerMinute` may be set to, against a slipped digit: a higher one is
+    /// refused until this is raised too. No ceiling, when null.
+    #[serde(default)]
+    #[schema(minimum = 1, maximum = 10_000_000)]
+    pub rate_ceiling_per_minute: Option<u64>,
     /// Most sessions at once.
     #[serde(default = "defaults::total_active_users")]
     #[schema(minimum = 1, maximum = 10_000_000)]
@@ -91,7 +96,9 @@ pub struct RoomSettings {
     /// How places are ordered.
     #[serde(default)]
     pub queueing_method: QueueingMethod,
-    /// Collect and call even outside the schedule's sale time.
+    /// Send everyone to the waiting page, and queue even outside the schedule's sale time. Without
+    /// it a queueing room is in stand-by: while nobody waits and rate and cap have room, visitors go
+    /// straight in.
     #[serde(default)]
     pub queue_all: bool,
     /// When collecting starts; never, when null.
@@ -359,6 +366,20 @@ pub struct RoomStats {
     pub claims_per_second: f64,
     /// No-shows as a share of calls, 0 to 1.
     pub no_show_share: f64,
+    /// Whether the room is in stand-by with nobody waiting: visitors go straight in while rate and
+    /// cap have room.
+    #[serde(default)]
+    pub standby: bool,
+    /// Calls ever made that let a visitor straight in, without the waiting page.
+    #[serde(default)]
+    pub straight_in_total: u64,
+    /// Requests that this gateway let through without a limit since it was started, because the
+    /// room was idle.
+    #[serde(default)]
+    pub passed_through_requests: u64,
+    /// Passes that it gave them.
+    #[serde(default)]
+    pub passed_through_passes: u64,
     /// Calls claimed during the last minute.
     #[serde(default)]
     pub entries_per_minute: u64,

@@ -171,6 +171,12 @@ fn numbers(settings: &RoomSettings, findings: &mut Findings) {
             ", or null",
         ),
         (
+            "rateCeilingPerMinute",
+            settings.rate_ceiling_per_minute,
+            RATE_MAX,
+            ", or null",
+        ),
+        (
             "streamIdleSeconds",
             settings.stream_idle_seconds,
             DURATION_SECONDS_MAX,
@@ -180,6 +186,17 @@ fn numbers(settings: &RoomSettings, findings: &mut Findings) {
         if let Some(value) = value {
             findings.within(field, value, &(1..=max), unit);
         }
+    }
+    if let Some(ceiling) = settings.rate_ceiling_per_minute
+        && settings.new_users_per_minute > ceiling
+    {
+        findings.add(
+            "newUsersPerMinute",
+            format!(
+                "{} is above rateCeilingPerMinute, which is {ceiling}: if it is meant, raise that too",
+                settings.new_users_per_minute
+            ),
+        );
     }
     if settings.session_renewal && settings.session_max_seconds < settings.session_duration_seconds
     {
@@ -348,6 +365,22 @@ mod tests {
         check(
             |s| s.session_duration_seconds = 0,
             &["sessionDurationSeconds"],
+        );
+    }
+
+    #[test]
+    fn a_rate_keeps_below_its_ceiling() {
+        let ceiling =
+            |ceiling| move |s: &mut RoomSettings| s.rate_ceiling_per_minute = Some(ceiling);
+        check(ceiling(600), &[]);
+        check(ceiling(599), &["newUsersPerMinute"]);
+        check(ceiling(RATE_MAX + 1), &["rateCeilingPerMinute"]);
+        check(
+            |s| {
+                s.rate_ceiling_per_minute = Some(0);
+                s.new_users_per_minute = 0;
+            },
+            &["rateCeilingPerMinute"],
         );
     }
 

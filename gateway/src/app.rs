@@ -19,6 +19,7 @@ use booking_core::config::PaymentConfig;
 use contract::pass::PassKeys;
 use embedded::payment_simulator::{PaymentSimulator, SimulatorSettings};
 use embedded::{Servers, Want};
+use line::policy::care::RateShare;
 use line::policy::place::PlaceKeys;
 use line::records::durable::DurableRecords;
 use line::records::{self, Admissions, Audit, Database, Rooms};
@@ -48,7 +49,6 @@ use crate::line_owner::LineOwner;
 use crate::ops::auth::Tokens;
 use crate::ops::metrics::Metrics;
 use crate::ops::{self, OpsState, SeedSource};
-use crate::proxy::breaker::BreakerState;
 use crate::proxy::{Proxy, ProxyConfig};
 use crate::public::{PublicParts, PublicSide};
 use shop::{BookingRooms, BookingStock, booking_config, shop_routes, start_booking, ticket_keys};
@@ -298,6 +298,7 @@ impl App {
             durable: Arc::new(DurableRecords {
                 rooms: room_records.clone(),
                 admissions: admissions.clone(),
+                audit: Audit::new(database.clone()),
             }),
             pass_keys: Arc::new(pass_keys(config, keys, public_url)?),
             place_keys: Arc::new(PlaceKeys::derive(&keys.signing)),
@@ -562,15 +563,11 @@ async fn housekeeping(limits: RateLimits, metrics: Metrics, stop: CancellationTo
     }
 }
 
-/// The breakers of remote upstreams, as the line's health source.
+/// How upstreams do, for the calls of the line.
 struct ProxyHealth(Arc<Proxy>);
 
 impl UpstreamHealth for ProxyHealth {
-    fn is_open(&self, target: &Target) -> bool {
-        match target {
-            Target::Embedded => true,
-            Target::Remote(upstream) => self.0.breaker_state(upstream) != BreakerState::Open,
-            Target::Unusable => false,
-        }
+    fn rate_share(&self, target: &Target) -> RateShare {
+        self.0.rate_share(target)
     }
 }

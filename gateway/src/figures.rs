@@ -67,6 +67,7 @@ async fn stats(room: &Room) -> Result<RoomStats, Problem> {
     let rates = room.rates();
     let view = room.view();
     let settings = &room.record().settings;
+    let passed = room.unmetered.passed().map(|(_, passed)| passed);
     Ok(RoomStats {
         room: room.id.clone(),
         phase: room.phase(),
@@ -83,6 +84,10 @@ async fn stats(room: &Room) -> Result<RoomStats, Problem> {
         calls_per_second: rates.calls,
         claims_per_second: rates.claims,
         no_show_share: share(counts),
+        standby: room.is_standby() && counts.in_line == 0,
+        straight_in_total: counts.straight,
+        passed_through_requests: passed.iter().map(|passed| passed.requests).sum(),
+        passed_through_passes: passed.iter().map(|passed| passed.passes).sum(),
         entries_per_minute: rates.entries_per_minute,
         show_share: rates.show_share,
         limited_by: view

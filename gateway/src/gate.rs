@@ -1,7 +1,8 @@
 //! The gate: every request outside the line's own paths goes through here (GATE).
 //!
 //! A request to a protected path is let through only with a valid pass of that path's room whose
-//! session is live. An upstream learns of passes only from headers that the gate sets; headers of
+//! session is live, or while the room is idle; a room in stand-by begins a session for whoever opens
+//! a page. An upstream learns of passes only from headers that the gate sets; headers of
 //! the same names from clients are removed. The gate checks the session of every pass, on
 //! unprotected paths too, because an upstream may take a pass for an admission.
 
@@ -9,6 +10,7 @@ mod holder;
 mod last_page;
 mod refusal;
 mod signatures;
+mod stand_by;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -22,12 +24,12 @@ use contract::pass::PassClaims;
 use contract::path::SafePath;
 use contract::principal::{Principal, ROOM};
 use contract::upstream::Upstream;
-use contract::{Clock, Problem, ProblemCode, RoomId, Timestamp};
+use contract::{Clock, PlaceId, Problem, ProblemCode, RoomId, Timestamp};
 use http::header::{CACHE_CONTROL, HOST, SET_COOKIE};
 use http::request::Parts;
 use http::uri::Scheme;
 use http::{HeaderMap, HeaderValue, Method};
-use line::passes::{self, Admission};
+use line::passes::{self, Admission, Minted};
 use line::room::Room;
 use line::rooms::RoomSet;
 use line::session_end;
@@ -35,6 +37,7 @@ use line::sessions::SessionCheck;
 use line::target::Target;
 use line::telemetry;
 use metrics::{Counter, counter};
+use tokio::time::Instant;
 use tower::ServiceExt;
 use web::{ApiError, HolderOnly, LimitedAs, NotHolder, RequestId};
 
@@ -48,6 +51,7 @@ use crate::proxy::{End, Forwarded, Proxy, Terms, UpstreamKind, Visitor, headers}
 use last_page::{LAST_PAGE_MAX, Last, LastPageGate, target_of};
 use refusal::{Asked, refuse};
 use signatures::Signatures;
+use stand_by::straight_in;
 
 /// Headers that some shared caches obey instead of `Cache-Control`.
 const CACHE_ORDERS: [&str; 8] = [
@@ -72,6 +76,7 @@ struct Shared {
     proxy: Arc<Proxy>,
     embedded: Router,
     signatures: Signatures,
+    limits: RateLimits,
     last_pages: LastPageGate,
     exempt: Counter,
 }
@@ -154,7 +159,8 @@ impl Gate {
             scheme,
             proxy,
             embedded,
-            signatures: Signatures::new(limits),
+            signatures: Signatures::new(limits.clone()),
+            limits,
             last_pages: LastPageGate::new(),
             // Counted without a room label: the path is protected by no room.
             exempt: counter!(telemetry::GATE, "outcome" => "exempt"),
@@ -211,8 +217,14 @@ impl Shared {
                     head.extensions.insert(HolderOnly);
                 }
                 None => {
-                    room.meters.gate.refused.increment(1);
-                    return Ok(refuse(room, &head, &presented));
+                    let entered = straight_in(room, &self.limits, asked, &presented, now).await;
+                    let Some((place, pass)) = entered else {
+                        room.meters.gate.refused.increment(1);
+                        return Ok(refuse(room, &head, &presented));
+                    };
+                    room.meters.gate.standby.increment(1);
+                    let is_session = true;
+                    let_through = self.newcomer(room, place, &pass, now, is_session);
                 }
             }
         }
@@ -250,8 +262,13 @@ impl Shared {
                 head.extensions.insert(LimitedAs(group.address()));
             }
             head.extensions.insert(id);
+            let method = head.method.clone();
             let request = Request::from_parts(head, body);
-            self.forward_embedded(request, &forwarded).await
+            let began = Instant::now();
+            let (response, command) = self.forward_embedded(request, &forwarded).await;
+            let (status, took) = (response.status(), began.elapsed());
+            self.proxy.note_embedded(&method, status, took, visitor);
+            (response, command)
         };
         if let (Some(head), Some(room)) = (holders_request, &way.room) {
             if response.extensions().get::<NotHolder>().is_some() {
@@ -286,7 +303,7 @@ impl Shared {
     ) -> Option<LetThrough> {
         let own = claims.iter().find(|claims| claims.aud == room.id);
         if room.phase() == Phase::Idle {
-            room.meters.gate.idle.increment(1);
+            room.unmetered.request(room.passes_by(), now);
             return Some(match own {
                 Some(own) => LetThrough {
                     own: Some(Principal::of(own, true)),
@@ -329,10 +346,22 @@ impl Shared {
     /// Mints a pass in an idle room, so that the upstream sees one subject for all requests of a
     /// browser.
     fn walk_through(&self, room: &Room, now: Timestamp) -> LetThrough {
-        let subject = contract::PlaceId::from_bytes(room.parts.randomness.bytes());
-        let Ok(pass) = passes::mint_idle(room, subject, now) else {
-            return LetThrough::default();
-        };
+        let subject = PlaceId::from_bytes(room.parts.randomness.bytes());
+        match passes::mint_idle(room, subject, now) {
+            Ok(pass) => self.newcomer(room, subject, &pass, now, false),
+            Err(_) => LetThrough::default(),
+        }
+    }
+
+    /// A visitor who has just been given `pass`, which is set as a cookie on the answer.
+    fn newcomer(
+        &self,
+        room: &Room,
+        subject: PlaceId,
+        pass: &Minted,
+        now: Timestamp,
+        is_session: bool,
+    ) -> LetThrough {
         let expires_at = pass.expires_at;
         let token = &pass.grant.access_token;
         LetThrough {
@@ -343,6 +372,7 @@ impl Shared {
                 is_live: true,
             }),
             cookie: Some(self.cookies.pass(&room.id, token, expires_at, now)),
+            is_session,
             ..LetThrough::default()
         }
     }

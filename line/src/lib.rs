@@ -33,9 +33,13 @@
 //! | [`sessions`] | who is inside, as far as this gateway knows |
 //! | [`skew`] | how far this gateway's clock is from the store's |
 //! | [`sockets`] | the connections whose fans wait on this gateway |
+//! | [`standby`] | the queue of visitors who may go straight in |
+//! | [`straight_in`] | the task that lets them in, while nobody waits |
 //! | [`store`] | the live line: the port, Redis, and the model in memory |
 //! | [`target`] | where requests to a room's part of the site go |
 //! | [`telemetry`] | metric names |
+//! | [`unmetered`] | what is let through without a limit, counted by why |
+//! | `unmetered_log` | writes that to the audit log |
 //! | [`visitor`] | join, look, claim, leave: what a visitor can do |
 
 pub mod absences;
@@ -64,9 +68,13 @@ pub mod session_end;
 pub mod sessions;
 pub mod skew;
 pub mod sockets;
+pub mod standby;
 pub mod store;
+pub mod straight_in;
 pub mod target;
 pub mod telemetry;
+pub mod unmetered;
+mod unmetered_log;
 pub mod visitor;
 
 pub use error::{WorkError, line_problem};

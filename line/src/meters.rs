@@ -22,6 +22,10 @@ pub struct Meters {
     pub door_failures: Counter,
     /// Reads of snapshots and notices that failed.
     pub follower_failures: Counter,
+    /// Visitors that went straight in, in stand-by.
+    pub straight: Counter,
+    /// Batches of these that failed.
+    pub standby_failures: Counter,
     /// What the gate decided about requests to the room's paths.
     pub gate: Decisions,
 }
@@ -30,8 +34,8 @@ pub struct Meters {
 pub struct Decisions {
     /// Passed with a session.
     pub admitted: Counter,
-    /// Passed because nobody waits.
-    pub idle: Counter,
+    /// Passed with a session that began with the request, in stand-by.
+    pub standby: Counter,
     /// Passed because the fan holds or bought what it is about.
     pub holder: Counter,
     /// Passed because the end of the session led there.
@@ -53,9 +57,11 @@ impl Meters {
             door_batch: histogram!(telemetry::DOOR_BATCH, "room" => room()),
             door_failures: counter!(telemetry::DOOR_FAILURES, "room" => room()),
             follower_failures: counter!(telemetry::FOLLOWER_FAILURES, "room" => room()),
+            straight: counter!(telemetry::STRAIGHT, "room" => room()),
+            standby_failures: counter!(telemetry::STANDBY_FAILURES, "room" => room()),
             gate: Decisions {
                 admitted: decided("admitted"),
-                idle: decided("idle"),
+                standby: decided("standby"),
                 holder: decided("holder"),
                 last_page: decided("last-page"),
                 refused: decided("refused"),

@@ -8,6 +8,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use uuid::Uuid;
 
+use crate::policy::care::RateShare;
 use crate::policy::place::PlaceKeys;
 use crate::policy::status::StockFigures;
 use crate::randomness::Randomness;
@@ -34,7 +35,7 @@ pub struct Parts {
     pub randomness: Randomness,
     /// What is left to sell.
     pub stock: Arc<dyn StockSource>,
-    /// Whether an upstream takes requests.
+    /// How upstreams do.
     pub upstreams: Arc<dyn UpstreamHealth>,
     /// This process among the candidates for leader.
     pub process: Uuid,
@@ -58,8 +59,8 @@ pub trait StockSource: Send + Sync {
     fn stock(&self, room: &RoomId) -> Option<StockFigures>;
 }
 
-/// Tells whether calls should go on, from how an upstream does.
+/// Tells how fast calls may go on, from how an upstream does.
 pub trait UpstreamHealth: Send + Sync {
-    /// Whether the upstream of a room takes requests.
-    fn is_open(&self, target: &Target) -> bool;
+    /// The share of its rate that a room with this upstream may call at.
+    fn rate_share(&self, target: &Target) -> RateShare;
 }

@@ -95,7 +95,7 @@ pub fn mint_called(
     )
 }
 
-/// A pass for someone who walks through an idle room.
+/// A pass for someone who walks through an idle room. It is counted, as no limit holds for it.
 pub fn mint_idle(room: &Room, place: PlaceId, now: Timestamp) -> Result<Minted, Problem> {
     let duration = Duration::from_secs(room.record().settings.session_duration_seconds);
     let admission = Admission {
@@ -104,5 +104,7 @@ pub fn mint_idle(room: &Room, place: PlaceId, now: Timestamp) -> Result<Minted, 
         from: now,
         until: now.plus(duration),
     };
-    mint(&room.parts, &room.id, admission, now)
+    let minted = mint(&room.parts, &room.id, admission, now)?;
+    room.unmetered.pass(room.passes_by(), now);
+    Ok(minted)
 }

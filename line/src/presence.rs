@@ -191,6 +191,7 @@ mod tests {
             claims: 0,
             bucket: Bucket::default(),
             pending: None,
+            standby_at: None,
             seq: 0,
             held_until: None,
             lapsed: lapsed.then(Uuid::nil),

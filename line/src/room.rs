@@ -21,6 +21,7 @@ use crate::meters::Meters;
 use crate::parts::Parts;
 use crate::policy::accuracy::Forecasts;
 use crate::policy::order::{OrderKey, draw};
+use crate::policy::passes_by::PassesBy;
 use crate::policy::phase::phase_at;
 use crate::policy::place::PlaceToken;
 use crate::policy::status::{PlaceFacts, RoomView};
@@ -29,8 +30,10 @@ use crate::records::RoomRecord;
 use crate::rest::Rest;
 use crate::sessions::Sessions;
 use crate::sockets::Sockets;
+use crate::standby::Standby;
 use crate::store::RoomRef;
 use crate::target::Target;
+use crate::unmetered::Unmetered;
 
 /// How fast things happen in a room, per second.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
@@ -72,6 +75,10 @@ pub struct Room {
     pub parts: Arc<Parts>,
     /// The way into the store.
     pub door: Door,
+    /// The way straight in, in stand-by.
+    pub standby: Standby,
+    /// What is let through without a limit.
+    pub unmetered: Unmetered,
     /// Whose connection closed.
     pub absences: Absences,
     /// Connections waiting here.
@@ -108,8 +115,10 @@ impl Room {
         let id = record.settings.room.clone();
         let meters = Meters::of(&id);
         Arc::new(Self {
-            id,
             door: Door::default(),
+            standby: Standby::default(),
+            unmetered: Unmetered::of(&id),
+            id,
             absences: Absences::default(),
             sockets: Sockets::counted_by(meters.sockets.clone()),
             meters,
@@ -287,6 +296,11 @@ impl Room {
         let record = &self.known.load().record;
         let ordered = record.open_ordered_at.or(record.opened_at);
         ordered.is_some() || self.phase() == Phase::Queueing
+    }
+
+    /// Why everyone passes through, while the room is idle.
+    pub fn passes_by(&self) -> PassesBy {
+        PassesBy::of(&self.known.load().record.settings)
     }
 
     /// Whether everyone passes through.

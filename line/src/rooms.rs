@@ -24,6 +24,8 @@ use crate::records::{RoomRecord, Rooms};
 use crate::room::Room;
 use crate::rounds;
 use crate::store::RoomRef;
+use crate::straight_in;
+use crate::unmetered_log;
 
 /// Time between reads.
 const READ_EVERY: Duration = Duration::from_millis(400);
@@ -136,7 +138,8 @@ impl RoomSet {
     /// process stops.
     pub async fn run(self, change: i64) {
         let rounds = rounds::run(&self.parts, || self.all());
-        tokio::join!(self.follow_records(change), rounds);
+        let log = unmetered_log::run(&self.parts, || self.all());
+        tokio::join!(self.follow_records(change), rounds, log);
     }
 
     async fn follow_records(&self, mut change: i64) {
@@ -227,6 +230,7 @@ pub fn set_to_work(room: &Arc<Room>) {
     doorkeeper::keep(room);
     let (tasks, work) = (&room.parts.tasks, &room.work);
     tasks.spawn(work.track_future(super::presence::run(room.clone())));
+    tasks.spawn(work.track_future(straight_in::run(room.clone())));
     tasks.spawn(work.track_future(Follower::new(room.clone()).run()));
     tasks.spawn(work.track_future(Leader::new(room.clone()).run()));
 }

@@ -8,10 +8,20 @@ metric_families::declare! {
     pub gauge OCCUPIED = "ropeline_line_occupied_places";
     /// Calls made, by room.
     pub counter CALLS = "ropeline_line_calls_total";
+    /// Visitors that went straight in without a page, in stand-by, by room: calls too.
+    pub counter STRAIGHT = "ropeline_line_straight_entries_total";
+    /// Batches of visitors that were not all let straight in, by room and reason.
+    pub counter STANDBY_CLOSED = "ropeline_line_standby_closed_total";
+    /// Batches of visitors to be let straight in that failed, by room.
+    pub counter STANDBY_FAILURES = "ropeline_line_standby_failures_total";
+    /// Passes given without a limit, by room and by why: `idle`, `passthrough` or `suspended`.
+    pub counter UNMETERED_PASSES = "ropeline_line_unmetered_passes_total";
     /// Calls claimed, by room, as seen by its leader.
     pub counter ENTRIES = "ropeline_line_entries_total";
     /// Share of the calls that are claimed, by room: what the return of no-shows' credit goes by.
     pub gauge SHOW_SHARE = "ropeline_line_show_ratio";
+    /// Share of the configured rate that the upstream gets, by room, as seen by its leader.
+    pub gauge UPSTREAM_SHARE = "ropeline_line_upstream_share_ratio";
     /// Ticks as leader, by room and by what limited the calls.
     pub counter TICKS = "ropeline_line_ticks_total";
     /// How far this gateway's clock is ahead of the store's; beyond 2 either way it does not lead.

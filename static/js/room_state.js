@@ -11,6 +11,7 @@
  * @property {"connecting" | "live" | "polling" | "stale" | "unavailable" | "offline"} link
  * @property {number} pollMs interval, when polling
  * @property {"no" | "joining" | "yes"} joined
+ * @property {number | null} joinedAt when a join gave the place, local clock, milliseconds
  * @property {number} joinFailures joins in a row that nothing answered
  * @property {string | null} refused problem code of the last refused join
  * @property {number | null} autoEnterAt local clock, milliseconds
@@ -34,13 +35,18 @@
  * Time in which a fan can stop the automatic entry. WCAG 2.2.1 requires at least 20 seconds.
  */
 export const AUTO_ENTER_MS = 20_000;
+/**
+ * A fan who is called this soon after joining goes in at once: there is nothing to come back to,
+ * and no wait in which they could have turned to something else.
+ */
+export const AT_ONCE_MS = 3_000;
 /** Part of a short claim window after which the page enters by itself. */
 const AUTO_ENTER_SHARE = 0.5;
 
 /** @type {Readonly<RoomState>} */
 export const INITIAL = Object.freeze({
   status: null, heardAt: 0, skewMs: 0, link: "connecting", pollMs: 0, joined: "no",
-  joinFailures: 0, refused: null, autoEnterAt: null, stayed: false,
+  joinedAt: null, joinFailures: 0, refused: null, autoEnterAt: null, stayed: false,
 });
 
 /**
@@ -85,10 +91,12 @@ function heard(state, status, at) {
   // estimate.
   const ahead = Date.parse(status.updatedAt) - at;
   const skewMs = state.status === null ? ahead : Math.max(state.skewMs, ahead);
-  const next = { ...state, status, heardAt: at, skewMs, joinFailures: 0, joined: /** @type {const} */ ("yes"), refused: null };
+  const joinedAt = state.joined === "joining" ? at : state.joinedAt;
+  const next = { ...state, status, heardAt: at, skewMs, joinedAt, joinFailures: 0, joined: /** @type {const} */ ("yes"), refused: null };
   if (status.state !== "called") return { ...next, autoEnterAt: null, stayed: false };
   if (state.status?.state === "called" || state.stayed) return next;
-  return { ...next, autoEnterAt: at + autoEnterIn(status, at + skewMs) };
+  const isAtOnce = state.status?.state === "waiting" && joinedAt !== null && at - joinedAt <= AT_ONCE_MS;
+  return { ...next, autoEnterAt: isAtOnce ? at : at + autoEnterIn(status, at + skewMs) };
 }
 
 /**

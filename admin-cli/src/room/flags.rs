@@ -53,6 +53,10 @@ pub struct SettingFlags {
     )]
     #[arg(allow_hyphen_values = true, value_parser = parse_count)]
     new_users_per_minute: Option<u64>,
+    /// The most that the rate may be set to, against a slipped digit, or none [new rooms: none]
+    #[arg(long, value_name = "N", alias = "rate-ceiling-per-minute")]
+    #[arg(allow_hyphen_values = true, value_parser = parse_count_or_none)]
+    rate_ceiling: Option<OrNone>,
     /// Most sessions at once [new rooms: 1000]
     #[arg(long = "cap", value_name = "N", visible_alias = "total-active-users")]
     #[arg(allow_hyphen_values = true, value_parser = parse_count)]
@@ -84,10 +88,11 @@ pub struct SettingFlags {
     /// How places are ordered [new rooms: fifo]
     #[arg(long, value_name = "METHOD", value_parser = ["fifo", "random", "passthrough", "reject"])]
     queueing_method: Option<String>,
-    /// Collect and call even outside the schedule's sale time
+    /// Send everyone to the waiting page, and queue even outside the schedule's sale time
     #[arg(long, overrides_with = "no_queue_all")]
     queue_all: bool,
-    /// Queue only within the schedule's sale time [new rooms: so]
+    /// Queue only within the schedule's sale time, and let visitors straight in while nobody waits
+    /// and rate and cap have room [new rooms: so]
     #[arg(long)]
     no_queue_all: bool,
     /// When collecting starts: RFC 3339, +10m, now, or none [new rooms: none]
@@ -158,6 +163,7 @@ impl SettingFlags {
         named.set("upstream", self.upstream.as_ref())?;
         named.set("upstreamConnectionsMax", self.upstream_connections_max)?;
         named.set("streamIdleSeconds", self.stream_idle)?;
+        named.set("rateCeilingPerMinute", self.rate_ceiling)?;
         named.set("paths", list(&self.paths, self.no_paths))?;
         named.set("newUsersPerMinute", self.new_users_per_minute)?;
         named.set("totalActiveUsers", self.total_active_users)?;
@@ -343,6 +349,7 @@ mod tests {
             "upstream-connections-max",
             "stream-idle",
             "rate",
+            "rate-ceiling",
             "cap",
             "session-duration",
             "session-max",
@@ -417,7 +424,7 @@ mod tests {
                    --session-renewal --session-max 1s --queueing-method fifo --queue-all \
                    --prequeue-opens-at now --opens-at now --closes-at now --claim-window 1s \
                    --absence-timeout 1s --missed-turn-grace 1s --challenge none --access-code a \
-                   --upstream-connections-max 1 --stream-idle 1s \
+                   --upstream-connections-max 1 --stream-idle 1s --rate-ceiling 9 \
                    --message m --suspended";
         let settings: RoomSettings = serde_json::from_str(r#"{"room":"eras"}"#).unwrap();
         let Value::Object(mut settings) = serde_json::to_value(settings).unwrap() else {

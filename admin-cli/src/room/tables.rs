@@ -69,6 +69,12 @@ pub fn detail(room: &RoomView, now: Timestamp) -> Table {
         "new users per minute",
         grouped(settings.new_users_per_minute),
     );
+    row(
+        "rate ceiling",
+        settings
+            .rate_ceiling_per_minute
+            .map_or_else(|| "none".to_owned(), grouped),
+    );
     row("total active users", grouped(settings.total_active_users));
     row("session", session_text(room));
     row("queueing method", wire_word(&settings.queueing_method));

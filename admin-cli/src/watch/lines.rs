@@ -74,7 +74,7 @@ fn line_of(stats: &RoomStats) -> String {
     let clock = stats.updated_at.to_string();
     format!(
         "{} {} phase={} in-line={} called={} active={}/{} calls/s={:.1}/{:.1} joins/s={:.1} \
-         claims/s={:.1} no-shows={:.1}% wait={} limited-by={}",
+         claims/s={:.1} no-shows={:.1}% wait={} limited-by={} straight-in={} passed-through={}",
         &clock[11..19],
         stats.room,
         wire_word(&stats.phase),
@@ -89,6 +89,8 @@ fn line_of(stats: &RoomStats) -> String {
         stats.no_show_share * 100.0,
         wait_of(stats),
         stats.limited_by.map_or("unknown", LimitedBy::as_str),
+        grouped(stats.straight_in_total),
+        grouped(stats.passed_through_passes),
     )
 }
 
@@ -103,7 +105,7 @@ mod tests {
             line_of(&model::tests::stats("queueing", 48_211, 1200)),
             "10:00:00 eras phase=queueing in-line=48,211 called=30 active=450/500 \
              calls/s=19.9/20.0 joins/s=55.2 claims/s=18.0 no-shows=2.0% wait=12min30s \
-             limited-by=database"
+             limited-by=database straight-in=1,250 passed-through=17"
         );
     }
 

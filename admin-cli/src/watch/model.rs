@@ -180,6 +180,7 @@ pub(super) mod tests {
             "active": 450, "joinsTotal": 9000, "callsTotal": 5000, "claimsTotal": 4900,
             "noShowsTotal": 100, "sessionsEndedTotal": 4000, "joinsPerSecond": 55.25,
             "callsPerSecond": 19.9, "claimsPerSecond": 18.0, "noShowShare": 0.02,
+            "straightInTotal": 1250, "passedThroughRequests": 40, "passedThroughPasses": 17,
             "entriesPerMinute": 1080, "showShare": 0.975, "limitedBy": "database",
             "expectedWaitSeconds": 750, "actualWaitSeconds": null, "sockets": 4000,
             "newUsersPerMinute": rate, "totalActiveUsers": 500,

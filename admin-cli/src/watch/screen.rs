@@ -16,6 +16,9 @@ use crate::room::idle::PASS_THROUGH;
 use crate::room::tables::wire_word;
 use crate::when::{instant_text, span_text};
 
+/// What a room in stand-by does while nobody waits.
+const STRAIGHT_IN: &str = "visitors go straight in";
+
 /// Width of the column of names.
 const NAME_WIDTH: usize = 16;
 
@@ -104,6 +107,7 @@ fn title_line(model: &WatchModel, palette: Palette) -> Line<'static> {
         let phase = wire_word(&stats.phase);
         let phase = match stats.phase {
             Phase::Idle => format!("{phase}: {PASS_THROUGH}"),
+            Phase::Queueing if stats.standby => format!("{phase}: {STRAIGHT_IN}"),
             _ => phase,
         };
         spans.push(Span::styled(phase, palette.phase(stats.phase)));
@@ -139,6 +143,8 @@ fn line_figures(stats: &RoomStats) -> Vec<Line<'static>> {
         figure("actual wait", wait_text(stats.actual_wait_seconds)),
         figure("estimates", accuracy_text(stats.estimate_accuracy)),
         figure("sockets", grouped(stats.sockets)),
+        figure("straight in", grouped(stats.straight_in_total)),
+        figure("passed through", grouped(stats.passed_through_passes)),
     ]
 }
 
@@ -309,6 +315,8 @@ mod tests {
             "shows           97.5 %",
             "expected wait   12 min 30 s",
             "actual wait     unknown",
+            "straight in     1,250",
+            "passed through  17",
             "480 of 500",
             "in line, most 48,211",
             "calls/s, most 19.9",
@@ -330,6 +338,16 @@ mod tests {
         ] {
             assert!(text.contains(shown), "{shown:?} is not in\n{text}");
         }
+    }
+
+    #[test]
+    fn a_room_in_stand_by_says_so() {
+        let mut model = WatchModel::new("eras".parse().unwrap());
+        let mut stats = stats("queueing", 0, 1200);
+        stats.standby = true;
+        model.take_stats(stats);
+        let text = screen(&model, 80, 24);
+        assert!(text.contains("queueing: visitors go straight in"), "{text}");
     }
 
     #[test]

@@ -3,10 +3,11 @@
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, LazyLock};
+use std::time::Duration;
 
 use axum::extract::State;
 use axum::response::{Html, IntoResponse, Response};
-use contract::line::JoinRequest;
+use contract::line::{JoinRequest, Phase};
 use contract::room::QueueingMethod;
 use contract::{Clock, Problem, ProblemCode, RoomId};
 use http::header::{
@@ -15,7 +16,8 @@ use http::header::{
 };
 use http::uri::PathAndQuery;
 use http::{HeaderMap, HeaderValue, Method, StatusCode, Uri};
-use line::passes::mint_idle;
+use line::passes::{Minted, mint_idle};
+use line::policy::place::PlaceToken;
 use line::room::Room;
 use line::store::Enter;
 use line::visitor::{Claimed, Joined};
@@ -34,6 +36,11 @@ use super::state::LineState;
 use crate::edge::path::check_path;
 use crate::edge::presented::Presented;
 use crate::edge::return_target::ReturnTarget;
+
+/// How often is looked whether a fan is called just after joining by the form, and at what
+/// distance: a little more than two ticks in all, with the way to the log.
+const CALL_LOOKS: u32 = 4;
+const CALL_LOOK_EVERY: Duration = Duration::from_millis(120);
 
 /// The query of the waiting page, with the visitor's return target.
 #[derive(Debug, Deserialize)]
@@ -196,6 +203,12 @@ pub async fn join(
         Ok(Joined::Placed { token, .. }) => {
             let text = room.parts.place_keys.sign(&token);
             let cookie = state.cookies.place(&room.id, &text);
+            if let Some(pass) = called_at_once(&room, &token).await {
+                let mut response = see_other_target(&to, Some(cookie));
+                let pass = super::pass::pass_cookie(&state, &room, &pass);
+                response.headers_mut().append(SET_COOKIE, pass);
+                return Ok(response);
+            }
             let path = waiting_path(&room.id, &to);
             see_other(&format!("{path}&joined=1"), Some(cookie))
         }
@@ -208,6 +221,24 @@ pub async fn join(
             see_other(&format!("{path}&refused={}", problem.code.as_str()), None)
         }
     })
+}
+
+/// Claims for a fan who is called just after joining: without JavaScript they would see the waiting
+/// page for several seconds with nobody ahead of them. Who has others ahead does not wait for it.
+async fn called_at_once(room: &Room, token: &PlaceToken) -> Option<Minted> {
+    let calls_per_second = room.record().settings.new_users_per_minute / 60;
+    if room.phase() != Phase::Queueing || token.ahead > calls_per_second {
+        return None;
+    }
+    for _ in 0..CALL_LOOKS {
+        tokio::time::sleep(CALL_LOOK_EVERY).await;
+        match room.claim(token).await {
+            Ok(Claimed::Pass(pass)) => return Some(pass),
+            Ok(Claimed::NotCalled(_)) => {}
+            Err(_) => return None,
+        }
+    }
+    None
 }
 
 /// Leave the line by the form of the page, without JavaScript

@@ -6,11 +6,13 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 use std::time::Duration;
 
 use contract::upstream::{Bounds, Upstream};
-use contract::{Clock, Problem, ProblemCode};
+use contract::{Clock, Problem, ProblemCode, Timestamp};
+use line::policy::care::{Answer, RateShare};
 use metrics::{Counter, Gauge, Histogram, counter, gauge, histogram};
 use web::ApiError;
 
 use super::breaker::{Breaker, BreakerConfig, BreakerState, Outcome, Permit};
+use super::care::UpstreamCare;
 use super::pool::{Pool, PoolLimits};
 use super::shares::{Allowed, Kind, Limits, Share, Shares, Visitor};
 use super::slots::{Slot, Slots};
@@ -52,6 +54,7 @@ pub(super) struct Lane {
     /// Idle connections; `None` in the lane that several upstreams share.
     pub(super) pool: Option<Arc<Pool>>,
     breaker: Mutex<Breaker>,
+    care: UpstreamCare,
     limits: Limits,
     slots: Arc<Slots>,
     shares: Arc<Shares>,
@@ -133,6 +136,7 @@ impl Lanes {
             Arc::new(Lane {
                 pool: (label != LANE_OVERFLOW).then(|| Arc::new(Pool::new(self.pool_limits))),
                 breaker: Mutex::new(Breaker::new(self.breaker)),
+                care: UpstreamCare::default(),
                 limits: self.limits,
                 slots: Arc::default(),
                 shares: Arc::default(),
@@ -220,6 +224,15 @@ impl Lane {
         }
     }
 
+    /// The share of its rate that a room with this upstream may call at: none while the breaker
+    /// is open.
+    pub(super) fn rate_share(&self, now: Timestamp) -> RateShare {
+        if lock(&self.breaker).state(now) == BreakerState::Open {
+            return RateShare::NONE;
+        }
+        self.care.rate_share(now)
+    }
+
     pub(super) fn count_retry(&self) {
         self.figures.retries.increment(1);
     }
@@ -291,9 +304,17 @@ impl Attempt {
         self.lane.pool.clone()
     }
 
-    /// Records the head of a response, which came `took` after the upstream had the whole request.
-    pub(super) fn head(&mut self, word: &'static str, outcome: Outcome, took: Duration) {
+    /// Records the head of a response, which came `took` after the upstream had the whole request,
+    /// and what `answer` it is for the calls of the line.
+    pub(super) fn head(
+        &mut self,
+        word: &'static str,
+        outcome: Outcome,
+        took: Duration,
+        answer: Answer,
+    ) {
         self.lane.figures.head_seconds.record(took);
+        self.lane.care.note(answer, self.visitor, self.clock.now());
         self.settle(word, outcome);
         self.stage = Stage::AwaitsBody;
     }
@@ -321,6 +342,11 @@ impl Attempt {
 
     /// Records that no response came.
     pub(super) fn failed(&mut self, word: &'static str, outcome: Outcome) {
+        if outcome == Outcome::Failure {
+            self.lane
+                .care
+                .note(Answer::Failed, self.visitor, self.clock.now());
+        }
         self.settle(word, outcome);
         self.stage = Stage::Over;
     }
@@ -345,6 +371,9 @@ impl Attempt {
     pub(super) fn body_failed(&mut self, word: &'static str) {
         if self.stage == Stage::AwaitsBody {
             self.lane.count_body(word);
+            self.lane
+                .care
+                .note(Answer::Failed, self.visitor, self.clock.now());
             self.record(Outcome::Failure);
             self.stage = Stage::Over;
         }
@@ -357,9 +386,17 @@ impl Attempt {
 
     fn record(&self, outcome: Outcome) {
         let now = self.clock.now();
-        let mut breaker = lock(&self.lane.breaker);
-        breaker.record(self.permit, outcome, self.visitor_hash, now);
-        self.lane.show_breaker(breaker.state(now));
+        let (before, after) = {
+            let mut breaker = lock(&self.lane.breaker);
+            let before = breaker.state(now);
+            breaker.record(self.permit, outcome, self.visitor_hash, now);
+            (before, breaker.state(now))
+        };
+        if after == BreakerState::Open && before != after {
+            // So that calls ramp up when it closes.
+            self.lane.care.stop(now);
+        }
+        self.lane.show_breaker(after);
     }
 }
 

@@ -8,10 +8,12 @@
 //! | Module | Subject |
 //! | --- | --- |
 //! | [`breaker`] | the circuit breaker, pure |
+//! | [`care`] | how upstreams do, for the calls of the line; the embedded one too |
 //! | [`headers`] | header hygiene, pure; used for the embedded upstream too |
 //! | [`telemetry`] | metric names |
 
 pub mod breaker;
+pub mod care;
 pub mod headers;
 pub mod telemetry;
 
@@ -40,12 +42,15 @@ use http::uri::PathAndQuery;
 use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Version};
 use hyper::body::{Body as _, Incoming};
 use hyper::upgrade::OnUpgrade;
+use line::policy::care::{Answer, RateShare};
+use line::target::Target;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use web::ApiError;
 
 use breaker::{BreakerConfig, Outcome};
+use care::UpstreamCare;
 use connection::{Connection, NotAnswered};
 use connector::Connector;
 use failure::Failure;
@@ -96,6 +101,8 @@ pub struct Proxy {
     config: ProxyConfig,
     clock: Arc<dyn Clock>,
     lanes: Lanes,
+    /// How the embedded booking core does, which has no lane.
+    embedded: UpstreamCare,
     tunnels: TaskTracker,
     /// Tasks that drive detached connections and close idle ones; shutdown does not wait for them.
     background: TaskTracker,
@@ -167,6 +174,7 @@ impl Proxy {
             ),
             config,
             clock,
+            embedded: UpstreamCare::default(),
             tunnels: TaskTracker::new(),
             background: TaskTracker::new(),
             stop: CancellationToken::new(),
@@ -225,6 +233,29 @@ impl Proxy {
     /// The recent health of `upstream`.
     pub fn health(&self, upstream: &Upstream) -> LaneHealth {
         self.lanes.of(upstream).health(&*self.clock)
+    }
+
+    /// The share of its rate that a room with this upstream may call at.
+    pub fn rate_share(&self, target: &Target) -> RateShare {
+        match target {
+            Target::Embedded => self.embedded.rate_share(self.clock.now()),
+            Target::Remote(upstream) => self.lanes.of(upstream).rate_share(self.clock.now()),
+            Target::Unusable => RateShare::NONE,
+        }
+    }
+
+    /// Takes in how the embedded booking core answered `visitor`: its hold queue, its database and
+    /// the payment provider are behind what changes something, and nothing else is judged.
+    pub fn note_embedded(
+        &self,
+        method: &Method,
+        status: StatusCode,
+        took: Duration,
+        visitor: Visitor,
+    ) {
+        if let Some(answer) = care::of_embedded(method, status, took) {
+            self.embedded.note(answer, visitor, self.clock.now());
+        }
     }
 
     /// What the breaker of `upstream` does at the moment.
@@ -306,7 +337,7 @@ impl Proxy {
         let command = headers::clean_response(status, response.headers_mut(), UpstreamKind::Remote);
         if status != StatusCode::SWITCHING_PROTOCOLS {
             let (word, outcome) = judge(status);
-            attempt.head(word, outcome, took);
+            attempt.head(word, outcome, took, care::of_remote(status, took));
             let (mut parts, body) = response.into_parts();
             parts.version = Version::HTTP_11;
             parts.extensions.clear();
@@ -339,7 +370,7 @@ impl Proxy {
             attempt.failed(Failure::Garbled.word(), Outcome::Failure);
             return Err(Failure::Garbled.into());
         };
-        attempt.head("switched", Outcome::Success, took);
+        attempt.head("switched", Outcome::Success, took, Answer::Answered(took));
         attempt.becomes_stream()?;
         let upstream = hyper::upgrade::on(&mut response);
         let (idle_max, stop) = (lasting.idle_max, self.stop.clone());

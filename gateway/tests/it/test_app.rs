@@ -23,10 +23,11 @@ use gateway::proxy::{Proxy, ProxyConfig};
 use gateway::public::{PublicParts, PublicSide};
 use http::{HeaderMap, Method, StatusCode};
 use ipnet::IpNet;
+use line::policy::care::RateShare;
 use line::policy::place::PlaceKeys;
 use line::policy::status::StockFigures;
 use line::records::durable::DurableRecords;
-use line::records::{Act, Admissions, Database, Rooms, pool_options};
+use line::records::{Act, Admissions, Audit, Database, Rooms, pool_options};
 use line::rooms::RoomSet;
 use line::skew::Skew;
 use line::store::redis::RedisStore;
@@ -79,11 +80,12 @@ impl StockSource for NoStock {
     }
 }
 
-struct AlwaysOpen;
+/// The proxy's word, as in the product.
+struct ProxyHealth(Arc<Proxy>);
 
-impl UpstreamHealth for AlwaysOpen {
-    fn is_open(&self, _: &Target) -> bool {
-        true
+impl UpstreamHealth for ProxyHealth {
+    fn rate_share(&self, target: &Target) -> RateShare {
+        self.0.rate_share(target)
     }
 }
 
@@ -275,11 +277,13 @@ impl World {
         connected(&database).await;
         let keys = || vec![PassKey::from_seed([3; 32]).unwrap()];
         let rooms = Rooms::new(database.clone());
+        let proxy = Arc::new(Proxy::new(ProxyConfig::default(), clock.clone()));
         let parts = Arc::new(Parts {
             store: Arc::new(RedisStore::new(redis, &self.prefix).unwrap()),
             durable: Arc::new(DurableRecords {
                 rooms: rooms.clone(),
-                admissions: Admissions::new(database),
+                admissions: Admissions::new(database.clone()),
+                audit: Audit::new(database),
             }),
             pass_keys: Arc::new(PassKeys::new("https://line.test", keys()).unwrap()),
             place_keys: Arc::new(PlaceKeys::derive(&keys())),
@@ -288,14 +292,14 @@ impl World {
             process: randomness.uuid(),
             randomness,
             stock: Arc::new(NoStock),
-            upstreams: Arc::new(AlwaysOpen),
+            upstreams: Arc::new(ProxyHealth(proxy.clone())),
             tasks: tasks.clone(),
             stop: stop.clone(),
         });
         let side = PublicSide::start(PublicParts {
             parts,
             records: rooms,
-            proxy: Arc::new(Proxy::new(ProxyConfig::default(), clock)),
+            proxy,
             embedded,
             public_url: PUBLIC_URL.to_owned(),
             cookies: CookieForm { is_secure: false },

@@ -35,6 +35,10 @@ use crate::telemetry;
 /// How long a lease lasts. A leader that dies is replaced within this.
 const LEASE: Duration = Duration::from_secs(2);
 
+/// How long a pending batch of stand-by is left to the gateway that popped it. It has died, or the
+/// log did not answer it, when the batch is still pending then.
+const STANDBY_LEFT_FOR: Duration = Duration::from_secs(1);
+
 /// A batch that is in the log, on its way to be made called.
 struct Publishing {
     published: BoxFuture<'static, StoreResult<bool>>,
@@ -241,6 +245,14 @@ impl Calls {
             self.log_head = Some(head);
             return Ok(Some(state));
         }
+        // A gateway in stand-by may have logged a batch since the tick began. It has one at a time,
+        // so the last one of the log is pending now, or published.
+        let Some(state) = begin(&self.room, now).await? else {
+            return Ok(None);
+        };
+        if state.pending.is_some() || head.seq <= state.seq {
+            return Ok(Some(state));
+        }
         tracing::warn!(room = %self.room.id, store = state.seq, log = head.seq, "the line went back");
         self.room.rebuild().await?;
         let state = begin(&self.room, now).await?;
@@ -251,6 +263,11 @@ impl Calls {
     /// Finishes the batch that was left pending, or calls the next places.
     async fn call_next(&mut self, state: &TickState, now: Timestamp) -> Result<u64, WorkError> {
         if let Some(batch) = state.pending {
+            let popped_at = state.standby_at;
+            if popped_at.is_some_and(|at| now.since(at) < STANDBY_LEFT_FOR) {
+                // The gateway that popped it is at it.
+                return Ok(0);
+            }
             let store = &self.room.parts.store;
             let popped = store.call_pending(&self.room.store_ref()).await?;
             return self.complete(batch, popped, now).await;
@@ -262,9 +279,11 @@ impl Calls {
     async fn call(&mut self, state: &TickState, now: Timestamp) -> Result<u64, WorkError> {
         let room = &self.room;
         let record = room.record();
+        let upstream = room.parts.upstreams.rate_share(&room.target());
         let situation = Situation {
             phase: room.phase(),
-            calls_per_minute: record.settings.new_users_per_minute,
+            upstream,
+            calls_per_minute: upstream.of(record.settings.new_users_per_minute),
             active_max: record.settings.total_active_users,
             in_line: state.in_line,
             occupied: state.occupied,
@@ -275,7 +294,6 @@ impl Calls {
                 .stock
                 .stock(&room.id)
                 .map(|stock| stock.remaining),
-            upstream_open: room.parts.upstreams.is_open(&room.target()),
             held_until: state.held_until,
             append_took: self.append_took,
             has_rested: self.has_rested,
@@ -289,6 +307,7 @@ impl Calls {
             batch: room.parts.randomness.uuid(),
             count: decision.count,
             active_max: situation.active_max,
+            calls_per_minute: situation.calls_per_minute,
             bucket: decision.filled,
             given_back: state.given_back,
         };
@@ -354,6 +373,7 @@ impl Calls {
         let room = self.room.id.to_string();
         gauge!(telemetry::IN_LINE, "room" => room.clone()).set(situation.in_line as f64);
         gauge!(telemetry::OCCUPIED, "room" => room.clone()).set(situation.occupied as f64);
+        gauge!(telemetry::UPSTREAM_SHARE, "room" => room.clone()).set(situation.upstream.ratio());
         counter!(telemetry::TICKS, "room" => room, "limited_by" => limited_by.as_str())
             .increment(1);
         self.shared.lock().limited_by = Some(limited_by);

@@ -13,6 +13,7 @@ use contract::Timestamp;
 use contract::line::Phase;
 use contract::room::LimitedBy;
 
+use super::care::RateShare;
 use super::credit::{CREDIT_ONE, worth};
 use super::shows::Shows;
 use super::situation::Situation;
@@ -68,7 +69,7 @@ pub fn decide(bucket: Bucket, situation: &Situation, now: Timestamp) -> Decision
     if situation.held_until.is_some_and(|until| now < until) {
         return none(LimitedBy::Rebuilt);
     }
-    if !situation.upstream_open {
+    if situation.upstream == RateShare::NONE {
         return none(LimitedBy::Upstream);
     }
     if situation.remaining == Some(0) {
@@ -93,12 +94,15 @@ pub fn decide(bucket: Bucket, situation: &Situation, now: Timestamp) -> Decision
     }
 }
 
-/// What the pace of calls is bounded by: the rate, or what makes ticks come so late that time
-/// between them is not credited.
+/// What the pace of calls is bounded by: the rate, or an upstream that is given a part of it, or what
+/// makes ticks come so late that time between them is not credited.
 fn pace_of(bucket: Bucket, situation: &Situation, now: Timestamp) -> LimitedBy {
     let elapsed = bucket.filled_at.map_or(TICK, |at| now.since(at));
     if elapsed <= CATCH_UP_MAX || situation.has_rested {
-        LimitedBy::Rate
+        match situation.upstream {
+            RateShare::ALL => LimitedBy::Rate,
+            _ => LimitedBy::Upstream,
+        }
     } else if situation.append_took * 2 >= elapsed {
         LimitedBy::Database
     } else {
@@ -152,6 +156,7 @@ mod tests {
     fn busy(calls_per_minute: u64) -> Situation {
         Situation {
             phase: Phase::Queueing,
+            upstream: RateShare::ALL,
             calls_per_minute,
             active_max: u64::MAX,
             in_line: u64::MAX,
@@ -159,7 +164,6 @@ mod tests {
             given_back: 0,
             claims: 0,
             remaining: None,
-            upstream_open: true,
             held_until: None,
             append_took: Duration::ZERO,
             has_rested: false,
@@ -270,12 +274,17 @@ mod tests {
         );
         check(
             Situation {
-                upstream_open: false,
+                upstream: RateShare::NONE,
                 ..base
             },
             0,
             LimitedBy::Upstream,
         );
+        let slowed = Situation {
+            upstream: RateShare::millionths(500_000),
+            ..busy(3_000)
+        };
+        check(slowed, 5, LimitedBy::Upstream);
         let second = Duration::from_secs(1);
         for (held_until, count, limited_by) in [
             (START.plus(second), 0, LimitedBy::Rebuilt),

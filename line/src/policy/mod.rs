@@ -5,29 +5,37 @@
 //! | [`access_code`] | whether an access code is one of the room's, however it is typed |
 //! | [`accuracy`] | how good the wait estimates were |
 //! | [`admission`] | how many to call this tick, and why not more |
+//! | [`care`] | how much of the rate an upstream gets, by how it does |
 //! | [`credit`] | calls that may be made, as the rate gives them |
+//! | `latency` | whether an upstream answers slower than usual |
 //! | [`order`] | order keys: the draw and the live clock |
 //! | [`outcome`] | what became of an admission after it was logged |
+//! | [`passes_by`] | why an idle room lets everyone through |
 //! | [`phase`] | what the room is doing: settings, manager's word, time |
 //! | [`place`] | place tokens, place ids, session ids |
 //! | [`prefixes`] | which protected prefix is nearest to a path |
 //! | [`shows`] | who shows when called, and how fast the credit of no-shows comes back |
 //! | [`situation`] | what a decision on calls is made from |
 //! | [`snapshot`] | positions from a snapshot of constant size |
+//! | [`standby`] | who goes straight in while nobody waits |
 //! | [`status`] | what one visitor is shown |
 //! | [`wait`] | the wait estimate |
 
 pub mod access_code;
 pub mod accuracy;
 pub mod admission;
+pub mod care;
 pub mod credit;
+mod latency;
 pub mod order;
 pub mod outcome;
+pub mod passes_by;
 pub mod phase;
 pub mod place;
 pub mod prefixes;
 pub mod shows;
 pub mod situation;
 pub mod snapshot;
+pub mod standby;
 pub mod status;
 pub mod wait;

@@ -167,6 +167,7 @@ mod tests {
 
     use super::*;
     use crate::policy::admission::{Bucket, TICK, decide};
+    use crate::policy::care::RateShare;
 
     const START: Timestamp = Timestamp::from_ms(1_790_000_000_000);
     const MINUTE: usize = 600;
@@ -217,7 +218,7 @@ mod tests {
                     given_back,
                     claims: self.claims,
                     remaining: None,
-                    upstream_open: true,
+                    upstream: RateShare::ALL,
                     held_until: None,
                     append_took: Duration::ZERO,
                     has_rested: false,

@@ -5,12 +5,16 @@ use std::time::Duration;
 use contract::Timestamp;
 use contract::line::Phase;
 
+use super::care::RateShare;
+
 /// What the decision is made from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Situation {
     /// What the room is doing.
     pub phase: Phase,
-    /// The configured rate.
+    /// The share of the configured rate that the upstream gets.
+    pub upstream: RateShare,
+    /// The rate: that share of the configured one.
     pub calls_per_minute: u64,
     /// The configured cap.
     pub active_max: u64,
@@ -24,8 +28,6 @@ pub struct Situation {
     pub claims: u64,
     /// Tickets left, when the upstream tells; none means nobody is called.
     pub remaining: Option<u64>,
-    /// Whether the upstream takes requests.
-    pub upstream_open: bool,
     /// Nobody is called before: the line is being put together again.
     pub held_until: Option<Timestamp>,
     /// How long the log took for the last batch.

@@ -38,6 +38,9 @@ pub struct Counts {
     pub no_shows: u64,
     /// Sessions ended before their time.
     pub ended: u64,
+    /// Calls that let a visitor straight in, in stand-by. A gateway of an earlier version left none.
+    #[serde(default)]
+    pub straight: u64,
     /// Sum of the waits of live joiners called under the present leader, in milliseconds.
     pub waited_ms: u64,
     /// How many that sum is of.

@@ -12,6 +12,7 @@ use contract::{PlaceId, RoomId, Timestamp};
 
 use super::order::OrderKey;
 use super::snapshot::{Rank, Snapshot};
+use super::standby::is_standby;
 use super::wait::{self, Pace};
 
 /// How clients space their polls.
@@ -182,6 +183,7 @@ impl RoomView {
             prequeue_opens_at: settings.prequeue_opens_at,
             closes_at: settings.closes_at,
             users_in_line: self.users_in_line(),
+            standby: is_standby(settings, self.phase) && snapshot.counts.in_line == 0,
             active_users: snapshot.counts.called + snapshot.counts.active,
             calls_per_minute: self.calls_per_minute,
             estimate_accuracy: snapshot.accuracy,

@@ -7,7 +7,8 @@ use contract::{RoomId, Timestamp};
 use crate::policy::order::KeyRange;
 use crate::policy::outcome::Outcome;
 use crate::records::{
-    Admission, AdmissionBatch, Admissions, Appended, LogHead, RecordsError, RoomRecord, Rooms,
+    Act, Admission, AdmissionBatch, Admissions, Appended, Audit, AuditEntry, LogHead, RecordsError,
+    RoomRecord, Rooms, SYSTEM_ACTOR,
 };
 
 /// What a leader needs of the durable records. Every call may be repeated after any error.
@@ -60,6 +61,9 @@ pub trait DurableLine: Send + Sync {
         term: u64,
         limit: u64,
     ) -> Result<Option<u64>, RecordsError>;
+
+    /// Adds something that Ropeline did by itself to the audit log.
+    async fn audit_note(&self, at: Timestamp, entry: AuditEntry) -> Result<(), RecordsError>;
 }
 
 /// The durable line in PostgreSQL.
@@ -69,6 +73,8 @@ pub struct DurableRecords {
     pub rooms: Rooms,
     /// The admission log.
     pub admissions: Admissions,
+    /// The audit log.
+    pub audit: Audit,
 }
 
 #[async_trait]
@@ -123,5 +129,13 @@ impl DurableLine for DurableRecords {
         limit: u64,
     ) -> Result<Option<u64>, RecordsError> {
         self.rooms.order_keys_extend(room, term, limit).await
+    }
+
+    async fn audit_note(&self, at: Timestamp, entry: AuditEntry) -> Result<(), RecordsError> {
+        let act = Act {
+            actor: SYSTEM_ACTOR.to_owned(),
+            at,
+        };
+        self.audit.record(act, entry).await.map(drop)
     }
 }

@@ -5,7 +5,7 @@
 //!
 //! | Key | Type | Content |
 //! | --- | --- | --- |
-//! | `meta` | hash | epoch, live clock, which server may give live keys and how far, counters, rate bucket, leader lease, pending batch, whether it has opened |
+//! | `meta` | hash | epoch, live clock, which server may give live keys and how far, counters, rate bucket, meter of stand-by, leader lease, pending batch, whether it has opened |
 //! | `line` | sorted set | waiting place → order key |
 //! | `popped` | sorted set | place popped for a call that is not logged yet → order key |
 //! | `called` | sorted set | called place → claim deadline, ms |

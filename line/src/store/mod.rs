@@ -17,6 +17,7 @@ pub mod redis;
 mod reply;
 mod room_ref;
 pub mod scripts;
+pub mod standby;
 
 use std::time::Duration;
 
@@ -29,6 +30,7 @@ pub use self::error::{StoreError, StoreResult};
 use self::last_pages::LastPages;
 use self::live_keys::LiveKeys;
 pub use self::room_ref::RoomRef;
+use self::standby::Standby;
 use crate::policy::admission::Bucket;
 use crate::policy::order::OrderKey;
 use crate::policy::outcome::Outcome;
@@ -212,6 +214,9 @@ pub struct TickState {
     pub bucket: Bucket,
     /// The batch that was popped and not yet published, if any.
     pub pending: Option<Uuid>,
+    /// When the pending batch was popped, if a gateway in stand-by did: it logs and publishes the
+    /// batch itself.
+    pub standby_at: Option<Timestamp>,
     /// Ordinal of the last published admission.
     pub seq: u64,
     /// Nobody is called before, so that those who waited can come back to a room made again.
@@ -245,6 +250,8 @@ pub struct CallOrder {
     pub count: u64,
     /// The cap, checked once more.
     pub active_max: u64,
+    /// The rate, by which the meter of stand-by is filled before these calls draw on it.
+    pub calls_per_minute: u64,
     /// The bucket as filled; the store takes from it what was really popped.
     pub bucket: Bucket,
     /// Calls given back that the bucket has: they are not told again.
@@ -329,7 +336,7 @@ impl Cursor {
 /// pending batch, snapshot, opening and notices) finds nothing in a room that is not there;
 /// everything else is refused with [`StoreError::NoRoom`].
 #[async_trait]
-pub trait RoomStore: LastPages + LiveKeys + RoomsLook {
+pub trait RoomStore: LastPages + LiveKeys + RoomsLook + Standby {
     /// Whether the store answers.
     async fn ping(&self) -> StoreResult<()>;
 
@@ -415,7 +422,8 @@ pub trait RoomStore: LastPages + LiveKeys + RoomsLook {
     /// The pending batch, as it was popped.
     async fn call_pending(&self, room: &RoomRef) -> StoreResult<Popped>;
 
-    /// Makes the pending batch called, once it is in the durable log. Whether it was pending.
+    /// Makes the pending batch called, once it is in the durable log, or makes sessions of it if it
+    /// is one of stand-by. Whether it was pending.
     async fn call_publish(
         &self,
         room: &RoomRef,

@@ -88,8 +88,10 @@ scripts! {
     tick = "tick.lua", [meta line popped called active missed absent session outcomes gateways notices];
     /// Pops places for a call.
     pop = "pop.lua", [meta line popped called active absent];
-    /// Makes a logged batch called.
-    publish = "publish.lua", [meta popped called done session notices outcomes];
+    /// Lets newcomers straight in.
+    standby = "standby.lua", [meta line popped called active];
+    /// Makes a logged batch called, or sessions of it.
+    publish = "publish.lua", [meta popped called done session notices outcomes active];
     /// Turns a call into a session.
     claim = "claim.lua", [meta called active session notices outcomes];
     /// Prolongs a session.

@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 
-import { AUTO_ENTER_MS, claimLeft, INITIAL, isOpenEnded, reduce } from "../room_state.js";
+import { AT_ONCE_MS, AUTO_ENTER_MS, claimLeft, INITIAL, isOpenEnded, reduce } from "../room_state.js";
 import { status } from "./sample.js";
 
 const SERVER_NOW = Date.parse("2026-11-22T10:00:00.000Z");
@@ -34,6 +34,20 @@ test("a call enters by itself, but not before the fan had time to stop it", () =
   assert.equal(called.autoEnterAt, SERVER_NOW + AUTO_ENTER_MS);
   const again = reduce(called, heard({ state: "called", claimBy: "2026-11-22T10:01:00.000Z" }, SERVER_NOW + 9000));
   assert.equal(again.autoEnterAt, called.autoEnterAt, "later frames do not postpone it");
+});
+
+test("whoever is called just after joining goes in at once", () => {
+  const joined = reduce(reduce(INITIAL, { type: "joining" }), heard({ state: "waiting" }));
+  const soon = SERVER_NOW + AT_ONCE_MS;
+  assert.equal(reduce(joined, heard({ state: "called", claimBy: null }, soon)).autoEnterAt, soon);
+  const later = soon + 1;
+  const called = reduce(joined, heard({ state: "called", claimBy: null }, later));
+  assert.equal(called.autoEnterAt, later + AUTO_ENTER_MS);
+});
+
+test("a place that was called before the page was opened leaves time to stop", () => {
+  const again = reduce(reduce(INITIAL, { type: "joining" }), heard({ state: "called", claimBy: null }));
+  assert.equal(again.autoEnterAt, SERVER_NOW + AUTO_ENTER_MS);
 });
 
 test("a fan who stopped the automatic entry is not taken in by later frames", () => {

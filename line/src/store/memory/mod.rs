@@ -5,6 +5,7 @@ mod last_pages;
 mod live_keys;
 mod ports;
 mod room;
+mod standby;
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -347,6 +348,7 @@ impl RoomStore for MemoryStore {
                 claims: room.counts.claims,
                 bucket: room.bucket,
                 pending: room.pending,
+                standby_at: room.standby.map(|(popped_at, _)| popped_at),
                 seq: room.seq,
                 held_until: room.held_until,
                 lapsed: room.lapsed(now.minus(settings.gateway_lease)),
@@ -393,6 +395,8 @@ impl RoomStore for MemoryStore {
             };
             room.given_back = room.given_back.saturating_sub(order.given_back);
             if !popped.places.is_empty() {
+                let (rate, drawn) = (order.calls_per_minute, count(popped.places.len()));
+                room.meter = room.meter.filled(rate, now).drawn(drawn, rate);
                 room.pending = Some(order.batch);
             }
             popped

@@ -11,6 +11,7 @@ use crate::policy::admission::Bucket;
 use crate::policy::order::{LIVE_BASE, OrderKey};
 use crate::policy::outcome::{Fate, Outcome};
 use crate::policy::snapshot::{Counts, Snapshot};
+use crate::policy::standby::Meter;
 use crate::store::{
     Cursor, EXPIRE_BATCH_MAX, Enter, Entered, Entry, NOTICES_KEPT, Notice, OnceOpen, Standing,
     TickSettings,
@@ -44,6 +45,9 @@ pub(super) struct Room {
     pub(super) leader: Option<(Uuid, Timestamp)>,
     pub(super) fence: u64,
     pub(super) pending: Option<Uuid>,
+    /// When a pending batch of stand-by was popped, and when its sessions end.
+    pub(super) standby: Option<(Timestamp, Timestamp)>,
+    pub(super) meter: Meter,
     pub(super) seq: u64,
     pub(super) held_until: Option<Timestamp>,
     pub(super) line: BTreeSet<(OrderKey, PlaceId)>,
@@ -239,9 +243,11 @@ impl Room {
         self.tell(Notice::Look { places });
     }
 
-    /// Makes the pending batch called, without those who left meanwhile.
+    /// Makes the pending batch called, or sessions if it is one of stand-by, without those who left
+    /// meanwhile.
     pub(super) fn publish(&mut self, first_seq: u64, claim_by: Timestamp) {
         let batch = std::mem::take(&mut self.popped);
+        let standby = self.standby.take();
         let size = count(batch.len());
         let last = first_seq + size - 1;
         let mut run = Run::default();
@@ -257,8 +263,12 @@ impl Room {
                 self.outcomes.insert(place, outcome);
                 continue;
             }
-            self.called.insert(place, claim_by);
             self.done.insert(place, Done::Called(key));
+            if let Some((started_at, expires_at)) = standby {
+                self.begin(place, seq, last, started_at, expires_at);
+                continue;
+            }
+            self.called.insert(place, claim_by);
             self.session.insert(place, (seq, Timestamp::EPOCH));
             run.add(self, place, seq, claim_by);
         }

@@ -5,6 +5,7 @@ mod key_names;
 mod last_pages;
 mod live_keys;
 mod snapshot;
+mod standby;
 
 use std::borrow::Cow;
 use std::sync::Arc;
@@ -33,6 +34,7 @@ use crate::policy::admission::Bucket;
 use crate::policy::outcome::Outcome;
 use crate::policy::shows::Shows;
 use crate::policy::snapshot::Snapshot;
+use crate::policy::standby::depth;
 
 /// Admissions that one `prepare` call carries.
 const SERVED_BATCH: usize = 1000;
@@ -382,7 +384,9 @@ impl RoomStore for RedisStore {
             .number(order.bucket.returned)
             .number(order.seq)
             .number(order.bucket.shows.text())
-            .number(order.given_back);
+            .number(order.given_back)
+            .number(order.calls_per_minute)
+            .number(depth(order.calls_per_minute));
         reply::popped(self.run(&self.scripts.pop, room, &args).await?)
     }
 
@@ -532,6 +536,7 @@ fn tick_state(answer: &[Value]) -> StoreResult<Option<TickState>> {
     let at = |index: usize| reply::number(answer.get(index).unwrap_or(&Value::Nil));
     let filled = i64::try_from(at(6)?).unwrap_or(0);
     let held = i64::try_from(at(9)?).unwrap_or(0);
+    let standby = i64::try_from(at(14)?).unwrap_or(0);
     let shows = Shows::read(reply::text(answer.get(11).unwrap_or(&Value::Nil))?);
     let id = |index: usize| {
         let text = reply::text(answer.get(index).unwrap_or(&Value::Nil))?;
@@ -553,6 +558,7 @@ fn tick_state(answer: &[Value]) -> StoreResult<Option<TickState>> {
             shows: shows.unwrap_or_default(),
         },
         pending: id(7)?,
+        standby_at: (standby > 0).then(|| Timestamp::from_ms(standby)),
         seq: at(8)?,
         held_until: (held > 0).then(|| Timestamp::from_ms(held)),
         lapsed: id(12)?,

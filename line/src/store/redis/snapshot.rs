@@ -59,13 +59,14 @@ fn counts(answer: &[Value], places: u64) -> StoreResult<Counts> {
         claims: at(answer, 7)?,
         no_shows: at(answer, 8)?,
         ended: at(answer, 9)?,
+        straight: at(answer, 12)?,
         waited_ms: 0,
         waited: 0,
     })
 }
 
 fn head(answer: &[Value]) -> StoreResult<Vec<u64>> {
-    match answer.get(12) {
+    match answer.get(13) {
         Some(Value::BulkString(packed)) => unpack_all(packed),
         other => Err(StoreError::Corrupt(format!("head {other:?}"))),
     }

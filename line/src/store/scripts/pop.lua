@@ -5,7 +5,8 @@
 -- KEYS  1 meta  2 line  3 popped  4 called  5 active  6 absent
 -- ARGV  1 epoch  2 now_ms  3 fence  4 batch  5 count  6 cap  7 credit  8 returned
 --       9 last published ordinal that the caller saw  10 who shows, as the policy wrote it
---       11 calls given back that `returned` has
+--       11 calls given back that `returned` has  12 calls per minute
+--       13 depth of the meter of stand-by, millionths
 -- Returns { place, order key, … } in calling order. Cost O(count · log n).
 local meta, line, popped = KEYS[1], KEYS[2], KEYS[3]
 if redis.call('HGET', meta, 'epoch') ~= ARGV[1] then
@@ -39,6 +40,16 @@ redis.call('HSET', meta,
   'filled_ms', ARGV[2], 'shows', ARGV[10])
 redis.call('HINCRBY', meta, 'given_back', string.format('%.0f', 0 - tonumber(ARGV[11])))
 if #taken > 0 then
-  redis.call('HSET', meta, 'pending', ARGV[4])
+  -- All calls draw on the meter of stand-by, which owes no more than it can save up.
+  local now, depth = tonumber(ARGV[2]), tonumber(ARGV[13])
+  local meter, meter_ms = unpack(redis.call('HMGET', meta, 'meter', 'meter_ms'))
+  local filled = depth
+  if meter_ms then
+    local elapsed = math.min(math.max(0, now - tonumber(meter_ms)), 600000)
+    filled = math.min(depth, tonumber(meter) + math.floor(elapsed * tonumber(ARGV[12]) * 50 / 3))
+  end
+  redis.call('HSET', meta, 'pending', ARGV[4],
+    'meter', string.format('%.0f', math.max(0 - depth, filled - cost)),
+    'meter_ms', string.format('%.0f', math.max(now, tonumber(meter_ms or '0'))))
 end
 return taken

@@ -9,7 +9,7 @@
 -- Returns {} while another leads, else { fence, in line, occupied, given back, credit,
 --       returned, filled_ms, pending batch or '', seq, held until ms, claims, who shows or '',
 --       a gateway whose lease has ended or '', 1 if this server is confirmed to give live keys
---       else 0 }.
+--       else 0, when a pending batch of stand-by was popped, ms, else 0 }.
 --       Cost O(limit · log n).
 local meta, line, popped, called, active = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5]
 local missed, absent, session = KEYS[6], KEYS[7], KEYS[8]
@@ -67,12 +67,12 @@ local lapsed = redis.call('ZRANGEBYSCORE', KEYS[10], '-inf',
   string.format('%.0f', now - tonumber(ARGV[8])), 'LIMIT', 0, 1)
 
 local state = redis.call('HMGET', meta, 'fence', 'credit', 'returned', 'filled_ms', 'pending', 'seq', 'held_ms',
-  'claims', 'shows', 'key_server')
+  'claims', 'shows', 'key_server', 'standby')
 local own = string.match(redis.call('INFO', 'replication'), 'master_replid:(%x+)')
 local occupied = redis.call('ZCARD', popped) + redis.call('ZCARD', called) + redis.call('ZCARD', active)
 return {
   state[1], redis.call('ZCARD', line), occupied, given_back,
   state[2] or '0', state[3] or '0', state[4] or '0', state[5] or '', state[6] or '0',
   state[7] or '0', state[8] or '0', state[9] or '',
-  lapsed[1] or '', state[10] == own and 1 or 0,
+  lapsed[1] or '', state[10] == own and 1 or 0, string.match(state[11] or '0', '%d+'),
 }

@@ -13,6 +13,7 @@ mod presence;
 mod rebuilding;
 mod sessions;
 mod snapshots;
+mod standby;
 
 use std::fmt::Debug;
 use std::sync::Arc;
@@ -42,6 +43,8 @@ const GRACE: Duration = Duration::from_secs(4);
 const WINDOW: Duration = Duration::from_secs(3);
 const GATEWAY_LEASE: Duration = Duration::from_secs(2);
 const SESSION: Duration = Duration::from_secs(6);
+/// A rate at which the meter of stand-by saves up three calls.
+const RATE: u64 = 60;
 
 /// A store, and how another server gets its rooms.
 #[derive(Clone)]
@@ -267,6 +270,7 @@ fn order(lease: Lease, seq: u64, batch: u128, count: u64, active_max: u64) -> Ca
         batch: Uuid::from_u128(batch),
         count,
         active_max,
+        calls_per_minute: RATE,
         bucket: Bucket {
             credit: 3 * CREDIT_ONE,
             returned: 2 * CREDIT_ONE,
@@ -388,6 +392,12 @@ conformance! {
         a_snapshot_lists_the_head_and_spaces_knots_behind
         a_popped_place_still_counts_as_in_line
         snapshots_are_left_for_others_and_the_opening_stays;
+    standby:
+        newcomers_go_straight_in_and_their_sessions_begin_once_published
+        nobody_goes_straight_in_past_those_who_wait
+        stand_by_keeps_to_cap_and_rate_and_all_calls_draw_on_its_meter
+        stand_by_waits_for_what_is_on_its_way
+        a_leader_sees_whose_batch_is_pending;
     rebuilding:
         a_room_at_another_epoch_takes_nothing
         a_forgotten_room_is_gone

@@ -11,6 +11,7 @@ use line::policy::admission::Bucket;
 use line::policy::credit::CREDIT_ONE;
 use line::policy::order::{KeyRange, LIVE_BASE, OrderKey};
 use line::policy::shows::Shows;
+use line::store::standby::StandbyOrder;
 use line::store::{
     Birth, CallOrder, Cursor, Enter, Entry, Lapse, Lease, OnceOpen, RoomRef, RoomStore, Served,
     ServedState, StoreError, StoreResult, TickSettings,
@@ -53,6 +54,10 @@ enum Op {
         count: u64,
         cap: u64,
         stale: bool,
+    },
+    Straight {
+        count: u8,
+        cap: u64,
     },
     Pending,
     Publish {
@@ -121,6 +126,7 @@ fn op() -> impl Strategy<Value = Op> {
         6 => (0..2u8).prop_map(|leader| Op::Tick { leader }),
         6 => (0..4u64, 0..5u64, prop::bool::weighted(0.1))
             .prop_map(|(count, cap, stale)| Op::Pop { count, cap, stale }),
+        6 => (1..5u8, 0..9u64).prop_map(|(count, cap)| Op::Straight { count, cap }),
         1 => Just(Op::Pending),
         6 => prop::bool::weighted(0.1).prop_map(|wrong| Op::Publish { wrong }),
         5 => (0..PLACES).prop_map(Op::Claim),
@@ -235,6 +241,7 @@ impl Subject {
             } => self.lapse(*n, *seconds, *stale).await,
             Op::Tick { leader } => self.tick(*leader).await,
             Op::Pop { count, cap, stale } => self.pop(*count, *cap, *stale).await,
+            Op::Straight { count, cap } => self.straight(*count, *cap).await,
             Op::Pending => shown(store.call_pending(&room).await),
             Op::Publish { wrong } => self.publish(*wrong).await,
             Op::Claim(n) => shown(
@@ -291,6 +298,7 @@ impl Subject {
             batch: Uuid::from_u128(self.batches),
             count,
             active_max: cap,
+            calls_per_minute: 60,
             bucket: Bucket {
                 credit: CREDIT_ONE,
                 returned: CREDIT_ONE * 3 / 2,
@@ -305,6 +313,27 @@ impl Subject {
         };
         self.given_back = 0;
         shown(self.store.call_pop(&self.room, self.now, &order).await)
+    }
+
+    /// Lets places straight in that nobody had before.
+    async fn straight(&mut self, count: u8, cap: u64) -> String {
+        self.batches += 1;
+        let batch = Uuid::from_u128(self.batches);
+        let named = |n: u8| {
+            let mut bytes = *batch.as_bytes();
+            (bytes[0], bytes[1]) = (255, n);
+            PlaceId::from_bytes(bytes)
+        };
+        let order = StandbyOrder {
+            batch,
+            places: (0..count).map(named).collect(),
+            active_max: cap,
+            calls_per_minute: 60,
+            expires_at: self.later(6),
+        };
+        let floor = u64::from(count);
+        let popped = self.store.standby_pop(&self.room, self.now, floor, &order);
+        shown(popped.await)
     }
 
     async fn prepare(&mut self, epoch_step: u32, served: u8) -> String {

@@ -8,6 +8,7 @@ use contract::room::{Override, RoomSettings};
 use contract::{Clock, ManualClock, RoomId, Timestamp};
 use line::doorkeeper;
 use line::leader::{Leader, Tick};
+use line::policy::care::RateShare;
 use line::policy::order::commitment;
 use line::policy::place::{PlaceKeys, PlaceToken};
 use line::policy::status::StockFigures;
@@ -45,8 +46,8 @@ impl StockSource for Quiet {
 }
 
 impl UpstreamHealth for Quiet {
-    fn is_open(&self, _: &Target) -> bool {
-        true
+    fn rate_share(&self, _: &Target) -> RateShare {
+        RateShare::ALL
     }
 }
 

@@ -1,0 +1,40 @@
+//! Why an idle room lets everyone through.
+
+use contract::room::{QueueingMethod, RoomSettings};
+
+/// What makes a room idle. Who passes for one of these is counted and written to the audit log,
+/// and not limited.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PassesBy {
+    /// Its schedule has not come to queueing yet.
+    Idle,
+    /// Its queueing method.
+    Passthrough,
+    /// It is out of use.
+    Suspended,
+}
+
+impl PassesBy {
+    /// All of them.
+    pub const ALL: [Self; 3] = [Self::Idle, Self::Passthrough, Self::Suspended];
+
+    /// Why a room with `settings` is idle, if it is.
+    pub fn of(settings: &RoomSettings) -> Self {
+        if settings.suspended {
+            Self::Suspended
+        } else if settings.queueing_method == QueueingMethod::Passthrough {
+            Self::Passthrough
+        } else {
+            Self::Idle
+        }
+    }
+
+    /// The word in metrics and in the audit log.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Idle => "idle",
+            Self::Passthrough => "passthrough",
+            Self::Suspended => "suspended",
+        }
+    }
+}
