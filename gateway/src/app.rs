@@ -23,7 +23,7 @@ use line::policy::place::PlaceKeys;
 use line::records::durable::DurableRecords;
 use line::records::{self, Admissions, Audit, Database, Rooms};
 use line::skew::Skew;
-use line::store::redis::RedisStore;
+use line::store::redis::{RedisAddress, RedisStore};
 use line::target::Target;
 use line::{Parts, Randomness, UpstreamHealth};
 use sqlx::{Connection, PgConnection};
@@ -174,7 +174,7 @@ fn wanted(config: &Config) -> Want {
 pub fn usable(config: &Config) -> Result<(), Problems> {
     let mut problems = Keys::problems(config);
     if let Some(url) = &config.redis_url
-        && let Err(error) = RedisStore::check_url(url)
+        && let Err(error) = RedisAddress::read(url, config.roots.as_ref())
     {
         problems.push(format!("ROPELINE_REDIS_URL: {error}"));
     }
@@ -499,7 +499,8 @@ fn reached(config: &Config, children: &Children) -> Result<(String, RedisStore)>
     let database_url = url(&config.database_url, Servers::database_url);
     let database_url = database_url.context("no database")?;
     let redis_url = url(&config.redis_url, Servers::redis_url).context("no Redis")?;
-    let store = RedisStore::new(&redis_url, "").context("ROPELINE_REDIS_URL cannot be used")?;
+    let redis = RedisAddress::read(&redis_url, config.roots.as_ref())?;
+    let store = RedisStore::new(&redis, "").context("ROPELINE_REDIS_URL cannot be used")?;
     Ok((database_url, store))
 }
 

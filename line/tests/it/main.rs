@@ -12,3 +12,4 @@ mod purging;
 mod records;
 mod seed;
 mod simulation;
+mod tls;
