@@ -16,6 +16,7 @@ use tokio::process::{Child, Command};
 
 use test_support::certificates::Certificates;
 use test_support::database::TestDatabase;
+use test_support::pgbouncer::PgBouncer;
 use test_support::redis_cluster::RedisCluster;
 use test_support::redis_server::RedisServer;
 
@@ -422,5 +423,37 @@ async fn a_gateway_stays_ready_while_the_shard_that_knows_whose_line_it_is_fails
         })
         .await;
     assert_eq!(gateway.redis_check().await.unwrap()["problem"], Value::Null);
+    gateway.stop().await;
+}
+
+#[tokio::test]
+async fn a_pooler_that_keeps_sessions_serves_and_one_that_shares_them_is_refused() {
+    let (home, database) = (home(), TestDatabase::create().await);
+    let takes_parameters = "ignore_startup_parameters = extra_float_digits,options";
+    let by = async |lines: &str| {
+        let bouncer = PgBouncer::start(&database, lines).await;
+        let url = database.url_at(Some(bouncer.address()));
+        let arguments = ["--database-url", url.as_str()];
+        let program = Path::new(PROGRAM);
+        let process = Process::start(program, home.path(), &database, &arguments);
+        (bouncer, process)
+    };
+    for (lines, told) in [
+        (
+            format!("pool_mode = transaction\n{takes_parameters}"),
+            "set pool_mode to session",
+        ),
+        (
+            "pool_mode = session".to_owned(),
+            "set ignore_startup_parameters to",
+        ),
+    ] {
+        let (_bouncer, mut refused) = by(&lines).await;
+        assert_eq!(refused.ends().await.code(), Some(1), "{}", refused.log());
+        assert!(refused.log().contains(told), "{}", refused.log());
+    }
+    let (_bouncer, mut gateway) = by(&format!("pool_mode = session\n{takes_parameters}")).await;
+    gateway.becomes_ready().await;
+    gateway.import_show().await;
     gateway.stop().await;
 }
