@@ -5,9 +5,10 @@ use std::str::FromStr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures_util::FutureExt;
 use sqlx::pool::PoolConnection;
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
-use sqlx::{PgPool, Postgres, Transaction};
+use sqlx::{PgConnection, PgPool, Postgres, Row, Transaction};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_util::task::TaskTracker;
 
@@ -16,6 +17,23 @@ use crate::telemetry;
 
 /// Attempts at a transaction that the database asks to repeat.
 const CONTENDED_TRIES_MAX: u32 = 3;
+
+/// Connections for holds.
+const HOLDS_MAX: u32 = 4;
+/// Connections for money and tickets.
+const MONEY_MAX: u32 = 6;
+/// Connections for confirmations.
+const CONFIRM_MAX: u32 = 4;
+/// Connections for polling, imports and checks.
+const JOBS_MAX: u32 = 4;
+/// Connections for reading shows.
+const READS_MAX: u32 = 4;
+/// Connections for expiring holds.
+const SWEEP_MAX: u32 = 2;
+
+/// Connections of all pools of a process together.
+pub const CONNECTIONS_MAX: u32 =
+    HOLDS_MAX + MONEY_MAX + CONFIRM_MAX + JOBS_MAX + READS_MAX + SWEEP_MAX;
 
 /// One pool per kind of work, so that a rush of one kind cannot starve another.
 #[derive(Clone, Debug)]
@@ -40,12 +58,12 @@ impl Pools {
     pub fn lazy(url: &str) -> Result<Self, sqlx::Error> {
         let primary = connect_options(url)?;
         Ok(Self {
-            holds: pool(4, primary.clone()),
-            money: pool(6, primary.clone()),
-            confirm: pool(4, primary.clone()),
-            jobs: pool(4, primary.clone()),
-            reads: pool(4, primary.clone()),
-            sweep: pool(2, primary),
+            holds: pool(HOLDS_MAX, primary.clone()),
+            money: pool(MONEY_MAX, primary.clone()),
+            confirm: pool(CONFIRM_MAX, primary.clone()),
+            jobs: pool(JOBS_MAX, primary.clone()),
+            reads: pool(READS_MAX, primary.clone()),
+            sweep: pool(SWEEP_MAX, primary),
         })
     }
 
@@ -78,8 +96,19 @@ fn pool(connections_max: u32, options: PgConnectOptions) -> PgPool {
     PgPoolOptions::new()
         .max_connections(connections_max)
         .acquire_timeout(ACQUIRE_TIMEOUT)
+        // Instead of the ping that it would send.
+        .test_before_acquire(false)
+        .before_acquire(|connection, _| takes_writes(connection).boxed())
         .max_lifetime(Duration::from_mins(10))
         .connect_lazy_with(options)
+}
+
+/// Whether the server at the other end takes writes. One that was demoted answers on, with rows
+/// that grow old; the address leads to another one by now.
+async fn takes_writes(connection: &mut PgConnection) -> Result<bool, sqlx::Error> {
+    let question = sqlx::raw_sql("show transaction_read_only");
+    let answer: String = question.fetch_one(connection).await?.try_get(0)?;
+    Ok(answer == "off")
 }
 
 /// Connections of a pool, granted in the order of request.

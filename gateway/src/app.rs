@@ -3,6 +3,9 @@
 //! Only this module and its submodules know the booking core; for the rest of the gateway it is an
 //! upstream.
 
+mod connections;
+mod database;
+mod pooler;
 mod shop;
 mod surroundings;
 
@@ -24,10 +27,9 @@ use line::policy::place::PlaceKeys;
 use line::records::durable::DurableRecords;
 use line::records::{self, Admissions, Audit, Database, Rooms};
 use line::skew::Skew;
-use line::store::redis::RedisStore;
+use line::store::redis::{RedisAddress, RedisStore};
 use line::target::Target;
 use line::{Parts, Randomness, UpstreamHealth};
-use sqlx::{Connection, PgConnection};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -55,12 +57,6 @@ use shop::{BookingRooms, BookingStock, booking_config, shop_routes, start_bookin
 
 pub use surroundings::Surroundings;
 
-/// Longest wait for the database at start; then the start fails.
-const DATABASE_START_MAX: Duration = Duration::from_mins(1);
-/// Longest wait for one connection to the database at start.
-const DATABASE_ANSWER_MAX: Duration = Duration::from_secs(5);
-/// Pause between attempts to connect to the database at start.
-const DATABASE_START_PAUSE: Duration = Duration::from_millis(500);
 /// How often a gateway without shows checks for one; the first show starts the payment simulator.
 const SHOWS_LOOK_EVERY: Duration = Duration::from_secs(1);
 /// Time between rounds of housekeeping.
@@ -174,7 +170,7 @@ fn wanted(config: &Config) -> Want {
 pub fn usable(config: &Config) -> Result<(), Problems> {
     let mut problems = Keys::problems(config);
     if let Some(url) = &config.redis_url
-        && let Err(error) = RedisStore::check_url(url)
+        && let Err(error) = RedisAddress::read(url, config.roots.as_ref())
     {
         problems.push(format!("ROPELINE_REDIS_URL: {error}"));
     }
@@ -272,9 +268,8 @@ impl App {
     ) -> Result<Self> {
         let (database_url, store) = reached(config, children)?;
         let tasks = TaskTracker::new();
-        let pool =
-            records::pool_options().connect_lazy_with(records::connect_options(&database_url)?);
-        migrate(&database_url).await?;
+        let id = surroundings.randomness.uuid().to_string();
+        let pool = database::open(&database_url, &id).await?;
         let (ticket_keys, installation) = ticket_keys(&pool, config, keys, surroundings).await?;
         let line = LineOwner::claim(store.clone(), installation).await?;
         let database = Database::new(pool, tasks.clone());
@@ -500,37 +495,9 @@ fn reached(config: &Config, children: &Children) -> Result<(String, RedisStore)>
     let database_url = url(&config.database_url, Servers::database_url);
     let database_url = database_url.context("no database")?;
     let redis_url = url(&config.redis_url, Servers::redis_url).context("no Redis")?;
-    let store = RedisStore::new(&redis_url, "").context("ROPELINE_REDIS_URL cannot be used")?;
+    let redis = RedisAddress::read(&redis_url, config.roots.as_ref())?;
+    let store = RedisStore::new(&redis, "").context("ROPELINE_REDIS_URL cannot be used")?;
     Ok((database_url, store))
-}
-
-/// Applies the migrations, after waiting for a database that is still starting.
-async fn migrate(url: &str) -> Result<()> {
-    let options = records::connect_options(url)?;
-    let server = format!("{}:{}", options.get_host(), options.get_port());
-    let began = tokio::time::Instant::now();
-    loop {
-        let attempt = async {
-            // A single connection reports why it failed; a pool would report only its timeout.
-            let connecting = PgConnection::connect_with(&options);
-            let connected = tokio::time::timeout(DATABASE_ANSWER_MAX, connecting).await;
-            let mut connection = connected.map_err(|_| anyhow!("it does not answer"))??;
-            migrations::MIGRATOR.run(&mut connection).await?;
-            connection.close().await?;
-            Ok::<_, anyhow::Error>(())
-        };
-        match attempt.await {
-            Ok(()) => return Ok(()),
-            Err(error) if began.elapsed() > DATABASE_START_MAX => {
-                return Err(error)
-                    .with_context(|| format!("could not prepare the database at {server}"));
-            }
-            Err(error) => {
-                tracing::warn!(%server, error = format!("{error:#}"), "the database is not ready yet");
-                tokio::time::sleep(DATABASE_START_PAUSE).await;
-            }
-        }
-    }
 }
 
 /// Installs the recorder for the metrics of the process, including the booking core's.

@@ -123,6 +123,7 @@ mod tests {
             trusted_proxies = "10.0.0.0/8, everyone"
             payment_provider = "stripe"
             signing_keys = "/does/not/exist.pem"
+            ca_file = "/does/not/exist.pem"
             data_dir = "/dev/null"
             log = "["
             log_format = "xml"
@@ -139,7 +140,7 @@ mod tests {
             panic!("accepted")
         };
         let text = problems.to_string();
-        assert!(text.contains("has 16 problems;"), "{text}");
+        assert!(text.contains("has 17 problems;"), "{text}");
         for name in [
             "the settings file",
             "ROPELINE_LISTEN",
@@ -147,6 +148,7 @@ mod tests {
             "ROPELINE_TRUSTED_PROXIES",
             "ROPELINE_PAYMENT_PROVIDER",
             "ROPELINE_SIGNING_KEYS",
+            "ROPELINE_CA_FILE",
             "ROPELINE_DATA_DIR",
             "ROPELINE_LOG:",
             "ROPELINE_LOG_FORMAT",

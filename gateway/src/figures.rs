@@ -128,24 +128,38 @@ pub struct GatewayReadiness {
     pub draining: Arc<AtomicBool>,
 }
 
+impl GatewayReadiness {
+    /// A shard of a cluster that is away is told, and takes no gateway out of service: the rooms
+    /// of the others go on.
+    async fn redis(&self) -> Check {
+        // Together, as a shard that hangs takes all the time that there is.
+        let (checked, in_part) = tokio::join!(self.line.check(), self.line.serves_in_part());
+        let (problem, advice) = match checked {
+            Ok(Ok(())) => (None, None),
+            Ok(Err(not_ours)) => (Some(not_ours.to_string()), None),
+            Err(error) if in_part => (
+                None,
+                Some(format!("a shard of the Redis Cluster is away: {error}")),
+            ),
+            Err(error) => (Some(error.to_string()), None),
+        };
+        Check {
+            name: "redis",
+            problem,
+            advice,
+        }
+    }
+}
+
 impl Readiness for GatewayReadiness {
     fn checks(&self) -> BoxFuture<'_, Vec<Check>> {
         async move {
-            let (redis, database) = tokio::join!(self.line.check(), self.database.ping());
-            let said = |error: &dyn std::fmt::Display| Some(error.to_string());
+            let (redis, database) = tokio::join!(self.redis(), self.database.ping());
             vec![
-                Check {
-                    name: "redis",
-                    problem: match redis {
-                        Ok(Ok(())) => None,
-                        Ok(Err(not_ours)) => said(&not_ours),
-                        Err(error) => said(&error),
-                    },
-                    advice: None,
-                },
+                redis,
                 Check {
                     name: "database",
-                    problem: database.err().and_then(|error| said(&error)),
+                    problem: database.err().map(|error| error.to_string()),
                     advice: None,
                 },
                 Check {

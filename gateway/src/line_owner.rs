@@ -1,6 +1,8 @@
 //! Checks which installation owns the line in Redis. With two databases behind one line, a gateway
 //! would call fans of the other database, and the other's keys would refuse their passes.
 
+use std::sync::atomic::{AtomicBool, Ordering};
+
 use line::store::StoreError;
 use line::store::redis::{INSTALLATION_KEY, RedisStore};
 
@@ -10,6 +12,8 @@ use crate::installation::NotOurs;
 pub struct LineOwner {
     store: RedisStore,
     installation: String,
+    /// Whether a check has found that the line is ours.
+    is_confirmed: AtomicBool,
 }
 
 impl LineOwner {
@@ -19,6 +23,7 @@ impl LineOwner {
         let owner = Self {
             store,
             installation,
+            is_confirmed: AtomicBool::new(false),
         };
         match owner.check().await {
             Ok(Err(not_ours)) => return Err(not_ours),
@@ -34,6 +39,7 @@ impl LineOwner {
     pub async fn check(&self) -> Result<Result<(), NotOurs>, StoreError> {
         let theirs = self.store.installation(&self.installation).await?;
         if theirs == self.installation {
+            self.is_confirmed.store(true, Ordering::Relaxed);
             return Ok(Ok(()));
         }
         Ok(Err(NotOurs::OtherLine {
@@ -41,5 +47,11 @@ impl LineOwner {
             ours: self.installation.clone(),
             key: INSTALLATION_KEY,
         }))
+    }
+
+    /// Whether rooms can be served although a check has failed: the line was found to be ours, and
+    /// another shard of a cluster answers than the one which knows whose the line is.
+    pub async fn serves_in_part(&self) -> bool {
+        self.is_confirmed.load(Ordering::Relaxed) && self.store.reached().await.is_ok()
     }
 }

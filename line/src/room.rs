@@ -104,6 +104,8 @@ pub struct Room {
     forecasts: StdMutex<Forecasts>,
     /// Held while the room is made again, so that one task does it.
     pub(super) rebuilding: Mutex<()>,
+    /// The server of the store that had the room when it was last looked at, at rest.
+    server: StdMutex<Option<Arc<str>>>,
     /// The latest term of live keys that this gateway has seen; held while one task reserves some.
     pub(super) key_term: Mutex<u64>,
 }
@@ -133,6 +135,7 @@ impl Room {
             rates: StdMutex::default(),
             forecasts: StdMutex::default(),
             rebuilding: Mutex::new(()),
+            server: StdMutex::default(),
             key_term: Mutex::default(),
             parts,
         })
@@ -182,6 +185,14 @@ impl Room {
                 ..RoomView::clone(view)
             });
         });
+    }
+
+    /// Notes which server of the store has the room. Whether it is another one than before.
+    pub(crate) fn server_note(&self, server: &Arc<str>) -> bool {
+        let mut known = self.server.lock().unwrap_or_else(PoisonError::into_inner);
+        let is_other = known.as_ref() != Some(server);
+        *known = Some(server.clone());
+        is_other
     }
 
     /// Shows what an operator changed at once; the numbers stay as they were last read.

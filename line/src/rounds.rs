@@ -2,9 +2,9 @@
 //!
 //! Ten times a second it wakes those whose schedule has come to its next moment. Over a little
 //! less than a second it asks the store of each whether it is still there and empty, in batches:
-//! somebody may have joined at another gateway, or the store may have lost the room. When the
-//! store turns out to be another server, all rooms make a round, as its right to give live keys is
-//! to be confirmed.
+//! somebody may have joined at another gateway, or the store may have lost the room. A room that
+//! turns out to be on another server than before makes a round, as that server's right to give live
+//! keys is to be confirmed.
 
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::Arc;
@@ -89,8 +89,6 @@ fn wake_due(rooms: &[Arc<Room>], woken: &mut Vec<(Arc<Room>, Instant)>) {
 #[derive(Default)]
 struct Looks {
     count: u64,
-    /// The server that answered last.
-    server: Option<String>,
 }
 
 impl Looks {
@@ -104,15 +102,12 @@ impl Looks {
             let asked_at = parts.clock.now();
             let asked: Vec<_> = batch.iter().map(|room| room.store_ref()).collect();
             let found = parts.store.rooms_look(&asked).await?;
-            if self.server.as_ref() != Some(&found.server) {
-                // Also the first time: rooms may have begun to rest with the one before it.
-                self.server = Some(found.server);
-                for room in rooms {
-                    room.rest.stir();
-                }
-            }
-            for (room, is_empty) in batch.iter().zip(found.is_empty) {
-                if !is_empty {
+            for (room, look) in batch.iter().zip(found) {
+                // It is asked about again in a second.
+                let Some(look) = look else { continue };
+                // Also the first time: it may have begun to rest with the one before it.
+                let has_moved = room.server_note(&look.server);
+                if has_moved || !look.is_empty {
                     room.rest.stir();
                 } else if room.rest.lasts().is_some() {
                     room.empty_found(asked_at);

@@ -14,7 +14,7 @@ use embedded::{Durability, Servers, Want};
 use line::policy::order::{CLOCK_MAX, KeyRange, LIVE_BASE};
 use line::store::keys::RoomKeys;
 use line::store::live_keys::LiveKeys;
-use line::store::redis::RedisStore;
+use line::store::redis::{RedisAddress, RedisStore};
 use line::store::{Birth, Enter, Entry, OnceOpen, RoomRef, RoomStore};
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
@@ -119,7 +119,7 @@ impl Store {
             epoch: 1,
         };
         Ok(Self {
-            line: RedisStore::new(url, "")?,
+            line: RedisStore::new(&RedisAddress::read(url, None)?, "")?,
             redis,
             keys: RoomKeys::new("", &room.room),
             room,

@@ -85,9 +85,39 @@ impl TestDatabase {
         format!("{}:{}", server.get_host(), server.get_port())
     }
 
+    /// Host and port of its server, user and password.
+    pub fn server_login(&self) -> (String, String, String) {
+        let url = self.plain().to_url_lossy();
+        let password = url.password().unwrap_or_default().to_owned();
+        (self.server_address(), url.username().to_owned(), password)
+    }
+
     /// A connection without the limits that the product has.
     pub async fn connect(&self) -> PgConnection {
         self.plain().connect().await.unwrap()
+    }
+
+    /// Has new sessions refuse writes, as those with a primary that was demoted do, or no longer.
+    /// When they begin to, the sessions there are end; when they take writes again, those that
+    /// take none stay.
+    pub async fn read_only_sessions(&self, are: bool) {
+        let mut server = server().await;
+        let word = if are { "on" } else { "off" };
+        let name = &self.name;
+        execute(
+            &mut server,
+            format!("alter database {name} set default_transaction_read_only = {word}"),
+        )
+        .await;
+        if are {
+            sqlx::query(
+                "select pg_terminate_backend(pid) from pg_stat_activity where datname = $1",
+            )
+            .bind(name)
+            .execute(&mut server)
+            .await
+            .unwrap();
+        }
     }
 
     fn plain(&self) -> PgConnectOptions {

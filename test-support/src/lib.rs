@@ -6,6 +6,12 @@
     reason = "what a test cannot go on without has failed the test"
 )]
 
+pub mod certificates;
 pub mod database;
+pub mod pgbouncer;
 pub mod redis;
+pub mod redis_cluster;
+pub mod redis_server;
+pub mod sentinels;
 pub mod tcp_proxy;
+pub mod waiting;

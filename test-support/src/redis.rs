@@ -2,6 +2,8 @@
 
 use std::sync::atomic::{AtomicU32, Ordering};
 
+use line::store::redis::{RedisAddress, RedisStore};
+
 static PREFIXES: AtomicU32 = AtomicU32::new(0);
 
 /// Names the Redis server that tests may use.
@@ -29,6 +31,11 @@ pub(crate) fn redis_database_url() -> String {
         None => url,
     };
     format!("{server}/{number}")
+}
+
+/// A store at `url`, whose keys begin with `prefix`.
+pub fn redis_store(url: &str, prefix: &str) -> RedisStore {
+    RedisStore::new(&RedisAddress::read(url, None).unwrap(), prefix).unwrap()
 }
 
 /// A prefix of its own for the keys of one test.

@@ -99,3 +99,25 @@ async fn money_that_was_taken_when_the_database_went_away_is_no_refusal() {
     shop.settle().await;
     shop.assert_clean().await;
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn while_the_database_takes_no_writes_selling_says_so_and_goes_on_at_the_next_primary() {
+    let shop = TestShop::new().await;
+    let fan = shop.fan();
+    let hold = fan.held(&["A1"]).await;
+    shop.database.read_only_sessions(true).await;
+    crate::test_shop::eventually("the refusal", || async {
+        let refused = fan.hold(&["A2"]).await;
+        (refused.status, refused.code()) == (503, "database-unavailable")
+    })
+    .await;
+    assert_eq!(fan.get("/api/v1/cities").await.status, 200);
+    assert_eq!(fan.seat("A1").await, "HELD");
+    // Connections to the server that takes no writes are still there.
+    shop.database.read_only_sessions(false).await;
+    let again = fan.held(&["A3"]).await;
+    assert_eq!(fan.delete(&again).await.status, 204);
+    assert_eq!(fan.delete(&hold).await.status, 204);
+    shop.settle().await;
+    shop.assert_clean().await;
+}

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use ipnet::IpNet;
+use line::store::redis::Roots;
 
 use super::checked::{Config, LogFormat, Payment, Problems};
 use super::rates::shop_rates;
@@ -26,6 +27,7 @@ pub(super) fn check(settings: Settings, mut problems: Vec<String>) -> Result<Con
     let (listen, ops_listen) = listeners(&settings, &mut note);
     let public_url = public_url(settings.public_url.as_deref(), &mut note);
     check_urls(&settings, &mut note);
+    let roots = roots(settings.ca_file.as_deref(), &mut note);
     let signing_keys = key_files(settings.signing_keys.as_deref(), &mut note);
     if let Some(token) = &settings.admin_token
         && let Some(why) = unsendable(token)
@@ -73,6 +75,7 @@ pub(super) fn check(settings: Settings, mut problems: Vec<String>) -> Result<Con
         ops_listen,
         public_url,
         redis_url: settings.redis_url,
+        roots,
         database_url: settings.database_url,
         data_dir,
         signing_keys,
@@ -292,7 +295,14 @@ fn check_urls(settings: &Settings, note: &mut impl FnMut(String)) {
         (
             "ROPELINE_REDIS_URL",
             &settings.redis_url,
-            &["redis://", "redis+unix://", "unix://"][..],
+            &[
+                "redis://",
+                "rediss://",
+                "redis+sentinel://",
+                "rediss+sentinel://",
+                "redis+unix://",
+                "unix://",
+            ][..],
         ),
         (
             "ROPELINE_DATABASE_URL",
@@ -303,14 +313,15 @@ fn check_urls(settings: &Settings, note: &mut impl FnMut(String)) {
     ] {
         check_url(name, url.as_deref(), schemes, note);
     }
-    let redis_url = settings.redis_url.as_deref().unwrap_or_default();
-    if redis_url.contains(',') {
-        note(
-            "ROPELINE_REDIS_URL: several URLs mean Redis Cluster, which this version does not \
-             speak yet; name one server"
-                .to_owned(),
-        );
-    }
+}
+
+/// The authorities of the file that is named, beside those of the system.
+fn roots(file: Option<&str>, note: &mut impl FnMut(String)) -> Option<Roots> {
+    let file = file?;
+    let read = std::fs::read(file).map_err(|error| error.to_string());
+    let read = read.and_then(|pem| Roots::with(&pem).map_err(|error| error.to_string()));
+    read.map_err(|why| note(format!("ROPELINE_CA_FILE: {file}: {why}")))
+        .ok()
 }
 
 fn check_url(name: &str, url: Option<&str>, schemes: &[&str], note: &mut impl FnMut(String)) {

@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use ipnet::IpNet;
+use line::store::redis::Roots;
 
 use super::rates::ShopRates;
 
@@ -51,6 +52,8 @@ pub struct Config {
     pub public_url: Option<String>,
     /// Redis; private when absent.
     pub redis_url: Option<String>,
+    /// Authorities whose certificates are believed; those of the system when absent.
+    pub roots: Option<Roots>,
     /// PostgreSQL; private when absent.
     pub database_url: Option<String>,
     /// Data directory, absolute.

@@ -77,8 +77,10 @@ settings! {
     ops_listen = "ROPELINE_OPS_LISTEN", Plain, "127.0.0.1:8081", value_name = "ADDRESS";
     /// Where fans reach the public listener [default: http:// and its address]
     public_url = "ROPELINE_PUBLIC_URL", Plain, "http:// and the public listener's address", value_name = "URL";
-    /// Redis for the live line, redis://… [default: a private one]
+    /// Redis for the live line: redis://… or rediss://…, several separated by commas for a Redis Cluster, or redis+sentinel://host:port,host:port/service [default: a private one]
     redis_url = "ROPELINE_REDIS_URL", Url, "a private one", value_name = "URL", hide_env_values = true;
+    /// PEM file of authorities whose certificates are believed beside those of the system [default: those of the system]
+    ca_file = "ROPELINE_CA_FILE", Plain, "those of the system", value_name = "FILE";
     /// PostgreSQL, postgres://… [default: a private one]
     database_url = "ROPELINE_DATABASE_URL", Url, "a private one", value_name = "URL", hide_env_values = true;
     /// Data of private servers, generated keys, admin token [default: .ropeline]

@@ -34,9 +34,19 @@ fn shown(value: Option<&str>, show: Show) -> String {
     let value = value.unwrap_or_default();
     match show {
         Show::Plain => value.to_owned(),
-        Show::Url => without_secrets(value),
+        Show::Url => all_without_secrets(value),
         Show::Hidden => "[hidden]".to_owned(),
     }
+}
+
+/// One URL or several, separated by commas.
+fn all_without_secrets(urls: &str) -> String {
+    // A comma that no URL follows is part of a password.
+    if !urls.split(',').all(|url| url.contains("://")) {
+        return without_secrets(urls);
+    }
+    let urls: Vec<_> = urls.split(',').map(without_secrets).collect();
+    urls.join(",")
 }
 
 /// The URL without the password before its host and without its query, which may hold one too.
@@ -70,11 +80,20 @@ mod tests {
                 "redis://:[hidden]@h:1/0?[hidden]",
             ),
             (
+                "redis://:secret@one:1,redis://:secret@two:2",
+                "redis://:[hidden]@one:1,redis://:[hidden]@two:2",
+            ),
+            ("redis://:se,cret@one:1", "redis://:[hidden]@one:1"),
+            (
+                "redis+sentinel://:secret@one,two/line/0?sentinel_password=x",
+                "redis+sentinel://:[hidden]@one,two/line/0?[hidden]",
+            ),
+            (
                 "postgres://me:secret@db/line?password=x",
                 "postgres://me:[hidden]@db/line?[hidden]",
             ),
         ] {
-            assert_eq!(without_secrets(url), expected);
+            assert_eq!(all_without_secrets(url), expected);
         }
     }
 

@@ -5,13 +5,12 @@ use std::time::Duration;
 use http::Method;
 use line::store::RoomRef;
 use line::store::live_keys::LiveKeys;
-use line::store::redis::RedisStore;
 use serde_json::json;
 
 use crate::outages::behind_database_proxy;
-use crate::redis_server::RedisServer;
 use crate::test_app::{Fan, TestApp, World, eventually, generous};
-use test_support::redis::redis_url;
+use test_support::redis::{redis_store, redis_url};
+use test_support::redis_server::RedisServer;
 use test_support::tcp_proxy::{Line, TcpProxy};
 
 /// A room that has opened and calls nobody but its first fan.
@@ -20,7 +19,11 @@ async fn full_room(world: &World) {
 }
 
 /// Fans who join one after the other, and their live keys.
-async fn join(app: &TestApp, nonces: std::ops::Range<u8>, keys: &mut Vec<u64>) -> Vec<Fan> {
+pub(crate) async fn join(
+    app: &TestApp,
+    nonces: std::ops::Range<u8>,
+    keys: &mut Vec<u64>,
+) -> Vec<Fan> {
     let mut fans = Vec::new();
     for nonce in nonces {
         let fan = app.join(nonce).await;
@@ -31,7 +34,7 @@ async fn join(app: &TestApp, nonces: std::ops::Range<u8>, keys: &mut Vec<u64>) -
     fans
 }
 
-fn assert_in_order(keys: &[u64]) {
+pub(crate) fn assert_in_order(keys: &[u64]) {
     let ahead = keys.windows(2).find(|pair| pair[0] >= pair[1]);
     assert_eq!(ahead, None, "a later fan got no later key: {keys:?}");
 }
@@ -96,7 +99,7 @@ async fn without_postgresql_joining_goes_on_for_an_hour() {
         room: "eras".parse().unwrap(),
         epoch: record.epoch,
     };
-    let store = RedisStore::new(&redis_url(), &world.prefix).unwrap();
+    let store = redis_store(&redis_url(), &world.prefix);
     eventually("the reservation", async || {
         let state = store.keys_state(&at).await.unwrap();
         (state.limit >= state.clock + (3_600_000 << 10)).then_some(())

@@ -9,7 +9,7 @@ use line::store::redis::RedisStore;
 use line::store::scripts::Scripts;
 use line::store::{Birth, Cursor, MAKING_MAX, RoomRef, RoomStore, StoreError};
 use redis::Script;
-use test_support::redis::{redis_prefix, redis_url};
+use test_support::redis::{redis_prefix, redis_store, redis_url};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio_util::task::{AbortOnDropHandle, TaskTracker};
@@ -28,7 +28,7 @@ async fn store() -> (
     redis::aio::MultiplexedConnection,
 ) {
     let prefix = redis_prefix();
-    let store = RedisStore::new(&redis_url(), &prefix).unwrap();
+    let store = redis_store(&redis_url(), &prefix);
     let room = RoomRef {
         room: "eras".parse().unwrap(),
         epoch: 1,
@@ -140,7 +140,7 @@ async fn relay(client: TcpStream, is_demoted: bool) {
 #[tokio::test]
 async fn a_server_that_was_demoted_is_left() {
     let (url, _proxy) = demoted_at_first().await;
-    let store = RedisStore::new(&url, &redis_prefix()).unwrap();
+    let store = redis_store(&url, &redis_prefix());
     let room = RoomRef {
         room: "eras".parse().unwrap(),
         epoch: 1,

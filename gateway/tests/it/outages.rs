@@ -460,3 +460,32 @@ async fn another_gateway_leads_on_when_the_leader_dies() {
     let seqs: Vec<_> = log(&world).await.into_iter().map(|(seq, _)| seq).collect();
     assert_eq!(seqs, [1, 2]);
 }
+
+#[tokio::test]
+async fn while_postgresql_takes_no_writes_nobody_is_called_and_everyone_may_join() {
+    let world = World::create().await;
+    world.room(json!({})).await;
+    let app = world.gateway().await;
+    app.join(1).await.claimed(&app).await;
+    world.database.read_only_sessions(true).await;
+    let fans = [app.join(2).await, app.join(3).await];
+    eventually("a tick without the log", async || {
+        let document = app.get("/_line/v1/rooms/eras", &[]).await.json();
+        (document["usersInLine"] == 2).then_some(())
+    })
+    .await;
+    for fan in &fans {
+        assert_eq!(state(&app, fan).await, PlaceState::Waiting);
+        fan.claim(&app).await.assert_problem(409, "not-called");
+    }
+    assert_eq!(log(&world).await.len(), 1);
+    // As after a failover: the address leads to a server that takes writes, and connections to
+    // the other one are still there.
+    world.database.read_only_sessions(false).await;
+    for fan in &fans {
+        fan.claimed(&app).await;
+    }
+    let places: Vec<_> = log(&world).await.into_iter().map(|(_, p)| p).collect();
+    let expected = [1, 2, 3].map(|nonce| crate::line::place_of(&app, nonce).to_string());
+    assert_eq!(places, expected);
+}

@@ -14,7 +14,11 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 use tokio::process::{Child, Command};
 
+use test_support::certificates::Certificates;
 use test_support::database::TestDatabase;
+use test_support::pgbouncer::PgBouncer;
+use test_support::redis_cluster::RedisCluster;
+use test_support::redis_server::RedisServer;
 
 const PROGRAM: &str = env!("CARGO_BIN_EXE_ropeline-gateway");
 const TOKEN: &str = "token-of-the-start-tests";
@@ -92,6 +96,18 @@ impl Process {
             answer.status().is_success().then_some(())
         })
         .await;
+    }
+
+    /// What it says of Redis, while it is ready.
+    async fn redis_check(&self) -> Option<Value> {
+        let ops = self.announced()?["opsUrl"].as_str()?.to_owned();
+        let answer = self.http.get(format!("{ops}/readyz")).send().await.ok()?;
+        let is_ready = answer.status().is_success();
+        let text = answer.text().await.ok()?;
+        assert!(is_ready, "{text}");
+        let report: Value = serde_json::from_str(&text).ok()?;
+        let mut checks = report["checks"].as_array()?.iter();
+        checks.find(|check| check["name"] == "redis").cloned()
     }
 
     async fn ends(&mut self) -> ExitStatus {
@@ -359,4 +375,85 @@ async fn after_the_delay_nobody_new_is_served_and_the_process_ends() {
     let began = tokio::time::Instant::now();
     gateway.stop().await;
     assert!(began.elapsed() >= Duration::from_secs(1));
+}
+
+#[tokio::test]
+async fn a_gateway_is_ready_on_a_redis_whose_authority_the_ca_file_names() {
+    let (home, database) = (home(), TestDatabase::create().await);
+    let certificates = Certificates::make();
+    let (_server, url) = RedisServer::start_with_tls(&certificates).await;
+    let authority = certificates.authority();
+    let arguments = [
+        "--redis-url",
+        &url,
+        "--ca-file",
+        authority.to_str().unwrap(),
+    ];
+    let mut gateway = Process::start(Path::new(PROGRAM), home.path(), &database, &arguments);
+    gateway.becomes_ready().await;
+    gateway.stop().await;
+}
+
+#[tokio::test]
+async fn a_gateway_stays_ready_while_the_shard_that_knows_whose_line_it_is_fails_over() {
+    let (home, database) = (home(), TestDatabase::create().await);
+    let cluster = RedisCluster::start().await;
+    let urls = cluster.urls();
+    let arguments = ["--redis-url", urls.as_str()];
+    let mut gateway = Process::start(Path::new(PROGRAM), home.path(), &database, &arguments);
+    gateway.becomes_ready().await;
+    let shard = cluster.shard_of("rl1:installation").await;
+    // A key of the same shard.
+    cluster.nodes[shard]
+        .is_copied_by("{rl1:installation}")
+        .await;
+    cluster.nodes[shard].hang().await;
+    let advice = gateway.until("advice", async |this| {
+        let check = this.redis_check().await?;
+        check["advice"].as_str().map(str::to_owned)
+    });
+    let advice = advice.await;
+    assert!(
+        advice.contains("a shard of the Redis Cluster is away"),
+        "{advice}"
+    );
+    gateway
+        .until("the failover", async |this| {
+            this.redis_check().await?["advice"].is_null().then_some(())
+        })
+        .await;
+    assert_eq!(gateway.redis_check().await.unwrap()["problem"], Value::Null);
+    gateway.stop().await;
+}
+
+#[tokio::test]
+async fn a_pooler_that_keeps_sessions_serves_and_one_that_shares_them_is_refused() {
+    let (home, database) = (home(), TestDatabase::create().await);
+    let takes_parameters = "ignore_startup_parameters = extra_float_digits,options";
+    let by = async |lines: &str| {
+        let bouncer = PgBouncer::start(&database, lines).await;
+        let url = database.url_at(Some(bouncer.address()));
+        let arguments = ["--database-url", url.as_str()];
+        let program = Path::new(PROGRAM);
+        let process = Process::start(program, home.path(), &database, &arguments);
+        (bouncer, process)
+    };
+    for (lines, told) in [
+        (
+            format!("pool_mode = transaction\n{takes_parameters}"),
+            "set pool_mode to session",
+        ),
+        (
+            "pool_mode = session".to_owned(),
+            "set ignore_startup_parameters to",
+        ),
+    ] {
+        let (_bouncer, mut refused) = by(&lines).await;
+        assert_eq!(refused.ends().await.code(), Some(1), "{}", refused.log());
+        assert!(refused.log().contains(told), "{}", refused.log());
+    }
+    let (_bouncer, mut gateway) = by(&format!("pool_mode = session\n{takes_parameters}")).await;
+    gateway.becomes_ready().await;
+    gateway.import_show().await;
+    gateway.stop().await;
 }

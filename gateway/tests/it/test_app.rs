@@ -30,7 +30,6 @@ use line::records::durable::DurableRecords;
 use line::records::{Act, Admissions, Audit, Database, Rooms, pool_options};
 use line::rooms::RoomSet;
 use line::skew::Skew;
-use line::store::redis::RedisStore;
 use line::target::Target;
 use line::{Parts, Randomness, StockSource, UpstreamHealth};
 use rand::SeedableRng;
@@ -38,7 +37,7 @@ use rand_chacha::ChaCha20Rng;
 use serde_json::{Value, json};
 use sqlx::postgres::PgConnectOptions;
 use test_support::database::{Records, TestDatabase};
-use test_support::redis::{redis_prefix, redis_url};
+use test_support::redis::{redis_prefix, redis_store, redis_url};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use web::RequestIds;
@@ -237,7 +236,7 @@ impl World {
 
     /// A gateway with a clock of its own, which it compares with the store's.
     pub(crate) async fn gateway_with_clock(&self, clock: &ShiftedClock) -> TestApp {
-        let store = RedisStore::new(&redis_url(), &self.prefix).unwrap();
+        let store = redis_store(&redis_url(), &self.prefix);
         let clock: Arc<dyn Clock> = Arc::new(clock.clone());
         let skew = Skew::new(Arc::new(store), clock.clone());
         let (database, upstream) = (self.database.options(), self.upstream());
@@ -279,7 +278,7 @@ impl World {
         let rooms = Rooms::new(database.clone());
         let proxy = Arc::new(Proxy::new(ProxyConfig::default(), clock.clone()));
         let parts = Arc::new(Parts {
-            store: Arc::new(RedisStore::new(redis, &self.prefix).unwrap()),
+            store: Arc::new(redis_store(redis, &self.prefix)),
             durable: Arc::new(DurableRecords {
                 rooms: rooms.clone(),
                 admissions: Admissions::new(database.clone()),
@@ -444,23 +443,28 @@ impl TestApp {
     }
 
     pub(crate) async fn join_room(&self, room: &str, nonce: u8) -> Fan {
+        // A line that is being made answers 503 for a moment; a fan's page tries again too.
+        eventually("a place", async || self.try_join(room, nonce).await).await
+    }
+
+    /// Joins `room` if the line is not away.
+    pub(crate) async fn try_join(&self, room: &str, nonce: u8) -> Option<Fan> {
         let nonce = BASE64URL_NOPAD.encode(&[nonce; 16]);
         let body = json!({"nonce": nonce}).to_string();
         let path = format!("/_line/v1/rooms/{room}/places");
-        // A line that is being made answers 503 for a moment; a fan's page tries again too.
-        let joined = eventually("a place", async || {
-            let headers = [("content-type", JSON)];
-            let answer = self.send(Method::POST, &path, &headers, body.clone()).await;
-            (answer.status != StatusCode::SERVICE_UNAVAILABLE).then_some(answer)
-        });
-        let joined = joined.await;
+        let headers = [("content-type", JSON)];
+        let joined = self.send(Method::POST, &path, &headers, body).await;
+        if joined.status == StatusCode::SERVICE_UNAVAILABLE {
+            joined.assert_problem(503, "line-unavailable");
+            return None;
+        }
         assert!(joined.status.is_success(), "{}", joined.text());
-        Fan {
+        Some(Fan {
             room: room.to_owned(),
             token: joined.status_document().place.unwrap(),
             cookie: joined.cookie().to_owned(),
             joined,
-        }
+        })
     }
 }
 

@@ -47,9 +47,10 @@ impl RecordsError {
 }
 
 /// SQLSTATEs that mean "not now": cancelled by a timeout, lock not available, shutting down,
-/// too many connections, serialisation failure and deadlock.
-const PASSING_STATES: [&str; 8] = [
-    "57014", "55P03", "57P01", "57P02", "57P03", "53300", "40001", "40P01",
+/// too many connections, serialisation failure, deadlock, and a server that takes no writes: a
+/// primary that was demoted, or that is kept from writing for a while.
+const PASSING_STATES: [&str; 9] = [
+    "57014", "55P03", "57P01", "57P02", "57P03", "53300", "40001", "40P01", "25006",
 ];
 
 impl From<sqlx::Error> for RecordsError {

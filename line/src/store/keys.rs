@@ -31,6 +31,8 @@
 use contract::RoomId;
 use uuid::Uuid;
 
+use super::link::slot_of;
+
 /// Version of the key format and of what the keys hold.
 const FORMAT: &str = "rl1";
 
@@ -46,6 +48,8 @@ macro_rules! keys {
             of_gateways: String,
             /// A list that no gateway has.
             of_no_gateway: String,
+            /// The slot of all of them in a Redis Cluster.
+            slot: u16,
             $($name: String,)+
         }
 
@@ -56,6 +60,7 @@ macro_rules! keys {
                 let of_gateways = format!("{room}:gateway:");
                 Self {
                     of_no_gateway: format!("{of_gateways}{}", Uuid::nil()),
+                    slot: slot_of(&room),
                     of_gateways,
                     $($name: format!("{room}:{}", stringify!($name)),)+
                 }
@@ -87,6 +92,11 @@ impl RoomKeys {
         format!("{}{gateway}", self.of_gateways)
     }
 
+    /// The slot that all keys of the room have in a Redis Cluster.
+    pub fn slot(&self) -> u16 {
+        self.slot
+    }
+
     /// A placeholder for scripts that are given no gateway's list to work on.
     pub fn of_no_gateway(&self) -> &str {
         &self.of_no_gateway
@@ -104,6 +114,6 @@ mod tests {
         let of_gateway = keys.of_gateway(Uuid::max());
         let of_gateways = [of_gateway.as_str(), keys.of_no_gateway()];
         let mut all = keys.all().into_iter().chain(of_gateways);
-        assert!(all.all(|key| key.contains(":{eras}:")));
+        assert!(all.all(|key| key.contains(":{eras}:") && slot_of(key) == keys.slot()));
     }
 }

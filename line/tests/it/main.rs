@@ -14,3 +14,4 @@ mod purging;
 mod records;
 mod seed;
 mod simulation;
+mod tls;

@@ -1,11 +1,13 @@
 //! The parts of the port that are not [`RoomStore`](crate::store::RoomStore) itself.
 
+use std::sync::Arc;
+
 use async_trait::async_trait;
 use contract::Timestamp;
 
 use super::MemoryStore;
 use crate::policy::order::KeyRange;
-use crate::store::emptiness::{Emptiness, RoomsLook};
+use crate::store::emptiness::{Look, RoomsLook};
 use crate::store::last_pages::{LastPage, LastPages};
 use crate::store::live_keys::{KeyState, LiveKeys};
 use crate::store::{RoomRef, StoreResult};
@@ -46,16 +48,17 @@ impl LastPages for MemoryStore {
 
 #[async_trait]
 impl RoomsLook for MemoryStore {
-    async fn rooms_look(&self, rooms: &[RoomRef]) -> StoreResult<Emptiness> {
+    async fn rooms_look(&self, rooms: &[RoomRef]) -> StoreResult<Vec<Option<Look>>> {
         let known = self.lock();
-        let is_empty = |at: &RoomRef| {
+        let server: Arc<str> = self.server().to_string().into();
+        let look = |at: &RoomRef| {
             let room = known.get(&at.room);
-            room.is_some_and(|room| room.line.is_empty() && room.occupied() == 0)
+            Some(Look {
+                server: server.clone(),
+                is_empty: room.is_some_and(|room| room.line.is_empty() && room.occupied() == 0),
+            })
         };
-        Ok(Emptiness {
-            server: self.server().to_string(),
-            is_empty: rooms.iter().map(is_empty).collect(),
-        })
+        Ok(rooms.iter().map(look).collect())
     }
 }
 

@@ -14,7 +14,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use contract::{PlaceId, Timestamp};
 use redis::streams::StreamRangeReply;
-use redis::{AsyncCommands, ErrorKind, FromRedisValue, RedisError, Value};
+use redis::{Cmd, ErrorKind, FromRedisValue, RedisError, ServerErrorKind, Value};
 use tokio::time::Instant;
 use uuid::Uuid;
 
@@ -22,7 +22,9 @@ use self::key_names::KeyNames;
 use super::entering::{self, Packed};
 pub use super::keys::INSTALLATION_KEY;
 use super::keys::RoomKeys;
-use super::link::{CONNECTION_TIMEOUT, Link, RESPONSE_TIMEOUT};
+pub use super::link::address::{AddressError, RedisAddress};
+pub use super::link::roots::{Roots, RootsError};
+use super::link::{CONNECTION_TIMEOUT, Link, RESPONSE_TIMEOUT, slot_of};
 use super::scripts::{RoomScript, Scripts};
 use super::{
     Birth, CLOCKS_APART_MAX, CallOrder, Cursor, EXPIRE_BATCH_MAX, Enter, Entered, Entry, Lapse,
@@ -39,7 +41,7 @@ use crate::policy::standby::depth;
 /// Admissions that one `prepare` call carries.
 const SERVED_BATCH: usize = 1000;
 
-/// The line on a Redis server. Clones share one multiplexed connection.
+/// The line on Redis. Clones share its connections.
 #[derive(Clone)]
 pub struct RedisStore {
     link: Arc<Link>,
@@ -48,31 +50,28 @@ pub struct RedisStore {
 }
 
 impl RedisStore {
-    /// A store at `url`. Connects when it is first used, so that a gateway starts while Redis
-    /// is down; `prefix` goes before every key.
-    pub fn new(url: &str, prefix: &str) -> Result<Self, RedisError> {
-        let client = redis::Client::open(url)?;
+    /// A store at `address`. Connects when it is first used, so that a gateway starts while Redis
+    /// is down; `prefix` goes before every key. Needs a runtime for what looks after connections.
+    pub fn new(address: &RedisAddress, prefix: &str) -> Result<Self, RedisError> {
         Ok(Self {
-            link: Arc::new(Link::new(client)?),
+            link: Arc::new(Link::open(address)?),
             scripts: Arc::new(Scripts::new()),
             keys: Arc::new(KeyNames::new(prefix)),
         })
     }
 
-    /// Whether [`RedisStore::new`] takes this URL.
-    pub fn check_url(url: &str) -> Result<(), RedisError> {
-        redis::Client::open(url).map(drop)
-    }
-
     /// The installation whose line this is: `candidate`, if it is nobody's yet.
     pub async fn installation(&self, candidate: &str) -> StoreResult<String> {
         let key = self.keys.installation();
-        let mut connection = self.link.connection();
-        let mut ask = redis::pipe();
-        ask.cmd("SET").arg(&key).arg(candidate).arg("NX").ignore();
-        ask.get(&key);
-        let (installation,): (String,) = bounded(ask.query_async(&mut connection)).await?;
-        Ok(installation)
+        let mut claim = redis::cmd("SET");
+        claim.arg(&key).arg(candidate).arg("NX").arg("GET");
+        let before: Option<String> = self.ask(slot_of(&key), &claim).await?;
+        Ok(before.unwrap_or_else(|| candidate.to_owned()))
+    }
+
+    /// Whether a server answers: of a cluster, any.
+    pub async fn reached(&self) -> StoreResult<()> {
+        self.bounded(self.link.ping()).await
     }
 
     fn keys(&self, room: &RoomRef) -> Arc<RoomKeys> {
@@ -97,7 +96,8 @@ impl RedisStore {
         args: &Args,
     ) -> StoreResult<T> {
         let keys = self.keys(room);
-        self.run_on(script, script.keys(&keys, gateway), args).await
+        let own = script.keys(&keys, gateway);
+        self.run_on(script, keys.slot(), &own, args).await
     }
 
     /// Runs a script that removes the lists of all gateways with the other keys of the room.
@@ -108,38 +108,75 @@ impl RedisStore {
         args: &Args,
     ) -> StoreResult<T> {
         let of_room = self.keys(room);
-        let mut connection = self.link.connection();
-        let gateways: Vec<String> = bounded(connection.zrange(of_room.gateways(), 0, -1)).await?;
+        let listed = Cmd::zrange(of_room.gateways(), 0, -1);
+        let gateways: Vec<String> = self.ask(of_room.slot(), &listed).await?;
         let lists = gateways
             .iter()
             .filter_map(|gateway| gateway.parse().ok())
             .map(|gateway| of_room.of_gateway(gateway));
         let mut keys = script.keys(&of_room, None);
         keys.extend(lists.map(Cow::Owned));
-        self.run_on(script, keys, args).await
+        self.run_on(script, of_room.slot(), &keys, args).await
     }
 
+    /// Runs a script whose keys are in `slot`. A server that does not know the script yet, as
+    /// after a failover, gets its text.
     async fn run_on<T: FromRedisValue>(
         &self,
         script: &RoomScript,
-        keys: Vec<Cow<'_, str>>,
+        slot: u16,
+        keys: &[Cow<'_, str>],
         args: &Args,
     ) -> StoreResult<T> {
-        let mut call = script.script.prepare_invoke();
-        call.key(keys).arg(&args.0);
-        let mut connection = self.link.connection();
-        let answer = bounded(call.invoke_async(&mut connection)).await;
-        if let Err(StoreError::Unavailable(error)) = &answer
-            && error.code() == Some("READONLY")
-        {
-            self.link.renew();
-        }
-        answer
+        let call = |verb: &str, script: &str| {
+            let mut call = redis::cmd(verb);
+            call.arg(script).arg(keys.len()).arg(keys).arg(&args.0);
+            call
+        };
+        let by_hash = call("EVALSHA", script.script.get_hash());
+        self.bounded(async {
+            let answer = match self.link.send(slot, &by_hash).await {
+                Err(error) if error.kind() == ErrorKind::Server(ServerErrorKind::NoScript) => {
+                    self.link.send(slot, &call("EVAL", script.source)).await
+                }
+                answer => answer,
+            };
+            Ok(redis::from_redis_value(answer?)?)
+        })
+        .await
     }
 
-    async fn string_get(&self, key: &str) -> StoreResult<Option<Snapshot>> {
-        let mut connection = self.link.connection();
-        let json: Option<Vec<u8>> = bounded(connection.get(key)).await?;
+    /// Sends a command whose keys are in `slot`.
+    async fn ask<T: FromRedisValue>(&self, slot: u16, command: &Cmd) -> StoreResult<T> {
+        self.bounded(async {
+            let answer = self.link.send(slot, command).await?;
+            Ok(redis::from_redis_value(answer)?)
+        })
+        .await
+    }
+
+    /// Bounds the time that `call` takes, and tells its errors apart.
+    async fn bounded<T>(
+        &self,
+        call: impl Future<Output = Result<T, RedisError>>,
+    ) -> StoreResult<T> {
+        match tokio::time::timeout(RESPONSE_TIMEOUT + CONNECTION_TIMEOUT / 2, call).await {
+            Err(_) => {
+                self.link.doubt();
+                Err(StoreError::Timeout)
+            }
+            Ok(Ok(value)) => Ok(value),
+            Ok(Err(error)) if error.code() == Some("NOROOM") => Err(StoreError::NoRoom),
+            Ok(Err(error)) if error.is_timeout() => Err(StoreError::Timeout),
+            Ok(Err(error)) if error.kind() == ErrorKind::UnexpectedReturnType => {
+                Err(StoreError::Corrupt(error.to_string()))
+            }
+            Ok(Err(error)) => Err(StoreError::Unavailable(error)),
+        }
+    }
+
+    async fn string_get(&self, slot: u16, key: &str) -> StoreResult<Option<Snapshot>> {
+        let json: Option<Vec<u8>> = self.ask(slot, &Cmd::get(key)).await?;
         json.map(|json| {
             serde_json::from_slice(&json)
                 .map_err(|error| StoreError::Corrupt(format!("snapshot: {error}")))
@@ -151,9 +188,9 @@ impl RedisStore {
 #[async_trait]
 impl StoreTime for RedisStore {
     async fn time(&self) -> StoreResult<Timestamp> {
-        let mut connection = self.link.connection();
-        let (seconds, micros): (i64, i64) =
-            bounded(redis::cmd("TIME").query_async(&mut connection)).await?;
+        // Of the shards of a cluster always the same one, so that all gateways go by one clock.
+        let slot = slot_of(&self.keys.installation());
+        let (seconds, micros): (i64, i64) = self.ask(slot, &redis::cmd("TIME")).await?;
         Ok(Timestamp::from_ms(seconds * 1000 + micros / 1000))
     }
 }
@@ -189,24 +226,10 @@ impl Args {
     }
 }
 
-async fn bounded<T>(call: impl Future<Output = Result<T, RedisError>>) -> StoreResult<T> {
-    match tokio::time::timeout(RESPONSE_TIMEOUT + CONNECTION_TIMEOUT / 2, call).await {
-        Err(_) => Err(StoreError::Timeout),
-        Ok(Ok(value)) => Ok(value),
-        Ok(Err(error)) if error.code() == Some("NOROOM") => Err(StoreError::NoRoom),
-        Ok(Err(error)) if error.is_timeout() => Err(StoreError::Timeout),
-        Ok(Err(error)) if error.kind() == ErrorKind::UnexpectedReturnType => {
-            Err(StoreError::Corrupt(error.to_string()))
-        }
-        Ok(Err(error)) => Err(StoreError::Unavailable(error)),
-    }
-}
-
 #[async_trait]
 impl RoomStore for RedisStore {
     async fn ping(&self) -> StoreResult<()> {
-        let mut connection = self.link.connection();
-        bounded(redis::cmd("PING").query_async::<()>(&mut connection)).await
+        self.reached().await
     }
 
     async fn room_prepare(
@@ -391,11 +414,9 @@ impl RoomStore for RedisStore {
     }
 
     async fn call_pending(&self, room: &RoomRef) -> StoreResult<Popped> {
-        let mut connection = self.link.connection();
-        let mut command = redis::cmd("ZRANGE");
-        command.arg(self.keys(room).popped());
-        command.arg(0).arg(-1).arg("WITHSCORES");
-        reply::popped(bounded(command.query_async(&mut connection)).await?)
+        let keys = self.keys(room);
+        let command = Cmd::zrange_withscores(keys.popped(), 0, -1);
+        reply::popped(self.ask(keys.slot(), &command).await?)
     }
 
     async fn call_publish(
@@ -463,11 +484,11 @@ impl RoomStore for RedisStore {
     }
 
     async fn outcomes_take(&self, room: &RoomRef) -> StoreResult<Vec<Outcome>> {
-        let mut connection = self.link.connection();
+        let keys = self.keys(room);
         let mut command = redis::cmd("HRANDFIELD");
-        command.arg(self.keys(room).outcomes());
+        command.arg(keys.outcomes());
         command.arg(OUTCOMES_MAX).arg("WITHVALUES");
-        reply::outcomes(bounded(command.query_async(&mut connection)).await?)
+        reply::outcomes(self.ask(keys.slot(), &command).await?)
     }
 
     async fn outcomes_done(&self, room: &RoomRef, outcomes: &[Outcome]) -> StoreResult<()> {
@@ -483,13 +504,14 @@ impl RoomStore for RedisStore {
     }
 
     async fn snapshot_put(&self, room: &RoomRef, snapshot: &Snapshot) -> StoreResult<()> {
-        let mut connection = self.link.connection();
         let keys = self.keys(room);
-        bounded(connection.set::<_, _, ()>(keys.snapshot(), json(snapshot)?)).await
+        let command = Cmd::set(keys.snapshot(), json(snapshot)?);
+        self.ask(keys.slot(), &command).await
     }
 
     async fn snapshot_get(&self, room: &RoomRef) -> StoreResult<Option<Snapshot>> {
-        let snapshot = self.string_get(self.keys(room).snapshot()).await?;
+        let keys = self.keys(room);
+        let snapshot = self.string_get(keys.slot(), keys.snapshot()).await?;
         Ok(snapshot.filter(|snapshot| snapshot.epoch == room.epoch))
     }
 
@@ -500,15 +522,15 @@ impl RoomStore for RedisStore {
     }
 
     async fn opening_get(&self, room: &RoomRef) -> StoreResult<Option<Snapshot>> {
-        let snapshot = self.string_get(self.keys(room).opening()).await?;
+        let keys = self.keys(room);
+        let snapshot = self.string_get(keys.slot(), keys.opening()).await?;
         Ok(snapshot.filter(|snapshot| snapshot.epoch == room.epoch))
     }
 
     async fn notices_end(&self, room: &RoomRef) -> StoreResult<Cursor> {
-        let mut connection = self.link.connection();
         let keys = self.keys(room);
-        let last = connection.xrevrange_count(keys.notices(), "+", "-", 1);
-        let last: StreamRangeReply = bounded(last).await?;
+        let last = Cmd::xrevrange_count(keys.notices(), "+", "-", 1);
+        let last: StreamRangeReply = self.ask(keys.slot(), &last).await?;
         Ok(Cursor(last.ids.first().map_or_else(
             || "0-0".to_owned(),
             |entry| entry.id.clone(),
@@ -516,11 +538,10 @@ impl RoomStore for RedisStore {
     }
 
     async fn notices_after(&self, room: &RoomRef, cursor: &Cursor) -> StoreResult<NoticesRead> {
-        let mut connection = self.link.connection();
         let keys = self.keys(room);
         // From the last one read on: if that is gone, so may others be.
-        let read = connection.xrange_count(keys.notices(), &cursor.0, "+", NOTICES_MAX + 1);
-        let read: StreamRangeReply = bounded(read).await?;
+        let read = Cmd::xrange_count(keys.notices(), &cursor.0, "+", NOTICES_MAX + 1);
+        let read: StreamRangeReply = self.ask(keys.slot(), &read).await?;
         reply::notices(&read, cursor)
     }
 }

@@ -33,7 +33,7 @@ use line::store::{
     Birth, CallOrder, Enter, Entered, Entry, Lease, OnceOpen, RoomRef, RoomStore, Served,
     ServedState, Standing, StoreError, StoreResult, TickSettings, TickState,
 };
-use test_support::redis::{redis_prefix, redis_url};
+use test_support::redis::{redis_prefix, redis_store, redis_url};
 use uuid::Uuid;
 
 const START: Timestamp = Timestamp::from_ms(1_790_000_000_000);
@@ -60,7 +60,7 @@ impl Backing {
 
     pub(crate) fn redis() -> Self {
         let prefix = redis_prefix();
-        let store = RedisStore::new(&redis_url(), &prefix).unwrap();
+        let store = redis_store(&redis_url(), &prefix);
         Self::Redis(Arc::new(store), prefix)
     }
 

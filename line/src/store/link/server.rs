@@ -1,33 +1,32 @@
-//! The connection to Redis.
+//! The connection to one server, which may be another one tomorrow.
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
-use redis::RedisError;
 use redis::aio::{ConnectionManager, ConnectionManagerConfig};
+use redis::{
+    Client, Cmd, ConnectionInfo, ErrorKind, RedisError, RedisResult, ServerErrorKind, Value,
+};
 use tokio::time::Instant;
 
-/// Longest an operation may take; what takes longer has an unknown outcome.
-pub(super) const RESPONSE_TIMEOUT: Duration = Duration::from_millis(700);
-/// Longest a connection attempt may take.
-pub(super) const CONNECTION_TIMEOUT: Duration = Duration::from_millis(400);
-/// Longest pause between connection attempts.
-const RECONNECT_DELAY_MAX: Duration = Duration::from_millis(200);
+use super::limits::{CONNECTION_TIMEOUT, RECONNECT_DELAY_MAX, RESPONSE_TIMEOUT};
+
 /// Shortest time between two connections that replace one to a server that takes no writes.
 const RENEW_EVERY: Duration = Duration::from_secs(1);
 
-/// The connection to the server, which may be another one tomorrow.
-pub(super) struct Link {
-    client: redis::Client,
+/// The connection to the server at an address.
+pub(super) struct ServerLink {
+    client: Client,
     connection: ArcSwap<ConnectionManager>,
     /// When the connection was last replaced.
     renewed_at: Mutex<Option<Instant>>,
 }
 
-impl Link {
+impl ServerLink {
     /// A connection that is made when it is first used.
-    pub(super) fn new(client: redis::Client) -> Result<Self, RedisError> {
+    pub(super) fn open(server: ConnectionInfo) -> RedisResult<Self> {
+        let client = Client::open(server)?;
         Ok(Self {
             connection: ArcSwap::from_pointee(connect(&client)?),
             client,
@@ -40,9 +39,31 @@ impl Link {
         ConnectionManager::clone(&self.connection.load())
     }
 
+    /// Sends a command.
+    pub(super) async fn send(&self, command: &Cmd) -> RedisResult<Value> {
+        let sent = send(&mut self.connection(), command).await;
+        sent.map_err(|error| self.explained(error))
+    }
+
+    /// Draws the conclusions from `error`, and adds what an operator has to do about it.
+    fn explained(&self, error: RedisError) -> RedisError {
+        match error.kind() {
+            ErrorKind::Server(ServerErrorKind::ReadOnly) => {
+                self.renew();
+                error
+            }
+            ErrorKind::Server(ServerErrorKind::Moved) => RedisError::from((
+                ErrorKind::InvalidClientConfig,
+                "ROPELINE_REDIS_URL names one node of a Redis Cluster; name several of its nodes, \
+                 separated by commas",
+            )),
+            _ => error,
+        }
+    }
+
     /// Leaves a server that takes no writes: it was demoted, and the name leads to another. The
     /// connection itself is sound, so that nothing else would ever end it.
-    pub(super) fn renew(&self) {
+    fn renew(&self) {
         let mut renewed_at = self
             .renewed_at
             .lock()
@@ -59,11 +80,17 @@ impl Link {
 }
 
 /// A connection that is made when it is first used.
-fn connect(client: &redis::Client) -> Result<ConnectionManager, RedisError> {
+pub(super) fn connect(client: &Client) -> RedisResult<ConnectionManager> {
     let config = ConnectionManagerConfig::new()
         .set_response_timeout(Some(RESPONSE_TIMEOUT))
         .set_connection_timeout(Some(CONNECTION_TIMEOUT))
         .set_max_delay(RECONNECT_DELAY_MAX)
         .set_number_of_retries(1);
     ConnectionManager::new_lazy_with_config(client.clone(), config)
+}
+
+/// Sends a command by `connection`; an answer that is an error is one.
+pub(super) async fn send(connection: &mut ConnectionManager, command: &Cmd) -> RedisResult<Value> {
+    let answer = connection.send_packed_command(command).await?;
+    answer.extract_error()
 }
