@@ -12,6 +12,7 @@ use web::encoding::RecentDocuments;
 use crate::config::{
     BANNER_LOOKS_MAX, BookingConfig, CONFIRM_WAIT_MAX, CONFIRMS_AT_ONCE, CONFIRMS_WAITING_MAX,
     MAPS_RENDERED_AT_ONCE, RECENT_DOCUMENTS_BYTES_MAX, SEAT_STREAMS_MAX, START_PATIENCE,
+    START_PAUSE,
 };
 use crate::confirm_queue::ConfirmQueue;
 use crate::core::Core;
@@ -78,7 +79,17 @@ impl Booking {
         booking
             .0
             .work
-            .run_within(START_PATIENCE, async move { core.refresh_once().await })
+            .run_within(START_PATIENCE, async move {
+                loop {
+                    match core.refresh_once().await {
+                        // The database may be away for a moment just now.
+                        Err(StoreError::Unavailable(_) | StoreError::Timeout) => {
+                            tokio::time::sleep(START_PAUSE).await;
+                        }
+                        outcome => return outcome,
+                    }
+                }
+            })
             .await
             .map_err(StartError::Catalogue)?;
         if background {

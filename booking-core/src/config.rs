@@ -106,6 +106,8 @@ pub const SHOWS_READ_AT_ONCE: usize = 3;
 pub const IMPORT_PATIENCE: Duration = Duration::from_mins(1);
 /// Longest that start-up waits to read the catalogue.
 pub const START_PATIENCE: Duration = Duration::from_mins(1);
+/// Pause between its attempts while the database is away.
+pub const START_PAUSE: Duration = Duration::from_millis(500);
 /// How long records of changed shows are kept.
 pub const CHANGES_KEEP: Duration = Duration::from_mins(30);
 /// A process that has not read those records for this long reads every show again.

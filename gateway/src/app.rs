@@ -51,16 +51,13 @@ use crate::ops::{self, OpsState, SeedSource};
 use crate::proxy::breaker::BreakerState;
 use crate::proxy::{Proxy, ProxyConfig};
 use crate::public::{PublicParts, PublicSide};
+use crate::start_up::until_database_answers;
 use shop::{BookingRooms, BookingStock, booking_config, shop_routes, start_booking, ticket_keys};
 
 pub use surroundings::Surroundings;
 
-/// Longest wait for the database at start; then the start fails.
-const DATABASE_START_MAX: Duration = Duration::from_mins(1);
 /// Longest wait for one connection to the database at start.
 const DATABASE_ANSWER_MAX: Duration = Duration::from_secs(5);
-/// Pause between attempts to connect to the database at start.
-const DATABASE_START_PAUSE: Duration = Duration::from_millis(500);
 /// How often a gateway without shows checks for one; the first show starts the payment simulator.
 const SHOWS_LOOK_EVERY: Duration = Duration::from_secs(1);
 /// Time between rounds of housekeeping.
@@ -507,29 +504,24 @@ fn reached(config: &Config, children: &Children) -> Result<(String, RedisStore)>
 async fn migrate(url: &str) -> Result<()> {
     let options = records::connect_options(url)?;
     let server = format!("{}:{}", options.get_host(), options.get_port());
-    let began = tokio::time::Instant::now();
-    loop {
-        let attempt = async {
-            // A single connection reports why it failed; a pool would report only its timeout.
-            let connecting = PgConnection::connect_with(&options);
-            let connected = tokio::time::timeout(DATABASE_ANSWER_MAX, connecting).await;
-            let mut connection = connected.map_err(|_| anyhow!("it does not answer"))??;
-            migrations::MIGRATOR.run(&mut connection).await?;
-            connection.close().await?;
-            Ok::<_, anyhow::Error>(())
-        };
-        match attempt.await {
-            Ok(()) => return Ok(()),
-            Err(error) if began.elapsed() > DATABASE_START_MAX => {
-                return Err(error)
-                    .with_context(|| format!("could not prepare the database at {server}"));
-            }
-            Err(error) => {
-                tracing::warn!(%server, error = format!("{error:#}"), "the database is not ready yet");
-                tokio::time::sleep(DATABASE_START_PAUSE).await;
-            }
-        }
-    }
+    let apply = async || {
+        // A single connection reports why it failed; a pool would report only its timeout.
+        let connecting = PgConnection::connect_with(&options);
+        let connected = tokio::time::timeout(DATABASE_ANSWER_MAX, connecting).await;
+        let mut connection = connected.map_err(|_| anyhow!("it does not answer"))??;
+        migrations::MIGRATOR.run(&mut connection).await?;
+        connection.close().await?;
+        Ok(())
+    };
+    // Whatever fails here may be a database that is still starting.
+    let applied = until_database_answers(
+        |_: &anyhow::Error| true,
+        async || {
+            let applied: Result<()> = apply().await;
+            applied.with_context(|| format!("could not prepare the database at {server}"))
+        },
+    );
+    applied.await
 }
 
 /// Installs the recorder for the metrics of the process, including the booking core's.
