@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use anyhow::{Context as _, bail};
 use nix::sys::signal::Signal;
+use redis::AsyncConnectionConfig;
 use tokio::time::Instant;
 
 use crate::links::Links;
@@ -14,7 +15,7 @@ use crate::process::{Process, command};
 use crate::timetable::{Fault, Server};
 
 /// How long one command may take.
-const COMMAND_MAX: Duration = Duration::from_secs(5);
+const COMMAND_MAX: Duration = Duration::from_secs(20);
 /// How long a replica may take to have all that its primary has.
 const COPY_MAX: Duration = Duration::from_secs(20);
 /// Time between two looks at the replica.
@@ -184,7 +185,13 @@ impl RedisServer {
 async fn ask(port: u16, words: &[&str]) -> anyhow::Result<String> {
     let asked = async {
         let client = redis::Client::open(format!("redis://127.0.0.1:{port}"))?;
-        let mut connection = client.get_multiplexed_async_connection().await?;
+        // On a busy machine the client's own half second is over soon.
+        let patient = AsyncConnectionConfig::new()
+            .set_connection_timeout(Some(COMMAND_MAX))
+            .set_response_timeout(Some(COMMAND_MAX));
+        let mut connection = client
+            .get_multiplexed_async_connection_with_config(&patient)
+            .await?;
         let (name, arguments) = words.split_first().context("no command")?;
         let mut command = redis::cmd(name);
         command.arg(arguments);
