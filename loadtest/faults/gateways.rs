@@ -18,7 +18,7 @@ use crate::process::{Process, command};
 use crate::timetable::{Fault, GATEWAYS, Server, Which};
 
 /// How long a gateway that ends while it starts is started again, as a supervisor would.
-const START_MAX: Duration = Duration::from_mins(2);
+const START_MAX: Duration = Duration::from_mins(5);
 /// Pause before it is.
 const START_PAUSE: Duration = Duration::from_secs(1);
 /// How long a gateway may take to tell its metrics.

@@ -11,8 +11,9 @@ use nix::unistd::Pid;
 use tokio::process::{Child, Command};
 use tokio::time::Instant;
 
-/// How long a child may take to become ready on a busy machine, with its servers away meanwhile.
-const READY_MAX: Duration = Duration::from_secs(90);
+/// How long a child may take to become ready on a busy machine, with its servers away meanwhile. A
+/// gateway waits for its database up to a minute in each of several steps.
+const READY_MAX: Duration = Duration::from_mins(4);
 /// Time between two looks whether it is ready.
 const READY_PAUSE: Duration = Duration::from_millis(50);
 /// How long a child may take to end before it is killed.
