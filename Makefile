@@ -1,5 +1,5 @@
 .DEFAULT_GOAL := help
-.PHONY: help demo clean-demo test lint fmt sim bench bench-14m sqlx-prepare
+.PHONY: help demo clean-demo test lint fmt sim faults bench bench-14m sqlx-prepare
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' Makefile
@@ -21,6 +21,9 @@ fmt: ## Format the Rust code
 
 sim: ## Run the simulations; SEED=… repeats one run, CASES=… makes it longer
 	@SQLX_OFFLINE=true SEED='$(SEED)' CASES='$(CASES)' cargo test -p line --test it simulation:: -- --nocapture
+
+faults: ## Break gateways and servers while fans buy, and audit; SEED=… repeats a run, MINUTES=… and FAULTS=… change it
+	@scripts/faults --seed "$${SEED:-$$(date +%s)}" $(if $(MINUTES),--minutes '$(MINUTES)') $(if $(FAULTS),--faults '$(FAULTS)')
 
 bench: ## Measure against plain proxies and print the ratios
 	@scripts/bench

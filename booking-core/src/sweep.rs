@@ -5,6 +5,8 @@
 //! expiring.
 
 use contract::Timestamp;
+use contract::invariants::ONE_SEAT;
+use metric_families::breaches::breached;
 use uuid::Uuid;
 
 use crate::config::SWEEP_BATCH_MAX;
@@ -87,6 +89,7 @@ impl Core {
             "a hold cannot be expired: set aside, a person has to look"
         );
         metrics::counter!(telemetry::HOLDS_SET_ASIDE).increment(1);
+        breached(ONE_SEAT.name, 1);
         self.set_aside.add(hold_id, now);
         Ok(())
     }

@@ -26,6 +26,7 @@ pub mod booking;
 pub mod clock;
 pub mod cookies;
 pub mod ids;
+pub mod invariants;
 mod limits;
 pub mod line;
 pub mod pass;

@@ -25,5 +25,6 @@ pub mod open_files;
 pub mod ops;
 pub mod proxy;
 pub mod public;
+mod start_up;
 pub mod telemetry;
 pub mod ticket_keys;

@@ -17,6 +17,7 @@ use crate::http::cookies::CookieForm;
 use crate::http::shells::Shells;
 use crate::http::{LineState, problem_page};
 use crate::proxy::Proxy;
+use crate::start_up::until_database_answers;
 
 /// The parts of the public side.
 pub struct PublicParts {
@@ -61,7 +62,11 @@ impl PublicSide {
     pub async fn start(made_of: PublicParts) -> Result<Self, WorkError> {
         let rooms = RoomSet::new(made_of.parts.clone(), made_of.records);
         // Loads the rooms now, so that the first request finds its room.
-        let change = rooms.read_once(0).await?;
+        let change = until_database_answers(
+            |error| matches!(error, WorkError::Records(error) if error.is_passing()),
+            async || rooms.read_once(0).await,
+        )
+        .await?;
         made_of.parts.tasks.spawn(rooms.clone().run(change));
         let limits = RateLimits::new(made_of.limits);
         let line = LineState {

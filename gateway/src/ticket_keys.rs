@@ -20,6 +20,14 @@ pub enum TicketKeysError {
     NotOurs(#[from] NotOurs),
 }
 
+impl TicketKeysError {
+    /// Whether the same call may succeed a little later. It may be repeated: keys that were stored
+    /// are found again.
+    pub(crate) fn is_passing(&self) -> bool {
+        matches!(self, Self::Records(error) if error.is_passing())
+    }
+}
+
 impl From<sqlx::Error> for TicketKeysError {
     fn from(error: sqlx::Error) -> Self {
         Self::Records(error.into())

@@ -1,5 +1,7 @@
 //! What a run has seen: the material of the audit.
 
+use std::time::Duration;
+
 use contract::booking::{Booking, SeatMap};
 use contract::line::PlaceState;
 use contract::pass::PassClaims;
@@ -21,6 +23,19 @@ pub(crate) struct Evidence {
     pub ledger: Result<Vec<Intent>, String>,
     /// What the server's own check says; why it is not known otherwise.
     pub server: Result<ServerCheck, String>,
+    /// The room's times that the audit goes by.
+    pub times: RoomTimes,
+    /// When somebody broke something on purpose.
+    pub disturbed: Vec<Disturbance>,
+}
+
+/// The times of a room that decide what its fans may expect.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct RoomTimes {
+    /// How long a called fan has to claim.
+    pub claim_window: Duration,
+    /// How long an absent fan still counts ahead of others.
+    pub absence_timeout: Duration,
 }
 
 /// The seat map before and after.
@@ -39,16 +54,28 @@ pub(crate) struct ShopEvidence {
 pub(crate) struct FanRecord {
     /// Which fan.
     pub number: u32,
+    /// When the fan first asked for a place.
+    pub asked_at: Option<Timestamp>,
     /// When the answer to the join arrived.
     pub joined_at: Option<Timestamp>,
     /// The place token. A credential: never printed.
     pub token: Option<String>,
     /// The order key, once known.
     pub order_key: Option<u64>,
+    /// The order keys that the fan was told before this one. A fan keeps the first.
+    pub former_keys: Vec<u64>,
     /// When the fan was without a connection to the line. The last span may be open.
     pub away: Vec<Away>,
+    /// Whether the fan watches over a socket, and not by asking now and then.
+    pub on_socket: bool,
     /// Whether the fan was told that their turn had passed.
     pub missed: bool,
+    /// When the fan was told that it is their turn, each time anew.
+    pub told: Vec<Timestamp>,
+    /// The ordinals of the calls that the fan claimed.
+    pub claimed: Vec<u64>,
+    /// The code with which the line refused the place while the fan waited or claimed.
+    pub turned_away: Option<String>,
     /// When the fan left the line on purpose.
     pub left_at: Option<Timestamp>,
     /// The passes that came, in frames and in answers.
@@ -95,6 +122,15 @@ impl FanRecord {
         }
     }
 
+    /// Notes the order key that the fan was told.
+    pub(crate) fn learns_key(&mut self, key: u64) {
+        if let Some(former) = self.order_key.replace(key)
+            && former != key
+        {
+            self.former_keys.push(former);
+        }
+    }
+
     /// Notes that the connection to the line is gone.
     pub(crate) fn goes_away(&mut self, at: Timestamp) {
         if self.away.last().is_none_or(|away| away.until.is_some()) {
@@ -111,6 +147,15 @@ impl FanRecord {
             away.until.get_or_insert(at);
         }
     }
+}
+
+/// A time in which somebody broke something on purpose.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Disturbance {
+    /// When it began.
+    pub from: Timestamp,
+    /// When it was over.
+    pub until: Timestamp,
 }
 
 /// What a fan asked to hold.

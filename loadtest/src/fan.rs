@@ -32,9 +32,13 @@ impl Fan<'_> {
     /// Takes in a status and says what it means.
     pub(crate) fn sees(&mut self, document: &StatusDocument) -> Sight {
         let key = document.order_key.as_deref();
-        self.record.order_key = key
-            .and_then(|key| key.parse().ok())
-            .or(self.record.order_key);
+        if let Some(key) = key.and_then(|key| key.parse().ok()) {
+            self.record.learns_key(key);
+        }
+        let is_turn = |state| matches!(state, PlaceState::Called | PlaceState::Admitted);
+        if is_turn(document.state) && !self.record.state.is_some_and(is_turn) {
+            self.record.told.push(self.world.clock.now());
+        }
         self.record.state = Some(document.state);
         self.record.missed |= document.state == PlaceState::Missed;
         if let Some(grant) = &document.pass {

@@ -9,8 +9,11 @@
 //! Arrivals are open-loop: a slow server does not slow them down, and latency counts from the
 //! time a fan meant to act, not from when this process got round to it.
 //!
+//! The fault run is the example `ropeline-faults` in `faults/`: it starts gateways and servers of
+//! its own, breaks them, and sends its fans with [`run_disturbed`]. `make faults` runs it.
+//!
 //! The benchmarks are the example `ropeline-bench` in `bench/`, which `make bench` builds and runs.
-//! It is an example because it is no part of what is shipped and needs more dependencies.
+//! Both are examples because they are no part of what is shipped and need more dependencies.
 
 pub mod access;
 pub mod arrivals;
@@ -19,6 +22,7 @@ mod buyer;
 mod call;
 pub mod cli;
 mod demo;
+pub mod disturbances;
 mod evidence;
 mod fan;
 mod guard;
@@ -43,7 +47,8 @@ use std::sync::Arc;
 use contract::Clock;
 use tokio_util::sync::CancellationToken;
 
-use crate::cli::{Cli, Command};
+use crate::cli::{Cli, Command, RunOptions};
+use crate::disturbances::Disturbances;
 pub use crate::outcome::Outcome;
 
 /// Does what the command line asks. `stop` ends a run early (it is audited all the same) and
@@ -55,7 +60,22 @@ pub async fn execute(
     stop: CancellationToken,
 ) -> anyhow::Result<Outcome> {
     match cli.command {
-        Command::Run(options) => run::run(*options, clock, salt, stop).await,
+        Command::Run(options) => {
+            run_disturbed(*options, clock, salt, stop, &Disturbances::default()).await
+        }
         Command::Demo(options) => demo::demo(*options, clock, salt, stop).await,
     }
+}
+
+/// The command `run` beside somebody who breaks things and notes in `disturbances` what and when:
+/// fans reconnect and try again, and the audit knows when calls could not go on. No promise is
+/// given up for it.
+pub async fn run_disturbed(
+    options: RunOptions,
+    clock: Arc<dyn Clock>,
+    salt: u64,
+    stop: CancellationToken,
+    disturbances: &Disturbances,
+) -> anyhow::Result<Outcome> {
+    run::run(options, clock, salt, stop, disturbances).await
 }

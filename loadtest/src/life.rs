@@ -14,6 +14,7 @@ use crate::buyer;
 use crate::call::{Answer, CallError};
 use crate::evidence::{FanRecord, LastLook};
 use crate::fan::Fan;
+use crate::line::claims;
 use crate::measurements::Step;
 use crate::patience::{pause, think};
 use crate::plan::{FanPlan, Presence};
@@ -79,6 +80,8 @@ impl Fan<'_> {
             access_code: self.world.access_code.clone(),
             proof: None,
         };
+        self.record.on_socket = self.plan.presence == Presence::Socket;
+        self.record.asked_at = Some(self.world.clock.now());
         for attempt in 0..JOIN_TRIES_MAX {
             let answer = self.send_join(&body).await;
             let asked = match answer {
@@ -193,7 +196,10 @@ impl Fan<'_> {
                 }
                 Ok(answer) if answer.status == StatusCode::CONFLICT => return Claim::NotCalled,
                 Ok(answer) if answer.is_busy() => answer.retry_after,
-                Ok(_) => return Claim::Out,
+                Ok(answer) => {
+                    self.record.turned_away = Some(answer.code());
+                    return Claim::Out;
+                }
                 Err(_) => None,
             };
             let rest = pause(attempt, asked, &mut self.rng);
@@ -239,6 +245,9 @@ impl Fan<'_> {
             .measurements
             .latency(Step::Claim, decided.elapsed());
         self.receives(&grant);
+        if let Some(claims) = claims(&grant) {
+            self.record.claimed.push(claims.queue_position);
+        }
         self.record.state = Some(PlaceState::Admitted);
         Claim::Inside(grant.access_token)
     }

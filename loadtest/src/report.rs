@@ -164,14 +164,15 @@ impl Report {
     fn audit_table(&self) -> Table {
         let mut table = Table::new();
         table.load_style(comfy_table::presets::UTF8_HORIZONTAL_ONLY);
-        table.set_header(["audit", "verdict", "what was found"]);
+        table.set_header(["audit", "promises", "verdict", "what was found"]);
         for finding in &self.audit {
             let verdict = match finding.verdict {
                 Verdict::Pass => "pass",
                 Verdict::Fail => "FAIL",
                 Verdict::Skipped => "NOT JUDGED",
             };
-            table.add_row([finding.check, verdict, &finding.summary]);
+            let promises = finding.promises.join(", ");
+            table.add_row([finding.check, &promises, verdict, &finding.summary]);
         }
         table
     }

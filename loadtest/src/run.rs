@@ -18,7 +18,8 @@ use crate::access::{Access, source_address};
 use crate::audit::{audit, unsettled};
 use crate::call::Caller;
 use crate::cli::{RunOptions, TargetOptions};
-use crate::evidence::{Evidence, FanRecord, ShopEvidence};
+use crate::disturbances::Disturbances;
+use crate::evidence::{Evidence, FanRecord, RoomTimes, ShopEvidence};
 use crate::guard::{admits_buyers, rooms_before};
 use crate::life::{live, look};
 use crate::limits::{check_sockets, open_files};
@@ -49,6 +50,7 @@ struct Stage {
     options: RunOptions,
     access: Access,
     ops: OpsClient,
+    times: RoomTimes,
     world: Arc<World>,
     booked_before: usize,
     started_at: Timestamp,
@@ -60,6 +62,7 @@ pub(crate) async fn run(
     clock: Arc<dyn Clock>,
     salt: u64,
     stop: CancellationToken,
+    disturbances: &Disturbances,
 ) -> anyhow::Result<Outcome> {
     let plans = plan(&options)?;
     let stage = Stage::set(options, clock, salt, stop).await?;
@@ -78,7 +81,8 @@ pub(crate) async fn run(
         progress.run(&stage.world.tally, &over),
     );
     progress.phase("audit");
-    let evidence = stage.collect(fans, samples).await?;
+    let mut evidence = stage.collect(fans, samples).await?;
+    evidence.disturbed = disturbances.noted();
     progress.finish();
     let course = Course {
         room: stage.options.target.room.clone(),
@@ -218,6 +222,10 @@ impl Stage {
         Ok(Self {
             started_at: world.clock.now(),
             world: Arc::new(world),
+            times: RoomTimes {
+                claim_window: Duration::from_secs(room.settings.claim_window_seconds),
+                absence_timeout: Duration::from_secs(room.settings.absence_timeout_seconds),
+            },
             options,
             access,
             ops,
@@ -290,24 +298,33 @@ impl Stage {
             log,
             samples: samples.take(),
             shop: None,
-            ledger: self.ledger().await,
+            ledger: Ok(Vec::new()),
             server: self.ops.check().await.map_err(|error| format!("{error:#}")),
+            times: self.times,
+            disturbed: Vec::new(),
         };
         let until = Instant::now() + self.options.settle;
-        while unsettled(&evidence) && Instant::now() < until {
-            tokio::time::sleep(SETTLE_PAUSE).await;
+        loop {
+            // The map comes last: payments that were open may have become bookings meanwhile.
             evidence.ledger = self.ledger().await;
+            evidence.shop = self.shop_evidence().await?;
+            if !unsettled(&evidence) || Instant::now() >= until {
+                return Ok(evidence);
+            }
+            tokio::time::sleep(SETTLE_PAUSE).await;
         }
-        // The map comes last: payments that were open may have become bookings meanwhile.
-        if let Some(show) = &self.options.target.show {
-            let http = reqwest::Client::new();
-            evidence.shop = Some(ShopEvidence {
-                booked_before: self.booked_before,
-                after: public_seat_map(&http, self.access.url.as_str(), show).await?,
-                sole_buyers: self.options.processes == 1 && !self.options.others_buy,
-            });
-        }
-        Ok(evidence)
+    }
+
+    async fn shop_evidence(&self) -> anyhow::Result<Option<ShopEvidence>> {
+        let Some(show) = &self.options.target.show else {
+            return Ok(None);
+        };
+        let http = reqwest::Client::new();
+        Ok(Some(ShopEvidence {
+            booked_before: self.booked_before,
+            after: public_seat_map(&http, self.access.url.as_str(), show).await?,
+            sole_buyers: self.options.processes == 1 && !self.options.others_buy,
+        }))
     }
 
     async fn ledger(&self) -> Result<Vec<crate::evidence::Intent>, String> {

@@ -18,6 +18,9 @@ const POLL_MIN: Duration = Duration::from_millis(100);
 const POLL_MAX: Duration = Duration::from_mins(2);
 /// The longest reconnect delay that is believed.
 const RECONNECT_MAX: Duration = Duration::from_mins(2);
+/// Silence after which a connection counts as dead, as on the waiting page. The server sends a
+/// heartbeat after half of it.
+const SILENCE_MAX: Duration = Duration::from_secs(10);
 /// Time before the first poll when the join did not say.
 const POLL_FIRST: Duration = Duration::from_secs(1);
 
@@ -38,6 +41,7 @@ pub(crate) enum WaitEnd {
 enum Kind {
     Status,
     Reconnect,
+    Heartbeat,
 }
 
 /// Waits as the fan's plan says, until called, out of patience, or stopped.
@@ -89,12 +93,16 @@ async fn on_socket(fan: &mut Fan<'_>, token: &str) -> WaitEnd {
                     Watched::Ended(end) => return end,
                     Watched::ComeBack(after) => jitter(after, &mut fan.rng),
                     Watched::Broken => pause(0, None, &mut fan.rng),
+                    Watched::Silent => {
+                        fan.record.goes_away(world.clock.now().minus(SILENCE_MAX));
+                        Duration::ZERO
+                    }
                 }
             }
             Err(SocketRefusal::Status(status)) if is_final(status) => {
-                world
-                    .measurements
-                    .code(Step::FirstStatus, &format!("socket-http-{status}"));
+                let code = format!("socket-http-{status}");
+                world.measurements.code(Step::FirstStatus, &code);
+                fan.record.turned_away = Some(code);
                 return WaitEnd::Over;
             }
             Err(refusal) => {
@@ -121,6 +129,7 @@ enum Watched {
     Ended(WaitEnd),
     ComeBack(Duration),
     Broken,
+    Silent,
 }
 
 async fn watch(
@@ -131,12 +140,17 @@ async fn watch(
     let world = fan.world;
     let mut come_back = None;
     loop {
-        let text = match socket.next().await {
-            Frame::Text(text) => text,
-            Frame::Closed => return come_back.map_or(Watched::Broken, Watched::ComeBack),
+        let text = match tokio::time::timeout(SILENCE_MAX, socket.next()).await {
+            Ok(Frame::Text(text)) => text,
+            Ok(Frame::Closed) => return come_back.map_or(Watched::Broken, Watched::ComeBack),
+            Err(_) => {
+                world.measurements.code(Step::PushDelay, "socket-silent");
+                return Watched::Silent;
+            }
         };
         match serde_json::from_str(&text) {
             Ok(Kind::Status) => {}
+            Ok(Kind::Heartbeat) => continue,
             Ok(Kind::Reconnect) => {
                 // The server closes next; its close is awaited so that it sees an orderly end.
                 let after =
@@ -208,9 +222,15 @@ async fn by_polling(fan: &mut Fan<'_>, token: &str) -> WaitEnd {
             }
             Ok(answer) if answer.is_busy() => {
                 attempt += 1;
+                if answer.status.is_server_error() {
+                    fan.record.goes_away(world.clock.now());
+                }
                 pause(attempt, answer.retry_after, &mut fan.rng)
             }
-            Ok(_) => return WaitEnd::Over,
+            Ok(answer) => {
+                fan.record.turned_away = Some(answer.code());
+                return WaitEnd::Over;
+            }
             Err(_) => {
                 attempt += 1;
                 fan.record.goes_away(world.clock.now());

@@ -4,6 +4,8 @@
 //! Prometheus' conventions hold: base units, the unit last in the name, counters end in `_total`
 //! (<https://prometheus.io/docs/practices/naming/>).
 
+pub mod breaches;
+
 /// How a family behaves.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Kind {

@@ -3,6 +3,8 @@
 //! the background work when it passed.
 
 use contract::Timestamp;
+use contract::invariants::{Invariant, ONE_CHARGE, ONE_SEAT};
+use metric_families::breaches::breached;
 use serde::Serialize;
 use sqlx::PgPool;
 use time::OffsetDateTime;
@@ -15,6 +17,8 @@ use crate::database::StoreError;
 pub struct InvariantResult {
     /// What holds.
     pub name: String,
+    /// The promise that it is a part of, such as `ONE-SEAT`.
+    pub promise: String,
     /// How often it does not.
     pub violations: i64,
 }
@@ -45,12 +49,47 @@ pub(crate) async fn run(
     let invariants: Vec<InvariantResult> = rows
         .into_iter()
         .map(|row| InvariantResult {
+            promise: promise(&row.name).name.to_owned(),
             name: row.name,
             violations: row.violations,
         })
         .collect();
+    for broken in invariants.iter().filter(|it| it.violations > 0) {
+        let promise = promise(&broken.name).name;
+        breached(promise, broken.violations.unsigned_abs());
+    }
     Ok(CheckReport {
         clean: invariants.iter().all(|invariant| invariant.violations == 0),
         invariants,
     })
+}
+
+/// Questions about money. The others are about seats.
+const ABOUT_MONEY: [&str; 9] = [
+    "I08", "I09", "I10", "I11", "I12", "I13", "I14", "I18", "I19",
+];
+
+/// The promise that a question of the check is about.
+fn promise(question: &str) -> Invariant {
+    let number = question.split(' ').next().unwrap_or_default();
+    if ABOUT_MONEY.contains(&number) {
+        ONE_CHARGE
+    } else {
+        ONE_SEAT
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_question_about_money_is_there() {
+        let questions = include_str!("check.sql");
+        for number in ABOUT_MONEY {
+            assert!(questions.contains(&format!("'{number} ")), "{number}");
+            assert_eq!(promise(&format!("{number} text")), ONE_CHARGE);
+        }
+        assert_eq!(promise("I02 no seat has two live tickets"), ONE_SEAT);
+    }
 }

@@ -3,6 +3,8 @@
 use std::collections::BTreeSet;
 use std::path::Path;
 
+use contract::invariants::{ALL, Invariant};
+
 use crate::repository::{File, SKIPPED, assert_none, files, root, words};
 
 /// Endings of files that a document may name.
@@ -138,6 +140,29 @@ fn documents_name_only_tests_and_metrics_that_exist() {
     assert_none(&complaints);
     assert!(is_long_name("a_test_that_is_gone") && is_long_name("ropeline_gone"));
     assert!(!is_long_name("show_seats") && !is_long_name("ROPELINE_LOG"));
+}
+
+/// The promises that the table of the architecture lacks, or states otherwise than the catalogue.
+fn promises_amiss(text: &str) -> Vec<String> {
+    let row = |promise: &&Invariant| format!("| {} | {} | ", promise.name, promise.statement);
+    let lacks = |promise: &&Invariant| {
+        let row = row(promise);
+        !text.lines().any(|line| line.starts_with(&row))
+    };
+    let amiss = ALL.iter().filter(lacks);
+    amiss
+        .map(|promise| format!("docs/ARCHITECTURE.md has no row for {promise} as stated"))
+        .collect()
+}
+
+#[test]
+fn the_architecture_states_every_promise_as_the_catalogue_does() {
+    let files = files();
+    let document = files
+        .iter()
+        .find(|file| file.path == "docs/ARCHITECTURE.md");
+    assert_none(&promises_amiss(document.map_or("", |it| it.text.as_str())));
+    assert_eq!(promises_amiss("").len(), ALL.len());
 }
 
 /// Names of metrics in product code: constants in files of metric names, and what is written

@@ -9,13 +9,10 @@ use sqlx::postgres::PgConnectOptions;
 use sqlx::{Connection, PgConnection, PgPool};
 
 use super::{connections, pooler};
+use crate::start_up::until_database_answers;
 
-/// Longest wait for the database at start; then the start fails.
-const START_MAX: Duration = Duration::from_mins(1);
 /// Longest wait for one connection to the database at start.
 const ANSWER_MAX: Duration = Duration::from_secs(5);
-/// Pause between attempts to connect to the database at start.
-const START_PAUSE: Duration = Duration::from_millis(500);
 
 /// What an attempt to prepare the database came to.
 enum Prepared {
@@ -47,23 +44,20 @@ pub(super) async fn open(url: &str, id: &str) -> Result<PgPool> {
 async fn prepare(url: &str) -> Result<()> {
     let options = records::connect_options(url)?;
     let server = format!("{}:{}", options.get_host(), options.get_port());
-    let began = tokio::time::Instant::now();
-    loop {
-        let error = match attempt(&options).await {
-            Ok(Prepared::Done) => return Ok(()),
-            Ok(Prepared::Shared) => return Err(anyhow!("{}", pooler::SHARED)),
-            Err(error) => error,
-        };
-        // Waiting does not mend these settings.
-        if pooler::refuses_parameters(&error) {
-            return Err(error).context(pooler::PARAMETERS);
-        }
-        if began.elapsed() > START_MAX {
-            return Err(error)
-                .with_context(|| format!("could not prepare the database at {server}"));
-        }
-        tracing::warn!(%server, error = format!("{error:#}"), "the database is not ready yet");
-        tokio::time::sleep(START_PAUSE).await;
+    // Waiting does not mend settings of a pooler; whatever else fails may be a database that is
+    // still starting.
+    let prepared = until_database_answers(
+        |error: &anyhow::Error| !pooler::refuses_parameters(error),
+        async || {
+            let prepared = attempt(&options).await;
+            prepared.with_context(|| format!("could not prepare the database at {server}"))
+        },
+    );
+    match prepared.await {
+        Ok(Prepared::Done) => Ok(()),
+        Ok(Prepared::Shared) => Err(anyhow!("{}", pooler::SHARED)),
+        Err(error) if pooler::refuses_parameters(&error) => Err(error).context(pooler::PARAMETERS),
+        Err(error) => Err(error),
     }
 }
 

@@ -22,6 +22,8 @@ use super::surroundings::Surroundings;
 use crate::config::{Config, ShopRatePair, ShopRates};
 use crate::keys::Keys;
 use crate::ops::ExtraRoutes;
+use crate::start_up::until_database_answers;
+use crate::ticket_keys::{TicketKeysError, ticket_keys as stored_ticket_keys};
 
 /// The ticket keys and the id of the installation. Fails if the database belongs to an installation
 /// with other signing keys.
@@ -33,9 +35,11 @@ pub(super) async fn ticket_keys(
 ) -> Result<(TicketKeys, String)> {
     let now = surroundings.clock.now();
     let randomness = &surroundings.randomness;
-    let secrets =
-        crate::ticket_keys::ticket_keys(pool, &keys.signing, randomness, config.adopt_keys, now)
-            .await?;
+    let adopt = config.adopt_keys;
+    let secrets = until_database_answers(TicketKeysError::is_passing, async || {
+        stored_ticket_keys(pool, &keys.signing, randomness, adopt, now).await
+    })
+    .await?;
     let installation = secrets.installation()?;
     let mut ticket_keys = TicketKeys::new(secrets.id, secrets.seed);
     for (id, public) in &secrets.earlier {

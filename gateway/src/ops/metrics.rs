@@ -20,6 +20,7 @@ pub struct Metrics {
 /// Every family of the gateway, and those of the service that is embedded in it.
 pub fn families(embedded: &'static [Family]) -> impl Iterator<Item = &'static Family> {
     [
+        metric_families::breaches::FAMILIES,
         web::telemetry::FAMILIES,
         line::telemetry::FAMILIES,
         crate::telemetry::FAMILIES,

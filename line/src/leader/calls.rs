@@ -11,9 +11,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use contract::Timestamp;
+use contract::invariants::LOGGED_FIRST;
 use contract::room::LimitedBy;
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
+use metric_families::breaches::breached;
 use metrics::{counter, gauge, histogram};
 use tokio::time::{Instant, MissedTickBehavior};
 use uuid::Uuid;
@@ -240,6 +242,10 @@ impl Calls {
             return Ok(Some(state));
         }
         let head = self.room.parts.durable.head(&self.room.id).await?;
+        if head.seq < state.seq {
+            tracing::error!(room = %self.room.id, store = state.seq, log = head.seq, "calls are not in the log");
+            breached(LOGGED_FIRST.name, state.seq - head.seq);
+        }
         if head.seq <= state.seq {
             self.shared.lock().agreed_seq = Some(state.seq);
             self.log_head = Some(head);

@@ -2,7 +2,9 @@
 
 use std::ops::Range;
 
+use contract::invariants::LOGGED_FIRST;
 use contract::{PlaceId, RoomId, Timestamp};
+use metric_families::breaches::breached;
 use sha2::{Digest, Sha256};
 use sqlx::Connection;
 use sqlx::postgres::PgConnection;
@@ -142,6 +144,7 @@ async fn append_at_end(
     .await?;
     if let Some(known) = known {
         if known.digest != batch.digest() {
+            breached(LOGGED_FIRST.name, 1);
             return Err(RecordsError::Conflict(format!(
                 "batch {} of room {room} is logged with other places",
                 batch.batch_id
@@ -152,9 +155,12 @@ async fn append_at_end(
     }
     // No one else can move the head now.
     let appended = append_after(&mut transaction, room, batch, head).await?;
-    let appended = appended.ok_or_else(|| RecordsError::Corrupt {
-        table: "admission_heads",
-        detail: format!("the log of room {room} goes on behind its end"),
+    let appended = appended.ok_or_else(|| {
+        breached(LOGGED_FIRST.name, 1);
+        RecordsError::Corrupt {
+            table: "admission_heads",
+            detail: format!("the log of room {room} goes on behind its end"),
+        }
     })?;
     transaction.commit().await?;
     Ok(appended)

@@ -48,7 +48,7 @@ pub(super) fn never_twice(evidence: &Evidence) -> Finding {
 
 /// Whether the provider still keeps money for holds that became nothing: a refund may be under
 /// way, so the ledger is worth another look.
-pub(crate) fn unsettled(evidence: &Evidence) -> bool {
+pub(super) fn unsettled(evidence: &Evidence) -> bool {
     never_twice(evidence).verdict == Verdict::Fail
 }
 

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use contract::room::RoomStats;
 
+use super::counters::risen;
 use super::finding::Finding;
 use crate::evidence::Evidence;
 
@@ -49,8 +50,9 @@ pub(super) fn never_faster(evidence: &Evidence) -> Finding {
             continue;
         }
         judged += 1;
-        let entries = last.claims_total.saturating_sub(first.claims_total);
-        let limit = upper_limit(samples.get(..=begin).unwrap_or(&[]), window);
+        let entries = risen(window, |sample| sample.claims_total);
+        let before = samples.get(..=begin).unwrap_or(&[]);
+        let limit = upper_limit(before, window, !evidence.disturbed.is_empty());
         let share = as_measure(entries) / limit;
         if worst.is_none_or(|(most, ..)| share > most) {
             worst = Some((share, entries, limit));
@@ -75,7 +77,7 @@ pub(super) fn never_faster(evidence: &Evidence) -> Finding {
     ))
 }
 
-fn upper_limit(before: &[RoomStats], window: &[RoomStats]) -> f64 {
+fn upper_limit(before: &[RoomStats], window: &[RoomStats], is_disturbed: bool) -> f64 {
     let (Some(first), Some(last)) = (window.first(), window.last()) else {
         return 0.0;
     };
@@ -87,7 +89,8 @@ fn upper_limit(before: &[RoomStats], window: &[RoomStats]) -> f64 {
     let spare = allowance(rate, WINDOW) * ABOVE_MAX;
     // Nobody claims in the order and at the distance of the calls: that is chance.
     let chance = CHANCE * outstanding.sqrt() / 2.0;
-    let changed = if is_steady(before, window) {
+    // Fans who could not claim for a while claim together afterwards.
+    let changed = if is_steady(before, window) && !is_disturbed {
         0.0
     } else {
         outstanding
@@ -112,9 +115,8 @@ fn is_steady(before: &[RoomStats], window: &[RoomStats]) -> bool {
 
 /// Of the calls that were settled, the share that was claimed.
 fn share(samples: &[RoomStats]) -> Option<f64> {
-    let (first, last) = (samples.first()?, samples.last()?);
-    let claimed = last.claims_total.saturating_sub(first.claims_total);
-    let missed = last.no_shows_total.saturating_sub(first.no_shows_total);
+    let claimed = risen(samples, |sample| sample.claims_total);
+    let missed = risen(samples, |sample| sample.no_shows_total);
     let settled = claimed + missed;
     (settled > 0).then(|| as_measure(claimed) / as_measure(settled))
 }

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::fmt::Display;
 
+use contract::invariants::Invariant;
 use serde::Serialize;
 
 /// Examples a finding shows at most.
@@ -24,8 +25,10 @@ pub(crate) enum Verdict {
 #[derive(Clone, Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct Finding {
-    /// The promise, such as `order`.
+    /// What was checked, such as `order`.
     pub check: &'static str,
+    /// The promises that this is about, by name.
+    pub promises: Vec<&'static str>,
     /// What came out.
     pub verdict: Verdict,
     /// One sentence for people.
@@ -41,6 +44,7 @@ impl Finding {
     pub(crate) fn new(check: &'static str) -> Self {
         Self {
             check,
+            promises: Vec::new(),
             verdict: Verdict::Pass,
             summary: String::new(),
             figures: BTreeMap::new(),
@@ -55,6 +59,12 @@ impl Finding {
             summary: why.to_string(),
             ..Self::new(check)
         }
+    }
+
+    /// Says which promises it is about.
+    pub(super) fn about(mut self, promises: &[Invariant]) -> Self {
+        self.promises = promises.iter().map(|it| it.name).collect();
+        self
     }
 
     /// Notes a broken promise.

@@ -9,11 +9,14 @@ use data_encoding::HEXLOWER;
 use sha2::{Digest, Sha256};
 
 use super::finding::Finding;
-use crate::evidence::{Evidence, FanRecord};
+use crate::evidence::{Away, Evidence, FanRecord};
 
 /// A fan counts as present this long after the answer to the join: clocks differ a little, and
 /// the caller may have chosen before the place was in the line.
 const PRESENCE_MARGIN: Duration = Duration::from_secs(1);
+/// A fan who comes back within this has lost nothing, even if the store lost everything meanwhile:
+/// the line waits a little longer for those who have to be put back.
+const AWAY_MAX: Duration = Duration::from_secs(20);
 
 /// The log has no gaps, is in time order, and every hash follows from the one before.
 pub(super) fn hash_chain(evidence: &Evidence) -> Finding {
@@ -64,10 +67,11 @@ struct Call {
 /// Of two places present in line, the one with the smaller order key is called first.
 ///
 /// Only fans of this run are judged, since only their presence is known; they are compared with
-/// everyone in the log. Who was away or missed a turn while others were called is exempt.
+/// everyone in the log. Who was away for long or missed a turn while others were called is exempt.
 pub(super) fn inversions(evidence: &Evidence) -> Finding {
     let mut finding = Finding::new("order");
     let calls = calls(&evidence.log);
+    let away_max = evidence.times.absence_timeout.min(AWAY_MAX);
     let first_call: HashMap<u64, usize> = calls
         .iter()
         .enumerate()
@@ -89,7 +93,7 @@ pub(super) fn inversions(evidence: &Evidence) -> Finding {
             continue;
         }
         let window = (present_from, calls.get(end).map(|call| call.at));
-        if is_exempt(fan, window) {
+        if is_exempt(fan, window, away_max) {
             exempt += 1;
         } else {
             judged.push((begin, end, key, fan));
@@ -125,13 +129,19 @@ fn calls(log: &[AdmissionRecord]) -> Vec<Call> {
         .collect()
 }
 
-fn is_exempt(fan: &FanRecord, (from, until): (Timestamp, Option<Timestamp>)) -> bool {
-    let overlaps = |begin: Timestamp, end: Option<Timestamp>| {
-        end.is_none_or(|end| end >= from) && until.is_none_or(|until| begin <= until)
+fn is_exempt(
+    fan: &FanRecord,
+    (from, until): (Timestamp, Option<Timestamp>),
+    away_max: Duration,
+) -> bool {
+    let overlaps = |away: &&Away| {
+        away.until.is_none_or(|end| end >= from) && until.is_none_or(|until| away.from <= until)
     };
-    fan.missed
-        || fan.left_at.is_some()
-        || fan.away.iter().any(|away| overlaps(away.from, away.until))
+    let is_long = |away: &Away| {
+        away.until
+            .is_none_or(|end| end.since(away.from) >= away_max)
+    };
+    fan.missed || fan.left_at.is_some() || fan.away.iter().filter(overlaps).any(is_long)
 }
 
 /// The fans in whose window (from their presence to their call) a larger key was called, each
@@ -172,7 +182,6 @@ mod tests {
     use super::super::finding::Verdict;
     use super::super::sample::{START, evidence, fan, log};
     use super::*;
-    use crate::evidence::Away;
 
     fn judge(order: &[u32], fans: Vec<FanRecord>) -> Finding {
         let mut evidence = evidence(fans);
@@ -212,13 +221,24 @@ mod tests {
         let mut away = fan(2);
         away.away = vec![Away {
             from: START.plus(Duration::from_secs(5)),
-            until: Some(START.plus(Duration::from_secs(6))),
+            until: Some(START.plus(Duration::from_secs(5) + AWAY_MAX)),
         }];
         let mut missed = fan(3);
         missed.missed = true;
         let finding = judge(&[1, 4, 2, 3], vec![fan(1), away, missed, fan(4)]);
         assert_eq!(finding.verdict, Verdict::Pass, "{finding:?}");
         assert_eq!(finding.figures["fansExempt"], 2.0);
+    }
+
+    #[test]
+    fn a_fan_who_reconnects_soon_may_not_be_overtaken() {
+        let mut away = fan(2);
+        away.away = vec![Away {
+            from: START.plus(Duration::from_secs(5)),
+            until: Some(START.plus(Duration::from_secs(6))),
+        }];
+        let finding = judge(&[1, 3, 2], vec![fan(1), away, fan(3)]);
+        assert_eq!(finding.verdict, Verdict::Fail, "{finding:?}");
     }
 
     #[test]

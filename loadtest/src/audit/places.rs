@@ -10,7 +10,7 @@ use crate::evidence::{Evidence, FanRecord, LastLook};
 
 /// Order keys from here on are handed out in order of arrival; smaller ones are drawn by lot,
 /// where two fans may draw the same number.
-const LIVE_KEYS_FROM: u64 = 1 << 52;
+pub(super) const LIVE_KEYS_FROM: u64 = 1 << 52;
 
 /// Every fan who got a place is called, inside, or still known at the end.
 pub(super) fn lost(evidence: &Evidence) -> Finding {
@@ -27,9 +27,9 @@ pub(super) fn lost(evidence: &Evidence) -> Finding {
         held += 1;
         unseen += usize::from(fan.passes.is_empty() && fan.last_look == LastLook::NotTaken);
         let in_log = fan.order_key.is_some_and(|key| called.contains(&key));
-        if let Some(why) = loss(fan)
-            && !in_log
-        {
+        let refused = fan.turned_away.as_ref();
+        let refused = refused.map(|code| format!("the place was refused meanwhile: {code}"));
+        if let Some(why) = refused.or_else(|| loss(fan).filter(|_| !in_log)) {
             lost += 1;
             finding.breach(format!("fan {}: {why}", fan.number));
         }
@@ -76,6 +76,17 @@ pub(super) fn doubled(evidence: &Evidence) -> Finding {
         "a place",
         shared(fans, |fan| fan.passes.first().map(|pass| pass.sub)),
     );
+    let moved = |fan: &&FanRecord| !fan.missed && fan.left_at.is_none();
+    for fan in fans.iter().filter(moved) {
+        if let Some(former) = fan.former_keys.first() {
+            doubled += 1;
+            let now = fan.order_key.unwrap_or_default();
+            finding.breach(format!(
+                "fan {} was moved from order key {former} to {now}",
+                fan.number
+            ));
+        }
+    }
     let probes = fans.iter().filter_map(|fan| fan.rejoined_same).count();
     for fan in fans.iter().filter(|fan| fan.rejoined_same == Some(false)) {
         doubled += 1;
@@ -162,6 +173,30 @@ mod tests {
             let finding = doubled(&evidence(pair.to_vec()));
             assert_eq!(finding.verdict, Verdict::Fail, "{finding:?}");
         }
+    }
+
+    #[test]
+    fn a_place_that_is_refused_while_it_waits_is_lost() {
+        let mut refused = fan(1);
+        refused.turned_away = Some("place-invalid".to_owned());
+        let mut evidence = evidence(vec![refused]);
+        evidence.log = super::super::sample::log(&[1], 0);
+        assert_eq!(lost(&evidence).verdict, Verdict::Fail);
+    }
+
+    #[test]
+    fn a_fan_who_is_moved_is_caught_unless_a_turn_was_missed() {
+        let mut moved = fan(1);
+        moved.learns_key(LIVE_KEYS_FROM + 900);
+        assert_eq!(
+            doubled(&evidence(vec![moved.clone()])).verdict,
+            Verdict::Fail
+        );
+        moved.missed = true;
+        assert_eq!(doubled(&evidence(vec![moved])).verdict, Verdict::Pass);
+        let mut same = fan(1);
+        same.learns_key(LIVE_KEYS_FROM + 1);
+        assert_eq!(doubled(&evidence(vec![same])).verdict, Verdict::Pass);
     }
 
     #[test]

@@ -6,8 +6,9 @@ use contract::Timestamp;
 use contract::line::Phase;
 use contract::room::RoomStats;
 
+use super::counters::risen;
 use super::finding::Finding;
-use crate::evidence::Evidence;
+use crate::evidence::{Disturbance, Evidence};
 
 /// The span over which the rate is judged.
 const WINDOW: Duration = Duration::from_secs(10);
@@ -21,6 +22,12 @@ const SAMPLE_GAP_MAX: Duration = Duration::from_secs(3);
 const ABOVE_MAX: f64 = 0.01;
 /// How far they may be below it while fans wait.
 const BELOW_MAX: f64 = 0.01;
+/// How far they may be below it where somebody breaks things: what else the machine has to do
+/// then is no question of the line's.
+const BELOW_MAX_DISTURBED: f64 = 0.2;
+/// How long after a disturbance calls may stand still: after a loss of the store's memory, fans
+/// are waited for.
+const RECOVERY: Duration = Duration::from_secs(45);
 
 /// Calls that `per_minute` allows within `span`.
 fn allowance(per_minute: u64, span: Duration) -> f64 {
@@ -103,10 +110,8 @@ fn upper_limit(samples: &[RoomStats], from: Timestamp, until: Timestamp) -> f64 
     let rate = rate.unwrap_or_default();
     let kept_from = from.minus(GIVEN_BACK_KEPT);
     let kept = samples.partition_point(|sample| sample.updated_at <= kept_from);
-    let given_back = match (samples.get(kept.saturating_sub(1)), around.last()) {
-        (Some(first), Some(last)) => last.no_shows_total.saturating_sub(first.no_shows_total),
-        _ => 0,
-    };
+    let lately = samples.get(kept.saturating_sub(1)..samples.len().min(end + 1));
+    let given_back = risen(lately.unwrap_or(&[]), |sample| sample.no_shows_total);
     allowance(rate, WINDOW) * (1.0 + ABOVE_MAX)
         + allowance(rate, TICK).ceil().max(1.0)
         + as_measure(given_back)
@@ -116,6 +121,11 @@ fn upper_limit(samples: &[RoomStats], from: Timestamp, until: Timestamp) -> f64 
 /// 99 % of the rate was called.
 pub(super) fn never_slower(evidence: &Evidence) -> Finding {
     let calls = calls_within_samples(evidence);
+    let below_max = if evidence.disturbed.is_empty() {
+        BELOW_MAX
+    } else {
+        BELOW_MAX_DISTURBED
+    };
     let mut finding = Finding::new("rate, lower bound");
     let mut judged = 0usize;
     let mut worst: Option<(f64, usize, f64, Timestamp)> = None;
@@ -123,14 +133,17 @@ pub(super) fn never_slower(evidence: &Evidence) -> Finding {
         let Some(first) = window.first() else {
             continue;
         };
-        judged += 1;
         let from = first.updated_at;
+        if is_disturbed(&evidence.disturbed, from) {
+            continue;
+        }
+        judged += 1;
         let begin = calls.partition_point(|at| *at < from);
         let called = calls.partition_point(|at| *at < from.plus(WINDOW)) - begin;
         let rate = window.iter().map(|s| s.new_users_per_minute).min();
         // Windows do not begin on a tick: up to one tick's worth falls outside.
         let expected = allowance(rate.unwrap_or_default(), WINDOW);
-        let least = expected * (1.0 - BELOW_MAX) - allowance(rate.unwrap_or_default(), TICK) - 1.0;
+        let least = expected * (1.0 - below_max) - allowance(rate.unwrap_or_default(), TICK) - 1.0;
         let share = as_count(called) / expected;
         if worst.is_none_or(|(lowest, ..)| share < lowest) {
             worst = Some((share, called, expected, from));
@@ -155,6 +168,13 @@ pub(super) fn never_slower(evidence: &Evidence) -> Finding {
         "slowest of {judged} windows: {called} calls from {from}, {expected:.1} expected ({:.1} %)",
         share * 100.0
     ))
+}
+
+/// Whether something was broken, or had just been mended, in the window that begins at `from`.
+fn is_disturbed(disturbed: &[Disturbance], from: Timestamp) -> bool {
+    disturbed
+        .iter()
+        .any(|it| it.from < from.plus(WINDOW) && from < it.until.plus(RECOVERY))
 }
 
 /// Runs of samples of a little more than ten seconds in which nothing hindered calls.

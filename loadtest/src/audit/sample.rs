@@ -11,7 +11,9 @@ use data_encoding::HEXLOWER;
 use sha2::{Digest, Sha256};
 use uuid::Uuid;
 
-use crate::evidence::{Asked, Evidence, FanRecord, HoldEnd, HoldSeen, ServerCheck, ShopEvidence};
+use crate::evidence::{
+    Asked, Evidence, FanRecord, HoldEnd, HoldSeen, RoomTimes, ServerCheck, ShopEvidence,
+};
 
 /// When the samples begin.
 pub(super) const START: Timestamp = Timestamp::from_ms(1_790_000_000_000);
@@ -29,13 +31,20 @@ pub(super) fn evidence(fans: Vec<FanRecord>) -> Evidence {
         server: Ok(ServerCheck {
             breaches: Vec::new(),
         }),
+        times: RoomTimes {
+            claim_window: Duration::from_mins(1),
+            absence_timeout: Duration::from_mins(1),
+        },
+        disturbed: Vec::new(),
     }
 }
 
 /// Fan `number`, who joined at the start and still waits.
 pub(super) fn fan(number: u32) -> FanRecord {
     FanRecord {
+        asked_at: Some(START),
         joined_at: Some(START),
+        on_socket: true,
         token: Some(format!("token-{number}")),
         order_key: Some(FIRST_KEY + u64::from(number)),
         state: Some(PlaceState::Waiting),

@@ -17,7 +17,9 @@ fn holds(evidence: &Evidence) -> impl Iterator<Item = (&FanRecord, &HoldSeen)> {
     fans.flat_map(|fan| fan.holds.iter().map(move |hold| (fan, hold)))
 }
 
-fn bookings(evidence: &Evidence) -> impl Iterator<Item = (&FanRecord, &HoldSeen, &Booking)> {
+pub(super) fn bookings(
+    evidence: &Evidence,
+) -> impl Iterator<Item = (&FanRecord, &HoldSeen, &Booking)> {
     holds(evidence).filter_map(|(fan, hold)| match &hold.end {
         HoldEnd::Booked(booking) => Some((fan, hold, &**booking)),
         HoldEnd::Open | HoldEnd::Released(_) | HoldEnd::Failed => None,

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
+use contract::invariants::{CAP, LOGGED_FIRST, NO_LOSS, ORDER, PLACE_ONCE, RATE, REDEEM_ONCE};
 use contract::{PlaceId, Timestamp};
 use line::policy::admission::{CATCH_UP_MAX, TICK};
 use line::policy::order::OrderKey;
@@ -84,7 +85,7 @@ impl Model {
     pub(super) fn key_given(&mut self, key: OrderKey) -> Result<(), TestCaseError> {
         prop_assert!(
             key.get() > self.key_max,
-            "ORDER: {} was given after {}",
+            "{ORDER}: {} was given after {}",
             key.get(),
             self.key_max
         );
@@ -102,7 +103,7 @@ impl Model {
         let fan = self.fan(place);
         prop_assert!(
             key.is_live() || !is_open || fan.live_key.is_none(),
-            "ORDER: {} joined live and holds {}",
+            "{ORDER}: {} joined live and holds {}",
             place,
             key.get()
         );
@@ -125,12 +126,12 @@ impl Model {
         if !is_served && !fan.may_have_left && !is_unsure {
             let Standing::Waiting { key } = standing else {
                 return Err(TestCaseError::fail(format!(
-                    "NO-LOSS: {place} {standing:?}"
+                    "{NO_LOSS}: {place} {standing:?}"
                 )));
             };
             prop_assert!(
                 token_key.is_none_or(|held| held == key),
-                "NO-LOSS: another key"
+                "{NO_LOSS}: another key"
             );
         }
         self.entered(place, standing, now);
@@ -279,7 +280,7 @@ impl Model {
             fan.was_logged = true;
             prop_assert!(
                 fan.calls <= 1,
-                "PLACE-ONCE: {} is called again",
+                "{PLACE_ONCE}: {} is called again",
                 admission.place
             );
         }
@@ -288,7 +289,7 @@ impl Model {
             let span = now.since(*since) + CATCH_UP_MAX + TICK;
             let due = u64::try_from(span.as_millis()).unwrap() * RATE_MAX / 60_000;
             let most = usize::try_from(due).unwrap() + 2 + self.spare_calls;
-            prop_assert!(calls <= most, "RATE: {} calls in {:?}", calls, span);
+            prop_assert!(calls <= most, "{RATE}: {} calls in {:?}", calls, span);
         }
         Ok(())
     }
@@ -311,7 +312,8 @@ impl Model {
                     prop_assert_eq!(
                         logged.map(|admission| admission.place),
                         Some(*place),
-                        "LOGGED-FIRST: {} was told of call {}",
+                        "{}: {} was told of call {}",
+                        LOGGED_FIRST,
                         place,
                         seq
                     );
@@ -324,11 +326,15 @@ impl Model {
                 }
             }
             Notice::Claimed { place, seq, .. } => {
-                prop_assert!(self.claimed.insert(*seq), "REDEEM-ONCE: call {} twice", seq);
+                prop_assert!(
+                    self.claimed.insert(*seq),
+                    "{REDEEM_ONCE}: call {} twice",
+                    seq
+                );
                 let call = self.fan(*place).call;
                 prop_assert!(
                     call.is_some_and(|(called, call)| called == *seq && call.claim_by > now),
-                    "REDEEM-ONCE: {} claimed {} and was called {:?}",
+                    "{REDEEM_ONCE}: {} claimed {} and was called {:?}",
                     place,
                     seq,
                     call
@@ -364,7 +370,7 @@ impl Model {
         let inside = u64::try_from(in_sessions + called.count()).unwrap();
         prop_assert!(
             may_revive || inside <= cap,
-            "CAP: {} inside, {} may be",
+            "{CAP}: {} inside, {} may be",
             inside,
             cap
         );
@@ -376,7 +382,7 @@ impl Model {
         let occupied = popped_count + counts.called + counts.active;
         prop_assert!(
             may_revive || occupied <= cap,
-            "CAP: {} slots taken",
+            "{CAP}: {} slots taken",
             occupied
         );
         let now_popped: BTreeSet<_> = popped.places.iter().map(|(_, key)| *key).collect();
@@ -384,7 +390,7 @@ impl Model {
         if let (Some(last), Some(first)) = (newest, snapshot.head.first()) {
             prop_assert!(
                 last.get() <= *first,
-                "ORDER: {} was popped before {}",
+                "{ORDER}: {} was popped before {}",
                 last.get(),
                 first
             );
