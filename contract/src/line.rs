@@ -263,6 +263,9 @@ pub struct RoomDocument {
     /// Whether visitors go straight in, because nobody waits.
     #[serde(default)]
     pub standby: bool,
+    /// Whether the line cannot be used, and some visitors are let through without it.
+    #[serde(default)]
+    pub fail_open: bool,
     /// Visitors called or inside.
     pub active_users: u64,
     /// Calls in the last minute.

@@ -34,6 +34,17 @@ pub enum Challenge {
     Pow,
 }
 
+/// What becomes of visitors while the line cannot be used.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub enum FailMode {
+    /// They wait until it can.
+    #[default]
+    Closed,
+    /// After a while, and for a while, some are let through without it.
+    Open,
+}
+
 /// Settings of a room as a manager writes them. Every field but `room` has a default.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
@@ -78,6 +89,21 @@ pub struct RoomSettings {
     #[serde(default)]
     #[schema(minimum = 1, maximum = 10_000_000)]
     pub rate_ceiling_per_minute: Option<u64>,
+    /// What becomes of visitors while the line cannot be used, in a room that queues.
+    #[serde(default)]
+    pub fail_mode: FailMode,
+    /// How long the line fails before visitors are let through, with `failMode` `open`.
+    #[serde(default = "defaults::fail_open_after_seconds")]
+    #[schema(minimum = 1, maximum = 86_400)]
+    pub fail_open_after_seconds: u64,
+    /// How long they are let through then, at most, until the line has worked again.
+    #[serde(default = "defaults::fail_open_max_seconds")]
+    #[schema(minimum = 1, maximum = 86_400)]
+    pub fail_open_max_seconds: u64,
+    /// How many a minute each gateway lets through then.
+    #[serde(default = "defaults::fail_open_rate_per_minute")]
+    #[schema(minimum = 1, maximum = 10_000_000)]
+    pub fail_open_rate_per_minute: u64,
     /// Most sessions at once.
     #[serde(default = "defaults::total_active_users")]
     #[schema(minimum = 1, maximum = 10_000_000)]
@@ -196,6 +222,15 @@ mod defaults {
     }
     pub(super) fn total_active_users() -> u64 {
         1000
+    }
+    pub(super) fn fail_open_after_seconds() -> u64 {
+        30
+    }
+    pub(super) fn fail_open_max_seconds() -> u64 {
+        300
+    }
+    pub(super) fn fail_open_rate_per_minute() -> u64 {
+        60
     }
     pub(super) fn session_duration_seconds() -> u64 {
         600

@@ -147,9 +147,17 @@ fn numbers(settings: &RoomSettings, findings: &mut Findings) {
         ("sessionDurationSeconds", settings.session_duration_seconds),
         ("sessionMaxSeconds", settings.session_max_seconds),
         ("absenceTimeoutSeconds", settings.absence_timeout_seconds),
+        ("failOpenAfterSeconds", settings.fail_open_after_seconds),
+        ("failOpenMaxSeconds", settings.fail_open_max_seconds),
     ] {
         findings.within(field, value, &seconds, " seconds");
     }
+    findings.within(
+        "failOpenRatePerMinute",
+        settings.fail_open_rate_per_minute,
+        &(1..=RATE_MAX),
+        "; to let nobody through, set failMode to `closed`",
+    );
     // No grace at all is a choice: a missed turn is then a lost turn.
     findings.within(
         "missedTurnGraceSeconds",
@@ -356,6 +364,12 @@ mod tests {
         check(
             |s| s.absence_timeout_seconds = 0,
             &["absenceTimeoutSeconds"],
+        );
+        check(|s| s.fail_open_after_seconds = 0, &["failOpenAfterSeconds"]);
+        check(|s| s.fail_open_max_seconds = 0, &["failOpenMaxSeconds"]);
+        check(
+            |s| s.fail_open_rate_per_minute = 0,
+            &["failOpenRatePerMinute"],
         );
         check(|s| s.missed_turn_grace_seconds = 0, &[]);
         check(

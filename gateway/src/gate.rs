@@ -8,6 +8,7 @@
 
 mod holder;
 mod last_page;
+mod pass_cookie;
 mod refusal;
 mod signatures;
 mod stand_by;
@@ -25,11 +26,12 @@ use contract::path::SafePath;
 use contract::principal::{Principal, ROOM};
 use contract::upstream::Upstream;
 use contract::{Clock, PlaceId, Problem, ProblemCode, RoomId, Timestamp};
-use http::header::{CACHE_CONTROL, HOST, SET_COOKIE};
+use http::header::HOST;
 use http::request::Parts;
 use http::uri::Scheme;
-use http::{HeaderMap, HeaderValue, Method};
+use http::{HeaderValue, Method};
 use line::passes::{self, Admission, Minted};
+use line::policy::passes_by::PassesBy;
 use line::room::Room;
 use line::rooms::RoomSet;
 use line::session_end;
@@ -49,21 +51,10 @@ use crate::http::cookies::CookieForm;
 use crate::http::presented::{self, Shown};
 use crate::proxy::{End, Forwarded, Proxy, Terms, UpstreamKind, Visitor, headers};
 use last_page::{LAST_PAGE_MAX, Last, LastPageGate, target_of};
+use pass_cookie::give_cookie;
 use refusal::{Asked, refuse};
 use signatures::Signatures;
 use stand_by::straight_in;
-
-/// Headers that some shared caches obey instead of `Cache-Control`.
-const CACHE_ORDERS: [&str; 8] = [
-    "cdn-cache-control",
-    "cloudflare-cdn-cache-control",
-    "edge-control",
-    "expires",
-    "netlify-cdn-cache-control",
-    "surrogate-control",
-    "vercel-cdn-cache-control",
-    "x-accel-expires",
-];
 
 /// The gate's dependencies.
 #[derive(Clone)]
@@ -217,14 +208,12 @@ impl Shared {
                     head.extensions.insert(HolderOnly);
                 }
                 None => {
-                    let entered = straight_in(room, &self.limits, asked, &presented, now).await;
-                    let Some((place, pass)) = entered else {
+                    let Some(newcomer) = self.past_the_line(room, asked, &presented, now).await
+                    else {
                         room.meters.gate.refused.increment(1);
                         return Ok(refuse(room, &head, &presented));
                     };
-                    room.meters.gate.standby.increment(1);
-                    let is_session = true;
-                    let_through = self.newcomer(room, place, &pass, now, is_session);
+                    let_through = newcomer;
                 }
             }
         }
@@ -314,6 +303,16 @@ impl Shared {
                 None => LetThrough::default(),
             });
         }
+        if let Some(own) = own
+            && room.is_of_outage(own, now)
+        {
+            room.unmetered.request(PassesBy::FailOpen, now);
+            return Some(LetThrough {
+                own: Some(Principal::of(own, true)),
+                pass: Some(own.clone()),
+                ..LetThrough::default()
+            });
+        }
         let own = own?;
         if asked.only_looks
             && let Some(expires_at) = room.sessions.peek(room, own, now).await
@@ -351,6 +350,28 @@ impl Shared {
             Ok(pass) => self.newcomer(room, subject, &pass, now, false),
             Err(_) => LetThrough::default(),
         }
+    }
+
+    /// Lets a visitor without a pass in who need not wait, or cannot because the line fails.
+    async fn past_the_line(
+        &self,
+        room: &Room,
+        asked: Asked,
+        presented: &Presented,
+        now: Timestamp,
+    ) -> Option<LetThrough> {
+        // Not after asking the line: it may take a second to fail.
+        if room.fails_open_since(now).is_some() {
+            if !asked.navigates || asked.only_looks {
+                return None;
+            }
+            let (place, pass) = room.let_through(now)?;
+            room.unmetered.request(PassesBy::FailOpen, now);
+            return Some(self.newcomer(room, place, &pass, now, false));
+        }
+        let (place, pass) = straight_in(room, &self.limits, asked, presented, now).await?;
+        room.meters.gate.standby.increment(1);
+        Some(self.newcomer(room, place, &pass, now, true))
     }
 
     /// A visitor who has just been given `pass`, which is set as a cookie on the answer.
@@ -553,16 +574,6 @@ impl Shared {
 fn may_hold(presented: &Presented, passes: &Passes) -> bool {
     let has_pass = !passes.valid.is_empty() || !passes.late.is_empty();
     has_pass || presented.has_shop_session
-}
-
-/// Adds a pass cookie to a response. A pass belongs to one fan, so no cache may store the response,
-/// whatever the upstream's caching headers say.
-fn give_cookie(headers: &mut HeaderMap, cookie: HeaderValue) {
-    for name in CACHE_ORDERS {
-        headers.remove(name);
-    }
-    headers.insert(CACHE_CONTROL, HeaderValue::from_static("private, no-store"));
-    headers.append(SET_COOKIE, cookie);
 }
 
 /// Whether `path` is the payment provider's webhook at the booking core. Webhooks carry no pass and

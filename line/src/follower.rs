@@ -341,6 +341,7 @@ impl Follower {
             stock: self.room.parts.stock.stock(&self.room.id),
             made_at: now,
             found_empty_at: self.room.view().found_empty_at,
+            fails_open: self.room.fails_open_since(now).is_some(),
         }
     }
 }

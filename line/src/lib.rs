@@ -12,6 +12,7 @@
 //! | [`doorkeeper`] | the tasks that let them in, in batches |
 //! | `endings` | who waits for the end of which session |
 //! | `error` | what failed, for background work and for fans |
+//! | [`fail_open`] | what a room lets through while its line cannot be used |
 //! | [`follower`] | reads snapshots and notices, and makes the room's view |
 //! | [`leader`] | calls visitors: one tick at a time, under the room's lease |
 //! | [`live_keys`] | which keys the store may give to those who join |
@@ -47,6 +48,7 @@ pub mod door;
 pub mod doorkeeper;
 mod endings;
 mod error;
+pub mod fail_open;
 pub mod follower;
 pub mod leader;
 pub mod live_keys;

@@ -20,6 +20,7 @@ use crate::door::Door;
 use crate::meters::Meters;
 use crate::parts::Parts;
 use crate::policy::accuracy::Forecasts;
+use crate::policy::fail_mode::Outage;
 use crate::policy::order::{OrderKey, draw};
 use crate::policy::passes_by::PassesBy;
 use crate::policy::phase::phase_at;
@@ -79,6 +80,8 @@ pub struct Room {
     pub standby: Standby,
     /// What is let through without a limit.
     pub unmetered: Unmetered,
+    /// How the line fails, as far as this gateway has met it.
+    pub(crate) outage: StdMutex<Outage>,
     /// Whose connection closed.
     pub absences: Absences,
     /// Connections waiting here.
@@ -120,6 +123,7 @@ impl Room {
             door: Door::default(),
             standby: Standby::default(),
             unmetered: Unmetered::of(&id),
+            outage: StdMutex::default(),
             id,
             absences: Absences::default(),
             sockets: Sockets::counted_by(meters.sockets.clone()),
@@ -352,6 +356,7 @@ fn first_view(record: &RoomRecord, now: Timestamp) -> RoomView {
         stock: None,
         made_at: now,
         found_empty_at: None,
+        fails_open: false,
     }
 }
 

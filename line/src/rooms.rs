@@ -152,7 +152,14 @@ impl RoomSet {
                     // Only by what was read just now: the room may have been made again.
                     self.forget_once().await;
                 }
-                Err(error) => tracing::debug!(%error, "rooms not read"),
+                Err(error) => {
+                    tracing::debug!(%error, "rooms not read");
+                    // Without the log nobody is called, whichever gateway leads.
+                    let now = self.parts.clock.now();
+                    for room in self.rooms.load().values() {
+                        room.line_failed(now);
+                    }
+                }
             }
             tokio::select! {
                 () = self.parts.stop.cancelled() => return,

@@ -76,10 +76,11 @@ async fn write_due(
     now: Timestamp,
     is_last: bool,
 ) -> Option<Written> {
+    let is_over = !room.is_idle() && room.fails_open_since(now).is_none();
     let is_due = room
         .unmetered
         .since()
-        .is_some_and(|since| is_last || !room.is_idle() || now.since(since) >= WRITTEN_AFTER);
+        .is_some_and(|since| is_last || is_over || now.since(since) >= WRITTEN_AFTER);
     if !is_due {
         return written;
     }

@@ -3,7 +3,7 @@
 use clap::Args;
 use clap::builder::{PossibleValue, PossibleValuesParser};
 use contract::Timestamp;
-use contract::room::{Challenge, QueueingMethod};
+use contract::room::{Challenge, FailMode, QueueingMethod};
 use serde::Serialize;
 use serde_json::{Map, Value};
 
@@ -57,6 +57,22 @@ pub struct SettingFlags {
     #[arg(long, value_name = "N", alias = "rate-ceiling-per-minute")]
     #[arg(allow_hyphen_values = true, value_parser = parse_count_or_none)]
     rate_ceiling: Option<OrNone>,
+    /// What becomes of visitors while the line cannot be used: closed, or open after a while and for
+    /// a while [new rooms: closed]
+    #[arg(long, value_name = "MODE", value_parser = ["closed", "open"])]
+    fail_mode: Option<String>,
+    /// How long the line fails before visitors are let through [new rooms: 30s]
+    #[arg(long, value_name = "SPAN", alias = "fail-open-after-seconds")]
+    #[arg(allow_hyphen_values = true, value_parser = parse_seconds)]
+    fail_open_after: Option<u64>,
+    /// How long they are let through then, at most [new rooms: 5m]
+    #[arg(long, value_name = "SPAN", alias = "fail-open-max-seconds")]
+    #[arg(allow_hyphen_values = true, value_parser = parse_seconds)]
+    fail_open_max: Option<u64>,
+    /// How many a minute each gateway lets through then [new rooms: 60]
+    #[arg(long, value_name = "N", alias = "fail-open-rate-per-minute")]
+    #[arg(allow_hyphen_values = true, value_parser = parse_count)]
+    fail_open_rate: Option<u64>,
     /// Most sessions at once [new rooms: 1000]
     #[arg(long = "cap", value_name = "N", visible_alias = "total-active-users")]
     #[arg(allow_hyphen_values = true, value_parser = parse_count)]
@@ -173,6 +189,11 @@ impl SettingFlags {
             switch(self.session_renewal, self.no_session_renewal),
         )?;
         named.set("sessionMaxSeconds", self.session_max)?;
+        let fail_mode: Option<FailMode> = word(self.fail_mode.as_deref())?;
+        named.set("failMode", fail_mode)?;
+        named.set("failOpenAfterSeconds", self.fail_open_after)?;
+        named.set("failOpenMaxSeconds", self.fail_open_max)?;
+        named.set("failOpenRatePerMinute", self.fail_open_rate)?;
         let method: Option<QueueingMethod> = word(self.queueing_method.as_deref())?;
         named.set("queueingMethod", method)?;
         named.set("queueAll", switch(self.queue_all, self.no_queue_all))?;
@@ -350,6 +371,10 @@ mod tests {
             "stream-idle",
             "rate",
             "rate-ceiling",
+            "fail-mode",
+            "fail-open-after",
+            "fail-open-max",
+            "fail-open-rate",
             "cap",
             "session-duration",
             "session-max",
@@ -425,6 +450,7 @@ mod tests {
                    --prequeue-opens-at now --opens-at now --closes-at now --claim-window 1s \
                    --absence-timeout 1s --missed-turn-grace 1s --challenge none --access-code a \
                    --upstream-connections-max 1 --stream-idle 1s --rate-ceiling 9 \
+                   --fail-mode open --fail-open-after 1s --fail-open-max 1s --fail-open-rate 1 \
                    --message m --suspended";
         let settings: RoomSettings = serde_json::from_str(r#"{"room":"eras"}"#).unwrap();
         let Value::Object(mut settings) = serde_json::to_value(settings).unwrap() else {

@@ -3,7 +3,7 @@
 use comfy_table::{Cell, CellAlignment, Color, Table};
 use contract::Timestamp;
 use contract::line::Phase;
-use contract::room::{Override, RoomView};
+use contract::room::{FailMode, Override, RoomSettings, RoomView};
 use serde_json::Value;
 
 use super::change::Difference;
@@ -75,6 +75,7 @@ pub fn detail(room: &RoomView, now: Timestamp) -> Table {
             .rate_ceiling_per_minute
             .map_or_else(|| "none".to_owned(), grouped),
     );
+    row("while the line fails", fail_text(settings));
     row("total active users", grouped(settings.total_active_users));
     row("session", session_text(room));
     row("queueing method", wire_word(&settings.queueing_method));
@@ -204,6 +205,19 @@ fn or_none(text: String) -> String {
         "none".to_owned()
     } else {
         text
+    }
+}
+
+/// What becomes of visitors while the line cannot be used.
+fn fail_text(settings: &RoomSettings) -> String {
+    match settings.fail_mode {
+        FailMode::Closed => "closed".to_owned(),
+        FailMode::Open => format!(
+            "open after {} for {}, {} a minute and gateway",
+            seconds(settings.fail_open_after_seconds),
+            seconds(settings.fail_open_max_seconds),
+            grouped(settings.fail_open_rate_per_minute),
+        ),
     }
 }
 

@@ -489,3 +489,99 @@ async fn while_postgresql_takes_no_writes_nobody_is_called_and_everyone_may_join
     let expected = [1, 2, 3].map(|nonce| crate::line::place_of(&app, nonce).to_string());
     assert_eq!(places, expected);
 }
+
+#[tokio::test]
+async fn a_room_that_is_set_to_is_open_for_a_time_while_its_line_fails() {
+    for by_redis in [true, false] {
+        let world = World::create().await;
+        let settings = json!({
+            "failMode": "open", "failOpenAfterSeconds": 1, "failOpenMaxSeconds": 60,
+            "failOpenRatePerMinute": 60,
+        });
+        world.room(settings).await;
+        let (app, proxy) = if by_redis {
+            behind_redis_proxy(&world).await
+        } else {
+            behind_database_proxy(&world).await
+        };
+        app.join(1).await.claimed(&app).await;
+        let html = ("accept", "text/html");
+        let refused = app.get("/eras/a", &[html]).await;
+        assert_eq!(refused.status, StatusCode::FOUND, "the line works");
+        proxy.set(Line::Cut);
+        let through = eventually("a visitor who is let through", async || {
+            let answer = app.get("/eras/a", &[html]).await;
+            (answer.status == StatusCode::OK).then_some(answer)
+        })
+        .await;
+        // What the page loads comes with the pass.
+        let pass = ("cookie", through.cookie());
+        assert_eq!(app.get("/eras/b", &[pass]).await.status, StatusCode::OK);
+        app.get("/eras/b", &[])
+            .await
+            .assert_problem(403, "pass-required");
+        let mut entered = 1;
+        for _ in 0..20 {
+            let answer = app.get("/eras/a", &[html]).await;
+            entered += u32::from(answer.status == StatusCode::OK);
+        }
+        assert!(
+            entered <= 8,
+            "{entered} with three saved up and one a second"
+        );
+        eventually("the announcement", async || {
+            let document = app.get("/_line/v1/rooms/eras", &[]).await.json();
+            let message = document["message"].as_str().unwrap_or_default();
+            (document["failOpen"] == true && message.contains("fault")).then_some(())
+        })
+        .await;
+        proxy.set(Line::Up);
+        eventually("a line that works", async || {
+            let answer = app.get("/eras/b", &[pass]).await;
+            (answer.status != StatusCode::OK).then_some(())
+        })
+        .await;
+        let refused = app.get("/eras/a", &[html]).await;
+        assert_eq!(refused.status, StatusCode::FOUND);
+        eventually("the record", async || {
+            let records = world.records.audit.list(100, None).await.unwrap();
+            let noted = records
+                .iter()
+                .find(|record| record.action == "room.passed-through")?;
+            let passed = noted.after.as_ref()?["passed"]["fail-open"].clone();
+            assert!(passed["passes"].as_u64() >= Some(1), "{passed}");
+            Some(())
+        })
+        .await;
+    }
+}
+
+#[tokio::test]
+async fn a_room_that_lets_nobody_in_does_not_when_its_line_fails_either() {
+    for changes in [json!({}), json!({"failMode": "open"})] {
+        let world = World::create().await;
+        let mut settings = json!({"failOpenAfterSeconds": 1});
+        for (name, value) in changes.as_object().unwrap() {
+            settings[name] = value.clone();
+        }
+        let is_set_to = changes.get("failMode").is_some();
+        world.room(settings).await;
+        let (app, proxy) = behind_redis_proxy(&world).await;
+        app.join(1).await.claimed(&app).await;
+        if is_set_to {
+            world.word(Override::Pause, None).await;
+            eventually("the pause", async || {
+                let room = app.rooms.get(&"eras".parse().unwrap())?;
+                (room.phase() == contract::line::Phase::Paused).then_some(())
+            })
+            .await;
+        }
+        proxy.set(Line::Cut);
+        let began = Instant::now();
+        while began.elapsed() < Duration::from_secs(4) {
+            let answer = app.get("/eras/a", &[("accept", "text/html")]).await;
+            assert_eq!(answer.status, StatusCode::FOUND, "{changes}");
+            tokio::time::sleep(Duration::from_millis(200)).await;
+        }
+    }
+}

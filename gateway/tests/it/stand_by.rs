@@ -6,10 +6,9 @@ use contract::room::{AuditRecord, Override};
 use contract::{Clock, PlaceId, SystemClock};
 use futures_util::TryStreamExt;
 use http::{Method, StatusCode};
-use line::store::redis::RedisStore;
 use line::store::standby::{Standby, StandbyOrder};
 use serde_json::{Value, json};
-use test_support::redis::redis_url;
+use test_support::redis::{redis_store, redis_url};
 use test_support::tcp_proxy::Line;
 use tokio::time::Instant;
 use uuid::Uuid;
@@ -235,7 +234,7 @@ async fn the_leader_finishes_the_batch_of_a_gateway_that_died() {
     let app = world.gateway().await;
     straight_in(&app).await;
     let room = app.rooms.get(&"eras".parse().unwrap()).unwrap();
-    let store = RedisStore::new(&redis_url(), &world.prefix).unwrap();
+    let store = redis_store(&redis_url(), &world.prefix);
     let now = SystemClock.now();
     let order = StandbyOrder {
         batch: Uuid::from_u128(7),

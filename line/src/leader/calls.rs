@@ -129,6 +129,7 @@ impl Calls {
     fn note_failure<T>(&self, outcome: Result<T, WorkError>) {
         if let Err(error) = outcome {
             self.room.meters.tick_failures.increment(1);
+            self.room.line_failed(self.room.parts.clock.now());
             tracing::debug!(room = %self.room.id, %error, "tick failed");
         }
     }

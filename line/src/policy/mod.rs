@@ -8,6 +8,7 @@
 //! | [`care`] | how much of the rate an upstream gets, by how it does |
 //! | [`credit`] | calls that may be made, as the rate gives them |
 //! | `latency` | whether an upstream answers slower than usual |
+//! | [`fail_mode`] | who is let through while the line cannot be used |
 //! | [`order`] | order keys: the draw and the live clock |
 //! | [`outcome`] | what became of an admission after it was logged |
 //! | [`passes_by`] | why an idle room lets everyone through |
@@ -26,6 +27,7 @@ pub mod accuracy;
 pub mod admission;
 pub mod care;
 pub mod credit;
+pub mod fail_mode;
 mod latency;
 pub mod order;
 pub mod outcome;

@@ -25,6 +25,10 @@ pub const POLL_POLICY: PollPolicy = PollPolicy {
 /// Tickets that a visitor buys on average, to judge who will still find some.
 const TICKETS_PER_VISITOR: u64 = 2;
 
+/// What fans read while visitors are let through because the line fails.
+const FAILS_OPEN: &str = "The line has a fault. Until it works again, some visitors are let in \
+    without it: open the page you want once more. Places in the line are kept.";
+
 /// What is left to buy, as the upstream tells.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct StockFigures {
@@ -68,6 +72,8 @@ pub struct RoomView {
     pub made_at: Timestamp,
     /// When a resting room was last found empty: until then its numbers were true.
     pub found_empty_at: Option<Timestamp>,
+    /// Whether the line cannot be used, and some visitors are let through without it.
+    pub fails_open: bool,
 }
 
 /// What is known of a visitor from their place token.
@@ -157,7 +163,7 @@ impl RoomView {
                 _ => None,
             },
             stock,
-            message: self.settings.message.clone(),
+            message: self.message(),
             paused_reason: self.paused_reason.clone(),
             updated_at: self.updated_at(),
             poll_after_ms: poll_after(estimated_wait.map(|wait| wait.p50_seconds), state),
@@ -184,6 +190,7 @@ impl RoomView {
             closes_at: settings.closes_at,
             users_in_line: self.users_in_line(),
             standby: is_standby(settings, self.phase) && snapshot.counts.in_line == 0,
+            fail_open: self.fails_open,
             active_users: snapshot.counts.called + snapshot.counts.active,
             calls_per_minute: self.calls_per_minute,
             estimate_accuracy: snapshot.accuracy,
@@ -200,11 +207,21 @@ impl RoomView {
                 .stock
                 .as_ref()
                 .and_then(|stock| stock.price_range.clone()),
-            message: settings.message.clone(),
+            message: self.message(),
             paused_reason: self.paused_reason.clone(),
             draw_commitment: self.draw_commitment.clone(),
             poll_policy: POLL_POLICY,
             updated_at: self.updated_at(),
+        }
+    }
+
+    /// What fans read while they wait: the manager's message, and that the line fails.
+    fn message(&self) -> Option<String> {
+        let own = self.settings.message.as_deref();
+        match (self.fails_open, own) {
+            (false, own) => own.map(str::to_owned),
+            (true, None) => Some(FAILS_OPEN.to_owned()),
+            (true, Some(own)) => Some(format!("{FAILS_OPEN}\n{own}")),
         }
     }
 
@@ -334,6 +351,7 @@ mod tests {
             stock: None,
             made_at: NOW,
             found_empty_at: None,
+            fails_open: false,
         }
     }
 
