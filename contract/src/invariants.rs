@@ -51,11 +51,14 @@ invariants! {
         "A place not yet served is never sent behind one that joined after it, even after Redis is wiped",
         "audit: whoever has a place is called, inside or still known at the end, and was told of a call";
     RATE = "RATE",
-        "Calls in any window `w` ≤ rate · w + one tick's worth + what unclaimed calls gave back in it or in the half minute before; within 1 % over 10 s while fans wait",
+        "Calls in any window `w` ≤ rate · w + one tick's worth + what unclaimed calls gave back in it or in the half minute before; within 1 % over 10 s while fans wait. In stand-by up to three seconds' worth more, which nobody used before",
         "audit: calls of the log in every window of ten seconds";
     ENTRIES = "ENTRIES",
         "With steady shares of shows and delays of claims, entries in any minute ≤ 1.05 · rate + one tick's worth; after a change the excess is at most the calls outstanding then",
         "audit: claims in every minute, by the figures of the room";
+    STANDBY = "STANDBY",
+        "In a queueing room without `queueAll` nobody sees the page below the limits, above them rate and cap hold, and nobody goes straight in past those who wait",
+        "tests alone";
     CAP = "CAP",
         "Popped, called and active places together ≤ `totalActiveUsers`",
         "audit: the figures of the room, once a second";
@@ -69,7 +72,7 @@ invariants! {
         "Prequeue order is a function of the committed seed and the fans' nonces, and nobody draws who can know the seed",
         "anyone: `ropeline draw verify`, and the page of every fan";
     GATE = "GATE",
-        "No request reaches a protected upstream without a valid pass",
+        "No request reaches a protected upstream without a valid pass, but for named reasons that are counted: `exempt`, `idle`, `passthrough`, `suspended`, `fail-open`",
         "tests alone";
     ONE_SEAT = "ONE-SEAT",
         "A seat has at most one live ticket; a hold has all of its seats or none",

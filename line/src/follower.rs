@@ -341,7 +341,11 @@ impl Follower {
             stock: self.room.parts.stock.stock(&self.room.id),
             made_at: now,
             found_empty_at: self.room.view().found_empty_at,
-            fails_open: self.room.fails_open_since(now).is_some(),
+            // By the time it is now: reading took its time, and failures were met meanwhile.
+            fails_open: self
+                .room
+                .fails_open_since(self.room.parts.clock.now())
+                .is_some(),
         }
     }
 }

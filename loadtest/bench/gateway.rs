@@ -283,9 +283,9 @@ impl Gateway {
     }
 }
 
-/// The settings of a room that calls nobody by itself.
+/// The settings of a room that calls nobody by itself, and in which everyone waits.
 pub(crate) fn quiet_room(room: &RoomId) -> anyhow::Result<RoomSettings> {
-    let settings = json!({"room": room, "newUsersPerMinute": 0});
+    let settings = json!({"room": room, "newUsersPerMinute": 0, "queueAll": true});
     Ok(serde_json::from_value(settings)?)
 }
 

@@ -15,7 +15,7 @@
 //! | `opening` | an opening of millions, with an audit; only when asked for |
 //! | `sockets` | memory per waiting socket, how soon changes and calls arrive, also over several gateways |
 //! | `bare` | the bare handlers, run as a child process |
-//! | `rounds`, `report` | medians; the table and the JSON |
+//! | `rounds`, `report`, `opening_figures` | medians; the tables and the JSON |
 //! | `stage`, `gateway`, `nginx`, `program`, `processes` | what runs, and what it uses |
 //! | `wrk`, `http1`, `pace` | clients: as fast as possible, one call, at a fixed rate |
 
@@ -29,6 +29,7 @@ mod idle;
 mod joins;
 mod nginx;
 mod opening;
+mod opening_figures;
 mod pace;
 mod page;
 mod peer;

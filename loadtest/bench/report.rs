@@ -9,7 +9,7 @@ use comfy_table::{Table, presets};
 use contract::{Clock, SystemClock, Timestamp};
 use serde::Serialize;
 
-use crate::opening::Opening;
+use crate::opening_figures::Opening;
 use crate::pace::{Latencies, Quantiles};
 use crate::processes::load_average;
 use crate::rounds::{Round, Sample, median};
@@ -300,58 +300,11 @@ impl Report {
                 format!("{:.0}", it.redis_commands_per_second),
             ]);
         }
-        [rates, latencies, memory, idle, self.opening_table()]
-    }
-}
-
-impl Report {
-    fn opening_table(&self) -> Table {
-        let mut rows = table(["opening", ""]);
-        let Some(it) = &self.opening else {
-            return rows;
-        };
-        let quantiles = |of: &Quantiles| {
-            let Quantiles {
-                p50_ms,
-                p99_ms,
-                max_ms,
-                ..
-            } = of;
-            format!("{p50_ms:.2} / {p99_ms:.2} / {max_ms:.2}")
-        };
-        let (slowest, busiest) = it.calls_in_ten_seconds;
-        #[expect(clippy::cast_precision_loss, reason = "counts far below 2^52")]
-        let per_second = it.fans as f64 / it.join_seconds;
-        for (what, value) in [
-            ("fans", it.fans.to_string()),
-            ("joining took, s", format!("{:.0}", it.join_seconds)),
-            ("joins a second", format!("{per_second:.0}")),
-            (
-                "gateway, CPU µs a join",
-                format!("{:.1}", it.gateway_micros),
-            ),
-            ("Redis, CPU µs a join", format!("{:.1}", it.redis_micros)),
-            ("join, ms: p50 / p99 / longest", quantiles(&it.joins)),
-            ("joins sent again", it.joins_repeated.to_string()),
-            (
-                "Redis, bytes a fan",
-                format!("{:.0}", it.redis_bytes_per_fan),
-            ),
-            ("gateway, MiB", (it.gateway_bytes >> 20).to_string()),
-            (
-                "figures of the room, ms: p50 / p99 / longest",
-                quantiles(&it.snapshots),
-            ),
-            ("calls", it.calls.to_string()),
-            ("claimed and ended", it.claims.to_string()),
-            (
-                "calls in ten seconds, fewest and most",
-                format!("{slowest}–{busiest}"),
-            ),
-        ] {
-            rows.add_row([what.to_owned(), value]);
+        let mut opening = table(["opening", ""]);
+        for (what, value) in self.opening.iter().flat_map(Opening::rows) {
+            opening.add_row([what.to_owned(), value]);
         }
-        rows
+        [rates, latencies, memory, idle, opening]
     }
 }
 

@@ -38,7 +38,7 @@ pub(crate) struct Journal {
     durable: watch::Receiver<Durable>,
     writer: Mutex<Option<JoinHandle<()>>>,
     /// Locked while the journal is open, because two processes must not write one file.
-    _lock: File,
+    _lock: Claim,
 }
 
 #[derive(Debug)]
@@ -254,7 +254,19 @@ impl Shared {
     }
 }
 
-fn lock(directory: &Path) -> Result<File, OpenError> {
+/// The lock of a directory. It is given up explicitly: closing the file is not enough while a
+/// process that was forked a moment ago has not yet executed its program and still shares it.
+#[derive(Debug)]
+struct Claim(File);
+
+impl Drop for Claim {
+    fn drop(&mut self) {
+        // The file is closed next, which gives it up too.
+        let _closed_next = self.0.unlock();
+    }
+}
+
+fn lock(directory: &Path) -> Result<Claim, OpenError> {
     let path = directory.join(LOCK_FILE);
     let io_error = |source| OpenError::Io {
         path: path.clone(),
@@ -262,7 +274,7 @@ fn lock(directory: &Path) -> Result<File, OpenError> {
     };
     let file = File::create(&path).map_err(io_error)?;
     match file.try_lock() {
-        Ok(()) => Ok(file),
+        Ok(()) => Ok(Claim(file)),
         Err(fs::TryLockError::WouldBlock) => Err(OpenError::InUse(directory.to_path_buf())),
         Err(fs::TryLockError::Error(source)) => Err(io_error(source)),
     }

@@ -39,7 +39,7 @@ export const AUTO_ENTER_MS = 20_000;
  * A fan who is called this soon after joining goes in at once: there is nothing to come back to,
  * and no wait in which they could have turned to something else.
  */
-export const AT_ONCE_MS = 3_000;
+export const AT_ONCE_MS = 1_000;
 /** Part of a short claim window after which the page enters by itself. */
 const AUTO_ENTER_SHARE = 0.5;
 
@@ -91,7 +91,8 @@ function heard(state, status, at) {
   // estimate.
   const ahead = Date.parse(status.updatedAt) - at;
   const skewMs = state.status === null ? ahead : Math.max(state.skewMs, ahead);
-  const joinedAt = state.joined === "joining" ? at : state.joinedAt;
+  const joins = state.joined === "joining" && status.state === "waiting";
+  const joinedAt = joins ? at : state.joinedAt;
   const next = { ...state, status, heardAt: at, skewMs, joinedAt, joinFailures: 0, joined: /** @type {const} */ ("yes"), refused: null };
   if (status.state !== "called") return { ...next, autoEnterAt: null, stayed: false };
   if (state.status?.state === "called" || state.stayed) return next;

@@ -1,6 +1,9 @@
 //! A Redis Cluster of a test's own: three shards, each a primary and a replica.
 
+use std::time::Duration;
+
 use futures_util::future::join_all;
+use tokio::time::Instant;
 
 use crate::redis_server::{RedisServer, free_port};
 use crate::waiting::eventually;
@@ -9,6 +12,8 @@ use crate::waiting::eventually;
 pub const SHARDS: usize = 3;
 /// Slots of a cluster.
 const SLOTS: u32 = 16_384;
+/// Pause before nodes that do not know each other yet are introduced again.
+const MEET_AGAIN_AFTER: Duration = Duration::from_secs(3);
 /// How long a node may be silent before the others take it for dead, in milliseconds.
 const NODE_TIMEOUT: &str = "1000";
 
@@ -118,18 +123,32 @@ impl RedisCluster {
     }
 
     async fn introduce(&self) {
+        self.meet().await;
+        let mut met_at = Instant::now();
+        eventually("the acquaintance", async || {
+            for node in &self.nodes {
+                let info: String = node.ask(&["CLUSTER", "INFO"]).await;
+                if info.contains("cluster_known_nodes:6") {
+                    continue;
+                }
+                // A machine that is busy may take longer than a node waits for another.
+                if met_at.elapsed() > MEET_AGAIN_AFTER {
+                    self.meet().await;
+                    met_at = Instant::now();
+                }
+                return None;
+            }
+            Some(())
+        })
+        .await;
+    }
+
+    async fn meet(&self) {
         for node in &self.nodes[1..] {
             let bus: Vec<String> = node.ask(&["CONFIG", "GET", "cluster-port"]).await;
             let port = node.port().to_string();
             let meet = ["CLUSTER", "MEET", "127.0.0.1", &port, &bus[1]];
             self.nodes[0].ask::<()>(&meet).await;
-        }
-        for node in &self.nodes {
-            eventually("the acquaintance", async || {
-                let info: String = node.ask(&["CLUSTER", "INFO"]).await;
-                info.contains("cluster_known_nodes:6").then_some(())
-            })
-            .await;
         }
     }
 

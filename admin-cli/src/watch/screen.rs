@@ -62,7 +62,7 @@ impl Palette {
 pub fn draw(frame: &mut Frame<'_>, model: &WatchModel, palette: Palette) {
     let areas = Layout::vertical([
         Constraint::Length(1),
-        Constraint::Length(9),
+        Constraint::Length(10),
         Constraint::Length(3),
         Constraint::Min(3),
         Constraint::Min(3),

@@ -13,12 +13,12 @@ use std::time::Duration;
 use anyhow::{Context as _, bail};
 use contract::RoomId;
 use contract::room::RoomSettings;
-use serde::Serialize;
 use tokio::time::Instant;
 
 use self::audit::audit;
 use self::joiners::{Joined, join};
 use crate::gateway::{Gateway, quiet_room};
+use crate::opening_figures::Opening;
 use crate::pace::{Latencies, Quantiles};
 use crate::processes::{cpu_time, family, resident_bytes};
 use crate::report::{Report, progress};
@@ -38,29 +38,6 @@ pub(crate) struct OpeningOptions {
     /// Minutes of calls after the last join
     #[arg(long, default_value_t = 10)]
     call_minutes: u64,
-}
-
-/// What came of it.
-#[derive(Debug, Serialize)]
-#[serde(rename_all = "camelCase")]
-pub(crate) struct Opening {
-    pub fans: u64,
-    pub join_seconds: f64,
-    /// CPU time for each join.
-    pub gateway_micros: f64,
-    pub redis_micros: f64,
-    /// Latency of joins over connections that each send as soon as they are answered.
-    pub joins: Quantiles,
-    /// Joins that were sent again because the line was busy.
-    pub joins_repeated: u64,
-    pub redis_bytes_per_fan: f64,
-    pub gateway_bytes: u64,
-    /// Reading the room's figures, for which the gateway reads the line's snapshot.
-    pub snapshots: Quantiles,
-    pub calls: u64,
-    pub claims: u64,
-    /// Calls of the slowest and of the busiest ten seconds.
-    pub calls_in_ten_seconds: (u64, u64),
 }
 
 /// Measures an opening.

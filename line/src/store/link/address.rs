@@ -87,18 +87,26 @@ impl RedisAddress {
             return Ok(Self(Place::Server(server(text, roots)?)));
         }
         let urls = text.split(',').map(str::trim).filter(|url| !url.is_empty());
+        // First, because what a comma in a password leaves of a URL is not one of several.
+        if !urls.clone().all(is_known) {
+            return Err(AddressError::Scheme);
+        }
         let nodes = urls.map(|url| server(url, roots));
         cluster(nodes.collect::<Result<_, _>>()?)
     }
 }
 
-/// One server.
-fn server(url: &str, roots: Option<&Roots>) -> Result<ConnectionInfo, AddressError> {
-    let is_known = SCHEMES.iter().any(|scheme| {
+/// Whether a URL is of a kind that is known.
+fn is_known(url: &str) -> bool {
+    SCHEMES.iter().any(|scheme| {
         let rest = url.strip_prefix(scheme);
         rest.is_some_and(|rest| !rest.is_empty() && !rest.contains(' '))
-    });
-    if !is_known {
+    })
+}
+
+/// One server.
+fn server(url: &str, roots: Option<&Roots>) -> Result<ConnectionInfo, AddressError> {
+    if !is_known(url) {
         return Err(AddressError::Scheme);
     }
     if url.contains('#') {
