@@ -1,11 +1,16 @@
 //! A network that dies without a word.
 
+use std::time::Duration;
+
 use serde_json::json;
 use test_support::tcp_proxy::{Line, TcpProxy};
 
 use super::chromium::{Browser, Kind};
 use super::nginx::free_addrs;
 use super::stage::{Rival, Stage};
+
+/// Whoever is called this soon after joining goes in at once, and reads nothing.
+const AT_ONCE: Duration = Duration::from_secs(1);
 
 /// A room reached through a network that can be cut, with one fan inside and no room for another.
 async fn behind_a_network() -> (TcpProxy, Stage, Rival) {
@@ -26,6 +31,7 @@ async fn a_page_whose_network_fell_silent_finds_out_by_itself_that_it_is_its_tur
     fan.reads("#headline", "You are next").await;
     fan.reads("#link", "Live").await;
 
+    tokio::time::sleep(AT_ONCE).await;
     // Whatever is open stays open and carries nothing; what is opened from now on works.
     network.set(Line::Replaced);
     stage.goes_home(&first).await;
@@ -46,6 +52,7 @@ async fn a_page_that_is_seen_again_does_not_trust_an_old_connection() {
     fan.open(&stage.line_url()).await;
     fan.reads("#headline", "You are next").await;
     fan.reads("#link", "Live").await;
+    tokio::time::sleep(AT_ONCE).await;
     network.set(Line::Replaced);
     stage.goes_home(&first).await;
     let seen = "document.dispatchEvent(new Event('visibilitychange'))";
