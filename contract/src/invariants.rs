@@ -51,7 +51,8 @@ invariants! {
         "A place not yet served is never sent behind one that joined after it, even after Redis is wiped",
         "audit: whoever has a place is called, inside or still known at the end, and was told of a call";
     RATE = "RATE",
-        "Calls in any window `w` ≤ rate · w + one tick's worth + what unclaimed calls gave back in it or in the half minute before; within 1 % over 10 s while fans wait. In stand-by up to three seconds' worth more, which nobody used before",
+        "Calls in any window `w` ≤ rate · w + one tick's worth + what unclaimed calls gave back in it or in the half minute before; \
+         within 1 % over 10 s while fans wait. In stand-by up to three seconds' worth more, which nobody used before",
         "audit: calls of the log in every window of ten seconds";
     ENTRIES = "ENTRIES",
         "With steady shares of shows and delays of claims, entries in any minute ≤ 1.05 · rate + one tick's worth; after a change the excess is at most the calls outstanding then",
