@@ -1,6 +1,5 @@
 //! How upstreams do, for the calls of the line: what answers say, and the policy that judges them.
 
-use std::hash::{BuildHasher, BuildHasherDefault, DefaultHasher};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -8,17 +7,14 @@ use contract::Timestamp;
 use http::{Method, StatusCode};
 use line::policy::care::{Answer, Care, RateShare};
 
-use super::shares::Visitor;
-
 /// How one upstream does.
 #[derive(Debug, Default)]
 pub struct UpstreamCare(Mutex<Care>);
 
 impl UpstreamCare {
-    /// Takes in what became of a request of `visitor`.
-    pub fn note(&self, answer: Answer, visitor: Visitor, now: Timestamp) {
-        let visitor = BuildHasherDefault::<DefaultHasher>::default().hash_one(visitor);
-        self.lock().note(answer, visitor, now);
+    /// Takes in what became of a request of the visitor with this hash.
+    pub(super) fn note(&self, answer: Answer, visitor_hash: u64, now: Timestamp) {
+        self.lock().note(answer, visitor_hash, now);
     }
 
     /// Stops the calls for a while, because the breaker has opened.

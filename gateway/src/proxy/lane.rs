@@ -1,7 +1,6 @@
 //! What all requests to one upstream share: breaker, slots, connection pool and metrics.
 
 use std::collections::HashMap;
-use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 use std::time::Duration;
 
@@ -160,7 +159,7 @@ impl Lane {
         let share = self.share(visitor, Kind::Request, allowed.own_requests_max)?;
         let slot = self.slots.take(allowed.connections_max);
         let slot = slot.ok_or_else(|| self.saturated())?;
-        let (now, visitor_hash) = (clock.now(), hash_of(visitor));
+        let (now, visitor_hash) = (clock.now(), visitor.hash_value());
         let (admitted, state) = {
             let mut breaker = lock(&self.breaker);
             (breaker.admit(visitor_hash, now), breaker.state(now))
@@ -314,7 +313,9 @@ impl Attempt {
         answer: Answer,
     ) {
         self.lane.figures.head_seconds.record(took);
-        self.lane.care.note(answer, self.visitor, self.clock.now());
+        self.lane
+            .care
+            .note(answer, self.visitor_hash, self.clock.now());
         self.settle(word, outcome);
         self.stage = Stage::AwaitsBody;
     }
@@ -345,7 +346,7 @@ impl Attempt {
         if outcome == Outcome::Failure {
             self.lane
                 .care
-                .note(Answer::Failed, self.visitor, self.clock.now());
+                .note(Answer::Failed, self.visitor_hash, self.clock.now());
         }
         self.settle(word, outcome);
         self.stage = Stage::Over;
@@ -373,7 +374,7 @@ impl Attempt {
             self.lane.count_body(word);
             self.lane
                 .care
-                .note(Answer::Failed, self.visitor, self.clock.now());
+                .note(Answer::Failed, self.visitor_hash, self.clock.now());
             self.record(Outcome::Failure);
             self.stage = Stage::Over;
         }
@@ -409,12 +410,6 @@ impl Drop for Attempt {
         }
         self.lane.figures.in_flight.decrement(1.0);
     }
-}
-
-fn hash_of(visitor: Visitor) -> u64 {
-    let mut hasher = DefaultHasher::new();
-    visitor.hash(&mut hasher);
-    hasher.finish()
 }
 
 /// Ignores poisoning: the state is valid between any two statements, and a panic in another request

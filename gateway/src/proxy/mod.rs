@@ -254,7 +254,8 @@ impl Proxy {
         visitor: Visitor,
     ) {
         if let Some(answer) = care::of_embedded(method, status, took) {
-            self.embedded.note(answer, visitor, self.clock.now());
+            let visitor_hash = visitor.hash_value();
+            self.embedded.note(answer, visitor_hash, self.clock.now());
         }
     }
 

@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use contract::PlaceId;
@@ -26,6 +27,15 @@ pub enum Visitor {
     Address(AddressGroup),
     /// A visitor without a pass behind an undeclared proxy, which may carry many fans.
     Unknown,
+}
+
+impl Visitor {
+    /// Tells visitors apart where only their number counts.
+    pub(super) fn hash_value(self) -> u64 {
+        let mut hasher = DefaultHasher::new();
+        self.hash(&mut hasher);
+        hasher.finish()
+    }
 }
 
 /// Limits of the proxy per upstream and per session.

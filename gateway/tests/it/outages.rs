@@ -410,6 +410,31 @@ async fn connected_fans_are_put_back_without_doing_anything() {
     .await;
 }
 
+/// Two fans are taken from the line, and then stay uncalled for as long as the log is away. It has
+/// one call.
+async fn nobody_is_called(world: &World, app: &TestApp, fans: &[Fan; 2]) {
+    eventually("a tick without the log", async || {
+        let document = app.get("/_line/v1/rooms/eras", &[]).await.json();
+        (document["usersInLine"] == 2).then_some(())
+    })
+    .await;
+    for fan in fans {
+        assert_eq!(state(app, fan).await, PlaceState::Waiting);
+        fan.claim(app).await.assert_problem(409, "not-called");
+    }
+    assert_eq!(log(world).await.len(), 1);
+}
+
+/// The log is back: the two are called after the first.
+async fn all_are_called(world: &World, app: &TestApp, fans: &[Fan; 2]) {
+    for fan in fans {
+        fan.claimed(app).await;
+    }
+    let places: Vec<_> = log(world).await.into_iter().map(|(_, p)| p).collect();
+    let expected = [1, 2, 3].map(|nonce| crate::line::place_of(app, nonce).to_string());
+    assert_eq!(places, expected);
+}
+
 #[tokio::test]
 async fn without_postgresql_nobody_is_called_and_everyone_may_join() {
     let world = World::create().await;
@@ -418,24 +443,9 @@ async fn without_postgresql_nobody_is_called_and_everyone_may_join() {
     app.join(1).await.claimed(&app).await;
     proxy.set(Line::Cut);
     let fans = [app.join(2).await, app.join(3).await];
-    // They are taken from the line, and then stay uncalled for as long as the log is away.
-    eventually("a tick without the log", async || {
-        let document = app.get("/_line/v1/rooms/eras", &[]).await.json();
-        (document["usersInLine"] == 2).then_some(())
-    })
-    .await;
-    for fan in &fans {
-        assert_eq!(state(&app, fan).await, PlaceState::Waiting);
-        fan.claim(&app).await.assert_problem(409, "not-called");
-    }
-    assert_eq!(log(&world).await.len(), 1);
+    nobody_is_called(&world, &app, &fans).await;
     proxy.set(Line::Up);
-    for fan in &fans {
-        fan.claimed(&app).await;
-    }
-    let places: Vec<_> = log(&world).await.into_iter().map(|(_, p)| p).collect();
-    let expected = [1, 2, 3].map(|nonce| crate::line::place_of(&app, nonce).to_string());
-    assert_eq!(places, expected);
+    all_are_called(&world, &app, &fans).await;
 }
 
 #[tokio::test]
@@ -469,25 +479,11 @@ async fn while_postgresql_takes_no_writes_nobody_is_called_and_everyone_may_join
     app.join(1).await.claimed(&app).await;
     world.database.read_only_sessions(true).await;
     let fans = [app.join(2).await, app.join(3).await];
-    eventually("a tick without the log", async || {
-        let document = app.get("/_line/v1/rooms/eras", &[]).await.json();
-        (document["usersInLine"] == 2).then_some(())
-    })
-    .await;
-    for fan in &fans {
-        assert_eq!(state(&app, fan).await, PlaceState::Waiting);
-        fan.claim(&app).await.assert_problem(409, "not-called");
-    }
-    assert_eq!(log(&world).await.len(), 1);
+    nobody_is_called(&world, &app, &fans).await;
     // As after a failover: the address leads to a server that takes writes, and connections to
     // the other one are still there.
     world.database.read_only_sessions(false).await;
-    for fan in &fans {
-        fan.claimed(&app).await;
-    }
-    let places: Vec<_> = log(&world).await.into_iter().map(|(_, p)| p).collect();
-    let expected = [1, 2, 3].map(|nonce| crate::line::place_of(&app, nonce).to_string());
-    assert_eq!(places, expected);
+    all_are_called(&world, &app, &fans).await;
 }
 
 #[tokio::test]

@@ -23,7 +23,6 @@ use uuid::Uuid;
 use super::shared::Shared;
 use crate::error::WorkError;
 use crate::live_keys;
-use crate::policy::accuracy::Outcome;
 use crate::policy::admission::{TICK, decide};
 use crate::policy::order::{LIVE_BASE, waited};
 use crate::policy::situation::Situation;
@@ -397,29 +396,26 @@ impl Calls {
         }
     }
 
-    fn report_estimate(&self, outcome: Outcome) {
-        let room = self.room.id.to_string();
-        histogram!(telemetry::ESTIMATE_ERROR, "room" => room.clone()).record(outcome.error);
-        let p90 = if outcome.is_within {
-            "within"
-        } else {
-            "beyond"
-        };
-        counter!(telemetry::ESTIMATES, "room" => room, "p90" => p90).increment(1);
-    }
-
     fn note_waits(&self, popped: &Popped, now: Timestamp) {
         let age = now.since(self.room.record().created_at);
         let lifts = self.shared.lock().lifts.clone();
-        let seconds = histogram!(telemetry::WAIT_SECONDS, "room" => self.room.id.to_string());
+        let room = || self.room.id.to_string();
+        let seconds = histogram!(telemetry::WAIT_SECONDS, "room" => room());
+        let errors = histogram!(telemetry::ESTIMATE_ERROR, "room" => room());
+        let estimates =
+            |p90: &'static str| counter!(telemetry::ESTIMATES, "room" => room(), "p90" => p90);
+        let (within, beyond) = (estimates("within"), estimates("beyond"));
+        let mut forecasts = self.room.forecasts();
         for (_, key) in popped.places.iter().filter(|(_, key)| key.is_live()) {
             let Some(wait) = waited(age, key.get() - LIVE_BASE, &lifts) else {
                 continue;
             };
             self.shared.add_wait(wait);
             seconds.record(wait.as_secs_f64());
-            if let Some(outcome) = self.room.forecasts().settle(now.minus(wait), wait) {
-                self.report_estimate(outcome);
+            if let Some(outcome) = forecasts.settle(now.minus(wait), wait) {
+                errors.record(outcome.error);
+                let turned_out = if outcome.is_within { &within } else { &beyond };
+                turned_out.increment(1);
             }
         }
     }
