@@ -15,10 +15,11 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use axum::serve::ListenerExt;
 use contract::line::JoinRequest;
+use test_support::program::Program;
 use tokio::net::TcpListener;
 use tokio::process::Command;
 
-use crate::program::Program;
+use crate::processes::READY_MAX;
 
 /// What the process says once it listens.
 const LISTENING: &str = "listening ";
@@ -62,7 +63,7 @@ impl Bare {
         }
         let mut program = Program::start("bare", command, dir)?;
         let address = program
-            .ready(async |program| {
+            .ready(READY_MAX, async |program| {
                 let output = program.output();
                 output.trim_end().strip_prefix(LISTENING)?.parse().ok()
             })

@@ -14,10 +14,11 @@ use reqwest::{RequestBuilder, Response, Url};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
+use test_support::program::Program;
 use tokio::process::Command;
 use tokio::time::Instant;
 
-use crate::program::Program;
+use crate::processes::READY_MAX;
 
 /// How long the gateway may take to do what it was told.
 const SETTLE_MAX: Duration = Duration::from_secs(20);
@@ -79,7 +80,7 @@ impl Gateway {
             .pool_idle_timeout(IDLE_MAX)
             .build()?;
         let announced = program
-            .ready(async |_| {
+            .ready(READY_MAX, async |_| {
                 let text = std::fs::read(own.join("admin.json")).ok()?;
                 let announced: Announcement = serde_json::from_slice(&text).ok()?;
                 let ready = http.get(format!("{}/readyz", announced.ops_url));

@@ -16,7 +16,7 @@
 //! | `sockets` | memory per waiting socket, how soon changes and calls arrive, also over several gateways |
 //! | `bare` | the bare handlers, run as a child process |
 //! | `rounds`, `report`, `opening_figures` | medians; the tables and the JSON |
-//! | `stage`, `gateway`, `nginx`, `program`, `processes` | what runs, and what it uses |
+//! | `stage`, `gateway`, `nginx`, `processes` | what runs, and what it uses |
 //! | `wrk`, `http1`, `pace` | clients: as fast as possible, one call, at a fixed rate |
 
 mod bare;
@@ -34,7 +34,6 @@ mod pace;
 mod page;
 mod peer;
 mod processes;
-mod program;
 mod report;
 mod rounds;
 mod sockets;

@@ -3,10 +3,10 @@
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
 use std::path::Path;
 
+use test_support::program::Program;
 use tokio::process::Command;
 
-use crate::processes::family;
-use crate::program::Program;
+use crate::processes::{READY_MAX, family};
 
 /// A running server.
 pub(crate) struct Peer {
@@ -24,7 +24,9 @@ impl Peer {
     ) -> anyhow::Result<Self> {
         let mut program = Program::start(name, command, dir)?;
         program
-            .ready(async |_| TcpStream::connect(address).ok().map(drop))
+            .ready(READY_MAX, async |_| {
+                TcpStream::connect(address).ok().map(drop)
+            })
             .await?;
         Ok(Self { program, address })
     }

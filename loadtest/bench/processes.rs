@@ -5,6 +5,8 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 
+/// How long a program may take to become ready.
+pub(crate) const READY_MAX: Duration = Duration::from_mins(1);
 /// Ticks of the kernel's CPU times per second. It is fixed for programs (`USER_HZ`).
 const TICKS_PER_SECOND: u64 = 100;
 

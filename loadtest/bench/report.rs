@@ -68,7 +68,7 @@ pub(crate) struct Memory {
 #[serde(rename_all = "camelCase")]
 struct Seen {
     name: &'static str,
-    at: &'static str,
+    at: String,
     latency: Quantiles,
 }
 
@@ -196,12 +196,13 @@ impl Report {
     }
 
     /// Adds how soon fans saw something.
-    pub(crate) fn seen(&mut self, name: &'static str, at: &'static str, latencies: &Latencies) {
+    pub(crate) fn seen(&mut self, name: &'static str, at: &str, latencies: &Latencies) {
         let latency = latencies.quantiles();
         progress(&format!(
             "{name}, {at}: {:.0} ms at the 99th percentile",
             latency.p99_ms
         ));
+        let at = at.to_owned();
         self.seen.push(Seen { name, at, latency });
     }
 
@@ -274,7 +275,7 @@ impl Report {
             );
         }
         for seen in &self.seen {
-            add(seen.name, seen.at, "Ropeline", &seen.latency);
+            add(seen.name, &seen.at, "Ropeline", &seen.latency);
         }
         let mut memory = table(["memory", "sockets", "bytes a socket"]);
         for it in &self.memory {

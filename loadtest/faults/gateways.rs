@@ -9,12 +9,13 @@ use anyhow::Context as _;
 use nix::sys::signal::Signal;
 use reqwest::{Client, Url};
 use serde::Deserialize;
+use test_support::program::Program;
 use tokio::time::Instant;
 
 use crate::balancer::{Backend, Backends};
 use crate::links::Links;
 use crate::postgres::Postgres;
-use crate::process::{Process, command};
+use crate::process::{READY_MAX, command};
 use crate::timetable::{Fault, GATEWAYS, Server, Which};
 
 /// How long a gateway that ends while it starts is started again, as a supervisor would.
@@ -53,7 +54,7 @@ struct Gateway {
     settings: Vec<(&'static str, String)>,
     program: PathBuf,
     backends: Arc<Backends>,
-    process: Option<Process>,
+    process: Option<Program>,
     /// Starts that ended before the gateway was ready.
     failed_starts: u32,
 }
@@ -215,9 +216,9 @@ impl Gateway {
             .current_dir(&self.dir);
         let name = format!("gateway-{}", self.number);
         let logs = self.dir.parent().context("no directory for logs")?;
-        let mut process = Process::start(name, command, logs)?;
+        let mut process = Program::start(name, command, logs)?;
         let announced = process
-            .ready(async || {
+            .ready(READY_MAX, async |_| {
                 let text = std::fs::read(&announcement).ok()?;
                 let announced: Announcement = serde_json::from_slice(&text).ok()?;
                 let live = http.get(format!("{}/livez", announced.ops_url));

@@ -8,10 +8,11 @@ use std::time::Duration;
 use anyhow::{Context as _, bail};
 use nix::sys::signal::Signal;
 use redis::AsyncConnectionConfig;
+use test_support::program::Program;
 use tokio::time::Instant;
 
 use crate::links::Links;
-use crate::process::{Process, command};
+use crate::process::{READY_MAX, command};
 use crate::timetable::{Fault, Server};
 
 /// How long one command may take.
@@ -23,7 +24,7 @@ const COPY_PAUSE: Duration = Duration::from_millis(50);
 
 /// One server with a directory of its own.
 struct RedisServer {
-    process: Process,
+    process: Program,
     port: u16,
     data: PathBuf,
 }
@@ -138,9 +139,9 @@ impl RedisServer {
             .arg("--dir")
             .arg(&data);
         let name = data.file_name().unwrap_or_default().display().to_string();
-        let mut process = Process::start(name, command, dir)?;
+        let mut process = Program::start(name, command, dir)?;
         process
-            .ready(async || ask(port, &["PING"]).await.ok())
+            .ready(READY_MAX, async |_| ask(port, &["PING"]).await.ok())
             .await?;
         Ok(Self {
             process,

@@ -14,6 +14,7 @@ use rand_chacha::ChaCha8Rng;
 use reqwest::{Client, RequestBuilder};
 use serde_json::{Value, json};
 use tempfile::TempDir;
+use test_support::program::Program;
 use tokio::time::Instant;
 
 use crate::balancer::{Backends, Balancer};
@@ -21,7 +22,7 @@ use crate::gateways::{Gateways, Surroundings};
 use crate::links::Links;
 use crate::options::Options;
 use crate::postgres::Postgres;
-use crate::process::{Process, command};
+use crate::process::{READY_MAX, command};
 use crate::redis_pair::RedisPair;
 
 /// The name of the room, and of the show behind it.
@@ -48,7 +49,7 @@ pub(crate) struct Site {
     pub backends: Arc<Backends>,
     pub public: Balancer,
     pub ops: Balancer,
-    simulator: Process,
+    simulator: Program,
 }
 
 impl Site {
@@ -158,7 +159,7 @@ async fn start_simulator(
     dir: &Path,
     webhook_url: &str,
     secrets: &[(&'static str, String)],
-) -> anyhow::Result<(Process, String)> {
+) -> anyhow::Result<(Program, String)> {
     let data = dir.join("payments");
     std::fs::create_dir(&data)?;
     let mut command = command(program);
@@ -168,10 +169,10 @@ async fn start_simulator(
         .args(["--listen", "127.0.0.1:0", "--webhook-url", webhook_url])
         .arg("--data-dir")
         .arg(&data);
-    let mut process = Process::start("payment-simulator".to_owned(), command, dir)?;
+    let mut process = Program::start("payment-simulator", command, dir)?;
     let log = dir.join("payment-simulator.log");
     let url = process
-        .ready(async || {
+        .ready(READY_MAX, async |_| {
             let text = std::fs::read_to_string(&log).ok()?;
             let url = text
                 .lines()

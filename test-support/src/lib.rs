@@ -9,6 +9,7 @@
 pub mod certificates;
 pub mod database;
 pub mod pgbouncer;
+pub mod program;
 pub mod redis;
 pub mod redis_cluster;
 pub mod redis_server;

@@ -22,7 +22,7 @@ use crate::report::progress;
 const THREADS: u64 = 2;
 const CONNECTIONS_PER_THREAD: u64 = 64;
 /// Fans of each connection who keep their place token: the first, who are called first.
-const KEEP_PER_CONNECTION: u64 = 3_000;
+const KEEP_PER_CONNECTION: usize = 3_000;
 /// Pause before a join that the line was too busy for is sent again.
 const AGAIN_AFTER: Duration = Duration::from_millis(500);
 const TELL_EVERY: Duration = Duration::from_secs(30);
@@ -102,14 +102,11 @@ fn join_on_thread(
         .build()?;
     let mut all = Joined::nobody()?;
     LocalSet::new().block_on(&runtime, async {
-        let connections = THREADS * CONNECTIONS_PER_THREAD;
         let own: Vec<_> = (0..CONNECTIONS_PER_THREAD)
             .map(|connection| {
                 let first = thread * CONNECTIONS_PER_THREAD + connection;
                 let (path, count) = (path.clone(), count.clone());
-                let step = usize::try_from(connections).unwrap_or(1);
-                let numbers = (first..fans).step_by(step);
-                tokio::task::spawn_local(join_in_turn(address, path, numbers, count))
+                tokio::task::spawn_local(join_in_turn(address, path, first, fans, count))
             })
             .collect();
         for joined in own {
@@ -119,18 +116,20 @@ fn join_on_thread(
     })
 }
 
-/// One after another over one connection.
+/// Every fan from number `first` to `fans` whom no other connection has, one after another.
 async fn join_in_turn(
     address: SocketAddr,
     path: Arc<str>,
-    numbers: impl Iterator<Item = u64>,
+    first: u64,
+    fans: u64,
     count: Arc<AtomicU64>,
 ) -> anyhow::Result<Joined> {
     let mut joined = Joined::nobody()?;
     let mut stream = TcpStream::connect(address).await?;
     stream.set_nodelay(true)?;
     let mut answer = Vec::with_capacity(4096);
-    for (nth, number) in (0..).zip(numbers) {
+    let mut number = first;
+    while number < fans {
         let body = format!(r#"{{"nonce":"{}"}}"#, nonce(number));
         let request = post_json(address, &path, &body);
         let began = Instant::now();
@@ -149,11 +148,12 @@ async fn join_in_turn(
         let key = text_of(body, r#""orderKey":""#).context("a join without an order key")?;
         let key = key.parse()?;
         joined.keys.push(key);
-        if nth < KEEP_PER_CONNECTION {
+        if joined.first.len() < KEEP_PER_CONNECTION {
             let place = text_of(body, r#""place":""#).context("a join without a place")?;
             joined.first.push((key, place.to_owned()));
         }
         count.fetch_add(1, Ordering::Relaxed);
+        number += THREADS * CONNECTIONS_PER_THREAD;
     }
     Ok(joined)
 }

@@ -3,17 +3,17 @@
 //! First everyone watches the line move. Then sockets hang up and are opened again, two hundred
 //! thousand a minute, while ten thousand a minute are called.
 
-use std::io::Write as _;
 use std::process::Stdio;
 use std::time::Duration;
 
 use anyhow::{Context as _, bail};
 use contract::RoomId;
 use contract::room::RoomSettings;
-use tokio::io::{AsyncBufReadExt as _, BufReader, Lines};
+use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader, Lines};
 use tokio::process::{Child, ChildStdin, ChildStdout, Command};
 
 use super::calls::CallLatency;
+use super::crowd::CalledFrame;
 use super::watcher::{Order, READY, Seen};
 use crate::gateway::{Gateway, quiet_room};
 use crate::pace::Latencies;
@@ -27,8 +27,8 @@ const SOCKETS_PER_GATEWAY: u32 = 14_300;
 const SLOW_PER_MINUTE: u64 = 600;
 const WATCH_SECONDS: u64 = 20;
 const CALLS_PER_MINUTE: u64 = 10_000;
-/// 200,000 a minute over all gateways.
-const RECONNECTS_PER_SECOND: u32 = 200_000 / 60 / GATEWAYS;
+/// Over all gateways.
+const RECONNECTS_PER_MINUTE: u32 = 200_000;
 const STORM_SECONDS: u64 = 60;
 
 /// Measures the crowd.
@@ -71,26 +71,31 @@ async fn watch(
         bytes += resident_bytes(gateway.pid())?;
     }
     progress(&format!("sockets: the gateways take {} MiB", bytes >> 20));
-    let at = "100,100 sockets, 7 gateways";
+    let sockets = GATEWAYS * SOCKETS_PER_GATEWAY;
+    let at = format!("{sockets} sockets, {GATEWAYS} gateways");
     calls_each_minute(&gateways[0], settings, SLOW_PER_MINUTE).await?;
     let seconds = WATCH_SECONDS;
     let (changes, _) = order(watchers, Order::Watch { seconds }).await?;
-    report.seen("change to frame", at, &changes);
+    report.seen("change to frame", &at, &changes);
 
-    let at = "the same, 200,000 reconnects/min, 10,000 calls/min";
+    let at = format!("{RECONNECTS_PER_MINUTE} reconnects/min, {CALLS_PER_MINUTE} calls/min");
     calls_each_minute(&gateways[0], settings, CALLS_PER_MINUTE).await?;
     let storm = Order::Storm {
         seconds: STORM_SECONDS,
-        per_second: RECONNECTS_PER_SECOND,
+        per_second: RECONNECTS_PER_MINUTE / 60 / GATEWAYS,
     };
     let (_, calls) = order(watchers, storm).await?;
     let latency = CallLatency::of(&gateways[0], settings, &calls).await?;
     report.seen(
         "call to frame, from the decision",
-        at,
+        &at,
         &latency.from_decision,
     );
-    report.seen("call to frame, from the log", at, &latency.from_publication);
+    report.seen(
+        "call to frame, from the log",
+        &at,
+        &latency.from_publication,
+    );
     Ok(())
 }
 
@@ -110,7 +115,7 @@ async fn calls_each_minute(
 async fn order(
     watchers: &mut [Watcher],
     order: Order,
-) -> anyhow::Result<(Latencies, Vec<super::crowd::CalledFrame>)> {
+) -> anyhow::Result<(Latencies, Vec<CalledFrame>)> {
     for watcher in &mut *watchers {
         watcher.send(order).await?;
     }
@@ -156,9 +161,8 @@ impl Watcher {
     }
 
     async fn send(&mut self, order: Order) -> anyhow::Result<()> {
-        use tokio::io::AsyncWriteExt as _;
         let mut line = serde_json::to_vec(&order)?;
-        writeln!(line)?;
+        line.push(b'\n');
         Ok(self.input.write_all(&line).await?)
     }
 

@@ -49,8 +49,6 @@ const SLOW_PER_MINUTE: u64 = 6;
 /// While calls are timed.
 const CALLS_PER_MINUTE: u64 = 6000;
 const CALLS_LAST: Duration = Duration::from_secs(10);
-/// What latencies are measured at.
-const AT: &str = "15,000 sockets, 100 calls/s";
 
 /// Measures sockets.
 pub(crate) async fn measure(stage: &Stage, report: &mut Report) -> anyhow::Result<()> {
@@ -71,10 +69,15 @@ pub(crate) async fn measure(stage: &Stage, report: &mut Report) -> anyhow::Resul
     };
     gateway.room_change(&faster).await?;
     let watched = crowd.watch(CALLS_LAST).await?;
-    report.seen("change to frame", AT, &watched.changes);
+    let at = format!("{SOCKETS} sockets, {CALLS_PER_MINUTE} calls/min");
+    report.seen("change to frame", &at, &watched.changes);
     let calls = CallLatency::of(&gateway, &settings, &watched.calls).await?;
-    report.seen("call to frame, from the decision", AT, &calls.from_decision);
-    report.seen("call to frame, from the log", AT, &calls.from_publication);
+    report.seen(
+        "call to frame, from the decision",
+        &at,
+        &calls.from_decision,
+    );
+    report.seen("call to frame, from the log", &at, &calls.from_publication);
     crowd.leave().await;
     gateway.room_delete(&settings.room).await?;
     gateway.stop().await;
