@@ -84,8 +84,9 @@ impl From<Timestamp> for OffsetDateTime {
     }
 }
 
-impl fmt::Display for Timestamp {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+impl Timestamp {
+    /// The time as RFC 3339 in UTC with milliseconds, in ASCII.
+    pub fn to_ascii(self) -> [u8; 24] {
         let mut text = *b"0000-00-00T00:00:00.000Z";
         let mut put = |at: usize, mut number: i64, digits: usize| {
             for place in text[at..at + digits].iter_mut().rev() {
@@ -103,7 +104,13 @@ impl fmt::Display for Timestamp {
         put(14, ms / 60_000 % 60, 2);
         put(17, ms / 1000 % 60, 2);
         put(20, ms % 1000, 3);
-        f.write_str(std::str::from_utf8(&text).unwrap_or_default())
+        text
+    }
+}
+
+impl fmt::Display for Timestamp {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(std::str::from_utf8(&self.to_ascii()).unwrap_or_default())
     }
 }
 

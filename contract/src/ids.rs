@@ -205,9 +205,18 @@ impl FromStr for PlaceId {
     }
 }
 
+impl PlaceId {
+    /// The id as base64url without padding, in ASCII.
+    pub fn to_ascii(self) -> [u8; 22] {
+        let mut text = [0; 22];
+        BASE64URL_NOPAD.encode_mut(&self.0, &mut text);
+        text
+    }
+}
+
 impl fmt::Display for PlaceId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&BASE64URL_NOPAD.encode(&self.0))
+        f.write_str(std::str::from_utf8(&self.to_ascii()).unwrap_or_default())
     }
 }
 

@@ -77,12 +77,12 @@ pub fn write(principals: &[Principal], headers: &mut HeaderMap) {
         };
         headers.append(SESSION, HeaderValue::from_static(session));
         for (name, value) in [
-            (ROOM, principal.room.to_string()),
-            (SUBJECT, principal.subject.to_string()),
-            (PASS_EXPIRES, principal.expires_at.to_string()),
+            (ROOM, principal.room.as_str().as_bytes()),
+            (SUBJECT, &principal.subject.to_ascii()),
+            (PASS_EXPIRES, &principal.expires_at.to_ascii()),
         ] {
             // Slugs, base64url and RFC 3339 are printable ASCII.
-            if let Ok(value) = HeaderValue::from_str(&value) {
+            if let Ok(value) = HeaderValue::from_bytes(value) {
                 headers.append(name, value);
             }
         }

@@ -11,6 +11,7 @@ mod surroundings;
 
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::num::NonZeroUsize;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -99,7 +100,7 @@ pub async fn run(config: Config, surroundings: Surroundings) -> Result<()> {
 
 async fn bind(config: &Config) -> Result<Listening> {
     let taken = |address| move |error: std::io::Error| anyhow!(unbound(address, &error));
-    let public = cores::listen(config.listen, cores::available());
+    let public = cores::listen(config.listen, config.threads);
     let public = public.map_err(taken(config.listen))?;
     let public_address = public[0].local_addr()?;
     let ops = TcpListener::bind(config.ops_listen).await;
@@ -250,6 +251,7 @@ pub struct App {
     draining: Arc<AtomicBool>,
     request_ids: RequestIds,
     connections: ConnectionLimits,
+    threads: NonZeroUsize,
     keepalive: Duration,
     proxy: Arc<Proxy>,
     booking: Booking,
@@ -355,6 +357,7 @@ impl App {
             draining: surroundings.draining.clone(),
             request_ids: ids,
             connections: connection_limits(config),
+            threads: config.threads,
             keepalive: config.keepalive,
             proxy,
             booking,
@@ -382,7 +385,7 @@ impl App {
             grace,
             ..ServeConfig::public("ops", self.request_ids.clone())
         };
-        let cores = Cores::start(cores::available()).context("no thread for a core")?;
+        let cores = Cores::start(self.threads).context("no thread for a core")?;
         let public = cores.serve(listening.public, &self.public, &public, stop);
         let mut public = self.tasks.spawn(public);
         // Cancelled last, so that readiness and metrics are served while the other tasks drain.

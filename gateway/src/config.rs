@@ -127,6 +127,7 @@ mod tests {
             data_dir = "/dev/null"
             log = "["
             log_format = "xml"
+            threads = "0"
             connections_max = "0"
             connections_per_address_max = "many"
             connections_per_place_max = "0"
@@ -140,7 +141,7 @@ mod tests {
             panic!("accepted")
         };
         let text = problems.to_string();
-        assert!(text.contains("has 17 problems;"), "{text}");
+        assert!(text.contains("has 18 problems;"), "{text}");
         for name in [
             "the settings file",
             "ROPELINE_LISTEN",
@@ -152,6 +153,7 @@ mod tests {
             "ROPELINE_DATA_DIR",
             "ROPELINE_LOG:",
             "ROPELINE_LOG_FORMAT",
+            "ROPELINE_THREADS",
             "ROPELINE_CONNECTIONS_MAX",
             "ROPELINE_CONNECTIONS_PER_ADDRESS_MAX",
             "ROPELINE_CONNECTIONS_PER_PLACE_MAX",

@@ -3,15 +3,13 @@
 //! Each thread that serves visitors has a lane of its own, whose batches are made on that thread:
 //! a visitor's answer comes from the thread that waits for it.
 
-use std::num::NonZeroUsize;
 use std::sync::OnceLock;
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::thread::available_parallelism;
 use std::time::Duration;
 
 use contract::{Problem, ProblemCode};
 use tokio::sync::{mpsc, oneshot};
 
+use crate::core_thread::PerCore;
 use crate::error::line_problem;
 use crate::store::{Entered, Entry, StoreError};
 
@@ -33,8 +31,8 @@ pub(crate) struct Waiting {
 
 /// The way into one room's store.
 pub struct Door {
-    /// Opened when they are first used. Threads beyond their number share them.
-    lanes: Box<[OnceLock<mpsc::Sender<Waiting>>]>,
+    /// Opened when they are first used.
+    lanes: PerCore<OnceLock<mpsc::Sender<Waiting>>>,
     keeper: OnceLock<Keeper>,
 }
 
@@ -44,20 +42,11 @@ type Keeper = Box<dyn Fn(DoorQueue) + Send + Sync>;
 /// The end of a lane where batches are taken.
 pub struct DoorQueue(pub(crate) mpsc::Receiver<Waiting>);
 
-thread_local! {
-    /// The number of this thread among those that have been at a door.
-    static THREAD: usize = {
-        static NEXT: AtomicUsize = AtomicUsize::new(0);
-        NEXT.fetch_add(1, Ordering::Relaxed)
-    };
-}
-
 impl Default for Door {
     /// A door that nobody attends to yet.
     fn default() -> Self {
-        let lanes = available_parallelism().map_or(1, NonZeroUsize::get);
         Self {
-            lanes: (0..lanes).map(|_| OnceLock::new()).collect(),
+            lanes: PerCore::new(OnceLock::new),
             keeper: OnceLock::new(),
         }
     }
@@ -72,8 +61,7 @@ impl Door {
 
     /// The lane of this thread.
     fn lane(&self) -> &mpsc::Sender<Waiting> {
-        let number = THREAD.with(|number| number % self.lanes.len());
-        self.lanes[number].get_or_init(|| {
+        self.lanes.own().get_or_init(|| {
             let (sender, receiver) = mpsc::channel(WAITING_MAX);
             // Without a keeper the lane is closed.
             if let Some(keeper) = self.keeper.get() {

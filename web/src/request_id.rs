@@ -33,15 +33,23 @@ impl RequestId {
 /// Generates request ids: a prefix that differs between processes, then a counter.
 #[derive(Clone, Debug)]
 pub struct RequestIds {
-    prefix: u64,
+    /// The prefix in hexadecimal, and a hyphen.
+    prefix: [u8; PREFIX_BYTES],
     next: Arc<AtomicU64>,
 }
+
+/// Sixteen hexadecimal digits and a hyphen.
+const PREFIX_BYTES: usize = 17;
+/// Hexadecimal digits of the longest counter.
+const COUNTER_DIGITS: usize = 16;
 
 impl RequestIds {
     /// Ids with `prefix`, a random number of this process.
     pub fn new(prefix: u64) -> Self {
+        let mut text = [b'-'; PREFIX_BYTES];
+        write_hex(prefix, &mut text[..PREFIX_BYTES - 1]);
         Self {
-            prefix,
+            prefix: text,
             next: Arc::new(AtomicU64::new(1)),
         }
     }
@@ -49,9 +57,21 @@ impl RequestIds {
     /// The id of the next request.
     pub fn next_id(&self) -> RequestId {
         let n = self.next.fetch_add(1, Ordering::Relaxed);
-        let text = format!("{:016x}-{n:x}", self.prefix);
+        let digits = (n.checked_ilog2().unwrap_or(0) / 4 + 1) as usize;
+        let mut text = [0; PREFIX_BYTES + COUNTER_DIGITS];
+        text[..PREFIX_BYTES].copy_from_slice(&self.prefix);
+        let text = &mut text[..PREFIX_BYTES + digits];
+        write_hex(n, &mut text[PREFIX_BYTES..]);
         // The text has only hexadecimal digits and a hyphen, so it is a valid header value.
-        RequestId(HeaderValue::try_from(text).unwrap_or(HeaderValue::from_static("0")))
+        RequestId(HeaderValue::from_bytes(text).unwrap_or(HeaderValue::from_static("0")))
+    }
+}
+
+/// Writes the last hexadecimal digits of `number` into `text`, as many as there is room for.
+fn write_hex(mut number: u64, text: &mut [u8]) {
+    for digit in text.iter_mut().rev() {
+        *digit = b"0123456789abcdef"[(number % 16) as usize];
+        number /= 16;
     }
 }
 
@@ -90,4 +110,25 @@ pub fn finish(response: &mut Response, id: RequestId) {
         headers.insert(RETRY_AFTER, HeaderValue::from(RETRY_AFTER_SECONDS));
     }
     headers.insert(X_REQUEST_ID, id.0);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_id_is_the_prefix_and_a_count() {
+        let ids = RequestIds::new(0xab);
+        for (next, count) in [
+            (1, "1"),
+            (15, "f"),
+            (16, "10"),
+            (u64::MAX, "ffffffffffffffff"),
+        ] {
+            ids.next.store(next, Ordering::Relaxed);
+            assert_eq!(ids.next_id().as_str(), format!("00000000000000ab-{count}"));
+        }
+        // After the last comes the first.
+        assert_eq!(ids.next_id().as_str(), "00000000000000ab-0");
+    }
 }

@@ -1,10 +1,12 @@
 //! Turns settings into a configuration, noting everything that is wrong with them.
 
 use std::net::{SocketAddr, ToSocketAddrs};
+use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use ipnet::IpNet;
+use line::core_thread;
 use line::store::redis::Roots;
 
 use super::checked::{Config, LogFormat, Payment, Problems};
@@ -82,6 +84,7 @@ pub(super) fn check(settings: Settings, mut problems: Vec<String>) -> Result<Con
         issuer: settings.issuer,
         admin_token: settings.admin_token,
         trusted_proxies,
+        threads: serving.threads,
         connections_max: serving.connections_max,
         connections_per_address_max: serving.connections_per_address_max,
         connections_per_place_max: serving.connections_per_place_max,
@@ -152,6 +155,7 @@ fn listeners(settings: &Settings, note: &mut impl FnMut(String)) -> (SocketAddr,
 
 /// How the public listener serves.
 struct Serving {
+    threads: NonZeroUsize,
     connections_max: usize,
     connections_per_address_max: usize,
     connections_per_place_max: usize,
@@ -176,6 +180,13 @@ fn serving(settings: &Settings, note: &mut impl FnMut(String)) -> Serving {
         }
     };
     let count = |number: u64| usize::try_from(number).unwrap_or(usize::MAX);
+    let cores = core_thread::available();
+    let threads = count(read(
+        &settings.threads,
+        "ROPELINE_THREADS",
+        u64::try_from(cores.get()).unwrap_or(1),
+        (1, 1024),
+    ));
     let connections_max = count(read(
         &settings.connections_max,
         "ROPELINE_CONNECTIONS_MAX",
@@ -207,6 +218,7 @@ fn serving(settings: &Settings, note: &mut impl FnMut(String)) -> Serving {
         (0, 300),
     );
     Serving {
+        threads: NonZeroUsize::new(threads).unwrap_or(cores),
         connections_max,
         connections_per_address_max,
         connections_per_place_max,

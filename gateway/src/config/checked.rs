@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::net::SocketAddr;
+use std::num::NonZeroUsize;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -66,6 +67,8 @@ pub struct Config {
     pub admin_token: Option<String>,
     /// Believed proxies.
     pub trusted_proxies: Vec<IpNet>,
+    /// Threads that serve the public listener.
+    pub threads: NonZeroUsize,
     /// Connections at once on the public listener.
     pub connections_max: usize,
     /// Of these from one address.

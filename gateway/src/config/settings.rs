@@ -93,6 +93,8 @@ settings! {
     admin_token = "ROPELINE_ADMIN_TOKEN", Hidden, "generated in the data directory", value_name = "TOKEN", hide_env_values = true;
     /// Comma-separated networks whose X-Forwarded-For is believed [default: none]
     trusted_proxies = "ROPELINE_TRUSTED_PROXIES", Plain, "none", value_name = "CIDRS";
+    /// Threads that serve the public listener, each with a listener of its own [default: one for each core]
+    threads = "ROPELINE_THREADS", Plain, "one for each core", value_name = "COUNT";
     /// Connections at once on the public listener; each takes an open file [default: 16000]
     connections_max = "ROPELINE_CONNECTIONS_MAX", Plain, "16000", value_name = "COUNT";
     /// Of these from one IPv4 address or one IPv6 /64; trusted proxies are not counted [default: 2000]

@@ -9,10 +9,13 @@ use std::io;
 use std::net::SocketAddr;
 use std::num::NonZeroUsize;
 use std::thread::{self, JoinHandle};
+use std::time::Duration;
 
 use futures_util::future::join_all;
+use line::core_thread;
 use tokio::net::{TcpListener, TcpSocket};
 use tokio::runtime::{Builder, Handle};
+use tokio::time::{MissedTickBehavior, interval};
 use tokio_util::sync::CancellationToken;
 
 use super::connections::Connections;
@@ -21,6 +24,9 @@ use super::serve::{Answering, ServeConfig, serve_counted};
 /// Connections that may wait to be accepted per listener; the kernel limits this further to
 /// `net.core.somaxconn`.
 const BACKLOG: u32 = 4096;
+/// How often a runtime wakes up without a reason. A timer that is set for an earlier moment than
+/// the runtime's next wake-up costs a system call, and requests set timers of a second and more.
+const WAKES_EVERY: Duration = Duration::from_millis(500);
 
 /// The runtimes. Their threads end when this is dropped.
 #[derive(Debug)]
@@ -44,7 +50,13 @@ impl Cores {
             let end = cores.end.clone();
             let thread = thread::Builder::new().name(format!("core-{number}"));
             let thread = thread.spawn(move || {
-                runtime.block_on(end.cancelled());
+                core_thread::begin(number);
+                runtime.block_on(async {
+                    tokio::select! {
+                        () = end.cancelled() => {}
+                        () = wake_up_often() => {}
+                    }
+                });
                 // The tasks that remain were given up; a blocking call must not delay the shutdown.
                 runtime.shutdown_background();
             })?;
@@ -104,9 +116,13 @@ impl Drop for Cores {
     }
 }
 
-/// How many cores this process may use.
-pub fn available() -> NonZeroUsize {
-    thread::available_parallelism().unwrap_or(NonZeroUsize::MIN)
+/// Never resolves.
+async fn wake_up_often() {
+    let mut wakes = interval(WAKES_EVERY);
+    wakes.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        wakes.tick().await;
+    }
 }
 
 /// Listens on `address` with `count` sockets, over which the kernel spreads connections.

@@ -4,7 +4,7 @@ use contract::cookies::{HOST_PREFIX, PASS_PREFIX, PLACE_PREFIX, SESSION, SESSION
 use contract::principal::PASS;
 use http::header::{AUTHORIZATION, COOKIE, HOST, ORIGIN};
 use http::{HeaderMap, HeaderValue};
-use web::cookie::COOKIES_MAX;
+use web::cookie::{COOKIES_MAX, pairs};
 use web::origin::is_same_origin;
 use web::reader::{Reader, is_speculative, reader};
 
@@ -73,10 +73,10 @@ impl Presented {
             places: Vec::new(),
             passes: Vec::new(),
         };
-        let cookies = headers.get_all(COOKIE).iter().flat_map(|header| {
-            let pairs = header.as_bytes().split(|byte| *byte == b';');
-            pairs.map(move |pair| (header, pair))
-        });
+        let cookies = headers
+            .get_all(COOKIE)
+            .iter()
+            .flat_map(|header| pairs(header).map(move |pair| (header, pair)));
         for (header, pair) in cookies.take(COOKIES_MAX) {
             presented.note_cookie(header, pair, read_as.is_secure);
         }

@@ -179,14 +179,11 @@ pub(super) async fn serve_counted(
             state,
             answering: answering.clone(),
         };
-        let serving = serve_connection(http.clone(), socket, client, shutdown.clone());
-        let cut_off = cut_off.clone();
-        connections.spawn(async move {
-            tokio::select! {
-                () = serving => {}
-                () = cut_off.cancelled() => {}
-            }
-        });
+        let stop = Stop {
+            shutdown: shutdown.clone(),
+            cut_off: cut_off.clone(),
+        };
+        connections.spawn(serve_connection(http.clone(), socket, client, stop));
     }
     drop(listener);
     connections.close();
@@ -222,11 +219,19 @@ struct Client<A> {
     answering: A,
 }
 
+/// How a connection ends before its client closes it.
+struct Stop {
+    /// It ends after the request that is being answered.
+    shutdown: CancellationToken,
+    /// It ends at once.
+    cut_off: CancellationToken,
+}
+
 async fn serve_connection(
     http: http1::Builder,
     socket: HeadWatch<Socket>,
     client: Client<impl Answering>,
-    shutdown: CancellationToken,
+    stop: Stop,
 ) {
     let service = service_fn(|request: Request<Incoming>| {
         client.state.serving();
@@ -247,11 +252,18 @@ async fn serve_connection(
         http.serve_connection(TokioIo::new(socket), service)
             .with_upgrades()
     );
+    // Each is looked at whenever the connection has something to do, so the second wait begins
+    // only when the first is over.
     let served = tokio::select! {
+        biased;
         served = connection.as_mut() => served,
-        () = shutdown.cancelled() => {
+        () = stop.shutdown.cancelled() => {
             connection.as_mut().graceful_shutdown();
-            connection.await
+            tokio::select! {
+                biased;
+                served = connection => served,
+                () = stop.cut_off.cancelled() => return,
+            }
         }
     };
     if let Err(error) = served {

@@ -16,6 +16,7 @@ use http::header::{
 use http::uri::Scheme;
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use hyper::body::Frame;
+use web::cookie::pairs;
 
 /// Fields that concern one connection only.
 const HOP_BY_HOP: &[&str] = &[
@@ -51,7 +52,7 @@ const OWN_COOKIE_PREFIXES: &[&str] = &[cookies::PLACE_PREFIX, cookies::PASS_PREF
 const COOKIE_NAME_PREFIXES: &[&str] = &[cookies::HOST_PREFIX, "__Secure-"];
 
 /// Cloudflare's spelling of the command that ends a session.
-const CLOUDFLARE_COMMAND: &str = "cf-waiting-room-command";
+const CLOUDFLARE_COMMAND: HeaderName = HeaderName::from_static("cf-waiting-room-command");
 /// The value of [`CLOUDFLARE_COMMAND`] that ends a session.
 const CLOUDFLARE_REVOKE: &[u8] = b"revoke";
 
@@ -127,7 +128,7 @@ pub fn clean_response(
     remove_where(headers, |name| {
         is_hop_by_hop(name)
             || begins_like(name, principal::INTERNAL_PREFIX)
-            || spelled_like(name, CLOUDFLARE_COMMAND)
+            || spelled_like(name, CLOUDFLARE_COMMAND.as_str())
     });
     remove_own_set_cookies(headers, kind);
     if let Some(protocol) = switched {
@@ -148,7 +149,7 @@ pub fn clean_trailers(trailers: &mut HeaderMap) {
                 .iter()
                 .any(|other| spelled_like(name, other.as_str()))
             || spelled_like(name, "authorization")
-            || spelled_like(name, CLOUDFLARE_COMMAND)
+            || spelled_like(name, CLOUDFLARE_COMMAND.as_str())
     });
 }
 
@@ -216,16 +217,16 @@ fn requested_upgrade(headers: &HeaderMap) -> Option<HeaderValue> {
 }
 
 fn read_command(headers: &HeaderMap) -> Option<Command> {
-    let says = |name: &str, word: &[u8]| {
+    let says = |name: &HeaderName, word: &[u8]| {
         headers
             .get_all(name)
             .iter()
             .any(|value| value.as_bytes().trim_ascii().eq_ignore_ascii_case(word))
     };
     let ends = says(
-        principal::COMMAND.as_str(),
+        &principal::COMMAND,
         principal::COMMAND_END_SESSION.as_bytes(),
-    ) || says(CLOUDFLARE_COMMAND, CLOUDFLARE_REVOKE);
+    ) || says(&CLOUDFLARE_COMMAND, CLOUDFLARE_REVOKE);
     ends.then_some(Command::EndSession)
 }
 
@@ -319,19 +320,15 @@ fn cookie_name(pair: &[u8]) -> &[u8] {
     pair.split(|byte| *byte == b'=').next().unwrap_or_default()
 }
 
-fn pairs_of(value: &HeaderValue) -> impl Iterator<Item = &[u8]> {
-    value.as_bytes().split(|byte| *byte == b';')
-}
-
 fn remove_own_cookies(headers: &mut HeaderMap, kind: UpstreamKind) {
     let is_own = |pair: &[u8]| is_own_cookie(cookie_name(pair), kind);
     let mut all = headers.get_all(COOKIE).iter();
-    if !all.any(|value| pairs_of(value).any(is_own)) {
+    if !all.any(|value| pairs(value).any(is_own)) {
         return;
     }
     let without_own = |value: &HeaderValue| {
         let mut kept = Vec::with_capacity(value.len());
-        for pair in pairs_of(value).filter(|pair| !is_own(pair)) {
+        for pair in pairs(value).filter(|pair| !is_own(pair)) {
             let pair = pair.trim_ascii();
             if !kept.is_empty() && !pair.is_empty() {
                 kept.extend_from_slice(b"; ");

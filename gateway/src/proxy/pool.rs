@@ -3,14 +3,13 @@
 //! Each thread takes back the connections that it put into the pool itself, so a connection stays
 //! with the runtime in which its socket is registered.
 
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use line::core_thread::PerCore;
 use tokio_util::task::TaskTracker;
 
 use super::connection::Connection;
-use crate::edge::cores;
 
 /// Limits of a connection pool.
 #[derive(Clone, Copy, Debug)]
@@ -24,8 +23,7 @@ pub(super) struct PoolLimits {
 /// A connection pool with one list per core.
 pub(super) struct Pool {
     limits: PoolLimits,
-    /// One list per core. When there are more threads than lists, threads share lists.
-    shelves: Box<[Mutex<Shelf>]>,
+    shelves: PerCore<Mutex<Shelf>>,
 }
 
 /// Where a connection goes after its response has been read.
@@ -45,28 +43,18 @@ struct Shelf {
     is_swept: bool,
 }
 
-thread_local! {
-    /// This thread's ordinal among the threads that have used a pool.
-    static THREAD: usize = {
-        static NEXT: AtomicUsize = AtomicUsize::new(0);
-        NEXT.fetch_add(1, Ordering::Relaxed)
-    };
-}
-
 impl Pool {
     pub(super) fn new(limits: PoolLimits) -> Self {
         Self {
             limits,
-            shelves: (0..cores::available().get())
-                .map(|_| Mutex::default())
-                .collect(),
+            shelves: PerCore::new(Mutex::default),
         }
     }
 
     /// The most recently used idle connection that can take a request.
     pub(super) fn take(&self) -> Option<Connection> {
         loop {
-            let mut connection = lock(self.shelf()).resting.pop()?;
+            let mut connection = lock(self.shelves.own()).resting.pop()?;
             if !connection.is_stale(self.limits.rest_max) && connection.is_ready() {
                 return Some(connection);
             }
@@ -76,8 +64,8 @@ impl Pool {
     /// Puts a connection into the pool. A task in `tasks` closes it after its longest idle time.
     fn put(self: &Arc<Self>, mut connection: Connection, tasks: &TaskTracker) {
         connection.rest();
-        let number = self.number();
-        let mut own = lock(&self.shelves[number]);
+        let number = self.shelves.own_number();
+        let mut own = lock(self.shelves.own());
         if own.resting.len() < self.limits.count_max {
             own.resting.push(connection);
         }
@@ -92,7 +80,7 @@ impl Pool {
     async fn sweep(&self, number: usize) {
         loop {
             tokio::time::sleep(self.limits.rest_max).await;
-            let mut own = lock(&self.shelves[number]);
+            let mut own = lock(self.shelves.of(number));
             own.resting
                 .retain(|connection| !connection.is_stale(self.limits.rest_max));
             if own.resting.is_empty() {
@@ -100,14 +88,6 @@ impl Pool {
                 return;
             }
         }
-    }
-
-    fn number(&self) -> usize {
-        THREAD.with(|number| number % self.shelves.len())
-    }
-
-    fn shelf(&self) -> &Mutex<Shelf> {
-        &self.shelves[self.number()]
     }
 }
 

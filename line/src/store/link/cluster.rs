@@ -20,8 +20,8 @@ use tokio::time::Instant;
 use tokio_util::task::{AbortOnDropHandle, TaskTracker};
 
 use super::address::{at, host_and_port};
+use super::connections::{Connections, send};
 use super::limits::{LOOK_PAUSE, RESPONSE_TIMEOUT};
-use super::server::{connect, send};
 use super::slots::{Node, Sight, SlotMap, freshest};
 
 /// How often the nodes are asked for their slots while nothing is wrong.
@@ -45,7 +45,7 @@ type Found = Option<RedisResult<Arc<SlotMap>>>;
 struct Cluster {
     /// The nodes that were configured. The others are reached in the same way.
     seeds: Vec<ConnectionInfo>,
-    connections: Mutex<HashMap<Node, ConnectionManager>>,
+    connections: Mutex<HashMap<Node, Connections>>,
     found: watch::Sender<Found>,
     /// Told when the map may be out of date.
     doubt: Notify,
@@ -176,19 +176,20 @@ impl Cluster {
         })
     }
 
-    /// The connection to `node`.
+    /// The connection of this thread to `node`.
     fn connection(&self, node: &Node) -> RedisResult<ConnectionManager> {
         let mut connections = self.connections();
         if let Some(known) = connections.get(node) {
-            return Ok(known.clone());
+            return Ok(known.own());
         }
         let Some(seed) = self.seeds.first() else {
             return Err(nobody());
         };
         let client = Client::open(at(seed, &node.host, node.port))?;
-        let connection = connect(&client)?;
-        connections.insert(node.clone(), connection.clone());
-        Ok(connection)
+        let known = Connections::open(&client)?;
+        let own = known.own();
+        connections.insert(node.clone(), known);
+        Ok(own)
     }
 
     /// Draws the conclusions from what `asked` answered: where the command goes next, if anywhere.
@@ -307,7 +308,7 @@ impl Cluster {
     }
 
     /// The map holds no invariant that a panic could break half-way.
-    fn connections(&self) -> MutexGuard<'_, HashMap<Node, ConnectionManager>> {
+    fn connections(&self) -> MutexGuard<'_, HashMap<Node, Connections>> {
         self.connections
             .lock()
             .unwrap_or_else(PoisonError::into_inner)

@@ -3,6 +3,7 @@
 
 pub(super) mod address;
 mod cluster;
+mod connections;
 mod limits;
 pub(super) mod roots;
 mod sentinel;

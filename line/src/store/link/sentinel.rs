@@ -16,8 +16,8 @@ use tokio::sync::{Notify, watch};
 use tokio_util::task::{AbortOnDropHandle, TaskTracker};
 
 use super::address::Watched;
+use super::connections::{Connections, send};
 use super::limits::LOOK_PAUSE;
-use super::server::{connect, send};
 
 /// How often the sentinels are asked while nothing is wrong.
 const LOOK_EVERY: Duration = Duration::from_secs(2);
@@ -25,8 +25,8 @@ const LOOK_EVERY: Duration = Duration::from_secs(2);
 /// a second to be given up, and so may the master that another names.
 const LOOK_MAX: Duration = Duration::from_secs(4);
 
-/// The connection to the master, or why there is none; `None` before the sentinels were asked.
-type Found = Option<RedisResult<ConnectionManager>>;
+/// The connections to the master, or why there are none; `None` before the sentinels were asked.
+type Found = Option<RedisResult<Connections>>;
 
 /// The connection to whatever server is the master.
 pub(super) struct SentinelLink {
@@ -50,18 +50,19 @@ impl SentinelLink {
         })
     }
 
-    /// The connection to the master, once the sentinels were asked.
+    /// The connection of this thread to the master, once the sentinels were asked.
     pub(super) async fn connection(&self) -> RedisResult<ConnectionManager> {
         let mut found = self.found.clone();
         let found = found.wait_for(Option::is_some).await;
         // The sender lives as long as the task, and that as long as this.
         let found = found.ok().and_then(|found| found.clone());
-        found.unwrap_or_else(|| {
+        let connections = found.unwrap_or_else(|| {
             Err(RedisError::from((
                 ErrorKind::Client,
                 "no master is looked for",
             )))
-        })
+        });
+        Ok(connections?.own())
     }
 
     /// Has the sentinels asked whether the master is another one.
@@ -107,7 +108,7 @@ async fn follow(
                 if master.as_ref() != Some(address) {
                     tracing::info!(service, master = %address, "the sentinels name the master");
                     master = Some(address.clone());
-                    found.send_replace(Some(connect(&client)));
+                    found.send_replace(Some(Connections::open(&client)));
                 }
             }
             // A master stays one while the sentinels are away.
