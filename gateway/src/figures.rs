@@ -102,6 +102,7 @@ async fn stats(room: &Room) -> Result<RoomStats, Problem> {
         estimate_accuracy: view.snapshot.as_ref().and_then(|last| last.accuracy),
         sockets: u64::try_from(room.sockets.count()).unwrap_or(u64::MAX),
         new_users_per_minute: settings.new_users_per_minute,
+        call_batch: settings.call_batch,
         total_active_users: settings.total_active_users,
         updated_at: now,
     })

@@ -9,6 +9,7 @@ mod address_limits;
 mod answers;
 mod audited_shows;
 mod browser;
+mod call_batches;
 mod cluster;
 mod command;
 mod cookies;

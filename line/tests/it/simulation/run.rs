@@ -241,6 +241,9 @@ impl World {
             Op::ChangeRate { calls_per_minute } => self.log.record_change(|record| {
                 record.settings.new_users_per_minute = calls_per_minute;
             }),
+            Op::ChangeBatch(batch) => self.log.record_change(|record| {
+                record.settings.call_batch = batch;
+            }),
             Op::Pause(is_paused) => self.log.record_change(|record| {
                 record.overridden = is_paused.then_some(Override::Pause);
             }),
