@@ -79,6 +79,7 @@ pub(super) fn check(settings: Settings, mut problems: Vec<String>) -> Result<Con
         database_url: settings.database_url,
         data_dir,
         signing_keys,
+        signing_key_id: settings.signing_key_id,
         issuer: settings.issuer,
         admin_token: settings.admin_token,
         trusted_proxies,
@@ -92,6 +93,7 @@ pub(super) fn check(settings: Settings, mut problems: Vec<String>) -> Result<Con
         log,
         log_format,
         adopt_keys: false,
+        take_over: false,
         warnings,
     })
 }

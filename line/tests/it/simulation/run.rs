@@ -10,7 +10,7 @@ use line::doorkeeper;
 use line::leader::{Leader, Tick};
 use line::policy::care::RateShare;
 use line::policy::order::commitment;
-use line::policy::place::{PlaceKeys, PlaceToken};
+use line::policy::place::{PlaceKeys, PlaceToken, place_secret};
 use line::policy::status::StockFigures;
 use line::records::RoomRecord;
 use line::records::durable::DurableLine;
@@ -124,7 +124,7 @@ impl Gateway {
             store: store.clone(),
             durable,
             pass_keys: Arc::new(PassKeys::new("https://line.test", keys()).unwrap()),
-            place_keys: Arc::new(PlaceKeys::derive(&keys())),
+            place_keys: Arc::new(PlaceKeys::new(&keys(), place_secret(&keys()[0]))),
             skew: Arc::new(Skew::none(clock.clone())),
             clock,
             randomness: Randomness::new(ChaCha20Rng::seed_from_u64(process)),
