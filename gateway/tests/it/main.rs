@@ -50,4 +50,5 @@ mod taking_over;
 mod test_app;
 mod unread_bodies;
 mod upstream_care;
+mod versions;
 mod waiting_page;
