@@ -1,5 +1,5 @@
 .DEFAULT_GOAL := help
-.PHONY: help demo clean-demo test lint fmt sim faults bench bench-14m sqlx-prepare
+.PHONY: help demo clean-demo test proof lint fmt sim faults bench bench-14m sqlx-prepare
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' Makefile
@@ -12,6 +12,9 @@ clean-demo: ## Forget the demo's data
 
 test: ## Run every check that CI runs
 	@scripts/test
+
+proof: ## Run what takes longer than CI has, before a release; BEFORE=… names the version before
+	@scripts/check-versions $(BEFORE)
 
 lint: ## Lint as CI does
 	@SQLX_OFFLINE=true cargo clippy --workspace --all-targets -- -D warnings

@@ -52,10 +52,12 @@ invariants! {
         "audit: whoever has a place is called, inside or still known at the end, and was told of a call";
     RATE = "RATE",
         "Calls in any window `w` ≤ rate · w + one tick's worth + what unclaimed calls gave back in it or in the half minute before; \
-         within 1 % over 10 s while fans wait. In stand-by up to three seconds' worth more, which nobody used before",
+         within 1 % over 10 s while fans wait. In stand-by up to three seconds' worth more, which nobody used before; \
+         in a room with `callBatch` up to one batch more, and within 1 % over the batches",
         "audit: calls of the log in every window of ten seconds";
     ENTRIES = "ENTRIES",
-        "With steady shares of shows and delays of claims, entries in any minute ≤ 1.05 · rate + one tick's worth; after a change the excess is at most the calls outstanding then",
+        "With steady shares of shows and delays of claims, entries in any minute ≤ 1.05 · rate + one tick's worth, or one batch with `callBatch`; \
+         after a change the excess is at most the calls outstanding then",
         "audit: claims in every minute, by the figures of the room";
     STANDBY = "STANDBY",
         "In a queueing room without `queueAll` nobody sees the page below the limits, above them rate and cap hold, and nobody goes straight in past those who wait",

@@ -2,6 +2,8 @@
 
 /// Most calls per minute. Above it a typing error is likelier than a shop.
 pub(crate) const RATE_MAX: u64 = 10_000_000;
+/// Most calls at a time. More would be called within one tick, by one script call.
+pub(crate) const CALL_BATCH_MAX: u64 = 1_000;
 /// Most sessions at once.
 pub(crate) const ACTIVE_USERS_MAX: u64 = 10_000_000;
 /// Shortest claim window: a phone that wakes up needs a few seconds.

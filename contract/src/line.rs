@@ -164,7 +164,8 @@ pub struct StatusDocument {
     /// The pass, in WebSocket frames of a called visitor and in a join that needs no waiting.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pass: Option<PassGrant>,
-    /// The place token, in the join answer only.
+    /// The place token to keep: in the answer to a join, and in that to a poll when the one that was
+    /// sent is of a signing key that is being replaced.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub place: Option<String>,
     /// The order key as a decimal string, in the join answer and once the draw is done.

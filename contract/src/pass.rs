@@ -3,6 +3,7 @@
 //! Time is always a parameter: the library's own clock and leeway are disabled. The algorithm is
 //! fixed on both sides; a token with another one is refused before its signature is verified.
 
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use data_encoding::{BASE64URL_NOPAD, HEXLOWER};
@@ -141,11 +142,13 @@ impl PassKey {
     }
 }
 
-/// Signs passes with the first of its keys and verifies with all of them, so that a key can be
-/// replaced while its passes stay valid.
+/// Signs passes with one of its keys and verifies with all of them, so that a key can be replaced
+/// while its passes stay valid.
 pub struct PassKeys {
     issuer: String,
     keys: Vec<PassKey>,
+    /// Index of the key that signs.
+    signer: AtomicUsize,
     validation: Validation,
 }
 
@@ -170,12 +173,12 @@ pub struct Jwk {
 /// A set of public keys.
 #[derive(Clone, Debug, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct JwkSet {
-    /// The keys; the first signs.
+    /// The keys, in no order that matters.
     pub keys: Vec<Jwk>,
 }
 
 impl PassKeys {
-    /// Keys of `issuer`; the first one signs. Fails without keys.
+    /// Keys of `issuer`; the first one signs until [`PassKeys::sign_with`]. Fails without keys.
     pub fn new(issuer: impl Into<String>, keys: Vec<PassKey>) -> Result<Self, KeyError> {
         if keys.is_empty() {
             return Err(KeyError::Unreadable);
@@ -191,8 +194,18 @@ impl PassKeys {
         Ok(Self {
             issuer,
             keys,
+            signer: AtomicUsize::new(0),
             validation,
         })
+    }
+
+    /// Signs with the key `id` from now on. Whether there is such a key.
+    pub fn sign_with(&self, id: &str) -> bool {
+        let index = self.keys.iter().position(|key| key.kid == id);
+        if let Some(index) = index {
+            self.signer.store(index, Ordering::Relaxed);
+        }
+        index.is_some()
     }
 
     /// The `iss` of the passes.
@@ -200,9 +213,10 @@ impl PassKeys {
         &self.issuer
     }
 
-    /// Signs `claims` with the first key.
+    /// Signs `claims` with the key that signs now.
     pub fn sign(&self, claims: &PassClaims) -> Result<String, PassError> {
-        let key = self.keys.first().ok_or(PassError::Forged)?;
+        let signer = self.signer.load(Ordering::Relaxed);
+        let key = self.keys.get(signer).ok_or(PassError::Forged)?;
         let mut header = Header::new(Algorithm::EdDSA);
         header.kid = Some(key.kid.clone());
         jsonwebtoken::encode(&header, claims, &key.encoding).map_err(|_| PassError::Forged)
@@ -420,6 +434,24 @@ mod tests {
         let rotated = PassKeys::new("https://line.test", both.into()).unwrap();
         assert!(rotated.verify(&old, NOW).is_ok());
         assert_eq!(rotated.jwks().keys.len(), 2);
+    }
+
+    #[test]
+    fn another_key_signs_when_it_is_told_to() {
+        let both = [1, 2].map(|seed| PassKey::from_seed([seed; 32]).unwrap());
+        let second = both[1].kid.clone();
+        let keys_of_both = PassKeys::new("https://line.test", both.into()).unwrap();
+        let verified_by = |token: &str| [1, 2].map(|seed| keys(seed).verify(token, NOW).is_ok());
+        assert_eq!(
+            verified_by(&keys_of_both.sign(&claims()).unwrap()),
+            [true, false]
+        );
+        assert!(keys_of_both.sign_with(&second));
+        assert!(!keys_of_both.sign_with("feed"));
+        assert_eq!(
+            verified_by(&keys_of_both.sign(&claims()).unwrap()),
+            [false, true]
+        );
     }
 
     #[test]

@@ -89,6 +89,12 @@ pub struct RoomSettings {
     #[serde(default)]
     #[schema(minimum = 1, maximum = 10_000_000)]
     pub rate_ceiling_per_minute: Option<u64>,
+    /// How many are called at a time, as soon as the rate allows for all of them: ten times a minute
+    /// 100, say, at a rate of 1000. Fewer only where fewer wait or the cap has less room. Evenly,
+    /// when null.
+    #[serde(default)]
+    #[schema(minimum = 1, maximum = 1_000)]
+    pub call_batch: Option<u64>,
     /// What becomes of visitors while the line cannot be used, in a room that queues.
     #[serde(default)]
     pub fail_mode: FailMode,
@@ -436,6 +442,9 @@ pub struct RoomStats {
     pub sockets: u64,
     /// The configured rate.
     pub new_users_per_minute: u64,
+    /// How many are called at a time; evenly, when null.
+    #[serde(default)]
+    pub call_batch: Option<u64>,
     /// The configured cap.
     pub total_active_users: u64,
     /// When the numbers were taken.

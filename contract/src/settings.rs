@@ -5,9 +5,9 @@
 use std::ops::RangeInclusive;
 
 use crate::limits::{
-    ACCESS_CODE_CHARS_MAX, ACCESS_CODES_MAX, ACTIVE_USERS_MAX, CLAIM_WINDOW_SECONDS_MIN,
-    DURATION_SECONDS_MAX, MESSAGE_CHARS_MAX, PATHS_MAX, RATE_MAX, REASON_CHARS_MAX,
-    TITLE_CHARS_MAX, UPSTREAM_CONNECTIONS_MAX, URL_BYTES_MAX,
+    ACCESS_CODE_CHARS_MAX, ACCESS_CODES_MAX, ACTIVE_USERS_MAX, CALL_BATCH_MAX,
+    CLAIM_WINDOW_SECONDS_MIN, DURATION_SECONDS_MAX, MESSAGE_CHARS_MAX, PATHS_MAX, RATE_MAX,
+    REASON_CHARS_MAX, TITLE_CHARS_MAX, UPSTREAM_CONNECTIONS_MAX, URL_BYTES_MAX,
 };
 use crate::path::PathPrefix;
 use crate::room::{Challenge, RoomSettings};
@@ -182,6 +182,12 @@ fn numbers(settings: &RoomSettings, findings: &mut Findings) {
             "rateCeilingPerMinute",
             settings.rate_ceiling_per_minute,
             RATE_MAX,
+            ", or null",
+        ),
+        (
+            "callBatch",
+            settings.call_batch,
+            CALL_BATCH_MAX,
             ", or null",
         ),
         (
@@ -396,6 +402,16 @@ mod tests {
             },
             &["rateCeilingPerMinute"],
         );
+    }
+
+    #[test]
+    fn a_batch_of_calls_has_a_size_or_none() {
+        for right in [None, Some(1), Some(CALL_BATCH_MAX)] {
+            check(|s| s.call_batch = right, &[]);
+        }
+        for wrong in [0, CALL_BATCH_MAX + 1] {
+            check(|s| s.call_batch = Some(wrong), &["callBatch"]);
+        }
     }
 
     #[test]

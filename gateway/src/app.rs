@@ -13,7 +13,6 @@ use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::num::NonZeroUsize;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use anyhow::{Context, Result, anyhow};
@@ -31,7 +30,6 @@ use line::skew::Skew;
 use line::store::redis::{RedisAddress, RedisStore};
 use line::target::Target;
 use line::{Parts, Randomness, UpstreamHealth};
-use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use web::RequestIds;
@@ -39,13 +37,16 @@ use web::RequestIds;
 use crate::config::{Config, Payment, Problems};
 use crate::edge::client_ip::TrustedProxies;
 use crate::edge::connections::ConnectionLimits;
-use crate::edge::cores::{self, Cores};
+use crate::edge::cores::Cores;
 use crate::edge::rate_limit::{RateLimitConfig, RateLimits};
 use crate::edge::refused_head::Page;
-use crate::edge::serve::{ServeConfig, serve};
+use crate::edge::serve::{Handover, ServeConfig, serve_all};
+use crate::edge::sockets::{Claim, Sockets};
 use crate::figures::{GatewayReadiness, RoomFigures};
 use crate::front::Front;
 use crate::http::cookies::CookieForm;
+use crate::kept_keys::Known;
+use crate::key_teller::KeyTeller;
 use crate::keys::{self, Keys};
 use crate::lifecycle::GRACE;
 use crate::line_owner::LineOwner;
@@ -54,7 +55,10 @@ use crate::ops::metrics::Metrics;
 use crate::ops::{self, OpsState, SeedSource};
 use crate::proxy::{Proxy, ProxyConfig};
 use crate::public::{PublicParts, PublicSide};
-use shop::{BookingRooms, BookingStock, booking_config, shop_routes, start_booking, ticket_keys};
+use shop::{
+    BookingRooms, BookingStock, InstallationKeys, booking_config, installation_keys, shop_routes,
+    start_booking,
+};
 
 pub use surroundings::Surroundings;
 
@@ -69,20 +73,18 @@ struct Children {
     simulator: Option<PaymentSimulator>,
 }
 
-/// The listening sockets.
-pub struct Listening {
-    /// Public listeners on one address, one for each core.
-    pub public: Vec<std::net::TcpListener>,
-    /// The public address.
-    pub public_address: SocketAddr,
-    /// Operators' listener.
-    pub ops: TcpListener,
+/// The sockets of the listeners.
+struct Listening {
+    /// On the public address, one for each core.
+    public: Sockets,
+    /// On the operators' address, one.
+    ops: Sockets,
 }
 
 /// Runs a gateway until it is told to stop.
 pub async fn run(config: Config, surroundings: Surroundings) -> Result<()> {
     let keys = Keys::load(&config, &surroundings.randomness)?;
-    let listening = bind(&config).await?;
+    let listening = bind(&config)?;
     let mut children = Children {
         servers: None,
         simulator: None,
@@ -98,23 +100,29 @@ pub async fn run(config: Config, surroundings: Surroundings) -> Result<()> {
     outcome
 }
 
-async fn bind(config: &Config) -> Result<Listening> {
-    let taken = |address| move |error: std::io::Error| anyhow!(unbound(address, &error));
-    let public = cores::listen(config.listen, config.threads);
-    let public = public.map_err(taken(config.listen))?;
-    let public_address = public[0].local_addr()?;
-    let ops = TcpListener::bind(config.ops_listen).await;
+fn bind(config: &Config) -> Result<Listening> {
+    let claim = if config.take_over {
+        Claim::TakeOver
+    } else {
+        Claim::Alone
+    };
+    let sockets = |address, count| {
+        let bound = Sockets::bind(address, count, claim);
+        bound.map_err(|error| anyhow!(unbound(address, &error)))
+    };
     Ok(Listening {
-        public,
-        public_address,
-        ops: ops.map_err(taken(config.ops_listen))?,
+        public: sockets(config.listen, config.threads)?,
+        ops: sockets(config.ops_listen, NonZeroUsize::MIN)?,
     })
 }
 
 /// The error message for `address` that cannot be bound, with what to do.
 fn unbound(address: SocketAddr, error: &io::Error) -> String {
     let why = match error.kind() {
-        io::ErrorKind::AddrInUse => "another program listens there; is another gateway running?",
+        io::ErrorKind::AddrInUse => {
+            "another program listens there; is another gateway running? To take its place without \
+             a gap, start with --take-over"
+        }
         io::ErrorKind::PermissionDenied => {
             "ports below 1024 need a right that this user has not; choose another port"
         }
@@ -131,20 +139,34 @@ async fn run_with(
     listening: Listening,
     children: &mut Children,
 ) -> Result<()> {
-    let listen_url = local_url(listening.public_address);
+    let listen_url = local_url(listening.public.address());
     let public_url = config.public_url.as_ref().unwrap_or(&listen_url);
-    let ops_url = local_url(listening.ops.local_addr()?);
+    let ops_url = local_url(listening.ops.address());
     start_servers(config, children).await?;
     let payment = prepare_payment(config, keys, &listen_url, children)?;
-    let built = App::build(config, keys, surroundings, public_url, payment, children);
+    let known = Known {
+        gateway: surroundings.randomness.uuid(),
+        name: name(listening.public.address()),
+    };
+    let built = App::build(
+        config,
+        keys,
+        surroundings,
+        known,
+        public_url,
+        payment,
+        children,
+    );
     let app = tokio::select! {
         app = built => app?,
         // Stop may come while the start still waits for a server.
         () = surroundings.stop.cancelled() => return Ok(()),
     };
+    // Nothing is left that could fail: from here on the gateway takes connections.
+    let (public, ops) = (listening.public.listen()?, listening.ops.listen()?);
     keys::announce(&config.data_dir, public_url, &listen_url, &ops_url)?;
     tracing::info!(public_url, listen_url, ops_url, "listening");
-    app.serve(listening, children).await
+    app.serve(public, ops, children).await
 }
 
 /// The URL of a listener for programs on this machine.
@@ -156,6 +178,14 @@ fn local_url(mut address: SocketAddr) -> String {
         });
     }
     format!("http://{address}")
+}
+
+/// Host and port, by which people tell gateways apart.
+fn name(address: SocketAddr) -> String {
+    let host = nix::unistd::gethostname().ok();
+    let host = host.and_then(|host| host.into_string().ok());
+    let host = host.unwrap_or_else(|| address.ip().to_string());
+    format!("{host}:{}", address.port())
 }
 
 /// Which servers to run as private child processes.
@@ -248,13 +278,14 @@ pub struct App {
     ops: Router,
     limits: RateLimits,
     metrics: Metrics,
-    draining: Arc<AtomicBool>,
+    draining: CancellationToken,
     request_ids: RequestIds,
     connections: ConnectionLimits,
     threads: NonZeroUsize,
     keepalive: Duration,
     proxy: Arc<Proxy>,
     booking: Booking,
+    key_teller: KeyTeller,
     tasks: TaskTracker,
     stop: CancellationToken,
 }
@@ -264,31 +295,30 @@ impl App {
         config: &Config,
         keys: &Keys,
         surroundings: &Surroundings,
+        known: Known,
         public_url: &str,
         payment: PaymentConfig,
         children: &Children,
     ) -> Result<Self> {
         let (database_url, store) = reached(config, children)?;
         let tasks = TaskTracker::new();
-        let id = surroundings.randomness.uuid().to_string();
-        let pool = database::open(&database_url, &id).await?;
-        let (ticket_keys, installation) = ticket_keys(&pool, config, keys, surroundings).await?;
-        let line = LineOwner::claim(store.clone(), installation).await?;
-        let database = Database::new(pool, tasks.clone());
+        let process = known.gateway;
+        let pool = database::open(&database_url, &process.to_string()).await?;
+        let kept = installation_keys(&pool, &known, config, keys, surroundings).await?;
+        let (pass_keys, place_keys) = line_keys(config, keys, &kept, public_url)?;
+        let line = LineOwner::claim(store.clone(), kept.installation).await?;
+        let database = Database::new(pool.clone(), tasks.clone());
         let payment_origin = payment.url.clone();
         let booking_rooms = BookingRooms::new(Rooms::new(database.clone()));
         let booking = start_booking(
-            booking_config(ticket_keys, public_url, payment, &config.shop_rates),
+            booking_config(kept.tickets, public_url, payment, &config.shop_rates),
             surroundings,
             &database_url,
             booking_rooms.clone(),
             &tasks,
         )
         .await?;
-        let proxy = Arc::new(Proxy::new(
-            ProxyConfig::default(),
-            surroundings.clock.clone(),
-        ));
+        let proxy = proxy(surroundings);
         let room_records = Rooms::new(database.clone());
         let admissions = Admissions::new(database.clone());
         let parts = Arc::new(Parts {
@@ -297,18 +327,20 @@ impl App {
                 admissions: admissions.clone(),
                 audit: Audit::new(database.clone()),
             }),
-            pass_keys: Arc::new(pass_keys(config, keys, public_url)?),
-            place_keys: Arc::new(PlaceKeys::derive(&keys.signing)),
+            pass_keys: Arc::new(pass_keys),
+            place_keys: Arc::new(place_keys),
             clock: surroundings.clock.clone(),
             skew: skew(&store, surroundings, &tasks),
             store: Arc::new(store),
             randomness: surroundings.randomness.clone(),
             stock: Arc::new(BookingStock(booking.clone())),
             upstreams: Arc::new(ProxyHealth(proxy.clone())),
-            process: surroundings.randomness.uuid(),
+            process,
             tasks: tasks.clone(),
             stop: surroundings.stop.clone(),
         });
+        let signing = keys.signing.clone();
+        let key_teller = KeyTeller::new(pool, known, signing, parts.clone(), kept.signer);
         let ids = RequestIds::new(u64::from_be_bytes(surroundings.randomness.bytes()));
         let public = PublicSide::start(PublicParts {
             parts,
@@ -341,6 +373,7 @@ impl App {
                 line,
                 rooms: rooms.clone(),
                 database,
+                keys: key_teller.advice(),
                 draining: surroundings.draining.clone(),
             }),
             metrics: surroundings.metrics.clone(),
@@ -361,12 +394,18 @@ impl App {
             keepalive: config.keepalive,
             proxy,
             booking,
+            key_teller,
             tasks,
             stop: surroundings.stop.clone(),
         })
     }
 
-    async fn serve(self, listening: Listening, children: &mut Children) -> Result<()> {
+    async fn serve(
+        self,
+        public_listeners: Vec<std::net::TcpListener>,
+        ops_listeners: Vec<std::net::TcpListener>,
+        children: &mut Children,
+    ) -> Result<()> {
         let stop = &self.stop;
         self.tasks.spawn(housekeeping(
             self.limits.clone(),
@@ -374,7 +413,12 @@ impl App {
             stop.clone(),
         ));
         let grace = GRACE.saturating_sub(Duration::from_secs(5));
+        let handover = |sockets: usize| Handover {
+            draining: self.draining.clone(),
+            sockets,
+        };
         let public = ServeConfig {
+            handover: Some(handover(public_listeners.len())),
             grace,
             keepalive: self.keepalive,
             connections: self.connections,
@@ -382,17 +426,20 @@ impl App {
             ..ServeConfig::public("public", self.request_ids.clone())
         };
         let ops = ServeConfig {
+            handover: Some(handover(ops_listeners.len())),
             grace,
             ..ServeConfig::public("ops", self.request_ids.clone())
         };
         let cores = Cores::start(self.threads).context("no thread for a core")?;
-        let public = cores.serve(listening.public, &self.public, &public, stop);
+        let public = cores.serve(public_listeners, &self.public, &public, stop);
         let mut public = self.tasks.spawn(public);
         // Cancelled last, so that readiness and metrics are served while the other tasks drain.
         let ops_stop = CancellationToken::new();
+        // What drains may still sign and publish keys.
+        self.tasks.spawn(self.key_teller.run(ops_stop.clone()));
         let mut ops = self
             .tasks
-            .spawn(serve(listening.ops, self.ops, ops, ops_stop.clone()));
+            .spawn(serve_all(ops_listeners, self.ops, ops, ops_stop.clone()));
         let outcome = tokio::select! {
             // `stop` is polled first, because it also ends the listeners, which is then not an
             // error.
@@ -404,7 +451,7 @@ impl App {
         };
         // The router holds a handle of the booking core too.
         drop((self.booking, self.public));
-        self.draining.store(true, Ordering::Relaxed);
+        self.draining.cancel();
         stop.cancel();
         self.proxy.shutdown().await;
         self.tasks.close();
@@ -430,6 +477,11 @@ impl App {
         cores.end().await;
         outcome
     }
+}
+
+fn proxy(surroundings: &Surroundings) -> Arc<Proxy> {
+    let clock = surroundings.clock.clone();
+    Arc::new(Proxy::new(ProxyConfig::default(), clock))
 }
 
 fn seeds(randomness: Randomness) -> SeedSource {
@@ -508,17 +560,22 @@ pub fn metrics() -> Result<Metrics> {
     Metrics::install(booking_core::metric_families())
 }
 
-fn pass_keys(config: &Config, keys: &Keys, public_url: &str) -> Result<PassKeys> {
+/// The keys of passes and places, which sign with the key that the installation signs with.
+fn line_keys(
+    config: &Config,
+    keys: &Keys,
+    kept: &InstallationKeys,
+    public_url: &str,
+) -> Result<(PassKeys, PlaceKeys)> {
     let issuer = config
         .issuer
         .clone()
         .unwrap_or_else(|| public_url.to_owned());
-    let copies: Result<Vec<_>, _> = keys
-        .signing
-        .iter()
-        .map(|key| contract::pass::PassKey::from_seed(*key.secret()))
-        .collect();
-    Ok(PassKeys::new(issuer, copies?)?)
+    let pass_keys = PassKeys::new(issuer, keys.signing.copies()?)?;
+    let place_keys = PlaceKeys::new(keys.signing.all(), kept.place);
+    pass_keys.sign_with(&kept.signer);
+    place_keys.sign_with(&kept.signer);
+    Ok((pass_keys, place_keys))
 }
 
 async fn housekeeping(limits: RateLimits, metrics: Metrics, stop: CancellationToken) {

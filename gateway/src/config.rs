@@ -31,6 +31,10 @@ pub struct Command {
     /// waits or is inside has to join again, and tickets that are sold stay valid
     #[arg(long)]
     adopt_keys: bool,
+    /// Listen where another gateway of this machine listens, to take its place without a gap: stop
+    /// that one as soon as this one says that it listens. Not with private servers
+    #[arg(long)]
+    take_over: bool,
     #[command(subcommand)]
     action: Option<Action>,
 }
@@ -76,15 +80,46 @@ impl Command {
         // A variable whose name is not UTF-8 is none of ours.
         let variables = std::env::vars_os().filter_map(|(name, _)| name.into_string().ok());
         let unknown = unknown::warnings(variables, &known);
-        let checked = check(self.settings.or(file), problems);
+        let settings = self.settings.or(file);
+        if self.take_over {
+            problems.extend(take_over_problems(&settings));
+        }
+        let checked = check(settings, problems);
         let asked = if is_check { Asked::Check } else { Asked::Run };
         let outcome = checked.map(|mut config| {
             config.adopt_keys = self.adopt_keys;
+            config.take_over = self.take_over;
             config.warnings.extend(unknown);
             asked(Box::new(config))
         });
         Settled { shown, outcome }
     }
+}
+
+/// What stands in the way of taking over another gateway's place.
+fn take_over_problems(settings: &Settings) -> Vec<String> {
+    let private = [
+        ("ROPELINE_REDIS_URL", &settings.redis_url),
+        ("ROPELINE_DATABASE_URL", &settings.database_url),
+    ];
+    let private = private.into_iter().filter(|(_, url)| url.is_none());
+    let of_one = private.map(|(name, _)| {
+        format!(
+            "--take-over: private servers belong to one gateway at a time, so it cannot be \
+             replaced while it runs; set {name}, or stop it first"
+        )
+    });
+    let listeners = [
+        ("ROPELINE_LISTEN", &settings.listen),
+        ("ROPELINE_OPS_LISTEN", &settings.ops_listen),
+    ];
+    let nowhere = listeners.into_iter().filter(|(_, address)| {
+        let address = address.as_deref().unwrap_or_default();
+        address.ends_with(":0")
+    });
+    let nowhere =
+        nowhere.map(|(name, _)| format!("--take-over: {name} needs the port to take over"));
+    of_one.chain(nowhere).collect()
 }
 
 #[cfg(test)]

@@ -1,8 +1,5 @@
 //! Live figures and sessions for the operators' listener, and the gateway's readiness.
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
-
 use contract::room::{LimitedBy, RoomStats};
 use contract::{Clock, PlaceId, Problem, RoomId};
 use futures_util::FutureExt;
@@ -13,7 +10,9 @@ use line::policy::wait;
 use line::records::{Database, RoomRecord};
 use line::room::Room;
 use line::rooms::RoomSet;
+use tokio_util::sync::CancellationToken;
 
+use crate::key_teller::KeysAdvice;
 use crate::line_owner::LineOwner;
 use crate::ops::{Changes, Check, Figures, Readiness, Sessions};
 
@@ -102,6 +101,7 @@ async fn stats(room: &Room) -> Result<RoomStats, Problem> {
         estimate_accuracy: view.snapshot.as_ref().and_then(|last| last.accuracy),
         sockets: u64::try_from(room.sockets.count()).unwrap_or(u64::MAX),
         new_users_per_minute: settings.new_users_per_minute,
+        call_batch: settings.call_batch,
         total_active_users: settings.total_active_users,
         updated_at: now,
     })
@@ -124,8 +124,10 @@ pub struct GatewayReadiness {
     pub rooms: RoomSet,
     /// The database.
     pub database: Database,
-    /// Set when the process begins to drain.
-    pub draining: Arc<AtomicBool>,
+    /// What is to be known of the signing keys of all gateways.
+    pub keys: KeysAdvice,
+    /// Cancelled when the process begins to drain.
+    pub draining: CancellationToken,
 }
 
 impl GatewayReadiness {
@@ -168,10 +170,15 @@ impl Readiness for GatewayReadiness {
                     advice: self.rooms.parts().skew.advice(),
                 },
                 Check {
+                    name: "keys",
+                    problem: None,
+                    advice: self.keys.get(),
+                },
+                Check {
                     name: "draining",
                     problem: self
                         .draining
-                        .load(Ordering::Relaxed)
+                        .is_cancelled()
                         .then(|| "this gateway is shutting down".to_owned()),
                     advice: None,
                 },

@@ -5,6 +5,7 @@ use std::fs::{DirBuilder, OpenOptions};
 use std::io::{self, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::Path;
+use std::sync::Arc;
 
 use anyhow::{Context, Result};
 use contract::pass::PassKey;
@@ -13,6 +14,7 @@ use line::Randomness;
 use nix::unistd::AccessFlags;
 
 use crate::config::{Config, Payment, unsendable};
+use crate::signing_keys::SigningKeys;
 
 const SIGNING_KEY_FILE: &str = "signing-key.pem";
 /// The file from which the `ropeline` command reads the token.
@@ -25,8 +27,8 @@ const ADMIN_FILE: &str = "admin.json";
 
 /// The secrets.
 pub struct Keys {
-    /// Keys for passes: the first signs, all verify.
-    pub signing: Vec<PassKey>,
+    /// Keys for passes and places.
+    pub signing: Arc<SigningKeys>,
     /// Bearer token of the operators' listener.
     pub admin_token: String,
     /// Secret key of the payment simulator.
@@ -64,7 +66,21 @@ impl Keys {
             };
             problems.extend(problem.map(|why| format!("{}: {why}", path.display())));
         }
+        if let Some(Err(why)) = configured_signing_keys(config) {
+            problems.push(why);
+        }
         problems
+    }
+
+    /// The ids of the signing keys that there are, for people, and which of them signs.
+    pub fn signing_told(config: &Config) -> Option<String> {
+        let keys = configured_signing_keys(config)?.ok()?;
+        let told = keys.all().iter().map(|key| {
+            let signs = key.kid() == keys.signer().kid();
+            let does = if signs { "signs" } else { "verifies" };
+            format!("{} {does}", key.kid())
+        });
+        Some(told.collect::<Vec<_>>().join(", "))
     }
 
     /// Reads the existing secrets and generates the missing ones.
@@ -95,7 +111,7 @@ impl Keys {
             None => read_or_make(&dir.join(file), make),
         };
         Ok(Self {
-            signing: signing_keys(config, randomness)?,
+            signing: Arc::new(signing_keys(config, randomness)?),
             admin_token: in_force(ADMIN_TOKEN_FILE, config.admin_token.as_deref(), &random_hex)?,
             payment_secret: in_force(PAYMENT_SECRET_FILE, secret, &|| {
                 format!("sk_test_{}", random_hex())
@@ -120,20 +136,41 @@ fn unwritable(dir: &Path) -> Option<String> {
     ))
 }
 
-fn signing_keys(config: &Config, randomness: &Randomness) -> Result<Vec<PassKey>> {
+/// The signing keys, as far as they are there already, or why they cannot be used as configured.
+/// None where a file is not there or cannot be read.
+fn configured_signing_keys(config: &Config) -> Option<Result<SigningKeys, String>> {
+    let generated = [config.data_dir.join(SIGNING_KEY_FILE)];
+    let files = if config.signing_keys.is_empty() {
+        &generated[..]
+    } else {
+        &config.signing_keys[..]
+    };
+    let keys = files.iter().map(|file| read_key(file).ok());
+    let keys = SigningKeys::new(keys.collect::<Option<_>>()?, config.signer());
+    Some(keys.map_err(|why| format!("ROPELINE_SIGNING_KEY_ID: {why}")))
+}
+
+fn read_key(file: &Path) -> Result<PassKey> {
+    let pem = std::fs::read_to_string(file)
+        .with_context(|| format!("could not read {}", file.display()))?;
+    PassKey::from_pem(&pem).with_context(|| format!("{}", file.display()))
+}
+
+fn signing_keys(config: &Config, randomness: &Randomness) -> Result<SigningKeys> {
+    let named = "ROPELINE_SIGNING_KEY_ID";
     if !config.signing_keys.is_empty() {
-        let read = |file: &std::path::PathBuf| -> Result<PassKey> {
-            let pem = std::fs::read_to_string(file)
-                .with_context(|| format!("could not read {}", file.display()))?;
-            PassKey::from_pem(&pem).with_context(|| format!("{}", file.display()))
-        };
-        return config.signing_keys.iter().map(read).collect();
+        let keys: Result<_> = config
+            .signing_keys
+            .iter()
+            .map(|file| read_key(file))
+            .collect();
+        return SigningKeys::new(keys?, config.signer()).context(named);
     }
     let path = config.data_dir.join(SIGNING_KEY_FILE);
     let fresh = PassKey::from_seed(randomness.bytes())?.to_pem()?;
     let pem = read_or_make(&path, || fresh.trim().to_owned())?;
     let key = PassKey::from_pem(&pem).with_context(|| format!("{}", path.display()))?;
-    Ok(vec![key])
+    SigningKeys::new(vec![key], config.signer()).context(named)
 }
 
 /// The content of the file; if there is no file, the text that `make` returns, after writing it.

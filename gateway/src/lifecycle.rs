@@ -1,7 +1,5 @@
 //! The shutdown of the process, from the signal to the end.
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use tokio::signal::unix::{SignalKind, signal};
@@ -13,8 +11,9 @@ pub const GRACE: Duration = Duration::from_secs(25);
 /// The steps of a shutdown.
 #[derive(Clone, Debug)]
 pub struct Stopping {
-    /// Set first: readiness fails, and load balancers that check it send no new clients.
-    pub draining: Arc<AtomicBool>,
+    /// Cancelled first: readiness fails, load balancers that check it send no new clients, and a
+    /// successor on the same address gets new connections.
+    pub draining: CancellationToken,
     /// How long load balancers have to notice, while connections are still accepted.
     pub delay: Duration,
     /// Cancelled after the delay: running work ends.
@@ -30,7 +29,7 @@ pub async fn on_signals(stopping: Stopping) -> std::io::Result<()> {
         _ = interrupt.recv() => tracing::info!("SIGINT: draining"),
         () = stopping.stop.cancelled() => return Ok(()),
     }
-    stopping.draining.store(true, Ordering::Relaxed);
+    stopping.draining.cancel();
     let second = async {
         tokio::select! {
             _ = terminate.recv() => {}

@@ -8,6 +8,7 @@ use clap::Parser;
 use contract::SystemClock;
 use gateway::app::{self, Surroundings};
 use gateway::config::{Asked, Command, Config, LogFormat};
+use gateway::keys::Keys;
 use gateway::lifecycle::{self, Stopping};
 use line::Randomness;
 use rand::SeedableRng;
@@ -47,8 +48,11 @@ fn main() -> ExitCode {
             ExitCode::from(EXIT_CONFIG)
         }
         Ok(Asked::Check(config)) => {
-            for warning in config.warnings {
+            for warning in &config.warnings {
                 println!("Warning: {warning}.");
+            }
+            if let Some(keys) = Keys::signing_told(&config) {
+                println!("Signing keys: {keys}.");
             }
             println!("The configuration is good.");
             ExitCode::SUCCESS
@@ -71,7 +75,7 @@ async fn run(config: Config) -> anyhow::Result<()> {
     }
     let stop = CancellationToken::new();
     let stopping = Stopping {
-        draining: Arc::default(),
+        draining: CancellationToken::new(),
         delay: config.shutdown_delay,
         stop: stop.clone(),
     };

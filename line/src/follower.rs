@@ -43,7 +43,7 @@ pub struct Follower {
     /// Counts at the snapshots of the last minute.
     counts: VecDeque<(Timestamp, Counts)>,
     /// What the pace was observed under; when it changes, the past says nothing.
-    under: Option<(Phase, u64)>,
+    under: Option<(Phase, u64, Option<u64>)>,
     /// Whether the last read found notices.
     has_heard: bool,
     /// Whether the room has rested and no snapshot was read since.
@@ -273,6 +273,7 @@ impl Follower {
         let under = (
             self.room.phase(),
             self.room.record().settings.new_users_per_minute,
+            self.room.record().settings.call_batch,
         );
         if self.under != Some(under) {
             self.history.reset();
@@ -336,7 +337,10 @@ impl Follower {
             drawn: record.seed_revealed_at.is_some(),
             snapshot,
             opening: self.opening.clone(),
-            pace: self.history.pace(record.settings.new_users_per_minute),
+            pace: self.history.pace(
+                record.settings.new_users_per_minute,
+                record.settings.call_batch,
+            ),
             calls_per_minute: calls,
             stock: self.room.parts.stock.stock(&self.room.id),
             made_at: now,

@@ -247,7 +247,7 @@ async fn template_make() -> String {
         execute(&mut server, format!("create database {draft}")).await;
         let options = PgConnectOptions::from_str(&server_url()).unwrap();
         let mut connection = options.database(&draft).connect().await.unwrap();
-        migrations::MIGRATOR.run(&mut connection).await.unwrap();
+        migrations::migrate(&mut connection).await.unwrap();
         connection.close().await.unwrap();
         execute(
             &mut server,

@@ -57,6 +57,10 @@ pub struct SettingFlags {
     #[arg(long, value_name = "N", alias = "rate-ceiling-per-minute")]
     #[arg(allow_hyphen_values = true, value_parser = parse_count_or_none)]
     rate_ceiling: Option<OrNone>,
+    /// How many are called at a time, or none to call evenly [new rooms: none]
+    #[arg(long, value_name = "N", allow_hyphen_values = true)]
+    #[arg(value_parser = parse_count_or_none)]
+    call_batch: Option<OrNone>,
     /// What becomes of visitors while the line cannot be used: closed, or open after a while and for
     /// a while [new rooms: closed]
     #[arg(long, value_name = "MODE", value_parser = ["closed", "open"])]
@@ -180,6 +184,7 @@ impl SettingFlags {
         named.set("upstreamConnectionsMax", self.upstream_connections_max)?;
         named.set("streamIdleSeconds", self.stream_idle)?;
         named.set("rateCeilingPerMinute", self.rate_ceiling)?;
+        named.set("callBatch", self.call_batch)?;
         named.set("paths", list(&self.paths, self.no_paths))?;
         named.set("newUsersPerMinute", self.new_users_per_minute)?;
         named.set("totalActiveUsers", self.total_active_users)?;
@@ -371,6 +376,7 @@ mod tests {
             "stream-idle",
             "rate",
             "rate-ceiling",
+            "call-batch",
             "fail-mode",
             "fail-open-after",
             "fail-open-max",
@@ -449,7 +455,7 @@ mod tests {
                    --session-renewal --session-max 1s --queueing-method fifo --queue-all \
                    --prequeue-opens-at now --opens-at now --closes-at now --claim-window 1s \
                    --absence-timeout 1s --missed-turn-grace 1s --challenge none --access-code a \
-                   --upstream-connections-max 1 --stream-idle 1s --rate-ceiling 9 \
+                   --upstream-connections-max 1 --stream-idle 1s --rate-ceiling 9 --call-batch 5 \
                    --fail-mode open --fail-open-after 1s --fail-open-max 1s --fail-open-rate 1 \
                    --message m --suspended";
         let settings: RoomSettings = serde_json::from_str(r#"{"room":"eras"}"#).unwrap();

@@ -75,6 +75,12 @@ pub fn detail(room: &RoomView, now: Timestamp) -> Table {
             .rate_ceiling_per_minute
             .map_or_else(|| "none".to_owned(), grouped),
     );
+    row(
+        "call batch",
+        settings
+            .call_batch
+            .map_or_else(|| "none, calls come evenly".to_owned(), grouped),
+    );
     row("while the line fails", fail_text(settings));
     row("total active users", grouped(settings.total_active_users));
     row("session", session_text(room));

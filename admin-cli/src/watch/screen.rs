@@ -159,7 +159,7 @@ fn flow_figures(stats: &RoomStats) -> Vec<Line<'static>> {
         figure("claims/s", format!("{:.1}", stats.claims_per_second)),
         figure("entries/min", grouped(stats.entries_per_minute)),
         figure("shows", show_text(stats.show_share)),
-        figure("rate/min", grouped(stats.new_users_per_minute)),
+        figure("rate/min", rate_text(stats)),
         figure("joins", grouped(stats.joins_total)),
         figure("calls", grouped(stats.calls_total)),
     ]
@@ -213,6 +213,15 @@ pub(super) const fn limit_text(why: LimitedBy) -> &'static str {
         LimitedBy::Stock => "nothing left to sell",
         LimitedBy::Upstream => "the shop is failing",
         LimitedBy::Rebuilt => "fans are coming back",
+    }
+}
+
+/// The configured rate in calls per minute, and how many are called at a time.
+fn rate_text(stats: &RoomStats) -> String {
+    let rate = grouped(stats.new_users_per_minute);
+    match stats.call_batch {
+        Some(batch) => format!("{rate}, {} at a time", grouped(batch)),
+        None => rate,
     }
 }
 

@@ -67,7 +67,7 @@ async fn attempt(options: &PgConnectOptions) -> Result<Prepared> {
         return Ok(Prepared::Shared);
     }
     let mut connection = connect(options).await?;
-    migrations::MIGRATOR.run(&mut connection).await?;
+    migrations::migrate(&mut connection).await?;
     connection.close().await?;
     Ok(Prepared::Done)
 }

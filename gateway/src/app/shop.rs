@@ -20,34 +20,52 @@ use tokio_util::task::TaskTracker;
 
 use super::surroundings::Surroundings;
 use crate::config::{Config, ShopRatePair, ShopRates};
+use crate::kept_keys::{KeptKeysError, Known, kept_keys};
 use crate::keys::Keys;
 use crate::ops::ExtraRoutes;
 use crate::start_up::until_database_answers;
-use crate::ticket_keys::{TicketKeysError, ticket_keys as stored_ticket_keys};
 
-/// The ticket keys and the id of the installation. Fails if the database belongs to an installation
-/// with other signing keys.
-pub(super) async fn ticket_keys(
+/// What a gateway has of its installation's keys.
+pub(super) struct InstallationKeys {
+    /// What tickets are signed with.
+    pub(super) tickets: TicketKeys,
+    /// The id of the installation.
+    pub(super) installation: String,
+    /// The secret of place ids.
+    pub(super) place: [u8; 32],
+    /// The id of the key that signs passes.
+    pub(super) signer: String,
+}
+
+/// The keys of the installation. Fails if the database belongs to one with other signing keys.
+pub(super) async fn installation_keys(
     pool: &PgPool,
+    known: &Known,
     config: &Config,
     keys: &Keys,
     surroundings: &Surroundings,
-) -> Result<(TicketKeys, String)> {
+) -> Result<InstallationKeys> {
     let now = surroundings.clock.now();
     let randomness = &surroundings.randomness;
     let adopt = config.adopt_keys;
-    let secrets = until_database_answers(TicketKeysError::is_passing, async || {
-        stored_ticket_keys(pool, &keys.signing, randomness, adopt, now).await
+    let kept = until_database_answers(KeptKeysError::is_passing, async || {
+        kept_keys(pool, known, &keys.signing, randomness, adopt, now).await
     })
     .await?;
+    let secrets = kept.secrets;
     let installation = secrets.installation()?;
-    let mut ticket_keys = TicketKeys::new(secrets.id, secrets.seed);
+    let mut tickets = TicketKeys::new(secrets.id, secrets.seed);
     for (id, public) in &secrets.earlier {
-        ticket_keys = ticket_keys
+        tickets = tickets
             .with_earlier(*id, public)
             .with_context(|| format!("ticket key {id} in the database is damaged"))?;
     }
-    Ok((ticket_keys, installation))
+    Ok(InstallationKeys {
+        tickets,
+        installation,
+        place: kept.place,
+        signer: kept.signer,
+    })
 }
 
 /// The booking core's configuration, from the gateway's settings.

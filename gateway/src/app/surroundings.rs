@@ -1,7 +1,6 @@
 //! The process's inputs besides the configuration.
 
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
 
 use contract::Clock;
 use line::Randomness;
@@ -17,8 +16,8 @@ pub struct Surroundings {
     pub randomness: Randomness,
     /// The metrics recorded in this process.
     pub metrics: Metrics,
-    /// Set when the process begins to drain; readiness reports it.
-    pub draining: Arc<AtomicBool>,
+    /// Cancelled when the process begins to drain; readiness reports it.
+    pub draining: CancellationToken,
     /// Cancelled to stop the process.
     pub stop: CancellationToken,
 }

@@ -81,6 +81,7 @@ pub(super) fn check(settings: Settings, mut problems: Vec<String>) -> Result<Con
         database_url: settings.database_url,
         data_dir,
         signing_keys,
+        signing_key_id: settings.signing_key_id,
         issuer: settings.issuer,
         admin_token: settings.admin_token,
         trusted_proxies,
@@ -95,6 +96,7 @@ pub(super) fn check(settings: Settings, mut problems: Vec<String>) -> Result<Con
         log,
         log_format,
         adopt_keys: false,
+        take_over: false,
         warnings,
     })
 }

@@ -61,6 +61,8 @@ pub struct Config {
     pub data_dir: PathBuf,
     /// Key files; generated when empty.
     pub signing_keys: Vec<PathBuf>,
+    /// Id of the key that is to sign; the first, when absent.
+    pub signing_key_id: Option<String>,
     /// `iss` of passes; the public URL when absent.
     pub issuer: Option<String>,
     /// Token of the operators' listener; generated when absent.
@@ -89,8 +91,17 @@ pub struct Config {
     pub log_format: LogFormat,
     /// Whether to start on a database that knows other signing keys only.
     pub adopt_keys: bool,
+    /// Listen beside a gateway that is to be stopped next.
+    pub take_over: bool,
     /// What works and is not wise, to be told at start.
     pub warnings: Vec<String>,
+}
+
+impl Config {
+    /// Id of the key that is to sign, unless it is the first.
+    pub fn signer(&self) -> Option<&str> {
+        self.signing_key_id.as_deref().map(str::trim)
+    }
 }
 
 /// Everything that is wrong with the configuration.

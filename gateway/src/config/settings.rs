@@ -85,8 +85,10 @@ settings! {
     database_url = "ROPELINE_DATABASE_URL", Url, "a private one", value_name = "URL", hide_env_values = true;
     /// Data of private servers, generated keys, admin token [default: .ropeline]
     data_dir = "ROPELINE_DATA_DIR", Plain, ".ropeline", value_name = "DIR";
-    /// Ed25519 keys in PEM files, comma-separated; the first signs, all verify [default: generated in the data directory]
+    /// Ed25519 keys in PEM files, comma-separated; one signs, all verify [default: generated in the data directory]
     signing_keys = "ROPELINE_SIGNING_KEYS", Plain, "generated in the data directory", value_name = "FILES";
+    /// Id of the signing key that signs, as soon as all gateways verify it; `config check` tells the ids [default: that of the first]
+    signing_key_id = "ROPELINE_SIGNING_KEY_ID", Plain, "that of the first", value_name = "ID";
     /// `iss` of passes [default: the public URL]
     issuer = "ROPELINE_ISSUER", Plain, "the public URL", value_name = "TEXT";
     /// Full-rights bearer token of the operators' listener; 16 characters or more are hard to guess [default: generated in the data directory]

@@ -6,14 +6,13 @@
 //! operators' listener run on a separate runtime.
 
 use std::io;
-use std::net::SocketAddr;
 use std::num::NonZeroUsize;
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
 use futures_util::future::join_all;
 use line::core_thread;
-use tokio::net::{TcpListener, TcpSocket};
+use tokio::net::TcpListener;
 use tokio::runtime::{Builder, Handle};
 use tokio::time::{MissedTickBehavior, interval};
 use tokio_util::sync::CancellationToken;
@@ -21,9 +20,6 @@ use tokio_util::sync::CancellationToken;
 use super::connections::Connections;
 use super::serve::{Answering, ServeConfig, serve_counted};
 
-/// Connections that may wait to be accepted per listener; the kernel limits this further to
-/// `net.core.somaxconn`.
-const BACKLOG: u32 = 4096;
 /// How often a runtime wakes up without a reason. A timer that is set for an earlier moment than
 /// the runtime's next wake-up costs a system call, and requests set timers of a second and more.
 const WAKES_EVERY: Duration = Duration::from_millis(500);
@@ -125,60 +121,11 @@ async fn wake_up_often() {
     }
 }
 
-/// Listens on `address` with `count` sockets, over which the kernel spreads connections.
-///
-/// Fails when another process listens there, although the kernel would let two share the port: a
-/// second gateway is started on one port by mistake only.
-pub fn listen(address: SocketAddr, count: NonZeroUsize) -> io::Result<Vec<std::net::TcpListener>> {
-    // With port 0 the kernel chooses a free port, so no other process can have it.
-    if address.port() != 0 {
-        let alone = socket(address)?;
-        alone.bind(address)?;
-        alone.listen(1)?;
-    }
-    let shared = |address| {
-        let socket = socket(address)?;
-        socket.set_reuseport(true)?;
-        socket.bind(address)?;
-        socket.listen(BACKLOG)?.into_std()
-    };
-    let mut listeners = vec![shared(address)?];
-    let chosen = listeners[0].local_addr()?;
-    while listeners.len() < count.get() {
-        listeners.push(shared(chosen)?);
-    }
-    Ok(listeners)
-}
-
-fn socket(address: SocketAddr) -> io::Result<TcpSocket> {
-    let socket = match address {
-        SocketAddr::V4(_) => TcpSocket::new_v4(),
-        SocketAddr::V6(_) => TcpSocket::new_v6(),
-    }?;
-    // Without this, sockets of an earlier process in TIME_WAIT would block the port.
-    socket.set_reuseaddr(true)?;
-    Ok(socket)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     const TWO: NonZeroUsize = NonZeroUsize::MIN.saturating_add(1);
-
-    #[tokio::test]
-    async fn listeners_share_a_port_and_leave_it_to_nobody_else() {
-        let listeners = listen(([127, 0, 0, 1], 0).into(), TWO).unwrap();
-        let addresses: Vec<_> = listeners
-            .iter()
-            .map(|listener| listener.local_addr().unwrap())
-            .collect();
-        assert_eq!(addresses[0], addresses[1]);
-        let second = listen(addresses[0], TWO).unwrap_err();
-        assert_eq!(second.kind(), io::ErrorKind::AddrInUse);
-        drop(listeners);
-        listen(addresses[0], TWO).unwrap();
-    }
 
     #[tokio::test]
     async fn each_core_is_one_thread() {

@@ -29,6 +29,7 @@ pub mod rate_limit;
 pub mod refused_head;
 pub mod return_target;
 pub mod serve;
+pub mod sockets;
 pub mod telemetry;
 mod turned_away;
 mod unread;

@@ -5,13 +5,17 @@ use std::convert::Infallible;
 use std::io;
 use std::net::SocketAddr;
 use std::pin::{Pin, pin};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
 use axum::Router;
 use axum::body::Body;
 use axum::extract::ConnectInfo;
-use http::{Request, StatusCode};
+use futures_util::FutureExt;
+use futures_util::future::join_all;
+use http::header::CONNECTION;
+use http::{HeaderValue, Request, StatusCode};
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
@@ -19,6 +23,7 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use metrics::{counter, gauge};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpListener, TcpStream};
+use tokio::time::{Instant, timeout, timeout_at};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tower::Service;
@@ -27,6 +32,7 @@ use web::RequestIds;
 use super::connections::{ConnectionLimits, ConnectionPlace, Connections};
 use super::head_watch::{HeadState, HeadWatch};
 use super::refused_head::{Page, Refusals};
+use super::sockets::prefer_successor;
 use super::telemetry;
 use super::turned_away::TurnedAway;
 use super::unread;
@@ -34,6 +40,20 @@ use super::write_stall::WriteStall;
 
 /// Pause after a failed accept, so that a lack of open files does not cause a busy loop.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+
+/// How long connections are accepted after the end of a listener with a successor, those that the
+/// kernel gave to it before; and how long they may take to send their first request.
+const SETTLES_WITHIN: Duration = Duration::from_millis(300);
+
+/// How a listener leaves its address to a successor.
+#[derive(Clone, Debug)]
+pub struct Handover {
+    /// Cancelled when the process begins to drain: from then on a successor gets new connections,
+    /// and those that are kept are closed after their next answer.
+    pub draining: CancellationToken,
+    /// Sockets that this process has on the address.
+    pub sockets: usize,
+}
 
 /// Limits of a listener.
 #[derive(Clone, Debug)]
@@ -58,6 +78,8 @@ pub struct ServeConfig {
     pub write_stall_max: Duration,
     /// Limits on connections.
     pub connections: ConnectionLimits,
+    /// How the listener leaves its address to a successor; it has none when `None`.
+    pub handover: Option<Handover>,
     /// Time from shutdown until unfinished requests are cut off.
     pub grace: Duration,
     /// Generates the ids of requests that are refused before they are served.
@@ -86,6 +108,7 @@ impl ServeConfig {
             connection_buffer_bytes: 64 * 1024,
             write_stall_max: Duration::from_mins(1),
             connections: ConnectionLimits::default(),
+            handover: None,
             grace: Duration::from_secs(20),
             request_ids,
             refusal_page: None,
@@ -126,6 +149,30 @@ pub async fn serve(
     serve_counted(listener, answering, config, places, shutdown).await;
 }
 
+/// Like [`serve`], on all of these listeners.
+pub async fn serve_all(
+    listeners: Vec<std::net::TcpListener>,
+    answering: impl Answering,
+    config: ServeConfig,
+    shutdown: CancellationToken,
+) -> io::Result<()> {
+    let places = Connections::new(config.connections.clone());
+    let serving = listeners.into_iter().map(|listener| {
+        let listener = TcpListener::from_std(listener)?;
+        let (answering, config) = (answering.clone(), config.clone());
+        Ok(serve_counted(
+            listener,
+            answering,
+            config,
+            places.clone(),
+            shutdown.clone(),
+        ))
+    });
+    let serving: io::Result<Vec<_>> = serving.collect();
+    join_all(serving?).await;
+    Ok(())
+}
+
 /// Like [`serve`], with connections counted together with those of other listeners.
 pub(super) async fn serve_counted(
     listener: TcpListener,
@@ -134,70 +181,152 @@ pub(super) async fn serve_counted(
     places: Connections,
     shutdown: CancellationToken,
 ) {
-    let connections = TaskTracker::new();
-    let cut_off = CancellationToken::new();
-    let http = http1_builder(&config);
-    let refusals = Refusals {
-        ids: config.request_ids.clone(),
-        page: config.refusal_page.clone(),
-    };
-    let turned_away = TurnedAway::new(config.name, refusals.clone(), connections.clone());
+    let serving = Serving::new(answering, config, places, shutdown);
+    let config = &serving.config;
+    let draining = serving.draining.as_ref();
+    let mut is_left = false;
     loop {
-        let accepted = tokio::select! {
-            accepted = listener.accept() => accepted,
-            () = shutdown.cancelled() => break,
+        tokio::select! {
+            accepted = listener.accept() => serving.take(accepted).await,
+            () = cancelled(draining), if !is_left => {
+                is_left = true;
+                leave(&listener, config);
+            }
+            () = serving.shutdown.cancelled() => break,
+        }
+    }
+    if !is_left {
+        leave(&listener, config);
+    }
+    // What the kernel has given to this listener already.
+    if draining.is_some() {
+        let settled = Instant::now() + SETTLES_WITHIN;
+        while let Ok(accepted) = timeout_at(settled, listener.accept()).await {
+            serving.take(accepted).await;
+        }
+    }
+    while let Some(Ok(accepted)) = listener.accept().now_or_never() {
+        serving.take(Ok(accepted)).await;
+    }
+    drop(listener);
+    serving.end().await;
+}
+
+async fn cancelled(token: Option<&CancellationToken>) {
+    match token {
+        Some(token) => token.cancelled().await,
+        None => std::future::pending().await,
+    }
+}
+
+/// Leaves new connections to a successor, if there is one.
+fn leave(listener: &TcpListener, config: &ServeConfig) {
+    let Some(handover) = &config.handover else {
+        return;
+    };
+    if let Err(error) = prefer_successor(listener, handover.sockets) {
+        tracing::warn!(
+            listener = config.name,
+            %error,
+            "a successor gets new connections only when this gateway has ended"
+        );
+    }
+}
+
+/// What a listener serves its connections with.
+struct Serving<A> {
+    answering: A,
+    config: ServeConfig,
+    places: Connections,
+    shutdown: CancellationToken,
+    /// Cancelled when the process begins to drain. Each listener has one of its own, because asking
+    /// takes a lock.
+    draining: Option<CancellationToken>,
+    connections: TaskTracker,
+    cut_off: CancellationToken,
+    http: http1::Builder,
+    refusals: Refusals,
+    turned_away: TurnedAway,
+}
+
+impl<A: Answering> Serving<A> {
+    fn new(
+        answering: A,
+        config: ServeConfig,
+        places: Connections,
+        shutdown: CancellationToken,
+    ) -> Self {
+        let connections = TaskTracker::new();
+        let refusals = Refusals {
+            ids: config.request_ids.clone(),
+            page: config.refusal_page.clone(),
         };
+        let handover = config.handover.as_ref();
+        Self {
+            draining: handover.map(|handover| handover.draining.child_token()),
+            turned_away: TurnedAway::new(config.name, refusals.clone(), connections.clone()),
+            http: http1_builder(&config),
+            cut_off: CancellationToken::new(),
+            answering,
+            config,
+            places,
+            shutdown,
+            connections,
+            refusals,
+        }
+    }
+
+    /// Serves a connection that was accepted, in a task of its own.
+    async fn take(&self, accepted: io::Result<(TcpStream, SocketAddr)>) {
         let (stream, peer) = match accepted {
             Ok(accepted) => accepted,
-            Err(error) => {
-                rest_after(&error, &config).await;
-                continue;
-            }
+            Err(error) => return rest_after(&error, &self.config).await,
         };
-        let place = match places.enter(peer.ip()) {
+        let place = match self.places.enter(peer.ip()) {
             Ok(place) => place,
-            Err(full) => {
-                turned_away.tell(stream, full);
-                continue;
-            }
+            Err(full) => return self.turned_away.tell(stream, full),
         };
         // Frames and small responses are written in one piece, so Nagle's algorithm would only
         // delay them.
         if stream.set_nodelay(true).is_err() {
-            continue;
+            return;
         }
         let state = HeadState::default();
         let socket = HeadWatch::new(
-            Socket::new(stream, place, &config),
+            Socket::new(stream, place, &self.config),
             state.clone(),
-            config.head_max,
-            config.keepalive,
-            refusals.clone(),
+            self.config.head_max,
+            self.config.keepalive,
+            self.refusals.clone(),
         );
         let client = Client {
             peer,
             state,
-            answering: answering.clone(),
+            answering: self.answering.clone(),
+            draining: self.draining.clone(),
+            has_asked: AtomicBool::new(false),
         };
         let stop = Stop {
-            shutdown: shutdown.clone(),
-            cut_off: cut_off.clone(),
+            shutdown: self.shutdown.clone(),
+            cut_off: self.cut_off.clone(),
         };
-        connections.spawn(serve_connection(http.clone(), socket, client, stop));
+        let serving = serve_connection(self.http.clone(), socket, client, stop);
+        self.connections.spawn(serving);
     }
-    drop(listener);
-    connections.close();
-    if tokio::time::timeout(config.grace, connections.wait())
-        .await
-        .is_err()
-    {
-        tracing::warn!(
-            listener = config.name,
-            connections = connections.len(),
-            "requests were cut off because the grace period is over"
-        );
-        cut_off.cancel();
-        connections.wait().await;
+
+    /// Lets running requests finish within the grace period.
+    async fn end(self) {
+        self.connections.close();
+        let finished = tokio::time::timeout(self.config.grace, self.connections.wait());
+        if finished.await.is_err() {
+            tracing::warn!(
+                listener = self.config.name,
+                connections = self.connections.len(),
+                "requests were cut off because the grace period is over"
+            );
+            self.cut_off.cancel();
+            self.connections.wait().await;
+        }
     }
 }
 
@@ -217,6 +346,20 @@ struct Client<A> {
     peer: SocketAddr,
     state: HeadState,
     answering: A,
+    /// Cancelled when the process begins to drain.
+    draining: Option<CancellationToken>,
+    /// Whether a request has come.
+    has_asked: AtomicBool,
+}
+
+impl<A> Client<A> {
+    /// Whether its connection is to be closed after the answer under way, so that the client's next
+    /// request is for another gateway.
+    fn is_to_leave(&self) -> bool {
+        self.draining
+            .as_ref()
+            .is_some_and(CancellationToken::is_cancelled)
+    }
 }
 
 /// How a connection ends before its client closes it.
@@ -235,6 +378,7 @@ async fn serve_connection(
 ) {
     let service = service_fn(|request: Request<Incoming>| {
         client.state.serving();
+        client.has_asked.store(true, Ordering::Relaxed);
         async {
             let (request, rest) = unread::watch(request);
             let mut response = client.answering.answer(client.peer, request).await;
@@ -244,6 +388,10 @@ async fn serve_connection(
                 && rest.settle(&mut response).await
             {
                 client.state.linger();
+            }
+            if client.is_to_leave() && response.status() != StatusCode::SWITCHING_PROTOCOLS {
+                let close = HeaderValue::from_static("close");
+                response.headers_mut().insert(CONNECTION, close);
             }
             Ok::<_, Infallible>(response.map(|body| client.state.until_answered(body)))
         }
@@ -258,10 +406,19 @@ async fn serve_connection(
         biased;
         served = connection.as_mut() => served,
         () = stop.shutdown.cancelled() => {
-            connection.as_mut().graceful_shutdown();
+            // A connection without a request would be closed at once, and one may be on its way.
+            let has_asked = client.has_asked.load(Ordering::Relaxed);
+            let settles = if has_asked { Duration::ZERO } else { SETTLES_WITHIN };
+            let ending = async {
+                if let Ok(served) = timeout(settles, connection.as_mut()).await {
+                    return served;
+                }
+                connection.as_mut().graceful_shutdown();
+                connection.await
+            };
             tokio::select! {
                 biased;
-                served = connection => served,
+                served = ending => served,
                 () = stop.cut_off.cancelled() => return,
             }
         }

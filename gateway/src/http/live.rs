@@ -31,6 +31,7 @@ use web::ApiResult;
 use web::event_stream::{HEARTBEAT_EVERY, RETRY_SPREAD_MS, event_stream, retry};
 
 use super::openapi::{OfLine, OfLive, OfPlace, OfRoom};
+use super::place::renewed_cookie;
 use super::presented;
 use super::room::{Line, RoomPath, Shows};
 use super::websocket::{self, End, Handshake, Refusal, WebSocket};
@@ -94,14 +95,16 @@ pub async fn live(
         room.status_of(&presented.token, standing, room.parts.clock.now())?;
         return Ok(event_stream(stream::empty()));
     }
+    let cookie = renewed_cookie(&state, &room, &presented);
     let connections_max = state.connections_per_place_max;
     let connection = Connection::open(room, presented.token, connections_max).await?;
     let Some(handshake) = handshake else {
-        return Ok(event_stream(events(connection)));
+        return Ok((cookie, event_stream(events(connection))).into_response());
     };
     // Tracked, so that shutdown waits for the reconnect frame.
     let tasks = connection.room.parts.tasks.clone();
-    Ok(handshake.accept(&tasks, |socket| serve(socket, connection)))
+    let accepted = handshake.accept(&tasks, |socket| serve(socket, connection));
+    Ok((cookie, accepted).into_response())
 }
 
 /// One fan's live connection, as a WebSocket or an event stream.

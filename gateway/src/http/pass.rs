@@ -15,6 +15,7 @@ use web::{ApiJson, ApiResult, NoFields};
 use super::openapi::{OfBody, OfCalls, OfGivingUp, OfLine, OfOrigin, OfPlace, OfRoom};
 use super::presented;
 use super::room::{Line, RoomPath, Shows, private};
+use crate::rotation::JWKS_MAX_AGE;
 
 /// Claim a turn
 ///
@@ -101,6 +102,10 @@ pub async fn end(
     Ok(private((StatusCode::NO_CONTENT, cleared).into_response()))
 }
 
+const CACHEABLE: &str = "public, max-age=300";
+// A new key signs only when nobody may have a list without it any more.
+const _: () = assert!(JWKS_MAX_AGE.as_secs() == 300);
+
 /// Read the keys that verify passes
 #[utoipa::path(
     get, path = "/_line/v1/jwks.json", tag = "pass",
@@ -112,10 +117,7 @@ pub async fn end(
 pub async fn jwks(State(state): Line) -> impl IntoResponse {
     let keys: JwkSet = state.rooms.parts().pass_keys.jwks();
     (
-        [(
-            CACHE_CONTROL,
-            HeaderValue::from_static("public, max-age=300"),
-        )],
+        [(CACHE_CONTROL, HeaderValue::from_static(CACHEABLE))],
         ApiJson(keys),
     )
 }

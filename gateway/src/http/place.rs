@@ -5,8 +5,8 @@ use axum::response::{IntoResponse, Response};
 use contract::line::{JoinRequest, PassGrant, StatusDocument};
 use contract::{Clock, Problem, ProblemCode, RoomId};
 use data_encoding::BASE64URL_NOPAD;
-use http::StatusCode;
 use http::header::SET_COOKIE;
+use http::{HeaderName, HeaderValue, StatusCode};
 use line::policy::place::PlaceToken;
 use line::room::Room;
 use line::store::{Enter, Standing};
@@ -14,7 +14,7 @@ use line::visitor::{Joined, Joiner};
 use web::{ApiError, ApiJson, ApiResult};
 
 use super::openapi::{OfBody, OfGivingUp, OfJoining, OfLine, OfPlace, OfRoom};
-use super::presented;
+use super::presented::{self, PresentedPlace};
 use super::room::{Line, RoomPath, Shows, private};
 use super::state::LineState;
 use crate::edge::presented::Presented;
@@ -162,8 +162,20 @@ pub async fn status(
 ) -> ApiResult<Response> {
     let presented = presented::place_required(&room, &visitor)?;
     state.limits.check_poll(presented.token.place)?;
-    let status = look(&room, &presented.token).await?;
-    Ok(private(ApiJson(status).into_response()))
+    let mut status = look(&room, &presented.token).await?;
+    let cookie = renewed_cookie(&state, &room, &presented);
+    status.place = presented.renewed;
+    Ok(private((cookie, ApiJson(status)).into_response()))
+}
+
+/// The place cookie of a token that is renewed.
+pub(super) fn renewed_cookie(
+    state: &LineState,
+    room: &Room,
+    presented: &PresentedPlace,
+) -> Option<[(HeaderName, HeaderValue); 1]> {
+    let text = presented.renewed.as_ref()?;
+    Some([(SET_COOKIE, state.cookies.place(&room.id, text))])
 }
 
 /// The status of the holder of `token`; while the store does not answer, from the last known view.

@@ -21,6 +21,9 @@ const CLOCK_SKEW_MAX: Duration = Duration::from_secs(10);
 pub struct PresentedPlace {
     /// The token, genuine and for the requested room.
     pub token: PlaceToken,
+    /// Its text under the key that signs now, if it is of an earlier one: the visitor is to keep
+    /// that, because the earlier key will be dropped.
+    pub renewed: Option<String>,
 }
 
 /// The place that the request presents for `room`, if any. A bearer token takes precedence over a
@@ -31,7 +34,8 @@ pub fn place(room: &Room, presented: &Presented) -> Result<Option<PresentedPlace
         return Ok(None);
     };
     let token = verified(room, &room.id, text)?;
-    Ok(Some(PresentedPlace { token }))
+    let renewed = room.parts.place_keys.renewed(&token, text);
+    Ok(Some(PresentedPlace { token, renewed }))
 }
 
 /// Whether the request presents a place token of `room`, valid or not: then the response is

@@ -12,8 +12,9 @@ use bytes::Bytes;
 use contract::principal::Principal;
 use contract::upstream::{Bounds, Upstream};
 use contract::{Clock, PlaceId, Problem, SystemClock, Timestamp};
-use gateway::edge::cores::{self, Cores};
+use gateway::edge::cores::Cores;
 use gateway::edge::serve::{Answering, ServeConfig, serve};
+use gateway::edge::sockets::{Claim, Sockets};
 use gateway::proxy::breaker::BreakerConfig;
 use gateway::proxy::{Command, End, Forwarded, Proxy, ProxyConfig, Terms, Visitor};
 use http::header::HOST;
@@ -66,7 +67,10 @@ impl Server {
     /// As the public listener is served: on two cores.
     pub(crate) fn start_on_cores(answering: impl Answering, config: ServeConfig) -> Self {
         let two = 2.try_into().unwrap();
-        let listeners = cores::listen(([127, 0, 0, 1], 0).into(), two).unwrap();
+        let listeners = Sockets::bind(([127, 0, 0, 1], 0).into(), two, Claim::Alone)
+            .unwrap()
+            .listen()
+            .unwrap();
         let addr = listeners[0].local_addr().unwrap();
         let shutdown = CancellationToken::new();
         let stop = shutdown.clone();

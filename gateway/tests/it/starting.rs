@@ -20,20 +20,25 @@ use test_support::pgbouncer::PgBouncer;
 use test_support::redis_cluster::RedisCluster;
 use test_support::redis_server::RedisServer;
 
-const PROGRAM: &str = env!("CARGO_BIN_EXE_ropeline-gateway");
-const TOKEN: &str = "token-of-the-start-tests";
+pub(crate) const PROGRAM: &str = env!("CARGO_BIN_EXE_ropeline-gateway");
+pub(crate) const TOKEN: &str = "token-of-the-start-tests";
 /// How long a start or a stop may take, on a machine that is busy with other tests.
 const WAIT_MAX: Duration = Duration::from_mins(1);
 
 /// A gateway process on the test's servers, working in a directory of its own.
-struct Process {
+pub(crate) struct Process {
     child: Child,
     home: PathBuf,
     http: reqwest::Client,
 }
 
 impl Process {
-    fn start(program: &Path, home: &Path, database: &TestDatabase, arguments: &[&str]) -> Self {
+    pub(crate) fn start(
+        program: &Path,
+        home: &Path,
+        database: &TestDatabase,
+        arguments: &[&str],
+    ) -> Self {
         let log = File::create(home.join("gateway.log")).unwrap();
         let child = Command::new(program)
             .args(arguments)
@@ -58,11 +63,11 @@ impl Process {
         }
     }
 
-    fn log(&self) -> String {
+    pub(crate) fn log(&self) -> String {
         fs::read_to_string(self.home.join("gateway.log")).unwrap_or_default()
     }
 
-    fn announced(&self) -> Option<Value> {
+    pub(crate) fn announced(&self) -> Option<Value> {
         let text = fs::read_to_string(self.home.join(".ropeline/admin.json")).ok()?;
         serde_json::from_str(&text).ok()
     }
@@ -89,7 +94,7 @@ impl Process {
         }
     }
 
-    async fn becomes_ready(&mut self) {
+    pub(crate) async fn becomes_ready(&mut self) {
         self.until("it is ready", async |this| {
             let ops = this.announced()?["opsUrl"].as_str()?.to_owned();
             let answer = this.http.get(format!("{ops}/readyz")).send().await.ok()?;
@@ -110,25 +115,33 @@ impl Process {
         checks.find(|check| check["name"] == "redis").cloned()
     }
 
-    async fn ends(&mut self) -> ExitStatus {
+    pub(crate) async fn ends(&mut self) -> ExitStatus {
         let ended = tokio::time::timeout(WAIT_MAX, self.child.wait()).await;
         ended
             .unwrap_or_else(|_| panic!("does not end\n{}", self.log()))
             .unwrap()
     }
 
-    fn terminate(&self) {
-        let pid = self.child.id().expect("ended by itself");
-        kill(Pid::from_raw(pid.try_into().unwrap()), Signal::SIGTERM).unwrap();
+    /// Its process id.
+    pub(crate) fn pid(&self) -> u32 {
+        self.child.id().expect("ended by itself")
     }
 
-    async fn stop(mut self) {
+    fn terminate(&self) {
+        kill(
+            Pid::from_raw(self.pid().try_into().unwrap()),
+            Signal::SIGTERM,
+        )
+        .unwrap();
+    }
+
+    pub(crate) async fn stop(mut self) {
         self.terminate();
         let status = self.ends().await;
         assert!(status.success(), "{status}\n{}", self.log());
     }
 
-    async fn import_show(&self) {
+    pub(crate) async fn import_show(&self) {
         let show = json!({
             "showId": "lanterns",
             "city": { "cityId": "mumbai", "name": "Mumbai", "country": "IN",
@@ -158,7 +171,7 @@ impl Process {
 }
 
 /// A directory whose path has what people's paths have.
-fn home() -> TempDir {
+pub(crate) fn home() -> TempDir {
     let mut named = tempfile::Builder::new();
     named.prefix("Löwen und Café ").tempdir().unwrap()
 }
@@ -310,7 +323,7 @@ async fn gateways_of_two_databases_do_not_share_a_line() {
 }
 
 #[tokio::test]
-async fn a_signing_key_is_replaced_by_putting_the_new_one_in_front_and_then_dropping_the_old() {
+async fn a_key_is_replaced_that_no_gateway_signs_with_any_more() {
     let (home, database) = (home(), TestDatabase::create().await);
     let pem = |name: &str, seed: u8| {
         let path = home.path().join(name);
@@ -326,6 +339,11 @@ async fn a_signing_key_is_replaced_by_putting_the_new_one_in_front_and_then_drop
         gateway.becomes_ready().await;
         gateway.stop().await;
         fs::remove_file(home.path().join(".ropeline/admin.json")).unwrap();
+        // What was published is forgotten by all, so that the next key signs at once.
+        sqlx::query("update gateway_keys set seen_at = seen_at - interval '301 seconds'")
+            .execute(&database.pool())
+            .await
+            .unwrap();
     }
     let arguments = ["--signing-keys", "other.pem"];
     let mut stranger = Process::start(Path::new(PROGRAM), home.path(), &database, &arguments);
@@ -335,6 +353,21 @@ async fn a_signing_key_is_replaced_by_putting_the_new_one_in_front_and_then_drop
         .await
         .unwrap();
     assert_eq!(ids, [1]);
+}
+
+#[tokio::test]
+async fn a_gateway_starts_on_a_schema_that_a_later_version_has_brought_further() {
+    let (home, database) = (home(), TestDatabase::create().await);
+    sqlx::query(
+        "insert into _sqlx_migrations (version, description, success, checksum, execution_time)
+         values (99990101000000, 'later', true, '', 0)",
+    )
+    .execute(&database.pool())
+    .await
+    .unwrap();
+    let mut gateway = Process::start(Path::new(PROGRAM), home.path(), &database, &[]);
+    gateway.becomes_ready().await;
+    gateway.stop().await;
 }
 
 #[tokio::test]

@@ -24,7 +24,7 @@ use gateway::public::{PublicParts, PublicSide};
 use http::{HeaderMap, Method, StatusCode};
 use ipnet::IpNet;
 use line::policy::care::RateShare;
-use line::policy::place::PlaceKeys;
+use line::policy::place::{PlaceKeys, place_secret};
 use line::policy::status::StockFigures;
 use line::records::durable::DurableRecords;
 use line::records::{Act, Admissions, Audit, Database, Rooms, pool_options};
@@ -285,7 +285,7 @@ impl World {
                 audit: Audit::new(database),
             }),
             pass_keys: Arc::new(PassKeys::new("https://line.test", keys()).unwrap()),
-            place_keys: Arc::new(PlaceKeys::derive(&keys())),
+            place_keys: Arc::new(PlaceKeys::new(&keys(), place_secret(&keys()[0]))),
             clock: clock.clone(),
             skew,
             process: randomness.uuid(),

@@ -290,6 +290,7 @@ impl Calls {
             phase: room.phase(),
             upstream,
             calls_per_minute: upstream.of(record.settings.new_users_per_minute),
+            call_batch: record.settings.call_batch,
             active_max: record.settings.total_active_users,
             in_line: state.in_line,
             occupied: state.occupied,

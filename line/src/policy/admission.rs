@@ -5,6 +5,11 @@
 //! is credited in full up to [`CATCH_UP_MAX`], so that a busy machine does not slow the line.
 //! What unclaimed calls give back comes on top of it, as [`Shows`] paces it (ENTRIES).
 //!
+//! A room with a call batch calls nobody until the bucket has the whole of it, and then so many at
+//! once. Its bucket is a batch deep, so whatever comes late, in no window more are called than the
+//! rate, one batch and one tick's worth. A batch that finds fewer waiting, or less room below the
+//! cap, calls those; the rest of its credit counts towards the next.
+//!
 //! CAP: called and active together never pass the cap.
 
 use std::time::Duration;
@@ -27,6 +32,10 @@ pub const CATCH_UP_MAX: Duration = Duration::from_millis(200);
 
 /// Most calls in one tick. Bounds one script call to about a millisecond.
 pub const CALLS_PER_TICK_MAX: u64 = 1000;
+
+/// Longest time that a room which calls in batches is credited with at once: that of a rest, and
+/// that of a leader who is replaced. Its bucket bounds what comes of it.
+const BATCH_CATCH_UP_MAX: Duration = Duration::from_hours(1);
 
 /// The rate bucket, as the store keeps it between ticks and across leaders.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -76,12 +85,12 @@ pub fn decide(bucket: Bucket, situation: &Situation, now: Timestamp) -> Decision
         return none(LimitedBy::Stock);
     }
     let pace = pace_of(bucket, situation, now);
-    let by_rate = (filled.credit + filled.returned) / CREDIT_ONE;
+    let by_rate = whole_batches((filled.credit + filled.returned) / CREDIT_ONE, situation);
     let by_cap = situation.active_max.saturating_sub(situation.occupied);
     let (count, limited_by) = [
         (situation.in_line, LimitedBy::Line),
         (by_cap, LimitedBy::Cap),
-        (by_rate.min(CALLS_PER_TICK_MAX), pace),
+        (by_rate, pace),
     ]
     .into_iter()
     .min_by_key(|(n, _)| *n)
@@ -94,11 +103,25 @@ pub fn decide(bucket: Bucket, situation: &Situation, now: Timestamp) -> Decision
     }
 }
 
+/// How many are called at a time at least, if so many wait.
+fn batch_of(situation: &Situation) -> u64 {
+    situation
+        .call_batch
+        .map_or(1, |batch| batch.clamp(1, CALLS_PER_TICK_MAX))
+}
+
+/// What one tick may call of `calls`: whole batches.
+fn whole_batches(calls: u64, situation: &Situation) -> u64 {
+    let batch = batch_of(situation);
+    calls.min(CALLS_PER_TICK_MAX) / batch * batch
+}
+
 /// What the pace of calls is bounded by: the rate, or an upstream that is given a part of it, or what
 /// makes ticks come so late that time between them is not credited.
 fn pace_of(bucket: Bucket, situation: &Situation, now: Timestamp) -> LimitedBy {
     let elapsed = bucket.filled_at.map_or(TICK, |at| now.since(at));
-    if elapsed <= CATCH_UP_MAX || situation.has_rested {
+    let is_credited = situation.call_batch.is_some() || situation.has_rested;
+    if elapsed <= CATCH_UP_MAX || is_credited {
         match situation.upstream {
             RateShare::ALL => LimitedBy::Rate,
             _ => LimitedBy::Upstream,
@@ -121,26 +144,35 @@ pub fn spend(bucket: Bucket, count: u64) -> Bucket {
     }
 }
 
-/// Adds what time accrued. A tick's worth (at least one call) is kept at most, plus the
-/// fraction of a call that the last tick could not spend; a late tick keeps all it accrued.
+/// Adds what time accrued. A tick's worth (at least one call, or the batch) is kept at most, plus
+/// the fraction of it that the last tick could not spend; a late tick keeps all it accrued.
 fn fill(bucket: Bucket, situation: &Situation, now: Timestamp) -> Bucket {
-    let elapsed = bucket
-        .filled_at
-        .map_or(TICK, |at| now.since(at))
-        .min(CATCH_UP_MAX);
-    let accrued = worth(elapsed, situation.calls_per_minute);
-    let depth = worth(TICK, situation.calls_per_minute)
-        .max(CREDIT_ONE)
-        .max(accrued.saturating_add(CREDIT_ONE - 1));
+    let rate = situation.calls_per_minute;
+    let elapsed = bucket.filled_at.map_or(TICK, |at| now.since(at));
+    let accrued = worth(elapsed.min(CATCH_UP_MAX), rate);
+    let earned = match situation.call_batch {
+        Some(_) => worth(elapsed.min(BATCH_CATCH_UP_MAX), rate),
+        None => accrued,
+    };
+    let unit = batch_of(situation) * CREDIT_ONE;
+    let depth = worth(TICK, rate)
+        .max(unit)
+        .max(accrued.saturating_add(unit - 1));
     let mut shows = bucket.shows;
     if bucket.filled_at.is_none() {
         // Claims from before are none of this bucket's.
         shows.claims = situation.claims;
     }
     shows.note(situation, accrued, now);
+    let credit = bucket.credit.saturating_add(earned).min(depth);
+    // What was given back helps to fill a batch, and never makes a second one of it.
+    let kept = match situation.call_batch {
+        Some(_) => credit.saturating_add(bucket.returned),
+        None => bucket.returned,
+    };
     Bucket {
-        credit: bucket.credit.saturating_add(accrued).min(depth),
-        returned: bucket.returned + shows.release(accrued, bucket.returned),
+        credit,
+        returned: bucket.returned + shows.release(accrued, kept, unit),
         filled_at: Some(bucket.filled_at.map_or(now, |at| at.max(now))),
         shows,
     }
@@ -158,6 +190,7 @@ mod tests {
             phase: Phase::Queueing,
             upstream: RateShare::ALL,
             calls_per_minute,
+            call_batch: None,
             active_max: u64::MAX,
             in_line: u64::MAX,
             occupied: 0,
@@ -219,6 +252,99 @@ mod tests {
         }
         let first = decide(bucket, &busy(6_000), START.plus(Duration::from_mins(1)));
         assert!(first.count <= 10, "{}", first.count);
+    }
+
+    fn in_batches(calls_per_minute: u64, batch: u64) -> Situation {
+        Situation {
+            call_batch: Some(batch),
+            ..busy(calls_per_minute)
+        }
+    }
+
+    #[test]
+    fn a_room_with_a_call_batch_calls_so_many_at_once_as_often_as_the_rate_allows() {
+        for (rate, batch, seconds) in [(600, 100, 10), (6_000, 1_000, 10), (60, 20, 20)] {
+            let calls = run(&in_batches(rate, batch), std::iter::repeat_n(100, 6_001));
+            let made: Vec<_> = calls.iter().filter(|(_, n)| *n > 0).collect();
+            assert!(made.iter().all(|(_, n)| *n == batch), "{made:?}");
+            assert_eq!(made.len(), 600 / seconds, "{rate} by {batch}");
+            for pair in made.windows(2) {
+                assert_eq!(pair[1].0 - pair[0].0, seconds as u64 * 1_000);
+            }
+        }
+        // A batch that is due in every tick and more often is called by several of it.
+        let calls = run(&in_batches(60_000, 30), std::iter::repeat_n(100, 600));
+        assert!(calls.iter().all(|(_, n)| n % 30 == 0));
+        let sum: u64 = calls.iter().map(|(_, n)| n).sum();
+        assert!((59_900..=60_000).contains(&sum), "{sum}");
+    }
+
+    #[test]
+    fn a_batch_is_cut_short_by_the_line_and_the_cap_and_keeps_its_credit() {
+        let full = Bucket {
+            credit: 100 * CREDIT_ONE,
+            filled_at: Some(START),
+            ..Bucket::default()
+        };
+        let base = in_batches(600, 100);
+        let few = Situation {
+            in_line: 40,
+            ..base
+        };
+        let decision = decide(full, &few, START.plus(TICK));
+        assert_eq!((decision.count, decision.limited_by), (40, LimitedBy::Line));
+        let next = decide(decision.bucket, &base, START.plus(TICK * 2));
+        assert_eq!((next.count, next.limited_by), (0, LimitedBy::Rate));
+        let due = decide(decision.bucket, &base, START.plus(TICK * 41));
+        assert_eq!(due.count, 100);
+        let near_the_cap = Situation {
+            active_max: 50,
+            occupied: 43,
+            ..base
+        };
+        let decision = decide(full, &near_the_cap, START.plus(TICK));
+        assert_eq!((decision.count, decision.limited_by), (7, LimitedBy::Cap));
+    }
+
+    #[test]
+    fn an_empty_line_saves_up_one_batch_and_a_late_tick_is_owed_no_more() {
+        let situation = in_batches(600, 100);
+        let empty = Situation {
+            in_line: 0,
+            ..situation
+        };
+        let mut bucket = decide(Bucket::default(), &empty, START).bucket;
+        let late = START.plus(Duration::from_mins(20));
+        bucket = decide(bucket, &empty, late).bucket;
+        let decision = decide(bucket, &situation, late.plus(TICK));
+        assert_eq!(decision.count, 100);
+        let next = decide(decision.bucket, &situation, late.plus(TICK * 2));
+        assert_eq!((next.count, next.limited_by), (0, LimitedBy::Rate));
+    }
+
+    #[test]
+    fn what_a_batch_gave_back_makes_the_next_one_come_sooner() {
+        let mut bucket = Bucket::default();
+        let mut calls = Vec::new();
+        // Half of each batch does not show; it is given back three seconds after the call.
+        for tick in 0..1_200u32 {
+            let lately = |ticks_ago: usize| match calls.len().checked_sub(ticks_ago) {
+                Some(at) => calls.get(at).copied().unwrap_or(0),
+                None => 0,
+            };
+            let situation = Situation {
+                given_back: lately(30) / 2,
+                claims: calls.iter().map(|n| n / 2).sum(),
+                ..in_batches(600, 100)
+            };
+            let decision = decide(bucket, &situation, START.plus(TICK * tick));
+            bucket = decision.bucket;
+            calls.push(decision.count);
+        }
+        let batches: Vec<u64> = calls.iter().copied().filter(|n| *n > 0).collect();
+        assert!(batches.iter().all(|n| *n == 100), "{batches:?}");
+        // Two minutes at 600 are 12 batches; with half of them given back, up to 24.
+        assert!((16..=25).contains(&batches.len()), "{}", batches.len());
     }
 
     #[test]
@@ -355,6 +481,27 @@ mod tests {
                     let window = at - calls[from].0;
                     let bound = (window + catch_up) * rate / 60_000 + 2;
                     prop_assert!(sum <= bound, "{sum} > {bound} in {window} ms");
+                }
+            }
+        }
+
+        /// RATE of a room that calls in batches: one batch more, however late ticks come.
+        #[test]
+        fn no_window_of_a_room_with_batches_exceeds_the_rate_by_more_than_one(
+            rate in 1u64..200_000,
+            batch in 1u64..=CALLS_PER_TICK_MAX,
+            gaps in prop::collection::vec(1u64..5_000, 1..200)
+        ) {
+            let calls = run(&in_batches(rate, batch), gaps.iter().copied());
+            let catch_up = u64::try_from(CATCH_UP_MAX.as_millis()).unwrap();
+            for from in 0..calls.len() {
+                let mut sum = 0;
+                for (at, n) in &calls[from..] {
+                    sum += n;
+                    let window = at - calls[from].0;
+                    let bound = (window + catch_up) * rate / 60_000 + batch + 1;
+                    prop_assert!(sum <= bound, "{sum} > {bound} in {window} ms");
+                    prop_assert_eq!(n % batch, 0);
                 }
             }
         }

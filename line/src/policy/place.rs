@@ -5,6 +5,8 @@
 //! then the room's name; the MAC is HMAC-SHA256, truncated to 16 bytes, under a key derived
 //! from the gateway's signing key for this purpose only.
 
+use std::sync::atomic::{AtomicUsize, Ordering};
+
 use contract::pass::PassKey;
 use contract::{PlaceId, RoomId, Timestamp};
 use data_encoding::BASE64URL_NOPAD;
@@ -52,25 +54,41 @@ pub struct PlaceTokenInvalid;
 
 /// Keys that sign and verify place tokens and give places their ids.
 pub struct PlaceKeys {
-    /// The first signs, all verify.
-    token: Vec<[u8; 32]>,
-    /// Derived from the last signing key, which stays the same while new ones are put in front.
+    /// One for each signing key, under its id. All verify.
+    token: Vec<(String, [u8; 32])>,
+    /// Index of the one that signs.
+    signer: AtomicUsize,
+    /// Stays the same while signing keys are replaced, so that a nonce stays the same place.
     place: [u8; 32],
 }
 
 impl PlaceKeys {
-    /// Derives the keys from the gateway's signing keys, of which there must be one.
-    pub fn derive(signing: &[PassKey]) -> Self {
+    /// Derives the keys of tokens from the gateway's signing keys, of which there must be one. The
+    /// first signs. `place` is the secret of place ids.
+    pub fn new(signing: &[PassKey], place: [u8; 32]) -> Self {
+        let token = signing.iter().map(|key| {
+            let token = subkey(key.secret(), b"place-token-v1");
+            (key.kid().to_owned(), token)
+        });
         Self {
-            token: signing
-                .iter()
-                .map(|key| subkey(key.secret(), b"place-token-v1"))
-                .collect(),
-            place: subkey(
-                signing.last().map_or(&[0; 32], PassKey::secret),
-                b"place-id-v1",
-            ),
+            token: token.collect(),
+            signer: AtomicUsize::new(0),
+            place,
         }
+    }
+
+    /// Signs with the key `id` from now on. Whether there is such a key.
+    pub fn sign_with(&self, id: &str) -> bool {
+        let index = self.token.iter().position(|(known, _)| known == id);
+        if let Some(index) = index {
+            self.signer.store(index, Ordering::Relaxed);
+        }
+        index.is_some()
+    }
+
+    fn signing(&self) -> &[u8; 32] {
+        let signing = self.token.get(self.signer.load(Ordering::Relaxed));
+        signing.map_or(&[0; 32], |(_, key)| key)
     }
 
     /// The place that `nonce` stands for in `room`: the same nonce is the same place
@@ -117,12 +135,19 @@ impl PlaceKeys {
     /// Signs `token`.
     pub fn sign(&self, token: &PlaceToken) -> String {
         let payload = encode(token);
-        let key = self.token.first().unwrap_or(&[0; 32]);
         format!(
             "{VERSION_PREFIX}{}.{}",
             BASE64URL_NOPAD.encode(&payload),
-            BASE64URL_NOPAD.encode(&tag(key, &payload))
+            BASE64URL_NOPAD.encode(&tag(self.signing(), &payload))
         )
+    }
+
+    /// `token`, which `text` stands for, signed with the key that signs now; none if it is that
+    /// already.
+    pub fn renewed(&self, token: &PlaceToken, text: &str) -> Option<String> {
+        // With one key there is nothing to compare.
+        let renewed = (self.token.len() > 1).then(|| self.sign(token))?;
+        (renewed != text).then_some(renewed)
     }
 
     /// Reads `text` if it is a token that one of our keys signed.
@@ -143,12 +168,18 @@ impl PlaceKeys {
         let genuine = self
             .token
             .iter()
-            .any(|key| bool::from(tag(key, &payload).ct_eq(&mac)));
+            .any(|(_, key)| bool::from(tag(key, &payload).ct_eq(&mac)));
         if !genuine {
             return Err(PlaceTokenInvalid);
         }
         decode(&payload).ok_or(PlaceTokenInvalid)
     }
+}
+
+/// The secret of place ids that an installation begins with: what earlier versions derived from
+/// the last of their signing keys.
+pub fn place_secret(signing: &PassKey) -> [u8; 32] {
+    subkey(signing.secret(), b"place-id-v1")
 }
 
 /// A key for one `purpose`, derived from a signing key's secret by HKDF-SHA256 (RFC 5869).
@@ -220,7 +251,8 @@ mod tests {
             .iter()
             .map(|seed| PassKey::from_seed([*seed; 32]).unwrap())
             .collect();
-        PlaceKeys::derive(&signing)
+        let place = place_secret(signing.last().unwrap());
+        PlaceKeys::new(&signing, place)
     }
 
     fn token() -> PlaceToken {
@@ -250,6 +282,25 @@ mod tests {
     }
 
     #[test]
+    fn a_token_of_an_earlier_key_is_renewed_and_means_the_same() {
+        let both = keys(&[1, 2]);
+        let old = both.sign(&token());
+        assert_eq!(both.renewed(&token(), &old), None);
+        let second = PassKey::from_seed([2; 32]).unwrap();
+        assert!(both.sign_with(second.kid()));
+        assert!(!both.sign_with("feed"));
+        let renewed = both.renewed(&token(), &old).unwrap();
+        assert_eq!(both.renewed(&token(), &renewed), None);
+        for known in [&old, &renewed] {
+            assert_eq!(both.verify(known), Ok(token()));
+        }
+        // The old key is dropped.
+        assert_eq!(keys(&[2]).verify(&renewed), Ok(token()));
+        assert_eq!(keys(&[2]).verify(&old), Err(PlaceTokenInvalid));
+        assert_eq!(keys(&[2]).renewed(&token(), &renewed), None);
+    }
+
+    #[test]
     fn every_changed_character_is_noticed() {
         let keys = keys(&[1]);
         let text = keys.sign(&token());
@@ -271,7 +322,7 @@ mod tests {
     }
 
     #[test]
-    fn a_nonce_is_one_place_for_as_long_as_the_oldest_key_is_kept() {
+    fn a_nonce_is_one_place_whatever_signs() {
         let room = "eras".parse().unwrap();
         let place = keys(&[1]).place_id(&room, &[5; 16]);
         assert_eq!(keys(&[2, 1]).place_id(&room, &[5; 16]), place);

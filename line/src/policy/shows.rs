@@ -21,7 +21,7 @@ use contract::Timestamp;
 use super::credit::{CREDIT_ONE, worth};
 use super::situation::Situation;
 
-/// Longest that credit waits in the reserve.
+/// Longest that credit waits in the reserve of a room that calls evenly.
 pub const KEPT: Duration = Duration::from_secs(30);
 
 /// How many entries may be behind the rate and still be made up for, as a span at the rate.
@@ -43,6 +43,13 @@ const OBSERVED_MIN: u64 = 20;
 
 /// Most credit in the reserve, in calls.
 const RESERVE_MAX: u64 = 100_000;
+
+/// How long credit waits in the reserve: in a room that calls in batches, until the next one.
+fn kept_for(situation: &Situation) -> Duration {
+    let rate = situation.calls_per_minute.max(1);
+    let batch = situation.call_batch.unwrap_or(0);
+    KEPT.max(Duration::from_millis(batch.saturating_mul(60_000) / rate))
+}
 
 /// What is known of shows, as the store keeps it between ticks and across leaders.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -112,7 +119,7 @@ impl Shows {
         let drawn = signed(claimed.saturating_mul(CREDIT_ONE));
         self.account = due.saturating_sub(drawn).max(-ahead);
         let since = Timestamp::from_ms(self.reserve_ms);
-        if now.since(since) >= KEPT {
+        if now.since(since) >= kept_for(situation) {
             self.reserve = 0;
         }
         if self.reserve == 0 {
@@ -123,8 +130,9 @@ impl Shows {
         self.reserve = kept.min(RESERVE_MAX * CREDIT_ONE);
     }
 
-    /// Takes from the reserve what may be called now, where `released` is not spent yet.
-    pub(super) fn release(&mut self, accrued: u64, released: u64) -> u64 {
+    /// Takes from the reserve what may be called now, where `kept` is not spent yet and calls are
+    /// made by the `unit`.
+    pub(super) fn release(&mut self, accrued: u64, kept: u64, unit: u64) -> u64 {
         if self.account < 0 {
             return 0;
         }
@@ -132,8 +140,8 @@ impl Shows {
         let in_all = u128::from(accrued) * u128::from(SPARE) / u128::from(share);
         let in_all = u64::try_from(in_all).unwrap_or(u64::MAX);
         let paced = in_all.saturating_sub(accrued);
-        let depth = CREDIT_ONE.max(paced.saturating_add(CREDIT_ONE - 1));
-        let freed = paced.min(self.reserve).min(depth.saturating_sub(released));
+        let depth = unit.max(paced.saturating_add(unit - 1));
+        let freed = paced.min(self.reserve).min(depth.saturating_sub(kept));
         self.reserve -= freed;
         freed
     }
@@ -212,6 +220,7 @@ mod tests {
                 let situation = Situation {
                     phase: Phase::Queueing,
                     calls_per_minute: self.rate,
+                    call_batch: None,
                     active_max: u64::MAX,
                     in_line: u64::MAX,
                     occupied: 0,

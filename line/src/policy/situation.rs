@@ -16,6 +16,8 @@ pub struct Situation {
     pub upstream: RateShare,
     /// The rate: that share of the configured one.
     pub calls_per_minute: u64,
+    /// How many are called at a time; evenly, when none.
+    pub call_batch: Option<u64>,
     /// The configured cap.
     pub active_max: u64,
     /// Places that could be called.

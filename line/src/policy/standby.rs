@@ -25,10 +25,12 @@ const SAVED: Duration = Duration::from_secs(3);
 pub const CREDITED_MAX: Duration = Duration::from_mins(10);
 
 /// Whether a room with `settings` is in stand-by in `phase`. A room that asks something of its
-/// visitors is not, because they are asked on the waiting page.
+/// visitors is not, because they are asked on the waiting page; nor is one that calls in batches,
+/// because the next one is waited for there.
 pub fn is_standby(settings: &RoomSettings, phase: Phase) -> bool {
     let asks_nothing = settings.access_codes.is_empty() && settings.challenge == Challenge::None;
-    !settings.queue_all && asks_nothing && phase == Phase::Queueing
+    let calls_evenly = settings.call_batch.is_none();
+    !settings.queue_all && asks_nothing && calls_evenly && phase == Phase::Queueing
 }
 
 /// Most calls that a meter of `calls_per_minute` saves up, and most that it owes, in millionths of

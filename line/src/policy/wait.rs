@@ -8,6 +8,9 @@
 //!
 //! With `n` places to go, `c` calls a second and each place given up at the rate `h`, the places left
 //! after `t` seconds follow `n' = -c - h·n`, which is zero at `t = ln(1 + h·n/c) / h`.
+//!
+//! In a room that calls in batches that time ends with the batch in which it falls. When the next
+//! batch comes, and how fast they come, is taken from the last ones.
 
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -36,9 +39,16 @@ const DEVIATION_UNOBSERVED: f64 = 0.4;
 /// Longest wait that is shown: a day.
 const WAIT_MAX_SECONDS: f64 = 86_400.0;
 
+/// Batches that a pace is taken from, and one more.
+const BATCHES_KEPT: usize = 5;
+/// Batches closer together than this are no steps that a fan would notice.
+const BATCHES_APART_MIN: f64 = 2.0;
+
 /// How the line moves.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Pace {
+    /// In a room that calls in batches: how they come.
+    steps: Option<Steps>,
     /// Calls a second.
     calls: f64,
     /// The rate at which each place in the line is given up, a second.
@@ -48,6 +58,15 @@ pub struct Pace {
     dispersion: f64,
     /// Relative deviation of the pace itself.
     deviation: f64,
+}
+
+/// How batches come.
+#[derive(Clone, Copy, Debug, PartialEq)]
+struct Steps {
+    /// Seconds from one to the next.
+    apart: f64,
+    /// Seconds since the last one, or since the line was first seen.
+    since: f64,
 }
 
 /// What had happened at a snapshot.
@@ -65,6 +84,11 @@ struct Sample {
 #[derive(Clone, Debug, Default)]
 pub struct PaceHistory {
     samples: VecDeque<Sample>,
+    /// The last samples that found more calls than the one before: in a room that calls in batches
+    /// each of them is a batch.
+    rises: VecDeque<Sample>,
+    /// When the line was first looked at.
+    since: Option<Timestamp>,
 }
 
 impl PaceHistory {
@@ -72,17 +96,29 @@ impl PaceHistory {
     pub fn note(&mut self, at: Timestamp, counts: &Counts) {
         let last = self.samples.back();
         if last.is_some_and(|last| counts.calls < last.calls) {
-            self.samples.clear();
+            self.reset();
         } else if last.is_some_and(|last| at <= last.at) {
             return;
         }
+        let is_risen = self
+            .samples
+            .back()
+            .is_some_and(|last| counts.calls > last.calls);
+        self.since.get_or_insert(at);
         let signed = |count| i64::try_from(count).unwrap_or(i64::MAX);
-        self.samples.push_back(Sample {
+        let sample = Sample {
             at,
             calls: counts.calls,
             left: signed(counts.joins) - signed(counts.in_line) - signed(counts.calls),
             in_line: counts.in_line,
-        });
+        };
+        self.samples.push_back(sample);
+        if is_risen {
+            self.rises.push_back(sample);
+            while self.rises.len() > BATCHES_KEPT {
+                self.rises.pop_front();
+            }
+        }
         let oldest = at.minus(HISTORY);
         while self.samples.len() > 2 && self.samples.front().is_some_and(|it| it.at < oldest) {
             self.samples.pop_front();
@@ -91,12 +127,57 @@ impl PaceHistory {
 
     /// Forgets everything: after a pause or a change of rate the past says nothing.
     pub fn reset(&mut self) {
-        self.samples.clear();
+        *self = Self::default();
     }
 
-    /// The pace of a line for which `calls_per_minute` are configured, or `None` while it stands
-    /// still.
-    pub fn pace(&self, calls_per_minute: u64) -> Option<Pace> {
+    /// The pace of a line for which `calls_per_minute` are configured, `call_batch` at a time, or
+    /// `None` while it stands still.
+    pub fn pace(&self, calls_per_minute: u64, call_batch: Option<u64>) -> Option<Pace> {
+        let even = self.even_pace(calls_per_minute);
+        let apart = call_batch.map_or(0.0, count) * 60.0 / count(calls_per_minute);
+        if apart.is_finite() && apart >= BATCHES_APART_MIN {
+            self.stepped_pace(calls_per_minute, apart).or(even)
+        } else {
+            even
+        }
+    }
+
+    /// The pace of a line that moves in steps, which should be `apart` seconds apart. `None` when
+    /// it does not move like that: batches are cut short by the cap, or stay away.
+    fn stepped_pace(&self, calls_per_minute: u64, apart: f64) -> Option<Pace> {
+        let (first, last) = (self.samples.front()?, self.samples.back()?);
+        let configured = configured_pace(calls_per_minute);
+        let seen_since = self.rises.back().map(|rise| rise.at).or(self.since)?;
+        let since = last.at.since(seen_since).as_secs_f64();
+        if since >= apart + STILL_AFTER.as_secs_f64() {
+            return None;
+        }
+        let steps = self.rises.len().saturating_sub(1);
+        let (calls, apart) = match (self.rises.front(), self.rises.back()) {
+            (Some(from), Some(to)) if steps > 0 => {
+                let seconds = to.at.since(from.at).as_secs_f64();
+                let found = seconds / count(steps as u64);
+                if found < apart / 2.0 {
+                    return None;
+                }
+                (count(to.calls - from.calls) / seconds, found)
+            }
+            _ => (configured.calls, apart),
+        };
+        let unseen = 1.0 - count(steps as u64) / count(BATCHES_KEPT as u64 - 1);
+        Some(Pace {
+            steps: Some(Steps {
+                apart,
+                since: since.min(apart),
+            }),
+            calls,
+            leaving: self.leaving(*first, *last),
+            dispersion: 0.0,
+            deviation: (DEVIATION_UNOBSERVED * unseen).hypot(DEVIATION_MIN),
+        })
+    }
+
+    fn even_pace(&self, calls_per_minute: u64) -> Option<Pace> {
         let configured = configured_pace(calls_per_minute);
         let (Some(first), Some(last)) = (self.samples.front(), self.samples.back()) else {
             return Some(configured);
@@ -111,6 +192,7 @@ impl PaceHistory {
         let calls = (called + configured.calls * trusted) / (seconds + trusted);
         let stretches = self.stretches();
         Some(Pace {
+            steps: None,
             calls,
             leaving: self.leaving(*first, *last),
             dispersion: dispersion(&stretches),
@@ -183,6 +265,7 @@ fn deviation(seconds: f64, stretches: &[f64]) -> f64 {
 /// What the configured rate promises, for a line that has not been observed yet.
 pub fn configured_pace(calls_per_minute: u64) -> Pace {
     Pace {
+        steps: None,
         calls: count(calls_per_minute) / 60.0,
         leaving: 0.0,
         dispersion: 0.0,
@@ -193,7 +276,8 @@ pub fn configured_pace(calls_per_minute: u64) -> Pace {
 /// The wait of someone with `ahead` places before them, or `None` when the line stands still.
 pub fn estimate(ahead: u64, pace: Pace) -> Option<WaitEstimate> {
     let to_go = count(ahead) + 1.0;
-    let median = seconds_until(to_go, pace);
+    let evenly = seconds_until(to_go, pace);
+    let median = pace.steps.map_or(evenly, |steps| steps.end_of(evenly));
     // The calls on the way vary, and so did those that the pace was taken from.
     let observed = pace.calls * HISTORY.as_secs_f64();
     let on_the_way = pace.dispersion / to_go + pace.dispersion / observed.max(1.0);
@@ -204,6 +288,16 @@ pub fn estimate(ahead: u64, pace: Pace) -> Option<WaitEstimate> {
         p50_seconds,
         p90_seconds: p90_seconds.max(p50_seconds),
     })
+}
+
+impl Steps {
+    /// The time until the batch that calls someone whose turn would be `evenly` seconds after the
+    /// last batch.
+    fn end_of(self, evenly: f64) -> f64 {
+        // What is a whole number of batches by a hair more is no batch more.
+        let batches = (evenly / self.apart - 1e-6).ceil().max(1.0);
+        batches * self.apart - self.since
+    }
 }
 
 /// How long calls and leavers take to use up `to_go` places.
@@ -249,7 +343,7 @@ mod tests {
     }
 
     fn calls(history: &PaceHistory, per_minute: u64, ahead: u64) -> WaitEstimate {
-        estimate(ahead, history.pace(per_minute).unwrap()).unwrap()
+        estimate(ahead, history.pace(per_minute, None).unwrap()).unwrap()
     }
 
     #[test]
@@ -280,7 +374,7 @@ mod tests {
 
     #[test]
     fn what_is_configured_counts_while_little_was_seen() {
-        let unseen = estimate(599, PaceHistory::default().pace(600).unwrap()).unwrap();
+        let unseen = estimate(599, PaceHistory::default().pace(600, None).unwrap()).unwrap();
         assert_eq!(unseen.p50_seconds, 60);
         assert!(unseen.p90_seconds > 70, "{unseen:?}");
         // One call late, after three seconds, is no sign of a slow line.
@@ -293,9 +387,38 @@ mod tests {
     }
 
     #[test]
+    fn a_line_that_moves_in_steps_tells_when_the_batch_comes() {
+        // A hundred every ten seconds, the last one three seconds ago.
+        let steps = (0..124).map(|second| (if second % 10 == 0 { 100 } else { 0 }, 0));
+        let history = history(10_000, steps);
+        let told = |ahead| estimate(ahead, history.pace(600, Some(100)).unwrap()).unwrap();
+        for (ahead, seconds) in [(0, 7), (99, 7), (100, 17), (5_999, 597)] {
+            assert_eq!(told(ahead).p50_seconds, seconds, "{ahead}");
+        }
+        assert!(told(5_999).p90_seconds <= 605);
+    }
+
+    #[test]
+    fn between_two_batches_that_are_minutes_apart_the_line_does_not_stand_still() {
+        let steps = (0..190).map(|second| (if second == 100 { 1_000 } else { 0 }, 0));
+        let slow = history(10_000, steps);
+        let pace = slow.pace(600, Some(1_000)).unwrap();
+        assert_eq!(estimate(1_000, pace).unwrap().p50_seconds, 111);
+        let still = history(10_000, std::iter::repeat_n((0, 0), 170));
+        assert_eq!(still.pace(600, Some(1_000)), None);
+    }
+
+    #[test]
+    fn batches_that_the_cap_cuts_short_are_no_steps() {
+        let trickle = history(10_000, std::iter::repeat_n((2, 0), 121));
+        let pace = trickle.pace(600, Some(100));
+        assert_eq!(pace, trickle.pace(600, None));
+    }
+
+    #[test]
     fn unknown_is_not_zero() {
         let still = history(1_000, std::iter::repeat_n((0, 0), 61));
-        assert_eq!(still.pace(600), None);
+        assert_eq!(still.pace(600, None), None);
         assert_eq!(estimate(100, configured_pace(0)), None);
     }
 
@@ -304,8 +427,8 @@ mod tests {
         let mut history = history(1_000, std::iter::repeat_n((10, 0), 60));
         history.note(Timestamp::from_ms(100_000), &Counts::default());
         assert_eq!(
-            history.pace(60),
-            PaceHistory::default().pace(60).map(|pace| Pace {
+            history.pace(60, None),
+            PaceHistory::default().pace(60, None).map(|pace| Pace {
                 deviation: pace.deviation.hypot(DEVIATION_MIN),
                 ..pace
             })

@@ -37,16 +37,19 @@ struct Scenario {
     rates: &'static [(u64, u64)],
     /// Whether the pace wanders.
     is_jerky: bool,
+    /// How many are called at a time, if not evenly.
+    batch: Option<u64>,
     /// Most fans inside, if that limits the calls. They stay for a minute and a half.
     cap: Option<usize>,
 }
 
-const SCENARIOS: [(&str, Scenario); 8] = {
+const SCENARIOS: [(&str, Scenario); 10] = {
     const STEADY: Scenario = Scenario {
         leaving: 0.02,
         no_shows: 0.0,
         rates: &[(0, RATE)],
         is_jerky: false,
+        batch: None,
         cap: None,
     };
     [
@@ -91,6 +94,21 @@ const SCENARIOS: [(&str, Scenario); 8] = {
             "jerky",
             Scenario {
                 is_jerky: true,
+                ..STEADY
+            },
+        ),
+        (
+            "batches",
+            Scenario {
+                batch: Some(200),
+                ..STEADY
+            },
+        ),
+        (
+            "batches, 30 % leave",
+            Scenario {
+                leaving: 0.3,
+                batch: Some(600),
                 ..STEADY
             },
         ),
@@ -189,7 +207,9 @@ impl Line {
             .scenario
             .cap
             .map_or(usize::MAX, |cap| cap - self.inside_until.len());
-        let calls = (self.credit as usize).min(room).min(self.waiting.len());
+        let batch = self.scenario.batch.unwrap_or(1) as usize;
+        let due = self.credit as usize / batch * batch;
+        let calls = due.min(room).min(self.waiting.len());
         for _ in 0..calls {
             let Some(fan) = self.waiting.pop_front() else {
                 break;
@@ -203,7 +223,7 @@ impl Line {
                 self.inside_until.push(until);
             }
         }
-        self.credit = (self.credit - calls as f64).min(20.0);
+        self.credit = (self.credit - calls as f64).min((batch + 20) as f64);
     }
 }
 
@@ -231,7 +251,7 @@ fn run(scenario: Scenario) -> Outcome {
         }
         let at = Timestamp::from_ms(0).plus(Duration::from_secs(second));
         history.note(at, &line.counts);
-        let Some(pace) = history.pace(rate).filter(|_| rate > 0) else {
+        let Some(pace) = history.pace(rate, scenario.batch).filter(|_| rate > 0) else {
             continue;
         };
         if second % 20 == 7 {

@@ -83,6 +83,8 @@ fn upper_limit(before: &[RoomStats], window: &[RoomStats], is_disturbed: bool) -
     };
     let rate = window.iter().map(|s| s.new_users_per_minute).max();
     let rate = rate.unwrap_or_default();
+    let batch = window.iter().filter_map(|s| s.call_batch).max();
+    let batch = as_measure(batch.unwrap_or_default());
     let span = last.updated_at.since(first.updated_at);
     let outstanding = window.iter().map(|s| s.called).max().unwrap_or_default();
     let outstanding = as_measure(outstanding);
@@ -95,7 +97,8 @@ fn upper_limit(before: &[RoomStats], window: &[RoomStats], is_disturbed: bool) -
     } else {
         outstanding
     };
-    allowance(rate, span) + spare + allowance(rate, TICK).ceil().max(1.0) + chance + changed
+    let tick = allowance(rate, TICK).ceil().max(1.0);
+    allowance(rate, span) + spare + tick + batch + chance + changed
 }
 
 /// Whether as large a share showed in the window, in both of its halves, as in the minute before.

@@ -34,7 +34,7 @@ pub(crate) use finding::{Finding, Verdict};
 type Check = (fn(&Evidence) -> Finding, &'static [Invariant]);
 
 /// Every check.
-const CHECKS: [Check; 19] = [
+const CHECKS: [Check; 20] = [
     (places::lost, &[NO_LOSS]),
     (places::doubled, &[PLACE_ONCE]),
     (order::hash_chain, &[LOGGED_FIRST]),
@@ -44,6 +44,7 @@ const CHECKS: [Check; 19] = [
     (told::once, &[PLACE_ONCE]),
     (rate::never_faster, &[RATE]),
     (rate::never_slower, &[RATE]),
+    (rate::in_batches, &[RATE]),
     (entries::never_faster, &[ENTRIES]),
     (cap::never_over, &[CAP]),
     (logged::every_pass, &[LOGGED_FIRST]),

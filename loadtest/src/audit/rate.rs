@@ -1,5 +1,6 @@
 //! RATE: calls keep to the configured rate, neither faster nor, while fans wait, slower.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use contract::Timestamp;
@@ -46,8 +47,8 @@ fn as_count(count: usize) -> f64 {
     as_measure(u64::try_from(count).unwrap_or(u64::MAX))
 }
 
-/// In no window of ten seconds were more fans called than the rate, one tick's worth, and what
-/// unclaimed calls gave back in it or shortly before.
+/// In no window of ten seconds were more fans called than the rate, one tick's worth, in a room
+/// that calls in batches one batch, and what unclaimed calls gave back in it or shortly before.
 pub(super) fn never_faster(evidence: &Evidence) -> Finding {
     let calls = calls_within_samples(evidence);
     if calls.is_empty() {
@@ -108,17 +109,25 @@ fn upper_limit(samples: &[RoomStats], from: Timestamp, until: Timestamp) -> f64 
         .unwrap_or(&[]);
     let rate = around.iter().map(|s| s.new_users_per_minute).max();
     let rate = rate.unwrap_or_default();
-    let kept_from = from.minus(GIVEN_BACK_KEPT);
+    let batch = around.iter().filter_map(|s| s.call_batch).max();
+    let batch = batch.unwrap_or_default();
+    let kept_from = from.minus(GIVEN_BACK_KEPT.max(apart(batch, rate)));
     let kept = samples.partition_point(|sample| sample.updated_at <= kept_from);
     let lately = samples.get(kept.saturating_sub(1)..samples.len().min(end + 1));
     let given_back = risen(lately.unwrap_or(&[]), |sample| sample.no_shows_total);
     allowance(rate, WINDOW) * (1.0 + ABOVE_MAX)
         + allowance(rate, TICK).ceil().max(1.0)
+        + as_measure(batch)
         + as_measure(given_back)
 }
 
+/// The time from one batch to the next.
+fn apart(batch: u64, per_minute: u64) -> Duration {
+    Duration::from_millis(batch.saturating_mul(60_000) / per_minute.max(1))
+}
+
 /// In every window of ten seconds in which fans waited and nothing held calls up, at least
-/// 99 % of the rate was called.
+/// 99 % of the rate was called, in a room that calls in batches less one batch.
 pub(super) fn never_slower(evidence: &Evidence) -> Finding {
     let calls = calls_within_samples(evidence);
     let below_max = if evidence.disturbed.is_empty() {
@@ -144,6 +153,8 @@ pub(super) fn never_slower(evidence: &Evidence) -> Finding {
         // Windows do not begin on a tick: up to one tick's worth falls outside.
         let expected = allowance(rate.unwrap_or_default(), WINDOW);
         let least = expected * (1.0 - below_max) - allowance(rate.unwrap_or_default(), TICK) - 1.0;
+        let batch = window.iter().filter_map(|s| s.call_batch).max();
+        let least = least - as_measure(batch.unwrap_or_default());
         let share = as_count(called) / expected;
         if worst.is_none_or(|(lowest, ..)| share < lowest) {
             worst = Some((share, called, expected, from));
@@ -168,6 +179,52 @@ pub(super) fn never_slower(evidence: &Evidence) -> Finding {
         "slowest of {judged} windows: {called} calls from {from}, {expected:.1} expected ({:.1} %)",
         share * 100.0
     ))
+}
+
+/// In a room that calls in batches, whole ones were called wherever nothing but the rate decided.
+pub(super) fn in_batches(evidence: &Evidence) -> Finding {
+    let mut finding = Finding::new("rate, batches");
+    let mut judged = 0usize;
+    for pair in evidence.samples.windows(2) {
+        let [before, after] = pair else {
+            continue;
+        };
+        let Some(batch) = before.call_batch else {
+            continue;
+        };
+        let is_whole = before.call_batch == after.call_batch
+            && unhindered(before)
+            && unhindered(after)
+            && !is_disturbed(&evidence.disturbed, before.updated_at);
+        if !is_whole {
+            continue;
+        }
+        let times = evidence.log.iter().map(|record| record.called_at);
+        let between = times.filter(|at| *at > before.updated_at && *at <= after.updated_at);
+        for (at, called) in by_time(between) {
+            judged += 1;
+            if called % batch != 0 {
+                finding.breach(format!("{called} calls at {at}, by {batch}"));
+            }
+        }
+    }
+    if judged == 0 {
+        return Finding::skipped(
+            "rate, batches",
+            "no room with a call batch had enough fans waiting and room for them",
+        );
+    }
+    finding.count("calls", judged);
+    finding.sum_up(format!("{judged} times as many as set were called at once"))
+}
+
+/// How many were called at each time.
+fn by_time(calls: impl Iterator<Item = Timestamp>) -> BTreeMap<Timestamp, u64> {
+    let mut counts = BTreeMap::new();
+    for at in calls {
+        *counts.entry(at).or_default() += 1;
+    }
+    counts
 }
 
 /// Whether something was broken, or had just been mended, in the window that begins at `from`.
@@ -198,7 +255,8 @@ fn unhindered_windows(samples: &[RoomStats]) -> impl Iterator<Item = &[RoomStats
 
 /// Whether nothing but the rate decides how many are called in the next second.
 fn unhindered(sample: &RoomStats) -> bool {
-    let next_second = sample.new_users_per_minute.div_ceil(60) + 1;
+    let by_rate = sample.new_users_per_minute.div_ceil(60);
+    let next_second = by_rate + sample.call_batch.unwrap_or_default() + 1;
     let present = sample.in_line.saturating_sub(sample.absent);
     let room_left = sample
         .total_active_users
@@ -258,6 +316,48 @@ mod tests {
         calls.extend([10_050; 5]);
         calls.sort_unstable();
         assert_eq!(never_faster(&judged(&calls)).verdict, Verdict::Fail);
+    }
+
+    /// The same with a call batch of fifty.
+    fn judged_in_batches(calls: &[u64]) -> Evidence {
+        let mut evidence = judged(calls);
+        for sample in &mut evidence.samples {
+            sample.call_batch = Some(50);
+        }
+        evidence
+    }
+
+    fn batches(every_ms: u64, size: usize) -> Vec<u64> {
+        let times = (0..20_000 / every_ms).map(|i| i * every_ms + 50);
+        times.flat_map(|at| std::iter::repeat_n(at, size)).collect()
+    }
+
+    #[test]
+    fn batches_at_the_rate_pass_and_may_be_one_ahead() {
+        let evidence = judged_in_batches(&batches(5_000, 50));
+        for check in [never_faster, never_slower, in_batches] {
+            let finding = check(&evidence);
+            assert_eq!(finding.verdict, Verdict::Pass, "{finding:?}");
+        }
+    }
+
+    #[test]
+    fn batches_that_come_too_soon_are_caught() {
+        let finding = never_faster(&judged_in_batches(&batches(3_000, 50)));
+        assert_eq!(finding.verdict, Verdict::Fail, "{finding:?}");
+    }
+
+    #[test]
+    fn batches_that_stay_away_are_caught() {
+        let finding = never_slower(&judged_in_batches(&batches(18_000, 50)));
+        assert_eq!(finding.verdict, Verdict::Fail, "{finding:?}");
+    }
+
+    #[test]
+    fn a_room_with_batches_that_calls_evenly_is_caught() {
+        let finding = in_batches(&judged_in_batches(&steady(100)));
+        assert_eq!(finding.verdict, Verdict::Fail, "{finding:?}");
+        assert_eq!(in_batches(&judged(&steady(100))).verdict, Verdict::Skipped);
     }
 
     #[test]

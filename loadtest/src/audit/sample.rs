@@ -138,6 +138,7 @@ pub(super) fn stats(second: u64) -> RoomStats {
         estimate_accuracy: None,
         sockets: 0,
         new_users_per_minute: 600,
+        call_batch: None,
         total_active_users: 1_000,
         updated_at: START.plus(Duration::from_secs(second)),
     }

@@ -443,6 +443,7 @@ async fn stats(State(fake): App) -> Json<RoomStats> {
         estimate_accuracy: None,
         sockets: 0,
         new_users_per_minute: fake.rate(),
+        call_batch: None,
         total_active_users: CAP,
         updated_at: now(),
     })

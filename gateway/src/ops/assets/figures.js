@@ -28,6 +28,7 @@ export function figures(stats) {
     ["Sessions", count(stats.active)],
     ["Joins", rate(stats.joinsPerSecond)],
     ["Calls", rate(stats.callsPerSecond)],
+    ...(stats.callBatch ? [["Called at once", count(stats.callBatch)]] : []),
     ["Claims", rate(stats.claimsPerSecond)],
     ["Entries", `${count(stats.entriesPerMinute)}/min`],
     ["Show when called", share(stats.showShare)],

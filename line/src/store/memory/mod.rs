@@ -22,6 +22,7 @@ use super::{
     Served, ServedState, Standing, StoreError, StoreResult, TickSettings, TickState,
 };
 use crate::policy::admission::{Bucket, spend};
+use crate::policy::credit::CREDIT_ONE;
 use crate::policy::outcome::{Fate, Outcome};
 use crate::policy::snapshot::{Counts, HEAD_PLACES, Snapshot, knot_ranks};
 
@@ -130,6 +131,7 @@ impl RoomStore for MemoryStore {
             known.absent.remove(&served.place);
             known.session.remove(&served.place);
             known.done.insert(served.place, Done::Called(served.key));
+            known.bucket.credit = known.bucket.credit.saturating_sub(CREDIT_ONE);
             if let ServedState::Called(claim_by) = served.state {
                 known.called.insert(served.place, claim_by);
                 known

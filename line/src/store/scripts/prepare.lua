@@ -3,7 +3,7 @@
 -- operations only when its last admission is in; an admission up to the last published ordinal
 -- is known, and what became of its place since is left as it is; a popped place stays popped, as
 -- its batch is still to be published; a place newly known as served is in the line no more, and
--- its connections are told; who
+-- its connections are told, and its call is paid for; who
 -- began to make the room is not disturbed unless they were silent for long.
 -- KEYS  1 meta  2 line  3 popped  4 called  5 active  6 missed  7 absent  8 done  9 session
 --       10 snapshot  11 opening  12 notices  13 outcomes  14 lastpages  15 lastpage  16 gateways
@@ -33,7 +33,7 @@ if not open then
 end
 local seq_known = tonumber(redis.call('HGET', KEYS[1], 'seq'))
 local seq_max = seq_known
-local run, run_first, run_until, looks = {}, 0, '0', {}
+local run, run_first, run_until, looks, added = {}, 0, '0', {}, 0
 local function tell()
   if #run > 0 then
     redis.call('XADD', KEYS[12], 'MAXLEN', '~', 10000, '*', 'kind', 'called',
@@ -49,6 +49,7 @@ for i = 9, #ARGV, 6 do
     end
     redis.call('HDEL', KEYS[9], place)
     redis.call('HSET', KEYS[8], place, key)
+    added = added + 1
     if word == 'called' then
       if #run == 0 or run_first + #run ~= tonumber(seq) or run_until ~= until_ms then
         tell()
@@ -76,6 +77,11 @@ if open and #looks > 0 then
   -- An empty call: gateways of an older version, which do not know `look`, skip it.
   redis.call('XADD', KEYS[12], 'MAXLEN', '~', 10000, '*', 'kind', 'called', 'places', '',
     'seq', '0', 'until', '0', 'look', table.concat(looks))
+end
+local credit = tonumber(redis.call('HGET', KEYS[1], 'credit') or '0')
+if added > 0 and credit > 0 then
+  -- Their credit was spent when they were called: a batch is not called twice by it.
+  redis.call('HSET', KEYS[1], 'credit', string.format('%.0f', math.max(0, credit - added * 1000000)))
 end
 if ARGV[2] == '1' then
   redis.call('HSET', KEYS[1], 'opened', '1')

@@ -91,6 +91,26 @@ pub(super) async fn the_bucket_pays_for_what_was_popped(line: Line) {
     );
 }
 
+/// Of a store that went back: a room that calls in batches would call one twice by their credit.
+pub(super) async fn calls_that_the_log_adds_are_paid_for(line: Line) {
+    for n in 1..=4 {
+        line.join(n).await;
+    }
+    let state = line.tick(START).await;
+    line.pop(START, order(state.lease, state.seq, 5, 0, 99))
+        .await;
+    line.prepare(&[served(1, 1, live(1), None), served(2, 2, live(2), None)])
+        .await;
+    let bucket = line.tick(START).await.bucket;
+    assert_eq!(
+        (bucket.credit, bucket.returned),
+        (CREDIT_ONE, 2 * CREDIT_ONE)
+    );
+    let all = [3, 4, 5, 6].map(|n| served(n, n, live(n), None));
+    line.prepare(&all).await;
+    assert_eq!(line.tick(START).await.bucket.credit, 0);
+}
+
 pub(super) async fn one_batch_is_pending_at_a_time_and_can_be_read_again(line: Line) {
     line.join(1).await;
     line.join(2).await;

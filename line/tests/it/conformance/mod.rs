@@ -356,6 +356,7 @@ conformance! {
         an_outdated_leader_pops_nothing
         the_cap_is_checked_once_more_when_popping
         the_bucket_pays_for_what_was_popped
+        calls_that_the_log_adds_are_paid_for
         what_was_given_back_is_credited_once
         one_batch_is_pending_at_a_time_and_can_be_read_again
         a_missed_turn_is_forgiven_within_its_grace

@@ -5,6 +5,8 @@ use proptest::prelude::*;
 /// Fans that take part: few, so that operations meet.
 pub(super) const FANS: u8 = 8;
 const OPS_MAX: usize = 80;
+/// The most that are called at a time.
+pub(super) const BATCH_MAX: u8 = 3;
 
 /// How the log fails a leader.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -34,6 +36,8 @@ pub(super) enum Op {
     ChangeRate {
         calls_per_minute: u64,
     },
+    /// Calls are made so many at a time, or evenly.
+    ChangeBatch(Option<u64>),
     Pause(bool),
     /// A gateway is killed with the connections of its fans, and another process takes its place.
     GatewayDies(u8),
@@ -71,6 +75,7 @@ fn op() -> impl Strategy<Value = Op> {
         5 => (400..9_000u64).prop_map(|ms| Op::AdvanceTime { ms }),
         2 => prop_oneof![Just(60), Just(120), Just(300)]
             .prop_map(|calls_per_minute| Op::ChangeRate { calls_per_minute }),
+        2 => prop_oneof![Just(None), (1..=BATCH_MAX).prop_map(|size| Some(size.into()))].prop_map(Op::ChangeBatch),
         2 => prop::bool::weighted(0.3).prop_map(Op::Pause),
         3 => (0..2u8).prop_map(Op::GatewayDies),
         2 => (0..2u8).prop_map(Op::LeadOn),

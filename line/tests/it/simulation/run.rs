@@ -10,7 +10,7 @@ use line::doorkeeper;
 use line::leader::{Leader, Tick};
 use line::policy::care::RateShare;
 use line::policy::order::commitment;
-use line::policy::place::{PlaceKeys, PlaceToken};
+use line::policy::place::{PlaceKeys, PlaceToken, place_secret};
 use line::policy::status::StockFigures;
 use line::records::RoomRecord;
 use line::records::durable::DurableLine;
@@ -124,7 +124,7 @@ impl Gateway {
             store: store.clone(),
             durable,
             pass_keys: Arc::new(PassKeys::new("https://line.test", keys()).unwrap()),
-            place_keys: Arc::new(PlaceKeys::derive(&keys())),
+            place_keys: Arc::new(PlaceKeys::new(&keys(), place_secret(&keys()[0]))),
             skew: Arc::new(Skew::none(clock.clone())),
             clock,
             randomness: Randomness::new(ChaCha20Rng::seed_from_u64(process)),
@@ -240,6 +240,9 @@ impl World {
             Op::AdvanceTime { ms } => self.clock.advance(Duration::from_millis(ms)),
             Op::ChangeRate { calls_per_minute } => self.log.record_change(|record| {
                 record.settings.new_users_per_minute = calls_per_minute;
+            }),
+            Op::ChangeBatch(batch) => self.log.record_change(|record| {
+                record.settings.call_batch = batch;
             }),
             Op::Pause(is_paused) => self.log.record_change(|record| {
                 record.overridden = is_paused.then_some(Override::Pause);

@@ -51,3 +51,9 @@ test("an empty line has no wait", () => {
   assert.equal(shown(stats)["Expected wait"], "nobody waits");
   assert.equal(shown({ ...stats, inLine: 1 })["Expected wait"], "2 min");
 });
+
+test("a room that calls in batches shows how many it calls at once", () => {
+  const shown = (/** @type {Record<string, any>} */ of) => Object.fromEntries(figures(of));
+  assert.equal(shown({ callBatch: 1000 })["Called at once"], "1,000");
+  assert.equal("Called at once" in shown({ callBatch: null }), false);
+});
