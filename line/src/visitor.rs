@@ -78,7 +78,7 @@ impl Room {
             self.check_admittance(&joiner)?;
         }
         let (key, once_open) = match &joiner.token {
-            Some(token) => (Some(self.key_of(token)), OnceOpen::Keep),
+            Some(token) => (Some(self.key_of(token)), self.once_open(token)),
             None => self.newcomers_key(&nonce),
         };
         let entry = Entry {
@@ -135,9 +135,13 @@ impl Room {
         })
     }
 
-    /// How many are ahead of `key` in the last snapshot.
+    /// How many are ahead of `key` in the last snapshot; 0 before the draw is done, because holders
+    /// can read their token.
     fn ahead_of(&self, key: OrderKey) -> u64 {
         let view = self.view();
+        if !view.drawn && !key.is_live() {
+            return 0;
+        }
         let snapshot = view.snapshot.as_ref();
         snapshot.map_or(0, |snapshot| snapshot.rank(key).ahead)
     }
@@ -153,7 +157,7 @@ impl Room {
         let entry = Entry {
             place: token.place,
             key,
-            once_open: OnceOpen::Keep,
+            once_open: self.once_open(token),
             enter,
             connected_to: if connected {
                 Some(self.parts.process)
@@ -278,6 +282,18 @@ impl Room {
             return (draw(), OnceOpen::Live);
         }
         (None, OnceOpen::Keep)
+    }
+
+    /// What becomes of the key of `token` once the room is open.
+    pub fn once_open(&self, token: &PlaceToken) -> OnceOpen {
+        let settings = &self.record().settings;
+        if token.key.is_some() || !settings.draw_requires_presence {
+            return OnceOpen::Keep;
+        }
+        let takes_lot = settings.queueing_method == QueueingMethod::Random;
+        OnceOpen::IfPresent {
+            newcomer: takes_lot.then(|| self.parts.place_keys.lot(&self.id, &token.nonce)),
+        }
     }
 
     /// The order key that `nonce` draws.

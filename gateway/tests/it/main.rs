@@ -18,6 +18,7 @@ mod failovers;
 mod gate;
 mod gate_lasting;
 mod heads;
+mod hoarding;
 mod holder;
 mod last_page;
 mod line;

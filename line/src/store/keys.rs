@@ -5,14 +5,15 @@
 //!
 //! | Key | Type | Content |
 //! | --- | --- | --- |
-//! | `meta` | hash | epoch, live clock, which server may give live keys and how far, counters, rate bucket, meter of stand-by, leader lease, pending batch, whether it has opened |
+//! | `meta` | hash | epoch, live clock, which server may give live keys and how far, counters, rate bucket, meter of stand-by, leader lease, pending batch, whether it has opened, when the draw was made if it is known who was present |
 //! | `line` | sorted set | waiting place → order key |
 //! | `popped` | sorted set | place popped for a call that is not logged yet → order key |
 //! | `called` | sorted set | called place → claim deadline, ms |
 //! | `active` | sorted set | place in a session → session expiry, ms |
 //! | `missed` | sorted set | place whose turn passed → end of its grace, ms |
-//! | `absent` | sorted set | waiting place without a connection → last seen, ms |
-//! | `done` | hash | place that was called → its order key; place that left → `left`, or `gone` if its key was live |
+//! | `absent` | sorted set | waiting place without a connection → last seen, ms; half a millisecond before it, when it was given a live key then and not seen since |
+//! | `done` | hash | place that was called → its order key; place that left → `left`, or `gone` if its key was live: also one that was dropped as absent and never seen since it was given |
+//! | `drawn` | set | place that was present at the opening, and left or was dropped as absent since |
 //! | `session` | hash | called or active place → `seq:started_ms` (started is 0 until claimed) |
 //! | `outcomes` | hash | place → what became of its last admission and is not written down yet, `word:seq:until_ms` |
 //! | `lastpages` | sorted set | pass (`jti`) whose session may still go to one page → until when, ms |
@@ -82,7 +83,7 @@ macro_rules! keys {
 }
 
 keys!(
-    meta, line, popped, called, active, missed, absent, done, session, outcomes, lastpages,
+    meta, line, popped, called, active, missed, absent, done, drawn, session, outcomes, lastpages,
     lastpage, gateways, snapshot, opening, notices
 );
 

@@ -1,6 +1,7 @@
 //! The model of the store: the same operations on ordered maps. The conformance suite holds the
 //! Redis scripts against it, and the simulation runs on it.
 
+mod absent;
 mod last_pages;
 mod live_keys;
 mod ports;
@@ -18,8 +19,8 @@ use uuid::Uuid;
 use self::room::{Done, Room, Run, count};
 use super::{
     Birth, CLOCKS_APART_MAX, CallOrder, Cursor, EXPIRE_BATCH_MAX, Enter, Entered, Entry, Lapse,
-    Lease, NOTICES_MAX, Notice, NoticesRead, OUTCOMES_MAX, OnceOpen, Popped, RoomRef, RoomStore,
-    Served, ServedState, Standing, StoreError, StoreResult, TickSettings, TickState,
+    Lease, NOTICES_MAX, Notice, NoticesRead, OUTCOMES_MAX, OnceOpen, Opening, Popped, RoomRef,
+    RoomStore, Served, ServedState, Standing, StoreError, StoreResult, TickSettings, TickState,
 };
 use crate::policy::admission::{Bucket, spend};
 use crate::policy::outcome::{Fate, Outcome};
@@ -102,6 +103,7 @@ impl RoomStore for MemoryStore {
         let new = || Room {
             epoch: room.epoch,
             birth: birth.name,
+            born_at: birth.now,
             held_until: birth.held_until,
             ..Room::default()
         };
@@ -206,9 +208,10 @@ impl RoomStore for MemoryStore {
                             room.present(gateway, key, now);
                         }
                     } else if entered.fresh {
-                        room.absent.insert(entry.place, now);
+                        // A place that was given a live key is marked already.
+                        room.absent.insert_new(entry.place, now);
                     } else {
-                        room.seen(entry.place, now);
+                        room.absent.seen(entry.place, now);
                     }
                 }
                 answers.push(Some(entered));
@@ -339,7 +342,7 @@ impl RoomStore for MemoryStore {
                 room.fence += 1;
             }
             room.leader = Some((leader, now.plus(settings.lease)));
-            room.expire(now, settings);
+            room.expire(own, now, settings);
             Some(TickState {
                 lease: Lease { fence: room.fence },
                 in_line: count(room.line.len()),
@@ -470,7 +473,7 @@ impl RoomStore for MemoryStore {
             let entered = room.stand(&look, now, 0);
             let standing = entered.map_or(Standing::Unknown, |entered| entered.standing);
             if matches!(standing, Standing::Waiting { .. }) {
-                room.seen(place, now);
+                room.absent.seen(place, now);
             }
             standing
         })
@@ -557,10 +560,19 @@ impl RoomStore for MemoryStore {
         Ok(self.with(room, |room| room.snapshot.clone()).ok().flatten())
     }
 
-    async fn opening_put(&self, room: &RoomRef, snapshot: &Snapshot) -> StoreResult<()> {
+    async fn opening_put(
+        &self,
+        room: &RoomRef,
+        snapshot: &Snapshot,
+        opening: Opening,
+    ) -> StoreResult<bool> {
+        let own = self.server();
         self.with(room, |room| {
-            room.is_open = true;
-            room.opening.get_or_insert_with(|| snapshot.clone());
+            let is_open = room.open(own, opening);
+            if is_open {
+                room.opening.get_or_insert_with(|| snapshot.clone());
+            }
+            is_open
         })
     }
 

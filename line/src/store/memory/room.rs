@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 use contract::{PlaceId, Timestamp};
 use uuid::Uuid;
 
+use super::absent::Absent;
 use super::last_pages::KeptPages;
 use super::live_keys::KeptKeys;
 use crate::policy::admission::Bucket;
@@ -38,6 +39,7 @@ pub(super) struct Held {
 pub(super) struct Room {
     pub(super) epoch: u32,
     pub(super) birth: Uuid,
+    pub(super) born_at: Timestamp,
     pub(super) clock: u64,
     pub(super) counts: Counts,
     pub(super) given_back: u64,
@@ -56,7 +58,7 @@ pub(super) struct Room {
     pub(super) called: BTreeMap<PlaceId, Timestamp>,
     pub(super) active: BTreeMap<PlaceId, Timestamp>,
     pub(super) missed: BTreeMap<PlaceId, Timestamp>,
-    pub(super) absent: BTreeMap<PlaceId, Timestamp>,
+    pub(super) absent: Absent,
     pub(super) gateways: BTreeMap<Uuid, Held>,
     pub(super) done: HashMap<PlaceId, Done>,
     pub(super) session: HashMap<PlaceId, (u64, Timestamp)>,
@@ -66,6 +68,10 @@ pub(super) struct Room {
     pub(super) snapshot: Option<Snapshot>,
     pub(super) opening: Option<Snapshot>,
     pub(super) is_open: bool,
+    /// When the draw was made, if it is known who was present.
+    pub(super) drawn_at: Option<Timestamp>,
+    /// Places that were present at the opening, and left or were dropped as absent since.
+    pub(super) drawn: BTreeSet<PlaceId>,
     /// The newest notices, and how many there were before.
     pub(super) notices: VecDeque<Notice>,
     pub(super) trimmed: usize,
@@ -94,7 +100,13 @@ impl Room {
     }
 
     /// Puts a place that is nowhere into the line; `None` when it needs a live key beyond `limit`.
-    fn enter(&mut self, entry: &Entry, key: Option<OrderKey>, limit: u64) -> Option<Entered> {
+    fn enter(
+        &mut self,
+        entry: &Entry,
+        key: Option<OrderKey>,
+        now: Timestamp,
+        limit: u64,
+    ) -> Option<Entered> {
         let joins = entry.enter == Enter::Join;
         let key = match key {
             Some(key) => {
@@ -107,6 +119,7 @@ impl Room {
             None if self.clock >= limit => return None,
             None => {
                 self.clock += 1;
+                self.absent.insert_unseen(entry.place, now);
                 OrderKey::new(LIVE_BASE + self.clock).unwrap_or_else(|| unreachable!("clock"))
             }
         };
@@ -127,6 +140,14 @@ impl Room {
         match entry.once_open {
             OnceOpen::Live if self.is_open => None,
             OnceOpen::Lot(key) if self.is_open => Some(key),
+            OnceOpen::IfPresent { newcomer } if self.is_open => {
+                let is_known = self.drawn_at.is_some();
+                if is_known && !self.drawn.contains(&entry.place) {
+                    newcomer.filter(|_| entry.enter == Enter::Join)
+                } else {
+                    entry.key
+                }
+            }
             _ => entry.key,
         }
     }
@@ -142,7 +163,7 @@ impl Room {
                     .or_else(|| self.key_of.get(&place).copied());
                 return match key {
                     Some(key) => Some(Entered::unchanged(Standing::Waiting { key }, Some(key))),
-                    None => self.enter(entry, self.key_for(entry), limit),
+                    None => self.enter(entry, self.key_for(entry), now, limit),
                 };
             }
             Some(Done::Left { live }) if entry.enter == Enter::Join => {
@@ -154,7 +175,7 @@ impl Room {
                 }
                 let key = self.key_for(entry);
                 let key = key.filter(|key| !live && !key.is_live());
-                let entered = self.enter(entry, key, limit)?;
+                let entered = self.enter(entry, key, now, limit)?;
                 self.done.remove(&place);
                 return Some(entered);
             }
@@ -238,6 +259,9 @@ impl Room {
     pub(super) fn leave(&mut self, place: PlaceId, key: Option<OrderKey>) {
         let live = key.is_some_and(OrderKey::is_live);
         self.done.insert(place, Done::Left { live });
+        if !live && self.drawn_at.is_some() {
+            self.drawn.insert(place);
+        }
         self.journal(place, Fate::Left);
         let places = vec![place];
         self.tell(Notice::Look { places });
@@ -285,13 +309,6 @@ impl Room {
         }
     }
 
-    /// Notes a visit without a connection; where there is one, it stands for the presence.
-    pub(super) fn seen(&mut self, place: PlaceId, now: Timestamp) {
-        if let Some(last_seen) = self.absent.get_mut(&place) {
-            *last_seen = now;
-        }
-    }
-
     /// Notes that the place of `key` is connected to `gateway`.
     pub(super) fn present(&mut self, gateway: Uuid, key: OrderKey, now: Timestamp) {
         let held = self.gateways.entry(gateway).or_insert_with(|| Held {
@@ -319,8 +336,7 @@ impl Room {
         for key in keys {
             let (first, last) = (PlaceId::from_bytes([0; 16]), PlaceId::from_bytes([255; 16]));
             for (_, place) in self.line.range((*key, first)..=(*key, last)) {
-                if !self.absent.contains_key(place) {
-                    self.absent.insert(*place, seen_at);
+                if self.absent.insert_new(*place, seen_at) {
                     marked.push(*place);
                 }
             }
@@ -347,7 +363,8 @@ impl Room {
         true
     }
 
-    pub(super) fn expire(&mut self, now: Timestamp, settings: TickSettings) {
+    /// Deals with what is overdue, as the server `own`.
+    pub(super) fn expire(&mut self, own: u64, now: Timestamp, settings: TickSettings) {
         for place in overdue(&self.called, now) {
             self.called.remove(&place);
             self.session.remove(&place);
@@ -364,14 +381,8 @@ impl Room {
         for place in overdue(&self.missed, now) {
             self.missed.remove(&place);
         }
-        let dropped = overdue(&self.absent, now.minus(settings.absence_timeout));
-        for place in &dropped {
-            self.absent.remove(place);
-            self.remove(*place);
-        }
-        if !dropped.is_empty() {
-            self.tell(Notice::Look { places: dropped });
-        }
+        let is_whole = self.live_keys.is_whole(own, now);
+        self.drop_absent(now.minus(settings.absence_timeout), is_whole);
     }
 }
 

@@ -28,7 +28,7 @@ use super::link::{CONNECTION_TIMEOUT, Link, RESPONSE_TIMEOUT, slot_of};
 use super::scripts::{RoomScript, Scripts};
 use super::{
     Birth, CLOCKS_APART_MAX, CallOrder, Cursor, EXPIRE_BATCH_MAX, Enter, Entered, Entry, Lapse,
-    Lease, MAKING_MAX, NOTICES_MAX, NoticesRead, OUTCOMES_MAX, OnceOpen, Popped, RoomRef,
+    Lease, MAKING_MAX, NOTICES_MAX, NoticesRead, OUTCOMES_MAX, OnceOpen, Opening, Popped, RoomRef,
     RoomStore, Served, ServedState, Standing, StoreError, StoreResult, StoreTime, TickSettings,
     TickState, reply,
 };
@@ -515,10 +515,19 @@ impl RoomStore for RedisStore {
         Ok(snapshot.filter(|snapshot| snapshot.epoch == room.epoch))
     }
 
-    async fn opening_put(&self, room: &RoomRef, snapshot: &Snapshot) -> StoreResult<()> {
-        let args = Args::of(room).bytes(json(snapshot)?);
-        self.run::<u64>(&self.scripts.open, room, &args).await?;
-        Ok(())
+    async fn opening_put(
+        &self,
+        room: &RoomRef,
+        snapshot: &Snapshot,
+        opening: Opening,
+    ) -> StoreResult<bool> {
+        let within = opening.present_within;
+        let args = Args::of(room)
+            .bytes(json(snapshot)?)
+            .time(opening.now)
+            .number(within.map_or_else(String::new, |within| within.as_millis().to_string()))
+            .number(EXPIRE_BATCH_MAX);
+        self.run(&self.scripts.open, room, &args).await
     }
 
     async fn opening_get(&self, room: &RoomRef) -> StoreResult<Option<Snapshot>> {

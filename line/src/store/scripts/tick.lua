@@ -1,8 +1,10 @@
 -- Begins a leader's tick: takes or renews the lease and deals with what is overdue.
 -- Guarantees: one leader at a time; the fence grows with every change of leader; calls past
--- their deadline and sessions past their end free their slots; nothing moves before its time.
+-- their deadline and sessions past their end free their slots; nothing moves before its time; a
+-- place that was given a live key and never seen since is given up when it is dropped, unless its
+-- visits may be among what another server lost.
 -- KEYS  1 meta  2 line  3 popped  4 called  5 active  6 missed  7 absent  8 session
---       9 outcomes  10 gateways  11 notices
+--       9 outcomes  10 gateways  11 notices  12 done  13 drawn
 -- ARGV  1 epoch  2 now_ms  3 leader  4 lease ms  5 absence timeout ms  6 missed grace ms
 --       7 most overdue places of each kind  8 lease of gateways ms
 --       9 how far clocks may be apart, ms
@@ -52,8 +54,19 @@ end
 for _, place in ipairs(overdue(missed, now)) do
   redis.call('ZREM', missed, place)
 end
+local state = redis.call('HMGET', meta, 'fence', 'credit', 'returned', 'filled_ms', 'pending', 'seq', 'held_ms',
+  'claims', 'shows', 'key_server', 'standby', 'kept_ms', 'drawn_ms')
+local own = string.match(redis.call('INFO', 'replication'), 'master_replid:(%x+)')
+local is_whole = state[10] == own and tonumber(state[12] or '0') <= now
 local dropped = overdue(absent, now - tonumber(ARGV[5]))
 for _, place in ipairs(dropped) do
+  local key, seen = redis.call('ZSCORE', line, place), redis.call('ZSCORE', absent, place)
+  local is_live = key and tonumber(key) >= 4503599627370496
+  if is_live and is_whole and string.find(seen, '.', 1, true) then
+    redis.call('HSET', KEYS[12], place, 'gone')
+  elseif key and not is_live and state[13] then
+    redis.call('SADD', KEYS[13], place)
+  end
   redis.call('ZREM', absent, place)
   redis.call('ZREM', line, place)
 end
@@ -66,9 +79,6 @@ end
 local lapsed = redis.call('ZRANGEBYSCORE', KEYS[10], '-inf',
   string.format('%.0f', now - tonumber(ARGV[8])), 'LIMIT', 0, 1)
 
-local state = redis.call('HMGET', meta, 'fence', 'credit', 'returned', 'filled_ms', 'pending', 'seq', 'held_ms',
-  'claims', 'shows', 'key_server', 'standby')
-local own = string.match(redis.call('INFO', 'replication'), 'master_replid:(%x+)')
 local occupied = redis.call('ZCARD', popped) + redis.call('ZCARD', called) + redis.call('ZCARD', active)
 return {
   state[1], redis.call('ZCARD', line), occupied, given_back,

@@ -11,6 +11,7 @@ mod opening;
 mod ops;
 mod reproductions;
 mod resting;
+mod roll;
 mod run;
 
 use crate::seed;
