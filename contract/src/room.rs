@@ -152,6 +152,11 @@ pub struct RoomSettings {
     /// Others come back as newcomers, behind those who drew.
     #[serde(default = "defaults::yes")]
     pub draw_requires_presence: bool,
+    /// How old a place token may be that brings a place back. An older one is good only for as long
+    /// as its place is in the line.
+    #[serde(default = "defaults::place_max_age_seconds")]
+    #[schema(minimum = 1, maximum = 31_536_000)]
+    pub place_max_age_seconds: u64,
     /// How long after a missed turn a visitor is called next on return.
     #[serde(default = "defaults::missed_turn_grace_seconds")]
     #[schema(maximum = 86_400)]
@@ -254,6 +259,9 @@ mod defaults {
     }
     pub(super) fn absence_timeout_seconds() -> u64 {
         300
+    }
+    pub(super) fn place_max_age_seconds() -> u64 {
+        86_400
     }
     pub(super) fn missed_turn_grace_seconds() -> u64 {
         600

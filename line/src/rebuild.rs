@@ -5,6 +5,7 @@
 //! that may still run count as running, so that the cap holds. The waiting places come back with
 //! their fans; newcomers get keys above all that were ever reserved (see `live_keys`).
 
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use contract::Timestamp;
@@ -15,7 +16,7 @@ use crate::policy::outcome::Fate;
 use crate::policy::status::POLL_POLICY;
 use crate::records::Admission;
 use crate::room::Room;
-use crate::store::{Birth, Served, ServedState};
+use crate::store::{Birth, CLOCKS_APART_MAX, Served, ServedState};
 
 /// Admissions read at a time.
 const READ_BATCH: usize = 10_000;
@@ -32,10 +33,16 @@ const YOUNG: Duration = Duration::from_secs(5);
 const NOTED_WITHIN: Duration = Duration::from_secs(5);
 
 impl Room {
-    /// Makes the room in the store from the durable records. Harmless when it is there.
+    /// Makes the room in the store from the durable records. Harmless when it is there. Door and
+    /// leader may both ask: whoever waited for the other finds the room made.
     pub async fn rebuild(&self) -> Result<(), WorkError> {
+        let before = self.rebuilds.load(Ordering::SeqCst);
         let _one = self.rebuilding.lock().await;
-        rebuild_once(self).await
+        if self.rebuilds.load(Ordering::SeqCst) == before {
+            rebuild_once(self).await?;
+            self.rebuilds.fetch_add(1, Ordering::SeqCst);
+        }
+        Ok(())
     }
 }
 
@@ -46,7 +53,7 @@ async fn rebuild_once(room: &Room) -> Result<(), WorkError> {
     let now = parts.now();
     let record = room.record();
     let mut served = Vec::new();
-    let mut seq = 0;
+    let mut seq = forgotten(room, now).await?;
     loop {
         let read = parts
             .durable
@@ -78,6 +85,32 @@ async fn rebuild_once(room: &Room) -> Result<(), WorkError> {
     room.sessions.retell(room, now).await;
     tracing::info!(room = %room.id, served = served.len(), "room made in the line's store");
     Ok(())
+}
+
+/// The ordinal up to which admissions are forgotten: their sessions are over, and no token is young
+/// enough to bring such a place back. Found by halving, because the log grows for as long as the
+/// room does.
+async fn forgotten(room: &Room, now: Timestamp) -> Result<u64, WorkError> {
+    let settings = &room.record().settings;
+    let session = settings.session_duration_seconds;
+    let lasts = session.max(settings.session_max_seconds);
+    let after_call = settings.claim_window_seconds + lasts.max(settings.missed_turn_grace_seconds);
+    let remembered = Duration::from_secs(settings.place_max_age_seconds + after_call);
+    let oldest = now.minus(remembered + CLOCKS_APART_MAX);
+    let durable = &room.parts.durable;
+    let (mut forgotten, mut end) = (0, durable.head(&room.id).await?.seq);
+    if end <= READ_BATCH as u64 {
+        return Ok(0);
+    }
+    while forgotten < end {
+        let middle = forgotten + (end - forgotten) / 2;
+        let next = durable.served_places(&room.id, middle, 1).await?;
+        match next.first() {
+            Some(next) if next.called_at < oldest => forgotten = next.seq,
+            _ => end = middle,
+        }
+    }
+    Ok(forgotten)
 }
 
 fn known(room: &Room, admission: &Admission, now: Timestamp) -> Option<Served> {

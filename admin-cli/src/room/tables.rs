@@ -92,6 +92,7 @@ pub fn detail(room: &RoomView, now: Timestamp) -> Table {
         "draw requires presence",
         yes_no(settings.draw_requires_presence),
     );
+    row("place max age", seconds(settings.place_max_age_seconds));
     row(
         "missed turn grace",
         seconds(settings.missed_turn_grace_seconds),

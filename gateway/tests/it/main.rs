@@ -34,6 +34,7 @@ mod ops_rooms;
 mod outages;
 mod overrides;
 mod people;
+mod place_age;
 mod proxy;
 mod resting;
 mod returning;

@@ -9,6 +9,7 @@ mod log;
 mod model;
 mod opening;
 mod ops;
+mod remaking;
 mod reproductions;
 mod resting;
 mod roll;

@@ -172,6 +172,10 @@ impl World {
         self.clock.now()
     }
 
+    pub(super) fn advance(&mut self, span: Duration) {
+        self.clock.advance(span);
+    }
+
     pub(super) fn token(&self, fan: u8) -> PlaceToken {
         self.tokens[usize::from(fan)].clone().unwrap()
     }
