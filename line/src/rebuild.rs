@@ -9,17 +9,22 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use contract::Timestamp;
+use contract::room::RoomSettings;
 
 use crate::error::WorkError;
 use crate::policy::order::OrderKey;
 use crate::policy::outcome::Fate;
 use crate::policy::status::POLL_POLICY;
-use crate::records::Admission;
+use crate::records::{Admission, RecordsError};
 use crate::room::Room;
 use crate::store::{Birth, CLOCKS_APART_MAX, Served, ServedState};
 
 /// Admissions read at a time.
 const READ_BATCH: usize = 10_000;
+
+/// How often a part of the log is asked for again, and the pause before.
+const READ_AGAIN_MAX: u32 = 3;
+const READ_PAUSE: Duration = Duration::from_millis(500);
 
 /// How long nobody is called from a line that was made again: the longest that a fan who polls
 /// was told to wait, and some more for the way, so that all are back before newcomers are called
@@ -55,10 +60,7 @@ async fn rebuild_once(room: &Room) -> Result<(), WorkError> {
     let mut served = Vec::new();
     let mut seq = forgotten(room, now).await?;
     loop {
-        let read = parts
-            .durable
-            .served_places(&room.id, seq, READ_BATCH)
-            .await?;
+        let read = served_after(room, seq, !served.is_empty()).await?;
         let done = read.len() < READ_BATCH;
         seq = read.last().map_or(seq, |last| last.seq);
         served.extend(
@@ -87,16 +89,37 @@ async fn rebuild_once(room: &Room) -> Result<(), WorkError> {
     Ok(())
 }
 
+/// The next admissions after `seq`. Of a long log that was read in part, they are asked for again
+/// when the database does not answer for a moment.
+async fn served_after(
+    room: &Room,
+    seq: u64,
+    is_begun: bool,
+) -> Result<Vec<Admission>, RecordsError> {
+    let durable = &room.parts.durable;
+    for _ in 0..if is_begun { READ_AGAIN_MAX } else { 0 } {
+        match durable.served_places(&room.id, seq, READ_BATCH).await {
+            Err(error) if error.is_passing() => tokio::time::sleep(READ_PAUSE).await,
+            read => return read,
+        }
+    }
+    durable.served_places(&room.id, seq, READ_BATCH).await
+}
+
+/// How long it has to be known who was called: as long as a token may be that brings its place back,
+/// and until the session is over.
+pub(super) fn remembered(settings: &RoomSettings) -> Duration {
+    let session = settings.session_duration_seconds;
+    let lasts = session.max(settings.session_max_seconds);
+    let after_call = settings.claim_window_seconds + lasts.max(settings.missed_turn_grace_seconds);
+    Duration::from_secs(settings.place_max_age_seconds + after_call) + CLOCKS_APART_MAX
+}
+
 /// The ordinal up to which admissions are forgotten: their sessions are over, and no token is young
 /// enough to bring such a place back. Found by halving, because the log grows for as long as the
 /// room does.
 async fn forgotten(room: &Room, now: Timestamp) -> Result<u64, WorkError> {
-    let settings = &room.record().settings;
-    let session = settings.session_duration_seconds;
-    let lasts = session.max(settings.session_max_seconds);
-    let after_call = settings.claim_window_seconds + lasts.max(settings.missed_turn_grace_seconds);
-    let remembered = Duration::from_secs(settings.place_max_age_seconds + after_call);
-    let oldest = now.minus(remembered + CLOCKS_APART_MAX);
+    let oldest = now.minus(remembered(&room.record().settings));
     let durable = &room.parts.durable;
     let (mut forgotten, mut end) = (0, durable.head(&room.id).await?.seq);
     if end <= READ_BATCH as u64 {

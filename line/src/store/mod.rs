@@ -188,6 +188,9 @@ pub struct TickSettings {
     pub missed_grace: Duration,
     /// How long a gateway stands for the presence of its fans without renewing that.
     pub gateway_lease: Duration,
+    /// How long it is known at least who was called, who left, and who was present at the opening:
+    /// as long as a place token may bring its place back, and a session lasts.
+    pub remembered: Duration,
 }
 
 /// A leader's order to mark fans as absent whose gateway has not renewed its lease.
@@ -408,7 +411,8 @@ pub trait RoomStore: LastPages + LiveKeys + RoomsLook + Standby {
 
     /// Takes or renews the lease of `leader` and deals with what is overdue; the connections of
     /// places that are dropped as absent are told. A drawn place that is dropped keeps its key; so
-    /// does a live place that was seen since it was given its key. `None` while another leads.
+    /// does a live place that was seen since it was given its key. What is older than it has to be
+    /// remembered is forgotten within as long again. `None` while another leads.
     async fn tick_begin(
         &self,
         room: &RoomRef,

@@ -1,11 +1,10 @@
-//! Absent places in the model, and how they are dropped.
+//! Absent places in the model.
 
 use std::collections::BTreeMap;
 
 use contract::{PlaceId, Timestamp};
 
-use super::room::{Done, Room};
-use crate::store::{EXPIRE_BATCH_MAX, Notice, Opening};
+use crate::store::EXPIRE_BATCH_MAX;
 
 /// Waiting places without a connection.
 #[derive(Clone, Debug, Default)]
@@ -57,7 +56,7 @@ impl Absent {
 
     /// Takes those out that were last seen at `before` or earlier, the earliest first, and whether
     /// they were never seen.
-    fn take_overdue(&mut self, before: Timestamp) -> Vec<(PlaceId, bool)> {
+    pub(super) fn take_overdue(&mut self, before: Timestamp) -> Vec<(PlaceId, bool)> {
         let mut due: Vec<_> = self
             .0
             .iter()
@@ -72,50 +71,5 @@ impl Absent {
                 (place, !was_seen)
             })
             .collect()
-    }
-}
-
-impl Room {
-    /// Drops places that were last seen at `before` or earlier. `is_whole` unless visits may have
-    /// been lost.
-    pub(super) fn drop_absent(&mut self, before: Timestamp, is_whole: bool) {
-        let dropped = self.absent.take_overdue(before);
-        for (place, is_unseen) in &dropped {
-            let is_live = self.key_of.get(place).map(|key| key.is_live());
-            if is_live == Some(true) && *is_unseen && is_whole {
-                self.done.insert(*place, Done::Left { live: true });
-            } else if is_live == Some(false) && self.drawn_at.is_some() {
-                self.drawn.insert(*place);
-            }
-            self.remove(*place);
-        }
-        if !dropped.is_empty() {
-            let places = dropped.iter().map(|(place, _)| *place).collect();
-            self.tell(Notice::Look { places });
-        }
-    }
-
-    /// Opens the room, unless places have to be dropped first, as the server `own`. Whether it is
-    /// open.
-    pub(super) fn open(&mut self, own: u64, opening: Opening) -> bool {
-        if self.is_open {
-            return true;
-        }
-        if let Some(within) = opening.present_within {
-            let seen_since = opening.now.minus(within);
-            let dropped = self.absent.take_overdue(seen_since);
-            for (place, _) in &dropped {
-                self.remove(*place);
-            }
-            if !dropped.is_empty() {
-                let places = dropped.into_iter().map(|(place, _)| place).collect();
-                self.tell(Notice::Look { places });
-                return false;
-            }
-            let is_whole = self.born_at <= seen_since && self.live_keys.is_whole(own, seen_since);
-            self.drawn_at = is_whole.then_some(opening.now);
-        }
-        self.is_open = true;
-        true
     }
 }

@@ -2,8 +2,11 @@
 //! Redis scripts against it, and the simulation runs on it.
 
 mod absent;
+mod done;
+mod dropping;
 mod last_pages;
 mod live_keys;
+mod making;
 mod ports;
 mod room;
 mod standby;
@@ -16,11 +19,11 @@ use async_trait::async_trait;
 use contract::{PlaceId, RoomId, Timestamp};
 use uuid::Uuid;
 
-use self::room::{Done, Room, Run, count};
+use self::room::{Room, count};
 use super::{
     Birth, CLOCKS_APART_MAX, CallOrder, Cursor, EXPIRE_BATCH_MAX, Enter, Entered, Entry, Lapse,
     Lease, NOTICES_MAX, Notice, NoticesRead, OUTCOMES_MAX, OnceOpen, Opening, Popped, RoomRef,
-    RoomStore, Served, ServedState, Standing, StoreError, StoreResult, TickSettings, TickState,
+    RoomStore, Served, Standing, StoreError, StoreResult, TickSettings, TickState,
 };
 use crate::policy::admission::{Bucket, spend};
 use crate::policy::outcome::{Fate, Outcome};
@@ -117,50 +120,7 @@ impl RoomStore for MemoryStore {
         if known.epoch < room.epoch {
             *known = new();
         }
-        let seq_known = known.seq;
-        let mut looks = Vec::new();
-        let mut run = Run::default();
-        for served in served {
-            known.seq = known.seq.max(served.seq);
-            if served.seq <= seq_known || known.popped_key(served.place).is_some() {
-                continue;
-            }
-            known.remove(served.place);
-            known.called.remove(&served.place);
-            known.active.remove(&served.place);
-            known.missed.remove(&served.place);
-            known.absent.remove(&served.place);
-            known.session.remove(&served.place);
-            known.done.insert(served.place, Done::Called(served.key));
-            if let ServedState::Called(claim_by) = served.state {
-                known.called.insert(served.place, claim_by);
-                known
-                    .session
-                    .insert(served.place, (served.seq, Timestamp::EPOCH));
-                run.add(known, served.place, served.seq, claim_by);
-                continue;
-            }
-            looks.push(served.place);
-            match served.state {
-                ServedState::Over | ServedState::Called(_) => {}
-                ServedState::Active(until) => {
-                    known.active.insert(served.place, until);
-                    let session = (served.seq, served.called_at);
-                    known.session.insert(served.place, session);
-                }
-                ServedState::Missed(until) => {
-                    known.missed.insert(served.place, until);
-                }
-                ServedState::Left => {
-                    let live = served.key.is_live();
-                    known.done.insert(served.place, Done::Left { live });
-                }
-            }
-        }
-        run.tell(known);
-        if was_there && !looks.is_empty() {
-            known.tell(Notice::Look { places: looks });
-        }
+        known.add_served(served, was_there);
         known.seq = known.seq.max(birth.seq);
         known.is_open |= birth.is_open;
         Ok(())
@@ -193,7 +153,7 @@ impl RoomStore for MemoryStore {
             let mut answers = Vec::with_capacity(entries.len());
             let mut places = Vec::new();
             for entry in entries {
-                let known = room.done.contains_key(&entry.place);
+                let known = room.done.contains(&entry.place);
                 let Some(entered) = room.stand(entry, now, limit) else {
                     answers.push(None);
                     continue;
@@ -237,7 +197,7 @@ impl RoomStore for MemoryStore {
     ) -> StoreResult<bool> {
         self.with(room, |room| {
             if let Some(key) = room.popped_key(place) {
-                let is_there = !room.done.contains_key(&place);
+                let is_there = !room.done.contains(&place);
                 if is_there {
                     room.leave(place, Some(key));
                 }

@@ -6,6 +6,7 @@ use contract::{PlaceId, Timestamp};
 use uuid::Uuid;
 
 use super::absent::Absent;
+use super::done::{Done, Served};
 use super::last_pages::KeptPages;
 use super::live_keys::KeptKeys;
 use crate::policy::admission::Bucket;
@@ -17,15 +18,6 @@ use crate::store::{
     Cursor, EXPIRE_BATCH_MAX, Enter, Entered, Entry, NOTICES_KEPT, Notice, OnceOpen, Standing,
     TickSettings,
 };
-
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub(super) enum Done {
-    Called(OrderKey),
-    Left {
-        /// Whether it had a live key.
-        live: bool,
-    },
-}
 
 /// What a gateway stands for.
 #[derive(Clone)]
@@ -60,7 +52,7 @@ pub(super) struct Room {
     pub(super) missed: BTreeMap<PlaceId, Timestamp>,
     pub(super) absent: Absent,
     pub(super) gateways: BTreeMap<Uuid, Held>,
-    pub(super) done: HashMap<PlaceId, Done>,
+    pub(super) done: Served,
     pub(super) session: HashMap<PlaceId, (u64, Timestamp)>,
     pub(super) outcomes: BTreeMap<PlaceId, Outcome>,
     pub(super) last_pages: KeptPages,
@@ -156,7 +148,7 @@ impl Room {
     /// changed, when it needs a live key beyond `limit`.
     pub(super) fn stand(&mut self, entry: &Entry, now: Timestamp, limit: u64) -> Option<Entered> {
         let place = entry.place;
-        let key = match self.done.get(&place).copied() {
+        let key = match self.done.get(&place) {
             None => {
                 let key = self
                     .popped_key(place)
@@ -276,7 +268,7 @@ impl Room {
         let last = first_seq + size - 1;
         let mut run = Run::default();
         for (seq, (key, place)) in (first_seq..).zip(batch) {
-            if self.done.contains_key(&place) {
+            if self.done.contains(&place) {
                 self.given_back += 1;
                 let fate = Fate::Left;
                 let outcome = Outcome {
@@ -304,7 +296,8 @@ impl Room {
     /// The order key of `place`, in the line or called from it.
     pub(super) fn known_key(&self, place: PlaceId) -> Option<OrderKey> {
         match (self.key_of.get(&place), self.done.get(&place)) {
-            (Some(key), _) | (None, Some(Done::Called(key))) => Some(*key),
+            (Some(key), _) => Some(*key),
+            (None, Some(Done::Called(key))) => Some(key),
             _ => None,
         }
     }
@@ -381,6 +374,7 @@ impl Room {
         for place in overdue(&self.missed, now) {
             self.missed.remove(&place);
         }
+        self.age(now, settings.remembered);
         let is_whole = self.live_keys.is_whole(own, now);
         self.drop_absent(now.minus(settings.absence_timeout), is_whole);
     }

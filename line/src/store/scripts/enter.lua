@@ -5,7 +5,8 @@
 -- live keys, up to its limit: an entry that needs another changes nothing. The connections of a place
 -- that comes back after leaving or a missed turn are told.
 -- KEYS  1 meta  2 line  3 popped  4 called  5 active  6 missed  7 absent  8 done  9 session
---       10 notices  11 outcomes  12 gateways  13 drawn  14 the list of the gateway
+--       10 notices  11 outcomes  12 gateways  13 drawn  14 done before
+--       15 the list of the gateway
 -- ARGV  1 epoch  2 now_ms  3 live clock floor at now  4 the gateway of connected entries, or ''
 --       then of all entries, packed:  5 two letters: j (join), l (look) or r (return), and c when
 --       connected, d when the key was drawn, b for both, else -  6 place, 16 bytes  7 order key until
@@ -32,6 +33,12 @@ local keys = { struct.unpack('<' .. string.rep('d', count), ARGV[is_open and 8 o
 local draws = is_open and string.find(ARGV[5], '[db]')
   and { struct.unpack('<' .. string.rep('d', count), ARGV[7]) }
 local served = redis.call('HMGET', done, unpack(places, 1, count))
+if redis.call('EXISTS', KEYS[14]) == 1 then
+  local before = redis.call('HMGET', KEYS[14], unpack(places, 1, count))
+  for i = 1, count do
+    served[i] = served[i] or before[i]
+  end
+end
 local in_line = redis.call('ZMSCORE', line, unpack(places, 1, count))
 local in_popped = redis.call('ZCARD', popped) > 0
   and redis.call('ZMSCORE', popped, unpack(places, 1, count)) or {}
@@ -89,13 +96,18 @@ local function enter(place, key, mode)
   return put(mode == 'j' and 'n' or 'p', place, key)
 end
 
+local function undone(place)
+  redis.call('HDEL', done, place)
+  redis.call('HDEL', KEYS[14], place)
+end
+
 -- A place that left.
 local function come_back(place, key, mode, was, popped_key)
   if mode ~= 'j' then
     return 'l'
   elseif popped_key then
     -- Popped for a call when they left: it is theirs again.
-    redis.call('HDEL', done, place)
+    undone(place)
     redis.call('HDEL', KEYS[11], place)
     waits[place] = tonumber(popped_key)
     return 'w', waits[place]
@@ -104,7 +116,7 @@ local function come_back(place, key, mode, was, popped_key)
   -- one now. A drawn key is the nonce's for good.
   local letter, given = enter(place, (was == 'gone' or key >= LIVE_BASE) and NONE or key, mode)
   if given then
-    redis.call('HDEL', done, place)
+    undone(place)
     back[#back + 1] = place
   end
   return letter, given
@@ -129,7 +141,7 @@ local function stand(place, key, mode)
     return 'm', key, grace
   end
   redis.call('ZREM', missed, place)
-  redis.call('HDEL', done, place)
+  undone(place)
   back[#back + 1] = place
   return put('f', place, key)
 end
@@ -178,7 +190,7 @@ end
 if #connected > 0 then
   redis.call('ZREM', absent, unpack(connected))
   -- In the same step: should the gateway die, nobody counts as present for its sake.
-  redis.call('RPUSH', KEYS[14], unpack(present))
+  redis.call('RPUSH', KEYS[15], unpack(present))
   redis.call('ZADD', KEYS[12], now_ms, ARGV[4])
 end
 if #seen > 0 then

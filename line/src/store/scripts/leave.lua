@@ -4,14 +4,15 @@
 -- gives up a live place is `gone`: they can only come back behind everyone. Whoever gives up a
 -- drawn place after the opening was present at it. Their other connections are told.
 -- KEYS  1 meta  2 line  3 called  4 active  5 missed  6 absent  7 done  8 session  9 notices
---       10 outcomes  11 popped  12 drawn
+--       10 outcomes  11 popped  12 drawn  13 done before
 -- ARGV  1 epoch  2 place
 -- Returns 1 if there was something to leave, else 0. Cost O(log n).
 if redis.call('HGET', KEYS[1], 'epoch') ~= ARGV[1] then
   return redis.error_reply('NOROOM the room is not at this epoch')
 end
 local place = ARGV[2]
-local popped, was = redis.call('ZSCORE', KEYS[11], place), redis.call('HGET', KEYS[7], place)
+local popped = redis.call('ZSCORE', KEYS[11], place)
+local was = redis.call('HGET', KEYS[7], place) or redis.call('HGET', KEYS[13], place)
 local key = popped or redis.call('ZSCORE', KEYS[2], place) or was
 -- An empty call: gateways of an older version, which do not know `look`, skip it.
 local seq = redis.call('HGET', KEYS[1], 'seq') or '0'

@@ -2,12 +2,12 @@
 -- Guarantees: one leader at a time; the fence grows with every change of leader; calls past
 -- their deadline and sessions past their end free their slots; nothing moves before its time; a
 -- place that was given a live key and never seen since is given up when it is dropped, unless its
--- visits may be among what another server lost.
+-- visits may be among what another server lost; what is done is known for a generation at least.
 -- KEYS  1 meta  2 line  3 popped  4 called  5 active  6 missed  7 absent  8 session
---       9 outcomes  10 gateways  11 notices  12 done  13 drawn
+--       9 outcomes  10 gateways  11 notices  12 done  13 drawn  14 done before
 -- ARGV  1 epoch  2 now_ms  3 leader  4 lease ms  5 absence timeout ms  6 missed grace ms
 --       7 most overdue places of each kind  8 lease of gateways ms
---       9 how far clocks may be apart, ms
+--       9 how far clocks may be apart, ms  10 how long a generation of what is done lasts, ms
 -- Returns {} while another leads, else { fence, in line, occupied, given back, credit,
 --       returned, filled_ms, pending batch or '', seq, held until ms, claims, who shows or '',
 --       a gateway whose lease has ended or '', 1 if this server is confirmed to give live keys
@@ -56,6 +56,21 @@ for _, place in ipairs(overdue(missed, now)) do
 end
 local state = redis.call('HMGET', meta, 'fence', 'credit', 'returned', 'filled_ms', 'pending', 'seq', 'held_ms',
   'claims', 'shows', 'key_server', 'standby', 'kept_ms', 'drawn_ms')
+-- Of a gateway of an older version, which knows no generations, the present one began now.
+local done_ms = tonumber(redis.call('HGET', meta, 'done_ms') or ARGV[2])
+local has_aged = done_ms <= now - tonumber(ARGV[10])
+if has_aged and redis.call('EXISTS', KEYS[12]) == 1 then
+  redis.call('RENAME', KEYS[12], KEYS[14])
+elseif has_aged then
+  redis.call('UNLINK', KEYS[14])
+end
+redis.call('HSET', meta, 'done_ms', string.format('%.0f', has_aged and now or done_ms))
+if state[13] and tonumber(state[13]) <= now - tonumber(ARGV[10]) then
+  -- Every token that drew is too old to bring its place back.
+  redis.call('UNLINK', KEYS[13])
+  redis.call('HDEL', meta, 'drawn_ms')
+  state[13] = nil
+end
 local own = string.match(redis.call('INFO', 'replication'), 'master_replid:(%x+)')
 local is_whole = state[10] == own and tonumber(state[12] or '0') <= now
 local dropped = overdue(absent, now - tonumber(ARGV[5]))

@@ -43,6 +43,8 @@ const ABSENCE: Duration = Duration::from_secs(5);
 const GRACE: Duration = Duration::from_secs(4);
 const WINDOW: Duration = Duration::from_secs(3);
 const GATEWAY_LEASE: Duration = Duration::from_secs(2);
+/// How long a generation of what is done lasts.
+const REMEMBERED: Duration = Duration::from_secs(60);
 const SESSION: Duration = Duration::from_secs(6);
 /// A rate at which the meter of stand-by saves up three calls.
 const RATE: u64 = 60;
@@ -207,6 +209,7 @@ impl Line {
             absence_timeout: ABSENCE,
             missed_grace: GRACE,
             gateway_lease: GATEWAY_LEASE,
+            remembered: REMEMBERED,
         };
         let begun = self.store.tick_begin(&self.room, now, leader, settings);
         begun.await.unwrap()
@@ -392,7 +395,8 @@ conformance! {
         where_it_is_not_known_who_was_present_every_draw_holds
         a_live_place_that_nobody_saw_is_given_up_when_it_is_dropped
         a_live_place_that_was_seen_keeps_its_key
-        a_visit_that_may_be_lost_counts;
+        a_visit_that_may_be_lost_counts
+        what_is_done_is_remembered_for_a_generation;
     sessions:
         a_call_is_claimed_once_and_keeps_its_session
         a_call_past_its_deadline_is_no_session

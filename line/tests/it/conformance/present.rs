@@ -287,3 +287,31 @@ pub(super) async fn a_visit_that_may_be_lost_counts(line: Line) {
     line.tick(at(6)).await;
     holds(at(6), 2).await;
 }
+
+pub(super) async fn what_is_done_is_remembered_for_a_generation(line: Line) {
+    line.join(1).await;
+    line.join(2).await;
+    line.tick(START).await;
+    line.enter(at(50), entry(place(3), Some(key(3)), Enter::Look))
+        .await;
+    assert_eq!(line.call(at(55), 1).await, [place(3)]);
+    assert_eq!(line.call(at(56), 1).await, [place(1)]);
+    let left = line.store.place_leave(&line.room, at(58), place(2)).await;
+    assert!(left.unwrap());
+    // The next generation begins after a minute, and the one after it after two.
+    for seconds in [59, 60, 61, 118, 119] {
+        line.tick(at(seconds)).await;
+        assert_eq!(line.look(at(seconds), 2).await, Standing::Left);
+    }
+    assert_eq!(line.look(at(119), 1).await, Standing::Ended);
+    // Whoever comes back from the generation before is not done any more.
+    let joined = entry(place(2), None, Enter::Join);
+    assert_eq!(line.standing(at(119), joined).await, waiting(live(3)));
+    assert_eq!(line.look(at(119), 2).await, waiting(live(3)));
+    line.tick(at(120)).await;
+    assert_eq!(line.look(at(120), 1).await, Standing::Unknown);
+    assert_eq!(line.look(at(120), 3).await, Standing::Unknown);
+    assert_eq!(line.look(at(120), 2).await, waiting(live(3)));
+    // The room goes on being counted from where it is.
+    assert_eq!(line.tick(at(120)).await.seq, 2);
+}

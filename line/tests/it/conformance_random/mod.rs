@@ -396,6 +396,7 @@ impl Subject {
             absence_timeout: Duration::from_secs(5),
             missed_grace: Duration::from_secs(4),
             gateway_lease: Duration::from_secs(3),
+            remembered: Duration::from_secs(9),
         };
         let leader = Uuid::from_u128(u128::from(leader) + 1);
         let begun = self

@@ -15,7 +15,7 @@ use line::store::{Notice, Popped, Standing};
 use proptest::prelude::*;
 use proptest::test_runner::TestCaseError;
 
-use super::roll::{self, Roll};
+use super::roll::{self, ABSENCE, Roll};
 
 /// The fastest rate that operations set.
 const RATE_MAX: u64 = 300;
@@ -451,8 +451,6 @@ impl Model {
     }
 }
 
-/// How long an absent place stays in line here.
-pub(super) const ABSENCE: Duration = Duration::from_secs(6);
 /// A leader that pauses for so long loses its lease.
 const PAUSE: Duration = Duration::from_secs(2);
 /// By then a fan who has gone is in line no more: a lease, an absence, and some ticks.

@@ -29,7 +29,8 @@ async fn a_line_is_made_again_once_although_door_and_leader_ask() {
     world.log.fill((0..LONG).map(|_| world.now()));
     let room = &world.gateways[0].room;
     let (door, leader) = tokio::join!(room.rebuild(), room.rebuild());
-    (door.unwrap(), leader.unwrap());
+    door.unwrap();
+    leader.unwrap();
     // Where the young ones begin was looked for, besides.
     let read = world.log.read_count();
     assert!((LONG..LONG + 30).contains(&read), "{read} were read");
@@ -68,6 +69,7 @@ async fn what_no_token_is_young_enough_for_is_not_read() {
         absence_timeout: Duration::from_secs(6),
         missed_grace: Duration::from_secs(6),
         gateway_lease: Duration::from_secs(6),
+        remembered: week,
     };
     let begun = world
         .store

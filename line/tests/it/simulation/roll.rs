@@ -1,10 +1,12 @@
 //! Who was present when the room opened, told from answers alone (PRESENT).
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use contract::{PlaceId, Timestamp};
 
-use super::model::ABSENCE;
+/// How long an absent place stays in line here.
+pub(super) const ABSENCE: Duration = Duration::from_secs(6);
 
 /// When a fan was last there.
 #[derive(Clone, Copy, Debug)]

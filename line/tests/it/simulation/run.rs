@@ -31,8 +31,9 @@ use tokio_util::task::TaskTracker;
 use uuid::Uuid;
 
 use super::log::MemoryLog;
-use super::model::{ABSENCE, Calls, Model, SESSION};
+use super::model::{Calls, Model, SESSION};
 use super::ops::{FANS, Op};
+use super::roll::ABSENCE;
 
 const CAP: u64 = 3;
 const LEAD_ON_EVERY: Duration = Duration::from_millis(500);
