@@ -48,7 +48,7 @@ invariants! {
         "Of two places present in line, the one with the smaller order key is called first",
         "audit: while a fan is present, no larger key is in the log; keys follow arrivals";
     NO_LOSS = "NO-LOSS",
-        "A place not yet served is never sent behind one that joined after it, even after Redis is wiped",
+        "A place that is neither served nor given up, and was there for its draw, is never sent behind one that joined after it, even after Redis is wiped",
         "audit: whoever has a place is called, inside or still known at the end, and was told of a call";
     RATE = "RATE",
         "Calls in any window `w` ≤ rate · w + one tick's worth + what unclaimed calls gave back in it or in the half minute before; \
@@ -61,6 +61,10 @@ invariants! {
         "audit: claims in every minute, by the figures of the room";
     STANDBY = "STANDBY",
         "In a queueing room without `queueAll` nobody sees the page below the limits, above them rate and cap hold, and nobody goes straight in past those who wait",
+        "tests alone";
+    PRESENT = "PRESENT",
+        "Where `drawRequiresPresence` is on, a place that draws was seen within `absenceTimeout` before the opening; \
+         a called place was seen within that time, and a gateway's lease, before the call",
         "tests alone";
     CAP = "CAP",
         "Popped, called and active places together ≤ `totalActiveUsers`",

@@ -10,6 +10,8 @@ pub(crate) const ACTIVE_USERS_MAX: u64 = 10_000_000;
 pub(crate) const CLAIM_WINDOW_SECONDS_MIN: u64 = 5;
 /// Longest of any duration, a day.
 pub(crate) const DURATION_SECONDS_MAX: u64 = 86_400;
+/// Highest age of a place token that counts: a year.
+pub(crate) const PLACE_AGE_SECONDS_MAX: u64 = 31_536_000;
 /// Most connections to an upstream. A process has 20,000 open files unless it is given more.
 pub(crate) const UPSTREAM_CONNECTIONS_MAX: u64 = 100_000;
 /// Longest title, in characters.

@@ -48,6 +48,10 @@ pub enum FailMode {
 /// Settings of a room as a manager writes them. Every field but `room` has a default.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each is a setting of its own"
+)]
 pub struct RoomSettings {
     /// The room's name in URLs.
     pub room: RoomId,
@@ -150,6 +154,15 @@ pub struct RoomSettings {
     #[serde(default = "defaults::absence_timeout_seconds")]
     #[schema(minimum = 1, maximum = 86_400)]
     pub absence_timeout_seconds: u64,
+    /// Whether a place draws only if it was seen within the absence timeout before the opening.
+    /// Others come back as newcomers, behind those who drew.
+    #[serde(default = "defaults::yes")]
+    pub draw_requires_presence: bool,
+    /// How old a place token may be that brings a place back. An older one is good only for as long
+    /// as its place is in the line.
+    #[serde(default = "defaults::place_max_age_seconds")]
+    #[schema(minimum = 1, maximum = 31_536_000)]
+    pub place_max_age_seconds: u64,
     /// How long after a missed turn a visitor is called next on return.
     #[serde(default = "defaults::missed_turn_grace_seconds")]
     #[schema(maximum = 86_400)]
@@ -252,6 +265,9 @@ mod defaults {
     }
     pub(super) fn absence_timeout_seconds() -> u64 {
         300
+    }
+    pub(super) fn place_max_age_seconds() -> u64 {
+        86_400
     }
     pub(super) fn missed_turn_grace_seconds() -> u64 {
         600

@@ -6,8 +6,9 @@ use std::ops::RangeInclusive;
 
 use crate::limits::{
     ACCESS_CODE_CHARS_MAX, ACCESS_CODES_MAX, ACTIVE_USERS_MAX, CALL_BATCH_MAX,
-    CLAIM_WINDOW_SECONDS_MIN, DURATION_SECONDS_MAX, MESSAGE_CHARS_MAX, PATHS_MAX, RATE_MAX,
-    REASON_CHARS_MAX, TITLE_CHARS_MAX, UPSTREAM_CONNECTIONS_MAX, URL_BYTES_MAX,
+    CLAIM_WINDOW_SECONDS_MIN, DURATION_SECONDS_MAX, MESSAGE_CHARS_MAX, PATHS_MAX,
+    PLACE_AGE_SECONDS_MAX, RATE_MAX, REASON_CHARS_MAX, TITLE_CHARS_MAX, UPSTREAM_CONNECTIONS_MAX,
+    URL_BYTES_MAX,
 };
 use crate::path::PathPrefix;
 use crate::room::{Challenge, RoomSettings};
@@ -201,6 +202,13 @@ fn numbers(settings: &RoomSettings, findings: &mut Findings) {
             findings.within(field, value, &(1..=max), unit);
         }
     }
+    // A token that ages while its place may still come back would lose that place.
+    findings.within(
+        "placeMaxAgeSeconds",
+        settings.place_max_age_seconds,
+        &(settings.absence_timeout_seconds..=PLACE_AGE_SECONDS_MAX),
+        " seconds: at least absenceTimeoutSeconds",
+    );
     if let Some(ceiling) = settings.rate_ceiling_per_minute
         && settings.new_users_per_minute > ceiling
     {
@@ -370,6 +378,12 @@ mod tests {
         check(
             |s| s.absence_timeout_seconds = 0,
             &["absenceTimeoutSeconds"],
+        );
+        check(|s| s.place_max_age_seconds = 299, &["placeMaxAgeSeconds"]);
+        check(|s| s.place_max_age_seconds = 300, &[]);
+        check(
+            |s| s.place_max_age_seconds = PLACE_AGE_SECONDS_MAX + 1,
+            &["placeMaxAgeSeconds"],
         );
         check(|s| s.fail_open_after_seconds = 0, &["failOpenAfterSeconds"]);
         check(|s| s.fail_open_max_seconds = 0, &["failOpenMaxSeconds"]);

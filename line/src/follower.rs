@@ -16,7 +16,7 @@ use crate::policy::wait::{self, PaceHistory};
 use crate::rest::Task;
 use crate::room::{Rates, Room, paused_reason};
 use crate::sockets::Socket;
-use crate::store::{Cursor, ENTER_BATCH_MAX, Enter, Entry, Notice, OnceOpen, Standing, StoreError};
+use crate::store::{Cursor, ENTER_BATCH_MAX, Enter, Entry, Notice, Standing, StoreError};
 
 /// Time between reads of notices.
 const NOTICES_EVERY: Duration = Duration::from_millis(100);
@@ -381,7 +381,7 @@ async fn look(room: &Room, batch: &[Arc<Socket>]) -> Result<(), StoreError> {
                 Standing::Waiting { key } => key,
                 _ => socket.key,
             }),
-            once_open: OnceOpen::Keep,
+            once_open: socket.once_open(),
             enter: Enter::Look,
             connected_to: Some(room.parts.process),
         })
@@ -395,7 +395,9 @@ async fn look(room: &Room, batch: &[Arc<Socket>]) -> Result<(), StoreError> {
     for (socket, entered) in batch.iter().zip(entered) {
         if let Some(entered) = entered {
             room.sockets.tell(socket.place, entered.standing);
-            socket.is_present_set();
+            if entered.standing != Standing::Unknown {
+                socket.is_present_set();
+            }
         }
     }
     Ok(())

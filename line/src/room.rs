@@ -1,5 +1,6 @@
 //! One room on this gateway.
 
+use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, Mutex as StdMutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -107,6 +108,8 @@ pub struct Room {
     forecasts: StdMutex<Forecasts>,
     /// Held while the room is made again, so that one task does it.
     pub(super) rebuilding: Mutex<()>,
+    /// How often this gateway has made the room again.
+    pub(super) rebuilds: AtomicU64,
     /// The server of the store that had the room when it was last looked at, at rest.
     server: StdMutex<Option<Arc<str>>>,
     /// The latest term of live keys that this gateway has seen; held while one task reserves some.
@@ -139,6 +142,7 @@ impl Room {
             rates: StdMutex::default(),
             forecasts: StdMutex::default(),
             rebuilding: Mutex::new(()),
+            rebuilds: AtomicU64::new(0),
             server: StdMutex::default(),
             key_term: Mutex::default(),
             parts,

@@ -8,7 +8,7 @@ use metrics::Gauge;
 use tokio::sync::Notify;
 
 use crate::policy::order::OrderKey;
-use crate::store::{Notice, Standing};
+use crate::store::{Notice, OnceOpen, Standing};
 
 /// One connection.
 #[derive(Debug)]
@@ -17,6 +17,7 @@ pub struct Socket {
     pub place: PlaceId,
     /// Their order key, to put them back if the store loses them.
     pub key: OrderKey,
+    once_open: OnceOpen,
     standing: Mutex<Known>,
     changed: Notify,
 }
@@ -60,6 +61,16 @@ impl Socket {
         lock(&self.standing).is_present = true;
     }
 
+    /// What becomes of the key once the room is open. It holds from the time on when the store has
+    /// had the place and this connection together, whatever the store loses later.
+    pub fn once_open(&self) -> OnceOpen {
+        if lock(&self.standing).is_present {
+            OnceOpen::Keep
+        } else {
+            self.once_open
+        }
+    }
+
     /// Waits until the standing has changed.
     pub async fn changed(&self) {
         self.changed.notified().await;
@@ -82,10 +93,18 @@ impl Sockets {
     }
 
     /// Adds a connection of `place`, which waits as far as anyone knows, unless it has `max`.
-    pub fn add(&self, place: PlaceId, key: OrderKey, max: usize) -> Option<Arc<Socket>> {
+    /// `once_open` is what becomes of its key once the room is open.
+    pub fn add(
+        &self,
+        place: PlaceId,
+        key: OrderKey,
+        once_open: OnceOpen,
+        max: usize,
+    ) -> Option<Arc<Socket>> {
         let socket = Socket {
             place,
             key,
+            once_open,
             standing: Mutex::new(Known {
                 standing: Standing::Waiting { key },
                 told: false,
@@ -262,7 +281,7 @@ mod tests {
     fn a_call_between_connecting_and_looking_is_not_lost() {
         let sockets = Sockets::counted_by(Gauge::noop());
         let (place, key) = (PlaceId::from_bytes([1; 16]), OrderKey::new(5).unwrap());
-        let socket = sockets.add(place, key, 2).unwrap();
+        let socket = sockets.add(place, key, OnceOpen::Keep, 2).unwrap();
         let claim_by = Timestamp::from_ms(9);
         sockets.notify(&Notice::Called {
             places: vec![place],
@@ -292,7 +311,10 @@ mod tests {
             (Standing::Unknown, false),
         ] {
             let sockets = Sockets::counted_by(Gauge::noop());
-            sockets.add(place, key, 2).unwrap().standing_set(standing);
+            sockets
+                .add(place, key, OnceOpen::Keep, 2)
+                .unwrap()
+                .standing_set(standing);
             assert_eq!(
                 !sockets.unsettled().is_empty(),
                 is_looked_after,
@@ -305,8 +327,8 @@ mod tests {
     fn a_place_waits_while_one_of_its_tabs_does() {
         let sockets = Sockets::counted_by(Gauge::noop());
         let (place, key) = (PlaceId::from_bytes([1; 16]), OrderKey::new(5).unwrap());
-        let first = sockets.add(place, key, 2).unwrap();
-        let second = sockets.add(place, key, 2).unwrap();
+        let first = sockets.add(place, key, OnceOpen::Keep, 2).unwrap();
+        let second = sockets.add(place, key, OnceOpen::Keep, 2).unwrap();
         first.standing_set(Standing::Left);
         assert_eq!(sockets.unsettled().len(), 1);
         second.standing_set(Standing::Left);
@@ -317,15 +339,18 @@ mod tests {
     fn tabs_share_a_place_and_the_last_one_out_is_told() {
         let sockets = Sockets::counted_by(Gauge::noop());
         let (place, key) = (PlaceId::from_bytes([1; 16]), OrderKey::new(5).unwrap());
-        let first = sockets.add(place, key, 2).unwrap();
-        let second = sockets.add(place, key, 2).unwrap();
+        let first = sockets.add(place, key, OnceOpen::Keep, 2).unwrap();
+        let second = sockets.add(place, key, OnceOpen::Keep, 2).unwrap();
         let claim_by = Timestamp::from_ms(9);
         sockets.notify(&Notice::Called {
             places: vec![place],
             first_seq: 7,
             claim_by,
         });
-        assert!(sockets.add(place, key, 2).is_none(), "a third tab");
+        assert!(
+            sockets.add(place, key, OnceOpen::Keep, 2).is_none(),
+            "a third tab"
+        );
         for socket in [&first, &second] {
             assert_eq!(socket.standing(), Standing::Called { seq: 7, claim_by });
         }

@@ -13,7 +13,7 @@ use crate::policy::order::OrderKey;
 use crate::policy::place::PlaceToken;
 use crate::policy::status::{PlaceFacts, Seen};
 use crate::room::Room;
-use crate::store::{Enter, Entry, OnceOpen, Standing};
+use crate::store::{Enter, Entered, Entry, OnceOpen, Standing};
 use contract::line::Phase;
 use uuid::Uuid;
 
@@ -78,8 +78,10 @@ impl Room {
             self.check_admittance(&joiner)?;
         }
         let (key, once_open) = match &joiner.token {
-            Some(token) => (Some(self.key_of(token)), OnceOpen::Keep),
-            None => self.newcomers_key(&nonce),
+            Some(token) if !self.is_old(token, now) => {
+                (Some(self.key_of(token)), self.once_open(token))
+            }
+            _ => self.newcomers_key(&nonce),
         };
         let entry = Entry {
             place,
@@ -89,11 +91,32 @@ impl Room {
             connected_to: self.stands_for(&place),
         };
         let entered = self.door.enter(entry).await?;
+        let token = self.token_after(joiner.token, nonce, place, &entered, now);
+        let status = self.status_of(&token, entered.standing, now)?;
+        Ok(Joined::Placed {
+            token,
+            status: Box::new(status),
+            fresh: entered.fresh,
+        })
+    }
+
+    /// The token of someone who has joined, from the one they held if there is one.
+    fn token_after(
+        &self,
+        held: Option<PlaceToken>,
+        nonce: [u8; 16],
+        place: PlaceId,
+        entered: &Entered,
+        now: Timestamp,
+    ) -> PlaceToken {
         // The nonce's draw is not put into tokens: see `PlaceToken::key`. Another key always is,
         // also of someone who was called: without it the place would count as drawn.
         let given_key = entered.key.filter(|key| *key != self.drawn_key(&nonce));
         let is_live = entered.key.is_some_and(OrderKey::is_live);
-        let token = match (joiner.token, given_key) {
+        let waits = matches!(entered.standing, Standing::Waiting { .. });
+        // A token that is given after a call must not outlive the memory of that call.
+        let issued_at = if waits { now } else { self.oldest_token(now) };
+        match (held, given_key) {
             // A new key was given: the old token's is void.
             (Some(token), Some(key)) if token.key != Some(key) => PlaceToken {
                 key: Some(key),
@@ -107,7 +130,13 @@ impl Room {
                 } else {
                     token.ahead
                 },
-                issued_at: now,
+                issued_at,
+                ..token
+            },
+            // Its place is in the line, so the token is good for as long again.
+            (Some(token), key) if waits && self.is_old(&token, now) => PlaceToken {
+                key,
+                issued_at,
                 ..token
             },
             (Some(token), _) => token,
@@ -116,7 +145,7 @@ impl Room {
                 place,
                 key: given_key,
                 nonce,
-                issued_at: now,
+                issued_at,
                 epoch: self.record().epoch,
                 number: if is_live { entered.number } else { 0 },
                 // Of a place that was there before, the token was lost: its number is not known any
@@ -126,18 +155,16 @@ impl Room {
                     _ => entered.in_line_before,
                 },
             },
-        };
-        let status = self.status_of(&token, entered.standing, now)?;
-        Ok(Joined::Placed {
-            token,
-            status: Box::new(status),
-            fresh: entered.fresh,
-        })
+        }
     }
 
-    /// How many are ahead of `key` in the last snapshot.
+    /// How many are ahead of `key` in the last snapshot; 0 before the draw is done, because holders
+    /// can read their token.
     fn ahead_of(&self, key: OrderKey) -> u64 {
         let view = self.view();
+        if !view.drawn && !key.is_live() {
+            return 0;
+        }
         let snapshot = view.snapshot.as_ref();
         snapshot.map_or(0, |snapshot| snapshot.rank(key).ahead)
     }
@@ -149,11 +176,11 @@ impl Room {
         enter: Enter,
         connected: bool,
     ) -> Result<Standing, Problem> {
-        let key = Some(self.key_of(token));
+        let is_old = self.is_old(token, self.parts.clock.now());
         let entry = Entry {
             place: token.place,
-            key,
-            once_open: OnceOpen::Keep,
+            key: (!is_old).then(|| self.key_of(token)),
+            once_open: self.once_open(token),
             enter,
             connected_to: if connected {
                 Some(self.parts.process)
@@ -278,6 +305,32 @@ impl Room {
             return (draw(), OnceOpen::Live);
         }
         (None, OnceOpen::Keep)
+    }
+
+    /// When the oldest token was issued that brings a place back.
+    fn oldest_token(&self, now: Timestamp) -> Timestamp {
+        let record = self.record();
+        let max_age = Duration::from_secs(record.settings.place_max_age_seconds);
+        now.minus(max_age).max(record.created_at)
+    }
+
+    /// Whether `token` is too old to bring its place back: the line may have forgotten that the
+    /// place was served.
+    fn is_old(&self, token: &PlaceToken, now: Timestamp) -> bool {
+        let max_age = Duration::from_secs(self.record().settings.place_max_age_seconds);
+        now.since(token.issued_at) >= max_age
+    }
+
+    /// What becomes of the key of `token` once the room is open.
+    pub fn once_open(&self, token: &PlaceToken) -> OnceOpen {
+        let settings = &self.record().settings;
+        if token.key.is_some() || !settings.draw_requires_presence {
+            return OnceOpen::Keep;
+        }
+        let takes_lot = settings.queueing_method == QueueingMethod::Random;
+        OnceOpen::IfPresent {
+            newcomer: takes_lot.then(|| self.parts.place_keys.lot(&self.id, &token.nonce)),
+        }
     }
 
     /// The order key that `nonce` draws.

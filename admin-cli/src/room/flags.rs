@@ -143,6 +143,21 @@ pub struct SettingFlags {
     )]
     #[arg(value_parser = parse_seconds)]
     absence_timeout: Option<u64>,
+    /// Only places that were seen within the absence timeout before the opening draw [new rooms: on]
+    #[arg(long, overrides_with = "no_draw_requires_presence")]
+    draw_requires_presence: bool,
+    /// Everyone who joined before the opening draws, also those who left the page
+    #[arg(long)]
+    no_draw_requires_presence: bool,
+    /// How old a place token may be that brings a place back [new rooms: 1d]
+    #[arg(
+        long,
+        value_name = "SPAN",
+        alias = "place-max-age-seconds",
+        allow_hyphen_values = true
+    )]
+    #[arg(value_parser = parse_seconds)]
+    place_max_age: Option<u64>,
     /// How long after a missed turn a visitor is called next on return [new rooms: 10m]
     #[arg(
         long,
@@ -208,6 +223,11 @@ impl SettingFlags {
         named.set("closesAt", instant(self.closes_at))?;
         named.set("claimWindowSeconds", self.claim_window)?;
         named.set("absenceTimeoutSeconds", self.absence_timeout)?;
+        named.set(
+            "drawRequiresPresence",
+            switch(self.draw_requires_presence, self.no_draw_requires_presence),
+        )?;
+        named.set("placeMaxAgeSeconds", self.place_max_age)?;
         named.set("missedTurnGraceSeconds", self.missed_turn_grace)?;
         let challenge: Option<Challenge> = word(self.challenge.as_deref())?;
         named.set("challenge", challenge)?;
@@ -390,6 +410,7 @@ mod tests {
             "closes-at",
             "claim-window",
             "absence-timeout",
+            "place-max-age",
             "missed-turn-grace",
             "challenge",
         ] {
@@ -406,6 +427,7 @@ mod tests {
         let told = |name: &str| help_of(name).contains("[new rooms: ");
         assert_eq!(bare["sessionRenewal"], told("session-renewal"));
         assert_eq!(bare["queueAll"], !told("no-queue-all"));
+        assert_eq!(bare["drawRequiresPresence"], told("draw-requires-presence"));
     }
 
     #[test]
@@ -457,7 +479,8 @@ mod tests {
                    --absence-timeout 1s --missed-turn-grace 1s --challenge none --access-code a \
                    --upstream-connections-max 1 --stream-idle 1s --rate-ceiling 9 --call-batch 5 \
                    --fail-mode open --fail-open-after 1s --fail-open-max 1s --fail-open-rate 1 \
-                   --message m --suspended";
+                   --message m --suspended --draw-requires-presence \
+                   --place-max-age 1h";
         let settings: RoomSettings = serde_json::from_str(r#"{"room":"eras"}"#).unwrap();
         let Value::Object(mut settings) = serde_json::to_value(settings).unwrap() else {
             panic!("settings are an object");

@@ -95,6 +95,11 @@ pub fn detail(room: &RoomView, now: Timestamp) -> Table {
     row("claim window", seconds(settings.claim_window_seconds));
     row("absence timeout", seconds(settings.absence_timeout_seconds));
     row(
+        "draw requires presence",
+        yes_no(settings.draw_requires_presence),
+    );
+    row("place max age", seconds(settings.place_max_age_seconds));
+    row(
         "missed turn grace",
         seconds(settings.missed_turn_grace_seconds),
     );

@@ -134,7 +134,8 @@ impl Connection {
         connections_max: usize,
     ) -> Result<Self, Problem> {
         let key = room.key_of(&token);
-        let socket = room.sockets.add(token.place, key, connections_max);
+        let once_open = room.once_open(&token);
+        let socket = (room.sockets).add(token.place, key, once_open, connections_max);
         let socket = socket.ok_or_else(|| {
             counter!(RATE_LIMITED_TOTAL, "limit" => "connections").increment(1);
             Problem::new(ProblemCode::RateLimited).detail(

@@ -27,6 +27,7 @@ use crate::policy::admission::{TICK, decide};
 use crate::policy::order::{LIVE_BASE, waited};
 use crate::policy::situation::Situation;
 use crate::presence::{GATEWAY_LEASE, lapse_of};
+use crate::rebuild::remembered;
 use crate::records::{AdmissionBatch, LogHead};
 use crate::rest::Task;
 use crate::room::Room;
@@ -429,6 +430,7 @@ async fn begin(room: &Room, now: Timestamp) -> Result<Option<TickState>, WorkErr
         absence_timeout: Duration::from_secs(record.settings.absence_timeout_seconds),
         missed_grace: Duration::from_secs(record.settings.missed_turn_grace_seconds),
         gateway_lease: GATEWAY_LEASE,
+        remembered: remembered(&record.settings),
     };
     let (parts, at) = (&room.parts, room.store_ref());
     let begun = parts.store.tick_begin(&at, now, parts.process, settings);

@@ -22,7 +22,7 @@ const _: () = assert!(ENTER_BATCH_MAX * NUMBERS_MAX < LUA_VALUES_MAX);
 
 /// What `enter.lua` takes of the entries, one entry after the other in each.
 pub(super) struct Packed {
-    /// Two letters: what it asks for, and whether it is connected.
+    /// Two letters: what it asks for; whether it is connected, and whether its key was drawn.
     pub(super) flags: Vec<u8>,
     pub(super) places: Vec<u8>,
     /// Order keys for a room that has not opened.
@@ -47,6 +47,8 @@ impl Packed {
                 OnceOpen::Keep => entry.key,
                 OnceOpen::Live => None,
                 OnceOpen::Lot(key) => Some(key),
+                // Only who asks to join can be given another key.
+                OnceOpen::IfPresent { newcomer } => newcomer.filter(|_| entry.enter == Enter::Join),
             };
             packed.keys.extend(key_bytes(entry.key));
             packed.keys_once_open.extend(key_bytes(key_once_open));
@@ -62,7 +64,14 @@ fn flags(entry: &Entry) -> [u8; 2] {
         Enter::Return => b'r',
     };
     let is_connected = entry.connected_to.is_some();
-    [mode, if is_connected { b'c' } else { b'-' }]
+    let is_drawn = matches!(entry.once_open, OnceOpen::IfPresent { .. });
+    let how = match (is_connected, is_drawn) {
+        (true, false) => b'c',
+        (false, true) => b'd',
+        (true, true) => b'b',
+        (false, false) => b'-',
+    };
+    [mode, how]
 }
 
 fn key_bytes(key: Option<OrderKey>) -> PackedNumber {
@@ -226,16 +235,21 @@ mod tests {
             connected_to,
         };
         let lot = OnceOpen::Lot(key(2 * LIVE_BASE - 1));
+        let if_present = OnceOpen::IfPresent {
+            newcomer: Some(key(11)),
+        };
         let entries = [
             entry(OnceOpen::Keep, Enter::Join, None),
             entry(OnceOpen::Live, Enter::Look, Some(Uuid::nil())),
             entry(lot, Enter::Return, None),
+            entry(if_present, Enter::Join, None),
+            entry(if_present, Enter::Look, Some(Uuid::nil())),
         ];
         let found = Packed::new(&entries);
-        assert_eq!(found.flags, b"j-lcr-");
-        assert_eq!(found.places, [7; 3 * PLACE_BYTES]);
-        assert_eq!(found.keys, packed(&[9.0, 9.0, 9.0]));
-        let once_open = [9.0, NO_KEY, 9_007_199_254_740_991.0];
+        assert_eq!(found.flags, b"j-lcr-jdlb");
+        assert_eq!(found.places, [7; 5 * PLACE_BYTES]);
+        assert_eq!(found.keys, packed(&[9.0; 5]));
+        let once_open = [9.0, NO_KEY, 9_007_199_254_740_991.0, 11.0, NO_KEY];
         assert_eq!(found.keys_once_open, packed(&once_open));
     }
 

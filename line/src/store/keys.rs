@@ -5,14 +5,16 @@
 //!
 //! | Key | Type | Content |
 //! | --- | --- | --- |
-//! | `meta` | hash | epoch, live clock, which server may give live keys and how far, counters, rate bucket, meter of stand-by, leader lease, pending batch, whether it has opened |
+//! | `meta` | hash | epoch, live clock, right to give live keys, counters, rate bucket, meter of stand-by, leader lease, pending batch, opening and draw, generation of `done` |
 //! | `line` | sorted set | waiting place → order key |
 //! | `popped` | sorted set | place popped for a call that is not logged yet → order key |
 //! | `called` | sorted set | called place → claim deadline, ms |
 //! | `active` | sorted set | place in a session → session expiry, ms |
 //! | `missed` | sorted set | place whose turn passed → end of its grace, ms |
-//! | `absent` | sorted set | waiting place without a connection → last seen, ms |
-//! | `done` | hash | place that was called → its order key; place that left → `left`, or `gone` if its key was live |
+//! | `absent` | sorted set | waiting place without a connection → last seen, ms; half a millisecond before, if given a live key then and never seen since |
+//! | `done` | hash | place that was called → its order key; place that left → `left`, or `gone` if its key was live or it was given up |
+//! | `done_before` | hash | what `done` was before its present generation began: what both have, `done` has later |
+//! | `drawn` | set | place that was present at the opening, and left or was dropped as absent since |
 //! | `session` | hash | called or active place → `seq:started_ms` (started is 0 until claimed) |
 //! | `outcomes` | hash | place → what became of its last admission and is not written down yet, `word:seq:until_ms` |
 //! | `lastpages` | sorted set | pass (`jti`) whose session may still go to one page → until when, ms |
@@ -82,8 +84,24 @@ macro_rules! keys {
 }
 
 keys!(
-    meta, line, popped, called, active, missed, absent, done, session, outcomes, lastpages,
-    lastpage, gateways, snapshot, opening, notices
+    meta,
+    line,
+    popped,
+    called,
+    active,
+    missed,
+    absent,
+    done,
+    done_before,
+    drawn,
+    session,
+    outcomes,
+    lastpages,
+    lastpage,
+    gateways,
+    snapshot,
+    opening,
+    notices
 );
 
 impl RoomKeys {

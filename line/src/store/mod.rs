@@ -76,6 +76,13 @@ pub enum OnceOpen {
     Live,
     /// They get this one instead.
     Lot(OrderKey),
+    /// It is from a place token and drawn: it holds for a place that was present at the opening, and
+    /// for every place where the store does not know who was (PRESENT). Any other place is treated
+    /// as a newcomer's, if they ask to join.
+    IfPresent {
+        /// The key of such a newcomer; the next live key, when there is none.
+        newcomer: Option<OrderKey>,
+    },
 }
 
 /// One visitor at the door.
@@ -127,11 +134,11 @@ pub enum Standing {
         /// Back in front until then.
         until: Timestamp,
     },
-    /// Left on purpose.
+    /// Left on purpose, or was dropped as absent without a visit since a live key was given.
     Left,
     /// Was called; the session, or the grace of a missed turn, is over.
     Ended,
-    /// Never seen, or dropped as absent.
+    /// Never seen, dropped as absent, or drawn and not present at the opening.
     Unknown,
 }
 
@@ -181,6 +188,9 @@ pub struct TickSettings {
     pub missed_grace: Duration,
     /// How long a gateway stands for the presence of its fans without renewing that.
     pub gateway_lease: Duration,
+    /// How long it is known at least who was called, who left, and who was present at the opening:
+    /// as long as a place token may bring its place back, and a session lasts.
+    pub remembered: Duration,
 }
 
 /// A leader's order to mark fans as absent whose gateway has not renewed its lease.
@@ -400,7 +410,9 @@ pub trait RoomStore: LastPages + LiveKeys + RoomsLook + Standby {
     async fn presence_lapse(&self, room: &RoomRef, order: &Lapse) -> StoreResult<u64>;
 
     /// Takes or renews the lease of `leader` and deals with what is overdue; the connections of
-    /// places that are dropped as absent are told. `None` while another leads.
+    /// places that are dropped as absent are told. A drawn place that is dropped keeps its key; so
+    /// does a live place that was seen since it was given its key. What is older than it has to be
+    /// remembered is forgotten within as long again. `None` while another leads.
     async fn tick_begin(
         &self,
         room: &RoomRef,
@@ -479,8 +491,15 @@ pub trait RoomStore: LastPages + LiveKeys + RoomsLook + Standby {
     async fn snapshot_get(&self, room: &RoomRef) -> StoreResult<Option<Snapshot>>;
 
     /// Opens the room: keeps the snapshot of this moment, from which drawn places have their
-    /// queue numbers, and from now on lets no newcomer draw. The first snapshot stays.
-    async fn opening_put(&self, room: &RoomRef, snapshot: &Snapshot) -> StoreResult<()>;
+    /// queue numbers, and from now on lets no newcomer draw. The first snapshot stays. Whether the
+    /// room is open: not while places had to be dropped as absent first, at most
+    /// [`EXPIRE_BATCH_MAX`] of them, which the snapshot still has.
+    async fn opening_put(
+        &self,
+        room: &RoomRef,
+        snapshot: &Snapshot,
+        opening: Opening,
+    ) -> StoreResult<bool>;
 
     /// The snapshot of the opening.
     async fn opening_get(&self, room: &RoomRef) -> StoreResult<Option<Snapshot>>;
@@ -497,6 +516,17 @@ pub trait RoomStore: LastPages + LiveKeys + RoomsLook + Standby {
 pub trait StoreTime: Send + Sync {
     /// The store's time now.
     async fn time(&self) -> StoreResult<Timestamp>;
+}
+
+/// How a room opens.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Opening {
+    /// When.
+    pub now: Timestamp,
+    /// How long ago a place may have been seen last to be present at the opening; none, where
+    /// everyone who joined draws. The store knows who was present if it has had the room for so
+    /// long, without a loss.
+    pub present_within: Option<Duration>,
 }
 
 /// How a room is made in the store.

@@ -5,7 +5,7 @@ export default {
   "language": "en",
   "unknown": "not known yet",
   "skip": "Skip to your place",
-  "footer": "Keep this page open, or come back with the same browser. Your place is kept either way.",
+  "footer": "Keep this page open, or come back with the same browser: your place is kept. To take part in a draw, be here when the line opens.",
   "count": { "about": "about {count}", "none": "nobody" },
   "wait": {
     "underMinute": "less than a minute",
@@ -36,7 +36,7 @@ export default {
     "idle": { "headline": "Come right in", "lede": "There is no line at the moment." },
     "prequeue": {
       "headline": "The line is gathering",
-      "lede": "Join before opening and you take part in the draw. How early you come makes no difference."
+      "lede": "Join before the opening and be here for it, and you take part in the draw. How early you come makes no difference."
     },
     "queueing": {
       "headline": "Join the line",

@@ -68,6 +68,11 @@ impl KeptKeys {
         kept.map(|(clock, _)| LIVE_BASE + clock)
     }
 
+    /// Whether whatever a server before `own` lost was lost long before `at`.
+    pub(super) fn is_whole(&self, own: u64, at: Timestamp) -> bool {
+        self.is_confirmed(own) && self.callable(at).is_none()
+    }
+
     /// Limits calls to the keys up to `clock` before `until`, or to fewer if they are limited.
     fn keep_calls(&mut self, clock: u64, now: Timestamp, until: Timestamp) {
         let kept = self.calls.filter(|(_, until)| *until > now);

@@ -1,8 +1,12 @@
 //! The model of the store: the same operations on ordered maps. The conformance suite holds the
 //! Redis scripts against it, and the simulation runs on it.
 
+mod absent;
+mod done;
+mod dropping;
 mod last_pages;
 mod live_keys;
+mod making;
 mod ports;
 mod room;
 mod standby;
@@ -15,14 +19,13 @@ use async_trait::async_trait;
 use contract::{PlaceId, RoomId, Timestamp};
 use uuid::Uuid;
 
-use self::room::{Done, Room, Run, count};
+use self::room::{Room, count};
 use super::{
     Birth, CLOCKS_APART_MAX, CallOrder, Cursor, EXPIRE_BATCH_MAX, Enter, Entered, Entry, Lapse,
-    Lease, NOTICES_MAX, Notice, NoticesRead, OUTCOMES_MAX, OnceOpen, Popped, RoomRef, RoomStore,
-    Served, ServedState, Standing, StoreError, StoreResult, TickSettings, TickState,
+    Lease, NOTICES_MAX, Notice, NoticesRead, OUTCOMES_MAX, OnceOpen, Opening, Popped, RoomRef,
+    RoomStore, Served, Standing, StoreError, StoreResult, TickSettings, TickState,
 };
 use crate::policy::admission::{Bucket, spend};
-use crate::policy::credit::CREDIT_ONE;
 use crate::policy::outcome::{Fate, Outcome};
 use crate::policy::snapshot::{Counts, HEAD_PLACES, Snapshot, knot_ranks};
 
@@ -103,6 +106,7 @@ impl RoomStore for MemoryStore {
         let new = || Room {
             epoch: room.epoch,
             birth: birth.name,
+            born_at: birth.now,
             held_until: birth.held_until,
             ..Room::default()
         };
@@ -116,51 +120,7 @@ impl RoomStore for MemoryStore {
         if known.epoch < room.epoch {
             *known = new();
         }
-        let seq_known = known.seq;
-        let mut looks = Vec::new();
-        let mut run = Run::default();
-        for served in served {
-            known.seq = known.seq.max(served.seq);
-            if served.seq <= seq_known || known.popped_key(served.place).is_some() {
-                continue;
-            }
-            known.remove(served.place);
-            known.called.remove(&served.place);
-            known.active.remove(&served.place);
-            known.missed.remove(&served.place);
-            known.absent.remove(&served.place);
-            known.session.remove(&served.place);
-            known.done.insert(served.place, Done::Called(served.key));
-            known.bucket.credit = known.bucket.credit.saturating_sub(CREDIT_ONE);
-            if let ServedState::Called(claim_by) = served.state {
-                known.called.insert(served.place, claim_by);
-                known
-                    .session
-                    .insert(served.place, (served.seq, Timestamp::EPOCH));
-                run.add(known, served.place, served.seq, claim_by);
-                continue;
-            }
-            looks.push(served.place);
-            match served.state {
-                ServedState::Over | ServedState::Called(_) => {}
-                ServedState::Active(until) => {
-                    known.active.insert(served.place, until);
-                    let session = (served.seq, served.called_at);
-                    known.session.insert(served.place, session);
-                }
-                ServedState::Missed(until) => {
-                    known.missed.insert(served.place, until);
-                }
-                ServedState::Left => {
-                    let live = served.key.is_live();
-                    known.done.insert(served.place, Done::Left { live });
-                }
-            }
-        }
-        run.tell(known);
-        if was_there && !looks.is_empty() {
-            known.tell(Notice::Look { places: looks });
-        }
+        known.add_served(served, was_there);
         known.seq = known.seq.max(birth.seq);
         known.is_open |= birth.is_open;
         Ok(())
@@ -193,7 +153,7 @@ impl RoomStore for MemoryStore {
             let mut answers = Vec::with_capacity(entries.len());
             let mut places = Vec::new();
             for entry in entries {
-                let known = room.done.contains_key(&entry.place);
+                let known = room.done.contains(&entry.place);
                 let Some(entered) = room.stand(entry, now, limit) else {
                     answers.push(None);
                     continue;
@@ -208,9 +168,10 @@ impl RoomStore for MemoryStore {
                             room.present(gateway, key, now);
                         }
                     } else if entered.fresh {
-                        room.absent.insert(entry.place, now);
+                        // A place that was given a live key is marked already.
+                        room.absent.insert_new(entry.place, now);
                     } else {
-                        room.seen(entry.place, now);
+                        room.absent.seen(entry.place, now);
                     }
                 }
                 answers.push(Some(entered));
@@ -236,7 +197,7 @@ impl RoomStore for MemoryStore {
     ) -> StoreResult<bool> {
         self.with(room, |room| {
             if let Some(key) = room.popped_key(place) {
-                let is_there = !room.done.contains_key(&place);
+                let is_there = !room.done.contains(&place);
                 if is_there {
                     room.leave(place, Some(key));
                 }
@@ -341,7 +302,7 @@ impl RoomStore for MemoryStore {
                 room.fence += 1;
             }
             room.leader = Some((leader, now.plus(settings.lease)));
-            room.expire(now, settings);
+            room.expire(own, now, settings);
             Some(TickState {
                 lease: Lease { fence: room.fence },
                 in_line: count(room.line.len()),
@@ -472,7 +433,7 @@ impl RoomStore for MemoryStore {
             let entered = room.stand(&look, now, 0);
             let standing = entered.map_or(Standing::Unknown, |entered| entered.standing);
             if matches!(standing, Standing::Waiting { .. }) {
-                room.seen(place, now);
+                room.absent.seen(place, now);
             }
             standing
         })
@@ -559,10 +520,19 @@ impl RoomStore for MemoryStore {
         Ok(self.with(room, |room| room.snapshot.clone()).ok().flatten())
     }
 
-    async fn opening_put(&self, room: &RoomRef, snapshot: &Snapshot) -> StoreResult<()> {
+    async fn opening_put(
+        &self,
+        room: &RoomRef,
+        snapshot: &Snapshot,
+        opening: Opening,
+    ) -> StoreResult<bool> {
+        let own = self.server();
         self.with(room, |room| {
-            room.is_open = true;
-            room.opening.get_or_insert_with(|| snapshot.clone());
+            let is_open = room.open(own, opening);
+            if is_open {
+                room.opening.get_or_insert_with(|| snapshot.clone());
+            }
+            is_open
         })
     }
 

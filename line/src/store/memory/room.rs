@@ -5,6 +5,8 @@ use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 use contract::{PlaceId, Timestamp};
 use uuid::Uuid;
 
+use super::absent::Absent;
+use super::done::{Done, Served};
 use super::last_pages::KeptPages;
 use super::live_keys::KeptKeys;
 use crate::policy::admission::Bucket;
@@ -16,15 +18,6 @@ use crate::store::{
     Cursor, EXPIRE_BATCH_MAX, Enter, Entered, Entry, NOTICES_KEPT, Notice, OnceOpen, Standing,
     TickSettings,
 };
-
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub(super) enum Done {
-    Called(OrderKey),
-    Left {
-        /// Whether it had a live key.
-        live: bool,
-    },
-}
 
 /// What a gateway stands for.
 #[derive(Clone)]
@@ -38,6 +31,7 @@ pub(super) struct Held {
 pub(super) struct Room {
     pub(super) epoch: u32,
     pub(super) birth: Uuid,
+    pub(super) born_at: Timestamp,
     pub(super) clock: u64,
     pub(super) counts: Counts,
     pub(super) given_back: u64,
@@ -56,9 +50,9 @@ pub(super) struct Room {
     pub(super) called: BTreeMap<PlaceId, Timestamp>,
     pub(super) active: BTreeMap<PlaceId, Timestamp>,
     pub(super) missed: BTreeMap<PlaceId, Timestamp>,
-    pub(super) absent: BTreeMap<PlaceId, Timestamp>,
+    pub(super) absent: Absent,
     pub(super) gateways: BTreeMap<Uuid, Held>,
-    pub(super) done: HashMap<PlaceId, Done>,
+    pub(super) done: Served,
     pub(super) session: HashMap<PlaceId, (u64, Timestamp)>,
     pub(super) outcomes: BTreeMap<PlaceId, Outcome>,
     pub(super) last_pages: KeptPages,
@@ -66,6 +60,10 @@ pub(super) struct Room {
     pub(super) snapshot: Option<Snapshot>,
     pub(super) opening: Option<Snapshot>,
     pub(super) is_open: bool,
+    /// When the draw was made, if it is known who was present.
+    pub(super) drawn_at: Option<Timestamp>,
+    /// Places that were present at the opening, and left or were dropped as absent since.
+    pub(super) drawn: BTreeSet<PlaceId>,
     /// The newest notices, and how many there were before.
     pub(super) notices: VecDeque<Notice>,
     pub(super) trimmed: usize,
@@ -94,7 +92,13 @@ impl Room {
     }
 
     /// Puts a place that is nowhere into the line; `None` when it needs a live key beyond `limit`.
-    fn enter(&mut self, entry: &Entry, key: Option<OrderKey>, limit: u64) -> Option<Entered> {
+    fn enter(
+        &mut self,
+        entry: &Entry,
+        key: Option<OrderKey>,
+        now: Timestamp,
+        limit: u64,
+    ) -> Option<Entered> {
         let joins = entry.enter == Enter::Join;
         let key = match key {
             Some(key) => {
@@ -107,6 +111,7 @@ impl Room {
             None if self.clock >= limit => return None,
             None => {
                 self.clock += 1;
+                self.absent.insert_unseen(entry.place, now);
                 OrderKey::new(LIVE_BASE + self.clock).unwrap_or_else(|| unreachable!("clock"))
             }
         };
@@ -127,6 +132,14 @@ impl Room {
         match entry.once_open {
             OnceOpen::Live if self.is_open => None,
             OnceOpen::Lot(key) if self.is_open => Some(key),
+            OnceOpen::IfPresent { newcomer } if self.is_open => {
+                let is_known = self.drawn_at.is_some();
+                if is_known && !self.drawn.contains(&entry.place) {
+                    newcomer.filter(|_| entry.enter == Enter::Join)
+                } else {
+                    entry.key
+                }
+            }
             _ => entry.key,
         }
     }
@@ -135,14 +148,14 @@ impl Room {
     /// changed, when it needs a live key beyond `limit`.
     pub(super) fn stand(&mut self, entry: &Entry, now: Timestamp, limit: u64) -> Option<Entered> {
         let place = entry.place;
-        let key = match self.done.get(&place).copied() {
+        let key = match self.done.get(&place) {
             None => {
                 let key = self
                     .popped_key(place)
                     .or_else(|| self.key_of.get(&place).copied());
                 return match key {
                     Some(key) => Some(Entered::unchanged(Standing::Waiting { key }, Some(key))),
-                    None => self.enter(entry, self.key_for(entry), limit),
+                    None => self.enter(entry, self.key_for(entry), now, limit),
                 };
             }
             Some(Done::Left { live }) if entry.enter == Enter::Join => {
@@ -154,7 +167,7 @@ impl Room {
                 }
                 let key = self.key_for(entry);
                 let key = key.filter(|key| !live && !key.is_live());
-                let entered = self.enter(entry, key, limit)?;
+                let entered = self.enter(entry, key, now, limit)?;
                 self.done.remove(&place);
                 return Some(entered);
             }
@@ -238,6 +251,9 @@ impl Room {
     pub(super) fn leave(&mut self, place: PlaceId, key: Option<OrderKey>) {
         let live = key.is_some_and(OrderKey::is_live);
         self.done.insert(place, Done::Left { live });
+        if !live && self.drawn_at.is_some() {
+            self.drawn.insert(place);
+        }
         self.journal(place, Fate::Left);
         let places = vec![place];
         self.tell(Notice::Look { places });
@@ -252,7 +268,7 @@ impl Room {
         let last = first_seq + size - 1;
         let mut run = Run::default();
         for (seq, (key, place)) in (first_seq..).zip(batch) {
-            if self.done.contains_key(&place) {
+            if self.done.contains(&place) {
                 self.given_back += 1;
                 let fate = Fate::Left;
                 let outcome = Outcome {
@@ -280,15 +296,9 @@ impl Room {
     /// The order key of `place`, in the line or called from it.
     pub(super) fn known_key(&self, place: PlaceId) -> Option<OrderKey> {
         match (self.key_of.get(&place), self.done.get(&place)) {
-            (Some(key), _) | (None, Some(Done::Called(key))) => Some(*key),
+            (Some(key), _) => Some(*key),
+            (None, Some(Done::Called(key))) => Some(key),
             _ => None,
-        }
-    }
-
-    /// Notes a visit without a connection; where there is one, it stands for the presence.
-    pub(super) fn seen(&mut self, place: PlaceId, now: Timestamp) {
-        if let Some(last_seen) = self.absent.get_mut(&place) {
-            *last_seen = now;
         }
     }
 
@@ -319,8 +329,7 @@ impl Room {
         for key in keys {
             let (first, last) = (PlaceId::from_bytes([0; 16]), PlaceId::from_bytes([255; 16]));
             for (_, place) in self.line.range((*key, first)..=(*key, last)) {
-                if !self.absent.contains_key(place) {
-                    self.absent.insert(*place, seen_at);
+                if self.absent.insert_new(*place, seen_at) {
                     marked.push(*place);
                 }
             }
@@ -347,7 +356,8 @@ impl Room {
         true
     }
 
-    pub(super) fn expire(&mut self, now: Timestamp, settings: TickSettings) {
+    /// Deals with what is overdue, as the server `own`.
+    pub(super) fn expire(&mut self, own: u64, now: Timestamp, settings: TickSettings) {
         for place in overdue(&self.called, now) {
             self.called.remove(&place);
             self.session.remove(&place);
@@ -364,14 +374,9 @@ impl Room {
         for place in overdue(&self.missed, now) {
             self.missed.remove(&place);
         }
-        let dropped = overdue(&self.absent, now.minus(settings.absence_timeout));
-        for place in &dropped {
-            self.absent.remove(place);
-            self.remove(*place);
-        }
-        if !dropped.is_empty() {
-            self.tell(Notice::Look { places: dropped });
-        }
+        self.age(now, settings.remembered);
+        let is_whole = self.live_keys.is_whole(own, now);
+        self.drop_absent(now.minus(settings.absence_timeout), is_whole);
     }
 }
 

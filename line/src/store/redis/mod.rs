@@ -1,5 +1,6 @@
 //! The live line on Redis: each operation one script call, bounded in time.
 
+mod args;
 mod emptiness;
 mod key_names;
 mod last_pages;
@@ -9,7 +10,6 @@ mod standby;
 
 use std::borrow::Cow;
 use std::sync::Arc;
-use std::time::Duration;
 
 use async_trait::async_trait;
 use contract::{PlaceId, Timestamp};
@@ -18,6 +18,7 @@ use redis::{Cmd, ErrorKind, FromRedisValue, RedisError, ServerErrorKind, Value};
 use tokio::time::Instant;
 use uuid::Uuid;
 
+use self::args::Args;
 use self::key_names::KeyNames;
 use super::entering::{self, Packed};
 pub use super::keys::INSTALLATION_KEY;
@@ -28,7 +29,7 @@ use super::link::{CONNECTION_TIMEOUT, Link, RESPONSE_TIMEOUT, slot_of};
 use super::scripts::{RoomScript, Scripts};
 use super::{
     Birth, CLOCKS_APART_MAX, CallOrder, Cursor, EXPIRE_BATCH_MAX, Enter, Entered, Entry, Lapse,
-    Lease, MAKING_MAX, NOTICES_MAX, NoticesRead, OUTCOMES_MAX, OnceOpen, Popped, RoomRef,
+    Lease, MAKING_MAX, NOTICES_MAX, NoticesRead, OUTCOMES_MAX, OnceOpen, Opening, Popped, RoomRef,
     RoomStore, Served, ServedState, Standing, StoreError, StoreResult, StoreTime, TickSettings,
     TickState, reply,
 };
@@ -38,6 +39,8 @@ use crate::policy::shows::Shows;
 use crate::policy::snapshot::Snapshot;
 use crate::policy::standby::depth;
 
+/// How often a step of making a room is asked for that is not answered.
+const PREPARE_TRIES_MAX: u32 = 3;
 /// Admissions that one `prepare` call carries.
 const SERVED_BATCH: usize = 1000;
 
@@ -119,6 +122,18 @@ impl RedisStore {
         self.run_on(script, of_room.slot(), &keys, args).await
     }
 
+    /// Does one step of making a room. One that was not answered is asked for again, which changes
+    /// nothing if it was done: otherwise all steps before it would be for nothing.
+    async fn prepared(&self, room: &RoomRef, args: &Args) -> StoreResult<u64> {
+        for _ in 1..PREPARE_TRIES_MAX {
+            match self.run_on_all(&self.scripts.prepare, room, args).await {
+                Err(StoreError::Timeout) => {}
+                answer => return answer,
+            }
+        }
+        self.run_on_all(&self.scripts.prepare, room, args).await
+    }
+
     /// Runs a script whose keys are in `slot`. A server that does not know the script yet, as
     /// after a failover, gets its text.
     async fn run_on<T: FromRedisValue>(
@@ -195,37 +210,6 @@ impl StoreTime for RedisStore {
     }
 }
 
-/// Arguments of a script: numbers as decimal text, places as their bytes.
-#[derive(Default)]
-struct Args(Vec<Vec<u8>>);
-
-impl Args {
-    fn of(room: &RoomRef) -> Self {
-        Self::default().number(room.epoch)
-    }
-
-    fn number(self, n: impl std::fmt::Display) -> Self {
-        self.bytes(n.to_string().into_bytes())
-    }
-
-    fn time(self, at: Timestamp) -> Self {
-        self.number(at.as_ms())
-    }
-
-    fn bytes(mut self, bytes: Vec<u8>) -> Self {
-        self.0.push(bytes);
-        self
-    }
-
-    fn place(self, place: PlaceId) -> Self {
-        self.bytes(place.as_bytes().to_vec())
-    }
-
-    fn ms(self, span: Duration) -> Self {
-        self.number(span.as_millis())
-    }
-}
-
 #[async_trait]
 impl RoomStore for RedisStore {
     async fn ping(&self) -> StoreResult<()> {
@@ -282,8 +266,7 @@ impl RoomStore for RedisStore {
                     .number(word)
                     .time(until);
             }
-            self.run_on_all::<u64>(&self.scripts.prepare, room, &args)
-                .await?;
+            self.prepared(room, &args).await?;
         }
         Ok(())
     }
@@ -386,7 +369,8 @@ impl RoomStore for RedisStore {
             .ms(settings.missed_grace)
             .number(EXPIRE_BATCH_MAX)
             .ms(settings.gateway_lease)
-            .ms(CLOCKS_APART_MAX);
+            .ms(CLOCKS_APART_MAX)
+            .ms(settings.remembered);
         let answer: Value = self.run(&self.scripts.tick, room, &args).await?;
         tick_state(&reply::array(answer)?)
     }
@@ -515,10 +499,19 @@ impl RoomStore for RedisStore {
         Ok(snapshot.filter(|snapshot| snapshot.epoch == room.epoch))
     }
 
-    async fn opening_put(&self, room: &RoomRef, snapshot: &Snapshot) -> StoreResult<()> {
-        let args = Args::of(room).bytes(json(snapshot)?);
-        self.run::<u64>(&self.scripts.open, room, &args).await?;
-        Ok(())
+    async fn opening_put(
+        &self,
+        room: &RoomRef,
+        snapshot: &Snapshot,
+        opening: Opening,
+    ) -> StoreResult<bool> {
+        let within = opening.present_within;
+        let args = Args::of(room)
+            .bytes(json(snapshot)?)
+            .time(opening.now)
+            .number(within.map_or_else(String::new, |within| within.as_millis().to_string()))
+            .number(EXPIRE_BATCH_MAX);
+        self.run(&self.scripts.open, room, &args).await
     }
 
     async fn opening_get(&self, room: &RoomRef) -> StoreResult<Option<Snapshot>> {

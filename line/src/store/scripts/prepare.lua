@@ -7,7 +7,7 @@
 -- began to make the room is not disturbed unless they were silent for long.
 -- KEYS  1 meta  2 line  3 popped  4 called  5 active  6 missed  7 absent  8 done  9 session
 --       10 snapshot  11 opening  12 notices  13 outcomes  14 lastpages  15 lastpage  16 gateways
---       and the lists of gateways
+--       17 drawn  18 done before  and the lists of gateways
 -- ARGV  1 epoch  2 1 if it has opened, else 0  3 first, more or last, joined by + for a single call
 --       4 name of this birth  5 now_ms  6 longest silence ms  7 last ordinal of the log
 --       8 calls are held until ms (0: not)  then for each admission: seq, place, order key,
@@ -23,7 +23,7 @@ local open = known and tonumber(known) == epoch
 local is_disturbed = loading and loading ~= ARGV[4]
   and tonumber(ARGV[5]) < tonumber(heard or '0') + tonumber(ARGV[6])
 if not open and string.find(stage, 'first') and not is_disturbed then
-  redis.call('DEL', unpack(KEYS))
+  redis.call('UNLINK', unpack(KEYS))
   redis.call('HSET', KEYS[1], 'loading', ARGV[4], 'making', epoch, 'clock', '0', 'seq', '0')
 elseif not open and loading ~= ARGV[4] then
   return redis.error_reply('NOROOM another process makes the room')
@@ -91,7 +91,8 @@ if string.find(stage, 'last') then
 end
 redis.call('HSET', KEYS[1], 'seq', string.format('%.0f', seq_max))
 if not open and string.find(stage, 'last') then
-  redis.call('HSET', KEYS[1], 'epoch', ARGV[1], 'born', ARGV[4], 'held_ms', ARGV[8])
+  redis.call('HSET', KEYS[1], 'epoch', ARGV[1], 'born', ARGV[4], 'born_ms', ARGV[5],
+    'held_ms', ARGV[8])
   redis.call('HDEL', KEYS[1], 'loading', 'loading_ms', 'making')
 end
 return 1

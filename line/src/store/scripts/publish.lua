@@ -3,7 +3,7 @@
 -- Guarantees: happens once for a batch; ordinals follow the calling order; whoever left meanwhile
 -- is not called, and their slot and rate credit are free.
 -- KEYS  1 meta  2 popped  3 called  4 done  5 session  6 notices  7 outcomes
---       8 active
+--       8 active  9 done before
 -- ARGV  1 epoch  2 batch  3 ordinal of the first  4 claim deadline ms
 -- Returns 1, or 0 when the batch is not pending (any more). Cost O(batch · log n).
 local meta, popped = KEYS[1], KEYS[2]
@@ -39,7 +39,7 @@ end
 local run, seq, gone = {}, first, 0
 for i = 1, #batch, 2 do
   local place = batch[i]
-  if redis.call('HGET', KEYS[4], place) then
+  if redis.call('HGET', KEYS[4], place) or redis.call('HGET', KEYS[9], place) then
     tell(run, seq - #run)
     run, gone = {}, gone + 1
     redis.call('HSET', KEYS[7], place, 'left:' .. last .. ':0')

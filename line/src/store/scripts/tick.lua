@@ -1,11 +1,13 @@
 -- Begins a leader's tick: takes or renews the lease and deals with what is overdue.
 -- Guarantees: one leader at a time; the fence grows with every change of leader; calls past
--- their deadline and sessions past their end free their slots; nothing moves before its time.
+-- their deadline and sessions past their end free their slots; nothing moves before its time; a
+-- place that was given a live key and never seen since is given up when it is dropped, unless its
+-- visits may be among what another server lost; what is done is known for a generation at least.
 -- KEYS  1 meta  2 line  3 popped  4 called  5 active  6 missed  7 absent  8 session
---       9 outcomes  10 gateways  11 notices
+--       9 outcomes  10 gateways  11 notices  12 done  13 drawn  14 done before
 -- ARGV  1 epoch  2 now_ms  3 leader  4 lease ms  5 absence timeout ms  6 missed grace ms
 --       7 most overdue places of each kind  8 lease of gateways ms
---       9 how far clocks may be apart, ms
+--       9 how far clocks may be apart, ms  10 how long a generation of what is done lasts, ms
 -- Returns {} while another leads, else { fence, in line, occupied, given back, credit,
 --       returned, filled_ms, pending batch or '', seq, held until ms, claims, who shows or '',
 --       a gateway whose lease has ended or '', 1 if this server is confirmed to give live keys
@@ -52,8 +54,36 @@ end
 for _, place in ipairs(overdue(missed, now)) do
   redis.call('ZREM', missed, place)
 end
+local state = redis.call('HMGET', meta, 'fence', 'credit', 'returned', 'filled_ms', 'pending', 'seq', 'held_ms',
+  'claims', 'shows', 'key_server', 'standby', 'kept_ms', 'drawn_ms')
+-- Of a gateway of an older version, which knows no generations, the present one began now.
+local done_ms = tonumber(redis.call('HGET', meta, 'done_ms') or ARGV[2])
+local has_aged = done_ms <= now - tonumber(ARGV[10])
+if has_aged then
+  -- Before the renaming, which would free what it overwrites at once.
+  redis.call('UNLINK', KEYS[14])
+  if redis.call('EXISTS', KEYS[12]) == 1 then
+    redis.call('RENAME', KEYS[12], KEYS[14])
+  end
+end
+redis.call('HSET', meta, 'done_ms', string.format('%.0f', has_aged and now or done_ms))
+if state[13] and tonumber(state[13]) <= now - tonumber(ARGV[10]) then
+  -- Every token that drew is too old to bring its place back.
+  redis.call('UNLINK', KEYS[13])
+  redis.call('HDEL', meta, 'drawn_ms')
+  state[13] = nil
+end
+local own = string.match(redis.call('INFO', 'replication'), 'master_replid:(%x+)')
+local is_whole = state[10] == own and tonumber(state[12] or '0') <= now
 local dropped = overdue(absent, now - tonumber(ARGV[5]))
 for _, place in ipairs(dropped) do
+  local key, seen = redis.call('ZSCORE', line, place), redis.call('ZSCORE', absent, place)
+  local is_live = key and tonumber(key) >= 4503599627370496
+  if is_live and is_whole and string.find(seen, '.', 1, true) then
+    redis.call('HSET', KEYS[12], place, 'gone')
+  elseif key and not is_live and state[13] then
+    redis.call('SADD', KEYS[13], place)
+  end
   redis.call('ZREM', absent, place)
   redis.call('ZREM', line, place)
 end
@@ -66,9 +96,6 @@ end
 local lapsed = redis.call('ZRANGEBYSCORE', KEYS[10], '-inf',
   string.format('%.0f', now - tonumber(ARGV[8])), 'LIMIT', 0, 1)
 
-local state = redis.call('HMGET', meta, 'fence', 'credit', 'returned', 'filled_ms', 'pending', 'seq', 'held_ms',
-  'claims', 'shows', 'key_server', 'standby')
-local own = string.match(redis.call('INFO', 'replication'), 'master_replid:(%x+)')
 local occupied = redis.call('ZCARD', popped) + redis.call('ZCARD', called) + redis.call('ZCARD', active)
 return {
   state[1], redis.call('ZCARD', line), occupied, given_back,

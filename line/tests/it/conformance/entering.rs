@@ -139,9 +139,7 @@ pub(super) async fn nobody_new_draws_once_the_room_is_open(line: Line) {
     let lot = OnceOpen::Lot(key(4));
     assert_eq!(standing(draws(1, OnceOpen::Live)).await, waiting(key(9)));
     assert_eq!(standing(draws(2, lot)).await, waiting(key(9)));
-    let opening = line.snapshot(START).await;
-    let opened = line.store.opening_put(&line.room, &opening).await;
-    opened.unwrap();
+    assert!(line.open_room(START, None).await);
     assert_eq!(standing(draws(3, OnceOpen::Live)).await, waiting(live(1)));
     assert_eq!(standing(draws(4, lot)).await, waiting(key(4)));
     // Who has drawn keeps it: in the line, and by the token of a place that the store lost.

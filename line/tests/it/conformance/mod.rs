@@ -10,6 +10,7 @@ mod live_keys;
 mod notices;
 mod outcomes;
 mod presence;
+mod present;
 mod rebuilding;
 mod sessions;
 mod snapshots;
@@ -30,7 +31,7 @@ use line::store::keys::RoomKeys;
 use line::store::memory::MemoryStore;
 use line::store::redis::RedisStore;
 use line::store::{
-    Birth, CallOrder, Enter, Entered, Entry, Lease, OnceOpen, RoomRef, RoomStore, Served,
+    Birth, CallOrder, Enter, Entered, Entry, Lease, OnceOpen, Opening, RoomRef, RoomStore, Served,
     ServedState, Standing, StoreError, StoreResult, TickSettings, TickState,
 };
 use test_support::redis::{redis_prefix, redis_store, redis_url};
@@ -42,6 +43,8 @@ const ABSENCE: Duration = Duration::from_secs(5);
 const GRACE: Duration = Duration::from_secs(4);
 const WINDOW: Duration = Duration::from_secs(3);
 const GATEWAY_LEASE: Duration = Duration::from_secs(2);
+/// How long a generation of what is done lasts.
+const REMEMBERED: Duration = Duration::from_secs(60);
 const SESSION: Duration = Duration::from_secs(6);
 /// A rate at which the meter of stand-by saves up three calls.
 const RATE: u64 = 60;
@@ -206,6 +209,7 @@ impl Line {
             absence_timeout: ABSENCE,
             missed_grace: GRACE,
             gateway_lease: GATEWAY_LEASE,
+            remembered: REMEMBERED,
         };
         let begun = self.store.tick_begin(&self.room, now, leader, settings);
         begun.await.unwrap()
@@ -247,6 +251,14 @@ impl Line {
         claim.await.unwrap()
     }
 
+    /// Opens the room, once. Whether it is open.
+    async fn open_room(&self, now: Timestamp, present_within: Option<Duration>) -> bool {
+        let snapshot = self.snapshot(now).await;
+        let opening = opening(now, present_within);
+        let opened = self.store.opening_put(&self.room, &snapshot, opening);
+        opened.await.unwrap()
+    }
+
     async fn snapshot(&self, now: Timestamp) -> Snapshot {
         self.store.snapshot_take(&self.room, now).await.unwrap()
     }
@@ -260,6 +272,13 @@ fn birth(name: u128) -> Birth {
         seq: 0,
         held_until: None,
         is_open: false,
+    }
+}
+
+fn opening(now: Timestamp, present_within: Option<Duration>) -> Opening {
+    Opening {
+        now,
+        present_within,
     }
 }
 
@@ -369,6 +388,16 @@ conformance! {
         entries_are_forgotten_in_order
         a_bounded_number_of_fans_is_marked_at_a_time
         whoever_waits_no_more_is_not_marked;
+    present:
+        a_place_that_was_not_present_at_the_opening_has_no_draw
+        a_room_opens_when_nobody_is_left_to_be_dropped
+        a_place_that_was_present_keeps_its_draw
+        whoever_gave_up_a_drawn_place_before_the_opening_has_no_draw
+        where_it_is_not_known_who_was_present_every_draw_holds
+        a_live_place_that_nobody_saw_is_given_up_when_it_is_dropped
+        a_live_place_that_was_seen_keeps_its_key
+        a_visit_that_may_be_lost_counts
+        what_is_done_is_remembered_for_a_generation;
     sessions:
         a_call_is_claimed_once_and_keeps_its_session
         a_call_past_its_deadline_is_no_session

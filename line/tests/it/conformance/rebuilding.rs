@@ -6,8 +6,8 @@ use line::store::{
 use uuid::Uuid;
 
 use super::{
-    ABSENCE, GATEWAY_LEASE, GRACE, LEASE, Line, START, assert_refused, at, birth, entry, live,
-    order, place, served, waiting,
+    ABSENCE, GATEWAY_LEASE, GRACE, LEASE, Line, REMEMBERED, START, assert_refused, at, birth,
+    entry, live, order, place, served, waiting,
 };
 
 pub(super) async fn a_room_at_another_epoch_takes_nothing(line: Line) {
@@ -32,6 +32,7 @@ pub(super) async fn a_room_at_another_epoch_takes_nothing(line: Line) {
         absence_timeout: ABSENCE,
         missed_grace: GRACE,
         gateway_lease: GATEWAY_LEASE,
+        remembered: REMEMBERED,
     };
     assert_refused(
         &line

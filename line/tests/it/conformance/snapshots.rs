@@ -4,7 +4,7 @@ use line::policy::order::LIVE_BASE;
 use line::policy::snapshot::HEAD_PLACES;
 use line::store::{ENTER_BATCH_MAX, Enter};
 
-use super::{Line, START, at, entry, order, place};
+use super::{Line, START, at, entry, opening, order, place};
 
 pub(super) async fn a_snapshot_lists_the_head_and_spaces_knots_behind(line: Line) {
     let count = 2500;
@@ -50,7 +50,8 @@ pub(super) async fn snapshots_are_left_for_others_and_the_opening_stays(line: Li
     let second = line.snapshot(at(1)).await;
     for snapshot in [&first, &second] {
         store.snapshot_put(room, snapshot).await.unwrap();
-        store.opening_put(room, snapshot).await.unwrap();
+        let opened = store.opening_put(room, snapshot, opening(START, None));
+        assert!(opened.await.unwrap());
     }
     assert_eq!(store.snapshot_get(room).await.unwrap(), Some(second));
     assert_eq!(store.opening_get(room).await.unwrap(), Some(first));

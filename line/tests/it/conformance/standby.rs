@@ -19,8 +19,7 @@ fn straight(batch: u128, places: impl IntoIterator<Item = u64>, cap: u64) -> Sta
 
 /// Opens the room in the store, as its leader does.
 async fn opened(line: &Line) {
-    let snapshot = line.snapshot(START).await;
-    line.store.opening_put(&line.room, &snapshot).await.unwrap();
+    assert!(line.open_room(START, None).await);
 }
 
 async fn pop(line: &Line, seconds: u64, order: &StandbyOrder) -> StandbyPopped {

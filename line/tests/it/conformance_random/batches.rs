@@ -79,7 +79,7 @@ fn batch_or_change() -> impl Strategy<Value = Op> {
         2 => Just(Op::Tick { leader: 0 }),
         1 => Just(Op::Publish { wrong: false }),
         // The room opens.
-        1 => Just(Op::Snapshots),
+        1 => (0..9u64).prop_map(|present_within| Op::Snapshots { present_within }),
         1 => (0..PLACES_OF_EVERY_STANDING).prop_map(Op::Leave),
         1 => Just(Op::FailOver),
         1 => (1..2u64, 0..9u64).prop_map(|(term_step, count)| Op::Confirm { term_step, count }),

@@ -13,8 +13,8 @@ use line::policy::order::{KeyRange, LIVE_BASE, OrderKey};
 use line::policy::shows::Shows;
 use line::store::standby::StandbyOrder;
 use line::store::{
-    Birth, CallOrder, Cursor, Enter, Entry, Lapse, Lease, OnceOpen, RoomRef, RoomStore, Served,
-    ServedState, StoreError, StoreResult, TickSettings,
+    Birth, CallOrder, Cursor, Enter, Entry, Lapse, Lease, OnceOpen, Opening, RoomRef, RoomStore,
+    Served, ServedState, StoreError, StoreResult, TickSettings,
 };
 use proptest::prelude::*;
 use proptest::test_runner::TestCaseError;
@@ -69,7 +69,9 @@ enum Op {
         seconds: u64,
     },
     End(u8),
-    Snapshots,
+    Snapshots {
+        present_within: u64,
+    },
     Notices,
     Outcomes {
         done: bool,
@@ -132,7 +134,7 @@ fn op() -> impl Strategy<Value = Op> {
         5 => (0..PLACES).prop_map(Op::Claim),
         2 => (0..PLACES, 0..9u64).prop_map(|(place, seconds)| Op::Renew { place, seconds }),
         2 => (0..PLACES).prop_map(Op::End),
-        1 => Just(Op::Snapshots),
+        2 => (0..9u64).prop_map(|present_within| Op::Snapshots { present_within }),
         1 => Just(Op::Notices),
         1 => any::<bool>().prop_map(|done| Op::Outcomes { done }),
         1 => Just(Op::FailOver),
@@ -208,10 +210,14 @@ impl Subject {
                     .map(|op| Entry {
                         place: place(op.place),
                         key: op.key.and_then(OrderKey::new),
-                        once_open: match op.place % 3 {
+                        once_open: match op.place % 5 {
                             0 => OnceOpen::Keep,
                             1 => OnceOpen::Live,
-                            _ => OnceOpen::Lot(OrderKey::new(5).unwrap()),
+                            2 => OnceOpen::Lot(OrderKey::new(5).unwrap()),
+                            3 => OnceOpen::IfPresent { newcomer: None },
+                            _ => OnceOpen::IfPresent {
+                                newcomer: OrderKey::new(6),
+                            },
                         },
                         enter: op.enter,
                         connected_to: op.connected.then(|| gateway(first.place % 2)),
@@ -255,7 +261,7 @@ impl Subject {
                     .await,
             ),
             Op::End(n) => shown(store.session_end(&room, now, place(*n)).await),
-            Op::Snapshots => self.snapshots().await,
+            Op::Snapshots { present_within } => self.snapshots(*present_within).await,
             Op::Notices => self.notices().await,
             Op::Outcomes { done } => self.outcomes(*done).await,
             Op::FailOver => {
@@ -390,6 +396,7 @@ impl Subject {
             absence_timeout: Duration::from_secs(5),
             missed_grace: Duration::from_secs(4),
             gateway_lease: Duration::from_secs(3),
+            remembered: Duration::from_secs(9),
         };
         let leader = Uuid::from_u128(u128::from(leader) + 1);
         let begun = self
@@ -435,16 +442,22 @@ impl Subject {
         shown(Ok(taken))
     }
 
-    /// Leaves the snapshot and the opening, as a leader does, and reads them back.
-    async fn snapshots(&self) -> String {
+    /// Leaves the snapshot and the opening, as a leader does, and reads them back. In most rooms
+    /// who was present at the opening, within a number of seconds, is asked for.
+    async fn snapshots(&self, present_within: u64) -> String {
         let (store, room) = (&self.store, &self.room);
+        let opening = Opening {
+            now: self.now,
+            present_within: (present_within < 7).then(|| Duration::from_secs(present_within)),
+        };
+        let mut opened = false;
         if let Ok(taken) = store.snapshot_take(room, self.now).await {
             store.snapshot_put(room, &taken).await.unwrap();
-            store.opening_put(room, &taken).await.unwrap();
+            opened = store.opening_put(room, &taken, opening).await.unwrap();
         }
         let left = store.snapshot_get(room).await;
         let opening = store.opening_get(room).await;
-        format!("{} {}", shown(left), shown(opening))
+        format!("{} {} {opened}", shown(left), shown(opening))
     }
 
     /// Reads notices from where the last read ended. Cursors differ, what they lead to does not.

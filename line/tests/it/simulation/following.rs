@@ -19,7 +19,7 @@ async fn connected(world: &mut World) -> (Arc<Socket>, Follower) {
     let token = world.token(0);
     let socket = room
         .sockets
-        .add(token.place, room.key_of(&token), 1)
+        .add(token.place, room.key_of(&token), room.once_open(&token), 1)
         .unwrap();
     (socket, Follower::new(room))
 }
@@ -49,6 +49,7 @@ async fn present(world: &mut World) -> (Arc<Socket>, Follower, Presence) {
     let (socket, follower) = connected(world).await;
     world.step(&Op::Return(0)).await.unwrap();
     socket.is_present_set();
+    world.is_presence_paused = true;
     let presence = Presence::new(world.gateways[0].room.clone());
     (socket, follower, presence)
 }
@@ -325,9 +326,11 @@ async fn fans_of_a_killed_gateway_who_do_not_return_are_not_called() {
     let log = world.log.admissions();
     let called: BTreeSet<_> = log.iter().map(|admission| admission.place).collect();
     assert_eq!(called, [1, 3].map(|fan| world.token(fan).place).into());
-    // Whoever comes back has lost nothing.
+    // Whoever comes back was not there for the draw, and joins anew.
     world.step(&Op::Return(0)).await.unwrap();
-    assert_eq!(waiting(&world).await, (1, 0));
+    assert_eq!(waiting(&world).await, (0, 0));
+    world.step(&Op::Join(0)).await.unwrap();
+    assert_eq!(waiting(&world).await, (1, 1));
 }
 
 #[tokio::test]

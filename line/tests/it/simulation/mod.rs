@@ -9,8 +9,10 @@ mod log;
 mod model;
 mod opening;
 mod ops;
+mod remaking;
 mod reproductions;
 mod resting;
+mod roll;
 mod run;
 
 use crate::seed;

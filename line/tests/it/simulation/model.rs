@@ -3,7 +3,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use contract::invariants::{CAP, LOGGED_FIRST, NO_LOSS, ORDER, PLACE_ONCE, RATE, REDEEM_ONCE};
+use contract::invariants::{
+    CAP, LOGGED_FIRST, NO_LOSS, ORDER, PLACE_ONCE, PRESENT, RATE, REDEEM_ONCE,
+};
 use contract::{PlaceId, Timestamp};
 use line::policy::admission::{CATCH_UP_MAX, TICK};
 use line::policy::order::OrderKey;
@@ -14,6 +16,7 @@ use proptest::prelude::*;
 use proptest::test_runner::TestCaseError;
 
 use super::ops::BATCH_MAX;
+use super::roll::{self, ABSENCE, Roll};
 
 /// The fastest rate that operations set.
 const RATE_MAX: u64 = 300;
@@ -42,6 +45,8 @@ struct Known {
     was_logged: bool,
     /// The live key they had last.
     live_key: Option<OrderKey>,
+    /// When they were given that key, until they are seen.
+    unseen_since: Option<Timestamp>,
     /// Deadline of the last call they were told of.
     call: Option<(u64, Call)>,
 }
@@ -80,6 +85,7 @@ pub(super) struct Model {
     /// Since when leaders have done so without a pause, in a store that kept what it had.
     steady_since: Option<Timestamp>,
     present: BTreeMap<PlaceId, Presence>,
+    pub(super) roll: Roll,
 }
 
 impl Model {
@@ -88,7 +94,17 @@ impl Model {
     }
 
     /// ORDER among joiners: whoever gets a new live key comes after everyone before.
-    pub(super) fn key_given(&mut self, key: OrderKey) -> Result<(), TestCaseError> {
+    /// Whoever had another key before gave it up.
+    pub(super) fn key_given(
+        &mut self,
+        place: PlaceId,
+        key: OrderKey,
+        had_place: bool,
+        now: Timestamp,
+    ) -> Result<(), TestCaseError> {
+        let fan = self.fan(place);
+        fan.has_left |= had_place;
+        fan.unseen_since = Some(now);
         prop_assert!(
             key.get() > self.key_max,
             "{ORDER}: {} was given after {}",
@@ -106,10 +122,17 @@ impl Model {
         key: OrderKey,
         is_open: bool,
     ) -> Result<(), TestCaseError> {
+        let is_without_draw = self.roll.is_without_draw(place);
         let fan = self.fan(place);
         prop_assert!(
             key.is_live() || !is_open || fan.live_key.is_none(),
             "{ORDER}: {} joined live and holds {}",
+            place,
+            key.get()
+        );
+        prop_assert!(
+            key.is_live() || !is_without_draw,
+            "{PRESENT}: {} drew {} and was not there",
             place,
             key.get()
         );
@@ -119,7 +142,8 @@ impl Model {
     }
 
     /// NO-LOSS: a token of someone who did not leave, and whom the log does not take for served,
-    /// is a place in the line.
+    /// is a place in the line; but not if they drew and were not present at the opening (PRESENT),
+    /// or were never seen since they were given a live key.
     pub(super) fn token_shown(
         &mut self,
         (place, token_key): (PlaceId, Option<OrderKey>),
@@ -128,6 +152,21 @@ impl Model {
         now: Timestamp,
     ) -> Result<(), TestCaseError> {
         let is_unsure = self.unsure.contains(&place);
+        let presence = self.roll.presence(place);
+        let is_without_draw = self.roll.is_without_draw(place);
+        if let Standing::Waiting { key } = standing {
+            prop_assert!(
+                key.is_live() || !is_without_draw,
+                "{PRESENT}: {} drew {} and was not there",
+                place,
+                key.get()
+            );
+        }
+        let had_draw = matches!(presence, roll::Presence::Unopened | roll::Presence::Present);
+        if standing == Standing::Unknown && token_key.is_none() && !had_draw {
+            return Ok(());
+        }
+        self.seen_again(place, standing == Standing::Left, now);
         let fan = self.fan(place);
         if !is_served && !fan.may_have_left && !is_unsure {
             let Standing::Waiting { key } = standing else {
@@ -144,6 +183,15 @@ impl Model {
         Ok(())
     }
 
+    /// A fan was there again. `has_left` if they were told so: then they may have been given up.
+    pub(super) fn seen_again(&mut self, place: PlaceId, has_left: bool, now: Timestamp) {
+        let fan = self.fan(place);
+        let unseen_since = fan.unseen_since.take();
+        if has_left && unseen_since.is_some_and(|since| now.since(since) >= ABSENCE) {
+            (fan.may_have_left, fan.has_left) = (true, true);
+        }
+    }
+
     /// A place was given, or found: whoever left or missed a turn begins anew.
     pub(super) fn entered(&mut self, place: PlaceId, standing: Standing, now: Timestamp) {
         let fan = self.fan(place);
@@ -154,6 +202,7 @@ impl Model {
             *fan = Known {
                 was_logged: fan.was_logged,
                 live_key: fan.live_key,
+                unseen_since: fan.unseen_since,
                 has_left: fan.has_left,
                 ..Known::default()
             };
@@ -165,6 +214,7 @@ impl Model {
         let fan = self.fan(place);
         (fan.may_have_left, fan.has_left) = (true, true);
         self.sessions.remove(&place);
+        self.roll.left(place);
     }
 
     pub(super) fn session_ended(&mut self, place: PlaceId) {
@@ -224,7 +274,7 @@ impl Model {
         let gone_for = now.since(presence.seen_at);
         prop_assert!(
             now.since(since) < FOUND_OUT_WITHIN || gone_for < FOUND_OUT_WITHIN,
-            "PRESENT: {} was called and gone for {:?}",
+            "{PRESENT}: {} was called and gone for {:?}",
             place,
             gone_for
         );
@@ -406,8 +456,6 @@ impl Model {
     }
 }
 
-/// How long an absent place stays in line here.
-pub(super) const ABSENCE: Duration = Duration::from_secs(6);
 /// A leader that pauses for so long loses its lease.
 const PAUSE: Duration = Duration::from_secs(2);
 /// By then a fan who has gone is in line no more: a lease, an absence, and some ticks.

@@ -90,7 +90,13 @@ fn op() -> impl Strategy<Value = Op> {
     ]
 }
 
-/// Lists of operations.
+/// Lists of operations. In half of them the room collects at first, and whoever joins draws.
 pub(super) fn lists() -> impl Strategy<Value = Vec<Op>> {
-    prop::collection::vec(op(), 1..OPS_MAX)
+    let ops = prop::collection::vec(op(), 1..OPS_MAX);
+    (any::<bool>(), ops).prop_map(|(collects, mut ops)| {
+        if collects {
+            ops.insert(0, Op::Pause(true));
+        }
+        ops
+    })
 }

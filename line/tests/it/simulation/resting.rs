@@ -11,6 +11,7 @@ use line::rest::REST_MAX;
 use line::room::Room;
 use line::rooms::set_to_work;
 use line::rounds;
+use line::store::OnceOpen;
 use line::store::live_keys::LiveKeys;
 use line::store::memory::MemoryStore;
 use line::visitor::{Claimed, Joined, Joiner};
@@ -273,7 +274,8 @@ async fn a_room_with_a_connection_does_not_rest() {
     let room = stage.gateway();
     let token = join(&room, 1).await;
     let key = room.key_of(&token);
-    let socket = room.sockets.add(token.place, key, 1).unwrap();
+    let kept = OnceOpen::Keep;
+    let socket = room.sockets.add(token.place, key, kept, 1).unwrap();
     let looked = room.look(&token, line::store::Enter::Return, true).await;
     socket.standing_found(looked.unwrap());
     sleep(5 * SETTLES_WITHIN).await;

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use contract::line::PlaceState;
 use contract::pass::{PassKey, PassKeys};
 use contract::room::{Override, RoomSettings};
 use contract::{Clock, ManualClock, RoomId, Timestamp};
@@ -30,8 +31,9 @@ use tokio_util::task::TaskTracker;
 use uuid::Uuid;
 
 use super::log::MemoryLog;
-use super::model::{ABSENCE, Calls, Model, SESSION};
+use super::model::{Calls, Model, SESSION};
 use super::ops::{FANS, Op};
+use super::roll::ABSENCE;
 
 const CAP: u64 = 3;
 const LEAD_ON_EVERY: Duration = Duration::from_millis(500);
@@ -70,6 +72,8 @@ pub(super) struct World {
     last: Option<Op>,
     /// Processes started so far.
     processes: u64,
+    /// Whether nobody stands for the presence of fans.
+    pub(super) is_presence_paused: bool,
 }
 
 /// Runs a list of operations on a line of its own.
@@ -161,11 +165,16 @@ impl World {
             known: 0,
             last: None,
             processes: 2,
+            is_presence_paused: false,
         }
     }
 
     pub(super) fn now(&self) -> Timestamp {
         self.clock.now()
+    }
+
+    pub(super) fn advance(&mut self, span: Duration) {
+        self.clock.advance(span);
     }
 
     pub(super) fn token(&self, fan: u8) -> PlaceToken {
@@ -208,6 +217,7 @@ impl World {
                     let gone = self.store.places_absent(&at, now, &[token.place]).await;
                     assert!(matches!(gone, Ok(()) | Err(StoreError::NoRoom)));
                     self.model.disconnected(token.place, now);
+                    self.model.roll.disconnected(token.place, now);
                 }
             }
             Op::Leave(fan) => {
@@ -221,10 +231,18 @@ impl World {
                 if let Some(token) = &self.tokens[usize::from(fan)] {
                     self.model.present(token.place, None, now);
                 }
-                if let Some(token) = self.tokens[usize::from(fan)].clone()
-                    && let Ok(Claimed::Pass(pass)) = self.gateway_of(fan).claim(&token).await
-                {
-                    self.model.passed(token.place, pass.expires_at);
+                let Some(token) = self.tokens[usize::from(fan)].clone() else {
+                    return Ok(());
+                };
+                match self.gateway_of(fan).claim(&token).await {
+                    Ok(Claimed::Pass(pass)) => self.model.passed(token.place, pass.expires_at),
+                    // The place was looked at.
+                    Ok(Claimed::NotCalled(status)) => {
+                        let has_left = status.state == PlaceState::Left;
+                        self.model.seen_again(token.place, has_left, now);
+                        self.model.roll.answered(token.place, None, now);
+                    }
+                    Err(_) => {}
                 }
             }
             Op::EndSession(fan) => {
@@ -261,6 +279,7 @@ impl World {
                 self.kept = None;
                 self.cursor = Cursor::start();
                 self.model.wiped(now);
+                self.lost();
             }
             Op::LeaderDies(failure) => self.log.fail_next(failure),
             Op::DatabaseAway(is_away) => self.log.set_away(is_away),
@@ -271,6 +290,7 @@ impl World {
 
     async fn tick(&mut self, gateway: u8) {
         let now = self.clock.now();
+        self.presence_renew().await;
         let leader = &mut self.gateways[usize::from(gateway)].leader;
         // A tick may fail with the log or the store; what it leaves is checked.
         if let Ok(Tick::Called(_)) = leader.tick_once().await {
@@ -285,20 +305,30 @@ impl World {
         let next = Gateway::start(self.processes, &store, &log, clock);
         self.gateways[usize::from(gateway)] = next;
         self.model.gateway_died(gateway, self.clock.now());
+        self.model.roll.gateway_died(gateway);
     }
 
     async fn lead_on(&mut self, gateway: u8) -> Result<(), TestCaseError> {
         for _ in 0..LEAD_ON_TICKS {
             self.clock.advance(LEAD_ON_EVERY);
-            for alive in &self.gateways {
-                let (at, process) = (alive.room.store_ref(), alive.room.parts.process);
-                let renewed = self.store.presence_renew(&at, self.clock.now(), process, 0);
-                assert!(matches!(renewed.await, Ok(_) | Err(StoreError::NoRoom)));
-            }
             self.tick(gateway).await;
             self.check().await?;
         }
         Ok(())
+    }
+
+    /// Gateways that live stand for the presence of their fans.
+    async fn presence_renew(&self) {
+        for alive in self.gateways.iter().filter(|_| !self.is_presence_paused) {
+            let (at, process) = (alive.room.store_ref(), alive.room.parts.process);
+            let renewed = self.store.presence_renew(&at, self.clock.now(), process, 0);
+            assert!(matches!(renewed.await, Ok(_) | Err(StoreError::NoRoom)));
+        }
+    }
+
+    fn lost(&mut self) {
+        let is_undone = self.log.record().opened_at.is_none();
+        self.model.roll.lost(is_undone);
     }
 
     async fn go_back(&mut self, now: Timestamp) {
@@ -309,6 +339,7 @@ impl World {
         let at = self.gateways[0].room.store_ref();
         let popped = self.store.call_pending(&at).await.unwrap();
         self.model.went_back(&calls, &popped, now);
+        self.lost();
         self.cursor = self.store.notices_end(&at).await.unwrap();
     }
 
@@ -328,9 +359,16 @@ impl World {
             && fresh
             && held_key != Some(key)
         {
-            self.model.key_given(key)?;
+            let had_place = last.is_some();
+            let now = self.clock.now();
+            self.model.key_given(token.place, key, had_place, now)?;
+        } else {
+            self.model.seen_again(token.place, false, self.clock.now());
         }
         self.model.present(token.place, None, self.clock.now());
+        self.model
+            .roll
+            .answered(token.place, None, self.clock.now());
         let is_open = self.log.record().opened_at.is_some();
         self.model
             .place_held(token.place, room.key_of(&token), is_open)?;
@@ -355,6 +393,9 @@ impl World {
         let now = self.clock.now();
         let gateway = connected.then_some(fan % 2);
         self.model.present(token.place, gateway, now);
+        if standing != Standing::Unknown {
+            self.model.roll.answered(token.place, gateway, now);
+        }
         let is_served = self.log.has_served(token.place);
         self.model
             .token_shown((token.place, token.key), standing, is_served, now)
@@ -372,8 +413,14 @@ impl World {
         for notice in &read.notices {
             self.model.told(notice, &log, now)?;
         }
+        if self.store.opening_get(&at).await.unwrap().is_some() {
+            self.model.roll.opened(now);
+        }
         let popped = self.store.call_pending(&at).await.unwrap();
         let snapshot = self.store.snapshot_take(&at, now).await.ok();
+        if snapshot.is_some() {
+            self.model.roll.made(now);
+        }
         let line = snapshot.as_ref().map(|snapshot| (snapshot, &popped));
         self.model.seen(line, CAP, now)
     }
