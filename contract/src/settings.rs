@@ -2,20 +2,20 @@
 //!
 //! The gateway refuses what is found here, and a dry run of the command line finds the same.
 
+mod prefixes;
+
 use std::ops::RangeInclusive;
 
 use crate::limits::{
     ACCESS_CODE_CHARS_MAX, ACCESS_CODES_MAX, ACTIVE_USERS_MAX, CALL_BATCH_MAX,
-    CLAIM_WINDOW_SECONDS_MIN, DURATION_SECONDS_MAX, MESSAGE_CHARS_MAX, PATHS_MAX,
-    PLACE_AGE_SECONDS_MAX, RATE_MAX, REASON_CHARS_MAX, TITLE_CHARS_MAX, UPSTREAM_CONNECTIONS_MAX,
-    URL_BYTES_MAX,
+    CLAIM_WINDOW_SECONDS_MIN, DURATION_SECONDS_MAX, MESSAGE_CHARS_MAX, PLACE_AGE_SECONDS_MAX,
+    RATE_MAX, REASON_CHARS_MAX, TITLE_CHARS_MAX, UPSTREAM_CONNECTIONS_MAX, URL_BYTES_MAX,
 };
-use crate::path::PathPrefix;
 use crate::room::{Challenge, RoomSettings};
 use crate::upstream::Upstream;
 
-/// The prefix that the gateway keeps for itself.
-const OWN_PREFIX: &str = "/_line";
+pub use prefixes::validate_prefixes;
+
 /// The upstream that is the booking core in this process.
 pub const EMBEDDED: &str = "embedded";
 
@@ -72,46 +72,12 @@ pub fn validate(settings: &RoomSettings) -> Result<(), Vec<FieldProblem>> {
     times(settings, &mut findings);
     upstream(&settings.upstream, &mut findings);
     not_there_yet(settings, &mut findings);
-    paths(&settings.paths, &mut findings);
+    prefixes::check(&settings.paths, &mut findings);
     findings.text("title", &settings.title, TITLE_CHARS_MAX);
     if let Some(message) = &settings.message {
         findings.text("message", message, MESSAGE_CHARS_MAX);
     }
     access_codes(&settings.access_codes, &mut findings);
-    if findings.0.is_empty() {
-        Ok(())
-    } else {
-        Err(findings.0)
-    }
-}
-
-/// Finds the prefixes of `settings` that one of `others` protects already: which of two rooms a
-/// fan has to wait in would be anyone's guess. Prefixes that `settings` had before are left alone,
-/// so that what went wrong once does not stand in the way of every other change.
-pub fn validate_prefixes(
-    settings: &RoomSettings,
-    before: &[String],
-    others: &[&RoomSettings],
-) -> Result<(), Vec<FieldProblem>> {
-    let mut findings = Findings::default();
-    for (index, path) in settings.paths.iter().enumerate() {
-        let Ok(prefix) = path.parse::<PathPrefix>() else {
-            continue;
-        };
-        let is_same = |path: &String| path.parse().is_ok_and(|p| prefix.is_same(&p));
-        if before.iter().any(is_same) {
-            continue;
-        }
-        if let Some(other) = others.iter().find(|other| other.paths.iter().any(is_same)) {
-            findings.add(
-                format!("paths[{index}]"),
-                format!(
-                    "`{path}` is protected by the room `{}`: take it away there first",
-                    other.room
-                ),
-            );
-        }
-    }
     if findings.0.is_empty() {
         Ok(())
     } else {
@@ -277,46 +243,6 @@ fn not_there_yet(settings: &RoomSettings, findings: &mut Findings) {
             "challenge",
             "this version cannot check a proof of work; use `none`",
         );
-    }
-}
-
-fn paths(paths: &[String], findings: &mut Findings) {
-    if paths.len() > PATHS_MAX {
-        findings.add(
-            "paths",
-            format!("{} prefixes are too many: at most {PATHS_MAX}", paths.len()),
-        );
-        return;
-    }
-    for (index, path) in paths.iter().enumerate() {
-        if let Some(problem) = path_problem(path) {
-            findings.add(format!("paths[{index}]"), problem);
-        } else if paths[..index].contains(path) {
-            findings.add(
-                format!("paths[{index}]"),
-                format!("`{path}` is there twice"),
-            );
-        }
-    }
-}
-
-/// A prefix is compared with normalised request paths, so it has to be in that form itself.
-fn path_problem(path: &str) -> Option<&'static str> {
-    let plain = |b: u8| b.is_ascii_graphic() && !b"?#%\\\"<>{}|^`*".contains(&b);
-    if !path.starts_with('/') {
-        Some("has to begin with `/`, such as /buy")
-    } else if path.len() > URL_BYTES_MAX {
-        Some("is too long")
-    } else if path.split('/').any(|segment| matches!(segment, "." | "..")) {
-        Some("cannot contain `.` or `..` segments")
-    } else if path.contains("//") {
-        Some("cannot contain an empty segment")
-    } else if !path.bytes().all(plain) {
-        Some("is a plain path prefix: no spaces, escapes, wildcards, query or fragment")
-    } else if path == OWN_PREFIX || path.starts_with("/_line/") {
-        Some("`/_line` belongs to the gateway itself")
-    } else {
-        None
     }
 }
 
@@ -508,37 +434,6 @@ mod tests {
     }
 
     #[test]
-    fn paths_are_plain_prefixes_outside_the_gateways_own() {
-        for good in ["/", "/buy", "/api/v1/shows", "/_lines", "/a.b"] {
-            check(|s| s.paths = vec![good.to_owned()], &[]);
-        }
-        for bad in [
-            "",
-            "buy",
-            "/a/../b",
-            "/..",
-            "/a/./b",
-            "//a",
-            "/a b",
-            "/a%2fb",
-            "/a?b",
-            "/a*",
-            "/_line",
-            "/_line/v1",
-        ] {
-            check(|s| s.paths = vec![bad.to_owned()], &["paths[0]"]);
-        }
-        check(
-            |s| s.paths = vec!["/a".to_owned(), "/a".to_owned()],
-            &["paths[1]"],
-        );
-        check(
-            |s| s.paths = vec!["/a".to_owned(); PATHS_MAX + 1],
-            &["paths"],
-        );
-    }
-
-    #[test]
     fn texts_are_bounded() {
         check(|s| s.title = "é".repeat(TITLE_CHARS_MAX), &[]);
         check(|s| s.title = "é".repeat(TITLE_CHARS_MAX + 1), &["title"]);
@@ -586,22 +481,5 @@ mod tests {
     fn reasons_are_bounded() {
         assert!(validate_reason("Payment is down").is_ok());
         assert!(validate_reason(&"x".repeat(REASON_CHARS_MAX + 1)).is_err());
-    }
-
-    #[test]
-    fn a_prefix_two_rooms_have_already_stands_in_the_way_of_nothing_else() {
-        let settings = |room: &str, paths: &[&str]| -> RoomSettings {
-            serde_json::from_value(serde_json::json!({"room": room, "paths": paths})).unwrap()
-        };
-        let other = settings("other", &["/a", "/b"]);
-        let check = |before: &[&str], expected: usize| {
-            let before: Vec<_> = before.iter().map(|&path| path.to_owned()).collect();
-            let wanted = settings("eras", &["/a/", "/B", "/c"]);
-            let found = validate_prefixes(&wanted, &before, &[&other]);
-            assert_eq!(found.err().map_or(0, |found| found.len()), expected);
-        };
-        check(&[], 2);
-        check(&["/A"], 1);
-        check(&["/A", "/b/"], 0);
     }
 }
