@@ -2,9 +2,8 @@
 //!
 //! The gateway refuses what is found here, and a dry run of the command line finds the same.
 
+mod findings;
 mod prefixes;
-
-use std::ops::RangeInclusive;
 
 use crate::limits::{
     ACCESS_CODE_CHARS_MAX, ACCESS_CODES_MAX, ACTIVE_USERS_MAX, CALL_BATCH_MAX,
@@ -14,56 +13,13 @@ use crate::limits::{
 use crate::room::{Challenge, RoomSettings};
 use crate::upstream::Upstream;
 
+use findings::Findings;
+
+pub use findings::FieldProblem;
 pub use prefixes::validate_prefixes;
 
 /// The upstream that is the booking core in this process.
 pub const EMBEDDED: &str = "embedded";
-
-/// What is wrong with one field.
-#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
-pub struct FieldProblem {
-    /// The field, as in the JSON.
-    pub field: String,
-    /// What is wrong, and what would be right.
-    pub problem: String,
-}
-
-/// Problems found so far.
-#[derive(Default)]
-struct Findings(Vec<FieldProblem>);
-
-impl Findings {
-    fn add(&mut self, field: impl Into<String>, problem: impl Into<String>) {
-        self.0.push(FieldProblem {
-            field: field.into(),
-            problem: problem.into(),
-        });
-    }
-
-    fn within(&mut self, field: &str, value: u64, range: &RangeInclusive<u64>, hint: &str) {
-        if !range.contains(&value) {
-            let (min, max) = (range.start(), range.end());
-            self.add(
-                field,
-                format!("{value} is out of range: choose {min} to {max}{hint}"),
-            );
-        }
-    }
-
-    fn text(&mut self, field: &str, text: &str, chars_max: usize) {
-        let count = text.chars().count();
-        if count > chars_max {
-            self.add(
-                field,
-                format!("{count} characters are too many: at most {chars_max}"),
-            );
-        }
-        // Line breaks are for messages; anything else invisible could hide or reorder text.
-        if text.chars().any(|c| c.is_control() && c != '\n') {
-            self.add(field, "control characters are not allowed");
-        }
-    }
-}
 
 /// Finds every problem of `settings`.
 pub fn validate(settings: &RoomSettings) -> Result<(), Vec<FieldProblem>> {
@@ -78,22 +34,14 @@ pub fn validate(settings: &RoomSettings) -> Result<(), Vec<FieldProblem>> {
         findings.text("message", message, MESSAGE_CHARS_MAX);
     }
     access_codes(&settings.access_codes, &mut findings);
-    if findings.0.is_empty() {
-        Ok(())
-    } else {
-        Err(findings.0)
-    }
+    findings.settle()
 }
 
 /// Checks the reason of a pause.
 pub fn validate_reason(reason: &str) -> Result<(), Vec<FieldProblem>> {
     let mut findings = Findings::default();
     findings.text("reason", reason, REASON_CHARS_MAX);
-    if findings.0.is_empty() {
-        Ok(())
-    } else {
-        Err(findings.0)
-    }
+    findings.settle()
 }
 
 fn numbers(settings: &RoomSettings, findings: &mut Findings) {

@@ -1,6 +1,6 @@
 //! Which path prefixes a room may protect.
 
-use super::{FieldProblem, Findings};
+use super::findings::{FieldProblem, Findings};
 use crate::limits::{PATHS_MAX, URL_BYTES_MAX};
 use crate::path::PathPrefix;
 use crate::room::RoomSettings;
@@ -35,11 +35,7 @@ pub fn validate_prefixes(
             );
         }
     }
-    if findings.0.is_empty() {
-        Ok(())
-    } else {
-        Err(findings.0)
-    }
+    findings.settle()
 }
 
 /// Checks the prefixes that a room protects.
