@@ -16,6 +16,11 @@ use crate::error;
 /// The header that carries the id.
 pub const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
+/// Sixteen hexadecimal digits and a hyphen.
+const PREFIX_BYTES: usize = 17;
+/// Hexadecimal digits of the longest counter.
+const COUNTER_DIGITS: usize = 16;
+
 /// Default `Retry-After`, in seconds.
 const RETRY_AFTER_SECONDS: u64 = 2;
 
@@ -37,11 +42,6 @@ pub struct RequestIds {
     prefix: [u8; PREFIX_BYTES],
     next: Arc<AtomicU64>,
 }
-
-/// Sixteen hexadecimal digits and a hyphen.
-const PREFIX_BYTES: usize = 17;
-/// Hexadecimal digits of the longest counter.
-const COUNTER_DIGITS: usize = 16;
 
 impl RequestIds {
     /// Ids with `prefix`, a random number of this process.

@@ -67,11 +67,7 @@ fn read(app: &TestApp, fan: &Fan) -> PlaceToken {
 
 /// The order key with which `fan` waits after asking by `method` at `end`.
 async fn key(app: &TestApp, fan: &Fan, method: Method, end: &str) -> u64 {
-    let answer = fan.call(app, method, end).await;
-    assert!(answer.status.is_success(), "{}", answer.text());
-    let status = answer.status_document();
-    assert_eq!(status.state, PlaceState::Waiting);
-    status.order_key.unwrap().parse().unwrap()
+    fan.call(app, method, end).await.waiting_key()
 }
 
 #[tokio::test]

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use contract::Clock;
-use contract::line::{PlaceState, RoomDocument};
+use contract::line::RoomDocument;
 use http::{Method, StatusCode};
 use serde_json::json;
 
@@ -22,13 +22,6 @@ async fn in_line(app: &TestApp, count: u64) {
     .await;
 }
 
-fn key(answer: &crate::test_app::Answer) -> u64 {
-    assert!(answer.status.is_success(), "{}", answer.text());
-    let status = answer.status_document();
-    assert_eq!(status.state, PlaceState::Waiting);
-    status.order_key.unwrap().parse().unwrap()
-}
-
 #[tokio::test]
 async fn a_token_that_is_too_old_brings_no_place_back_and_whoever_is_in_line_stays() {
     let world = World::create().await;
@@ -39,7 +32,7 @@ async fn a_token_that_is_too_old_brings_no_place_back_and_whoever_is_in_line_sta
     world.room(settings).await;
     let app = world.gateway().await;
     let (gone, connected) = (app.join(1).await, app.join(2).await);
-    let early = key(&gone.call(&app, Method::GET, "place").await);
+    let early = gone.call(&app, Method::GET, "place").await.waiting_key();
     let mut live = connect(&app, &connected).await;
     frame(&mut live, |_| true).await;
     world
@@ -47,21 +40,30 @@ async fn a_token_that_is_too_old_brings_no_place_back_and_whoever_is_in_line_sta
         .advance(AGE_MAX.saturating_sub(Duration::from_secs(5)));
     in_line(&app, 1).await;
     // Young enough.
-    assert_eq!(key(&gone.call(&app, Method::GET, "place").await), early);
+    assert_eq!(
+        gone.call(&app, Method::GET, "place").await.waiting_key(),
+        early
+    );
     in_line(&app, 2).await;
     world.clock.advance(ABSENCE);
     in_line(&app, 1).await;
     gone.call(&app, Method::GET, "place")
         .await
         .assert_problem(410, "place-expired");
-    let newcomer = key(&app.join(3).await.joined);
+    let newcomer = app.join(3).await.joined.waiting_key();
     let again = gone.call(&app, Method::POST, "places").await;
-    assert!(key(&again) > newcomer);
+    assert!(again.waiting_key() > newcomer);
 
     // The place of whoever is there does not age, and joining again renews its token.
-    let kept = key(&connected.call(&app, Method::GET, "place").await);
+    let kept = connected
+        .call(&app, Method::GET, "place")
+        .await
+        .waiting_key();
     let renewed = connected.call(&app, Method::POST, "places").await;
-    assert_eq!((renewed.status, key(&renewed)), (StatusCode::OK, kept));
+    assert_eq!(
+        (renewed.status, renewed.waiting_key()),
+        (StatusCode::OK, kept)
+    );
     let token = |fan: &str| {
         let room = app.rooms.get(&"eras".parse().unwrap()).unwrap();
         room.parts.place_keys.verify(fan).unwrap()
@@ -76,6 +78,9 @@ async fn a_token_that_is_too_old_brings_no_place_back_and_whoever_is_in_line_sta
     in_line(&app, 3).await;
     world.clock.advance(ABSENCE * 2);
     in_line(&app, 0).await;
-    assert_eq!(key(&fan.call(&app, Method::GET, "place").await), kept);
+    assert_eq!(
+        fan.call(&app, Method::GET, "place").await.waiting_key(),
+        kept
+    );
     assert!(world.clock.now() > token(&fan.token).issued_at);
 }

@@ -10,7 +10,7 @@ use axum::Router;
 use axum::body::Body;
 use axum::extract::Request;
 use axum::response::IntoResponse;
-use contract::line::StatusDocument;
+use contract::line::{PlaceState, StatusDocument};
 use contract::pass::{PassKey, PassKeys};
 use contract::room::{Override, RoomSettings};
 use contract::{Clock, RoomId, SystemClock, Timestamp};
@@ -377,6 +377,14 @@ impl Answer {
 
     pub(crate) fn status_document(&self) -> StatusDocument {
         serde_json::from_value(self.json()).unwrap_or_else(|e| panic!("{e}: {}", self.text()))
+    }
+
+    /// The order key of a place that waits.
+    pub(crate) fn waiting_key(&self) -> u64 {
+        assert!(self.status.is_success(), "{}", self.text());
+        let status = self.status_document();
+        assert_eq!(status.state, PlaceState::Waiting);
+        status.order_key.unwrap().parse().unwrap()
     }
 
     pub(crate) fn header(&self, name: &str) -> &str {

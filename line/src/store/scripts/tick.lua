@@ -55,10 +55,9 @@ for _, place in ipairs(overdue(missed, now)) do
   redis.call('ZREM', missed, place)
 end
 local state = redis.call('HMGET', meta, 'fence', 'credit', 'returned', 'filled_ms', 'pending', 'seq', 'held_ms',
-  'claims', 'shows', 'key_server', 'standby', 'kept_ms', 'drawn_ms')
+  'claims', 'shows', 'key_server', 'standby', 'kept_ms', 'drawn_ms', 'done_ms')
 -- Of a gateway of an older version, which knows no generations, the present one began now.
-local done_ms = tonumber(redis.call('HGET', meta, 'done_ms') or ARGV[2])
-local has_aged = done_ms <= now - tonumber(ARGV[10])
+local has_aged = tonumber(state[14] or ARGV[2]) <= now - tonumber(ARGV[10])
 if has_aged then
   -- Before the renaming, which would free what it overwrites at once.
   redis.call('UNLINK', KEYS[14])
@@ -66,7 +65,9 @@ if has_aged then
     redis.call('RENAME', KEYS[12], KEYS[14])
   end
 end
-redis.call('HSET', meta, 'done_ms', string.format('%.0f', has_aged and now or done_ms))
+if has_aged or not state[14] then
+  redis.call('HSET', meta, 'done_ms', ARGV[2])
+end
 if state[13] and tonumber(state[13]) <= now - tonumber(ARGV[10]) then
   -- Every token that drew is too old to bring its place back.
   redis.call('UNLINK', KEYS[13])
