@@ -18,6 +18,7 @@ use crate::starting::{PROGRAM, Process, TOKEN, home};
 
 /// A protected path of the shop, which has nothing there.
 const GUARDED: &str = "/api/v1/shows/guarded";
+const SHOW: &str = "/api/v1/shows/lanterns";
 /// Where seats of the show are held, which is protected too.
 pub(crate) const HOLDS: &str = "/api/v1/shows/lanterns/holds";
 /// How long a change may take that a gateway makes by itself.
@@ -113,9 +114,24 @@ impl Pair {
         Process::start(&self.programs[at], home, &self.database, &arguments)
     }
 
-    /// The show behind the room.
+    /// The show behind the room, known to both: a gateway reads every second what others imported.
     pub(crate) async fn import_show(&self) {
         self.gateways[0].as_ref().unwrap().import_show().await;
+        for at in 0..2 {
+            self.becomes_found(&self.public(at, SHOW)).await;
+        }
+    }
+
+    async fn becomes_found(&self, url: &str) {
+        let began = Instant::now();
+        loop {
+            let answer = self.http.get(url).send().await.unwrap();
+            if answer.status().is_success() {
+                return;
+            }
+            assert!(began.elapsed() < CHANGE_MAX, "{url}: {}", answer.status());
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
     }
 
     fn url(&self, at: usize, name: &str, path: &str) -> String {
@@ -141,20 +157,8 @@ impl Pair {
             answer.text().await.unwrap()
         );
         for at in 0..2 {
-            let began = Instant::now();
-            let url = self.public(at, "/_line/v1/rooms/eras");
-            while !self
-                .http
-                .get(&url)
-                .send()
-                .await
-                .unwrap()
-                .status()
-                .is_success()
-            {
-                assert!(began.elapsed() < CHANGE_MAX, "no room at {at}");
-                tokio::time::sleep(Duration::from_millis(20)).await;
-            }
+            self.becomes_found(&self.public(at, "/_line/v1/rooms/eras"))
+                .await;
         }
     }
 
