@@ -6,8 +6,6 @@ use contract::line::WaitEstimate;
 
 use crate::texts::{fill, text};
 
-const MINUTE: u64 = 60;
-
 /// A number with thousands separators.
 pub fn count(number: u64) -> String {
     let digits = number.to_string();
@@ -54,33 +52,18 @@ fn step(floor: u64) -> u64 {
 
 /// The range of an estimate, widened to round numbers.
 pub fn estimate(estimate: WaitEstimate) -> String {
-    let low = u64::from(estimate.p50_seconds.min(estimate.p90_seconds));
-    let high = u64::from(estimate.p90_seconds.max(estimate.p50_seconds));
-    if high < MINUTE {
-        return text("wait.underMinute").to_owned();
-    }
-    let step = match high.div_ceil(MINUTE) {
-        ..=20 => 1,
-        21..=90 => 5,
-        91..=240 => 15,
-        _ => 60,
-    };
-    let low = low / MINUTE / step * step;
-    let high = high.div_ceil(MINUTE).div_ceil(step) * step;
-    if low == 0 {
-        fill("wait.under", &[("high", &minutes(high))])
-    } else if low == high {
-        fill("wait.about", &[("low", &minutes(low))])
-    } else if high <= 90 {
-        fill(
+    match estimate.minutes() {
+        (_, 0) => text("wait.underMinute").to_owned(),
+        (0, high) => fill("wait.under", &[("high", &minutes(high))]),
+        (low, high) if low == high => fill("wait.about", &[("low", &minutes(low))]),
+        (low, high @ ..=90) => fill(
             "wait.minutes",
             &[("low", &low.to_string()), ("high", &high.to_string())],
-        )
-    } else {
-        fill(
+        ),
+        (low, high) => fill(
             "wait.range",
             &[("low", &minutes(low)), ("high", &minutes(high))],
-        )
+        ),
     }
 }
 

@@ -56,6 +56,26 @@ pub struct WaitEstimate {
     pub p90_seconds: u32,
 }
 
+impl WaitEstimate {
+    /// The range as people read it: minutes from and to, widened to round numbers. A wait below a
+    /// minute is `(0, 0)`.
+    pub fn minutes(self) -> (u64, u64) {
+        let low = u64::from(self.p50_seconds.min(self.p90_seconds));
+        let high = u64::from(self.p90_seconds.max(self.p50_seconds));
+        if high < 60 {
+            return (0, 0);
+        }
+        let high = high.div_ceil(60);
+        let step = match high {
+            ..=20 => 1,
+            21..=90 => 5,
+            91..=240 => 15,
+            _ => 60,
+        };
+        (low / 60 / step * step, high.div_ceil(step) * step)
+    }
+}
+
 /// How good the wait estimates were, from the last waits that ended: up to a thousand visitors who
 /// joined while the room was open.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, ToSchema)]

@@ -8,6 +8,7 @@
 //! | Module | Subject |
 //! | --- | --- |
 //! | [`absences`] | whose connection closed, until the store is told |
+//! | `broadcast` | tells connections that what their fans see has changed |
 //! | [`core_thread`] | the threads that serve visitors, and what each has for itself |
 //! | [`door`] | the queue of visitors on their way into the store |
 //! | [`doorkeeper`] | the tasks that let them in, in batches |
@@ -45,6 +46,7 @@
 //! | [`visitor`] | join, look, claim, leave: what a visitor can do |
 
 pub mod absences;
+mod broadcast;
 pub mod core_thread;
 pub mod door;
 pub mod doorkeeper;

@@ -1,12 +1,15 @@
 //! The connections whose fans wait on this gateway.
 
 use std::collections::HashMap;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use contract::PlaceId;
 use metrics::Gauge;
 use tokio::sync::Notify;
 
+use crate::core_thread::PerCore;
+use crate::policy::display::Display;
 use crate::policy::order::OrderKey;
 use crate::store::{Notice, OnceOpen, Standing};
 
@@ -20,6 +23,11 @@ pub struct Socket {
     once_open: OnceOpen,
     standing: Mutex<Known>,
     changed: Notify,
+    /// What was last shown to the fan; 0 before anything was.
+    shown: AtomicU64,
+    /// The core that serves it, and where it is in that core's list.
+    core: usize,
+    at: AtomicUsize,
 }
 
 /// How a fan stands, as far as a connection knows.
@@ -44,7 +52,7 @@ impl Socket {
             let mut known = lock(&self.standing);
             (known.standing, known.told) = (standing, true);
         }
-        self.changed.notify_one();
+        self.wake();
     }
 
     /// Notes what the first look found. A notice that came meanwhile is the newer word.
@@ -71,15 +79,42 @@ impl Socket {
         }
     }
 
-    /// Waits until the standing has changed.
+    /// Waits until it is woken: what the fan sees may have changed, or the room stops.
     pub async fn changed(&self) {
         self.changed.notified().await;
     }
+
+    /// Notes what the fan is shown. Whether it differs from what was shown before.
+    pub fn show(&self, display: Display) -> bool {
+        let display = display.get();
+        self.shown.swap(display, Ordering::Relaxed) != display
+    }
+
+    /// Wakes the connection unless the fan is shown `display` already.
+    pub(crate) fn display_is(&self, display: Display) {
+        if self.shown.load(Ordering::Relaxed) != display.get() {
+            self.wake();
+        }
+    }
+
+    /// Wakes the connection.
+    pub(crate) fn wake(&self) {
+        self.changed.notify_one();
+    }
+}
+
+/// The connections that one core serves.
+#[derive(Debug, Default)]
+struct OfCore {
+    open: Vec<Arc<Socket>>,
+    /// Whether a task tells them of new views.
+    is_told: bool,
 }
 
 /// All connections of one room. A place may have several: tabs of one browser share it.
 pub struct Sockets {
     by_place: Mutex<HashMap<PlaceId, Vec<Arc<Socket>>>>,
+    by_core: PerCore<Mutex<OfCore>>,
     count: Gauge,
 }
 
@@ -88,13 +123,14 @@ impl Sockets {
     pub fn counted_by(count: Gauge) -> Self {
         Self {
             by_place: Mutex::default(),
+            by_core: PerCore::new(Mutex::default),
             count,
         }
     }
 
     /// Adds a connection of `place`, which waits as far as anyone knows, unless it has `max`.
     /// `once_open` is what becomes of its key once the room is open.
-    pub fn add(
+    pub(crate) fn add(
         &self,
         place: PlaceId,
         key: OrderKey,
@@ -111,6 +147,9 @@ impl Sockets {
                 is_present: false,
             }),
             changed: Notify::new(),
+            shown: AtomicU64::new(0),
+            core: self.by_core.own_number(),
+            at: AtomicUsize::new(0),
         };
         let socket = Arc::new(socket);
         let mut sockets = lock(&self.by_place);
@@ -122,6 +161,9 @@ impl Sockets {
         }
         of_place.push(socket.clone());
         drop(sockets);
+        let open = &mut lock(self.by_core.of(socket.core)).open;
+        socket.at.store(open.len(), Ordering::Relaxed);
+        open.push(socket.clone());
         self.count.increment(1.0);
         Some(socket)
     }
@@ -134,14 +176,44 @@ impl Sockets {
         };
         let before = of_place.len();
         of_place.retain(|other| !Arc::ptr_eq(other, socket));
-        if before > of_place.len() {
-            self.count.decrement(1.0);
-        }
+        let was_open = before > of_place.len();
         let last = of_place.is_empty();
         if last {
             sockets.remove(&socket.place);
         }
+        drop(sockets);
+        if was_open {
+            self.core_forgets(socket);
+            self.count.decrement(1.0);
+        }
         last
+    }
+
+    fn core_forgets(&self, socket: &Socket) {
+        let open = &mut lock(self.by_core.of(socket.core)).open;
+        let at = socket.at.load(Ordering::Relaxed);
+        open.swap_remove(at);
+        if let Some(moved) = open.get(at) {
+            moved.at.store(at, Ordering::Relaxed);
+        }
+    }
+
+    /// Whether this core's connections were told of new views by nobody: whoever asks does it now.
+    pub(crate) fn telling_begins(&self) -> bool {
+        !std::mem::replace(&mut lock(self.by_core.own()).is_told, true)
+    }
+
+    /// The connections that the core with this number serves; `None` when there are none, and then
+    /// nobody tells them of new views any more.
+    pub(crate) fn of_core(&self, number: usize) -> Option<Vec<Arc<Socket>>> {
+        let mut of_core = lock(self.by_core.of(number));
+        of_core.is_told = !of_core.open.is_empty();
+        of_core.is_told.then(|| of_core.open.clone())
+    }
+
+    /// The number of the core that runs this.
+    pub(crate) fn own_core(&self) -> usize {
+        self.by_core.own_number()
     }
 
     /// Whether `place` has a connection here.

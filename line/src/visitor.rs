@@ -11,7 +11,7 @@ use crate::passes::{Admission, Minted, mint, mint_called, mint_idle};
 use crate::policy::access_code;
 use crate::policy::order::OrderKey;
 use crate::policy::place::PlaceToken;
-use crate::policy::status::{PlaceFacts, Seen};
+use crate::policy::status::{PlaceFacts, RoomView, Seen};
 use crate::room::Room;
 use crate::store::{Enter, Entered, Entry, OnceOpen, Standing};
 use contract::line::Phase;
@@ -203,12 +203,21 @@ impl Room {
         standing: Standing,
         now: Timestamp,
     ) -> Result<StatusDocument, Problem> {
+        self.status_in(&self.view(), token, standing, now)
+            .ok_or_else(|| Problem::new(ProblemCode::PlaceExpired))
+    }
+
+    /// The same as `view` has it; `None` when there is no place any more.
+    pub(crate) fn status_in(
+        &self,
+        view: &RoomView,
+        token: &PlaceToken,
+        standing: Standing,
+        now: Timestamp,
+    ) -> Option<StatusDocument> {
         let mut facts = self.facts_of(token);
-        if let Standing::Waiting { key } = standing {
-            facts.key = key;
-        }
-        let seen = seen(standing).ok_or_else(|| Problem::new(ProblemCode::PlaceExpired))?;
-        Ok(self.view().status(&facts, seen, now))
+        facts.key = standing.waits_at().unwrap_or(facts.key);
+        Some(view.status(&facts, standing.seen()?, now))
     }
 
     /// The pass that goes with a call.
@@ -373,17 +382,4 @@ impl Room {
             pass,
         })
     }
-}
-
-/// How a standing looks to the fan; `None` for a place that is of no use any more.
-fn seen(standing: Standing) -> Option<Seen> {
-    Some(match standing {
-        Standing::Waiting { .. } => Seen::Waiting,
-        Standing::Called { claim_by, .. } => Seen::Called { claim_by },
-        Standing::Active { .. } => Seen::Admitted,
-        Standing::Missed { .. } => Seen::Missed,
-        Standing::Left => Seen::Left,
-        Standing::Ended => Seen::Ended,
-        Standing::Unknown => return None,
-    })
 }

@@ -10,6 +10,7 @@
 //! | `store` | what a join costs Redis, against bare commands |
 //! | `page` | waiting pages a second, against a file served by nginx |
 //! | `gate` | requests a second through the gate, against nginx |
+//! | `standby` | what a visitor waits for who goes straight in |
 //! | `holds` | holds a second, against one transaction per hold in SQL |
 //! | `idle` | what rooms cost in which nobody is, and joins beside them |
 //! | `opening` | an opening of millions, with an audit; only when asked for |
@@ -38,6 +39,7 @@ mod report;
 mod rounds;
 mod sockets;
 mod stage;
+mod standby;
 mod store;
 mod wrk;
 
@@ -120,6 +122,7 @@ enum Figure {
     Store,
     Page,
     Gate,
+    Standby,
     Holds,
 }
 
@@ -201,6 +204,9 @@ async fn measure(options: &RunOptions, stage: &Stage, report: &mut Report) -> an
     }
     if wanted(Figure::Gate) {
         gate::measure(stage, report).await?;
+    }
+    if wanted(Figure::Standby) {
+        standby::measure(stage, report).await?;
     }
     if wanted(Figure::Holds) {
         holds::measure(stage, report).await?;

@@ -1,5 +1,6 @@
 //! The results: progress while measuring, a table at the end, and JSON for programs.
 
+use std::collections::BTreeMap;
 use std::io::Write as _;
 use std::path::Path;
 use std::thread::available_parallelism;
@@ -72,6 +73,15 @@ struct Seen {
     latency: Quantiles,
 }
 
+/// Sockets that were opened again.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Reconnects {
+    made: u64,
+    /// How often a gateway refused one at first, by the code of its problem.
+    refused: BTreeMap<String, u64>,
+}
+
 /// What rooms cost in which nobody is.
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
@@ -98,6 +108,7 @@ pub(crate) struct Report {
     memory: Vec<Memory>,
     idle: Vec<IdleCost>,
     seen: Vec<Seen>,
+    reconnects: Option<Reconnects>,
     opening: Option<Opening>,
 }
 
@@ -126,6 +137,7 @@ impl Report {
             memory: vec![],
             idle: vec![],
             seen: vec![],
+            reconnects: None,
             opening: None,
         }
     }
@@ -204,6 +216,11 @@ impl Report {
         ));
         let at = at.to_owned();
         self.seen.push(Seen { name, at, latency });
+    }
+
+    /// Adds how many sockets were opened again in a storm, and why gateways refused some at first.
+    pub(crate) fn reconnects(&mut self, made: u64, refused: BTreeMap<String, u64>) {
+        self.reconnects = Some(Reconnects { made, refused });
     }
 
     /// Adds an opening.

@@ -1,29 +1,25 @@
 //! The live status: a WebSocket, or server-sent events for clients that accept them.
 //!
-//! A connection is one task that sleeps until the room's view or the fan's standing changes, and
-//! writes a frame when the visible status differs. It keeps a hash of the last frame instead of the
-//! frame, and small buffers, because the memory per waiting fan limits how many fans a gateway can
-//! serve.
+//! A connection is one task that sleeps until what the fan sees changes, and then writes a frame. It
+//! keeps a hash of the last frame instead of the frame, and small buffers, because the memory per
+//! waiting fan limits how many fans a gateway can serve.
 
-use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::Arc;
 use std::time::Duration;
 
 use axum::extract::{Request, State};
 use axum::response::sse::Event;
 use axum::response::{IntoResponse, Response};
-use contract::line::{HeartbeatFrame, PlaceState, ReconnectFrame, StatusDocument};
-use contract::{Clock, Problem, ProblemCode, RoomId, Timestamp};
+use contract::line::{HeartbeatFrame, ReconnectFrame, StatusDocument};
+use contract::{Clock, Problem, ProblemCode, RoomId};
 use futures_util::{SinkExt, Stream, StreamExt, stream};
 use http::Method;
 use http::header::ACCEPT;
 use line::policy::place::PlaceToken;
-use line::policy::status::RoomView;
 use line::room::Room;
 use line::sockets::Socket;
 use line::store::{Enter, Standing};
 use metrics::counter;
-use tokio::sync::watch;
 use tokio::time::{Instant, timeout};
 use tokio_tungstenite::tungstenite::Message;
 use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
@@ -112,9 +108,6 @@ struct Connection {
     room: Arc<Room>,
     token: PlaceToken,
     socket: Arc<Socket>,
-    view: watch::Receiver<Arc<RoomView>>,
-    /// Hash of the last frame.
-    shown: Option<u64>,
 }
 
 /// The next step of a connection.
@@ -133,9 +126,7 @@ impl Connection {
         token: PlaceToken,
         connections_max: usize,
     ) -> Result<Self, Problem> {
-        let key = room.key_of(&token);
-        let once_open = room.once_open(&token);
-        let socket = (room.sockets).add(token.place, key, once_open, connections_max);
+        let socket = room.connect(&token, connections_max);
         let socket = socket.ok_or_else(|| {
             counter!(RATE_LIMITED_TOTAL, "limit" => "connections").increment(1);
             Problem::new(ProblemCode::RateLimited).detail(
@@ -145,11 +136,9 @@ impl Connection {
         // Registered before the standing is read, so that a call in between is not lost. If the
         // read fails, dropping the connection unregisters it.
         let connection = Self {
-            socket,
-            view: room.view_watch(),
             room,
             token,
-            shown: None,
+            socket,
         };
         let (room, token) = (&connection.room, &connection.token);
         let standing = room.look(token, Enter::Return, true).await?;
@@ -160,8 +149,12 @@ impl Connection {
     }
 
     /// Waits until the visible status changes, or until `quiet_at`.
-    async fn next(&mut self, quiet_at: Instant) -> Next {
+    async fn next(&self, quiet_at: Instant) -> Next {
         loop {
+            // Whoever stops the room wakes its connections afterwards.
+            if self.room.stop.is_cancelled() {
+                return self.farewell();
+            }
             if let Some(frame) = self.frame() {
                 return Next::Frame(frame);
             }
@@ -169,9 +162,7 @@ impl Connection {
             let wake_at = self.claim_deadline().min(quiet_at);
             tokio::select! {
                 biased;
-                () = self.room.stop.cancelled() => return self.farewell(),
                 () = self.socket.changed() => {}
-                changed = self.view.changed() => if changed.is_err() { return Next::Gone },
                 () = tokio::time::sleep_until(wake_at) => {
                     if Instant::now() >= quiet_at {
                         return Next::Quiet;
@@ -208,15 +199,11 @@ impl Connection {
         Instant::now() + wait
     }
 
-    fn frame(&mut self) -> Option<Box<StatusDocument>> {
+    fn frame(&self) -> Option<Box<StatusDocument>> {
         let now = self.room.parts.clock.now();
         let standing = self.socket.standing();
-        let mut status = self.room.status_of(&self.token, standing, now).ok()?;
-        let seen = seen_hash(&status);
-        if self.shown == Some(seen) {
-            return None;
-        }
-        self.shown = Some(seen);
+        let news = self.room.news(&self.token, &self.socket, standing, now);
+        let mut status = news?;
         status.pass = self
             .room
             .pass_for_call(self.token.place, standing, now)
@@ -243,51 +230,20 @@ impl Drop for Connection {
     }
 }
 
-/// Hash of what the fan sees of a status: everything except the time of the figures. Positions far
-/// back change with every call; the page rounds them, so small changes there need no frame.
-fn seen_hash(status: &StatusDocument) -> u64 {
-    let mut hasher = DefaultHasher::new();
-    (status.phase, status.state, status.queue_number).hash(&mut hasher);
-    if matches!(status.state, PlaceState::Prequeue | PlaceState::Waiting) {
-        // Figures of the line are shown only to fans who still wait in it.
-        let ahead = status
-            .users_ahead
-            .map(|ahead| rounded(ahead, status.users_ahead_exact));
-        let wait = status
-            .estimated_wait
-            .map(|wait| (wait.p50_seconds / 5, wait.p90_seconds / 5));
-        (ahead, rounded(status.users_in_line, false), wait).hash(&mut hasher);
-    }
-    status.claim_by.map(Timestamp::as_ms).hash(&mut hasher);
-    (&status.message, &status.paused_reason).hash(&mut hasher);
-    let remaining = status.stock.remaining.map(|n| rounded(n, false));
-    (status.stock.level, status.stock.outlook, remaining).hash(&mut hasher);
-    hasher.finish()
-}
-
-/// Rounds to two significant digits unless the number is exact, as the page does.
-fn rounded(n: u64, exact: bool) -> u64 {
-    if exact || n < 100 {
-        return n;
-    }
-    let step = 10u64.pow(n.ilog10().saturating_sub(1));
-    n / step * step
-}
-
 #[expect(
     clippy::manual_async_fn,
     reason = "an async fn keeps its arguments twice, and this one runs once for every waiting fan"
 )]
-fn serve(mut socket: WebSocket, mut connection: Connection) -> impl Future<Output = ()> + Send {
+fn serve(mut socket: WebSocket, connection: Connection) -> impl Future<Output = ()> + Send {
     async move {
-        let how = serve_on(&mut socket, &mut connection).await;
+        let how = serve_on(&mut socket, &connection).await;
         // Dropped before the close handshake: the fan counts as absent from now on.
         drop(connection);
         Box::pin(websocket::end(socket, how)).await;
     }
 }
 
-async fn serve_on(socket: &mut WebSocket, connection: &mut Connection) -> End {
+async fn serve_on(socket: &mut WebSocket, connection: &Connection) -> End {
     let mut heard = true;
     let mut ping_at = Instant::now() + PING_EVERY;
     let mut beat_at = Instant::now() + HEARTBEAT_EVERY;
@@ -354,7 +310,7 @@ fn events(connection: Connection) -> impl Stream<Item = Event> {
     // time all browsers would reconnect after the same default.
     let retry = Duration::from_millis(connection.reconnect().after_ms);
     stream::unfold(Some((connection, Some(retry))), async |state| {
-        let (mut connection, retry) = state?;
+        let (connection, retry) = state?;
         loop {
             // The event stream sends heartbeats itself, so nothing is due after a quiet period.
             match connection.next(Instant::now() + PING_EVERY).await {
@@ -403,60 +359,5 @@ mod tests {
             task <= TASK_BYTES_MAX,
             "{task} bytes, {parts} of them what it serves"
         );
-    }
-
-    fn status(state: PlaceState) -> StatusDocument {
-        StatusDocument {
-            state,
-            ..serde_json::from_value(serde_json::json!({
-                "type": "status", "room": "eras", "phase": "queueing", "state": "waiting",
-                "queueNumber": 7, "usersAhead": 5, "usersAheadExact": true, "usersInLine": 90,
-                "estimatedWait": {"p50Seconds": 60, "p90Seconds": 90}, "progress": 0.5,
-                "claimBy": null, "stock": {"level": "low", "remaining": 12, "outlook": "likely"},
-                "message": null, "pausedReason": null,
-                "updatedAt": "2026-11-22T10:00:00.000Z", "pollAfterMs": 5000
-            }))
-            .unwrap()
-        }
-    }
-
-    fn is_worth_a_frame(state: PlaceState, change: impl FnOnce(&mut StatusDocument)) -> bool {
-        let before = status(state);
-        let mut after = before.clone();
-        change(&mut after);
-        seen_hash(&before) != seen_hash(&after)
-    }
-
-    #[test]
-    fn a_frame_is_sent_for_what_the_fan_sees() {
-        use PlaceState::{Called, Waiting};
-        for (state, is_seen) in [(Waiting, true), (Called, false)] {
-            assert_eq!(is_worth_a_frame(state, |s| s.users_in_line = 89), is_seen);
-            assert_eq!(
-                is_worth_a_frame(state, |s| s.users_ahead = Some(4)),
-                is_seen
-            );
-            assert_eq!(
-                is_worth_a_frame(state, |s| s.estimated_wait = None),
-                is_seen
-            );
-            assert!(is_worth_a_frame(state, |s| s.stock.remaining = Some(11)));
-            assert!(is_worth_a_frame(state, |s| s.message = Some("Soon".to_owned())));
-            assert!(is_worth_a_frame(state, |s| s.claim_by = Some(s.updated_at)));
-            assert!(!is_worth_a_frame(state, |s| s.updated_at = Timestamp::from_ms(1)));
-        }
-    }
-
-    #[test]
-    fn numbers_are_rounded_as_the_page_shows_them() {
-        for (n, exact, shown) in [
-            (7, true, 7),
-            (1234, true, 1234),
-            (99, false, 99),
-            (1234, false, 1200),
-            (98_765, false, 98_000),
-        ] {
-            assert_eq!(rounded(n, exact), shown);
-        }
     }
 }

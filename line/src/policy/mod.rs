@@ -7,6 +7,7 @@
 //! | [`admission`] | how many to call this tick, and why not more |
 //! | [`care`] | how much of the rate an upstream gets, by how it does |
 //! | [`credit`] | calls that may be made, as the rate gives them |
+//! | [`display`] | what a fan sees of a status, rounded as pages round it |
 //! | `latency` | whether an upstream answers slower than usual |
 //! | [`fail_mode`] | who is let through while the line cannot be used |
 //! | [`order`] | order keys: the draw and the live clock |
@@ -27,6 +28,7 @@ pub mod accuracy;
 pub mod admission;
 pub mod care;
 pub mod credit;
+pub mod display;
 pub mod fail_mode;
 mod latency;
 pub mod order;

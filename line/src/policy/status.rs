@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use contract::line::{
     Phase, PlaceState, PollPolicy, PriceRange, RoomDocument, StatusDocument, Stock, StockLevel,
-    StockOutlook,
+    StockOutlook, WaitEstimate,
 };
 use contract::room::RoomSettings;
 use contract::{PlaceId, RoomId, Timestamp};
@@ -109,6 +109,19 @@ pub enum Seen {
     Ended,
 }
 
+/// The figures of a status.
+#[derive(Clone, Debug)]
+pub(super) struct Figures {
+    pub(super) state: PlaceState,
+    /// While they wait and the order may be shown.
+    pub(super) rank: Option<Rank>,
+    pub(super) users_in_line: u64,
+    pub(super) wait: Option<WaitEstimate>,
+    /// When called.
+    pub(super) claim_by: Option<Timestamp>,
+    pub(super) stock: Stock,
+}
+
 impl RoomView {
     /// When the numbers were taken, or were last found to be true.
     pub fn updated_at(&self) -> Timestamp {
@@ -120,11 +133,11 @@ impl RoomView {
         self.found_empty_at.map_or(taken_at, |at| at.max(taken_at))
     }
 
-    /// The status document of the visitor `facts` who stands as `seen`.
-    pub fn status(&self, facts: &PlaceFacts, seen: Seen, now: Timestamp) -> StatusDocument {
-        let shown = self.drawn || facts.key.is_live();
+    /// What the visitor `facts` who stands as `seen` is shown, as far as it changes while they wait.
+    pub(super) fn figures(&self, key: OrderKey, seen: Seen, now: Timestamp) -> Figures {
+        let shown = self.is_shown(key);
         let rank = match (seen, &self.snapshot) {
-            (Seen::Waiting, Some(snapshot)) if shown => Some(snapshot.rank(facts.key)),
+            (Seen::Waiting, Some(snapshot)) if shown => Some(snapshot.rank(key)),
             _ => None,
         };
         let stock = self.stock_for(rank);
@@ -139,10 +152,38 @@ impl RoomView {
             Seen::Left => PlaceState::Left,
             Seen::Ended => PlaceState::Ended,
         };
-        let estimated_wait = match (self.phase, rank, self.pace) {
-            (Phase::Queueing, Some(rank), Some(pace)) => wait::estimate(rank.ahead, pace),
-            _ => None,
-        };
+        Figures {
+            state,
+            rank,
+            users_in_line: self.users_in_line_with(seen, rank),
+            wait: match (self.phase, rank, self.pace) {
+                (Phase::Queueing, Some(rank), Some(pace)) => wait::estimate(rank.ahead, pace),
+                _ => None,
+            },
+            claim_by: match (state, seen) {
+                (PlaceState::Called, Seen::Called { claim_by }) => Some(claim_by),
+                _ => None,
+            },
+            stock,
+        }
+    }
+
+    /// Whether the place of a key in the line may be told: a draw only once it is done.
+    pub(super) fn is_shown(&self, key: OrderKey) -> bool {
+        self.drawn || key.is_live()
+    }
+
+    /// The status document of the visitor `facts` who stands as `seen`.
+    pub fn status(&self, facts: &PlaceFacts, seen: Seen, now: Timestamp) -> StatusDocument {
+        let shown = self.is_shown(facts.key);
+        let Figures {
+            state,
+            rank,
+            users_in_line,
+            wait,
+            claim_by,
+            stock,
+        } = self.figures(facts.key, seen, now);
         StatusDocument {
             kind: "status".to_owned(),
             room: self.room.clone(),
@@ -155,18 +196,15 @@ impl RoomView {
             },
             users_ahead: rank.map(|rank| rank.ahead),
             users_ahead_exact: rank.is_some_and(|rank| rank.exact),
-            users_in_line: self.users_in_line_with(seen, rank),
-            estimated_wait,
+            users_in_line,
+            estimated_wait: wait,
             progress: rank.and_then(|rank| self.progress(facts, rank)),
-            claim_by: match (state, seen) {
-                (PlaceState::Called, Seen::Called { claim_by }) => Some(claim_by),
-                _ => None,
-            },
+            claim_by,
             stock,
             message: self.message(),
             paused_reason: self.paused_reason.clone(),
             updated_at: self.updated_at(),
-            poll_after_ms: poll_after(estimated_wait.map(|wait| wait.p50_seconds), state),
+            poll_after_ms: poll_after(wait.map(|wait| wait.p50_seconds), state),
             pass: None,
             place: None,
             order_key: shown.then(|| facts.key.get().to_string()),
@@ -232,6 +270,12 @@ impl RoomView {
         } else {
             &self.settings.title
         }
+    }
+
+    /// Where a drawn key was at the opening, once that may be shown.
+    pub(super) fn opening_rank(&self, key: OrderKey) -> Option<u64> {
+        let opening = self.opening.as_ref()?;
+        (self.drawn && !key.is_live()).then(|| opening.rank(key).ahead)
     }
 
     fn users_in_line(&self) -> u64 {

@@ -35,6 +35,7 @@ use crate::policy::admission::Bucket;
 use crate::policy::order::OrderKey;
 use crate::policy::outcome::Outcome;
 use crate::policy::snapshot::Snapshot;
+use crate::policy::status::Seen;
 
 /// Most entries of one [`RoomStore::places_enter`]. Bounds the script to about two milliseconds.
 pub const ENTER_BATCH_MAX: usize = 512;
@@ -140,6 +141,29 @@ pub enum Standing {
     Ended,
     /// Never seen, dropped as absent, or drawn and not present at the opening.
     Unknown,
+}
+
+impl Standing {
+    /// How it looks to the visitor; `None` for a place that is of no use any more.
+    pub fn seen(self) -> Option<Seen> {
+        Some(match self {
+            Self::Waiting { .. } => Seen::Waiting,
+            Self::Called { claim_by, .. } => Seen::Called { claim_by },
+            Self::Active { .. } => Seen::Admitted,
+            Self::Missed { .. } => Seen::Missed,
+            Self::Left => Seen::Left,
+            Self::Ended => Seen::Ended,
+            Self::Unknown => return None,
+        })
+    }
+
+    /// The order key of a place in the line.
+    pub fn waits_at(self) -> Option<OrderKey> {
+        match self {
+            Self::Waiting { key } => Some(key),
+            _ => None,
+        }
+    }
 }
 
 /// The answer to one [`Entry`].

@@ -1,9 +1,9 @@
 //! A crowd of fans on open sockets, and what they note.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use anyhow::{Context as _, bail};
@@ -17,11 +17,11 @@ use tokio::net::TcpStream;
 use tokio::sync::{Semaphore, mpsc};
 use tokio::task::{AbortHandle, JoinSet};
 use tokio::time::Instant;
-use tokio_tungstenite::client_async_with_config;
-use tokio_tungstenite::tungstenite::Message;
 use tokio_tungstenite::tungstenite::client::IntoClientRequest;
 use tokio_tungstenite::tungstenite::http::HeaderValue;
 use tokio_tungstenite::tungstenite::protocol::WebSocketConfig;
+use tokio_tungstenite::tungstenite::{Error, Message};
+use tokio_tungstenite::{WebSocketStream, client_async_with_config};
 
 use crate::pace::Latencies;
 
@@ -29,6 +29,10 @@ use crate::pace::Latencies;
 const OPENING_MAX: usize = 64;
 /// How long a crowd may take until everyone has a frame.
 const GATHER_MAX: Duration = Duration::from_mins(3);
+/// Whoever is refused tries again after half of this, and a random part of it that doubles each
+/// time, as the page does.
+const AGAIN_AFTER: Duration = Duration::from_millis(800);
+const AGAIN_AFTER_MAX: Duration = Duration::from_secs(30);
 
 /// Open sockets.
 pub(crate) struct Crowd {
@@ -51,6 +55,8 @@ struct Noticed {
     is_timed: AtomicBool,
     /// From when a snapshot was taken to when a frame made of it came.
     changes: Mutex<Option<Latencies>>,
+    /// Sockets that the gateway refused, by why.
+    refused: Mutex<BTreeMap<String, u64>>,
 }
 
 /// A frame that calls a fan.
@@ -144,7 +150,7 @@ impl Crowd {
         };
         // It ends by time: there are more fans than calls.
         let _over = tokio::time::timeout(lasts, receive).await;
-        self.end_watch(calls)
+        self.end_watch(calls, 0)
     }
 
     /// Watches for `lasts`, while `per_second` sockets a second hang up and are opened again.
@@ -158,31 +164,39 @@ impl Crowd {
         let between = Duration::from_secs(1) / per_second.max(1);
         let mut due = tokio::time::interval(between);
         let ends = Instant::now() + lasts;
+        let mut reconnects = 0;
         while Instant::now() < ends {
             due.tick().await;
             if let Some((place, socket)) = self.open.pop_front() {
                 socket.abort();
                 self.open(place);
+                reconnects += 1;
             }
             self.check()?;
             while let Ok(frame) = self.called.try_recv() {
                 calls.push(frame);
             }
         }
-        self.end_watch(calls)
+        self.end_watch(calls, reconnects)
     }
 
     fn begin_watch(&mut self) -> anyhow::Result<()> {
         while self.called.try_recv().is_ok() {}
-        *self.noticed.lock() = Some(Latencies::new()?);
+        *lock(&self.noticed.changes) = Some(Latencies::new()?);
+        lock(&self.noticed.refused).clear();
         self.noticed.is_timed.store(true, Ordering::Relaxed);
         Ok(())
     }
 
-    fn end_watch(&self, calls: Vec<CalledFrame>) -> anyhow::Result<Watched> {
+    fn end_watch(&self, calls: Vec<CalledFrame>, reconnects: u64) -> anyhow::Result<Watched> {
         self.noticed.is_timed.store(false, Ordering::Relaxed);
-        let changes = self.noticed.lock().take().context("no changes are noted")?;
-        Ok(Watched { changes, calls })
+        let changes = lock(&self.noticed.changes).take();
+        Ok(Watched {
+            changes: changes.context("no changes are noted")?,
+            calls,
+            reconnects,
+            refused: lock(&self.noticed.refused).clone(),
+        })
     }
 
     /// Hangs up.
@@ -196,14 +210,25 @@ pub(crate) struct Watched {
     /// From when a snapshot was taken to when a frame made of it came.
     pub(crate) changes: Latencies,
     pub(crate) calls: Vec<CalledFrame>,
+    /// Sockets that hung up and were opened again.
+    pub(crate) reconnects: u64,
+    /// Sockets that the gateway refused, by why: each of them was tried again.
+    pub(crate) refused: BTreeMap<String, u64>,
+}
+
+impl Watched {
+    /// Nothing yet.
+    pub(crate) fn nothing() -> anyhow::Result<Self> {
+        Ok(Self {
+            changes: Latencies::new()?,
+            calls: Vec::new(),
+            reconnects: 0,
+            refused: BTreeMap::new(),
+        })
+    }
 }
 
 impl Noticed {
-    fn lock(&self) -> std::sync::MutexGuard<'_, Option<Latencies>> {
-        // A histogram is whole between any two values.
-        self.changes.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
     fn first(&self, text: &str) {
         self.frame_bytes
             .fetch_add(text.len() as u64, Ordering::Relaxed);
@@ -215,10 +240,15 @@ impl Noticed {
             return;
         }
         let now = SystemClock.now();
-        if let (Some(taken_at), Some(changes)) = (updated_at(text), self.lock().as_mut()) {
+        if let (Some(taken_at), Some(changes)) = (updated_at(text), lock(&self.changes).as_mut()) {
             changes.add(now.since(taken_at));
         }
     }
+}
+
+/// Counts and histograms are whole between any two values.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// One fan's way to a socket.
@@ -232,21 +262,37 @@ struct Fan {
 }
 
 impl Fan {
+    /// Opens the socket of `place`, again and again while it is refused.
+    async fn open(&self, place: &str) -> anyhow::Result<WebSocketStream<TcpStream>> {
+        let mut again_after = AGAIN_AFTER;
+        loop {
+            let turn = self.opening.acquire().await?;
+            let mut request = (&*self.url).into_client_request()?;
+            if !place.is_empty() {
+                let bearer = HeaderValue::try_from(format!("Bearer {place}"))?;
+                request.headers_mut().insert("authorization", bearer);
+            }
+            let config = WebSocketConfig::default()
+                .read_buffer_size(1024)
+                .write_buffer_size(0);
+            let stream = TcpStream::connect(self.address).await?;
+            let refused = match client_async_with_config(request, stream, Some(config)).await {
+                Ok((socket, _)) => return Ok(socket),
+                Err(Error::Http(answer)) if answer.status().is_server_error() => answer,
+                Err(error) => return Err(error.into()),
+            };
+            drop(turn);
+            let why = reason(refused.body().as_deref().unwrap_or_default());
+            *lock(&self.noticed.refused).entry(why).or_default() += 1;
+            let spread = again_after.mul_f64(rand::random());
+            tokio::time::sleep(AGAIN_AFTER / 2 + spread).await;
+            again_after = (2 * again_after).min(AGAIN_AFTER_MAX);
+        }
+    }
+
     /// Opens the socket of `place` and listens until it ends.
     async fn wait(self, place: String) -> anyhow::Result<()> {
-        let turn = self.opening.acquire().await?;
-        let mut request = (&*self.url).into_client_request()?;
-        if !place.is_empty() {
-            let bearer = HeaderValue::try_from(format!("Bearer {place}"))?;
-            request.headers_mut().insert("authorization", bearer);
-        }
-        let config = WebSocketConfig::default()
-            .read_buffer_size(1024)
-            .write_buffer_size(0);
-        let stream = TcpStream::connect(self.address).await?;
-        let opened = client_async_with_config(request, stream, Some(config)).await;
-        let (mut socket, _) = opened?;
-        drop(turn);
+        let mut socket = self.open(&place).await?;
         let mut is_first = true;
         let mut is_called = false;
         while let Some(message) = socket.next().await {
@@ -278,6 +324,13 @@ impl Fan {
 fn updated_at(text: &str) -> Option<Timestamp> {
     let (_, rest) = text.split_once(r#""updatedAt":""#)?;
     Timestamp::parse(rest.split_once('"')?.0)
+}
+
+/// What a problem document says.
+fn reason(body: &[u8]) -> String {
+    let problem: Option<serde_json::Value> = serde_json::from_slice(body).ok();
+    let code = problem.and_then(|problem| Some(problem.get("code")?.as_str()?.to_owned()));
+    code.unwrap_or_else(|| String::from_utf8_lossy(body).into_owned())
 }
 
 fn called_frame(text: &str, came_at: Timestamp) -> Option<CalledFrame> {

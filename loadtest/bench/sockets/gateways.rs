@@ -13,10 +13,9 @@ use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader, Lines};
 use tokio::process::{Child, ChildStdin, ChildStdout, Command};
 
 use super::calls::CallLatency;
-use super::crowd::CalledFrame;
+use super::crowd::Watched;
 use super::watcher::{Order, READY, Seen};
 use crate::gateway::{Gateway, quiet_room};
-use crate::pace::Latencies;
 use crate::processes::resident_bytes;
 use crate::report::{Report, progress};
 use crate::stage::Stage;
@@ -75,8 +74,8 @@ async fn watch(
     let at = format!("{sockets} sockets, {GATEWAYS} gateways");
     calls_each_minute(&gateways[0], settings, SLOW_PER_MINUTE).await?;
     let seconds = WATCH_SECONDS;
-    let (changes, _) = order(watchers, Order::Watch { seconds }).await?;
-    report.seen("change to frame", &at, &changes);
+    let seen = order(watchers, Order::Watch { seconds }).await?;
+    report.seen("change to frame", &at, &seen.changes);
 
     let at = format!("{RECONNECTS_PER_MINUTE} reconnects/min, {CALLS_PER_MINUTE} calls/min");
     calls_each_minute(&gateways[0], settings, CALLS_PER_MINUTE).await?;
@@ -84,8 +83,13 @@ async fn watch(
         seconds: STORM_SECONDS,
         per_second: RECONNECTS_PER_MINUTE / 60 / GATEWAYS,
     };
-    let (_, calls) = order(watchers, storm).await?;
-    let latency = CallLatency::of(&gateways[0], settings, &calls).await?;
+    let seen = order(watchers, storm).await?;
+    progress(&format!(
+        "sockets: {} reconnects in {STORM_SECONDS} s, refused and tried again: {:?}",
+        seen.reconnects, seen.refused
+    ));
+    report.reconnects(seen.reconnects, seen.refused);
+    let latency = CallLatency::of(&gateways[0], settings, &seen.calls).await?;
     report.seen(
         "call to frame, from the decision",
         &at,
@@ -112,20 +116,21 @@ async fn calls_each_minute(
 }
 
 /// Has all watchers do the same at the same time, and puts together what they saw.
-async fn order(
-    watchers: &mut [Watcher],
-    order: Order,
-) -> anyhow::Result<(Latencies, Vec<CalledFrame>)> {
+async fn order(watchers: &mut [Watcher], order: Order) -> anyhow::Result<Watched> {
     for watcher in &mut *watchers {
         watcher.send(order).await?;
     }
-    let (mut changes, mut calls) = (Latencies::new()?, Vec::new());
+    let mut all = Watched::nothing()?;
     for watcher in watchers {
         let seen: Seen = serde_json::from_str(&watcher.line().await?)?;
-        changes.add_counts(&seen.changes)?;
-        calls.extend(seen.calls);
+        all.changes.add_counts(&seen.changes)?;
+        all.calls.extend(seen.calls);
+        all.reconnects += seen.reconnects;
+        for (why, count) in seen.refused {
+            *all.refused.entry(why).or_default() += count;
+        }
     }
-    Ok((changes, calls))
+    Ok(all)
 }
 
 /// A process that stands for the fans of one gateway.

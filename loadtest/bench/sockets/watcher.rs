@@ -3,6 +3,7 @@
 //! It joins, opens its sockets and says so. Then it reads orders from its input, one in each line,
 //! and answers each with a line.
 
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::time::Duration;
 
@@ -49,6 +50,8 @@ pub(super) struct Seen {
     /// Latencies of changes in microseconds, each with how often it occurred.
     pub(super) changes: Vec<(u64, u64)>,
     pub(super) calls: Vec<CalledFrame>,
+    pub(super) reconnects: u64,
+    pub(super) refused: BTreeMap<String, u64>,
 }
 
 /// Joins and obeys until its input ends.
@@ -67,7 +70,7 @@ pub(crate) async fn serve(options: WatcherOptions) -> anyhow::Result<()> {
     let mut orders = BufReader::new(stdin()).lines();
     while let Some(order) = orders.next_line().await? {
         let order: Order = serde_json::from_str(&order).context("no order")?;
-        let Watched { changes, calls } = match order {
+        let watched = match order {
             Order::Watch { seconds } => crowd.watch(Duration::from_secs(seconds)).await?,
             Order::Storm {
                 seconds,
@@ -77,9 +80,17 @@ pub(crate) async fn serve(options: WatcherOptions) -> anyhow::Result<()> {
                 crowd.storm(lasts, per_second).await?
             }
         };
+        let Watched {
+            changes,
+            calls,
+            reconnects,
+            refused,
+        } = watched;
         let seen = Seen {
             changes: changes.counts(),
             calls,
+            reconnects,
+            refused,
         };
         println!("{}", serde_json::to_string(&seen)?);
     }

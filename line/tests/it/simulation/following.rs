@@ -17,10 +17,7 @@ async fn connected(world: &mut World) -> (Arc<Socket>, Follower) {
     world.step(&Op::Join(0)).await.unwrap();
     let room = world.gateways[0].room.clone();
     let token = world.token(0);
-    let socket = room
-        .sockets
-        .add(token.place, room.key_of(&token), room.once_open(&token), 1)
-        .unwrap();
+    let socket = room.connect(&token, 1).unwrap();
     (socket, Follower::new(room))
 }
 

@@ -14,6 +14,8 @@ mod reproductions;
 mod resting;
 mod roll;
 mod run;
+mod stage;
+mod telling;
 
 use crate::seed;
 

@@ -5,94 +5,19 @@ use std::time::Duration;
 
 use contract::line::Phase;
 use contract::room::Override;
-use contract::{Clock, Timestamp};
-use line::records::RoomRecord;
 use line::rest::REST_MAX;
 use line::room::Room;
-use line::rooms::set_to_work;
-use line::rounds;
-use line::store::OnceOpen;
 use line::store::live_keys::LiveKeys;
-use line::store::memory::MemoryStore;
-use line::visitor::{Claimed, Joined, Joiner};
-use tokio::time::{Instant, sleep};
+use line::visitor::Claimed;
+use tokio::time::sleep;
 
-use super::log::MemoryLog;
-use super::run::{Gateway, record};
+use super::stage::{START, Stage, join};
 
-const START: Timestamp = Timestamp::from_ms(1_790_000_000_000);
 const SECOND: Duration = Duration::from_secs(1);
 /// A tick, and what a stopped clock and the order of tasks add.
 const TICK: Duration = Duration::from_millis(101);
 /// Longest until a room in which nobody is rests: rates go back a minute.
 const SETTLES_WITHIN: Duration = Duration::from_secs(90);
-
-/// The wall clock beside tokio's: both stand still while anything works.
-struct PausedClock(Instant);
-
-impl Clock for PausedClock {
-    fn now(&self) -> Timestamp {
-        START.plus(self.0.elapsed())
-    }
-}
-
-/// A store and a log that gateways share.
-struct Stage {
-    store: Arc<MemoryStore>,
-    log: Arc<MemoryLog>,
-    clock: Arc<PausedClock>,
-    processes: u64,
-}
-
-impl Stage {
-    fn new(change: impl FnOnce(&mut RoomRecord)) -> Self {
-        let mut record = record(START);
-        change(&mut record);
-        Self {
-            store: Arc::default(),
-            log: Arc::new(MemoryLog::new(record)),
-            clock: Arc::new(PausedClock(Instant::now())),
-            processes: 0,
-        }
-    }
-
-    /// A gateway that lets fans in and does nothing else.
-    fn door(&mut self) -> Arc<Room> {
-        self.processes += 1;
-        let (store, log, clock) = (&self.store, &self.log, self.clock.clone());
-        Gateway::start(self.processes, store, log, clock).room
-    }
-
-    /// A gateway at work.
-    fn gateway(&mut self) -> Arc<Room> {
-        let room = self.door();
-        set_to_work(&room);
-        let rooms = [room.clone()];
-        let parts = room.parts.clone();
-        room.parts.tasks.spawn(async move {
-            rounds::run(&parts, || rooms.to_vec()).await;
-        });
-        room
-    }
-
-    fn now(&self) -> Timestamp {
-        self.clock.now()
-    }
-
-    fn calls(&self) -> usize {
-        self.log.admissions().len()
-    }
-
-    /// How long it takes until `is_so`, at most `max`, to a hundredth of that.
-    async fn until(&self, max: Duration, is_so: impl Fn() -> bool) -> Duration {
-        let began = Instant::now();
-        while !is_so() {
-            assert!(began.elapsed() <= max, "not so after {max:?}");
-            sleep(max / 100).await;
-        }
-        began.elapsed()
-    }
-}
 
 async fn at_rest(stage: &Stage, rooms: &[&Arc<Room>]) {
     let rest = || rooms.iter().all(|room| room.rest.lasts().is_some());
@@ -100,17 +25,6 @@ async fn at_rest(stage: &Stage, rooms: &[&Arc<Room>]) {
     // The first look of a gateway at the store wakes its rooms once more.
     sleep(2 * SECOND).await;
     stage.until(SETTLES_WITHIN, rest).await;
-}
-
-async fn join(room: &Room, fan: u8) -> line::policy::place::PlaceToken {
-    let joiner = Joiner {
-        nonce: Some([fan; 16]),
-        ..Joiner::default()
-    };
-    match room.join(joiner).await.unwrap() {
-        Joined::Placed { token, .. } => token,
-        Joined::PassedThrough { .. } => panic!("nobody waits"),
-    }
 }
 
 #[tokio::test(start_paused = true)]
@@ -273,9 +187,7 @@ async fn a_room_with_a_connection_does_not_rest() {
     let mut stage = Stage::new(|record| record.settings.new_users_per_minute = 0);
     let room = stage.gateway();
     let token = join(&room, 1).await;
-    let key = room.key_of(&token);
-    let kept = OnceOpen::Keep;
-    let socket = room.sockets.add(token.place, key, kept, 1).unwrap();
+    let socket = room.connect(&token, 1).unwrap();
     let looked = room.look(&token, line::store::Enter::Return, true).await;
     socket.standing_found(looked.unwrap());
     sleep(5 * SETTLES_WITHIN).await;
