@@ -1,5 +1,7 @@
-//! What a fan sees of their status, rounded as pages round it: a frame is worth sending only when
-//! that changes.
+//! What a fan sees of their status: a frame is worth sending only when that changes.
+//!
+//! Large numbers count as changed after about a twentieth. Where that is differs from fan to fan: with
+//! the same steps for all, a whole crowd would be sent frames in one moment and none for seconds.
 
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::num::NonZeroU64;
@@ -10,6 +12,11 @@ use contract::line::{PlaceState, WaitEstimate};
 use super::order::OrderKey;
 use super::status::{RoomView, Seen};
 
+/// Numbers below it are shown exactly.
+const EXACT_BELOW: u64 = 100;
+/// From one step to the next.
+const STEP: f64 = 1.05;
+
 /// What a fan sees, as a hash. Two that are equal look the same.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Display(NonZeroU64);
@@ -19,17 +26,21 @@ impl Display {
     /// progress of a bar.
     pub fn of(view: &RoomView, key: OrderKey, seen: Seen, now: Timestamp) -> Self {
         let figures = view.figures(key, seen, now);
+        let phase = phase(key);
         let mut hasher = DefaultHasher::new();
         (view.phase, figures.state, view.opening_rank(key)).hash(&mut hasher);
         if matches!(figures.state, PlaceState::Prequeue | PlaceState::Waiting) {
             // Figures of the line are shown only to fans who still wait in it.
-            let ahead = figures.rank.map(|rank| rounded(rank.ahead, rank.exact));
+            let ahead = figures.rank.map(|rank| match rank.exact {
+                true => Shown::Exactly(rank.ahead),
+                false => Shown::of(rank.ahead, phase),
+            });
             let wait = figures.wait.map(WaitEstimate::minutes);
-            (ahead, rounded(figures.users_in_line, false), wait).hash(&mut hasher);
+            (ahead, Shown::of(figures.users_in_line, phase), wait).hash(&mut hasher);
         }
         figures.claim_by.map(Timestamp::as_ms).hash(&mut hasher);
         (view.fails_open, &view.settings.message, &view.paused_reason).hash(&mut hasher);
-        let remaining = figures.stock.remaining.map(|n| rounded(n, false));
+        let remaining = figures.stock.remaining.map(|n| Shown::of(n, phase));
         (figures.stock.level, figures.stock.outlook, remaining).hash(&mut hasher);
         Self(NonZeroU64::new(hasher.finish()).unwrap_or(NonZeroU64::MAX))
     }
@@ -40,13 +51,36 @@ impl Display {
     }
 }
 
-/// Rounds to two significant digits unless the number is exact, as the page does.
-fn rounded(n: u64, exact: bool) -> u64 {
-    if exact || n < 100 {
-        return n;
+/// A number as far as a fan would notice that it is another one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+enum Shown {
+    Exactly(u64),
+    /// The step it is on.
+    About(u64),
+}
+
+impl Shown {
+    /// Steps begin `phase` of a step earlier.
+    #[expect(
+        clippy::cast_precision_loss,
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "the logarithm of a count is small and positive"
+    )]
+    fn of(n: u64, phase: f64) -> Self {
+        if n < EXACT_BELOW {
+            return Self::Exactly(n);
+        }
+        Self::About(((n as f64).ln() / STEP.ln() + phase) as u64)
     }
-    let step = 10u64.pow(n.ilog10().saturating_sub(1));
-    n / step * step
+}
+
+/// Where the steps of a fan begin: evenly spread over fans, from 0 to below 1.
+#[expect(clippy::cast_precision_loss, reason = "53 bits")]
+fn phase(key: OrderKey) -> f64 {
+    // Fibonacci hashing: keys that follow each other are spread evenly.
+    let spread = key.get().wrapping_mul(0x9E37_79B9_7F4A_7C15);
+    (spread >> 11) as f64 / (1_u64 << 53) as f64
 }
 
 #[cfg(test)]
@@ -57,6 +91,7 @@ mod tests {
     use contract::room::RoomSettings;
 
     use super::*;
+    use crate::policy::order::LIVE_BASE;
     use crate::policy::snapshot::{Counts, Snapshot};
     use crate::policy::status::StockFigures;
     use crate::policy::wait::configured_pace;
@@ -144,6 +179,7 @@ mod tests {
             snapshot.head.remove(0);
             snapshot.knots = vec![(99, 98), (299, 298)];
         };
+        // Few notice one of three hundred; this one does not.
         assert!(!changes(255, Seen::Waiting, one_fewer));
         assert!(changes(50, Seen::Waiting, one_fewer));
     }
@@ -166,16 +202,29 @@ mod tests {
         assert!(changes(50, Seen::Waiting, known));
     }
 
+    fn share_who_notice(from: u64, to: u64) -> f64 {
+        let fans = 1000_u32;
+        let notices = |fan: &u32| {
+            let phase = phase(OrderKey::new(LIVE_BASE + u64::from(*fan)).unwrap());
+            Shown::of(from, phase) != Shown::of(to, phase)
+        };
+        let who = u32::try_from((0..fans).filter(notices).count()).unwrap();
+        f64::from(who) / f64::from(fans)
+    }
+
     #[test]
-    fn numbers_are_rounded_as_the_page_shows_them() {
-        for (n, exact, shown) in [
-            (7, true, 7),
-            (1234, true, 1234),
-            (99, false, 99),
-            (1234, false, 1200),
-            (98_765, false, 98_000),
+    fn a_twentieth_more_or_less_is_noticed_by_all_and_less_by_as_many_fewer() {
+        for (from, to, share) in [
+            (7, 8, 1.0),
+            (99, 100, 1.0),
+            (1000, 1060, 1.0),
+            (2_000_000, 1_900_000, 1.0),
+            (100_050, 99_950, 0.02),
+            (15_000, 14_850, 0.2),
+            (15_000, 15_000, 0.0),
         ] {
-            assert_eq!(rounded(n, exact), shown);
+            let who = share_who_notice(from, to);
+            assert!((who - share).abs() < 0.02, "{from} to {to}: {who}");
         }
     }
 }
