@@ -1,5 +1,6 @@
 //! One room on this gateway.
 
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, Mutex as StdMutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -73,6 +74,8 @@ impl Known {
 pub struct Room {
     /// Its name.
     pub id: RoomId,
+    /// A number by which work on many rooms is spread over time.
+    pub(crate) spread: u16,
     /// What all rooms share.
     pub parts: Arc<Parts>,
     /// The way into the store.
@@ -127,6 +130,7 @@ impl Room {
             standby: Standby::default(),
             unmetered: Unmetered::of(&id),
             outage: StdMutex::default(),
+            spread: spread(&id),
             id,
             absences: Absences::default(),
             sockets: Sockets::counted_by(meters.sockets.clone()),
@@ -251,8 +255,13 @@ impl Room {
 
     /// What the room is doing now.
     pub fn phase(&self) -> Phase {
+        self.phase_at(self.parts.clock.now())
+    }
+
+    /// What the room does at `now`, as its settings are.
+    pub(crate) fn phase_at(&self, now: Timestamp) -> Phase {
         let record = &self.known.load().record;
-        phase_at(&record.settings, record.overridden, self.parts.clock.now())
+        phase_at(&record.settings, record.overridden, now)
     }
 
     /// The room as this gateway sees it.
@@ -343,6 +352,14 @@ impl Room {
             ahead_at_join: token.ahead,
         }
     }
+}
+
+/// Evenly distributed over names.
+fn spread(room: &RoomId) -> u16 {
+    let mut hasher = DefaultHasher::new();
+    room.hash(&mut hasher);
+    let [low, high, ..] = hasher.finish().to_le_bytes();
+    u16::from_le_bytes([low, high])
 }
 
 fn first_view(record: &RoomRecord, now: Timestamp) -> RoomView {

@@ -31,9 +31,12 @@ impl Display {
         (view.phase, figures.state, view.opening_rank(key)).hash(&mut hasher);
         if matches!(figures.state, PlaceState::Prequeue | PlaceState::Waiting) {
             // Figures of the line are shown only to fans who still wait in it.
-            let ahead = figures.rank.map(|rank| match rank.exact {
-                true => Shown::Exactly(rank.ahead),
-                false => Shown::of(rank.ahead, phase),
+            let ahead = figures.rank.map(|rank| {
+                if rank.exact {
+                    Shown::Exactly(rank.ahead)
+                } else {
+                    Shown::of(rank.ahead, phase)
+                }
             });
             let wait = figures.wait.map(WaitEstimate::minutes);
             (ahead, Shown::of(figures.users_in_line, phase), wait).hash(&mut hasher);
