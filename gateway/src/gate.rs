@@ -226,7 +226,7 @@ impl Shared {
         };
         if way.remote.is_none()
             && holders_request.is_none()
-            && let Some(mut response) = self.embedded.at_hand(&head, &principals, client)
+            && let Some(mut response) = self.embedded.at_hand(&head, &principals, client, &id)
         {
             if let Some(cookie) = let_through.cookie {
                 give_cookie(response.headers_mut(), cookie);

@@ -25,23 +25,27 @@ pub struct InProcess {
 }
 
 impl InProcess {
-    /// The answer to a request that is let through, if it is at hand.
+    /// The answer to a request that is let through, if it is at hand. A refusal is a problem
+    /// document, as from the router, whoever reads it.
     pub(super) fn at_hand(
         &self,
         head: &Parts,
         principals: &[Principal],
         client: ClientIp,
+        id: &RequestId,
     ) -> Option<Response> {
         if head.method != Method::GET {
             return None;
         }
         let limited_as = client.limited_as();
-        self.at_hand.as_ref()?.answer(&Reading {
+        let mut response = self.at_hand.as_ref()?.answer(&Reading {
             path: head.uri.path(),
             headers: &head.headers,
             principals,
             limited_as: limited_as.map(|group| LimitedAs(group.address())),
-        })
+        })?;
+        web::request_id::finish(&mut response, id.clone());
+        Some(response)
     }
 
     /// Forwards with the same headers and commands as to a remote upstream. This one serves all

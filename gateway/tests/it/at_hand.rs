@@ -5,18 +5,20 @@ use std::net::IpAddr;
 use std::sync::{Arc, Mutex};
 
 use axum::response::{IntoResponse, Response};
+use contract::ProblemCode;
 use contract::principal::Principal;
 use gateway::gate::InProcess;
 use http::{Method, StatusCode};
 use serde_json::json;
-use web::{AtHand, Reading};
+use web::{ApiError, AtHand, Reading};
 
 use crate::line::place_of;
 use crate::test_app::{TestApp, World};
 
 const HTML: (&str, &str) = ("accept", "text/html,application/xhtml+xml");
 
-/// Has everything below `/eras/ready` and `/ready` at hand, and notes what it was asked.
+/// Has everything below `/eras/ready` and `/ready` at hand, refuses `/refused`, and notes what it
+/// was asked.
 #[derive(Clone, Default)]
 struct Shelf(Arc<Mutex<Vec<Asked>>>);
 
@@ -35,6 +37,9 @@ impl AtHand for Shelf {
             principals: reading.principals.to_vec(),
             limited_as: reading.limited_as.map(|limited| limited.0),
         });
+        if reading.path == "/refused" {
+            return Some(ApiError::from(ProblemCode::RateLimited).into_response());
+        }
         let is_ready = reading.path.strip_prefix("/eras").unwrap_or(reading.path);
         let caching = [("cache-control", "public, max-age=1")];
         is_ready
@@ -103,6 +108,11 @@ async fn what_is_at_hand_has_an_id_and_everything_else_is_the_routers() {
         assert_ne!(answer.text(), "at hand", "{method}");
     }
     assert_eq!(world.seen.lock().unwrap().len(), 4);
+    // What it refuses is a document for people too, as what the router refuses.
+    app.get("/refused", &[HTML])
+        .await
+        .assert_problem(429, "rate-limited");
+    shelf.asked();
     // An ambiguous path reaches neither.
     app.get("/ready/%2Fother", &[])
         .await
