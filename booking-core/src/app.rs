@@ -7,11 +7,13 @@ use contract::Clock;
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
+use web::AtHand;
 use web::encoding::RecentDocuments;
 
 use crate::config::{
     BANNER_LOOKS_MAX, BookingConfig, CONFIRM_WAIT_MAX, CONFIRMS_AT_ONCE, CONFIRMS_WAITING_MAX,
-    MAPS_RENDERED_AT_ONCE, RECENT_DOCUMENTS_BYTES_MAX, SEAT_STREAMS_MAX, START_PATIENCE,
+    MAPS_RENDERED_AT_ONCE, RECENT_DOCUMENTS_BYTES_MAX, SEAT_STREAMS_MAX, SHOW_PAGES_BYTES_MAX,
+    START_PATIENCE,
 };
 use crate::confirm_queue::ConfirmQueue;
 use crate::core::Core;
@@ -26,6 +28,8 @@ use crate::payments::stripe::Stripe;
 use crate::randomness::Randomness;
 use crate::rooms::RoomDirectory;
 use crate::set_aside::SetAside;
+use crate::shop::page_headers::page_headers;
+use crate::shop::show_pages::ShowPages;
 use crate::tickets::TicketSigner;
 use crate::{http as api, workers};
 
@@ -106,6 +110,11 @@ impl Booking {
                 deps.pools.reads.clone(),
                 config.seats_in_memory_max,
             ),
+            show_pages: ShowPages::new(
+                SHOW_PAGES_BYTES_MAX,
+                config.public_url.clone(),
+                page_headers(&config),
+            ),
             tickets: TicketSigner::new(&config.ticket_keys),
             limits: Limits::new(&config.rates),
             config,
@@ -134,6 +143,12 @@ impl Booking {
     /// The public API, under `/api/v1`.
     pub fn router(&self) -> Router {
         api::router(self.clone())
+    }
+
+    /// What [`Booking::router`] need not be asked for. It records metrics in the recorder that is
+    /// installed when this is called.
+    pub fn at_hand(&self) -> Arc<dyn AtHand> {
+        Arc::new(api::at_hand::PagesAndMaps::new(self.clone()))
     }
 
     /// The operators' API under `/admin/v1`, and its part of the OpenAPI document. The caller that

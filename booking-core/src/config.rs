@@ -187,6 +187,8 @@ pub const SEAT_CHANGES_KEPT: usize = 256;
 pub const BANNER_LOOKS_MAX: usize = 2;
 /// Bytes of catalogue documents and pages that are kept with their compressed forms.
 pub const RECENT_DOCUMENTS_BYTES_MAX: u64 = 8 * 1024 * 1024;
+/// Bytes of pages of shows that are kept with their compressed forms, counted before compression.
+pub const SHOW_PAGES_BYTES_MAX: u64 = 8 * 1024 * 1024;
 /// Seat maps that are rendered and compressed at the same time, each on its own thread.
 pub const MAPS_RENDERED_AT_ONCE: usize = 2;
 /// Open live seat maps per process.

@@ -19,6 +19,7 @@ use crate::payments::resolution::Answer;
 use crate::randomness::Randomness;
 use crate::rooms::RoomDirectory;
 use crate::set_aside::SetAside;
+use crate::shop::show_pages::ShowPages;
 use crate::tickets::TicketSigner;
 
 /// The state of the booking core.
@@ -56,6 +57,8 @@ pub(crate) struct Core {
     pub(crate) rendering: Semaphore,
     /// Catalogue documents and pages that are the same for everyone, compressed once.
     pub(crate) documents: RecentDocuments,
+    /// The pages of shows.
+    pub(crate) show_pages: ShowPages,
     /// One permit for each page that reads what its reader holds.
     pub(crate) banner_looks: Semaphore,
     /// One permit for each live seat map.

@@ -78,10 +78,20 @@ pub struct Customer {
 impl Customer {
     /// Reads the customer from `headers`. The gateway guarantees that the pass headers are genuine.
     pub fn read(headers: &HeaderMap, secure: bool) -> Self {
+        Self::of(principal::read(headers), headers, secure)
+    }
+
+    /// The customer with these passes and the session of `headers`.
+    pub(crate) fn of(principals: Vec<Principal>, headers: &HeaderMap, secure: bool) -> Self {
         Self {
-            principals: principal::read(headers),
+            principals,
             session: session_cookie(headers, secure),
         }
+    }
+
+    /// Whether nothing can belong to this customer, who has neither session nor pass.
+    pub(crate) fn is_unknown(&self) -> bool {
+        self.principals.is_empty() && self.session.is_none()
     }
 
     /// This customer with `session`.

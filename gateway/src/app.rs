@@ -56,8 +56,8 @@ use crate::ops::{self, OpsState, SeedSource};
 use crate::proxy::{Proxy, ProxyConfig};
 use crate::public::{PublicParts, PublicSide};
 use shop::{
-    BookingRooms, BookingStock, InstallationKeys, booking_config, installation_keys, shop_routes,
-    start_booking,
+    BookingRooms, BookingStock, InstallationKeys, booking_config, in_process, installation_keys,
+    shop_routes, start_booking,
 };
 
 pub use surroundings::Surroundings;
@@ -346,7 +346,7 @@ impl App {
             parts,
             records: room_records.clone(),
             proxy: proxy.clone(),
-            embedded: booking.router(),
+            embedded: in_process(&booking),
             public_url: public_url.to_owned(),
             cookies: CookieForm {
                 is_secure: public_url.starts_with("https://"),

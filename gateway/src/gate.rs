@@ -7,6 +7,7 @@
 //! unprotected paths too, because an upstream may take a pass for an admission.
 
 mod holder;
+mod in_process;
 mod last_page;
 mod pass_cookie;
 mod refusal;
@@ -16,14 +17,13 @@ mod stand_by;
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::Router;
 use axum::body::Body;
 use axum::extract::Request;
 use axum::response::{IntoResponse, Response};
 use contract::line::Phase;
 use contract::pass::PassClaims;
 use contract::path::SafePath;
-use contract::principal::{Principal, ROOM};
+use contract::principal::Principal;
 use contract::upstream::Upstream;
 use contract::{Clock, PlaceId, Problem, ProblemCode, RoomId, Timestamp};
 use http::header::HOST;
@@ -40,8 +40,7 @@ use line::target::Target;
 use line::telemetry;
 use metrics::{Counter, counter};
 use tokio::time::Instant;
-use tower::ServiceExt;
-use web::{ApiError, HolderOnly, LimitedAs, NotHolder, RequestId};
+use web::{ApiError, HolderOnly, NotHolder, RequestId};
 
 use crate::edge::client_ip::ClientIp;
 use crate::edge::path::check_path;
@@ -49,12 +48,14 @@ use crate::edge::presented::Presented;
 use crate::edge::rate_limit::RateLimits;
 use crate::http::cookies::CookieForm;
 use crate::http::presented::{self, Shown};
-use crate::proxy::{End, Forwarded, Proxy, Terms, UpstreamKind, Visitor, headers};
+use crate::proxy::{End, Forwarded, Proxy, Terms, Visitor};
 use last_page::{LAST_PAGE_MAX, Last, LastPageGate, target_of};
 use pass_cookie::give_cookie;
 use refusal::{Asked, refuse};
 use signatures::Signatures;
 use stand_by::straight_in;
+
+pub use in_process::InProcess;
 
 /// The gate's dependencies.
 #[derive(Clone)]
@@ -65,7 +66,7 @@ struct Shared {
     cookies: CookieForm,
     scheme: Scheme,
     proxy: Arc<Proxy>,
-    embedded: Router,
+    embedded: InProcess,
     signatures: Signatures,
     limits: RateLimits,
     last_pages: LastPageGate,
@@ -136,7 +137,7 @@ impl Gate {
         rooms: RoomSet,
         cookies: CookieForm,
         proxy: Arc<Proxy>,
-        embedded: Router,
+        embedded: InProcess,
         limits: RateLimits,
     ) -> Self {
         let scheme = if cookies.is_secure {
@@ -223,11 +224,20 @@ impl Shared {
             Some(_) => let_through.own.into_iter().collect(),
             None => self.vouch(&passes, let_through.own, asked, now).await,
         };
+        if way.remote.is_none()
+            && holders_request.is_none()
+            && let Some(mut response) = self.embedded.at_hand(&head, &principals, client, &id)
+        {
+            if let Some(cookie) = let_through.cookie {
+                give_cookie(response.headers_mut(), cookie);
+            }
+            return Ok(response);
+        }
         let forwarded = Forwarded {
             client_ip: client.address(),
             scheme: self.scheme.clone(),
             host: head.headers.get(HOST).cloned(),
-            request_id: id.0.clone(),
+            request_id: id.0,
             principals,
         };
         let asked_for = head.uri.clone();
@@ -246,15 +256,9 @@ impl Shared {
             let outcome = sent.await?;
             (outcome.response, outcome.command.map(|_| None))
         } else {
-            // The booking core limits by address too, but does not know the connection's peer.
-            if let Some(group) = client.limited_as() {
-                head.extensions.insert(LimitedAs(group.address()));
-            }
-            head.extensions.insert(id);
-            let method = head.method.clone();
-            let request = Request::from_parts(head, body);
-            let began = Instant::now();
-            let (response, command) = self.forward_embedded(request, &forwarded).await;
+            let (method, began) = (head.method.clone(), Instant::now());
+            let asked = self.embedded.forward(head, body, client, &forwarded);
+            let (response, command) = asked.await;
             let (status, took) = (response.status(), began.elapsed());
             self.proxy.note_embedded(&method, status, took, visitor);
             (response, command)
@@ -513,28 +517,6 @@ impl Shared {
             }
         };
         Ok(Way { room, remote })
-    }
-
-    /// Forwards to the embedded booking core, with the same headers and commands as for a remote
-    /// upstream. The core serves all rooms, so it names the room whose session it ends.
-    async fn forward_embedded(
-        &self,
-        mut request: Request,
-        forwarded: &Forwarded,
-    ) -> (Response, Option<Option<RoomId>>) {
-        let request_headers = request.headers_mut();
-        let _protocol = headers::clean_request(request_headers, UpstreamKind::Embedded);
-        headers::describe(request_headers, forwarded);
-        let Ok(mut response) = self.embedded.clone().oneshot(request).await;
-        let status = response.status();
-        let named = response
-            .headers()
-            .get(ROOM)
-            .and_then(|room| room.to_str().ok())
-            .and_then(|room| room.parse::<RoomId>().ok());
-        let command =
-            headers::clean_response(status, response.headers_mut(), UpstreamKind::Embedded);
-        (response.map(Body::new), command.map(|_| named))
     }
 
     /// Stores where the response redirects to as the last page of the session that is about to end

@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 
-use axum::Router;
 use line::records::Rooms;
 use line::rooms::RoomSet;
 use line::{Parts, WorkError};
@@ -12,7 +11,7 @@ use crate::edge::client_ip::TrustedProxies;
 use crate::edge::rate_limit::{RateLimitConfig, RateLimits};
 use crate::edge::refused_head::Page;
 use crate::front::{Front, FrontParts};
-use crate::gate::Gate;
+use crate::gate::{Gate, InProcess};
 use crate::http::cookies::CookieForm;
 use crate::http::shells::Shells;
 use crate::http::{LineState, problem_page};
@@ -28,7 +27,7 @@ pub struct PublicParts {
     /// The proxy to remote upstreams.
     pub proxy: Arc<Proxy>,
     /// The booking core, or a stand-in in tests.
-    pub embedded: Router,
+    pub embedded: InProcess,
     /// The URL at which fans reach the gateway.
     pub public_url: String,
     /// How cookies are written.

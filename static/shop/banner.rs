@@ -58,10 +58,14 @@ impl Banner {
 
 /// `page` with `banner`.
 pub fn with_banner(page: &str, banner: &Banner) -> String {
-    let text = if banner.holds.is_empty() && banner.bookings.is_empty() {
-        String::new()
-    } else {
-        render("shop/banner.html", banner)
-    };
+    if banner.holds.is_empty() && banner.bookings.is_empty() {
+        return without_banner(page);
+    }
+    let text = render("shop/banner.html", banner);
     page.replacen(SLOT, &text, 1)
+}
+
+/// `page` for readers who have nothing.
+pub fn without_banner(page: &str) -> String {
+    page.replacen(SLOT, "", 1)
 }

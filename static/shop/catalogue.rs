@@ -1,6 +1,7 @@
 //! Cities, the shows of a city, one show.
 
-use contract::Timestamp;
+use std::time::Duration;
+
 use contract::booking::{City, SaleStatus, Show};
 use contract::line::Phase;
 use serde::Serialize;
@@ -8,7 +9,7 @@ use serde_json::Value;
 
 use super::event;
 use crate::engine::{encode, render};
-use crate::moment::{Form, when};
+use crate::moment::{Form, span, when};
 
 /// All cities, and the next shows.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -43,8 +44,8 @@ pub struct ShowPage {
     pub show: Show,
     /// The phase of its room, if it has one and the phase is known.
     pub phase: Option<Phase>,
-    /// The present.
-    pub now: Timestamp,
+    /// Time until the sale opens; `None` once it has, or never will.
+    pub opens_in: Option<Duration>,
     /// Whether the visitor may choose seats: there is no room, or they hold its pass.
     pub may_choose: bool,
     /// The shop's origin, as `https://host`.
@@ -75,7 +76,7 @@ struct CityView<'a> {
 struct ShowView<'a> {
     show: &'a Show,
     phase: Option<Phase>,
-    now: Timestamp,
+    opens_in: Option<String>,
     may_choose: bool,
     line: Option<String>,
     on_sale: bool,
@@ -128,7 +129,7 @@ pub fn show(page: &ShowPage) -> String {
         &ShowView {
             show,
             phase: page.phase,
-            now: page.now,
+            opens_in: page.opens_in.map(span),
             may_choose: page.may_choose,
             line,
             on_sale: show.sale_status == SaleStatus::Open,

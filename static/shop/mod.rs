@@ -12,7 +12,7 @@ mod hold;
 mod problem;
 mod seats;
 
-pub use banner::{Banner, OpenHold, OwnBooking, with_banner};
+pub use banner::{Banner, OpenHold, OwnBooking, with_banner, without_banner};
 pub use booking::{BookingPage, booking};
 pub use catalogue::{CityListPage, CityPage, ShowPage, city, city_list, show};
 pub use elsewhere::{ElsewherePage, elsewhere};

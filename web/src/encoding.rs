@@ -66,10 +66,23 @@ pub enum Effort {
 pub struct Document {
     bytes: Bytes,
     media_type: &'static str,
-    tag: String,
+    /// What clients and caches compare versions by; `None` for what they may not keep.
+    tag: Option<String>,
     effort: Effort,
-    gzip: OnceLock<Bytes>,
-    brotli: OnceLock<Bytes>,
+    /// Sent with every response, besides those that describe the body.
+    headers: HeaderMap,
+    plain: OnceLock<Form>,
+    gzip: OnceLock<Form>,
+    brotli: OnceLock<Form>,
+}
+
+/// One form of a document, ready to be sent.
+#[derive(Debug)]
+struct Form {
+    body: Bytes,
+    etag: Option<String>,
+    /// Every header of a response with this body.
+    headers: HeaderMap,
 }
 
 impl Document {
@@ -80,11 +93,20 @@ impl Document {
         tag: impl Into<String>,
         effort: Effort,
     ) -> Self {
+        let mut document = Self::untagged(bytes, media_type, effort);
+        document.tag = Some(tag.into());
+        document
+    }
+
+    /// A document without an entity tag, for what clients and caches may not keep.
+    pub fn untagged(bytes: impl Into<Bytes>, media_type: &'static str, effort: Effort) -> Self {
         Self {
             bytes: bytes.into(),
             media_type,
-            tag: tag.into(),
+            tag: None,
             effort,
+            headers: HeaderMap::new(),
+            plain: OnceLock::new(),
             gzip: OnceLock::new(),
             brotli: OnceLock::new(),
         }
@@ -107,44 +129,41 @@ impl Document {
         Self::new(bytes, media_type, tag, effort)
     }
 
+    /// The document with `headers` in every [`Document::answer`], besides those that describe the
+    /// body.
+    #[must_use]
+    pub fn with_headers(mut self, headers: HeaderMap) -> Self {
+        self.headers = headers;
+        // A form has the headers too.
+        (self.plain, self.gzip, self.brotli) = Default::default();
+        self
+    }
+
     /// The response to a request with `headers`: in the best encoding that the client accepts, or
     /// 304. Each encoding has its own entity tag, because its bytes differ.
     pub fn answer(&self, headers: &HeaderMap) -> Response {
-        let encoding = self.worthwhile(accepted(headers));
-        let word = encoding.word();
-        let suffix = word.map(|word| format!("-{word}")).unwrap_or_default();
-        let etag = format!("\"{}{suffix}\"", self.tag);
-        let mut response = if crate::etag::is_known(headers, &etag) {
-            StatusCode::NOT_MODIFIED.into_response()
-        } else {
-            let mut response = Response::new(axum::body::Body::from(self.encoded(encoding)));
-            let media_type = HeaderValue::from_static(self.media_type);
-            response.headers_mut().insert(CONTENT_TYPE, media_type);
-            if let Some(word) = word {
-                let word = HeaderValue::from_static(word);
-                response.headers_mut().insert(CONTENT_ENCODING, word);
-            }
-            response
-        };
-        let headers = response.headers_mut();
-        headers.insert(VARY, HeaderValue::from_static("accept-encoding"));
-        if let Ok(etag) = HeaderValue::from_str(&etag) {
-            headers.insert(ETAG, etag);
+        let form = self.form(accepted(headers));
+        let is_known = |etag: &String| crate::etag::is_known(headers, etag);
+        if form.etag.as_ref().is_some_and(is_known) {
+            let mut response = StatusCode::NOT_MODIFIED.into_response();
+            *response.headers_mut() = form.headers.clone();
+            // They describe a body, and there is none.
+            response.headers_mut().remove(CONTENT_TYPE);
+            response.headers_mut().remove(CONTENT_ENCODING);
+            return response;
         }
+        let mut response = Response::new(axum::body::Body::from(form.body.clone()));
+        *response.headers_mut() = form.headers.clone();
         response
     }
 
     /// Sets this as the body of `response`, which has a status and headers of its own.
     pub fn fill(&self, response: &mut Response, encoding: Encoding) {
         let encoding = self.worthwhile(encoding);
-        *response.body_mut() = axum::body::Body::from(self.encoded(encoding));
+        *response.body_mut() = axum::body::Body::from(self.form(encoding).body.clone());
         let headers = response.headers_mut();
         headers.remove(CONTENT_LENGTH);
-        headers.insert(CONTENT_TYPE, HeaderValue::from_static(self.media_type));
-        headers.append(VARY, HeaderValue::from_static("accept-encoding"));
-        if let Some(word) = encoding.word() {
-            headers.insert(CONTENT_ENCODING, HeaderValue::from_static(word));
-        }
+        describe(headers, self.media_type, encoding);
     }
 
     /// `encoding`, unless the document is too small for it.
@@ -165,19 +184,46 @@ impl Document {
         }
     }
 
-    /// The bytes in an encoding, compressed when it is first requested.
-    fn encoded(&self, encoding: Encoding) -> Bytes {
-        match encoding {
-            Encoding::Identity => self.bytes.clone(),
-            Encoding::Gzip => self
-                .gzip
-                .get_or_init(|| gzip(&self.bytes, self.effort))
-                .clone(),
-            Encoding::Brotli => self
-                .brotli
-                .get_or_init(|| brotli(&self.bytes, self.effort))
-                .clone(),
+    /// The form in an encoding that is worthwhile, made when it is first requested.
+    fn form(&self, encoding: Encoding) -> &Form {
+        let encoding = self.worthwhile(encoding);
+        let (form, pack): (_, fn(&Bytes, Effort) -> Bytes) = match encoding {
+            Encoding::Identity => (&self.plain, |bytes, _| bytes.clone()),
+            Encoding::Gzip => (&self.gzip, |bytes, effort| gzip(bytes, effort)),
+            Encoding::Brotli => (&self.brotli, |bytes, effort| brotli(bytes, effort)),
+        };
+        form.get_or_init(|| self.form_of(pack(&self.bytes, self.effort), encoding))
+    }
+
+    fn form_of(&self, body: Bytes, encoding: Encoding) -> Form {
+        let mut headers = HeaderMap::new();
+        describe(&mut headers, self.media_type, encoding);
+        let suffix = encoding.word().map(|word| format!("-{word}"));
+        let suffix = suffix.unwrap_or_default();
+        let etag = self.tag.as_ref().map(|tag| format!("\"{tag}{suffix}\""));
+        if let Some(etag) = &etag
+            && let Ok(etag) = HeaderValue::from_str(etag)
+        {
+            headers.insert(ETAG, etag);
         }
+        for (name, value) in &self.headers {
+            // Appended, because `Vary` already names what decides the encoding.
+            headers.append(name, value.clone());
+        }
+        Form {
+            body,
+            etag,
+            headers,
+        }
+    }
+}
+
+/// Sets the headers that describe a body of `media_type` in `encoding`.
+fn describe(headers: &mut HeaderMap, media_type: &'static str, encoding: Encoding) {
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static(media_type));
+    headers.append(VARY, HeaderValue::from_static("accept-encoding"));
+    if let Some(word) = encoding.word() {
+        headers.insert(CONTENT_ENCODING, HeaderValue::from_static(word));
     }
 }
 
@@ -339,6 +385,31 @@ mod tests {
             let mut again = headers(accept);
             again.insert(IF_NONE_MATCH, tag.parse().unwrap());
             assert_eq!(document.answer(&again).status(), StatusCode::NOT_MODIFIED);
+        }
+    }
+
+    #[tokio::test]
+    async fn headers_of_a_document_are_in_every_answer() {
+        let mut extra = HeaderMap::new();
+        extra.insert(VARY, HeaderValue::from_static("cookie"));
+        let text = "row A, seat 12, free; ".repeat(400);
+        let document = Document::new(text.clone(), "text/plain", "v1", Effort::Quick);
+        let document = document.with_headers(extra.clone());
+        let untagged = Document::untagged(text, "text/plain", Effort::Quick).with_headers(extra);
+        for known in ["\"v1-gzip\"", "\"other\"", "*"] {
+            let mut asked = headers("gzip");
+            asked.insert(IF_NONE_MATCH, known.parse().unwrap());
+            let response = document.answer(&asked);
+            let vary: Vec<_> = response.headers().get_all(VARY).iter().collect();
+            assert_eq!(vary, ["accept-encoding", "cookie"], "{known}");
+            let is_known = known != "\"other\"";
+            assert_eq!(response.status() == StatusCode::NOT_MODIFIED, is_known);
+            assert_eq!(response.headers().contains_key(CONTENT_TYPE), !is_known);
+            assert_eq!(response.headers().contains_key(CONTENT_ENCODING), !is_known);
+            // What may not be kept is known to nobody.
+            let response = untagged.answer(&asked);
+            assert_eq!(response.status(), StatusCode::OK);
+            assert!(!response.headers().contains_key(ETAG));
         }
     }
 

@@ -2,6 +2,7 @@
 //!
 //! | Module | Subject |
 //! | --- | --- |
+//! | [`at_hand`] | answers that an upstream in this process has ready |
 //! | [`audited`] | the effect of a change, for the audit log |
 //! | [`cookie`] | the cookies of a request |
 //! | [`encoding`] | responses that are compressed once and sent often |
@@ -21,6 +22,7 @@
 //!
 //! [`standard`] applies them to a router.
 
+pub mod at_hand;
 pub mod audited;
 pub mod cookie;
 pub mod encoding;
@@ -41,6 +43,7 @@ use axum::Router;
 use axum::extract::DefaultBodyLimit;
 use contract::{Problem, ProblemCode};
 
+pub use at_hand::{AtHand, Reading};
 pub use audited::Audited;
 pub use error::{ApiError, ApiResult};
 pub use extract::{ApiForm, ApiJson, ApiPath, ApiQuery, NoFields, RawJson};

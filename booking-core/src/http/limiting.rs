@@ -1,11 +1,13 @@
 //! Applies the rate limits to requests.
 
+use std::net::IpAddr;
+
 use axum::extract::{Request, State};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use contract::{Problem, ProblemCode};
 use http::Method;
-use web::{ApiError, LimitedAs};
+use web::{ApiResult, LimitedAs};
 
 use crate::customer::Customer;
 use crate::handle::Booking;
@@ -25,17 +27,30 @@ pub(crate) async fn middleware(
         .extensions()
         .get::<LimitedAs>()
         .map(|limited| limited.0);
-    let customer = name_of(&booking.customer(request.headers()));
-    match booking.0.limits.check(kind, address, customer.as_ref()) {
+    let customer = booking.customer(request.headers());
+    match check(&booking, kind, address, &customer) {
         Ok(()) => next.run(request).await,
-        Err((limit, seconds)) => {
-            metrics::counter!(telemetry::RATE_LIMITED, "limit" => limit).increment(1);
-            let problem = Problem::new(ProblemCode::RateLimited)
-                .detail("Slow down and try again after the time in Retry-After.")
-                .retry_after(u32::try_from(seconds).unwrap_or(u32::MAX));
-            ApiError::from(problem).into_response()
-        }
+        Err(refused) => refused.into_response(),
     }
+}
+
+/// Counts a request.
+pub(crate) fn check(
+    booking: &Booking,
+    kind: Kind,
+    address: Option<IpAddr>,
+    customer: &Customer,
+) -> ApiResult<()> {
+    let limits = &booking.0.limits;
+    limits
+        .check(kind, address, name_of(customer).as_ref())
+        .map_err(|(limit, seconds)| {
+            metrics::counter!(telemetry::RATE_LIMITED, "limit" => limit).increment(1);
+            Problem::new(ProblemCode::RateLimited)
+                .detail("Slow down and try again after the time in Retry-After.")
+                .retry_after(u32::try_from(seconds).unwrap_or(u32::MAX))
+                .into()
+        })
 }
 
 fn name_of(customer: &Customer) -> Option<String> {

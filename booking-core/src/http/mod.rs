@@ -1,6 +1,7 @@
 //! The JSON API.
 
 mod admin;
+pub(crate) mod at_hand;
 mod bookings;
 pub(crate) mod catalogue;
 mod description;
@@ -27,6 +28,9 @@ use self::description::{Api, InCommon};
 use crate::handle::Booking;
 use crate::shop;
 
+/// Metric labels of the public side.
+const PART: Part = Part::new("booking");
+
 /// The public API under `/api/v1`, and the shop's pages.
 pub(crate) fn router(booking: Booking) -> Router {
     let (router, mut api) = routes().split_for_parts();
@@ -45,7 +49,7 @@ pub(crate) fn router(booking: Booking) -> Router {
         ))
         .merge(described(web::openapi::served(&api)))
         .merge(shop::router(booking));
-    web::standard(router, Part::new("booking"), ids)
+    web::standard(router, PART, ids)
 }
 
 /// The operators' API under `/admin/v1`, and its description.

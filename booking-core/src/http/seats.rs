@@ -71,20 +71,14 @@ async fn map(
     headers: HeaderMap,
 ) -> ApiResult<Response> {
     let show = booking.live(show).await?.ok_or_else(not_found)?;
-    let ready = || {
-        let document = show.map_rendered(form)?;
-        document
-            .is_ready(&headers)
-            .then(|| document.answer(&headers))
-    };
-    if let Some(answer) = ready() {
-        return Ok(cached(answer));
+    if let Some(answer) = map_at_hand(&show, form, &headers) {
+        return Ok(answer);
     }
     // The semaphore is never closed. Of the requests that wait here for one map, the first renders
     // it for all.
     let rendering = booking.0.rendering.acquire().await;
-    if let Some(answer) = ready() {
-        return Ok(cached(answer));
+    if let Some(answer) = map_at_hand(&show, form, &headers) {
+        return Ok(answer);
     }
     let now = booking.0.clock.now();
     let made = tokio::task::spawn_blocking(move || {
@@ -95,6 +89,13 @@ async fn map(
     drop(rendering);
     let answer = made.map_err(|error| ApiError::internal(&error))?;
     Ok(cached(answer))
+}
+
+/// A map that is rendered and compressed already.
+pub(super) fn map_at_hand(show: &LiveShow, form: MapForm, headers: &HeaderMap) -> Option<Response> {
+    let document = show.map_rendered(form)?;
+    let is_ready = document.is_ready(headers);
+    is_ready.then(|| cached(document.answer(headers)))
 }
 
 /// Maps are the same for everyone, and may be one second old.

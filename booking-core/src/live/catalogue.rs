@@ -103,6 +103,14 @@ impl Catalogue {
         }
     }
 
+    /// A show with its seats, if they are in memory.
+    pub(crate) fn live_at_hand(&self, show: &ShowId) -> Option<LiveShow> {
+        let entry = self.entry(show)?;
+        let live = entry.live()?;
+        self.note_use(&entry);
+        Some(live)
+    }
+
     /// A show with its seats, even if it is over.
     pub(crate) async fn live_by_no(&self, show_no: i32) -> Result<Option<LiveShow>, StoreError> {
         if let Some(entry) = self.entry_by_no(show_no) {
@@ -129,7 +137,7 @@ impl Catalogue {
     }
 
     async fn live_of(&self, entry: &ShowEntry) -> Result<Option<LiveShow>, StoreError> {
-        entry.note_use(self.uses.fetch_add(1, Ordering::Relaxed) + 1);
+        self.note_use(entry);
         if let Some(live) = entry.live() {
             return Ok(Some(live));
         }
@@ -145,6 +153,10 @@ impl Catalogue {
         entry.set_live(Some(show.clone()));
         self.make_room(entry.info().show_no);
         Ok(Some(show))
+    }
+
+    fn note_use(&self, entry: &ShowEntry) {
+        entry.note_use(self.uses.fetch_add(1, Ordering::Relaxed) + 1);
     }
 
     async fn read(&self, show_no: i32) -> Result<Option<LoadedShow>, StoreError> {

@@ -23,7 +23,7 @@ pub(crate) struct ShowEntry {
 }
 
 impl ShowEntry {
-    pub(super) fn new(info: ShowInfo, figures: SeatFigures) -> Self {
+    pub(crate) fn new(info: ShowInfo, figures: SeatFigures) -> Self {
         Self {
             info,
             figures: Mutex::new(figures),
@@ -55,8 +55,16 @@ impl ShowEntry {
         *self.figures.lock().unwrap_or_else(PoisonError::into_inner) = figures;
     }
 
-    pub(super) fn figures(&self) -> SeatFigures {
+    fn figures(&self) -> SeatFigures {
         *self.figures.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The figures of the seats in memory, otherwise those of the last refresh.
+    pub(crate) fn latest_figures(&self) -> SeatFigures {
+        match &*self.lock_live() {
+            Some(show) if !show.queue().is_closed() => show.figures(),
+            _ => self.figures(),
+        }
     }
 
     /// Records a use, with its ordinal over all shows.
@@ -71,18 +79,12 @@ impl ShowEntry {
     }
 
     pub(crate) fn available_count(&self) -> u64 {
-        match self.live() {
-            Some(show) => show.available_count(),
-            None => self.figures().available,
-        }
+        self.latest_figures().available
     }
 
     /// Available seats, and held seats that may become available again.
     pub(crate) fn unsold_count(&self) -> u64 {
-        match self.live() {
-            Some(show) => show.unsold_count(),
-            None => self.figures().unsold,
-        }
+        self.latest_figures().unsold
     }
 
     pub(crate) fn seat_count(&self) -> u64 {
@@ -91,10 +93,6 @@ impl ShowEntry {
 
     /// The wire form.
     pub(crate) fn view(&self, now: Timestamp) -> Show {
-        let figures = match self.live() {
-            Some(show) => show.figures(),
-            None => self.figures(),
-        };
-        self.info.view(now, figures)
+        self.info.view(now, self.latest_figures())
     }
 }

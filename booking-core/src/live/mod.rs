@@ -9,4 +9,5 @@ mod show;
 pub(crate) use actor::Writer;
 pub(crate) use catalogue::Catalogue;
 pub(crate) use command::{HoldCommand, HoldKey, SeatsWanted, Settled};
+pub(crate) use entry::ShowEntry;
 pub(crate) use show::{LiveShow, MapForm};

@@ -144,21 +144,12 @@ impl LiveShow {
         self.memory.states().version()
     }
 
-    pub(crate) fn available_count(&self) -> u64 {
-        u64::try_from(self.memory.states().available_count()).unwrap_or(u64::MAX)
-    }
-
-    /// Available seats, and held seats that may become available again.
-    pub(crate) fn unsold_count(&self) -> u64 {
-        let states = self.memory.states();
-        count(states.available_count() + states.held_count())
-    }
-
     pub(crate) fn figures(&self) -> SeatFigures {
+        let states = self.memory.states();
         SeatFigures {
-            version: self.version(),
-            available: self.available_count(),
-            unsold: self.unsold_count(),
+            version: states.version(),
+            available: count(states.available_count()),
+            unsold: count(states.available_count() + states.held_count()),
         }
     }
 

@@ -1,17 +1,22 @@
 //! Cities, the shows of a city, one show.
 
+use std::sync::Arc;
+
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use contract::{CityId, ShowId};
 use http::{HeaderMap, StatusCode};
-use pages::shop::{CityListPage, CityPage, ShowPage};
+use pages::shop::{CityListPage, CityPage};
 use serde::Deserialize;
 use web::{ApiPath, ApiQuery, ApiResult};
 
-use super::page::page;
+use super::page::{page, shared_page};
+use super::show_pages::RenderedPage;
+use crate::customer::Customer;
 use crate::handle::Booking;
 use crate::http::catalogue::read_date;
 use crate::http::problems::not_found;
+use crate::live::ShowEntry;
 
 /// Upcoming shows on the start page.
 const COMING_MAX: usize = 8;
@@ -84,22 +89,30 @@ pub(super) async fn show(
     ApiPath(show_id): ApiPath<ShowId>,
     headers: HeaderMap,
 ) -> ApiResult<Response> {
-    let show = booking.show(&show_id).ok_or_else(not_found)?;
+    let entry = booking.0.catalogue.entry(&show_id).ok_or_else(not_found)?;
     let customer = booking.customer(&headers);
-    let may_choose = show
-        .room
-        .as_ref()
-        .is_none_or(|room| customer.subject_in(room).is_some());
-    let phase = show.room.as_ref();
-    let phase = phase.and_then(|room| booking.0.rooms.phase(room));
-    let html = pages::shop::show(&ShowPage {
-        show,
-        phase,
-        now: booking.0.clock.now(),
-        may_choose,
-        origin: booking.origin().to_owned(),
-    });
-    Ok(page(StatusCode::OK, html))
+    Ok(shared_page(page_of(&booking, &entry, &customer)))
+}
+
+/// The page of a show for a visitor without session and pass; `None` for an unknown show.
+pub(crate) fn show_page_for_everyone(
+    booking: &Booking,
+    show: &ShowId,
+    headers: &HeaderMap,
+) -> Option<Response> {
+    let entry = booking.0.catalogue.entry(show)?;
+    let page = page_of(booking, &entry, &Customer::default());
+    Some(page.for_everyone().answer(headers))
+}
+
+/// The page of a show for `customer`, without the banner.
+fn page_of(booking: &Booking, entry: &Arc<ShowEntry>, customer: &Customer) -> Arc<RenderedPage> {
+    let core = &booking.0;
+    let room = entry.info().room.as_ref();
+    let may_choose = room.is_none_or(|room| customer.subject_in(room).is_some());
+    let phase = room.and_then(|room| core.rooms.phase(room));
+    core.show_pages
+        .of(entry, may_choose, phase, core.clock.now())
 }
 
 /// `robots.txt`: search engines may read the catalogue, but no page of one customer.

@@ -6,10 +6,7 @@ use axum::extract::{Request, State};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use contract::{Problem, ProblemCode};
-use http::header::{
-    CACHE_CONTROL, CONTENT_SECURITY_POLICY, REFERRER_POLICY, X_CONTENT_TYPE_OPTIONS,
-};
-use http::{HeaderValue, Method};
+use http::{HeaderMap, Method};
 use pages::shop::ProblemPage;
 use web::encoding::{Document, Effort, Encoding};
 use web::origin::{is_same_origin, origin_of};
@@ -18,11 +15,12 @@ use web::{ApiError, RequestId};
 
 use super::banner;
 use super::page::PageHtml;
+use super::page_headers::page_headers;
+use super::show_pages::MEDIA_TYPE;
 use crate::handle::Booking;
 
 /// Paths for programs, which keep their problem documents.
 const API_PREFIX: &str = "/api/";
-const MEDIA_TYPE: &str = "text/html; charset=utf-8";
 
 /// The guard's dependencies.
 #[derive(Clone)]
@@ -31,21 +29,16 @@ pub(super) struct Guard(Arc<Rules>);
 struct Rules {
     booking: Booking,
     public_origin: String,
-    policy: HeaderValue,
+    headers: HeaderMap,
 }
 
 impl Guard {
     pub(super) fn new(booking: &Booking) -> Self {
         let config = &booking.0.config;
-        let policy = pages::content_security_policy(origin_of(&config.payment.url).as_deref());
         Self(Arc::new(Rules {
             booking: booking.clone(),
             public_origin: origin_of(&config.public_url).unwrap_or_default(),
-            // A provider URL that is no header value is left out of the policy, so forms may not
-            // post to it.
-            policy: HeaderValue::from_str(&policy).unwrap_or_else(|_| {
-                HeaderValue::from_static("default-src 'none'; form-action 'self'")
-            }),
+            headers: page_headers(config),
         }))
     }
 }
@@ -83,35 +76,32 @@ pub(super) async fn middleware(
         problem.request_id = id.map(|id| id.as_str().to_owned());
         let back = Some(back(&path, safe && problem.retry_after_seconds.is_some()));
         let html = pages::shop::problem(&ProblemPage { problem, back });
-        response.extensions_mut().insert(PageHtml(html));
+        response.extensions_mut().insert(PageHtml::Own(html));
     }
-    if let Some(PageHtml(html)) = response.extensions_mut().remove::<PageHtml>() {
-        let mut banner = banner::find(&rules.booking, &customer, &owners).await;
-        // The page of a hold or booking needs no banner that links to it.
-        banner
-            .holds
-            .retain(|hold| !is_about(&path, "holds", &hold.hold_id.to_string()));
-        banner
-            .bookings
-            .retain(|booking| !is_about(&path, "bookings", &booking.booking_id.to_string()));
-        let html = pages::shop::with_banner(&html, &banner);
-        let document = match encoding {
-            // Nobody else gets this page.
-            Encoding::Identity => Arc::new(Document::new(html, MEDIA_TYPE, "own", Effort::Quick)),
-            Encoding::Gzip | Encoding::Brotli => rules.booking.0.documents.of(html, MEDIA_TYPE),
-        };
-        document.fill(&mut response, encoding);
+    match response.extensions_mut().remove::<PageHtml>() {
+        Some(PageHtml::Shared(page)) if owners.is_empty() => {
+            page.for_everyone().fill(&mut response, encoding);
+        }
+        Some(page) => {
+            let mut banner = banner::find(&rules.booking, &customer, &owners).await;
+            // The page of a hold or booking needs no banner that links to it.
+            banner
+                .holds
+                .retain(|hold| !is_about(&path, "holds", &hold.hold_id.to_string()));
+            banner
+                .bookings
+                .retain(|booking| !is_about(&path, "bookings", &booking.booking_id.to_string()));
+            let html = page.with_banner(&banner);
+            let document = match encoding {
+                // Nobody else gets this page.
+                Encoding::Identity => Arc::new(Document::untagged(html, MEDIA_TYPE, Effort::Quick)),
+                Encoding::Gzip | Encoding::Brotli => rules.booking.0.documents.of(html, MEDIA_TYPE),
+            };
+            document.fill(&mut response, encoding);
+        }
+        None => {}
     }
-    let headers = response.headers_mut();
-    headers.insert(CONTENT_SECURITY_POLICY, rules.policy.clone());
-    for (name, value) in [
-        // Pages depend on cookies and change within minutes.
-        (CACHE_CONTROL, "private, no-store"),
-        (X_CONTENT_TYPE_OPTIONS, "nosniff"),
-        (REFERRER_POLICY, "same-origin"),
-    ] {
-        headers.insert(name, HeaderValue::from_static(value));
-    }
+    response.headers_mut().extend(rules.headers.clone());
     response
 }
 

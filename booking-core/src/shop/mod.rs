@@ -7,8 +7,10 @@ mod catalogue;
 mod guard;
 mod holds;
 mod page;
+pub(crate) mod page_headers;
 mod payments;
 mod seats;
+pub(crate) mod show_pages;
 
 use axum::Router;
 use axum::routing::{any, get, post};
@@ -16,6 +18,8 @@ use contract::ProblemCode;
 use web::ApiError;
 
 use crate::handle::Booking;
+
+pub(crate) use catalogue::show_page_for_everyone;
 
 /// The pages, to be merged with the API under the standard layers.
 pub(crate) fn router(booking: Booking) -> Router {

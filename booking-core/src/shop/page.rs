@@ -1,17 +1,44 @@
 //! Pages as responses.
 
+use std::sync::Arc;
+
 use axum::response::{IntoResponse, Redirect, Response};
 use http::{HeaderValue, StatusCode};
+use pages::shop::Banner;
 use web::ApiError;
+
+use super::show_pages::RenderedPage;
 
 /// A page before the guard, which adds the parts that all pages have.
 #[derive(Clone)]
-pub(super) struct PageHtml(pub(super) String);
+pub(super) enum PageHtml {
+    /// Rendered for this response.
+    Own(String),
+    /// Rendered once for many.
+    Shared(Arc<RenderedPage>),
+}
+
+impl PageHtml {
+    /// The page with the holds and bookings of its reader.
+    pub(super) fn with_banner(&self, banner: &Banner) -> String {
+        match self {
+            Self::Own(html) => pages::shop::with_banner(html, banner),
+            Self::Shared(page) => page.with_banner(banner),
+        }
+    }
+}
 
 /// A page that is specific to one customer or changes all the time, so no cache keeps it.
 pub(super) fn page(status: StatusCode, html: String) -> Response {
     let mut response = status.into_response();
-    response.extensions_mut().insert(PageHtml(html));
+    response.extensions_mut().insert(PageHtml::Own(html));
+    response
+}
+
+/// A page that is the same for many but for the banner.
+pub(super) fn shared_page(page: Arc<RenderedPage>) -> Response {
+    let mut response = StatusCode::OK.into_response();
+    response.extensions_mut().insert(PageHtml::Shared(page));
     response
 }
 

@@ -135,8 +135,13 @@ impl ShowInfo {
             .any(|text| text.to_lowercase().contains(query))
     }
 
-    /// The API form.
+    /// The API form at `now`.
     pub(crate) fn view(&self, now: Timestamp, figures: SeatFigures) -> Show {
+        self.view_with(self.sale_status(now), figures)
+    }
+
+    /// The API form while the sale has this status.
+    pub(crate) fn view_with(&self, sale_status: SaleStatus, figures: SeatFigures) -> Show {
         Show {
             show_id: self.show_id.clone(),
             city_id: self.city.city_id.clone(),
@@ -151,7 +156,7 @@ impl ShowInfo {
             ends_at: self.ends_at,
             sale_opens_at: self.sale_opens_at,
             sale_closes_at: self.sale_closes_at,
-            sale_status: self.sale_status(now),
+            sale_status,
             room: self.room.clone(),
             ticket_limit: self.ticket_limit,
             hold_seconds: self.hold_seconds,

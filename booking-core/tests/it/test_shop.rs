@@ -16,6 +16,7 @@ use test_support::database::TestDatabase;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use crate::at_hand::behind_a_gate;
 use crate::fake_provider::FakeProvider;
 use crate::fan::Fan;
 
@@ -262,7 +263,7 @@ async fn start_with(
     };
     let booking = Booking::start(config, deps).await.unwrap();
     Process {
-        router: booking.router(),
+        router: behind_a_gate(&booking),
         booking,
         pools,
         shutdown,

@@ -20,6 +20,7 @@ use tokio_util::task::TaskTracker;
 
 use super::surroundings::Surroundings;
 use crate::config::{Config, ShopRatePair, ShopRates};
+use crate::gate::InProcess;
 use crate::kept_keys::{KeptKeysError, Known, kept_keys};
 use crate::keys::Keys;
 use crate::ops::ExtraRoutes;
@@ -121,6 +122,14 @@ fn booking_rates(rates: &ShopRates) -> Rates {
         hold: pair(rates.hold),
         pay: pair(rates.pay),
         confirm: pair(rates.confirm),
+    }
+}
+
+/// The booking core as the upstream in this process.
+pub(super) fn in_process(booking: &Booking) -> InProcess {
+    InProcess {
+        router: booking.router(),
+        at_hand: Some(booking.at_hand()),
     }
 }
 

@@ -32,7 +32,6 @@ pub(super) struct Shell {
     room: Arc<Room>,
     /// The view that the page was rendered from; a newer view outdates it.
     view: Arc<RoomView>,
-    headers: HeaderMap,
     page: Document,
 }
 
@@ -77,21 +76,16 @@ impl Shell {
         headers: HeaderMap,
         html: String,
     ) -> Self {
+        let page = Document::of(html, "text/html; charset=utf-8", Effort::Quick);
         Self {
             room,
             view,
-            headers,
-            page: Document::of(html, "text/html; charset=utf-8", Effort::Quick),
+            page: page.with_headers(headers),
         }
     }
 
     /// The response to a request with the headers `asked`.
     pub(super) fn answer(&self, asked: &HeaderMap) -> Response {
-        let mut response = self.page.answer(asked);
-        for (name, value) in &self.headers {
-            // Appended, because `Vary` already names what decides the encoding.
-            response.headers_mut().append(name, value.clone());
-        }
-        response
+        self.page.answer(asked)
     }
 }

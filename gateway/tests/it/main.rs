@@ -7,6 +7,7 @@
 
 mod address_limits;
 mod answers;
+mod at_hand;
 mod audited_shows;
 mod browser;
 mod call_batches;

@@ -18,6 +18,7 @@ use data_encoding::BASE64URL_NOPAD;
 use gateway::edge::client_ip::TrustedProxies;
 use gateway::edge::rate_limit::{Rate, RateLimitConfig, RateLimits};
 use gateway::edge::serve::ServeConfig;
+use gateway::gate::InProcess;
 use gateway::http::cookies::CookieForm;
 use gateway::proxy::{Proxy, ProxyConfig};
 use gateway::public::{PublicParts, PublicSide};
@@ -207,6 +208,13 @@ impl World {
         })
     }
 
+    fn in_process(&self) -> InProcess {
+        InProcess {
+            router: self.upstream(),
+            at_hand: None,
+        }
+    }
+
     pub(crate) fn last_seen(&self) -> Seen {
         self.seen.lock().unwrap().last().unwrap().clone()
     }
@@ -218,7 +226,16 @@ impl World {
     }
 
     /// A gateway with this router as its booking core.
-    pub(crate) async fn gateway_before(&self, embedded: Router) -> TestApp {
+    pub(crate) async fn gateway_before(&self, router: Router) -> TestApp {
+        let embedded = InProcess {
+            router,
+            at_hand: None,
+        };
+        self.gateway_before_core(embedded).await
+    }
+
+    /// A gateway with this booking core.
+    pub(crate) async fn gateway_before_core(&self, embedded: InProcess) -> TestApp {
         self.gateway_made(&redis_url(), self.database.options(), generous(), embedded)
             .await
     }
@@ -230,7 +247,7 @@ impl World {
         database: PgConnectOptions,
         limits: RateLimitConfig,
     ) -> TestApp {
-        self.gateway_made(redis, database, limits, self.upstream())
+        self.gateway_made(redis, database, limits, self.in_process())
             .await
     }
 
@@ -239,7 +256,7 @@ impl World {
         let store = redis_store(&redis_url(), &self.prefix);
         let clock: Arc<dyn Clock> = Arc::new(clock.clone());
         let skew = Skew::new(Arc::new(store), clock.clone());
-        let (database, upstream) = (self.database.options(), self.upstream());
+        let (database, upstream) = (self.database.options(), self.in_process());
         self.gateway_by(&redis_url(), database, generous(), upstream, clock, skew)
             .await
     }
@@ -249,7 +266,7 @@ impl World {
         redis: &str,
         database: PgConnectOptions,
         limits: RateLimitConfig,
-        embedded: Router,
+        embedded: InProcess,
     ) -> TestApp {
         let clock: Arc<dyn Clock> = Arc::new(self.clock.clone());
         let skew = Skew::none(clock.clone());
@@ -262,7 +279,7 @@ impl World {
         redis: &str,
         database: PgConnectOptions,
         limits: RateLimitConfig,
-        embedded: Router,
+        embedded: InProcess,
         clock: Arc<dyn Clock>,
         skew: Skew,
     ) -> TestApp {

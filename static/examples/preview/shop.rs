@@ -40,12 +40,12 @@ fn catalogue() -> Vec<(&'static str, String)> {
         shows,
         origin: ORIGIN.to_owned(),
     };
+    let opens_in = Some(shows[0].sale_opens_at.since(now()));
     let show_in = |phase: Phase| {
-        let (show, now) = (shows[0].clone(), now());
         shop::show(&ShowPage {
-            show,
+            show: shows[0].clone(),
             phase: Some(phase),
-            now,
+            opens_in,
             may_choose: false,
             origin: ORIGIN.to_owned(),
         })
@@ -57,7 +57,7 @@ fn catalogue() -> Vec<(&'static str, String)> {
         shop::show(&ShowPage {
             show,
             phase: Some(Phase::Queueing),
-            now: now(),
+            opens_in,
             may_choose,
             origin: ORIGIN.to_owned(),
         })
@@ -80,7 +80,7 @@ fn catalogue() -> Vec<(&'static str, String)> {
             shop::show(&ShowPage {
                 show,
                 phase: None,
-                now: now(),
+                opens_in,
                 may_choose: true,
                 origin: ORIGIN.to_owned(),
             })

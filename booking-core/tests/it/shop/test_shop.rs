@@ -76,7 +76,7 @@ impl TestShop {
             );
         }
         Self {
-            router: booking.router(),
+            router: crate::at_hand::behind_a_gate(&booking),
             payment_url,
             shutdown,
             _database: database,
