@@ -124,6 +124,8 @@ async fn settle(room: &Arc<Room>, batch: &mut Vec<Waiting>) -> Vec<Waiting> {
         // The store has lost the room: make it again, then let them in.
         Err(StoreError::NoRoom) => match room.rebuild().await {
             Ok(()) => enter(room, &entries).await,
+            // Another process makes it.
+            Err(WorkError::Store(StoreError::NoRoom)) => Err(StoreError::NoRoom),
             Err(error) => {
                 tracing::warn!(room = %room.id, %error, "could not make the room again");
                 Err(StoreError::NoRoom)

@@ -24,6 +24,7 @@
 //! | [`passes`] | mints passes for admissions |
 //! | [`policy`] | decisions, pure |
 //! | [`presence`] | tells the store who is here and who is gone, under a lease |
+//! | [`pruning`] | forgets what became of old admissions |
 //! | `randomness` | one seeded stream for the process |
 //! | [`rebuild`] | makes a room in the store from the durable records |
 //! | [`records`] | rooms, the admission log and the audit log in PostgreSQL |
@@ -62,6 +63,7 @@ mod parts;
 pub mod passes;
 pub mod policy;
 pub mod presence;
+pub mod pruning;
 mod randomness;
 pub mod rebuild;
 pub mod records;

@@ -20,6 +20,7 @@ use crate::follower::Follower;
 use crate::leader::Leader;
 use crate::parts::Parts;
 use crate::policy::prefixes::Prefixes;
+use crate::pruning;
 use crate::records::{RoomRecord, Rooms};
 use crate::room::Room;
 use crate::rounds;
@@ -139,7 +140,8 @@ impl RoomSet {
     pub async fn run(self, change: i64) {
         let rounds = rounds::run(&self.parts, || self.all());
         let log = unmetered_log::run(&self.parts, || self.all());
-        tokio::join!(self.follow_records(change), rounds, log);
+        let pruning = pruning::run(&self.parts);
+        tokio::join!(self.follow_records(change), rounds, log, pruning);
     }
 
     async fn follow_records(&self, mut change: i64) {

@@ -41,6 +41,9 @@ metric_families::declare! {
     pub histogram(metric_families::BATCH_SIZES) DOOR_BATCH = "ropeline_line_door_batch_visitors";
     /// Batches at the door that failed, by room.
     pub counter DOOR_FAILURES = "ropeline_line_door_failures_total";
+    /// Admissions of the log that were added to a line, because it was made again or went back, by
+    /// room.
+    pub counter REBUILT = "ropeline_line_rebuilt_admissions_total";
     /// Reads of snapshots and notices that failed, by room.
     pub counter FOLLOWER_FAILURES = "ropeline_line_follower_failures_total";
     /// Places marked as absent because their gateway was gone, by room.
@@ -60,6 +63,8 @@ metric_families::declare! {
     pub gauge RECORDS_TASKS = "ropeline_records_tasks";
     /// Connections to PostgreSQL in the pool for rooms and logs.
     pub gauge RECORDS_CONNECTIONS = "ropeline_records_connections";
+    /// Outcomes of admissions that were forgotten: no line that is made again asks for them.
+    pub counter OUTCOMES_FORGOTTEN = "ropeline_records_outcomes_forgotten_total";
     /// Calls to PostgreSQL for rooms and logs that failed, by kind.
     pub counter RECORDS_ERRORS = "ropeline_records_errors_total";
 }

@@ -1,10 +1,11 @@
 //! Requests a second through the gate, to an upstream over HTTP.
 //!
 //! The gateway finds the room that protects the path, checks the pass and its session, and
-//! passes the request on. nginx and HAProxy pass the same request on to the same upstream and check
-//! nothing.
+//! passes the request on. nginx, HAProxy and Pingora pass the same request on to the same upstream
+//! and check nothing.
 
 use std::net::SocketAddr;
+use std::path::Path;
 use std::time::Duration;
 
 use contract::RoomId;
@@ -17,6 +18,7 @@ use crate::http1::get;
 use crate::nginx;
 use crate::pace::{Pace, keep_pace};
 use crate::peer::Peer;
+use crate::pingora;
 use crate::processes::family;
 use crate::report::{Report, Versus, progress};
 use crate::rounds::take_turns;
@@ -39,8 +41,12 @@ const THEIRS: &str = "nginx as a plain proxy";
 /// Fans whose passes take turns.
 const PASSES: u64 = 8;
 
-/// Measures the gate.
-pub(crate) async fn measure(stage: &Stage, report: &mut Report) -> anyhow::Result<()> {
+/// Measures the gate, also against the program `pingora`.
+pub(crate) async fn measure(
+    stage: &Stage,
+    pingora: &Path,
+    report: &mut Report,
+) -> anyhow::Result<()> {
     let sizes = BareSizes {
         page: PAGE_BYTES,
         ..BareSizes::default()
@@ -48,6 +54,7 @@ pub(crate) async fn measure(stage: &Stage, report: &mut Report) -> anyhow::Resul
     let upstream = Bare::start(sizes, stage.dir()).await?;
     let nginx = nginx::start(upstream.address, stage.dir()).await?;
     let haproxy = haproxy::start(upstream.address, stage.dir()).await?;
+    let pingora = pingora::start(pingora, upstream.address, stage.dir()).await?;
     let gateway = stage.gateway().await?;
     let room: RoomId = "bench-gate".parse()?;
     let settings = RoomSettings {
@@ -62,25 +69,21 @@ pub(crate) async fn measure(stage: &Stage, report: &mut Report) -> anyhow::Resul
         cookies.push(gateway.pass_cookie(&room, number).await?);
     }
     progress(&format!("gate: pages of {PAGE_BYTES} bytes"));
-    let nginx_row = Rival {
-        name: "gate",
-        theirs: THEIRS,
-        address: nginx.address,
-        pids: &|| nginx.pids(),
-    };
-    rates(stage, &gateway, nginx_row, &cookies, report).await?;
-    let haproxy_row = Rival {
-        name: "gate (HAProxy)",
-        theirs: "HAProxy as a plain proxy",
-        address: haproxy.address,
-        pids: &|| haproxy.pids(),
-    };
-    rates(stage, &gateway, haproxy_row, &cookies, report).await?;
+    let rivals = [
+        ("gate", THEIRS, &nginx),
+        ("gate (HAProxy)", "HAProxy as a plain proxy", &haproxy),
+        ("gate (Pingora)", "Pingora as a plain proxy", &pingora),
+    ];
+    for (name, theirs, peer) in rivals {
+        let rival = Rival { name, theirs, peer };
+        rates(stage, &gateway, rival, &cookies, report).await?;
+    }
     latencies(&gateway, &nginx, &cookies[0], report).await?;
     gateway.room_delete(&room).await?;
     gateway.stop().await;
     nginx.stop().await;
     haproxy.stop().await;
+    pingora.stop().await;
     upstream.stop().await;
     Ok(())
 }
@@ -90,8 +93,7 @@ struct Rival<'a> {
     /// Names the comparison.
     name: &'static str,
     theirs: &'static str,
-    address: SocketAddr,
-    pids: &'a dyn Fn() -> Vec<u32>,
+    peer: &'a Peer,
 }
 
 async fn rates(
@@ -101,13 +103,13 @@ async fn rates(
     cookies: &[String],
     report: &mut Report,
 ) -> anyhow::Result<()> {
-    let load = |address| {
+    let load = |address: SocketAddr| {
         let url = format!("http://{address}{PAGE_PATH}");
         Load::reads_as(stage.dir(), url, cookies)
     };
-    let (ours, theirs) = (load(gateway.address)?, load(rival.address)?);
+    let (ours, theirs) = (load(gateway.address)?, load(rival.peer.address)?);
     let our_pids = || family(gateway.pid());
-    let their_pids = || (rival.pids)();
+    let their_pids = || rival.peer.pids();
     ours.send(WARM_UP, 0, our_pids).await?;
     theirs.send(WARM_UP, 0, their_pids).await?;
     let rounds = take_turns(

@@ -9,15 +9,16 @@
 //! | `joins` | joins a second, against a bare handler on the same server library |
 //! | `store` | what a join costs Redis, against bare commands |
 //! | `page` | waiting pages a second, against a file served by nginx |
-//! | `gate` | requests a second through the gate, against nginx |
+//! | `gate` | requests a second through the gate, against nginx, HAProxy and Pingora |
 //! | `standby` | what a visitor waits for who goes straight in |
 //! | `holds` | holds a second, against one transaction per hold in SQL |
 //! | `idle` | what rooms cost in which nobody is, and joins beside them |
+//! | `rebuild` | how long a line of millions of served places takes after Redis lost it |
 //! | `opening` | an opening of millions, with an audit; only when asked for |
 //! | `sockets` | memory per waiting socket, how soon changes and calls arrive, also over several gateways |
 //! | `bare` | the bare handlers, run as a child process |
 //! | `rounds`, `report`, `opening_figures` | medians; the tables and the JSON |
-//! | `stage`, `gateway`, `nginx`, `processes` | what runs, and what it uses |
+//! | `stage`, `gateway`, `nginx`, `haproxy`, `pingora`, `processes` | what runs, and what it uses |
 //! | `wrk`, `http1`, `pace` | clients: as fast as possible, one call, at a fixed rate |
 
 mod bare;
@@ -34,7 +35,9 @@ mod opening_figures;
 mod pace;
 mod page;
 mod peer;
+mod pingora;
 mod processes;
+mod rebuild;
 mod report;
 mod rounds;
 mod sockets;
@@ -83,9 +86,13 @@ struct RunOptions {
     /// What to measure [default: everything]
     #[arg(value_enum)]
     figures: Vec<Figure>,
-    /// Another version of the gateway, which takes turns with it where idle rooms are measured
+    /// Another version of the gateway, which takes turns with it where idle rooms or a rebuild are
+    /// measured
     #[arg(long)]
     before: Option<PathBuf>,
+    /// Pingora as a plain proxy, which the gate is compared with
+    #[arg(long, default_value = "target/pingora/release/pingora-peer")]
+    pingora: PathBuf,
     #[command(flatten)]
     place: Place,
 }
@@ -124,6 +131,7 @@ enum Figure {
     Gate,
     Standby,
     Holds,
+    Rebuild,
 }
 
 #[tokio::main]
@@ -203,13 +211,16 @@ async fn measure(options: &RunOptions, stage: &Stage, report: &mut Report) -> an
         page::measure(stage, report).await?;
     }
     if wanted(Figure::Gate) {
-        gate::measure(stage, report).await?;
+        gate::measure(stage, &options.pingora, report).await?;
     }
     if wanted(Figure::Standby) {
         standby::measure(stage, report).await?;
     }
     if wanted(Figure::Holds) {
         holds::measure(stage, report).await?;
+    }
+    if wanted(Figure::Rebuild) {
+        rebuild::measure(stage, options.before.as_deref(), report).await?;
     }
     Ok(())
 }

@@ -95,6 +95,21 @@ pub(crate) struct IdleCost {
     pub redis_commands_per_second: f64,
 }
 
+/// What it took to make a line again.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct RebuildCost {
+    /// Which gateway.
+    pub side: &'static str,
+    /// Served places in the log.
+    pub served: u64,
+    pub seconds: f64,
+    pub seconds_beside_joins: f64,
+    /// Resident memory of the gateway, before and at most.
+    pub memory_bytes_before: u64,
+    pub memory_bytes_peak: u64,
+}
+
 /// Everything that was measured.
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
@@ -107,6 +122,7 @@ pub(crate) struct Report {
     latencies: Vec<Latency>,
     memory: Vec<Memory>,
     idle: Vec<IdleCost>,
+    rebuilds: Vec<RebuildCost>,
     seen: Vec<Seen>,
     reconnects: Option<Reconnects>,
     opening: Option<Opening>,
@@ -136,6 +152,7 @@ impl Report {
             latencies: vec![],
             memory: vec![],
             idle: vec![],
+            rebuilds: vec![],
             seen: vec![],
             reconnects: None,
             opening: None,
@@ -207,6 +224,11 @@ impl Report {
         self.idle.push(cost);
     }
 
+    /// Adds what a rebuild took.
+    pub(crate) fn rebuild(&mut self, cost: RebuildCost) {
+        self.rebuilds.push(cost);
+    }
+
     /// Adds how soon fans saw something.
     pub(crate) fn seen(&mut self, name: &'static str, at: &str, latencies: &Latencies) {
         let latency = latencies.quantiles();
@@ -248,7 +270,7 @@ impl Report {
         Ok(())
     }
 
-    fn tables(&self) -> [Table; 5] {
+    fn tables(&self) -> [Table; 6] {
         let mut rates = table([
             "per second",
             "Ropeline",
@@ -322,7 +344,37 @@ impl Report {
         for (what, value) in self.opening.iter().flat_map(Opening::rows) {
             opening.add_row([what.to_owned(), value]);
         }
-        [rates, latencies, memory, idle, opening]
+        [
+            rates,
+            latencies,
+            memory,
+            idle,
+            self.rebuild_table(),
+            opening,
+        ]
+    }
+
+    fn rebuild_table(&self) -> Table {
+        let mut rebuilds = table([
+            "rebuild of places",
+            "side",
+            "seconds",
+            "seconds beside joins",
+            "MiB before",
+            "MiB at most",
+        ]);
+        let mib = |bytes: u64| (bytes >> 20).to_string();
+        for it in &self.rebuilds {
+            rebuilds.add_row([
+                it.served.to_string(),
+                it.side.to_owned(),
+                format!("{:.1}", it.seconds),
+                format!("{:.1}", it.seconds_beside_joins),
+                mib(it.memory_bytes_before),
+                mib(it.memory_bytes_peak),
+            ]);
+        }
+        rebuilds
     }
 }
 

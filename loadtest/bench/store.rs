@@ -15,10 +15,11 @@ use line::policy::order::{CLOCK_MAX, KeyRange, LIVE_BASE};
 use line::store::keys::RoomKeys;
 use line::store::live_keys::LiveKeys;
 use line::store::redis::{RedisAddress, RedisStore};
-use line::store::{Birth, Enter, Entry, OnceOpen, RoomRef, RoomStore};
+use line::store::{Enter, Entry, OnceOpen, RoomRef, RoomStore};
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use redis::aio::MultiplexedConnection;
+use test_support::making::{Birth, room_make};
 use tokio::time::Instant;
 use uuid::Uuid;
 
@@ -138,7 +139,7 @@ impl Store {
             held_until: None,
             is_open: true,
         };
-        self.line.room_prepare(&self.room, &birth, &[]).await?;
+        room_make(&self.line, &self.room, &birth, &[]).await?;
         let range = KeyRange {
             term: 1,
             after: 0,

@@ -8,6 +8,7 @@
 
 pub mod certificates;
 pub mod database;
+pub mod making;
 pub mod pgbouncer;
 pub mod program;
 pub mod redis;

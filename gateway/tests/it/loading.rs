@@ -1,14 +1,11 @@
-//! What only Redis does: a room that is made in several steps, notices of a later version, a
-//! server that was demoted.
+//! What only Redis does: notices of a later version, a server that was demoted.
 
-use std::time::Duration;
 
 use contract::Timestamp;
 use line::store::keys::RoomKeys;
 use line::store::redis::RedisStore;
-use line::store::scripts::Scripts;
-use line::store::{Birth, Cursor, MAKING_MAX, RoomRef, RoomStore, StoreError};
-use redis::Script;
+use line::store::{Cursor, RoomRef, RoomStore};
+use test_support::making::{Birth, room_make};
 use test_support::redis::{redis_prefix, redis_store, redis_url};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
@@ -50,39 +47,9 @@ fn birth(name: u128, now: Timestamp) -> Birth {
 }
 
 #[tokio::test]
-async fn whoever_makes_a_room_in_steps_is_not_disturbed() {
-    let (store, room, keys, mut connection) = store().await;
-    let scripts = Scripts::new();
-    let first_step = Script::new(scripts.prepare.source);
-    let mut first_step = first_step.prepare_invoke();
-    first_step.key(scripts.prepare.keys(&keys, None));
-    for arg in [
-        "1",
-        "0",
-        "first",
-        "someone",
-        &START.as_ms().to_string(),
-        &MAKING_MAX.as_millis().to_string(),
-        "0",
-        "0",
-    ] {
-        first_step.arg(arg);
-    }
-    let _made: u64 = first_step.invoke_async(&mut connection).await.unwrap();
-    let again = START.plus(MAKING_MAX).minus(Duration::from_millis(1));
-    let refused = store.room_prepare(&room, &birth(2, again), &[]).await;
-    assert!(matches!(refused, Err(StoreError::NoRoom)), "{refused:?}");
-    // Whoever began died.
-    let later = START.plus(MAKING_MAX);
-    let made = store.room_prepare(&room, &birth(2, later), &[]).await;
-    made.unwrap();
-    store.room_forget(&room).await.unwrap();
-}
-
-#[tokio::test]
 async fn notices_of_a_later_version_are_passed_over() {
     let (store, room, keys, mut connection) = store().await;
-    let prepared = store.room_prepare(&room, &birth(1, START), &[]).await;
+    let prepared = room_make(&store, &room, &birth(1, START), &[]).await;
     prepared.unwrap();
     let mut add = redis::cmd("XADD");
     add.arg(keys.notices()).arg("*").arg("kind").arg("novelty");
@@ -147,7 +114,7 @@ async fn a_server_that_was_demoted_is_left() {
     };
     store.ping().await.unwrap();
     eventually("the server that takes writes", async || {
-        let prepared = store.room_prepare(&room, &birth(1, START), &[]).await;
+        let prepared = room_make(&store, &room, &birth(1, START), &[]).await;
         prepared.ok()
     })
     .await;

@@ -7,14 +7,13 @@ use contract::{PlaceId, RoomId, Timestamp};
 use data_encoding::HEXLOWER;
 use futures_util::Stream;
 use futures_util::stream::{self, TryStreamExt};
-use time::OffsetDateTime;
 
 use super::append::{ADMISSION_BATCH_MAX, AdmissionBatch, Appended, append};
 use super::chain::LogHead;
 use super::columns::bigint;
 use super::database::Database;
 use super::error::RecordsError;
-use crate::policy::outcome::{Fate, Outcome};
+use crate::policy::outcome::Fate;
 
 /// Pauses before a chunk of the streamed log is asked for again.
 const STREAM_PAUSES: [Duration; 3] = [
@@ -51,7 +50,7 @@ pub struct Admission {
 /// The admission logs in the database.
 #[derive(Clone, Debug)]
 pub struct Admissions {
-    database: Database,
+    pub(super) database: Database,
 }
 
 impl Admissions {
@@ -209,11 +208,15 @@ impl Admissions {
             .run(move |connection| {
                 Box::pin(async move {
                     let rows = sqlx::query!(
+                        // Looked up for each admission: a plan that does not know the limit would
+                        // read all outcomes for every page.
                         r#"select a.seq, a.place, a.order_key, a.called_at,
-                                o.fate as "fate?", o.until_at
+                                o.fate as "fate?", o.until_at as "until_at?"
                          from admissions a
-                         left join admission_outcomes o
-                             on o.room = a.room and o.place = a.place and o.seq >= a.seq
+                         left join lateral (
+                             select seq, fate, until_at from admission_outcomes
+                             where room = a.room and place = a.place limit 1
+                         ) o on o.seq >= a.seq
                          where a.room = $1 and a.seq > $2 order by a.seq limit $3"#,
                         room.as_str(),
                         bigint(after_seq),
@@ -233,53 +236,6 @@ impl Admissions {
                             })
                         })
                         .collect()
-                })
-            })
-            .await
-    }
-}
-
-impl Admissions {
-    /// Notes what became of admissions. Older word than what is known changes nothing.
-    pub async fn outcomes_note(
-        &self,
-        room: &RoomId,
-        outcomes: &[Outcome],
-    ) -> Result<(), RecordsError> {
-        let room = room.clone();
-        let places: Vec<_> = outcomes
-            .iter()
-            .map(|o| o.place.as_bytes().to_vec())
-            .collect();
-        let seqs: Vec<_> = outcomes.iter().map(|o| bigint(o.seq)).collect();
-        let fates: Vec<_> = outcomes.iter().map(|o| o.fate.word().to_owned()).collect();
-        let untils: Vec<_> = outcomes
-            .iter()
-            .map(|o| o.fate.until().map(OffsetDateTime::from))
-            .collect();
-        self.database
-            .run(move |connection| {
-                Box::pin(async move {
-                    sqlx::query!(
-                        "insert into admission_outcomes (room, place, seq, fate, until_at)
-                         select $1, noted.* from unnest(
-                             $2::bytea[], $3::bigint[], $4::text[], $5::timestamptz[]
-                         ) as noted (place, seq, fate, until_at)
-                         -- Whoever left without a call is in no log, and never asked for.
-                         where exists (select 1 from admissions a
-                             where a.room = $1 and a.place = noted.place)
-                         on conflict (room, place) do update
-                         set seq = excluded.seq, fate = excluded.fate, until_at = excluded.until_at
-                         where excluded.seq >= admission_outcomes.seq",
-                        room.as_str(),
-                        &places[..],
-                        &seqs[..],
-                        &fates[..],
-                        &untils[..] as &[Option<OffsetDateTime>],
-                    )
-                    .execute(connection)
-                    .await?;
-                    Ok(())
                 })
             })
             .await

@@ -7,8 +7,8 @@ use contract::{RoomId, Timestamp};
 use crate::policy::order::KeyRange;
 use crate::policy::outcome::Outcome;
 use crate::records::{
-    Act, Admission, AdmissionBatch, Admissions, Appended, Audit, AuditEntry, LogHead, RecordsError,
-    RoomRecord, Rooms, SYSTEM_ACTOR,
+    Act, Admission, AdmissionBatch, Admissions, Appended, Audit, AuditEntry, LogHead, NotedRoom,
+    RecordsError, RoomRecord, Rooms, SYSTEM_ACTOR,
 };
 
 /// What a leader needs of the durable records. Every call may be repeated after any error.
@@ -36,6 +36,20 @@ pub trait DurableLine: Send + Sync {
 
     /// Notes what became of admissions; older word than what is known changes nothing.
     async fn outcomes_note(&self, room: &RoomId, outcomes: &[Outcome]) -> Result<(), RecordsError>;
+
+    /// The first room by name behind `after` of which outcomes are noted; of all without one.
+    async fn outcomes_room(
+        &self,
+        after: Option<&RoomId>,
+    ) -> Result<Option<NotedRoom>, RecordsError>;
+
+    /// Forgets outcomes of admissions up to the record `upto`, at most `limit`; how many.
+    async fn outcomes_forget(
+        &self,
+        room: &RoomId,
+        upto: u64,
+        limit: u64,
+    ) -> Result<u64, RecordsError>;
 
     /// Notes the opening and publishes the draw's seed; the room as it is then.
     async fn seed_reveal(
@@ -103,6 +117,22 @@ impl DurableLine for DurableRecords {
 
     async fn outcomes_note(&self, room: &RoomId, outcomes: &[Outcome]) -> Result<(), RecordsError> {
         self.admissions.outcomes_note(room, outcomes).await
+    }
+
+    async fn outcomes_room(
+        &self,
+        after: Option<&RoomId>,
+    ) -> Result<Option<NotedRoom>, RecordsError> {
+        self.admissions.outcomes_room(after).await
+    }
+
+    async fn outcomes_forget(
+        &self,
+        room: &RoomId,
+        upto: u64,
+        limit: u64,
+    ) -> Result<u64, RecordsError> {
+        self.admissions.outcomes_forget(room, upto, limit).await
     }
 
     async fn seed_reveal(

@@ -11,6 +11,7 @@ mod database;
 pub mod durable;
 mod error;
 mod order_keys;
+mod outcomes;
 mod room_record;
 mod rooms;
 
@@ -20,5 +21,6 @@ pub use audit::{AUDIT_PAGE_MAX, Act, Audit, AuditEntry, Conclusion};
 pub use chain::{ChainBreak, LogHead, chain_hash, chain_verify};
 pub use database::{Database, connect_options, pool_options};
 pub use error::RecordsError;
+pub use outcomes::{Needed, NotedRoom};
 pub use room_record::RoomRecord;
 pub use rooms::{CreateOutcome, PutOutcome, RoomChanges, Rooms, SYSTEM_ACTOR};

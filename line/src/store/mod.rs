@@ -11,6 +11,7 @@ pub mod keys;
 pub mod last_pages;
 mod link;
 pub mod live_keys;
+mod making;
 pub mod memory;
 mod packed;
 pub mod redis;
@@ -29,6 +30,9 @@ use self::emptiness::RoomsLook;
 pub use self::error::{StoreError, StoreResult};
 use self::last_pages::LastPages;
 use self::live_keys::LiveKeys;
+pub use self::making::{
+    MAKING_MAX, Making, MakingEnd, SERVED_PAGE_MAX, Served, ServedPage, ServedState,
+};
 pub use self::room_ref::RoomRef;
 use self::standby::Standby;
 use crate::policy::admission::Bucket;
@@ -51,9 +55,6 @@ pub const NOTICES_KEPT: usize = 10_000;
 
 /// Most outcomes that are written down at a time.
 pub const OUTCOMES_MAX: usize = 2_000;
-/// How long a process that makes a room in several steps may be silent before another begins
-/// anew.
-pub const MAKING_MAX: Duration = Duration::from_secs(3);
 
 /// What an entry asks for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -370,21 +371,9 @@ impl Cursor {
 /// pending batch, snapshot, opening and notices) finds nothing in a room that is not there;
 /// everything else is refused with [`StoreError::NoRoom`].
 #[async_trait]
-pub trait RoomStore: LastPages + LiveKeys + RoomsLook + Standby {
+pub trait RoomStore: LastPages + LiveKeys + Making + RoomsLook + Standby {
     /// Whether the store answers.
     async fn ping(&self) -> StoreResult<()>;
-
-    /// Makes the room at its epoch if the store has none of this or a later epoch. `served` are
-    /// admissions the log knows, in order. A
-    /// room that is there keeps all it has and gets those of `served` that come after its last
-    /// published one; places popped for a call stay so. While another process is at it, and for
-    /// [`MAKING_MAX`] after it was last heard of, refused.
-    async fn room_prepare(
-        &self,
-        room: &RoomRef,
-        birth: &Birth,
-        served: &[Served],
-    ) -> StoreResult<()>;
 
     /// Forgets the room, unless it is there at a later epoch, or being made at one.
     async fn room_forget(&self, room: &RoomRef) -> StoreResult<()>;
@@ -551,49 +540,4 @@ pub struct Opening {
     /// everyone who joined draws. The store knows who was present if it has had the room for so
     /// long, without a loss.
     pub present_within: Option<Duration>,
-}
-
-/// How a room is made in the store.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Birth {
-    /// A fresh name for this.
-    pub name: Uuid,
-    /// When it is done.
-    pub now: Timestamp,
-    /// The last ordinal of the log, also if its admission is none of this room's.
-    pub seq: u64,
-    /// Nobody is called before.
-    pub held_until: Option<Timestamp>,
-    /// Whether it has opened before.
-    pub is_open: bool,
-}
-
-/// An admission known from the durable log.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Served {
-    /// Ordinal.
-    pub seq: u64,
-    /// Who.
-    pub place: PlaceId,
-    /// Their order key.
-    pub key: OrderKey,
-    /// When called.
-    pub called_at: Timestamp,
-    /// How it stands.
-    pub state: ServedState,
-}
-
-/// How an admission from the log stands.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum ServedState {
-    /// Over.
-    Over,
-    /// Called, and not claimed as far as is known. Its connections are told.
-    Called(Timestamp),
-    /// Counts as a session until then.
-    Active(Timestamp),
-    /// The turn passed; forgiven until then.
-    Missed(Timestamp),
-    /// Given up.
-    Left,
 }

@@ -70,8 +70,10 @@ fn is_named(gateway: &[&str]) -> bool {
 }
 
 scripts! {
-    /// Makes the room, or adds what the log knows.
-    prepare = "prepare.lua", [meta line popped called active missed absent done session snapshot opening notices outcomes lastpages lastpage gateways drawn done_before];
+    /// Claims the making of the room.
+    making_begin = "making_begin.lua", [meta line popped called active missed absent done session snapshot opening notices outcomes lastpages lastpage gateways drawn done_before];
+    /// Adds what the log knows.
+    making_add = "making_add.lua", [meta line popped called active missed absent done session notices];
     /// Forgets the room.
     forget = "forget.lua", [meta line popped called active missed absent done session outcomes snapshot opening notices lastpages lastpage gateways drawn done_before];
     /// Lets visitors in at the door.
@@ -146,7 +148,7 @@ mod tests {
     fn every_script_uses_the_keys_it_is_given() {
         for script in Scripts::new().all() {
             let used = highest_key(script.source);
-            // `prepare` deletes all its keys without naming the last ones.
+            // `making_begin` deletes all its keys without naming the last ones.
             let passes_all = script.source.contains("unpack(KEYS)");
             let given = script.keys.len() + usize::from(script.takes_gateway);
             assert!(

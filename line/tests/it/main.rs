@@ -10,6 +10,7 @@ mod conformance;
 mod conformance_random;
 mod estimates;
 mod knots;
+mod pruning;
 mod purging;
 mod records;
 mod seed;

@@ -21,9 +21,9 @@ use uuid::Uuid;
 
 use self::room::{Room, count};
 use super::{
-    Birth, CLOCKS_APART_MAX, CallOrder, Cursor, EXPIRE_BATCH_MAX, Enter, Entered, Entry, Lapse,
-    Lease, NOTICES_MAX, Notice, NoticesRead, OUTCOMES_MAX, OnceOpen, Opening, Popped, RoomRef,
-    RoomStore, Served, Standing, StoreError, StoreResult, TickSettings, TickState,
+    CLOCKS_APART_MAX, CallOrder, Cursor, EXPIRE_BATCH_MAX, Enter, Entered, Entry, Lapse, Lease,
+    NOTICES_MAX, Notice, NoticesRead, OUTCOMES_MAX, OnceOpen, Opening, Popped, RoomRef, RoomStore,
+    Standing, StoreError, StoreResult, TickSettings, TickState,
 };
 use crate::policy::admission::{Bucket, spend};
 use crate::policy::outcome::{Fate, Outcome};
@@ -85,7 +85,7 @@ impl MemoryStore {
         let mut rooms = self.lock();
         let found = rooms
             .get_mut(&room.room)
-            .filter(|known| known.epoch == room.epoch);
+            .filter(|known| known.epoch == room.epoch && known.is_made);
         found.map(act).ok_or(StoreError::NoRoom)
     }
 }
@@ -93,36 +93,6 @@ impl MemoryStore {
 #[async_trait]
 impl RoomStore for MemoryStore {
     async fn ping(&self) -> StoreResult<()> {
-        Ok(())
-    }
-
-    async fn room_prepare(
-        &self,
-        room: &RoomRef,
-        birth: &Birth,
-        served: &[Served],
-    ) -> StoreResult<()> {
-        let mut rooms = self.lock();
-        let new = || Room {
-            epoch: room.epoch,
-            birth: birth.name,
-            born_at: birth.now,
-            held_until: birth.held_until,
-            ..Room::default()
-        };
-        let was_there = rooms
-            .get(&room.room)
-            .is_some_and(|known| known.epoch == room.epoch);
-        let known = rooms.entry(room.room.clone()).or_insert_with(new);
-        if known.epoch > room.epoch {
-            return Err(StoreError::NoRoom);
-        }
-        if known.epoch < room.epoch {
-            *known = new();
-        }
-        known.add_served(served, was_there);
-        known.seq = known.seq.max(birth.seq);
-        known.is_open |= birth.is_open;
         Ok(())
     }
 

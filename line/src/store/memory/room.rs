@@ -27,9 +27,21 @@ pub(super) struct Held {
     pub(super) keys: VecDeque<OrderKey>,
 }
 
+/// A claim on the making of the room.
+#[derive(Clone, Copy)]
+pub(super) struct Claim {
+    pub(super) process: Uuid,
+    /// When it was heard of last.
+    pub(super) heard_at: Timestamp,
+}
+
 #[derive(Clone, Default)]
 pub(super) struct Room {
     pub(super) epoch: u32,
+    /// Whether its last admission is in: before, it takes nothing else.
+    pub(super) is_made: bool,
+    /// Who makes it, or adds what it lost.
+    pub(super) claim: Option<Claim>,
     pub(super) birth: Uuid,
     pub(super) born_at: Timestamp,
     pub(super) clock: u64,

@@ -5,6 +5,7 @@ mod emptiness;
 mod key_names;
 mod last_pages;
 mod live_keys;
+mod making;
 mod snapshot;
 mod standby;
 
@@ -14,8 +15,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use contract::{PlaceId, Timestamp};
 use redis::streams::StreamRangeReply;
-use redis::{Cmd, ErrorKind, FromRedisValue, RedisError, ServerErrorKind, Value};
-use tokio::time::Instant;
+use redis::{Cmd, ErrorKind, FromRedisValue, RedisError, ServerErrorKind, ToRedisArgs, Value};
 use uuid::Uuid;
 
 use self::args::Args;
@@ -28,21 +28,15 @@ pub use super::link::roots::{Roots, RootsError};
 use super::link::{CONNECTION_TIMEOUT, Link, RESPONSE_TIMEOUT, slot_of};
 use super::scripts::{RoomScript, Scripts};
 use super::{
-    Birth, CLOCKS_APART_MAX, CallOrder, Cursor, EXPIRE_BATCH_MAX, Enter, Entered, Entry, Lapse,
-    Lease, MAKING_MAX, NOTICES_MAX, NoticesRead, OUTCOMES_MAX, OnceOpen, Opening, Popped, RoomRef,
-    RoomStore, Served, ServedState, Standing, StoreError, StoreResult, StoreTime, TickSettings,
-    TickState, reply,
+    CLOCKS_APART_MAX, CallOrder, Cursor, EXPIRE_BATCH_MAX, Enter, Entered, Entry, Lapse, Lease,
+    NOTICES_MAX, NoticesRead, OUTCOMES_MAX, OnceOpen, Opening, Popped, RoomRef, RoomStore,
+    Standing, StoreError, StoreResult, StoreTime, TickSettings, TickState, reply,
 };
 use crate::policy::admission::Bucket;
 use crate::policy::outcome::Outcome;
 use crate::policy::shows::Shows;
 use crate::policy::snapshot::Snapshot;
 use crate::policy::standby::depth;
-
-/// How often a step of making a room is asked for that is not answered.
-const PREPARE_TRIES_MAX: u32 = 3;
-/// Admissions that one `prepare` call carries.
-const SERVED_BATCH: usize = 1000;
 
 /// The line on Redis. Clones share its connections.
 #[derive(Clone)]
@@ -103,35 +97,20 @@ impl RedisStore {
         self.run_on(script, keys.slot(), &own, args).await
     }
 
-    /// Runs a script that removes the lists of all gateways with the other keys of the room.
-    async fn run_on_all<T: FromRedisValue>(
+    /// The keys of a script that removes the lists of all gateways with the other keys of the room.
+    async fn keys_with_lists(
         &self,
         script: &RoomScript,
-        room: &RoomRef,
-        args: &Args,
-    ) -> StoreResult<T> {
-        let of_room = self.keys(room);
+        of_room: &RoomKeys,
+    ) -> StoreResult<Vec<String>> {
         let listed = Cmd::zrange(of_room.gateways(), 0, -1);
         let gateways: Vec<String> = self.ask(of_room.slot(), &listed).await?;
         let lists = gateways
             .iter()
             .filter_map(|gateway| gateway.parse().ok())
             .map(|gateway| of_room.of_gateway(gateway));
-        let mut keys = script.keys(&of_room, None);
-        keys.extend(lists.map(Cow::Owned));
-        self.run_on(script, of_room.slot(), &keys, args).await
-    }
-
-    /// Does one step of making a room. One that was not answered is asked for again, which changes
-    /// nothing if it was done: otherwise all steps before it would be for nothing.
-    async fn prepared(&self, room: &RoomRef, args: &Args) -> StoreResult<u64> {
-        for _ in 1..PREPARE_TRIES_MAX {
-            match self.run_on_all(&self.scripts.prepare, room, args).await {
-                Err(StoreError::Timeout) => {}
-                answer => return answer,
-            }
-        }
-        self.run_on_all(&self.scripts.prepare, room, args).await
+        let own = script.keys(of_room, None).into_iter();
+        Ok(own.map(Cow::into_owned).chain(lists).collect())
     }
 
     /// Runs a script whose keys are in `slot`. A server that does not know the script yet, as
@@ -140,7 +119,7 @@ impl RedisStore {
         &self,
         script: &RoomScript,
         slot: u16,
-        keys: &[Cow<'_, str>],
+        keys: &[impl ToRedisArgs + Sync],
         args: &Args,
     ) -> StoreResult<T> {
         let call = |verb: &str, script: &str| {
@@ -216,64 +195,11 @@ impl RoomStore for RedisStore {
         self.reached().await
     }
 
-    async fn room_prepare(
-        &self,
-        room: &RoomRef,
-        birth: &Birth,
-        served: &[Served],
-    ) -> StoreResult<()> {
-        // A room without admissions is made by one call that carries none.
-        let batches: Vec<_> = served.chunks(SERVED_BATCH).collect();
-        let batches = if batches.is_empty() {
-            vec![&[][..]]
-        } else {
-            batches
-        };
-        let began = Instant::now();
-        for (index, batch) in batches.iter().enumerate() {
-            let stage = match (index == 0, index + 1 == batches.len()) {
-                (true, true) => "first+last",
-                (true, false) => "first",
-                (false, true) => "last",
-                (false, false) => "more",
-            };
-            let mut args = Args::of(room)
-                .number(u8::from(birth.is_open))
-                .number(stage)
-                .number(birth.name)
-                .time(birth.now.plus(began.elapsed()))
-                .ms(MAKING_MAX)
-                .number(birth.seq)
-                // Counted from when the line is whole: a long log takes its time.
-                .time(
-                    birth
-                        .held_until
-                        .map_or(Timestamp::EPOCH, |until| until.plus(began.elapsed())),
-                );
-            for served in *batch {
-                let (word, until) = match served.state {
-                    ServedState::Over => ("over", Timestamp::EPOCH),
-                    ServedState::Called(claim_by) => ("called", claim_by),
-                    ServedState::Active(until) => ("active", until),
-                    ServedState::Missed(until) => ("missed", until),
-                    ServedState::Left => ("left", Timestamp::EPOCH),
-                };
-                args = args
-                    .number(served.seq)
-                    .place(served.place)
-                    .number(served.key.get())
-                    .time(served.called_at)
-                    .number(word)
-                    .time(until);
-            }
-            self.prepared(room, &args).await?;
-        }
-        Ok(())
-    }
-
     async fn room_forget(&self, room: &RoomRef) -> StoreResult<()> {
-        self.run_on_all::<u64>(&self.scripts.forget, room, &Args::of(room))
-            .await?;
+        let (forget, keys) = (&self.scripts.forget, self.keys(room));
+        let all = self.keys_with_lists(forget, &keys).await?;
+        let args = Args::of(room);
+        self.run_on::<u64>(forget, keys.slot(), &all, &args).await?;
         Ok(())
     }
 

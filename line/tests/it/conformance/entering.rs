@@ -1,7 +1,8 @@
 //! Joining, looking, and coming back to a place.
 
 use line::policy::order::LIVE_BASE;
-use line::store::{Birth, ENTER_BATCH_MAX, Enter, Entered, Entry, OnceOpen, Standing};
+use line::store::{ENTER_BATCH_MAX, Enter, Entered, Entry, OnceOpen, Standing};
+use test_support::making::{Birth, room_make};
 
 use super::{Line, START, at, birth, entry, key, live, place, served, waiting};
 
@@ -153,7 +154,7 @@ pub(super) async fn a_room_made_again_is_open_if_it_was(line: Line) {
         is_open: true,
         ..birth(78)
     };
-    let prepare = line.store.room_prepare(&line.room, &opened, &[]);
+    let prepare = room_make(&*line.store, &line.room, &opened, &[]);
     prepare.await.unwrap();
     line.confirm(1, 0, 99).await;
     let draws = Entry {

@@ -7,6 +7,7 @@ mod entering;
 mod last_pages;
 mod leaving;
 mod live_keys;
+mod making;
 mod notices;
 mod outcomes;
 mod presence;
@@ -31,9 +32,10 @@ use line::store::keys::RoomKeys;
 use line::store::memory::MemoryStore;
 use line::store::redis::RedisStore;
 use line::store::{
-    Birth, CallOrder, Enter, Entered, Entry, Lease, OnceOpen, Opening, RoomRef, RoomStore, Served,
+    CallOrder, Enter, Entered, Entry, Lease, OnceOpen, Opening, RoomRef, RoomStore, Served,
     ServedState, Standing, StoreError, StoreResult, TickSettings, TickState,
 };
+use test_support::making::{Birth, room_make};
 use test_support::redis::{redis_prefix, redis_store, redis_url};
 use uuid::Uuid;
 
@@ -174,7 +176,7 @@ impl Line {
     async fn prepare(&self, served: &[Served]) {
         let seq = served.last().map_or(0, |last| last.seq);
         let birth = Birth { seq, ..birth(77) };
-        let prepared = self.store.room_prepare(&self.room, &birth, served);
+        let prepared = room_make(&*self.store, &self.room, &birth, served);
         prepared.await.unwrap();
         self.confirm(1, 0, u64::from(u32::MAX)).await;
     }
@@ -428,6 +430,13 @@ conformance! {
         stand_by_keeps_to_cap_and_rate_and_all_calls_draw_on_its_meter
         stand_by_waits_for_what_is_on_its_way
         a_leader_sees_whose_batch_is_pending;
+    making:
+        whoever_makes_a_room_is_not_disturbed
+        another_process_goes_on_where_one_that_died_stopped
+        a_room_that_is_being_made_takes_nothing_else
+        a_room_of_a_later_epoch_is_made_at_once
+        a_page_that_is_repeated_changes_nothing
+        what_a_room_lost_is_added_by_one_process_at_a_time;
     rebuilding:
         a_room_at_another_epoch_takes_nothing
         a_forgotten_room_is_gone

@@ -1,7 +1,8 @@
 //! What became of admissions.
 
 use line::policy::outcome::{Fate, Outcome};
-use line::store::{Birth, Enter, Served, ServedState, Standing};
+use line::store::{Enter, Served, ServedState, Standing};
+use test_support::making::{Birth, room_make};
 
 use super::{GRACE, Line, SESSION, START, at, birth, entry, live, order, place, served, waiting};
 
@@ -77,7 +78,7 @@ pub(super) async fn what_was_written_down_is_how_a_room_made_again_stands(line: 
         seq: 2,
         ..birth(78)
     };
-    let prepared = line.store.room_prepare(&line.room, &birth, &log).await;
+    let prepared = room_make(&*line.store, &line.room, &birth, &log).await;
     prepared.unwrap();
     line.confirm(1, 10, 99).await;
     let missed = Standing::Missed {

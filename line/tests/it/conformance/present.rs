@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use contract::Timestamp;
 use line::policy::order::{KeyRange, OrderKey};
-use line::store::{Birth, EXPIRE_BATCH_MAX, Enter, Entry, OnceOpen, Standing};
+use line::store::{EXPIRE_BATCH_MAX, Enter, Entry, OnceOpen, Standing};
+use test_support::making::{Birth, room_make};
 
 use super::{ABSENCE, Line, START, at, birth, entry, gateway, key, live, place, waiting};
 
@@ -164,7 +165,7 @@ pub(super) async fn where_it_is_not_known_who_was_present_every_draw_holds(line:
     };
     let again = async |birth: Birth| {
         line.store.room_forget(&line.room).await.unwrap();
-        let prepared = line.store.room_prepare(&line.room, &birth, &[]);
+        let prepared = room_make(&*line.store, &line.room, &birth, &[]);
         prepared.await.unwrap();
     };
     // A room that was made again since the opening, and one that does not ask.

@@ -1,8 +1,9 @@
 //! Making a room, forgetting it, and adding what the log knows.
 
 use line::store::{
-    Birth, Enter, Lease, Notice, Popped, RoomRef, Served, ServedState, Standing, TickSettings,
+    Enter, Lease, Notice, Popped, RoomRef, Served, ServedState, Standing, TickSettings,
 };
+use test_support::making::{Birth, room_make};
 use uuid::Uuid;
 
 use super::{
@@ -19,8 +20,7 @@ pub(super) async fn a_room_at_another_epoch_takes_nothing(line: Line) {
     let newborn = birth(78);
     let looks = [entry(place(1), None, Enter::Look)];
     assert_refused(&line.store.places_enter(&newer, START, 0, &looks).await);
-    line.store
-        .room_prepare(&newer, &newborn, &[])
+    room_make(&*line.store, &newer, &newborn, &[])
         .await
         .unwrap();
     let old = &line.room;
@@ -57,7 +57,7 @@ pub(super) async fn a_room_at_another_epoch_takes_nothing(line: Line) {
     assert_refused(&line.store.session_renew(old, START, place(1), at(1)).await);
     assert_refused(&line.store.session_end(old, START, place(1)).await);
     assert_refused(&line.store.snapshot_take(old, START).await);
-    assert_refused(&line.store.room_prepare(old, &birth(79), &[]).await);
+    assert_refused(&room_make(&*line.store, old, &birth(79), &[]).await);
     // The new epoch began empty.
     let entered = line.store.places_enter(&newer, START, 0, &looks).await;
     assert_eq!(entered.unwrap()[0].unwrap().standing, Standing::Unknown);
@@ -201,7 +201,7 @@ pub(super) async fn the_end_of_the_log_is_known_also_without_its_admissions(line
         ..birth(78)
     };
     let log: Vec<_> = (1..=1500).map(|n| served(n, n, live(n), None)).collect();
-    let prepare = line.store.room_prepare(&line.room, &of_another_room, &log);
+    let prepare = room_make(&*line.store, &line.room, &of_another_room, &log);
     prepare.await.unwrap();
     assert_eq!(line.tick(START).await.seq, 3000);
     // Nor does it go back.
@@ -215,11 +215,11 @@ pub(super) async fn a_room_made_again_holds_its_calls(line: Line) {
         held_until: Some(at(5)),
         ..birth(78)
     };
-    let prepare = line.store.room_prepare(&line.room, &holding, &[]);
+    let prepare = room_make(&*line.store, &line.room, &holding, &[]);
     prepare.await.unwrap();
     assert_eq!(line.tick(START).await.held_until, None, "it is there");
     line.store.room_forget(&line.room).await.unwrap();
-    let prepare = line.store.room_prepare(&line.room, &holding, &[]);
+    let prepare = room_make(&*line.store, &line.room, &holding, &[]);
     prepare.await.unwrap();
     assert_eq!(line.tick(START).await.held_until, Some(at(5)));
 }
@@ -266,7 +266,7 @@ pub(super) async fn a_room_made_again_is_not_forgotten_with_the_old_one(line: Li
         ..line.room.clone()
     };
     let newborn = birth(78);
-    let prepared = line.store.room_prepare(&newer, &newborn, &[]);
+    let prepared = room_make(&*line.store, &newer, &newborn, &[]);
     prepared.await.unwrap();
     let old = line.room.clone();
     let line = Line {

@@ -3,9 +3,10 @@
 use contract::PlaceId;
 use line::store::standby::{Closed, StandbyOrder, StandbyPopped};
 use line::store::{Notice, Standing};
+use test_support::making::{Birth, room_make};
 use uuid::Uuid;
 
-use super::{Birth, Enter, Line, RATE, SESSION, START, at, birth, entry, live, order, place};
+use super::{Enter, Line, RATE, SESSION, START, at, birth, entry, live, order, place};
 
 fn straight(batch: u128, places: impl IntoIterator<Item = u64>, cap: u64) -> StandbyOrder {
     StandbyOrder {
@@ -151,7 +152,7 @@ pub(super) async fn stand_by_waits_for_what_is_on_its_way(line: Line) {
         is_open: true,
         ..birth(78)
     };
-    line.store.room_prepare(room, &birth, &[]).await.unwrap();
+    room_make(&*line.store, room, &birth, &[]).await.unwrap();
     line.confirm(2, 9, u64::from(u32::MAX)).await;
     assert_eq!(
         closed(&line, 3, &straight(6, [2], 9)).await,

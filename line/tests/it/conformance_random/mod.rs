@@ -13,11 +13,12 @@ use line::policy::order::{KeyRange, LIVE_BASE, OrderKey};
 use line::policy::shows::Shows;
 use line::store::standby::StandbyOrder;
 use line::store::{
-    Birth, CallOrder, Cursor, Enter, Entry, Lapse, Lease, OnceOpen, Opening, RoomRef, RoomStore,
-    Served, ServedState, StoreError, StoreResult, TickSettings,
+    CallOrder, Cursor, Enter, Entry, Lapse, Lease, OnceOpen, Opening, RoomRef, RoomStore, Served,
+    ServedState, StoreError, StoreResult, TickSettings,
 };
 use proptest::prelude::*;
 use proptest::test_runner::TestCaseError;
+use test_support::making::{Birth, room_make};
 use uuid::Uuid;
 
 use crate::conformance::Backing;
@@ -367,7 +368,7 @@ impl Subject {
             is_open: served == 2,
             held_until: (served == 1).then(|| self.later(1)),
         };
-        let prepared = self.store.room_prepare(&self.room, &birth, &log).await;
+        let prepared = room_make(&*self.store, &self.room, &birth, &log).await;
         shown(prepared)
     }
 

@@ -11,7 +11,7 @@ use line::policy::order::KeyRange;
 use line::policy::outcome::{Fate, Outcome};
 use line::records::durable::DurableLine;
 use line::records::{
-    Admission, AdmissionBatch, Appended, AuditEntry, LogHead, RecordsError, RoomRecord,
+    Admission, AdmissionBatch, Appended, AuditEntry, LogHead, NotedRoom, RecordsError, RoomRecord,
 };
 use uuid::Uuid;
 
@@ -211,6 +211,15 @@ impl DurableLine for MemoryLog {
                 }
             }
         })
+    }
+
+    // Nothing is simulated for so long that outcomes are forgotten.
+    async fn outcomes_room(&self, _: Option<&RoomId>) -> Result<Option<NotedRoom>, RecordsError> {
+        Ok(None)
+    }
+
+    async fn outcomes_forget(&self, _: &RoomId, _: u64, _: u64) -> Result<u64, RecordsError> {
+        Ok(0)
     }
 
     async fn seed_reveal(

@@ -2,7 +2,11 @@
 
 use std::time::Duration;
 
-use line::store::{Enter, Entry, OnceOpen, RoomStore, Standing};
+use line::WorkError;
+use line::store::{
+    Enter, Entry, MAKING_MAX, Making as _, OnceOpen, RoomStore, Standing, StoreError,
+};
+use uuid::Uuid;
 
 use super::log::filled;
 use super::run::World;
@@ -41,6 +45,56 @@ async fn a_line_is_made_again_once_although_door_and_leader_ask() {
     world.store.wipe();
     room.rebuild().await.unwrap();
     assert_eq!(standing(&world, 1).await, Standing::Ended);
+}
+
+#[tokio::test]
+async fn one_process_of_several_makes_a_line_again() {
+    let world = World::new();
+    world.log.fill((0..LONG).map(|_| world.now()));
+    let [here, there] = [0, 1].map(|gateway| world.gateways[gateway].room.clone());
+    let (made, refused) = tokio::join!(here.rebuild(), there.rebuild());
+    made.unwrap();
+    let is_refused = matches!(refused, Err(WorkError::Store(StoreError::NoRoom)));
+    assert!(is_refused, "{refused:?}");
+    let read = world.log.read_count();
+    assert!((LONG..LONG + 30).contains(&read), "{read} were read");
+    // To the other one it is there.
+    there.rebuild().await.unwrap();
+    assert!(world.log.read_count() < LONG + 60);
+    assert_eq!(standing(&world, LONG).await, Standing::Ended);
+}
+
+#[tokio::test]
+async fn another_process_goes_on_with_a_line_when_the_one_that_made_it_dies() {
+    /// What is read before it is in the store: two batches.
+    const ON_THE_WAY: u64 = 20_000;
+    let mut world = World::new();
+    world.log.fill((0..LONG).map(|_| world.now()));
+    let [here, there] = [0, 1].map(|gateway| world.gateways[gateway].room.clone());
+    let log = world.log.clone();
+    tokio::select! {
+        biased;
+        made = here.rebuild() => panic!("{made:?} before half of it was read"),
+        () = async { while log.read_count() < LONG / 2 { tokio::task::yield_now().await; } } => {}
+    }
+    let read = log.read_count();
+    let refused = there.rebuild().await;
+    assert!(refused.is_err(), "it may live");
+    world.advance(MAKING_MAX);
+    let (at, now) = (there.store_ref(), world.now());
+    let looking = world.store.making_begin(&at, Uuid::max(), now);
+    let has = looking.await.unwrap();
+    assert!(
+        has + ON_THE_WAY + 30 >= read,
+        "{has} in the store of {read} read"
+    );
+    world.advance(MAKING_MAX);
+    there.rebuild().await.unwrap();
+    let read = log.read_count();
+    assert!(read < LONG + ON_THE_WAY + 60, "{read} were read");
+    for seq in [1, has, has + 1, LONG] {
+        assert_eq!(standing(&world, seq).await, Standing::Ended, "{seq}");
+    }
 }
 
 #[tokio::test]
