@@ -3,6 +3,7 @@
 use std::sync::LazyLock;
 
 use contract::Timestamp;
+use contract::booking::Venue;
 use data_encoding::HEXUPPER;
 use include_dir::{Dir, include_dir};
 use minijinja::syntax::SyntaxConfig;
@@ -36,6 +37,7 @@ static ENGINE: LazyLock<Environment<'static>> = LazyLock::new(|| {
     engine.add_filter("money", |minor: i64, currency: String| {
         crate::money::money(minor, &currency)
     });
+    engine.add_filter("map_url", map_url);
     engine.add_filter("when", when);
     engine.add_filter("until", |at: String, now: String| {
         Ok::<_, Error>(moment::span(instant(&at)?.since(instant(&now)?)))
@@ -57,6 +59,16 @@ fn when(at: &str, time_zone: &str, form: &str) -> Result<String, Error> {
         _ => return Err(ErrorKind::InvalidOperation.into()),
     };
     Ok(moment::when(instant(at)?, time_zone, form))
+}
+
+/// The map of the venue with this name.
+fn map_url(name: String, address: String, latitude: Option<f64>, longitude: Option<f64>) -> String {
+    crate::map::map_url(&Venue {
+        name,
+        address,
+        latitude,
+        longitude,
+    })
 }
 
 fn instant(text: &str) -> Result<Timestamp, Error> {

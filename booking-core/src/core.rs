@@ -19,6 +19,7 @@ use crate::payments::resolution::Answer;
 use crate::randomness::Randomness;
 use crate::rooms::RoomDirectory;
 use crate::set_aside::SetAside;
+use crate::ticket_files::Press;
 use crate::tickets::TicketSigner;
 
 /// The state of the booking core.
@@ -54,6 +55,8 @@ pub(crate) struct Core {
     pub(crate) limits: Limits,
     /// One permit for each map that is being rendered or compressed.
     pub(crate) rendering: Semaphore,
+    /// Renders tickets as PDF.
+    pub(crate) press: Press,
     /// Catalogue documents and pages that are the same for everyone, compressed once.
     pub(crate) documents: RecentDocuments,
     /// One permit for each page that reads what its reader holds.

@@ -159,6 +159,7 @@ mod tests {
             payment_provider = "stripe"
             signing_keys = "/does/not/exist.pem"
             ca_file = "/does/not/exist.pem"
+            ticket_fonts = "/does/not/exist.otf"
             data_dir = "/dev/null"
             log = "["
             log_format = "xml"
@@ -176,7 +177,7 @@ mod tests {
             panic!("accepted")
         };
         let text = problems.to_string();
-        assert!(text.contains("has 18 problems;"), "{text}");
+        assert!(text.contains("has 19 problems;"), "{text}");
         for name in [
             "the settings file",
             "ROPELINE_LISTEN",
@@ -185,6 +186,7 @@ mod tests {
             "ROPELINE_PAYMENT_PROVIDER",
             "ROPELINE_SIGNING_KEYS",
             "ROPELINE_CA_FILE",
+            "ROPELINE_TICKET_FONTS",
             "ROPELINE_DATA_DIR",
             "ROPELINE_LOG:",
             "ROPELINE_LOG_FORMAT",
