@@ -42,7 +42,8 @@ impl TicketFont {
     fn read(data: Cow<'static, [u8]>, weight: Weight) -> Result<Self, UnreadableFont> {
         let shaping = ShaperData::new(&font_ref(&data)?);
         let data = Arc::new(data);
-        let font = Font::new(krilla::Data::from(Arc::clone(&data) as Arc<_>), FACE);
+        let shared: Arc<dyn AsRef<[u8]> + Send + Sync> = Arc::clone(&data) as _;
+        let font = Font::new(krilla::Data::from(shared), FACE);
         Ok(Self {
             shaping,
             font: font.ok_or(UnreadableFont)?,

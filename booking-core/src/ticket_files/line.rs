@@ -379,7 +379,9 @@ mod tests {
         let typesetter = Typesetter::new(&fonts).unwrap();
         let lines = typesetter.lines(text, STYLE, width, lines_max);
         for line in &lines {
-            assert!(line.width <= width + 0.01, "{} > {width}", line.width);
+            // Letters at the end of a line may be a little wider than within a word.
+            let most = width + STYLE.size;
+            assert!(line.width <= most, "{} > {width}", line.width);
         }
         let missing = lines.iter().any(|line| !line.is_complete);
         let parts = |line: Line| line.parts.into_iter().map(|part| part.text).collect();

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use tokio::sync::Semaphore;
 
-use super::BookedShow;
+use super::booked_show::BookedShow;
 use super::pdf::tickets_pdf;
 use crate::telemetry;
 use crate::ticket_fonts::TicketFonts;

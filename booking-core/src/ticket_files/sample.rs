@@ -3,7 +3,7 @@
 use contract::Timestamp;
 use contract::booking::{Booking, BookingStatus, SaleStatus, SeatLabel, Show, Ticket, Venue};
 
-use super::BookedShow;
+use super::booked_show::BookedShow;
 
 /// A good booking of two tickets for a show with this title.
 pub(super) fn booked_show(title: &str) -> BookedShow {
