@@ -1,9 +1,15 @@
-//! One page of a PDF: where things stand on the paper. Black on white, for any printer.
+//! One page of a PDF: where things stand on the paper, and what screen readers make of it. Black on
+//! white, for any printer.
+
+use std::num::NonZeroU16;
 
 use krilla::color::luma;
 use krilla::geom::{PathBuilder, Rect};
 use krilla::paint::{Fill, Stroke};
 use krilla::surface::Surface;
+use krilla::tagging::{
+    Artifact, ArtifactType, ContentTag, Identifier, Node, SpanTag, Tag, TagGroup, TagKind,
+};
 
 use super::line::{Line, Style, Typesetter};
 use crate::ticket_fonts::Weight;
@@ -44,6 +50,8 @@ pub(super) struct Block {
 pub(super) struct Link {
     pub(super) area: Rect,
     pub(super) to: String,
+    /// The lines that are the link, for screen readers.
+    pub(super) lines: Vec<Node>,
 }
 
 impl Block {
@@ -106,6 +114,8 @@ pub(super) struct Pen<'a, 'b> {
     /// The top of what comes next.
     pub(super) y: f32,
     pub(super) links: Vec<Link>,
+    /// What was drawn, in the order in which screen readers read it.
+    pub(super) read: Vec<TagGroup>,
 }
 
 impl<'a, 'b> Pen<'a, 'b> {
@@ -115,6 +125,7 @@ impl<'a, 'b> Pen<'a, 'b> {
             surface,
             y: MARGIN,
             links: Vec::new(),
+            read: Vec::new(),
         }
     }
 
@@ -124,24 +135,54 @@ impl<'a, 'b> Pen<'a, 'b> {
 
     /// Draws `block` at `x`; lines from right to left end at `x + width`.
     pub(super) fn block(&mut self, block: &Block, x: f32, width: f32) {
+        self.block_as(Tag::P, block, x, width);
+    }
+
+    /// Draws `block` as what the page is about.
+    pub(super) fn heading(&mut self, block: &Block, x: f32, width: f32) {
+        self.block_as(Tag::Hn(NonZeroU16::MIN, None), block, x, width);
+    }
+
+    fn block_as(&mut self, tag: impl Into<TagKind>, block: &Block, x: f32, width: f32) {
+        let lines = self.lines(block, x, width);
+        if !lines.is_empty() {
+            self.read.push(TagGroup::with_children(tag, lines));
+        }
+    }
+
+    fn lines(&mut self, block: &Block, x: f32, width: f32) -> Vec<Node> {
+        let mut drawn = Vec::new();
         for line in &block.lines {
             let x = if line.is_rtl {
                 x + width - line.width
             } else {
                 x
             };
-            line.draw(self.surface, x, self.y + block.style.size * ASCENT);
+            let y = self.y + block.style.size * ASCENT;
+            drawn.push(Node::Leaf(self.line(line, x, y)));
             self.y += block.line_height();
         }
+        drawn
+    }
+
+    fn line(&mut self, line: &Line, x: f32, y: f32) -> Identifier {
+        let drawn = self
+            .surface
+            .start_tagged(ContentTag::Span(SpanTag::empty()));
+        line.draw(self.surface, x, y);
+        self.surface.end_tagged();
+        drawn
     }
 
     /// Draws `block` with its lines ending at `x`, without moving on.
     pub(super) fn block_ending_at(&mut self, block: &Block, x: f32) {
         let mut y = self.y + block.style.size * ASCENT;
+        let mut drawn = Vec::new();
         for line in &block.lines {
-            line.draw(self.surface, x - line.width, y);
+            drawn.push(Node::Leaf(self.line(line, x - line.width, y)));
             y += block.line_height();
         }
+        self.read.push(TagGroup::with_children(Tag::P, drawn));
     }
 
     /// Draws `block` as a link.
@@ -151,20 +192,40 @@ impl<'a, 'b> Pen<'a, 'b> {
             .lines
             .iter()
             .fold(0.0, |width: f32, line| width.max(line.width));
-        self.block(block, x, width);
-        if let Some(area) = Rect::from_xywh(x, top, width, height) {
-            self.links.push(Link {
+        let lines = self.lines(block, x, width);
+        match Rect::from_xywh(x, top, width, height) {
+            Some(area) => self.links.push(Link {
                 area,
                 to: to.to_owned(),
-            });
+                lines,
+            }),
+            None => self.read.push(TagGroup::with_children(Tag::P, lines)),
         }
     }
 
     /// A line across the page.
     pub(super) fn rule(&mut self) {
         if let Some(bar) = Rect::from_xywh(MARGIN, self.y, TEXT_WIDTH, RULE_WIDTH) {
+            self.start_ornament();
             self.fill([bar]);
+            self.surface.end_tagged();
         }
+    }
+
+    /// What screen readers leave out begins.
+    fn start_ornament(&mut self) {
+        let ornament = Artifact::with_kind(ArtifactType::Layout);
+        let _ornament = self.surface.start_tagged(ContentTag::Artifact(ornament));
+    }
+
+    /// A picture of filled areas, which is read as `told`.
+    pub(super) fn picture(&mut self, areas: impl IntoIterator<Item = Rect>, told: &str) {
+        let drawn = self.surface.start_tagged(ContentTag::Other);
+        self.fill(areas);
+        self.surface.end_tagged();
+        let tag = Tag::Figure(Some(told.to_owned()));
+        self.read
+            .push(TagGroup::with_children(tag, vec![Node::Leaf(drawn)]));
     }
 
     /// A frame of `height` around what is drawn next.
@@ -181,13 +242,15 @@ impl<'a, 'b> Pen<'a, 'b> {
             width: 2.0 * RULE_WIDTH,
             ..Stroke::default()
         }));
+        self.start_ornament();
         self.surface.draw_path(&path);
+        self.surface.end_tagged();
         self.surface.set_stroke(None);
         self.surface.set_fill(Some(black()));
     }
 
     /// Fills all of `areas` as one shape, so that no seams show between those that touch.
-    pub(super) fn fill(&mut self, areas: impl IntoIterator<Item = Rect>) {
+    fn fill(&mut self, areas: impl IntoIterator<Item = Rect>) {
         let mut path = PathBuilder::new();
         for area in areas {
             path.push_rect(area);

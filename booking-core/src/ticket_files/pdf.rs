@@ -7,6 +7,7 @@ use krilla::annotation::{Annotation, LinkAnnotation, Target};
 use krilla::geom::Rect;
 use krilla::metadata::Metadata;
 use krilla::page::{Page, PageSettings};
+use krilla::tagging::{Node, Tag, TagGroup, TagTree};
 use pages::map::map_url;
 use pages::money::money;
 use qrcode::Color;
@@ -27,6 +28,8 @@ const QUIET_ZONE: usize = 4;
 const COLUMN_GAP: f32 = 24.0;
 /// Height of the foot of a page.
 const FOOT_HEIGHT: f32 = 84.0;
+/// Of what is written around titles and names.
+const LANGUAGE: &str = "en";
 /// Shares of the width for section, row and seat.
 const SEAT_COLUMNS: [f32; 3] = [0.52, 0.26, 0.22];
 
@@ -59,7 +62,7 @@ pub(super) fn tickets_pdf(booked: &BookedShow, fonts: &TicketFonts) -> Result<Re
     document.set_metadata(
         Metadata::new()
             .title(title.replace(char::is_control, " "))
-            .language("en".to_owned())
+            .language(LANGUAGE.to_owned())
             .creator("Ropeline".to_owned()),
     );
     let tickets: Vec<Option<&Ticket>> = match booked.booking.tickets.as_slice() {
@@ -67,6 +70,7 @@ pub(super) fn tickets_pdf(booked: &BookedShow, fonts: &TicketFonts) -> Result<Re
         tickets => tickets.iter().map(Some).collect(),
     };
     let mut is_complete = true;
+    let mut read = TagTree::new().with_lang(Some(LANGUAGE.to_owned()));
     for (index, ticket) in tickets.iter().enumerate() {
         let settings = PageSettings::from_wh(PAGE_WIDTH, PAGE_HEIGHT)
             .ok_or_else(|| PdfError::Written("the page has no size".to_owned()))?;
@@ -79,19 +83,32 @@ pub(super) fn tickets_pdf(booked: &BookedShow, fonts: &TicketFonts) -> Result<Re
             index,
             count: tickets.len(),
         };
-        let (links, sheet_is_complete) = sheet.draw(&mut page)?;
-        is_complete &= sheet_is_complete;
-        for Link { area, to } in links {
-            let target = Target::Action(Action::Link(LinkAction::new(to)));
-            let link = LinkAnnotation::new(area, target);
-            page.add_annotation(Annotation::new_link(link, None));
+        let drawn = sheet.draw(&mut page)?;
+        is_complete &= drawn.is_complete;
+        let mut section = TagGroup::new(Tag::Section);
+        section.children = drawn.read.into_iter().map(Node::Group).collect();
+        for link in drawn.links {
+            section.push(annotated(&mut page, link));
         }
+        read.push(section);
         page.finish();
     }
+    document.set_tag_tree(read);
     let bytes = document
         .finish()
         .map_err(|error| PdfError::Written(format!("{error:?}")))?;
     Ok(Rendered { bytes, is_complete })
+}
+
+/// Adds the link to the page.
+fn annotated(page: &mut Page<'_>, link: Link) -> TagGroup {
+    let Link { area, to, lines } = link;
+    let told = Some(to.clone());
+    let target = Target::Action(Action::Link(LinkAction::new(to)));
+    let annotation = Annotation::new_link(LinkAnnotation::new(area, target), told);
+    let mut group = TagGroup::with_children(Tag::Link, lines);
+    group.push(page.add_tagged_annotation(annotation));
+    group
 }
 
 /// What all pages say alike.
@@ -139,9 +156,16 @@ struct Sheet<'a> {
     count: usize,
 }
 
+/// What is left to do for a page that was drawn.
+struct Drawn {
+    links: Vec<Link>,
+    read: Vec<TagGroup>,
+    /// Whether there was a font for every letter.
+    is_complete: bool,
+}
+
 impl Sheet<'_> {
-    /// Draws the page. Returns its links, and whether there was a font for every letter.
-    fn draw(&self, page: &mut Page<'_>) -> Result<(Vec<Link>, bool), PdfError> {
+    fn draw(&self, page: &mut Page<'_>) -> Result<Drawn, PdfError> {
         let mut surface = page.surface();
         let mut pen = Pen::new(&mut surface);
         self.head(&mut pen);
@@ -159,9 +183,13 @@ impl Sheet<'_> {
             }
         }
         self.foot(&mut pen, is_complete);
-        let links = pen.links;
+        let drawn = Drawn {
+            links: pen.links,
+            read: pen.read,
+            is_complete,
+        };
         surface.finish();
-        Ok((links, is_complete))
+        Ok(drawn)
     }
 
     fn block(&self, text: &str, style: super::line::Style, width: f32, lines_max: usize) -> Block {
@@ -180,7 +208,7 @@ impl Sheet<'_> {
         pen.gap(4.0);
         pen.rule();
         pen.gap(16.0);
-        pen.block(&head.title, MARGIN, TEXT_WIDTH);
+        pen.heading(&head.title, MARGIN, TEXT_WIDTH);
         pen.gap(6.0);
         pen.block(&head.starts, MARGIN, TEXT_WIDTH);
         pen.gap(6.0);
@@ -235,7 +263,7 @@ impl Sheet<'_> {
     /// The QR code of `text`, and beside it what to do with it.
     fn code(&self, pen: &mut Pen<'_, '_>, text: &str) -> Result<(), PdfError> {
         let top = pen.y;
-        pen.fill(modules(text, MARGIN, top)?);
+        pen.picture(modules(text, MARGIN, top)?, "QR code of the ticket");
         let x = MARGIN + CODE_SIDE + COLUMN_GAP;
         let width = TEXT_WIDTH - CODE_SIDE - COLUMN_GAP;
         pen.gap(16.0);

@@ -60,6 +60,15 @@ impl PdfReader {
         pages.map(str::to_owned).collect()
     }
 
+    /// Whether screen readers are told what is a heading, a picture, a link.
+    pub(crate) fn is_tagged(&self) -> bool {
+        let pdf = self.directory.path().join("tickets.pdf");
+        let told = output("pdfinfo", &["-"], &pdf);
+        let told = String::from_utf8_lossy(&told).into_owned();
+        told.lines()
+            .any(|line| line.replace(' ', "") == "Tagged:yes")
+    }
+
     /// The texts of the QR codes, as a camera reads them from a page.
     pub(crate) fn codes(&self) -> Vec<String> {
         let pdf = self.directory.path().join("tickets.pdf");

@@ -97,6 +97,7 @@ async fn every_ticket_has_a_page_with_its_seat_and_a_code_that_opens_the_door() 
             assert!(lines.contains(&line), "{line} is missing from: {page}");
         }
     }
+    assert!(reader.is_tagged());
     let signed: Vec<&str> = booking["tickets"]
         .as_array()
         .unwrap()
