@@ -299,6 +299,24 @@ mod tests {
     }
 
     #[test]
+    fn a_font_of_tickets_is_a_font() {
+        let directory = tempfile::tempdir().unwrap();
+        let (font, text) = (
+            directory.path().join("a.otf"),
+            directory.path().join("b.otf"),
+        );
+        std::fs::write(&font, b"OTTO and what a font has").unwrap();
+        std::fs::write(&text, b"no font").unwrap();
+        let named = |file: &std::path::Path| format!("ticket_fonts = \"{}\"", file.display());
+        assert_eq!(good(&named(&font)).ticket_fonts, [font]);
+        let why = refused(&named(&text));
+        assert!(
+            why.contains("ROPELINE_TICKET_FONTS") && why.contains("no TrueType"),
+            "{why}"
+        );
+    }
+
+    #[test]
     fn a_short_admin_token_is_warned_about_and_works() {
         let config = good("admin_token = \"secret\"");
         assert_eq!(config.admin_token.as_deref(), Some("secret"));
