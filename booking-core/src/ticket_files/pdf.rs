@@ -362,3 +362,46 @@ fn modules(text: &str, left: f32, top: f32) -> Result<Vec<Rect>, QrError> {
 fn points(modules: usize) -> f32 {
     f32::from(u16::try_from(modules).unwrap_or(u16::MAX))
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::ticket_files::sample::booked_show;
+
+    fn rendered(booked: &BookedShow) -> Rendered {
+        tickets_pdf(booked, &TicketFonts::default()).unwrap()
+    }
+
+    #[test]
+    fn the_same_booking_makes_the_same_file() {
+        let booked = booked_show("Eras");
+        let first = rendered(&booked);
+        assert!(first.is_complete && first.bytes.starts_with(b"%PDF-"));
+        assert_eq!(first.bytes, rendered(&booked).bytes);
+    }
+
+    #[test]
+    fn further_fonts_are_asked_for_what_the_first_do_not_have() {
+        let booked = booked_show("Eras");
+        // A font twice changes nothing: the first that has a letter is taken.
+        let twice = TicketFonts::with([include_bytes!("../../fonts/NotoSans-Bold.ttf").to_vec()]);
+        let again = tickets_pdf(&booked, &twice.unwrap()).unwrap();
+        assert_eq!(again.bytes, rendered(&booked).bytes);
+        assert!(!rendered(&booked_show("東京")).is_complete);
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(16))]
+        #[test]
+        fn any_texts_make_a_pdf(title in ".{0,200}", place in ".{0,200}", row in ".{1,32}") {
+            let mut booked = booked_show(&title);
+            booked.show.venue.name.clone_from(&place);
+            booked.show.venue.address = place;
+            let seat = booked.booking.tickets[0].seat.as_mut().unwrap();
+            (seat.section, seat.row) = (title, row);
+            prop_assert!(tickets_pdf(&booked, &TicketFonts::default()).is_ok());
+        }
+    }
+}
