@@ -7,6 +7,8 @@ use pages::map::{map_url, place};
 
 use super::booked_show::{BookedShow, Validity, seat_in_words};
 
+/// Octets of a line without its end.
+const LINE_OCTETS_MAX: usize = 75;
 /// How long before the start the calendar reminds of the show: time to go there.
 const REMIND_BEFORE: TimeDelta = TimeDelta::hours(2);
 
@@ -23,7 +25,27 @@ pub(crate) fn calendar(booked: &BookedShow) -> String {
         calendar.append_property(Property::new(name, value));
     }
     calendar.push(event(booked));
-    calendar.to_string()
+    folded(&calendar.to_string())
+}
+
+/// `text` with its content lines folded anew: the library lets the last part of a line be one octet
+/// longer than RFC 5545 advises.
+fn folded(text: &str) -> String {
+    let mut folded = String::with_capacity(text.len());
+    let unfolded = text.replace("\r\n ", "");
+    for line in unfolded.split_terminator("\r\n") {
+        let mut room = LINE_OCTETS_MAX;
+        for letter in line.chars() {
+            if letter.len_utf8() > room {
+                folded.push_str("\r\n ");
+                room = LINE_OCTETS_MAX - 1;
+            }
+            room -= letter.len_utf8();
+            folded.push(letter);
+        }
+        folded.push_str("\r\n");
+    }
+    folded
 }
 
 fn event(booked: &BookedShow) -> Event {

@@ -35,12 +35,10 @@ pub(crate) fn content_disposition(
         "" => format!("{code}.{ending}"),
         title => format!("{title} {code}.{ending}"),
     };
-    let full = named(clean(title));
-    let plain: String = title
-        .chars()
-        .map(|letter| if letter.is_ascii() { letter } else { ' ' })
-        .collect();
-    let plain = named(clean(&plain));
+    let full = clean(title);
+    let ascii = |letter: char| if letter.is_ascii() { letter } else { ' ' };
+    let plain = named(clean(&full.chars().map(ascii).collect::<String>()));
+    let full = named(full);
     let text = format!(
         "{kind}; filename=\"{plain}\"; filename*=UTF-8''{}",
         encoded(&full)
