@@ -4,7 +4,6 @@ use std::sync::LazyLock;
 
 use contract::Timestamp;
 use contract::booking::Venue;
-use data_encoding::HEXUPPER;
 use include_dir::{Dir, include_dir};
 use minijinja::syntax::SyntaxConfig;
 use minijinja::value::Serde;
@@ -13,6 +12,7 @@ use serde::Serialize;
 
 use crate::asset::asset_url;
 use crate::moment::{self, Form};
+use crate::percent::encode;
 use crate::texts::texts;
 
 static TEMPLATES: Dir<'static> = include_dir!("$CARGO_MANIFEST_DIR/templates");
@@ -95,19 +95,6 @@ pub(crate) fn render<C: Serialize>(name: &str, context: &C) -> String {
         .get_template(name)
         .and_then(|template| template.render(Value::from(Serde(context))))
         .unwrap_or_else(|error| panic!("page `{name}` does not fit its template: {error:#}"))
-}
-
-/// `text` percent-encoded for a URL. Letters, digits, `-._~` and the bytes of `also` are kept.
-pub(crate) fn encode(text: &str, also: &[u8]) -> String {
-    let mut encoded = String::with_capacity(text.len());
-    for byte in text.bytes() {
-        if byte.is_ascii_alphanumeric() || b"-._~".contains(&byte) || also.contains(&byte) {
-            encoded.push(char::from(byte));
-        } else {
-            encoded.extend(["%", &HEXUPPER.encode(&[byte])]);
-        }
-    }
-    encoded
 }
 
 /// A field error as a sentence for people; programs get `field: what`.

@@ -29,6 +29,7 @@ pub mod wait;
 pub mod waiting;
 
 mod engine;
+mod percent;
 mod texts;
 
 pub use asset::{ASSET_PREFIX, Asset, asset, asset_cache_control, asset_url, asset_version};

@@ -3,7 +3,7 @@
 
 use contract::booking::Venue;
 
-use crate::engine::encode;
+use crate::percent::encode;
 
 const MAP: &str = "https://www.openstreetmap.org";
 /// Streets and the names of buildings can be read.
