@@ -3,7 +3,7 @@
 use std::sync::LazyLock;
 
 use contract::Timestamp;
-use data_encoding::HEXUPPER;
+use contract::booking::Venue;
 use include_dir::{Dir, include_dir};
 use minijinja::syntax::SyntaxConfig;
 use minijinja::value::Serde;
@@ -12,6 +12,7 @@ use serde::Serialize;
 
 use crate::asset::asset_url;
 use crate::moment::{self, Form};
+use crate::percent::encode;
 use crate::texts::texts;
 
 static TEMPLATES: Dir<'static> = include_dir!("$CARGO_MANIFEST_DIR/templates");
@@ -36,6 +37,7 @@ static ENGINE: LazyLock<Environment<'static>> = LazyLock::new(|| {
     engine.add_filter("money", |minor: i64, currency: String| {
         crate::money::money(minor, &currency)
     });
+    engine.add_filter("map_url", map_url);
     engine.add_filter("when", when);
     engine.add_filter("until", |at: String, now: String| {
         Ok::<_, Error>(moment::span(instant(&at)?.since(instant(&now)?)))
@@ -57,6 +59,16 @@ fn when(at: &str, time_zone: &str, form: &str) -> Result<String, Error> {
         _ => return Err(ErrorKind::InvalidOperation.into()),
     };
     Ok(moment::when(instant(at)?, time_zone, form))
+}
+
+/// The map of the venue with this name.
+fn map_url(name: String, address: String, latitude: Option<f64>, longitude: Option<f64>) -> String {
+    crate::map::map_url(&Venue {
+        name,
+        address,
+        latitude,
+        longitude,
+    })
 }
 
 fn instant(text: &str) -> Result<Timestamp, Error> {
@@ -83,19 +95,6 @@ pub(crate) fn render<C: Serialize>(name: &str, context: &C) -> String {
         .get_template(name)
         .and_then(|template| template.render(Value::from(Serde(context))))
         .unwrap_or_else(|error| panic!("page `{name}` does not fit its template: {error:#}"))
-}
-
-/// `text` percent-encoded for a URL. Letters, digits, `-._~` and the bytes of `also` are kept.
-pub(crate) fn encode(text: &str, also: &[u8]) -> String {
-    let mut encoded = String::with_capacity(text.len());
-    for byte in text.bytes() {
-        if byte.is_ascii_alphanumeric() || b"-._~".contains(&byte) || also.contains(&byte) {
-            encoded.push(char::from(byte));
-        } else {
-            encoded.extend(["%", &HEXUPPER.encode(&[byte])]);
-        }
-    }
-    encoded
 }
 
 /// A field error as a sentence for people; programs get `field: what`.

@@ -11,6 +11,7 @@
 //! | Module | Subject |
 //! | --- | --- |
 //! | [`asset`](mod@asset) | stylesheets, scripts and images, with media type and version |
+//! | [`map`] | links to a map of a venue |
 //! | [`moment`] | times in the time zone of a venue, spans |
 //! | [`money`] | amounts in minor units, formatted for people |
 //! | [`problem`] | problems of the gateway |
@@ -19,6 +20,7 @@
 //! | [`waiting`](mod@waiting) | the waiting page |
 
 pub mod asset;
+pub mod map;
 pub mod moment;
 pub mod money;
 pub mod problem;
@@ -27,6 +29,7 @@ pub mod wait;
 pub mod waiting;
 
 mod engine;
+mod percent;
 mod texts;
 
 pub use asset::{ASSET_PREFIX, Asset, asset, asset_cache_control, asset_url, asset_version};

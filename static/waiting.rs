@@ -8,8 +8,9 @@ use contract::line::{
 use contract::{ProblemCode, RoomId, Timestamp};
 use serde::Serialize;
 
-use crate::engine::{encode, render};
+use crate::engine::render;
 use crate::moment;
+use crate::percent::encode;
 use crate::texts::{fill, find, text};
 use crate::wait;
 

@@ -12,8 +12,8 @@ use web::encoding::RecentDocuments;
 
 use crate::config::{
     BANNER_LOOKS_MAX, BookingConfig, CONFIRM_WAIT_MAX, CONFIRMS_AT_ONCE, CONFIRMS_WAITING_MAX,
-    MAPS_RENDERED_AT_ONCE, RECENT_DOCUMENTS_BYTES_MAX, SEAT_STREAMS_MAX, SHOW_PAGES_BYTES_MAX,
-    START_PATIENCE,
+    MAPS_RENDERED_AT_ONCE, PRINT_WAIT_MAX, PRINTS_AT_ONCE, PRINTS_WAITING_MAX,
+    RECENT_DOCUMENTS_BYTES_MAX, SEAT_STREAMS_MAX, SHOW_PAGES_BYTES_MAX, START_PATIENCE,
 };
 use crate::confirm_queue::ConfirmQueue;
 use crate::core::Core;
@@ -30,6 +30,7 @@ use crate::rooms::RoomDirectory;
 use crate::set_aside::SetAside;
 use crate::shop::page_headers::page_headers;
 use crate::shop::show_pages::ShowPages;
+use crate::ticket_files::Press;
 use crate::tickets::TicketSigner;
 use crate::{http as api, workers};
 
@@ -117,6 +118,12 @@ impl Booking {
             ),
             tickets: TicketSigner::new(&config.ticket_keys),
             limits: Limits::new(&config.rates),
+            press: Press::new(
+                config.ticket_fonts.clone(),
+                PRINTS_AT_ONCE,
+                PRINTS_WAITING_MAX,
+                PRINT_WAIT_MAX,
+            ),
             config,
             settling: Turns::in_order(deps.pools.confirm.clone()),
             confirms: ConfirmQueue::new(CONFIRMS_AT_ONCE, CONFIRMS_WAITING_MAX, CONFIRM_WAIT_MAX),

@@ -13,6 +13,7 @@ use crate::store;
 use crate::store::bookings::{BookingRow, TicketRow};
 use crate::store::holds::HoldRow;
 use crate::store::payments::PaymentRow;
+use crate::ticket_files::BookedShow;
 use crate::tickets::TicketClaims;
 
 /// The outcome of a confirmation.
@@ -231,6 +232,44 @@ impl Core {
             Some(row) => self.booking_view(row).await.map(Some),
             None => Ok(None),
         }
+    }
+
+    /// The customer's booking with everything that its files say.
+    pub(crate) async fn booked_show(
+        &self,
+        customer: &Customer,
+        booking_id: BookingId,
+    ) -> Result<Option<BookedShow>, StoreError> {
+        let Some(row) = self.booking_row(customer, booking_id).await? else {
+            return Ok(None);
+        };
+        let now = self.clock.now();
+        let prices = self.prices_paid(&row).await?;
+        let booking = self.booking_view(row).await?;
+        let show = self.catalogue.view(&booking.show_id, now).await?;
+        Ok(show.map(|show| BookedShow {
+            page_url: format!("{}/bookings/{}", self.config.public_url, booking.booking_id),
+            booking,
+            show,
+            prices,
+            now,
+        }))
+    }
+
+    /// The price of each ticket of the booking. Only its sum is recorded, so the result is empty
+    /// unless the present prices of the seats add up to it.
+    async fn prices_paid(&self, booking: &BookingRow) -> Result<Vec<i64>, StoreError> {
+        let Some(show) = self.catalogue.live_by_no(booking.show_no).await? else {
+            return Ok(Vec::new());
+        };
+        let price = |ticket: &TicketRow| {
+            let seats = show.plan().seats_of_nos(&[ticket.seat_no]);
+            Some(seats.first()?.price_minor)
+        };
+        let prices: Option<Vec<i64>> = booking.tickets.iter().map(price).collect();
+        let sum = |prices: &Vec<i64>| prices.iter().fold(0_i64, |sum, it| sum.saturating_add(*it));
+        let paid = prices.filter(|prices| sum(prices) == booking.amount_minor);
+        Ok(paid.unwrap_or_default())
     }
 
     /// The text of the QR code of one of the customer's tickets.

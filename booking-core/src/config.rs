@@ -6,6 +6,8 @@ use std::time::Duration;
 
 use ed25519_dalek::VerifyingKey;
 
+use crate::ticket_fonts::TicketFonts;
+
 /// Settings of the booking core.
 #[derive(Clone, Debug)]
 pub struct BookingConfig {
@@ -19,6 +21,8 @@ pub struct BookingConfig {
     pub ticket_keys: TicketKeys,
     /// Rate limits per address and customer.
     pub rates: Rates,
+    /// The fonts of printed tickets.
+    pub ticket_fonts: TicketFonts,
 }
 
 /// How to reach the payment provider.
@@ -191,6 +195,12 @@ pub const RECENT_DOCUMENTS_BYTES_MAX: u64 = 8 * 1024 * 1024;
 pub const SHOW_PAGES_BYTES_MAX: u64 = 8 * 1024 * 1024;
 /// Seat maps that are rendered and compressed at the same time, each on its own thread.
 pub const MAPS_RENDERED_AT_ONCE: usize = 2;
+/// PDFs that are rendered at the same time, each on its own thread.
+pub const PRINTS_AT_ONCE: usize = 2;
+/// PDFs that may wait for their turn. Further ones are refused as busy.
+pub const PRINTS_WAITING_MAX: usize = 64;
+/// Longest wait for that turn. Then the request is refused as busy.
+pub const PRINT_WAIT_MAX: Duration = Duration::from_secs(2);
 /// Open live seat maps per process.
 pub const SEAT_STREAMS_MAX: usize = 10_000;
 /// Oldest signature of a webhook that is accepted.

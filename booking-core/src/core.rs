@@ -20,6 +20,7 @@ use crate::randomness::Randomness;
 use crate::rooms::RoomDirectory;
 use crate::set_aside::SetAside;
 use crate::shop::show_pages::ShowPages;
+use crate::ticket_files::Press;
 use crate::tickets::TicketSigner;
 
 /// The state of the booking core.
@@ -55,6 +56,8 @@ pub(crate) struct Core {
     pub(crate) limits: Limits,
     /// One permit for each map that is being rendered or compressed.
     pub(crate) rendering: Semaphore,
+    /// Renders tickets as PDF.
+    pub(crate) press: Press,
     /// Catalogue documents and pages that are the same for everyone, compressed once.
     pub(crate) documents: RecentDocuments,
     /// The pages of shows.

@@ -26,6 +26,7 @@ use crate::stock::RoomStock;
 use crate::store;
 use crate::store::check::CheckReport;
 use crate::store::idempotency::KeyUse;
+use crate::ticket_files::BookedShow;
 use crate::tickets::TicketVerifier;
 
 /// The booking core. Clones are cheap and share everything.
@@ -229,6 +230,19 @@ impl Booking {
             crate::tickets::qr_svg(&text).map_err(|error| StoreError::corrupt("tickets", error))
         })
         .transpose()
+    }
+
+    /// One of the customer's bookings with everything that its files say.
+    pub(crate) async fn booked_show(
+        &self,
+        customer: &Customer,
+        booking_id: BookingId,
+    ) -> Result<Option<BookedShow>, StoreError> {
+        let (core, customer) = (Arc::clone(&self.0), customer.clone());
+        self.0
+            .work
+            .run(async move { core.booked_show(&customer, booking_id).await })
+            .await
     }
 
     pub(crate) async fn webhook_store(

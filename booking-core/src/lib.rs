@@ -15,6 +15,8 @@
 //! | `money` | failure reasons, dispositions and refund states. Pure |
 //! | `payments` | starting payments, the resolver, webhooks, refunds, the provider |
 //! | `tickets` | the signed QR text and its verification |
+//! | `ticket_files` | tickets as PDF, shows as calendar files |
+//! | `ticket_fonts` | the fonts of printed tickets |
 //! | `store` | all SQL, and the order in which locks are taken |
 //! | `expiry` | the times at which holds of this process end |
 //! | `sweep` | expires holds past their end |
@@ -30,7 +32,7 @@
 //! `POST /holds/{hold}/confirm`, the provider's webhook and the poller all call the resolver, and
 //! the first of them makes the booking.
 //!
-//! Cancelling bookings, coupons and PDF tickets are not part of it yet.
+//! Cancelling bookings and coupons are not part of it yet.
 
 mod app;
 mod bookings;
@@ -62,6 +64,8 @@ mod stock;
 mod store;
 mod sweep;
 mod telemetry;
+mod ticket_files;
+mod ticket_fonts;
 pub mod tickets;
 mod workers;
 
@@ -82,6 +86,7 @@ pub use recorded::Recorded;
 pub use rooms::RoomDirectory;
 pub use stock::RoomStock;
 pub use store::check::{CheckReport, InvariantResult};
+pub use ticket_fonts::{TicketFonts, UnreadableFont};
 pub use tickets::{InvalidTicket, TicketClaims, TicketVerifier, verify_ticket};
 
 /// The metric families of the booking core.

@@ -45,6 +45,10 @@ metric_families::declare! {
     pub(crate) counter DATABASE_UNAVAILABLE = "ropeline_booking_database_unavailable_total";
     /// Shows that could not be read from the database and are left out.
     pub(crate) counter SHOWS_UNREADABLE = "ropeline_booking_shows_unreadable_total";
+    /// Rendering of one PDF.
+    pub(crate) histogram(metric_families::LATENCY_SECONDS) PRINT_SECONDS = "ropeline_booking_print_seconds";
+    /// PDFs of tickets that were asked for.
+    pub(crate) counter PRINTS = "ropeline_booking_prints_total";
     /// Open live seat maps.
     pub(crate) gauge SEAT_STREAMS = "ropeline_booking_seat_streams";
 }

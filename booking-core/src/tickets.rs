@@ -7,6 +7,8 @@ use std::ops::Range;
 
 use contract::{TicketId, Timestamp};
 use ed25519_dalek::{Signature, Signer, SigningKey, Verifier, VerifyingKey};
+use qrcode::QrCode;
+use qrcode::types::QrError;
 use uuid::Uuid;
 
 use crate::config::TicketKeys;
@@ -99,6 +101,15 @@ impl TicketSigner {
     }
 }
 
+/// The last instant at which tickets of a show that ends at `ends_at` are valid.
+pub(crate) fn valid_until(ends_at: Timestamp) -> Timestamp {
+    seconds_from(ends_at, VALID_AFTER_SECONDS)
+}
+
+fn seconds_from(instant: Timestamp, seconds: i64) -> Timestamp {
+    Timestamp::from_ms(instant.as_unix_seconds().saturating_add(seconds) * 1000)
+}
+
 /// Verifies the text of a QR code: signature first, then validity. Needs only the keys.
 pub fn verify_ticket(
     text: &str,
@@ -131,16 +142,13 @@ impl TicketClaims {
         seat_no: i32,
         lasts: Range<Timestamp>,
     ) -> Self {
-        let at = |instant: Timestamp, seconds: i64| {
-            Timestamp::from_ms(instant.as_unix_seconds().saturating_add(seconds) * 1000)
-        };
         Self {
             show_no: u32::try_from(show_no).unwrap_or(0),
             ticket_id: TicketId::new(ticket_id),
             token_generation: u16::try_from(token_generation).unwrap_or(u16::MAX),
             seat_no: u32::try_from(seat_no).unwrap_or(0),
-            valid_from: at(lasts.start, -VALID_BEFORE_SECONDS),
-            valid_to: at(lasts.end, VALID_AFTER_SECONDS),
+            valid_from: seconds_from(lasts.start, -VALID_BEFORE_SECONDS),
+            valid_to: valid_until(lasts.end),
         }
     }
 
@@ -223,10 +231,14 @@ fn base45_decode(text: &str) -> Option<Vec<u8>> {
     Some(bytes)
 }
 
+/// The QR code of `text`.
+pub(crate) fn qr_code(text: &str) -> Result<QrCode, QrError> {
+    QrCode::with_error_correction_level(text, qrcode::EcLevel::M)
+}
+
 /// The QR code of `text` as SVG.
-pub(crate) fn qr_svg(text: &str) -> Result<String, qrcode::types::QrError> {
-    let code = qrcode::QrCode::with_error_correction_level(text, qrcode::EcLevel::M)?;
-    Ok(code
+pub(crate) fn qr_svg(text: &str) -> Result<String, QrError> {
+    Ok(qr_code(text)?
         .render::<qrcode::render::svg::Color<'_>>()
         .min_dimensions(240, 240)
         .build())

@@ -311,7 +311,7 @@ impl App {
         let payment_origin = payment.url.clone();
         let booking_rooms = BookingRooms::new(Rooms::new(database.clone()));
         let booking = start_booking(
-            booking_config(kept.tickets, public_url, payment, &config.shop_rates),
+            booking_config(kept.tickets, public_url, payment, config)?,
             surroundings,
             &database_url,
             booking_rooms.clone(),

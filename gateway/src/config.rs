@@ -159,6 +159,7 @@ mod tests {
             payment_provider = "stripe"
             signing_keys = "/does/not/exist.pem"
             ca_file = "/does/not/exist.pem"
+            ticket_fonts = "/does/not/exist.otf"
             data_dir = "/dev/null"
             log = "["
             log_format = "xml"
@@ -176,7 +177,7 @@ mod tests {
             panic!("accepted")
         };
         let text = problems.to_string();
-        assert!(text.contains("has 18 problems;"), "{text}");
+        assert!(text.contains("has 19 problems;"), "{text}");
         for name in [
             "the settings file",
             "ROPELINE_LISTEN",
@@ -185,6 +186,7 @@ mod tests {
             "ROPELINE_PAYMENT_PROVIDER",
             "ROPELINE_SIGNING_KEYS",
             "ROPELINE_CA_FILE",
+            "ROPELINE_TICKET_FONTS",
             "ROPELINE_DATA_DIR",
             "ROPELINE_LOG:",
             "ROPELINE_LOG_FORMAT",
@@ -294,6 +296,24 @@ mod tests {
             let problems = refused(text);
             assert!(problems.contains(named), "{text}: {problems}");
         }
+    }
+
+    #[test]
+    fn a_font_of_tickets_is_a_font() {
+        let directory = tempfile::tempdir().unwrap();
+        let (font, text) = (
+            directory.path().join("a.otf"),
+            directory.path().join("b.otf"),
+        );
+        std::fs::write(&font, b"OTTO and what a font has").unwrap();
+        std::fs::write(&text, b"no font").unwrap();
+        let named = |file: &std::path::Path| format!("ticket_fonts = \"{}\"", file.display());
+        assert_eq!(good(&named(&font)).ticket_fonts, [font]);
+        let why = refused(&named(&text));
+        assert!(
+            why.contains("ROPELINE_TICKET_FONTS") && why.contains("no TrueType"),
+            "{why}"
+        );
     }
 
     #[test]

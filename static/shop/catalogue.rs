@@ -8,8 +8,9 @@ use serde::Serialize;
 use serde_json::Value;
 
 use super::event;
-use crate::engine::{encode, render};
+use crate::engine::render;
 use crate::moment::{Form, span, when};
+use crate::percent::encode;
 
 /// All cities, and the next shows.
 #[derive(Clone, Debug, PartialEq, Serialize)]

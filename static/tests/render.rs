@@ -274,6 +274,24 @@ fn holds_and_tickets_say_where_the_seat_is() {
 }
 
 #[test]
+fn tickets_can_be_taken_along_and_the_way_be_found() {
+    let plain = |name: &str| page(name).replace("&#x2f;", "/");
+    let tickets = plain("shop-booking");
+    for file in ["tickets.pdf", "calendar.ics"] {
+        let link = format!("/api/v1/bookings/bkg_0190163d8694739baea51966c26f8ad9/{file}\"");
+        assert!(tickets.contains(&link), "{link} is missing from: {tickets}");
+    }
+    for name in ["shop-booking", "shop-show-gone"] {
+        let page = plain(name);
+        assert!(
+            page.contains("href=\"https://www.openstreetmap.org/"),
+            "{page}"
+        );
+        assert!(page.contains("rel=\"noreferrer\">Map</a>"), "{page}");
+    }
+}
+
+#[test]
 fn the_policy_lets_forms_lead_to_the_payment_provider_only() {
     let policy = pages::content_security_policy(Some("https://pay.example.org"));
     assert!(policy.contains("form-action 'self' https://pay.example.org;"));

@@ -12,6 +12,7 @@ pub(crate) mod limiting;
 mod payments;
 pub(crate) mod problems;
 mod seats;
+mod ticket_files;
 
 use axum::Router;
 use axum::extract::State;
@@ -65,6 +66,8 @@ fn routes() -> OpenApiRouter<Booking> {
         .routes(routes!(payments::confirm))
         .routes(routes!(bookings::booking))
         .routes(routes!(bookings::ticket_svg))
+        .routes(routes!(ticket_files::tickets_pdf))
+        .routes(routes!(ticket_files::booking_calendar))
         .layer(axum::middleware::map_response(keep_private));
     let api = OpenApiRouter::with_openapi(Api::openapi())
         .routes(routes!(catalogue::cities))

@@ -12,7 +12,8 @@ use tower::ServiceExt;
 const PREFIX: &str = "/api/v1/";
 const DOCUMENT: &str = "/api/v1/openapi.json";
 /// Headers that are part of the API; others belong to HTTP.
-const HEADERS: [&str; 6] = [
+const HEADERS: [&str; 7] = [
+    "content-disposition",
     "etag",
     "idempotent-replayed",
     "location",

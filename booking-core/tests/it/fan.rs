@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
 
 use axum::Router;
-use axum::body::Body;
+use axum::body::{Body, Bytes};
 use contract::principal::{self, Principal};
 use contract::{PlaceId, Timestamp};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request};
@@ -26,6 +26,7 @@ pub(crate) struct Answer {
     pub(crate) headers: HeaderMap,
     pub(crate) json: Value,
     pub(crate) text: String,
+    pub(crate) bytes: Bytes,
 }
 
 impl Answer {
@@ -238,6 +239,7 @@ impl Fan {
             headers: parts.headers,
             json: serde_json::from_slice(&body).unwrap_or_default(),
             text: String::from_utf8_lossy(&body).into_owned(),
+            bytes: body,
         }
     }
 }

@@ -7,7 +7,8 @@ use std::sync::atomic::{AtomicU8, Ordering};
 use std::time::Duration;
 
 use booking_core::{
-    Booking, BookingConfig, BookingDeps, PaymentConfig, Pools, Rates, RoomDirectory, TicketKeys,
+    Booking, BookingConfig, BookingDeps, PaymentConfig, Pools, Rates, RoomDirectory, TicketFonts,
+    TicketKeys,
 };
 use contract::{Clock, ManualClock};
 use serde_json::{Value, json};
@@ -251,6 +252,7 @@ async fn start_with(
         seats_in_memory_max: 60_000,
         ticket_keys: TicketKeys::new(1, [7; 32]),
         rates,
+        ticket_fonts: TicketFonts::default(),
     };
     let deps = BookingDeps {
         pools: pools.clone(),

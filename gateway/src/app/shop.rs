@@ -1,5 +1,6 @@
 //! The booking core inside the gateway: its start, and the adapters between the two.
 
+use std::path::PathBuf;
 use std::sync::{Arc, OnceLock};
 
 use anyhow::{Context, Result};
@@ -7,7 +8,7 @@ use booking_core::config::{
     BookingConfig, PaymentConfig, Rate, RatePair, Rates, SEATS_IN_MEMORY_MAX, TicketKeys,
 };
 use booking_core::database::Pools;
-use booking_core::{Booking, BookingDeps, RoomDirectory, StoreError};
+use booking_core::{Booking, BookingDeps, RoomDirectory, StoreError, TicketFonts};
 use contract::line::{Phase, PriceRange};
 use contract::{Clock, RoomId};
 use futures_util::future::BoxFuture;
@@ -74,15 +75,29 @@ pub(super) fn booking_config(
     ticket_keys: TicketKeys,
     public_url: &str,
     payment: PaymentConfig,
-    rates: &ShopRates,
-) -> BookingConfig {
-    BookingConfig {
+    config: &Config,
+) -> Result<BookingConfig> {
+    Ok(BookingConfig {
         public_url: public_url.to_owned(),
         payment,
         seats_in_memory_max: SEATS_IN_MEMORY_MAX,
         ticket_keys,
-        rates: booking_rates(rates),
+        rates: booking_rates(&config.shop_rates),
+        ticket_fonts: ticket_fonts(&config.ticket_fonts)?,
+    })
+}
+
+/// The fonts inside the program and those of `files`.
+fn ticket_fonts(files: &[PathBuf]) -> Result<TicketFonts> {
+    let mut read = Vec::new();
+    for file in files {
+        let what = || format!("ROPELINE_TICKET_FONTS: {}", file.display());
+        let font = std::fs::read(file).with_context(what)?;
+        // One by one, so that the message names the file.
+        TicketFonts::with([font.clone()]).with_context(what)?;
+        read.push(font);
     }
+    TicketFonts::with(read).context("the fonts of tickets cannot be used together")
 }
 
 /// Starts the booking core on `database_url`.

@@ -1,5 +1,7 @@
 //! Turns settings into a configuration, noting everything that is wrong with them.
 
+use std::fs::File;
+use std::io::Read;
 use std::net::{SocketAddr, ToSocketAddrs};
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
@@ -16,6 +18,8 @@ use crate::open_files;
 
 /// A shorter token of the operators' listener can be guessed.
 const ADMIN_TOKEN_CHARS_ADVISED: usize = 16;
+/// What files of fonts and collections of fonts begin with.
+const FONT_STARTS: [&[u8; 4]; 4] = [b"\0\x01\0\0", b"OTTO", b"true", b"ttcf"];
 /// What a payment simulator that was started on its own takes when it is told nothing.
 pub(super) const SIMULATOR_SECRET: &str = "sk_test_ropeline";
 /// What it signs its webhooks with then.
@@ -45,6 +49,7 @@ pub(super) fn check(settings: Settings, mut problems: Vec<String>) -> Result<Con
         ));
     }
     let trusted_proxies = networks(settings.trusted_proxies.as_deref(), &mut note);
+    let ticket_fonts = font_files(settings.ticket_fonts.as_deref(), &mut note);
     let mut serving = serving(&settings, &mut note);
     let files = open_files::raise();
     let connections_max = open_files::for_clients(files);
@@ -85,6 +90,7 @@ pub(super) fn check(settings: Settings, mut problems: Vec<String>) -> Result<Con
         issuer: settings.issuer,
         admin_token: settings.admin_token,
         trusted_proxies,
+        ticket_fonts,
         threads: serving.threads,
         connections_max: serving.connections_max,
         connections_per_address_max: serving.connections_per_address_max,
@@ -351,6 +357,25 @@ fn check_url(name: &str, url: Option<&str>, schemes: &[&str], note: &mut impl Fn
             schemes.join(" or ")
         ));
     }
+}
+
+/// The fonts of tickets. Only the start of each file is read here: a font has megabytes.
+fn font_files(given: Option<&str>, note: &mut impl FnMut(String)) -> Vec<PathBuf> {
+    let files: Vec<_> = list(given).map(PathBuf::from).collect();
+    for file in &files {
+        let mut start = [0; 4];
+        let read = File::open(file).and_then(|mut file| file.read_exact(&mut start));
+        let problem = match read {
+            Ok(()) if FONT_STARTS.contains(&&start) => continue,
+            Ok(()) => "it is no TrueType or OpenType font".to_owned(),
+            Err(error) => error.to_string(),
+        };
+        note(format!(
+            "ROPELINE_TICKET_FONTS: {}: {problem}",
+            file.display()
+        ));
+    }
+    files
 }
 
 fn key_files(given: Option<&str>, note: &mut impl FnMut(String)) -> Vec<PathBuf> {

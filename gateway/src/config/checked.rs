@@ -69,6 +69,8 @@ pub struct Config {
     pub admin_token: Option<String>,
     /// Believed proxies.
     pub trusted_proxies: Vec<IpNet>,
+    /// Fonts for letters of printed tickets that those inside the program do not have.
+    pub ticket_fonts: Vec<PathBuf>,
     /// Threads that serve the public listener.
     pub threads: NonZeroUsize,
     /// Connections at once on the public listener.

@@ -95,6 +95,8 @@ settings! {
     admin_token = "ROPELINE_ADMIN_TOKEN", Hidden, "generated in the data directory", value_name = "TOKEN", hide_env_values = true;
     /// Comma-separated networks whose X-Forwarded-For is believed [default: none]
     trusted_proxies = "ROPELINE_TRUSTED_PROXIES", Plain, "none", value_name = "CIDRS";
+    /// Font files (TrueType, OpenType) for letters of printed tickets that Noto Sans and Noto Sans Devanagari do not have, comma-separated, as for Japanese [default: none]
+    ticket_fonts = "ROPELINE_TICKET_FONTS", Plain, "none", value_name = "FILES";
     /// Threads that serve the public listener, each with a listener of its own [default: one for each core]
     threads = "ROPELINE_THREADS", Plain, "one for each core", value_name = "COUNT";
     /// Connections at once on the public listener; each takes an open file [default: 16000]

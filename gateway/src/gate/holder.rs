@@ -30,6 +30,7 @@ pub(super) fn is_about_held(method: &Method, path: &str) -> bool {
                 true,
                 "GET" | "HEAD",
                 ["bookings", _, "tickets", _, "qr.svg"]
+                    | ["bookings", _, "tickets.pdf" | "calendar.ics"]
             )
             | (false, "POST", ["holds", _, "release"])
             | (false, "GET" | "HEAD", ["holds", _, "return"])
@@ -55,6 +56,10 @@ mod tests {
             (Method::POST, "/api/v1/holds/h/confirm", true),
             (Method::GET, "/api/v1/bookings/b", true),
             (Method::GET, "/api/v1/bookings/b/tickets/t/qr.svg", true),
+            (Method::GET, "/api/v1/bookings/b/tickets.pdf", true),
+            (Method::HEAD, "/api/v1/bookings/b/calendar.ics", true),
+            (Method::GET, "/bookings/b/tickets.pdf", false),
+            (Method::POST, "/api/v1/bookings/b/tickets.pdf", false),
             (Method::POST, "/api/v1/shows/s/holds", false),
             (Method::POST, "/shows/s/holds", false),
             (Method::GET, "/shows/s/seats", false),

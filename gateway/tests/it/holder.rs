@@ -10,7 +10,7 @@ use axum::extract::State;
 use axum::routing::{get, post};
 use booking_core::{
     Booking, BookingConfig, BookingDeps, ImportedShow, PaymentConfig, Pools, Rates, RoomDirectory,
-    StoreError, TicketKeys,
+    StoreError, TicketFonts, TicketKeys,
 };
 use contract::booking::ShowFile;
 use contract::line::Phase;
@@ -83,6 +83,7 @@ pub(crate) async fn empty_shop(
         seats_in_memory_max: 1000,
         ticket_keys: TicketKeys::new(1, [7; 32]),
         rates: Rates::default(),
+        ticket_fonts: TicketFonts::default(),
     };
     let deps = BookingDeps {
         pools: Pools::lazy(database_url).unwrap(),

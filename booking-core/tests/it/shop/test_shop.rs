@@ -5,7 +5,8 @@ use std::sync::Arc;
 
 use axum::Router;
 use booking_core::{
-    Booking, BookingConfig, BookingDeps, ImportedShow, PaymentConfig, Pools, TicketKeys,
+    Booking, BookingConfig, BookingDeps, ImportedShow, PaymentConfig, Pools, TicketFonts,
+    TicketKeys,
 };
 use contract::SystemClock;
 use contract::booking::ShowFile;
@@ -49,6 +50,7 @@ impl TestShop {
             seats_in_memory_max: 60_000,
             ticket_keys: TicketKeys::new(1, [7; 32]),
             rates: booking_core::Rates::default(),
+            ticket_fonts: TicketFonts::default(),
         };
         let deps = BookingDeps {
             pools: Pools::lazy(&database.url()).unwrap(),
