@@ -1,6 +1,5 @@
 //! What only Redis does: notices of a later version, a server that was demoted.
 
-
 use contract::Timestamp;
 use line::store::keys::RoomKeys;
 use line::store::redis::RedisStore;
