@@ -1,4 +1,4 @@
-//! The template engine. Templates are parsed once, and all output is escaped.
+//! The template engine. Templates are parsed once, and all output is escaped but in plain text.
 
 use std::sync::LazyLock;
 
@@ -19,7 +19,13 @@ static TEMPLATES: Dir<'static> = include_dir!("$CARGO_MANIFEST_DIR/templates");
 static ENGINE: LazyLock<Environment<'static>> = LazyLock::new(|| {
     let mut engine = Environment::new();
     engine.set_undefined_behavior(UndefinedBehavior::SemiStrict);
-    engine.set_auto_escape_callback(|_| AutoEscape::Html);
+    engine.set_auto_escape_callback(|name| {
+        if name.ends_with(".txt") {
+            AutoEscape::None
+        } else {
+            AutoEscape::Html
+        }
+    });
     engine.set_syntax(
         SyntaxConfig::builder()
             .trim_blocks(true)
@@ -33,6 +39,7 @@ static ENGINE: LazyLock<Environment<'static>> = LazyLock::new(|| {
     engine.add_filter("query", |text: String| encode(&text, b""));
     engine.add_filter("of_field", of_field);
     engine.add_filter("count", crate::wait::count);
+    engine.add_filter("line", one_line);
     engine.add_filter("money", |minor: i64, currency: String| {
         crate::money::money(minor, &currency)
     });
@@ -57,6 +64,14 @@ fn when(at: &str, time_zone: &str, form: &str) -> Result<String, Error> {
         _ => return Err(ErrorKind::InvalidOperation.into()),
     };
     Ok(moment::when(instant(at)?, time_zone, form))
+}
+
+/// `text` on one line, so that in plain text no title can look like a paragraph of ours.
+fn one_line(text: &str) -> String {
+    let is_end = |c: char| c.is_control() || matches!(c, '\u{2028}' | '\u{2029}');
+    let words = text.split(|c: char| c.is_whitespace() || is_end(c));
+    let words: Vec<&str> = words.filter(|word| !word.is_empty()).collect();
+    words.join(" ")
 }
 
 fn instant(text: &str) -> Result<Timestamp, Error> {

@@ -11,6 +11,7 @@
 //! | Module | Subject |
 //! | --- | --- |
 //! | [`asset`](mod@asset) | stylesheets, scripts and images, with media type and version |
+//! | [`mail`] | mail to fans, as text and HTML |
 //! | [`moment`] | times in the time zone of a venue, spans |
 //! | [`money`] | amounts in minor units, formatted for people |
 //! | [`problem`] | problems of the gateway |
@@ -19,6 +20,7 @@
 //! | [`waiting`](mod@waiting) | the waiting page |
 
 pub mod asset;
+pub mod mail;
 pub mod moment;
 pub mod money;
 pub mod problem;
