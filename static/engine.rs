@@ -40,6 +40,9 @@ static ENGINE: LazyLock<Environment<'static>> = LazyLock::new(|| {
     engine.add_filter("of_field", of_field);
     engine.add_filter("count", crate::wait::count);
     engine.add_filter("line", one_line);
+    engine.add_filter("link", |url: String| {
+        Value::from_safe_string(escaped_url(&url))
+    });
     engine.add_filter("money", |minor: i64, currency: String| {
         crate::money::money(minor, &currency)
     });
@@ -64,6 +67,23 @@ fn when(at: &str, time_zone: &str, form: &str) -> Result<String, Error> {
         _ => return Err(ErrorKind::InvalidOperation.into()),
     };
     Ok(moment::when(instant(at)?, time_zone, form))
+}
+
+/// `url` escaped for HTML with its slashes left as they are: programs that look for links in mail
+/// do not read them as entities.
+fn escaped_url(url: &str) -> String {
+    let mut escaped = String::with_capacity(url.len());
+    for c in url.chars() {
+        match c {
+            '&' => escaped.push_str("&amp;"),
+            '<' => escaped.push_str("&lt;"),
+            '>' => escaped.push_str("&gt;"),
+            '"' => escaped.push_str("&quot;"),
+            '\'' => escaped.push_str("&#x27;"),
+            _ => escaped.push(c),
+        }
+    }
+    escaped
 }
 
 /// `text` on one line, so that in plain text no title can look like a paragraph of ours.
