@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use arc_swap::ArcSwap;
 use axum::Router;
 use contract::Clock;
 use tokio::sync::Semaphore;
@@ -20,6 +21,7 @@ use crate::expiry::ExpiryTimes;
 use crate::handle::Booking;
 use crate::limits::Limits;
 use crate::live::{Catalogue, Writer};
+use crate::mail::Mailer;
 use crate::payments::provider::PaymentProvider;
 use crate::payments::questions::Questions;
 use crate::payments::stripe::Stripe;
@@ -107,6 +109,8 @@ impl Booking {
                 config.seats_in_memory_max,
             ),
             tickets: TicketSigner::new(&config.ticket_keys),
+            mailer: Mailer::new(config.mail.clone()),
+            mail_backlog: ArcSwap::default(),
             limits: Limits::new(&config.rates),
             config,
             settling: Turns::in_order(deps.pools.confirm.clone()),

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use arc_swap::ArcSwap;
 use contract::{Clock, Timestamp};
 use tokio::sync::{Notify, Semaphore};
 use tokio_util::sync::CancellationToken;
@@ -13,12 +14,14 @@ use crate::database::{Pools, Turns, Work};
 use crate::expiry::ExpiryTimes;
 use crate::limits::Limits;
 use crate::live::Catalogue;
+use crate::mail::Mailer;
 use crate::payments::provider::PaymentProvider;
 use crate::payments::questions::Questions;
 use crate::payments::resolution::Answer;
 use crate::randomness::Randomness;
 use crate::rooms::RoomDirectory;
 use crate::set_aside::SetAside;
+use crate::store::notices::Backlog;
 use crate::tickets::TicketSigner;
 
 /// The state of the booking core.
@@ -37,6 +40,10 @@ pub(crate) struct Core {
     pub(crate) rooms: Arc<dyn RoomDirectory>,
     pub(crate) catalogue: Catalogue,
     pub(crate) tickets: TicketSigner,
+    /// Sends mail.
+    pub(crate) mailer: Mailer,
+    /// How much mail waited at the last look.
+    pub(crate) mail_backlog: ArcSwap<Backlog>,
     pub(crate) work: Work,
     pub(crate) shutdown: CancellationToken,
     /// Notified when a webhook is stored, so that the inbox worker runs at once.

@@ -20,6 +20,7 @@ mod holds;
 mod idempotency;
 mod imports;
 mod limits;
+mod mail;
 mod many_shows;
 mod outage;
 mod payments;

@@ -2,7 +2,7 @@
 
 use std::sync::{Arc, OnceLock};
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, anyhow};
 use booking_core::config::{
     BookingConfig, PaymentConfig, Rate, RatePair, Rates, SEATS_IN_MEMORY_MAX, TicketKeys,
 };
@@ -18,6 +18,7 @@ use line::rooms::{Phases, RoomSet};
 use sqlx::PgPool;
 use tokio_util::task::TaskTracker;
 
+use super::mail::mail_config;
 use super::surroundings::Surroundings;
 use crate::config::{Config, ShopRatePair, ShopRates};
 use crate::kept_keys::{KeptKeysError, Known, kept_keys};
@@ -73,15 +74,17 @@ pub(super) fn booking_config(
     ticket_keys: TicketKeys,
     public_url: &str,
     payment: PaymentConfig,
-    rates: &ShopRates,
-) -> BookingConfig {
-    BookingConfig {
+    config: &Config,
+) -> Result<BookingConfig> {
+    let mail = mail_config(config, public_url);
+    Ok(BookingConfig {
         public_url: public_url.to_owned(),
         payment,
+        mail: mail.map_err(|problems| anyhow!(problems.join("; ")))?,
         seats_in_memory_max: SEATS_IN_MEMORY_MAX,
         ticket_keys,
-        rates: booking_rates(rates),
-    }
+        rates: booking_rates(&config.shop_rates),
+    })
 }
 
 /// Starts the booking core on `database_url`.
