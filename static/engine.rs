@@ -1,4 +1,4 @@
-//! The template engine. Templates are parsed once, and all output is escaped.
+//! The template engine. Templates are parsed once, and all output is escaped but in plain text.
 
 use std::sync::LazyLock;
 
@@ -20,7 +20,13 @@ static TEMPLATES: Dir<'static> = include_dir!("$CARGO_MANIFEST_DIR/templates");
 static ENGINE: LazyLock<Environment<'static>> = LazyLock::new(|| {
     let mut engine = Environment::new();
     engine.set_undefined_behavior(UndefinedBehavior::SemiStrict);
-    engine.set_auto_escape_callback(|_| AutoEscape::Html);
+    engine.set_auto_escape_callback(|name| {
+        if name.ends_with(".txt") {
+            AutoEscape::None
+        } else {
+            AutoEscape::Html
+        }
+    });
     engine.set_syntax(
         SyntaxConfig::builder()
             .trim_blocks(true)
@@ -34,6 +40,10 @@ static ENGINE: LazyLock<Environment<'static>> = LazyLock::new(|| {
     engine.add_filter("query", |text: String| encode(&text, b""));
     engine.add_filter("of_field", of_field);
     engine.add_filter("count", crate::wait::count);
+    engine.add_filter("line", one_line);
+    engine.add_filter("link", |url: String| {
+        Value::from_safe_string(escaped_url(&url))
+    });
     engine.add_filter("money", |minor: i64, currency: String| {
         crate::money::money(minor, &currency)
     });
@@ -69,6 +79,31 @@ fn map_url(name: String, address: String, latitude: Option<f64>, longitude: Opti
         latitude,
         longitude,
     })
+}
+
+/// `url` escaped for HTML with its slashes left as they are: programs that look for links in mail
+/// do not read them as entities.
+fn escaped_url(url: &str) -> String {
+    let mut escaped = String::with_capacity(url.len());
+    for c in url.chars() {
+        match c {
+            '&' => escaped.push_str("&amp;"),
+            '<' => escaped.push_str("&lt;"),
+            '>' => escaped.push_str("&gt;"),
+            '"' => escaped.push_str("&quot;"),
+            '\'' => escaped.push_str("&#x27;"),
+            _ => escaped.push(c),
+        }
+    }
+    escaped
+}
+
+/// `text` on one line, so that in plain text no title can look like a paragraph of ours.
+fn one_line(text: &str) -> String {
+    let is_end = |c: char| c.is_control() || matches!(c, '\u{2028}' | '\u{2029}');
+    let words = text.split(|c: char| c.is_whitespace() || is_end(c));
+    let words: Vec<&str> = words.filter(|word| !word.is_empty()).collect();
+    words.join(" ")
 }
 
 fn instant(text: &str) -> Result<Timestamp, Error> {

@@ -12,6 +12,7 @@
 //! | --- | --- |
 //! | [`asset`](mod@asset) | stylesheets, scripts and images, with media type and version |
 //! | [`map`] | links to a map of a venue |
+//! | [`mail`] | mail to fans, as text and HTML |
 //! | [`moment`] | times in the time zone of a venue, spans |
 //! | [`money`] | amounts in minor units, formatted for people |
 //! | [`problem`] | problems of the gateway |
@@ -20,6 +21,7 @@
 //! | [`waiting`](mod@waiting) | the waiting page |
 
 pub mod asset;
+pub mod mail;
 pub mod map;
 pub mod moment;
 pub mod money;

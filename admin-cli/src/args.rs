@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
 use clap_complete::Shell;
-use contract::{RoomId, ShowId};
+use contract::{NoticeId, RoomId, ShowId};
 
 use crate::config::GatewayOptions;
 use crate::room::flags::SettingFlags;
@@ -54,6 +54,9 @@ pub(crate) enum Command {
     /// Compare the payment provider's last day with our books; exit code 1 on a stray payment
     #[command(after_help = "Example:\n  ropeline reconcile --json | jq .orphanedIntents")]
     Reconcile,
+    /// Mail to fans: what waits, what was given up, sending it again
+    #[command(subcommand)]
+    Mail(MailCommand),
     /// The draw that orders who came before opening
     #[command(subcommand)]
     Draw(DrawCommand),
@@ -229,6 +232,48 @@ pub(crate) enum ShowCommand {
         /// The show
         show: ShowId,
     },
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum MailCommand {
+    /// List the mails that were given up, and say how many wait
+    #[command(
+        visible_alias = "ls",
+        after_help = "Examples:\n  ropeline mail list\n  \
+        ropeline mail list --status due --json | jq '.notices[].lastError'"
+    )]
+    List {
+        /// Mails in this state instead
+        #[arg(long, value_enum, default_value_t = MailStatus::Failed)]
+        status: MailStatus,
+    },
+    /// Send mail again that was given up
+    #[command(after_help = "Examples:\n  \
+        ropeline mail retry ntc_0198c2e4f7a87c1e9d3b5a6f70812c3d\n  ropeline mail retry --all")]
+    Retry(RetryArgs),
+}
+
+/// The state of a mail.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub(crate) enum MailStatus {
+    /// It waits to be sent
+    Due,
+    /// The mail server took it
+    Sent,
+    /// It was given up
+    Failed,
+    /// What it would have told was no longer so
+    Moot,
+}
+
+#[derive(Debug, Args)]
+#[group(required = true, multiple = false)]
+pub(crate) struct RetryArgs {
+    /// The mail
+    pub(crate) notice: Option<NoticeId>,
+    /// All that were given up, the oldest thousand of them
+    #[arg(long)]
+    pub(crate) all: bool,
 }
 
 #[derive(Debug, Subcommand)]

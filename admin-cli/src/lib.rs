@@ -10,6 +10,7 @@
 //! | [`room`] | settings, overrides, what changes |
 //! | [`watch`] | the live view |
 //! | [`show`] | show files |
+//! | [`mail`] | mail to fans |
 //! | [`draw`], [`admissions`] | proofs anyone can check |
 //! | [`audit`], [`check`], [`reconcile`] | who changed what; whether all invariants hold; whether the provider agrees |
 
@@ -23,6 +24,7 @@ pub mod console;
 pub mod draw;
 pub mod failure;
 mod fitted;
+pub mod mail;
 pub mod reconcile;
 pub mod room;
 pub mod show;
@@ -96,6 +98,7 @@ async fn run(cli: Cli, console: &Console) -> Result<Exit, Failure> {
         Command::Show(command) => show::run(command, &client, console).await,
         Command::Check => check::run(&client, console).await,
         Command::Reconcile => reconcile::run(&client, console).await,
+        Command::Mail(command) => mail::run(&command, &client, console).await,
         Command::Draw(DrawCommand::Verify(args)) => draw::verify(&args, &client, console).await,
         Command::Admissions(args) => admissions::run(&args, &client, console).await,
         Command::Audit(args) => audit::run(&args, &client, console).await,

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use arc_swap::ArcSwap;
 use axum::Router;
 use contract::Clock;
 use tokio::sync::Semaphore;
@@ -22,6 +23,7 @@ use crate::expiry::ExpiryTimes;
 use crate::handle::Booking;
 use crate::limits::Limits;
 use crate::live::{Catalogue, Writer};
+use crate::mail::Mailer;
 use crate::payments::provider::PaymentProvider;
 use crate::payments::questions::Questions;
 use crate::payments::stripe::Stripe;
@@ -117,6 +119,8 @@ impl Booking {
                 page_headers(&config),
             ),
             tickets: TicketSigner::new(&config.ticket_keys),
+            mailer: Mailer::new(config.mail.clone()),
+            mail_backlog: ArcSwap::default(),
             limits: Limits::new(&config.rates),
             press: Press::new(
                 config.ticket_fonts.clone(),

@@ -321,7 +321,8 @@ impl Core {
         Ok(row.filter(|row| customer.owns(row.subject.as_deref(), row.session.as_deref())))
     }
 
-    async fn booking_view(&self, row: BookingRow) -> Result<Booking, StoreError> {
+    /// The booking with its tickets and their seats.
+    pub(crate) async fn booking_view(&self, row: BookingRow) -> Result<Booking, StoreError> {
         let booking_id = BookingId::new(row.booking_id);
         let show = self.catalogue.live_by_no(row.show_no).await?;
         let label_of = |seat_no: i32| {

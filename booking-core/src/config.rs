@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use ed25519_dalek::VerifyingKey;
 
+use crate::mail::settings::MailConfig;
 use crate::ticket_fonts::TicketFonts;
 
 /// Settings of the booking core.
@@ -15,6 +16,8 @@ pub struct BookingConfig {
     pub public_url: String,
     /// The payment provider.
     pub payment: PaymentConfig,
+    /// Mail to fans.
+    pub mail: MailConfig,
     /// Most seats of all shows in memory; see [`SEATS_IN_MEMORY_MAX`].
     pub seats_in_memory_max: u64,
     /// The keys that sign and verify tickets.
@@ -181,9 +184,27 @@ pub const IDEMPOTENCY_TAKEOVER_AFTER: Duration = Duration::from_mins(1);
 pub const IDEMPOTENCY_KEEP: Duration = Duration::from_hours(48);
 /// How long processed webhooks are kept. The provider repeats a webhook for three days.
 pub const EVENT_KEEP: Duration = Duration::from_hours(30 * 24);
-/// How long outbox rows are kept, whether or not they were read. The check that each booking has
-/// its row looks back a little less than 30 days.
+/// How long outbox rows are kept once they were taken. The check that each booking has its row looks
+/// back a little less than 30 days.
 pub const OUTBOX_KEEP: Duration = Duration::from_hours(31 * 24);
+/// Events of the outbox that become notices in one statement.
+pub const NOTICE_BATCH_MAX: i64 = 500;
+/// How long notices are kept that are not due any more. The check that each booking has its notice
+/// looks back a little less than 30 days.
+pub const NOTICE_KEEP: Duration = Duration::from_hours(31 * 24);
+/// Dead letters that an operator sends again with one call, and notices in one list.
+pub const NOTICES_LISTED_MAX: i64 = 1000;
+/// Messages that a process hands to the mail server at the same time, each over a connection of its
+/// own. As many mails may be doubled when the process is killed.
+pub const MAIL_AT_ONCE: usize = 8;
+/// Longest that a caller waits for a round of mail. The round itself continues.
+pub const MAIL_PATIENCE: Duration = Duration::from_mins(5);
+/// Messages that are kept as files when there is no mail server.
+pub const MAIL_FILES_MAX: usize = 200;
+/// How often a process looks how much mail waits.
+pub const MAIL_BACKLOG_EVERY: Duration = Duration::from_secs(10);
+/// Mail that waits for longer is told to operators.
+pub const MAIL_WAITS_LONG: Duration = Duration::from_mins(5);
 /// Changes of a seat map that a slow client may lag behind before it is told to reload.
 pub const SEAT_CHANGES_KEPT: usize = 256;
 /// Pages that concurrently read what their readers hold. They share the connections for payments,

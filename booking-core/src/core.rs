@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use arc_swap::ArcSwap;
 use contract::{Clock, Timestamp};
 use tokio::sync::{Notify, Semaphore};
 use tokio_util::sync::CancellationToken;
@@ -13,6 +14,7 @@ use crate::database::{Pools, Turns, Work};
 use crate::expiry::ExpiryTimes;
 use crate::limits::Limits;
 use crate::live::Catalogue;
+use crate::mail::Mailer;
 use crate::payments::provider::PaymentProvider;
 use crate::payments::questions::Questions;
 use crate::payments::resolution::Answer;
@@ -20,6 +22,7 @@ use crate::randomness::Randomness;
 use crate::rooms::RoomDirectory;
 use crate::set_aside::SetAside;
 use crate::shop::show_pages::ShowPages;
+use crate::store::notices::Backlog;
 use crate::ticket_files::Press;
 use crate::tickets::TicketSigner;
 
@@ -39,6 +42,10 @@ pub(crate) struct Core {
     pub(crate) rooms: Arc<dyn RoomDirectory>,
     pub(crate) catalogue: Catalogue,
     pub(crate) tickets: TicketSigner,
+    /// Sends mail.
+    pub(crate) mailer: Mailer,
+    /// How much mail waited at the last look.
+    pub(crate) mail_backlog: ArcSwap<Backlog>,
     pub(crate) work: Work,
     pub(crate) shutdown: CancellationToken,
     /// Notified when a webhook is stored, so that the inbox worker runs at once.

@@ -6,11 +6,12 @@ use std::sync::Arc;
 
 use contract::booking::{Booking as BookingView, City, Hold, HoldRequest, SeatMap, Show, ShowFile};
 use contract::principal::Principal;
-use contract::{BookingId, CityId, HoldId, RoomId, ShowId, TicketId};
+use contract::{BookingId, CityId, HoldId, NoticeId, RoomId, ShowId, TicketId};
 use http::HeaderMap;
 
 use crate::config::{
-    DATABASE_WAIT_MAX, IMPORT_PATIENCE, PROVIDER_PATIENCE, RECONCILE_BACK, RECONCILE_PATIENCE,
+    DATABASE_WAIT_MAX, IMPORT_PATIENCE, MAIL_PATIENCE, MAIL_WAITS_LONG, NOTICES_LISTED_MAX,
+    PROVIDER_PATIENCE, RECONCILE_BACK, RECONCILE_PATIENCE,
 };
 use crate::core::Core;
 use crate::customer::{Customer, Session};
@@ -18,6 +19,7 @@ use crate::database::StoreError;
 use crate::holds::{HoldOutcome, Once, ReleaseOutcome};
 use crate::imports::ImportedShow;
 use crate::live::{HoldKey, LiveShow};
+use crate::mail::notice::NoticeStatus;
 use crate::payment_outcome::PaymentOutcome;
 use crate::payments::provider::ProviderError;
 use crate::payments::reconcile::{ReconcileError, ReconcileReport};
@@ -26,6 +28,7 @@ use crate::stock::RoomStock;
 use crate::store;
 use crate::store::check::CheckReport;
 use crate::store::idempotency::KeyUse;
+use crate::store::notices::{Backlog, NoticeRow};
 use crate::ticket_files::BookedShow;
 use crate::tickets::TicketVerifier;
 
@@ -351,6 +354,83 @@ impl Booking {
             .work
             .run(async move { core.abandoned_keys_once().await })
             .await
+    }
+
+    /// Makes notices of events in the outbox. Returns how many events were done. The background work
+    /// does this too.
+    pub async fn collect_notices_once(&self) -> Result<usize, StoreError> {
+        let core = Arc::clone(&self.0);
+        let work = async move { core.collect_notices_once().await };
+        self.0.work.run(work).await
+    }
+
+    /// Tries mail that is due. Returns how many were sent or given up. The background work does
+    /// this too.
+    pub async fn mail_once(&self) -> Result<usize, StoreError> {
+        let core = Arc::clone(&self.0);
+        let work = async move { core.mail_once().await };
+        self.0.work.run_within(MAIL_PATIENCE, work).await
+    }
+
+    /// Looks how much mail waits. The background work does this too.
+    pub async fn mail_backlog_once(&self) -> Result<(), StoreError> {
+        let core = Arc::clone(&self.0);
+        let work = async move { core.mail_backlog_once().await };
+        self.0.work.run(work).await.map(drop)
+    }
+
+    /// What an operator should know of mail, as of the last look.
+    pub fn mail_advice(&self) -> Option<String> {
+        let backlog = self.0.mail_backlog.load();
+        let waited = self.0.waited(&backlog)?;
+        (waited > MAIL_WAITS_LONG).then(|| {
+            format!(
+                "{} to fans wait, the oldest for {} minutes: is the mail server available?",
+                if backlog.due_count == 1 {
+                    "1 mail".to_owned()
+                } else {
+                    format!("{} mails", backlog.due_count)
+                },
+                waited.as_secs() / 60
+            )
+        })
+    }
+
+    /// How much mail waits, and the notices in this state.
+    pub(crate) async fn notices(
+        &self,
+        status: NoticeStatus,
+    ) -> Result<(Backlog, Vec<NoticeRow>), StoreError> {
+        let core = Arc::clone(&self.0);
+        let work = async move {
+            let pool = &core.pools.jobs;
+            let listed = store::notices::list(pool, status, NOTICES_LISTED_MAX).await?;
+            Ok((store::notices::backlog(pool).await?, listed))
+        };
+        self.0.work.run(work).await
+    }
+
+    /// The state of a notice.
+    pub(crate) async fn notice_status(
+        &self,
+        notice_id: NoticeId,
+    ) -> Result<Option<NoticeStatus>, StoreError> {
+        let core = Arc::clone(&self.0);
+        let work = async move { store::notices::status(&core.pools.jobs, notice_id.uuid()).await };
+        self.0.work.run(work).await
+    }
+
+    /// Makes notices due again that were given up: one, or all. Returns how many.
+    pub(crate) async fn notices_retry(
+        &self,
+        notice_id: Option<NoticeId>,
+    ) -> Result<u64, StoreError> {
+        let core = Arc::clone(&self.0);
+        let work = async move {
+            let (now, only) = (core.clock.now(), notice_id.map(NoticeId::uuid));
+            store::notices::retry(&core.pools.jobs, only, now, NOTICES_LISTED_MAX).await
+        };
+        self.0.work.run(work).await
     }
 
     /// Removes rows that are no longer needed. Returns how many; there may be more.

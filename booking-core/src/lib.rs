@@ -14,6 +14,7 @@
 //! | `confirm_queue`, `confirming` | limits concurrent confirmations, and runs them |
 //! | `money` | failure reasons, dispositions and refund states. Pure |
 //! | `payments` | starting payments, the resolver, webhooks, refunds, the provider |
+//! | `mail` | notices to fans and how they are sent |
 //! | `tickets` | the signed QR text and its verification |
 //! | `ticket_files` | tickets as PDF, shows as calendar files |
 //! | `ticket_fonts` | the fonts of printed tickets |
@@ -51,6 +52,7 @@ mod http;
 mod imports;
 mod limits;
 mod live;
+mod mail;
 mod money;
 mod payment_outcome;
 mod payments;
@@ -78,6 +80,7 @@ pub use database::{Pools, StoreError};
 pub use handle::Booking;
 pub use holds::{HoldOutcome, ReleaseOutcome};
 pub use imports::ImportedShow;
+pub use mail::settings::{Delivery, MailConfig, Sender, SmtpServer};
 pub use money::FailureReason;
 pub use payment_outcome::PaymentOutcome;
 pub use payments::provider;

@@ -49,6 +49,18 @@ metric_families::declare! {
     pub(crate) histogram(metric_families::LATENCY_SECONDS) PRINT_SECONDS = "ropeline_booking_print_seconds";
     /// PDFs of tickets that were asked for.
     pub(crate) counter PRINTS = "ropeline_booking_prints_total";
+    /// Mails that the mail server took, or that were written to files.
+    pub(crate) counter MAIL_SENT = "ropeline_booking_mail_sent_total";
+    /// Attempts to send a mail that failed.
+    pub(crate) counter MAIL_ATTEMPTS_FAILED = "ropeline_booking_mail_attempts_failed_total";
+    /// Mails that were given up.
+    pub(crate) counter MAIL_GIVEN_UP = "ropeline_booking_mail_given_up_total";
+    /// Mails that wait to be sent, of all gateways.
+    pub(crate) gauge MAIL_DUE = "ropeline_booking_mail_due";
+    /// Mails that were given up and not sent again, of all gateways.
+    pub(crate) gauge MAIL_FAILED = "ropeline_booking_mail_failed";
+    /// How long the oldest mail has been due, of all gateways.
+    pub(crate) gauge MAIL_OLDEST_DUE = "ropeline_booking_mail_oldest_due_seconds";
     /// Open live seat maps.
     pub(crate) gauge SEAT_STREAMS = "ropeline_booking_seat_streams";
 }

@@ -1,4 +1,4 @@
-//! Background work: expiring, sweeping, polling, the inbox, refunds, refreshing memory.
+//! Background work: expiring, sweeping, polling, the inbox, refunds, mail, refreshing memory.
 //!
 //! Each kind has a `*_once` that does what is due, and a loop around it. Any number of processes
 //! may run all of them.
@@ -12,9 +12,9 @@ use futures_util::stream;
 use tokio::sync::Notify;
 
 use crate::config::{
-    CHANGES_KEEP, EVENT_KEEP, IDEMPOTENCY_KEEP, IDEMPOTENCY_TAKEOVER_AFTER, OUTBOX_KEEP,
-    RATES_FORGET_EVERY, REFRESH_EVERY, START_RETRY_AFTER, SWEEP_BATCH_MAX, SWEEP_EVERY,
-    WORK_AT_ONCE, WORK_BATCH_MAX, WORK_EVERY,
+    CHANGES_KEEP, EVENT_KEEP, IDEMPOTENCY_KEEP, IDEMPOTENCY_TAKEOVER_AFTER, MAIL_BACKLOG_EVERY,
+    NOTICE_KEEP, OUTBOX_KEEP, RATES_FORGET_EVERY, REFRESH_EVERY, START_RETRY_AFTER,
+    SWEEP_BATCH_MAX, SWEEP_EVERY, WORK_AT_ONCE, WORK_BATCH_MAX, WORK_EVERY,
 };
 use crate::core::Core;
 use crate::database::StoreError;
@@ -97,7 +97,7 @@ impl Core {
     }
 
     /// Removes rows that are no longer needed: stored responses, processed webhooks, old outbox
-    /// rows. Returns how many; there may be more.
+    /// rows and notices. Returns how many; there may be more.
     pub(crate) async fn purge_once(&self) -> Result<usize, StoreError> {
         let now = self.clock.now();
         let pool = &self.pools.jobs;
@@ -105,6 +105,7 @@ impl Core {
         let purged = store::idempotency::purge(pool, now.minus(IDEMPOTENCY_KEEP), limit).await?
             + store::inbox::purge(pool, now.minus(EVENT_KEEP), limit).await?
             + store::outbox::purge(pool, now.minus(OUTBOX_KEEP), limit).await?
+            + store::notices::purge(pool, now.minus(NOTICE_KEEP), limit).await?
             + store::catalogue::purge_changes(pool, CHANGES_KEEP, limit).await?;
         Ok(usize::try_from(purged).unwrap_or(usize::MAX))
     }
@@ -143,6 +144,7 @@ pub(crate) fn start(core: &Arc<Core>) {
     spawn(core, "refund", refund, |core| async move {
         core.refund_once().await
     });
+    start_mail(core);
     let refresh = Rhythm::every(REFRESH_EVERY);
     spawn(core, "refresh", refresh, |core| async move {
         core.refresh_once().await
@@ -167,6 +169,26 @@ pub(crate) fn start(core: &Arc<Core>) {
     let purge = Rhythm::every(PURGE_EVERY);
     spawn(core, "purge", purge, |core| async move {
         core.purge_once().await
+    });
+}
+
+/// Collecting and sending are apart, so that a mail server that hangs does not keep events in the
+/// outbox.
+fn start_mail(core: &Arc<Core>) {
+    let collect = Rhythm::every(WORK_EVERY);
+    spawn(core, "notices", collect, |core| async move {
+        core.collect_notices_once().await
+    });
+    let send = Rhythm::every(WORK_EVERY);
+    spawn(
+        core,
+        "mail",
+        send,
+        |core| async move { core.mail_once().await },
+    );
+    let look = Rhythm::every(MAIL_BACKLOG_EVERY);
+    spawn(core, "mail-backlog", look, |core| async move {
+        core.mail_backlog_once().await
     });
 }
 

@@ -173,6 +173,10 @@ prefixed!(
     /// A ticket of a booking.
     TicketId, "tkt_", "ticket"
 );
+prefixed!(
+    /// A mail to a fan.
+    NoticeId, "ntc_", "notice"
+);
 
 /// A visitor's place in a room's line: 128 random-looking bits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]

@@ -87,6 +87,9 @@ invariants! {
     ONE_CHARGE = "ONE-CHARGE",
         "Captured money ends as exactly one booking or a full refund",
         "audit: the provider's ledger; `ropeline check`: I08 to I14, I18, I19";
+    TOLD = "TOLD",
+        "Each booking has one notice of its confirmation, which is sent at least once under one Message-ID, or is listed for an operator",
+        "`ropeline check`: I23, I24";
     BOUNDED = "BOUNDED",
         "Every queue, buffer, retry and cache has a named limit",
         "tests alone";

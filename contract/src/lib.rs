@@ -39,5 +39,7 @@ pub mod text;
 pub mod upstream;
 
 pub use clock::{Clock, ManualClock, SystemClock, Timestamp};
-pub use ids::{BookingId, CityId, HoldId, PaymentId, PlaceId, RoomId, SeatId, ShowId, TicketId};
+pub use ids::{
+    BookingId, CityId, HoldId, NoticeId, PaymentId, PlaceId, RoomId, SeatId, ShowId, TicketId,
+};
 pub use problem::{Problem, ProblemCode};

@@ -5,9 +5,11 @@
 
 mod connections;
 mod database;
+mod mail;
 mod pooler;
 mod shop;
 mod surroundings;
+mod usable;
 
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
@@ -25,7 +27,7 @@ use embedded::{Servers, Want};
 use line::policy::care::RateShare;
 use line::policy::place::PlaceKeys;
 use line::records::durable::DurableRecords;
-use line::records::{self, Admissions, Audit, Database, Rooms};
+use line::records::{Admissions, Audit, Database, Rooms};
 use line::skew::Skew;
 use line::store::redis::{RedisAddress, RedisStore};
 use line::target::Target;
@@ -34,7 +36,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use web::RequestIds;
 
-use crate::config::{Config, Payment, Problems};
+use crate::config::{Config, Payment};
 use crate::edge::client_ip::TrustedProxies;
 use crate::edge::connections::ConnectionLimits;
 use crate::edge::cores::Cores;
@@ -61,6 +63,7 @@ use shop::{
 };
 
 pub use surroundings::Surroundings;
+pub use usable::usable;
 
 /// How often a gateway without shows checks for one; the first show starts the payment simulator.
 const SHOWS_LOOK_EVERY: Duration = Duration::from_secs(1);
@@ -193,29 +196,6 @@ fn wanted(config: &Config) -> Want {
     Want {
         redis: config.redis_url.is_none(),
         postgres: config.database_url.is_none(),
-    }
-}
-
-/// Whether a gateway can start with this configuration, without writing anything or connecting to
-/// anything. Reads everything that the start reads, so that `check` and the start agree.
-pub fn usable(config: &Config) -> Result<(), Problems> {
-    let mut problems = Keys::problems(config);
-    if let Some(url) = &config.redis_url
-        && let Err(error) = RedisAddress::read(url, config.roots.as_ref())
-    {
-        problems.push(format!("ROPELINE_REDIS_URL: {error}"));
-    }
-    if let Some(url) = &config.database_url
-        && let Err(error) = records::connect_options(url)
-    {
-        problems.push(format!("ROPELINE_DATABASE_URL: {error}"));
-    }
-    let missing = Servers::missing_programs(&config.data_dir.join("servers"), wanted(config));
-    problems.extend(missing.iter().map(ToString::to_string));
-    if problems.is_empty() {
-        Ok(())
-    } else {
-        Err(Problems(problems))
     }
 }
 
@@ -374,6 +354,7 @@ impl App {
                 rooms: rooms.clone(),
                 database,
                 keys: key_teller.advice(),
+                mail: mail::advice(&booking),
                 draining: surroundings.draining.clone(),
             }),
             metrics: surroundings.metrics.clone(),

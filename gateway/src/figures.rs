@@ -1,5 +1,7 @@
 //! Live figures and sessions for the operators' listener, and the gateway's readiness.
 
+use std::sync::Arc;
+
 use contract::room::{LimitedBy, RoomStats};
 use contract::{Clock, PlaceId, Problem, RoomId};
 use futures_util::FutureExt;
@@ -116,6 +118,9 @@ fn share(counts: Counts) -> f64 {
     }
 }
 
+/// Tells what an operator should mend although this gateway can serve, if there is anything.
+pub type Advice = Arc<dyn Fn() -> Option<String> + Send + Sync>;
+
 /// The gateway's readiness checks.
 pub struct GatewayReadiness {
     /// The store, and the installation that has to own its line.
@@ -126,6 +131,8 @@ pub struct GatewayReadiness {
     pub database: Database,
     /// What is to be known of the signing keys of all gateways.
     pub keys: KeysAdvice,
+    /// What is to be known of mail to fans.
+    pub mail: Advice,
     /// Cancelled when the process begins to drain.
     pub draining: CancellationToken,
 }
@@ -173,6 +180,11 @@ impl Readiness for GatewayReadiness {
                     name: "keys",
                     problem: None,
                     advice: self.keys.get(),
+                },
+                Check {
+                    name: "mail",
+                    problem: None,
+                    advice: (self.mail)(),
                 },
                 Check {
                     name: "draining",

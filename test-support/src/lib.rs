@@ -15,5 +15,6 @@ pub mod redis;
 pub mod redis_cluster;
 pub mod redis_server;
 pub mod sentinels;
+pub mod smtp_server;
 pub mod tcp_proxy;
 pub mod waiting;

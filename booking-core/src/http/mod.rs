@@ -9,6 +9,7 @@ pub(crate) mod holders;
 pub(crate) mod holds;
 mod idempotent;
 pub(crate) mod limiting;
+mod mail;
 mod payments;
 pub(crate) mod problems;
 mod seats;
@@ -55,7 +56,8 @@ pub(crate) fn router(booking: Booking) -> Router {
 
 /// The operators' API under `/admin/v1`, and its description.
 pub(crate) fn admin(booking: Booking) -> (Router, utoipa::openapi::OpenApi) {
-    admin::routes().with_state(booking).split_for_parts()
+    let routes = admin::routes().merge(mail::routes());
+    routes.with_state(booking).split_for_parts()
 }
 
 fn routes() -> OpenApiRouter<Booking> {

@@ -3,7 +3,7 @@
 //! the background work when it passed.
 
 use contract::Timestamp;
-use contract::invariants::{Invariant, ONE_CHARGE, ONE_SEAT};
+use contract::invariants::{Invariant, ONE_CHARGE, ONE_SEAT, TOLD};
 use metric_families::breaches::breached;
 use serde::Serialize;
 use sqlx::PgPool;
@@ -64,7 +64,10 @@ pub(crate) async fn run(
     })
 }
 
-/// Questions about money. The others are about seats.
+/// Questions about mail to fans.
+const ABOUT_MAIL: [&str; 2] = ["I23", "I24"];
+
+/// Questions about money. The others are about mail or seats.
 const ABOUT_MONEY: [&str; 9] = [
     "I08", "I09", "I10", "I11", "I12", "I13", "I14", "I18", "I19",
 ];
@@ -74,6 +77,8 @@ fn promise(question: &str) -> Invariant {
     let number = question.split(' ').next().unwrap_or_default();
     if ABOUT_MONEY.contains(&number) {
         ONE_CHARGE
+    } else if ABOUT_MAIL.contains(&number) {
+        TOLD
     } else {
         ONE_SEAT
     }
@@ -84,11 +89,15 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_question_about_money_is_there() {
+    fn every_question_about_money_and_mail_is_there() {
         let questions = include_str!("check.sql");
         for number in ABOUT_MONEY {
             assert!(questions.contains(&format!("'{number} ")), "{number}");
             assert_eq!(promise(&format!("{number} text")), ONE_CHARGE);
+        }
+        for number in ABOUT_MAIL {
+            assert!(questions.contains(&format!("'{number} ")), "{number}");
+            assert_eq!(promise(&format!("{number} text")), TOLD);
         }
         assert_eq!(promise("I02 no seat has two live tickets"), ONE_SEAT);
     }

@@ -123,4 +123,16 @@ union all select 'I22 no hold has two booked payments',
     (select count(*) from (
         select 1 from payments where disposition = 'BOOKED'
         group by hold_id having count(*) > 1) v)
+union all select 'I23 each booking of the last 30 days has one notice of its confirmation',
+    -- Bookings from before there was mail are marked by a time that no event has.
+    (select count(*) from bookings b
+     left join outbox o on o.dedupe = 'booking.confirmed:' || b.booking_id
+     where b.created_at > $1::timestamptz - interval '30 days' and b.email <> ''
+        and o.done_at is distinct from '-infinity'
+        and (o.done_at is not null
+            or greatest(b.created_at, $2::timestamptz) < $1::timestamptz - interval '30 seconds')
+        and (select count(*) from notices n
+            where n.kind = 'BOOKING_CONFIRMED' and n.about = b.booking_id) <> 1)
+union all select 'I24 a notice that was sent has a time, and no other has one',
+    (select count(*) from notices where (status = 'SENT') <> (sent_at is not null))
 order by 1

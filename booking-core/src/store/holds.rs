@@ -1,13 +1,13 @@
 //! Reads and changes single holds, and sweeps.
 
-use contract::Timestamp;
 use contract::booking::HoldStatus;
+use contract::{HoldId, Timestamp};
 use sqlx::{PgConnection, PgExecutor, PgPool};
 use time::OffsetDateTime;
 use uuid::Uuid;
 
 use super::seats::{self, Returned, SeatReport};
-use super::{text_of, word};
+use super::{outbox, text_of, word};
 use crate::database::StoreError;
 
 /// A hold, as read from the database.
@@ -199,7 +199,7 @@ fn one_row(affected: u64) -> Result<(), StoreError> {
     }
 }
 
-/// Closes a locked hold and frees its seats.
+/// Closes a locked hold and frees its seats. One that expires with an attempt to pay is announced.
 pub(crate) async fn close(
     connection: &mut PgConnection,
     hold: &HoldRow,
@@ -209,11 +209,16 @@ pub(crate) async fn close(
     // Mark the hold closed before its seats are freed: in the reverse order, another customer could
     // hold a seat while this hold can still be confirmed.
     set_status(connection, hold.hold_id, status, now).await?;
+    if status == HoldStatus::Expired && hold.attempt_count > 0 {
+        let payload = serde_json::json!({ "holdId": HoldId::new(hold.hold_id) });
+        outbox::add(connection, "hold.expired", hold.hold_id, payload, now).await?;
+    }
     seats::give_back(connection, &[hold.returned()]).await
 }
 
 /// Expires up to `limit` holds past their end that have no open payment, except those in `but`.
-/// Returns how many, and the freed seats. Any number of processes may sweep at once.
+/// Returns how many, and the freed seats. Those with an attempt to pay are announced. Any number of
+/// processes may sweep at once.
 pub(crate) async fn sweep(
     pool: &PgPool,
     now: Timestamp,
@@ -224,10 +229,17 @@ pub(crate) async fn sweep(
     let due = sqlx::query_as!(
         Returned,
         "with due as materialized (
-            select hold_id from holds
+            select hold_id, attempt_count from holds
             where status in ('ACTIVE', 'PAYING') and expires_at <= $1 and not payment_open
                 and hold_id <> all($3)
             order by expires_at limit $2 for no key update skip locked
+        ), told as (
+            -- Without an attempt to pay no address is known.
+            insert into outbox (topic, dedupe, payload, created_at)
+            select 'hold.expired', 'hold.expired:' || hold_id,
+                jsonb_build_object('holdId', 'hold_' || replace(hold_id::text, '-', '')), $1
+            from due where attempt_count > 0
+            on conflict (dedupe) do nothing
         )
         update holds h set status = 'EXPIRED', closed_at = $1
         from due d where h.hold_id = d.hold_id

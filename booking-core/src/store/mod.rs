@@ -1,7 +1,7 @@
 //! All SQL. Every function is one statement, or runs in its caller's transaction.
 //!
 //! All transactions take locks in this order: idempotency keys by name, hold, payment, seats by
-//! number, ticket counts by owner, booking, tickets, refunds. The batched hold statement skips
+//! number, ticket counts by owner, booking, tickets, refunds, outbox. The batched hold statement skips
 //! locked seats instead of waiting. The payment provider is never called while a lock is held.
 
 pub(crate) mod bookings;
@@ -12,6 +12,8 @@ pub(crate) mod holds;
 pub(crate) mod idempotency;
 pub(crate) mod import;
 pub(crate) mod inbox;
+pub(crate) mod notice_subjects;
+pub(crate) mod notices;
 pub(crate) mod outbox;
 pub(crate) mod owed;
 pub(crate) mod payments;

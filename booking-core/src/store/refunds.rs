@@ -193,12 +193,25 @@ pub(crate) async fn record(
     .execute(&mut *tx)
     .await?;
     match (succeeded, change.status == RefundStatus::Succeeded) {
-        (false, true) => move_money(&mut tx, refund, true, now).await?,
+        (false, true) => {
+            move_money(&mut tx, refund, true, now).await?;
+            announce(&mut tx, refund.refund_id, now).await?;
+        }
         (true, false) => move_money(&mut tx, refund, false, now).await?,
         (false, false) | (true, true) => {}
     }
     tx.commit().await?;
     Ok(true)
+}
+
+/// Announces that a refund's money went back, once, also when it returned and went back again.
+pub(crate) async fn announce(
+    connection: &mut PgConnection,
+    refund_id: Uuid,
+    now: Timestamp,
+) -> Result<(), StoreError> {
+    let payload = serde_json::json!({ "refundId": refund_id.simple().to_string() });
+    super::outbox::add(connection, "refund.made", refund_id, payload, now).await
 }
 
 /// Moves a refund's money to the customer, or back to us.

@@ -195,15 +195,8 @@ pub(crate) async fn cancel_booking(
     )
     .execute(&mut *connection)
     .await?;
-    sqlx::query!(
-        "insert into outbox (topic, dedupe, payload, created_at)
-         values ('booking.cancelled', $1, $2, $3) on conflict (dedupe) do nothing",
-        format!("booking.cancelled:{booking_id}"),
-        serde_json::json!({ "bookingId": contract::BookingId::new(booking_id) }),
-        OffsetDateTime::from(now)
-    )
-    .execute(connection)
-    .await?;
+    let payload = serde_json::json!({ "bookingId": contract::BookingId::new(booking_id) });
+    super::outbox::add(connection, "booking.cancelled", booking_id, payload, now).await?;
     Ok(reports)
 }
 
@@ -238,6 +231,10 @@ pub(crate) async fn write(
         let entry = match step {
             Move::Take { row } => {
                 insert(connection, payment_id, row, &books.currency, now).await?;
+                // What a bank took back is between the customer and the bank.
+                if row.origin == Origin::Provider {
+                    super::refunds::announce(connection, row.refund_id, now).await?;
+                }
                 Some((movement_id(row.refund_id, 0, true), -row.amount_minor))
             }
             Move::Lower { refund_id, by } => {
@@ -253,6 +250,7 @@ pub(crate) async fn write(
                 // A new turn outdates the answer to a request of ours that is still under way.
                 let next = turn + 1;
                 set(connection, *refund_id, true, Some(provider_id), next, now).await?;
+                super::refunds::announce(connection, *refund_id, now).await?;
                 Some((movement_id(*refund_id, next, true), -amount_minor))
             }
             Move::Turn {

@@ -45,7 +45,8 @@ async fn what_nobody_will_ask_for_again_is_purged() {
     shop.process.booking.purge_once().await.unwrap();
     assert_eq!(rows().await, (0, 2, 1));
     shop.clock.advance(Duration::from_hours(3 * 24));
-    assert_eq!(shop.process.booking.purge_once().await.unwrap(), 2);
+    // The webhook, the event and its notice.
+    assert_eq!(shop.process.booking.purge_once().await.unwrap(), 3);
     assert_eq!(rows().await, (0, 1, 0));
     shop.meddle("delete from payment_events").await;
     shop.assert_clean().await;

@@ -83,6 +83,11 @@ async fn every_breach_is_noticed() {
                 created_at) values ('p', 'k', '', gen_random_uuid(), '2020-01-01', now())",
             "I21",
         ),
+        ("delete from notices", "I23"),
+        (
+            "alter table notices drop constraint notices_sent; update notices set sent_at = null",
+            "I24",
+        ),
     ] {
         assert_eq!(violated(&shop, breach).await, names, "{breach}");
     }
@@ -104,6 +109,7 @@ async fn violated(shop: &TestShop, breach: &'static str) -> String {
         create table saved.owner_ticket_counts as table owner_ticket_counts;
         create table saved.payment_events as table payment_events;
         create table saved.outbox as table outbox;
+        create table saved.notices as table notices;
         create table saved.idempotency_keys as table idempotency_keys;";
     database.execute(copies).await.unwrap();
     database.execute(breach).await.unwrap();
@@ -112,7 +118,7 @@ async fn violated(shop: &TestShop, breach: &'static str) -> String {
         delete from tickets; delete from show_seats; delete from holds; delete from bookings;
         delete from payments; delete from refunds; delete from ledger;
         delete from owner_ticket_counts; delete from payment_events; delete from outbox;
-        delete from idempotency_keys;
+        delete from idempotency_keys; delete from notices;
         insert into tickets table saved.tickets;
         insert into show_seats table saved.show_seats;
         insert into holds table saved.holds;
@@ -124,6 +130,7 @@ async fn violated(shop: &TestShop, breach: &'static str) -> String {
         insert into payment_events table saved.payment_events;
         insert into outbox overriding system value table saved.outbox;
         insert into idempotency_keys table saved.idempotency_keys;
+        insert into notices table saved.notices;
         drop schema saved cascade;";
     database.execute(mend).await.unwrap();
     database.close().await.unwrap();

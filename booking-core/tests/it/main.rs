@@ -21,6 +21,7 @@ mod holds;
 mod idempotency;
 mod imports;
 mod limits;
+mod mail;
 mod many_shows;
 mod other_readers;
 mod outage;

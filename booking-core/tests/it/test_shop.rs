@@ -7,12 +7,13 @@ use std::sync::atomic::{AtomicU8, Ordering};
 use std::time::Duration;
 
 use booking_core::{
-    Booking, BookingConfig, BookingDeps, PaymentConfig, Pools, Rates, RoomDirectory, TicketFonts,
-    TicketKeys,
+    Booking, BookingConfig, BookingDeps, MailConfig, PaymentConfig, Pools, Rates, RoomDirectory,
+    TicketFonts, TicketKeys,
 };
 use contract::{Clock, ManualClock};
 use serde_json::{Value, json};
 use sqlx::{Connection, Executor};
+use tempfile::TempDir;
 use test_support::database::TestDatabase;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -52,6 +53,8 @@ pub(crate) struct TestShop {
     pub(crate) process: Process,
     seeds: AtomicU8,
     pub(crate) database: TestDatabase,
+    /// Where mail is written.
+    pub(crate) files: TempDir,
 }
 
 impl TestShop {
@@ -72,12 +75,14 @@ impl TestShop {
         if let Some(url) = provider_url {
             provider.url = url;
         }
+        let files = tempfile::tempdir().unwrap();
         let process = start(
             &database.url(),
             Arc::new(clock.clone()),
             &provider,
             1,
             false,
+            to_files(&files),
         )
         .await;
         let shop = Self {
@@ -86,6 +91,7 @@ impl TestShop {
             process,
             seeds: AtomicU8::new(2),
             database,
+            files,
         };
         let (status, body) = shop.import(file).await;
         assert_eq!(status, 201, "{body}");
@@ -101,7 +107,8 @@ impl TestShop {
     pub(crate) async fn another_process_with(&self, pools: Pools) -> Process {
         let seed = self.seeds.fetch_add(1, Ordering::Relaxed);
         let clock = Arc::new(self.clock.clone());
-        start_with(pools, clock, &self.provider, seed, false, Rates::default()).await
+        let (mail, rates) = (to_files(&self.files), Rates::default());
+        start_with(pools, clock, &self.provider, seed, false, mail, rates).await
     }
 
     /// Another process in which customers may call this often.
@@ -109,7 +116,8 @@ impl TestShop {
         let seed = self.seeds.fetch_add(1, Ordering::Relaxed);
         let clock = Arc::new(self.clock.clone());
         let pools = Pools::lazy(&self.database.url()).unwrap();
-        start_with(pools, clock, &self.provider, seed, false, rates).await
+        let mail = to_files(&self.files);
+        start_with(pools, clock, &self.provider, seed, false, mail, rates).await
     }
 
     /// Another process that reaches the database at `address`.
@@ -121,6 +129,22 @@ impl TestShop {
             &self.provider,
             seed,
             false,
+            to_files(&self.files),
+        )
+        .await
+    }
+
+    /// Another process whose mail goes this way, and whose steps the test takes.
+    pub(crate) async fn another_process_that_mails(&self, mail: MailConfig) -> Process {
+        let seed = self.seeds.fetch_add(1, Ordering::Relaxed);
+        let clock = Arc::new(self.clock.clone());
+        start(
+            &self.database.url(),
+            clock,
+            &self.provider,
+            seed,
+            false,
+            mail,
         )
         .await
     }
@@ -134,13 +158,31 @@ impl TestShop {
     /// Another process that does everything by itself, with a clock of its own.
     pub(crate) async fn another_process_that_goes_by(&self, clock: Arc<dyn Clock>) -> Process {
         let seed = self.seeds.fetch_add(1, Ordering::Relaxed);
-        start(&self.database.url(), clock, &self.provider, seed, true).await
+        let mail = to_files(&self.files);
+        start(
+            &self.database.url(),
+            clock,
+            &self.provider,
+            seed,
+            true,
+            mail,
+        )
+        .await
     }
 
     /// Another process with a clock of its own, whose steps the test takes.
     pub(crate) async fn another_process_that_looks_at(&self, clock: Arc<dyn Clock>) -> Process {
         let seed = self.seeds.fetch_add(1, Ordering::Relaxed);
-        start(&self.database.url(), clock, &self.provider, seed, false).await
+        let mail = to_files(&self.files);
+        start(
+            &self.database.url(),
+            clock,
+            &self.provider,
+            seed,
+            false,
+            mail,
+        )
+        .await
     }
 
     pub(crate) async fn import(&self, file: Value) -> (u16, Value) {
@@ -161,7 +203,9 @@ impl TestShop {
             let done = booking.inbox_once().await.unwrap()
                 + booking.poll_once().await.unwrap()
                 + booking.refund_once().await.unwrap()
-                + booking.sweep_once().await.unwrap();
+                + booking.sweep_once().await.unwrap()
+                + booking.collect_notices_once().await.unwrap()
+                + booking.mail_once().await.unwrap();
             if done == 0 {
                 break;
             }
@@ -193,7 +237,7 @@ impl TestShop {
             .filter(|i| i.violations != 0)
             .collect();
         assert!(report.clean, "{broken:?}");
-        assert_eq!(report.invariants.len(), 22);
+        assert_eq!(report.invariants.len(), 24);
     }
 
     /// A webhook about `intent_id`, signed.
@@ -226,10 +270,15 @@ async fn start(
     provider: &FakeProvider,
     seed: u8,
     background: bool,
+    mail: MailConfig,
 ) -> Process {
     let pools = Pools::lazy(url).unwrap();
     let rates = Rates::default();
-    start_with(pools, clock, provider, seed, background, rates).await
+    start_with(pools, clock, provider, seed, background, mail, rates).await
+}
+
+fn to_files(directory: &TempDir) -> MailConfig {
+    MailConfig::to_files(directory.path().to_owned())
 }
 
 async fn start_with(
@@ -238,6 +287,7 @@ async fn start_with(
     provider: &FakeProvider,
     seed: u8,
     background: bool,
+    mail: MailConfig,
     rates: Rates,
 ) -> Process {
     let shutdown = CancellationToken::new();
@@ -249,6 +299,7 @@ async fn start_with(
             secret: "sk_test".to_owned(),
             webhook_secret: WEBHOOK_SECRET.to_owned(),
         },
+        mail,
         seats_in_memory_max: 60_000,
         ticket_keys: TicketKeys::new(1, [7; 32]),
         rates,

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::sync::{Arc, OnceLock};
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, anyhow};
 use booking_core::config::{
     BookingConfig, PaymentConfig, Rate, RatePair, Rates, SEATS_IN_MEMORY_MAX, TicketKeys,
 };
@@ -19,6 +19,7 @@ use line::rooms::{Phases, RoomSet};
 use sqlx::PgPool;
 use tokio_util::task::TaskTracker;
 
+use super::mail::mail_config;
 use super::surroundings::Surroundings;
 use crate::config::{Config, ShopRatePair, ShopRates};
 use crate::gate::InProcess;
@@ -77,9 +78,11 @@ pub(super) fn booking_config(
     payment: PaymentConfig,
     config: &Config,
 ) -> Result<BookingConfig> {
+    let mail = mail_config(config, public_url);
     Ok(BookingConfig {
         public_url: public_url.to_owned(),
         payment,
+        mail: mail.map_err(|problems| anyhow!(problems.join("; ")))?,
         seats_in_memory_max: SEATS_IN_MEMORY_MAX,
         ticket_keys,
         rates: booking_rates(&config.shop_rates),

@@ -64,6 +64,13 @@ pub(super) fn check(settings: Settings, mut problems: Vec<String>) -> Result<Con
     }
     let shop_rates = shop_rates(&settings, &mut note);
     let payment = payment(&settings, &mut note, &mut warnings);
+    if settings.smtp_url.is_none() && settings.database_url.is_some() {
+        warnings.push(
+            "ROPELINE_SMTP_URL is not set: mail to fans is written to files of this gateway and \
+             reaches nobody"
+                .to_owned(),
+        );
+    }
     let data_dir = data_dir(settings.data_dir.as_deref(), &mut note);
     if data_dir.exists() && !data_dir.is_dir() {
         note(format!(
@@ -83,6 +90,7 @@ pub(super) fn check(settings: Settings, mut problems: Vec<String>) -> Result<Con
         public_url,
         redis_url: settings.redis_url,
         roots,
+        ca_file: settings.ca_file.map(PathBuf::from),
         database_url: settings.database_url,
         data_dir,
         signing_keys,
@@ -99,6 +107,8 @@ pub(super) fn check(settings: Settings, mut problems: Vec<String>) -> Result<Con
         shutdown_delay: serving.shutdown_delay,
         shop_rates,
         payment,
+        smtp_url: settings.smtp_url,
+        mail_from: settings.mail_from,
         log,
         log_format,
         adopt_keys: false,

@@ -55,6 +55,8 @@ pub struct Config {
     pub redis_url: Option<String>,
     /// Authorities whose certificates are believed; those of the system when absent.
     pub roots: Option<Roots>,
+    /// The file that names them.
+    pub ca_file: Option<PathBuf>,
     /// PostgreSQL; private when absent.
     pub database_url: Option<String>,
     /// Data directory, absolute.
@@ -87,6 +89,10 @@ pub struct Config {
     pub shop_rates: ShopRates,
     /// Payment provider.
     pub payment: Payment,
+    /// Mail server; mail is written to files when absent.
+    pub smtp_url: Option<String>,
+    /// Who sends mail.
+    pub mail_from: Option<String>,
     /// Log filter.
     pub log: String,
     /// Log form.

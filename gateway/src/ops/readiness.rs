@@ -7,7 +7,7 @@ use utoipa::ToSchema;
 /// One thing that has to be well.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
 pub struct Check {
-    /// Such as `redis`, `database`, `clock`, `keys`, `draining`.
+    /// Such as `redis`, `database`, `clock`, `keys`, `mail`, `draining`.
     pub name: &'static str,
     /// What is wrong; nothing, when null.
     pub problem: Option<String>,

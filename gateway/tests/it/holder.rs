@@ -9,8 +9,8 @@ use axum::Router;
 use axum::extract::State;
 use axum::routing::{get, post};
 use booking_core::{
-    Booking, BookingConfig, BookingDeps, ImportedShow, PaymentConfig, Pools, Rates, RoomDirectory,
-    StoreError, TicketFonts, TicketKeys,
+    Booking, BookingConfig, BookingDeps, ImportedShow, MailConfig, PaymentConfig, Pools, Rates,
+    RoomDirectory, StoreError, TicketFonts, TicketKeys,
 };
 use contract::booking::ShowFile;
 use contract::line::Phase;
@@ -80,6 +80,8 @@ pub(crate) async fn empty_shop(
             secret: "sk_test".to_owned(),
             webhook_secret: "whsec_test".to_owned(),
         },
+        // Nobody buys anything, and no background work runs.
+        mail: MailConfig::to_files(std::env::temp_dir()),
         seats_in_memory_max: 1000,
         ticket_keys: TicketKeys::new(1, [7; 32]),
         rates: Rates::default(),

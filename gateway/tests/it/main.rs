@@ -28,6 +28,7 @@ mod live;
 mod live_frames;
 mod live_streams;
 mod loading;
+mod mail;
 mod metrics;
 mod openapi;
 mod opening;

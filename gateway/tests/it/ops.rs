@@ -416,6 +416,8 @@ async fn health_tells_what_is_wrong_and_the_dashboard_is_locked_down() {
         "/assets/dashboard.css",
         "/assets/dashboard.js",
         "/assets/figures.js",
+        "/assets/mail.css",
+        "/assets/mail.js",
     ] {
         let answer = get(path).await;
         assert_eq!(answer.status, 200, "{path}");
@@ -425,5 +427,13 @@ async fn health_tells_what_is_wrong_and_the_dashboard_is_locked_down() {
             "{policy}"
         );
     }
+    // Mail brings its styles along; nothing of it runs.
+    let policy = get("/mail").await.headers["content-security-policy"].clone();
+    let policy = policy.to_str().unwrap();
+    assert!(policy.contains("script-src 'self';"), "{policy}");
+    assert!(
+        policy.contains("style-src 'self' 'unsafe-inline'"),
+        "{policy}"
+    );
     assert_eq!(get("/assets/none.js").await.json["code"], "not-found");
 }

@@ -141,6 +141,10 @@ impl Process {
         assert!(status.success(), "{status}\n{}", self.log());
     }
 
+    pub(crate) async fn kill(mut self) {
+        self.child.kill().await.unwrap();
+    }
+
     pub(crate) async fn import_show(&self) {
         let show = json!({
             "showId": "lanterns",

@@ -1,4 +1,4 @@
-//! Writes every page in every state with sample data into a folder, for looking at them:
+//! Writes every page in every state and every mail with sample data into a folder, for looking at them:
 //! `cargo run -p pages --example preview -- <folder>`.
 //!
 //! Links to styles and scripts are made relative, so that the files can be opened directly.
@@ -6,6 +6,7 @@
 use std::path::{Path, PathBuf};
 use std::{env, fs, io};
 
+mod mail;
 mod shop;
 mod waiting;
 
@@ -24,6 +25,10 @@ fn main() -> io::Result<()> {
     }
     for (name, html) in waiting::pages().into_iter().chain(shop::pages()) {
         write(&folder, &name, &html)?;
+    }
+    for (name, mail) in mail::mails() {
+        write(&folder, name, &mail.html)?;
+        fs::write(folder.join(format!("{name}.txt")), mail.text)?;
     }
     Ok(())
 }

@@ -47,6 +47,7 @@ impl TestShop {
                 secret: SECRET.to_owned(),
                 webhook_secret: "whsec_shop".to_owned(),
             },
+            mail: booking_core::MailConfig::to_files(journal.path().join("mail")),
             seats_in_memory_max: 60_000,
             ticket_keys: TicketKeys::new(1, [7; 32]),
             rates: booking_core::Rates::default(),

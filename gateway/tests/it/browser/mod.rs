@@ -8,6 +8,7 @@ mod banner;
 mod chromium;
 mod draw;
 mod journey;
+mod mail;
 mod missing;
 mod nginx;
 mod phone;

@@ -1,0 +1,31 @@
+//! Mail to fans.
+//!
+//! An event in the outbox becomes a notice, once ([`crate::store::notices::collect`]). Any process
+//! claims notices that are due, under a lease, composes each from the present state of what it is
+//! about, and hands it to the mail server or, without one, writes it to a file.
+//!
+//! A notice is sent at least once. A mail is doubled only when a process dies, or its database goes
+//! away, between the server's answer and the record of it; both copies carry the same Message-ID.
+//!
+//! | Module | Subject |
+//! | --- | --- |
+//! | `notice` | kinds of notices, and what follows from an attempt. Pure |
+//! | `settings` | where mail goes, and from whom. Pure |
+//! | `compose` | messages with their headers. Pure |
+//! | `smtp` | the mail server |
+//! | `files` | messages as files, when there is no mail server |
+//! | `mailer` | one or the other |
+//! | `letters` | what a notice says now |
+//! | `sending` | the work on notices |
+
+mod compose;
+mod files;
+mod letters;
+mod mailer;
+pub(crate) mod notice;
+mod sending;
+pub(crate) mod settings;
+mod smtp;
+
+pub(crate) use files::MailFile;
+pub(crate) use mailer::Mailer;

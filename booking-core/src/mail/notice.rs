@@ -1,0 +1,184 @@
+//! Kinds of notices, and what follows from an attempt to send one. Pure.
+
+use std::time::Duration;
+
+use contract::Timestamp;
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+/// First pause after the mail server put a notice off; each further one is twice as long.
+const PAUSE_FIRST: Duration = Duration::from_secs(30);
+/// Longest pause between attempts at a notice.
+const PAUSE_MAX: Duration = Duration::from_hours(1);
+
+/// What a notice tells.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "SCREAMING_SNAKE_CASE")]
+pub(crate) enum NoticeKind {
+    /// A booking was made.
+    BookingConfirmed,
+    /// Money went back.
+    RefundMade,
+    /// A hold ended with nothing paid.
+    HoldExpired,
+}
+
+impl NoticeKind {
+    /// How long after its event a notice is still of use. One that could not be sent for so long
+    /// is given up.
+    pub(crate) const fn useful_for(self) -> Duration {
+        match self {
+            Self::BookingConfirmed | Self::RefundMade => Duration::from_hours(72),
+            Self::HoldExpired => Duration::from_hours(1),
+        }
+    }
+
+    /// As a label of metrics.
+    pub(crate) const fn label(self) -> &'static str {
+        match self {
+            Self::BookingConfirmed => "booking-confirmed",
+            Self::RefundMade => "refund-made",
+            Self::HoldExpired => "hold-expired",
+        }
+    }
+}
+
+/// The state of a notice.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "SCREAMING_SNAKE_CASE")]
+pub(crate) enum NoticeStatus {
+    /// It is to be sent.
+    Due,
+    /// The mail server took it.
+    Sent,
+    /// It was refused for good, or for too long. An operator may send it again.
+    Failed,
+    /// What it would tell was no longer so, and nothing was sent.
+    Moot,
+}
+
+/// Why a message was not taken.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum SendError {
+    /// The mail server cannot be reached, does not answer, or refuses us whatever the message is.
+    #[error("the mail server is not available: {0}")]
+    Unavailable(String),
+    /// The mail server takes this message later, if at all.
+    #[error("put off by the mail server: {0}")]
+    PutOff(String),
+    /// The mail server does not take this message.
+    #[error("refused for good: {0}")]
+    Refused(String),
+}
+
+impl SendError {
+    /// As a label of metrics.
+    pub(crate) const fn label(&self) -> &'static str {
+        match self {
+            Self::Unavailable(_) => "unavailable",
+            Self::PutOff(_) => "put-off",
+            Self::Refused(_) => "refused",
+        }
+    }
+}
+
+/// What follows from a failed attempt.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Next {
+    /// Another attempt after this pause.
+    Again(Duration),
+    /// It is given up.
+    GiveUp,
+}
+
+/// What follows from the failure of attempt number `attempt_count` at `now`. `spread` is random,
+/// so that notices that failed together do not come together again. While the server is
+/// unavailable, `outage_pause` is how long this process leaves it alone.
+pub(crate) fn next(
+    kind: NoticeKind,
+    due_since: Timestamp,
+    attempt_count: i32,
+    error: &SendError,
+    outage_pause: Duration,
+    spread: u8,
+    now: Timestamp,
+) -> Next {
+    let pause = match error {
+        SendError::Refused(_) => return Next::GiveUp,
+        SendError::Unavailable(_) => outage_pause,
+        SendError::PutOff(_) => {
+            let doublings = u32::try_from(attempt_count.clamp(1, 16) - 1).unwrap_or(0);
+            PAUSE_MAX.min(PAUSE_FIRST * 2_u32.pow(doublings))
+        }
+    };
+    let pause = spread_out(pause, spread);
+    if now.plus(pause).since(due_since) > kind.useful_for() {
+        Next::GiveUp
+    } else {
+        Next::Again(pause)
+    }
+}
+
+/// `pause` and up to a quarter of it more.
+pub(crate) fn spread_out(pause: Duration, spread: u8) -> Duration {
+    pause + pause / 4 * u32::from(spread) / 255
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const NOW: Timestamp = Timestamp::from_ms(1_790_000_000_000);
+
+    fn after(kind: NoticeKind, attempts: i32, error: &SendError, waited: Duration) -> Next {
+        let outage = Duration::from_secs(8);
+        next(kind, NOW, attempts, error, outage, 0, NOW.plus(waited))
+    }
+
+    #[test]
+    fn a_refusal_is_final_and_the_rest_is_tried_again() {
+        let kind = NoticeKind::BookingConfirmed;
+        let minute = Duration::from_mins(1);
+        let text = || "550".to_owned();
+        let said = |error| after(kind, 1, &error, minute);
+        assert_eq!(said(SendError::Refused(text())), Next::GiveUp);
+        assert_eq!(
+            said(SendError::PutOff(text())),
+            Next::Again(Duration::from_secs(30))
+        );
+        assert_eq!(
+            said(SendError::Unavailable(text())),
+            Next::Again(Duration::from_secs(8))
+        );
+    }
+
+    #[test]
+    fn pauses_double_up_to_an_hour() {
+        let put_off = SendError::PutOff("451".to_owned());
+        for (attempts, seconds) in [(1, 30), (2, 60), (4, 240), (8, 3600), (200, 3600)] {
+            let next = after(NoticeKind::RefundMade, attempts, &put_off, Duration::ZERO);
+            assert_eq!(
+                next,
+                Next::Again(Duration::from_secs(seconds)),
+                "{attempts}"
+            );
+        }
+        assert_eq!(
+            spread_out(Duration::from_secs(40), 255),
+            Duration::from_secs(50)
+        );
+    }
+
+    #[test]
+    fn what_is_of_no_use_any_more_is_given_up() {
+        let down = SendError::Unavailable("down".to_owned());
+        for (kind, hours, given_up) in [
+            (NoticeKind::HoldExpired, 2, true),
+            (NoticeKind::BookingConfirmed, 2, false),
+            (NoticeKind::BookingConfirmed, 73, true),
+        ] {
+            let next = after(kind, 9, &down, Duration::from_hours(hours));
+            assert_eq!(next == Next::GiveUp, given_up, "{kind:?} {hours}");
+        }
+    }
+}

@@ -1,0 +1,111 @@
+//! Mail with sample data.
+
+use std::time::Duration;
+
+use contract::Timestamp;
+use contract::booking::{Booking, BookingStatus, SaleStatus, SeatLabel, Show, Ticket, Venue};
+use pages::mail::{
+    BookingConfirmedMail, HoldExpiredMail, MailText, RefundMadeMail, booking_confirmed,
+    hold_expired, refund_made,
+};
+
+/// Names and mails.
+pub(crate) fn mails() -> Vec<(&'static str, MailText)> {
+    let refund = |code: Option<&str>| {
+        refund_made(&RefundMadeMail {
+            show: show(),
+            amount_minor: 499_800,
+            currency: "INR".to_owned(),
+            code: code.map(str::to_owned),
+            url: code.map(|_| confirmed().url),
+        })
+    };
+    let expired = |seat_count: u32| {
+        hold_expired(&HoldExpiredMail {
+            show: show(),
+            seat_count,
+            ended_at: now(),
+            url: "https://tickets.example/shows/monsoon-mumbai-1".to_owned(),
+        })
+    };
+    vec![
+        ("mail-confirmed", booking_confirmed(&confirmed())),
+        ("mail-refund", refund(Some("K7M2RRX9B"))),
+        ("mail-refund-late", refund(None)),
+        ("mail-expired", expired(2)),
+        ("mail-expired-one", expired(1)),
+    ]
+}
+
+/// A booking of three seats, of which the last is known by its id only.
+pub(crate) fn confirmed() -> BookingConfirmedMail {
+    let ticket = |(number, is_known): (u32, bool)| Ticket {
+        ticket_id: "tkt_0190163d8694739baea51966c26f8ad9"
+            .parse()
+            .expect("an id"),
+        seat_id: format!("C{number}").parse().expect("a seat"),
+        seat: is_known.then(|| SeatLabel {
+            seat_id: format!("C{number}").parse().expect("a seat"),
+            section: "Stalls".to_owned(),
+            row: "C".to_owned(),
+            number,
+            accessible: number == 11,
+        }),
+        qr: None,
+        qr_svg: None,
+    };
+    BookingConfirmedMail {
+        booking: Booking {
+            booking_id: "bkg_0198c2e4f7a87c1e9d3b5a6f70812c3d"
+                .parse()
+                .expect("an id"),
+            code: "K7M2RRX9B".to_owned(),
+            status: BookingStatus::Confirmed,
+            show_id: show().show_id,
+            amount_minor: 499_800,
+            refunded_minor: 0,
+            currency: "INR".to_owned(),
+            created_at: now(),
+            tickets: [(10, true), (11, true), (12, false)].map(ticket).into(),
+        },
+        show: show(),
+        url: "https://tickets.example/bookings/bkg_0198c2e4f7a87c1e9d3b5a6f70812c3d".to_owned(),
+    }
+}
+
+fn now() -> Timestamp {
+    Timestamp::parse("2026-11-22T10:00:00Z").unwrap_or_default()
+}
+
+fn show() -> Show {
+    let starts_at = now().plus(Duration::from_hours(6));
+    Show {
+        show_id: "monsoon-mumbai-1".parse().expect("a slug"),
+        city_id: "mumbai".parse().expect("a slug"),
+        title: "Monsoon Strings".to_owned(),
+        description: String::new(),
+        genre: "Music".to_owned(),
+        language: "Hindi".to_owned(),
+        cast: Vec::new(),
+        venue: Venue {
+            name: "Jamshed Hall".to_owned(),
+            address: "Nariman Point, Mumbai".to_owned(),
+            latitude: None,
+            longitude: None,
+        },
+        time_zone: "Asia/Kolkata".to_owned(),
+        starts_at,
+        ends_at: starts_at,
+        sale_opens_at: now(),
+        sale_closes_at: starts_at,
+        sale_status: SaleStatus::Open,
+        room: None,
+        ticket_limit: 6,
+        hold_seconds: 600,
+        currency: "INR".to_owned(),
+        categories: Vec::new(),
+        seat_count: 2_592,
+        available_count: 812,
+        held_count: 0,
+    }
+}
