@@ -14,7 +14,8 @@
 //! | `confirm_queue`, `confirming` | limits concurrent confirmations, and runs them |
 //! | `money` | failure reasons, dispositions and refund states. Pure |
 //! | `payments` | starting payments, the resolver, webhooks, refunds, the provider |
-//! | `mail` | notices to fans and how they are sent |
+//! | `notice` | kinds of notices to fans, and what follows from an attempt to send one. Pure |
+//! | `mail` | composing notices and sending them |
 //! | `tickets` | the signed QR text and its verification |
 //! | `store` | all SQL, and the order in which locks are taken |
 //! | `expiry` | the times at which holds of this process end |
@@ -52,6 +53,7 @@ mod limits;
 mod live;
 mod mail;
 mod money;
+mod notice;
 mod payment_outcome;
 mod payments;
 mod randomness;
