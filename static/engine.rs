@@ -21,7 +21,10 @@ static ENGINE: LazyLock<Environment<'static>> = LazyLock::new(|| {
     let mut engine = Environment::new();
     engine.set_undefined_behavior(UndefinedBehavior::SemiStrict);
     engine.set_auto_escape_callback(|name| {
-        if name.ends_with(".txt") {
+        if name
+            .rsplit_once('.')
+            .is_some_and(|(_, ending)| ending == "txt")
+        {
             AutoEscape::None
         } else {
             AutoEscape::Html

@@ -19,7 +19,7 @@ use crate::database::StoreError;
 use crate::holds::{HoldOutcome, Once, ReleaseOutcome};
 use crate::imports::ImportedShow;
 use crate::live::{HoldKey, LiveShow};
-use crate::mail::notice::NoticeStatus;
+use crate::notice::NoticeStatus;
 use crate::payment_outcome::PaymentOutcome;
 use crate::payments::provider::ProviderError;
 use crate::payments::reconcile::{ReconcileError, ReconcileReport};

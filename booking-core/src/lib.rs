@@ -14,7 +14,8 @@
 //! | `confirm_queue`, `confirming` | limits concurrent confirmations, and runs them |
 //! | `money` | failure reasons, dispositions and refund states. Pure |
 //! | `payments` | starting payments, the resolver, webhooks, refunds, the provider |
-//! | `mail` | notices to fans and how they are sent |
+//! | `notice` | kinds of notices to fans, and what follows from an attempt to send one. Pure |
+//! | `mail` | composing notices and sending them |
 //! | `tickets` | the signed QR text and its verification |
 //! | `ticket_files` | tickets as PDF, shows as calendar files |
 //! | `ticket_fonts` | the fonts of printed tickets |
@@ -54,6 +55,7 @@ mod limits;
 mod live;
 mod mail;
 mod money;
+mod notice;
 mod payment_outcome;
 mod payments;
 mod randomness;

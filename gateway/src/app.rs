@@ -22,8 +22,8 @@ use axum::Router;
 use booking_core::Booking;
 use booking_core::config::PaymentConfig;
 use contract::pass::PassKeys;
+use embedded::Servers;
 use embedded::payment_simulator::{PaymentSimulator, SimulatorSettings};
-use embedded::{Servers, Want};
 use line::policy::care::RateShare;
 use line::policy::place::PlaceKeys;
 use line::records::durable::DurableRecords;
@@ -64,6 +64,7 @@ use shop::{
 
 pub use surroundings::Surroundings;
 pub use usable::usable;
+use usable::wanted;
 
 /// How often a gateway without shows checks for one; the first show starts the payment simulator.
 const SHOWS_LOOK_EVERY: Duration = Duration::from_secs(1);
@@ -189,14 +190,6 @@ fn name(address: SocketAddr) -> String {
     let host = host.and_then(|host| host.into_string().ok());
     let host = host.unwrap_or_else(|| address.ip().to_string());
     format!("{host}:{}", address.port())
-}
-
-/// Which servers to run as private child processes.
-fn wanted(config: &Config) -> Want {
-    Want {
-        redis: config.redis_url.is_none(),
-        postgres: config.database_url.is_none(),
-    }
 }
 
 async fn start_servers(config: &Config, children: &mut Children) -> Result<()> {

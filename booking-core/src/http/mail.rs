@@ -13,7 +13,7 @@ use web::{ApiError, ApiJson, ApiPath, ApiQuery, ApiResult, Audited};
 use super::problems::not_found;
 use crate::handle::Booking;
 use crate::mail::MailFile;
-use crate::mail::notice::{NoticeKind, NoticeStatus};
+use crate::notice::{NoticeKind, NoticeStatus};
 use crate::store::notices::NoticeRow;
 
 pub(super) fn routes() -> OpenApiRouter<Booking> {

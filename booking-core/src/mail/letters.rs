@@ -5,10 +5,10 @@ use contract::{BookingId, ShowId};
 use pages::mail::{BookingConfirmedMail, HoldExpiredMail, MailText, RefundMadeMail};
 
 use super::compose::Letter;
-use super::notice::NoticeKind;
 use crate::core::Core;
 use crate::database::StoreError;
 use crate::money::RefundStatus;
+use crate::notice::NoticeKind;
 use crate::store::notice_subjects;
 use crate::store::notices::ClaimedNotice;
 

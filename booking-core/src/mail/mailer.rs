@@ -7,9 +7,9 @@ use contract::Timestamp;
 
 use super::compose::{Letter, Stamp, compose};
 use super::files::{MailFile, MailFiles};
-use super::notice::{SendError, spread_out};
 use super::settings::{Delivery, MailConfig, Sender};
 use super::smtp::Smtp;
+use crate::notice::{SendError, spread_out};
 
 /// First pause after the mail server was not available; each further one is twice as long.
 const OUTAGE_FIRST: Duration = Duration::from_secs(1);

@@ -9,7 +9,6 @@
 //!
 //! | Module | Subject |
 //! | --- | --- |
-//! | `notice` | kinds of notices, and what follows from an attempt. Pure |
 //! | `settings` | where mail goes, and from whom. Pure |
 //! | `compose` | messages with their headers. Pure |
 //! | `smtp` | the mail server |
@@ -22,7 +21,6 @@ mod compose;
 mod files;
 mod letters;
 mod mailer;
-pub(crate) mod notice;
 mod sending;
 pub(crate) mod settings;
 mod smtp;

@@ -9,11 +9,11 @@ use tokio::time::Instant;
 
 use super::compose::Stamp;
 use super::letters::Content;
-use super::notice::{Next, NoticeStatus, SendError, next};
 use super::smtp::ATTEMPT_MAX;
 use crate::config::{MAIL_AT_ONCE, NOTICE_BATCH_MAX, WORK_BATCH_MAX};
 use crate::core::Core;
 use crate::database::StoreError;
+use crate::notice::{Next, NoticeStatus, SendError, next};
 use crate::store::notices::{self, Backlog, ClaimedNotice};
 use crate::telemetry;
 

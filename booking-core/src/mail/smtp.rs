@@ -17,9 +17,9 @@ use tokio::sync::Mutex;
 use tokio::time::Instant;
 
 use super::compose::Composed;
-use super::notice::SendError;
 use super::settings::{Encryption, SMTP_PATIENCE, SmtpServer};
 use crate::config::MAIL_AT_ONCE;
+use crate::notice::SendError;
 
 /// How long a connection is kept without use. Servers end them after some minutes.
 const IDLE_MAX: Duration = Duration::from_secs(30);

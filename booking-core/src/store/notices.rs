@@ -7,7 +7,7 @@ use uuid::Uuid;
 
 use super::word;
 use crate::database::StoreError;
-use crate::mail::notice::{NoticeKind, NoticeStatus};
+use crate::notice::{NoticeKind, NoticeStatus};
 
 /// A notice that this process may try to send until its lease ends.
 #[derive(Clone, Debug)]

@@ -1,10 +1,10 @@
 //! Whether a gateway can start with a configuration.
 
-use embedded::Servers;
+use embedded::{Servers, Want};
 use line::records;
 use line::store::redis::RedisAddress;
 
-use super::{mail, wanted};
+use super::mail;
 use crate::config::{Config, Problems};
 use crate::keys::Keys;
 
@@ -32,5 +32,13 @@ pub fn usable(config: &Config) -> Result<(), Problems> {
         Ok(())
     } else {
         Err(Problems(problems))
+    }
+}
+
+/// Which servers to run as private child processes.
+pub(super) fn wanted(config: &Config) -> Want {
+    Want {
+        redis: config.redis_url.is_none(),
+        postgres: config.database_url.is_none(),
     }
 }

@@ -8,7 +8,6 @@ mod banner;
 mod chromium;
 mod draw;
 mod journey;
-mod mail;
 mod missing;
 mod nginx;
 mod phone;

@@ -23,7 +23,7 @@ use super::{WAIT_MAX, found, until};
 
 const PROGRAM: &str = env!("CARGO_BIN_EXE_ropeline-gateway");
 const SIMULATOR: &str = "ropeline-payment-simulator";
-pub(super) const ADMIN_TOKEN: &str = "token-of-the-browser-tests";
+const ADMIN_TOKEN: &str = "token-of-the-browser-tests";
 /// How long a gateway with a few visitors may take to end: less than the grace it gives to
 /// unfinished work, because there is none.
 const STOP_MAX: Duration = Duration::from_secs(15);
@@ -123,11 +123,6 @@ impl Stage {
         stage.become_ready().await;
         stage.furnish(settings).await;
         stage
-    }
-
-    /// A page of the operators' listener.
-    pub(super) fn ops_url(&self, path: &str) -> String {
-        format!("{}{path}", self.ops_url)
     }
 
     pub(super) fn url(&self, path: &str) -> String {
