@@ -263,6 +263,13 @@ pub struct App {
     stop: CancellationToken,
 }
 
+/// Cookies of a shop whose pages are reached at `public_url`.
+fn cookies_at(public_url: &str) -> CookieForm {
+    CookieForm {
+        is_secure: public_url.starts_with("https://"),
+    }
+}
+
 impl App {
     async fn build(
         config: &Config,
@@ -321,9 +328,7 @@ impl App {
             proxy: proxy.clone(),
             embedded: in_process(&booking),
             public_url: public_url.to_owned(),
-            cookies: CookieForm {
-                is_secure: public_url.starts_with("https://"),
-            },
+            cookies: cookies_at(public_url),
             limits: RateLimitConfig::default(),
             connections_per_place_max: config.connections_per_place_max,
             trusted_proxies: TrustedProxies::new(config.trusted_proxies.iter().copied()),

@@ -241,7 +241,12 @@ impl From<MailFile> for MailFileView {
     responses((status = 200, description = "The newest first", body = MailFiles))
 )]
 async fn files(State(booking): State<Booking>) -> ApiResult<ApiJson<MailFiles>> {
-    let files = booking.0.mailer.files().await.map_err(unreadable)?;
+    let files = booking
+        .0
+        .mailer
+        .files()
+        .await
+        .map_err(|error| unreadable(&error))?;
     let heads = files.into_iter().map(|file| MailFileView::from(file).head);
     Ok(ApiJson(MailFiles {
         messages: heads.collect(),
@@ -261,13 +266,18 @@ async fn file(
     State(booking): State<Booking>,
     ApiPath(name): ApiPath<String>,
 ) -> ApiResult<ApiJson<MailFileView>> {
-    let file = booking.0.mailer.file(&name).await.map_err(unreadable)?;
+    let file = booking
+        .0
+        .mailer
+        .file(&name)
+        .await
+        .map_err(|error| unreadable(&error))?;
     Ok(ApiJson(file.ok_or_else(not_found)?.into()))
 }
 
-fn unreadable(error: std::io::Error) -> ApiError {
+fn unreadable(error: &std::io::Error) -> ApiError {
     tracing::error!(
-        error = &error as &dyn std::error::Error,
+        error = error as &dyn std::error::Error,
         "mail could not be read"
     );
     ProblemCode::Internal.into()

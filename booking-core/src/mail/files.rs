@@ -137,8 +137,10 @@ fn parse(name: &str, bytes: &[u8]) -> MailFile {
     };
     file.to = address(message.to()).unwrap_or_default();
     file.from = address(message.from()).unwrap_or_default();
-    file.subject = message.subject().unwrap_or_default().to_owned();
-    file.message_id = message.message_id().unwrap_or_default().to_owned();
+    let subject = message.subject().unwrap_or_default();
+    subject.clone_into(&mut file.subject);
+    let message_id = message.message_id().unwrap_or_default();
+    message_id.clone_into(&mut file.message_id);
     file.text = message.body_text(0).unwrap_or_default().into_owned();
     file.html = message.body_html(0).unwrap_or_default().into_owned();
     file
