@@ -38,7 +38,20 @@ pub(crate) struct Options {
 /// Seconds between two faults when nothing else was asked for.
 const SECONDS_PER_FAULT: f64 = 4.0;
 
+/// Share of the calls there could be that are needed by as many fans.
+const FANS_SHARE: f64 = 0.75;
+
 impl Options {
+    /// How many fans come.
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "a day of calls has some million fans"
+    )]
+    pub(crate) fn fan_count(&self) -> u32 {
+        (self.minutes * f64::from(self.rate) * FANS_SHARE).ceil() as u32
+    }
+
     /// How many faults are drawn.
     #[expect(
         clippy::cast_possible_truncation,

@@ -22,8 +22,6 @@ use crate::timetable::{Entry, Fault, Part, draw};
 const QUIET: Duration = Duration::from_mins(4);
 /// How long refunds that are under way are waited for.
 const SETTLE: Duration = Duration::from_mins(2);
-/// Share of the calls there could be that are needed by as many fans.
-const FANS_SHARE: f64 = 0.75;
 
 /// Breaks things for as long as the options say, and says whether every promise was kept.
 pub(crate) async fn run(
@@ -156,14 +154,9 @@ impl Course<'_> {
 }
 
 /// The fans of a run: as many as it can call, of all kinds.
-#[expect(
-    clippy::cast_possible_truncation,
-    clippy::cast_sign_loss,
-    reason = "a day of calls has some million fans"
-)]
 fn fans(site: &Site, options: &Options, report: &Path) -> anyhow::Result<RunOptions> {
     let span = Duration::from_secs_f64(options.minutes * 60.0);
-    let count = (options.minutes * f64::from(options.rate) * FANS_SHARE).ceil() as u32;
+    let count = options.fan_count();
     let arguments = [
         "ropeline-loadtest".to_owned(),
         "run".to_owned(),

@@ -33,6 +33,7 @@ const SETTLE_MAX: Duration = Duration::from_secs(60);
 const SETTLE_PAUSE: Duration = Duration::from_millis(100);
 /// How long one call of an operator may take.
 const CALL_MAX: Duration = Duration::from_secs(20);
+const SEATS_PER_ROW: u32 = 60;
 /// What the simulator prints before its address.
 const ANNOUNCEMENT: &str = "listening on ";
 
@@ -102,7 +103,7 @@ impl Site {
             ops,
             simulator,
         };
-        site.furnish(options.rate).await?;
+        site.furnish(options).await?;
         Ok(site)
     }
 
@@ -112,15 +113,15 @@ impl Site {
     }
 
     /// Makes the room and the show, and opens the room.
-    async fn furnish(&self, rate: u32) -> anyhow::Result<()> {
+    async fn furnish(&self, options: &Options) -> anyhow::Result<()> {
         let http = Client::builder().no_proxy().timeout(CALL_MAX).build()?;
         let admin = format!("http://{}/admin/v1", self.ops.address);
         let order = async |path: &str, body: Value| {
             let request = http.post(format!("{admin}{path}"));
             checked(request.bearer_auth(&self.token).json(&body)).await
         };
-        order("/rooms", room(rate)).await?;
-        order("/shows", show()).await?;
+        order("/rooms", room(options.rate)).await?;
+        order("/shows", show(options.fan_count())).await?;
         order(&format!("/rooms/{NAME}/open"), json!({})).await?;
         let public = format!("http://{}", self.public.address);
         let until = Instant::now() + SETTLE_MAX;
@@ -208,8 +209,11 @@ fn room(rate: u32) -> Value {
     })
 }
 
-fn show() -> Value {
-    let rows: Vec<String> = (0..40).map(|row| format!("R{row}-")).collect();
+/// A show with a seat for each of `fans`, so that it is never sold out: a line without stock calls
+/// nobody, and nothing would be tested any more.
+fn show(fans: u32) -> Value {
+    let rows = fans.div_ceil(SEATS_PER_ROW);
+    let rows: Vec<String> = (0..rows).map(|row| format!("R{row}-")).collect();
     json!({
         "showId": NAME,
         "city": { "cityId": "mumbai", "name": "Mumbai", "country": "IN", "timeZone": "Asia/Kolkata" },
@@ -221,6 +225,6 @@ fn show() -> Value {
         "holdSeconds": 300,
         "currency": "INR",
         "categories": [{ "category": "ALL", "name": "Any seat", "priceMinor": 100_000 }],
-        "sections": [{ "name": "Floor", "category": "ALL", "rows": rows, "seatsPerRow": 60 }],
+        "sections": [{ "name": "Floor", "category": "ALL", "rows": rows, "seatsPerRow": SEATS_PER_ROW }],
     })
 }

@@ -8,7 +8,7 @@ use axum::response::Response;
 use contract::principal::Principal;
 use http::HeaderMap;
 
-use crate::LimitedAs;
+use crate::limited::LimitedAs;
 
 /// A GET request that the gate lets through.
 #[derive(Clone, Copy, Debug)]

@@ -5,22 +5,21 @@ use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::Router;
 use axum::body::{Body, to_bytes};
 use axum::extract::Request;
-use axum::middleware::{Next, from_fn};
 use axum::response::Response;
-use booking_core::{Booking, Rate, Rates};
+use booking_core::{Rate, Rates};
 use contract::principal::{self, Principal};
 use contract::{PlaceId, Timestamp};
 use http::header::{
     ACCEPT_ENCODING, CONTENT_ENCODING, COOKIE, ETAG, IF_NONE_MATCH, RETRY_AFTER, VARY,
 };
-use http::{HeaderMap, HeaderName, HeaderValue, Method};
+use http::{HeaderMap, HeaderName, HeaderValue};
 use serde_json::json;
 use tower::ServiceExt;
 use web::{AtHand, LimitedAs, Reading};
 
+use crate::behind_a_gate::behind_a_gate;
 use crate::fan::{Fan, SHOW};
 use crate::test_shop::{TestShop, show_file};
 
@@ -30,34 +29,6 @@ const COMPACT: &str = "/api/v1/shows/eras-mumbai-1/seatmap/compact";
 
 /// The largest answer of a test.
 const BYTES_MAX: usize = 1 << 20;
-
-/// A booking core that is asked as the gate asks it: first for what it has at hand.
-pub(crate) fn behind_a_gate(booking: &Booking) -> Router {
-    let at_hand = booking.at_hand();
-    let layer = from_fn(move |request: Request, next: Next| {
-        let ready = ready_for(&*at_hand, &request);
-        async move {
-            match ready {
-                Some(ready) => ready,
-                None => next.run(request).await,
-            }
-        }
-    });
-    booking.router().layer(layer)
-}
-
-fn ready_for(at_hand: &dyn AtHand, request: &Request) -> Option<Response> {
-    if request.method() != Method::GET {
-        return None;
-    }
-    let extensions = request.extensions();
-    at_hand.answer(&Reading {
-        path: request.uri().path(),
-        headers: request.headers(),
-        principals: &principal::read(request.headers()),
-        limited_as: extensions.get::<LimitedAs>().copied(),
-    })
-}
 
 fn headers(fields: &[(HeaderName, &str)]) -> HeaderMap {
     let fields = fields.iter();

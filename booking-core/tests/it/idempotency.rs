@@ -121,6 +121,7 @@ async fn a_dead_owner_is_succeeded_after_a_minute() {
     shop.clock.advance(Duration::from_mins(1));
     let again = keyed.confirm(&hold, &intent).await;
     assert_eq!((again.status, &again.json), (200, &first.json));
+    shop.settle().await;
     shop.assert_clean().await;
 }
 

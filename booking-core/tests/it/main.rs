@@ -7,6 +7,7 @@
 
 mod at_hand;
 mod background;
+mod behind_a_gate;
 mod catalogue;
 mod check;
 mod confirm_rush;

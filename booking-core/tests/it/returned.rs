@@ -163,6 +163,7 @@ async fn a_part_that_failed_to_go_back_is_named_until_somebody_refunds_again() {
     shop.clock.advance(Duration::from_mins(1));
     shop.provider.refund_by_hand(&intent, 100);
     assert_eq!(reconcile(&shop).await["failedRefunds"], json!([]));
+    shop.settle().await;
     shop.assert_clean().await;
 }
 

@@ -18,7 +18,7 @@ use test_support::database::TestDatabase;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use crate::at_hand::behind_a_gate;
+use crate::behind_a_gate::behind_a_gate;
 use crate::fake_provider::FakeProvider;
 use crate::fan::Fan;
 

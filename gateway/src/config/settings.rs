@@ -133,7 +133,7 @@ settings! {
     payment_secret = "ROPELINE_PAYMENT_SECRET", Hidden, "the simulator's", value_name = "SECRET", hide_env_values = true;
     /// The secret its webhooks are signed with [default: as of the secret key]
     payment_webhook_secret = "ROPELINE_PAYMENT_WEBHOOK_SECRET", Hidden, "the simulator's", value_name = "SECRET", hide_env_values = true;
-    /// Mail server for mail to fans: `smtp://host`, `smtps://user:password@host`, or `smtp://host?tls=required` for STARTTLS [default: mail is written to files in the data directory]
+    /// Mail server for mail to fans: `smtp://host`, `smtps://user:password@host`, or `smtp://host?tls=required` [default: mail is written to files in the data directory]
     smtp_url = "ROPELINE_SMTP_URL", Url, "mail is written to files in the data directory", value_name = "URL", hide_env_values = true;
     /// Who sends mail to fans, such as `Tickets <tickets@example.org>`; needed with a mail server [default: tickets@localhost, in files]
     mail_from = "ROPELINE_MAIL_FROM", Plain, "tickets@localhost, in files", value_name = "ADDRESS";

@@ -79,7 +79,7 @@ impl TestShop {
             );
         }
         Self {
-            router: crate::at_hand::behind_a_gate(&booking),
+            router: crate::behind_a_gate::behind_a_gate(&booking),
             payment_url,
             shutdown,
             _database: database,
