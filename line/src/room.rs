@@ -270,7 +270,7 @@ impl Room {
     }
 
     /// Follows the view.
-    pub fn view_watch(&self) -> watch::Receiver<Arc<RoomView>> {
+    pub(crate) fn view_watch(&self) -> watch::Receiver<Arc<RoomView>> {
         self.view.subscribe()
     }
 

@@ -235,9 +235,7 @@ impl Core {
         pause: Duration,
         why: &str,
     ) -> Result<(), StoreError> {
-        let why = super::compose::one_line(why, ERROR_CHARS_MAX);
-        let at = self.clock.now().plus(pause);
-        notices::put_off(&self.pools.jobs, notice, at, true, &why).await
+        self.due_again(notice, pause, true, why).await
     }
 
     /// Puts a notice off after an attempt that does not count: the message was not judged.
@@ -247,9 +245,19 @@ impl Core {
         pause: Duration,
         why: &str,
     ) -> Result<(), StoreError> {
+        self.due_again(notice, pause, false, why).await
+    }
+
+    async fn due_again(
+        &self,
+        notice: &ClaimedNotice,
+        pause: Duration,
+        counts: bool,
+        why: &str,
+    ) -> Result<(), StoreError> {
         let why = super::compose::one_line(why, ERROR_CHARS_MAX);
         let at = self.clock.now().plus(pause);
-        notices::put_off(&self.pools.jobs, notice, at, false, &why).await
+        notices::put_off(&self.pools.jobs, notice, at, counts, &why).await
     }
 
     fn spread(&self) -> u8 {

@@ -11,13 +11,8 @@ use crate::test_shop::TestShop;
 
 /// A fan who bought `seats`: the fan, the booking's path and the intent.
 async fn bought(shop: &TestShop, seats: &[&str]) -> (Fan, String, String) {
-    let fan = shop.fan();
-    let hold = fan.held(seats).await;
-    let intent = fan.intent(&hold).await;
-    shop.provider.pay(&intent);
-    let answer = fan.confirm(&hold, &intent).await;
-    assert_eq!(answer.status, 200, "{}", answer.text);
-    let id = answer.json["bookingId"].as_str().unwrap();
+    let (fan, booking, intent) = shop.bought(seats).await;
+    let id = booking["bookingId"].as_str().unwrap();
     (fan, format!("/api/v1/bookings/{id}"), intent)
 }
 

@@ -136,17 +136,8 @@ impl TestShop {
 
     /// Another process whose mail goes this way, and whose steps the test takes.
     pub(crate) async fn another_process_that_mails(&self, mail: MailConfig) -> Process {
-        let seed = self.seeds.fetch_add(1, Ordering::Relaxed);
-        let clock = Arc::new(self.clock.clone());
-        start(
-            &self.database.url(),
-            clock,
-            &self.provider,
-            seed,
-            false,
-            mail,
-        )
-        .await
+        self.another(Arc::new(self.clock.clone()), false, mail)
+            .await
     }
 
     /// Another process on the same database that sweeps, polls and refreshes by itself.
@@ -157,32 +148,18 @@ impl TestShop {
 
     /// Another process that does everything by itself, with a clock of its own.
     pub(crate) async fn another_process_that_goes_by(&self, clock: Arc<dyn Clock>) -> Process {
+        self.another(clock, true, to_files(&self.files)).await
+    }
+
+    async fn another(&self, clock: Arc<dyn Clock>, background: bool, mail: MailConfig) -> Process {
         let seed = self.seeds.fetch_add(1, Ordering::Relaxed);
-        let mail = to_files(&self.files);
-        start(
-            &self.database.url(),
-            clock,
-            &self.provider,
-            seed,
-            true,
-            mail,
-        )
-        .await
+        let url = self.database.url();
+        start(&url, clock, &self.provider, seed, background, mail).await
     }
 
     /// Another process with a clock of its own, whose steps the test takes.
     pub(crate) async fn another_process_that_looks_at(&self, clock: Arc<dyn Clock>) -> Process {
-        let seed = self.seeds.fetch_add(1, Ordering::Relaxed);
-        let mail = to_files(&self.files);
-        start(
-            &self.database.url(),
-            clock,
-            &self.provider,
-            seed,
-            false,
-            mail,
-        )
-        .await
+        self.another(clock, false, to_files(&self.files)).await
     }
 
     pub(crate) async fn import(&self, file: Value) -> (u16, Value) {
@@ -218,6 +195,17 @@ impl TestShop {
         let mut database = self.database.connect().await;
         database.execute(statement).await.unwrap();
         database.close().await.unwrap();
+    }
+
+    /// A fan who bought `seats`: the fan, the booking as answered, and the intent.
+    pub(crate) async fn bought(&self, seats: &[&str]) -> (Fan, Value, String) {
+        let fan = self.fan();
+        let hold = fan.held(seats).await;
+        let intent = fan.intent(&hold).await;
+        self.provider.pay(&intent);
+        let answer = fan.confirm(&hold, &intent).await;
+        assert_eq!(answer.status, 200, "{}", answer.text);
+        (fan, answer.json, intent)
     }
 
     /// The fan pays and gets the booking, and the books are in order.

@@ -27,17 +27,6 @@ const HOSTILE_TITLES: [&str; 7] = [
     "W\u{300}\u{301}\u{302}\u{303}\u{304}\u{305}\u{306}\u{307}\u{308} zalgo",
 ];
 
-/// A fan who bought `seats`: the fan, and the booking as answered.
-async fn bought(shop: &TestShop, seats: &[&str]) -> (Fan, Value, String) {
-    let fan = shop.fan();
-    let hold = fan.held(seats).await;
-    let intent = fan.intent(&hold).await;
-    shop.provider.pay(&intent);
-    let answer = fan.confirm(&hold, &intent).await;
-    assert_eq!(answer.status, 200, "{}", answer.text);
-    (fan, answer.json, intent)
-}
-
 fn path_of(booking: &Value, file: &str) -> String {
     format!(
         "/api/v1/bookings/{}/{file}",
@@ -62,7 +51,7 @@ fn titled(title: &str) -> Value {
 #[tokio::test]
 async fn every_ticket_has_a_page_with_its_seat_and_a_code_that_opens_the_door() {
     let shop = TestShop::new().await;
-    let (fan, booking, _) = bought(&shop, &["A1", "A2", "B7"]).await;
+    let (fan, booking, _) = shop.bought(&["A1", "A2", "B7"]).await;
     let pdf = got(&fan, &booking, "tickets.pdf").await;
     assert_eq!(pdf.headers["content-type"], "application/pdf");
     let code = booking["code"].as_str().unwrap();
@@ -116,9 +105,9 @@ async fn every_ticket_has_a_page_with_its_seat_and_a_code_that_opens_the_door() 
 #[tokio::test]
 async fn the_files_of_others_are_not_found() {
     let shop = TestShop::new().await;
-    let (_, booking, _) = bought(&shop, &["A1"]).await;
+    let (_, booking, _) = shop.bought(&["A1"]).await;
     let stranger = shop.fan();
-    let (other, ..) = bought(&shop, &["A2"]).await;
+    let (other, ..) = shop.bought(&["A2"]).await;
     for file in ["tickets.pdf", "calendar.ics"] {
         for fan in [&stranger, &other] {
             let answer = fan.get(&path_of(&booking, file)).await;
@@ -131,7 +120,7 @@ async fn the_files_of_others_are_not_found() {
 #[tokio::test]
 async fn a_price_that_changed_since_is_not_printed() {
     let shop = TestShop::new().await;
-    let (fan, booking, _) = bought(&shop, &["A1", "B1"]).await;
+    let (fan, booking, _) = shop.bought(&["A1", "B1"]).await;
     let mut file = show_file();
     file["categories"][0]["priceMinor"] = json!(260_000);
     assert_eq!(shop.import(file).await.0, 200);
@@ -151,7 +140,7 @@ async fn a_price_that_changed_since_is_not_printed() {
 #[tokio::test]
 async fn a_cancelled_booking_has_no_codes_and_says_so() {
     let shop = TestShop::new().await;
-    let (fan, booking, intent) = bought(&shop, &["A1", "A2"]).await;
+    let (fan, booking, intent) = shop.bought(&["A1", "A2"]).await;
     let before = got(&fan, &booking, "calendar.ics").await;
     shop.provider.refund_by_hand(&intent, 500_000);
     shop.process.booking.reconcile().await.unwrap().unwrap();
@@ -183,7 +172,7 @@ async fn a_cancelled_booking_has_no_codes_and_says_so() {
 #[tokio::test]
 async fn tickets_of_a_show_that_is_over_say_so_and_have_no_code() {
     let shop = TestShop::new().await;
-    let (fan, booking, _) = bought(&shop, &["A1"]).await;
+    let (fan, booking, _) = shop.bought(&["A1"]).await;
     shop.clock.advance(Duration::from_hours(200 * 24));
     let pdf = got(&fan, &booking, "tickets.pdf").await;
     let reader = PdfReader::open(&pdf.bytes);
@@ -216,7 +205,7 @@ async fn the_calendar_has_the_times_also_when_the_clocks_change_in_between() {
         file["venue"]["latitude"] = json!(19.0425);
         file["venue"]["longitude"] = json!(73.0264);
         let shop = TestShop::with(file).await;
-        let (fan, booking, _) = bought(&shop, &["A1", "A2"]).await;
+        let (fan, booking, _) = shop.bought(&["A1", "A2"]).await;
         let answer = got(&fan, &booking, "calendar.ics").await;
         assert_eq!(
             answer.headers["content-type"],
@@ -248,7 +237,7 @@ async fn the_calendar_has_the_times_also_when_the_clocks_change_in_between() {
 #[tokio::test]
 async fn a_hostile_title_breaks_neither_page_nor_header_nor_calendar() {
     let shop = TestShop::new().await;
-    let (fan, booking, _) = bought(&shop, &["A1"]).await;
+    let (fan, booking, _) = shop.bought(&["A1"]).await;
     let long: String = "Very long 東京 ".chars().cycle().take(200).collect();
     for title in HOSTILE_TITLES.into_iter().chain([long.as_str()]) {
         let (status, body) = shop.import(titled(title)).await;
@@ -287,7 +276,7 @@ async fn letters_that_no_font_has_are_said_to_be_missing_and_others_can_be_copie
         ("東京ドーム", true),
     ] {
         let shop = TestShop::with(titled(title)).await;
-        let (fan, booking, _) = bought(&shop, &["A1"]).await;
+        let (fan, booking, _) = shop.bought(&["A1"]).await;
         let pdf = got(&fan, &booking, "tickets.pdf").await;
         let page = PdfReader::open(&pdf.bytes).pages().remove(0);
         assert_eq!(
@@ -317,7 +306,7 @@ async fn the_largest_booking_is_rendered_soon_and_small() {
         .map(|seat| format!("A{seat}"))
         .collect();
     let seats: Vec<&str> = seats.iter().map(String::as_str).collect();
-    let (fan, booking, _) = bought(&shop, &seats).await;
+    let (fan, booking, _) = shop.bought(&seats).await;
     let started = tokio::time::Instant::now();
     let pdf = got(&fan, &booking, "tickets.pdf").await;
     let took = started.elapsed();

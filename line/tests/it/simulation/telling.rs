@@ -61,15 +61,20 @@ fn still() -> Stage {
     })
 }
 
+/// The fans of a line of three.
+async fn three(room: &Room) -> [PlaceToken; 3] {
+    [
+        join(room, 1).await,
+        join(room, 2).await,
+        join(room, 3).await,
+    ]
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_connection_is_told_when_its_fan_sees_something_new_and_sleeps_until_then() {
     let mut stage = still();
     let room = stage.gateway();
-    let tokens = [
-        join(&room, 1).await,
-        join(&room, 2).await,
-        join(&room, 3).await,
-    ];
+    let tokens = three(&room).await;
     let second = Connection::open(&room, &tokens[1]).await;
     assert!(timeout(A_WHILE, second.socket.changed()).await.is_err());
     room.leave(tokens[0].place).await.unwrap();
@@ -82,11 +87,7 @@ async fn a_connection_is_told_when_its_fan_sees_something_new_and_sleeps_until_t
 async fn whoever_connects_after_all_were_gone_is_told_too() {
     let mut stage = still();
     let room = stage.gateway();
-    let tokens = [
-        join(&room, 1).await,
-        join(&room, 2).await,
-        join(&room, 3).await,
-    ];
+    let tokens = three(&room).await;
     let connection = Connection::open(&room, &tokens[1]).await;
     room.sockets.remove(&connection.socket);
     // The next view finds nobody to tell.
