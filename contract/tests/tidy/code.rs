@@ -155,3 +155,36 @@ fn every_script_of_the_store_says_what_it_takes_and_is_used() {
     };
     assert_eq!(headless_script(&bare).len(), 4);
 }
+
+/// These hand their arguments to another program, or are the one that prints.
+const SCRIPTS_WITHOUT_HELP: [&str; 2] = ["scripts/build", "scripts/wants-help"];
+
+#[test]
+fn every_shell_script_says_what_it_does_when_asked_for_help() {
+    let files = files();
+    let scripts: Vec<_> = files
+        .iter()
+        .filter(|file| {
+            file.path.starts_with("scripts/") && file.text.starts_with("#!/usr/bin/env bash")
+        })
+        .filter(|file| !SCRIPTS_WITHOUT_HELP.contains(&file.path.as_str()))
+        .collect();
+    assert!(scripts.len() > 5);
+    for script in scripts {
+        // Asked before anything else, so that nothing is installed, built or started.
+        let asks =
+            "set -euo pipefail\n! \"$(dirname \"$0\")/wants-help\" \"$0\" \"$@\" || exit 0\n";
+        assert!(script.text.contains(asks), "{}", script.path);
+        let output = std::process::Command::new(crate::repository::root().join(&script.path))
+            .arg("--help")
+            .output()
+            .unwrap();
+        let said = String::from_utf8(output.stdout).unwrap();
+        let top = script.text.lines().nth(1).unwrap().trim_start_matches("# ");
+        assert!(
+            output.status.success() && said.starts_with(top),
+            "{}: {said}",
+            script.path
+        );
+    }
+}
