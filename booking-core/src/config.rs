@@ -88,8 +88,8 @@ impl fmt::Debug for TicketKeys {
 pub const HOLD_QUEUE_MAX: usize = 4096;
 /// Requests settled by one statement.
 pub const HOLD_BATCH_MAX: usize = 256;
-/// Longest that the first request of a batch waits for others.
-pub const HOLD_BATCH_WAIT: Duration = Duration::from_millis(2);
+/// Batches of one show that are under way at the same time.
+pub const HOLD_BATCHES_AT_ONCE: usize = 2;
 /// Longest that a request may have waited when its batch is composed. Older ones are refused as
 /// busy, so that a response comes within a second even when the database stalls.
 pub const HOLD_WAIT_MAX: Duration = Duration::from_millis(800);

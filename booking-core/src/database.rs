@@ -86,6 +86,9 @@ fn connect_options(url: &str) -> Result<PgConnectOptions, sqlx::Error> {
     Ok(PgConnectOptions::from_str(url)?
         .application_name("ropeline-booking")
         .options([
+            // A plan for given values can be far worse than one for any: of a show that the
+            // planner has no figures of yet, it would read all seats. It also takes its time.
+            ("plan_cache_mode", "force_generic_plan"),
             ("statement_timeout", "5s"),
             ("lock_timeout", "2s"),
             ("idle_in_transaction_session_timeout", "10s"),

@@ -118,6 +118,7 @@ impl Core {
                 owner,
                 queued_at: Instant::now(),
                 tries: 0,
+                is_new: false,
                 reply,
             },
             Err(refusal) => return self.refuse(*refusal, key).await,

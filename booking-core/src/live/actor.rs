@@ -1,32 +1,37 @@
 //! The writer of a show: collects requests to hold and settles them in batches.
 //!
 //! There is one writer per show and process. It refuses from memory what is certainly unavailable,
-//! and never lets two asks of a batch want the same seat. The database decides the rest, because
-//! other processes write to it too.
+//! and never lets two asks want the same seat at the same time. The database decides the rest,
+//! because other processes write to it too.
+//!
+//! Some batches are under way at the same time, of different seats, owners and keys. A batch takes
+//! what has arrived when one of them is over, so batches grow with the rush and nobody waits for a
+//! batch to fill.
 
-use std::collections::{HashMap, HashSet, VecDeque};
-use std::panic::AssertUnwindSafe;
+use std::collections::VecDeque;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::Duration;
 
-use contract::booking::{Hold, HoldStatus};
-use contract::{Clock, HoldId, SeatId};
-use futures_util::FutureExt;
+use contract::Clock;
+use contract::booking::Hold;
+use futures_util::future::BoxFuture;
+use futures_util::stream::FuturesUnordered;
+use futures_util::{FutureExt, StreamExt};
 use sqlx::PgPool;
 use tokio::sync::mpsc;
 use tokio::time::Instant;
 
-use super::command::{HoldCommand, SeatsWanted, Settled};
+use super::batch::{Batch, Claimed, Claims, Composed, compose};
+use super::command::{HoldCommand, SeatsWanted, Settled, answer};
 use super::show::ShowMemory;
 use crate::config::{
-    HARD_DEADLINE_AFTER, HOLD_BATCH_MAX, HOLD_BATCH_WAIT, HOLD_TRIES_MAX, HOLD_WAIT_MAX,
-    HOLDS_OF_OWNER_MAX,
+    HARD_DEADLINE_AFTER, HOLD_BATCH_MAX, HOLD_BATCHES_AT_ONCE, HOLD_TRIES_MAX, HOLDS_OF_OWNER_MAX,
 };
 use crate::database::{StoreError, repeat_if_contended};
 use crate::expiry::ExpiryTimes;
-use crate::shows::best_available;
-use crate::store::hold_batch::{HoldAnswer, HoldAsk, HoldBatch, HoldTerms, hold_batch};
-use crate::store::idempotency::{self, KeyUse, KeyedAnswer};
+use crate::store::hold_batch::{HoldAnswer, HoldBatch, HoldTerms, hold_batch};
+use crate::store::idempotency::{self, KeyUse, Known};
 use crate::telemetry;
 
 /// The dependencies of every writer.
@@ -44,26 +49,6 @@ impl std::fmt::Debug for Writer {
     }
 }
 
-/// A batch that is being composed.
-#[derive(Debug, Default)]
-struct Batch {
-    commands: Vec<HoldCommand>,
-    asks: Vec<HoldAsk>,
-    /// The hold of each ask, if it is granted.
-    holds: Vec<Hold>,
-    seats: HashSet<usize>,
-    owners: HashSet<String>,
-    /// Principal and key of each ask.
-    keys: HashSet<(String, String)>,
-}
-
-/// Reports the length of the writer's queue as a metric.
-#[expect(clippy::cast_precision_loss, reason = "at most a few thousand")]
-fn report_queue(memory: &ShowMemory, waiting: usize) {
-    let show = memory.info.show_id.to_string();
-    metrics::gauge!(telemetry::HOLD_QUEUE, "show" => show).set(waiting as f64);
-}
-
 impl Writer {
     /// Settles commands until all senders are dropped.
     pub(crate) async fn run(
@@ -71,345 +56,347 @@ impl Writer {
         memory: Arc<ShowMemory>,
         mut commands: mpsc::Receiver<HoldCommand>,
     ) {
-        let mut waiting = VecDeque::new();
-        while gather(&mut commands, &mut waiting).await {
-            report_queue(&memory, commands.len() + waiting.len());
-            let work = AssertUnwindSafe(self.work_once(&memory, &mut waiting));
-            let Ok(worked) = work.catch_unwind().await else {
-                // All waiting commands fail, because one of them may have caused the panic.
-                tracing::error!(show = %memory.info.show_id, "a defect broke a batch of holds");
-                metrics::counter!(telemetry::WRITER_PANICS).increment(1);
-                waiting.clear();
-                report_queue(&memory, commands.len());
-                continue;
-            };
-            report_queue(&memory, commands.len() + waiting.len());
-            let Err(cause) = worked else { continue };
-            tracing::warn!(show = %memory.info.show_id, %cause, "a batch of holds failed");
-            if matches!(cause, StoreError::Unavailable(_) | StoreError::Timeout) {
-                // The database does not answer: waiting commands fail now, because each further
-                // attempt would cost them another timeout.
-                while let Ok(command) = commands.try_recv() {
-                    waiting.push_back(command);
-                }
-                for command in waiting.drain(..) {
-                    answer(command, Err(StoreError::Timeout));
-                }
-            }
-        }
-    }
-
-    /// Answers commands whose key was used before, then settles one batch of the others.
-    async fn work_once(
-        &self,
-        memory: &ShowMemory,
-        waiting: &mut VecDeque<HoldCommand>,
-    ) -> Result<(), StoreError> {
-        self.answer_known(waiting).await?;
-        let terms = self.terms(memory);
-        let batch = compose(memory, &terms, waiting);
-        if batch.asks.is_empty() {
-            return Ok(());
-        }
-        self.settle(memory, &terms, batch, waiting).await
-    }
-
-    /// Answers commands whose keys were used before. This precedes the check of seats, which would
-    /// be refused because the first request holds them.
-    async fn answer_known(&self, waiting: &mut VecDeque<HoldCommand>) -> Result<(), StoreError> {
-        let keys = |command: &HoldCommand| command.key.as_ref().map(|key| key.key_uses.clone());
-        let asked: Vec<KeyUse> = waiting.iter().filter_map(keys).flatten().collect();
-        if asked.is_empty() {
-            return Ok(());
-        }
-        let mut found = match idempotency::find(&self.pool, &asked).await {
-            Ok(found) => found.into_iter(),
-            Err(cause) => {
-                // Only commands with a key fail: without the lookup they could hold seats a second
-                // time.
-                for command in std::mem::take(waiting) {
-                    if command.key.is_some() {
-                        answer(command, Err(cause.for_another()));
-                    } else {
-                        waiting.push_back(command);
+        let mut desk = Desk::new(self, memory);
+        loop {
+            desk.begin();
+            desk.report_queue(commands.len());
+            tokio::select! {
+                biased;
+                Some(finished) = desk.under_way.next() => {
+                    if desk.finish(finished) == Database::Away {
+                        desk.refuse_all(&mut commands);
                     }
                 }
-                return Err(cause);
-            }
-        };
-        for command in std::mem::take(waiting) {
-            let names = command.key.as_ref().map_or(0, |key| key.key_uses.len());
-            match found.by_ref().take(names).fold(None, Option::or) {
-                Some(known) => answer(command, Ok(Settled::Known(known))),
-                None => waiting.push_back(command),
+                arrived = commands.recv(), if desk.takes_more() => match arrived {
+                    Some(command) => {
+                        desk.admit(command);
+                        while desk.takes_more() && let Ok(command) = commands.try_recv() {
+                            desk.admit(command);
+                        }
+                    }
+                    None => desk.is_closed = true,
+                },
+                else => return,
             }
         }
-        Ok(())
+    }
+}
+
+/// Whether the database answers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Database {
+    Here,
+    Away,
+}
+
+/// Work that is over. Without its result if it panicked.
+enum Finished {
+    Batch {
+        claims: Arc<Claims>,
+        settled: Option<SettledBatch>,
+    },
+    LookUp(Option<(Vec<HoldCommand>, Result<Vec<Option<Known>>, StoreError>)>),
+}
+
+/// A batch with the answer of the database.
+struct SettledBatch {
+    batch: Batch,
+    terms: HoldTerms,
+    outcome: Result<HoldBatch, StoreError>,
+    lasted: Duration,
+}
+
+/// The commands of a show, from their arrival to their answer.
+struct Desk {
+    writer: Writer,
+    memory: Arc<ShowMemory>,
+    /// Commands to be composed into the next batch, at most [`HOLD_BATCH_MAX`] and what comes back.
+    waiting: VecDeque<HoldCommand>,
+    /// Commands that want what is claimed, until a batch is over.
+    later: Vec<HoldCommand>,
+    /// Commands whose keys are looked up next.
+    repeats: Vec<HoldCommand>,
+    under_way: FuturesUnordered<BoxFuture<'static, Finished>>,
+    claimed: Claimed,
+    /// Whether keys are being looked up.
+    looks_up: bool,
+    /// Whether all senders are dropped.
+    is_closed: bool,
+}
+
+impl Desk {
+    fn new(writer: Writer, memory: Arc<ShowMemory>) -> Self {
+        Self {
+            writer,
+            memory,
+            waiting: VecDeque::new(),
+            later: Vec::new(),
+            repeats: Vec::new(),
+            under_way: FuturesUnordered::new(),
+            claimed: Claimed::default(),
+            looks_up: false,
+            is_closed: false,
+        }
     }
 
-    fn terms(&self, memory: &ShowMemory) -> HoldTerms {
-        let now = self.clock.now();
-        let expires_at = now.plus(Duration::from_secs(u64::from(memory.info.hold_seconds)));
+    fn len(&self) -> usize {
+        self.waiting.len() + self.later.len() + self.repeats.len()
+    }
+
+    /// Whether another command may be taken out of the queue.
+    fn takes_more(&self) -> bool {
+        !self.is_closed
+            && self.claimed.batches() < HOLD_BATCHES_AT_ONCE
+            && self.len() < HOLD_BATCH_MAX
+    }
+
+    /// Reports the length of the queue as a metric.
+    #[expect(clippy::cast_precision_loss, reason = "at most a few thousand")]
+    fn report_queue(&self, queued: usize) {
+        let show = self.memory.info.show_id.to_string();
+        metrics::gauge!(telemetry::HOLD_QUEUE, "show" => show).set((queued + self.len()) as f64);
+    }
+
+    /// Takes in a command. Only a few commands of one owner may wait here; further ones are refused
+    /// as busy. A batch takes one command per owner, so commands of a single owner could otherwise
+    /// fill the queue and leave no room for others.
+    fn admit(&mut self, command: HoldCommand) {
+        let all = self.waiting.iter().chain(&self.later).chain(&self.repeats);
+        let of_owner = all.filter(|other| other.owner.limit_owner == command.owner.limit_owner);
+        if of_owner.count() < HOLDS_OF_OWNER_MAX {
+            self.waiting.push_back(command);
+        } else {
+            answer(command, Ok(Settled::Busy));
+        }
+    }
+
+    /// Begins whatever can be begun.
+    fn begin(&mut self) {
+        while self.claimed.batches() < HOLD_BATCHES_AT_ONCE && !self.waiting.is_empty() {
+            let composed = catch_unwind(AssertUnwindSafe(|| {
+                let terms = self.terms();
+                let composed = compose(&self.memory, &terms, &mut self.waiting, &self.claimed);
+                (terms, composed)
+            }));
+            let Ok((terms, composed)) = composed else {
+                // All waiting commands fail, because one of them may have caused the panic.
+                self.note_panic();
+                self.waiting.clear();
+                continue;
+            };
+            let Composed {
+                batch,
+                later,
+                repeats,
+            } = composed;
+            self.later.extend(later);
+            self.repeats.extend(repeats);
+            if !batch.asks.is_empty() {
+                self.begin_batch(batch, terms);
+            }
+        }
+        if !self.looks_up && !self.repeats.is_empty() {
+            self.begin_look_up();
+        }
+    }
+
+    fn terms(&self) -> HoldTerms {
+        let info = &self.memory.info;
+        let now = self.writer.clock.now();
+        let expires_at = now.plus(Duration::from_secs(u64::from(info.hold_seconds)));
         HoldTerms {
-            show_no: memory.info.show_no,
-            ticket_limit: i32::try_from(memory.info.ticket_limit).unwrap_or(i32::MAX),
-            currency: memory.info.currency.clone(),
+            show_no: info.show_no,
+            ticket_limit: i32::try_from(info.ticket_limit).unwrap_or(i32::MAX),
+            currency: info.currency.clone(),
             now,
             expires_at,
             hard_deadline: expires_at.plus(HARD_DEADLINE_AFTER),
         }
     }
 
-    async fn settle(
-        &self,
-        memory: &ShowMemory,
-        terms: &HoldTerms,
-        batch: Batch,
-        waiting: &mut VecDeque<HoldCommand>,
-    ) -> Result<(), StoreError> {
-        let started = Instant::now();
-        let outcome = repeat_if_contended(|| hold_batch(&self.pool, terms, &batch.asks)).await;
+    fn begin_batch(&mut self, mut batch: Batch, terms: HoldTerms) {
+        let claims = Arc::new(std::mem::take(&mut batch.claims));
+        self.claimed.add(&claims);
+        let pool = self.writer.pool.clone();
+        let settle = async move {
+            let started = Instant::now();
+            let outcome = repeat_if_contended(|| hold_batch(&pool, &terms, &batch.asks)).await;
+            SettledBatch {
+                batch,
+                terms,
+                outcome,
+                lasted: started.elapsed(),
+            }
+        };
+        let settle = AssertUnwindSafe(settle).catch_unwind();
+        let finish = settle.map(|settled| Finished::Batch {
+            claims,
+            settled: settled.ok(),
+        });
+        self.under_way.push(finish.boxed());
+    }
+
+    /// Looks up the keys of commands that may repeat an earlier request.
+    fn begin_look_up(&mut self) {
+        let commands = std::mem::take(&mut self.repeats);
+        let pool = self.writer.pool.clone();
+        let look_up = async move {
+            let uses = |command: &HoldCommand| command.key.as_ref().map(|key| key.key_uses.clone());
+            let asked: Vec<KeyUse> = commands.iter().filter_map(uses).flatten().collect();
+            let found = idempotency::find(&pool, &asked).await;
+            (commands, found)
+        };
+        let look_up = AssertUnwindSafe(look_up).catch_unwind();
+        let finish = look_up.map(|found| Finished::LookUp(found.ok()));
+        self.under_way.push(finish.boxed());
+        self.looks_up = true;
+    }
+
+    /// Answers the commands of work that is over.
+    fn finish(&mut self, finished: Finished) -> Database {
+        // Before anything that may panic.
+        match &finished {
+            Finished::Batch { claims, .. } => {
+                self.claimed.release(claims);
+                // Those who waited for what was claimed come before those who were not read yet.
+                for mut command in std::mem::take(&mut self.later).into_iter().rev() {
+                    command.is_new = false;
+                    self.waiting.push_front(command);
+                }
+            }
+            Finished::LookUp(_) => self.looks_up = false,
+        }
+        let concluded = catch_unwind(AssertUnwindSafe(|| match finished {
+            Finished::Batch {
+                settled: Some(settled),
+                ..
+            } => Some(self.conclude_batch(settled)),
+            Finished::LookUp(Some((commands, found))) => {
+                Some(self.conclude_look_up(commands, found))
+            }
+            Finished::Batch { settled: None, .. } | Finished::LookUp(None) => None,
+        }));
+        concluded.ok().flatten().unwrap_or_else(|| {
+            self.note_panic();
+            Database::Here
+        })
+    }
+
+    fn conclude_batch(&mut self, settled: SettledBatch) -> Database {
+        let SettledBatch {
+            batch,
+            terms,
+            outcome,
+            lasted,
+        } = settled;
         #[expect(clippy::cast_precision_loss, reason = "at most 256")]
         metrics::histogram!(telemetry::HOLD_BATCH_SIZE).record(batch.asks.len() as f64);
-        metrics::histogram!(telemetry::HOLD_BATCH_SECONDS).record(started.elapsed());
+        metrics::histogram!(telemetry::HOLD_BATCH_SECONDS).record(lasted);
         match outcome {
-            Ok(HoldBatch::Settled { answers, reports }) => {
+            Ok(HoldBatch { answers, reports }) => {
                 if answers.contains(&HoldAnswer::Held) {
-                    self.expiry.remember(terms.expires_at);
+                    self.writer.expiry.remember(terms.expires_at);
                 }
-                memory.apply(
+                self.memory.apply(
                     reports
                         .into_iter()
                         .map(|report| (report.seat_no, report.state)),
                 );
                 let made = batch.holds.into_iter().zip(answers);
                 for (command, (hold, answer)) in batch.commands.into_iter().zip(made) {
-                    conclude(memory, command, hold, answer, waiting);
+                    self.conclude(command, hold, answer);
                 }
-                Ok(())
+                Database::Here
             }
-            // The next round finds the key and answers its command.
-            Ok(HoldBatch::KeyUsed) => {
-                put_first(batch.commands, waiting);
-                Ok(())
-            }
-            Err(cause) => {
-                for command in batch.commands {
-                    answer(command, Err(cause.for_another()));
-                }
-                Err(cause)
-            }
+            Err(cause) => self.fail(batch.commands, &cause),
         }
-    }
-}
-
-/// Waits for a command and then briefly for further ones. False when all senders are dropped.
-///
-/// Only a few commands of one owner may wait here; further ones are refused as busy. A batch takes
-/// one command per owner, so commands of a single owner could otherwise fill the queue and leave no
-/// room for others.
-async fn gather(
-    commands: &mut mpsc::Receiver<HoldCommand>,
-    waiting: &mut VecDeque<HoldCommand>,
-) -> bool {
-    if waiting.is_empty() {
-        let Some(first) = commands.recv().await else {
-            return false;
-        };
-        waiting.push_back(first);
-    }
-    let mut per_owner: HashMap<String, usize> = HashMap::new();
-    for command in waiting.iter() {
-        *per_owner
-            .entry(command.owner.limit_owner.clone())
-            .or_default() += 1;
-    }
-    let deadline = Instant::now() + HOLD_BATCH_WAIT;
-    while waiting.len() < HOLD_BATCH_MAX {
-        let next = tokio::time::timeout_at(deadline, commands.recv());
-        let Ok(Some(command)) = next.await else {
-            break;
-        };
-        let of_owner = per_owner
-            .entry(command.owner.limit_owner.clone())
-            .or_default();
-        if *of_owner < HOLDS_OF_OWNER_MAX {
-            *of_owner += 1;
-            waiting.push_back(command);
-        } else {
-            answer(command, Ok(Settled::Busy));
-        }
-    }
-    true
-}
-
-/// Turns commands into asks until the batch is full. A second command with the same owner, key or
-/// seat waits for the next batch; a command that cannot succeed is answered at once.
-fn compose(memory: &ShowMemory, terms: &HoldTerms, waiting: &mut VecDeque<HoldCommand>) -> Batch {
-    let mut batch = Batch::default();
-    let mut later = Vec::new();
-    while batch.commands.len() < HOLD_BATCH_MAX
-        && let Some(command) = waiting.pop_front()
-    {
-        if command.reply.is_closed() {
-            // The customer has disconnected, and nothing was tried for this command.
-            continue;
-        }
-        if command.queued_at.elapsed() > HOLD_WAIT_MAX {
-            answer(command, Ok(Settled::Busy));
-            continue;
-        }
-        if batch.has_company_of(&command) {
-            later.push(command);
-            continue;
-        }
-        match choose(memory, &command.wanted, &batch.seats) {
-            Choice::Seats(seats) => batch.add(memory, terms, command, &seats),
-            Choice::Later => later.push(command),
-            Choice::Gone(gone) => answer(command, Ok(Settled::SeatsUnavailable(gone))),
-        }
-    }
-    // Postponed commands keep their turn before those that were not read yet.
-    put_first(later, waiting);
-    batch
-}
-
-/// Puts commands back at the front, in their order.
-fn put_first(commands: Vec<HoldCommand>, waiting: &mut VecDeque<HoldCommand>) {
-    for command in commands.into_iter().rev() {
-        waiting.push_front(command);
-    }
-}
-
-impl Batch {
-    /// Whether the batch already has an ask with the command's owner or key.
-    fn has_company_of(&self, command: &HoldCommand) -> bool {
-        let keys = command.key.iter().flat_map(|key| &key.key_uses);
-        self.owners.contains(&command.owner.limit_owner)
-            || keys.map(KeyUse::name).any(|name| self.keys.contains(&name))
     }
 
-    fn add(
+    /// Answers commands whose keys were used before; the others are new.
+    fn conclude_look_up(
         &mut self,
-        memory: &ShowMemory,
-        terms: &HoldTerms,
-        command: HoldCommand,
-        seats: &[usize],
-    ) {
-        let hold = Hold {
-            hold_id: HoldId::new(command.hold_id),
-            show_id: memory.info.show_id.clone(),
-            status: HoldStatus::Active,
-            expires_at: terms.expires_at,
-            seat_ids: memory.plan.labels(seats),
-            seats: memory.plan.seat_labels(seats),
-            amount_minor: memory.plan.amount_minor(seats),
-            currency: terms.currency.clone(),
-            booking_id: None,
+        commands: Vec<HoldCommand>,
+        found: Result<Vec<Option<Known>>, StoreError>,
+    ) -> Database {
+        let mut found = match found {
+            Ok(found) => found.into_iter(),
+            // Without the lookup they could hold seats a second time.
+            Err(cause) => return self.fail(commands, &cause),
         };
-        let keyed = command.key.as_ref().map(|key| KeyedAnswer {
-            key_uses: key.key_uses.clone(),
-            answer: (key.answer_of)(&hold),
-        });
-        self.owners.insert(command.owner.limit_owner.clone());
-        self.seats.extend(seats);
-        let keys = command.key.iter().flat_map(|key| &key.key_uses);
-        self.keys.extend(keys.map(KeyUse::name));
-        self.asks.push(HoldAsk {
-            hold_id: command.hold_id,
-            seat_nos: seats.iter().map(|index| memory.plan.no(*index)).collect(),
-            owner: command.owner.clone(),
-            amount_minor: hold.amount_minor,
-            keyed,
-        });
-        self.holds.push(hold);
-        self.commands.push(command);
-    }
-}
-
-/// The ask for one command.
-#[derive(Debug, PartialEq, Eq)]
-enum Choice {
-    /// These seats, by index.
-    Seats(Vec<usize>),
-    /// None yet: another command of the batch, which may be refused, asks for one of the seats.
-    Later,
-    /// None: these seats are unavailable; empty when no combination of the best seats is left.
-    Gone(Vec<SeatId>),
-}
-
-fn choose(memory: &ShowMemory, wanted: &SeatsWanted, asked: &HashSet<usize>) -> Choice {
-    let states = memory.states();
-    let available = |index: usize| states.is_available(index);
-    match wanted {
-        SeatsWanted::Named(indices) => {
-            let gone: Vec<usize> = indices.iter().copied().filter(|i| !available(*i)).collect();
-            if !gone.is_empty() {
-                return Choice::Gone(memory.plan.labels(&gone));
+        for mut command in commands.into_iter() {
+            let uses = command.key.as_ref().map_or(0, |key| key.key_uses.len());
+            match found.by_ref().take(uses).fold(None, Option::or) {
+                Some(known) => answer(command, Ok(Settled::Known(known))),
+                None => {
+                    command.is_new = true;
+                    self.waiting.push_back(command);
+                }
             }
-            if indices.iter().any(|index| asked.contains(index)) {
-                return Choice::Later;
-            }
-            let mut sorted = indices.clone();
-            sorted.sort_unstable();
-            Choice::Seats(sorted)
         }
-        SeatsWanted::Best { quantity, category } => {
-            let pick = |free: &dyn Fn(usize) -> bool| {
-                best_available::pick(&memory.plan, *quantity, category.as_deref(), free)
-            };
-            if let Some(seats) = pick(&|index| available(index) && !asked.contains(&index)) {
-                return Choice::Seats(seats);
-            }
-            if asked.is_empty() || pick(&available).is_none() {
-                return Choice::Gone(Vec::new());
-            }
-            Choice::Later
+        Database::Here
+    }
+
+    fn fail(&self, commands: Vec<HoldCommand>, cause: &StoreError) -> Database {
+        tracing::warn!(show = %self.memory.info.show_id, %cause, "a batch of holds failed");
+        for command in commands {
+            answer(command, Err(cause.for_another()));
+        }
+        match cause {
+            StoreError::Unavailable(_) | StoreError::Timeout => Database::Away,
+            _ => Database::Here,
         }
     }
-}
 
-fn conclude(
-    memory: &ShowMemory,
-    mut command: HoldCommand,
-    hold: Hold,
-    outcome: HoldAnswer,
-    waiting: &mut VecDeque<HoldCommand>,
-) {
-    match outcome {
-        HoldAnswer::Held => answer(command, Ok(Settled::Held(hold))),
-        HoldAnswer::TicketLimit => answer(command, Ok(Settled::TicketLimit)),
-        HoldAnswer::SeatsLocked => {
-            command.tries += 1;
-            if command.tries < HOLD_TRIES_MAX {
-                waiting.push_back(command);
-            } else {
-                answer(command, Ok(Settled::Busy));
-            }
+    /// Fails all that wait: each further attempt would cost them another timeout.
+    fn refuse_all(&mut self, commands: &mut mpsc::Receiver<HoldCommand>) {
+        let waiting = std::mem::take(&mut self.waiting).into_iter();
+        let others = self.later.drain(..).chain(self.repeats.drain(..));
+        for command in waiting.chain(others) {
+            answer(command, Err(StoreError::Timeout));
         }
-        HoldAnswer::SeatsTaken(seat_nos) => {
-            command.tries += 1;
-            let any_will_do = matches!(command.wanted, SeatsWanted::Best { .. });
-            if any_will_do && command.tries < HOLD_TRIES_MAX {
-                // Another process took the seats first; memory knows that by now.
-                waiting.push_back(command);
-                return;
-            }
-            let indices: Vec<usize> = seat_nos
-                .iter()
-                .filter_map(|seat_no| memory.plan.index_of_no(*seat_no))
-                .collect();
-            let labels = if any_will_do {
-                Vec::new()
-            } else {
-                memory.plan.labels(&indices)
-            };
-            answer(command, Ok(Settled::SeatsUnavailable(labels)));
+        while let Ok(command) = commands.try_recv() {
+            answer(command, Err(StoreError::Timeout));
         }
     }
-}
 
-/// Answers a command. A disconnected caller is no error: the hold expires by itself.
-fn answer(command: HoldCommand, outcome: Result<Settled, StoreError>) {
-    let _ = command.reply.send(outcome);
+    fn note_panic(&self) {
+        tracing::error!(show = %self.memory.info.show_id, "a defect broke a batch of holds");
+        metrics::counter!(telemetry::WRITER_PANICS).increment(1);
+    }
+
+    fn conclude(&mut self, mut command: HoldCommand, hold: Hold, outcome: HoldAnswer) {
+        match outcome {
+            HoldAnswer::Held => answer(command, Ok(Settled::Held(hold))),
+            HoldAnswer::TicketLimit => answer(command, Ok(Settled::TicketLimit)),
+            HoldAnswer::KeyUsed => self.repeats.push(command),
+            HoldAnswer::SeatsLocked => {
+                command.tries += 1;
+                if command.tries < HOLD_TRIES_MAX {
+                    self.waiting.push_back(command);
+                } else {
+                    answer(command, Ok(Settled::Busy));
+                }
+            }
+            HoldAnswer::SeatsTaken(seat_nos) => {
+                command.tries += 1;
+                let any_will_do = matches!(command.wanted, SeatsWanted::Best { .. });
+                if any_will_do && command.tries < HOLD_TRIES_MAX {
+                    // Another process took the seats first; memory knows that by now.
+                    self.waiting.push_back(command);
+                    return;
+                }
+                let plan = &self.memory.plan;
+                let indices: Vec<usize> = seat_nos
+                    .iter()
+                    .filter_map(|seat_no| plan.index_of_no(*seat_no))
+                    .collect();
+                let labels = if any_will_do {
+                    Vec::new()
+                } else {
+                    plan.labels(&indices)
+                };
+                answer(command, Ok(Settled::SeatsUnavailable(labels)));
+            }
+        }
+    }
 }

@@ -54,7 +54,21 @@ pub(crate) struct HoldCommand {
     pub(crate) owner: HoldOwner,
     pub(crate) queued_at: Instant,
     pub(crate) tries: u8,
+    /// Whether its key was just looked up and is new.
+    pub(crate) is_new: bool,
     pub(crate) reply: oneshot::Sender<Result<Settled, StoreError>>,
+}
+
+impl HoldCommand {
+    /// Whether it may be the repeat of a request that was granted.
+    pub(crate) fn may_repeat(&self) -> bool {
+        self.key.is_some() && !self.is_new
+    }
+}
+
+/// Answers a command. A disconnected caller is no error: the hold expires by itself.
+pub(crate) fn answer(command: HoldCommand, outcome: Result<Settled, StoreError>) {
+    let _ = command.reply.send(outcome);
 }
 
 /// The outcome of a command.

@@ -1,6 +1,7 @@
 //! Shows in memory: the data for browsing, and the writers for holds.
 
 mod actor;
+mod batch;
 mod catalogue;
 mod command;
 mod entry;

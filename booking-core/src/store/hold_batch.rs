@@ -4,7 +4,7 @@ use std::collections::HashSet;
 
 use contract::Timestamp;
 use contract::booking::SeatStatus;
-use sqlx::PgPool;
+use sqlx::{PgConnection, PgPool};
 use time::OffsetDateTime;
 use uuid::Uuid;
 
@@ -58,29 +58,27 @@ pub(crate) enum HoldAnswer {
     SeatsLocked,
     /// The owner would exceed the ticket limit.
     TicketLimit,
+    /// Another request has used the key; nothing was tried.
+    KeyUsed,
 }
 
 /// The outcome of a batch.
 #[derive(Clone, Debug)]
-pub(crate) enum HoldBatch {
-    /// The batch was settled.
-    Settled {
-        /// In the order of the asks.
-        answers: Vec<HoldAnswer>,
-        /// The present states of the seats, including those that were refused.
-        reports: Vec<SeatReport>,
-    },
-    /// Another process has used one of the keys; nothing was done.
-    KeyUsed,
+pub(crate) struct HoldBatch {
+    /// In the order of the asks.
+    pub(crate) answers: Vec<HoldAnswer>,
+    /// The present states of the seats, including those that were refused.
+    pub(crate) reports: Vec<SeatReport>,
 }
 
-/// Settles `asks` in one transaction, and stores the responses of asks with a key in it.
+/// Settles `asks` in one transaction, and stores the responses of asks with a key in it. No two
+/// asks may want the same seat or have the same owner.
 pub(crate) async fn hold_batch(
     pool: &PgPool,
     terms: &HoldTerms,
     asks: &[HoldAsk],
 ) -> Result<HoldBatch, StoreError> {
-    let columns = Columns::new(asks);
+    let mut answers = vec![HoldAnswer::TicketLimit; asks.len()];
     let mut tx = pool.begin().await?;
     // Keys are stored before seats are locked. So a repeat of a request at another process waits
     // here for the first, instead of finding the seats taken by it.
@@ -88,80 +86,48 @@ pub(crate) async fn hold_batch(
         .iter()
         .filter_map(|ask| Some((ask.keyed.as_ref()?, ask.hold_id)))
         .collect();
-    if !keyed.is_empty() && !idempotency::store(&mut tx, &keyed, terms.now).await? {
-        tx.rollback().await?;
-        return Ok(HoldBatch::KeyUsed);
+    let mut are_new = Vec::new();
+    if !keyed.is_empty() {
+        are_new = idempotency::store(&mut tx, &keyed, terms.now).await?;
     }
-    let rows = sqlx::query_file!(
-        "src/store/hold_batch.sql",
-        terms.show_no,
-        &columns.seat_asks,
-        &columns.seat_nos,
-        &columns.hold_ids,
-        &columns.subjects as &[Option<String>],
-        &columns.sessions as &[Option<String>],
-        &columns.limit_owners,
-        &columns.amounts,
-        terms.ticket_limit,
-        terms.currency,
-        OffsetDateTime::from(terms.now),
-        OffsetDateTime::from(terms.expires_at),
-        OffsetDateTime::from(terms.hard_deadline)
-    )
-    .fetch_all(&mut *tx)
-    .await?;
-    if rows.len() != asks.len() {
-        return Err(StoreError::corrupt("holds", "a batch lost an ask"));
-    }
-    let mut answers = vec![HoldAnswer::TicketLimit; asks.len()];
-    let mut reports = Vec::new();
-    let mut refused = Vec::new();
-    for row in rows {
-        let at = usize::try_from(row.ask - 1).unwrap_or(usize::MAX);
-        let Some((answer, ask)) = answers.get_mut(at).zip(asks.get(at)) else {
-            return Err(StoreError::corrupt(
-                "holds",
-                "a batch answered an unknown ask",
-            ));
-        };
-        if row.held {
-            // A hold must have all of its seats, so the transaction is rolled back.
-            if row.seat_nos.len() != ask.seat_nos.len() {
-                return Err(StoreError::corrupt("holds", "a batch held only some seats"));
-            }
-            *answer = HoldAnswer::Held;
-            reports.extend(
-                row.seat_nos
-                    .iter()
-                    .zip(&row.versions)
-                    .map(|(seat_no, version)| SeatReport {
-                        show_no: terms.show_no,
-                        seat_no: *seat_no,
-                        state: SeatState {
-                            status: SeatStatus::Held,
-                            version: *version,
-                        },
-                    }),
-            );
-        } else if !row.missing.is_empty() {
-            refused.extend_from_slice(&row.missing);
-            *answer = HoldAnswer::SeatsTaken(row.missing);
+    let mut are_new = are_new.into_iter();
+    for (answer, ask) in answers.iter_mut().zip(asks) {
+        if ask.keyed.is_some() && are_new.next() != Some(true) {
+            *answer = HoldAnswer::KeyUsed;
         }
     }
-    let refused_keys: Vec<&KeyedAnswer> = asks
+    let tried: Vec<usize> = (0..asks.len())
+        .filter(|at| answers[*at] != HoldAnswer::KeyUsed)
+        .collect();
+    let seats = take(&mut tx, terms, asks, &tried).await?;
+    for (at, seats) in tried.iter().zip(&seats) {
+        answers[*at] = seats.answer(asks[*at].seat_nos.len())?;
+    }
+    let refused_keys: Vec<&KeyedAnswer> = tried
         .iter()
-        .zip(&answers)
-        .filter(|(_, answer)| **answer != HoldAnswer::Held)
-        .filter_map(|(ask, _)| ask.keyed.as_ref())
+        .filter(|at| answers[**at] != HoldAnswer::Held)
+        .filter_map(|at| asks[*at].keyed.as_ref())
         .collect();
     if !refused_keys.is_empty() {
         idempotency::take_back(&mut tx, &refused_keys).await?;
     }
     tx.commit().await?;
-    if !refused.is_empty() {
+    let reported = |(seat_no, version): &(i32, i32)| SeatReport {
+        show_no: terms.show_no,
+        seat_no: *seat_no,
+        state: SeatState {
+            status: SeatStatus::Held,
+            version: *version,
+        },
+    };
+    let held = seats.iter().flat_map(|seats| &seats.held);
+    let mut reports: Vec<SeatReport> = held.map(reported).collect();
+    let missing = seats.iter().flat_map(|seats| &seats.missing);
+    let missing: Vec<i32> = missing.copied().collect();
+    if !missing.is_empty() {
         // The batch is committed whether or not this succeeds; if it fails, the next refresh of
         // memory reads the same states.
-        match refused_now(pool, terms.show_no, &refused).await {
+        match refused_now(pool, terms.show_no, &missing).await {
             Ok(states) => {
                 tell_locked_from_taken(&mut answers, &states);
                 reports.extend(states);
@@ -169,7 +135,76 @@ pub(crate) async fn hold_batch(
             Err(cause) => tracing::warn!(%cause, "the state of refused seats was not read"),
         }
     }
-    Ok(HoldBatch::Settled { answers, reports })
+    Ok(HoldBatch { answers, reports })
+}
+
+/// What became of the seats of one ask.
+#[derive(Clone, Debug, Default)]
+struct SeatsOfAsk {
+    /// Seats that are held, with their versions.
+    held: Vec<(i32, i32)>,
+    /// Seats that are not available.
+    missing: Vec<i32>,
+}
+
+impl SeatsOfAsk {
+    fn answer(&self, wanted: usize) -> Result<HoldAnswer, StoreError> {
+        if self.held.is_empty() {
+            return Ok(if self.missing.is_empty() {
+                HoldAnswer::TicketLimit
+            } else {
+                HoldAnswer::SeatsTaken(self.missing.clone())
+            });
+        }
+        // A hold must have all of its seats, so the transaction is rolled back.
+        if self.held.len() != wanted {
+            return Err(StoreError::corrupt("holds", "a batch held only some seats"));
+        }
+        Ok(HoldAnswer::Held)
+    }
+}
+
+/// Takes the seats of the asks at `tried`, and returns what became of each in that order.
+async fn take(
+    tx: &mut PgConnection,
+    terms: &HoldTerms,
+    asks: &[HoldAsk],
+    tried: &[usize],
+) -> Result<Vec<SeatsOfAsk>, StoreError> {
+    let mut seats = vec![SeatsOfAsk::default(); tried.len()];
+    if tried.is_empty() {
+        return Ok(seats);
+    }
+    let columns = Columns::new(tried.iter().map(|at| &asks[*at]))?;
+    let rows = sqlx::query_file!(
+        "src/store/hold_batch.sql",
+        terms.show_no,
+        &columns.seat_asks,
+        &columns.seat_nos,
+        &columns.hold_ids,
+        &columns.subjects as &[Option<&str>],
+        &columns.sessions as &[Option<&str>],
+        &columns.limit_owners as &[&str],
+        &columns.amounts,
+        terms.ticket_limit,
+        terms.currency,
+        OffsetDateTime::from(terms.now),
+        OffsetDateTime::from(terms.expires_at),
+        OffsetDateTime::from(terms.hard_deadline)
+    )
+    .fetch_all(tx)
+    .await?;
+    for row in rows {
+        let at = usize::try_from(row.ask - 1).unwrap_or(usize::MAX);
+        let of_ask = seats
+            .get_mut(at)
+            .ok_or_else(|| StoreError::corrupt("holds", "a batch answered an unknown ask"))?;
+        match row.version {
+            Some(version) => of_ask.held.push((row.seat_no, version)),
+            None => of_ask.missing.push(row.seat_no),
+        }
+    }
+    Ok(seats)
 }
 
 /// Keeps in each refusal only the seats that are not available now; the others were only locked.
@@ -199,20 +234,22 @@ async fn refused_now(
     seats::some(&mut connection, show_no, seat_nos).await
 }
 
-/// The asks as arrays for `unnest`. Asks are numbered from 1.
+/// The asks as arrays. Asks are numbered from 1.
 #[derive(Debug, Default)]
-struct Columns {
+struct Columns<'a> {
     seat_asks: Vec<i32>,
     seat_nos: Vec<i32>,
     hold_ids: Vec<Uuid>,
-    subjects: Vec<Option<String>>,
-    sessions: Vec<Option<String>>,
-    limit_owners: Vec<String>,
+    subjects: Vec<Option<&'a str>>,
+    sessions: Vec<Option<&'a str>>,
+    limit_owners: Vec<&'a str>,
     amounts: Vec<i64>,
 }
 
-impl Columns {
-    fn new(asks: &[HoldAsk]) -> Self {
+impl<'a> Columns<'a> {
+    /// Fails when two asks want the same seat or have the same owner: the statement would give the
+    /// seat to both.
+    fn new(asks: impl Iterator<Item = &'a HoldAsk>) -> Result<Self, StoreError> {
         let mut columns = Self::default();
         for (number, ask) in (1..).zip(asks) {
             for seat_no in &ask.seat_nos {
@@ -220,11 +257,17 @@ impl Columns {
                 columns.seat_nos.push(*seat_no);
             }
             columns.hold_ids.push(ask.hold_id);
-            columns.subjects.push(ask.owner.subject.clone());
-            columns.sessions.push(ask.owner.session.clone());
-            columns.limit_owners.push(ask.owner.limit_owner.clone());
+            columns.subjects.push(ask.owner.subject.as_deref());
+            columns.sessions.push(ask.owner.session.as_deref());
+            columns.limit_owners.push(&ask.owner.limit_owner);
             columns.amounts.push(ask.amount_minor);
         }
-        columns
+        let seats: HashSet<i32> = columns.seat_nos.iter().copied().collect();
+        let owners: HashSet<&str> = columns.limit_owners.iter().copied().collect();
+        if seats.len() < columns.seat_nos.len() || owners.len() < columns.limit_owners.len() {
+            let what = "a batch asks twice for a seat or for an owner";
+            return Err(StoreError::corrupt("holds", what));
+        }
+        Ok(columns)
     }
 }

@@ -1,5 +1,6 @@
 //! Stored responses of requests with an `Idempotency-Key`.
 
+use std::collections::HashMap;
 use std::time::Duration;
 
 use contract::Timestamp;
@@ -147,13 +148,13 @@ pub(crate) async fn find(
 
 /// Stores keys with their responses, in the transaction of the work. Waits for other transactions
 /// that store the same keys; keys are inserted in sorted order, so that two transactions cannot
-/// deadlock. False when one of the keys was used meanwhile; then the transaction must not be
-/// committed.
+/// deadlock. Returns for each of `answers` whether all of its keys are new; of the others nothing is
+/// stored. Each has an effect of its own.
 pub(crate) async fn store(
     connection: &mut PgConnection,
     answers: &[(&KeyedAnswer, Uuid)],
     now: Timestamp,
-) -> Result<bool, StoreError> {
+) -> Result<Vec<bool>, StoreError> {
     let rows: Vec<(&KeyUse, &StoredAnswer, Uuid)> = answers
         .iter()
         .flat_map(|(keyed, effect_id)| {
@@ -168,15 +169,16 @@ pub(crate) async fn store(
     let statuses: Vec<i32> = rows.iter().map(|(_, a, _)| i32::from(a.status)).collect();
     let headers: Vec<&Value> = rows.iter().map(|(_, a, _)| &a.headers).collect();
     let bodies: Vec<&[u8]> = rows.iter().map(|(_, a, _)| a.body.as_slice()).collect();
-    let done = sqlx::query!(
-        "insert into idempotency_keys (principal, key, fingerprint, effect_id, status_code,
+    let inserted = sqlx::query_scalar!(
+        r#"insert into idempotency_keys (principal, key, fingerprint, effect_id, status_code,
             headers, body, locked_at, created_at)
          select principal, key, fingerprint, effect_id, status_code, headers, body, $8, $8
          from unnest($1::text[], $2::text[], $3::bytea[], $4::uuid[], $5::integer[], $6::jsonb[],
             $7::bytea[])
             as a (principal, key, fingerprint, effect_id, status_code, headers, body)
          order by principal, key
-         on conflict (principal, key) do nothing",
+         on conflict (principal, key) do nothing
+         returning effect_id as "effect_id!""#,
         &principals as &[&str],
         &keys as &[&str],
         &fingerprints as &[&[u8]],
@@ -186,9 +188,46 @@ pub(crate) async fn store(
         &bodies as &[&[u8]],
         OffsetDateTime::from(now)
     )
+    .fetch_all(&mut *connection)
+    .await?;
+    if inserted.len() == rows.len() {
+        return Ok(vec![true; answers.len()]);
+    }
+    let mut counts: HashMap<Uuid, usize> = HashMap::new();
+    for effect_id in inserted {
+        *counts.entry(effect_id).or_default() += 1;
+    }
+    let count = |effect_id: &Uuid| counts.get(effect_id).copied().unwrap_or(0);
+    let halves = answers
+        .iter()
+        .filter(|(keyed, effect_id)| (1..keyed.key_uses.len()).contains(&count(effect_id)));
+    let halves: Vec<Uuid> = halves.map(|(_, effect_id)| *effect_id).collect();
+    if !halves.is_empty() {
+        take_back_halves(connection, &principals, &keys, &halves).await?;
+    }
+    let is_new =
+        |(keyed, effect_id): &(&KeyedAnswer, Uuid)| count(effect_id) == keyed.key_uses.len();
+    Ok(answers.iter().map(is_new).collect())
+}
+
+/// Removes what was inserted under `principals` and `keys` for `effects`, each of which has another
+/// key that was used before.
+async fn take_back_halves(
+    connection: &mut PgConnection,
+    principals: &[&str],
+    keys: &[&str],
+    effects: &[Uuid],
+) -> Result<(), StoreError> {
+    sqlx::query!(
+        "delete from idempotency_keys k using unnest($1::text[], $2::text[]) as w (principal, key)
+         where k.principal = w.principal and k.key = w.key and k.effect_id = any($3::uuid[])",
+        principals as &[&str],
+        keys as &[&str],
+        effects
+    )
     .execute(connection)
     .await?;
-    Ok(usize::try_from(done.rows_affected()) == Ok(rows.len()))
+    Ok(())
 }
 
 /// Removes what [`store`] inserted in the same transaction, because the work was refused.

@@ -103,11 +103,23 @@ pub(crate) async fn import(
     };
     let after = info_within(&mut tx, &file.show_id).await?;
     tx.commit().await?;
+    if outcome != ImportOutcome::Unchanged {
+        gather_statistics(pool).await;
+    }
     Ok(Import::Done {
         outcome,
         before: before.map(Box::new),
         after: after.map(Box::new),
     })
+}
+
+/// Tells the planner how many seats there are. A plan that was made while there were few reads them
+/// all, and is kept until then; the database would see to it within some minutes.
+async fn gather_statistics(pool: &PgPool) {
+    let analyze = sqlx::raw_sql("analyze show_seats_default").execute(pool);
+    if let Err(error) = analyze.await {
+        tracing::warn!(%error, "holds may be slow until the database has gathered statistics");
+    }
 }
 
 /// Serialises imports of one show, including the first, which has no row to lock yet.

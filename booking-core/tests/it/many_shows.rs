@@ -1,7 +1,9 @@
 //! A catalogue with many shows: starting, following, and what one bad row may not do.
 
+use std::time::Duration;
+
 use serde_json::{Value, json};
-use sqlx::Executor;
+use sqlx::{Executor, PgConnection};
 
 use crate::fan::SHOW;
 use crate::test_shop::{TestShop, eventually, show_file};
@@ -61,6 +63,50 @@ async fn a_large_show_is_imported_into_a_database_that_has_stood_for_a_while() {
     let mut file = large(100);
     file["title"] = json!("Another title");
     assert_eq!(shop.import(file).await.0, 200);
+}
+
+/// Rows of seats that were read since the database began, by whatever plan.
+async fn seats_read(connection: &mut PgConnection) -> i64 {
+    sqlx::query_scalar(
+        "select (coalesce(seq_tup_read, 0) + coalesce(idx_tup_fetch, 0))::bigint
+         from pg_stat_user_tables where relname = 'show_seats_default'",
+    )
+    .fetch_one(connection)
+    .await
+    .unwrap()
+}
+
+/// A connection reports its figures a second after it last did.
+async fn seats_read_in_the_end(connection: &mut PgConnection) -> i64 {
+    tokio::time::sleep(Duration::from_millis(1_500)).await;
+    seats_read(connection).await
+}
+
+#[tokio::test]
+async fn a_hold_reads_no_other_seats_of_a_show_that_the_planner_does_not_know() {
+    let shop = TestShop::new().await;
+    let mut connection = shop.database.connect().await;
+    let disable = "alter table show_seats_default set (autovacuum_enabled = off)";
+    connection.execute(disable).await.unwrap();
+    connection.execute("analyze").await.unwrap();
+    // Often enough for plans to be kept while there are few seats, at each connection.
+    for seat in 1..=10 {
+        shop.fan().held(&[&format!("A{seat}")]).await;
+    }
+    assert_eq!(shop.import(large(100)).await.0, 201);
+    let hold = async |seat: String| {
+        let body = json!({ "seatIds": [seat] });
+        let path = "/api/v1/shows/large/holds";
+        assert_eq!(shop.fan().post(path, &body).await.status, 201);
+    };
+    // Reads all seats into memory.
+    hold("R0S1".to_owned()).await;
+    let before = seats_read_in_the_end(&mut connection).await;
+    for row in 1..=20 {
+        hold(format!("R{row}S1")).await;
+    }
+    let read = seats_read_in_the_end(&mut connection).await - before;
+    assert!((20..2_000).contains(&read), "{read} rows");
 }
 
 #[tokio::test]

@@ -136,6 +136,9 @@ pub fn connect_options(url: &str) -> Result<PgConnectOptions, sqlx::Error> {
     Ok(PgConnectOptions::from_str(url)?
         .application_name("ropeline-gateway")
         .options([
+            // A plan for given values takes its time, and can be far worse than one for any while
+            // the planner has no figures of new rows yet.
+            ("plan_cache_mode", "force_generic_plan"),
             ("statement_timeout", STATEMENT_TIMEOUT),
             ("lock_timeout", LOCK_TIMEOUT),
             (
