@@ -91,7 +91,8 @@ fn add(folder: &str, dir: &'static Dir<'static>, assets: &mut BTreeMap<String, A
             continue;
         };
         let bytes = match file.contents_utf8() {
-            Some(source) if media_type.starts_with("text/") => {
+            // What other people wrote goes with their comments, and their licence.
+            Some(source) if media_type.starts_with("text/") && !path.contains("/vendor/") => {
                 without_comments(source).into_bytes().leak()
             }
             _ => file.contents(),

@@ -11,6 +11,7 @@
 //! | Module | Subject |
 //! | --- | --- |
 //! | [`asset`](mod@asset) | stylesheets, scripts and images, with media type and version |
+//! | [`checkin`](mod@checkin) | the scanner page |
 //! | [`map`] | links to a map of a venue |
 //! | [`mail`] | mail to fans, as text and HTML |
 //! | [`moment`] | times in the time zone of a venue, spans |
@@ -21,6 +22,7 @@
 //! | [`waiting`](mod@waiting) | the waiting page |
 
 pub mod asset;
+pub mod checkin;
 pub mod mail;
 pub mod map;
 pub mod moment;
@@ -35,6 +37,7 @@ mod percent;
 mod texts;
 
 pub use asset::{ASSET_PREFIX, Asset, asset, asset_cache_control, asset_url, asset_version};
+pub use checkin::{CHECKIN_PATH, CHECKIN_POLICY, CHECKIN_WORKER_PATH, checkin, checkin_worker};
 pub use waiting::{WaitingPage, waiting};
 
 /// The Content-Security-Policy of every page.

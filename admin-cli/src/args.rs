@@ -4,11 +4,12 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
 use clap_complete::Shell;
-use contract::{NoticeId, RoomId, ShowId};
+use contract::checkin::Label;
+use contract::{NoticeId, RoomId, ScannerId, ShowId};
 
 use crate::config::GatewayOptions;
 use crate::room::flags::SettingFlags;
-use crate::when::parse_span;
+use crate::when::{When, parse_span, parse_when};
 
 const EXIT_CODES: &str = "\
 Exit codes:
@@ -54,6 +55,9 @@ pub(crate) enum Command {
     /// Compare the payment provider's last day with our books; exit code 1 on a stray payment
     #[command(after_help = "Example:\n  ropeline reconcile --json | jq .orphanedIntents")]
     Reconcile,
+    /// Check-in at the gates: who came, conflicts, the tokens of scanners
+    #[command(subcommand)]
+    Checkin(CheckinCommand),
     /// Mail to fans: what waits, what was given up, sending it again
     #[command(subcommand)]
     Mail(MailCommand),
@@ -232,6 +236,68 @@ pub(crate) enum ShowCommand {
         /// The show
         show: ShowId,
     },
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum CheckinCommand {
+    /// Count who came to a show, and who is inside, by gate
+    #[command(after_help = "Example:\n  ropeline checkin counts eras-mumbai-1 --json | jq .inside")]
+    Counts {
+        /// The show
+        show: ShowId,
+    },
+    /// List entries that another scan, or what became of the ticket, speaks against
+    #[command(
+        after_help = "Example:\n  ropeline checkin conflicts eras-mumbai-1 --json \
+        | jq '.conflicts[] | select(.admitted)'"
+    )]
+    Conflicts {
+        /// The show
+        show: ShowId,
+    },
+    /// Tokens of scanners: create, list, revoke
+    #[command(subcommand, visible_alias = "tokens")]
+    Token(TokenCommand),
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum TokenCommand {
+    /// Make a scanner for a gate; its token is shown once
+    #[command(after_help = "Examples:\n  \
+        ropeline checkin token create --show eras-mumbai-1 --gate North\n  \
+        ropeline checkin token create --show eras-mumbai-1 --gate 'Door 3' --until +12h")]
+    Create(ScannerArgs),
+    /// List scanners, the newest first
+    #[command(
+        visible_alias = "ls",
+        after_help = "Example:\n  \
+        ropeline checkin token list --show eras-mumbai-1"
+    )]
+    List {
+        /// Only those of this show
+        #[arg(long)]
+        show: Option<ShowId>,
+    },
+    /// Revoke the token of a scanner
+    #[command(after_help = "Example:\n  \
+        ropeline checkin token revoke scn_0198c2e4f7a87c1e9d3b5a6f70812c3d")]
+    Revoke {
+        /// The scanner
+        scanner: ScannerId,
+    },
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ScannerArgs {
+    /// The show whose tickets it scans
+    #[arg(long)]
+    pub(crate) show: ShowId,
+    /// The gate where it stands
+    #[arg(long)]
+    pub(crate) gate: Label,
+    /// How long its token is good: RFC 3339 or +12h [default: a day longer than the tickets]
+    #[arg(long, value_name = "WHEN", value_parser = parse_when)]
+    pub(crate) until: Option<When>,
 }
 
 #[derive(Debug, Subcommand)]

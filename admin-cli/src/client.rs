@@ -48,7 +48,8 @@ impl AdminClient {
         &self.gateway.admin_url
     }
 
-    /// Reads `path` of the operators' API, such as `rooms/eras`.
+    /// Reads `path` of the operators' API, such as `rooms/eras`, or what is beside it, such as
+    /// `/checkin/v1/shows/eras/counts`.
     pub async fn get<T: DeserializeOwned>(&self, path: &str) -> Result<T, Failure> {
         self.ask(self.request(Method::GET, path)?).await
     }
@@ -110,7 +111,11 @@ impl AdminClient {
     }
 
     fn request(&self, method: Method, path: &str) -> Result<RequestBuilder, Failure> {
-        let url = join(&self.gateway.admin_url, &format!("admin/v1/{path}"))?;
+        let path = match path.strip_prefix('/') {
+            Some(beside) => beside.to_owned(),
+            None => format!("admin/v1/{path}"),
+        };
+        let url = join(&self.gateway.admin_url, &path)?;
         let request = self.http.request(method, url);
         Ok(match &self.gateway.token {
             Some(token) => request.bearer_auth(token),

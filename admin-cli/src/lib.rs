@@ -10,6 +10,7 @@
 //! | [`room`] | settings, overrides, what changes |
 //! | [`watch`] | the live view |
 //! | [`show`] | show files |
+//! | `checkin` | who came to a show, conflicts, scanners |
 //! | [`mail`] | mail to fans |
 //! | [`draw`], [`admissions`] | proofs anyone can check |
 //! | [`audit`], [`check`], [`reconcile`] | who changed what; whether all invariants hold; whether the provider agrees |
@@ -18,6 +19,7 @@ pub mod admissions;
 pub mod args;
 pub mod audit;
 pub mod check;
+mod checkin;
 pub mod client;
 pub mod config;
 pub mod console;
@@ -98,6 +100,7 @@ async fn run(cli: Cli, console: &Console) -> Result<Exit, Failure> {
         Command::Show(command) => show::run(command, &client, console).await,
         Command::Check => check::run(&client, console).await,
         Command::Reconcile => reconcile::run(&client, console).await,
+        Command::Checkin(command) => checkin::run(&command, &client, console, now).await,
         Command::Mail(command) => mail::run(&command, &client, console).await,
         Command::Draw(DrawCommand::Verify(args)) => draw::verify(&args, &client, console).await,
         Command::Admissions(args) => admissions::run(&args, &client, console).await,

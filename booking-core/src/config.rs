@@ -256,6 +256,8 @@ pub struct Rates {
     pub pay: RatePair,
     /// Confirming purchases.
     pub confirm: RatePair,
+    /// Scanning tickets: per address, of which a venue may have one, and per scanner's token.
+    pub scan: RatePair,
 }
 
 const fn rate(per_second: u32, burst: u32) -> Rate {
@@ -290,9 +292,21 @@ impl Default for Rates {
                 address: rate(50, 500),
                 customer: rate(5, 50),
             },
+            scan: RatePair {
+                address: rate(100, 1000),
+                customer: rate(10, 100),
+            },
         }
     }
 }
 
 /// How often the limits forget addresses and customers whose burst is full again.
 pub const RATES_FORGET_EVERY: Duration = Duration::from_secs(10);
+
+/// How long the token of a scanner outlives the tickets of its show when nobody says, so that scans
+/// that were kept can still be uploaded.
+pub const SCANNER_OUTLIVES: Duration = Duration::from_hours(24);
+/// Conflicts, and scanners, that are listed at most.
+pub const CHECKINS_LISTED_MAX: i64 = 500;
+/// Longest that a caller waits for an upload of scans, which are settled one after the other.
+pub const SCANS_PATIENCE: Duration = Duration::from_secs(20);

@@ -16,6 +16,8 @@
 //! | `payments` | starting payments, the resolver, webhooks, refunds, the provider |
 //! | `notice` | kinds of notices to fans, and what follows from an attempt to send one. Pure |
 //! | `mail` | composing notices and sending them |
+//! | `scan` | what a scan of a ticket comes to. Pure |
+//! | `checkin` | scanning tickets at the gates, who scans, who is inside |
 //! | `tickets` | the signed QR text and its verification |
 //! | `ticket_files` | tickets as PDF, shows as calendar files |
 //! | `ticket_fonts` | the fonts of printed tickets |
@@ -38,6 +40,7 @@
 
 mod app;
 mod bookings;
+mod checkin;
 pub mod config;
 mod confirm_queue;
 mod confirming;
@@ -61,6 +64,7 @@ mod payments;
 mod randomness;
 mod recorded;
 mod rooms;
+mod scan;
 mod set_aside;
 mod shop;
 mod shows;

@@ -35,6 +35,8 @@ metric_families::declare! {
     pub(crate) counter RETURNED = "ropeline_booking_returned_total";
     /// What the comparison with the provider's books found.
     pub(crate) counter RECONCILED = "ropeline_booking_reconciled_total";
+    /// Scans of tickets, by what they came to.
+    pub(crate) counter SCANS = "ropeline_booking_scans_total";
     /// Requests above a limit.
     pub(crate) counter RATE_LIMITED = "ropeline_booking_rate_limited_total";
     /// Batches of holds that broke off by a defect; the writer went on with the next.

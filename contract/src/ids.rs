@@ -177,6 +177,10 @@ prefixed!(
     /// A mail to a fan.
     NoticeId, "ntc_", "notice"
 );
+prefixed!(
+    /// A scanner at a gate: a token that tickets are scanned with.
+    ScannerId, "scn_", "scanner"
+);
 
 /// A visitor's place in a room's line: 128 random-looking bits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]

@@ -90,6 +90,10 @@ invariants! {
     TOLD = "TOLD",
         "Each booking has one notice of its confirmation, which is sent at least once under one Message-ID, or is listed for an operator",
         "`ropeline check`: I23, I24";
+    ADMIT_ONCE = "ADMIT-ONCE",
+        "Between two accepted entries with one ticket there is an accepted exit, and none is accepted after the ticket was revoked; \
+         whoever a scanner without a network let in against this is listed as a conflict, with both devices",
+        "`ropeline check`: I40 to I42";
     BOUNDED = "BOUNDED",
         "Every queue, buffer, retry and cache has a named limit",
         "tests alone";

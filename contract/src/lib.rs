@@ -8,6 +8,7 @@
 //! | Module | Subject |
 //! | --- | --- |
 //! | [`booking`] | JSON of the booking API and of a show file |
+//! | [`checkin`] | JSON of the check-in: scans and their answers, manifest, counts, conflicts, scanners |
 //! | [`clock`] | [`Timestamp`], and the [`Clock`] as the source of time for decisions |
 //! | [`cookies`] | names of cookies |
 //! | [`ids`] | typed identifiers and their text forms |
@@ -23,6 +24,7 @@
 //! | [`upstream`] | the address of a protected service |
 
 pub mod booking;
+pub mod checkin;
 pub mod clock;
 pub mod cookies;
 pub mod ids;
@@ -40,6 +42,7 @@ pub mod upstream;
 
 pub use clock::{Clock, ManualClock, SystemClock, Timestamp};
 pub use ids::{
-    BookingId, CityId, HoldId, NoticeId, PaymentId, PlaceId, RoomId, SeatId, ShowId, TicketId,
+    BookingId, CityId, HoldId, NoticeId, PaymentId, PlaceId, RoomId, ScannerId, SeatId, ShowId,
+    TicketId,
 };
 pub use problem::{Problem, ProblemCode};

@@ -11,7 +11,7 @@ use axum::body::Bytes;
 use axum::extract::{Query, RawPathParams, RawQuery, State};
 use axum::http::{HeaderMap, Method, StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use axum::routing::{any, get, post};
+use axum::routing::{any, delete, get, post};
 use contract::booking::{ImportOutcome, ShowFile, ShowImported};
 use contract::line::{DrawDocument, Phase};
 use contract::room::{Override, PauseRequest, RoomList, RoomSettings, RoomView};
@@ -31,6 +31,8 @@ pub(crate) struct Knowledge {
     /// Imports are refused: seats were sold.
     pub(crate) shows_are_in_use: bool,
     pub(crate) check: Value,
+    /// Answers about the check-in, by what is asked.
+    pub(crate) checkin: HashMap<&'static str, Value>,
     pub(crate) audit: Value,
     pub(crate) admissions: String,
     pub(crate) draw: Option<DrawDocument>,
@@ -123,17 +125,50 @@ fn router(shared: Shared) -> Router {
             get(|State(it): State<Shared>| async move { lock(&it).check.clone().to_string() }),
         )
         .route("/audit", get(audit))
+        .route("/scanners", get(scanners).post(scanner_create))
+        .route("/scanners/{scanner}", delete(scanner_revoke))
         .layer(axum::middleware::from_fn(authorise))
         .layer(axum::middleware::from_fn_with_state(
             Arc::clone(&shared),
             only_operators,
         ));
+    let checkin = Router::new()
+        .route("/shows/{show}/{what}", get(checkin))
+        .layer(axum::middleware::from_fn(authorise));
     Router::new()
         .nest("/admin/v1", admin)
+        .nest("/checkin/v1", checkin)
         .route("/_line/v1/rooms/{room}/draw", get(draw))
         .route("/_line/v1/jwks.json", get(pass_keys))
         .fallback(any(|| async { "not here" }))
         .with_state(shared)
+}
+
+async fn checkin(State(it): State<Shared>, params: RawPathParams) -> Response {
+    let asked = params.iter().find(|(name, _)| *name == "what");
+    let known = lock(&it);
+    match asked.and_then(|(_, what)| known.checkin.get(what)) {
+        Some(answer) => answer.to_string().into_response(),
+        None => problem(ProblemCode::NotFound, "No such show."),
+    }
+}
+
+async fn scanners(State(it): State<Shared>) -> String {
+    lock(&it).checkin["scanners"].to_string()
+}
+
+async fn scanner_create(State(it): State<Shared>, body: Bytes) -> Response {
+    let mut known = lock(&it);
+    known
+        .writes
+        .push(String::from_utf8_lossy(&body).into_owned());
+    (StatusCode::CREATED, known.checkin["made"].to_string()).into_response()
+}
+
+async fn scanner_revoke(State(it): State<Shared>, params: RawPathParams) -> StatusCode {
+    let scanner = params.iter().next().map_or("", |(_, scanner)| scanner);
+    lock(&it).writes.push(format!("revoke {scanner}"));
+    StatusCode::NO_CONTENT
 }
 
 /// Pages of two records, however many are asked for.

@@ -39,6 +39,7 @@ impl Modify for InCommon {
                 }
                 idempotency(operation);
                 ownership(path, operation);
+                scanning(path, operation);
                 specials(operation);
             }
         }
@@ -98,6 +99,14 @@ fn ownership(path: &str, operation: &mut Operation) {
     operation.security = Some(who);
 }
 
+/// Adds the token of a scanner to the check-in API.
+fn scanning(path: &str, operation: &mut Operation) {
+    if path.starts_with(super::checkin::PREFIX) {
+        let none: [&str; 0] = [];
+        operation.security = Some(vec![SecurityRequirement::new("scanner", none)]);
+    }
+}
+
 fn specials(operation: &mut Operation) {
     if is_named(operation, "hold_place")
         && let Some(created) = operation.responses.responses.get_mut("201")
@@ -143,4 +152,8 @@ fn security_schemes(api: &mut utoipa::openapi::OpenApi) {
         .scheme(HttpAuthScheme::Bearer)
         .description(Some("A pass, for programs."));
     components.add_security_scheme("passBearer", SecurityScheme::Http(bearer.build()));
+    let bearer = HttpBuilder::new()
+        .scheme(HttpAuthScheme::Bearer)
+        .description(Some("The token of a scanner, which operators make."));
+    components.add_security_scheme("scanner", SecurityScheme::Http(bearer.build()));
 }

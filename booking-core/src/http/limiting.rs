@@ -6,9 +6,12 @@ use axum::extract::{Request, State};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use contract::{Problem, ProblemCode};
+use data_encoding::HEXLOWER;
 use http::Method;
 use web::{ApiResult, LimitedAs};
 
+use super::checkin;
+use crate::checkin::token_hash;
 use crate::customer::Customer;
 use crate::handle::Booking;
 use crate::limits::Kind;
@@ -27,8 +30,21 @@ pub(crate) async fn middleware(
         .extensions()
         .get::<LimitedAs>()
         .map(|limited| limited.0);
-    let customer = booking.customer(request.headers());
-    match check(&booking, kind, address, &customer) {
+    let counted = match kind {
+        Kind::Scan => {
+            // By its digest: the limits keep their keys for a while.
+            let token = checkin::bearer(request.headers()).map(token_hash);
+            let token = token.map(|hash| HEXLOWER.encode(&hash));
+            check_as(&booking, kind, address, token.as_ref())
+        }
+        _ => check(
+            &booking,
+            kind,
+            address,
+            &booking.customer(request.headers()),
+        ),
+    };
+    match counted {
         Ok(()) => next.run(request).await,
         Err(refused) => refused.into_response(),
     }
@@ -41,9 +57,18 @@ pub(crate) fn check(
     address: Option<IpAddr>,
     customer: &Customer,
 ) -> ApiResult<()> {
+    check_as(booking, kind, address, name_of(customer).as_ref())
+}
+
+fn check_as(
+    booking: &Booking,
+    kind: Kind,
+    address: Option<IpAddr>,
+    name: Option<&String>,
+) -> ApiResult<()> {
     let limits = &booking.0.limits;
     limits
-        .check(kind, address, name_of(customer).as_ref())
+        .check(kind, address, name)
         .map_err(|(limit, seconds)| {
             metrics::counter!(telemetry::RATE_LIMITED, "limit" => limit).increment(1);
             Problem::new(ProblemCode::RateLimited)
@@ -63,6 +88,9 @@ fn name_of(customer: &Customer) -> Option<String> {
 
 /// The group that a request is counted in; `None` for the provider's webhooks, which are signed.
 fn kind_of(method: &Method, path: &str) -> Option<Kind> {
+    if path.starts_with(checkin::PREFIX) {
+        return Some(Kind::Scan);
+    }
     let path = path.strip_prefix("/api/v1").unwrap_or(path);
     let parts: Vec<&str> = path.split('/').skip(1).collect();
     Some(match (method.as_str(), parts.as_slice()) {
@@ -92,6 +120,8 @@ mod tests {
             (Method::POST, "/holds/h/payments", Some(Kind::Pay)),
             (Method::POST, "/api/v1/holds/h/confirm", Some(Kind::Confirm)),
             (Method::GET, "/holds/h/return", Some(Kind::Confirm)),
+            (Method::POST, "/checkin/v1/scans", Some(Kind::Scan)),
+            (Method::GET, "/checkin/", Some(Kind::Browse)),
             (Method::POST, "/api/v1/payments/stripe/webhook", None),
         ] {
             assert_eq!(kind_of(&method, path), kind, "{method} {path}");

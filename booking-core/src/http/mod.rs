@@ -4,6 +4,8 @@ mod admin;
 pub(crate) mod at_hand;
 mod bookings;
 pub(crate) mod catalogue;
+mod checkin;
+mod checkin_page;
 mod description;
 pub(crate) mod holders;
 pub(crate) mod holds;
@@ -12,12 +14,13 @@ pub(crate) mod limiting;
 mod mail;
 mod payments;
 pub(crate) mod problems;
+mod scanners;
 mod seats;
 mod ticket_files;
 
-use axum::Router;
 use axum::extract::State;
 use axum::response::Response;
+use axum::{Extension, Router};
 use http::header::CACHE_CONTROL;
 use http::{HeaderMap, HeaderValue};
 use utoipa::{Modify, OpenApi};
@@ -50,13 +53,18 @@ pub(crate) fn router(booking: Booking) -> Router {
             limiting::middleware,
         ))
         .merge(described(web::openapi::served(&api)))
+        .merge(checkin_page::router())
         .merge(shop::router(booking));
     web::standard(router, PART, ids)
 }
 
 /// The operators' API under `/admin/v1`, and its description.
 pub(crate) fn admin(booking: Booking) -> (Router, utoipa::openapi::OpenApi) {
-    let routes = admin::routes().merge(mail::routes());
+    let checkin = checkin::routes().layer(Extension(checkin::ByOperators));
+    let routes = admin::routes()
+        .merge(mail::routes())
+        .merge(scanners::routes())
+        .merge(checkin);
     routes.with_state(booking).split_for_parts()
 }
 
@@ -80,7 +88,9 @@ fn routes() -> OpenApiRouter<Booking> {
         .routes(routes!(seats::seat_map_live))
         .routes(routes!(payments::webhook))
         .merge(of_customers);
-    OpenApiRouter::with_openapi(Api::openapi()).nest("/api/v1", api)
+    OpenApiRouter::with_openapi(Api::openapi())
+        .nest("/api/v1", api)
+        .merge(checkin::routes_of_scanners())
 }
 
 /// Forbids caches to store responses of one customer, unless the handler set its own rule.

@@ -3,7 +3,7 @@
 //! the background work when it passed.
 
 use contract::Timestamp;
-use contract::invariants::{Invariant, ONE_CHARGE, ONE_SEAT, TOLD};
+use contract::invariants::{ADMIT_ONCE, Invariant, ONE_CHARGE, ONE_SEAT, TOLD};
 use metric_families::breaches::breached;
 use serde::Serialize;
 use sqlx::PgPool;
@@ -67,7 +67,10 @@ pub(crate) async fn run(
 /// Questions about mail to fans.
 const ABOUT_MAIL: [&str; 2] = ["I23", "I24"];
 
-/// Questions about money. The others are about mail or seats.
+/// Questions about who went in.
+const ABOUT_ENTRIES: [&str; 3] = ["I40", "I41", "I42"];
+
+/// Questions about money. The others are about mail, entries or seats.
 const ABOUT_MONEY: [&str; 9] = [
     "I08", "I09", "I10", "I11", "I12", "I13", "I14", "I18", "I19",
 ];
@@ -79,6 +82,8 @@ fn promise(question: &str) -> Invariant {
         ONE_CHARGE
     } else if ABOUT_MAIL.contains(&number) {
         TOLD
+    } else if ABOUT_ENTRIES.contains(&number) {
+        ADMIT_ONCE
     } else {
         ONE_SEAT
     }
@@ -89,7 +94,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_question_about_money_and_mail_is_there() {
+    fn every_question_about_money_mail_and_entries_is_there() {
         let questions = include_str!("check.sql");
         for number in ABOUT_MONEY {
             assert!(questions.contains(&format!("'{number} ")), "{number}");
@@ -98,6 +103,10 @@ mod tests {
         for number in ABOUT_MAIL {
             assert!(questions.contains(&format!("'{number} ")), "{number}");
             assert_eq!(promise(&format!("{number} text")), TOLD);
+        }
+        for number in ABOUT_ENTRIES {
+            assert!(questions.contains(&format!("'{number} ")), "{number}");
+            assert_eq!(promise(&format!("{number} text")), ADMIT_ONCE);
         }
         assert_eq!(promise("I02 no seat has two live tickets"), ONE_SEAT);
     }

@@ -135,4 +135,21 @@ union all select 'I23 each booking of the last 30 days has one notice of its con
             where n.kind = 'BOOKING_CONFIRMED' and n.about = b.booking_id) <> 1)
 union all select 'I24 a notice that was sent has a time, and no other has one',
     (select count(*) from notices where (status = 'SENT') <> (sent_at is not null))
+union all select 'I40 a ticket that was checked in has an accepted entry',
+    (select count(*) from tickets t where t.status = 'CHECKED_IN' and not exists (
+        select 1 from checkins c where c.ticket_id = t.ticket_id and c.result = 'ACCEPTED'
+            and c.direction = 'in'))
+union all select 'I41 between two accepted entries with a ticket there is an accepted exit',
+    (select count(*) from (
+        select direction, lag(direction) over (partition by ticket_id order by scan_no) as before
+        from checkins where result = 'ACCEPTED') v
+     where direction = before or (direction = 'out' and before is null))
+    + (select count(*) from (
+        select 1 from checkins where result = 'ACCEPTED' and direction = 'in'
+            and left_scan_no is null
+        group by ticket_id having count(*) > 1) v)
+union all select 'I42 no scan of a void ticket was accepted after its revocation',
+    (select count(*) from tickets t join checkins c using (ticket_id)
+     where t.status = 'VOID' and c.result = 'ACCEPTED'
+        and c.scan_no > coalesce(t.void_after_scan_no, 0))
 order by 1

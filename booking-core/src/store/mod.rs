@@ -7,6 +7,7 @@
 pub(crate) mod bookings;
 pub(crate) mod catalogue;
 pub(crate) mod check;
+pub(crate) mod checkins;
 pub(crate) mod hold_batch;
 pub(crate) mod holds;
 pub(crate) mod idempotency;
@@ -20,6 +21,7 @@ pub(crate) mod payments;
 pub(crate) mod reconciliation;
 pub(crate) mod refunds;
 pub(crate) mod returned;
+pub(crate) mod scanners;
 pub(crate) mod seats;
 
 use crate::database::StoreError;
@@ -50,6 +52,6 @@ where
         .map_err(|error: T::Err| StoreError::corrupt(table, error))
 }
 
-fn unsigned(table: &'static str, value: i32) -> Result<u32, StoreError> {
+pub(crate) fn unsigned(table: &'static str, value: i32) -> Result<u32, StoreError> {
     u32::try_from(value).map_err(|error| StoreError::corrupt(table, error))
 }

@@ -229,6 +229,11 @@ async fn the_description_names_every_call() {
         ("/api/v1/holds/{holdId}/confirm", vec!["post"]),
         ("/api/v1/bookings/{bookingId}", vec!["get"]),
         ("/api/v1/payments/{provider}/webhook", vec!["post"]),
+        ("/checkin/v1/scans", vec!["post"]),
+        ("/checkin/v1/scanner", vec!["get"]),
+        ("/checkin/v1/shows/{showId}/manifest", vec!["get"]),
+        ("/checkin/v1/shows/{showId}/counts", vec!["get"]),
+        ("/checkin/v1/shows/{showId}/conflicts", vec!["get"]),
     ] {
         for method in methods {
             assert!(api["paths"][path][method].is_object(), "{method} {path}");
@@ -269,7 +274,7 @@ async fn the_description_names_every_call() {
         "an open show asks for nothing"
     );
     let schemes = api["components"]["securitySchemes"].as_object().unwrap();
-    assert_eq!(schemes.len(), 4, "{schemes:?}");
+    assert_eq!(schemes.len(), 5, "{schemes:?}");
     let user_id = &api["components"]["schemas"]["HoldRequest"]["properties"]["userId"];
     assert!(user_id["type"].is_null(), "anything may be sent: {user_id}");
     let unknown = shop.fan().get("/api/v1/nothing").await;

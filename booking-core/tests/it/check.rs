@@ -3,21 +3,31 @@
 use std::time::Duration;
 
 use booking_core::CheckReport;
-use contract::Clock;
+use contract::{Clock, Timestamp};
+use serde_json::json;
 use sqlx::{Connection, Executor};
 
+use crate::fan::Fan;
 use crate::test_shop::TestShop;
 
-/// A shop with one booking, one open hold and one refund.
+/// A shop with one booking, whose ticket was scanned, one open hold and one refund.
 async fn shop() -> TestShop {
     let shop = TestShop::new().await;
-    // So that the process has worked for long enough to be late.
-    shop.clock.advance(Duration::from_mins(6));
+    // An hour before the show. The process has worked for long enough to be late.
+    let doors = Timestamp::parse("2026-12-24T13:00:00Z").unwrap();
+    shop.clock.advance(doors.since(shop.clock.now()));
     let fan = shop.fan();
     let hold = fan.held(&["A1"]).await;
     let intent = fan.intent(&hold).await;
     shop.provider.pay(&intent);
-    assert_eq!(fan.confirm(&hold, &intent).await.status, 200);
+    let booked = fan.confirm(&hold, &intent).await;
+    assert_eq!(booked.status, 200);
+    let scan = json!({
+        "ticket": booked.json["tickets"][0]["qr"], "nonce": "nonce-of-the-check", "at": doors,
+    });
+    let operators = Fan::new(shop.process.booking.admin().0);
+    let entry = operators.post("/checkin/v1/scans", &scan).await;
+    assert_eq!(entry.json["result"], "ACCEPTED", "{}", entry.text);
     fan.held(&["A2"]).await;
     let wrong = fan.held(&["A3"]).await;
     let intent = fan.intent(&wrong).await;
@@ -88,6 +98,23 @@ async fn every_breach_is_noticed() {
             "alter table notices drop constraint notices_sent; update notices set sent_at = null",
             "I24",
         ),
+        ("delete from checkins", "I40"),
+        (
+            "drop index checkins_once_inside;
+             insert into checkins (show_no, nonce, ticket_digest, ticket_id, direction, result,
+                gate, admitted, at, happened_at, received_at)
+             select show_no, 'nonce-of-another', ticket_digest, ticket_id, direction, result, gate,
+                admitted, at, happened_at, received_at from checkins",
+            "I41",
+        ),
+        (
+            "update tickets set status = 'VOID';
+             insert into checkins (show_no, nonce, ticket_digest, ticket_id, direction, result,
+                gate, admitted, at, happened_at, received_at)
+             select show_no, 'nonce-of-another', ticket_digest, ticket_id, 'out', result, gate,
+                admitted, at, happened_at, received_at from checkins",
+            "I01 I15 I20 I42",
+        ),
     ] {
         assert_eq!(violated(&shop, breach).await, names, "{breach}");
     }
@@ -110,6 +137,7 @@ async fn violated(shop: &TestShop, breach: &'static str) -> String {
         create table saved.payment_events as table payment_events;
         create table saved.outbox as table outbox;
         create table saved.notices as table notices;
+        create table saved.checkins as table checkins;
         create table saved.idempotency_keys as table idempotency_keys;";
     database.execute(copies).await.unwrap();
     database.execute(breach).await.unwrap();
@@ -118,7 +146,7 @@ async fn violated(shop: &TestShop, breach: &'static str) -> String {
         delete from tickets; delete from show_seats; delete from holds; delete from bookings;
         delete from payments; delete from refunds; delete from ledger;
         delete from owner_ticket_counts; delete from payment_events; delete from outbox;
-        delete from idempotency_keys; delete from notices;
+        delete from idempotency_keys; delete from notices; delete from checkins;
         insert into tickets table saved.tickets;
         insert into show_seats table saved.show_seats;
         insert into holds table saved.holds;
@@ -131,6 +159,7 @@ async fn violated(shop: &TestShop, breach: &'static str) -> String {
         insert into outbox overriding system value table saved.outbox;
         insert into idempotency_keys table saved.idempotency_keys;
         insert into notices table saved.notices;
+        insert into checkins overriding system value table saved.checkins;
         drop schema saved cascade;";
     database.execute(mend).await.unwrap();
     database.close().await.unwrap();

@@ -9,7 +9,7 @@ use http_body_util::BodyExt;
 use serde_json::Value;
 use tower::ServiceExt;
 
-const PREFIX: &str = "/api/v1/";
+const PREFIXES: [&str; 2] = ["/api/v1/", "/checkin/v1/"];
 const DOCUMENT: &str = "/api/v1/openapi.json";
 /// Headers that are part of the API; others belong to HTTP.
 const HEADERS: [&str; 7] = [
@@ -34,7 +34,7 @@ pub(crate) async fn check(
     body: &[u8],
 ) {
     let path = path.split('?').next().unwrap_or(path);
-    if !path.starts_with(PREFIX) || path == DOCUMENT {
+    if !PREFIXES.iter().any(|prefix| path.starts_with(prefix)) || path == DOCUMENT {
         return;
     }
     let document = document(router).await;

@@ -10,6 +10,8 @@ mod background;
 mod behind_a_gate;
 mod catalogue;
 mod check;
+mod checkin;
+mod checkin_callers;
 mod confirm_rush;
 mod confirm_turns;
 mod crashes;

@@ -120,7 +120,10 @@ fn lines_can_be_read() {
 
 #[test]
 fn what_is_left_to_do_has_an_issue() {
-    let complaints: Vec<_> = files().iter().flat_map(unowned_promise).collect();
+    let files = files();
+    // What other people wrote is kept as it is.
+    let ours = files.iter().filter(|file| !file.path.contains("/vendor/"));
+    let complaints: Vec<_> = ours.flat_map(unowned_promise).collect();
     assert_none(&complaints);
     let promise = |rest: &str| File {
         path: "a.rs".to_owned(),

@@ -203,3 +203,35 @@ async fn what_names_no_show_and_what_concerns_the_provider_is_recorded_too() {
         json!({"status": 503, "problem": "payment-unavailable"})
     );
 }
+
+#[tokio::test]
+async fn scanners_are_recorded_without_their_tokens() {
+    let database = TestDatabase::create().await;
+    let booking = booking(&database).await;
+    let desk = Desk::with_booking(database, &booking);
+    assert_eq!(desk.ask(Method::POST, SHOWS, show()).await.status, 201);
+    let wish = json!({ "showId": "sale", "gate": "North" });
+    let made = desk.ask(Method::POST, "/admin/v1/scanners", wish).await;
+    assert_eq!(made.status, 201, "{}", made.json);
+    let id = made.json["scanner"]["scannerId"].as_str().unwrap();
+    let path = format!("/admin/v1/scanners/{id}");
+    assert_eq!(
+        desk.ask(Method::DELETE, &path, Value::Null).await.status,
+        204
+    );
+    let records = records_of(&desk, id).await;
+    let actions: Vec<_> = records
+        .iter()
+        .map(|it| it["action"].as_str().unwrap())
+        .collect();
+    assert_eq!(actions, ["scanner.create", "scanner.revoke"]);
+    assert_eq!(records[0]["after"], made.json["scanner"]);
+    let token = made.json["token"].as_str().unwrap();
+    assert!(!format!("{records:?}").contains(token));
+    // Whoever may only look makes no scanner.
+    let wish = json!({ "showId": "sale", "gate": "South" }).to_string();
+    let refused = desk
+        .ask_as("viewer", Method::POST, "/admin/v1/scanners", &wish)
+        .await;
+    assert_eq!(refused.status, 403);
+}

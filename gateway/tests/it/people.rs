@@ -186,3 +186,23 @@ async fn no_room_stands_in_the_way_of_our_own_payment_webhook() {
         }
     }
 }
+
+#[tokio::test]
+async fn scanners_stand_in_no_line_of_the_shop_and_a_remote_service_keeps_its_paths() {
+    for (upstream, passes) in [("embedded", true), (NOBODY, false)] {
+        let world = World::create().await;
+        let settings = json!({"paths": ["/"], "upstream": upstream});
+        world.room(settings).await;
+        let app = world.gateway().await;
+        for path in ["/checkin/", "/checkin/v1/scanner"] {
+            let answer = app.get(path, &[]).await;
+            if passes {
+                assert_eq!(answer.text(), path);
+            } else {
+                answer.assert_problem(403, "pass-required");
+            }
+        }
+        let other = app.get("/checking/", &[]).await;
+        other.assert_problem(403, "pass-required");
+    }
+}

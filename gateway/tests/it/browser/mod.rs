@@ -5,6 +5,7 @@
 //! `ROPELINE_TEST_PICTURES` set to a directory, a picture of each step is kept there.
 
 mod banner;
+mod checkin;
 mod chromium;
 mod draw;
 mod journey;

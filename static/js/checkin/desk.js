@@ -1,0 +1,313 @@
+// @ts-check
+// The scanner: takes scans one after the other, asks the gateway or decides by itself, keeps what
+// could not be sent, and learns of conflicts.
+
+import { decide } from "./decision.js";
+import { base64url, readTicket } from "./ticket.js";
+import { Refused, Unreachable } from "./uplink.js";
+
+/** @typedef {import("./decision.js").Direction} Direction */
+/** @typedef {"unknown" | "online" | "offline" | "refused"} Link */
+/** @typedef {{ result: string, direction: Direction, offline: boolean, seatId?: string | null, earlier?: any }} Outcome */
+
+/** Scans of one upload; the gateway takes twice as many. */
+const UPLOAD_MAX = 100;
+/** Longest text that can be a ticket. */
+const TICKET_LETTERS_MAX = 512;
+const NONCE_BYTES = 16;
+
+export class Desk {
+  /** @type {Link} */
+  link = "unknown";
+  /** @type {{ scannerId: string, showId: string, gate: string } | null} */
+  scanner = null;
+  /** @type {any} */
+  manifest = null;
+  /** @type {any[]} those whom a scanner let in without a network, and should not have */
+  conflicts = [];
+  queued = 0;
+  device = "";
+
+  #kept;
+  #verify;
+  #linkTo;
+  #onChange;
+  /** @type {import("./uplink.js").Uplink | null} */
+  #uplink = null;
+  /** @type {string | null} */
+  #etag = null;
+  /** How far the clock of this device is ahead of the gateway's. */
+  #aheadMs = 0;
+  /** @type {Map<string, import("./decision.js").Seen>} */
+  #seen = new Map();
+  /** @type {Set<string>} */
+  #acknowledged = new Set();
+  #conflictCount = -1;
+  /** @type {Promise<unknown>} */
+  #last = Promise.resolve();
+  /** @type {Promise<void> | null} */
+  #refreshing = null;
+
+  /**
+   * @param {import("./kept.js").Kept} kept
+   * @param {import("./ticket.js").Verify} verify
+   * @param {(token: string) => import("./uplink.js").Uplink} linkTo
+   * @param {() => void} onChange
+   */
+  constructor(kept, verify, linkTo, onChange) {
+    this.#kept = kept;
+    this.#verify = verify;
+    this.#linkTo = linkTo;
+    this.#onChange = onChange;
+  }
+
+  /** Takes up what an earlier visit left. */
+  async load() {
+    const names = ["token", "scanner", "manifest", "etag", "aheadMs", "device", "conflicts", "acknowledged"];
+    const [token, scanner, manifest, etag, aheadMs, device, conflicts, acknowledged] = await Promise.all(
+      names.map((name) => this.#kept.fact(name)),
+    );
+    this.#uplink = token ? this.#linkTo(token) : null;
+    this.scanner = scanner ?? null;
+    this.manifest = manifest ?? null;
+    this.#etag = etag ?? null;
+    this.#aheadMs = aheadMs ?? 0;
+    this.conflicts = conflicts ?? [];
+    this.#acknowledged = new Set(acknowledged ?? []);
+    this.#seen = await this.#kept.seen();
+    this.queued = (await this.#kept.queue()).length;
+    this.device = device ?? "";
+    if (!this.device) await this.name(`Scanner ${hex(crypto.getRandomValues(new Uint8Array(2))).toUpperCase()}`);
+    this.#onChange();
+  }
+
+  get hasToken() {
+    return this.#uplink !== null;
+  }
+
+  /** @param {string} device what people call this device */
+  async name(device) {
+    this.device = device.trim().slice(0, 40) || this.device;
+    await this.#kept.note("device", this.device);
+    this.#onChange();
+  }
+
+  /** @param {string} token of this scanner from now on */
+  async use(token) {
+    // What is queued is sent with the new token, under the nonces it has.
+    await this.#kept.note("token", token);
+    await this.#kept.note("scanner", null);
+    [this.scanner, this.#etag, this.#conflictCount] = [null, null, -1];
+    this.#uplink = this.#linkTo(token);
+    this.link = "unknown";
+    await this.refresh();
+  }
+
+  /**
+   * @param {string} text of a QR code
+   * @param {Direction} direction
+   * @returns {Promise<Outcome>}
+   */
+  scan(text, direction) {
+    // One after the other: two scans of one ticket must not both find it unused.
+    const outcome = this.#last.then(() => this.#scan(text, direction));
+    this.#last = outcome.catch(() => {});
+    return outcome;
+  }
+
+  /**
+   * @param {string} text
+   * @param {Direction} direction
+   * @returns {Promise<Outcome>}
+   */
+  async #scan(text, direction) {
+    if (this.#uplink === null || text.length > TICKET_LETTERS_MAX) {
+      return { result: this.#uplink === null ? "NO_MANIFEST" : "UNREADABLE", direction, offline: false };
+    }
+    const scan = {
+      ticket: text,
+      nonce: base64urlOf(crypto.getRandomValues(new Uint8Array(NONCE_BYTES))),
+      at: new Date().toISOString(),
+      direction,
+      device: this.device,
+      ...(this.scanner && { gate: this.scanner.gate }),
+    };
+    if (this.link === "online" || this.link === "unknown") {
+      try {
+        const answer = await this.#uplink.scan(scan);
+        await this.#learn(answer, scan);
+        this.#linked("online");
+        return { ...answer, direction, offline: false };
+      } catch (error) {
+        this.#failed(error);
+      }
+    }
+    if (this.link === "refused") return { result: "SCANNER_REFUSED", direction, offline: false };
+    return this.#decideAlone(scan);
+  }
+
+  /**
+   * @param {any} scan
+   * @returns {Promise<Outcome>}
+   */
+  async #decideAlone(scan) {
+    const { direction } = scan;
+    if (this.manifest === null) return { result: "NO_MANIFEST", direction, offline: true };
+    const keys = this.manifest.keys.map((/** @type {any} */ key) => ({
+      keyId: key.keyId,
+      publicKey: base64url(key.publicKey),
+    }));
+    const read = await readTicket(scan.ticket, keys, this.#verify);
+    if ("refused" in read) return { result: read.refused, direction, offline: true };
+    const { ticketId } = read.claims;
+    const seen = this.#seen.get(ticketId);
+    const known = {
+      showNo: this.manifest.showNo,
+      revoked: new Set(this.manifest.revoked),
+      reissued: new Map(this.manifest.reissued.map((/** @type {any} */ one) => [one.ticketId, one.generation])),
+    };
+    const result = decide(read.claims, known, seen, direction, Date.now() - this.#aheadMs);
+    // Kept before anybody is let in: what is shown green is never forgotten.
+    await this.#kept.enqueue({ ...scan, admitted: result === "ACCEPTED" });
+    this.queued += 1;
+    if (result === "ACCEPTED") await this.#see(ticketId, { inside: direction === "in", at: scan.at, gate: scan.gate });
+    this.#onChange();
+    return { result, direction, offline: true, earlier: result === "DUPLICATE" ? seen : null };
+  }
+
+  /**
+   * Takes over what the gateway says of a ticket.
+   *
+   * @param {any} answer
+   * @param {any} scan
+   */
+  async #learn(answer, scan) {
+    if (answer.ticketId === null) return;
+    if (answer.result === "ACCEPTED") {
+      await this.#see(answer.ticketId, { inside: answer.direction === "in", at: scan.at, gate: scan.gate ?? "" });
+    } else if (answer.result === "DUPLICATE" && answer.earlier) {
+      await this.#see(answer.ticketId, { inside: true, at: answer.earlier.at, gate: answer.earlier.gate });
+    }
+  }
+
+  /**
+   * @param {string} ticketId
+   * @param {import("./decision.js").Seen} seen
+   */
+  async #see(ticketId, seen) {
+    this.#seen.set(ticketId, seen);
+    await this.#kept.see(ticketId, seen);
+  }
+
+  /** Sends what waits, and learns what is new. Called again while it runs, it is waited for. */
+  refresh() {
+    this.#refreshing ??= this.#refresh().finally(() => {
+      this.#refreshing = null;
+    });
+    return this.#refreshing;
+  }
+
+  async #refresh() {
+    if (this.#uplink === null) return;
+    try {
+      if (this.scanner === null) {
+        const scanner = await this.#uplink.scanner();
+        if (this.manifest !== null && this.manifest.showId !== scanner.showId) await this.#forget();
+        this.scanner = scanner;
+        await this.#kept.note("scanner", scanner);
+      }
+      const sent = await this.#upload();
+      await this.#learnManifest();
+      if (sent || this.manifest.counts.conflicts !== this.#conflictCount) await this.#learnConflicts();
+      this.#linked("online");
+    } catch (error) {
+      this.#failed(error);
+    }
+  }
+
+  /** Forgets what is of another show. */
+  async #forget() {
+    await this.#kept.forget();
+    [this.manifest, this.conflicts, this.#seen, this.#acknowledged] = [null, [], new Map(), new Set()];
+  }
+
+  /** @returns {Promise<boolean>} whether anything was sent */
+  async #upload() {
+    let sent = false;
+    for (;;) {
+      const waiting = (await this.#kept.queue()).slice(0, UPLOAD_MAX);
+      if (waiting.length === 0) return sent;
+      const answers = await /** @type {import("./uplink.js").Uplink} */ (this.#uplink).upload(waiting.map(({ scan }) => scan));
+      for (const [at, answer] of answers.entries()) await this.#learn(answer, waiting[at].scan);
+      await this.#kept.dequeue(waiting.map(({ no }) => no));
+      this.queued = (await this.#kept.queue()).length;
+      sent = true;
+      this.#onChange();
+    }
+  }
+
+  async #learnManifest() {
+    const uplink = /** @type {import("./uplink.js").Uplink} */ (this.#uplink);
+    const showId = /** @type {any} */ (this.scanner).showId;
+    const learnt = await uplink.manifest(showId, this.#etag);
+    if (!Number.isNaN(learnt.serverNow)) this.#aheadMs = Date.now() - learnt.serverNow;
+    await this.#kept.note("aheadMs", this.#aheadMs);
+    if (learnt.manifest === null) return;
+    this.manifest = learnt.manifest;
+    this.#etag = learnt.etag;
+    await this.#kept.note("manifest", this.manifest);
+    await this.#kept.note("etag", this.#etag);
+  }
+
+  async #learnConflicts() {
+    const uplink = /** @type {import("./uplink.js").Uplink} */ (this.#uplink);
+    const scanner = /** @type {any} */ (this.scanner);
+    const all = await uplink.conflicts(scanner.showId);
+    const isMine = (/** @type {any} */ place) => place?.scannerId === scanner.scannerId;
+    this.conflicts = all
+      .filter((one) => one.admitted)
+      .map((one) => ({ ...one, isMine: isMine(one.scan) || isMine(one.earlier) }));
+    this.#conflictCount = this.manifest.counts.conflicts;
+    await this.#kept.note("conflicts", this.conflicts);
+  }
+
+  /** Conflicts that nobody at this scanner has seen yet. */
+  get unseenConflicts() {
+    return this.conflicts.filter((one) => !this.#acknowledged.has(nameOf(one)));
+  }
+
+  /** Somebody at this scanner saw the conflicts. */
+  async acknowledge() {
+    for (const one of this.conflicts) this.#acknowledged.add(nameOf(one));
+    await this.#kept.note("acknowledged", [...this.#acknowledged]);
+    this.#onChange();
+  }
+
+  /** @param {unknown} error */
+  #failed(error) {
+    if (error instanceof Refused) this.#linked("refused");
+    else if (error instanceof Unreachable) this.#linked("offline");
+    else throw error;
+  }
+
+  /** @param {Link} link */
+  #linked(link) {
+    this.link = link;
+    this.#onChange();
+  }
+}
+
+/** @param {any} conflict */
+function nameOf(conflict) {
+  return `${conflict.ticketId} ${conflict.scan.at} ${conflict.scan.gate}`;
+}
+
+/** @param {Uint8Array} bytes */
+function hex(bytes) {
+  return [...bytes].map((byte) => byte.toString(16).padStart(2, "0")).join("");
+}
+
+/** @param {Uint8Array} bytes */
+function base64urlOf(bytes) {
+  return btoa(String.fromCharCode(...bytes)).replaceAll("+", "-").replaceAll("/", "_").replaceAll("=", "");
+}

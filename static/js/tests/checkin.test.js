@@ -1,0 +1,327 @@
+// @ts-check
+import assert from "node:assert/strict";
+import { generateKeyPairSync, sign } from "node:crypto";
+import { test } from "node:test";
+
+import { decide } from "../checkin/decision.js";
+import { Desk } from "../checkin/desk.js";
+import { verifier } from "../checkin/signature.js";
+import { base45, base64url, readTicket } from "../checkin/ticket.js";
+import { Refused, Unreachable, Uplink } from "../checkin/uplink.js";
+import { words } from "../checkin/words.js";
+import * as library from "../vendor/noble-ed25519/index.js";
+
+const ALPHABET = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ $%*+-./:";
+const { publicKey, privateKey } = generateKeyPairSync("ed25519");
+const RAW_KEY = String(publicKey.export({ format: "jwk" }).x);
+const KEYS = [{ keyId: 1, publicKey: base64url(RAW_KEY) }];
+const NOW = Date.parse("2026-12-24T13:00:00Z");
+const HOUR = 3_600_000;
+
+/** @param {Uint8Array} bytes */
+function encode45(bytes) {
+  let text = "";
+  for (let at = 0; at < bytes.length; at += 2) {
+    const pair = bytes.subarray(at, at + 2);
+    let value = pair.length === 2 ? pair[0] * 256 + pair[1] : pair[0];
+    for (let digit = 0; digit <= pair.length; digit += 1) {
+      text += ALPHABET[value % 45];
+      value = Math.floor(value / 45);
+    }
+  }
+  return text;
+}
+
+/** @param {{ no?: number, showNo?: number, generation?: number, keyId?: number, key?: import("node:crypto").KeyObject, from?: number }} [about] */
+function ticket({ no = 1, showNo = 7, generation = 1, keyId = 1, key = privateKey, from = NOW - HOUR } = {}) {
+  const packed = Buffer.alloc(36);
+  packed[0] = 1;
+  packed[1] = keyId;
+  packed.writeUInt32BE(showNo, 2);
+  packed.writeUInt32BE(no, 18);
+  packed.writeUInt16BE(generation, 22);
+  packed.writeUInt32BE(12, 24);
+  packed.writeUInt32BE(from / 1000, 28);
+  packed.writeUInt32BE((from + 10 * HOUR) / 1000, 32);
+  const signature = sign(null, Buffer.concat([Buffer.from("ropeline ticket v1\0"), packed]), key);
+  return encode45(Buffer.concat([packed, signature]));
+}
+
+/** @param {number} no */
+const idOf = (no) => `tkt_${no.toString(16).padStart(32, "0")}`;
+
+const none = () => Promise.reject(new Error("not needed"));
+const unable = /** @type {any} */ ({ importKey: () => Promise.reject(new Error("not known")) });
+
+test("a ticket is read by the browser's own cryptography and by the library alike", async () => {
+  const own = await verifier(/** @type {any} */ (crypto.subtle), none);
+  const other = await verifier(unable, async () => library);
+  for (const verify of [own, other]) {
+    const read = await readTicket(ticket({ no: 5, generation: 3 }), KEYS, verify);
+    assert.deepEqual(read, {
+      claims: { showNo: 7, ticketId: idOf(5), generation: 3, seatNo: 12, validFrom: NOW - HOUR, validTo: NOW + 9 * HOUR },
+    });
+    const stranger = generateKeyPairSync("ed25519").privateKey;
+    assert.deepEqual(await readTicket(ticket({ key: stranger }), KEYS, verify), { refused: "FORGED" });
+    assert.deepEqual(await readTicket(ticket({ keyId: 2 }), KEYS, verify), { refused: "UNKNOWN_KEY" });
+    const bytes = /** @type {Uint8Array} */ (base45(ticket()));
+    for (const at of [0, 2, 7, 23, 30, 36, 60, 99]) {
+      const forged = Uint8Array.from(bytes);
+      forged[at] ^= 1;
+      assert.deepEqual(await readTicket(encode45(forged), KEYS, verify), { refused: "FORGED" }, `byte ${at}`);
+    }
+    for (const text of ["", "A", "not a ticket", ":::", '{"ticket": 1}', "0".repeat(150), ticket().slice(3)]) {
+      const { refused } = /** @type {any} */ (await readTicket(text, KEYS, verify));
+      assert.ok(["UNREADABLE", "UNKNOWN_KEY"].includes(refused), `${text}: ${refused}`);
+    }
+  }
+});
+
+test("base45 is that of RFC 9285", () => {
+  const bytes = (/** @type {string} */ text) => Buffer.from(base45(text) ?? []).toString();
+  assert.equal(bytes("BB8"), "AB");
+  assert.equal(bytes("%69 VD92EX0"), "Hello!!");
+  assert.equal(bytes("QED8WEX0"), "ietf!");
+  assert.equal(base45("GGX"), null);
+  assert.equal(base45("a"), null);
+});
+
+test("without a network the rules and their order are those of the gateway", () => {
+  const known = { showNo: 7, revoked: new Set([idOf(2)]), reissued: new Map([[idOf(3), 2]]) };
+  const claims = { showNo: 7, ticketId: idOf(1), generation: 1, seatNo: 1, validFrom: NOW - 1, validTo: NOW + 1 };
+  const inside = { inside: true, at: "", gate: "" };
+  const outside = { ...inside, inside: false };
+  for (const [about, seen, way, now, expected] of /** @type {[any, any, any, number, string][]} */ ([
+    [{}, undefined, "in", NOW, "ACCEPTED"],
+    [{}, outside, "in", NOW, "ACCEPTED"],
+    [{}, inside, "in", NOW, "DUPLICATE"],
+    [{}, inside, "out", NOW, "ACCEPTED"],
+    [{}, undefined, "out", NOW, "ACCEPTED"],
+    [{}, outside, "out", NOW, "NOT_INSIDE"],
+    [{ showNo: 8 }, inside, "in", NOW - 2, "NOT_YET_VALID"],
+    [{ showNo: 8 }, inside, "in", NOW + 2, "EXPIRED"],
+    [{ showNo: 8, ticketId: idOf(2) }, inside, "in", NOW, "WRONG_SHOW"],
+    [{ ticketId: idOf(2) }, inside, "in", NOW, "REVOKED"],
+    [{ ticketId: idOf(3) }, inside, "in", NOW, "REISSUED"],
+    [{ ticketId: idOf(3), generation: 2 }, undefined, "in", NOW, "ACCEPTED"],
+  ])) {
+    assert.equal(decide({ ...claims, ...about }, known, seen, way, now), expected, JSON.stringify([about, seen, way]));
+  }
+});
+
+test("every result has words, and only what is good is green", () => {
+  const results = [
+    "ACCEPTED", "UNREADABLE", "FORGED", "UNKNOWN_KEY", "NOT_YET_VALID", "EXPIRED", "WRONG_SHOW", "UNKNOWN_TICKET",
+    "REVOKED", "REISSUED", "DUPLICATE", "NOT_INSIDE", "NONCE_REUSED", "NO_MANIFEST", "SCANNER_REFUSED",
+  ];
+  const headlines = new Set(results.map((result) => words(result, "in", {}).headline));
+  assert.equal(headlines.size, results.length);
+  for (const result of [...results, "SOMETHING_NEW"]) {
+    assert.equal(words(result, "in", {}).mood === "good", result === "ACCEPTED", result);
+  }
+  const earlier = { gate: "North", at: "2026-12-24T13:00:00Z" };
+  assert.match(words("DUPLICATE", "in", { earlier }).reason, /Gate North/);
+});
+
+/** What a browser keeps, in memory. */
+class Memory {
+  facts = new Map();
+  seenTickets = new Map();
+  /** @type {{ no: number, scan: any }[]} */
+  items = [];
+  #next = 1;
+  fact = async (/** @type {string} */ name) => structuredClone(this.facts.get(name));
+  note = async (/** @type {string} */ name, /** @type {any} */ value) => void this.facts.set(name, structuredClone(value));
+  seen = async () => new Map(this.seenTickets);
+  see = async (/** @type {string} */ id, /** @type {any} */ seen) => void this.seenTickets.set(id, seen);
+  queue = async () => [...this.items];
+  enqueue = async (/** @type {any} */ scan) => {
+    // A disk takes its time.
+    await new Promise((resolve) => setTimeout(resolve, 5));
+    this.items.push({ no: this.#next++, scan });
+  };
+  dequeue = async (/** @type {number[]} */ numbers) => {
+    this.items = this.items.filter(({ no }) => !numbers.includes(no));
+  };
+  forget = async () => {
+    for (const name of ["manifest", "etag", "conflicts", "acknowledged"]) this.facts.delete(name);
+    this.seenTickets.clear();
+  };
+}
+
+/** A gateway that a network leads to, or does not, and that sees every nonce once. */
+class Gateway {
+  up = true;
+  good = true;
+  showId = "s";
+  /** @type {Map<string, any>} */
+  scans = new Map();
+  inside = new Set();
+  /** @type {any[]} */
+  conflicts = [];
+  /** How far the clocks of scanners are ahead of this one's. */
+  behindMs = 0;
+  /** Answers are lost on the way back. */
+  losesAnswers = false;
+
+  /** @param {any} scan */
+  #settle(scan) {
+    const known = this.scans.get(scan.nonce);
+    if (known) return known;
+    const ticketId = scan.ticket;
+    const isDouble = this.inside.has(ticketId);
+    this.inside.add(ticketId);
+    const result = isDouble ? "DUPLICATE" : "ACCEPTED";
+    const answer = { nonce: scan.nonce, result, direction: "in", ticketId, seatId: "A1", earlier: null };
+    this.scans.set(scan.nonce, answer);
+    if (isDouble) {
+      this.conflicts.push({ ...answer, admitted: scan.admitted === true, scan: { ...scan, scannerId: "scn_1" }, earlier: null });
+    }
+    return answer;
+  }
+
+  /** @type {typeof fetch} */
+  fetch = async (input, init) => {
+    if (!this.up) throw new TypeError("no network");
+    const path = String(input);
+    const headers = { Date: new Date(Date.now() - this.behindMs).toUTCString(), ETag: '"1"' };
+    const json = (/** @type {any} */ body) => new Response(JSON.stringify(body), { headers });
+    if (!this.good) return new Response("{}", { status: 401 });
+    if (path.endsWith("/scanner")) return json({ scannerId: "scn_1", showId: this.showId, gate: "North" });
+    if (path.endsWith("/conflicts")) return json({ conflicts: this.conflicts });
+    if (path.endsWith("/manifest")) {
+      const known = /** @type {any} */ (init?.headers)["If-None-Match"];
+      if (known === `"${this.conflicts.length}"`) return new Response(null, { status: 304, headers });
+      headers.ETag = `"${this.conflicts.length}"`;
+      const keys = [{ keyId: 1, publicKey: RAW_KEY }];
+      const counts = { conflicts: this.conflicts.length, inside: 0, admitted: 0, tickets: 9, gates: [] };
+      return json({ showId: this.showId, showNo: 7, title: "S", keys, revoked: [], reissued: [], counts });
+    }
+    const body = JSON.parse(String(init?.body));
+    const answers = (body.scans ?? [body]).map((/** @type {any} */ scan) => this.#settle(scan));
+    if (this.losesAnswers) throw new TypeError("broken off");
+    return json(body.scans ? { scans: answers } : answers[0]);
+  };
+}
+
+async function desk(gateway = new Gateway(), memory = new Memory()) {
+  const verify = await verifier(/** @type {any} */ (crypto.subtle), none);
+  const made = new Desk(/** @type {any} */ (memory), verify, (token) => new Uplink(token, gateway.fetch), () => {});
+  await made.load();
+  return { made, gateway, memory };
+}
+
+const live = () => ticket({ from: Date.now() - HOUR - (Date.now() % 1000) });
+
+test("a scanner decides alone, keeps its scans over a restart, and sends each once", async () => {
+  const { made, gateway, memory } = await desk();
+  await made.use("rscan_a");
+  assert.equal(made.link, "online");
+  gateway.up = false;
+  const code = live();
+  assert.deepEqual([(await made.scan(code, "in")).result, made.link, made.queued], ["ACCEPTED", "offline", 1]);
+  assert.equal((await made.scan(code, "in")).result, "DUPLICATE");
+  assert.equal((await made.scan("HELLO", "in")).result, "UNREADABLE");
+  assert.equal(made.queued, 2, "what is no ticket is not kept");
+  // The page is closed and opened again, without a network.
+  const again = (await desk(gateway, memory)).made;
+  await again.refresh();
+  assert.deepEqual([again.link, again.queued], ["offline", 2]);
+  assert.equal((await again.scan(code, "in")).result, "DUPLICATE");
+  gateway.up = true;
+  await again.refresh();
+  assert.deepEqual([again.link, again.queued], ["online", 0]);
+  assert.equal(gateway.scans.size, 3);
+  const sent = [...gateway.scans.values()].map((one) => one.result);
+  assert.deepEqual(sent, ["ACCEPTED", "DUPLICATE", "DUPLICATE"]);
+  // Nobody was let in twice: those were refused at the gate.
+  assert.deepEqual(again.conflicts, []);
+});
+
+test("two scans at once of one ticket admit once", async () => {
+  const { made, gateway } = await desk();
+  await made.use("rscan_a");
+  gateway.up = false;
+  const code = live();
+  const both = await Promise.all([made.scan(code, "in"), made.scan(code, "in"), made.scan(code, "in")]);
+  assert.deepEqual(both.map((one) => one.result), ["ACCEPTED", "DUPLICATE", "DUPLICATE"]);
+});
+
+test("a scan whose answer was lost is sent again as the same scan", async () => {
+  const { made, gateway } = await desk();
+  await made.use("rscan_a");
+  gateway.losesAnswers = true;
+  assert.equal((await made.scan(live(), "in")).result, "ACCEPTED");
+  assert.equal(gateway.scans.size, 1);
+  gateway.losesAnswers = false;
+  await made.refresh();
+  assert.deepEqual([gateway.scans.size, made.queued, made.conflicts.length], [1, 0, 0]);
+});
+
+test("whom another scanner let in too is a conflict until somebody has seen it", async () => {
+  const { made, gateway } = await desk();
+  await made.use("rscan_a");
+  const code = live();
+  gateway.up = false;
+  await made.scan(code, "in");
+  gateway.inside.add(code);
+  gateway.up = true;
+  await made.refresh();
+  assert.equal(made.unseenConflicts.length, 1);
+  assert.equal(made.conflicts[0].isMine, true);
+  await made.acknowledge();
+  assert.deepEqual([made.unseenConflicts.length, made.conflicts.length], [0, 1]);
+});
+
+test("without a network tickets are judged by the clock of the gateway, as it was last heard", async () => {
+  const { made, gateway } = await desk();
+  await made.use("rscan_a");
+  // Somebody sets the clock of the device a day ahead; the manifest is as it was.
+  gateway.behindMs = 24 * HOUR;
+  const from = Date.now() - 25 * HOUR;
+  const code = ticket({ from: from - (from % 1000) });
+  await made.refresh();
+  gateway.up = false;
+  assert.equal((await made.scan(live(), "in")).result, "NOT_YET_VALID");
+  assert.equal((await made.scan(code, "in")).result, "ACCEPTED");
+});
+
+test("a scanner that was switched off lets nobody in", async () => {
+  const { made, gateway } = await desk();
+  await made.use("rscan_a");
+  gateway.good = false;
+  assert.equal((await made.scan(live(), "in")).result, "SCANNER_REFUSED");
+  assert.equal(made.link, "refused");
+  assert.equal(made.queued, 0);
+});
+
+test("a new token of the same show keeps what is known, one of another show does not", async () => {
+  const { made, gateway } = await desk();
+  await made.use("rscan_a");
+  gateway.up = false;
+  const code = live();
+  await made.scan(code, "in");
+  // Without a network a token cannot be looked up, and the scanner goes on.
+  await made.use("rscan_b");
+  assert.deepEqual([(await made.scan(code, "in")).result, made.queued], ["DUPLICATE", 2]);
+  gateway.up = true;
+  await made.refresh();
+  assert.deepEqual([made.link, made.queued], ["online", 0]);
+  gateway.showId = "t";
+  await made.use("rscan_c");
+  gateway.up = false;
+  assert.equal((await made.scan(code, "in")).result, "ACCEPTED");
+});
+
+test("what is asked in vain is told from what is not allowed", async () => {
+  const gateway = new Gateway();
+  const uplink = new Uplink("rscan_a", gateway.fetch);
+  gateway.good = false;
+  await assert.rejects(uplink.scanner(), Refused);
+  gateway.up = false;
+  await assert.rejects(uplink.scanner(), Unreachable);
+  for (const status of [429, 500, 503]) {
+    const busy = new Uplink("rscan_a", async () => new Response("{}", { status }));
+    await assert.rejects(busy.scan({}), Unreachable);
+  }
+});
