@@ -1,6 +1,6 @@
 //! Rate limits per address and per customer.
 //!
-//! Browsing, holding, paying and confirming are counted separately, so that browsing many shows
+//! Browsing, holding, paying, confirming and asking for mails are counted separately, so that browsing many shows
 //! does not keep a customer from paying. The limits by address are generous, because an office or a
 //! mobile network may share one. A request without session and pass is counted by address alone.
 
@@ -18,6 +18,7 @@ pub(crate) enum Kind {
     Hold,
     Pay,
     Confirm,
+    Mails,
 }
 
 /// The limits of one group. An address or customer is remembered until its burst is full again, and
@@ -29,7 +30,7 @@ struct Pair {
 }
 
 /// The limits of one process.
-pub(crate) struct Limits([Pair; 4]);
+pub(crate) struct Limits([Pair; 5]);
 
 impl Limits {
     /// Limits without any requests counted.
@@ -39,6 +40,7 @@ impl Limits {
             Pair::new("hold", rates.hold),
             Pair::new("pay", rates.pay),
             Pair::new("confirm", rates.confirm),
+            Pair::new("mails", rates.mails),
         ])
     }
 
@@ -59,12 +61,13 @@ impl Limits {
         address: Option<IpAddr>,
         customer: Option<&String>,
     ) -> Result<(), (&'static str, u64)> {
-        let [browse, hold, pay, confirm] = &self.0;
+        let [browse, hold, pay, confirm, mails] = &self.0;
         let pair = match kind {
             Kind::Browse => browse,
             Kind::Hold => hold,
             Kind::Pay => pay,
             Kind::Confirm => confirm,
+            Kind::Mails => mails,
         };
         // The customer first, so that a customer over the limit does not use up the address's rate.
         if let Some(customer) = customer {

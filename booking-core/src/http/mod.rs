@@ -1,8 +1,10 @@
 //! The JSON API.
 
 mod admin;
+mod admin_bookings;
 pub(crate) mod at_hand;
 mod bookings;
+pub(crate) mod cancel;
 pub(crate) mod catalogue;
 mod description;
 pub(crate) mod holders;
@@ -10,6 +12,7 @@ pub(crate) mod holds;
 mod idempotent;
 pub(crate) mod limiting;
 mod mail;
+pub(crate) mod own_bookings;
 mod payments;
 pub(crate) mod problems;
 mod seats;
@@ -56,7 +59,9 @@ pub(crate) fn router(booking: Booking) -> Router {
 
 /// The operators' API under `/admin/v1`, and its description.
 pub(crate) fn admin(booking: Booking) -> (Router, utoipa::openapi::OpenApi) {
-    let routes = admin::routes().merge(mail::routes());
+    let routes = admin::routes()
+        .merge(admin_bookings::routes())
+        .merge(mail::routes());
     routes.with_state(booking).split_for_parts()
 }
 
@@ -68,6 +73,11 @@ fn routes() -> OpenApiRouter<Booking> {
         .routes(routes!(payments::confirm))
         .routes(routes!(bookings::booking))
         .routes(routes!(bookings::ticket_svg))
+        .routes(routes!(cancel::refund_offer))
+        .routes(routes!(cancel::code_send))
+        .routes(routes!(cancel::cancel))
+        .routes(routes!(own_bookings::my_bookings))
+        .routes(routes!(own_bookings::find))
         .routes(routes!(ticket_files::tickets_pdf))
         .routes(routes!(ticket_files::booking_calendar))
         .layer(axum::middleware::map_response(keep_private));

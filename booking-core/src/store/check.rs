@@ -3,7 +3,7 @@
 //! the background work when it passed.
 
 use contract::Timestamp;
-use contract::invariants::{Invariant, ONE_CHARGE, ONE_SEAT, TOLD};
+use contract::invariants::{BOUNDED, Invariant, ONE_CHARGE, ONE_SEAT, TOLD};
 use metric_families::breaches::breached;
 use serde::Serialize;
 use sqlx::PgPool;
@@ -68,9 +68,12 @@ pub(crate) async fn run(
 const ABOUT_MAIL: [&str; 2] = ["I23", "I24"];
 
 /// Questions about money. The others are about mail or seats.
-const ABOUT_MONEY: [&str; 9] = [
-    "I08", "I09", "I10", "I11", "I12", "I13", "I14", "I18", "I19",
+const ABOUT_MONEY: [&str; 14] = [
+    "I08", "I09", "I10", "I11", "I12", "I13", "I14", "I18", "I19", "I25", "I26", "I27", "I28",
+    "I31",
 ];
+/// Questions about every limit.
+const ABOUT_LIMITS: [&str; 1] = ["I30"];
 
 /// The promise that a question of the check is about.
 fn promise(question: &str) -> Invariant {
@@ -79,6 +82,8 @@ fn promise(question: &str) -> Invariant {
         ONE_CHARGE
     } else if ABOUT_MAIL.contains(&number) {
         TOLD
+    } else if ABOUT_LIMITS.contains(&number) {
+        BOUNDED
     } else {
         ONE_SEAT
     }
@@ -98,6 +103,10 @@ mod tests {
         for number in ABOUT_MAIL {
             assert!(questions.contains(&format!("'{number} ")), "{number}");
             assert_eq!(promise(&format!("{number} text")), TOLD);
+        }
+        for number in ABOUT_LIMITS {
+            assert!(questions.contains(&format!("'{number} ")), "{number}");
+            assert_eq!(promise(&format!("{number} text")), BOUNDED);
         }
         assert_eq!(promise("I02 no seat has two live tickets"), ONE_SEAT);
     }

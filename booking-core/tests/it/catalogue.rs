@@ -228,6 +228,11 @@ async fn the_description_names_every_call() {
         ("/api/v1/holds/{holdId}/payments", vec!["post"]),
         ("/api/v1/holds/{holdId}/confirm", vec!["post"]),
         ("/api/v1/bookings/{bookingId}", vec!["get"]),
+        ("/api/v1/bookings/{bookingId}/refund-offer", vec!["get"]),
+        ("/api/v1/bookings/{bookingId}/cancel", vec!["post"]),
+        ("/api/v1/bookings/{bookingId}/codes", vec!["post"]),
+        ("/api/v1/bookings/find", vec!["post"]),
+        ("/api/v1/me/bookings", vec!["get"]),
         ("/api/v1/payments/{provider}/webhook", vec!["post"]),
     ] {
         for method in methods {
@@ -269,7 +274,7 @@ async fn the_description_names_every_call() {
         "an open show asks for nothing"
     );
     let schemes = api["components"]["securitySchemes"].as_object().unwrap();
-    assert_eq!(schemes.len(), 4, "{schemes:?}");
+    assert_eq!(schemes.len(), 5, "{schemes:?}");
     let user_id = &api["components"]["schemas"]["HoldRequest"]["properties"]["userId"];
     assert!(user_id["type"].is_null(), "anything may be sent: {user_id}");
     let unknown = shop.fan().get("/api/v1/nothing").await;

@@ -8,6 +8,7 @@
 mod at_hand;
 mod background;
 mod behind_a_gate;
+mod cancel;
 mod catalogue;
 mod check;
 mod confirm_rush;
@@ -18,6 +19,7 @@ mod description;
 mod expiry;
 mod fake_provider;
 mod fan;
+mod guests;
 mod holds;
 mod idempotency;
 mod imports;

@@ -140,6 +140,7 @@ fn booking_rates(rates: &ShopRates) -> Rates {
         hold: pair(rates.hold),
         pay: pair(rates.pay),
         confirm: pair(rates.confirm),
+        mails: pair(rates.mails),
     }
 }
 
