@@ -275,7 +275,8 @@ async fn of_many_tabs_one_cancels_and_money_goes_back_once() {
     assert_eq!(made.len(), 1, "{answers:?} {by_operator:?}");
     let amount = made[0].json["amountMinor"].as_i64().unwrap();
     for answer in answers.iter().chain([&by_operator]) {
-        if answer.status != 202 {
+        // A busy machine may have no connection in time; such a request has changed nothing.
+        if !matches!(answer.status, 202 | 503) {
             assert_refused(answer, "already-cancelled");
         }
     }

@@ -37,8 +37,8 @@ async fn mails(shop: &TestShop, kind: &str) -> Vec<String> {
 async fn code_in_mail(shop: &TestShop) -> String {
     let texts = mails(shop, "one-time-code").await;
     let is_code = |line: &&str| line.len() == 6 && line.bytes().all(|b| b.is_ascii_digit());
-    let codes = texts.iter().filter_map(|text| text.lines().find(is_code));
-    codes.last().unwrap().to_owned()
+    let mut codes = texts.iter().filter_map(|text| text.lines().find(is_code));
+    codes.next_back().unwrap().to_owned()
 }
 
 /// The path of the link in the confirmation.
