@@ -63,6 +63,55 @@ pub struct HoldExpiredMail {
     pub url: String,
 }
 
+/// Tickets were cancelled.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct TicketsCancelledMail {
+    /// The show.
+    pub show: Show,
+    /// The code of the booking.
+    pub code: String,
+    /// The seats whose tickets are void, in words.
+    pub seats: Vec<String>,
+    /// What goes back, minor units.
+    pub amount_minor: i64,
+    /// What the seller keeps, minor units.
+    pub kept_minor: i64,
+    /// ISO 4217.
+    pub currency: String,
+    /// Whether the show as a whole was cancelled.
+    pub show_cancelled: bool,
+    /// Why it was.
+    pub reason: Option<String>,
+    /// Where the booking is.
+    pub url: String,
+}
+
+/// A one-time code.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct OneTimeCodeMail {
+    /// The show.
+    pub show: Show,
+    /// The code of the booking.
+    pub code: String,
+    /// The one-time code.
+    pub digits: String,
+    /// When it ends.
+    pub expires_at: Timestamp,
+}
+
+/// Where a booking is, for whoever looks for it.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct BookingLinkMail {
+    /// The booking.
+    pub booking: Booking,
+    /// Its show.
+    pub show: Show,
+    /// Where it is.
+    pub url: String,
+}
+
 /// Tells that a booking was made, with its seats.
 pub fn booking_confirmed(mail: &BookingConfirmedMail) -> MailText {
     let show = &mail.show;
@@ -82,6 +131,29 @@ pub fn refund_made(mail: &RefundMadeMail) -> MailText {
 pub fn hold_expired(mail: &HoldExpiredMail) -> MailText {
     let subject = format!("Your seats are no longer held: {}", mail.show.title);
     mail_text(subject, "hold_expired", mail)
+}
+
+/// Tells that tickets are no longer valid, and what goes back for them.
+pub fn tickets_cancelled(mail: &TicketsCancelledMail) -> MailText {
+    let what = if mail.show_cancelled {
+        "The show is cancelled"
+    } else {
+        "Your cancellation"
+    };
+    let subject = format!("{what}: {}", mail.show.title);
+    mail_text(subject, "tickets_cancelled", mail)
+}
+
+/// Tells a one-time code. It is not in the subject, which is seen on locked screens.
+pub fn one_time_code(mail: &OneTimeCodeMail) -> MailText {
+    let subject = format!("Your one-time code: {}", mail.show.title);
+    mail_text(subject, "one_time_code", mail)
+}
+
+/// Tells where a booking is.
+pub fn booking_link(mail: &BookingLinkMail) -> MailText {
+    let subject = format!("Your booking: {}", mail.show.title);
+    mail_text(subject, "booking_link", mail)
 }
 
 fn mail_text<C: Serialize>(subject: String, name: &str, context: &C) -> MailText {

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand};
 use clap_complete::Shell;
 use contract::checkin::Label;
-use contract::{NoticeId, RoomId, ScannerId, ShowId};
+use contract::{BookingId, NoticeId, RoomId, ScannerId, ShowId, TicketId};
 
 use crate::config::GatewayOptions;
 use crate::room::flags::SettingFlags;
@@ -46,9 +46,12 @@ pub(crate) enum Command {
     /// Waiting rooms: create, change, open, pause, close, watch
     #[command(subcommand)]
     Room(RoomCommand),
-    /// Shows of the booking core: import, list
+    /// Shows of the booking core: import, list, cancel
     #[command(subcommand)]
     Show(ShowCommand),
+    /// Bookings: find, show, refund, mail their links again
+    #[command(subcommand)]
+    Booking(BookingCommand),
     /// Run every invariant check; exit code 1 when one is violated
     #[command(after_help = "Example:\n  ropeline check --json | jq .clean")]
     Check,
@@ -236,6 +239,95 @@ pub(crate) enum ShowCommand {
         /// The show
         show: ShowId,
     },
+    /// Cancel a show: its sale ends, all bookings are refunded in full; cannot be taken back
+    #[command(
+        after_help = "The gateways refund the bookings in the background, also after a restart; \
+        the command shows how far they are.\nExamples:\n  \
+        ropeline show cancel eras-mumbai-1 --reason 'The soloist is ill.'\n  \
+        ropeline show cancel eras-mumbai-1 --yes --no-wait --json"
+    )]
+    Cancel(ShowCancelArgs),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ShowCancelArgs {
+    /// The show
+    pub(crate) show: ShowId,
+    /// Why, as the fans read it
+    #[arg(long)]
+    pub(crate) reason: Option<String>,
+    /// Do not wait until all bookings are refunded
+    #[arg(long)]
+    pub(crate) no_wait: bool,
+    /// Do not ask
+    #[arg(long, short)]
+    pub(crate) yes: bool,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum BookingCommand {
+    /// Find bookings by code, address or show
+    #[command(after_help = "Examples:\n  ropeline booking find --code K7M2RRX9B\n  \
+        ropeline booking find --email fan@example.com --json | jq '.bookings[].bookingId'")]
+    Find(FindArgs),
+    /// Show a booking with its tickets, money and mail
+    #[command(after_help = "Example:\n  \
+        ropeline booking show bkg_0198c2e4f7a87c1e9d3b5a6f70812c3d")]
+    Show {
+        /// The booking
+        booking: BookingId,
+    },
+    /// Cancel a booking or some of its tickets, and give the money back
+    #[command(after_help = "Examples:\n  \
+        ropeline booking refund bkg_0198c2e4f7a87c1e9d3b5a6f70812c3d --reason goodwill\n  \
+        ropeline booking refund bkg_0198c2e4f7a87c1e9d3b5a6f70812c3d --by-policy --yes")]
+    Refund(BookingRefundArgs),
+    /// Mail the link to a booking to its customer again
+    #[command(after_help = "Example:\n  \
+        ropeline booking resend bkg_0198c2e4f7a87c1e9d3b5a6f70812c3d")]
+    Resend {
+        /// The booking
+        booking: BookingId,
+    },
+    /// Revoke the links in earlier mails, for example one that was passed on
+    #[command(after_help = "Example:\n  \
+        ropeline booking revoke-links bkg_0198c2e4f7a87c1e9d3b5a6f70812c3d")]
+    RevokeLinks {
+        /// The booking
+        booking: BookingId,
+    },
+}
+
+#[derive(Debug, Args)]
+#[group(required = true, multiple = true)]
+pub(crate) struct FindArgs {
+    /// The code of the booking
+    #[arg(long)]
+    pub(crate) code: Option<String>,
+    /// The address that it was booked with
+    #[arg(long)]
+    pub(crate) email: Option<String>,
+    /// The show
+    #[arg(long)]
+    pub(crate) show: Option<ShowId>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct BookingRefundArgs {
+    /// The booking
+    pub(crate) booking: BookingId,
+    /// Only this ticket; may be given several times
+    #[arg(long = "ticket", value_name = "TICKET")]
+    pub(crate) tickets: Vec<TicketId>,
+    /// Why, for the record
+    #[arg(long)]
+    pub(crate) reason: Option<String>,
+    /// Only what the refund policy gives goes back, not the whole price
+    #[arg(long)]
+    pub(crate) by_policy: bool,
+    /// Do not ask
+    #[arg(long, short)]
+    pub(crate) yes: bool,
 }
 
 #[derive(Debug, Subcommand)]

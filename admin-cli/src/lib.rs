@@ -16,8 +16,10 @@
 //! | [`audit`], [`check`], [`reconcile`] | who changed what; whether all invariants hold; whether the provider agrees |
 
 pub mod admissions;
+mod amount;
 pub mod args;
 pub mod audit;
+pub mod booking;
 pub mod check;
 mod checkin;
 pub mod client;
@@ -98,6 +100,7 @@ async fn run(cli: Cli, console: &Console) -> Result<Exit, Failure> {
     match cli.command {
         Command::Room(command) => room::run(command, &client, console, now).await,
         Command::Show(command) => show::run(command, &client, console).await,
+        Command::Booking(command) => booking::run(command, &client, console).await,
         Command::Check => check::run(&client, console).await,
         Command::Reconcile => reconcile::run(&client, console).await,
         Command::Checkin(command) => checkin::run(&command, &client, console, now).await,

@@ -3,10 +3,10 @@
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
+use crate::amount::money_text;
 use crate::client::AdminClient;
 use crate::console::{Console, counted};
 use crate::failure::{Exit, Failure};
-use crate::show::money_text;
 
 /// What the gateway found.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

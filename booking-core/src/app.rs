@@ -13,7 +13,7 @@ use web::encoding::RecentDocuments;
 
 use crate::config::{
     BANNER_LOOKS_MAX, BookingConfig, CONFIRM_WAIT_MAX, CONFIRMS_AT_ONCE, CONFIRMS_WAITING_MAX,
-    MAPS_RENDERED_AT_ONCE, PRINT_WAIT_MAX, PRINTS_AT_ONCE, PRINTS_WAITING_MAX,
+    FINDS_AT_ONCE, MAPS_RENDERED_AT_ONCE, PRINT_WAIT_MAX, PRINTS_AT_ONCE, PRINTS_WAITING_MAX,
     RECENT_DOCUMENTS_BYTES_MAX, SEAT_STREAMS_MAX, SHOW_PAGES_BYTES_MAX, START_PATIENCE,
 };
 use crate::confirm_queue::ConfirmQueue;
@@ -22,6 +22,7 @@ use crate::database::{Pools, StoreError, Turns, Work};
 use crate::expiry::ExpiryTimes;
 use crate::handle::Booking;
 use crate::limits::Limits;
+use crate::links::LinkKeys;
 use crate::live::{Catalogue, Writer};
 use crate::mail::Mailer;
 use crate::payments::provider::PaymentProvider;
@@ -119,6 +120,8 @@ impl Booking {
                 page_headers(&config),
             ),
             tickets: TicketSigner::new(&config.ticket_keys),
+            links: LinkKeys::new(&config.ticket_keys),
+            finds: Arc::new(Semaphore::new(FINDS_AT_ONCE)),
             mailer: Mailer::new(config.mail.clone()),
             mail_backlog: ArcSwap::default(),
             limits: Limits::new(&config.rates),

@@ -6,6 +6,7 @@ use contract::{BookingId, HoldId, RoomId, TicketId};
 use crate::core::Core;
 use crate::customer::Customer;
 use crate::database::StoreError;
+use crate::links::link_ends_at;
 use crate::money::{Disposition, FailureReason};
 use crate::payments::resolution::Resolution;
 use crate::payments::resolver::find_booking;
@@ -311,14 +312,20 @@ impl Core {
         Ok(self.booking_row(customer, booking_id).await?.is_some())
     }
 
-    async fn booking_row(
+    /// The booking, if it is the customer's or the customer has a link to it that still opens it.
+    pub(crate) async fn booking_row(
         &self,
         customer: &Customer,
         booking_id: BookingId,
     ) -> Result<Option<BookingRow>, StoreError> {
         let mut connection = self.pools.money.acquire().await?;
         let row = store::bookings::find(&mut connection, booking_id.uuid()).await?;
-        Ok(row.filter(|row| customer.owns(row.subject.as_deref(), row.session.as_deref())))
+        let now = self.clock.now();
+        Ok(row.filter(|row| {
+            customer.owns(row.subject.as_deref(), row.session.as_deref())
+                || (customer.has_link(row.booking_id, row.link_generation)
+                    && now <= link_ends_at(row.ends_at))
+        }))
     }
 
     /// The booking with its tickets and their seats.

@@ -163,6 +163,32 @@ pub const WORK_BATCH_MAX: i64 = 50;
 pub const WORK_AT_ONCE: usize = 8;
 /// How often payment workers look for work without a notification.
 pub const WORK_EVERY: Duration = Duration::from_secs(1);
+/// How long a one-time code can be used.
+pub const CODE_LASTS: Duration = Duration::from_mins(10);
+/// How often a one-time code can be tried. A constraint in the database says so too.
+pub const CODE_TRIES_MAX: i32 = 5;
+/// The span in which mails that fans ask for are counted.
+pub const GUEST_MAILS_EVERY: Duration = Duration::from_hours(1);
+/// Codes and links that are mailed for one booking in that span: so nobody can guess more often
+/// than a code's tries times this.
+pub const GUEST_MAILS_PER_BOOKING_MAX: i64 = 5;
+/// Codes and links that are mailed to one address in that span, for all of its bookings.
+pub const GUEST_MAILS_PER_ADDRESS_MAX: i64 = 10;
+/// How long it is known that a fan asked for a mail.
+pub const GUEST_MAIL_KEEP: Duration = Duration::from_hours(7 * 24);
+/// Searches for bookings that run at the same time; further ones are refused as busy.
+pub const FINDS_AT_ONCE: usize = 4;
+/// Bookings in one list of a fan's own.
+pub const OWN_BOOKINGS_LISTED_MAX: i64 = 100;
+/// Bookings in one list of operators.
+pub const BOOKINGS_LISTED_MAX: i64 = 100;
+/// Bookings of a cancelled show that are cancelled in one pass.
+pub const SHOW_CANCEL_BATCH_MAX: i64 = 50;
+/// Bookings of a cancelled show that are cancelled at the same time. They share the connections for
+/// money, and leave most of them free.
+pub const SHOW_CANCEL_AT_ONCE: usize = 2;
+/// How often a process looks for bookings of cancelled shows.
+pub const SHOW_CANCEL_EVERY: Duration = Duration::from_secs(2);
 /// Refusals of a refund before a person has to look.
 pub const REFUND_REFUSALS_MAX: i32 = 12;
 /// Attempts to process a webhook while the provider does not answer: with pauses that grow to an
@@ -258,6 +284,8 @@ pub struct Rates {
     pub confirm: RatePair,
     /// Scanning tickets: per address, of which a venue may have one, and per scanner's token.
     pub scan: RatePair,
+    /// Asking for mails: one-time codes, and links to bookings.
+    pub mails: RatePair,
 }
 
 const fn rate(per_second: u32, burst: u32) -> Rate {
@@ -295,6 +323,10 @@ impl Default for Rates {
             scan: RatePair {
                 address: rate(100, 1000),
                 customer: rate(10, 100),
+            },
+            mails: RatePair {
+                address: rate(1, 60),
+                customer: rate(1, 10),
             },
         }
     }

@@ -13,6 +13,7 @@ use crate::confirm_queue::ConfirmQueue;
 use crate::database::{Pools, Turns, Work};
 use crate::expiry::ExpiryTimes;
 use crate::limits::Limits;
+use crate::links::LinkKeys;
 use crate::live::Catalogue;
 use crate::mail::Mailer;
 use crate::payments::provider::PaymentProvider;
@@ -42,6 +43,10 @@ pub(crate) struct Core {
     pub(crate) rooms: Arc<dyn RoomDirectory>,
     pub(crate) catalogue: Catalogue,
     pub(crate) tickets: TicketSigner,
+    /// Keys of links to bookings and of one-time codes.
+    pub(crate) links: LinkKeys,
+    /// One permit for each search for a booking that a stranger asked for.
+    pub(crate) finds: Arc<Semaphore>,
     /// Sends mail.
     pub(crate) mailer: Mailer,
     /// How much mail waited at the last look.

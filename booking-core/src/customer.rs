@@ -7,7 +7,9 @@ use data_encoding::BASE64URL_NOPAD;
 use hmac::{Hmac, KeyInit, Mac};
 use http::{HeaderMap, HeaderValue};
 use sha2::{Digest, Sha256};
+use uuid::Uuid;
 
+use crate::links::Link;
 use crate::store::idempotency::KeyUse;
 
 /// Domain separation of sessions that are derived from a key.
@@ -73,6 +75,8 @@ impl Session {
 pub struct Customer {
     principals: Vec<Principal>,
     session: Option<Session>,
+    /// The booking that a link opens.
+    link: Option<Link>,
 }
 
 impl Customer {
@@ -86,12 +90,13 @@ impl Customer {
         Self {
             principals,
             session: session_cookie(headers, secure),
+            link: None,
         }
     }
 
     /// Whether nothing can belong to this customer, who has neither session nor pass.
     pub(crate) fn is_unknown(&self) -> bool {
-        self.principals.is_empty() && self.session.is_none()
+        self.principals.is_empty() && self.session.is_none() && self.link.is_none()
     }
 
     /// This customer with `session`.
@@ -99,6 +104,22 @@ impl Customer {
     pub fn with_session(mut self, session: Session) -> Self {
         self.session = Some(session);
         self
+    }
+
+    /// This customer with a link whose signature is good.
+    #[must_use]
+    pub(crate) fn with_link(mut self, link: Option<Link>) -> Self {
+        self.link = link;
+        self
+    }
+
+    /// Whether the customer has a link to this booking that was not revoked.
+    pub(crate) fn has_link(&self, booking_id: Uuid, generation: i32) -> bool {
+        self.link
+            == Some(Link {
+                booking_id,
+                generation,
+            })
     }
 
     /// The session, if the browser has one.

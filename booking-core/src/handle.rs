@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use contract::booking::{Booking as BookingView, City, Hold, HoldRequest, SeatMap, Show, ShowFile};
 use contract::principal::Principal;
+use contract::refund::LINK_HEADER;
 use contract::{BookingId, CityId, HoldId, NoticeId, RoomId, ShowId, TicketId};
 use http::HeaderMap;
 
@@ -18,6 +19,7 @@ use crate::customer::{Customer, Session};
 use crate::database::StoreError;
 use crate::holds::{HoldOutcome, Once, ReleaseOutcome};
 use crate::imports::ImportedShow;
+use crate::links::Link;
 use crate::live::{HoldKey, LiveShow};
 use crate::notice::NoticeStatus;
 use crate::payment_outcome::PaymentOutcome;
@@ -39,7 +41,13 @@ pub struct Booking(pub(crate) Arc<Core>);
 impl Booking {
     /// The customer that `headers` identify.
     pub fn customer(&self, headers: &HeaderMap) -> Customer {
-        Customer::read(headers, self.0.is_secure())
+        Customer::read(headers, self.0.is_secure()).with_link(self.link_in(headers))
+    }
+
+    /// The link to a booking in a header of `headers`, if its signature is good.
+    fn link_in(&self, headers: &HeaderMap) -> Option<Link> {
+        let token = headers.get(LINK_HEADER)?.to_str().ok()?;
+        self.0.links.read(token)
     }
 
     /// The customer with these passes and the session of `headers`, whose word on passes is not

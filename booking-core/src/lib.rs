@@ -7,10 +7,15 @@
 //! | Module | Subject |
 //! | --- | --- |
 //! | `app` | assembles and starts the booking core |
-//! | `handle` | [`Booking`], the interface for handlers and the gateway |
+//! | `handle`, `after_sale` | [`Booking`], the interface for handlers and the gateway |
 //! | `shows` | shows and seats as values: layout, best available, seat states. Pure |
 //! | `live` | shows in memory and their writers |
 //! | `holds`, `bookings` | holding, releasing, confirming |
+//! | `cancel_decision` | whether tickets can be cancelled, and what goes back. Pure |
+//! | `cancelling`, `show_cancelling` | cancelling tickets, and all bookings of a show |
+//! | `booking_desk` | what operators read of bookings |
+//! | `guests` | one-time codes, links to bookings, finding bookings |
+//! | `links` | links and codes from ids and a key of the installation. Pure |
 //! | `confirm_queue`, `confirming` | limits concurrent confirmations, and runs them |
 //! | `money` | failure reasons, dispositions and refund states. Pure |
 //! | `payments` | starting payments, the resolver, webhooks, refunds, the provider |
@@ -36,10 +41,19 @@
 //! `POST /holds/{hold}/confirm`, the provider's webhook and the poller all call the resolver, and
 //! the first of them makes the booking.
 //!
-//! Cancelling bookings and coupons are not part of it yet.
+//! # Cancelling
+//!
+//! Fans cancel by the refund policy of the show, operators as they like. One transaction frees the
+//! seats, voids the tickets and promises the refund; the worker for refunds asks the provider.
+//!
+//! Coupons are not part of it yet.
 
+mod after_sale;
 mod app;
+mod booking_desk;
 mod bookings;
+mod cancel_decision;
+mod cancelling;
 mod checkin;
 pub mod config;
 mod confirm_queue;
@@ -50,11 +64,13 @@ pub mod database;
 mod email;
 mod expiry;
 mod failing;
+mod guests;
 mod handle;
 mod holds;
 mod http;
 mod imports;
 mod limits;
+mod links;
 mod live;
 mod mail;
 mod money;
@@ -67,6 +83,7 @@ mod rooms;
 mod scan;
 mod set_aside;
 mod shop;
+mod show_cancelling;
 mod shows;
 mod stock;
 mod store;

@@ -1,6 +1,6 @@
 //! Rate limits per address and per customer.
 //!
-//! Browsing, holding, paying, confirming and scanning are counted separately, so that browsing many shows
+//! Browsing, holding, paying, confirming, scanning and asking for mails are counted separately, so that browsing many shows
 //! does not keep a customer from paying. The limits by address are generous, because an office or a
 //! mobile network may share one. A request without session and pass is counted by address alone.
 
@@ -19,6 +19,7 @@ pub(crate) enum Kind {
     Pay,
     Confirm,
     Scan,
+    Mails,
 }
 
 /// The limits of one group. An address or customer is remembered until its burst is full again, and
@@ -41,6 +42,7 @@ impl Limits {
             Pair::new("pay", rates.pay),
             Pair::new("confirm", rates.confirm),
             Pair::new("scan", rates.scan),
+            Pair::new("mails", rates.mails),
         ])
     }
 
@@ -61,13 +63,14 @@ impl Limits {
         address: Option<IpAddr>,
         customer: Option<&String>,
     ) -> Result<(), (&'static str, u64)> {
-        let [browse, hold, pay, confirm, scan] = &self.0;
+        let [browse, hold, pay, confirm, scan, mails] = &self.0;
         let pair = match kind {
             Kind::Browse => browse,
             Kind::Hold => hold,
             Kind::Pay => pay,
             Kind::Confirm => confirm,
             Kind::Scan => scan,
+            Kind::Mails => mails,
         };
         // The customer first, so that a customer over the limit does not use up the address's rate.
         if let Some(customer) = customer {

@@ -6,6 +6,8 @@ use contract::Timestamp;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
+use crate::config::CODE_LASTS;
+
 /// First pause after the mail server put a notice off; each further one is twice as long.
 const PAUSE_FIRST: Duration = Duration::from_secs(30);
 /// Longest pause between attempts at a notice.
@@ -21,6 +23,12 @@ pub(crate) enum NoticeKind {
     RefundMade,
     /// A hold ended with nothing paid.
     HoldExpired,
+    /// Tickets were cancelled.
+    TicketsCancelled,
+    /// A one-time code that a fan asked for.
+    OneTimeCode,
+    /// The link to a booking, for a fan who looks for it.
+    BookingLink,
 }
 
 impl NoticeKind {
@@ -28,7 +36,11 @@ impl NoticeKind {
     /// is given up.
     pub(crate) const fn useful_for(self) -> Duration {
         match self {
-            Self::BookingConfirmed | Self::RefundMade => Duration::from_hours(72),
+            Self::BookingConfirmed | Self::RefundMade | Self::TicketsCancelled => {
+                Duration::from_hours(72)
+            }
+            Self::BookingLink => Duration::from_hours(24),
+            Self::OneTimeCode => CODE_LASTS,
             Self::HoldExpired => Duration::from_hours(1),
         }
     }
@@ -39,6 +51,9 @@ impl NoticeKind {
             Self::BookingConfirmed => "booking-confirmed",
             Self::RefundMade => "refund-made",
             Self::HoldExpired => "hold-expired",
+            Self::TicketsCancelled => "tickets-cancelled",
+            Self::OneTimeCode => "one-time-code",
+            Self::BookingLink => "booking-link",
         }
     }
 }

@@ -12,9 +12,10 @@ use futures_util::stream;
 use tokio::sync::Notify;
 
 use crate::config::{
-    CHANGES_KEEP, EVENT_KEEP, IDEMPOTENCY_KEEP, IDEMPOTENCY_TAKEOVER_AFTER, MAIL_BACKLOG_EVERY,
-    NOTICE_KEEP, OUTBOX_KEEP, RATES_FORGET_EVERY, REFRESH_EVERY, START_RETRY_AFTER,
-    SWEEP_BATCH_MAX, SWEEP_EVERY, WORK_AT_ONCE, WORK_BATCH_MAX, WORK_EVERY,
+    CHANGES_KEEP, EVENT_KEEP, GUEST_MAIL_KEEP, IDEMPOTENCY_KEEP, IDEMPOTENCY_TAKEOVER_AFTER,
+    MAIL_BACKLOG_EVERY, NOTICE_KEEP, OUTBOX_KEEP, RATES_FORGET_EVERY, REFRESH_EVERY,
+    SHOW_CANCEL_EVERY, START_RETRY_AFTER, SWEEP_BATCH_MAX, SWEEP_EVERY, WORK_AT_ONCE,
+    WORK_BATCH_MAX, WORK_EVERY,
 };
 use crate::core::Core;
 use crate::database::StoreError;
@@ -106,6 +107,7 @@ impl Core {
             + store::inbox::purge(pool, now.minus(EVENT_KEEP), limit).await?
             + store::outbox::purge(pool, now.minus(OUTBOX_KEEP), limit).await?
             + store::notices::purge(pool, now.minus(NOTICE_KEEP), limit).await?
+            + store::guest_mails::purge(pool, now.minus(GUEST_MAIL_KEEP), limit).await?
             + store::catalogue::purge_changes(pool, CHANGES_KEEP, limit).await?;
         Ok(usize::try_from(purged).unwrap_or(usize::MAX))
     }
@@ -145,6 +147,10 @@ pub(crate) fn start(core: &Arc<Core>) {
         core.refund_once().await
     });
     start_mail(core);
+    let shows = Rhythm::every(SHOW_CANCEL_EVERY);
+    spawn(core, "cancelled-shows", shows, |core| async move {
+        core.show_cancel_once().await
+    });
     let refresh = Rhythm::every(REFRESH_EVERY);
     spawn(core, "refresh", refresh, |core| async move {
         core.refresh_once().await

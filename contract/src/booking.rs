@@ -5,6 +5,7 @@ use utoipa::ToSchema;
 
 use crate::clock::Timestamp;
 use crate::ids::{BookingId, CityId, HoldId, PaymentId, RoomId, SeatId, ShowId, TicketId};
+use crate::refund_policy::RefundPolicy;
 
 /// A city with shows.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
@@ -114,6 +115,9 @@ pub struct Show {
     pub currency: String,
     /// Prices.
     pub categories: Vec<Category>,
+    /// What a fan who cancels gets back.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub refund_policy: Option<RefundPolicy>,
     /// Seats there are.
     pub seat_count: u64,
     /// Seats that can be held now; up to two seconds old.
@@ -522,6 +526,9 @@ pub struct ShowFile {
     pub hold_seconds: Option<u32>,
     /// ISO 4217.
     pub currency: String,
+    /// What a fan who cancels gets back; fans cannot cancel when absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub refund_policy: Option<RefundPolicy>,
     /// Prices.
     pub categories: Vec<Category>,
     /// Blocks of seats, from the stage backwards.

@@ -174,6 +174,10 @@ prefixed!(
     TicketId, "tkt_", "ticket"
 );
 prefixed!(
+    /// Money that goes back, and the cancellation that it belongs to.
+    RefundId, "rfd_", "refund"
+);
+prefixed!(
     /// A mail to a fan.
     NoticeId, "ntc_", "notice"
 );

@@ -18,6 +18,8 @@
 //! | [`path`] | paths with one reading, and the prefixes that rooms protect |
 //! | [`principal`] | headers that tell an upstream which fan a request belongs to |
 //! | [`problem`] | RFC 9457 problem documents with stable codes |
+//! | [`refund`] | JSON of cancelling bookings, of one-time codes and of finding one's bookings |
+//! | [`refund_policy`] | the refund policy of a show |
 //! | [`room`] | JSON of room settings, statistics and the admission log |
 //! | [`settings`] | which settings of a room are valid |
 //! | [`text`] | checks of JSON text before it is parsed |
@@ -35,6 +37,8 @@ pub mod pass;
 pub mod path;
 pub mod principal;
 pub mod problem;
+pub mod refund;
+pub mod refund_policy;
 pub mod room;
 pub mod settings;
 pub mod text;
@@ -42,7 +46,7 @@ pub mod upstream;
 
 pub use clock::{Clock, ManualClock, SystemClock, Timestamp};
 pub use ids::{
-    BookingId, CityId, HoldId, NoticeId, PaymentId, PlaceId, RoomId, ScannerId, SeatId, ShowId,
-    TicketId,
+    BookingId, CityId, HoldId, NoticeId, PaymentId, PlaceId, RefundId, RoomId, ScannerId, SeatId,
+    ShowId, TicketId,
 };
 pub use problem::{Problem, ProblemCode};

@@ -47,6 +47,10 @@ codes! {
     BookingBusy = "booking-busy", SERVICE_UNAVAILABLE, "Booking is busy";
     /// The room asks for a proof before it gives a place.
     ChallengeRequired = "challenge-required", FORBIDDEN, "A challenge has to be solved first";
+    /// A one-time code from a mail is needed.
+    CodeRequired = "code-required", FORBIDDEN, "A one-time code is needed";
+    /// The one-time code is wrong, used, too old or tried too often.
+    CodeNotValid = "code-not-valid", FORBIDDEN, "The one-time code is not valid";
     /// The resource changed since it was read, or the change does not fit its state.
     Conflict = "conflict", CONFLICT, "The change does not fit the present state";
     /// The database does not answer.
@@ -69,6 +73,8 @@ codes! {
     NotCalled = "not-called", CONFLICT, "It is not your turn yet";
     /// There is nothing here, or nothing of the caller's.
     NotFound = "not-found", NOT_FOUND, "There is nothing here";
+    /// The refund policy gives nothing back.
+    NotRefundable = "not-refundable", CONFLICT, "This cannot be returned";
     /// A pass is needed.
     PassRequired = "pass-required", FORBIDDEN, "A pass is required";
     /// The body is over the limit.

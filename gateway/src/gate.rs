@@ -24,6 +24,7 @@ use contract::line::Phase;
 use contract::pass::PassClaims;
 use contract::path::SafePath;
 use contract::principal::Principal;
+use contract::refund::LINK_HEADER;
 use contract::upstream::Upstream;
 use contract::{Clock, PlaceId, Problem, ProblemCode, RoomId, Timestamp};
 use http::header::HOST;
@@ -197,6 +198,7 @@ impl Shared {
         asked.may_be_last &= way.remote.is_some() || !is_booking_api(path.as_str());
         let now = self.rooms.parts().clock.now();
         let about_held = way.remote.is_none() && holder::is_about_held(&head.method, path.as_str());
+        let by_link = way.remote.is_none() && holder::is_by_link(&head.method, path.as_str());
         let passes = self.passes_presented(&presented, &way, about_held, now)?;
         let claims = &passes.valid;
         let mut let_through = LetThrough::default();
@@ -204,7 +206,7 @@ impl Shared {
         if let Some(room) = &way.room {
             match self.admit(room, claims, asked, &head, now).await {
                 Some(admitted) => let_through = admitted,
-                None if about_held && may_hold(&presented, &passes) => {
+                None if by_link || (about_held && may_hold(&presented, &passes, &head)) => {
                     holders_request = Some(head.clone());
                     head.extensions.insert(HolderOnly);
                 }
@@ -556,11 +558,11 @@ impl Shared {
     }
 }
 
-/// Whether the request presents a credential that an owner of a hold could have: a pass or the
-/// shop's session cookie.
-fn may_hold(presented: &Presented, passes: &Passes) -> bool {
+/// Whether the request presents a credential that an owner of a hold or booking could have: a pass,
+/// the shop's session cookie, or the link to a booking.
+fn may_hold(presented: &Presented, passes: &Passes, head: &Parts) -> bool {
     let has_pass = !passes.valid.is_empty() || !passes.late.is_empty();
-    has_pass || presented.has_shop_session
+    has_pass || presented.has_shop_session || head.headers.contains_key(LINK_HEADER)
 }
 
 /// Whether `path` is the payment provider's webhook at the booking core. Webhooks carry no pass and

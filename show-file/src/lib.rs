@@ -16,6 +16,7 @@ pub mod currency;
 mod fault;
 pub mod layout;
 mod read;
+mod refund_policy;
 mod schema;
 
 pub use check::{CheckedShow, LISTED_AFTER_END, check, seat_count};

@@ -25,7 +25,7 @@ const WHAT_IT_IS: &str = "a show file is one JSON object that describes one show
 /// of the others.
 const CHECKED_TOGETHER: [&[&str]; 2] = [
     &["startsAt", "endsAt", "saleOpensAt", "saleClosesAt"],
-    &["currency", "categories", "sections"],
+    &["currency", "categories", "sections", "refundPolicy"],
 ];
 
 /// Reads and checks a show file, or tells everything that is wrong with it.
@@ -230,6 +230,7 @@ fn sample() -> Value {
         "venue": {"name": "Venue", "address": ""},
         "startsAt": "2999-01-01T00:00:00Z",
         "currency": "INR",
+        "refundPolicy": {"freeUntilHours": 1, "shares": [{"untilHours": 0, "percent": 50}]},
         "categories": [{"category": "A", "name": "A", "priceMinor": 10_000}],
         "sections": [{
             "name": "A", "category": "A", "rows": ["A"], "seatsPerRow": 1,

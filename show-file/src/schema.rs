@@ -11,6 +11,7 @@ use crate::check::{
     TICKET_LIMIT_MAX, TITLE_MAX,
 };
 use crate::currency;
+use crate::refund_policy::{FEE_PERCENT_MAX, REFUND_HOURS_MAX, REFUND_SHARES_MAX};
 
 /// What the schema is called.
 pub const SCHEMA_ID: &str = "urn:ropeline:show-file";
@@ -112,6 +113,46 @@ fn limits() -> Vec<(&'static str, &'static str, Value)> {
         ),
         (FILE, "/properties/categories", json!({"minItems": 1})),
         (FILE, "/properties/sections", json!({"minItems": 1})),
+        (
+            "RefundPolicy",
+            "/properties/freeUntilHours",
+            json!({"maximum": REFUND_HOURS_MAX}),
+        ),
+        (
+            "RefundPolicy",
+            "/properties/shares",
+            json!({"maxItems": REFUND_SHARES_MAX}),
+        ),
+        (
+            "RefundPolicy",
+            "/properties/keptFeeMinor",
+            json!({"minimum": 0, "default": 0}),
+        ),
+        (
+            "RefundPolicy",
+            "/properties/keptFeePercent",
+            json!({"maximum": FEE_PERCENT_MAX, "default": 0}),
+        ),
+        (
+            "RefundPolicy",
+            "/properties/singleTickets",
+            json!({"default": true}),
+        ),
+        (
+            "RefundPolicy",
+            "/properties/codeRequired",
+            json!({"default": false}),
+        ),
+        (
+            "RefundShare",
+            "/properties/untilHours",
+            json!({"maximum": REFUND_HOURS_MAX}),
+        ),
+        (
+            "RefundShare",
+            "/properties/percent",
+            json!({"minimum": 1, "maximum": 100}),
+        ),
         ("Venue", "/properties/name", text(NAME_MAX)),
         ("ShowFileCity", "/properties/name", text(CITY_NAME_MAX)),
         (

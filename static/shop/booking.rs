@@ -1,6 +1,8 @@
-//! A booking with its tickets.
+//! A booking with its tickets, the list of a visitor's bookings, and finding one.
 
+use contract::Problem;
 use contract::booking::{Booking, Show};
+use contract::refund::{MyBooking, RefundOffer};
 use serde::Serialize;
 
 use crate::engine::render;
@@ -12,9 +14,51 @@ pub struct BookingPage {
     pub booking: Booking,
     /// Its show.
     pub show: Show,
+    /// What would go back if it were cancelled now.
+    pub offer: Option<RefundOffer>,
+    /// The path of the page.
+    pub base: String,
+    /// What precedes `/tickets.pdf` and `/calendar.ics`.
+    pub files: String,
+    /// Whether the visitor came by the link in a mail.
+    pub is_guest: bool,
+    /// Whether a one-time code was sent just now.
+    pub code_was_sent: bool,
+    /// Why a form was refused.
+    pub problem: Option<Problem>,
 }
 
 /// The tickets, to show at the door or to print.
 pub fn booking(page: &BookingPage) -> String {
     render("shop/booking.html", page)
+}
+
+/// All bookings of the visitor.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct MyBookingsPage {
+    /// The latest first.
+    pub bookings: Vec<MyBooking>,
+}
+
+/// The list of a visitor's bookings.
+pub fn my_bookings(page: &MyBookingsPage) -> String {
+    render("shop/my_bookings.html", page)
+}
+
+/// The form that finds a booking.
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+pub struct FindPage {
+    /// What was entered.
+    pub code: String,
+    /// What was entered.
+    pub email: String,
+    /// What the visitor reads after sending it.
+    pub sent: Option<String>,
+    /// Why it was refused.
+    pub problem: Option<Problem>,
+}
+
+/// Code and address of a booking.
+pub fn find_booking(page: &FindPage) -> String {
+    render("shop/find_booking.html", page)
 }

@@ -13,7 +13,7 @@ mod problem;
 mod seats;
 
 pub use banner::{Banner, OpenHold, OwnBooking, with_banner, without_banner};
-pub use booking::{BookingPage, booking};
+pub use booking::{BookingPage, FindPage, MyBookingsPage, booking, find_booking, my_bookings};
 pub use catalogue::{CityListPage, CityPage, ShowPage, city, city_list, show};
 pub use elsewhere::{ElsewherePage, elsewhere};
 pub use hold::{HoldPage, ProcessingPage, hold, processing};

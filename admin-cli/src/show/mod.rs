@@ -1,5 +1,6 @@
 //! `ropeline show …`.
 
+mod cancel;
 pub mod file;
 
 use std::fs::File;
@@ -13,6 +14,7 @@ use reqwest::Method;
 use serde_json::json;
 use show_file::{CheckedShow, FILE_BYTES_MAX, Fault};
 
+use crate::amount::money_text;
 use crate::args::ShowCommand;
 use crate::client::AdminClient;
 use crate::console::{Console, counted, grouped, table_of};
@@ -38,6 +40,7 @@ pub(crate) async fn run(
                 detail(&show, console)?;
             }
         }
+        ShowCommand::Cancel(args) => return cancel::run(&args, client, console).await,
     }
     Ok(Exit::Fine)
 }
@@ -52,7 +55,8 @@ pub(crate) fn run_alone(command: &ShowCommand, console: &Console) -> Option<Resu
         ShowCommand::Schema => schema(console),
         ShowCommand::Import { dry_run: false, .. }
         | ShowCommand::List
-        | ShowCommand::Show { .. } => return None,
+        | ShowCommand::Show { .. }
+        | ShowCommand::Cancel(_) => return None,
     };
     Some(done.map(|()| Exit::Fine))
 }
@@ -228,39 +232,4 @@ fn room_text(show: &Show) -> String {
 
 fn right(text: String) -> Cell {
     Cell::new(text).set_alignment(CellAlignment::Right)
-}
-
-/// An amount with its currency, such as `INR 15,000.00`.
-pub(crate) fn money_text(minor: i64, currency: &str) -> String {
-    let decimals: u32 = match currency {
-        "CLP" | "JPY" | "KRW" | "PYG" | "UGX" | "VND" | "XAF" | "XOF" | "XPF" | "ISK" => 0,
-        "BHD" | "IQD" | "JOD" | "KWD" | "LYD" | "OMR" | "TND" => 3,
-        _ => 2,
-    };
-    let unit = 10_u64.pow(decimals);
-    let sign = if minor < 0 { "-" } else { "" };
-    let (whole, rest) = (minor.unsigned_abs() / unit, minor.unsigned_abs() % unit);
-    let whole = grouped(whole);
-    match usize::try_from(decimals) {
-        Ok(width) if width > 0 => format!("{currency} {sign}{whole}.{rest:0width$}"),
-        _ => format!("{currency} {sign}{whole}"),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn amounts_have_their_currencys_decimals() {
-        for (minor, currency, text) in [
-            (1_500_000, "INR", "INR 15,000.00"),
-            (5, "USD", "USD 0.05"),
-            (5000, "JPY", "JPY 5,000"),
-            (1234, "KWD", "KWD 1.234"),
-            (-250, "EUR", "EUR -2.50"),
-        ] {
-            assert_eq!(money_text(minor, currency), text);
-        }
-    }
 }

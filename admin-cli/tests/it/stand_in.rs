@@ -30,6 +30,8 @@ pub(crate) struct Knowledge {
     pub(crate) shows: HashMap<String, ShowFile>,
     /// Imports are refused: seats were sold.
     pub(crate) shows_are_in_use: bool,
+    /// A refund of a cancelled show fails.
+    pub(crate) refunds_fail: bool,
     pub(crate) check: Value,
     /// Answers about the check-in, by what is asked.
     pub(crate) checkin: HashMap<&'static str, Value>,
@@ -120,6 +122,12 @@ fn router(shared: Shared) -> Router {
         .route("/rooms/{room}/admissions", get(admissions))
         .route("/rooms/{room}/{command}", post(room_command))
         .route("/shows", post(show_import).get(show_list))
+        .route("/shows/{show}", get(show_one))
+        .route("/shows/{show}/cancel", post(show_cancel))
+        .route("/shows/{show}/cancellation", get(show_cancellation))
+        .route("/bookings", get(bookings_find))
+        .route("/bookings/{booking}/refund", post(booking_refund))
+        .route("/bookings/{booking}/resend", post(booking_resend))
         .route(
             "/check",
             get(|State(it): State<Shared>| async move { lock(&it).check.clone().to_string() }),
@@ -439,17 +447,76 @@ async fn show_import(State(shared): State<Shared>, body: Bytes) -> Response {
 
 async fn show_list(State(shared): State<Shared>) -> Response {
     let know = lock(&shared);
-    let shows = know.shows.values().map(|file| {
-        json!({
-            "showId": file.show_id, "cityId": file.city.city_id, "title": file.title,
-            "description": "", "genre": "", "language": "", "cast": [], "venue": file.venue,
-            "timeZone": file.city.time_zone, "startsAt": file.starts_at, "endsAt": file.starts_at,
-            "saleOpensAt": now(), "saleClosesAt": file.starts_at, "saleStatus": "OPEN",
-            "room": file.room, "ticketLimit": 6, "holdSeconds": 600, "currency": file.currency,
-            "categories": file.categories, "seatCount": 40, "availableCount": 39,
-        })
-    });
+    let shows = know.shows.values().map(show_view);
     answer(StatusCode::OK, &json!({"shows": shows.collect::<Vec<_>>()}))
+}
+
+fn show_view(file: &ShowFile) -> Value {
+    json!({
+        "showId": file.show_id, "cityId": file.city.city_id, "title": file.title,
+        "description": "", "genre": "", "language": "", "cast": [], "venue": file.venue,
+        "timeZone": file.city.time_zone, "startsAt": file.starts_at, "endsAt": file.starts_at,
+        "saleOpensAt": now(), "saleClosesAt": file.starts_at, "saleStatus": "OPEN",
+        "room": file.room, "ticketLimit": 6, "holdSeconds": 600, "currency": file.currency,
+        "categories": file.categories, "seatCount": 40, "availableCount": 39,
+    })
+}
+
+async fn show_one(State(shared): State<Shared>, params: RawPathParams) -> Response {
+    match lock(&shared).shows.get(&name_in(&params, "show")) {
+        Some(file) => answer(StatusCode::OK, &show_view(file)),
+        None => problem(ProblemCode::NotFound, ""),
+    }
+}
+
+fn cancellation(left: u64, failed: u64) -> Value {
+    json!({
+        "showId": "eras-mumbai-1", "cancelledAt": now(), "reason": null, "bookingsLeft": left,
+        "bookingsCancelled": 7 - left, "refundsOpen": left, "refundsFailed": failed,
+        "refundedMinor": 150_000, "currency": "INR", "done": left == 0 && failed == 0,
+    })
+}
+
+/// Some bookings are left after the order, and none at the next look; a reason of "fails" leaves a
+/// refund that failed.
+async fn show_cancel(State(shared): State<Shared>, body: Bytes) -> Response {
+    let order: Value = serde_json::from_slice(&body).unwrap();
+    lock(&shared).refunds_fail = order["reason"] == "fails";
+    answer(StatusCode::ACCEPTED, &cancellation(3, 0))
+}
+
+async fn show_cancellation(State(shared): State<Shared>) -> Response {
+    let failed = u64::from(lock(&shared).refunds_fail);
+    answer(StatusCode::OK, &cancellation(0, failed))
+}
+
+async fn bookings_find(Query(query): Query<HashMap<String, String>>) -> Response {
+    let bookings = [json!({
+        "bookingId": "bkg_0190163d8694739baea51966c26f8ad9", "code": query.get("code"),
+        "showId": "eras-mumbai-1", "email": query.get("email"), "status": "CONFIRMED",
+        "ticketCount": 2, "amountMinor": 500_000, "refundedMinor": 0, "currency": "INR",
+        "createdAt": now(),
+    })];
+    answer(StatusCode::OK, &json!({ "bookings": bookings }))
+}
+
+async fn booking_refund(body: Bytes) -> Response {
+    let order: Value = serde_json::from_slice(&body).unwrap();
+    let tickets = order.get("ticketIds").cloned().unwrap_or_else(|| json!([]));
+    let kept = if order["byPolicy"] == true { 10_000 } else { 0 };
+    answer(
+        StatusCode::ACCEPTED,
+        &json!({
+            "refundId": "rfd_0190163d8694739baea51966c26f8ad9", "amountMinor": 500_000 - kept,
+            "keptMinor": kept, "currency": "INR", "status": "REQUESTED",
+            "bookingStatus": "CANCELLED", "ticketIds": tickets,
+        }),
+    )
+}
+
+async fn booking_resend() -> Response {
+    let sent = json!({"sentTo": "f…@example.com", "expiresAt": now()});
+    answer(StatusCode::ACCEPTED, &sent)
 }
 
 async fn draw(State(shared): State<Shared>) -> Response {

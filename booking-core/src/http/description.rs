@@ -73,9 +73,11 @@ fn idempotency(operation: &mut Operation) {
         ProblemCode::IdempotencyKeyReused,
     ];
     or_problem(operation, &refusals);
+    let is_cancel = is_named(operation, "cancel");
     for (status, response) in &mut operation.responses.responses {
         // Other statuses mean "try again", and are not stored under the key.
-        if matches!(status.as_str(), "200" | "201" | "402" | "404" | "410") {
+        let is_final = matches!(status.as_str(), "200" | "201" | "402" | "404" | "410");
+        if is_final || (status == "202" && is_cancel) {
             let replayed = "`true` when this is the stored answer of an earlier request";
             header(response, "Idempotent-Replayed", replayed);
         }
@@ -84,14 +86,20 @@ fn idempotency(operation: &mut Operation) {
 
 /// Adds owners and database errors to operations on holds, payments and bookings.
 fn ownership(path: &str, operation: &mut Operation) {
-    if !path.contains("/holds") && !path.contains("/bookings") {
+    let is_owned = path.contains("/holds") || path.contains("/bookings");
+    if !is_owned || path.ends_with("/find") {
         return;
     }
     or_problem(operation, &[ProblemCode::DatabaseUnavailable]);
     let none: [&str; 0] = [];
-    let mut who: Vec<SecurityRequirement> = ["session", "passCookie", "passHeader", "passBearer"]
+    let mut schemes = vec!["session", "passCookie", "passHeader", "passBearer"];
+    if path.contains("/bookings/{bookingId}") {
+        schemes.push("bookingLink");
+    }
+    let mut who: Vec<SecurityRequirement> = schemes
+        .into_iter()
         .map(|scheme| SecurityRequirement::new(scheme, none))
-        .into();
+        .collect();
     if is_named(operation, "hold_place") {
         // A show without a room needs no pass, and the response sets a session.
         who.insert(0, SecurityRequirement::default());
@@ -148,6 +156,11 @@ fn security_schemes(api: &mut utoipa::openapi::OpenApi) {
     );
     let header = ApiKeyValue::with_description("Ropeline-Pass", "A pass, for programs.");
     components.add_security_scheme("passHeader", SecurityScheme::ApiKey(ApiKey::Header(header)));
+    let link = ApiKeyValue::with_description(
+        "Booking-Link",
+        "The token of the link to the booking, from its mail.",
+    );
+    components.add_security_scheme("bookingLink", SecurityScheme::ApiKey(ApiKey::Header(link)));
     let bearer = HttpBuilder::new()
         .scheme(HttpAuthScheme::Bearer)
         .description(Some("A pass, for programs."));

@@ -10,18 +10,27 @@ use super::problems::not_found;
 use crate::handle::Booking;
 
 /// The owned object.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 enum Owned {
     Hold(HoldId),
     Booking(BookingId),
+    /// What the link with this token opens.
+    Link(String),
+    /// All bookings of the caller.
+    Mine,
 }
 
 impl Owned {
     fn of(path: &str) -> Option<Self> {
         let path = path.strip_prefix("/api/v1").unwrap_or(path);
         let mut parts = path.split('/').skip(1);
-        let (kind, id) = (parts.next()?, parts.next()?);
+        let kind = parts.next()?;
+        let Some(id) = parts.next() else {
+            return (kind == "bookings").then_some(Self::Mine);
+        };
         match kind {
+            "b" => Some(Self::Link(id.to_owned())),
+            "me" => Some(Self::Mine),
             "holds" => Some(Self::Hold(id.parse().ok()?)),
             "bookings" => Some(Self::Booking(id.parse().ok()?)),
             _ => None,
@@ -43,6 +52,9 @@ pub(crate) async fn middleware(
     let owns = match Owned::of(request.uri().path()) {
         None => Ok(false),
         Some(Owned::Hold(hold_id)) => booking.hold_is_of(&customer, hold_id).await,
+        // Whether it was revoked or has ended, the handler finds out.
+        Some(Owned::Link(token)) => Ok(booking.guest(&token).is_some()),
+        Some(Owned::Mine) => Ok(!customer.is_unknown()),
         Some(Owned::Booking(booking_id)) => booking.booking_is_of(&customer, booking_id).await,
     };
     match owns {
@@ -72,6 +84,13 @@ mod tests {
             (format!("/bookings/{bought}"), Some(Owned::Booking(bought))),
             (format!("/bookings/{hold}"), None),
             (format!("/shows/{hold}/holds"), None),
+            (
+                "/b/tok/cancel".to_owned(),
+                Some(Owned::Link("tok".to_owned())),
+            ),
+            ("/bookings".to_owned(), Some(Owned::Mine)),
+            ("/api/v1/me/bookings".to_owned(), Some(Owned::Mine)),
+            ("/bookings/find".to_owned(), None),
             ("/holds".to_owned(), None),
         ] {
             assert_eq!(Owned::of(&path), expected, "{path}");

@@ -6,13 +6,14 @@ use std::time::Duration;
 use axum::body::{Body, Bytes};
 use axum::response::{IntoResponse, Response};
 use contract::problem::PROBLEM_MEDIA_TYPE;
-use contract::{HoldId, Problem, ProblemCode, principal};
+use contract::{Problem, ProblemCode, principal};
 use http::header::CONTENT_TYPE;
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use http_body_util::BodyExt;
 use serde::Serialize;
 use serde_json::{Map, Value};
 use sha2::{Digest, Sha256};
+use uuid::Uuid;
 use web::{ApiError, ApiResult};
 
 use super::problems::invalid;
@@ -79,15 +80,26 @@ impl RequestKey {
     }
 }
 
-/// Does `work` on the hold unless an earlier request did. Runs in its own task, so that after a
-/// disconnect the response is stored and the key does not stay in progress. `keys` are the
+/// What `202` means.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Accepted {
+    /// The outcome is open: a repeat asks again.
+    IsOpen,
+    /// The work is done: a repeat gets the same response.
+    IsFinal,
+}
+
+/// Does `work` unless an earlier request did. Runs in its own task, so that after a
+/// disconnect the response is stored and the key does not stay in progress. `effect_id` is what the
+/// work makes or is about. `keys` are the
 /// connections for the key's rows. Fails when the key could not be read, or with a timeout while
 /// the work continues.
 pub(super) async fn once<F, Fut>(
     booking: &Booking,
     keys: Turns,
     key_use: Option<KeyUse>,
-    hold_id: HoldId,
+    effect_id: Uuid,
+    accepted: Accepted,
     work: F,
 ) -> Result<ApiResult<Response>, StoreError>
 where
@@ -98,7 +110,7 @@ where
     let task = async move {
         match key_use {
             None => Ok(work(owned).await),
-            Some(key_use) => keyed(owned, keys, key_use, hold_id, work).await,
+            Some(key_use) => keyed(owned, keys, key_use, (effect_id, accepted), work).await,
         }
     };
     // The work alone may take `PROVIDER_PATIENCE`; the key's statements need additional time.
@@ -109,7 +121,7 @@ async fn keyed<F, Fut>(
     booking: Booking,
     keys: Turns,
     key_use: KeyUse,
-    hold_id: HoldId,
+    (effect_id, accepted): (Uuid, Accepted),
     work: F,
 ) -> Result<ApiResult<Response>, StoreError>
 where
@@ -118,8 +130,7 @@ where
 {
     let (now, takeover) = (booking.0.clock.now(), IDEMPOTENCY_TAKEOVER_AFTER);
     let (mut connection, turn) = keys.acquire().await?;
-    let claim =
-        idempotency::claim(&mut connection, &key_use, hold_id.uuid(), now, takeover).await?;
+    let claim = idempotency::claim(&mut connection, &key_use, effect_id, now, takeover).await?;
     drop((connection, turn));
     match claim {
         Claim::Known(known) => return Ok(repeat(known)),
@@ -128,7 +139,7 @@ where
     let response = work(booking.clone())
         .await
         .unwrap_or_else(IntoResponse::into_response);
-    let (response, end) = if is_final(response.status()) {
+    let (response, end) = if is_final(response.status(), accepted) {
         match store_form(response).await {
             Ok((response, answer)) => (response, KeyEnd::Answered(answer)),
             Err(error) => return Ok(Err(error)),
@@ -177,10 +188,10 @@ async fn end_key_later(keys: Turns, key_use: KeyUse, end: KeyEnd) {
 
 /// Whether a response is stored. Refusals that are meant to be tried again, and open outcomes, are
 /// not.
-fn is_final(status: StatusCode) -> bool {
+fn is_final(status: StatusCode, accepted: Accepted) -> bool {
     match status {
-        StatusCode::ACCEPTED
-        | StatusCode::CONFLICT
+        StatusCode::ACCEPTED => accepted == Accepted::IsFinal,
+        StatusCode::CONFLICT
         | StatusCode::UNPROCESSABLE_ENTITY
         | StatusCode::TOO_MANY_REQUESTS
         | StatusCode::FORBIDDEN => false,

@@ -98,7 +98,8 @@ fn kind_of(method: &Method, path: &str) -> Option<Kind> {
         ("POST", ["shows", _, "holds"] | ["holds", _, "release"]) | ("DELETE", ["holds", _]) => {
             Kind::Hold
         }
-        ("POST", ["holds", _, "payments"]) => Kind::Pay,
+        ("POST", ["holds", _, "payments"] | ["bookings" | "b", _, "cancel"]) => Kind::Pay,
+        ("POST", ["bookings" | "b", _, "codes"] | ["bookings", "find"]) => Kind::Mails,
         ("POST", ["holds", _, "confirm"]) | (_, ["holds", _, "return"]) => Kind::Confirm,
         _ => Kind::Browse,
     })
@@ -122,6 +123,12 @@ mod tests {
             (Method::GET, "/holds/h/return", Some(Kind::Confirm)),
             (Method::POST, "/checkin/v1/scans", Some(Kind::Scan)),
             (Method::GET, "/checkin/", Some(Kind::Browse)),
+            (Method::POST, "/api/v1/bookings/b/cancel", Some(Kind::Pay)),
+            (Method::POST, "/b/token/cancel", Some(Kind::Pay)),
+            (Method::POST, "/api/v1/bookings/b/codes", Some(Kind::Mails)),
+            (Method::POST, "/b/token/codes", Some(Kind::Mails)),
+            (Method::POST, "/bookings/find", Some(Kind::Mails)),
+            (Method::GET, "/bookings/find", Some(Kind::Browse)),
             (Method::POST, "/api/v1/payments/stripe/webhook", None),
         ] {
             assert_eq!(kind_of(&method, path), kind, "{method} {path}");

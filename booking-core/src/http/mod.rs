@@ -1,8 +1,10 @@
 //! The JSON API.
 
 mod admin;
+mod admin_bookings;
 pub(crate) mod at_hand;
 mod bookings;
+pub(crate) mod cancel;
 pub(crate) mod catalogue;
 mod checkin;
 mod checkin_page;
@@ -12,6 +14,7 @@ pub(crate) mod holds;
 mod idempotent;
 pub(crate) mod limiting;
 mod mail;
+pub(crate) mod own_bookings;
 mod payments;
 pub(crate) mod problems;
 mod scanners;
@@ -62,6 +65,7 @@ pub(crate) fn router(booking: Booking) -> Router {
 pub(crate) fn admin(booking: Booking) -> (Router, utoipa::openapi::OpenApi) {
     let checkin = checkin::routes().layer(Extension(checkin::ByOperators));
     let routes = admin::routes()
+        .merge(admin_bookings::routes())
         .merge(mail::routes())
         .merge(scanners::routes())
         .merge(checkin);
@@ -76,6 +80,11 @@ fn routes() -> OpenApiRouter<Booking> {
         .routes(routes!(payments::confirm))
         .routes(routes!(bookings::booking))
         .routes(routes!(bookings::ticket_svg))
+        .routes(routes!(cancel::refund_offer))
+        .routes(routes!(cancel::code_send))
+        .routes(routes!(cancel::cancel))
+        .routes(routes!(own_bookings::my_bookings))
+        .routes(routes!(own_bookings::find))
         .routes(routes!(ticket_files::tickets_pdf))
         .routes(routes!(ticket_files::booking_calendar))
         .layer(axum::middleware::map_response(keep_private));

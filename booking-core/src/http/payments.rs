@@ -10,7 +10,7 @@ use http::header::RETRY_AFTER;
 use http::{HeaderMap, HeaderValue, StatusCode};
 use web::{ApiJson, ApiPath, ApiResult};
 
-use super::idempotent::{self, RequestKey};
+use super::idempotent::{self, Accepted, RequestKey};
 use super::problems::{hold_expired, invalid, not_found, payment_failed, payment_unavailable};
 use crate::bookings::ConfirmOutcome;
 use crate::confirm_queue::ConfirmTurn;
@@ -54,11 +54,12 @@ pub(super) async fn payment_start(
     let key = RequestKey::read(&headers, &path, &request)?;
     let key_use = key.map(|key| key.used_by_owner(&customer, &headers));
     let keys = Turns::of_any(booking.0.pools.money.clone());
+    let hold = hold_id.uuid();
     let work = move |booking: Booking| async move {
         let started = booking.payment_start(&customer, hold_id, &request.email);
         respond_payment(started.await?)
     };
-    idempotent::once(&booking, keys, key_use, hold_id, work).await?
+    idempotent::once(&booking, keys, key_use, hold, Accepted::IsOpen, work).await?
 }
 
 fn respond_payment(started: PaymentOutcome) -> ApiResult<Response> {
@@ -114,11 +115,12 @@ pub(super) async fn confirm(
         ConfirmTurn::Full => return Err(ProblemCode::BookingBusy.into()),
     };
     let keys = booking.0.settling.clone();
+    let hold = hold_id.uuid();
     let work = move |booking: Booking| async move {
         let confirmed = booking.confirm(permit, &customer, hold_id, &request.payment_intent_id);
         respond_confirm(confirmed.await?)
     };
-    match idempotent::once(&booking, keys, key_use, hold_id, work).await {
+    match idempotent::once(&booking, keys, key_use, hold, Accepted::IsOpen, work).await {
         Err(StoreError::Timeout) => Ok(processing()),
         answer => answer?,
     }

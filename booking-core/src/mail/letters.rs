@@ -1,16 +1,22 @@
 //! What a notice says now: composed when it is sent, from the present state of what it is about.
 
+use contract::ShowId;
 use contract::booking::{BookingStatus, Show};
-use contract::{BookingId, ShowId};
-use pages::mail::{BookingConfirmedMail, HoldExpiredMail, MailText, RefundMadeMail};
+use pages::mail::{
+    BookingConfirmedMail, BookingLinkMail, HoldExpiredMail, MailText, OneTimeCodeMail,
+    RefundMadeMail, TicketsCancelledMail,
+};
 
 use super::compose::Letter;
 use crate::core::Core;
 use crate::database::StoreError;
 use crate::money::RefundStatus;
 use crate::notice::NoticeKind;
-use crate::store::notice_subjects;
+use crate::shows::PlannedSeat;
+use crate::store::bookings::BookingRow;
+use crate::store::cancellations::{self, CancelledBy};
 use crate::store::notices::ClaimedNotice;
+use crate::store::{guest_mails, notice_subjects};
 
 /// What is to be done with a notice.
 pub(super) enum Content {
@@ -29,6 +35,9 @@ impl Core {
             NoticeKind::BookingConfirmed => self.confirmation(notice).await,
             NoticeKind::RefundMade => self.refund_notice(notice).await,
             NoticeKind::HoldExpired => self.expiry_notice(notice).await,
+            NoticeKind::TicketsCancelled => self.cancellation_notice(notice).await,
+            NoticeKind::OneTimeCode => self.code_notice(notice).await,
+            NoticeKind::BookingLink => self.link_notice(notice).await,
         }
     }
 
@@ -41,11 +50,11 @@ impl Core {
         if row.status == BookingStatus::Cancelled {
             return Ok(Content::Moot("the booking was cancelled"));
         }
+        let url = self.booking_url(&row);
         let booking = self.booking_view(row).await?;
         let Some(show) = self.show_of_notice(&booking.show_id).await? else {
             return Ok(Content::Moot("the show is gone"));
         };
-        let url = self.booking_url(booking.booking_id);
         let mail = pages::mail::booking_confirmed(&BookingConfirmedMail { booking, show, url });
         Ok(Content::Letter(letter(email, mail)))
     }
@@ -63,12 +72,16 @@ impl Core {
             return Ok(Content::Moot("the show is gone"));
         };
         let (booking_id, code) = refund.booking.unzip();
+        let booking = match booking_id {
+            Some(booking_id) => notice_subjects::booking(&self.pools.jobs, booking_id).await?,
+            None => None,
+        };
         let mail = pages::mail::refund_made(&RefundMadeMail {
             show,
             amount_minor: refund.amount_minor,
             currency: refund.currency,
             code,
-            url: booking_id.map(|id| self.booking_url(BookingId::new(id))),
+            url: booking.map(|(row, _)| self.booking_url(&row)),
         });
         Ok(Content::Letter(letter(refund.email, mail)))
     }
@@ -98,18 +111,99 @@ impl Core {
         Ok(Content::Letter(letter(email, mail)))
     }
 
+    async fn cancellation_notice(&self, notice: &ClaimedNotice) -> Result<Content, StoreError> {
+        let mut connection = self.pools.jobs.acquire().await?;
+        let found = cancellations::find(&mut connection, notice.about).await?;
+        let Some(cancelled) = found else {
+            return Ok(Content::Moot("the cancellation is gone"));
+        };
+        let seat_nos = cancellations::seats_of(&mut connection, &cancelled.ticket_ids).await?;
+        drop(connection);
+        let found = notice_subjects::booking(&self.pools.jobs, cancelled.booking_id).await?;
+        let Some((row, email)) = found else {
+            return Ok(Content::Moot("the booking is gone"));
+        };
+        let Some(show) = self.show_of_notice(&show_id(&row.show_id)?).await? else {
+            return Ok(Content::Moot("the show is gone"));
+        };
+        let live = self.catalogue.live_by_no(row.show_no).await?;
+        let seats = live.map(|live| seats_in_words(&live.plan().seats_of_nos(&seat_nos)));
+        let show_cancelled = cancelled.by == CancelledBy::Show;
+        let mail = pages::mail::tickets_cancelled(&TicketsCancelledMail {
+            show,
+            url: self.booking_url(&row),
+            code: row.code,
+            seats: seats.unwrap_or_default(),
+            amount_minor: cancelled.refund_minor,
+            kept_minor: cancelled.kept_minor,
+            currency: cancelled.currency,
+            show_cancelled,
+            // What a fan or an operator wrote is for the seller.
+            reason: cancelled.reason.filter(|_| show_cancelled),
+        });
+        Ok(Content::Letter(letter(email, mail)))
+    }
+
+    async fn code_notice(&self, notice: &ClaimedNotice) -> Result<Content, StoreError> {
+        let Some(asked) = guest_mails::find(&self.pools.jobs, notice.about).await? else {
+            return Ok(Content::Moot("it is long over"));
+        };
+        if asked.is_used || asked.is_outdated || asked.expires_at <= self.clock.now() {
+            return Ok(Content::Moot("the code is used, outdated or over"));
+        }
+        let found = notice_subjects::booking(&self.pools.jobs, asked.booking_id).await?;
+        let Some((row, email)) = found else {
+            return Ok(Content::Moot("the booking is gone"));
+        };
+        let Some(show) = self.show_of_notice(&show_id(&row.show_id)?).await? else {
+            return Ok(Content::Moot("the show is gone"));
+        };
+        let mail = pages::mail::one_time_code(&OneTimeCodeMail {
+            show,
+            code: row.code,
+            digits: self.links.code(notice.about),
+            expires_at: asked.expires_at,
+        });
+        Ok(Content::Letter(letter(email, mail)))
+    }
+
+    async fn link_notice(&self, notice: &ClaimedNotice) -> Result<Content, StoreError> {
+        let Some(asked) = guest_mails::find(&self.pools.jobs, notice.about).await? else {
+            return Ok(Content::Moot("it is long over"));
+        };
+        let found = notice_subjects::booking(&self.pools.jobs, asked.booking_id).await?;
+        let Some((row, email)) = found else {
+            return Ok(Content::Moot("the booking is gone"));
+        };
+        let url = self.booking_url(&row);
+        let booking = self.booking_view(row).await?;
+        let Some(show) = self.show_of_notice(&booking.show_id).await? else {
+            return Ok(Content::Moot("the show is gone"));
+        };
+        let mail = pages::mail::booking_link(&BookingLinkMail { booking, show, url });
+        Ok(Content::Letter(letter(email, mail)))
+    }
+
     async fn show_of_notice(&self, show: &ShowId) -> Result<Option<Show>, StoreError> {
         self.catalogue.view(show, self.clock.now()).await
     }
 
-    fn booking_url(&self, booking_id: BookingId) -> String {
-        format!("{}/bookings/{booking_id}", self.config.public_url)
+    fn booking_url(&self, row: &BookingRow) -> String {
+        format!("{}{}", self.config.public_url, self.link_to(row))
     }
 }
 
 fn show_id(text: &str) -> Result<ShowId, StoreError> {
     text.parse()
         .map_err(|error| StoreError::corrupt("shows", error))
+}
+
+fn seats_in_words(seats: &[&PlannedSeat]) -> Vec<String> {
+    let words = |seat: &&PlannedSeat| {
+        let (section, row) = (&seat.section, &seat.row);
+        format!("{section}, row {row}, seat {}", seat.number)
+    };
+    seats.iter().map(words).collect()
 }
 
 fn letter(to: String, mail: MailText) -> Letter {

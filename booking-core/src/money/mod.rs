@@ -1,7 +1,8 @@
-//! Money as values: failure reasons, dispositions, refund states. Pure.
+//! Money as values: failure reasons, dispositions, what goes back, refund states. Pure.
 
 mod disposition;
 mod failure;
+pub(crate) mod going_back;
 mod refund;
 
 pub(crate) use disposition::Disposition;

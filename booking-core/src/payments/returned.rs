@@ -34,14 +34,27 @@ pub(crate) struct Returned {
 pub(crate) enum Step {
     /// The money is gone, and our books do not have it yet.
     Take(Returned),
-    /// The refund pays this much of a debt of the shop's own. Paying all of it settles the debt.
-    Pays { debt: Uuid, by: Returned },
+    /// The refund pays this much of a debt of the shop's own, of which so much is left then. Paying
+    /// all of it settles the debt.
+    Pays { debt: Uuid, left: i64, by: Returned },
+    /// More is gone than is neither gone nor promised: what the shop promised itself and has not
+    /// sent yet is no longer owed. So a bank that takes back all of a payment leaves nothing of a
+    /// cancellation to be given back.
+    TakesOver { less: Vec<Less>, by: Returned },
     /// The money has returned.
     GiveBack { row: Uuid },
     /// The money is gone again.
     TakeAgain { row: Uuid },
     /// More is gone than was captured, which the books cannot represent.
     TooMuch(Returned),
+}
+
+/// A debt of the shop's own that is reduced by this amount, and what is left of it then.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Less {
+    pub(crate) debt: Uuid,
+    pub(crate) by: i64,
+    pub(crate) left: i64,
 }
 
 /// The result of comparing one payment. Ids are the provider's.
@@ -71,6 +84,12 @@ pub(crate) fn steps(
         .filter(|row| row.origin == Origin::Ours && row.may_be_paid_otherwise())
         .map(|row| (row.refund_id, row.amount_minor))
         .collect();
+    // Operators are told to make these by hand.
+    let given_up: Vec<Uuid> = known
+        .iter()
+        .filter(|row| row.origin == Origin::Ours && row.status == RefundStatus::NeedsOps)
+        .map(|row| row.refund_id)
+        .collect();
     let mut steps = Vec::new();
     for returned in found {
         let row = known.iter().find(|row| {
@@ -93,19 +112,33 @@ pub(crate) fn steps(
                 _ => {}
             },
             None if !returned.gone => {}
-            None if fits && returned.amount_minor <= left => {
-                left -= returned.amount_minor;
-                steps.push(Step::Take(returned.clone()));
-            }
             None => {
                 let pays = |(_, owed): &&mut (Uuid, i64)| *owed >= returned.amount_minor;
+                let awaited = |debt: &(Uuid, i64)| {
+                    given_up.contains(&debt.0) && debt.1 >= returned.amount_minor
+                };
+                if fits && returned.amount_minor <= left && !debts.iter().any(awaited) {
+                    left -= returned.amount_minor;
+                    steps.push(Step::Take(returned.clone()));
+                    continue;
+                }
+                // Those that nobody tries any more first.
+                debts.sort_by_key(|(debt, _)| !given_up.contains(debt));
+                let owed_in_all = debts.iter().fold(0, |sum, (_, owed)| sum + owed);
                 match debts.iter_mut().find(pays).filter(|_| fits) {
                     Some((debt, owed)) => {
                         *owed -= returned.amount_minor;
                         steps.push(Step::Pays {
                             debt: *debt,
+                            left: *owed,
                             by: returned.clone(),
                         });
+                    }
+                    None if fits && returned.amount_minor <= left + owed_in_all => {
+                        let less = lowered(&mut debts, returned.amount_minor - left);
+                        left = 0;
+                        let by = returned.clone();
+                        steps.push(Step::TakesOver { less, by });
                     }
                     None => steps.push(Step::TooMuch(returned.clone())),
                 }
@@ -113,6 +146,26 @@ pub(crate) fn steps(
         }
     }
     steps
+}
+
+/// Reduces `debts` by `amount` together, the first ones first.
+fn lowered(debts: &mut [(Uuid, i64)], amount: i64) -> Vec<Less> {
+    let mut rest = amount;
+    let mut less = Vec::new();
+    for (debt, owed) in debts.iter_mut().filter(|(_, owed)| *owed > 0) {
+        let by = rest.min(*owed);
+        if by == 0 {
+            break;
+        }
+        rest -= by;
+        *owed -= by;
+        less.push(Less {
+            debt: *debt,
+            by,
+            left: *owed,
+        });
+    }
+    less
 }
 
 impl From<ProviderRefund> for Returned {
@@ -246,8 +299,8 @@ fn moves(step: &Step, books: &Returns) -> Vec<Move> {
     };
     match step {
         Step::Take(returned) => vec![take(returned)],
-        Step::Pays { debt, by } => match row_of(debt) {
-            Some(row) if row.amount_minor == by.amount_minor => vec![Move::Settle {
+        Step::Pays { debt, left, by } => match row_of(debt) {
+            Some(row) if row.amount_minor == by.amount_minor && *left == 0 => vec![Move::Settle {
                 refund_id: row.refund_id,
                 provider_id: by.provider_id.clone(),
                 amount_minor: row.amount_minor,
@@ -257,10 +310,19 @@ fn moves(step: &Step, books: &Returns) -> Vec<Move> {
                 Move::Lower {
                     refund_id: *debt,
                     by: by.amount_minor,
+                    left: *left,
                 },
                 take(by),
             ],
         },
+        Step::TakesOver { less, by } => {
+            let lowers = less.iter().map(|less| Move::Lower {
+                refund_id: less.debt,
+                by: less.by,
+                left: less.left,
+            });
+            lowers.chain([take(by)]).collect()
+        }
         Step::GiveBack { row } => back_and_forth(row, false).into_iter().collect(),
         Step::TakeAgain { row } => back_and_forth(row, true).into_iter().collect(),
         Step::TooMuch(_) => Vec::new(),
@@ -272,7 +334,9 @@ fn tell(steps: &[Step], payment_id: Uuid, booking: Option<BookingId>, ended: boo
     let booking = booking.map(|id| id.to_string()).unwrap_or_default();
     for step in steps {
         let (kind, id) = match step {
-            Step::Take(returned) | Step::Pays { by: returned, .. } => {
+            Step::Take(returned)
+            | Step::Pays { by: returned, .. }
+            | Step::TakesOver { by: returned, .. } => {
                 let kind = match returned.origin {
                     Origin::Dispute => "dispute",
                     Origin::Ours | Origin::Provider if ended || booking.is_empty() => "full",
@@ -380,6 +444,7 @@ mod tests {
             let expected = if pays {
                 Step::Pays {
                     debt: debt.refund_id,
+                    left: 500 - amount,
                     by: by.clone(),
                 }
             } else {
@@ -395,6 +460,60 @@ mod tests {
         let by = found(1, 500, true);
         assert_eq!(
             steps(&[made], std::slice::from_ref(&by), "EUR", 0),
+            [Step::TooMuch(by.clone())]
+        );
+    }
+
+    #[test]
+    fn a_refund_by_hand_pays_first_what_was_given_up() {
+        let tried = row(8, Origin::Ours, RefundStatus::Failed, 300);
+        let given_up = row(9, Origin::Ours, RefundStatus::NeedsOps, 300);
+        let by = found(1, 300, true);
+        let pays = Step::Pays {
+            debt: given_up.refund_id,
+            left: 0,
+            by: by.clone(),
+        };
+        let known = [tried.clone(), given_up];
+        for left in [0, 1000] {
+            let steps = steps(&known, std::slice::from_ref(&by), "EUR", left);
+            assert_eq!(steps, std::slice::from_ref(&pays), "{left}");
+        }
+        // One that is still tried is made by the shop.
+        let steps = steps(&[tried], std::slice::from_ref(&by), "EUR", 1000);
+        assert_eq!(steps, [Step::Take(by.clone())]);
+    }
+
+    #[test]
+    fn what_a_bank_takes_back_is_not_given_back_as_well() {
+        let debt = |id, amount| row(id, Origin::Ours, RefundStatus::Requested, amount);
+        let less = |id, by, left| Less {
+            debt: Uuid::from_u128(id),
+            by,
+            left,
+        };
+        let by = found(1, 500, true);
+        let known = [debt(8, 300), debt(9, 150)];
+        for (left, expected) in [
+            (50, Some(vec![less(8, 300, 0), less(9, 150, 0)])),
+            (150, Some(vec![less(8, 300, 0), less(9, 50, 100)])),
+            (400, Some(vec![less(8, 100, 200)])),
+            (49, None),
+        ] {
+            let expected = match expected {
+                Some(less) => Step::TakesOver {
+                    less,
+                    by: by.clone(),
+                },
+                None => Step::TooMuch(by.clone()),
+            };
+            let steps = steps(&known, std::slice::from_ref(&by), "EUR", left);
+            assert_eq!(steps, [expected], "{left}");
+        }
+        // What the provider has accepted is gone.
+        let made = row(8, Origin::Ours, RefundStatus::Submitted, 450);
+        assert_eq!(
+            steps(&[made], std::slice::from_ref(&by), "EUR", 50),
             [Step::TooMuch(by.clone())]
         );
     }

@@ -92,6 +92,11 @@ impl Core {
         if !hold.is_open() || (hold.status == HoldStatus::Active && hold.expires_at <= now) {
             return Ok(Prepared::Refuse(PaymentStart::HoldEnded));
         }
+        // Money for a show that was cancelled since would only go back again.
+        let show = self.catalogue.entry_by_no(hold.show_no);
+        if show.is_some_and(|show| show.info().cancelled) {
+            return Ok(Prepared::Refuse(PaymentStart::HoldEnded));
+        }
         if let Some(payment) = payments.iter().find(|payment| payment.is_live()) {
             let mut payment = payment.clone();
             // The tickets go to the address that the customer entered last.

@@ -6,7 +6,8 @@ use axum::extract::{Request, State};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use contract::{Problem, ProblemCode};
-use http::{HeaderMap, Method};
+use http::header::REFERRER_POLICY;
+use http::{HeaderMap, HeaderValue, Method};
 use pages::shop::ProblemPage;
 use web::encoding::{Document, Effort, Encoding};
 use web::origin::{is_same_origin, origin_of};
@@ -21,6 +22,9 @@ use crate::handle::Booking;
 
 /// Paths for programs, which keep their problem documents.
 const API_PREFIX: &str = "/api/";
+
+/// Pages that whoever knows their path may see.
+const LINKS_PREFIX: &str = "/b/";
 
 /// The guard's dependencies.
 #[derive(Clone)]
@@ -102,6 +106,12 @@ pub(super) async fn middleware(
         None => {}
     }
     response.headers_mut().extend(rules.headers.clone());
+    if path.starts_with(LINKS_PREFIX) {
+        // The path is all that is needed to see the tickets: nobody else may learn it.
+        let headers = response.headers_mut();
+        headers.insert(REFERRER_POLICY, HeaderValue::from_static("no-referrer"));
+        headers.insert("x-robots-tag", HeaderValue::from_static("noindex"));
+    }
     response
 }
 
@@ -119,6 +129,9 @@ fn back(path: &str, again: bool) -> String {
         _ if again => path.to_owned(),
         ["shows", show, "holds"] => format!("/shows/{show}/seats"),
         ["holds", hold, "payments" | "release"] => format!("/holds/{hold}"),
+        ["bookings", booking, "cancel" | "codes"] => format!("/bookings/{booking}"),
+        ["b", token, "cancel" | "codes"] => format!("/b/{token}"),
+        ["b", _] => "/bookings/find".to_owned(),
         _ => "/".to_owned(),
     }
 }

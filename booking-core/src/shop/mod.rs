@@ -6,6 +6,7 @@ mod bookings;
 mod catalogue;
 mod guard;
 mod holds;
+mod own_bookings;
 mod page;
 pub(crate) mod page_headers;
 mod payments;
@@ -35,7 +36,23 @@ pub(crate) fn router(booking: Booking) -> Router {
         .route("/holds/{holdId}/release", post(holds::hold_release))
         .route("/holds/{holdId}/payments", post(payments::payment_start))
         .route("/holds/{holdId}/return", get(payments::payment_return))
+        .route("/bookings", get(own_bookings::my_bookings))
+        .route(
+            "/bookings/find",
+            get(own_bookings::find_form).post(own_bookings::find),
+        )
         .route("/bookings/{bookingId}", get(bookings::booking))
+        .route("/bookings/{bookingId}/cancel", post(bookings::cancel))
+        .route("/bookings/{bookingId}/codes", post(bookings::code))
+        .route("/b/{token}", get(bookings::guest_booking))
+        .route("/b/{token}/cancel", post(bookings::guest_cancel))
+        .route("/b/{token}/codes", post(bookings::guest_code))
+        .route("/b/{token}/tickets.pdf", get(bookings::guest_pdf))
+        .route("/b/{token}/calendar.ics", get(bookings::guest_calendar))
+        .route(
+            "/b/{token}/tickets/{ticketId}/qr.svg",
+            get(bookings::guest_qr),
+        )
         // Unknown paths get a page too, for browsers.
         .route("/{*path}", any(nothing))
         .with_state(booking.clone())

@@ -183,6 +183,7 @@ mod tests {
             ticket_limit: 4,
             hold_seconds: 300,
             currency: "INR".to_owned(),
+            refund_policy: None,
             categories: Vec::new(),
             seat_no_first: 1,
             seat_count: 20,

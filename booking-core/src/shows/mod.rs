@@ -12,6 +12,7 @@ pub(crate) use plan::{PlannedSeat, SeatPlan};
 pub(crate) use seat_states::{SeatFigures, SeatState, SeatStates};
 
 use contract::booking::{Category, SaleStatus, SeatStatus, Show, Venue};
+use contract::refund_policy::RefundPolicy;
 use contract::{CityId, RoomId, ShowId, Timestamp};
 use serde_json::{Map, Value};
 pub(crate) use show_file::LISTED_AFTER_END;
@@ -49,6 +50,7 @@ pub(crate) struct ShowInfo {
     pub(crate) hold_seconds: u32,
     pub(crate) currency: String,
     pub(crate) categories: Vec<Category>,
+    pub(crate) refund_policy: Option<RefundPolicy>,
     /// The database number of the first seat.
     pub(crate) seat_no_first: i32,
     pub(crate) seat_count: u32,
@@ -162,6 +164,7 @@ impl ShowInfo {
             hold_seconds: self.hold_seconds,
             currency: self.currency.clone(),
             categories: self.categories.clone(),
+            refund_policy: self.refund_policy.clone(),
             seat_count: u64::from(self.seat_count),
             available_count: figures.available,
             held_count: figures.unsold.saturating_sub(figures.available),

@@ -2,7 +2,7 @@
 
 use contract::Timestamp;
 use contract::booking::BookingStatus;
-use sqlx::PgConnection;
+use sqlx::{PgConnection, PgPool};
 use time::OffsetDateTime;
 use uuid::Uuid;
 
@@ -21,6 +21,8 @@ pub(crate) struct BookingRow {
     pub(crate) ends_at: Timestamp,
     pub(crate) subject: Option<String>,
     pub(crate) session: Option<String>,
+    pub(crate) email: String,
+    pub(crate) link_generation: i32,
     pub(crate) status: BookingStatus,
     pub(crate) amount_minor: i64,
     pub(crate) refunded_minor: i64,
@@ -99,8 +101,9 @@ pub(crate) async fn insert(
     let now = OffsetDateTime::from(booking.now);
     sqlx::query!(
         "insert into bookings (booking_id, code, hold_id, show_no, subject, session, limit_owner,
-            email, amount_minor, currency, created_at)
-         values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)",
+            email, amount_minor, currency, created_at, refund_policy)
+         values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11,
+            (select refund_policy from shows where show_no = $4))",
         booking.booking_id,
         booking.code,
         hold.hold_id,
@@ -116,14 +119,20 @@ pub(crate) async fn insert(
     .execute(&mut *connection)
     .await?;
     sqlx::query!(
-        "insert into tickets (ticket_id, booking_id, show_no, seat_no, issued_at)
-         select t.ticket_id, $2, $3, t.seat_no, $5
-         from unnest($1::uuid[], $4::integer[]) as t (ticket_id, seat_no)",
+        // Prices that changed since the hold was made do not sum to its amount; then what each
+        // ticket cost is decided when it is first asked for.
+        "insert into tickets (ticket_id, booking_id, show_no, seat_no, issued_at, price_minor)
+         select t.ticket_id, $2, $3, t.seat_no, $5,
+            case when sum(c.price_minor) over () = $6::bigint then c.price_minor end
+         from unnest($1::uuid[], $4::integer[]) as t (ticket_id, seat_no)
+         left join seats s on s.show_no = $3 and s.seat_no = t.seat_no
+         left join show_categories c on c.show_no = s.show_no and c.category = s.category",
         &booking.ticket_ids,
         booking.booking_id,
         hold.show_no,
         &hold.seat_nos,
-        now
+        now,
+        hold.amount_minor
     )
     .execute(&mut *connection)
     .await?;
@@ -147,7 +156,8 @@ pub(crate) async fn find(
     let row = sqlx::query!(
         r#"select b.booking_id, b.code, b.show_no, s.show_id, s.starts_at,
             coalesce(s.ends_at, greatest(s.starts_at, s.sale_closes_at)) as "ends_at!",
-            b.subject, b.session, b.status, b.amount_minor, b.currency, b.created_at,
+            b.subject, b.session, b.email, b.link_generation, b.status, b.amount_minor,
+            b.currency, b.created_at,
             coalesce((select p.refunded_minor from payments p
                 where p.hold_id = b.hold_id and p.disposition = 'BOOKED'), 0)
                 as "refunded_minor!"
@@ -175,6 +185,8 @@ pub(crate) async fn find(
         ends_at: row.ends_at.into(),
         subject: row.subject,
         session: row.session,
+        email: row.email,
+        link_generation: row.link_generation,
         status: word("bookings", &row.status)?,
         amount_minor: row.amount_minor,
         refunded_minor: row.refunded_minor,
@@ -182,4 +194,88 @@ pub(crate) async fn find(
         created_at: row.created_at.into(),
         tickets,
     }))
+}
+
+/// The booking with this code.
+pub(crate) async fn by_code(
+    connection: &mut PgConnection,
+    code: &str,
+) -> Result<Option<Uuid>, StoreError> {
+    let row = sqlx::query!("select booking_id from bookings where code = $1", code)
+        .fetch_optional(connection)
+        .await?;
+    Ok(row.map(|row| row.booking_id))
+}
+
+/// Revokes all links to a booking. Returns the number of the generation that is good now.
+pub(crate) async fn links_revoke(
+    pool: &PgPool,
+    booking_id: Uuid,
+) -> Result<Option<i32>, StoreError> {
+    let row = sqlx::query!(
+        "update bookings set link_generation = link_generation + 1 where booking_id = $1
+         returning link_generation",
+        booking_id
+    )
+    .fetch_optional(pool)
+    .await?;
+    Ok(row.map(|row| row.link_generation))
+}
+
+/// A booking in its owner's list.
+#[derive(Clone, Debug)]
+pub(crate) struct ListedBooking {
+    pub(crate) booking_id: Uuid,
+    pub(crate) code: String,
+    pub(crate) show_id: String,
+    pub(crate) status: BookingStatus,
+    pub(crate) ticket_count: u32,
+    pub(crate) amount_minor: i64,
+    pub(crate) refunded_minor: i64,
+    pub(crate) currency: String,
+    pub(crate) created_at: Timestamp,
+}
+
+/// Bookings of a session or of the places of passes, the latest first, at most `limit`.
+pub(crate) async fn of_owner(
+    connection: &mut PgConnection,
+    session: Option<&str>,
+    subjects: &[String],
+    limit: i64,
+) -> Result<Vec<ListedBooking>, StoreError> {
+    let rows = sqlx::query!(
+        r#"with own as materialized (
+            select booking_id from bookings where session = $1
+            union
+            select booking_id from bookings where subject = any($2)
+        )
+        select b.booking_id, b.code, s.show_id, b.status, b.amount_minor, b.currency,
+            b.created_at,
+            (select count(*) from tickets t
+                where t.booking_id = b.booking_id and t.status <> 'VOID') as "ticket_count!",
+            coalesce((select p.refunded_minor from payments p
+                where p.hold_id = b.hold_id and p.disposition = 'BOOKED'), 0)
+                as "refunded_minor!"
+        from own join bookings b using (booking_id) join shows s using (show_no)
+        order by b.created_at desc, b.booking_id limit $3"#,
+        session,
+        subjects,
+        limit
+    )
+    .fetch_all(connection)
+    .await?;
+    let rows = rows.into_iter().map(|row| {
+        Ok(ListedBooking {
+            booking_id: row.booking_id,
+            code: row.code,
+            show_id: row.show_id,
+            status: word("bookings", &row.status)?,
+            ticket_count: u32::try_from(row.ticket_count).unwrap_or(0),
+            amount_minor: row.amount_minor,
+            refunded_minor: row.refunded_minor,
+            currency: row.currency,
+            created_at: row.created_at.into(),
+        })
+    });
+    rows.collect()
 }

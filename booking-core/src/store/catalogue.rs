@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use contract::Timestamp;
 use contract::booking::{Category, SeatStatus};
+use contract::refund_policy::RefundPolicy;
 use sqlx::{PgConnection, PgPool};
 use time::OffsetDateTime;
 
@@ -88,6 +89,7 @@ struct ShowRow {
     ticket_limit: i32,
     hold_seconds: i32,
     currency: String,
+    refund_policy: Option<serde_json::Value>,
     seat_no_first: i32,
     seat_count: i32,
     city_id: String,
@@ -111,8 +113,8 @@ async fn infos_of(
         ShowRow,
         "select s.show_no, s.revision, s.show_id, s.title, s.description, s.genre, s.language,
             s.performers, s.venue, s.starts_at, s.ends_at, s.sale_opens_at, s.sale_closes_at,
-            s.cancelled_at, s.room, s.ticket_limit, s.hold_seconds, s.currency, s.seat_no_first,
-            s.seat_count, c.city_id, c.name as city_name, c.country, c.time_zone
+            s.cancelled_at, s.room, s.ticket_limit, s.hold_seconds, s.currency,
+            s.refund_policy, s.seat_no_first, s.seat_count, c.city_id, c.name as city_name, c.country, c.time_zone
          from shows s join cities c using (city_id)
          where ($1::timestamptz is null
                 or greatest(s.starts_at, s.ends_at, s.sale_closes_at) > $1)
@@ -184,10 +186,15 @@ impl ShowRow {
             hold_seconds: unsigned("shows", self.hold_seconds)?,
             currency: self.currency,
             categories,
+            refund_policy: self.refund_policy.map(policy).transpose()?,
             seat_no_first: self.seat_no_first,
             seat_count: unsigned("shows", self.seat_count)?,
         })
     }
+}
+
+fn policy(value: serde_json::Value) -> Result<RefundPolicy, StoreError> {
+    serde_json::from_value(value).map_err(|error| StoreError::corrupt("shows", error))
 }
 
 /// The number of free and unsold seats of each show, and the versions of their maps.

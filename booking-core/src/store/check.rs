@@ -3,7 +3,7 @@
 //! the background work when it passed.
 
 use contract::Timestamp;
-use contract::invariants::{ADMIT_ONCE, Invariant, ONE_CHARGE, ONE_SEAT, TOLD};
+use contract::invariants::{ADMIT_ONCE, BOUNDED, Invariant, ONE_CHARGE, ONE_SEAT, TOLD};
 use metric_families::breaches::breached;
 use serde::Serialize;
 use sqlx::PgPool;
@@ -71,9 +71,12 @@ const ABOUT_MAIL: [&str; 2] = ["I23", "I24"];
 const ABOUT_ENTRIES: [&str; 3] = ["I40", "I41", "I42"];
 
 /// Questions about money. The others are about mail, entries or seats.
-const ABOUT_MONEY: [&str; 9] = [
-    "I08", "I09", "I10", "I11", "I12", "I13", "I14", "I18", "I19",
+const ABOUT_MONEY: [&str; 14] = [
+    "I08", "I09", "I10", "I11", "I12", "I13", "I14", "I18", "I19", "I25", "I26", "I27", "I28",
+    "I31",
 ];
+/// Questions about every limit.
+const ABOUT_LIMITS: [&str; 1] = ["I30"];
 
 /// The promise that a question of the check is about.
 fn promise(question: &str) -> Invariant {
@@ -84,6 +87,8 @@ fn promise(question: &str) -> Invariant {
         TOLD
     } else if ABOUT_ENTRIES.contains(&number) {
         ADMIT_ONCE
+    } else if ABOUT_LIMITS.contains(&number) {
+        BOUNDED
     } else {
         ONE_SEAT
     }
@@ -107,6 +112,10 @@ mod tests {
         for number in ABOUT_ENTRIES {
             assert!(questions.contains(&format!("'{number} ")), "{number}");
             assert_eq!(promise(&format!("{number} text")), ADMIT_ONCE);
+        }
+        for number in ABOUT_LIMITS {
+            assert!(questions.contains(&format!("'{number} ")), "{number}");
+            assert_eq!(promise(&format!("{number} text")), BOUNDED);
         }
         assert_eq!(promise("I02 no seat has two live tickets"), ONE_SEAT);
     }

@@ -49,12 +49,25 @@ union all select 'I09 taken money is booked, given back, or on its way back',
                 and greatest(r.next_attempt_at, $2::timestamptz)
                     > $1::timestamptz - interval '1 minute'), 0) <> captured_minor)
     -- Refunds of cancelled bookings that failed at the provider later and are not retried: a person
-    -- has to refund the rest. Money of a won dispute stays with the seller and is not due.
+    -- has to refund the rest. Money of a won dispute stays with the seller and is not due, and
+    -- neither is what the seller keeps.
     + (select count(*) from payments p join bookings b using (hold_id)
         where p.disposition = 'BOOKED' and b.status = 'CANCELLED'
             and p.refunded_minor + coalesce((select sum(r.amount_minor) from refunds r
-                where r.payment_id = p.payment_id and r.origin = 'DISPUTE'
-                    and r.status = 'NEEDS_OPS'), 0) < p.captured_minor)
+                where r.payment_id = p.payment_id
+                    and (r.origin = 'DISPUTE' and r.status = 'NEEDS_OPS'
+                        or r.origin = 'OURS' and r.status in ('REQUESTED', 'SUBMITTED', 'FAILED')
+                            and greatest(r.next_attempt_at, $2::timestamptz)
+                                > $1::timestamptz - interval '1 minute')), 0)
+                + coalesce((select sum(c.kept_minor) from cancellations c
+                    where c.booking_id = b.booking_id), 0) < p.captured_minor)
+    -- Refunds of single tickets that nobody tries any more.
+    + (select count(*) from refunds r join payments p using (payment_id)
+            join bookings b using (hold_id)
+        where r.origin = 'OURS' and p.disposition = 'BOOKED' and b.status <> 'CANCELLED'
+            and (r.status = 'NEEDS_OPS' or r.status <> 'SUCCEEDED'
+                and greatest(r.next_attempt_at, $2::timestamptz)
+                    <= $1::timestamptz - interval '1 minute'))
     + (select count(*) from refunds r join payments p using (payment_id)
             join bookings b using (hold_id)
         where r.status = 'NEEDS_OPS' and r.origin = 'PROVIDER'
@@ -135,6 +148,69 @@ union all select 'I23 each booking of the last 30 days has one notice of its con
             where n.kind = 'BOOKING_CONFIRMED' and n.about = b.booking_id) <> 1)
 union all select 'I24 a notice that was sent has a time, and no other has one',
     (select count(*) from notices where (status = 'SENT') <> (sent_at is not null))
+union all select 'I25 a cancelled ticket is void, cancelled once, and its refund is what was promised',
+    -- A refund may be less than was promised when a bank took the money back before.
+    (select count(*) from (
+        select c.refund_id from cancellations c cross join unnest(c.ticket_ids) as u (ticket_id)
+        left join tickets t on t.ticket_id = u.ticket_id and t.booking_id = c.booking_id
+        where t.status is distinct from 'VOID'
+        union all
+        select min(c.refund_id::text)::uuid from cancellations c
+        cross join unnest(c.ticket_ids) as u (ticket_id)
+        group by u.ticket_id having count(*) > 1
+        union all
+        select c.refund_id from cancellations c left join refunds r using (refund_id)
+        where r.refund_id is null or r.origin <> 'OURS' or r.amount_minor > c.refund_minor
+            or r.currency <> c.currency
+        union all
+        select r.refund_id from refunds r left join cancellations c using (refund_id)
+        where r.reason = 'cancelled' and c.refund_id is null
+        union all
+        select b.booking_id from cancellations c join bookings b using (booking_id)
+        group by b.booking_id, b.amount_minor
+        having sum(c.refund_minor + c.kept_minor) > b.amount_minor) v)
+union all select 'I26 the account of bookings has what was paid for them less what went back or was kept',
+    (select count(*) from (
+        select coalesce((select sum(amount_minor) from ledger where account = 'bookings'), 0)
+            + coalesce((select sum(captured_minor) from payments
+                where disposition = 'BOOKED'), 0)
+            - coalesce((select sum(r.amount_minor) from refunds r join payments p using (payment_id)
+                where p.disposition = 'BOOKED'
+                    and (r.origin = 'OURS' or r.status = 'SUCCEEDED')), 0)
+            - coalesce((select sum(kept_minor) from cancellations), 0) as gap) v
+     where gap <> 0)
+union all select 'I27 the account of refunds has what is promised and has not gone back',
+    (select count(*) from (
+        select coalesce((select sum(amount_minor) from ledger where account = 'refunds'), 0)
+            + coalesce((select sum(captured_minor - refunded_minor) from payments
+                where status = 'SUCCEEDED' and disposition is distinct from 'BOOKED'), 0)
+            + coalesce((select sum(r.amount_minor) from refunds r join payments p using (payment_id)
+                where p.disposition = 'BOOKED' and r.origin = 'OURS'
+                    and r.status <> 'SUCCEEDED'), 0) as gap) v
+     where gap <> 0)
+union all select 'I28 the account of kept money has what was kept of cancelled tickets',
+    (select count(*) from (
+        select coalesce((select sum(amount_minor) from ledger where account = 'kept'), 0)
+            + coalesce((select sum(kept_minor) from cancellations), 0) as gap) v
+     where gap <> 0)
+union all select 'I29 the seat of a void ticket is free or sold again',
+    (select count(*) from tickets t join show_seats s using (show_no, seat_no)
+     where t.status = 'VOID' and s.booking_id = t.booking_id and not exists (
+        select 1 from tickets l where l.booking_id = t.booking_id and l.show_no = t.show_no
+            and l.seat_no = t.seat_no and l.status <> 'VOID'))
+union all select 'I30 no code is tried more than five times, and a booking gets five mails an hour',
+    (select count(*) from (
+        select 1 from guest_mails where tries > 5
+        union all
+        select 1 from guest_mails m where m.kind <> 'RESENT' and (
+            select count(*) from guest_mails o where o.booking_id = m.booking_id
+                and o.kind <> 'RESENT' and o.created_at <= m.created_at
+                and o.created_at > m.created_at - interval '1 hour') > 5) v)
+union all select 'I31 no booking of a cancelled show keeps its tickets for ten minutes',
+    (select count(*) from bookings b join show_cancellations c using (show_no)
+     where b.status <> 'CANCELLED'
+        and greatest(b.created_at, c.created_at, $2::timestamptz)
+            < $1::timestamptz - interval '10 minutes')
 union all select 'I40 a ticket that was checked in has an accepted entry',
     (select count(*) from tickets t where t.status = 'CHECKED_IN' and not exists (
         select 1 from checkins c where c.ticket_id = t.ticket_id and c.result = 'ACCEPTED'

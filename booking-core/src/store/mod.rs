@@ -1,13 +1,17 @@
 //! All SQL. Every function is one statement, or runs in its caller's transaction.
 //!
 //! All transactions take locks in this order: idempotency keys by name, hold, payment, seats by
-//! number, ticket counts by owner, booking, tickets, refunds, outbox. The batched hold statement skips
+//! number, ticket counts by owner, booking, tickets, refunds, mails of
+//! guests, outbox. The batched hold statement skips
 //! locked seats instead of waiting. The payment provider is never called while a lock is held.
 
+pub(crate) mod booking_records;
 pub(crate) mod bookings;
+pub(crate) mod cancellations;
 pub(crate) mod catalogue;
 pub(crate) mod check;
 pub(crate) mod checkins;
+pub(crate) mod guest_mails;
 pub(crate) mod hold_batch;
 pub(crate) mod holds;
 pub(crate) mod idempotency;
@@ -23,6 +27,7 @@ pub(crate) mod refunds;
 pub(crate) mod returned;
 pub(crate) mod scanners;
 pub(crate) mod seats;
+pub(crate) mod show_cancellations;
 
 use crate::database::StoreError;
 

@@ -8,7 +8,10 @@ with taken as materialized (
     select split_part(t.dedupe, ':', 2)::uuid as about, t.created_at, k.kind, k.urgency, k.slug
     from taken t
     join (values
+        ('code.asked', 'ONE_TIME_CODE', -1, 'one-time-code'),
+        ('link.asked', 'BOOKING_LINK', -1, 'booking-link'),
         ('booking.confirmed', 'BOOKING_CONFIRMED', 0, 'booking-confirmed'),
+        ('tickets.cancelled', 'TICKETS_CANCELLED', 1, 'tickets-cancelled'),
         ('refund.made', 'REFUND_MADE', 1, 'refund-made'),
         ('hold.expired', 'HOLD_EXPIRED', 2, 'hold-expired')
     ) k (topic, kind, urgency, slug) using (topic)

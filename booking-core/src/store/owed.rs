@@ -25,8 +25,9 @@ pub struct FailedRefund {
 /// Failed refunds whose money has not been given back since, at most `limit`.
 ///
 /// Invariant I09 in `check.sql` counts the same. If the tickets are void, all of the money is due,
-/// less what a bank returned to the seller when a dispute was won. If they are valid, a partial
-/// refund made at the provider failed, which is due until another one succeeds.
+/// less what a bank returned to the seller when a dispute was won and what the seller keeps. If they
+/// are valid, the refund of single tickets was refused for good, or a partial refund made at the
+/// provider failed, which is due until another one succeeds.
 pub(crate) async fn failed_refunds(
     pool: &PgPool,
     limit: i64,
@@ -38,14 +39,16 @@ pub(crate) async fn failed_refunds(
          left join bookings b on b.hold_id = p.hold_id and p.disposition = 'BOOKED'
          cross join lateral (
             select case when b.status <> 'CANCELLED'
-                then coalesce(sum(r.amount_minor) filter (where r.origin = 'PROVIDER'
-                    and r.status = 'NEEDS_OPS' and not exists (
+                then coalesce(sum(r.amount_minor) filter (where r.status = 'NEEDS_OPS'
+                    and (r.origin = 'OURS' or r.origin = 'PROVIDER' and not exists (
                         select 1 from refunds l where l.payment_id = p.payment_id
-                            and l.status = 'SUCCEEDED' and l.created_at >= r.updated_at)), 0)
+                            and l.status = 'SUCCEEDED' and l.created_at >= r.updated_at))), 0)
                 else p.captured_minor - p.refunded_minor - coalesce(
                     sum(r.amount_minor) filter (where
                         (r.origin = 'OURS' and r.status in ('REQUESTED', 'SUBMITTED', 'FAILED'))
                         or (r.origin = 'DISPUTE' and r.status = 'NEEDS_OPS')), 0)
+                    - coalesce((select sum(c.kept_minor) from cancellations c
+                        where c.booking_id = b.booking_id), 0)
                 end::bigint as due
             from refunds r where r.payment_id = p.payment_id) d
          where p.payment_id in (select payment_id from refunds where status = 'NEEDS_OPS')

@@ -361,3 +361,31 @@ pub(crate) async fn ledger(
     .await?;
     Ok(())
 }
+
+/// Inserts a movement of money between accounts whose legs sum to zero. Legs of zero are left out,
+/// and one account has one leg.
+pub(crate) async fn ledger_legs(
+    connection: &mut PgConnection,
+    transaction_id: Uuid,
+    legs: &[(&str, i64)],
+    currency: &str,
+    now: Timestamp,
+) -> Result<(), StoreError> {
+    let moving = || legs.iter().filter(|(_, amount)| *amount != 0);
+    let accounts: Vec<String> = moving().map(|(account, _)| (*account).to_owned()).collect();
+    let amounts: Vec<i64> = moving().map(|(_, amount)| *amount).collect();
+    sqlx::query!(
+        "insert into ledger (transaction_id, account, amount_minor, currency, at)
+         select $1, l.account, l.amount_minor, $4, $5
+         from unnest($2::text[], $3::bigint[]) as l (account, amount_minor)
+         on conflict (transaction_id, account) do nothing",
+        transaction_id,
+        &accounts,
+        &amounts,
+        currency,
+        OffsetDateTime::from(now)
+    )
+    .execute(connection)
+    .await?;
+    Ok(())
+}

@@ -10,7 +10,7 @@ use super::holds::HoldRow;
 use super::seats::{self, SeatReport};
 use super::{text_of, word};
 use crate::database::StoreError;
-use crate::money::{Disposition, RefundStatus, movement_id};
+use crate::money::{Disposition, RefundStatus, derived_id, movement_id};
 
 /// Where a refund was made.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -69,8 +69,9 @@ pub(crate) enum Move {
         amount_minor: i64,
         turn: i32,
     },
-    /// A refund of the shop's is reduced by this amount.
-    Lower { refund_id: Uuid, by: i64 },
+    /// A refund of the shop's is reduced by this amount, and then so much is left of it. Of nothing
+    /// left, nothing is to be given back any more.
+    Lower { refund_id: Uuid, by: i64, left: i64 },
     /// The money of a row returns (`gives` is false) or is gone again.
     Turn {
         refund_id: Uuid,
@@ -221,8 +222,8 @@ pub(crate) async fn write(
     )
     .execute(&mut *connection)
     .await?;
-    // Money of a booking moves on the account of bookings; money that was to be given back anyway
-    // moves on the account of refunds.
+    // Money of a booking moves on the account of bookings; money that was to be given back anyway,
+    // and every refund of the shop's, moves on the account of refunds.
     let account = match books.disposition {
         Some(Disposition::Booked) => "bookings",
         Some(Disposition::AutoRefund) | None => "refunds",
@@ -235,10 +236,25 @@ pub(crate) async fn write(
                 if row.origin == Origin::Provider {
                     super::refunds::announce(connection, row.refund_id, now).await?;
                 }
-                Some((movement_id(row.refund_id, 0, true), -row.amount_minor))
+                Some((
+                    movement_id(row.refund_id, 0, true),
+                    -row.amount_minor,
+                    account,
+                ))
             }
-            Move::Lower { refund_id, by } => {
+            Move::Lower {
+                refund_id,
+                by,
+                left,
+            } => {
                 lower(connection, *refund_id, *by, now).await?;
+                // What is no longer owed to the customer is the booking's again.
+                let legs = [("refunds", *by), (account, -by)];
+                let name = derived_id(&["lowered", &refund_id.to_string(), &left.to_string()]);
+                if account != "refunds" {
+                    let currency = &books.currency;
+                    super::payments::ledger_legs(connection, name, &legs, currency, now).await?;
+                }
                 None
             }
             Move::Settle {
@@ -251,7 +267,11 @@ pub(crate) async fn write(
                 let next = turn + 1;
                 set(connection, *refund_id, true, Some(provider_id), next, now).await?;
                 super::refunds::announce(connection, *refund_id, now).await?;
-                Some((movement_id(*refund_id, next, true), -amount_minor))
+                Some((
+                    movement_id(*refund_id, next, true),
+                    -amount_minor,
+                    "refunds",
+                ))
             }
             Move::Turn {
                 refund_id,
@@ -262,10 +282,10 @@ pub(crate) async fn write(
                 let next = if *gives { *turn } else { turn + 1 };
                 set(connection, *refund_id, *gives, None, next, now).await?;
                 let amount = if *gives { -amount_minor } else { *amount_minor };
-                Some((movement_id(*refund_id, *turn, *gives), amount))
+                Some((movement_id(*refund_id, *turn, *gives), amount, account))
             }
         };
-        if let Some((movement, amount)) = entry {
+        if let Some((movement, amount, account)) = entry {
             let currency = &books.currency;
             super::payments::ledger(connection, movement, amount, currency, account, now).await?;
         }
@@ -305,7 +325,8 @@ async fn lower(
     now: Timestamp,
 ) -> Result<(), StoreError> {
     sqlx::query!(
-        "update refunds set amount_minor = amount_minor - $2, updated_at = $3
+        "update refunds set amount_minor = amount_minor - $2, updated_at = $3,
+            status = case when amount_minor = $2 then 'SUCCEEDED' else status end
          where refund_id = $1",
         refund_id,
         by,

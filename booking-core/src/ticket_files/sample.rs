@@ -62,6 +62,7 @@ pub(super) fn booked_show(title: &str) -> BookedShow {
             hold_seconds: 600,
             currency: "INR".to_owned(),
             categories: Vec::new(),
+            refund_policy: None,
             seat_count: 2,
             available_count: 0,
             held_count: 0,

@@ -7,6 +7,7 @@ use contract::{Clock, Timestamp};
 use serde_json::json;
 use sqlx::{Connection, Executor};
 
+use crate::cancel::{bought, with_policy};
 use crate::fan::Fan;
 use crate::test_shop::TestShop;
 
@@ -42,7 +43,7 @@ async fn every_breach_is_noticed() {
     let shop = shop().await;
     shop.assert_clean().await;
     for (breach, names) in [
-        ("update tickets set status = 'VOID'", "I01 I15 I20"),
+        ("update tickets set status = 'VOID'", "I01 I15 I20 I29"),
         (
             "update show_seats set booking_id = gen_random_uuid() where status = 'BOOKED'",
             "I03",
@@ -66,7 +67,7 @@ async fn every_breach_is_noticed() {
         ("update bookings set amount_minor = amount_minor + 1", "I08"),
         (
             "update payments set disposition = 'AUTO_REFUND' where disposition = 'BOOKED'",
-            "I08 I09",
+            "I08 I09 I26 I27",
         ),
         (
             "update payments set provider_open = true,
@@ -120,6 +121,88 @@ async fn every_breach_is_noticed() {
     }
 }
 
+/// A shop with a booking of which one ticket was cancelled for money and one is left, and with a
+/// one-time code that was asked for.
+async fn shop_after_the_sale() -> TestShop {
+    let policy = json!({"freeUntilHours": 0, "keptFeeMinor": 5_000});
+    let shop = TestShop::with(with_policy(policy)).await;
+    let (fan, booking, _) = bought(&shop, &["A1", "A2"]).await;
+    let ticket = fan.get(&booking).await.json["tickets"][0]["ticketId"].clone();
+    let body = json!({ "ticketIds": [ticket] });
+    let cancelled = fan.post(&format!("{booking}/cancel"), &body).await;
+    assert_eq!(cancelled.status, 202, "{}", cancelled.text);
+    let asked = fan.post(&format!("{booking}/codes"), &json!({})).await;
+    assert_eq!(asked.status, 202, "{}", asked.text);
+    shop.settle().await;
+    shop.clock.advance(Duration::from_mins(20));
+    shop
+}
+
+#[tokio::test]
+async fn every_breach_after_the_sale_is_noticed() {
+    let shop = shop_after_the_sale().await;
+    shop.assert_clean().await;
+    for (breach, names) in [
+        (
+            "update tickets set status = 'ISSUED' where status = 'VOID'",
+            "I01 I03 I20 I25",
+        ),
+        (
+            "update cancellations set refund_minor = refund_minor - 1",
+            "I25",
+        ),
+        ("delete from cancellations", "I25 I26 I28"),
+        (
+            "update cancellations set kept_minor = kept_minor + 1",
+            "I26 I28",
+        ),
+        (
+            "insert into refunds select gen_random_uuid(), payment_id, 0, currency, reason, null,
+                'SUCCEEDED', 0, now(), now(), now(), 0, origin from refunds",
+            "I25",
+        ),
+        (
+            "update ledger set amount_minor = amount_minor + 1 where account = 'bookings'",
+            "I13 I26",
+        ),
+        (
+            "update ledger set amount_minor = amount_minor + 1 where account = 'refunds'",
+            "I13 I27",
+        ),
+        (
+            "update ledger set amount_minor = amount_minor + 1 where account = 'kept'",
+            "I13 I28",
+        ),
+        (
+            "update refunds set status = 'NEEDS_OPS';
+             update payments set refunded_minor = 0",
+            "I09 I14 I27",
+        ),
+        (
+            "update show_seats s set status = 'BOOKED', booking_id = t.booking_id
+             from tickets t where t.status = 'VOID' and t.seat_no = s.seat_no",
+            "I01 I29",
+        ),
+        (
+            "alter table guest_mails drop constraint guest_mails_tries;
+             update guest_mails set tries = 6",
+            "I30",
+        ),
+        (
+            "insert into guest_mails select gen_random_uuid(), booking_id, kind, address_digest,
+                created_at, expires_at, 0, null from guest_mails, generate_series(1, 5)",
+            "I30",
+        ),
+        (
+            "insert into show_cancellations select show_no, null, created_at from bookings",
+            "I31",
+        ),
+    ] {
+        assert_eq!(violated(&shop, breach).await, names, "{breach}");
+    }
+    shop.assert_clean().await;
+}
+
 /// Breaks something, asks, and mends it again.
 async fn violated(shop: &TestShop, breach: &'static str) -> String {
     let mut database = shop.database.connect().await;
@@ -138,6 +221,8 @@ async fn violated(shop: &TestShop, breach: &'static str) -> String {
         create table saved.outbox as table outbox;
         create table saved.notices as table notices;
         create table saved.checkins as table checkins;
+        create table saved.cancellations as table cancellations;
+        create table saved.guest_mails as table guest_mails;
         create table saved.idempotency_keys as table idempotency_keys;";
     database.execute(copies).await.unwrap();
     database.execute(breach).await.unwrap();
@@ -147,6 +232,7 @@ async fn violated(shop: &TestShop, breach: &'static str) -> String {
         delete from payments; delete from refunds; delete from ledger;
         delete from owner_ticket_counts; delete from payment_events; delete from outbox;
         delete from idempotency_keys; delete from notices; delete from checkins;
+        delete from cancellations; delete from guest_mails; delete from show_cancellations;
         insert into tickets table saved.tickets;
         insert into show_seats table saved.show_seats;
         insert into holds table saved.holds;
@@ -160,6 +246,8 @@ async fn violated(shop: &TestShop, breach: &'static str) -> String {
         insert into idempotency_keys table saved.idempotency_keys;
         insert into notices table saved.notices;
         insert into checkins overriding system value table saved.checkins;
+        insert into cancellations table saved.cancellations;
+        insert into guest_mails table saved.guest_mails;
         drop schema saved cascade;";
     database.execute(mend).await.unwrap();
     database.close().await.unwrap();

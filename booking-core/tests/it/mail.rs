@@ -108,7 +108,6 @@ async fn a_confirmation_arrives_as_text_and_html() {
         subject,
         "Your tickets: The Eras Tour, Thu 24 Dec 2026, 19:30"
     );
-    let booking = booked["bookingId"].as_str().unwrap();
     let (text, html) = (message.body_text(0).unwrap(), message.body_html(0).unwrap());
     for part in [
         booked["code"].as_str().unwrap(),
@@ -117,7 +116,7 @@ async fn a_confirmation_arrives_as_text_and_html() {
         "row A, seat 1",
         "row A, seat 2",
         "₹5,000",
-        &format!("http://tickets.test/bookings/{booking}"),
+        "http://tickets.test/b/",
     ] {
         assert!(text.contains(part), "{part} is missing from {text}");
         assert!(html.contains(part), "{part} is missing from {html}");

@@ -8,6 +8,7 @@
 mod at_hand;
 mod background;
 mod behind_a_gate;
+mod cancel;
 mod catalogue;
 mod check;
 mod checkin;
@@ -20,6 +21,7 @@ mod description;
 mod expiry;
 mod fake_provider;
 mod fan;
+mod guests;
 mod holds;
 mod idempotency;
 mod imports;

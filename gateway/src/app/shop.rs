@@ -141,6 +141,7 @@ fn booking_rates(rates: &ShopRates) -> Rates {
         pay: pair(rates.pay),
         confirm: pair(rates.confirm),
         scan: Rates::default().scan,
+        mails: pair(rates.mails),
     }
 }
 

@@ -30,6 +30,8 @@ pub struct ShopRates {
     pub pay: ShopRatePair,
     /// Confirming purchases.
     pub confirm: ShopRatePair,
+    /// Asking for one-time codes and links to bookings.
+    pub mails: ShopRatePair,
 }
 
 impl Default for ShopRates {
@@ -103,6 +105,9 @@ pub(super) fn shop_rates(settings: &Settings, note: &mut impl FnMut(String)) -> 
         confirm: pair!(
             rate_confirm_customer = "ROPELINE_RATE_CONFIRM_CUSTOMER", (5, 50);
             rate_confirm_address = "ROPELINE_RATE_CONFIRM_ADDRESS", (50, 500)),
+        mails: pair!(
+            rate_mails_customer = "ROPELINE_RATE_MAILS_CUSTOMER", (1, 10);
+            rate_mails_address = "ROPELINE_RATE_MAILS_ADDRESS", (1, 60)),
     }
 }
 
@@ -149,6 +154,7 @@ mod tests {
             ("HOLD", rates.hold),
             ("PAY", rates.pay),
             ("CONFIRM", rates.confirm),
+            ("MAILS", rates.mails),
         ];
         let in_force: Vec<_> = pairs
             .iter()

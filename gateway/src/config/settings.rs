@@ -125,6 +125,10 @@ settings! {
     rate_confirm_customer = "ROPELINE_RATE_CONFIRM_CUSTOMER", Plain, "5/50", value_name = "RATE/BURST";
     /// How often one IPv4 address or IPv6 /64 may confirm a purchase: calls a second, and at once after a pause [default: 50/500]
     rate_confirm_address = "ROPELINE_RATE_CONFIRM_ADDRESS", Plain, "50/500", value_name = "RATE/BURST";
+    /// How often one customer may ask for a one-time code or a link to a booking: calls a second, and at once after a pause [default: 1/10]
+    rate_mails_customer = "ROPELINE_RATE_MAILS_CUSTOMER", Plain, "1/10", value_name = "RATE/BURST";
+    /// How often one IPv4 address or IPv6 /64 may ask for a one-time code or a link to a booking: calls a second, and at once after a pause [default: 1/60]
+    rate_mails_address = "ROPELINE_RATE_MAILS_ADDRESS", Plain, "1/60", value_name = "RATE/BURST";
     /// Payment provider: simulator; stripe and razorpay are not available yet [default: simulator]
     payment_provider = "ROPELINE_PAYMENT_PROVIDER", Plain, "simulator", value_name = "NAME";
     /// The provider's endpoint [default: a private simulator]

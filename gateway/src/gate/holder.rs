@@ -1,7 +1,7 @@
 //! What a fan may still do with held seats after their session has ended.
 //!
 //! A hold that was made in a session may be read, paid, confirmed and released after the session
-//! ended, and the resulting booking may be read. Holding new seats needs a session. The gate knows
+//! ended, and the resulting booking may be read and cancelled. Holding new seats needs a session. The gate knows
 //! the shapes of these requests and which of them present a credential that an owner could have;
 //! the booking core checks the owner and refuses everyone else.
 
@@ -23,18 +23,46 @@ pub(super) fn is_about_held(method: &Method, path: &str) -> bool {
     matches!(
         (is_api, method.as_str(), parts.as_slice()),
         (_, "GET" | "HEAD", ["holds" | "bookings", _])
-            | (_, "POST", ["holds", _, "payments"])
+            | (
+                _,
+                "POST",
+                ["holds", _, "payments"] | ["bookings", _, "cancel" | "codes"]
+            )
             | (true, "DELETE", ["holds", _])
             | (true, "POST", ["holds", _, "confirm"])
             | (
                 true,
                 "GET" | "HEAD",
                 ["bookings", _, "tickets", _, "qr.svg"]
-                    | ["bookings", _, "tickets.pdf" | "calendar.ics"]
+                    | [
+                        "bookings",
+                        _,
+                        "tickets.pdf" | "calendar.ics" | "refund-offer"
+                    ]
+                    | ["me", "bookings"]
             )
             | (false, "POST", ["holds", _, "release"])
-            | (false, "GET" | "HEAD", ["holds", _, "return"])
+            | (false, "GET" | "HEAD", ["holds", _, "return"] | ["bookings"])
     )
+}
+
+/// Whether a request comes by the link to a booking, which the booking core checks the signature
+/// of. It needs no other credential.
+pub(super) fn is_by_link(method: &Method, path: &str) -> bool {
+    let Some(rest) = path.strip_prefix("/b/") else {
+        return false;
+    };
+    let parts: Vec<&str> = rest.split('/').collect();
+    let reads = matches!(
+        parts.as_slice(),
+        [_] | [_, "tickets.pdf" | "calendar.ics"] | [_, "tickets", _, "qr.svg"]
+    );
+    let changes = matches!(parts.as_slice(), [_, "cancel" | "codes"]);
+    match *method {
+        Method::GET | Method::HEAD => reads,
+        Method::POST => changes,
+        _ => false,
+    }
 }
 
 #[cfg(test)]
@@ -42,7 +70,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_holder_reads_pays_confirms_and_releases_and_does_nothing_else() {
+    fn a_holder_reads_pays_confirms_releases_and_cancels_and_does_nothing_else() {
         for (method, path, expected) in [
             (Method::GET, "/holds/h", true),
             (Method::HEAD, "/holds/h", true),
@@ -58,6 +86,16 @@ mod tests {
             (Method::GET, "/api/v1/bookings/b/tickets/t/qr.svg", true),
             (Method::GET, "/api/v1/bookings/b/tickets.pdf", true),
             (Method::HEAD, "/api/v1/bookings/b/calendar.ics", true),
+            (Method::POST, "/api/v1/bookings/b/cancel", true),
+            (Method::POST, "/api/v1/bookings/b/codes", true),
+            (Method::GET, "/api/v1/bookings/b/refund-offer", true),
+            (Method::GET, "/api/v1/me/bookings", true),
+            (Method::GET, "/bookings", true),
+            (Method::POST, "/bookings/b/cancel", true),
+            (Method::POST, "/bookings/b/codes", true),
+            (Method::GET, "/api/v1/bookings", false),
+            (Method::GET, "/bookings/b/cancel", false),
+            (Method::GET, "/b/token", false),
             (Method::GET, "/bookings/b/tickets.pdf", false),
             (Method::POST, "/api/v1/bookings/b/tickets.pdf", false),
             (Method::POST, "/api/v1/shows/s/holds", false),
@@ -73,6 +111,25 @@ mod tests {
             (Method::GET, "/", false),
         ] {
             assert_eq!(is_about_held(&method, path), expected, "{method} {path}");
+        }
+    }
+
+    #[test]
+    fn a_link_opens_its_booking_and_nothing_else() {
+        for (method, path, expected) in [
+            (Method::GET, "/b/token", true),
+            (Method::HEAD, "/b/token/tickets.pdf", true),
+            (Method::GET, "/b/token/calendar.ics", true),
+            (Method::GET, "/b/token/tickets/t/qr.svg", true),
+            (Method::POST, "/b/token/cancel", true),
+            (Method::POST, "/b/token/codes", true),
+            (Method::POST, "/b/token", false),
+            (Method::GET, "/b", false),
+            (Method::GET, "/b/token/seats", false),
+            (Method::GET, "/eras/b/token", false),
+            (Method::GET, "/bookings/b", false),
+        ] {
+            assert_eq!(is_by_link(&method, path), expected, "{method} {path}");
         }
     }
 }

@@ -235,3 +235,47 @@ async fn scanners_are_recorded_without_their_tokens() {
         .await;
     assert_eq!(refused.status, 403);
 }
+
+#[tokio::test]
+async fn a_cancelled_show_and_a_refund_are_on_record() {
+    let database = TestDatabase::create().await;
+    let booking = booking(&database).await;
+    let desk = Desk::with_booking(database, &booking);
+    assert_eq!(desk.ask(Method::POST, SHOWS, show()).await.status, 201);
+    let path = format!("{SHOWS}/sale/cancel");
+    let order = json!({ "reason": "Flood" });
+    for _ in 0..2 {
+        let cancelled = desk.ask(Method::POST, &path, order.clone()).await;
+        assert_eq!(cancelled.status, 202, "{}", cancelled.json);
+        assert_eq!(cancelled.json["done"], true);
+    }
+    let records = records_of(&desk, "sale").await;
+    let cancels = records.iter().filter(|it| it["action"] == "show.cancel");
+    let befores: Vec<&Value> = cancels.clone().map(|it| &it["before"]).collect();
+    assert_eq!(
+        befores,
+        [&json!({"cancelled": false}), &json!({"cancelled": true})]
+    );
+    for record in cancels {
+        assert_eq!(record["after"]["bookingsLeft"], 0, "{record}");
+        assert_eq!(record["after"]["reason"], "Flood");
+    }
+    let shown = desk
+        .ask(Method::GET, &format!("{SHOWS}/sale"), Value::Null)
+        .await;
+    assert_eq!(shown.json["saleStatus"], "CANCELLED");
+    let unknown = "bkg_0190163d8694739baea51966c26f8ad9";
+    for (path, action) in [
+        ("refund", "booking.refund"),
+        ("resend", "booking.resend"),
+        ("links/revoke", "links.revoke"),
+    ] {
+        let path = format!("/admin/v1/bookings/{unknown}/{path}");
+        let refused = desk.ask(Method::POST, &path, json!({})).await;
+        assert_eq!(refused.status, 404, "{path} {}", refused.json);
+        let records = records_of(&desk, unknown).await;
+        let last = records.last().unwrap();
+        assert_eq!(last["action"], action);
+        assert_eq!(last["after"]["problem"], "not-found", "{last}");
+    }
+}

@@ -1,8 +1,9 @@
 //! A fan whose session ended goes on with the seats that they hold, over the gate and the booking
 //! core together.
 
-use std::sync::Arc;
+use std::io;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use axum::Router;
@@ -21,6 +22,8 @@ use http::{Method, StatusCode};
 use serde_json::{Value, json};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
+use tower::ServiceExt;
+use tracing_subscriber::fmt::format::FmtSpan;
 use web::ApiJson;
 
 use crate::serving::Server;
@@ -41,6 +44,37 @@ impl RoomDirectory for AnyRoom {
 
     fn phase(&self, _room: &RoomId) -> Option<Phase> {
         None
+    }
+}
+
+/// Everything that this thread logs, of every level.
+#[derive(Clone, Default)]
+struct Log(Arc<Mutex<Vec<u8>>>);
+
+impl Log {
+    fn record(&self) -> tracing::subscriber::DefaultGuard {
+        let log = self.clone();
+        let subscriber = tracing_subscriber::fmt()
+            .with_max_level(tracing::Level::TRACE)
+            .with_span_events(FmtSpan::FULL)
+            .with_writer(move || log.clone())
+            .finish();
+        tracing::subscriber::set_default(subscriber)
+    }
+
+    fn text(&self) -> String {
+        String::from_utf8_lossy(&self.0.lock().unwrap()).into_owned()
+    }
+}
+
+impl io::Write for Log {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.lock().unwrap().extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
     }
 }
 
@@ -80,7 +114,7 @@ pub(crate) async fn empty_shop(
             secret: "sk_test".to_owned(),
             webhook_secret: "whsec_test".to_owned(),
         },
-        // Nobody buys anything, and no background work runs.
+        // No background work runs; a test that mails looks for its own message.
         mail: MailConfig::to_files(std::env::temp_dir()),
         seats_in_memory_max: 1000,
         ticket_keys: TicketKeys::new(1, [7; 32]),
@@ -138,6 +172,8 @@ async fn post_json(app: &TestApp, path: &str, who: (&str, &str), body: &Value) -
 async fn seats_that_are_held_can_be_bought_after_the_pass_ended() {
     let (recorder, metrics) = Metrics::detached(&[]).unwrap();
     let _recording = metrics::set_default_local_recorder(&recorder);
+    let log = Log::default();
+    let _logging = log.record();
     let world = World::create().await;
     let paid = Arc::<AtomicBool>::default();
     let provider = provider(paid.clone()).await;
@@ -211,6 +247,7 @@ async fn seats_that_are_held_can_be_bought_after_the_pass_ended() {
     let confirmed = post_json(&app, &format!("{hold}/confirm"), pass, &intent).await;
     assert_eq!(confirmed.status, StatusCode::OK, "{}", confirmed.text());
     let bought = confirmed.json()["bookingId"].as_str().unwrap().to_owned();
+    let link = mailed_link(&booking, confirmed.json()["code"].as_str().unwrap()).await;
     // What the purchase leads to.
     let bought = format!("/bookings/{bought}");
     let shown = app.get(&bought, &[session, HTML]).await;
@@ -218,13 +255,74 @@ async fn seats_that_are_held_can_be_bought_after_the_pass_ended() {
     let refused = app.get(&bought, &[("cookie", STRANGER), HTML]).await;
     assert_eq!(refused.status, StatusCode::FOUND);
 
+    link_opens(&app, &link, &bought).await;
+    assert_eq!(counted(&metrics), Some(13));
+    // Whoever reads a log or a trace cannot open the booking.
+    let token = link.trim_start_matches("/b/");
+    tracing::trace!("the log is read");
+    assert!(log.text().contains("the log is read"), "{}", log.text());
+    assert!(!log.text().contains(token), "{}", log.text());
+
     // A pass that ended long ago shows nothing any more.
     world.clock.advance(Duration::from_mins(30));
     let refused = app.get(&hold, &[pass]).await;
     refused.assert_problem(403, "pass-required");
     assert_eq!(app.get(&hold, &[session]).await.status, StatusCode::OK);
-    // Since then: the payment, the confirmation, the booking, and the hold once more.
-    assert_eq!(counted(&metrics), Some(12));
+    // Since then: the payment, the confirmation, the booking, the link twice, and the hold once
+    // more.
+    assert_eq!(counted(&metrics), Some(14));
+}
+
+/// The link in the mail opens the page `bought`, as a path and as a header, and nothing else.
+async fn link_opens(app: &TestApp, link: &str, bought: &str) {
+    // The link in the mail needs neither pass nor cookie, and a forged one is none.
+    let opened = app.get(link, &[HTML]).await;
+    assert_eq!(opened.status, StatusCode::OK, "{}", opened.text());
+    assert_eq!(opened.header("referrer-policy"), "no-referrer");
+    assert_eq!(opened.header("cache-control"), "private, no-store");
+    let forged = format!("{}A", link.trim_end_matches(|c| c != '/'));
+    assert_eq!(app.get(&forged, &[HTML]).await.status, StatusCode::FOUND);
+    app.get(&forged, &[])
+        .await
+        .assert_problem(403, "pass-required");
+    app.get(&format!("{link}/seats"), &[])
+        .await
+        .assert_problem(403, "pass-required");
+    let api = format!("/api/v1{bought}");
+    let token = link.trim_start_matches("/b/");
+    let by_header = app.get(&api, &[("booking-link", token)]).await;
+    assert_eq!(by_header.status, StatusCode::OK, "{}", by_header.text());
+    app.get(&api, &[("booking-link", "AAAA")])
+        .await
+        .assert_problem(403, "pass-required");
+    app.get("/shows/lanterns/seats", &[("booking-link", token)])
+        .await
+        .assert_problem(403, "pass-required");
+}
+
+/// The path of the link in the mail about the booking with this code.
+async fn mailed_link(booking: &Booking, code: &str) -> String {
+    booking.collect_notices_once().await.unwrap();
+    booking.mail_once().await.unwrap();
+    let desk = booking.admin().0;
+    let read = async |path: String| -> Value {
+        let request = http::Request::get(path).body(axum::body::Body::empty());
+        let answer = desk.clone().oneshot(request.unwrap()).await.unwrap();
+        let bytes = axum::body::to_bytes(answer.into_body(), 1 << 20).await;
+        serde_json::from_slice(&bytes.unwrap()).unwrap()
+    };
+    let listed = read("/admin/v1/mail/files".to_owned()).await;
+    for message in listed["messages"].as_array().unwrap() {
+        let name = message["name"].as_str().unwrap();
+        let mail = read(format!("/admin/v1/mail/files/{name}")).await;
+        let text = mail["text"].as_str().unwrap().to_owned();
+        if text.contains(code)
+            && let Some(at) = text.find("/b/")
+        {
+            return text[at..].split_whitespace().next().unwrap().to_owned();
+        }
+    }
+    panic!("no mail about {code}");
 }
 
 #[tokio::test]

@@ -5,8 +5,9 @@ use std::time::Duration;
 use contract::Timestamp;
 use contract::booking::{Booking, BookingStatus, SaleStatus, SeatLabel, Show, Ticket, Venue};
 use pages::mail::{
-    BookingConfirmedMail, HoldExpiredMail, MailText, RefundMadeMail, booking_confirmed,
-    hold_expired, refund_made,
+    BookingConfirmedMail, BookingLinkMail, HoldExpiredMail, MailText, OneTimeCodeMail,
+    RefundMadeMail, TicketsCancelledMail, booking_confirmed, booking_link, hold_expired,
+    one_time_code, refund_made, tickets_cancelled,
 };
 
 /// Names and mails.
@@ -32,9 +33,42 @@ pub(crate) fn mails() -> Vec<(&'static str, MailText)> {
         ("mail-confirmed", booking_confirmed(&confirmed())),
         ("mail-refund", refund(Some("K7M2RRX9B"))),
         ("mail-refund-late", refund(None)),
+        ("mail-cancelled", cancelled(false)),
+        ("mail-show-cancelled", cancelled(true)),
+        (
+            "mail-code",
+            one_time_code(&OneTimeCodeMail {
+                show: show(),
+                code: "K7M2RRX9B".to_owned(),
+                digits: "041873".to_owned(),
+                expires_at: now().plus(Duration::from_mins(10)),
+            }),
+        ),
+        (
+            "mail-link",
+            booking_link(&BookingLinkMail {
+                booking: confirmed().booking,
+                show: show(),
+                url: confirmed().url,
+            }),
+        ),
         ("mail-expired", expired(2)),
         ("mail-expired-one", expired(1)),
     ]
+}
+
+fn cancelled(show_cancelled: bool) -> MailText {
+    tickets_cancelled(&TicketsCancelledMail {
+        show: show(),
+        code: "K7M2RRX9B".to_owned(),
+        seats: vec!["Stalls, row C, seat 10".to_owned()],
+        amount_minor: if show_cancelled { 166_600 } else { 161_600 },
+        kept_minor: if show_cancelled { 0 } else { 5_000 },
+        currency: "INR".to_owned(),
+        show_cancelled,
+        reason: show_cancelled.then(|| "The soloist is ill.".to_owned()),
+        url: confirmed().url,
+    })
 }
 
 /// A booking of three seats, of which the last is known by its id only.
@@ -104,6 +138,7 @@ fn show() -> Show {
         hold_seconds: 600,
         currency: "INR".to_owned(),
         categories: Vec::new(),
+        refund_policy: None,
         seat_count: 2_592,
         available_count: 812,
         held_count: 0,

@@ -7,10 +7,12 @@ use contract::booking::{
     SeatStatus, Show, Ticket, Venue,
 };
 use contract::line::Phase;
+use contract::refund::{MyBooking, RefundOffer, TicketOffer};
+use contract::refund_policy::RefundPolicy;
 use contract::{Problem, ProblemCode, SeatId, Timestamp};
 use pages::shop::{
-    self, Block, BookingPage, CityListPage, CityPage, HoldPage, ProblemPage, ProcessingPage,
-    RowsPage, RowsStep, SeatsPage, ShowPage,
+    self, Block, BookingPage, CityListPage, CityPage, FindPage, HoldPage, MyBookingsPage,
+    ProblemPage, ProcessingPage, RowsPage, RowsStep, SeatsPage, ShowPage,
 };
 
 /// Where the sample shop is.
@@ -182,6 +184,21 @@ fn buying() -> Vec<(&'static str, String)> {
         ),
         ("booking", shop::booking(&sample_booking(show.clone()))),
         (
+            "booking-offer",
+            shop::booking(&sample_offer(show.clone(), false)),
+        ),
+        (
+            "booking-guest",
+            shop::booking(&sample_offer(show.clone(), true)),
+        ),
+        ("find", shop::find_booking(&FindPage::default())),
+        (
+            "my-bookings",
+            shop::my_bookings(&MyBookingsPage {
+                bookings: vec![own_booking(show.clone())],
+            }),
+        ),
+        (
             "not-found",
             problem(ProblemCode::NotFound, "No show has this address."),
         ),
@@ -347,6 +364,7 @@ fn shows() -> Vec<Show> {
             seat_count: 2_592,
             available_count,
             held_count: 0,
+            refund_policy: None,
         })
         .collect()
 }
@@ -403,5 +421,63 @@ fn sample_booking(show: Show) -> BookingPage {
             tickets: tickets.collect(),
         },
         show,
+        offer: None,
+        base: "/bookings/bkg_0190163d8694739baea51966c26f8ad9".to_owned(),
+        files: "/api/v1/bookings/bkg_0190163d8694739baea51966c26f8ad9".to_owned(),
+        is_guest: false,
+        code_was_sent: false,
+        problem: None,
     }
+}
+
+fn own_booking(show: Show) -> MyBooking {
+    let page = sample_booking(show);
+    MyBooking {
+        booking_id: page.booking.booking_id,
+        code: page.booking.code,
+        status: page.booking.status,
+        ticket_count: 2,
+        amount_minor: page.booking.amount_minor,
+        refunded_minor: 0,
+        currency: page.booking.currency,
+        created_at: page.booking.created_at,
+        show: page.show,
+    }
+}
+
+/// The same booking while it can be cancelled; with a code after it was asked for.
+fn sample_offer(show: Show, with_code: bool) -> BookingPage {
+    let mut page = sample_booking(show);
+    for (ticket, id) in page.booking.tickets.iter_mut().zip(["9", "8"]) {
+        let text = format!("tkt_0190163d8694739baea51966c26f8ad{id}");
+        ticket.ticket_id = text.parse().expect("an id");
+    }
+    let tickets = page.booking.tickets.iter().map(|ticket| TicketOffer {
+        ticket_id: ticket.ticket_id,
+        amount_minor: 489_900,
+        kept_minor: 10_000,
+    });
+    page.offer = Some(RefundOffer {
+        refundable: true,
+        rule: None,
+        amount_minor: 979_800,
+        kept_minor: 20_000,
+        pending_minor: 0,
+        currency: "INR".to_owned(),
+        until: Some(now().plus(Duration::from_hours(4))),
+        single_tickets: true,
+        code_required: with_code,
+        tickets: tickets.collect(),
+    });
+    page.show.refund_policy = Some(RefundPolicy {
+        free_until_hours: Some(48),
+        shares: Vec::new(),
+        kept_fee_minor: 10_000,
+        kept_fee_percent: 0,
+        single_tickets: true,
+        code_required: with_code,
+    });
+    page.is_guest = with_code;
+    page.code_was_sent = with_code;
+    page
 }

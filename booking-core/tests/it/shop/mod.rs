@@ -1,7 +1,7 @@
 //! The shop's pages through the real router, as a browser without JavaScript uses them, with the
 //! payment simulator over HTTP.
 
-mod browser;
+pub(crate) mod browser;
 mod flow;
 mod rules;
 mod test_shop;

@@ -1,0 +1,75 @@
+//! Bookings, and cancelling a show.
+
+use serde_json::json;
+
+use crate::command::{run, run_with};
+use crate::stand_in::StandIn;
+
+const BOOKING: &str = "bkg_0190163d8694739baea51966c26f8ad9";
+const TICKET: &str = "tkt_0190163d8694739baea51966c26f8ad9";
+
+#[test]
+fn a_booking_is_found_refunded_and_mailed_again() {
+    let stand_in = StandIn::start();
+    let line = "booking find --code K7M2RRX9B --email a+b@example.com";
+    let found = run(&stand_in, line).ends_with(0);
+    for shown in [
+        BOOKING,
+        "K7M2RRX9B",
+        "a+b@example.com",
+        "INR 5,000.00",
+        "1 booking",
+    ] {
+        assert!(found.out.contains(shown), "{shown:?}: {}", found.out);
+    }
+    run(&stand_in, "booking find").ends_with(2);
+    // Nothing is refunded without a word.
+    run(&stand_in, &format!("booking refund {BOOKING}")).ends_with(2);
+    let done = run(&stand_in, &format!("booking refund {BOOKING} --yes")).ends_with(0);
+    assert!(done.out.contains("INR 5,000.00 on the way"), "{}", done.out);
+    let line =
+        format!("booking refund {BOOKING} --ticket {TICKET} --by-policy --reason ill --yes --json");
+    let done = run(&stand_in, &line).ends_with(0).json();
+    assert_eq!(
+        (&done["ticketIds"], &done["keptMinor"]),
+        (&json!([TICKET]), &json!(10_000))
+    );
+    let sent = run(&stand_in, &format!("booking resend {BOOKING}")).ends_with(0);
+    assert!(sent.out.contains("f…@example.com"), "{}", sent.out);
+    run(&stand_in, "booking resend nonsense").ends_with(2);
+}
+
+#[test]
+fn a_show_is_cancelled_and_its_refunds_are_waited_for() {
+    let stand_in = StandIn::start();
+    let file = json!({
+        "showId": "eras-mumbai-1", "title": "Eras", "startsAt": "2099-12-01T14:00:00Z",
+        "city": {"cityId": "mumbai", "name": "Mumbai", "country": "IN", "timeZone": "Asia/Kolkata"},
+        "venue": {"name": "Arena", "address": "1 Sea Road"}, "currency": "INR",
+        "categories": [{"category": "A", "name": "A", "priceMinor": 50_000}],
+        "sections": [{"name": "S", "category": "A", "rows": ["A"], "seatsPerRow": 10}]
+    });
+    run_with(&stand_in, "show import -", file.to_string().as_bytes()).ends_with(0);
+    run(&stand_in, "show cancel eras-mumbai-1").ends_with(2);
+    let done = run(&stand_in, "show cancel eras-mumbai-1 --yes").ends_with(0);
+    assert!(
+        done.err.contains("4 bookings cancelled, 3 left"),
+        "{}",
+        done.err
+    );
+    assert!(
+        done.out.contains("7 bookings cancelled, 0 left"),
+        "{}",
+        done.out
+    );
+    let line = "show cancel eras-mumbai-1 --yes --no-wait --json";
+    let begun = run(&stand_in, line).ends_with(0).json();
+    assert_eq!(
+        (&begun["done"], &begun["bookingsLeft"]),
+        (&json!(false), &json!(3))
+    );
+    let line = "show cancel eras-mumbai-1 --yes --reason fails";
+    let failed = run(&stand_in, line).ends_with(1);
+    assert!(failed.out.contains("ropeline reconcile"), "{}", failed.out);
+    run(&stand_in, "show cancel nothing --yes").ends_with(5);
+}

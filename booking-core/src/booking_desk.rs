@@ -1,0 +1,33 @@
+//! What operators read of bookings.
+
+use contract::BookingId;
+use contract::booking::Booking;
+
+use crate::config::BOOKINGS_LISTED_MAX;
+use crate::core::Core;
+use crate::database::StoreError;
+use crate::store;
+use crate::store::booking_records::{BookingFilter, BookingRecord, BookingSummary};
+
+impl Core {
+    /// Bookings that fit `filter`, for operators.
+    pub(crate) async fn bookings_find(
+        &self,
+        filter: &BookingFilter,
+    ) -> Result<Vec<BookingSummary>, StoreError> {
+        store::booking_records::find(&self.pools.jobs, filter, BOOKINGS_LISTED_MAX).await
+    }
+
+    /// Everything about a booking, for operators.
+    pub(crate) async fn booking_record(
+        &self,
+        booking_id: BookingId,
+    ) -> Result<Option<(BookingRecord, Booking)>, StoreError> {
+        let mut connection = self.pools.jobs.acquire().await?;
+        let row = store::bookings::find(&mut connection, booking_id.uuid()).await?;
+        let Some(row) = row else { return Ok(None) };
+        let record = store::booking_records::record(&mut connection, &row).await?;
+        drop(connection);
+        Ok(Some((record, self.booking_view(row).await?)))
+    }
+}

@@ -1,0 +1,225 @@
+//! Links to bookings, and one-time codes. Pure but for the key.
+//!
+//! Both are computed from ids with keys of the installation, so that the database holds neither: who
+//! reads it can neither open a booking nor cancel one. A link carries the booking, the number of its
+//! generation and a MAC; raising the generation revokes all earlier links.
+
+use std::time::Duration;
+
+use contract::{BookingId, Timestamp};
+use data_encoding::BASE64URL_NOPAD;
+use hmac::{Hmac, KeyInit, Mac};
+use sha2::Sha256;
+use uuid::Uuid;
+
+use crate::config::TicketKeys;
+
+/// Domain separation of the two keys.
+const LINKS: &[u8] = b"ropeline booking link v1\0";
+const CODES: &[u8] = b"ropeline one-time code v1\0";
+/// How long after the end of the show a link opens its booking: for receipts and questions.
+pub(crate) const LINK_GRACE: Duration = Duration::from_hours(30 * 24);
+/// Bytes of the MAC in a link.
+const MAC_BYTES: usize = 16;
+/// Booking, generation, MAC.
+const LINK_BYTES: usize = 16 + 4 + MAC_BYTES;
+/// There are so many codes.
+const CODE_COUNT: u64 = 1_000_000;
+
+/// What a link opens.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Link {
+    pub(crate) booking_id: Uuid,
+    pub(crate) generation: i32,
+}
+
+/// The keys of links and codes.
+#[derive(Clone)]
+pub(crate) struct LinkKeys {
+    links: [u8; 32],
+    codes: [u8; 32],
+}
+
+impl LinkKeys {
+    /// The keys of the installation whose tickets are signed with `keys`.
+    pub(crate) fn new(keys: &TicketKeys) -> Self {
+        Self {
+            links: mac(&keys.seed, &[LINKS]),
+            codes: mac(&keys.seed, &[CODES]),
+        }
+    }
+
+    /// The token of a link.
+    pub(crate) fn token(&self, link: Link) -> String {
+        let mut bytes = Vec::with_capacity(LINK_BYTES);
+        bytes.extend_from_slice(link.booking_id.as_bytes());
+        bytes.extend_from_slice(&link.generation.to_be_bytes());
+        let mac = mac(&self.links, &[&bytes]);
+        bytes.extend_from_slice(&mac[..MAC_BYTES]);
+        BASE64URL_NOPAD.encode(&bytes)
+    }
+
+    /// The link with this token, if it is one of ours. Whether it was revoked or has ended, the
+    /// booking tells.
+    pub(crate) fn read(&self, token: &str) -> Option<Link> {
+        let bytes = BASE64URL_NOPAD.decode(token.as_bytes()).ok()?;
+        let bytes: [u8; LINK_BYTES] = bytes.try_into().ok()?;
+        let (claims, tag) = bytes.split_at(LINK_BYTES - MAC_BYTES);
+        let mut expected = keyed(&self.links);
+        expected.update(claims);
+        expected.verify_truncated_left(tag).ok()?;
+        Some(Link {
+            booking_id: Uuid::from_slice(claims.get(..16)?).ok()?,
+            generation: i32::from_be_bytes(claims.get(16..20)?.try_into().ok()?),
+        })
+    }
+
+    /// The six digits of the code with this id.
+    pub(crate) fn code(&self, code_id: Uuid) -> String {
+        let mac = mac(&self.codes, &[code_id.as_bytes()]);
+        let mut number = [0; 8];
+        number.copy_from_slice(&mac[..8]);
+        // The modulo favours no code by more than one in 10^13.
+        format!("{:06}", u64::from_be_bytes(number) % CODE_COUNT)
+    }
+
+    /// Whether `text` is the code with this id, in a time that does not tell how much of it is. People
+    /// write spaces into codes.
+    pub(crate) fn is_code(&self, code_id: Uuid, text: &str) -> bool {
+        let text: String = text.chars().filter(|c| !c.is_whitespace()).collect();
+        let expected = self.code(code_id);
+        let differs = |(a, b): (u8, u8)| a ^ b;
+        text.len() == expected.len()
+            && text
+                .bytes()
+                .zip(expected.bytes())
+                .map(differs)
+                .fold(0, |all, one| all | one)
+                == 0
+    }
+
+    /// A digest of an address, so that mails to it can be counted without storing it once more.
+    pub(crate) fn address(&self, email: &str) -> Vec<u8> {
+        mac(
+            &self.codes,
+            &[b"address\0", email.to_lowercase().as_bytes()],
+        )
+        .to_vec()
+    }
+}
+
+/// The last instant at which a link to a booking of a show opens it.
+pub(crate) fn link_ends_at(show_ends_at: Timestamp) -> Timestamp {
+    show_ends_at.plus(LINK_GRACE)
+}
+
+/// The path of a booking's page for whoever has the link.
+pub(crate) fn link_path(token: &str) -> String {
+    format!("/b/{token}")
+}
+
+/// An address of which only the first letter and the domain are seen.
+pub(crate) fn hidden(email: &str) -> String {
+    let (user, domain) = email.rsplit_once('@').unwrap_or((email, ""));
+    let first: String = user.chars().take(1).collect();
+    format!("{first}…@{domain}")
+}
+
+/// A booking's code, as people write it: in any case, with spaces and dashes.
+pub(crate) fn booking_code(text: &str) -> String {
+    text.chars()
+        .filter(char::is_ascii_alphanumeric)
+        .map(|c| c.to_ascii_uppercase())
+        .take(32)
+        .collect()
+}
+
+fn keyed(key: &[u8; 32]) -> Hmac<Sha256> {
+    let Ok(mac) = Hmac::<Sha256>::new_from_slice(key) else {
+        unreachable!("HMAC takes keys of any length")
+    };
+    mac
+}
+
+fn mac(key: &[u8; 32], parts: &[&[u8]]) -> [u8; 32] {
+    let mut mac = keyed(key);
+    for part in parts {
+        mac.update(part);
+    }
+    mac.finalize().into_bytes().into()
+}
+
+/// The booking of a link, for logs, which must not have its token.
+impl std::fmt::Display for Link {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        BookingId::new(self.booking_id).fmt(f)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn keys(seed: u8) -> LinkKeys {
+        LinkKeys::new(&TicketKeys::new(1, [seed; 32]))
+    }
+
+    #[test]
+    fn a_link_opens_its_booking_and_no_other() {
+        let link = Link {
+            booking_id: Uuid::from_u128(7),
+            generation: 3,
+        };
+        let token = keys(1).token(link);
+        assert_eq!(keys(1).read(&token), Some(link));
+        assert_eq!(keys(2).read(&token), None);
+        for at in 0..token.len() {
+            let mut forged = token.clone().into_bytes();
+            forged[at] = if forged[at] == b'A' { b'B' } else { b'A' };
+            assert_eq!(
+                keys(1).read(&String::from_utf8(forged).unwrap()),
+                None,
+                "{at}"
+            );
+        }
+        for text in ["", "a", &token[1..], &format!("{token}A"), "ä"] {
+            assert_eq!(keys(1).read(text), None, "{text}");
+        }
+    }
+
+    #[test]
+    fn codes_are_six_digits_that_only_the_installation_knows() {
+        let id = Uuid::from_u128(7);
+        let code = keys(1).code(id);
+        assert!(code.len() == 6 && code.bytes().all(|b| b.is_ascii_digit()));
+        assert!(keys(1).is_code(id, &format!(" {} {} ", &code[..3], &code[3..])));
+        assert!(!keys(1).is_code(id, ""));
+        assert!(!keys(1).is_code(id, &code[1..]));
+        assert!(!keys(2).is_code(id, &code));
+        assert!(!keys(1).is_code(Uuid::from_u128(8), &code));
+        let codes: std::collections::BTreeSet<String> = (0..1000)
+            .map(|id| keys(1).code(Uuid::from_u128(id)))
+            .collect();
+        assert!(codes.len() > 980, "{}", codes.len());
+    }
+
+    #[test]
+    fn little_of_an_address_is_told() {
+        assert_eq!(hidden("fan@example.com"), "f…@example.com");
+        assert_eq!(hidden("ö@x.example"), "ö…@x.example");
+        let keys = keys(1);
+        assert_eq!(
+            keys.address("Fan@Example.com"),
+            keys.address("fan@example.com")
+        );
+        assert_ne!(
+            keys.address("fan@example.com"),
+            keys.address("fan@example.org")
+        );
+    }
+
+    #[test]
+    fn codes_of_bookings_are_read_as_people_write_them() {
+        assert_eq!(booking_code(" bcd-fgh 23x "), "BCDFGH23X");
+    }
+}
