@@ -31,7 +31,7 @@ struct Pair {
 }
 
 /// The limits of one process.
-pub(crate) struct Limits([Pair; 5]);
+pub(crate) struct Limits([Pair; 6]);
 
 impl Limits {
     /// Limits without any requests counted.
