@@ -15,8 +15,8 @@ use crate::expiry::ExpiryTimes;
 use crate::limits::Limits;
 use crate::live::Catalogue;
 use crate::mail::Mailer;
-use crate::payments::provider::PaymentProvider;
 use crate::payments::questions::Questions;
+use crate::payments::registry::Providers;
 use crate::payments::resolution::Answer;
 use crate::randomness::Randomness;
 use crate::rooms::RoomDirectory;
@@ -38,7 +38,8 @@ pub(crate) struct Core {
     /// Start of this process's background work.
     pub(crate) working_since: Timestamp,
     pub(crate) randomness: Randomness,
-    pub(crate) provider: Arc<dyn PaymentProvider>,
+    /// The payment providers.
+    pub(crate) providers: Providers,
     pub(crate) rooms: Arc<dyn RoomDirectory>,
     pub(crate) catalogue: Catalogue,
     pub(crate) tickets: TicketSigner,

@@ -74,12 +74,11 @@ pub(crate) async fn empty_shop(
 ) -> Booking {
     let config = BookingConfig {
         public_url: "http://line.test".to_owned(),
-        payment: PaymentConfig {
-            provider: "simulator".to_owned(),
-            url: provider_url,
-            secret: "sk_test".to_owned(),
-            webhook_secret: "whsec_test".to_owned(),
-        },
+        payments: vec![PaymentConfig::simulator(
+            &provider_url,
+            "sk_test",
+            "whsec_test",
+        )],
         // Nobody buys anything, and no background work runs.
         mail: MailConfig::to_files(std::env::temp_dir()),
         seats_in_memory_max: 1000,
