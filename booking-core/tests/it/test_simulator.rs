@@ -100,6 +100,10 @@ impl Simulator {
         let shown = self.client.get(url).send().await.unwrap();
         // The page of a checkout session leads to that of its payment intent.
         let page = to(&shown).unwrap_or_else(|| url.to_owned());
+        // One that is closed leads back to the shop.
+        if !page.starts_with(&self.url) {
+            return None;
+        }
         let secret = page
             .split_once("client_secret=")
             .map(|(_, secret)| secret.to_owned());
