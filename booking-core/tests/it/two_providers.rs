@@ -410,6 +410,7 @@ async fn what_a_dashboard_and_a_bank_do_at_razorpay_is_found() {
     assert_eq!(report.json["disputes"].as_array().unwrap().len(), 1);
     assert_eq!(shop.fan().seat("A1").await, "AVAILABLE");
     assert_eq!(shop.fan().seat("A2").await, "AVAILABLE");
+    shop.settle().await;
     shop.assert_clean().await;
 }
 
