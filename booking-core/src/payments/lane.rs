@@ -220,7 +220,7 @@ impl PaymentProvider for Lane {
 
     fn refund(&self, request: RefundRequest) -> ProviderFuture<'_, ProviderRefund> {
         Box::pin(async move {
-            let about = request.refund_id.clone();
+            let about = request.intent_id.clone();
             self.guarded(&about, self.provider.refund(request)).await
         })
     }
