@@ -11,7 +11,6 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 use subtle::ConstantTimeEq;
 
-use super::BODY_BYTES_MAX;
 use super::page::{bank_path, link_done_path, link_page, missing, see_other};
 use super::request::body;
 use crate::desk::{Caller, Desk, Outcome};
@@ -24,6 +23,8 @@ use crate::provider::{Answer, Provider, RequestKey};
 use crate::razorpay::{self, Page};
 use crate::signature::sign_plain;
 
+/// Longest error that is written anew.
+const ERROR_BYTES_MAX: usize = 256 * 1024;
 /// Shortest key in `X-Refund-Idempotency`.
 const KEY_CHARACTERS_MIN: usize = 10;
 
@@ -153,7 +154,7 @@ pub(super) async fn in_its_words(response: Response) -> Response {
         return response;
     }
     let (mut parts, body) = response.into_parts();
-    let bytes = to_bytes(body, BODY_BYTES_MAX).await.unwrap_or_default();
+    let bytes = to_bytes(body, ERROR_BYTES_MAX).await.unwrap_or_default();
     let stripes: Value = serde_json::from_slice(&bytes).unwrap_or_default();
     let error = &stripes["error"];
     let reason = match error["code"].as_str() {
