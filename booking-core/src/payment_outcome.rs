@@ -43,6 +43,7 @@ impl Core {
     pub(crate) fn payment_outcome(&self, started: PaymentStart) -> PaymentOutcome {
         match started {
             PaymentStart::Started(payment) => {
+                let payment = *payment;
                 let payment_id = payment.payment_id;
                 let intent_id = payment.intent_id.unwrap_or_default();
                 let client_secret = payment.client_secret.unwrap_or_default();

@@ -207,7 +207,7 @@ pub(crate) fn link_fetch(desk: &mut Desk<'_>, id: &LinkId) -> Outcome {
 }
 
 /// `GET /v1/payment_links`
-pub(crate) fn link_list(desk: &mut Desk<'_>, reference: Option<&str>, page: &Page) -> Outcome {
+pub(crate) fn link_list(desk: &Desk<'_>, reference: Option<&str>, page: &Page) -> Value {
     let found: Vec<Link> = match reference {
         Some(reference) => desk
             .books
@@ -220,7 +220,7 @@ pub(crate) fn link_list(desk: &mut Desk<'_>, reference: Option<&str>, page: &Pag
         }),
     };
     let links: Vec<Value> = found.iter().map(|link| show(desk, link)).collect();
-    Ok(json!({ "payment_links": links }))
+    json!({ "payment_links": links })
 }
 
 /// `POST /v1/payment_links/{id}/cancel`
@@ -270,11 +270,11 @@ pub(crate) fn order_payments(desk: &mut Desk<'_>, order: &str) -> Outcome {
         .iter()
         .rev()
         .map(|payment| object::payment(&link, payment));
-    Ok(object::collection(shown.collect()))
+    Ok(object::collection(shown))
 }
 
 /// `GET /v1/payments`
-pub(crate) fn payment_list(desk: &mut Desk<'_>, page: &Page) -> Outcome {
+pub(crate) fn payment_list(desk: &Desk<'_>, page: &Page) -> Value {
     let of_links = desk
         .books
         .intents()
@@ -287,7 +287,7 @@ pub(crate) fn payment_list(desk: &mut Desk<'_>, page: &Page) -> Outcome {
         let link = desk.books.links().get(&payment.link.as_ref()?.link)?;
         Some(object::payment(link, payment))
     });
-    Ok(object::collection(shown.collect()))
+    object::collection(shown)
 }
 
 /// `GET /v1/payments/{id}`
@@ -373,16 +373,14 @@ pub(crate) fn refund_create(desk: &mut Desk<'_>, id: &IntentId, body: &Value) ->
 }
 
 /// `GET /v1/payments/{id}/refunds`, `GET /v1/refunds`
-pub(crate) fn refund_list(desk: &mut Desk<'_>, of: Option<&IntentId>, page: &Page) -> Outcome {
+pub(crate) fn refund_list(desk: &Desk<'_>, of: Option<&IntentId>, page: &Page) -> Value {
     let found = desk.books.refunds().iter().filter(|refund| {
         desk.is_razorpays(&refund.intent) && of.is_none_or(|of| refund.intent == *of)
     });
     let found = page.cut(found.cloned().collect(), |refund: &Refund| {
         refund.created_at
     });
-    Ok(object::collection(
-        found.iter().map(object::refund).collect(),
-    ))
+    object::collection(found.iter().map(object::refund))
 }
 
 /// `GET /v1/refunds/{id}`
@@ -392,16 +390,14 @@ pub(crate) fn refund_fetch(desk: &mut Desk<'_>, id: &RefundId) -> Outcome {
 }
 
 /// `GET /v1/disputes`
-pub(crate) fn dispute_list(desk: &mut Desk<'_>, page: &Page) -> Outcome {
+pub(crate) fn dispute_list(desk: &Desk<'_>, page: &Page) -> Value {
     let known = desk.books.disputes().iter();
     let ours = known.filter(|dispute| desk.is_razorpays(&dispute.intent));
     let found = page.cut(
         ours.cloned().collect(),
         |dispute: &crate::dispute::Dispute| dispute.created_at,
     );
-    Ok(object::collection(
-        found.iter().map(object::dispute).collect(),
-    ))
+    object::collection(found.iter().map(object::dispute))
 }
 
 /// `GET /v1/disputes/{id}`

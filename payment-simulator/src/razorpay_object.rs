@@ -209,7 +209,8 @@ pub(crate) fn dispute(dispute: &Dispute) -> Value {
 }
 
 /// A page of anything.
-pub(crate) fn collection(items: Vec<Value>) -> Value {
+pub(crate) fn collection(items: impl Iterator<Item = Value>) -> Value {
+    let items: Vec<Value> = items.collect();
     json!({ "entity": "collection", "count": items.len(), "items": items })
 }
 

@@ -323,8 +323,7 @@ pub trait PaymentProvider: Send + Sync + 'static {
     /// The intents created in a range, by any client of the account.
     fn intents(&self, listed: Listed) -> ProviderFuture<'_, ProviderPage<ListedIntent>>;
     /// Whose an intent is, for those that a listing does not describe.
-    fn origin_of<'a>(&'a self, intent_id: &'a str) -> ProviderFuture<'a, Origin> {
-        let _all_is_listed = intent_id;
+    fn origin_of<'a>(&'a self, _intent_id: &'a str) -> ProviderFuture<'a, Origin> {
         Box::pin(async { Ok(Origin::default()) })
     }
     /// The refunds created in a range.
@@ -343,8 +342,7 @@ pub trait PaymentProvider: Send + Sync + 'static {
     fn subject(&self, kind: &str, payload: &Value) -> Subject;
 
     /// The page on which the customer pays an intent, where it follows from the intent.
-    fn page(&self, intent_id: &str, client_secret: &str) -> Option<String> {
-        let _pages_are_told = (intent_id, client_secret);
+    fn page(&self, _intent_id: &str, _client_secret: &str) -> Option<String> {
         None
     }
     /// The origins of the pages on which customers pay, as sources of a content security policy.

@@ -216,7 +216,7 @@ impl Core {
         lane: &Lane,
         report: &mut ReconcileReport,
     ) -> Result<(), ReconcileError> {
-        let (late, foreign) = (report.late_count, report.foreign_count);
+        let (late_before, foreign_before) = (report.late_count, report.foreign_count);
         let mut listed = Listed::new(report.from, report.until);
         let mut pages = 0..PAGES_MAX;
         loop {
@@ -255,8 +255,8 @@ impl Core {
                 break;
             }
         }
-        count("late", report.late_count - late);
-        count("foreign", report.foreign_count - foreign);
+        count("late", report.late_count - late_before);
+        count("foreign", report.foreign_count - foreign_before);
         Ok(())
     }
 

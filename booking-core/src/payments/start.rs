@@ -25,7 +25,7 @@ const FIRST_POLL_SECONDS: u64 = 15;
 #[derive(Clone, Debug)]
 pub(crate) enum PaymentStart {
     /// The customer can pay this payment.
-    Started(PaymentRow),
+    Started(Box<PaymentRow>),
     /// The hold does not exist or is not the customer's.
     NotFound,
     /// The hold has ended.
@@ -178,7 +178,7 @@ impl Core {
         let mut tried = Vec::new();
         loop {
             let error = match self.ensure_intent(&payment, is_counted).await? {
-                Ok(made) => return Ok(PaymentStart::Started(made)),
+                Ok(made) => return Ok(PaymentStart::Started(Box::new(made))),
                 Err(error) => error,
             };
             tried.push(payment.provider.clone());

@@ -170,8 +170,8 @@ pub(crate) struct NewPayment<'a> {
     pub(crate) next_poll_at: Timestamp,
 }
 
-/// Records an attempt before the provider is asked, with the caller's call as under way. The unique index on live payments prevents a
-/// second live attempt on the same hold.
+/// Records an attempt before the provider is asked, with the caller's call as under way. The unique
+/// index on live payments prevents a second live attempt on the same hold.
 pub(crate) async fn insert(
     connection: &mut PgConnection,
     payment: &NewPayment<'_>,

@@ -118,7 +118,8 @@ pub(crate) async fn by_provider(
 ) -> Result<Option<RefundRow>, StoreError> {
     let row = sqlx::query!(
         "select r.refund_id, r.payment_id, p.provider,
-            coalesce(p.charge_id, p.intent_id) as intent_id, r.amount_minor, r.currency, r.provider_refund_id, r.status, r.attempt_count, r.refusal_count, r.updated_at
+            coalesce(p.charge_id, p.intent_id) as intent_id, r.amount_minor, r.currency,
+            r.provider_refund_id, r.status, r.attempt_count, r.refusal_count, r.updated_at
          from refunds r join payments p using (payment_id)
          where (r.provider_refund_id = $1 or r.refund_id = $2) and r.origin = 'OURS' limit 1",
         provider_refund_id,

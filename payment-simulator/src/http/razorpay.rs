@@ -198,7 +198,11 @@ async fn link_create(State(provider): State<Provider>, call: Call) -> Answer {
 
 async fn links(State(provider): State<Provider>, call: Call) -> Answer {
     call.perform(&provider, |desk, call| {
-        razorpay::link_list(desk, call.query.text(&["reference_id"]), &call.page())
+        Ok(razorpay::link_list(
+            desk,
+            call.query.text(&["reference_id"]),
+            &call.page(),
+        ))
     })
     .await
 }
@@ -224,7 +228,7 @@ async fn order_payments(State(provider): State<Provider>, call: Call) -> Answer 
 
 async fn payments(State(provider): State<Provider>, call: Call) -> Answer {
     call.perform(&provider, |desk, call| {
-        razorpay::payment_list(desk, &call.page())
+        Ok(razorpay::payment_list(desk, &call.page()))
     })
     .await
 }
@@ -254,14 +258,14 @@ async fn refund(State(provider): State<Provider>, call: Call) -> Answer {
 async fn refunds_of(State(provider): State<Provider>, call: Call) -> Answer {
     let id = IntentId::from(call.id.as_str());
     call.perform(&provider, |desk, call| {
-        razorpay::refund_list(desk, Some(&id), &call.page())
+        Ok(razorpay::refund_list(desk, Some(&id), &call.page()))
     })
     .await
 }
 
 async fn refunds(State(provider): State<Provider>, call: Call) -> Answer {
     call.perform(&provider, |desk, call| {
-        razorpay::refund_list(desk, None, &call.page())
+        Ok(razorpay::refund_list(desk, None, &call.page()))
     })
     .await
 }
@@ -274,7 +278,7 @@ async fn refund_fetch(State(provider): State<Provider>, call: Call) -> Answer {
 
 async fn disputes(State(provider): State<Provider>, call: Call) -> Answer {
     call.perform(&provider, |desk, call| {
-        razorpay::dispute_list(desk, &call.page())
+        Ok(razorpay::dispute_list(desk, &call.page()))
     })
     .await
 }

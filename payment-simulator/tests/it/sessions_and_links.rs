@@ -94,12 +94,12 @@ async fn a_restart_keeps_pages_and_their_payments() {
     );
     let path = format!("orders/{}/payments", link["order_id"].as_str().unwrap());
     let (_, payments) = razorpay(&stage.merchant, Method::GET, &path, &json!({})).await;
-    let states = payments["items"]
+    let found = payments["items"]
         .as_array()
         .unwrap()
         .iter()
         .map(|it| &it["status"]);
-    assert_eq!(states.collect::<Vec<_>>(), ["captured", "failed"]);
+    assert_eq!(found.collect::<Vec<_>>(), ["captured", "failed"]);
     // The reference stays used.
     let body = json!({"amount": 1200, "currency": "INR", "reference_id": "r1"});
     let (status, again) = razorpay(&stage.merchant, Method::POST, "payment_links", &body).await;

@@ -120,9 +120,9 @@ named!(WireIntent, WireRefund, WireDispute);
 
 impl<T: Named, U: From<T>> From<WireList<T>> for ProviderPage<U> {
     fn from(list: WireList<T>) -> Self {
-        let last = list.data.last().filter(|_| list.has_more);
+        let end = list.data.last().filter(|_| list.has_more);
         Self {
-            next: last.map(|item| item.id().to_owned()),
+            next: end.map(|item| item.id().to_owned()),
             items: list.data.into_iter().map(U::from).collect(),
         }
     }
