@@ -273,10 +273,7 @@ impl App {
             store: Arc::new(store),
             randomness: surroundings.randomness.clone(),
             stock: Arc::new(BookingStock(booking.clone())),
-            upstreams: Arc::new(ProxyHealth {
-                proxy: proxy.clone(),
-                booking: booking.clone(),
-            }),
+            upstreams: ProxyHealth::of(&proxy, &booking),
             process,
             tasks: tasks.clone(),
             stop: surroundings.stop.clone(),
@@ -535,6 +532,15 @@ async fn housekeeping(limits: RateLimits, metrics: Metrics, stop: CancellationTo
 struct ProxyHealth {
     proxy: Arc<Proxy>,
     booking: Booking,
+}
+
+impl ProxyHealth {
+    fn of(proxy: &Arc<Proxy>, booking: &Booking) -> Arc<Self> {
+        Arc::new(Self {
+            proxy: proxy.clone(),
+            booking: booking.clone(),
+        })
+    }
 }
 
 impl UpstreamHealth for ProxyHealth {

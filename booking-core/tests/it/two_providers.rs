@@ -130,9 +130,9 @@ async fn each_failure_has_its_reason(provider: fn(&str) -> PaymentConfig) {
     let shop = shop(vec![provider(&simulator.url)]).await;
     for (method, status, reason) in ENDINGS {
         let fan = shop.fan();
-        let held = fan.best(1).await;
-        assert_eq!(held.status, 201, "{}", held.text);
-        let hold = crate::fan::hold_path(&held);
+        let best = fan.best(1).await;
+        assert_eq!(best.status, 201, "{}", best.text);
+        let hold = crate::fan::hold_path(&best);
         let (url, intent) = page(&fan, &hold).await;
         simulator.pay_on_page(&url, method).await;
         let answer = outcome(&fan, &hold, &intent).await;
@@ -145,8 +145,8 @@ async fn each_failure_has_its_reason(provider: fn(&str) -> PaymentConfig) {
         }
     }
     let fan = shop.fan();
-    let held = fan.best(1).await;
-    let hold = crate::fan::hold_path(&held);
+    let best = fan.best(1).await;
+    let hold = crate::fan::hold_path(&best);
     for (kind, reason) in REFUSALS {
         simulator
             .fault(&json!({"kind": kind, "on": "create"}))

@@ -127,17 +127,17 @@ settings! {
     rate_confirm_address = "ROPELINE_RATE_CONFIRM_ADDRESS", Plain, "50/500", value_name = "RATE/BURST";
     /// Payment providers in order of preference, comma-separated, of stripe and razorpay; or simulator alone [default: simulator]
     payment_provider = "ROPELINE_PAYMENT_PROVIDER", Plain, "simulator", value_name = "NAMES";
-    /// Stripe's API [default: https://api.stripe.com]
+    /// Stripe's API [default: `https://api.stripe.com`]
     stripe_url = "ROPELINE_STRIPE_URL", Plain, "https://api.stripe.com", value_name = "URL";
-    /// Stripe's secret or restricted key, such as sk_live_…
+    /// Stripe's secret or restricted key, such as `sk_live_…`
     stripe_secret = "ROPELINE_STRIPE_SECRET", Hidden, "none", value_name = "SECRET", hide_env_values = true;
-    /// What Stripe signs its webhooks with, such as whsec_…; two, comma-separated, while it is exchanged
+    /// What Stripe signs its webhooks with, such as `whsec_…`; two, comma-separated, while it is exchanged
     stripe_webhook_secret = "ROPELINE_STRIPE_WEBHOOK_SECRET", Hidden, "none", value_name = "SECRETS", hide_env_values = true;
     /// Where customers of Stripe pay: checkout is Stripe's own page, intents is for programs with a page of their own [default: checkout]
     stripe_page = "ROPELINE_STRIPE_PAGE", Plain, "checkout", value_name = "KIND";
-    /// Razorpay's API [default: https://api.razorpay.com]
+    /// Razorpay's API [default: `https://api.razorpay.com`]
     razorpay_url = "ROPELINE_RAZORPAY_URL", Plain, "https://api.razorpay.com", value_name = "URL";
-    /// Razorpay's key id and key secret with a colon between them, as rzp_live_…:…
+    /// Razorpay's key id and key secret with a colon between them, as `rzp_live_…:…`
     razorpay_secret = "ROPELINE_RAZORPAY_SECRET", Hidden, "none", value_name = "KEY:SECRET", hide_env_values = true;
     /// What Razorpay signs its webhooks with; two, comma-separated, while it is exchanged
     razorpay_webhook_secret = "ROPELINE_RAZORPAY_WEBHOOK_SECRET", Hidden, "none", value_name = "SECRETS", hide_env_values = true;
