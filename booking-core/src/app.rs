@@ -25,9 +25,10 @@ use crate::limits::Limits;
 use crate::links::LinkKeys;
 use crate::live::{Catalogue, Writer};
 use crate::mail::Mailer;
+use crate::payments::http_client::ClientError;
 use crate::payments::provider::PaymentProvider;
 use crate::payments::questions::Questions;
-use crate::payments::stripe::Stripe;
+use crate::payments::registry::Providers;
 use crate::randomness::Randomness;
 use crate::rooms::RoomDirectory;
 use crate::set_aside::SetAside;
@@ -59,9 +60,9 @@ pub struct BookingDeps {
 /// Why the booking core could not start.
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
-    /// The client of the payment provider could not be set up.
-    #[error("the payment provider's client could not be set up")]
-    Provider(#[source] reqwest::Error),
+    /// The client of a payment provider could not be set up.
+    #[error("the client of a payment provider could not be set up")]
+    Provider(#[source] ClientError),
     /// The catalogue could not be read.
     #[error("the catalogue could not be read")]
     Catalogue(#[source] StoreError),
@@ -70,18 +71,27 @@ pub enum StartError {
 impl Booking {
     /// Reads the catalogue and starts the background work.
     pub async fn start(config: BookingConfig, deps: BookingDeps) -> Result<Self, StartError> {
-        let provider = Stripe::new(&config.payment).map_err(StartError::Provider)?;
-        Self::start_with(config, deps, Arc::new(provider)).await
+        let providers = Providers::of(&config.payments).map_err(StartError::Provider)?;
+        Self::start_at(config, deps, providers).await
     }
 
-    /// Like [`Booking::start`], with the caller's payment provider.
+    /// Like [`Booking::start`], with the caller's payment providers, each with its name, the
+    /// preferred first.
     pub async fn start_with(
         config: BookingConfig,
         deps: BookingDeps,
-        provider: Arc<dyn PaymentProvider>,
+        providers: Vec<(String, Arc<dyn PaymentProvider>)>,
+    ) -> Result<Self, StartError> {
+        Self::start_at(config, deps, Providers::new(providers)).await
+    }
+
+    async fn start_at(
+        config: BookingConfig,
+        deps: BookingDeps,
+        providers: Providers,
     ) -> Result<Self, StartError> {
         let background = deps.background;
-        let booking = Self::assemble(config, deps, provider);
+        let booking = Self::assemble(config, deps, providers);
         let core = Arc::clone(&booking.0);
         booking
             .0
@@ -95,11 +105,7 @@ impl Booking {
         Ok(booking)
     }
 
-    fn assemble(
-        config: BookingConfig,
-        deps: BookingDeps,
-        provider: Arc<dyn PaymentProvider>,
-    ) -> Self {
+    fn assemble(config: BookingConfig, deps: BookingDeps, providers: Providers) -> Self {
         let work = Work::new(deps.tracker);
         let expiry = Arc::<ExpiryTimes>::default();
         let writer = Writer {
@@ -117,7 +123,7 @@ impl Booking {
             show_pages: ShowPages::new(
                 SHOW_PAGES_BYTES_MAX,
                 config.public_url.clone(),
-                page_headers(&config),
+                page_headers(&providers.page_origins()),
             ),
             tickets: TicketSigner::new(&config.ticket_keys),
             links: LinkKeys::new(&config.ticket_keys),
@@ -138,7 +144,7 @@ impl Booking {
             working_since: deps.clock.now(),
             clock: deps.clock,
             randomness: Randomness::new(deps.seed),
-            provider,
+            providers,
             rooms: deps.rooms,
             work,
             shutdown: deps.shutdown,

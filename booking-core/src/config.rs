@@ -14,8 +14,8 @@ use crate::ticket_fonts::TicketFonts;
 pub struct BookingConfig {
     /// The shop's public URL, such as `https://tickets.example`, without a final slash.
     pub public_url: String,
-    /// The payment provider.
-    pub payment: PaymentConfig,
+    /// The payment providers, in order of preference.
+    pub payments: Vec<PaymentConfig>,
     /// Mail to fans.
     pub mail: MailConfig,
     /// Most seats of all shows in memory; see [`SEATS_IN_MEMORY_MAX`].
@@ -28,17 +28,50 @@ pub struct BookingConfig {
     pub ticket_fonts: TicketFonts,
 }
 
-/// How to reach the payment provider.
+/// How a payment provider is spoken to, and on which page customers pay.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PaymentApi {
+    /// Stripe's payment intents, and the page that the payment simulator has for them.
+    Simulator,
+    /// Stripe's checkout sessions, with Stripe's page.
+    StripeCheckout,
+    /// Stripe's payment intents, for programs with a page of their own.
+    StripeIntents,
+    /// Razorpay's payment links, with Razorpay's page.
+    Razorpay,
+}
+
+/// How to reach a payment provider.
 #[derive(Clone)]
 pub struct PaymentConfig {
-    /// Its name in paths and in the database, such as `simulator` or `stripe`.
+    /// Its name in paths and in the database, such as `simulator` or `stripe`. A payment keeps it
+    /// for good.
     pub provider: String,
-    /// Base URL of its API and of the pages where customers pay, without a final slash.
+    /// How it is spoken to.
+    pub api: PaymentApi,
+    /// Base URL of its API, without a final slash.
     pub url: String,
-    /// The secret key with which we authenticate.
+    /// The secret key with which we authenticate; with Razorpay, the key id and the secret with a
+    /// colon between them.
     pub secret: String,
-    /// The secret that its webhooks are signed with.
-    pub webhook_secret: String,
+    /// The secrets that its webhooks are signed with: one, and more while it is exchanged.
+    pub webhook_secrets: Vec<String>,
+    /// Certificates of authorities, as PEM, that are believed beside those of the system.
+    pub more_roots: Option<Vec<u8>>,
+}
+
+impl PaymentConfig {
+    /// A payment simulator, with the names and the page of payment intents.
+    pub fn simulator(url: &str, secret: &str, webhook_secret: &str) -> Self {
+        Self {
+            provider: "simulator".to_owned(),
+            api: PaymentApi::Simulator,
+            url: url.to_owned(),
+            secret: secret.to_owned(),
+            webhook_secrets: vec![webhook_secret.to_owned()],
+            more_roots: None,
+        }
+    }
 }
 
 /// The Ed25519 keys of tickets: one signs, and the keys of earlier tickets only verify.
@@ -73,6 +106,7 @@ impl fmt::Debug for PaymentConfig {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("PaymentConfig")
             .field("provider", &self.provider)
+            .field("api", &self.api)
             .field("url", &self.url)
             .finish_non_exhaustive()
     }
@@ -144,8 +178,16 @@ pub const HARD_DEADLINE_AFTER: Duration = Duration::from_mins(15);
 pub const PROVIDER_TIMEOUT: Duration = Duration::from_secs(30);
 /// Longest that a customer waits for the provider; then the response says that the outcome is open.
 pub const PROVIDER_PATIENCE: Duration = Duration::from_secs(10);
-/// Payment attempts per hold; then the hold is released.
-pub const PAYMENT_ATTEMPTS_MAX: i32 = 20;
+/// Calls to one payment provider at the same time. Further ones wait.
+pub const PROVIDER_CALLS_AT_ONCE: usize = 64;
+/// Longest that a call waits for its turn. Then it is not made.
+pub const PROVIDER_SLOT_WAIT: Duration = Duration::from_secs(3);
+/// How much longer a hold lasts when its customer has to authenticate, once.
+pub const HOLD_EXTENSION: Duration = Duration::from_mins(5);
+/// Payment attempts per hold, those that reached no provider included.
+pub const PAYMENT_ROWS_MAX: i32 = 200;
+/// Payment attempts per hold that reached a provider; then the hold is released.
+pub const PAYMENT_ATTEMPTS_MAX: usize = 20;
 /// Confirmations that run at the same time. Each may wait for the provider; four connections settle
 /// them one after the other.
 pub const CONFIRMS_AT_ONCE: usize = 128;

@@ -16,8 +16,8 @@ use crate::limits::Limits;
 use crate::links::LinkKeys;
 use crate::live::Catalogue;
 use crate::mail::Mailer;
-use crate::payments::provider::PaymentProvider;
 use crate::payments::questions::Questions;
+use crate::payments::registry::Providers;
 use crate::payments::resolution::Answer;
 use crate::randomness::Randomness;
 use crate::rooms::RoomDirectory;
@@ -39,7 +39,8 @@ pub(crate) struct Core {
     /// Start of this process's background work.
     pub(crate) working_since: Timestamp,
     pub(crate) randomness: Randomness,
-    pub(crate) provider: Arc<dyn PaymentProvider>,
+    /// The payment providers.
+    pub(crate) providers: Providers,
     pub(crate) rooms: Arc<dyn RoomDirectory>,
     pub(crate) catalogue: Catalogue,
     pub(crate) tickets: TicketSigner,

@@ -78,9 +78,20 @@ impl Booking {
         &self.0.config.public_url
     }
 
-    /// The name of the payment provider.
-    pub(crate) fn provider_name(&self) -> &str {
-        &self.0.config.payment.provider
+    /// The names of the payment providers, the preferred first.
+    pub(crate) fn provider_names(&self) -> String {
+        self.0.providers.names().join(",")
+    }
+
+    /// The origins of the pages on which customers pay, as sources of a content security policy.
+    pub fn payment_page_origins(&self) -> Option<String> {
+        let origins = self.0.providers.page_origins();
+        (!origins.is_empty()).then(|| origins.join(" "))
+    }
+
+    /// Whether no customer can pay at the moment, because calls to every provider have stopped.
+    pub fn payments_have_stopped(&self) -> bool {
+        self.0.providers.are_all_open()
     }
 
     /// The verifier of tickets, for scanners.
@@ -258,11 +269,12 @@ impl Booking {
 
     pub(crate) async fn webhook_store(
         &self,
-        signature: Option<String>,
+        provider: String,
+        headers: HeaderMap,
         body: bytes::Bytes,
     ) -> Result<WebhookReceipt, StoreError> {
         let core = Arc::clone(&self.0);
-        let work = async move { core.webhook_store(signature.as_deref(), &body).await };
+        let work = async move { core.webhook_store(&provider, &headers, &body).await };
         self.0.work.run(work).await
     }
 

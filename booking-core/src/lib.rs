@@ -96,7 +96,7 @@ mod workers;
 
 pub use app::{BookingDeps, StartError};
 pub use bookings::ConfirmOutcome;
-pub use config::{BookingConfig, PaymentConfig, Rate, RatePair, Rates, TicketKeys};
+pub use config::{BookingConfig, PaymentApi, PaymentConfig, Rate, RatePair, Rates, TicketKeys};
 pub use confirm_queue::{ConfirmPermit, ConfirmTurn};
 pub use customer::{Customer, Session};
 pub use database::{Pools, StoreError};
@@ -106,6 +106,7 @@ pub use imports::ImportedShow;
 pub use mail::settings::{Delivery, MailConfig, Sender, SmtpServer};
 pub use money::FailureReason;
 pub use payment_outcome::PaymentOutcome;
+pub use payments::http_client::ClientError;
 pub use payments::provider;
 pub use payments::reconcile::ReconcileReport;
 pub use recorded::Recorded;

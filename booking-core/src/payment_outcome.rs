@@ -5,7 +5,7 @@ use contract::booking::Payment;
 
 use crate::core::Core;
 use crate::money::FailureReason;
-use crate::payments::provider::ProviderError;
+use crate::payments::provider::{PaymentProvider, ProviderError};
 use crate::payments::start::PaymentStart;
 
 /// The outcome of a request to pay.
@@ -43,14 +43,17 @@ impl Core {
     pub(crate) fn payment_outcome(&self, started: PaymentStart) -> PaymentOutcome {
         match started {
             PaymentStart::Started(payment) => {
+                let payment = *payment;
                 let payment_id = payment.payment_id;
                 let intent_id = payment.intent_id.unwrap_or_default();
                 let client_secret = payment.client_secret.unwrap_or_default();
-                let base = self.config.payment.url.trim_end_matches('/');
-                let page = format!("{base}/pay/{intent_id}?client_secret={client_secret}");
+                let provider = self.providers.find(&payment.provider);
+                let of_intent =
+                    || provider.and_then(|provider| provider.page(&intent_id, &client_secret));
+                let page = payment.redirect_url.or_else(of_intent);
                 PaymentOutcome::Started(Payment {
-                    redirect_url: Some(page.clone()),
-                    pay_url: Some(page),
+                    redirect_url: page.clone(),
+                    pay_url: page,
                     payment_intent_id: PaymentId::new(payment_id),
                     client_secret,
                     amount_minor: payment.amount_minor,
@@ -75,9 +78,10 @@ fn unanswered(error: &ProviderError) -> PaymentOutcome {
                 .max(1),
         ),
         ProviderError::Busy => (FailureReason::DuplicateTransaction, 1),
-        ProviderError::Unavailable(_) | ProviderError::Unreadable(_) => {
-            (FailureReason::GatewayDown, 2)
-        }
+        ProviderError::NotSent(_)
+        | ProviderError::NotConfigured(_)
+        | ProviderError::Unavailable(_)
+        | ProviderError::Unreadable(_) => (FailureReason::GatewayDown, 2),
         ProviderError::Refused { reason, .. } => (*reason, 2),
     };
     PaymentOutcome::Unanswered {

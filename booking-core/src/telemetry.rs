@@ -27,6 +27,12 @@ metric_families::declare! {
     pub(crate) counter PAYMENTS_UNKNOWN = "ropeline_booking_payments_unknown_total";
     /// Requests to the provider.
     pub(crate) counter PROVIDER_CALLS = "ropeline_booking_provider_calls_total";
+    /// Whether calls to the provider are made: 0, tried: 1, or stopped: 2.
+    pub(crate) gauge PROVIDER_BREAKER = "ropeline_booking_provider_breaker_state";
+    /// Payments that moved on to another provider, by the one that was asked before.
+    pub(crate) counter FAILOVERS = "ropeline_booking_payment_failovers_total";
+    /// Payments and refunds that are open at a provider that is not configured.
+    pub(crate) gauge PAYMENTS_STRANDED = "ropeline_booking_payments_stranded";
     /// Webhooks received and understood.
     pub(crate) counter WEBHOOKS = "ropeline_booking_webhooks_total";
     /// Refunds.

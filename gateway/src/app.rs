@@ -6,6 +6,7 @@
 mod connections;
 mod database;
 mod mail;
+mod payments;
 mod pooler;
 mod shop;
 mod surroundings;
@@ -23,7 +24,7 @@ use booking_core::Booking;
 use booking_core::config::PaymentConfig;
 use contract::pass::PassKeys;
 use embedded::Servers;
-use embedded::payment_simulator::{PaymentSimulator, SimulatorSettings};
+use embedded::payment_simulator::PaymentSimulator;
 use line::policy::care::RateShare;
 use line::policy::place::PlaceKeys;
 use line::records::durable::DurableRecords;
@@ -36,7 +37,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use web::RequestIds;
 
-use crate::config::{Config, Payment};
+use crate::config::Config;
 use crate::edge::client_ip::TrustedProxies;
 use crate::edge::connections::ConnectionLimits;
 use crate::edge::cores::Cores;
@@ -147,7 +148,8 @@ async fn run_with(
     let public_url = config.public_url.as_ref().unwrap_or(&listen_url);
     let ops_url = local_url(listening.ops.address());
     start_servers(config, children).await?;
-    let payment = prepare_payment(config, keys, &listen_url, children)?;
+    let (payments, simulator) = payments::prepare(config, keys, &listen_url)?;
+    children.simulator = simulator;
     let known = Known {
         gateway: surroundings.randomness.uuid(),
         name: name(listening.public.address()),
@@ -158,7 +160,7 @@ async fn run_with(
         surroundings,
         known,
         public_url,
-        payment,
+        payments,
         children,
     );
     let app = tokio::select! {
@@ -201,49 +203,6 @@ async fn start_servers(config: &Config, children: &mut Children) -> Result<()> {
     Ok(())
 }
 
-/// The payment provider's settings. A private simulator gets its address here; it is started when
-/// the first show exists.
-fn prepare_payment(
-    config: &Config,
-    keys: &Keys,
-    listen_url: &str,
-    children: &mut Children,
-) -> Result<PaymentConfig> {
-    let provider = "simulator".to_owned();
-    if let Payment::Simulator {
-        url,
-        secret,
-        webhook_secret,
-    } = &config.payment
-    {
-        return Ok(PaymentConfig {
-            provider,
-            url: url.clone(),
-            secret: secret.clone(),
-            webhook_secret: webhook_secret.clone(),
-        });
-    }
-    let settings = SimulatorSettings {
-        data_dir: config.data_dir.join("payment-simulator"),
-        secret: keys.payment_secret.clone(),
-        webhook_secret: keys.webhook_secret.clone(),
-        // The local address, because the public URL may need TLS or may not resolve on this
-        // machine.
-        webhook_url: Some(format!("{listen_url}/api/v1/payments/{provider}/webhook")),
-        program: None,
-    };
-    let simulator =
-        PaymentSimulator::prepare(settings).context("could not prepare the payment simulator")?;
-    let url = simulator.url().to_owned();
-    children.simulator = Some(simulator);
-    Ok(PaymentConfig {
-        provider,
-        url,
-        secret: keys.payment_secret.clone(),
-        webhook_secret: keys.webhook_secret.clone(),
-    })
-}
-
 /// A gateway, ready to run.
 pub struct App {
     public: Front,
@@ -277,7 +236,7 @@ impl App {
         surroundings: &Surroundings,
         known: Known,
         public_url: &str,
-        payment: PaymentConfig,
+        payments: Vec<PaymentConfig>,
         children: &Children,
     ) -> Result<Self> {
         let (database_url, store) = reached(config, children)?;
@@ -288,16 +247,16 @@ impl App {
         let (pass_keys, place_keys) = line_keys(config, keys, &kept, public_url)?;
         let line = LineOwner::claim(store.clone(), kept.installation).await?;
         let database = Database::new(pool.clone(), tasks.clone());
-        let payment_origin = payment.url.clone();
         let booking_rooms = BookingRooms::new(Rooms::new(database.clone()));
         let booking = start_booking(
-            booking_config(kept.tickets, public_url, payment, config)?,
+            booking_config(kept.tickets, public_url, payments, config)?,
             surroundings,
             &database_url,
             booking_rooms.clone(),
             &tasks,
         )
         .await?;
+        let payment_origins = booking.payment_page_origins();
         let proxy = proxy(surroundings);
         let room_records = Rooms::new(database.clone());
         let admissions = Admissions::new(database.clone());
@@ -314,7 +273,7 @@ impl App {
             store: Arc::new(store),
             randomness: surroundings.randomness.clone(),
             stock: Arc::new(BookingStock(booking.clone())),
-            upstreams: Arc::new(ProxyHealth(proxy.clone())),
+            upstreams: ProxyHealth::of(&proxy, &booking),
             process,
             tasks: tasks.clone(),
             stop: surroundings.stop.clone(),
@@ -332,7 +291,7 @@ impl App {
             limits: RateLimitConfig::default(),
             connections_per_place_max: config.connections_per_place_max,
             trusted_proxies: TrustedProxies::new(config.trusted_proxies.iter().copied()),
-            page_policy: pages::content_security_policy(Some(&payment_origin)).into(),
+            page_policy: pages::content_security_policy(payment_origins.as_deref()).into(),
             request_ids: ids.clone(),
         })
         .await
@@ -570,10 +529,26 @@ async fn housekeeping(limits: RateLimits, metrics: Metrics, stop: CancellationTo
 }
 
 /// How upstreams do, for the calls of the line.
-struct ProxyHealth(Arc<Proxy>);
+struct ProxyHealth {
+    proxy: Arc<Proxy>,
+    booking: Booking,
+}
+
+impl ProxyHealth {
+    fn of(proxy: &Arc<Proxy>, booking: &Booking) -> Arc<Self> {
+        Arc::new(Self {
+            proxy: proxy.clone(),
+            booking: booking.clone(),
+        })
+    }
+}
 
 impl UpstreamHealth for ProxyHealth {
     fn rate_share(&self, target: &Target) -> RateShare {
-        self.0.rate_share(target)
+        // Nobody is called to a shop in which nobody can pay.
+        if *target == Target::Embedded && self.booking.payments_have_stopped() {
+            return RateShare::NONE;
+        }
+        self.proxy.rate_share(target)
     }
 }

@@ -5,6 +5,7 @@
 
 mod check;
 mod checked;
+mod payment;
 mod rates;
 mod settings;
 mod shown;
@@ -14,7 +15,7 @@ use clap::{Parser, Subcommand};
 
 use check::check;
 pub use check::unsendable;
-pub use checked::{Config, LogFormat, Payment, Problems};
+pub use checked::{Config, LogFormat, Payment, Problems, Provider, ProviderKind};
 pub use rates::{ShopRatePair, ShopRates};
 use settings::{Settings, given, read_file};
 
@@ -156,7 +157,7 @@ mod tests {
             listen = "nowhere"
             redis_url = "http://redis"
             trusted_proxies = "10.0.0.0/8, everyone"
-            payment_provider = "stripe"
+            payment_provider = "paypal"
             signing_keys = "/does/not/exist.pem"
             ca_file = "/does/not/exist.pem"
             ticket_fonts = "/does/not/exist.otf"
@@ -354,7 +355,7 @@ mod tests {
         );
         // The simulator's own defaults.
         let simulator = include_str!("../../payment-simulator/src/config.rs");
-        for secret in [check::SIMULATOR_SECRET, check::SIMULATOR_WEBHOOK_SECRET] {
+        for secret in [payment::SIMULATOR_SECRET, payment::SIMULATOR_WEBHOOK_SECRET] {
             assert!(simulator.contains(&format!("default_value = \"{secret}\"")));
         }
     }

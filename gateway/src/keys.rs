@@ -95,6 +95,8 @@ impl Keys {
             .with_context(|| format!("could not make the data directory {}", dir.display()))?;
         let random_hex = || HEXLOWER.encode(&randomness.bytes::<24>());
         let (secret, webhook_secret) = match &config.payment {
+            // No simulator is run.
+            Payment::Providers(_) => (None, None),
             Payment::PrivateSimulator {
                 secret,
                 webhook_secret,

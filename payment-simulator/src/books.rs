@@ -13,10 +13,12 @@ use serde::{Deserialize, Serialize};
 use crate::delivery::{Delivery, DeliveryId, Outbox};
 use crate::dispute::Dispute;
 use crate::fault::Fault;
-use crate::id::{DisputeId, FaultId, IntentId, RefundId};
+use crate::id::{DisputeId, FaultId, IntentId, LinkId, RefundId, SessionId};
 use crate::intent::Intent;
 use crate::journal::Sequence;
+use crate::link::Link;
 use crate::refund::Refund;
+use crate::session::Session;
 
 /// Most payment intents. At about 2 KB each this is a gigabyte.
 pub(crate) const INTENTS_MAX: usize = 500_000;
@@ -34,6 +36,8 @@ pub(crate) enum Entry {
     Intent(Box<Intent>),
     Refund(Box<Refund>),
     Dispute(Box<Dispute>),
+    Session(Box<Session>),
+    Link(Box<Link>),
     Answer(StoredAnswer),
     Delivery(Box<Delivery>),
     DeliveryGone(DeliveryId),
@@ -64,6 +68,10 @@ pub(crate) struct Books {
     intents_by_payment: HashMap<String, IntentId>,
     refunds: Series<RefundId, Refund>,
     disputes: Series<DisputeId, Dispute>,
+    sessions: Series<SessionId, Session>,
+    links: Series<LinkId, Link>,
+    /// Payment links by their reference, which is used once.
+    links_by_reference: HashMap<String, LinkId>,
     answers: HashMap<String, (StoredAnswer, Sequence)>,
     answer_order: VecDeque<(Timestamp, String)>,
     settlements: BTreeSet<(Timestamp, IntentId)>,
@@ -148,6 +156,27 @@ impl Books {
         &self.disputes
     }
 
+    /// Checkout sessions.
+    pub(crate) fn sessions(&self) -> &Series<SessionId, Session> {
+        &self.sessions
+    }
+
+    /// Payment links.
+    pub(crate) fn links(&self) -> &Series<LinkId, Link> {
+        &self.links
+    }
+
+    /// The payment link with this reference.
+    pub(crate) fn link_of_reference(&self, reference: &str) -> Option<&Link> {
+        self.links.get(self.links_by_reference.get(reference)?)
+    }
+
+    /// The payments of a link, oldest first.
+    pub(crate) fn payments_of(&self, link: &Link) -> Vec<&Intent> {
+        let payments = link.payments.iter();
+        payments.filter_map(|id| self.intents.get(id)).collect()
+    }
+
     /// Queued faults, oldest first.
     pub(crate) fn faults(&self) -> &[Fault] {
         &self.faults
@@ -185,6 +214,18 @@ impl Books {
             Entry::Dispute(dispute) => {
                 let id = dispute.id.clone();
                 self.disputes.put(&id, *dispute);
+            }
+            Entry::Session(session) => {
+                let id = session.id.clone();
+                self.sessions.put(&id, *session);
+            }
+            Entry::Link(link) => {
+                let id = link.id.clone();
+                if let Some(reference) = &link.reference_id {
+                    self.links_by_reference
+                        .insert(reference.clone(), id.clone());
+                }
+                self.links.put(&id, *link);
             }
             Entry::Answer(answer) => self.put_answer(answer, sequence),
             Entry::Delivery(delivery) => self.outbox.put(*delivery),
@@ -247,6 +288,12 @@ impl Books {
         for dispute in self.disputes.iter() {
             write_line(&mut lines, &Entry::Dispute(Box::new(dispute.clone())));
         }
+        for session in self.sessions.iter() {
+            write_line(&mut lines, &Entry::Session(Box::new(session.clone())));
+        }
+        for link in self.links.iter() {
+            write_line(&mut lines, &Entry::Link(Box::new(link.clone())));
+        }
         for (at, key) in &self.answer_order {
             if let Some((answer, _)) = self.answers.get(key)
                 && answer.at == *at
@@ -305,13 +352,24 @@ mod tests {
         let fault = json!({
             "id": "flt_1", "kind": "pm_card_visa", "on": "confirm", "metadata": {}, "times": 1
         });
+        let session = json!({
+            "id": "cs_1", "amount_minor": 5, "currency": "inr", "product": "Tickets",
+            "metadata": {}, "intent_metadata": {}, "success_url": "http://shop.test/",
+            "cancel_url": null, "client_reference_id": null, "created_at": AT, "expires_at": AT,
+            "expired_at": null, "intent": null
+        });
+        let link = json!({
+            "id": "plink_1", "amount_minor": 5, "currency": "INR", "reference_id": "r1",
+            "description": null, "notes": {}, "callback_url": null, "created_at": AT,
+            "expire_by": AT, "cancelled_at": null, "payments": []
+        });
         let dispute = json!({
             "id": "dp_1", "intent": "pi_1", "charge": "ch_1", "amount_minor": 5,
             "currency": "inr", "status": "needs_response", "created_at": AT
         });
         let all = json!([
             { "intent": intent }, { "delivery": delivery }, { "refund": refund },
-            { "dispute": dispute },
+            { "dispute": dispute }, { "session": session }, { "link": link },
             { "answer": answer }, { "fault": fault },
         ]);
         serde_json::from_value(all).unwrap()
@@ -338,6 +396,8 @@ mod tests {
         let now = Timestamp::parse(AT).unwrap();
         assert_eq!(again.due_settlements(now), [IntentId::from("pi_1")]);
         assert!(again.answer("k", now).is_some());
+        assert!(again.link_of_reference("r1").is_some());
+        assert_eq!((again.sessions().len(), again.links().len()), (1, 1));
         assert_eq!(
             (
                 again.refunds().len() + again.disputes().len(),

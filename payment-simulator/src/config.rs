@@ -4,6 +4,15 @@ use std::fmt;
 use std::path::PathBuf;
 use std::str::FromStr;
 
+/// The events that the shop has to be told of: what its own page in the documentation lists.
+pub const DEFAULT_EVENTS: &str = "checkout.session.*,payment_intent.succeeded,\
+    payment_intent.payment_failed,payment_intent.processing,payment_intent.requires_action,\
+    payment_intent.canceled,charge.refunded,charge.dispute.*,refund.*";
+/// Razorpay's key when none is given.
+pub const DEFAULT_RAZORPAY_KEY: &str = "rzp_test_ropeline:ropeline";
+/// What Razorpay's events are signed with when nothing is given.
+pub const DEFAULT_RAZORPAY_WEBHOOK_SECRET: &str = "whsec_ropeline_razorpay";
+
 /// How the simulator behaves and whom it tells.
 #[derive(Clone, Debug, clap::Args)]
 pub struct Config {
@@ -38,6 +47,39 @@ pub struct Config {
         default_value = "whsec_ropeline"
     )]
     pub webhook_secret: Secret,
+
+    /// Events of Stripe's that are posted: names separated by commas, with * at the end for all that
+    /// begin so
+    #[arg(
+        long,
+        env = "ROPELINE_SIMULATOR_WEBHOOK_EVENTS",
+        default_value = DEFAULT_EVENTS
+    )]
+    pub webhook_events: String,
+
+    /// Razorpay's key id and key secret, with a colon between them
+    #[arg(
+        long,
+        env = "ROPELINE_RAZORPAY_SECRET",
+        hide_env_values = true,
+        hide_default_value = true,
+        default_value = DEFAULT_RAZORPAY_KEY
+    )]
+    pub razorpay_secret: Secret,
+
+    /// Where Razorpay's events are posted; without it there are none. Plain HTTP only
+    #[arg(long, env = "ROPELINE_SIMULATOR_RAZORPAY_WEBHOOK_URL")]
+    pub razorpay_webhook_url: Option<String>,
+
+    /// Key that signs Razorpay's events
+    #[arg(
+        long,
+        env = "ROPELINE_RAZORPAY_WEBHOOK_SECRET",
+        hide_env_values = true,
+        hide_default_value = true,
+        default_value = DEFAULT_RAZORPAY_WEBHOOK_SECRET
+    )]
+    pub razorpay_webhook_secret: Secret,
 
     /// Address under which browsers reach the pages; the listening address when unset
     #[arg(long, env = "ROPELINE_SIMULATOR_PUBLIC_URL")]
@@ -106,13 +148,19 @@ impl Config {
     /// All that is wrong with the settings, one sentence each.
     pub fn problems(&self) -> Vec<String> {
         let mut problems = Vec::new();
-        if let Some(url) = &self.webhook_url {
+        for (name, url) in [
+            ("--webhook-url", &self.webhook_url),
+            ("--razorpay-webhook-url", &self.razorpay_webhook_url),
+        ] {
+            let Some(url) = url else { continue };
             let usable = reqwest::Url::parse(url).is_ok_and(|url| url.scheme() == "http");
             if !usable {
-                problems.push(format!(
-                    "--webhook-url must be an http:// address, not {url}"
-                ));
+                problems.push(format!("{name} must be an http:// address, not {url}"));
             }
+        }
+        if !self.razorpay_secret.expose().contains(':') {
+            problems
+                .push("--razorpay-secret must be key id and secret, as rzp_test_1:s".to_owned());
         }
         if let Some(url) = &self.public_url
             && crate::object::web_address(url).is_none()

@@ -7,9 +7,9 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use crate::config::Secret;
-use crate::delivery::Delivery;
+use crate::delivery::{Delivery, Hook};
 use crate::provider::Provider;
-use crate::signature::sign;
+use crate::signature::{sign, sign_plain};
 
 /// Events that are delivered concurrently.
 const IN_FLIGHT_MAX: usize = 32;
@@ -25,21 +25,25 @@ const NAP_MAX: Duration = Duration::from_millis(100);
 #[derive(Clone)]
 pub(crate) struct Courier {
     client: reqwest::Client,
-    url: String,
-    secret: Secret,
+    /// URL and secret of the webhook of each provider that has one.
+    stripe: Option<(String, Secret)>,
+    razorpay: Option<(String, Secret)>,
 }
 
 impl Courier {
-    /// A courier that posts to `url`.
-    pub(crate) fn new(url: &str, secret: Secret) -> Result<Self, reqwest::Error> {
+    /// A courier that posts each provider's events to its URL, signed with its secret.
+    pub(crate) fn new(
+        stripe: Option<(String, Secret)>,
+        razorpay: Option<(String, Secret)>,
+    ) -> Result<Self, reqwest::Error> {
         Ok(Self {
             client: reqwest::Client::builder()
                 .timeout(ACCEPT_TIMEOUT)
                 .redirect(reqwest::redirect::Policy::none())
                 .no_proxy()
                 .build()?,
-            url: url.to_owned(),
-            secret,
+            stripe,
+            razorpay,
         })
     }
 
@@ -73,16 +77,32 @@ impl Courier {
     }
 
     async fn try_once(&self, delivery: &Delivery, provider: &Provider) -> bool {
-        let signature = sign(self.secret.expose(), provider.now(), &delivery.body);
-        let sent = self
+        let hook = match delivery.hook {
+            Hook::Stripe => &self.stripe,
+            Hook::Razorpay => &self.razorpay,
+        };
+        // Nobody listens any more.
+        let Some((url, secret)) = hook else {
+            return true;
+        };
+        let request = self
             .client
-            .post(&self.url)
+            .post(url)
             .header("content-type", "application/json; charset=utf-8")
-            .header("stripe-signature", signature)
-            .body(delivery.body.clone())
-            .send()
-            .await;
-        match sent {
+            .body(delivery.body.clone());
+        let request = match delivery.hook {
+            Hook::Stripe => {
+                let signature = sign(secret.expose(), provider.now(), &delivery.body);
+                request.header("stripe-signature", signature)
+            }
+            Hook::Razorpay => request
+                .header(
+                    "x-razorpay-signature",
+                    sign_plain(secret.expose(), &delivery.body),
+                )
+                .header("x-razorpay-event-id", delivery.id.event().as_ref()),
+        };
+        match request.send().await {
             Ok(response) if response.status().is_success() => true,
             Ok(response) => {
                 let status = response.status().as_u16();

@@ -27,11 +27,27 @@ const PAUSE_MAX: Duration = Duration::from_mins(10);
 /// Copies of one event under [`WebhookPlan::Duplicated`].
 const DUPLICATES: u8 = 5;
 
+/// Which provider's webhook a delivery is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum Hook {
+    #[default]
+    Stripe,
+    Razorpay,
+}
+
 /// Names one copy of one event.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub(crate) struct DeliveryId {
     event: EventId,
     copy: u8,
+}
+
+impl DeliveryId {
+    /// The event that it delivers.
+    pub(crate) fn event(&self) -> &EventId {
+        &self.event
+    }
 }
 
 impl fmt::Display for DeliveryId {
@@ -53,6 +69,9 @@ pub(crate) struct Delivery {
     pub(crate) tries: u32,
     /// Whether its delivery releases the deliveries that wait for it.
     pub(crate) ends_attempt: bool,
+    /// Whose webhook it is.
+    #[serde(default)]
+    pub(crate) hook: Hook,
 }
 
 /// Deliveries, sorted by due time.
@@ -91,6 +110,7 @@ impl Delivery {
                 due_at,
                 tries: 0,
                 ends_attempt,
+                hook: Hook::default(),
             })
             .collect()
     }

@@ -12,13 +12,38 @@ use serde_json::Value;
 use subtle::ConstantTimeEq;
 
 use crate::books::{Books, Entry};
-use crate::delivery::{DELIVERIES_MAX, Delivery, DeliveryTimes};
+use crate::config::Secret;
+use crate::delivery::{DELIVERIES_MAX, Delivery, DeliveryTimes, Hook};
 use crate::error::ApiError;
 use crate::fault::{CallName, Fault};
 use crate::id::{EventId, IntentId};
-use crate::intent::{Intent, Notice};
+use crate::intent::{Intent, Notice, Status};
 use crate::method::{Behaviour, CallFault, TestMethod};
 use crate::object::{self, Cause};
+use crate::razorpay_object;
+use crate::session;
+
+/// Which events an endpoint listens to: names, or `*`, or names that end in `*`.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct EventFilter(Vec<String>);
+
+impl EventFilter {
+    /// The filter that `text` writes, separated by commas.
+    pub(crate) fn parse(text: &str) -> Self {
+        let names = text
+            .split(',')
+            .map(str::trim)
+            .filter(|name| !name.is_empty());
+        Self(names.map(str::to_owned).collect())
+    }
+
+    fn includes(&self, event_type: &str) -> bool {
+        self.0.iter().any(|name| match name.strip_suffix('*') {
+            Some(prefix) => event_type.starts_with(prefix),
+            None => name == event_type,
+        })
+    }
+}
 
 /// Settings that decisions depend on.
 #[derive(Clone, Debug)]
@@ -29,8 +54,12 @@ pub(crate) struct Rules {
     pub(crate) answer_hold: Duration,
     /// Delay of delayed webhooks.
     pub(crate) webhook_delay: Duration,
-    /// Whether a webhook URL is configured.
-    pub(crate) sends_webhooks: bool,
+    /// The events of Stripe's that are delivered; none without a webhook URL.
+    pub(crate) webhook_events: EventFilter,
+    /// Whether a URL for Razorpay's webhooks is configured.
+    pub(crate) sends_razorpay_webhooks: bool,
+    /// Key id and secret of Razorpay's API.
+    pub(crate) razorpay_key: Secret,
     /// URL prefix of the pages for browsers.
     pub(crate) base_url: String,
 }
@@ -165,18 +194,70 @@ impl Desk<'_> {
         }
     }
 
-    /// Records the new state of an intent and queues a webhook about it.
+    /// Whether an intent was made for a page that takes no payments any more.
+    pub(crate) fn is_page_closed(&self, intent: &Intent) -> bool {
+        let session = intent.session.as_ref();
+        let session = session.and_then(|id| self.books.sessions().get(id));
+        session.is_some_and(|session| session.status(Some(intent), self.now) != session::OPEN)
+    }
+
+    /// Whether `id` is a payment at Razorpay, which Stripe's calls do not show.
+    pub(crate) fn is_razorpays(&self, id: &IntentId) -> bool {
+        let known = self.books.intents().get(id);
+        known.is_some_and(|intent| intent.link.is_some())
+    }
+
+    /// Records the new state of an intent and queues webhooks about it.
     pub(crate) fn put_intent(&mut self, intent: &Intent, notice: Option<Notice>) {
         self.entries.push(Entry::Intent(Box::new(intent.clone())));
-        if let Some(notice) = notice {
-            let snapshot = object::intent(intent, &self.rules.base_url);
-            self.tell(
-                intent,
-                notice.event_type(),
-                &snapshot,
-                notice.ends_attempt(),
-            );
+        let Some(notice) = notice else { return };
+        if let Some(payment) = &intent.link {
+            let link = self.books.links().get(&payment.link).cloned();
+            if let Some(link) = link {
+                for (event, payload) in razorpay_object::events(&link, intent, notice, self.now) {
+                    self.tell_razorpay(intent, event, &payload, notice.ends_attempt());
+                }
+            }
+            return;
         }
+        let snapshot = object::intent(intent, &self.rules.base_url);
+        let (kind, ends) = (notice.event_type(), notice.ends_attempt());
+        match notice {
+            Notice::Succeeded => {
+                self.tell(intent, "charge.succeeded", &object::charge(intent), false);
+            }
+            Notice::PaymentFailed => {
+                let charge = object::failed_charge(intent);
+                self.tell(intent, "charge.failed", &charge, false);
+            }
+            Notice::Processing | Notice::RequiresAction | Notice::Canceled => {}
+        }
+        self.tell(intent, kind, &snapshot, ends);
+        self.tell_session(intent, notice);
+    }
+
+    /// Queues the event of a new payment intent.
+    pub(crate) fn tell_created(&mut self, intent: &Intent) {
+        let snapshot = object::intent(intent, &self.rules.base_url);
+        self.tell(intent, "payment_intent.created", &snapshot, false);
+    }
+
+    /// Queues the event of a session whose intent changed.
+    fn tell_session(&mut self, intent: &Intent, notice: Notice) {
+        let session = intent.session.as_ref();
+        let Some(session) = session.and_then(|id| self.books.sessions().get(id)) else {
+            return;
+        };
+        let before = self.books.intents().get(&intent.id);
+        let was_processing = before.is_some_and(|before| before.status == Status::Processing);
+        let kind = match notice {
+            Notice::Succeeded if was_processing => "checkout.session.async_payment_succeeded",
+            Notice::PaymentFailed if was_processing => "checkout.session.async_payment_failed",
+            Notice::Succeeded | Notice::Processing => "checkout.session.completed",
+            Notice::PaymentFailed | Notice::RequiresAction | Notice::Canceled => return,
+        };
+        let shown = session::object(session, Some(intent), self.now, &self.rules.base_url);
+        self.tell(intent, kind, &shown, true);
     }
 
     /// Queues an event about `snapshot`.
@@ -187,7 +268,7 @@ impl Desk<'_> {
         snapshot: &Value,
         ends_attempt: bool,
     ) {
-        if !self.rules.sends_webhooks {
+        if !self.rules.webhook_events.includes(event_type) {
             return;
         }
         if self.books.outbox.len() >= DELIVERIES_MAX {
@@ -196,14 +277,44 @@ impl Desk<'_> {
         }
         let id = EventId::draw(self.rng);
         let event = object::event(&id, event_type, self.now, &self.cause, snapshot);
+        self.deliver(Hook::Stripe, intent, &id, &event, ends_attempt);
+    }
+
+    /// Queues an event of Razorpay's.
+    pub(crate) fn tell_razorpay(
+        &mut self,
+        intent: &Intent,
+        event_type: &str,
+        payload: &Value,
+        ends_attempt: bool,
+    ) {
+        if !self.rules.sends_razorpay_webhooks || self.books.outbox.len() >= DELIVERIES_MAX {
+            return;
+        }
+        let id = EventId::draw(self.rng);
+        let event = razorpay_object::event(event_type, payload, self.now);
+        self.deliver(Hook::Razorpay, intent, &id, &event, ends_attempt);
+    }
+
+    fn deliver(
+        &mut self,
+        hook: Hook,
+        intent: &Intent,
+        id: &EventId,
+        event: &Value,
+        ends_attempt: bool,
+    ) {
         let times = DeliveryTimes {
             now: self.now,
             delay: self.rules.webhook_delay,
         };
         let body = event.to_string();
         let plan = intent.webhooks;
-        let deliveries = Delivery::plan(plan, &id, &intent.id, &body, ends_attempt, times);
-        let entries = deliveries.into_iter().map(Box::new).map(Entry::Delivery);
+        let deliveries = Delivery::plan(plan, id, &intent.id, &body, ends_attempt, times);
+        let deliveries = deliveries
+            .into_iter()
+            .map(|delivery| Delivery { hook, ..delivery });
+        let entries = deliveries.map(Box::new).map(Entry::Delivery);
         self.entries.extend(entries);
     }
 }

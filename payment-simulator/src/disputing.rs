@@ -49,7 +49,7 @@ pub(crate) fn open(desk: &mut Desk<'_>, wanted: &DisputeRequest) -> Outcome {
         created_at: desk.now,
     };
     put(desk, &intent, &dispute, "charge.dispute.created");
-    if dispute.status.takes_money() {
+    if dispute.status.takes_money() && intent.link.is_none() {
         let shown = object::dispute(&dispute);
         desk.tell(&intent, "charge.dispute.funds_withdrawn", &shown, true);
     }
@@ -73,7 +73,7 @@ pub(crate) fn decide(desk: &mut Desk<'_>, id: &DisputeId, change: &DisputeChange
         (false, true) => Some("charge.dispute.funds_withdrawn"),
         (true, true) | (false, false) => None,
     };
-    if let Some(kind) = moved {
+    if let Some(kind) = moved.filter(|_| intent.link.is_none()) {
         desk.tell(&intent, kind, &object::dispute(&dispute), true);
     }
     Ok(object::dispute(&dispute))
@@ -91,5 +91,17 @@ fn find<'a>(desk: &Desk<'a>, id: &DisputeId) -> Result<&'a Dispute, ApiError> {
 
 fn put(desk: &mut Desk<'_>, intent: &Intent, dispute: &Dispute, kind: &str) {
     desk.entries.push(Entry::Dispute(Box::new(dispute.clone())));
+    if intent.link.is_some() {
+        let shown = crate::razorpay_object::dispute(dispute);
+        let kind = match shown["status"].as_str() {
+            Some("won") => "payment.dispute.won",
+            Some("lost") => "payment.dispute.lost",
+            Some("closed") => "payment.dispute.closed",
+            _ => "payment.dispute.created",
+        };
+        let payload = serde_json::json!({ "dispute": { "entity": shown } });
+        desk.tell_razorpay(intent, kind, &payload, true);
+        return;
+    }
     desk.tell(intent, kind, &object::dispute(dispute), true);
 }

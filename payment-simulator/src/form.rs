@@ -72,6 +72,46 @@ impl Form {
             })
     }
 
+    /// The pairs of `root[branch][…]`.
+    pub(crate) fn pairs_below<'a>(
+        &'a self,
+        root: &'a str,
+        branch: &'a str,
+    ) -> impl Iterator<Item = (&'a str, &'a str)> {
+        self.fields
+            .iter()
+            .filter_map(move |field| match field.path.as_slice() {
+                [first, second, key] if first == root && second == branch => {
+                    Some((key.as_str(), field.value.as_str()))
+                }
+                _ => None,
+            })
+    }
+
+    /// Whether the caller wants `property` as a whole object instead of its id.
+    pub(crate) fn expands(&self, property: &str) -> bool {
+        self.expanded().any(|wanted| wanted == property)
+    }
+
+    /// Refuses to expand anything that is not in `known`.
+    pub(crate) fn demand_expandable(&self, known: &[&str]) -> Result<(), ApiError> {
+        match self.expanded().find(|wanted| !known.contains(wanted)) {
+            None => Ok(()),
+            Some(wanted) => Err(ApiError::invalid(
+                "parameter_unknown",
+                format!("This property cannot be expanded ({wanted})."),
+                Some("expand"),
+            )),
+        }
+    }
+
+    fn expanded(&self) -> impl Iterator<Item = &str> {
+        let fields = self.fields.iter();
+        fields
+            .filter(|field| field.path.first().is_some_and(|root| root == "expand"))
+            .map(|field| field.value.as_str())
+    }
+
     /// Refuses fields whose outermost name is not in `known`.
     pub(crate) fn demand_known(&self, known: &[&str]) -> Result<(), ApiError> {
         let unknown = self

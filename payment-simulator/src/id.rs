@@ -66,6 +66,16 @@ prefixed_id!(
     "dp"
 );
 prefixed_id!(
+    /// A checkout session.
+    SessionId,
+    "cs_test"
+);
+prefixed_id!(
+    /// A payment link of Razorpay's.
+    LinkId,
+    "plink"
+);
+prefixed_id!(
     /// A webhook event.
     EventId,
     "evt"

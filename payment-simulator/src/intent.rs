@@ -17,7 +17,7 @@ use contract::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use crate::cancel_reason::CancelReason;
-use crate::id::{ChargeId, IntentId};
+use crate::id::{ChargeId, IntentId, LinkId, SessionId};
 use crate::method::{BankOutcome, Decline, WebhookPlan};
 
 /// A payment intent.
@@ -46,6 +46,22 @@ pub(crate) struct Intent {
     pub(crate) refunded_minor: u64,
     pub(crate) settlement: Option<Settlement>,
     pub(crate) webhooks: WebhookPlan,
+    /// The checkout session that it pays for.
+    #[serde(default)]
+    pub(crate) session: Option<SessionId>,
+    /// What it is at Razorpay: one payment for a link. `None` for payment intents.
+    #[serde(default)]
+    pub(crate) link: Option<LinkPayment>,
+}
+
+/// A customer's payment for a payment link.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct LinkPayment {
+    pub(crate) link: LinkId,
+    /// `upi`, `card`, `wallet` or `netbanking`.
+    pub(crate) method: String,
+    /// Whether the bank agreed so late that the money waits for the merchant to take it.
+    pub(crate) awaits_capture: bool,
 }
 
 /// The status of an intent.
@@ -246,8 +262,16 @@ impl Intent {
         Ok(amount)
     }
 
+    /// Whether the bank agreed and the money is not taken yet.
+    pub(crate) fn awaits_capture(&self) -> bool {
+        self.link.as_ref().is_some_and(|link| link.awaits_capture)
+    }
+
     /// Money captured so far.
     pub(crate) fn captured_minor(&self) -> u64 {
+        if self.awaits_capture() {
+            return 0;
+        }
         self.capture
             .as_ref()
             .map_or(0, |capture| capture.amount_minor)
@@ -367,6 +391,8 @@ mod tests {
             refunded_minor: 0,
             settlement: None,
             webhooks: WebhookPlan::Prompt,
+            session: None,
+            link: None,
         }
     }
 

@@ -1,6 +1,8 @@
-//! A stateful payment provider for demos and tests that speaks Stripe's shapes.
+//! A stateful payment provider for demos and tests that speaks Stripe's and Razorpay's shapes.
 //!
-//! Stripe's own client libraries work with it for payment intents and refunds. It keeps its records
+//! Both providers' own client libraries work with it: Stripe's at `/v1` for payment intents,
+//! checkout sessions, refunds and disputes, Razorpay's at `/razorpay/v1` for payment links,
+//! payments, refunds and disputes. It keeps its records
 //! in a journal, so that they survive a crash, and it can be told to fail. [`serve`] runs it inside
 //! another process; `ropeline-payment-simulator` is the same as a separate process.
 //!
@@ -49,10 +51,25 @@
 //! queue, `DELETE` empties it. A fault is not used up by a confirm that is refused because of the
 //! intent's status.
 //!
+//! For a payment link the calls are those about the link: `create`, `retrieve`, `cancel`, and
+//! `refund` of its payments; `metadata` is its notes.
+//!
+//! # Outages
+//!
+//! `POST /_sim/outages` lets the API of one provider fail until told otherwise, not over a restart:
+//!
+//! ```json
+//! { "provider": "razorpay", "mode": "down" }
+//! ```
+//!
+//! `mode` is `down` (503), `rate_limited` (429), `loses_answers` (500 after the work is done),
+//! `{"slow": {"delay_ms": 5000}}` or `up`. Connections are refused by a simulator that does not run;
+//! one for each provider lets them fail apart.
+//!
 //! # The ledger
 //!
-//! `GET /_sim/ledger` with the secret key lists every intent as a JSON array, or one object a
-//! line for `Accept: application/x-ndjson`: `payment_intent`, `status`, `currency`, `amount`,
+//! `GET /_sim/ledger` with the secret key lists every intent, and every payment of a payment link, as a JSON array, or one object a
+//! line for `Accept: application/x-ndjson`: `provider`, `payment_intent`, `status`, `currency`, `amount`,
 //! `captures` (0 or 1), `captured`, `refunded`, `metadata`, `created`.
 //!
 //! # What the provider's dashboard and banks do
@@ -73,8 +90,27 @@
 //! `metadata[return_url]`, with `payment_intent` and `redirect_status` (`succeeded`, `processing`,
 //! `canceled` or `failed`) added.
 //!
+//! A checkout session's page, `GET /c/pay/{session}`, leads there; its `Cancel` leads to the
+//! session's `cancel_url` and cancels nothing. A payment link's page is `GET /razorpay/i/{link}`:
+//! UPI, card, wallet or net banking, with the ending of a test method. At the end it redirects to
+//! the `callback_url`, with Razorpay's parameters and signature. A bank that agrees after a failure
+//! (`pm_sim_late_success_after_decline`) leaves the payment `authorized`, to be captured.
+//!
+//! # Webhooks
+//!
+//! Stripe's go to `--webhook-url`: what `--webhook-events` names, `*` for all, among them
+//! `payment_intent.created`, `charge.succeeded` and `charge.failed`. Razorpay's go to
+//! `--razorpay-webhook-url`.
+//!
+//! # What differs from Razorpay
+//!
+//! Stripe's test methods stand for the endings of a payment, whatever the customer pays with. UPI
+//! links, partial payments, offers and settlements are not known. Refunds are processed at once.
+//!
 //! # What differs from Stripe
 //!
+//! The payment intent of a session exists from the first visit of its page, not from the first
+//! payment. `expand` knows `payment_intent` of sessions; everything else is refused.
 //! The shop's payment id, in `metadata[payment_id]`, may be used in paths instead of an intent's
 //! id, for programs that know only the shop's ids. Money is captured at once;
 //! `capture_method=manual` is refused. The smallest charges are those that Stripe lists; in other
@@ -85,8 +121,10 @@
 //!
 //! | Module | Subject |
 //! | --- | --- |
-//! | `intent`, `refund`, `dispute`, `method`, `fault` | pure state and what may happen to it |
-//! | `payment`, `refunding`, `disputing`, `listing` | the calls, decided at a `desk` |
+//! | `intent`, `session`, `link`, `refund`, `dispute`, `method`, `fault` | pure state and what may happen to it |
+//! | `object`, `razorpay_object` | the JSON of both providers |
+//! | `payment`, `checkout`, `razorpay`, `refunding`, `disputing`, `listing` | the calls, decided at a `desk` |
+//! | `outage` | how a whole API fails |
 //! | `books`, `journal` | records, in memory and on disk |
 //! | `provider` | one call at a time: decide, journal, apply, answer |
 //! | `delivery`, `courier`, `signature` | the delivery of events |
@@ -94,7 +132,8 @@
 
 mod books;
 mod cancel_reason;
-mod config;
+mod checkout;
+pub mod config;
 mod courier;
 mod currency;
 mod delivery;
@@ -108,13 +147,18 @@ mod http;
 mod id;
 mod intent;
 mod journal;
+mod link;
 mod listing;
 mod method;
 mod object;
+mod outage;
 mod payment;
 mod provider;
+mod razorpay;
+mod razorpay_object;
 mod refund;
 mod refunding;
+mod session;
 mod signature;
 
 use std::time::Duration;
@@ -131,7 +175,7 @@ pub use config::{Config, Secret};
 pub use journal::OpenError;
 
 use courier::Courier;
-use desk::Rules;
+use desk::{EventFilter, Rules};
 use provider::Provider;
 
 /// Longest time for running requests to finish after the signal to stop.
@@ -175,11 +219,15 @@ pub async fn serve(
     }
     let rules = rules(&config, &listener)?;
     let rng = ChaCha20Rng::try_from_rng(&mut SysRng).map_err(ServeError::Randomness)?;
-    let courier = match &config.webhook_url {
-        Some(url) => Some(Courier::new(url, config.webhook_secret.clone())),
-        None => None,
+    let hook = |url: &Option<String>, secret: &config::Secret| {
+        url.clone().map(|url| (url, secret.clone()))
     };
-    let courier = courier.transpose().map_err(ServeError::Webhooks)?;
+    let stripe = hook(&config.webhook_url, &config.webhook_secret);
+    let razorpay = hook(
+        &config.razorpay_webhook_url,
+        &config.razorpay_webhook_secret,
+    );
+    let courier = Courier::new(stripe, razorpay).map_err(ServeError::Webhooks)?;
     let stop = shutdown.child_token();
     let secret = config.secret.clone();
     let open_stop = stop.clone();
@@ -197,9 +245,7 @@ pub async fn serve(
         provider.clone(),
         stop.clone(),
     ));
-    if let Some(courier) = courier {
-        tasks.spawn(courier.run(provider.clone(), stop.clone()));
-    }
+    tasks.spawn(courier.run(provider.clone(), stop.clone()));
     let served = serve_http(provider.clone(), listener, &stop).await;
     stop.cancel();
     tasks.close();
@@ -218,7 +264,12 @@ fn rules(config: &Config, listener: &TcpListener) -> Result<Rules, ServeError> {
         settle_delay: Duration::from_millis(config.settle_delay_ms),
         answer_hold: Duration::from_millis(config.answer_hold_ms),
         webhook_delay: Duration::from_millis(config.webhook_delay_ms),
-        sends_webhooks: config.webhook_url.is_some(),
+        webhook_events: match config.webhook_url {
+            Some(_) => EventFilter::parse(&config.webhook_events),
+            None => EventFilter::default(),
+        },
+        sends_razorpay_webhooks: config.razorpay_webhook_url.is_some(),
+        razorpay_key: config.razorpay_secret.clone(),
         base_url,
     })
 }

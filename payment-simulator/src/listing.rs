@@ -43,7 +43,7 @@ pub(crate) fn intents(desk: &Desk<'_>, form: &Form) -> Outcome {
         "payment_intent",
         place,
         |intent| intent.created_at,
-        |_| true,
+        |intent| intent.link.is_none(),
     )?;
     let shown = records.into_iter();
     let data: Vec<Value> = shown
@@ -63,7 +63,10 @@ pub(crate) fn disputes(desk: &Desk<'_>, form: &Form) -> Outcome {
         "dispute",
         place,
         |dispute| dispute.created_at,
-        |dispute| of.as_ref().is_none_or(|of| dispute.intent == *of),
+        |dispute| {
+            let is_wanted = of.as_ref().is_none_or(|of| dispute.intent == *of);
+            is_wanted && !desk.is_razorpays(&dispute.intent)
+        },
     )?;
     let data: Vec<Value> = records.into_iter().map(object::dispute).collect();
     Ok(object::list("/v1/disputes", &data, has_more))
@@ -91,7 +94,10 @@ pub(crate) fn refunds(desk: &Desk<'_>, form: &Form) -> Outcome {
         "refund",
         place,
         |refund| refund.created_at,
-        |refund| of.as_ref().is_none_or(|of| refund.intent == *of),
+        |refund| {
+            let is_wanted = of.as_ref().is_none_or(|of| refund.intent == *of);
+            is_wanted && !desk.is_razorpays(&refund.intent)
+        },
     )?;
     let data: Vec<Value> = records.into_iter().map(object::refund).collect();
     Ok(object::list("/v1/refunds", &data, has_more))
@@ -99,6 +105,7 @@ pub(crate) fn refunds(desk: &Desk<'_>, form: &Form) -> Outcome {
 
 impl Page {
     fn parse(form: &Form) -> Result<Self, ApiError> {
+        form.demand_expandable(&[])?;
         let limit = form.integer("limit")?.unwrap_or(LIMIT_DEFAULT);
         if !(1..=LIMIT_MAX).contains(&limit) {
             return Err(ApiError::invalid(

@@ -152,6 +152,29 @@ pub(crate) fn charge(intent: &Intent) -> Value {
     })
 }
 
+/// The charge of the last attempt, which was declined.
+pub(crate) fn failed_charge(intent: &Intent) -> Value {
+    let failure = intent.last_failure.as_ref();
+    let words = failure.map(|failure| failure.decline.words());
+    json!({
+        "id": failure.map(|failure| &failure.charge),
+        "object": "charge",
+        "amount": intent.amount_minor,
+        "amount_captured": 0,
+        "amount_refunded": 0,
+        "captured": false,
+        "currency": intent.currency,
+        "failure_code": words.as_ref().map(|words| words.code),
+        "failure_message": words.as_ref().map(|words| words.message),
+        "livemode": false,
+        "metadata": intent.metadata,
+        "paid": false,
+        "payment_intent": intent.id,
+        "refunded": false,
+        "status": "failed",
+    })
+}
+
 /// A page of a list.
 pub(crate) fn list(url: &str, data: &[Value], has_more: bool) -> Value {
     json!({ "object": "list", "url": url, "has_more": has_more, "data": data })

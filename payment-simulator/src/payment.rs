@@ -72,6 +72,7 @@ const CONFIRM_FIELDS: &[&str] = &[
 /// `POST /v1/payment_intents`
 pub(crate) fn create(desk: &mut Desk<'_>, form: &Form) -> Outcome {
     form.demand_known(CREATE_FIELDS)?;
+    form.demand_expandable(&[])?;
     let mut intent = draft(desk, form)?;
     let confirm = form.flag("confirm")?;
     if desk.books.intents().len() >= INTENTS_MAX {
@@ -85,6 +86,7 @@ pub(crate) fn create(desk: &mut Desk<'_>, form: &Form) -> Outcome {
         attempt(desk, &mut intent, &Caller::Merchant)
     } else {
         desk.put_intent(&intent, None);
+        desk.tell_created(&intent);
         Ok(desk.show(&intent, &Caller::Merchant))
     }
 }
@@ -125,6 +127,8 @@ fn draft(desk: &mut Desk<'_>, form: &Form) -> Result<Intent, ApiError> {
         refunded_minor: 0,
         settlement: None,
         webhooks: WebhookPlan::Prompt,
+        session: None,
+        link: None,
     })
 }
 
@@ -138,6 +142,7 @@ pub(crate) fn retrieve(desk: &mut Desk<'_>, id: &IntentId, caller: &Caller) -> O
 /// `POST /v1/payment_intents/{id}/confirm`
 pub(crate) fn confirm(desk: &mut Desk<'_>, id: &IntentId, form: &Form, caller: &Caller) -> Outcome {
     form.demand_known(CONFIRM_FIELDS)?;
+    form.demand_expandable(&[])?;
     let mut intent = desk.intent(id, caller)?;
     if let Some(method) = chosen_method(form)? {
         intent.payment_method = Some(method.id.to_owned());
@@ -155,7 +160,17 @@ pub(crate) fn pay(
     method: Option<&str>,
     caller: &Caller,
 ) -> Outcome {
-    let mut intent = desk.intent(id, caller)?;
+    let intent = desk.intent(id, caller)?;
+    pay_with(desk, intent, method, caller)
+}
+
+/// The customer pays `intent`.
+pub(crate) fn pay_with(
+    desk: &mut Desk<'_>,
+    mut intent: Intent,
+    method: Option<&str>,
+    caller: &Caller,
+) -> Outcome {
     let method = method.ok_or_else(|| ApiError::missing("payment_method"))?;
     let method = TestMethod::named(method)
         .ok_or_else(|| ApiError::no_such("PaymentMethod", method, "payment_method"))?;
@@ -172,6 +187,12 @@ fn attempt(desk: &mut Desk<'_>, intent: &mut Intent, caller: &Caller) -> Outcome
     if !takes_attempts {
         let refusal = UnexpectedState(intent.status);
         return Err(unexpected(desk, intent, caller, refusal, "confirm"));
+    }
+    if desk.is_page_closed(intent) {
+        return Err(ApiError::unexpected_state(
+            "The page of this payment was closed.".to_owned(),
+            desk.show(intent, caller),
+        ));
     }
     let known = intent.payment_method.as_deref().and_then(TestMethod::named);
     let Some(method) = known else {
@@ -244,7 +265,7 @@ pub(crate) fn abandon(desk: &mut Desk<'_>, id: &IntentId, caller: &Caller) -> Ou
     give_up(desk, intent, CancelReason::RequestedByCustomer, caller)
 }
 
-fn give_up(
+pub(crate) fn give_up(
     desk: &mut Desk<'_>,
     mut intent: Intent,
     reason: CancelReason,
@@ -276,7 +297,16 @@ pub(crate) fn authenticate(
 /// Applies the bank's delayed decision on an intent.
 pub(crate) fn settle(desk: &mut Desk<'_>, id: &IntentId) {
     if let Some(mut intent) = desk.books.intents().get(id).cloned() {
+        let had_ended = intent.status != Status::Processing;
         let notice = intent.settle(desk.now);
+        if let Some(link) = intent
+            .link
+            .as_mut()
+            .filter(|_| notice == Some(Notice::Succeeded))
+        {
+            // Razorpay takes money by itself, but not where the bank agrees after a failure.
+            link.awaits_capture = had_ended;
+        }
         desk.put_intent(&intent, notice);
     }
 }

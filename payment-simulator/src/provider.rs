@@ -20,6 +20,7 @@ use crate::id::{IntentId, RequestId};
 use crate::intent::Intent;
 use crate::journal::{Journal, OpenError, Sequence};
 use crate::object::Cause;
+use crate::outage::Outages;
 use crate::payment;
 
 /// Delayed bank decisions per change. Limits how long other calls wait for the lock.
@@ -39,6 +40,7 @@ struct Shared {
     shutdown: CancellationToken,
     settlements_changed: Notify,
     deliveries_changed: Notify,
+    outages: Outages,
 }
 
 /// The state under the lock that orders calls.
@@ -126,6 +128,7 @@ impl Provider {
             shutdown,
             settlements_changed: Notify::new(),
             deliveries_changed: Notify::new(),
+            outages: Outages::default(),
         })))
     }
 
@@ -281,6 +284,16 @@ impl Provider {
         RequestId::draw(&mut self.turn().rng)
     }
 
+    /// How each provider's API is told to fail.
+    pub(crate) fn outages(&self) -> &Outages {
+        &self.0.outages
+    }
+
+    /// Key id and secret of Razorpay's API.
+    pub(crate) fn razorpay_key(&self) -> &Secret {
+        &self.0.rules.razorpay_key
+    }
+
     /// The secret key.
     pub(crate) fn secret(&self) -> &Secret {
         &self.0.secret
@@ -402,7 +415,9 @@ mod tests {
             settle_delay: Duration::ZERO,
             answer_hold: Duration::ZERO,
             webhook_delay: Duration::ZERO,
-            sends_webhooks: true,
+            webhook_events: crate::desk::EventFilter::parse("*"),
+            sends_razorpay_webhooks: false,
+            razorpay_key: Secret::new("rzp_test_1:s"),
             base_url: "http://pay.test".to_owned(),
         };
         Provider::open(

@@ -17,6 +17,7 @@ const REASONS: &[&str] = &["duplicate", "fraudulent", "requested_by_customer"];
 /// `POST /v1/refunds`
 pub(crate) fn create(desk: &mut Desk<'_>, form: &Form) -> Outcome {
     form.demand_known(&["amount", "metadata", "payment_intent", "reason"])?;
+    form.demand_expandable(&[])?;
     let id = form
         .text(&["payment_intent"])
         .map(IntentId::from)
@@ -74,7 +75,13 @@ pub(crate) fn fail(desk: &mut Desk<'_>, id: &RefundId) -> Outcome {
         intent.refunded_minor = intent.refunded_minor.saturating_sub(refund.amount_minor);
         desk.put_intent(&intent, None);
         desk.entries.push(Entry::Refund(Box::new(refund.clone())));
-        desk.tell(&intent, "refund.failed", &object::refund(&refund), true);
+        if desk.is_razorpays(&refund.intent) {
+            let shown = crate::razorpay_object::refund(&refund);
+            let payload = serde_json::json!({ "refund": { "entity": shown } });
+            desk.tell_razorpay(&intent, "refund.failed", &payload, true);
+        } else {
+            desk.tell(&intent, "refund.failed", &object::refund(&refund), true);
+        }
     }
     Ok(object::refund(&refund))
 }

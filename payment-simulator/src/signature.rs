@@ -1,4 +1,4 @@
-//! The `Stripe-Signature` header.
+//! Signatures of webhooks: the `Stripe-Signature` header, and Razorpay's of the body alone.
 
 use contract::Timestamp;
 use data_encoding::HEXLOWER;
@@ -15,6 +15,14 @@ pub(crate) fn sign(secret: &str, at: Timestamp, body: &str) -> String {
     mac.update(body.as_bytes());
     let tag = HEXLOWER.encode(&mac.finalize().into_bytes());
     format!("t={seconds},v1={tag}")
+}
+
+/// The hex of HMAC-SHA256 over `text`.
+pub(crate) fn sign_plain(secret: &str, text: &str) -> String {
+    let mut mac = Hmac::<Sha256>::new_from_slice(secret.as_bytes())
+        .unwrap_or_else(|_| unreachable!("HMAC takes keys of every length"));
+    mac.update(text.as_bytes());
+    HEXLOWER.encode(&mac.finalize().into_bytes())
 }
 
 #[cfg(test)]

@@ -171,7 +171,7 @@ async fn check(State(booking): State<Booking>) -> ApiResult<ApiJson<CheckReport>
 )]
 async fn reconcile(State(booking): State<Booking>) -> Response {
     let mut audited = Audited {
-        target: Some(booking.provider_name().to_owned()),
+        target: Some(booking.provider_names()),
         ..Audited::default()
     };
     match compare(&booking).await {

@@ -157,15 +157,15 @@ fn respond_confirm(outcome: ConfirmOutcome) -> ApiResult<Response> {
     }
 }
 
-/// Receives the webhooks of the payment provider.
+/// Receives the webhooks of a payment provider.
 #[utoipa::path(
     post, path = "/payments/{provider}/webhook",
-    params(("provider" = String, Path, description = "The provider's name")),
+    params(("provider" = String, Path, description = "The provider's name: stripe, razorpay or simulator")),
     request_body(content = String, content_type = "application/json"),
     responses(
         (status = 200, description = "The event is stored"),
         (status = 400, body = Problem, description = "The signature is not valid"),
-        (status = 404, body = Problem),
+        (status = 404, body = Problem, description = "No such provider is configured"),
         (status = 503, body = Problem, description = "database-unavailable: deliver it again")
     )
 )]
@@ -175,15 +175,12 @@ pub(super) async fn webhook(
     headers: HeaderMap,
     request: Request,
 ) -> ApiResult<StatusCode> {
-    if provider != booking.0.config.payment.provider {
+    if booking.0.providers.find(&provider).is_none() {
         return Err(not_found());
     }
     let body = web::extract::read_body(request, &booking).await?;
-    let signature = headers.get("stripe-signature");
-    let signature = signature
-        .and_then(|value| value.to_str().ok())
-        .map(str::to_owned);
-    match booking.webhook_store(signature, body).await? {
+    match booking.webhook_store(provider, headers, body).await? {
+        WebhookReceipt::UnknownProvider => Err(not_found()),
         WebhookReceipt::Stored => Ok(StatusCode::OK),
         WebhookReceipt::BadSignature => Err(Problem::new(ProblemCode::BadRequest)
             .detail("The signature is not valid.")

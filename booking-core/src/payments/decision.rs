@@ -6,6 +6,7 @@ use contract::Timestamp;
 use contract::booking::{HoldStatus, PaymentStatus};
 
 use super::provider::{Intent, IntentStatus};
+use crate::config::HOLD_EXTENSION;
 use crate::money::{Disposition, FailureReason};
 use crate::store::holds::HoldRow;
 use crate::store::payments::{PaymentChange, PaymentRow};
@@ -42,6 +43,8 @@ pub(crate) enum HoldEffect {
 pub(crate) struct Decision {
     pub(crate) change: PaymentChange,
     pub(crate) hold: HoldEffect,
+    /// The new end of the hold, if it is extended.
+    pub(crate) extend_to: Option<Timestamp>,
 }
 
 /// Decides what `intent` means. `None` when the payment needs no further change.
@@ -80,6 +83,7 @@ fn only_latest(decision: Decision, hold: &HoldRow, payment: &PaymentRow) -> Deci
     }
     Decision {
         hold: HoldEffect::Keep,
+        extend_to: None,
         ..decision
     }
 }
@@ -110,6 +114,7 @@ fn succeeded(hold: &HoldRow, payment: &PaymentRow, intent: &Intent, now: Timesta
             next_poll_at: now,
         },
         hold: effect,
+        extend_to: None,
     }
 }
 
@@ -126,6 +131,7 @@ fn cancelled(hold: &HoldRow, reason: FailureReason, now: Timestamp) -> Decision 
     Decision {
         change: no_money(PaymentStatus::Cancelled, Some(reason), false, now),
         hold: effect,
+        extend_to: None,
     }
 }
 
@@ -143,6 +149,7 @@ fn failed(hold: &HoldRow, payment: &PaymentRow, reason: FailureReason, now: Time
         } else {
             HoldEffect::Keep
         },
+        extend_to: None,
     }
 }
 
@@ -178,7 +185,19 @@ fn under_way(
             (HoldStatus::Paying, true) => HoldEffect::Active,
             _ => HoldEffect::Keep,
         },
+        extend_to: extension(hold, status, now),
     }
+}
+
+/// A customer who has to authenticate gets more time, once: the bank's page takes some, and the hold
+/// may be about to end. It never lasts beyond the hard deadline.
+fn extension(hold: &HoldRow, status: PaymentStatus, now: Timestamp) -> Option<Timestamp> {
+    let due = status == PaymentStatus::RequiresAction
+        && !hold.was_extended
+        && hold.is_open()
+        && hold.expires_at > now;
+    let until = hold.expires_at.plus(HOLD_EXTENSION).min(hold.hard_deadline);
+    (due && until > hold.expires_at).then_some(until)
 }
 
 fn no_money(
@@ -234,6 +253,7 @@ mod tests {
             payment_open: true,
             expires_at: NOW.plus(Duration::from_mins(5)),
             hard_deadline: NOW.plus(Duration::from_mins(20)),
+            was_extended: false,
             booking_id: None,
         }
     }
@@ -243,8 +263,12 @@ mod tests {
             payment_id: Uuid::from_u128(2),
             hold_id: Uuid::from_u128(1),
             attempt_no: 1,
+            provider: "simulator".to_owned(),
             intent_id: Some("pi_1".to_owned()),
             client_secret: Some("secret".to_owned()),
+            redirect_url: None,
+            charge_id: None,
+            open_calls: 1,
             idempotency_key: "key".to_owned(),
             email: "fan@example.com".to_owned(),
             amount_minor: 500,
@@ -254,6 +278,7 @@ mod tests {
             provider_open,
             disposition: None,
             poll_count: 0,
+            created_at: NOW,
         }
     }
 
@@ -261,10 +286,42 @@ mod tests {
         Intent {
             id: "pi_1".to_owned(),
             client_secret: "secret".to_owned(),
+            redirect_url: None,
+            charge_id: None,
             status,
             received_minor: 0,
             currency: "INR".to_owned(),
         }
+    }
+
+    #[test]
+    fn a_hold_is_extended_once_and_never_beyond_its_deadline() {
+        let extended = |hold: &HoldRow, status: IntentStatus, now: Timestamp| {
+            let open = payment(PaymentStatus::Created, true);
+            decide(hold, &open, &intent(status), now).unwrap().extend_to
+        };
+        let fresh = hold();
+        let until = fresh.expires_at.plus(HOLD_EXTENSION);
+        assert_eq!(
+            extended(&fresh, IntentStatus::RequiresAction, NOW),
+            Some(until)
+        );
+        for other in [IntentStatus::Processing, IntentStatus::Unpaid(None)] {
+            assert_eq!(extended(&fresh, other.clone(), NOW), None, "{other:?}");
+        }
+        let again = HoldRow {
+            was_extended: true,
+            ..hold()
+        };
+        assert_eq!(extended(&again, IntentStatus::RequiresAction, NOW), None);
+        let late = fresh.expires_at;
+        assert_eq!(extended(&fresh, IntentStatus::RequiresAction, late), None);
+        let tight = HoldRow {
+            hard_deadline: fresh.expires_at.plus(Duration::from_secs(60)),
+            ..hold()
+        };
+        let found = extended(&tight, IntentStatus::RequiresAction, NOW);
+        assert_eq!(found, Some(tight.hard_deadline));
     }
 
     #[test]

@@ -4,15 +4,22 @@
 //! and the end of a hold all call [`resolve`](resolver), which fetches the intent and decides under
 //! the locks of hold and payment. Concurrent calls are safe.
 
+mod backoff;
 mod decision;
+mod failover;
+pub(crate) mod http_client;
+mod lane;
+mod orchestration;
 pub mod provider;
 pub(crate) mod questions;
+mod razorpay;
 pub(crate) mod reconcile;
 pub(crate) mod refunds;
+pub(crate) mod registry;
 pub(crate) mod resolution;
 pub(crate) mod resolver;
 pub(crate) mod returned;
-pub(crate) mod signature;
+mod signature;
 pub(crate) mod start;
-pub(crate) mod stripe;
+mod stripe;
 pub(crate) mod webhooks;

@@ -1,4 +1,8 @@
 //! The interface of a payment provider.
+//!
+//! What a customer pays is an *intent* here, whatever the provider calls it: a payment intent, a
+//! checkout session, a payment link. Where the money gets an id of its own once a customer pays, it
+//! is the *charge*; refunds and disputes name it.
 
 use std::future::Future;
 use std::pin::Pin;
@@ -6,6 +10,8 @@ use std::time::Duration;
 
 use crate::money::FailureReason;
 use contract::{HoldId, PaymentId, Timestamp};
+use http::HeaderMap;
+use serde_json::Value;
 use uuid::Uuid;
 
 /// An intent to be created.
@@ -25,6 +31,10 @@ pub struct IntentRequest {
     pub attempt_no: i32,
     /// The address to which the provider redirects the customer afterwards.
     pub return_url: String,
+    /// The address of a customer who leaves without paying.
+    pub cancel_url: String,
+    /// When the attempt was recorded. Whatever a repeated request contains follows from it.
+    pub created_at: Timestamp,
 }
 
 /// The status of an intent.
@@ -47,8 +57,12 @@ pub enum IntentStatus {
 pub struct Intent {
     /// The provider's id.
     pub id: String,
-    /// The secret with which the customer's browser can pay it.
+    /// The secret with which the customer's browser can pay it. Empty if it is paid on a page only.
     pub client_secret: String,
+    /// The page on which the customer pays, if it does not follow from the id.
+    pub redirect_url: Option<String>,
+    /// The id of the money, if a customer has paid or tried to and it is not the intent's.
+    pub charge_id: Option<String>,
     /// The status.
     pub status: IntentStatus,
     /// Money captured so far, minor units.
@@ -77,7 +91,7 @@ pub struct ProviderRefund {
     pub status: ProviderRefundStatus,
     /// Our refund id, from the metadata that we sent.
     pub refund_id: Option<String>,
-    /// The intent that is refunded.
+    /// The intent or charge that is refunded.
     pub intent_id: Option<String>,
     /// Minor units.
     pub amount_minor: i64,
@@ -93,7 +107,7 @@ pub struct ProviderDispute {
     /// Whether the bank has taken the money: from the opening of the dispute until we win it. An
     /// inquiry takes none.
     pub taken: bool,
-    /// The disputed intent.
+    /// The disputed intent or charge.
     pub intent_id: Option<String>,
     /// Minor units.
     pub amount_minor: i64,
@@ -115,7 +129,7 @@ pub enum ProviderRefundStatus {
 /// A refund to be created.
 #[derive(Clone, Debug)]
 pub struct RefundRequest {
-    /// The intent to refund.
+    /// The charge to refund, or the intent if it has no charge of its own.
     pub intent_id: String,
     /// Minor units.
     pub amount_minor: i64,
@@ -130,11 +144,17 @@ pub struct RefundRequest {
 /// Why a call has no result.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ProviderError {
-    /// No connection, a server error, or no answer in time: whether the request took effect is
-    /// unknown.
+    /// The request was not sent, or refused before anything was made: it certainly had no effect.
+    #[error("the provider was not reached: {0}")]
+    NotSent(String),
+    /// A server error, or no answer in time: whether the request took effect is unknown.
     #[error("the provider did not answer: {0}")]
     Unavailable(String),
-    /// Too many requests.
+    /// The payment is at a provider that this installation no longer knows: an operator has to
+    /// configure it again.
+    #[error("the payment provider `{0}` is not configured: configure it again to go on")]
+    NotConfigured(String),
+    /// Too many requests. Certainly without effect.
     #[error("the provider asks for fewer requests")]
     RateLimited {
         /// How long to wait.
@@ -156,6 +176,29 @@ pub enum ProviderError {
     Unreadable(String),
 }
 
+impl ProviderError {
+    /// Whether the call certainly had no effect at the provider.
+    pub fn had_no_effect(&self) -> bool {
+        match self {
+            Self::NotSent(_) | Self::NotConfigured(_) | Self::RateLimited { .. } => true,
+            Self::Unavailable(_) | Self::Busy | Self::Refused { .. } | Self::Unreadable(_) => false,
+        }
+    }
+
+    /// How long the provider wants to be left alone, if it said so.
+    pub fn retry_after(&self) -> Option<Duration> {
+        match self {
+            Self::RateLimited { retry_after } => Some(*retry_after),
+            Self::NotSent(_)
+            | Self::NotConfigured(_)
+            | Self::Unavailable(_)
+            | Self::Busy
+            | Self::Refused { .. }
+            | Self::Unreadable(_) => None,
+        }
+    }
+}
+
 /// The range of a listing.
 #[derive(Clone, Debug)]
 pub struct Listed {
@@ -163,7 +206,7 @@ pub struct Listed {
     pub from: Timestamp,
     /// Created before this time.
     pub until: Timestamp,
-    /// The last item of the previous page.
+    /// Where the previous page ended, in the provider's words.
     pub after: Option<String>,
 }
 
@@ -183,19 +226,75 @@ impl Listed {
 pub struct ProviderPage<T> {
     /// The items of the page.
     pub items: Vec<T>,
-    /// Whether another page follows.
-    pub has_more: bool,
+    /// Where the next page begins, if another follows.
+    pub next: Option<String>,
 }
 
-/// An intent of a listing, with its metadata.
+/// Whose an intent is, from its metadata.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Origin {
+    /// The hold and the attempt.
+    pub attempt: Option<(Uuid, i32)>,
+    /// The return URL.
+    pub return_url: Option<String>,
+}
+
+/// Money of a listing.
 #[derive(Clone, Debug)]
 pub struct ListedIntent {
-    /// The intent.
+    /// The intent, or the charge if the listing names no intent.
     pub intent: Intent,
-    /// The hold and the attempt in its metadata.
-    pub attempt: Option<(Uuid, i32)>,
-    /// The return URL in its metadata.
-    pub return_url: Option<String>,
+    /// Whose it is; `None` if the listing does not say, so that [`PaymentProvider::origin_of`] has
+    /// to be asked.
+    pub origin: Option<Origin>,
+}
+
+/// What a webhook is about.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Subject {
+    /// An intent changed.
+    Intent {
+        /// The provider's id of the intent or the charge.
+        intent_id: String,
+        /// The hold and the attempt in its metadata.
+        attempt: Option<(Uuid, i32)>,
+    },
+    /// A refund changed.
+    Refund {
+        /// The provider's id.
+        provider_refund_id: String,
+        /// Our refund id in its metadata.
+        refund_id: Option<Uuid>,
+        /// The intent or charge that is refunded.
+        intent_id: Option<String>,
+    },
+    /// Money of this intent or charge was refunded or is disputed.
+    Returned {
+        /// The provider's id.
+        intent_id: String,
+    },
+    /// Something else.
+    Nothing,
+}
+
+/// A webhook whose signature is valid.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ReceivedEvent {
+    /// The provider's id of the event; repeated deliveries have the same.
+    pub id: String,
+    /// What happened, in the provider's words.
+    pub kind: String,
+    /// The body.
+    pub payload: Value,
+}
+
+/// Why a webhook is refused.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum WebhookRefusal {
+    /// The signature is missing, wrong or too old.
+    BadSignature,
+    /// The body is not an event.
+    Unreadable,
 }
 
 /// The result of a call, as an object-safe future.
@@ -223,8 +322,29 @@ pub trait PaymentProvider: Send + Sync + 'static {
     fn disputes_of<'a>(&'a self, intent_id: &'a str) -> ProviderFuture<'a, Vec<ProviderDispute>>;
     /// The intents created in a range, by any client of the account.
     fn intents(&self, listed: Listed) -> ProviderFuture<'_, ProviderPage<ListedIntent>>;
+    /// Whose an intent is, for those that a listing does not describe.
+    fn origin_of<'a>(&'a self, _intent_id: &'a str) -> ProviderFuture<'a, Origin> {
+        Box::pin(async { Ok(Origin::default()) })
+    }
     /// The refunds created in a range.
     fn refunds(&self, listed: Listed) -> ProviderFuture<'_, ProviderPage<ProviderRefund>>;
     /// The disputes opened in a range.
     fn disputes(&self, listed: Listed) -> ProviderFuture<'_, ProviderPage<ProviderDispute>>;
+
+    /// Reads a webhook, if one of our webhook secrets signed it.
+    fn webhook(
+        &self,
+        headers: &HeaderMap,
+        body: &[u8],
+        now: Timestamp,
+    ) -> Result<ReceivedEvent, WebhookRefusal>;
+    /// What a webhook is about.
+    fn subject(&self, kind: &str, payload: &Value) -> Subject;
+
+    /// The page on which the customer pays an intent, where it follows from the intent.
+    fn page(&self, _intent_id: &str, _client_secret: &str) -> Option<String> {
+        None
+    }
+    /// The origins of the pages on which customers pay, as sources of a content security policy.
+    fn page_origins(&self) -> Vec<String>;
 }

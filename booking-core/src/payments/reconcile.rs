@@ -12,8 +12,10 @@ use contract::{BookingId, Timestamp};
 use serde::Serialize;
 use uuid::Uuid;
 
+use super::lane::Lane;
 use super::provider::{
-    Listed, ListedIntent, ProviderError, ProviderRefund, ProviderRefundStatus, RefundRequest,
+    Listed, ListedIntent, PaymentProvider, ProviderError, ProviderRefund, ProviderRefundStatus,
+    RefundRequest,
 };
 use crate::config::{RECONCILE_BACK, RECONCILE_EVERY, RECONCILE_SETTLED_AFTER, RECONCILE_SLICE};
 use crate::core::Core;
@@ -65,6 +67,19 @@ pub struct ReconcileReport {
     pub failed_refunds: Vec<FailedRefund>,
     /// Intents with money, refunds and disputes that others made with the same account.
     pub foreign_count: u64,
+    /// Providers that are not configured, with payments or refunds that are open there: an operator
+    /// has to configure them again.
+    pub unconfigured_providers: Vec<Unconfigured>,
+}
+
+/// A provider that is not configured and still has payments of ours.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, utoipa::ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Unconfigured {
+    /// Its name.
+    pub provider: String,
+    /// Payments that may still take money, or whose refund is not done.
+    pub open_payments: i64,
 }
 
 impl ReconcileReport {
@@ -84,6 +99,7 @@ impl ReconcileReport {
             unexplained_returns: Vec::new(),
             failed_refunds: Vec::new(),
             foreign_count: 0,
+            unconfigured_providers: Vec::new(),
         }
     }
 }
@@ -108,88 +124,145 @@ impl From<ProviderError> for ReconcileError {
 }
 
 impl Core {
-    /// Compares what has not been compared yet, if it is due and no other process does it.
+    /// Compares what has not been compared yet with the books of each provider, if it is due and no
+    /// other process does it.
     pub(crate) async fn reconcile_once(&self) -> Result<usize, StoreError> {
+        for lane in self.providers.iter() {
+            self.reconcile_due(lane).await?;
+        }
+        self.unconfigured().await?;
+        Ok(0)
+    }
+
+    async fn reconcile_due(&self, lane: &Lane) -> Result<(), StoreError> {
         let now = self.clock.now();
         let pool = &self.pools.jobs;
-        let provider = &self.config.payment.provider;
+        let provider = lane.name();
         let (next, first) = (now.plus(RECONCILE_EVERY), now.minus(RECONCILE_BACK));
         let claim = store::reconciliation::claim(pool, provider, now, next, first).await?;
-        let Some(mut from) = claim else { return Ok(0) };
+        let Some(mut from) = claim else { return Ok(()) };
         let end = now.minus(RECONCILE_SETTLED_AFTER);
         while from < end && !self.shutdown.is_cancelled() {
             let until = end.min(from.plus(RECONCILE_SLICE));
-            match self.reconcile(from, until).await {
-                Ok(_) => store::reconciliation::advance(pool, provider, until).await?,
+            let mut report = ReconcileReport::new(from, until);
+            match self.reconcile_with(lane, &mut report).await {
+                Ok(()) => store::reconciliation::advance(pool, provider, until).await?,
                 Err(ReconcileError::Store(error)) => return Err(error),
                 Err(ReconcileError::Provider(error)) => {
-                    tracing::warn!(%error, "the provider's books could not be compared with ours");
-                    return Ok(0);
+                    tracing::warn!(
+                        %error, provider, "the provider's books could not be compared with ours"
+                    );
+                    return Ok(());
                 }
             }
             from = until;
         }
-        Ok(0)
+        Ok(())
     }
 
-    /// Compares everything that the provider created from `from` up to `until`, and acts on it.
+    /// Providers that are not configured and still have payments of ours.
+    async fn unconfigured(&self) -> Result<Vec<Unconfigured>, StoreError> {
+        let names = self.providers.names();
+        let found = store::payments::of_other_providers(&self.pools.jobs, &names).await?;
+        for (provider, open_payments) in &found {
+            tracing::error!(
+                provider,
+                open_payments,
+                "payments are open at a provider that is not configured: configure it again"
+            );
+        }
+        let stranded: i64 = found.iter().map(|(_, count)| count).sum();
+        let stranded = u32::try_from(stranded).unwrap_or(u32::MAX);
+        metrics::gauge!(telemetry::PAYMENTS_STRANDED).set(f64::from(stranded));
+        let found = found.into_iter();
+        Ok(found
+            .map(|(provider, open_payments)| Unconfigured {
+                provider,
+                open_payments,
+            })
+            .collect())
+    }
+
+    /// Compares everything that the providers created from `from` up to `until`, and acts on it.
+    /// What one of them does not tell is an error only after the others were compared.
     pub(crate) async fn reconcile(
         &self,
         from: Timestamp,
         until: Timestamp,
     ) -> Result<ReconcileReport, ReconcileError> {
         let mut report = ReconcileReport::new(from, until);
-        let mut listed = Listed::new(from, until);
-        let mut pages = 0..PAGES_MAX;
-        loop {
-            next_page(&mut pages)?;
-            let page = self.provider.intents(listed.clone()).await?;
-            listed.after = page.items.last().map(|listed| listed.intent.id.clone());
-            self.reconcile_intents(page.items, &mut report).await?;
-            if !page.has_more || listed.after.is_none() {
-                break;
-            }
-        }
-        let mut listed = Listed::new(from, until);
-        let mut pages = 0..PAGES_MAX;
-        loop {
-            next_page(&mut pages)?;
-            let page = self.provider.refunds(listed.clone()).await?;
-            listed.after = page.items.last().map(|refund| refund.id.clone());
-            for refund in page.items {
-                self.reconcile_refund(&refund, &mut report).await?;
-            }
-            if !page.has_more || listed.after.is_none() {
-                break;
-            }
-        }
-        let mut listed = Listed::new(from, until);
-        let mut pages = 0..PAGES_MAX;
-        loop {
-            next_page(&mut pages)?;
-            let page = self.provider.disputes(listed.clone()).await?;
-            listed.after = page.items.last().map(|dispute| dispute.id.clone());
-            for dispute in page.items {
-                if self
-                    .reconcile_returned(dispute.intent_id.as_deref(), &mut report)
-                    .await?
-                {
-                    report.disputes.push(dispute.id);
+        let mut silent = None;
+        for lane in self.providers.iter() {
+            match self.reconcile_with(lane, &mut report).await {
+                Err(ReconcileError::Provider(error)) => {
+                    tracing::warn!(%error, provider = lane.name(), "not compared");
+                    silent.get_or_insert(error);
                 }
+                compared => compared?,
             }
-            if !page.has_more || listed.after.is_none() {
-                break;
-            }
+        }
+        if let Some(error) = silent {
+            return Err(error.into());
         }
         let pool = &self.pools.jobs;
         report.failed_refunds = store::owed::failed_refunds(pool, FAILED_REFUNDS_MAX).await?;
-        count("late", report.late_count);
-        count("foreign", report.foreign_count);
+        report.unconfigured_providers = self.unconfigured().await?;
         Ok(report)
+    }
+
+    /// Compares what one provider created within the range of `report`, and adds to it.
+    async fn reconcile_with(
+        &self,
+        lane: &Lane,
+        report: &mut ReconcileReport,
+    ) -> Result<(), ReconcileError> {
+        let (late_before, foreign_before) = (report.late_count, report.foreign_count);
+        let mut listed = Listed::new(report.from, report.until);
+        let mut pages = 0..PAGES_MAX;
+        loop {
+            next_page(&mut pages)?;
+            let page = lane.intents(listed.clone()).await?;
+            self.reconcile_intents(lane, page.items, report).await?;
+            listed.after = page.next;
+            if listed.after.is_none() {
+                break;
+            }
+        }
+        let mut pages = 0..PAGES_MAX;
+        loop {
+            next_page(&mut pages)?;
+            let page = lane.refunds(listed.clone()).await?;
+            for refund in page.items {
+                self.reconcile_refund(lane, &refund, report).await?;
+            }
+            listed.after = page.next;
+            if listed.after.is_none() {
+                break;
+            }
+        }
+        let mut pages = 0..PAGES_MAX;
+        loop {
+            next_page(&mut pages)?;
+            let page = lane.disputes(listed.clone()).await?;
+            for dispute in page.items {
+                let of = dispute.intent_id.as_deref();
+                if self.reconcile_returned(lane, of, report).await? {
+                    report.disputes.push(dispute.id);
+                }
+            }
+            listed.after = page.next;
+            if listed.after.is_none() {
+                break;
+            }
+        }
+        count("late", report.late_count - late_before);
+        count("foreign", report.foreign_count - foreign_before);
+        Ok(())
     }
 
     async fn reconcile_intents(
         &self,
+        lane: &Lane,
         listed: Vec<ListedIntent>,
         report: &mut ReconcileReport,
     ) -> Result<(), ReconcileError> {
@@ -199,8 +272,7 @@ impl Core {
             .filter(|listed| listed.intent.received_minor > 0)
             .collect();
         let ids: Vec<String> = paid.iter().map(|listed| listed.intent.id.clone()).collect();
-        let provider = &self.config.payment.provider;
-        let known = store::reconciliation::known(&self.pools.jobs, provider, &ids).await?;
+        let known = store::reconciliation::known(&self.pools.jobs, lane.name(), &ids).await?;
         let known: HashMap<&str, (Uuid, PaymentStatus)> = known
             .iter()
             .map(|(intent, payment_id, status)| (intent.as_str(), (*payment_id, *status)))
@@ -209,7 +281,7 @@ impl Core {
             match known.get(listed.intent.id.as_str()) {
                 Some((_, PaymentStatus::Succeeded)) => {}
                 Some((payment_id, _)) => self.catch_up(*payment_id, report).await?,
-                None => self.reconcile_unknown(listed, report).await?,
+                None => self.reconcile_unknown(lane, listed, report).await?,
             }
         }
         Ok(())
@@ -238,12 +310,18 @@ impl Core {
     /// Handles captured money of an intent that no payment names.
     async fn reconcile_unknown(
         &self,
+        lane: &Lane,
         listed: &ListedIntent,
         report: &mut ReconcileReport,
     ) -> Result<(), ReconcileError> {
+        let intent = &listed.intent;
+        let origin = match &listed.origin {
+            Some(origin) => origin.clone(),
+            None => lane.origin_of(&intent.id).await?,
+        };
         // Other shops may use the same account; their intents are ignored.
         let ours = format!("{}/holds/", self.config.public_url);
-        if !listed
+        if !origin
             .return_url
             .as_deref()
             .is_some_and(|url| url.starts_with(&ours))
@@ -252,26 +330,31 @@ impl Core {
             return Ok(());
         }
         // The answer with the intent's id may have been lost while its attempt is still open.
-        if let Some((hold_id, attempt_no)) = listed.attempt {
-            let pool = &self.pools.jobs;
-            let payment_id = store::payments::by_attempt(pool, hold_id, attempt_no).await?;
-            if let Some(payment_id) = payment_id
+        let (pool, provider) = (&self.pools.jobs, lane.name());
+        if let Some((hold_id, attempt_no)) = origin.attempt {
+            let found = store::payments::by_attempt(pool, provider, hold_id, attempt_no).await?;
+            if let Some(payment_id) = found
                 && let Some(payment) = store::payments::find(pool, payment_id).await?
-                && payment.intent_id.is_none()
-                && payment.provider_open
+                && payment.status != PaymentStatus::Succeeded
+                && (payment.intent_id.is_some() || payment.provider_open)
             {
-                return self.catch_up(payment_id, report).await;
+                self.catch_up(payment_id, report).await?;
+                // The money may be of a page whose payment names the page.
+                let now_known = store::payments::by_intent(pool, provider, &intent.id).await?;
+                if now_known == Some(payment_id) || payment.intent_id.is_none() {
+                    return Ok(());
+                }
             }
         }
-        let intent = &listed.intent;
+        let charge = intent.charge_id.as_ref().unwrap_or(&intent.id);
         tracing::error!(
             intent = intent.id,
             amount_minor = intent.received_minor,
             currency = intent.currency,
             "money was taken for an intent of ours that no payment names: it goes back"
         );
-        let id = format!("{ORPHAN}{}", intent.id);
-        let made = self.provider.refunds_of(&intent.id).await?;
+        let id = format!("{ORPHAN}{charge}");
+        let made = lane.refunds_of(charge).await?;
         let ours = |refund: &&ProviderRefund| refund.refund_id.as_deref() == Some(id.as_str());
         if (made.iter().filter(ours)).any(|made| made.status != ProviderRefundStatus::Failed) {
             // The refund was requested by an earlier comparison.
@@ -281,8 +364,8 @@ impl Core {
         // changes every hour. Refunds that exist were found above, so a new key cannot refund
         // twice.
         let hour = self.clock.now().as_unix_seconds() / 3600;
-        let refund = self.provider.refund(RefundRequest {
-            intent_id: intent.id.clone(),
+        let refund = lane.refund(RefundRequest {
+            intent_id: charge.clone(),
             amount_minor: intent.received_minor,
             currency: intent.currency.clone(),
             idempotency_key: format!("{id}_{hour}"),
@@ -310,6 +393,7 @@ impl Core {
 
     async fn reconcile_refund(
         &self,
+        lane: &Lane,
         made: &ProviderRefund,
         report: &mut ReconcileReport,
     ) -> Result<(), ReconcileError> {
@@ -329,7 +413,7 @@ impl Core {
         let pool = &self.pools.jobs;
         match store::refunds::by_provider(pool, &made.id, refund_id).await? {
             None if refund_id.is_none() => {
-                self.reconcile_returned(made.intent_id.as_deref(), report)
+                self.reconcile_returned(lane, made.intent_id.as_deref(), report)
                     .await?;
             }
             None => {
@@ -357,10 +441,11 @@ impl Core {
     /// ours.
     async fn reconcile_returned(
         &self,
+        lane: &Lane,
         intent_id: Option<&str>,
         report: &mut ReconcileReport,
     ) -> Result<bool, ReconcileError> {
-        let (pool, provider) = (&self.pools.jobs, &self.config.payment.provider);
+        let (pool, provider) = (&self.pools.jobs, lane.name());
         let payment_id = match intent_id {
             Some(intent_id) => store::payments::by_intent(pool, provider, intent_id).await?,
             None => None,

@@ -10,7 +10,9 @@ use contract::Timestamp;
 use futures_util::StreamExt;
 use futures_util::stream;
 
-use super::provider::{ProviderError, ProviderRefund, ProviderRefundStatus, RefundRequest};
+use super::provider::{
+    PaymentProvider, ProviderError, ProviderRefund, ProviderRefundStatus, RefundRequest,
+};
 use crate::config::{REFUND_REFUSALS_MAX, WORK_AT_ONCE, WORK_BATCH_MAX};
 use crate::core::Core;
 use crate::database::StoreError;
@@ -110,7 +112,8 @@ impl Core {
         {
             return Ok(made);
         }
-        self.provider
+        self.providers
+            .named(&refund.provider)?
             .refund(RefundRequest {
                 intent_id: intent_of(refund)?.to_owned(),
                 amount_minor: refund.amount_minor,
@@ -126,7 +129,8 @@ impl Core {
         &self,
         refund: &RefundRow,
     ) -> Result<Option<ProviderRefund>, ProviderError> {
-        let made = self.provider.refunds_of(intent_of(refund)?).await?;
+        let provider = self.providers.named(&refund.provider)?;
+        let made = provider.refunds_of(intent_of(refund)?).await?;
         Ok(news(refund, made))
     }
 }
@@ -230,13 +234,7 @@ fn change(refund: &RefundRow, outcome: Outcome, now: Timestamp) -> RefundChange 
 /// The wait grows with the time since the provider last answered, within limits.
 fn wait_unanswered(refund: &RefundRow, error: &ProviderError, now: Timestamp) -> Duration {
     let silence = now.since(refund.updated_at);
-    let asked_for = match error {
-        ProviderError::RateLimited { retry_after } => *retry_after,
-        ProviderError::Unavailable(_)
-        | ProviderError::Busy
-        | ProviderError::Refused { .. }
-        | ProviderError::Unreadable(_) => Duration::ZERO,
-    };
+    let asked_for = error.retry_after().unwrap_or_default();
     silence
         .clamp(Duration::from_secs(1), RETRY_MAX)
         .max(asked_for)
@@ -254,6 +252,7 @@ mod tests {
         RefundRow {
             refund_id: Uuid::from_u128(7),
             payment_id: Uuid::from_u128(8),
+            provider: "simulator".to_owned(),
             intent_id: Some("pi_1".to_owned()),
             amount_minor: 500,
             currency: "INR".to_owned(),

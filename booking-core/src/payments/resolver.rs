@@ -8,8 +8,11 @@ use contract::{HoldId, PaymentId, Timestamp};
 use sqlx::PgConnection;
 use uuid::Uuid;
 
+use super::backoff;
 use super::decision::{Decision, HoldEffect, decide, next_poll};
-use super::provider::{CancelReason, Intent, IntentRequest, IntentStatus, ProviderError};
+use super::provider::{
+    CancelReason, Intent, IntentRequest, IntentStatus, PaymentProvider, ProviderError,
+};
 use super::questions::Begun;
 use super::resolution::{Answer, Resolution};
 use crate::core::Core;
@@ -22,8 +25,10 @@ use crate::store::payments::{PaymentChange, PaymentRow};
 use crate::store::seats::SeatReport;
 use crate::telemetry;
 
-/// Interval before the next poll after the provider did not answer.
-const PROVIDER_RETRY_SECONDS: u64 = 5;
+/// Wait before the next poll after the provider did not answer, doubled with each.
+const PROVIDER_RETRY: Duration = Duration::from_secs(5);
+/// Longest wait before the next poll while the provider does not answer.
+const PROVIDER_RETRY_MAX: Duration = Duration::from_mins(1);
 
 impl Core {
     /// Asks the provider about a payment and acts on the answer. Safe to call concurrently, from a
@@ -98,6 +103,7 @@ impl Core {
         if hold.is_open() && hold.hard_deadline <= self.clock.now() {
             self.give_up_if_due(payment_id, payment.hold_id).await?;
         }
+        let closing = cancel.is_some();
         let answer = self.ask_provider(&hold, &payment, cancel).await;
         let resolution = match answer {
             Ok(intent) => {
@@ -105,7 +111,8 @@ impl Core {
             }
             Err(error) => {
                 tracing::warn!(%error, payment = %payment_id, "payment could not be resolved");
-                repeat_if_contended(|| self.settle_unknown(payment_id, payment.hold_id, &error))
+                let hold_id = payment.hold_id;
+                repeat_if_contended(|| self.settle_unknown(payment_id, hold_id, &error, closing))
                     .await?
             }
         };
@@ -113,17 +120,30 @@ impl Core {
         Ok(resolution.0)
     }
 
-    /// Creates the intent at the provider if needed. The key was stored before the first call, so a
-    /// repeated call finds the intent of the first.
+    /// The intent at the payment's provider, created if needed. The key was stored before the first
+    /// call, so a repeated call finds the intent of the first. Every call is counted before it is
+    /// made, and taken back only if it certainly made nothing: at zero another provider may be
+    /// asked. `is_counted` says that the caller recorded the attempt, with this call.
     pub(crate) async fn ensure_intent(
         &self,
         payment: &PaymentRow,
-    ) -> Result<Result<(String, String), ProviderError>, StoreError> {
-        if let (Some(intent_id), Some(secret)) = (&payment.intent_id, &payment.client_secret) {
-            return Ok(Ok((intent_id.clone(), secret.clone())));
+        is_counted: bool,
+    ) -> Result<Result<PaymentRow, ProviderError>, StoreError> {
+        if payment.intent_id.is_some() {
+            return Ok(Ok(payment.clone()));
+        }
+        let pool = &self.pools.money;
+        if !is_counted && !store::payments::call_begins(pool, payment.payment_id).await? {
+            // The intent was made meanwhile, or the attempt was closed.
+            let found = store::payments::find(pool, payment.payment_id).await?;
+            return Ok(match found {
+                Some(found) if found.intent_id.is_some() => Ok(found),
+                _ => Err(ProviderError::Busy),
+            });
         }
         let hold_id = HoldId::new(payment.hold_id);
         let payment_id = PaymentId::new(payment.payment_id);
+        let hold_url = format!("{}/holds/{hold_id}", self.config.public_url);
         let request = IntentRequest {
             idempotency_key: payment.idempotency_key.clone(),
             amount_minor: payment.amount_minor,
@@ -132,24 +152,35 @@ impl Core {
             hold_id,
             attempt_no: payment.attempt_no,
             // The provider appends its own id; ours works without it.
-            return_url: format!(
-                "{}/holds/{hold_id}/return?payment={payment_id}",
-                self.config.public_url
-            ),
+            return_url: format!("{hold_url}/return?payment={payment_id}"),
+            cancel_url: hold_url,
+            created_at: payment.created_at,
         };
-        match self.provider.create_intent(request).await {
+        let asked = match self.providers.named(&payment.provider) {
+            Ok(provider) => provider.create_intent(request).await,
+            Err(error) => Err(error),
+        };
+        match asked {
             Ok(intent) => {
-                let pool = &self.pools.money;
-                store::payments::set_intent(
-                    pool,
-                    payment.payment_id,
-                    &intent.id,
-                    &intent.client_secret,
-                )
-                .await?;
-                Ok(Ok((intent.id, intent.client_secret)))
+                let made = store::payments::Made {
+                    intent_id: &intent.id,
+                    client_secret: &intent.client_secret,
+                    redirect_url: intent.redirect_url.as_deref(),
+                };
+                store::payments::set_intent(pool, payment.payment_id, made).await?;
+                Ok(Ok(PaymentRow {
+                    intent_id: Some(intent.id),
+                    client_secret: Some(intent.client_secret),
+                    redirect_url: intent.redirect_url,
+                    ..payment.clone()
+                }))
             }
-            Err(error) => Ok(Err(error)),
+            Err(error) => {
+                if error.had_no_effect() {
+                    store::payments::call_made_nothing(pool, payment.payment_id).await?;
+                }
+                Ok(Err(error))
+            }
         }
     }
 
@@ -188,25 +219,33 @@ impl Core {
         payment: &PaymentRow,
         cancel: Option<CancelReason>,
     ) -> Result<Intent, ProviderError> {
-        let intent_id = match self.ensure_intent(payment).await {
-            Ok(made) => made?.0,
-            Err(cause) => return Err(ProviderError::Unavailable(cause.to_string())),
-        };
-        let intent = self.provider.fetch_intent(&intent_id).await?;
         let over = !hold.is_open() || hold.expires_at <= self.clock.now();
         let reason = cancel.or(over.then_some(CancelReason::Abandoned));
+        if reason.is_some() && payment.was_never_made() {
+            // Nothing is made only to be cancelled.
+            return Err(ProviderError::NotSent(
+                "there is nothing to close".to_owned(),
+            ));
+        }
+        let made = match self.ensure_intent(payment, false).await {
+            Ok(made) => made?,
+            Err(cause) => return Err(ProviderError::Unavailable(cause.to_string())),
+        };
+        let provider = self.providers.named(&payment.provider)?;
+        let intent_id = made.intent_id.unwrap_or_default();
+        let intent = provider.fetch_intent(&intent_id).await?;
         let closed = matches!(
             intent.status,
             IntentStatus::Succeeded | IntentStatus::Cancelled(_)
         );
         match reason {
             Some(reason) if !closed => {
-                match self.provider.cancel_intent(&intent_id, reason).await {
+                match provider.cancel_intent(&intent_id, reason).await {
                     Ok(intent) => Ok(intent),
                     // The intent changed between the two calls, or the bank is processing it and it
                     // cannot be cancelled.
                     Err(ProviderError::Refused { .. } | ProviderError::Busy) => {
-                        self.provider.fetch_intent(&intent_id).await
+                        provider.fetch_intent(&intent_id).await
                     }
                     Err(error) => Err(error),
                 }
@@ -224,6 +263,13 @@ impl Core {
         let (mut tx, _turn) = self.settling.begin().await?;
         let now = self.clock.now();
         let (hold, payment) = lock_both(&mut tx, hold_id, payment_id).await?;
+        if let Some(charge) = intent
+            .charge_id
+            .as_deref()
+            .filter(|_| payment.charge_id.is_none())
+        {
+            store::payments::set_charge(&mut tx, payment_id, charge).await?;
+        }
         let mut reports = Vec::new();
         if let Some(decision) = decide(&hold, &payment, intent, now) {
             reports = self
@@ -254,15 +300,16 @@ impl Core {
         payment_id: Uuid,
         hold_id: Uuid,
         error: &ProviderError,
+        closing: bool,
     ) -> Result<(Resolution, Vec<SeatReport>), StoreError> {
         let (mut tx, _turn) = self.settling.begin().await?;
         let now = self.clock.now();
         let (hold, payment) = lock_both(&mut tx, hold_id, payment_id).await?;
         let mut reports = Vec::new();
         if payment.status != PaymentStatus::Succeeded {
-            if let (ProviderError::Refused { reason, .. }, None) = (error, &payment.intent_id) {
-                // The provider refused to create the intent, so nothing can be paid.
-                let change = refused(*reason, now);
+            let over = closing || !hold.is_open() || hold.expires_at <= now;
+            if let Some(reason) = never_payable(&payment, error, over) {
+                let change = refused(reason, now);
                 store::payments::update(&mut tx, payment_id, &change, now).await?;
                 store::holds::refresh_payment_open(&mut tx, hold_id).await?;
                 metrics::counter!(telemetry::PAYMENT_FAILURES, "reason" => reason.as_str())
@@ -277,7 +324,7 @@ impl Core {
                     captured_minor: 0,
                     captured_currency: None,
                     disposition: None,
-                    next_poll_at: next_poll(&hold, now, PROVIDER_RETRY_SECONDS),
+                    next_poll_at: next_poll(&hold, now, self.retry_wait(&payment, error).as_secs()),
                 };
                 store::payments::update(&mut tx, payment_id, &change, now).await?;
             }
@@ -292,6 +339,15 @@ impl Core {
             unanswered: Some(error.clone()),
         };
         Ok((resolution, reports))
+    }
+
+    /// How long to wait before the provider is asked again.
+    fn retry_wait(&self, payment: &PaymentRow, error: &ProviderError) -> Duration {
+        // The first polls of a payment come quickly, because its customer is waiting.
+        let failures = u32::try_from(payment.poll_count / 4).unwrap_or(0);
+        let chance = u64::from_be_bytes(self.randomness.bytes());
+        let (first, longest) = (PROVIDER_RETRY, PROVIDER_RETRY_MAX);
+        backoff::wait(failures, first, longest, error.retry_after(), chance)
     }
 
     /// Writes a decision. Locks follow the order in [`store`].
@@ -334,6 +390,9 @@ impl Core {
                     refund = Some("seats-gone");
                 }
             }
+        }
+        if let Some(until) = decision.extend_to {
+            store::holds::extend(tx, hold.hold_id, until, now).await?;
         }
         store::payments::update(tx, payment.payment_id, &decision.change, now).await?;
         if payment.status != decision.change.status {
@@ -409,7 +468,7 @@ pub(crate) async fn find_booking(
     }
 }
 
-async fn lock_both(
+pub(super) async fn lock_both(
     tx: &mut PgConnection,
     hold_id: Uuid,
     payment_id: Uuid,
@@ -448,7 +507,7 @@ async fn give_up(
         captured_minor: 0,
         captured_currency: None,
         disposition: None,
-        next_poll_at: now.plus(Duration::from_secs(PROVIDER_RETRY_SECONDS)),
+        next_poll_at: now.plus(PROVIDER_RETRY),
     };
     if payment.is_live() {
         store::payments::update(tx, payment.payment_id, &change, now).await?;
@@ -458,7 +517,25 @@ async fn give_up(
     Ok(reports)
 }
 
-fn refused(reason: FailureReason, now: Timestamp) -> PaymentChange {
+/// Why nobody can ever pay for an attempt without an intent: the provider refused to create it, or
+/// it was never made and is not wanted any more.
+fn never_payable(
+    payment: &PaymentRow,
+    error: &ProviderError,
+    is_over: bool,
+) -> Option<FailureReason> {
+    match error {
+        _ if payment.intent_id.is_some() => None,
+        ProviderError::Refused { reason, .. } => Some(*reason),
+        _ if is_over && payment.was_never_made() && payment.provider_open => {
+            Some(FailureReason::GatewayDown)
+        }
+        _ => None,
+    }
+}
+
+/// An attempt that can never be paid.
+pub(super) fn refused(reason: FailureReason, now: Timestamp) -> PaymentChange {
     PaymentChange {
         status: PaymentStatus::Failed,
         failure_reason: Some(reason),
@@ -470,7 +547,7 @@ fn refused(reason: FailureReason, now: Timestamp) -> PaymentChange {
     }
 }
 
-fn count_change(change: &PaymentChange) {
+pub(super) fn count_change(change: &PaymentChange) {
     let status = serde_json::to_value(change.status)
         .ok()
         .and_then(|value| value.as_str().map(str::to_owned))

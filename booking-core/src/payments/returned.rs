@@ -8,7 +8,9 @@
 use contract::BookingId;
 use uuid::Uuid;
 
-use super::provider::{ProviderDispute, ProviderError, ProviderRefund, ProviderRefundStatus};
+use super::provider::{
+    PaymentProvider, ProviderDispute, ProviderError, ProviderRefund, ProviderRefundStatus,
+};
 use crate::core::Core;
 use crate::database::{StoreError, repeat_if_contended};
 use crate::money::{Disposition, RefundStatus, derived_id};
@@ -210,18 +212,23 @@ impl Core {
         if let Some(error) = resolved.unanswered {
             return Ok(Err(error));
         }
-        let Some(intent_id) = resolved.payment.intent_id else {
+        let payment = resolved.payment;
+        let Some(charge) = payment.charge_id.as_ref().or(payment.intent_id.as_ref()) else {
             return Ok(Ok(Look::default()));
         };
-        let mut found = match self.provider.refunds_of(&intent_id).await {
+        let provider = match self.providers.named(&payment.provider) {
+            Ok(provider) => provider,
+            Err(error) => return Ok(Err(error)),
+        };
+        let mut found = match provider.refunds_of(charge).await {
             Ok(refunds) => refunds.into_iter().map(Returned::from).collect::<Vec<_>>(),
             Err(error) => return Ok(Err(error)),
         };
-        match self.provider.disputes_of(&intent_id).await {
+        match provider.disputes_of(charge).await {
             Ok(disputes) => found.extend(disputes.into_iter().map(Returned::from)),
             Err(error) => return Ok(Err(error)),
         }
-        let (hold_id, found) = (resolved.payment.hold_id, &found);
+        let (hold_id, found) = (payment.hold_id, &found);
         let settled =
             repeat_if_contended(|| self.returns_settle(hold_id, payment_id, found)).await?;
         let (look, reports) = settled;

@@ -1,16 +1,19 @@
 //! Starting a payment.
 
 use contract::booking::{HoldStatus, PaymentStatus};
+use sqlx::PgConnection;
 use uuid::Uuid;
 
 use super::decision::next_poll;
+use super::orchestration::{self, AfterFailure};
 use super::provider::{CancelReason, ProviderError};
-use crate::config::PAYMENT_ATTEMPTS_MAX;
+use crate::config::{PAYMENT_ATTEMPTS_MAX, PAYMENT_ROWS_MAX};
 use crate::core::Core;
 use crate::customer::Customer;
 use crate::database::{StoreError, repeat_if_contended};
 use crate::money::FailureReason;
 use crate::store;
+use crate::store::holds::HoldRow;
 use crate::store::payments::{NewPayment, PaymentRow};
 
 /// Rounds of closing earlier attempts before a new attempt is given up.
@@ -22,7 +25,7 @@ const FIRST_POLL_SECONDS: u64 = 15;
 #[derive(Clone, Debug)]
 pub(crate) enum PaymentStart {
     /// The customer can pay this payment.
-    Started(PaymentRow),
+    Started(Box<PaymentRow>),
     /// The hold does not exist or is not the customer's.
     NotFound,
     /// The hold has ended.
@@ -36,6 +39,8 @@ pub(crate) enum PaymentStart {
 /// The result of the first step, under the lock of the hold.
 #[derive(Debug)]
 enum Prepared {
+    /// Recorded just now, with the call that is to be made.
+    New(PaymentRow),
     Use(PaymentRow),
     /// These attempts failed but could still be paid, so they have to be closed first.
     CloseFirst(Vec<Uuid>),
@@ -55,7 +60,8 @@ impl Core {
                 repeat_if_contended(|| self.payment_prepare(customer, hold_id, email)).await?;
             match prepared {
                 Prepared::Refuse(refusal) => return Ok(refusal),
-                Prepared::Use(payment) => return self.payment_offer(payment).await,
+                Prepared::New(payment) => return self.payment_offer(payment, true).await,
+                Prepared::Use(payment) => return self.payment_offer(payment, false).await,
                 Prepared::CloseFirst(payments) => {
                     for payment_id in payments {
                         let superseded = Some(CancelReason::Superseded);
@@ -112,49 +118,92 @@ impl Core {
         if !open.is_empty() {
             return Ok(Prepared::CloseFirst(open));
         }
-        let attempt_no = hold.attempt_count + 1;
-        if attempt_no > PAYMENT_ATTEMPTS_MAX {
+        let reached = payments
+            .iter()
+            .filter(|payment| payment.intent_id.is_some())
+            .count();
+        let is_too_often =
+            reached >= PAYMENT_ATTEMPTS_MAX || hold.attempt_count >= PAYMENT_ROWS_MAX;
+        if is_too_often {
             let reports = store::holds::close(&mut tx, &hold, HoldStatus::Released, now).await?;
             tx.commit().await?;
             self.catalogue.apply(&reports);
             let reason = FailureReason::Fraud;
             return Ok(Prepared::Refuse(PaymentStart::Failed(reason)));
         }
+        let Some(provider) = self.providers.next(&[]) else {
+            let error = ProviderError::NotSent("no payment provider can be reached".to_owned());
+            return Ok(Prepared::Refuse(PaymentStart::Unanswered(error)));
+        };
+        let payment = self
+            .attempt_record(&mut tx, &hold, provider.name(), email)
+            .await?;
+        tx.commit().await?;
+        Ok(Prepared::New(payment))
+    }
+
+    /// Records the next attempt on a locked hold, with a call to `provider` that is to be made. Its
+    /// key is its own: no key is ever sent to two providers.
+    pub(super) async fn attempt_record(
+        &self,
+        tx: &mut PgConnection,
+        hold: &HoldRow,
+        provider: &str,
+        email: &str,
+    ) -> Result<PaymentRow, StoreError> {
+        let now = self.clock.now();
+        let (hold_id, attempt_no) = (hold.hold_id, hold.attempt_count + 1);
         let payment_id = self.randomness.uuid(now);
         let key = format!("booking_{}_attempt_{attempt_no}", hold_id.simple());
         let payment = NewPayment {
             payment_id,
             hold_id,
             attempt_no,
-            provider: &self.config.payment.provider,
+            provider,
             email,
             amount_minor: hold.amount_minor,
             currency: &hold.currency,
             now,
-            next_poll_at: next_poll(&hold, now, FIRST_POLL_SECONDS),
+            next_poll_at: next_poll(hold, now, FIRST_POLL_SECONDS),
         };
-        store::holds::attempt_begins(&mut tx, hold_id).await?;
-        store::payments::insert(&mut tx, &payment, &key).await?;
-        let row = store::payments::lock(&mut tx, payment_id).await?;
-        tx.commit().await?;
-        row.map(Prepared::Use)
+        store::holds::attempt_begins(tx, hold_id).await?;
+        store::payments::insert(tx, &payment, &key).await?;
+        store::payments::lock(tx, payment_id)
+            .await?
             .ok_or_else(|| StoreError::corrupt("payments", "a new payment is gone"))
     }
 
-    async fn payment_offer(&self, payment: PaymentRow) -> Result<PaymentStart, StoreError> {
-        match self.ensure_intent(&payment).await? {
-            Ok((intent_id, client_secret)) => Ok(PaymentStart::Started(PaymentRow {
-                intent_id: Some(intent_id),
-                client_secret: Some(client_secret),
-                ..payment
-            })),
-            Err(ProviderError::Refused { reason, message }) => {
-                tracing::warn!(payment = %payment.payment_id, message, "intent refused");
-                // Through the resolver, which alone may record it.
-                self.resolve_payment(payment.payment_id, None).await?;
-                Ok(PaymentStart::Failed(reason))
+    /// Asks the provider of `payment` for its intent, and the next one while it is certain that
+    /// nothing was made.
+    async fn payment_offer(
+        &self,
+        mut payment: PaymentRow,
+        mut is_counted: bool,
+    ) -> Result<PaymentStart, StoreError> {
+        let mut tried = Vec::new();
+        loop {
+            let error = match self.ensure_intent(&payment, is_counted).await? {
+                Ok(made) => return Ok(PaymentStart::Started(Box::new(made))),
+                Err(error) => error,
+            };
+            tried.push(payment.provider.clone());
+            let (may_move, reason) = match orchestration::after(&error) {
+                AfterFailure::MoveOn => (true, None),
+                AfterFailure::MoveOnOrFail(reason) => (true, Some(reason)),
+                AfterFailure::Fail(reason) => (false, Some(reason)),
+                AfterFailure::Stay => (false, None),
+            };
+            if may_move && let Some(next) = self.payment_move_on(&payment, &error, &tried).await? {
+                (payment, is_counted) = (next, true);
+                continue;
             }
-            Err(error) => Ok(PaymentStart::Unanswered(error)),
+            let Some(reason) = reason else {
+                return Ok(PaymentStart::Unanswered(error));
+            };
+            tracing::warn!(payment = %payment.payment_id, %error, "intent refused");
+            // Through the resolver, which alone may record it.
+            self.resolve_payment(payment.payment_id, None).await?;
+            return Ok(PaymentStart::Failed(reason));
         }
     }
 }

@@ -1,47 +1,64 @@
 //! The client for Stripe's HTTP API, used for Stripe itself and for the payment simulator.
+//!
+//! A customer pays on Stripe's page, a checkout session; programs with a page of their own pay a
+//! payment intent by its client secret. An id says which of the two it names: `cs_…` or `pi_…`.
 
-use std::collections::HashMap;
+mod events;
+mod wire;
+
 use std::time::Duration;
 
-use contract::HoldId;
-use http::StatusCode;
+use contract::Timestamp;
+use http::{HeaderMap, StatusCode};
 use serde::Deserialize;
+use serde_json::Value;
 use show_file::currency;
 
+use super::http_client::{Answered, ClientError, HttpClient, counted};
 use super::provider::{
     CancelReason, Intent, IntentRequest, IntentStatus, Listed, ListedIntent, PaymentProvider,
-    ProviderDispute, ProviderError, ProviderFuture, ProviderPage, ProviderRefund,
-    ProviderRefundStatus, RefundRequest,
+    ProviderDispute, ProviderError, ProviderFuture, ProviderPage, ProviderRefund, ReceivedEvent,
+    RefundRequest, Subject, WebhookRefusal,
 };
-use crate::config::{PROVIDER_TIMEOUT, PaymentConfig};
+use crate::config::{PaymentApi, PaymentConfig};
 use crate::money::FailureReason;
-use crate::telemetry;
+use wire::{WireDispute, WireErrorBody, WireIntent, WireList, WireRefund, WireSession};
 
-/// Wait after a 429 without `Retry-After`.
-const RATE_LIMIT_WAIT: Duration = Duration::from_secs(2);
+/// The version of the API that this client was written for, whatever the account's default is.
+const VERSION: &str = "2024-06-20";
 /// Refunds read per intent. We make one, and another for each that fails.
 const REFUNDS_MAX: &str = "100";
 /// Items per page, the most that the API allows.
 const PAGE_LENGTH: &str = "100";
+/// How long a session is open: the least that Stripe allows, 30 minutes, and time for repeated
+/// requests. It is expired as soon as its hold ends.
+const SESSION_OPEN_FOR: Duration = Duration::from_mins(45);
+/// What a session's page says is bought.
+const PRODUCT: &str = "Tickets";
+/// Where Stripe's own pages are.
+const CHECKOUT_ORIGIN: &str = "https://checkout.stripe.com";
+/// Where Stripe's API is.
+const API_ORIGIN: &str = "https://api.stripe.com";
 
 /// A client of Stripe's API.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub(crate) struct Stripe {
-    client: reqwest::Client,
+    client: HttpClient,
+    config: PaymentConfig,
     url: String,
-    secret: String,
 }
 
 impl Stripe {
-    pub(crate) fn new(config: &PaymentConfig) -> Result<Self, reqwest::Error> {
+    pub(crate) fn new(config: &PaymentConfig) -> Result<Self, ClientError> {
         Ok(Self {
-            client: reqwest::Client::builder()
-                .timeout(PROVIDER_TIMEOUT)
-                .connect_timeout(Duration::from_secs(3))
-                .build()?,
+            client: HttpClient::new(config.more_roots.as_deref())?,
             url: config.url.trim_end_matches('/').to_owned(),
-            secret: config.secret.clone(),
+            config: config.clone(),
         })
+    }
+
+    fn has_own_pages(&self) -> bool {
+        self.config.api == PaymentApi::StripeCheckout
     }
 
     async fn get<T: for<'de> Deserialize<'de>>(
@@ -50,12 +67,8 @@ impl Stripe {
         path: &str,
         query: &[(&str, &str)],
     ) -> Result<T, ProviderError> {
-        let request = self
-            .client
-            .get(format!("{}{path}", self.url))
-            .query(query)
-            .bearer_auth(&self.secret);
-        finish(call, request).await
+        let request = self.client.get(format!("{}{path}", self.url)).query(query);
+        self.finish(call, request).await
     }
 
     async fn list<T: for<'de> Deserialize<'de>>(
@@ -77,49 +90,141 @@ impl Stripe {
         self.get(call, path, &query).await
     }
 
+    /// Without a key for requests that may be repeated as often as one likes.
     async fn post<T: for<'de> Deserialize<'de>>(
         &self,
         call: &'static str,
         path: &str,
-        idempotency_key: &str,
+        idempotency_key: Option<&str>,
         form: &[(&str, &str)],
     ) -> Result<T, ProviderError> {
-        let request = self
-            .client
-            .post(format!("{}{path}", self.url))
-            .bearer_auth(&self.secret)
-            .header("Idempotency-Key", idempotency_key)
-            .form(form);
-        finish(call, request).await
+        let mut request = self.client.post(format!("{}{path}", self.url)).form(form);
+        if let Some(key) = idempotency_key {
+            request = request.header("Idempotency-Key", key);
+        }
+        self.finish(call, request).await
+    }
+
+    async fn finish<T: for<'de> Deserialize<'de>>(
+        &self,
+        call: &'static str,
+        request: reqwest::RequestBuilder,
+    ) -> Result<T, ProviderError> {
+        let request = request
+            .bearer_auth(&self.config.secret)
+            .header("Stripe-Version", VERSION);
+        let read = async { read(&self.config.provider, &self.client.send(request).await?) };
+        counted(&self.config.provider, call, read.await)
+    }
+
+    async fn create_session(
+        &self,
+        request: &IntentRequest,
+        amount: &str,
+        metadata: &[(&str, &str)],
+    ) -> Result<Intent, ProviderError> {
+        let expires_at = request.created_at.plus(SESSION_OPEN_FOR);
+        let expires_at = expires_at.as_unix_seconds().to_string();
+        let currency = request.currency.to_lowercase();
+        let payment_id = request.payment_id.to_string();
+        let mut form = vec![
+            ("mode", "payment"),
+            ("line_items[0][quantity]", "1"),
+            ("line_items[0][price_data][currency]", &currency),
+            ("line_items[0][price_data][unit_amount]", amount),
+            ("line_items[0][price_data][product_data][name]", PRODUCT),
+            ("success_url", &request.return_url),
+            ("cancel_url", &request.cancel_url),
+            ("expires_at", &expires_at),
+            ("client_reference_id", &payment_id),
+            ("expand[]", "payment_intent"),
+        ];
+        let both: Vec<_> = metadata
+            .iter()
+            .map(|(name, value)| {
+                let inner = format!("payment_intent_data[metadata][{name}]");
+                (format!("metadata[{name}]"), inner, *value)
+            })
+            .collect();
+        for (outer, inner, value) in &both {
+            form.extend([(outer.as_str(), *value), (inner.as_str(), *value)]);
+        }
+        let key = Some(request.idempotency_key.as_str());
+        let path = "/v1/checkout/sessions";
+        let session: WireSession = self.post("create_intent", path, key, &form).await?;
+        Ok(session.into())
+    }
+
+    async fn create_payment_intent(
+        &self,
+        request: &IntentRequest,
+        amount: &str,
+        metadata: &[(&str, &str)],
+    ) -> Result<Intent, ProviderError> {
+        let currency = request.currency.to_lowercase();
+        let metadata: Vec<_> = metadata
+            .iter()
+            .map(|(name, value)| (format!("metadata[{name}]"), *value))
+            .collect();
+        let mut form = vec![("amount", amount), ("currency", currency.as_str())];
+        form.extend(metadata.iter().map(|(name, value)| (name.as_str(), *value)));
+        let key = Some(request.idempotency_key.as_str());
+        let path = "/v1/payment_intents";
+        let intent: WireIntent = self.post("create_intent", path, key, &form).await?;
+        Ok(intent.into())
+    }
+
+    async fn expire_session(
+        &self,
+        session_id: &str,
+        reason: CancelReason,
+    ) -> Result<Intent, ProviderError> {
+        let path = format!("/v1/checkout/sessions/{session_id}/expire");
+        let form = [("expand[]", "payment_intent")];
+        let session: WireSession = self.post("cancel_intent", &path, None, &form).await?;
+        let mut intent = Intent::from(session);
+        // Stripe does not keep why a session was expired.
+        if let IntentStatus::Cancelled(_) = intent.status {
+            intent.status = IntentStatus::Cancelled(match reason {
+                CancelReason::Abandoned => FailureReason::SessionExpired,
+                CancelReason::RequestedByCustomer => FailureReason::UserCancelled,
+                CancelReason::Superseded => FailureReason::DuplicateTransaction,
+            });
+        }
+        Ok(intent)
     }
 }
 
 impl PaymentProvider for Stripe {
     fn create_intent(&self, request: IntentRequest) -> ProviderFuture<'_, Intent> {
         Box::pin(async move {
-            let amount = counted(request.amount_minor, &request.currency)?;
-            let currency = request.currency.to_lowercase();
+            let amount = in_their_unit(request.amount_minor, &request.currency)?;
             let payment_id = request.payment_id.to_string();
             let hold_id = request.hold_id.to_string();
             let attempt = request.attempt_no.to_string();
-            let form = [
-                ("amount", amount.as_str()),
-                ("currency", &currency),
-                ("metadata[payment_id]", &payment_id),
-                ("metadata[hold_id]", &hold_id),
-                ("metadata[attempt]", &attempt),
-                ("metadata[return_url]", &request.return_url),
+            let metadata = [
+                ("payment_id", payment_id.as_str()),
+                ("hold_id", &hold_id),
+                ("attempt", &attempt),
+                ("return_url", &request.return_url),
             ];
-            let key = &request.idempotency_key;
-            let intent: WireIntent = self
-                .post("create_intent", "/v1/payment_intents", key, &form)
-                .await?;
-            Ok(intent.into())
+            if self.has_own_pages() {
+                self.create_session(&request, &amount, &metadata).await
+            } else {
+                self.create_payment_intent(&request, &amount, &metadata)
+                    .await
+            }
         })
     }
 
     fn fetch_intent<'a>(&'a self, intent_id: &'a str) -> ProviderFuture<'a, Intent> {
         Box::pin(async move {
+            if is_session(intent_id) {
+                let path = format!("/v1/checkout/sessions/{intent_id}");
+                let query = [("expand[]", "payment_intent")];
+                let session: WireSession = self.get("fetch_intent", &path, &query).await?;
+                return Ok(session.into());
+            }
             let path = format!("/v1/payment_intents/{intent_id}");
             let intent: WireIntent = self.get("fetch_intent", &path, &[]).await?;
             Ok(intent.into())
@@ -132,6 +237,11 @@ impl PaymentProvider for Stripe {
         reason: CancelReason,
     ) -> ProviderFuture<'a, Intent> {
         Box::pin(async move {
+            // Sent without an idempotency key: cancelling twice has no further effect, and a
+            // refusal stored under a fixed key would be repeated after its cause is gone.
+            if is_session(intent_id) {
+                return self.expire_session(intent_id, reason).await;
+            }
             let path = format!("/v1/payment_intents/{intent_id}/cancel");
             let word = match reason {
                 CancelReason::Abandoned => "abandoned",
@@ -139,22 +249,15 @@ impl PaymentProvider for Stripe {
                 CancelReason::Superseded => "duplicate",
             };
             let form = [("cancellation_reason", word)];
-            // Sent without an idempotency key: cancelling twice has no further effect, and a
-            // refusal stored under a fixed key would be repeated after its cause is gone.
-            let request = self
-                .client
-                .post(format!("{}{path}", self.url))
-                .bearer_auth(&self.secret)
-                .form(&form);
-            let intent: WireIntent = finish("cancel_intent", request).await?;
+            let intent: WireIntent = self.post("cancel_intent", &path, None, &form).await?;
             Ok(intent.into())
         })
     }
 
     fn refund(&self, request: RefundRequest) -> ProviderFuture<'_, ProviderRefund> {
         Box::pin(async move {
-            let amount = counted(request.amount_minor, &request.currency)?;
-            let key = &request.idempotency_key;
+            let amount = in_their_unit(request.amount_minor, &request.currency)?;
+            let key = Some(request.idempotency_key.as_str());
             let form = [
                 ("payment_intent", request.intent_id.as_str()),
                 ("amount", &amount),
@@ -204,10 +307,44 @@ impl PaymentProvider for Stripe {
             Ok(list.into())
         })
     }
+
+    fn webhook(
+        &self,
+        headers: &HeaderMap,
+        body: &[u8],
+        now: Timestamp,
+    ) -> Result<ReceivedEvent, WebhookRefusal> {
+        events::received(headers, body, &self.config.webhook_secrets, now)
+    }
+
+    fn subject(&self, kind: &str, payload: &Value) -> Subject {
+        events::subject(kind, payload)
+    }
+
+    fn page(&self, intent_id: &str, client_secret: &str) -> Option<String> {
+        // Stripe has no page for payment intents; the simulator has one.
+        let is_simulators = self.config.api == PaymentApi::Simulator;
+        is_simulators.then(|| {
+            let base = &self.url;
+            format!("{base}/pay/{intent_id}?client_secret={client_secret}")
+        })
+    }
+
+    fn page_origins(&self) -> Vec<String> {
+        let of_api = web::origin::origin_of(&self.url);
+        match of_api {
+            Some(origin) if origin == API_ORIGIN => vec![CHECKOUT_ORIGIN.to_owned()],
+            origin => origin.into_iter().collect(),
+        }
+    }
+}
+
+fn is_session(id: &str) -> bool {
+    id.starts_with("cs_")
 }
 
 /// An amount in Stripe's unit of the currency.
-fn counted(amount_minor: i64, currency: &str) -> Result<String, ProviderError> {
+fn in_their_unit(amount_minor: i64, currency: &str) -> Result<String, ProviderError> {
     currency::to_provider(amount_minor, currency)
         .map(|amount| amount.to_string())
         .ok_or_else(|| ProviderError::Refused {
@@ -216,48 +353,25 @@ fn counted(amount_minor: i64, currency: &str) -> Result<String, ProviderError> {
         })
 }
 
-async fn finish<T: for<'de> Deserialize<'de>>(
-    call: &'static str,
-    request: reqwest::RequestBuilder,
+/// What an answer says.
+fn read<T: for<'de> Deserialize<'de>>(
+    provider: &str,
+    answered: &Answered,
 ) -> Result<T, ProviderError> {
-    let outcome = send(request).await;
-    let word = match &outcome {
-        Ok(_) => "ok",
-        Err(ProviderError::Unavailable(_)) => "unavailable",
-        Err(ProviderError::RateLimited { .. }) => "rate-limited",
-        Err(ProviderError::Busy) => "busy",
-        Err(ProviderError::Refused { .. }) => "refused",
-        Err(ProviderError::Unreadable(_)) => "unreadable",
-    };
-    metrics::counter!(telemetry::PROVIDER_CALLS, "call" => call, "outcome" => word).increment(1);
-    outcome
-}
-
-async fn send<T: for<'de> Deserialize<'de>>(
-    request: reqwest::RequestBuilder,
-) -> Result<T, ProviderError> {
-    // The URL is kept out of errors: it contains intent ids, and errors are logged.
-    let unavailable =
-        |error: reqwest::Error| ProviderError::Unavailable(error.without_url().to_string());
-    let response = request.send().await.map_err(unavailable)?;
-    let status = response.status();
-    let retry_after = response
-        .headers()
-        .get("retry-after")
-        .and_then(|value| value.to_str().ok()?.parse().ok())
-        .map_or(RATE_LIMIT_WAIT, Duration::from_secs);
-    let replayed = response.headers().get("idempotent-replayed");
-    let replayed = replayed.is_some_and(|value| value == "true");
-    let body = response.bytes().await.map_err(unavailable)?;
+    let status = answered.status;
     if status.is_success() {
-        return serde_json::from_slice(&body)
+        return serde_json::from_slice(&answered.body)
             .map_err(|error| ProviderError::Unreadable(error.to_string()));
     }
-    let error = serde_json::from_slice::<WireErrorBody>(&body)
+    let replayed = answered.headers.get("idempotent-replayed");
+    let replayed = replayed.is_some_and(|value| value == "true");
+    let error = serde_json::from_slice::<WireErrorBody>(&answered.body)
         .unwrap_or_default()
         .error;
     Err(match status {
-        StatusCode::TOO_MANY_REQUESTS => ProviderError::RateLimited { retry_after },
+        StatusCode::TOO_MANY_REQUESTS => ProviderError::RateLimited {
+            retry_after: answered.retry_after(),
+        },
         StatusCode::CONFLICT => ProviderError::Busy,
         // A stored server error is repeated for as long as its key lives, so it counts as a
         // refusal.
@@ -269,159 +383,12 @@ async fn send<T: for<'de> Deserialize<'de>>(
             ProviderError::Unavailable(format!("status {status}"))
         }
         StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => {
-            tracing::error!(%status, "the payment provider does not accept our secret");
-            ProviderError::Unavailable(format!("status {status}"))
+            tracing::error!(%status, provider, "the payment provider does not accept our secret");
+            ProviderError::NotSent(format!("status {status}: it does not accept our secret"))
         }
         _ => ProviderError::Refused {
             reason: error.reason(),
             message: error.message.unwrap_or_else(|| format!("status {status}")),
         },
     })
-}
-
-#[derive(Debug, Default, Deserialize)]
-struct WireErrorBody {
-    #[serde(default)]
-    error: WireError,
-}
-
-#[derive(Debug, Default, Deserialize)]
-struct WireError {
-    code: Option<String>,
-    decline_code: Option<String>,
-    message: Option<String>,
-}
-
-impl WireError {
-    fn reason(&self) -> FailureReason {
-        FailureReason::from_codes(
-            self.code.as_deref().unwrap_or_default(),
-            self.decline_code.as_deref(),
-        )
-    }
-}
-
-#[derive(Debug, Deserialize)]
-struct WireIntent {
-    id: String,
-    #[serde(default)]
-    client_secret: Option<String>,
-    status: String,
-    currency: String,
-    #[serde(default)]
-    amount_received: i64,
-    #[serde(default)]
-    last_payment_error: Option<WireError>,
-    #[serde(default)]
-    cancellation_reason: Option<String>,
-    #[serde(default)]
-    metadata: HashMap<String, String>,
-}
-
-impl From<WireIntent> for Intent {
-    fn from(intent: WireIntent) -> Self {
-        let status = match intent.status.as_str() {
-            "succeeded" => IntentStatus::Succeeded,
-            "processing" | "requires_capture" => IntentStatus::Processing,
-            "requires_action" => IntentStatus::RequiresAction,
-            "canceled" => IntentStatus::Cancelled(match intent.cancellation_reason.as_deref() {
-                Some("abandoned" | "automatic" | "void_invoice") => FailureReason::SessionExpired,
-                Some("duplicate") => FailureReason::DuplicateTransaction,
-                Some("fraudulent") => FailureReason::Fraud,
-                _ => FailureReason::UserCancelled,
-            }),
-            _ => IntentStatus::Unpaid(intent.last_payment_error.as_ref().map(WireError::reason)),
-        };
-        let currency = intent.currency.to_uppercase();
-        Self {
-            id: intent.id,
-            client_secret: intent.client_secret.unwrap_or_default(),
-            status,
-            received_minor: currency::from_provider(intent.amount_received, &currency),
-            currency,
-        }
-    }
-}
-
-impl From<WireIntent> for ListedIntent {
-    fn from(mut intent: WireIntent) -> Self {
-        let hold_id = intent.metadata.get("hold_id");
-        let hold_id = hold_id.and_then(|id| id.parse::<HoldId>().ok());
-        let attempt = intent.metadata.get("attempt");
-        let attempt = attempt.and_then(|number| number.parse().ok());
-        Self {
-            attempt: hold_id.map(HoldId::uuid).zip(attempt),
-            return_url: intent.metadata.remove("return_url"),
-            intent: intent.into(),
-        }
-    }
-}
-
-#[derive(Debug, Deserialize)]
-struct WireList<T> {
-    data: Vec<T>,
-    #[serde(default)]
-    has_more: bool,
-}
-
-impl<T, U: From<T>> From<WireList<T>> for ProviderPage<U> {
-    fn from(list: WireList<T>) -> Self {
-        Self {
-            items: list.data.into_iter().map(U::from).collect(),
-            has_more: list.has_more,
-        }
-    }
-}
-
-#[derive(Debug, Deserialize)]
-struct WireRefund {
-    id: String,
-    status: String,
-    amount: i64,
-    currency: String,
-    #[serde(default)]
-    payment_intent: Option<String>,
-    #[serde(default)]
-    metadata: HashMap<String, String>,
-}
-
-impl From<WireRefund> for ProviderRefund {
-    fn from(mut refund: WireRefund) -> Self {
-        let currency = refund.currency.to_uppercase();
-        Self {
-            id: refund.id,
-            status: match refund.status.as_str() {
-                "succeeded" => ProviderRefundStatus::Succeeded,
-                "failed" | "canceled" => ProviderRefundStatus::Failed,
-                _ => ProviderRefundStatus::Pending,
-            },
-            refund_id: refund.metadata.remove("refund_id"),
-            intent_id: refund.payment_intent,
-            amount_minor: currency::from_provider(refund.amount, &currency),
-            currency,
-        }
-    }
-}
-
-#[derive(Debug, Deserialize)]
-struct WireDispute {
-    id: String,
-    status: String,
-    amount: i64,
-    currency: String,
-    #[serde(default)]
-    payment_intent: Option<String>,
-}
-
-impl From<WireDispute> for ProviderDispute {
-    fn from(dispute: WireDispute) -> Self {
-        let currency = dispute.currency.to_uppercase();
-        Self {
-            id: dispute.id,
-            taken: !(dispute.status == "won" || dispute.status.starts_with("warning_")),
-            intent_id: dispute.payment_intent,
-            amount_minor: currency::from_provider(dispute.amount, &currency),
-            currency,
-        }
-    }
 }

@@ -42,7 +42,7 @@ impl Guard {
         Self(Arc::new(Rules {
             booking: booking.clone(),
             public_origin: origin_of(&config.public_url).unwrap_or_default(),
-            headers: page_headers(config),
+            headers: page_headers(&booking.0.providers.page_origins()),
         }))
     }
 }

@@ -4,15 +4,12 @@ use http::header::{
     CACHE_CONTROL, CONTENT_SECURITY_POLICY, REFERRER_POLICY, X_CONTENT_TYPE_OPTIONS,
 };
 use http::{HeaderMap, HeaderValue};
-use web::origin::origin_of;
 
-use crate::config::BookingConfig;
-
-/// The headers of pages of the shop with this configuration.
-pub(crate) fn page_headers(config: &BookingConfig) -> HeaderMap {
-    let policy = pages::content_security_policy(origin_of(&config.payment.url).as_deref());
-    // A provider URL that is no header value is left out of the policy, so forms may not post to
-    // it.
+/// The headers of pages of the shop whose customers pay on pages of these origins.
+pub(crate) fn page_headers(payment_origins: &[String]) -> HeaderMap {
+    let origins = payment_origins.join(" ");
+    let policy = pages::content_security_policy(Some(origins.as_str()).filter(|o| !o.is_empty()));
+    // An origin that is no header value is left out of the policy, so forms may not lead to it.
     let policy = HeaderValue::from_str(&policy).unwrap_or(HeaderValue::from_static(
         "default-src 'none'; form-action 'self'",
     ));

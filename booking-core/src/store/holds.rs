@@ -26,6 +26,8 @@ pub(crate) struct HoldRow {
     pub(crate) payment_open: bool,
     pub(crate) expires_at: Timestamp,
     pub(crate) hard_deadline: Timestamp,
+    /// Whether it was extended, which happens once.
+    pub(crate) was_extended: bool,
     pub(crate) booking_id: Option<Uuid>,
 }
 
@@ -62,6 +64,7 @@ macro_rules! hold_row {
             payment_open: row.payment_open,
             expires_at: row.expires_at.into(),
             hard_deadline: row.hard_deadline.into(),
+            was_extended: row.was_extended,
             booking_id: row.booking_id,
         }
     }};
@@ -75,7 +78,8 @@ pub(crate) async fn find(
     let row = sqlx::query!(
         r#"select h.hold_id, h.show_no, h.subject, h.session, h.limit_owner, h.status, h.seat_nos,
             h.amount_minor, h.currency, h.attempt_count, h.payment_open, h.expires_at,
-            h.hard_deadline, b.booking_id as "booking_id?"
+            h.hard_deadline, h.extended_at is not null as "was_extended!",
+            b.booking_id as "booking_id?"
            from holds h left join bookings b using (hold_id) where h.hold_id = $1"#,
         hold_id
     )
@@ -131,7 +135,7 @@ pub(crate) async fn lock(
     let row = sqlx::query!(
         r#"select h.hold_id, h.show_no, h.subject, h.session, h.limit_owner, h.status, h.seat_nos,
             h.amount_minor, h.currency, h.attempt_count, h.payment_open, h.expires_at,
-            h.hard_deadline,
+            h.hard_deadline, h.extended_at is not null as "was_extended!",
             (select b.booking_id from bookings b where b.hold_id = h.hold_id) as booking_id
            from holds h where h.hold_id = $1 for no key update"#,
         hold_id
@@ -158,6 +162,25 @@ pub(crate) async fn set_status(
     .execute(connection)
     .await?;
     one_row(done.rows_affected())
+}
+
+/// Extends a locked hold, once.
+pub(crate) async fn extend(
+    connection: &mut PgConnection,
+    hold_id: Uuid,
+    until: Timestamp,
+    now: Timestamp,
+) -> Result<(), StoreError> {
+    sqlx::query!(
+        "update holds set expires_at = $2, extended_at = $3
+         where hold_id = $1 and extended_at is null and hard_deadline >= $2",
+        hold_id,
+        OffsetDateTime::from(until),
+        OffsetDateTime::from(now)
+    )
+    .execute(connection)
+    .await?;
+    Ok(())
 }
 
 /// Counts a new payment attempt.

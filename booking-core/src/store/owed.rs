@@ -33,7 +33,7 @@ pub(crate) async fn failed_refunds(
     limit: i64,
 ) -> Result<Vec<FailedRefund>, StoreError> {
     let rows = sqlx::query!(
-        r#"select p.intent_id as "intent_id!", b.booking_id as "booking_id?",
+        r#"select coalesce(p.charge_id, p.intent_id) as "intent_id!", b.booking_id as "booking_id?",
             coalesce(p.captured_currency, p.currency) as "currency!", d.due as "due!"
          from payments p
          left join bookings b on b.hold_id = p.hold_id and p.disposition = 'BOOKED'

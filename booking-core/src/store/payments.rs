@@ -16,8 +16,16 @@ pub(crate) struct PaymentRow {
     pub(crate) payment_id: Uuid,
     pub(crate) hold_id: Uuid,
     pub(crate) attempt_no: i32,
+    /// The provider that was asked, for good.
+    pub(crate) provider: String,
     pub(crate) intent_id: Option<String>,
     pub(crate) client_secret: Option<String>,
+    /// Where the customer pays, if the provider said so.
+    pub(crate) redirect_url: Option<String>,
+    /// The provider's id of the money, where it is not the intent's.
+    pub(crate) charge_id: Option<String>,
+    /// Calls to create the intent that are under way or whose outcome is unknown.
+    pub(crate) open_calls: i32,
     pub(crate) idempotency_key: String,
     pub(crate) email: String,
     pub(crate) amount_minor: i64,
@@ -27,6 +35,7 @@ pub(crate) struct PaymentRow {
     pub(crate) provider_open: bool,
     pub(crate) disposition: Option<Disposition>,
     pub(crate) poll_count: i32,
+    pub(crate) created_at: Timestamp,
 }
 
 impl PaymentRow {
@@ -36,6 +45,11 @@ impl PaymentRow {
     pub(crate) fn is_settled(&self) -> bool {
         let never_made = self.intent_id.is_none() && !self.provider_open;
         self.status == PaymentStatus::Succeeded || never_made
+    }
+
+    /// Whether it is certain that the provider has made nothing for it and is not being asked.
+    pub(crate) fn was_never_made(&self) -> bool {
+        self.intent_id.is_none() && self.open_calls == 0
     }
 
     /// Whether `name` is its id: ours, or the provider's, which return URLs contain and which
@@ -65,8 +79,12 @@ macro_rules! payment_row {
             payment_id: row.payment_id,
             hold_id: row.hold_id,
             attempt_no: row.attempt_no,
+            provider: row.provider,
             intent_id: row.intent_id,
             client_secret: row.client_secret,
+            redirect_url: row.redirect_url,
+            charge_id: row.charge_id,
+            open_calls: row.open_calls,
             idempotency_key: row.idempotency_key,
             email: row.email,
             amount_minor: row.amount_minor,
@@ -82,6 +100,7 @@ macro_rules! payment_row {
                 .map(|disposition| word("payments", &disposition))
                 .transpose()?,
             poll_count: row.poll_count,
+            created_at: row.created_at.into(),
         }
     }};
 }
@@ -92,9 +111,9 @@ pub(crate) async fn find(
     payment_id: Uuid,
 ) -> Result<Option<PaymentRow>, StoreError> {
     let row = sqlx::query!(
-        "select payment_id, hold_id, attempt_no, intent_id, client_secret, idempotency_key, email,
-            amount_minor, currency, status, failure_reason, provider_open,
-            disposition, poll_count
+        "select payment_id, hold_id, attempt_no, provider, intent_id, client_secret, redirect_url,
+            charge_id, open_calls, idempotency_key, email, amount_minor, currency, status,
+            failure_reason, provider_open, disposition, poll_count, created_at
          from payments where payment_id = $1",
         payment_id
     )
@@ -109,9 +128,9 @@ pub(crate) async fn of_hold(
     hold_id: Uuid,
 ) -> Result<Vec<PaymentRow>, StoreError> {
     let rows = sqlx::query!(
-        "select payment_id, hold_id, attempt_no, intent_id, client_secret, idempotency_key, email,
-            amount_minor, currency, status, failure_reason, provider_open,
-            disposition, poll_count
+        "select payment_id, hold_id, attempt_no, provider, intent_id, client_secret, redirect_url,
+            charge_id, open_calls, idempotency_key, email, amount_minor, currency, status,
+            failure_reason, provider_open, disposition, poll_count, created_at
          from payments where hold_id = $1 order by attempt_no",
         hold_id
     )
@@ -126,9 +145,9 @@ pub(crate) async fn lock(
     payment_id: Uuid,
 ) -> Result<Option<PaymentRow>, StoreError> {
     let row = sqlx::query!(
-        "select payment_id, hold_id, attempt_no, intent_id, client_secret, idempotency_key, email,
-            amount_minor, currency, status, failure_reason, provider_open,
-            disposition, poll_count
+        "select payment_id, hold_id, attempt_no, provider, intent_id, client_secret, redirect_url,
+            charge_id, open_calls, idempotency_key, email, amount_minor, currency, status,
+            failure_reason, provider_open, disposition, poll_count, created_at
          from payments where payment_id = $1 for no key update",
         payment_id
     )
@@ -151,8 +170,8 @@ pub(crate) struct NewPayment<'a> {
     pub(crate) next_poll_at: Timestamp,
 }
 
-/// Records an attempt before the provider is asked. The unique index on live payments prevents a
-/// second live attempt on the same hold.
+/// Records an attempt before the provider is asked, with the caller's call as under way. The unique
+/// index on live payments prevents a second live attempt on the same hold.
 pub(crate) async fn insert(
     connection: &mut PgConnection,
     payment: &NewPayment<'_>,
@@ -178,21 +197,70 @@ pub(crate) async fn insert(
     Ok(())
 }
 
-/// Stores the provider's intent id. Storing it again is harmless.
+/// What the provider made for an attempt.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Made<'a> {
+    pub(crate) intent_id: &'a str,
+    pub(crate) client_secret: &'a str,
+    pub(crate) redirect_url: Option<&'a str>,
+}
+
+/// Stores what the provider made. Storing it again is harmless.
 pub(crate) async fn set_intent(
     pool: &PgPool,
     payment_id: Uuid,
-    intent_id: &str,
-    client_secret: &str,
+    made: Made<'_>,
 ) -> Result<(), StoreError> {
     sqlx::query!(
-        "update payments set intent_id = $2, client_secret = $3
+        "update payments set intent_id = $2, client_secret = $3, redirect_url = $4
          where payment_id = $1 and (intent_id is null or intent_id = $2)",
         payment_id,
-        intent_id,
-        client_secret
+        made.intent_id,
+        made.client_secret,
+        made.redirect_url
     )
     .execute(pool)
+    .await?;
+    Ok(())
+}
+
+/// Counts a call to create the intent, before it is made. False if the intent exists or the attempt
+/// is closed: then no call may be made.
+pub(crate) async fn call_begins(pool: &PgPool, payment_id: Uuid) -> Result<bool, StoreError> {
+    let done = sqlx::query!(
+        "update payments set open_calls = open_calls + 1
+         where payment_id = $1 and intent_id is null and provider_open",
+        payment_id
+    )
+    .execute(pool)
+    .await?;
+    Ok(done.rows_affected() == 1)
+}
+
+/// Takes back a counted call that certainly made nothing.
+pub(crate) async fn call_made_nothing(pool: &PgPool, payment_id: Uuid) -> Result<(), StoreError> {
+    sqlx::query!(
+        "update payments set open_calls = open_calls - 1
+         where payment_id = $1 and open_calls > 0",
+        payment_id
+    )
+    .execute(pool)
+    .await?;
+    Ok(())
+}
+
+/// Stores the provider's id of the money of a locked payment. The first one stays.
+pub(crate) async fn set_charge(
+    connection: &mut PgConnection,
+    payment_id: Uuid,
+    charge_id: &str,
+) -> Result<(), StoreError> {
+    sqlx::query!(
+        "update payments set charge_id = $2 where payment_id = $1 and charge_id is null",
+        payment_id,
+        charge_id
+    )
+    .execute(connection)
     .await?;
     Ok(())
 }
@@ -305,36 +373,62 @@ pub(crate) async fn past_patience(
         .collect())
 }
 
-/// The payment with the provider's `intent_id`.
+/// The payment with the provider's intent or charge `id`.
 pub(crate) async fn by_intent(
     pool: &PgPool,
     provider: &str,
-    intent_id: &str,
+    id: &str,
 ) -> Result<Option<Uuid>, StoreError> {
     let row = sqlx::query!(
-        "select payment_id from payments where provider = $1 and intent_id = $2",
+        "select payment_id from payments
+         where provider = $1 and (intent_id = $2 or charge_id = $2)",
         provider,
-        intent_id
+        id
     )
     .fetch_optional(pool)
     .await?;
     Ok(row.map(|row| row.payment_id))
 }
 
-/// The payment of an attempt whose intent id may not be stored yet.
+/// The payment of an attempt at `provider` whose intent id may not be stored yet.
 pub(crate) async fn by_attempt(
     pool: &PgPool,
+    provider: &str,
     hold_id: Uuid,
     attempt_no: i32,
 ) -> Result<Option<Uuid>, StoreError> {
     let row = sqlx::query!(
-        "select payment_id from payments where hold_id = $1 and attempt_no = $2",
+        "select payment_id from payments
+         where hold_id = $1 and attempt_no = $2 and provider = $3",
         hold_id,
-        attempt_no
+        attempt_no,
+        provider
     )
     .fetch_optional(pool)
     .await?;
     Ok(row.map(|row| row.payment_id))
+}
+
+/// Payments that may still take money and refunds that are not done, of providers other than
+/// `configured`: the provider, and how many.
+pub(crate) async fn of_other_providers(
+    pool: &PgPool,
+    configured: &[String],
+) -> Result<Vec<(String, i64)>, StoreError> {
+    let rows = sqlx::query!(
+        r#"select provider, count(*) as "count!" from payments p
+           where provider <> all($1) and (provider_open or exists (
+                select 1 from refunds r where r.payment_id = p.payment_id
+                    and r.status in ('REQUESTED', 'SUBMITTED', 'FAILED') and r.origin = 'OURS'))
+           group by provider order by provider"#,
+        configured
+    )
+    .fetch_all(pool)
+    .await?;
+    Ok(rows
+        .into_iter()
+        .map(|row| (row.provider, row.count))
+        .collect())
 }
 
 /// Inserts both sides of a movement of money into the ledger.

@@ -49,15 +49,17 @@ pub(crate) async fn advance(
     Ok(())
 }
 
-/// The payments of the provider's intents, and their states. Intents without a payment are omitted.
+/// The payments of the provider's intents or charges, and their states. Those without a payment are
+/// omitted.
 pub(crate) async fn known(
     pool: &PgPool,
     provider: &str,
     intent_ids: &[String],
 ) -> Result<Vec<(String, Uuid, PaymentStatus)>, StoreError> {
     let rows = sqlx::query!(
-        r#"select intent_id as "intent_id!", payment_id, status from payments
-           where provider = $1 and intent_id = any($2)"#,
+        r#"select asked.id as "id!", p.payment_id, p.status
+           from unnest($2::text[]) asked(id) join payments p
+                on p.provider = $1 and (p.intent_id = asked.id or p.charge_id = asked.id)"#,
         provider,
         intent_ids
     )
@@ -66,7 +68,7 @@ pub(crate) async fn known(
     rows.into_iter()
         .map(|row| {
             let status = word("payments", &row.status)?;
-            Ok((row.intent_id, row.payment_id, status))
+            Ok((row.id, row.payment_id, status))
         })
         .collect()
 }

@@ -8,6 +8,7 @@ use axum::extract::{Form, Query, Request, State};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
+use booking_core::PaymentConfig;
 use http::{HeaderMap, StatusCode};
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
@@ -110,6 +111,8 @@ struct Books {
 pub(crate) struct FakeProvider {
     books: Arc<Mutex<Books>>,
     pub(crate) url: String,
+    /// The providers that processes use instead.
+    pub(crate) others: Option<Vec<PaymentConfig>>,
 }
 
 impl FakeProvider {
@@ -127,7 +130,11 @@ impl FakeProvider {
         let url = format!("http://{}", listener.local_addr().unwrap());
         #[expect(clippy::disallowed_methods, reason = "ends with the test's runtime")]
         tokio::spawn(async move { axum::serve(listener, router).await });
-        Self { books, url }
+        Self {
+            books,
+            url,
+            others: None,
+        }
     }
 
     fn books(&self) -> MutexGuard<'_, Books> {

@@ -40,10 +40,13 @@ pub(crate) fn hold_path(answer: &Answer) -> String {
     format!("/api/v1/holds/{}", answer.json["holdId"].as_str().unwrap())
 }
 
-/// The provider's id of the payment that `answer` started: its client secret begins with it.
+/// The provider's id of the payment that `answer` started: its client secret begins with it, or the
+/// address of its page ends with it.
 pub(crate) fn intent_of(answer: &Answer) -> String {
     let secret = answer.json["clientSecret"].as_str().unwrap();
-    secret.split_once("_secret").unwrap().0.to_owned()
+    let page = || answer.json["redirectUrl"].as_str()?.rsplit('/').next();
+    let of_secret = secret.split_once("_secret").map(|(intent, _)| intent);
+    of_secret.or_else(page).unwrap().to_owned()
 }
 
 #[derive(Clone)]

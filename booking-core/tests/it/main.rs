@@ -38,6 +38,8 @@ mod returned;
 mod shop;
 mod simulator;
 mod test_shop;
+mod test_simulator;
 mod ticket_files;
 mod tickets;
+mod two_providers;
 mod writer;

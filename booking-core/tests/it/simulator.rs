@@ -3,93 +3,11 @@
 use std::sync::Mutex;
 
 use contract::{Clock, SystemClock};
-use payment_simulator::Config;
-use payment_simulator::Secret;
 use serde_json::{Value, json};
-use tempfile::TempDir;
-use tokio::net::TcpListener;
-use tokio_util::sync::CancellationToken;
 
 use crate::fan::{Answer, Fan, intent_of};
-use crate::test_shop::{TestShop, WEBHOOK_SECRET, eventually, show_file};
-
-/// A running simulator.
-struct Simulator {
-    url: String,
-    client: reqwest::Client,
-    stop: CancellationToken,
-    _books: TempDir,
-}
-
-impl Simulator {
-    async fn start() -> Self {
-        let books = TempDir::new().unwrap();
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let url = format!("http://{}", listener.local_addr().unwrap());
-        let config = Config {
-            data_dir: books.path().to_owned(),
-            secret: Secret::new("sk_test"),
-            webhook_url: None,
-            webhook_secret: Secret::new(WEBHOOK_SECRET),
-            public_url: None,
-            settle_delay_ms: 200,
-            answer_hold_ms: 200,
-            webhook_delay_ms: 200,
-        };
-        let stop = CancellationToken::new();
-        let serving = payment_simulator::serve(config, listener, SystemClock, stop.clone());
-        #[expect(clippy::disallowed_methods, reason = "ends with the test's runtime")]
-        tokio::spawn(serving);
-        Self {
-            url,
-            client: reqwest::Client::new(),
-            stop,
-            _books: books,
-        }
-    }
-
-    /// The customer's side: pays the intent with a test method.
-    async fn pay(&self, intent: &str, method: &str) {
-        let url = format!("{}/v1/payment_intents/{intent}/confirm", self.url);
-        let form = [
-            ("payment_method", method),
-            ("return_url", "http://tickets.test/"),
-        ];
-        let request = self.client.post(url).bearer_auth("sk_test").form(&form);
-        // Declines are errors here, and the outcome is what the shop finds.
-        request.send().await.unwrap();
-    }
-
-    async fn fault(&self, fault: &Value) {
-        self.call("_sim/faults", fault).await;
-    }
-
-    /// What a script may do.
-    async fn call(&self, path: &str, body: &Value) {
-        let url = format!("{}/{path}", self.url);
-        let request = self.client.post(url).bearer_auth("sk_test").json(body);
-        let answer = request.send().await.unwrap();
-        assert!(answer.status().is_success(), "{:?}", answer.text().await);
-    }
-
-    /// Everything taken less everything given back.
-    async fn balance(&self) -> i64 {
-        let url = format!("{}/_sim/ledger", self.url);
-        let request = self.client.get(url).bearer_auth("sk_test");
-        let ledger: Value = request.send().await.unwrap().json().await.unwrap();
-        let sum = |member: &str| -> i64 {
-            let intents = ledger.as_array().unwrap().iter();
-            intents.map(|intent| intent[member].as_i64().unwrap()).sum()
-        };
-        sum("captured") - sum("refunded")
-    }
-}
-
-impl Drop for Simulator {
-    fn drop(&mut self) {
-        self.stop.cancel();
-    }
-}
+use crate::test_shop::{TestShop, eventually, show_file};
+use crate::test_simulator::Simulator;
 
 async fn shop(simulator: &Simulator) -> TestShop {
     TestShop::with_provider_at(show_file(), Some(simulator.url.clone())).await
@@ -97,7 +15,7 @@ async fn shop(simulator: &Simulator) -> TestShop {
 
 /// Confirms until the outcome is no longer open. Told to slow down, it asks again later, as a
 /// fan's page does.
-async fn outcome(fan: &Fan, hold: &str, intent: &str) -> Answer {
+pub(crate) async fn outcome(fan: &Fan, hold: &str, intent: &str) -> Answer {
     let last = Mutex::new(None);
     eventually("an outcome", || async {
         let answer = fan.confirm(hold, intent).await;

@@ -69,12 +69,26 @@ impl TestShop {
 
     /// A shop whose payments go to `provider_url` instead of the fake provider.
     pub(crate) async fn with_provider_at(file: Value, provider_url: Option<String>) -> Self {
-        let database = TestDatabase::create().await;
-        let clock = ManualClock::default();
         let mut provider = FakeProvider::start().await;
         if let Some(url) = provider_url {
             provider.url = url;
         }
+        Self::at(file, provider, ManualClock::default()).await
+    }
+
+    /// A shop with several providers, the preferred first.
+    pub(crate) async fn with_providers(
+        file: Value,
+        others: Vec<PaymentConfig>,
+        clock: ManualClock,
+    ) -> Self {
+        let mut provider = FakeProvider::start().await;
+        provider.others = Some(others);
+        Self::at(file, provider, clock).await
+    }
+
+    async fn at(file: Value, provider: FakeProvider, clock: ManualClock) -> Self {
+        let database = TestDatabase::create().await;
         let files = tempfile::tempdir().unwrap();
         let process = start(
             &database.url(),
@@ -109,6 +123,16 @@ impl TestShop {
         let clock = Arc::new(self.clock.clone());
         let (mail, rates) = (to_files(&self.files), Rates::default());
         start_with(pools, clock, &self.provider, seed, false, mail, rates).await
+    }
+
+    /// Another process whose customers pay at these providers.
+    pub(crate) async fn another_process_paying_at(&self, others: Vec<PaymentConfig>) -> Process {
+        let seed = self.seeds.fetch_add(1, Ordering::Relaxed);
+        let clock = Arc::new(self.clock.clone());
+        let mut provider = self.provider.clone();
+        provider.others = Some(others);
+        let url = self.database.url();
+        start(&url, clock, &provider, seed, false, to_files(&self.files)).await
     }
 
     /// Another process in which customers may call this often.
@@ -281,12 +305,13 @@ async fn start_with(
     let shutdown = CancellationToken::new();
     let config = BookingConfig {
         public_url: "http://tickets.test".to_owned(),
-        payment: PaymentConfig {
-            provider: "simulator".to_owned(),
-            url: provider.url.clone(),
-            secret: "sk_test".to_owned(),
-            webhook_secret: WEBHOOK_SECRET.to_owned(),
-        },
+        payments: provider.others.clone().unwrap_or_else(|| {
+            vec![PaymentConfig::simulator(
+                &provider.url,
+                "sk_test",
+                WEBHOOK_SECRET,
+            )]
+        }),
         mail,
         seats_in_memory_max: 60_000,
         ticket_keys: TicketKeys::new(1, [7; 32]),

@@ -5,18 +5,27 @@ use std::collections::BTreeSet;
 use crate::repository::{File, assert_none, files};
 
 /// Who may depend on which of our crates.
-const MAY_DEPEND_ON: [(&str, &[&str]); 14] = [
+const MAY_DEPEND_ON: [(&str, &[&str]); 15] = [
     ("admin-cli", &["contract", "show-file"]),
     (
         "booking-core",
-        &["contract", "metric-families", "pages", "show-file", "web"],
+        &[
+            "breaker",
+            "contract",
+            "metric-families",
+            "pages",
+            "show-file",
+            "web",
+        ],
     ),
+    ("breaker", &["contract"]),
     ("contract", &[]),
     ("embedded", &[]),
     (
         "gateway",
         &[
             "booking-core",
+            "breaker",
             "contract",
             "embedded",
             "line",

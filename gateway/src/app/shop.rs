@@ -75,13 +75,13 @@ pub(super) async fn installation_keys(
 pub(super) fn booking_config(
     ticket_keys: TicketKeys,
     public_url: &str,
-    payment: PaymentConfig,
+    payments: Vec<PaymentConfig>,
     config: &Config,
 ) -> Result<BookingConfig> {
     let mail = mail_config(config, public_url);
     Ok(BookingConfig {
         public_url: public_url.to_owned(),
-        payment,
+        payments,
         mail: mail.map_err(|problems| anyhow!(problems.join("; ")))?,
         seats_in_memory_max: SEATS_IN_MEMORY_MAX,
         ticket_keys,

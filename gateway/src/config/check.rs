@@ -11,7 +11,8 @@ use ipnet::IpNet;
 use line::core_thread;
 use line::store::redis::Roots;
 
-use super::checked::{Config, LogFormat, Payment, Problems};
+use super::checked::{Config, LogFormat, Problems};
+use super::payment;
 use super::rates::shop_rates;
 use super::settings::Settings;
 use crate::open_files;
@@ -20,10 +21,6 @@ use crate::open_files;
 const ADMIN_TOKEN_CHARS_ADVISED: usize = 16;
 /// What files of fonts and collections of fonts begin with.
 const FONT_STARTS: [&[u8; 4]; 4] = [b"\0\x01\0\0", b"OTTO", b"true", b"ttcf"];
-/// What a payment simulator that was started on its own takes when it is told nothing.
-pub(super) const SIMULATOR_SECRET: &str = "sk_test_ropeline";
-/// What it signs its webhooks with then.
-pub(super) const SIMULATOR_WEBHOOK_SECRET: &str = "whsec_ropeline";
 
 /// The configuration of `settings`, or everything that is wrong with it, `problems` found before
 /// included.
@@ -63,7 +60,7 @@ pub(super) fn check(settings: Settings, mut problems: Vec<String>) -> Result<Con
         serving.connections_max = connections_max;
     }
     let shop_rates = shop_rates(&settings, &mut note);
-    let payment = payment(&settings, &mut note, &mut warnings);
+    let payment = payment::read(&settings, &mut note, &mut warnings);
     if settings.smtp_url.is_none() && settings.database_url.is_some() {
         warnings.push(
             "ROPELINE_SMTP_URL is not set: mail to fans is written to files of this gateway and \
@@ -339,7 +336,21 @@ fn check_urls(settings: &Settings, note: &mut impl FnMut(String)) {
             &settings.database_url,
             &["postgres://", "postgresql://"],
         ),
-        ("ROPELINE_PAYMENT_URL", &settings.payment_url, &["http://"]),
+        (
+            "ROPELINE_PAYMENT_URL",
+            &settings.payment_url,
+            &["http://", "https://"],
+        ),
+        (
+            "ROPELINE_STRIPE_URL",
+            &settings.stripe_url,
+            &["http://", "https://"],
+        ),
+        (
+            "ROPELINE_RAZORPAY_URL",
+            &settings.razorpay_url,
+            &["http://", "https://"],
+        ),
     ] {
         check_url(name, url.as_deref(), schemes, note);
     }
@@ -421,54 +432,6 @@ fn networks(given: Option<&str>, note: &mut impl FnMut(String)) -> Vec<IpNet> {
             network
         })
         .collect()
-}
-
-fn payment(
-    settings: &Settings,
-    note: &mut impl FnMut(String),
-    warnings: &mut Vec<String>,
-) -> Payment {
-    match settings.payment_provider.as_deref() {
-        None | Some("simulator") => {}
-        Some(provider @ ("stripe" | "razorpay")) => note(format!(
-            "ROPELINE_PAYMENT_PROVIDER: `{provider}` is not available in this version; use \
-             `simulator`"
-        )),
-        Some(other) => note(format!(
-            "ROPELINE_PAYMENT_PROVIDER: `{other}` is not one of simulator, stripe, razorpay"
-        )),
-    }
-    let secret = settings.payment_secret.clone();
-    let webhook_secret = settings.payment_webhook_secret.clone();
-    let Some(url) = &settings.payment_url else {
-        if settings.database_url.is_some() {
-            warnings.push(
-                "ROPELINE_PAYMENT_URL is not set: this gateway pays at a private simulator, of \
-                 which other gateways on the same database know nothing"
-                    .to_owned(),
-            );
-        }
-        return Payment::PrivateSimulator {
-            secret,
-            webhook_secret,
-        };
-    };
-    for (name, given) in [
-        ("ROPELINE_PAYMENT_SECRET", secret.is_some()),
-        ("ROPELINE_PAYMENT_WEBHOOK_SECRET", webhook_secret.is_some()),
-    ] {
-        if !given {
-            warnings.push(format!(
-                "{name} is not set: the one that a simulator takes by default is used, and \
-                 everyone knows it"
-            ));
-        }
-    }
-    Payment::Simulator {
-        url: url.trim_end_matches('/').to_owned(),
-        secret: secret.unwrap_or_else(|| SIMULATOR_SECRET.to_owned()),
-        webhook_secret: webhook_secret.unwrap_or_else(|| SIMULATOR_WEBHOOK_SECRET.to_owned()),
-    }
 }
 
 fn log_format(given: Option<&str>, note: &mut impl FnMut(String)) -> LogFormat {

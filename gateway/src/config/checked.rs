@@ -21,9 +21,37 @@ pub enum LogFormat {
     Json,
 }
 
-/// Where the payment provider is.
+/// How a payment provider is spoken to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ProviderKind {
+    /// Stripe, with its own page.
+    StripeCheckout,
+    /// Stripe, for programs with a page of their own.
+    StripeIntents,
+    /// Razorpay, with its own page.
+    Razorpay,
+}
+
+/// A payment provider.
+#[derive(Clone)]
+pub struct Provider {
+    /// Its name, in paths and for good in the database.
+    pub name: &'static str,
+    /// How it is spoken to.
+    pub kind: ProviderKind,
+    /// The base URL of its API.
+    pub url: String,
+    /// The secret key.
+    pub secret: String,
+    /// What its webhooks are signed with: one, and more while it is exchanged.
+    pub webhook_secrets: Vec<String>,
+}
+
+/// Where customers pay.
 #[derive(Clone)]
 pub enum Payment {
+    /// At these providers, the preferred first.
+    Providers(Vec<Provider>),
     /// A private simulator, started as a child process.
     PrivateSimulator {
         /// Its secret key; generated when absent.

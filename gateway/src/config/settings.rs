@@ -129,13 +129,27 @@ settings! {
     rate_mails_customer = "ROPELINE_RATE_MAILS_CUSTOMER", Plain, "1/10", value_name = "RATE/BURST";
     /// How often one IPv4 address or IPv6 /64 may ask for a one-time code or a link to a booking: calls a second, and at once after a pause [default: 1/60]
     rate_mails_address = "ROPELINE_RATE_MAILS_ADDRESS", Plain, "1/60", value_name = "RATE/BURST";
-    /// Payment provider: simulator; stripe and razorpay are not available yet [default: simulator]
-    payment_provider = "ROPELINE_PAYMENT_PROVIDER", Plain, "simulator", value_name = "NAME";
-    /// The provider's endpoint [default: a private simulator]
+    /// Payment providers in order of preference, comma-separated, of stripe and razorpay; or simulator alone [default: simulator]
+    payment_provider = "ROPELINE_PAYMENT_PROVIDER", Plain, "simulator", value_name = "NAMES";
+    /// Stripe's API [default: `https://api.stripe.com`]
+    stripe_url = "ROPELINE_STRIPE_URL", Plain, "https://api.stripe.com", value_name = "URL";
+    /// Stripe's secret or restricted key, such as `sk_live_…`
+    stripe_secret = "ROPELINE_STRIPE_SECRET", Hidden, "none", value_name = "SECRET", hide_env_values = true;
+    /// What Stripe signs its webhooks with, such as `whsec_…`; two, comma-separated, while it is exchanged
+    stripe_webhook_secret = "ROPELINE_STRIPE_WEBHOOK_SECRET", Hidden, "none", value_name = "SECRETS", hide_env_values = true;
+    /// Where customers of Stripe pay: checkout is Stripe's own page, intents is for programs with a page of their own [default: checkout]
+    stripe_page = "ROPELINE_STRIPE_PAGE", Plain, "checkout", value_name = "KIND";
+    /// Razorpay's API [default: `https://api.razorpay.com`]
+    razorpay_url = "ROPELINE_RAZORPAY_URL", Plain, "https://api.razorpay.com", value_name = "URL";
+    /// Razorpay's key id and key secret with a colon between them, as `rzp_live_…:…`
+    razorpay_secret = "ROPELINE_RAZORPAY_SECRET", Hidden, "none", value_name = "KEY:SECRET", hide_env_values = true;
+    /// What Razorpay signs its webhooks with; two, comma-separated, while it is exchanged
+    razorpay_webhook_secret = "ROPELINE_RAZORPAY_WEBHOOK_SECRET", Hidden, "none", value_name = "SECRETS", hide_env_values = true;
+    /// The endpoint of the provider, if there is one only [default: a private simulator, or the provider's own]
     payment_url = "ROPELINE_PAYMENT_URL", Plain, "a private simulator", value_name = "URL";
-    /// The provider's secret key [default: generated for the private simulator; that of a simulator on its own with a URL]
+    /// The secret key of the provider, if there is one only [default: generated for the private simulator; that of a simulator on its own with a URL]
     payment_secret = "ROPELINE_PAYMENT_SECRET", Hidden, "the simulator's", value_name = "SECRET", hide_env_values = true;
-    /// The secret its webhooks are signed with [default: as of the secret key]
+    /// The secrets its webhooks are signed with, comma-separated [default: as of the secret key]
     payment_webhook_secret = "ROPELINE_PAYMENT_WEBHOOK_SECRET", Hidden, "the simulator's", value_name = "SECRET", hide_env_values = true;
     /// Mail server for mail to fans: `smtp://host`, `smtps://user:password@host`, or `smtp://host?tls=required` [default: mail is written to files in the data directory]
     smtp_url = "ROPELINE_SMTP_URL", Url, "mail is written to files in the data directory", value_name = "URL", hide_env_values = true;

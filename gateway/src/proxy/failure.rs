@@ -6,10 +6,10 @@ use std::io;
 use contract::{Problem, ProblemCode};
 use web::ApiError;
 
-use super::breaker::Outcome;
 use super::connection::NotAnswered;
 use super::idle::BoxError;
 use super::request_body::{Progress, Sending};
+use breaker::Outcome;
 
 /// Why a request got no response.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

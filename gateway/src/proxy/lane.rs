@@ -10,12 +10,12 @@ use line::policy::care::{Answer, RateShare};
 use metrics::{Counter, Gauge, Histogram, counter, gauge, histogram};
 use web::ApiError;
 
-use super::breaker::{Breaker, BreakerConfig, BreakerState, Outcome, Permit};
 use super::care::UpstreamCare;
 use super::pool::{Pool, PoolLimits};
 use super::shares::{Allowed, Kind, Limits, Share, Shares, Visitor};
 use super::slots::{Slot, Slots};
 use super::telemetry;
+use breaker::{Breaker, BreakerConfig, BreakerState, Outcome, Permit};
 
 /// Upstreams that have a lane of their own. Operators name the upstreams, so the bound only guards
 /// against mistakes: beyond it, further upstreams share one lane.

@@ -7,12 +7,10 @@
 //! side slows the writer on the other. Every wait has a limit in [`ProxyConfig`].
 //! | Module | Subject |
 //! | --- | --- |
-//! | [`breaker`] | the circuit breaker, pure |
 //! | [`care`] | how upstreams do, for the calls of the line; the embedded one too |
 //! | [`headers`] | header hygiene, pure; used for the embedded upstream too |
 //! | [`telemetry`] | metric names |
 
-pub mod breaker;
 pub mod care;
 pub mod headers;
 pub mod telemetry;

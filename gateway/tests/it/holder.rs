@@ -108,12 +108,11 @@ pub(crate) async fn empty_shop(
 ) -> Booking {
     let config = BookingConfig {
         public_url: "http://line.test".to_owned(),
-        payment: PaymentConfig {
-            provider: "simulator".to_owned(),
-            url: provider_url,
-            secret: "sk_test".to_owned(),
-            webhook_secret: "whsec_test".to_owned(),
-        },
+        payments: vec![PaymentConfig::simulator(
+            &provider_url,
+            "sk_test",
+            "whsec_test",
+        )],
         // No background work runs; a test that mails looks for its own message.
         mail: MailConfig::to_files(std::env::temp_dir()),
         seats_in_memory_max: 1000,

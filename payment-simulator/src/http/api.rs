@@ -3,9 +3,9 @@
 use axum::extract::State;
 
 use super::request::{ApiRequest, Merchant, ObjectId};
-use crate::id::{DisputeId, IntentId, RefundId};
+use crate::id::{DisputeId, IntentId, RefundId, SessionId};
 use crate::provider::{Answer, Provider};
-use crate::{disputing, listing, payment, refunding};
+use crate::{checkout, disputing, listing, payment, refunding};
 
 /// `POST /v1/payment_intents`
 pub(super) async fn create(
@@ -64,6 +64,42 @@ pub(super) async fn cancel(
     let id = IntentId::from(id.as_str());
     request
         .perform(&provider, |desk, form, _| payment::cancel(desk, &id, form))
+        .await
+}
+
+/// `POST /v1/checkout/sessions`
+pub(super) async fn session_create(
+    State(provider): State<Provider>,
+    Merchant(request): Merchant,
+) -> Answer {
+    request
+        .perform(&provider, |desk, form, _| checkout::create(desk, form))
+        .await
+}
+
+/// `GET /v1/checkout/sessions/{id}`
+pub(super) async fn session_retrieve(
+    State(provider): State<Provider>,
+    ObjectId(id): ObjectId,
+    Merchant(request): Merchant,
+) -> Answer {
+    let id = SessionId::from(id.as_str());
+    request
+        .perform(&provider, |desk, form, _| {
+            checkout::retrieve(desk, &id, form)
+        })
+        .await
+}
+
+/// `POST /v1/checkout/sessions/{id}/expire`
+pub(super) async fn session_expire(
+    State(provider): State<Provider>,
+    ObjectId(id): ObjectId,
+    Merchant(request): Merchant,
+) -> Answer {
+    let id = SessionId::from(id.as_str());
+    request
+        .perform(&provider, |desk, form, _| checkout::expire(desk, &id, form))
         .await
 }
 

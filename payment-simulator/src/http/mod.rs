@@ -2,8 +2,11 @@
 
 mod api;
 mod page;
+mod razorpay;
 mod request;
 mod sim;
+
+use std::time::Duration;
 
 use axum::Router;
 use axum::extract::{DefaultBodyLimit, Request, State};
@@ -13,6 +16,7 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 
 use crate::error::ApiError;
+use crate::outage::{Mode, ProviderName};
 use crate::provider::{Answer, Provider};
 
 /// Largest request body, in bytes. A full metadata set has 27 KB before encoding.
@@ -33,29 +37,54 @@ pub(crate) fn router(provider: Provider) -> Router {
         .route("/v1/payment_intents/{id}", get(api::retrieve))
         .route("/v1/payment_intents/{id}/confirm", post(api::confirm))
         .route("/v1/payment_intents/{id}/cancel", post(api::cancel))
+        .route("/v1/checkout/sessions", post(api::session_create))
+        .route("/v1/checkout/sessions/{id}", get(api::session_retrieve))
+        .route(
+            "/v1/checkout/sessions/{id}/expire",
+            post(api::session_expire),
+        )
         .route("/v1/refunds", get(api::refunds).post(api::refund))
         .route("/v1/refunds/{id}", get(api::refund_retrieve))
         .route("/v1/disputes", get(api::disputes))
         .route("/v1/disputes/{id}", get(api::dispute_retrieve))
         .method_not_allowed_fallback(no_such_call)
+        .layer(middleware::from_fn_with_state(
+            (provider.clone(), ProviderName::Stripe),
+            fail_as_told,
+        ))
         .layer(middleware::from_fn(allow_browsers));
+    let razorpay = razorpay::api()
+        .method_not_allowed_fallback(no_such_call)
+        .layer(middleware::from_fn_with_state(
+            (provider.clone(), ProviderName::Razorpay),
+            fail_as_told,
+        ))
+        .layer(middleware::map_response(razorpay::in_its_words));
     // Customers.
     let pages = Router::new()
         .route("/pay/style.css", get(page::style))
         .route("/pay/{id}", get(page::show).post(page::pay))
-        .route("/pay/{id}/bank", get(page::bank).post(page::bank_answer));
+        .route("/pay/{id}/bank", get(page::bank).post(page::bank_answer))
+        .route("/c/pay/{id}", get(page::session))
+        .route(
+            "/razorpay/i/{id}",
+            get(razorpay::page).post(razorpay::page_pay),
+        )
+        .route("/razorpay/i/{id}/done", get(razorpay::page_done));
     // Tests and audits.
     let sim = Router::new()
         .route(
             "/_sim/faults",
             get(sim::faults).post(sim::queue).delete(sim::clear),
         )
+        .route("/_sim/outages", post(sim::outage))
         .route("/_sim/disputes", post(sim::dispute_open))
         .route("/_sim/disputes/{id}", post(sim::dispute_decide))
         .route("/_sim/refunds/{id}/fail", post(sim::refund_fail))
         .route("/_sim/ledger", get(sim::ledger))
         .method_not_allowed_fallback(no_such_call);
-    api.merge(pages)
+    api.merge(razorpay)
+        .merge(pages)
         .merge(sim)
         .fallback(no_such_call)
         // Innermost, so that it still limits every body.
@@ -66,6 +95,28 @@ pub(crate) fn router(provider: Provider) -> Router {
             name_request,
         ))
         .with_state(provider)
+}
+
+/// Fails as the provider was told to.
+async fn fail_as_told(
+    State((provider, name)): State<(Provider, ProviderName)>,
+    request: Request,
+    next: Next,
+) -> Response {
+    match provider.outages().of(name) {
+        Mode::Up => next.run(request).await,
+        Mode::Down => ApiError::provider(503, "The provider is not available.").into_response(),
+        Mode::RateLimited => ApiError::rate_limited().into_response(),
+        Mode::LosesAnswers => {
+            next.run(request).await;
+            ApiError::provider(500, "Something went wrong.").into_response()
+        }
+        Mode::Slow { delay_ms } => {
+            let response = next.run(request).await;
+            tokio::time::sleep(Duration::from_millis(delay_ms)).await;
+            response
+        }
+    }
 }
 
 async fn no_such_call(request: Request) -> Response {

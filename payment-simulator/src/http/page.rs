@@ -11,12 +11,14 @@ use super::request::{ObjectId, body};
 use crate::desk::{Caller, Outcome};
 use crate::error::ApiError;
 use crate::form::Form;
-use crate::id::{IntentId, RequestId};
+use crate::id::{IntentId, LinkId, RequestId, SessionId};
 use crate::intent::{Intent, Status};
+use crate::link::Link;
 use crate::method::{CARDS, SIMULATED, TestMethod};
 use crate::object::{Cause, web_address};
 use crate::provider::Provider;
-use crate::{currency, payment};
+use crate::razorpay::METHODS;
+use crate::{checkout, currency, payment};
 
 const STYLE: &str = include_str!("../../templates/style.css");
 
@@ -31,6 +33,7 @@ static TEMPLATES: LazyLock<Environment<'static>> = LazyLock::new(|| {
         ("outcome.html", include_str!("../../templates/outcome.html")),
         ("bank.html", include_str!("../../templates/bank.html")),
         ("missing.html", include_str!("../../templates/missing.html")),
+        ("link.html", include_str!("../../templates/link.html")),
     ];
     for (name, text) in files {
         // A template that does not parse makes the first test that renders a page fail.
@@ -74,6 +77,29 @@ pub(super) async fn show(
     }
 }
 
+/// `GET /c/pay/{session}`: the page of a checkout session is that of its payment intent.
+pub(super) async fn session(
+    State(provider): State<Provider>,
+    ObjectId(id): ObjectId,
+    request: Request,
+) -> Response {
+    let cause = Cause {
+        request_id: request.extensions().get().cloned(),
+        idempotency_key: None,
+    };
+    let id = SessionId::from(id.as_str());
+    let mut opened = None;
+    let open = |desk: &mut crate::desk::Desk<'_>| {
+        opened = Some(checkout::open(desk, &id)?);
+        Ok(serde_json::Value::Null)
+    };
+    provider.call(cause, None, open).await;
+    match opened {
+        Some(intent) => see_other(&pay_path(&intent)),
+        None => missing(),
+    }
+}
+
 /// `POST /pay/{intent}`
 pub(super) async fn pay(
     State(provider): State<Provider>,
@@ -89,8 +115,16 @@ pub(super) async fn pay(
         return missing();
     }
     let mut problem = None;
+    let mut way_out = None;
     let decide = |desk: &mut crate::desk::Desk<'_>| -> Outcome {
-        let outcome = if form.text(&["action"]) == Some("cancel") {
+        let leaves = form.text(&["action"]) == Some("cancel");
+        let known = desk.intent(id, caller)?;
+        way_out = checkout::way_out(desk, &known).filter(|_| leaves);
+        if way_out.is_some() {
+            // Leaving the page of a session cancels nothing.
+            return Ok(serde_json::Value::Null);
+        }
+        let outcome = if leaves {
             payment::abandon(desk, id, caller)
         } else {
             payment::pay(desk, id, form.text(&["payment_method"]), caller)
@@ -103,6 +137,9 @@ pub(super) async fn pay(
         outcome
     };
     let answer = provider.call(visit.cause, None, decide).await;
+    if let Some(way_out) = way_out {
+        return see_other(&way_out);
+    }
     let Ok(intent) = provider.intent(id, caller).await else {
         return missing();
     };
@@ -253,7 +290,7 @@ fn render(
     html(template, status, &common, &shop)
 }
 
-fn missing() -> Response {
+pub(super) fn missing() -> Response {
     html("missing.html", StatusCode::NOT_FOUND, &context! {}, "")
 }
 
@@ -290,8 +327,38 @@ fn html(template: &str, status: StatusCode, fields: &minijinja::Value, form_to: 
     response
 }
 
+/// The page of a payment link.
+pub(super) fn link_page(link: &Link, problem: Option<&str>, status: StatusCode) -> Response {
+    let choices = |methods: &'static [TestMethod]| -> Vec<minijinja::Value> {
+        methods
+            .iter()
+            .map(|method| context! { id => method.id, title => method.title })
+            .collect()
+    };
+    let ways: Vec<minijinja::Value> = METHODS
+        .iter()
+        .map(|(id, title)| context! { id => *id, title => *title })
+        .collect();
+    let fields = context! {
+        amount => currency::display(link.amount_minor, &link.currency.to_lowercase()),
+        description => link.description.as_deref().unwrap_or(DESCRIPTION_DEFAULT),
+        action => format!("/razorpay/i/{}", link.id),
+        problem => problem,
+        ways => ways,
+        cards => choices(CARDS),
+        simulated => choices(SIMULATED),
+        first => CARDS.first().map(|method| method.id),
+    };
+    let shop = link.callback_url.as_deref().and_then(web_address);
+    let shop = shop.map(|url| url.origin().ascii_serialization());
+    html("link.html", status, &fields, &shop.unwrap_or_default())
+}
+
 /// Redirects the customer to the shop, or to the result page when the shop set no return URL.
 fn leave(intent: &Intent) -> Response {
+    if let Some(payment) = &intent.link {
+        return see_other(&link_done_path(&payment.link, &intent.id));
+    }
     match way_back(intent) {
         Some(url) => see_other(&url),
         None => see_other(&pay_path(intent)),
@@ -315,18 +382,23 @@ fn way_back(intent: &Intent) -> Option<String> {
     Some(url.into())
 }
 
+/// Where the customer of a payment link goes from the bank.
+pub(super) fn link_done_path(link: &LinkId, payment: &IntentId) -> String {
+    format!("/razorpay/i/{link}/done?payment={payment}")
+}
+
 fn pay_path(intent: &Intent) -> String {
     format!("/pay/{}?client_secret={}", intent.id, intent.client_secret)
 }
 
-fn bank_path(intent: &Intent) -> String {
+pub(super) fn bank_path(intent: &Intent) -> String {
     format!(
         "/pay/{}/bank?client_secret={}",
         intent.id, intent.client_secret
     )
 }
 
-fn see_other(to: &str) -> Response {
+pub(super) fn see_other(to: &str) -> Response {
     let mut response = Redirect::to(to).into_response();
     let headers = response.headers_mut();
     headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));

@@ -19,6 +19,7 @@ use crate::id::{DisputeId, FaultId, IntentId, RefundId};
 use crate::intent::Intent;
 use crate::method::TestMethod;
 use crate::object::Cause;
+use crate::outage::{Mode, ProviderName};
 use crate::payment::FAULT_DELAY_MAX;
 use crate::provider::{Answer, Provider};
 use crate::{disputing, refunding};
@@ -92,6 +93,29 @@ async fn read<T: serde::de::DeserializeOwned>(request: Request) -> Result<T, Api
             None,
         )
     })
+}
+
+/// The JSON of an outage.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct OutageRequest {
+    provider: ProviderName,
+    mode: Mode,
+}
+
+/// `POST /_sim/outages`
+pub(super) async fn outage(
+    State(provider): State<Provider>,
+    request: Request,
+) -> Result<Answer, ApiError> {
+    demand_merchant(request.headers(), &provider)?;
+    let wanted: OutageRequest = read(request).await?;
+    provider.outages().set(wanted.provider, wanted.mode);
+    let shown = json!({
+        "stripe": provider.outages().of(ProviderName::Stripe),
+        "razorpay": provider.outages().of(ProviderName::Razorpay),
+    });
+    Ok(provider.call(Cause::default(), None, |_| Ok(shown)).await)
 }
 
 /// `POST /_sim/disputes`
@@ -224,12 +248,14 @@ pub(super) async fn ledger(
 }
 
 fn ledger_line(intent: &Intent) -> Value {
+    let captures = intent.capture.is_some() && !intent.awaits_capture();
     json!({
+        "provider": if intent.link.is_some() { "razorpay" } else { "stripe" },
         "payment_intent": intent.id,
         "status": intent.status.as_str(),
         "currency": intent.currency,
         "amount": intent.amount_minor,
-        "captures": u8::from(intent.capture.is_some()),
+        "captures": u8::from(captures),
         "captured": intent.captured_minor(),
         "refunded": intent.refunded_minor,
         "metadata": intent.metadata,

@@ -9,5 +9,6 @@ mod durability;
 mod faults;
 mod page;
 mod payments;
+mod sessions_and_links;
 mod stage;
 mod webhooks;

@@ -41,6 +41,12 @@ pub(crate) fn config(directory: &Path) -> Config {
         secret: Secret::new(SECRET),
         webhook_url: None,
         webhook_secret: Secret::new(WEBHOOK_SECRET),
+        webhook_events: payment_simulator::config::DEFAULT_EVENTS.to_owned(),
+        razorpay_secret: Secret::new(payment_simulator::config::DEFAULT_RAZORPAY_KEY),
+        razorpay_webhook_url: None,
+        razorpay_webhook_secret: Secret::new(
+            payment_simulator::config::DEFAULT_RAZORPAY_WEBHOOK_SECRET,
+        ),
         public_url: None,
         settle_delay_ms: 60_000,
         answer_hold_ms: 60_000,

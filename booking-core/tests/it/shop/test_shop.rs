@@ -41,12 +41,7 @@ impl TestShop {
         let payment_url = simulator_start(journal.path(), &tracker, &shutdown).await;
         let config = BookingConfig {
             public_url: "http://shop.test".to_owned(),
-            payment: PaymentConfig {
-                provider: "simulator".to_owned(),
-                url: payment_url.clone(),
-                secret: SECRET.to_owned(),
-                webhook_secret: "whsec_shop".to_owned(),
-            },
+            payments: vec![PaymentConfig::simulator(&payment_url, SECRET, "whsec_shop")],
             mail: booking_core::MailConfig::to_files(journal.path().join("mail")),
             seats_in_memory_max: 60_000,
             ticket_keys: TicketKeys::new(1, [7; 32]),
@@ -122,6 +117,12 @@ async fn simulator_start(
         secret: Secret::new(SECRET),
         webhook_url: None,
         webhook_secret: Secret::new("whsec_shop"),
+        webhook_events: payment_simulator::config::DEFAULT_EVENTS.to_owned(),
+        razorpay_secret: Secret::new(payment_simulator::config::DEFAULT_RAZORPAY_KEY),
+        razorpay_webhook_url: None,
+        razorpay_webhook_secret: Secret::new(
+            payment_simulator::config::DEFAULT_RAZORPAY_WEBHOOK_SECRET,
+        ),
         public_url: None,
         settle_delay_ms: 50,
         answer_hold_ms: 50,

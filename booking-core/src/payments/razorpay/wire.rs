@@ -1,0 +1,383 @@
+//! What Razorpay's API answers with, and what it means.
+
+use contract::HoldId;
+use serde::Deserialize;
+use serde_json::Value;
+
+use super::reasons;
+use crate::money::FailureReason;
+use crate::payments::provider::{
+    Intent, IntentStatus, ListedIntent, Origin, ProviderDispute, ProviderRefund,
+    ProviderRefundStatus,
+};
+
+/// What ids of payment links begin with.
+const LINK_PREFIX: &str = "plink_";
+
+#[derive(Debug, Default, Deserialize)]
+pub(super) struct WireErrorBody {
+    #[serde(default)]
+    pub(super) error: WireError,
+}
+
+#[derive(Debug, Default, Deserialize)]
+pub(super) struct WireError {
+    #[serde(default)]
+    pub(super) code: String,
+    #[serde(default)]
+    pub(super) description: Option<String>,
+    #[serde(default)]
+    reason: Option<String>,
+}
+
+impl WireError {
+    pub(super) fn reason(&self) -> FailureReason {
+        reasons::reason(&self.code, self.reason.as_deref())
+    }
+
+    /// Whether it refuses a payment link because its reference id has one already.
+    pub(super) fn says_link_exists(&self) -> bool {
+        let description = self.description.as_deref().unwrap_or_default();
+        let description = description.to_ascii_lowercase();
+        description.contains("reference id already") || description.contains("reference_id already")
+    }
+}
+
+/// A payment link.
+#[derive(Debug, Deserialize)]
+pub(super) struct WireLink {
+    pub(super) id: String,
+    status: String,
+    currency: String,
+    #[serde(default)]
+    short_url: Option<String>,
+    /// The order of its payments, from when a customer opens it.
+    #[serde(default)]
+    order_id: Option<String>,
+    /// The captured ones; no list before there is one.
+    #[serde(default)]
+    payments: Value,
+    #[serde(default)]
+    pub(super) reference_id: Option<String>,
+    #[serde(default)]
+    notes: Value,
+}
+
+/// A page of links.
+#[derive(Debug, Deserialize)]
+pub(super) struct WireLinks {
+    pub(super) payment_links: Vec<WireLink>,
+}
+
+/// A page of anything else.
+#[derive(Debug, Deserialize)]
+pub(super) struct WireCollection<T> {
+    pub(super) items: Vec<T>,
+}
+
+/// A payment: one attempt of a customer.
+#[derive(Clone, Debug, Deserialize)]
+pub(super) struct WirePayment {
+    pub(super) id: String,
+    pub(super) amount: i64,
+    pub(super) currency: String,
+    status: String,
+    #[serde(default)]
+    description: Option<String>,
+    #[serde(default)]
+    error_code: Option<String>,
+    #[serde(default)]
+    error_reason: Option<String>,
+    #[serde(default)]
+    pub(super) created_at: i64,
+}
+
+impl WirePayment {
+    /// Whether the bank has agreed and the money is not taken yet.
+    pub(super) fn is_authorized(&self) -> bool {
+        self.status == "authorized"
+    }
+
+    fn has_money(&self) -> bool {
+        matches!(self.status.as_str(), "captured" | "refunded")
+    }
+
+    fn is_under_way(&self) -> bool {
+        matches!(self.status.as_str(), "created" | "pending" | "authorized")
+    }
+
+    fn failure(&self) -> FailureReason {
+        let code = self.error_code.as_deref().unwrap_or_default();
+        reasons::reason(code, self.error_reason.as_deref())
+    }
+}
+
+impl WireLink {
+    /// The order whose payments are the link's, once there is one.
+    pub(super) fn order(&self) -> Option<&str> {
+        self.order_id.as_deref().filter(|id| !id.is_empty())
+    }
+
+    /// The captured payments that it names itself.
+    pub(super) fn named_payments(&self) -> Vec<WirePayment> {
+        let named = self.payments.as_array().map_or(&[][..], Vec::as_slice);
+        let read = |payment: &Value| {
+            Some(WirePayment {
+                id: payment["payment_id"].as_str()?.to_owned(),
+                amount: payment["amount"].as_i64()?,
+                currency: self.currency.clone(),
+                status: payment["status"].as_str()?.to_owned(),
+                description: None,
+                error_code: None,
+                error_reason: None,
+                created_at: payment["created_at"].as_i64().unwrap_or(0),
+            })
+        };
+        named.iter().filter_map(read).collect()
+    }
+
+    pub(super) fn origin(&self) -> Origin {
+        origin(&self.notes)
+    }
+
+    /// The intent, of the link and the payments made for it, in any order.
+    pub(super) fn with(self, mut payments: Vec<WirePayment>) -> Intent {
+        payments.sort_by_key(|payment| std::cmp::Reverse(payment.created_at));
+        let taken = || payments.iter().filter(|payment| payment.has_money());
+        let received_minor = taken().map(|payment| payment.amount).sum();
+        let under_way = payments.iter().any(WirePayment::is_under_way);
+        let status = match self.status.as_str() {
+            _ if taken().next().is_some() => IntentStatus::Succeeded,
+            // A customer who has begun may still finish, whatever became of the link.
+            "cancelled" | "expired" | "paid" | "partially_paid" if under_way => {
+                IntentStatus::Processing
+            }
+            "cancelled" => IntentStatus::Cancelled(FailureReason::UserCancelled),
+            "expired" => IntentStatus::Cancelled(FailureReason::SessionExpired),
+            // Paid, and the payment is not told yet.
+            "paid" | "partially_paid" => IntentStatus::Processing,
+            _ => match payments.first() {
+                None => IntentStatus::Unpaid(None),
+                Some(payment) if payment.is_authorized() => IntentStatus::Processing,
+                Some(payment) if payment.is_under_way() => IntentStatus::RequiresAction,
+                Some(payment) => IntentStatus::Unpaid(Some(payment.failure())),
+            },
+        };
+        Intent {
+            charge_id: taken().next().map(|payment| payment.id.clone()),
+            received_minor,
+            currency: self.currency.to_uppercase(),
+            status,
+            client_secret: String::new(),
+            redirect_url: self.short_url,
+            id: self.id,
+        }
+    }
+}
+
+/// Whose something is, from its notes. Empty notes are a list.
+fn origin(notes: &Value) -> Origin {
+    let hold = notes["hold_id"].as_str();
+    let hold = hold.and_then(|id| id.parse::<HoldId>().ok());
+    let attempt = notes["attempt"].as_str();
+    let attempt = attempt.and_then(|number| number.parse().ok());
+    Origin {
+        attempt: hold.map(HoldId::uuid).zip(attempt),
+        return_url: notes["return_url"].as_str().map(str::to_owned),
+    }
+}
+
+/// The hold and the attempt in the notes of a link.
+pub(super) fn attempt(notes: &Value) -> Option<(uuid::Uuid, i32)> {
+    origin(notes).attempt
+}
+
+/// The link that a payment was made for: its description is the link's id, written `#…`.
+pub(super) fn link_of(description: Option<&str>) -> Option<String> {
+    let id = description?.strip_prefix('#')?;
+    let is_id = !id.is_empty() && id.bytes().all(|byte| byte.is_ascii_alphanumeric());
+    is_id.then(|| format!("{LINK_PREFIX}{id}"))
+}
+
+impl From<WirePayment> for ListedIntent {
+    fn from(payment: WirePayment) -> Self {
+        let link = link_of(payment.description.as_deref());
+        let status = if payment.has_money() {
+            IntentStatus::Succeeded
+        } else if payment.is_under_way() {
+            IntentStatus::Processing
+        } else {
+            IntentStatus::Unpaid(Some(payment.failure()))
+        };
+        Self {
+            // Payments without a link were made by others.
+            origin: link.is_none().then(Origin::default),
+            intent: Intent {
+                received_minor: if payment.has_money() {
+                    payment.amount
+                } else {
+                    0
+                },
+                currency: payment.currency.to_uppercase(),
+                id: link.unwrap_or_else(|| payment.id.clone()),
+                charge_id: Some(payment.id),
+                client_secret: String::new(),
+                redirect_url: None,
+                status,
+            },
+        }
+    }
+}
+
+#[derive(Debug, Deserialize)]
+pub(super) struct WireRefund {
+    id: String,
+    payment_id: String,
+    amount: i64,
+    currency: String,
+    #[serde(default)]
+    status: Option<String>,
+    #[serde(default)]
+    notes: Value,
+    #[serde(default)]
+    pub(super) created_at: i64,
+}
+
+impl From<WireRefund> for ProviderRefund {
+    fn from(refund: WireRefund) -> Self {
+        Self {
+            status: match refund.status.as_deref() {
+                Some("processed") => ProviderRefundStatus::Succeeded,
+                Some("failed") => ProviderRefundStatus::Failed,
+                _ => ProviderRefundStatus::Pending,
+            },
+            refund_id: refund.notes["refund_id"].as_str().map(str::to_owned),
+            amount_minor: refund.amount,
+            currency: refund.currency.to_uppercase(),
+            intent_id: Some(refund.payment_id),
+            id: refund.id,
+        }
+    }
+}
+
+#[derive(Debug, Deserialize)]
+pub(super) struct WireDispute {
+    id: String,
+    pub(super) payment_id: String,
+    amount: i64,
+    #[serde(default)]
+    amount_deducted: i64,
+    currency: String,
+    status: String,
+    #[serde(default)]
+    pub(super) created_at: i64,
+}
+
+impl From<WireDispute> for ProviderDispute {
+    fn from(dispute: WireDispute) -> Self {
+        let is_open = matches!(dispute.status.as_str(), "open" | "under_review");
+        Self {
+            // The money is deducted at the latest when the dispute is lost.
+            taken: dispute.status == "lost" || (is_open && dispute.amount_deducted > 0),
+            amount_minor: dispute.amount,
+            currency: dispute.currency.to_uppercase(),
+            intent_id: Some(dispute.payment_id),
+            id: dispute.id,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    fn payment(status: &str, reason: Option<&str>, created_at: i64) -> WirePayment {
+        let payment = json!({"id": format!("pay_{created_at}"), "amount": 500, "currency": "INR",
+            "status": status, "error_code": "BAD_REQUEST_ERROR", "error_reason": reason,
+            "created_at": created_at});
+        serde_json::from_value(payment).unwrap()
+    }
+
+    fn link(status: &str) -> WireLink {
+        let link = json!({"id": "plink_1", "status": status, "currency": "INR",
+            "short_url": "https://rzp.io/i/x", "payments": null, "notes": []});
+        serde_json::from_value(link).unwrap()
+    }
+
+    #[test]
+    fn a_link_is_what_its_payments_say() {
+        use IntentStatus::{Cancelled, Processing, RequiresAction, Succeeded, Unpaid};
+        let funds = || payment("failed", Some("insufficient_funds"), 1);
+        let captured = |at| payment("captured", None, at);
+        for (status, payments, means) in [
+            ("created", vec![], Unpaid(None)),
+            ("created", vec![payment("created", None, 1)], RequiresAction),
+            ("created", vec![payment("authorized", None, 1)], Processing),
+            (
+                "created",
+                vec![funds()],
+                Unpaid(Some(FailureReason::InsufficientFunds)),
+            ),
+            // The latest attempt counts, also when it is listed first.
+            (
+                "created",
+                vec![payment("failed", Some("card_expired"), 2), funds()],
+                Unpaid(Some(FailureReason::ExpiredCard)),
+            ),
+            ("paid", vec![funds(), captured(2)], Succeeded),
+            ("paid", vec![], Processing),
+            ("cancelled", vec![], Cancelled(FailureReason::UserCancelled)),
+            (
+                "expired",
+                vec![funds()],
+                Cancelled(FailureReason::SessionExpired),
+            ),
+            // Somebody was at the bank when the link was cancelled: nothing is proven.
+            ("cancelled", vec![payment("created", None, 1)], Processing),
+            (
+                "cancelled",
+                vec![payment("authorized", None, 1)],
+                Processing,
+            ),
+            // Failed, and paid after all.
+            ("cancelled", vec![captured(1)], Succeeded),
+            ("paid", vec![payment("refunded", None, 1)], Succeeded),
+        ] {
+            let told = format!("{status} {payments:?}");
+            let found = link(status).with(payments);
+            assert_eq!(found.status, means, "{told}");
+            assert_eq!(found.received_minor > 0, means == Succeeded, "{told}");
+            assert_eq!(found.charge_id.is_some(), means == Succeeded, "{told}");
+        }
+    }
+
+    #[test]
+    fn payments_name_their_link() {
+        assert_eq!(link_of(Some("#Ab1")).as_deref(), Some("plink_Ab1"));
+        for other in [None, Some(""), Some("#"), Some("Order 1"), Some("#1 / 2")] {
+            assert_eq!(link_of(other), None, "{other:?}");
+        }
+    }
+
+    #[test]
+    fn only_what_was_deducted_is_taken() {
+        for (status, deducted, taken) in [
+            ("open", 0, false),
+            ("open", 500, true),
+            ("under_review", 500, true),
+            ("lost", 0, true),
+            ("won", 500, false),
+            ("closed", 0, false),
+        ] {
+            let dispute = json!({"id": "disp_1", "payment_id": "pay_1", "amount": 500,
+                "amount_deducted": deducted, "currency": "INR", "status": status});
+            let dispute: WireDispute = serde_json::from_value(dispute).unwrap();
+            assert_eq!(
+                ProviderDispute::from(dispute).taken,
+                taken,
+                "{status} {deducted}"
+            );
+        }
+    }
+}
