@@ -93,9 +93,15 @@ enum Database {
 enum Finished {
     Batch {
         claims: Arc<Claims>,
-        settled: Option<SettledBatch>,
+        settled: Option<Box<SettledBatch>>,
     },
-    LookUp(Option<(Vec<HoldCommand>, Result<Vec<Option<Known>>, StoreError>)>),
+    LookUp(Option<LookedUp>),
+}
+
+/// Commands with what is known of their keys.
+struct LookedUp {
+    commands: Vec<HoldCommand>,
+    found: Result<Vec<Option<Known>>, StoreError>,
 }
 
 /// A batch with the answer of the database.
@@ -231,7 +237,7 @@ impl Desk {
         let settle = AssertUnwindSafe(settle).catch_unwind();
         let finish = settle.map(|settled| Finished::Batch {
             claims,
-            settled: settled.ok(),
+            settled: settled.ok().map(Box::new),
         });
         self.under_way.push(finish.boxed());
     }
@@ -244,7 +250,7 @@ impl Desk {
             let uses = |command: &HoldCommand| command.key.as_ref().map(|key| key.key_uses.clone());
             let asked: Vec<KeyUse> = commands.iter().filter_map(uses).flatten().collect();
             let found = idempotency::find(&pool, &asked).await;
-            (commands, found)
+            LookedUp { commands, found }
         };
         let look_up = AssertUnwindSafe(look_up).catch_unwind();
         let finish = look_up.map(|found| Finished::LookUp(found.ok()));
@@ -270,10 +276,8 @@ impl Desk {
             Finished::Batch {
                 settled: Some(settled),
                 ..
-            } => Some(self.conclude_batch(settled)),
-            Finished::LookUp(Some((commands, found))) => {
-                Some(self.conclude_look_up(commands, found))
-            }
+            } => Some(self.conclude_batch(*settled)),
+            Finished::LookUp(Some(looked_up)) => Some(self.conclude_look_up(looked_up)),
             Finished::Batch { settled: None, .. } | Finished::LookUp(None) => None,
         }));
         concluded.ok().flatten().unwrap_or_else(|| {
@@ -313,24 +317,21 @@ impl Desk {
     }
 
     /// Answers commands whose keys were used before; the others are new.
-    fn conclude_look_up(
-        &mut self,
-        commands: Vec<HoldCommand>,
-        found: Result<Vec<Option<Known>>, StoreError>,
-    ) -> Database {
+    fn conclude_look_up(&mut self, looked_up: LookedUp) -> Database {
+        let LookedUp { commands, found } = looked_up;
         let mut found = match found {
             Ok(found) => found.into_iter(),
             // Without the lookup they could hold seats a second time.
             Err(cause) => return self.fail(commands, &cause),
         };
-        for mut command in commands.into_iter() {
+        for mut command in commands {
             let uses = command.key.as_ref().map_or(0, |key| key.key_uses.len());
-            match found.by_ref().take(uses).fold(None, Option::or) {
-                Some(known) => answer(command, Ok(Settled::Known(known))),
-                None => {
-                    command.is_new = true;
-                    self.waiting.push_back(command);
-                }
+            let known = found.by_ref().take(uses).fold(None, Option::or);
+            if let Some(known) = known {
+                answer(command, Ok(Settled::Known(known)));
+            } else {
+                command.is_new = true;
+                self.waiting.push_back(command);
             }
         }
         Database::Here
