@@ -279,7 +279,7 @@ async fn the_description_names_every_call() {
         "an open show asks for nothing"
     );
     let schemes = api["components"]["securitySchemes"].as_object().unwrap();
-    assert_eq!(schemes.len(), 5, "{schemes:?}");
+    assert_eq!(schemes.len(), 6, "{schemes:?}");
     let user_id = &api["components"]["schemas"]["HoldRequest"]["properties"]["userId"];
     assert!(user_id["type"].is_null(), "anything may be sent: {user_id}");
     let unknown = shop.fan().get("/api/v1/nothing").await;

@@ -114,7 +114,7 @@ async fn every_breach_is_noticed() {
                 gate, admitted, at, happened_at, received_at)
              select show_no, 'nonce-of-another', ticket_digest, ticket_id, 'out', result, gate,
                 admitted, at, happened_at, received_at from checkins",
-            "I01 I15 I20 I42",
+            "I01 I15 I20 I29 I42",
         ),
     ] {
         assert_eq!(violated(&shop, breach).await, names, "{breach}");
