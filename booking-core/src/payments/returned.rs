@@ -301,6 +301,7 @@ fn moves(step: &Step, books: &Returns) -> Vec<Move> {
             provider_refund_id: Some(returned.provider_id.clone()),
             status: RefundStatus::Succeeded,
             amount_minor: returned.amount_minor,
+            attempt_count: 0,
             refusal_count: 0,
         },
     };
@@ -393,7 +394,8 @@ mod tests {
             provider_refund_id: Some(format!("re_{id}")),
             status,
             amount_minor: amount,
-            refusal_count: 0,
+            attempt_count: 1,
+            refusal_count: 1,
         }
     }
 
@@ -469,6 +471,36 @@ mod tests {
             steps(&[made], std::slice::from_ref(&by), "EUR", 0),
             [Step::TooMuch(by.clone())]
         );
+    }
+
+    #[test]
+    fn a_refund_that_may_have_been_made_is_no_debt() {
+        use RefundStatus::{Failed, NeedsOps, Requested};
+        for (status, attempts, refusals, is_debt) in [
+            (Requested, 0, 0, true),
+            (Requested, 1, 0, false),
+            (Failed, 2, 2, true),
+            (Failed, 3, 2, false),
+            (NeedsOps, 13, 12, true),
+        ] {
+            let debt = ReturnRow {
+                attempt_count: attempts,
+                refusal_count: refusals,
+                ..row(9, Origin::Ours, status, 400)
+            };
+            // The bank takes all, of which 400 are promised.
+            let dispute = Returned {
+                origin: Origin::Dispute,
+                ..found(1, 900, true)
+            };
+            let steps = steps(&[debt], std::slice::from_ref(&dispute), "EUR", 500);
+            let takes_over = matches!(steps.as_slice(), [Step::TakesOver { .. }]);
+            assert_eq!(
+                takes_over, is_debt,
+                "{status:?} {attempts} {refusals}: {steps:?}"
+            );
+            assert!(is_debt || steps == [Step::TooMuch(dispute)]);
+        }
     }
 
     #[test]

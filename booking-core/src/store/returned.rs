@@ -32,17 +32,24 @@ pub(crate) struct ReturnRow {
     pub(crate) provider_refund_id: Option<String>,
     pub(crate) status: RefundStatus,
     pub(crate) amount_minor: i64,
-    /// For a row that the shop did not make: how often its money returned.
+    /// Attempts at the provider that were begun.
+    pub(crate) attempt_count: i32,
+    /// Refusals; for a row that the shop did not make, how often its money returned.
     pub(crate) refusal_count: i32,
 }
 
 impl ReturnRow {
-    /// Whether the provider has no refund under way for it, so that another refund may pay it.
+    /// Whether it is certain that the provider has no refund for it and none is being asked for, so
+    /// that another refund may pay it.
     pub(crate) fn may_be_paid_otherwise(&self) -> bool {
-        matches!(
-            self.status,
-            RefundStatus::Requested | RefundStatus::Failed | RefundStatus::NeedsOps
-        )
+        match self.status {
+            RefundStatus::NeedsOps => true,
+            // The answer to an attempt that is not known to be refused may be on its way.
+            RefundStatus::Requested | RefundStatus::Failed => {
+                self.attempt_count <= self.refusal_count
+            }
+            RefundStatus::Submitted | RefundStatus::Succeeded => false,
+        }
     }
 }
 
@@ -126,7 +133,8 @@ fn turned(gives: bool) -> RefundStatus {
     }
 }
 
-/// Locks a payment, whose hold is locked, and reads its refunds and disputes.
+/// Locks a payment, whose hold is locked, and its refunds and disputes, so that no attempt begins
+/// meanwhile.
 pub(crate) async fn lock(
     connection: &mut PgConnection,
     payment_id: Uuid,
@@ -143,8 +151,9 @@ pub(crate) async fn lock(
         return Ok(None);
     };
     let rows = sqlx::query!(
-        "select refund_id, origin, provider_refund_id, status, amount_minor, refusal_count
-         from refunds where payment_id = $1 order by created_at, refund_id",
+        "select refund_id, origin, provider_refund_id, status, amount_minor, attempt_count,
+            refusal_count
+         from refunds where payment_id = $1 order by created_at, refund_id for no key update",
         payment_id
     )
     .fetch_all(connection)
@@ -156,6 +165,7 @@ pub(crate) async fn lock(
             provider_refund_id: row.provider_refund_id,
             status: word("refunds", &row.status)?,
             amount_minor: row.amount_minor,
+            attempt_count: row.attempt_count,
             refusal_count: row.refusal_count,
         })
     });
