@@ -54,7 +54,11 @@ pub(crate) async fn middleware(
         Some(Owned::Hold(hold_id)) => booking.hold_is_of(&customer, hold_id).await,
         // Whether it was revoked or has ended, the handler finds out.
         Some(Owned::Link(token)) => Ok(booking.guest(&token).is_some()),
-        Some(Owned::Mine) => Ok(!customer.is_unknown()),
+        // A session can be invented; one that bought something cannot.
+        Some(Owned::Mine) => booking
+            .my_bookings(&customer)
+            .await
+            .map(|all| !all.is_empty()),
         Some(Owned::Booking(booking_id)) => booking.booking_is_of(&customer, booking_id).await,
     };
     match owns {

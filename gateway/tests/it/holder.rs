@@ -253,9 +253,17 @@ async fn seats_that_are_held_can_be_bought_after_the_pass_ended() {
     assert_eq!(shown.status, StatusCode::OK, "{}", shown.text());
     let refused = app.get(&bought, &[("cookie", STRANGER), HTML]).await;
     assert_eq!(refused.status, StatusCode::FOUND);
+    // The list is for those who bought something, not for whoever invents a session.
+    let listed = app.get("/bookings", &[session, HTML]).await;
+    assert_eq!(listed.status, StatusCode::OK, "{}", listed.text());
+    let refused = app.get("/bookings", &[("cookie", STRANGER), HTML]).await;
+    assert_eq!(refused.status, StatusCode::FOUND);
+    app.get("/api/v1/me/bookings", &[("cookie", STRANGER)])
+        .await
+        .assert_problem(403, "pass-required");
 
     link_opens(&app, &link, &bought).await;
-    assert_eq!(counted(&metrics), Some(13));
+    assert_eq!(counted(&metrics), Some(14));
     // Whoever reads a log or a trace cannot open the booking.
     let token = link.trim_start_matches("/b/");
     tracing::trace!("the log is read");
@@ -267,9 +275,9 @@ async fn seats_that_are_held_can_be_bought_after_the_pass_ended() {
     let refused = app.get(&hold, &[pass]).await;
     refused.assert_problem(403, "pass-required");
     assert_eq!(app.get(&hold, &[session]).await.status, StatusCode::OK);
-    // Since then: the payment, the confirmation, the booking, the link twice, and the hold once
-    // more.
-    assert_eq!(counted(&metrics), Some(14));
+    // Since then: the payment, the confirmation, the booking, the list, the link twice, and the hold
+    // once more.
+    assert_eq!(counted(&metrics), Some(15));
 }
 
 /// The link in the mail opens the page `bought`, as a path and as a header, and nothing else.
