@@ -153,9 +153,10 @@ pub struct CodeSent {
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct FindRequest {
     /// The booking's code.
+    #[schema(min_length = 1)]
     pub code: String,
     /// The address that it was booked with.
-    #[schema(format = "email")]
+    #[schema(format = "email", min_length = 3, max_length = 254)]
     pub email: String,
 }
 

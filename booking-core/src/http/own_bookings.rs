@@ -7,6 +7,8 @@ use contract::{Problem, ProblemCode};
 use http::{HeaderMap, StatusCode};
 use web::{ApiJson, ApiResult};
 
+use super::problems::invalid;
+use crate::email;
 use crate::handle::Booking;
 
 /// What whoever looks for a booking reads.
@@ -48,9 +50,17 @@ pub(super) async fn find(
     Ok((StatusCode::ACCEPTED, ApiJson(found)).into_response())
 }
 
-/// Starts the search.
+/// Starts the search. Fails when a field says nothing to search for.
 pub(crate) fn ask(booking: &Booking, request: FindRequest) -> ApiResult<()> {
-    if booking.link_ask(request) {
+    if request.code.trim().is_empty() {
+        return Err(invalid("code", "write the code of your booking"));
+    }
+    let Some(email) = email::read(&request.email) else {
+        let what = "write the e-mail address that you booked with";
+        return Err(invalid("email", what));
+    };
+    let code = request.code;
+    if booking.link_ask(FindRequest { code, email }) {
         Ok(())
     } else {
         Err(ProblemCode::BookingBusy.into())

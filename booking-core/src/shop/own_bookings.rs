@@ -11,7 +11,6 @@ use web::{ApiForm, ApiResult};
 use super::page::{page, page_of};
 use crate::handle::Booking;
 use crate::http::own_bookings::{FOUND, ask};
-use crate::http::problems::invalid;
 
 pub(super) async fn my_bookings(
     State(booking): State<Booking>,
@@ -47,25 +46,14 @@ pub(super) async fn find(
         email: form.email.clone(),
         ..FindPage::default()
     };
-    let missing = if form.code.trim().is_empty() {
-        Some(invalid("code", "write the code of your booking"))
-    } else if form.email.trim().is_empty() {
-        let what = "write the address that you booked with";
-        Some(invalid("email", what))
-    } else {
-        None
+    let request = FindRequest {
+        code: form.code,
+        email: form.email,
     };
-    if let Some(error) = missing {
+    if let Err(error) = ask(&booking, request) {
         view.problem = Some(error.problem().clone());
         return Ok(page_of(&error, pages::shop::find_booking(&view)));
     }
-    ask(
-        &booking,
-        FindRequest {
-            code: form.code,
-            email: form.email,
-        },
-    )?;
     view.sent = Some(FOUND.to_owned());
     Ok(page(StatusCode::ACCEPTED, pages::shop::find_booking(&view)))
 }
