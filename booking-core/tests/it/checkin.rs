@@ -289,6 +289,56 @@ async fn what_two_scanners_admitted_without_a_network_is_a_conflict_of_both() {
 }
 
 #[tokio::test]
+async fn who_was_let_in_after_the_answer_was_lost_is_a_conflict() {
+    let doors = Doors::open(&["A1", "A2", "A3"]).await;
+    let now = doors.shop.clock.now();
+    let void = "update tickets set status = 'VOID' where ticket_id = $1";
+    doors.meddle_with(void, 0).await;
+    scans(&doors.north, &scan(&doors.tickets[1], 1, "in", now)).await;
+    // The answers to these are lost, and the scanner decides alone with what it knew before.
+    let asked: Vec<_> = (0..3)
+        .map(|at| {
+            let no = u32::try_from(at).unwrap() + 2;
+            scan(&doors.tickets[at], no, "in", now)
+        })
+        .collect();
+    let expected = ["REVOKED", "DUPLICATE", "ACCEPTED"];
+    for (scan, expected) in asked.iter().zip(expected) {
+        assert_eq!(result(&scans(&doors.north, scan).await), expected);
+    }
+    assert_eq!(doors.counts().await["conflicts"], 1);
+    // Asked again, and with the nonce of another scan, nobody was let in.
+    let mut others = asked.clone();
+    for (at, scan) in others.iter_mut().enumerate() {
+        scan["admitted"] = json!(true);
+        scan["ticket"] = json!(doors.tickets[(at + 1) % 3]);
+    }
+    let another = scans(&doors.north, &json!({"scans": others})).await;
+    assert_eq!(another.json["scans"][0]["result"], "NONCE_REUSED");
+    scans(&doors.north, &json!({"scans": asked})).await;
+    assert_eq!(doors.counts().await["conflicts"], 1);
+    let mut kept = asked;
+    for scan in &mut kept {
+        scan["admitted"] = json!(true);
+    }
+    // Sent twice, because the answer to the upload is lost too.
+    for _ in 0..2 {
+        let sent = scans(&doors.north, &json!({"scans": kept, "sentAt": now})).await;
+        for (at, expected) in expected.iter().enumerate() {
+            assert_eq!(sent.json["scans"][at]["result"], *expected);
+        }
+        let conflicts = doors.conflicts().await;
+        let told: Vec<_> = conflicts.as_array().unwrap().iter().collect();
+        assert_eq!(told.len(), 2, "{conflicts}");
+        for (conflict, expected) in told.iter().zip(["DUPLICATE", "REVOKED"]) {
+            assert_eq!(conflict["result"], expected);
+            assert_eq!(conflict["admitted"], true, "{conflict}");
+        }
+        assert_eq!(doors.counts().await["conflicts"], 2);
+    }
+}
+
+#[tokio::test]
 async fn a_wrong_clock_neither_admits_nor_refuses() {
     let doors = Doors::open(&["A1", "A2"]).await;
     let now = doors.shop.clock.now();

@@ -15,6 +15,8 @@ const UPLOAD_MAX = 100;
 /** Longest text that can be a ticket. */
 const TICKET_LETTERS_MAX = 512;
 const NONCE_BYTES = 16;
+/** A refused double can turn out to have been let in, which changes no count; so they are read this often. */
+const CONFLICTS_EVERY_MS = 60_000;
 
 export class Desk {
   /** @type {Link} */
@@ -43,6 +45,8 @@ export class Desk {
   /** @type {Set<string>} */
   #acknowledged = new Set();
   #conflictCount = -1;
+  /** When the conflicts were last read, by the time since the page was opened. */
+  #conflictsAt = -CONFLICTS_EVERY_MS;
   /** @type {Promise<unknown>} */
   #last = Promise.resolve();
   /** @type {Promise<void> | null} */
@@ -218,7 +222,8 @@ export class Desk {
       }
       const sent = await this.#upload();
       await this.#learnManifest();
-      if (sent || this.manifest.counts.conflicts !== this.#conflictCount) await this.#learnConflicts();
+      const isOld = performance.now() - this.#conflictsAt >= CONFLICTS_EVERY_MS;
+      if (sent || isOld || this.manifest.counts.conflicts !== this.#conflictCount) await this.#learnConflicts();
       this.#linked("online");
     } catch (error) {
       this.#failed(error);
@@ -268,6 +273,7 @@ export class Desk {
       .filter((one) => one.admitted)
       .map((one) => ({ ...one, isMine: isMine(one.scan) || isMine(one.earlier) }));
     this.#conflictCount = this.manifest.counts.conflicts;
+    this.#conflictsAt = performance.now();
     await this.#kept.note("conflicts", this.conflicts);
   }
 

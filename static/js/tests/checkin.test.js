@@ -157,6 +157,8 @@ class Gateway {
   /** @type {Map<string, any>} */
   scans = new Map();
   inside = new Set();
+  /** Tickets that were cancelled since the manifest. */
+  revoked = new Set();
   /** @type {any[]} */
   conflicts = [];
   /** How far the clocks of scanners are ahead of this one's. */
@@ -167,14 +169,16 @@ class Gateway {
   /** @param {any} scan */
   #settle(scan) {
     const known = this.scans.get(scan.nonce);
-    if (known) return known;
     const ticketId = scan.ticket;
+    const isRevoked = this.revoked.has(ticketId);
     const isDouble = this.inside.has(ticketId);
-    this.inside.add(ticketId);
-    const result = isDouble ? "DUPLICATE" : "ACCEPTED";
-    const answer = { nonce: scan.nonce, result, direction: "in", ticketId, seatId: "A1", earlier: null };
+    if (!isRevoked) this.inside.add(ticketId);
+    const result = isRevoked ? "REVOKED" : isDouble ? "DUPLICATE" : "ACCEPTED";
+    const answer = known ?? { nonce: scan.nonce, result, direction: "in", ticketId, seatId: "A1", earlier: null };
     this.scans.set(scan.nonce, answer);
-    if (isDouble) {
+    const recorded = this.conflicts.find((one) => one.nonce === scan.nonce);
+    if (recorded) recorded.admitted ||= scan.admitted === true;
+    else if (answer.result === "DUPLICATE" || (answer.result === "REVOKED" && scan.admitted)) {
       this.conflicts.push({ ...answer, admitted: scan.admitted === true, scan: { ...scan, scannerId: "scn_1" }, earlier: null });
     }
     return answer;
@@ -256,6 +260,36 @@ test("a scan whose answer was lost is sent again as the same scan", async () => 
   gateway.losesAnswers = false;
   await made.refresh();
   assert.deepEqual([gateway.scans.size, made.queued, made.conflicts.length], [1, 0, 0]);
+});
+
+test("whom a scanner let in because the answer that refused was lost is a conflict on its page", async () => {
+  for (const refused of /** @type {const} */ (["inside", "revoked"])) {
+    const { made, gateway } = await desk();
+    await made.use("rscan_a");
+    const code = live();
+    gateway[refused].add(code);
+    gateway.losesAnswers = true;
+    const outcome = await made.scan(code, "in");
+    assert.deepEqual([outcome.result, outcome.offline, made.queued], ["ACCEPTED", true, 1]);
+    assert.deepEqual([...gateway.scans.values()].map((one) => one.result), [refused === "inside" ? "DUPLICATE" : "REVOKED"]);
+    gateway.losesAnswers = false;
+    await made.refresh();
+    assert.deepEqual([gateway.scans.size, made.queued, made.unseenConflicts.length], [1, 0, 1], refused);
+  }
+});
+
+test("a double that another scanner let in after all is learnt within a minute", async (context) => {
+  const { made, gateway } = await desk();
+  const code = live();
+  gateway.conflicts.push({ result: "DUPLICATE", ticketId: code, admitted: false, scan: { at: "", gate: "South" }, earlier: null });
+  await made.use("rscan_a");
+  gateway.conflicts[0].admitted = true;
+  await made.refresh();
+  assert.equal(made.conflicts.length, 0, "the count is as it was");
+  const minute = performance.now() + 61_000;
+  context.mock.method(performance, "now", () => minute);
+  await made.refresh();
+  assert.equal(made.conflicts.length, 1);
 });
 
 test("whom another scanner let in too is a conflict until somebody has seen it", async () => {
