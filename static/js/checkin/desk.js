@@ -172,9 +172,15 @@ export class Desk {
     };
     const result = decide(read.claims, known, seen, direction, Date.now() - this.#aheadMs);
     // Kept before anybody is let in: what is shown green is never forgotten.
-    await this.#kept.enqueue({ ...scan, admitted: result === "ACCEPTED" });
+    const admitted = result === "ACCEPTED";
+    const passed = admitted ? { ticketId, seen: { inside: direction === "in", at: scan.at, gate: scan.gate } } : null;
+    try {
+      await this.#kept.enqueue({ ...scan, admitted }, passed);
+    } catch {
+      return { result: "NOT_KEPT", direction, offline: true };
+    }
     this.queued += 1;
-    if (result === "ACCEPTED") await this.#see(ticketId, { inside: direction === "in", at: scan.at, gate: scan.gate });
+    if (passed) this.#seen.set(ticketId, passed.seen);
     this.#onChange();
     return { result, direction, offline: true, earlier: result === "DUPLICATE" ? seen : null };
   }
@@ -200,7 +206,8 @@ export class Desk {
    */
   async #see(ticketId, seen) {
     this.#seen.set(ticketId, seen);
-    await this.#kept.see(ticketId, seen);
+    // The gateway decided and remembers: a full disk here changes no answer.
+    await this.#kept.see(ticketId, seen).catch(() => {});
   }
 
   /** Sends what waits, and learns what is new. Called again while it runs, it is waited for. */

@@ -18,6 +18,7 @@ const REFUSALS = {
   NOT_INSIDE: ["Not inside", "Nobody is known to be inside with this ticket."],
   NONCE_REUSED: ["Scan again", "This scan could not be told from another."],
   SCANNER_REFUSED: ["Switched off", "The token of this scanner is not good any longer. Ask an operator."],
+  NOT_KEPT: ["Not checked", "This device cannot write scans down; its storage may be full. Use another one."],
   NO_MANIFEST: ["Not ready", "Connect this scanner to the network once, so that it can learn the keys."],
 };
 

@@ -113,6 +113,7 @@ test("every result has words, and only what is good is green", () => {
   const results = [
     "ACCEPTED", "UNREADABLE", "FORGED", "UNKNOWN_KEY", "NOT_YET_VALID", "EXPIRED", "WRONG_SHOW", "UNKNOWN_TICKET",
     "REVOKED", "REISSUED", "DUPLICATE", "NOT_INSIDE", "NONCE_REUSED", "NO_MANIFEST", "SCANNER_REFUSED",
+    "NOT_KEPT",
   ];
   const headlines = new Set(results.map((result) => words(result, "in", {}).headline));
   assert.equal(headlines.size, results.length);
@@ -135,10 +136,11 @@ class Memory {
   seen = async () => new Map(this.seenTickets);
   see = async (/** @type {string} */ id, /** @type {any} */ seen) => void this.seenTickets.set(id, seen);
   queue = async () => [...this.items];
-  enqueue = async (/** @type {any} */ scan) => {
+  enqueue = async (/** @type {any} */ scan, /** @type {any} */ passed) => {
     // A disk takes its time.
     await new Promise((resolve) => setTimeout(resolve, 5));
     this.items.push({ no: this.#next++, scan });
+    if (passed) this.seenTickets.set(passed.ticketId, passed.seen);
   };
   dequeue = async (/** @type {number[]} */ numbers) => {
     this.items = this.items.filter(({ no }) => !numbers.includes(no));
@@ -240,6 +242,19 @@ test("a scanner decides alone, keeps its scans over a restart, and sends each on
   assert.deepEqual(sent, ["ACCEPTED", "DUPLICATE", "DUPLICATE"]);
   // Nobody was let in twice: those were refused at the gate.
   assert.deepEqual(again.conflicts, []);
+});
+
+test("what cannot be written down is not shown green", async () => {
+  const { made, gateway, memory } = await desk();
+  await made.use("rscan_a");
+  gateway.up = false;
+  const { enqueue } = memory;
+  memory.enqueue = () => Promise.reject(new Error("the disk is full"));
+  const code = live();
+  assert.deepEqual([(await made.scan(code, "in")).result, made.queued], ["NOT_KEPT", 0]);
+  // Nobody went in with it.
+  memory.enqueue = enqueue;
+  assert.deepEqual([(await made.scan(code, "in")).result, made.queued], ["ACCEPTED", 1]);
 });
 
 test("two scans at once of one ticket admit once", async () => {
