@@ -28,6 +28,8 @@ export class Desk {
   /** @type {any[]} those whom a scanner let in without a network, and should not have */
   conflicts = [];
   queued = 0;
+  /** Those of the queued that are of another show, whose token is not good any longer. */
+  stuck = 0;
   device = "";
 
   #kept;
@@ -36,6 +38,10 @@ export class Desk {
   #onChange;
   /** @type {import("./uplink.js").Uplink | null} */
   #uplink = null;
+  /** @type {string | null} */
+  #token = null;
+  /** @type {string | null} the token that the manifest was read with, which is one of its show */
+  #manifestToken = null;
   /** @type {string | null} */
   #etag = null;
   /** How far the clock of this device is ahead of the gateway's. */
@@ -67,10 +73,14 @@ export class Desk {
 
   /** Takes up what an earlier visit left. */
   async load() {
-    const names = ["token", "scanner", "manifest", "etag", "aheadMs", "device", "conflicts", "acknowledged"];
-    const [token, scanner, manifest, etag, aheadMs, device, conflicts, acknowledged] = await Promise.all(
+    const names = [
+      "token", "scanner", "manifest", "manifestToken", "etag", "aheadMs", "device", "conflicts", "acknowledged",
+    ];
+    const [token, scanner, manifest, manifestToken, etag, aheadMs, device, conflicts, acknowledged] = await Promise.all(
       names.map((name) => this.#kept.fact(name)),
     );
+    this.#token = token ?? null;
+    this.#manifestToken = manifestToken ?? this.#token;
     this.#uplink = token ? this.#linkTo(token) : null;
     this.scanner = scanner ?? null;
     this.manifest = manifest ?? null;
@@ -98,12 +108,13 @@ export class Desk {
 
   /** @param {string} token of this scanner from now on */
   async use(token) {
-    // What is queued is sent with the new token, under the nonces it has.
+    // A refresh that runs asks for one scanner from its beginning to its end.
+    while (this.#refreshing) await this.#refreshing.catch(() => {});
+    [this.scanner, this.#etag, this.#conflictCount] = [null, null, -1];
+    [this.#token, this.#uplink] = [token, this.#linkTo(token)];
+    this.link = "unknown";
     await this.#kept.note("token", token);
     await this.#kept.note("scanner", null);
-    [this.scanner, this.#etag, this.#conflictCount] = [null, null, -1];
-    this.#uplink = this.#linkTo(token);
-    this.link = "unknown";
     await this.refresh();
   }
 
@@ -175,7 +186,8 @@ export class Desk {
     const admitted = result === "ACCEPTED";
     const passed = admitted ? { ticketId, seen: { inside: direction === "in", at: scan.at, gate: scan.gate } } : null;
     try {
-      await this.#kept.enqueue({ ...scan, admitted }, passed);
+      const of = { showId: this.manifest.showId, token: this.#manifestToken };
+      await this.#kept.enqueue({ scan: { ...scan, admitted }, ...of }, passed);
     } catch {
       return { result: "NOT_KEPT", direction, offline: true };
     }
@@ -245,17 +257,49 @@ export class Desk {
 
   /** @returns {Promise<boolean>} whether anything was sent */
   async #upload() {
+    /** Tokens of other shows that are not good any longer. @type {Set<string | null>} */
+    const refused = new Set();
     let sent = false;
     for (;;) {
-      const waiting = (await this.#kept.queue()).slice(0, UPLOAD_MAX);
-      if (waiting.length === 0) return sent;
-      const answers = await /** @type {import("./uplink.js").Uplink} */ (this.#uplink).upload(waiting.map(({ scan }) => scan));
-      for (const [at, answer] of answers.entries()) await this.#learn(answer, waiting[at].scan);
-      await this.#kept.dequeue(waiting.map(({ no }) => no));
-      this.queued = (await this.#kept.queue()).length;
-      sent = true;
+      const queue = await this.#kept.queue();
+      const open = queue.filter((one) => !refused.has(this.#tokenFor(one)));
+      [this.queued, this.stuck] = [queue.length, queue.length - open.length];
+      if (open.length === 0) return sent;
+      const token = this.#tokenFor(open[0]);
+      const end = open.findIndex((one) => this.#tokenFor(one) !== token);
+      const waiting = open.slice(0, end < 0 ? UPLOAD_MAX : Math.min(end, UPLOAD_MAX));
+      try {
+        await this.#send(waiting, token);
+        sent = true;
+      } catch (error) {
+        if (!(error instanceof Refused) || token === this.#token) throw error;
+        refused.add(token);
+      }
       this.#onChange();
     }
+  }
+
+  /**
+   * @param {({ no: number } & import("./kept.js").Waiting)[]} waiting
+   * @param {string | null} token
+   */
+  async #send(waiting, token) {
+    const isOwn = token === this.#token;
+    const uplink = /** @type {import("./uplink.js").Uplink} */ (isOwn ? this.#uplink : this.#linkTo(String(token)));
+    const answers = await uplink.upload(waiting.map(({ scan }) => scan));
+    // What is known of tickets is of the show at hand.
+    if (isOwn) for (const [at, answer] of answers.entries()) await this.#learn(answer, waiting[at].scan);
+    await this.#kept.dequeue(waiting.map(({ no }) => no));
+  }
+
+  /**
+   * The token that a scan is sent with: one of the show whose rules decided it.
+   *
+   * @param {import("./kept.js").Waiting} waiting
+   */
+  #tokenFor({ showId, token }) {
+    const isOfShow = showId === undefined || showId === /** @type {any} */ (this.scanner).showId;
+    return isOfShow ? this.#token : token ?? this.#token;
   }
 
   async #learnManifest() {
@@ -264,6 +308,8 @@ export class Desk {
     const learnt = await uplink.manifest(showId, this.#etag);
     if (!Number.isNaN(learnt.serverNow)) this.#aheadMs = Date.now() - learnt.serverNow;
     await this.#kept.note("aheadMs", this.#aheadMs);
+    this.#manifestToken = this.#token;
+    await this.#kept.note("manifestToken", this.#manifestToken);
     if (learnt.manifest === null) return;
     this.manifest = learnt.manifest;
     this.#etag = learnt.etag;

@@ -1,6 +1,12 @@
 // @ts-check
 // What this scanner keeps in the browser, so that it works without a network and after a restart.
 
+/**
+ * A scan that waits to be sent, with the show whose rules decided it and a token of that show.
+ *
+ * @typedef {{ scan: any, showId?: string, token?: string }} Waiting
+ */
+
 const NAME = "ropeline-checkin";
 const VERSION = 1;
 
@@ -97,18 +103,18 @@ export class Kept {
     await this.#write(["seen"], (tickets) => tickets.put(seen, ticketId));
   }
 
-  /** @returns {Promise<{ no: number, scan: any }[]>} in the order in which they were scanned */
+  /** @returns {Promise<({ no: number } & Waiting)[]>} in the order in which they were scanned */
   queue() {
     return done(this.#store("queue").getAll());
   }
 
   /**
-   * @param {unknown} scan
+   * @param {Waiting} waiting
    * @param {{ ticketId: string, seen: unknown } | null} passed who went through with it
    */
-  async enqueue(scan, passed) {
+  async enqueue(waiting, passed) {
     await this.#write(["queue", "seen"], (scans, tickets) => {
-      scans.add({ scan });
+      scans.add(waiting);
       if (passed) tickets.put(passed.seen, passed.ticketId);
     });
   }

@@ -98,7 +98,7 @@ function show() {
   element("gate").textContent = scanner ? `Gate ${scanner.gate}` : "";
   element("link").textContent = LINKS[desk.link];
   element("link").dataset.link = desk.link;
-  element("queue").textContent = queued(desk.queued);
+  element("queue").textContent = queued(desk.queued, desk.stuck);
   element("queue").dataset.count = String(desk.queued);
   const counts = manifest?.counts;
   element("inside").textContent = counts ? String(counts.inside) : "–";

@@ -53,7 +53,12 @@ export function timeOf(at) {
   return new Date(at).toLocaleTimeString("en-GB", { hour: "2-digit", minute: "2-digit", second: "2-digit" });
 }
 
-/** @param {number} count */
-export function queued(count) {
-  return count === 0 ? "All scans sent" : `${count} ${count === 1 ? "scan waits" : "scans wait"} to be sent`;
+/**
+ * @param {number} count
+ * @param {number} stuck
+ */
+export function queued(count, stuck) {
+  if (count === 0) return "All scans sent";
+  const waits = `${count} ${count === 1 ? "scan waits" : "scans wait"} to be sent`;
+  return stuck === 0 ? waits : `${waits}, ${stuck} of them until this scanner gets a new link of their show`;
 }

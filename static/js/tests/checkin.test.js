@@ -8,7 +8,7 @@ import { Desk } from "../checkin/desk.js";
 import { verifier } from "../checkin/signature.js";
 import { base45, base64url, readTicket } from "../checkin/ticket.js";
 import { Refused, Unreachable, Uplink } from "../checkin/uplink.js";
-import { words } from "../checkin/words.js";
+import { queued, words } from "../checkin/words.js";
 import * as library from "../vendor/noble-ed25519/index.js";
 
 const ALPHABET = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ $%*+-./:";
@@ -128,7 +128,7 @@ test("every result has words, and only what is good is green", () => {
 class Memory {
   facts = new Map();
   seenTickets = new Map();
-  /** @type {{ no: number, scan: any }[]} */
+  /** @type {any[]} */
   items = [];
   #next = 1;
   fact = async (/** @type {string} */ name) => structuredClone(this.facts.get(name));
@@ -136,10 +136,10 @@ class Memory {
   seen = async () => new Map(this.seenTickets);
   see = async (/** @type {string} */ id, /** @type {any} */ seen) => void this.seenTickets.set(id, seen);
   queue = async () => [...this.items];
-  enqueue = async (/** @type {any} */ scan, /** @type {any} */ passed) => {
+  enqueue = async (/** @type {any} */ waiting, /** @type {any} */ passed) => {
     // A disk takes its time.
     await new Promise((resolve) => setTimeout(resolve, 5));
-    this.items.push({ no: this.#next++, scan });
+    this.items.push({ no: this.#next++, ...structuredClone(waiting) });
     if (passed) this.seenTickets.set(passed.ticketId, passed.seen);
   };
   dequeue = async (/** @type {number[]} */ numbers) => {
@@ -156,6 +156,12 @@ class Gateway {
   up = true;
   good = true;
   showId = "s";
+  /** Of tokens that are for another show. @type {Map<string, string>} */
+  shows = new Map();
+  /** @type {Set<string>} */
+  badTokens = new Set();
+  /** @type {[string, string][]} nonces, with the show that they were sent for */
+  sent = [];
   /** @type {Map<string, any>} */
   scans = new Map();
   inside = new Set();
@@ -192,8 +198,10 @@ class Gateway {
     const path = String(input);
     const headers = { Date: new Date(Date.now() - this.behindMs).toUTCString(), ETag: '"1"' };
     const json = (/** @type {any} */ body) => new Response(JSON.stringify(body), { headers });
-    if (!this.good) return new Response("{}", { status: 401 });
-    if (path.endsWith("/scanner")) return json({ scannerId: "scn_1", showId: this.showId, gate: "North" });
+    const token = /** @type {any} */ (init?.headers).Authorization.slice("Bearer ".length);
+    const showId = this.shows.get(token) ?? this.showId;
+    if (!this.good || this.badTokens.has(token)) return new Response("{}", { status: 401 });
+    if (path.endsWith("/scanner")) return json({ scannerId: "scn_1", showId, gate: "North" });
     if (path.endsWith("/conflicts")) return json({ conflicts: this.conflicts });
     if (path.endsWith("/manifest")) {
       const known = /** @type {any} */ (init?.headers)["If-None-Match"];
@@ -201,10 +209,12 @@ class Gateway {
       headers.ETag = `"${this.conflicts.length}"`;
       const keys = [{ keyId: 1, publicKey: RAW_KEY }];
       const counts = { conflicts: this.conflicts.length, inside: 0, admitted: 0, tickets: 9, gates: [] };
-      return json({ showId: this.showId, showNo: 7, title: "S", keys, revoked: [], reissued: [], counts });
+      return json({ showId, showNo: 7, title: "S", keys, revoked: [], reissued: [], counts });
     }
     const body = JSON.parse(String(init?.body));
-    const answers = (body.scans ?? [body]).map((/** @type {any} */ scan) => this.#settle(scan));
+    const scans = body.scans ?? [body];
+    for (const scan of scans) this.sent.push([showId, scan.nonce]);
+    const answers = scans.map((/** @type {any} */ scan) => this.#settle(scan));
     if (this.losesAnswers) throw new TypeError("broken off");
     return json(body.scans ? { scans: answers } : answers[0]);
   };
@@ -360,6 +370,42 @@ test("a new token of the same show keeps what is known, one of another show does
   await made.use("rscan_c");
   gateway.up = false;
   assert.equal((await made.scan(code, "in")).result, "ACCEPTED");
+});
+
+test("what was decided for one show is sent with a token of that show", async () => {
+  const { made, gateway, memory } = await desk();
+  gateway.shows = new Map([["rscan_a", "s"], ["rscan_b", "t"], ["rscan_c", "s"]]);
+  await made.use("rscan_a");
+  gateway.up = false;
+  await made.scan(live(), "in");
+  // The next token is of another show, which nobody knows without a network: the rules stay.
+  await made.use("rscan_b");
+  await made.scan(ticket({ no: 2, from: Date.now() - HOUR }), "in");
+  gateway.up = true;
+  gateway.badTokens.add("rscan_a");
+  await made.refresh();
+  // The token of the first show was revoked meanwhile: its scans wait, and the scanner works.
+  assert.deepEqual([made.link, made.queued, made.stuck, gateway.sent.length], ["online", 2, 2, 0]);
+  assert.match(queued(made.queued, made.stuck), /2 scans wait.*new link of their show/);
+  gateway.losesAnswers = true;
+  await made.scan(ticket({ no: 3, from: Date.now() - HOUR }), "in");
+  gateway.losesAnswers = false;
+  gateway.sent = [];
+  await made.refresh();
+  assert.deepEqual([gateway.sent.map(([show]) => show), made.queued], [["t"], 2]);
+  // With its own token again, or with another one of its show, each goes to its show.
+  const nonces = memory.items.map(({ scan }) => scan.nonce);
+  const copy = memory.items.map((one) => ({ ...one }));
+  gateway.sent = [];
+  gateway.badTokens.clear();
+  await made.refresh();
+  assert.deepEqual([gateway.sent, made.queued, made.stuck], [nonces.map((nonce) => ["s", nonce]), 0, 0]);
+  assert.equal(made.scanner?.showId, "t");
+  gateway.badTokens.add("rscan_a");
+  memory.items = copy;
+  gateway.sent = [];
+  await made.use("rscan_c");
+  assert.deepEqual([gateway.sent, made.queued], [nonces.map((nonce) => ["s", nonce]), 0]);
 });
 
 test("what is asked in vain is told from what is not allowed", async () => {

@@ -35,8 +35,8 @@ const soon = () => new Promise((resolve) => setTimeout(resolve, 5));
 
 /** @type {[string, (kept: Kept) => Promise<void>, string[]][]} */
 const WRITES = [
-  ["enqueue", (kept) => kept.enqueue({ nonce: "n" }, null), ["queue add"]],
-  ["enqueue of an entry", (kept) => kept.enqueue({ nonce: "n" }, { ticketId: "tkt_1", seen: {} }), ["queue add", "seen put"]],
+  ["enqueue", (kept) => kept.enqueue({ scan: { nonce: "n" } }, null), ["queue add"]],
+  ["enqueue of an entry", (kept) => kept.enqueue({ scan: { nonce: "n" } }, { ticketId: "tkt_1", seen: {} }), ["queue add", "seen put"]],
   ["dequeue", (kept) => kept.dequeue([1, 2]), ["queue delete", "queue delete"]],
   ["see", (kept) => kept.see("tkt_1", {}), ["seen put"]],
   ["note", (kept) => kept.note("token", "t"), ["facts put"]],
