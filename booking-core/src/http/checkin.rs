@@ -219,7 +219,7 @@ async fn counts(
     get, path = "/checkin/v1/shows/{showId}/conflicts", operation_id = "checkin_conflicts",
     tag = "checkin", params(("showId" = ShowId, Path, description = "The show")),
     responses(
-        (status = 200, description = "The latest first", body = ConflictList),
+        (status = 200, description = "Those who were let in first, then the latest; at most 500", body = ConflictList),
         OfShow, OfCheckin
     )
 )]

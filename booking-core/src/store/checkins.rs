@@ -284,7 +284,8 @@ pub(crate) async fn counts(pool: &PgPool, show_no: i32) -> Result<CheckinCounts,
     })
 }
 
-/// Conflicts of a show, the latest first, at most `limit`.
+/// Conflicts of a show, at most `limit`: those who were let in before refused doubles, of which there
+/// can be any number; the latest first.
 pub(crate) async fn conflicts(
     pool: &PgPool,
     show_no: i32,
@@ -302,7 +303,7 @@ pub(crate) async fn conflicts(
          left join checkins e on e.scan_no = c.earlier_scan_no
          where c.show_no = $1 and c.direction = 'in'
             and (c.result = 'DUPLICATE' or (c.admitted and c.result <> 'ACCEPTED'))
-         order by c.scan_no desc limit $2"#,
+         order by c.admitted desc, c.scan_no desc limit $2"#,
         show_no,
         limit
     )

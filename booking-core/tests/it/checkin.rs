@@ -339,6 +339,29 @@ async fn who_was_let_in_after_the_answer_was_lost_is_a_conflict() {
 }
 
 #[tokio::test]
+async fn refused_doubles_do_not_push_out_who_was_let_in_twice() {
+    let doors = Doors::open(&["A1"]).await;
+    let now = doors.shop.clock.now();
+    scans(&doors.north, &scan(&doors.tickets[0], 1, "in", now)).await;
+    let mut kept = scan(&doors.tickets[0], 2, "in", now);
+    kept["admitted"] = json!(true);
+    scans(&doors.north, &json!({"scans": [kept]})).await;
+    let mut database = doors.shop.database.connect().await;
+    let doubles = "insert into checkins (show_no, nonce, ticket_digest, ticket_id, direction, result,
+            gate, admitted, at, happened_at, received_at)
+        select show_no, 'nonce-of-double-' || no, ticket_digest, ticket_id, direction, result, gate,
+            false, at, happened_at, received_at from checkins, generate_series(1, 600) no
+        where result = 'DUPLICATE'";
+    database.execute(doubles).await.unwrap();
+    database.close().await.unwrap();
+    let conflicts = doors.conflicts().await;
+    let admitted: Vec<_> = conflicts.as_array().unwrap().iter().collect();
+    assert_eq!(admitted.len(), 500);
+    let admitted: Vec<_> = admitted.iter().map(|one| one["admitted"] == true).collect();
+    assert!(admitted[0] && !admitted[1..].contains(&true));
+}
+
+#[tokio::test]
 async fn a_wrong_clock_neither_admits_nor_refuses() {
     let doors = Doors::open(&["A1", "A2"]).await;
     let now = doors.shop.clock.now();
