@@ -102,6 +102,10 @@ test("without a network the rules and their order are those of the gateway", () 
     [{ showNo: 8 }, inside, "in", NOW + 2, "EXPIRED"],
     [{ showNo: 8, ticketId: idOf(2) }, inside, "in", NOW, "WRONG_SHOW"],
     [{ ticketId: idOf(2) }, inside, "in", NOW, "REVOKED"],
+    [{ ticketId: idOf(2) }, inside, "out", NOW, "ACCEPTED"],
+    [{ ticketId: idOf(2) }, outside, "out", NOW, "REVOKED"],
+    [{ ticketId: idOf(2) }, undefined, "out", NOW, "ACCEPTED"],
+    [{ ticketId: idOf(2) }, undefined, "in", NOW, "REVOKED"],
     [{ ticketId: idOf(3) }, inside, "in", NOW, "REISSUED"],
     [{ ticketId: idOf(3), generation: 2 }, undefined, "in", NOW, "ACCEPTED"],
   ])) {
