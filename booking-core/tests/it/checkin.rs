@@ -347,7 +347,8 @@ async fn refused_doubles_do_not_push_out_who_was_let_in_twice() {
     kept["admitted"] = json!(true);
     scans(&doors.north, &json!({"scans": [kept]})).await;
     let mut database = doors.shop.database.connect().await;
-    let doubles = "insert into checkins (show_no, nonce, ticket_digest, ticket_id, direction, result,
+    let doubles =
+        "insert into checkins (show_no, nonce, ticket_digest, ticket_id, direction, result,
             gate, admitted, at, happened_at, received_at)
         select show_no, 'nonce-of-double-' || no, ticket_digest, ticket_id, direction, result, gate,
             false, at, happened_at, received_at from checkins, generate_series(1, 600) no
@@ -521,9 +522,18 @@ async fn a_manifest_is_sent_again_only_when_it_changed() {
     assert_eq!((same.status, same.text.as_str()), (304, ""));
     let now = doors.shop.clock.now();
     scans(&doors.north, &scan(&doors.tickets[0], 1, "in", now)).await;
+    // Who came is no other manifest, and read apart.
+    let same = knowing.get(&path).await;
+    assert_eq!((same.status, same.text.as_str()), (304, ""));
+    assert_eq!(doors.counts().await["inside"], 1);
+    doors
+        .meddle_with("update tickets set status = 'VOID' where ticket_id = $1", 0)
+        .await;
     let newer = knowing.get(&path).await;
     assert_eq!(
         (newer.status, &newer.json["counts"]["inside"]),
         (200, &json!(1))
     );
+    assert_eq!(newer.json["revoked"], json!([doors.ticket_id(0)]));
+    assert_ne!(newer.headers["etag"], etag);
 }

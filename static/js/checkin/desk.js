@@ -25,6 +25,8 @@ export class Desk {
   scanner = null;
   /** @type {any} */
   manifest = null;
+  /** @type {any} who came, as it was last heard */
+  counts = null;
   /** @type {any[]} those whom a scanner let in without a network, and should not have */
   conflicts = [];
   queued = 0;
@@ -84,6 +86,7 @@ export class Desk {
     this.#uplink = token ? this.#linkTo(token) : null;
     this.scanner = scanner ?? null;
     this.manifest = manifest ?? null;
+    this.counts = this.manifest?.counts ?? null;
     this.#etag = etag ?? null;
     this.#aheadMs = aheadMs ?? 0;
     this.conflicts = conflicts ?? [];
@@ -241,8 +244,9 @@ export class Desk {
       }
       const sent = await this.#upload();
       await this.#learnManifest();
+      await this.#learnCounts();
       const isOld = performance.now() - this.#conflictsAt >= CONFLICTS_EVERY_MS;
-      if (sent || isOld || this.manifest.counts.conflicts !== this.#conflictCount) await this.#learnConflicts();
+      if (sent || isOld || this.counts.conflicts !== this.#conflictCount) await this.#learnConflicts();
       this.#linked("online");
     } catch (error) {
       this.#failed(error);
@@ -252,7 +256,8 @@ export class Desk {
   /** Forgets what is of another show. */
   async #forget() {
     await this.#kept.forget();
-    [this.manifest, this.conflicts, this.#seen, this.#acknowledged] = [null, [], new Map(), new Set()];
+    [this.manifest, this.counts, this.conflicts] = [null, null, []];
+    [this.#seen, this.#acknowledged] = [new Map(), new Set()];
   }
 
   /** @returns {Promise<boolean>} whether anything was sent */
@@ -311,10 +316,16 @@ export class Desk {
     this.#manifestToken = this.#token;
     await this.#kept.note("manifestToken", this.#manifestToken);
     if (learnt.manifest === null) return;
-    this.manifest = learnt.manifest;
+    [this.manifest, this.counts] = [learnt.manifest, learnt.manifest.counts];
     this.#etag = learnt.etag;
     await this.#kept.note("manifest", this.manifest);
     await this.#kept.note("etag", this.#etag);
+  }
+
+  /** The counts change with every scan, and come apart from a manifest that is as it was. */
+  async #learnCounts() {
+    const uplink = /** @type {import("./uplink.js").Uplink} */ (this.#uplink);
+    this.counts = await uplink.counts(/** @type {any} */ (this.scanner).showId);
   }
 
   async #learnConflicts() {
@@ -325,7 +336,7 @@ export class Desk {
     this.conflicts = all
       .filter((one) => one.admitted)
       .map((one) => ({ ...one, isMine: isMine(one.scan) || isMine(one.earlier) }));
-    this.#conflictCount = this.manifest.counts.conflicts;
+    this.#conflictCount = this.counts.conflicts;
     this.#conflictsAt = performance.now();
     await this.#kept.note("conflicts", this.conflicts);
   }

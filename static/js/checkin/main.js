@@ -89,7 +89,7 @@ function see(text) {
 }
 
 function show() {
-  const { manifest, scanner } = desk;
+  const { manifest, counts, scanner } = desk;
   const isSet = desk.hasToken;
   element("setup").hidden = isSet;
   element("desk").hidden = !isSet;
@@ -100,7 +100,6 @@ function show() {
   element("link").dataset.link = desk.link;
   element("queue").textContent = queued(desk.queued, desk.stuck);
   element("queue").dataset.count = String(desk.queued);
-  const counts = manifest?.counts;
   element("inside").textContent = counts ? String(counts.inside) : "–";
   element("admitted").textContent = counts ? `${counts.admitted} of ${counts.tickets}` : "–";
   const name = /** @type {HTMLInputElement} */ (element("device"));

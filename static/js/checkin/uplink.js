@@ -93,6 +93,16 @@ export class Uplink {
 
   /**
    * @param {string} showId
+   * @returns {Promise<any>}
+   */
+  async counts(showId) {
+    const answer = await this.#ask(`/shows/${encodeURIComponent(showId)}/counts`);
+    if (!answer.ok) throw new Unreachable(String(answer.status));
+    return this.#json(answer);
+  }
+
+  /**
+   * @param {string} showId
    * @returns {Promise<any[]>}
    */
   async conflicts(showId) {

@@ -162,6 +162,8 @@ class Gateway {
   showId = "s";
   /** Of tokens that are for another show. @type {Map<string, string>} */
   shows = new Map();
+  /** How often a whole manifest was sent. */
+  manifests = 0;
   /** @type {Set<string>} */
   badTokens = new Set();
   /** @type {[string, string][]} nonces, with the show that they were sent for */
@@ -207,12 +209,14 @@ class Gateway {
     if (!this.good || this.badTokens.has(token)) return new Response("{}", { status: 401 });
     if (path.endsWith("/scanner")) return json({ scannerId: "scn_1", showId, gate: "North" });
     if (path.endsWith("/conflicts")) return json({ conflicts: this.conflicts });
+    const counts = { conflicts: this.conflicts.length, inside: this.inside.size, admitted: 0, tickets: 9, gates: [] };
+    if (path.endsWith("/counts")) return json(counts);
     if (path.endsWith("/manifest")) {
       const known = /** @type {any} */ (init?.headers)["If-None-Match"];
-      if (known === `"${this.conflicts.length}"`) return new Response(null, { status: 304, headers });
-      headers.ETag = `"${this.conflicts.length}"`;
+      if (known === `"${showId}"`) return new Response(null, { status: 304, headers });
+      headers.ETag = `"${showId}"`;
+      this.manifests += 1;
       const keys = [{ keyId: 1, publicKey: RAW_KEY }];
-      const counts = { conflicts: this.conflicts.length, inside: 0, admitted: 0, tickets: 9, gates: [] };
       return json({ showId, showNo: 7, title: "S", keys, revoked: [], reissued: [], counts });
     }
     const body = JSON.parse(String(init?.body));
@@ -269,6 +273,18 @@ test("what cannot be written down is not shown green", async () => {
   // Nobody went in with it.
   memory.enqueue = enqueue;
   assert.deepEqual([(await made.scan(code, "in")).result, made.queued], ["ACCEPTED", 1]);
+});
+
+test("a manifest that is as it was is read once, and the counts every time", async () => {
+  const { made, gateway, memory } = await desk();
+  await made.use("rscan_a");
+  await made.scan(live(), "in");
+  await made.refresh();
+  assert.deepEqual([gateway.manifests, made.counts.inside], [1, 1]);
+  const again = (await desk(gateway, memory)).made;
+  gateway.inside.add("another");
+  await again.refresh();
+  assert.deepEqual([gateway.manifests, again.counts.inside], [1, 2]);
 });
 
 test("two scans at once of one ticket admit once", async () => {
