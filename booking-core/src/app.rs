@@ -11,6 +11,7 @@ use tokio_util::task::TaskTracker;
 use web::AtHand;
 use web::encoding::RecentDocuments;
 
+use crate::checkin::KnownTokens;
 use crate::config::{
     BANNER_LOOKS_MAX, BookingConfig, CONFIRM_WAIT_MAX, CONFIRMS_AT_ONCE, CONFIRMS_WAITING_MAX,
     FINDS_AT_ONCE, MAPS_RENDERED_AT_ONCE, PRINT_WAIT_MAX, PRINTS_AT_ONCE, PRINTS_WAITING_MAX,
@@ -131,6 +132,7 @@ impl Booking {
             mailer: Mailer::new(config.mail.clone()),
             mail_backlog: ArcSwap::default(),
             limits: Limits::new(&config.rates),
+            known_tokens: KnownTokens::new(),
             press: Press::new(
                 config.ticket_fonts.clone(),
                 PRINTS_AT_ONCE,

@@ -8,6 +8,7 @@ use tokio::sync::{Notify, Semaphore};
 use tokio_util::sync::CancellationToken;
 use web::encoding::RecentDocuments;
 
+use crate::checkin::KnownTokens;
 use crate::config::BookingConfig;
 use crate::confirm_queue::ConfirmQueue;
 use crate::database::{Pools, Turns, Work};
@@ -67,6 +68,8 @@ pub(crate) struct Core {
     pub(crate) questions: Questions<Answer>,
     /// Rate limits.
     pub(crate) limits: Limits,
+    /// Tokens of scanners, for the rate limits.
+    pub(crate) known_tokens: KnownTokens,
     /// One permit for each map that is being rendered or compressed.
     pub(crate) rendering: Semaphore,
     /// Renders tickets as PDF.

@@ -86,7 +86,11 @@ pub(crate) fn decide(
         return ScanResult::UnknownTicket;
     };
     if ticket.is_void {
-        return ScanResult::Revoked;
+        // Whoever is inside with it may leave, or nobody would ever be known to have left.
+        return match (direction, ticket.inside_since) {
+            (Direction::Out, Some(since)) if since <= at => ScanResult::Accepted,
+            _ => ScanResult::Revoked,
+        };
     }
     if i32::from(claims.token_generation) != ticket.generation {
         return ScanResult::Reissued;
@@ -170,7 +174,13 @@ mod tests {
             (state(false, 2, None), Direction::In, ScanResult::Accepted),
             (state(true, 2, None), Direction::In, ScanResult::Revoked),
             (state(true, 2, Some(0)), Direction::In, ScanResult::Revoked),
-            (state(true, 2, Some(0)), Direction::Out, ScanResult::Revoked),
+            (
+                state(true, 2, Some(0)),
+                Direction::Out,
+                ScanResult::Accepted,
+            ),
+            (state(true, 2, Some(2)), Direction::Out, ScanResult::Revoked),
+            (state(true, 2, None), Direction::Out, ScanResult::Revoked),
             (state(true, 3, None), Direction::In, ScanResult::Revoked),
             (state(false, 3, None), Direction::In, ScanResult::Reissued),
             (state(false, 1, None), Direction::In, ScanResult::Reissued),

@@ -327,7 +327,7 @@ pub struct GateCounts {
 }
 
 /// How many came.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct CheckinCounts {
     /// Tickets that admit.
@@ -362,7 +362,7 @@ pub struct Conflict {
     pub earlier: Option<ScanPlace>,
 }
 
-/// Conflicts, the latest first.
+/// Conflicts: those who were let in first, then the latest.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct ConflictList {

@@ -58,7 +58,7 @@ impl Booking {
         self.0.work.run(work).await
     }
 
-    /// Conflicts of a show, the latest first. `None` when there is no such show.
+    /// Conflicts of a show, those who were let in first, then the latest. `None` when there is no such show.
     pub(crate) async fn conflicts(
         &self,
         show: ShowId,

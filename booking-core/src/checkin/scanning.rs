@@ -6,6 +6,7 @@ use std::sync::Arc;
 use contract::checkin::{Direction, Label, Scan, ScanAnswer, ScanResult};
 use contract::{TicketId, Timestamp};
 use sha2::{Digest, Sha256};
+use sqlx::PgConnection;
 
 use super::caller::Caller;
 use crate::config::SCANS_PATIENCE;
@@ -114,8 +115,7 @@ impl Core {
             received_at: settling.received_at,
         };
         let row = repeat_if_contended(|| self.record_scan(&new, claims.as_ref(), good)).await?;
-        let is_same = row.digest == digest && row.direction == new.direction;
-        let answer = answer(&new, row, is_same);
+        let answer = answer(&new, row);
         metrics::counter!(telemetry::SCANS, "result" => answer.result.as_str()).increment(1);
         Ok(answer)
     }
@@ -127,10 +127,10 @@ impl Core {
         claims: Option<&TicketClaims>,
         good: Result<(), ScanResult>,
     ) -> Result<ScanRow, StoreError> {
-        let nonce = &new.scan.nonce;
         let mut transaction = self.pools.money.begin().await?;
         let connection = &mut *transaction;
-        if let Some(row) = store::checkins::find(connection, new.show_no, nonce).await? {
+        if let Some(row) = recorded(connection, new).await? {
+            transaction.commit().await?;
             return Ok(row);
         }
         let mut entry_no = None;
@@ -158,10 +158,34 @@ impl Core {
             }
         }
         // Without a number, the same scan was recorded meanwhile, and this is its record.
-        let row = store::checkins::find(connection, new.show_no, nonce).await?;
+        let row = recorded(connection, new).await?;
         transaction.commit().await?;
         row.ok_or_else(|| StoreError::corrupt("checkins", "a scan that was just recorded is gone"))
     }
+}
+
+/// The record of a scan, if there is one. A scanner whose question was recorded and whose answer was
+/// lost decides alone, and tells with the same nonce that it let the visitor pass: the record says so
+/// from then on.
+async fn recorded(
+    connection: &mut PgConnection,
+    new: &NewScan<'_>,
+) -> Result<Option<ScanRow>, StoreError> {
+    let nonce = &new.scan.nonce;
+    let row = store::checkins::find(connection, new.show_no, nonce).await?;
+    if let Some(row) = &row
+        && new.scan.admitted
+        && !row.admitted
+        && is_same(new, row)
+    {
+        store::checkins::note_admitted(connection, new.show_no, nonce).await?;
+    }
+    Ok(row)
+}
+
+/// Whether a record is that of this scan, and not of another with its nonce.
+fn is_same(new: &NewScan<'_>, row: &ScanRow) -> bool {
+    row.digest == new.digest && row.direction == new.direction
 }
 
 fn operators_gate() -> Result<Label, StoreError> {
@@ -171,9 +195,9 @@ fn operators_gate() -> Result<Label, StoreError> {
 }
 
 /// What is said of a scan. One whose nonce stands for another learns nothing about that.
-fn answer(new: &NewScan<'_>, row: ScanRow, is_same: bool) -> ScanAnswer {
+fn answer(new: &NewScan<'_>, row: ScanRow) -> ScanAnswer {
     let nonce = new.scan.nonce.clone();
-    if !is_same {
+    if !is_same(new, &row) {
         return ScanAnswer {
             nonce,
             result: ScanResult::NonceReused,

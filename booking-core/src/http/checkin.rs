@@ -167,8 +167,8 @@ async fn scans(
     ),
     responses(
         (status = 200, description = "Keys, tickets that admit nobody, counts", body = Manifest,
-            headers(("ETag" = String, description = "What it says, as a tag"))),
-        (status = 304, description = "It is as it was",
+            headers(("ETag" = String, description = "What it says but for the counts, as a tag"))),
+        (status = 304, description = "It is as it was; the counts may be others",
             headers(("ETag" = String, description = "The same tag"))),
         OfShow, OfCheckin
     )
@@ -180,9 +180,9 @@ async fn manifest(
     headers: HeaderMap,
 ) -> ApiResult<Response> {
     of_show(&caller, &show)?;
-    let manifest = booking.manifest(show).await?.ok_or_else(not_found)?;
+    let mut manifest = booking.manifest(show).await?.ok_or_else(not_found)?;
+    let etag = tag_of(&mut manifest)?;
     let body = serde_json::to_vec(&manifest).map_err(|error| ApiError::internal(&error))?;
-    let etag = format!("\"{}\"", &HEXLOWER.encode(&Sha256::digest(&body))[..32]);
     let tag = HeaderValue::from_str(&etag).map_err(|error| ApiError::internal(&error))?;
     let kept = HeaderValue::from_static("private, no-cache");
     let about = [(ETAG, tag), (CACHE_CONTROL, kept)];
@@ -191,6 +191,18 @@ async fn manifest(
     }
     let json = [(CONTENT_TYPE, "application/json")];
     Ok((about, json, body).into_response())
+}
+
+/// The tag of what a scanner needs to decide. The counts change with every scan, and make no other
+/// manifest of it: a scanner reads them apart.
+fn tag_of(manifest: &mut Manifest) -> ApiResult<String> {
+    let counts = std::mem::take(&mut manifest.counts);
+    let decisive = serde_json::to_vec(manifest).map_err(|error| ApiError::internal(&error))?;
+    manifest.counts = counts;
+    Ok(format!(
+        "\"{}\"",
+        &HEXLOWER.encode(&Sha256::digest(&decisive))[..32]
+    ))
 }
 
 /// Count who came to a show, and who is inside
@@ -219,7 +231,7 @@ async fn counts(
     get, path = "/checkin/v1/shows/{showId}/conflicts", operation_id = "checkin_conflicts",
     tag = "checkin", params(("showId" = ShowId, Path, description = "The show")),
     responses(
-        (status = 200, description = "The latest first", body = ConflictList),
+        (status = 200, description = "Those who were let in first, then the latest; at most 500", body = ConflictList),
         OfShow, OfCheckin
     )
 )]

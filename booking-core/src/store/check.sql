@@ -224,8 +224,8 @@ union all select 'I41 between two accepted entries with a ticket there is an acc
         select 1 from checkins where result = 'ACCEPTED' and direction = 'in'
             and left_scan_no is null
         group by ticket_id having count(*) > 1) v)
-union all select 'I42 no scan of a void ticket was accepted after its revocation',
+union all select 'I42 no entry with a void ticket was accepted after its revocation',
     (select count(*) from tickets t join checkins c using (ticket_id)
-     where t.status = 'VOID' and c.result = 'ACCEPTED'
+     where t.status = 'VOID' and c.result = 'ACCEPTED' and c.direction = 'in'
         and c.scan_no > coalesce(t.void_after_scan_no, 0))
 order by 1

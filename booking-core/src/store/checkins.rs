@@ -41,6 +41,8 @@ pub(crate) struct NewScan<'a> {
 pub(crate) struct ScanRow {
     pub(crate) digest: Vec<u8>,
     pub(crate) direction: Direction,
+    /// Whether the device let the visitor pass by itself.
+    pub(crate) admitted: bool,
     pub(crate) result: ScanResult,
     pub(crate) ticket_id: Option<Uuid>,
     pub(crate) seat_id: Option<String>,
@@ -84,7 +86,7 @@ pub(crate) async fn find(
     nonce: &Nonce,
 ) -> Result<Option<ScanRow>, StoreError> {
     let row = sqlx::query!(
-        r#"select c.ticket_digest, c.direction, c.result, c.ticket_id, s.seat_id as "seat_id?",
+        r#"select c.ticket_digest, c.direction, c.result, c.admitted, c.ticket_id, s.seat_id as "seat_id?",
             e.gate as "gate?", e.device, e.scanner_id, e.at as "at?",
             e.received_at as "received_at?"
          from checkins c
@@ -112,6 +114,7 @@ pub(crate) async fn find(
         digest: row.ticket_digest,
         direction: word("checkins", &row.direction)?,
         result: word("checkins", &row.result)?,
+        admitted: row.admitted,
         ticket_id: row.ticket_id,
         seat_id: row.seat_id,
         earlier: earlier.map(PlaceColumns::read).transpose()?,
@@ -184,6 +187,23 @@ pub(crate) async fn insert(
     .fetch_optional(connection)
     .await?;
     Ok(row.map(|row| row.scan_no))
+}
+
+/// Notes on a recorded scan that the device let the visitor pass by itself after all.
+pub(crate) async fn note_admitted(
+    connection: &mut PgConnection,
+    show_no: Option<i32>,
+    nonce: &Nonce,
+) -> Result<(), StoreError> {
+    sqlx::query!(
+        "update checkins set admitted = true
+         where show_no is not distinct from $1 and nonce = $2 and not admitted",
+        show_no,
+        nonce.as_str()
+    )
+    .execute(connection)
+    .await?;
+    Ok(())
 }
 
 /// Notes on a ticket that somebody went in with it.
@@ -264,7 +284,8 @@ pub(crate) async fn counts(pool: &PgPool, show_no: i32) -> Result<CheckinCounts,
     })
 }
 
-/// Conflicts of a show, the latest first, at most `limit`.
+/// Conflicts of a show, at most `limit`: those who were let in before refused doubles, of which there
+/// can be any number; the latest first.
 pub(crate) async fn conflicts(
     pool: &PgPool,
     show_no: i32,
@@ -282,7 +303,7 @@ pub(crate) async fn conflicts(
          left join checkins e on e.scan_no = c.earlier_scan_no
          where c.show_no = $1 and c.direction = 'in'
             and (c.result = 'DUPLICATE' or (c.admitted and c.result <> 'ACCEPTED'))
-         order by c.scan_no desc limit $2"#,
+         order by c.admitted desc, c.scan_no desc limit $2"#,
         show_no,
         limit
     )

@@ -289,6 +289,80 @@ async fn what_two_scanners_admitted_without_a_network_is_a_conflict_of_both() {
 }
 
 #[tokio::test]
+async fn who_was_let_in_after_the_answer_was_lost_is_a_conflict() {
+    let doors = Doors::open(&["A1", "A2", "A3"]).await;
+    let now = doors.shop.clock.now();
+    let void = "update tickets set status = 'VOID' where ticket_id = $1";
+    doors.meddle_with(void, 0).await;
+    scans(&doors.north, &scan(&doors.tickets[1], 1, "in", now)).await;
+    // The answers to these are lost, and the scanner decides alone with what it knew before.
+    let asked: Vec<_> = (0..3)
+        .map(|at| {
+            let no = u32::try_from(at).unwrap() + 2;
+            scan(&doors.tickets[at], no, "in", now)
+        })
+        .collect();
+    let expected = ["REVOKED", "DUPLICATE", "ACCEPTED"];
+    for (scan, expected) in asked.iter().zip(expected) {
+        assert_eq!(result(&scans(&doors.north, scan).await), expected);
+    }
+    assert_eq!(doors.counts().await["conflicts"], 1);
+    // Asked again, and with the nonce of another scan, nobody was let in.
+    let mut others = asked.clone();
+    for (at, scan) in others.iter_mut().enumerate() {
+        scan["admitted"] = json!(true);
+        scan["ticket"] = json!(doors.tickets[(at + 1) % 3]);
+    }
+    let another = scans(&doors.north, &json!({"scans": others})).await;
+    assert_eq!(another.json["scans"][0]["result"], "NONCE_REUSED");
+    scans(&doors.north, &json!({"scans": asked})).await;
+    assert_eq!(doors.counts().await["conflicts"], 1);
+    let mut kept = asked;
+    for scan in &mut kept {
+        scan["admitted"] = json!(true);
+    }
+    // Sent twice, because the answer to the upload is lost too.
+    for _ in 0..2 {
+        let sent = scans(&doors.north, &json!({"scans": kept, "sentAt": now})).await;
+        for (at, expected) in expected.iter().enumerate() {
+            assert_eq!(sent.json["scans"][at]["result"], *expected);
+        }
+        let conflicts = doors.conflicts().await;
+        let told: Vec<_> = conflicts.as_array().unwrap().iter().collect();
+        assert_eq!(told.len(), 2, "{conflicts}");
+        for (conflict, expected) in told.iter().zip(["DUPLICATE", "REVOKED"]) {
+            assert_eq!(conflict["result"], expected);
+            assert_eq!(conflict["admitted"], true, "{conflict}");
+        }
+        assert_eq!(doors.counts().await["conflicts"], 2);
+    }
+}
+
+#[tokio::test]
+async fn refused_doubles_do_not_push_out_who_was_let_in_twice() {
+    let doors = Doors::open(&["A1"]).await;
+    let now = doors.shop.clock.now();
+    scans(&doors.north, &scan(&doors.tickets[0], 1, "in", now)).await;
+    let mut kept = scan(&doors.tickets[0], 2, "in", now);
+    kept["admitted"] = json!(true);
+    scans(&doors.north, &json!({"scans": [kept]})).await;
+    let mut database = doors.shop.database.connect().await;
+    let doubles =
+        "insert into checkins (show_no, nonce, ticket_digest, ticket_id, direction, result,
+            gate, admitted, at, happened_at, received_at)
+        select show_no, 'nonce-of-double-' || no, ticket_digest, ticket_id, direction, result, gate,
+            false, at, happened_at, received_at from checkins, generate_series(1, 600) no
+        where result = 'DUPLICATE'";
+    database.execute(doubles).await.unwrap();
+    database.close().await.unwrap();
+    let conflicts = doors.conflicts().await;
+    let admitted: Vec<_> = conflicts.as_array().unwrap().iter().collect();
+    assert_eq!(admitted.len(), 500);
+    let admitted: Vec<_> = admitted.iter().map(|one| one["admitted"] == true).collect();
+    assert!(admitted[0] && !admitted[1..].contains(&true));
+}
+
+#[tokio::test]
 async fn a_wrong_clock_neither_admits_nor_refuses() {
     let doors = Doors::open(&["A1", "A2"]).await;
     let now = doors.shop.clock.now();
@@ -366,10 +440,18 @@ async fn a_cancelled_ticket_admits_nobody_and_was_not_inside_wrongly() {
         "ACCEPTED"
     );
     doors.meddle_with(void, 0).await;
-    for (no, direction) in [(2, "in"), (3, "out")] {
+    assert_eq!(doors.counts().await["inside"], 1);
+    // Whoever went in before may leave, once, and does not come back.
+    for (no, direction, expected) in [
+        (2, "in", "REVOKED"),
+        (3, "out", "ACCEPTED"),
+        (6, "out", "REVOKED"),
+        (7, "in", "REVOKED"),
+    ] {
         let answer = scans(&doors.north, &scan(&doors.tickets[0], no, direction, now)).await;
-        assert_eq!(result(&answer), "REVOKED", "{direction}");
+        assert_eq!(result(&answer), expected, "{no} {direction}");
     }
+    assert_eq!(doors.counts().await["inside"], 0);
     // Cancelled while it is scanned: whichever is first, the books agree.
     let racing = scan(&doors.tickets[1], 4, "in", now);
     let (answer, ()) = tokio::join!(
@@ -440,9 +522,18 @@ async fn a_manifest_is_sent_again_only_when_it_changed() {
     assert_eq!((same.status, same.text.as_str()), (304, ""));
     let now = doors.shop.clock.now();
     scans(&doors.north, &scan(&doors.tickets[0], 1, "in", now)).await;
+    // Who came is no other manifest, and read apart.
+    let same = knowing.get(&path).await;
+    assert_eq!((same.status, same.text.as_str()), (304, ""));
+    assert_eq!(doors.counts().await["inside"], 1);
+    doors
+        .meddle_with("update tickets set status = 'VOID' where ticket_id = $1", 0)
+        .await;
     let newer = knowing.get(&path).await;
     assert_eq!(
         (newer.status, &newer.json["counts"]["inside"]),
         (200, &json!(1))
     );
+    assert_eq!(newer.json["revoked"], json!([doors.ticket_id(0)]));
+    assert_ne!(newer.headers["etag"], etag);
 }

@@ -19,7 +19,9 @@ export function decide(claims, known, seen, direction, now) {
   if (now < claims.validFrom) return "NOT_YET_VALID";
   if (now > claims.validTo) return "EXPIRED";
   if (claims.showNo !== known.showNo) return "WRONG_SHOW";
-  if (known.revoked.has(claims.ticketId)) return "REVOKED";
+  // Whoever is inside with a cancelled ticket may leave, also who came in at another gate.
+  const mayBeInside = seen === undefined || seen.inside;
+  if (known.revoked.has(claims.ticketId)) return direction === "out" && mayBeInside ? "ACCEPTED" : "REVOKED";
   const admits = known.reissued.get(claims.ticketId);
   // A scanner that heard of no newer print takes what it sees.
   if (admits !== undefined && admits !== claims.generation) return "REISSUED";

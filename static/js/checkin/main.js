@@ -7,7 +7,7 @@ import { Kept } from "./kept.js";
 import { signal, wake } from "./signal.js";
 import { verifier } from "./signature.js";
 import { Uplink } from "./uplink.js";
-import { queued, timeOf, where, words } from "./words.js";
+import { queued, setAside, timeOf, where, words } from "./words.js";
 
 /** @typedef {import("./decision.js").Direction} Direction */
 
@@ -89,7 +89,7 @@ function see(text) {
 }
 
 function show() {
-  const { manifest, scanner } = desk;
+  const { manifest, counts, scanner } = desk;
   const isSet = desk.hasToken;
   element("setup").hidden = isSet;
   element("desk").hidden = !isSet;
@@ -98,9 +98,10 @@ function show() {
   element("gate").textContent = scanner ? `Gate ${scanner.gate}` : "";
   element("link").textContent = LINKS[desk.link];
   element("link").dataset.link = desk.link;
-  element("queue").textContent = queued(desk.queued);
+  element("queue").textContent = queued(desk.queued, desk.stuck);
   element("queue").dataset.count = String(desk.queued);
-  const counts = manifest?.counts;
+  element("aside").textContent = setAside(desk.aside);
+  element("aside").hidden = desk.aside.length === 0;
   element("inside").textContent = counts ? String(counts.inside) : "–";
   element("admitted").textContent = counts ? `${counts.admitted} of ${counts.tickets}` : "–";
   const name = /** @type {HTMLInputElement} */ (element("device"));

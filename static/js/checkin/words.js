@@ -18,6 +18,7 @@ const REFUSALS = {
   NOT_INSIDE: ["Not inside", "Nobody is known to be inside with this ticket."],
   NONCE_REUSED: ["Scan again", "This scan could not be told from another."],
   SCANNER_REFUSED: ["Switched off", "The token of this scanner is not good any longer. Ask an operator."],
+  NOT_KEPT: ["Not checked", "This device cannot write scans down; its storage may be full. Use another one."],
   NO_MANIFEST: ["Not ready", "Connect this scanner to the network once, so that it can learn the keys."],
 };
 
@@ -52,7 +53,20 @@ export function timeOf(at) {
   return new Date(at).toLocaleTimeString("en-GB", { hour: "2-digit", minute: "2-digit", second: "2-digit" });
 }
 
-/** @param {number} count */
-export function queued(count) {
-  return count === 0 ? "All scans sent" : `${count} ${count === 1 ? "scan waits" : "scans wait"} to be sent`;
+/** @param {readonly { scan: { at: string, admitted: boolean } }[]} aside */
+export function setAside(aside) {
+  if (aside.length === 0) return "";
+  const count = `${aside.length} ${aside.length === 1 ? "scan" : "scans"} could not be sent: the gateway does not take them as they are.`;
+  const times = aside.slice(0, 20).map(({ scan }) => `${timeOf(scan.at)} ${scan.admitted ? "(let in)" : "(refused)"}`);
+  return `${count} Tell an operator. ${times.join(", ")}`;
+}
+
+/**
+ * @param {number} count
+ * @param {number} stuck
+ */
+export function queued(count, stuck) {
+  if (count === 0) return "All scans sent";
+  const waits = `${count} ${count === 1 ? "scan waits" : "scans wait"} to be sent`;
+  return stuck === 0 ? waits : `${waits}, ${stuck} of them until this scanner gets a new link of their show`;
 }

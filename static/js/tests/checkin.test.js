@@ -8,7 +8,7 @@ import { Desk } from "../checkin/desk.js";
 import { verifier } from "../checkin/signature.js";
 import { base45, base64url, readTicket } from "../checkin/ticket.js";
 import { Refused, Unreachable, Uplink } from "../checkin/uplink.js";
-import { words } from "../checkin/words.js";
+import { queued, setAside, words } from "../checkin/words.js";
 import * as library from "../vendor/noble-ed25519/index.js";
 
 const ALPHABET = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ $%*+-./:";
@@ -102,6 +102,10 @@ test("without a network the rules and their order are those of the gateway", () 
     [{ showNo: 8 }, inside, "in", NOW + 2, "EXPIRED"],
     [{ showNo: 8, ticketId: idOf(2) }, inside, "in", NOW, "WRONG_SHOW"],
     [{ ticketId: idOf(2) }, inside, "in", NOW, "REVOKED"],
+    [{ ticketId: idOf(2) }, inside, "out", NOW, "ACCEPTED"],
+    [{ ticketId: idOf(2) }, outside, "out", NOW, "REVOKED"],
+    [{ ticketId: idOf(2) }, undefined, "out", NOW, "ACCEPTED"],
+    [{ ticketId: idOf(2) }, undefined, "in", NOW, "REVOKED"],
     [{ ticketId: idOf(3) }, inside, "in", NOW, "REISSUED"],
     [{ ticketId: idOf(3), generation: 2 }, undefined, "in", NOW, "ACCEPTED"],
   ])) {
@@ -113,6 +117,7 @@ test("every result has words, and only what is good is green", () => {
   const results = [
     "ACCEPTED", "UNREADABLE", "FORGED", "UNKNOWN_KEY", "NOT_YET_VALID", "EXPIRED", "WRONG_SHOW", "UNKNOWN_TICKET",
     "REVOKED", "REISSUED", "DUPLICATE", "NOT_INSIDE", "NONCE_REUSED", "NO_MANIFEST", "SCANNER_REFUSED",
+    "NOT_KEPT",
   ];
   const headlines = new Set(results.map((result) => words(result, "in", {}).headline));
   assert.equal(headlines.size, results.length);
@@ -127,7 +132,7 @@ test("every result has words, and only what is good is green", () => {
 class Memory {
   facts = new Map();
   seenTickets = new Map();
-  /** @type {{ no: number, scan: any }[]} */
+  /** @type {any[]} */
   items = [];
   #next = 1;
   fact = async (/** @type {string} */ name) => structuredClone(this.facts.get(name));
@@ -135,13 +140,18 @@ class Memory {
   seen = async () => new Map(this.seenTickets);
   see = async (/** @type {string} */ id, /** @type {any} */ seen) => void this.seenTickets.set(id, seen);
   queue = async () => [...this.items];
-  enqueue = async (/** @type {any} */ scan) => {
+  enqueue = async (/** @type {any} */ waiting, /** @type {any} */ passed) => {
     // A disk takes its time.
     await new Promise((resolve) => setTimeout(resolve, 5));
-    this.items.push({ no: this.#next++, scan });
+    this.items.push({ no: this.#next++, ...structuredClone(waiting) });
+    if (passed) this.seenTickets.set(passed.ticketId, passed.seen);
   };
   dequeue = async (/** @type {number[]} */ numbers) => {
     this.items = this.items.filter(({ no }) => !numbers.includes(no));
+  };
+  setAside = async (/** @type {number[]} */ numbers, /** @type {any[]} */ aside) => {
+    await this.dequeue(numbers);
+    await this.note("aside", aside);
   };
   forget = async () => {
     for (const name of ["manifest", "etag", "conflicts", "acknowledged"]) this.facts.delete(name);
@@ -154,9 +164,22 @@ class Gateway {
   up = true;
   good = true;
   showId = "s";
+  /** Of tokens that are for another show. @type {Map<string, string>} */
+  shows = new Map();
+  /** Tickets that are not taken, and what is answered. */
+  malformed = new Set();
+  status = 422;
+  /** How often a whole manifest was sent. */
+  manifests = 0;
+  /** @type {Set<string>} */
+  badTokens = new Set();
+  /** @type {[string, string][]} nonces, with the show that they were sent for */
+  sent = [];
   /** @type {Map<string, any>} */
   scans = new Map();
   inside = new Set();
+  /** Tickets that were cancelled since the manifest. */
+  revoked = new Set();
   /** @type {any[]} */
   conflicts = [];
   /** How far the clocks of scanners are ahead of this one's. */
@@ -167,14 +190,16 @@ class Gateway {
   /** @param {any} scan */
   #settle(scan) {
     const known = this.scans.get(scan.nonce);
-    if (known) return known;
     const ticketId = scan.ticket;
+    const isRevoked = this.revoked.has(ticketId);
     const isDouble = this.inside.has(ticketId);
-    this.inside.add(ticketId);
-    const result = isDouble ? "DUPLICATE" : "ACCEPTED";
-    const answer = { nonce: scan.nonce, result, direction: "in", ticketId, seatId: "A1", earlier: null };
+    if (!isRevoked) this.inside.add(ticketId);
+    const result = isRevoked ? "REVOKED" : isDouble ? "DUPLICATE" : "ACCEPTED";
+    const answer = known ?? { nonce: scan.nonce, result, direction: "in", ticketId, seatId: "A1", earlier: null };
     this.scans.set(scan.nonce, answer);
-    if (isDouble) {
+    const recorded = this.conflicts.find((one) => one.nonce === scan.nonce);
+    if (recorded) recorded.admitted ||= scan.admitted === true;
+    else if (answer.result === "DUPLICATE" || (answer.result === "REVOKED" && scan.admitted)) {
       this.conflicts.push({ ...answer, admitted: scan.admitted === true, scan: { ...scan, scannerId: "scn_1" }, earlier: null });
     }
     return answer;
@@ -186,19 +211,26 @@ class Gateway {
     const path = String(input);
     const headers = { Date: new Date(Date.now() - this.behindMs).toUTCString(), ETag: '"1"' };
     const json = (/** @type {any} */ body) => new Response(JSON.stringify(body), { headers });
-    if (!this.good) return new Response("{}", { status: 401 });
-    if (path.endsWith("/scanner")) return json({ scannerId: "scn_1", showId: this.showId, gate: "North" });
+    const token = /** @type {any} */ (init?.headers).Authorization.slice("Bearer ".length);
+    const showId = this.shows.get(token) ?? this.showId;
+    if (!this.good || this.badTokens.has(token)) return new Response("{}", { status: 401 });
+    if (path.endsWith("/scanner")) return json({ scannerId: "scn_1", showId, gate: "North" });
     if (path.endsWith("/conflicts")) return json({ conflicts: this.conflicts });
+    const counts = { conflicts: this.conflicts.length, inside: this.inside.size, admitted: 0, tickets: 9, gates: [] };
+    if (path.endsWith("/counts")) return json(counts);
     if (path.endsWith("/manifest")) {
       const known = /** @type {any} */ (init?.headers)["If-None-Match"];
-      if (known === `"${this.conflicts.length}"`) return new Response(null, { status: 304, headers });
-      headers.ETag = `"${this.conflicts.length}"`;
+      if (known === `"${showId}"`) return new Response(null, { status: 304, headers });
+      headers.ETag = `"${showId}"`;
+      this.manifests += 1;
       const keys = [{ keyId: 1, publicKey: RAW_KEY }];
-      const counts = { conflicts: this.conflicts.length, inside: 0, admitted: 0, tickets: 9, gates: [] };
-      return json({ showId: this.showId, showNo: 7, title: "S", keys, revoked: [], reissued: [], counts });
+      return json({ showId, showNo: 7, title: "S", keys, revoked: [], reissued: [], counts });
     }
     const body = JSON.parse(String(init?.body));
-    const answers = (body.scans ?? [body]).map((/** @type {any} */ scan) => this.#settle(scan));
+    const scans = body.scans ?? [body];
+    if (scans.some((/** @type {any} */ scan) => this.malformed.has(scan.ticket))) return new Response("{}", { status: this.status });
+    for (const scan of scans) this.sent.push([showId, scan.nonce]);
+    const answers = scans.map((/** @type {any} */ scan) => this.#settle(scan));
     if (this.losesAnswers) throw new TypeError("broken off");
     return json(body.scans ? { scans: answers } : answers[0]);
   };
@@ -238,6 +270,31 @@ test("a scanner decides alone, keeps its scans over a restart, and sends each on
   assert.deepEqual(again.conflicts, []);
 });
 
+test("what cannot be written down is not shown green", async () => {
+  const { made, gateway, memory } = await desk();
+  await made.use("rscan_a");
+  gateway.up = false;
+  const { enqueue } = memory;
+  memory.enqueue = () => Promise.reject(new Error("the disk is full"));
+  const code = live();
+  assert.deepEqual([(await made.scan(code, "in")).result, made.queued], ["NOT_KEPT", 0]);
+  // Nobody went in with it.
+  memory.enqueue = enqueue;
+  assert.deepEqual([(await made.scan(code, "in")).result, made.queued], ["ACCEPTED", 1]);
+});
+
+test("a manifest that is as it was is read once, and the counts every time", async () => {
+  const { made, gateway, memory } = await desk();
+  await made.use("rscan_a");
+  await made.scan(live(), "in");
+  await made.refresh();
+  assert.deepEqual([gateway.manifests, made.counts.inside], [1, 1]);
+  const again = (await desk(gateway, memory)).made;
+  gateway.inside.add("another");
+  await again.refresh();
+  assert.deepEqual([gateway.manifests, again.counts.inside], [1, 2]);
+});
+
 test("two scans at once of one ticket admit once", async () => {
   const { made, gateway } = await desk();
   await made.use("rscan_a");
@@ -256,6 +313,36 @@ test("a scan whose answer was lost is sent again as the same scan", async () => 
   gateway.losesAnswers = false;
   await made.refresh();
   assert.deepEqual([gateway.scans.size, made.queued, made.conflicts.length], [1, 0, 0]);
+});
+
+test("whom a scanner let in because the answer that refused was lost is a conflict on its page", async () => {
+  for (const refused of /** @type {const} */ (["inside", "revoked"])) {
+    const { made, gateway } = await desk();
+    await made.use("rscan_a");
+    const code = live();
+    gateway[refused].add(code);
+    gateway.losesAnswers = true;
+    const outcome = await made.scan(code, "in");
+    assert.deepEqual([outcome.result, outcome.offline, made.queued], ["ACCEPTED", true, 1]);
+    assert.deepEqual([...gateway.scans.values()].map((one) => one.result), [refused === "inside" ? "DUPLICATE" : "REVOKED"]);
+    gateway.losesAnswers = false;
+    await made.refresh();
+    assert.deepEqual([gateway.scans.size, made.queued, made.unseenConflicts.length], [1, 0, 1], refused);
+  }
+});
+
+test("a double that another scanner let in after all is learnt within a minute", async (context) => {
+  const { made, gateway } = await desk();
+  const code = live();
+  gateway.conflicts.push({ result: "DUPLICATE", ticketId: code, admitted: false, scan: { at: "", gate: "South" }, earlier: null });
+  await made.use("rscan_a");
+  gateway.conflicts[0].admitted = true;
+  await made.refresh();
+  assert.equal(made.conflicts.length, 0, "the count is as it was");
+  const minute = performance.now() + 61_000;
+  context.mock.method(performance, "now", () => minute);
+  await made.refresh();
+  assert.equal(made.conflicts.length, 1);
 });
 
 test("whom another scanner let in too is a conflict until somebody has seen it", async () => {
@@ -311,6 +398,94 @@ test("a new token of the same show keeps what is known, one of another show does
   await made.use("rscan_c");
   gateway.up = false;
   assert.equal((await made.scan(code, "in")).result, "ACCEPTED");
+});
+
+test("what was decided for one show is sent with a token of that show", async () => {
+  const { made, gateway, memory } = await desk();
+  gateway.shows = new Map([["rscan_a", "s"], ["rscan_b", "t"], ["rscan_c", "s"]]);
+  await made.use("rscan_a");
+  gateway.up = false;
+  await made.scan(live(), "in");
+  // The next token is of another show, which nobody knows without a network: the rules stay.
+  await made.use("rscan_b");
+  await made.scan(ticket({ no: 2, from: Date.now() - HOUR }), "in");
+  gateway.up = true;
+  gateway.badTokens.add("rscan_a");
+  await made.refresh();
+  // The token of the first show was revoked meanwhile: its scans wait, and the scanner works.
+  assert.deepEqual([made.link, made.queued, made.stuck, gateway.sent.length], ["online", 2, 2, 0]);
+  assert.match(queued(made.queued, made.stuck), /2 scans wait.*new link of their show/);
+  gateway.losesAnswers = true;
+  await made.scan(ticket({ no: 3, from: Date.now() - HOUR }), "in");
+  gateway.losesAnswers = false;
+  gateway.sent = [];
+  await made.refresh();
+  assert.deepEqual([gateway.sent.map(([show]) => show), made.queued], [["t"], 2]);
+  // With its own token again, or with another one of its show, each goes to its show.
+  const nonces = memory.items.map(({ scan }) => scan.nonce);
+  const copy = memory.items.map((one) => ({ ...one }));
+  gateway.sent = [];
+  gateway.badTokens.clear();
+  await made.refresh();
+  assert.deepEqual([gateway.sent, made.queued, made.stuck], [nonces.map((nonce) => ["s", nonce]), 0, 0]);
+  assert.equal(made.scanner?.showId, "t");
+  gateway.badTokens.add("rscan_a");
+  memory.items = copy;
+  gateway.sent = [];
+  await made.use("rscan_c");
+  assert.deepEqual([gateway.sent, made.queued], [nonces.map((nonce) => ["s", nonce]), 0]);
+});
+
+test("a scan that the gateway does not take is set aside, shown, and holds up no other", async () => {
+  for (const status of [400, 413, 422]) {
+    const { made, gateway, memory } = await desk();
+    await made.use("rscan_a");
+    const codes = [1, 2, 3, 4, 5].map((no) => ticket({ no, from: Date.now() - HOUR }));
+    gateway.up = false;
+    for (const code of codes) assert.equal((await made.scan(code, "in")).result, "ACCEPTED");
+    gateway.up = true;
+    gateway.status = status;
+    gateway.malformed.add(codes[1]);
+    await made.refresh();
+    assert.deepEqual([made.link, made.queued, made.aside.length, gateway.scans.size], ["online", 0, 1, 4]);
+    assert.equal(made.aside[0].scan.ticket, codes[1]);
+    assert.match(setAside(made.aside), /^1 scan could not be sent.*\(let in\)$/);
+    // It is not asked again, and not forgotten.
+    gateway.malformed.clear();
+    const again = (await desk(gateway, memory)).made;
+    await again.refresh();
+    assert.deepEqual([gateway.scans.size, again.aside.length, again.queued], [4, 1, 0]);
+    // One that is refused at once is decided here, and the scanner stays online.
+    gateway.malformed.add(codes[0]);
+    assert.deepEqual([(await again.scan(codes[0], "in")).result, again.link, again.queued], ["DUPLICATE", "online", 1]);
+  }
+});
+
+test("an answer that is not about the scan keeps it", async () => {
+  for (const status of [404, 409, 429, 503]) {
+    const { made, gateway } = await desk();
+    await made.use("rscan_a");
+    const code = live();
+    gateway.status = status;
+    gateway.malformed.add(code);
+    await made.scan(code, "in");
+    await made.refresh();
+    assert.deepEqual([made.queued, made.aside.length, made.link], [1, 0, "offline"], String(status));
+  }
+});
+
+test("the name of a device is cut between letters, and is one that the gateway takes", async () => {
+  const { made } = await desk();
+  await made.name(`${"x".repeat(39)}🎟🎟`);
+  assert.equal(made.device, `${"x".repeat(39)}🎟`);
+  await made.name(` a\u0007b\ud83c\u009f `);
+  assert.equal(made.device, "ab");
+  await made.name(" \n");
+  assert.equal(made.device, "ab");
+  // An earlier version may have kept half a letter.
+  const memory = new Memory();
+  memory.facts.set("device", "Phone \ud83c");
+  assert.equal((await desk(new Gateway(), memory)).made.device, "Phone");
 });
 
 test("what is asked in vain is told from what is not allowed", async () => {
