@@ -346,7 +346,13 @@ impl Core {
                 }
             }
         }
+        // It may have been booked since the page was compared, by a poll or a confirmation.
         let charge = intent.charge_id.as_ref().unwrap_or(&intent.id);
+        for id in [&intent.id, charge] {
+            if (store::payments::by_intent(pool, provider, id).await?).is_some() {
+                return Ok(());
+            }
+        }
         tracing::error!(
             intent = intent.id,
             amount_minor = intent.received_minor,

@@ -53,6 +53,35 @@ async fn money_that_no_payment_names_goes_back_once() {
 }
 
 #[tokio::test]
+async fn money_that_is_booked_during_the_comparison_stays() {
+    let shop = TestShop::new().await;
+    let (fan, other) = (shop.fan(), shop.fan());
+    let hold = fan.held(&["A1"]).await;
+    shop.provider.mood(Mood::LosesAnswers);
+    assert_eq!(fan.pay(&hold).await.status, 503);
+    shop.provider.mood(Mood::Up);
+    shop.provider.pay("pi_1");
+    let late_hold = other.held(&["A2"]).await;
+    let late = other.intent(&late_hold).await;
+    shop.provider.pay(&late);
+    // Both are on one page, the newer first: while it is worked on, the older is booked.
+    let mut working = shop.provider.delay_next_fetch();
+    let booked = async {
+        working.arrived().await;
+        let intent = fan.intent(&hold).await;
+        assert_eq!(intent, "pi_1");
+        assert_eq!(fan.confirm(&hold, &intent).await.status, 200);
+        working.release();
+    };
+    let (found, ()) = tokio::join!(reconcile(&shop), booked);
+    assert_eq!(found["orphanedIntents"], serde_json::json!([]));
+    assert_eq!(found["lateCount"], 1);
+    assert_eq!(shop.provider.refund_count(), 0);
+    shop.settle().await;
+    shop.assert_clean().await;
+}
+
+#[tokio::test]
 async fn a_refund_whose_failure_nobody_told_is_made_again() {
     let shop = TestShop::new().await;
     let fan = shop.fan();
