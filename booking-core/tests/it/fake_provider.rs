@@ -31,6 +31,8 @@ pub(crate) enum Mood {
     RateLimited,
     /// Refuses new intents for their currency.
     RefusesCurrency,
+    /// Does not know the intents that it is asked for.
+    ForgetsIntents,
     /// Takes requests and never answers.
     Hangs,
     /// Answers a new intent with 500, and keeps that answer for its key.
@@ -342,6 +344,7 @@ fn moody(mood: Mood) -> Option<Response> {
         Mood::Up
         | Mood::LosesAnswers
         | Mood::RefusesCurrency
+        | Mood::ForgetsIntents
         | Mood::Hangs
         | Mood::StoresErrors => None,
     }
@@ -412,6 +415,9 @@ async fn fetch(State(books): State<Arc<Mutex<Books>>>, ApiPath(id): ApiPath<Stri
         let mut books = books.lock().unwrap();
         let response = match (moody(books.mood), books.intents.get(&id)) {
             (Some(response), _) => response,
+            (None, _) if books.mood == Mood::ForgetsIntents => {
+                refusal(StatusCode::NOT_FOUND, "resource_missing")
+            }
             (None, Some(intent)) => answer(books.mood, view(&id, intent)),
             (None, None) => refusal(StatusCode::NOT_FOUND, "resource_missing"),
         };

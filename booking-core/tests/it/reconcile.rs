@@ -82,6 +82,31 @@ async fn money_that_is_booked_during_the_comparison_stays() {
 }
 
 #[tokio::test]
+async fn what_the_provider_refuses_to_tell_of_is_left_and_the_others_are_compared() {
+    let shop = TestShop::new().await;
+    let fan = shop.fan();
+    let hold = fan.held(&["A1"]).await;
+    let intent = fan.intent(&hold).await;
+    shop.provider.pay(&intent);
+    let gone_hold = fan.held(&["A2"]).await;
+    let gone = fan.intent(&gone_hold).await;
+    shop.provider.pay(&gone);
+    shop.meddle("delete from payments where intent_id = 'pi_2'")
+        .await;
+    shop.provider.dispute(&intent, 500, "needs_response");
+    shop.provider.mood(Mood::ForgetsIntents);
+    let found = reconcile(&shop).await;
+    assert_eq!(found["lateCount"], 1);
+    assert_eq!(found["orphanedIntents"], serde_json::json!(["pi_2"]));
+    assert_eq!(found["disputes"].as_array().unwrap().len(), 1);
+    assert_eq!(shop.provider.refunded(&intent), 0);
+    shop.provider.mood(Mood::Up);
+    shop.clock.advance(Duration::from_mins(1));
+    shop.settle().await;
+    assert_eq!(fan.seat("A1").await, "BOOKED");
+}
+
+#[tokio::test]
 async fn a_refund_whose_failure_nobody_told_is_made_again() {
     let shop = TestShop::new().await;
     let fan = shop.fan();
