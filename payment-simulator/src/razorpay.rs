@@ -147,11 +147,14 @@ pub(crate) fn link_create(desk: &mut Desk<'_>, body: &Value) -> Outcome {
                 "reference_id: the length must be no more than 40.",
             ));
         }
-        if desk.books.link_of_reference(reference).is_some() {
-            return Err(refused(
-                "input_validation_failed",
-                "payment link creation with reference ID already attempted",
-            ));
+        // Razorpay has two texts for it.
+        if let Some(known) = desk.books.link_of_reference(reference) {
+            let text = if known.payments.is_empty() {
+                format!("payment link with given reference_id: {reference} already exists")
+            } else {
+                "payment link creation with reference ID already attempted".to_owned()
+            };
+            return Err(refused("input_validation_failed", text));
         }
     }
     let callback_url = body["callback_url"].as_str().map(str::to_owned);

@@ -107,6 +107,7 @@ struct Books {
     /// The status that new refunds get.
     refund_status: Option<&'static str>,
     delay: Option<Delay>,
+    create_delay: Option<Delay>,
 }
 
 #[derive(Clone, Debug)]
@@ -267,13 +268,16 @@ impl FakeProvider {
 
     /// The answer to the next fetch is held back.
     pub(crate) fn delay_next_fetch(&self) -> Delayed {
-        let (arrived, arrival) = oneshot::channel();
-        let (release, released) = oneshot::channel();
-        self.books().delay = Some(Delay { arrived, released });
-        Delayed {
-            arrived: Some(arrival),
-            release,
-        }
+        let (delay, delayed) = delay();
+        self.books().delay = Some(delay);
+        delayed
+    }
+
+    /// The answer to the next new intent is held back.
+    pub(crate) fn delay_next_create(&self) -> Delayed {
+        let (delay, delayed) = delay();
+        self.books().create_delay = Some(delay);
+        delayed
     }
 
     /// Amounts given back for an intent.
@@ -313,6 +317,16 @@ impl FakeProvider {
         let refund = refund_view(refund.unwrap());
         json!({"id": event_id, "type": kind, "data": {"object": refund}}).to_string()
     }
+}
+
+fn delay() -> (Delay, Delayed) {
+    let (arrived, arrival) = oneshot::channel();
+    let (release, released) = oneshot::channel();
+    let delayed = Delayed {
+        arrived: Some(arrival),
+        release,
+    };
+    (Delay { arrived, released }, delayed)
 }
 
 fn view(id: &str, intent: &FakeIntent) -> Value {
@@ -372,6 +386,16 @@ async fn create(
     headers: HeaderMap,
     Form(form): Form<HashMap<String, String>>,
 ) -> Response {
+    let response = created(&books, &headers, &form);
+    let delay = books.lock().unwrap().create_delay.take();
+    if let Some(delay) = delay {
+        delay.arrived.send(()).unwrap();
+        delay.released.await.unwrap();
+    }
+    response
+}
+
+fn created(books: &Mutex<Books>, headers: &HeaderMap, form: &HashMap<String, String>) -> Response {
     let mut books = books.lock().unwrap();
     if let Some(response) = moody(books.mood) {
         return response;

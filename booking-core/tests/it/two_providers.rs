@@ -478,7 +478,10 @@ async fn money_of_others_at_razorpay_does_not_stop_the_comparison() {
         .route("/razorpay/v1/payments", list(foreign))
         .route("/razorpay/v1/refunds", list(json!([])))
         .route("/razorpay/v1/disputes", list(json!([])))
-        .route("/razorpay/v1/payment_links/{id}", axum::routing::get(missing));
+        .route(
+            "/razorpay/v1/payment_links/{id}",
+            axum::routing::get(missing),
+        );
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("http://{}", listener.local_addr().unwrap());
     #[expect(clippy::disallowed_methods, reason = "ends with the test's runtime")]
