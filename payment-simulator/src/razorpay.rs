@@ -261,7 +261,12 @@ pub(crate) fn link_cancel(desk: &mut Desk<'_>, id: &LinkId) -> Outcome {
         let payload = json!({ "payment_link": { "entity": shown } });
         desk.tell_razorpay(&payment, "payment_link.cancelled", &payload, true);
     }
-    Ok(shown)
+    // The answer names no order, unlike that to a fetch.
+    let mut answer = shown;
+    if let Some(fields) = answer.as_object_mut() {
+        fields.remove("order_id");
+    }
+    Ok(answer)
 }
 
 /// `GET /v1/orders/{id}/payments`

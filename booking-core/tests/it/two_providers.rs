@@ -493,3 +493,26 @@ async fn money_of_others_at_razorpay_does_not_stop_the_comparison() {
     assert_eq!(report.json["foreignCount"], 1);
     assert_eq!(report.json["intentCount"], 1);
 }
+
+#[tokio::test]
+async fn a_closed_link_whose_customer_is_at_the_bank_proves_nothing() {
+    let simulator = Simulator::start().await;
+    let shop = shop(vec![razorpay(&simulator.url)]).await;
+    let fan = shop.fan();
+    let hold = fan.held(&["A1"]).await;
+    let (url, intent) = page(&fan, &hold).await;
+    let bank = simulator
+        .pay_on_page(&url, "pm_card_threeDSecure2Required")
+        .await;
+    assert_eq!(bank, None, "the bank's page waits");
+    shop.clock.advance(Duration::from_secs(301));
+    shop.settle().await;
+    let (key, secret) = DEFAULT_RAZORPAY_KEY.split_once(':').unwrap();
+    let link = format!("{}/razorpay/v1/payment_links/{intent}", simulator.url);
+    let link = simulator.client.get(link).basic_auth(key, Some(secret));
+    let link: Value = link.send().await.unwrap().json().await.unwrap();
+    assert_eq!(link["status"], "cancelled");
+    let expected = [attempt("razorpay", "PROCESSING", true)];
+    assert_eq!(attempts(&shop).await, expected);
+    assert_eq!(fan.seat("A1").await, "HELD");
+}
