@@ -154,8 +154,8 @@ impl WireLink {
             "cancelled" | "expired" | "paid" | "partially_paid" if under_way => {
                 IntentStatus::Processing
             }
-            "cancelled" => IntentStatus::Cancelled(FailureReason::UserCancelled),
-            "expired" => IntentStatus::Cancelled(FailureReason::SessionExpired),
+            // Only we cancel links: who asked us to is known by the caller alone.
+            "cancelled" | "expired" => IntentStatus::Cancelled(FailureReason::SessionExpired),
             // Paid, and the payment is not told yet.
             "paid" | "partially_paid" => IntentStatus::Processing,
             _ => match payments.first() {
@@ -329,7 +329,11 @@ mod tests {
             ),
             ("paid", vec![funds(), captured(2)], Succeeded),
             ("paid", vec![], Processing),
-            ("cancelled", vec![], Cancelled(FailureReason::UserCancelled)),
+            (
+                "cancelled",
+                vec![],
+                Cancelled(FailureReason::SessionExpired),
+            ),
             (
                 "expired",
                 vec![funds()],
