@@ -326,33 +326,34 @@ impl Core {
                 told => told?,
             },
         };
-        // Other shops may use the same account; their intents are ignored.
+        let (pool, provider) = (&self.pools.jobs, lane.name());
+        let mut found = None;
+        let mut has_hold = false;
+        if let Some((hold_id, attempt_no)) = origin.attempt {
+            found = store::payments::by_attempt(pool, provider, hold_id, attempt_no).await?;
+            has_hold = found.is_some() || store::holds::find(pool, hold_id).await?.is_some();
+        }
+        // Other shops may use the same account; their intents are ignored. The address of this one
+        // may have changed since.
         let ours = format!("{}/holds/", self.config.public_url);
-        if !origin
-            .return_url
-            .as_deref()
-            .is_some_and(|url| url.starts_with(&ours))
-        {
+        let return_url = origin.return_url.as_deref();
+        if !has_hold && !return_url.is_some_and(|url| url.starts_with(&ours)) {
             report.foreign_count += 1;
             return Ok(());
         }
         // The answer with the intent's id may have been lost while its attempt is still open.
-        let (pool, provider) = (&self.pools.jobs, lane.name());
-        if let Some((hold_id, attempt_no)) = origin.attempt {
-            let found = store::payments::by_attempt(pool, provider, hold_id, attempt_no).await?;
-            if let Some(payment_id) = found
-                && let Some(payment) = store::payments::find(pool, payment_id).await?
-                && payment.status != PaymentStatus::Succeeded
-                && (payment.intent_id.is_some() || payment.provider_open)
-            {
-                if !self.catch_up(payment_id, report).await? {
-                    return Ok(());
-                }
-                // The money may be of a page whose payment names the page.
-                let now_known = store::payments::by_intent(pool, provider, &intent.id).await?;
-                if now_known == Some(payment_id) || payment.intent_id.is_none() {
-                    return Ok(());
-                }
+        if let Some(payment_id) = found
+            && let Some(payment) = store::payments::find(pool, payment_id).await?
+            && payment.status != PaymentStatus::Succeeded
+            && (payment.intent_id.is_some() || payment.provider_open)
+        {
+            if !self.catch_up(payment_id, report).await? {
+                return Ok(());
+            }
+            // The money may be of a page whose payment names the page.
+            let now_known = store::payments::by_intent(pool, provider, &intent.id).await?;
+            if now_known == Some(payment_id) || payment.intent_id.is_none() {
+                return Ok(());
             }
         }
         // It may have been booked since the page was compared, by a poll or a confirmation.

@@ -266,6 +266,14 @@ impl FakeProvider {
         id
     }
 
+    /// The intent was made when the shop had another address.
+    pub(crate) fn made_before_a_move(&self, intent_id: &str) {
+        let return_url = "https://old.test/holds/1/return".to_owned();
+        self.change(intent_id, |intent| {
+            intent.metadata.insert("return_url".to_owned(), return_url);
+        });
+    }
+
     /// The answer to the next fetch is held back.
     pub(crate) fn delay_next_fetch(&self) -> Delayed {
         let (delay, delayed) = delay();

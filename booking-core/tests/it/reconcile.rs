@@ -107,6 +107,31 @@ async fn what_the_provider_refuses_to_tell_of_is_left_and_the_others_are_compare
 }
 
 #[tokio::test]
+async fn money_is_ours_after_a_change_of_the_address() {
+    let shop = TestShop::new().await;
+    let fan = shop.fan();
+    // One whose payment is gone, and one whose intent we have not heard of.
+    let gone_hold = fan.held(&["A1"]).await;
+    let gone = fan.intent(&gone_hold).await;
+    let hold = fan.held(&["A2"]).await;
+    shop.provider.mood(Mood::LosesAnswers);
+    assert_eq!(fan.pay(&hold).await.status, 503);
+    shop.provider.mood(Mood::Up);
+    for intent in [gone.as_str(), "pi_2"] {
+        shop.provider.pay(intent);
+        shop.provider.made_before_a_move(intent);
+    }
+    shop.meddle("delete from payments where intent_id = 'pi_1'")
+        .await;
+    let found = reconcile(&shop).await;
+    assert_eq!(found["foreignCount"], 0);
+    assert_eq!(found["lateCount"], 1);
+    assert_eq!(found["orphanedIntents"], serde_json::json!(["pi_1"]));
+    assert_eq!(shop.provider.refunded(&gone), 250_000);
+    assert_eq!(fan.seat("A2").await, "BOOKED");
+}
+
+#[tokio::test]
 async fn a_refund_whose_failure_nobody_told_is_made_again() {
     let shop = TestShop::new().await;
     let fan = shop.fan();
