@@ -4,7 +4,7 @@ use contract::booking::PaymentStatus;
 use contract::{HoldId, PaymentId};
 use uuid::Uuid;
 
-use super::provider::{Intent, IntentRequest, PaymentProvider, ProviderError};
+use super::provider::{Intent, IntentRequest, ProviderError};
 use super::resolver::lock_both;
 use crate::core::Core;
 use crate::database::{StoreError, repeat_if_contended};
@@ -49,7 +49,7 @@ impl Core {
             created_at: payment.created_at,
         };
         let asked = match self.providers.named(&payment.provider) {
-            Ok(provider) => provider.create_intent(request).await,
+            Ok(provider) => provider.about(payment.hold_id).create_intent(request).await,
             Err(error) => Err(error),
         };
         match asked {

@@ -10,7 +10,7 @@ use uuid::Uuid;
 
 use super::backoff;
 use super::decision::{Decision, HoldEffect, decide, next_poll};
-use super::provider::{CancelReason, Intent, IntentStatus, PaymentProvider, ProviderError};
+use super::provider::{CancelReason, Intent, IntentStatus, ProviderError};
 use super::questions::Begun;
 use super::resolution::{Answer, Resolution};
 use crate::core::Core;
@@ -166,6 +166,7 @@ impl Core {
             Err(cause) => return Err(ProviderError::Unavailable(cause.to_string())),
         };
         let provider = self.providers.named(&payment.provider)?;
+        let provider = provider.about(payment.hold_id);
         let intent_id = made.intent_id.unwrap_or_default();
         let intent = provider.fetch_intent(&intent_id).await?;
         let closed = matches!(

@@ -243,3 +243,27 @@ async fn of_two_intents_the_stored_one_is_shown() {
     assert_eq!(answer.status, 201, "{}", answer.text);
     assert_eq!(intent_of(&answer), "pi_other");
 }
+
+#[tokio::test]
+async fn one_fan_does_not_stop_the_payments_of_all() {
+    let shop = TestShop::new().await;
+    let fan = shop.fan();
+    let hold = fan.held(&["A1"]).await;
+    // The calls to create an intent fail, and those to fetch it: all of them are of one hold.
+    shop.provider.mood(Mood::Down);
+    for _ in 0..5 {
+        assert_eq!(fan.pay(&hold).await.status, 503);
+    }
+    shop.provider.mood(Mood::Up);
+    let intent = fan.intent(&hold).await;
+    shop.provider.mood(Mood::Down);
+    for _ in 0..8 {
+        assert_eq!(fan.confirm(&hold, &intent).await.status, 202);
+    }
+    assert!(!shop.process.booking.payments_have_stopped());
+    // A second one proves that it is the provider.
+    let other = shop.fan();
+    let other_hold = other.held(&["A2"]).await;
+    assert_eq!(other.pay(&other_hold).await.status, 503);
+    assert!(shop.process.booking.payments_have_stopped());
+}
