@@ -164,6 +164,7 @@ impl Breaker {
         match (&mut self.phase, outcome) {
             (Phase::Probing { .. }, Outcome::Success) => {
                 self.slices = [Slice::default(); SLICES_LEN];
+                self.failed.clear();
                 self.enter(Phase::Closed);
             }
             (Phase::Probing { probes, .. }, Outcome::Failure) => {
@@ -410,6 +411,24 @@ mod tests {
         assert_eq!(breaker.state(rested), BreakerState::Closed);
         breaker.record(hanging, Outcome::Failure, 8, rested);
         assert_eq!(breaker.counts(rested), (0, 0));
+    }
+
+    #[test]
+    fn visitors_who_failed_before_a_probe_do_not_count_after_it() {
+        let mut breaker = Breaker::new(BreakerConfig {
+            visitors_min: 2,
+            ..config()
+        });
+        for visitor in [1, 2, 1, 2] {
+            let permit = breaker.admit(visitor, START).unwrap();
+            breaker.record(permit, Outcome::Failure, visitor, START);
+        }
+        let rested = START.plus(Duration::from_secs(5));
+        attempt(&mut breaker, Outcome::Success, rested);
+        for _ in 0..5 {
+            attempt(&mut breaker, Outcome::Failure, rested);
+            assert_eq!(breaker.state(rested), BreakerState::Closed);
+        }
     }
 
     #[test]

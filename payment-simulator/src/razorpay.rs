@@ -147,11 +147,14 @@ pub(crate) fn link_create(desk: &mut Desk<'_>, body: &Value) -> Outcome {
                 "reference_id: the length must be no more than 40.",
             ));
         }
-        if desk.books.link_of_reference(reference).is_some() {
-            return Err(refused(
-                "input_validation_failed",
-                "payment link creation with reference ID already attempted",
-            ));
+        // Razorpay has two texts for it.
+        if let Some(known) = desk.books.link_of_reference(reference) {
+            let text = if known.payments.is_empty() {
+                format!("payment link with given reference_id: {reference} already exists")
+            } else {
+                "payment link creation with reference ID already attempted".to_owned()
+            };
+            return Err(refused("input_validation_failed", text));
         }
     }
     let callback_url = body["callback_url"].as_str().map(str::to_owned);
@@ -258,7 +261,12 @@ pub(crate) fn link_cancel(desk: &mut Desk<'_>, id: &LinkId) -> Outcome {
         let payload = json!({ "payment_link": { "entity": shown } });
         desk.tell_razorpay(&payment, "payment_link.cancelled", &payload, true);
     }
-    Ok(shown)
+    // The answer names no order, unlike that to a fetch.
+    let mut answer = shown;
+    if let Some(fields) = answer.as_object_mut() {
+        fields.remove("order_id");
+    }
+    Ok(answer)
 }
 
 /// `GET /v1/orders/{id}/payments`

@@ -1,6 +1,6 @@
 //! One payment provider with its guard: a breaker, a bound on calls, and a rest that it asked for.
 
-use std::hash::{BuildHasher, RandomState};
+use std::hash::{BuildHasher, Hash, RandomState};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -10,6 +10,7 @@ use http::HeaderMap;
 use serde_json::Value;
 use tokio::sync::Semaphore;
 use tokio::time::Instant;
+use uuid::Uuid;
 
 use super::orchestration::Standing;
 use super::provider::{
@@ -82,11 +83,19 @@ impl Lane {
         }
     }
 
-    /// Makes one call within the guard. What `about` is tells callers apart: the breaker opens only
-    /// when calls about different things fail.
+    /// Calls about the payments of one hold.
+    pub(crate) fn about(&self, hold_id: Uuid) -> AboutHold<'_> {
+        AboutHold {
+            lane: self,
+            hold_id,
+        }
+    }
+
+    /// Makes one call within the guard. What `about` is tells customers apart: the breaker opens
+    /// only when calls about different things fail. So a call about a hold is about its id.
     async fn guarded<T>(
         &self,
-        about: &str,
+        about: impl Hash,
         call: impl Future<Output = Result<T, ProviderError>>,
     ) -> Result<T, ProviderError> {
         let attempt = Attempt::begin(self, self.hasher.hash_one(about))?;
@@ -109,6 +118,62 @@ impl Lane {
     /// The state cannot be left half changed by a panic elsewhere.
     fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// The calls about the payments of one hold, which come from one customer, however many attempts
+/// there are.
+#[derive(Clone, Copy)]
+pub(crate) struct AboutHold<'a> {
+    lane: &'a Lane,
+    hold_id: Uuid,
+}
+
+impl AboutHold<'_> {
+    pub(crate) async fn create_intent(
+        self,
+        request: IntentRequest,
+    ) -> Result<Intent, ProviderError> {
+        let call = self.lane.provider.create_intent(request);
+        self.lane.guarded(self.hold_id, call).await
+    }
+
+    pub(crate) async fn fetch_intent(self, intent_id: &str) -> Result<Intent, ProviderError> {
+        let call = self.lane.provider.fetch_intent(intent_id);
+        self.lane.guarded(self.hold_id, call).await
+    }
+
+    pub(crate) async fn cancel_intent(
+        self,
+        intent_id: &str,
+        reason: CancelReason,
+    ) -> Result<Intent, ProviderError> {
+        let call = self.lane.provider.cancel_intent(intent_id, reason);
+        self.lane.guarded(self.hold_id, call).await
+    }
+
+    pub(crate) async fn refund(
+        self,
+        request: RefundRequest,
+    ) -> Result<ProviderRefund, ProviderError> {
+        let call = self.lane.provider.refund(request);
+        self.lane.guarded(self.hold_id, call).await
+    }
+
+    pub(crate) async fn refunds_of(
+        self,
+        intent_id: &str,
+    ) -> Result<Vec<ProviderRefund>, ProviderError> {
+        let call = self.lane.provider.refunds_of(intent_id);
+        self.lane.guarded(self.hold_id, call).await
+    }
+
+    pub(crate) async fn disputes_of(
+        self,
+        intent_id: &str,
+    ) -> Result<Vec<ProviderDispute>, ProviderError> {
+        let call = self.lane.provider.disputes_of(intent_id);
+        self.lane.guarded(self.hold_id, call).await
     }
 }
 
@@ -199,8 +264,8 @@ impl Lane {
 impl PaymentProvider for Lane {
     fn create_intent(&self, request: IntentRequest) -> ProviderFuture<'_, Intent> {
         Box::pin(async move {
-            let about = request.idempotency_key.clone();
-            self.guarded(&about, self.provider.create_intent(request))
+            let about = request.hold_id.uuid();
+            self.guarded(about, self.provider.create_intent(request))
                 .await
         })
     }

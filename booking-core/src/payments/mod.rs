@@ -9,6 +9,7 @@ mod decision;
 mod failover;
 pub(crate) mod http_client;
 mod lane;
+mod making;
 mod orchestration;
 pub mod provider;
 pub(crate) mod questions;

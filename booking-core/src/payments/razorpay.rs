@@ -141,7 +141,17 @@ impl Razorpay {
     /// The intent of a link. Takes money that a bank has agreed to: Razorpay does so by itself for
     /// links, but not for an agreement that comes late.
     async fn intent(&self, call: &'static str, link: WireLink) -> Result<Intent, ProviderError> {
-        let mut payments = match link.order() {
+        let order = link.order().map(str::to_owned);
+        self.intent_of_order(call, link, order).await
+    }
+
+    async fn intent_of_order(
+        &self,
+        call: &'static str,
+        link: WireLink,
+        order: Option<String>,
+    ) -> Result<Intent, ProviderError> {
+        let mut payments = match order {
             None => link.named_payments(),
             Some(order) => {
                 let path = format!("/v1/orders/{order}/payments");
@@ -237,11 +247,16 @@ impl PaymentProvider for Razorpay {
         reason: CancelReason,
     ) -> ProviderFuture<'a, Intent> {
         Box::pin(async move {
+            let call = "cancel_intent";
+            let before = self.link(call, intent_id).await?;
             let path = format!("/v1/payment_links/{intent_id}/cancel");
-            let link = self.post("cancel_intent", &path, &json!({})).await;
-            let link: WireLink = link.map_err(Failed::known)?;
+            let cancelled = self.post(call, &path, &json!({})).await;
+            // The answer names no order.
+            let _: WireLink = cancelled.map_err(Failed::known)?;
+            let link = self.link(call, intent_id).await?;
+            let order = link.order().or(before.order()).map(str::to_owned);
             // A customer may have been at the bank already.
-            let mut intent = self.intent("cancel_intent", link).await?;
+            let mut intent = self.intent_of_order(call, link, order).await?;
             if let IntentStatus::Cancelled(_) = intent.status {
                 intent.status = IntentStatus::Cancelled(match reason {
                     CancelReason::Abandoned => FailureReason::SessionExpired,

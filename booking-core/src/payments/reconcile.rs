@@ -14,8 +14,8 @@ use uuid::Uuid;
 
 use super::lane::Lane;
 use super::provider::{
-    Listed, ListedIntent, PaymentProvider, ProviderError, ProviderRefund, ProviderRefundStatus,
-    RefundRequest,
+    Listed, ListedIntent, Origin, PaymentProvider, ProviderError, ProviderRefund,
+    ProviderRefundStatus, RefundRequest,
 };
 use crate::config::{RECONCILE_BACK, RECONCILE_EVERY, RECONCILE_SETTLED_AFTER, RECONCILE_SLICE};
 use crate::core::Core;
@@ -149,6 +149,7 @@ impl Core {
                 Ok(()) => store::reconciliation::advance(pool, provider, until).await?,
                 Err(ReconcileError::Store(error)) => return Err(error),
                 Err(ReconcileError::Provider(error)) => {
+                    count("stopped", 1);
                     tracing::warn!(
                         %error, provider, "the provider's books could not be compared with ours"
                     );
@@ -280,31 +281,33 @@ impl Core {
         for listed in &paid {
             match known.get(listed.intent.id.as_str()) {
                 Some((_, PaymentStatus::Succeeded)) => {}
-                Some((payment_id, _)) => self.catch_up(*payment_id, report).await?,
+                Some((payment_id, _)) => {
+                    self.catch_up(*payment_id, report).await?;
+                }
                 None => self.reconcile_unknown(lane, listed, report).await?,
             }
         }
         Ok(())
     }
 
+    /// Asks about a payment that is behind. False if it was left as it is, for a person to look.
     async fn catch_up(
         &self,
         payment_id: Uuid,
         report: &mut ReconcileReport,
-    ) -> Result<(), ReconcileError> {
+    ) -> Result<bool, ReconcileError> {
         tracing::warn!(payment = %payment_id, "the provider has money that we had not heard of");
         report.late_count += 1;
         let resolved = match self.resolve_payment(payment_id, None).await {
             Err(error) if error.is_of_the_data() => {
                 is_broken(&error, payment_id);
-                return Ok(());
+                return Ok(false);
             }
             resolved => resolved?,
         };
-        match resolved.and_then(|resolved| resolved.unanswered) {
-            Some(error) => Err(error.into()),
-            None => Ok(()),
-        }
+        let unanswered = resolved.and_then(|resolved| resolved.unanswered);
+        let told = unless_refused(unanswered.map_or(Ok(()), Err), payment_id)?;
+        Ok(told.is_some())
     }
 
     /// Handles captured money of an intent that no payment names.
@@ -317,36 +320,49 @@ impl Core {
         let intent = &listed.intent;
         let origin = match &listed.origin {
             Some(origin) => origin.clone(),
-            None => lane.origin_of(&intent.id).await?,
+            None => match lane.origin_of(&intent.id).await {
+                // Nothing of ours is unknown to the provider.
+                Err(ProviderError::Refused { .. }) => Origin::default(),
+                told => told?,
+            },
         };
-        // Other shops may use the same account; their intents are ignored.
+        let (pool, provider) = (&self.pools.jobs, lane.name());
+        let mut found = None;
+        let mut has_hold = false;
+        if let Some((hold_id, attempt_no)) = origin.attempt {
+            found = store::payments::by_attempt(pool, provider, hold_id, attempt_no).await?;
+            has_hold = found.is_some() || store::holds::find(pool, hold_id).await?.is_some();
+        }
+        // Other shops may use the same account; their intents are ignored. The address of this one
+        // may have changed since.
         let ours = format!("{}/holds/", self.config.public_url);
-        if !origin
-            .return_url
-            .as_deref()
-            .is_some_and(|url| url.starts_with(&ours))
-        {
+        let return_url = origin.return_url.as_deref();
+        if !has_hold && !return_url.is_some_and(|url| url.starts_with(&ours)) {
             report.foreign_count += 1;
             return Ok(());
         }
         // The answer with the intent's id may have been lost while its attempt is still open.
-        let (pool, provider) = (&self.pools.jobs, lane.name());
-        if let Some((hold_id, attempt_no)) = origin.attempt {
-            let found = store::payments::by_attempt(pool, provider, hold_id, attempt_no).await?;
-            if let Some(payment_id) = found
-                && let Some(payment) = store::payments::find(pool, payment_id).await?
-                && payment.status != PaymentStatus::Succeeded
-                && (payment.intent_id.is_some() || payment.provider_open)
-            {
-                self.catch_up(payment_id, report).await?;
-                // The money may be of a page whose payment names the page.
-                let now_known = store::payments::by_intent(pool, provider, &intent.id).await?;
-                if now_known == Some(payment_id) || payment.intent_id.is_none() {
-                    return Ok(());
-                }
+        if let Some(payment_id) = found
+            && let Some(payment) = store::payments::find(pool, payment_id).await?
+            && payment.status != PaymentStatus::Succeeded
+            && (payment.intent_id.is_some() || payment.provider_open)
+        {
+            if !self.catch_up(payment_id, report).await? {
+                return Ok(());
+            }
+            // The money may be of a page whose payment names the page.
+            let now_known = store::payments::by_intent(pool, provider, &intent.id).await?;
+            if now_known == Some(payment_id) || payment.intent_id.is_none() {
+                return Ok(());
             }
         }
+        // It may have been booked since the page was compared, by a poll or a confirmation.
         let charge = intent.charge_id.as_ref().unwrap_or(&intent.id);
+        for id in [&intent.id, charge] {
+            if (store::payments::by_intent(pool, provider, id).await?).is_some() {
+                return Ok(());
+            }
+        }
         tracing::error!(
             intent = intent.id,
             amount_minor = intent.received_minor,
@@ -354,7 +370,11 @@ impl Core {
             "money was taken for an intent of ours that no payment names: it goes back"
         );
         let id = format!("{ORPHAN}{charge}");
-        let made = lane.refunds_of(charge).await?;
+        let Some(made) = unless_refused(lane.refunds_of(charge).await, charge)? else {
+            count("orphan-kept", 1);
+            report.kept_orphans.push(intent.id.clone());
+            return Ok(());
+        };
         let ours = |refund: &&ProviderRefund| refund.refund_id.as_deref() == Some(id.as_str());
         if (made.iter().filter(ours)).any(|made| made.status != ProviderRefundStatus::Failed) {
             // The refund was requested by an earlier comparison.
@@ -428,7 +448,9 @@ impl Core {
                 report.late_count += 1;
                 match self.refund_look(&refund).await {
                     Err(error) if error.is_of_the_data() => is_broken(&error, refund.refund_id),
-                    looked => looked??,
+                    looked => {
+                        unless_refused(looked?, refund.refund_id)?;
+                    }
                 }
             }
         }
@@ -459,7 +481,10 @@ impl Core {
                 is_broken(&error, payment_id);
                 return Ok(true);
             }
-            looked => looked??,
+            looked => looked?,
+        };
+        let Some(look) = unless_refused(look, payment_id)? else {
+            return Ok(true);
         };
         if let Some(booking) = look.booking.filter(|_| look.any) {
             let list = if look.whole {
@@ -494,6 +519,23 @@ fn is_broken(error: &StoreError, id: Uuid) {
         id = %id,
         "a late payment or refund cannot be worked on: a person has to look"
     );
+}
+
+/// `None`, logged and counted, for something that the provider refuses to tell of: it would refuse
+/// again, and the comparison of the others goes on.
+fn unless_refused<T>(
+    told: Result<T, ProviderError>,
+    id: impl std::fmt::Display,
+) -> Result<Option<T>, ProviderError> {
+    match told {
+        Ok(told) => Ok(Some(told)),
+        Err(ProviderError::Refused { message, .. }) => {
+            count("left", 1);
+            tracing::error!(%id, message, "the provider refuses to tell of something that it listed");
+            Ok(None)
+        }
+        Err(error) => Err(error),
+    }
 }
 
 fn count(outcome: &'static str, times: u64) {

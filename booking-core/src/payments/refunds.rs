@@ -10,9 +10,7 @@ use contract::Timestamp;
 use futures_util::StreamExt;
 use futures_util::stream;
 
-use super::provider::{
-    PaymentProvider, ProviderError, ProviderRefund, ProviderRefundStatus, RefundRequest,
-};
+use super::provider::{ProviderError, ProviderRefund, ProviderRefundStatus, RefundRequest};
 use crate::config::{REFUND_REFUSALS_MAX, WORK_AT_ONCE, WORK_BATCH_MAX};
 use crate::core::Core;
 use crate::database::StoreError;
@@ -114,6 +112,7 @@ impl Core {
         }
         self.providers
             .named(&refund.provider)?
+            .about(refund.hold_id)
             .refund(RefundRequest {
                 intent_id: intent_of(refund)?.to_owned(),
                 amount_minor: refund.amount_minor,
@@ -130,6 +129,7 @@ impl Core {
         refund: &RefundRow,
     ) -> Result<Option<ProviderRefund>, ProviderError> {
         let provider = self.providers.named(&refund.provider)?;
+        let provider = provider.about(refund.hold_id);
         let made = provider.refunds_of(intent_of(refund)?).await?;
         Ok(news(refund, made))
     }
@@ -252,6 +252,7 @@ mod tests {
         RefundRow {
             refund_id: Uuid::from_u128(7),
             payment_id: Uuid::from_u128(8),
+            hold_id: Uuid::from_u128(8),
             provider: "simulator".to_owned(),
             intent_id: Some("pi_1".to_owned()),
             amount_minor: 500,

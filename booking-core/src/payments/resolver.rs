@@ -3,16 +3,14 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use contract::Timestamp;
 use contract::booking::{HoldStatus, PaymentStatus};
-use contract::{HoldId, PaymentId, Timestamp};
 use sqlx::PgConnection;
 use uuid::Uuid;
 
 use super::backoff;
 use super::decision::{Decision, HoldEffect, decide, next_poll};
-use super::provider::{
-    CancelReason, Intent, IntentRequest, IntentStatus, PaymentProvider, ProviderError,
-};
+use super::provider::{CancelReason, Intent, IntentStatus, ProviderError};
 use super::questions::Begun;
 use super::resolution::{Answer, Resolution};
 use crate::core::Core;
@@ -120,70 +118,6 @@ impl Core {
         Ok(resolution.0)
     }
 
-    /// The intent at the payment's provider, created if needed. The key was stored before the first
-    /// call, so a repeated call finds the intent of the first. Every call is counted before it is
-    /// made, and taken back only if it certainly made nothing: at zero another provider may be
-    /// asked. `is_counted` says that the caller recorded the attempt, with this call.
-    pub(crate) async fn ensure_intent(
-        &self,
-        payment: &PaymentRow,
-        is_counted: bool,
-    ) -> Result<Result<PaymentRow, ProviderError>, StoreError> {
-        if payment.intent_id.is_some() {
-            return Ok(Ok(payment.clone()));
-        }
-        let pool = &self.pools.money;
-        if !is_counted && !store::payments::call_begins(pool, payment.payment_id).await? {
-            // The intent was made meanwhile, or the attempt was closed.
-            let found = store::payments::find(pool, payment.payment_id).await?;
-            return Ok(match found {
-                Some(found) if found.intent_id.is_some() => Ok(found),
-                _ => Err(ProviderError::Busy),
-            });
-        }
-        let hold_id = HoldId::new(payment.hold_id);
-        let payment_id = PaymentId::new(payment.payment_id);
-        let hold_url = format!("{}/holds/{hold_id}", self.config.public_url);
-        let request = IntentRequest {
-            idempotency_key: payment.idempotency_key.clone(),
-            amount_minor: payment.amount_minor,
-            currency: payment.currency.clone(),
-            payment_id,
-            hold_id,
-            attempt_no: payment.attempt_no,
-            // The provider appends its own id; ours works without it.
-            return_url: format!("{hold_url}/return?payment={payment_id}"),
-            cancel_url: hold_url,
-            created_at: payment.created_at,
-        };
-        let asked = match self.providers.named(&payment.provider) {
-            Ok(provider) => provider.create_intent(request).await,
-            Err(error) => Err(error),
-        };
-        match asked {
-            Ok(intent) => {
-                let made = store::payments::Made {
-                    intent_id: &intent.id,
-                    client_secret: &intent.client_secret,
-                    redirect_url: intent.redirect_url.as_deref(),
-                };
-                store::payments::set_intent(pool, payment.payment_id, made).await?;
-                Ok(Ok(PaymentRow {
-                    intent_id: Some(intent.id),
-                    client_secret: Some(intent.client_secret),
-                    redirect_url: intent.redirect_url,
-                    ..payment.clone()
-                }))
-            }
-            Err(error) => {
-                if error.had_no_effect() {
-                    store::payments::call_made_nothing(pool, payment.payment_id).await?;
-                }
-                Ok(Err(error))
-            }
-        }
-    }
-
     /// Frees the seats of a hold past its hard deadline while `payment_id` may still be paid. Does
     /// not ask the provider. True if it freed them.
     pub(crate) async fn give_up_if_due(
@@ -232,6 +166,7 @@ impl Core {
             Err(cause) => return Err(ProviderError::Unavailable(cause.to_string())),
         };
         let provider = self.providers.named(&payment.provider)?;
+        let provider = provider.about(payment.hold_id);
         let intent_id = made.intent_id.unwrap_or_default();
         let intent = provider.fetch_intent(&intent_id).await?;
         let closed = matches!(

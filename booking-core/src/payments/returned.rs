@@ -8,9 +8,7 @@
 use contract::BookingId;
 use uuid::Uuid;
 
-use super::provider::{
-    PaymentProvider, ProviderDispute, ProviderError, ProviderRefund, ProviderRefundStatus,
-};
+use super::provider::{ProviderDispute, ProviderError, ProviderRefund, ProviderRefundStatus};
 use crate::core::Core;
 use crate::database::{StoreError, repeat_if_contended};
 use crate::money::{Disposition, RefundStatus, derived_id};
@@ -217,7 +215,7 @@ impl Core {
             return Ok(Ok(Look::default()));
         };
         let provider = match self.providers.named(&payment.provider) {
-            Ok(provider) => provider,
+            Ok(provider) => provider.about(payment.hold_id),
             Err(error) => return Ok(Err(error)),
         };
         let mut found = match provider.refunds_of(charge).await {

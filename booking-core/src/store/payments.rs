@@ -205,13 +205,13 @@ pub(crate) struct Made<'a> {
     pub(crate) redirect_url: Option<&'a str>,
 }
 
-/// Stores what the provider made. Storing it again is harmless.
+/// Stores what the provider made. Storing it again is harmless; false if another is stored.
 pub(crate) async fn set_intent(
     pool: &PgPool,
     payment_id: Uuid,
     made: Made<'_>,
-) -> Result<(), StoreError> {
-    sqlx::query!(
+) -> Result<bool, StoreError> {
+    let done = sqlx::query!(
         "update payments set intent_id = $2, client_secret = $3, redirect_url = $4
          where payment_id = $1 and (intent_id is null or intent_id = $2)",
         payment_id,
@@ -221,7 +221,7 @@ pub(crate) async fn set_intent(
     )
     .execute(pool)
     .await?;
-    Ok(())
+    Ok(done.rows_affected() == 1)
 }
 
 /// Counts a call to create the intent, before it is made. False if the intent exists or the attempt

@@ -14,6 +14,7 @@ use crate::money::{RefundStatus, movement_id};
 pub(crate) struct RefundRow {
     pub(crate) refund_id: Uuid,
     pub(crate) payment_id: Uuid,
+    pub(crate) hold_id: Uuid,
     /// The provider that has the money.
     pub(crate) provider: String,
     /// What the provider refunds: the charge, or the intent where there is none of its own.
@@ -36,6 +37,7 @@ macro_rules! refund_row {
         RefundRow {
             refund_id: row.refund_id,
             payment_id: row.payment_id,
+            hold_id: row.hold_id,
             provider: row.provider,
             intent_id: row.intent_id,
             amount_minor: row.amount_minor,
@@ -97,7 +99,7 @@ pub(crate) async fn claim_due(
         update refunds r set next_attempt_at = $2, attempt_count = r.attempt_count + 1
         from due d, payments p
         where r.refund_id = d.refund_id and p.payment_id = r.payment_id
-        returning r.refund_id, r.payment_id, p.provider,
+        returning r.refund_id, r.payment_id, p.hold_id, p.provider,
             coalesce(p.charge_id, p.intent_id) as intent_id, r.amount_minor, r.currency,
             r.provider_refund_id, r.status, r.attempt_count, r.refusal_count, r.updated_at",
         OffsetDateTime::from(now),
@@ -117,7 +119,7 @@ pub(crate) async fn by_provider(
     refund_id: Option<Uuid>,
 ) -> Result<Option<RefundRow>, StoreError> {
     let row = sqlx::query!(
-        "select r.refund_id, r.payment_id, p.provider,
+        "select r.refund_id, r.payment_id, p.hold_id, p.provider,
             coalesce(p.charge_id, p.intent_id) as intent_id, r.amount_minor, r.currency,
             r.provider_refund_id, r.status, r.attempt_count, r.refusal_count, r.updated_at
          from refunds r join payments p using (payment_id)

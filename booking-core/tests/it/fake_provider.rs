@@ -31,6 +31,8 @@ pub(crate) enum Mood {
     RateLimited,
     /// Refuses new intents for their currency.
     RefusesCurrency,
+    /// Does not know the intents that it is asked for.
+    ForgetsIntents,
     /// Takes requests and never answers.
     Hangs,
     /// Answers a new intent with 500, and keeps that answer for its key.
@@ -105,6 +107,7 @@ struct Books {
     /// The status that new refunds get.
     refund_status: Option<&'static str>,
     delay: Option<Delay>,
+    create_delay: Option<Delay>,
 }
 
 #[derive(Clone, Debug)]
@@ -263,15 +266,26 @@ impl FakeProvider {
         id
     }
 
+    /// The intent was made when the shop had another address.
+    pub(crate) fn made_before_a_move(&self, intent_id: &str) {
+        let return_url = "https://old.test/holds/1/return".to_owned();
+        self.change(intent_id, |intent| {
+            intent.metadata.insert("return_url".to_owned(), return_url);
+        });
+    }
+
     /// The answer to the next fetch is held back.
     pub(crate) fn delay_next_fetch(&self) -> Delayed {
-        let (arrived, arrival) = oneshot::channel();
-        let (release, released) = oneshot::channel();
-        self.books().delay = Some(Delay { arrived, released });
-        Delayed {
-            arrived: Some(arrival),
-            release,
-        }
+        let (delay, delayed) = delay();
+        self.books().delay = Some(delay);
+        delayed
+    }
+
+    /// The answer to the next new intent is held back.
+    pub(crate) fn delay_next_create(&self) -> Delayed {
+        let (delay, delayed) = delay();
+        self.books().create_delay = Some(delay);
+        delayed
     }
 
     /// Amounts given back for an intent.
@@ -313,6 +327,16 @@ impl FakeProvider {
     }
 }
 
+fn delay() -> (Delay, Delayed) {
+    let (arrived, arrival) = oneshot::channel();
+    let (release, released) = oneshot::channel();
+    let delayed = Delayed {
+        arrived: Some(arrival),
+        release,
+    };
+    (Delay { arrived, released }, delayed)
+}
+
 fn view(id: &str, intent: &FakeIntent) -> Value {
     json!({
         "id": id,
@@ -342,6 +366,7 @@ fn moody(mood: Mood) -> Option<Response> {
         Mood::Up
         | Mood::LosesAnswers
         | Mood::RefusesCurrency
+        | Mood::ForgetsIntents
         | Mood::Hangs
         | Mood::StoresErrors => None,
     }
@@ -369,6 +394,16 @@ async fn create(
     headers: HeaderMap,
     Form(form): Form<HashMap<String, String>>,
 ) -> Response {
+    let response = created(&books, &headers, &form);
+    let delay = books.lock().unwrap().create_delay.take();
+    if let Some(delay) = delay {
+        delay.arrived.send(()).unwrap();
+        delay.released.await.unwrap();
+    }
+    response
+}
+
+fn created(books: &Mutex<Books>, headers: &HeaderMap, form: &HashMap<String, String>) -> Response {
     let mut books = books.lock().unwrap();
     if let Some(response) = moody(books.mood) {
         return response;
@@ -412,6 +447,9 @@ async fn fetch(State(books): State<Arc<Mutex<Books>>>, ApiPath(id): ApiPath<Stri
         let mut books = books.lock().unwrap();
         let response = match (moody(books.mood), books.intents.get(&id)) {
             (Some(response), _) => response,
+            (None, _) if books.mood == Mood::ForgetsIntents => {
+                refusal(StatusCode::NOT_FOUND, "resource_missing")
+            }
             (None, Some(intent)) => answer(books.mood, view(&id, intent)),
             (None, None) => refusal(StatusCode::NOT_FOUND, "resource_missing"),
         };

@@ -197,3 +197,73 @@ async fn a_count_that_drifted_keeps_no_other_hold_from_expiring() {
     assert_eq!(shop.process.booking.sweep_once().await.unwrap(), 1);
     assert_eq!(fan.seat("B1").await, "AVAILABLE");
 }
+
+#[tokio::test]
+async fn an_intent_made_for_an_attempt_that_was_closed_is_cancelled() {
+    let shop = TestShop::new().await;
+    let fan = shop.fan();
+    let hold = fan.held(&["A1"]).await;
+    let mut late = shop.provider.delay_next_create();
+    let closed = async {
+        late.arrived().await;
+        // Another call of the attempt was refused meanwhile.
+        shop.meddle(
+            "update payments set status = 'FAILED', failure_reason = 'gateway-down',
+                provider_open = false;
+             update holds set payment_open = false",
+        )
+        .await;
+        late.release();
+    };
+    let (answer, ()) = tokio::join!(fan.pay(&hold), closed);
+    assert_eq!(answer.status, 503, "{}", answer.text);
+    assert_eq!(answer.code(), "payment-unavailable");
+    assert_eq!(shop.provider.status("pi_1"), "requires_payment_method");
+    shop.clock.advance(Duration::from_secs(301));
+    shop.settle().await;
+    assert_eq!(shop.provider.status("pi_1"), "canceled");
+    shop.assert_clean().await;
+}
+
+#[tokio::test]
+async fn of_two_intents_the_stored_one_is_shown() {
+    let shop = TestShop::new().await;
+    let fan = shop.fan();
+    let hold = fan.held(&["A1"]).await;
+    let mut late = shop.provider.delay_next_create();
+    let stored = async {
+        late.arrived().await;
+        shop.meddle(
+            "update payments set intent_id = 'pi_other', client_secret = 'pi_other_secret'",
+        )
+        .await;
+        late.release();
+    };
+    let (answer, ()) = tokio::join!(fan.pay(&hold), stored);
+    assert_eq!(answer.status, 201, "{}", answer.text);
+    assert_eq!(intent_of(&answer), "pi_other");
+}
+
+#[tokio::test]
+async fn one_fan_does_not_stop_the_payments_of_all() {
+    let shop = TestShop::new().await;
+    let fan = shop.fan();
+    let hold = fan.held(&["A1"]).await;
+    // The calls to create an intent fail, and those to fetch it: all of them are of one hold.
+    shop.provider.mood(Mood::Down);
+    for _ in 0..5 {
+        assert_eq!(fan.pay(&hold).await.status, 503);
+    }
+    shop.provider.mood(Mood::Up);
+    let intent = fan.intent(&hold).await;
+    shop.provider.mood(Mood::Down);
+    for _ in 0..8 {
+        assert_eq!(fan.confirm(&hold, &intent).await.status, 202);
+    }
+    assert!(!shop.process.booking.payments_have_stopped());
+    // A second one proves that it is the provider.
+    let other = shop.fan();
+    let other_hold = other.held(&["A2"]).await;
+    assert_eq!(other.pay(&other_hold).await.status, 503);
+    assert!(shop.process.booking.payments_have_stopped());
+}

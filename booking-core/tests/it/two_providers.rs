@@ -459,3 +459,60 @@ async fn a_payment_of_a_provider_that_is_gone_is_told_and_not_lost() {
     shop.assert_clean().await;
     assert_eq!(fan.get(SHOW).await.status, 200);
 }
+
+#[tokio::test]
+async fn money_of_others_at_razorpay_does_not_stop_the_comparison() {
+    let missing = || async {
+        let error = json!({"error": {"code": "BAD_REQUEST_ERROR",
+            "description": "The id provided does not exist"}});
+        (http::StatusCode::BAD_REQUEST, web::ApiJson(error))
+    };
+    let list = |items: Value| {
+        let answer = json!({"entity": "collection", "items": items});
+        axum::routing::get(move || async move { web::ApiJson(answer) })
+    };
+    // A description that looks like the mark of a payment link.
+    let foreign = json!([{"id": "pay_1", "amount": 500, "currency": "INR", "status": "captured",
+        "description": "#1042", "created_at": SystemClock.now().as_unix_seconds() - 5}]);
+    let router = axum::Router::new()
+        .route("/razorpay/v1/payments", list(foreign))
+        .route("/razorpay/v1/refunds", list(json!([])))
+        .route("/razorpay/v1/disputes", list(json!([])))
+        .route(
+            "/razorpay/v1/payment_links/{id}",
+            axum::routing::get(missing),
+        );
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    #[expect(clippy::disallowed_methods, reason = "ends with the test's runtime")]
+    tokio::spawn(async move { axum::serve(listener, router).await });
+    let shop = shop(vec![razorpay(&url)]).await;
+    let admin = Fan::new(shop.process.booking.admin().0);
+    let report = admin.post("/admin/v1/reconcile", &json!({})).await;
+    assert_eq!(report.status, 200, "{}", report.text);
+    assert_eq!(report.json["foreignCount"], 1);
+    assert_eq!(report.json["intentCount"], 1);
+}
+
+#[tokio::test]
+async fn a_closed_link_whose_customer_is_at_the_bank_proves_nothing() {
+    let simulator = Simulator::start().await;
+    let shop = shop(vec![razorpay(&simulator.url)]).await;
+    let fan = shop.fan();
+    let hold = fan.held(&["A1"]).await;
+    let (url, intent) = page(&fan, &hold).await;
+    let bank = simulator
+        .pay_on_page(&url, "pm_card_threeDSecure2Required")
+        .await;
+    assert_eq!(bank, None, "the bank's page waits");
+    shop.clock.advance(Duration::from_secs(301));
+    shop.settle().await;
+    let (key, secret) = DEFAULT_RAZORPAY_KEY.split_once(':').unwrap();
+    let link = format!("{}/razorpay/v1/payment_links/{intent}", simulator.url);
+    let link = simulator.client.get(link).basic_auth(key, Some(secret));
+    let link: Value = link.send().await.unwrap().json().await.unwrap();
+    assert_eq!(link["status"], "cancelled");
+    let expected = [attempt("razorpay", "PROCESSING", true)];
+    assert_eq!(attempts(&shop).await, expected);
+    assert_eq!(fan.seat("A1").await, "HELD");
+}

@@ -39,7 +39,9 @@ impl WireError {
     pub(super) fn says_link_exists(&self) -> bool {
         let description = self.description.as_deref().unwrap_or_default();
         let description = description.to_ascii_lowercase();
-        description.contains("reference id already") || description.contains("reference_id already")
+        let is_taken = ["already exists", "already attempted"];
+        description.contains("reference")
+            && is_taken.iter().any(|words| description.contains(words))
     }
 }
 
@@ -152,8 +154,8 @@ impl WireLink {
             "cancelled" | "expired" | "paid" | "partially_paid" if under_way => {
                 IntentStatus::Processing
             }
-            "cancelled" => IntentStatus::Cancelled(FailureReason::UserCancelled),
-            "expired" => IntentStatus::Cancelled(FailureReason::SessionExpired),
+            // Only we cancel links: who asked us to is known by the caller alone.
+            "cancelled" | "expired" => IntentStatus::Cancelled(FailureReason::SessionExpired),
             // Paid, and the payment is not told yet.
             "paid" | "partially_paid" => IntentStatus::Processing,
             _ => match payments.first() {
@@ -327,7 +329,11 @@ mod tests {
             ),
             ("paid", vec![funds(), captured(2)], Succeeded),
             ("paid", vec![], Processing),
-            ("cancelled", vec![], Cancelled(FailureReason::UserCancelled)),
+            (
+                "cancelled",
+                vec![],
+                Cancelled(FailureReason::SessionExpired),
+            ),
             (
                 "expired",
                 vec![funds()],
@@ -349,6 +355,26 @@ mod tests {
             assert_eq!(found.status, means, "{told}");
             assert_eq!(found.received_minor > 0, means == Succeeded, "{told}");
             assert_eq!(found.charge_id.is_some(), means == Succeeded, "{told}");
+        }
+    }
+
+    #[test]
+    fn a_reference_that_is_taken_is_told_in_two_ways() {
+        for (description, exists) in [
+            (
+                "payment link creation with reference ID already attempted",
+                true,
+            ),
+            (
+                "payment link with given reference_id: 0190 already exists",
+                true,
+            ),
+            ("reference_id: the length must be no more than 40.", false),
+            ("The item already exists", false),
+        ] {
+            let body = json!({"error": {"description": description}});
+            let body: WireErrorBody = serde_json::from_value(body).unwrap();
+            assert_eq!(body.error.says_link_exists(), exists, "{description}");
         }
     }
 

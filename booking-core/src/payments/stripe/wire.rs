@@ -229,6 +229,11 @@ impl From<WireSession> for Intent {
         let inner = inner.map(|inner| inner.status);
         let status = match (session.status.as_deref(), inner) {
             (_, Some(IntentStatus::Succeeded)) => IntentStatus::Succeeded,
+            // A customer who has begun may still finish, whatever became of the page.
+            (
+                Some("expired"),
+                Some(begun @ (IntentStatus::Processing | IntentStatus::RequiresAction)),
+            ) => begun,
             (Some("expired"), _) => IntentStatus::Cancelled(FailureReason::SessionExpired),
             (Some("complete"), _) if is_paid => IntentStatus::Succeeded,
             // A delayed way to pay that failed after the page was left: nobody can pay here again.
@@ -282,6 +287,14 @@ mod tests {
                 Unpaid(Some(FailureReason::InsufficientFunds)),
             ),
             ("open", "unpaid", json!("processing"), Processing),
+            // Somebody was at the bank when the page was closed: nothing is proven.
+            ("expired", "unpaid", json!("processing"), Processing),
+            (
+                "expired",
+                "unpaid",
+                json!("requires_action"),
+                RequiresAction,
+            ),
             // The money came while the page was being closed.
             ("expired", "unpaid", json!("succeeded"), Succeeded),
             (
