@@ -21,6 +21,7 @@ use crate::core::Core;
 use crate::database::{Pools, StoreError, Turns, Work};
 use crate::expiry::ExpiryTimes;
 use crate::handle::Booking;
+use crate::known_tokens::KnownTokens;
 use crate::limits::Limits;
 use crate::links::LinkKeys;
 use crate::live::{Catalogue, Writer};
@@ -131,6 +132,7 @@ impl Booking {
             mailer: Mailer::new(config.mail.clone()),
             mail_backlog: ArcSwap::default(),
             limits: Limits::new(&config.rates),
+            known_tokens: KnownTokens::new(),
             press: Press::new(
                 config.ticket_fonts.clone(),
                 PRINTS_AT_ONCE,

@@ -324,7 +324,8 @@ pub struct Rates {
     pub pay: RatePair,
     /// Confirming purchases.
     pub confirm: RatePair,
-    /// Scanning tickets: per address, of which a venue may have one, and per scanner's token.
+    /// Scanning tickets: per token of a scanner that was good at this process, and per address for
+    /// all other requests.
     pub scan: RatePair,
     /// Asking for mails: one-time codes, and links to bookings.
     pub mails: RatePair,

@@ -12,6 +12,7 @@ use crate::config::BookingConfig;
 use crate::confirm_queue::ConfirmQueue;
 use crate::database::{Pools, Turns, Work};
 use crate::expiry::ExpiryTimes;
+use crate::known_tokens::KnownTokens;
 use crate::limits::Limits;
 use crate::links::LinkKeys;
 use crate::live::Catalogue;
@@ -67,6 +68,8 @@ pub(crate) struct Core {
     pub(crate) questions: Questions<Answer>,
     /// Rate limits.
     pub(crate) limits: Limits,
+    /// Tokens of scanners, for the rate limits.
+    pub(crate) known_tokens: KnownTokens,
     /// One permit for each map that is being rendered or compressed.
     pub(crate) rendering: Semaphore,
     /// Renders tickets as PDF.

@@ -64,7 +64,9 @@ impl Booking {
         let (core, hash) = (Arc::clone(&self.0), token_hash(token));
         let work = async move {
             let now = core.clock.now();
-            store::scanners::of_token(&core.pools.money, &hash, now).await
+            let scanner = store::scanners::of_token(&core.pools.money, &hash, now).await?;
+            core.known_tokens.note(hash, scanner.is_some());
+            Ok(scanner)
         };
         self.0.work.run(work).await
     }

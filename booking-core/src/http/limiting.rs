@@ -32,10 +32,13 @@ pub(crate) async fn middleware(
         .map(|limited| limited.0);
     let counted = match kind {
         Kind::Scan => {
-            // By its digest: the limits keep their keys for a while.
+            // Strangers at a venue share its address with the scanners, and must not use up what
+            // those may ask. Whoever brings no token that was good here counts by address.
             let token = checkin::bearer(request.headers()).map(token_hash);
-            let token = token.map(|hash| HEXLOWER.encode(&hash));
-            check_as(&booking, kind, address, token.as_ref())
+            match token.filter(|hash| booking.0.known_tokens.contains(hash)) {
+                Some(hash) => check_as(&booking, kind, None, Some(&HEXLOWER.encode(&hash))),
+                None => check_as(&booking, kind, address, None),
+            }
         }
         _ => check(
             &booking,

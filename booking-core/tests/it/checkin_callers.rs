@@ -1,12 +1,15 @@
 //! Who may scan, how often, and what is refused before it is a scan.
 
+use std::net::IpAddr;
 use std::num::NonZeroU32;
 use std::time::Duration;
 
+use axum::Extension;
 use booking_core::{Rate, RatePair, Rates};
 use contract::Clock;
 use serde_json::{Value, json};
 use sqlx::{Connection, Row};
+use web::LimitedAs;
 
 use crate::checkin::{Doors, SHOW, scan, token, with_token};
 use crate::fan::Fan;
@@ -191,11 +194,60 @@ async fn scanners_are_limited_each_for_itself() {
     let [north, south] = [token(&doors.shop, "N").await, token(&doors.shop, "S").await];
     let north = with_token(&fan, &north);
     let mut statuses = Vec::new();
-    for _ in 0..4 {
+    for _ in 0..6 {
         statuses.push(north.get("/checkin/v1/scanner").await.status);
     }
     assert_eq!(statuses[..2], [200, 200]);
     assert!(statuses[2..].contains(&429), "{statuses:?}");
     let south = with_token(&fan, &south);
     assert_eq!(south.get("/checkin/v1/scanner").await.status, 200);
+}
+
+#[tokio::test]
+async fn strangers_at_the_address_of_a_venue_do_not_stop_its_scanners() {
+    let doors = Doors::open(&["A1"]).await;
+    let rate = |burst: u32| Rate {
+        per_second: NonZeroU32::MIN,
+        burst: NonZeroU32::new(burst).unwrap(),
+    };
+    let rates = Rates {
+        scan: RatePair {
+            address: rate(3),
+            customer: rate(100),
+        },
+        ..Rates::default()
+    };
+    let limited = doors.shop.another_process_limited(rates).await;
+    let venue = LimitedAs(IpAddr::from([192, 0, 2, 1]));
+    let fan = Fan::new(limited.router.clone().layer(Extension(venue)));
+    let made = token(&doors.shop, "N").await;
+    let north = with_token(&fan, &made);
+    assert_eq!(north.get("/checkin/v1/scanner").await.status, 200);
+    let mut refused = 0;
+    for no in 0..20 {
+        let wrong = json!({ "token": format!("rscan_{no:0>43}") });
+        for stranger in [fan.clone(), with_token(&fan, &wrong)] {
+            let status = stranger.get("/checkin/v1/scanner").await.status;
+            assert!([401, 429].contains(&status), "{status}");
+            refused += u32::from(status == 429);
+        }
+    }
+    assert!(refused > 20, "{refused}");
+    // The scanner goes on, far beyond what the address may ask.
+    for no in 0..20 {
+        let entry = scan(&doors.tickets[0], no, "in", doors.shop.clock.now());
+        assert_eq!(north.post(SCANS, &entry).await.status, 200, "{no}");
+    }
+    // A token that was revoked is a stranger's after its first use.
+    let path = format!(
+        "/admin/v1/scanners/{}",
+        made["scanner"]["scannerId"].as_str().unwrap()
+    );
+    assert_eq!(doors.operators().delete(&path).await.status, 204);
+    assert_eq!(north.get("/checkin/v1/scanner").await.status, 401);
+    let mut statuses = Vec::new();
+    for _ in 0..20 {
+        statuses.push(north.get("/checkin/v1/scanner").await.status);
+    }
+    assert!(statuses.contains(&429), "{statuses:?}");
 }
