@@ -4,7 +4,7 @@
 
 import { decide } from "./decision.js";
 import { base64url, readTicket } from "./ticket.js";
-import { Refused, Unreachable } from "./uplink.js";
+import { Malformed, Refused, Unreachable } from "./uplink.js";
 
 /** @typedef {import("./decision.js").Direction} Direction */
 /** @typedef {"unknown" | "online" | "offline" | "refused"} Link */
@@ -15,6 +15,8 @@ const UPLOAD_MAX = 100;
 /** Longest text that can be a ticket. */
 const TICKET_LETTERS_MAX = 512;
 const NONCE_BYTES = 16;
+/** Letters of a name that the gateway takes. */
+const NAME_LETTERS_MAX = 40;
 /** A refused double can turn out to have been let in, which changes no count; so they are read this often. */
 const CONFLICTS_EVERY_MS = 60_000;
 
@@ -32,6 +34,8 @@ export class Desk {
   queued = 0;
   /** Those of the queued that are of another show, whose token is not good any longer. */
   stuck = 0;
+  /** @type {import("./kept.js").Waiting[]} scans that the gateway refused as malformed */
+  aside = [];
   device = "";
 
   #kept;
@@ -76,11 +80,11 @@ export class Desk {
   /** Takes up what an earlier visit left. */
   async load() {
     const names = [
-      "token", "scanner", "manifest", "manifestToken", "etag", "aheadMs", "device", "conflicts", "acknowledged",
+      "token", "scanner", "manifest", "manifestToken", "etag", "aheadMs", "device", "conflicts", "acknowledged", "aside",
     ];
-    const [token, scanner, manifest, manifestToken, etag, aheadMs, device, conflicts, acknowledged] = await Promise.all(
-      names.map((name) => this.#kept.fact(name)),
-    );
+    const [token, scanner, manifest, manifestToken, etag, aheadMs, device, conflicts, acknowledged, aside] =
+      await Promise.all(names.map((name) => this.#kept.fact(name)));
+    this.aside = aside ?? [];
     this.#token = token ?? null;
     this.#manifestToken = manifestToken ?? this.#token;
     this.#uplink = token ? this.#linkTo(token) : null;
@@ -93,7 +97,7 @@ export class Desk {
     this.#acknowledged = new Set(acknowledged ?? []);
     this.#seen = await this.#kept.seen();
     this.queued = (await this.#kept.queue()).length;
-    this.device = device ?? "";
+    this.device = nameFrom(device ?? "");
     if (!this.device) await this.name(`Scanner ${hex(crypto.getRandomValues(new Uint8Array(2))).toUpperCase()}`);
     this.#onChange();
   }
@@ -104,7 +108,7 @@ export class Desk {
 
   /** @param {string} device what people call this device */
   async name(device) {
-    this.device = device.trim().slice(0, 40) || this.device;
+    this.device = nameFrom(device) || this.device;
     await this.#kept.note("device", this.device);
     this.#onChange();
   }
@@ -157,7 +161,8 @@ export class Desk {
         this.#linked("online");
         return { ...answer, direction, offline: false };
       } catch (error) {
-        this.#failed(error);
+        // One that is malformed says nothing about the network. The scanner decides, and keeps it.
+        if (!(error instanceof Malformed)) this.#failed(error);
       }
     }
     if (this.link === "refused") return { result: "SCANNER_REFUSED", direction, offline: false };
@@ -274,7 +279,7 @@ export class Desk {
       const end = open.findIndex((one) => this.#tokenFor(one) !== token);
       const waiting = open.slice(0, end < 0 ? UPLOAD_MAX : Math.min(end, UPLOAD_MAX));
       try {
-        await this.#send(waiting, token);
+        await this.#sendOrSetAside(waiting, token);
         sent = true;
       } catch (error) {
         if (!(error instanceof Refused) || token === this.#token) throw error;
@@ -282,6 +287,30 @@ export class Desk {
       }
       this.#onChange();
     }
+  }
+
+  /**
+   * Sends scans; those that the gateway does not take as they are do not hold up the others.
+   *
+   * @param {({ no: number } & import("./kept.js").Waiting)[]} waiting
+   * @param {string | null} token
+   */
+  async #sendOrSetAside(waiting, token) {
+    try {
+      await this.#send(waiting, token);
+      return;
+    } catch (error) {
+      if (!(error instanceof Malformed)) throw error;
+    }
+    if (waiting.length > 1) {
+      const half = Math.ceil(waiting.length / 2);
+      await this.#sendOrSetAside(waiting.slice(0, half), token);
+      await this.#sendOrSetAside(waiting.slice(half), token);
+      return;
+    }
+    const [{ no, ...one }] = waiting;
+    await this.#kept.setAside([no], [...this.aside, one]);
+    this.aside.push(one);
   }
 
   /**
@@ -365,6 +394,16 @@ export class Desk {
     this.link = link;
     this.#onChange();
   }
+}
+
+/**
+ * What the gateway takes as a name. Cut between letters, of which some are two units of a string.
+ *
+ * @param {string} text
+ */
+function nameFrom(text) {
+  const letters = [...text.replace(/[\p{Control}\p{Surrogate}]/gu, "").trim()];
+  return letters.slice(0, NAME_LETTERS_MAX).join("").trim();
 }
 
 /** @param {any} conflict */

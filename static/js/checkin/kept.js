@@ -124,6 +124,19 @@ export class Kept {
     await this.#write(["queue"], (scans) => numbers.forEach((no) => scans.delete(no)));
   }
 
+  /**
+   * Takes scans out of the queue that will not be sent again.
+   *
+   * @param {readonly number[]} numbers
+   * @param {readonly Waiting[]} aside all that were set aside
+   */
+  async setAside(numbers, aside) {
+    await this.#write(["queue", "facts"], (scans, facts) => {
+      for (const no of numbers) scans.delete(no);
+      facts.put(aside, "aside");
+    });
+  }
+
   /** Forgets what belongs to one show. Scans that wait to be sent stay. */
   async forget() {
     const names = ["manifest", "etag", "conflicts", "acknowledged"];

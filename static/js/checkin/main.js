@@ -7,7 +7,7 @@ import { Kept } from "./kept.js";
 import { signal, wake } from "./signal.js";
 import { verifier } from "./signature.js";
 import { Uplink } from "./uplink.js";
-import { queued, timeOf, where, words } from "./words.js";
+import { queued, setAside, timeOf, where, words } from "./words.js";
 
 /** @typedef {import("./decision.js").Direction} Direction */
 
@@ -100,6 +100,8 @@ function show() {
   element("link").dataset.link = desk.link;
   element("queue").textContent = queued(desk.queued, desk.stuck);
   element("queue").dataset.count = String(desk.queued);
+  element("aside").textContent = setAside(desk.aside);
+  element("aside").hidden = desk.aside.length === 0;
   element("inside").textContent = counts ? String(counts.inside) : "–";
   element("admitted").textContent = counts ? `${counts.admitted} of ${counts.tickets}` : "–";
   const name = /** @type {HTMLInputElement} */ (element("device"));

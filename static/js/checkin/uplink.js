@@ -6,6 +6,11 @@ export class Unreachable extends Error {}
 /** The token of this scanner is not good, or not for this. */
 export class Refused extends Error {}
 
+/** What was asked is malformed, and asking again does not help. */
+export class Malformed extends Error {}
+
+/** What the gateway answers to a body that it does not take. */
+const MALFORMED = new Set([400, 413, 422]);
 const API = "/checkin/v1";
 /** Longest that a visitor waits at the gate before the scanner decides by itself. */
 const SCAN_PATIENCE_MS = 3000;
@@ -63,6 +68,7 @@ export class Uplink {
    */
   async scan(scan) {
     const answer = await this.#ask("/scans", { method: "POST", body: scan, patienceMs: SCAN_PATIENCE_MS });
+    if (MALFORMED.has(answer.status)) throw new Malformed(String(answer.status));
     if (!answer.ok) throw new Unreachable(String(answer.status));
     return this.#json(answer);
   }
@@ -74,6 +80,7 @@ export class Uplink {
   async upload(scans) {
     const body = { scans, sentAt: new Date().toISOString() };
     const answer = await this.#ask("/scans", { method: "POST", body });
+    if (MALFORMED.has(answer.status)) throw new Malformed(String(answer.status));
     if (!answer.ok) throw new Unreachable(String(answer.status));
     return (await this.#json(answer)).scans;
   }

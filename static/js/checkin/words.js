@@ -53,6 +53,14 @@ export function timeOf(at) {
   return new Date(at).toLocaleTimeString("en-GB", { hour: "2-digit", minute: "2-digit", second: "2-digit" });
 }
 
+/** @param {readonly { scan: { at: string, admitted: boolean } }[]} aside */
+export function setAside(aside) {
+  if (aside.length === 0) return "";
+  const count = `${aside.length} ${aside.length === 1 ? "scan" : "scans"} could not be sent: the gateway does not take them as they are.`;
+  const times = aside.slice(0, 20).map(({ scan }) => `${timeOf(scan.at)} ${scan.admitted ? "(let in)" : "(refused)"}`);
+  return `${count} Tell an operator. ${times.join(", ")}`;
+}
+
 /**
  * @param {number} count
  * @param {number} stuck

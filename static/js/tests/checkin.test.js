@@ -8,7 +8,7 @@ import { Desk } from "../checkin/desk.js";
 import { verifier } from "../checkin/signature.js";
 import { base45, base64url, readTicket } from "../checkin/ticket.js";
 import { Refused, Unreachable, Uplink } from "../checkin/uplink.js";
-import { queued, words } from "../checkin/words.js";
+import { queued, setAside, words } from "../checkin/words.js";
 import * as library from "../vendor/noble-ed25519/index.js";
 
 const ALPHABET = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ $%*+-./:";
@@ -149,6 +149,10 @@ class Memory {
   dequeue = async (/** @type {number[]} */ numbers) => {
     this.items = this.items.filter(({ no }) => !numbers.includes(no));
   };
+  setAside = async (/** @type {number[]} */ numbers, /** @type {any[]} */ aside) => {
+    await this.dequeue(numbers);
+    await this.note("aside", aside);
+  };
   forget = async () => {
     for (const name of ["manifest", "etag", "conflicts", "acknowledged"]) this.facts.delete(name);
     this.seenTickets.clear();
@@ -162,6 +166,9 @@ class Gateway {
   showId = "s";
   /** Of tokens that are for another show. @type {Map<string, string>} */
   shows = new Map();
+  /** Tickets that are not taken, and what is answered. */
+  malformed = new Set();
+  status = 422;
   /** How often a whole manifest was sent. */
   manifests = 0;
   /** @type {Set<string>} */
@@ -221,6 +228,7 @@ class Gateway {
     }
     const body = JSON.parse(String(init?.body));
     const scans = body.scans ?? [body];
+    if (scans.some((/** @type {any} */ scan) => this.malformed.has(scan.ticket))) return new Response("{}", { status: this.status });
     for (const scan of scans) this.sent.push([showId, scan.nonce]);
     const answers = scans.map((/** @type {any} */ scan) => this.#settle(scan));
     if (this.losesAnswers) throw new TypeError("broken off");
@@ -426,6 +434,58 @@ test("what was decided for one show is sent with a token of that show", async ()
   gateway.sent = [];
   await made.use("rscan_c");
   assert.deepEqual([gateway.sent, made.queued], [nonces.map((nonce) => ["s", nonce]), 0]);
+});
+
+test("a scan that the gateway does not take is set aside, shown, and holds up no other", async () => {
+  for (const status of [400, 413, 422]) {
+    const { made, gateway, memory } = await desk();
+    await made.use("rscan_a");
+    const codes = [1, 2, 3, 4, 5].map((no) => ticket({ no, from: Date.now() - HOUR }));
+    gateway.up = false;
+    for (const code of codes) assert.equal((await made.scan(code, "in")).result, "ACCEPTED");
+    gateway.up = true;
+    gateway.status = status;
+    gateway.malformed.add(codes[1]);
+    await made.refresh();
+    assert.deepEqual([made.link, made.queued, made.aside.length, gateway.scans.size], ["online", 0, 1, 4]);
+    assert.equal(made.aside[0].scan.ticket, codes[1]);
+    assert.match(setAside(made.aside), /^1 scan could not be sent.*\(let in\)$/);
+    // It is not asked again, and not forgotten.
+    gateway.malformed.clear();
+    const again = (await desk(gateway, memory)).made;
+    await again.refresh();
+    assert.deepEqual([gateway.scans.size, again.aside.length, again.queued], [4, 1, 0]);
+    // One that is refused at once is decided here, and the scanner stays online.
+    gateway.malformed.add(codes[0]);
+    assert.deepEqual([(await again.scan(codes[0], "in")).result, again.link, again.queued], ["DUPLICATE", "online", 1]);
+  }
+});
+
+test("an answer that is not about the scan keeps it", async () => {
+  for (const status of [404, 409, 429, 503]) {
+    const { made, gateway } = await desk();
+    await made.use("rscan_a");
+    const code = live();
+    gateway.status = status;
+    gateway.malformed.add(code);
+    await made.scan(code, "in");
+    await made.refresh();
+    assert.deepEqual([made.queued, made.aside.length, made.link], [1, 0, "offline"], String(status));
+  }
+});
+
+test("the name of a device is cut between letters, and is one that the gateway takes", async () => {
+  const { made } = await desk();
+  await made.name(`${"x".repeat(39)}🎟🎟`);
+  assert.equal(made.device, `${"x".repeat(39)}🎟`);
+  await made.name(` a\u0007b\ud83c\u009f `);
+  assert.equal(made.device, "ab");
+  await made.name(" \n");
+  assert.equal(made.device, "ab");
+  // An earlier version may have kept half a letter.
+  const memory = new Memory();
+  memory.facts.set("device", "Phone \ud83c");
+  assert.equal((await desk(new Gateway(), memory)).made.device, "Phone");
 });
 
 test("what is asked in vain is told from what is not allowed", async () => {

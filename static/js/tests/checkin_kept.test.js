@@ -38,6 +38,7 @@ const WRITES = [
   ["enqueue", (kept) => kept.enqueue({ scan: { nonce: "n" } }, null), ["queue add"]],
   ["enqueue of an entry", (kept) => kept.enqueue({ scan: { nonce: "n" } }, { ticketId: "tkt_1", seen: {} }), ["queue add", "seen put"]],
   ["dequeue", (kept) => kept.dequeue([1, 2]), ["queue delete", "queue delete"]],
+  ["setAside", (kept) => kept.setAside([1], []), ["queue delete", "facts put"]],
   ["see", (kept) => kept.see("tkt_1", {}), ["seen put"]],
   ["note", (kept) => kept.note("token", "t"), ["facts put"]],
   ["forget", (kept) => kept.forget(), [...Array(4).fill("facts delete"), "seen clear"]],
