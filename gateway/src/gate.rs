@@ -72,6 +72,7 @@ struct Shared {
     limits: RateLimits,
     last_pages: LastPageGate,
     exempt: Counter,
+    checkin: Counter,
 }
 
 /// A request's route: the room that protects its path, if any, and the upstream.
@@ -157,6 +158,7 @@ impl Gate {
             last_pages: LastPageGate::new(),
             // Counted without a room label: the path is protected by no room.
             exempt: counter!(telemetry::GATE, "outcome" => "exempt"),
+            checkin: counter!(telemetry::GATE, "outcome" => "checkin"),
         }))
     }
 }
@@ -270,7 +272,7 @@ impl Shared {
                 room.meters.gate.refused.increment(1);
                 return Ok(refuse(room, &head, &presented));
             }
-            room.meters.gate.holder.increment(1);
+            room.meters.gate.owner(by_link).increment(1);
         }
         if let Some(named) = ends {
             let room = named.or(way.room.map(|room| room.id.clone()));
@@ -512,7 +514,7 @@ impl Shared {
         let is_embedded = |room: &mut Arc<Room>| matches!(room.target(), Target::Embedded);
         if is_checkin(path.as_str()) && room.take_if(is_embedded).is_some() {
             // Whoever scans tickets has a token, and stands in no line.
-            self.exempt.increment(1);
+            self.checkin.increment(1);
         }
         let remote = match room.as_ref().map(|room| room.target()) {
             None | Some(Target::Embedded) => None,

@@ -38,10 +38,19 @@ pub struct Decisions {
     pub standby: Counter,
     /// Passed because the fan holds or bought what it is about.
     pub holder: Counter,
+    /// Passed with the link to a booking, which the booking core found to be good.
+    pub link: Counter,
     /// Passed because the end of the session led there.
     pub last_page: Counter,
     /// Sent to wait.
     pub refused: Counter,
+}
+
+impl Decisions {
+    /// Passed because the booking core found that the fan owns what it is about.
+    pub fn owner(&self, by_link: bool) -> &Counter {
+        if by_link { &self.link } else { &self.holder }
+    }
 }
 
 impl Meters {
@@ -63,6 +72,7 @@ impl Meters {
                 admitted: decided("admitted"),
                 standby: decided("standby"),
                 holder: decided("holder"),
+                link: decided("link"),
                 last_page: decided("last-page"),
                 refused: decided("refused"),
             },

@@ -1,6 +1,7 @@
 //! What people get where programs get documents, and that looking ahead changes nothing.
 
 use contract::line::PlaceState;
+use gateway::ops::metrics::Metrics;
 use http::{Method, StatusCode};
 use serde_json::json;
 
@@ -190,6 +191,8 @@ async fn no_room_stands_in_the_way_of_our_own_payment_webhook() {
 #[tokio::test]
 async fn scanners_stand_in_no_line_of_the_shop_and_a_remote_service_keeps_its_paths() {
     for (upstream, passes) in [("embedded", true), (NOBODY, false)] {
+        let (recorder, metrics) = Metrics::detached(&[]).unwrap();
+        let _recording = metrics::set_default_local_recorder(&recorder);
         let world = World::create().await;
         let settings = json!({"paths": ["/"], "upstream": upstream});
         world.room(settings).await;
@@ -204,5 +207,9 @@ async fn scanners_stand_in_no_line_of_the_shop_and_a_remote_service_keeps_its_pa
         }
         let other = app.get("/checking/", &[]).await;
         other.assert_problem(403, "pass-required");
+        let count = if passes { 2 } else { 0 };
+        let counted = format!(r#"ropeline_gate_requests_total{{outcome="checkin"}} {count}"#);
+        let text = metrics.render(|_| true);
+        assert!(text.lines().any(|line| line == counted), "{text}");
     }
 }
