@@ -22,6 +22,7 @@ use crate::core::Core;
 use crate::database::{Pools, StoreError, Turns, Work};
 use crate::expiry::ExpiryTimes;
 use crate::handle::Booking;
+use crate::known_tokens::KnownTokens;
 use crate::limits::Limits;
 use crate::links::LinkKeys;
 use crate::live::{Catalogue, Writer};

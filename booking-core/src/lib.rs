@@ -69,6 +69,7 @@ mod handle;
 mod holds;
 mod http;
 mod imports;
+mod known_tokens;
 mod limits;
 mod links;
 mod live;

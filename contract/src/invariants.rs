@@ -79,7 +79,8 @@ invariants! {
         "Prequeue order is a function of the committed seed and the fans' nonces, and nobody draws who can know the seed",
         "anyone: `ropeline draw verify`, and the page of every fan";
     GATE = "GATE",
-        "No request reaches a protected upstream without a valid pass, but for named reasons that are counted: `exempt`, `idle`, `passthrough`, `suspended`, `fail-open`",
+        "No request reaches a protected upstream without a valid pass, but for named reasons that are \
+         counted: `exempt`, `checkin`, `holder`, `link`, `last-page`, `idle`, `passthrough`, `suspended`, `fail-open`",
         "tests alone";
     ONE_SEAT = "ONE-SEAT",
         "A seat has at most one live ticket; a hold has all of its seats or none",
