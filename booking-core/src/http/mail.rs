@@ -93,6 +93,7 @@ impl From<NoticeRow> for NoticeView {
     params(Wanted),
     responses(
         (status = 200, description = "The notices", body = NoticeList),
+        (status = 422, description = "validation-failed", body = Problem),
         (status = 503, description = "database-unavailable", body = Problem)
     )
 )]
