@@ -11,7 +11,6 @@ use tokio_util::task::TaskTracker;
 use web::AtHand;
 use web::encoding::RecentDocuments;
 
-use crate::checkin::KnownTokens;
 use crate::config::{
     BANNER_LOOKS_MAX, BookingConfig, CONFIRM_WAIT_MAX, CONFIRMS_AT_ONCE, CONFIRMS_WAITING_MAX,
     FINDS_AT_ONCE, MAPS_RENDERED_AT_ONCE, PRINT_WAIT_MAX, PRINTS_AT_ONCE, PRINTS_WAITING_MAX,

@@ -8,7 +8,6 @@ use tokio::sync::{Notify, Semaphore};
 use tokio_util::sync::CancellationToken;
 use web::encoding::RecentDocuments;
 
-use crate::checkin::KnownTokens;
 use crate::config::BookingConfig;
 use crate::confirm_queue::ConfirmQueue;
 use crate::database::{Pools, Turns, Work};

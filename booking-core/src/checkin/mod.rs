@@ -3,16 +3,13 @@
 //! | Module | Subject |
 //! | --- | --- |
 //! | `caller` | who scans: operators, or a scanner with a token of its own |
-//! | `known` | tokens that were good when they were last used here |
 //! | `scanning` | settling scans, one transaction each |
 //! | `overview` | manifest, counts, conflicts |
 //!
 //! What a scan comes to is decided in `scan`.
 
 mod caller;
-mod known;
 mod overview;
 mod scanning;
 
 pub(crate) use caller::{Caller, ScannerWish, token_hash};
-pub(crate) use known::KnownTokens;
