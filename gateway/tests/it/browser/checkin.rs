@@ -149,7 +149,9 @@ async fn two_scanners_without_a_network_do_not_admit_a_ticket_unnoticed() {
         scanner.sees("body[data-ready]").await;
     }
     scans(&north, &tickets[0], "DUPLICATE").await;
-    let forged = tickets[1].replacen(&tickets[1][80..81], "0", 9);
+    // One letter of the signature; the last of its group, so that a small one is always readable.
+    let other = if &tickets[1][80..81] == "0" { "1" } else { "0" };
+    let forged = format!("{}{other}{}", &tickets[1][..80], &tickets[1][81..]);
     scans(&north, &forged, "FORGED").await;
     scans(&north, &tickets[1], "ACCEPTED").await;
     north.mentions("#answer-reason", "without a network").await;
