@@ -402,7 +402,10 @@ async fn tickets_that_are_not_good_are_refused_with_the_reason() {
     let east = with_token(&shop.fan(), &made);
     let wrong = scans(&east, &scan(&doors.tickets[0], 1, "in", now)).await;
     assert_eq!(result(&wrong), "WRONG_SHOW");
-    let forged = doors.tickets[0].replacen(&doors.tickets[0][60..61], "0", 9);
+    // One letter of the signature; the last of its group, so that a small one is always readable.
+    let ticket = &doors.tickets[0];
+    let other = if &ticket[62..63] == "0" { "1" } else { "0" };
+    let forged = format!("{}{other}{}", &ticket[..62], &ticket[63..]);
     for (no, text, expected) in [
         (2, forged.as_str(), "FORGED"),
         (3, "{\"ticket\": 1}", "UNREADABLE"),
