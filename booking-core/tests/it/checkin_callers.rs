@@ -175,21 +175,28 @@ async fn what_is_no_scan_is_refused_with_the_field_named() {
     assert_eq!((huge.status, huge.code()), (413, "payload-too-large"));
 }
 
-#[tokio::test]
-async fn scanners_are_limited_each_for_itself() {
-    let doors = Doors::open(&["A1"]).await;
-    let rate = |burst: u32| Rate {
+/// So many scans at once, and then one a second, from an address and with a token.
+fn scan_bursts(address: u32, customer: u32) -> Rates {
+    let rate = |burst| Rate {
         per_second: NonZeroU32::MIN,
         burst: NonZeroU32::new(burst).unwrap(),
     };
-    let rates = Rates {
+    Rates {
         scan: RatePair {
-            address: rate(100),
-            customer: rate(2),
+            address: rate(address),
+            customer: rate(customer),
         },
         ..Rates::default()
-    };
-    let limited = doors.shop.another_process_limited(rates).await;
+    }
+}
+
+#[tokio::test]
+async fn scanners_are_limited_each_for_itself() {
+    let doors = Doors::open(&["A1"]).await;
+    let limited = doors
+        .shop
+        .another_process_limited(scan_bursts(100, 2))
+        .await;
     let fan = Fan::new(limited.router.clone());
     let [north, south] = [token(&doors.shop, "N").await, token(&doors.shop, "S").await];
     let north = with_token(&fan, &north);
@@ -206,18 +213,10 @@ async fn scanners_are_limited_each_for_itself() {
 #[tokio::test]
 async fn strangers_at_the_address_of_a_venue_do_not_stop_its_scanners() {
     let doors = Doors::open(&["A1"]).await;
-    let rate = |burst: u32| Rate {
-        per_second: NonZeroU32::MIN,
-        burst: NonZeroU32::new(burst).unwrap(),
-    };
-    let rates = Rates {
-        scan: RatePair {
-            address: rate(3),
-            customer: rate(100),
-        },
-        ..Rates::default()
-    };
-    let limited = doors.shop.another_process_limited(rates).await;
+    let limited = doors
+        .shop
+        .another_process_limited(scan_bursts(3, 100))
+        .await;
     let venue = LimitedAs(IpAddr::from([192, 0, 2, 1]));
     let fan = Fan::new(limited.router.clone().layer(Extension(venue)));
     let made = token(&doors.shop, "N").await;

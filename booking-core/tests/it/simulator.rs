@@ -27,43 +27,46 @@ pub(crate) async fn outcome(fan: &Fan, hold: &str, intent: &str) -> Answer {
     last.into_inner().unwrap().unwrap()
 }
 
+/// Endings of a payment, with the status of the confirmation and its reason.
+pub(crate) const ENDINGS: &[(&str, u16, Option<&str>)] = &[
+    ("pm_card_visa", 200, None),
+    (
+        "pm_card_chargeDeclinedInsufficientFunds",
+        402,
+        Some("insufficient-funds"),
+    ),
+    ("pm_sim_timeout_charged", 200, None),
+    ("pm_sim_invalid_number", 402, Some("invalid-card")),
+    ("pm_card_chargeDeclined", 402, Some("invalid-card")),
+    (
+        "pm_card_chargeDeclinedExpiredCard",
+        402,
+        Some("expired-card"),
+    ),
+    ("pm_card_chargeDeclinedFraudulent", 402, Some("fraud")),
+    ("pm_sim_processing_succeeds", 200, None),
+    (
+        "pm_card_chargeDeclinedProcessingError",
+        402,
+        Some("processing"),
+    ),
+    ("pm_sim_bank_timeout_succeeds", 200, None),
+    ("pm_sim_bank_timeout_fails", 402, Some("bank-timeout")),
+    (
+        "pm_sim_duplicate_transaction",
+        402,
+        Some("duplicate-transaction"),
+    ),
+    ("pm_sim_currency_declined", 402, Some("currency-conversion")),
+    ("pm_sim_amount_mismatch", 402, Some("amount-mismatch")),
+    ("pm_sim_customer_cancels", 402, Some("user-cancelled")),
+];
+
 #[tokio::test]
 async fn each_failure_has_its_reason_and_money_is_never_lost() {
     let simulator = Simulator::start().await;
     let shop = shop(&simulator).await;
-    for (method, status, reason) in [
-        ("pm_card_visa", 200, None),
-        (
-            "pm_card_chargeDeclinedInsufficientFunds",
-            402,
-            Some("insufficient-funds"),
-        ),
-        ("pm_sim_timeout_charged", 200, None),
-        ("pm_sim_invalid_number", 402, Some("invalid-card")),
-        ("pm_card_chargeDeclined", 402, Some("invalid-card")),
-        (
-            "pm_card_chargeDeclinedExpiredCard",
-            402,
-            Some("expired-card"),
-        ),
-        ("pm_card_chargeDeclinedFraudulent", 402, Some("fraud")),
-        ("pm_sim_processing_succeeds", 200, None),
-        (
-            "pm_card_chargeDeclinedProcessingError",
-            402,
-            Some("processing"),
-        ),
-        ("pm_sim_bank_timeout_succeeds", 200, None),
-        ("pm_sim_bank_timeout_fails", 402, Some("bank-timeout")),
-        (
-            "pm_sim_duplicate_transaction",
-            402,
-            Some("duplicate-transaction"),
-        ),
-        ("pm_sim_currency_declined", 402, Some("currency-conversion")),
-        ("pm_sim_amount_mismatch", 402, Some("amount-mismatch")),
-        ("pm_sim_customer_cancels", 402, Some("user-cancelled")),
-    ] {
+    for &(method, status, reason) in ENDINGS {
         let fan = shop.fan();
         let best = json!({"quantity": 1});
         let held = fan.post("/api/v1/shows/eras-mumbai-1/holds", &best).await;

@@ -10,6 +10,7 @@ use serde_json::{Value, json};
 use tokio::net::TcpListener;
 
 use crate::fan::{Fan, SHOW, intent_of};
+use crate::simulator::ENDINGS;
 use crate::simulator::outcome;
 use crate::test_shop::{TestShop, WEBHOOK_SECRET, eventually, show_file};
 use crate::test_simulator::Simulator;
@@ -82,40 +83,6 @@ async fn sold(shop: &TestShop) -> i64 {
             .unwrap();
     sold.0
 }
-
-/// Endings of a payment on a provider's page, with the status of the confirmation and its reason.
-const ENDINGS: &[(&str, u16, Option<&str>)] = &[
-    ("pm_card_visa", 200, None),
-    (
-        "pm_card_chargeDeclinedInsufficientFunds",
-        402,
-        Some("insufficient-funds"),
-    ),
-    ("pm_sim_timeout_charged", 200, None),
-    ("pm_sim_invalid_number", 402, Some("invalid-card")),
-    (
-        "pm_card_chargeDeclinedExpiredCard",
-        402,
-        Some("expired-card"),
-    ),
-    ("pm_card_chargeDeclinedFraudulent", 402, Some("fraud")),
-    ("pm_sim_processing_succeeds", 200, None),
-    (
-        "pm_card_chargeDeclinedProcessingError",
-        402,
-        Some("processing"),
-    ),
-    ("pm_sim_bank_timeout_succeeds", 200, None),
-    ("pm_sim_bank_timeout_fails", 402, Some("bank-timeout")),
-    (
-        "pm_sim_duplicate_transaction",
-        402,
-        Some("duplicate-transaction"),
-    ),
-    ("pm_sim_currency_declined", 402, Some("currency-conversion")),
-    ("pm_sim_amount_mismatch", 402, Some("amount-mismatch")),
-    ("pm_sim_customer_cancels", 402, Some("user-cancelled")),
-];
 
 /// Faults of the request itself, with the reason that the fan is told.
 const REFUSALS: &[(&str, &str)] = &[
