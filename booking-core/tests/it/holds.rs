@@ -6,6 +6,7 @@ use std::time::Duration;
 use futures_util::future::join_all;
 use metrics_exporter_prometheus::PrometheusBuilder;
 use serde_json::{Value, json};
+use sqlx::Connection;
 
 use crate::fan::{Fan, SHOW, hold_path};
 use crate::test_shop::{TestShop, show_file};
@@ -320,7 +321,18 @@ async fn one_who_asks_too_often_stands_in_nobodys_way() {
         let fan = shop.fan();
         async move { fan.hold(&[&format!("B{n}")]).await.status }
     }));
-    let (flood, others) = tokio::join!(flood, others);
+    // Nothing is answered until all have asked.
+    let mut database = shop.database.connect().await;
+    let mut stall = database.begin().await.unwrap();
+    sqlx::query("lock table holds in share row exclusive mode")
+        .execute(&mut *stall)
+        .await
+        .unwrap();
+    let release = async {
+        tokio::time::sleep(Duration::from_millis(250)).await;
+        stall.rollback().await.unwrap();
+    };
+    let (flood, others, ()) = tokio::join!(flood, others, release);
     assert_eq!(others, [201; 9]);
     let put_off = flood
         .iter()
