@@ -95,8 +95,13 @@ impl Catalogue {
         self.shows.load().by_no.get(&show_no).cloned()
     }
 
-    /// A show with its seats, loading them if needed.
+    /// A show with its seats, loading them if needed. One that is not in memory may have been
+    /// imported by another process since the last refresh.
     pub(crate) async fn live(&self, show: &ShowId) -> Result<Option<LiveShow>, StoreError> {
+        if let Some(entry) = self.entry(show) {
+            return self.live_of(&entry).await;
+        }
+        self.refresh_since(Instant::now()).await?;
         match self.entry(show) {
             Some(entry) => self.live_of(&entry).await,
             None => Ok(None),
@@ -317,6 +322,23 @@ impl Catalogue {
     /// long pause, and when the database was reset to an earlier state.
     pub(crate) async fn refresh_once(&self, now: Timestamp) -> Result<(), StoreError> {
         let mut read_up_to = self.refreshing.lock().await;
+        self.refresh(&mut read_up_to, now).await
+    }
+
+    /// Refreshes memory unless a refresh began at `asked` or later: all who wait share the next one.
+    async fn refresh_since(&self, asked: Instant) -> Result<(), StoreError> {
+        let mut read_up_to = self.refreshing.lock().await;
+        if read_up_to.is_some_and(|known| known.at >= asked) {
+            return Ok(());
+        }
+        self.refresh(&mut read_up_to, self.writer.clock.now()).await
+    }
+
+    async fn refresh(
+        &self,
+        read_up_to: &mut Option<ReadUpTo>,
+        now: Timestamp,
+    ) -> Result<(), StoreError> {
         let known = read_up_to.filter(|known| known.at.elapsed() < CHANGES_MISSED_AFTER);
         let at = Instant::now();
         if let Some(known) = known {

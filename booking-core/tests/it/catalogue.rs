@@ -170,6 +170,23 @@ async fn a_process_with_an_old_layout_cannot_hold_the_wrong_seat() {
 }
 
 #[tokio::test]
+async fn a_show_is_sold_by_every_process_as_soon_as_one_has_imported_it() {
+    let shop = TestShop::new().await;
+    let (other, third) = (shop.another_process().await, shop.another_process().await);
+    let mut file = show_file();
+    file["showId"] = json!("eras-mumbai-2");
+    assert_eq!(shop.import(file).await.0, 201);
+    let path = "/api/v1/shows/eras-mumbai-2";
+    let fan = shop.fan().at(other.router.clone());
+    assert_eq!(fan.get(&format!("{path}/seatmap")).await.status, 200);
+    let fan = fan.at(third.router.clone());
+    let (holds, body) = (format!("{path}/holds"), json!({ "seatIds": ["A1"] }));
+    assert_eq!(fan.post(&holds, &body).await.status, 201);
+    let unknown = fan.get("/api/v1/shows/eras-mumbai-3/seatmap").await;
+    assert_eq!(unknown.status, 404);
+}
+
+#[tokio::test]
 async fn what_belongs_to_one_customer_is_kept_by_nobody() {
     let shop = TestShop::new().await;
     let fan = shop.fan();
