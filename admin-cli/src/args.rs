@@ -282,6 +282,17 @@ pub(crate) enum BookingCommand {
         ropeline booking refund bkg_0198c2e4f7a87c1e9d3b5a6f70812c3d --reason goodwill\n  \
         ropeline booking refund bkg_0198c2e4f7a87c1e9d3b5a6f70812c3d --by-policy --yes")]
     Refund(BookingRefundArgs),
+    /// Write everything that was sold of a show as comma-separated values, a ticket a line
+    #[command(
+        after_help = "Amounts are in the smallest unit of the currency. What was paid for a \
+        booking, given back and left stands in the row of its first ticket, so that columns can \
+        be added up.\n\nExamples:\n  ropeline booking export eras-mumbai-1 > sold.csv\n  \
+        ropeline booking export eras-mumbai-1 --json | jq -s 'map(.netMinor) | add'"
+    )]
+    Export {
+        /// The show
+        show: ShowId,
+    },
     /// Mail the link to a booking to its customer again
     #[command(after_help = "Example:\n  \
         ropeline booking resend bkg_0198c2e4f7a87c1e9d3b5a6f70812c3d")]

@@ -9,6 +9,7 @@ use serde_json::{Map, Value, json};
 
 use crate::amount::money_text;
 use crate::args::{BookingCommand, BookingRefundArgs, FindArgs};
+use crate::booking_export;
 use crate::client::AdminClient;
 use crate::console::{Console, counted, table_of};
 use crate::failure::{Exit, Failure};
@@ -69,6 +70,7 @@ pub(crate) async fn run(
         BookingCommand::Find(args) => find(&args, client, console).await?,
         BookingCommand::Show { booking } => show(booking, client, console).await?,
         BookingCommand::Refund(args) => refund(args, client, console).await?,
+        BookingCommand::Export { show } => booking_export::run(&show, client, console).await?,
         BookingCommand::Resend { booking } => resend(booking, client, console).await?,
         BookingCommand::RevokeLinks { booking } => {
             let path = format!("bookings/{booking}/links/revoke");

@@ -20,6 +20,7 @@ mod amount;
 pub mod args;
 pub mod audit;
 pub mod booking;
+pub mod booking_export;
 pub mod check;
 mod checkin;
 pub mod client;

@@ -15,6 +15,7 @@ use crate::handle::Booking;
 use crate::links::Link;
 use crate::show_cancelling::ShowCancellation;
 use crate::store::booking_records::{BookingFilter, BookingRecord, BookingSummary};
+use crate::store::sold::SoldBooking;
 
 impl Booking {
     /// The customer that has the link with this token, and nothing else.
@@ -124,6 +125,18 @@ impl Booking {
     ) -> Result<Option<(BookingRecord, BookingView)>, StoreError> {
         let core = Arc::clone(&self.0);
         let work = async move { core.booking_record(booking_id).await };
+        self.0.work.run(work).await
+    }
+
+    /// A page of what was sold of `show`, for operators; `None` when there is no such show.
+    pub(crate) async fn sold(
+        &self,
+        show: &ShowId,
+        after: Option<BookingId>,
+        limit: i64,
+    ) -> Result<Option<Vec<SoldBooking>>, StoreError> {
+        let (core, show) = (Arc::clone(&self.0), show.clone());
+        let work = async move { core.sold(&show, after, limit).await };
         self.0.work.run(work).await
     }
 

@@ -1,13 +1,14 @@
 //! What operators read of bookings.
 
-use contract::BookingId;
 use contract::booking::Booking;
+use contract::{BookingId, ShowId};
 
 use crate::config::BOOKINGS_LISTED_MAX;
 use crate::core::Core;
 use crate::database::StoreError;
 use crate::store;
 use crate::store::booking_records::{BookingFilter, BookingRecord, BookingSummary};
+use crate::store::sold::SoldBooking;
 
 impl Core {
     /// Bookings that fit `filter`, for operators.
@@ -29,5 +30,17 @@ impl Core {
         let record = store::booking_records::record(&mut connection, &row).await?;
         drop(connection);
         Ok(Some((record, self.booking_view(row).await?)))
+    }
+
+    /// Up to `limit` bookings of `show` from after `after`, with their money and tickets. `None`
+    /// when there is no such show.
+    pub(crate) async fn sold(
+        &self,
+        show: &ShowId,
+        after: Option<BookingId>,
+        limit: i64,
+    ) -> Result<Option<Vec<SoldBooking>>, StoreError> {
+        let after = after.map(BookingId::uuid);
+        store::sold::page(&self.pools.jobs, show, after, limit).await
     }
 }

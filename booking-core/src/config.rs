@@ -224,6 +224,8 @@ pub const FINDS_AT_ONCE: usize = 4;
 pub const OWN_BOOKINGS_LISTED_MAX: i64 = 100;
 /// Bookings in one list of operators.
 pub const BOOKINGS_LISTED_MAX: i64 = 100;
+/// Bookings in one page of an export.
+pub const EXPORT_PAGE_MAX: i64 = 500;
 /// Bookings of a cancelled show that are cancelled in one pass.
 pub const SHOW_CANCEL_BATCH_MAX: i64 = 50;
 /// Bookings of a cancelled show that are cancelled at the same time. They share the connections for

@@ -40,6 +40,24 @@ fn a_booking_is_found_refunded_and_mailed_again() {
 }
 
 #[test]
+fn all_pages_of_what_was_sold_are_exported() {
+    let stand_in = StandIn::start();
+    let sold = run(&stand_in, "booking export eras-mumbai-1").ends_with(0);
+    let lines: Vec<&str> = sold.out.lines().collect();
+    assert_eq!(lines.len(), 3, "{}", sold.out);
+    assert!(lines[0].starts_with("booking,code,status,"), "{}", lines[0]);
+    assert!(
+        lines[1].starts_with("bkg_1,K7M2RRX9B,CONFIRMED,"),
+        "{}",
+        lines[1]
+    );
+    assert!(lines[2].ends_with(",A2,GOLD,500,"), "{}", lines[2]);
+    assert!(sold.err.contains("2 bookings exported"), "{}", sold.err);
+    let sold = run(&stand_in, "booking export eras-mumbai-1 --json").ends_with(0);
+    assert_eq!(sold.out.lines().count(), 2, "{}", sold.out);
+}
+
+#[test]
 fn a_show_is_cancelled_and_its_refunds_are_waited_for() {
     let stand_in = StandIn::start();
     let file = json!({

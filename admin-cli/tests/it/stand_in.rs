@@ -126,6 +126,7 @@ fn router(shared: Shared) -> Router {
         .route("/shows/{show}/cancel", post(show_cancel))
         .route("/shows/{show}/cancellation", get(show_cancellation))
         .route("/bookings", get(bookings_find))
+        .route("/shows/{show}/bookings", get(show_bookings))
         .route("/bookings/{booking}/refund", post(booking_refund))
         .route("/bookings/{booking}/resend", post(booking_resend))
         .route(
@@ -498,6 +499,27 @@ async fn bookings_find(Query(query): Query<HashMap<String, String>>) -> Response
         "createdAt": now(),
     })];
     answer(StatusCode::OK, &json!({ "bookings": bookings }))
+}
+
+/// Two pages of one booking each.
+async fn show_bookings(Query(query): Query<HashMap<String, String>>) -> Response {
+    let is_first = query.get("after").is_none();
+    let (booking, seat) = if is_first {
+        ("bkg_1", "A1")
+    } else {
+        ("bkg_2", "A2")
+    };
+    let page = json!({
+        "bookings": [{
+            "bookingId": booking, "code": "K7M2RRX9B", "email": "a@example.com",
+            "status": "CONFIRMED", "amountMinor": 500, "refundedMinor": 0, "netMinor": 500,
+            "currency": "INR", "provider": "stripe", "intentId": "pi_1", "createdAt": now(),
+            "tickets": [{"ticketId": "tkt_1", "seatId": seat, "category": "GOLD",
+                "status": "ISSUED", "priceMinor": 500, "checkedInAt": null}],
+        }],
+        "next": is_first.then_some("bkg_1"),
+    });
+    answer(StatusCode::OK, &page)
 }
 
 async fn booking_refund(body: Bytes) -> Response {

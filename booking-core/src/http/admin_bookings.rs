@@ -17,16 +17,19 @@ use super::cancel::{REASON_CHARS_MAX, cancelled, code_sent};
 use super::problems::{invalid, not_found};
 use crate::cancel_decision::Terms;
 use crate::cancelling::CancelOrder;
+use crate::config::EXPORT_PAGE_MAX;
 use crate::handle::Booking;
 use crate::links::booking_code;
 use crate::recorded::bounded;
 use crate::show_cancelling::ShowCancellation;
 use crate::store::booking_records::{BookingFilter, BookingRecord, BookingSummary};
 use crate::store::cancellations::CancelledBy;
+use crate::store::sold::SoldBooking;
 
 pub(super) fn routes() -> OpenApiRouter<Booking> {
     OpenApiRouter::default()
         .routes(routes!(find))
+        .routes(routes!(show_bookings))
         .routes(routes!(booking))
         .routes(routes!(refund))
         .routes(routes!(resend))
@@ -78,6 +81,58 @@ async fn find(
     }
     let bookings = booking.bookings_find(filter).await?;
     Ok(ApiJson(BookingsFound { bookings }))
+}
+
+/// Which page of the bookings of a show.
+#[derive(Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+pub(super) struct Page {
+    /// The `next` of the page before; the first page when absent.
+    after: Option<BookingId>,
+    /// Bookings in a page, at most 500; 500 when absent.
+    #[param(minimum = 1, maximum = 500)]
+    limit: Option<i64>,
+}
+
+/// What was sold of a show.
+#[derive(Serialize, ToSchema)]
+struct SoldPage {
+    /// In the order of their ids, at most 500.
+    bookings: Vec<SoldBooking>,
+    /// Where the next page begins; absent on the last.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    next: Option<BookingId>,
+}
+
+/// Read everything that was sold of a show, page by page
+#[utoipa::path(
+    get, path = "/admin/v1/shows/{showId}/bookings", operation_id = "show_bookings",
+    tag = "booking",
+    params(("showId" = ShowId, Path, description = "The show"), Page),
+    responses(
+        (status = 200, description = "A page of its bookings, cancelled ones too", body = SoldPage),
+        (status = 404, description = "not-found", body = Problem),
+        (status = 422, description = "validation-failed", body = Problem),
+        (status = 503, description = "database-unavailable", body = Problem)
+    )
+)]
+async fn show_bookings(
+    State(booking): State<Booking>,
+    ApiPath(show): ApiPath<ShowId>,
+    ApiQuery(page): ApiQuery<Page>,
+) -> ApiResult<ApiJson<SoldPage>> {
+    let limit = page.limit.unwrap_or(EXPORT_PAGE_MAX);
+    if !(1..=EXPORT_PAGE_MAX).contains(&limit) {
+        return Err(invalid("limit", "must be from 1 to 500"));
+    }
+    let found = booking.sold(&show, page.after, limit).await?;
+    let bookings = found.ok_or_else(not_found)?;
+    let is_full = i64::try_from(bookings.len()).is_ok_and(|count| count >= limit);
+    let next = bookings.last().filter(|_| is_full);
+    Ok(ApiJson(SoldPage {
+        next: next.map(|booking| booking.booking_id),
+        bookings,
+    }))
 }
 
 /// A booking with its money, cancellations and mail.

@@ -7,6 +7,7 @@ use contract::refund_policy::RefundPolicy;
 use serde::{Deserialize, Serialize};
 use sqlx::{PgConnection, PgPool};
 use time::OffsetDateTime;
+use utoipa::ToSchema;
 use uuid::Uuid;
 
 use super::{text_of, word};
@@ -29,7 +30,7 @@ pub(crate) enum CancelledBy {
 }
 
 /// The state of a ticket.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "SCREAMING_SNAKE_CASE")]
 pub(crate) enum TicketStatus {
     /// It is good for one entry.

@@ -28,6 +28,7 @@ pub(crate) mod returned;
 pub(crate) mod scanners;
 pub(crate) mod seats;
 pub(crate) mod show_cancellations;
+pub(crate) mod sold;
 
 use crate::database::StoreError;
 

@@ -37,6 +37,7 @@ mod refunds;
 mod returned;
 mod shop;
 mod simulator;
+mod sold;
 mod test_shop;
 mod test_simulator;
 mod ticket_files;
