@@ -14,6 +14,7 @@
 //! | [`checkin`](mod@checkin) | the scanner page |
 //! | [`map`] | links to a map of a venue |
 //! | [`mail`] | mail to fans, as text and HTML |
+//! | [`mail_transfers`] | mail about tickets that were passed on |
 //! | [`moment`] | times in the time zone of a venue, spans |
 //! | [`money`] | amounts in minor units, formatted for people |
 //! | [`problem`] | problems of the gateway |
@@ -24,6 +25,7 @@
 pub mod asset;
 pub mod checkin;
 pub mod mail;
+pub mod mail_transfers;
 pub mod map;
 pub mod moment;
 pub mod money;

@@ -156,7 +156,7 @@ pub fn booking_link(mail: &BookingLinkMail) -> MailText {
     mail_text(subject, "booking_link", mail)
 }
 
-fn mail_text<C: Serialize>(subject: String, name: &str, context: &C) -> MailText {
+pub(crate) fn mail_text<C: Serialize>(subject: String, name: &str, context: &C) -> MailText {
     MailText {
         subject,
         text: render(&format!("mail/{name}.txt"), context),

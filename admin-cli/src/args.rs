@@ -293,6 +293,15 @@ pub(crate) enum BookingCommand {
         /// The show
         show: ShowId,
     },
+    /// Pass tickets on to another person, who gets them by mail
+    #[command(after_help = "Example:\n  \
+        ropeline booking transfer bkg_0198c2e4f7a87c1e9d3b5a6f70812c3d --to friend@example.com")]
+    Transfer(BookingTransferArgs),
+    /// Give tickets new codes, for example when a copy is in wrong hands
+    #[command(after_help = "Examples:\n  \
+        ropeline booking reissue bkg_0198c2e4f7a87c1e9d3b5a6f70812c3d --reason stolen\n  \
+        ropeline booking reissue bkg_0198c2e4f7a87c1e9d3b5a6f70812c3d --name \"Ada Lovelace\"")]
+    Reissue(BookingReissueArgs),
     /// Mail the link to a booking to its customer again
     #[command(after_help = "Example:\n  \
         ropeline booking resend bkg_0198c2e4f7a87c1e9d3b5a6f70812c3d")]
@@ -336,6 +345,36 @@ pub(crate) struct BookingRefundArgs {
     /// Only what the refund policy gives goes back, not the whole price
     #[arg(long)]
     pub(crate) by_policy: bool,
+    /// Also tickets that were used at the door
+    #[arg(long, conflicts_with = "by_policy")]
+    pub(crate) even_used: bool,
+    /// Do not ask
+    #[arg(long, short)]
+    pub(crate) yes: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct BookingTransferArgs {
+    /// The address of the new holder
+    #[arg(long, value_name = "EMAIL")]
+    pub(crate) to: String,
+    #[command(flatten)]
+    pub(crate) reissue: BookingReissueArgs,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct BookingReissueArgs {
+    /// The booking
+    pub(crate) booking: BookingId,
+    /// Only this ticket; may be given several times
+    #[arg(long = "ticket", value_name = "TICKET")]
+    pub(crate) tickets: Vec<TicketId>,
+    /// The name to print on the tickets
+    #[arg(long)]
+    pub(crate) name: Option<String>,
+    /// Why, for the record
+    #[arg(long)]
+    pub(crate) reason: Option<String>,
     /// Do not ask
     #[arg(long, short)]
     pub(crate) yes: bool,

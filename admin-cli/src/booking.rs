@@ -3,12 +3,13 @@
 use comfy_table::Cell;
 use contract::BookingId;
 use contract::refund::Cancellation;
+use contract::transfer::Transferred;
 use reqwest::{Method, Url};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
 use crate::amount::money_text;
-use crate::args::{BookingCommand, BookingRefundArgs, FindArgs};
+use crate::args::{BookingCommand, BookingRefundArgs, BookingReissueArgs, FindArgs};
 use crate::booking_export;
 use crate::client::AdminClient;
 use crate::console::{Console, counted, table_of};
@@ -71,6 +72,10 @@ pub(crate) async fn run(
         BookingCommand::Show { booking } => show(booking, client, console).await?,
         BookingCommand::Refund(args) => refund(args, client, console).await?,
         BookingCommand::Export { show } => booking_export::run(&show, client, console).await?,
+        BookingCommand::Transfer(args) => {
+            renew(args.reissue, Some(args.to), client, console).await?;
+        }
+        BookingCommand::Reissue(args) => renew(args, None, client, console).await?,
         BookingCommand::Resend { booking } => resend(booking, client, console).await?,
         BookingCommand::RevokeLinks { booking } => {
             let path = format!("bookings/{booking}/links/revoke");
@@ -187,6 +192,16 @@ async fn show(booking: BookingId, client: &AdminClient, console: &Console) -> Re
         );
         table.add_row([Cell::new("refund"), Cell::new(text)]);
     }
+    for it in list(&record["transfers"]) {
+        let text = format!(
+            "{} {} by {} to {}",
+            word(&it["createdAt"]),
+            word(&it["kind"]),
+            word(&it["by"]),
+            word(&it["sentTo"])
+        );
+        table.add_row([Cell::new("tickets"), Cell::new(text)]);
+    }
     for it in list(&record["mail"]) {
         let text = format!("{} {}", word(&it["kind"]), word(&it["status"]));
         table.add_row([Cell::new("mail"), Cell::new(text)]);
@@ -221,6 +236,10 @@ async fn refund(
     let question = format!("Cancel {what} of {booking} and give the money back?");
     console.confirm(&question, args.yes)?;
     let mut order = json!({ "byPolicy": args.by_policy });
+    // Gateways of an older version do not know the field.
+    if args.even_used {
+        order["evenUsed"] = json!(true);
+    }
     if !args.tickets.is_empty() {
         order["ticketIds"] = json!(args.tickets);
     }
@@ -240,6 +259,48 @@ async fn refund(
         money_text(done.kept_minor, &done.currency),
         done.refund_id,
         wire_word(&done.status)
+    ))
+}
+
+/// Passes tickets on to `to`, or gives them new codes.
+async fn renew(
+    args: BookingReissueArgs,
+    to: Option<String>,
+    client: &AdminClient,
+    console: &Console,
+) -> Result<(), Failure> {
+    let booking = args.booking;
+    let (verb, question) = match &to {
+        Some(to) => ("transfer", format!("Pass tickets of {booking} on to {to}?")),
+        None => (
+            "reissue",
+            format!("Make the present codes of {booking} worthless?"),
+        ),
+    };
+    console.confirm(&question, args.yes)?;
+    let mut order = json!({});
+    if let Some(to) = to {
+        order["email"] = json!(to);
+    }
+    if !args.tickets.is_empty() {
+        order["ticketIds"] = json!(args.tickets);
+    }
+    if let Some(name) = args.name {
+        order["name"] = json!(name);
+    }
+    if let Some(reason) = args.reason {
+        order["reason"] = json!(reason);
+    }
+    let path = format!("bookings/{booking}/{verb}");
+    let done: Transferred = client.write(Method::POST, &path, &order).await?;
+    if console.is_json() {
+        return console.document(&done);
+    }
+    let count = u64::try_from(done.ticket_ids.len()).unwrap_or(u64::MAX);
+    console.text(&format!(
+        "{} new codes, on the way to {}. The earlier ones admit nobody.",
+        counted(count, "ticket has", "tickets have"),
+        done.sent_to
     ))
 }
 

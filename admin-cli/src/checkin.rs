@@ -92,14 +92,26 @@ async fn conflicts(
         counted(list.conflicts.len() as u64, "conflict", "conflicts"),
         grouped(let_in)
     ))?;
+    if !list.inside_void.is_empty() {
+        let mut table = table_of(&["seat", "cancelled ticket of somebody inside", "came in"]);
+        for inside in &list.inside_void {
+            table.add_row([
+                Cell::new(inside.seat_id.as_deref().unwrap_or("?")),
+                Cell::new(inside.ticket_id),
+                Cell::new(place(&inside.entry)),
+            ]);
+        }
+        console.table(table)?;
+    }
     Ok(Exit::Fine)
 }
 
+fn place(place: &ScanPlace) -> String {
+    let device = place.device.as_ref().map_or("?", |device| device.as_str());
+    format!("{} ({device}) {}", place.gate, place.at)
+}
+
 fn row(conflict: &Conflict) -> [Cell; 6] {
-    let place = |place: &ScanPlace| {
-        let device = place.device.as_ref().map_or("?", |device| device.as_str());
-        format!("{} ({device}) {}", place.gate, place.at)
-    };
     let ticket = conflict.ticket_id.map(|ticket| ticket.to_string());
     [
         Cell::new(conflict.seat_id.as_deref().unwrap_or("?")),

@@ -1,15 +1,16 @@
 //! Confirming a purchase, and reading a booking.
 
 use contract::booking::{Booking, HoldStatus, PaymentStatus, Ticket};
-use contract::{BookingId, HoldId, RoomId, TicketId};
+use contract::{BookingId, HoldId, RoomId, TicketId, Timestamp};
 
 use crate::core::Core;
 use crate::customer::Customer;
 use crate::database::StoreError;
-use crate::links::link_ends_at;
+use crate::links::hidden;
 use crate::money::{Disposition, FailureReason};
 use crate::payments::resolution::Resolution;
 use crate::payments::resolver::find_booking;
+use crate::readers::seen_by;
 use crate::store;
 use crate::store::bookings::{BookingRow, TicketRow};
 use crate::store::holds::HoldRow;
@@ -244,12 +245,27 @@ impl Core {
         let Some(row) = self.booking_row(customer, booking_id).await? else {
             return Ok(None);
         };
-        let now = self.clock.now();
+        self.booked_show_of(row, self.clock.now()).await
+    }
+
+    /// The booking of `row` with everything that its files say.
+    pub(crate) async fn booked_show_of(
+        &self,
+        row: BookingRow,
+        now: Timestamp,
+    ) -> Result<Option<BookedShow>, StoreError> {
         let prices = self.prices_paid(&row).await?;
-        let booking = self.booking_view(row).await?;
+        let path = match row.reader {
+            Some(_) => self.link_to(&row),
+            None => format!("/bookings/{}", BookingId::new(row.booking_id)),
+        };
+        let mut booking = self.booking_view(row).await?;
+        booking
+            .tickets
+            .retain(|ticket| ticket.passed_on_to.is_none());
         let show = self.catalogue.view(&booking.show_id, now).await?;
         Ok(show.map(|show| BookedShow {
-            page_url: format!("{}/bookings/{}", self.config.public_url, booking.booking_id),
+            page_url: format!("{}{path}", self.config.public_url),
             booking,
             show,
             prices,
@@ -267,6 +283,9 @@ impl Core {
             let seats = show.plan().seats_of_nos(&[ticket.seat_no]);
             Some(seats.first()?.price_minor)
         };
+        if booking.tickets.iter().any(|ticket| ticket.holder.is_some()) {
+            return Ok(Vec::new());
+        }
         let prices: Option<Vec<i64>> = booking.tickets.iter().map(price).collect();
         let sum = |prices: &Vec<i64>| prices.iter().fold(0_i64, |sum, it| sum.saturating_add(*it));
         let paid = prices.filter(|prices| sum(prices) == booking.amount_minor);
@@ -286,7 +305,7 @@ impl Core {
         let ticket = row
             .tickets
             .iter()
-            .find(|ticket| ticket.ticket_id == ticket_id.uuid());
+            .find(|ticket| ticket.ticket_id == ticket_id.uuid() && ticket.holder == row.reader);
         Ok(ticket.map(|ticket| self.qr_text(&row, ticket)))
     }
 
@@ -320,12 +339,7 @@ impl Core {
     ) -> Result<Option<BookingRow>, StoreError> {
         let mut connection = self.pools.money.acquire().await?;
         let row = store::bookings::find(&mut connection, booking_id.uuid()).await?;
-        let now = self.clock.now();
-        Ok(row.filter(|row| {
-            customer.owns(row.subject.as_deref(), row.session.as_deref())
-                || (customer.has_link(row.booking_id, row.link_generation)
-                    && now <= link_ends_at(row.ends_at))
-        }))
+        Ok(row.and_then(|row| seen_by(row, customer, self.clock.now())))
     }
 
     /// The booking with its tickets and their seats.
@@ -341,6 +355,7 @@ impl Core {
             .iter()
             .map(|ticket| {
                 let ticket_id = TicketId::new(ticket.ticket_id);
+                let is_theirs = ticket.holder == row.reader;
                 Ok(Ticket {
                     ticket_id,
                     seat: label_of(ticket.seat_no),
@@ -348,24 +363,32 @@ impl Core {
                         .seat_id
                         .parse()
                         .map_err(|error| StoreError::corrupt("seats", error))?,
-                    qr: Some(self.qr_text(&row, ticket)),
-                    qr_svg: Some(format!(
-                        "/api/v1/bookings/{booking_id}/tickets/{ticket_id}/qr.svg"
-                    )),
+                    qr: is_theirs.then(|| self.qr_text(&row, ticket)),
+                    qr_svg: is_theirs.then(|| {
+                        format!("/api/v1/bookings/{booking_id}/tickets/{ticket_id}/qr.svg")
+                    }),
+                    // The name that the new holder gave is theirs.
+                    holder_name: ticket.holder_name.clone().filter(|_| is_theirs),
+                    passed_on_to: (!is_theirs)
+                        .then(|| ticket.holder_email.as_deref().map(hidden))
+                        .flatten(),
                 })
             })
             .collect::<Result<_, StoreError>>()?;
+        let passed_on = row.reader.is_some();
+        let paid = |minor: i64| if passed_on { 0 } else { minor };
         Ok(Booking {
             booking_id,
             tickets,
+            passed_on,
             show_id: row
                 .show_id
                 .parse()
                 .map_err(|error| StoreError::corrupt("shows", error))?,
             code: row.code,
             status: row.status,
-            amount_minor: row.amount_minor,
-            refunded_minor: row.refunded_minor,
+            amount_minor: paid(row.amount_minor),
+            refunded_minor: paid(row.refunded_minor),
             currency: row.currency,
             created_at: row.created_at,
         })

@@ -16,8 +16,19 @@ use crate::store::cancellations::{SoldBooking, SoldTicket, TicketStatus};
 pub(crate) enum Terms {
     /// The refund policy, as for a customer who cancels.
     Policy,
-    /// The whole price goes back, whatever the policy says.
+    /// The whole price goes back, whatever the policy says, for tickets that were not used.
     Full,
+    /// The same, also for tickets that were used at the door.
+    FullEvenUsed,
+}
+
+/// Whose tickets may be cancelled.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Scope {
+    /// All of the booking.
+    All,
+    /// Those of one holder: the transfer by which they got them, `None` for the buyer.
+    OfHolder(Option<Uuid>),
 }
 
 /// Why nothing is cancelled.
@@ -40,10 +51,11 @@ pub(crate) struct CancelDecision {
     pub(crate) whole: bool,
 }
 
-/// Decides about `wanted` tickets of a booking, or all that are not void.
+/// Decides about `wanted` tickets of a booking, or all in `scope` that are not void.
 pub(crate) fn decide(
     sold: &SoldBooking,
     wanted: Option<&[Uuid]>,
+    scope: Scope,
     terms: Terms,
     now: Timestamp,
 ) -> Result<CancelDecision, CancelRefusal> {
@@ -52,6 +64,10 @@ pub(crate) fn decide(
     if wanted.is_some_and(|wanted| !wanted.iter().all(of_booking)) {
         return Err(CancelRefusal::UnknownTicket);
     }
+    let in_scope = |ticket: &&SoldTicket| match scope {
+        Scope::All => true,
+        Scope::OfHolder(holder) => ticket.holder == holder,
+    };
     if sold.status == BookingStatus::Cancelled {
         return rule(RefundRule::AlreadyCancelled);
     }
@@ -62,15 +78,34 @@ pub(crate) fn decide(
             let is_wanted = |ticket: &&SoldTicket| wanted.contains(&ticket.ticket_id);
             sold.tickets.iter().filter(is_wanted).collect()
         }
-        None => sold.tickets.iter().filter(is_live).collect(),
+        None => sold
+            .tickets
+            .iter()
+            .filter(in_scope)
+            .filter(is_live)
+            .collect(),
     };
+    if !chosen.iter().all(in_scope) {
+        // The buyer knows all tickets of the booking; another holder knows only their own.
+        return match scope {
+            Scope::OfHolder(Some(_)) => Err(CancelRefusal::UnknownTicket),
+            Scope::OfHolder(None) | Scope::All => rule(RefundRule::PassedOn),
+        };
+    }
+    if chosen.is_empty() && sold.tickets.iter().any(|ticket| is_live(&ticket)) {
+        return rule(RefundRule::PassedOn);
+    }
     if chosen.is_empty() || !chosen.iter().all(is_live) {
         return rule(RefundRule::AlreadyCancelled);
     }
     let whole = chosen.len() == sold.tickets.iter().filter(is_live).count();
     let mut goes = GoesBack::default();
     match terms {
-        Terms::Full => {
+        Terms::Full | Terms::FullEvenUsed => {
+            let is_used = |ticket: &&SoldTicket| ticket.status == TicketStatus::CheckedIn;
+            if terms == Terms::Full && chosen.iter().any(is_used) {
+                return rule(RefundRule::CheckedIn);
+            }
             for ticket in &chosen {
                 goes = goes.and(GoesBack::all_of(ticket.price_minor));
             }
@@ -118,29 +153,35 @@ fn of(sold: &SoldBooking, share: Share, ticket: &SoldTicket) -> GoesBack {
 }
 
 /// What a customer is offered now: all tickets that can be returned, or why none can.
-pub(crate) fn offer(sold: &SoldBooking, now: Timestamp) -> RefundOffer {
+pub(crate) fn offer(sold: &SoldBooking, holder: Option<Uuid>, now: Timestamp) -> RefundOffer {
+    let scope = Scope::OfHolder(holder);
     let policy = sold.policy.as_ref();
     let mut offer = RefundOffer {
         refundable: false,
         rule: None,
         amount_minor: 0,
         kept_minor: 0,
-        pending_minor: sold.pending_minor,
+        pending_minor: if holder.is_none() {
+            sold.pending_minor
+        } else {
+            0
+        },
         currency: sold.currency.clone(),
         until: None,
         single_tickets: policy.is_some_and(|policy| policy.single_tickets),
         code_required: policy.is_some_and(|policy| policy.code_required),
+        goes_to_buyer: holder.is_some(),
         tickets: Vec::new(),
     };
     let returnable: Vec<&SoldTicket> = sold
         .tickets
         .iter()
-        .filter(|ticket| ticket.status == TicketStatus::Issued)
+        .filter(|ticket| ticket.status == TicketStatus::Issued && ticket.holder == holder)
         .collect();
     // With single tickets, those that were used do not keep the others from being returned.
     let wanted: Vec<Uuid> = returnable.iter().map(|ticket| ticket.ticket_id).collect();
     let wanted = (offer.single_tickets && !wanted.is_empty()).then_some(wanted);
-    let decided = decide(sold, wanted.as_deref(), Terms::Policy, now);
+    let decided = decide(sold, wanted.as_deref(), scope, Terms::Policy, now);
     match (decided, by_policy(sold, now)) {
         (Ok(decision), Ok(share)) => {
             offer.refundable = true;
@@ -198,6 +239,7 @@ mod tests {
                     seat_no: i32::from(nth),
                     status: *status,
                     price_minor: 4500,
+                    holder: None,
                 })
                 .collect(),
             prices_missing: false,
@@ -211,15 +253,29 @@ mod tests {
     #[test]
     fn one_ticket_or_all_are_cancelled_by_the_policy() {
         use TicketStatus::{Issued, Void};
-        let both = decide(&sold(&[Issued, Issued]), None, Terms::Policy, START).unwrap();
+        let both = decide(
+            &sold(&[Issued, Issued]),
+            None,
+            Scope::All,
+            Terms::Policy,
+            START,
+        )
+        .unwrap();
         assert_eq!((both.goes.back_minor, both.goes.kept_minor), (8000, 1000));
         assert!(both.whole && both.ticket_ids == ids(&[10, 11]));
         // A ticket that is named twice is cancelled once.
         let one = ids(&[11, 11]);
-        let one = decide(&sold(&[Issued, Issued]), Some(&one), Terms::Policy, START).unwrap();
+        let one = decide(
+            &sold(&[Issued, Issued]),
+            Some(&one),
+            Scope::All,
+            Terms::Policy,
+            START,
+        )
+        .unwrap();
         assert_eq!((one.goes.back_minor, one.whole), (4000, false));
         assert_eq!(one.seat_nos, [11]);
-        let rest = decide(&sold(&[Void, Issued]), None, Terms::Full, START).unwrap();
+        let rest = decide(&sold(&[Void, Issued]), None, Scope::All, Terms::Full, START).unwrap();
         assert_eq!((rest.goes.back_minor, rest.whole), (4500, true));
     }
 
@@ -228,7 +284,7 @@ mod tests {
         use TicketStatus::{CheckedIn, Issued, Void};
         let later = Timestamp::from_ms(START.as_ms() + 1);
         let check = |sold: &SoldBooking, wanted: Option<Vec<Uuid>>, now, rule| {
-            let found = decide(sold, wanted.as_deref(), Terms::Policy, now);
+            let found = decide(sold, wanted.as_deref(), Scope::All, Terms::Policy, now);
             assert_eq!(found, Err(CancelRefusal::Rule(rule)));
         };
         let fresh = sold(&[Issued, Issued]);
@@ -247,7 +303,16 @@ mod tests {
             START,
             RefundRule::WholeBookingOnly,
         );
-        assert!(decide(&whole, Some(&ids(&[10, 11])), Terms::Policy, START).is_ok());
+        assert!(
+            decide(
+                &whole,
+                Some(&ids(&[10, 11])),
+                Scope::All,
+                Terms::Policy,
+                START
+            )
+            .is_ok()
+        );
         let mut done = fresh.clone();
         done.status = BookingStatus::Cancelled;
         check(&done, None, START, RefundRule::AlreadyCancelled);
@@ -263,28 +328,40 @@ mod tests {
             START,
             RefundRule::CheckedIn,
         );
-        let unknown = decide(&fresh, Some(&ids(&[10, 99])), Terms::Full, START);
+        let unknown = decide(
+            &fresh,
+            Some(&ids(&[10, 99])),
+            Scope::All,
+            Terms::Full,
+            START,
+        );
         assert_eq!(unknown, Err(CancelRefusal::UnknownTicket));
-        // An operator gives everything back, also of used tickets and after the show.
+        // An operator gives everything back after the show, and of used tickets when told so.
         let used = sold(&[CheckedIn, Issued]);
-        let full = decide(&used, None, Terms::Full, later).unwrap();
+        let refused = decide(&used, None, Scope::All, Terms::Full, later);
+        assert_eq!(refused, Err(CancelRefusal::Rule(RefundRule::CheckedIn)));
+        let full = decide(&used, None, Scope::All, Terms::FullEvenUsed, later).unwrap();
         assert_eq!(full.goes, GoesBack::all_of(9000));
     }
 
     #[test]
     fn an_offer_names_what_each_ticket_gives_back() {
         use TicketStatus::{CheckedIn, Issued};
-        let found = offer(&sold(&[CheckedIn, Issued, Issued]), START);
+        let found = offer(&sold(&[CheckedIn, Issued, Issued]), None, START);
         assert!(found.refundable, "{found:?}");
         assert_eq!((found.amount_minor, found.kept_minor), (8000, 1000));
         assert_eq!(found.tickets.len(), 2);
         assert_eq!(found.until, Some(START));
-        let late = offer(&sold(&[Issued]), Timestamp::from_ms(START.as_ms() + 1));
+        let late = offer(
+            &sold(&[Issued]),
+            None,
+            Timestamp::from_ms(START.as_ms() + 1),
+        );
         assert_eq!(
             (late.refundable, late.rule),
             (false, Some(RefundRule::TooLate))
         );
-        let used = offer(&sold(&[CheckedIn]), START);
+        let used = offer(&sold(&[CheckedIn]), None, START);
         assert_eq!(used.rule, Some(RefundRule::CheckedIn));
     }
 
@@ -293,7 +370,33 @@ mod tests {
         let mut sold = sold(&[TicketStatus::Issued, TicketStatus::Issued]);
         sold.left_minor = 5000;
         sold.kept_minor = 500;
-        let found = offer(&sold, START);
+        let found = offer(&sold, None, START);
         assert_eq!((found.amount_minor, found.kept_minor), (4500, 0));
+    }
+
+    #[test]
+    fn only_whoever_has_a_ticket_returns_it() {
+        use TicketStatus::Issued;
+        let friend = Some(Uuid::from_u128(77));
+        let mut shared = sold(&[Issued, Issued]);
+        shared.tickets[1].holder = friend;
+        let (buyer, friends) = (Scope::OfHolder(None), Scope::OfHolder(friend));
+        let of =
+            |wanted: Option<&[Uuid]>, scope| decide(&shared, wanted, scope, Terms::Policy, START);
+        assert_eq!(of(None, buyer).unwrap().ticket_ids, ids(&[10]));
+        assert_eq!(of(None, friends).unwrap().ticket_ids, ids(&[11]));
+        let rule = CancelRefusal::Rule(RefundRule::PassedOn);
+        assert_eq!(of(Some(&ids(&[10, 11])), buyer), Err(rule));
+        let unknown = CancelRefusal::UnknownTicket;
+        assert_eq!(of(Some(&ids(&[10])), friends), Err(unknown));
+        let found = offer(&shared, friend, START);
+        assert!(found.goes_to_buyer && found.refundable);
+        assert_eq!((found.amount_minor, found.tickets.len()), (4000, 1));
+        shared.tickets[0].holder = friend;
+        let none = offer(&shared, None, START);
+        assert_eq!(
+            (none.refundable, none.rule),
+            (false, Some(RefundRule::PassedOn))
+        );
     }
 }

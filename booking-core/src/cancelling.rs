@@ -6,7 +6,7 @@ use contract::refund::{RefundOffer, RefundRule};
 use contract::{BookingId, Timestamp};
 use uuid::Uuid;
 
-use crate::cancel_decision::{self, CancelRefusal, Terms};
+use crate::cancel_decision::{self, CancelRefusal, Scope, Terms};
 use crate::core::Core;
 use crate::customer::Customer;
 use crate::database::{StoreError, repeat_if_contended};
@@ -24,6 +24,7 @@ pub(crate) struct CancelOrder {
     pub(crate) booking_id: Uuid,
     /// All tickets when `None`.
     pub(crate) ticket_ids: Option<Vec<Uuid>>,
+    pub(crate) scope: Scope,
     pub(crate) terms: Terms,
     pub(crate) by: CancelledBy,
     pub(crate) reason: Option<String>,
@@ -70,7 +71,8 @@ impl Core {
         };
         let mut connection = self.pools.money.acquire().await?;
         let sold = store::cancellations::sold(&mut connection, row.booking_id).await?;
-        let mut offer = sold.map(|sold| cancel_decision::offer(&sold, self.clock.now()));
+        let mut offer =
+            sold.map(|sold| cancel_decision::offer(&sold, row.reader, self.clock.now()));
         if let Some(offer) = &mut offer {
             offer.code_required |= !customer.owns(row.subject.as_deref(), row.session.as_deref());
         }
@@ -92,6 +94,7 @@ impl Core {
             refund_id: wanted.refund_id,
             booking_id: row.booking_id,
             ticket_ids: wanted.ticket_ids,
+            scope: Scope::OfHolder(row.reader),
             terms: Terms::Policy,
             by: CancelledBy::Fan,
             reason: wanted.reason,
@@ -108,8 +111,13 @@ impl Core {
         };
         let now = self.clock.now();
         // What is refused anyway uses up no code.
-        let decided =
-            cancel_decision::decide(&sold, order.ticket_ids.as_deref(), Terms::Policy, now);
+        let decided = cancel_decision::decide(
+            &sold,
+            order.ticket_ids.as_deref(),
+            order.scope,
+            Terms::Policy,
+            now,
+        );
         if let Err(refusal) = decided {
             return Ok(refused(refusal));
         }
@@ -117,7 +125,9 @@ impl Core {
             let Some(code) = wanted.code else {
                 return Ok(CancelOutcome::CodeRequired);
             };
-            let tried = store::guest_mails::code_try(&mut connection, row.booking_id, now).await?;
+            let tried =
+                store::guest_mails::code_try(&mut connection, row.booking_id, row.reader, now);
+            let tried = tried.await?;
             order.code_id = tried.filter(|code_id| self.links.is_code(*code_id, &code));
             if order.code_id.is_none() {
                 return Ok(CancelOutcome::CodeNotValid);
@@ -177,7 +187,7 @@ impl Core {
             return nothing(CancelOutcome::NotFound);
         };
         let wanted = order.ticket_ids.as_deref();
-        let decision = match cancel_decision::decide(&sold, wanted, order.terms, now) {
+        let decision = match cancel_decision::decide(&sold, wanted, order.scope, order.terms, now) {
             Ok(decision) => decision,
             Err(refusal) => return nothing(refused(refusal)),
         };
@@ -194,12 +204,13 @@ impl Core {
             BookingStatus::PartiallyCancelled
         };
         store::cancellations::set_status(&mut tx, booking_id, status).await?;
-        let also_used = order.terms == Terms::Full;
+        let also_used = order.terms == Terms::FullEvenUsed;
         if !store::cancellations::void(&mut tx, booking_id, &decision.ticket_ids, also_used).await?
         {
             // Somebody came in with it since it was read.
             return nothing(CancelOutcome::Refused(RefundRule::CheckedIn));
         }
+        store::transfers::tell_holders(&mut tx, booking_id, now).await?;
         if sold.prices_missing {
             store::cancellations::keep_prices(&mut tx, &sold.tickets).await?;
         }

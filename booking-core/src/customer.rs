@@ -113,13 +113,9 @@ impl Customer {
         self
     }
 
-    /// Whether the customer has a link to this booking that was not revoked.
-    pub(crate) fn has_link(&self, booking_id: Uuid, generation: i32) -> bool {
-        self.link
-            == Some(Link {
-                booking_id,
-                generation,
-            })
+    /// The link to this booking that the customer has. Whether it was revoked, the booking tells.
+    pub(crate) fn link_to(&self, booking_id: Uuid) -> Option<Link> {
+        self.link.filter(|link| link.booking_id == booking_id)
     }
 
     /// The session, if the browser has one.

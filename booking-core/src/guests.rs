@@ -1,5 +1,7 @@
 //! Fans who find their booking on any device: one-time codes, links in mails, their own bookings.
 
+use std::collections::BTreeSet;
+
 use contract::booking::Show;
 use contract::refund::{CodeSent, MyBooking};
 use contract::{BookingId, ShowId, Timestamp};
@@ -11,7 +13,7 @@ use crate::customer::Customer;
 use crate::database::StoreError;
 use crate::links::{Link, booking_code, hidden, link_path};
 use crate::store;
-use crate::store::bookings::BookingRow;
+use crate::store::bookings::{BookingRow, TicketRow};
 use crate::store::guest_mails::{GuestMailKind, NewGuestMail};
 
 /// The outcome of asking for a mail.
@@ -38,19 +40,33 @@ impl Core {
         }
     }
 
-    /// Mails the link to a booking once more, whoever asks: for operators.
+    /// Mails the links to a booking once more, to the buyer and whoever got tickets of it, whoever
+    /// asks: for operators.
     pub(crate) async fn link_resend(&self, booking_id: BookingId) -> Result<MailAsked, StoreError> {
         let mut connection = self.pools.money.acquire().await?;
         let row = store::bookings::find(&mut connection, booking_id.uuid()).await?;
         drop(connection);
         match row {
-            Some(row) => self.guest_mail(&row, GuestMailKind::Resent).await,
+            Some(row) => {
+                let holders: BTreeSet<Uuid> = row
+                    .tickets
+                    .iter()
+                    .filter_map(|ticket| ticket.holder)
+                    .collect();
+                for row in holders
+                    .into_iter()
+                    .filter_map(|it| row.clone().of_holder(it))
+                {
+                    self.guest_mail(&row, GuestMailKind::Resent).await?;
+                }
+                self.guest_mail(&row, GuestMailKind::Resent).await
+            }
             None => Ok(MailAsked::NotFound),
         }
     }
 
-    /// Mails the link to the booking with this code if it was booked with this address. Nobody is
-    /// told whether it was.
+    /// Mails the link to the booking with this code if it was booked with this address, or if
+    /// tickets of it were passed on to this address. Nobody is told whether it was.
     pub(crate) async fn link_ask(&self, code: &str, email: &str) -> Result<(), StoreError> {
         let code = booking_code(code);
         let mut connection = self.pools.money.acquire().await?;
@@ -60,8 +76,19 @@ impl Core {
             None => None,
         };
         drop(connection);
-        let same = |row: &BookingRow| row.email.to_lowercase() == email.trim().to_lowercase();
-        if let Some(row) = row.filter(same) {
+        let Some(row) = row else { return Ok(()) };
+        let email = email.trim().to_lowercase();
+        let same = |address: &str| address.to_lowercase() == email;
+        if same(&row.email) {
+            self.guest_mail(&row, GuestMailKind::Link).await?;
+        }
+        let is_theirs = |ticket: &&TicketRow| ticket.holder_email.as_deref().is_some_and(same);
+        let theirs = row.tickets.iter().filter(is_theirs);
+        let holders: BTreeSet<Uuid> = theirs.filter_map(|ticket| ticket.holder).collect();
+        for row in holders
+            .into_iter()
+            .filter_map(|it| row.clone().of_holder(it))
+        {
             self.guest_mail(&row, GuestMailKind::Link).await?;
         }
         Ok(())
@@ -76,6 +103,7 @@ impl Core {
         let new = NewGuestMail {
             mail_id: self.randomness.uuid(now),
             booking_id: row.booking_id,
+            holder: row.reader,
             kind,
             address_digest: self.links.address(&row.email),
             created_at: now,
@@ -95,6 +123,7 @@ impl Core {
         link_path(&self.links.token(Link {
             booking_id: row.booking_id,
             generation: row.link_generation,
+            holder: row.reader,
         }))
     }
 

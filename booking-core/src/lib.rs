@@ -13,6 +13,9 @@
 //! | `holds`, `bookings` | holding, releasing, confirming |
 //! | `cancel_decision` | whether tickets can be cancelled, and what goes back. Pure |
 //! | `cancelling`, `show_cancelling` | cancelling tickets, and all bookings of a show |
+//! | `transfer_decision` | whether tickets can be passed on or printed anew. Pure |
+//! | `transferring` | passing tickets on, and printing them anew |
+//! | `readers` | who may read a booking, and what of it. Pure |
 //! | `booking_desk` | what operators read of bookings |
 //! | `guests` | one-time codes, links to bookings, finding bookings |
 //! | `links` | links and codes from ids and a key of the installation. Pure |
@@ -79,6 +82,7 @@ mod notice;
 mod payment_outcome;
 mod payments;
 mod randomness;
+mod readers;
 mod recorded;
 mod rooms;
 mod scan;
@@ -93,6 +97,8 @@ mod telemetry;
 mod ticket_files;
 mod ticket_fonts;
 pub mod tickets;
+mod transfer_decision;
+mod transferring;
 mod workers;
 
 pub use app::{BookingDeps, StartError};

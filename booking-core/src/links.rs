@@ -2,7 +2,8 @@
 //!
 //! Both are computed from ids with keys of the installation, so that the database holds neither: who
 //! reads it can neither open a booking nor cancel one. A link carries the booking, the number of its
-//! generation and a MAC; raising the generation revokes all earlier links.
+//! generation, the transfer by which its reader got tickets (nothing for the buyer) and a MAC;
+//! raising the generation revokes all earlier links.
 
 use std::time::Duration;
 
@@ -21,8 +22,10 @@ const CODES: &[u8] = b"ropeline one-time code v1\0";
 pub(crate) const LINK_GRACE: Duration = Duration::from_hours(30 * 24);
 /// Bytes of the MAC in a link.
 const MAC_BYTES: usize = 16;
-/// Booking, generation, MAC.
-const LINK_BYTES: usize = 16 + 4 + MAC_BYTES;
+/// Booking and generation. The transfer follows in links of holders who are not the buyer.
+const CLAIMS_BYTES: usize = 16 + 4;
+/// The same with the transfer.
+const HOLDER_CLAIMS_BYTES: usize = CLAIMS_BYTES + 16;
 /// There are so many codes.
 const CODE_COUNT: u64 = 1_000_000;
 
@@ -31,6 +34,8 @@ const CODE_COUNT: u64 = 1_000_000;
 pub(crate) struct Link {
     pub(crate) booking_id: Uuid,
     pub(crate) generation: i32,
+    /// The transfer by which its reader got tickets; `None` for the buyer.
+    pub(crate) holder: Option<Uuid>,
 }
 
 /// The keys of links and codes.
@@ -51,9 +56,12 @@ impl LinkKeys {
 
     /// The token of a link.
     pub(crate) fn token(&self, link: Link) -> String {
-        let mut bytes = Vec::with_capacity(LINK_BYTES);
+        let mut bytes = Vec::with_capacity(HOLDER_CLAIMS_BYTES + MAC_BYTES);
         bytes.extend_from_slice(link.booking_id.as_bytes());
         bytes.extend_from_slice(&link.generation.to_be_bytes());
+        if let Some(holder) = link.holder {
+            bytes.extend_from_slice(holder.as_bytes());
+        }
         let mac = mac(&self.links, &[&bytes]);
         bytes.extend_from_slice(&mac[..MAC_BYTES]);
         BASE64URL_NOPAD.encode(&bytes)
@@ -63,14 +71,20 @@ impl LinkKeys {
     /// booking tells.
     pub(crate) fn read(&self, token: &str) -> Option<Link> {
         let bytes = BASE64URL_NOPAD.decode(token.as_bytes()).ok()?;
-        let bytes: [u8; LINK_BYTES] = bytes.try_into().ok()?;
-        let (claims, tag) = bytes.split_at(LINK_BYTES - MAC_BYTES);
+        let (claims, tag) = bytes.split_at_checked(bytes.len().checked_sub(MAC_BYTES)?)?;
+        if ![CLAIMS_BYTES, HOLDER_CLAIMS_BYTES].contains(&claims.len()) {
+            return None;
+        }
         let mut expected = keyed(&self.links);
         expected.update(claims);
         expected.verify_truncated_left(tag).ok()?;
         Some(Link {
             booking_id: Uuid::from_slice(claims.get(..16)?).ok()?,
             generation: i32::from_be_bytes(claims.get(16..20)?.try_into().ok()?),
+            holder: match claims.get(CLAIMS_BYTES..)? {
+                [] => None,
+                holder => Some(Uuid::from_slice(holder).ok()?),
+            },
         })
     }
 
@@ -166,10 +180,17 @@ mod tests {
 
     #[test]
     fn a_link_opens_its_booking_and_no_other() {
-        let link = Link {
+        let buyers = Link {
             booking_id: Uuid::from_u128(7),
             generation: 3,
+            holder: None,
         };
+        opens_only(buyers);
+        let holder = Some(Uuid::from_u128(9));
+        opens_only(Link { holder, ..buyers });
+    }
+
+    fn opens_only(link: Link) {
         let token = keys(1).token(link);
         assert_eq!(keys(1).read(&token), Some(link));
         assert_eq!(keys(2).read(&token), None);

@@ -29,6 +29,14 @@ pub(crate) enum NoticeKind {
     OneTimeCode,
     /// The link to a booking, for a fan who looks for it.
     BookingLink,
+    /// Tickets were passed on to the reader.
+    TicketsReceived,
+    /// The reader's tickets were passed on.
+    TicketsPassedOn,
+    /// Tickets were printed anew.
+    TicketsReissued,
+    /// A ticket that had been passed on was cancelled.
+    TicketWithdrawn,
 }
 
 impl NoticeKind {
@@ -36,9 +44,13 @@ impl NoticeKind {
     /// is given up.
     pub(crate) const fn useful_for(self) -> Duration {
         match self {
-            Self::BookingConfirmed | Self::RefundMade | Self::TicketsCancelled => {
-                Duration::from_hours(72)
-            }
+            Self::BookingConfirmed
+            | Self::RefundMade
+            | Self::TicketsCancelled
+            | Self::TicketsReceived
+            | Self::TicketsPassedOn
+            | Self::TicketsReissued
+            | Self::TicketWithdrawn => Duration::from_hours(72),
             Self::BookingLink => Duration::from_hours(24),
             Self::OneTimeCode => CODE_LASTS,
             Self::HoldExpired => Duration::from_hours(1),
@@ -54,6 +66,10 @@ impl NoticeKind {
             Self::TicketsCancelled => "tickets-cancelled",
             Self::OneTimeCode => "one-time-code",
             Self::BookingLink => "booking-link",
+            Self::TicketsReceived => "tickets-received",
+            Self::TicketsPassedOn => "tickets-passed-on",
+            Self::TicketsReissued => "tickets-reissued",
+            Self::TicketWithdrawn => "ticket-withdrawn",
         }
     }
 }

@@ -3,6 +3,7 @@
 //! What is left to do is read from the bookings themselves, so that any process goes on where one
 //! that died stopped. Bookings are cancelled one by one, each in a transaction of its own.
 
+use contract::refund::RefundRule;
 use contract::{ShowId, Timestamp};
 use futures_util::StreamExt;
 use futures_util::stream;
@@ -10,7 +11,7 @@ use serde::Serialize;
 use utoipa::ToSchema;
 use uuid::Uuid;
 
-use crate::cancel_decision::Terms;
+use crate::cancel_decision::{Scope, Terms};
 use crate::cancelling::{CancelOrder, CancelOutcome};
 use crate::config::{SHOW_CANCEL_AT_ONCE, SHOW_CANCEL_BATCH_MAX};
 use crate::core::Core;
@@ -18,6 +19,9 @@ use crate::database::StoreError;
 use crate::money::derived_id;
 use crate::store;
 use crate::store::cancellations::CancelledBy;
+
+/// Longest failure that is stored, in characters.
+const ERROR_CHARS_MAX: usize = 500;
 
 /// How far the cancellation of a show has come.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
@@ -31,6 +35,8 @@ pub(crate) struct ShowCancellation {
     pub(crate) reason: Option<String>,
     /// Bookings that still have tickets.
     pub(crate) bookings_left: u64,
+    /// Those of them that could not be cancelled and are tried again later.
+    pub(crate) bookings_stuck: u64,
     /// Bookings that were cancelled.
     pub(crate) bookings_cancelled: u64,
     /// Refunds whose money has not gone back yet.
@@ -78,6 +84,7 @@ impl Core {
             cancelled_at: row.cancelled_at,
             reason: row.reason,
             bookings_left: row.bookings_left,
+            bookings_stuck: row.bookings_stuck,
             bookings_cancelled: row.bookings_cancelled,
             refunds_open: row.refunds_open,
             refunds_failed: row.refunds_failed,
@@ -92,8 +99,8 @@ impl Core {
         let pool = &self.pools.jobs;
         let mut count = 0;
         for (show_no, reason) in store::show_cancellations::with_bookings(pool).await? {
-            let live =
-                store::cancellations::live_of_show(pool, show_no, SHOW_CANCEL_BATCH_MAX).await?;
+            let (now, limit) = (self.clock.now(), SHOW_CANCEL_BATCH_MAX);
+            let live = store::cancellations::live_of_show(pool, show_no, now, limit).await?;
             let cancelled = stream::iter(live)
                 .map(|booking_id| self.show_cancel_one(booking_id, reason.clone()))
                 .buffer_unordered(SHOW_CANCEL_AT_ONCE)
@@ -104,7 +111,7 @@ impl Core {
         Ok(count)
     }
 
-    /// Cancels one booking. Those that fail are left to the next pass.
+    /// Cancels one booking. One that fails is passed over for a while, so that others get their turn.
     async fn show_cancel_one(&self, booking_id: Uuid, reason: Option<String>) -> bool {
         let order = CancelOrder {
             // A booking of a cancelled show is cancelled once, whichever process does it; the part
@@ -112,7 +119,8 @@ impl Core {
             refund_id: derived_id(&["show-cancelled", &booking_id.to_string()]),
             booking_id,
             ticket_ids: None,
-            terms: Terms::Full,
+            scope: Scope::All,
+            terms: Terms::FullEvenUsed,
             by: CancelledBy::Show,
             reason,
             code_id: None,
@@ -120,17 +128,37 @@ impl Core {
         match self.cancel(&order).await {
             Ok(CancelOutcome::Cancelled(_)) => true,
             // Another process, or its customer's bank, was faster.
-            Ok(_) => false,
-            Err(error) => {
-                let passes = error.is_transient();
-                let error = &error as &dyn std::error::Error;
-                if passes {
-                    tracing::warn!(error, %booking_id, "booking not cancelled yet");
-                } else {
-                    tracing::error!(error, %booking_id, "booking not cancelled");
-                }
+            Ok(CancelOutcome::Refused(RefundRule::AlreadyCancelled)) => false,
+            Ok(outcome) => {
+                tracing::error!(?outcome, %booking_id, "booking not cancelled");
+                self.show_cancel_failed(booking_id, "refused").await;
                 false
             }
+            Err(error) if error.is_transient() => {
+                let error = &error as &dyn std::error::Error;
+                tracing::warn!(error, %booking_id, "booking not cancelled yet");
+                false
+            }
+            Err(error) => {
+                let what = error.to_string();
+                tracing::error!(
+                    error = &error as &dyn std::error::Error,
+                    %booking_id, "booking not cancelled"
+                );
+                self.show_cancel_failed(booking_id, &what).await;
+                false
+            }
+        }
+    }
+
+    /// Notes the failure. When that fails too, the booking is simply tried with the next pass.
+    async fn show_cancel_failed(&self, booking_id: Uuid, what: &str) {
+        let what: String = what.chars().take(ERROR_CHARS_MAX).collect();
+        let pool = &self.pools.jobs;
+        let noted = store::show_cancellations::failed(pool, booking_id, &what, self.clock.now());
+        if let Err(error) = noted.await {
+            let error = &error as &dyn std::error::Error;
+            tracing::warn!(error, %booking_id, "a failure was not noted");
         }
     }
 }

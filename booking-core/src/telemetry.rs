@@ -39,6 +39,8 @@ metric_families::declare! {
     pub(crate) counter REFUNDS = "ropeline_booking_refunds_total";
     /// Tickets that were cancelled.
     pub(crate) counter TICKETS_CANCELLED = "ropeline_booking_tickets_cancelled_total";
+    /// Tickets that were passed on or printed anew, together counted once.
+    pub(crate) counter TRANSFERS = "ropeline_booking_transfers_total";
     /// Money that went back, or came back again, without us.
     pub(crate) counter RETURNED = "ropeline_booking_returned_total";
     /// What the comparison with the provider's books found.

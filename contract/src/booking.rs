@@ -6,29 +6,9 @@ use utoipa::ToSchema;
 use crate::clock::Timestamp;
 use crate::ids::{BookingId, CityId, HoldId, PaymentId, RoomId, SeatId, ShowId, TicketId};
 use crate::refund_policy::RefundPolicy;
+use crate::transfer::TransferPolicy;
 
-/// A city with shows.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
-#[serde(rename_all = "camelCase")]
-pub struct City {
-    /// Its id.
-    pub city_id: CityId,
-    /// Its name.
-    pub name: String,
-    /// Country, ISO 3166-1 alpha-2.
-    pub country: String,
-    /// IANA time zone that its shows' times are shown in.
-    pub time_zone: String,
-    /// Shows that have not started.
-    pub show_count: u64,
-}
-
-/// The cities there are.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
-pub struct CityList {
-    /// By name.
-    pub cities: Vec<City>,
-}
+pub use crate::city::{City, CityList};
 
 /// Where a show takes place.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
@@ -430,6 +410,13 @@ pub struct Ticket {
     /// Where its QR code is as a picture, a path on this server.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub qr_svg: Option<String>,
+    /// Whose name is on it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub holder_name: Option<String>,
+    /// The address of whoever has it now, mostly hidden, when the reader passed it on; then its code
+    /// is theirs alone.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub passed_on_to: Option<String>,
 }
 
 #[expect(
@@ -463,6 +450,9 @@ pub struct Booking {
     pub created_at: Timestamp,
     /// Its tickets, in map order. Void ones are left out.
     pub tickets: Vec<Ticket>,
+    /// Whether the reader got the tickets from whoever paid: sums are left out (0).
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub passed_on: bool,
 }
 
 /// The answer while a payment's outcome is open.
@@ -529,6 +519,9 @@ pub struct ShowFile {
     /// What a fan who cancels gets back; fans cannot cancel when absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub refund_policy: Option<RefundPolicy>,
+    /// Whether and until when fans may pass tickets on; until the start when absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub transfer: Option<TransferPolicy>,
     /// Prices.
     pub categories: Vec<Category>,
     /// Blocks of seats, from the stage backwards.

@@ -362,12 +362,27 @@ pub struct Conflict {
     pub earlier: Option<ScanPlace>,
 }
 
+/// Somebody is inside with a ticket that was cancelled afterwards.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct InsideVoid {
+    /// The ticket.
+    pub ticket_id: TicketId,
+    /// The seat, which may be sold again.
+    pub seat_id: Option<String>,
+    /// Where and when they came in.
+    pub entry: ScanPlace,
+}
+
 /// Conflicts: those who were let in first, then the latest.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct ConflictList {
     /// At most 500.
     pub conflicts: Vec<Conflict>,
+    /// Entries of visitors who are inside with a ticket that was cancelled afterwards, at most 500.
+    #[serde(default)]
+    pub inside_void: Vec<InsideVoid>,
 }
 
 /// Who a token stands for.

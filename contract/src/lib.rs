@@ -9,6 +9,7 @@
 //! | --- | --- |
 //! | [`booking`] | JSON of the booking API and of a show file |
 //! | [`checkin`] | JSON of the check-in: scans and their answers, manifest, counts, conflicts, scanners |
+//! | `city` | JSON of cities |
 //! | [`clock`] | [`Timestamp`], and the [`Clock`] as the source of time for decisions |
 //! | [`cookies`] | names of cookies |
 //! | [`ids`] | typed identifiers and their text forms |
@@ -23,10 +24,12 @@
 //! | [`room`] | JSON of room settings, statistics and the admission log |
 //! | [`settings`] | which settings of a room are valid |
 //! | [`text`] | checks of JSON text before it is parsed |
+//! | [`transfer`] | JSON of passing tickets on and of printing them anew |
 //! | [`upstream`] | the address of a protected service |
 
 pub mod booking;
 pub mod checkin;
+mod city;
 pub mod clock;
 pub mod cookies;
 pub mod ids;
@@ -42,6 +45,7 @@ pub mod refund_policy;
 pub mod room;
 pub mod settings;
 pub mod text;
+pub mod transfer;
 pub mod upstream;
 
 pub use clock::{Clock, ManualClock, SystemClock, Timestamp};

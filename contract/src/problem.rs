@@ -75,6 +75,8 @@ codes! {
     NotFound = "not-found", NOT_FOUND, "There is nothing here";
     /// The refund policy gives nothing back.
     NotRefundable = "not-refundable", CONFLICT, "This cannot be returned";
+    /// The ticket cannot be passed on or printed anew.
+    NotTransferable = "not-transferable", CONFLICT, "This cannot be passed on";
     /// A pass is needed.
     PassRequired = "pass-required", FORBIDDEN, "A pass is required";
     /// The body is over the limit.

@@ -27,6 +27,8 @@ pub enum RefundRule {
     CheckedIn,
     /// The show was cancelled: the whole price goes back without being asked for.
     ShowCancelled,
+    /// A ticket was passed on, and only whoever has it now can return it.
+    PassedOn,
 }
 
 impl RefundRule {
@@ -40,6 +42,9 @@ impl RefundRule {
             Self::CheckedIn => "A ticket that was used at the door cannot be returned.",
             Self::ShowCancelled => {
                 "The show was cancelled. The whole price goes back without being asked for."
+            }
+            Self::PassedOn => {
+                "A ticket that was passed on can only be returned by whoever has it now."
             }
         }
     }
@@ -69,6 +74,9 @@ pub struct RefundOffer {
     pub single_tickets: bool,
     /// Whether a one-time code is needed: see `POST /bookings/{bookingId}/codes`.
     pub code_required: bool,
+    /// Whether the money goes to another person, who paid for the tickets and passed them on.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub goes_to_buyer: bool,
     /// The same for each ticket that can be returned.
     pub tickets: Vec<TicketOffer>,
 }

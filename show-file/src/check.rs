@@ -10,7 +10,7 @@ use jiff::tz::TimeZone;
 use crate::currency;
 use crate::fault::Fault;
 use crate::layout::{PlannedSeat, SEATS_MAX, lay_out, repeated_rows};
-use crate::refund_policy::check_refunds;
+use crate::refund_policy::{check_refunds, check_transfers};
 
 pub(crate) const TITLE_MAX: usize = 200;
 pub(crate) const NAME_MAX: usize = 200;
@@ -54,6 +54,7 @@ pub fn check(file: ShowFile, now: Timestamp) -> Result<CheckedShow, Vec<Fault>> 
     check_categories(&file, &mut faults);
     check_prices(&file, &mut faults);
     check_refunds(&file, &mut faults);
+    check_transfers(&file, &mut faults);
     check_place(&file, &mut faults);
     check_sections(&file, &mut faults);
     faults.extend(repeated_rows(&file.sections));

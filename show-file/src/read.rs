@@ -231,6 +231,7 @@ fn sample() -> Value {
         "startsAt": "2999-01-01T00:00:00Z",
         "currency": "INR",
         "refundPolicy": {"freeUntilHours": 1, "shares": [{"untilHours": 0, "percent": 50}]},
+        "transfer": {"untilHours": 1},
         "categories": [{"category": "A", "name": "A", "priceMinor": 10_000}],
         "sections": [{
             "name": "A", "category": "A", "rows": ["A"], "seatsPerRow": 1,

@@ -1,4 +1,4 @@
-//! What is wrong with the refund policy of a show file.
+//! What is wrong with the refund policy of a show file, and with its rule for passing tickets on.
 
 use contract::booking::ShowFile;
 use contract::refund_policy::RefundPolicy;
@@ -10,6 +10,8 @@ use crate::fault::Fault;
 pub(crate) const REFUND_HOURS_MAX: u32 = 366 * 24;
 /// Most shares of a policy.
 pub(crate) const REFUND_SHARES_MAX: usize = 12;
+/// Furthest limit of passing tickets on before the start: a year.
+pub(crate) const TRANSFER_HOURS_MAX: u32 = REFUND_HOURS_MAX;
 /// Highest fee that is kept, percent of a price.
 pub(crate) const FEE_PERCENT_MAX: u32 = 99;
 
@@ -20,6 +22,15 @@ pub(crate) fn check_refunds(file: &ShowFile, faults: &mut Vec<Fault>) {
     };
     check_limits(policy, faults);
     check_fees(file, policy, faults);
+}
+
+/// Adds what is wrong with the rule for passing tickets on.
+pub(crate) fn check_transfers(file: &ShowFile, faults: &mut Vec<Fault>) {
+    let hours = file.transfer.map_or(0, |policy| policy.until_hours);
+    if hours > TRANSFER_HOURS_MAX {
+        let what = format!("must be at most {TRANSFER_HOURS_MAX} hours, a year");
+        faults.push(Fault::new("transfer.untilHours", what));
+    }
 }
 
 fn check_limits(policy: &RefundPolicy, faults: &mut Vec<Fault>) {

@@ -11,7 +11,9 @@ use crate::check::{
     TICKET_LIMIT_MAX, TITLE_MAX,
 };
 use crate::currency;
-use crate::refund_policy::{FEE_PERCENT_MAX, REFUND_HOURS_MAX, REFUND_SHARES_MAX};
+use crate::refund_policy::{
+    FEE_PERCENT_MAX, REFUND_HOURS_MAX, REFUND_SHARES_MAX, TRANSFER_HOURS_MAX,
+};
 
 /// What the schema is called.
 pub const SCHEMA_ID: &str = "urn:ropeline:show-file";
@@ -142,6 +144,16 @@ fn limits() -> Vec<(&'static str, &'static str, Value)> {
             "RefundPolicy",
             "/properties/codeRequired",
             json!({"default": false}),
+        ),
+        (
+            "TransferPolicy",
+            "/properties/allowed",
+            json!({"default": true}),
+        ),
+        (
+            "TransferPolicy",
+            "/properties/untilHours",
+            json!({"maximum": TRANSFER_HOURS_MAX, "default": 0}),
         ),
         (
             "RefundShare",

@@ -3,6 +3,7 @@
 use contract::Problem;
 use contract::booking::{Booking, Show};
 use contract::refund::{MyBooking, RefundOffer};
+use contract::transfer::TransferOffer;
 use serde::Serialize;
 
 use crate::engine::render;
@@ -16,6 +17,8 @@ pub struct BookingPage {
     pub show: Show,
     /// What would go back if it were cancelled now.
     pub offer: Option<RefundOffer>,
+    /// What can be done with the tickets now.
+    pub transfer: Option<TransferOffer>,
     /// The path of the page.
     pub base: String,
     /// What precedes `/tickets.pdf` and `/calendar.ics`.

@@ -22,6 +22,9 @@ const LOOK_AGAIN_AFTER: Duration = Duration::from_secs(2);
 pub(super) struct ShowCancellation {
     /// Bookings that still have tickets.
     pub(super) bookings_left: u64,
+    /// Those of them that could not be cancelled and are tried again later.
+    #[serde(default)]
+    pub(super) bookings_stuck: u64,
     /// Bookings that were cancelled.
     pub(super) bookings_cancelled: u64,
     /// Refunds whose money has not gone back yet.
@@ -61,7 +64,9 @@ pub(super) async fn run(
     let path = format!("shows/{id}/cancel");
     let mut progress: ShowCancellation = client.write(Method::POST, &path, &order).await?;
     let mut told = None;
-    while !args.no_wait && (progress.bookings_left > 0 || progress.refunds_open > 0) {
+    while !args.no_wait
+        && (progress.bookings_left > progress.bookings_stuck || progress.refunds_open > 0)
+    {
         let line = line_of(&progress);
         if told.as_ref() != Some(&line) {
             console.note(&line);
@@ -77,12 +82,17 @@ pub(super) async fn run(
         if progress.refunds_failed > 0 {
             console.text("`ropeline reconcile` names the refunds that a person has to make.")?;
         }
+        if progress.bookings_stuck > 0 {
+            console.text("The gateway's log says why some bookings cannot be cancelled.")?;
+        }
     }
-    Ok(if progress.refunds_failed > 0 {
-        Exit::Failed
-    } else {
-        Exit::Fine
-    })
+    Ok(
+        if progress.refunds_failed > 0 || progress.bookings_stuck > 0 {
+            Exit::Failed
+        } else {
+            Exit::Fine
+        },
+    )
 }
 
 fn line_of(progress: &ShowCancellation) -> String {
@@ -93,6 +103,13 @@ fn line_of(progress: &ShowCancellation) -> String {
         money_text(progress.refunded_minor, &progress.currency),
         counted(progress.refunds_open, "refund", "refunds"),
     );
+    if progress.bookings_stuck > 0 {
+        line.extend([
+            ", ",
+            &grouped(progress.bookings_stuck),
+            " could not be cancelled yet",
+        ]);
+    }
     if progress.refunds_failed > 0 {
         line.extend([", ", &grouped(progress.refunds_failed), " failed"]);
     }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use contract::ShowId;
-use contract::checkin::{CheckinCounts, Conflict, Manifest, TicketKey};
+use contract::checkin::{CheckinCounts, ConflictList, Manifest, TicketKey};
 use data_encoding::BASE64URL_NOPAD;
 
 use crate::config::CHECKINS_LISTED_MAX;
@@ -58,19 +58,20 @@ impl Booking {
         self.0.work.run(work).await
     }
 
-    /// Conflicts of a show, those who were let in first, then the latest. `None` when there is no such show.
-    pub(crate) async fn conflicts(
-        &self,
-        show: ShowId,
-    ) -> Result<Option<Vec<Conflict>>, StoreError> {
+    /// Conflicts of a show, those who were let in first, then the latest, and who is inside with a
+    /// void ticket. `None` when there is no such show.
+    pub(crate) async fn conflicts(&self, show: ShowId) -> Result<Option<ConflictList>, StoreError> {
         let core = Arc::clone(&self.0);
         let work = async move {
             let pool = &core.pools.money;
             let Some(show) = store::scanners::show(pool, &show).await? else {
                 return Ok(None);
             };
-            let listed = store::checkins::conflicts(pool, show.show_no, CHECKINS_LISTED_MAX).await;
-            listed.map(Some)
+            let (show_no, limit) = (show.show_no, CHECKINS_LISTED_MAX);
+            Ok(Some(ConflictList {
+                conflicts: store::checkins::conflicts(pool, show_no, limit).await?,
+                inside_void: store::checkins::inside_void(pool, show_no, limit).await?,
+            }))
         };
         self.0.work.run(work).await
     }

@@ -144,6 +144,17 @@ impl Core {
                 scan::decide(claims, state.as_ref(), new.direction, new.happened_at)
             }
         };
+        let mut result = result;
+        // A kept entry that another device uploads late, from while the visitor was inside by an
+        // entry that has its exit by now: two came in with one ticket.
+        if let (ScanResult::Accepted, Direction::In, Some(claims)) = (result, new.direction, claims)
+        {
+            let ticket_id = claims.ticket_id.uuid();
+            entry_no = store::checkins::visit_at(connection, ticket_id, new.happened_at).await?;
+            if entry_no.is_some() {
+                result = ScanResult::Duplicate;
+            }
+        }
         let earlier_no = entry_no.filter(|_| result == ScanResult::Duplicate);
         let scan_no = store::checkins::insert(connection, new, result, earlier_no).await?;
         if let (Some(scan_no), ScanResult::Accepted, Some(claims)) = (scan_no, result, claims) {

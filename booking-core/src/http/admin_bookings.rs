@@ -15,7 +15,7 @@ use web::{ApiJson, ApiPath, ApiQuery, ApiResult, Audited};
 
 use super::cancel::{REASON_CHARS_MAX, cancelled, code_sent};
 use super::problems::{invalid, not_found};
-use crate::cancel_decision::Terms;
+use crate::cancel_decision::{Scope, Terms};
 use crate::cancelling::CancelOrder;
 use crate::config::EXPORT_PAGE_MAX;
 use crate::handle::Booking;
@@ -186,6 +186,10 @@ struct RefundOrder {
     /// Whether only what the refund policy gives goes back; the whole price when absent.
     #[serde(default)]
     by_policy: bool,
+    /// Whether tickets that were used at the door are refunded too. Without it a booking with such a
+    /// ticket is refused.
+    #[serde(default)]
+    even_used: bool,
 }
 
 /// Cancel a booking or some of its tickets, and give the money back
@@ -230,6 +234,9 @@ async fn refund_one(
         return Err(invalid("ticketIds", "must name at least one ticket"));
     }
     let reason = reason(order.reason)?;
+    if order.by_policy && order.even_used {
+        return Err(invalid("evenUsed", "does not go together with byPolicy"));
+    }
     audited.before = state_of(booking, booking_id, None).await;
     let ticket_ids = order.ticket_ids;
     let outcome = booking
@@ -237,10 +244,11 @@ async fn refund_one(
             refund_id: booking.0.refund_id(booking_id.uuid(), None),
             booking_id: booking_id.uuid(),
             ticket_ids: ticket_ids.map(|ids| ids.into_iter().map(TicketId::uuid).collect()),
-            terms: if order.by_policy {
-                Terms::Policy
-            } else {
-                Terms::Full
+            scope: Scope::All,
+            terms: match (order.by_policy, order.even_used) {
+                (true, _) => Terms::Policy,
+                (false, true) => Terms::FullEvenUsed,
+                (false, false) => Terms::Full,
             },
             by: CancelledBy::Operator,
             reason,
@@ -250,7 +258,7 @@ async fn refund_one(
     cancelled(outcome)
 }
 
-fn reason(reason: Option<String>) -> ApiResult<Option<String>> {
+pub(super) fn reason(reason: Option<String>) -> ApiResult<Option<String>> {
     let is_long = |reason: &String| reason.chars().count() > REASON_CHARS_MAX;
     if reason.as_ref().is_some_and(is_long) {
         let what = format!("must have at most {REASON_CHARS_MAX} characters");

@@ -9,6 +9,7 @@ use web::{ApiError, ApiJson, ApiPath, ApiResult};
 
 use super::idempotent::{self, Accepted, RequestKey};
 use super::problems::{invalid, not_found};
+use super::transfer::{code_not_valid, code_required};
 use crate::cancelling::{CancelOutcome, FansCancel};
 use crate::config::GUEST_MAILS_EVERY;
 use crate::database::Turns;
@@ -150,14 +151,8 @@ pub(crate) fn cancelled(outcome: CancelOutcome) -> ApiResult<Cancellation> {
             Err(invalid("ticketIds", "names a ticket of another booking"))
         }
         CancelOutcome::NotFound => Err(not_found()),
-        CancelOutcome::CodeRequired => Err(Problem::new(ProblemCode::CodeRequired)
-            .detail("Ask for a one-time code: it comes by mail.")
-            .into()),
-        CancelOutcome::CodeNotValid => Err(Problem::new(ProblemCode::CodeNotValid)
-            .detail(
-                "The code is wrong, was used, is over or was tried too often. Ask for a new one.",
-            )
-            .into()),
+        CancelOutcome::CodeRequired => Err(code_required()),
+        CancelOutcome::CodeNotValid => Err(code_not_valid()),
     }
 }
 

@@ -241,8 +241,8 @@ async fn conflicts(
     ApiPath(show): ApiPath<ShowId>,
 ) -> ApiResult<Response> {
     of_show(&caller, &show)?;
-    let conflicts = booking.conflicts(show).await?.ok_or_else(not_found)?;
-    Ok(fresh(ApiJson(ConflictList { conflicts })))
+    let list = booking.conflicts(show).await?.ok_or_else(not_found)?;
+    Ok(fresh(ApiJson(list)))
 }
 
 /// Read who this token stands for

@@ -2,6 +2,7 @@
 
 mod admin;
 mod admin_bookings;
+mod admin_transfers;
 pub(crate) mod at_hand;
 mod bookings;
 pub(crate) mod cancel;
@@ -20,6 +21,7 @@ pub(crate) mod problems;
 mod scanners;
 mod seats;
 mod ticket_files;
+pub(crate) mod transfer;
 
 use axum::extract::State;
 use axum::response::Response;
@@ -66,6 +68,7 @@ pub(crate) fn admin(booking: Booking) -> (Router, utoipa::openapi::OpenApi) {
     let checkin = checkin::routes().layer(Extension(checkin::ByOperators));
     let routes = admin::routes()
         .merge(admin_bookings::routes())
+        .merge(admin_transfers::routes())
         .merge(mail::routes())
         .merge(scanners::routes())
         .merge(checkin);
@@ -83,6 +86,9 @@ fn routes() -> OpenApiRouter<Booking> {
         .routes(routes!(cancel::refund_offer))
         .routes(routes!(cancel::code_send))
         .routes(routes!(cancel::cancel))
+        .routes(routes!(transfer::transfer_offer))
+        .routes(routes!(transfer::transfer))
+        .routes(routes!(transfer::reissue))
         .routes(routes!(own_bookings::my_bookings))
         .routes(routes!(own_bookings::find))
         .routes(routes!(ticket_files::tickets_pdf))

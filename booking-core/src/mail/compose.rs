@@ -3,7 +3,7 @@
 use std::time::{Duration, SystemTime};
 
 use contract::Timestamp;
-use lettre::message::header::{HeaderName, HeaderValue};
+use lettre::message::header::{ContentType, HeaderName, HeaderValue};
 use lettre::message::{Mailbox, MultiPart, MultiPartKind, SinglePart};
 use lettre::{Address, Message};
 use uuid::Uuid;
@@ -20,6 +20,15 @@ pub(crate) struct Letter {
     pub(crate) subject: String,
     pub(crate) text: String,
     pub(crate) html: String,
+    pub(crate) attachment: Option<Attachment>,
+}
+
+/// A file that comes with a letter.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Attachment {
+    pub(crate) name: String,
+    pub(crate) media_type: &'static str,
+    pub(crate) bytes: Vec<u8>,
 }
 
 /// What makes a message the same at every attempt.
@@ -62,6 +71,21 @@ pub(crate) fn compose(
         .boundary(format!("=_{}", stamp.notice_id.simple()))
         .singlepart(SinglePart::plain(letter.text.clone()))
         .singlepart(SinglePart::html(letter.html.clone()));
+    let parts = match &letter.attachment {
+        None => parts,
+        Some(file) => {
+            let media_type =
+                ContentType::parse(file.media_type).map_err(|error| error.to_string())?;
+            MultiPart::builder()
+                .kind(MultiPartKind::Mixed)
+                .boundary(format!("=m_{}", stamp.notice_id.simple()))
+                .multipart(parts)
+                .singlepart(
+                    lettre::message::Attachment::new(file.name.clone())
+                        .body(file.bytes.clone(), media_type),
+                )
+        }
+    };
     let message = Message::builder()
         .from(sender.0.clone())
         .to(Mailbox::new(None, to.clone()))
@@ -115,6 +139,7 @@ mod tests {
             to: to.to_owned(),
             subject: subject.to_owned(),
             text: "Grüße\n".to_owned(),
+            attachment: None,
             html: "<p>Gr\u{fc}\u{df}e</p>".to_owned(),
         }
     }

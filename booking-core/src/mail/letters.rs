@@ -6,6 +6,7 @@ use pages::mail::{
     BookingConfirmedMail, BookingLinkMail, HoldExpiredMail, MailText, OneTimeCodeMail,
     RefundMadeMail, TicketsCancelledMail,
 };
+use uuid::Uuid;
 
 use super::compose::Letter;
 use crate::core::Core;
@@ -38,6 +39,11 @@ impl Core {
             NoticeKind::TicketsCancelled => self.cancellation_notice(notice).await,
             NoticeKind::OneTimeCode => self.code_notice(notice).await,
             NoticeKind::BookingLink => self.link_notice(notice).await,
+            NoticeKind::TicketsReceived | NoticeKind::TicketsReissued => {
+                self.new_tickets_notice(notice).await
+            }
+            NoticeKind::TicketsPassedOn => self.passed_on_notice(notice).await,
+            NoticeKind::TicketWithdrawn => self.withdrawn_notice(notice).await,
         }
     }
 
@@ -151,9 +157,10 @@ impl Core {
         if asked.is_used || asked.is_outdated || asked.expires_at <= self.clock.now() {
             return Ok(Content::Moot("the code is used, outdated or over"));
         }
-        let found = notice_subjects::booking(&self.pools.jobs, asked.booking_id).await?;
-        let Some((row, email)) = found else {
-            return Ok(Content::Moot("the booking is gone"));
+        let Some((row, email)) = self.view_of(asked.booking_id, asked.holder).await? else {
+            return Ok(Content::Moot(
+                "the booking or the reader's tickets are gone",
+            ));
         };
         let Some(show) = self.show_of_notice(&show_id(&row.show_id)?).await? else {
             return Ok(Content::Moot("the show is gone"));
@@ -171,9 +178,10 @@ impl Core {
         let Some(asked) = guest_mails::find(&self.pools.jobs, notice.about).await? else {
             return Ok(Content::Moot("it is long over"));
         };
-        let found = notice_subjects::booking(&self.pools.jobs, asked.booking_id).await?;
-        let Some((row, email)) = found else {
-            return Ok(Content::Moot("the booking is gone"));
+        let Some((row, email)) = self.view_of(asked.booking_id, asked.holder).await? else {
+            return Ok(Content::Moot(
+                "the booking or the reader's tickets are gone",
+            ));
         };
         let url = self.booking_url(&row);
         let booking = self.booking_view(row).await?;
@@ -184,21 +192,38 @@ impl Core {
         Ok(Content::Letter(letter(email, mail)))
     }
 
-    async fn show_of_notice(&self, show: &ShowId) -> Result<Option<Show>, StoreError> {
+    /// The booking as a holder of tickets sees it, and their address; `None` for the buyer.
+    pub(super) async fn view_of(
+        &self,
+        booking_id: Uuid,
+        holder: Option<Uuid>,
+    ) -> Result<Option<(BookingRow, String)>, StoreError> {
+        let found = notice_subjects::booking(&self.pools.jobs, booking_id).await?;
+        Ok(match (found, holder) {
+            (found, None) => found,
+            (Some((row, _)), Some(holder)) => row.of_holder(holder).map(|row| {
+                let email = row.email.clone();
+                (row, email)
+            }),
+            (None, Some(_)) => None,
+        })
+    }
+
+    pub(super) async fn show_of_notice(&self, show: &ShowId) -> Result<Option<Show>, StoreError> {
         self.catalogue.view(show, self.clock.now()).await
     }
 
-    fn booking_url(&self, row: &BookingRow) -> String {
+    pub(super) fn booking_url(&self, row: &BookingRow) -> String {
         format!("{}{}", self.config.public_url, self.link_to(row))
     }
 }
 
-fn show_id(text: &str) -> Result<ShowId, StoreError> {
+pub(super) fn show_id(text: &str) -> Result<ShowId, StoreError> {
     text.parse()
         .map_err(|error| StoreError::corrupt("shows", error))
 }
 
-fn seats_in_words(seats: &[&PlannedSeat]) -> Vec<String> {
+pub(super) fn seats_in_words(seats: &[&PlannedSeat]) -> Vec<String> {
     let words = |seat: &&PlannedSeat| {
         let (section, row) = (&seat.section, &seat.row);
         format!("{section}, row {row}, seat {}", seat.number)
@@ -206,11 +231,12 @@ fn seats_in_words(seats: &[&PlannedSeat]) -> Vec<String> {
     seats.iter().map(words).collect()
 }
 
-fn letter(to: String, mail: MailText) -> Letter {
+pub(super) fn letter(to: String, mail: MailText) -> Letter {
     Letter {
         to,
         subject: mail.subject,
         text: mail.text,
         html: mail.html,
+        attachment: None,
     }
 }

@@ -15,6 +15,7 @@
 //! | `files` | messages as files, when there is no mail server |
 //! | `mailer` | one or the other |
 //! | `letters` | what a notice says now |
+//! | `transfer_letters` | what notices about passed-on tickets say |
 //! | `sending` | the work on notices |
 
 mod compose;
@@ -24,6 +25,7 @@ mod mailer;
 mod sending;
 pub(crate) mod settings;
 mod smtp;
+mod transfer_letters;
 
 pub(crate) use files::MailFile;
 pub(crate) use mailer::Mailer;

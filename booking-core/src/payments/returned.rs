@@ -249,7 +249,13 @@ impl Core {
             return Ok((Look::default(), Vec::new()));
         };
         let steps = steps(&books.rows, found, &books.currency, books.left());
-        let moves: Vec<Move> = steps.iter().flat_map(|step| moves(step, &books)).collect();
+        let mut moves: Vec<Move> = steps.iter().flat_map(|step| moves(step, &books)).collect();
+        for step in &steps {
+            if let Step::GiveBack { row } = step {
+                let taken = store::returned::takeovers(&mut tx, *row).await?;
+                moves.extend(restored(&books.rows, *row, &taken));
+            }
+        }
         books.apply(&moves);
         let booked = books.disposition == Some(Disposition::Booked);
         let booking_id = hold.booking_id.filter(|_| booked);
@@ -279,6 +285,30 @@ impl Core {
         };
         Ok((look, reports))
     }
+}
+
+/// What is promised again after a dispute was won that had taken promised refunds over. A refund that
+/// the provider has accepted meanwhile, with what was left of it, cannot be raised; a person is told.
+fn restored(rows: &[ReturnRow], dispute: Uuid, taken: &[(Uuid, i64)]) -> Vec<Move> {
+    let mut moves = Vec::new();
+    for (refund_id, by) in taken {
+        let row = rows.iter().find(|row| row.refund_id == *refund_id);
+        let nothing_left =
+            |row: &ReturnRow| row.amount_minor == 0 && row.status == RefundStatus::Succeeded;
+        if row.is_some_and(|row| nothing_left(row) || row.may_be_paid_otherwise()) {
+            moves.push(Move::Raise {
+                refund_id: *refund_id,
+                by: *by,
+                dispute,
+            });
+        } else {
+            tracing::error!(
+                refund = %refund_id, amount_minor = by,
+                "a dispute was won that had taken a refund over: give the rest back by hand"
+            );
+        }
+    }
+    moves
 }
 
 /// The movements of money of a step.
@@ -317,6 +347,7 @@ fn moves(step: &Step, books: &Returns) -> Vec<Move> {
                     refund_id: *debt,
                     by: by.amount_minor,
                     left: *left,
+                    dispute: None,
                 },
                 take(by),
             ],
@@ -326,6 +357,8 @@ fn moves(step: &Step, books: &Returns) -> Vec<Move> {
                 refund_id: less.debt,
                 by: less.by,
                 left: less.left,
+                dispute: (by.origin == Origin::Dispute)
+                    .then(|| derived_id(&["returned", &by.provider_id])),
             });
             lowers.chain([take(by)]).collect()
         }

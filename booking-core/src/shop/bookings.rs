@@ -19,17 +19,17 @@ use crate::http::problems::{invalid, not_found};
 use crate::ticket_files::{Disposition, calendar, content_disposition};
 
 /// Whose page it is.
-struct Reader {
-    customer: Customer,
-    booking_id: BookingId,
+pub(super) struct Reader {
+    pub(super) customer: Customer,
+    pub(super) booking_id: BookingId,
     /// The path of the page.
-    base: String,
+    pub(super) base: String,
     /// The token of the link, for whoever has only that.
-    is_guest: bool,
+    pub(super) is_guest: bool,
 }
 
 impl Reader {
-    fn owner(booking: &Booking, headers: &HeaderMap, booking_id: BookingId) -> Self {
+    pub(super) fn owner(booking: &Booking, headers: &HeaderMap, booking_id: BookingId) -> Self {
         Self {
             customer: booking.customer(headers),
             booking_id,
@@ -38,7 +38,7 @@ impl Reader {
         }
     }
 
-    fn guest(booking: &Booking, token: &str) -> ApiResult<Self> {
+    pub(super) fn guest(booking: &Booking, token: &str) -> ApiResult<Self> {
         let (customer, link) = booking.guest(token).ok_or_else(not_found)?;
         Ok(Self {
             customer,
@@ -55,6 +55,14 @@ impl Reader {
 pub(super) struct After {
     /// Where a code was sent.
     code: Option<String>,
+}
+
+/// What a code is asked for.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub(super) struct Asked {
+    #[serde(rename = "for")]
+    purpose: Option<String>,
 }
 
 pub(super) async fn booking(
@@ -146,24 +154,33 @@ fn cancel_request(fields: Vec<(String, String)>) -> ApiResult<CancelRequest> {
 pub(super) async fn code(
     State(booking): State<Booking>,
     ApiPath(booking_id): ApiPath<BookingId>,
+    ApiQuery(asked): ApiQuery<Asked>,
     headers: HeaderMap,
 ) -> ApiResult<Response> {
-    code_by(&booking, &Reader::owner(&booking, &headers, booking_id)).await
+    let reader = Reader::owner(&booking, &headers, booking_id);
+    code_by(&booking, &reader, &asked).await
 }
 
 pub(super) async fn guest_code(
     State(booking): State<Booking>,
     ApiPath(token): ApiPath<String>,
+    ApiQuery(asked): ApiQuery<Asked>,
 ) -> ApiResult<Response> {
-    code_by(&booking, &Reader::guest(&booking, &token)?).await
+    code_by(&booking, &Reader::guest(&booking, &token)?, &asked).await
 }
 
-async fn code_by(booking: &Booking, reader: &Reader) -> ApiResult<Response> {
+async fn code_by(booking: &Booking, reader: &Reader, form: &Asked) -> ApiResult<Response> {
     let asked = booking
         .code_send(&reader.customer, reader.booking_id)
         .await?;
     match code_sent(asked) {
-        Ok(_) => Ok(see_other(&format!("{}?code=sent#cancel", reader.base))),
+        Ok(_) => {
+            let part = match form.purpose.as_deref() {
+                Some("transfer") => "transfer",
+                _ => "cancel",
+            };
+            Ok(see_other(&format!("{}?code=sent#{part}", reader.base)))
+        }
         Err(error) if error.problem().status == StatusCode::NOT_FOUND.as_u16() => Err(error),
         Err(error) => {
             let html = render(booking, reader, false, Some(&error)).await?;
@@ -172,7 +189,7 @@ async fn code_by(booking: &Booking, reader: &Reader) -> ApiResult<Response> {
     }
 }
 
-async fn render(
+pub(super) async fn render(
     booking: &Booking,
     reader: &Reader,
     code_was_sent: bool,
@@ -184,10 +201,13 @@ async fn render(
     let show = booking.show_view(&found.show_id).await?;
     let show = show.ok_or_else(not_found)?;
     let offer = booking.refund_offer(customer, booking_id).await?;
+    let transfer = booking.transfer_offer(customer, booking_id).await?;
     if reader.is_guest {
         for ticket in &mut found.tickets {
             let id = ticket.ticket_id;
-            ticket.qr_svg = Some(format!("{}/tickets/{id}/qr.svg", reader.base));
+            if ticket.qr.is_some() {
+                ticket.qr_svg = Some(format!("{}/tickets/{id}/qr.svg", reader.base));
+            }
         }
     }
     let files = if reader.is_guest {
@@ -199,6 +219,7 @@ async fn render(
         booking: found,
         show,
         offer,
+        transfer,
         base: reader.base.clone(),
         files,
         is_guest: reader.is_guest,

@@ -12,6 +12,7 @@ pub(crate) mod page_headers;
 mod payments;
 mod seats;
 pub(crate) mod show_pages;
+mod transfers;
 
 use axum::Router;
 use axum::routing::{any, get, post};
@@ -44,6 +45,10 @@ pub(crate) fn router(booking: Booking) -> Router {
         .route("/bookings/{bookingId}", get(bookings::booking))
         .route("/bookings/{bookingId}/cancel", post(bookings::cancel))
         .route("/bookings/{bookingId}/codes", post(bookings::code))
+        .route("/bookings/{bookingId}/transfer", post(transfers::transfer))
+        .route("/bookings/{bookingId}/reissue", post(transfers::reissue))
+        .route("/b/{token}/transfer", post(transfers::guest_transfer))
+        .route("/b/{token}/reissue", post(transfers::guest_reissue))
         .route("/b/{token}", get(bookings::guest_booking))
         .route("/b/{token}/cancel", post(bookings::guest_cancel))
         .route("/b/{token}/codes", post(bookings::guest_code))

@@ -6,11 +6,14 @@ use contract::refund::FindRequest;
 use http::{HeaderMap, StatusCode};
 use pages::shop::{FindPage, MyBookingsPage};
 use serde::Deserialize;
-use web::{ApiForm, ApiResult};
+use web::{ApiForm, ApiQuery, ApiResult};
 
 use super::page::{page, page_of};
 use crate::handle::Booking;
 use crate::http::own_bookings::{FOUND, ask};
+
+/// What a reader with a link reads after tickets got new codes, which may have ended the link.
+const TICKETS_SENT: &str = "The tickets have new codes. They are on their way by mail.";
 
 pub(super) async fn my_bookings(
     State(booking): State<Booking>,
@@ -30,11 +33,22 @@ pub(super) struct FindForm {
     email: String,
 }
 
-pub(super) async fn find_form() -> Response {
-    page(
-        StatusCode::OK,
-        pages::shop::find_booking(&FindPage::default()),
-    )
+/// The query of the form.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub(super) struct FindQuery {
+    /// `tickets` when the reader passed tickets on, or had them printed anew, by a link.
+    sent: Option<String>,
+}
+
+pub(super) async fn find_form(ApiQuery(query): ApiQuery<FindQuery>) -> Response {
+    let is_about_tickets = query.sent.as_deref() == Some("tickets");
+    let sent = is_about_tickets.then(|| TICKETS_SENT.to_owned());
+    let view = FindPage {
+        sent,
+        ..FindPage::default()
+    };
+    page(StatusCode::OK, pages::shop::find_booking(&view))
 }
 
 pub(super) async fn find(

@@ -110,6 +110,8 @@ pub(crate) struct BookingRecord {
     pub(crate) refunds: Vec<RefundRecord>,
     /// Its cancellations.
     pub(crate) cancellations: Vec<CancellationRecord>,
+    /// Its tickets that were passed on or printed anew.
+    pub(crate) transfers: Vec<TransferRecord>,
     /// Mail about it, without refunds.
     pub(crate) mail: Vec<MailRecord>,
 }
@@ -146,6 +148,26 @@ pub(crate) struct CancellationRecord {
     pub(crate) amount_minor: i64,
     /// What the seller keeps, minor units.
     pub(crate) kept_minor: i64,
+    /// Why.
+    pub(crate) reason: Option<String>,
+    /// When.
+    pub(crate) created_at: Timestamp,
+}
+
+/// Tickets that were passed on or printed anew.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct TransferRecord {
+    /// Its id.
+    pub(crate) transfer_id: String,
+    /// `TRANSFER` to another person, or `REISSUE`.
+    pub(crate) kind: String,
+    /// `FAN` or `OPERATOR`.
+    pub(crate) by: String,
+    /// The tickets.
+    pub(crate) ticket_ids: Vec<TicketId>,
+    /// Where the new tickets went.
+    pub(crate) sent_to: String,
     /// Why.
     pub(crate) reason: Option<String>,
     /// When.
@@ -199,6 +221,19 @@ pub(crate) async fn record(
             created_at: row.created_at,
         })
         .collect();
+    let transfers = super::transfers::of_booking(connection, booking.booking_id).await?;
+    let transfers = transfers
+        .into_iter()
+        .map(|row| TransferRecord {
+            transfer_id: row.transfer_id.simple().to_string(),
+            kind: super::text_of(row.kind),
+            by: super::text_of(row.by),
+            ticket_ids: row.ticket_ids.into_iter().map(TicketId::new).collect(),
+            sent_to: row.sent_to,
+            reason: row.reason,
+            created_at: row.created_at,
+        })
+        .collect();
     Ok(BookingRecord {
         email: booking.email.clone(),
         link_generation: booking.link_generation,
@@ -208,6 +243,7 @@ pub(crate) async fn record(
         reserved_minor: payment.as_ref().map_or(0, |it| it.refund_reserved_minor),
         refunds,
         cancellations,
+        transfers,
         mail: mail(connection, booking.booking_id).await?,
     })
 }
@@ -247,6 +283,10 @@ async fn mail(
                 select refund_id from cancellations where booking_id = $1))
             or (kind in ('ONE_TIME_CODE', 'BOOKING_LINK') and about in (
                 select mail_id from guest_mails where booking_id = $1))
+            or (kind in ('TICKETS_RECEIVED', 'TICKETS_PASSED_ON', 'TICKETS_REISSUED') and about in (
+                select transfer_id from transfers where booking_id = $1))
+            or (kind = 'TICKET_WITHDRAWN' and about in (
+                select ticket_id from tickets where booking_id = $1))
          order by created_at, notice_id",
         booking_id
     )

@@ -29,6 +29,22 @@ pub(crate) struct BookingRow {
     pub(crate) currency: String,
     pub(crate) created_at: Timestamp,
     pub(crate) tickets: Vec<TicketRow>,
+    /// Whose view of the booking this is: the transfer by which they got tickets; `None` for the
+    /// buyer.
+    pub(crate) reader: Option<Uuid>,
+}
+
+impl BookingRow {
+    /// The view of whoever got tickets by this transfer; `None` when they have none.
+    pub(crate) fn of_holder(mut self, transfer_id: Uuid) -> Option<Self> {
+        let is_theirs = |ticket: &TicketRow| ticket.holder == Some(transfer_id);
+        self.tickets.retain(is_theirs);
+        let ticket = self.tickets.first()?;
+        self.email = ticket.holder_email.clone()?;
+        self.link_generation = ticket.holder_generation?;
+        self.reader = Some(transfer_id);
+        Some(self)
+    }
 }
 
 /// A ticket that has not been voided.
@@ -38,6 +54,12 @@ pub(crate) struct TicketRow {
     pub(crate) seat_no: i32,
     pub(crate) seat_id: String,
     pub(crate) token_generation: i32,
+    pub(crate) holder_name: Option<String>,
+    /// The transfer by which its holder got it; `None` for the buyer.
+    pub(crate) holder: Option<Uuid>,
+    pub(crate) holder_email: Option<String>,
+    /// Links of the holder carry this number.
+    pub(crate) holder_generation: Option<i32>,
 }
 
 /// A booking, as far as a link to it needs.
@@ -169,9 +191,12 @@ pub(crate) async fn find(
     let Some(row) = row else { return Ok(None) };
     let tickets = sqlx::query_as!(
         TicketRow,
-        "select t.ticket_id, t.seat_no, s.seat_id, t.token_generation
+        r#"select t.ticket_id, t.seat_no, s.seat_id, t.token_generation, t.holder_name,
+            t.transfer_id as holder, h.email as "holder_email?",
+            h.link_generation as "holder_generation?"
          from tickets t join seats s using (show_no, seat_no)
-         where t.booking_id = $1 and t.status <> 'VOID' order by t.seat_no",
+         left join transfers h using (transfer_id)
+         where t.booking_id = $1 and t.status <> 'VOID' order by t.seat_no"#,
         booking_id
     )
     .fetch_all(connection)
@@ -193,6 +218,7 @@ pub(crate) async fn find(
         currency: row.currency,
         created_at: row.created_at.into(),
         tickets,
+        reader: None,
     }))
 }
 
@@ -207,18 +233,28 @@ pub(crate) async fn by_code(
     Ok(row.map(|row| row.booking_id))
 }
 
-/// Revokes all links to a booking. Returns the number of the generation that is good now.
+/// Revokes all links to a booking, also those of whoever got tickets of it. Returns the number of the
+/// generation of the buyer's links that is good now.
 pub(crate) async fn links_revoke(
     pool: &PgPool,
     booking_id: Uuid,
 ) -> Result<Option<i32>, StoreError> {
+    let mut tx = pool.begin().await?;
     let row = sqlx::query!(
         "update bookings set link_generation = link_generation + 1 where booking_id = $1
          returning link_generation",
         booking_id
     )
-    .fetch_optional(pool)
+    .fetch_optional(&mut *tx)
     .await?;
+    sqlx::query!(
+        "update transfers set link_generation = link_generation + 1
+         where booking_id = $1 and kind = 'TRANSFER'",
+        booking_id
+    )
+    .execute(&mut *tx)
+    .await?;
+    tx.commit().await?;
     Ok(row.map(|row| row.link_generation))
 }
 

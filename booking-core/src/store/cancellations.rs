@@ -48,6 +48,8 @@ pub(crate) struct SoldTicket {
     pub(crate) seat_no: i32,
     pub(crate) status: TicketStatus,
     pub(crate) price_minor: i64,
+    /// The transfer by which its holder got it; `None` for the buyer.
+    pub(crate) holder: Option<Uuid>,
 }
 
 /// A booking, as far as cancelling needs it.
@@ -100,7 +102,7 @@ pub(crate) async fn sold(
     .await?;
     let Some(row) = row else { return Ok(None) };
     let rows = sqlx::query!(
-        r#"select t.ticket_id, t.seat_no, t.status, t.price_minor,
+        r#"select t.ticket_id, t.seat_no, t.status, t.price_minor, t.transfer_id,
             coalesce(c.price_minor, 0) as "present_minor!"
          from tickets t left join seats s using (show_no, seat_no)
          left join show_categories c on c.show_no = s.show_no and c.category = s.category
@@ -121,6 +123,7 @@ pub(crate) async fn sold(
             seat_no: ticket.seat_no,
             status: word("tickets", &ticket.status)?,
             price_minor,
+            holder: ticket.transfer_id,
         })
     });
     Ok(Some(SoldBooking {
@@ -393,16 +396,20 @@ pub(crate) async fn insert(
     Ok(())
 }
 
-/// Bookings of a show that still have tickets, at most `limit`.
+/// Bookings of a show that still have tickets and may be tried now, at most `limit`.
 pub(crate) async fn live_of_show(
     pool: &PgPool,
     show_no: i32,
+    now: Timestamp,
     limit: i64,
 ) -> Result<Vec<Uuid>, StoreError> {
     let rows = sqlx::query!(
-        "select booking_id from bookings where show_no = $1 and status <> 'CANCELLED'
-         order by booking_id limit $2",
+        "select b.booking_id from bookings b left join show_cancel_failures f using (booking_id)
+         where b.show_no = $1 and b.status <> 'CANCELLED'
+            and (f.next_attempt_at is null or f.next_attempt_at <= $2)
+         order by f.next_attempt_at nulls first, b.booking_id limit $3",
         show_no,
+        OffsetDateTime::from(now),
         limit
     )
     .fetch_all(pool)

@@ -204,7 +204,7 @@ union all select 'I30 no code is tried more than five times, and a booking gets 
         union all
         select 1 from guest_mails m where m.kind <> 'RESENT' and (
             select count(*) from guest_mails o where o.booking_id = m.booking_id
-                and o.kind <> 'RESENT' and o.created_at <= m.created_at
+                and o.transfer_id is not distinct from m.transfer_id and o.kind <> 'RESENT' and o.created_at <= m.created_at
                 and o.created_at > m.created_at - interval '1 hour') > 5) v)
 union all select 'I31 no booking of a cancelled show keeps its tickets for ten minutes',
     (select count(*) from bookings b join show_cancellations c using (show_no)
@@ -228,4 +228,21 @@ union all select 'I42 no entry with a void ticket was accepted after its revocat
     (select count(*) from tickets t join checkins c using (ticket_id)
      where t.status = 'VOID' and c.result = 'ACCEPTED' and c.direction = 'in'
         and c.scan_no > coalesce(t.void_after_scan_no, 0))
+union all select 'I52 whoever has a ticket got it by the last transfer that names it, or bought it',
+    (select count(*) from tickets t where nullif(array[t.transfer_id], array[null::uuid]) is distinct from (
+        select array_agg(h.transfer_id) from transfers h
+        where h.booking_id = t.booking_id and h.kind = 'TRANSFER' and t.ticket_id = any(h.ticket_ids)
+            -- Each transfer names the one before, so the last is the one that no other follows.
+            and not exists (select 1 from transfers n where n.booking_id = h.booking_id
+                and n.kind = 'TRANSFER' and n.from_transfer_id = h.transfer_id
+                and t.ticket_id = any(n.ticket_ids))))
+union all select 'I53 a ticket has one code more than it was passed on or printed anew',
+    (select count(*) from tickets t where t.token_generation <> 1 + (
+        select count(*) from transfers h
+        where h.booking_id = t.booking_id and t.ticket_id = any(h.ticket_ids)))
+union all select 'I54 what a dispute took over of a promised refund is promised again once it is won',
+    (select count(*) from refund_takeovers o join refunds d on d.refund_id = o.by_refund_id
+     join refunds r on r.refund_id = o.refund_id
+     where o.restored_at is null and d.status = 'NEEDS_OPS'
+        and r.amount_minor = 0 and r.status = 'SUCCEEDED')
 order by 1

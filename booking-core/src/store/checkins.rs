@@ -1,8 +1,8 @@
 //! Scans of tickets: what they came to, who is inside, conflicts, and what scanners need to know.
 
 use contract::checkin::{
-    CheckinCounts, Conflict, Direction, GateCounts, Label, Nonce, ReissuedTicket, Scan, ScanPlace,
-    ScanResult,
+    CheckinCounts, Conflict, Direction, GateCounts, InsideVoid, Label, Nonce, ReissuedTicket, Scan,
+    ScanPlace, ScanResult,
 };
 use contract::{ScannerId, TicketId, Timestamp};
 use sqlx::{PgConnection, PgPool};
@@ -338,6 +338,61 @@ pub(crate) async fn conflicts(
         })
     });
     conflicts.collect()
+}
+
+/// Open entries with void tickets of a show, the latest first, at most `limit`.
+pub(crate) async fn inside_void(
+    pool: &PgPool,
+    show_no: i32,
+    limit: i64,
+) -> Result<Vec<InsideVoid>, StoreError> {
+    let rows = sqlx::query!(
+        r#"select t.ticket_id, s.seat_id as "seat_id?", c.gate, c.device, c.scanner_id, c.at,
+            c.received_at
+         from tickets t join checkins c using (ticket_id)
+         left join seats s on s.show_no = t.show_no and s.seat_no = t.seat_no
+         where t.show_no = $1 and t.status = 'VOID' and c.result = 'ACCEPTED'
+            and c.direction = 'in' and c.left_scan_no is null
+         order by c.scan_no desc limit $2"#,
+        show_no,
+        limit
+    )
+    .fetch_all(pool)
+    .await?;
+    let rows = rows.into_iter().map(|row| {
+        let entry = PlaceColumns {
+            gate: row.gate,
+            device: row.device,
+            scanner_id: row.scanner_id,
+            at: row.at,
+            received_at: row.received_at,
+        };
+        Ok(InsideVoid {
+            ticket_id: TicketId::new(row.ticket_id),
+            seat_id: row.seat_id,
+            entry: entry.read()?,
+        })
+    });
+    rows.collect()
+}
+
+/// The accepted entry of the visit of a locked ticket that was under way at `at` and has ended since.
+pub(crate) async fn visit_at(
+    connection: &mut PgConnection,
+    ticket_id: Uuid,
+    at: Timestamp,
+) -> Result<Option<i64>, StoreError> {
+    let row = sqlx::query!(
+        "select e.scan_no from checkins e join checkins x on x.scan_no = e.left_scan_no
+         where e.ticket_id = $1 and e.result = 'ACCEPTED' and e.direction = 'in'
+            and e.happened_at <= $2 and x.happened_at > $2
+         order by e.scan_no desc limit 1",
+        ticket_id,
+        OffsetDateTime::from(at)
+    )
+    .fetch_optional(connection)
+    .await?;
+    Ok(row.map(|row| row.scan_no))
 }
 
 /// The tickets of a show that admit nobody, and those of which only newer prints admit.

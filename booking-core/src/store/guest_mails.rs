@@ -39,6 +39,8 @@ impl GuestMailKind {
 pub(crate) struct NewGuestMail {
     pub(crate) mail_id: Uuid,
     pub(crate) booking_id: Uuid,
+    /// The transfer by which its reader got tickets; `None` for the buyer.
+    pub(crate) holder: Option<Uuid>,
     pub(crate) kind: GuestMailKind,
     pub(crate) address_digest: Vec<u8>,
     pub(crate) created_at: Timestamp,
@@ -58,14 +60,16 @@ pub(crate) async fn ask(pool: &PgPool, new: &NewGuestMail) -> Result<bool, Store
     .await?;
     let since = new.created_at.minus(GUEST_MAILS_EVERY);
     let lately = sqlx::query!(
-        r#"select count(*) filter (where booking_id = $1) as "of_booking!",
+        r#"select count(*) filter (where booking_id = $1 and transfer_id is not distinct from $4)
+                as "of_booking!",
             count(*) as "to_address!"
          from guest_mails
          where kind <> 'RESENT' and created_at > $3
             and (booking_id = $1 or address_digest = $2)"#,
         new.booking_id,
         new.address_digest,
-        OffsetDateTime::from(since)
+        OffsetDateTime::from(since),
+        new.holder
     )
     .fetch_one(&mut *tx)
     .await?;
@@ -76,14 +80,15 @@ pub(crate) async fn ask(pool: &PgPool, new: &NewGuestMail) -> Result<bool, Store
     }
     sqlx::query!(
         "insert into guest_mails (mail_id, booking_id, kind, address_digest, created_at,
-            expires_at)
-         values ($1, $2, $3, $4, $5, $6)",
+            expires_at, transfer_id)
+         values ($1, $2, $3, $4, $5, $6, $7)",
         new.mail_id,
         new.booking_id,
         text_of(new.kind),
         new.address_digest,
         OffsetDateTime::from(new.created_at),
-        OffsetDateTime::from(new.expires_at)
+        OffsetDateTime::from(new.expires_at),
+        new.holder
     )
     .execute(&mut *tx)
     .await?;
@@ -94,23 +99,25 @@ pub(crate) async fn ask(pool: &PgPool, new: &NewGuestMail) -> Result<bool, Store
     Ok(true)
 }
 
-/// Counts a try of the newest code of a booking, before anyone knows whether it is right. Returns
+/// Counts a try of the newest code of a holder of a booking, before anyone knows whether it is right. Returns
 /// its id; `None` when it has ended, was used or was tried too often.
 pub(crate) async fn code_try(
     connection: &mut PgConnection,
     booking_id: Uuid,
+    holder: Option<Uuid>,
     now: Timestamp,
 ) -> Result<Option<Uuid>, StoreError> {
     let row = sqlx::query!(
         "update guest_mails set tries = tries + 1
          where mail_id = (select mail_id from guest_mails
-                where booking_id = $1 and kind = 'CODE'
+                where booking_id = $1 and kind = 'CODE' and transfer_id is not distinct from $4
                 order by created_at desc, mail_id desc limit 1)
             and used_at is null and expires_at > $2 and tries < $3
          returning mail_id",
         booking_id,
         OffsetDateTime::from(now),
-        CODE_TRIES_MAX
+        CODE_TRIES_MAX,
+        holder
     )
     .fetch_optional(connection)
     .await?;
@@ -137,6 +144,7 @@ pub(crate) async fn code_use(
 #[derive(Clone, Debug)]
 pub(crate) struct GuestMail {
     pub(crate) booking_id: Uuid,
+    pub(crate) holder: Option<Uuid>,
     pub(crate) expires_at: Timestamp,
     pub(crate) is_used: bool,
     /// Whether a newer code of the booking has taken its place.
@@ -146,8 +154,9 @@ pub(crate) struct GuestMail {
 /// Reads a mail that was asked for.
 pub(crate) async fn find(pool: &PgPool, mail_id: Uuid) -> Result<Option<GuestMail>, StoreError> {
     let row = sqlx::query!(
-        r#"select m.booking_id, m.expires_at, m.used_at is not null as "is_used!",
+        r#"select m.booking_id, m.transfer_id, m.expires_at, m.used_at is not null as "is_used!",
             exists (select 1 from guest_mails l where l.booking_id = m.booking_id
+                and l.transfer_id is not distinct from m.transfer_id
                 and l.kind = 'CODE' and m.kind = 'CODE'
                 and (l.created_at, l.mail_id) > (m.created_at, m.mail_id)) as "is_outdated!"
          from guest_mails m where m.mail_id = $1"#,
@@ -157,6 +166,7 @@ pub(crate) async fn find(pool: &PgPool, mail_id: Uuid) -> Result<Option<GuestMai
     .await?;
     Ok(row.map(|row| GuestMail {
         booking_id: row.booking_id,
+        holder: row.transfer_id,
         expires_at: row.expires_at.into(),
         is_used: row.is_used,
         is_outdated: row.is_outdated,

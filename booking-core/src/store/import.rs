@@ -254,9 +254,9 @@ async fn insert_show(
         "insert into shows (show_id, city_id, title, description, genre, language, performers,
             venue, starts_at, sale_opens_at, sale_closes_at, room, ticket_limit, hold_seconds,
             currency, content_hash, seat_no_first, seat_count, created_at, updated_at, ends_at,
-            refund_policy)
+            refund_policy, transfer_policy)
          values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, 1, $17,
-            $18, $18, $19, $20)
+            $18, $18, $19, $20, $21)
          returning show_no",
         file.show_id.as_str(),
         file.city.city_id.as_str(),
@@ -280,7 +280,8 @@ async fn insert_show(
         count(draft.show.seats.len()),
         OffsetDateTime::from(now),
         file.ends_at.map(OffsetDateTime::from),
-        refund_policy(file)?
+        refund_policy(file)?,
+        transfer_policy(file)?
     )
     .fetch_one(connection)
     .await?;
@@ -301,7 +302,8 @@ async fn update_show(
             performers = $7, venue = $8, starts_at = $9, sale_opens_at = $10,
             sale_closes_at = $11, room = $12, ticket_limit = $13, hold_seconds = $14,
             currency = $15, content_hash = $16, seat_no_first = $17, seat_count = $18,
-            updated_at = $19, ends_at = $20, refund_policy = $21, revision = revision + 1
+            updated_at = $19, ends_at = $20, refund_policy = $21, transfer_policy = $22,
+            revision = revision + 1
          where show_no = $1",
         show_no,
         file.city.city_id.as_str(),
@@ -323,7 +325,8 @@ async fn update_show(
         count(draft.show.seats.len()),
         OffsetDateTime::from(now),
         file.ends_at.map(OffsetDateTime::from),
-        refund_policy(file)?
+        refund_policy(file)?,
+        transfer_policy(file)?
     )
     .execute(connection)
     .await?;
@@ -332,6 +335,15 @@ async fn update_show(
 
 fn venue(file: &contract::booking::ShowFile) -> Result<serde_json::Value, StoreError> {
     serde_json::to_value(&file.venue).map_err(|error| StoreError::corrupt("shows", error))
+}
+
+fn transfer_policy(
+    file: &contract::booking::ShowFile,
+) -> Result<Option<serde_json::Value>, StoreError> {
+    let policy = file.transfer.as_ref().map(serde_json::to_value);
+    policy
+        .transpose()
+        .map_err(|error| StoreError::corrupt("shows", error))
 }
 
 fn refund_policy(

@@ -1,7 +1,7 @@
 //! All SQL. Every function is one statement, or runs in its caller's transaction.
 //!
 //! All transactions take locks in this order: idempotency keys by name, hold, payment, seats by
-//! number, ticket counts by owner, booking, tickets, refunds, mails of
+//! number, ticket counts by owner, booking, transfers, tickets, refunds, mails of
 //! guests, outbox. The batched hold statement skips
 //! locked seats instead of waiting. The payment provider is never called while a lock is held.
 
@@ -29,6 +29,7 @@ pub(crate) mod scanners;
 pub(crate) mod seats;
 pub(crate) mod show_cancellations;
 pub(crate) mod sold;
+pub(crate) mod transfers;
 
 use crate::database::StoreError;
 

@@ -11,6 +11,10 @@ with taken as materialized (
         ('code.asked', 'ONE_TIME_CODE', -1, 'one-time-code'),
         ('link.asked', 'BOOKING_LINK', -1, 'booking-link'),
         ('booking.confirmed', 'BOOKING_CONFIRMED', 0, 'booking-confirmed'),
+        ('tickets.transferred', 'TICKETS_RECEIVED', 0, 'tickets-received'),
+        ('tickets.reissued', 'TICKETS_REISSUED', 0, 'tickets-reissued'),
+        ('tickets.transferred', 'TICKETS_PASSED_ON', 1, 'tickets-passed-on'),
+        ('ticket.withdrawn', 'TICKET_WITHDRAWN', 1, 'ticket-withdrawn'),
         ('tickets.cancelled', 'TICKETS_CANCELLED', 1, 'tickets-cancelled'),
         ('refund.made', 'REFUND_MADE', 1, 'refund-made'),
         ('hold.expired', 'HOLD_EXPIRED', 2, 'hold-expired')

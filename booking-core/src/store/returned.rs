@@ -78,7 +78,19 @@ pub(crate) enum Move {
     },
     /// A refund of the shop's is reduced by this amount, and then so much is left of it. Of nothing
     /// left, nothing is to be given back any more.
-    Lower { refund_id: Uuid, by: i64, left: i64 },
+    Lower {
+        refund_id: Uuid,
+        by: i64,
+        left: i64,
+        /// The dispute that took it over, if one did.
+        dispute: Option<Uuid>,
+    },
+    /// A refund that a dispute had reduced is what was promised again.
+    Raise {
+        refund_id: Uuid,
+        by: i64,
+        dispute: Uuid,
+    },
     /// The money of a row returns (`gives` is false) or is gone again.
     Turn {
         refund_id: Uuid,
@@ -105,6 +117,7 @@ impl Returns {
                 }
                 Move::Settle { amount_minor, .. } => self.refunded_minor += amount_minor,
                 Move::Lower { by, .. } => self.reserved_minor -= by,
+                Move::Raise { by, .. } => self.reserved_minor += by,
                 Move::Turn {
                     refund_id,
                     amount_minor,
@@ -206,6 +219,7 @@ pub(crate) async fn cancel_booking(
     )
     .execute(&mut *connection)
     .await?;
+    super::transfers::tell_holders(connection, booking_id, now).await?;
     let payload = serde_json::json!({ "bookingId": contract::BookingId::new(booking_id) });
     super::outbox::add(connection, "booking.cancelled", booking_id, payload, now).await?;
     Ok(reports)
@@ -252,10 +266,26 @@ pub(crate) async fn write(
                     account,
                 ))
             }
+            Move::Raise {
+                refund_id,
+                by,
+                dispute,
+            } => {
+                raise(connection, *refund_id, *by, *dispute, now).await?;
+                // What is owed to the customer again comes out of what the booking brought.
+                let legs = [("refunds", -by), (account, *by)];
+                let name = derived_id(&["raised", &refund_id.to_string(), &dispute.to_string()]);
+                if account != "refunds" {
+                    let currency = &books.currency;
+                    super::payments::ledger_legs(connection, name, &legs, currency, now).await?;
+                }
+                None
+            }
             Move::Lower {
                 refund_id,
                 by,
                 left,
+                ..
             } => {
                 lower(connection, *refund_id, *by, now).await?;
                 // What is no longer owed to the customer is the booking's again.
@@ -300,6 +330,7 @@ pub(crate) async fn write(
             super::payments::ledger(connection, movement, amount, currency, account, now).await?;
         }
     }
+    note_takeovers(connection, moves, now).await?;
     Ok(())
 }
 
@@ -345,6 +376,83 @@ async fn lower(
     .execute(connection)
     .await?;
     Ok(())
+}
+
+async fn raise(
+    connection: &mut PgConnection,
+    refund_id: Uuid,
+    by: i64,
+    dispute: Uuid,
+    now: Timestamp,
+) -> Result<(), StoreError> {
+    let at = OffsetDateTime::from(now);
+    sqlx::query!(
+        "update refunds set amount_minor = amount_minor + $2, updated_at = $3, next_attempt_at = $3,
+            status = 'REQUESTED' where refund_id = $1",
+        refund_id,
+        by,
+        at
+    )
+    .execute(&mut *connection)
+    .await?;
+    sqlx::query!(
+        "update refund_takeovers set restored_at = $3
+         where refund_id = $1 and by_refund_id = $2 and restored_at is null",
+        refund_id,
+        dispute,
+        at
+    )
+    .execute(connection)
+    .await?;
+    Ok(())
+}
+
+/// Notes what a dispute took over of refunds, which is known only once its own row is there.
+async fn note_takeovers(
+    connection: &mut PgConnection,
+    moves: &[Move],
+    now: Timestamp,
+) -> Result<(), StoreError> {
+    for step in moves {
+        let Move::Lower {
+            refund_id,
+            by,
+            dispute: Some(dispute),
+            ..
+        } = step
+        else {
+            continue;
+        };
+        sqlx::query!(
+            "insert into refund_takeovers (refund_id, by_refund_id, amount_minor, created_at)
+             values ($1, $2, $3, $4) on conflict (refund_id, by_refund_id) do nothing",
+            refund_id,
+            dispute,
+            by,
+            OffsetDateTime::from(now)
+        )
+        .execute(&mut *connection)
+        .await?;
+    }
+    Ok(())
+}
+
+/// What a dispute took over of refunds and was not promised again.
+pub(crate) async fn takeovers(
+    connection: &mut PgConnection,
+    dispute: Uuid,
+) -> Result<Vec<(Uuid, i64)>, StoreError> {
+    let rows = sqlx::query!(
+        "select refund_id, amount_minor from refund_takeovers
+         where by_refund_id = $1 and restored_at is null order by refund_id",
+        dispute
+    )
+    .fetch_all(connection)
+    .await?;
+    Ok(rows
+        .into_iter()
+        .map(|row| (row.refund_id, row.amount_minor))
+        .collect())
 }
 
 async fn set(

@@ -3,6 +3,7 @@
 use contract::{ShowId, Timestamp};
 use sqlx::PgPool;
 use time::OffsetDateTime;
+use uuid::Uuid;
 
 use crate::database::StoreError;
 
@@ -12,6 +13,7 @@ pub(crate) struct ProgressRow {
     pub(crate) cancelled_at: Timestamp,
     pub(crate) reason: Option<String>,
     pub(crate) bookings_left: u64,
+    pub(crate) bookings_stuck: u64,
     pub(crate) bookings_cancelled: u64,
     pub(crate) refunds_open: u64,
     pub(crate) refunds_failed: u64,
@@ -74,6 +76,29 @@ pub(crate) async fn with_bookings(pool: &PgPool) -> Result<Vec<(i32, Option<Stri
         .collect())
 }
 
+/// Notes that a booking could not be cancelled. It is passed over for a minute, and twice as long
+/// each further time, up to an hour.
+pub(crate) async fn failed(
+    pool: &PgPool,
+    booking_id: Uuid,
+    error: &str,
+    now: Timestamp,
+) -> Result<(), StoreError> {
+    sqlx::query!(
+        "insert into show_cancel_failures as f (booking_id, failed_count, next_attempt_at, last_error)
+         values ($1, 1, $2::timestamptz + interval '1 minute', $3)
+         on conflict (booking_id) do update set failed_count = f.failed_count + 1, last_error = $3,
+            next_attempt_at = $2::timestamptz
+                + least(interval '1 minute' * 2 ^ least(f.failed_count, 10), interval '1 hour')",
+        booking_id,
+        OffsetDateTime::from(now),
+        error
+    )
+    .execute(pool)
+    .await?;
+    Ok(())
+}
+
 /// How far the cancellation of a show has come; `None` when it was not cancelled.
 pub(crate) async fn progress(
     pool: &PgPool,
@@ -83,6 +108,8 @@ pub(crate) async fn progress(
         r#"select s.cancelled_at as "cancelled_at!", c.reason, s.currency,
             (select count(*) from bookings b where b.show_no = s.show_no
                 and b.status <> 'CANCELLED') as "bookings_left!",
+            (select count(*) from bookings b join show_cancel_failures f using (booking_id)
+                where b.show_no = s.show_no and b.status <> 'CANCELLED') as "bookings_stuck!",
             (select count(*) from bookings b where b.show_no = s.show_no
                 and b.status = 'CANCELLED') as "bookings_cancelled!",
             r.open as "open!", r.failed as "failed!", r.refunded as "refunded!"
@@ -104,6 +131,7 @@ pub(crate) async fn progress(
         cancelled_at: row.cancelled_at.into(),
         reason: row.reason,
         bookings_left: count(row.bookings_left),
+        bookings_stuck: count(row.bookings_stuck),
         bookings_cancelled: count(row.bookings_cancelled),
         refunds_open: count(row.open),
         refunds_failed: count(row.failed),

@@ -31,20 +31,32 @@ pub(crate) fn content_disposition(
         Disposition::Inline => "inline",
         Disposition::Attachment => "attachment",
     };
-    let named = |title: String| match title.as_str() {
-        "" => format!("{code}.{ending}"),
-        title => format!("{title} {code}.{ending}"),
-    };
     let full = clean(title);
     let ascii = |letter: char| if letter.is_ascii() { letter } else { ' ' };
-    let plain = named(clean(&full.chars().map(ascii).collect::<String>()));
-    let full = named(full);
+    let plain = named(
+        &clean(&full.chars().map(ascii).collect::<String>()),
+        code,
+        ending,
+    );
+    let full = named(&full, code, ending);
     let text = format!(
         "{kind}; filename=\"{plain}\"; filename*=UTF-8''{}",
         encoded(&full)
     );
     // Both names are free of control characters and quotes, and ASCII.
     HeaderValue::from_str(&text).unwrap_or(HeaderValue::from_static("attachment"))
+}
+
+/// The name of the file of a booking of `title` with this code.
+pub(crate) fn file_name(title: &str, code: &str, ending: &str) -> String {
+    named(&clean(title), code, ending)
+}
+
+fn named(title: &str, code: &str, ending: &str) -> String {
+    match title {
+        "" => format!("{code}.{ending}"),
+        title => format!("{title} {code}.{ending}"),
+    }
 }
 
 /// `title` without characters that do not belong into a file name: reserved ones, control

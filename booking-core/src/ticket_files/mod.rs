@@ -14,5 +14,5 @@ mod sample;
 
 pub(crate) use booked_show::BookedShow;
 pub(crate) use calendar::calendar;
-pub(crate) use file_name::{Disposition, content_disposition};
+pub(crate) use file_name::{Disposition, content_disposition, file_name};
 pub(crate) use press::{Press, PrintError};

@@ -277,9 +277,18 @@ impl Sheet<'_> {
             pen.block(&self.block(text, style, width, 4), x, width);
         }
         pen.gap(14.0);
-        let (name, amount) = self.price();
-        pen.block(&self.block(name, regular(9.0), width, 2), x, width);
-        pen.block(&self.block(&amount, bold(16.0), width, 1), x, width);
+        let name = self.ticket.and_then(|ticket| ticket.holder_name.as_deref());
+        if let Some(name) = name {
+            pen.block(&self.block("Name", regular(9.0), width, 1), x, width);
+            pen.block(&self.block(name, bold(12.0), width, 2), x, width);
+            pen.gap(8.0);
+        }
+        // What was paid is between the buyer and the seller.
+        if !self.booked.booking.passed_on {
+            let (name, amount) = self.price();
+            pen.block(&self.block(name, regular(9.0), width, 2), x, width);
+            pen.block(&self.block(&amount, bold(16.0), width, 1), x, width);
+        }
         pen.y = pen.y.max(top + CODE_SIDE);
         Ok(())
     }

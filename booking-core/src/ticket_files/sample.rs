@@ -23,11 +23,14 @@ pub(super) fn booked_show(title: &str) -> BookedShow {
             seat_id: format!("C{number}").parse().unwrap(),
             qr: Some("A".repeat(150)),
             qr_svg: None,
+            holder_name: None,
+            passed_on_to: None,
         }
     });
     BookedShow {
         booking: Booking {
             booking_id: "bkg_0190163d8694739baea51966c26f8ad9".parse().unwrap(),
+            passed_on: false,
             code: "QX7-4KD".to_owned(),
             status: BookingStatus::Confirmed,
             show_id: "eras-mumbai-1".parse().unwrap(),

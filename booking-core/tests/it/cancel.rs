@@ -349,7 +349,12 @@ async fn a_ticket_that_was_used_does_not_go_back_by_its_fan() {
     assert_eq!(one.status, 202, "{}", one.text);
     let id = booking.rsplit('/').next().unwrap();
     let path = format!("/admin/v1/bookings/{id}/refund");
-    let rest = admin(&shop).post(&path, &json!({})).await;
+    let desk = admin(&shop);
+    // An operator has to say so, and then the policy has no part in it.
+    assert_refused(&desk.post(&path, &json!({})).await, "checked-in");
+    let both = json!({"evenUsed": true, "byPolicy": true});
+    assert_eq!(desk.post(&path, &both).await.status, 422);
+    let rest = desk.post(&path, &json!({"evenUsed": true})).await;
     assert_eq!(rest.json["amountMinor"], 250_000, "{}", rest.text);
     shop.settle().await;
     shop.assert_clean().await;

@@ -193,6 +193,40 @@ async fn every_breach_after_the_sale_is_noticed() {
             "I01 I29",
         ),
         (
+            "insert into transfers (transfer_id, booking_id, kind, by_whom, ticket_ids, email,
+                created_at)
+             select gen_random_uuid(), booking_id, 'TRANSFER', 'FAN', array[ticket_id], 'a@b.c',
+                now() from tickets where status = 'ISSUED'",
+            "I52 I53",
+        ),
+        (
+            "insert into transfers (transfer_id, booking_id, kind, by_whom, ticket_ids, email,
+                created_at)
+             select gen_random_uuid(), booking_id, 'TRANSFER', 'FAN', array[gen_random_uuid()],
+                'a@b.c', now() from bookings;
+             update tickets set transfer_id = (select transfer_id from transfers limit 1)
+                where status = 'ISSUED'",
+            "I52",
+        ),
+        (
+            "insert into refunds (refund_id, payment_id, amount_minor, currency, reason, origin,
+                provider_refund_id, status, next_attempt_at, created_at, updated_at)
+             select gen_random_uuid(), payment_id, 1, currency, 'at-provider', 'DISPUTE', 'dp_1',
+                'NEEDS_OPS', now(), now(), now() from refunds;
+             insert into refunds (refund_id, payment_id, amount_minor, currency, reason, status,
+                next_attempt_at, created_at, updated_at)
+             select gen_random_uuid(), payment_id, 0, currency, 'automatic', 'SUCCEEDED', now(),
+                now(), now() from refunds where origin = 'DISPUTE';
+             insert into refund_takeovers (refund_id, by_refund_id, amount_minor, created_at)
+             select r.refund_id, d.refund_id, 1, now() from refunds r, refunds d
+                where r.amount_minor = 0 and d.origin = 'DISPUTE'",
+            "I54",
+        ),
+        (
+            "update tickets set token_generation = 2 where status = 'ISSUED'",
+            "I53",
+        ),
+        (
             "alter table guest_mails drop constraint guest_mails_tries;
              update guest_mails set tries = 6",
             "I30",
@@ -242,6 +276,7 @@ async fn violated(shop: &TestShop, breach: &'static str) -> String {
         delete from owner_ticket_counts; delete from payment_events; delete from outbox;
         delete from idempotency_keys; delete from notices; delete from checkins;
         delete from cancellations; delete from guest_mails; delete from show_cancellations;
+        delete from transfers; delete from refund_takeovers;
         insert into tickets table saved.tickets;
         insert into show_seats table saved.show_seats;
         insert into holds table saved.holds;

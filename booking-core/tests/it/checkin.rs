@@ -89,7 +89,7 @@ pub(crate) fn with_token(fan: &Fan, made: &Value) -> Fan {
     fan.clone().with_header("authorization", &bearer)
 }
 
-async fn scanner(shop: &TestShop, gate: &str) -> Fan {
+pub(crate) async fn scanner(shop: &TestShop, gate: &str) -> Fan {
     with_token(&shop.fan(), &token(shop, gate).await)
 }
 

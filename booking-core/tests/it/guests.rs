@@ -18,7 +18,7 @@ async fn shop_with_codes() -> TestShop {
 }
 
 /// The texts of all mails of this kind, the newest first.
-async fn mails(shop: &TestShop, kind: &str) -> Vec<String> {
+pub(crate) async fn mails(shop: &TestShop, kind: &str) -> Vec<String> {
     shop.settle().await;
     let desk = admin(shop);
     let listed = desk.get("/admin/v1/mail/files").await.json;
@@ -57,7 +57,7 @@ async fn cancel(fan: &Fan, booking: &str, code: Option<&str>) -> Answer {
     fan.post(&format!("{booking}/cancel"), &body).await
 }
 
-async fn ask_code(fan: &Fan, booking: &str) -> Answer {
+pub(crate) async fn ask_code(fan: &Fan, booking: &str) -> Answer {
     fan.post(&format!("{booking}/codes"), &json!({})).await
 }
 
@@ -112,7 +112,7 @@ async fn a_code_from_a_mail_cancels_once_and_wrong_ones_wear_it_out() {
 }
 
 /// The code that is in a mail and none of `known`.
-async fn newest_code(shop: &TestShop, known: &[&str]) -> String {
+pub(crate) async fn newest_code(shop: &TestShop, known: &[&str]) -> String {
     let texts = mails(shop, "one-time-code").await;
     let is_code = |line: &&str| line.len() == 6 && line.bytes().all(|b| b.is_ascii_digit());
     let codes = texts.iter().filter_map(|text| text.lines().find(is_code));

@@ -5,6 +5,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 use sqlx::Connection;
 
+use crate::cancel::with_policy;
 use crate::fake_provider::FakeProvider;
 use crate::fan::{Answer, Fan};
 use crate::test_shop::TestShop;
@@ -220,6 +221,35 @@ async fn a_dispute_voids_the_tickets_and_one_that_is_won_brings_the_money_back()
         assert_eq!(reconcile(&shop).await["failedRefunds"], json!([]));
         shop.assert_clean().await;
     }
+}
+
+#[tokio::test]
+async fn a_won_dispute_gives_the_fan_back_what_it_had_taken_over() {
+    let policy = json!({"freeUntilHours": 0, "keptFeeMinor": 5_000});
+    let shop = TestShop::with(with_policy(policy)).await;
+    let (fan, booking, intent) = bought(&shop, &["A1"]).await;
+    let event = |id: &str, kind: &str| FakeProvider::returned_event(id, kind, &intent);
+    // The fan cancels and asks the bank for the money as well, before anything went back.
+    shop.provider.dispute(&intent, 250_000, "needs_response");
+    let cancelled = fan.post(&format!("{booking}/cancel"), &json!({})).await;
+    assert_eq!(cancelled.json["amountMinor"], 245_000, "{}", cancelled.text);
+    shop.deliver(event("evt_1", "charge.dispute.funds_withdrawn"))
+        .await;
+    shop.process.booking.inbox_once().await.unwrap();
+    shop.settle().await;
+    assert_eq!(shop.provider.refund_count(), 0);
+    assert_eq!(held_at_provider(&shop).await, 0);
+    shop.assert_clean().await;
+    // The bank decides for the seller: what was promised to the fan is owed once more.
+    shop.provider.dispute(&intent, 250_000, "won");
+    shop.deliver(event("evt_2", "charge.dispute.closed")).await;
+    shop.settle().await;
+    shop.clock.advance(Duration::from_secs(60));
+    shop.settle().await;
+    assert_eq!(shop.provider.refunded(&intent), 245_000);
+    assert_eq!(held_at_provider(&shop).await, 5_000);
+    assert_eq!(reconcile(&shop).await["failedRefunds"], json!([]));
+    shop.assert_clean().await;
 }
 
 #[tokio::test]

@@ -1,7 +1,7 @@
 //! What a fan may still do with held seats after their session has ended.
 //!
 //! A hold that was made in a session may be read, paid, confirmed and released after the session
-//! ended, and the resulting booking may be read and cancelled. Holding new seats needs a session. The gate knows
+//! ended, and the resulting booking may be read, cancelled and passed on. Holding new seats needs a session. The gate knows
 //! the shapes of these requests and which of them present a credential that an owner could have;
 //! the booking core checks the owner and refuses everyone else.
 
@@ -26,7 +26,8 @@ pub(super) fn is_about_held(method: &Method, path: &str) -> bool {
             | (
                 _,
                 "POST",
-                ["holds", _, "payments"] | ["bookings", _, "cancel" | "codes"]
+                ["holds", _, "payments"]
+                    | ["bookings", _, "cancel" | "codes" | "transfer" | "reissue"]
             )
             | (true, "DELETE", ["holds", _])
             | (true, "POST", ["holds", _, "confirm"])
@@ -37,7 +38,7 @@ pub(super) fn is_about_held(method: &Method, path: &str) -> bool {
                     | [
                         "bookings",
                         _,
-                        "tickets.pdf" | "calendar.ics" | "refund-offer"
+                        "tickets.pdf" | "calendar.ics" | "refund-offer" | "transfer-offer"
                     ]
                     | ["me", "bookings"]
             )
@@ -57,7 +58,10 @@ pub(super) fn is_by_link(method: &Method, path: &str) -> bool {
         parts.as_slice(),
         [_] | [_, "tickets.pdf" | "calendar.ics"] | [_, "tickets", _, "qr.svg"]
     );
-    let changes = matches!(parts.as_slice(), [_, "cancel" | "codes"]);
+    let changes = matches!(
+        parts.as_slice(),
+        [_, "cancel" | "codes" | "transfer" | "reissue"]
+    );
     match *method {
         Method::GET | Method::HEAD => reads,
         Method::POST => changes,
@@ -89,6 +93,9 @@ mod tests {
             (Method::POST, "/api/v1/bookings/b/cancel", true),
             (Method::POST, "/api/v1/bookings/b/codes", true),
             (Method::GET, "/api/v1/bookings/b/refund-offer", true),
+            (Method::GET, "/api/v1/bookings/b/transfer-offer", true),
+            (Method::POST, "/api/v1/bookings/b/transfer", true),
+            (Method::POST, "/bookings/b/reissue", true),
             (Method::GET, "/api/v1/me/bookings", true),
             (Method::GET, "/bookings", true),
             (Method::POST, "/bookings/b/cancel", true),
@@ -123,6 +130,8 @@ mod tests {
             (Method::GET, "/b/token/tickets/t/qr.svg", true),
             (Method::POST, "/b/token/cancel", true),
             (Method::POST, "/b/token/codes", true),
+            (Method::POST, "/b/token/transfer", true),
+            (Method::POST, "/b/token/reissue", true),
             (Method::POST, "/b/token", false),
             (Method::GET, "/b", false),
             (Method::GET, "/b/token/seats", false),

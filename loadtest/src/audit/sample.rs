@@ -170,9 +170,12 @@ pub(super) fn booked(number: u128, labels: &[&str]) -> HoldSeen {
         seat: None,
         qr: None,
         qr_svg: None,
+        holder_name: None,
+        passed_on_to: None,
     });
     let booking = Booking {
         booking_id: BookingId::new(Uuid::from_u128(number)),
+        passed_on: false,
         code: "ABC".to_owned(),
         status: BookingStatus::Confirmed,
         show_id: "show".parse().unwrap(),

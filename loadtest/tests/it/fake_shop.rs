@@ -286,10 +286,13 @@ async fn confirm(
         seat: None,
         qr: None,
         qr_svg: None,
+        holder_name: None,
+        passed_on_to: None,
     });
     let tickets = tickets.collect();
     let booking = Booking {
         booking_id: BookingId::new(shop.new_id()),
+        passed_on: false,
         code: "CODE".to_owned(),
         status: BookingStatus::Confirmed,
         show_id: hold.show_id,

@@ -9,6 +9,10 @@ use pages::mail::{
     RefundMadeMail, TicketsCancelledMail, booking_confirmed, booking_link, hold_expired,
     one_time_code, refund_made, tickets_cancelled,
 };
+use pages::mail_transfers::{
+    self, NewTicketsMail, TicketWithdrawnMail, TicketsPassedOnMail, ticket_withdrawn,
+    tickets_passed_on,
+};
 
 /// Names and mails.
 pub(crate) fn mails() -> Vec<(&'static str, MailText)> {
@@ -52,9 +56,38 @@ pub(crate) fn mails() -> Vec<(&'static str, MailText)> {
                 url: confirmed().url,
             }),
         ),
+        ("mail-tickets-received", new_tickets(Some("f…@example.com"))),
+        ("mail-tickets-reissued", new_tickets(None)),
+        (
+            "mail-tickets-passed-on",
+            tickets_passed_on(&TicketsPassedOnMail {
+                show: show(),
+                code: "K7M2RRX9B".to_owned(),
+                seats: vec!["Stalls, row C, seat 10".to_owned()],
+                to: "g…@example.com".to_owned(),
+                url: Some(confirmed().url),
+            }),
+        ),
+        (
+            "mail-ticket-withdrawn",
+            ticket_withdrawn(&TicketWithdrawnMail {
+                show: show(),
+                code: "K7M2RRX9B".to_owned(),
+                seats: vec!["Stalls, row C, seat 10".to_owned()],
+            }),
+        ),
         ("mail-expired", expired(2)),
         ("mail-expired-one", expired(1)),
     ]
+}
+
+fn new_tickets(from: Option<&str>) -> MailText {
+    mail_transfers::new_tickets(&NewTicketsMail {
+        booking: confirmed().booking,
+        show: show(),
+        url: confirmed().url,
+        from: from.map(str::to_owned),
+    })
 }
 
 fn cancelled(show_cancelled: bool) -> MailText {
@@ -87,6 +120,8 @@ pub(crate) fn confirmed() -> BookingConfirmedMail {
         }),
         qr: None,
         qr_svg: None,
+        holder_name: None,
+        passed_on_to: None,
     };
     BookingConfirmedMail {
         booking: Booking {
@@ -94,6 +129,7 @@ pub(crate) fn confirmed() -> BookingConfirmedMail {
                 .parse()
                 .expect("an id"),
             code: "K7M2RRX9B".to_owned(),
+            passed_on: false,
             status: BookingStatus::Confirmed,
             show_id: show().show_id,
             amount_minor: 499_800,

@@ -9,6 +9,7 @@ use contract::booking::{
 use contract::line::Phase;
 use contract::refund::{MyBooking, RefundOffer, TicketOffer};
 use contract::refund_policy::RefundPolicy;
+use contract::transfer::TransferOffer;
 use contract::{Problem, ProblemCode, SeatId, Timestamp};
 use pages::shop::{
     self, Block, BookingPage, CityListPage, CityPage, FindPage, HoldPage, MyBookingsPage,
@@ -405,6 +406,8 @@ fn sample_booking(show: Show) -> BookingPage {
         seat: Some(label),
         qr: None,
         qr_svg: Some("images/icon.svg".to_owned()),
+        holder_name: None,
+        passed_on_to: None,
     });
     BookingPage {
         booking: Booking {
@@ -412,6 +415,7 @@ fn sample_booking(show: Show) -> BookingPage {
                 .parse()
                 .expect("an id"),
             code: "QX7-4KD".to_owned(),
+            passed_on: false,
             status: BookingStatus::Confirmed,
             show_id: show.show_id.clone(),
             amount_minor: 999_800,
@@ -422,6 +426,7 @@ fn sample_booking(show: Show) -> BookingPage {
         },
         show,
         offer: None,
+        transfer: None,
         base: "/bookings/bkg_0190163d8694739baea51966c26f8ad9".to_owned(),
         files: "/api/v1/bookings/bkg_0190163d8694739baea51966c26f8ad9".to_owned(),
         is_guest: false,
@@ -467,7 +472,15 @@ fn sample_offer(show: Show, with_code: bool) -> BookingPage {
         until: Some(now().plus(Duration::from_hours(4))),
         single_tickets: true,
         code_required: with_code,
+        goes_to_buyer: false,
         tickets: tickets.collect(),
+    });
+    page.transfer = Some(TransferOffer {
+        transferable: true,
+        rule: None,
+        until: Some(now().plus(Duration::from_hours(6))),
+        reissuable: true,
+        ticket_ids: page.booking.tickets.iter().map(|it| it.ticket_id).collect(),
     });
     page.show.refund_policy = Some(RefundPolicy {
         free_until_hours: Some(48),

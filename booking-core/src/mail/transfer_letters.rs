@@ -1,0 +1,137 @@
+//! What notices about tickets say that were passed on or printed anew.
+
+use pages::mail_transfers::{NewTicketsMail, TicketWithdrawnMail, TicketsPassedOnMail};
+
+use super::compose::Attachment;
+use super::letters::{Content, letter, seats_in_words, show_id};
+use crate::core::Core;
+use crate::database::StoreError;
+use crate::links::hidden;
+use crate::store::notices::ClaimedNotice;
+use crate::store::transfers::{self, TransferKind};
+use crate::ticket_files::{PrintError, file_name};
+
+impl Core {
+    /// The new tickets, to whoever has them now.
+    pub(super) async fn new_tickets_notice(
+        &self,
+        notice: &ClaimedNotice,
+    ) -> Result<Content, StoreError> {
+        let mut connection = self.pools.jobs.acquire().await?;
+        let found = transfers::find(&mut connection, notice.about).await?;
+        let Some(transfer) = found else {
+            return Ok(Content::Moot("the transfer is gone"));
+        };
+        let is_transfer = transfer.kind == TransferKind::Transfer;
+        let from = match transfer.from_transfer_id {
+            Some(from) => transfers::address(&mut connection, from).await?,
+            None => None,
+        };
+        drop(connection);
+        let holder = match transfer.kind {
+            TransferKind::Transfer => Some(transfer.transfer_id),
+            TransferKind::Reissue => transfer.from_transfer_id,
+        };
+        let buyer = self.view_of(transfer.booking_id, None).await?;
+        let Some((row, email)) = self.view_of(transfer.booking_id, holder).await? else {
+            return Ok(Content::Moot("the tickets were passed on, or cancelled"));
+        };
+        let url = self.booking_url(&row);
+        let Some(booked) = self.booked_show_of(row, self.clock.now()).await? else {
+            return Ok(Content::Moot("the show is gone"));
+        };
+        if booked.booking.tickets.is_empty() {
+            return Ok(Content::Moot("the tickets were passed on, or cancelled"));
+        }
+        let mail = NewTicketsMail {
+            booking: booked.booking.clone(),
+            show: booked.show.clone(),
+            url,
+            from: is_transfer
+                .then(|| from.or(buyer.map(|(_, email)| email)))
+                .flatten()
+                .map(|email| hidden(&email)),
+        };
+        let mut letter = letter(email, pages::mail_transfers::new_tickets(&mail));
+        let name = file_name(&booked.show.title, &booked.booking.code, "pdf");
+        match self.press.print(booked).await {
+            Ok(bytes) => {
+                letter.attachment = Some(Attachment {
+                    name,
+                    media_type: "application/pdf",
+                    bytes,
+                });
+                Ok(Content::Letter(letter))
+            }
+            Err(PrintError::Busy) => Ok(Content::NotYet("other tickets are printed first")),
+            // The link in the mail leads to them.
+            Err(PrintError::Broken(error)) => {
+                tracing::error!(error, "tickets are mailed without their PDF");
+                Ok(Content::Letter(letter))
+            }
+        }
+    }
+
+    /// To whoever had the tickets before.
+    pub(super) async fn passed_on_notice(
+        &self,
+        notice: &ClaimedNotice,
+    ) -> Result<Content, StoreError> {
+        let mut connection = self.pools.jobs.acquire().await?;
+        let found = transfers::find(&mut connection, notice.about).await?;
+        let Some(transfer) = found else {
+            return Ok(Content::Moot("the transfer is gone"));
+        };
+        let from = match transfer.from_transfer_id {
+            Some(from) => transfers::address(&mut connection, from).await?,
+            None => None,
+        };
+        let seat_nos =
+            crate::store::cancellations::seats_of(&mut connection, &transfer.ticket_ids).await?;
+        drop(connection);
+        let Some((row, buyer)) = self.view_of(transfer.booking_id, None).await? else {
+            return Ok(Content::Moot("the booking is gone"));
+        };
+        let Some(show) = self.show_of_notice(&show_id(&row.show_id)?).await? else {
+            return Ok(Content::Moot("the show is gone"));
+        };
+        let live = self.catalogue.live_by_no(row.show_no).await?;
+        let seats = live.map(|live| seats_in_words(&live.plan().seats_of_nos(&seat_nos)));
+        let mail = TicketsPassedOnMail {
+            show,
+            // Only the buyer still has a page.
+            url: from.is_none().then(|| self.booking_url(&row)),
+            code: row.code,
+            seats: seats.unwrap_or_default(),
+            to: hidden(&transfer.sent_to),
+        };
+        let mail = pages::mail_transfers::tickets_passed_on(&mail);
+        Ok(Content::Letter(letter(from.unwrap_or(buyer), mail)))
+    }
+
+    /// To whoever had got a ticket that was cancelled.
+    pub(super) async fn withdrawn_notice(
+        &self,
+        notice: &ClaimedNotice,
+    ) -> Result<Content, StoreError> {
+        let found = transfers::withdrawn(&self.pools.jobs, notice.about).await?;
+        let Some(ticket) = found else {
+            return Ok(Content::Moot("the ticket is gone"));
+        };
+        let Some((row, _)) = self.view_of(ticket.booking_id, None).await? else {
+            return Ok(Content::Moot("the booking is gone"));
+        };
+        let Some(show) = self.show_of_notice(&show_id(&row.show_id)?).await? else {
+            return Ok(Content::Moot("the show is gone"));
+        };
+        let live = self.catalogue.live_by_no(row.show_no).await?;
+        let seats = live.map(|live| seats_in_words(&live.plan().seats_of_nos(&[ticket.seat_no])));
+        let mail = TicketWithdrawnMail {
+            show,
+            code: row.code,
+            seats: seats.unwrap_or_default(),
+        };
+        let mail = pages::mail_transfers::ticket_withdrawn(&mail);
+        Ok(Content::Letter(letter(ticket.email, mail)))
+    }
+}
