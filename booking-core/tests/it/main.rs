@@ -28,6 +28,7 @@ mod imports;
 mod limits;
 mod mail;
 mod many_shows;
+mod money_model;
 mod other_readers;
 mod outage;
 mod payments;
