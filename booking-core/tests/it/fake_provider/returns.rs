@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use super::{Books, FakeDispute, FakeProvider, FakeRefund};
+use super::{Books, FakeDispute, FakeIntent, FakeProvider, FakeRefund};
 
 /// What the provider did with the money of an intent.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -52,9 +52,15 @@ impl FakeProvider {
         of_intent.map(|it| (it.id.clone(), it.status)).collect()
     }
 
-    /// Every refund that is under way arrives.
-    pub(crate) fn refunds_arrive(&self) {
+    /// Banks are done with everything: what they work on is declined, and every refund that is under
+    /// way arrives.
+    pub(crate) fn banks_decide(&self) {
         let mut books = self.books();
+        let works = |intent: &&mut FakeIntent| intent.status == "processing";
+        for intent in books.intents.values_mut().filter(works) {
+            intent.status = "requires_payment_method";
+            intent.error = Some(("card_declined", "generic_decline"));
+        }
         books.refund_status = None;
         let pending = books.refunds.iter_mut().filter(|it| it.status == "pending");
         pending.for_each(|it| it.status = "succeeded");

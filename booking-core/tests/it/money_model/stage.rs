@@ -514,7 +514,8 @@ impl Stage {
         Ok(())
     }
 
-    async fn crash(&mut self) {
+    /// The process dies and another takes over.
+    pub(super) async fn crash(&mut self) {
         let next = self.shop.another_process().await;
         let router = next.router.clone();
         std::mem::replace(&mut self.shop.process, next).kill().await;
