@@ -24,6 +24,7 @@ use crate::options::Options;
 use crate::payments::{Payments, Secrets};
 use crate::postgres::Postgres;
 use crate::redis_pair::RedisPair;
+use crate::timetable::GATEWAYS;
 
 /// The name of the room, and of the show behind it.
 pub(crate) const NAME: &str = "faults";
@@ -132,9 +133,9 @@ impl Site {
         let until = Instant::now() + SETTLE_MAX;
         loop {
             let room = http.get(format!("{public}/_line/v1/rooms/{NAME}"));
-            let show = http.get(format!("{public}/api/v1/shows/{NAME}"));
-            if let (Ok(room), Ok(_)) = (checked(room).await, checked(show).await)
+            if let Ok(room) = checked(room).await
                 && room["phase"] == "queueing"
+                && self.all_know_the_show(&http).await
             {
                 return Ok(());
             }
@@ -143,6 +144,20 @@ impl Site {
             }
             tokio::time::sleep(SETTLE_PAUSE).await;
         }
+    }
+
+    /// Whether each gateway has heard of the show: the one that imported it tells the others.
+    async fn all_know_the_show(&self, http: &Client) -> bool {
+        for number in 0..GATEWAYS {
+            let Some(backend) = self.backends.get(number) else {
+                return false;
+            };
+            let show = http.get(format!("http://{}/api/v1/shows/{NAME}", backend.public));
+            if checked(show).await.is_err() {
+                return false;
+            }
+        }
+        true
     }
 
     /// Ends everything. Data and logs are removed unless they are to be kept; then says where.
