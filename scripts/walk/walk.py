@@ -183,7 +183,7 @@ def cancel(fan, scanner, booking, address, provider):
     look = "return fetch(arguments[0]).then((answer) => answer.json())"
     seen = f"/api/v1/bookings/{booking['bookingId']}"
     back = 2 * PRICE - KEPT
-    until("the refund", lambda: fan.script(look, seen)["refundedMinor"] == back)
+    until("the refund", lambda: fan.script(look, seen).get("refundedMinor") == back)
     assert fan.script(look, seen)["status"] == "CANCELLED"
     fan.open(f"{SHOP}/bookings/{booking['bookingId']}")
     fan.picture("refunded")
