@@ -62,8 +62,9 @@ impl FakeProvider {
             intent.error = Some(("card_declined", "generic_decline"));
         }
         books.refund_status = None;
-        let pending = books.refunds.iter_mut().filter(|it| it.status == "pending");
-        pending.for_each(|it| it.status = "succeeded");
+        for refund in books.refunds.iter_mut().filter(|it| it.status == "pending") {
+            refund.status = "succeeded";
+        }
     }
 
     /// The newest refund of an intent moves to `status`. Returns its id.

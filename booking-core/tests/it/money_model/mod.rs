@@ -39,10 +39,6 @@ const SHRINK_MAX: Duration = Duration::from_secs(60);
 const AT_ONCE: u64 = 3;
 
 #[test]
-#[expect(
-    clippy::print_stdout,
-    reason = "whoever repeats a failure needs the seed"
-)]
 fn whatever_happens_in_whatever_order_every_cent_is_accounted_for() {
     let now = SystemClock.now().since(Timestamp::EPOCH);
     let seed = setting("SEED").unwrap_or_else(|| u64::try_from(now.as_millis()).unwrap());
@@ -98,7 +94,7 @@ fn lives(runtime: &Runtime, seed: u64, until: Instant) -> u32 {
 async fn live(ops: &[Op]) -> Result<(), String> {
     let mut stage = Stage::new(TestShop::with(stage::show_file()).await);
     for op in ops {
-        stage.apply(op).await?;
+        Box::pin(stage.apply(op)).await?;
     }
-    judge::judge(&mut stage).await
+    Box::pin(judge::judge(&mut stage)).await
 }

@@ -125,7 +125,7 @@ impl Stage {
                 join_all(all.map(|event| self.shop.deliver(event.clone()))).await;
             }
             Op::Work(work) => self.work(work).await,
-            Op::Race { attempt, event } => self.race(attempt, event).await?,
+            Op::Race { attempt, event } => Box::pin(self.race(attempt, event)).await?,
             Op::Pass { seconds } => self.pass(Duration::from_secs(seconds)),
             Op::Cancel {
                 booking,
