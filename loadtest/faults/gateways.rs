@@ -37,8 +37,8 @@ pub(crate) struct Surroundings {
     pub public_url: String,
     /// The operators' token.
     pub token: String,
-    /// Settings for the payment provider.
-    pub payment: [(&'static str, String); 3],
+    /// Settings for the payment providers and for mail.
+    pub others: Vec<(&'static str, String)>,
 }
 
 /// All gateways of a run.
@@ -89,7 +89,7 @@ impl Gateways {
                 ("ROPELINE_PUBLIC_URL", surroundings.public_url.clone()),
                 ("ROPELINE_ADMIN_TOKEN", surroundings.token.clone()),
             ];
-            settings.extend(surroundings.payment.clone());
+            settings.extend(surroundings.others.clone());
             if number > 0 {
                 let key = dir.join("gateway-0/signing-key.pem");
                 settings.push(("ROPELINE_SIGNING_KEYS", key.display().to_string()));

@@ -3,7 +3,7 @@
 //! was kept.
 //!
 //! What breaks when is drawn from a seed. The processes are real: three gateways, a Redis with a
-//! replica, PostgreSQL and the payment simulator, all started here and ended here. Between them
+//! replica, PostgreSQL, the payment simulator and a mail server, all started here and ended here. Between them
 //! stand proxies that are cut, slowed down and led to whichever server took over; before the
 //! gateways stands a balancer.
 //!
@@ -13,6 +13,7 @@
 //! | `run` | fans on one side, faults on the other |
 //! | `site` | everything that runs, the room and the show |
 //! | `gateways`, `redis_pair`, `postgres` | what is killed, stopped and started again |
+//! | `payments`, `mail` | the payment providers and the mail server, which fail by themselves |
 //! | `links`, `balancer` | the network between gateways and servers, and before the gateways |
 //! | `process` | a child process |
 //! | `chronicle` | what was broken when |
@@ -21,7 +22,9 @@ mod balancer;
 mod chronicle;
 mod gateways;
 mod links;
+mod mail;
 mod options;
+mod payments;
 mod postgres;
 mod process;
 mod redis_pair;

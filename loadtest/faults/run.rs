@@ -14,9 +14,10 @@ use tokio_util::sync::CancellationToken;
 
 use crate::balancer::look_after;
 use crate::chronicle::Chronicle;
+use crate::mail;
 use crate::options::Options;
 use crate::site::{NAME, Site};
-use crate::timetable::{Entry, Fault, Part, draw};
+use crate::timetable::{Entry, Fault, Part, Provider, draw};
 
 /// How long fans go on after the last fault: until the line that stood then is served.
 const QUIET: Duration = Duration::from_mins(4);
@@ -50,7 +51,10 @@ pub(crate) async fn run(
     let going = go_on(&mut site, &options, &timetable, &chronicle, (salt, &stop));
     let ran = Box::pin(going).await;
     print_summary(&options, &chronicle, site.gateways.failed_starts());
-    let ended = site.gateways.ended();
+    let mut ended = site.gateways.ended();
+    if ran.is_ok() {
+        ended.extend(mail_complaints(&site).await);
+    }
     for complaint in &ended {
         tracing::error!("{complaint}");
     }
@@ -67,6 +71,22 @@ pub(crate) async fn run(
         );
     }
     outcome
+}
+
+/// What is wrong with the mail that was taken.
+#[expect(clippy::print_stdout, reason = "the summary is what the run is for")]
+async fn mail_complaints(site: &Site) -> Vec<String> {
+    let admin = format!("http://{}/admin/v1", site.ops.address);
+    match mail::judge(&site.mail, &admin, &site.token).await {
+        Ok(mails) => {
+            let (taken, repeated) = (mails.taken, mails.repeated);
+            println!(
+                "{taken:5}  mails taken, of which {repeated} came again under their Message-ID"
+            );
+            mails.complaints
+        }
+        Err(error) => vec![format!("mail was not judged: {error:#}")],
+    }
 }
 
 /// Sends fans and breaks things until both are over.
@@ -105,7 +125,8 @@ async fn break_things(
 ) -> anyhow::Result<()> {
     let start = Instant::now();
     let (gateways, redis, postgres) = (&mut site.gateways, &mut site.redis, &mut site.postgres);
-    let links = &site.links;
+    let (links, mail) = (&site.links, &mut site.mail);
+    let outages = site.payments.outages();
     let of = |part: Part| {
         let entries = timetable.iter().filter(move |it| it.fault.part() == part);
         Course {
@@ -121,6 +142,12 @@ async fn break_things(
         of(Part::Postgres).run(async |fault| postgres.suffer(fault, links).await),
         of(Part::Network).run(async |fault| {
             links.suffer(fault).await;
+            Ok(())
+        }),
+        of(Part::Provider(Provider::Stripe)).run(async |fault| outages.suffer(fault).await),
+        of(Part::Provider(Provider::Razorpay)).run(async |fault| outages.suffer(fault).await),
+        of(Part::Mail).run(async |fault| {
+            mail::suffer(mail, fault).await;
             Ok(())
         }),
     )?;
@@ -147,7 +174,10 @@ impl Course<'_> {
             }
             let from = self.chronicle.comes(&entry.fault);
             suffer(&entry.fault).await?;
-            self.chronicle.is_mended(from);
+            // Whether mail goes out changes nothing for those in line.
+            if entry.fault.part() != Part::Mail {
+                self.chronicle.is_mended(from);
+            }
         }
         Ok(())
     }
@@ -165,8 +195,8 @@ fn fans(site: &Site, options: &Options, report: &Path) -> anyhow::Result<RunOpti
         format!("--token={}", site.token),
         format!("--room={NAME}"),
         format!("--show={NAME}"),
-        format!("--payment-url={}", site.payment_url),
-        format!("--payment-secret={}", site.payment_secret),
+        format!("--payment-url={}", site.payments.url),
+        format!("--payment-secret={}", site.payments.secrets.stripe),
         format!("--seed={}", options.seed),
         format!("--fans={count}"),
         format!("--over={}ms", span.mul_f64(0.9).as_millis()),
@@ -177,6 +207,8 @@ fn fans(site: &Site, options: &Options, report: &Path) -> anyhow::Result<RunOpti
         "--double-claims=0.2".to_owned(),
         "--rejoins=0.2".to_owned(),
         "--declined-cards=0.2".to_owned(),
+        "--cancels=0.4".to_owned(),
+        "--strict".to_owned(),
         "--tickets=2".to_owned(),
         "--claim-delay=4s".to_owned(),
         "--think=5s".to_owned(),

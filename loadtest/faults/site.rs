@@ -14,16 +14,17 @@ use rand_chacha::ChaCha8Rng;
 use reqwest::{Client, RequestBuilder};
 use serde_json::{Value, json};
 use tempfile::TempDir;
-use test_support::program::Program;
+use test_support::smtp_server::SmtpServer;
 use tokio::time::Instant;
 
 use crate::balancer::{Backends, Balancer};
 use crate::gateways::{Gateways, Surroundings};
 use crate::links::Links;
 use crate::options::Options;
+use crate::payments::{Payments, Secrets};
 use crate::postgres::Postgres;
-use crate::process::{READY_MAX, command};
 use crate::redis_pair::RedisPair;
+use crate::timetable::GATEWAYS;
 
 /// The name of the room, and of the show behind it.
 pub(crate) const NAME: &str = "faults";
@@ -34,15 +35,13 @@ const SETTLE_PAUSE: Duration = Duration::from_millis(100);
 /// How long one call of an operator may take.
 const CALL_MAX: Duration = Duration::from_secs(20);
 const SEATS_PER_ROW: u32 = 60;
-/// What the simulator prints before its address.
-const ANNOUNCEMENT: &str = "listening on ";
 
 /// A running installation.
 pub(crate) struct Site {
     dir: TempDir,
     pub token: String,
-    pub payment_secret: String,
-    pub payment_url: String,
+    pub payments: Payments,
+    pub mail: SmtpServer,
     pub links: Arc<Links>,
     pub redis: RedisPair,
     pub postgres: Postgres,
@@ -50,7 +49,6 @@ pub(crate) struct Site {
     pub backends: Arc<Backends>,
     pub public: Balancer,
     pub ops: Balancer,
-    simulator: Program,
 }
 
 impl Site {
@@ -72,28 +70,37 @@ impl Site {
         let links = Links::start(&redis.target(), &postgres.target()?).await;
         let mut secrets = ChaCha8Rng::seed_from_u64(salt);
         let mut secret = || HEXLOWER.encode(&secrets.random::<[u8; 16]>());
-        let (token, payment_secret, webhook_secret) = (secret(), secret(), secret());
-        let webhook_url = format!("{public_url}/api/v1/payments/simulator/webhook");
-        let secrets = [
-            ("ROPELINE_PAYMENT_SECRET", payment_secret.clone()),
-            ("ROPELINE_PAYMENT_WEBHOOK_SECRET", webhook_secret),
-        ];
-        let (simulator, payment_url) =
-            start_simulator(&simulator, dir.path(), &webhook_url, &secrets).await?;
-        let [first, second] = secrets;
+        let token = secret();
+        let payment_secrets = Secrets {
+            stripe: secret(),
+            stripe_webhook: secret(),
+            razorpay: format!("rzp_test_faults:{}", secret()),
+            razorpay_webhook: secret(),
+        };
+        let payments =
+            Payments::start(&simulator, dir.path(), &public_url, payment_secrets).await?;
+        let mail = SmtpServer::start().await;
+        let mut others = payments.settings();
+        others.extend([
+            ("ROPELINE_SMTP_URL", mail.url()),
+            (
+                "ROPELINE_MAIL_FROM",
+                "Tickets <tickets@faults.example>".to_owned(),
+            ),
+        ]);
         let surroundings = Surroundings {
             program,
             public_url,
             token: token.clone(),
-            payment: [first, second, ("ROPELINE_PAYMENT_URL", payment_url.clone())],
+            others,
         };
         let gateways =
             Gateways::start(dir.path(), &surroundings, &links, &postgres, &backends).await?;
         let site = Self {
             dir,
             token,
-            payment_secret,
-            payment_url,
+            payments,
+            mail,
             links: Arc::new(links),
             redis,
             postgres,
@@ -101,7 +108,6 @@ impl Site {
             backends,
             public,
             ops,
-            simulator,
         };
         site.furnish(options).await?;
         Ok(site)
@@ -127,9 +133,9 @@ impl Site {
         let until = Instant::now() + SETTLE_MAX;
         loop {
             let room = http.get(format!("{public}/_line/v1/rooms/{NAME}"));
-            let show = http.get(format!("{public}/api/v1/shows/{NAME}"));
-            if let (Ok(room), Ok(_)) = (checked(room).await, checked(show).await)
+            if let Ok(room) = checked(room).await
                 && room["phase"] == "queueing"
+                && self.all_know_the_show(&http).await
             {
                 return Ok(());
             }
@@ -140,10 +146,24 @@ impl Site {
         }
     }
 
+    /// Whether each gateway has heard of the show: the one that imported it tells the others.
+    async fn all_know_the_show(&self, http: &Client) -> bool {
+        for number in 0..GATEWAYS {
+            let Some(backend) = self.backends.get(number) else {
+                return false;
+            };
+            let show = http.get(format!("http://{}/api/v1/shows/{NAME}", backend.public));
+            if checked(show).await.is_err() {
+                return false;
+            }
+        }
+        true
+    }
+
     /// Ends everything. Data and logs are removed unless they are to be kept; then says where.
     pub(crate) async fn stop(self, keep: bool) -> Option<PathBuf> {
         self.gateways.stop().await;
-        self.simulator.stop().await;
+        self.payments.stop().await;
         self.redis.stop().await;
         self.postgres.stop().await;
         keep.then(|| self.dir.keep())
@@ -153,35 +173,6 @@ impl Site {
 fn built(program: &Path) -> anyhow::Result<PathBuf> {
     let found = program.canonicalize();
     found.with_context(|| format!("{} is not built", program.display()))
-}
-
-async fn start_simulator(
-    program: &Path,
-    dir: &Path,
-    webhook_url: &str,
-    secrets: &[(&'static str, String)],
-) -> anyhow::Result<(Program, String)> {
-    let data = dir.join("payments");
-    std::fs::create_dir(&data)?;
-    let mut command = command(program);
-    command
-        .env_clear()
-        .envs(secrets.to_vec())
-        .args(["--listen", "127.0.0.1:0", "--webhook-url", webhook_url])
-        .arg("--data-dir")
-        .arg(&data);
-    let mut process = Program::start("payment-simulator", command, dir)?;
-    let log = dir.join("payment-simulator.log");
-    let url = process
-        .ready(READY_MAX, async |_| {
-            let text = std::fs::read_to_string(&log).ok()?;
-            let url = text
-                .lines()
-                .find_map(|line| line.strip_prefix(ANNOUNCEMENT))?;
-            Some(url.trim().to_owned())
-        })
-        .await?;
-    Ok((process, url))
 }
 
 /// Sends a request and reads its answer, if it has one.
@@ -223,6 +214,7 @@ fn show(fans: u32) -> Value {
         "room": NAME,
         "ticketLimit": 4,
         "holdSeconds": 300,
+        "refundPolicy": { "freeUntilHours": 0, "keptFeeMinor": 1_500 },
         "currency": "INR",
         "categories": [{ "category": "ALL", "name": "Any seat", "priceMinor": 100_000 }],
         "sections": [{ "name": "Floor", "category": "ALL", "rows": rows, "seatsPerRow": SEATS_PER_ROW }],

@@ -41,6 +41,26 @@ pub(crate) enum Cut {
     Silent,
 }
 
+/// A payment provider.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) enum Provider {
+    Stripe,
+    Razorpay,
+}
+
+/// How the API of a payment provider fails.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Outage {
+    /// It does nothing and says so.
+    Down,
+    /// It asks for fewer requests.
+    RateLimited,
+    /// It does everything, and its answers are errors.
+    LosesAnswers,
+    /// It does everything, late.
+    Slow,
+}
+
 /// Something that breaks, and for how long.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Fault {
@@ -71,6 +91,14 @@ pub(crate) enum Fault {
     },
     /// The way from all gateways to a server takes longer.
     NetworkSlow { server: Server, lasts: Duration },
+    /// The API of one payment provider fails.
+    ProviderOut {
+        provider: Provider,
+        outage: Outage,
+        lasts: Duration,
+    },
+    /// The mail server is killed with signal 9 and started again.
+    MailKilled { down: Duration },
 }
 
 /// What is broken. Faults of different parts come at the same time, those of one do not.
@@ -80,6 +108,8 @@ pub(crate) enum Part {
     Redis,
     Postgres,
     Network,
+    Provider(Provider),
+    Mail,
 }
 
 /// One line of the timetable.
@@ -91,8 +121,67 @@ pub(crate) struct Entry {
     pub fault: Fault,
 }
 
-/// Draws `faults` faults within `span`, or as many as fit.
+/// Draws `faults` faults of gateways, servers and network within `span`, or as many as fit, and those
+/// of the payment providers and of the mail server beside them: none where `faults` is 0.
 pub(crate) fn draw(seed: u64, span: Duration, faults: usize) -> Vec<Entry> {
+    let mut timetable = draw_installation(seed, span, faults);
+    if faults > 0 {
+        for (nth, outside) in (1..).zip(Outside::ALL) {
+            // Numbers of their own, so that they change nothing of the rest.
+            let mut rng = ChaCha8Rng::seed_from_u64(seed ^ (nth << 56));
+            timetable.extend(outside.draw(span, &mut rng));
+        }
+    }
+    timetable.sort_by_key(|entry| entry.at);
+    timetable
+}
+
+/// A part that others run.
+#[derive(Clone, Copy)]
+enum Outside {
+    Provider(Provider),
+    Mail,
+}
+
+impl Outside {
+    const ALL: [Self; 3] = [
+        Self::Provider(Provider::Stripe),
+        Self::Provider(Provider::Razorpay),
+        Self::Mail,
+    ];
+
+    /// One fault after the other, with pauses between them.
+    fn draw(self, span: Duration, rng: &mut ChaCha8Rng) -> Vec<Entry> {
+        let mut entries = Vec::new();
+        let mut at = millis(2_000..15_000, rng);
+        loop {
+            let fault = match self {
+                Self::Provider(provider) => Fault::ProviderOut {
+                    provider,
+                    outage: match rng.random_range(0..4) {
+                        0 => Outage::Down,
+                        1 => Outage::RateLimited,
+                        2 => Outage::LosesAnswers,
+                        _ => Outage::Slow,
+                    },
+                    lasts: millis(1_000..12_000, rng),
+                },
+                Self::Mail => Fault::MailKilled {
+                    down: millis(300..5_000, rng),
+                },
+            };
+            let mended = at + fault.lasts();
+            if mended > span {
+                return entries;
+            }
+            entries.push(Entry { at, fault });
+            at = mended + REST + millis(0..20_000, rng);
+        }
+    }
+}
+
+/// Draws `faults` faults within `span`, or as many as fit.
+fn draw_installation(seed: u64, span: Duration, faults: usize) -> Vec<Entry> {
     let mut rng = ChaCha8Rng::seed_from_u64(seed);
     let mut starts: Vec<Duration> = (0..faults).map(|_| span.mul_f64(rng.random())).collect();
     starts.sort_unstable();
@@ -177,7 +266,9 @@ impl Fault {
             | Self::PostgresRestarted { down: lasts }
             | Self::PostgresKilled { down: lasts }
             | Self::NetworkCut { lasts, .. }
-            | Self::NetworkSlow { lasts, .. } => lasts,
+            | Self::NetworkSlow { lasts, .. }
+            | Self::ProviderOut { lasts, .. }
+            | Self::MailKilled { down: lasts } => lasts,
             Self::RedisFlushed | Self::RedisEmptied => Duration::ZERO,
         }
     }
@@ -193,6 +284,8 @@ impl Fault {
             | Self::RedisStopped { .. } => Part::Redis,
             Self::PostgresRestarted { .. } | Self::PostgresKilled { .. } => Part::Postgres,
             Self::NetworkCut { .. } | Self::NetworkSlow { .. } => Part::Network,
+            Self::ProviderOut { provider, .. } => Part::Provider(*provider),
+            Self::MailKilled { .. } => Part::Mail,
         }
     }
 
@@ -213,6 +306,13 @@ impl Fault {
                 Cut::Silent => "network cut without a word",
             },
             Self::NetworkSlow { .. } => "network slow",
+            Self::ProviderOut { outage, .. } => match outage {
+                Outage::Down => "payment provider down",
+                Outage::RateLimited => "payment provider overloaded",
+                Outage::LosesAnswers => "payment provider's answers lost",
+                Outage::Slow => "payment provider slow",
+            },
+            Self::MailKilled { .. } => "mail server killed",
         }
     }
 
@@ -264,6 +364,7 @@ impl Display for Fault {
                 let ms = Self::one_way().as_millis();
                 write!(f, ", {ms} ms to {server:?} and {ms} ms back")?;
             }
+            Self::ProviderOut { provider, .. } => write!(f, ", {provider:?}")?,
             _ => {}
         }
         match self.lasts() {
@@ -299,7 +400,7 @@ mod tests {
             assert!(timetable.is_sorted_by_key(|entry| entry.at));
             kinds.extend(timetable.iter().map(|entry| entry.fault.kind()));
         }
-        assert_eq!(kinds.len(), 12, "{kinds:?}");
+        assert_eq!(kinds.len(), 17, "{kinds:?}");
     }
 
     #[test]
@@ -323,6 +424,28 @@ mod tests {
             .windows(2)
             .filter(|pair| pair[0].at + pair[0].fault.lasts() > pair[1].at);
         assert!(overlap.count() > 20);
+    }
+
+    #[test]
+    fn the_providers_fail_apart_and_together() {
+        let timetable = draw(3, SPAN, 150);
+        let of = |provider| {
+            let part = Part::Provider(provider);
+            timetable
+                .iter()
+                .filter(move |entry| entry.fault.part() == part)
+        };
+        let until = |entry: &Entry| entry.at + entry.fault.lasts();
+        let (mut apart, mut together) = (0, 0);
+        for one in of(Provider::Stripe) {
+            let meets = |other: &&Entry| one.at < until(other) && other.at < until(one);
+            match of(Provider::Razorpay).find(meets) {
+                Some(_) => together += 1,
+                None => apart += 1,
+            }
+        }
+        assert!(apart > 3 && together > 3, "{apart} {together}");
+        assert!(draw(3, SPAN, 0).is_empty());
     }
 
     #[test]

@@ -5,7 +5,8 @@ use std::time::Duration;
 use contract::booking::{
     Booking, BookingStatus, ConfirmRequest, HoldRequest, Payment, SeatMap, SeatStatus, Ticket,
 };
-use contract::{BookingId, SeatId};
+use contract::refund::Cancellation;
+use contract::{BookingId, SeatId, TicketId};
 use data_encoding::HEXLOWER;
 use rand::RngExt;
 use rand_chacha::ChaCha8Rng;
@@ -14,7 +15,7 @@ use serde::Deserialize;
 use tokio::time::Instant;
 
 use crate::call::{Answer, CallError};
-use crate::evidence::{Asked, HoldEnd, HoldSeen};
+use crate::evidence::{Asked, CancelSeen, Goes, HoldEnd, HoldSeen};
 use crate::fan::Fan;
 use crate::measurements::Step;
 use crate::patience::pause;
@@ -27,6 +28,8 @@ const HOLD_TRIES_MAX: u32 = 10;
 const PAYMENTS_MAX: u32 = 3;
 /// Tries of any one call.
 const CALL_TRIES_MAX: u32 = 5;
+/// How often a fan asks for a cancellation.
+const CANCEL_TRIES_MAX: u32 = 12;
 /// How often a fan asks whether an open payment came through.
 const CONFIRM_ASKS_MAX: u32 = 40;
 /// Time between these when the server does not say.
@@ -34,6 +37,12 @@ const CONFIRM_PAUSE: Duration = Duration::from_secs(1);
 
 /// A card that pays.
 const CARD_GOOD: &str = "pm_card_visa";
+/// Cards that pay, of fans who will cancel: refunds come at once, come later, or fail once.
+const CARDS_REFUNDED: [&str; 3] = [
+    CARD_GOOD,
+    "pm_card_pendingRefund",
+    "pm_sim_refund_fails_once",
+];
 /// Cards that do not.
 const CARDS_DECLINED: [&str; 3] = [
     "pm_card_chargeDeclined",
@@ -88,6 +97,9 @@ pub(crate) async fn buy(fan: &mut Fan<'_>, shop: &ShopClient, customer: Customer
         Tally::add(&buyer.fan.world.tally.booked);
     }
     buyer.note(&hold);
+    if buyer.fan.plan.cancels {
+        buyer.cancel(&mut hold).await;
+    }
 }
 
 /// A key that no other request of this run has.
@@ -213,6 +225,7 @@ impl Buyer<'_, '_> {
             amount_minor: hold.amount_minor,
             end: HoldEnd::Open,
             intents: Vec::new(),
+            cancelled: None,
         })
     }
 
@@ -229,6 +242,8 @@ impl Buyer<'_, '_> {
             let declined = payment_number == 0 && self.fan.plan.first_card_declined;
             let card = if declined {
                 CARDS_DECLINED[self.fan.rng.random_range(0..CARDS_DECLINED.len())]
+            } else if self.fan.plan.cancels {
+                CARDS_REFUNDED[self.fan.rng.random_range(0..CARDS_REFUNDED.len())]
             } else {
                 CARD_GOOD
             };
@@ -367,6 +382,69 @@ impl Buyer<'_, '_> {
             created_at: world.clock.now(),
             tickets: confirmed.tickets,
         }))
+    }
+
+    /// Gives back one ticket of the booking, or all.
+    async fn cancel(&mut self, hold: &mut HoldSeen) {
+        let HoldEnd::Booked(booking) = &hold.end else {
+            return;
+        };
+        let world = self.fan.world;
+        let all = booking.tickets.len();
+        let count = if self.fan.rng.random_bool(0.5) {
+            1
+        } else {
+            all
+        };
+        let tickets: Vec<Ticket> = booking.tickets.iter().take(count).cloned().collect();
+        let ids: Vec<TicketId> = tickets.iter().map(|it| it.ticket_id).collect();
+        let booking_id = booking.booking_id;
+        // Noted before it is asked for: the answer may be lost.
+        hold.cancelled = Some(CancelSeen {
+            seats: tickets.into_iter().map(|it| it.seat_id).collect(),
+            asked_at: world.clock.now(),
+            goes: None,
+        });
+        self.note(hold);
+        let by_operator = self.fan.rng.random_bool(0.5);
+        let desk = world.desk.as_ref().filter(|_| by_operator);
+        let key = new_key(&mut self.fan.rng);
+        let decided = Instant::now();
+        for attempt in 0..CANCEL_TRIES_MAX {
+            let answer = match desk {
+                Some(desk) => desk.refund(booking_id, &ids).await,
+                None => {
+                    let (caller, customer) = (&world.caller, self.customer);
+                    self.shop
+                        .cancel(caller, customer, booking_id, &ids, &key)
+                        .await
+                }
+            };
+            if let Ok(answer) = &answer
+                && answer.status == StatusCode::ACCEPTED
+            {
+                world.measurements.latency(Step::Cancel, decided.elapsed());
+                let goes = answer.json::<Cancellation>().ok().map(|done| Goes {
+                    back_minor: done.amount_minor,
+                    kept_minor: done.kept_minor,
+                });
+                if let Some(cancelled) = &mut hold.cancelled {
+                    cancelled.goes = goes;
+                }
+                self.note(hold);
+                return;
+            }
+            let answer = answer.ok();
+            if answer
+                .as_ref()
+                .is_some_and(|it| !it.is_busy() && it.code() != "request-in-progress")
+            {
+                return;
+            }
+            // Money is at stake: a stopped run asks on.
+            let asked = answer.and_then(|answer| answer.retry_after);
+            tokio::time::sleep(pause(attempt, asked, &mut self.fan.rng)).await;
+        }
     }
 
     async fn give_up(&mut self, hold: &HoldSeen) -> HoldEnd {

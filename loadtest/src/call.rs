@@ -4,7 +4,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use reqwest::header::RETRY_AFTER;
+use reqwest::header::{LOCATION, RETRY_AFTER};
 use reqwest::{RequestBuilder, Response, StatusCode};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
@@ -69,6 +69,8 @@ impl CallError {
 pub(crate) struct Answer {
     pub status: StatusCode,
     pub retry_after: Option<Duration>,
+    /// Where the server sends the caller.
+    pub location: Option<String>,
     body: Vec<u8>,
 }
 
@@ -185,8 +187,14 @@ pub(crate) async fn fetch(request: RequestBuilder) -> Result<Answer, CallError> 
     Ok(Answer {
         status: response.status(),
         retry_after: retry_after(&response),
+        location: location(&response),
         body,
     })
+}
+
+fn location(response: &Response) -> Option<String> {
+    let text = response.headers().get(LOCATION)?.to_str().ok()?;
+    Some(text.to_owned())
 }
 
 fn retry_after(response: &Response) -> Option<Duration> {

@@ -101,6 +101,10 @@ pub struct RunOptions {
     /// Share of buyers whose first card is declined
     #[arg(long, default_value_t = 0.1, value_parser = share)]
     pub declined_cards: f64,
+    /// Share of buyers who cancel what they bought: half of them by themselves, half through an
+    /// operator
+    #[arg(long, default_value_t = 0.0, value_parser = share)]
+    pub cancels: f64,
     /// Share of buyers who take the best available seats instead of choosing
     #[arg(long, default_value_t = 0.3, value_parser = share)]
     pub best_available: f64,
@@ -135,6 +139,9 @@ pub struct RunOptions {
     /// when absent
     #[arg(long, env = "ROPELINE_PAYMENT_SECRET", hide_env_values = true)]
     pub payment_secret: Option<String>,
+    /// A check about seats or money that lacks its evidence counts as broken
+    #[arg(long)]
+    pub strict: bool,
     /// Also write the report here as JSON
     #[arg(long, value_name = "FILE")]
     pub json: Option<PathBuf>,

@@ -35,6 +35,7 @@ const SHARES: Shares = Shares {
     double_claims: 0.0,
     rejoins: 0.0,
     declined_cards: 0.1,
+    cancels: 0.0,
 };
 
 /// Sends fans until the time is over or `stop`.
@@ -50,6 +51,7 @@ pub(crate) async fn demo(
         caller: venue.caller,
         line: venue.line,
         shop: venue.shop,
+        desk: None,
         measurements: venue.measurements,
         tally: Tally::default(),
         manners: Manners {

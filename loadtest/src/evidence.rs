@@ -186,6 +186,37 @@ pub(crate) struct HoldSeen {
     pub end: HoldEnd,
     /// The payments started for it.
     pub intents: Vec<String>,
+    /// What of its booking was given back.
+    pub cancelled: Option<CancelSeen>,
+}
+
+impl HoldSeen {
+    /// Whether the ticket of this seat was, or may have been, given back.
+    pub(crate) fn gives_back(&self, seat: &SeatId) -> bool {
+        self.cancelled
+            .as_ref()
+            .is_some_and(|it| it.seats.contains(seat))
+    }
+}
+
+/// Tickets that a fan gave back.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct CancelSeen {
+    /// Their seats.
+    pub seats: Vec<SeatId>,
+    /// When the fan first asked for it.
+    pub asked_at: Timestamp,
+    /// What the answer said; `None` if no answer said anything.
+    pub goes: Option<Goes>,
+}
+
+/// What becomes of the price of tickets that are given back, minor units.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Goes {
+    /// To the fan.
+    pub back_minor: i64,
+    /// To the seller, who keeps it.
+    pub kept_minor: i64,
 }
 
 /// How a hold ended.

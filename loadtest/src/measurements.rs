@@ -40,6 +40,8 @@ pub(crate) enum Step {
     Confirm,
     /// A read of the finished booking.
     Booking,
+    /// Cancelling tickets.
+    Cancel,
     /// Leaving, releasing, ending a session.
     Leave,
     /// Waiting for one of this process's own connections. When it is long, this process, not
@@ -48,7 +50,7 @@ pub(crate) enum Step {
 }
 
 impl Step {
-    const ALL: [Self; 13] = [
+    const ALL: [Self; 14] = [
         Self::Join,
         Self::FirstStatus,
         Self::Poll,
@@ -60,6 +62,7 @@ impl Step {
         Self::Card,
         Self::Confirm,
         Self::Booking,
+        Self::Cancel,
         Self::Leave,
         Self::OwnQueue,
     ];
@@ -78,6 +81,7 @@ impl Step {
             Self::Card => "card",
             Self::Confirm => "confirm",
             Self::Booking => "booking",
+            Self::Cancel => "cancel",
             Self::Leave => "leave",
             Self::OwnQueue => "own queue",
         }

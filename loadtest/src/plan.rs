@@ -43,6 +43,8 @@ pub(crate) struct FanPlan {
     pub rejoins: bool,
     /// Whether their first card is declined.
     pub first_card_declined: bool,
+    /// Whether they give back what they bought.
+    pub cancels: bool,
     /// When they lose patience and leave the line, if they do.
     pub patience: Option<Duration>,
 }
@@ -58,6 +60,7 @@ impl FanPlan {
             claims_twice: false,
             rejoins: false,
             first_card_declined: false,
+            cancels: false,
             patience: None,
         }
     }
@@ -71,6 +74,7 @@ pub(crate) struct Shares {
     pub double_claims: f64,
     pub rejoins: f64,
     pub declined_cards: f64,
+    pub cancels: f64,
 }
 
 /// What a plan is drawn from.
@@ -137,6 +141,7 @@ impl Shares {
             claims_twice: rng.random_bool(self.double_claims),
             rejoins: rng.random_bool(self.rejoins),
             first_card_declined: rng.random_bool(self.declined_cards),
+            cancels: rng.random_bool(self.cancels),
             ..FanPlan::of(number)
         }
     }
@@ -159,6 +164,7 @@ mod tests {
         double_claims: 0.2,
         rejoins: 0.0,
         declined_cards: 1.0,
+        cancels: 0.0,
     };
 
     fn settings(process_index: u32, processes: u32) -> PlanSettings {

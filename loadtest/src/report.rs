@@ -67,6 +67,8 @@ pub(crate) struct Course {
     pub cut_short: bool,
     /// Fans that were to buy.
     pub buyers: u64,
+    /// Whether a check about seats or money that was skipped counts as broken.
+    pub strict: bool,
 }
 
 impl Report {
@@ -88,7 +90,7 @@ impl Report {
             counts,
             latencies: measurements.quantiles(),
             codes: measurements.codes(),
-            kept: kept(&audit),
+            kept: kept(&audit, course.strict),
             audit,
         }
     }

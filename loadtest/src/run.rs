@@ -91,6 +91,7 @@ pub(crate) async fn run(
         ended_at: stage.world.clock.now(),
         cut_short,
         buyers: stage.buyers(),
+        strict: stage.options.strict,
     };
     let world = &stage.world;
     let report = Report::new(course, &world.tally, &world.measurements, audit(&evidence));
@@ -136,6 +137,7 @@ fn plan(options: &RunOptions) -> anyhow::Result<Vec<FanPlan>> {
             double_claims: options.double_claims,
             rejoins: options.rejoins,
             declined_cards: options.declined_cards,
+            cancels: options.cancels,
         },
         process_index: options.process_index,
         processes: options.processes,
@@ -190,6 +192,7 @@ impl Stage {
             .context("the audit needs --ops-url")?;
         let token = access.token.clone();
         let token = token.context("the audit needs the operators' token: give --token-file")?;
+        let desk_token = token.clone();
         let ops = OpsClient::new(ops_url.as_str(), token, target.room.clone())?;
         let room = ops.room().await?;
         if room.settings.challenge != Challenge::None {
@@ -205,6 +208,11 @@ impl Stage {
             caller: venue.caller,
             line: venue.line,
             shop: venue.shop,
+            desk: Some(OpsClient::new(
+                ops_url.as_str(),
+                desk_token,
+                target.room.clone(),
+            )?),
             measurements: venue.measurements,
             tally: Tally::default(),
             manners: Manners {
@@ -299,7 +307,7 @@ impl Stage {
             samples: samples.take(),
             shop: None,
             ledger: Ok(Vec::new()),
-            server: self.ops.check().await.map_err(|error| format!("{error:#}")),
+            server: Err("it was not asked".to_owned()),
             times: self.times,
             disturbed: Vec::new(),
         };
@@ -308,6 +316,8 @@ impl Stage {
             // The map comes last: payments that were open may have become bookings meanwhile.
             evidence.ledger = self.ledger().await;
             evidence.shop = self.shop_evidence().await?;
+            // Refunds that are under way are found by the check too, until they arrive.
+            evidence.server = self.ops.check().await.map_err(|error| format!("{error:#}"));
             if !unsettled(&evidence) || Instant::now() >= until {
                 return Ok(evidence);
             }

@@ -3,7 +3,7 @@
 use std::sync::OnceLock;
 
 use contract::booking::{ConfirmRequest, HoldRequest, PaymentRequest};
-use contract::{BookingId, HoldId, ShowId, principal};
+use contract::{BookingId, HoldId, ShowId, TicketId, principal};
 use reqwest::{Method, RequestBuilder, Url};
 
 use crate::call::{Answer, CallError, Caller};
@@ -130,6 +130,9 @@ impl ShopClient {
         payment: &contract::booking::Payment,
         card: &str,
     ) -> Result<Answer, CallError> {
+        if payment.client_secret.is_empty() {
+            return self.page(caller, fan, payment, card).await;
+        }
         let page = payment
             .pay_url
             .as_deref()
@@ -148,6 +151,50 @@ impl ShopClient {
         ];
         let request = caller.http().post(url).form(&form);
         caller.send(Step::Card, fan, request).await
+    }
+
+    /// Pays on the provider's own page, as a browser would.
+    async fn page(
+        &self,
+        caller: &Caller,
+        fan: u32,
+        payment: &contract::booking::Payment,
+        card: &str,
+    ) -> Result<Answer, CallError> {
+        let page = payment.redirect_url.as_deref().map(Url::parse);
+        let Some(Ok(page)) = page else {
+            return Err(CallError::Unreadable("no payment page".to_owned()));
+        };
+        self.provider.get_or_init(|| page.clone());
+        let shown = caller.send(Step::Card, fan, caller.http().get(page.clone()));
+        // The page of a checkout session leads to that of its payment.
+        let next = shown.await?.location.and_then(|to| page.join(&to).ok());
+        let mut page = next.unwrap_or(page);
+        let secret = page.query_pairs().find(|(name, _)| name == "client_secret");
+        let secret = secret.map(|(_, secret)| secret.into_owned());
+        page.set_query(None);
+        let mut form = vec![("method", "upi"), ("payment_method", card)];
+        form.extend(secret.as_deref().map(|secret| ("client_secret", secret)));
+        let request = caller.http().post(page).form(&form);
+        caller.send(Step::Card, fan, request).await
+    }
+
+    /// Cancels tickets of a booking.
+    pub(crate) async fn cancel(
+        &self,
+        caller: &Caller,
+        customer: Customer<'_>,
+        booking: BookingId,
+        tickets: &[TicketId],
+        key: &str,
+    ) -> Result<Answer, CallError> {
+        let path = format!("/bookings/{booking}/cancel");
+        let body = serde_json::json!({ "ticketIds": tickets });
+        let request = self
+            .request(caller, Method::POST, &path, customer)
+            .header(IDEMPOTENCY_KEY, key)
+            .json(&body);
+        caller.send(Step::Cancel, customer.fan, request).await
     }
 
     /// Asks for the booking that was paid for.
@@ -181,8 +228,12 @@ impl ShopClient {
 }
 
 /// The provider's id of a payment: what its client secret begins with, as Stripe's own clients
-/// have it.
+/// have it, or what the address of its page ends with.
 pub(crate) fn intent_id(payment: &contract::booking::Payment) -> &str {
     let secret = payment.client_secret.as_str();
+    if secret.is_empty() {
+        let page = payment.redirect_url.as_deref().unwrap_or_default();
+        return page.rsplit('/').next().unwrap_or_default();
+    }
     secret.split_once("_secret").map_or(secret, |(id, _)| id)
 }

@@ -12,6 +12,7 @@ use tokio_util::sync::CancellationToken;
 use crate::call::Caller;
 use crate::line::LineClient;
 use crate::measurements::Measurements;
+use crate::ops::OpsClient;
 use crate::shop::ShopClient;
 
 /// How fans behave inside.
@@ -95,6 +96,8 @@ pub(crate) struct World {
     pub caller: Caller,
     pub line: LineClient,
     pub shop: Option<ShopClient>,
+    /// The operators who cancel for fans.
+    pub desk: Option<OpsClient>,
     pub clock: Arc<dyn Clock>,
     pub measurements: Arc<Measurements>,
     pub tally: Tally,

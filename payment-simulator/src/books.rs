@@ -75,6 +75,8 @@ pub(crate) struct Books {
     answers: HashMap<String, (StoredAnswer, Sequence)>,
     answer_order: VecDeque<(Timestamp, String)>,
     settlements: BTreeSet<(Timestamp, IntentId)>,
+    /// Refunds with which a bank is not done.
+    fates: BTreeSet<(Timestamp, RefundId)>,
     faults: Vec<Fault>,
     pub(crate) outbox: Outbox,
 }
@@ -198,19 +200,24 @@ impl Books {
             .collect()
     }
 
+    /// Refunds of which a bank decides at `now` or before.
+    pub(crate) fn due_refunds(&self, now: Timestamp) -> Vec<RefundId> {
+        let due = self.fates.iter().take_while(|(due_at, _)| *due_at <= now);
+        due.map(|(_, id)| id.clone()).collect()
+    }
+
     /// When the next bank decision is due.
     pub(crate) fn next_settlement(&self) -> Option<Timestamp> {
-        self.settlements.first().map(|(due_at, _)| *due_at)
+        let payment = self.settlements.first().map(|(due_at, _)| *due_at);
+        let refund = self.fates.first().map(|(due_at, _)| *due_at);
+        payment.into_iter().chain(refund).min()
     }
 
     /// Applies a change.
     pub(crate) fn apply(&mut self, entry: Entry, sequence: Sequence) {
         match entry {
             Entry::Intent(intent) => self.put_intent(*intent),
-            Entry::Refund(refund) => {
-                let id = refund.id.clone();
-                self.refunds.put(&id, *refund);
-            }
+            Entry::Refund(refund) => self.put_refund(*refund),
             Entry::Dispute(dispute) => {
                 let id = dispute.id.clone();
                 self.disputes.put(&id, *dispute);
@@ -236,6 +243,16 @@ impl Books {
             },
             Entry::FaultGone(id) => self.faults.retain(|fault| fault.id != id),
         }
+    }
+
+    fn put_refund(&mut self, refund: Refund) {
+        let due = |refund: &Refund| Some((refund.fate?.due_at, refund.id.clone()));
+        if let Some(old) = self.refunds.get(&refund.id).and_then(due) {
+            self.fates.remove(&old);
+        }
+        self.fates.extend(due(&refund));
+        let id = refund.id.clone();
+        self.refunds.put(&id, refund);
     }
 
     fn put_intent(&mut self, intent: Intent) {

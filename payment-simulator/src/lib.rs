@@ -74,7 +74,10 @@
 //!
 //! # What the provider's dashboard and banks do
 //!
-//! A refund made in the dashboard is `POST /v1/refunds` without metadata.
+//! A refund made in the dashboard is `POST /v1/refunds` without metadata. Refunds succeed at once,
+//! except of payments with `pm_card_pendingRefund` (pending for the settlement delay),
+//! `pm_card_refundFail` (each fails after the settlement delay, having succeeded) and
+//! `pm_sim_refund_fails_once` (the first is pending and fails, the next succeed).
 //! `POST /_sim/refunds/{id}/fail` makes a refund fail after its success.
 //! `POST /_sim/disputes` with a JSON body opens a dispute, `POST /_sim/disputes/{id}` changes it:
 //!
@@ -105,7 +108,7 @@
 //! # What differs from Razorpay
 //!
 //! Stripe's test methods stand for the endings of a payment, whatever the customer pays with. UPI
-//! links, partial payments, offers and settlements are not known. Refunds are processed at once.
+//! links, partial payments, offers and settlements are not known.
 //!
 //! # What differs from Stripe
 //!
@@ -115,7 +118,7 @@
 //! id, for programs that know only the shop's ids. Money is captured at once;
 //! `capture_method=manual` is refused. The smallest charges are those that Stripe lists; in other
 //! currencies the smallest charge is 1. An idempotency key is kept for 24 hours; at most 200,000
-//! keys are kept. Refunds succeed at once. Events are retried 14 times over about an hour.
+//! keys are kept. Events are retried 14 times over about an hour.
 //!
 //! # Layout
 //!

@@ -5,6 +5,13 @@
 
 use serde::{Deserialize, Serialize};
 
+/// Refunds to it are pending before they succeed, as Stripe documents.
+pub(crate) const REFUND_PENDING: &str = "pm_card_pendingRefund";
+/// Refunds to it succeed and fail later, as Stripe documents.
+pub(crate) const REFUND_FAILS: &str = "pm_card_refundFail";
+/// The first refund of a payment is pending and fails, the next succeeds.
+pub(crate) const REFUND_FAILS_ONCE: &str = "pm_sim_refund_fails_once";
+
 /// A payment method a customer can pay with.
 #[derive(Debug)]
 pub(crate) struct TestMethod {
@@ -248,6 +255,20 @@ pub(crate) const CARDS: &[TestMethod] = &[
         BankOutcome::Authenticate,
     ),
     card(
+        REFUND_PENDING,
+        "tok_pendingRefund",
+        "4000000000007726",
+        "Succeeds; refunds take their time",
+        BankOutcome::Approve,
+    ),
+    card(
+        REFUND_FAILS,
+        "tok_refundFail",
+        "4000000000005126",
+        "Succeeds; refunds fail later",
+        BankOutcome::Approve,
+    ),
+    card(
         "pm_card_chargeDeclined",
         "tok_chargeDeclined",
         "4000000000000002",
@@ -293,6 +314,11 @@ pub(crate) const CARDS: &[TestMethod] = &[
 
 /// Methods of the simulator's own, for outcomes that none of Stripe's cards has.
 pub(crate) const SIMULATED: &[TestMethod] = &[
+    own(
+        REFUND_FAILS_ONCE,
+        "Succeeds; the first refund fails",
+        bank(BankOutcome::Approve),
+    ),
     own(
         "pm_sim_invalid_number",
         "Declined: invalid card number",

@@ -6,7 +6,7 @@ use crate::cancel_reason::CancelReason;
 use crate::dispute::Dispute;
 use crate::id::{EventId, RequestId};
 use crate::intent::{Failure, Intent, Status};
-use crate::refund::Refund;
+use crate::refund::{Refund, RefundState};
 
 /// The API version of these objects.
 const API_VERSION: &str = "2024-06-20";
@@ -109,7 +109,11 @@ pub(crate) fn refund(refund: &Refund) -> Value {
         "reason": refund.reason,
         "receipt_number": null,
         "source_transfer_reversal": null,
-        "status": if refund.failed { "failed" } else { "succeeded" },
+        "status": match refund.state() {
+            RefundState::Pending => "pending",
+            RefundState::Paid => "succeeded",
+            RefundState::Failed => "failed",
+        },
         "transfer_reversal": null,
     })
 }

@@ -22,6 +22,7 @@ use crate::journal::{Journal, OpenError, Sequence};
 use crate::object::Cause;
 use crate::outage::Outages;
 use crate::payment;
+use crate::refunding;
 
 /// Delayed bank decisions per change. Limits how long other calls wait for the lock.
 const SETTLEMENTS_PER_CHANGE_MAX: usize = 500;
@@ -235,7 +236,7 @@ impl Provider {
         let sequence = self.0.journal.append(&line_of(&entries));
         for entry in entries {
             match &entry {
-                Entry::Intent(_) => self.0.settlements_changed.notify_one(),
+                Entry::Intent(_) | Entry::Refund(_) => self.0.settlements_changed.notify_one(),
                 Entry::Delivery(_) => self.0.deliveries_changed.notify_one(),
                 _ => {}
             }
@@ -309,6 +310,11 @@ impl Provider {
         let mut desk = self.desk(books, rng, now, Cause::default());
         for id in &due {
             payment::settle(&mut desk, id);
+        }
+        let mut refunds = books.due_refunds(now);
+        refunds.truncate(SETTLEMENTS_PER_CHANGE_MAX);
+        for id in &refunds {
+            refunding::settle(&mut desk, id);
         }
         let entries = desk.entries;
         self.commit(&mut turn, entries);

@@ -18,7 +18,7 @@ use crate::method::WebhookPlan;
 use crate::object::web_address;
 use crate::payment;
 use crate::razorpay_object as object;
-use crate::refund::Refund;
+use crate::refund::{Refund, RefundState};
 
 /// The shortest life of a link, and how far a caller's clock may be behind ours.
 const LIFE_MIN: Duration = Duration::from_mins(15);
@@ -366,7 +366,9 @@ pub(crate) fn refund_create(desk: &mut Desk<'_>, id: &IntentId, body: &Value) ->
         metadata: notes,
         created_at: desk.now,
         failed: false,
+        fate: crate::refunding::fate(desk, &payment),
     };
+    let is_pending = refund.state() == RefundState::Pending;
     let shown = object::refund(&refund);
     desk.put_intent(&payment, None);
     desk.entries.push(Entry::Refund(Box::new(refund)));
@@ -374,8 +376,9 @@ pub(crate) fn refund_create(desk: &mut Desk<'_>, id: &IntentId, body: &Value) ->
         "refund": { "entity": shown },
         "payment": { "entity": object::payment(&link, &payment) },
     });
-    for event in ["refund.created", "refund.processed"] {
-        desk.tell_razorpay(&payment, event, &payload, true);
+    desk.tell_razorpay(&payment, "refund.created", &payload, true);
+    if !is_pending {
+        desk.tell_razorpay(&payment, "refund.processed", &payload, true);
     }
     Ok(shown)
 }

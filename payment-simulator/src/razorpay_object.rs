@@ -7,7 +7,7 @@ use crate::dispute::{Dispute, DisputeStatus};
 use crate::intent::{Intent, Notice, Status};
 use crate::link::Link;
 use crate::method::Decline;
-use crate::refund::Refund;
+use crate::refund::{Refund, RefundState};
 
 /// A payment link with its payments, oldest first.
 pub(crate) fn link(link: &Link, payments: &[&Intent], now: Timestamp, base_url: &str) -> Value {
@@ -180,7 +180,11 @@ pub(crate) fn refund(refund: &Refund) -> Value {
         "receipt": null,
         "speed_processed": "normal",
         "speed_requested": "normal",
-        "status": if refund.failed { "failed" } else { "processed" },
+        "status": match refund.state() {
+            RefundState::Pending => "pending",
+            RefundState::Paid => "processed",
+            RefundState::Failed => "failed",
+        },
     })
 }
 

@@ -7,10 +7,11 @@ use crate::error::ApiError;
 use crate::fault::CallName;
 use crate::form::Form;
 use crate::id::{IntentId, RefundId};
-use crate::intent::RefundRefused;
+use crate::intent::{Intent, RefundRefused};
+use crate::method::REFUND_FAILS_ONCE;
 use crate::object;
 use crate::payment;
-use crate::refund::Refund;
+use crate::refund::{Fate, Refund};
 
 const REASONS: &[&str] = &["duplicate", "fraudulent", "requested_by_customer"];
 
@@ -43,6 +44,7 @@ pub(crate) fn create(desk: &mut Desk<'_>, form: &Form) -> Outcome {
     let Some(capture) = intent.capture.clone() else {
         return Err(refused(RefundRefused::NothingCaptured));
     };
+    let fate = fate(desk, &intent);
     let refund = Refund {
         id: RefundId::draw(desk.rng),
         intent: id,
@@ -53,6 +55,7 @@ pub(crate) fn create(desk: &mut Desk<'_>, form: &Form) -> Outcome {
         metadata,
         created_at: desk.now,
         failed: false,
+        fate,
     };
     let shown = object::refund(&refund);
     desk.put_intent(&intent, None);
@@ -61,6 +64,44 @@ pub(crate) fn create(desk: &mut Desk<'_>, form: &Form) -> Outcome {
     desk.tell(&intent, "charge.refunded", &object::charge(&intent), true);
     desk.tell(&intent, "refund.updated", &shown, true);
     Ok(shown)
+}
+
+/// What the customer's bank will do with a refund of `intent` that is made now.
+pub(crate) fn fate(desk: &Desk<'_>, intent: &Intent) -> Option<Fate> {
+    let method = intent.payment_method.as_deref();
+    let refunds = desk.books.refunds().iter();
+    let earlier = || refunds.filter(|refund| refund.intent == intent.id).count();
+    // Counted only where it matters: there may be many refunds.
+    let earlier = method
+        .filter(|method| *method == REFUND_FAILS_ONCE)
+        .map_or(0, |_| earlier());
+    Fate::of(method, earlier, desk.now, desk.rules.settle_delay)
+}
+
+/// The customer's bank does what it was going to do with a refund.
+pub(crate) fn settle(desk: &mut Desk<'_>, id: &RefundId) {
+    let Some(mut refund) = desk.books.refunds().get(id).cloned() else {
+        return;
+    };
+    let Some(fate) = refund.fate.take() else {
+        return;
+    };
+    if fate.fails && !refund.failed {
+        // What cannot fail any more stays as it is.
+        let _ = fail(desk, id);
+        return;
+    }
+    let Ok(intent) = desk.intent(&refund.intent, &Caller::Merchant) else {
+        return;
+    };
+    desk.entries.push(Entry::Refund(Box::new(refund.clone())));
+    if desk.is_razorpays(&refund.intent) {
+        let shown = crate::razorpay_object::refund(&refund);
+        let payload = serde_json::json!({ "refund": { "entity": shown } });
+        desk.tell_razorpay(&intent, "refund.processed", &payload, true);
+    } else {
+        desk.tell(&intent, "refund.updated", &object::refund(&refund), true);
+    }
 }
 
 /// `POST /_sim/refunds/{id}/fail`: the customer's bank sends the money back.
@@ -72,6 +113,7 @@ pub(crate) fn fail(desk: &mut Desk<'_>, id: &RefundId) -> Outcome {
     let mut intent = desk.intent(&refund.intent, &Caller::Merchant)?;
     if !refund.failed {
         refund.failed = true;
+        refund.fate = None;
         intent.refunded_minor = intent.refunded_minor.saturating_sub(refund.amount_minor);
         desk.put_intent(&intent, None);
         desk.entries.push(Entry::Refund(Box::new(refund.clone())));

@@ -38,6 +38,15 @@ def equal(found, expected):
     assert found == expected, f"{found!r} is not {expected!r}"
 
 
+def settled(status, expected):
+    """Waits until a bank has decided."""
+    for _ in range(50):
+        if status() == expected:
+            return
+        time.sleep(0.1)
+    equal(status(), expected)
+
+
 def refused(kind, call):
     """The error that `call` raises."""
     try:
@@ -110,6 +119,15 @@ def check_stripe():
     intent = client.v1.payment_intents.create({"amount": 1200, "currency": "inr"})
     confirm = {"payment_method": "pm_card_visa", "return_url": "http://shop.test/"}
     equal(client.v1.payment_intents.confirm(intent.id, confirm).status, "succeeded")
+    for method, first, last in [
+        ("pm_card_pendingRefund", "pending", "succeeded"),
+        ("pm_card_refundFail", "succeeded", "failed"),
+    ]:
+        intent = client.v1.payment_intents.create({"amount": 1200, "currency": "inr"})
+        client.v1.payment_intents.confirm(intent.id, {**confirm, "payment_method": method})
+        refund = client.v1.refunds.create({"payment_intent": intent.id})
+        equal(refund.status, first)
+        settled(lambda: client.v1.refunds.retrieve(refund.id).status, last)
 
 
 def refuse_link_again(client, wanted, words):
@@ -177,10 +195,17 @@ def check_razorpay():
     equal((refund["status"], refund["payment_id"]), ("processed", payment["id"]))
     listed = client.payment.fetch_multiple_refund(payment["id"])
     equal([it["id"] for it in listed["items"]], [refund["id"]])
+    again = client.payment_link.create({**wanted, "reference_id": "ref-6"})
+    visit(again["short_url"], {"method": "upi", "payment_method": "pm_sim_refund_fails_once"})
+    fails = client.payment_link.fetch(again["id"])["payments"][0]["payment_id"]
+    first = client.payment.refund(fails, {})
+    equal(first["status"], "pending")
+    settled(lambda: client.refund.fetch(first["id"])["status"], "failed")
+    equal(client.payment.refund(fails, {})["status"], "processed")
     more = {"amount": 70000}
     refused(razorpay.errors.BadRequestError, lambda: client.payment.refund(payment["id"], more))
     every = client.payment.all({"count": 100, "from": int(time.time()) - 3600})
-    equal(every["count"], 3)
+    equal(every["count"], 4)
     wrong = razorpay.Client(auth=("rzp_test_ropeline", "wrong"), base_url=f"{BASE}/razorpay")
     refused(razorpay.errors.BadRequestError, lambda: wrong.payment.all())
 

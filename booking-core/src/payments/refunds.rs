@@ -21,7 +21,8 @@ use crate::telemetry;
 
 /// How long a worker's claim on a refund lasts.
 const CLAIM: Duration = Duration::from_mins(1);
-/// Interval between polls of a refund that the provider has accepted.
+/// Interval before the first poll of a refund that the provider has accepted. It doubles with each:
+/// a bank may take days, and a webhook tells of the end.
 const PENDING_WAIT: Duration = Duration::from_secs(30);
 /// Longest interval between attempts at a refund.
 const RETRY_MAX: Duration = Duration::from_hours(1);
@@ -209,7 +210,7 @@ fn change(refund: &RefundRow, outcome: Outcome, now: Timestamp) -> RefundChange 
     };
     let (status, wait) = match outcome.status {
         ProviderRefundStatus::Succeeded => (RefundStatus::Succeeded, Duration::ZERO),
-        ProviderRefundStatus::Pending => (RefundStatus::Submitted, PENDING_WAIT),
+        ProviderRefundStatus::Pending => (RefundStatus::Submitted, wait_pending(refund)),
         ProviderRefundStatus::Failed
             if outcome.wears_out && refusal_count >= REFUND_REFUSALS_MAX =>
         {
@@ -229,6 +230,12 @@ fn change(refund: &RefundRow, outcome: Outcome, now: Timestamp) -> RefundChange 
         provider_refund_id: outcome.provider_refund_id,
         next_attempt_at: now.plus(wait),
     }
+}
+
+/// The wait grows with the number of attempts, within limits.
+fn wait_pending(refund: &RefundRow) -> Duration {
+    let doublings = u32::try_from(refund.attempt_count.saturating_sub(1).clamp(0, 7)).unwrap_or(7);
+    RETRY_MAX.min(PENDING_WAIT * (1 << doublings))
 }
 
 /// The wait grows with the time since the provider last answered, within limits.
@@ -327,6 +334,17 @@ mod tests {
         assert_eq!(still.refusal_count, REFUND_REFUSALS_MAX - 1);
         let refused = change(&nearly, Outcome::failed(None), NOW);
         assert_eq!(refused.status, RefundStatus::NeedsOps);
+    }
+
+    #[test]
+    fn a_refund_that_stays_pending_is_asked_about_less_and_less() {
+        for (attempts, seconds) in [(1, 30), (2, 60), (5, 480), (8, 3600), (900, 3600)] {
+            let mut pending = refund(RefundStatus::Submitted, 0);
+            pending.attempt_count = attempts;
+            let outcome = Outcome::of(made("re_1", ProviderRefundStatus::Pending));
+            let found = change(&pending, outcome, NOW).next_attempt_at;
+            assert_eq!(found, NOW.plus(Duration::from_secs(seconds)), "{attempts}");
+        }
     }
 
     #[test]

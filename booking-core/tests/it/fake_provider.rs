@@ -1,5 +1,7 @@
 //! A payment provider that does what the test says, over HTTP.
 
+mod returns;
+
 use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, MutexGuard};
 
@@ -197,55 +199,9 @@ impl FakeProvider {
         self.books().refund_status = Some(status);
     }
 
-    /// The newest refund of an intent moves to `status`. Returns its id.
-    pub(crate) fn refund_becomes(&self, intent_id: &str, status: &'static str) -> String {
-        let mut books = self.books();
-        let of_intent = |refund: &&mut FakeRefund| refund.intent_id == intent_id;
-        let refund = books.refunds.iter_mut().rev().find(of_intent).unwrap();
-        refund.status = status;
-        refund.id.clone()
-    }
-
     /// How many refunds were made, whatever became of them.
     pub(crate) fn refund_count(&self) -> usize {
         self.books().refunds.len()
-    }
-
-    /// Somebody refunds at the provider, not knowing of us. Returns the refund's id.
-    pub(crate) fn refund_by_hand(&self, intent_id: &str, amount: i64) -> String {
-        let mut books = self.books();
-        let id = format!("re_{}", books.refunds.len());
-        books.refunds.push(FakeRefund {
-            id: id.clone(),
-            intent_id: intent_id.to_owned(),
-            amount,
-            refund_id: None,
-            status: "succeeded",
-        });
-        id
-    }
-
-    /// The customer's bank wants `amount` back; or the dispute about it moves to `status`.
-    pub(crate) fn dispute(&self, intent_id: &str, amount: i64, status: &'static str) {
-        let mut books = self.books();
-        let of_intent = |dispute: &&mut FakeDispute| dispute.intent_id == intent_id;
-        if let Some(dispute) = books.disputes.iter_mut().find(of_intent) {
-            dispute.status = status;
-            return;
-        }
-        let id = format!("dp_{}", books.disputes.len());
-        books.disputes.push(FakeDispute {
-            id,
-            intent_id: intent_id.to_owned(),
-            amount,
-            status,
-        });
-    }
-
-    /// The event of this `kind` about a charge of `intent_id`, or about a dispute of it.
-    pub(crate) fn returned_event(event_id: &str, kind: &str, intent_id: &str) -> String {
-        let object = json!({"id": "ch_1", "payment_intent": intent_id, "metadata": {}});
-        json!({"id": event_id, "type": kind, "data": {"object": object}}).to_string()
     }
 
     /// Another shop with the same account takes money.
@@ -497,11 +453,15 @@ async fn refund(
     }
     let key = headers["idempotency-key"].to_str().unwrap().to_owned();
     let first = books.refunds_by_key.get(&key).cloned();
+    let amount: i64 = form["amount"].parse().unwrap();
+    if first.is_none() && amount > books.left_of(&form["payment_intent"]) {
+        return refusal(StatusCode::BAD_REQUEST, "charge_already_refunded");
+    }
     let body = first.unwrap_or_else(|| {
         let refund = FakeRefund {
             id: format!("re_{}", books.refunds.len()),
             intent_id: form["payment_intent"].clone(),
-            amount: form["amount"].parse().unwrap(),
+            amount,
             refund_id: form.get("metadata[refund_id]").cloned(),
             status: books.refund_status.unwrap_or("succeeded"),
         };

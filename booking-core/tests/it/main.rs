@@ -29,6 +29,7 @@ mod late_entries;
 mod limits;
 mod mail;
 mod many_shows;
+mod money_model;
 mod other_readers;
 mod outage;
 mod payments;

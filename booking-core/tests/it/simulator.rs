@@ -197,6 +197,49 @@ async fn what_a_dashboard_and_a_bank_do_is_found_by_the_comparison() {
 }
 
 #[tokio::test]
+async fn refunds_that_wait_at_a_bank_or_fail_there_reach_their_end() {
+    let simulator = Simulator::start().await;
+    let mut file = show_file();
+    file["refundPolicy"] = json!({"freeUntilHours": 0});
+    let shop = TestShop::with_provider_at(file, Some(simulator.url.clone())).await;
+    let mut cancelled = Vec::new();
+    for (seat, method) in [
+        ("A1", "pm_card_pendingRefund"),
+        ("A2", "pm_sim_refund_fails_once"),
+    ] {
+        let fan = shop.fan();
+        let hold = fan.held(&[seat]).await;
+        let intent = fan.intent(&hold).await;
+        simulator.pay(&intent, method).await;
+        let booked = outcome(&fan, &hold, &intent).await;
+        let booking = format!(
+            "/api/v1/bookings/{}",
+            booked.json["bookingId"].as_str().unwrap()
+        );
+        let done = fan.post(&format!("{booking}/cancel"), &json!({})).await;
+        assert_eq!(done.status, 202, "{}", done.text);
+        cancelled.push((fan, booking));
+    }
+    // Both are under way, and the books know.
+    shop.settle().await;
+    for (fan, booking) in &cancelled {
+        let refunded = fan.get(booking).await.json["refundedMinor"].as_i64();
+        assert_eq!(refunded.unwrap_or_default(), 0, "{booking}");
+    }
+    shop.assert_clean().await;
+    for (fan, booking) in &cancelled {
+        eventually("the money goes back", || async {
+            shop.settle().await;
+            shop.clock.advance(std::time::Duration::from_mins(1));
+            fan.get(booking).await.json["refundedMinor"] == 250_000
+        })
+        .await;
+    }
+    assert_eq!(simulator.balance().await, 0);
+    shop.assert_clean().await;
+}
+
+#[tokio::test]
 async fn kronur_are_charged_as_the_provider_counts_them() {
     let simulator = Simulator::start().await;
     let mut file = show_file();

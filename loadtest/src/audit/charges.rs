@@ -2,7 +2,8 @@
 
 use std::collections::HashMap;
 
-use contract::HoldId;
+use contract::booking::SeatStatus;
+use contract::{HoldId, SeatId};
 
 use super::finding::{Finding, Verdict};
 use crate::evidence::{Evidence, HoldEnd, HoldSeen, Intent};
@@ -31,18 +32,27 @@ pub(super) fn never_twice(evidence: &Evidence) -> Finding {
             .get(&hold.hold_id)
             .map_or((0, 0), |it| (it.net_minor, it.kept));
         paid += usize::from(net > 0);
-        if let Some(why) = objection(hold, net, kept) {
+        if let Some(why) = objection(hold, net, kept).or_else(|| for_nothing(hold, net, evidence)) {
             wrong += 1;
             finding.breach(format!("{}: {why}", hold.hold_id));
         }
     }
+    let strange = strange(ledger, &holds, evidence);
+    for intent in &strange {
+        finding.breach(format!(
+            "{}: money kept for a hold that nobody was granted",
+            intent.id
+        ));
+    }
+    finding.count("unknown", strange.len());
     finding.count("holds", holds.len());
     finding.count("paid", paid);
     finding.count("payments", ledger.len());
     finding.count("wrong", wrong);
     finding.sum_up(format!(
-        "{} holds, {paid} paid for, {wrong} charged wrongly",
-        holds.len()
+        "{} holds, {paid} paid for, {wrong} charged wrongly, {} payments of unknown holds",
+        holds.len(),
+        strange.len()
     ))
 }
 
@@ -74,12 +84,46 @@ fn charged(ledger: &[Intent], holds: &[&HoldSeen]) -> HashMap<HoldId, Charged> {
     charged
 }
 
+/// Payments whose money is kept for holds that no fan was granted. Where others buy too, theirs.
+fn strange<'a>(ledger: &'a [Intent], holds: &[&HoldSeen], evidence: &Evidence) -> Vec<&'a Intent> {
+    if !evidence.shop.as_ref().is_some_and(|shop| shop.sole_buyers) {
+        return Vec::new();
+    }
+    let is_known = |intent: &Intent| {
+        holds
+            .iter()
+            .any(|hold| intent.hold == Some(hold.hold_id) || hold.intents.contains(&intent.id))
+    };
+    let kept = ledger
+        .iter()
+        .filter(|intent| intent.captured_minor != intent.refunded_minor);
+    kept.filter(|intent| !is_known(intent)).collect()
+}
+
+/// Money was kept for a hold whose outcome its fan never learnt, and its seats are not sold.
+fn for_nothing(hold: &HoldSeen, net: i64, evidence: &Evidence) -> Option<String> {
+    let shop = evidence.shop.as_ref()?;
+    let is_in_doubt = matches!(hold.end, HoldEnd::Open | HoldEnd::Failed);
+    let is_sold = |seat: &SeatId| {
+        let shown = shop.after.seats.iter().find(|shown| shown.seat_id == *seat);
+        shown.is_some_and(|shown| shown.status == SeatStatus::Booked)
+    };
+    let unsold = hold.seats.iter().find(|seat| !is_sold(seat))?;
+    (is_in_doubt && net > 0).then(|| format!("{net} kept, and seat {unsold} is not sold"))
+}
+
 fn objection(hold: &HoldSeen, net: i64, kept: usize) -> Option<String> {
     if kept > 1 {
         return Some(format!("{kept} payments kept, {net} in all"));
     }
     let fits = match &hold.end {
-        HoldEnd::Booked(booking) => net == booking.amount_minor,
+        HoldEnd::Booked(booking) => match &hold.cancelled {
+            None => net == booking.amount_minor,
+            Some(cancelled) => match cancelled.goes {
+                Some(goes) => net == booking.amount_minor - goes.back_minor,
+                None => (0..=booking.amount_minor).contains(&net),
+            },
+        },
         HoldEnd::Released(_) => net == 0,
         // The outcome was open when the fan last asked: bought in the end, or not.
         HoldEnd::Open | HoldEnd::Failed => net == 0 || net == hold.amount_minor,
@@ -89,8 +133,9 @@ fn objection(hold: &HoldSeen, net: i64, kept: usize) -> Option<String> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::sample::{booked, evidence, fan, hold};
+    use super::super::sample::{booked, evidence, fan, hold, shop};
     use super::*;
+    use crate::evidence::{CancelSeen, Goes};
 
     fn intent(id: &str, captured_minor: i64, refunded_minor: i64) -> Intent {
         Intent {
@@ -155,6 +200,58 @@ mod tests {
         assert_eq!(finding.verdict, Verdict::Fail);
         let finding = judge(released, vec![intent("pi_1", 1000, 1000)]);
         assert_eq!(finding.verdict, Verdict::Pass);
+    }
+
+    #[test]
+    fn what_was_given_back_is_not_kept_and_nothing_more_goes() {
+        let mut cancelled = sale();
+        cancelled.cancelled = Some(CancelSeen {
+            seats: vec!["A1".parse().unwrap()],
+            asked_at: cancelled.granted_at,
+            goes: Some(Goes {
+                back_minor: 900,
+                kept_minor: 100,
+            }),
+        });
+        for (refunded, verdict) in [
+            (900, Verdict::Pass),
+            (1000, Verdict::Fail),
+            (0, Verdict::Fail),
+            (899, Verdict::Fail),
+        ] {
+            let ledger = vec![intent("pi_1", 1000, refunded)];
+            assert_eq!(
+                judge(cancelled.clone(), ledger).verdict,
+                verdict,
+                "{refunded}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_failed_hold_that_kept_its_money_is_seen() {
+        let mut failed = hold(1, &["A1"]);
+        failed.intents = vec!["pi_1".to_owned()];
+        failed.end = HoldEnd::Failed;
+        let paid = vec![intent("pi_1", 1000, 0)];
+        for (sold, verdict) in [(vec!["A1"], Verdict::Pass), (vec!["A2"], Verdict::Fail)] {
+            let mut fan = fan(1);
+            fan.holds = vec![failed.clone()];
+            let mut evidence = evidence(vec![fan]);
+            evidence.shop = Some(shop(&sold));
+            evidence.ledger = Ok(paid.clone());
+            assert_eq!(never_twice(&evidence).verdict, verdict, "{sold:?}");
+        }
+    }
+
+    #[test]
+    fn money_of_a_hold_that_nobody_was_granted_is_seen() {
+        let mut evidence = evidence(Vec::new());
+        evidence.ledger = Ok(vec![intent("pi_7", 1000, 0)]);
+        evidence.shop = Some(shop(&[]));
+        assert_eq!(never_twice(&evidence).verdict, Verdict::Fail);
+        evidence.ledger = Ok(vec![intent("pi_7", 1000, 1000)]);
+        assert_eq!(never_twice(&evidence).verdict, Verdict::Pass);
     }
 
     #[test]

@@ -68,14 +68,24 @@ pub(crate) fn audit(evidence: &Evidence) -> Vec<Finding> {
 /// Whether the provider still keeps money that it should not: a refund may be under way, so the
 /// books are worth another look.
 pub(crate) fn unsettled(evidence: &Evidence) -> bool {
-    charges::unsettled(evidence) || money::under_way(evidence)
+    charges::unsettled(evidence) || money::under_way(evidence) || server::unclean(evidence)
 }
 
-/// Whether no check failed.
-pub(crate) fn kept(findings: &[Finding]) -> bool {
-    findings
-        .iter()
-        .all(|finding| finding.verdict != Verdict::Fail)
+/// Whether no check failed. In a `strict` run one about seats or money that was skipped has failed.
+pub(crate) fn kept(findings: &[Finding], strict: bool) -> bool {
+    let is_needed = |finding: &Finding| {
+        let needed = [ONE_SEAT.name, ONE_CHARGE.name];
+        strict
+            && finding
+                .promises
+                .iter()
+                .any(|promise| needed.contains(promise))
+    };
+    findings.iter().all(|finding| match finding.verdict {
+        Verdict::Pass => true,
+        Verdict::Skipped => !is_needed(finding),
+        Verdict::Fail => false,
+    })
 }
 
 #[cfg(test)]
@@ -83,6 +93,19 @@ mod tests {
     use contract::invariants::{ADMIT_ONCE, ALL, BOUNDED, DRAW, GATE, PRESENT, STANDBY, TOLD};
 
     use super::*;
+
+    #[test]
+    fn what_was_skipped_about_money_fails_a_strict_run() {
+        let skipped = |about| vec![Finding::skipped("a check", "no evidence").about(about)];
+        for (findings, strict, is_kept) in [
+            (skipped(&[ONE_CHARGE]), true, false),
+            (skipped(&[ONE_SEAT]), true, false),
+            (skipped(&[RATE]), true, true),
+            (skipped(&[ONE_CHARGE]), false, true),
+        ] {
+            assert_eq!(kept(&findings, strict), is_kept, "{findings:?}");
+        }
+    }
 
     #[test]
     fn every_promise_that_fans_can_see_broken_is_judged() {

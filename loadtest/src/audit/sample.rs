@@ -159,6 +159,7 @@ pub(super) fn hold(number: u128, labels: &[&str]) -> HoldSeen {
         amount_minor: 1000,
         end: HoldEnd::Open,
         intents: Vec::new(),
+        cancelled: None,
     }
 }
 

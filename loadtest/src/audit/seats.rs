@@ -37,7 +37,11 @@ pub(super) fn never_sold_twice(evidence: &Evidence) -> Finding {
     let mut count = 0;
     for (fan, hold, booking) in bookings(evidence) {
         count += 1;
-        for ticket in &booking.tickets {
+        for ticket in booking
+            .tickets
+            .iter()
+            .filter(|it| !hold.gives_back(&it.seat_id))
+        {
             if let Some(other) = owner.insert(&ticket.seat_id, booking.booking_id) {
                 sold_twice += 1;
                 finding.breach(format!(
@@ -93,7 +97,7 @@ pub(super) fn holds_whole_and_exclusive(evidence: &Evidence) -> Finding {
         let mut longest: Option<&HoldSeen> = None;
         for hold in of_seat {
             if let Some(before) = longest
-                && hold.granted_at < surely_until(before).min(surely_until(hold))
+                && hold.granted_at < surely_until(before, seat).min(surely_until(hold, seat))
             {
                 overlaps += 1;
                 finding.breach(format!(
@@ -101,7 +105,7 @@ pub(super) fn holds_whole_and_exclusive(evidence: &Evidence) -> Finding {
                     before.hold_id, hold.hold_id, hold.granted_at
                 ));
             }
-            if longest.is_none_or(|before| surely_until(before) < surely_until(hold)) {
+            if longest.is_none_or(|before| surely_until(before, seat) < surely_until(hold, seat)) {
                 longest = Some(hold);
             }
         }
@@ -120,16 +124,26 @@ fn is_whole(hold: &HoldSeen) -> bool {
         }
 }
 
-/// Until when the hold's seats certainly belonged to it.
-fn surely_until(hold: &HoldSeen) -> Timestamp {
+/// Until when this seat of the hold certainly belonged to it.
+fn surely_until(hold: &HoldSeen, seat: &SeatId) -> Timestamp {
     let expiry = hold.expires_at.minus(EXPIRY_MARGIN);
+    let cancelled = hold.cancelled.as_ref().filter(|_| hold.gives_back(seat));
     match &hold.end {
+        HoldEnd::Booked(_) if cancelled.is_some() => {
+            cancelled.map_or(expiry, |cancelled| cancelled.asked_at)
+        }
         HoldEnd::Booked(_) => Timestamp::from_ms(i64::MAX),
         HoldEnd::Released(at) => expiry.min(*at),
         // A failed payment may end a hold early, when is not known.
         HoldEnd::Failed => hold.granted_at,
         HoldEnd::Open => expiry,
     }
+}
+
+/// Seats of which no answer said whether they were given back.
+fn in_doubt(hold: &HoldSeen) -> usize {
+    let cancelled = hold.cancelled.as_ref().filter(|it| it.goes.is_none());
+    cancelled.map_or(0, |cancelled| cancelled.seats.len())
 }
 
 /// The seat map after the run shows what fans bought, and nothing else.
@@ -146,8 +160,12 @@ pub(super) fn map_agrees(evidence: &Evidence) -> Finding {
         .map(|seat| &seat.seat_id)
         .collect();
     let mut ours = 0;
-    for (fan, _, booking) in bookings(evidence) {
-        for ticket in &booking.tickets {
+    for (fan, hold, booking) in bookings(evidence) {
+        for ticket in booking
+            .tickets
+            .iter()
+            .filter(|it| !hold.gives_back(&it.seat_id))
+        {
             ours += 1;
             if !booked.contains(&ticket.seat_id) {
                 finding.breach(format!(
@@ -161,7 +179,10 @@ pub(super) fn map_agrees(evidence: &Evidence) -> Finding {
     let open: usize = holds(evidence)
         .filter(|(_, hold)| matches!(hold.end, HoldEnd::Open | HoldEnd::Failed))
         .map(|(_, hold)| hold.seats.len())
-        .sum();
+        .sum::<usize>()
+        + holds(evidence)
+            .map(|(_, hold)| in_doubt(hold))
+            .sum::<usize>();
     let least = shop.booked_before + ours;
     let most = if shop.sole_buyers {
         least + open
@@ -196,6 +217,7 @@ mod tests {
     use super::super::finding::Verdict;
     use super::super::sample::{START, booked, evidence, fan, hold, shop};
     use super::*;
+    use crate::evidence::{CancelSeen, Goes};
 
     fn bought(holds: Vec<HoldSeen>) -> Evidence {
         let fans = (1..).zip(holds).map(|(number, hold)| {
@@ -222,6 +244,30 @@ mod tests {
         let evidence = bought(vec![booked(1, &["A1"]), booked(2, &["A1"])]);
         assert_eq!(never_sold_twice(&evidence).verdict, Verdict::Fail);
         assert_eq!(holds_whole_and_exclusive(&evidence).verdict, Verdict::Fail);
+    }
+
+    #[test]
+    fn a_seat_that_was_given_back_may_be_sold_again_but_not_before() {
+        let asked_at = START.plus(Duration::from_secs(20));
+        let mut first = booked(1, &["A1", "A2"]);
+        first.cancelled = Some(CancelSeen {
+            seats: vec!["A1".parse().unwrap()],
+            asked_at,
+            goes: Some(Goes {
+                back_minor: 500,
+                kept_minor: 0,
+            }),
+        });
+        let mut second = booked(2, &["A1"]);
+        second.granted_at = asked_at.plus(Duration::from_secs(1));
+        let evidence = bought(vec![first.clone(), second.clone(), booked(3, &["B1"])]);
+        for check in [never_sold_twice, holds_whole_and_exclusive, map_agrees] {
+            let finding = check(&evidence);
+            assert_eq!(finding.verdict, Verdict::Pass, "{finding:?}");
+        }
+        second.granted_at = START.plus(Duration::from_secs(10));
+        let early = bought(vec![first, second]);
+        assert_eq!(holds_whole_and_exclusive(&early).verdict, Verdict::Fail);
     }
 
     #[test]

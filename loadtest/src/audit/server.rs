@@ -20,6 +20,14 @@ pub(super) fn clean(evidence: &Evidence) -> Finding {
     ))
 }
 
+/// Whether the server has still to say that it is clean, so that it is worth asking again.
+pub(super) fn unclean(evidence: &Evidence) -> bool {
+    !evidence
+        .server
+        .as_ref()
+        .is_ok_and(|check| check.breaches.is_empty())
+}
+
 #[cfg(test)]
 mod tests {
     use super::super::finding::Verdict;
