@@ -64,6 +64,7 @@ pub mod database;
 mod email;
 mod expiry;
 mod failing;
+mod gather;
 mod guests;
 mod handle;
 mod holds;
