@@ -54,7 +54,10 @@ impl Booking {
         hold_id: HoldId,
         payment: &str,
     ) -> Result<ConfirmOutcome, StoreError> {
-        match self.confirm_once(permit, customer, hold_id, payment, None).await? {
+        match self
+            .confirm_once(permit, customer, hold_id, payment, None)
+            .await?
+        {
             Once::Now(confirmed) => Ok(confirmed.outcome),
             Once::Known(_) => Ok(ConfirmOutcome::Processing),
         }
@@ -74,7 +77,8 @@ impl Booking {
         let work = async move {
             // Held until the work ends, even if the customer disconnects.
             let _permit = permit;
-            core.confirm(&customer, hold_id, &payment, key.as_ref()).await
+            core.confirm(&customer, hold_id, &payment, key.as_ref())
+                .await
         };
         match self.0.work.run_within(PROVIDER_PATIENCE, work).await {
             // The provider has not answered yet: the resolution continues, and the customer may ask

@@ -153,7 +153,10 @@ mod tests {
             async move {
                 sizes.lock().unwrap().push(asked.len());
                 gate.acquire().await.unwrap().forget();
-                asked.into_iter().map(|number: usize| Ok(number * 2)).collect()
+                asked
+                    .into_iter()
+                    .map(|number: usize| Ok(number * 2))
+                    .collect()
             }
             .boxed()
         });

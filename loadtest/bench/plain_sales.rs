@@ -153,7 +153,10 @@ async fn sell_until(
             touched(booking.execute(&mut *sale).await?, 1)?;
             let ticket = |nth: u128| Uuid::from_u128(2 << 120 | u128::from(number) << 1 | nth);
             let tickets = sqlx::query(INSERT_TICKETS);
-            let tickets = tickets.bind(id).bind(vec![ticket(0), ticket(1)]).bind(&seats);
+            let tickets = tickets
+                .bind(id)
+                .bind(vec![ticket(0), ticket(1)])
+                .bind(&seats);
             touched(tickets.execute(&mut *sale).await?, 2)?;
             let entries = sqlx::query(INSERT_LEDGER).bind(id);
             touched(entries.execute(&mut *sale).await?, 2)?;

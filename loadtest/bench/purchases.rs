@@ -84,8 +84,16 @@ pub(crate) async fn measure(stage: &Stage, report: &mut Report) -> anyhow::Resul
             },
         );
         let versus = Versus {
-            name: if whole { "whole purchases" } else { "confirmations" },
-            unit: if whole { "purchases/s" } else { "confirmations/s" },
+            name: if whole {
+                "whole purchases"
+            } else {
+                "confirmations"
+            },
+            unit: if whole {
+                "purchases/s"
+            } else {
+                "confirmations/s"
+            },
             theirs: THEIRS,
         };
         report.rates(versus, rounds.await?);
@@ -130,7 +138,10 @@ impl Site {
         let simulator_address = free_address()?;
         let gateway = stage
             .gateway_with(&[
-                ("ROPELINE_PAYMENT_URL", format!("http://{simulator_address}")),
+                (
+                    "ROPELINE_PAYMENT_URL",
+                    format!("http://{simulator_address}"),
+                ),
                 ("ROPELINE_SMTP_URL", NO_MAIL_SERVER.to_owned()),
                 ("ROPELINE_MAIL_FROM", "tickets@example.com".to_owned()),
             ])
@@ -139,7 +150,11 @@ impl Site {
         let program = stage.binary()?.with_file_name("ropeline-payment-simulator");
         let webhooks = with_webhooks.then_some(gateway.address);
         let simulator = start_simulator(&program, &dir, simulator_address, webhooks).await?;
-        let name = if with_webhooks { "whole-sale" } else { "confirm-sale" };
+        let name = if with_webhooks {
+            "whole-sale"
+        } else {
+            "confirm-sale"
+        };
         let show: ShowId = name.parse()?;
         gateway.show_import(&show, ROWS, SEATS_PER_ROW).await?;
         let shop = Shop {
@@ -182,8 +197,10 @@ impl Site {
             let paid = paid.get(usize::try_from(number - from)?);
             buyer.confirm(paid.context("nobody has paid")?)
         };
-        self.measured(numbers, async || self.rush(numbers, confirm).await.map(drop))
-            .await
+        self.measured(numbers, async || {
+            self.rush(numbers, confirm).await.map(drop)
+        })
+        .await
     }
 
     async fn measured(

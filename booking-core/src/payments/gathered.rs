@@ -4,8 +4,8 @@
 //! twice or not what was asked for, seats that are gone, rows that somebody else has locked. So is
 //! each of a batch that failed, so that one that cannot be settled fails no other.
 
-use contract::booking::{HoldStatus, PaymentStatus};
 use contract::Timestamp;
+use contract::booking::{HoldStatus, PaymentStatus};
 use futures_util::FutureExt;
 use tokio::time::Instant;
 

@@ -58,7 +58,10 @@ impl Core {
         let payment_id = payment.payment_id;
         let ask = |begun| async move {
             let resolved = match begun {
-                Begun::Alone => self.resolve_from(hold, payment, None, keyed).await.map(Some),
+                Begun::Alone => self
+                    .resolve_from(hold, payment, None, keyed)
+                    .await
+                    .map(Some),
                 Begun::AmongOthers => self.resolve_now(payment_id, None).await,
             };
             Arc::new(resolved)
@@ -114,7 +117,8 @@ impl Core {
             Ok(intent) => match self.book_gathered(&hold, &payment, &intent, keyed).await? {
                 Some(booked) => booked,
                 None => {
-                    repeat_if_contended(|| self.settle(payment_id, payment.hold_id, &intent)).await?
+                    repeat_if_contended(|| self.settle(payment_id, payment.hold_id, &intent))
+                        .await?
                 }
             },
             Err(error) => {

@@ -146,14 +146,25 @@ impl<'a> Columns<'a> {
             columns.ticket_ids.extend(&booking.ticket_ids);
             columns.times.push(booking.now.into());
             // A row of keys can be written once by a statement.
-            let keyed = ask.keyed.as_ref().filter(|(key, _)| names.insert(key.name()));
+            let keyed = ask
+                .keyed
+                .as_ref()
+                .filter(|(key, _)| names.insert(key.name()));
             let (key, answer) = keyed.map(|(key, answer)| (key, answer)).unzip();
-            columns.principals.push(key.map(|key| key.principal.as_str()));
+            columns
+                .principals
+                .push(key.map(|key| key.principal.as_str()));
             columns.keys.push(key.map(|key| key.key.as_str()));
-            columns.fingerprints.push(key.map(|key| &key.fingerprint[..]));
-            columns.statuses.push(answer.map(|answer| i32::from(answer.status)));
+            columns
+                .fingerprints
+                .push(key.map(|key| &key.fingerprint[..]));
+            columns
+                .statuses
+                .push(answer.map(|answer| i32::from(answer.status)));
             columns.headers.push(answer.map(|answer| &answer.headers));
-            columns.bodies.push(answer.map(|answer| answer.body.as_slice()));
+            columns
+                .bodies
+                .push(answer.map(|answer| answer.body.as_slice()));
         }
         columns
     }

@@ -57,7 +57,10 @@ pub(crate) async fn store_all(pool: &PgPool, events: &[NewEvent]) -> Result<Vec<
     let new = rows.into_iter().map(|row| (row.provider, row.event_id));
     let mut new: HashSet<(String, String)> = new.collect();
     let name = |event: &NewEvent| (event.provider.clone(), event.event_id.clone());
-    Ok(events.iter().map(|event| new.remove(&name(event))).collect())
+    Ok(events
+        .iter()
+        .map(|event| new.remove(&name(event)))
+        .collect())
 }
 
 /// An event that needs no work, or none if the payment that it names has succeeded.

@@ -109,7 +109,11 @@ mod tests {
             let intent_id = "pi_1".to_owned();
             assert_eq!(subject(kind, &refund), Subject::Returned { intent_id });
         }
-        for kind in ["customer.created", "charge.succeeded", "payment_intent.created"] {
+        for kind in [
+            "customer.created",
+            "charge.succeeded",
+            "payment_intent.created",
+        ] {
             assert_eq!(subject(kind, &refund), Subject::Nothing, "{kind}");
         }
         assert_eq!(

@@ -1,0 +1,111 @@
+//! What a purchase asks of the database: a round trip more fails these tests.
+
+use std::sync::{Arc, Mutex};
+
+use tracing::field::{Field, Visit};
+use tracing::span::{Attributes, Id, Record};
+use tracing::subscriber::{Interest, with_default};
+use tracing::{Event, Metadata, Subscriber};
+
+use crate::test_shop::TestShop;
+
+/// What a connection is asked when it is taken again.
+const IS_PRIMARY: &str = "show transaction_read_only";
+
+/// Notes every statement that this thread sends.
+#[derive(Clone, Default)]
+struct Listener(Arc<Mutex<Vec<String>>>);
+
+impl Subscriber for Listener {
+    fn register_callsite(&self, _: &'static Metadata<'static>) -> Interest {
+        // Other tests of this process have no listener.
+        Interest::sometimes()
+    }
+
+    fn enabled(&self, metadata: &Metadata<'_>) -> bool {
+        metadata.target() == "sqlx::query"
+    }
+
+    fn new_span(&self, _: &Attributes<'_>) -> Id {
+        Id::from_u64(1)
+    }
+
+    fn record(&self, _: &Id, _: &Record<'_>) {}
+
+    fn record_follows_from(&self, _: &Id, _: &Id) {}
+
+    fn event(&self, event: &Event<'_>) {
+        let mut summary = Summary(String::new());
+        event.record(&mut summary);
+        self.0.lock().unwrap().push(summary.0);
+    }
+
+    fn enter(&self, _: &Id) {}
+
+    fn exit(&self, _: &Id) {}
+}
+
+/// The beginning of a statement.
+struct Summary(String);
+
+impl Visit for Summary {
+    fn record_str(&mut self, field: &Field, value: &str) {
+        if field.name() == "summary" {
+            value.clone_into(&mut self.0);
+        }
+    }
+
+    fn record_debug(&mut self, _: &Field, _: &dyn std::fmt::Debug) {}
+}
+
+/// The statements that `work` sends, and of all tasks that it waits for.
+fn sent(runtime: &tokio::runtime::Runtime, work: impl Future<Output = ()>) -> Vec<String> {
+    let listener = Listener::default();
+    with_default(listener.clone(), || runtime.block_on(work));
+    let mut sent = std::mem::take(&mut *listener.0.lock().unwrap());
+    // Whether a connection is taken that was used before is chance.
+    sent.retain(|statement| statement != IS_PRIMARY);
+    sent
+}
+
+#[test]
+fn a_purchase_sends_so_many_statements() {
+    // One thread, so that every statement is heard.
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .unwrap();
+    let shop = runtime.block_on(TestShop::new());
+    let first = runtime.block_on(shop.bought(&["B1"]));
+    assert_eq!(first.1["status"], "CONFIRMED");
+    for (seat, key) in [("A1", None), ("A2", Some("key"))] {
+        let mut fan = shop.fan();
+        if let Some(key) = key {
+            fan = fan.with_header("idempotency-key", key);
+        }
+        let mut hold = String::new();
+        let mut intent = String::new();
+        let held = sent(&runtime, async { hold = fan.held(&[seat]).await });
+        let started = sent(&runtime, async { intent = fan.intent(&hold).await });
+        shop.provider.pay(&intent);
+        let confirmed = sent(&runtime, async {
+            assert_eq!(fan.confirm(&hold, &intent).await.status, 200);
+        });
+        let stored = sent(&runtime, async {
+            for event in ["evt_1", "evt_2", "evt_3"] {
+                shop.webhook(&format!("{event} {seat}"), &intent).await;
+            }
+        });
+        let closed = sent(&runtime, async {
+            assert_eq!(shop.process.booking.inbox_once().await.unwrap(), 3);
+        });
+        let counts = [&held, &started, &confirmed, &stored, &closed].map(Vec::len);
+        let keyed = usize::from(key.is_some());
+        let expected = [2 + keyed, 4 + keyed * 2, 2, 3, 2];
+        assert_eq!(
+            counts, expected,
+            "{held:#?} {started:#?} {confirmed:#?} {stored:#?} {closed:#?}"
+        );
+    }
+    runtime.block_on(shop.assert_clean());
+}
