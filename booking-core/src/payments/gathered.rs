@@ -54,11 +54,16 @@ impl GatheredConfirms {
             reads: Gather::new(work, BOUNDS, move |asks| {
                 let settling = reading.clone();
                 async move {
-                    let read = async {
+                    let read = async || {
                         let (mut connection, _turn) = settling.acquire().await?;
                         confirm_read(&mut connection, &asks).await
                     };
-                    match read.await {
+                    let found = match read().await {
+                        // Many wait for it, so one connection that was lost does not decide.
+                        Err(StoreError::Unavailable(_)) => read().await,
+                        found => found,
+                    };
+                    match found {
                         Ok(found) => found.into_iter().map(Ok).collect(),
                         Err(cause) => fail_all(asks.len(), &cause),
                     }

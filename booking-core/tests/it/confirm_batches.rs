@@ -33,13 +33,14 @@ struct Paid {
 }
 
 impl Paid {
-    /// Asks until there is a booking, as a page does, and gives its id.
+    /// Asks until there is a booking, as a page does, and gives its id. A refusal is a failure.
     async fn booked(self) -> String {
         for _ in 0..QUESTIONS_MAX {
             let answer = self.fan.confirm(&self.hold, &self.intent).await;
             match answer.status {
                 200 => return answer.json["bookingId"].as_str().unwrap().to_owned(),
-                202 => tokio::time::sleep(Duration::from_millis(200)).await,
+                // On a loaded machine the database may be slow to be reached.
+                202 | 503 => tokio::time::sleep(Duration::from_millis(200)).await,
                 status => panic!("{status} after the payment: {}", answer.text),
             }
         }

@@ -88,6 +88,16 @@ async fn seats_read_in_the_end(connection: &mut PgConnection) -> i64 {
     seats_read(connection).await
 }
 
+/// Waits until so many more rows than `before` are said to have been read, or the patience ends.
+async fn reported(connection: &mut PgConnection, table: &str, before: i64, more: i64) {
+    for _ in 0..100 {
+        if read_of(connection, table).await - before >= more {
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(200)).await;
+    }
+}
+
 #[tokio::test]
 async fn a_hold_reads_no_other_seats_of_a_show_that_the_planner_does_not_know() {
     let shop = TestShop::new().await;
@@ -111,6 +121,7 @@ async fn a_hold_reads_no_other_seats_of_a_show_that_the_planner_does_not_know() 
     for row in 1..=20 {
         hold(format!("R{row}S1")).await;
     }
+    reported(&mut connection, "show_seats_default", before, 20).await;
     let read = seats_read_in_the_end(&mut connection).await - before;
     assert!((20..2_000).contains(&read), "{read} rows");
 }
@@ -162,7 +173,10 @@ async fn a_confirmation_reads_no_other_rows_of_tables_that_grew_in_the_rush() {
     for (fan, hold, intent) in &paid {
         assert_eq!(fan.confirm(hold, intent).await.status, 200);
     }
+    reported(&mut connection, "holds", before[2], 20).await;
     tokio::time::sleep(Duration::from_millis(1_500)).await;
+    let holds = read_of(&mut connection, "holds").await - before[2];
+    assert!(holds >= 20, "{holds} rows were read to confirm 20 holds");
     for (table, before) in TABLES.into_iter().zip(before) {
         let read = read_of(&mut connection, table).await - before;
         assert!(read < 1_000, "{read} rows of {table}");

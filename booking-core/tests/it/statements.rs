@@ -58,14 +58,14 @@ impl Visit for Summary {
     fn record_debug(&mut self, _: &Field, _: &dyn std::fmt::Debug) {}
 }
 
-/// The statements that `work` sends, and of all tasks that it waits for.
-fn sent(runtime: &tokio::runtime::Runtime, work: impl Future<Output = ()>) -> Vec<String> {
-    let listener = Listener::default();
-    with_default(listener.clone(), || runtime.block_on(work));
-    let mut sent = std::mem::take(&mut *listener.0.lock().unwrap());
-    // Whether a connection is taken that was used before is chance.
-    sent.retain(|statement| statement != IS_PRIMARY);
-    sent
+impl Listener {
+    /// The statements that were sent since it was asked last.
+    fn take(&self) -> Vec<String> {
+        let mut sent = std::mem::take(&mut *self.0.lock().unwrap());
+        // Whether a connection is taken that was used before is chance.
+        sent.retain(|statement| statement != IS_PRIMARY);
+        sent
+    }
 }
 
 #[test]
@@ -75,37 +75,47 @@ fn a_purchase_sends_so_many_statements() {
         .enable_all()
         .build()
         .unwrap();
-    let shop = runtime.block_on(TestShop::new());
-    let first = runtime.block_on(shop.bought(&["B1"]));
-    assert_eq!(first.1["status"], "CONFIRMED");
+    let listener = Listener::default();
+    with_default(listener.clone(), || {
+        runtime.block_on(purchases(&listener));
+    });
+}
+
+async fn purchases(listener: &Listener) {
+    let shop = TestShop::new().await;
+    // The show is read into memory, and connections are made.
+    shop.bought(&["B1"]).await;
+    assert!(!listener.take().is_empty(), "nothing is heard");
     for (seat, key) in [("A1", None), ("A2", Some("key"))] {
-        let mut fan = shop.fan();
-        if let Some(key) = key {
-            fan = fan.with_header("idempotency-key", key);
-        }
-        let mut hold = String::new();
-        let mut intent = String::new();
-        let held = sent(&runtime, async { hold = fan.held(&[seat]).await });
-        let started = sent(&runtime, async { intent = fan.intent(&hold).await });
+        let fan = shop.fan();
+        let keyed = |step: &str| match key {
+            Some(key) => fan
+                .clone()
+                .with_header("idempotency-key", &format!("{key} {step}")),
+            None => fan.clone(),
+        };
+        let hold = keyed("hold").held(&[seat]).await;
+        let held = listener.take();
+        let intent = keyed("pay").intent(&hold).await;
+        let started = listener.take();
         shop.provider.pay(&intent);
-        let confirmed = sent(&runtime, async {
-            assert_eq!(fan.confirm(&hold, &intent).await.status, 200);
-        });
-        let stored = sent(&runtime, async {
-            for event in ["evt_1", "evt_2", "evt_3"] {
-                shop.webhook(&format!("{event} {seat}"), &intent).await;
-            }
-        });
-        let closed = sent(&runtime, async {
-            assert_eq!(shop.process.booking.inbox_once().await.unwrap(), 3);
-        });
+        let confirmed = keyed("confirm").confirm(&hold, &intent).await;
+        assert_eq!(confirmed.status, 200, "{}", confirmed.text);
+        let confirmed = listener.take();
+        for event in ["evt_1", "evt_2", "evt_3"] {
+            shop.webhook(&format!("{event} {seat}"), &intent).await;
+        }
+        let stored = listener.take();
+        assert_eq!(shop.process.booking.inbox_once().await.unwrap(), 3);
+        let closed = listener.take();
         let counts = [&held, &started, &confirmed, &stored, &closed].map(Vec::len);
-        let keyed = usize::from(key.is_some());
-        let expected = [2 + keyed, 4 + keyed * 2, 2, 3, 2];
+        let with_key = usize::from(key.is_some());
+        let expected = [2 + with_key, 4 + with_key * 2, 2, 3, 2];
         assert_eq!(
             counts, expected,
             "{held:#?} {started:#?} {confirmed:#?} {stored:#?} {closed:#?}"
         );
     }
-    runtime.block_on(shop.assert_clean());
+    listener.take();
+    shop.assert_clean().await;
 }
