@@ -135,39 +135,39 @@ async fn sell_until(
         let seats = vec![seat, seat + 1];
         let mut sale = connection.begin().await?;
         if part != Part::Confirm {
-            let held = sqlx::query(HOLD_SEATS).bind(id).bind(&seats);
-            touched(held.execute(&mut *sale).await?, 2)?;
+            let seated = sqlx::query(HOLD_SEATS).bind(id).bind(&seats);
+            touched(&seated.execute(&mut *sale).await?, 2)?;
             let hold = sqlx::query(INSERT_HOLD).bind(id).bind(&seats);
-            touched(hold.execute(&mut *sale).await?, 1)?;
+            touched(&hold.execute(&mut *sale).await?, 1)?;
             let payment = sqlx::query(INSERT_PAYMENT).bind(id);
-            touched(payment.execute(&mut *sale).await?, 1)?;
+            touched(&payment.execute(&mut *sale).await?, 1)?;
         }
         if part != Part::Start {
             let paid = sqlx::query(PAY).bind(id);
-            touched(paid.execute(&mut *sale).await?, 1)?;
+            touched(&paid.execute(&mut *sale).await?, 1)?;
             let booked = sqlx::query(BOOK_SEATS).bind(id).bind(&seats);
-            touched(booked.execute(&mut *sale).await?, 2)?;
+            touched(&booked.execute(&mut *sale).await?, 2)?;
             let closed = sqlx::query(CLOSE_HOLD).bind(id);
-            touched(closed.execute(&mut *sale).await?, 1)?;
+            touched(&closed.execute(&mut *sale).await?, 1)?;
             let booking = sqlx::query(INSERT_BOOKING).bind(id);
-            touched(booking.execute(&mut *sale).await?, 1)?;
+            touched(&booking.execute(&mut *sale).await?, 1)?;
             let ticket = |nth: u128| Uuid::from_u128(2 << 120 | u128::from(number) << 1 | nth);
             let tickets = sqlx::query(INSERT_TICKETS);
             let tickets = tickets
                 .bind(id)
                 .bind(vec![ticket(0), ticket(1)])
                 .bind(&seats);
-            touched(tickets.execute(&mut *sale).await?, 2)?;
+            touched(&tickets.execute(&mut *sale).await?, 2)?;
             let entries = sqlx::query(INSERT_LEDGER).bind(id);
-            touched(entries.execute(&mut *sale).await?, 2)?;
+            touched(&entries.execute(&mut *sale).await?, 2)?;
             let event = sqlx::query(INSERT_EVENT).bind(id);
-            touched(event.execute(&mut *sale).await?, 1)?;
+            touched(&event.execute(&mut *sale).await?, 1)?;
         }
         sale.commit().await?;
     }
 }
 
-fn touched(done: PgQueryResult, rows: u64) -> anyhow::Result<()> {
+fn touched(done: &PgQueryResult, rows: u64) -> anyhow::Result<()> {
     if done.rows_affected() != rows {
         bail!("{} rows instead of {rows}", done.rows_affected());
     }

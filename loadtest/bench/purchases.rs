@@ -157,15 +157,14 @@ impl Site {
         };
         let show: ShowId = name.parse()?;
         gateway.show_import(&show, ROWS, SEATS_PER_ROW).await?;
-        let shop = Shop {
-            gateway: gateway.address,
-            simulator: simulator_address,
-            show,
-        };
         Ok(Self {
+            shop: Shop {
+                gateway: gateway.address,
+                simulator: simulator_address,
+                show,
+            },
             gateway,
             simulator,
-            shop,
         })
     }
 
@@ -273,13 +272,13 @@ impl Buyer {
     /// Holds two seats and pays for them.
     fn pay(&mut self, number: u32) -> anyhow::Result<Paid> {
         let show = &self.shop.show;
-        let held = self.post(
+        let made = self.post(
             number,
             &format!("/api/v1/shows/{show}/holds"),
             &seats_body(number),
             201,
         )?;
-        let hold = text(&held, "holdId")?;
+        let hold = text(&made, "holdId")?;
         let path = format!("/api/v1/holds/{hold}/payments");
         let started = self.post(number, &path, r#"{"email":"fan@example.com"}"#, 201)?;
         let secret = text(&started, "clientSecret")?;

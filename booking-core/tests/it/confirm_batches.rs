@@ -63,9 +63,9 @@ async fn paid(shop: &TestShop, fans: usize) -> Vec<Paid> {
         all.extend(
             join_all((0..some).map(async |_| {
                 let fan = shop.fan();
-                let held = fan.best(1).await;
-                assert_eq!(held.status, 201, "{}", held.text);
-                let hold = hold_path(&held);
+                let made = fan.best(1).await;
+                assert_eq!(made.status, 201, "{}", made.text);
+                let hold = hold_path(&made);
                 let started = fan.pay(&hold).await;
                 assert_eq!(started.status, 201, "{}", started.text);
                 let intent = intent_of(&started);

@@ -154,9 +154,9 @@ async fn a_confirmation_reads_no_other_rows_of_tables_that_grew_in_the_rush() {
     let buy = async |seat: String| {
         let fan = shop.fan();
         let body = json!({ "seatIds": [seat] });
-        let held = fan.post("/api/v1/shows/large/holds", &body).await;
-        assert_eq!(held.status, 201, "{}", held.text);
-        let hold = hold_path(&held);
+        let made = fan.post("/api/v1/shows/large/holds", &body).await;
+        assert_eq!(made.status, 201, "{}", made.text);
+        let hold = hold_path(&made);
         let intent = fan.intent(&hold).await;
         shop.provider.pay(&intent);
         (fan, hold, intent)

@@ -95,7 +95,7 @@ async fn purchases(listener: &Listener) {
             None => fan.clone(),
         };
         let hold = keyed("hold").held(&[seat]).await;
-        let held = listener.take();
+        let for_hold = listener.take();
         let intent = keyed("pay").intent(&hold).await;
         let started = listener.take();
         shop.provider.pay(&intent);
@@ -108,12 +108,12 @@ async fn purchases(listener: &Listener) {
         let stored = listener.take();
         assert_eq!(shop.process.booking.inbox_once().await.unwrap(), 3);
         let closed = listener.take();
-        let counts = [&held, &started, &confirmed, &stored, &closed].map(Vec::len);
+        let counts = [&for_hold, &started, &confirmed, &stored, &closed].map(Vec::len);
         let with_key = usize::from(key.is_some());
         let expected = [2 + with_key, 4 + with_key * 2, 2, 3, 2];
         assert_eq!(
             counts, expected,
-            "{held:#?} {started:#?} {confirmed:#?} {stored:#?} {closed:#?}"
+            "{for_hold:#?} {started:#?} {confirmed:#?} {stored:#?} {closed:#?}"
         );
     }
     listener.take();
