@@ -26,10 +26,12 @@ use crate::limits::Limits;
 use crate::links::LinkKeys;
 use crate::live::{Catalogue, Writer};
 use crate::mail::Mailer;
+use crate::payments::gathered::GatheredConfirms;
 use crate::payments::http_client::ClientError;
 use crate::payments::provider::PaymentProvider;
 use crate::payments::questions::Questions;
 use crate::payments::registry::Providers;
+use crate::payments::webhooks::gathered_webhooks;
 use crate::randomness::Randomness;
 use crate::rooms::RoomDirectory;
 use crate::set_aside::SetAside;
@@ -108,6 +110,8 @@ impl Booking {
 
     fn assemble(config: BookingConfig, deps: BookingDeps, providers: Providers) -> Self {
         let work = Work::new(deps.tracker);
+        let webhooks = gathered_webhooks(&work, deps.pools.money.clone());
+        let settling = Turns::in_order(deps.pools.confirm.clone());
         let expiry = Arc::<ExpiryTimes>::default();
         let writer = Writer {
             pool: deps.pools.holds.clone(),
@@ -140,7 +144,8 @@ impl Booking {
                 PRINT_WAIT_MAX,
             ),
             config,
-            settling: Turns::in_order(deps.pools.confirm.clone()),
+            gathered: GatheredConfirms::new(&work, &settling),
+            settling,
             confirms: ConfirmQueue::new(CONFIRMS_AT_ONCE, CONFIRMS_WAITING_MAX, CONFIRM_WAIT_MAX),
             pools: deps.pools,
             working_since: deps.clock.now(),
@@ -150,6 +155,7 @@ impl Booking {
             rooms: deps.rooms,
             work,
             shutdown: deps.shutdown,
+            webhooks,
             inbox_filled: Arc::default(),
             payments_due: Arc::default(),
             expiry,

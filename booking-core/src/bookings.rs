@@ -2,18 +2,26 @@
 
 use contract::booking::{Booking, HoldStatus, PaymentStatus, Ticket};
 use contract::{BookingId, HoldId, RoomId, TicketId, Timestamp};
+use uuid::Uuid;
 
+use crate::config::IDEMPOTENCY_TAKEOVER_AFTER;
+use crate::confirming::{ConfirmKey, Confirmed};
 use crate::core::Core;
 use crate::customer::Customer;
 use crate::database::StoreError;
 use crate::links::hidden;
+use crate::holds::Once;
+use crate::live::LiveShow;
 use crate::money::{Disposition, FailureReason};
+use crate::payments::gathered::Keyed;
 use crate::payments::resolution::Resolution;
 use crate::payments::resolver::find_booking;
 use crate::readers::seen_by;
 use crate::store;
-use crate::store::bookings::{BookingRow, TicketRow};
+use crate::store::bookings::{BookingRow, NewBooking, TicketRow};
+use crate::store::confirm_read::{ConfirmAsk, ShowOfHold};
 use crate::store::holds::HoldRow;
+use crate::store::idempotency::{self, KeyUse, Known};
 use crate::store::payments::PaymentRow;
 use crate::ticket_files::BookedShow;
 use crate::tickets::TicketClaims;
@@ -58,6 +66,8 @@ pub(crate) enum PaymentSeen {
 
 /// The state that a confirmation reads before it asks the provider.
 enum ConfirmRead {
+    /// The key was used before.
+    Known(Known),
     /// The hold does not exist or is not the customer's.
     NotFound,
     /// The payment does not belong to this hold.
@@ -65,7 +75,14 @@ enum ConfirmRead {
     /// The payment is settled, so the provider is not asked.
     Settled(Box<Resolution>),
     /// The payment is open, so the provider has to be asked.
-    Open(Box<HoldRow>, Box<PaymentRow>),
+    Open(Box<OpenPayment>),
+}
+
+/// An open payment with its hold.
+struct OpenPayment {
+    hold: HoldRow,
+    payment: PaymentRow,
+    show: ShowOfHold,
 }
 
 impl Core {
@@ -78,15 +95,19 @@ impl Core {
         hold_id: HoldId,
         named: &str,
     ) -> Result<Option<PaymentSeen>, StoreError> {
-        let resolution = match self.confirm_read(None, hold_id, named).await? {
-            ConfirmRead::NotFound | ConfirmRead::UnknownPayment => return Ok(None),
+        let resolution = match self.confirm_read(None, hold_id, named, None).await? {
+            ConfirmRead::NotFound | ConfirmRead::UnknownPayment | ConfirmRead::Known(_) => {
+                return Ok(None);
+            }
             ConfirmRead::Settled(resolution) => *resolution,
-            ConfirmRead::Open(hold, payment) => match self.resolve_read(*hold, *payment).await {
-                Err(error) if error.is_transient() => return Ok(Some(PaymentSeen::Checking)),
-                Err(error) => return Err(error),
-                Ok(None) => return Ok(None),
-                Ok(Some(resolution)) => resolution,
-            },
+            ConfirmRead::Open(open) => {
+                match self.resolve_read(open.hold, open.payment, None).await {
+                    Err(error) if error.is_transient() => return Ok(Some(PaymentSeen::Checking)),
+                    Err(error) => return Err(error),
+                    Ok(None) => return Ok(None),
+                    Ok(Some(resolution)) => resolution,
+                }
+            }
         };
         let Resolution { hold, payment, .. } = resolution;
         Ok(Some(match payment.status {
@@ -100,23 +121,37 @@ impl Core {
         }))
     }
 
-    /// Confirms a purchase: resolves the payment and returns the outcome.
+    /// Confirms a purchase: resolves the payment and returns the outcome. With a key, once for all
+    /// repeats.
     pub(crate) async fn confirm(
         &self,
         customer: &Customer,
         hold_id: HoldId,
         named: &str,
-    ) -> Result<ConfirmOutcome, StoreError> {
-        let read = self.confirm_read(Some(customer), hold_id, named);
+        key: Option<&ConfirmKey>,
+    ) -> Result<Once<Confirmed>, StoreError> {
+        let key_use = key.map(|key| &key.key_use);
+        let read = self.confirm_read(Some(customer), hold_id, named, key_use);
         let resolved = match read.await? {
-            ConfirmRead::NotFound => return Ok(ConfirmOutcome::NotFound),
-            ConfirmRead::UnknownPayment => return Ok(ConfirmOutcome::UnknownPayment),
+            ConfirmRead::Known(known) => return Ok(Once::Known(known)),
+            ConfirmRead::NotFound => return Ok(Once::Now(ConfirmOutcome::NotFound.into())),
+            ConfirmRead::UnknownPayment => {
+                return Ok(Once::Now(ConfirmOutcome::UnknownPayment.into()));
+            }
             ConfirmRead::Settled(resolution) => Ok(Some(*resolution)),
-            ConfirmRead::Open(hold, payment) => self.resolve_read(*hold, *payment).await,
+            ConfirmRead::Open(open) => self.resolve_keyed(*open, key).await,
         };
         let outcome = match resolved {
-            Ok(None) => Ok(ConfirmOutcome::NotFound),
-            Ok(Some(resolution)) => self.confirm_view(customer, resolution).await,
+            Ok(None) => Ok(ConfirmOutcome::NotFound.into()),
+            Ok(Some(resolution)) => {
+                let name = key_use.map(KeyUse::name);
+                let is_answered = name.is_some() && resolution.answered == name;
+                let outcome = self.confirm_view(customer, resolution).await;
+                outcome.map(|outcome| Confirmed {
+                    outcome,
+                    is_answered,
+                })
+            }
             Err(error) => Err(error),
         };
         match outcome {
@@ -128,46 +163,107 @@ impl Core {
                     hold = %hold_id,
                     "a confirmation is put off"
                 );
-                Ok(ConfirmOutcome::Processing)
+                Ok(Once::Now(ConfirmOutcome::Processing.into()))
             }
-            outcome => outcome,
+            outcome => outcome.map(Once::Now),
         }
     }
 
-    /// Hold, payment and booking, read over one connection. With a `customer`, only if the hold is
-    /// theirs.
+    /// Resolves an open payment. The answer of a key is stored with the booking that is made now.
+    async fn resolve_keyed(
+        &self,
+        open: OpenPayment,
+        key: Option<&ConfirmKey>,
+    ) -> Result<Option<Resolution>, StoreError> {
+        let OpenPayment {
+            hold,
+            payment,
+            show,
+        } = open;
+        let Some(key) = key else {
+            return self.resolve_read(hold, payment, None).await;
+        };
+        let live = self.catalogue.live_by_no(hold.show_no).await?;
+        let of = hold.clone();
+        let answer_of = move |booking: &NewBooking| {
+            let view = self.new_booking_view(booking, &of, &show, live.as_ref());
+            view.map(|view| (key.answer_of)(&view))
+        };
+        let keyed = Keyed {
+            key_use: &key.key_use,
+            answer_of: &answer_of,
+        };
+        self.resolve_read(hold, payment, Some(keyed)).await
+    }
+
+    /// Hold, payment and booking, and the key, read together with those of others. With a
+    /// `customer`, only if the hold is theirs.
     async fn confirm_read(
         &self,
         customer: Option<&Customer>,
         hold_id: HoldId,
         named: &str,
+        key_use: Option<&KeyUse>,
     ) -> Result<ConfirmRead, StoreError> {
-        let (mut connection, _turn) = self.settling.acquire().await?;
-        // Payments are read before their hold. A payment is settled in one transaction with its
-        // hold, so a hold that is read after a settled payment already has the booking.
-        let payments = store::payments::of_hold(&mut connection, hold_id.uuid()).await?;
-        let hold = store::holds::find(&mut *connection, hold_id.uuid()).await?;
-        let Some(hold) = hold.filter(|hold| {
-            let owns = |customer: &Customer| {
+        let owns = |hold: &HoldRow| {
+            customer.is_none_or(|customer| {
                 customer.owns(hold.subject.as_deref(), hold.session.as_deref())
-            };
-            customer.is_none_or(owns)
-        }) else {
-            return Ok(ConfirmRead::NotFound);
+            })
         };
-        let payment = payments.into_iter().find(|payment| payment.is_named(named));
-        let Some(payment) = payment else {
+        let ask = ConfirmAsk {
+            hold_id: hold_id.uuid(),
+            key_use: key_use.cloned(),
+        };
+        let Some(row) = self.gathered.reads.ask(ask).await? else {
+            // There is no such hold, or nobody has begun to pay for it.
+            let (mut connection, _turn) = self.settling.acquire().await?;
+            if let Some(key_use) = key_use {
+                let uses = std::slice::from_ref(key_use);
+                let known = idempotency::find(&mut *connection, uses).await?.pop();
+                if let Some(known) = known.flatten().filter(|it| *it != Known::InProgress) {
+                    return Ok(ConfirmRead::Known(known));
+                }
+            }
+            let hold = store::holds::find(&mut *connection, hold_id.uuid()).await?;
+            return Ok(match hold.filter(owns) {
+                Some(_) => ConfirmRead::UnknownPayment,
+                None => ConfirmRead::NotFound,
+            });
+        };
+        let dead_since = self.clock.now().minus(IDEMPOTENCY_TAKEOVER_AFTER);
+        match row.known {
+            // Its owner has died.
+            Some((Known::InProgress, since)) if since <= dead_since => {}
+            Some((known, _)) => return Ok(ConfirmRead::Known(known)),
+            None => {}
+        }
+        let hold = row.hold;
+        if !owns(&hold) {
+            return Ok(ConfirmRead::NotFound);
+        }
+        let mut payments = row.payments.into_iter();
+        let Some(payment) = payments.find(|payment| payment.is_named(named)) else {
             return Ok(ConfirmRead::UnknownPayment);
         };
         if !payment.is_settled() {
-            return Ok(ConfirmRead::Open(Box::new(hold), Box::new(payment)));
+            let show = row.show;
+            return Ok(ConfirmRead::Open(Box::new(OpenPayment {
+                hold,
+                payment,
+                show,
+            })));
         }
-        let booking = find_booking(&mut connection, &hold).await?;
+        let mut booking = None;
+        if hold.booking_id.is_some() {
+            let (mut connection, _turn) = self.settling.acquire().await?;
+            booking = find_booking(&mut connection, &hold).await?;
+        }
         Ok(ConfirmRead::Settled(Box::new(Resolution {
             hold,
             payment,
             booking,
             unanswered: None,
+            answered: None,
         })))
     }
 
@@ -344,10 +440,49 @@ impl Core {
 
     /// The booking with its tickets and their seats.
     pub(crate) async fn booking_view(&self, row: BookingRow) -> Result<Booking, StoreError> {
-        let booking_id = BookingId::new(row.booking_id);
         let show = self.catalogue.live_by_no(row.show_no).await?;
+        self.booking_view_in(row, show.as_ref())
+    }
+
+    /// What [`Core::booking_view`] will be of a booking that is about to be made.
+    fn new_booking_view(
+        &self,
+        booking: &NewBooking,
+        hold: &HoldRow,
+        show: &ShowOfHold,
+        live: Option<&LiveShow>,
+    ) -> Option<Booking> {
+        let mut seats: Vec<(i32, Uuid)> = hold
+            .seat_nos
+            .iter()
+            .copied()
+            .zip(booking.ticket_ids.iter().copied())
+            .collect();
+        seats.sort_unstable();
+        if seats.len() != show.seat_ids.len() {
+            return None;
+        }
+        let tickets = seats.into_iter().zip(&show.seat_ids);
+        let tickets = tickets.map(|((seat_no, ticket_id), seat_id)| TicketRow {
+            ticket_id,
+            seat_no,
+            seat_id: seat_id.clone(),
+            token_generation: 1,
+        });
+        let of_show = (show.show_id.clone(), show.starts_at, show.ends_at);
+        let email = String::new();
+        let row = BookingRow::new(booking, hold, of_show, email, tickets.collect());
+        self.booking_view_in(row, live).ok()
+    }
+
+    fn booking_view_in(
+        &self,
+        row: BookingRow,
+        show: Option<&LiveShow>,
+    ) -> Result<Booking, StoreError> {
+        let booking_id = BookingId::new(row.booking_id);
         let label_of = |seat_no: i32| {
-            let seats = show.as_ref()?.plan().seats_of_nos(&[seat_no]);
+            let seats = show?.plan().seats_of_nos(&[seat_no]);
             Some(seats.first()?.label())
         };
         let tickets = row

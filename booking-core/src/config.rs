@@ -189,8 +189,12 @@ pub const PAYMENT_ROWS_MAX: i32 = 200;
 /// Payment attempts per hold that reached a provider; then the hold is released.
 pub const PAYMENT_ATTEMPTS_MAX: usize = 20;
 /// Confirmations that run at the same time. Each may wait for the provider; four connections settle
-/// them one after the other.
+/// what they wait for, together.
 pub const CONFIRMS_AT_ONCE: usize = 128;
+/// Bookings made by one statement, and confirmations read by one.
+pub const CONFIRM_BATCH_MAX: usize = 256;
+/// Batches of bookings that are under way at the same time, and batches of reads.
+pub const CONFIRM_BATCHES_AT_ONCE: usize = 2;
 /// Confirmations that may wait for their turn. Further ones are refused before anything is read.
 pub const CONFIRMS_WAITING_MAX: usize = 4096;
 /// Longest wait for that turn. Then the response says that the outcome is open, and the customer

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use contract::booking::Booking as BookingView;
 use contract::{BookingId, HoldId};
 
 use crate::bookings::{ConfirmOutcome, PaymentSeen};
@@ -10,6 +11,33 @@ use crate::confirm_queue::{ConfirmPermit, ConfirmTurn};
 use crate::customer::Customer;
 use crate::database::StoreError;
 use crate::handle::Booking;
+use crate::holds::Once;
+use crate::store::idempotency::{KeyUse, StoredAnswer};
+
+/// Confirms a purchase once for all repeats of a request.
+#[derive(Clone, Debug)]
+pub(crate) struct ConfirmKey {
+    pub(crate) key_use: KeyUse,
+    /// The response to a repeat, stored with the booking.
+    pub(crate) answer_of: fn(&BookingView) -> StoredAnswer,
+}
+
+/// The outcome of a confirmation that may carry a key.
+#[derive(Clone, Debug)]
+pub(crate) struct Confirmed {
+    pub(crate) outcome: ConfirmOutcome,
+    /// Whether the response is stored under the key.
+    pub(crate) is_answered: bool,
+}
+
+impl From<ConfirmOutcome> for Confirmed {
+    fn from(outcome: ConfirmOutcome) -> Self {
+        Self {
+            outcome,
+            is_answered: false,
+        }
+    }
+}
 
 impl Booking {
     /// Waits for a permit to confirm. Nothing is read or written before it is granted.
@@ -26,17 +54,36 @@ impl Booking {
         hold_id: HoldId,
         payment: &str,
     ) -> Result<ConfirmOutcome, StoreError> {
+        match self
+            .confirm_once(permit, customer, hold_id, payment, None)
+            .await?
+        {
+            Once::Now(confirmed) => Ok(confirmed.outcome),
+            Once::Known(_) => Ok(ConfirmOutcome::Processing),
+        }
+    }
+
+    /// Like [`Booking::confirm`], for a request that may carry a key.
+    pub(crate) async fn confirm_once(
+        &self,
+        permit: ConfirmPermit,
+        customer: &Customer,
+        hold_id: HoldId,
+        payment: &str,
+        key: Option<ConfirmKey>,
+    ) -> Result<Once<Confirmed>, StoreError> {
         let (core, customer) = (Arc::clone(&self.0), customer.clone());
         let payment = payment.to_owned();
         let work = async move {
             // Held until the work ends, even if the customer disconnects.
             let _permit = permit;
-            core.confirm(&customer, hold_id, &payment).await
+            core.confirm(&customer, hold_id, &payment, key.as_ref())
+                .await
         };
         match self.0.work.run_within(PROVIDER_PATIENCE, work).await {
             // The provider has not answered yet: the resolution continues, and the customer may ask
             // again.
-            Err(StoreError::Timeout) => Ok(ConfirmOutcome::Processing),
+            Err(StoreError::Timeout) => Ok(Once::Now(ConfirmOutcome::Processing.into())),
             outcome => outcome,
         }
     }

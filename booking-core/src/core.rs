@@ -12,11 +12,13 @@ use crate::config::BookingConfig;
 use crate::confirm_queue::ConfirmQueue;
 use crate::database::{Pools, Turns, Work};
 use crate::expiry::ExpiryTimes;
+use crate::gather::Gather;
 use crate::known_tokens::KnownTokens;
 use crate::limits::Limits;
 use crate::links::LinkKeys;
 use crate::live::Catalogue;
 use crate::mail::Mailer;
+use crate::payments::gathered::GatheredConfirms;
 use crate::payments::questions::Questions;
 use crate::payments::registry::Providers;
 use crate::payments::resolution::Answer;
@@ -24,6 +26,7 @@ use crate::randomness::Randomness;
 use crate::rooms::RoomDirectory;
 use crate::set_aside::SetAside;
 use crate::shop::show_pages::ShowPages;
+use crate::store::inbox::NewEvent;
 use crate::store::notices::Backlog;
 use crate::ticket_files::Press;
 use crate::tickets::TicketSigner;
@@ -34,6 +37,8 @@ pub(crate) struct Core {
     pub(crate) pools: Pools,
     /// Connections for settling payments, granted in order of request.
     pub(crate) settling: Turns,
+    /// What confirmations read and write together.
+    pub(crate) gathered: GatheredConfirms,
     /// Limits concurrent confirmations.
     pub(crate) confirms: ConfirmQueue,
     pub(crate) clock: Arc<dyn Clock>,
@@ -55,6 +60,8 @@ pub(crate) struct Core {
     pub(crate) mail_backlog: ArcSwap<Backlog>,
     pub(crate) work: Work,
     pub(crate) shutdown: CancellationToken,
+    /// Stores webhooks.
+    pub(crate) webhooks: Gather<NewEvent, bool>,
     /// Notified when a webhook is stored, so that the inbox worker runs at once.
     pub(crate) inbox_filled: Arc<Notify>,
     /// Notified when holds end that may have an open payment, so that the payment worker runs at

@@ -35,6 +35,14 @@ const SWEEP_MAX: u32 = 2;
 pub const CONNECTIONS_MAX: u32 =
     HOLDS_MAX + MONEY_MAX + CONFIRM_MAX + JOBS_MAX + READS_MAX + SWEEP_MAX;
 
+/// Settings of sessions whose statements find every row by a key. A plan that was made while a table
+/// was small would read all of it, and is kept while the table grows in a rush.
+const BY_KEY: [(&str, &str); 3] = [
+    ("enable_seqscan", "off"),
+    ("enable_hashjoin", "off"),
+    ("enable_mergejoin", "off"),
+];
+
 /// One pool per kind of work, so that a rush of one kind cannot starve another.
 #[derive(Clone, Debug)]
 pub struct Pools {
@@ -60,7 +68,7 @@ impl Pools {
         Ok(Self {
             holds: pool(HOLDS_MAX, primary.clone()),
             money: pool(MONEY_MAX, primary.clone()),
-            confirm: pool(CONFIRM_MAX, primary.clone()),
+            confirm: pool(CONFIRM_MAX, primary.clone().options(BY_KEY)),
             jobs: pool(JOBS_MAX, primary.clone()),
             reads: pool(READS_MAX, primary.clone()),
             sweep: pool(SWEEP_MAX, primary),

@@ -67,6 +67,7 @@ pub mod database;
 mod email;
 mod expiry;
 mod failing;
+mod gather;
 mod guests;
 mod handle;
 mod holds;

@@ -15,6 +15,10 @@ metric_families::declare! {
     pub(crate) counter HOLDS_SET_ASIDE = "ropeline_booking_holds_set_aside_total";
     /// Confirmations waiting for their turn.
     pub(crate) gauge CONFIRM_QUEUE = "ropeline_booking_confirm_queue";
+    /// Paid holds that were turned into bookings by one statement.
+    pub(crate) histogram(metric_families::BATCH_SIZES) CONFIRM_BATCH_SIZE = "ropeline_booking_confirm_batch_size";
+    /// That statement, with the wait for a connection.
+    pub(crate) histogram(metric_families::LATENCY_SECONDS) CONFIRM_BATCH_SECONDS = "ropeline_booking_confirm_batch_seconds";
     /// Confirmations that did not get their turn.
     pub(crate) counter CONFIRMS_PUT_OFF = "ropeline_booking_confirms_put_off_total";
     /// Bookings made.

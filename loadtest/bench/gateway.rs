@@ -49,11 +49,12 @@ struct Announcement {
 }
 
 impl Gateway {
-    /// Starts `binary` on `servers` with a fresh directory in `dir`.
+    /// Starts `binary` on `servers` with a fresh directory in `dir`, and these settings.
     pub(crate) async fn start(
         binary: &Path,
         dir: &Path,
         servers: &Servers,
+        settings: &[(&'static str, String)],
     ) -> anyhow::Result<Self> {
         let own = tempfile::tempdir_in(dir)?.keep();
         let redis_url = servers.redis_url().context("no Redis")?;
@@ -73,6 +74,7 @@ impl Gateway {
                 "ROPELINE_DATABASE_URL",
                 servers.database_url().context("no database")?,
             )
+            .envs(settings.iter().cloned())
             .current_dir(&own);
         let mut program = Program::start("gateway", command, &own)?;
         let http = reqwest::Client::builder()

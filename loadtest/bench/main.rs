@@ -11,6 +11,7 @@
 //! | `page` | waiting pages a second, against a file served by nginx |
 //! | `gate` | requests a second through the gate, against nginx, HAProxy and Pingora |
 //! | `standby` | what a visitor waits for who goes straight in |
+//! | `purchases` | confirmations and whole purchases a second, against one transaction each in SQL |
 //! | `holds` | holds a second, against one transaction per hold in SQL |
 //! | `idle` | what rooms cost in which nobody is, and joins beside them |
 //! | `rebuild` | how long a line of millions of served places takes after Redis lost it |
@@ -36,7 +37,9 @@ mod pace;
 mod page;
 mod peer;
 mod pingora;
+mod plain_sales;
 mod processes;
+mod purchases;
 mod rebuild;
 mod report;
 mod rounds;
@@ -131,6 +134,7 @@ enum Figure {
     Gate,
     Standby,
     Holds,
+    Purchases,
     Rebuild,
 }
 
@@ -218,6 +222,9 @@ async fn measure(options: &RunOptions, stage: &Stage, report: &mut Report) -> an
     }
     if wanted(Figure::Holds) {
         holds::measure(stage, report).await?;
+    }
+    if wanted(Figure::Purchases) {
+        purchases::measure(stage, report).await?;
     }
     if wanted(Figure::Rebuild) {
         rebuild::measure(stage, options.before.as_deref(), report).await?;

@@ -48,12 +48,26 @@ impl Stage {
         self.gateway_of(&self.binary).await
     }
 
+    /// Starts a gateway with these settings.
+    pub(crate) async fn gateway_with(
+        &self,
+        settings: &[(&'static str, String)],
+    ) -> anyhow::Result<Gateway> {
+        Gateway::start(&self.binary()?, self.dir.path(), &self.servers, settings).await
+    }
+
+    /// The gateway's program; the other programs are beside it.
+    pub(crate) fn binary(&self) -> anyhow::Result<PathBuf> {
+        let found = self.binary.canonicalize();
+        found.with_context(|| format!("{} is not built", self.binary.display()))
+    }
+
     /// Starts a gateway that may be of another version.
     pub(crate) async fn gateway_of(&self, binary: &Path) -> anyhow::Result<Gateway> {
         let binary = binary
             .canonicalize()
             .with_context(|| format!("{} is not built", binary.display()))?;
-        Gateway::start(&binary, self.dir.path(), &self.servers).await
+        Gateway::start(&binary, self.dir.path(), &self.servers, &[]).await
     }
 
     /// Where files may be put.

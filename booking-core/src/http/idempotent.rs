@@ -158,6 +158,61 @@ where
     Ok(Ok(response))
 }
 
+/// Stores the response of work that claimed no key, if it is final, over the connections that settle
+/// payments. A key that was used for another request meanwhile is a refusal, although the work is
+/// done.
+pub(super) async fn keep(
+    booking: &Booking,
+    key_use: KeyUse,
+    effect_id: Uuid,
+    response: Response,
+) -> ApiResult<Response> {
+    if !is_final(response.status(), Accepted::IsOpen) {
+        return Ok(response);
+    }
+    let (response, answer) = store_form(response).await?;
+    let owned = booking.clone();
+    let work = async move {
+        let mut tries = 0;
+        loop {
+            tries += 1;
+            match keep_once(&owned, &key_use, effect_id, &answer).await {
+                Err(error) if error.is_transient() && tries < KEY_TRIES_MAX => {
+                    tracing::debug!(%error, "an answer is not stored yet");
+                    tokio::time::sleep(KEY_AGAIN_AFTER).await;
+                }
+                outcome => return outcome,
+            }
+        }
+    };
+    match booking.0.work.run(work).await {
+        Ok(Some(Known::Reused)) => Err(ProblemCode::IdempotencyKeyReused.into()),
+        Ok(_) => Ok(response),
+        Err(error) => {
+            // The work is done, so its response is returned.
+            let error = &error as &dyn std::error::Error;
+            tracing::warn!(error, "an answer is stored later, or not at all");
+            Ok(response)
+        }
+    }
+}
+
+/// Stores the answer of a key. The state of the key if it was used before.
+async fn keep_once(
+    booking: &Booking,
+    key_use: &KeyUse,
+    effect_id: Uuid,
+    answer: &StoredAnswer,
+) -> Result<Option<Known>, StoreError> {
+    let now = booking.0.clock.now();
+    let (mut connection, _turn) = booking.0.settling.acquire().await?;
+    if idempotency::keep(&mut connection, key_use, effect_id, answer, now).await? {
+        return Ok(None);
+    }
+    let known = idempotency::find(&mut *connection, std::slice::from_ref(key_use)).await?;
+    Ok(known.into_iter().flatten().next())
+}
+
 /// How a claimed key ends.
 enum KeyEnd {
     /// It stores this response for repeats.

@@ -6,18 +6,22 @@ use contract::booking::{
     Booking as BookingView, ConfirmRequest, Payment, PaymentRequest, Processing,
 };
 use contract::{HoldId, Problem, ProblemCode, principal};
-use http::header::RETRY_AFTER;
+use http::header::{CONTENT_TYPE, RETRY_AFTER};
 use http::{HeaderMap, HeaderValue, StatusCode};
+use serde_json::json;
 use web::{ApiJson, ApiPath, ApiResult};
 
 use super::idempotent::{self, Accepted, RequestKey};
 use super::problems::{hold_expired, invalid, not_found, payment_failed, payment_unavailable};
 use crate::bookings::ConfirmOutcome;
 use crate::confirm_queue::ConfirmTurn;
-use crate::database::{StoreError, Turns};
+use crate::confirming::ConfirmKey;
+use crate::database::Turns;
 use crate::handle::Booking;
+use crate::holds::Once;
 use crate::payment_outcome::PaymentOutcome;
 use crate::payments::webhooks::WebhookReceipt;
+use crate::store::idempotency::StoredAnswer;
 
 /// `Retry-After` while the outcome of a payment is open, in seconds.
 const CONFIRM_AGAIN_SECONDS: u64 = 1;
@@ -108,21 +112,38 @@ pub(super) async fn confirm(
     let path = format!("/holds/{hold_id}/confirm");
     let key = RequestKey::read(&headers, &path, &request)?;
     let key_use = key.map(|key| key.used_by_owner(&customer, &headers));
-    // Before the key is claimed, so that a confirmation without a turn leaves no key in progress.
+    // Before anything is read.
     let permit = match booking.confirm_turn().await {
         ConfirmTurn::Granted(permit) => permit,
         ConfirmTurn::Later => return Ok(processing()),
         ConfirmTurn::Full => return Err(ProblemCode::BookingBusy.into()),
     };
-    let keys = booking.0.settling.clone();
-    let hold = hold_id.uuid();
-    let work = move |booking: Booking| async move {
-        let confirmed = booking.confirm(permit, &customer, hold_id, &request.payment_intent_id);
-        respond_confirm(confirmed.await?)
+    let key = key_use.clone().map(|key_use| ConfirmKey {
+        key_use,
+        answer_of: booked,
+    });
+    let payment = &request.payment_intent_id;
+    let confirmed = booking.confirm_once(permit, &customer, hold_id, payment, key);
+    let confirmed = match confirmed.await? {
+        Once::Known(known) => return idempotent::repeat(known),
+        Once::Now(confirmed) => confirmed,
     };
-    match idempotent::once(&booking, keys, key_use, hold, Accepted::IsOpen, work).await {
-        Err(StoreError::Timeout) => Ok(processing()),
-        answer => answer?,
+    let response = respond_confirm(confirmed.outcome).unwrap_or_else(IntoResponse::into_response);
+    match key_use {
+        Some(key_use) if !confirmed.is_answered => {
+            idempotent::keep(&booking, key_use, hold_id.uuid(), response).await
+        }
+        _ => Ok(response),
+    }
+}
+
+/// The response to a repeated confirmation.
+fn booked(booking: &BookingView) -> StoredAnswer {
+    StoredAnswer {
+        status: StatusCode::OK.as_u16(),
+        headers: json!({ CONTENT_TYPE.as_str(): "application/json" }),
+        // Serialisation cannot fail: a booking contains only strings and numbers.
+        body: serde_json::to_vec(booking).unwrap_or_default(),
     }
 }
 

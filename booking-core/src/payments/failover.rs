@@ -66,7 +66,7 @@ impl Core {
             .attempt_record(&mut tx, &hold, next.name(), &payment.email)
             .await?;
         tx.commit().await?;
-        count_change(&change);
+        count_change(change.status, change.failure_reason);
         Ok(Some(next))
     }
 }

@@ -76,8 +76,12 @@ impl Core {
             client_secret: &intent.client_secret,
             redirect_url: intent.redirect_url.as_deref(),
         };
-        if !store::payments::set_intent(pool, payment_id, made).await? {
-            tracing::warn!(payment = %payment_id, intent = intent.id, "a second intent was made");
+        match store::payments::set_intent(pool, payment_id, made).await? {
+            Some(stored) if stored.provider_open => return Ok(Ok(stored)),
+            Some(_) => {}
+            None => {
+                tracing::warn!(payment = %payment_id, intent = intent.id, "a second intent was made");
+            }
         }
         let reopened =
             repeat_if_contended(|| self.reopen_if_closed(payment_id, payment.hold_id)).await?;

@@ -17,6 +17,8 @@ pub(crate) struct Resolution {
     pub(crate) booking: Option<BookingRow>,
     /// Why the provider could not be asked; `None` if it was.
     pub(crate) unanswered: Option<ProviderError>,
+    /// The principal and the key whose answer was stored with the booking.
+    pub(crate) answered: Option<(String, String)>,
 }
 
 /// The result that all callers of one question share.

@@ -10,6 +10,7 @@ use uuid::Uuid;
 
 use super::backoff;
 use super::decision::{Decision, HoldEffect, decide, next_poll};
+use super::gathered::Keyed;
 use super::provider::{CancelReason, Intent, IntentStatus, ProviderError};
 use super::questions::Begun;
 use super::resolution::{Answer, Resolution};
@@ -17,7 +18,7 @@ use crate::core::Core;
 use crate::database::{StoreError, repeat_if_contended};
 use crate::money::{Disposition, FailureReason};
 use crate::store;
-use crate::store::bookings::{BookingRow, NewBooking};
+use crate::store::bookings::BookingRow;
 use crate::store::holds::HoldRow;
 use crate::store::payments::{PaymentChange, PaymentRow};
 use crate::store::seats::SeatReport;
@@ -46,16 +47,21 @@ impl Core {
         shared(&self.questions.shared(payment_id, ask).await)
     }
 
-    /// Like [`Core::resolve_payment`], for a hold and payment that were just read.
+    /// Like [`Core::resolve_payment`], for a hold and payment that were just read. The answer of
+    /// `keyed` is stored if the booking is made now.
     pub(crate) async fn resolve_read(
         &self,
         hold: HoldRow,
         payment: PaymentRow,
+        keyed: Option<Keyed<'_>>,
     ) -> Result<Option<Resolution>, StoreError> {
         let payment_id = payment.payment_id;
         let ask = |begun| async move {
             let resolved = match begun {
-                Begun::Alone => self.resolve_from(hold, payment, None).await.map(Some),
+                Begun::Alone => self
+                    .resolve_from(hold, payment, None, keyed)
+                    .await
+                    .map(Some),
                 Begun::AmongOthers => self.resolve_now(payment_id, None).await,
             };
             Arc::new(resolved)
@@ -84,9 +90,12 @@ impl Core {
                 payment,
                 booking,
                 unanswered: None,
+                answered: None,
             }));
         }
-        self.resolve_from(hold, payment, cancel).await.map(Some)
+        self.resolve_from(hold, payment, cancel, None)
+            .await
+            .map(Some)
     }
 
     async fn resolve_from(
@@ -94,6 +103,7 @@ impl Core {
         hold: HoldRow,
         payment: PaymentRow,
         cancel: Option<CancelReason>,
+        keyed: Option<Keyed<'_>>,
     ) -> Result<Resolution, StoreError> {
         let payment_id = payment.payment_id;
         // Before the provider is asked, which may take minutes: a provider that hangs must not keep
@@ -104,9 +114,13 @@ impl Core {
         let closing = cancel.is_some();
         let answer = self.ask_provider(&hold, &payment, cancel).await;
         let resolution = match answer {
-            Ok(intent) => {
-                repeat_if_contended(|| self.settle(payment_id, payment.hold_id, &intent)).await?
-            }
+            Ok(intent) => match self.book_gathered(&hold, &payment, &intent, keyed).await? {
+                Some(booked) => booked,
+                None => {
+                    repeat_if_contended(|| self.settle(payment_id, payment.hold_id, &intent))
+                        .await?
+                }
+            },
             Err(error) => {
                 tracing::warn!(%error, payment = %payment_id, "payment could not be resolved");
                 let hold_id = payment.hold_id;
@@ -224,6 +238,7 @@ impl Core {
             payment,
             booking,
             unanswered: None,
+            answered: None,
         };
         Ok((resolution, reports))
     }
@@ -272,6 +287,7 @@ impl Core {
             payment,
             booking,
             unanswered: Some(error.clone()),
+            answered: None,
         };
         Ok((resolution, reports))
     }
@@ -331,7 +347,7 @@ impl Core {
         }
         store::payments::update(tx, payment.payment_id, &decision.change, now).await?;
         if payment.status != decision.change.status {
-            count_change(&decision.change);
+            count_change(decision.change.status, decision.change.failure_reason);
         }
         if book {
             reports.extend(self.book(tx, hold, payment, now).await?);
@@ -366,16 +382,7 @@ impl Core {
         payment: &PaymentRow,
         now: Timestamp,
     ) -> Result<Vec<SeatReport>, StoreError> {
-        let booking = NewBooking {
-            booking_id: self.randomness.uuid(now),
-            code: self.randomness.booking_code(),
-            ticket_ids: hold
-                .seat_nos
-                .iter()
-                .map(|_| self.randomness.uuid(now))
-                .collect(),
-            now,
-        };
+        let booking = self.booking_draft(hold, now);
         let reports = store::seats::book(tx, &hold.returned(), booking.booking_id).await?;
         store::holds::set_status(tx, hold.hold_id, HoldStatus::Confirmed, now).await?;
         store::bookings::insert(tx, &booking, hold, &payment.email).await?;
@@ -482,13 +489,13 @@ pub(super) fn refused(reason: FailureReason, now: Timestamp) -> PaymentChange {
     }
 }
 
-pub(super) fn count_change(change: &PaymentChange) {
-    let status = serde_json::to_value(change.status)
+pub(super) fn count_change(status: PaymentStatus, reason: Option<FailureReason>) {
+    let status = serde_json::to_value(status)
         .ok()
         .and_then(|value| value.as_str().map(str::to_owned))
         .unwrap_or_default();
     metrics::counter!(telemetry::PAYMENTS, "status" => status).increment(1);
-    if let Some(reason) = change.failure_reason {
+    if let Some(reason) = reason {
         metrics::counter!(telemetry::PAYMENT_FAILURES, "reason" => reason.as_str()).increment(1);
     }
 }

@@ -90,7 +90,10 @@ impl Core {
         if !customer.owns(hold.subject.as_deref(), hold.session.as_deref()) {
             return Ok(Prepared::Refuse(PaymentStart::NotFound));
         }
-        let payments = store::payments::of_hold(&mut tx, hold_id).await?;
+        let mut payments = Vec::new();
+        if hold.attempt_count > 0 {
+            payments = store::payments::of_hold(&mut tx, hold_id).await?;
+        }
         let paid = |payment: &&PaymentRow| payment.status == PaymentStatus::Succeeded;
         if let Some(payment) = payments.iter().find(paid) {
             return Ok(Prepared::Use(payment.clone()));
@@ -166,11 +169,7 @@ impl Core {
             now,
             next_poll_at: next_poll(hold, now, FIRST_POLL_SECONDS),
         };
-        store::holds::attempt_begins(tx, hold_id).await?;
-        store::payments::insert(tx, &payment, &key).await?;
-        store::payments::lock(tx, payment_id)
-            .await?
-            .ok_or_else(|| StoreError::corrupt("payments", "a new payment is gone"))
+        store::payments::begin(tx, &payment, &key).await
     }
 
     /// Asks the provider of `payment` for its intent, and the next one while it is certain that

@@ -1,11 +1,12 @@
 //! Webhooks: stored and acknowledged at once, processed afterwards.
 
+use std::collections::HashSet;
 use std::time::Duration;
 
-use futures_util::StreamExt;
-use futures_util::stream;
+use futures_util::{FutureExt, StreamExt, stream};
 use http::HeaderMap;
 use serde_json::Value;
+use sqlx::PgPool;
 use uuid::Uuid;
 
 use super::backoff;
@@ -13,9 +14,10 @@ use super::lane::Lane;
 use super::provider::{PaymentProvider, ProviderError, Subject, WebhookRefusal};
 use crate::config::{EVENT_TRIES_MAX, WORK_AT_ONCE, WORK_BATCH_MAX};
 use crate::core::Core;
-use crate::database::StoreError;
+use crate::database::{StoreError, Work};
+use crate::gather::{Bounds, Gather, fail_all};
 use crate::store;
-use crate::store::inbox::EventRow;
+use crate::store::inbox::{Closable, EventRow, NewEvent};
 use crate::telemetry;
 
 /// How long a worker's claim on an event lasts.
@@ -31,6 +33,28 @@ const NUL: char = '\0';
 const REPLACEMENT: &str = "\u{fffd}";
 /// The note on an event that is put off while the provider does not answer.
 const UNANSWERED: &str = "the provider did not answer";
+
+/// The note on an event that needs no work.
+const NOT_OURS: &str = "concerns nothing of ours";
+/// How webhooks are stored.
+const BOUNDS: Bounds = Bounds {
+    at_once: 2,
+    size_max: 64,
+};
+
+/// Stores webhooks that arrive at the same time together.
+pub(crate) fn gathered_webhooks(work: &Work, pool: PgPool) -> Gather<NewEvent, bool> {
+    Gather::new(work, BOUNDS, move |events| {
+        let pool = pool.clone();
+        async move {
+            match store::inbox::store_all(&pool, &events).await {
+                Ok(new) => new.into_iter().map(Ok).collect(),
+                Err(cause) => fail_all(events.len(), &cause),
+            }
+        }
+        .boxed()
+    })
+}
 
 /// The outcome of receiving a webhook.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -79,8 +103,14 @@ impl Core {
             event.id.replace(NUL, REPLACEMENT),
             event.kind.replace(NUL, REPLACEMENT),
         );
-        let pool = &self.pools.money;
-        let new = store::inbox::store(pool, provider, &id, &kind, &payload, now).await?;
+        let event = NewEvent {
+            provider: provider.to_owned(),
+            event_id: id,
+            kind,
+            payload,
+            now,
+        };
+        let new = self.webhooks.ask(event).await?;
         let outcome = if new { "stored" } else { "duplicate" };
         metrics::counter!(telemetry::WEBHOOKS, "outcome" => outcome).increment(1);
         self.inbox_filled.notify_one();
@@ -101,8 +131,9 @@ impl Core {
         let pool = &self.pools.jobs;
         let claimed =
             store::inbox::claim_due(pool, lane.name(), now, now.plus(CLAIM), WORK_BATCH_MAX);
-        let due = claimed.await?;
+        let mut due = claimed.await?;
         let count = due.len();
+        self.close_settled(lane, &mut due).await?;
         stream::iter(due)
             .for_each_concurrent(WORK_AT_ONCE, async |event| {
                 // The event is due again when the claim ends.
@@ -118,6 +149,34 @@ impl Core {
             })
             .await;
         Ok(count)
+    }
+
+    /// Takes those out of `due` that need no work, and closes them together: most events come after
+    /// their payment was settled by its customer's confirmation.
+    async fn close_settled(&self, lane: &Lane, due: &mut Vec<EventRow>) -> Result<(), StoreError> {
+        let closable = due.iter().filter_map(|event| {
+            let (intent_id, note) = match lane.subject(&event.kind, &event.payload) {
+                Subject::Intent { intent_id, .. } => (Some(intent_id), None),
+                Subject::Nothing => (None, Some(NOT_OURS)),
+                Subject::Refund { .. } | Subject::Returned { .. } => return None,
+            };
+            Some(Closable {
+                event_id: &event.event_id,
+                intent_id,
+                note,
+            })
+        });
+        let closable: Vec<_> = closable.collect();
+        if closable.is_empty() {
+            return Ok(());
+        }
+        let (pool, now) = (&self.pools.jobs, self.clock.now());
+        let closed = store::inbox::close_settled(pool, lane.name(), &closable, now).await?;
+        let closed: HashSet<String> = closed.into_iter().collect();
+        let count = u64::try_from(closed.len()).unwrap_or(0);
+        metrics::counter!(telemetry::WEBHOOKS, "outcome" => "processed").increment(count);
+        due.retain(|event| !closed.contains(&event.event_id));
+        Ok(())
     }
 
     async fn event_process(&self, lane: &Lane, event: &EventRow) -> Result<(), StoreError> {
@@ -159,7 +218,7 @@ impl Core {
             // with the provider's books.
             Ok(Found::NotOurs) => {
                 tracing::debug!(event = event.event_id, kind = event.kind, "not ours");
-                Some("concerns nothing of ours")
+                Some(NOT_OURS)
             }
         };
         metrics::counter!(telemetry::WEBHOOKS, "outcome" => "processed").increment(1);

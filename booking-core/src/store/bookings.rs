@@ -47,6 +47,36 @@ impl BookingRow {
     }
 }
 
+impl BookingRow {
+    /// A new booking of `hold`, with its tickets. The show is as its tickets say it.
+    pub(crate) fn new(
+        booking: &NewBooking,
+        hold: &HoldRow,
+        (show_id, starts_at, ends_at): (String, Timestamp, Timestamp),
+        email: String,
+        tickets: Vec<TicketRow>,
+    ) -> Self {
+        Self {
+            booking_id: booking.booking_id,
+            code: booking.code.clone(),
+            show_no: hold.show_no,
+            show_id,
+            starts_at,
+            ends_at,
+            subject: hold.subject.clone(),
+            session: hold.session.clone(),
+            email,
+            link_generation: 0,
+            status: BookingStatus::Confirmed,
+            amount_minor: hold.amount_minor,
+            refunded_minor: 0,
+            currency: hold.currency.clone(),
+            created_at: booking.now,
+            tickets,
+        }
+    }
+}
+
 /// A ticket that has not been voided.
 #[derive(Clone, Debug)]
 pub(crate) struct TicketRow {

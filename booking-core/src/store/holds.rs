@@ -183,21 +183,6 @@ pub(crate) async fn extend(
     Ok(())
 }
 
-/// Counts a new payment attempt.
-pub(crate) async fn attempt_begins(
-    connection: &mut PgConnection,
-    hold_id: Uuid,
-) -> Result<(), StoreError> {
-    let done = sqlx::query!(
-        "update holds set attempt_count = attempt_count + 1, payment_open = true
-         where hold_id = $1",
-        hold_id
-    )
-    .execute(connection)
-    .await?;
-    one_row(done.rows_affected())
-}
-
 /// Recomputes `payment_open` from the hold's payments.
 pub(crate) async fn refresh_payment_open(
     connection: &mut PgConnection,

@@ -131,19 +131,30 @@ pub(crate) async fn find(
         let Some((found, key_use)) = found.get_mut(at).zip(key_uses.get(at)) else {
             return Err(StoreError::corrupt(TABLE, "a key that nobody asked for"));
         };
-        *found = Some(if row.fingerprint != key_use.fingerprint {
-            Known::Reused
-        } else if let (Some(status), Some(body)) = (row.status_code, row.body) {
-            Known::Answered(StoredAnswer {
-                status: u16::try_from(status).map_err(|error| StoreError::corrupt(TABLE, error))?,
-                headers: row.headers.unwrap_or(Value::Null),
-                body,
-            })
-        } else {
-            Known::InProgress
-        });
+        let answer = (row.status_code, row.headers, row.body);
+        *found = Some(known_of(key_use, &row.fingerprint, answer)?);
     }
     Ok(found)
+}
+
+/// The state of a used key, of which a row with `fingerprint` and `answer` was found: status,
+/// headers and body.
+pub(super) fn known_of(
+    key_use: &KeyUse,
+    fingerprint: &[u8],
+    answer: (Option<i32>, Option<Value>, Option<Vec<u8>>),
+) -> Result<Known, StoreError> {
+    if fingerprint != key_use.fingerprint {
+        return Ok(Known::Reused);
+    }
+    let (Some(status), headers, Some(body)) = answer else {
+        return Ok(Known::InProgress);
+    };
+    Ok(Known::Answered(StoredAnswer {
+        status: u16::try_from(status).map_err(|error| StoreError::corrupt(TABLE, error))?,
+        headers: headers.unwrap_or(Value::Null),
+        body,
+    }))
 }
 
 /// Stores keys with their responses, in the transaction of the work. Waits for other transactions
@@ -267,6 +278,36 @@ pub(crate) async fn answer(
     .execute(connection)
     .await?;
     Ok(())
+}
+
+/// Stores the response of a key that was not claimed, after the work, or in place of an owner that
+/// died. False if the key has another response or was used for a different request.
+pub(crate) async fn keep(
+    connection: &mut PgConnection,
+    key_use: &KeyUse,
+    effect_id: Uuid,
+    answer: &StoredAnswer,
+    now: Timestamp,
+) -> Result<bool, StoreError> {
+    let done = sqlx::query!(
+        "insert into idempotency_keys as k (principal, key, fingerprint, effect_id, status_code,
+            headers, body, locked_at, created_at)
+         values ($1, $2, $3, $4, $5, $6, $7, $8, $8)
+         on conflict (principal, key) do update
+            set status_code = excluded.status_code, headers = excluded.headers, body = excluded.body
+            where k.status_code is null and k.fingerprint = excluded.fingerprint",
+        key_use.principal,
+        key_use.key,
+        &key_use.fingerprint[..],
+        effect_id,
+        i32::from(answer.status),
+        answer.headers,
+        answer.body,
+        OffsetDateTime::from(now)
+    )
+    .execute(connection)
+    .await?;
+    Ok(done.rows_affected() == 1)
 }
 
 /// Deletes a claimed key, because the refusal is meant to be tried again.

@@ -1,5 +1,7 @@
 //! The inbox of webhooks.
 
+use std::collections::HashSet;
+
 use contract::Timestamp;
 use serde_json::Value;
 use sqlx::PgPool;
@@ -17,28 +19,92 @@ pub(crate) struct EventRow {
     pub(crate) attempt_count: i32,
 }
 
-/// Stores a webhook. False if it is stored already: the provider repeats deliveries.
-pub(crate) async fn store(
-    pool: &PgPool,
-    provider: &str,
-    event_id: &str,
-    kind: &str,
-    payload: &Value,
-    now: Timestamp,
-) -> Result<bool, StoreError> {
-    let done = sqlx::query!(
+/// A webhook that was received.
+#[derive(Clone, Debug)]
+pub(crate) struct NewEvent {
+    pub(crate) provider: String,
+    pub(crate) event_id: String,
+    pub(crate) kind: String,
+    pub(crate) payload: Value,
+    pub(crate) now: Timestamp,
+}
+
+/// Stores webhooks. For each whether it is new: the provider repeats deliveries.
+pub(crate) async fn store_all(pool: &PgPool, events: &[NewEvent]) -> Result<Vec<bool>, StoreError> {
+    let providers: Vec<&str> = events.iter().map(|event| event.provider.as_str()).collect();
+    let ids: Vec<&str> = events.iter().map(|event| event.event_id.as_str()).collect();
+    let kinds: Vec<&str> = events.iter().map(|event| event.kind.as_str()).collect();
+    let payloads: Vec<&Value> = events.iter().map(|event| &event.payload).collect();
+    let times: Vec<OffsetDateTime> = events.iter().map(|event| event.now.into()).collect();
+    // In order, so that two processes that store the same events cannot deadlock.
+    let rows = sqlx::query!(
         "insert into payment_events (provider, event_id, kind, payload, received_at,
             next_attempt_at)
-         values ($1, $2, $3, $4, $5, $5) on conflict (provider, event_id) do nothing",
+         select provider, event_id, kind, payload, at, at
+         from unnest($1::text[], $2::text[], $3::text[], $4::jsonb[], $5::timestamptz[])
+            as e (provider, event_id, kind, payload, at)
+         order by provider, event_id
+         on conflict (provider, event_id) do nothing
+         returning provider, event_id",
+        &providers as &[&str],
+        &ids as &[&str],
+        &kinds as &[&str],
+        &payloads as &[&Value],
+        &times
+    )
+    .fetch_all(pool)
+    .await?;
+    let new = rows.into_iter().map(|row| (row.provider, row.event_id));
+    let mut new: HashSet<(String, String)> = new.collect();
+    let name = |event: &NewEvent| (event.provider.clone(), event.event_id.clone());
+    Ok(events
+        .iter()
+        .map(|event| new.remove(&name(event)))
+        .collect())
+}
+
+/// An event that needs no work, or none if the payment that it names has succeeded.
+#[derive(Clone, Debug)]
+pub(crate) struct Closable<'a> {
+    pub(crate) event_id: &'a str,
+    /// The provider's id of the intent or the charge whose success closes it. Without, it is closed
+    /// in any case.
+    pub(crate) intent_id: Option<String>,
+    pub(crate) note: Option<&'static str>,
+}
+
+/// Marks events as processed that need no work. Returns their ids.
+pub(crate) async fn close_settled(
+    pool: &PgPool,
+    provider: &str,
+    events: &[Closable<'_>],
+    now: Timestamp,
+) -> Result<Vec<String>, StoreError> {
+    let ids: Vec<&str> = events.iter().map(|event| event.event_id).collect();
+    let intents: Vec<Option<&str>> = events.iter().map(|it| it.intent_id.as_deref()).collect();
+    let notes: Vec<Option<&str>> = events.iter().map(|event| event.note).collect();
+    let rows = sqlx::query!(
+        "with closed as materialized (
+            select w.event_id, w.note
+            from unnest($2::text[], $3::text[], $4::text[]) as w (event_id, intent_id, note)
+            where w.intent_id is null
+                or exists (select 1 from payments p where p.provider = $1
+                    and p.intent_id = w.intent_id and p.status = 'SUCCEEDED')
+                or exists (select 1 from payments p where p.provider = $1
+                    and p.charge_id = w.intent_id and p.status = 'SUCCEEDED')
+        )
+        update payment_events e set processed_at = $5, last_error = c.note
+        from closed c where e.provider = $1 and e.event_id = c.event_id
+        returning e.event_id",
         provider,
-        event_id,
-        kind,
-        payload,
+        &ids as &[&str],
+        &intents as &[Option<&str>],
+        &notes as &[Option<&str>],
         OffsetDateTime::from(now)
     )
-    .execute(pool)
+    .fetch_all(pool)
     .await?;
-    Ok(done.rows_affected() == 1)
+    Ok(rows.into_iter().map(|row| row.event_id).collect())
 }
 
 /// Claims events that are due, by moving their next attempt to `until`. A claim does not count as

@@ -4,13 +4,18 @@
 //! number, ticket counts by owner, booking, transfers, tickets, refunds, mails of
 //! guests, outbox. The batched hold statement skips
 //! locked seats instead of waiting. The payment provider is never called while a lock is held.
+//! number, ticket counts by owner, booking, tickets, refunds, mails of
+//! guests, outbox. The batched statements for holds and bookings skip
+//! locked rows instead of waiting. The payment provider is never called while a lock is held.
 
+pub(crate) mod booking_batch;
 pub(crate) mod booking_records;
 pub(crate) mod bookings;
 pub(crate) mod cancellations;
 pub(crate) mod catalogue;
 pub(crate) mod check;
 pub(crate) mod checkins;
+pub(crate) mod confirm_read;
 pub(crate) mod guest_mails;
 pub(crate) mod hold_batch;
 pub(crate) mod holds;

@@ -170,17 +170,25 @@ pub(crate) struct NewPayment<'a> {
     pub(crate) next_poll_at: Timestamp,
 }
 
-/// Records an attempt before the provider is asked, with the caller's call as under way. The unique
-/// index on live payments prevents a second live attempt on the same hold.
-pub(crate) async fn insert(
+/// Records an attempt on a locked hold before the provider is asked, with the caller's call as under
+/// way, and counts it. The unique index on live payments prevents a second live attempt on the same
+/// hold.
+pub(crate) async fn begin(
     connection: &mut PgConnection,
     payment: &NewPayment<'_>,
     idempotency_key: &str,
-) -> Result<(), StoreError> {
-    sqlx::query!(
-        "insert into payments (payment_id, hold_id, attempt_no, provider, idempotency_key, email,
+) -> Result<PaymentRow, StoreError> {
+    let row = sqlx::query!(
+        "with counted as (
+            update holds set attempt_count = attempt_count + 1, payment_open = true
+            where hold_id = $2
+        )
+        insert into payments (payment_id, hold_id, attempt_no, provider, idempotency_key, email,
             amount_minor, currency, next_poll_at, created_at, updated_at)
-         values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $10)",
+        values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $10)
+        returning payment_id, hold_id, attempt_no, provider, intent_id, client_secret, redirect_url,
+            charge_id, open_calls, idempotency_key, email, amount_minor, currency, status,
+            failure_reason, provider_open, disposition, poll_count, created_at",
         payment.payment_id,
         payment.hold_id,
         payment.attempt_no,
@@ -192,9 +200,9 @@ pub(crate) async fn insert(
         OffsetDateTime::from(payment.next_poll_at),
         OffsetDateTime::from(payment.now)
     )
-    .execute(connection)
+    .fetch_one(connection)
     .await?;
-    Ok(())
+    Ok(payment_row!(row))
 }
 
 /// What the provider made for an attempt.
@@ -205,23 +213,27 @@ pub(crate) struct Made<'a> {
     pub(crate) redirect_url: Option<&'a str>,
 }
 
-/// Stores what the provider made. Storing it again is harmless; false if another is stored.
+/// Stores what the provider made, and returns the payment. Storing it again is harmless; `None` if
+/// another is stored.
 pub(crate) async fn set_intent(
     pool: &PgPool,
     payment_id: Uuid,
     made: Made<'_>,
-) -> Result<bool, StoreError> {
-    let done = sqlx::query!(
+) -> Result<Option<PaymentRow>, StoreError> {
+    let row = sqlx::query!(
         "update payments set intent_id = $2, client_secret = $3, redirect_url = $4
-         where payment_id = $1 and (intent_id is null or intent_id = $2)",
+         where payment_id = $1 and (intent_id is null or intent_id = $2)
+         returning payment_id, hold_id, attempt_no, provider, intent_id, client_secret,
+            redirect_url, charge_id, open_calls, idempotency_key, email, amount_minor, currency,
+            status, failure_reason, provider_open, disposition, poll_count, created_at",
         payment_id,
         made.intent_id,
         made.client_secret,
         made.redirect_url
     )
-    .execute(pool)
+    .fetch_optional(pool)
     .await?;
-    Ok(done.rows_affected() == 1)
+    row.map(|row| Ok(payment_row!(row))).transpose()
 }
 
 /// Counts a call to create the intent, before it is made. False if the intent exists or the attempt

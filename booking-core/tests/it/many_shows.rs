@@ -5,7 +5,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 use sqlx::{Executor, PgConnection};
 
-use crate::fan::SHOW;
+use crate::fan::{SHOW, hold_path};
 use crate::test_shop::{TestShop, eventually, show_file};
 
 fn numbered(number: usize) -> Value {
@@ -65,21 +65,37 @@ async fn a_large_show_is_imported_into_a_database_that_has_stood_for_a_while() {
     assert_eq!(shop.import(file).await.0, 200);
 }
 
-/// Rows of seats that were read since the database began, by whatever plan.
-async fn seats_read(connection: &mut PgConnection) -> i64 {
+/// Rows of a table that were read since the database began, by whatever plan.
+async fn read_of(connection: &mut PgConnection, table: &str) -> i64 {
     sqlx::query_scalar(
         "select (coalesce(seq_tup_read, 0) + coalesce(idx_tup_fetch, 0))::bigint
-         from pg_stat_user_tables where relname = 'show_seats_default'",
+         from pg_stat_user_tables where relname = $1",
     )
+    .bind(table)
     .fetch_one(connection)
     .await
     .unwrap()
+}
+
+/// Rows of seats that were read since the database began.
+async fn seats_read(connection: &mut PgConnection) -> i64 {
+    read_of(connection, "show_seats_default").await
 }
 
 /// A connection reports its figures a second after it last did.
 async fn seats_read_in_the_end(connection: &mut PgConnection) -> i64 {
     tokio::time::sleep(Duration::from_millis(1_500)).await;
     seats_read(connection).await
+}
+
+/// Waits until so many more rows than `before` are said to have been read, or the patience ends.
+async fn reported(connection: &mut PgConnection, table: &str, before: i64, more: i64) {
+    for _ in 0..100 {
+        if read_of(connection, table).await - before >= more {
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(200)).await;
+    }
 }
 
 #[tokio::test]
@@ -105,9 +121,80 @@ async fn a_hold_reads_no_other_seats_of_a_show_that_the_planner_does_not_know() 
     for row in 1..=20 {
         hold(format!("R{row}S1")).await;
     }
+    reported(&mut connection, "show_seats_default", before, 20).await;
     let read = seats_read_in_the_end(&mut connection).await - before;
     assert!((20..2_000).contains(&read), "{read} rows");
 }
+
+#[tokio::test]
+async fn a_confirmation_reads_no_other_rows_of_tables_that_grew_in_the_rush() {
+    const TABLES: [&str; 7] = [
+        "show_seats_default",
+        "seats",
+        "holds",
+        "payments",
+        "bookings",
+        "tickets",
+        "shows",
+    ];
+    let shop = TestShop::new().await;
+    let mut connection = shop.database.connect().await;
+    for table in TABLES {
+        let disable = format!("alter table {table} set (autovacuum_enabled = off)");
+        let disable = sqlx::AssertSqlSafe(disable);
+        connection.execute(disable).await.unwrap();
+    }
+    connection.execute("analyze").await.unwrap();
+    // Often enough for plans to be kept while there are few rows, at each connection.
+    for seat in 1..=10 {
+        shop.bought(&[&format!("A{seat}")]).await;
+    }
+    assert_eq!(shop.import(large(100)).await.0, 201);
+    connection.execute(RUSH).await.unwrap();
+    let buy = async |seat: String| {
+        let fan = shop.fan();
+        let body = json!({ "seatIds": [seat] });
+        let made = fan.post("/api/v1/shows/large/holds", &body).await;
+        assert_eq!(made.status, 201, "{}", made.text);
+        let hold = hold_path(&made);
+        let intent = fan.intent(&hold).await;
+        shop.provider.pay(&intent);
+        (fan, hold, intent)
+    };
+    let mut paid = Vec::new();
+    for row in 0..20 {
+        paid.push(buy(format!("R{row}S1")).await);
+    }
+    tokio::time::sleep(Duration::from_millis(1_500)).await;
+    let mut before = Vec::new();
+    for table in TABLES {
+        before.push(read_of(&mut connection, table).await);
+    }
+    for (fan, hold, intent) in &paid {
+        assert_eq!(fan.confirm(hold, intent).await.status, 200);
+    }
+    reported(&mut connection, "holds", before[2], 20).await;
+    tokio::time::sleep(Duration::from_millis(1_500)).await;
+    let holds = read_of(&mut connection, "holds").await - before[2];
+    assert!(holds >= 20, "{holds} rows were read to confirm 20 holds");
+    for (table, before) in TABLES.into_iter().zip(before) {
+        let read = read_of(&mut connection, table).await - before;
+        assert!(read < 1_000, "{read} rows of {table}");
+    }
+}
+
+/// What a rush leaves behind before the database gathers statistics.
+const RUSH: &str = "
+    insert into holds (hold_id, show_no, session, limit_owner, status, seat_nos, amount_minor,
+        currency, attempt_count, created_at, expires_at, hard_deadline, closed_at)
+    select md5(n::text)::uuid, 99, 's', 's', 'EXPIRED', array[n], 100, 'INR', 1, now(), now(), now(),
+        now()
+    from generate_series(1, 5000) n;
+    insert into payments (payment_id, hold_id, attempt_no, provider, idempotency_key, email,
+        amount_minor, currency, status, provider_open, next_poll_at, created_at, updated_at)
+    select hold_id, hold_id, 1, 'simulator', hold_id::text, 'a@example.com', 100, 'INR', 'FAILED',
+        false, now(), now(), now()
+    from holds where show_no = 99;";
 
 #[tokio::test]
 async fn one_row_that_cannot_be_read_stops_nothing_else() {

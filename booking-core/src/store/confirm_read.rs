@@ -1,0 +1,132 @@
+//! Reads what many confirmations need in one statement.
+
+use contract::Timestamp;
+use sqlx::PgConnection;
+use uuid::Uuid;
+
+use super::holds::HoldRow;
+use super::idempotency::{self, KeyUse, Known};
+use super::payments::PaymentRow;
+use super::word;
+use crate::database::StoreError;
+
+/// A hold that is to be confirmed.
+#[derive(Clone, Debug)]
+pub(crate) struct ConfirmAsk {
+    pub(crate) hold_id: Uuid,
+    pub(crate) key_use: Option<KeyUse>,
+}
+
+/// A hold with what belongs to it.
+#[derive(Clone, Debug)]
+pub(crate) struct ConfirmRow {
+    pub(crate) hold: HoldRow,
+    /// First attempt first.
+    pub(crate) payments: Vec<PaymentRow>,
+    pub(crate) show: ShowOfHold,
+    /// The state of the caller's key, and since when it is in progress.
+    pub(crate) known: Option<(Known, Timestamp)>,
+}
+
+/// What tickets say of the show and of the seats.
+#[derive(Clone, Debug)]
+pub(crate) struct ShowOfHold {
+    pub(crate) show_id: String,
+    pub(crate) starts_at: Timestamp,
+    pub(crate) ends_at: Timestamp,
+    /// In the order of the seats' numbers.
+    pub(crate) seat_ids: Vec<String>,
+}
+
+/// The hold of each of `asks`, in their order; `None` for one that does not exist or has no payment.
+pub(crate) async fn confirm_read(
+    connection: &mut PgConnection,
+    asks: &[ConfirmAsk],
+) -> Result<Vec<Option<ConfirmRow>>, StoreError> {
+    let hold_ids: Vec<Uuid> = asks.iter().map(|ask| ask.hold_id).collect();
+    let uses = || asks.iter().map(|ask| ask.key_use.as_ref());
+    let principals: Vec<Option<&str>> = uses().map(|it| Some(it?.principal.as_str())).collect();
+    let keys: Vec<Option<&str>> = uses().map(|it| Some(it?.key.as_str())).collect();
+    let rows = sqlx::query_file!(
+        "src/store/confirm_read.sql",
+        &hold_ids,
+        &principals as &[Option<&str>],
+        &keys as &[Option<&str>]
+    )
+    .fetch_all(connection)
+    .await?;
+    let mut found: Vec<Option<ConfirmRow>> = vec![None; asks.len()];
+    for row in rows {
+        let at = usize::try_from(row.ask - 1).unwrap_or(usize::MAX);
+        let Some((found, ask)) = found.get_mut(at).zip(asks.get(at)) else {
+            return Err(StoreError::corrupt("holds", "a hold that nobody asked for"));
+        };
+        let payment = PaymentRow {
+            payment_id: row.payment_id,
+            hold_id: row.hold_id,
+            attempt_no: row.attempt_no,
+            provider: row.provider,
+            intent_id: row.intent_id,
+            client_secret: row.client_secret,
+            redirect_url: row.redirect_url,
+            charge_id: row.charge_id,
+            open_calls: row.open_calls,
+            idempotency_key: row.idempotency_key,
+            email: row.email,
+            amount_minor: row.amount_minor,
+            currency: row.currency,
+            status: word("payments", &row.status)?,
+            failure_reason: row
+                .failure_reason
+                .map(|reason| word("payments", &reason))
+                .transpose()?,
+            provider_open: row.provider_open,
+            disposition: row
+                .disposition
+                .map(|disposition| word("payments", &disposition))
+                .transpose()?,
+            poll_count: row.poll_count,
+            created_at: row.created_at.into(),
+        };
+        if let Some(found) = found {
+            found.payments.push(payment);
+            continue;
+        }
+        let known = match (&ask.key_use, row.fingerprint, row.locked_at) {
+            (Some(key_use), Some(fingerprint), Some(locked_at)) => {
+                let answer = (row.status_code, row.headers, row.body);
+                let known = idempotency::known_of(key_use, &fingerprint, answer)?;
+                Some((known, locked_at.into()))
+            }
+            _ => None,
+        };
+        *found = Some(ConfirmRow {
+            hold: HoldRow {
+                hold_id: row.hold_id,
+                show_no: row.show_no,
+                subject: row.subject,
+                session: row.session,
+                limit_owner: row.limit_owner,
+                status: word("holds", &row.hold_status)?,
+                seat_nos: row.seat_nos,
+                amount_minor: row.hold_amount_minor,
+                currency: row.hold_currency,
+                attempt_count: row.attempt_count,
+                payment_open: row.payment_open,
+                expires_at: row.expires_at.into(),
+                hard_deadline: row.hard_deadline.into(),
+                was_extended: row.was_extended,
+                booking_id: row.booking_id,
+            },
+            payments: vec![payment],
+            show: ShowOfHold {
+                show_id: row.show_id,
+                starts_at: row.starts_at.into(),
+                ends_at: row.ends_at.into(),
+                seat_ids: row.seat_ids,
+            },
+            known,
+        });
+    }
+    Ok(found)
+}
