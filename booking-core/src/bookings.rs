@@ -14,6 +14,7 @@ use crate::store;
 use crate::store::bookings::{BookingRow, TicketRow};
 use crate::store::holds::HoldRow;
 use crate::store::payments::PaymentRow;
+use crate::store::prices::lines_of;
 use crate::ticket_files::BookedShow;
 use crate::tickets::TicketClaims;
 
@@ -257,9 +258,13 @@ impl Core {
         }))
     }
 
-    /// The price of each ticket of the booking. Only its sum is recorded, so the result is empty
-    /// unless the present prices of the seats add up to it.
+    /// What was paid for each ticket of the booking. Of bookings of earlier versions only the sum
+    /// is recorded, so the result is empty unless the present prices of the seats add up to it.
     async fn prices_paid(&self, booking: &BookingRow) -> Result<Vec<i64>, StoreError> {
+        let recorded = booking.tickets.iter().map(|ticket| ticket.price_minor);
+        if let Some(prices) = recorded.collect() {
+            return Ok(prices);
+        }
         let Some(show) = self.catalogue.live_by_no(booking.show_no).await? else {
             return Ok(Vec::new());
         };
@@ -336,6 +341,17 @@ impl Core {
             let seats = show.as_ref()?.plan().seats_of_nos(&[seat_no]);
             Some(seats.first()?.label())
         };
+        let lines = row.price_lines.clone();
+        let lines = lines.map(|lines| lines_of("bookings", lines)).transpose()?;
+        let lines = lines.unwrap_or_default();
+        let type_name = |ticket: &TicketRow| {
+            let code = ticket.ticket_type.as_deref()?;
+            let line = lines.iter().find(|line| {
+                line.category.as_deref() == Some(&ticket.category)
+                    && line.ticket_type.as_deref() == Some(code)
+            });
+            line.map(|line| line.name.clone())
+        };
         let tickets = row
             .tickets
             .iter()
@@ -344,6 +360,9 @@ impl Core {
                 Ok(Ticket {
                     ticket_id,
                     seat: label_of(ticket.seat_no),
+                    ticket_type: ticket.ticket_type.clone(),
+                    ticket_type_name: type_name(ticket),
+                    amount_minor: ticket.price_minor,
                     seat_id: ticket
                         .seat_id
                         .parse()
@@ -365,6 +384,7 @@ impl Core {
             code: row.code,
             status: row.status,
             amount_minor: row.amount_minor,
+            lines,
             refunded_minor: row.refunded_minor,
             currency: row.currency,
             created_at: row.created_at,

@@ -59,6 +59,9 @@ pub mod config;
 mod confirm_queue;
 mod confirming;
 mod core;
+mod coupon_decision;
+mod coupon_desk;
+mod coupons;
 pub mod customer;
 pub mod database;
 mod email;
@@ -92,6 +95,7 @@ mod sweep;
 mod telemetry;
 mod ticket_files;
 mod ticket_fonts;
+mod ticket_types;
 pub mod tickets;
 mod workers;
 

@@ -25,6 +25,8 @@ pub(crate) struct BookingRow {
     pub(crate) link_generation: i32,
     pub(crate) status: BookingStatus,
     pub(crate) amount_minor: i64,
+    /// What the amount is made of; `None` for bookings of earlier versions.
+    pub(crate) price_lines: Option<serde_json::Value>,
     pub(crate) refunded_minor: i64,
     pub(crate) currency: String,
     pub(crate) created_at: Timestamp,
@@ -38,6 +40,11 @@ pub(crate) struct TicketRow {
     pub(crate) seat_no: i32,
     pub(crate) seat_id: String,
     pub(crate) token_generation: i32,
+    pub(crate) category: String,
+    /// What it was sold as, where its category has types.
+    pub(crate) ticket_type: Option<String>,
+    /// What was paid for it, if known.
+    pub(crate) price_minor: Option<i64>,
 }
 
 /// A booking, as far as a link to it needs.
@@ -101,9 +108,10 @@ pub(crate) async fn insert(
     let now = OffsetDateTime::from(booking.now);
     sqlx::query!(
         "insert into bookings (booking_id, code, hold_id, show_no, subject, session, limit_owner,
-            email, amount_minor, currency, created_at, refund_policy)
+            email, amount_minor, currency, created_at, refund_policy, price_lines)
          values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11,
-            (select refund_policy from shows where show_no = $4))",
+            (select refund_policy from shows where show_no = $4),
+            (select price_lines from holds where hold_id = $3))",
         booking.booking_id,
         booking.code,
         hold.hold_id,
@@ -119,12 +127,16 @@ pub(crate) async fn insert(
     .execute(&mut *connection)
     .await?;
     sqlx::query!(
-        // Prices that changed since the hold was made do not sum to its amount; then what each
-        // ticket cost is decided when it is first asked for.
-        "insert into tickets (ticket_id, booking_id, show_no, seat_no, issued_at, price_minor)
+        // Only holds of earlier versions have no price for each seat. Where the present prices do
+        // not sum to the amount, what each ticket cost is decided when it is first asked for.
+        "insert into tickets (ticket_id, booking_id, show_no, seat_no, issued_at, price_minor,
+            ticket_type)
          select t.ticket_id, $2, $3, t.seat_no, $5,
-            case when sum(c.price_minor) over () = $6::bigint then c.price_minor end
-         from unnest($1::uuid[], $4::integer[]) as t (ticket_id, seat_no)
+            coalesce(h.ticket_prices[t.at],
+                case when sum(c.price_minor) over () = $6::bigint then c.price_minor end),
+            h.ticket_types[t.at]
+         from unnest($1::uuid[], $4::integer[]) with ordinality as t (ticket_id, seat_no, at)
+         join holds h on h.hold_id = $7
          left join seats s on s.show_no = $3 and s.seat_no = t.seat_no
          left join show_categories c on c.show_no = s.show_no and c.category = s.category",
         &booking.ticket_ids,
@@ -132,7 +144,8 @@ pub(crate) async fn insert(
         hold.show_no,
         &hold.seat_nos,
         now,
-        hold.amount_minor
+        hold.amount_minor,
+        hold.hold_id
     )
     .execute(&mut *connection)
     .await?;
@@ -157,7 +170,7 @@ pub(crate) async fn find(
         r#"select b.booking_id, b.code, b.show_no, s.show_id, s.starts_at,
             coalesce(s.ends_at, greatest(s.starts_at, s.sale_closes_at)) as "ends_at!",
             b.subject, b.session, b.email, b.link_generation, b.status, b.amount_minor,
-            b.currency, b.created_at,
+            b.price_lines, b.currency, b.created_at,
             coalesce((select p.refunded_minor from payments p
                 where p.hold_id = b.hold_id and p.disposition = 'BOOKED'), 0)
                 as "refunded_minor!"
@@ -169,7 +182,8 @@ pub(crate) async fn find(
     let Some(row) = row else { return Ok(None) };
     let tickets = sqlx::query_as!(
         TicketRow,
-        "select t.ticket_id, t.seat_no, s.seat_id, t.token_generation
+        "select t.ticket_id, t.seat_no, s.seat_id, t.token_generation, s.category, t.ticket_type,
+            t.price_minor
          from tickets t join seats s using (show_no, seat_no)
          where t.booking_id = $1 and t.status <> 'VOID' order by t.seat_no",
         booking_id
@@ -189,6 +203,7 @@ pub(crate) async fn find(
         link_generation: row.link_generation,
         status: word("bookings", &row.status)?,
         amount_minor: row.amount_minor,
+        price_lines: row.price_lines,
         refunded_minor: row.refunded_minor,
         currency: row.currency,
         created_at: row.created_at.into(),

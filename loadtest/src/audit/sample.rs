@@ -168,6 +168,9 @@ pub(super) fn booked(number: u128, labels: &[&str]) -> HoldSeen {
         ticket_id: TicketId::new(Uuid::from_u128(number * 100 + at)),
         seat_id,
         seat: None,
+        ticket_type: None,
+        ticket_type_name: None,
+        amount_minor: None,
         qr: None,
         qr_svg: None,
     });
@@ -178,6 +181,7 @@ pub(super) fn booked(number: u128, labels: &[&str]) -> HoldSeen {
         show_id: "show".parse().unwrap(),
         amount_minor: 1000,
         currency: "INR".to_owned(),
+        lines: Vec::new(),
         refunded_minor: 0,
         created_at: START,
         tickets: tickets.collect(),

@@ -182,6 +182,9 @@ async fn hold(State(fake): App, Json(wish): Json<HoldRequest>) -> Response {
         amount_minor: PRICE * i64::try_from(seats.len()).unwrap(),
         seat_ids: seats,
         seats: Vec::new(),
+        lines: Vec::new(),
+        tickets: Vec::new(),
+        payment_started: false,
         currency: "INR".to_owned(),
         booking_id: None,
     };
@@ -284,6 +287,9 @@ async fn confirm(
         ticket_id: TicketId::new(shop.new_id()),
         seat_id: seat_id.clone(),
         seat: None,
+        ticket_type: None,
+        ticket_type_name: None,
+        amount_minor: None,
         qr: None,
         qr_svg: None,
     });
@@ -295,6 +301,7 @@ async fn confirm(
         show_id: hold.show_id,
         amount_minor: hold.amount_minor,
         currency: hold.currency,
+        lines: Vec::new(),
         refunded_minor: 0,
         created_at: now(),
         tickets,
