@@ -6,13 +6,13 @@ use sqlx::PgConnection;
 
 use crate::config::COUPON_TRIES_MAX;
 use crate::core::Core;
-use crate::coupon_decision::{Order, off_minor, reprice, with_coupon};
 use crate::customer::Customer;
 use crate::database::StoreError;
+use crate::money::HoldPrice;
+use crate::money::coupon::{Order, off_minor, reprice, with_coupon};
 use crate::store;
 use crate::store::coupons::{CouponCustomer, CouponRow, NewUse, Read};
 use crate::store::holds::HoldRow;
-use crate::store::prices::HoldPrice;
 
 /// Longest code, in characters.
 pub(crate) const CODE_CHARS_MAX: usize = 32;

@@ -13,13 +13,13 @@ use crate::core::Core;
 use crate::customer::{Customer, limit_owner_of_place, limit_owner_of_session};
 use crate::database::{StoreError, repeat_if_contended};
 use crate::live::{HoldCommand, HoldKey, LiveShow, SeatsWanted, Settled};
+use crate::money::HoldPrice;
 use crate::payments::provider::CancelReason;
 use crate::shows::PlannedSeat;
 use crate::store;
 use crate::store::hold_batch::HoldOwner;
 use crate::store::holds::HoldRow;
 use crate::store::idempotency::Known;
-use crate::store::prices::HoldPrice;
 use crate::telemetry;
 use crate::ticket_types::type_at;
 
@@ -401,7 +401,7 @@ fn read_types(
             let mut typed = Vec::with_capacity(indices.len());
             for (index, code) in indices.into_iter().zip(codes) {
                 let seat = show.plan().seats().get(index);
-                let category = seat.and_then(|seat| show.info().category(&seat.category));
+                let category = seat.and_then(|seat| show.info().tariff().category(&seat.category));
                 typed.push((index, type_in(category, code)?));
             }
             typed.sort_unstable();
@@ -411,7 +411,7 @@ fn read_types(
         SeatsWanted::Best { quantity, category } => {
             let named = category
                 .as_deref()
-                .and_then(|code| show.info().category(code));
+                .and_then(|code| show.info().tariff().category(code));
             let only = (categories.len() == 1)
                 .then(|| categories.first())
                 .flatten();

@@ -59,7 +59,6 @@ pub mod config;
 mod confirm_queue;
 mod confirming;
 mod core;
-mod coupon_decision;
 mod coupon_desk;
 mod coupons;
 pub mod customer;

@@ -7,9 +7,9 @@ use crate::core::Core;
 use crate::customer::Customer;
 use crate::database::{StoreError, repeat_if_contended};
 use crate::live::LiveShow;
+use crate::money::HoldPrice;
 use crate::shows::{SeatsPrice, TypedSeat};
 use crate::store;
-use crate::store::prices::HoldPrice;
 
 /// The outcome of a request to sell the seats of a hold as other types.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -112,7 +112,7 @@ fn price_as(
         ));
     }
     let typed = seats.into_iter().zip(codes).map(|(seat, code)| {
-        let category = show.info().category(&seat.category);
+        let category = show.info().tariff().category(&seat.category);
         let at = category.map(|category| type_at(category, code.as_deref()));
         Ok(TypedSeat {
             seat,
@@ -120,5 +120,5 @@ fn price_as(
         })
     });
     let typed: Vec<TypedSeat<'_>> = typed.collect::<Result<_, String>>()?;
-    Ok(show.info().price_of(&typed))
+    Ok(show.info().tariff().price_of(&typed))
 }

@@ -10,14 +10,13 @@ use jiff::tz::TimeZone;
 use crate::currency;
 use crate::fault::Fault;
 use crate::layout::{PlannedSeat, SEATS_MAX, lay_out, repeated_rows};
-use crate::price_check::check_prices;
+use crate::price_check::{CATEGORY_MAX, check_prices};
 use crate::refund_policy::check_refunds;
 
 pub(crate) const TITLE_MAX: usize = 200;
 pub(crate) const NAME_MAX: usize = 200;
 pub(crate) const CITY_NAME_MAX: usize = 100;
 pub(crate) const DESCRIPTION_MAX: usize = 10_000;
-pub(crate) const CATEGORY_MAX: usize = 64;
 pub(crate) const ROW_MAX: usize = 32;
 pub(crate) const LATITUDE_MAX: f64 = 90.0;
 pub(crate) const LONGITUDE_MAX: f64 = 180.0;

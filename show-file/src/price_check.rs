@@ -5,11 +5,12 @@ use std::collections::HashSet;
 use contract::booking::ShowFile;
 use contract::pricing::Percent;
 
-use crate::check::CATEGORY_MAX;
 use crate::currency;
 use crate::fault::Fault;
 use crate::price::{Terms, price_of_one};
 
+/// Longest code or name of a category, a ticket type, a fee or a tax, in characters.
+pub(crate) const CATEGORY_MAX: usize = 64;
 /// Most ticket types of a category.
 pub(crate) const TYPES_MAX: usize = 20;
 /// Most fees.

@@ -140,7 +140,7 @@ impl Batch {
                 })
             })
             .collect();
-        let price = memory.info.price_of(&typed);
+        let price = memory.info.tariff().price_of(&typed);
         let hold = Hold {
             hold_id: HoldId::new(command.hold_id),
             show_id: memory.info.show_id.clone(),

@@ -10,7 +10,7 @@ mod seat_states;
 pub(crate) use compact::compact;
 pub(crate) use draft::ShowDraft;
 pub(crate) use plan::{PlannedSeat, SeatPlan};
-pub(crate) use prices::{SeatsPrice, TypedSeat};
+pub(crate) use prices::{SeatsPrice, Tariff, TypedSeat};
 pub(crate) use seat_states::{SeatFigures, SeatState, SeatStates};
 
 use contract::booking::{Category, SaleStatus, SeatStatus, Show, Venue};
@@ -109,6 +109,16 @@ impl ShowInfo {
         )
     }
 
+    /// Its prices, and what everyone pays on top.
+    pub(crate) fn tariff(&self) -> Tariff<'_> {
+        Tariff {
+            categories: &self.categories,
+            fees: &self.fees,
+            taxes: &self.taxes,
+            currency: &self.currency,
+        }
+    }
+
     /// The fields of the API form that an import sets.
     pub(crate) fn fields(&self) -> Map<String, Value> {
         let view = self.view(self.starts_at, SeatFigures::default());
@@ -172,10 +182,10 @@ impl ShowInfo {
             ticket_limit: self.ticket_limit,
             hold_seconds: self.hold_seconds,
             currency: self.currency.clone(),
-            categories: self.public_categories(),
+            categories: self.tariff().public_categories(),
             fees: self.fees.clone(),
             taxes: self.taxes.clone(),
-            booking_fee_minor: self.booking_fee_minor(),
+            booking_fee_minor: self.tariff().booking_fee_minor(),
             refund_policy: self.refund_policy.clone(),
             seat_count: u64::from(self.seat_count),
             available_count: figures.available,

@@ -1,10 +1,10 @@
 //! What the tickets of a show cost. Pure.
 
 use contract::booking::Category;
-use contract::pricing::{HeldTicket, PriceLine, TicketType};
+use contract::pricing::{Fee, HeldTicket, PriceLine, Tax, TicketType};
 use show_file::price::{Price, PricedTicket, Terms, once_minor, price, price_of_one};
 
-use super::{PlannedSeat, ShowInfo};
+use super::plan::PlannedSeat;
 
 /// A seat with the type that it is sold as: an index in the types of its category.
 #[derive(Clone, Copy, Debug)]
@@ -36,27 +36,35 @@ impl SeatsPrice {
     }
 }
 
-impl ShowInfo {
-    /// What everyone pays on top of prices.
-    pub(crate) fn terms(&self) -> Terms<'_> {
+/// The prices of a show, and what everyone pays on top.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Tariff<'a> {
+    pub(crate) categories: &'a [Category],
+    pub(crate) fees: &'a [Fee],
+    pub(crate) taxes: &'a [Tax],
+    pub(crate) currency: &'a str,
+}
+
+impl<'a> Tariff<'a> {
+    const fn terms(self) -> Terms<'a> {
         Terms {
-            fees: &self.fees,
-            taxes: &self.taxes,
-            currency: &self.currency,
+            fees: self.fees,
+            taxes: self.taxes,
+            currency: self.currency,
         }
     }
 
     /// The category with this code.
-    pub(crate) fn category(&self, code: &str) -> Option<&Category> {
+    pub(crate) fn category(self, code: &str) -> Option<&'a Category> {
         let mut categories = self.categories.iter();
         categories.find(|category| category.category == code)
     }
 
     /// What one ticket of each category and type costs with all fees and taxes, as fans see it
     /// first.
-    pub(crate) fn public_categories(&self) -> Vec<Category> {
+    pub(crate) fn public_categories(self) -> Vec<Category> {
         if self.fees.is_empty() && self.taxes.iter().all(|tax| tax.included) {
-            return self.categories.clone();
+            return self.categories.to_vec();
         }
         let public = |price_minor| price_of_one(price_minor, self.terms());
         let categories = self.categories.iter();
@@ -77,7 +85,7 @@ impl ShowInfo {
     }
 
     /// What the price of one ticket contains that a booking pays once.
-    pub(crate) fn booking_fee_minor(&self) -> i64 {
+    pub(crate) fn booking_fee_minor(self) -> i64 {
         if self.fees.is_empty() {
             return 0;
         }
@@ -85,7 +93,7 @@ impl ShowInfo {
     }
 
     /// The price of `seats`, which are of this show.
-    pub(crate) fn price_of(&self, seats: &[TypedSeat<'_>]) -> SeatsPrice {
+    pub(crate) fn price_of(self, seats: &[TypedSeat<'_>]) -> SeatsPrice {
         let sold: Vec<Sold<'_>> = seats.iter().map(|seat| self.sold(*seat)).collect();
         let priced: Vec<PricedTicket<'_>> = sold.iter().map(Sold::priced).collect();
         let Price {
@@ -108,7 +116,10 @@ impl ShowInfo {
         }
     }
 
-    fn sold<'a>(&'a self, seat: TypedSeat<'a>) -> Sold<'a> {
+    fn sold<'s>(self, seat: TypedSeat<'s>) -> Sold<'s>
+    where
+        'a: 's,
+    {
         let code = seat.seat.category.as_str();
         let category = self.category(code);
         let ticket_type = category.and_then(|it| it.ticket_types.get(seat.type_at));

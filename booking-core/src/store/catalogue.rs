@@ -288,6 +288,7 @@ async fn show_seats(
     }
     // As fans see them first: with fees and taxes.
     let prices: HashMap<String, i64> = info
+        .tariff()
         .public_categories()
         .into_iter()
         .map(|it| (it.category, it.price_minor))

@@ -11,8 +11,8 @@ use sqlx::{PgConnection, PgPool};
 use time::OffsetDateTime;
 use uuid::Uuid;
 
-use crate::coupon_decision::{CouponFacts, CouponRules, off_of};
 use crate::database::StoreError;
+use crate::money::coupon::{CouponFacts, CouponRules, off_of};
 
 /// A coupon.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -6,7 +6,7 @@ use contract::pricing::{Fee, LineKind, Percent, PriceLine, Tax};
 use show_file::currency;
 use show_file::price::{Discount, Off, Price, PricedTicket, Terms, price};
 
-use crate::store::prices::HoldPrice;
+use super::hold_price::HoldPrice;
 
 /// A coupon, as far as its use depends on it.
 #[derive(Clone, Debug, PartialEq, Eq)]
