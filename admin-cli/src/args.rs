@@ -8,6 +8,7 @@ use contract::checkin::Label;
 use contract::{BookingId, NoticeId, RoomId, ScannerId, ShowId, TicketId};
 
 use crate::config::GatewayOptions;
+use crate::coupon_args::CouponCommand;
 use crate::room::flags::SettingFlags;
 use crate::when::{When, parse_span, parse_when};
 
@@ -52,6 +53,9 @@ pub(crate) enum Command {
     /// Bookings: find, show, refund, mail their links again
     #[command(subcommand)]
     Booking(BookingCommand),
+    /// Coupons: create, list, show, disable
+    #[command(subcommand)]
+    Coupon(CouponCommand),
     /// Run every invariant check; exit code 1 when one is violated
     #[command(after_help = "Example:\n  ropeline check --json | jq .clean")]
     Check,

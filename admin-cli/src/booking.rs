@@ -167,8 +167,27 @@ async fn show(booking: BookingId, client: &AdminClient, console: &Console) -> Re
         table.add_row([Cell::new(name), Cell::new(money(value))]);
     }
     for ticket in list(&view["tickets"]) {
-        let text = format!("{} {}", word(&ticket["ticketId"]), word(&ticket["seatId"]));
+        let mut text = format!("{} {}", word(&ticket["ticketId"]), word(&ticket["seatId"]));
+        if let Some(name) = ticket["ticketTypeName"].as_str() {
+            text = format!("{text} {name}");
+        }
+        if ticket["amountMinor"].is_i64() {
+            text = format!("{text} {}", money(&ticket["amountMinor"]));
+        }
         table.add_row([Cell::new("ticket"), Cell::new(text)]);
+    }
+    for line in list(&view["lines"]) {
+        let included = if line["included"] == true {
+            "including "
+        } else {
+            ""
+        };
+        let text = format!(
+            "{included}{} {}",
+            word(&line["name"]),
+            money(&line["amountMinor"])
+        );
+        table.add_row([Cell::new(word(&line["kind"])), Cell::new(text)]);
     }
     for it in list(&record["cancellations"]) {
         let text = format!(

@@ -26,6 +26,8 @@ mod checkin;
 pub mod client;
 pub mod config;
 pub mod console;
+mod coupon;
+mod coupon_args;
 pub mod draw;
 pub mod failure;
 mod fitted;
@@ -102,6 +104,7 @@ async fn run(cli: Cli, console: &Console) -> Result<Exit, Failure> {
         Command::Room(command) => room::run(command, &client, console, now).await,
         Command::Show(command) => show::run(command, &client, console).await,
         Command::Booking(command) => booking::run(command, &client, console).await,
+        Command::Coupon(command) => coupon::run(command, &client, console).await,
         Command::Check => check::run(&client, console).await,
         Command::Reconcile => reconcile::run(&client, console).await,
         Command::Checkin(command) => checkin::run(&command, &client, console, now).await,

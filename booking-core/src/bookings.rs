@@ -9,8 +9,8 @@ use crate::confirming::{ConfirmKey, Confirmed};
 use crate::core::Core;
 use crate::customer::Customer;
 use crate::database::StoreError;
-use crate::links::hidden;
 use crate::holds::Once;
+use crate::links::hidden;
 use crate::live::LiveShow;
 use crate::money::{Disposition, FailureReason};
 use crate::payments::gathered::Keyed;
@@ -23,6 +23,7 @@ use crate::store::confirm_read::{ConfirmAsk, ShowOfHold};
 use crate::store::holds::HoldRow;
 use crate::store::idempotency::{self, KeyUse, Known};
 use crate::store::payments::PaymentRow;
+use crate::store::prices::lines_of;
 use crate::ticket_files::BookedShow;
 use crate::tickets::TicketClaims;
 
@@ -369,9 +370,13 @@ impl Core {
         }))
     }
 
-    /// The price of each ticket of the booking. Only its sum is recorded, so the result is empty
-    /// unless the present prices of the seats add up to it.
+    /// What was paid for each ticket of the booking. Of bookings of earlier versions only the sum
+    /// is recorded, so the result is empty unless the present prices of the seats add up to it.
     async fn prices_paid(&self, booking: &BookingRow) -> Result<Vec<i64>, StoreError> {
+        let recorded = booking.tickets.iter().map(|ticket| ticket.price_minor);
+        if let Some(prices) = recorded.collect() {
+            return Ok(prices);
+        }
         let Some(show) = self.catalogue.live_by_no(booking.show_no).await? else {
             return Ok(Vec::new());
         };
@@ -459,19 +464,18 @@ impl Core {
             .zip(booking.ticket_ids.iter().copied())
             .collect();
         seats.sort_unstable();
-        if seats.len() != show.seat_ids.len() {
+        if seats.len() != show.seats.len() {
             return None;
         }
-        let tickets = seats.into_iter().zip(&show.seat_ids);
-        let tickets = tickets.map(|((seat_no, ticket_id), seat_id)| TicketRow {
-            ticket_id,
-            seat_no,
-            seat_id: seat_id.clone(),
-            token_generation: 1,
+        let tickets = seats.into_iter().zip(&show.seats);
+        let tickets = tickets.map(|((seat_no, ticket_id), seat)| {
+            let sold_as = (seat.ticket_type.clone(), seat.price_minor);
+            let seat = (seat.seat_id.clone(), seat.category.clone());
+            TicketRow::new(ticket_id, seat_no, seat, sold_as)
         });
         let of_show = (show.show_id.clone(), show.starts_at, show.ends_at);
-        let email = String::new();
-        let row = BookingRow::new(booking, hold, of_show, email, tickets.collect());
+        let paid = (String::new(), show.price_lines.clone());
+        let row = BookingRow::new(booking, hold, of_show, paid, tickets.collect());
         self.booking_view_in(row, live).ok()
     }
 
@@ -485,6 +489,17 @@ impl Core {
             let seats = show?.plan().seats_of_nos(&[seat_no]);
             Some(seats.first()?.label())
         };
+        let lines = row.price_lines.clone();
+        let lines = lines.map(|lines| lines_of("bookings", lines)).transpose()?;
+        let lines = lines.unwrap_or_default();
+        let type_name = |ticket: &TicketRow| {
+            let code = ticket.ticket_type.as_deref()?;
+            let line = lines.iter().find(|line| {
+                line.category.as_deref() == Some(&ticket.category)
+                    && line.ticket_type.as_deref() == Some(code)
+            });
+            line.map(|line| line.name.clone())
+        };
         let tickets = row
             .tickets
             .iter()
@@ -494,6 +509,9 @@ impl Core {
                 Ok(Ticket {
                     ticket_id,
                     seat: label_of(ticket.seat_no),
+                    ticket_type: ticket.ticket_type.clone(),
+                    ticket_type_name: type_name(ticket),
+                    amount_minor: ticket.price_minor,
                     seat_id: ticket
                         .seat_id
                         .parse()
@@ -523,6 +541,7 @@ impl Core {
             code: row.code,
             status: row.status,
             amount_minor: paid(row.amount_minor),
+            lines: if passed_on { Vec::new() } else { lines },
             refunded_minor: paid(row.refunded_minor),
             currency: row.currency,
             created_at: row.created_at,

@@ -186,6 +186,8 @@ pub const PROVIDER_SLOT_WAIT: Duration = Duration::from_secs(3);
 pub const HOLD_EXTENSION: Duration = Duration::from_mins(5);
 /// Payment attempts per hold, those that reached no provider included.
 pub const PAYMENT_ROWS_MAX: i32 = 200;
+/// Codes that do not exist that may be tried for a hold.
+pub(crate) const COUPON_TRIES_MAX: i32 = 10;
 /// Payment attempts per hold that reached a provider; then the hold is released.
 pub const PAYMENT_ATTEMPTS_MAX: usize = 20;
 /// Confirmations that run at the same time. Each may wait for the provider; four connections settle

@@ -15,6 +15,7 @@ use crate::config::{
     PROVIDER_PATIENCE, RECONCILE_BACK, RECONCILE_PATIENCE,
 };
 use crate::core::Core;
+use crate::coupons::CouponWish;
 use crate::customer::{Customer, Session};
 use crate::database::StoreError;
 use crate::holds::{HoldOutcome, Once, ReleaseOutcome};
@@ -32,6 +33,7 @@ use crate::store::check::CheckReport;
 use crate::store::idempotency::KeyUse;
 use crate::store::notices::{Backlog, NoticeRow};
 use crate::ticket_files::BookedShow;
+use crate::ticket_types::TypesOutcome;
 use crate::tickets::TicketVerifier;
 
 /// The booking core. Clones are cheap and share everything.
@@ -191,6 +193,18 @@ impl Booking {
             .await
     }
 
+    /// Sells the seats of a hold as other types.
+    pub(crate) async fn hold_types_set(
+        &self,
+        customer: &Customer,
+        hold_id: HoldId,
+        codes: Vec<Option<String>>,
+    ) -> Result<TypesOutcome, StoreError> {
+        let (core, customer) = (Arc::clone(&self.0), customer.clone());
+        let work = async move { core.hold_types_set(&customer, hold_id, &codes).await };
+        self.0.work.run(work).await
+    }
+
     /// Releases a hold.
     pub async fn hold_release(
         &self,
@@ -202,20 +216,23 @@ impl Booking {
         self.0.work.run_within(PROVIDER_PATIENCE, work).await
     }
 
-    /// Starts a payment for a hold, or returns the one that is under way.
+    /// Starts a payment for a hold, or returns the one that is under way. With a coupon the price
+    /// is made anew; an empty code takes the coupon of an earlier attempt off.
     pub async fn payment_start(
         &self,
         customer: &Customer,
         hold_id: HoldId,
         email: &str,
+        coupon: Option<&str>,
     ) -> Result<PaymentOutcome, StoreError> {
         let Some(email) = crate::email::read(email) else {
             return Ok(PaymentOutcome::InvalidEmail);
         };
         let (core, customer) = (Arc::clone(&self.0), customer.clone());
+        let wish = CouponWish::of(coupon);
         let work = async move {
             let started = core
-                .payment_start(&customer, hold_id.uuid(), &email)
+                .payment_start(&customer, hold_id.uuid(), &email, &wish)
                 .await?;
             Ok(core.payment_outcome(started))
         };

@@ -1,6 +1,7 @@
 //! Holding seats, reading a hold, releasing it.
 
-use contract::booking::{Hold, HoldRequest, HoldStatus, SaleStatus};
+use contract::booking::{Category, Hold, HoldRequest, HoldStatus, SaleStatus};
+use contract::pricing::HeldTicket;
 use contract::{HoldId, RoomId, SeatId, ShowId};
 use tokio::sync::mpsc::error::TrySendError;
 use tokio::sync::oneshot;
@@ -12,6 +13,7 @@ use crate::core::Core;
 use crate::customer::{Customer, limit_owner_of_place, limit_owner_of_session};
 use crate::database::{StoreError, repeat_if_contended};
 use crate::live::{HoldCommand, HoldKey, LiveShow, SeatsWanted, Settled};
+use crate::money::HoldPrice;
 use crate::payments::provider::CancelReason;
 use crate::shows::PlannedSeat;
 use crate::store;
@@ -19,6 +21,7 @@ use crate::store::hold_batch::HoldOwner;
 use crate::store::holds::HoldRow;
 use crate::store::idempotency::Known;
 use crate::telemetry;
+use crate::ticket_types::type_at;
 
 /// The outcome of a request to hold seats.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -111,9 +114,10 @@ impl Core {
         };
         let (reply, settled) = oneshot::channel();
         let command = match self.hold_ask(customer, &show, request) {
-            Ok((wanted, owner)) => HoldCommand {
+            Ok((wanted, types, owner)) => HoldCommand {
                 hold_id: self.randomness.uuid(self.clock.now()),
                 wanted,
+                types,
                 key,
                 owner,
                 queued_at: Instant::now(),
@@ -168,9 +172,10 @@ impl Core {
         customer: &Customer,
         show: &LiveShow,
         request: &HoldRequest,
-    ) -> Result<(SeatsWanted, HoldOwner), Box<HoldOutcome>> {
+    ) -> Result<(SeatsWanted, Vec<usize>, HoldOwner), Box<HoldOutcome>> {
         let info = show.info();
         let wanted = read_wanted(show, request)?;
+        let (wanted, types) = read_types(show, wanted, request)?;
         let session = customer.session_digest();
         let subject = match &info.room {
             None => None,
@@ -207,15 +212,27 @@ impl Core {
             session,
             limit_owner,
         };
-        Ok((wanted, owner))
+        Ok((wanted, types, owner))
     }
 
-    fn hold_view(&self, show: &LiveShow, row: HoldRow) -> Hold {
+    fn hold_view(&self, show: &LiveShow, row: HoldRow, price: Option<HoldPrice>) -> Hold {
         let seats = show.plan().seats_of_nos(&row.seat_nos);
+        let (lines, shares, types) = price.map_or_else(Default::default, |price| {
+            (price.lines, price.shares, price.types)
+        });
+        let tickets = seats.iter().zip(shares).zip(types);
+        let tickets = tickets.map(|((seat, amount_minor), ticket_type)| HeldTicket {
+            seat_id: seat.seat_id.clone(),
+            category: seat.category.clone(),
+            ticket_type,
+            amount_minor,
+        });
         let timed_out = row.status == HoldStatus::Active && row.expires_at <= self.clock.now();
         Hold {
             hold_id: HoldId::new(row.hold_id),
             show_id: show.info().show_id.clone(),
+            tickets: tickets.collect(),
+            lines,
             status: if timed_out && !row.payment_open {
                 HoldStatus::Expired
             } else {
@@ -226,6 +243,7 @@ impl Core {
             seats: seats.into_iter().map(PlannedSeat::label).collect(),
             amount_minor: row.amount_minor,
             currency: row.currency,
+            payment_started: row.attempt_count > 0,
             booking_id: row.booking_id.map(contract::BookingId::new),
         }
     }
@@ -249,8 +267,9 @@ impl Core {
         let Some(row) = self.hold_row(customer, hold_id).await? else {
             return Ok(None);
         };
+        let price = store::prices::of_hold(&self.pools.money, row.hold_id).await?;
         let show = self.catalogue.live_by_no(row.show_no).await?;
-        Ok(show.map(|show| self.hold_view(&show, row)))
+        Ok(show.map(|show| self.hold_view(&show, row, price)))
     }
 
     /// Releases a hold and frees its seats at once.
@@ -351,6 +370,54 @@ fn read_wanted(show: &LiveShow, request: &HoldRequest) -> Result<SeatsWanted, Bo
                 quantity: usize::try_from(quantity).unwrap_or(usize::MAX),
                 category: request.category.clone(),
             })
+        }
+    }
+}
+
+/// What each seat is sold as, in map order, and the seats in that order. No types when nobody
+/// chose any.
+fn read_types(
+    show: &LiveShow,
+    wanted: SeatsWanted,
+    request: &HoldRequest,
+) -> Result<(SeatsWanted, Vec<usize>), Box<HoldOutcome>> {
+    let invalid = |problem: String| HoldOutcome::Invalid {
+        field: "ticketTypes",
+        problem,
+    };
+    let Some(codes) = &request.ticket_types else {
+        return Ok((wanted, Vec::new()));
+    };
+    if codes.len() != wanted.count() {
+        return Err(invalid("must have one type for each seat".to_owned()).into());
+    }
+    let categories = &show.info().categories;
+    let type_in = |category: Option<&Category>, code: &Option<String>| match category {
+        Some(category) => type_at(category, code.as_deref()).map_err(invalid),
+        None => Err(invalid("goes with a category, or with seatIds".to_owned())),
+    };
+    match wanted {
+        SeatsWanted::Named(indices) => {
+            let mut typed = Vec::with_capacity(indices.len());
+            for (index, code) in indices.into_iter().zip(codes) {
+                let seat = show.plan().seats().get(index);
+                let category = seat.and_then(|seat| show.info().tariff().category(&seat.category));
+                typed.push((index, type_in(category, code)?));
+            }
+            typed.sort_unstable();
+            let (indices, types) = typed.into_iter().unzip();
+            Ok((SeatsWanted::Named(indices), types))
+        }
+        SeatsWanted::Best { quantity, category } => {
+            let named = category
+                .as_deref()
+                .and_then(|code| show.info().tariff().category(code));
+            let only = (categories.len() == 1)
+                .then(|| categories.first())
+                .flatten();
+            let types = codes.iter().map(|code| type_in(named.or(only), code));
+            let types = types.collect::<Result<_, _>>()?;
+            Ok((SeatsWanted::Best { quantity, category }, types))
         }
     }
 }

@@ -2,6 +2,7 @@
 
 use contract::PaymentId;
 use contract::booking::Payment;
+use contract::coupon::CouponReason;
 
 use crate::core::Core;
 use crate::money::FailureReason;
@@ -21,6 +22,8 @@ pub enum PaymentOutcome {
     HoldEnded,
     /// The provider refused, or the hold has had its last attempt.
     Failed(FailureReason),
+    /// The coupon cannot be used.
+    CouponNotValid(CouponReason),
     /// The provider does not answer. A repeated request continues this one.
     Unanswered {
         /// The reason to show.
@@ -64,6 +67,7 @@ impl Core {
             PaymentStart::NotFound => PaymentOutcome::NotFound,
             PaymentStart::HoldEnded => PaymentOutcome::HoldEnded,
             PaymentStart::Failed(reason) => PaymentOutcome::Failed(reason),
+            PaymentStart::CouponNotValid(reason) => PaymentOutcome::CouponNotValid(reason),
             PaymentStart::Unanswered(error) => unanswered(&error),
         }
     }

@@ -48,7 +48,17 @@ impl Recorded {
 fn members(info: &ShowInfo) -> Map<String, Value> {
     let mut fields = info.fields();
     let categories = info.categories.iter().map(|it| {
-        let terms = json!({"name": it.name, "priceMinor": it.price_minor});
+        let mut terms = json!({"name": it.name, "priceMinor": it.price_minor});
+        let types = it.ticket_types.iter();
+        let types: Map<String, Value> = types
+            .map(|it| {
+                let terms = json!({"name": it.name, "priceMinor": it.price_minor});
+                (it.code.clone(), terms)
+            })
+            .collect();
+        if !types.is_empty() {
+            terms["ticketTypes"] = Value::Object(types);
+        }
         (it.category.clone(), terms)
     });
     fields.insert("categories".to_owned(), Value::Object(categories.collect()));

@@ -35,7 +35,9 @@ impl Core {
                 })
         };
         let remaining = for_sale().map(|show| show.available_count()).sum();
-        let prices = all.iter().flat_map(|show| &show.info().categories);
+        let prices = all
+            .iter()
+            .flat_map(|show| show.info().tariff().public_categories());
         let prices: Vec<i64> = prices.map(|category| category.price_minor).collect();
         Some(RoomStock {
             remaining,

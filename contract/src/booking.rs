@@ -5,7 +5,11 @@ use utoipa::ToSchema;
 
 use crate::clock::Timestamp;
 use crate::ids::{BookingId, CityId, HoldId, PaymentId, RoomId, SeatId, ShowId, TicketId};
+use crate::pricing::{Fee, HeldTicket, PriceLine, Tax, TicketType};
 use crate::refund_policy::RefundPolicy;
+pub use crate::seat_map::{
+    CompactSeatMap, Seat, SeatChange, SeatChanges, SeatLabel, SeatMap, SeatRun, SeatStatus,
+};
 use crate::transfer::TransferPolicy;
 
 pub use crate::city::{City, CityList};
@@ -34,8 +38,13 @@ pub struct Category {
     pub category: String,
     /// What fans read.
     pub name: String,
-    /// Price of a seat, minor units.
+    /// Price of a seat, minor units. In a show file without fees and added taxes; in a [`Show`]
+    /// what one ticket costs with all of them.
     pub price_minor: i64,
+    /// What its seats may be sold as; the first is taken when nobody chooses, and its price is
+    /// `priceMinor`. Without types there is one price.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub ticket_types: Vec<TicketType>,
 }
 
 /// What a show's sale is doing.
@@ -93,8 +102,18 @@ pub struct Show {
     pub hold_seconds: u32,
     /// ISO 4217.
     pub currency: String,
-    /// Prices.
+    /// Prices of one ticket, with all fees and taxes.
     pub categories: Vec<Category>,
+    /// Fees that the prices contain.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub fees: Vec<Fee>,
+    /// Taxes that the prices contain.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub taxes: Vec<Tax>,
+    /// What the price of one ticket contains that a booking pays once, minor units: two tickets
+    /// cost this much less than twice the price of one.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub booking_fee_minor: i64,
     /// What a fan who cancels gets back.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub refund_policy: Option<RefundPolicy>,
@@ -115,147 +134,6 @@ pub struct ShowList {
     pub shows: Vec<Show>,
 }
 
-/// Whether a seat can be had.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, ToSchema)]
-#[serde(rename_all = "SCREAMING_SNAKE_CASE")]
-pub enum SeatStatus {
-    /// Free.
-    Available,
-    /// Someone is buying it.
-    Held,
-    /// Sold.
-    Booked,
-    /// Not for sale.
-    Blocked,
-}
-
-/// A seat on the map.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
-#[serde(rename_all = "camelCase")]
-pub struct Seat {
-    /// Its label, unique in the show.
-    pub seat_id: SeatId,
-    /// The block it is in, such as `Stalls`. Rows are unique within one.
-    #[serde(default)]
-    pub section: String,
-    /// Row label.
-    pub row: String,
-    /// Number within the row.
-    pub number: u32,
-    /// Price category.
-    pub category: String,
-    /// Whether it can be had.
-    pub status: SeatStatus,
-    /// Price, minor units.
-    pub price_minor: i64,
-    /// Place on the map, in seat widths from the left.
-    pub x: f64,
-    /// Place on the map, in seat widths from the stage.
-    pub y: f64,
-    /// Reachable without steps.
-    pub accessible: bool,
-}
-
-/// All seats of a show.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
-#[serde(rename_all = "camelCase")]
-pub struct SeatMap {
-    /// The show.
-    pub show_id: ShowId,
-    /// Grows with every change; also the `ETag`.
-    pub version: u64,
-    /// When it was taken.
-    pub as_of: Timestamp,
-    /// In map order.
-    pub seats: Vec<Seat>,
-}
-
-/// All seats of a show in a few kilobytes: rows as runs of seats, and one letter a seat for
-/// whether it can be had.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
-#[serde(rename_all = "camelCase")]
-pub struct CompactSeatMap {
-    /// The show.
-    pub show_id: ShowId,
-    /// As in the seat map.
-    pub version: u64,
-    /// Names of the blocks of seats.
-    pub sections: Vec<String>,
-    /// Codes of the price categories.
-    pub categories: Vec<String>,
-    /// Runs of seats; one after the other they are all seats in map order.
-    pub runs: Vec<SeatRun>,
-    /// Which seats are reachable without steps: positions in map order, from 0.
-    pub accessible: Vec<u32>,
-    /// One letter a seat, in map order: `A`vailable, `H`eld, `B`ooked, or `X` when not for sale.
-    pub statuses: String,
-}
-
-/// Neighbours of one row and price. The number and `x` grow by one from seat to seat.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
-#[serde(rename_all = "camelCase")]
-pub struct SeatRun {
-    /// Position in `sections`, from 0.
-    pub section: u32,
-    /// Row label.
-    pub row: String,
-    /// Position in `categories`, from 0.
-    pub category: u32,
-    /// Price of each seat, minor units.
-    pub price_minor: i64,
-    /// Seats in the run, at least 1.
-    pub count: u32,
-    /// Number of the first seat.
-    pub number: u32,
-    /// Place of the first seat on the map, in seat widths from the left.
-    pub x: f64,
-    /// Place of all seats on the map, in seat widths from the stage.
-    pub y: f64,
-    /// What precedes the number in the seats' ids.
-    pub prefix: String,
-    /// The seat's id where it does not end with its number. Such a seat is a run of its own.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub seat_id: Option<SeatId>,
-}
-
-/// Where a seat is, in words for people.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
-#[serde(rename_all = "camelCase")]
-pub struct SeatLabel {
-    /// Its id.
-    pub seat_id: SeatId,
-    /// The block it is in.
-    pub section: String,
-    /// Row label.
-    pub row: String,
-    /// Number within the row.
-    pub number: u32,
-    /// Reachable without steps.
-    pub accessible: bool,
-}
-
-/// One change of a seat, in the live stream.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
-#[serde(rename_all = "camelCase")]
-pub struct SeatChange {
-    /// The seat.
-    pub seat_id: SeatId,
-    /// How it is now.
-    pub status: SeatStatus,
-}
-
-/// Changes that lead from one version of the map to another.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
-#[serde(rename_all = "camelCase")]
-pub struct SeatChanges {
-    /// The version they apply to.
-    pub from_version: u64,
-    /// The version they lead to.
-    pub version: u64,
-    /// What changed.
-    pub changes: Vec<SeatChange>,
-}
-
 /// The body of a hold: either named seats, or so many of a category.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
@@ -271,6 +149,10 @@ pub struct HoldRequest {
     /// Of which category; any, when absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub category: Option<String>,
+    /// What each seat is sold as: one code for each of `seatIds`, or for each of the best seats in
+    /// map order. `null`, or no list, is the first type of the category.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ticket_types: Option<Vec<Option<String>>>,
     /// Accepted from older clients and ignored: who asks is known from the request.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(value_type = serde_json::Value)]
@@ -312,11 +194,30 @@ pub struct Hold {
     pub seats: Vec<SeatLabel>,
     /// Price of all, minor units.
     pub amount_minor: i64,
+    /// What the price is made of; empty for holds of earlier versions.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub lines: Vec<PriceLine>,
+    /// Its tickets, in map order, each with its share of the price; empty for holds of earlier
+    /// versions.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub tickets: Vec<HeldTicket>,
     /// ISO 4217.
     pub currency: String,
+    /// Whether a payment was started: then what its seats are sold as stays as it is.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub payment_started: bool,
     /// The booking it became.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub booking_id: Option<BookingId>,
+}
+
+/// The body that changes what the seats of a hold are sold as.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct TicketTypesRequest {
+    /// One code for each seat of the hold, in map order; `null` is the first type of the category.
+    #[schema(min_items = 1)]
+    pub ticket_types: Vec<Option<String>>,
 }
 
 /// The body that starts a payment.
@@ -326,7 +227,8 @@ pub struct PaymentRequest {
     /// Where tickets are sent.
     #[schema(format = "email", min_length = 3, max_length = 254)]
     pub email: String,
-    /// A coupon.
+    /// A coupon: the price is made anew with it, and one of its uses is reserved. Absent, the price
+    /// stays as it is; empty, the coupon of an earlier attempt is taken off.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub coupon_code: Option<String>,
 }
@@ -404,6 +306,15 @@ pub struct Ticket {
     /// Where that is; absent once the show is long over.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub seat: Option<SeatLabel>,
+    /// What it was sold as; absent where the category has no types.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ticket_type: Option<String>,
+    /// The same with its category, as fans read it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ticket_type_name: Option<String>,
+    /// Its share of what was paid, minor units; absent where only the sum is known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub amount_minor: Option<i64>,
     /// The signed text of its QR code.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub qr: Option<String>,
@@ -417,6 +328,14 @@ pub struct Ticket {
     /// is theirs alone.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub passed_on_to: Option<String>,
+}
+
+#[expect(
+    clippy::trivially_copy_pass_by_ref,
+    reason = "serde asks with a reference"
+)]
+const fn is_false(it: &bool) -> bool {
+    !*it
 }
 
 #[expect(
@@ -441,6 +360,9 @@ pub struct Booking {
     pub show_id: ShowId,
     /// What was paid, minor units.
     pub amount_minor: i64,
+    /// What that was made of; empty for bookings of earlier versions.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub lines: Vec<PriceLine>,
     /// What of it was given back, minor units.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub refunded_minor: i64,
@@ -522,8 +444,14 @@ pub struct ShowFile {
     /// Whether and until when fans may pass tickets on; until the start when absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub transfer: Option<TransferPolicy>,
-    /// Prices.
+    /// Prices, without fees and added taxes.
     pub categories: Vec<Category>,
+    /// Fees that everyone pays on top.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub fees: Vec<Fee>,
+    /// Taxes that prices and fees contain, or that are added to them.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub taxes: Vec<Tax>,
     /// Blocks of seats, from the stage backwards.
     pub sections: Vec<Section>,
 }

@@ -87,7 +87,7 @@ invariants! {
         "audit: bookings, holds and the seat map; `ropeline check`: I01 to I07, I15 to I17";
     ONE_CHARGE = "ONE-CHARGE",
         "Captured money ends as exactly one booking or a full refund",
-        "audit: the provider's ledger; `ropeline check`: I08 to I14, I18, I19";
+        "audit: the provider's ledger; `ropeline check`: I08 to I14, I18, I19, I43, I45, I47";
     TOLD = "TOLD",
         "Each booking has one notice of its confirmation, which is sent at least once under one Message-ID, or is listed for an operator",
         "`ropeline check`: I23, I24";
@@ -97,7 +97,7 @@ invariants! {
         "`ropeline check`: I40 to I42";
     BOUNDED = "BOUNDED",
         "Every queue, buffer, retry and cache has a named limit",
-        "tests alone";
+        "tests; `ropeline check`: I30, I44, I46";
 }
 
 #[cfg(test)]

@@ -12,16 +12,19 @@
 //! | `city` | JSON of cities |
 //! | [`clock`] | [`Timestamp`], and the [`Clock`] as the source of time for decisions |
 //! | [`cookies`] | names of cookies |
+//! | [`coupon`] | JSON of coupons, and of prices with them |
 //! | [`ids`] | typed identifiers and their text forms |
 //! | `limits` | limits of a room's settings |
 //! | [`line`] | JSON of the line: status, room document, responses to join and claim |
 //! | [`pass`] | the signed pass: claims, signing, verification, JWKS |
 //! | [`path`] | paths with one reading, and the prefixes that rooms protect |
+//! | [`pricing`] | ticket types, fees, taxes and the lines of a price |
 //! | [`principal`] | headers that tell an upstream which fan a request belongs to |
 //! | [`problem`] | RFC 9457 problem documents with stable codes |
 //! | [`refund`] | JSON of cancelling bookings, of one-time codes and of finding one's bookings |
 //! | [`refund_policy`] | the refund policy of a show |
 //! | [`room`] | JSON of room settings, statistics and the admission log |
+//! | [`seat_map`] | JSON of seats: the map, labels, changes |
 //! | [`settings`] | which settings of a room are valid |
 //! | [`text`] | checks of JSON text before it is parsed |
 //! | [`transfer`] | JSON of passing tickets on and of printing them anew |
@@ -32,17 +35,20 @@ pub mod checkin;
 mod city;
 pub mod clock;
 pub mod cookies;
+pub mod coupon;
 pub mod ids;
 pub mod invariants;
 mod limits;
 pub mod line;
 pub mod pass;
 pub mod path;
+pub mod pricing;
 pub mod principal;
 pub mod problem;
 pub mod refund;
 pub mod refund_policy;
 pub mod room;
+pub mod seat_map;
 pub mod settings;
 pub mod text;
 pub mod transfer;

@@ -53,6 +53,8 @@ codes! {
     CodeNotValid = "code-not-valid", FORBIDDEN, "The one-time code is not valid";
     /// The resource changed since it was read, or the change does not fit its state.
     Conflict = "conflict", CONFLICT, "The change does not fit the present state";
+    /// The coupon cannot be used, with a `reason`.
+    CouponNotValid = "coupon-not-valid", CONFLICT, "The coupon cannot be used";
     /// The database does not answer.
     DatabaseUnavailable = "database-unavailable", SERVICE_UNAVAILABLE, "The database does not answer";
     /// The caller is known but may not do this.

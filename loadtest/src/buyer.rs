@@ -378,6 +378,7 @@ impl Buyer<'_, '_> {
             show_id: self.shop.show().clone(),
             amount_minor: hold.amount_minor,
             currency: String::new(),
+            lines: Vec::new(),
             refunded_minor: 0,
             created_at: world.clock.now(),
             tickets: confirmed.tickets,

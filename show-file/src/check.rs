@@ -10,13 +10,13 @@ use jiff::tz::TimeZone;
 use crate::currency;
 use crate::fault::Fault;
 use crate::layout::{PlannedSeat, SEATS_MAX, lay_out, repeated_rows};
+use crate::price_check::{CATEGORY_MAX, check_prices};
 use crate::refund_policy::{check_refunds, check_transfers};
 
 pub(crate) const TITLE_MAX: usize = 200;
 pub(crate) const NAME_MAX: usize = 200;
 pub(crate) const CITY_NAME_MAX: usize = 100;
 pub(crate) const DESCRIPTION_MAX: usize = 10_000;
-pub(crate) const CATEGORY_MAX: usize = 64;
 pub(crate) const ROW_MAX: usize = 32;
 pub(crate) const LATITUDE_MAX: f64 = 90.0;
 pub(crate) const LONGITUDE_MAX: f64 = 180.0;
@@ -154,26 +154,6 @@ fn check_terms(file: &ShowFile, faults: &mut Vec<Fault>) {
     {
         let what = format!("must be {HOLD_SECONDS_MIN} to {HOLD_SECONDS_MAX}");
         faults.push(Fault::new("holdSeconds", what));
-    }
-}
-
-/// Prices that the payment provider cannot take would be noticed by the first customer.
-fn check_prices(file: &ShowFile, faults: &mut Vec<Fault>) {
-    let currency = &file.currency;
-    let (least, most) = currency::limits(currency);
-    for (at, category) in file.categories.iter().enumerate() {
-        let price = category.price_minor;
-        let what = if !(least..=most).contains(&price) {
-            format!(
-                "must be {least} to {most} in {currency}, counted in its smallest unit: the \
-                 payment provider charges nothing else"
-            )
-        } else if currency::to_provider(price, currency).is_none() {
-            format!("is too fine for {currency}: it cannot be charged")
-        } else {
-            continue;
-        };
-        faults.push(Fault::new(format!("categories[{at}].priceMinor"), what));
     }
 }
 
@@ -334,6 +314,7 @@ mod tests {
         }
         let mut file = file();
         for (currency, price, sound) in [
+            ("USD", 0, true),
             ("USD", 49, false),
             ("USD", 50, true),
             ("USD", 99_999_999, true),
@@ -378,7 +359,7 @@ mod tests {
         refuse("/startsAt", json!("2020-01-01T00:00:00Z"), "startsAt");
         refuse(
             "/categories/0/priceMinor",
-            json!(0),
+            json!(-1),
             "categories[0].priceMinor",
         );
         refuse(

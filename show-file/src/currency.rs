@@ -69,6 +69,12 @@ pub fn limits(currency: &str) -> (i64, i64) {
     )
 }
 
+/// The smallest amount that can be charged or given back, in our minor units.
+pub fn finest(currency: &str) -> i64 {
+    let counts = |amount: &i64| to_provider(*amount, currency).is_some();
+    [1, 10, 100].into_iter().find(counts).unwrap_or(1)
+}
+
 /// The provider's count of `amount_minor`; `None` if it has none, because it does not take so
 /// small a part of the currency, or so much.
 pub fn to_provider(amount_minor: i64, currency: &str) -> Option<i64> {

@@ -269,6 +269,7 @@ mod tests {
             category: "P".to_owned(),
             name: "P".to_owned(),
             price_minor: 1,
+            ticket_types: Vec::new(),
         };
         let seats = lay_out(sections, &[category]).unwrap();
         seats.iter().map(|seat| seat.seat_id.to_string()).collect()

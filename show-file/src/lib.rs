@@ -8,6 +8,7 @@
 //! | [`read`](fn@read) | a file as it was written, or everything that is wrong with it |
 //! | [`check`](fn@check) | everything that is wrong with what a file says, by field |
 //! | [`currency`] | how the payment provider counts amounts |
+//! | [`price`] | what tickets cost with fees, taxes and discounts |
 //! | [`layout`] | where seats are, and their ids |
 //! | [`schema`](fn@schema) | the JSON Schema that editors read |
 
@@ -15,6 +16,8 @@ mod check;
 pub mod currency;
 mod fault;
 pub mod layout;
+pub mod price;
+mod price_check;
 mod read;
 mod refund_policy;
 mod schema;

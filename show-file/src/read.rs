@@ -25,7 +25,14 @@ const WHAT_IT_IS: &str = "a show file is one JSON object that describes one show
 /// of the others.
 const CHECKED_TOGETHER: [&[&str]; 2] = [
     &["startsAt", "endsAt", "saleOpensAt", "saleClosesAt"],
-    &["currency", "categories", "sections", "refundPolicy"],
+    &[
+        "currency",
+        "categories",
+        "sections",
+        "refundPolicy",
+        "fees",
+        "taxes",
+    ],
 ];
 
 /// Reads and checks a show file, or tells everything that is wrong with it.
@@ -232,7 +239,12 @@ fn sample() -> Value {
         "currency": "INR",
         "refundPolicy": {"freeUntilHours": 1, "shares": [{"untilHours": 0, "percent": 50}]},
         "transfer": {"untilHours": 1},
-        "categories": [{"category": "A", "name": "A", "priceMinor": 10_000}],
+        "categories": [{
+            "category": "A", "name": "A", "priceMinor": 10_000,
+            "ticketTypes": [{"type": "A", "name": "A", "priceMinor": 10_000}],
+        }],
+        "fees": [{"name": "A", "per": "ticket", "percent": 1}],
+        "taxes": [{"name": "A", "percent": 1, "included": true}],
         "sections": [{
             "name": "A", "category": "A", "rows": ["A"], "seatsPerRow": 1,
             "accessible": [""], "blocked": [""],

@@ -6,11 +6,12 @@ use contract::booking::ShowFile;
 use serde_json::{Value, json};
 
 use crate::check::{
-    CATEGORY_MAX, CITY_NAME_MAX, DESCRIPTION_MAX, HOLD_SECONDS_DEFAULT, HOLD_SECONDS_MAX,
-    HOLD_SECONDS_MIN, LATITUDE_MAX, LONGITUDE_MAX, NAME_MAX, ROW_MAX, TICKET_LIMIT_DEFAULT,
-    TICKET_LIMIT_MAX, TITLE_MAX,
+    CITY_NAME_MAX, DESCRIPTION_MAX, HOLD_SECONDS_DEFAULT, HOLD_SECONDS_MAX, HOLD_SECONDS_MIN,
+    LATITUDE_MAX, LONGITUDE_MAX, NAME_MAX, ROW_MAX, TICKET_LIMIT_DEFAULT, TICKET_LIMIT_MAX,
+    TITLE_MAX,
 };
 use crate::currency;
+use crate::price_check::{CATEGORY_MAX, FEES_MAX, PERCENT_MAX, TAXES_MAX, TYPES_MAX};
 use crate::refund_policy::{
     FEE_PERCENT_MAX, REFUND_HOURS_MAX, REFUND_SHARES_MAX, TRANSFER_HOURS_MAX,
 };
@@ -77,9 +78,12 @@ fn prices() -> Vec<Value> {
         ranges.entry(currency::limits(code)).or_default().push(code);
     }
     let ranges = ranges.into_iter().map(|((least, most), codes)| {
-        let price = json!({"minimum": least, "maximum": most});
+        let price = json!({"anyOf": [{"const": 0}, {"minimum": least, "maximum": most}]});
+        // With fees a lower price may be charged, which only the check can tell.
+        let no_fees = json!({"properties": {"fees": {"maxItems": 0}, "taxes": {"maxItems": 0}}});
         json!({
-            "if": {"properties": {"currency": {"enum": codes}}, "required": ["currency"]},
+            "if": {"allOf": [no_fees,
+                {"properties": {"currency": {"enum": codes}}, "required": ["currency"]}]},
             "then": {"properties": {"categories": {"items": {"properties": {"priceMinor": price}}}}},
         })
     });
@@ -173,7 +177,34 @@ fn limits() -> Vec<(&'static str, &'static str, Value)> {
             json!({"pattern": "^[A-Z]{2}$"}),
         ),
         ("Category", "/properties/category", text(CATEGORY_MAX)),
-        ("Category", "/properties/priceMinor", json!({"minimum": 1})),
+        ("Category", "/properties/priceMinor", json!({"minimum": 0})),
+        (
+            "Category",
+            "/properties/ticketTypes",
+            json!({"maxItems": TYPES_MAX}),
+        ),
+        ("TicketType", "/properties/type", text(CATEGORY_MAX)),
+        ("TicketType", "/properties/name", text(CATEGORY_MAX)),
+        (
+            "TicketType",
+            "/properties/priceMinor",
+            json!({"minimum": 0}),
+        ),
+        (FILE, "/properties/fees", json!({"maxItems": FEES_MAX})),
+        (FILE, "/properties/taxes", json!({"maxItems": TAXES_MAX})),
+        ("Fee", "/properties/name", text(CATEGORY_MAX)),
+        ("Fee", "/properties/amountMinor", json!({"minimum": 1})),
+        (
+            "Fee",
+            "/properties/percent",
+            json!({"maximum": PERCENT_MAX}),
+        ),
+        ("Tax", "/properties/name", text(CATEGORY_MAX)),
+        (
+            "Tax",
+            "/properties/percent",
+            json!({"maximum": PERCENT_MAX}),
+        ),
         (
             "Venue",
             "/properties/latitude",

@@ -1,7 +1,9 @@
 //! A hold, and the page while its payment is processed.
 
-use contract::booking::{Hold, HoldStatus, Show};
-use contract::{Problem, Timestamp};
+use contract::booking::{Hold, HoldStatus, SeatLabel, Show};
+use contract::coupon::Quote;
+use contract::pricing::{LineKind, PriceLine, TicketType};
+use contract::{Problem, SeatId, Timestamp};
 use serde::Serialize;
 
 use crate::engine::render;
@@ -20,8 +22,12 @@ pub struct HoldPage {
     pub now: Timestamp,
     /// The address that the visitor typed, if the form was refused.
     pub email: String,
+    /// The price with a coupon that is tried.
+    pub quote: Option<Quote>,
     /// Why a form or a payment was refused.
     pub problem: Option<Problem>,
+    /// Whether what the seats are sold as can still be changed.
+    pub types_are_open: bool,
 }
 
 /// A payment whose outcome is not known yet.
@@ -41,7 +47,26 @@ struct HoldView<'a> {
     now: Timestamp,
     email: &'a str,
     problem: Option<&'a Problem>,
+    /// The price to pay: the hold's, or that with a coupon that is tried.
+    amount_minor: i64,
+    lines: &'a [PriceLine],
+    /// The coupon that is tried, or that the price contains.
+    coupon: Option<&'a str>,
     live: bool,
+    /// What each seat may be sold as, unless none has types or a payment was begun.
+    choices: Vec<TypeChoice<'a>>,
+}
+
+/// A seat with the types of its category.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct TypeChoice<'a> {
+    seat: Option<&'a SeatLabel>,
+    seat_id: &'a SeatId,
+    /// Of the category.
+    name: &'a str,
+    types: &'a [TicketType],
+    chosen: Option<&'a str>,
 }
 
 #[derive(Serialize)]
@@ -57,6 +82,7 @@ pub fn hold(page: &HoldPage) -> String {
     let hold = &page.hold;
     let live = matches!(hold.status, HoldStatus::Active | HoldStatus::Paying)
         && hold.expires_at > page.now;
+    let quote = page.quote.as_ref();
     render(
         "shop/hold.html",
         &HoldView {
@@ -65,9 +91,40 @@ pub fn hold(page: &HoldPage) -> String {
             now: page.now,
             email: &page.email,
             problem: page.problem.as_ref(),
+            amount_minor: quote.map_or(hold.amount_minor, |quote| quote.amount_minor),
+            lines: quote.map_or(&hold.lines, |quote| &quote.lines),
+            coupon: quote.map_or_else(|| coupon_of(hold), |quote| Some(&quote.coupon_code)),
             live,
+            choices: choices(page),
         },
     )
+}
+
+/// The coupon that the price of the hold contains.
+fn coupon_of(hold: &Hold) -> Option<&str> {
+    let mut lines = hold.lines.iter();
+    let discount = lines.find(|line| line.kind == LineKind::Discount);
+    discount.map(|line| line.name.as_str())
+}
+
+fn choices(page: &HoldPage) -> Vec<TypeChoice<'_>> {
+    let choices = page.hold.tickets.iter().enumerate().map(|(at, ticket)| {
+        let mut categories = page.show.categories.iter();
+        let category = categories.find(|category| category.category == ticket.category);
+        TypeChoice {
+            seat: page.hold.seats.get(at),
+            seat_id: &ticket.seat_id,
+            name: category.map_or(&ticket.category, |category| &category.name),
+            types: category.map_or(&[], |category| &category.ticket_types),
+            chosen: ticket.ticket_type.as_deref(),
+        }
+    });
+    let choices: Vec<TypeChoice<'_>> = choices.collect();
+    if page.types_are_open && choices.iter().any(|choice| !choice.types.is_empty()) {
+        choices
+    } else {
+        Vec::new()
+    }
 }
 
 /// The page while the outcome of a payment is not known yet; it reloads itself.

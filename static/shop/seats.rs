@@ -114,6 +114,8 @@ struct View<'a> {
     example: &'a str,
     session_ends_at: Option<Timestamp>,
     now: Timestamp,
+    /// Whether a category has ticket types.
+    has_types: bool,
 }
 
 /// The page with the seat map.
@@ -162,6 +164,11 @@ pub fn seats(page: &SeatsPage) -> String {
             example: &page.example,
             session_ends_at: page.session_ends_at,
             now: page.now,
+            has_types: page
+                .show
+                .categories
+                .iter()
+                .any(|category| !category.ticket_types.is_empty()),
         },
     )
 }

@@ -91,3 +91,37 @@ fn a_show_is_cancelled_and_its_refunds_are_waited_for() {
     assert!(failed.out.contains("ropeline reconcile"), "{}", failed.out);
     run(&stand_in, "show cancel nothing --yes").ends_with(5);
 }
+
+#[test]
+fn coupons_are_made_listed_shown_and_disabled() {
+    let stand_in = StandIn::start();
+    run(&stand_in, "coupon create EARLY").ends_with(2);
+    run(
+        &stand_in,
+        "coupon create EARLY --percent 20 --amount 5 --currency INR",
+    )
+    .ends_with(2);
+    run(&stand_in, "coupon create EARLY --amount 500").ends_with(2);
+    run(&stand_in, "coupon create EARLY --percent lots").ends_with(2);
+    let line = "coupon create early --percent 12.5 --uses 10 --first-booking --category PREMIUM \
+        --until 2026-12-01T00:00:00Z";
+    let made = run(&stand_in, line).ends_with(0);
+    for shown in [
+        "EARLY",
+        "12.5 %",
+        "3 booked, 2 reserved of 10",
+        "PREMIUM",
+        "2026-12-01",
+    ] {
+        assert!(made.out.contains(shown), "{shown:?}: {}", made.out);
+    }
+    let line = "coupon create --amount 50000 --currency INR --minimum 200000 --json";
+    let drawn = run(&stand_in, line).ends_with(0).json();
+    assert_eq!(drawn["terms"]["minimumMinor"], 200_000, "{drawn}");
+    let listed = run(&stand_in, "coupon list").ends_with(0);
+    assert!(listed.out.contains("INR 500.00"), "{}", listed.out);
+    assert!(listed.out.contains("2 coupons"), "{}", listed.out);
+    let disabled = run(&stand_in, "coupon disable early").ends_with(0);
+    assert!(disabled.out.contains("2026-11-23"), "{}", disabled.out);
+    run(&stand_in, "coupon show nothing").ends_with(5);
+}

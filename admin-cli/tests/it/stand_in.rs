@@ -35,6 +35,7 @@ pub(crate) struct Knowledge {
     pub(crate) check: Value,
     /// Answers about the check-in, by what is asked.
     pub(crate) checkin: HashMap<&'static str, Value>,
+    pub(crate) coupons: BTreeMap<String, Value>,
     pub(crate) audit: Value,
     pub(crate) admissions: String,
     pub(crate) draw: Option<DrawDocument>,
@@ -125,6 +126,9 @@ fn router(shared: Shared) -> Router {
         .route("/shows/{show}", get(show_one))
         .route("/shows/{show}/cancel", post(show_cancel))
         .route("/shows/{show}/cancellation", get(show_cancellation))
+        .route("/coupons", get(coupon_list).post(coupon_create))
+        .route("/coupons/{code}", get(coupon_show))
+        .route("/coupons/{code}/disable", post(coupon_disable))
         .route("/bookings", get(bookings_find))
         .route("/shows/{show}/bookings", get(show_bookings))
         .route("/bookings/{booking}/refund", post(booking_refund))
@@ -534,6 +538,38 @@ async fn booking_refund(body: Bytes) -> Response {
             "bookingStatus": "CANCELLED", "ticketIds": tickets,
         }),
     )
+}
+
+async fn coupon_create(State(shared): State<Shared>, body: Bytes) -> Response {
+    let terms: Value = serde_json::from_slice(&body).unwrap();
+    let code = terms["code"].as_str().unwrap_or("K7M2RRX9B").to_uppercase();
+    let coupon = json!({
+        "code": code, "terms": terms, "reserved": 2, "booked": 3,
+        "createdAt": "2026-11-22T10:00:00.000Z",
+    });
+    lock(&shared).coupons.insert(code, coupon.clone());
+    (StatusCode::CREATED, axum::Json(coupon)).into_response()
+}
+
+async fn coupon_list(State(shared): State<Shared>) -> axum::Json<Value> {
+    let coupons: Vec<Value> = lock(&shared).coupons.values().cloned().collect();
+    axum::Json(json!({ "coupons": coupons }))
+}
+
+async fn coupon_show(State(shared): State<Shared>, path: RawPathParams) -> Response {
+    let code = path.iter().next().unwrap().1.to_uppercase();
+    match lock(&shared).coupons.get(&code) {
+        Some(coupon) => axum::Json(coupon.clone()).into_response(),
+        None => StatusCode::NOT_FOUND.into_response(),
+    }
+}
+
+async fn coupon_disable(State(shared): State<Shared>, path: RawPathParams) -> Response {
+    let code = path.iter().next().unwrap().1.to_uppercase();
+    if let Some(coupon) = lock(&shared).coupons.get_mut(&code) {
+        coupon["disabledAt"] = json!("2026-11-23T10:00:00.000Z");
+    }
+    coupon_show(State(shared), path).await
 }
 
 async fn booking_resend() -> Response {

@@ -2,7 +2,7 @@
 
 use axum::extract::State;
 use axum::response::Response;
-use contract::booking::{Hold, HoldRequest};
+use contract::booking::{Hold, HoldRequest, TicketTypesRequest};
 use contract::{HoldId, Problem, ProblemCode, ShowId};
 use http::header::{CONTENT_TYPE, LOCATION, SET_COOKIE};
 use http::{HeaderMap, StatusCode};
@@ -10,11 +10,12 @@ use serde_json::json;
 use web::{ApiError, ApiJson, ApiPath, ApiResult};
 
 use super::idempotent::{self, RequestKey};
-use super::problems::{invalid, not_found, pass_required};
+use super::problems::{hold_expired, invalid, not_found, pass_required};
 use crate::handle::Booking;
 use crate::holds::{HoldOutcome, Once, ReleaseOutcome};
 use crate::live::HoldKey;
 use crate::store::idempotency::StoredAnswer;
+use crate::ticket_types::TypesOutcome;
 
 /// Holds seats: all of them or none.
 #[utoipa::path(
@@ -126,6 +127,43 @@ pub(super) async fn hold(
     let customer = booking.customer(&headers);
     let hold = booking.hold(&customer, hold_id).await?;
     hold.map(ApiJson).ok_or_else(not_found)
+}
+
+/// Sells the seats of a hold as other types, at the present prices.
+#[utoipa::path(
+    post, path = "/holds/{holdId}/ticket-types",
+    params(("holdId" = HoldId, Path, description = "The hold")),
+    request_body = TicketTypesRequest,
+    responses(
+        (status = 200, body = Hold),
+        (status = 404, body = Problem),
+        (status = 409, body = Problem, description = "conflict: a payment was started"),
+        (status = 410, body = Problem, description = "hold-expired"),
+        (status = 422, body = Problem)
+    )
+)]
+pub(super) async fn ticket_types(
+    State(booking): State<Booking>,
+    ApiPath(hold_id): ApiPath<HoldId>,
+    headers: HeaderMap,
+    ApiJson(request): ApiJson<TicketTypesRequest>,
+) -> ApiResult<ApiJson<Hold>> {
+    let customer = booking.customer(&headers);
+    let set = booking.hold_types_set(&customer, hold_id, request.ticket_types);
+    read_types_set(set.await?).map(ApiJson)
+}
+
+/// The hold, or the refusal as a problem.
+pub(crate) fn read_types_set(outcome: TypesOutcome) -> ApiResult<Hold> {
+    match outcome {
+        TypesOutcome::Changed(hold) => Ok(*hold),
+        TypesOutcome::NotFound => Err(not_found()),
+        TypesOutcome::HoldEnded => Err(hold_expired(false)),
+        TypesOutcome::PaymentStarted => Err(Problem::new(ProblemCode::Conflict)
+            .detail("A payment was started, so the price stays as it is.")
+            .into()),
+        TypesOutcome::Invalid(problem) => Err(invalid("ticketTypes", &problem)),
+    }
 }
 
 /// Releases a hold of the customer. Its seats are free at once.

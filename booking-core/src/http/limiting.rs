@@ -98,12 +98,12 @@ fn kind_of(method: &Method, path: &str) -> Option<Kind> {
     let parts: Vec<&str> = path.split('/').skip(1).collect();
     Some(match (method.as_str(), parts.as_slice()) {
         (_, ["payments", _, "webhook"]) => return None,
-        ("POST", ["shows", _, "holds"] | ["holds", _, "release"]) | ("DELETE", ["holds", _]) => {
-            Kind::Hold
-        }
+        ("POST", ["shows", _, "holds"] | ["holds", _, "release" | "ticket-types"])
+        | ("DELETE", ["holds", _]) => Kind::Hold,
         (
             "POST",
-            ["holds", _, "payments"] | ["bookings" | "b", _, "cancel" | "transfer" | "reissue"],
+            ["holds", _, "payments" | "quote"]
+            | ["bookings" | "b", _, "cancel" | "transfer" | "reissue"],
         ) => Kind::Pay,
         ("POST", ["bookings" | "b", _, "codes"] | ["bookings", "find"]) => Kind::Mails,
         ("POST", ["holds", _, "confirm"]) | (_, ["holds", _, "return"]) => Kind::Confirm,
@@ -122,9 +122,11 @@ mod tests {
             (Method::GET, "/api/v1/shows/a/seats", Some(Kind::Browse)),
             (Method::POST, "/api/v1/shows/a/holds", Some(Kind::Hold)),
             (Method::POST, "/shows/a/holds", Some(Kind::Hold)),
+            (Method::POST, "/holds/h/ticket-types", Some(Kind::Hold)),
             (Method::DELETE, "/api/v1/holds/h", Some(Kind::Hold)),
             (Method::POST, "/api/v1/holds/h/payments", Some(Kind::Pay)),
             (Method::POST, "/holds/h/payments", Some(Kind::Pay)),
+            (Method::POST, "/holds/h/quote", Some(Kind::Pay)),
             (Method::POST, "/api/v1/holds/h/confirm", Some(Kind::Confirm)),
             (Method::GET, "/holds/h/return", Some(Kind::Confirm)),
             (Method::POST, "/checkin/v1/scans", Some(Kind::Scan)),

@@ -2,6 +2,7 @@
 
 mod admin;
 mod admin_bookings;
+mod admin_coupons;
 mod admin_transfers;
 pub(crate) mod at_hand;
 mod bookings;
@@ -16,7 +17,7 @@ mod idempotent;
 pub(crate) mod limiting;
 mod mail;
 pub(crate) mod own_bookings;
-mod payments;
+pub(crate) mod payments;
 pub(crate) mod problems;
 mod scanners;
 mod seats;
@@ -69,6 +70,7 @@ pub(crate) fn admin(booking: Booking) -> (Router, utoipa::openapi::OpenApi) {
     let routes = admin::routes()
         .merge(admin_bookings::routes())
         .merge(admin_transfers::routes())
+        .merge(admin_coupons::routes())
         .merge(mail::routes())
         .merge(scanners::routes())
         .merge(checkin);
@@ -79,6 +81,8 @@ fn routes() -> OpenApiRouter<Booking> {
     let of_customers = OpenApiRouter::new()
         .routes(routes!(holds::hold_place))
         .routes(routes!(holds::hold, holds::hold_release))
+        .routes(routes!(holds::ticket_types))
+        .routes(routes!(payments::quote))
         .routes(routes!(payments::payment_start))
         .routes(routes!(payments::confirm))
         .routes(routes!(bookings::booking))

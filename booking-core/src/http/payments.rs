@@ -5,6 +5,7 @@ use axum::response::{IntoResponse, Response};
 use contract::booking::{
     Booking as BookingView, ConfirmRequest, Payment, PaymentRequest, Processing,
 };
+use contract::coupon::{Quote, QuoteRequest};
 use contract::{HoldId, Problem, ProblemCode, principal};
 use http::header::{CONTENT_TYPE, RETRY_AFTER};
 use http::{HeaderMap, HeaderValue, StatusCode};
@@ -12,10 +13,13 @@ use serde_json::json;
 use web::{ApiJson, ApiPath, ApiResult};
 
 use super::idempotent::{self, Accepted, RequestKey};
-use super::problems::{hold_expired, invalid, not_found, payment_failed, payment_unavailable};
+use super::problems::{
+    coupon_not_valid, hold_expired, invalid, not_found, payment_failed, payment_unavailable,
+};
 use crate::bookings::ConfirmOutcome;
 use crate::confirm_queue::ConfirmTurn;
 use crate::confirming::ConfirmKey;
+use crate::coupons::QuoteOutcome;
 use crate::database::Turns;
 use crate::handle::Booking;
 use crate::holds::Once;
@@ -39,6 +43,7 @@ const CONFIRM_AGAIN_SECONDS: u64 = 1;
         (status = 201, body = Payment),
         (status = 402, body = Problem, description = "payment-failed"),
         (status = 404, body = Problem),
+        (status = 409, body = Problem, description = "coupon-not-valid with a `reason`, request-in-progress"),
         (status = 410, body = Problem, description = "hold-expired"),
         (status = 422, body = Problem),
         (status = 503, body = Problem, description = "payment-unavailable, database-unavailable")
@@ -50,9 +55,6 @@ pub(super) async fn payment_start(
     headers: HeaderMap,
     ApiJson(request): ApiJson<PaymentRequest>,
 ) -> ApiResult<Response> {
-    if request.coupon_code.is_some() {
-        return Err(invalid("couponCode", "no such coupon"));
-    }
     let customer = booking.customer(&headers);
     let path = format!("/holds/{hold_id}/payments");
     let key = RequestKey::read(&headers, &path, &request)?;
@@ -60,7 +62,8 @@ pub(super) async fn payment_start(
     let keys = Turns::of_any(booking.0.pools.money.clone());
     let hold = hold_id.uuid();
     let work = move |booking: Booking| async move {
-        let started = booking.payment_start(&customer, hold_id, &request.email);
+        let coupon = request.coupon_code.as_deref();
+        let started = booking.payment_start(&customer, hold_id, &request.email, coupon);
         respond_payment(started.await?)
     };
     idempotent::once(&booking, keys, key_use, hold, Accepted::IsOpen, work).await?
@@ -75,10 +78,47 @@ fn respond_payment(started: PaymentOutcome) -> ApiResult<Response> {
         PaymentOutcome::NotFound => Err(not_found()),
         PaymentOutcome::HoldEnded => Err(hold_expired(false)),
         PaymentOutcome::Failed(reason) => Err(payment_failed(reason)),
+        PaymentOutcome::CouponNotValid(reason) => Err(coupon_not_valid(reason)),
         PaymentOutcome::Unanswered {
             reason,
             retry_after,
         } => Err(payment_unavailable(reason, retry_after)),
+    }
+}
+
+/// Tells what a hold costs with a coupon. Nothing is reserved or changed.
+#[utoipa::path(
+    post, path = "/holds/{holdId}/quote",
+    params(("holdId" = HoldId, Path, description = "The hold")),
+    request_body = QuoteRequest,
+    responses(
+        (status = 200, body = Quote),
+        (status = 404, body = Problem),
+        (status = 409, body = Problem, description = "coupon-not-valid, with a `reason`"),
+        (status = 410, body = Problem, description = "hold-expired"),
+        (status = 422, body = Problem)
+    )
+)]
+pub(super) async fn quote(
+    State(booking): State<Booking>,
+    ApiPath(hold_id): ApiPath<HoldId>,
+    headers: HeaderMap,
+    ApiJson(request): ApiJson<QuoteRequest>,
+) -> ApiResult<ApiJson<Quote>> {
+    let customer = booking.customer(&headers);
+    let (code, email) = (request.coupon_code, request.email);
+    let quoted = booking.coupon_quote(&customer, hold_id, code, email);
+    read_quote(quoted.await?).map(ApiJson)
+}
+
+/// The quote, or the refusal as a problem.
+pub(crate) fn read_quote(outcome: QuoteOutcome) -> ApiResult<Quote> {
+    match outcome {
+        QuoteOutcome::Quoted(quote) => Ok(quote),
+        QuoteOutcome::NotFound => Err(not_found()),
+        QuoteOutcome::HoldEnded => Err(hold_expired(false)),
+        QuoteOutcome::InvalidEmail => Err(invalid("email", "is not an e-mail address")),
+        QuoteOutcome::NotValid(reason) => Err(coupon_not_valid(reason)),
     }
 }
 

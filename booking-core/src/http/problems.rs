@@ -1,5 +1,6 @@
 //! Maps outcomes and errors to problem documents.
 
+use contract::coupon::CouponReason;
 use contract::{Problem, ProblemCode, RoomId, ShowId};
 use web::ApiError;
 
@@ -58,6 +59,30 @@ pub(crate) fn payment_unavailable(reason: FailureReason, retry_after: u32) -> Ap
         .with("reason", reason.as_str())
         .with("retryable", true)
         .retry_after(retry_after)
+        .into()
+}
+
+pub(crate) fn coupon_not_valid(reason: CouponReason) -> ApiError {
+    let why = match reason {
+        CouponReason::Unknown => "There is no such coupon.",
+        CouponReason::TooManyTries => {
+            "Too many codes that do not exist were tried. You can pay without one."
+        }
+        CouponReason::NotYetValid => "It cannot be used yet.",
+        CouponReason::Expired => "It has expired.",
+        CouponReason::UsedUp => "It has been used as often as it can be.",
+        CouponReason::UsedByCustomer => "It was used with this e-mail address already.",
+        CouponReason::NotFirstBooking => "It is for a first booking only.",
+        CouponReason::OtherShow => "It is for another show.",
+        CouponReason::OtherCategory => "It is for seats of another category.",
+        CouponReason::OtherCurrency => "It is in another currency.",
+        CouponReason::MinimumOrder => "The order is too small for it.",
+        CouponReason::TooLittleLeft => "It would leave less than can be paid.",
+        CouponReason::NotApplicable => "It cannot be used for these seats. Hold them once more.",
+    };
+    Problem::new(ProblemCode::CouponNotValid)
+        .detail(why)
+        .with("reason", serde_json::json!(reason))
         .into()
 }
 

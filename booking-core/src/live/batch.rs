@@ -9,7 +9,7 @@ use contract::{HoldId, SeatId};
 use super::command::{HoldCommand, SeatsWanted, Settled, answer};
 use super::show::ShowMemory;
 use crate::config::{HOLD_BATCH_MAX, HOLD_WAIT_MAX};
-use crate::shows::best_available;
+use crate::shows::{TypedSeat, best_available};
 use crate::store::hold_batch::{HoldAsk, HoldTerms};
 use crate::store::idempotency::{KeyUse, KeyedAnswer};
 
@@ -130,6 +130,17 @@ impl Batch {
         command: HoldCommand,
         seats: &[usize],
     ) {
+        let typed: Vec<TypedSeat<'_>> = seats
+            .iter()
+            .enumerate()
+            .filter_map(|(at, index)| {
+                Some(TypedSeat {
+                    seat: memory.plan.seats().get(*index)?,
+                    type_at: command.types.get(at).copied().unwrap_or_default(),
+                })
+            })
+            .collect();
+        let price = memory.info.tariff().price_of(&typed);
         let hold = Hold {
             hold_id: HoldId::new(command.hold_id),
             show_id: memory.info.show_id.clone(),
@@ -137,8 +148,11 @@ impl Batch {
             expires_at: terms.expires_at,
             seat_ids: memory.plan.labels(seats),
             seats: memory.plan.seat_labels(seats),
-            amount_minor: memory.plan.amount_minor(seats),
+            amount_minor: price.amount_minor,
+            lines: price.lines.clone(),
+            tickets: price.tickets.clone(),
             currency: terms.currency.clone(),
+            payment_started: false,
             booking_id: None,
         };
         let keyed = command.key.as_ref().map(|key| KeyedAnswer {
@@ -150,7 +164,7 @@ impl Batch {
             hold_id: command.hold_id,
             seat_nos: seats.iter().map(|index| memory.plan.no(*index)).collect(),
             owner: command.owner.clone(),
-            amount_minor: hold.amount_minor,
+            price,
             keyed,
         });
         self.holds.push(hold);

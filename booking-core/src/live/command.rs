@@ -50,6 +50,9 @@ impl std::fmt::Debug for HoldKey {
 pub(crate) struct HoldCommand {
     pub(crate) hold_id: Uuid,
     pub(crate) wanted: SeatsWanted,
+    /// What each seat is sold as, in map order: an index in the types of its category. The first
+    /// type when empty.
+    pub(crate) types: Vec<usize>,
     pub(crate) key: Option<HoldKey>,
     pub(crate) owner: HoldOwner,
     pub(crate) queued_at: Instant,

@@ -87,19 +87,13 @@ pub(crate) fn of_ticket(
     let fee_share = (price * i128::from(policy.kept_fee_percent)).div_euclid(100)
         + i128::from((price * i128::from(policy.kept_fee_percent)) % 100 != 0);
     let fee = fee_share.max(i128::from(policy.kept_fee_minor.max(0)));
-    let finest = i128::from(finest(currency));
+    let finest = i128::from(currency::finest(currency));
     let back = (share - fee).max(0) / finest * finest;
     let back_minor = i64::try_from(back).unwrap_or(0);
     GoesBack {
         back_minor,
         kept_minor: price_minor.max(0) - back_minor,
     }
-}
-
-/// The smallest amount that the payment provider gives back.
-fn finest(currency: &str) -> i64 {
-    let counts = |amount: &i64| currency::to_provider(*amount, currency).is_some();
-    [1, 10, 100].into_iter().find(counts).unwrap_or(1)
 }
 
 /// What each ticket of a booking cost that was sold for `amount_minor`, where only the `present`

@@ -1,10 +1,14 @@
-//! Money as values: failure reasons, dispositions, what goes back, refund states. Pure.
+//! Money as values: failure reasons, dispositions, what goes back, prices of holds,
+//! coupons, refund states. Pure.
 
+pub(crate) mod coupon;
 mod disposition;
 mod failure;
 pub(crate) mod going_back;
+mod hold_price;
 mod refund;
 
 pub(crate) use disposition::Disposition;
 pub use failure::FailureReason;
+pub(crate) use hold_price::HoldPrice;
 pub(crate) use refund::{RefundStatus, derived_id, movement_id};

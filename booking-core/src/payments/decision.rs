@@ -32,8 +32,10 @@ pub(crate) enum HoldEffect {
     /// The hold becomes a booking if all of its seats are still free; otherwise the money is given
     /// back.
     Retake,
-    /// The money is given back, for this reason.
+    /// The money is given back, for this reason, and a hold that is open is released.
     Refund(&'static str),
+    /// The money is given back, for this reason, and the hold stays as it is.
+    Return(&'static str),
     /// The hold ends in this state and its seats are freed.
     End(HoldStatus),
 }
@@ -60,6 +62,10 @@ pub(crate) fn decide(
     // The intent is known to be closed, and this answer may be older than that knowledge. Only
     // captured money can change the payment now.
     if !payment.provider_open && intent.status != IntentStatus::Succeeded {
+        return None;
+    }
+    // Nobody takes money for nothing after it was closed.
+    if !payment.provider_open && payment.is_free() {
         return None;
     }
     let decision = match &intent.status {
@@ -91,8 +97,13 @@ fn only_latest(decision: Decision, hold: &HoldRow, payment: &PaymentRow) -> Deci
 fn succeeded(hold: &HoldRow, payment: &PaymentRow, intent: &Intent, now: Timestamp) -> Decision {
     let exact =
         intent.received_minor == payment.amount_minor && intent.currency == payment.currency;
+    // The lines of the hold sum to its amount: what was captured has to be what they ask for.
+    let is_price = payment.amount_minor == hold.amount_minor && payment.currency == hold.currency;
     let effect = if !exact {
         HoldEffect::Refund("amount-mismatch")
+    } else if !is_price {
+        // An attempt at another price, with or without a coupon, that was given up.
+        HoldEffect::Return("price-changed")
     } else if hold.status == HoldStatus::Confirmed {
         HoldEffect::Refund("double-charge")
     } else if hold.is_open() {
@@ -108,7 +119,7 @@ fn succeeded(hold: &HoldRow, payment: &PaymentRow, intent: &Intent, now: Timesta
             captured_minor: intent.received_minor,
             captured_currency: Some(intent.currency.clone()),
             disposition: Some(match effect {
-                HoldEffect::Refund(_) => Disposition::AutoRefund,
+                HoldEffect::Refund(_) | HoldEffect::Return(_) => Disposition::AutoRefund,
                 _ => Disposition::Booked,
             }),
             next_poll_at: now,
@@ -254,6 +265,7 @@ mod tests {
             expires_at: NOW.plus(Duration::from_mins(5)),
             hard_deadline: NOW.plus(Duration::from_mins(20)),
             was_extended: false,
+            coupon_use_id: None,
             booking_id: None,
         }
     }
@@ -322,6 +334,27 @@ mod tests {
         };
         let found = extended(&tight, IntentStatus::RequiresAction, NOW);
         assert_eq!(found, Some(tight.hard_deadline));
+    }
+
+    #[test]
+    fn what_is_captured_is_compared_with_the_price_of_the_hold() {
+        let paid = |amount_minor: i64, currency: &str, received_minor: i64| {
+            let payment = PaymentRow {
+                amount_minor,
+                currency: currency.to_owned(),
+                ..payment(PaymentStatus::Created, true)
+            };
+            let intent = Intent {
+                received_minor,
+                currency: currency.to_owned(),
+                ..intent(IntentStatus::Succeeded)
+            };
+            decide(&hold(), &payment, &intent, NOW).unwrap().hold
+        };
+        assert_eq!(paid(500, "INR", 500), HoldEffect::Book);
+        assert_eq!(paid(500, "INR", 499), HoldEffect::Refund("amount-mismatch"));
+        assert_eq!(paid(400, "INR", 400), HoldEffect::Return("price-changed"));
+        assert_eq!(paid(500, "USD", 500), HoldEffect::Return("price-changed"));
     }
 
     #[test]

@@ -164,7 +164,8 @@ impl Core {
             ..payment.clone()
         };
         let show = (booked.show_id, booked.starts_at, booked.ends_at);
-        let row = BookingRow::new(&booking, &hold, show, booked.email, booked.tickets);
+        let paid = (booked.email, booked.price_lines);
+        let row = BookingRow::new(&booking, &hold, show, paid, booked.tickets);
         let resolution = Resolution {
             hold,
             payment,
@@ -180,6 +181,8 @@ impl Core {
 /// has succeeded with what was asked for. The statement looks at the same again, under locks.
 fn is_ordinary(hold: &HoldRow, payment: &PaymentRow, intent: &Intent, now: Timestamp) -> bool {
     let is_only = hold.attempt_count == 1
+        && hold.coupon_use_id.is_none()
+        && !payment.is_free()
         && payment.provider_open
         && payment.status != PaymentStatus::Cancelled
         && (payment.amount_minor, &payment.currency) == (hold.amount_minor, &hold.currency);

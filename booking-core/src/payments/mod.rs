@@ -7,6 +7,7 @@
 mod backoff;
 mod decision;
 mod failover;
+mod free;
 pub(crate) mod gathered;
 pub(crate) mod http_client;
 mod lane;

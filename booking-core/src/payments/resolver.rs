@@ -175,6 +175,9 @@ impl Core {
                 "there is nothing to close".to_owned(),
             ));
         }
+        if payment.is_free() {
+            return Ok(super::free::intent(payment, cancel));
+        }
         let made = match self.ensure_intent(payment, false).await {
             Ok(made) => made?,
             Err(cause) => return Err(ProviderError::Unavailable(cause.to_string())),
@@ -332,6 +335,7 @@ impl Core {
                 }
                 refund = Some(reason);
             }
+            HoldEffect::Return(reason) => refund = Some(reason),
             HoldEffect::Book => book = true,
             HoldEffect::Retake => {
                 let limit = store::holds::ticket_limit(tx, hold.show_no).await?;
@@ -339,6 +343,14 @@ impl Core {
                 if !book {
                     decision.change.disposition = Some(Disposition::AutoRefund);
                     refund = Some("seats-gone");
+                } else if let Some(use_id) = hold.coupon_use_id
+                    && !store::coupons::take_again(tx, use_id).await?
+                {
+                    // The seats were taken above.
+                    reports = store::seats::give_back(tx, &[hold.returned()]).await?;
+                    book = false;
+                    decision.change.disposition = Some(Disposition::AutoRefund);
+                    refund = Some("coupon-gone");
                 }
             }
         }
@@ -351,6 +363,9 @@ impl Core {
         }
         if book {
             reports.extend(self.book(tx, hold, payment, now).await?);
+            if let Some(use_id) = hold.coupon_use_id {
+                store::coupons::booked(tx, use_id, &hold.currency, now).await?;
+            }
         }
         if decision.change.status == PaymentStatus::Succeeded {
             let account = if book { "bookings" } else { "refunds" };
@@ -365,7 +380,7 @@ impl Core {
             )
             .await?;
         }
-        if let Some(reason) = refund {
+        if let Some(reason) = refund.filter(|_| decision.change.captured_minor > 0) {
             let refund_id = self.randomness.uuid(now);
             store::refunds::request_all(tx, refund_id, payment.payment_id, reason, now).await?;
             tracing::warn!(payment = %payment.payment_id, reason, "money goes back");

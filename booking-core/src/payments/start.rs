@@ -1,6 +1,8 @@
 //! Starting a payment.
 
+use contract::HoldId;
 use contract::booking::{HoldStatus, PaymentStatus};
+use contract::coupon::CouponReason;
 use sqlx::PgConnection;
 use uuid::Uuid;
 
@@ -9,12 +11,13 @@ use super::orchestration::{self, AfterFailure};
 use super::provider::{CancelReason, ProviderError};
 use crate::config::{PAYMENT_ATTEMPTS_MAX, PAYMENT_ROWS_MAX};
 use crate::core::Core;
+use crate::coupons::CouponWish;
 use crate::customer::Customer;
 use crate::database::{StoreError, repeat_if_contended};
 use crate::money::FailureReason;
 use crate::store;
 use crate::store::holds::HoldRow;
-use crate::store::payments::{NewPayment, PaymentRow};
+use crate::store::payments::{FREE, NewPayment, PaymentRow};
 
 /// Rounds of closing earlier attempts before a new attempt is given up.
 const CLOSE_ROUNDS_MAX: usize = 3;
@@ -34,6 +37,8 @@ pub(crate) enum PaymentStart {
     Failed(FailureReason),
     /// The provider does not answer.
     Unanswered(ProviderError),
+    /// The coupon cannot be used.
+    CouponNotValid(CouponReason),
 }
 
 /// The result of the first step, under the lock of the hold.
@@ -54,10 +59,16 @@ impl Core {
         customer: &Customer,
         hold_id: Uuid,
         email: &str,
+        wish: &CouponWish,
     ) -> Result<PaymentStart, StoreError> {
+        // Before anything is closed for it, so that a wrong code leaves a payment that is under way.
+        if let Some(reason) = self.coupon_refusal(customer, hold_id, email, wish).await? {
+            return Ok(PaymentStart::CouponNotValid(reason));
+        }
         for _ in 0..CLOSE_ROUNDS_MAX {
             let prepared =
-                repeat_if_contended(|| self.payment_prepare(customer, hold_id, email)).await?;
+                repeat_if_contended(|| self.payment_prepare(customer, hold_id, email, wish))
+                    .await?;
             match prepared {
                 Prepared::Refuse(refusal) => return Ok(refusal),
                 Prepared::New(payment) => return self.payment_offer(payment, true).await,
@@ -76,15 +87,34 @@ impl Core {
         Ok(PaymentStart::Unanswered(ProviderError::Busy))
     }
 
+    /// Why the coupon of a request to pay cannot be used, as far as it is known without a lock.
+    async fn coupon_refusal(
+        &self,
+        customer: &Customer,
+        hold_id: Uuid,
+        email: &str,
+        wish: &CouponWish,
+    ) -> Result<Option<CouponReason>, StoreError> {
+        let CouponWish::Use(code) = wish else {
+            return Ok(None);
+        };
+        let hold = self.hold_row(customer, HoldId::new(hold_id)).await?;
+        let Some(hold) = hold.filter(HoldRow::is_open) else {
+            return Ok(None);
+        };
+        Ok(self.coupon_check(&hold, code, Some(email)).await?.err())
+    }
+
     async fn payment_prepare(
         &self,
         customer: &Customer,
         hold_id: Uuid,
         email: &str,
+        wish: &CouponWish,
     ) -> Result<Prepared, StoreError> {
         let now = self.clock.now();
         let mut tx = self.pools.money.begin().await?;
-        let Some(hold) = store::holds::lock(&mut tx, hold_id).await? else {
+        let Some(mut hold) = store::holds::lock(&mut tx, hold_id).await? else {
             return Ok(Prepared::Refuse(PaymentStart::NotFound));
         };
         if !customer.owns(hold.subject.as_deref(), hold.session.as_deref()) {
@@ -106,7 +136,10 @@ impl Core {
         if show.is_some_and(|show| show.info().cancelled) {
             return Ok(Prepared::Refuse(PaymentStart::HoldEnded));
         }
-        if let Some(payment) = payments.iter().find(|payment| payment.is_live()) {
+        let reprices = self.coupon_differs(&mut tx, &hold, wish, email).await?;
+        if let Some(payment) = payments.iter().find(|payment| payment.is_live())
+            && !reprices
+        {
             let mut payment = payment.clone();
             // The tickets go to the address that the customer entered last.
             if payment.email != email {
@@ -121,6 +154,13 @@ impl Core {
         if !open.is_empty() {
             return Ok(Prepared::CloseFirst(open));
         }
+        if reprices {
+            if let Err(reason) = self.coupon_apply(&mut tx, &hold, wish, email).await? {
+                return Ok(Prepared::Refuse(PaymentStart::CouponNotValid(reason)));
+            }
+            let priced = store::holds::lock(&mut tx, hold_id).await?;
+            hold = priced.ok_or_else(|| StoreError::corrupt("holds", "a locked hold vanished"))?;
+        }
         let reached = payments
             .iter()
             .filter(|payment| payment.intent_id.is_some())
@@ -134,13 +174,15 @@ impl Core {
             let reason = FailureReason::Fraud;
             return Ok(Prepared::Refuse(PaymentStart::Failed(reason)));
         }
-        let Some(provider) = self.providers.next(&[]) else {
-            let error = ProviderError::NotSent("no payment provider can be reached".to_owned());
-            return Ok(Prepared::Refuse(PaymentStart::Unanswered(error)));
+        let provider = match self.providers.next(&[]) {
+            _ if hold.amount_minor == 0 => FREE,
+            Some(provider) => provider.name(),
+            None => {
+                let error = ProviderError::NotSent("no payment provider can be reached".to_owned());
+                return Ok(Prepared::Refuse(PaymentStart::Unanswered(error)));
+            }
         };
-        let payment = self
-            .attempt_record(&mut tx, &hold, provider.name(), email)
-            .await?;
+        let payment = self.attempt_record(&mut tx, &hold, provider, email).await?;
         tx.commit().await?;
         Ok(Prepared::New(payment))
     }
@@ -179,6 +221,9 @@ impl Core {
         mut payment: PaymentRow,
         mut is_counted: bool,
     ) -> Result<PaymentStart, StoreError> {
+        if payment.is_free() {
+            return Ok(PaymentStart::Started(Box::new(payment)));
+        }
         let mut tried = Vec::new();
         loop {
             let error = match self.ensure_intent(&payment, is_counted).await? {

@@ -128,7 +128,11 @@ fn back(path: &str, again: bool) -> String {
     match parts.as_slice() {
         _ if again => path.to_owned(),
         ["shows", show, "holds"] => format!("/shows/{show}/seats"),
-        ["holds", hold, "payments" | "release"] => format!("/holds/{hold}"),
+        [
+            "holds",
+            hold,
+            "payments" | "quote" | "release" | "ticket-types",
+        ] => format!("/holds/{hold}"),
         ["bookings", booking, "cancel" | "codes"] => format!("/bookings/{booking}"),
         ["b", token, "cancel" | "codes"] => format!("/b/{token}"),
         ["b", _] => "/bookings/find".to_owned(),

@@ -35,6 +35,8 @@ pub(crate) fn router(booking: Booking) -> Router {
         .route("/shows/{showId}/holds", post(seats::hold_place))
         .route("/holds/{holdId}", get(holds::hold))
         .route("/holds/{holdId}/release", post(holds::hold_release))
+        .route("/holds/{holdId}/ticket-types", post(holds::ticket_types))
+        .route("/holds/{holdId}/quote", post(payments::quote))
         .route("/holds/{holdId}/payments", post(payments::payment_start))
         .route("/holds/{holdId}/return", get(payments::payment_return))
         .route("/bookings", get(own_bookings::my_bookings))

@@ -15,7 +15,10 @@ use super::page::{page, see_other};
 use crate::bookings::{ConfirmOutcome, PaymentSeen};
 use crate::confirm_queue::{ConfirmPermit, ConfirmTurn};
 use crate::handle::Booking;
-use crate::http::problems::{hold_expired, invalid, not_found, payment_unavailable};
+use crate::http::payments::read_quote;
+use crate::http::problems::{
+    coupon_not_valid, hold_expired, invalid, not_found, payment_unavailable,
+};
 use crate::money::FailureReason;
 use crate::payment_outcome::PaymentOutcome;
 
@@ -24,6 +27,8 @@ use crate::payment_outcome::PaymentOutcome;
 #[serde(default)]
 pub(super) struct PaymentForm {
     email: String,
+    #[serde(rename = "couponCode")]
+    coupon_code: Option<String>,
 }
 
 /// The query of the return URL.
@@ -45,7 +50,7 @@ pub(super) async fn payment_start(
 ) -> ApiResult<Response> {
     let customer = booking.customer(&headers);
     let outcome = booking
-        .payment_start(&customer, hold_id, &form.email)
+        .payment_start(&customer, hold_id, &form.email, form.coupon_code.as_deref())
         .await?;
     let error = match outcome {
         PaymentOutcome::Started(payment) => {
@@ -60,6 +65,7 @@ pub(super) async fn payment_start(
         PaymentOutcome::HoldEnded => return Ok(see_other(&format!("/holds/{hold_id}"))),
         PaymentOutcome::InvalidEmail => invalid("email", "this is not an e-mail address"),
         PaymentOutcome::Failed(reason) => failed(reason),
+        PaymentOutcome::CouponNotValid(reason) => coupon_not_valid(reason),
         PaymentOutcome::Unanswered {
             reason,
             retry_after,
@@ -67,6 +73,25 @@ pub(super) async fn payment_start(
     };
     let found = holds::find(&booking, &headers, hold_id).await?;
     Ok(holds::refuse(&booking, found, form.email, &error))
+}
+
+/// Shows the hold's page with its price with a coupon, which the payment form then contains.
+pub(super) async fn quote(
+    State(booking): State<Booking>,
+    ApiPath(hold_id): ApiPath<HoldId>,
+    headers: HeaderMap,
+    ApiForm(form): ApiForm<PaymentForm>,
+) -> ApiResult<Response> {
+    let customer = booking.customer(&headers);
+    let (code, email) = (form.coupon_code.unwrap_or_default(), form.email);
+    let asked = Some(email.clone());
+    let quoted = booking.coupon_quote(&customer, hold_id, code, asked);
+    let quoted = read_quote(quoted.await?);
+    let found = holds::find(&booking, &headers, hold_id).await?;
+    Ok(match quoted {
+        Ok(quote) => holds::with_quote(&booking, found, email, quote),
+        Err(error) => holds::refuse(&booking, found, email, &error),
+    })
 }
 
 pub(super) async fn payment_return(

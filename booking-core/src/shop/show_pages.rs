@@ -185,6 +185,8 @@ mod tests {
             currency: "INR".to_owned(),
             refund_policy: None,
             categories: Vec::new(),
+            fees: Vec::new(),
+            taxes: Vec::new(),
             seat_no_first: 1,
             seat_count: 20,
         }

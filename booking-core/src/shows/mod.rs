@@ -4,14 +4,17 @@ pub(crate) mod best_available;
 mod compact;
 mod draft;
 mod plan;
+mod prices;
 mod seat_states;
 
 pub(crate) use compact::compact;
 pub(crate) use draft::ShowDraft;
 pub(crate) use plan::{PlannedSeat, SeatPlan};
+pub(crate) use prices::{SeatsPrice, Tariff, TypedSeat};
 pub(crate) use seat_states::{SeatFigures, SeatState, SeatStates};
 
 use contract::booking::{Category, SaleStatus, SeatStatus, Show, Venue};
+use contract::pricing::{Fee, Tax};
 use contract::refund_policy::RefundPolicy;
 use contract::{CityId, RoomId, ShowId, Timestamp};
 use serde_json::{Map, Value};
@@ -49,7 +52,10 @@ pub(crate) struct ShowInfo {
     pub(crate) ticket_limit: u32,
     pub(crate) hold_seconds: u32,
     pub(crate) currency: String,
+    /// Prices without fees and added taxes.
     pub(crate) categories: Vec<Category>,
+    pub(crate) fees: Vec<Fee>,
+    pub(crate) taxes: Vec<Tax>,
     pub(crate) refund_policy: Option<RefundPolicy>,
     /// The database number of the first seat.
     pub(crate) seat_no_first: i32,
@@ -103,6 +109,16 @@ impl ShowInfo {
         )
     }
 
+    /// Its prices, and what everyone pays on top.
+    pub(crate) fn tariff(&self) -> Tariff<'_> {
+        Tariff {
+            categories: &self.categories,
+            fees: &self.fees,
+            taxes: &self.taxes,
+            currency: &self.currency,
+        }
+    }
+
     /// The fields of the API form that an import sets.
     pub(crate) fn fields(&self) -> Map<String, Value> {
         let view = self.view(self.starts_at, SeatFigures::default());
@@ -118,11 +134,14 @@ impl ShowInfo {
     /// Names of the fields that differ from `before`; `seats` stands for the layout.
     pub(crate) fn changes_from(&self, before: &Self) -> Vec<String> {
         let (old, new) = (before.fields(), self.fields());
-        let mut changed: Vec<String> = new
-            .iter()
-            .filter(|(name, value)| old.get(*name) != Some(*value))
-            .map(|(name, _)| name.clone())
+        // Lists that are empty are left out.
+        let gone = old.keys().filter(|name| !new.contains_key(*name));
+        let names = new.keys().chain(gone);
+        let mut changed: Vec<String> = names
+            .filter(|name| old.get(*name) != new.get(*name))
+            .cloned()
             .collect();
+        changed.sort();
         if before.seat_no_first != self.seat_no_first {
             changed.push("seats".to_owned());
         }
@@ -163,7 +182,10 @@ impl ShowInfo {
             ticket_limit: self.ticket_limit,
             hold_seconds: self.hold_seconds,
             currency: self.currency.clone(),
-            categories: self.categories.clone(),
+            categories: self.tariff().public_categories(),
+            fees: self.fees.clone(),
+            taxes: self.taxes.clone(),
+            booking_fee_minor: self.tariff().booking_fee_minor(),
             refund_policy: self.refund_policy.clone(),
             seat_count: u64::from(self.seat_count),
             available_count: figures.available,

@@ -83,12 +83,4 @@ impl SeatPlan {
             .filter_map(|index| self.seats.get(index))
             .collect()
     }
-
-    /// The total price of `indices`.
-    pub(crate) fn amount_minor(&self, indices: &[usize]) -> i64 {
-        indices
-            .iter()
-            .filter_map(|index| self.seats.get(*index))
-            .fold(0, |sum, seat| seat.price_minor.saturating_add(sum))
-    }
 }

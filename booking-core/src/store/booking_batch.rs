@@ -32,6 +32,8 @@ pub(crate) struct BookingAsk {
 pub(crate) struct BookedAsk {
     /// The address of the tickets.
     pub(crate) email: String,
+    /// What it cost.
+    pub(crate) price_lines: Option<Value>,
     pub(crate) show_id: String,
     pub(crate) starts_at: Timestamp,
     pub(crate) ends_at: Timestamp,
@@ -76,6 +78,7 @@ pub(crate) async fn book_batch(
         let ticket_id = *ask.booking.ticket_ids.get(nth).ok_or_else(unknown)?;
         let booked = booked.get_or_insert_with(|| BookedAsk {
             email: row.email,
+            price_lines: row.price_lines,
             show_id: row.show_id,
             starts_at: row.starts_at.into(),
             ends_at: row.ends_at.into(),
@@ -83,12 +86,10 @@ pub(crate) async fn book_batch(
             reports: Vec::new(),
             is_answered: row.is_answered,
         });
-        booked.tickets.push(TicketRow {
-            ticket_id,
-            seat_no: row.seat_no,
-            seat_id: row.seat_id,
-            token_generation: 1,
-        });
+        let sold_as = (row.ticket_type, row.price_minor);
+        let seat = (row.seat_id, row.category);
+        let ticket = TicketRow::new(ticket_id, row.seat_no, seat, sold_as);
+        booked.tickets.push(ticket);
         booked.reports.push(SeatReport {
             show_no: row.show_no,
             seat_no: row.seat_no,

@@ -1,8 +1,8 @@
 -- Turns paid holds into bookings, each with everything that belongs to it: seats, hold, payment,
 -- booking, tickets, ledger, event, and the answer to a repeated request.
 --
--- Only the ordinary end of a purchase is made here: the hold is open and has all of its seats, and
--- its first and only payment has just succeeded. A hold of which any of that is not so, or of which a
+-- Only the ordinary end of a purchase is made here: the hold is open, costs something, has no coupon
+-- and all of its seats, and its first and only payment has just succeeded. A hold of which any of that is not so, or of which a
 -- row is locked by somebody else, is left out as if it had not been asked for.
 --
 -- Locks: holds by id, then for each the payment and its seats by number. No lock is waited for, so
@@ -17,9 +17,11 @@
 -- What belongs to an ask is read from its array by position: the planner takes every array for ten
 -- rows long, and would join them by comparing each with each.
 with locked as materialized (
-    select hold_id, show_no, subject, session, limit_owner, seat_nos, amount_minor, currency
+    select hold_id, show_no, subject, session, limit_owner, seat_nos, amount_minor, currency,
+        price_lines, ticket_prices, ticket_types
     from holds
     where hold_id = any($1::uuid[]) and status in ('ACTIVE', 'PAYING') and attempt_count = 1
+        and coupon_use_id is null and amount_minor > 0
     order by hold_id
     for no key update skip locked
 ),
@@ -47,7 +49,8 @@ granted as materialized (
     where s.seat_count = cardinality(h.seat_nos)
 ),
 places as materialized (
-    select g.ask, g.at, g.booking_id, g.show_no, g.email, g.amount_minor, t.seat_no, t.nth
+    select g.ask, g.at, g.booking_id, g.show_no, g.email, g.amount_minor, t.seat_no, t.nth,
+        g.price_lines, g.ticket_prices[t.nth] as price_minor, g.ticket_types[t.nth] as ticket_type
     from granted g cross join unnest(g.seat_nos) with ordinality as t (seat_no, nth)
 ),
 seated as (
@@ -55,7 +58,8 @@ seated as (
     set status = 'BOOKED', hold_id = null, booking_id = t.booking_id, version = s.version + 1
     from places t
     where s.show_no = t.show_no and s.seat_no = t.seat_no
-    returning t.ask, t.nth, t.email, s.show_no, s.seat_no, s.version
+    returning t.ask, t.nth, t.email, t.price_lines, t.price_minor, t.ticket_type, s.show_no,
+        s.seat_no, s.version
 ),
 closed as (
     update holds h set status = 'CONFIRMED', closed_at = g.at, payment_open = false
@@ -71,19 +75,22 @@ paid as (
 ),
 booked as (
     insert into bookings (booking_id, code, hold_id, show_no, subject, session, limit_owner, email,
-        amount_minor, currency, created_at, refund_policy)
+        amount_minor, currency, created_at, refund_policy, price_lines)
     select g.booking_id, ($4::text[])[g.ask], g.hold_id, g.show_no, g.subject, g.session,
         g.limit_owner, g.email, g.amount_minor, g.currency, g.at,
-        (select refund_policy from shows where show_no = g.show_no)
+        (select refund_policy from shows where show_no = g.show_no), g.price_lines
     from granted g
 ),
 issued as (
-    -- Prices that changed since the hold was made do not sum to its amount; then what each ticket
-    -- cost is decided when it is first asked for.
-    insert into tickets (ticket_id, booking_id, show_no, seat_no, issued_at, price_minor)
+    -- Only holds of earlier versions have no price for each seat. Where the present prices do not sum
+    -- to the amount, what each ticket cost is decided when it is first asked for.
+    insert into tickets (ticket_id, booking_id, show_no, seat_no, issued_at, price_minor,
+        ticket_type)
     select ($8::uuid[])[($7::integer[])[t.ask] + t.nth], t.booking_id, t.show_no, t.seat_no, t.at,
-        case when sum(c.price_minor) over (partition by t.ask) = t.amount_minor
-            then c.price_minor end
+        coalesce(t.price_minor,
+            case when sum(c.price_minor) over (partition by t.ask) = t.amount_minor
+                then c.price_minor end),
+        t.ticket_type
     from places t
     left join seats s on s.show_no = t.show_no and s.seat_no = t.seat_no
     left join show_categories c on c.show_no = s.show_no and c.category = s.category
@@ -115,8 +122,8 @@ answered as (
     returning effect_id
 )
 select s.ask as "ask!", s.nth as "nth!", s.show_no as "show_no!", s.seat_no as "seat_no!",
-    s.version as "version!",
-    seat.seat_id as "seat_id!", show.show_id as "show_id!", show.starts_at as "starts_at!",
+    s.version as "version!", s.price_lines, s.price_minor, s.ticket_type,
+    seat.seat_id as "seat_id!", seat.category as "category!", show.show_id as "show_id!", show.starts_at as "starts_at!",
     coalesce(show.ends_at, greatest(show.starts_at, show.sale_closes_at)) as "ends_at!",
     s.email as "email!",
     ($1::uuid[])[s.ask] in (select effect_id from answered) as "is_answered!"

@@ -25,6 +25,8 @@ pub(crate) struct BookingRow {
     pub(crate) link_generation: i32,
     pub(crate) status: BookingStatus,
     pub(crate) amount_minor: i64,
+    /// What the amount is made of; `None` for bookings of earlier versions.
+    pub(crate) price_lines: Option<serde_json::Value>,
     pub(crate) refunded_minor: i64,
     pub(crate) currency: String,
     pub(crate) created_at: Timestamp,
@@ -53,7 +55,7 @@ impl BookingRow {
         booking: &NewBooking,
         hold: &HoldRow,
         (show_id, starts_at, ends_at): (String, Timestamp, Timestamp),
-        email: String,
+        (email, price_lines): (String, Option<serde_json::Value>),
         tickets: Vec<TicketRow>,
     ) -> Self {
         Self {
@@ -69,9 +71,11 @@ impl BookingRow {
             link_generation: 0,
             status: BookingStatus::Confirmed,
             amount_minor: hold.amount_minor,
+            price_lines,
             refunded_minor: 0,
             currency: hold.currency.clone(),
             created_at: booking.now,
+            reader: None,
             tickets,
         }
     }
@@ -90,6 +94,36 @@ pub(crate) struct TicketRow {
     pub(crate) holder_email: Option<String>,
     /// Links of the holder carry this number.
     pub(crate) holder_generation: Option<i32>,
+    pub(crate) category: String,
+    /// What it was sold as, where its category has types.
+    pub(crate) ticket_type: Option<String>,
+    /// What was paid for it, if known.
+    pub(crate) price_minor: Option<i64>,
+}
+
+impl TicketRow {
+    /// A new ticket of the buyer: for a seat with this id and category, sold as this type at this
+    /// price.
+    pub(crate) fn new(
+        ticket_id: Uuid,
+        seat_no: i32,
+        (seat_id, category): (String, String),
+        (ticket_type, price_minor): (Option<String>, Option<i64>),
+    ) -> Self {
+        Self {
+            ticket_id,
+            seat_no,
+            seat_id,
+            token_generation: 1,
+            holder_name: None,
+            holder: None,
+            holder_email: None,
+            holder_generation: None,
+            category,
+            ticket_type,
+            price_minor,
+        }
+    }
 }
 
 /// A booking, as far as a link to it needs.
@@ -153,9 +187,10 @@ pub(crate) async fn insert(
     let now = OffsetDateTime::from(booking.now);
     sqlx::query!(
         "insert into bookings (booking_id, code, hold_id, show_no, subject, session, limit_owner,
-            email, amount_minor, currency, created_at, refund_policy)
+            email, amount_minor, currency, created_at, refund_policy, price_lines)
          values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11,
-            (select refund_policy from shows where show_no = $4))",
+            (select refund_policy from shows where show_no = $4),
+            (select price_lines from holds where hold_id = $3))",
         booking.booking_id,
         booking.code,
         hold.hold_id,
@@ -171,12 +206,16 @@ pub(crate) async fn insert(
     .execute(&mut *connection)
     .await?;
     sqlx::query!(
-        // Prices that changed since the hold was made do not sum to its amount; then what each
-        // ticket cost is decided when it is first asked for.
-        "insert into tickets (ticket_id, booking_id, show_no, seat_no, issued_at, price_minor)
+        // Only holds of earlier versions have no price for each seat. Where the present prices do
+        // not sum to the amount, what each ticket cost is decided when it is first asked for.
+        "insert into tickets (ticket_id, booking_id, show_no, seat_no, issued_at, price_minor,
+            ticket_type)
          select t.ticket_id, $2, $3, t.seat_no, $5,
-            case when sum(c.price_minor) over () = $6::bigint then c.price_minor end
-         from unnest($1::uuid[], $4::integer[]) as t (ticket_id, seat_no)
+            coalesce(h.ticket_prices[t.at],
+                case when sum(c.price_minor) over () = $6::bigint then c.price_minor end),
+            h.ticket_types[t.at]
+         from unnest($1::uuid[], $4::integer[]) with ordinality as t (ticket_id, seat_no, at)
+         join holds h on h.hold_id = $7
          left join seats s on s.show_no = $3 and s.seat_no = t.seat_no
          left join show_categories c on c.show_no = s.show_no and c.category = s.category",
         &booking.ticket_ids,
@@ -184,7 +223,8 @@ pub(crate) async fn insert(
         hold.show_no,
         &hold.seat_nos,
         now,
-        hold.amount_minor
+        hold.amount_minor,
+        hold.hold_id
     )
     .execute(&mut *connection)
     .await?;
@@ -209,7 +249,7 @@ pub(crate) async fn find(
         r#"select b.booking_id, b.code, b.show_no, s.show_id, s.starts_at,
             coalesce(s.ends_at, greatest(s.starts_at, s.sale_closes_at)) as "ends_at!",
             b.subject, b.session, b.email, b.link_generation, b.status, b.amount_minor,
-            b.currency, b.created_at,
+            b.price_lines, b.currency, b.created_at,
             coalesce((select p.refunded_minor from payments p
                 where p.hold_id = b.hold_id and p.disposition = 'BOOKED'), 0)
                 as "refunded_minor!"
@@ -223,7 +263,7 @@ pub(crate) async fn find(
         TicketRow,
         r#"select t.ticket_id, t.seat_no, s.seat_id, t.token_generation, t.holder_name,
             t.transfer_id as holder, h.email as "holder_email?",
-            h.link_generation as "holder_generation?"
+            h.link_generation as "holder_generation?", s.category, t.ticket_type, t.price_minor
          from tickets t join seats s using (show_no, seat_no)
          left join transfers h using (transfer_id)
          where t.booking_id = $1 and t.status <> 'VOID' order by t.seat_no"#,
@@ -244,6 +284,7 @@ pub(crate) async fn find(
         link_generation: row.link_generation,
         status: word("bookings", &row.status)?,
         amount_minor: row.amount_minor,
+        price_lines: row.price_lines,
         refunded_minor: row.refunded_minor,
         currency: row.currency,
         created_at: row.created_at.into(),

@@ -9,7 +9,6 @@ use std::time::Duration;
 
 use contract::Timestamp;
 use contract::booking::{Category, SeatStatus};
-use contract::refund_policy::RefundPolicy;
 use sqlx::{PgConnection, PgPool};
 use time::OffsetDateTime;
 
@@ -90,6 +89,8 @@ struct ShowRow {
     hold_seconds: i32,
     currency: String,
     refund_policy: Option<serde_json::Value>,
+    fees: serde_json::Value,
+    taxes: serde_json::Value,
     seat_no_first: i32,
     seat_count: i32,
     city_id: String,
@@ -114,7 +115,8 @@ async fn infos_of(
         "select s.show_no, s.revision, s.show_id, s.title, s.description, s.genre, s.language,
             s.performers, s.venue, s.starts_at, s.ends_at, s.sale_opens_at, s.sale_closes_at,
             s.cancelled_at, s.room, s.ticket_limit, s.hold_seconds, s.currency,
-            s.refund_policy, s.seat_no_first, s.seat_count, c.city_id, c.name as city_name, c.country, c.time_zone
+            s.refund_policy, s.fees, s.taxes, s.seat_no_first, s.seat_count, c.city_id,
+            c.name as city_name, c.country, c.time_zone
          from shows s join cities c using (city_id)
          where ($1::timestamptz is null
                 or greatest(s.starts_at, s.ends_at, s.sale_closes_at) > $1)
@@ -127,26 +129,33 @@ async fn infos_of(
     .fetch_all(&mut *connection)
     .await?;
     let show_nos: Vec<i32> = rows.iter().map(|row| row.show_no).collect();
-    let mut categories: HashMap<i32, Vec<Category>> = HashMap::new();
+    let mut categories: HashMap<i32, Result<Vec<Category>, StoreError>> = HashMap::new();
     for row in sqlx::query!(
-        "select show_no, category, name, price_minor from show_categories
+        "select show_no, category, name, price_minor, ticket_types from show_categories
          where show_no = any($1) order by show_no, ordinal",
         &show_nos
     )
     .fetch_all(connection)
     .await?
     {
-        categories.entry(row.show_no).or_default().push(Category {
-            category: row.category,
-            name: row.name,
-            price_minor: row.price_minor,
-        });
+        let of_show = categories.entry(row.show_no).or_insert(Ok(Vec::new()));
+        match (&mut *of_show, json("show_categories", row.ticket_types)) {
+            (Ok(known), Ok(ticket_types)) => known.push(Category {
+                category: row.category,
+                name: row.name,
+                price_minor: row.price_minor,
+                ticket_types,
+            }),
+            (Ok(_), Err(error)) => *of_show = Err(error),
+            (Err(_), _) => {}
+        }
     }
     let mut read = Vec::with_capacity(rows.len());
     let mut unreadable = Vec::new();
     for row in rows {
         let show_no = row.show_no;
-        match row.read(categories.remove(&show_no).unwrap_or_default()) {
+        let categories = categories.remove(&show_no).unwrap_or(Ok(Vec::new()));
+        match categories.and_then(|categories| row.read(categories)) {
             Ok(info) => read.push(info),
             Err(error) => unreadable.push((show_no, error)),
         }
@@ -174,8 +183,7 @@ impl ShowRow {
             genre: self.genre,
             language: self.language,
             cast: self.performers,
-            venue: serde_json::from_value(self.venue)
-                .map_err(|error| StoreError::corrupt("shows", error))?,
+            venue: json("shows", self.venue)?,
             starts_at: self.starts_at.into(),
             ends_at: ends_at.into(),
             sale_opens_at: self.sale_opens_at.into(),
@@ -186,15 +194,23 @@ impl ShowRow {
             hold_seconds: unsigned("shows", self.hold_seconds)?,
             currency: self.currency,
             categories,
-            refund_policy: self.refund_policy.map(policy).transpose()?,
+            fees: json("shows", self.fees)?,
+            taxes: json("shows", self.taxes)?,
+            refund_policy: self
+                .refund_policy
+                .map(|policy| json("shows", policy))
+                .transpose()?,
             seat_no_first: self.seat_no_first,
             seat_count: unsigned("shows", self.seat_count)?,
         })
     }
 }
 
-fn policy(value: serde_json::Value) -> Result<RefundPolicy, StoreError> {
-    serde_json::from_value(value).map_err(|error| StoreError::corrupt("shows", error))
+fn json<T: serde::de::DeserializeOwned>(
+    table: &'static str,
+    value: serde_json::Value,
+) -> Result<T, StoreError> {
+    serde_json::from_value(value).map_err(|error| StoreError::corrupt(table, error))
 }
 
 /// The number of free and unsold seats of each show, and the versions of their maps.
@@ -270,10 +286,12 @@ async fn show_seats(
             "not the seats of the layout",
         ));
     }
-    let prices: HashMap<&str, i64> = info
-        .categories
-        .iter()
-        .map(|it| (it.category.as_str(), it.price_minor))
+    // As fans see them first: with fees and taxes.
+    let prices: HashMap<String, i64> = info
+        .tariff()
+        .public_categories()
+        .into_iter()
+        .map(|it| (it.category, it.price_minor))
         .collect();
     let mut planned = Vec::with_capacity(layout.len());
     let mut known = Vec::with_capacity(layout.len());

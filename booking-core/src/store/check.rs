@@ -71,12 +71,12 @@ const ABOUT_MAIL: [&str; 2] = ["I23", "I24"];
 const ABOUT_ENTRIES: [&str; 5] = ["I40", "I41", "I42", "I52", "I53"];
 
 /// Questions about money. The others are about mail, entries or seats.
-const ABOUT_MONEY: [&str; 15] = [
+const ABOUT_MONEY: [&str; 18] = [
     "I08", "I09", "I10", "I11", "I12", "I13", "I14", "I18", "I19", "I25", "I26", "I27", "I28",
-    "I31", "I54",
+    "I31", "I43", "I45", "I47", "I54",
 ];
 /// Questions about every limit.
-const ABOUT_LIMITS: [&str; 1] = ["I30"];
+const ABOUT_LIMITS: [&str; 3] = ["I30", "I44", "I46"];
 
 /// The promise that a question of the check is about.
 fn promise(question: &str) -> Invariant {

@@ -228,6 +228,45 @@ union all select 'I42 no entry with a void ticket was accepted after its revocat
     (select count(*) from tickets t join checkins c using (ticket_id)
      where t.status = 'VOID' and c.result = 'ACCEPTED' and c.direction = 'in'
         and c.scan_no > coalesce(t.void_after_scan_no, 0))
+union all select 'I43 the lines of a price and the shares of its tickets sum to the amount',
+    (select count(*) from holds h where h.price_lines is not null and (
+        h.amount_minor <> (select coalesce(sum((l ->> 'amountMinor')::bigint), 0)
+            from jsonb_array_elements(h.price_lines) l
+            where not coalesce((l ->> 'included')::boolean, false))
+        or h.amount_minor <> (select coalesce(sum(p), 0) from unnest(h.ticket_prices) p)
+        or exists (select 1 from unnest(h.ticket_prices) p where p < 0)))
+    + (select count(*) from bookings b join holds h using (hold_id)
+        where b.price_lines is not null and (b.amount_minor <> h.amount_minor
+            or b.currency <> h.currency or b.price_lines <> h.price_lines
+            or b.amount_minor <> (select sum(t.price_minor) from tickets t
+                where t.booking_id = b.booking_id)))
+union all select 'I44 a coupon counts the uses that are reserved or booked, and no more than it has',
+    (select count(*) from coupons c where c.use_count <> (select count(*) from coupon_uses u
+            where u.coupon_id = c.coupon_id and u.released_at is null)
+        or c.use_count > c.uses_max)
+union all select 'I45 a use of a coupon is reserved exactly as long as its hold has or had its price',
+    (select count(*) from coupon_uses u join holds h using (hold_id)
+     where (u.released_at is null) <> (h.status in ('ACTIVE', 'PAYING', 'CONFIRMED')
+        and h.coupon_use_id is not distinct from u.use_id))
+    + (select count(*) from holds h left join coupon_uses u on u.use_id = h.coupon_use_id
+        and u.hold_id = h.hold_id
+        where h.coupon_use_id is not null and (u.use_id is null
+            or u.off_minor <> -(select coalesce(sum((l ->> 'amountMinor')::bigint), 0)
+                from jsonb_array_elements(h.price_lines) l where l ->> 'kind' = 'discount')))
+union all select 'I46 no customer uses a coupon more often than it allows, nor two for a first booking',
+    (select count(*) from (
+        select 1 from coupon_uses u join coupons c using (coupon_id) where u.released_at is null
+        group by u.coupon_id, u.customer, c.uses_per_customer_max
+        having count(*) > c.uses_per_customer_max
+        union all
+        select 1 from coupon_uses u where u.first_booking and u.released_at is null
+        group by u.customer having count(*) > 1) v)
+union all select 'I47 the account of discounts has what coupons took off bookings',
+    (select count(*) from (
+        select coalesce((select sum(amount_minor) from ledger where account = 'discounts'), 0)
+            - coalesce((select sum(u.off_minor) from coupon_uses u join holds h using (hold_id)
+                where u.released_at is null and h.status = 'CONFIRMED'), 0) as gap) v
+     where gap <> 0)
 union all select 'I52 whoever has a ticket got it by the last transfer that names it, or bought it',
     (select count(*) from tickets t where nullif(array[t.transfer_id], array[null::uuid]) is distinct from (
         select array_agg(h.transfer_id) from transfers h

@@ -34,8 +34,19 @@ pub(crate) struct ShowOfHold {
     pub(crate) show_id: String,
     pub(crate) starts_at: Timestamp,
     pub(crate) ends_at: Timestamp,
-    /// In the order of the seats' numbers.
-    pub(crate) seat_ids: Vec<String>,
+    /// What the hold costs; `None` in holds of earlier versions.
+    pub(crate) price_lines: Option<serde_json::Value>,
+    /// In the order of their numbers.
+    pub(crate) seats: Vec<SeatOfHold>,
+}
+
+/// What a ticket says of its seat.
+#[derive(Clone, Debug)]
+pub(crate) struct SeatOfHold {
+    pub(crate) seat_id: String,
+    pub(crate) category: String,
+    pub(crate) ticket_type: Option<String>,
+    pub(crate) price_minor: Option<i64>,
 }
 
 /// The hold of each of `asks`, in their order; `None` for one that does not exist or has no payment.
@@ -100,6 +111,17 @@ pub(crate) async fn confirm_read(
             }
             _ => None,
         };
+        let sold_as = row.types.into_iter().zip(row.prices);
+        let seats = row.seat_ids.into_iter().zip(row.categories).zip(sold_as);
+        let seats = seats.map(
+            |((seat_id, category), (ticket_type, price_minor))| SeatOfHold {
+                seat_id,
+                category,
+                ticket_type,
+                price_minor,
+            },
+        );
+        let seats = seats.collect();
         *found = Some(ConfirmRow {
             hold: HoldRow {
                 hold_id: row.hold_id,
@@ -116,6 +138,7 @@ pub(crate) async fn confirm_read(
                 expires_at: row.expires_at.into(),
                 hard_deadline: row.hard_deadline.into(),
                 was_extended: row.was_extended,
+                coupon_use_id: row.coupon_use_id,
                 booking_id: row.booking_id,
             },
             payments: vec![payment],
@@ -123,7 +146,8 @@ pub(crate) async fn confirm_read(
                 show_id: row.show_id,
                 starts_at: row.starts_at.into(),
                 ends_at: row.ends_at.into(),
-                seat_ids: row.seat_ids,
+                price_lines: row.price_lines,
+                seats,
             },
             known,
         });

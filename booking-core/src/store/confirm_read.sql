@@ -5,14 +5,12 @@ select a.ask as "ask!",
     h.hold_id, h.show_no, h.subject, h.session, h.limit_owner, h.status as hold_status, h.seat_nos,
     h.amount_minor as hold_amount_minor, h.currency as hold_currency, h.attempt_count,
     h.payment_open, h.expires_at, h.hard_deadline, h.extended_at is not null as "was_extended!",
+    h.coupon_use_id, h.price_lines,
     (select booking_id from bookings b where b.hold_id = h.hold_id) as booking_id,
     s.show_id, s.starts_at,
     coalesce(s.ends_at, greatest(s.starts_at, s.sale_closes_at)) as "ends_at!",
-    array(
-        select seat.seat_id from unnest(h.seat_nos) as t (seat_no)
-        join seats seat on seat.show_no = h.show_no and seat.seat_no = t.seat_no
-        order by seat.seat_no
-    ) as "seat_ids!",
+    seated.seat_ids as "seat_ids!", seated.categories as "categories!",
+    seated.types as "types!: Vec<Option<String>>", seated.prices as "prices!: Vec<Option<i64>>",
     p.payment_id, p.attempt_no, p.provider, p.intent_id, p.client_secret, p.redirect_url,
     p.charge_id, p.open_calls, p.idempotency_key, p.email, p.amount_minor, p.currency, p.status,
     p.failure_reason, p.provider_open, p.disposition, p.poll_count, p.created_at,
@@ -20,6 +18,14 @@ select a.ask as "ask!",
 from unnest($1::uuid[], $2::text[], $3::text[]) with ordinality as a (hold_id, principal, key, ask)
 join holds h on h.hold_id = a.hold_id
 join shows s on s.show_no = h.show_no
+cross join lateral (
+    select array_agg(seat.seat_id order by seat.seat_no) as seat_ids,
+        array_agg(seat.category order by seat.seat_no) as categories,
+        array_agg(h.ticket_types[t.at] order by seat.seat_no) as types,
+        array_agg(h.ticket_prices[t.at] order by seat.seat_no) as prices
+    from unnest(h.seat_nos) with ordinality as t (seat_no, at)
+    join seats seat on seat.show_no = h.show_no and seat.seat_no = t.seat_no
+) seated
 join payments p on p.hold_id = h.hold_id
 left join idempotency_keys k on k.principal = a.principal and k.key = a.key
 order by a.ask, p.attempt_no

@@ -11,7 +11,7 @@ use uuid::Uuid;
 use super::idempotency::{self, KeyedAnswer};
 use super::seats::{self, SeatReport};
 use crate::database::StoreError;
-use crate::shows::SeatState;
+use crate::shows::{SeatState, SeatsPrice};
 
 /// The owner of a hold.
 #[derive(Clone, Debug)]
@@ -30,7 +30,8 @@ pub(crate) struct HoldAsk {
     pub(crate) hold_id: Uuid,
     pub(crate) seat_nos: Vec<i32>,
     pub(crate) owner: HoldOwner,
-    pub(crate) amount_minor: i64,
+    /// Of its seats, in their order.
+    pub(crate) price: SeatsPrice,
     /// The response to a repeat of the request, stored if the hold is made.
     pub(crate) keyed: Option<KeyedAnswer>,
 }
@@ -190,7 +191,10 @@ async fn take(
         terms.currency,
         OffsetDateTime::from(terms.now),
         OffsetDateTime::from(terms.expires_at),
-        OffsetDateTime::from(terms.hard_deadline)
+        OffsetDateTime::from(terms.hard_deadline),
+        &columns.ticket_prices,
+        &columns.ticket_types as &[Option<&str>],
+        &columns.price_lines
     )
     .fetch_all(tx)
     .await?;
@@ -244,6 +248,12 @@ struct Columns<'a> {
     sessions: Vec<Option<&'a str>>,
     limit_owners: Vec<&'a str>,
     amounts: Vec<i64>,
+    /// Of each seat.
+    ticket_prices: Vec<i64>,
+    /// Of each seat.
+    ticket_types: Vec<Option<&'a str>>,
+    /// As JSON.
+    price_lines: Vec<String>,
 }
 
 impl<'a> Columns<'a> {
@@ -260,10 +270,19 @@ impl<'a> Columns<'a> {
             columns.subjects.push(ask.owner.subject.as_deref());
             columns.sessions.push(ask.owner.session.as_deref());
             columns.limit_owners.push(&ask.owner.limit_owner);
-            columns.amounts.push(ask.amount_minor);
+            columns.amounts.push(ask.price.amount_minor);
+            columns.ticket_prices.extend(ask.price.shares());
+            columns.ticket_types.extend(ask.price.types());
+            let lines = serde_json::to_string(&ask.price.lines);
+            let lines = lines.map_err(|error| StoreError::corrupt("holds", error))?;
+            columns.price_lines.push(lines);
         }
         let seats: HashSet<i32> = columns.seat_nos.iter().copied().collect();
         let owners: HashSet<&str> = columns.limit_owners.iter().copied().collect();
+        if columns.ticket_prices.len() != columns.seat_nos.len() {
+            let what = "a seat without a price";
+            return Err(StoreError::corrupt("holds", what));
+        }
         if seats.len() < columns.seat_nos.len() || owners.len() < columns.limit_owners.len() {
             let what = "a batch asks twice for a seat or for an owner";
             return Err(StoreError::corrupt("holds", what));

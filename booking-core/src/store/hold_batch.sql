@@ -6,14 +6,17 @@
 -- batches cannot deadlock. The caller asks for no seat twice and has one ask for an owner.
 --
 -- $1 show, ($2, $3) pairs of ask and seat, $4..$8 per ask: hold, subject, session, owner of the
--- limit, amount; $9 ticket limit, $10 currency, $11 now, $12 expiry, $13 hard deadline.
+-- limit, amount; $9 ticket limit, $10 currency, $11 now, $12 expiry, $13 hard deadline; ($14, $15)
+-- price and type of each pair; $16 per ask: the lines of its price.
 -- Returns the seats that are held, with their versions, and the missing seats of asks, without. An
 -- ask without a row would have exceeded the limit.
 --
 -- What belongs to an ask is read from its array by position: the planner takes every array for ten
 -- rows long, and would join them by comparing each with each.
 with wanted as materialized (
-    select ask, seat_no from unnest($2::integer[], $3::integer[]) as w (ask, seat_no)
+    select ask, seat_no, price, ticket_type
+    from unnest($2::integer[], $3::integer[], $14::bigint[], $15::text[])
+        as w (ask, seat_no, price, ticket_type)
 ),
 locked as materialized (
     select seat_no from show_seats
@@ -24,6 +27,9 @@ locked as materialized (
 judged as materialized (
     select w.ask,
         array_agg(w.seat_no order by w.seat_no) as seat_nos,
+        array_agg(w.price order by w.seat_no) as prices,
+        case when count(w.ticket_type) > 0
+            then array_agg(w.ticket_type order by w.seat_no) end as types,
         count(l.seat_no) = count(*) as free
     from wanted w left join locked l using (seat_no)
     group by w.ask
@@ -40,7 +46,7 @@ counted as (
     returning owner
 ),
 granted as materialized (
-    select ask, seat_nos from judged
+    select ask, seat_nos, prices, types from judged
     where free and ($7::text[])[ask] in (select owner from counted)
 ),
 held as (
@@ -52,9 +58,9 @@ held as (
 ),
 recorded as (
     insert into holds (hold_id, show_no, subject, session, limit_owner, seat_nos, amount_minor,
-        currency, created_at, expires_at, hard_deadline)
+        currency, created_at, expires_at, hard_deadline, price_lines, ticket_prices, ticket_types)
     select ($4::uuid[])[ask], $1, ($5::text[])[ask], ($6::text[])[ask], ($7::text[])[ask], seat_nos,
-        ($8::bigint[])[ask], $10, $11, $12, $13
+        ($8::bigint[])[ask], $10, $11, $12, $13, ($16::text[])[ask]::jsonb, prices, types
     from granted
 )
 select ask as "ask!", seat_no as "seat_no!", version from held

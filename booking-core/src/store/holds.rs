@@ -7,7 +7,7 @@ use time::OffsetDateTime;
 use uuid::Uuid;
 
 use super::seats::{self, Returned, SeatReport};
-use super::{outbox, text_of, word};
+use super::{coupons, outbox, text_of, word};
 use crate::database::StoreError;
 
 /// A hold, as read from the database.
@@ -28,6 +28,8 @@ pub(crate) struct HoldRow {
     pub(crate) hard_deadline: Timestamp,
     /// Whether it was extended, which happens once.
     pub(crate) was_extended: bool,
+    /// The use of a coupon that its price contains.
+    pub(crate) coupon_use_id: Option<Uuid>,
     pub(crate) booking_id: Option<Uuid>,
 }
 
@@ -65,6 +67,7 @@ macro_rules! hold_row {
             expires_at: row.expires_at.into(),
             hard_deadline: row.hard_deadline.into(),
             was_extended: row.was_extended,
+            coupon_use_id: row.coupon_use_id,
             booking_id: row.booking_id,
         }
     }};
@@ -78,7 +81,7 @@ pub(crate) async fn find(
     let row = sqlx::query!(
         r#"select h.hold_id, h.show_no, h.subject, h.session, h.limit_owner, h.status, h.seat_nos,
             h.amount_minor, h.currency, h.attempt_count, h.payment_open, h.expires_at,
-            h.hard_deadline, h.extended_at is not null as "was_extended!",
+            h.hard_deadline, h.extended_at is not null as "was_extended!", h.coupon_use_id,
             b.booking_id as "booking_id?"
            from holds h left join bookings b using (hold_id) where h.hold_id = $1"#,
         hold_id
@@ -135,7 +138,7 @@ pub(crate) async fn lock(
     let row = sqlx::query!(
         r#"select h.hold_id, h.show_no, h.subject, h.session, h.limit_owner, h.status, h.seat_nos,
             h.amount_minor, h.currency, h.attempt_count, h.payment_open, h.expires_at,
-            h.hard_deadline, h.extended_at is not null as "was_extended!",
+            h.hard_deadline, h.extended_at is not null as "was_extended!", h.coupon_use_id,
             (select b.booking_id from bookings b where b.hold_id = h.hold_id) as booking_id
            from holds h where h.hold_id = $1 for no key update"#,
         hold_id
@@ -221,7 +224,11 @@ pub(crate) async fn close(
         let payload = serde_json::json!({ "holdId": HoldId::new(hold.hold_id) });
         outbox::add(connection, "hold.expired", hold.hold_id, payload, now).await?;
     }
-    seats::give_back(connection, &[hold.returned()]).await
+    let reports = seats::give_back(connection, &[hold.returned()]).await?;
+    if hold.coupon_use_id.is_some() {
+        coupons::release(connection, &[hold.hold_id], now).await?;
+    }
+    Ok(reports)
 }
 
 /// Expires up to `limit` holds past their end that have no open payment, except those in `but`.
@@ -259,6 +266,8 @@ pub(crate) async fn sweep(
     .fetch_all(&mut *tx)
     .await?;
     let reports = seats::give_back(&mut tx, &due).await?;
+    let hold_ids: Vec<Uuid> = due.iter().map(|hold| hold.hold_id).collect();
+    coupons::release(&mut tx, &hold_ids, now).await?;
     tx.commit().await?;
     Ok((due.len(), reports))
 }

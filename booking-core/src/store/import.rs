@@ -254,9 +254,9 @@ async fn insert_show(
         "insert into shows (show_id, city_id, title, description, genre, language, performers,
             venue, starts_at, sale_opens_at, sale_closes_at, room, ticket_limit, hold_seconds,
             currency, content_hash, seat_no_first, seat_count, created_at, updated_at, ends_at,
-            refund_policy, transfer_policy)
+            refund_policy, transfer_policy, fees, taxes)
          values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, 1, $17,
-            $18, $18, $19, $20, $21)
+            $18, $18, $19, $20, $21, $22, $23)
          returning show_no",
         file.show_id.as_str(),
         file.city.city_id.as_str(),
@@ -265,7 +265,7 @@ async fn insert_show(
         file.genre,
         file.language,
         &file.cast,
-        venue(file)?,
+        json(&file.venue)?,
         OffsetDateTime::from(file.starts_at),
         OffsetDateTime::from(
             file.sale_opens_at
@@ -281,7 +281,9 @@ async fn insert_show(
         OffsetDateTime::from(now),
         file.ends_at.map(OffsetDateTime::from),
         refund_policy(file)?,
-        transfer_policy(file)?
+        transfer_policy(file)?,
+        json(&file.fees)?,
+        json(&file.taxes)?
     )
     .fetch_one(connection)
     .await?;
@@ -303,6 +305,7 @@ async fn update_show(
             sale_closes_at = $11, room = $12, ticket_limit = $13, hold_seconds = $14,
             currency = $15, content_hash = $16, seat_no_first = $17, seat_count = $18,
             updated_at = $19, ends_at = $20, refund_policy = $21, transfer_policy = $22,
+            fees = $23, taxes = $24,
             revision = revision + 1
          where show_no = $1",
         show_no,
@@ -312,7 +315,7 @@ async fn update_show(
         file.genre,
         file.language,
         &file.cast,
-        venue(file)?,
+        json(&file.venue)?,
         OffsetDateTime::from(file.starts_at),
         OffsetDateTime::from(sale_opens_at.min(draft.show.sale_closes_at)),
         OffsetDateTime::from(draft.show.sale_closes_at),
@@ -326,15 +329,17 @@ async fn update_show(
         OffsetDateTime::from(now),
         file.ends_at.map(OffsetDateTime::from),
         refund_policy(file)?,
-        transfer_policy(file)?
+        transfer_policy(file)?,
+        json(&file.fees)?,
+        json(&file.taxes)?
     )
     .execute(connection)
     .await?;
     Ok(())
 }
 
-fn venue(file: &contract::booking::ShowFile) -> Result<serde_json::Value, StoreError> {
-    serde_json::to_value(&file.venue).map_err(|error| StoreError::corrupt("shows", error))
+fn json(value: &impl serde::Serialize) -> Result<serde_json::Value, StoreError> {
+    serde_json::to_value(value).map_err(|error| StoreError::corrupt("shows", error))
 }
 
 fn transfer_policy(
@@ -349,10 +354,7 @@ fn transfer_policy(
 fn refund_policy(
     file: &contract::booking::ShowFile,
 ) -> Result<Option<serde_json::Value>, StoreError> {
-    let policy = file.refund_policy.as_ref().map(serde_json::to_value);
-    policy
-        .transpose()
-        .map_err(|error| StoreError::corrupt("shows", error))
+    file.refund_policy.as_ref().map(json).transpose()
 }
 
 fn count(count: usize) -> i32 {
@@ -388,15 +390,18 @@ async fn insert_categories(
     let codes: Vec<String> = categories.iter().map(|c| c.category.clone()).collect();
     let names: Vec<String> = categories.iter().map(|c| c.name.clone()).collect();
     let prices: Vec<i64> = categories.iter().map(|c| c.price_minor).collect();
+    let types = categories.iter().map(|c| json(&c.ticket_types));
+    let types: Vec<serde_json::Value> = types.collect::<Result<_, _>>()?;
     sqlx::query!(
-        "insert into show_categories (show_no, category, ordinal, name, price_minor)
-         select $1, c.category, c.ordinal::integer, c.name, c.price
-         from unnest($2::text[], $3::text[], $4::bigint[])
-            with ordinality as c (category, name, price, ordinal)",
+        "insert into show_categories (show_no, category, ordinal, name, price_minor, ticket_types)
+         select $1, c.category, c.ordinal::integer, c.name, c.price, c.types
+         from unnest($2::text[], $3::text[], $4::bigint[], $5::jsonb[])
+            with ordinality as c (category, name, price, types, ordinal)",
         show_no,
         &codes,
         &names,
-        &prices
+        &prices,
+        &types
     )
     .execute(connection)
     .await?;

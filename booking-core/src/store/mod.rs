@@ -2,6 +2,7 @@
 //!
 //! All transactions take locks in this order: idempotency keys by name, hold, payment, seats by
 //! number, ticket counts by owner, booking, transfers, tickets, refunds, mails of
+//! number, ticket counts by owner, coupons by id, booking, tickets, refunds, mails of
 //! guests, outbox. The batched hold statement skips
 //! locked seats instead of waiting. The payment provider is never called while a lock is held.
 //! number, ticket counts by owner, booking, tickets, refunds, mails of
@@ -16,6 +17,7 @@ pub(crate) mod catalogue;
 pub(crate) mod check;
 pub(crate) mod checkins;
 pub(crate) mod confirm_read;
+pub(crate) mod coupons;
 pub(crate) mod guest_mails;
 pub(crate) mod hold_batch;
 pub(crate) mod holds;
@@ -27,6 +29,7 @@ pub(crate) mod notices;
 pub(crate) mod outbox;
 pub(crate) mod owed;
 pub(crate) mod payments;
+pub(crate) mod prices;
 pub(crate) mod reconciliation;
 pub(crate) mod refunds;
 pub(crate) mod returned;

@@ -10,6 +10,9 @@ use super::{text_of, word};
 use crate::database::StoreError;
 use crate::money::{Disposition, FailureReason};
 
+/// Stands for the provider of payments of nothing.
+pub(crate) const FREE: &str = "free";
+
 /// A payment, as read from the database.
 #[derive(Clone, Debug)]
 pub(crate) struct PaymentRow {
@@ -58,6 +61,11 @@ impl PaymentRow {
         let own = name.parse::<PaymentId>().ok();
         own.is_some_and(|id| id.uuid() == self.payment_id)
             || self.intent_id.as_deref() == Some(name)
+    }
+
+    /// Whether there is nothing to pay, so that no provider is asked.
+    pub(crate) fn is_free(&self) -> bool {
+        self.provider == FREE
     }
 
     /// Whether its outcome is open.
@@ -429,7 +437,7 @@ pub(crate) async fn of_other_providers(
 ) -> Result<Vec<(String, i64)>, StoreError> {
     let rows = sqlx::query!(
         r#"select provider, count(*) as "count!" from payments p
-           where provider <> all($1) and (provider_open or exists (
+           where provider <> all($1) and provider <> 'free' and (provider_open or exists (
                 select 1 from refunds r where r.payment_id = p.payment_id
                     and r.status in ('REQUESTED', 'SUBMITTED', 'FAILED') and r.origin = 'OURS'))
            group by provider order by provider"#,

@@ -11,8 +11,8 @@ use crate::tickets::valid_until;
 pub(crate) struct BookedShow {
     pub(crate) booking: Booking,
     pub(crate) show: Show,
-    /// The price of each ticket, in their order. Empty if the present prices of the seats do not
-    /// add up to what was paid, because prices changed or tickets were cancelled.
+    /// What was paid for each ticket, in their order. Empty for bookings of earlier versions whose
+    /// amount the present prices do not add up to.
     pub(crate) prices: Vec<i64>,
     /// The address of the booking's page.
     pub(crate) page_url: String,

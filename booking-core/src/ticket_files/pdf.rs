@@ -294,10 +294,13 @@ impl Sheet<'_> {
     }
 
     /// What the ticket cost, or all tickets together where only that is known.
-    fn price(&self) -> (&'static str, String) {
+    fn price(&self) -> (&str, String) {
         let booking = &self.booked.booking;
+        let sold_as = self
+            .ticket
+            .and_then(|ticket| ticket.ticket_type_name.as_deref());
         match self.booked.prices.get(self.index) {
-            Some(price) => ("Price", money(*price, &booking.currency)),
+            Some(price) => (sold_as.unwrap_or("Price"), money(*price, &booking.currency)),
             None => (
                 "Paid for all tickets of the booking",
                 money(booking.amount_minor, &booking.currency),

@@ -8,7 +8,7 @@ use serde_json::json;
 use sqlx::{Connection, Executor};
 
 use crate::cancel::{bought, with_policy};
-use crate::fan::Fan;
+use crate::fan::{Fan, intent_of};
 use crate::test_shop::TestShop;
 
 /// A shop with one booking, whose ticket was scanned, one open hold and one refund.
@@ -64,7 +64,21 @@ async fn every_breach_is_noticed() {
             "update holds set status = 'RELEASED' where status = 'CONFIRMED'",
             "I07",
         ),
-        ("update bookings set amount_minor = amount_minor + 1", "I08"),
+        (
+            "update bookings set amount_minor = amount_minor + 1",
+            "I08 I43",
+        ),
+        (
+            "update holds set price_lines = jsonb_set(price_lines, '{0,amountMinor}', '1')
+             where status = 'ACTIVE'",
+            "I43",
+        ),
+        (
+            "update holds set ticket_prices[1] = ticket_prices[1] + 1 where status = 'ACTIVE'",
+            "I43",
+        ),
+        ("update bookings set price_lines = '[]'", "I43"),
+        ("update tickets set price_minor = price_minor - 1", "I43"),
         (
             "update payments set disposition = 'AUTO_REFUND' where disposition = 'BOOKED'",
             "I08 I09 I26 I27",
@@ -246,6 +260,67 @@ async fn every_breach_after_the_sale_is_noticed() {
     shop.assert_clean().await;
 }
 
+/// A shop with a booking and an open hold that were sold with a coupon, by two customers.
+async fn shop_with_a_coupon() -> TestShop {
+    let shop = TestShop::new().await;
+    let operators = Fan::new(shop.process.booking.admin().0);
+    let terms = json!({"code": "HALF", "percent": 50, "usesMax": 2, "usesPerCustomerMax": 1});
+    let made = operators.post("/admin/v1/coupons", &terms).await;
+    assert_eq!(made.status, 201, "{}", made.text);
+    for (seat, email) in [("A1", "one@example.com"), ("A2", "two@example.com")] {
+        let fan = shop.fan();
+        let hold = fan.held(&[seat]).await;
+        let body = json!({"email": email, "couponCode": "HALF"});
+        let payment = fan.post(&format!("{hold}/payments"), &body).await;
+        assert_eq!(payment.status, 201, "{}", payment.text);
+        if seat == "A1" {
+            shop.provider.pay(&intent_of(&payment));
+            let body = json!({"paymentIntentId": payment.json["paymentIntentId"]});
+            let booked = fan.post(&format!("{hold}/confirm"), &body).await;
+            assert_eq!(booked.status, 200, "{}", booked.text);
+        }
+    }
+    shop.settle().await;
+    shop
+}
+
+#[tokio::test]
+async fn every_breach_of_coupons_is_noticed() {
+    let shop = shop_with_a_coupon().await;
+    shop.assert_clean().await;
+    for (breach, names) in [
+        ("update coupons set use_count = use_count - 1", "I44"),
+        (
+            "alter table coupons drop constraint coupons_uses; update coupons set uses_max = 1",
+            "I44",
+        ),
+        ("update coupon_uses set released_at = now()", "I44 I45 I47"),
+        (
+            "update coupon_uses set off_minor = off_minor + 1",
+            "I45 I47",
+        ),
+        ("update holds set coupon_use_id = null", "I45"),
+        ("update coupon_uses set customer = ''", "I46"),
+        (
+            "update coupon_uses set customer = ''; drop index coupon_uses_first;
+             update coupons set uses_per_customer_max = null;
+             update coupon_uses set first_booking = true",
+            "I46",
+        ),
+        (
+            "update ledger set amount_minor = amount_minor + 1 where account = 'discounts'",
+            "I13 I47",
+        ),
+        (
+            "delete from ledger where account in ('discounts', 'list-prices')",
+            "I47",
+        ),
+    ] {
+        assert_eq!(violated(&shop, breach).await, names, "{breach}");
+    }
+    shop.assert_clean().await;
+}
+
 /// Breaks something, asks, and mends it again.
 async fn violated(shop: &TestShop, breach: &'static str) -> String {
     let mut database = shop.database.connect().await;
@@ -266,6 +341,8 @@ async fn violated(shop: &TestShop, breach: &'static str) -> String {
         create table saved.checkins as table checkins;
         create table saved.cancellations as table cancellations;
         create table saved.guest_mails as table guest_mails;
+        create table saved.coupons as table coupons;
+        create table saved.coupon_uses as table coupon_uses;
         create table saved.idempotency_keys as table idempotency_keys;";
     database.execute(copies).await.unwrap();
     database.execute(breach).await.unwrap();
@@ -277,6 +354,9 @@ async fn violated(shop: &TestShop, breach: &'static str) -> String {
         delete from idempotency_keys; delete from notices; delete from checkins;
         delete from cancellations; delete from guest_mails; delete from show_cancellations;
         delete from transfers; delete from refund_takeovers;
+        delete from coupons; delete from coupon_uses;
+        insert into coupons table saved.coupons;
+        insert into coupon_uses table saved.coupon_uses;
         insert into tickets table saved.tickets;
         insert into show_seats table saved.show_seats;
         insert into holds table saved.holds;

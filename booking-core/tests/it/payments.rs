@@ -127,7 +127,7 @@ async fn the_same_payment_is_offered_until_it_is_decided() {
     assert_eq!(shop.provider.intent_count(), 1);
     let coupon = json!({"email": "fan@example.com", "couponCode": "FREE"});
     let refused = fan.post(&format!("{hold}/payments"), &coupon).await;
-    assert_eq!((refused.status, refused.code()), (422, "validation-failed"));
+    assert_eq!((refused.status, refused.code()), (409, "coupon-not-valid"));
     let wrong = fan
         .post(&format!("{hold}/payments"), &json!({"email": "fan"}))
         .await;

@@ -249,7 +249,7 @@ impl TestShop {
             .filter(|i| i.violations != 0)
             .collect();
         assert!(report.clean, "{broken:?}");
-        assert_eq!(report.invariants.len(), 37);
+        assert_eq!(report.invariants.len(), 42);
     }
 
     /// A webhook about `intent_id`, signed.

@@ -26,7 +26,7 @@ pub(super) fn is_about_held(method: &Method, path: &str) -> bool {
             | (
                 _,
                 "POST",
-                ["holds", _, "payments"]
+                ["holds", _, "payments" | "quote" | "ticket-types"]
                     | ["bookings", _, "cancel" | "codes" | "transfer" | "reissue"]
             )
             | (true, "DELETE", ["holds", _])
@@ -81,6 +81,9 @@ mod tests {
             (Method::GET, "/holds/h/return", true),
             (Method::POST, "/holds/h/payments", true),
             (Method::POST, "/holds/h/release", true),
+            (Method::POST, "/holds/h/ticket-types", true),
+            (Method::POST, "/api/v1/holds/h/quote", true),
+            (Method::POST, "/api/v1/holds/h/ticket-types", true),
             (Method::GET, "/bookings/b", true),
             (Method::GET, "/api/v1/holds/h", true),
             (Method::DELETE, "/api/v1/holds/h", true),

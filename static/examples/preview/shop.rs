@@ -6,7 +6,9 @@ use contract::booking::{
     Booking, BookingStatus, Category, City, Hold, HoldStatus, SaleStatus, Seat, SeatLabel, SeatMap,
     SeatStatus, Show, Ticket, Venue,
 };
+use contract::coupon::Quote;
 use contract::line::Phase;
+use contract::pricing::{HeldTicket, LineKind, Percent, PriceLine, TicketType};
 use contract::refund::{MyBooking, RefundOffer, TicketOffer};
 use contract::refund_policy::RefundPolicy;
 use contract::transfer::TransferOffer;
@@ -125,7 +127,9 @@ fn buying() -> Vec<(&'static str, String)> {
             show: show.clone(),
             now: now(),
             email: String::new(),
+            quote: None,
             problem,
+            types_are_open: true,
         })
     };
     let processing = shop::processing(&ProcessingPage {
@@ -172,6 +176,11 @@ fn buying() -> Vec<(&'static str, String)> {
             }),
         ),
         ("hold", hold(HoldStatus::Active, None)),
+        ("hold-priced", shop::hold(&priced_hold(show.clone(), None))),
+        (
+            "hold-coupon",
+            shop::hold(&priced_hold(show.clone(), Some(sample_quote()))),
+        ),
         ("hold-declined", hold(HoldStatus::Active, Some(declined))),
         ("hold-paying", hold(HoldStatus::Paying, None)),
         ("hold-expired", hold(HoldStatus::Expired, None)),
@@ -360,14 +369,98 @@ fn shows() -> Vec<Show> {
                 category: category.to_owned(),
                 name: name.to_owned(),
                 price_minor,
+                ticket_types: Vec::new(),
             })
             .collect(),
+            fees: Vec::new(),
+            taxes: Vec::new(),
+            booking_fee_minor: 0,
             seat_count: 2_592,
             available_count,
             held_count: 0,
             refund_policy: None,
         })
         .collect()
+}
+
+/// A hold of a show with ticket types, fees and taxes.
+fn priced_hold(mut show: Show, quote: Option<Quote>) -> HoldPage {
+    let ticket_type = |code: &str, name: &str, price_minor| TicketType {
+        code: code.to_owned(),
+        name: name.to_owned(),
+        price_minor,
+    };
+    show.categories[0].ticket_types = vec![
+        ticket_type("ADULT", "Adult", 534_895),
+        ticket_type("CHILD", "Child up to 14", 269_895),
+    ];
+    let ticket = |seat: &SeatLabel, code: &str, amount_minor| HeldTicket {
+        seat_id: seat.seat_id.clone(),
+        category: "PREMIUM".to_owned(),
+        ticket_type: Some(code.to_owned()),
+        amount_minor,
+    };
+    let hold = sample_hold(HoldStatus::Active);
+    HoldPage {
+        hold: Hold {
+            amount_minor: 799_790,
+            lines: sample_lines(0),
+            tickets: vec![
+                ticket(&hold.seats[0], "ADULT", 532_395),
+                ticket(&hold.seats[1], "CHILD", 267_395),
+            ],
+            ..hold
+        },
+        show,
+        now: now(),
+        email: String::new(),
+        quote,
+        problem: None,
+        types_are_open: true,
+    }
+}
+
+fn sample_quote() -> Quote {
+    Quote {
+        coupon_code: "EARLY-20".to_owned(),
+        amount_minor: 639_832,
+        currency: "INR".to_owned(),
+        lines: sample_lines(159_958),
+    }
+}
+
+fn sample_lines(off_minor: i64) -> Vec<PriceLine> {
+    let line = |kind, name: &str, amount_minor| PriceLine {
+        kind,
+        name: name.to_owned(),
+        amount_minor,
+        category: None,
+        ticket_type: None,
+        quantity: (kind == LineKind::Ticket).then_some(1),
+        unit_minor: None,
+        per: None,
+        percent: None,
+        included: false,
+        on: None,
+    };
+    let mut lines = vec![
+        line(LineKind::Ticket, "Premium, Adult", 499_900),
+        line(LineKind::Ticket, "Premium, Child up to 14", 249_900),
+        PriceLine {
+            percent: Some(Percent::of_thousandths(6_000)),
+            ..line(LineKind::Fee, "Service", 44_990)
+        },
+        line(LineKind::Fee, "Order", 5_000),
+        PriceLine {
+            percent: Some(Percent::of_thousandths(18_000)),
+            included: true,
+            ..line(LineKind::Tax, "GST", 122_002)
+        },
+    ];
+    if off_minor > 0 {
+        lines.insert(4, line(LineKind::Discount, "EARLY-20", -off_minor));
+    }
+    lines
 }
 
 fn sample_hold(status: HoldStatus) -> Hold {
@@ -382,6 +475,9 @@ fn sample_hold(status: HoldStatus) -> Hold {
         seat_ids: vec![seat("C11"), seat("C12")],
         seats: vec![label(11), label(12)],
         amount_minor: 999_800,
+        lines: Vec::new(),
+        tickets: Vec::new(),
+        payment_started: false,
         currency: "INR".to_owned(),
         booking_id: booking.filter(|_| status == HoldStatus::Confirmed),
     }
@@ -404,6 +500,9 @@ fn sample_booking(show: Show) -> BookingPage {
             .expect("an id"),
         seat_id: label.seat_id.clone(),
         seat: Some(label),
+        ticket_type: None,
+        ticket_type_name: None,
+        amount_minor: None,
         qr: None,
         qr_svg: Some("images/icon.svg".to_owned()),
         holder_name: None,
@@ -420,6 +519,7 @@ fn sample_booking(show: Show) -> BookingPage {
             show_id: show.show_id.clone(),
             amount_minor: 999_800,
             currency: "INR".to_owned(),
+            lines: Vec::new(),
             refunded_minor: 0,
             created_at: now(),
             tickets: tickets.collect(),

@@ -17,6 +17,7 @@ function element(id) {
 const { dataset } = element("choosing");
 const field = /** @type {HTMLInputElement} */ (element("seats"));
 const money = priceFormat(dataset.currency ?? "USD");
+const bookingFee = Number(dataset.bookingFee ?? 0);
 const categories = [...document.querySelectorAll("#legend [data-category]")].map((item) => ({
   code: item.getAttribute("data-category") ?? "",
   name: item.childNodes[1]?.textContent?.trim() ?? "",
@@ -62,7 +63,7 @@ function renderBasket() {
     return item;
   });
   element("basket").replaceChildren(...items);
-  element("total").textContent = items.length > 0 ? money(total(state)) : "";
+  element("total").textContent = items.length > 0 ? money(total(state, bookingFee)) : "";
 }
 
 /** @param {string} id */
@@ -75,7 +76,7 @@ function label(id) {
 /** @param {string[]} before what was chosen before */
 function tell(before) {
   const note = element("seat-note");
-  const values = { count: state.chosen.length, total: money(total(state)) };
+  const values = { count: state.chosen.length, total: money(total(state, bookingFee)) };
   const added = state.chosen.find((id) => !before.includes(id));
   const removed = before.find((id) => !state.chosen.includes(id));
   if (state.taken.length > 0) {

@@ -127,9 +127,11 @@ function toggled(state, seatId) {
 }
 
 /**
- * Price of the chosen seats in minor units.
+ * Price of the chosen seats in minor units. The price of each contains what a booking pays once.
  * @param {SeatState} state
+ * @param {number} bookingFee what a booking pays once, in minor units
  */
-export function total({ hall, chosen }) {
-  return chosen.reduce((sum, id) => sum + (hall?.byId.get(id)?.priceMinor ?? 0), 0);
+export function total({ hall, chosen }, bookingFee) {
+  const each = chosen.reduce((sum, id) => sum + (hall?.byId.get(id)?.priceMinor ?? 0), 0);
+  return each - Math.max(chosen.length - 1, 0) * bookingFee;
 }

@@ -31,7 +31,8 @@ const changed = (fromVersion, version, changes) => ({
 test("a seat is chosen and given back", () => {
   const chosen = reduce(reduce(loaded(), toggled("A1")), toggled("BAL-A-2"));
   assert.deepEqual(chosen.chosen, ["A1", "BAL-A-2"]);
-  assert.equal(total(chosen), 2000);
+  assert.equal(total(chosen, 0), 2000);
+  assert.equal(total(chosen, 150), 1850);
   assert.deepEqual(reduce(chosen, toggled("A1")).chosen, ["BAL-A-2"]);
 });
 
