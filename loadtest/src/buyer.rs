@@ -381,6 +381,7 @@ impl Buyer<'_, '_> {
             lines: Vec::new(),
             refunded_minor: 0,
             created_at: world.clock.now(),
+            passed_on: false,
             tickets: confirmed.tickets,
         }))
     }
