@@ -151,6 +151,7 @@ impl Booking {
             work,
             shutdown: deps.shutdown,
             inbox_filled: Arc::default(),
+            events_told: Arc::default(),
             payments_due: Arc::default(),
             expiry,
             set_aside: SetAside::default(),

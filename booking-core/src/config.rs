@@ -252,9 +252,15 @@ pub const IDEMPOTENCY_TAKEOVER_AFTER: Duration = Duration::from_mins(1);
 pub const IDEMPOTENCY_KEEP: Duration = Duration::from_hours(48);
 /// How long processed webhooks are kept. The provider repeats a webhook for three days.
 pub const EVENT_KEEP: Duration = Duration::from_hours(30 * 24);
-/// How long outbox rows are kept once they were taken. The check that each booking has its row looks
+/// How long outbox rows are kept once they were taken and are in the log of events. The check that each booking has its row looks
 /// back a little less than 30 days.
 pub const OUTBOX_KEEP: Duration = Duration::from_hours(31 * 24);
+/// Rows of the outbox that are moved into the log of events in one transaction.
+pub const EVENT_BATCH_MAX: i64 = 500;
+/// How often a process looks for rows of the outbox that are not in the log of events.
+pub const SEQUENCE_EVERY: Duration = Duration::from_millis(200);
+/// Events in one answer to operators.
+pub const EVENTS_LISTED_MAX: i64 = 1000;
 /// Events of the outbox that become notices in one statement.
 pub const NOTICE_BATCH_MAX: i64 = 500;
 /// How long notices are kept that are not due any more. The check that each booking has its notice

@@ -57,6 +57,8 @@ pub(crate) struct Core {
     pub(crate) shutdown: CancellationToken,
     /// Notified when a webhook is stored, so that the inbox worker runs at once.
     pub(crate) inbox_filled: Arc<Notify>,
+    /// Notified when events are in the log, so that those who take them run at once.
+    pub(crate) events_told: Arc<Notify>,
     /// Notified when holds end that may have an open payment, so that the payment worker runs at
     /// once.
     pub(crate) payments_due: Arc<Notify>,

@@ -20,6 +20,7 @@
 //! | `money` | failure reasons, dispositions and refund states. Pure |
 //! | `payments` | starting payments, the resolver, webhooks, refunds, the provider |
 //! | `notice` | kinds of notices to fans, and what follows from an attempt to send one. Pure |
+//! | `events` | the log of events that other programs are told, and who takes them |
 //! | `mail` | composing notices and sending them |
 //! | `scan` | what a scan of a ticket comes to. Pure |
 //! | `checkin` | scanning tickets at the gates, who scans, who is inside |
@@ -62,6 +63,7 @@ mod core;
 pub mod customer;
 pub mod database;
 mod email;
+mod events;
 mod expiry;
 mod failing;
 mod guests;

@@ -14,8 +14,8 @@ use tokio::sync::Notify;
 use crate::config::{
     CHANGES_KEEP, EVENT_KEEP, GUEST_MAIL_KEEP, IDEMPOTENCY_KEEP, IDEMPOTENCY_TAKEOVER_AFTER,
     MAIL_BACKLOG_EVERY, NOTICE_KEEP, OUTBOX_KEEP, RATES_FORGET_EVERY, REFRESH_EVERY,
-    SHOW_CANCEL_EVERY, START_RETRY_AFTER, SWEEP_BATCH_MAX, SWEEP_EVERY, WORK_AT_ONCE,
-    WORK_BATCH_MAX, WORK_EVERY,
+    SEQUENCE_EVERY, SHOW_CANCEL_EVERY, START_RETRY_AFTER, SWEEP_BATCH_MAX, SWEEP_EVERY,
+    WORK_AT_ONCE, WORK_BATCH_MAX, WORK_EVERY,
 };
 use crate::core::Core;
 use crate::database::StoreError;
@@ -147,6 +147,7 @@ pub(crate) fn start(core: &Arc<Core>) {
         core.refund_once().await
     });
     start_mail(core);
+    start_events(core);
     let shows = Rhythm::every(SHOW_CANCEL_EVERY);
     spawn(core, "cancelled-shows", shows, |core| async move {
         core.show_cancel_once().await
@@ -195,6 +196,14 @@ fn start_mail(core: &Arc<Core>) {
     let look = Rhythm::every(MAIL_BACKLOG_EVERY);
     spawn(core, "mail-backlog", look, |core| async move {
         core.mail_backlog_once().await
+    });
+}
+
+/// The sequencer, and those who take events.
+fn start_events(core: &Arc<Core>) {
+    let sequence = Rhythm::every(SEQUENCE_EVERY);
+    spawn(core, "events", sequence, |core| async move {
+        core.sequence_once().await
     });
 }
 

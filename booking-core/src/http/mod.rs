@@ -9,6 +9,7 @@ pub(crate) mod catalogue;
 mod checkin;
 mod checkin_page;
 mod description;
+mod events;
 pub(crate) mod holders;
 pub(crate) mod holds;
 mod idempotent;
@@ -66,6 +67,7 @@ pub(crate) fn admin(booking: Booking) -> (Router, utoipa::openapi::OpenApi) {
     let checkin = checkin::routes().layer(Extension(checkin::ByOperators));
     let routes = admin::routes()
         .merge(admin_bookings::routes())
+        .merge(events::routes())
         .merge(mail::routes())
         .merge(scanners::routes())
         .merge(checkin);

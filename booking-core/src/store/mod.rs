@@ -2,7 +2,7 @@
 //!
 //! All transactions take locks in this order: idempotency keys by name, hold, payment, seats by
 //! number, ticket counts by owner, booking, tickets, refunds, mails of
-//! guests, outbox. The batched hold statement skips
+//! guests, end of the event log, outbox. The batched hold statement skips
 //! locked seats instead of waiting. The payment provider is never called while a lock is held.
 
 pub(crate) mod booking_records;
@@ -11,6 +11,7 @@ pub(crate) mod cancellations;
 pub(crate) mod catalogue;
 pub(crate) mod check;
 pub(crate) mod checkins;
+pub(crate) mod events;
 pub(crate) mod guest_mails;
 pub(crate) mod hold_batch;
 pub(crate) mod holds;

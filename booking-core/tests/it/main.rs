@@ -18,6 +18,7 @@ mod confirm_turns;
 mod crashes;
 mod described;
 mod description;
+mod events;
 mod expiry;
 mod fake_provider;
 mod fan;

@@ -205,6 +205,7 @@ impl TestShop {
                 + booking.poll_once().await.unwrap()
                 + booking.refund_once().await.unwrap()
                 + booking.sweep_once().await.unwrap()
+                + booking.sequence_once().await.unwrap()
                 + booking.collect_notices_once().await.unwrap()
                 + booking.mail_once().await.unwrap();
             if done == 0 {
@@ -249,7 +250,7 @@ impl TestShop {
             .filter(|i| i.violations != 0)
             .collect();
         assert!(report.clean, "{broken:?}");
-        assert_eq!(report.invariants.len(), 34);
+        assert_eq!(report.invariants.len(), 38);
     }
 
     /// A webhook about `intent_id`, signed.
