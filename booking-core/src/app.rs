@@ -19,6 +19,7 @@ use crate::config::{
 use crate::confirm_queue::ConfirmQueue;
 use crate::core::Core;
 use crate::database::{Pools, StoreError, Turns, Work};
+use crate::events::webhooks::client::WebhookClient;
 use crate::expiry::ExpiryTimes;
 use crate::handle::Booking;
 use crate::known_tokens::KnownTokens;
@@ -64,6 +65,9 @@ pub enum StartError {
     /// The client of a payment provider could not be set up.
     #[error("the client of a payment provider could not be set up")]
     Provider(#[source] ClientError),
+    /// The client of webhooks could not be set up.
+    #[error("the client of webhooks could not be set up")]
+    Webhooks(#[source] ClientError),
     /// The catalogue could not be read.
     #[error("the catalogue could not be read")]
     Catalogue(#[source] StoreError),
@@ -92,7 +96,10 @@ impl Booking {
         providers: Providers,
     ) -> Result<Self, StartError> {
         let background = deps.background;
-        let booking = Self::assemble(config, deps, providers);
+        let targets = &config.webhooks;
+        let webhooks = WebhookClient::new(targets.private_allowed, targets.more_roots.as_deref());
+        let webhooks = webhooks.map_err(StartError::Webhooks)?;
+        let booking = Self::assemble(config, deps, providers, webhooks);
         let core = Arc::clone(&booking.0);
         booking
             .0
@@ -106,7 +113,12 @@ impl Booking {
         Ok(booking)
     }
 
-    fn assemble(config: BookingConfig, deps: BookingDeps, providers: Providers) -> Self {
+    fn assemble(
+        config: BookingConfig,
+        deps: BookingDeps,
+        providers: Providers,
+        webhooks: WebhookClient,
+    ) -> Self {
         let work = Work::new(deps.tracker);
         let expiry = Arc::<ExpiryTimes>::default();
         let writer = Writer {
@@ -131,6 +143,8 @@ impl Booking {
             finds: Arc::new(Semaphore::new(FINDS_AT_ONCE)),
             mailer: Mailer::new(config.mail.clone()),
             mail_backlog: ArcSwap::default(),
+            webhooks,
+            delivering: Default::default(),
             limits: Limits::new(&config.rates),
             known_tokens: KnownTokens::new(),
             press: Press::new(

@@ -11,6 +11,8 @@ use web::encoding::RecentDocuments;
 use crate::config::BookingConfig;
 use crate::confirm_queue::ConfirmQueue;
 use crate::database::{Pools, Turns, Work};
+use crate::events::webhooks::Busy;
+use crate::events::webhooks::client::WebhookClient;
 use crate::expiry::ExpiryTimes;
 use crate::known_tokens::KnownTokens;
 use crate::limits::Limits;
@@ -53,6 +55,10 @@ pub(crate) struct Core {
     pub(crate) mailer: Mailer,
     /// How much mail waited at the last look.
     pub(crate) mail_backlog: ArcSwap<Backlog>,
+    /// Calls receivers of events.
+    pub(crate) webhooks: WebhookClient,
+    /// Whom this process delivers events to at the moment.
+    pub(crate) delivering: Busy,
     pub(crate) work: Work,
     pub(crate) shutdown: CancellationToken,
     /// Notified when a webhook is stored, so that the inbox worker runs at once.

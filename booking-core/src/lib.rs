@@ -99,7 +99,9 @@ mod workers;
 
 pub use app::{BookingDeps, StartError};
 pub use bookings::ConfirmOutcome;
-pub use config::{BookingConfig, PaymentApi, PaymentConfig, Rate, RatePair, Rates, TicketKeys};
+pub use config::{
+    BookingConfig, PaymentApi, PaymentConfig, Rate, RatePair, Rates, TicketKeys, WebhookConfig,
+};
 pub use confirm_queue::{ConfirmPermit, ConfirmTurn};
 pub use customer::{Customer, Session};
 pub use database::{Pools, StoreError};

@@ -7,6 +7,7 @@
 //! | [`personal`] | the sealed fields of a customer |
 //! | [`sequencer`] | from the outbox to the log, in the order of commits |
 //! | [`desk`] | reading the log |
+//! | [`webhooks`] | subscriptions of other programs |
 //!
 //! Transactions write what happened to the outbox. Its ids are given before commits, so they say
 //! nothing about order. The sequencer gives each row that is committed the next position, in full
@@ -18,3 +19,4 @@ pub(crate) mod event;
 pub(crate) mod kind;
 pub(crate) mod personal;
 mod sequencer;
+pub(crate) mod webhooks;

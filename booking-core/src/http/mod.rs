@@ -20,6 +20,7 @@ mod payments;
 pub(crate) mod problems;
 mod scanners;
 mod seats;
+mod subscriptions;
 mod ticket_files;
 
 use axum::extract::State;
@@ -68,6 +69,7 @@ pub(crate) fn admin(booking: Booking) -> (Router, utoipa::openapi::OpenApi) {
     let routes = admin::routes()
         .merge(admin_bookings::routes())
         .merge(events::routes())
+        .merge(subscriptions::routes())
         .merge(mail::routes())
         .merge(scanners::routes())
         .merge(checkin);

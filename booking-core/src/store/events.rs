@@ -214,7 +214,8 @@ pub(crate) async fn read(
 ) -> Result<Page, StoreError> {
     // Read before the events, so that none is between the last of them and the end.
     let head = head(pool).await?;
-    let rows = sqlx::query!(
+    let rows = sqlx::query_as!(
+        EventRow,
         r#"select e.position, e.event_id, e.kind, e.schema_version, e.occurred_at, e.data,
             e.key_id, e.personal, k.secret as "secret?"
          from events e left join customer_keys k on k.key_id = e.key_id
@@ -229,29 +230,58 @@ pub(crate) async fn read(
     .fetch_all(pool)
     .await?;
     let is_full = i64::try_from(rows.len()).is_ok_and(|count| count >= limit);
-    let events: Vec<Event> = rows
-        .into_iter()
-        .map(|row| {
-            let mut data = row.data;
-            if let (Some(key_id), Some(sealed)) = (row.key_id, &row.personal) {
-                let secret = row.secret.as_deref();
-                data["customer"] = personal::told(key_id, secret, row.event_id, sealed);
-            }
-            Event {
-                id: EventId::new(row.event_id),
-                position: row.position,
-                kind: row.kind,
-                version: row.schema_version,
-                timestamp: row.occurred_at.into(),
-                data,
-            }
-        })
-        .collect();
+    let events: Vec<Event> = rows.into_iter().map(EventRow::told).collect();
     let next = match events.last() {
         Some(last) if is_full => last.position,
         _ => head,
     };
     Ok(Page { next, head, events })
+}
+
+/// The events at these positions.
+pub(crate) async fn at(pool: &PgPool, positions: &[i64]) -> Result<Vec<Event>, StoreError> {
+    let rows = sqlx::query_as!(
+        EventRow,
+        r#"select e.position, e.event_id, e.kind, e.schema_version, e.occurred_at, e.data,
+            e.key_id, e.personal, k.secret as "secret?"
+         from events e left join customer_keys k on k.key_id = e.key_id
+         where e.position = any($1) order by e.position"#,
+        positions
+    )
+    .fetch_all(pool)
+    .await?;
+    Ok(rows.into_iter().map(EventRow::told).collect())
+}
+
+/// An event as it is stored, with the secret of its customer's key.
+struct EventRow {
+    position: i64,
+    event_id: Uuid,
+    kind: String,
+    schema_version: i16,
+    occurred_at: OffsetDateTime,
+    data: Value,
+    key_id: Option<Uuid>,
+    personal: Option<Vec<u8>>,
+    secret: Option<Vec<u8>>,
+}
+
+impl EventRow {
+    fn told(self) -> Event {
+        let mut data = self.data;
+        if let (Some(key_id), Some(sealed)) = (self.key_id, &self.personal) {
+            let secret = self.secret.as_deref();
+            data["customer"] = personal::told(key_id, secret, self.event_id, sealed);
+        }
+        Event {
+            id: EventId::new(self.event_id),
+            position: self.position,
+            kind: self.kind,
+            version: self.schema_version,
+            timestamp: self.occurred_at.into(),
+            data,
+        }
+    }
 }
 
 /// Destroys the key of a customer. Returns whether there was one.

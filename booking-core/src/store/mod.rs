@@ -11,6 +11,7 @@ pub(crate) mod cancellations;
 pub(crate) mod catalogue;
 pub(crate) mod check;
 pub(crate) mod checkins;
+pub(crate) mod deliveries;
 pub(crate) mod events;
 pub(crate) mod guest_mails;
 pub(crate) mod hold_batch;
@@ -29,6 +30,7 @@ pub(crate) mod returned;
 pub(crate) mod scanners;
 pub(crate) mod seats;
 pub(crate) mod show_cancellations;
+pub(crate) mod subscriptions;
 
 use crate::database::StoreError;
 

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use booking_core::{
     Booking, BookingConfig, BookingDeps, MailConfig, PaymentConfig, Pools, Rates, RoomDirectory,
-    TicketFonts, TicketKeys,
+    TicketFonts, TicketKeys, WebhookConfig,
 };
 use contract::{Clock, ManualClock};
 use serde_json::{Value, json};
@@ -314,6 +314,11 @@ async fn start_with(
             )]
         }),
         mail,
+        // Receivers in tests are on this machine.
+        webhooks: WebhookConfig {
+            private_allowed: true,
+            more_roots: None,
+        },
         seats_in_memory_max: 60_000,
         ticket_keys: TicketKeys::new(1, [7; 32]),
         rates,
