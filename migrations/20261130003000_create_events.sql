@@ -68,7 +68,7 @@ $$;
 create function event_show(of_show integer) returns jsonb language sql stable as $$
     select jsonb_build_object(
         'showId', s.show_id, 'title', s.title, 'cityId', s.city_id, 'venue', s.venue -> 'name',
-        'startsAt', event_time(s.starts_at), 'room', s.room)
+        'startsAt', event_time(s.starts_at), 'currency', s.currency, 'room', s.room)
     from shows s where s.show_no = of_show
 $$;
 

@@ -19,6 +19,8 @@ use crate::config::{
 use crate::confirm_queue::ConfirmQueue;
 use crate::core::Core;
 use crate::database::{Pools, StoreError, Turns, Work};
+use crate::events::sink::EventSink;
+use crate::events::sinking::Sink;
 use crate::events::webhooks::client::WebhookClient;
 use crate::expiry::ExpiryTimes;
 use crate::handle::Booking;
@@ -54,6 +56,8 @@ pub struct BookingDeps {
     pub shutdown: CancellationToken,
     /// The rooms that a show can be behind.
     pub rooms: Arc<dyn RoomDirectory>,
+    /// Where all events go, in order, beside those who subscribe.
+    pub sinks: Vec<Arc<dyn EventSink>>,
     /// Whether this process runs the background work. A process that does not needs others that do;
     /// tests run each step by hand.
     pub background: bool,
@@ -120,6 +124,7 @@ impl Booking {
         webhooks: WebhookClient,
     ) -> Self {
         let work = Work::new(deps.tracker);
+        let randomness = Randomness::new(deps.seed);
         let expiry = Arc::<ExpiryTimes>::default();
         let writer = Writer {
             pool: deps.pools.holds.clone(),
@@ -143,6 +148,8 @@ impl Booking {
             finds: Arc::new(Semaphore::new(FINDS_AT_ONCE)),
             mailer: Mailer::new(config.mail.clone()),
             mail_backlog: ArcSwap::default(),
+            sinks: deps.sinks.into_iter().map(Sink::new).collect(),
+            process_id: randomness.uuid(deps.clock.now()),
             webhooks,
             delivering: Default::default(),
             limits: Limits::new(&config.rates),
@@ -159,7 +166,7 @@ impl Booking {
             pools: deps.pools,
             working_since: deps.clock.now(),
             clock: deps.clock,
-            randomness: Randomness::new(deps.seed),
+            randomness,
             providers,
             rooms: deps.rooms,
             work,

@@ -272,6 +272,12 @@ pub const EVENT_BATCH_MAX: i64 = 500;
 pub const SEQUENCE_EVERY: Duration = Duration::from_millis(200);
 /// Events in one answer to operators.
 pub const EVENTS_LISTED_MAX: i64 = 1000;
+/// Events that a sink gets at once.
+pub const SINK_BATCH_MAX: i64 = 200;
+/// Rows in one answer about sales.
+pub const SALES_LISTED_MAX: i64 = 10_000;
+/// How often events are taken into the figures of sales without a notification.
+pub const SALES_EVERY: Duration = Duration::from_secs(2);
 /// Subscriptions to events. Each has a task in each process, so this bounds them too.
 pub const SUBSCRIPTIONS_MAX: i64 = 50;
 /// Deliveries of a subscription that wait. Further events stay in the log until some are gone.

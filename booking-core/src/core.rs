@@ -6,11 +6,13 @@ use arc_swap::ArcSwap;
 use contract::{Clock, Timestamp};
 use tokio::sync::{Notify, Semaphore};
 use tokio_util::sync::CancellationToken;
+use uuid::Uuid;
 use web::encoding::RecentDocuments;
 
 use crate::config::BookingConfig;
 use crate::confirm_queue::ConfirmQueue;
 use crate::database::{Pools, Turns, Work};
+use crate::events::sinking::Sink;
 use crate::events::webhooks::Busy;
 use crate::events::webhooks::client::WebhookClient;
 use crate::expiry::ExpiryTimes;
@@ -55,6 +57,10 @@ pub(crate) struct Core {
     pub(crate) mailer: Mailer,
     /// How much mail waited at the last look.
     pub(crate) mail_backlog: ArcSwap<Backlog>,
+    /// Where all events go.
+    pub(crate) sinks: Vec<Sink>,
+    /// The id of this process, for leases.
+    pub(crate) process_id: Uuid,
     /// Calls receivers of events.
     pub(crate) webhooks: WebhookClient,
     /// Whom this process delivers events to at the moment.

@@ -105,6 +105,9 @@ pub use config::{
 pub use confirm_queue::{ConfirmPermit, ConfirmTurn};
 pub use customer::{Customer, Session};
 pub use database::{Pools, StoreError};
+pub use events::event::Event;
+pub use events::redis_stream::RedisStream;
+pub use events::sink::{EventSink, SinkError};
 pub use handle::Booking;
 pub use holds::{HoldOutcome, ReleaseOutcome};
 pub use imports::ImportedShow;

@@ -14,8 +14,8 @@ use tokio::sync::Notify;
 use crate::config::{
     CHANGES_KEEP, DELIVER_EVERY, DELIVERY_KEEP, EVENT_KEEP, GUEST_MAIL_KEEP, IDEMPOTENCY_KEEP,
     IDEMPOTENCY_TAKEOVER_AFTER, MAIL_BACKLOG_EVERY, NOTICE_KEEP, OUTBOX_KEEP, RATES_FORGET_EVERY,
-    REFRESH_EVERY, SEQUENCE_EVERY, SHOW_CANCEL_EVERY, START_RETRY_AFTER, SWEEP_BATCH_MAX,
-    SWEEP_EVERY, WORK_AT_ONCE, WORK_BATCH_MAX, WORK_EVERY,
+    REFRESH_EVERY, SALES_EVERY, SEQUENCE_EVERY, SHOW_CANCEL_EVERY, START_RETRY_AFTER,
+    SWEEP_BATCH_MAX, SWEEP_EVERY, WORK_AT_ONCE, WORK_BATCH_MAX, WORK_EVERY,
 };
 use crate::core::Core;
 use crate::database::StoreError;
@@ -205,6 +205,19 @@ fn start_events(core: &Arc<Core>) {
     let sequence = Rhythm::every(SEQUENCE_EVERY);
     spawn(core, "events", sequence, |core| async move {
         core.sequence_once().await
+    });
+    if !core.sinks.is_empty() {
+        let sink = Rhythm::every(DELIVER_EVERY).or_when(&core.events_told);
+        spawn(
+            core,
+            "sinks",
+            sink,
+            |core| async move { core.sink_once().await },
+        );
+    }
+    let sales = Rhythm::every(SALES_EVERY).or_when(&core.events_told);
+    spawn(core, "sales", sales, |core| async move {
+        core.sales_once().await
     });
     let deliver = Rhythm::every(DELIVER_EVERY).or_when(&core.events_told);
     spawn(core, "deliveries", deliver, |core| async move {

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use crate::config::DELIVERY_PATIENCE;
 use crate::database::StoreError;
 use crate::handle::Booking;
 use crate::store::events::{self, Page};
@@ -25,6 +26,13 @@ impl Booking {
         let core = Arc::clone(&self.0);
         let work = async move { events::read(&core.pools.reads, after, limit, &kinds).await };
         self.0.work.run(work).await
+    }
+
+    /// Appends a batch of events to each sink. Returns how many. The background work does this too.
+    pub async fn sink_once(&self) -> Result<usize, StoreError> {
+        let core = Arc::clone(&self.0);
+        let work = async move { core.sink_once().await };
+        self.0.work.run_within(DELIVERY_PATIENCE, work).await
     }
 
     /// Destroys the key of a customer's personal fields in events. Returns whether there was one.

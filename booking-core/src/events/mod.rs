@@ -7,6 +7,9 @@
 //! | [`personal`] | the sealed fields of a customer |
 //! | [`sequencer`] | from the outbox to the log, in the order of commits |
 //! | [`desk`] | reading the log |
+//! | `sales` | figures of sales, made from events |
+//! | [`sink`], [`sinking`] | programs that get every event in order |
+//! | [`redis_stream`] | a Redis Stream as one of them |
 //! | [`webhooks`] | subscriptions of other programs |
 //!
 //! Transactions write what happened to the outbox. Its ids are given before commits, so they say
@@ -18,5 +21,9 @@ pub(crate) mod desk;
 pub(crate) mod event;
 pub(crate) mod kind;
 pub(crate) mod personal;
+pub(crate) mod redis_stream;
+mod sales;
 mod sequencer;
+pub(crate) mod sink;
+pub(crate) mod sinking;
 pub(crate) mod webhooks;

@@ -18,6 +18,7 @@ mod mail;
 pub(crate) mod own_bookings;
 mod payments;
 pub(crate) mod problems;
+mod sales;
 mod scanners;
 mod seats;
 mod subscriptions;
@@ -71,6 +72,7 @@ pub(crate) fn admin(booking: Booking) -> (Router, utoipa::openapi::OpenApi) {
         .merge(events::routes())
         .merge(subscriptions::routes())
         .merge(mail::routes())
+        .merge(sales::routes())
         .merge(scanners::routes())
         .merge(checkin);
     routes.with_state(booking).split_for_parts()

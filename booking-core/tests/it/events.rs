@@ -363,3 +363,79 @@ async fn questions_about_events_that_make_no_sense_are_refused() {
     let empty = read(&shop.process, "after=99&limit=5").await;
     assert_eq!((empty.status, &empty.json["next"]), (200, &json!(0)));
 }
+
+#[tokio::test]
+async fn sales_add_up_to_what_was_paid_and_came_back() {
+    let shop = TestShop::with(with_policy(
+        json!({"freeUntilHours": 0, "keptFeeMinor": 5_000}),
+    ))
+    .await;
+    let (fan, booked, _) = shop.bought(&["A1", "A2"]).await;
+    shop.bought(&["A3"]).await;
+    let id = booked["bookingId"].as_str().unwrap();
+    let body = json!({ "ticketIds": [booked["tickets"][0]["ticketId"]] });
+    let cancelled = fan
+        .post(&format!("/api/v1/bookings/{id}/cancel"), &body)
+        .await;
+    assert_eq!(cancelled.status, 202, "{}", cancelled.text);
+    shop.settle().await;
+    let other = shop.another_process().await;
+    loop {
+        // Two processes at once count nothing twice.
+        let (here, there) = tokio::join!(
+            shop.process.booking.sales_once(),
+            other.booking.sales_once()
+        );
+        if here.unwrap() + there.unwrap() == 0 {
+            break;
+        }
+    }
+    let sales = async |query: &str| {
+        let operator = Fan::new(shop.process.booking.admin().0);
+        let answer = operator.get(&format!("/admin/v1/sales{query}")).await;
+        assert_eq!(answer.status, 200, "{}", answer.text);
+        answer.json
+    };
+    let figures = sales("").await;
+    let price = booked["amountMinor"].as_i64().unwrap() / 2;
+    let show = &figures["shows"][0];
+    assert_eq!(
+        (&show["bookings"], &show["bookedMinor"]),
+        (&json!(2), &json!(price * 3))
+    );
+    assert_eq!(
+        (&show["refundedMinor"], &show["keptMinor"]),
+        (&json!(price - 5_000), &json!(5_000))
+    );
+    assert_eq!(show["netMinor"], price * 2 + 5_000);
+    let category = &figures["categories"][0];
+    assert_eq!(
+        (&category["ticketsSold"], &category["ticketsCancelled"]),
+        (&json!(3), &json!(1))
+    );
+    assert_eq!(
+        (&category["soldMinor"], &category["netMinor"]),
+        (&json!(price * 3), &json!(price * 2))
+    );
+    assert_eq!(category["hour"], Value::Null);
+    assert!(
+        sales("?hourly=true").await["categories"][0]["hour"]
+            .as_str()
+            .unwrap()
+            .ends_with(":00:00.000Z")
+    );
+    assert_eq!(sales("?show=elsewhere").await["shows"], json!([]));
+    shop.assert_clean().await;
+    // The figures can be made again from the first event.
+    shop.meddle(
+        "delete from sales_hours; delete from sales_show_hours;
+        update event_consumers set position = 0 where name = 'sales'",
+    )
+    .await;
+    while other.booking.sales_once().await.unwrap() > 0 {}
+    let again = sales("").await;
+    assert_eq!(
+        (&again["shows"], &again["categories"]),
+        (&figures["shows"], &figures["categories"])
+    );
+}

@@ -39,6 +39,7 @@ mod refunds;
 mod returned;
 mod shop;
 mod simulator;
+mod sinks;
 mod subscriptions;
 mod test_shop;
 mod test_simulator;

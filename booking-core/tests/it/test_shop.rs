@@ -7,8 +7,8 @@ use std::sync::atomic::{AtomicU8, Ordering};
 use std::time::Duration;
 
 use booking_core::{
-    Booking, BookingConfig, BookingDeps, MailConfig, PaymentConfig, Pools, Rates, RoomDirectory,
-    TicketFonts, TicketKeys, WebhookConfig,
+    Booking, BookingConfig, BookingDeps, EventSink, MailConfig, PaymentConfig, Pools, Rates,
+    RoomDirectory, TicketFonts, TicketKeys, WebhookConfig,
 };
 use contract::{Clock, ManualClock};
 use serde_json::{Value, json};
@@ -122,7 +122,17 @@ impl TestShop {
         let seed = self.seeds.fetch_add(1, Ordering::Relaxed);
         let clock = Arc::new(self.clock.clone());
         let (mail, rates) = (to_files(&self.files), Rates::default());
-        start_with(pools, clock, &self.provider, seed, false, mail, rates).await
+        start_with(
+            pools,
+            clock,
+            &self.provider,
+            seed,
+            false,
+            mail,
+            rates,
+            Vec::new(),
+        )
+        .await
     }
 
     /// Another process whose customers pay at these providers.
@@ -141,7 +151,17 @@ impl TestShop {
         let clock = Arc::new(self.clock.clone());
         let pools = Pools::lazy(&self.database.url()).unwrap();
         let mail = to_files(&self.files);
-        start_with(pools, clock, &self.provider, seed, false, mail, rates).await
+        start_with(
+            pools,
+            clock,
+            &self.provider,
+            seed,
+            false,
+            mail,
+            rates,
+            Vec::new(),
+        )
+        .await
     }
 
     /// Another process that reaches the database at `address`.
@@ -154,6 +174,25 @@ impl TestShop {
             seed,
             false,
             to_files(&self.files),
+        )
+        .await
+    }
+
+    /// Another process with a place where all events go.
+    pub(crate) async fn another_process_with_sink(&self, sink: Arc<dyn EventSink>) -> Process {
+        let seed = self.seeds.fetch_add(1, Ordering::Relaxed);
+        let pools = Pools::lazy(&self.database.url()).unwrap();
+        let clock = Arc::new(self.clock.clone());
+        let (mail, rates) = (to_files(&self.files), Rates::default());
+        start_with(
+            pools,
+            clock,
+            &self.provider,
+            seed,
+            false,
+            mail,
+            rates,
+            vec![sink],
         )
         .await
     }
@@ -287,7 +326,17 @@ async fn start(
 ) -> Process {
     let pools = Pools::lazy(url).unwrap();
     let rates = Rates::default();
-    start_with(pools, clock, provider, seed, background, mail, rates).await
+    start_with(
+        pools,
+        clock,
+        provider,
+        seed,
+        background,
+        mail,
+        rates,
+        Vec::new(),
+    )
+    .await
 }
 
 fn to_files(directory: &TempDir) -> MailConfig {
@@ -302,6 +351,7 @@ async fn start_with(
     background: bool,
     mail: MailConfig,
     rates: Rates,
+    sinks: Vec<Arc<dyn EventSink>>,
 ) -> Process {
     let shutdown = CancellationToken::new();
     let config = BookingConfig {
@@ -331,6 +381,7 @@ async fn start_with(
         tracker: TaskTracker::new(),
         shutdown: shutdown.clone(),
         rooms: Arc::new(AllRoomsButOne),
+        sinks,
         background,
     };
     let booking = Booking::start(config, deps).await.unwrap();

@@ -38,7 +38,7 @@ const ERROR_CHARS_MAX: usize = 300;
     Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize, utoipa::ToSchema,
 )]
 #[serde(rename_all = "SCREAMING_SNAKE_CASE")]
-pub enum DeliveryStatus {
+pub(crate) enum DeliveryStatus {
     /// It waits for its next attempt.
     Due,
     /// The receiver has it.

@@ -55,6 +55,7 @@ impl TestShop {
             seed: [9; 32],
             tracker,
             shutdown: shutdown.clone(),
+            sinks: Vec::new(),
             rooms: Arc::new(crate::test_shop::AllRoomsButOne),
             background: true,
         };
