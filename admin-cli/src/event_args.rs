@@ -151,15 +151,14 @@ pub(crate) enum SubscriptionCommand {
 }
 
 #[derive(Debug, Args)]
-#[group(required = true, multiple = false, args = ["failed", "after"])]
 pub(crate) struct ReplayArgs {
     /// The subscription
     pub(crate) subscription: SubscriptionId,
     /// The dead letters
-    #[arg(long)]
+    #[arg(long, required_unless_present = "after", conflicts_with = "after")]
     pub(crate) failed: bool,
     /// All events after this position
-    #[arg(long)]
+    #[arg(long, value_name = "POSITION")]
     pub(crate) after: Option<u64>,
 }
 

@@ -155,7 +155,7 @@ fn csv(categories: &[CategorySales]) -> String {
             of.net_minor.to_string(),
         ];
         let texts = [
-            &of.show_id,
+            of.show_id.as_str(),
             of.hour.as_deref().unwrap_or_default(),
             &of.category,
             &of.currency,

@@ -19,8 +19,8 @@ use crate::config::{
 use crate::confirm_queue::ConfirmQueue;
 use crate::core::Core;
 use crate::database::{Pools, StoreError, Turns, Work};
-use crate::events::sink::EventSink;
-use crate::events::sinking::Sink;
+use crate::events::sink::{EventSink, Sink};
+use crate::events::webhooks::busy::Busy;
 use crate::events::webhooks::client::WebhookClient;
 use crate::expiry::ExpiryTimes;
 use crate::handle::Booking;
@@ -151,7 +151,7 @@ impl Booking {
             sinks: deps.sinks.into_iter().map(Sink::new).collect(),
             process_id: randomness.uuid(deps.clock.now()),
             webhooks,
-            delivering: Default::default(),
+            delivering: Busy::default(),
             limits: Limits::new(&config.rates),
             known_tokens: KnownTokens::new(),
             press: Press::new(

@@ -25,5 +25,5 @@ pub(crate) mod redis_stream;
 mod sales;
 mod sequencer;
 pub(crate) mod sink;
-pub(crate) mod sinking;
+mod sinking;
 pub(crate) mod webhooks;

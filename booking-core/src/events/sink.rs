@@ -1,5 +1,8 @@
 //! Sinks: programs that get every event, in order. One trait, so that another kind can be added.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
 use async_trait::async_trait;
 
 use super::event::Event;
@@ -26,4 +29,38 @@ pub trait EventSink: Send + Sync {
 
     /// Appends `events`, which are in order, and returns once it has all of them.
     async fn append(&self, events: &[Event]) -> Result<(), SinkError>;
+}
+
+/// A sink, and whether it fails.
+pub(crate) struct Sink {
+    pub(super) sink: Arc<dyn EventSink>,
+    failing: AtomicBool,
+}
+
+impl Sink {
+    pub(crate) fn new(sink: Arc<dyn EventSink>) -> Self {
+        Self {
+            sink,
+            failing: AtomicBool::new(false),
+        }
+    }
+
+    /// Tells of the first failure, and of the end of them.
+    pub(super) fn tell<T>(&self, outcome: Result<T, SinkError>) -> Option<T> {
+        let sink = self.sink.name();
+        match outcome {
+            Ok(value) => {
+                if self.failing.swap(false, Ordering::Relaxed) {
+                    tracing::info!(sink, "the sink of events takes them again");
+                }
+                Some(value)
+            }
+            Err(error) => {
+                if !self.failing.swap(true, Ordering::Relaxed) {
+                    tracing::warn!(sink, %error, "the sink of events takes none; they wait");
+                }
+                None
+            }
+        }
+    }
 }

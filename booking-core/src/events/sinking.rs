@@ -1,10 +1,8 @@
 //! The work on sinks: from the log to each of them.
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use super::sink::{EventSink, SinkError};
+use super::sink::{Sink, SinkError};
 use crate::config::SINK_BATCH_MAX;
 use crate::core::Core;
 use crate::database::StoreError;
@@ -15,40 +13,6 @@ use crate::telemetry;
 const LEASE: Duration = Duration::from_secs(30);
 /// Longest that a sink may take for a batch.
 const APPEND_MAX: Duration = Duration::from_secs(15);
-
-/// A sink, and whether it fails.
-pub(crate) struct Sink {
-    sink: Arc<dyn EventSink>,
-    failing: AtomicBool,
-}
-
-impl Sink {
-    pub(crate) fn new(sink: Arc<dyn EventSink>) -> Self {
-        Self {
-            sink,
-            failing: AtomicBool::new(false),
-        }
-    }
-
-    /// Tells of the first failure, and of the end of them.
-    fn tell<T>(&self, outcome: Result<T, SinkError>) -> Option<T> {
-        let sink = self.sink.name();
-        match outcome {
-            Ok(value) => {
-                if self.failing.swap(false, Ordering::Relaxed) {
-                    tracing::info!(sink, "the sink of events takes them again");
-                }
-                Some(value)
-            }
-            Err(error) => {
-                if !self.failing.swap(true, Ordering::Relaxed) {
-                    tracing::warn!(sink, %error, "the sink of events takes none; they wait");
-                }
-                None
-            }
-        }
-    }
-}
 
 impl Core {
     /// Appends a batch of events to each sink. Returns how many, of all sinks.

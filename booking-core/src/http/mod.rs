@@ -8,6 +8,7 @@ pub(crate) mod cancel;
 pub(crate) mod catalogue;
 mod checkin;
 mod checkin_page;
+mod deliveries;
 mod description;
 mod events;
 pub(crate) mod holders;
@@ -71,6 +72,7 @@ pub(crate) fn admin(booking: Booking) -> (Router, utoipa::openapi::OpenApi) {
         .merge(admin_bookings::routes())
         .merge(events::routes())
         .merge(subscriptions::routes())
+        .merge(deliveries::routes())
         .merge(mail::routes())
         .merge(sales::routes())
         .merge(scanners::routes())

@@ -1,26 +1,25 @@
-//! The operators' API for subscriptions to events: webhooks, their deliveries, dead letters.
+//! The operators' API for subscriptions to events: receivers of webhooks.
 
 use std::time::Duration;
 
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
-use contract::{EventId, Problem, ProblemCode, SubscriptionId, Timestamp};
+use contract::{Problem, ProblemCode, SubscriptionId, Timestamp};
 use http::StatusCode;
 use serde::{Deserialize, Serialize};
-use serde_json::{Value, json};
-use utoipa::{IntoParams, ToSchema};
+use serde_json::Value;
+use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
-use web::{ApiError, ApiJson, ApiPath, ApiQuery, ApiResult, Audited};
+use web::{ApiError, ApiJson, ApiPath, ApiResult, Audited};
 
 use super::problems::{invalid, not_found};
-use crate::config::{DELIVERIES_LISTED_MAX, SUBSCRIPTIONS_MAX};
+use crate::config::SUBSCRIPTIONS_MAX;
 use crate::database::StoreError;
 use crate::events::kind;
+use crate::events::webhooks::desk::{SubscriptionChange, Wish};
 use crate::events::webhooks::secrets::OVERLAP;
-use crate::events::webhooks::{DeliveryStatus, SubscriptionChange, Wish};
 use crate::handle::Booking;
-use crate::store::deliveries::DeliveryRow;
 use crate::store::subscriptions::SubscriptionRow;
 
 /// Longest description, in characters.
@@ -37,8 +36,6 @@ pub(super) fn routes() -> OpenApiRouter<Booking> {
         .routes(routes!(rotate))
         .routes(routes!(replay))
         .routes(routes!(test))
-        .routes(routes!(deliveries))
-        .routes(routes!(retry))
 }
 
 /// A subscription that is wanted.
@@ -458,144 +455,4 @@ async fn test(State(booking): State<Booking>, ApiPath(id): ApiPath<SubscriptionI
         Ok(None) => not_found().into_response(),
         Err(error) => ApiError::from(error).into_response(),
     })
-}
-
-/// Which deliveries are listed.
-#[derive(Deserialize, IntoParams)]
-#[into_params(parameter_in = Query)]
-pub(super) struct Wanted {
-    /// Only those in this state; `FAILED` are the dead letters.
-    status: Option<DeliveryStatus>,
-    /// How many at most; 100 when absent.
-    #[param(minimum = 1, maximum = 1000)]
-    limit: Option<i64>,
-}
-
-/// Deliveries.
-#[derive(Serialize, ToSchema)]
-struct DeliveryList {
-    /// The newest events first.
-    deliveries: Vec<DeliveryView>,
-}
-
-/// The delivery of an event.
-#[derive(Serialize, ToSchema)]
-#[serde(rename_all = "camelCase")]
-struct DeliveryView {
-    /// The position of the event.
-    position: i64,
-    /// The id of the event.
-    event_id: EventId,
-    /// Its kind.
-    #[serde(rename = "type")]
-    kind: String,
-    /// The state of the delivery.
-    status: DeliveryStatus,
-    /// Attempts so far.
-    attempt_count: i32,
-    /// When it is tried next, if it waits.
-    next_attempt_at: Option<Timestamp>,
-    /// When it was tried last.
-    tried_at: Option<Timestamp>,
-    /// The status of the last answer.
-    answer_status: Option<i16>,
-    /// The last failure.
-    last_error: Option<String>,
-    /// When the receiver took it.
-    delivered_at: Option<Timestamp>,
-}
-
-impl From<DeliveryRow> for DeliveryView {
-    fn from(row: DeliveryRow) -> Self {
-        let waits = row.status == DeliveryStatus::Due;
-        Self {
-            position: row.position,
-            event_id: EventId::new(row.event_id),
-            kind: row.kind,
-            status: row.status,
-            attempt_count: row.attempt_count,
-            next_attempt_at: waits.then_some(row.next_attempt_at),
-            tried_at: row.tried_at,
-            answer_status: row.answer_status,
-            last_error: row.last_error,
-            delivered_at: row.delivered_at,
-        }
-    }
-}
-
-/// List deliveries of a subscription, for 31 days
-#[utoipa::path(
-    get, path = "/admin/v1/subscriptions/{subscriptionId}/deliveries",
-    operation_id = "subscription_deliveries", tag = "events",
-    params(("subscriptionId" = SubscriptionId, Path, description = "Which"), Wanted),
-    responses(
-        (status = 200, description = "The deliveries", body = DeliveryList),
-        (status = 404, description = "not-found", body = Problem),
-        (status = 422, description = "validation-failed", body = Problem),
-        (status = 503, description = "database-unavailable", body = Problem)
-    )
-)]
-async fn deliveries(
-    State(booking): State<Booking>,
-    ApiPath(id): ApiPath<SubscriptionId>,
-    ApiQuery(wanted): ApiQuery<Wanted>,
-) -> ApiResult<ApiJson<DeliveryList>> {
-    let limit = wanted.limit.unwrap_or(100);
-    if !(1..=DELIVERIES_LISTED_MAX).contains(&limit) {
-        return Err(invalid("limit", "1 to 1000"));
-    }
-    let rows = booking.deliveries(id, wanted.status, limit).await?;
-    let rows = rows.ok_or_else(not_found)?;
-    Ok(ApiJson(DeliveryList {
-        deliveries: rows.into_iter().map(DeliveryView::from).collect(),
-    }))
-}
-
-/// Which dead letters are sent again..
-#[derive(Default, Deserialize, ToSchema)]
-#[serde(deny_unknown_fields)]
-struct RetryRequest {
-    /// That of the event at this position; all when absent, at most 1,000 with one call.
-    position: Option<i64>,
-}
-
-/// How many deliveries are sent again.
-#[derive(Serialize, ToSchema)]
-#[serde(rename_all = "camelCase")]
-struct Retried {
-    /// So many.
-    retried_count: u64,
-}
-
-/// Send dead letters of a subscription again
-#[utoipa::path(
-    post, path = "/admin/v1/subscriptions/{subscriptionId}/deliveries/retry",
-    operation_id = "subscription_deliveries_retry", tag = "events", request_body = RetryRequest,
-    params(("subscriptionId" = SubscriptionId, Path, description = "Which")),
-    responses(
-        (status = 200, description = "They are due again", body = Retried),
-        (status = 403, description = "forbidden", body = Problem),
-        (status = 404, description = "not-found", body = Problem),
-        (status = 422, description = "validation-failed", body = Problem),
-        (status = 503, description = "database-unavailable", body = Problem)
-    )
-)]
-async fn retry(
-    State(booking): State<Booking>,
-    ApiPath(id): ApiPath<SubscriptionId>,
-    sent: ApiResult<ApiJson<RetryRequest>>,
-) -> Response {
-    let mut audited = of_target(id);
-    let retried = async {
-        let ApiJson(request) = sent?;
-        found(&booking, id).await?;
-        Ok::<_, ApiError>(booking.deliveries_retry(id, request.position).await?)
-    };
-    match retried.await {
-        Ok(retried_count) => {
-            audited.after = Some(json!({ "retriedCount": retried_count }));
-            audited.on(ApiJson(Retried { retried_count }).into_response())
-        }
-        Err(refusal) => audited.on(refusal.into_response()),
-    }
 }

@@ -46,6 +46,21 @@ impl Process {
     }
 }
 
+/// What few tests say of a process.
+struct Beside {
+    rates: Rates,
+    sinks: Vec<Arc<dyn EventSink>>,
+}
+
+impl Beside {
+    fn limited(rates: Rates) -> Self {
+        Self {
+            rates,
+            sinks: Vec::new(),
+        }
+    }
+}
+
 /// What processes have in common.
 pub(crate) struct TestShop {
     pub(crate) clock: ManualClock,
@@ -129,8 +144,7 @@ impl TestShop {
             seed,
             false,
             mail,
-            rates,
-            Vec::new(),
+            Beside::limited(rates),
         )
         .await
     }
@@ -158,8 +172,7 @@ impl TestShop {
             seed,
             false,
             mail,
-            rates,
-            Vec::new(),
+            Beside::limited(rates),
         )
         .await
     }
@@ -183,18 +196,12 @@ impl TestShop {
         let seed = self.seeds.fetch_add(1, Ordering::Relaxed);
         let pools = Pools::lazy(&self.database.url()).unwrap();
         let clock = Arc::new(self.clock.clone());
-        let (mail, rates) = (to_files(&self.files), Rates::default());
-        start_with(
-            pools,
-            clock,
-            &self.provider,
-            seed,
-            false,
-            mail,
-            rates,
-            vec![sink],
-        )
-        .await
+        let mail = to_files(&self.files);
+        let beside = Beside {
+            rates: Rates::default(),
+            sinks: vec![sink],
+        };
+        start_with(pools, clock, &self.provider, seed, false, mail, beside).await
     }
 
     /// Another process whose mail goes this way, and whose steps the test takes.
@@ -333,8 +340,7 @@ async fn start(
         seed,
         background,
         mail,
-        rates,
-        Vec::new(),
+        Beside::limited(rates),
     )
     .await
 }
@@ -350,8 +356,7 @@ async fn start_with(
     seed: u8,
     background: bool,
     mail: MailConfig,
-    rates: Rates,
-    sinks: Vec<Arc<dyn EventSink>>,
+    Beside { rates, sinks }: Beside,
 ) -> Process {
     let shutdown = CancellationToken::new();
     let config = BookingConfig {

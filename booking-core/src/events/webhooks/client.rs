@@ -20,7 +20,7 @@ use hyper_util::client::legacy::connect::dns::Name;
 use hyper_util::rt::{TokioExecutor, TokioTimer};
 use tower::Service;
 
-use super::outcome::ASKED_PAUSE_MAX;
+use super::outcome::{ASKED_PAUSE_MAX, Called};
 use super::secrets::Secrets;
 use super::target::{self, NOT_PUBLIC};
 use crate::payments::http_client::{ClientError, tls, told};
@@ -73,46 +73,6 @@ type Connector = HttpsConnector<HttpConnector<Resolver>>;
 pub(crate) struct WebhookClient {
     sender: Client<Connector, Full<Bytes>>,
     private_allowed: bool,
-}
-
-/// What came of a call.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Called {
-    /// The status of the answer, if there was one.
-    pub(crate) status: Option<u16>,
-    /// What went wrong before an answer.
-    pub(crate) error: Option<String>,
-    /// How long the receiver wants to be left alone.
-    pub(crate) retry_after: Option<Duration>,
-}
-
-impl Called {
-    /// Whether the receiver has it.
-    pub(crate) fn is_taken(&self) -> bool {
-        self.status
-            .is_some_and(|status| (200..300).contains(&status))
-    }
-
-    /// Whether the receiver wants no more.
-    pub(crate) fn is_gone(&self) -> bool {
-        self.status == Some(410)
-    }
-
-    /// What went wrong, for people.
-    pub(crate) fn failure(&self) -> Option<String> {
-        if self.is_taken() {
-            return None;
-        }
-        let answered = || format!("answered {}", self.status.unwrap_or_default());
-        Some(self.error.clone().unwrap_or_else(answered))
-    }
-
-    fn failed(error: String) -> Self {
-        Self {
-            error: Some(error),
-            ..Self::default()
-        }
-    }
 }
 
 /// What is sent.

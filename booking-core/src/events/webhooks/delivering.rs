@@ -1,8 +1,7 @@
 //! The work on deliveries: from the log to the receivers.
 
-use std::collections::{HashMap, HashSet};
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::collections::HashMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -11,8 +10,8 @@ use futures_util::stream;
 use tokio::time::Instant;
 use uuid::Uuid;
 
-use super::client::{CALL_MAX, Called, Message};
-use super::outcome::{self, Next};
+use super::client::{CALL_MAX, Message};
+use super::outcome::{self, Called, DeliveryStatus, Next};
 use crate::config::{DELIVERIES_AT_ONCE, DELIVERIES_DUE_MAX, DELIVERY_BATCH_MAX, EVENT_BATCH_MAX};
 use crate::core::Core;
 use crate::database::StoreError;
@@ -32,36 +31,6 @@ const LEASE: Duration = Duration::from_secs(BEGIN_WITHIN.as_secs() + CALL_MAX.as
 const RECORD_TRIES_MAX: u32 = 10;
 /// Longest failure that is stored, in characters.
 const ERROR_CHARS_MAX: usize = 300;
-
-/// State of a delivery.
-#[derive(
-    Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize, utoipa::ToSchema,
-)]
-#[serde(rename_all = "SCREAMING_SNAKE_CASE")]
-pub(crate) enum DeliveryStatus {
-    /// It waits for its next attempt.
-    Due,
-    /// The receiver has it.
-    Delivered,
-    /// A dead letter: it was tried for three days.
-    Failed,
-}
-
-/// The subscriptions that this process delivers to at the moment.
-#[derive(Debug, Default)]
-pub(crate) struct Busy(Mutex<HashSet<Uuid>>);
-
-impl Busy {
-    fn begin(&self, subscription_id: Uuid) -> bool {
-        let mut busy = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        busy.insert(subscription_id)
-    }
-
-    fn end(&self, subscription_id: Uuid) {
-        let mut busy = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        busy.remove(&subscription_id);
-    }
-}
 
 impl Core {
     /// Makes deliveries of new events. Returns how many events were looked at, of all subscriptions.
@@ -149,7 +118,6 @@ impl Core {
             .map(|event| (event.position, event))
             .collect();
         let count = claimed.len();
-        let failures = AtomicUsize::new(0);
         stream::iter(claimed)
             .for_each_concurrent(DELIVERIES_AT_ONCE, async |delivery| {
                 let Some(event) = events.get(&delivery.position) else {
@@ -159,7 +127,6 @@ impl Core {
                     return;
                 }
                 if let Err(error) = self.deliver(&subscription, event, &delivery).await {
-                    failures.fetch_add(1, Ordering::Relaxed);
                     let error = &error as &dyn std::error::Error;
                     tracing::warn!(error, subscription = %subscription_id, "a delivery was not recorded");
                 }

@@ -6,8 +6,8 @@ use std::time::Duration;
 use contract::{EventId, SubscriptionId};
 use serde_json::json;
 
-use super::DeliveryStatus;
 use super::client::CALL_MAX;
+use super::outcome::DeliveryStatus;
 use super::secrets::Secrets;
 use super::target;
 use crate::config::{DELIVERIES_LISTED_MAX, DELIVERY_PATIENCE, SUBSCRIPTIONS_MAX};
@@ -199,16 +199,23 @@ impl Booking {
         self.0.work.run(work).await
     }
 
-    /// Sends dead letters again: one, or all. Returns how many.
+    /// Sends dead letters again: one, or all. Returns how many; `None` for no subscription.
     pub(crate) async fn deliveries_retry(
         &self,
         id: SubscriptionId,
         position: Option<i64>,
-    ) -> Result<u64, StoreError> {
+    ) -> Result<Option<u64>, StoreError> {
         let core = Arc::clone(&self.0);
         let work = async move {
             let (pool, now) = (&core.pools.jobs, core.clock.now());
-            deliveries::retry(pool, id.uuid(), position, now, DELIVERIES_LISTED_MAX).await
+            let id = id.uuid();
+            if subscriptions::list(pool, Some(id)).await?.is_empty() {
+                return Ok(None);
+            }
+            let limit = DELIVERIES_LISTED_MAX;
+            deliveries::retry(pool, id, position, now, limit)
+                .await
+                .map(Some)
         };
         self.0.work.run(work).await
     }

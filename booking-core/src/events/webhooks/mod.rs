@@ -5,6 +5,7 @@
 //! | [`secrets`] | secrets and signatures. Pure |
 //! | [`target`] | which addresses may be called. Pure |
 //! | [`client`] | one call |
+//! | [`busy`] | whom this process delivers to |
 //! | [`outcome`] | what follows from a call. Pure |
 //! | [`delivering`] | the work on deliveries |
 //! | [`desk`] | what operators do with subscriptions |
@@ -14,12 +15,10 @@
 //! others, and a receiver may get an event twice. Each subscription has a bounded task of its own in
 //! each process, so a slow receiver delays nobody else.
 
+pub(crate) mod busy;
 pub(crate) mod client;
 mod delivering;
-mod desk;
-mod outcome;
+pub(crate) mod desk;
+pub(crate) mod outcome;
 pub(crate) mod secrets;
 pub(crate) mod target;
-
-pub(crate) use delivering::{Busy, DeliveryStatus};
-pub(crate) use desk::{SubscriptionChange, Wish};

@@ -4,7 +4,6 @@ use std::time::Duration;
 
 use contract::Timestamp;
 
-use super::client::Called;
 use crate::payments::backoff;
 
 /// The pause after the first failure.
@@ -17,6 +16,60 @@ pub(crate) const ASKED_PAUSE_MAX: Duration = Duration::from_hours(12);
 pub(crate) const TRIED_FOR: Duration = Duration::from_hours(3 * 24);
 /// A subscription of which nothing was taken for so long is disabled.
 pub(crate) const FAILING_MAX: Duration = Duration::from_hours(5 * 24);
+
+/// State of a delivery.
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize, utoipa::ToSchema,
+)]
+#[serde(rename_all = "SCREAMING_SNAKE_CASE")]
+pub(crate) enum DeliveryStatus {
+    /// It waits for its next attempt.
+    Due,
+    /// The receiver has it.
+    Delivered,
+    /// A dead letter: it was tried for three days.
+    Failed,
+}
+
+/// What came of a call.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Called {
+    /// The status of the answer, if there was one.
+    pub(crate) status: Option<u16>,
+    /// What went wrong before an answer.
+    pub(crate) error: Option<String>,
+    /// How long the receiver wants to be left alone.
+    pub(crate) retry_after: Option<Duration>,
+}
+
+impl Called {
+    /// Whether the receiver has it.
+    pub(crate) fn is_taken(&self) -> bool {
+        self.status
+            .is_some_and(|status| (200..300).contains(&status))
+    }
+
+    /// Whether the receiver wants no more.
+    pub(crate) fn is_gone(&self) -> bool {
+        self.status == Some(410)
+    }
+
+    /// What went wrong, for people.
+    pub(crate) fn failure(&self) -> Option<String> {
+        if self.is_taken() {
+            return None;
+        }
+        let answered = || format!("answered {}", self.status.unwrap_or_default());
+        Some(self.error.clone().unwrap_or_else(answered))
+    }
+
+    pub(super) fn failed(error: String) -> Self {
+        Self {
+            error: Some(error),
+            ..Self::default()
+        }
+    }
+}
 
 /// What becomes of a delivery.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
