@@ -32,6 +32,18 @@ const RECORD_TRIES_MAX: u32 = 10;
 /// Longest failure that is stored, in characters.
 const ERROR_CHARS_MAX: usize = 300;
 
+/// The task of one subscription. Its end frees the subscription also when it panics.
+struct Delivering {
+    core: Arc<Core>,
+    subscription_id: Uuid,
+}
+
+impl Drop for Delivering {
+    fn drop(&mut self) {
+        self.core.delivering.end(self.subscription_id);
+    }
+}
+
 impl Core {
     /// Makes deliveries of new events. Returns how many events were looked at, of all subscriptions.
     pub(crate) async fn fan_out_once(&self) -> Result<usize, StoreError> {
@@ -69,10 +81,12 @@ impl Core {
             if !self.delivering.begin(subscription_id) {
                 continue;
             }
-            let core = Arc::clone(self);
+            let task = Delivering {
+                core: Arc::clone(self),
+                subscription_id,
+            };
             self.work.start(async move {
-                core.deliver_all(subscription_id).await;
-                core.delivering.end(subscription_id);
+                task.core.deliver_all(subscription_id).await;
             });
         }
         Ok(looked_at)
