@@ -9,6 +9,7 @@ use contract::{BookingId, NoticeId, RoomId, ScannerId, ShowId, TicketId};
 
 use crate::config::GatewayOptions;
 use crate::coupon_args::CouponCommand;
+use crate::event_args::{EventsCommand, SalesArgs, SubscriptionCommand};
 use crate::room::flags::SettingFlags;
 use crate::when::{When, parse_span, parse_when};
 
@@ -68,6 +69,16 @@ pub(crate) enum Command {
     /// Mail to fans: what waits, what was given up, sending it again
     #[command(subcommand)]
     Mail(MailCommand),
+    /// The log of events that other programs are told
+    #[command(subcommand)]
+    Events(EventsCommand),
+    /// Webhooks to those who subscribe to events
+    #[command(subcommand)]
+    Subscription(SubscriptionCommand),
+    /// What was sold, by show, category and hour
+    #[command(after_help = "Examples:\n  ropeline sales\n  \
+        ropeline sales eras-mumbai-1 --hourly --csv > sales.csv")]
+    Sales(SalesArgs),
     /// The draw that orders who came before opening
     #[command(subcommand)]
     Draw(DrawCommand),

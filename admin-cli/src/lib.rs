@@ -12,6 +12,8 @@
 //! | [`show`] | show files |
 //! | `checkin` | who came to a show, conflicts, scanners |
 //! | [`mail`] | mail to fans |
+//! | `events`, `subscription` | the log of events, and webhooks to those who subscribe |
+//! | `sales` | what was sold |
 //! | [`draw`], [`admissions`] | proofs anyone can check |
 //! | [`audit`], [`check`], [`reconcile`] | who changed what; whether all invariants hold; whether the provider agrees |
 
@@ -29,12 +31,16 @@ pub mod console;
 mod coupon;
 mod coupon_args;
 pub mod draw;
+mod event_args;
+mod events;
 pub mod failure;
 mod fitted;
 pub mod mail;
 pub mod reconcile;
 pub mod room;
+mod sales;
 pub mod show;
+mod subscription;
 pub mod watch;
 pub mod when;
 
@@ -109,6 +115,9 @@ async fn run(cli: Cli, console: &Console) -> Result<Exit, Failure> {
         Command::Reconcile => reconcile::run(&client, console).await,
         Command::Checkin(command) => checkin::run(&command, &client, console, now).await,
         Command::Mail(command) => mail::run(&command, &client, console).await,
+        Command::Events(command) => events::run(&command, &client, console).await,
+        Command::Subscription(command) => subscription::run(&command, &client, console).await,
+        Command::Sales(args) => sales::run(&args, &client, console).await,
         Command::Draw(DrawCommand::Verify(args)) => draw::verify(&args, &client, console).await,
         Command::Admissions(args) => admissions::run(&args, &client, console).await,
         Command::Audit(args) => audit::run(&args, &client, console).await,

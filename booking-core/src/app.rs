@@ -19,6 +19,9 @@ use crate::config::{
 use crate::confirm_queue::ConfirmQueue;
 use crate::core::Core;
 use crate::database::{Pools, StoreError, Turns, Work};
+use crate::events::sink::{EventSink, Sink};
+use crate::events::webhooks::busy::Busy;
+use crate::events::webhooks::client::WebhookClient;
 use crate::expiry::ExpiryTimes;
 use crate::handle::Booking;
 use crate::known_tokens::KnownTokens;
@@ -55,6 +58,8 @@ pub struct BookingDeps {
     pub shutdown: CancellationToken,
     /// The rooms that a show can be behind.
     pub rooms: Arc<dyn RoomDirectory>,
+    /// Where all events go, in order, beside those who subscribe.
+    pub sinks: Vec<Arc<dyn EventSink>>,
     /// Whether this process runs the background work. A process that does not needs others that do;
     /// tests run each step by hand.
     pub background: bool,
@@ -66,6 +71,9 @@ pub enum StartError {
     /// The client of a payment provider could not be set up.
     #[error("the client of a payment provider could not be set up")]
     Provider(#[source] ClientError),
+    /// The client of webhooks could not be set up.
+    #[error("the client of webhooks could not be set up")]
+    Webhooks(#[source] ClientError),
     /// The catalogue could not be read.
     #[error("the catalogue could not be read")]
     Catalogue(#[source] StoreError),
@@ -94,7 +102,10 @@ impl Booking {
         providers: Providers,
     ) -> Result<Self, StartError> {
         let background = deps.background;
-        let booking = Self::assemble(config, deps, providers);
+        let targets = &config.webhooks;
+        let webhooks = WebhookClient::new(targets.private_allowed, targets.more_roots.as_deref());
+        let webhooks = webhooks.map_err(StartError::Webhooks)?;
+        let booking = Self::assemble(config, deps, providers, webhooks);
         let core = Arc::clone(&booking.0);
         booking
             .0
@@ -108,10 +119,16 @@ impl Booking {
         Ok(booking)
     }
 
-    fn assemble(config: BookingConfig, deps: BookingDeps, providers: Providers) -> Self {
+    fn assemble(
+        config: BookingConfig,
+        deps: BookingDeps,
+        providers: Providers,
+        webhooks: WebhookClient,
+    ) -> Self {
         let work = Work::new(deps.tracker);
-        let webhooks = gathered_webhooks(&work, deps.pools.money.clone());
+        let gathered_webhooks = gathered_webhooks(&work, deps.pools.money.clone());
         let settling = Turns::in_order(deps.pools.confirm.clone());
+        let randomness = Randomness::new(deps.seed);
         let expiry = Arc::<ExpiryTimes>::default();
         let writer = Writer {
             pool: deps.pools.holds.clone(),
@@ -135,6 +152,10 @@ impl Booking {
             finds: Arc::new(Semaphore::new(FINDS_AT_ONCE)),
             mailer: Mailer::new(config.mail.clone()),
             mail_backlog: ArcSwap::default(),
+            sinks: deps.sinks.into_iter().map(Sink::new).collect(),
+            process_id: randomness.uuid(deps.clock.now()),
+            webhooks,
+            delivering: Busy::default(),
             limits: Limits::new(&config.rates),
             known_tokens: KnownTokens::new(),
             press: Press::new(
@@ -150,13 +171,14 @@ impl Booking {
             pools: deps.pools,
             working_since: deps.clock.now(),
             clock: deps.clock,
-            randomness: Randomness::new(deps.seed),
+            randomness,
             providers,
             rooms: deps.rooms,
             work,
             shutdown: deps.shutdown,
-            webhooks,
+            gathered_webhooks,
             inbox_filled: Arc::default(),
+            events_told: Arc::default(),
             payments_due: Arc::default(),
             expiry,
             set_aside: SetAside::default(),

@@ -18,6 +18,8 @@ pub struct BookingConfig {
     pub payments: Vec<PaymentConfig>,
     /// Mail to fans.
     pub mail: MailConfig,
+    /// Webhooks to those who subscribe to events.
+    pub webhooks: WebhookConfig,
     /// Most seats of all shows in memory; see [`SEATS_IN_MEMORY_MAX`].
     pub seats_in_memory_max: u64,
     /// The keys that sign and verify tickets.
@@ -26,6 +28,15 @@ pub struct BookingConfig {
     pub rates: Rates,
     /// The fonts of printed tickets.
     pub ticket_fonts: TicketFonts,
+}
+
+/// Where webhooks may go.
+#[derive(Clone, Debug, Default)]
+pub struct WebhookConfig {
+    /// Whether to addresses too that are not public, and without TLS.
+    pub private_allowed: bool,
+    /// Certificates of authorities, as PEM, that are believed beside those of the system.
+    pub more_roots: Option<Vec<u8>>,
 }
 
 /// How a payment provider is spoken to, and on which page customers pay.
@@ -260,9 +271,37 @@ pub const IDEMPOTENCY_TAKEOVER_AFTER: Duration = Duration::from_mins(1);
 pub const IDEMPOTENCY_KEEP: Duration = Duration::from_hours(48);
 /// How long processed webhooks are kept. The provider repeats a webhook for three days.
 pub const EVENT_KEEP: Duration = Duration::from_hours(30 * 24);
-/// How long outbox rows are kept once they were taken. The check that each booking has its row looks
+/// How long outbox rows are kept once they were taken and are in the log of events. The check that each booking has its row looks
 /// back a little less than 30 days.
 pub const OUTBOX_KEEP: Duration = Duration::from_hours(31 * 24);
+/// Rows of the outbox that are moved into the log of events in one transaction.
+pub const EVENT_BATCH_MAX: i64 = 500;
+/// How often a process looks for rows of the outbox that are not in the log of events.
+pub const SEQUENCE_EVERY: Duration = Duration::from_millis(200);
+/// Events in one answer to operators.
+pub const EVENTS_LISTED_MAX: i64 = 1000;
+/// Events that a sink gets at once.
+pub const SINK_BATCH_MAX: i64 = 200;
+/// Rows in one answer about sales.
+pub const SALES_LISTED_MAX: i64 = 10_000;
+/// How often events are taken into the figures of sales without a notification.
+pub const SALES_EVERY: Duration = Duration::from_secs(2);
+/// Subscriptions to events. Each has a task in each process, so this bounds them too.
+pub const SUBSCRIPTIONS_MAX: i64 = 50;
+/// Deliveries of a subscription that wait. Further events stay in the log until some are gone.
+pub const DELIVERIES_DUE_MAX: i64 = 1000;
+/// Deliveries of a subscription that are claimed together.
+pub const DELIVERY_BATCH_MAX: i64 = 8;
+/// Calls of one receiver at the same time, by one process.
+pub const DELIVERIES_AT_ONCE: usize = 4;
+/// How often a process looks for deliveries without a notification.
+pub const DELIVER_EVERY: Duration = Duration::from_secs(1);
+/// Longest that a caller waits for a round of deliveries. The round itself continues.
+pub const DELIVERY_PATIENCE: Duration = Duration::from_mins(2);
+/// Deliveries in one list, and dead letters that an operator sends again with one call.
+pub const DELIVERIES_LISTED_MAX: i64 = 1000;
+/// How long deliveries are kept that do not wait.
+pub const DELIVERY_KEEP: Duration = Duration::from_hours(31 * 24);
 /// Events of the outbox that become notices in one statement.
 pub const NOTICE_BATCH_MAX: i64 = 500;
 /// How long notices are kept that are not due any more. The check that each booking has its notice

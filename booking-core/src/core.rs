@@ -6,11 +6,15 @@ use arc_swap::ArcSwap;
 use contract::{Clock, Timestamp};
 use tokio::sync::{Notify, Semaphore};
 use tokio_util::sync::CancellationToken;
+use uuid::Uuid;
 use web::encoding::RecentDocuments;
 
 use crate::config::BookingConfig;
 use crate::confirm_queue::ConfirmQueue;
 use crate::database::{Pools, Turns, Work};
+use crate::events::sink::Sink;
+use crate::events::webhooks::busy::Busy;
+use crate::events::webhooks::client::WebhookClient;
 use crate::expiry::ExpiryTimes;
 use crate::gather::Gather;
 use crate::known_tokens::KnownTokens;
@@ -58,12 +62,22 @@ pub(crate) struct Core {
     pub(crate) mailer: Mailer,
     /// How much mail waited at the last look.
     pub(crate) mail_backlog: ArcSwap<Backlog>,
+    /// Where all events go.
+    pub(crate) sinks: Vec<Sink>,
+    /// The id of this process, for leases.
+    pub(crate) process_id: Uuid,
+    /// Calls receivers of events.
+    pub(crate) webhooks: WebhookClient,
+    /// Whom this process delivers events to at the moment.
+    pub(crate) delivering: Busy,
     pub(crate) work: Work,
     pub(crate) shutdown: CancellationToken,
-    /// Stores webhooks.
-    pub(crate) webhooks: Gather<NewEvent, bool>,
+    /// Stores webhooks of payment providers.
+    pub(crate) gathered_webhooks: Gather<NewEvent, bool>,
     /// Notified when a webhook is stored, so that the inbox worker runs at once.
     pub(crate) inbox_filled: Arc<Notify>,
+    /// Notified when events are in the log, so that those who take them run at once.
+    pub(crate) events_told: Arc<Notify>,
     /// Notified when holds end that may have an open payment, so that the payment worker runs at
     /// once.
     pub(crate) payments_due: Arc<Notify>,

@@ -23,6 +23,7 @@
 //! | `money` | failure reasons, dispositions and refund states. Pure |
 //! | `payments` | starting payments, the resolver, webhooks, refunds, the provider |
 //! | `notice` | kinds of notices to fans, and what follows from an attempt to send one. Pure |
+//! | `events` | the log of events that other programs are told, and who takes them |
 //! | `mail` | composing notices and sending them |
 //! | `scan` | what a scan of a ticket comes to. Pure |
 //! | `checkin` | scanning tickets at the gates, who scans, who is inside |
@@ -67,6 +68,7 @@ mod coupons;
 pub mod customer;
 pub mod database;
 mod email;
+mod events;
 mod expiry;
 mod failing;
 mod gather;
@@ -107,10 +109,15 @@ mod workers;
 
 pub use app::{BookingDeps, StartError};
 pub use bookings::ConfirmOutcome;
-pub use config::{BookingConfig, PaymentApi, PaymentConfig, Rate, RatePair, Rates, TicketKeys};
+pub use config::{
+    BookingConfig, PaymentApi, PaymentConfig, Rate, RatePair, Rates, TicketKeys, WebhookConfig,
+};
 pub use confirm_queue::{ConfirmPermit, ConfirmTurn};
 pub use customer::{Customer, Session};
 pub use database::{Pools, StoreError};
+pub use events::event::Event;
+pub use events::redis_stream::RedisStream;
+pub use events::sink::{EventSink, SinkError};
 pub use handle::Booking;
 pub use holds::{HoldOutcome, ReleaseOutcome};
 pub use imports::ImportedShow;

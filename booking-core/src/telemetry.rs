@@ -77,6 +77,12 @@ metric_families::declare! {
     pub(crate) gauge MAIL_FAILED = "ropeline_booking_mail_failed";
     /// How long the oldest mail has been due, of all gateways.
     pub(crate) gauge MAIL_OLDEST_DUE = "ropeline_booking_mail_oldest_due_seconds";
+    /// Events that were written to the log by this gateway.
+    pub(crate) counter EVENTS_SEQUENCED = "ropeline_booking_events_total";
+    /// Events that a sink took.
+    pub(crate) counter EVENTS_SUNK = "ropeline_booking_events_sunk_total";
+    /// Attempts to deliver an event to a subscription.
+    pub(crate) counter EVENT_DELIVERIES = "ropeline_booking_event_deliveries_total";
     /// Open live seat maps.
     pub(crate) gauge SEAT_STREAMS = "ropeline_booking_seat_streams";
 }

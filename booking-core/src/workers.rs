@@ -12,10 +12,10 @@ use futures_util::stream;
 use tokio::sync::Notify;
 
 use crate::config::{
-    CHANGES_KEEP, EVENT_KEEP, GUEST_MAIL_KEEP, IDEMPOTENCY_KEEP, IDEMPOTENCY_TAKEOVER_AFTER,
-    MAIL_BACKLOG_EVERY, NOTICE_KEEP, OUTBOX_KEEP, RATES_FORGET_EVERY, REFRESH_EVERY,
-    SHOW_CANCEL_EVERY, START_RETRY_AFTER, SWEEP_BATCH_MAX, SWEEP_EVERY, WORK_AT_ONCE,
-    WORK_BATCH_MAX, WORK_EVERY,
+    CHANGES_KEEP, DELIVER_EVERY, DELIVERY_KEEP, EVENT_KEEP, GUEST_MAIL_KEEP, IDEMPOTENCY_KEEP,
+    IDEMPOTENCY_TAKEOVER_AFTER, MAIL_BACKLOG_EVERY, NOTICE_KEEP, OUTBOX_KEEP, RATES_FORGET_EVERY,
+    REFRESH_EVERY, SALES_EVERY, SEQUENCE_EVERY, SHOW_CANCEL_EVERY, START_RETRY_AFTER,
+    SWEEP_BATCH_MAX, SWEEP_EVERY, WORK_AT_ONCE, WORK_BATCH_MAX, WORK_EVERY,
 };
 use crate::core::Core;
 use crate::database::StoreError;
@@ -106,6 +106,7 @@ impl Core {
         let purged = store::idempotency::purge(pool, now.minus(IDEMPOTENCY_KEEP), limit).await?
             + store::inbox::purge(pool, now.minus(EVENT_KEEP), limit).await?
             + store::outbox::purge(pool, now.minus(OUTBOX_KEEP), limit).await?
+            + store::deliveries::purge(pool, now.minus(DELIVERY_KEEP), limit).await?
             + store::notices::purge(pool, now.minus(NOTICE_KEEP), limit).await?
             + store::guest_mails::purge(pool, now.minus(GUEST_MAIL_KEEP), limit).await?
             + store::catalogue::purge_changes(pool, CHANGES_KEEP, limit).await?;
@@ -147,6 +148,7 @@ pub(crate) fn start(core: &Arc<Core>) {
         core.refund_once().await
     });
     start_mail(core);
+    start_events(core);
     let shows = Rhythm::every(SHOW_CANCEL_EVERY);
     spawn(core, "cancelled-shows", shows, |core| async move {
         core.show_cancel_once().await
@@ -195,6 +197,31 @@ fn start_mail(core: &Arc<Core>) {
     let look = Rhythm::every(MAIL_BACKLOG_EVERY);
     spawn(core, "mail-backlog", look, |core| async move {
         core.mail_backlog_once().await
+    });
+}
+
+/// The sequencer, and those who take events.
+fn start_events(core: &Arc<Core>) {
+    let sequence = Rhythm::every(SEQUENCE_EVERY);
+    spawn(core, "events", sequence, |core| async move {
+        core.sequence_once().await
+    });
+    if !core.sinks.is_empty() {
+        let sink = Rhythm::every(DELIVER_EVERY).or_when(&core.events_told);
+        spawn(
+            core,
+            "sinks",
+            sink,
+            |core| async move { core.sink_once().await },
+        );
+    }
+    let sales = Rhythm::every(SALES_EVERY).or_when(&core.events_told);
+    spawn(core, "sales", sales, |core| async move {
+        core.sales_once().await
+    });
+    let deliver = Rhythm::every(DELIVER_EVERY).or_when(&core.events_told);
+    spawn(core, "deliveries", deliver, |core| async move {
+        core.deliver_start().await
     });
 }
 

@@ -186,6 +186,15 @@ prefixed!(
     ScannerId, "scn_", "scanner"
 );
 
+prefixed!(
+    /// An event of the log.
+    EventId, "evt_", "event"
+);
+prefixed!(
+    /// A subscription to events.
+    SubscriptionId, "sub_", "subscription"
+);
+
 /// A visitor's place in a room's line: 128 random-looking bits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct PlaceId([u8; 16]);

@@ -91,6 +91,10 @@ invariants! {
     TOLD = "TOLD",
         "Each booking has one notice of its confirmation, which is sent at least once under one Message-ID, or is listed for an operator",
         "`ropeline check`: I23, I24";
+    LOG_WHOLE = "LOG-WHOLE",
+        "What happened is in the log of events once, in an order that never changes and without a gap; \
+         whoever has read up to a position misses nothing by reading on after it",
+        "`ropeline check`: I48, I49, I50, I51";
     ADMIT_ONCE = "ADMIT-ONCE",
         "Between two accepted entries with one ticket there is an accepted exit, and none is accepted after the ticket was revoked; \
          whoever a scanner without a network let in against this is listed as a conflict, with both devices",

@@ -56,7 +56,7 @@ pub mod upstream;
 
 pub use clock::{Clock, ManualClock, SystemClock, Timestamp};
 pub use ids::{
-    BookingId, CityId, HoldId, NoticeId, PaymentId, PlaceId, RefundId, RoomId, ScannerId, SeatId,
-    ShowId, TicketId,
+    BookingId, CityId, EventId, HoldId, NoticeId, PaymentId, PlaceId, RefundId, RoomId, ScannerId,
+    SeatId, ShowId, SubscriptionId, TicketId,
 };
 pub use problem::{Problem, ProblemCode};

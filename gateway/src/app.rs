@@ -5,6 +5,7 @@
 
 mod connections;
 mod database;
+mod events;
 mod mail;
 mod payments;
 mod pooler;
@@ -253,6 +254,7 @@ impl App {
             surroundings,
             &database_url,
             booking_rooms.clone(),
+            events::sinks(config).map_err(|problem| anyhow!(problem))?,
             &tasks,
         )
         .await?;

@@ -5,9 +5,11 @@
 mod bookings;
 mod checkin;
 mod command;
+mod events;
 mod gateway;
 mod proofs;
 mod rooms;
 mod shows;
 mod stand_in;
+mod stand_in_events;
 mod watching;

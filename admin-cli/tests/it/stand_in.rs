@@ -140,6 +140,7 @@ fn router(shared: Shared) -> Router {
         .route("/audit", get(audit))
         .route("/scanners", get(scanners).post(scanner_create))
         .route("/scanners/{scanner}", delete(scanner_revoke))
+        .merge(crate::stand_in_events::routes())
         .layer(axum::middleware::from_fn(authorise))
         .layer(axum::middleware::from_fn_with_state(
             Arc::clone(&shared),

@@ -10,7 +10,9 @@ pub(crate) mod cancel;
 pub(crate) mod catalogue;
 mod checkin;
 mod checkin_page;
+mod deliveries;
 mod description;
+mod events;
 pub(crate) mod holders;
 pub(crate) mod holds;
 mod idempotent;
@@ -19,8 +21,10 @@ mod mail;
 pub(crate) mod own_bookings;
 pub(crate) mod payments;
 pub(crate) mod problems;
+mod sales;
 mod scanners;
 mod seats;
+mod subscriptions;
 mod ticket_files;
 pub(crate) mod transfer;
 
@@ -71,7 +75,11 @@ pub(crate) fn admin(booking: Booking) -> (Router, utoipa::openapi::OpenApi) {
         .merge(admin_bookings::routes())
         .merge(admin_transfers::routes())
         .merge(admin_coupons::routes())
+        .merge(events::routes())
+        .merge(subscriptions::routes())
+        .merge(deliveries::routes())
         .merge(mail::routes())
+        .merge(sales::routes())
         .merge(scanners::routes())
         .merge(checkin);
     routes.with_state(booking).split_for_parts()

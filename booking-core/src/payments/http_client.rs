@@ -114,7 +114,7 @@ impl HttpClient {
     }
 }
 
-fn tls(more_roots: Option<&[u8]>) -> Result<rustls::ClientConfig, ClientError> {
+pub(crate) fn tls(more_roots: Option<&[u8]>) -> Result<rustls::ClientConfig, ClientError> {
     let mut roots = RootCertStore::empty();
     for found in CertificateDer::pem_slice_iter(more_roots.unwrap_or_default()) {
         let unreadable = |error: &dyn Display| ClientError::Authorities(error.to_string());
@@ -163,7 +163,7 @@ fn failed(error: &hyper_util::client::legacy::Error) -> ProviderError {
 }
 
 /// The error with its causes.
-fn told(error: &dyn std::error::Error) -> String {
+pub(crate) fn told(error: &dyn std::error::Error) -> String {
     let mut text = error.to_string();
     let mut cause = error.source();
     while let Some(error) = cause {

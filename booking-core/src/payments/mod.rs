@@ -4,7 +4,7 @@
 //! and the end of a hold all call [`resolve`](resolver), which fetches the intent and decides under
 //! the locks of hold and payment. Concurrent calls are safe.
 
-mod backoff;
+pub(crate) mod backoff;
 mod decision;
 mod failover;
 mod free;

@@ -110,7 +110,7 @@ impl Core {
             payload,
             now,
         };
-        let new = self.webhooks.ask(event).await?;
+        let new = self.gathered_webhooks.ask(event).await?;
         let outcome = if new { "stored" } else { "duplicate" };
         metrics::counter!(telemetry::WEBHOOKS, "outcome" => outcome).increment(1);
         self.inbox_filled.notify_one();

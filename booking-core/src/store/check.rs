@@ -3,7 +3,7 @@
 //! the background work when it passed.
 
 use contract::Timestamp;
-use contract::invariants::{ADMIT_ONCE, BOUNDED, Invariant, ONE_CHARGE, ONE_SEAT, TOLD};
+use contract::invariants::{ADMIT_ONCE, BOUNDED, Invariant, LOG_WHOLE, ONE_CHARGE, ONE_SEAT, TOLD};
 use metric_families::breaches::breached;
 use serde::Serialize;
 use sqlx::PgPool;
@@ -67,10 +67,13 @@ pub(crate) async fn run(
 /// Questions about mail to fans.
 const ABOUT_MAIL: [&str; 2] = ["I23", "I24"];
 
+/// Questions about the log of events.
+const ABOUT_EVENTS: [&str; 4] = ["I48", "I49", "I50", "I51"];
+
 /// Questions about who went in, and with which tickets one can.
 const ABOUT_ENTRIES: [&str; 5] = ["I40", "I41", "I42", "I52", "I53"];
 
-/// Questions about money. The others are about mail, entries or seats.
+/// Questions about money. The others are about mail, events, entries or seats.
 const ABOUT_MONEY: [&str; 18] = [
     "I08", "I09", "I10", "I11", "I12", "I13", "I14", "I18", "I19", "I25", "I26", "I27", "I28",
     "I31", "I43", "I45", "I47", "I54",
@@ -85,6 +88,8 @@ fn promise(question: &str) -> Invariant {
         ONE_CHARGE
     } else if ABOUT_MAIL.contains(&number) {
         TOLD
+    } else if ABOUT_EVENTS.contains(&number) {
+        LOG_WHOLE
     } else if ABOUT_ENTRIES.contains(&number) {
         ADMIT_ONCE
     } else if ABOUT_LIMITS.contains(&number) {
@@ -108,6 +113,10 @@ mod tests {
         for number in ABOUT_MAIL {
             assert!(questions.contains(&format!("'{number} ")), "{number}");
             assert_eq!(promise(&format!("{number} text")), TOLD);
+        }
+        for number in ABOUT_EVENTS {
+            assert!(questions.contains(&format!("'{number} ")), "{number}");
+            assert_eq!(promise(&format!("{number} text")), LOG_WHOLE);
         }
         for number in ABOUT_ENTRIES {
             assert!(questions.contains(&format!("'{number} ")), "{number}");

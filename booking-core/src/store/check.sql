@@ -267,6 +267,28 @@ union all select 'I47 the account of discounts has what coupons took off booking
             - coalesce((select sum(u.off_minor) from coupon_uses u join holds h using (hold_id)
                 where u.released_at is null and h.status = 'CONFIRMED'), 0) as gap) v
      where gap <> 0)
+union all select 'I48 each booking of the last 30 days is one event of its confirmation',
+    (select count(*) from bookings b
+     where b.created_at > $1::timestamptz - interval '30 days'
+        and greatest(b.created_at, $2::timestamptz) < $1::timestamptz - interval '30 seconds'
+        and not exists (select 1 from events e
+            where e.dedupe = 'booking.confirmed:' || b.booking_id and e.kind = 'booking.confirmed'))
+union all select 'I49 positions of events have no gap from 1 to the end of the log',
+    (select abs(h.position - coalesce(max(e.position), 0)) + abs(h.position - count(e.position))
+        + case when coalesce(min(e.position), 1) = 1 then 0 else 1 end
+     from event_head h left join events e on true group by h.position)
+union all select 'I50 nobody has taken events beyond the end of the log',
+    (select count(*) from (
+        select position from event_consumers
+        union all select position from event_subscriptions
+        union all select position from event_deliveries) v, event_head h
+     where v.position > h.position or v.position < 0)
+    + (select count(*) from event_deliveries d join event_subscriptions s using (subscription_id)
+        where d.position > s.position)
+union all select 'I51 what has a position in the outbox is that event in the log',
+    (select count(*) from outbox o left join events e on e.position = o.position
+     where o.position > 0
+        and (e.dedupe is distinct from o.dedupe or e.kind is distinct from o.topic))
 union all select 'I52 whoever has a ticket got it by the last transfer that names it, or bought it',
     (select count(*) from tickets t where nullif(array[t.transfer_id], array[null::uuid]) is distinct from (
         select array_agg(h.transfer_id) from transfers h

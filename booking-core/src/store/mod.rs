@@ -4,6 +4,8 @@
 //! number, ticket counts by owner, booking, transfers, tickets, refunds, mails of
 //! number, ticket counts by owner, coupons by id, booking, tickets, refunds, mails of
 //! guests, outbox. The batched hold statement skips
+//! number, ticket counts by owner, booking, tickets, refunds, mails of
+//! guests, end of the event log, outbox. The batched hold statement skips
 //! locked seats instead of waiting. The payment provider is never called while a lock is held.
 //! number, ticket counts by owner, booking, tickets, refunds, mails of
 //! guests, outbox. The batched statements for holds and bookings skip
@@ -18,6 +20,9 @@ pub(crate) mod check;
 pub(crate) mod checkins;
 pub(crate) mod confirm_read;
 pub(crate) mod coupons;
+pub(crate) mod consumers;
+pub(crate) mod deliveries;
+pub(crate) mod events;
 pub(crate) mod guest_mails;
 pub(crate) mod hold_batch;
 pub(crate) mod holds;
@@ -33,11 +38,13 @@ pub(crate) mod prices;
 pub(crate) mod reconciliation;
 pub(crate) mod refunds;
 pub(crate) mod returned;
+pub(crate) mod sales;
 pub(crate) mod scanners;
 pub(crate) mod seats;
 pub(crate) mod show_cancellations;
 pub(crate) mod sold;
 pub(crate) mod transfers;
+pub(crate) mod subscriptions;
 
 use crate::database::StoreError;
 

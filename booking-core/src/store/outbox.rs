@@ -1,7 +1,8 @@
 //! The outbox: events for those who tell others, written in the transaction that made them happen.
 //!
 //! A row's key is its topic and the id of what it is about, so that an event is written once. Mail
-//! takes every row: see [`super::notices::collect`].
+//! takes every row: see [`super::notices::collect`], and so does the log of events:
+//! [`super::events`].
 
 use contract::Timestamp;
 use serde_json::Value;
@@ -32,12 +33,12 @@ pub(crate) async fn add(
     Ok(())
 }
 
-/// Removes outbox rows from before `before` that were taken, up to `limit`. Reads only the oldest
+/// Removes outbox rows from before `before` that were taken and are in the log of events, up to `limit`. Reads only the oldest
 /// rows, which have the lowest ids, so it needs no index and costs the same when nothing is due.
 pub(crate) async fn purge(pool: &PgPool, before: Timestamp, limit: i64) -> Result<u64, StoreError> {
     let done = sqlx::query!(
         "delete from outbox where created_at < $1 and done_at is not null
-            and id in (select id from outbox order by id limit $2)",
+            and position is not null and id in (select id from outbox order by id limit $2)",
         OffsetDateTime::from(before),
         limit
     )

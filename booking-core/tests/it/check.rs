@@ -12,7 +12,7 @@ use crate::fan::{Fan, intent_of};
 use crate::test_shop::TestShop;
 
 /// A shop with one booking, whose ticket was scanned, one open hold and one refund.
-async fn shop() -> TestShop {
+pub(crate) async fn shop() -> TestShop {
     let shop = TestShop::new().await;
     // An hour before the show. The process has worked for long enough to be late.
     let doors = Timestamp::parse("2026-12-24T13:00:00Z").unwrap();
@@ -322,7 +322,7 @@ async fn every_breach_of_coupons_is_noticed() {
 }
 
 /// Breaks something, asks, and mends it again.
-async fn violated(shop: &TestShop, breach: &'static str) -> String {
+pub(crate) async fn violated(shop: &TestShop, breach: &'static str) -> String {
     let mut database = shop.database.connect().await;
     // The check runs on a connection of its own, so the breach has to be committed; the tables
     // are put back from copies.
@@ -338,6 +338,11 @@ async fn violated(shop: &TestShop, breach: &'static str) -> String {
         create table saved.payment_events as table payment_events;
         create table saved.outbox as table outbox;
         create table saved.notices as table notices;
+        create table saved.events as table events;
+        create table saved.event_head as table event_head;
+        create table saved.event_consumers as table event_consumers;
+        create table saved.event_subscriptions as table event_subscriptions;
+        create table saved.event_deliveries as table event_deliveries;
         create table saved.checkins as table checkins;
         create table saved.cancellations as table cancellations;
         create table saved.guest_mails as table guest_mails;
@@ -357,6 +362,13 @@ async fn violated(shop: &TestShop, breach: &'static str) -> String {
         delete from coupons; delete from coupon_uses;
         insert into coupons table saved.coupons;
         insert into coupon_uses table saved.coupon_uses;
+        delete from events; delete from event_head; delete from event_consumers;
+        delete from event_subscriptions; delete from event_deliveries;
+        insert into events table saved.events;
+        insert into event_head table saved.event_head;
+        insert into event_consumers table saved.event_consumers;
+        insert into event_subscriptions table saved.event_subscriptions;
+        insert into event_deliveries table saved.event_deliveries;
         insert into tickets table saved.tickets;
         insert into show_seats table saved.show_seats;
         insert into holds table saved.holds;

@@ -413,6 +413,7 @@ async fn bookings_from_before_there_was_mail_are_not_told() {
         .await;
     mails(&process).await;
     assert_eq!(server.taken().len(), 0);
+    process.booking.sequence_once().await.unwrap();
     shop.clock.advance(Duration::from_mins(5));
     shop.assert_clean().await;
 }

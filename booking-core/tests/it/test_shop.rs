@@ -7,8 +7,8 @@ use std::sync::atomic::{AtomicU8, Ordering};
 use std::time::Duration;
 
 use booking_core::{
-    Booking, BookingConfig, BookingDeps, MailConfig, PaymentConfig, Pools, Rates, RoomDirectory,
-    TicketFonts, TicketKeys,
+    Booking, BookingConfig, BookingDeps, EventSink, MailConfig, PaymentConfig, Pools, Rates,
+    RoomDirectory, TicketFonts, TicketKeys, WebhookConfig,
 };
 use contract::{Clock, ManualClock};
 use serde_json::{Value, json};
@@ -43,6 +43,21 @@ impl Process {
     pub(crate) async fn kill(self) {
         self.shutdown.cancel();
         self.pools.close().await;
+    }
+}
+
+/// What few tests say of a process.
+struct Beside {
+    rates: Rates,
+    sinks: Vec<Arc<dyn EventSink>>,
+}
+
+impl Beside {
+    fn limited(rates: Rates) -> Self {
+        Self {
+            rates,
+            sinks: Vec::new(),
+        }
     }
 }
 
@@ -122,7 +137,16 @@ impl TestShop {
         let seed = self.seeds.fetch_add(1, Ordering::Relaxed);
         let clock = Arc::new(self.clock.clone());
         let (mail, rates) = (to_files(&self.files), Rates::default());
-        start_with(pools, clock, &self.provider, seed, false, mail, rates).await
+        start_with(
+            pools,
+            clock,
+            &self.provider,
+            seed,
+            false,
+            mail,
+            Beside::limited(rates),
+        )
+        .await
     }
 
     /// Another process whose customers pay at these providers.
@@ -141,7 +165,16 @@ impl TestShop {
         let clock = Arc::new(self.clock.clone());
         let pools = Pools::lazy(&self.database.url()).unwrap();
         let mail = to_files(&self.files);
-        start_with(pools, clock, &self.provider, seed, false, mail, rates).await
+        start_with(
+            pools,
+            clock,
+            &self.provider,
+            seed,
+            false,
+            mail,
+            Beside::limited(rates),
+        )
+        .await
     }
 
     /// Another process that reaches the database at `address`.
@@ -156,6 +189,19 @@ impl TestShop {
             to_files(&self.files),
         )
         .await
+    }
+
+    /// Another process with a place where all events go.
+    pub(crate) async fn another_process_with_sink(&self, sink: Arc<dyn EventSink>) -> Process {
+        let seed = self.seeds.fetch_add(1, Ordering::Relaxed);
+        let pools = Pools::lazy(&self.database.url()).unwrap();
+        let clock = Arc::new(self.clock.clone());
+        let mail = to_files(&self.files);
+        let beside = Beside {
+            rates: Rates::default(),
+            sinks: vec![sink],
+        };
+        start_with(pools, clock, &self.provider, seed, false, mail, beside).await
     }
 
     /// Another process whose mail goes this way, and whose steps the test takes.
@@ -205,6 +251,7 @@ impl TestShop {
                 + booking.poll_once().await.unwrap()
                 + booking.refund_once().await.unwrap()
                 + booking.sweep_once().await.unwrap()
+                + booking.sequence_once().await.unwrap()
                 + booking.collect_notices_once().await.unwrap()
                 + booking.mail_once().await.unwrap();
             if done == 0 {
@@ -249,7 +296,7 @@ impl TestShop {
             .filter(|i| i.violations != 0)
             .collect();
         assert!(report.clean, "{broken:?}");
-        assert_eq!(report.invariants.len(), 42);
+        assert_eq!(report.invariants.len(), 46);
     }
 
     /// A webhook about `intent_id`, signed.
@@ -286,7 +333,16 @@ async fn start(
 ) -> Process {
     let pools = Pools::lazy(url).unwrap();
     let rates = Rates::default();
-    start_with(pools, clock, provider, seed, background, mail, rates).await
+    start_with(
+        pools,
+        clock,
+        provider,
+        seed,
+        background,
+        mail,
+        Beside::limited(rates),
+    )
+    .await
 }
 
 fn to_files(directory: &TempDir) -> MailConfig {
@@ -300,7 +356,7 @@ async fn start_with(
     seed: u8,
     background: bool,
     mail: MailConfig,
-    rates: Rates,
+    Beside { rates, sinks }: Beside,
 ) -> Process {
     let shutdown = CancellationToken::new();
     let config = BookingConfig {
@@ -313,6 +369,11 @@ async fn start_with(
             )]
         }),
         mail,
+        // Receivers in tests are on this machine.
+        webhooks: WebhookConfig {
+            private_allowed: true,
+            more_roots: None,
+        },
         seats_in_memory_max: 60_000,
         ticket_keys: TicketKeys::new(1, [7; 32]),
         rates,
@@ -325,6 +386,7 @@ async fn start_with(
         tracker: TaskTracker::new(),
         shutdown: shutdown.clone(),
         rooms: Arc::new(AllRoomsButOne),
+        sinks,
         background,
     };
     let booking = Booking::start(config, deps).await.unwrap();

@@ -8,7 +8,7 @@ use booking_core::config::{
     BookingConfig, PaymentConfig, Rate, RatePair, Rates, SEATS_IN_MEMORY_MAX, TicketKeys,
 };
 use booking_core::database::Pools;
-use booking_core::{Booking, BookingDeps, RoomDirectory, StoreError, TicketFonts};
+use booking_core::{Booking, BookingDeps, EventSink, RoomDirectory, StoreError, TicketFonts};
 use contract::line::{Phase, PriceRange};
 use contract::{Clock, RoomId};
 use futures_util::future::BoxFuture;
@@ -19,6 +19,7 @@ use line::rooms::{Phases, RoomSet};
 use sqlx::PgPool;
 use tokio_util::task::TaskTracker;
 
+use super::events;
 use super::mail::mail_config;
 use super::surroundings::Surroundings;
 use crate::config::{Config, ShopRatePair, ShopRates};
@@ -82,6 +83,7 @@ pub(super) fn booking_config(
     Ok(BookingConfig {
         public_url: public_url.to_owned(),
         payments,
+        webhooks: events::webhooks(config).map_err(|problem| anyhow!(problem))?,
         mail: mail.map_err(|problems| anyhow!(problems.join("; ")))?,
         seats_in_memory_max: SEATS_IN_MEMORY_MAX,
         ticket_keys,
@@ -109,6 +111,7 @@ pub(super) async fn start_booking(
     surroundings: &Surroundings,
     database_url: &str,
     rooms: Arc<BookingRooms>,
+    sinks: Vec<Arc<dyn EventSink>>,
     tasks: &TaskTracker,
 ) -> Result<Booking> {
     let deps = BookingDeps {
@@ -118,6 +121,7 @@ pub(super) async fn start_booking(
         tracker: tasks.clone(),
         shutdown: surroundings.stop.clone(),
         rooms,
+        sinks,
         background: true,
     };
     Booking::start(booking, deps)

@@ -4,7 +4,7 @@ use embedded::{Servers, Want};
 use line::records;
 use line::store::redis::RedisAddress;
 
-use super::mail;
+use super::{events, mail};
 use crate::config::{Config, Problems};
 use crate::keys::Keys;
 
@@ -26,6 +26,7 @@ pub fn usable(config: &Config) -> Result<(), Problems> {
     if let Err(found) = mail::mail_config(config, "http://localhost") {
         problems.extend(found);
     }
+    problems.extend(events::sinks(config).err());
     let missing = Servers::missing_programs(&config.data_dir.join("servers"), wanted(config));
     problems.extend(missing.iter().map(ToString::to_string));
     if problems.is_empty() {

@@ -68,6 +68,9 @@ pub(super) fn check(settings: Settings, mut problems: Vec<String>) -> Result<Con
                 .to_owned(),
         );
     }
+    let events_length_max = events_length_max(settings.events_length_max.as_deref(), &mut note);
+    let targets = settings.webhook_private_targets.as_deref();
+    let webhook_private_targets = private_targets(targets, &mut note);
     let data_dir = data_dir(settings.data_dir.as_deref(), &mut note);
     if data_dir.exists() && !data_dir.is_dir() {
         note(format!(
@@ -106,12 +109,47 @@ pub(super) fn check(settings: Settings, mut problems: Vec<String>) -> Result<Con
         payment,
         smtp_url: settings.smtp_url,
         mail_from: settings.mail_from,
+        events_url: settings.events_url,
+        events_stream: settings.events_stream,
+        events_length_max,
+        webhook_private_targets,
         log,
         log_format,
         adopt_keys: false,
         take_over: false,
         warnings,
     })
+}
+
+/// Events that the stream keeps, about, unless the setting says otherwise.
+const STREAM_LENGTH_MAX: u64 = 1_000_000;
+
+fn events_length_max(text: Option<&str>, note: &mut impl FnMut(String)) -> u64 {
+    let Some(text) = text else {
+        return STREAM_LENGTH_MAX;
+    };
+    match text.trim().parse() {
+        Ok(count) if count > 0 => count,
+        _ => {
+            note(format!(
+                "ROPELINE_EVENTS_LENGTH_MAX: `{text}` is no number above 0"
+            ));
+            STREAM_LENGTH_MAX
+        }
+    }
+}
+
+fn private_targets(text: Option<&str>, note: &mut impl FnMut(String)) -> bool {
+    match text.map(str::trim) {
+        None | Some("false") => false,
+        Some("true") => true,
+        Some(other) => {
+            note(format!(
+                "ROPELINE_WEBHOOK_PRIVATE_TARGETS: `{other}` is neither true nor false"
+            ));
+            false
+        }
+    }
 }
 
 /// Why a bearer token cannot be sent in a header, if so.

@@ -121,6 +121,14 @@ pub struct Config {
     pub smtp_url: Option<String>,
     /// Who sends mail.
     pub mail_from: Option<String>,
+    /// Redis server with the stream of events.
+    pub events_url: Option<String>,
+    /// The key of that stream; the booking core's default when absent.
+    pub events_stream: Option<String>,
+    /// How many events that stream keeps, about.
+    pub events_length_max: u64,
+    /// Whether webhooks may go to addresses that are not public.
+    pub webhook_private_targets: bool,
     /// Log filter.
     pub log: String,
     /// Log form.

@@ -155,6 +155,14 @@ settings! {
     smtp_url = "ROPELINE_SMTP_URL", Url, "mail is written to files in the data directory", value_name = "URL", hide_env_values = true;
     /// Who sends mail to fans, such as `Tickets <tickets@example.org>`; needed with a mail server [default: tickets@localhost, in files]
     mail_from = "ROPELINE_MAIL_FROM", Plain, "tickets@localhost, in files", value_name = "ADDRESS";
+    /// Redis server that gets every event in a stream, `redis://` or `rediss://` [default: none]
+    events_url = "ROPELINE_EVENTS_URL", Url, "no stream of events", value_name = "URL", hide_env_values = true;
+    /// The key of that stream [default: ropeline:events]
+    events_stream = "ROPELINE_EVENTS_STREAM", Plain, "ropeline:events", value_name = "KEY";
+    /// How many events that stream keeps, about [default: 1000000]
+    events_length_max = "ROPELINE_EVENTS_LENGTH_MAX", Plain, "1000000", value_name = "COUNT";
+    /// Whether webhooks may go to addresses that are not public, and without TLS: true or false [default: false]
+    webhook_private_targets = "ROPELINE_WEBHOOK_PRIVATE_TARGETS", Plain, "false", value_name = "BOOL";
     /// What is logged, such as info or gateway=debug [default: info]
     log = "ROPELINE_LOG", Plain, "info", value_name = "FILTER";
     /// How log lines look: text or json [default: text]

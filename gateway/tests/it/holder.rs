@@ -11,7 +11,7 @@ use axum::extract::State;
 use axum::routing::{get, post};
 use booking_core::{
     Booking, BookingConfig, BookingDeps, ImportedShow, MailConfig, PaymentConfig, Pools, Rates,
-    RoomDirectory, StoreError, TicketFonts, TicketKeys,
+    RoomDirectory, StoreError, TicketFonts, TicketKeys, WebhookConfig,
 };
 use contract::booking::ShowFile;
 use contract::line::Phase;
@@ -115,6 +115,7 @@ pub(crate) async fn empty_shop(
         )],
         // No background work runs; a test that mails looks for its own message.
         mail: MailConfig::to_files(std::env::temp_dir()),
+        webhooks: WebhookConfig::default(),
         seats_in_memory_max: 1000,
         ticket_keys: TicketKeys::new(1, [7; 32]),
         rates: Rates::default(),
@@ -127,6 +128,7 @@ pub(crate) async fn empty_shop(
         tracker: TaskTracker::new(),
         shutdown: CancellationToken::new(),
         rooms: Arc::new(AnyRoom),
+        sinks: Vec::new(),
         background: false,
     };
     Booking::start(config, deps).await.unwrap()

@@ -43,6 +43,7 @@ impl TestShop {
             public_url: "http://shop.test".to_owned(),
             payments: vec![PaymentConfig::simulator(&payment_url, SECRET, "whsec_shop")],
             mail: booking_core::MailConfig::to_files(journal.path().join("mail")),
+            webhooks: booking_core::WebhookConfig::default(),
             seats_in_memory_max: 60_000,
             ticket_keys: TicketKeys::new(1, [7; 32]),
             rates: booking_core::Rates::default(),
@@ -54,6 +55,7 @@ impl TestShop {
             seed: [9; 32],
             tracker,
             shutdown: shutdown.clone(),
+            sinks: Vec::new(),
             rooms: Arc::new(crate::test_shop::AllRoomsButOne),
             background: true,
         };

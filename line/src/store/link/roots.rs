@@ -48,6 +48,11 @@ impl Roots {
         })
     }
 
+    /// The certificates of all of them.
+    pub fn as_pem(&self) -> &[u8] {
+        self.pem.as_bytes()
+    }
+
     /// As the Redis client takes them.
     pub(super) fn certificates(&self) -> TlsCertificates {
         TlsCertificates {

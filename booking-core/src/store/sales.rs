@@ -1,0 +1,185 @@
+//! What was sold, made from the log of events.
+
+use contract::Timestamp;
+use serde::Serialize;
+use sqlx::PgPool;
+use time::OffsetDateTime;
+use utoipa::ToSchema;
+
+use crate::database::StoreError;
+
+/// What was sold of one category, in one hour or altogether.
+#[derive(Clone, Debug, PartialEq, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct CategorySales {
+    /// The show.
+    pub(crate) show_id: String,
+    /// The category.
+    pub(crate) category: String,
+    /// ISO 4217.
+    pub(crate) currency: String,
+    /// The beginning of the hour; absent for all hours together.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) hour: Option<Timestamp>,
+    /// Tickets that were sold.
+    pub(crate) tickets_sold: i64,
+    /// What they cost, minor units.
+    pub(crate) sold_minor: i64,
+    /// Tickets that were cancelled.
+    pub(crate) tickets_cancelled: i64,
+    /// What those had cost.
+    pub(crate) cancelled_minor: i64,
+    /// What was sold less what was cancelled, before what was kept of it.
+    pub(crate) net_minor: i64,
+}
+
+/// What was sold of one show.
+#[derive(Clone, Debug, PartialEq, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct ShowSales {
+    /// The show.
+    pub(crate) show_id: String,
+    /// ISO 4217.
+    pub(crate) currency: String,
+    /// Bookings that were made.
+    pub(crate) bookings: i64,
+    /// What was paid for them, minor units.
+    pub(crate) booked_minor: i64,
+    /// What went back.
+    pub(crate) refunded_minor: i64,
+    /// Of cancelled tickets, what the seller keeps.
+    pub(crate) kept_minor: i64,
+    /// What was paid less what went back.
+    pub(crate) net_minor: i64,
+    /// Entries at the gates.
+    pub(crate) entries: i64,
+}
+
+/// How many of those who were called bought, in one room.
+#[derive(Clone, Debug, PartialEq, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct RoomConversion {
+    /// The room.
+    pub(crate) room: String,
+    /// Calls so far.
+    pub(crate) calls: i64,
+    /// Places of the room with a booking of one of its shows.
+    pub(crate) buyers: i64,
+}
+
+/// Takes the next `limit` events into the figures. Returns how many. Position and figures move
+/// together, so each event counts once; any number of processes may call it.
+pub(crate) async fn take(pool: &PgPool, now: Timestamp, limit: i64) -> Result<usize, StoreError> {
+    let mut tx = pool.begin().await?;
+    let row = sqlx::query!(
+        "select c.position, h.position as head from event_consumers c, event_head h
+         where c.name = 'sales' and c.position < h.position for no key update of c skip locked"
+    )
+    .fetch_optional(&mut *tx)
+    .await?;
+    let Some(row) = row else { return Ok(0) };
+    let to = row.head.min(row.position + limit);
+    sqlx::query_file!("src/store/sales_take.sql", row.position, to)
+        .execute(&mut *tx)
+        .await?;
+    sqlx::query!(
+        "update event_consumers set position = $1, moved_at = $2 where name = 'sales'",
+        to,
+        OffsetDateTime::from(now)
+    )
+    .execute(&mut *tx)
+    .await?;
+    tx.commit().await?;
+    Ok(usize::try_from(to - row.position).unwrap_or(0))
+}
+
+/// Sales by category of a show, or of all; hour by hour when `hourly`.
+pub(crate) async fn by_category(
+    pool: &PgPool,
+    show: Option<&str>,
+    hourly: bool,
+    limit: i64,
+) -> Result<Vec<CategorySales>, StoreError> {
+    let rows = sqlx::query!(
+        r#"select show_id, category, currency, case when $2 then hour end as hour,
+            sum(tickets_sold)::bigint as "tickets_sold!", sum(sold_minor)::bigint as "sold_minor!",
+            sum(tickets_cancelled)::bigint as "tickets_cancelled!",
+            sum(cancelled_minor)::bigint as "cancelled_minor!"
+         from sales_hours where $1::text is null or show_id = $1
+         group by 1, 2, 3, 4 order by 1, 4, 2, 3 limit $3"#,
+        show,
+        hourly,
+        limit
+    )
+    .fetch_all(pool)
+    .await?;
+    let sales = rows.into_iter().map(|row| CategorySales {
+        show_id: row.show_id,
+        category: row.category,
+        currency: row.currency,
+        hour: row.hour.map(Timestamp::from),
+        tickets_sold: row.tickets_sold,
+        sold_minor: row.sold_minor,
+        tickets_cancelled: row.tickets_cancelled,
+        cancelled_minor: row.cancelled_minor,
+        net_minor: row.sold_minor - row.cancelled_minor,
+    });
+    Ok(sales.collect())
+}
+
+/// Sales of a show, or of each.
+pub(crate) async fn by_show(
+    pool: &PgPool,
+    show: Option<&str>,
+    limit: i64,
+) -> Result<Vec<ShowSales>, StoreError> {
+    let rows = sqlx::query!(
+        r#"select show_id, currency, sum(bookings)::bigint as "bookings!",
+            sum(booked_minor)::bigint as "booked_minor!",
+            sum(refunded_minor)::bigint as "refunded_minor!",
+            sum(kept_minor)::bigint as "kept_minor!", sum(entries)::bigint as "entries!"
+         from sales_show_hours where $1::text is null or show_id = $1
+         group by 1, 2 order by 1, 2 limit $2"#,
+        show,
+        limit
+    )
+    .fetch_all(pool)
+    .await?;
+    let sales = rows.into_iter().map(|row| ShowSales {
+        show_id: row.show_id,
+        currency: row.currency,
+        bookings: row.bookings,
+        booked_minor: row.booked_minor,
+        refunded_minor: row.refunded_minor,
+        kept_minor: row.kept_minor,
+        net_minor: row.booked_minor - row.refunded_minor,
+        entries: row.entries,
+    });
+    Ok(sales.collect())
+}
+
+/// Conversion of the room of a show, or of each room with shows.
+pub(crate) async fn conversion(
+    pool: &PgPool,
+    show: Option<&str>,
+) -> Result<Vec<RoomConversion>, StoreError> {
+    let rows = sqlx::query!(
+        r#"with wanted as (
+            select distinct room from shows
+            where room is not null and ($1::text is null or show_id = $1)
+        )
+        select w.room as "room!", coalesce(h.seq, 0) as "calls!",
+            (select count(distinct b.subject) from bookings b join shows s using (show_no)
+                where s.room = w.room and b.subject is not null) as "buyers!"
+        from wanted w left join admission_heads h on h.room = w.room order by w.room"#,
+        show
+    )
+    .fetch_all(pool)
+    .await?;
+    let rooms = rows.into_iter().map(|row| RoomConversion {
+        room: row.room,
+        calls: row.calls,
+        buyers: row.buyers,
+    });
+    Ok(rooms.collect())
+}
