@@ -12,6 +12,7 @@
 //! | [`show`] | show files |
 //! | `checkin` | who came to a show, conflicts, scanners |
 //! | [`mail`] | mail to fans |
+//! | `review` | purchases that a person decides about |
 //! | [`draw`], [`admissions`] | proofs anyone can check |
 //! | [`audit`], [`check`], [`reconcile`] | who changed what; whether all invariants hold; whether the provider agrees |
 
@@ -30,6 +31,7 @@ pub mod failure;
 mod fitted;
 pub mod mail;
 pub mod reconcile;
+mod review;
 pub mod room;
 pub mod show;
 pub mod watch;
@@ -101,6 +103,7 @@ async fn run(cli: Cli, console: &Console) -> Result<Exit, Failure> {
         Command::Room(command) => room::run(command, &client, console, now).await,
         Command::Show(command) => show::run(command, &client, console).await,
         Command::Booking(command) => booking::run(command, &client, console).await,
+        Command::Review(command) => review::run(command, &client, console).await,
         Command::Check => check::run(&client, console).await,
         Command::Reconcile => reconcile::run(&client, console).await,
         Command::Checkin(command) => checkin::run(&command, &client, console, now).await,

@@ -9,6 +9,7 @@ use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use web::AtHand;
+use web::challenge::ProofOfWork;
 use web::encoding::RecentDocuments;
 
 use crate::config::{
@@ -20,6 +21,8 @@ use crate::confirm_queue::ConfirmQueue;
 use crate::core::Core;
 use crate::database::{Pools, StoreError, Turns, Work};
 use crate::expiry::ExpiryTimes;
+use crate::fraud::behaviour::Behaviour;
+use crate::fraud::hashes::{HashKey, challenge_key};
 use crate::handle::Booking;
 use crate::known_tokens::KnownTokens;
 use crate::limits::Limits;
@@ -133,6 +136,10 @@ impl Booking {
             mail_backlog: ArcSwap::default(),
             limits: Limits::new(&config.rates),
             known_tokens: KnownTokens::new(),
+            behaviour: Behaviour::new(),
+            hashes: HashKey::new(&config.ticket_keys),
+            challenge: Arc::new(ProofOfWork::new(challenge_key(&config.ticket_keys))),
+            review_backlog: ArcSwap::default(),
             press: Press::new(
                 config.ticket_fonts.clone(),
                 PRINTS_AT_ONCE,

@@ -283,10 +283,8 @@ impl Core {
         let Some(row) = self.booking_row(customer, booking_id).await? else {
             return Ok(None);
         };
-        let ticket = row
-            .tickets
-            .iter()
-            .find(|ticket| ticket.ticket_id == ticket_id.uuid());
+        let mut tickets = row.tickets.iter().filter(|_| !row.withheld);
+        let ticket = tickets.find(|ticket| ticket.ticket_id == ticket_id.uuid());
         Ok(ticket.map(|ticket| self.qr_text(&row, ticket)))
     }
 
@@ -348,10 +346,10 @@ impl Core {
                         .seat_id
                         .parse()
                         .map_err(|error| StoreError::corrupt("seats", error))?,
-                    qr: Some(self.qr_text(&row, ticket)),
-                    qr_svg: Some(format!(
-                        "/api/v1/bookings/{booking_id}/tickets/{ticket_id}/qr.svg"
-                    )),
+                    qr: (!row.withheld).then(|| self.qr_text(&row, ticket)),
+                    qr_svg: (!row.withheld).then(|| {
+                        format!("/api/v1/bookings/{booking_id}/tickets/{ticket_id}/qr.svg")
+                    }),
                 })
             })
             .collect::<Result<_, StoreError>>()?;
@@ -368,6 +366,7 @@ impl Core {
             refunded_minor: row.refunded_minor,
             currency: row.currency,
             created_at: row.created_at,
+            withheld: row.withheld,
         })
     }
 

@@ -6,12 +6,15 @@ use arc_swap::ArcSwap;
 use contract::{Clock, Timestamp};
 use tokio::sync::{Notify, Semaphore};
 use tokio_util::sync::CancellationToken;
+use web::challenge::Challenge;
 use web::encoding::RecentDocuments;
 
 use crate::config::BookingConfig;
 use crate::confirm_queue::ConfirmQueue;
 use crate::database::{Pools, Turns, Work};
 use crate::expiry::ExpiryTimes;
+use crate::fraud::behaviour::Behaviour;
+use crate::fraud::hashes::HashKey;
 use crate::known_tokens::KnownTokens;
 use crate::limits::Limits;
 use crate::links::LinkKeys;
@@ -25,6 +28,7 @@ use crate::rooms::RoomDirectory;
 use crate::set_aside::SetAside;
 use crate::shop::show_pages::ShowPages;
 use crate::store::notices::Backlog;
+use crate::store::reviews::ReviewBacklog;
 use crate::ticket_files::Press;
 use crate::tickets::TicketSigner;
 
@@ -68,6 +72,14 @@ pub(crate) struct Core {
     pub(crate) questions: Questions<Answer>,
     /// Rate limits.
     pub(crate) limits: Limits,
+    /// How customers hold seats.
+    pub(crate) behaviour: Behaviour,
+    /// The key of hashes of customers and cards.
+    pub(crate) hashes: HashKey,
+    /// What suspicious customers have to solve.
+    pub(crate) challenge: Arc<dyn Challenge>,
+    /// How many reviews waited at the last look.
+    pub(crate) review_backlog: ArcSwap<ReviewBacklog>,
     /// Tokens of scanners, for the rate limits.
     pub(crate) known_tokens: KnownTokens,
     /// One permit for each map that is being rendered or compressed.

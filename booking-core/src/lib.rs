@@ -18,6 +18,7 @@
 //! | `links` | links and codes from ids and a key of the installation. Pure |
 //! | `confirm_queue`, `confirming` | limits concurrent confirmations, and runs them |
 //! | `money` | failure reasons, dispositions and refund states. Pure |
+//! | `fraud` | signals of fraud, challenges, reviews |
 //! | `payments` | starting payments, the resolver, webhooks, refunds, the provider |
 //! | `notice` | kinds of notices to fans, and what follows from an attempt to send one. Pure |
 //! | `mail` | composing notices and sending them |
@@ -64,6 +65,7 @@ pub mod database;
 mod email;
 mod expiry;
 mod failing;
+mod fraud;
 mod guests;
 mod handle;
 mod holds;
@@ -101,6 +103,7 @@ pub use config::{BookingConfig, PaymentApi, PaymentConfig, Rate, RatePair, Rates
 pub use confirm_queue::{ConfirmPermit, ConfirmTurn};
 pub use customer::{Customer, Session};
 pub use database::{Pools, StoreError};
+pub use fraud::settings::{FraudSettings, InvalidFraudSetting};
 pub use handle::Booking;
 pub use holds::{HoldOutcome, ReleaseOutcome};
 pub use imports::ImportedShow;

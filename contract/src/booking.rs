@@ -295,6 +295,10 @@ pub struct HoldRequest {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(value_type = serde_json::Value)]
     pub user_id: Option<serde_json::Value>,
+    /// The solution of a challenge, if an answer asked for one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(max_length = 2048)]
+    pub proof: Option<String>,
 }
 
 /// State of a hold.
@@ -349,6 +353,10 @@ pub struct PaymentRequest {
     /// A coupon.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub coupon_code: Option<String>,
+    /// The solution of a challenge, if an answer asked for one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(max_length = 2048)]
+    pub proof: Option<String>,
 }
 
 /// State of a payment.
@@ -440,6 +448,14 @@ fn is_zero(amount_minor: &i64) -> bool {
     *amount_minor == 0
 }
 
+#[expect(
+    clippy::trivially_copy_pass_by_ref,
+    reason = "serde asks with a reference"
+)]
+fn is_false(flag: &bool) -> bool {
+    !*flag
+}
+
 /// A booking.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
@@ -461,6 +477,9 @@ pub struct Booking {
     pub currency: String,
     /// When.
     pub created_at: Timestamp,
+    /// Whether the seller is checking the order: the seats are booked, and the tickets follow.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub withheld: bool,
     /// Its tickets, in map order. Void ones are left out.
     pub tickets: Vec<Ticket>,
 }

@@ -364,6 +364,7 @@ impl Buyer<'_, '_> {
             amount_minor: hold.amount_minor,
             currency: String::new(),
             refunded_minor: 0,
+            withheld: false,
             created_at: world.clock.now(),
             tickets: confirmed.tickets,
         }))

@@ -17,6 +17,8 @@ mod mail;
 pub(crate) mod own_bookings;
 mod payments;
 pub(crate) mod problems;
+mod reviews;
+pub(crate) mod risk;
 mod scanners;
 mod seats;
 mod ticket_files;
@@ -66,6 +68,7 @@ pub(crate) fn admin(booking: Booking) -> (Router, utoipa::openapi::OpenApi) {
     let checkin = checkin::routes().layer(Extension(checkin::ByOperators));
     let routes = admin::routes()
         .merge(admin_bookings::routes())
+        .merge(reviews::routes())
         .merge(mail::routes())
         .merge(scanners::routes())
         .merge(checkin);

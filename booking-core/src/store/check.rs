@@ -65,15 +65,15 @@ pub(crate) async fn run(
 }
 
 /// Questions about mail to fans.
-const ABOUT_MAIL: [&str; 2] = ["I23", "I24"];
+const ABOUT_MAIL: [&str; 3] = ["I23", "I24", "I59"];
 
 /// Questions about who went in.
-const ABOUT_ENTRIES: [&str; 3] = ["I40", "I41", "I42"];
+const ABOUT_ENTRIES: [&str; 4] = ["I40", "I41", "I42", "I60"];
 
 /// Questions about money. The others are about mail, entries or seats.
-const ABOUT_MONEY: [&str; 14] = [
+const ABOUT_MONEY: [&str; 15] = [
     "I08", "I09", "I10", "I11", "I12", "I13", "I14", "I18", "I19", "I25", "I26", "I27", "I28",
-    "I31",
+    "I31", "I58",
 ];
 /// Questions about every limit.
 const ABOUT_LIMITS: [&str; 1] = ["I30"];

@@ -25,6 +25,8 @@ pub(crate) mod payments;
 pub(crate) mod reconciliation;
 pub(crate) mod refunds;
 pub(crate) mod returned;
+pub(crate) mod reviews;
+pub(crate) mod risk;
 pub(crate) mod scanners;
 pub(crate) mod seats;
 pub(crate) mod show_cancellations;

@@ -33,6 +33,7 @@ pub(super) fn booked_show(title: &str) -> BookedShow {
             show_id: "eras-mumbai-1".parse().unwrap(),
             amount_minor: 999_800,
             refunded_minor: 0,
+            withheld: false,
             currency: "INR".to_owned(),
             created_at: starts_at,
             tickets: tickets.into(),

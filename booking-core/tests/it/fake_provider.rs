@@ -114,6 +114,8 @@ struct Books {
 pub(crate) struct FakeProvider {
     books: Arc<Mutex<Books>>,
     pub(crate) url: String,
+    /// What processes set against fraud.
+    pub(crate) fraud: booking_core::FraudSettings,
     /// The providers that processes use instead.
     pub(crate) others: Option<Vec<PaymentConfig>>,
 }
@@ -137,6 +139,7 @@ impl FakeProvider {
             books,
             url,
             others: None,
+            fraud: booking_core::FraudSettings::default(),
         }
     }
 

@@ -179,6 +179,7 @@ pub(super) fn booked(number: u128, labels: &[&str]) -> HoldSeen {
         amount_minor: 1000,
         currency: "INR".to_owned(),
         refunded_minor: 0,
+        withheld: false,
         created_at: START,
         tickets: tickets.collect(),
     };

@@ -296,6 +296,7 @@ async fn confirm(
         amount_minor: hold.amount_minor,
         currency: hold.currency,
         refunded_minor: 0,
+        withheld: false,
         created_at: now(),
         tickets,
     };

@@ -98,6 +98,7 @@ pub(crate) fn confirmed() -> BookingConfirmedMail {
             show_id: show().show_id,
             amount_minor: 499_800,
             refunded_minor: 0,
+            withheld: false,
             currency: "INR".to_owned(),
             created_at: now(),
             tickets: [(10, true), (11, true), (12, false)].map(ticket).into(),

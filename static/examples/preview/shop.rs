@@ -417,6 +417,7 @@ fn sample_booking(show: Show) -> BookingPage {
             amount_minor: 999_800,
             currency: "INR".to_owned(),
             refunded_minor: 0,
+            withheld: false,
             created_at: now(),
             tickets: tickets.collect(),
         },

@@ -47,6 +47,7 @@ impl TestShop {
             ticket_keys: TicketKeys::new(1, [7; 32]),
             rates: booking_core::Rates::default(),
             ticket_fonts: TicketFonts::default(),
+            fraud: booking_core::FraudSettings::default(),
         };
         let deps = BookingDeps {
             pools: Pools::lazy(&database.url()).unwrap(),
