@@ -18,7 +18,8 @@
 //! | `links` | links and codes from ids and a key of the installation. Pure |
 //! | `confirm_queue`, `confirming` | limits concurrent confirmations, and runs them |
 //! | `money` | failure reasons, dispositions and refund states. Pure |
-//! | `fraud` | signals of fraud, challenges, reviews |
+//! | `fraud` | signals of fraud, and their points. No I/O |
+//! | `vetting` | what follows: challenges, refusals, reviews |
 //! | `payments` | starting payments, the resolver, webhooks, refunds, the provider |
 //! | `notice` | kinds of notices to fans, and what follows from an attempt to send one. Pure |
 //! | `mail` | composing notices and sending them |
@@ -95,6 +96,7 @@ mod telemetry;
 mod ticket_files;
 mod ticket_fonts;
 pub mod tickets;
+mod vetting;
 mod workers;
 
 pub use app::{BookingDeps, StartError};

@@ -7,6 +7,7 @@ mod checkin;
 mod command;
 mod gateway;
 mod proofs;
+mod reviews;
 mod rooms;
 mod shows;
 mod stand_in;

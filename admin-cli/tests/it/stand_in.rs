@@ -127,6 +127,7 @@ fn router(shared: Shared) -> Router {
         .route("/shows/{show}/cancellation", get(show_cancellation))
         .route("/bookings", get(bookings_find))
         .route("/bookings/{booking}/refund", post(booking_refund))
+        .merge(crate::reviews::routes())
         .route("/bookings/{booking}/resend", post(booking_resend))
         .route(
             "/check",

@@ -12,9 +12,9 @@ use web::{ApiJson, ApiPath, ApiResult, Audited};
 
 use super::cancel::REASON_CHARS_MAX;
 use super::problems::{invalid, not_found};
-use crate::fraud::reviewing::{Review, ReviewOutcome};
 use crate::handle::Booking;
 use crate::store::reviews::ReviewState;
+use crate::vetting::reviewing::{Review, ReviewOutcome};
 
 pub(super) fn routes() -> OpenApiRouter<Booking> {
     OpenApiRouter::default()

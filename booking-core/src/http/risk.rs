@@ -8,9 +8,9 @@ use web::{ApiError, ApiResult};
 
 use super::problems::payment_failed;
 use crate::customer::Customer;
-use crate::fraud::paying::Gate;
 use crate::handle::Booking;
 use crate::money::FailureReason;
+use crate::vetting::paying::Gate;
 
 /// Lets a request to hold seats pass, or says what has to be done first.
 pub(crate) async fn before_hold(

@@ -1,9 +1,10 @@
 //! What suspicious customers meet before they hold and before they pay, and that ordinary ones do
 //! not meet it.
 
+use std::num::NonZeroU32;
 use std::time::Duration;
 
-use booking_core::FraudSettings;
+use booking_core::{FraudSettings, Rate, Rates};
 use serde_json::{Value, json};
 use web::challenge::solve;
 
@@ -199,7 +200,16 @@ async fn a_repeat_under_its_key_may_bring_the_solution() {
 #[tokio::test]
 async fn the_same_request_over_and_over_is_stopped_until_work_is_done() {
     let shop = TestShop::against_fraud(show_file(), None, strict(0)).await;
-    let (fan, owner) = (shop.fan(), shop.fan());
+    // The limits on how often one customer may call are not what stops them here.
+    let mut rates = Rates::default();
+    let often = NonZeroU32::new(10_000).unwrap();
+    rates.hold.customer = Rate {
+        per_second: often,
+        burst: often,
+    };
+    let process = shop.another_process_limited(rates).await;
+    let fan_here = || Fan::new(process.router.clone());
+    let (fan, owner) = (fan_here(), shop.fan());
     owner.held(&["B1"]).await;
     fan.held(&["B2"]).await;
     let body = json!({"seatIds": ["B1"]});
@@ -221,7 +231,7 @@ async fn the_same_request_over_and_over_is_stopped_until_work_is_done() {
     let path = &path;
     // Another fan cannot use it, and it is good once.
     let mut foreign = None;
-    let stranger = shop.fan();
+    let stranger = fan_here();
     stranger.held(&["B3"]).await;
     for _ in 0..40 {
         foreign = Some(stranger.post(path, &with(&proof)).await);
@@ -242,6 +252,7 @@ async fn the_same_request_over_and_over_is_stopped_until_work_is_done() {
         "challenge-required"
     );
     // Others are not stopped.
+    shop.settle().await;
     assert_eq!(shop.fan().hold(&["B1"]).await.status, 201);
 }
 

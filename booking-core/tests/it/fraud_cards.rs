@@ -47,7 +47,9 @@ async fn buys(
     simulator.pay_as(&intent, method, holder).await;
     let booked = confirmed(&fan, &hold, &started).await;
     assert_eq!(booked.status, 200, "{}", booked.text);
-    assert_says_nothing(&booked);
+    if booked.json["withheld"] == true {
+        assert_says_nothing(&booked);
+    }
     (fan, booked.json)
 }
 

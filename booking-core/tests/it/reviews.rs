@@ -47,9 +47,13 @@ async fn put_aside(shop: &TestShop, seats: &[&str], email: &str) -> (Fan, String
     (fan, format!("/api/v1/bookings/{id}"), id, intent)
 }
 
-/// Mails that were written so far.
-fn mails(shop: &TestShop) -> usize {
-    std::fs::read_dir(shop.files.path()).map_or(0, Iterator::count)
+/// Mails with tickets that were sent so far.
+async fn mails(shop: &TestShop) -> i64 {
+    let mut database = shop.database.connect().await;
+    let sent = "select count(*) from notices where kind = 'BOOKING_CONFIRMED' and status = 'SENT'";
+    let sent = sqlx::query_scalar(sent).fetch_one(&mut database).await;
+    database.close().await.unwrap();
+    sent.unwrap()
 }
 
 async fn decide(shop: &TestShop, id: &str, verb: &str) -> crate::fan::Answer {
@@ -63,7 +67,7 @@ async fn nothing_of_a_ticket_leaves_before_it_is_approved() {
     let shop = shop().await;
     let (fan, booking, id, _) = put_aside(&shop, &["A1", "A2"], "new@example.com").await;
     shop.settle().await;
-    assert_eq!(mails(&shop), 0);
+    assert_eq!(mails(&shop).await, 0);
     let seen = fan.get(&booking).await;
     let ticket = seen.json["tickets"][0]["ticketId"].as_str().unwrap();
     assert_eq!(seen.json["tickets"][0]["qr"], Value::Null);
@@ -82,14 +86,14 @@ async fn nothing_of_a_ticket_leaves_before_it_is_approved() {
     // Hours later it still waits, and is no mail that hangs.
     shop.clock.advance(Duration::from_hours(6));
     shop.settle().await;
-    assert_eq!((mails(&shop), waiting(&shop).await.len()), (0, 1));
+    assert_eq!((mails(&shop).await, waiting(&shop).await.len()), (0, 1));
     shop.process.booking.mail_backlog_once().await.unwrap();
     assert_eq!(shop.process.booking.mail_advice(), None);
 
     let approved = decide(&shop, &id, "approve").await;
     assert_eq!(approved.json["state"], "APPROVED", "{}", approved.text);
     shop.settle().await;
-    assert_eq!(mails(&shop), 1);
+    assert_eq!(mails(&shop).await, 1);
     assert!(fan.get(&booking).await.json["tickets"][0]["qr"].is_string());
     assert_eq!(fan.get(&svg).await.status, 200);
     assert_eq!(fan.get(&pdf).await.status, 200);
@@ -98,7 +102,7 @@ async fn nothing_of_a_ticket_leaves_before_it_is_approved() {
     assert_eq!(decide(&shop, &id, "approve").await.status, 200);
     assert_eq!(decide(&shop, &id, "refuse").await.status, 409);
     shop.settle().await;
-    assert_eq!(mails(&shop), 1);
+    assert_eq!(mails(&shop).await, 1);
     shop.assert_clean().await;
 }
 
@@ -143,7 +147,11 @@ async fn a_refusal_that_died_half_way_is_carried_out() {
         .await
         .unwrap();
     shop.settle().await;
-    assert_eq!(mails(&shop), 0, "a refused purchase gives no tickets out");
+    assert_eq!(
+        mails(&shop).await,
+        0,
+        "a refused purchase gives no tickets out"
+    );
     shop.clock.advance(Duration::from_mins(3));
     let broken = shop.process.booking.check().await.unwrap();
     let names: Vec<_> = broken
@@ -174,7 +182,7 @@ async fn a_review_is_approved_by_time_only_where_that_is_set() {
     assert_eq!(never.booking.reviews_once().await.unwrap(), 0);
     assert_eq!(shop.process.booking.reviews_once().await.unwrap(), 1);
     shop.settle().await;
-    assert_eq!(mails(&shop), 1);
+    assert_eq!(mails(&shop).await, 1);
     shop.assert_clean().await;
 }
 

@@ -5,9 +5,9 @@ use std::time::Duration;
 
 use contract::booking::PaymentStatus;
 
-use super::signal::{Signal, SignalKind, Verdict, counted, score};
 use crate::core::Core;
 use crate::database::StoreError;
+use crate::fraud::signal::{Signal, SignalKind, Verdict, counted, score};
 use crate::payments::provider::{CancelReason, Intent, IntentStatus, ProviderError, Try};
 use crate::store;
 use crate::store::holds::HoldRow;

@@ -5,10 +5,10 @@ use std::time::Duration;
 use contract::{HoldId, ShowId};
 use web::challenge::{About, Issued};
 
-use super::signal::{Signal, SignalKind, Verdict, counted, score};
 use crate::core::Core;
 use crate::customer::Customer;
 use crate::database::StoreError;
+use crate::fraud::signal::{Signal, SignalKind, Verdict, counted, score};
 use crate::store;
 use crate::store::holds::HoldRow;
 use crate::store::risk::{Asked, History};

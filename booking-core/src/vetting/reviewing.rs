@@ -8,12 +8,12 @@ use serde::Serialize;
 use utoipa::ToSchema;
 use uuid::Uuid;
 
-use super::signal::Signal;
 use crate::cancel_decision::Terms;
 use crate::cancelling::{CancelOrder, CancelOutcome};
 use crate::config::{REVIEWS_LISTED_MAX, WORK_BATCH_MAX};
 use crate::core::Core;
 use crate::database::StoreError;
+use crate::fraud::signal::Signal;
 use crate::money::derived_id;
 use crate::store;
 use crate::store::cancellations::CancelledBy;
