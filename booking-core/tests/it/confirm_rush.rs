@@ -127,11 +127,11 @@ async fn a_rush_of_fans_who_have_paid_ends_in_bookings_and_in_no_failure() {
 }
 
 #[tokio::test]
-async fn a_confirmation_waits_four_times_for_a_connection_and_two_without_a_key() {
+async fn a_confirmation_waits_five_times_for_a_connection_and_three_without_a_key() {
     let shop = TestShop::new().await;
     let (pools, taken) = few(&shop.database.url(), 1, 1);
     let process = shop.another_process_with(pools).await;
-    for (seat, key, most) in [("A1", Some("key"), 4), ("A2", None, 2)] {
+    for (seat, key, most) in [("A1", Some("key"), 5), ("A2", None, 3)] {
         let fan = shop.fan();
         let hold = fan.held(&[seat]).await;
         let intent = fan.intent(&hold).await;

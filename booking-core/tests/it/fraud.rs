@@ -22,6 +22,21 @@ pub(crate) fn strict(points: u32) -> FraudSettings {
     settings
 }
 
+/// Settings under which nothing is looked at, for tests in which one fan does what no fan does.
+pub(crate) fn off() -> FraudSettings {
+    FraudSettings {
+        enabled: false,
+        ..FraudSettings::default()
+    }
+}
+
+/// Settings for tests in which many fans have one address, so that declines would add up.
+pub(crate) fn one_address() -> FraudSettings {
+    let mut settings = FraudSettings::default();
+    settings.set_points("declines=0").unwrap();
+    settings
+}
+
 /// Starts a payment with this address and solution.
 pub(crate) async fn start(fan: &Fan, hold: &str, email: &str, proof: Option<&str>) -> Answer {
     let mut body = json!({ "email": email });

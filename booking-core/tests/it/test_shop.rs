@@ -21,6 +21,7 @@ use tokio_util::task::TaskTracker;
 use crate::behind_a_gate::behind_a_gate;
 use crate::fake_provider::FakeProvider;
 use crate::fan::Fan;
+use crate::fraud::one_address;
 
 pub(crate) const WEBHOOK_SECRET: &str = "whsec_test";
 /// Longest that a test waits for something to come about.
@@ -84,6 +85,7 @@ impl TestShop {
     ) -> Self {
         let mut provider = FakeProvider::start().await;
         provider.others = Some(others);
+        provider.fraud = one_address();
         Self::at(file, provider, clock).await
     }
 
