@@ -7,6 +7,8 @@ use crate::clock::Timestamp;
 use crate::ids::{BookingId, CityId, HoldId, PaymentId, RoomId, SeatId, ShowId, TicketId};
 use crate::refund_policy::RefundPolicy;
 
+pub use crate::confirming::{ConfirmRequest, Processing};
+
 /// A city with shows.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
@@ -297,7 +299,6 @@ pub struct HoldRequest {
     pub user_id: Option<serde_json::Value>,
     /// The solution of a challenge, if an answer asked for one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schema(max_length = 2048)]
     pub proof: Option<String>,
 }
 
@@ -355,7 +356,6 @@ pub struct PaymentRequest {
     pub coupon_code: Option<String>,
     /// The solution of a challenge, if an answer asked for one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schema(max_length = 2048)]
     pub proof: Option<String>,
 }
 
@@ -401,14 +401,6 @@ pub struct Payment {
     pub status: PaymentStatus,
 }
 
-/// The body of a confirmation.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
-pub struct ConfirmRequest {
-    /// The payment that pays for the hold, as the answer that started it names it.
-    pub payment_intent_id: String,
-}
-
 /// State of a booking.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "SCREAMING_SNAKE_CASE")]
@@ -448,14 +440,6 @@ fn is_zero(amount_minor: &i64) -> bool {
     *amount_minor == 0
 }
 
-#[expect(
-    clippy::trivially_copy_pass_by_ref,
-    reason = "serde asks with a reference"
-)]
-fn is_false(flag: &bool) -> bool {
-    !*flag
-}
-
 /// A booking.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
@@ -478,17 +462,10 @@ pub struct Booking {
     /// When.
     pub created_at: Timestamp,
     /// Whether the seller is checking the order: the seats are booked, and the tickets follow.
-    #[serde(default, skip_serializing_if = "is_false")]
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub withheld: bool,
     /// Its tickets, in map order. Void ones are left out.
     pub tickets: Vec<Ticket>,
-}
-
-/// The answer while a payment's outcome is open.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
-pub struct Processing {
-    /// Always `PROCESSING`.
-    pub status: String,
 }
 
 /// Always true: the field is read but never written.

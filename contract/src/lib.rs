@@ -28,6 +28,7 @@
 pub mod booking;
 pub mod checkin;
 pub mod clock;
+mod confirming;
 pub mod cookies;
 pub mod ids;
 pub mod invariants;

@@ -7,6 +7,7 @@ mod checkin;
 mod command;
 mod gateway;
 mod proofs;
+mod review_stand_in;
 mod reviews;
 mod rooms;
 mod shows;

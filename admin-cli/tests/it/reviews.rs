@@ -1,62 +1,10 @@
-//! Purchases in review, and a stand-in for the gateway's part of them.
+//! Purchases in review.
 
-use axum::Router;
-use axum::body::Bytes;
-use axum::extract::Path;
-use axum::http::StatusCode;
-use axum::response::{IntoResponse, Response};
-use axum::routing::{get, post};
-use contract::{Problem, ProblemCode};
-use serde_json::{Value, json};
+use serde_json::json;
 
 use crate::command::run;
+use crate::review_stand_in::BOOKING;
 use crate::stand_in::StandIn;
-
-const BOOKING: &str = "bkg_0190163d8694739baea51966c26f8ad9";
-const THEN: &str = "2026-12-01T10:00:00.000Z";
-
-/// The gateway's part.
-pub(crate) fn routes<S: Clone + Send + Sync + 'static>() -> Router<S> {
-    Router::new()
-        .route("/reviews", get(list))
-        .route("/reviews/{booking}", get(show))
-        .route("/reviews/{booking}/{verb}", post(decide))
-}
-
-fn in_review(state: &str, note: &Value) -> Value {
-    json!({
-        "bookingId": BOOKING, "code": "K7M2RRX9B", "showId": "eras-mumbai-1", "startsAt": THEN,
-        "urgent": true, "email": "a@example.com", "bookingStatus": "CONFIRMED", "ticketCount": 2,
-        "amountMinor": 500_000, "currency": "INR", "state": state, "score": 140,
-        "createdAt": THEN, "decidedAt": null, "byTime": false, "note": note, "signals": [
-            {"signal": "card-customers", "amount": 7, "points": 80},
-            {"signal": "card-limit", "amount": 1, "points": 60}],
-    })
-}
-
-async fn list() -> Response {
-    let reviews = [in_review("WAITING", &Value::Null)];
-    axum::Json(json!({ "reviews": reviews })).into_response()
-}
-
-async fn show() -> Response {
-    axum::Json(in_review("WAITING", &Value::Null)).into_response()
-}
-
-/// Approving conflicts unless there is a note.
-async fn decide(Path((_, verb)): Path<(String, String)>, body: Bytes) -> Response {
-    let order: Value = serde_json::from_slice(&body).unwrap();
-    if verb == "approve" && order["note"].is_null() {
-        let problem = Problem::new(ProblemCode::Conflict).detail("It was decided otherwise.");
-        return (StatusCode::CONFLICT, axum::Json(problem)).into_response();
-    }
-    let state = if verb == "refuse" {
-        "REFUSED"
-    } else {
-        "APPROVED"
-    };
-    axum::Json(in_review(state, &order["note"])).into_response()
-}
 
 #[test]
 fn a_review_is_listed_explained_and_decided() {

@@ -104,7 +104,6 @@ struct Books {
     /// What was answered first under a key is answered for ever.
     refunds_by_key: HashMap<String, Value>,
     refund_failures: u32,
-    /// The status that new refunds get.
     refund_status: Option<&'static str>,
     delay: Option<Delay>,
     create_delay: Option<Delay>,
@@ -114,9 +113,7 @@ struct Books {
 pub(crate) struct FakeProvider {
     books: Arc<Mutex<Books>>,
     pub(crate) url: String,
-    /// What processes set against fraud.
     pub(crate) fraud: booking_core::FraudSettings,
-    /// The providers that processes use instead.
     pub(crate) others: Option<Vec<PaymentConfig>>,
 }
 

@@ -4,96 +4,13 @@
 use std::num::NonZeroU32;
 use std::time::Duration;
 
-use booking_core::{FraudSettings, Rate, Rates};
+use booking_core::{Rate, Rates};
 use serde_json::{Value, json};
-use web::challenge::solve;
 
-use crate::fan::{Answer, Fan, SHOW, hold_path, intent_of};
+use crate::against_fraud::strict;
+use crate::fan::{Fan, SHOW, hold_path, intent_of};
+use crate::suspicious::{assert_says_nothing, confirmed, solved, start, started, waiting};
 use crate::test_shop::{TestShop, show_file};
-
-/// Settings under which one seat of the front row is of high value.
-pub(crate) fn strict(points: u32) -> FraudSettings {
-    let mut settings = FraudSettings::default();
-    settings
-        .set_high_value("INR=250000")
-        .and_then(|()| settings.set_points(&format!("high-value={points}")))
-        .and_then(|()| settings.set_limits("challenge-effort=300"))
-        .unwrap();
-    settings
-}
-
-/// Settings under which nothing is looked at, for tests in which one fan does what no fan does.
-pub(crate) fn off() -> FraudSettings {
-    FraudSettings {
-        enabled: false,
-        ..FraudSettings::default()
-    }
-}
-
-/// Settings for tests in which many fans have one address, so that declines would add up.
-pub(crate) fn one_address() -> FraudSettings {
-    let mut settings = FraudSettings::default();
-    settings.set_points("declines=0").unwrap();
-    settings
-}
-
-/// Starts a payment with this address and solution.
-pub(crate) async fn start(fan: &Fan, hold: &str, email: &str, proof: Option<&str>) -> Answer {
-    let mut body = json!({ "email": email });
-    if let Some(proof) = proof {
-        body["proof"] = json!(proof);
-    }
-    fan.post(&format!("{hold}/payments"), &body).await
-}
-
-/// The solution of the challenge that `answer` asks for.
-#[track_caller]
-pub(crate) fn solved(answer: &Answer) -> String {
-    assert_eq!(
-        (answer.status, answer.code()),
-        (403, "challenge-required"),
-        "{}",
-        answer.text
-    );
-    assert_eq!(answer.json["challengeType"], "proof-of-work");
-    solve(&answer.json["challenge"]).unwrap()
-}
-
-/// Starts a payment, with as many challenges as it takes, and returns the answer.
-pub(crate) async fn started(fan: &Fan, hold: &str, email: &str) -> Answer {
-    let first = start(fan, hold, email, None).await;
-    if first.status != 403 {
-        return first;
-    }
-    start(fan, hold, email, Some(&solved(&first))).await
-}
-
-/// Confirms the payment of `started`.
-pub(crate) async fn confirmed(fan: &Fan, hold: &str, started: &Answer) -> Answer {
-    let body = json!({"paymentIntentId": started.json["paymentIntentId"]});
-    fan.post(&format!("{hold}/confirm"), &body).await
-}
-
-/// Nothing in an answer to a fan says what was noticed.
-#[track_caller]
-pub(crate) fn assert_says_nothing(answer: &Answer) {
-    let text = answer.text.to_lowercase();
-    for word in [
-        "fraud",
-        "risk",
-        "score",
-        "signal",
-        "suspicious",
-        "decline",
-        "limit",
-        "review",
-        "points",
-    ] {
-        // The reason of a refusal has one name for all of them, which the contract gives it.
-        let text = text.replace("\"reason\":\"fraud\"", "");
-        assert!(!text.contains(word), "{word}: {text}");
-    }
-}
 
 #[tokio::test]
 async fn ordinary_fans_meet_nothing() {
@@ -126,7 +43,7 @@ async fn ordinary_fans_meet_nothing() {
         assert_eq!(held.status, 201, "{}", held.text);
         assert_eq!(picky.delete(&hold_path(&held)).await.status, 204);
     }
-    let reviews: Vec<Value> = crate::reviews::waiting(&shop).await;
+    let reviews: Vec<Value> = waiting(&shop).await;
     assert!(reviews.is_empty(), "{reviews:?}");
 }
 

@@ -5,8 +5,7 @@ use booking_core::FraudSettings;
 use serde_json::{Value, json};
 
 use crate::fan::{Answer, Fan, hold_path, intent_of};
-use crate::fraud::{assert_says_nothing, confirmed, start};
-use crate::reviews::{points, waiting};
+use crate::suspicious::{assert_says_nothing, confirmed, points, start, waiting};
 use crate::test_shop::{TestShop, eventually, show_file};
 use crate::test_simulator::Simulator;
 use crate::two_providers::{razorpay, shop as shop_of, stripe};

@@ -7,8 +7,8 @@ use futures_util::future::join_all;
 use metrics_exporter_prometheus::PrometheusBuilder;
 use serde_json::{Value, json};
 
+use crate::against_fraud::off;
 use crate::fan::{Fan, SHOW, hold_path};
-use crate::fraud::off;
 use crate::test_shop::{TestShop, show_file};
 
 pub(crate) fn behind_room() -> Value {

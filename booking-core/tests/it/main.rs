@@ -5,6 +5,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
+mod against_fraud;
 mod at_hand;
 mod background;
 mod behind_a_gate;
@@ -40,6 +41,7 @@ mod returned;
 mod reviews;
 mod shop;
 mod simulator;
+mod suspicious;
 mod test_shop;
 mod test_simulator;
 mod ticket_files;

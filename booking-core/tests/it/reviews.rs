@@ -7,24 +7,11 @@ use contract::{Clock, Timestamp};
 use serde_json::{Value, json};
 use sqlx::{Connection, Executor};
 
+use crate::against_fraud::strict;
 use crate::cancel::admin;
 use crate::fan::{Fan, hold_path, intent_of};
-use crate::fraud::{assert_says_nothing, confirmed, started, strict};
+use crate::suspicious::{assert_says_nothing, confirmed, points, started, waiting};
 use crate::test_shop::{TestShop, show_file};
-
-/// The reviews that wait, as operators see them.
-pub(crate) async fn waiting(shop: &TestShop) -> Vec<Value> {
-    let answer = admin(shop).get("/admin/v1/reviews").await;
-    assert_eq!(answer.status, 200, "{}", answer.text);
-    answer.json["reviews"].as_array().unwrap().clone()
-}
-
-/// The points of a signal in a review.
-pub(crate) fn points(review: &Value, signal: &str) -> u64 {
-    let signals = review["signals"].as_array().unwrap();
-    let found = signals.iter().find(|it| it["signal"] == signal);
-    found.map_or(0, |it| it["points"].as_u64().unwrap())
-}
 
 /// A shop in which two seats of the front row of a new customer are put aside.
 async fn shop() -> TestShop {

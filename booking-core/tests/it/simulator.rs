@@ -5,8 +5,8 @@ use std::sync::Mutex;
 use contract::{Clock, SystemClock};
 use serde_json::{Value, json};
 
+use crate::against_fraud::one_address;
 use crate::fan::{Answer, Fan, intent_of};
-use crate::fraud::one_address;
 use crate::test_shop::{TestShop, eventually, show_file};
 use crate::test_simulator::Simulator;
 

@@ -18,10 +18,10 @@ use test_support::database::TestDatabase;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use crate::against_fraud::one_address;
 use crate::behind_a_gate::behind_a_gate;
 use crate::fake_provider::FakeProvider;
 use crate::fan::Fan;
-use crate::fraud::one_address;
 
 pub(crate) const WEBHOOK_SECRET: &str = "whsec_test";
 /// Longest that a test waits for something to come about.

@@ -1,8 +1,8 @@
 //! Suspicious customers on the pages, and purchases that are kept back.
 
 use super::browser::{Browser, Page};
+use crate::against_fraud::strict;
 use crate::fake_provider::FakeProvider;
-use crate::fraud::strict;
 use crate::test_shop::{TestShop, show_file};
 
 /// The challenge in a page.
