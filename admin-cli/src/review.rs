@@ -53,7 +53,8 @@ struct Review {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 struct Signal {
     /// What was seen.
-    signal: String,
+    #[serde(rename = "signal")]
+    kind: String,
     /// How much of it.
     amount: u64,
     /// What it counts.
@@ -95,7 +96,7 @@ async fn list(client: &AdminClient, console: &Console) -> Result<(), Failure> {
         ]);
         for review in &found.reviews {
             let soon = if review.urgent { " (soon)" } else { "" };
-            let why: Vec<&str> = review.signals.iter().map(|it| it.signal.as_str()).collect();
+            let why: Vec<&str> = review.signals.iter().map(|it| it.kind.as_str()).collect();
             table.add_row([
                 Cell::new(&review.booking_id),
                 Cell::new(&review.show_id),
@@ -145,7 +146,7 @@ fn show(review: &Review, console: &Console) -> Result<(), Failure> {
     for signal in &review.signals {
         let why = format!(
             "{} × {}: {} points",
-            signal.signal, signal.amount, signal.points
+            signal.kind, signal.amount, signal.points
         );
         table.add_row([Cell::new("signal"), Cell::new(why)]);
     }

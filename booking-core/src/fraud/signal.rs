@@ -75,7 +75,8 @@ impl SignalKind {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub(crate) struct Signal {
     /// What was seen.
-    pub(crate) signal: SignalKind,
+    #[serde(rename = "signal")]
+    pub(crate) kind: SignalKind,
     /// How much of it.
     pub(crate) amount: u32,
     /// What it counts.
@@ -83,11 +84,11 @@ pub(crate) struct Signal {
 }
 
 impl Signal {
-    pub(crate) fn new(signal: SignalKind, amount: u32, settings: &FraudSettings) -> Self {
+    pub(crate) fn new(kind: SignalKind, amount: u32, settings: &FraudSettings) -> Self {
         Self {
-            signal,
+            kind,
             amount,
-            points: signal.points(amount, settings),
+            points: kind.points(amount, settings),
         }
     }
 }
@@ -99,13 +100,13 @@ pub(crate) fn counted(seen: impl IntoIterator<Item = Signal>) -> Vec<Signal> {
         if signal.points == 0 {
             continue;
         }
-        match found.iter_mut().find(|it| it.signal == signal.signal) {
+        match found.iter_mut().find(|it| it.kind == signal.kind) {
             Some(known) if known.points < signal.points => *known = signal,
             Some(_) => {}
             None => found.push(signal),
         }
     }
-    found.sort_by_key(|signal| (std::cmp::Reverse(signal.points), signal.signal));
+    found.sort_by_key(|signal| (std::cmp::Reverse(signal.points), signal.kind));
     found
 }
 

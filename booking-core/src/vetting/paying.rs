@@ -99,7 +99,7 @@ impl Core {
                 tracing::warn!(hold = %hold.hold_id, score, "a payment is refused");
                 count("pay", verdict);
                 if history.hold_declines >= settings.limits.declines_per_hold {
-                    self.hold_release(customer, hold_id).await?;
+                    Box::pin(self.hold_release(customer, hold_id)).await?;
                 }
                 return Ok(Gate::Refused);
             }
