@@ -2,7 +2,6 @@
 
 use axum::Router;
 use axum::body::Bytes;
-use axum::extract::Path;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
@@ -17,7 +16,8 @@ pub(crate) fn routes<S: Clone + Send + Sync + 'static>() -> Router<S> {
     Router::new()
         .route("/reviews", get(list))
         .route("/reviews/{booking}", get(show))
-        .route("/reviews/{booking}/{verb}", post(decide))
+        .route("/reviews/{booking}/approve", post(approve))
+        .route("/reviews/{booking}/refuse", post(refuse))
 }
 
 fn in_review(state: &str, note: &Value) -> Value {
@@ -41,16 +41,16 @@ async fn show() -> Response {
 }
 
 /// Approving conflicts unless there is a note.
-async fn decide(Path((_, verb)): Path<(String, String)>, body: Bytes) -> Response {
+async fn approve(body: Bytes) -> Response {
     let order: Value = serde_json::from_slice(&body).unwrap();
-    if verb == "approve" && order["note"].is_null() {
+    if order["note"].is_null() {
         let problem = Problem::new(ProblemCode::Conflict).detail("It was decided otherwise.");
         return (StatusCode::CONFLICT, axum::Json(problem)).into_response();
     }
-    let state = if verb == "refuse" {
-        "REFUSED"
-    } else {
-        "APPROVED"
-    };
-    axum::Json(in_review(state, &order["note"])).into_response()
+    axum::Json(in_review("APPROVED", &order["note"])).into_response()
+}
+
+async fn refuse(body: Bytes) -> Response {
+    let order: Value = serde_json::from_slice(&body).unwrap();
+    axum::Json(in_review("REFUSED", &order["note"])).into_response()
 }
