@@ -39,9 +39,9 @@ async fn ordinary_fans_meet_nothing() {
     // A fan who looks for seats again and again, each time for others.
     let picky = shop.fan();
     for seat in ["A5", "A6", "A7", "A8", "A9", "A10"] {
-        let held = picky.hold(&[seat]).await;
-        assert_eq!(held.status, 201, "{}", held.text);
-        assert_eq!(picky.delete(&hold_path(&held)).await.status, 204);
+        let answer = picky.hold(&[seat]).await;
+        assert_eq!(answer.status, 201, "{}", answer.text);
+        assert_eq!(picky.delete(&hold_path(&answer)).await.status, 204);
     }
     let reviews: Vec<Value> = waiting(&shop).await;
     assert!(reviews.is_empty(), "{reviews:?}");

@@ -9,7 +9,7 @@ use sqlx::{Connection, Executor};
 
 use crate::against_fraud::strict;
 use crate::cancel::admin;
-use crate::fan::{Fan, hold_path, intent_of};
+use crate::fan::{Fan, intent_of};
 use crate::suspicious::{assert_says_nothing, confirmed, points, started, waiting};
 use crate::test_shop::{TestShop, show_file};
 
@@ -212,8 +212,7 @@ async fn a_purchase_that_was_cancelled_meanwhile_is_not_decided() {
 async fn money_that_came_too_late_for_a_suspicious_hold_goes_back_as_ever() {
     let shop = shop().await;
     let fan = shop.fan();
-    let held = fan.hold(&["A1", "A2"]).await;
-    let hold = hold_path(&held);
+    let hold = fan.held(&["A1", "A2"]).await;
     let started = started(&fan, &hold, "new@example.com").await;
     let intent = intent_of(&started);
     shop.provider.set_status(&intent, "processing");

@@ -35,13 +35,13 @@ async fn the_page_of_a_challenge_goes_on_with_the_form_and_helps_without_javascr
     fan.origin = "http://tickets.test";
     let seats = fan.open("/shows/eras-mumbai-1/seats").await;
     let form_key = seats.field("formKey");
-    let held = fan
+    let answer = fan
         .submit(
             "/shows/eras-mumbai-1/holds",
             &[("seats", "A1 A2"), ("formKey", &form_key)],
         )
         .await;
-    let hold = held.leads();
+    let hold = answer.leads();
     let pay = format!("{hold}/payments");
     let asked = fan.submit(&pay, &[("email", "new@example.com")]).await;
     let asked = asked.shows(
