@@ -51,6 +51,9 @@ pub(crate) enum Command {
     /// Shows of the booking core: import, list, cancel
     #[command(subcommand)]
     Show(ShowCommand),
+    /// Purchases that look like fraud: list, show, approve, refuse
+    #[command(subcommand)]
+    Review(ReviewCommand),
     /// Bookings: find, show, refund, mail their links again
     #[command(subcommand)]
     Booking(BookingCommand),
@@ -331,6 +334,40 @@ pub(crate) enum BookingCommand {
         /// The booking
         booking: BookingId,
     },
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum ReviewCommand {
+    /// List the purchases that wait, the most urgent first
+    #[command(after_help = "Example:\n  ropeline review list --json | jq '.reviews[].bookingId'")]
+    List,
+    /// Show a purchase, and what made it suspicious
+    #[command(after_help = "Example:\n  \
+        ropeline review show bkg_0198c2e4f7a87c1e9d3b5a6f70812c3d")]
+    Show {
+        /// The booking
+        booking: BookingId,
+    },
+    /// Approve a purchase: its tickets are sent
+    #[command(after_help = "Example:\n  \
+        ropeline review approve bkg_0198c2e4f7a87c1e9d3b5a6f70812c3d --note 'called them'")]
+    Approve(ReviewArgs),
+    /// Refuse a purchase: it is cancelled and the whole price goes back
+    #[command(after_help = "Example:\n  \
+        ropeline review refuse bkg_0198c2e4f7a87c1e9d3b5a6f70812c3d --note 'stolen card'")]
+    Refuse(ReviewArgs),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ReviewArgs {
+    /// The booking
+    pub(crate) booking: BookingId,
+    /// Why, for the record
+    #[arg(long)]
+    pub(crate) note: Option<String>,
+    /// Do not ask
+    #[arg(long, short)]
+    pub(crate) yes: bool,
 }
 
 #[derive(Debug, Args)]

@@ -14,6 +14,7 @@
 //! | [`mail`] | mail to fans |
 //! | `events`, `subscription` | the log of events, and webhooks to those who subscribe |
 //! | `sales` | what was sold |
+//! | `review` | purchases that a person decides about |
 //! | [`draw`], [`admissions`] | proofs anyone can check |
 //! | [`audit`], [`check`], [`reconcile`] | who changed what; whether all invariants hold; whether the provider agrees |
 
@@ -37,6 +38,7 @@ pub mod failure;
 mod fitted;
 pub mod mail;
 pub mod reconcile;
+mod review;
 pub mod room;
 mod sales;
 pub mod show;
@@ -111,6 +113,7 @@ async fn run(cli: Cli, console: &Console) -> Result<Exit, Failure> {
         Command::Show(command) => show::run(command, &client, console).await,
         Command::Booking(command) => booking::run(command, &client, console).await,
         Command::Coupon(command) => coupon::run(command, &client, console).await,
+        Command::Review(command) => review::run(command, &client, console).await,
         Command::Check => check::run(&client, console).await,
         Command::Reconcile => reconcile::run(&client, console).await,
         Command::Checkin(command) => checkin::run(&command, &client, console, now).await,

@@ -9,6 +9,7 @@ use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use web::AtHand;
+use web::challenge::ProofOfWork;
 use web::encoding::RecentDocuments;
 
 use crate::config::{
@@ -23,6 +24,8 @@ use crate::events::sink::{EventSink, Sink};
 use crate::events::webhooks::busy::Busy;
 use crate::events::webhooks::client::WebhookClient;
 use crate::expiry::ExpiryTimes;
+use crate::fraud::behaviour::Behaviour;
+use crate::fraud::hashes::{HashKey, challenge_key};
 use crate::handle::Booking;
 use crate::known_tokens::KnownTokens;
 use crate::limits::Limits;
@@ -158,6 +161,10 @@ impl Booking {
             delivering: Busy::default(),
             limits: Limits::new(&config.rates),
             known_tokens: KnownTokens::new(),
+            behaviour: Behaviour::new(),
+            hashes: HashKey::new(&config.ticket_keys),
+            challenge: Arc::new(ProofOfWork::new(challenge_key(&config.ticket_keys))),
+            review_backlog: ArcSwap::default(),
             press: Press::new(
                 config.ticket_fonts.clone(),
                 PRINTS_AT_ONCE,

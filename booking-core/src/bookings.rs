@@ -403,9 +403,8 @@ impl Core {
         let Some(row) = self.booking_row(customer, booking_id).await? else {
             return Ok(None);
         };
-        let ticket = row
-            .tickets
-            .iter()
+        let mut tickets = row.tickets.iter().filter(|_| !row.withheld);
+        let ticket = tickets
             .find(|ticket| ticket.ticket_id == ticket_id.uuid() && ticket.holder == row.reader);
         Ok(ticket.map(|ticket| self.qr_text(&row, ticket)))
     }
@@ -500,24 +499,26 @@ impl Core {
             });
             line.map(|line| line.name.clone())
         };
+        let passed_on = row.reader.is_some();
         let tickets = row
             .tickets
             .iter()
             .map(|ticket| {
                 let ticket_id = TicketId::new(ticket.ticket_id);
                 let is_theirs = ticket.holder == row.reader;
+                let shows_code = is_theirs && !row.withheld;
                 Ok(Ticket {
                     ticket_id,
                     seat: label_of(ticket.seat_no),
                     ticket_type: ticket.ticket_type.clone(),
                     ticket_type_name: type_name(ticket),
-                    amount_minor: ticket.price_minor,
+                    amount_minor: ticket.price_minor.filter(|_| !passed_on),
                     seat_id: ticket
                         .seat_id
                         .parse()
                         .map_err(|error| StoreError::corrupt("seats", error))?,
-                    qr: is_theirs.then(|| self.qr_text(&row, ticket)),
-                    qr_svg: is_theirs.then(|| {
+                    qr: shows_code.then(|| self.qr_text(&row, ticket)),
+                    qr_svg: shows_code.then(|| {
                         format!("/api/v1/bookings/{booking_id}/tickets/{ticket_id}/qr.svg")
                     }),
                     // The name that the new holder gave is theirs.
@@ -528,7 +529,6 @@ impl Core {
                 })
             })
             .collect::<Result<_, StoreError>>()?;
-        let passed_on = row.reader.is_some();
         let paid = |minor: i64| if passed_on { 0 } else { minor };
         Ok(Booking {
             booking_id,
@@ -545,6 +545,7 @@ impl Core {
             refunded_minor: paid(row.refunded_minor),
             currency: row.currency,
             created_at: row.created_at,
+            withheld: row.withheld,
         })
     }
 

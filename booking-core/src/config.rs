@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use ed25519_dalek::VerifyingKey;
 
+use crate::fraud::settings::FraudSettings;
 use crate::mail::settings::MailConfig;
 use crate::ticket_fonts::TicketFonts;
 
@@ -28,6 +29,8 @@ pub struct BookingConfig {
     pub rates: Rates,
     /// The fonts of printed tickets.
     pub ticket_fonts: TicketFonts,
+    /// What is set against fraud.
+    pub fraud: FraudSettings,
 }
 
 /// Where webhooks may go.
@@ -432,3 +435,11 @@ pub const SCANNER_OUTLIVES: Duration = Duration::from_hours(24);
 pub const CHECKINS_LISTED_MAX: i64 = 500;
 /// Longest that a caller waits for an upload of scans, which are settled one after the other.
 pub const SCANS_PATIENCE: Duration = Duration::from_secs(20);
+/// Reviews in one list of operators.
+pub const REVIEWS_LISTED_MAX: i64 = 200;
+/// How often reviews are looked at: those whose time is over, and how many wait.
+pub const REVIEWS_EVERY: Duration = Duration::from_secs(30);
+/// How long tries to pay and suspicious holds are remembered.
+pub const RISK_KEEP: Duration = Duration::from_hours(30 * 24);
+/// How long it is kept why a purchase was reviewed that was approved.
+pub const REVIEW_KEEP: Duration = Duration::from_hours(180 * 24);

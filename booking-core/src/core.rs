@@ -7,6 +7,7 @@ use contract::{Clock, Timestamp};
 use tokio::sync::{Notify, Semaphore};
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
+use web::challenge::Challenge;
 use web::encoding::RecentDocuments;
 
 use crate::config::BookingConfig;
@@ -17,6 +18,8 @@ use crate::events::webhooks::busy::Busy;
 use crate::events::webhooks::client::WebhookClient;
 use crate::expiry::ExpiryTimes;
 use crate::gather::Gather;
+use crate::fraud::behaviour::Behaviour;
+use crate::fraud::hashes::HashKey;
 use crate::known_tokens::KnownTokens;
 use crate::limits::Limits;
 use crate::links::LinkKeys;
@@ -32,6 +35,7 @@ use crate::set_aside::SetAside;
 use crate::shop::show_pages::ShowPages;
 use crate::store::inbox::NewEvent;
 use crate::store::notices::Backlog;
+use crate::store::reviews::ReviewBacklog;
 use crate::ticket_files::Press;
 use crate::tickets::TicketSigner;
 
@@ -89,6 +93,14 @@ pub(crate) struct Core {
     pub(crate) questions: Questions<Answer>,
     /// Rate limits.
     pub(crate) limits: Limits,
+    /// How customers hold seats.
+    pub(crate) behaviour: Behaviour,
+    /// The key of hashes of customers and cards.
+    pub(crate) hashes: HashKey,
+    /// What suspicious customers have to solve.
+    pub(crate) challenge: Arc<dyn Challenge>,
+    /// How many reviews waited at the last look.
+    pub(crate) review_backlog: ArcSwap<ReviewBacklog>,
     /// Tokens of scanners, for the rate limits.
     pub(crate) known_tokens: KnownTokens,
     /// One permit for each map that is being rendered or compressed.

@@ -160,6 +160,12 @@ impl Customer {
             .collect()
     }
 
+    /// What this customer is known by within one process: a place, else the session.
+    pub(crate) fn name(&self) -> Option<String> {
+        let place = self.subjects().into_iter().next();
+        place.or_else(|| self.session_digest())
+    }
+
     /// The digest of the session, in the form of the database.
     pub fn session_digest(&self) -> Option<String> {
         self.session.as_ref().map(Session::digest)

@@ -21,6 +21,8 @@
 //! | `links` | links and codes from ids and a key of the installation. Pure |
 //! | `confirm_queue`, `confirming` | limits concurrent confirmations, and runs them |
 //! | `money` | failure reasons, dispositions and refund states. Pure |
+//! | `fraud` | signals of fraud, and their points. No I/O |
+//! | `vetting` | what follows: challenges, refusals, reviews |
 //! | `payments` | starting payments, the resolver, webhooks, refunds, the provider |
 //! | `notice` | kinds of notices to fans, and what follows from an attempt to send one. Pure |
 //! | `events` | the log of events that other programs are told, and who takes them |
@@ -72,6 +74,7 @@ mod events;
 mod expiry;
 mod failing;
 mod gather;
+mod fraud;
 mod guests;
 mod handle;
 mod holds;
@@ -105,6 +108,7 @@ mod ticket_types;
 pub mod tickets;
 mod transfer_decision;
 mod transferring;
+mod vetting;
 mod workers;
 
 pub use app::{BookingDeps, StartError};
@@ -118,6 +122,7 @@ pub use database::{Pools, StoreError};
 pub use events::event::Event;
 pub use events::redis_stream::RedisStream;
 pub use events::sink::{EventSink, SinkError};
+pub use fraud::settings::{FraudSettings, InvalidFraudSetting};
 pub use handle::Booking;
 pub use holds::{HoldOutcome, ReleaseOutcome};
 pub use imports::ImportedShow;

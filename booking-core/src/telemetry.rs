@@ -49,6 +49,12 @@ metric_families::declare! {
     pub(crate) counter RETURNED = "ropeline_booking_returned_total";
     /// What the comparison with the provider's books found.
     pub(crate) counter RECONCILED = "ropeline_booking_reconciled_total";
+    /// What followed from suspicious requests and purchases.
+    pub(crate) counter FRAUD_VERDICTS = "ropeline_booking_fraud_verdicts_total";
+    /// Challenges, and what became of their solutions.
+    pub(crate) counter CHALLENGES = "ropeline_booking_challenges_total";
+    /// Purchases that wait for a review, of all gateways.
+    pub(crate) gauge REVIEWS_WAITING = "ropeline_booking_reviews_waiting";
     /// Scans of tickets, by what they came to.
     pub(crate) counter SCANS = "ropeline_booking_scans_total";
     /// Requests above a limit.

@@ -14,8 +14,9 @@ use tokio::sync::Notify;
 use crate::config::{
     CHANGES_KEEP, DELIVER_EVERY, DELIVERY_KEEP, EVENT_KEEP, GUEST_MAIL_KEEP, IDEMPOTENCY_KEEP,
     IDEMPOTENCY_TAKEOVER_AFTER, MAIL_BACKLOG_EVERY, NOTICE_KEEP, OUTBOX_KEEP, RATES_FORGET_EVERY,
-    REFRESH_EVERY, SALES_EVERY, SEQUENCE_EVERY, SHOW_CANCEL_EVERY, START_RETRY_AFTER,
-    SWEEP_BATCH_MAX, SWEEP_EVERY, WORK_AT_ONCE, WORK_BATCH_MAX, WORK_EVERY,
+    REFRESH_EVERY, REVIEW_KEEP, REVIEWS_EVERY, RISK_KEEP, SALES_EVERY, SEQUENCE_EVERY,
+    SHOW_CANCEL_EVERY, START_RETRY_AFTER, SWEEP_BATCH_MAX, SWEEP_EVERY, WORK_AT_ONCE,
+    WORK_BATCH_MAX, WORK_EVERY,
 };
 use crate::core::Core;
 use crate::database::StoreError;
@@ -109,6 +110,8 @@ impl Core {
             + store::deliveries::purge(pool, now.minus(DELIVERY_KEEP), limit).await?
             + store::notices::purge(pool, now.minus(NOTICE_KEEP), limit).await?
             + store::guest_mails::purge(pool, now.minus(GUEST_MAIL_KEEP), limit).await?
+            + store::risk::purge(pool, now.minus(RISK_KEEP), now, limit).await?
+            + store::reviews::purge(pool, now.minus(REVIEW_KEEP), limit).await?
             + store::catalogue::purge_changes(pool, CHANGES_KEEP, limit).await?;
         Ok(usize::try_from(purged).unwrap_or(usize::MAX))
     }
@@ -152,6 +155,10 @@ pub(crate) fn start(core: &Arc<Core>) {
     let shows = Rhythm::every(SHOW_CANCEL_EVERY);
     spawn(core, "cancelled-shows", shows, |core| async move {
         core.show_cancel_once().await
+    });
+    let reviews = Rhythm::every(REVIEWS_EVERY);
+    spawn(core, "reviews", reviews, |core| async move {
+        core.reviews_once().await
     });
     let refresh = Rhythm::every(REFRESH_EVERY);
     spawn(core, "refresh", refresh, |core| async move {

@@ -13,6 +13,7 @@ pub use crate::seat_map::{
 use crate::transfer::TransferPolicy;
 
 pub use crate::city::{City, CityList};
+pub use crate::confirming::{ConfirmRequest, Processing};
 
 /// Where a show takes place.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
@@ -157,6 +158,9 @@ pub struct HoldRequest {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(value_type = serde_json::Value)]
     pub user_id: Option<serde_json::Value>,
+    /// The solution of a challenge, if an answer asked for one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub proof: Option<String>,
 }
 
 /// State of a hold.
@@ -231,6 +235,9 @@ pub struct PaymentRequest {
     /// stays as it is; empty, the coupon of an earlier attempt is taken off.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub coupon_code: Option<String>,
+    /// The solution of a challenge, if an answer asked for one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub proof: Option<String>,
 }
 
 /// State of a payment.
@@ -273,14 +280,6 @@ pub struct Payment {
     pub currency: String,
     /// Its state.
     pub status: PaymentStatus,
-}
-
-/// The body of a confirmation.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
-pub struct ConfirmRequest {
-    /// The payment that pays for the hold, as the answer that started it names it.
-    pub payment_intent_id: String,
 }
 
 /// State of a booking.
@@ -370,18 +369,14 @@ pub struct Booking {
     pub currency: String,
     /// When.
     pub created_at: Timestamp,
+    /// Whether the seller is checking the order: the seats are booked, and the tickets follow.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub withheld: bool,
     /// Its tickets, in map order. Void ones are left out.
     pub tickets: Vec<Ticket>,
     /// Whether the reader got the tickets from whoever paid: sums are left out (0).
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub passed_on: bool,
-}
-
-/// The answer while a payment's outcome is open.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
-pub struct Processing {
-    /// Always `PROCESSING`.
-    pub status: String,
 }
 
 /// Always true: the field is read but never written.

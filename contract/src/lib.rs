@@ -34,6 +34,7 @@ pub mod booking;
 pub mod checkin;
 mod city;
 pub mod clock;
+mod confirming;
 pub mod cookies;
 pub mod coupon;
 pub mod ids;

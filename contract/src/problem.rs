@@ -45,7 +45,7 @@ codes! {
     BadRequest = "bad-request", BAD_REQUEST, "The request could not be read";
     /// The booking core has more work than it may queue.
     BookingBusy = "booking-busy", SERVICE_UNAVAILABLE, "Booking is busy";
-    /// The room asks for a proof before it gives a place.
+    /// Some work has to be done before the request is taken.
     ChallengeRequired = "challenge-required", FORBIDDEN, "A challenge has to be solved first";
     /// A one-time code from a mail is needed.
     CodeRequired = "code-required", FORBIDDEN, "A one-time code is needed";

@@ -5,6 +5,7 @@
 
 mod check;
 mod checked;
+mod fraud;
 mod payment;
 mod rates;
 mod settings;
@@ -16,6 +17,7 @@ use clap::{Parser, Subcommand};
 use check::check;
 pub use check::unsendable;
 pub use checked::{Config, LogFormat, Payment, Problems, Provider, ProviderKind};
+pub use fraud::FraudTexts;
 pub use rates::{ShopRatePair, ShopRates};
 use settings::{Settings, given, read_file};
 

@@ -380,6 +380,7 @@ impl Buyer<'_, '_> {
             currency: String::new(),
             lines: Vec::new(),
             refunded_minor: 0,
+            withheld: false,
             created_at: world.clock.now(),
             passed_on: false,
             tickets: confirmed.tickets,

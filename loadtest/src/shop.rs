@@ -113,6 +113,7 @@ impl ShopClient {
         let body = PaymentRequest {
             email: format!("fan{}@example.com", customer.fan),
             coupon_code: None,
+            proof: None,
         };
         let path = format!("/holds/{hold}/payments");
         let request = self

@@ -26,6 +26,10 @@ const LIFE_MAX: Duration = Duration::from_hours(24);
 /// How far a caller's clock may be behind ours.
 const CLOCK_SLACK: Duration = Duration::from_secs(30);
 
+/// What can be shown in full.
+const EXPANDABLE: &[&str] = &["payment_intent", WITH_CHARGE];
+const WITH_CHARGE: &str = "payment_intent.latest_charge";
+
 const FIELDS: &[&str] = &[
     "cancel_url",
     "client_reference_id",
@@ -44,7 +48,7 @@ const FIELDS: &[&str] = &[
 /// `POST /v1/checkout/sessions`
 pub(crate) fn create(desk: &mut Desk<'_>, form: &Form) -> Outcome {
     form.demand_known(FIELDS)?;
-    form.demand_expandable(&["payment_intent"])?;
+    form.demand_expandable(EXPANDABLE)?;
     if form.text(&["mode"]) != Some("payment") {
         let message = "The simulator knows sessions with mode=payment only.".to_owned();
         return Err(ApiError::invalid(
@@ -91,7 +95,7 @@ pub(crate) fn create(desk: &mut Desk<'_>, form: &Form) -> Outcome {
 /// `GET /v1/checkout/sessions/{id}`
 pub(crate) fn retrieve(desk: &mut Desk<'_>, id: &SessionId, form: &Form) -> Outcome {
     form.demand_known(&[])?;
-    form.demand_expandable(&["payment_intent"])?;
+    form.demand_expandable(EXPANDABLE)?;
     let session = find(desk, id)?;
     desk.strike_call(
         CallName::Retrieve,
@@ -104,7 +108,7 @@ pub(crate) fn retrieve(desk: &mut Desk<'_>, id: &SessionId, form: &Form) -> Outc
 /// `POST /v1/checkout/sessions/{id}/expire`
 pub(crate) fn expire(desk: &mut Desk<'_>, id: &SessionId, form: &Form) -> Outcome {
     form.demand_known(&[])?;
-    form.demand_expandable(&["payment_intent"])?;
+    form.demand_expandable(EXPANDABLE)?;
     let mut session = find(desk, id)?;
     desk.strike_call(
         CallName::Cancel,
@@ -137,8 +141,11 @@ pub(crate) fn expire(desk: &mut Desk<'_>, id: &SessionId, form: &Form) -> Outcom
     let mut shown = session::object(&session, shown_intent.as_ref(), desk.now, &base);
     if let Some(intent) = &shown_intent {
         desk.tell(intent, "checkout.session.expired", &shown, true);
-        if form.expands("payment_intent") {
+        if form.expands("payment_intent") || form.expands(WITH_CHARGE) {
             shown["payment_intent"] = object::intent(intent, &base);
+        }
+        if form.expands(WITH_CHARGE) {
+            shown["payment_intent"]["latest_charge"] = object::latest_charge(intent);
         }
     }
     Ok(shown)
@@ -183,6 +190,7 @@ pub(crate) fn open(desk: &mut Desk<'_>, id: &SessionId) -> Result<Intent, ApiErr
         settlement: None,
         webhooks: WebhookPlan::Prompt,
         session: Some(session.id.clone()),
+        card: None,
         link: None,
     };
     session.intent = Some(intent_id);
@@ -207,8 +215,12 @@ fn show(desk: &Desk<'_>, session: &Session, form: &Form) -> Value {
     let intent = intent_of(desk, session);
     let base = &desk.rules.base_url;
     let mut shown = session::object(session, intent.as_ref(), desk.now, base);
-    if let Some(intent) = intent.filter(|_| form.expands("payment_intent")) {
+    let wanted = form.expands("payment_intent") || form.expands(WITH_CHARGE);
+    if let Some(intent) = intent.filter(|_| wanted) {
         shown["payment_intent"] = desk.show(&intent, &Caller::Merchant);
+        if form.expands(WITH_CHARGE) {
+            shown["payment_intent"]["latest_charge"] = object::latest_charge(&intent);
+        }
     }
     shown
 }

@@ -49,6 +49,9 @@ pub(crate) struct Intent {
     /// The checkout session that it pays for.
     #[serde(default)]
     pub(crate) session: Option<SessionId>,
+    /// Whose card or account pays, if the customer said so. Every payment has its own otherwise.
+    #[serde(default)]
+    pub(crate) card: Option<String>,
     /// What it is at Razorpay: one payment for a link. `None` for payment intents.
     #[serde(default)]
     pub(crate) link: Option<LinkPayment>,
@@ -392,6 +395,7 @@ mod tests {
             settlement: None,
             webhooks: WebhookPlan::Prompt,
             session: None,
+            card: None,
             link: None,
         }
     }

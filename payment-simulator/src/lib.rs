@@ -113,7 +113,8 @@
 //! # What differs from Stripe
 //!
 //! The payment intent of a session exists from the first visit of its page, not from the first
-//! payment. `expand` knows `payment_intent` of sessions; everything else is refused.
+//! payment. `expand` knows `latest_charge` of intents, and `payment_intent` and
+//! `payment_intent.latest_charge` of sessions; everything else is refused.
 //! The shop's payment id, in `metadata[payment_id]`, may be used in paths instead of an intent's
 //! id, for programs that know only the shop's ids. Money is captured at once;
 //! `capture_method=manual` is refused. The smallest charges are those that Stripe lists; in other
@@ -135,6 +136,7 @@
 
 mod books;
 mod cancel_reason;
+mod card;
 mod checkout;
 pub mod config;
 mod courier;

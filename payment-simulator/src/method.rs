@@ -248,6 +248,27 @@ pub(crate) const CARDS: &[TestMethod] = &[
         BankOutcome::Approve,
     ),
     card(
+        "pm_card_fr",
+        "tok_fr",
+        "4000002500000003",
+        "Visa of France: succeeds",
+        BankOutcome::Approve,
+    ),
+    card(
+        "pm_card_riskLevelElevated",
+        "tok_riskLevelElevated",
+        "4000000000009235",
+        "Elevated risk: succeeds",
+        BankOutcome::Approve,
+    ),
+    card(
+        "pm_card_riskLevelHighest",
+        "tok_riskLevelHighest",
+        "4000000000004954",
+        "Highest risk: succeeds",
+        BankOutcome::Approve,
+    ),
+    card(
         "pm_card_threeDSecure2Required",
         "tok_threeDSecure2Required",
         "4000000000003220",

@@ -3,6 +3,7 @@
 use serde_json::{Value, json};
 
 use crate::cancel_reason::CancelReason;
+use crate::card;
 use crate::dispute::Dispute;
 use crate::id::{EventId, RequestId};
 use crate::intent::{Failure, Intent, Status};
@@ -177,6 +178,44 @@ pub(crate) fn failed_charge(intent: &Intent) -> Value {
         "refunded": false,
         "status": "failed",
     })
+}
+
+/// The charge of the last try, whatever became of it; null before the first.
+pub(crate) fn latest_charge(intent: &Intent) -> Value {
+    if intent.latest_charge.is_none() {
+        return Value::Null;
+    }
+    let mut shown = if intent.capture.is_some() {
+        charge(intent)
+    } else if intent.last_failure.is_some() {
+        failed_charge(intent)
+    } else {
+        let mut pending = charge(intent);
+        pending["paid"] = json!(false);
+        pending["status"] = json!("pending");
+        pending
+    };
+    let declined = intent.last_failure.is_some() && intent.capture.is_none();
+    let risk = card::risk_level(intent);
+    shown["outcome"] = json!({
+        "network_status": if declined { "declined_by_network" } else { "approved_by_network" },
+        "reason": (risk != "normal").then(|| format!("{risk}_risk_level")),
+        "risk_level": risk,
+        "risk_score": match risk { "highest" => 85, "elevated" => 70, _ => 12 },
+        "type": if declined { "issuer_declined" } else { "authorized" },
+    });
+    shown["payment_method_details"] = json!({
+        "type": "card",
+        "card": {
+            "brand": "visa",
+            "country": card::country(intent),
+            "fingerprint": card::fingerprint(intent),
+            "funding": "credit",
+            "last4": "4242",
+            "network": "visa",
+        },
+    });
+    shown
 }
 
 /// A page of a list.

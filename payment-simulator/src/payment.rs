@@ -128,15 +128,26 @@ fn draft(desk: &mut Desk<'_>, form: &Form) -> Result<Intent, ApiError> {
         settlement: None,
         webhooks: WebhookPlan::Prompt,
         session: None,
+        card: None,
         link: None,
     })
 }
 
 /// `GET /v1/payment_intents/{id}`
-pub(crate) fn retrieve(desk: &mut Desk<'_>, id: &IntentId, caller: &Caller) -> Outcome {
+pub(crate) fn retrieve(
+    desk: &mut Desk<'_>,
+    id: &IntentId,
+    form: &Form,
+    caller: &Caller,
+) -> Outcome {
+    form.demand_expandable(&["latest_charge"])?;
     let intent = desk.intent(id, caller)?;
     desk.strike_call(CallName::Retrieve, Some(id), &intent.metadata)?;
-    Ok(desk.show(&intent, caller))
+    let mut shown = desk.show(&intent, caller);
+    if form.expands("latest_charge") {
+        shown["latest_charge"] = object::latest_charge(&intent);
+    }
+    Ok(shown)
 }
 
 /// `POST /v1/payment_intents/{id}/confirm`
@@ -147,6 +158,8 @@ pub(crate) fn confirm(desk: &mut Desk<'_>, id: &IntentId, form: &Form, caller: &
     if let Some(method) = chosen_method(form)? {
         intent.payment_method = Some(method.id.to_owned());
     }
+    let holder = form.text(&["payment_method_data", "billing_details", "name"]);
+    intent.card = holder.map(str::to_owned).or(intent.card);
     if let Some(url) = return_url(form)? {
         intent.return_url = Some(url);
     }
@@ -158,9 +171,11 @@ pub(crate) fn pay(
     desk: &mut Desk<'_>,
     id: &IntentId,
     method: Option<&str>,
+    card: Option<&str>,
     caller: &Caller,
 ) -> Outcome {
-    let intent = desk.intent(id, caller)?;
+    let mut intent = desk.intent(id, caller)?;
+    intent.card = card.map(str::to_owned);
     pay_with(desk, intent, method, caller)
 }
 

@@ -430,7 +430,7 @@ pub(crate) fn pay(
     desk: &mut Desk<'_>,
     id: &LinkId,
     method: Option<&str>,
-    ending: Option<&str>,
+    (ending, card): (Option<&str>, Option<&str>),
     payment_id: &mut Option<IntentId>,
 ) -> Outcome {
     let (mut link, is_open) = visit(desk, id)?;
@@ -475,6 +475,7 @@ pub(crate) fn pay(
         settlement: None,
         webhooks: WebhookPlan::Prompt,
         session: None,
+        card: card.map(str::to_owned),
         link: Some(LinkPayment {
             link: link.id.clone(),
             method: method.to_owned(),

@@ -3,6 +3,7 @@
 use contract::Timestamp;
 use serde_json::{Value, json};
 
+use crate::card;
 use crate::dispute::{Dispute, DisputeStatus};
 use crate::intent::{Intent, Notice, Status};
 use crate::link::Link;
@@ -93,7 +94,7 @@ pub(crate) fn payment(link: &Link, payment: &Intent) -> Value {
         "amount_refunded": payment.refunded_minor,
         "bank": (method == Some("netbanking")).then_some("HDFC"),
         "captured": payment.captured_minor() > 0,
-        "card_id": null,
+        "card_id": (method == Some("card")).then(|| format!("card_{}", card::fingerprint(payment))),
         "contact": "+919000090000",
         "created_at": payment.created_at.as_unix_seconds(),
         "currency": link.currency,
@@ -107,7 +108,7 @@ pub(crate) fn payment(link: &Link, payment: &Intent) -> Value {
         "error_step": code.map(|_| "payment_authorization"),
         "fee": null,
         "id": payment.id,
-        "international": false,
+        "international": payment.payment_method.as_deref() == Some("pm_card_fr"),
         "invoice_id": null,
         "method": method,
         "notes": [],
@@ -119,7 +120,7 @@ pub(crate) fn payment(link: &Link, payment: &Intent) -> Value {
         },
         "status": status,
         "tax": null,
-        "vpa": (method == Some("upi")).then_some("fan@exampleupi"),
+        "vpa": (method == Some("upi")).then(|| card::vpa(payment)),
         "wallet": (method == Some("wallet")).then_some("payzapp"),
     })
 }

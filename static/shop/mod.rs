@@ -6,6 +6,7 @@
 mod banner;
 mod booking;
 mod catalogue;
+mod challenge;
 mod elsewhere;
 mod event;
 mod hold;
@@ -15,6 +16,7 @@ mod seats;
 pub use banner::{Banner, OpenHold, OwnBooking, with_banner, without_banner};
 pub use booking::{BookingPage, FindPage, MyBookingsPage, booking, find_booking, my_bookings};
 pub use catalogue::{CityListPage, CityPage, ShowPage, city, city_list, show};
+pub use challenge::{ChallengePage, challenge};
 pub use elsewhere::{ElsewherePage, elsewhere};
 pub use hold::{HoldPage, ProcessingPage, hold, processing};
 pub use problem::{ProblemPage, problem};

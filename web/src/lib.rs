@@ -4,6 +4,7 @@
 //! | --- | --- |
 //! | [`at_hand`] | answers that an upstream in this process has ready |
 //! | [`audited`] | the effect of a change, for the audit log |
+//! | [`challenge`] | what a client has to do before a request is taken |
 //! | [`cookie`] | the cookies of a request |
 //! | [`encoding`] | responses that are compressed once and sent often |
 //! | [`error`] | [`ApiError`]: a problem document as a response |
@@ -24,6 +25,7 @@
 
 pub mod at_hand;
 pub mod audited;
+pub mod challenge;
 pub mod cookie;
 pub mod encoding;
 pub mod error;

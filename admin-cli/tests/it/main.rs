@@ -8,6 +8,8 @@ mod command;
 mod events;
 mod gateway;
 mod proofs;
+mod review_stand_in;
+mod reviews;
 mod rooms;
 mod shows;
 mod stand_in;

@@ -11,6 +11,7 @@ use web::{ApiError, ApiJson, ApiPath, ApiResult};
 
 use super::idempotent::{self, RequestKey};
 use super::problems::{hold_expired, invalid, not_found, pass_required};
+use super::risk;
 use crate::handle::Booking;
 use crate::holds::{HoldOutcome, Once, ReleaseOutcome};
 use crate::live::HoldKey;
@@ -28,7 +29,8 @@ use crate::ticket_types::TypesOutcome;
     request_body = HoldRequest,
     responses(
         (status = 201, body = Hold),
-        (status = 403, body = Problem, description = "pass-required"),
+        (status = 403, body = Problem, description =
+            "pass-required; challenge-required, with the `challenge`"),
         (status = 404, body = Problem),
         (status = 409, body = Problem, description =
             "seats-unavailable, ticket-limit, sale-not-open, request-in-progress"),
@@ -40,11 +42,13 @@ pub(super) async fn hold_place(
     State(booking): State<Booking>,
     ApiPath(show): ApiPath<ShowId>,
     headers: HeaderMap,
-    ApiJson(request): ApiJson<HoldRequest>,
+    ApiJson(mut request): ApiJson<HoldRequest>,
 ) -> ApiResult<Response> {
     let customer = booking.customer(&headers);
+    let proof = request.proof.take();
     let path = format!("/shows/{show}/holds");
     let key = RequestKey::read(&headers, &path, &request)?;
+    risk::before_hold(&booking, &customer, &show, &request, proof).await?;
     let mut principals = customer.key_principals(&headers);
     // With an idempotency key the new session is derived from it, so every repeat has the same
     // session, whether or not the first response and its cookie arrived.

@@ -22,6 +22,8 @@ pub(crate) mod own_bookings;
 pub(crate) mod payments;
 pub(crate) mod problems;
 mod sales;
+mod reviews;
+pub(crate) mod risk;
 mod scanners;
 mod seats;
 mod subscriptions;
@@ -78,6 +80,7 @@ pub(crate) fn admin(booking: Booking) -> (Router, utoipa::openapi::OpenApi) {
         .merge(events::routes())
         .merge(subscriptions::routes())
         .merge(deliveries::routes())
+        .merge(reviews::routes())
         .merge(mail::routes())
         .merge(sales::routes())
         .merge(scanners::routes())

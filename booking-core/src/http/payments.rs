@@ -16,6 +16,7 @@ use super::idempotent::{self, Accepted, RequestKey};
 use super::problems::{
     coupon_not_valid, hold_expired, invalid, not_found, payment_failed, payment_unavailable,
 };
+use super::risk;
 use crate::bookings::ConfirmOutcome;
 use crate::confirm_queue::ConfirmTurn;
 use crate::confirming::ConfirmKey;
@@ -42,6 +43,7 @@ const CONFIRM_AGAIN_SECONDS: u64 = 1;
     responses(
         (status = 201, body = Payment),
         (status = 402, body = Problem, description = "payment-failed"),
+        (status = 403, body = Problem, description = "challenge-required, with the `challenge`"),
         (status = 404, body = Problem),
         (status = 409, body = Problem, description = "coupon-not-valid with a `reason`, request-in-progress"),
         (status = 410, body = Problem, description = "hold-expired"),
@@ -53,15 +55,17 @@ pub(super) async fn payment_start(
     State(booking): State<Booking>,
     ApiPath(hold_id): ApiPath<HoldId>,
     headers: HeaderMap,
-    ApiJson(request): ApiJson<PaymentRequest>,
+    ApiJson(mut request): ApiJson<PaymentRequest>,
 ) -> ApiResult<Response> {
     let customer = booking.customer(&headers);
+    let proof = request.proof.take();
     let path = format!("/holds/{hold_id}/payments");
     let key = RequestKey::read(&headers, &path, &request)?;
     let key_use = key.map(|key| key.used_by_owner(&customer, &headers));
     let keys = Turns::of_any(booking.0.pools.money.clone());
     let hold = hold_id.uuid();
     let work = move |booking: Booking| async move {
+        risk::before_payment(&booking, &customer, hold_id, &request.email, proof).await?;
         let coupon = request.coupon_code.as_deref();
         let started = booking.payment_start(&customer, hold_id, &request.email, coupon);
         respond_payment(started.await?)

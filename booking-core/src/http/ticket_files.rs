@@ -27,6 +27,7 @@ pub(super) struct Pdf(Vec<u8>);
         (status = 200, content_type = "application/pdf", body = inline(Pdf),
             headers(("Content-Disposition", description = "A name for the file"))),
         (status = 404, body = Problem),
+        (status = 409, body = Problem, description = "conflict: the order is being checked"),
         (status = 503, body = Problem, description = "booking-busy, database-unavailable")
     )
 )]
@@ -94,6 +95,9 @@ impl From<PrintError> for ApiError {
     fn from(error: PrintError) -> Self {
         match error {
             PrintError::Busy => ProblemCode::BookingBusy.into(),
+            PrintError::Withheld => Problem::new(ProblemCode::Conflict)
+                .detail("We are checking this order. The tickets come by mail.")
+                .into(),
             PrintError::Broken(_) => Self::internal(&error),
         }
     }

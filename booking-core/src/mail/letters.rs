@@ -56,6 +56,9 @@ impl Core {
         if row.status == BookingStatus::Cancelled {
             return Ok(Content::Moot("the booking was cancelled"));
         }
+        if row.withheld {
+            return Ok(Content::NotYet("the purchase is in review"));
+        }
         let url = self.booking_url(&row);
         let booking = self.booking_view(row).await?;
         let Some(show) = self.show_of_notice(&booking.show_id).await? else {

@@ -69,6 +69,23 @@ pub struct Intent {
     pub received_minor: i64,
     /// ISO 4217, upper case.
     pub currency: String,
+    /// The tries of the customer, as far as they are told.
+    pub tries: Vec<Try>,
+}
+
+/// A try of a customer to pay.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Try {
+    /// The provider's id.
+    pub id: String,
+    /// Whether it was declined.
+    pub declined: bool,
+    /// What stands for the card or account: the same for the same one. Not its number.
+    pub instrument: Option<String>,
+    /// The country of the card, ISO 3166-1 alpha-2; `ZZ` if only known to be another.
+    pub country: Option<String>,
+    /// How risky the provider finds it: 0 normal or not told, 1 elevated, 2 highest.
+    pub risk: u8,
 }
 
 /// Why an intent is cancelled.

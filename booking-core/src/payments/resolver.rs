@@ -112,7 +112,7 @@ impl Core {
             self.give_up_if_due(payment_id, payment.hold_id).await?;
         }
         let closing = cancel.is_some();
-        let answer = self.ask_provider(&hold, &payment, cancel).await;
+        let answer = self.ask_and_note(&hold, &payment, cancel).await?;
         let resolution = match answer {
             Ok(intent) => match self.book_gathered(&hold, &payment, &intent, keyed).await? {
                 Some(booked) => booked,
@@ -161,7 +161,7 @@ impl Core {
     }
 
     /// Fetches the intent, and cancels it first if it has to be closed.
-    async fn ask_provider(
+    pub(crate) async fn ask_provider(
         &self,
         hold: &HoldRow,
         payment: &PaymentRow,

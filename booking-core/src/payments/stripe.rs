@@ -221,12 +221,13 @@ impl PaymentProvider for Stripe {
         Box::pin(async move {
             if is_session(intent_id) {
                 let path = format!("/v1/checkout/sessions/{intent_id}");
-                let query = [("expand[]", "payment_intent")];
+                let query = [("expand[]", "payment_intent.latest_charge")];
                 let session: WireSession = self.get("fetch_intent", &path, &query).await?;
                 return Ok(session.into());
             }
             let path = format!("/v1/payment_intents/{intent_id}");
-            let intent: WireIntent = self.get("fetch_intent", &path, &[]).await?;
+            let query = [("expand[]", "latest_charge")];
+            let intent: WireIntent = self.get("fetch_intent", &path, &query).await?;
             Ok(intent.into())
         })
     }

@@ -4,6 +4,7 @@
 mod banner;
 mod bookings;
 mod catalogue;
+mod challenge;
 mod guard;
 mod holds;
 mod own_bookings;

@@ -10,8 +10,8 @@ use serde::Deserialize;
 use web::reader::is_speculative;
 use web::{ApiError, ApiForm, ApiPath, ApiQuery, ApiResult};
 
-use super::holds;
 use super::page::{page, see_other};
+use super::{challenge, holds};
 use crate::bookings::{ConfirmOutcome, PaymentSeen};
 use crate::confirm_queue::{ConfirmPermit, ConfirmTurn};
 use crate::handle::Booking;
@@ -19,6 +19,7 @@ use crate::http::payments::read_quote;
 use crate::http::problems::{
     coupon_not_valid, hold_expired, invalid, not_found, payment_unavailable,
 };
+use crate::http::risk;
 use crate::money::FailureReason;
 use crate::payment_outcome::PaymentOutcome;
 
@@ -29,6 +30,8 @@ pub(super) struct PaymentForm {
     email: String,
     #[serde(rename = "couponCode")]
     coupon_code: Option<String>,
+    /// The solution of a challenge.
+    proof: Option<String>,
 }
 
 /// The query of the return URL.
@@ -49,6 +52,11 @@ pub(super) async fn payment_start(
     ApiForm(form): ApiForm<PaymentForm>,
 ) -> ApiResult<Response> {
     let customer = booking.customer(&headers);
+    let proof = form.proof.filter(|proof| !proof.is_empty());
+    let gate = risk::before_payment(&booking, &customer, hold_id, &form.email, proof).await;
+    if let Err(error) = gate {
+        return stopped(&booking, &headers, hold_id, form.email, error).await;
+    }
     let outcome = booking
         .payment_start(&customer, hold_id, &form.email, form.coupon_code.as_deref())
         .await?;
@@ -92,6 +100,28 @@ pub(super) async fn quote(
         Ok(quote) => holds::with_quote(&booking, found, email, quote),
         Err(error) => holds::refuse(&booking, found, email, &error),
     })
+/// What a customer sees whose payment is not started.
+async fn stopped(
+    booking: &Booking,
+    headers: &HeaderMap,
+    hold_id: HoldId,
+    email: String,
+    error: ApiError,
+) -> ApiResult<Response> {
+    let (action, back) = (
+        format!("/holds/{hold_id}/payments"),
+        format!("/holds/{hold_id}"),
+    );
+    let fields = vec![("email".to_owned(), email.clone())];
+    if let Some(page) = challenge::page_of(&error, action, fields, back) {
+        return Ok(page);
+    }
+    if error.problem().code != ProblemCode::PaymentFailed {
+        return Err(error);
+    }
+    let found = holds::find(booking, headers, hold_id).await?;
+    let failed = failed(FailureReason::Fraud);
+    Ok(holds::refuse(booking, found, email, &failed))
 }
 
 pub(super) async fn payment_return(
@@ -201,7 +231,9 @@ fn said(reason: FailureReason) -> &'static str {
         }
         FailureReason::InvalidCard => "The bank did not accept the card. Check it or use another.",
         FailureReason::ExpiredCard => "The card has expired. Please use another.",
-        FailureReason::Fraud => "The bank refused the payment. Please ask your bank.",
+        FailureReason::Fraud => {
+            "The payment was not accepted. Your bank or the seller can help you further."
+        }
         FailureReason::ThreeDSecure => "The bank could not make sure that it is you. Try again.",
         FailureReason::Processing => "The bank is still working on it. Wait a moment.",
         FailureReason::BankTimeout => "The bank did not answer. Please try again.",

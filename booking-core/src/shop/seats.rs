@@ -13,6 +13,7 @@ use serde_json::Value;
 use sha2::{Digest, Sha256};
 use web::{ApiError, ApiForm, ApiPath, ApiQuery, ApiResult};
 
+use super::challenge;
 use super::page::{page, page_of, see_other};
 use crate::config::HOLD_SEATS_MAX;
 use crate::customer::{Customer, Session};
@@ -20,6 +21,7 @@ use crate::handle::Booking;
 use crate::holds::{HoldOutcome, Once};
 use crate::http::holds::read_held;
 use crate::http::problems::{invalid, not_found};
+use crate::http::risk;
 use crate::live::{HoldKey, LiveShow};
 use crate::shows::SeatPlan;
 use crate::store::idempotency::{KeyUse, Known, StoredAnswer};
@@ -93,6 +95,8 @@ pub(super) struct HoldForm {
     quantity: Option<String>,
     category: Option<String>,
     form_key: String,
+    /// The solution of a challenge.
+    proof: Option<String>,
 }
 
 pub(super) async fn seats(
@@ -120,12 +124,17 @@ pub(super) async fn seats(
         None => render(&booking, &customer, (show, &live), Vec::new(), None),
     };
     let mut response = page(StatusCode::OK, html);
-    if customer.session().is_none() {
+    let customer = if customer.session().is_none() {
         // The cookie is set before the form is sent, so that a form sent twice comes from one
         // session.
-        let cookie = booking.session_new().set_cookie(booking.is_secure());
+        let session = booking.session_new();
+        let cookie = session.set_cookie(booking.is_secure());
         response.headers_mut().insert(SET_COOKIE, cookie);
-    }
+        customer.with_session(session)
+    } else {
+        customer
+    };
+    booking.seats_shown(&customer);
     Ok(response)
 }
 
@@ -135,7 +144,8 @@ pub(super) async fn hold_place(
     headers: HeaderMap,
     ApiForm(fields): ApiForm<Vec<(String, String)>>,
 ) -> ApiResult<Response> {
-    let form = HoldForm::read(fields);
+    let sent = fields.clone();
+    let mut form = HoldForm::read(fields);
     let (show, live) = find(&booking, &show_id).await?;
     let request = match form.request(live.plan()) {
         Ok(request) => request,
@@ -146,6 +156,15 @@ pub(super) async fn hold_place(
         }
     };
     let customer = booking.customer(&headers);
+    let proof = form.proof.take();
+    let gate = risk::before_hold(&booking, &customer, &show_id, &request, proof).await;
+    if let Err(error) = gate {
+        let (action, back) = (
+            format!("/shows/{show_id}/holds"),
+            format!("/shows/{show_id}/seats"),
+        );
+        return challenge::page_of(&error, action, sent, back).ok_or(error);
+    }
     let new_session = customer.session().is_none().then(|| booking.session_new());
     let customer = match new_session {
         Some(session) => customer.with_session(session),
@@ -193,6 +212,7 @@ impl HoldForm {
                 "quantity" => form.quantity = Some(value),
                 "category" => form.category = Some(value),
                 "formKey" => form.form_key = value,
+                "proof" => form.proof = Some(value).filter(|proof| !proof.is_empty()),
                 _ => {}
             }
         }

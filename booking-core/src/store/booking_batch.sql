@@ -1,8 +1,8 @@
 -- Turns paid holds into bookings, each with everything that belongs to it: seats, hold, payment,
 -- booking, tickets, ledger, event, and the answer to a repeated request.
 --
--- Only the ordinary end of a purchase is made here: the hold is open, costs something, has no coupon
--- and all of its seats, and its first and only payment has just succeeded. A hold of which any of that is not so, or of which a
+-- Only the ordinary end of a purchase is made here: the hold is open, costs something, has no coupon,
+-- no review and all of its seats, and its first and only payment has just succeeded. A hold of which any of that is not so, or of which a
 -- row is locked by somebody else, is left out as if it had not been asked for.
 --
 -- Locks: holds by id, then for each the payment and its seats by number. No lock is waited for, so
@@ -22,6 +22,7 @@ with locked as materialized (
     from holds
     where hold_id = any($1::uuid[]) and status in ('ACTIVE', 'PAYING') and attempt_count = 1
         and coupon_use_id is null and amount_minor > 0
+        and not exists (select from reviews r where r.hold_id = holds.hold_id)
     order by hold_id
     for no key update skip locked
 ),

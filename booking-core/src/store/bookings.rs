@@ -30,6 +30,8 @@ pub(crate) struct BookingRow {
     pub(crate) refunded_minor: i64,
     pub(crate) currency: String,
     pub(crate) created_at: Timestamp,
+    /// Whether its tickets are kept back: a person has not approved it.
+    pub(crate) withheld: bool,
     pub(crate) tickets: Vec<TicketRow>,
     /// Whose view of the booking this is: the transfer by which they got tickets; `None` for the
     /// buyer.
@@ -76,6 +78,8 @@ impl BookingRow {
             currency: hold.currency.clone(),
             created_at: booking.now,
             reader: None,
+            // One with a review is settled alone.
+            withheld: false,
             tickets,
         }
     }
@@ -252,7 +256,9 @@ pub(crate) async fn find(
             b.price_lines, b.currency, b.created_at,
             coalesce((select p.refunded_minor from payments p
                 where p.hold_id = b.hold_id and p.disposition = 'BOOKED'), 0)
-                as "refunded_minor!"
+                as "refunded_minor!",
+            exists (select 1 from reviews r where r.hold_id = b.hold_id
+                and r.state <> 'APPROVED') as "withheld!"
          from bookings b join shows s using (show_no) where b.booking_id = $1"#,
         booking_id
     )
@@ -288,6 +294,7 @@ pub(crate) async fn find(
         refunded_minor: row.refunded_minor,
         currency: row.currency,
         created_at: row.created_at.into(),
+        withheld: row.withheld,
         tickets,
         reader: None,
     }))

@@ -306,4 +306,22 @@ union all select 'I54 what a dispute took over of a promised refund is promised 
      join refunds r on r.refund_id = o.refund_id
      where o.restored_at is null and d.status = 'NEEDS_OPS'
         and r.amount_minor = 0 and r.status = 'SUCCEEDED')
+union all select 'I58 a refused purchase is cancelled and its whole price is promised or back',
+    -- What was kept for tickets that were cancelled before the decision stays.
+    (select count(*) from reviews r join bookings b using (hold_id)
+     join payments p on p.hold_id = b.hold_id and p.disposition = 'BOOKED'
+     where r.state = 'REFUSED'
+        and greatest(r.decided_at, $2::timestamptz) < $1::timestamptz - interval '2 minutes'
+        and (b.status <> 'CANCELLED' or p.refund_reserved_minor + coalesce((
+            select sum(c.kept_minor) from cancellations c where c.booking_id = b.booking_id
+                and c.created_at <= r.decided_at), 0) < p.captured_minor))
+union all select 'I59 no ticket was mailed before its purchase was approved',
+    (select count(*) from reviews r join bookings b using (hold_id)
+     join notices n on n.kind = 'BOOKING_CONFIRMED' and n.about = b.booking_id
+     where n.status = 'SENT' and (r.state <> 'APPROVED' or n.sent_at < r.decided_at))
+union all select 'I60 nobody came in with a ticket of a purchase that was not approved',
+    (select count(*) from reviews r join bookings b using (hold_id)
+     join tickets t using (booking_id) join checkins c using (ticket_id)
+     where c.result = 'ACCEPTED' and c.direction = 'in'
+        and (r.state <> 'APPROVED' or c.received_at < r.decided_at))
 order by 1

@@ -39,6 +39,8 @@ pub(crate) mod reconciliation;
 pub(crate) mod refunds;
 pub(crate) mod returned;
 pub(crate) mod sales;
+pub(crate) mod reviews;
+pub(crate) mod risk;
 pub(crate) mod scanners;
 pub(crate) mod seats;
 pub(crate) mod show_cancellations;

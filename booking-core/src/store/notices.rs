@@ -231,10 +231,14 @@ pub(crate) async fn list(
 /// How much waits. Reads only notices that are due or were given up.
 pub(crate) async fn backlog(pool: &PgPool) -> Result<Backlog, StoreError> {
     let row = sqlx::query!(
-        r#"select
-            (select count(*) from notices where status = 'DUE') as "due_count!",
+        // Mail of purchases that wait for a review does not wait for the mail server.
+        r#"with due as materialized (
+                select due_since from notices where status = 'DUE' and about not in (
+                    select b.booking_id from reviews r join bookings b using (hold_id)
+                    where r.state = 'WAITING'))
+            select (select count(*) from due) as "due_count!",
             (select count(*) from notices where status = 'FAILED') as "failed_count!",
-            (select min(due_since) from notices where status = 'DUE') as oldest_due_since"#
+            (select min(due_since) from due) as oldest_due_since"#
     )
     .fetch_one(pool)
     .await?;

@@ -16,6 +16,9 @@ pub(crate) enum PrintError {
     /// Others have to be rendered first.
     #[error("too many PDFs are rendered")]
     Busy,
+    /// The tickets are kept back until a person has looked at the purchase.
+    #[error("the tickets are not given out yet")]
+    Withheld,
     /// The PDF could not be made of this booking and these fonts.
     #[error("the PDF could not be made: {0}")]
     Broken(String),
@@ -46,6 +49,9 @@ impl Press {
 
     /// The tickets of `booked` as PDF.
     pub(crate) async fn print(&self, booked: BookedShow) -> Result<Vec<u8>, PrintError> {
+        if booked.booking.withheld {
+            return Err(PrintError::Withheld);
+        }
         let Ok(place) = self.waiting.try_acquire() else {
             return Err(busy());
         };

@@ -40,6 +40,7 @@ pub(super) fn booked_show(title: &str) -> BookedShow {
             amount_minor: 999_800,
             lines: Vec::new(),
             refunded_minor: 0,
+            withheld: false,
             currency: "INR".to_owned(),
             created_at: starts_at,
             tickets: tickets.into(),

@@ -106,7 +106,6 @@ struct Books {
     /// What was answered first under a key is answered for ever.
     refunds_by_key: HashMap<String, Value>,
     refund_failures: u32,
-    /// The status that new refunds get.
     refund_status: Option<&'static str>,
     delay: Option<Delay>,
     create_delay: Option<Delay>,
@@ -116,7 +115,7 @@ struct Books {
 pub(crate) struct FakeProvider {
     books: Arc<Mutex<Books>>,
     pub(crate) url: String,
-    /// The providers that processes use instead.
+    pub(crate) fraud: booking_core::FraudSettings,
     pub(crate) others: Option<Vec<PaymentConfig>>,
 }
 
@@ -139,6 +138,7 @@ impl FakeProvider {
             books,
             url,
             others: None,
+            fraud: booking_core::FraudSettings::default(),
         }
     }
 

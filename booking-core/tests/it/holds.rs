@@ -8,6 +8,7 @@ use metrics_exporter_prometheus::PrometheusBuilder;
 use serde_json::{Value, json};
 use sqlx::Connection;
 
+use crate::against_fraud::off;
 use crate::fan::{Fan, SHOW, hold_path};
 use crate::test_shop::{TestShop, show_file};
 
@@ -298,7 +299,7 @@ async fn the_ticket_limit_holds_across_tabs_and_processes() {
 /// A seat that somebody asks for in vain is still there for whoever asks at the same time.
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn a_neighbour_that_is_refused_takes_no_seat_with_it() {
-    let shop = TestShop::new().await;
+    let shop = TestShop::against_fraud(show_file(), None, off()).await;
     let full = shop.fan();
     full.held(&["B1", "B2", "B3", "B4"]).await;
     for _ in 0..30 {
@@ -313,7 +314,7 @@ async fn a_neighbour_that_is_refused_takes_no_seat_with_it() {
 /// One who asks over and over is put off; everyone else is served meanwhile.
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn one_who_asks_too_often_stands_in_nobodys_way() {
-    let shop = TestShop::new().await;
+    let shop = TestShop::against_fraud(show_file(), None, off()).await;
     let pest = shop.fan();
     pest.with_session().await;
     let flood = join_all((0..200).map(|_| pest.hold(&["A1"])));

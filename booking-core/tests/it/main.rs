@@ -5,6 +5,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
+mod against_fraud;
 mod at_hand;
 mod background;
 mod behind_a_gate;
@@ -24,6 +25,8 @@ mod events;
 mod expiry;
 mod fake_provider;
 mod fan;
+mod fraud;
+mod fraud_cards;
 mod guests;
 mod holds;
 mod idempotency;
@@ -42,13 +45,15 @@ mod receiver;
 mod reconcile;
 mod refunds;
 mod returned;
+mod reviews;
 mod shop;
 mod simulator;
+mod sinks;
 mod sold;
 mod statements;
 mod stuck_bookings;
-mod sinks;
 mod subscriptions;
+mod suspicious;
 mod test_shop;
 mod test_simulator;
 mod ticket_files;

@@ -5,12 +5,13 @@ use std::sync::Mutex;
 use contract::{Clock, SystemClock};
 use serde_json::{Value, json};
 
+use crate::against_fraud::one_address;
 use crate::fan::{Answer, Fan, intent_of};
 use crate::test_shop::{TestShop, eventually, show_file};
 use crate::test_simulator::Simulator;
 
 async fn shop(simulator: &Simulator) -> TestShop {
-    TestShop::with_provider_at(show_file(), Some(simulator.url.clone())).await
+    TestShop::against_fraud(show_file(), Some(&simulator.url), one_address()).await
 }
 
 /// Confirms until the outcome is no longer open. Told to slow down, it asks again later, as a

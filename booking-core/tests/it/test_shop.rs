@@ -7,8 +7,8 @@ use std::sync::atomic::{AtomicU8, Ordering};
 use std::time::Duration;
 
 use booking_core::{
-    Booking, BookingConfig, BookingDeps, EventSink, MailConfig, PaymentConfig, Pools, Rates,
-    RoomDirectory, TicketFonts, TicketKeys, WebhookConfig,
+    Booking, BookingConfig, BookingDeps, EventSink, FraudSettings, MailConfig, PaymentConfig,
+    Pools, Rates, RoomDirectory, TicketFonts, TicketKeys, WebhookConfig,
 };
 use contract::{Clock, ManualClock};
 use serde_json::{Value, json};
@@ -18,6 +18,7 @@ use test_support::database::TestDatabase;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use crate::against_fraud::one_address;
 use crate::behind_a_gate::behind_a_gate;
 use crate::fake_provider::FakeProvider;
 use crate::fan::Fan;
@@ -99,7 +100,32 @@ impl TestShop {
     ) -> Self {
         let mut provider = FakeProvider::start().await;
         provider.others = Some(others);
+        provider.fraud = one_address();
         Self::at(file, provider, clock).await
+    }
+
+    /// A shop that sets this against fraud, whose payments go to `provider_url` if given.
+    pub(crate) async fn against_fraud(
+        file: Value,
+        provider_url: Option<&str>,
+        fraud: FraudSettings,
+    ) -> Self {
+        let mut provider = FakeProvider::start().await;
+        if let Some(url) = provider_url {
+            url.clone_into(&mut provider.url);
+        }
+        provider.fraud = fraud;
+        Self::at(file, provider, ManualClock::default()).await
+    }
+
+    /// Another process that sets this against fraud.
+    pub(crate) async fn another_process_against(&self, fraud: FraudSettings) -> Process {
+        let mut other = self.provider.clone();
+        other.fraud = fraud;
+        let seed = self.seeds.fetch_add(1, Ordering::Relaxed);
+        let url = self.database.url();
+        let clock = Arc::new(self.clock.clone());
+        start(&url, clock, &other, seed, false, to_files(&self.files)).await
     }
 
     async fn at(file: Value, provider: FakeProvider, clock: ManualClock) -> Self {
@@ -296,7 +322,7 @@ impl TestShop {
             .filter(|i| i.violations != 0)
             .collect();
         assert!(report.clean, "{broken:?}");
-        assert_eq!(report.invariants.len(), 46);
+        assert_eq!(report.invariants.len(), 49);
     }
 
     /// A webhook about `intent_id`, signed.
@@ -378,6 +404,7 @@ async fn start_with(
         ticket_keys: TicketKeys::new(1, [7; 32]),
         rates,
         ticket_fonts: TicketFonts::default(),
+        fraud: provider.fraud.clone(),
     };
     let deps = BookingDeps {
         pools: pools.clone(),

@@ -69,6 +69,18 @@ impl Simulator {
         request.send().await.unwrap();
     }
 
+    /// The customer's side: pays the intent with a test method and the card of `holder`.
+    pub(crate) async fn pay_as(&self, intent: &str, method: &str, holder: &str) {
+        let url = format!("{}/v1/payment_intents/{intent}/confirm", self.url);
+        let form = [
+            ("payment_method", method),
+            ("payment_method_data[billing_details][name]", holder),
+            ("return_url", "http://tickets.test/"),
+        ];
+        let request = self.client.post(url).bearer_auth("sk_test").form(&form);
+        request.send().await.unwrap();
+    }
+
     pub(crate) async fn fault(&self, fault: &Value) {
         self.call("_sim/faults", fault).await;
     }
@@ -90,6 +102,16 @@ impl Simulator {
     /// The customer's side of a provider's page at `url`, with a test method. Returns where the
     /// customer is sent at the end.
     pub(crate) async fn pay_on_page(&self, url: &str, method: &str) -> Option<String> {
+        self.pay_on_page_as(url, method, "").await
+    }
+
+    /// The same with the card or account of `holder`, or one of its own.
+    pub(crate) async fn pay_on_page_as(
+        &self,
+        url: &str,
+        method: &str,
+        holder: &str,
+    ) -> Option<String> {
         let to = |answer: &reqwest::Response| {
             let location = answer.headers().get("location")?.to_str().ok()?;
             Some(match location.strip_prefix('/') {
@@ -110,6 +132,7 @@ impl Simulator {
         let mut form = vec![
             ("payment_method", method.to_owned()),
             ("method", "upi".to_owned()),
+            ("card", holder.to_owned()),
         ];
         form.extend(secret.map(|secret| ("client_secret", secret)));
         let action = page.split('?').next().unwrap_or_default();

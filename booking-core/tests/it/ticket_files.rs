@@ -295,7 +295,7 @@ async fn the_largest_booking_is_rendered_soon_and_small() {
     file["title"] = json!(name);
     file["venue"] = json!({"name": name, "address": name});
     file["sections"][0]["seatsPerRow"] = json!(HOLD_SEATS_MAX);
-    let shop = TestShop::with(file).await;
+    let shop = TestShop::against_fraud(file, None, crate::against_fraud::off()).await;
     let seats: Vec<String> = (1..=HOLD_SEATS_MAX)
         .map(|seat| format!("A{seat}"))
         .collect();

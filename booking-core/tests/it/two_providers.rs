@@ -17,7 +17,7 @@ use crate::test_simulator::Simulator;
 
 const PRICE: i64 = 250_000;
 
-fn stripe(url: &str) -> PaymentConfig {
+pub(crate) fn stripe(url: &str) -> PaymentConfig {
     PaymentConfig {
         provider: "stripe".to_owned(),
         api: PaymentApi::StripeCheckout,
@@ -27,7 +27,7 @@ fn stripe(url: &str) -> PaymentConfig {
     }
 }
 
-fn razorpay(url: &str) -> PaymentConfig {
+pub(crate) fn razorpay(url: &str) -> PaymentConfig {
     PaymentConfig {
         provider: "razorpay".to_owned(),
         api: PaymentApi::Razorpay,
@@ -39,7 +39,7 @@ fn razorpay(url: &str) -> PaymentConfig {
 }
 
 /// A shop with these providers, at the time of their clocks.
-async fn shop(providers: Vec<PaymentConfig>) -> TestShop {
+pub(crate) async fn shop(providers: Vec<PaymentConfig>) -> TestShop {
     let mut file = show_file();
     file["startsAt"] = json!("2099-12-24T14:00:00Z");
     TestShop::with_providers(file, providers, ManualClock::new(SystemClock.now())).await

@@ -43,8 +43,12 @@ fn smtp_server(url: &str, config: &Config, public_url: &str) -> Result<SmtpServe
     SmtpServer::read(url, pem.as_deref(), host.unwrap_or("localhost"))
 }
 
-/// What an operator should know of mail.
+/// What an operator should know of mail and reviews.
 pub(super) fn advice(booking: &Booking) -> Advice {
     let booking = booking.clone();
-    Arc::new(move || booking.mail_advice())
+    Arc::new(move || {
+        let both = [booking.mail_advice(), booking.review_advice()];
+        let both: Vec<String> = both.into_iter().flatten().collect();
+        (!both.is_empty()).then(|| both.join("; "))
+    })
 }

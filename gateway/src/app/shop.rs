@@ -2,13 +2,16 @@
 
 use std::path::PathBuf;
 use std::sync::{Arc, OnceLock};
+use std::time::Duration;
 
 use anyhow::{Context, Result, anyhow};
 use booking_core::config::{
     BookingConfig, PaymentConfig, Rate, RatePair, Rates, SEATS_IN_MEMORY_MAX, TicketKeys,
 };
 use booking_core::database::Pools;
-use booking_core::{Booking, BookingDeps, EventSink, RoomDirectory, StoreError, TicketFonts};
+use booking_core::{
+    Booking, BookingDeps, EventSink, FraudSettings, RoomDirectory, StoreError, TicketFonts,
+};
 use contract::line::{Phase, PriceRange};
 use contract::{Clock, RoomId};
 use futures_util::future::BoxFuture;
@@ -22,7 +25,7 @@ use tokio_util::task::TaskTracker;
 use super::events;
 use super::mail::mail_config;
 use super::surroundings::Surroundings;
-use crate::config::{Config, ShopRatePair, ShopRates};
+use crate::config::{Config, FraudTexts, ShopRatePair, ShopRates};
 use crate::gate::InProcess;
 use crate::kept_keys::{KeptKeysError, Known, kept_keys};
 use crate::keys::Keys;
@@ -89,7 +92,30 @@ pub(super) fn booking_config(
         ticket_keys,
         rates: booking_rates(&config.shop_rates),
         ticket_fonts: ticket_fonts(&config.ticket_fonts)?,
+        fraud: fraud_settings(&config.fraud)?,
     })
+}
+
+/// The settings against fraud as the booking core's type.
+fn fraud_settings(texts: &FraudTexts) -> Result<FraudSettings> {
+    let mut settings = FraudSettings {
+        enabled: texts.enabled,
+        home_countries: texts.home_countries.clone(),
+        approve_after: texts
+            .approve_hours
+            .map(|hours| Duration::from_secs(hours.saturating_mul(3600))),
+        ..FraudSettings::default()
+    };
+    settings
+        .set_points(&texts.points)
+        .context("ROPELINE_FRAUD_POINTS")?;
+    settings
+        .set_limits(&texts.limits)
+        .context("ROPELINE_FRAUD_LIMITS")?;
+    settings
+        .set_high_value(&texts.high_value)
+        .context("ROPELINE_FRAUD_HIGH_VALUE")?;
+    Ok(settings)
 }
 
 /// The fonts inside the program and those of `files`.

@@ -12,6 +12,7 @@ use line::core_thread;
 use line::store::redis::Roots;
 
 use super::checked::{Config, LogFormat, Problems};
+use super::fraud::fraud_texts;
 use super::payment;
 use super::rates::shop_rates;
 use super::settings::Settings;
@@ -60,6 +61,7 @@ pub(super) fn check(settings: Settings, mut problems: Vec<String>) -> Result<Con
         serving.connections_max = connections_max;
     }
     let shop_rates = shop_rates(&settings, &mut note);
+    let fraud = fraud_texts(&settings, &mut note);
     let payment = payment::read(&settings, &mut note, &mut warnings);
     if settings.smtp_url.is_none() && settings.database_url.is_some() {
         warnings.push(
@@ -106,6 +108,7 @@ pub(super) fn check(settings: Settings, mut problems: Vec<String>) -> Result<Con
         keepalive: serving.keepalive,
         shutdown_delay: serving.shutdown_delay,
         shop_rates,
+        fraud,
         payment,
         smtp_url: settings.smtp_url,
         mail_from: settings.mail_from,

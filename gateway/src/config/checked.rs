@@ -9,6 +9,7 @@ use std::time::Duration;
 use ipnet::IpNet;
 use line::store::redis::Roots;
 
+use super::fraud::FraudTexts;
 use super::rates::ShopRates;
 
 /// How lines of the log look.
@@ -115,6 +116,8 @@ pub struct Config {
     pub shutdown_delay: Duration,
     /// How often the shop and its API may be called.
     pub shop_rates: ShopRates,
+    /// What is set against fraud.
+    pub fraud: FraudTexts,
     /// Payment provider.
     pub payment: Payment,
     /// Mail server; mail is written to files when absent.

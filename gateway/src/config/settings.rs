@@ -151,6 +151,18 @@ settings! {
     payment_secret = "ROPELINE_PAYMENT_SECRET", Hidden, "the simulator's", value_name = "SECRET", hide_env_values = true;
     /// The secrets its webhooks are signed with, comma-separated [default: as of the secret key]
     payment_webhook_secret = "ROPELINE_PAYMENT_WEBHOOK_SECRET", Hidden, "the simulator's", value_name = "SECRET", hide_env_values = true;
+    /// Whether fraud is looked for: on or off [default: on]
+    fraud = "ROPELINE_FRAUD", Plain, "on", value_name = "ON|OFF";
+    /// What signals of fraud count, as high-value=30,declines=10; docs/FRAUD.md has the names [default: see there]
+    fraud_points = "ROPELINE_FRAUD_POINTS", Plain, "see docs/FRAUD.md", value_name = "NAMES=NUMBERS";
+    /// From which score on something follows, and limits, as challenge=30,review=60,refuse=100,customers-per-card=4; docs/FRAUD.md has the names [default: see there]
+    fraud_limits = "ROPELINE_FRAUD_LIMITS", Plain, "see docs/FRAUD.md", value_name = "NAMES=NUMBERS";
+    /// From which amount on a purchase of a new customer is of high value, minor units, as EUR=80000,INR=5000000; 0 takes a currency out [default: see docs/FRAUD.md]
+    fraud_high_value = "ROPELINE_FRAUD_HIGH_VALUE", Plain, "see docs/FRAUD.md", value_name = "CURRENCIES=AMOUNTS";
+    /// Countries whose cards are at home here, comma-separated, as IN,NP; cards of others are a signal [default: all]
+    fraud_home_countries = "ROPELINE_FRAUD_HOME_COUNTRIES", Plain, "all", value_name = "COUNTRIES";
+    /// Hours after which a purchase in review is approved by itself [default: never]
+    review_approve_hours = "ROPELINE_REVIEW_APPROVE_HOURS", Plain, "never", value_name = "HOURS";
     /// Mail server for mail to fans: `smtp://host`, `smtps://user:password@host`, or `smtp://host?tls=required` [default: mail is written to files in the data directory]
     smtp_url = "ROPELINE_SMTP_URL", Url, "mail is written to files in the data directory", value_name = "URL", hide_env_values = true;
     /// Who sends mail to fans, such as `Tickets <tickets@example.org>`; needed with a mail server [default: tickets@localhost, in files]

@@ -119,6 +119,7 @@ pub(crate) async fn empty_shop(
         seats_in_memory_max: 1000,
         ticket_keys: TicketKeys::new(1, [7; 32]),
         rates: Rates::default(),
+        fraud: booking_core::FraudSettings::default(),
         ticket_fonts: TicketFonts::default(),
     };
     let deps = BookingDeps {

@@ -187,6 +187,7 @@ pub(super) fn booked(number: u128, labels: &[&str]) -> HoldSeen {
         currency: "INR".to_owned(),
         lines: Vec::new(),
         refunded_minor: 0,
+        withheld: false,
         created_at: START,
         tickets: tickets.collect(),
     };

@@ -306,6 +306,7 @@ async fn confirm(
         currency: hold.currency,
         lines: Vec::new(),
         refunded_minor: 0,
+        withheld: false,
         created_at: now(),
         tickets,
     };

@@ -35,8 +35,8 @@ pub(super) async fn retrieve(
 ) -> Answer {
     let id = IntentId::from(id.as_str());
     request
-        .perform(&provider, |desk, _, caller| {
-            payment::retrieve(desk, &id, caller)
+        .perform(&provider, |desk, form, caller| {
+            payment::retrieve(desk, &id, form, caller)
         })
         .await
 }

@@ -127,7 +127,8 @@ pub(super) async fn pay(
         let outcome = if leaves {
             payment::abandon(desk, id, caller)
         } else {
-            payment::pay(desk, id, form.text(&["payment_method"]), caller)
+            let card = form.text(&["card"]).filter(|card| !card.is_empty());
+            payment::pay(desk, id, form.text(&["payment_method"]), card, caller)
         };
         problem = outcome
             .as_ref()

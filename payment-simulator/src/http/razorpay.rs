@@ -333,7 +333,9 @@ pub(super) async fn page_pay(
     let id = LinkId::from(id.as_str());
     let (mut payment, mut problem) = (None, None);
     let decide = |desk: &mut Desk<'_>| {
-        let (method, ending) = (form.text(&["method"]), form.text(&["payment_method"]));
+        let method = form.text(&["method"]);
+        let card = form.text(&["card"]).filter(|card| !card.is_empty());
+        let ending = (form.text(&["payment_method"]), card);
         let outcome = razorpay::pay(desk, &id, method, ending, &mut payment);
         problem = outcome
             .as_ref()

@@ -138,6 +138,7 @@ pub(crate) fn confirmed() -> BookingConfirmedMail {
             amount_minor: 499_800,
             lines: Vec::new(),
             refunded_minor: 0,
+            withheld: false,
             currency: "INR".to_owned(),
             created_at: now(),
             tickets: [(10, true), (11, true), (12, false)].map(ticket).into(),

@@ -14,8 +14,8 @@ use contract::refund_policy::RefundPolicy;
 use contract::transfer::TransferOffer;
 use contract::{Problem, ProblemCode, SeatId, Timestamp};
 use pages::shop::{
-    self, Block, BookingPage, CityListPage, CityPage, FindPage, HoldPage, MyBookingsPage,
-    ProblemPage, ProcessingPage, RowsPage, RowsStep, SeatsPage, ShowPage,
+    self, Block, BookingPage, ChallengePage, CityListPage, CityPage, FindPage, HoldPage,
+    MyBookingsPage, ProblemPage, ProcessingPage, RowsPage, RowsStep, SeatsPage, ShowPage,
 };
 
 /// Where the sample shop is.
@@ -132,6 +132,14 @@ fn buying() -> Vec<(&'static str, String)> {
             types_are_open: true,
         })
     };
+    let challenge = shop::challenge(&ChallengePage {
+        action: "/holds/hld_0190163d8694739baea51966c26f8ad9/payments".to_owned(),
+        fields: vec![("email".to_owned(), "fan@example.com".to_owned())],
+        challenge: serde_json::json!({}),
+        back: "/holds/hld_0190163d8694739baea51966c26f8ad9".to_owned(),
+    });
+    let mut withheld = sample_booking(show.clone());
+    withheld.booking.withheld = true;
     let processing = shop::processing(&ProcessingPage {
         hold: sample_hold(HoldStatus::Paying),
         show: show.clone(),
@@ -187,6 +195,8 @@ fn buying() -> Vec<(&'static str, String)> {
         ("hold-released", hold(HoldStatus::Released, None)),
         ("hold-confirmed", hold(HoldStatus::Confirmed, None)),
         ("processing", processing),
+        ("challenge", challenge),
+        ("booking-withheld", shop::booking(&withheld)),
         ("elsewhere", shop::elsewhere(shop::ElsewherePage::Arrived)),
         (
             "elsewhere-checking",
@@ -521,6 +531,7 @@ fn sample_booking(show: Show) -> BookingPage {
             currency: "INR".to_owned(),
             lines: Vec::new(),
             refunded_minor: 0,
+            withheld: false,
             created_at: now(),
             tickets: tickets.collect(),
         },

@@ -8,7 +8,7 @@ use super::reasons;
 use crate::money::FailureReason;
 use crate::payments::provider::{
     Intent, IntentStatus, ListedIntent, Origin, ProviderDispute, ProviderRefund,
-    ProviderRefundStatus,
+    ProviderRefundStatus, Try,
 };
 
 /// What ids of payment links begin with.
@@ -92,9 +92,49 @@ pub(super) struct WirePayment {
     error_reason: Option<String>,
     #[serde(default)]
     pub(super) created_at: i64,
+    #[serde(default)]
+    international: bool,
+    #[serde(default)]
+    vpa: Option<String>,
+    #[serde(default)]
+    card_id: Option<String>,
+    #[serde(default)]
+    card: Value,
 }
 
 impl WirePayment {
+    /// What stands for the account or card. The last digits alone belong to many cards, so they count
+    /// only with the name on the card.
+    fn instrument(&self) -> Option<String> {
+        let given = |text: Option<&str>| text.filter(|text| !text.is_empty()).map(str::to_owned);
+        if let Some(vpa) = given(self.vpa.as_deref()) {
+            return Some(format!("vpa:{}", vpa.to_lowercase()));
+        }
+        let part = |name: &str| given(self.card[name].as_str());
+        if let (Some(name), Some(last4)) = (part("name"), part("last4")) {
+            let rest = ["network", "issuer", "type"].map(|name| part(name).unwrap_or_default());
+            return Some(format!(
+                "card:{last4}:{}:{}",
+                rest.join(":"),
+                name.to_lowercase()
+            ));
+        }
+        given(self.card_id.as_deref()).map(|id| format!("card_id:{id}"))
+    }
+
+    /// The customer's try, once it has ended.
+    fn tried(&self) -> Option<Try> {
+        let is_over = self.has_money() || self.is_authorized() || self.status == "failed";
+        is_over.then(|| Try {
+            id: self.id.clone(),
+            declined: self.status == "failed",
+            instrument: self.instrument(),
+            country: self.international.then(|| "ZZ".to_owned()),
+            // Razorpay tells no judgement of its own.
+            risk: 0,
+        })
+    }
+
     /// Whether the bank has agreed and the money is not taken yet.
     pub(super) fn is_authorized(&self) -> bool {
         self.status == "authorized"
@@ -133,6 +173,10 @@ impl WireLink {
                 error_code: None,
                 error_reason: None,
                 created_at: payment["created_at"].as_i64().unwrap_or(0),
+                international: false,
+                vpa: None,
+                card_id: None,
+                card: Value::Null,
             })
         };
         named.iter().filter_map(read).collect()
@@ -173,6 +217,7 @@ impl WireLink {
             client_secret: String::new(),
             redirect_url: self.short_url,
             id: self.id,
+            tries: payments.iter().filter_map(WirePayment::tried).collect(),
         }
     }
 }
@@ -226,6 +271,7 @@ impl From<WirePayment> for ListedIntent {
                 client_secret: String::new(),
                 redirect_url: None,
                 status,
+                tries: Vec::new(),
             },
         }
     }

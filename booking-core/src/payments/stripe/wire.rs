@@ -4,12 +4,13 @@ use std::collections::HashMap;
 
 use contract::HoldId;
 use serde::Deserialize;
+use serde_json::Value;
 use show_file::currency;
 
 use crate::money::FailureReason;
 use crate::payments::provider::{
     Intent, IntentStatus, ListedIntent, Origin, ProviderDispute, ProviderPage, ProviderRefund,
-    ProviderRefundStatus,
+    ProviderRefundStatus, Try,
 };
 
 #[derive(Debug, Default, Deserialize)]
@@ -49,6 +50,49 @@ pub(super) struct WireIntent {
     cancellation_reason: Option<String>,
     #[serde(default)]
     metadata: HashMap<String, String>,
+    #[serde(default)]
+    latest_charge: Option<WireLatestCharge>,
+}
+
+/// The charge of the last try as its id or as a whole.
+#[derive(Debug, Deserialize)]
+#[serde(untagged)]
+enum WireLatestCharge {
+    Whole(Box<WireCharge>),
+    #[expect(dead_code, reason = "an id says nothing of the charge")]
+    Id(String),
+}
+
+/// A try to pay.
+#[derive(Debug, Deserialize)]
+struct WireCharge {
+    id: String,
+    #[serde(default)]
+    status: String,
+    #[serde(default)]
+    outcome: Value,
+    #[serde(default)]
+    payment_method_details: Value,
+}
+
+impl From<WireCharge> for Try {
+    fn from(charge: WireCharge) -> Self {
+        let details = &charge.payment_method_details;
+        let kind = details["type"].as_str().unwrap_or_default();
+        // Cards and bank accounts have one.
+        let fingerprint = details[kind]["fingerprint"].as_str();
+        Self {
+            id: charge.id,
+            declined: charge.status == "failed",
+            instrument: fingerprint.map(|text| format!("{kind}:{text}")),
+            country: details[kind]["country"].as_str().map(str::to_owned),
+            risk: match charge.outcome["risk_level"].as_str() {
+                Some("elevated") => 1,
+                Some("highest") => 2,
+                _ => 0,
+            },
+        }
+    }
 }
 
 impl From<WireIntent> for Intent {
@@ -74,6 +118,10 @@ impl From<WireIntent> for Intent {
             status,
             received_minor: currency::from_provider(intent.amount_received, &currency),
             currency,
+            tries: match intent.latest_charge {
+                Some(WireLatestCharge::Whole(charge)) => vec![Try::from(*charge)],
+                Some(WireLatestCharge::Id(_)) | None => Vec::new(),
+            },
         }
     }
 }
@@ -226,6 +274,7 @@ impl From<WireSession> for Intent {
         let currency = inner
             .as_ref()
             .map_or(currency, |inner| inner.currency.clone());
+        let tries = inner.as_ref().map(|inner| inner.tries.clone());
         let inner = inner.map(|inner| inner.status);
         let status = match (session.status.as_deref(), inner) {
             (_, Some(IntentStatus::Succeeded)) => IntentStatus::Succeeded,
@@ -258,6 +307,7 @@ impl From<WireSession> for Intent {
             status,
             received_minor: received,
             currency,
+            tries: tries.unwrap_or_default(),
         }
     }
 }
@@ -265,7 +315,7 @@ impl From<WireSession> for Intent {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use serde_json::{Value, json};
+    use serde_json::json;
 
     fn read(session: Value) -> Intent {
         serde_json::from_value::<WireSession>(session)

@@ -205,7 +205,7 @@ async fn pay_by_card(pay: &str) -> String {
 /// Any seats would do, so the second form must not find others for the same hold.
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn a_double_click_holds_once() {
-    let shop = TestShop::start().await;
+    let shop = TestShop::against(crate::against_fraud::off()).await;
     let mut fan = Browser::new(&shop.router);
     for _ in 0..10 {
         let seats = fan.open("/shows/open-show/seats").await;

@@ -2,6 +2,7 @@
 //! payment simulator over HTTP.
 
 pub(crate) mod browser;
+mod challenged;
 mod flow;
 mod rules;
 mod test_shop;

@@ -34,6 +34,11 @@ pub(crate) struct TestShop {
 
 impl TestShop {
     pub(crate) async fn start() -> Self {
+        Self::against(booking_core::FraudSettings::default()).await
+    }
+
+    /// A shop that sets this against fraud.
+    pub(crate) async fn against(fraud: booking_core::FraudSettings) -> Self {
         let database = TestDatabase::create().await;
         let shutdown = CancellationToken::new();
         let tracker = TaskTracker::new();
@@ -48,6 +53,7 @@ impl TestShop {
             ticket_keys: TicketKeys::new(1, [7; 32]),
             rates: booking_core::Rates::default(),
             ticket_fonts: TicketFonts::default(),
+            fraud,
         };
         let deps = BookingDeps {
             pools: Pools::lazy(&database.url()).unwrap(),
