@@ -63,6 +63,9 @@ fn of_show(
     if now >= held.ends_at {
         return Err(TransferRule::ShowOver);
     }
+    if held.withheld {
+        return Err(TransferRule::Withheld);
+    }
     if deed == Deed::Transfer && asker != Asker::Operator {
         if !held.policy.allowed {
             return Err(TransferRule::NotAllowed);
@@ -146,6 +149,7 @@ mod tests {
             starts_at: START,
             ends_at: Timestamp::from_ms(START.as_ms() + 3 * HOUR_MS),
             show_cancelled: false,
+            withheld: false,
             policy: TransferPolicy::default(),
             tickets: (10_u128..)
                 .zip(tickets)
@@ -197,6 +201,19 @@ mod tests {
         }
         let all = refused(&held, None, Deed::Transfer, Asker::Operator, before(1));
         assert_eq!(all, rule(TransferRule::SeveralHolders));
+    }
+
+    #[test]
+    fn nobody_gets_tickets_of_an_order_that_is_being_checked() {
+        let mut held = held(&[(TicketStatus::Issued, None)]);
+        held.withheld = true;
+        for (deed, asker) in [
+            (Deed::Transfer, Asker::Holder(None)),
+            (Deed::Reissue, Asker::Operator),
+        ] {
+            let found = refused(&held, None, deed, asker, before(1));
+            assert_eq!(found, TransferRefusal::Rule(TransferRule::Withheld));
+        }
     }
 
     #[test]

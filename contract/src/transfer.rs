@@ -43,6 +43,8 @@ pub enum TransferRule {
     ShowOver,
     /// The show was cancelled.
     ShowCancelled,
+    /// The seller is still checking the order.
+    Withheld,
     /// A ticket was cancelled.
     Cancelled,
     /// A ticket was used at the door.
@@ -61,6 +63,7 @@ impl TransferRule {
             Self::TooLate => "The time in which tickets of this show can be passed on is over.",
             Self::ShowOver => "The show is over.",
             Self::ShowCancelled => "The show was cancelled.",
+            Self::Withheld => "We are checking this order. Its tickets can be passed on afterwards.",
             Self::Cancelled => "These tickets were cancelled.",
             Self::CheckedIn => "A ticket that was used at the door stays with whoever used it.",
             Self::PassedOn => "This ticket was passed on: only whoever has it now can do that.",

@@ -63,6 +63,7 @@ impl Core {
                 });
                 Ok(Content::Letter(letter))
             }
+            Err(PrintError::Withheld) => Ok(Content::NotYet("the purchase is being checked")),
             Err(PrintError::Busy) => Ok(Content::NotYet("other tickets are printed first")),
             // The link in the mail leads to them.
             Err(PrintError::Broken(error)) => {

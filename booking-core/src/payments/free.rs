@@ -24,5 +24,6 @@ pub(super) fn intent(payment: &PaymentRow, cancel: Option<CancelReason>) -> Inte
         status,
         received_minor: 0,
         currency: payment.currency.clone(),
+        tries: Vec::new(),
     }
 }

@@ -100,6 +100,8 @@ pub(super) async fn quote(
         Ok(quote) => holds::with_quote(&booking, found, email, quote),
         Err(error) => holds::refuse(&booking, found, email, &error),
     })
+}
+
 /// What a customer sees whose payment is not started.
 async fn stopped(
     booking: &Booking,

@@ -19,8 +19,8 @@ pub(crate) mod catalogue;
 pub(crate) mod check;
 pub(crate) mod checkins;
 pub(crate) mod confirm_read;
-pub(crate) mod coupons;
 pub(crate) mod consumers;
+pub(crate) mod coupons;
 pub(crate) mod deliveries;
 pub(crate) mod events;
 pub(crate) mod guest_mails;
@@ -38,15 +38,15 @@ pub(crate) mod prices;
 pub(crate) mod reconciliation;
 pub(crate) mod refunds;
 pub(crate) mod returned;
-pub(crate) mod sales;
 pub(crate) mod reviews;
 pub(crate) mod risk;
+pub(crate) mod sales;
 pub(crate) mod scanners;
 pub(crate) mod seats;
 pub(crate) mod show_cancellations;
 pub(crate) mod sold;
-pub(crate) mod transfers;
 pub(crate) mod subscriptions;
+pub(crate) mod transfers;
 
 use crate::database::StoreError;
 

@@ -26,6 +26,8 @@ pub(crate) struct HeldBooking {
     pub(crate) starts_at: Timestamp,
     pub(crate) ends_at: Timestamp,
     pub(crate) show_cancelled: bool,
+    /// Whether a person has not approved the purchase.
+    pub(crate) withheld: bool,
     pub(crate) policy: TransferPolicy,
     pub(crate) tickets: Vec<HeldTicket>,
 }
@@ -101,7 +103,9 @@ pub(crate) async fn held(
 ) -> Result<Option<HeldBooking>, StoreError> {
     let row = sqlx::query!(
         r#"select s.starts_at, coalesce(s.ends_at, greatest(s.starts_at, s.sale_closes_at)) as "ends_at!",
-            s.cancelled_at is not null as "show_cancelled!", s.transfer_policy
+            s.cancelled_at is not null as "show_cancelled!", s.transfer_policy,
+            exists (select from reviews r where r.hold_id = b.hold_id
+                and r.state <> 'APPROVED') as "withheld!"
          from bookings b join shows s using (show_no) where b.booking_id = $1"#,
         booking_id
     )
@@ -131,6 +135,7 @@ pub(crate) async fn held(
         starts_at: row.starts_at.into(),
         ends_at: row.ends_at.into(),
         show_cancelled: row.show_cancelled,
+        withheld: row.withheld,
         policy: policy.unwrap_or_default(),
         tickets: tickets.collect::<Result<_, StoreError>>()?,
     }))

@@ -8,7 +8,7 @@ use serde::Serialize;
 use utoipa::ToSchema;
 use uuid::Uuid;
 
-use crate::cancel_decision::Terms;
+use crate::cancel_decision::{Scope, Terms};
 use crate::cancelling::{CancelOrder, CancelOutcome};
 use crate::config::{REVIEWS_LISTED_MAX, WORK_BATCH_MAX};
 use crate::core::Core;
@@ -161,6 +161,7 @@ impl Core {
             refund_id: derived_id(&["review-refused", &hold_id.to_string()]),
             booking_id,
             ticket_ids: None,
+            scope: Scope::All,
             terms: Terms::Full,
             by: CancelledBy::Operator,
             reason: Some(REFUSED.to_owned()),
