@@ -239,7 +239,8 @@ fn print_summary(options: &Options, chronicle: &Chronicle, failed_starts: u32) {
 mod tests {
     use super::*;
 
-    /// A seed whose three faults are a gateway stopped, another one killed and Redis failed over.
+    /// A seed whose three faults of the installation are a gateway stopped, another one killed and
+    /// Redis failed over.
     const SEED: &str = "5";
 
     #[tokio::test(flavor = "multi_thread")]

@@ -414,14 +414,13 @@ impl Buyer<'_, '_> {
         let key = new_key(&mut self.fan.rng);
         let decided = Instant::now();
         for attempt in 0..CANCEL_TRIES_MAX {
-            let answer = match desk {
-                Some(desk) => desk.refund(booking_id, &ids).await,
-                None => {
-                    let (caller, customer) = (&world.caller, self.customer);
-                    self.shop
-                        .cancel(caller, customer, booking_id, &ids, &key)
-                        .await
-                }
+            let answer = if let Some(desk) = desk {
+                desk.refund(booking_id, &ids).await
+            } else {
+                let (caller, customer) = (&world.caller, self.customer);
+                self.shop
+                    .cancel(caller, customer, booking_id, &ids, &key)
+                    .await
             };
             if let Ok(answer) = &answer
                 && answer.status == StatusCode::ACCEPTED

@@ -96,7 +96,8 @@ mod tests {
 
     #[test]
     fn what_was_skipped_about_money_fails_a_strict_run() {
-        let skipped = |about| vec![Finding::skipped("a check", "no evidence").about(about)];
+        let skipped =
+            |about: &[Invariant]| vec![Finding::skipped("a check", "no evidence").about(about)];
         for (findings, strict, is_kept) in [
             (skipped(&[ONE_CHARGE]), true, false),
             (skipped(&[ONE_SEAT]), true, false),

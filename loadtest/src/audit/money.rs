@@ -55,11 +55,8 @@ pub(super) fn adds_up(evidence: &Evidence) -> Finding {
         match cancelled.goes {
             Some(goes) => fees += goes.kept_minor,
             None => {
-                in_doubt += cancelled
-                    .seats
-                    .iter()
-                    .filter_map(|it| prices.get(it))
-                    .sum::<i64>()
+                let seats = cancelled.seats.iter();
+                in_doubt += seats.filter_map(|it| prices.get(it)).sum::<i64>();
             }
         }
     }
