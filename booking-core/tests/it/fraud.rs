@@ -231,7 +231,9 @@ async fn owner_hash(shop: &TestShop) -> Vec<u8> {
     use hmac::{Hmac, KeyInit, Mac};
     let mac = |key: &[u8], parts: &[&[u8]]| {
         let mut mac = Hmac::<sha2::Sha256>::new_from_slice(key).unwrap();
-        parts.iter().for_each(|part| mac.update(part));
+        for part in parts {
+            mac.update(part);
+        }
         mac.finalize().into_bytes().to_vec()
     };
     let mut database = shop.database.connect().await;

@@ -131,8 +131,10 @@ async fn many_tickets_of_one_card_are_put_aside() {
 #[tokio::test]
 async fn the_judgement_of_the_provider_counts() {
     let simulator = Simulator::start().await;
-    let mut fraud = FraudSettings::default();
-    fraud.home_countries = vec!["US".to_owned()];
+    let fraud = FraudSettings {
+        home_countries: vec!["US".to_owned()],
+        ..FraudSettings::default()
+    };
     let shop = shop(&simulator, fraud).await;
     for (n, method, aside) in [
         (0, "pm_card_visa", false),
