@@ -13,7 +13,8 @@
 //! | [`asset`](mod@asset) | stylesheets, scripts and images, with media type and version |
 //! | [`checkin`](mod@checkin) | the scanner page |
 //! | [`map`] | links to a map of a venue |
-//! | [`mail`] | mail to fans, as text and HTML |
+//! | [`letters`] | templates of mail, their languages, and the operator's own |
+//! | [`mail`] | mail to fans, as text and HTML, and the same in one sentence |
 //! | [`moment`] | times in the time zone of a venue, spans |
 //! | [`money`] | amounts in minor units, formatted for people |
 //! | [`problem`] | problems of the gateway |
@@ -23,6 +24,7 @@
 
 pub mod asset;
 pub mod checkin;
+pub mod letters;
 pub mod mail;
 pub mod map;
 pub mod moment;

@@ -248,11 +248,15 @@ impl Core {
         let prices = self.prices_paid(&row).await?;
         let booking = self.booking_view(row).await?;
         let show = self.catalogue.view(&booking.show_id, now).await?;
+        let mut connection = self.pools.money.acquire().await?;
+        let show_id = booking.show_id.as_str();
+        let moves = store::show_moves::sequence(&mut connection, show_id).await?;
         Ok(show.map(|show| BookedShow {
             page_url: format!("{}/bookings/{}", self.config.public_url, booking.booking_id),
             booking,
             show,
             prices,
+            moves,
             now,
         }))
     }

@@ -75,6 +75,15 @@ pub(crate) fn decide(
                 goes = goes.and(GoesBack::all_of(ticket.price_minor));
             }
         }
+        Terms::Policy if sold.is_moved_away(now) => {
+            let is_used = |ticket: &&SoldTicket| ticket.status == TicketStatus::CheckedIn;
+            if chosen.iter().any(is_used) {
+                return rule(RefundRule::CheckedIn);
+            }
+            for ticket in &chosen {
+                goes = goes.and(GoesBack::all_of(ticket.price_minor));
+            }
+        }
         Terms::Policy => {
             let share = by_policy(sold, now).map_err(CancelRefusal::Rule)?;
             let is_used = |ticket: &&SoldTicket| ticket.status == TicketStatus::CheckedIn;
@@ -89,7 +98,7 @@ pub(crate) fn decide(
                 return rule(RefundRule::WholeBookingOnly);
             }
             for ticket in &chosen {
-                goes = goes.and(of(sold, share, ticket));
+                goes = goes.and(of(sold, share, ticket, now));
             }
         }
     }
@@ -106,11 +115,20 @@ fn by_policy(sold: &SoldBooking, now: Timestamp) -> Result<Share, RefundRule> {
     if sold.show_cancelled {
         return Err(RefundRule::ShowCancelled);
     }
+    if let Some(until) = sold.whole_price_until.filter(|until| now < *until) {
+        return Ok(Share {
+            percent: 100,
+            until,
+        });
+    }
     let policy = sold.policy.as_ref().ok_or(RefundRule::NoPolicy)?;
     share_at(policy, sold.starts_at, now).ok_or(RefundRule::TooLate)
 }
 
-fn of(sold: &SoldBooking, share: Share, ticket: &SoldTicket) -> GoesBack {
+fn of(sold: &SoldBooking, share: Share, ticket: &SoldTicket, now: Timestamp) -> GoesBack {
+    if sold.is_moved_away(now) {
+        return GoesBack::all_of(ticket.price_minor);
+    }
     match &sold.policy {
         Some(policy) => of_ticket(policy, share.percent, ticket.price_minor, &sold.currency),
         None => GoesBack::default(),
@@ -128,7 +146,8 @@ pub(crate) fn offer(sold: &SoldBooking, now: Timestamp) -> RefundOffer {
         pending_minor: sold.pending_minor,
         currency: sold.currency.clone(),
         until: None,
-        single_tickets: policy.is_some_and(|policy| policy.single_tickets),
+        single_tickets: sold.is_moved_away(now)
+            || policy.is_some_and(|policy| policy.single_tickets),
         code_required: policy.is_some_and(|policy| policy.code_required),
         tickets: Vec::new(),
     };
@@ -150,7 +169,7 @@ pub(crate) fn offer(sold: &SoldBooking, now: Timestamp) -> RefundOffer {
             offer.tickets = returnable
                 .into_iter()
                 .map(|ticket| {
-                    let goes = of(sold, share, ticket).within(sold.available());
+                    let goes = of(sold, share, ticket, now).within(sold.available());
                     TicketOffer {
                         ticket_id: TicketId::new(ticket.ticket_id),
                         amount_minor: goes.back_minor,
@@ -180,6 +199,7 @@ mod tests {
             currency: "EUR".to_owned(),
             starts_at: START,
             show_cancelled: false,
+            whole_price_until: None,
             policy: Some(RefundPolicy {
                 free_until_hours: Some(0),
                 shares: Vec::new(),
@@ -295,5 +315,28 @@ mod tests {
         sold.kept_minor = 500;
         let found = offer(&sold, START);
         assert_eq!((found.amount_minor, found.kept_minor), (4500, 0));
+    }
+
+    #[test]
+    fn the_whole_price_goes_back_until_the_window_of_a_move_ends() {
+        let mut sold = sold(&[TicketStatus::Issued, TicketStatus::Issued]);
+        sold.policy = None;
+        let day = std::time::Duration::from_hours(24);
+        let until = START.minus(day);
+        sold.whole_price_until = Some(until);
+        let before = until.minus(day);
+        let offered = offer(&sold, before);
+        assert!(offered.refundable && offered.single_tickets);
+        let whole: i64 = sold.tickets.iter().map(|ticket| ticket.price_minor).sum();
+        assert_eq!((offered.amount_minor, offered.kept_minor), (whole, 0));
+        assert_eq!(offered.until, Some(until));
+        let one = [sold.tickets[0].ticket_id];
+        let decided = decide(&sold, Some(&one), Terms::Policy, before).unwrap();
+        assert_eq!(decided.goes.back_minor, sold.tickets[0].price_minor);
+        let late = decide(&sold, None, Terms::Policy, until);
+        assert_eq!(late, Err(CancelRefusal::Rule(RefundRule::NoPolicy)));
+        sold.tickets[0].status = TicketStatus::CheckedIn;
+        let used = decide(&sold, None, Terms::Policy, before);
+        assert_eq!(used, Err(CancelRefusal::Rule(RefundRule::CheckedIn)));
     }
 }

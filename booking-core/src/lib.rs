@@ -13,6 +13,7 @@
 //! | `holds`, `bookings` | holding, releasing, confirming |
 //! | `cancel_decision` | whether tickets can be cancelled, and what goes back. Pure |
 //! | `cancelling`, `show_cancelling` | cancelling tickets, and all bookings of a show |
+//! | `show_moving` | moving a show, and reminding of shows |
 //! | `booking_desk` | what operators read of bookings |
 //! | `guests` | one-time codes, links to bookings, finding bookings |
 //! | `links` | links and codes from ids and a key of the installation. Pure |
@@ -21,6 +22,9 @@
 //! | `payments` | starting payments, the resolver, webhooks, refunds, the provider |
 //! | `notice` | kinds of notices to fans, and what follows from an attempt to send one. Pure |
 //! | `mail` | composing notices and sending them |
+//! | `channels` | mail, text messages and push behind one trait, and which of them a notice takes |
+//! | `contacts` | how customers want to be told |
+//! | `turns` | fans in waiting rooms who want to be told of their call |
 //! | `scan` | what a scan of a ticket comes to. Pure |
 //! | `checkin` | scanning tickets at the gates, who scans, who is inside |
 //! | `tickets` | the signed QR text and its verification |
@@ -54,10 +58,12 @@ mod booking_desk;
 mod bookings;
 mod cancel_decision;
 mod cancelling;
+mod channels;
 mod checkin;
 pub mod config;
 mod confirm_queue;
 mod confirming;
+mod contacts;
 mod core;
 pub mod customer;
 pub mod database;
@@ -85,6 +91,7 @@ mod scan;
 mod set_aside;
 mod shop;
 mod show_cancelling;
+mod show_moving;
 mod shows;
 mod stock;
 mod store;
@@ -93,11 +100,15 @@ mod telemetry;
 mod ticket_files;
 mod ticket_fonts;
 pub mod tickets;
+mod turns;
 mod workers;
 
 pub use app::{BookingDeps, StartError};
 pub use bookings::ConfirmOutcome;
-pub use config::{BookingConfig, PaymentApi, PaymentConfig, Rate, RatePair, Rates, TicketKeys};
+pub use channels::sms::{SmsDelivery, SmsProvider, SmsSettings};
+pub use config::{
+    BookingConfig, ChannelsConfig, PaymentApi, PaymentConfig, Rate, RatePair, Rates, TicketKeys,
+};
 pub use confirm_queue::{ConfirmPermit, ConfirmTurn};
 pub use customer::{Customer, Session};
 pub use database::{Pools, StoreError};
@@ -116,6 +127,7 @@ pub use stock::RoomStock;
 pub use store::check::{CheckReport, InvariantResult};
 pub use ticket_fonts::{TicketFonts, UnreadableFont};
 pub use tickets::{InvalidTicket, TicketClaims, TicketVerifier, verify_ticket};
+pub use turns::{TurnAsk, TurnAsked};
 
 /// The metric families of the booking core.
 pub const fn metric_families() -> &'static [metric_families::Family] {

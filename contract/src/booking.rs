@@ -96,8 +96,7 @@ pub struct Show {
     pub time_zone: String,
     /// When it starts.
     pub starts_at: Timestamp,
-    /// When it ends: as the show file says, else when it starts or its sale closes, whichever is
-    /// later.
+    /// When it ends: as its file says, else when it starts or its sale closes, whichever is later.
     pub ends_at: Timestamp,
     /// When its sale opens.
     pub sale_opens_at: Timestamp,
@@ -529,6 +528,9 @@ pub struct ShowFile {
     /// What a fan who cancels gets back; fans cannot cancel when absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub refund_policy: Option<RefundPolicy>,
+    /// Hours before its start at which customers are reminded; 0 for never, 2 or 24 when absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reminder_hours: Option<u32>,
     /// Prices.
     pub categories: Vec<Category>,
     /// Blocks of seats, from the stage backwards.

@@ -89,8 +89,8 @@ invariants! {
         "Captured money ends as exactly one booking or a full refund",
         "audit: the provider's ledger; `ropeline check`: I08 to I14, I18, I19";
     TOLD = "TOLD",
-        "Each booking has one notice of its confirmation, which is sent at least once under one Message-ID, or is listed for an operator",
-        "`ropeline check`: I23, I24";
+        "Each booking, moved show and call of a fan who asked has one notice, which is sent at least once under one Message-ID, or is listed for an operator",
+        "`ropeline check`: I23, I24, I55 to I57";
     ADMIT_ONCE = "ADMIT-ONCE",
         "Between two accepted entries with one ticket there is an accepted exit, and none is accepted after the ticket was revoked; \
          whoever a scanner without a network let in against this is listed as a conflict, with both devices",

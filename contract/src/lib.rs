@@ -18,6 +18,7 @@
 //! | [`path`] | paths with one reading, and the prefixes that rooms protect |
 //! | [`principal`] | headers that tell an upstream which fan a request belongs to |
 //! | [`problem`] | RFC 9457 problem documents with stable codes |
+//! | [`contact`] | JSON of how fans want to be told |
 //! | [`refund`] | JSON of cancelling bookings, of one-time codes and of finding one's bookings |
 //! | [`refund_policy`] | the refund policy of a show |
 //! | [`room`] | JSON of room settings, statistics and the admission log |
@@ -28,6 +29,7 @@
 pub mod booking;
 pub mod checkin;
 pub mod clock;
+pub mod contact;
 pub mod cookies;
 pub mod ids;
 pub mod invariants;

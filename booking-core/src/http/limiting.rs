@@ -101,7 +101,8 @@ fn kind_of(method: &Method, path: &str) -> Option<Kind> {
         ("POST", ["shows", _, "holds"] | ["holds", _, "release"]) | ("DELETE", ["holds", _]) => {
             Kind::Hold
         }
-        ("POST", ["holds", _, "payments"] | ["bookings" | "b", _, "cancel"]) => Kind::Pay,
+        ("POST", ["holds", _, "payments"] | ["bookings" | "b", _, "cancel" | "contact"])
+        | ("PUT", ["bookings", _, "contact"]) => Kind::Pay,
         ("POST", ["bookings" | "b", _, "codes"] | ["bookings", "find"]) => Kind::Mails,
         ("POST", ["holds", _, "confirm"]) | (_, ["holds", _, "return"]) => Kind::Confirm,
         _ => Kind::Browse,
@@ -129,6 +130,8 @@ mod tests {
             (Method::POST, "/api/v1/bookings/b/cancel", Some(Kind::Pay)),
             (Method::POST, "/b/token/cancel", Some(Kind::Pay)),
             (Method::POST, "/api/v1/bookings/b/codes", Some(Kind::Mails)),
+            (Method::PUT, "/api/v1/bookings/b/contact", Some(Kind::Pay)),
+            (Method::POST, "/b/token/contact", Some(Kind::Pay)),
             (Method::POST, "/b/token/codes", Some(Kind::Mails)),
             (Method::POST, "/bookings/find", Some(Kind::Mails)),
             (Method::GET, "/bookings/find", Some(Kind::Browse)),

@@ -2,12 +2,14 @@
 
 mod admin;
 mod admin_bookings;
+mod admin_moves;
 pub(crate) mod at_hand;
 mod bookings;
 pub(crate) mod cancel;
 pub(crate) mod catalogue;
 mod checkin;
 mod checkin_page;
+pub(crate) mod contact;
 mod description;
 pub(crate) mod holders;
 pub(crate) mod holds;
@@ -66,6 +68,7 @@ pub(crate) fn admin(booking: Booking) -> (Router, utoipa::openapi::OpenApi) {
     let checkin = checkin::routes().layer(Extension(checkin::ByOperators));
     let routes = admin::routes()
         .merge(admin_bookings::routes())
+        .merge(admin_moves::routes())
         .merge(mail::routes())
         .merge(scanners::routes())
         .merge(checkin);
@@ -83,6 +86,8 @@ fn routes() -> OpenApiRouter<Booking> {
         .routes(routes!(cancel::refund_offer))
         .routes(routes!(cancel::code_send))
         .routes(routes!(cancel::cancel))
+        .routes(routes!(contact::contact, contact::contact_change))
+        .routes(routes!(contact::push_add, contact::push_remove))
         .routes(routes!(own_bookings::my_bookings))
         .routes(routes!(own_bookings::find))
         .routes(routes!(ticket_files::tickets_pdf))

@@ -2,13 +2,11 @@
 
 use std::time::{Duration, SystemTime};
 
-use contract::Timestamp;
+use super::settings::Sender;
+use crate::channels::told::Stamp;
 use lettre::message::header::{HeaderName, HeaderValue};
 use lettre::message::{Mailbox, MultiPart, MultiPartKind, SinglePart};
 use lettre::{Address, Message};
-use uuid::Uuid;
-
-use super::settings::Sender;
 
 /// Longest subject, in characters.
 const SUBJECT_CHARS_MAX: usize = 160;
@@ -20,15 +18,6 @@ pub(crate) struct Letter {
     pub(crate) subject: String,
     pub(crate) text: String,
     pub(crate) html: String,
-}
-
-/// What makes a message the same at every attempt.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Stamp<'a> {
-    pub(crate) notice_id: Uuid,
-    /// Without angle brackets.
-    pub(crate) message_id: &'a str,
-    pub(crate) at: Timestamp,
 }
 
 /// A message as it is sent.
@@ -108,6 +97,9 @@ pub(crate) fn one_line(text: &str, chars_max: usize) -> String {
 
 #[cfg(test)]
 mod tests {
+    use contract::Timestamp;
+    use uuid::Uuid;
+
     use super::*;
 
     fn letter(to: &str, subject: &str) -> Letter {

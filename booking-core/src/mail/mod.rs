@@ -17,8 +17,8 @@
 //! | `letters` | what a notice says now |
 //! | `sending` | the work on notices |
 
-mod compose;
-mod files;
+pub(crate) mod compose;
+pub(crate) mod files;
 mod letters;
 mod mailer;
 mod sending;

@@ -44,6 +44,8 @@ pub(crate) fn router(booking: Booking) -> Router {
         .route("/bookings/{bookingId}", get(bookings::booking))
         .route("/bookings/{bookingId}/cancel", post(bookings::cancel))
         .route("/bookings/{bookingId}/codes", post(bookings::code))
+        .route("/bookings/{bookingId}/contact", post(bookings::contact))
+        .route("/b/{token}/contact", post(bookings::guest_contact))
         .route("/b/{token}", get(bookings::guest_booking))
         .route("/b/{token}/cancel", post(bookings::guest_cancel))
         .route("/b/{token}/codes", post(bookings::guest_code))

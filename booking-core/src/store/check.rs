@@ -64,8 +64,8 @@ pub(crate) async fn run(
     })
 }
 
-/// Questions about mail to fans.
-const ABOUT_MAIL: [&str; 2] = ["I23", "I24"];
+/// Questions about notices to fans.
+const ABOUT_MAIL: [&str; 5] = ["I23", "I24", "I55", "I56", "I57"];
 
 /// Questions about who went in.
 const ABOUT_ENTRIES: [&str; 3] = ["I40", "I41", "I42"];

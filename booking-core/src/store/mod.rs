@@ -11,6 +11,7 @@ pub(crate) mod cancellations;
 pub(crate) mod catalogue;
 pub(crate) mod check;
 pub(crate) mod checkins;
+pub(crate) mod contacts;
 pub(crate) mod guest_mails;
 pub(crate) mod hold_batch;
 pub(crate) mod holds;
@@ -28,6 +29,8 @@ pub(crate) mod returned;
 pub(crate) mod scanners;
 pub(crate) mod seats;
 pub(crate) mod show_cancellations;
+pub(crate) mod show_moves;
+pub(crate) mod turns;
 
 use crate::database::StoreError;
 

@@ -26,6 +26,7 @@ pub(super) fn booked_show(title: &str) -> BookedShow {
         }
     });
     BookedShow {
+        moves: 0,
         booking: Booking {
             booking_id: "bkg_0190163d8694739baea51966c26f8ad9".parse().unwrap(),
             code: "QX7-4KD".to_owned(),

@@ -7,8 +7,8 @@ use std::sync::atomic::{AtomicU8, Ordering};
 use std::time::Duration;
 
 use booking_core::{
-    Booking, BookingConfig, BookingDeps, MailConfig, PaymentConfig, Pools, Rates, RoomDirectory,
-    TicketFonts, TicketKeys,
+    Booking, BookingConfig, BookingDeps, ChannelsConfig, MailConfig, PaymentConfig, Pools, Rates,
+    RoomDirectory, TicketFonts, TicketKeys,
 };
 use contract::{Clock, ManualClock};
 use serde_json::{Value, json};
@@ -122,7 +122,8 @@ impl TestShop {
         let seed = self.seeds.fetch_add(1, Ordering::Relaxed);
         let clock = Arc::new(self.clock.clone());
         let (mail, rates) = (to_files(&self.files), Rates::default());
-        start_with(pools, clock, &self.provider, seed, false, mail, rates).await
+        let ways = Ways::by(mail);
+        start_with(pools, clock, &self.provider, seed, false, ways, rates).await
     }
 
     /// Another process whose customers pay at these providers.
@@ -141,7 +142,8 @@ impl TestShop {
         let clock = Arc::new(self.clock.clone());
         let pools = Pools::lazy(&self.database.url()).unwrap();
         let mail = to_files(&self.files);
-        start_with(pools, clock, &self.provider, seed, false, mail, rates).await
+        let ways = Ways::by(mail);
+        start_with(pools, clock, &self.provider, seed, false, ways, rates).await
     }
 
     /// Another process that reaches the database at `address`.
@@ -162,6 +164,20 @@ impl TestShop {
     pub(crate) async fn another_process_that_mails(&self, mail: MailConfig) -> Process {
         self.another(Arc::new(self.clock.clone()), false, mail)
             .await
+    }
+
+    /// Another process that tells fans things this way, and whose steps the test takes.
+    pub(crate) async fn another_process_that_tells(
+        &self,
+        mail: MailConfig,
+        channels: ChannelsConfig,
+    ) -> Process {
+        let seed = self.seeds.fetch_add(1, Ordering::Relaxed);
+        let pools = Pools::lazy(&self.database.url()).unwrap();
+        let clock = Arc::new(self.clock.clone());
+        let ways = Ways { mail, channels };
+        let rates = Rates::default();
+        start_with(pools, clock, &self.provider, seed, false, ways, rates).await
     }
 
     /// Another process on the same database that sweeps, polls and refreshes by itself.
@@ -249,7 +265,7 @@ impl TestShop {
             .filter(|i| i.violations != 0)
             .collect();
         assert!(report.clean, "{broken:?}");
-        assert_eq!(report.invariants.len(), 34);
+        assert_eq!(report.invariants.len(), 37);
     }
 
     /// A webhook about `intent_id`, signed.
@@ -286,7 +302,23 @@ async fn start(
 ) -> Process {
     let pools = Pools::lazy(url).unwrap();
     let rates = Rates::default();
-    start_with(pools, clock, provider, seed, background, mail, rates).await
+    let ways = Ways::by(mail);
+    start_with(pools, clock, provider, seed, background, ways, rates).await
+}
+
+/// How fans are told.
+struct Ways {
+    mail: MailConfig,
+    channels: ChannelsConfig,
+}
+
+impl Ways {
+    fn by(mail: MailConfig) -> Self {
+        Self {
+            mail,
+            channels: ChannelsConfig::default(),
+        }
+    }
 }
 
 fn to_files(directory: &TempDir) -> MailConfig {
@@ -299,7 +331,7 @@ async fn start_with(
     provider: &FakeProvider,
     seed: u8,
     background: bool,
-    mail: MailConfig,
+    ways: Ways,
     rates: Rates,
 ) -> Process {
     let shutdown = CancellationToken::new();
@@ -312,7 +344,8 @@ async fn start_with(
                 WEBHOOK_SECRET,
             )]
         }),
-        mail,
+        mail: ways.mail,
+        channels: ways.channels,
         seats_in_memory_max: 60_000,
         ticket_keys: TicketKeys::new(1, [7; 32]),
         rates,

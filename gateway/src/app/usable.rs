@@ -26,6 +26,9 @@ pub fn usable(config: &Config) -> Result<(), Problems> {
     if let Err(found) = mail::mail_config(config, "http://localhost") {
         problems.extend(found);
     }
+    if let Err(problem) = mail::channels_config(config) {
+        problems.push(problem);
+    }
     let missing = Servers::missing_programs(&config.data_dir.join("servers"), wanted(config));
     problems.extend(missing.iter().map(ToString::to_string));
     if problems.is_empty() {
