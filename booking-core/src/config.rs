@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use ed25519_dalek::VerifyingKey;
 
-use crate::channels::sms::SmsDelivery;
+use crate::channels::settings::SmsDelivery;
 use crate::mail::settings::MailConfig;
 use crate::ticket_fonts::TicketFonts;
 

@@ -105,7 +105,7 @@ mod workers;
 
 pub use app::{BookingDeps, StartError};
 pub use bookings::ConfirmOutcome;
-pub use channels::sms::{SmsDelivery, SmsProvider, SmsSettings};
+pub use channels::settings::{SmsDelivery, SmsProvider, SmsSettings};
 pub use config::{
     BookingConfig, ChannelsConfig, PaymentApi, PaymentConfig, Rate, RatePair, Rates, TicketKeys,
 };

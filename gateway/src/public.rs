@@ -14,7 +14,7 @@ use crate::front::{Front, FrontParts};
 use crate::gate::{Gate, InProcess};
 use crate::http::cookies::CookieForm;
 use crate::http::shells::Shells;
-use crate::http::turn::TurnTeller;
+use crate::http::turn_teller::TurnTeller;
 use crate::http::{LineState, problem_page};
 use crate::proxy::Proxy;
 use crate::start_up::until_database_answers;

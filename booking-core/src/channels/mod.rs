@@ -9,6 +9,7 @@
 //! | `route` | which channels a notice is tried on, in which order. Pure |
 //! | `outage` | how long a channel that is down is left alone |
 //! | `phone` | telephone numbers. Pure |
+//! | `settings` | where text messages go. Pure |
 //! | `sms` | text messages, over the HTTP interface of a provider or to files |
 //! | `push` | Web Push: encryption, signatures, the push services |
 
@@ -16,6 +17,7 @@ mod outage;
 pub(crate) mod phone;
 pub(crate) mod push;
 pub(crate) mod route;
+pub(crate) mod settings;
 pub(crate) mod sms;
 pub(crate) mod told;
 

@@ -28,7 +28,7 @@ use super::mail::{channels_config, mail_config};
 use super::surroundings::Surroundings;
 use crate::config::{Config, ShopRatePair, ShopRates};
 use crate::gate::InProcess;
-use crate::http::turn::TurnTeller;
+use crate::http::turn_teller::TurnTeller;
 use crate::kept_keys::{KeptKeysError, Known, kept_keys};
 use crate::keys::Keys;
 use crate::ops::ExtraRoutes;

@@ -17,6 +17,7 @@
 //! | [`room`] | the public room document, and the room of a path |
 //! | [`shells`] | rendered waiting pages of visitors without a place |
 //! | [`turn`] | asking to be told of the call |
+//! | [`turn_teller`] | the port to what tells it |
 //! | [`websocket`] | how a WebSocket begins and ends |
 
 pub mod cookies;
@@ -36,6 +37,7 @@ pub mod room;
 pub mod shells;
 mod state;
 pub mod turn;
+pub mod turn_teller;
 mod websocket;
 
 use axum::extract::DefaultBodyLimit;

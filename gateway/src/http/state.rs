@@ -6,7 +6,7 @@ use line::rooms::RoomSet;
 
 use super::cookies::CookieForm;
 use super::shells::Shells;
-use super::turn::TurnTeller;
+use super::turn_teller::TurnTeller;
 use crate::edge::rate_limit::RateLimits;
 
 /// The state of the handlers.

@@ -3,8 +3,7 @@
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use contract::contact::TurnRequest;
-use contract::{PlaceId, Problem, RoomId};
-use futures_util::future::BoxFuture;
+use contract::{Problem, RoomId};
 use http::header::CACHE_CONTROL;
 use http::{HeaderMap, HeaderValue, StatusCode};
 use serde::Serialize;
@@ -14,21 +13,6 @@ use web::{ApiJson, ApiResult};
 use super::openapi::{OfBody, OfPlace, OfRoom};
 use super::presented;
 use super::room::{Line, RoomPath, Shows, private};
-
-/// Tells fans when they are called.
-pub trait TurnTeller: Send + Sync {
-    /// Stores that the fan with this place wants to be told. `headers` tell the language.
-    fn ask<'a>(
-        &'a self,
-        room: RoomId,
-        place: PlaceId,
-        wanted: TurnRequest,
-        headers: &'a HeaderMap,
-    ) -> BoxFuture<'a, ApiResult<()>>;
-
-    /// What browsers subscribe to for push messages.
-    fn push_key(&self) -> String;
-}
 
 /// What browsers subscribe to.
 #[derive(Serialize, ToSchema)]

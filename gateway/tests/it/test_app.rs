@@ -565,7 +565,7 @@ pub(crate) async fn eventually<T>(what: &str, ask: impl AsyncFn() -> Option<T>) 
 /// Nobody is told of a call.
 struct NobodyTells;
 
-impl gateway::http::turn::TurnTeller for NobodyTells {
+impl gateway::http::turn_teller::TurnTeller for NobodyTells {
     fn ask<'a>(
         &'a self,
         _room: RoomId,
