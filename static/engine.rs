@@ -4,7 +4,7 @@ use std::sync::LazyLock;
 
 use contract::Timestamp;
 use contract::booking::Venue;
-use include_dir::{Dir, include_dir};
+use include_dir::{Dir, File, include_dir};
 use minijinja::syntax::SyntaxConfig;
 use minijinja::value::Serde;
 use minijinja::{AutoEscape, Environment, Error, ErrorKind, UndefinedBehavior, Value};
@@ -18,6 +18,32 @@ use crate::texts::texts;
 static TEMPLATES: Dir<'static> = include_dir!("$CARGO_MANIFEST_DIR/templates");
 
 static ENGINE: LazyLock<Environment<'static>> = LazyLock::new(|| {
+    let mut engine = environment();
+    for file in TEMPLATES.files() {
+        add_file(file, &mut engine);
+    }
+    add_templates("shop", &mut engine);
+    engine
+});
+
+/// Adds our templates in this directory.
+pub(crate) fn add_templates(directory: &str, engine: &mut Environment<'static>) {
+    let files = TEMPLATES.get_dir(directory).map(Dir::files);
+    for file in files.into_iter().flatten() {
+        add_file(file, engine);
+    }
+}
+
+fn add_file(file: &'static File<'static>, engine: &mut Environment<'static>) {
+    let source = file.contents_utf8().expect("templates are UTF-8");
+    let name = file.path().to_str().expect("template names are UTF-8");
+    engine
+        .add_template(name, source)
+        .expect("the tests parse every template");
+}
+
+/// The engine without templates.
+pub(crate) fn environment() -> Environment<'static> {
     let mut engine = Environment::new();
     engine.set_undefined_behavior(UndefinedBehavior::SemiStrict);
     engine.set_auto_escape_callback(|name| {
@@ -56,9 +82,8 @@ static ENGINE: LazyLock<Environment<'static>> = LazyLock::new(|| {
         Ok::<_, Error>(moment::span(instant(&at)?.since(instant(&now)?)))
     });
     engine.add_global("t", Value::from(Serde(texts())));
-    add(&TEMPLATES, &mut engine);
     engine
-});
+}
 
 /// `at` (RFC 3339) in a time zone, in the format of the [`Form`] with this name.
 fn when(at: &str, time_zone: &str, form: &str) -> Result<String, Error> {
@@ -111,19 +136,6 @@ fn one_line(text: &str) -> String {
 
 fn instant(text: &str) -> Result<Timestamp, Error> {
     Timestamp::parse(text).ok_or_else(|| ErrorKind::InvalidOperation.into())
-}
-
-fn add(dir: &'static Dir<'static>, engine: &mut Environment<'static>) {
-    for file in dir.files() {
-        let source = file.contents_utf8().expect("templates are UTF-8");
-        let name = file.path().to_str().expect("template names are UTF-8");
-        engine
-            .add_template(name, source)
-            .expect("the tests parse every template");
-    }
-    for inner in dir.dirs() {
-        add(inner, engine);
-    }
 }
 
 /// Renders the template `name`. The tests render each page in every state, so a failure here is a

@@ -13,7 +13,8 @@
 //! | [`asset`](mod@asset) | stylesheets, scripts and images, with media type and version |
 //! | [`checkin`](mod@checkin) | the scanner page |
 //! | [`map`] | links to a map of a venue |
-//! | [`mail`] | mail to fans, as text and HTML |
+//! | [`letters`] | templates of mail, their languages, and the operator's own |
+//! | [`mail`] | mail to fans, as text and HTML, and the same in one sentence |
 //! | [`mail_transfers`] | mail about tickets that were passed on |
 //! | [`moment`] | times in the time zone of a venue, spans |
 //! | [`money`] | amounts in minor units, formatted for people |
@@ -24,6 +25,7 @@
 
 pub mod asset;
 pub mod checkin;
+pub mod letters;
 pub mod mail;
 pub mod mail_transfers;
 pub mod map;

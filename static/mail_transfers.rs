@@ -1,10 +1,9 @@
 //! Mail about tickets that were passed on or printed anew.
 
-use contract::booking::{Booking, Show};
+use contract::booking::{Booking, SeatLabel, Show};
 use serde::Serialize;
 
-use crate::mail::{MailText, mail_text};
-use crate::moment::{Form, when};
+use crate::mail::{Writer, Written};
 
 /// Tickets that the reader has now.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -26,8 +25,8 @@ pub struct TicketsPassedOnMail {
     pub show: Show,
     /// The code of the booking.
     pub code: String,
-    /// The seats, in words.
-    pub seats: Vec<String>,
+    /// The seats.
+    pub seats: Vec<SeatLabel>,
     /// The address of the new holder, mostly hidden.
     pub to: String,
     /// Where the booking is, for its buyer.
@@ -41,33 +40,41 @@ pub struct TicketWithdrawnMail {
     pub show: Show,
     /// The code of the booking.
     pub code: String,
-    /// The seats, in words.
-    pub seats: Vec<String>,
+    /// The seats.
+    pub seats: Vec<SeatLabel>,
 }
 
-/// Brings tickets with new codes.
-pub fn new_tickets(mail: &NewTicketsMail) -> MailText {
-    let show = &mail.show;
-    let day = when(show.starts_at, &show.time_zone, Form::Short);
-    let what = match mail.from {
-        Some(_) => "Tickets for you",
-        None => "Your new tickets",
-    };
-    mail_text(
-        format!("{what}: {}, {day}", show.title),
-        "new_tickets",
-        mail,
-    )
-}
+impl Writer<'_> {
+    /// Brings tickets with new codes.
+    pub fn new_tickets(self, mail: &NewTicketsMail) -> Written {
+        let (title, day) = (&*mail.show.title, self.day_of(&mail.show));
+        let values = [
+            ("title", title),
+            ("day", &*day),
+            ("code", &*mail.booking.code),
+        ];
+        let (subject, short) = match mail.from {
+            Some(_) => ("newTickets.subject", "newTickets.short"),
+            None => ("newTickets.subjectAnew", "newTickets.shortAnew"),
+        };
+        let url = Some(&mail.url);
+        self.written_as(subject, short, "new_tickets", title, mail, &values, url)
+    }
 
-/// Tells that tickets were passed on.
-pub fn tickets_passed_on(mail: &TicketsPassedOnMail) -> MailText {
-    let subject = format!("Your tickets were passed on: {}", mail.show.title);
-    mail_text(subject, "tickets_passed_on", mail)
-}
+    /// Tells that tickets were passed on.
+    pub fn tickets_passed_on(self, mail: &TicketsPassedOnMail) -> Written {
+        let values = [
+            ("title", &*mail.show.title),
+            ("code", &*mail.code),
+            ("to", &*mail.to),
+        ];
+        let (key, name) = ("ticketsPassedOn", "tickets_passed_on");
+        self.written(key, name, mail, &values, mail.url.as_ref())
+    }
 
-/// Tells that a ticket is no longer valid.
-pub fn ticket_withdrawn(mail: &TicketWithdrawnMail) -> MailText {
-    let subject = format!("Your ticket is no longer valid: {}", mail.show.title);
-    mail_text(subject, "ticket_withdrawn", mail)
+    /// Tells that a ticket is no longer valid.
+    pub fn ticket_withdrawn(self, mail: &TicketWithdrawnMail) -> Written {
+        let values = [("title", &*mail.show.title), ("code", &*mail.code)];
+        self.written("ticketWithdrawn", "ticket_withdrawn", mail, &values, None)
+    }
 }

@@ -49,6 +49,39 @@ pub fn when(at: Timestamp, time_zone: &str, form: Form) -> String {
     }
 }
 
+/// The same in words of another language: `pattern` with `{weekday}`, `{day}`, `{month}` and
+/// `{year}`, the names of the days from Monday, and those of the months.
+pub(crate) fn when_in(
+    at: Timestamp,
+    time_zone: &str,
+    form: Form,
+    pattern: &str,
+    weekdays: &[String],
+    months: &[String],
+) -> String {
+    let (zoned, known) = zoned(at, time_zone);
+    let time = zoned.strftime("%H:%M").to_string();
+    let name = |names: &[String], number: i8| {
+        let index = usize::try_from(number - 1).unwrap_or(0);
+        names.get(index).cloned().unwrap_or_default()
+    };
+    let day = pattern
+        .replace(
+            "{weekday}",
+            &name(weekdays, zoned.weekday().to_monday_one_offset()),
+        )
+        .replace("{day}", &zoned.day().to_string())
+        .replace("{month}", &name(months, zoned.month()))
+        .replace("{year}", &zoned.year().to_string());
+    let text = match form {
+        Form::Time => time,
+        Form::Day | Form::ShortDay => return day,
+        Form::Full | Form::Short => format!("{day}, {time}"),
+        Form::IsoDay | Form::Iso => return when(at, time_zone, form),
+    };
+    if known { text } else { format!("{text} UTC") }
+}
+
 /// The abbreviation of `time_zone` at `at`, such as `IST`.
 pub fn zone_name(at: Timestamp, time_zone: &str) -> String {
     zoned(at, time_zone).0.strftime("%Z").to_string()

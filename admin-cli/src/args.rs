@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand};
 use clap_complete::Shell;
 use contract::checkin::Label;
-use contract::{BookingId, NoticeId, RoomId, ScannerId, ShowId, TicketId};
+use contract::{BookingId, NoticeId, RoomId, ScannerId, ShowId, TicketId, Timestamp};
 
 use crate::config::GatewayOptions;
 use crate::coupon_args::CouponCommand;
@@ -48,7 +48,7 @@ pub(crate) enum Command {
     /// Waiting rooms: create, change, open, pause, close, watch
     #[command(subcommand)]
     Room(RoomCommand),
-    /// Shows of the booking core: import, list, cancel
+    /// Shows of the booking core: import, list, cancel, move
     #[command(subcommand)]
     Show(ShowCommand),
     /// Purchases that look like fraud: list, show, approve, refuse
@@ -265,6 +265,44 @@ pub(crate) enum ShowCommand {
         ropeline show cancel eras-mumbai-1 --yes --no-wait --json"
     )]
     Cancel(ShowCancelArgs),
+    /// Move a show to another time or venue: all bookings are told
+    #[command(
+        after_help = "The gateways tell the bookings in the background, also after a restart; the \
+        command shows how far they are, and may be run again.\nExamples:\n  \
+        ropeline show move eras-mumbai-1 --starts-at 2027-01-14T15:00:00Z --refund-until 2027-01-01T00:00:00Z\n  \
+        ropeline show move eras-mumbai-1 --starts-at 2026-12-24T14:00:00Z --venue 'Indoor Hall' --venue-address Worli --yes --json"
+    )]
+    Move(ShowMoveArgs),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ShowMoveArgs {
+    /// The show
+    pub(crate) show: ShowId,
+    /// When it starts, such as 2027-01-14T15:00:00Z
+    #[arg(long, value_parser = crate::when::instant)]
+    pub(crate) starts_at: Timestamp,
+    /// When it ends
+    #[arg(long, value_parser = crate::when::instant)]
+    pub(crate) ends_at: Option<Timestamp>,
+    /// The venue; where it was to be when absent
+    #[arg(long)]
+    pub(crate) venue: Option<String>,
+    /// The address of that venue
+    #[arg(long, requires = "venue")]
+    pub(crate) venue_address: Option<String>,
+    /// Until when who bought before gets the whole price back
+    #[arg(long, value_parser = crate::when::instant)]
+    pub(crate) refund_until: Option<Timestamp>,
+    /// Why, as the fans read it
+    #[arg(long)]
+    pub(crate) reason: Option<String>,
+    /// Do not wait until all bookings are told
+    #[arg(long)]
+    pub(crate) no_wait: bool,
+    /// Do not ask
+    #[arg(long, short)]
+    pub(crate) yes: bool,
 }
 
 #[derive(Debug, Args)]

@@ -32,6 +32,14 @@ impl When {
     }
 }
 
+/// Reads an instant in RFC 3339, which cannot be relative or absent.
+pub fn instant(text: &str) -> Result<Timestamp, String> {
+    match parse_when(text) {
+        Ok(When::At(at)) => Ok(at),
+        _ => Err("write a time with its zone such as 2026-11-22T15:30:00+05:30".to_owned()),
+    }
+}
+
 /// Reads `none`, `now`, `+10m`, or an instant in RFC 3339.
 pub fn parse_when(text: &str) -> Result<When, String> {
     match text {

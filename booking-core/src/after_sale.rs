@@ -14,7 +14,10 @@ use crate::guests::MailAsked;
 use crate::handle::Booking;
 use crate::links::Link;
 use crate::show_cancelling::ShowCancellation;
+use crate::show_moving::{MoveOrder, ShowMove};
+use crate::store;
 use crate::store::booking_records::{BookingFilter, BookingRecord, BookingSummary};
+use crate::store::show_moves::Moved;
 use crate::store::sold::SoldBooking;
 
 impl Booking {
@@ -168,6 +171,52 @@ impl Booking {
     pub async fn show_cancel_once(&self) -> Result<usize, StoreError> {
         let core = Arc::clone(&self.0);
         let work = async move { core.show_cancel_once().await };
+        self.0.work.run_within(DATABASE_WAIT_MAX * 5, work).await
+    }
+
+    /// Moves a show; `None` for an unknown one.
+    pub(crate) async fn show_move(
+        &self,
+        show: &ShowId,
+        order: MoveOrder,
+    ) -> Result<Option<Moved>, StoreError> {
+        let (core, show) = (Arc::clone(&self.0), show.clone());
+        let work = async move { core.show_move(&show, order).await };
+        self.0.work.run_within(DATABASE_WAIT_MAX * 5, work).await
+    }
+
+    /// How far the telling of the last move has come; `None` when the show was not moved.
+    pub(crate) async fn show_move_progress(
+        &self,
+        show: &ShowId,
+    ) -> Result<Option<ShowMove>, StoreError> {
+        let (core, show) = (Arc::clone(&self.0), show.clone());
+        let work = async move { core.show_move_progress(&show).await };
+        self.0.work.run(work).await
+    }
+
+    /// When and where a show takes place, for the audit log.
+    pub(crate) async fn show_times(
+        &self,
+        show: &ShowId,
+    ) -> Result<Option<serde_json::Value>, StoreError> {
+        let (core, show) = (Arc::clone(&self.0), show.clone());
+        let work = async move { store::show_moves::state(&core.pools.jobs, &show).await };
+        self.0.work.run(work).await
+    }
+
+    /// Makes notices for some bookings of moved shows. Returns how many. The background work does
+    /// this too.
+    pub async fn show_move_once(&self) -> Result<usize, StoreError> {
+        let core = Arc::clone(&self.0);
+        let work = async move { core.show_move_once().await };
+        self.0.work.run_within(DATABASE_WAIT_MAX * 5, work).await
+    }
+
+    /// Makes some reminders that are due. Returns how many. The background work does this too.
+    pub async fn remind_once(&self) -> Result<usize, StoreError> {
+        let core = Arc::clone(&self.0);
+        let work = async move { core.remind_once().await };
         self.0.work.run_within(DATABASE_WAIT_MAX * 5, work).await
     }
 }

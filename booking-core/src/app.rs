@@ -1,10 +1,12 @@
 //! Assembles the booking core: starts it, and offers it over HTTP.
 
 use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
 
 use arc_swap::ArcSwap;
 use axum::Router;
 use contract::Clock;
+use pages::letters::Letters;
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -12,10 +14,15 @@ use web::AtHand;
 use web::challenge::ProofOfWork;
 use web::encoding::RecentDocuments;
 
+use crate::channels::Outages;
+use crate::channels::push::subscription::PushHosts;
+use crate::channels::push::{PushSender, VapidKey};
+use crate::channels::sms::SmsSender;
 use crate::config::{
     BANNER_LOOKS_MAX, BookingConfig, CONFIRM_WAIT_MAX, CONFIRMS_AT_ONCE, CONFIRMS_WAITING_MAX,
     FINDS_AT_ONCE, MAPS_RENDERED_AT_ONCE, PRINT_WAIT_MAX, PRINTS_AT_ONCE, PRINTS_WAITING_MAX,
     RECENT_DOCUMENTS_BYTES_MAX, SEAT_STREAMS_MAX, SHOW_PAGES_BYTES_MAX, START_PATIENCE,
+    TURN_REQUESTS_AT_ONCE,
 };
 use crate::confirm_queue::ConfirmQueue;
 use crate::core::Core;
@@ -33,7 +40,7 @@ use crate::links::LinkKeys;
 use crate::live::{Catalogue, Writer};
 use crate::mail::Mailer;
 use crate::payments::gathered::GatheredConfirms;
-use crate::payments::http_client::ClientError;
+use crate::payments::http_client::{ClientError, HttpClient};
 use crate::payments::provider::PaymentProvider;
 use crate::payments::questions::Questions;
 use crate::payments::registry::Providers;
@@ -82,6 +89,13 @@ pub enum StartError {
     Catalogue(#[source] StoreError),
 }
 
+/// What sends messages to others.
+struct Senders {
+    webhooks: WebhookClient,
+    sms: Option<SmsSender>,
+    push: PushSender,
+}
+
 impl Booking {
     /// Reads the catalogue and starts the background work.
     pub async fn start(config: BookingConfig, deps: BookingDeps) -> Result<Self, StartError> {
@@ -107,8 +121,26 @@ impl Booking {
         let background = deps.background;
         let targets = &config.webhooks;
         let webhooks = WebhookClient::new(targets.private_allowed, targets.more_roots.as_deref());
-        let webhooks = webhooks.map_err(StartError::Webhooks)?;
-        let booking = Self::assemble(config, deps, providers, webhooks);
+        let client =
+            HttpClient::new(config.channels.more_roots.as_deref()).map_err(StartError::Provider)?;
+        let sms = SmsSender::new(&config.channels.sms, &config.mail.from)
+            .map_err(StartError::Provider)?;
+        let randomness = Randomness::new(deps.seed);
+        let push = PushSender::new(
+            client,
+            VapidKey::new(&config.ticket_keys, contact_of(&config)),
+            PushHosts {
+                more: config.channels.push_origins.clone(),
+            },
+            deps.clock.clone(),
+            randomness.bytes(),
+        );
+        let senders = Senders {
+            webhooks: webhooks.map_err(StartError::Webhooks)?,
+            sms,
+            push,
+        };
+        let booking = Self::assemble(config, deps, providers, randomness, senders);
         let core = Arc::clone(&booking.0);
         booking
             .0
@@ -126,12 +158,12 @@ impl Booking {
         config: BookingConfig,
         deps: BookingDeps,
         providers: Providers,
-        webhooks: WebhookClient,
+        randomness: Randomness,
+        senders: Senders,
     ) -> Self {
         let work = Work::new(deps.tracker);
         let gathered_webhooks = gathered_webhooks(&work, deps.pools.money.clone());
         let settling = Turns::in_order(deps.pools.confirm.clone());
-        let randomness = Randomness::new(deps.seed);
         let expiry = Arc::<ExpiryTimes>::default();
         let writer = Writer {
             pool: deps.pools.holds.clone(),
@@ -154,10 +186,16 @@ impl Booking {
             links: LinkKeys::new(&config.ticket_keys),
             finds: Arc::new(Semaphore::new(FINDS_AT_ONCE)),
             mailer: Mailer::new(config.mail.clone()),
+            sms: senders.sms,
+            push: senders.push,
+            outages: Outages::default(),
+            letters: letters(&config),
+            turn_requests: AtomicU64::new(0),
+            turn_asks: Semaphore::new(TURN_REQUESTS_AT_ONCE),
             mail_backlog: ArcSwap::default(),
             sinks: deps.sinks.into_iter().map(Sink::new).collect(),
             process_id: randomness.uuid(deps.clock.now()),
-            webhooks,
+            webhooks: senders.webhooks,
             delivering: Busy::default(),
             limits: Limits::new(&config.rates),
             known_tokens: KnownTokens::new(),
@@ -213,4 +251,22 @@ impl Booking {
     pub fn admin(&self) -> (Router, utoipa::openapi::OpenApi) {
         api::admin(self.clone())
     }
+}
+
+/// Whom a push service can ask about us: the sender of mail, unless that is nobody.
+fn contact_of(config: &BookingConfig) -> String {
+    if config.public_url.starts_with("https://") {
+        config.public_url.clone()
+    } else {
+        format!("mailto:{}", config.mail.from.0.email)
+    }
+}
+
+/// The letters, with the operator's own; what is wrong with those is left out, and
+/// told where the settings are checked.
+fn letters(config: &BookingConfig) -> Letters {
+    let Some(directory) = &config.channels.templates else {
+        return Letters::default();
+    };
+    Letters::with_own(directory).0
 }

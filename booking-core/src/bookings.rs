@@ -361,11 +361,15 @@ impl Core {
             .tickets
             .retain(|ticket| ticket.passed_on_to.is_none());
         let show = self.catalogue.view(&booking.show_id, now).await?;
+        let mut connection = self.pools.money.acquire().await?;
+        let show_id = booking.show_id.as_str();
+        let moves = store::show_moves::sequence(&mut connection, show_id).await?;
         Ok(show.map(|show| BookedShow {
             page_url: format!("{}{path}", self.config.public_url),
             booking,
             show,
             prices,
+            moves,
             now,
         }))
     }

@@ -110,6 +110,15 @@ pub(crate) fn decide(
                 goes = goes.and(GoesBack::all_of(ticket.price_minor));
             }
         }
+        Terms::Policy if sold.is_moved_away(now) => {
+            let is_used = |ticket: &&SoldTicket| ticket.status == TicketStatus::CheckedIn;
+            if chosen.iter().any(is_used) {
+                return rule(RefundRule::CheckedIn);
+            }
+            for ticket in &chosen {
+                goes = goes.and(GoesBack::all_of(ticket.price_minor));
+            }
+        }
         Terms::Policy => {
             let share = by_policy(sold, now).map_err(CancelRefusal::Rule)?;
             let is_used = |ticket: &&SoldTicket| ticket.status == TicketStatus::CheckedIn;
@@ -124,7 +133,7 @@ pub(crate) fn decide(
                 return rule(RefundRule::WholeBookingOnly);
             }
             for ticket in &chosen {
-                goes = goes.and(of(sold, share, ticket));
+                goes = goes.and(of(sold, share, ticket, now));
             }
         }
     }
@@ -141,11 +150,20 @@ fn by_policy(sold: &SoldBooking, now: Timestamp) -> Result<Share, RefundRule> {
     if sold.show_cancelled {
         return Err(RefundRule::ShowCancelled);
     }
+    if let Some(until) = sold.whole_price_until.filter(|until| now < *until) {
+        return Ok(Share {
+            percent: 100,
+            until,
+        });
+    }
     let policy = sold.policy.as_ref().ok_or(RefundRule::NoPolicy)?;
     share_at(policy, sold.starts_at, now).ok_or(RefundRule::TooLate)
 }
 
-fn of(sold: &SoldBooking, share: Share, ticket: &SoldTicket) -> GoesBack {
+fn of(sold: &SoldBooking, share: Share, ticket: &SoldTicket, now: Timestamp) -> GoesBack {
+    if sold.is_moved_away(now) {
+        return GoesBack::all_of(ticket.price_minor);
+    }
     match &sold.policy {
         Some(policy) => of_ticket(policy, share.percent, ticket.price_minor, &sold.currency),
         None => GoesBack::default(),
@@ -168,7 +186,8 @@ pub(crate) fn offer(sold: &SoldBooking, holder: Option<Uuid>, now: Timestamp) ->
         },
         currency: sold.currency.clone(),
         until: None,
-        single_tickets: policy.is_some_and(|policy| policy.single_tickets),
+        single_tickets: sold.is_moved_away(now)
+            || policy.is_some_and(|policy| policy.single_tickets),
         code_required: policy.is_some_and(|policy| policy.code_required),
         goes_to_buyer: holder.is_some(),
         tickets: Vec::new(),
@@ -191,7 +210,7 @@ pub(crate) fn offer(sold: &SoldBooking, holder: Option<Uuid>, now: Timestamp) ->
             offer.tickets = returnable
                 .into_iter()
                 .map(|ticket| {
-                    let goes = of(sold, share, ticket).within(sold.available());
+                    let goes = of(sold, share, ticket, now).within(sold.available());
                     TicketOffer {
                         ticket_id: TicketId::new(ticket.ticket_id),
                         amount_minor: goes.back_minor,
@@ -221,6 +240,7 @@ mod tests {
             currency: "EUR".to_owned(),
             starts_at: START,
             show_cancelled: false,
+            whole_price_until: None,
             policy: Some(RefundPolicy {
                 free_until_hours: Some(0),
                 shares: Vec::new(),
@@ -398,5 +418,28 @@ mod tests {
             (none.refundable, none.rule),
             (false, Some(RefundRule::PassedOn))
         );
+    }
+
+    #[test]
+    fn the_whole_price_goes_back_until_the_window_of_a_move_ends() {
+        let mut sold = sold(&[TicketStatus::Issued, TicketStatus::Issued]);
+        sold.policy = None;
+        let day = std::time::Duration::from_hours(24);
+        let until = START.minus(day);
+        sold.whole_price_until = Some(until);
+        let before = until.minus(day);
+        let offered = offer(&sold, None, before);
+        assert!(offered.refundable && offered.single_tickets);
+        let whole: i64 = sold.tickets.iter().map(|ticket| ticket.price_minor).sum();
+        assert_eq!((offered.amount_minor, offered.kept_minor), (whole, 0));
+        assert_eq!(offered.until, Some(until));
+        let one = [sold.tickets[0].ticket_id];
+        let decided = decide(&sold, Some(&one), Scope::All, Terms::Policy, before).unwrap();
+        assert_eq!(decided.goes.back_minor, sold.tickets[0].price_minor);
+        let late = decide(&sold, None, Scope::All, Terms::Policy, until);
+        assert_eq!(late, Err(CancelRefusal::Rule(RefundRule::NoPolicy)));
+        sold.tickets[0].status = TicketStatus::CheckedIn;
+        let used = decide(&sold, None, Scope::All, Terms::Policy, before);
+        assert_eq!(used, Err(CancelRefusal::Rule(RefundRule::CheckedIn)));
     }
 }

@@ -2,10 +2,12 @@
 
 use std::fmt;
 use std::num::NonZeroU32;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use ed25519_dalek::VerifyingKey;
 
+use crate::channels::settings::SmsDelivery;
 use crate::fraud::settings::FraudSettings;
 use crate::mail::settings::MailConfig;
 use crate::ticket_fonts::TicketFonts;
@@ -21,6 +23,8 @@ pub struct BookingConfig {
     pub mail: MailConfig,
     /// Webhooks to those who subscribe to events.
     pub webhooks: WebhookConfig,
+    /// What else tells fans something.
+    pub channels: ChannelsConfig,
     /// Most seats of all shows in memory; see [`SEATS_IN_MEMORY_MAX`].
     pub seats_in_memory_max: u64,
     /// The keys that sign and verify tickets.
@@ -38,6 +42,20 @@ pub struct BookingConfig {
 pub struct WebhookConfig {
     /// Whether to addresses too that are not public, and without TLS.
     pub private_allowed: bool,
+    /// Certificates of authorities, as PEM, that are believed beside those of the system.
+    pub more_roots: Option<Vec<u8>>,
+}
+
+/// Settings of what tells fans something beside mail, and of what is said.
+#[derive(Clone, Debug, Default)]
+pub struct ChannelsConfig {
+    /// Text messages.
+    pub sms: SmsDelivery,
+    /// Origins of push services that are believed beside those of the browsers, such as
+    /// `https://push.example`.
+    pub push_origins: Vec<String>,
+    /// The operator's own templates of letters.
+    pub templates: Option<PathBuf>,
     /// Certificates of authorities, as PEM, that are believed beside those of the system.
     pub more_roots: Option<Vec<u8>>,
 }
@@ -253,6 +271,30 @@ pub const SHOW_CANCEL_BATCH_MAX: i64 = 50;
 pub const SHOW_CANCEL_AT_ONCE: usize = 2;
 /// How often a process looks for bookings of cancelled shows.
 pub const SHOW_CANCEL_EVERY: Duration = Duration::from_secs(2);
+/// Bookings of a moved show that are told in one pass.
+pub const SHOW_MOVE_BATCH_MAX: i64 = 500;
+/// How long after a move bookings are looked for that are not told of it.
+pub const SHOW_MOVE_TELL_FOR: Duration = Duration::from_hours(7 * 24);
+/// Reminders that are made in one pass.
+pub const REMINDER_BATCH_MAX: i64 = 500;
+/// How often a process looks for reminders that are due.
+pub const REMINDER_EVERY: Duration = Duration::from_secs(20);
+/// Browsers of a booking that take push messages.
+pub const BROWSERS_OF_BOOKING_MAX: i64 = 5;
+/// How long after the end of its show telephone numbers and browsers of a booking are kept.
+pub const CONTACT_KEEP: Duration = Duration::from_hours(31 * 24);
+/// Fans in waiting rooms who may want to be told when they are called, of all rooms together.
+pub const TURN_REQUESTS_MAX: u64 = 200_000;
+/// Requests to be told that are stored at the same time; further ones are refused as busy.
+pub const TURN_REQUESTS_AT_ONCE: usize = 2;
+/// Calls of a room that are compared with the requests in one statement.
+pub const TURN_BATCH_MAX: i64 = 5000;
+/// How long the address of a fan is kept who was told of a call.
+pub const TURN_KEEP_CALLED: Duration = Duration::from_hours(24);
+/// How long the address of a fan is kept who was never called.
+pub const TURN_KEEP: Duration = Duration::from_hours(7 * 24);
+/// How often a process counts the fans who want to be told.
+pub const TURN_COUNT_EVERY: Duration = Duration::from_secs(10);
 /// Refusals of a refund before a person has to look.
 pub const REFUND_REFUSALS_MAX: i32 = 12;
 /// Attempts to process a webhook while the provider does not answer: with pauses that grow to an

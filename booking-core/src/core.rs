@@ -1,15 +1,20 @@
 //! The state that all operations share.
 
 use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
 
 use arc_swap::ArcSwap;
 use contract::{Clock, Timestamp};
+use pages::letters::Letters;
 use tokio::sync::{Notify, Semaphore};
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 use web::challenge::Challenge;
 use web::encoding::RecentDocuments;
 
+use crate::channels::Outages;
+use crate::channels::push::PushSender;
+use crate::channels::sms::SmsSender;
 use crate::config::BookingConfig;
 use crate::confirm_queue::ConfirmQueue;
 use crate::database::{Pools, Turns, Work};
@@ -64,6 +69,18 @@ pub(crate) struct Core {
     pub(crate) finds: Arc<Semaphore>,
     /// Sends mail.
     pub(crate) mailer: Mailer,
+    /// Sends text messages.
+    pub(crate) sms: Option<SmsSender>,
+    /// Sends push messages.
+    pub(crate) push: PushSender,
+    /// Channels whose servers are not available.
+    pub(crate) outages: Outages,
+    /// What letters say.
+    pub(crate) letters: Letters,
+    /// Fans who wanted to be told of their call at the last count.
+    pub(crate) turn_requests: AtomicU64,
+    /// One permit for each request to be told that is being stored.
+    pub(crate) turn_asks: Semaphore,
     /// How much mail waited at the last look.
     pub(crate) mail_backlog: ArcSwap<Backlog>,
     /// Where all events go.

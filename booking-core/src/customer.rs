@@ -5,7 +5,9 @@ use contract::principal::{self, Principal};
 use contract::{PlaceId, RoomId, Timestamp};
 use data_encoding::BASE64URL_NOPAD;
 use hmac::{Hmac, KeyInit, Mac};
+use http::header::ACCEPT_LANGUAGE;
 use http::{HeaderMap, HeaderValue};
+use pages::letters::{DEFAULT_LANGUAGE, language_of};
 use sha2::{Digest, Sha256};
 use uuid::Uuid;
 
@@ -77,6 +79,8 @@ pub struct Customer {
     session: Option<Session>,
     /// The booking that a link opens.
     link: Option<Link>,
+    /// The language of the browser, of those that letters are written in; `None` for English.
+    language: Option<&'static str>,
 }
 
 impl Customer {
@@ -91,12 +95,18 @@ impl Customer {
             principals,
             session: session_cookie(headers, secure),
             link: None,
+            language: language_in(headers),
         }
     }
 
     /// Whether nothing can belong to this customer, who has neither session nor pass.
     pub(crate) fn is_unknown(&self) -> bool {
         self.principals.is_empty() && self.session.is_none() && self.link.is_none()
+    }
+
+    /// The language in which the customer is told things, unless it is English.
+    pub(crate) fn language(&self) -> Option<&'static str> {
+        self.language
     }
 
     /// This customer with `session`.
@@ -215,6 +225,13 @@ pub(crate) fn limit_owner_of_place(subject: &str) -> String {
 /// The limit owner of holds that were made with a session and without a pass.
 pub(crate) fn limit_owner_of_session(digest: &str) -> String {
     format!("session:{digest}")
+}
+
+/// The language of a browser, unless it is English.
+pub(crate) fn language_in(headers: &HeaderMap) -> Option<&'static str> {
+    let accepted = headers.get(ACCEPT_LANGUAGE)?.to_str().ok()?;
+    let language = language_of(accepted);
+    (language != DEFAULT_LANGUAGE).then_some(language)
 }
 
 fn session_cookie(headers: &HeaderMap, secure: bool) -> Option<Session> {

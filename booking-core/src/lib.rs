@@ -16,6 +16,7 @@
 //! | `transfer_decision` | whether tickets can be passed on or printed anew. Pure |
 //! | `transferring` | passing tickets on, and printing them anew |
 //! | `readers` | who may read a booking, and what of it. Pure |
+//! | `show_moving` | moving a show, and reminding of shows |
 //! | `booking_desk` | what operators read of bookings |
 //! | `guests` | one-time codes, links to bookings, finding bookings |
 //! | `links` | links and codes from ids and a key of the installation. Pure |
@@ -27,6 +28,9 @@
 //! | `notice` | kinds of notices to fans, and what follows from an attempt to send one. Pure |
 //! | `events` | the log of events that other programs are told, and who takes them |
 //! | `mail` | composing notices and sending them |
+//! | `channels` | mail, text messages and push behind one trait, and which of them a notice takes |
+//! | `contacts` | how customers want to be told |
+//! | `turns` | fans in waiting rooms who want to be told of their call |
 //! | `scan` | what a scan of a ticket comes to. Pure |
 //! | `checkin` | scanning tickets at the gates, who scans, who is inside |
 //! | `tickets` | the signed QR text and its verification |
@@ -60,10 +64,12 @@ mod booking_desk;
 mod bookings;
 mod cancel_decision;
 mod cancelling;
+mod channels;
 mod checkin;
 pub mod config;
 mod confirm_queue;
 mod confirming;
+mod contacts;
 mod core;
 mod coupon_desk;
 mod coupons;
@@ -97,6 +103,7 @@ mod scan;
 mod set_aside;
 mod shop;
 mod show_cancelling;
+mod show_moving;
 mod shows;
 mod stock;
 mod store;
@@ -108,13 +115,16 @@ mod ticket_types;
 pub mod tickets;
 mod transfer_decision;
 mod transferring;
+mod turns;
 mod vetting;
 mod workers;
 
 pub use app::{BookingDeps, StartError};
 pub use bookings::ConfirmOutcome;
+pub use channels::settings::{SmsDelivery, SmsProvider, SmsSettings};
 pub use config::{
-    BookingConfig, PaymentApi, PaymentConfig, Rate, RatePair, Rates, TicketKeys, WebhookConfig,
+    BookingConfig, ChannelsConfig, PaymentApi, PaymentConfig, Rate, RatePair, Rates, TicketKeys,
+    WebhookConfig,
 };
 pub use confirm_queue::{ConfirmPermit, ConfirmTurn};
 pub use customer::{Customer, Session};
@@ -138,6 +148,7 @@ pub use stock::RoomStock;
 pub use store::check::{CheckReport, InvariantResult};
 pub use ticket_fonts::{TicketFonts, UnreadableFont};
 pub use tickets::{InvalidTicket, TicketClaims, TicketVerifier, verify_ticket};
+pub use turns::{TurnAsk, TurnAsked};
 
 /// The metric families of the booking core.
 pub const fn metric_families() -> &'static [metric_families::Family] {

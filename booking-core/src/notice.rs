@@ -37,6 +37,12 @@ pub(crate) enum NoticeKind {
     TicketsReissued,
     /// A ticket that had been passed on was cancelled.
     TicketWithdrawn,
+    /// A show takes place at another time or venue.
+    ShowMoved,
+    /// A show is soon.
+    ShowReminder,
+    /// A fan in a waiting room was called.
+    YourTurn,
 }
 
 impl NoticeKind {
@@ -50,10 +56,46 @@ impl NoticeKind {
             | Self::TicketsReceived
             | Self::TicketsPassedOn
             | Self::TicketsReissued
-            | Self::TicketWithdrawn => Duration::from_hours(72),
-            Self::BookingLink => Duration::from_hours(24),
-            Self::OneTimeCode => CODE_LASTS,
+            | Self::TicketWithdrawn
+            | Self::ShowMoved => Duration::from_hours(72),
+            Self::BookingLink | Self::ShowReminder => Duration::from_hours(24),
+            Self::OneTimeCode | Self::YourTurn => CODE_LASTS,
             Self::HoldExpired => Duration::from_hours(1),
+        }
+    }
+
+    /// How long a channel that is down or puts a notice off may keep it, before the next channel
+    /// gets it.
+    const fn channel_patience(self) -> Duration {
+        match self {
+            Self::YourTurn => Duration::ZERO,
+            Self::OneTimeCode => Duration::from_mins(1),
+            Self::ShowReminder | Self::HoldExpired => Duration::from_mins(5),
+            Self::ShowMoved => Duration::from_mins(30),
+            Self::BookingConfirmed
+            | Self::RefundMade
+            | Self::TicketsCancelled
+            | Self::BookingLink
+            | Self::TicketsReceived
+            | Self::TicketsPassedOn
+            | Self::TicketsReissued
+            | Self::TicketWithdrawn => Duration::from_hours(2),
+        }
+    }
+
+    /// Smaller numbers are sent first. What comes from the outbox has its numbers in
+    /// `store/notices_collect.sql`.
+    pub(crate) const fn urgency(self) -> i16 {
+        match self {
+            Self::YourTurn => -2,
+            Self::OneTimeCode | Self::BookingLink => -1,
+            Self::BookingConfirmed | Self::TicketsReceived | Self::TicketsReissued => 0,
+            Self::RefundMade
+            | Self::TicketsCancelled
+            | Self::TicketsPassedOn
+            | Self::TicketWithdrawn
+            | Self::ShowMoved => 1,
+            Self::HoldExpired | Self::ShowReminder => 2,
         }
     }
 
@@ -70,6 +112,41 @@ impl NoticeKind {
             Self::TicketsPassedOn => "tickets-passed-on",
             Self::TicketsReissued => "tickets-reissued",
             Self::TicketWithdrawn => "ticket-withdrawn",
+            Self::ShowMoved => "show-moved",
+            Self::ShowReminder => "show-reminder",
+            Self::YourTurn => "your-turn",
+        }
+    }
+}
+
+/// A way to a fan.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "SCREAMING_SNAKE_CASE")]
+pub(crate) enum ChannelKind {
+    /// Mail.
+    Email,
+    /// A text message to a telephone.
+    Sms,
+    /// Web Push to a browser.
+    Push,
+}
+
+impl ChannelKind {
+    /// As a label of metrics.
+    pub(crate) const fn label(self) -> &'static str {
+        match self {
+            Self::Email => "email",
+            Self::Sms => "sms",
+            Self::Push => "push",
+        }
+    }
+
+    /// As it is called in sentences.
+    pub(crate) const fn name(self) -> &'static str {
+        match self {
+            Self::Email => "the mail server",
+            Self::Sms => "the provider of text messages",
+            Self::Push => "the push service",
         }
     }
 }
@@ -80,7 +157,7 @@ impl NoticeKind {
 pub(crate) enum NoticeStatus {
     /// It is to be sent.
     Due,
-    /// The mail server took it.
+    /// A channel took it.
     Sent,
     /// It was refused for good, or for too long. An operator may send it again.
     Failed,
@@ -91,13 +168,14 @@ pub(crate) enum NoticeStatus {
 /// Why a message was not taken.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum SendError {
-    /// The mail server cannot be reached, does not answer, or refuses us whatever the message is.
-    #[error("the mail server is not available: {0}")]
+    /// The server of the channel cannot be reached, does not answer, or refuses us whatever the
+    /// message is.
+    #[error("not available: {0}")]
     Unavailable(String),
-    /// The mail server takes this message later, if at all.
-    #[error("put off by the mail server: {0}")]
+    /// The server takes this message later, if at all.
+    #[error("put off: {0}")]
     PutOff(String),
-    /// The mail server does not take this message.
+    /// The server does not take this message.
     #[error("refused for good: {0}")]
     Refused(String),
 }
@@ -118,13 +196,17 @@ impl SendError {
 pub(crate) enum Next {
     /// Another attempt after this pause.
     Again(Duration),
+    /// Another attempt at once, over the next channel.
+    NextChannel,
     /// It is given up.
     GiveUp,
 }
 
 /// What follows from the failure of attempt number `attempt_count` at `now`. `spread` is random,
 /// so that notices that failed together do not come together again. While the server is
-/// unavailable, `outage_pause` is how long this process leaves it alone.
+/// unavailable, `outage_pause` is how long this process leaves it alone. `has_other` tells whether
+/// there is a channel that was not tried.
+#[expect(clippy::too_many_arguments, reason = "one value each, of seven types")]
 pub(crate) fn next(
     kind: NoticeKind,
     due_since: Timestamp,
@@ -132,8 +214,13 @@ pub(crate) fn next(
     error: &SendError,
     outage_pause: Duration,
     spread: u8,
+    has_other: bool,
     now: Timestamp,
 ) -> Next {
+    let is_refused = matches!(error, SendError::Refused(_));
+    if has_other && (is_refused || now.since(due_since) >= kind.channel_patience()) {
+        return Next::NextChannel;
+    }
     let pause = match error {
         SendError::Refused(_) => return Next::GiveUp,
         SendError::Unavailable(_) => outage_pause,
@@ -163,7 +250,27 @@ mod tests {
 
     fn after(kind: NoticeKind, attempts: i32, error: &SendError, waited: Duration) -> Next {
         let outage = Duration::from_secs(8);
-        next(kind, NOW, attempts, error, outage, 0, NOW.plus(waited))
+        let now = NOW.plus(waited);
+        next(kind, NOW, attempts, error, outage, 0, false, now)
+    }
+
+    #[test]
+    fn the_next_channel_gets_what_is_refused_or_waits_for_too_long() {
+        let down = SendError::Unavailable("down".to_owned());
+        let refused = SendError::Refused("550".to_owned());
+        let pause = Duration::from_secs(8);
+        for (kind, error, seconds, moves) in [
+            (NoticeKind::BookingConfirmed, &refused, 0, true),
+            (NoticeKind::BookingConfirmed, &down, 60, false),
+            (NoticeKind::BookingConfirmed, &down, 7200, true),
+            (NoticeKind::OneTimeCode, &down, 30, false),
+            (NoticeKind::OneTimeCode, &down, 60, true),
+            (NoticeKind::YourTurn, &down, 0, true),
+        ] {
+            let now = NOW.plus(Duration::from_secs(seconds));
+            let next = next(kind, NOW, 1, error, pause, 0, true, now);
+            assert_eq!(next == Next::NextChannel, moves, "{kind:?} {seconds}");
+        }
     }
 
     #[test]

@@ -71,12 +71,16 @@ metric_families::declare! {
     pub(crate) histogram(metric_families::LATENCY_SECONDS) PRINT_SECONDS = "ropeline_booking_print_seconds";
     /// PDFs of tickets that were asked for.
     pub(crate) counter PRINTS = "ropeline_booking_prints_total";
-    /// Mails that the mail server took, or that were written to files.
+    /// Notices that a channel took, or that were written to files.
     pub(crate) counter MAIL_SENT = "ropeline_booking_mail_sent_total";
-    /// Attempts to send a mail that failed.
+    /// Attempts to send a notice that failed.
     pub(crate) counter MAIL_ATTEMPTS_FAILED = "ropeline_booking_mail_attempts_failed_total";
-    /// Mails that were given up.
+    /// Notices that were given up.
     pub(crate) counter MAIL_GIVEN_UP = "ropeline_booking_mail_given_up_total";
+    /// Notices that went on to the next channel, by the one that did not take them.
+    pub(crate) counter NOTICES_MOVED_ON = "ropeline_booking_notices_moved_on_total";
+    /// Browsers that take no push messages any more.
+    pub(crate) counter PUSH_GONE = "ropeline_booking_push_gone_total";
     /// Mails that wait to be sent, of all gateways.
     pub(crate) gauge MAIL_DUE = "ropeline_booking_mail_due";
     /// Mails that were given up and not sent again, of all gateways.

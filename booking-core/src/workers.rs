@@ -12,11 +12,12 @@ use futures_util::stream;
 use tokio::sync::Notify;
 
 use crate::config::{
-    CHANGES_KEEP, DELIVER_EVERY, DELIVERY_KEEP, EVENT_KEEP, GUEST_MAIL_KEEP, IDEMPOTENCY_KEEP,
-    IDEMPOTENCY_TAKEOVER_AFTER, MAIL_BACKLOG_EVERY, NOTICE_KEEP, OUTBOX_KEEP, RATES_FORGET_EVERY,
-    REFRESH_EVERY, REVIEW_KEEP, REVIEWS_EVERY, RISK_KEEP, SALES_EVERY, SEQUENCE_EVERY,
-    SHOW_CANCEL_EVERY, START_RETRY_AFTER, SWEEP_BATCH_MAX, SWEEP_EVERY, WORK_AT_ONCE,
-    WORK_BATCH_MAX, WORK_EVERY,
+    CHANGES_KEEP, CONTACT_KEEP, DELIVER_EVERY, DELIVERY_KEEP, EVENT_KEEP, GUEST_MAIL_KEEP,
+    IDEMPOTENCY_KEEP, IDEMPOTENCY_TAKEOVER_AFTER, MAIL_BACKLOG_EVERY, NOTICE_KEEP, OUTBOX_KEEP,
+    RATES_FORGET_EVERY, REFRESH_EVERY, REMINDER_EVERY, REVIEW_KEEP, REVIEWS_EVERY, RISK_KEEP,
+    SALES_EVERY, SEQUENCE_EVERY, SHOW_CANCEL_EVERY, START_RETRY_AFTER, SWEEP_BATCH_MAX,
+    SWEEP_EVERY, TURN_COUNT_EVERY, TURN_KEEP, TURN_KEEP_CALLED, WORK_AT_ONCE, WORK_BATCH_MAX,
+    WORK_EVERY,
 };
 use crate::core::Core;
 use crate::database::StoreError;
@@ -109,6 +110,14 @@ impl Core {
             + store::outbox::purge(pool, now.minus(OUTBOX_KEEP), limit).await?
             + store::deliveries::purge(pool, now.minus(DELIVERY_KEEP), limit).await?
             + store::notices::purge(pool, now.minus(NOTICE_KEEP), limit).await?
+            + store::contacts::purge(pool, now.minus(CONTACT_KEEP), limit).await?
+            + store::turns::purge(
+                pool,
+                now.minus(TURN_KEEP_CALLED),
+                now.minus(TURN_KEEP),
+                limit,
+            )
+            .await?
             + store::guest_mails::purge(pool, now.minus(GUEST_MAIL_KEEP), limit).await?
             + store::risk::purge(pool, now.minus(RISK_KEEP), now, limit).await?
             + store::reviews::purge(pool, now.minus(REVIEW_KEEP), limit).await?
@@ -201,6 +210,22 @@ fn start_mail(core: &Arc<Core>) {
         send,
         |core| async move { core.mail_once().await },
     );
+    let turns = Rhythm::every(WORK_EVERY);
+    spawn(core, "turns", turns, |core| async move {
+        core.turns_once().await
+    });
+    let counted = Rhythm::every(TURN_COUNT_EVERY);
+    spawn(core, "turn-requests", counted, |core| async move {
+        core.turn_count_once().await
+    });
+    let moves = Rhythm::every(SHOW_CANCEL_EVERY);
+    spawn(core, "moved-shows", moves, |core| async move {
+        core.show_move_once().await
+    });
+    let reminders = Rhythm::every(REMINDER_EVERY);
+    spawn(core, "reminders", reminders, |core| async move {
+        core.remind_once().await
+    });
     let look = Rhythm::every(MAIL_BACKLOG_EVERY);
     spawn(core, "mail-backlog", look, |core| async move {
         core.mail_backlog_once().await

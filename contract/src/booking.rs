@@ -86,8 +86,7 @@ pub struct Show {
     pub time_zone: String,
     /// When it starts.
     pub starts_at: Timestamp,
-    /// When it ends: as the show file says, else when it starts or its sale closes, whichever is
-    /// later.
+    /// When it ends: as its file says, else when it starts or its sale closes, whichever is later.
     pub ends_at: Timestamp,
     /// When its sale opens.
     pub sale_opens_at: Timestamp,
@@ -439,6 +438,9 @@ pub struct ShowFile {
     /// Whether and until when fans may pass tickets on; until the start when absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub transfer: Option<TransferPolicy>,
+    /// Hours before its start at which customers are reminded; 0 for never, 2 or 24 when absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reminder_hours: Option<u32>,
     /// Prices, without fees and added taxes.
     pub categories: Vec<Category>,
     /// Fees that everyone pays on top.

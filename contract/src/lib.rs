@@ -21,6 +21,7 @@
 //! | [`pricing`] | ticket types, fees, taxes and the lines of a price |
 //! | [`principal`] | headers that tell an upstream which fan a request belongs to |
 //! | [`problem`] | RFC 9457 problem documents with stable codes |
+//! | [`contact`] | JSON of how fans want to be told |
 //! | [`refund`] | JSON of cancelling bookings, of one-time codes and of finding one's bookings |
 //! | [`refund_policy`] | the refund policy of a show |
 //! | [`room`] | JSON of room settings, statistics and the admission log |
@@ -35,6 +36,7 @@ pub mod checkin;
 mod city;
 pub mod clock;
 mod confirming;
+pub mod contact;
 pub mod cookies;
 pub mod coupon;
 pub mod ids;

@@ -60,8 +60,8 @@ use crate::ops::{self, OpsState, SeedSource};
 use crate::proxy::{Proxy, ProxyConfig};
 use crate::public::{PublicParts, PublicSide};
 use shop::{
-    BookingRooms, BookingStock, InstallationKeys, booking_config, in_process, installation_keys,
-    shop_routes, start_booking,
+    BookingRooms, BookingStock, BookingTurns, InstallationKeys, booking_config, in_process,
+    installation_keys, shop_routes, start_booking,
 };
 
 pub use surroundings::Surroundings;
@@ -295,6 +295,7 @@ impl App {
             trusted_proxies: TrustedProxies::new(config.trusted_proxies.iter().copied()),
             page_policy: pages::content_security_policy(payment_origins.as_deref()).into(),
             request_ids: ids.clone(),
+            turns: Arc::new(BookingTurns(booking.clone())),
         })
         .await
         .context("could not read the rooms")?;

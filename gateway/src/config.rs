@@ -16,7 +16,7 @@ use clap::{Parser, Subcommand};
 
 use check::check;
 pub use check::unsendable;
-pub use checked::{Config, LogFormat, Payment, Problems, Provider, ProviderKind};
+pub use checked::{ChannelSettings, Config, LogFormat, Payment, Problems, Provider, ProviderKind};
 pub use fraud::FraudTexts;
 pub use rates::{ShopRatePair, ShopRates};
 use settings::{Settings, given, read_file};

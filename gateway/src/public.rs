@@ -14,6 +14,7 @@ use crate::front::{Front, FrontParts};
 use crate::gate::{Gate, InProcess};
 use crate::http::cookies::CookieForm;
 use crate::http::shells::Shells;
+use crate::http::turn_teller::TurnTeller;
 use crate::http::{LineState, problem_page};
 use crate::proxy::Proxy;
 use crate::start_up::until_database_answers;
@@ -42,6 +43,8 @@ pub struct PublicParts {
     pub page_policy: Arc<str>,
     /// Generates request ids.
     pub request_ids: RequestIds,
+    /// Tells fans when they are called.
+    pub turns: Arc<dyn TurnTeller>,
 }
 
 /// The public side, running.
@@ -74,6 +77,7 @@ impl PublicSide {
             limits: limits.clone(),
             connections_per_place_max: made_of.connections_per_place_max,
             page_policy: made_of.page_policy,
+            turns: made_of.turns,
             shells: Shells::default(),
         };
         let gate = Gate::new(

@@ -25,6 +25,8 @@ pub(crate) const TICKET_LIMIT_MAX: u32 = 20;
 pub(crate) const HOLD_SECONDS_DEFAULT: u32 = 600;
 pub(crate) const HOLD_SECONDS_MIN: u32 = 300;
 pub(crate) const HOLD_SECONDS_MAX: u32 = 900;
+/// Longest time before the show at which customers are reminded.
+pub(crate) const REMINDER_HOURS_MAX: u32 = 168;
 /// How long a show is listed after it ended. A file of a show that is not listed is refused.
 pub const LISTED_AFTER_END: Duration = Duration::from_hours(24);
 
@@ -154,6 +156,13 @@ fn check_terms(file: &ShowFile, faults: &mut Vec<Fault>) {
     {
         let what = format!("must be {HOLD_SECONDS_MIN} to {HOLD_SECONDS_MAX}");
         faults.push(Fault::new("holdSeconds", what));
+    }
+    if file
+        .reminder_hours
+        .is_some_and(|hours| hours > REMINDER_HOURS_MAX)
+    {
+        let what = format!("must be 0 to {REMINDER_HOURS_MAX}");
+        faults.push(Fault::new("reminderHours", what));
     }
 }
 

@@ -7,8 +7,8 @@ use serde_json::{Value, json};
 
 use crate::check::{
     CITY_NAME_MAX, DESCRIPTION_MAX, HOLD_SECONDS_DEFAULT, HOLD_SECONDS_MAX, HOLD_SECONDS_MIN,
-    LATITUDE_MAX, LONGITUDE_MAX, NAME_MAX, ROW_MAX, TICKET_LIMIT_DEFAULT, TICKET_LIMIT_MAX,
-    TITLE_MAX,
+    LATITUDE_MAX, LONGITUDE_MAX, NAME_MAX, REMINDER_HOURS_MAX, ROW_MAX, TICKET_LIMIT_DEFAULT,
+    TICKET_LIMIT_MAX, TITLE_MAX,
 };
 use crate::currency;
 use crate::price_check::{CATEGORY_MAX, FEES_MAX, PERCENT_MAX, TAXES_MAX, TYPES_MAX};
@@ -116,6 +116,11 @@ fn limits() -> Vec<(&'static str, &'static str, Value)> {
             "/properties/holdSeconds",
             json!({"minimum": HOLD_SECONDS_MIN, "maximum": HOLD_SECONDS_MAX,
                 "default": HOLD_SECONDS_DEFAULT}),
+        ),
+        (
+            FILE,
+            "/properties/reminderHours",
+            json!({"minimum": 0, "maximum": REMINDER_HOURS_MAX}),
         ),
         (FILE, "/properties/categories", json!({"minItems": 1})),
         (FILE, "/properties/sections", json!({"minItems": 1})),

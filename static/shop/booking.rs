@@ -2,6 +2,7 @@
 
 use contract::Problem;
 use contract::booking::{Booking, Show};
+use contract::contact::Contact;
 use contract::refund::{MyBooking, RefundOffer};
 use contract::transfer::TransferOffer;
 use serde::Serialize;
@@ -27,6 +28,10 @@ pub struct BookingPage {
     pub is_guest: bool,
     /// Whether a one-time code was sent just now.
     pub code_was_sent: bool,
+    /// How the customer is told; `None` once the show is over.
+    pub contact: Option<Contact>,
+    /// The token of the link, for visitors who came by it.
+    pub link: Option<String>,
     /// Why a form was refused.
     pub problem: Option<Problem>,
 }

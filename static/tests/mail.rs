@@ -3,7 +3,31 @@
 #[path = "../examples/preview/mail.rs"]
 mod mail;
 
-use pages::mail::{MailText, booking_confirmed};
+use pages::letters::{Letters, languages};
+use pages::mail::{BookingConfirmedMail, MailText, Written};
+
+fn booking_confirmed(mail: &BookingConfirmedMail) -> MailText {
+    let letters = Letters::default();
+    letters.in_language("en").booking_confirmed(mail).mail
+}
+
+/// Every letter in every language.
+fn mails() -> Vec<(String, MailText)> {
+    written()
+        .into_iter()
+        .map(|(name, written)| (name, written.mail))
+        .collect()
+}
+
+fn written() -> Vec<(String, Written)> {
+    let letters = Letters::default();
+    let in_each = languages().flat_map(|language| {
+        let mails = mail::mails(&letters, language);
+        let named = mails.into_iter();
+        named.map(move |(name, written)| (format!("{name} in {language}"), written))
+    });
+    in_each.collect()
+}
 
 #[test]
 fn a_confirmation_says_everything_in_both_forms() {
@@ -30,7 +54,7 @@ fn a_confirmation_says_everything_in_both_forms() {
 
 #[test]
 fn no_mail_needs_what_mail_programs_leave_out() {
-    for (name, mail) in mail::mails() {
+    for (name, mail) in mails() {
         let html = &mail.html;
         for absent in [
             "<img", "<script", "<link", "url(", "@import", "<form", "<iframe",
@@ -50,7 +74,7 @@ fn no_mail_needs_what_mail_programs_leave_out() {
 
 #[test]
 fn every_colour_of_text_comes_with_one_for_dark_mode() {
-    for (name, mail) in mail::mails() {
+    for (name, mail) in mails() {
         assert!(mail.html.contains("prefers-color-scheme: dark"), "{name}");
         assert!(mail.html.contains("content=\"light dark\""), "{name}");
         for tag in mail.html.split('<').filter(|tag| tag.contains("color:#")) {
@@ -79,4 +103,102 @@ fn a_hostile_title_is_text_in_html_and_one_line_in_text() {
         !text.lines().any(|line| line.starts_with("Pay again")),
         "{text}"
     );
+}
+
+#[test]
+fn no_letter_has_a_placeholder_left_in_any_language() {
+    let written = written();
+    assert!(written.len() >= 4 * 13, "{}", written.len());
+    for (name, written) in written {
+        let Written { mail, short, fault } = written;
+        assert_eq!(fault, None, "{name}");
+        let body = mail.html.split("</head>").nth(1).unwrap();
+        for text in [&mail.subject, &mail.text, body, &short.title, &short.text] {
+            assert!(!text.contains(['{', '}']), "{name}: {text}");
+            assert!(!text.trim().is_empty(), "{name}");
+            for key in ["undefined", ".subject", ".short", ".eyebrow"] {
+                assert!(!text.contains(key), "{name}: {key} in {text}");
+            }
+        }
+        let language = name.rsplit(' ').next().unwrap();
+        assert!(
+            mail.html.contains(&format!("<html lang=\"{language}\"")),
+            "{name}"
+        );
+        assert!(short.text.chars().count() < 160, "{name}: {}", short.text);
+    }
+}
+
+#[test]
+fn a_code_is_not_in_what_locked_screens_show_of_mail() {
+    for (name, written) in written() {
+        assert!(!written.mail.subject.contains("041873"), "{name}");
+        if name.starts_with("mail-code") {
+            assert!(written.short.text.contains("041873"), "{name}");
+        }
+    }
+}
+
+#[test]
+fn an_operators_templates_and_texts_take_the_place_of_ours() {
+    let own = tempfile::tempdir().unwrap();
+    let write = |name: &str, text: &str| std::fs::write(own.path().join(name), text).unwrap();
+    std::fs::create_dir(own.path().join("texts")).unwrap();
+    write(
+        "booking_confirmed.txt",
+        "Hello from the box office: {{ booking.code }}\n",
+    );
+    write(
+        "texts/de.json",
+        r#"{"bookingConfirmed": {"eyebrow": "Juhu"}}"#,
+    );
+    write(
+        "texts/hi.json",
+        r#"{"bookingConfirmed": {"eyebrow": "वाह"}}"#,
+    );
+    let (letters, faults) = Letters::with_own(own.path());
+    assert_eq!(faults, Vec::<String>::new());
+    let of = |language| {
+        letters
+            .in_language(language)
+            .booking_confirmed(&mail::confirmed())
+    };
+    let german = of("de");
+    assert_eq!(german.mail.text, "Hello from the box office: K7M2RRX9B");
+    assert!(german.mail.html.contains("Juhu"));
+    assert!(german.mail.html.contains("Buchungscode"));
+    // Of a language of the operator's own, what is missing is English.
+    let hindi = of("hi");
+    assert!(hindi.mail.html.contains("वाह"));
+    assert!(hindi.mail.html.contains("Booking code"));
+    assert_eq!(german.fault, None);
+}
+
+#[test]
+fn a_broken_template_of_an_operator_gives_way_to_ours_and_is_told() {
+    let own = tempfile::tempdir().unwrap();
+    let write = |name: &str, text: &str| std::fs::write(own.path().join(name), text).unwrap();
+    std::fs::create_dir(own.path().join("texts")).unwrap();
+    write("booking_confirmed.html", "{% if %}");
+    write("refund_made.html", "{{ nothing.at.all }}");
+    write("unknown.html", "x");
+    write("texts/de.json", "{");
+    let (letters, faults) = Letters::with_own(own.path());
+    let told = faults.join("\n");
+    for name in ["booking_confirmed.html", "unknown.html", "texts/de.json"] {
+        assert!(told.contains(name), "{name}: {told}");
+    }
+    assert_eq!(faults.len(), 3, "{told}");
+    let ours = Letters::default();
+    for ((name, written), (_, built_in)) in mail::mails(&letters, "de")
+        .into_iter()
+        .zip(mail::mails(&ours, "de"))
+    {
+        assert_eq!(written.mail, built_in.mail, "{name}");
+        assert_eq!(
+            written.fault.is_some(),
+            name.starts_with("mail-refund"),
+            "{name}"
+        );
+    }
 }

@@ -16,6 +16,8 @@ A second line of `mood` names an address; then the mood is for that recipient on
 import asyncio
 import itertools
 import os
+import ssl
+import sys
 
 HANGS_FOR_SECONDS = 600
 
@@ -64,3 +66,32 @@ class Server:
             file.write(envelope.original_content)
         os.rename(name + ".tmp", name + ".eml")
         return "250 2.0.0 taken"
+
+
+def main(port, user, password, directory):
+    """Takes mail only after STARTTLS and with this login: the files of the certificate are here."""
+    from aiosmtpd.controller import Controller
+    from aiosmtpd.smtp import AuthResult
+
+    def authenticator(server, session, envelope, mechanism, given):
+        fits = (given.login, given.password) == (user.encode(), password.encode())
+        return AuthResult(success=fits, handled=fits)
+
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    context.load_cert_chain("server.pem", "key.pem")
+    controller = Controller(
+        Server(directory),
+        hostname="127.0.0.1",
+        port=int(port),
+        tls_context=context,
+        require_starttls=True,
+        authenticator=authenticator,
+        auth_required=True,
+        enable_SMTPUTF8=True,
+    )
+    controller.start()
+    asyncio.new_event_loop().run_forever()
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])

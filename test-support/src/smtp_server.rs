@@ -9,6 +9,7 @@ use tempfile::TempDir;
 use tokio::net::TcpStream;
 use tokio::process::{Child, Command};
 
+use crate::certificates::Certificates;
 use crate::redis_server::free_port;
 use crate::waiting::eventually;
 
@@ -50,6 +51,8 @@ pub struct SmtpServer {
     port: u16,
     directory: TempDir,
     is_utf8: bool,
+    /// User and password, if it wants a login, which it takes after STARTTLS only.
+    login: Option<(String, String)>,
     process: Option<Child>,
 }
 
@@ -64,29 +67,58 @@ impl SmtpServer {
         Self::start_with(false).await
     }
 
-    async fn start_with(is_utf8: bool) -> Self {
-        let directory = tempfile::tempdir().unwrap();
-        fs::write(directory.path().join("told_smtp_server.py"), MODULE).unwrap();
-        fs::create_dir(directory.path().join("taken")).unwrap();
+    /// Starts one that takes mail only after STARTTLS with this certificate, and with this login.
+    pub async fn start_with_login(certificates: &Certificates, user: &str, password: &str) -> Self {
+        let server = Self::prepared(true).await;
+        let files = ["server.pem", "key.pem"].map(|name| server.directory.path().join(name));
+        fs::copy(certificates.server(), &files[0]).unwrap();
+        fs::copy(certificates.key(), &files[1]).unwrap();
         let mut server = Self {
-            port: free_port().await,
-            directory,
-            is_utf8,
-            process: None,
+            login: Some((user.to_owned(), password.to_owned())),
+            ..server
         };
         server.run().await;
         server
     }
 
+    async fn start_with(is_utf8: bool) -> Self {
+        let mut server = Self::prepared(is_utf8).await;
+        server.run().await;
+        server
+    }
+
+    async fn prepared(is_utf8: bool) -> Self {
+        let directory = tempfile::tempdir().unwrap();
+        fs::write(directory.path().join("told_smtp_server.py"), MODULE).unwrap();
+        fs::create_dir(directory.path().join("taken")).unwrap();
+        Self {
+            port: free_port().await,
+            directory,
+            is_utf8,
+            login: None,
+            process: None,
+        }
+    }
+
     /// Starts it again after [`SmtpServer::stop`].
     pub async fn run(&mut self) {
-        let mut command = Command::new("aiosmtpd");
-        command.args(["--nosetuid", "--class", "told_smtp_server.Server"]);
-        if self.is_utf8 {
-            command.arg("--smtputf8");
-        }
+        let mut command = if let Some((user, password)) = &self.login {
+            let mut command = Command::new("/usr/bin/python3");
+            command
+                .args(["-m", "told_smtp_server", &self.port.to_string()])
+                .args([user, password])
+                .current_dir(self.directory.path());
+            command
+        } else {
+            let mut command = Command::new("aiosmtpd");
+            command.args(["--nosetuid", "--class", "told_smtp_server.Server"]);
+            if self.is_utf8 {
+                command.arg("--smtputf8");
+            }
+            command.args(["--listen", &format!("127.0.0.1:{}", self.port)]);
+            command
+        };
         let process = command
-            .args(["--listen", &format!("127.0.0.1:{}", self.port)])
             .arg(self.directory.path().join("taken"))
             .env("PYTHONPATH", self.directory.path())
             .env("PYTHONDONTWRITEBYTECODE", "1")

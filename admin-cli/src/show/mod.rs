@@ -2,6 +2,7 @@
 
 mod cancel;
 pub mod file;
+mod moving;
 
 use std::fs::File;
 use std::io::{self, Read};
@@ -41,6 +42,7 @@ pub(crate) async fn run(
             }
         }
         ShowCommand::Cancel(args) => return cancel::run(&args, client, console).await,
+        ShowCommand::Move(args) => return moving::run(&args, client, console).await,
     }
     Ok(Exit::Fine)
 }
@@ -56,7 +58,8 @@ pub(crate) fn run_alone(command: &ShowCommand, console: &Console) -> Option<Resu
         ShowCommand::Import { dry_run: false, .. }
         | ShowCommand::List
         | ShowCommand::Show { .. }
-        | ShowCommand::Cancel(_) => return None,
+        | ShowCommand::Cancel(_)
+        | ShowCommand::Move(_) => return None,
     };
     Some(done.map(|()| Exit::Fine))
 }

@@ -1,4 +1,4 @@
-//! The operators' API for bookings and for cancelling shows.
+//! The operators' API for bookings, and for cancelling and moving shows.
 
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};

@@ -103,8 +103,13 @@ fn kind_of(method: &Method, path: &str) -> Option<Kind> {
         (
             "POST",
             ["holds", _, "payments" | "quote"]
-            | ["bookings" | "b", _, "cancel" | "transfer" | "reissue"],
-        ) => Kind::Pay,
+            | [
+                "bookings" | "b",
+                _,
+                "cancel" | "transfer" | "reissue" | "contact",
+            ],
+        )
+        | ("PUT", ["bookings", _, "contact"]) => Kind::Pay,
         ("POST", ["bookings" | "b", _, "codes"] | ["bookings", "find"]) => Kind::Mails,
         ("POST", ["holds", _, "confirm"]) | (_, ["holds", _, "return"]) => Kind::Confirm,
         _ => Kind::Browse,
@@ -136,6 +141,8 @@ mod tests {
             (Method::POST, "/b/token/transfer", Some(Kind::Pay)),
             (Method::POST, "/api/v1/bookings/b/reissue", Some(Kind::Pay)),
             (Method::POST, "/api/v1/bookings/b/codes", Some(Kind::Mails)),
+            (Method::PUT, "/api/v1/bookings/b/contact", Some(Kind::Pay)),
+            (Method::POST, "/b/token/contact", Some(Kind::Pay)),
             (Method::POST, "/b/token/codes", Some(Kind::Mails)),
             (Method::POST, "/bookings/find", Some(Kind::Mails)),
             (Method::GET, "/bookings/find", Some(Kind::Browse)),

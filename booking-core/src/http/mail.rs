@@ -13,7 +13,7 @@ use web::{ApiError, ApiJson, ApiPath, ApiQuery, ApiResult, Audited};
 use super::problems::not_found;
 use crate::handle::Booking;
 use crate::mail::MailFile;
-use crate::notice::{NoticeKind, NoticeStatus};
+use crate::notice::{ChannelKind, NoticeKind, NoticeStatus};
 use crate::store::notices::NoticeRow;
 
 pub(super) fn routes() -> OpenApiRouter<Booking> {
@@ -67,8 +67,14 @@ struct NoticeView {
     created_at: Timestamp,
     /// When it is tried next.
     next_attempt_at: Timestamp,
-    /// When the mail server took it.
+    /// When a channel took it.
     sent_at: Option<Timestamp>,
+    /// The channel that took it.
+    channel: Option<ChannelKind>,
+    /// Channels that did not, in the order in which they were tried.
+    failed_channels: Vec<ChannelKind>,
+    /// The receipt: what the channel's provider calls the message that it took.
+    receipt: Option<String>,
 }
 
 impl From<NoticeRow> for NoticeView {
@@ -83,6 +89,9 @@ impl From<NoticeRow> for NoticeView {
             created_at: row.created_at,
             next_attempt_at: row.next_attempt_at,
             sent_at: row.sent_at,
+            channel: row.channel,
+            failed_channels: row.failed_channels,
+            receipt: row.receipt,
         }
     }
 }

@@ -3,6 +3,7 @@
 mod admin;
 mod admin_bookings;
 mod admin_coupons;
+mod admin_moves;
 mod admin_transfers;
 pub(crate) mod at_hand;
 mod bookings;
@@ -10,6 +11,7 @@ pub(crate) mod cancel;
 pub(crate) mod catalogue;
 mod checkin;
 mod checkin_page;
+pub(crate) mod contact;
 mod deliveries;
 mod description;
 mod events;
@@ -81,6 +83,7 @@ pub(crate) fn admin(booking: Booking) -> (Router, utoipa::openapi::OpenApi) {
         .merge(subscriptions::routes())
         .merge(deliveries::routes())
         .merge(reviews::routes())
+        .merge(admin_moves::routes())
         .merge(mail::routes())
         .merge(sales::routes())
         .merge(scanners::routes())
@@ -104,6 +107,8 @@ fn routes() -> OpenApiRouter<Booking> {
         .routes(routes!(transfer::transfer_offer))
         .routes(routes!(transfer::transfer))
         .routes(routes!(transfer::reissue))
+        .routes(routes!(contact::contact, contact::contact_change))
+        .routes(routes!(contact::push_add, contact::push_remove))
         .routes(routes!(own_bookings::my_bookings))
         .routes(routes!(own_bookings::find))
         .routes(routes!(ticket_files::tickets_pdf))

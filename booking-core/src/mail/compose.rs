@@ -2,13 +2,12 @@
 
 use std::time::{Duration, SystemTime};
 
-use contract::Timestamp;
 use lettre::message::header::{ContentType, HeaderName, HeaderValue};
 use lettre::message::{Mailbox, MultiPart, MultiPartKind, SinglePart};
 use lettre::{Address, Message};
-use uuid::Uuid;
 
 use super::settings::Sender;
+use crate::channels::told::{Attachment, Stamp};
 
 /// Longest subject, in characters.
 const SUBJECT_CHARS_MAX: usize = 160;
@@ -21,23 +20,6 @@ pub(crate) struct Letter {
     pub(crate) text: String,
     pub(crate) html: String,
     pub(crate) attachment: Option<Attachment>,
-}
-
-/// A file that comes with a letter.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Attachment {
-    pub(crate) name: String,
-    pub(crate) media_type: &'static str,
-    pub(crate) bytes: Vec<u8>,
-}
-
-/// What makes a message the same at every attempt.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Stamp<'a> {
-    pub(crate) notice_id: Uuid,
-    /// Without angle brackets.
-    pub(crate) message_id: &'a str,
-    pub(crate) at: Timestamp,
 }
 
 /// A message as it is sent.
@@ -132,6 +114,9 @@ pub(crate) fn one_line(text: &str, chars_max: usize) -> String {
 
 #[cfg(test)]
 mod tests {
+    use contract::Timestamp;
+    use uuid::Uuid;
+
     use super::*;
 
     fn letter(to: &str, subject: &str) -> Letter {

@@ -30,17 +30,17 @@ pub(crate) struct MailFile {
 
 /// A directory of messages, of which only the newest are kept.
 #[derive(Clone, Debug)]
-pub(super) struct MailFiles {
+pub(crate) struct MailFiles {
     directory: PathBuf,
 }
 
 impl MailFiles {
-    pub(super) fn new(directory: PathBuf) -> Self {
+    pub(crate) fn new(directory: PathBuf) -> Self {
         Self { directory }
     }
 
     /// Writes a message under the name of its notice, in place of an earlier attempt.
-    pub(super) fn write(&self, notice_id: Uuid, at: Timestamp, bytes: &[u8]) -> io::Result<()> {
+    pub(crate) fn write(&self, notice_id: Uuid, at: Timestamp, bytes: &[u8]) -> io::Result<()> {
         // Addresses and bookings are nobody else's business.
         let mut directory = fs::DirBuilder::new();
         directory

@@ -1,14 +1,14 @@
 //! What a notice says now: composed when it is sent, from the present state of what it is about.
 
 use contract::ShowId;
-use contract::booking::{BookingStatus, Show};
+use contract::booking::{BookingStatus, SeatLabel, Show};
 use pages::mail::{
-    BookingConfirmedMail, BookingLinkMail, HoldExpiredMail, MailText, OneTimeCodeMail,
-    RefundMadeMail, TicketsCancelledMail,
+    BookingConfirmedMail, BookingLinkMail, HoldExpiredMail, OneTimeCodeMail, RefundMadeMail,
+    ShowMovedMail, ShowReminderMail, TicketsCancelledMail, Writer, Written, YourTurnMail,
 };
 use uuid::Uuid;
 
-use super::compose::Letter;
+use crate::channels::told::{Attachment, Recipient, Told};
 use crate::core::Core;
 use crate::database::StoreError;
 use crate::money::RefundStatus;
@@ -17,21 +17,31 @@ use crate::shows::PlannedSeat;
 use crate::store::bookings::BookingRow;
 use crate::store::cancellations::{self, CancelledBy};
 use crate::store::notices::ClaimedNotice;
-use crate::store::{guest_mails, notice_subjects};
+use crate::store::{contacts, guest_mails, notice_subjects, show_moves, turns};
 
 /// What is to be done with a notice.
 pub(super) enum Content {
     /// It is sent.
-    Letter(Letter),
+    Told(Box<Told>),
     /// What it would tell is no longer so.
     Moot(&'static str),
     /// What it would tell is not so at the moment.
     NotYet(&'static str),
 }
 
+impl Content {
+    /// This with a file, if it is sent.
+    pub(super) fn with(mut self, attachment: Option<Attachment>) -> Self {
+        if let Self::Told(told) = &mut self {
+            told.attachment = attachment;
+        }
+        self
+    }
+}
+
 impl Core {
     /// What `notice` says now.
-    pub(super) async fn letter_of(&self, notice: &ClaimedNotice) -> Result<Content, StoreError> {
+    pub(super) async fn told_of(&self, notice: &ClaimedNotice) -> Result<Content, StoreError> {
         match notice.kind {
             NoticeKind::BookingConfirmed => self.confirmation(notice).await,
             NoticeKind::RefundMade => self.refund_notice(notice).await,
@@ -44,12 +54,15 @@ impl Core {
             }
             NoticeKind::TicketsPassedOn => self.passed_on_notice(notice).await,
             NoticeKind::TicketWithdrawn => self.withdrawn_notice(notice).await,
+            NoticeKind::ShowMoved => self.move_notice(notice).await,
+            NoticeKind::ShowReminder => self.reminder(notice).await,
+            NoticeKind::YourTurn => self.turn_notice(notice).await,
         }
     }
 
     async fn confirmation(&self, notice: &ClaimedNotice) -> Result<Content, StoreError> {
         let found = notice_subjects::booking(&self.pools.jobs, notice.about).await?;
-        let Some((row, email)) = found else {
+        let Some((row, _)) = found else {
             return Ok(Content::Moot("the booking is gone"));
         };
         // Tickets that are void must not be mailed; that the money went back is told by itself.
@@ -64,8 +77,9 @@ impl Core {
         let Some(show) = self.show_of_notice(&booking.show_id).await? else {
             return Ok(Content::Moot("the show is gone"));
         };
-        let mail = pages::mail::booking_confirmed(&BookingConfirmedMail { booking, show, url });
-        Ok(Content::Letter(letter(email, mail)))
+        let to = contacts::recipient(&self.pools.jobs, notice.about).await?;
+        let mail = BookingConfirmedMail { booking, show, url };
+        Ok(self.told(notice, to, |writer| writer.booking_confirmed(&mail)))
     }
 
     async fn refund_notice(&self, notice: &ClaimedNotice) -> Result<Content, StoreError> {
@@ -85,14 +99,18 @@ impl Core {
             Some(booking_id) => notice_subjects::booking(&self.pools.jobs, booking_id).await?,
             None => None,
         };
-        let mail = pages::mail::refund_made(&RefundMadeMail {
+        let to = match booking_id {
+            Some(booking_id) => contacts::recipient(&self.pools.jobs, booking_id).await?,
+            None => by_mail(refund.email, refund.language),
+        };
+        let mail = RefundMadeMail {
             show,
             amount_minor: refund.amount_minor,
             currency: refund.currency,
             code,
             url: booking.map(|(row, _)| self.booking_url(&row)),
-        });
-        Ok(Content::Letter(letter(refund.email, mail)))
+        };
+        Ok(self.told(notice, to, |writer| writer.refund_made(&mail)))
     }
 
     async fn expiry_notice(&self, notice: &ClaimedNotice) -> Result<Content, StoreError> {
@@ -111,13 +129,14 @@ impl Core {
         let Some(show) = self.show_of_notice(&show_id).await? else {
             return Ok(Content::Moot("the show is gone"));
         };
-        let mail = pages::mail::hold_expired(&HoldExpiredMail {
+        let mail = HoldExpiredMail {
             url: format!("{}/shows/{show_id}", self.config.public_url),
             show,
             seat_count: hold.seat_count,
             ended_at: hold.closed_at.unwrap_or(notice.created_at),
-        });
-        Ok(Content::Letter(letter(email, mail)))
+        };
+        let to = by_mail(email, hold.language);
+        Ok(self.told(notice, to, |writer| writer.hold_expired(&mail)))
     }
 
     async fn cancellation_notice(&self, notice: &ClaimedNotice) -> Result<Content, StoreError> {
@@ -129,16 +148,17 @@ impl Core {
         let seat_nos = cancellations::seats_of(&mut connection, &cancelled.ticket_ids).await?;
         drop(connection);
         let found = notice_subjects::booking(&self.pools.jobs, cancelled.booking_id).await?;
-        let Some((row, email)) = found else {
+        let Some((row, _)) = found else {
             return Ok(Content::Moot("the booking is gone"));
         };
         let Some(show) = self.show_of_notice(&show_id(&row.show_id)?).await? else {
             return Ok(Content::Moot("the show is gone"));
         };
         let live = self.catalogue.live_by_no(row.show_no).await?;
-        let seats = live.map(|live| seats_in_words(&live.plan().seats_of_nos(&seat_nos)));
+        let seats = live.map(|live| labels(live.plan().seats_of_nos(&seat_nos)));
         let show_cancelled = cancelled.by == CancelledBy::Show;
-        let mail = pages::mail::tickets_cancelled(&TicketsCancelledMail {
+        let to = contacts::recipient(&self.pools.jobs, cancelled.booking_id).await?;
+        let mail = TicketsCancelledMail {
             show,
             url: self.booking_url(&row),
             code: row.code,
@@ -149,8 +169,8 @@ impl Core {
             show_cancelled,
             // What a fan or an operator wrote is for the seller.
             reason: cancelled.reason.filter(|_| show_cancelled),
-        });
-        Ok(Content::Letter(letter(email, mail)))
+        };
+        Ok(self.told(notice, to, |writer| writer.tickets_cancelled(&mail)))
     }
 
     async fn code_notice(&self, notice: &ClaimedNotice) -> Result<Content, StoreError> {
@@ -160,7 +180,7 @@ impl Core {
         if asked.is_used || asked.is_outdated || asked.expires_at <= self.clock.now() {
             return Ok(Content::Moot("the code is used, outdated or over"));
         }
-        let Some((row, email)) = self.view_of(asked.booking_id, asked.holder).await? else {
+        let Some(row) = self.view_of(asked.booking_id, asked.holder).await? else {
             return Ok(Content::Moot(
                 "the booking or the reader's tickets are gone",
             ));
@@ -168,47 +188,147 @@ impl Core {
         let Some(show) = self.show_of_notice(&show_id(&row.show_id)?).await? else {
             return Ok(Content::Moot("the show is gone"));
         };
-        let mail = pages::mail::one_time_code(&OneTimeCodeMail {
+        let to = self.recipient_of(&row).await?;
+        let mail = OneTimeCodeMail {
             show,
             code: row.code,
             digits: self.links.code(notice.about),
             expires_at: asked.expires_at,
-        });
-        Ok(Content::Letter(letter(email, mail)))
+        };
+        Ok(self.told(notice, to, |writer| writer.one_time_code(&mail)))
     }
 
     async fn link_notice(&self, notice: &ClaimedNotice) -> Result<Content, StoreError> {
         let Some(asked) = guest_mails::find(&self.pools.jobs, notice.about).await? else {
             return Ok(Content::Moot("it is long over"));
         };
-        let Some((row, email)) = self.view_of(asked.booking_id, asked.holder).await? else {
+        let Some(row) = self.view_of(asked.booking_id, asked.holder).await? else {
             return Ok(Content::Moot(
                 "the booking or the reader's tickets are gone",
             ));
         };
+        let (url, to) = (self.booking_url(&row), self.recipient_of(&row).await?);
+        let booking = self.booking_view(row).await?;
+        let Some(show) = self.show_of_notice(&booking.show_id).await? else {
+            return Ok(Content::Moot("the show is gone"));
+        };
+        let mail = BookingLinkMail { booking, show, url };
+        Ok(self.told(notice, to, |writer| writer.booking_link(&mail)))
+    }
+
+    async fn move_notice(&self, notice: &ClaimedNotice) -> Result<Content, StoreError> {
+        let Some(moved) = show_moves::told(&self.pools.jobs, notice.about).await? else {
+            return Ok(Content::Moot("the move is gone"));
+        };
+        if moved.is_outdated {
+            return Ok(Content::Moot("the show was moved again"));
+        }
+        let found = notice_subjects::booking(&self.pools.jobs, moved.booking_id).await?;
+        let Some((row, _)) = found else {
+            return Ok(Content::Moot("the booking is gone"));
+        };
+        if row.status == BookingStatus::Cancelled {
+            return Ok(Content::Moot("the booking was cancelled"));
+        }
+        let Some(show) = self.show_of_notice(&show_id(&row.show_id)?).await? else {
+            return Ok(Content::Moot("the show is gone"));
+        };
+        let to = contacts::recipient(&self.pools.jobs, moved.booking_id).await?;
+        let now = self.clock.now();
+        let mail = ShowMovedMail {
+            show,
+            old_starts_at: moved.old_starts_at,
+            old_venue: moved.old_venue,
+            reason: moved.reason,
+            refund_until: moved.refund_until.filter(|until| now < *until),
+            url: self.booking_url(&row),
+            code: row.code,
+        };
+        Ok(self.told(notice, to, |writer| writer.show_moved(&mail)))
+    }
+
+    async fn reminder(&self, notice: &ClaimedNotice) -> Result<Content, StoreError> {
+        let found = notice_subjects::booking(&self.pools.jobs, notice.about).await?;
+        let Some((row, _)) = found else {
+            return Ok(Content::Moot("the booking is gone"));
+        };
+        if row.status == BookingStatus::Cancelled {
+            return Ok(Content::Moot("the booking was cancelled"));
+        }
+        if row.starts_at <= self.clock.now() {
+            return Ok(Content::Moot("the show has begun"));
+        }
+        if row.withheld {
+            return Ok(Content::NotYet("the purchase is in review"));
+        }
         let url = self.booking_url(&row);
         let booking = self.booking_view(row).await?;
         let Some(show) = self.show_of_notice(&booking.show_id).await? else {
             return Ok(Content::Moot("the show is gone"));
         };
-        let mail = pages::mail::booking_link(&BookingLinkMail { booking, show, url });
-        Ok(Content::Letter(letter(email, mail)))
+        let to = contacts::recipient(&self.pools.jobs, notice.about).await?;
+        let mail = ShowReminderMail { booking, show, url };
+        Ok(self.told(notice, to, |writer| writer.show_reminder(&mail)))
     }
 
-    /// The booking as a holder of tickets sees it, and their address; `None` for the buyer.
+    async fn turn_notice(&self, notice: &ClaimedNotice) -> Result<Content, StoreError> {
+        let Some(turn) = turns::called(&self.pools.jobs, notice.about).await? else {
+            return Ok(Content::Moot("the fan does not want to be told any more"));
+        };
+        if turn.is_over {
+            return Ok(Content::Moot("the turn is taken or over"));
+        }
+        let mail = YourTurnMail {
+            title: turn.title,
+            url: format!("{}/_line/rooms/{}", self.config.public_url, turn.room),
+        };
+        Ok(self.told(notice, turn.to, |writer| writer.your_turn(&mail)))
+    }
+
+    /// The notice in the words of its recipient's language.
+    pub(super) fn told(
+        &self,
+        notice: &ClaimedNotice,
+        to: Recipient,
+        write: impl FnOnce(Writer<'_>) -> Written,
+    ) -> Content {
+        let written = write(self.letters.in_language(&to.language));
+        if let Some(fault) = written.fault {
+            tracing::warn!(
+                fault,
+                "a template of ROPELINE_TEMPLATES fails: ours is used instead"
+            );
+        }
+        Content::Told(Box::new(Told {
+            kind: notice.kind,
+            mail: written.mail,
+            short: written.short,
+            attachment: None,
+            to,
+        }))
+    }
+
+    /// The booking as a holder of tickets sees it; as the buyer does without one.
     pub(super) async fn view_of(
         &self,
         booking_id: Uuid,
         holder: Option<Uuid>,
-    ) -> Result<Option<(BookingRow, String)>, StoreError> {
+    ) -> Result<Option<BookingRow>, StoreError> {
         let found = notice_subjects::booking(&self.pools.jobs, booking_id).await?;
-        Ok(match (found, holder) {
-            (found, None) => found,
-            (Some((row, _)), Some(holder)) => row.of_holder(holder).map(|row| {
-                let email = row.email.clone();
-                (row, email)
-            }),
-            (None, Some(_)) => None,
+        let row = found.map(|(row, _)| row);
+        Ok(match holder {
+            None => row,
+            Some(holder) => row.and_then(|row| row.of_holder(holder)),
+        })
+    }
+
+    /// How the reader of this view of a booking is told. A holder of passed-on tickets is known by
+    /// an address alone: telephone and browsers are the buyer's.
+    pub(super) async fn recipient_of(&self, row: &BookingRow) -> Result<Recipient, StoreError> {
+        let buyer = contacts::recipient(&self.pools.jobs, row.booking_id).await?;
+        Ok(match row.reader {
+            None => buyer,
+            Some(_) => by_mail(row.email.clone(), buyer.language),
         })
     }
 
@@ -226,20 +346,15 @@ pub(super) fn show_id(text: &str) -> Result<ShowId, StoreError> {
         .map_err(|error| StoreError::corrupt("shows", error))
 }
 
-pub(super) fn seats_in_words(seats: &[&PlannedSeat]) -> Vec<String> {
-    let words = |seat: &&PlannedSeat| {
-        let (section, row) = (&seat.section, &seat.row);
-        format!("{section}, row {row}, seat {}", seat.number)
-    };
-    seats.iter().map(words).collect()
+pub(super) fn labels(seats: Vec<&PlannedSeat>) -> Vec<SeatLabel> {
+    seats.into_iter().map(PlannedSeat::label).collect()
 }
 
-pub(super) fn letter(to: String, mail: MailText) -> Letter {
-    Letter {
-        to,
-        subject: mail.subject,
-        text: mail.text,
-        html: mail.html,
-        attachment: None,
+/// Somebody of whom an address is known.
+pub(super) fn by_mail(email: String, language: String) -> Recipient {
+    Recipient {
+        email: Some(email),
+        language,
+        ..Recipient::default()
     }
 }

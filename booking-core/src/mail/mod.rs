@@ -18,8 +18,8 @@
 //! | `transfer_letters` | what notices about passed-on tickets say |
 //! | `sending` | the work on notices |
 
-mod compose;
-mod files;
+pub(crate) mod compose;
+pub(crate) mod files;
 mod letters;
 mod mailer;
 mod sending;

@@ -1,19 +1,22 @@
-//! The work on notices: from the outbox to the mail server.
+//! The work on notices: from the outbox to a channel that takes them.
 
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::collections::BTreeMap;
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use futures_util::StreamExt;
 use futures_util::stream;
 use tokio::time::Instant;
 
-use super::compose::Stamp;
 use super::letters::Content;
 use super::smtp::ATTEMPT_MAX;
+use crate::channels::route::route;
+use crate::channels::told::{Channel, Stamp, Told};
 use crate::config::{MAIL_AT_ONCE, NOTICE_BATCH_MAX, WORK_BATCH_MAX};
 use crate::core::Core;
 use crate::database::StoreError;
-use crate::notice::{Next, NoticeStatus, SendError, next};
+use crate::notice::{ChannelKind, Next, NoticeStatus, SendError, next};
+use crate::store::contacts;
 use crate::store::notices::{self, Backlog, ClaimedNotice};
 use crate::telemetry;
 
@@ -35,33 +38,38 @@ const ERROR_CHARS_MAX: usize = 500;
 /// What became of one notice.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Outcome {
-    /// The mail server took it.
-    Sent,
+    /// The channel took it.
+    Sent(ChannelKind),
     /// It ended otherwise, or was put off.
     Other,
-    /// The mail server was not available.
-    ServerDown,
+    /// The server of the channel was not available.
+    ServerDown(ChannelKind),
+    /// Its channel is left alone at the moment.
+    LeftAlone,
     /// The database was not available.
     DatabaseDown,
 }
 
 /// What became of the notices of a round.
 #[derive(Debug, Default)]
-struct Tally {
-    sent: AtomicUsize,
-    other: AtomicUsize,
-    server_down: AtomicUsize,
+struct Tally(Mutex<Counts>);
+
+#[derive(Debug, Default)]
+struct Counts {
+    sent: BTreeMap<ChannelKind, usize>,
+    down: BTreeMap<ChannelKind, usize>,
+    other: usize,
 }
 
 impl Tally {
     fn add(&self, outcome: Outcome) {
-        let counter = match outcome {
-            Outcome::Sent => &self.sent,
-            Outcome::Other => &self.other,
-            Outcome::ServerDown => &self.server_down,
-            Outcome::DatabaseDown => return,
-        };
-        counter.fetch_add(1, Ordering::Relaxed);
+        let mut counts = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        match outcome {
+            Outcome::Sent(channel) => *counts.sent.entry(channel).or_default() += 1,
+            Outcome::ServerDown(channel) => *counts.down.entry(channel).or_default() += 1,
+            Outcome::Other => counts.other += 1,
+            Outcome::LeftAlone | Outcome::DatabaseDown => {}
+        }
     }
 }
 
@@ -75,28 +83,40 @@ impl Core {
     /// Tries notices that are due. Returns how many were sent or given up: there may be more.
     pub(crate) async fn mail_once(&self) -> Result<usize, StoreError> {
         let now = self.clock.now();
-        if self.mailer.is_paused(now) {
-            return Ok(0);
-        }
+        // While the mail server is away, only what may go another way is looked at.
+        let mail_waits = self.outages.left_alone(ChannelKind::Email, now).is_some();
         // Taken before the lease begins, by a clock that nobody sets.
         let begin_until = Instant::now() + BEGIN_WITHIN;
         let pool = &self.pools.jobs;
-        let due = notices::claim_due(pool, now, now.plus(LEASE), WORK_BATCH_MAX).await?;
+        let until = now.plus(LEASE);
+        let due = notices::claim_due(pool, now, until, mail_waits, WORK_BATCH_MAX).await?;
         let tally = Tally::default();
         stream::iter(due)
             .for_each_concurrent(MAIL_AT_ONCE, async |notice| {
                 tally.add(self.mail_one(&notice, begin_until).await);
             })
             .await;
-        let (sent, other) = (tally.sent.into_inner(), tally.other.into_inner());
-        if sent > 0 {
-            if self.mailer.resume() {
-                tracing::info!("the mail server is available again");
+        let counts = tally.0.into_inner().unwrap_or_else(PoisonError::into_inner);
+        for channel in counts.sent.keys() {
+            if self.outages.resume(*channel) {
+                tracing::info!("{} is available again", channel.name());
             }
-        } else if tally.server_down.into_inner() > 0 && self.mailer.pause(self.spread(), now) {
-            tracing::warn!("the mail server is not available; mail waits");
         }
-        Ok(sent + other)
+        for channel in counts.down.keys() {
+            let is_down = !counts.sent.contains_key(channel);
+            if is_down && self.outages.pause(*channel, self.spread(), now) {
+                tracing::warn!("{} is not available; notices wait", channel.name());
+            }
+        }
+        Ok(counts.sent.values().sum::<usize>() + counts.other)
+    }
+
+    /// The channels that are set up.
+    fn channels(&self) -> Vec<&dyn Channel> {
+        let mut channels: Vec<&dyn Channel> = vec![&self.mailer];
+        channels.extend(self.sms.as_ref().map(|sms| sms as &dyn Channel));
+        channels.push(&self.push);
+        channels
     }
 
     /// Tries one notice. A failure of the database leaves it to the end of its lease.
@@ -121,8 +141,8 @@ impl Core {
         notice: &ClaimedNotice,
         begin_until: Instant,
     ) -> Result<Outcome, StoreError> {
-        let letter = match self.letter_of(notice).await {
-            Ok(Content::Letter(letter)) => letter,
+        let told = match self.told_of(notice).await {
+            Ok(Content::Told(told)) => told,
             Ok(Content::Moot(why)) => {
                 let pool = &self.pools.jobs;
                 notices::end(pool, notice, NoticeStatus::Moot, why).await?;
@@ -140,7 +160,9 @@ impl Core {
                     "a notice cannot be composed"
                 );
                 let error = SendError::PutOff(error.to_string());
-                return self.not_sent(notice, &error).await;
+                return self
+                    .not_sent(notice, ChannelKind::Email, false, &error)
+                    .await;
             }
             Err(error) => {
                 // Best effort: else it waits until its lease ends.
@@ -154,29 +176,86 @@ impl Core {
                 .await?;
             return Ok(Outcome::Other);
         }
+        self.told_try(notice, &told).await
+    }
+
+    /// Hands a notice to the first channel of its route that has not failed.
+    async fn told_try(&self, notice: &ClaimedNotice, told: &Told) -> Result<Outcome, StoreError> {
+        let channels = self.channels();
+        let offered: Vec<ChannelKind> = channels.iter().map(|channel| channel.kind()).collect();
+        let mut left = route(notice.kind, &told.to, &offered);
+        left.retain(|channel| !notice.failed_channels.contains(channel));
+        let kind = left.first();
+        let channel = kind.and_then(|kind| channels.iter().find(|it| it.kind() == *kind));
+        let Some(channel) = channel else {
+            let why = notice.last_error.as_deref();
+            let why = why.unwrap_or("nothing is known by which it could be told");
+            notices::end(&self.pools.jobs, notice, NoticeStatus::Failed, why).await?;
+            let kind = notice.kind.label();
+            metrics::counter!(telemetry::MAIL_GIVEN_UP, "kind" => kind).increment(1);
+            return Ok(Outcome::Other);
+        };
+        let (kind, has_other) = (channel.kind(), left.len() > 1);
+        let now = self.clock.now();
+        if self.outages.left_alone(kind, now).is_some() {
+            return self.left_alone(notice, kind, has_other).await;
+        }
         let stamp = Stamp {
             notice_id: notice.notice_id,
             message_id: &notice.message_id,
             at: notice.created_at,
         };
-        match self.mailer.send(&letter, stamp).await {
-            Ok(()) => {
-                self.record_sent(notice).await?;
-                let kind = notice.kind.label();
-                metrics::counter!(telemetry::MAIL_SENT, "kind" => kind).increment(1);
-                Ok(Outcome::Sent)
+        let attempt = channel.send(told, stamp).await;
+        if !attempt.gone.is_empty() {
+            let count = u64::try_from(attempt.gone.len()).unwrap_or(0);
+            metrics::counter!(telemetry::PUSH_GONE).increment(count);
+            contacts::remove(&self.pools.jobs, &attempt.gone).await?;
+        }
+        match attempt.outcome {
+            Ok(receipt) => {
+                self.record_sent(notice, kind, receipt.as_deref()).await?;
+                tracing::debug!(
+                    notice = %notice.notice_id, channel = kind.label(), receipt,
+                    "a notice was taken"
+                );
+                metrics::counter!(
+                    telemetry::MAIL_SENT,
+                    "kind" => notice.kind.label(), "channel" => kind.label()
+                )
+                .increment(1);
+                Ok(Outcome::Sent(kind))
             }
-            Err(error) => self.not_sent(notice, &error).await,
+            Err(error) => self.not_sent(notice, kind, has_other, &error).await,
         }
     }
 
-    /// Records that the mail server took a notice. Until then another process would send it again
-    /// at the end of the lease, so a database that is away is asked for as long as it helps.
-    async fn record_sent(&self, notice: &ClaimedNotice) -> Result<(), StoreError> {
+    /// What becomes of a notice whose channel is left alone for now.
+    async fn left_alone(
+        &self,
+        notice: &ClaimedNotice,
+        channel: ChannelKind,
+        has_other: bool,
+    ) -> Result<Outcome, StoreError> {
+        let error = SendError::Unavailable("it was not available lately".to_owned());
+        self.not_sent(notice, channel, has_other, &error).await?;
+        Ok(Outcome::LeftAlone)
+    }
+
+    /// Records that a channel took a notice. Until then another process would send it again at the
+    /// end of the lease, so a database that is away is asked for as long as it helps.
+    async fn record_sent(
+        &self,
+        notice: &ClaimedNotice,
+        channel: ChannelKind,
+        receipt: Option<&str>,
+    ) -> Result<(), StoreError> {
+        let receipt = receipt.map(|text| super::compose::one_line(text, ERROR_CHARS_MAX));
         let mut tries = 1;
         loop {
-            let now = self.clock.now();
-            match notices::sent(&self.pools.jobs, notice.notice_id, now).await {
+            let (pool, now) = (&self.pools.jobs, self.clock.now());
+            let recorded =
+                notices::sent(pool, notice.notice_id, channel, receipt.as_deref(), now).await;
+            match recorded {
                 Err(error) if error.is_transient() && tries < RECORD_TRIES_MAX => {
                     tries += 1;
                     tokio::time::sleep(Duration::from_secs(1)).await;
@@ -189,12 +268,18 @@ impl Core {
     async fn not_sent(
         &self,
         notice: &ClaimedNotice,
+        channel: ChannelKind,
+        has_other: bool,
         error: &SendError,
     ) -> Result<Outcome, StoreError> {
         let reason = error.label();
-        metrics::counter!(telemetry::MAIL_ATTEMPTS_FAILED, "reason" => reason).increment(1);
-        let why = error.to_string();
-        let outage = self.mailer.outage_pause();
+        metrics::counter!(
+            telemetry::MAIL_ATTEMPTS_FAILED,
+            "reason" => reason, "channel" => channel.label()
+        )
+        .increment(1);
+        let why = format!("{}: {error}", channel.name());
+        let outage = self.outages.pause_of(channel);
         let (now, spread) = (self.clock.now(), self.spread());
         let attempts = notice.attempt_count;
         match next(
@@ -204,8 +289,16 @@ impl Core {
             error,
             outage,
             spread,
+            has_other,
             now,
         ) {
+            Next::NextChannel => {
+                let why = super::compose::one_line(&why, ERROR_CHARS_MAX);
+                notices::channel_failed(&self.pools.jobs, notice, channel, &why, now).await?;
+                let channel = channel.label();
+                metrics::counter!(telemetry::NOTICES_MOVED_ON, "channel" => channel).increment(1);
+                return Ok(Outcome::Other);
+            }
             Next::GiveUp => {
                 let why = super::compose::one_line(&why, ERROR_CHARS_MAX);
                 notices::end(&self.pools.jobs, notice, NoticeStatus::Failed, &why).await?;
@@ -223,7 +316,7 @@ impl Core {
             Next::Again(pause) => self.put_off(notice, pause, &why).await?,
         }
         Ok(match error {
-            SendError::Unavailable(_) => Outcome::ServerDown,
+            SendError::Unavailable(_) => Outcome::ServerDown(channel),
             SendError::PutOff(_) | SendError::Refused(_) => Outcome::Other,
         })
     }

@@ -16,7 +16,7 @@ use lettre::transport::smtp::extension::{Extension, MailBodyParameter, MailParam
 use tokio::sync::Mutex;
 use tokio::time::Instant;
 
-use super::compose::Composed;
+use super::compose::{Composed, one_line};
 use super::settings::{Encryption, SMTP_PATIENCE, SmtpServer};
 use crate::config::MAIL_AT_ONCE;
 use crate::notice::SendError;
@@ -29,6 +29,10 @@ const CONTENT_PATIENCES: u32 = 6;
 /// at rest, the recipient, the announcement of the content, and the content.
 pub(super) const ATTEMPT_MAX: Duration =
     Duration::from_secs(SMTP_PATIENCE.as_secs() * (6 + CONTENT_PATIENCES as u64));
+
+/// What is kept of the answer to the content, in characters: most servers tell the id under which
+/// they have the message.
+const RECEIPT_CHARS_MAX: usize = 200;
 
 /// Reply code of a server that ends the connection.
 const CLOSING: u16 = 421;
@@ -47,8 +51,8 @@ impl Smtp {
         }
     }
 
-    /// Hands over one message.
-    pub(super) async fn send(&self, message: &Composed) -> Result<(), SendError> {
+    /// Hands over one message. Returns the server's answer to its content, the receipt.
+    pub(super) async fn send(&self, message: &Composed) -> Result<String, SendError> {
         let (mut connection, was_idle) = self.connection().await?;
         let mut begun = self.begin(&mut connection, message).await;
         if was_idle && matches!(begun, Err(SendError::Unavailable(_))) {
@@ -59,7 +63,7 @@ impl Smtp {
         begun?;
         let outcome = self.transfer(&mut connection, message).await;
         match &outcome {
-            Ok(()) => self.keep(connection).await,
+            Ok(_) => self.keep(connection).await,
             // The server is well and only this message was not taken.
             Err(SendError::PutOff(_) | SendError::Refused(_)) => {
                 if within(self.server.patience, connection.command(Rset))
@@ -151,7 +155,7 @@ impl Smtp {
         &self,
         connection: &mut AsyncSmtpConnection,
         message: &Composed,
-    ) -> Result<(), SendError> {
+    ) -> Result<String, SendError> {
         let recipient = Rcpt::new(message.to.clone(), Vec::new());
         let patience = self.server.patience;
         let of_message = Failure::of_the_message;
@@ -161,13 +165,14 @@ impl Smtp {
         within(patience, connection.command(Data))
             .await
             .map_err(of_message)?;
-        within(
+        let answer = within(
             patience * CONTENT_PATIENCES,
             connection.message(&message.bytes),
         )
         .await
         .map_err(of_message)?;
-        Ok(())
+        let said: Vec<&str> = answer.message().collect();
+        Ok(one_line(&said.join(" "), RECEIPT_CHARS_MAX))
     }
 }
 

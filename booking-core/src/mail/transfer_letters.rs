@@ -2,8 +2,8 @@
 
 use pages::mail_transfers::{NewTicketsMail, TicketWithdrawnMail, TicketsPassedOnMail};
 
-use super::compose::Attachment;
-use super::letters::{Content, letter, seats_in_words, show_id};
+use super::letters::{Content, by_mail, labels, show_id};
+use crate::channels::told::Attachment;
 use crate::core::Core;
 use crate::database::StoreError;
 use crate::links::hidden;
@@ -33,10 +33,10 @@ impl Core {
             TransferKind::Reissue => transfer.from_transfer_id,
         };
         let buyer = self.view_of(transfer.booking_id, None).await?;
-        let Some((row, email)) = self.view_of(transfer.booking_id, holder).await? else {
+        let Some(row) = self.view_of(transfer.booking_id, holder).await? else {
             return Ok(Content::Moot("the tickets were passed on, or cancelled"));
         };
-        let url = self.booking_url(&row);
+        let (url, to) = (self.booking_url(&row), self.recipient_of(&row).await?);
         let Some(booked) = self.booked_show_of(row, self.clock.now()).await? else {
             return Ok(Content::Moot("the show is gone"));
         };
@@ -48,29 +48,29 @@ impl Core {
             show: booked.show.clone(),
             url,
             from: is_transfer
-                .then(|| from.or(buyer.map(|(_, email)| email)))
+                .then(|| from.or(buyer.map(|row| row.email)))
                 .flatten()
                 .map(|email| hidden(&email)),
         };
-        let mut letter = letter(email, pages::mail_transfers::new_tickets(&mail));
         let name = file_name(&booked.show.title, &booked.booking.code, "pdf");
-        match self.press.print(booked).await {
-            Ok(bytes) => {
-                letter.attachment = Some(Attachment {
-                    name,
-                    media_type: "application/pdf",
-                    bytes,
-                });
-                Ok(Content::Letter(letter))
+        let attachment = match self.press.print(booked).await {
+            Ok(bytes) => Some(Attachment {
+                name,
+                media_type: "application/pdf",
+                bytes,
+            }),
+            Err(PrintError::Withheld) => {
+                return Ok(Content::NotYet("the purchase is being checked"));
             }
-            Err(PrintError::Withheld) => Ok(Content::NotYet("the purchase is being checked")),
-            Err(PrintError::Busy) => Ok(Content::NotYet("other tickets are printed first")),
+            Err(PrintError::Busy) => return Ok(Content::NotYet("other tickets are printed first")),
             // The link in the mail leads to them.
             Err(PrintError::Broken(error)) => {
                 tracing::error!(error, "tickets are mailed without their PDF");
-                Ok(Content::Letter(letter))
+                None
             }
-        }
+        };
+        let told = self.told(notice, to, |writer| writer.new_tickets(&mail));
+        Ok(told.with(attachment))
     }
 
     /// To whoever had the tickets before.
@@ -90,14 +90,15 @@ impl Core {
         let seat_nos =
             crate::store::cancellations::seats_of(&mut connection, &transfer.ticket_ids).await?;
         drop(connection);
-        let Some((row, buyer)) = self.view_of(transfer.booking_id, None).await? else {
+        let Some(row) = self.view_of(transfer.booking_id, None).await? else {
             return Ok(Content::Moot("the booking is gone"));
         };
         let Some(show) = self.show_of_notice(&show_id(&row.show_id)?).await? else {
             return Ok(Content::Moot("the show is gone"));
         };
         let live = self.catalogue.live_by_no(row.show_no).await?;
-        let seats = live.map(|live| seats_in_words(&live.plan().seats_of_nos(&seat_nos)));
+        let seats = live.map(|live| labels(live.plan().seats_of_nos(&seat_nos)));
+        let buyer = self.recipient_of(&row).await?;
         let mail = TicketsPassedOnMail {
             show,
             // Only the buyer still has a page.
@@ -106,8 +107,11 @@ impl Core {
             seats: seats.unwrap_or_default(),
             to: hidden(&transfer.sent_to),
         };
-        let mail = pages::mail_transfers::tickets_passed_on(&mail);
-        Ok(Content::Letter(letter(from.unwrap_or(buyer), mail)))
+        let to = match from {
+            Some(email) => by_mail(email, buyer.language),
+            None => buyer,
+        };
+        Ok(self.told(notice, to, |writer| writer.tickets_passed_on(&mail)))
     }
 
     /// To whoever had got a ticket that was cancelled.
@@ -119,20 +123,21 @@ impl Core {
         let Some(ticket) = found else {
             return Ok(Content::Moot("the ticket is gone"));
         };
-        let Some((row, _)) = self.view_of(ticket.booking_id, None).await? else {
+        let Some(row) = self.view_of(ticket.booking_id, None).await? else {
             return Ok(Content::Moot("the booking is gone"));
         };
         let Some(show) = self.show_of_notice(&show_id(&row.show_id)?).await? else {
             return Ok(Content::Moot("the show is gone"));
         };
         let live = self.catalogue.live_by_no(row.show_no).await?;
-        let seats = live.map(|live| seats_in_words(&live.plan().seats_of_nos(&[ticket.seat_no])));
+        let seats = live.map(|live| labels(live.plan().seats_of_nos(&[ticket.seat_no])));
+        let buyer = self.recipient_of(&row).await?;
         let mail = TicketWithdrawnMail {
             show,
             code: row.code,
             seats: seats.unwrap_or_default(),
         };
-        let mail = pages::mail_transfers::ticket_withdrawn(&mail);
-        Ok(Content::Letter(letter(ticket.email, mail)))
+        let to = by_mail(ticket.email, buyer.language);
+        Ok(self.told(notice, to, |writer| writer.ticket_withdrawn(&mail)))
     }
 }

@@ -1,4 +1,4 @@
-//! What the clients of all payment providers share: TLS, limits, and what a failed call means.
+//! What the clients of payment providers, of text messages and of push services share: TLS, limits, and what a failed call means.
 
 use std::fmt::Display;
 use std::sync::Arc;
@@ -48,14 +48,14 @@ pub enum ClientError {
 /// Requests are put together by reqwest and sent by hyper: reqwest's own TLS is a feature of every
 /// client in the program, and each of them would need the choice of a cryptography library.
 #[derive(Clone, Debug)]
-pub(super) struct HttpClient {
+pub(crate) struct HttpClient {
     composer: reqwest::Client,
     sender: Client<HttpsConnector<HttpConnector>, reqwest::Body>,
 }
 
 impl HttpClient {
     /// A client that believes the authorities of the system, and those in `more_roots` (PEM).
-    pub(super) fn new(more_roots: Option<&[u8]>) -> Result<Self, ClientError> {
+    pub(crate) fn new(more_roots: Option<&[u8]>) -> Result<Self, ClientError> {
         let mut connector = HttpConnector::new();
         connector.set_connect_timeout(Some(CONNECT_TIMEOUT));
         connector.set_nodelay(true);
@@ -78,12 +78,12 @@ impl HttpClient {
         self.composer.get(url)
     }
 
-    pub(super) fn post(&self, url: String) -> reqwest::RequestBuilder {
+    pub(crate) fn post(&self, url: String) -> reqwest::RequestBuilder {
         self.composer.post(url)
     }
 
     /// Sends a request and reads the answer.
-    pub(super) async fn send(
+    pub(crate) async fn send(
         &self,
         request: reqwest::RequestBuilder,
     ) -> Result<Answered, ProviderError> {
@@ -135,10 +135,10 @@ pub(crate) fn tls(more_roots: Option<&[u8]>) -> Result<rustls::ClientConfig, Cli
 
 /// An answer with a status and all of its body.
 #[derive(Debug)]
-pub(super) struct Answered {
-    pub(super) status: StatusCode,
-    pub(super) headers: HeaderMap,
-    pub(super) body: bytes::Bytes,
+pub(crate) struct Answered {
+    pub(crate) status: StatusCode,
+    pub(crate) headers: HeaderMap,
+    pub(crate) body: bytes::Bytes,
 }
 
 impl Answered {

@@ -183,6 +183,9 @@ impl Core {
             }
         };
         let payment = self.attempt_record(&mut tx, &hold, provider, email).await?;
+        if let Some(language) = customer.language() {
+            store::contacts::set_language(&mut tx, hold_id, language).await?;
+        }
         tx.commit().await?;
         Ok(Prepared::New(payment))
     }

@@ -3,6 +3,7 @@
 
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
+use contract::contact::ContactRequest;
 use contract::refund::CancelRequest;
 use contract::{BookingId, TicketId};
 use http::header::{CONTENT_DISPOSITION, CONTENT_TYPE};
@@ -15,6 +16,7 @@ use super::page::{page, page_of, see_other};
 use crate::customer::Customer;
 use crate::handle::Booking;
 use crate::http::cancel::{cancelled, code_sent, wanted};
+use crate::http::contact::changed;
 use crate::http::problems::{invalid, not_found};
 use crate::ticket_files::{Disposition, calendar, content_disposition};
 
@@ -24,8 +26,10 @@ pub(super) struct Reader {
     pub(super) booking_id: BookingId,
     /// The path of the page.
     pub(super) base: String,
-    /// The token of the link, for whoever has only that.
+    /// Whether only the link brought the reader here.
     pub(super) is_guest: bool,
+    /// That token.
+    link: Option<String>,
 }
 
 impl Reader {
@@ -35,6 +39,7 @@ impl Reader {
             booking_id,
             base: format!("/bookings/{booking_id}"),
             is_guest: false,
+            link: None,
         }
     }
 
@@ -45,6 +50,7 @@ impl Reader {
             booking_id: BookingId::new(link.booking_id),
             base: crate::links::link_path(token),
             is_guest: true,
+            link: Some(token.to_owned()),
         })
     }
 }
@@ -151,6 +157,41 @@ fn cancel_request(fields: Vec<(String, String)>) -> ApiResult<CancelRequest> {
     Ok(request)
 }
 
+pub(super) async fn contact(
+    State(booking): State<Booking>,
+    ApiPath(booking_id): ApiPath<BookingId>,
+    headers: HeaderMap,
+    ApiForm(wanted): ApiForm<ContactRequest>,
+) -> ApiResult<Response> {
+    let reader = Reader::owner(&booking, &headers, booking_id);
+    contact_by(&booking, &reader, wanted).await
+}
+
+pub(super) async fn guest_contact(
+    State(booking): State<Booking>,
+    ApiPath(token): ApiPath<String>,
+    ApiForm(wanted): ApiForm<ContactRequest>,
+) -> ApiResult<Response> {
+    let reader = Reader::guest(&booking, &token)?;
+    contact_by(&booking, &reader, wanted).await
+}
+
+async fn contact_by(
+    booking: &Booking,
+    reader: &Reader,
+    wanted: ContactRequest,
+) -> ApiResult<Response> {
+    let (customer, booking_id) = (&reader.customer, reader.booking_id);
+    match changed(booking.contact_change(customer, booking_id, wanted).await?) {
+        Ok(_) => Ok(see_other(&format!("{}#contact", reader.base))),
+        Err(error) if error.problem().status == StatusCode::NOT_FOUND.as_u16() => Err(error),
+        Err(error) => {
+            let html = render(booking, reader, false, Some(&error)).await?;
+            Ok(page_of(&error, html))
+        }
+    }
+}
+
 pub(super) async fn code(
     State(booking): State<Booking>,
     ApiPath(booking_id): ApiPath<BookingId>,
@@ -220,6 +261,8 @@ pub(super) async fn render(
         show,
         offer,
         transfer,
+        contact: booking.contact(customer, booking_id).await?,
+        link: reader.link.clone(),
         base: reader.base.clone(),
         files,
         is_guest: reader.is_guest,

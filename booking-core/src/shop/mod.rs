@@ -52,6 +52,8 @@ pub(crate) fn router(booking: Booking) -> Router {
         .route("/bookings/{bookingId}/reissue", post(transfers::reissue))
         .route("/b/{token}/transfer", post(transfers::guest_transfer))
         .route("/b/{token}/reissue", post(transfers::guest_reissue))
+        .route("/bookings/{bookingId}/contact", post(bookings::contact))
+        .route("/b/{token}/contact", post(bookings::guest_contact))
         .route("/b/{token}", get(bookings::guest_booking))
         .route("/b/{token}/cancel", post(bookings::guest_cancel))
         .route("/b/{token}/codes", post(bookings::guest_code))

@@ -61,6 +61,8 @@ pub(crate) struct SoldBooking {
     pub(crate) starts_at: Timestamp,
     pub(crate) show_cancelled: bool,
     pub(crate) policy: Option<RefundPolicy>,
+    /// Until when the whole price goes back, because the show was moved after it was sold.
+    pub(crate) whole_price_until: Option<Timestamp>,
     /// What the seller kept of tickets that were cancelled before.
     pub(crate) kept_minor: i64,
     /// What is neither given back nor promised, including what the seller keeps.
@@ -78,6 +80,11 @@ impl SoldBooking {
     pub(crate) fn available(&self) -> i64 {
         self.left_minor - self.kept_minor
     }
+
+    /// Whether the whole price goes back because the show was moved.
+    pub(crate) fn is_moved_away(&self, now: Timestamp) -> bool {
+        !self.show_cancelled && self.whole_price_until.is_some_and(|until| now < until)
+    }
 }
 
 /// Reads a booking with all of its tickets and what they cost.
@@ -89,6 +96,8 @@ pub(crate) async fn sold(
         r#"select b.status, b.amount_minor, b.currency, s.starts_at,
             s.cancelled_at is not null as "show_cancelled!",
             coalesce(b.refund_policy, s.refund_policy) as policy,
+            (select max(m.refund_until) from show_moves m join holds h on h.hold_id = b.hold_id
+                where m.show_no = b.show_no and m.created_at > h.created_at) as whole_price_until,
             p.captured_minor - p.refund_reserved_minor as "left_minor!",
             p.refund_reserved_minor - p.refunded_minor as "pending_minor!",
             coalesce((select sum(c.kept_minor) from cancellations c
@@ -132,6 +141,7 @@ pub(crate) async fn sold(
         currency: row.currency,
         starts_at: row.starts_at.into(),
         show_cancelled: row.show_cancelled,
+        whole_price_until: row.whole_price_until.map(Timestamp::from),
         policy: row
             .policy
             .map(serde_json::from_value)

@@ -64,8 +64,8 @@ pub(crate) async fn run(
     })
 }
 
-/// Questions about mail to fans.
-const ABOUT_MAIL: [&str; 3] = ["I23", "I24", "I59"];
+/// Questions about notices to fans.
+const ABOUT_MAIL: [&str; 6] = ["I23", "I24", "I55", "I56", "I57", "I59"];
 
 /// Questions about the log of events.
 const ABOUT_EVENTS: [&str; 4] = ["I48", "I49", "I50", "I51"];

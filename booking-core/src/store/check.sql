@@ -306,6 +306,36 @@ union all select 'I54 what a dispute took over of a promised refund is promised 
      join refunds r on r.refund_id = o.refund_id
      where o.restored_at is null and d.status = 'NEEDS_OPS'
         and r.amount_minor = 0 and r.status = 'SUCCEEDED')
+union all select 'I55 a notice ends once: over one channel that had not failed before, or not at all',
+    (select count(*) from notices
+     where (status = 'SENT') <> (channel is not null)
+        or (channel is not null and channel = any(failed_channels))
+        or (receipt is not null and status <> 'SENT')
+        or status = 'DUE' and greatest(due_since, $2::timestamptz)
+            < $1::timestamptz - interval '76 hours')
+union all select 'I56 a call of a fan who asked has a notice, and a notice of a turn its call',
+    (select count(*) from turn_requests r join admissions a using (room, place)
+     where a.seq > r.since_seq
+        and greatest(a.called_at, $2::timestamptz) < $1::timestamptz - interval '30 seconds'
+        and not exists (select 1 from turn_calls c join notices n
+            on n.kind = 'YOUR_TURN' and n.about = c.call_id
+            where c.turn_id = r.turn_id and c.seq = a.seq))
+    + (select count(*) from turn_calls c join turn_requests r using (turn_id)
+        where not exists (select 1 from admissions a
+            where a.room = r.room and a.seq = c.seq and a.place = r.place))
+union all select 'I57 each booking of a moved show has a notice of its last move',
+    -- Of the last days alone: notices are purged.
+    (select count(*) from (
+        select distinct on (show_no) move_id, show_no, created_at from show_moves
+        where created_at > $1::timestamptz - interval '7 days'
+        order by show_no, sequence desc) m
+     join bookings b using (show_no) join holds h using (hold_id)
+     where h.created_at <= m.created_at and b.status <> 'CANCELLED'
+        and greatest(m.created_at, b.created_at, $2::timestamptz)
+            < $1::timestamptz - interval '10 minutes'
+        and not exists (select 1 from show_move_tells t join notices n
+            on n.kind = 'SHOW_MOVED' and n.about = t.tell_id
+            where t.move_id = m.move_id and t.booking_id = b.booking_id))
 union all select 'I58 a refused purchase is cancelled and its whole price is promised or back',
     -- What was kept for tickets that were cancelled before the decision stays.
     (select count(*) from reviews r join bookings b using (hold_id)

@@ -59,6 +59,7 @@ pub(crate) async fn import(
         None => {
             let show_no = insert_show(&mut tx, draft, now).await?;
             insert_categories(&mut tx, show_no, &file.categories).await?;
+            super::show_moves::set_reminder(&mut tx, show_no, file.reminder_hours).await?;
             insert_seats(&mut tx, show_no, 1, &draft.show.seats).await?;
             ImportOutcome::Created
         }
@@ -95,6 +96,7 @@ pub(crate) async fn import(
                 delete_seats(&mut tx, row.show_no).await?;
             }
             replace_categories(&mut tx, row.show_no, &file.categories).await?;
+            super::show_moves::set_reminder(&mut tx, row.show_no, file.reminder_hours).await?;
             if !same_seats {
                 insert_seats(&mut tx, row.show_no, first_no, &draft.show.seats).await?;
             }

@@ -20,6 +20,7 @@ pub(crate) mod check;
 pub(crate) mod checkins;
 pub(crate) mod confirm_read;
 pub(crate) mod consumers;
+pub(crate) mod contacts;
 pub(crate) mod coupons;
 pub(crate) mod deliveries;
 pub(crate) mod events;
@@ -44,9 +45,11 @@ pub(crate) mod sales;
 pub(crate) mod scanners;
 pub(crate) mod seats;
 pub(crate) mod show_cancellations;
+pub(crate) mod show_moves;
 pub(crate) mod sold;
 pub(crate) mod subscriptions;
 pub(crate) mod transfers;
+pub(crate) mod turns;
 
 use crate::database::StoreError;
 

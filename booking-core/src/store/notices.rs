@@ -7,7 +7,7 @@ use uuid::Uuid;
 
 use super::word;
 use crate::database::StoreError;
-use crate::notice::{NoticeKind, NoticeStatus};
+use crate::notice::{ChannelKind, NoticeKind, NoticeStatus};
 
 /// A notice that this process may try to send until its lease ends.
 #[derive(Clone, Debug)]
@@ -22,6 +22,10 @@ pub(crate) struct ClaimedNotice {
     pub(crate) attempt_count: i32,
     pub(crate) created_at: Timestamp,
     pub(crate) due_since: Timestamp,
+    /// Channels that are not tried again.
+    pub(crate) failed_channels: Vec<ChannelKind>,
+    /// The last failure.
+    pub(crate) last_error: Option<String>,
     urgency: i16,
 }
 
@@ -37,6 +41,12 @@ pub(crate) struct NoticeRow {
     pub(crate) created_at: Timestamp,
     pub(crate) next_attempt_at: Timestamp,
     pub(crate) sent_at: Option<Timestamp>,
+    /// The channel that took it.
+    pub(crate) channel: Option<ChannelKind>,
+    /// Channels that did not.
+    pub(crate) failed_channels: Vec<ChannelKind>,
+    /// What the channel's provider calls it.
+    pub(crate) receipt: Option<String>,
 }
 
 /// Notices that wait, and those that were given up.
@@ -67,25 +77,29 @@ pub(crate) async fn collect(
 }
 
 /// Claims notices that are due, the most urgent first, by moving their next attempt to `until`, so
-/// that other processes skip them meanwhile.
+/// that other processes skip them meanwhile. While `mail_waits`, only those that may go another way.
 pub(crate) async fn claim_due(
     pool: &PgPool,
     now: Timestamp,
     until: Timestamp,
+    mail_waits: bool,
     limit: i64,
 ) -> Result<Vec<ClaimedNotice>, StoreError> {
     let rows = sqlx::query!(
         "with due as materialized (
             select notice_id from notices where status = 'DUE' and next_attempt_at <= $1
+                and (not $4 or 'EMAIL' = any(failed_channels)
+                    or kind in ('YOUR_TURN', 'ONE_TIME_CODE', 'SHOW_MOVED', 'SHOW_REMINDER'))
             order by urgency, next_attempt_at limit $3 for no key update skip locked
         )
         update notices n set next_attempt_at = $2, attempt_count = n.attempt_count + 1
         from due d where n.notice_id = d.notice_id
         returning n.notice_id, n.kind, n.about, n.message_id, n.attempt_count, n.created_at,
-            n.due_since, n.urgency",
+            n.due_since, n.urgency, n.failed_channels, n.last_error",
         OffsetDateTime::from(now),
         OffsetDateTime::from(until),
-        limit
+        limit,
+        mail_waits
     )
     .fetch_all(pool)
     .await?;
@@ -98,6 +112,8 @@ pub(crate) async fn claim_due(
             attempt_count: row.attempt_count,
             created_at: row.created_at.into(),
             due_since: row.due_since.into(),
+            failed_channels: channels(&row.failed_channels)?,
+            last_error: row.last_error,
             urgency: row.urgency,
         })
     });
@@ -106,12 +122,49 @@ pub(crate) async fn claim_due(
     Ok(claimed)
 }
 
-/// Records that the mail server took a notice. Also when the lease had ended: it was sent.
-pub(crate) async fn sent(pool: &PgPool, notice_id: Uuid, now: Timestamp) -> Result<(), StoreError> {
+fn channels(words: &[String]) -> Result<Vec<ChannelKind>, StoreError> {
+    words.iter().map(|text| word("notices", text)).collect()
+}
+
+/// Records that a channel took a notice, with what its provider calls it. Also when the lease had
+/// ended: it was sent.
+pub(crate) async fn sent(
+    pool: &PgPool,
+    notice_id: Uuid,
+    channel: ChannelKind,
+    receipt: Option<&str>,
+    now: Timestamp,
+) -> Result<(), StoreError> {
     sqlx::query!(
-        "update notices set status = 'SENT', sent_at = $2, last_error = null
+        "update notices set status = 'SENT', sent_at = $2, last_error = null, channel = $3,
+            receipt = $4
          where notice_id = $1 and status <> 'SENT'",
         notice_id,
+        OffsetDateTime::from(now),
+        super::text_of(channel),
+        receipt
+    )
+    .execute(pool)
+    .await?;
+    Ok(())
+}
+
+/// Leaves a notice to the next channel, at once. Changes nothing if another attempt has begun.
+pub(crate) async fn channel_failed(
+    pool: &PgPool,
+    notice: &ClaimedNotice,
+    channel: ChannelKind,
+    why: &str,
+    now: Timestamp,
+) -> Result<(), StoreError> {
+    sqlx::query!(
+        "update notices set failed_channels = failed_channels || $3::text, last_error = $4,
+            next_attempt_at = $5
+         where notice_id = $1 and status = 'DUE' and attempt_count = $2",
+        notice.notice_id,
+        notice.attempt_count,
+        super::text_of(channel),
+        why,
         OffsetDateTime::from(now)
     )
     .execute(pool)
@@ -172,7 +225,7 @@ pub(crate) async fn retry(
 ) -> Result<u64, StoreError> {
     let done = sqlx::query!(
         "update notices set status = 'DUE', attempt_count = 0, next_attempt_at = $2,
-            due_since = $2
+            due_since = $2, failed_channels = '{}'
          where notice_id in (
             select notice_id from notices
             where status = 'FAILED' and ($1::uuid is null or notice_id = $1)
@@ -205,7 +258,7 @@ pub(crate) async fn list(
 ) -> Result<Vec<NoticeRow>, StoreError> {
     let rows = sqlx::query!(
         "select notice_id, kind, status, message_id, attempt_count, last_error, created_at,
-            next_attempt_at, sent_at
+            next_attempt_at, sent_at, channel, failed_channels, receipt
          from notices where status = $1 order by created_at, notice_id limit $2",
         super::text_of(status),
         limit
@@ -223,6 +276,9 @@ pub(crate) async fn list(
             created_at: row.created_at.into(),
             next_attempt_at: row.next_attempt_at.into(),
             sent_at: row.sent_at.map(Timestamp::from),
+            channel: row.channel.map(|text| word("notices", &text)).transpose()?,
+            failed_channels: channels(&row.failed_channels)?,
+            receipt: row.receipt,
         })
     });
     notices.collect()

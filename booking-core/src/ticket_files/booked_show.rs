@@ -16,6 +16,8 @@ pub(crate) struct BookedShow {
     pub(crate) prices: Vec<i64>,
     /// The address of the booking's page.
     pub(crate) page_url: String,
+    /// How often the show was moved.
+    pub(crate) moves: u32,
     /// The present.
     pub(crate) now: Timestamp,
 }

@@ -66,6 +66,8 @@ fn event(booked: &BookedShow) -> Event {
     if let (Some(latitude), Some(longitude)) = (show.venue.latitude, show.venue.longitude) {
         event.add_property("GEO", format!("{latitude};{longitude}"));
     }
+    // A higher sequence number makes calendars take the change.
+    event.sequence(booked.moves);
     match booked.validity() {
         Validity::Good => {
             event.status(EventStatus::Confirmed);
@@ -74,9 +76,10 @@ fn event(booked: &BookedShow) -> Event {
         Validity::Over => {
             event.status(EventStatus::Confirmed);
         }
-        // A higher sequence number makes calendars take the change.
         Validity::BookingCancelled | Validity::ShowCancelled => {
-            event.status(EventStatus::Cancelled).sequence(1);
+            event
+                .status(EventStatus::Cancelled)
+                .sequence(booked.moves + 1);
         }
     }
     event.done()

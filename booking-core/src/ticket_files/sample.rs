@@ -31,6 +31,7 @@ pub(super) fn booked_show(title: &str) -> BookedShow {
         }
     });
     BookedShow {
+        moves: 0,
         booking: Booking {
             booking_id: "bkg_0190163d8694739baea51966c26f8ad9".parse().unwrap(),
             passed_on: false,

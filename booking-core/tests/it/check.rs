@@ -113,6 +113,43 @@ async fn every_breach_is_noticed() {
             "alter table notices drop constraint notices_sent; update notices set sent_at = null",
             "I24",
         ),
+        ("update notices set channel = null where status = 'SENT'", "I55"),
+        (
+            "update notices set failed_channels = array[channel] where status = 'SENT'",
+            "I55",
+        ),
+        (
+            "update notices set status = 'DUE', sent_at = null, channel = null, receipt = null,
+                due_since = due_since - interval '4 days'",
+            "I55",
+        ),
+        (
+            "insert into admissions (room, seq, place, order_key, called_at, hash)
+             select 'big', 1, decode(repeat('01', 16), 'hex'), 1, b.created_at - interval '1 hour',
+                decode(repeat('00', 32), 'hex') from bookings b limit 1;
+             insert into turn_requests (turn_id, room, place, email, language, since_seq, created_at)
+             select gen_random_uuid(), 'big', decode(repeat('01', 16), 'hex'), 'a@b.example', 'en',
+                0, b.created_at from bookings b limit 1",
+            "I56",
+        ),
+        (
+            "insert into turn_requests (turn_id, room, place, email, language, since_seq, created_at)
+             values (gen_random_uuid(), 'big', decode(repeat('01', 16), 'hex'), 'a@b.example', 'en',
+                0, now());
+             insert into turn_calls (call_id, turn_id, seq, called_at)
+             select gen_random_uuid(), turn_id, 7, now() from turn_requests",
+            "I56",
+        ),
+        (
+            "update bookings set created_at = created_at - interval '1 hour';
+             insert into show_moves (move_id, show_no, sequence, old_starts_at, old_venue,
+                created_at)
+             select gen_random_uuid(), b.show_no, 1, b.created_at, '{}', h.created_at
+             from bookings b join holds h using (hold_id);
+             update show_moves set created_at = created_at - interval '20 minutes';
+             update holds set created_at = created_at - interval '2 hours'",
+            "I57",
+        ),
         ("delete from checkins", "I40"),
         (
             "drop index checkins_once_inside;

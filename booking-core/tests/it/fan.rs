@@ -146,6 +146,11 @@ impl Fan {
         self.send(Method::DELETE, path, Body::empty()).await
     }
 
+    pub(crate) async fn put(&self, path: &str, body: &Value) -> Answer {
+        self.send(Method::PUT, path, Body::from(body.to_string()))
+            .await
+    }
+
     pub(crate) async fn post(&self, path: &str, body: &Value) -> Answer {
         self.post_text(path, body.to_string()).await
     }

@@ -6,6 +6,7 @@ use booking_core::{Delivery, MailConfig, Sender, SmtpServer as Server, StoreErro
 use contract::Clock;
 use mail_parser::{Message, MessageParser};
 use serde_json::{Value, json};
+use test_support::certificates::Certificates;
 use test_support::smtp_server::{Mood, SmtpServer};
 
 use crate::fan::{Fan, intent_of};
@@ -508,4 +509,89 @@ async fn only_the_newest_files_are_kept() {
     let list = operator.get("/admin/v1/mail/files").await.json;
     assert_eq!(list["messages"][0]["to"], "fan@example.com");
     assert!(shop.clock.now().as_ms() > 210);
+}
+
+/// Mail to a server that wants STARTTLS and a login.
+fn with_login(server: &SmtpServer, login: &str, authority: Option<&[u8]>) -> MailConfig {
+    let url = format!("smtp://{login}@{}?tls=required", server.address());
+    let smtp = Server::read(&url, authority, "tickets.test").unwrap();
+    MailConfig {
+        delivery: Delivery::Smtp(smtp),
+        from: Sender::read("Tickets <tickets@shop.example>").unwrap(),
+    }
+}
+
+#[tokio::test]
+async fn mail_goes_by_starttls_with_a_login_and_not_without() {
+    let shop = TestShop::new().await;
+    let certificates = Certificates::make();
+    let server = SmtpServer::start_with_login(&certificates, "me@shop", "p/w").await;
+    buys(&shop, &["A1"], "fan@example.com").await;
+    let authority = std::fs::read(certificates.authority()).unwrap();
+    for (config, said) in [
+        // The authority of its certificate is not believed.
+        (with_login(&server, "me%40shop:p%2Fw", None), "certificate"),
+        (
+            with_login(&server, "me%40shop:wrong", Some(&authority)),
+            "535",
+        ),
+    ] {
+        let process = shop.another_process_that_mails(config).await;
+        mails(&process).await;
+        let due = listed(&process, "DUE").await;
+        let error = due["notices"][0]["lastError"].as_str().unwrap();
+        assert!(error.contains("not available"), "{error}");
+        assert!(error.to_lowercase().contains(said), "{said}: {error}");
+        assert!(
+            !error.contains("wrong") && !error.contains("p/w"),
+            "{error}"
+        );
+        assert_eq!(server.taken_count(), 0);
+        shop.clock.advance(Duration::from_mins(2));
+    }
+    let config = with_login(&server, "me%40shop:p%2Fw", Some(&authority));
+    let process = shop.another_process_that_mails(config).await;
+    mails(&process).await;
+    assert_eq!(server.taken_count(), 1);
+    let sent = listed(&process, "SENT").await;
+    assert_eq!(sent["notices"][0]["receipt"], "2.0.0 taken");
+    assert_eq!(sent["notices"][0]["channel"], "EMAIL");
+}
+
+#[tokio::test]
+async fn codes_go_before_a_burst_of_confirmations_and_these_before_reminders() {
+    let (shop, server, process) = shop().await;
+    // More than a round takes of each, older, and about nothing.
+    shop.meddle(
+        "insert into notices (notice_id, kind, about, message_id, urgency, next_attempt_at,
+            created_at, due_since)
+         select gen_random_uuid(), kind, gen_random_uuid(), kind || n, urgency, '2020-01-01',
+            '2020-01-01', '2020-01-01'
+         from generate_series(1, 120) n,
+            (values ('BOOKING_CONFIRMED', 0), ('SHOW_REMINDER', 2)) k (kind, urgency)",
+    )
+    .await;
+    let fan = shop.fan();
+    let hold = fan.held(&["A1"]).await;
+    let intent = fan.intent(&hold).await;
+    shop.provider.pay(&intent);
+    let booked = fan.confirm(&hold, &intent).await.json;
+    let path = format!("/api/v1/bookings/{}", booked["bookingId"].as_str().unwrap());
+    fan.post(&format!("{path}/codes"), &json!({})).await;
+    process.booking.collect_notices_once().await.unwrap();
+    process.booking.mail_once().await.unwrap();
+    let taken = server.taken();
+    assert_eq!(taken.len(), 1, "the code alone is in the first round");
+    assert!(taken[0].contains("one-time-code"), "{}", taken[0]);
+    process.booking.mail_once().await.unwrap();
+    process.booking.mail_once().await.unwrap();
+    assert_eq!(
+        server.taken_count(),
+        2,
+        "the confirmation is among the first 121"
+    );
+    let due = listed(&process, "DUE").await["notices"].clone();
+    let reminders = due.as_array().unwrap().iter();
+    let reminders = reminders.filter(|it| it["kind"] == "SHOW_REMINDER").count();
+    assert!(reminders >= 90, "{reminders}");
 }

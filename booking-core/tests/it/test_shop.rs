@@ -7,8 +7,8 @@ use std::sync::atomic::{AtomicU8, Ordering};
 use std::time::Duration;
 
 use booking_core::{
-    Booking, BookingConfig, BookingDeps, EventSink, FraudSettings, MailConfig, PaymentConfig,
-    Pools, Rates, RoomDirectory, TicketFonts, TicketKeys, WebhookConfig,
+    Booking, BookingConfig, BookingDeps, ChannelsConfig, EventSink, FraudSettings, MailConfig,
+    PaymentConfig, Pools, Rates, RoomDirectory, TicketFonts, TicketKeys, WebhookConfig,
 };
 use contract::{Clock, ManualClock};
 use serde_json::{Value, json};
@@ -51,6 +51,7 @@ impl Process {
 struct Beside {
     rates: Rates,
     sinks: Vec<Arc<dyn EventSink>>,
+    channels: ChannelsConfig,
 }
 
 impl Beside {
@@ -58,6 +59,7 @@ impl Beside {
         Self {
             rates,
             sinks: Vec::new(),
+            channels: ChannelsConfig::default(),
         }
     }
 }
@@ -226,6 +228,7 @@ impl TestShop {
         let beside = Beside {
             rates: Rates::default(),
             sinks: vec![sink],
+            channels: ChannelsConfig::default(),
         };
         start_with(pools, clock, &self.provider, seed, false, mail, beside).await
     }
@@ -234,6 +237,23 @@ impl TestShop {
     pub(crate) async fn another_process_that_mails(&self, mail: MailConfig) -> Process {
         self.another(Arc::new(self.clock.clone()), false, mail)
             .await
+    }
+
+    /// Another process that tells fans things this way, and whose steps the test takes.
+    pub(crate) async fn another_process_that_tells(
+        &self,
+        mail: MailConfig,
+        channels: ChannelsConfig,
+    ) -> Process {
+        let seed = self.seeds.fetch_add(1, Ordering::Relaxed);
+        let pools = Pools::lazy(&self.database.url()).unwrap();
+        let clock = Arc::new(self.clock.clone());
+        let beside = Beside {
+            rates: Rates::default(),
+            sinks: Vec::new(),
+            channels,
+        };
+        start_with(pools, clock, &self.provider, seed, false, mail, beside).await
     }
 
     /// Another process on the same database that sweeps, polls and refreshes by itself.
@@ -322,7 +342,7 @@ impl TestShop {
             .filter(|i| i.violations != 0)
             .collect();
         assert!(report.clean, "{broken:?}");
-        assert_eq!(report.invariants.len(), 49);
+        assert_eq!(report.invariants.len(), 52);
     }
 
     /// A webhook about `intent_id`, signed.
@@ -382,7 +402,7 @@ async fn start_with(
     seed: u8,
     background: bool,
     mail: MailConfig,
-    Beside { rates, sinks }: Beside,
+    beside: Beside,
 ) -> Process {
     let shutdown = CancellationToken::new();
     let config = BookingConfig {
@@ -400,9 +420,10 @@ async fn start_with(
             private_allowed: true,
             more_roots: None,
         },
+        channels: beside.channels,
         seats_in_memory_max: 60_000,
         ticket_keys: TicketKeys::new(1, [7; 32]),
-        rates,
+        rates: beside.rates,
         ticket_fonts: TicketFonts::default(),
         fraud: provider.fraud.clone(),
     };
@@ -413,7 +434,7 @@ async fn start_with(
         tracker: TaskTracker::new(),
         shutdown: shutdown.clone(),
         rooms: Arc::new(AllRoomsButOne),
-        sinks,
+        sinks: beside.sinks,
         background,
     };
     let booking = Booking::start(config, deps).await.unwrap();

@@ -2,7 +2,10 @@
 
 use std::sync::Arc;
 
-use booking_core::{Booking, Delivery, MailConfig, Sender, SmtpServer};
+use booking_core::{
+    Booking, ChannelsConfig, Delivery, MailConfig, Sender, SmsDelivery, SmsProvider, SmsSettings,
+    SmtpServer,
+};
 
 use crate::config::Config;
 use crate::figures::Advice;
@@ -41,6 +44,34 @@ fn smtp_server(url: &str, config: &Config, public_url: &str) -> Result<SmtpServe
     let public_url = url::Url::parse(public_url).ok();
     let host = public_url.as_ref().and_then(url::Url::host_str);
     SmtpServer::read(url, pem.as_deref(), host.unwrap_or("localhost"))
+}
+
+/// The settings of other channels, or what is wrong with them.
+pub(super) fn channels_config(config: &Config) -> Result<ChannelsConfig, String> {
+    let settings = &config.channels;
+    let pem = config.ca_file.as_ref().map(std::fs::read).transpose();
+    let more_roots = pem.map_err(|error| format!("the file of ROPELINE_CA_FILE: {error}"))?;
+    let sms = match &settings.sms_url {
+        Some(url) => {
+            let provider = SmsProvider::read(SmsSettings {
+                url,
+                token: settings.sms_token.as_deref(),
+                from: settings.sms_from.as_deref(),
+                body: settings.sms_body.as_deref(),
+                more_roots: more_roots.as_deref(),
+            });
+            SmsDelivery::Provider(provider.map_err(|why| format!("ROPELINE_SMS_URL: {why}"))?)
+        }
+        // For trying out: whoever reads the mail in files reads these beside it.
+        None if config.smtp_url.is_none() => SmsDelivery::Files(config.data_dir.join("mail")),
+        None => SmsDelivery::Off,
+    };
+    Ok(ChannelsConfig {
+        sms,
+        push_origins: settings.push_origins.clone(),
+        templates: settings.templates.clone(),
+        more_roots,
+    })
 }
 
 /// What an operator should know of mail and reviews.

@@ -11,22 +11,27 @@ use booking_core::config::{
 use booking_core::database::Pools;
 use booking_core::{
     Booking, BookingDeps, EventSink, FraudSettings, RoomDirectory, StoreError, TicketFonts,
+    TurnAsk, TurnAsked,
 };
+use contract::contact::TurnRequest;
 use contract::line::{Phase, PriceRange};
-use contract::{Clock, RoomId};
+use contract::{Clock, PlaceId, Problem, ProblemCode, RoomId};
 use futures_util::future::BoxFuture;
+use http::HeaderMap;
 use line::StockSource;
 use line::policy::status::StockFigures;
 use line::records::Rooms;
 use line::rooms::{Phases, RoomSet};
 use sqlx::PgPool;
 use tokio_util::task::TaskTracker;
+use web::ApiResult;
 
 use super::events;
-use super::mail::mail_config;
+use super::mail::{channels_config, mail_config};
 use super::surroundings::Surroundings;
 use crate::config::{Config, FraudTexts, ShopRatePair, ShopRates};
 use crate::gate::InProcess;
+use crate::http::turn_teller::TurnTeller;
 use crate::kept_keys::{KeptKeysError, Known, kept_keys};
 use crate::keys::Keys;
 use crate::ops::ExtraRoutes;
@@ -88,6 +93,7 @@ pub(super) fn booking_config(
         payments,
         webhooks: events::webhooks(config).map_err(|problem| anyhow!(problem))?,
         mail: mail.map_err(|problems| anyhow!(problems.join("; ")))?,
+        channels: channels_config(config).map_err(|problem| anyhow!(problem))?,
         seats_in_memory_max: SEATS_IN_MEMORY_MAX,
         ticket_keys,
         rates: booking_rates(&config.shop_rates),
@@ -206,6 +212,39 @@ impl StockSource for BookingStock {
                 currency,
             }),
         })
+    }
+}
+
+/// The booking core as what tells fans of their calls.
+pub(super) struct BookingTurns(pub(super) Booking);
+
+impl TurnTeller for BookingTurns {
+    fn ask<'a>(
+        &'a self,
+        room: RoomId,
+        place: PlaceId,
+        wanted: TurnRequest,
+        headers: &'a HeaderMap,
+    ) -> BoxFuture<'a, ApiResult<()>> {
+        Box::pin(async move {
+            let ask = TurnAsk {
+                room,
+                place,
+                wanted,
+            };
+            match self.0.turn_ask(ask, headers).await? {
+                TurnAsked::Stored => Ok(()),
+                TurnAsked::Busy => Err(ProblemCode::BookingBusy.into()),
+                TurnAsked::Invalid(field, what) => Err(Problem::new(ProblemCode::ValidationFailed)
+                    .detail(format!("{field}: {what}"))
+                    .with("field", field)
+                    .into()),
+            }
+        })
+    }
+
+    fn push_key(&self) -> String {
+        self.0.push_key()
     }
 }
 

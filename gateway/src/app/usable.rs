@@ -27,6 +27,9 @@ pub fn usable(config: &Config) -> Result<(), Problems> {
         problems.extend(found);
     }
     problems.extend(events::sinks(config).err());
+    if let Err(problem) = mail::channels_config(config) {
+        problems.push(problem);
+    }
     let missing = Servers::missing_programs(&config.data_dir.join("servers"), wanted(config));
     problems.extend(missing.iter().map(ToString::to_string));
     if problems.is_empty() {

@@ -11,7 +11,7 @@ use ipnet::IpNet;
 use line::core_thread;
 use line::store::redis::Roots;
 
-use super::checked::{Config, LogFormat, Problems};
+use super::checked::{ChannelSettings, Config, LogFormat, Problems};
 use super::fraud::fraud_texts;
 use super::payment;
 use super::rates::shop_rates;
@@ -73,6 +73,15 @@ pub(super) fn check(settings: Settings, mut problems: Vec<String>) -> Result<Con
     let events_length_max = events_length_max(settings.events_length_max.as_deref(), &mut note);
     let targets = settings.webhook_private_targets.as_deref();
     let webhook_private_targets = private_targets(targets, &mut note);
+    let channels = ChannelSettings {
+        sms_url: settings.sms_url,
+        sms_token: settings.sms_token,
+        sms_from: settings.sms_from,
+        sms_body: settings.sms_body,
+        push_origins: push_origins(settings.push_origins.as_deref(), &mut note),
+        templates: settings.templates.map(PathBuf::from),
+    };
+    warnings.extend(unused_templates(channels.templates.as_deref()));
     let data_dir = data_dir(settings.data_dir.as_deref(), &mut note);
     if data_dir.exists() && !data_dir.is_dir() {
         note(format!(
@@ -116,6 +125,7 @@ pub(super) fn check(settings: Settings, mut problems: Vec<String>) -> Result<Con
         events_stream: settings.events_stream,
         events_length_max,
         webhook_private_targets,
+        channels,
         log,
         log_format,
         adopt_keys: false,
@@ -153,6 +163,39 @@ fn private_targets(text: Option<&str>, note: &mut impl FnMut(String)) -> bool {
             false
         }
     }
+}
+
+/// The origins of push services in `text`, as browsers write them.
+fn push_origins(text: Option<&str>, note: &mut impl FnMut(String)) -> Vec<String> {
+    let named = text.into_iter().flat_map(|text| text.split(','));
+    let named = named.map(str::trim).filter(|origin| !origin.is_empty());
+    let read = named.filter_map(|origin| {
+        let url = url::Url::parse(origin).ok();
+        let url = url.filter(|url| matches!(url.scheme(), "http" | "https") && url.path() == "/");
+        if url.is_none() {
+            note(format!(
+                "ROPELINE_PUSH_ORIGINS: `{origin}` is no origin such as https://push.example"
+            ));
+        }
+        Some(url?.origin().ascii_serialization())
+    });
+    read.collect()
+}
+
+/// What is wrong with the operator's own templates, which are left out for it.
+fn unused_templates(directory: Option<&Path>) -> Vec<String> {
+    let Some(directory) = directory else {
+        return Vec::new();
+    };
+    if !directory.is_dir() {
+        return vec![format!(
+            "ROPELINE_TEMPLATES: {} is no directory: the built-in templates are used",
+            directory.display()
+        )];
+    }
+    let (_, faults) = pages::letters::Letters::with_own(directory);
+    let told = |fault| format!("ROPELINE_TEMPLATES: {fault}; the built-in one is used");
+    faults.into_iter().map(told).collect()
 }
 
 /// Why a bearer token cannot be sent in a header, if so.

@@ -132,6 +132,8 @@ pub struct Config {
     pub events_length_max: u64,
     /// Whether webhooks may go to addresses that are not public.
     pub webhook_private_targets: bool,
+    /// Text messages, push messages and what is said in all of them.
+    pub channels: ChannelSettings,
     /// Log filter.
     pub log: String,
     /// Log form.
@@ -142,6 +144,32 @@ pub struct Config {
     pub take_over: bool,
     /// What works and is not wise, to be told at start.
     pub warnings: Vec<String>,
+}
+
+/// Settings of what tells fans something beside mail.
+#[derive(Clone, Default)]
+pub struct ChannelSettings {
+    /// Where text messages are posted.
+    pub sms_url: Option<String>,
+    /// The login or token of their provider.
+    pub sms_token: Option<String>,
+    /// Who sends them.
+    pub sms_from: Option<String>,
+    /// Their JSON body.
+    pub sms_body: Option<String>,
+    /// Origins of push services that are believed.
+    pub push_origins: Vec<String>,
+    /// Directory of the operator's own templates.
+    pub templates: Option<PathBuf>,
+}
+
+impl std::fmt::Debug for ChannelSettings {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("ChannelSettings")
+            .field("push_origins", &self.push_origins)
+            .field("templates", &self.templates)
+            .finish_non_exhaustive()
+    }
 }
 
 impl Config {

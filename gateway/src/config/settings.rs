@@ -175,6 +175,18 @@ settings! {
     events_length_max = "ROPELINE_EVENTS_LENGTH_MAX", Plain, "1000000", value_name = "COUNT";
     /// Whether webhooks may go to addresses that are not public, and without TLS: true or false [default: false]
     webhook_private_targets = "ROPELINE_WEBHOOK_PRIVATE_TARGETS", Plain, "false", value_name = "BOOL";
+    /// Where text messages to fans are posted, such as `https://sms.example/send` [default: none are sent; files while mail is written to files]
+    sms_url = "ROPELINE_SMS_URL", Url, "none are sent", value_name = "URL";
+    /// The login of the provider of text messages, `user:password`, or its token
+    sms_token = "ROPELINE_SMS_TOKEN", Hidden, "none", value_name = "TOKEN", hide_env_values = true;
+    /// Who sends text messages: a number or a name
+    sms_from = "ROPELINE_SMS_FROM", Plain, "none", value_name = "SENDER";
+    /// The JSON body of a text message, with `{to}`, `{from}`, `{text}` and `{id}` in its texts [default: form fields To, From and Body, as Twilio has them]
+    sms_body = "ROPELINE_SMS_BODY", Plain, "form fields To, From and Body", value_name = "JSON";
+    /// Origins of push services that are believed beside those of the browsers, comma-separated
+    push_origins = "ROPELINE_PUSH_ORIGINS", Plain, "none", value_name = "ORIGINS";
+    /// Directory of your own templates of letters to fans, in place of the built-in ones [default: none]
+    templates = "ROPELINE_TEMPLATES", Plain, "none", value_name = "DIRECTORY";
     /// What is logged, such as info or gateway=debug [default: info]
     log = "ROPELINE_LOG", Plain, "info", value_name = "FILTER";
     /// How log lines look: text or json [default: text]

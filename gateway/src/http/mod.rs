@@ -16,6 +16,8 @@
 //! | [`problem_page`] | problems as pages, for people |
 //! | [`room`] | the public room document, and the room of a path |
 //! | [`shells`] | rendered waiting pages of visitors without a place |
+//! | [`turn`] | asking to be told of the call |
+//! | [`turn_teller`] | the port to what tells it |
 //! | [`websocket`] | how a WebSocket begins and ends |
 
 pub mod cookies;
@@ -34,6 +36,8 @@ pub mod problem_page;
 pub mod room;
 pub mod shells;
 mod state;
+pub mod turn;
+pub mod turn_teller;
 mod websocket;
 
 use axum::extract::DefaultBodyLimit;
@@ -59,6 +63,8 @@ pub fn router(state: LineState) -> Router {
         .routes(routes!(live::live))
         .routes(routes!(pass::claim, pass::end))
         .routes(routes!(draw::draw))
+        .routes(routes!(turn::push_key))
+        .routes(routes!(turn::notice))
         .routes(routes!(pass::jwks))
         .routes(routes!(page::waiting))
         .routes(routes!(page::enter))

@@ -6,6 +6,7 @@ use line::rooms::RoomSet;
 
 use super::cookies::CookieForm;
 use super::shells::Shells;
+use super::turn_teller::TurnTeller;
 use crate::edge::rate_limit::RateLimits;
 
 /// The state of the handlers.
@@ -21,6 +22,8 @@ pub struct LineState {
     pub connections_per_place_max: usize,
     /// The Content-Security-Policy of pages.
     pub page_policy: Arc<str>,
+    /// Tells fans when they are called.
+    pub turns: Arc<dyn TurnTeller>,
     /// Rendered waiting pages.
     pub shells: Shells,
 }

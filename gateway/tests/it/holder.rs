@@ -107,6 +107,7 @@ pub(crate) async fn empty_shop(
     clock: Arc<dyn Clock>,
 ) -> Booking {
     let config = BookingConfig {
+        channels: booking_core::ChannelsConfig::default(),
         public_url: "http://line.test".to_owned(),
         payments: vec![PaymentConfig::simulator(
             &provider_url,

@@ -4,20 +4,18 @@ use std::time::Duration;
 
 use contract::Timestamp;
 use contract::booking::{Booking, BookingStatus, SaleStatus, SeatLabel, Show, Ticket, Venue};
+use pages::letters::Letters;
 use pages::mail::{
-    BookingConfirmedMail, BookingLinkMail, HoldExpiredMail, MailText, OneTimeCodeMail,
-    RefundMadeMail, TicketsCancelledMail, booking_confirmed, booking_link, hold_expired,
-    one_time_code, refund_made, tickets_cancelled,
+    BookingConfirmedMail, BookingLinkMail, HoldExpiredMail, OneTimeCodeMail, RefundMadeMail,
+    ShowMovedMail, ShowReminderMail, TicketsCancelledMail, Writer, Written, YourTurnMail,
 };
-use pages::mail_transfers::{
-    self, NewTicketsMail, TicketWithdrawnMail, TicketsPassedOnMail, ticket_withdrawn,
-    tickets_passed_on,
-};
+use pages::mail_transfers::{NewTicketsMail, TicketWithdrawnMail, TicketsPassedOnMail};
 
-/// Names and mails.
-pub(crate) fn mails() -> Vec<(&'static str, MailText)> {
+/// Names and letters in a language.
+pub(crate) fn mails(letters: &Letters, language: &str) -> Vec<(&'static str, Written)> {
+    let writer = letters.in_language(language);
     let refund = |code: Option<&str>| {
-        refund_made(&RefundMadeMail {
+        writer.refund_made(&RefundMadeMail {
             show: show(),
             amount_minor: 499_800,
             currency: "INR".to_owned(),
@@ -26,7 +24,7 @@ pub(crate) fn mails() -> Vec<(&'static str, MailText)> {
         })
     };
     let expired = |seat_count: u32| {
-        hold_expired(&HoldExpiredMail {
+        writer.hold_expired(&HoldExpiredMail {
             show: show(),
             seat_count,
             ended_at: now(),
@@ -34,14 +32,14 @@ pub(crate) fn mails() -> Vec<(&'static str, MailText)> {
         })
     };
     vec![
-        ("mail-confirmed", booking_confirmed(&confirmed())),
+        ("mail-confirmed", writer.booking_confirmed(&confirmed())),
         ("mail-refund", refund(Some("K7M2RRX9B"))),
         ("mail-refund-late", refund(None)),
-        ("mail-cancelled", cancelled(false)),
-        ("mail-show-cancelled", cancelled(true)),
+        ("mail-cancelled", cancelled(writer, false)),
+        ("mail-show-cancelled", cancelled(writer, true)),
         (
             "mail-code",
-            one_time_code(&OneTimeCodeMail {
+            writer.one_time_code(&OneTimeCodeMail {
                 show: show(),
                 code: "K7M2RRX9B".to_owned(),
                 digits: "041873".to_owned(),
@@ -50,39 +48,59 @@ pub(crate) fn mails() -> Vec<(&'static str, MailText)> {
         ),
         (
             "mail-link",
-            booking_link(&BookingLinkMail {
+            writer.booking_link(&BookingLinkMail {
                 booking: confirmed().booking,
                 show: show(),
                 url: confirmed().url,
             }),
         ),
-        ("mail-tickets-received", new_tickets(Some("f…@example.com"))),
-        ("mail-tickets-reissued", new_tickets(None)),
+        (
+            "mail-tickets-received",
+            new_tickets(writer, Some("f…@example.com")),
+        ),
+        ("mail-tickets-reissued", new_tickets(writer, None)),
         (
             "mail-tickets-passed-on",
-            tickets_passed_on(&TicketsPassedOnMail {
+            writer.tickets_passed_on(&TicketsPassedOnMail {
                 show: show(),
                 code: "K7M2RRX9B".to_owned(),
-                seats: vec!["Stalls, row C, seat 10".to_owned()],
+                seats: one_seat(),
                 to: "g…@example.com".to_owned(),
                 url: Some(confirmed().url),
             }),
         ),
         (
             "mail-ticket-withdrawn",
-            ticket_withdrawn(&TicketWithdrawnMail {
+            writer.ticket_withdrawn(&TicketWithdrawnMail {
                 show: show(),
                 code: "K7M2RRX9B".to_owned(),
-                seats: vec!["Stalls, row C, seat 10".to_owned()],
+                seats: one_seat(),
             }),
         ),
         ("mail-expired", expired(2)),
         ("mail-expired-one", expired(1)),
+        ("mail-moved", moved(writer, true)),
+        ("mail-moved-short", moved(writer, false)),
+        (
+            "mail-reminder",
+            writer.show_reminder(&ShowReminderMail {
+                booking: confirmed().booking,
+                show: show(),
+                url: confirmed().url,
+            }),
+        ),
+        (
+            "mail-turn",
+            writer.your_turn(&YourTurnMail {
+                title: "Monsoon Strings".to_owned(),
+                url: "https://tickets.example/_line/rooms/monsoon".to_owned(),
+            }),
+        ),
     ]
 }
 
-fn new_tickets(from: Option<&str>) -> MailText {
-    mail_transfers::new_tickets(&NewTicketsMail {
+fn new_tickets(writer: Writer<'_>, from: Option<&str>) -> Written {
+    writer.new_tickets(&NewTicketsMail {
         booking: confirmed().booking,
         show: show(),
         url: confirmed().url,
@@ -90,11 +108,32 @@ fn new_tickets(from: Option<&str>) -> MailText {
     })
 }
 
-fn cancelled(show_cancelled: bool) -> MailText {
-    tickets_cancelled(&TicketsCancelledMail {
+fn one_seat() -> Vec<SeatLabel> {
+    let tickets = confirmed().booking.tickets;
+    tickets
+        .into_iter()
+        .find_map(|ticket| ticket.seat)
+        .into_iter()
+        .collect()
+}
+
+fn moved(writer: Writer<'_>, is_long: bool) -> Written {
+    writer.show_moved(&ShowMovedMail {
+        show: show(),
+        old_starts_at: now(),
+        old_venue: "Open Air Theatre".to_owned(),
+        reason: is_long.then(|| "Rain is forecast.".to_owned()),
+        refund_until: is_long.then(|| now().plus(Duration::from_hours(24))),
+        code: "K7M2RRX9B".to_owned(),
+        url: confirmed().url,
+    })
+}
+
+fn cancelled(writer: Writer<'_>, show_cancelled: bool) -> Written {
+    writer.tickets_cancelled(&TicketsCancelledMail {
         show: show(),
         code: "K7M2RRX9B".to_owned(),
-        seats: vec!["Stalls, row C, seat 10".to_owned()],
+        seats: one_seat(),
         amount_minor: if show_cancelled { 166_600 } else { 161_600 },
         kept_minor: if show_cancelled { 0 } else { 5_000 },
         currency: "INR".to_owned(),

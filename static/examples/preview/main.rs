@@ -26,9 +26,13 @@ fn main() -> io::Result<()> {
     for (name, html) in waiting::pages().into_iter().chain(shop::pages()) {
         write(&folder, &name, &html)?;
     }
-    for (name, mail) in mail::mails() {
-        write(&folder, name, &mail.html)?;
-        fs::write(folder.join(format!("{name}.txt")), mail.text)?;
+    let letters = pages::letters::Letters::default();
+    for language in pages::letters::languages() {
+        for (name, written) in mail::mails(&letters, language) {
+            let name = format!("{name}.{language}");
+            write(&folder, &name, &written.mail.html)?;
+            fs::write(folder.join(format!("{name}.txt")), written.mail.text)?;
+        }
     }
     Ok(())
 }

@@ -6,6 +6,7 @@ use contract::booking::{
     Booking, BookingStatus, Category, City, Hold, HoldStatus, SaleStatus, Seat, SeatLabel, SeatMap,
     SeatStatus, Show, Ticket, Venue,
 };
+use contract::contact::{Contact, PreferredChannel};
 use contract::coupon::Quote;
 use contract::line::Phase;
 use contract::pricing::{HeldTicket, LineKind, Percent, PriceLine, TicketType};
@@ -519,6 +520,14 @@ fn sample_booking(show: Show) -> BookingPage {
         passed_on_to: None,
     });
     BookingPage {
+        contact: Some(Contact {
+            preferred: PreferredChannel::Sms,
+            phone: Some("+91…10".to_owned()),
+            push_count: 0,
+            sms_offered: true,
+            push_key: "BCVx".to_owned(),
+        }),
+        link: None,
         booking: Booking {
             booking_id: "bkg_0190163d8694739baea51966c26f8ad9"
                 .parse()

@@ -45,6 +45,7 @@ impl TestShop {
         let journal = tempfile::tempdir().unwrap();
         let payment_url = simulator_start(journal.path(), &tracker, &shutdown).await;
         let config = BookingConfig {
+            channels: booking_core::ChannelsConfig::default(),
             public_url: "http://shop.test".to_owned(),
             payments: vec![PaymentConfig::simulator(&payment_url, SECRET, "whsec_shop")],
             mail: booking_core::MailConfig::to_files(journal.path().join("mail")),

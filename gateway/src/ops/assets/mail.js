@@ -32,7 +32,7 @@ async function show(name, button) {
   for (const other of byId("messages").querySelectorAll("[aria-current]")) other.removeAttribute("aria-current");
   button.setAttribute("aria-current", "true");
   byId("subject").textContent = message.subject;
-  const heads = [["From", message.from], ["To", message.to], ["Message-ID", message.messageId], ["File", `${name}.eml`]];
+  const heads = [["From", message.from], ["To", recipient(message.to)], ["Message-ID", message.messageId], ["File", `${name}.eml`]];
   byId("heads").replaceChildren(...heads.flatMap(([name, value]) => {
     const [term, data] = ["dt", "dd"].map((tag) => document.createElement(tag));
     term.textContent = name;
@@ -42,6 +42,20 @@ async function show(name, button) {
   byId("html").srcdoc = POLICY + message.html;
   byId("text").textContent = message.text;
   byId("message").hidden = false;
+  // On a small screen the message is below the list.
+  if (!matchMedia("(min-width: 60rem)").matches) byId("message").scrollIntoView();
+}
+
+/** Text messages are in files that look like mail. */
+function recipient(to) {
+  return to.endsWith("@sms.invalid") ? to.slice(0, -"@sms.invalid".length) : to;
+}
+
+/** A file is named by the time of its message, in milliseconds. */
+function timeOf(name) {
+  const at = new Date(Number.parseInt(name, 10));
+  const form = { day: "numeric", month: "short", hour: "2-digit", minute: "2-digit" };
+  return Number.isNaN(at.getTime()) ? "" : at.toLocaleString(undefined, form);
 }
 
 function failed(error) {
@@ -56,10 +70,12 @@ async function look() {
   byId("again").hidden = false;
   byId("mail").hidden = false;
   byId("messages").replaceChildren(...messages.map((message) => {
-    const [row, button, to] = ["li", "button", "small"].map((tag) => document.createElement(tag));
+    const [row, button, about, to, at] = ["li", "button", "small", "span", "time"].map((tag) => document.createElement(tag));
     button.setAttribute("type", "button");
-    to.textContent = message.to;
-    button.append(message.subject, to);
+    to.textContent = recipient(message.to);
+    at.textContent = timeOf(message.name);
+    about.append(to, at);
+    button.append(message.subject, about);
     button.addEventListener("click", () => show(message.name, button).catch(failed));
     row.append(button);
     return row;
