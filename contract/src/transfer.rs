@@ -63,7 +63,9 @@ impl TransferRule {
             Self::TooLate => "The time in which tickets of this show can be passed on is over.",
             Self::ShowOver => "The show is over.",
             Self::ShowCancelled => "The show was cancelled.",
-            Self::Withheld => "We are checking this order. Its tickets can be passed on afterwards.",
+            Self::Withheld => {
+                "We are checking this order. Its tickets can be passed on afterwards."
+            }
             Self::Cancelled => "These tickets were cancelled.",
             Self::CheckedIn => "A ticket that was used at the door stays with whoever used it.",
             Self::PassedOn => "This ticket was passed on: only whoever has it now can do that.",
