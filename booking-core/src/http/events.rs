@@ -38,7 +38,7 @@ pub(super) struct Wanted {
 
 /// Events.
 #[derive(Serialize, ToSchema)]
-struct Events {
+struct EventPage {
     /// In the order of their positions.
     events: Vec<Event>,
     /// The `after` to read on with.
