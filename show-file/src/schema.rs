@@ -59,7 +59,7 @@ pub fn limit_components(components: &mut Value) {
 /// Adds the limits to `document`, where the schema of a type is at `pointer_of` its name.
 fn limit(document: &mut Value, pointer_of: impl Fn(&str) -> String) {
     let prices = (FILE, "", json!({"allOf": prices()}));
-    for (name, member, limits) in limits().into_iter().chain([prices]) {
+    for (name, member, limits) in limits().into_iter().chain(price_limits()).chain([prices]) {
         let pointer = format!("{}{member}", pointer_of(name));
         if let (Some(Value::Object(place)), Value::Object(limits)) =
             (document.pointer_mut(&pointer), limits)
@@ -86,6 +86,42 @@ fn prices() -> Vec<Value> {
         })
     });
     ranges.collect()
+}
+
+/// What prices, ticket types, fees and taxes are limited to.
+fn price_limits() -> Vec<(&'static str, &'static str, Value)> {
+    let text = |longest: usize| json!({"minLength": 1, "maxLength": longest});
+    vec![
+        ("Category", "/properties/category", text(CATEGORY_MAX)),
+        ("Category", "/properties/priceMinor", json!({"minimum": 0})),
+        (
+            "Category",
+            "/properties/ticketTypes",
+            json!({"maxItems": TYPES_MAX}),
+        ),
+        ("TicketType", "/properties/type", text(CATEGORY_MAX)),
+        ("TicketType", "/properties/name", text(CATEGORY_MAX)),
+        (
+            "TicketType",
+            "/properties/priceMinor",
+            json!({"minimum": 0}),
+        ),
+        (FILE, "/properties/fees", json!({"maxItems": FEES_MAX})),
+        (FILE, "/properties/taxes", json!({"maxItems": TAXES_MAX})),
+        ("Fee", "/properties/name", text(CATEGORY_MAX)),
+        ("Fee", "/properties/amountMinor", json!({"minimum": 1})),
+        (
+            "Fee",
+            "/properties/percent",
+            json!({"maximum": PERCENT_MAX}),
+        ),
+        ("Tax", "/properties/name", text(CATEGORY_MAX)),
+        (
+            "Tax",
+            "/properties/percent",
+            json!({"maximum": PERCENT_MAX}),
+        ),
+    ]
 }
 
 /// For each type, by name, what its members are limited to.
@@ -163,35 +199,6 @@ fn limits() -> Vec<(&'static str, &'static str, Value)> {
             "ShowFileCity",
             "/properties/country",
             json!({"pattern": "^[A-Z]{2}$"}),
-        ),
-        ("Category", "/properties/category", text(CATEGORY_MAX)),
-        ("Category", "/properties/priceMinor", json!({"minimum": 0})),
-        (
-            "Category",
-            "/properties/ticketTypes",
-            json!({"maxItems": TYPES_MAX}),
-        ),
-        ("TicketType", "/properties/type", text(CATEGORY_MAX)),
-        ("TicketType", "/properties/name", text(CATEGORY_MAX)),
-        (
-            "TicketType",
-            "/properties/priceMinor",
-            json!({"minimum": 0}),
-        ),
-        (FILE, "/properties/fees", json!({"maxItems": FEES_MAX})),
-        (FILE, "/properties/taxes", json!({"maxItems": TAXES_MAX})),
-        ("Fee", "/properties/name", text(CATEGORY_MAX)),
-        ("Fee", "/properties/amountMinor", json!({"minimum": 1})),
-        (
-            "Fee",
-            "/properties/percent",
-            json!({"maximum": PERCENT_MAX}),
-        ),
-        ("Tax", "/properties/name", text(CATEGORY_MAX)),
-        (
-            "Tax",
-            "/properties/percent",
-            json!({"maximum": PERCENT_MAX}),
         ),
         (
             "Venue",
