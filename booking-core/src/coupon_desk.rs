@@ -44,18 +44,19 @@ impl Booking {
 
     /// The coupon with this code, or all of them, the newest first.
     pub(crate) async fn coupons(&self, code: Option<&str>) -> Result<Vec<Coupon>, StoreError> {
-        let (core, code) = (Arc::clone(&self.0), code.map(coupon_code));
-        let work = async move { core.coupons(code.as_deref()).await };
+        let wanted = code.map(coupon_code);
+        let booking = Arc::clone(&self.0);
+        let work = async move { booking.coupons(wanted.as_deref()).await };
         self.0.work.run(work).await
     }
 
     /// Disables the coupon with this code. Returns it as it is then.
     pub(crate) async fn coupon_disable(&self, code: &str) -> Result<Option<Coupon>, StoreError> {
-        let (core, code) = (Arc::clone(&self.0), coupon_code(code));
+        let (booking, wanted) = (Arc::clone(&self.0), coupon_code(code));
         let work = async move {
-            let now = core.clock.now();
-            store::coupons::disable(&core.pools.money, &code, now).await?;
-            Ok(core.coupons(Some(&code)).await?.pop())
+            let now = booking.clock.now();
+            store::coupons::disable(&booking.pools.money, &wanted, now).await?;
+            Ok(booking.coupons(Some(&wanted)).await?.pop())
         };
         self.0.work.run(work).await
     }
@@ -68,10 +69,10 @@ impl Booking {
         code: String,
         email: Option<String>,
     ) -> Result<QuoteOutcome, StoreError> {
-        let (core, customer) = (Arc::clone(&self.0), customer.clone());
+        let (booking, customer) = (Arc::clone(&self.0), customer.clone());
         let work = async move {
-            core.coupon_quote(&customer, hold_id, &code, email.as_deref())
-                .await
+            let email = email.as_deref();
+            booking.coupon_quote(&customer, hold_id, &code, email).await
         };
         self.0.work.run(work).await
     }

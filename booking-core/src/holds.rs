@@ -381,15 +381,17 @@ fn read_types(
     wanted: SeatsWanted,
     request: &HoldRequest,
 ) -> Result<(SeatsWanted, Vec<usize>), Box<HoldOutcome>> {
-    let invalid = |problem: String| HoldOutcome::Invalid {
-        field: "ticketTypes",
-        problem,
+    let invalid = |problem: String| {
+        Box::new(HoldOutcome::Invalid {
+            field: "ticketTypes",
+            problem,
+        })
     };
     let Some(codes) = &request.ticket_types else {
         return Ok((wanted, Vec::new()));
     };
     if codes.len() != wanted.count() {
-        return Err(invalid("must have one type for each seat".to_owned()).into());
+        return Err(invalid("must have one type for each seat".to_owned()));
     }
     let categories = &show.info().categories;
     let type_in = |category: Option<&Category>, code: &Option<String>| match category {
@@ -398,14 +400,14 @@ fn read_types(
     };
     match wanted {
         SeatsWanted::Named(indices) => {
-            let mut typed = Vec::with_capacity(indices.len());
+            let mut chosen = Vec::with_capacity(indices.len());
             for (index, code) in indices.into_iter().zip(codes) {
                 let seat = show.plan().seats().get(index);
                 let category = seat.and_then(|seat| show.info().tariff().category(&seat.category));
-                typed.push((index, type_in(category, code)?));
+                chosen.push((index, type_in(category, code)?));
             }
-            typed.sort_unstable();
-            let (indices, types) = typed.into_iter().unzip();
+            chosen.sort_unstable();
+            let (indices, types) = chosen.into_iter().unzip();
             Ok((SeatsWanted::Named(indices), types))
         }
         SeatsWanted::Best { quantity, category } => {

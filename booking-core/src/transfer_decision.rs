@@ -87,20 +87,15 @@ pub(crate) fn decide(
 ) -> Result<TransferDecision, TransferRefusal> {
     let rule = |rule| Err(TransferRefusal::Rule(rule));
     let wanted: Option<BTreeSet<Uuid>> = wanted.map(|wanted| wanted.iter().copied().collect());
-    let chosen: Vec<&HeldTicket> = match &wanted {
-        Some(wanted) => {
-            let named = |ticket: &&HeldTicket| wanted.contains(&ticket.ticket_id);
-            held.tickets.iter().filter(named).collect()
-        }
-        None => {
-            let is_theirs = |ticket: &&HeldTicket| match asker {
-                Asker::Holder(holder) => ticket.holder == holder,
-                Asker::Operator => true,
-            };
-            let live = |ticket: &&HeldTicket| ticket.status != TicketStatus::Void;
-            held.tickets.iter().filter(is_theirs).filter(live).collect()
-        }
+    let is_theirs = |ticket: &HeldTicket| match asker {
+        Asker::Holder(holder) => ticket.holder == holder,
+        Asker::Operator => true,
     };
+    let is_chosen = |ticket: &&HeldTicket| match &wanted {
+        Some(wanted) => wanted.contains(&ticket.ticket_id),
+        None => is_theirs(ticket) && ticket.status != TicketStatus::Void,
+    };
+    let chosen: Vec<&HeldTicket> = held.tickets.iter().filter(is_chosen).collect();
     if wanted.is_some_and(|wanted| wanted.len() != chosen.len()) {
         return Err(TransferRefusal::UnknownTicket);
     }

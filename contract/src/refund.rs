@@ -53,6 +53,7 @@ impl RefundRule {
 /// What would go back if the customer cancelled now.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
+#[expect(clippy::struct_excessive_bools, reason = "each is a fact of its own")]
 pub struct RefundOffer {
     /// Whether anything can be returned now.
     pub refundable: bool,

@@ -90,9 +90,21 @@ fn prices() -> Vec<Value> {
     ranges.collect()
 }
 
-/// For each type, by name, what its members are limited to.
-fn limits() -> Vec<(&'static str, &'static str, Value)> {
-    let text = |longest: usize| json!({"minLength": 1, "maxLength": longest});
+/// A type by name, a member of it, and what that is limited to.
+type Limit = (&'static str, &'static str, Value);
+
+fn limits() -> Vec<Limit> {
+    let mut limits = of_show();
+    limits.extend(of_prices());
+    limits.extend(of_policies());
+    limits
+}
+
+fn text(longest: usize) -> Value {
+    json!({"minLength": 1, "maxLength": longest})
+}
+
+fn of_show() -> Vec<Limit> {
     let slug = || json!({"pattern": "^[a-z0-9]([a-z0-9-]{0,62}[a-z0-9])?$"});
     vec![
         (FILE, "/properties/title", text(TITLE_MAX)),
@@ -124,6 +136,67 @@ fn limits() -> Vec<(&'static str, &'static str, Value)> {
         ),
         (FILE, "/properties/categories", json!({"minItems": 1})),
         (FILE, "/properties/sections", json!({"minItems": 1})),
+        ("Venue", "/properties/name", text(NAME_MAX)),
+        ("ShowFileCity", "/properties/name", text(CITY_NAME_MAX)),
+        (
+            "ShowFileCity",
+            "/properties/country",
+            json!({"pattern": "^[A-Z]{2}$"}),
+        ),
+        (
+            "Venue",
+            "/properties/latitude",
+            json!({"minimum": -LATITUDE_MAX, "maximum": LATITUDE_MAX}),
+        ),
+        (
+            "Venue",
+            "/properties/longitude",
+            json!({"minimum": -LONGITUDE_MAX, "maximum": LONGITUDE_MAX}),
+        ),
+        ("Section", "/properties/rows/items", text(ROW_MAX)),
+        ("ShowId", "", slug()),
+        ("CityId", "", slug()),
+        ("RoomId", "", slug()),
+        ("Timestamp", "", json!({"format": "date-time"})),
+    ]
+}
+
+fn of_prices() -> Vec<Limit> {
+    vec![
+        ("Category", "/properties/category", text(CATEGORY_MAX)),
+        ("Category", "/properties/priceMinor", json!({"minimum": 0})),
+        (
+            "Category",
+            "/properties/ticketTypes",
+            json!({"maxItems": TYPES_MAX}),
+        ),
+        ("TicketType", "/properties/type", text(CATEGORY_MAX)),
+        ("TicketType", "/properties/name", text(CATEGORY_MAX)),
+        (
+            "TicketType",
+            "/properties/priceMinor",
+            json!({"minimum": 0}),
+        ),
+        (FILE, "/properties/fees", json!({"maxItems": FEES_MAX})),
+        (FILE, "/properties/taxes", json!({"maxItems": TAXES_MAX})),
+        ("Fee", "/properties/name", text(CATEGORY_MAX)),
+        ("Fee", "/properties/amountMinor", json!({"minimum": 1})),
+        (
+            "Fee",
+            "/properties/percent",
+            json!({"maximum": PERCENT_MAX}),
+        ),
+        ("Tax", "/properties/name", text(CATEGORY_MAX)),
+        (
+            "Tax",
+            "/properties/percent",
+            json!({"maximum": PERCENT_MAX}),
+        ),
+    ]
+}
+
+fn of_policies() -> Vec<Limit> {
+    vec![
         (
             "RefundPolicy",
             "/properties/freeUntilHours",
@@ -174,56 +247,5 @@ fn limits() -> Vec<(&'static str, &'static str, Value)> {
             "/properties/percent",
             json!({"minimum": 1, "maximum": 100}),
         ),
-        ("Venue", "/properties/name", text(NAME_MAX)),
-        ("ShowFileCity", "/properties/name", text(CITY_NAME_MAX)),
-        (
-            "ShowFileCity",
-            "/properties/country",
-            json!({"pattern": "^[A-Z]{2}$"}),
-        ),
-        ("Category", "/properties/category", text(CATEGORY_MAX)),
-        ("Category", "/properties/priceMinor", json!({"minimum": 0})),
-        (
-            "Category",
-            "/properties/ticketTypes",
-            json!({"maxItems": TYPES_MAX}),
-        ),
-        ("TicketType", "/properties/type", text(CATEGORY_MAX)),
-        ("TicketType", "/properties/name", text(CATEGORY_MAX)),
-        (
-            "TicketType",
-            "/properties/priceMinor",
-            json!({"minimum": 0}),
-        ),
-        (FILE, "/properties/fees", json!({"maxItems": FEES_MAX})),
-        (FILE, "/properties/taxes", json!({"maxItems": TAXES_MAX})),
-        ("Fee", "/properties/name", text(CATEGORY_MAX)),
-        ("Fee", "/properties/amountMinor", json!({"minimum": 1})),
-        (
-            "Fee",
-            "/properties/percent",
-            json!({"maximum": PERCENT_MAX}),
-        ),
-        ("Tax", "/properties/name", text(CATEGORY_MAX)),
-        (
-            "Tax",
-            "/properties/percent",
-            json!({"maximum": PERCENT_MAX}),
-        ),
-        (
-            "Venue",
-            "/properties/latitude",
-            json!({"minimum": -LATITUDE_MAX, "maximum": LATITUDE_MAX}),
-        ),
-        (
-            "Venue",
-            "/properties/longitude",
-            json!({"minimum": -LONGITUDE_MAX, "maximum": LONGITUDE_MAX}),
-        ),
-        ("Section", "/properties/rows/items", text(ROW_MAX)),
-        ("ShowId", "", slug()),
-        ("CityId", "", slug()),
-        ("RoomId", "", slug()),
-        ("Timestamp", "", json!({"format": "date-time"})),
     ]
 }

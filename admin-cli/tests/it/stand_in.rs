@@ -550,18 +550,18 @@ async fn coupon_create(State(shared): State<Shared>, body: Bytes) -> Response {
         "createdAt": "2026-11-22T10:00:00.000Z",
     });
     lock(&shared).coupons.insert(code, coupon.clone());
-    (StatusCode::CREATED, axum::Json(coupon)).into_response()
+    answer(StatusCode::CREATED, &coupon)
 }
 
-async fn coupon_list(State(shared): State<Shared>) -> axum::Json<Value> {
+async fn coupon_list(State(shared): State<Shared>) -> Response {
     let coupons: Vec<Value> = lock(&shared).coupons.values().cloned().collect();
-    axum::Json(json!({ "coupons": coupons }))
+    answer(StatusCode::OK, &json!({ "coupons": coupons }))
 }
 
 async fn coupon_show(State(shared): State<Shared>, path: RawPathParams) -> Response {
     let code = path.iter().next().unwrap().1.to_uppercase();
     match lock(&shared).coupons.get(&code) {
-        Some(coupon) => axum::Json(coupon.clone()).into_response(),
+        Some(coupon) => answer(StatusCode::OK, coupon),
         None => StatusCode::NOT_FOUND.into_response(),
     }
 }

@@ -105,7 +105,7 @@ impl RedisStream {
 
 #[async_trait]
 impl EventSink for RedisStream {
-    fn name(&self) -> &str {
+    fn name(&self) -> &'static str {
         "redis-stream"
     }
 

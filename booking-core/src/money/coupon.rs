@@ -263,6 +263,7 @@ mod tests {
     }
 
     #[test]
+    #[expect(clippy::too_many_lines, reason = "one table of all rules")]
     fn a_coupon_that_fits_takes_its_share_and_one_that_does_not_says_why() {
         let none = CouponFacts::default();
         let facts = |uses, uses_of_customer, has_booked| CouponFacts {

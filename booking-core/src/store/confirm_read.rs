@@ -111,17 +111,7 @@ pub(crate) async fn confirm_read(
             }
             _ => None,
         };
-        let sold_as = row.types.into_iter().zip(row.prices);
-        let seats = row.seat_ids.into_iter().zip(row.categories).zip(sold_as);
-        let seats = seats.map(
-            |((seat_id, category), (ticket_type, price_minor))| SeatOfHold {
-                seat_id,
-                category,
-                ticket_type,
-                price_minor,
-            },
-        );
-        let seats = seats.collect();
+        let seats = seats_of((row.seat_ids, row.categories), (row.types, row.prices));
         *found = Some(ConfirmRow {
             hold: HoldRow {
                 hold_id: row.hold_id,
@@ -153,4 +143,20 @@ pub(crate) async fn confirm_read(
         });
     }
     Ok(found)
+}
+
+/// The seats from the columns of their ids, categories, types and prices.
+fn seats_of(
+    (seat_ids, categories): (Vec<String>, Vec<String>),
+    (types, prices): (Vec<Option<String>>, Vec<Option<i64>>),
+) -> Vec<SeatOfHold> {
+    let seats = seat_ids.into_iter().zip(categories);
+    let seats = seats.zip(types.into_iter().zip(prices));
+    let seat = |((seat_id, category), (ticket_type, price_minor))| SeatOfHold {
+        seat_id,
+        category,
+        ticket_type,
+        price_minor,
+    };
+    seats.map(seat).collect()
 }

@@ -52,12 +52,11 @@ pub(super) fn adds_up(evidence: &Evidence) -> Finding {
     let cancelled = bookings(evidence).filter_map(|(_, hold, _)| hold.cancelled.as_ref());
     let (mut fees, mut in_doubt) = (0, 0);
     for cancelled in cancelled {
-        match cancelled.goes {
-            Some(goes) => fees += goes.kept_minor,
-            None => {
-                let seats = cancelled.seats.iter();
-                in_doubt += seats.filter_map(|it| prices.get(it)).sum::<i64>();
-            }
+        if let Some(goes) = cancelled.goes {
+            fees += goes.kept_minor;
+        } else {
+            let seats = cancelled.seats.iter();
+            in_doubt += seats.filter_map(|it| prices.get(it)).sum::<i64>();
         }
     }
     if !(sold + fees..=sold + fees + in_doubt).contains(&kept) {

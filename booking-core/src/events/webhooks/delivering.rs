@@ -179,12 +179,12 @@ impl Core {
             DeliveryStatus::Failed => "given-up",
         };
         metrics::counter!(telemetry::EVENT_DELIVERIES, "outcome" => word).increment(1);
-        let mut tries = 1;
+        let mut writes = 1;
         let disabled = loop {
             let because = |since| outcome::disabled_because(&called, since, now);
             match deliveries::record(&self.pools.jobs, delivery, &tried, because, now).await {
-                Err(error) if error.is_transient() && tries < RECORD_TRIES_MAX => {
-                    tries += 1;
+                Err(error) if error.is_transient() && writes < RECORD_TRIES_MAX => {
+                    writes += 1;
                     tokio::time::sleep(Duration::from_secs(1)).await;
                 }
                 recorded => break recorded?,
