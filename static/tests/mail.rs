@@ -3,6 +3,7 @@
 #[path = "../examples/preview/mail.rs"]
 mod mail;
 
+use contract::pricing::{LineKind, PriceLine};
 use pages::letters::{Letters, languages};
 use pages::mail::{BookingConfirmedMail, MailText, Written};
 
@@ -49,6 +50,43 @@ fn a_confirmation_says_everything_in_both_forms() {
     ] {
         assert!(text.contains(part), "{part} is missing from: {text}");
         assert!(html.contains(part), "{part} is missing from: {html}");
+    }
+}
+
+#[test]
+fn the_lines_of_a_price_are_told_in_every_language() {
+    let mut mail = mail::confirmed();
+    let line = |kind, name: &str, amount_minor, included| PriceLine {
+        kind,
+        name: name.to_owned(),
+        amount_minor,
+        category: None,
+        ticket_type: None,
+        quantity: Some(2),
+        unit_minor: None,
+        per: None,
+        percent: None,
+        included,
+        on: None,
+    };
+    mail.booking.lines = vec![
+        line(LineKind::Ticket, "Stalls", 500_000, false),
+        line(LineKind::Discount, "SAVE10", -10_000, false),
+        line(LineKind::Tax, "GST", 50_000, true),
+    ];
+    let letters = Letters::default();
+    for (language, coupon, included) in [
+        ("en", "Coupon SAVE10", "including GST"),
+        ("de", "Gutschein SAVE10", "darin GST"),
+        ("es", "Cupón SAVE10", "incluye GST"),
+        ("fr", "Bon SAVE10", "dont GST"),
+    ] {
+        let MailText { text, html, .. } =
+            letters.in_language(language).booking_confirmed(&mail).mail;
+        for part in ["2 × Stalls", "₹5,000", coupon, included, "₹500"] {
+            assert!(text.contains(part), "{language} {part}: {text}");
+            assert!(html.contains(part), "{language} {part}: {html}");
+        }
     }
 }
 
@@ -108,7 +146,7 @@ fn a_hostile_title_is_text_in_html_and_one_line_in_text() {
 #[test]
 fn no_letter_has_a_placeholder_left_in_any_language() {
     let written = written();
-    assert!(written.len() >= 4 * 13, "{}", written.len());
+    assert!(written.len() >= 4 * 17, "{}", written.len());
     for (name, written) in written {
         let Written { mail, short, fault } = written;
         assert_eq!(fault, None, "{name}");

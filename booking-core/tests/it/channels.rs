@@ -187,7 +187,8 @@ impl Scene {
     pub(crate) async fn tells(&self) {
         let booking = &self.process.booking;
         loop {
-            let done = booking.collect_notices_once().await.unwrap()
+            let done = booking.sequence_once().await.unwrap()
+                + booking.collect_notices_once().await.unwrap()
                 + booking.remind_once().await.unwrap()
                 + booking.show_move_once().await.unwrap()
                 + booking.turns_once().await.unwrap()

@@ -397,6 +397,8 @@ pub(crate) async fn violated(shop: &TestShop, breach: &'static str) -> String {
         delete from cancellations; delete from guest_mails; delete from show_cancellations;
         delete from transfers; delete from refund_takeovers;
         delete from coupons; delete from coupon_uses;
+        delete from turn_calls; delete from turn_requests; delete from admissions;
+        delete from show_move_tells; delete from show_moves;
         insert into coupons table saved.coupons;
         insert into coupon_uses table saved.coupon_uses;
         delete from events; delete from event_head; delete from event_consumers;

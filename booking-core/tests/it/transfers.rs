@@ -138,6 +138,26 @@ async fn a_ticket_that_is_passed_on_admits_its_new_holder_and_nobody_else() {
         "{}",
         raw.len()
     );
+    // How the buyer is told is the buyer's: codes may go to the telephone.
+    let contact = format!("{booking}/contact");
+    assert_eq!(fan.get(&contact).await.status, 200);
+    assert_eq!(friend.get(&contact).await.status, 404);
+    let wish =
+        json!({"preferred": "EMAIL", "code": code_of(&shop, &friend, &booking, &[&code]).await});
+    assert_eq!(friend.put(&contact, &wish).await.status, 404);
+    let browsers = format!("{booking}/push-subscriptions");
+    assert_eq!(
+        friend
+            .post(
+                &browsers,
+                &json!({"endpoint": "https://push.test/1",
+        "keys": {"p256dh": "a", "auth": "b"}})
+            )
+            .await
+            .status,
+        404
+    );
+    assert_eq!(friend.delete(&browsers).await.status, 404);
     let told = mails(&shop, "tickets-passed-on").await;
     assert!(
         told[0].contains("f…@example.org") && !told[0].contains(FRIEND),
