@@ -154,7 +154,7 @@ struct Forgetful {
 
 #[async_trait]
 impl EventSink for Forgetful {
-    fn name(&self) -> &str {
+    fn name(&self) -> &'static str {
         "forgetful"
     }
 
