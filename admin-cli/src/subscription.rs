@@ -14,7 +14,8 @@ use crate::failure::{Exit, Failure};
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct Subscription {
-    subscription_id: String,
+    #[serde(rename = "subscriptionId")]
+    id: String,
     url: String,
     types: Vec<String>,
     status: String,
@@ -186,7 +187,7 @@ fn table(subscriptions: &[Subscription]) -> comfy_table::Table {
             types => types.join(", "),
         };
         table.add_row([
-            Cell::new(&subscription.subscription_id),
+            Cell::new(&subscription.id),
             state,
             Cell::new(types),
             Cell::new(grouped(subscription.due_count)),

@@ -20,6 +20,7 @@
 //! | `money` | failure reasons, dispositions and refund states. Pure |
 //! | `payments` | starting payments, the resolver, webhooks, refunds, the provider |
 //! | `notice` | kinds of notices to fans, and what follows from an attempt to send one. Pure |
+//! | `event`, `delivery`, `customer_seal`, `webhook_secrets` | an event as it is told, its delivery, the sealed fields of its customer, signatures of webhooks. Pure |
 //! | `events` | the log of events that other programs are told, and who takes them |
 //! | `mail` | composing notices and sending them |
 //! | `scan` | what a scan of a ticket comes to. Pure |
@@ -61,8 +62,11 @@ mod confirm_queue;
 mod confirming;
 mod core;
 pub mod customer;
+mod customer_seal;
 pub mod database;
+mod delivery;
 mod email;
+mod event;
 mod events;
 mod expiry;
 mod failing;
@@ -95,6 +99,7 @@ mod telemetry;
 mod ticket_files;
 mod ticket_fonts;
 pub mod tickets;
+mod webhook_secrets;
 mod workers;
 
 pub use app::{BookingDeps, StartError};
@@ -105,7 +110,7 @@ pub use config::{
 pub use confirm_queue::{ConfirmPermit, ConfirmTurn};
 pub use customer::{Customer, Session};
 pub use database::{Pools, StoreError};
-pub use events::event::Event;
+pub use event::Event;
 pub use events::redis_stream::RedisStream;
 pub use events::sink::{EventSink, SinkError};
 pub use handle::Booking;

@@ -8,11 +8,11 @@ use serde_json::json;
 use utoipa::{IntoParams, ToSchema};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
-use web::{ApiError, ApiJson, ApiPath, ApiQuery, ApiResult, Audited};
+use web::{ApiJson, ApiPath, ApiQuery, ApiResult, Audited};
 
 use super::problems::{invalid, not_found};
 use crate::config::DELIVERIES_LISTED_MAX;
-use crate::events::webhooks::outcome::DeliveryStatus;
+use crate::delivery::DeliveryStatus;
 use crate::handle::Booking;
 use crate::store::deliveries::DeliveryRow;
 

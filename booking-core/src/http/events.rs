@@ -12,7 +12,7 @@ use web::{ApiJson, ApiQuery, ApiResult, Audited};
 
 use super::problems::invalid;
 use crate::config::EVENTS_LISTED_MAX;
-use crate::events::event::Event;
+use crate::event::Event;
 use crate::events::kind;
 use crate::handle::Booking;
 
@@ -38,7 +38,7 @@ pub(super) struct Wanted {
 
 /// Events.
 #[derive(Serialize, ToSchema)]
-struct Events {
+struct EventPage {
     /// In the order of their positions.
     events: Vec<Event>,
     /// The `after` to read on with.
@@ -54,7 +54,7 @@ struct Events {
     get, path = "/admin/v1/events", operation_id = "events", tag = "events",
     params(Wanted),
     responses(
-        (status = 200, description = "The events", body = Events),
+        (status = 200, description = "The events", body = EventPage),
         (status = 422, description = "validation-failed", body = Problem),
         (status = 503, description = "database-unavailable", body = Problem)
     )
@@ -62,7 +62,7 @@ struct Events {
 async fn list(
     State(booking): State<Booking>,
     ApiQuery(wanted): ApiQuery<Wanted>,
-) -> ApiResult<ApiJson<Events>> {
+) -> ApiResult<ApiJson<EventPage>> {
     let after = wanted.after.unwrap_or(0);
     let limit = wanted.limit.unwrap_or(100);
     if after < 0 {
@@ -74,7 +74,7 @@ async fn list(
     let kinds = kind::read_list(wanted.types.as_deref().unwrap_or_default());
     let kinds = kinds.map_err(|unknown| invalid("types", &format!("no kind `{unknown}`")))?;
     let page = booking.events(after, limit, kinds).await?;
-    Ok(ApiJson(Events {
+    Ok(ApiJson(EventPage {
         events: page.events,
         next: page.next,
         head: page.head,

@@ -21,9 +21,9 @@ use hyper_util::rt::{TokioExecutor, TokioTimer};
 use tower::Service;
 
 use super::outcome::{ASKED_PAUSE_MAX, Called};
-use super::secrets::Secrets;
 use super::target::{self, NOT_PUBLIC};
 use crate::payments::http_client::{ClientError, tls, told};
+use crate::webhook_secrets::Secrets;
 
 /// Longest wait for a connection.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
@@ -162,17 +162,14 @@ fn answered(parts: &Parts, now: Timestamp) -> Called {
 /// The pause of a `Retry-After`: seconds, or a date.
 fn pause_asked_for(text: &str, now: Timestamp) -> Option<Duration> {
     let text = text.trim();
-    let pause = match text.parse::<u64>() {
-        Ok(seconds) => Duration::from_secs(seconds),
-        Err(_) => {
-            let form = time::macros::format_description!(
-                "[weekday repr:short], [day] [month repr:short] [year] [hour]:[minute]:[second] GMT"
-            );
-            let at = time::PrimitiveDateTime::parse(text, form)
-                .ok()?
-                .assume_utc();
-            Timestamp::from(at).since(now)
-        }
+    let pause = if let Ok(seconds) = text.parse::<u64>() {
+        Duration::from_secs(seconds)
+    } else {
+        let form = time::macros::format_description!(
+            "[weekday repr:short], [day] [month repr:short] [year] [hour]:[minute]:[second] GMT"
+        );
+        let at = time::PrimitiveDateTime::parse(text, form).ok()?;
+        Timestamp::from(at.assume_utc()).since(now)
     };
     Some(pause.min(ASKED_PAUSE_MAX))
 }
