@@ -26,6 +26,7 @@
 //! | `vetting` | what follows: challenges, refusals, reviews |
 //! | `payments` | starting payments, the resolver, webhooks, refunds, the provider |
 //! | `notice` | kinds of notices to fans, and what follows from an attempt to send one. Pure |
+//! | `event`, `delivery`, `customer_seal`, `webhook_secrets` | an event as it is told, its delivery, the sealed fields of its customer, signatures of webhooks. Pure |
 //! | `events` | the log of events that other programs are told, and who takes them |
 //! | `mail` | composing notices and sending them |
 //! | `channels` | mail, text messages and push behind one trait, and which of them a notice takes |
@@ -74,8 +75,11 @@ mod core;
 mod coupon_desk;
 mod coupons;
 pub mod customer;
+mod customer_seal;
 pub mod database;
+mod delivery;
 mod email;
+mod event;
 mod events;
 mod expiry;
 mod failing;
@@ -117,6 +121,7 @@ mod transfer_decision;
 mod transferring;
 mod turns;
 mod vetting;
+mod webhook_secrets;
 mod workers;
 
 pub use app::{BookingDeps, StartError};
@@ -129,7 +134,7 @@ pub use config::{
 pub use confirm_queue::{ConfirmPermit, ConfirmTurn};
 pub use customer::{Customer, Session};
 pub use database::{Pools, StoreError};
-pub use events::event::Event;
+pub use event::Event;
 pub use events::redis_stream::RedisStream;
 pub use events::sink::{EventSink, SinkError};
 pub use fraud::settings::{FraudSettings, InvalidFraudSetting};

@@ -246,7 +246,7 @@ fn problem(code: ProblemCode, detail: &str) -> Response {
     (status, kind, serde_json::to_string(&problem).unwrap()).into_response()
 }
 
-fn answer(status: StatusCode, document: &impl Serialize) -> Response {
+pub(crate) fn answer(status: StatusCode, document: &impl Serialize) -> Response {
     let kind = [(header::CONTENT_TYPE, "application/json")];
     (status, kind, serde_json::to_string(document).unwrap()).into_response()
 }
@@ -509,7 +509,7 @@ async fn bookings_find(Query(query): Query<HashMap<String, String>>) -> Response
 
 /// Two pages of one booking each.
 async fn show_bookings(Query(query): Query<HashMap<String, String>>) -> Response {
-    let is_first = query.get("after").is_none();
+    let is_first = !query.contains_key("after");
     let (booking, seat) = if is_first {
         ("bkg_1", "A1")
     } else {

@@ -2,13 +2,15 @@
 
 use std::collections::HashMap;
 
+use axum::Router;
 use axum::body::Bytes;
 use axum::extract::Query;
 use axum::http::StatusCode;
-use axum::response::{IntoResponse, Response};
+use axum::response::Response;
 use axum::routing::{get, post};
-use axum::{Json, Router};
 use serde_json::{Value, json};
+
+use crate::stand_in::answer;
 
 /// Events in the log.
 const HEAD: u64 = 2500;
@@ -16,28 +18,31 @@ const HEAD: u64 = 2500;
 const BOOKING_EVERY: u64 = 1000;
 
 pub(crate) fn routes<S: Clone + Send + Sync + 'static>() -> Router<S> {
-    let told =
-        |status: StatusCode| async move { (status, Json(subscription(true))).into_response() };
+    let told = |status: StatusCode| async move { answer(status, &subscription(true)) };
     Router::new()
         .route("/events", get(events))
         .route(
             "/events/erase",
-            post(|| async { Json(json!({ "erased": true })) }),
+            post(|| async { answer(StatusCode::OK, &json!({ "erased": true })) }),
         )
         .route("/sales", get(sales))
         .route(
             "/subscriptions",
-            get(|| async { Json(json!({ "subscriptions": [subscription(false)] })) }).post(
-                move |body: Bytes| async move {
-                    let asked: Value = serde_json::from_slice(&body).unwrap();
-                    assert_eq!(asked["url"], "https://crm.example/hook");
-                    assert_eq!(
-                        (&asked["types"], &asked["after"]),
-                        (&json!(["refund.made"]), &json!(0))
-                    );
-                    told(StatusCode::CREATED).await
-                },
-            ),
+            get(|| async {
+                answer(
+                    StatusCode::OK,
+                    &json!({ "subscriptions": [subscription(false)] }),
+                )
+            })
+            .post(move |body: Bytes| async move {
+                let asked: Value = serde_json::from_slice(&body).unwrap();
+                assert_eq!(asked["url"], "https://crm.example/hook");
+                assert_eq!(
+                    (&asked["types"], &asked["after"]),
+                    (&json!(["refund.made"]), &json!(0))
+                );
+                told(StatusCode::CREATED).await
+            }),
         )
         .route(
             "/subscriptions/{id}/rotate",
@@ -46,19 +51,25 @@ pub(crate) fn routes<S: Clone + Send + Sync + 'static>() -> Router<S> {
         .route(
             "/subscriptions/{id}/deliveries",
             get(|| async {
-                Json(json!({ "deliveries": [{
+                answer(
+                    StatusCode::OK,
+                    &json!({ "deliveries": [{
                 "position": 7, "type": "refund.made", "status": "FAILED", "attemptCount": 80,
-                "triedAt": null, "lastError": "answered 500" }] }))
+                "triedAt": null, "lastError": "answered 500" }] }),
+                )
             }),
         )
         .route(
             "/subscriptions/{id}/deliveries/retry",
-            post(|| async { Json(json!({ "retriedCount": 3 })) }),
+            post(|| async { answer(StatusCode::OK, &json!({ "retriedCount": 3 })) }),
         )
         .route(
             "/subscriptions/{id}/test",
             post(|| async {
-                Json(json!({ "taken": false, "answerStatus": 500, "error": "answered 500" }))
+                answer(
+                    StatusCode::OK,
+                    &json!({ "taken": false, "answerStatus": 500, "error": "answered 500" }),
+                )
             }),
         )
 }
@@ -86,7 +97,10 @@ async fn events(Query(query): Query<HashMap<String, String>>) -> Response {
         Some(last) if events.len() as u64 == limit => last["position"].clone(),
         _ => json!(HEAD),
     };
-    Json(json!({ "events": events, "next": next, "head": HEAD })).into_response()
+    answer(
+        StatusCode::OK,
+        &json!({ "events": events, "next": next, "head": HEAD }),
+    )
 }
 
 fn subscription(with_secret: bool) -> Value {
@@ -102,7 +116,7 @@ fn subscription(with_secret: bool) -> Value {
     view
 }
 
-async fn sales(Query(query): Query<HashMap<String, String>>) -> Json<Value> {
+async fn sales(Query(query): Query<HashMap<String, String>>) -> Response {
     let mut category = json!({
         "showId": "eras-mumbai-1", "category": "Front, left", "currency": "INR", "ticketsSold": 3,
         "soldMinor": 1_500_000, "ticketsCancelled": 1, "cancelledMinor": 500_000,
@@ -111,13 +125,16 @@ async fn sales(Query(query): Query<HashMap<String, String>>) -> Json<Value> {
     if query["hourly"] == "true" {
         category["hour"] = json!("2026-11-22T10:00:00.000Z");
     }
-    Json(json!({
-        "asOf": "2026-11-22T10:00:00.000Z",
-        "shows": [{
-            "showId": "eras-mumbai-1", "currency": "INR", "bookings": 2, "bookedMinor": 1_500_000,
-            "refundedMinor": 495_000, "keptMinor": 5_000, "netMinor": 1_005_000, "entries": 1,
-        }],
-        "categories": [category],
-        "rooms": [{ "room": "eras", "calls": 8, "buyers": 2 }],
-    }))
+    answer(
+        StatusCode::OK,
+        &json!({
+            "asOf": "2026-11-22T10:00:00.000Z",
+            "shows": [{
+                "showId": "eras-mumbai-1", "currency": "INR", "bookings": 2, "bookedMinor": 1_500_000,
+                "refundedMinor": 495_000, "keptMinor": 5_000, "netMinor": 1_005_000, "entries": 1,
+            }],
+            "categories": [category],
+            "rooms": [{ "room": "eras", "calls": 8, "buyers": 2 }],
+        }),
+    )
 }

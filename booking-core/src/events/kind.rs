@@ -1,8 +1,5 @@
 //! The kinds of events. Pure.
 
-/// The version of the form of all data. A new field is no new version; one that changes or goes is.
-pub(crate) const SCHEMA_VERSION: i16 = 1;
-
 /// Every kind, as `type` names it. The function `event_facts` in the database makes their data.
 pub(crate) const KINDS: [&str; 9] = [
     "booking.confirmed",

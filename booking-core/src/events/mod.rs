@@ -3,8 +3,6 @@
 //! | Module | Subject |
 //! | --- | --- |
 //! | [`kind`] | the kinds of events |
-//! | [`event`] | an event as it is told |
-//! | [`personal`] | the sealed fields of a customer |
 //! | [`sequencer`] | from the outbox to the log, in the order of commits |
 //! | [`desk`] | reading the log |
 //! | `sales` | figures of sales, made from events |
@@ -18,9 +16,7 @@
 //! has nothing to wait for below it. See `docs/EVENTS.md`.
 
 pub(crate) mod desk;
-pub(crate) mod event;
 pub(crate) mod kind;
-pub(crate) mod personal;
 pub(crate) mod redis_stream;
 mod sales;
 mod sequencer;

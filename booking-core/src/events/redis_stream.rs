@@ -13,8 +13,8 @@ use redis::aio::MultiplexedConnection;
 use redis::{AsyncConnectionConfig, Client, RedisError, TlsCertificates, Value};
 use tokio::sync::Mutex;
 
-use super::event::Event;
 use super::sink::{EventSink, SinkError};
+use crate::event::Event;
 
 /// Longest wait for a connection.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);

@@ -4,9 +4,9 @@ use std::collections::{HashMap, HashSet};
 
 use contract::Timestamp;
 
-use super::personal::{self, CustomerKey};
 use crate::config::EVENT_BATCH_MAX;
 use crate::core::Core;
+use crate::customer_seal::{self, CustomerKey};
 use crate::database::StoreError;
 use crate::store::events::{self, NewEvent, Unsequenced};
 use crate::telemetry;
@@ -80,7 +80,7 @@ impl Core {
 
     /// The digest by which the key of an address is found.
     pub(crate) fn customer_digest(&self, email: &str) -> Vec<u8> {
-        personal::digest(&self.config.ticket_keys, email)
+        customer_seal::digest(&self.config.ticket_keys, email)
     }
 
     fn event_of(
@@ -104,7 +104,7 @@ impl Core {
         if let Some(email) = row.email {
             let key = keys.get(&self.customer_digest(&email));
             let sealed = key.and_then(|key| {
-                let sealed = personal::seal(key, event_id, self.randomness.bytes(), &email)?;
+                let sealed = customer_seal::seal(key, event_id, self.randomness.bytes(), &email)?;
                 Some((key.key_id, sealed))
             });
             let (key_id, sealed) = sealed

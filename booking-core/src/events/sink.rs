@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use async_trait::async_trait;
 
-use super::event::Event;
+use crate::event::Event;
 
 /// Why a sink did not take events, in its own words.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]

@@ -12,7 +12,7 @@ use web::{ApiJson, ApiPath, ApiQuery, ApiResult, Audited};
 
 use super::problems::{invalid, not_found};
 use crate::config::DELIVERIES_LISTED_MAX;
-use crate::events::webhooks::outcome::DeliveryStatus;
+use crate::delivery::DeliveryStatus;
 use crate::handle::Booking;
 use crate::store::deliveries::DeliveryRow;
 

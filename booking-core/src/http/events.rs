@@ -12,7 +12,7 @@ use web::{ApiJson, ApiQuery, ApiResult, Audited};
 
 use super::problems::invalid;
 use crate::config::EVENTS_LISTED_MAX;
-use crate::events::event::Event;
+use crate::event::Event;
 use crate::events::kind;
 use crate::handle::Booking;
 

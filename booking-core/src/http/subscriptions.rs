@@ -18,9 +18,9 @@ use crate::config::SUBSCRIPTIONS_MAX;
 use crate::database::StoreError;
 use crate::events::kind;
 use crate::events::webhooks::desk::{SubscriptionChange, Wish};
-use crate::events::webhooks::secrets::OVERLAP;
 use crate::handle::Booking;
 use crate::store::subscriptions::SubscriptionRow;
+use crate::webhook_secrets::OVERLAP;
 
 /// Longest description, in characters.
 const DESCRIPTION_CHARS_MAX: usize = 200;

@@ -9,7 +9,7 @@ use uuid::Uuid;
 
 use super::{subscriptions, text_of, word};
 use crate::database::StoreError;
-use crate::events::webhooks::outcome::DeliveryStatus;
+use crate::delivery::DeliveryStatus;
 
 /// A delivery that this process may try until its lease ends.
 #[derive(Clone, Debug)]

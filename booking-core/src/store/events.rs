@@ -6,9 +6,9 @@ use sqlx::{PgConnection, PgPool};
 use time::OffsetDateTime;
 use uuid::Uuid;
 
+use crate::customer_seal::{self, CustomerKey};
 use crate::database::StoreError;
-use crate::events::event::Event;
-use crate::events::personal::{self, CustomerKey};
+use crate::event::Event;
 
 /// A row of the outbox without a position.
 #[derive(Clone, Debug)]
@@ -189,7 +189,7 @@ async fn insert(
         &data,
         &key_ids as &[Option<Uuid>],
         &personal as &[Option<Vec<u8>>],
-        crate::events::kind::SCHEMA_VERSION,
+        crate::event::SCHEMA_VERSION,
         OffsetDateTime::from(now)
     )
     .execute(connection)
@@ -271,7 +271,7 @@ impl EventRow {
         let mut data = self.data;
         if let (Some(key_id), Some(sealed)) = (self.key_id, &self.personal) {
             let secret = self.secret.as_deref();
-            data["customer"] = personal::told(key_id, secret, self.event_id, sealed);
+            data["customer"] = customer_seal::told(key_id, secret, self.event_id, sealed);
         }
         Event {
             id: EventId::new(self.event_id),

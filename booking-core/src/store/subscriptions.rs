@@ -7,7 +7,7 @@ use time::OffsetDateTime;
 use uuid::Uuid;
 
 use crate::database::StoreError;
-use crate::events::webhooks::secrets::Secrets;
+use crate::webhook_secrets::Secrets;
 
 /// A subscription.
 #[derive(Clone, Debug)]

@@ -398,16 +398,16 @@ async fn sales_add_up_to_what_was_paid_and_came_back() {
     };
     let figures = sales("").await;
     let price = booked["amountMinor"].as_i64().unwrap() / 2;
-    let show = &figures["shows"][0];
+    let of_show = &figures["shows"][0];
     assert_eq!(
-        (&show["bookings"], &show["bookedMinor"]),
+        (&of_show["bookings"], &of_show["bookedMinor"]),
         (&json!(2), &json!(price * 3))
     );
     assert_eq!(
-        (&show["refundedMinor"], &show["keptMinor"]),
+        (&of_show["refundedMinor"], &of_show["keptMinor"]),
         (&json!(price - 5_000), &json!(5_000))
     );
-    assert_eq!(show["netMinor"], price * 2 + 5_000);
+    assert_eq!(of_show["netMinor"], price * 2 + 5_000);
     let category = &figures["categories"][0];
     assert_eq!(
         (&category["ticketsSold"], &category["ticketsCancelled"]),

@@ -53,12 +53,12 @@ fn sum(of: &Value, of_one: &str) -> i64 {
 async fn the_price_shown_first_is_what_one_ticket_costs() {
     let shop = TestShop::with(priced()).await;
     let fan = shop.fan();
-    let show = fan.get(SHOW).await.json;
-    let premium = &show["categories"][0];
+    let seen = fan.get(SHOW).await.json;
+    let premium = &seen["categories"][0];
     assert_eq!(premium["priceMinor"], ADULT + ONCE);
     assert_eq!(premium["ticketTypes"][1]["priceMinor"], CHILD + ONCE);
-    assert_eq!(show["bookingFeeMinor"], ONCE);
-    assert_eq!(show["fees"].as_array().unwrap().len(), 3);
+    assert_eq!(seen["bookingFeeMinor"], ONCE);
+    assert_eq!(seen["fees"].as_array().unwrap().len(), 3);
     let map = fan.get(&format!("{SHOW}/seatmap")).await.json;
     assert_eq!(map["seats"][0]["priceMinor"], ADULT + ONCE);
     let compact = fan.get(&format!("{SHOW}/seatmap/compact")).await.json;

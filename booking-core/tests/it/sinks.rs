@@ -100,6 +100,8 @@ async fn a_redis_that_lost_events_gets_them_again() {
     sinks_all(&process).await;
     server.restart().await;
     happens(&shop, 1).await;
+    // Finds the connection broken.
+    assert_eq!(process.booking.sink_once().await.unwrap(), 0);
     sinks_all(&process).await;
     assert_eq!(positions(&server).await, (1..=22).collect::<Vec<_>>());
 }
@@ -154,7 +156,7 @@ struct Forgetful {
 
 #[async_trait]
 impl EventSink for Forgetful {
-    fn name(&self) -> &str {
+    fn name(&self) -> &'static str {
         "forgetful"
     }
 

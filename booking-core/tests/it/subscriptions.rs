@@ -259,7 +259,7 @@ async fn a_slow_receiver_holds_up_no_other() {
     subscribed(&shop, &quick, json!({ "after": 0 })).await;
     slow.is(Mood::Slow(Duration::from_secs(8)));
     let process = shop.another_process_with_workers().await;
-    let began = std::time::Instant::now();
+    let began = tokio::time::Instant::now();
     for seats in [["A1"], ["A2"], ["A3"]] {
         shop.bought(&seats).await;
     }
@@ -281,6 +281,7 @@ async fn a_process_that_dies_after_the_call_loses_nothing_and_doubles_under_the_
     let process = shop.another_process().await;
     process.booking.sequence_once().await.unwrap();
     let booking = process.booking.clone();
+    #[expect(clippy::disallowed_methods, reason = "ends with the test's runtime")]
     let round = tokio::spawn(async move { booking.deliver_once().await });
     let mut first = Vec::new();
     while first.is_empty() {

@@ -21,9 +21,9 @@ use hyper_util::rt::{TokioExecutor, TokioTimer};
 use tower::Service;
 
 use super::outcome::{ASKED_PAUSE_MAX, Called};
-use super::secrets::Secrets;
 use super::target::{self, NOT_PUBLIC};
 use crate::payments::http_client::{ClientError, tls, told};
+use crate::webhook_secrets::Secrets;
 
 /// Longest wait for a connection.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);

@@ -11,11 +11,12 @@ use tokio::time::Instant;
 use uuid::Uuid;
 
 use super::client::{CALL_MAX, Message};
-use super::outcome::{self, Called, DeliveryStatus, Next};
+use super::outcome::{self, Called, Next};
 use crate::config::{DELIVERIES_AT_ONCE, DELIVERIES_DUE_MAX, DELIVERY_BATCH_MAX, EVENT_BATCH_MAX};
 use crate::core::Core;
 use crate::database::StoreError;
-use crate::events::event::Event;
+use crate::delivery::DeliveryStatus;
+use crate::event::Event;
 use crate::store::deliveries::{self, ClaimedDelivery, Tried};
 use crate::store::events;
 use crate::store::subscriptions::{self, SubscriptionRow};
@@ -179,18 +180,18 @@ impl Core {
             DeliveryStatus::Failed => "given-up",
         };
         metrics::counter!(telemetry::EVENT_DELIVERIES, "outcome" => word).increment(1);
-        let mut writes = 1;
-        let disabled = loop {
+        let mut records = 1;
+        let is_disabled = loop {
             let because = |since| outcome::disabled_because(&called, since, now);
             match deliveries::record(&self.pools.jobs, delivery, &tried, because, now).await {
-                Err(error) if error.is_transient() && writes < RECORD_TRIES_MAX => {
-                    writes += 1;
+                Err(error) if error.is_transient() && records < RECORD_TRIES_MAX => {
+                    records += 1;
                     tokio::time::sleep(Duration::from_secs(1)).await;
                 }
                 recorded => break recorded?,
             }
         };
-        if disabled {
+        if is_disabled {
             let subscription = contract::SubscriptionId::new(subscription.subscription_id);
             tracing::warn!(%subscription, "a subscription was disabled: its receiver takes nothing");
         }

@@ -7,17 +7,17 @@ use contract::{EventId, SubscriptionId};
 use serde_json::json;
 
 use super::client::CALL_MAX;
-use super::outcome::DeliveryStatus;
-use super::secrets::Secrets;
 use super::target;
 use crate::config::{DELIVERIES_LISTED_MAX, DELIVERY_PATIENCE, SUBSCRIPTIONS_MAX};
 use crate::core::Core;
 use crate::database::StoreError;
-use crate::events::event::Event;
-use crate::events::kind::SCHEMA_VERSION;
+use crate::delivery::DeliveryStatus;
+use crate::event::Event;
+use crate::event::SCHEMA_VERSION;
 use crate::handle::Booking;
 use crate::store::deliveries::{self, DeliveryRow};
 use crate::store::subscriptions::{self, SubscriptionRow};
+use crate::webhook_secrets::Secrets;
 
 /// A subscription that is wanted.
 #[derive(Clone, Debug)]

@@ -2,7 +2,6 @@
 //!
 //! | Module | Subject |
 //! | --- | --- |
-//! | [`secrets`] | secrets and signatures. Pure |
 //! | [`target`] | which addresses may be called. Pure |
 //! | [`client`] | one call |
 //! | [`busy`] | whom this process delivers to |
@@ -20,5 +19,4 @@ pub(crate) mod client;
 mod delivering;
 pub(crate) mod desk;
 pub(crate) mod outcome;
-pub(crate) mod secrets;
 pub(crate) mod target;

@@ -17,20 +17,6 @@ pub(crate) const TRIED_FOR: Duration = Duration::from_hours(3 * 24);
 /// A subscription of which nothing was taken for so long is disabled.
 pub(crate) const FAILING_MAX: Duration = Duration::from_hours(5 * 24);
 
-/// State of a delivery.
-#[derive(
-    Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize, utoipa::ToSchema,
-)]
-#[serde(rename_all = "SCREAMING_SNAKE_CASE")]
-pub(crate) enum DeliveryStatus {
-    /// It waits for its next attempt.
-    Due,
-    /// The receiver has it.
-    Delivered,
-    /// A dead letter: it was tried for three days.
-    Failed,
-}
-
 /// What came of a call.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Called {

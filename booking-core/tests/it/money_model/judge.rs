@@ -58,7 +58,7 @@ pub(super) async fn judge(stage: &mut Stage) -> Result<(), String> {
 async fn broken(stage: &Stage) -> Vec<String> {
     let report = stage.shop.process.booking.check().await.unwrap();
     let broken = report.invariants.into_iter().filter(|it| it.violations > 0);
-    broken.map(|it| it.name.to_owned()).collect()
+    broken.map(|it| it.name.clone()).collect()
 }
 
 /// The provider is well, refunds arrive, operators do what they are told to, and time passes.

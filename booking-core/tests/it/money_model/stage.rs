@@ -165,19 +165,19 @@ impl Stage {
         }
     }
 
-    async fn release(&mut self, hold: u8) {
-        if let Some(hold) = chosen(&self.holds, hold) {
-            let held = &self.holds[hold];
-            self.fans[held.fan].delete(&held.path).await;
+    async fn release(&mut self, nth: u8) {
+        if let Some(hold) = chosen(&self.holds, nth) {
+            let of = &self.holds[hold];
+            self.fans[of.fan].delete(&of.path).await;
         }
     }
 
-    async fn start(&mut self, hold: u8) {
-        let Some(hold) = chosen(&self.holds, hold) else {
+    async fn start(&mut self, nth: u8) {
+        let Some(hold) = chosen(&self.holds, nth) else {
             return;
         };
-        let held = &self.holds[hold];
-        let answer = self.fans[held.fan].pay(&held.path).await;
+        let of = &self.holds[hold];
+        let answer = self.fans[of.fan].pay(&of.path).await;
         if matches!(answer.status, 200 | 201) && answer.json["clientSecret"].is_string() {
             let intent = intent_of(&answer);
             if !self.attempts.iter().any(|known| known.intent == intent) {
@@ -271,7 +271,7 @@ impl Stage {
             Bank::Pays => provider.pay(intent),
             Bank::PaysOther => provider.pay_wrongly(intent, self.holds[attempt.hold].price() - 700),
             Bank::Declines if !closed => {
-                provider.decline(intent, "card_declined", "generic_decline")
+                provider.decline(intent, "card_declined", "generic_decline");
             }
             Bank::Works if !closed => provider.set_status(intent, "processing"),
             Bank::Asks if !closed => provider.set_status(intent, "requires_action"),

@@ -5,6 +5,9 @@ use serde::Serialize;
 use serde_json::Value;
 use utoipa::ToSchema;
 
+/// The version of the form of all data. A new field is no new version; one that changes or goes is.
+pub(crate) const SCHEMA_VERSION: i16 = 1;
+
 /// An event.
 #[derive(Clone, Debug, PartialEq, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
