@@ -19,7 +19,7 @@
 //! | `booking_desk` | what operators read of bookings |
 //! | `guests` | one-time codes, links to bookings, finding bookings |
 //! | `links` | links and codes from ids and a key of the installation. Pure |
-//! | `confirm_queue`, `confirming` | limits concurrent confirmations, and runs them |
+//! | `confirm_queue`, `confirming`, `confirm_outcome` | limits concurrent confirmations, and runs them |
 //! | `money` | failure reasons, dispositions and refund states. Pure |
 //! | `fraud` | signals of fraud, and their points. No I/O |
 //! | `vetting` | what follows: challenges, refusals, reviews |
@@ -53,7 +53,6 @@
 //! Fans cancel by the refund policy of the show, operators as they like. One transaction frees the
 //! seats, voids the tickets and promises the refund; the worker for refunds asks the provider.
 //!
-//! Coupons are not part of it yet.
 
 mod after_sale;
 mod app;
@@ -63,6 +62,7 @@ mod cancel_decision;
 mod cancelling;
 mod checkin;
 pub mod config;
+mod confirm_outcome;
 mod confirm_queue;
 mod confirming;
 mod core;
@@ -117,10 +117,10 @@ mod webhook_secrets;
 mod workers;
 
 pub use app::{BookingDeps, StartError};
-pub use bookings::ConfirmOutcome;
 pub use config::{
     BookingConfig, PaymentApi, PaymentConfig, Rate, RatePair, Rates, TicketKeys, WebhookConfig,
 };
+pub use confirm_outcome::ConfirmOutcome;
 pub use confirm_queue::{ConfirmPermit, ConfirmTurn};
 pub use customer::{Customer, Session};
 pub use database::{Pools, StoreError};
