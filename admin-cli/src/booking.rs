@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
 use crate::amount::money_text;
-use crate::args::{BookingCommand, BookingRefundArgs, BookingReissueArgs, FindArgs};
+use crate::booking_args::{BookingCommand, BookingRefundArgs, BookingReissueArgs, FindArgs};
 use crate::booking_export;
 use crate::client::AdminClient;
 use crate::console::{Console, counted, table_of};

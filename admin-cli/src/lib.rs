@@ -23,6 +23,7 @@ mod amount;
 pub mod args;
 pub mod audit;
 pub mod booking;
+mod booking_args;
 pub mod booking_export;
 pub mod check;
 mod checkin;

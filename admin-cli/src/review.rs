@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
 use crate::amount::money_text;
-use crate::args::{ReviewArgs, ReviewCommand};
+use crate::booking_args::{ReviewArgs, ReviewCommand};
 use crate::client::AdminClient;
 use crate::console::{Console, counted, table_of};
 use crate::failure::{Exit, Failure};

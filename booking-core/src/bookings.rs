@@ -1,11 +1,11 @@
 //! Confirming a purchase, and reading a booking.
 
 use contract::booking::{Booking, HoldStatus, PaymentStatus, Ticket};
-use contract::{BookingId, HoldId, RoomId, TicketId, Timestamp};
+use contract::{BookingId, HoldId, TicketId, Timestamp};
 use uuid::Uuid;
 
 use crate::config::IDEMPOTENCY_TAKEOVER_AFTER;
-use crate::confirming::{ConfirmKey, Confirmed};
+use crate::confirm_outcome::{ConfirmKey, ConfirmOutcome, Confirmed};
 use crate::core::Core;
 use crate::customer::Customer;
 use crate::database::StoreError;
@@ -26,31 +26,6 @@ use crate::store::payments::PaymentRow;
 use crate::store::prices::lines_of;
 use crate::ticket_files::BookedShow;
 use crate::tickets::TicketClaims;
-
-/// The outcome of a confirmation.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum ConfirmOutcome {
-    /// The hold became a booking.
-    Booked {
-        /// The booking.
-        booking: Box<Booking>,
-        /// The room of the show. The gateway ends the customer's session there.
-        ends_session: Option<RoomId>,
-    },
-    /// The outcome of the payment is not known yet.
-    Processing,
-    /// The payment failed.
-    Failed(FailureReason),
-    /// The hold ended first. Captured money is given back.
-    HoldEnded {
-        /// Whether money was captured, which is given back.
-        refunding: bool,
-    },
-    /// The hold does not exist or is not the customer's.
-    NotFound,
-    /// The payment does not belong to this hold.
-    UnknownPayment,
-}
 
 /// The state of a payment for a browser that does not own the hold: nothing about seats.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -2,42 +2,16 @@
 
 use std::sync::Arc;
 
-use contract::booking::Booking as BookingView;
 use contract::{BookingId, HoldId};
 
-use crate::bookings::{ConfirmOutcome, PaymentSeen};
+use crate::bookings::PaymentSeen;
 use crate::config::PROVIDER_PATIENCE;
+use crate::confirm_outcome::{ConfirmKey, ConfirmOutcome, Confirmed};
 use crate::confirm_queue::{ConfirmPermit, ConfirmTurn};
 use crate::customer::Customer;
 use crate::database::StoreError;
 use crate::handle::Booking;
 use crate::holds::Once;
-use crate::store::idempotency::{KeyUse, StoredAnswer};
-
-/// Confirms a purchase once for all repeats of a request.
-#[derive(Clone, Debug)]
-pub(crate) struct ConfirmKey {
-    pub(crate) key_use: KeyUse,
-    /// The response to a repeat, stored with the booking.
-    pub(crate) answer_of: fn(&BookingView) -> StoredAnswer,
-}
-
-/// The outcome of a confirmation that may carry a key.
-#[derive(Clone, Debug)]
-pub(crate) struct Confirmed {
-    pub(crate) outcome: ConfirmOutcome,
-    /// Whether the response is stored under the key.
-    pub(crate) is_answered: bool,
-}
-
-impl From<ConfirmOutcome> for Confirmed {
-    fn from(outcome: ConfirmOutcome) -> Self {
-        Self {
-            outcome,
-            is_answered: false,
-        }
-    }
-}
 
 impl Booking {
     /// Waits for a permit to confirm. Nothing is read or written before it is granted.

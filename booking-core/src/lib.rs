@@ -20,7 +20,7 @@
 //! | `booking_desk` | what operators read of bookings |
 //! | `guests` | one-time codes, links to bookings, finding bookings |
 //! | `links` | links and codes from ids and a key of the installation. Pure |
-//! | `confirm_queue`, `confirming` | limits concurrent confirmations, and runs them |
+//! | `confirm_queue`, `confirming`, `confirm_outcome` | limits concurrent confirmations, and runs them |
 //! | `money` | failure reasons, dispositions and refund states. Pure |
 //! | `fraud` | signals of fraud, and their points. No I/O |
 //! | `vetting` | what follows: challenges, refusals, reviews |
@@ -57,7 +57,6 @@
 //! Fans cancel by the refund policy of the show, operators as they like. One transaction frees the
 //! seats, voids the tickets and promises the refund; the worker for refunds asks the provider.
 //!
-//! Coupons are not part of it yet.
 
 mod after_sale;
 mod app;
@@ -68,6 +67,7 @@ mod cancelling;
 mod channels;
 mod checkin;
 pub mod config;
+mod confirm_outcome;
 mod confirm_queue;
 mod confirming;
 mod contacts;
@@ -131,6 +131,7 @@ pub use config::{
     BookingConfig, ChannelsConfig, PaymentApi, PaymentConfig, Rate, RatePair, Rates, TicketKeys,
     WebhookConfig,
 };
+pub use confirm_outcome::ConfirmOutcome;
 pub use confirm_queue::{ConfirmPermit, ConfirmTurn};
 pub use customer::{Customer, Session};
 pub use database::{Pools, StoreError};

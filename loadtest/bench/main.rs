@@ -31,6 +31,7 @@ mod http1;
 mod idle;
 mod joins;
 mod nginx;
+mod numbers;
 mod opening;
 mod opening_figures;
 mod pace;

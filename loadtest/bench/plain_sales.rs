@@ -12,8 +12,8 @@ use tokio::task::JoinSet;
 use tokio::time::Instant;
 use uuid::Uuid;
 
+use crate::numbers::{Numbers, sample};
 use crate::processes::cpu_time;
-use crate::purchases::{Numbers, sample};
 use crate::rounds::Sample;
 use crate::stage::Stage;
 

@@ -25,6 +25,7 @@ use tokio::time::Instant;
 
 use crate::gateway::{Gateway, row_label};
 use crate::http1::{Connection, post_json};
+use crate::numbers::{Numbers, sample};
 use crate::plain_sales::{Part, PlainSales};
 use crate::processes::{READY_MAX, cpu_time, family};
 use crate::report::{Report, Versus, progress};
@@ -46,13 +47,6 @@ const THEIRS: &str = "one SQL transaction each";
 const ANNOUNCEMENT: &str = "listening on ";
 /// Nobody listens there.
 const NO_MAIL_SERVER: &str = "smtp://127.0.0.1:1";
-
-/// Numbers of purchases, given out one after another.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Numbers {
-    pub from: u32,
-    pub until: u32,
-}
 
 /// Measures confirmations and whole purchases.
 pub(crate) async fn measure(stage: &Stage, report: &mut Report) -> anyhow::Result<()> {
@@ -403,14 +397,6 @@ async fn start_simulator(
         .await?;
     progress(&format!("purchases: a simulator at {address}"));
     Ok(process)
-}
-
-pub(crate) fn sample(numbers: Numbers, took: Duration, used: Duration) -> Sample {
-    let count = f64::from(numbers.until - numbers.from);
-    Sample {
-        per_second: count / took.as_secs_f64(),
-        cpu_micros: used.as_secs_f64() * 1e6 / count,
-    }
 }
 
 #[cfg(test)]

@@ -1,5 +1,7 @@
 //! Every page in every state: what holds for all of them.
 
+#[path = "../examples/preview/prices.rs"]
+mod prices;
 #[path = "../examples/preview/shop.rs"]
 mod shop;
 #[path = "../examples/preview/waiting.rs"]

@@ -16,9 +16,10 @@ use contract::booking::{ImportOutcome, ShowFile, ShowImported};
 use contract::line::{DrawDocument, Phase};
 use contract::room::{Override, PauseRequest, RoomList, RoomSettings, RoomView};
 use contract::{Problem, ProblemCode, Timestamp};
-use serde::Serialize;
 use serde_json::{Value, json};
 use tokio::sync::oneshot;
+
+use crate::answers::answer;
 
 /// The token that the stand-in accepts.
 pub(crate) const TOKEN: &str = "correct-horse";
@@ -244,11 +245,6 @@ fn problem(code: ProblemCode, detail: &str) -> Response {
     let status = StatusCode::from_u16(problem.status).unwrap();
     let kind = [(header::CONTENT_TYPE, "application/problem+json")];
     (status, kind, serde_json::to_string(&problem).unwrap()).into_response()
-}
-
-pub(crate) fn answer(status: StatusCode, document: &impl Serialize) -> Response {
-    let kind = [(header::CONTENT_TYPE, "application/json")];
-    (status, kind, serde_json::to_string(document).unwrap()).into_response()
 }
 
 fn now() -> Timestamp {

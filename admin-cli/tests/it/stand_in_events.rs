@@ -10,7 +10,7 @@ use axum::response::Response;
 use axum::routing::{get, post};
 use serde_json::{Value, json};
 
-use crate::stand_in::answer;
+use crate::answers::answer;
 
 /// Events in the log.
 const HEAD: u64 = 2500;

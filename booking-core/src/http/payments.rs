@@ -17,9 +17,9 @@ use super::problems::{
     coupon_not_valid, hold_expired, invalid, not_found, payment_failed, payment_unavailable,
 };
 use super::risk;
-use crate::bookings::ConfirmOutcome;
+use crate::confirm_outcome::ConfirmKey;
+use crate::confirm_outcome::ConfirmOutcome;
 use crate::confirm_queue::ConfirmTurn;
-use crate::confirming::ConfirmKey;
 use crate::coupons::QuoteOutcome;
 use crate::database::Turns;
 use crate::handle::Booking;

@@ -25,4 +25,5 @@ pub(crate) mod returned;
 mod signature;
 pub(crate) mod start;
 mod stripe;
+mod together;
 pub(crate) mod webhooks;

@@ -12,7 +12,8 @@ use web::{ApiError, ApiForm, ApiPath, ApiQuery, ApiResult};
 
 use super::page::{page, see_other};
 use super::{challenge, holds};
-use crate::bookings::{ConfirmOutcome, PaymentSeen};
+use crate::bookings::PaymentSeen;
+use crate::confirm_outcome::ConfirmOutcome;
 use crate::confirm_queue::{ConfirmPermit, ConfirmTurn};
 use crate::handle::Booking;
 use crate::http::payments::read_quote;

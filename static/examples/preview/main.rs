@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use std::{env, fs, io};
 
 mod mail;
+mod prices;
 mod shop;
 mod waiting;
 

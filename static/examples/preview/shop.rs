@@ -9,7 +9,7 @@ use contract::booking::{
 use contract::contact::{Contact, PreferredChannel};
 use contract::coupon::Quote;
 use contract::line::Phase;
-use contract::pricing::{HeldTicket, LineKind, Percent, PriceLine, TicketType};
+use contract::pricing::{HeldTicket, TicketType};
 use contract::refund::{MyBooking, RefundOffer, TicketOffer};
 use contract::refund_policy::RefundPolicy;
 use contract::transfer::TransferOffer;
@@ -18,6 +18,8 @@ use pages::shop::{
     self, Block, BookingPage, ChallengePage, CityListPage, CityPage, FindPage, HoldPage,
     MyBookingsPage, ProblemPage, ProcessingPage, RowsPage, RowsStep, SeatsPage, ShowPage,
 };
+
+use crate::prices::{sample_lines, sample_quote};
 
 /// Where the sample shop is.
 const ORIGIN: &str = "https://tickets.example";
@@ -429,49 +431,6 @@ fn priced_hold(mut show: Show, quote: Option<Quote>) -> HoldPage {
         problem: None,
         types_are_open: true,
     }
-}
-
-fn sample_quote() -> Quote {
-    Quote {
-        coupon_code: "EARLY-20".to_owned(),
-        amount_minor: 639_832,
-        currency: "INR".to_owned(),
-        lines: sample_lines(159_958),
-    }
-}
-
-fn sample_lines(off_minor: i64) -> Vec<PriceLine> {
-    let line = |kind, name: &str, amount_minor| PriceLine {
-        kind,
-        name: name.to_owned(),
-        amount_minor,
-        category: None,
-        ticket_type: None,
-        quantity: (kind == LineKind::Ticket).then_some(1),
-        unit_minor: None,
-        per: None,
-        percent: None,
-        included: false,
-        on: None,
-    };
-    let mut lines = vec![
-        line(LineKind::Ticket, "Premium, Adult", 499_900),
-        line(LineKind::Ticket, "Premium, Child up to 14", 249_900),
-        PriceLine {
-            percent: Some(Percent::of_thousandths(6_000)),
-            ..line(LineKind::Fee, "Service", 44_990)
-        },
-        line(LineKind::Fee, "Order", 5_000),
-        PriceLine {
-            percent: Some(Percent::of_thousandths(18_000)),
-            included: true,
-            ..line(LineKind::Tax, "GST", 122_002)
-        },
-    ];
-    if off_minor > 0 {
-        lines.insert(4, line(LineKind::Discount, "EARLY-20", -off_minor));
-    }
-    lines
 }
 
 fn sample_hold(status: HoldStatus) -> Hold {
