@@ -329,16 +329,9 @@ fn filled(text: &str, values: &[(&str, &str)]) -> String {
             let tail = after.strip_prefix(name)?.strip_prefix('}')?;
             Some((*value, tail))
         });
-        match found {
-            Some((value, tail)) => {
-                out.push_str(value);
-                rest = tail;
-            }
-            None => {
-                out.push('{');
-                rest = after;
-            }
-        }
+        let (value, tail) = found.unwrap_or(("{", after));
+        out.push_str(value);
+        rest = tail;
     }
     out.push_str(rest);
     out

@@ -197,7 +197,7 @@ pub(crate) enum Next {
     /// Another attempt after this pause.
     Again(Duration),
     /// Another attempt at once, over the next channel.
-    NextChannel,
+    MoveOn,
     /// It is given up.
     GiveUp,
 }
@@ -219,7 +219,7 @@ pub(crate) fn next(
 ) -> Next {
     let is_refused = matches!(error, SendError::Refused(_));
     if has_other && (is_refused || now.since(due_since) >= kind.channel_patience()) {
-        return Next::NextChannel;
+        return Next::MoveOn;
     }
     let pause = match error {
         SendError::Refused(_) => return Next::GiveUp,
@@ -269,7 +269,7 @@ mod tests {
         ] {
             let now = NOW.plus(Duration::from_secs(seconds));
             let next = next(kind, NOW, 1, error, pause, 0, true, now);
-            assert_eq!(next == Next::NextChannel, moves, "{kind:?} {seconds}");
+            assert_eq!(next == Next::MoveOn, moves, "{kind:?} {seconds}");
         }
     }
 

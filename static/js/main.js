@@ -18,7 +18,6 @@ const main = element("line");
 const { dataset } = main;
 const room = dataset.room ?? "";
 const enterUrl = dataset.enter ?? "/";
-const api = dataset.api ?? "";
 try {
   // For the banner on other pages: its link after a call.
   const target = new URL(enterUrl, location.href).searchParams.get("to");
@@ -29,7 +28,7 @@ try {
 const view = new RoomView();
 const alert = new TurnAlert();
 const nonces = new NonceStore(storage(), globalThis.crypto);
-const client = new RoomClient(new URL(api, location.href).href, dispatch, browser());
+const client = new RoomClient(new URL(dataset.api ?? "", location.href).href, dispatch, browser());
 const codeField = /** @type {HTMLInputElement} */ (element("code"));
 let state = INITIAL;
 let rejoins = 0;
@@ -120,18 +119,6 @@ async function check() {
   write("draw-result", fill(texts.draw[found.verdict], { key: found.key ?? "" }));
 }
 
-/**
- * Asks to be told of the call while the page is closed. Loaded on demand, because few fans ask.
- * @param {(push: typeof import("./push.js")) => Promise<boolean>} ask
- * @param {string} done
- * @param {string} [failed] nothing is said when absent
- */
-async function tell(ask, done, failed) {
-  const told = await import("./push.js").then(ask).catch(() => false);
-  const text = told ? done : failed;
-  if (text !== undefined) write(failed === undefined ? "alerts-on" : "tell-note", text);
-}
-
 /** Storage may be forbidden; then reading the property throws. */
 function storage() {
   try {
@@ -177,12 +164,8 @@ function listenToButtons() {
     void alert.enable();
     show("alerts", false);
     show("alerts-on", true);
-    void tell((push) => push.pushTurn(api), texts.alerts.push);
-  });
-  element("tell-form").addEventListener("submit", (event) => {
-    event.preventDefault();
-    const email = /** @type {HTMLInputElement} */ (element("tell-email")).value.trim();
-    void tell((push) => push.tellTurn(api, { email }), texts.tell.done, texts.tell.failed);
+    const note = element("alerts-on");
+    void import("./turn_notice.js").then(({ offer }) => offer(dataset.api ?? "", note)).catch(() => {});
   });
   element("leave-form").addEventListener("submit", (event) => {
     if (broken) return;

@@ -84,7 +84,6 @@ export class RoomView {
     show("leave", waits);
     show("way-out", words.mood === "over");
     show("alerts", waits && element("alerts-on").hidden);
-    show("tell", waits);
     document.title = fill(texts.documentTitle, { headline: words.headline, title: this.#title });
     this.#announce(words, now);
     if (words.headline !== this.#headline) {
@@ -135,7 +134,7 @@ export class RoomView {
     document.title = fill(texts.documentTitle, { headline: this.#headline, title: this.#title });
     write("headline", this.#headline);
     write("lede", joining ? texts.join.joining : this.#outside.lede);
-    for (const id of ["turn", "leave", "alerts", "tell", "stock"]) show(id, false);
+    for (const id of ["turn", "leave", "alerts", "stock"]) show(id, false);
     for (const id of ["ahead", "wait", "number"]) figure(id, null);
     this.#renderProgress(null);
     // The refusal announces itself.

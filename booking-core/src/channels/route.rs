@@ -13,9 +13,8 @@ use crate::notice::{ChannelKind, NoticeKind};
 pub(crate) fn route(kind: NoticeKind, to: &Recipient, offered: &[ChannelKind]) -> Vec<ChannelKind> {
     use ChannelKind::{Email, Push, Sms};
     let mut order = match kind {
-        NoticeKind::BookingLink | NoticeKind::HoldExpired => vec![Email],
         NoticeKind::OneTimeCode if to.preferred == Some(Sms) => vec![Sms, Email],
-        NoticeKind::OneTimeCode => vec![Email],
+        NoticeKind::OneTimeCode | NoticeKind::BookingLink | NoticeKind::HoldExpired => vec![Email],
         NoticeKind::BookingConfirmed
         | NoticeKind::RefundMade
         | NoticeKind::TicketsCancelled

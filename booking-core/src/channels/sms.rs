@@ -134,17 +134,10 @@ fn filled(body: &Value, to: &str, from: &str, text: &str, id: &str) -> Value {
                 let known = [("to}", to), ("from}", from), ("text}", text), ("id}", id)];
                 let found = known
                     .iter()
-                    .find_map(|(name, value)| Some((after.strip_prefix(name)?, value)));
-                rest = match found {
-                    Some((tail, value)) => {
-                        out.push_str(value);
-                        tail
-                    }
-                    None => {
-                        out.push('{');
-                        after
-                    }
-                };
+                    .find_map(|(name, value)| Some((*value, after.strip_prefix(name)?)));
+                let (value, tail) = found.unwrap_or(("{", after));
+                out.push_str(value);
+                rest = tail;
             }
             out.push_str(rest);
             Value::String(out)

@@ -292,7 +292,7 @@ impl Core {
             has_other,
             now,
         ) {
-            Next::NextChannel => {
+            Next::MoveOn => {
                 let why = super::compose::one_line(&why, ERROR_CHARS_MAX);
                 notices::channel_failed(&self.pools.jobs, notice, channel, &why, now).await?;
                 let channel = channel.label();

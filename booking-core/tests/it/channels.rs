@@ -52,6 +52,7 @@ impl Taker {
             .with_state(Arc::clone(&state));
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());
+        #[expect(clippy::disallowed_methods, reason = "ends with the test's runtime")]
         tokio::spawn(async move { axum::serve(listener, router).await });
         Self { url, state }
     }
@@ -382,9 +383,9 @@ async fn a_reminder_is_pushed_two_hours_before_to_every_browser() {
     scene.hours_before(2);
     scene.tells().await;
     scene.tells().await;
-    let taken = scene.push.requests();
-    assert_eq!(taken.len(), 2);
-    let (headers, body) = &taken[0];
+    let pushed = scene.push.requests();
+    assert_eq!(pushed.len(), 2);
+    let (headers, body) = &pushed[0];
     assert_eq!(headers["content-encoding"], "aes128gcm");
     assert_eq!(headers["topic"].len(), 32);
     assert_eq!(headers["ttl"], "86400");

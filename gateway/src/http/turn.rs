@@ -46,6 +46,7 @@ pub async fn push_key(State(state): Line) -> Response {
     request_body = TurnRequest,
     responses(
         (status = 204, description = "The fan will be told"),
+        (status = 403, description = "forbidden: of another site's page", body = Problem),
         (status = 503, description = "booking-busy: too many ask; database-unavailable", body = Problem),
         OfRoom, OfPlace, OfBody
     )

@@ -42,6 +42,7 @@ async fn import(process: &Process) {
     assert_eq!(imported.status(), 201);
 }
 
+#[expect(clippy::disallowed_methods, reason = "only a run by hand sets it")]
 fn burst() -> usize {
     let wanted = std::env::var("BURST").ok();
     wanted.map_or(BURST, |wanted| wanted.parse().expect("a number"))

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use crate::test_app::{TestApp, World};
 
 /// What outside programs are promised, and the page's own.
-const PROMISED: [(&str, &[&str]); 13] = [
+const PROMISED: [(&str, &[&str]); 15] = [
     ("/_line/openapi.json", &["get"]),
     ("/_line/rooms/{room}", &["get"]),
     ("/_line/rooms/{room}/enter", &["get"]),
@@ -16,6 +16,8 @@ const PROMISED: [(&str, &[&str]); 13] = [
     ("/_line/rooms/{room}/leave", &["post"]),
     ("/_line/static/{version}/{path}", &["get"]),
     ("/_line/v1/jwks.json", &["get"]),
+    ("/_line/v1/push-key", &["get"]),
+    ("/_line/v1/rooms/{room}/place/notice", &["put"]),
     ("/_line/v1/rooms/{room}", &["get"]),
     ("/_line/v1/rooms/{room}/draw", &["get"]),
     ("/_line/v1/rooms/{room}/pass", &["delete", "post"]),

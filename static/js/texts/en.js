@@ -128,15 +128,7 @@ export default {
   "alerts": {
     "button": "Tell me when it is my turn",
     "on": "We will tell you with a sound and a notice. Keep this page open.",
-    "push": "We will tell you on this device, also when this page is closed.",
     "title": "It is your turn"
-  },
-  "tell": {
-    "summary": "Tell me by mail",
-    "email": "E-mail address",
-    "button": "Tell me",
-    "done": "A mail will come when it is your turn.",
-    "failed": "That did not work. Look at the address, and try again."
   },
   "draw": {
     "summary": "How the draw works, and how to check it",

@@ -46,7 +46,7 @@ impl PushHosts {
         endpoint.scheme() == "https"
             && matches!(endpoint.port(), None | Some(443))
             && endpoint.username().is_empty()
-            && PUSH_HOSTS.iter().any(|known| is_known(&known))
+            && PUSH_HOSTS.iter().any(is_known)
     }
 }
 
