@@ -125,7 +125,6 @@ mod webhook_secrets;
 mod workers;
 
 pub use app::{BookingDeps, StartError};
-pub use bookings::ConfirmOutcome;
 pub use channels::settings::{SmsDelivery, SmsProvider, SmsSettings};
 pub use config::{
     BookingConfig, ChannelsConfig, PaymentApi, PaymentConfig, Rate, RatePair, Rates, TicketKeys,

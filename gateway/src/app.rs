@@ -223,6 +223,11 @@ pub struct App {
     stop: CancellationToken,
 }
 
+/// A counter of requests from a random start.
+fn request_ids(surroundings: &Surroundings) -> RequestIds {
+    RequestIds::new(u64::from_be_bytes(surroundings.randomness.bytes()))
+}
+
 /// Cookies of a shop whose pages are reached at `public_url`.
 fn cookies_at(public_url: &str) -> CookieForm {
     CookieForm {
@@ -282,7 +287,7 @@ impl App {
         });
         let signing = keys.signing.clone();
         let key_teller = KeyTeller::new(pool, known, signing, parts.clone(), kept.signer);
-        let ids = RequestIds::new(u64::from_be_bytes(surroundings.randomness.bytes()));
+        let ids = request_ids(surroundings);
         let public = PublicSide::start(PublicParts {
             parts,
             records: room_records.clone(),

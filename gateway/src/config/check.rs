@@ -33,18 +33,8 @@ pub(super) fn check(settings: Settings, mut problems: Vec<String>) -> Result<Con
     check_urls(&settings, &mut note);
     let roots = roots(settings.ca_file.as_deref(), &mut note);
     let signing_keys = key_files(settings.signing_keys.as_deref(), &mut note);
-    if let Some(token) = &settings.admin_token
-        && let Some(why) = unsendable(token)
-    {
-        note(format!("ROPELINE_ADMIN_TOKEN: {why}"));
-    }
-    if let Some(token) = &settings.admin_token
-        && token.chars().count() < ADMIN_TOKEN_CHARS_ADVISED
-    {
-        warnings.push(format!(
-            "ROPELINE_ADMIN_TOKEN is shorter than {ADMIN_TOKEN_CHARS_ADVISED} characters: it can \
-             be guessed, and whoever guesses it may do everything"
-        ));
+    if let Some(token) = &settings.admin_token {
+        check_admin_token(token, &mut note, &mut warnings);
     }
     let trusted_proxies = networks(settings.trusted_proxies.as_deref(), &mut note);
     let ticket_fonts = font_files(settings.ticket_fonts.as_deref(), &mut note);
@@ -132,6 +122,18 @@ pub(super) fn check(settings: Settings, mut problems: Vec<String>) -> Result<Con
         take_over: false,
         warnings,
     })
+}
+
+fn check_admin_token(token: &str, note: &mut impl FnMut(String), warnings: &mut Vec<String>) {
+    if let Some(why) = unsendable(token) {
+        note(format!("ROPELINE_ADMIN_TOKEN: {why}"));
+    }
+    if token.chars().count() < ADMIN_TOKEN_CHARS_ADVISED {
+        warnings.push(format!(
+            "ROPELINE_ADMIN_TOKEN is shorter than {ADMIN_TOKEN_CHARS_ADVISED} characters: it can \
+             be guessed, and whoever guesses it may do everything"
+        ));
+    }
 }
 
 /// Events that the stream keeps, about, unless the setting says otherwise.
