@@ -19,6 +19,7 @@ pub struct CouponTerms {
     pub percent: Option<Percent>,
     /// An amount that it takes off instead, minor units.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(minimum = 1)]
     pub amount_minor: Option<i64>,
     /// Currency of amounts, ISO 4217.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -37,9 +38,11 @@ pub struct CouponTerms {
     pub first_booking: bool,
     /// How often it can be used in all.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(minimum = 1)]
     pub uses_max: Option<u32>,
     /// How often one address can use it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(minimum = 1)]
     pub uses_per_customer_max: Option<u32>,
     /// From when it can be used.
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -86,7 +86,7 @@ async fn list(
 #[serde(deny_unknown_fields)]
 struct EraseRequest {
     /// The address of the customer, a guest or not.
-    #[schema(min_length = 3, max_length = 254)]
+    #[schema(format = "email", min_length = 3, max_length = 254)]
     email: String,
 }
 

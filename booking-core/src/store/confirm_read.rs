@@ -6,7 +6,7 @@ use uuid::Uuid;
 
 use super::holds::HoldRow;
 use super::idempotency::{self, KeyUse, Known};
-use super::payments::PaymentRow;
+use super::payments::{PaymentRow, payment_row};
 use super::word;
 use crate::database::StoreError;
 
@@ -72,33 +72,7 @@ pub(crate) async fn confirm_read(
         let Some((found, ask)) = found.get_mut(at).zip(asks.get(at)) else {
             return Err(StoreError::corrupt("holds", "a hold that nobody asked for"));
         };
-        let payment = PaymentRow {
-            payment_id: row.payment_id,
-            hold_id: row.hold_id,
-            attempt_no: row.attempt_no,
-            provider: row.provider,
-            intent_id: row.intent_id,
-            client_secret: row.client_secret,
-            redirect_url: row.redirect_url,
-            charge_id: row.charge_id,
-            open_calls: row.open_calls,
-            idempotency_key: row.idempotency_key,
-            email: row.email,
-            amount_minor: row.amount_minor,
-            currency: row.currency,
-            status: word("payments", &row.status)?,
-            failure_reason: row
-                .failure_reason
-                .map(|reason| word("payments", &reason))
-                .transpose()?,
-            provider_open: row.provider_open,
-            disposition: row
-                .disposition
-                .map(|disposition| word("payments", &disposition))
-                .transpose()?,
-            poll_count: row.poll_count,
-            created_at: row.created_at.into(),
-        };
+        let payment = payment_row!(row);
         if let Some(found) = found {
             found.payments.push(payment);
             continue;

@@ -80,38 +80,39 @@ impl PaymentRow {
     }
 }
 
+/// The payment of a row that has all of its columns; other columns of the row are left in it.
 macro_rules! payment_row {
-    ($row:expr) => {{
-        let row = $row;
+    ($row:ident) => {
         PaymentRow {
-            payment_id: row.payment_id,
-            hold_id: row.hold_id,
-            attempt_no: row.attempt_no,
-            provider: row.provider,
-            intent_id: row.intent_id,
-            client_secret: row.client_secret,
-            redirect_url: row.redirect_url,
-            charge_id: row.charge_id,
-            open_calls: row.open_calls,
-            idempotency_key: row.idempotency_key,
-            email: row.email,
-            amount_minor: row.amount_minor,
-            currency: row.currency,
-            status: word("payments", &row.status)?,
-            failure_reason: row
+            payment_id: $row.payment_id,
+            hold_id: $row.hold_id,
+            attempt_no: $row.attempt_no,
+            provider: $row.provider,
+            intent_id: $row.intent_id,
+            client_secret: $row.client_secret,
+            redirect_url: $row.redirect_url,
+            charge_id: $row.charge_id,
+            open_calls: $row.open_calls,
+            idempotency_key: $row.idempotency_key,
+            email: $row.email,
+            amount_minor: $row.amount_minor,
+            currency: $row.currency,
+            status: word("payments", &$row.status)?,
+            failure_reason: $row
                 .failure_reason
                 .map(|reason| word("payments", &reason))
                 .transpose()?,
-            provider_open: row.provider_open,
-            disposition: row
+            provider_open: $row.provider_open,
+            disposition: $row
                 .disposition
                 .map(|disposition| word("payments", &disposition))
                 .transpose()?,
-            poll_count: row.poll_count,
-            created_at: row.created_at.into(),
+            poll_count: $row.poll_count,
+            created_at: $row.created_at.into(),
         }
-    }};
+    };
 }
+pub(super) use payment_row;
 
 /// Reads the payment without a lock.
 pub(crate) async fn find(

@@ -90,7 +90,9 @@ pub(crate) fn kept(findings: &[Finding], strict: bool) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use contract::invariants::{ADMIT_ONCE, ALL, BOUNDED, DRAW, GATE, PRESENT, STANDBY, TOLD};
+    use contract::invariants::{
+        ADMIT_ONCE, ALL, BOUNDED, DRAW, GATE, LOG_WHOLE, PRESENT, STANDBY, TOLD,
+    };
 
     use super::*;
 
@@ -120,6 +122,7 @@ mod tests {
                 &DRAW,
                 &GATE,
                 &TOLD,
+                &LOG_WHOLE,
                 &ADMIT_ONCE,
                 &BOUNDED
             ]
