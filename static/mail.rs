@@ -99,6 +99,8 @@ pub struct OneTimeCodeMail {
     pub digits: String,
     /// When it ends.
     pub expires_at: Timestamp,
+    /// Whether it is for an app, which then reads all bookings of the address.
+    pub for_app: bool,
 }
 
 /// Where a booking is, for whoever looks for it.

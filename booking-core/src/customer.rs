@@ -77,6 +77,8 @@ pub struct Customer {
     session: Option<Session>,
     /// The booking that a link opens.
     link: Option<Link>,
+    /// The session of an app.
+    app: Option<Uuid>,
 }
 
 impl Customer {
@@ -91,12 +93,16 @@ impl Customer {
             principals,
             session: session_cookie(headers, secure),
             link: None,
+            app: None,
         }
     }
 
     /// Whether nothing can belong to this customer, who has neither session nor pass.
     pub(crate) fn is_unknown(&self) -> bool {
-        self.principals.is_empty() && self.session.is_none() && self.link.is_none()
+        self.principals.is_empty()
+            && self.session.is_none()
+            && self.link.is_none()
+            && self.app.is_none()
     }
 
     /// This customer with `session`.
@@ -111,6 +117,18 @@ impl Customer {
     pub(crate) fn with_link(mut self, link: Option<Link>) -> Self {
         self.link = link;
         self
+    }
+
+    /// This customer with the session of an app whose access token is good.
+    #[must_use]
+    pub(crate) fn with_app(mut self, app: Option<Uuid>) -> Self {
+        self.app = app;
+        self
+    }
+
+    /// The session of the customer's app.
+    pub(crate) fn app(&self) -> Option<Uuid> {
+        self.app
     }
 
     /// The link to this booking that the customer has. Whether it was revoked, the booking tells.

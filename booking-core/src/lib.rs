@@ -17,6 +17,7 @@
 //! | `transferring` | passing tickets on, and printing them anew |
 //! | `readers` | who may read a booking, and what of it. Pure |
 //! | `booking_desk` | what operators read of bookings |
+//! | `app_sessions` | sessions of apps: access and refresh tokens |
 //! | `guests` | one-time codes, links to bookings, finding bookings |
 //! | `links` | links and codes from ids and a key of the installation. Pure |
 //! | `confirm_queue`, `confirming` | limits concurrent confirmations, and runs them |
@@ -53,6 +54,7 @@
 
 mod after_sale;
 mod app;
+mod app_sessions;
 mod booking_desk;
 mod bookings;
 mod cancel_decision;

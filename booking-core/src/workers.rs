@@ -107,6 +107,7 @@ impl Core {
             + store::inbox::purge(pool, now.minus(EVENT_KEEP), limit).await?
             + store::outbox::purge(pool, now.minus(OUTBOX_KEEP), limit).await?
             + store::notices::purge(pool, now.minus(NOTICE_KEEP), limit).await?
+            + store::app_sessions::purge(pool, now, limit).await?
             + store::guest_mails::purge(pool, now.minus(GUEST_MAIL_KEEP), limit).await?
             + store::catalogue::purge_changes(pool, CHANGES_KEEP, limit).await?;
         Ok(usize::try_from(purged).unwrap_or(usize::MAX))

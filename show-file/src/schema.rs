@@ -60,7 +60,11 @@ pub fn limit_components(components: &mut Value) {
 /// Adds the limits to `document`, where the schema of a type is at `pointer_of` its name.
 fn limit(document: &mut Value, pointer_of: impl Fn(&str) -> String) {
     let prices = (FILE, "", json!({"allOf": prices()}));
-    for (name, member, limits) in limits().into_iter().chain([prices]) {
+    for (name, member, limits) in limits()
+        .into_iter()
+        .chain(transfer_limits())
+        .chain([prices])
+    {
         let pointer = format!("{}{member}", pointer_of(name));
         if let (Some(Value::Object(place)), Value::Object(limits)) =
             (document.pointer_mut(&pointer), limits)
@@ -84,6 +88,22 @@ fn prices() -> Vec<Value> {
         })
     });
     ranges.collect()
+}
+
+/// The same for the rule of passing tickets on.
+fn transfer_limits() -> [(&'static str, &'static str, Value); 2] {
+    [
+        (
+            "TransferPolicy",
+            "/properties/allowed",
+            json!({"default": true}),
+        ),
+        (
+            "TransferPolicy",
+            "/properties/untilHours",
+            json!({"maximum": TRANSFER_HOURS_MAX, "default": 0}),
+        ),
+    ]
 }
 
 /// For each type, by name, what its members are limited to.
@@ -144,16 +164,6 @@ fn limits() -> Vec<(&'static str, &'static str, Value)> {
             "RefundPolicy",
             "/properties/codeRequired",
             json!({"default": false}),
-        ),
-        (
-            "TransferPolicy",
-            "/properties/allowed",
-            json!({"default": true}),
-        ),
-        (
-            "TransferPolicy",
-            "/properties/untilHours",
-            json!({"maximum": TRANSFER_HOURS_MAX, "default": 0}),
         ),
         (
             "RefundShare",

@@ -105,7 +105,10 @@ fn kind_of(method: &Method, path: &str) -> Option<Kind> {
             "POST",
             ["holds", _, "payments"] | ["bookings" | "b", _, "cancel" | "transfer" | "reissue"],
         ) => Kind::Pay,
-        ("POST", ["bookings" | "b", _, "codes"] | ["bookings", "find"]) => Kind::Mails,
+        (
+            "POST",
+            ["bookings" | "b", _, "codes"] | ["bookings", "find"] | ["me", "codes" | "token"],
+        ) => Kind::Mails,
         ("POST", ["holds", _, "confirm"]) | (_, ["holds", _, "return"]) => Kind::Confirm,
         _ => Kind::Browse,
     })
@@ -136,6 +139,7 @@ mod tests {
             (Method::POST, "/api/v1/bookings/b/codes", Some(Kind::Mails)),
             (Method::POST, "/b/token/codes", Some(Kind::Mails)),
             (Method::POST, "/bookings/find", Some(Kind::Mails)),
+            (Method::POST, "/api/v1/me/token", Some(Kind::Mails)),
             (Method::GET, "/bookings/find", Some(Kind::Browse)),
             (Method::POST, "/api/v1/payments/stripe/webhook", None),
         ] {

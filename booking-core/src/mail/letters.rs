@@ -170,6 +170,7 @@ impl Core {
             code: row.code,
             digits: self.links.code(notice.about),
             expires_at: asked.expires_at,
+            for_app: asked.is_for_app,
         });
         Ok(Content::Letter(letter(email, mail)))
     }

@@ -5,6 +5,7 @@
 //! guests, outbox. The batched hold statement skips
 //! locked seats instead of waiting. The payment provider is never called while a lock is held.
 
+pub(crate) mod app_sessions;
 pub(crate) mod booking_records;
 pub(crate) mod bookings;
 pub(crate) mod cancellations;

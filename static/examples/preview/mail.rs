@@ -46,6 +46,7 @@ pub(crate) fn mails() -> Vec<(&'static str, MailText)> {
                 code: "K7M2RRX9B".to_owned(),
                 digits: "041873".to_owned(),
                 expires_at: now().plus(Duration::from_mins(10)),
+                for_app: false,
             }),
         ),
         (
