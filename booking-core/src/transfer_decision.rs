@@ -4,29 +4,11 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use contract::Timestamp;
-use contract::transfer::{TransferPolicy, TransferRule};
+use contract::transfer::TransferRule;
 use uuid::Uuid;
 
 use crate::store::cancellations::TicketStatus;
-
-/// A ticket in any state, and who has it.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct HeldTicket {
-    pub(crate) ticket_id: Uuid,
-    pub(crate) status: TicketStatus,
-    /// The transfer by which its holder got it; `None` for the buyer.
-    pub(crate) holder: Option<Uuid>,
-}
-
-/// A booking, as far as passing its tickets on needs it.
-#[derive(Clone, Debug)]
-pub(crate) struct HeldBooking {
-    pub(crate) starts_at: Timestamp,
-    pub(crate) ends_at: Timestamp,
-    pub(crate) show_cancelled: bool,
-    pub(crate) policy: TransferPolicy,
-    pub(crate) tickets: Vec<HeldTicket>,
-}
+use crate::store::transfers::{HeldBooking, HeldTicket};
 
 /// What is to be done.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -151,6 +133,8 @@ pub(crate) fn decide(
 
 #[cfg(test)]
 mod tests {
+    use contract::transfer::TransferPolicy;
+
     use super::*;
 
     const START: Timestamp = Timestamp::from_ms(1_790_000_000_000);

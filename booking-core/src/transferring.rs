@@ -11,9 +11,9 @@ use crate::customer::Customer;
 use crate::database::{StoreError, repeat_if_contended};
 use crate::handle::Booking;
 use crate::store;
-use crate::store::transfers::{NewTransfer, TransferKind, TransferRow, TransferredBy};
+use crate::store::transfers::{HeldBooking, NewTransfer, TransferKind, TransferRow, TransferredBy};
 use crate::telemetry;
-use crate::transfer_decision::{self, Asker, Deed, HeldBooking, TransferRefusal};
+use crate::transfer_decision::{self, Asker, Deed, TransferRefusal};
 
 /// What is to be passed on or printed anew.
 #[derive(Clone, Debug)]

@@ -7,9 +7,28 @@ use sqlx::{PgConnection, PgPool};
 use time::OffsetDateTime;
 use uuid::Uuid;
 
+use super::cancellations::TicketStatus;
 use super::{text_of, word};
 use crate::database::StoreError;
-use crate::transfer_decision::{HeldBooking, HeldTicket};
+
+/// A ticket in any state, and who has it.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct HeldTicket {
+    pub(crate) ticket_id: Uuid,
+    pub(crate) status: TicketStatus,
+    /// The transfer by which its holder got it; `None` for the buyer.
+    pub(crate) holder: Option<Uuid>,
+}
+
+/// A booking, as far as passing its tickets on needs it.
+#[derive(Clone, Debug)]
+pub(crate) struct HeldBooking {
+    pub(crate) starts_at: Timestamp,
+    pub(crate) ends_at: Timestamp,
+    pub(crate) show_cancelled: bool,
+    pub(crate) policy: TransferPolicy,
+    pub(crate) tickets: Vec<HeldTicket>,
+}
 
 /// What a transfer did.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
