@@ -99,6 +99,8 @@ pub struct OneTimeCodeMail {
     pub digits: String,
     /// When it ends.
     pub expires_at: Timestamp,
+    /// Whether it is for an app, which then reads all bookings of the address.
+    pub for_app: bool,
 }
 
 /// Where a booking is, for whoever looks for it.
@@ -271,7 +273,13 @@ impl Writer<'_> {
             ("digits", &*mail.digits),
             ("time", &*time),
         ];
-        self.written("oneTimeCode", "one_time_code", mail, &values, None)
+        let short = if mail.for_app {
+            "appCode.short"
+        } else {
+            "oneTimeCode.short"
+        };
+        let (subject, title) = ("oneTimeCode.subject", &mail.show.title);
+        self.written_as(subject, short, "one_time_code", title, mail, &values, None)
     }
 
     /// Tells where a booking is.

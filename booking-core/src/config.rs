@@ -247,6 +247,10 @@ pub const WORK_EVERY: Duration = Duration::from_secs(1);
 pub const CODE_LASTS: Duration = Duration::from_mins(10);
 /// How often a one-time code can be tried. A constraint in the database says so too.
 pub const CODE_TRIES_MAX: i32 = 5;
+/// How long an app's access token is good.
+pub const APP_ACCESS_LASTS: Duration = Duration::from_mins(10);
+/// How long an app's session lasts without being refreshed.
+pub const APP_SESSION_LASTS: Duration = Duration::from_hours(90 * 24);
 /// The span in which mails that fans ask for are counted.
 pub const GUEST_MAILS_EVERY: Duration = Duration::from_hours(1);
 /// Codes and links that are mailed for one booking in that span: so nobody can guess more often

@@ -79,6 +79,8 @@ pub struct Customer {
     session: Option<Session>,
     /// The booking that a link opens.
     link: Option<Link>,
+    /// The session of an app.
+    app: Option<Uuid>,
     /// The language of the browser, of those that letters are written in; `None` for English.
     language: Option<&'static str>,
 }
@@ -95,13 +97,17 @@ impl Customer {
             principals,
             session: session_cookie(headers, secure),
             link: None,
+            app: None,
             language: language_in(headers),
         }
     }
 
     /// Whether nothing can belong to this customer, who has neither session nor pass.
     pub(crate) fn is_unknown(&self) -> bool {
-        self.principals.is_empty() && self.session.is_none() && self.link.is_none()
+        self.principals.is_empty()
+            && self.session.is_none()
+            && self.link.is_none()
+            && self.app.is_none()
     }
 
     /// The language in which the customer is told things, unless it is English.
@@ -121,6 +127,18 @@ impl Customer {
     pub(crate) fn with_link(mut self, link: Option<Link>) -> Self {
         self.link = link;
         self
+    }
+
+    /// This customer with the session of an app whose access token is good.
+    #[must_use]
+    pub(crate) fn with_app(mut self, app: Option<Uuid>) -> Self {
+        self.app = app;
+        self
+    }
+
+    /// The session of the customer's app.
+    pub(crate) fn app(&self) -> Option<Uuid> {
+        self.app
     }
 
     /// The link to this booking that the customer has. Whether it was revoked, the booking tells.

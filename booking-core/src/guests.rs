@@ -127,13 +127,26 @@ impl Core {
         }))
     }
 
-    /// Revokes all links to a booking. Returns the number of the generation that is good now;
+    /// Revokes all links to a booking, and the sessions of apps of its addresses. Returns the number of the generation that is good now;
     /// `None` for an unknown booking.
     pub(crate) async fn links_revoke(
         &self,
         booking_id: BookingId,
     ) -> Result<Option<i32>, StoreError> {
-        store::bookings::links_revoke(&self.pools.money, booking_id.uuid()).await
+        let pool = &self.pools.money;
+        let mut connection = pool.acquire().await?;
+        let row = store::bookings::find(&mut connection, booking_id.uuid()).await?;
+        drop(connection);
+        if let Some(row) = row {
+            let holders = row
+                .tickets
+                .iter()
+                .filter_map(|ticket| ticket.holder_email.as_deref());
+            let addresses = holders.chain([row.email.as_str()]);
+            let digests: Vec<Vec<u8>> = addresses.map(|it| self.links.address(it)).collect();
+            store::app_sessions::revoke_of_addresses(pool, &digests, self.clock.now()).await?;
+        }
+        store::bookings::links_revoke(pool, booking_id.uuid()).await
     }
 
     /// The customer's bookings, the latest first.
@@ -141,16 +154,21 @@ impl Core {
         &self,
         customer: &Customer,
     ) -> Result<Vec<MyBooking>, StoreError> {
+        let now = self.clock.now();
         let mut connection = self.pools.money.acquire().await?;
+        let address = match customer.app() {
+            Some(app) => store::app_sessions::address(&mut connection, app, now).await?,
+            None => None,
+        };
         let rows = store::bookings::of_owner(
             &mut connection,
             customer.session_digest().as_deref(),
             &customer.subjects(),
+            address.as_deref(),
             OWN_BOOKINGS_LISTED_MAX,
         )
         .await?;
         drop(connection);
-        let now = self.clock.now();
         let mut bookings: Vec<MyBooking> = Vec::with_capacity(rows.len());
         for row in rows {
             let known = bookings

@@ -4,6 +4,7 @@
 
 use std::sync::Arc;
 
+use contract::app_session::ACCESS_HEADER;
 use contract::booking::{Booking as BookingView, City, Hold, HoldRequest, SeatMap, Show, ShowFile};
 use contract::principal::Principal;
 use contract::refund::LINK_HEADER;
@@ -43,7 +44,15 @@ pub struct Booking(pub(crate) Arc<Core>);
 impl Booking {
     /// The customer that `headers` identify.
     pub fn customer(&self, headers: &HeaderMap) -> Customer {
-        Customer::read(headers, self.0.is_secure()).with_link(self.link_in(headers))
+        Customer::read(headers, self.0.is_secure())
+            .with_link(self.link_in(headers))
+            .with_app(self.app_in(headers))
+    }
+
+    /// The session of an app in a header of `headers`, if its access token is good.
+    fn app_in(&self, headers: &HeaderMap) -> Option<uuid::Uuid> {
+        let token = headers.get(ACCESS_HEADER)?.to_str().ok()?;
+        self.0.links.read_access(token, self.0.clock.now())
     }
 
     /// The link to a booking in a header of `headers`, if its signature is good.

@@ -18,6 +18,7 @@
 //! | `readers` | who may read a booking, and what of it. Pure |
 //! | `show_moving` | moving a show, and reminding of shows |
 //! | `booking_desk` | what operators read of bookings |
+//! | `app_sessions` | sessions of apps: access and refresh tokens |
 //! | `guests` | one-time codes, links to bookings, finding bookings |
 //! | `links` | links and codes from ids and a key of the installation. Pure |
 //! | `confirm_queue`, `confirming`, `confirm_outcome` | limits concurrent confirmations, and runs them |
@@ -60,6 +61,7 @@
 
 mod after_sale;
 mod app;
+mod app_sessions;
 mod booking_desk;
 mod bookings;
 mod cancel_decision;

@@ -15,8 +15,9 @@ use uuid::Uuid;
 
 use crate::config::TicketKeys;
 
-/// Domain separation of the two keys.
+/// Domain separation of the keys.
 const LINKS: &[u8] = b"ropeline booking link v1\0";
+const ACCESS: &[u8] = b"ropeline app access v1\0";
 const CODES: &[u8] = b"ropeline one-time code v1\0";
 /// How long after the end of the show a link opens its booking: for receipts and questions.
 pub(crate) const LINK_GRACE: Duration = Duration::from_hours(30 * 24);
@@ -43,6 +44,7 @@ pub(crate) struct Link {
 pub(crate) struct LinkKeys {
     links: [u8; 32],
     codes: [u8; 32],
+    access: [u8; 32],
 }
 
 impl LinkKeys {
@@ -51,6 +53,7 @@ impl LinkKeys {
         Self {
             links: mac(&keys.seed, &[LINKS]),
             codes: mac(&keys.seed, &[CODES]),
+            access: mac(&keys.seed, &[ACCESS]),
         }
     }
 
@@ -86,6 +89,30 @@ impl LinkKeys {
                 holder => Some(Uuid::from_slice(holder).ok()?),
             },
         })
+    }
+
+    /// The access token of an app's session, good until `ends_at`.
+    pub(crate) fn access_token(&self, session_id: Uuid, ends_at: Timestamp) -> String {
+        let mut bytes = session_id.as_bytes().to_vec();
+        bytes.extend_from_slice(&ends_at.as_ms().to_be_bytes());
+        let mac = mac(&self.access, &[&bytes]);
+        bytes.extend_from_slice(&mac[..MAC_BYTES]);
+        BASE64URL_NOPAD.encode(&bytes)
+    }
+
+    /// The session of an access token that is one of ours and still good. Whether the session was
+    /// revoked, the database tells.
+    pub(crate) fn read_access(&self, token: &str, now: Timestamp) -> Option<Uuid> {
+        let bytes = BASE64URL_NOPAD.decode(token.as_bytes()).ok()?;
+        let (claims, tag) = bytes.split_at_checked(bytes.len().checked_sub(MAC_BYTES)?)?;
+        let (session, ends_at) = claims.split_at_checked(16)?;
+        let mut expected = keyed(&self.access);
+        expected.update(claims);
+        expected.verify_truncated_left(tag).ok()?;
+        let ends_at = Timestamp::from_ms(i64::from_be_bytes(ends_at.try_into().ok()?));
+        (now < ends_at)
+            .then(|| Uuid::from_slice(session).ok())
+            .flatten()
     }
 
     /// The six digits of the code with this id.
@@ -205,6 +232,31 @@ mod tests {
         }
         for text in ["", "a", &token[1..], &format!("{token}A"), "ä"] {
             assert_eq!(keys(1).read(text), None, "{text}");
+        }
+    }
+
+    #[test]
+    fn an_access_token_is_good_for_its_session_and_time() {
+        let (session, ends_at) = (Uuid::from_u128(7), Timestamp::from_ms(1_000));
+        let token = keys(1).access_token(session, ends_at);
+        let at = |ms| keys(1).read_access(&token, Timestamp::from_ms(ms));
+        assert_eq!((at(999), at(1_000)), (Some(session), None));
+        assert_eq!(keys(2).read_access(&token, Timestamp::from_ms(0)), None);
+        // A link is no access token, and an access token no link.
+        let link = Link {
+            booking_id: session,
+            generation: 0,
+            holder: None,
+        };
+        let link = keys(1).token(link);
+        assert_eq!(keys(1).read_access(&link, Timestamp::from_ms(0)), None);
+        assert_eq!(keys(1).read(&token), None);
+        for cut in ["", "a", &token[1..]] {
+            assert_eq!(
+                keys(1).read_access(cut, Timestamp::from_ms(0)),
+                None,
+                "{cut}"
+            );
         }
     }
 

@@ -110,6 +110,7 @@ impl Core {
             + store::outbox::purge(pool, now.minus(OUTBOX_KEEP), limit).await?
             + store::deliveries::purge(pool, now.minus(DELIVERY_KEEP), limit).await?
             + store::notices::purge(pool, now.minus(NOTICE_KEEP), limit).await?
+            + store::app_sessions::purge(pool, now, limit).await?
             + store::contacts::purge(pool, now.minus(CONTACT_KEEP), limit).await?
             + store::turns::purge(
                 pool,

@@ -7,6 +7,7 @@
 //!
 //! | Module | Subject |
 //! | --- | --- |
+//! | [`app_session`] | JSON of sessions of apps |
 //! | [`booking`] | JSON of the booking API and of a show file |
 //! | [`checkin`] | JSON of the check-in: scans and their answers, manifest, counts, conflicts, scanners |
 //! | `city` | JSON of cities |
@@ -31,6 +32,7 @@
 //! | [`transfer`] | JSON of passing tickets on and of printing them anew |
 //! | [`upstream`] | the address of a protected service |
 
+pub mod app_session;
 pub mod booking;
 pub mod checkin;
 mod city;

@@ -20,6 +20,7 @@ use std::time::Duration;
 use axum::body::Body;
 use axum::extract::Request;
 use axum::response::{IntoResponse, Response};
+use contract::app_session::ACCESS_HEADER;
 use contract::line::Phase;
 use contract::pass::PassClaims;
 use contract::path::SafePath;
@@ -561,10 +562,13 @@ impl Shared {
 }
 
 /// Whether the request presents a credential that an owner of a hold or booking could have: a pass,
-/// the shop's session cookie, or the link to a booking.
+/// the shop's session cookie, the link to a booking, or the access token of an app.
 fn may_hold(presented: &Presented, passes: &Passes, head: &Parts) -> bool {
     let has_pass = !passes.valid.is_empty() || !passes.late.is_empty();
-    has_pass || presented.has_shop_session || head.headers.contains_key(LINK_HEADER)
+    has_pass
+        || presented.has_shop_session
+        || head.headers.contains_key(LINK_HEADER)
+        || head.headers.contains_key(ACCESS_HEADER)
 }
 
 /// Whether `path` is the payment provider's webhook at the booking core. Webhooks carry no pass and

@@ -61,7 +61,11 @@ pub fn limit_components(components: &mut Value) {
 /// Adds the limits to `document`, where the schema of a type is at `pointer_of` its name.
 fn limit(document: &mut Value, pointer_of: impl Fn(&str) -> String) {
     let prices = (FILE, "", json!({"allOf": prices()}));
-    for (name, member, limits) in limits().into_iter().chain([prices]) {
+    for (name, member, limits) in limits()
+        .into_iter()
+        .chain(transfer_limits())
+        .chain([prices])
+    {
         let pointer = format!("{}{member}", pointer_of(name));
         if let (Some(Value::Object(place)), Value::Object(limits)) =
             (document.pointer_mut(&pointer), limits)
@@ -92,6 +96,22 @@ fn prices() -> Vec<Value> {
 
 /// A type by name, a member of it, and what that is limited to.
 type Limit = (&'static str, &'static str, Value);
+
+/// What is limited in the rule of passing tickets on.
+fn transfer_limits() -> [Limit; 2] {
+    [
+        (
+            "TransferPolicy",
+            "/properties/allowed",
+            json!({"default": true}),
+        ),
+        (
+            "TransferPolicy",
+            "/properties/untilHours",
+            json!({"maximum": TRANSFER_HOURS_MAX, "default": 0}),
+        ),
+    ]
+}
 
 fn limits() -> Vec<Limit> {
     let mut limits = of_show();
@@ -226,16 +246,6 @@ fn of_policies() -> Vec<Limit> {
             "RefundPolicy",
             "/properties/codeRequired",
             json!({"default": false}),
-        ),
-        (
-            "TransferPolicy",
-            "/properties/allowed",
-            json!({"default": true}),
-        ),
-        (
-            "TransferPolicy",
-            "/properties/untilHours",
-            json!({"maximum": TRANSFER_HOURS_MAX, "default": 0}),
         ),
         (
             "RefundShare",

@@ -110,7 +110,7 @@ fn kind_of(method: &Method, path: &str) -> Option<Kind> {
             ],
         )
         | ("PUT", ["bookings", _, "contact"]) => Kind::Pay,
-        ("POST", ["bookings" | "b", _, "codes"] | ["bookings", "find"]) => Kind::Mails,
+        ("POST", ["bookings" | "b", _, "codes"] | ["bookings", "find"] | ["me", "codes" | "token"]) => Kind::Mails,
         ("POST", ["holds", _, "confirm"]) | (_, ["holds", _, "return"]) => Kind::Confirm,
         _ => Kind::Browse,
     })
@@ -145,6 +145,7 @@ mod tests {
             (Method::POST, "/b/token/contact", Some(Kind::Pay)),
             (Method::POST, "/b/token/codes", Some(Kind::Mails)),
             (Method::POST, "/bookings/find", Some(Kind::Mails)),
+            (Method::POST, "/api/v1/me/token", Some(Kind::Mails)),
             (Method::GET, "/bookings/find", Some(Kind::Browse)),
             (Method::POST, "/api/v1/payments/stripe/webhook", None),
         ] {

@@ -5,6 +5,7 @@ mod admin_bookings;
 mod admin_coupons;
 mod admin_moves;
 mod admin_transfers;
+mod app_sessions;
 pub(crate) mod at_hand;
 mod bookings;
 pub(crate) mod cancel;
@@ -111,6 +112,9 @@ fn routes() -> OpenApiRouter<Booking> {
         .routes(routes!(contact::push_add, contact::push_remove))
         .routes(routes!(own_bookings::my_bookings))
         .routes(routes!(own_bookings::find))
+        .routes(routes!(app_sessions::code_ask))
+        .routes(routes!(app_sessions::token))
+        .routes(routes!(app_sessions::session_end))
         .routes(routes!(ticket_files::tickets_pdf))
         .routes(routes!(ticket_files::booking_calendar))
         .layer(axum::middleware::map_response(keep_private));

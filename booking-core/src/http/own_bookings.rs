@@ -15,7 +15,8 @@ use crate::handle::Booking;
 pub(crate) const FOUND: &str = "If there is a booking with this code and address, a mail with the \
     link to it is on its way.";
 
-/// Lists the bookings of the caller's session and passes, the latest first.
+/// Lists the bookings of the caller's session and passes, and with `Booking-Access` those of the
+/// app's address, the latest first.
 #[utoipa::path(
     get, path = "/me/bookings",
     responses((status = 200, body = MyBookings))

@@ -194,6 +194,7 @@ impl Core {
             code: row.code,
             digits: self.links.code(notice.about),
             expires_at: asked.expires_at,
+            for_app: asked.is_for_app,
         };
         Ok(self.told(notice, to, |writer| writer.one_time_code(&mail)))
     }

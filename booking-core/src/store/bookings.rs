@@ -350,11 +350,13 @@ pub(crate) struct ListedBooking {
     pub(crate) created_at: Timestamp,
 }
 
-/// Bookings of a session or of the places of passes, the latest first, at most `limit`.
+/// Bookings of a session, of the places of passes or of an address (in lower case), the latest first,
+/// at most `limit`.
 pub(crate) async fn of_owner(
     connection: &mut PgConnection,
     session: Option<&str>,
     subjects: &[String],
+    address: Option<&str>,
     limit: i64,
 ) -> Result<Vec<ListedBooking>, StoreError> {
     let rows = sqlx::query!(
@@ -362,6 +364,8 @@ pub(crate) async fn of_owner(
             select booking_id from bookings where session = $1
             union
             select booking_id from bookings where subject = any($2)
+            union
+            select booking_id from bookings where lower(email) = $4
         )
         select b.booking_id, b.code, s.show_id, b.status, b.amount_minor, b.currency,
             b.created_at,
@@ -374,7 +378,8 @@ pub(crate) async fn of_owner(
         order by b.created_at desc, b.booking_id limit $3"#,
         session,
         subjects,
-        limit
+        limit,
+        address
     )
     .fetch_all(connection)
     .await?;

@@ -22,13 +22,15 @@ pub(crate) enum GuestMailKind {
     Link,
     /// The same, because an operator sends it again.
     Resent,
+    /// A one-time code that begins the session of an app.
+    AppCode,
 }
 
 impl GuestMailKind {
     /// The topic of its event.
     const fn topic(self) -> &'static str {
         match self {
-            Self::Code => "code.asked",
+            Self::Code | Self::AppCode => "code.asked",
             Self::Link | Self::Resent => "link.asked",
         }
     }
@@ -145,6 +147,8 @@ pub(crate) async fn code_use(
 pub(crate) struct GuestMail {
     pub(crate) booking_id: Uuid,
     pub(crate) holder: Option<Uuid>,
+    /// Whether it begins the session of an app.
+    pub(crate) is_for_app: bool,
     pub(crate) expires_at: Timestamp,
     pub(crate) is_used: bool,
     /// Whether a newer code of the booking has taken its place.
@@ -154,10 +158,10 @@ pub(crate) struct GuestMail {
 /// Reads a mail that was asked for.
 pub(crate) async fn find(pool: &PgPool, mail_id: Uuid) -> Result<Option<GuestMail>, StoreError> {
     let row = sqlx::query!(
-        r#"select m.booking_id, m.transfer_id, m.expires_at, m.used_at is not null as "is_used!",
+        r#"select m.booking_id, m.transfer_id, m.kind = 'APP_CODE' as "is_for_app!", m.expires_at, m.used_at is not null as "is_used!",
             exists (select 1 from guest_mails l where l.booking_id = m.booking_id
                 and l.transfer_id is not distinct from m.transfer_id
-                and l.kind = 'CODE' and m.kind = 'CODE'
+                and l.kind = m.kind and m.kind in ('CODE', 'APP_CODE')
                 and (l.created_at, l.mail_id) > (m.created_at, m.mail_id)) as "is_outdated!"
          from guest_mails m where m.mail_id = $1"#,
         mail_id
@@ -167,6 +171,7 @@ pub(crate) async fn find(pool: &PgPool, mail_id: Uuid) -> Result<Option<GuestMai
     Ok(row.map(|row| GuestMail {
         booking_id: row.booking_id,
         holder: row.transfer_id,
+        is_for_app: row.is_for_app,
         expires_at: row.expires_at.into(),
         is_used: row.is_used,
         is_outdated: row.is_outdated,

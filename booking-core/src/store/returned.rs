@@ -272,13 +272,11 @@ pub(crate) async fn write(
                 dispute,
             } => {
                 raise(connection, *refund_id, *by, *dispute, now).await?;
-                // What is owed to the customer again comes out of what the booking brought.
-                let legs = [("refunds", -by), (account, *by)];
-                let name = derived_id(&["raised", &refund_id.to_string(), &dispute.to_string()]);
-                if account != "refunds" {
-                    let currency = &books.currency;
-                    super::payments::ledger_legs(connection, name, &legs, currency, now).await?;
-                }
+                let currency = &books.currency;
+                owe_again(
+                    connection, *refund_id, *by, *dispute, account, currency, now,
+                )
+                .await?;
                 None
             }
             Move::Lower {
@@ -376,6 +374,24 @@ async fn lower(
     .execute(connection)
     .await?;
     Ok(())
+}
+
+/// What is owed to the customer again comes out of what the booking brought.
+async fn owe_again(
+    connection: &mut PgConnection,
+    refund_id: Uuid,
+    by: i64,
+    dispute: Uuid,
+    account: &str,
+    currency: &str,
+    now: Timestamp,
+) -> Result<(), StoreError> {
+    if account == "refunds" {
+        return Ok(());
+    }
+    let legs = [("refunds", -by), (account, by)];
+    let name = derived_id(&["raised", &refund_id.to_string(), &dispute.to_string()]);
+    super::payments::ledger_legs(connection, name, &legs, currency, now).await
 }
 
 async fn raise(

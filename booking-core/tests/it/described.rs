@@ -10,6 +10,7 @@ const FROM_MEMORY: [&str; 4] = [
     "/api/v1/shows/{showId}",
     // Looked up after the answer.
     "/api/v1/bookings/find",
+    "/api/v1/me/codes",
 ];
 
 #[tokio::test]

@@ -6,6 +6,7 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
 mod against_fraud;
+mod app_sessions;
 mod at_hand;
 mod background;
 mod behind_a_gate;

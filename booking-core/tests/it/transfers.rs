@@ -44,6 +44,14 @@ async fn with_link(shop: &TestShop, kind: &str) -> (Fan, String) {
     (shop.fan().with_header("booking-link", &token), path)
 }
 
+/// Whether a mail to a new holder has the tickets attached.
+fn has_pdf(shop: &TestShop) -> bool {
+    let mails = std::fs::read_dir(shop.files.path()).unwrap();
+    let texts = mails.filter_map(|mail| std::fs::read_to_string(mail.unwrap().path()).ok());
+    let mut received = texts.filter(|text| text.contains("tickets-received"));
+    received.any(|text| text.contains("application/pdf"))
+}
+
 fn to_doors(shop: &TestShop) {
     let doors = Timestamp::parse("2026-12-24T13:00:00Z").unwrap();
     shop.clock.advance(doors.since(shop.clock.now()));
@@ -67,6 +75,25 @@ fn assert_refused(answer: &Answer, rule: &str) {
         answer.text
     );
     assert_eq!(answer.json["rule"], rule, "{}", answer.text);
+}
+
+/// How the buyer is told is the buyer's: codes may go to the telephone.
+async fn assert_contact_is_of_the_buyer(
+    shop: &TestShop,
+    (fan, friend): (&Fan, &Fan),
+    booking: &str,
+    used: &str,
+) {
+    let contact = format!("{booking}/contact");
+    assert_eq!(fan.get(&contact).await.status, 200);
+    assert_eq!(friend.get(&contact).await.status, 404);
+    let code = code_of(shop, friend, booking, &[used]).await;
+    let wish = json!({"preferred": "EMAIL", "code": code});
+    assert_eq!(friend.put(&contact, &wish).await.status, 404);
+    let browsers = format!("{booking}/push-subscriptions");
+    let browser = json!({"endpoint": "https://push.test/1", "keys": {"p256dh": "a", "auth": "b"}});
+    assert_eq!(friend.post(&browsers, &browser).await.status, 404);
+    assert_eq!(friend.delete(&browsers).await.status, 404);
 }
 
 #[tokio::test]
@@ -127,37 +154,8 @@ async fn a_ticket_that_is_passed_on_admits_its_new_holder_and_nobody_else() {
     let shown = ["Passed on to you", "Ada L.", "Whoever paid gets back"];
     let html = phone.open(&page).await.shows(200, &shown).html.clone();
     assert!(!html.contains("Paid<"), "{html}");
-    let raw = std::fs::read_dir(shop.files.path())
-        .unwrap()
-        .filter_map(|entry| std::fs::read_to_string(entry.unwrap().path()).ok());
-    let raw: Vec<String> = raw
-        .filter(|mail| mail.contains("tickets-received"))
-        .collect();
-    assert!(
-        raw.iter().any(|mail| mail.contains("application/pdf")),
-        "{}",
-        raw.len()
-    );
-    // How the buyer is told is the buyer's: codes may go to the telephone.
-    let contact = format!("{booking}/contact");
-    assert_eq!(fan.get(&contact).await.status, 200);
-    assert_eq!(friend.get(&contact).await.status, 404);
-    let wish =
-        json!({"preferred": "EMAIL", "code": code_of(&shop, &friend, &booking, &[&code]).await});
-    assert_eq!(friend.put(&contact, &wish).await.status, 404);
-    let browsers = format!("{booking}/push-subscriptions");
-    assert_eq!(
-        friend
-            .post(
-                &browsers,
-                &json!({"endpoint": "https://push.test/1",
-        "keys": {"p256dh": "a", "auth": "b"}})
-            )
-            .await
-            .status,
-        404
-    );
-    assert_eq!(friend.delete(&browsers).await.status, 404);
+    assert!(has_pdf(&shop));
+    assert_contact_is_of_the_buyer(&shop, (&fan, &friend), &booking, &code).await;
     let told = mails(&shop, "tickets-passed-on").await;
     assert!(
         told[0].contains("f…@example.org") && !told[0].contains(FRIEND),

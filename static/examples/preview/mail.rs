@@ -44,6 +44,7 @@ pub(crate) fn mails(letters: &Letters, language: &str) -> Vec<(&'static str, Wri
                 code: "K7M2RRX9B".to_owned(),
                 digits: "041873".to_owned(),
                 expires_at: now().plus(Duration::from_mins(10)),
+                for_app: false,
             }),
         ),
         (
