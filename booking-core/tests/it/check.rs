@@ -111,9 +111,15 @@ const BREACHES: &[(&str, &str)] = &[
         "I24",
     ),
     (
-        "update notices set channel = null where status = 'SENT'",
+        "update notices set status = 'FAILED', sent_at = null, receipt = null where status = 'SENT'",
         "I55",
     ),
+    // Sent by a version that knew mail alone.
+    (
+        "update notices set channel = null where status = 'SENT'",
+        "",
+    ),
+
     (
         "update notices set failed_channels = array[channel] where status = 'SENT'",
         "I55",
@@ -122,6 +128,14 @@ const BREACHES: &[(&str, &str)] = &[
         "update notices set status = 'DUE', sent_at = null, channel = null, receipt = null,
             due_since = due_since - interval '4 days'",
         "I55",
+    ),
+    // The mail of a purchase waits for as long as its review; only the entry is a breach.
+    (
+        "update notices set status = 'DUE', sent_at = null, channel = null, receipt = null,
+            due_since = due_since - interval '4 days' where kind = 'BOOKING_CONFIRMED';
+         insert into reviews (hold_id, signals, score, created_at)
+         select hold_id, '[]', 1, created_at from bookings",
+        "I60",
     ),
     (
         "insert into admissions (room, seq, place, order_key, called_at, hash)
@@ -401,7 +415,7 @@ pub(crate) async fn violated(shop: &TestShop, breach: &'static str) -> String {
         delete from owner_ticket_counts; delete from payment_events; delete from outbox;
         delete from idempotency_keys; delete from notices; delete from checkins;
         delete from cancellations; delete from guest_mails; delete from show_cancellations;
-        delete from transfers; delete from refund_takeovers;
+        delete from transfers; delete from refund_takeovers; delete from reviews;
         delete from coupons; delete from coupon_uses;
         delete from turn_calls; delete from turn_requests; delete from admissions;
         delete from show_move_tells; delete from show_moves;
