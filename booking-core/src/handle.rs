@@ -3,6 +3,7 @@
 //! Database work runs in tasks that continue when the caller disconnects.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use contract::app_session::ACCESS_HEADER;
 use contract::booking::{Booking as BookingView, City, Hold, HoldRequest, SeatMap, Show, ShowFile};
@@ -380,8 +381,13 @@ impl Booking {
 
     /// Processes webhooks that are due. Returns how many.
     pub async fn inbox_once(&self) -> Result<usize, StoreError> {
+        self.inbox_after(Duration::ZERO).await
+    }
+
+    /// Processes webhooks that have been due for as long as `head_start`. Returns how many.
+    pub async fn inbox_after(&self, head_start: Duration) -> Result<usize, StoreError> {
         let core = Arc::clone(&self.0);
-        let work = async move { core.inbox_once().await };
+        let work = async move { core.inbox_after(head_start).await };
         self.0.work.run_within(PROVIDER_PATIENCE, work).await
     }
 

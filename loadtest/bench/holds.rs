@@ -54,7 +54,7 @@ const PLAIN_TABLES: &str = "
     create schema plain;
     create table plain.seats (like public.show_seats_default including all)
         with (fillfactor = 60, autovacuum_vacuum_scale_factor = 0.02);
-    create table plain.holds (like public.holds including all);
+    create table plain.holds (like public.holds including all) with (fillfactor = 70);
     create table plain.counts (like public.owner_ticket_counts including all)
         with (fillfactor = 80);
     create table plain.keys (like public.idempotency_keys including all);

@@ -25,7 +25,7 @@ const TABLES: &str = "
     create schema sales;
     create table sales.seats (like public.show_seats_default including all)
         with (fillfactor = 60, autovacuum_vacuum_scale_factor = 0.02);
-    create table sales.holds (like public.holds including all);
+    create table sales.holds (like public.holds including all) with (fillfactor = 70);
     create table sales.payments (like public.payments including all);
     create table sales.bookings (like public.bookings including all);
     create table sales.tickets (like public.tickets including all);

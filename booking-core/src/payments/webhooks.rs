@@ -117,11 +117,6 @@ impl Core {
         Ok(WebhookReceipt::Stored)
     }
 
-    /// Processes webhooks that are due. Returns how many there were.
-    pub(crate) async fn inbox_once(&self) -> Result<usize, StoreError> {
-        self.inbox_after(Duration::ZERO).await
-    }
-
     /// Processes webhooks that have been due for as long as `head_start`. Returns how many there
     /// were.
     pub(crate) async fn inbox_after(&self, head_start: Duration) -> Result<usize, StoreError> {
@@ -145,7 +140,10 @@ impl Core {
             return Ok(closed);
         }
         let ids: Vec<&str> = due.iter().map(|event| event.event_id.as_str()).collect();
-        let claimed = store::inbox::claim(pool, name, &ids, before, now.plus(CLAIM)).await?;
+        let (mut connection, turn) = self.settling.acquire().await?;
+        let until = now.plus(CLAIM);
+        let claimed = store::inbox::claim(&mut connection, name, &ids, before, until).await?;
+        drop((connection, turn));
         due.retain(|event| claimed.contains(&event.event_id));
         let count = closed + due.len();
         stream::iter(due)
@@ -184,8 +182,9 @@ impl Core {
         if closable.is_empty() {
             return Ok(());
         }
-        let (pool, now) = (&self.pools.jobs, self.clock.now());
-        let closed = store::inbox::close_settled(pool, lane.name(), &closable, now).await?;
+        let (mut connection, _turn) = self.settling.acquire().await?;
+        let (name, now) = (lane.name(), self.clock.now());
+        let closed = store::inbox::close_settled(&mut connection, name, &closable, now).await?;
         let closed: HashSet<String> = closed.into_iter().collect();
         let count = u64::try_from(closed.len()).unwrap_or(0);
         metrics::counter!(telemetry::WEBHOOKS, "outcome" => "processed").increment(count);

@@ -4,7 +4,7 @@ use std::collections::HashSet;
 
 use contract::Timestamp;
 use serde_json::Value;
-use sqlx::PgPool;
+use sqlx::{PgConnection, PgPool};
 use time::OffsetDateTime;
 
 use crate::database::StoreError;
@@ -75,7 +75,7 @@ pub(crate) struct Closable<'a> {
 
 /// Marks events as processed that need no work and that nobody else works on. Returns their ids.
 pub(crate) async fn close_settled(
-    pool: &PgPool,
+    connection: &mut PgConnection,
     provider: &str,
     events: &[Closable<'_>],
     now: Timestamp,
@@ -84,15 +84,19 @@ pub(crate) async fn close_settled(
     let intents: Vec<Option<&str>> = events.iter().map(|it| it.intent_id.as_deref()).collect();
     let notes: Vec<Option<&str>> = events.iter().map(|event| event.note).collect();
     let rows = sqlx::query!(
-        "with closed as materialized (
-            select e.event_id, w.note
+        "with settled as materialized (
+            select w.event_id, w.note
             from unnest($2::text[], $3::text[], $4::text[]) as w (event_id, intent_id, note)
-            join payment_events e on e.provider = $1 and e.event_id = w.event_id
-            where e.processed_at is null and (w.intent_id is null
+            where w.intent_id is null
                 or exists (select 1 from payments p where p.provider = $1
                     and p.intent_id = w.intent_id and p.status = 'SUCCEEDED')
                 or exists (select 1 from payments p where p.provider = $1
-                    and p.charge_id = w.intent_id and p.status = 'SUCCEEDED'))
+                    and p.charge_id = w.intent_id and p.status = 'SUCCEEDED')
+        ),
+        closed as materialized (
+            select e.event_id, s.note
+            from settled s join payment_events e on e.provider = $1 and e.event_id = s.event_id
+            where e.processed_at is null
             order by e.event_id
             for no key update of e skip locked
         )
@@ -105,7 +109,7 @@ pub(crate) async fn close_settled(
         &notes as &[Option<&str>],
         OffsetDateTime::from(now)
     )
-    .fetch_all(pool)
+    .fetch_all(connection)
     .await?;
     Ok(rows.into_iter().map(|row| row.event_id).collect())
 }
@@ -134,7 +138,7 @@ pub(crate) async fn due(
 /// Claims those of `ids` that are due still, by moving their next attempt to `until`, and returns
 /// their ids. A claim does not count as an attempt; only a failure does.
 pub(crate) async fn claim(
-    pool: &PgPool,
+    connection: &mut PgConnection,
     provider: &str,
     ids: &[&str],
     now: Timestamp,
@@ -155,7 +159,7 @@ pub(crate) async fn claim(
         OffsetDateTime::from(now),
         OffsetDateTime::from(until)
     )
-    .fetch_all(pool)
+    .fetch_all(connection)
     .await?;
     Ok(rows.into_iter().collect())
 }
