@@ -103,9 +103,7 @@ pub(crate) async fn measure(stage: &Stage, report: &mut Report) -> anyhow::Resul
     let their_next = Cell::new(0);
     let plain = Plain(Mutex::new(connections));
     http_holds(&gateway, &show, take(&our_next, WARM_UP_HOLDS), false).await?;
-    plain
-        .holds(take(&their_next, WARM_UP_HOLDS), false)
-        .await?;
+    plain.holds(take(&their_next, WARM_UP_HOLDS), false).await?;
     for (name, count, keyed) in [
         ("holds", HOLDS, false),
         ("holds with a key", KEYED_HOLDS, true),

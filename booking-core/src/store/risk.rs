@@ -193,7 +193,9 @@ pub(crate) async fn tries_keep(
     connection: &mut PgConnection,
     new: &[NewTries],
 ) -> Result<(), StoreError> {
-    let tries = new.iter().flat_map(|of| of.tries.iter().map(move |it| (of, it)));
+    let tries = new
+        .iter()
+        .flat_map(|of| of.tries.iter().map(move |it| (of, it)));
     // A row can be written once by a statement.
     let mut names = HashSet::new();
     let once: Vec<(&NewTries, &NewTry)> = tries
@@ -204,10 +206,18 @@ pub(crate) async fn tries_keep(
     let holds: Vec<Uuid> = once.iter().map(|(of, _)| of.hold_id).collect();
     let shows: Vec<i32> = once.iter().map(|(of, _)| of.show_no).collect();
     let counts: Vec<i32> = once.iter().map(|(of, _)| of.ticket_count).collect();
-    let owners: Vec<&[u8]> = once.iter().map(|(of, _)| of.owner_hash.as_slice()).collect();
-    let customers: Vec<&[u8]> = once.iter().map(|(of, _)| of.customer_hash.as_slice()).collect();
-    let instruments: Vec<Option<&[u8]>> =
-        once.iter().map(|(_, it)| it.instrument_hash.as_deref()).collect();
+    let owners: Vec<&[u8]> = once
+        .iter()
+        .map(|(of, _)| of.owner_hash.as_slice())
+        .collect();
+    let customers: Vec<&[u8]> = once
+        .iter()
+        .map(|(of, _)| of.customer_hash.as_slice())
+        .collect();
+    let instruments: Vec<Option<&[u8]>> = once
+        .iter()
+        .map(|(_, it)| it.instrument_hash.as_deref())
+        .collect();
     let declined: Vec<bool> = once.iter().map(|(_, it)| it.declined).collect();
     let countries: Vec<Option<&str>> = once.iter().map(|(_, it)| it.country.as_deref()).collect();
     let risks: Vec<i16> = once.iter().map(|(_, it)| it.provider_risk).collect();
