@@ -40,6 +40,7 @@ use crate::links::LinkKeys;
 use crate::live::{Catalogue, Writer};
 use crate::mail::Mailer;
 use crate::payments::gathered::GatheredConfirms;
+use crate::payments::gathered_starts::GatheredStarts;
 use crate::payments::http_client::{ClientError, HttpClient};
 use crate::payments::provider::PaymentProvider;
 use crate::payments::questions::Questions;
@@ -52,6 +53,7 @@ use crate::shop::page_headers::page_headers;
 use crate::shop::show_pages::ShowPages;
 use crate::ticket_files::Press;
 use crate::tickets::TicketSigner;
+use crate::vetting::gathered::GatheredVetting;
 use crate::{http as api, workers};
 
 /// The dependencies of the booking core.
@@ -211,6 +213,8 @@ impl Booking {
             ),
             config,
             gathered: GatheredConfirms::new(&work, &settling),
+            starts: GatheredStarts::new(&work, &settling),
+            vetted: GatheredVetting::new(&work, &settling),
             settling,
             confirms: ConfirmQueue::new(CONFIRMS_AT_ONCE, CONFIRMS_WAITING_MAX, CONFIRM_WAIT_MAX),
             pools: deps.pools,

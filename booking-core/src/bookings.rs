@@ -115,7 +115,7 @@ impl Core {
                 return Ok(Once::Now(ConfirmOutcome::UnknownPayment.into()));
             }
             ConfirmRead::Settled(resolution) => Ok(Some(*resolution)),
-            ConfirmRead::Open(open) => self.resolve_keyed(*open, key).await,
+            ConfirmRead::Open(open) => Box::pin(self.resolve_keyed(*open, key)).await,
         };
         let outcome = match resolved {
             Ok(None) => Ok(ConfirmOutcome::NotFound.into()),

@@ -241,6 +241,13 @@ pub const KEY_TRIES_MAX: u32 = 10;
 pub const WORK_BATCH_MAX: i64 = 50;
 /// Payments, events or refunds that a worker handles at the same time.
 pub const WORK_AT_ONCE: usize = 8;
+/// Webhooks that are closed together because their payments are settled.
+pub const INBOX_BATCH_MAX: i64 = 500;
+/// How long a webhook waits for the customer, who usually confirms meanwhile. One whose payment is
+/// not settled by then is worked on.
+pub const INBOX_HEAD_START: Duration = Duration::from_millis(500);
+/// Pause between two looks into the inbox while there is little in it.
+pub const INBOX_PAUSE: Duration = Duration::from_millis(250);
 /// How often payment workers look for work without a notification.
 pub const WORK_EVERY: Duration = Duration::from_secs(1);
 /// How long a one-time code can be used.

@@ -31,6 +31,7 @@ use crate::links::LinkKeys;
 use crate::live::Catalogue;
 use crate::mail::Mailer;
 use crate::payments::gathered::GatheredConfirms;
+use crate::payments::gathered_starts::GatheredStarts;
 use crate::payments::questions::Questions;
 use crate::payments::registry::Providers;
 use crate::payments::resolution::Answer;
@@ -43,6 +44,7 @@ use crate::store::notices::Backlog;
 use crate::store::reviews::ReviewBacklog;
 use crate::ticket_files::Press;
 use crate::tickets::TicketSigner;
+use crate::vetting::gathered::GatheredVetting;
 
 /// The state of the booking core.
 pub(crate) struct Core {
@@ -52,6 +54,10 @@ pub(crate) struct Core {
     pub(crate) settling: Turns,
     /// What confirmations read and write together.
     pub(crate) gathered: GatheredConfirms,
+    /// What starts of payments write together.
+    pub(crate) starts: GatheredStarts,
+    /// What is read and kept of many customers together against fraud.
+    pub(crate) vetted: GatheredVetting,
     /// Limits concurrent confirmations.
     pub(crate) confirms: ConfirmQueue,
     pub(crate) clock: Arc<dyn Clock>,

@@ -35,6 +35,7 @@ pub(crate) mod notice_subjects;
 pub(crate) mod notices;
 pub(crate) mod outbox;
 pub(crate) mod owed;
+pub(crate) mod payment_batch;
 pub(crate) mod payments;
 pub(crate) mod prices;
 pub(crate) mod reconciliation;

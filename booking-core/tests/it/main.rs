@@ -53,6 +53,7 @@ mod shop;
 mod simulator;
 mod sinks;
 mod sold;
+mod start_batches;
 mod statements;
 mod stuck_bookings;
 mod subscriptions;
