@@ -3,12 +3,15 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::Semaphore;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::booked_show::BookedShow;
 use super::pdf::tickets_pdf;
 use crate::telemetry;
 use crate::ticket_fonts::TicketFonts;
+
+/// Longest wait of a letter for its turn.
+const LETTER_WAIT_MAX: Duration = Duration::from_secs(20);
 
 /// Why there is no PDF.
 #[derive(Debug, thiserror::Error)]
@@ -47,20 +50,44 @@ impl Press {
         }
     }
 
-    /// The tickets of `booked` as PDF.
+    /// The tickets of `booked` as PDF, for a fan who waits for them.
     pub(crate) async fn print(&self, booked: BookedShow) -> Result<Vec<u8>, PrintError> {
-        if booked.booking.withheld {
-            return Err(PrintError::Withheld);
-        }
         let Ok(place) = self.waiting.try_acquire() else {
             return Err(busy());
         };
+        let permit = self.turn(self.wait_max).await?;
+        drop(place);
+        self.rendered(booked, permit).await
+    }
+
+    /// The same for background work, whose callers are few: it waits longer, and takes no place
+    /// of those who wait.
+    pub(crate) async fn print_for_a_letter(
+        &self,
+        booked: BookedShow,
+    ) -> Result<Vec<u8>, PrintError> {
+        let permit = self.turn(LETTER_WAIT_MAX).await?;
+        self.rendered(booked, permit).await
+    }
+
+    /// Turns come in the order of asking, so neither fans nor mail keep the others waiting.
+    async fn turn(&self, wait_max: Duration) -> Result<OwnedSemaphorePermit, PrintError> {
         let turn = Arc::clone(&self.running).acquire_owned();
         // The semaphore is never closed, so the wait ends with a permit or at the limit.
-        let Ok(Ok(permit)) = tokio::time::timeout(self.wait_max, turn).await else {
-            return Err(busy());
-        };
-        drop(place);
+        match tokio::time::timeout(wait_max, turn).await {
+            Ok(Ok(permit)) => Ok(permit),
+            Ok(Err(_)) | Err(_) => Err(busy()),
+        }
+    }
+
+    async fn rendered(
+        &self,
+        booked: BookedShow,
+        permit: OwnedSemaphorePermit,
+    ) -> Result<Vec<u8>, PrintError> {
+        if booked.booking.withheld {
+            return Err(PrintError::Withheld);
+        }
         let fonts = self.fonts.clone();
         let show = booked.show.show_id.clone();
         let started = tokio::time::Instant::now();

@@ -36,6 +36,7 @@ mod imports;
 mod late_entries;
 mod limits;
 mod mail;
+mod mail_files;
 mod many_shows;
 mod money_model;
 mod moves;
