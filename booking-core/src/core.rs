@@ -42,6 +42,7 @@ use crate::store::inbox::NewEvent;
 use crate::store::notices::Backlog;
 use crate::store::reviews::ReviewBacklog;
 use crate::ticket_files::Press;
+use crate::ticket_store::objects::TicketStore;
 use crate::tickets::TicketSigner;
 
 /// The state of the booking core.
@@ -124,6 +125,8 @@ pub(crate) struct Core {
     pub(crate) rendering: Semaphore,
     /// Renders tickets as PDF.
     pub(crate) press: Press,
+    /// Keeps them.
+    pub(crate) ticket_store: Option<TicketStore>,
     /// Catalogue documents and pages that are the same for everyone, compressed once.
     pub(crate) documents: RecentDocuments,
     /// The pages of shows.

@@ -34,11 +34,11 @@ impl Core {
         let name = |ending| file_name(&tickets.show.title, &tickets.booking.code, ending);
         let (pdf, ics) = (name("pdf"), name("ics"));
         let event = calendar(&tickets).into_bytes();
-        match self.press.print_for_a_letter(*tickets).await {
+        match self.press.print_unhurried(*tickets).await {
             Ok(bytes) => told.attachments.push(Attachment {
                 name: pdf,
                 media_type: "application/pdf",
-                bytes,
+                bytes: bytes.to_vec(),
             }),
             Err(PrintError::Busy) => return Err(FilesLater),
             Err(error @ (PrintError::Withheld | PrintError::Broken(_))) => {

@@ -322,7 +322,7 @@ impl Core {
     }
 
     /// The booking as a holder of tickets sees it; as the buyer does without one.
-    pub(super) async fn view_of(
+    pub(crate) async fn view_of(
         &self,
         booking_id: Uuid,
         holder: Option<Uuid>,
