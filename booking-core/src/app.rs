@@ -52,6 +52,7 @@ use crate::set_aside::SetAside;
 use crate::shop::page_headers::page_headers;
 use crate::shop::show_pages::ShowPages;
 use crate::ticket_files::Press;
+use crate::ticket_store::objects::{StoreSetUpError, TicketStore};
 use crate::tickets::TicketSigner;
 use crate::vetting::gathered::GatheredVetting;
 use crate::{http as api, workers};
@@ -86,16 +87,20 @@ pub enum StartError {
     /// The client of webhooks could not be set up.
     #[error("the client of webhooks could not be set up")]
     Webhooks(#[source] ClientError),
+    /// The store for PDFs of tickets could not be set up.
+    #[error("the store for PDFs of tickets could not be set up")]
+    TicketStore(#[source] StoreSetUpError),
     /// The catalogue could not be read.
     #[error("the catalogue could not be read")]
     Catalogue(#[source] StoreError),
 }
 
-/// What sends messages to others.
+/// What speaks to the servers of others, beside providers and mail.
 struct Senders {
     webhooks: WebhookClient,
     sms: Option<SmsSender>,
     push: PushSender,
+    tickets: Option<TicketStore>,
 }
 
 impl Booking {
@@ -137,10 +142,12 @@ impl Booking {
             deps.clock.clone(),
             randomness.bytes(),
         );
+        let tickets = TicketStore::open(&config.ticket_store, randomness.uuid(deps.clock.now()));
         let senders = Senders {
             webhooks: webhooks.map_err(StartError::Webhooks)?,
             sms,
             push,
+            tickets: tickets.map_err(StartError::TicketStore)?,
         };
         let booking = Self::assemble(config, deps, providers, randomness, senders);
         let core = Arc::clone(&booking.0);
@@ -211,6 +218,7 @@ impl Booking {
                 PRINTS_WAITING_MAX,
                 PRINT_WAIT_MAX,
             ),
+            ticket_store: senders.tickets,
             config,
             gathered: GatheredConfirms::new(&work, &settling),
             starts: GatheredStarts::new(&work, &settling),

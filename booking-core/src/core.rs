@@ -43,6 +43,7 @@ use crate::store::inbox::NewEvent;
 use crate::store::notices::Backlog;
 use crate::store::reviews::ReviewBacklog;
 use crate::ticket_files::Press;
+use crate::ticket_store::objects::TicketStore;
 use crate::tickets::TicketSigner;
 use crate::vetting::gathered::GatheredVetting;
 
@@ -130,6 +131,8 @@ pub(crate) struct Core {
     pub(crate) rendering: Semaphore,
     /// Renders tickets as PDF.
     pub(crate) press: Press,
+    /// Keeps them.
+    pub(crate) ticket_store: Option<TicketStore>,
     /// Catalogue documents and pages that are the same for everyone, compressed once.
     pub(crate) documents: RecentDocuments,
     /// The pages of shows.

@@ -11,6 +11,7 @@ mod payments;
 mod pooler;
 mod shop;
 mod surroundings;
+mod tickets;
 mod usable;
 
 use std::io;
@@ -65,6 +66,7 @@ use shop::{
 };
 
 pub use surroundings::Surroundings;
+pub use tickets::warnings;
 pub use usable::usable;
 use usable::wanted;
 

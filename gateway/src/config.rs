@@ -16,7 +16,9 @@ use clap::{Parser, Subcommand};
 
 use check::check;
 pub use check::unsendable;
-pub use checked::{ChannelSettings, Config, LogFormat, Payment, Problems, Provider, ProviderKind};
+pub use checked::{
+    ChannelSettings, Config, LogFormat, Payment, Problems, Provider, ProviderKind, TicketSettings,
+};
 pub use fraud::FraudTexts;
 pub use rates::{ShopRatePair, ShopRates};
 use settings::{Settings, given, read_file};

@@ -48,7 +48,7 @@ fn main() -> ExitCode {
             ExitCode::from(EXIT_CONFIG)
         }
         Ok(Asked::Check(config)) => {
-            for warning in &config.warnings {
+            for warning in config.warnings.iter().chain(&app::warnings(&config)) {
                 println!("Warning: {warning}.");
             }
             if let Some(keys) = Keys::signing_told(&config) {
@@ -70,7 +70,7 @@ fn main() -> ExitCode {
 #[tokio::main]
 async fn run(config: Config) -> anyhow::Result<()> {
     log_to_stderr(&config)?;
-    for warning in &config.warnings {
+    for warning in config.warnings.iter().chain(&app::warnings(&config)) {
         tracing::warn!("{warning}");
     }
     let stop = CancellationToken::new();

@@ -50,6 +50,7 @@ pub(crate) mod show_cancellations;
 pub(crate) mod show_moves;
 pub(crate) mod sold;
 pub(crate) mod subscriptions;
+pub(crate) mod ticket_pdfs;
 pub(crate) mod transfers;
 pub(crate) mod turns;
 

@@ -119,7 +119,6 @@ const BREACHES: &[(&str, &str)] = &[
         "update notices set channel = null where status = 'SENT'",
         "",
     ),
-
     (
         "update notices set failed_channels = array[channel] where status = 'SENT'",
         "I55",

@@ -8,7 +8,8 @@ use std::time::Duration;
 
 use booking_core::{
     Booking, BookingConfig, BookingDeps, ChannelsConfig, EventSink, FraudSettings, MailConfig,
-    PaymentConfig, Pools, Rates, RoomDirectory, TicketFonts, TicketKeys, WebhookConfig,
+    PaymentConfig, Pools, Rates, RoomDirectory, TicketFonts, TicketKeys, TicketStoreConfig,
+    WebhookConfig,
 };
 use contract::{Clock, ManualClock};
 use serde_json::{Value, json};
@@ -52,6 +53,7 @@ struct Beside {
     rates: Rates,
     sinks: Vec<Arc<dyn EventSink>>,
     channels: ChannelsConfig,
+    tickets: TicketStoreConfig,
 }
 
 impl Beside {
@@ -60,6 +62,7 @@ impl Beside {
             rates,
             sinks: Vec::new(),
             channels: ChannelsConfig::default(),
+            tickets: TicketStoreConfig::Off,
         }
     }
 }
@@ -226,9 +229,8 @@ impl TestShop {
         let clock = Arc::new(self.clock.clone());
         let mail = to_files(&self.files);
         let beside = Beside {
-            rates: Rates::default(),
             sinks: vec![sink],
-            channels: ChannelsConfig::default(),
+            ..Beside::limited(Rates::default())
         };
         start_with(pools, clock, &self.provider, seed, false, mail, beside).await
     }
@@ -249,9 +251,21 @@ impl TestShop {
         let pools = Pools::lazy(&self.database.url()).unwrap();
         let clock = Arc::new(self.clock.clone());
         let beside = Beside {
-            rates: Rates::default(),
-            sinks: Vec::new(),
             channels,
+            ..Beside::limited(Rates::default())
+        };
+        start_with(pools, clock, &self.provider, seed, false, mail, beside).await
+    }
+
+    /// Another process that keeps PDFs of tickets there, and whose steps the test takes.
+    pub(crate) async fn another_process_that_keeps(&self, tickets: TicketStoreConfig) -> Process {
+        let seed = self.seeds.fetch_add(1, Ordering::Relaxed);
+        let pools = Pools::lazy(&self.database.url()).unwrap();
+        let clock = Arc::new(self.clock.clone());
+        let mail = to_files(&self.files);
+        let beside = Beside {
+            tickets,
+            ..Beside::limited(Rates::default())
         };
         start_with(pools, clock, &self.provider, seed, false, mail, beside).await
     }
@@ -425,6 +439,7 @@ async fn start_with(
         ticket_keys: TicketKeys::new(1, [7; 32]),
         rates: beside.rates,
         ticket_fonts: TicketFonts::default(),
+        ticket_store: beside.tickets,
         fraud: provider.fraud.clone(),
     };
     let deps = BookingDeps {

@@ -102,6 +102,8 @@ pub struct Config {
     pub trusted_proxies: Vec<IpNet>,
     /// Fonts for letters of printed tickets that those inside the program do not have.
     pub ticket_fonts: Vec<PathBuf>,
+    /// Where PDFs of tickets are kept.
+    pub tickets: TicketSettings,
     /// Threads that serve the public listener.
     pub threads: NonZeroUsize,
     /// Connections at once on the public listener.
@@ -144,6 +146,15 @@ pub struct Config {
     pub take_over: bool,
     /// What works and is not wise, to be told at start.
     pub warnings: Vec<String>,
+}
+
+/// Settings of where tickets go.
+#[derive(Clone, Debug, Default)]
+pub struct TicketSettings {
+    /// The store of their PDFs.
+    pub store: Option<String>,
+    /// The address of its service.
+    pub store_endpoint: Option<String>,
 }
 
 /// Settings of what tells fans something beside mail.

@@ -11,7 +11,7 @@ use axum::extract::State;
 use axum::routing::{get, post};
 use booking_core::{
     Booking, BookingConfig, BookingDeps, ImportedShow, MailConfig, PaymentConfig, Pools, Rates,
-    RoomDirectory, StoreError, TicketFonts, TicketKeys, WebhookConfig,
+    RoomDirectory, StoreError, TicketFonts, TicketKeys, TicketStoreConfig, WebhookConfig,
 };
 use contract::booking::ShowFile;
 use contract::line::Phase;
@@ -122,6 +122,7 @@ pub(crate) async fn empty_shop(
         rates: Rates::default(),
         fraud: booking_core::FraudSettings::default(),
         ticket_fonts: TicketFonts::default(),
+        ticket_store: TicketStoreConfig::Off,
     };
     let deps = BookingDeps {
         pools: Pools::lazy(database_url).unwrap(),
