@@ -1,5 +1,8 @@
 //! JSON of the operators' API: room settings, statistics, the admission log, the audit log.
 
+mod defaults;
+mod schemas;
+
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use utoipa::ToSchema;
@@ -62,6 +65,12 @@ pub struct RoomSettings {
         pattern = "^[^\\u0000-\\u0009\\u000b-\\u001f\\u007f-\\u009f]*$"
     )]
     pub title: String,
+    /// Names that the room answers for: hosts without a port, or `*` for every host that no other
+    /// room names. Every path of such a host goes to a remote upstream. Without any, the room
+    /// protects its paths on every host, and all else goes to the booking core.
+    #[serde(default)]
+    #[schema(schema_with = schemas::hosts)]
+    pub hosts: Vec<String>,
     /// `embedded`, or the URL of the service to protect.
     #[serde(default = "defaults::upstream")]
     #[schema(
@@ -185,93 +194,6 @@ pub struct RoomSettings {
     /// Out of use: everyone passes through.
     #[serde(default)]
     pub suspended: bool,
-}
-
-/// Schemas of list elements, for the OpenAPI document.
-mod schemas {
-    use utoipa::openapi::schema::{ArrayBuilder, ObjectBuilder, Schema, Type};
-
-    use crate::limits::{ACCESS_CODE_CHARS_MAX, ACCESS_CODES_MAX, PATHS_MAX, URL_BYTES_MAX};
-
-    /// Excludes `/_line` and paths below it; empty, `.` and `..` segments; and the characters of a
-    /// query, a fragment, an escape or a wildcard.
-    const PREFIX: &str = r"^(?!/_line(/|$))(?!.*//)(?!.*/\.{1,2}(/|$))/[!$&-)+-;=@-\[\]_a-z~]*$";
-    /// No control character except the line break, and at least one character that is not white
-    /// space.
-    const CODE: &str = r"^(?=[\s\S]*\S)[^\u0000-\u0009\u000b-\u001f\u007f-\u009f]*$";
-
-    pub(super) fn paths() -> Schema {
-        texts(
-            PREFIX,
-            URL_BYTES_MAX,
-            PATHS_MAX,
-            "Protected path prefixes, each beginning with `/`.",
-        )
-    }
-
-    pub(super) fn access_codes() -> Schema {
-        texts(
-            CODE,
-            ACCESS_CODE_CHARS_MAX,
-            ACCESS_CODES_MAX,
-            "Codes that may join; anyone, when empty.",
-        )
-    }
-
-    fn texts(pattern: &str, length_max: usize, items_max: usize, description: &str) -> Schema {
-        let text = ObjectBuilder::new()
-            .schema_type(Type::String)
-            .max_length(Some(length_max))
-            .pattern(Some(pattern));
-        ArrayBuilder::new()
-            .items(text)
-            .max_items(Some(items_max))
-            .description(Some(description))
-            .build()
-            .into()
-    }
-}
-
-mod defaults {
-    pub(super) fn upstream() -> String {
-        "embedded".to_owned()
-    }
-    pub(super) fn new_users_per_minute() -> u64 {
-        600
-    }
-    pub(super) fn total_active_users() -> u64 {
-        1000
-    }
-    pub(super) fn fail_open_after_seconds() -> u64 {
-        30
-    }
-    pub(super) fn fail_open_max_seconds() -> u64 {
-        300
-    }
-    pub(super) fn fail_open_rate_per_minute() -> u64 {
-        60
-    }
-    pub(super) fn session_duration_seconds() -> u64 {
-        600
-    }
-    pub(super) fn yes() -> bool {
-        true
-    }
-    pub(super) fn session_max_seconds() -> u64 {
-        1800
-    }
-    pub(super) fn claim_window_seconds() -> u64 {
-        60
-    }
-    pub(super) fn absence_timeout_seconds() -> u64 {
-        300
-    }
-    pub(super) fn place_max_age_seconds() -> u64 {
-        86_400
-    }
-    pub(super) fn missed_turn_grace_seconds() -> u64 {
-        600
-    }
 }
 
 /// A manager's word that overrides the schedule.

@@ -3,6 +3,7 @@
 //! The gateway refuses what is found here, and a dry run of the command line finds the same.
 
 mod findings;
+mod hosts;
 mod prefixes;
 
 use crate::limits::{
@@ -15,11 +16,9 @@ use crate::upstream::Upstream;
 
 use findings::Findings;
 
+pub use crate::upstream::EMBEDDED;
 pub use findings::FieldProblem;
-pub use prefixes::validate_prefixes;
-
-/// The upstream that is the booking core in this process.
-pub const EMBEDDED: &str = "embedded";
+pub use prefixes::validate_beside;
 
 /// Finds every problem of `settings`.
 pub fn validate(settings: &RoomSettings) -> Result<(), Vec<FieldProblem>> {
@@ -28,6 +27,7 @@ pub fn validate(settings: &RoomSettings) -> Result<(), Vec<FieldProblem>> {
     times(settings, &mut findings);
     upstream(&settings.upstream, &mut findings);
     not_there_yet(settings, &mut findings);
+    hosts::check(&settings.hosts, &mut findings);
     prefixes::check(&settings.paths, &mut findings);
     findings.text("title", &settings.title, TITLE_CHARS_MAX);
     if let Some(message) = &settings.message {

@@ -8,6 +8,9 @@ use std::time::Duration;
 use http::HeaderValue;
 use http::uri::{Authority, PathAndQuery, Scheme, Uri};
 
+/// The upstream that is the booking core in this process.
+pub const EMBEDDED: &str = "embedded";
+
 /// A remote service behind the gateway: `http://host:port`, and nothing more.
 ///
 /// Clones are cheap, and two upstreams with the same address are equal: they share connections

@@ -51,6 +51,7 @@ pub fn detail(room: &RoomView, now: Timestamp) -> Table {
         },
     );
     row("title", settings.title.clone());
+    row("hosts", hosts_text(settings));
     row("upstream", settings.upstream.clone());
     row(
         "upstream connections",
@@ -216,6 +217,14 @@ fn or_none(text: String) -> String {
         "none".to_owned()
     } else {
         text
+    }
+}
+
+/// The hosts that a room answers for.
+fn hosts_text(settings: &RoomSettings) -> String {
+    match settings.hosts.as_slice() {
+        [] => "any, for its paths".to_owned(),
+        hosts => hosts.join("\n"),
     }
 }
 

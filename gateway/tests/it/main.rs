@@ -22,6 +22,7 @@ mod gate_lasting;
 mod heads;
 mod hoarding;
 mod holder;
+mod hosts;
 mod last_page;
 mod line;
 mod live;

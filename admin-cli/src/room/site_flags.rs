@@ -1,0 +1,36 @@
+//! Settings of the site that a room stands before, as flags.
+
+use clap::Args;
+use contract::host::international;
+
+use super::named::{Named, list};
+use crate::failure::Failure;
+
+/// What a room answers for.
+#[derive(Clone, Debug, Default, Args)]
+#[command(next_help_heading = "Settings")]
+pub(super) struct SiteFlags {
+    /// Name that the room answers for, without a port, or `*` for every host that no other room
+    /// names; repeat it for several. Every path of such a host goes to a remote upstream. The list
+    /// replaces the present one
+    #[arg(long = "host", value_name = "NAME", alias = "hosts", value_parser = parse_host)]
+    hosts: Vec<String>,
+    /// Protect the paths on every host, and leave all others to the booking core
+    #[arg(long, conflicts_with = "hosts")]
+    no_hosts: bool,
+}
+
+impl SiteFlags {
+    /// Adds the settings that are named.
+    pub(super) fn set_in(&self, named: &mut Named) -> Result<(), Failure> {
+        named.set("hosts", list(&self.hosts, self.no_hosts))
+    }
+}
+
+/// Names in any script become what the DNS has; all else is for the gateway to judge.
+fn parse_host(text: &str) -> Result<String, String> {
+    if text.is_ascii() {
+        return Ok(text.to_owned());
+    }
+    international(text).ok_or_else(|| "write a name such as shop.example".to_owned())
+}

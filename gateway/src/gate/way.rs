@@ -1,0 +1,116 @@
+//! Where a request goes, and whether it needs a pass.
+
+use std::sync::Arc;
+
+use contract::path::SafePath;
+use contract::upstream::Upstream;
+use contract::{Problem, ProblemCode};
+use http::{HeaderValue, Method};
+use line::policy::sites::Found;
+use line::room::Room;
+use line::rooms::RoomSet;
+use line::target::Target;
+use line::telemetry;
+use metrics::{Counter, counter};
+use web::ApiError;
+
+/// A request's way.
+pub(super) struct Way {
+    /// The room that the request belongs to.
+    pub(super) room: Option<Arc<Room>>,
+    /// The room's upstream; `None` for the booking core.
+    pub(super) remote: Option<Upstream>,
+    /// The room protects the path.
+    pub(super) needs_pass: bool,
+}
+
+/// Finds the ways of requests.
+pub(super) struct Ways {
+    rooms: RoomSet,
+    webhooks: Counter,
+    checkin: Counter,
+}
+
+impl Ways {
+    pub(super) fn new(rooms: RoomSet) -> Self {
+        Self {
+            rooms,
+            // Counted without a room label: the path is protected by no room.
+            webhooks: counter!(telemetry::GATE, "outcome" => "exempt"),
+            checkin: counter!(telemetry::GATE, "outcome" => "checkin"),
+        }
+    }
+
+    /// The way of a request for `path` of `host`.
+    pub(super) fn of(
+        &self,
+        method: &Method,
+        host: Option<&HeaderValue>,
+        path: &SafePath<'_>,
+    ) -> Result<Way, ApiError> {
+        let host = host.and_then(|host| host.to_str().ok());
+        let found = self.rooms.serving(host, path);
+        let is_of_front = found.as_ref().is_some_and(|found| found.is_of_front);
+        if method == Method::POST && !is_of_front && is_own_webhook(path.as_str()) {
+            self.webhooks.increment(1);
+            return Ok(Way::to_core());
+        }
+        let Some(found) = found else {
+            return Ok(Way::to_core());
+        };
+        match found.room.target() {
+            Target::Embedded if is_checkin(path.as_str()) => {
+                // Whoever scans tickets has a token, and stands in no line.
+                self.checkin.increment(1);
+                Ok(Way::to_core())
+            }
+            Target::Embedded => Ok(Way::of_room(found, None)),
+            Target::Remote(upstream) => Ok(Way::of_room(found, Some(upstream))),
+            Target::Unusable => Err(Problem::new(ProblemCode::UpstreamFailed)
+                .detail("The service behind this room cannot be reached.")
+                .into()),
+        }
+    }
+}
+
+impl Way {
+    fn to_core() -> Self {
+        Self {
+            room: None,
+            remote: None,
+            needs_pass: false,
+        }
+    }
+
+    fn of_room(found: Found<Arc<Room>>, remote: Option<Upstream>) -> Self {
+        Self {
+            room: Some(found.room),
+            remote,
+            needs_pass: found.is_protected,
+        }
+    }
+
+    /// The room whose pass the request needs.
+    pub(super) fn guard(&self) -> Option<&Arc<Room>> {
+        self.room.as_ref().filter(|_| self.needs_pass)
+    }
+}
+
+/// Whether `path` is the payment provider's webhook at the booking core. Webhooks carry no pass and
+/// are authenticated by their signature, so no room blocks them.
+fn is_own_webhook(path: &str) -> bool {
+    path.strip_prefix("/api/v1/payments/")
+        .and_then(|rest| rest.strip_suffix("/webhook"))
+        .is_some_and(|provider| !provider.is_empty() && !provider.contains('/'))
+}
+
+/// Whether `path` belongs to the check-in of the booking core.
+fn is_checkin(path: &str) -> bool {
+    path.strip_prefix("/checkin")
+        .is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+}
+
+/// Whether `path` belongs to the booking API, which is never the last page of a session.
+pub(super) fn is_booking_api(path: &str) -> bool {
+    path == "/api" || path.starts_with("/api/")
+}
