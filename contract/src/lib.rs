@@ -14,6 +14,7 @@
 //! | [`clock`] | [`Timestamp`], and the [`Clock`] as the source of time for decisions |
 //! | [`cookies`] | names of cookies |
 //! | [`coupon`] | JSON of coupons, and of prices with them |
+//! | [`exempt`] | what of a room's protected paths needs no pass |
 //! | [`host`] | names of hosts that rooms answer for |
 //! | [`ids`] | typed identifiers and their text forms |
 //! | `limits` | limits of a room's settings |
@@ -42,6 +43,7 @@ mod confirming;
 pub mod contact;
 pub mod cookies;
 pub mod coupon;
+pub mod exempt;
 pub mod host;
 pub mod ids;
 pub mod invariants;

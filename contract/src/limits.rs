@@ -26,6 +26,8 @@ pub(crate) const ACCESS_CODES_MAX: usize = 1_000;
 pub(crate) const ACCESS_CODE_CHARS_MAX: usize = 64;
 /// Most protected prefixes of a room.
 pub(crate) const PATHS_MAX: usize = 64;
+/// Most exemptions of a room.
+pub(crate) const EXEMPT_MAX: usize = 64;
 /// Most hosts of a room.
 pub(crate) const HOSTS_MAX: usize = 64;
 /// Longest protected prefix or upstream URL, in bytes.

@@ -93,6 +93,11 @@ pub struct RoomSettings {
     #[serde(default)]
     #[schema(schema_with = schemas::paths)]
     pub paths: Vec<String>,
+    /// What of them needs no pass: path prefixes, methods, or both, as `/checkout/assets`, `HEAD` or
+    /// `POST /checkout/hook`. Preflights of browsers never need one.
+    #[serde(default)]
+    #[schema(schema_with = schemas::exempt)]
+    pub exempt: Vec<String>,
     /// Calls per minute while visitors wait.
     #[serde(default = "defaults::new_users_per_minute")]
     #[schema(maximum = 10_000_000)]

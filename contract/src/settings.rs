@@ -2,6 +2,7 @@
 //!
 //! The gateway refuses what is found here, and a dry run of the command line finds the same.
 
+mod exempt;
 mod findings;
 mod hosts;
 mod prefixes;
@@ -29,6 +30,7 @@ pub fn validate(settings: &RoomSettings) -> Result<(), Vec<FieldProblem>> {
     not_there_yet(settings, &mut findings);
     hosts::check(&settings.hosts, &mut findings);
     prefixes::check(&settings.paths, &mut findings);
+    exempt::check(&settings.exempt, &mut findings);
     findings.text("title", &settings.title, TITLE_CHARS_MAX);
     if let Some(message) = &settings.message {
         findings.text("message", message, MESSAGE_CHARS_MAX);

@@ -186,7 +186,7 @@ impl Shared {
         let path = check_path(&head.uri)?;
         // Not as it was presented: an absolute request target names the host that counts.
         let host = head.headers.get(HOST).cloned();
-        let way = self.ways.of(&head.method, host.as_ref(), &path)?;
+        let way = self.ways.of(&head, host.as_ref(), &path)?;
         let mut asked = Asked::of(&head.method, &presented);
         asked.may_be_last &= way.remote.is_some() || !is_booking_api(path.as_str());
         let now = self.rooms.parts().clock.now();

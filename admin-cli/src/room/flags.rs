@@ -310,6 +310,11 @@ mod tests {
             "--host shop.example --host bücher.example",
             &json!({"hosts": ["shop.example", "xn--bcher-kva.example"]}),
         );
+        check(
+            "--exempt /a --exempt HEAD",
+            &json!({"exempt": ["/a", "HEAD"]}),
+        );
+        check("--no-exempt", &json!({"exempt": []}));
         check("--no-hosts", &json!({"hosts": []}));
         check("--opens-at none", &json!({"opensAt": null}));
         check(
@@ -439,7 +444,7 @@ mod tests {
 
     #[test]
     fn every_setting_has_a_flag() {
-        let all = "--title T --upstream embedded --host a --path /a --rate 1 --cap 1 --session-duration 1s \
+        let all = "--title T --upstream embedded --host a --path /a --exempt HEAD --rate 1 --cap 1 --session-duration 1s \
                    --session-renewal --session-max 1s --queueing-method fifo --queue-all \
                    --prequeue-opens-at now --opens-at now --closes-at now --claim-window 1s \
                    --absence-timeout 1s --missed-turn-grace 1s --challenge none --access-code a \

@@ -18,12 +18,20 @@ pub(super) struct SiteFlags {
     /// Protect the paths on every host, and leave all others to the booking core
     #[arg(long, conflicts_with = "hosts")]
     no_hosts: bool,
+    /// What of the protected paths needs no pass: a path prefix, a method, or both as `POST
+    /// /checkout/hook`; repeat it for several. The list replaces the present one
+    #[arg(long, value_name = "WHAT")]
+    exempt: Vec<String>,
+    /// Exempt nothing
+    #[arg(long, conflicts_with = "exempt")]
+    no_exempt: bool,
 }
 
 impl SiteFlags {
     /// Adds the settings that are named.
     pub(super) fn set_in(&self, named: &mut Named) -> Result<(), Failure> {
-        named.set("hosts", list(&self.hosts, self.no_hosts))
+        named.set("hosts", list(&self.hosts, self.no_hosts))?;
+        named.set("exempt", list(&self.exempt, self.no_exempt))
     }
 }
 

@@ -66,6 +66,7 @@ pub fn detail(room: &RoomView, now: Timestamp) -> Table {
             .map_or_else(|| "no limit".to_owned(), seconds),
     );
     row("paths", or_none(settings.paths.join("\n")));
+    row("exempt", or_none(settings.exempt.join("\n")));
     row(
         "new users per minute",
         grouped(settings.new_users_per_minute),

@@ -3,11 +3,15 @@
 use utoipa::openapi::schema::{ArrayBuilder, ObjectBuilder, Schema, Type};
 
 use crate::host::NAME_BYTES_MAX;
-use crate::limits::{ACCESS_CODE_CHARS_MAX, ACCESS_CODES_MAX, HOSTS_MAX, PATHS_MAX, URL_BYTES_MAX};
+use crate::limits::{
+    ACCESS_CODE_CHARS_MAX, ACCESS_CODES_MAX, EXEMPT_MAX, HOSTS_MAX, PATHS_MAX, URL_BYTES_MAX,
+};
 
 /// Excludes `/_line` and paths below it; empty, `.` and `..` segments; and the characters of a
 /// query, a fragment, an escape or a wildcard.
 const PREFIX: &str = r"^(?!/_line(/|$))(?!.*//)(?!.*/\.{1,2}(/|$))/[!$&-)+-;=@-\[\]_a-z~]*$";
+/// A method, a prefix as of [`PREFIX`], or both with a space between them.
+const EXEMPT: &str = r"^((DELETE|GET|HEAD|OPTIONS|PATCH|POST|PUT)|((DELETE|GET|HEAD|OPTIONS|PATCH|POST|PUT) )?(?!/_line(/|$))(?!.*//)(?!.*/\.{1,2}(/|$))/[!$&-)+-;=@-\[\]_a-z~]*)$";
 /// `*`, an IPv6 address in brackets, or labels of letters, digits, hyphens and underscores.
 const HOST: &str = r"^(\*|\[[0-9A-Fa-f:.]+\]|([A-Za-z0-9_]([A-Za-z0-9_-]{0,61}[A-Za-z0-9_])?\.)*[A-Za-z0-9_]([A-Za-z0-9_-]{0,61}[A-Za-z0-9_])?)$";
 /// No control character except the line break, and at least one character that is not white
@@ -20,6 +24,16 @@ pub(super) fn paths() -> Schema {
         URL_BYTES_MAX,
         PATHS_MAX,
         "Protected path prefixes, each beginning with `/`.",
+    )
+}
+
+pub(super) fn exempt() -> Schema {
+    texts(
+        EXEMPT,
+        URL_BYTES_MAX,
+        EXEMPT_MAX,
+        "What of the protected paths needs no pass: prefixes, methods, or both, as \
+         `/checkout/assets`, `HEAD` or `POST /checkout/hook`.",
     )
 }
 

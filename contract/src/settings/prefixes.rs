@@ -81,7 +81,7 @@ pub(super) fn check(paths: &[String], findings: &mut Findings) {
 }
 
 /// A prefix is compared with normalised request paths, so it has to be in that form itself.
-fn path_problem(path: &str) -> Option<&'static str> {
+pub(super) fn path_problem(path: &str) -> Option<&'static str> {
     let plain = |b: u8| b.is_ascii_graphic() && !b"?#%\\\"<>{}|^`*".contains(&b);
     if !path.starts_with('/') {
         Some("has to begin with `/`, such as /buy")

@@ -120,6 +120,7 @@ pub(super) fn check(settings: Settings, mut problems: Vec<String>) -> Result<Con
         log_format,
         adopt_keys: false,
         take_over: false,
+        origin: None,
         warnings,
     })
 }

@@ -5,7 +5,11 @@ use std::sync::Arc;
 use contract::path::SafePath;
 use contract::upstream::Upstream;
 use contract::{Problem, ProblemCode};
-use http::{HeaderValue, Method};
+use http::header::{
+    ACCESS_CONTROL_REQUEST_METHOD, CONTENT_LENGTH, CONTENT_TYPE, ORIGIN, TRANSFER_ENCODING,
+};
+use http::request::Parts;
+use http::{HeaderName, HeaderValue, Method};
 use line::policy::sites::Found;
 use line::room::Room;
 use line::rooms::RoomSet;
@@ -13,6 +17,15 @@ use line::target::Target;
 use line::telemetry;
 use metrics::{Counter, counter};
 use web::ApiError;
+
+/// Headers that no preflight has: of a body, and of another method than the one that is read here.
+const NO_PREFLIGHT: [HeaderName; 5] = [
+    CONTENT_TYPE,
+    TRANSFER_ENCODING,
+    HeaderName::from_static("x-http-method"),
+    HeaderName::from_static("x-http-method-override"),
+    HeaderName::from_static("x-method-override"),
+];
 
 /// A request's way.
 pub(super) struct Way {
@@ -41,13 +54,14 @@ impl Ways {
         }
     }
 
-    /// The way of a request for `path` of `host`.
+    /// The way of a request with this head, for `path` of `host`.
     pub(super) fn of(
         &self,
-        method: &Method,
+        head: &Parts,
         host: Option<&HeaderValue>,
         path: &SafePath<'_>,
     ) -> Result<Way, ApiError> {
+        let method = &head.method;
         let host = host.and_then(|host| host.to_str().ok());
         let found = self.rooms.serving(host, path);
         let is_of_front = found.as_ref().is_some_and(|found| found.is_of_front);
@@ -64,8 +78,10 @@ impl Ways {
                 self.checkin.increment(1);
                 Ok(Way::to_core())
             }
-            Target::Embedded => Ok(Way::of_room(found, None)),
-            Target::Remote(upstream) => Ok(Way::of_room(found, Some(upstream))),
+            Target::Embedded => Ok(Way::of_room(found, None).or_exempt(head, path)),
+            Target::Remote(upstream) => {
+                Ok(Way::of_room(found, Some(upstream)).or_exempt(head, path))
+            }
             Target::Unusable => Err(Problem::new(ProblemCode::UpstreamFailed)
                 .detail("The service behind this room cannot be reached.")
                 .into()),
@@ -90,10 +106,38 @@ impl Way {
         }
     }
 
+    /// The same way without a pass, for requests that the room exempts and for preflights.
+    fn or_exempt(mut self, head: &Parts, path: &SafePath<'_>) -> Self {
+        let Some(room) = self.guard() else {
+            return self;
+        };
+        if room.exempts(&head.method, path) || is_preflight(head) {
+            room.meters.gate.exempt.increment(1);
+            self.needs_pass = false;
+        }
+        self
+    }
+
     /// The room whose pass the request needs.
     pub(super) fn guard(&self) -> Option<&Arc<Room>> {
         self.room.as_ref().filter(|_| self.needs_pass)
     }
+}
+
+/// Whether a browser asks if a page of another site may make a request (CORS). Such a request has no
+/// side effects and never carries cookies. One with a body, or that asks a framework to read another
+/// method, is none.
+fn is_preflight(head: &Parts) -> bool {
+    head.method == Method::OPTIONS
+        && head.headers.contains_key(ORIGIN)
+        && head.headers.contains_key(ACCESS_CONTROL_REQUEST_METHOD)
+        && head
+            .headers
+            .get(CONTENT_LENGTH)
+            .is_none_or(|length| length == "0")
+        && !NO_PREFLIGHT
+            .iter()
+            .any(|name| head.headers.contains_key(name))
 }
 
 /// Whether `path` is the payment provider's webhook at the booking core. Webhooks carry no pass and
