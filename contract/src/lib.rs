@@ -25,6 +25,7 @@
 //! | [`principal`] | headers that tell an upstream which fan a request belongs to |
 //! | [`problem`] | RFC 9457 problem documents with stable codes |
 //! | [`contact`] | JSON of how fans want to be told |
+//! | [`readings`] | paths that servers read in more than one way |
 //! | [`refund`] | JSON of cancelling bookings, of one-time codes and of finding one's bookings |
 //! | [`refund_policy`] | the refund policy of a show |
 //! | [`room`] | JSON of room settings, statistics and the admission log |
@@ -54,6 +55,7 @@ pub mod path;
 pub mod pricing;
 pub mod principal;
 pub mod problem;
+pub mod readings;
 pub mod refund;
 pub mod refund_policy;
 pub mod room;

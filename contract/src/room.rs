@@ -71,11 +71,12 @@ pub struct RoomSettings {
     #[serde(default)]
     #[schema(schema_with = schemas::hosts)]
     pub hosts: Vec<String>,
-    /// `embedded`, or the URL of the service to protect.
+    /// `embedded`, or the URL of the service to protect, `http://` or `https://`, with a path under
+    /// which all of it is. Certificates are verified.
     #[serde(default = "defaults::upstream")]
     #[schema(
         max_length = 1024,
-        pattern = r"^(embedded|http://([A-Za-z0-9._~-]+|\[[0-9A-Fa-f:.]+\])(:[0-9]{1,5})?/?)$"
+        pattern = r"^(embedded|https?://([A-Za-z0-9._~-]+|\[[0-9A-Fa-f:.]+\])(:[0-9]{1,5})?(/(?!\.+(/|$))[A-Za-z0-9._~-]+)*/?)$"
     )]
     pub upstream: String,
     /// Most connections to a remote upstream at once, whichever rooms they serve: with as many
@@ -89,6 +90,18 @@ pub struct RoomSettings {
     #[serde(default)]
     #[schema(minimum = 1, maximum = 86_400)]
     pub stream_idle_seconds: Option<u64>,
+    /// Whether the upstream gets the host that the fan asked for, instead of its own name.
+    #[serde(default)]
+    pub preserve_host: bool,
+    /// How long a remote upstream may take until its answer begins; 30, when null.
+    #[serde(default)]
+    #[schema(minimum = 1, maximum = 3_600)]
+    pub response_timeout_seconds: Option<u64>,
+    /// Origins whose pages may read the gateway's refusals of requests that they make, as
+    /// `https://www.example.com`.
+    #[serde(default)]
+    #[schema(schema_with = schemas::cors_origins)]
+    pub cors_origins: Vec<String>,
     /// Protected path prefixes, each beginning with `/`.
     #[serde(default)]
     #[schema(schema_with = schemas::paths)]

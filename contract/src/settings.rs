@@ -2,6 +2,7 @@
 //!
 //! The gateway refuses what is found here, and a dry run of the command line finds the same.
 
+mod cors;
 mod exempt;
 mod findings;
 mod hosts;
@@ -10,7 +11,8 @@ mod prefixes;
 use crate::limits::{
     ACCESS_CODE_CHARS_MAX, ACCESS_CODES_MAX, ACTIVE_USERS_MAX, CALL_BATCH_MAX,
     CLAIM_WINDOW_SECONDS_MIN, DURATION_SECONDS_MAX, MESSAGE_CHARS_MAX, PLACE_AGE_SECONDS_MAX,
-    RATE_MAX, REASON_CHARS_MAX, TITLE_CHARS_MAX, UPSTREAM_CONNECTIONS_MAX, URL_BYTES_MAX,
+    RATE_MAX, REASON_CHARS_MAX, RESPONSE_TIMEOUT_SECONDS_MAX, TITLE_CHARS_MAX,
+    UPSTREAM_CONNECTIONS_MAX, URL_BYTES_MAX,
 };
 use crate::room::{Challenge, RoomSettings};
 use crate::upstream::Upstream;
@@ -30,6 +32,7 @@ pub fn validate(settings: &RoomSettings) -> Result<(), Vec<FieldProblem>> {
     not_there_yet(settings, &mut findings);
     hosts::check(&settings.hosts, &mut findings);
     prefixes::check(&settings.paths, &mut findings);
+    cors::check(&settings.cors_origins, &mut findings);
     exempt::check(&settings.exempt, &mut findings);
     findings.text("title", &settings.title, TITLE_CHARS_MAX);
     if let Some(message) = &settings.message {
@@ -106,6 +109,12 @@ fn numbers(settings: &RoomSettings, findings: &mut Findings) {
             settings.call_batch,
             CALL_BATCH_MAX,
             ", or null",
+        ),
+        (
+            "responseTimeoutSeconds",
+            settings.response_timeout_seconds,
+            RESPONSE_TIMEOUT_SECONDS_MAX,
+            " seconds, or null",
         ),
         (
             "streamIdleSeconds",
@@ -364,15 +373,18 @@ mod tests {
 
     #[test]
     fn upstreams_are_embedded_or_http() {
-        for good in ["embedded", "http://127.0.0.1:9000", "http://[::1]:80"] {
+        for good in [
+            "embedded",
+            "http://127.0.0.1:9000",
+            "http://[::1]:80",
+            "https://shop.example/base",
+        ] {
             check(|s| s.upstream = good.to_owned(), &[]);
         }
         for bad in [
             "",
             "shop",
             "ftp://shop.example",
-            "https://shop.example",
-            "http://shop.example/base",
             "file:///etc/passwd",
             "http://",
             "http://user:secret@shop.example",

@@ -270,7 +270,7 @@ impl App {
         )
         .await?;
         let payment_origins = booking.payment_page_origins();
-        let proxy = proxy(surroundings);
+        let proxy = proxy(config, surroundings);
         let room_records = Rooms::new(database.clone());
         let before_site = before_site(config, &room_records, surroundings).await?;
         let admissions = Admissions::new(database.clone());
@@ -447,9 +447,13 @@ async fn before_site(
     settled.await.map(Some)
 }
 
-fn proxy(surroundings: &Surroundings) -> Arc<Proxy> {
+fn proxy(config: &Config, surroundings: &Surroundings) -> Arc<Proxy> {
     let clock = surroundings.clock.clone();
-    Arc::new(Proxy::new(ProxyConfig::default(), clock))
+    let proxy = Proxy::new(ProxyConfig::default(), clock);
+    Arc::new(match &config.roots {
+        Some(roots) => proxy.trusting(roots.as_pem()),
+        None => proxy,
+    })
 }
 
 fn seeds(randomness: Randomness) -> SeedSource {

@@ -6,6 +6,7 @@
 //! the same names from clients are removed. The gate checks the session of every pass, on
 //! unprotected paths too, because an upstream may take a pass for an admission.
 
+mod cors;
 mod holder;
 mod in_process;
 mod last_page;
@@ -24,6 +25,7 @@ use axum::response::{IntoResponse, Response};
 use contract::app_session::ACCESS_HEADER;
 use contract::line::Phase;
 use contract::pass::PassClaims;
+use contract::path::SafePath;
 use contract::principal::Principal;
 use contract::refund::LINK_HEADER;
 use contract::{Clock, PlaceId, RoomId, Timestamp};
@@ -183,15 +185,24 @@ impl Shared {
             id,
         } = arrival;
         let client = presented.client;
-        let path = check_path(&head.uri)?;
         // Not as it was presented: an absolute request target names the host that counts.
         let host = head.headers.get(HOST).cloned();
-        let way = self.ways.of(&head, host.as_ref(), &path)?;
+        let (path, way) = match check_path(&head.uri) {
+            Ok(path) => {
+                let way = self.ways.of(&head, host.as_ref(), &path)?;
+                (Some(path), way)
+            }
+            Err(refused) => (
+                None,
+                self.ways.whichever(&head, host.as_ref()).ok_or(refused)?,
+            ),
+        };
+        let path = path.as_ref().map_or("", SafePath::as_str);
         let mut asked = Asked::of(&head.method, &presented);
-        asked.may_be_last &= way.remote.is_some() || !is_booking_api(path.as_str());
+        asked.may_be_last &= way.remote.is_some() || !is_booking_api(path);
         let now = self.rooms.parts().clock.now();
-        let about_held = way.remote.is_none() && holder::is_about_held(&head.method, path.as_str());
-        let by_link = way.remote.is_none() && holder::is_by_link(&head.method, path.as_str());
+        let about_held = way.remote.is_none() && holder::is_about_held(&head.method, path);
+        let by_link = way.remote.is_none() && holder::is_by_link(&head.method, path);
         let passes = self.passes_presented(&presented, &way, about_held, now)?;
         let claims = &passes.valid;
         let mut let_through = LetThrough::default();

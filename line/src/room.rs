@@ -179,6 +179,8 @@ impl Room {
         Bounds {
             connections_max: settings.upstream_connections_max.map(count),
             stream_idle_max: settings.stream_idle_seconds.map(Duration::from_secs),
+            response_max: settings.response_timeout_seconds.map(Duration::from_secs),
+            preserves_host: settings.preserve_host,
         }
     }
 

@@ -11,6 +11,7 @@ use contract::RoomId;
 use contract::host::answered;
 use contract::line::Phase;
 use contract::path::SafePath;
+use contract::readings::Reading;
 use contract::upstream::EMBEDDED;
 use tokio::sync::{Notify, watch};
 use tokio::time::MissedTickBehavior;
@@ -97,11 +98,18 @@ impl RoomSet {
     pub fn serving(&self, host: Option<&str>, path: &SafePath<'_>) -> Option<Found<Arc<Room>>> {
         let sites = self.sites.load();
         let found = sites.find(host, path, |room| room.is_idle())?;
-        Some(Found {
-            room: found.room.clone(),
-            is_protected: found.is_protected,
-            is_of_front: found.is_of_front,
-        })
+        Some(found.cloned())
+    }
+
+    /// The same for a path with several readings, if all of them belong to one room.
+    pub fn serving_whichever(
+        &self,
+        host: Option<&str>,
+        readings: &[Reading],
+    ) -> Option<Found<Arc<Room>>> {
+        let sites = self.sites.load();
+        let found = sites.find_whichever(host, readings, |room| room.is_idle())?;
+        Some(found.cloned())
     }
 
     /// All rooms, in no order.

@@ -315,6 +315,12 @@ mod tests {
             &json!({"exempt": ["/a", "HEAD"]}),
         );
         check("--no-exempt", &json!({"exempt": []}));
+        check(
+            "--no-preserve-host --response-timeout 1m --cors-origin https://a",
+            &json!({
+                "preserveHost": false, "responseTimeoutSeconds": 60, "corsOrigins": ["https://a"],
+            }),
+        );
         check("--no-hosts", &json!({"hosts": []}));
         check("--opens-at none", &json!({"opensAt": null}));
         check(
@@ -365,6 +371,7 @@ mod tests {
             "upstream",
             "upstream-connections-max",
             "stream-idle",
+            "response-timeout",
             "rate",
             "rate-ceiling",
             "call-batch",
@@ -444,7 +451,8 @@ mod tests {
 
     #[test]
     fn every_setting_has_a_flag() {
-        let all = "--title T --upstream embedded --host a --path /a --exempt HEAD --rate 1 --cap 1 --session-duration 1s \
+        let all = "--title T --upstream embedded --host a --path /a --exempt HEAD --preserve-host --response-timeout 1m \
+                   --cors-origin https://a --rate 1 --cap 1 --session-duration 1s \
                    --session-renewal --session-max 1s --queueing-method fifo --queue-all \
                    --prequeue-opens-at now --opens-at now --closes-at now --claim-window 1s \
                    --absence-timeout 1s --missed-turn-grace 1s --challenge none --access-code a \

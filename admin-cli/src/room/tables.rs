@@ -59,6 +59,14 @@ pub fn detail(room: &RoomView, now: Timestamp) -> Table {
             .upstream_connections_max
             .map_or_else(|| "default".to_owned(), grouped),
     );
+    row("preserve host", yes_no(settings.preserve_host));
+    row(
+        "response timeout",
+        settings
+            .response_timeout_seconds
+            .map_or_else(|| "default".to_owned(), seconds),
+    );
+    row("CORS origins", or_none(settings.cors_origins.join("\n")));
     row(
         "stream idle",
         settings

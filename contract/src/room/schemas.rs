@@ -4,7 +4,8 @@ use utoipa::openapi::schema::{ArrayBuilder, ObjectBuilder, Schema, Type};
 
 use crate::host::NAME_BYTES_MAX;
 use crate::limits::{
-    ACCESS_CODE_CHARS_MAX, ACCESS_CODES_MAX, EXEMPT_MAX, HOSTS_MAX, PATHS_MAX, URL_BYTES_MAX,
+    ACCESS_CODE_CHARS_MAX, ACCESS_CODES_MAX, CORS_ORIGINS_MAX, EXEMPT_MAX, HOSTS_MAX, PATHS_MAX,
+    URL_BYTES_MAX,
 };
 
 /// Excludes `/_line` and paths below it; empty, `.` and `..` segments; and the characters of a
@@ -12,6 +13,8 @@ use crate::limits::{
 const PREFIX: &str = r"^(?!/_line(/|$))(?!.*//)(?!.*/\.{1,2}(/|$))/[!$&-)+-;=@-\[\]_a-z~]*$";
 /// A method, a prefix as of [`PREFIX`], or both with a space between them.
 const EXEMPT: &str = r"^((DELETE|GET|HEAD|OPTIONS|PATCH|POST|PUT)|((DELETE|GET|HEAD|OPTIONS|PATCH|POST|PUT) )?(?!/_line(/|$))(?!.*//)(?!.*/\.{1,2}(/|$))/[!$&-)+-;=@-\[\]_a-z~]*)$";
+/// A scheme, a host in lower case, and a port.
+const ORIGIN: &str = r"^https?://([a-z0-9._~-]+|\[[0-9a-f:.]+\])(:[0-9]{1,5})?$";
 /// `*`, an IPv6 address in brackets, or labels of letters, digits, hyphens and underscores.
 const HOST: &str = r"^(\*|\[[0-9A-Fa-f:.]+\]|([A-Za-z0-9_]([A-Za-z0-9_-]{0,61}[A-Za-z0-9_])?\.)*[A-Za-z0-9_]([A-Za-z0-9_-]{0,61}[A-Za-z0-9_])?)$";
 /// No control character except the line break, and at least one character that is not white
@@ -24,6 +27,15 @@ pub(super) fn paths() -> Schema {
         URL_BYTES_MAX,
         PATHS_MAX,
         "Protected path prefixes, each beginning with `/`.",
+    )
+}
+
+pub(super) fn cors_origins() -> Schema {
+    texts(
+        ORIGIN,
+        URL_BYTES_MAX,
+        CORS_ORIGINS_MAX,
+        "Origins whose pages may read the gateway's refusals, as `https://www.example.com`.",
     )
 }
 

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use contract::path::SafePath;
+use contract::readings::{Reading, readings};
 use contract::upstream::Upstream;
 use contract::{Problem, ProblemCode};
 use http::header::{
@@ -89,6 +90,34 @@ impl Ways {
     }
 }
 
+/// The gateway's own paths, as some reading of a path may name them.
+const OWN: &str = "_line";
+
+impl Ways {
+    /// The way of a request whose path servers read in several ways, if it is the same for all of
+    /// them. Such a path is never exempt.
+    pub(super) fn whichever(&self, head: &Parts, host: Option<&HeaderValue>) -> Option<Way> {
+        let readings = readings(head.uri.path()).ok()?;
+        if readings.iter().any(may_be_own) {
+            return None;
+        }
+        let host = host.and_then(|host| host.to_str().ok());
+        let found = self.rooms.serving_whichever(host, &readings)?;
+        let Target::Remote(upstream) = found.room.target() else {
+            return None;
+        };
+        Some(Way::of_room(found, Some(upstream)).or_preflight(head))
+    }
+}
+
+fn may_be_own(reading: &Reading) -> bool {
+    match reading {
+        Reading::Name(name) => name == OWN,
+        Reading::Nothing => false,
+        Reading::Like(pattern) => pattern.may_be(OWN),
+    }
+}
+
 impl Way {
     fn to_core() -> Self {
         Self {
@@ -111,7 +140,15 @@ impl Way {
         let Some(room) = self.guard() else {
             return self;
         };
-        if room.exempts(&head.method, path) || is_preflight(head) {
+        if room.exempts(&head.method, path) {
+            room.meters.gate.exempt.increment(1);
+            self.needs_pass = false;
+        }
+        self.or_preflight(head)
+    }
+
+    fn or_preflight(mut self, head: &Parts) -> Self {
+        if let Some(room) = self.guard().filter(|_| is_preflight(head)) {
             room.meters.gate.exempt.increment(1);
             self.needs_pass = false;
         }

@@ -13,6 +13,7 @@ async fn shop() -> (World, Server, TestApp) {
     let changes = json!({
         "hosts": ["*"], "upstream": shop.url(""), "paths": ["/"],
         "exempt": ["/assets", "POST /hook", "DELETE"],
+        "corsOrigins": ["https://www.example.com"],
     });
     world.room(changes).await;
     let app = world.gateway().await;
@@ -79,4 +80,34 @@ async fn a_preflight_reaches_the_shop_and_only_a_preflight() {
     let refused = app.send(Method::POST, "/checkout", &preflight, "").await;
     refused.assert_problem(403, "pass-required");
     assert_eq!(world.seen.lock().unwrap().len(), 1);
+}
+
+#[tokio::test]
+async fn pages_of_named_sites_read_where_to_wait_and_everyone_reads_the_room() {
+    let (_world, _shop, app) = shop().await;
+    let allowed =
+        |answer: &crate::test_app::Answer| answer.header("access-control-allow-origin").to_owned();
+    let own = ("origin", "https://www.example.com");
+    let refused = app.send(Method::POST, "/checkout", &[own], "").await;
+    refused.assert_problem(403, "pass-required");
+    assert_eq!(allowed(&refused), "https://www.example.com");
+    assert_eq!(refused.header("access-control-allow-credentials"), "true");
+    for other in [
+        "https://evil.example",
+        "https://www.example.com.evil.test",
+        "null",
+    ] {
+        let refused = app
+            .send(Method::POST, "/checkout", &[("origin", other)], "")
+            .await;
+        assert_eq!(allowed(&refused), "", "{other}");
+        assert_eq!(refused.header("vary"), "Origin");
+    }
+    let room = app.get("/_line/v1/rooms/eras", &[own]).await;
+    assert_eq!(
+        (allowed(&room).as_str(), room.status),
+        ("*", StatusCode::OK)
+    );
+    let place = app.get("/_line/v1/rooms/eras/place", &[own]).await;
+    assert_eq!(allowed(&place), "", "it is one fan's");
 }

@@ -43,6 +43,7 @@ mod pair;
 mod people;
 mod place_age;
 mod proxy;
+mod readings;
 mod resting;
 mod returning;
 mod rotation;

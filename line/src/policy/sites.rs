@@ -7,8 +7,9 @@ use std::collections::HashMap;
 
 use contract::host::{AnsweredHost, name_of};
 use contract::path::{PathPrefix, SafePath};
+use contract::readings::Reading;
 
-use super::prefixes::Prefixes;
+use super::prefixes::{Prefixes, first_queue};
 
 /// The rooms of all hosts.
 #[derive(Debug)]
@@ -49,6 +50,17 @@ pub struct Found<R> {
     pub is_protected: bool,
     /// All that the host has goes to the upstream of a room.
     pub is_of_front: bool,
+}
+
+impl<R: Clone> Found<&R> {
+    /// The same with the room itself.
+    pub fn cloned(self) -> Found<R> {
+        Found {
+            room: self.room.clone(),
+            is_protected: self.is_protected,
+            is_of_front: self.is_of_front,
+        }
+    }
 }
 
 impl<R> Default for Site<R> {
@@ -121,6 +133,22 @@ impl<R> Sites<R> {
             let room = self.guarded.nearest(path, &is_idle)?;
             Some(every.protected(room))
         })
+    }
+
+    /// The room of a request for a path with several readings, if all of them belong to one. Only of a
+    /// host that belongs to a service; the booking core has no such paths.
+    pub fn find_whichever(
+        &self,
+        host: Option<&str>,
+        readings: &[Reading],
+        is_idle: impl Fn(&R) -> bool,
+    ) -> Option<Found<&R>> {
+        let site = self.named_site(host).unwrap_or(&self.every);
+        let owners = site.prefixes.whichever(readings)?;
+        match first_queue(owners, is_idle) {
+            Some(room) => Some(site.protected(room)),
+            None => site.unprotected(),
+        }
     }
 
     fn named_site(&self, host: Option<&str>) -> Option<&Site<R>> {

@@ -4,6 +4,7 @@ mod failures;
 mod framing;
 mod headers;
 mod limits;
+mod rewriting;
 mod streaming;
 mod tunnels;
 
