@@ -7,6 +7,7 @@ mod connections;
 mod database;
 mod events;
 mod mail;
+mod origin;
 mod payments;
 mod pooler;
 mod shop;
@@ -175,6 +176,9 @@ async fn run_with(
     let (public, ops) = (listening.public.listen()?, listening.ops.listen()?);
     keys::announce(&config.data_dir, public_url, &listen_url, &ops_url)?;
     tracing::info!(public_url, listen_url, ops_url, "listening");
+    if let Some(room) = &app.before_site {
+        room.tell(public_url);
+    }
     app.serve(public, ops, children).await
 }
 
@@ -221,6 +225,8 @@ pub struct App {
     proxy: Arc<Proxy>,
     booking: Booking,
     key_teller: KeyTeller,
+    /// The room of the site that was named on the command line.
+    before_site: Option<origin::Settled>,
     tasks: TaskTracker,
     stop: CancellationToken,
 }
@@ -265,8 +271,9 @@ impl App {
         )
         .await?;
         let payment_origins = booking.payment_page_origins();
-        let proxy = proxy(surroundings);
+        let proxy = proxy(config, surroundings);
         let room_records = Rooms::new(database.clone());
+        let before_site = before_site(config, &room_records, surroundings).await?;
         let admissions = Admissions::new(database.clone());
         let parts = Arc::new(Parts {
             durable: Arc::new(DurableRecords {
@@ -342,6 +349,7 @@ impl App {
             proxy,
             booking,
             key_teller,
+            before_site,
             tasks,
             stop: surroundings.stop.clone(),
         })
@@ -426,9 +434,27 @@ impl App {
     }
 }
 
-fn proxy(surroundings: &Surroundings) -> Arc<Proxy> {
+/// The room of the site that was named on the command line, made or updated.
+async fn before_site(
+    config: &Config,
+    rooms: &Rooms,
+    surroundings: &Surroundings,
+) -> Result<Option<origin::Settled>> {
+    let Some(named) = &config.origin else {
+        return Ok(None);
+    };
+    let seeds = || surroundings.randomness.bytes();
+    let settled = origin::settle(rooms, named, seeds, surroundings.clock.as_ref());
+    settled.await.map(Some)
+}
+
+fn proxy(config: &Config, surroundings: &Surroundings) -> Arc<Proxy> {
     let clock = surroundings.clock.clone();
-    Arc::new(Proxy::new(ProxyConfig::default(), clock))
+    let proxy = Proxy::new(ProxyConfig::default(), clock);
+    Arc::new(match &config.roots {
+        Some(roots) => proxy.trusting(roots.as_pem()),
+        None => proxy,
+    })
 }
 
 fn seeds(randomness: Randomness) -> SeedSource {

@@ -6,10 +6,12 @@
 mod check;
 mod checked;
 mod fraud;
+mod origin;
 mod payment;
 mod rates;
 mod settings;
 mod shown;
+mod template;
 mod unknown;
 
 use clap::{Parser, Subcommand};
@@ -20,6 +22,8 @@ pub use checked::{
     ChannelSettings, Config, LogFormat, Payment, Problems, Provider, ProviderKind, TicketSettings,
 };
 pub use fraud::FraudTexts;
+use origin::OriginFlags;
+pub use origin::{Origin, ROOM as ORIGIN_ROOM};
 pub use rates::{ShopRatePair, ShopRates};
 use settings::{Settings, given, read_file};
 
@@ -40,6 +44,8 @@ pub struct Command {
     /// that one as soon as this one says that it listens. Not with private servers
     #[arg(long)]
     take_over: bool,
+    #[command(flatten)]
+    origin: OriginFlags,
     #[command(subcommand)]
     action: Option<Action>,
 }
@@ -49,6 +55,8 @@ enum Action {
     /// Look at the configuration
     #[command(subcommand)]
     Config(ConfigAction),
+    /// Write a settings file with every setting in it, commented out
+    Init,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Subcommand)]
@@ -63,6 +71,8 @@ pub enum Asked {
     Run(Box<Config>),
     /// Only check this configuration.
     Check(Box<Config>),
+    /// Nothing more.
+    Nothing,
 }
 
 /// The parsed configuration.
@@ -78,6 +88,15 @@ impl Command {
     pub fn settle(self) -> Settled {
         let mut problems = Vec::new();
         let named = given(self.settings.config.clone());
+        if self.action == Some(Action::Init) {
+            let written = template::write(named.as_deref());
+            let shown = written.as_ref().ok().cloned();
+            let outcome = written.map(|_| Asked::Nothing);
+            return Settled {
+                shown,
+                outcome: outcome.map_err(|problem| Problems(vec![problem])),
+            };
+        }
         let file = read_file(named.as_deref(), &mut |problem| problems.push(problem));
         let is_check = matches!(self.action, Some(Action::Config(ConfigAction::Check)));
         let shown = is_check.then(|| shown::settings(&self.settings, &file));
@@ -89,13 +108,25 @@ impl Command {
         if self.take_over {
             problems.extend(take_over_problems(&settings));
         }
+        let origin = self.origin.read(&mut |problem| problems.push(problem));
         let checked = check(settings, problems);
         let asked = if is_check { Asked::Check } else { Asked::Run };
-        let outcome = checked.map(|mut config| {
+        let outcome = checked.and_then(|mut config| {
+            if origin
+                .as_ref()
+                .is_some_and(|origin| origin.is_at(config.listen))
+            {
+                return Err(Problems(vec![format!(
+                    "--origin: {} is this gateway itself: name the address of the site, and have it \
+                     listen on another port",
+                    config.listen
+                )]));
+            }
             config.adopt_keys = self.adopt_keys;
             config.take_over = self.take_over;
+            config.origin = origin;
             config.warnings.extend(unknown);
-            asked(Box::new(config))
+            Ok(asked(Box::new(config)))
         });
         Settled { shown, outcome }
     }

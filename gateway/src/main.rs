@@ -41,6 +41,7 @@ fn main() -> ExitCode {
     }
     let outcome = settled.outcome.and_then(|asked| match &asked {
         Asked::Run(config) | Asked::Check(config) => app::usable(config).map(|()| asked),
+        Asked::Nothing => Ok(asked),
     });
     match outcome {
         Err(problems) => {
@@ -57,6 +58,7 @@ fn main() -> ExitCode {
             println!("The configuration is good.");
             ExitCode::SUCCESS
         }
+        Ok(Asked::Nothing) => ExitCode::SUCCESS,
         Ok(Asked::Run(config)) => match run(*config) {
             Ok(()) => ExitCode::SUCCESS,
             Err(error) => {

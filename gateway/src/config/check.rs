@@ -125,6 +125,7 @@ pub(super) fn check(settings: Settings, mut problems: Vec<String>) -> Result<Con
         log_format,
         adopt_keys: false,
         take_over: false,
+        origin: None,
         warnings,
     })
 }

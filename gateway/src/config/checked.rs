@@ -10,6 +10,7 @@ use ipnet::IpNet;
 use line::store::redis::Roots;
 
 use super::fraud::FraudTexts;
+use super::origin::Origin;
 use super::rates::ShopRates;
 
 /// How lines of the log look.
@@ -144,6 +145,8 @@ pub struct Config {
     pub adopt_keys: bool,
     /// Listen beside a gateway that is to be stopped next.
     pub take_over: bool,
+    /// A site to stand before.
+    pub origin: Option<Origin>,
     /// What works and is not wise, to be told at start.
     pub warnings: Vec<String>,
 }
