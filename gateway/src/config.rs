@@ -47,6 +47,10 @@ enum Action {
     /// Look at the configuration
     #[command(subcommand)]
     Config(ConfigAction),
+    /// Ask the gateway that runs here with these settings whether it can serve; exit status 1 if not
+    Health,
+    /// Bring the schema of the database up to date, as every start does, and end
+    Migrate,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Subcommand)]
@@ -61,6 +65,10 @@ pub enum Asked {
     Run(Box<Config>),
     /// Only check this configuration.
     Check(Box<Config>),
+    /// Ask the gateway with this configuration whether it can serve.
+    Health(Box<Config>),
+    /// Only bring the schema of the database up to date.
+    Migrate(Box<Config>),
 }
 
 /// The parsed configuration.
@@ -88,7 +96,12 @@ impl Command {
             problems.extend(take_over_problems(&settings));
         }
         let checked = check(settings, problems);
-        let asked = if is_check { Asked::Check } else { Asked::Run };
+        let asked: fn(Box<Config>) -> Asked = match self.action {
+            None => Asked::Run,
+            Some(Action::Config(ConfigAction::Check)) => Asked::Check,
+            Some(Action::Health) => Asked::Health,
+            Some(Action::Migrate) => Asked::Migrate,
+        };
         let outcome = checked.map(|mut config| {
             config.adopt_keys = self.adopt_keys;
             config.take_over = self.take_over;
