@@ -11,8 +11,8 @@
 //! guests, outbox. The batched statements for holds and bookings skip
 //! locked rows instead of waiting. The payment provider is never called while a lock is held.
 
-pub(crate) mod booking_batch;
 pub(crate) mod app_sessions;
+pub(crate) mod booking_batch;
 pub(crate) mod booking_records;
 pub(crate) mod bookings;
 pub(crate) mod cancellations;
