@@ -16,6 +16,8 @@ test: ## Run every check that CI runs
 proof: ## Run what takes longer than CI has, before a release; BEFORE=… names the version before
 	@scripts/check-money
 	@scripts/check-versions $(BEFORE)
+	@scripts/dist
+	@scripts/check-image
 
 dist: ## Build what a release consists of: archive, Debian package, bill of materials, content of the image
 	@scripts/dist
