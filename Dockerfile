@@ -1,10 +1,11 @@
 # The gateway alone: `make dist` makes the static programs and what else is in here, so that this
 # builds without any registry. Redis and PostgreSQL are elsewhere; compose.yaml has an example.
 #
-#   make dist && buildah build --tag ropeline .
+#   make dist && buildah build --format docker --tag ropeline .    (OCI images have no health check)
 FROM scratch
-COPY dist/image/ /
-COPY --chown=65532:65532 dist/image/var/lib/ropeline/ /var/lib/ropeline/
+COPY dist/image/root/ /
+# The directory itself has to be the user's, so what it is in is copied.
+COPY --chown=65532:65532 dist/image/data/ /var/lib/
 USER 65532:65532
 WORKDIR /var/lib/ropeline
 ENV ROPELINE_LISTEN=0.0.0.0:8080 \
