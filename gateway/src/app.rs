@@ -16,7 +16,7 @@ mod tickets;
 mod usable;
 
 use std::io;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::net::SocketAddr;
 use std::num::NonZeroUsize;
 use std::sync::Arc;
 use std::time::Duration;
@@ -50,6 +50,7 @@ use crate::edge::serve::{Handover, ServeConfig, serve_all};
 use crate::edge::sockets::{Claim, Sockets};
 use crate::figures::{GatewayReadiness, RoomFigures};
 use crate::front::Front;
+use crate::health::from_here;
 use crate::http::cookies::CookieForm;
 use crate::kept_keys::Known;
 use crate::key_teller::KeyTeller;
@@ -61,6 +62,7 @@ use crate::ops::metrics::Metrics;
 use crate::ops::{self, OpsState, SeedSource};
 use crate::proxy::{Proxy, ProxyConfig};
 use crate::public::{PublicParts, PublicSide};
+use crate::service_manager;
 use shop::{
     BookingRooms, BookingStock, BookingTurns, InstallationKeys, booking_config, in_process,
     installation_keys, shop_routes, start_booking,
@@ -107,6 +109,15 @@ pub async fn run(config: Config, surroundings: Surroundings) -> Result<()> {
         servers.stop().await;
     }
     outcome
+}
+
+/// Brings the schema of the configured database up to date, and starts nothing.
+pub async fn migrate(config: &Config) -> Result<()> {
+    let url = config.database_url.as_deref();
+    let url = url.context("ROPELINE_DATABASE_URL is not set, so there is nothing to migrate")?;
+    database::prepare(url).await?;
+    tracing::info!("the schema of the database is up to date");
+    Ok(())
 }
 
 fn bind(config: &Config) -> Result<Listening> {
@@ -179,18 +190,13 @@ async fn run_with(
     if let Some(room) = &app.before_site {
         room.tell(public_url);
     }
+    service_manager::started();
     app.serve(public, ops, children).await
 }
 
 /// The URL of a listener for programs on this machine.
-fn local_url(mut address: SocketAddr) -> String {
-    if address.ip().is_unspecified() {
-        address.set_ip(match address.ip() {
-            IpAddr::V4(_) => Ipv4Addr::LOCALHOST.into(),
-            IpAddr::V6(_) => Ipv6Addr::LOCALHOST.into(),
-        });
-    }
-    format!("http://{address}")
+fn local_url(address: SocketAddr) -> String {
+    format!("http://{}", from_here(address))
 }
 
 /// Host and port, by which people tell gateways apart.
@@ -392,6 +398,8 @@ impl App {
         let ops_stop = CancellationToken::new();
         // What drains may still sign and publish keys.
         self.tasks.spawn(self.key_teller.run(ops_stop.clone()));
+        self.tasks
+            .spawn(service_manager::keep_alive(ops_stop.clone()));
         let mut ops = self
             .tasks
             .spawn(serve_all(ops_listeners, self.ops, ops, ops_stop.clone()));

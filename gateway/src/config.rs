@@ -57,6 +57,10 @@ enum Action {
     Config(ConfigAction),
     /// Write a settings file with every setting in it, commented out
     Init,
+    /// Ask the gateway that runs here with these settings whether it can serve; exit status 1 if not
+    Health,
+    /// Bring the schema of the database up to date, as every start does, and end
+    Migrate,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Subcommand)]
@@ -73,6 +77,10 @@ pub enum Asked {
     Check(Box<Config>),
     /// Nothing more.
     Nothing,
+    /// Ask the gateway with this configuration whether it can serve.
+    Health(Box<Config>),
+    /// Only bring the schema of the database up to date.
+    Migrate(Box<Config>),
 }
 
 /// The parsed configuration.
@@ -88,15 +96,13 @@ impl Command {
     pub fn settle(self) -> Settled {
         let mut problems = Vec::new();
         let named = given(self.settings.config.clone());
-        if self.action == Some(Action::Init) {
-            let written = template::write(named.as_deref());
-            let shown = written.as_ref().ok().cloned();
-            let outcome = written.map(|_| Asked::Nothing);
-            return Settled {
-                shown,
-                outcome: outcome.map_err(|problem| Problems(vec![problem])),
-            };
-        }
+        let asked: fn(Box<Config>) -> Asked = match self.action {
+            Some(Action::Init) => return template_written(named.as_deref()),
+            None => Asked::Run,
+            Some(Action::Config(ConfigAction::Check)) => Asked::Check,
+            Some(Action::Health) => Asked::Health,
+            Some(Action::Migrate) => Asked::Migrate,
+        };
         let file = read_file(named.as_deref(), &mut |problem| problems.push(problem));
         let is_check = matches!(self.action, Some(Action::Config(ConfigAction::Check)));
         let shown = is_check.then(|| shown::settings(&self.settings, &file));
@@ -110,7 +116,6 @@ impl Command {
         }
         let origin = self.origin.read(&mut |problem| problems.push(problem));
         let checked = check(settings, problems);
-        let asked = if is_check { Asked::Check } else { Asked::Run };
         let outcome = checked.and_then(|mut config| {
             if origin
                 .as_ref()
@@ -129,6 +134,17 @@ impl Command {
             Ok(asked(Box::new(config)))
         });
         Settled { shown, outcome }
+    }
+}
+
+/// Writes the settings file that begins an installation.
+fn template_written(named: Option<&Path>) -> Settled {
+    let written = template::write(named);
+    Settled {
+        shown: written.as_ref().ok().cloned(),
+        outcome: written
+            .map(|_| Asked::Nothing)
+            .map_err(|problem| Problems(vec![problem])),
     }
 }
 

@@ -8,6 +8,7 @@ use clap::Parser;
 use contract::SystemClock;
 use gateway::app::{self, Surroundings};
 use gateway::config::{Asked, Command, Config, LogFormat};
+use gateway::health;
 use gateway::keys::Keys;
 use gateway::lifecycle::{self, Stopping};
 use line::Randomness;
@@ -16,6 +17,11 @@ use rand::rngs::SysRng;
 use rand_chacha::ChaCha20Rng;
 use tokio_util::sync::CancellationToken;
 use tracing_subscriber::EnvFilter;
+
+/// That of musl, the library of released programs, makes threads wait for each other.
+#[cfg(target_env = "musl")]
+#[global_allocator]
+static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
 
 /// Exit code for bad configuration.
 const EXIT_CONFIG: u8 = 64;
@@ -41,7 +47,7 @@ fn main() -> ExitCode {
     }
     let outcome = settled.outcome.and_then(|asked| match &asked {
         Asked::Run(config) | Asked::Check(config) => app::usable(config).map(|()| asked),
-        Asked::Nothing => Ok(asked),
+        Asked::Nothing | Asked::Health(_) | Asked::Migrate(_) => Ok(asked),
     });
     match outcome {
         Err(problems) => {
@@ -59,14 +65,27 @@ fn main() -> ExitCode {
             ExitCode::SUCCESS
         }
         Ok(Asked::Nothing) => ExitCode::SUCCESS,
-        Ok(Asked::Run(config)) => match run(*config) {
-            Ok(()) => ExitCode::SUCCESS,
-            Err(error) => {
-                eprintln!("ropeline-gateway: {error:#}");
-                ExitCode::FAILURE
-            }
-        },
+        Ok(Asked::Health(config)) => ended(health::ask(config.ops_listen)),
+        Ok(Asked::Migrate(config)) => ended(migrate(*config)),
+        Ok(Asked::Run(config)) => ended(run(*config)),
     }
+}
+
+#[expect(clippy::print_stderr, reason = "the log may be off")]
+fn ended(outcome: anyhow::Result<()>) -> ExitCode {
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("ropeline-gateway: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+#[tokio::main(flavor = "current_thread")]
+async fn migrate(config: Config) -> anyhow::Result<()> {
+    log_to_stderr(&config)?;
+    app::migrate(&config).await
 }
 
 #[tokio::main]

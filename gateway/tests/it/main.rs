@@ -49,6 +49,7 @@ mod returning;
 mod rotation;
 mod round_trips;
 mod sentinels;
+mod service_manager;
 mod serving;
 mod shares;
 mod skew;
