@@ -8,7 +8,7 @@ use ring::signature::{KeyPair, RSA_PKCS1_SHA256, RsaKeyPair};
 use rustls::pki_types::PrivateKeyDer;
 use rustls::pki_types::pem::PemObject;
 
-/// A private key that signs by RSASSA-PKCS1-v1_5 with SHA-256.
+/// A private key that signs by `RSASSA-PKCS1-v1_5` with SHA-256.
 #[derive(Clone)]
 pub(super) struct RsaKey(Arc<RsaKeyPair>);
 
