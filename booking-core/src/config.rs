@@ -12,6 +12,7 @@ use crate::fraud::settings::FraudSettings;
 use crate::mail::settings::MailConfig;
 use crate::ticket_fonts::TicketFonts;
 use crate::ticket_store::settings::TicketStoreConfig;
+use crate::wallet::settings::WalletConfig;
 
 /// Settings of the booking core.
 #[derive(Clone, Debug)]
@@ -36,6 +37,8 @@ pub struct BookingConfig {
     pub ticket_fonts: TicketFonts,
     /// Where PDFs of tickets are kept.
     pub ticket_store: TicketStoreConfig,
+    /// What tickets can be added to.
+    pub wallets: WalletConfig,
     /// What is set against fraud.
     pub fraud: FraudSettings,
 }

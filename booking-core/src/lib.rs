@@ -39,6 +39,7 @@
 //! | `ticket_files` | tickets as PDF, shows as calendar files |
 //! | `ticket_fonts` | the fonts of printed tickets |
 //! | `ticket_store` | PDFs of tickets in a file or S3 store |
+//! | `wallet` | tickets for Apple Wallet and Google Wallet |
 //! | `store` | all SQL, and the order in which locks are taken |
 //! | `expiry` | the times at which holds of this process end |
 //! | `sweep` | expires holds past their end |
@@ -125,6 +126,7 @@ mod transfer_decision;
 mod transferring;
 mod turns;
 mod vetting;
+mod wallet;
 mod webhook_secrets;
 mod workers;
 
@@ -160,6 +162,7 @@ pub use ticket_store::objects::StoreSetUpError;
 pub use ticket_store::settings::{S3Config, TicketStoreConfig};
 pub use tickets::{InvalidTicket, TicketClaims, TicketVerifier, verify_ticket};
 pub use turns::{TurnAsk, TurnAsked};
+pub use wallet::settings::{AppleWallet, GoogleWallet, WalletConfig};
 
 /// The metric families of the booking core.
 pub const fn metric_families() -> &'static [metric_families::Family] {

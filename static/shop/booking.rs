@@ -8,6 +8,7 @@ use contract::transfer::TransferOffer;
 use serde::Serialize;
 
 use crate::engine::render;
+use crate::mail::Wallets;
 
 /// A booking of the visitor's.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -24,6 +25,8 @@ pub struct BookingPage {
     pub base: String,
     /// What precedes `/tickets.pdf` and `/calendar.ics`.
     pub files: String,
+    /// The wallets that are offered.
+    pub wallets: Wallets,
     /// Whether the visitor came by the link in a mail.
     pub is_guest: bool,
     /// Whether a one-time code was sent just now.

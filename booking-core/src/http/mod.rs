@@ -32,6 +32,7 @@ mod seats;
 mod subscriptions;
 mod ticket_files;
 pub(crate) mod transfer;
+pub(crate) mod wallet;
 
 use axum::extract::State;
 use axum::response::Response;
@@ -117,6 +118,8 @@ fn routes() -> OpenApiRouter<Booking> {
         .routes(routes!(app_sessions::session_end))
         .routes(routes!(ticket_files::tickets_pdf))
         .routes(routes!(ticket_files::booking_calendar))
+        .routes(routes!(wallet::apple_pass))
+        .routes(routes!(wallet::google_wallet))
         .layer(axum::middleware::map_response(keep_private));
     let api = OpenApiRouter::with_openapi(Api::openapi())
         .routes(routes!(catalogue::cities))

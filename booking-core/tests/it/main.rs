@@ -69,4 +69,5 @@ mod transfer_races;
 mod transfers;
 mod turns;
 mod two_providers;
+mod wallets;
 mod writer;

@@ -9,7 +9,7 @@ use std::time::Duration;
 use booking_core::{
     Booking, BookingConfig, BookingDeps, ChannelsConfig, EventSink, FraudSettings, MailConfig,
     PaymentConfig, Pools, Rates, RoomDirectory, TicketFonts, TicketKeys, TicketStoreConfig,
-    WebhookConfig,
+    WalletConfig, WebhookConfig,
 };
 use contract::{Clock, ManualClock};
 use serde_json::{Value, json};
@@ -54,6 +54,7 @@ struct Beside {
     sinks: Vec<Arc<dyn EventSink>>,
     channels: ChannelsConfig,
     tickets: TicketStoreConfig,
+    wallets: WalletConfig,
 }
 
 impl Beside {
@@ -63,6 +64,7 @@ impl Beside {
             sinks: Vec::new(),
             channels: ChannelsConfig::default(),
             tickets: TicketStoreConfig::Off,
+            wallets: WalletConfig::default(),
         }
     }
 }
@@ -270,6 +272,19 @@ impl TestShop {
         start_with(pools, clock, &self.provider, seed, false, mail, beside).await
     }
 
+    /// Another process with these wallets, and whose steps the test takes.
+    pub(crate) async fn another_process_with_wallets(&self, wallets: WalletConfig) -> Process {
+        let seed = self.seeds.fetch_add(1, Ordering::Relaxed);
+        let pools = Pools::lazy(&self.database.url()).unwrap();
+        let clock = Arc::new(self.clock.clone());
+        let mail = to_files(&self.files);
+        let beside = Beside {
+            wallets,
+            ..Beside::limited(Rates::default())
+        };
+        start_with(pools, clock, &self.provider, seed, false, mail, beside).await
+    }
+
     /// Another process on the same database that sweeps, polls and refreshes by itself.
     pub(crate) async fn another_process_with_workers(&self) -> Process {
         self.another_process_that_goes_by(Arc::new(self.clock.clone()))
@@ -440,6 +455,7 @@ async fn start_with(
         rates: beside.rates,
         ticket_fonts: TicketFonts::default(),
         ticket_store: beside.tickets,
+        wallets: beside.wallets,
         fraud: provider.fraud.clone(),
     };
     let deps = BookingDeps {

@@ -67,6 +67,10 @@ pub(super) fn check(settings: Settings, mut problems: Vec<String>) -> Result<Con
     let tickets = TicketSettings {
         store: settings.ticket_store,
         store_endpoint: settings.ticket_store_endpoint,
+        apple_cert: settings.apple_pass_cert.map(PathBuf::from),
+        apple_key: settings.apple_pass_key.map(PathBuf::from),
+        google_issuer: settings.google_wallet_issuer,
+        google_account: settings.google_wallet_account.map(PathBuf::from),
     };
     let channels = ChannelSettings {
         sms_url: settings.sms_url,

@@ -158,6 +158,14 @@ pub struct TicketSettings {
     pub store: Option<String>,
     /// The address of its service.
     pub store_endpoint: Option<String>,
+    /// The certificate for passes of Apple Wallet.
+    pub apple_cert: Option<PathBuf>,
+    /// Its key.
+    pub apple_key: Option<PathBuf>,
+    /// The issuer at Google Wallet.
+    pub google_issuer: Option<String>,
+    /// The file of its service account.
+    pub google_account: Option<PathBuf>,
 }
 
 /// Settings of what tells fans something beside mail.

@@ -34,13 +34,17 @@ pub(super) fn is_about_held(method: &Method, path: &str) -> bool {
             | (
                 true,
                 "GET" | "HEAD",
-                ["bookings", _, "tickets", _, "qr.svg"]
-                    | [
-                        "bookings",
-                        _,
-                        "tickets.pdf" | "calendar.ics" | "refund-offer" | "transfer-offer"
-                    ]
-                    | ["me", "bookings"]
+                [
+                    "bookings",
+                    _,
+                    "tickets",
+                    _,
+                    "qr.svg" | "pass.pkpass" | "google-wallet"
+                ] | [
+                    "bookings",
+                    _,
+                    "tickets.pdf" | "calendar.ics" | "refund-offer" | "transfer-offer"
+                ] | ["me", "bookings"]
             )
             | (false, "POST", ["holds", _, "release"])
             | (false, "GET" | "HEAD", ["holds", _, "return"] | ["bookings"])
@@ -56,7 +60,8 @@ pub(super) fn is_by_link(method: &Method, path: &str) -> bool {
     let parts: Vec<&str> = rest.split('/').collect();
     let reads = matches!(
         parts.as_slice(),
-        [_] | [_, "tickets.pdf" | "calendar.ics"] | [_, "tickets", _, "qr.svg"]
+        [_] | [_, "tickets.pdf" | "calendar.ics"]
+            | [_, "tickets", _, "qr.svg" | "pass.pkpass" | "google-wallet"]
     );
     let changes = matches!(
         parts.as_slice(),
@@ -92,6 +97,16 @@ mod tests {
             (Method::GET, "/api/v1/bookings/b", true),
             (Method::GET, "/api/v1/bookings/b/tickets/t/qr.svg", true),
             (Method::GET, "/api/v1/bookings/b/tickets.pdf", true),
+            (
+                Method::GET,
+                "/api/v1/bookings/b/tickets/t/pass.pkpass",
+                true,
+            ),
+            (
+                Method::GET,
+                "/api/v1/bookings/b/tickets/t/google-wallet",
+                true,
+            ),
             (Method::HEAD, "/api/v1/bookings/b/calendar.ics", true),
             (Method::POST, "/api/v1/bookings/b/cancel", true),
             (Method::POST, "/api/v1/bookings/b/codes", true),
@@ -131,6 +146,8 @@ mod tests {
             (Method::HEAD, "/b/token/tickets.pdf", true),
             (Method::GET, "/b/token/calendar.ics", true),
             (Method::GET, "/b/token/tickets/t/qr.svg", true),
+            (Method::GET, "/b/token/tickets/t/pass.pkpass", true),
+            (Method::GET, "/b/token/tickets/t/google-wallet", true),
             (Method::POST, "/b/token/cancel", true),
             (Method::POST, "/b/token/codes", true),
             (Method::POST, "/b/token/transfer", true),

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use axum::Router;
 use booking_core::{
     Booking, BookingConfig, BookingDeps, ImportedShow, PaymentConfig, Pools, TicketFonts,
-    TicketKeys, TicketStoreConfig,
+    TicketKeys, TicketStoreConfig, WalletConfig,
 };
 use contract::SystemClock;
 use contract::booking::ShowFile;
@@ -55,6 +55,7 @@ impl TestShop {
             rates: booking_core::Rates::default(),
             ticket_fonts: TicketFonts::default(),
             ticket_store: TicketStoreConfig::Off,
+            wallets: WalletConfig::default(),
             fraud,
         };
         let deps = BookingDeps {
