@@ -24,6 +24,7 @@ pub mod args;
 pub mod audit;
 pub mod booking;
 mod booking_args;
+mod booking_comp;
 pub mod booking_export;
 pub mod check;
 mod checkin;

@@ -16,6 +16,7 @@
 //! | `transfer_decision` | whether tickets can be passed on or printed anew. Pure |
 //! | `transferring` | passing tickets on, and printing them anew |
 //! | `readers` | who may read a booking, and what of it. Pure |
+//! | `comps` | giving tickets away |
 //! | `show_moving` | moving a show, and reminding of shows |
 //! | `booking_desk` | what operators read of bookings |
 //! | `app_sessions` | sessions of apps: access and refresh tokens |
@@ -68,6 +69,7 @@ mod cancel_decision;
 mod cancelling;
 mod channels;
 mod checkin;
+mod comps;
 pub mod config;
 mod confirm_outcome;
 mod confirm_queue;

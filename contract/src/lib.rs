@@ -12,6 +12,7 @@
 //! | [`checkin`] | JSON of the check-in: scans and their answers, manifest, counts, conflicts, scanners |
 //! | `city` | JSON of cities |
 //! | [`clock`] | [`Timestamp`], and the [`Clock`] as the source of time for decisions |
+//! | [`comp`] | JSON of tickets that operators give away |
 //! | [`cookies`] | names of cookies |
 //! | [`coupon`] | JSON of coupons, and of prices with them |
 //! | [`ids`] | typed identifiers and their text forms |
@@ -37,6 +38,7 @@ pub mod booking;
 pub mod checkin;
 mod city;
 pub mod clock;
+pub mod comp;
 mod confirming;
 pub mod contact;
 pub mod cookies;

@@ -51,10 +51,38 @@ fn all_pages_of_what_was_sold_are_exported() {
         "{}",
         lines[1]
     );
-    assert!(lines[2].ends_with(",A2,GOLD,500,"), "{}", lines[2]);
+    assert!(lines[2].ends_with(",A2,GOLD,500,,"), "{}", lines[2]);
     assert!(sold.err.contains("2 bookings exported"), "{}", sold.err);
     let sold = run(&stand_in, "booking export eras-mumbai-1 --json").ends_with(0);
     assert_eq!(sold.out.lines().count(), 2, "{}", sold.out);
+}
+
+#[test]
+fn tickets_are_given_away_by_name_or_by_number() {
+    let stand_in = StandIn::start();
+    let to = "--email press@example.com";
+    // Seats or a number, and not without a word.
+    run(&stand_in, &format!("booking comp eras {to} --yes")).ends_with(2);
+    let both = format!("booking comp eras --seats A-1 --count 2 {to} --yes");
+    run(&stand_in, &both).ends_with(2);
+    let of_seats = format!("booking comp eras --seats A-1,A-2 --category GOLD {to} --yes");
+    run(&stand_in, &of_seats).ends_with(2);
+    run(&stand_in, &format!("booking comp eras --count 2 {to}")).ends_with(2);
+    let line = format!("booking comp eras --seats A-1,A-2 {to} --name Ada --reason press --yes");
+    let given = run(&stand_in, &line).ends_with(0);
+    for shown in [
+        "2 tickets worth INR 5,000.00",
+        "A-1, A-2",
+        "press@example.com",
+        BOOKING,
+    ] {
+        assert!(given.out.contains(shown), "{shown:?}: {}", given.out);
+    }
+    let line = format!("booking comp eras --count 2 --category GOLD {to} --key k1 --yes --json");
+    let given = run(&stand_in, &line).ends_with(0).json();
+    assert_eq!(given["seatIds"], json!(["A-1", "A-2"]), "{given}");
+    let line = format!("booking comp eras --count 2 {to} --key taken --yes");
+    run(&stand_in, &line).ends_with(6);
 }
 
 #[test]

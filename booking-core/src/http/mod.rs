@@ -2,6 +2,7 @@
 
 mod admin;
 mod admin_bookings;
+mod admin_comps;
 mod admin_coupons;
 mod admin_moves;
 mod admin_transfers;
@@ -79,6 +80,7 @@ pub(crate) fn admin(booking: Booking) -> (Router, utoipa::openapi::OpenApi) {
     let routes = admin::routes()
         .merge(admin_bookings::routes())
         .merge(admin_transfers::routes())
+        .merge(admin_comps::routes())
         .merge(admin_coupons::routes())
         .merge(events::routes())
         .merge(subscriptions::routes())

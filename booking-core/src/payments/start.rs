@@ -192,7 +192,7 @@ impl Core {
 
     /// Records the next attempt on a locked hold, with a call to `provider` that is to be made. Its
     /// key is its own: no key is ever sent to two providers.
-    pub(super) async fn attempt_record(
+    pub(crate) async fn attempt_record(
         &self,
         tx: &mut PgConnection,
         hold: &HoldRow,

@@ -11,14 +11,15 @@
 //! guests, outbox. The batched statements for holds and bookings skip
 //! locked rows instead of waiting. The payment provider is never called while a lock is held.
 
-pub(crate) mod booking_batch;
 pub(crate) mod app_sessions;
+pub(crate) mod booking_batch;
 pub(crate) mod booking_records;
 pub(crate) mod bookings;
 pub(crate) mod cancellations;
 pub(crate) mod catalogue;
 pub(crate) mod check;
 pub(crate) mod checkins;
+pub(crate) mod comps;
 pub(crate) mod confirm_read;
 pub(crate) mod consumers;
 pub(crate) mod contacts;

@@ -16,6 +16,7 @@ mod channels;
 mod check;
 mod checkin;
 mod checkin_callers;
+mod comps;
 mod confirm_batches;
 mod confirm_rush;
 mod confirm_turns;
