@@ -31,6 +31,8 @@ pub struct BookingConfirmedMail {
     pub show: Show,
     /// Where its tickets are.
     pub url: String,
+    /// Whether there is an invoice for it.
+    pub has_invoice: bool,
 }
 
 /// Money went back.

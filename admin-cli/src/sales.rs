@@ -191,7 +191,7 @@ fn csv(categories: &[CategorySales]) -> String {
 }
 
 /// A cell of RFC 4180. One that a spreadsheet would take for a formula begins with an apostrophe.
-fn quoted(text: &str) -> String {
+pub(crate) fn quoted(text: &str) -> String {
     let text = match text.chars().next() {
         Some('=' | '+' | '-' | '@' | '\t' | '\r') => format!("'{text}"),
         _ => text.to_owned(),

@@ -17,6 +17,7 @@
 //! | `transferring` | passing tickets on, and printing them anew |
 //! | `readers` | who may read a booking, and what of it. Pure |
 //! | `comps` | giving tickets away |
+//! | `invoices` | invoices and credit notes |
 //! | `show_moving` | moving a show, and reminding of shows |
 //! | `booking_desk` | what operators read of bookings |
 //! | `app_sessions` | sessions of apps: access and refresh tokens |
@@ -94,6 +95,7 @@ mod handle;
 mod holds;
 mod http;
 mod imports;
+mod invoices;
 mod known_tokens;
 mod limits;
 mod links;
@@ -147,6 +149,7 @@ pub use holds::{HoldOutcome, ReleaseOutcome};
 pub use imports::ImportedShow;
 pub use mail::settings::{Delivery, MailConfig, Sender, SmtpServer};
 pub use money::FailureReason;
+pub use money::invoice::InvoiceConfig;
 pub use payment_outcome::PaymentOutcome;
 pub use payments::http_client::ClientError;
 pub use payments::provider;

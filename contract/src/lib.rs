@@ -16,6 +16,7 @@
 //! | [`cookies`] | names of cookies |
 //! | [`coupon`] | JSON of coupons, and of prices with them |
 //! | [`ids`] | typed identifiers and their text forms |
+//! | [`invoice`] | JSON of invoices and credit notes |
 //! | `limits` | limits of a room's settings |
 //! | [`line`] | JSON of the line: status, room document, responses to join and claim |
 //! | [`pass`] | the signed pass: claims, signing, verification, JWKS |
@@ -45,6 +46,7 @@ pub mod cookies;
 pub mod coupon;
 pub mod ids;
 pub mod invariants;
+pub mod invoice;
 mod limits;
 pub mod line;
 pub mod pass;

@@ -6,6 +6,7 @@
 mod check;
 mod checked;
 mod fraud;
+mod invoice;
 mod payment;
 mod rates;
 mod settings;
@@ -18,6 +19,7 @@ use check::check;
 pub use check::unsendable;
 pub use checked::{ChannelSettings, Config, LogFormat, Payment, Problems, Provider, ProviderKind};
 pub use fraud::FraudTexts;
+pub use invoice::InvoiceTexts;
 pub use rates::{ShopRatePair, ShopRates};
 use settings::{Settings, given, read_file};
 

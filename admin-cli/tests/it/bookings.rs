@@ -86,6 +86,28 @@ fn tickets_are_given_away_by_name_or_by_number() {
 }
 
 #[test]
+fn invoices_are_listed_shown_and_exported_from_all_pages() {
+    let stand_in = StandIn::start();
+    let listed = run(&stand_in, "invoice list --year 2026").ends_with(0);
+    for shown in ["2026-000001", "2026-C000001", "credit note", "EUR 119.00"] {
+        assert!(listed.out.contains(shown), "{shown:?}: {}", listed.out);
+    }
+    let shown = run(&stand_in, "invoice show 2026-000001").ends_with(0);
+    for text in ["Example Concerts", "DE1", "including VAT", "EUR 100.00"] {
+        assert!(shown.out.contains(text), "{text:?}: {}", shown.out);
+    }
+    run(&stand_in, "invoice show 2026-000009").ends_with(5);
+    run(&stand_in, "invoice show ../audit").ends_with(2);
+    let exported = run(&stand_in, "invoice export").ends_with(0);
+    let lines: Vec<&str> = exported.out.lines().collect();
+    assert_eq!(lines.len(), 3, "{}", exported.out);
+    assert!(lines[1].ends_with(",EUR,11900,10000,1900"), "{}", lines[1]);
+    assert!(lines[2].ends_with(",EUR,-11900,-10000,-1900"), "{}", lines[2]);
+    let line = "invoice export --kind credit-note --json";
+    assert_eq!(run(&stand_in, line).ends_with(0).out.lines().count(), 2);
+}
+
+#[test]
 fn a_show_is_cancelled_and_its_refunds_are_waited_for() {
     let stand_in = StandIn::start();
     let file = json!({

@@ -1,10 +1,13 @@
-//! A stand-in for the gateway's part of giving tickets away.
+//! A stand-in for the gateway's part of giving tickets away, and of invoices.
+
+use std::collections::HashMap;
 
 use axum::Router;
 use axum::body::Bytes;
+use axum::extract::{Path, Query};
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
-use axum::routing::post;
+use axum::routing::{get, post};
 use contract::{Problem, ProblemCode};
 use serde_json::{Value, json};
 
@@ -12,7 +15,10 @@ use crate::review_stand_in::BOOKING;
 
 /// The gateway's part.
 pub(crate) fn routes<S: Clone + Send + Sync + 'static>() -> Router<S> {
-    Router::new().route("/shows/{show}/comps", post(give))
+    Router::new()
+        .route("/shows/{show}/comps", post(give))
+        .route("/invoices", get(invoices))
+        .route("/invoices/{number}", get(invoice))
 }
 
 async fn give(headers: HeaderMap, body: Bytes) -> Response {
@@ -35,4 +41,35 @@ async fn give(headers: HeaderMap, body: Bytes) -> Response {
         "seatIds": seats, "faceMinor": 500_000, "currency": "INR",
     });
     (StatusCode::CREATED, axum::Json(given)).into_response()
+}
+
+fn document(number: &str) -> Value {
+    let credit = number.contains('C');
+    json!({
+        "number": number, "kind": if credit { "CREDIT_NOTE" } else { "INVOICE" },
+        "ofNumber": credit.then_some("2026-000001"), "bookingId": BOOKING,
+        "bookingCode": "K7M2RRX9B", "email": "a@example.com", "showId": "eras",
+        "amountMinor": 11_900, "taxMinor": 1_900, "currency": "EUR",
+        "lines": [{"kind": "ticket", "name": "Stalls", "amountMinor": 11_900},
+            {"kind": "tax", "name": "VAT", "amountMinor": 1_900, "percent": 19, "included": true}],
+        "seller": {"name": "Example Concerts", "address": ["Main Street 1"], "taxNumber": "DE1"},
+        "issuedAt": "2026-12-01T10:00:00.000Z",
+    })
+}
+
+/// Two pages.
+async fn invoices(Query(query): Query<HashMap<String, String>>) -> Response {
+    let page = match query.get("after").map(String::as_str) {
+        Some("0") => json!({"invoices": [document("2026-000001")], "next": 7}),
+        _ => json!({"invoices": [document("2026-C000001")]}),
+    };
+    axum::Json(page).into_response()
+}
+
+async fn invoice(Path(number): Path<String>) -> Response {
+    if number == "2026-000009" {
+        let problem = Problem::new(ProblemCode::NotFound);
+        return (StatusCode::NOT_FOUND, axum::Json(problem)).into_response();
+    }
+    axum::Json(document(&number)).into_response()
 }

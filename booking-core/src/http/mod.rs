@@ -20,6 +20,7 @@ mod events;
 pub(crate) mod holders;
 pub(crate) mod holds;
 mod idempotent;
+pub(crate) mod invoices;
 pub(crate) mod limiting;
 mod mail;
 pub(crate) mod own_bookings;
@@ -89,6 +90,7 @@ pub(crate) fn admin(booking: Booking) -> (Router, utoipa::openapi::OpenApi) {
         .merge(admin_moves::routes())
         .merge(mail::routes())
         .merge(sales::routes())
+        .merge(invoices::routes())
         .merge(scanners::routes())
         .merge(checkin);
     routes.with_state(booking).split_for_parts()
@@ -119,6 +121,8 @@ fn routes() -> OpenApiRouter<Booking> {
         .routes(routes!(app_sessions::session_end))
         .routes(routes!(ticket_files::tickets_pdf))
         .routes(routes!(ticket_files::booking_calendar))
+        .routes(routes!(invoices::booking_invoices))
+        .routes(routes!(invoices::booking_invoice))
         .layer(axum::middleware::map_response(keep_private));
     let api = OpenApiRouter::with_openapi(Api::openapi())
         .routes(routes!(catalogue::cities))

@@ -78,7 +78,12 @@ impl Core {
             return Ok(Content::Moot("the show is gone"));
         };
         let to = contacts::recipient(&self.pools.jobs, notice.about).await?;
-        let mail = BookingConfirmedMail { booking, show, url };
+        let mail = BookingConfirmedMail {
+            has_invoice: self.config.invoices.is_some() && booking.amount_minor > 0,
+            booking,
+            show,
+            url,
+        };
         Ok(self.told(notice, to, |writer| writer.booking_confirmed(&mail)))
     }
 

@@ -58,6 +58,7 @@ pub(crate) fn router(booking: Booking) -> Router {
         .route("/b/{token}/cancel", post(bookings::guest_cancel))
         .route("/b/{token}/codes", post(bookings::guest_code))
         .route("/b/{token}/tickets.pdf", get(bookings::guest_pdf))
+        .route("/b/{token}/invoices/{number}", get(bookings::guest_invoice))
         .route("/b/{token}/calendar.ics", get(bookings::guest_calendar))
         .route(
             "/b/{token}/tickets/{ticketId}/qr.svg",

@@ -366,4 +366,35 @@ union all select 'I61 a booking that was given away cost nothing, and the accoun
         select coalesce((select sum(amount_minor) from ledger where account = 'comps'), 0)
             - coalesce((select sum(face_minor) from comps), 0) as gap) v
      where gap <> 0)
+union all select 'I62 numbers of invoices and of credit notes have no gap, and none is given twice',
+    (select count(*) from (
+        select kind, series, year, count(*) as n, count(distinct no) as numbers, min(no) as first,
+            max(no) as last from invoices group by kind, series, year) i
+     full join invoice_series s using (kind, series, year)
+     where i.n is distinct from s.last_no or i.numbers <> i.n or i.first <> 1 or i.last <> i.n)
+    -- From the begin on, each booking that was paid has one.
+    + (select count(*) from invoice_begin v, event_consumers c, events e
+        join bookings b on b.booking_id = substr(e.dedupe, length(e.kind) + 2)::uuid
+        left join invoices i on i.position = e.position and i.kind = 'INVOICE'
+            and i.booking_id = b.booking_id
+        where c.name = 'invoices' and e.kind = 'booking.confirmed' and e.position > v.position
+            and e.position <= c.position and b.amount_minor > 0 and i.position is null)
+union all select 'I63 an invoice has what the ledger has for its booking, and credit notes what went back',
+    (select count(*) from invoices i join bookings b using (booking_id)
+     left join payments p on p.hold_id = b.hold_id and p.disposition = 'BOOKED'
+     left join ledger l on l.transaction_id = p.payment_id and l.account = 'gateway'
+     where i.kind = 'INVOICE' and (l.amount_minor is distinct from i.amount_minor
+        or l.currency is distinct from i.currency))
+    + (select count(*) from invoices i where i.amount_minor <> (
+        select coalesce(sum((l ->> 'amountMinor')::bigint), 0) from jsonb_array_elements(i.lines) l
+        where not coalesce((l ->> 'included')::boolean, false)))
+    -- No more than was invoiced is credited.
+    + (select count(*) from invoices i join bookings b using (booking_id)
+        join payments p on p.hold_id = b.hold_id and p.disposition = 'BOOKED'
+        join event_consumers c on c.name = 'invoices'
+        where i.kind = 'INVOICE' and coalesce((select sum(n.amount_minor) from invoices n
+                where n.booking_id = i.booking_id and n.kind = 'CREDIT_NOTE'), 0)
+            <> least(i.amount_minor, coalesce((select sum(r.amount_minor) from refunds r
+                join events e on e.dedupe = 'refund.made:' || r.refund_id
+                where r.payment_id = p.payment_id and e.position <= c.position), 0)))
 order by 1

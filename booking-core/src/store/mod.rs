@@ -32,6 +32,7 @@ pub(crate) mod holds;
 pub(crate) mod idempotency;
 pub(crate) mod import;
 pub(crate) mod inbox;
+pub(crate) mod invoices;
 pub(crate) mod notice_subjects;
 pub(crate) mod notices;
 pub(crate) mod outbox;

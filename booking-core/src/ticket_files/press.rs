@@ -3,10 +3,12 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use contract::ShowId;
 use tokio::sync::Semaphore;
 
 use super::booked_show::BookedShow;
-use super::pdf::tickets_pdf;
+use super::invoice::{PrintedInvoice, invoice_pdf};
+use super::pdf::{PdfError, Rendered, tickets_pdf};
 use crate::telemetry;
 use crate::ticket_fonts::TicketFonts;
 
@@ -52,6 +54,26 @@ impl Press {
         if booked.booking.withheld {
             return Err(PrintError::Withheld);
         }
+        let show = booked.show.show_id.clone();
+        self.render(show, move |fonts| tickets_pdf(&booked, fonts))
+            .await
+    }
+
+    /// An invoice or credit note as PDF.
+    pub(crate) async fn print_invoice(
+        &self,
+        printed: PrintedInvoice,
+    ) -> Result<Vec<u8>, PrintError> {
+        let show = printed.invoice.show_id.clone();
+        self.render(show, move |fonts| invoice_pdf(&printed, fonts))
+            .await
+    }
+
+    async fn render(
+        &self,
+        show: ShowId,
+        draw: impl FnOnce(&TicketFonts) -> Result<Rendered, PdfError> + Send + 'static,
+    ) -> Result<Vec<u8>, PrintError> {
         let Ok(place) = self.waiting.try_acquire() else {
             return Err(busy());
         };
@@ -62,11 +84,10 @@ impl Press {
         };
         drop(place);
         let fonts = self.fonts.clone();
-        let show = booked.show.show_id.clone();
         let started = tokio::time::Instant::now();
         // The permit goes along, because rendering continues when the client goes away.
         let rendered = tokio::task::spawn_blocking(move || {
-            let rendered = tickets_pdf(&booked, &fonts);
+            let rendered = draw(&fonts);
             drop(permit);
             rendered
         });
@@ -80,7 +101,7 @@ impl Press {
             count("printed");
         } else {
             count("incomplete");
-            tracing::warn!(%show, "no font has all letters of a ticket: see ROPELINE_TICKET_FONTS");
+            tracing::warn!(%show, "no font has all letters of a paper: see ROPELINE_TICKET_FONTS");
         }
         Ok(rendered.bytes)
     }

@@ -173,7 +173,7 @@ async fn in_a_rush_of_fans_no_seat_is_given_away_and_sold() {
     let other = shop.another_process().await;
     let desk = Fan::new(other.booking.admin().0);
     let fans = (0..60).map(|nth| {
-        let (fan, desk) = (shop.fan(), desk.clone());
+        let (fan, desk, provider) = (shop.fan(), desk.clone(), shop.provider.clone());
         async move {
             if nth % 3 == 0 {
                 let seat = format!("A{}", nth / 6 + 1);
@@ -192,7 +192,7 @@ async fn in_a_rush_of_fans_no_seat_is_given_away_and_sold() {
             }
             let hold = hold_path(&held);
             let intent = fan.intent(&hold).await;
-            shop.provider.pay(&intent);
+            provider.pay(&intent);
             let booked = fan.confirm(&hold, &intent).await;
             assert_eq!(booked.status, 200, "{}", booked.text);
             1

@@ -34,6 +34,7 @@ mod guests;
 mod holds;
 mod idempotency;
 mod imports;
+mod invoices;
 mod late_entries;
 mod limits;
 mod mail;

@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicU8, Ordering};
 use std::time::Duration;
 
 use booking_core::{
-    Booking, BookingConfig, BookingDeps, ChannelsConfig, EventSink, FraudSettings, MailConfig,
+    Booking, BookingConfig, BookingDeps, ChannelsConfig, EventSink, FraudSettings, InvoiceConfig, MailConfig,
     PaymentConfig, Pools, Rates, RoomDirectory, TicketFonts, TicketKeys, WebhookConfig,
 };
 use contract::{Clock, ManualClock};
@@ -52,6 +52,7 @@ struct Beside {
     rates: Rates,
     sinks: Vec<Arc<dyn EventSink>>,
     channels: ChannelsConfig,
+    invoices: Option<InvoiceConfig>,
 }
 
 impl Beside {
@@ -60,6 +61,7 @@ impl Beside {
             rates,
             sinks: Vec::new(),
             channels: ChannelsConfig::default(),
+            invoices: None,
         }
     }
 }
@@ -205,6 +207,19 @@ impl TestShop {
         .await
     }
 
+    /// Another process that makes invoices.
+    pub(crate) async fn another_process_that_invoices(&self, invoices: InvoiceConfig) -> Process {
+        let seed = self.seeds.fetch_add(1, Ordering::Relaxed);
+        let pools = Pools::lazy(&self.database.url()).unwrap();
+        let clock = Arc::new(self.clock.clone());
+        let mail = to_files(&self.files);
+        let beside = Beside {
+            invoices: Some(invoices),
+            ..Beside::limited(Rates::default())
+        };
+        start_with(pools, clock, &self.provider, seed, false, mail, beside).await
+    }
+
     /// Another process that reaches the database at `address`.
     pub(crate) async fn another_process_at(&self, address: Option<SocketAddr>) -> Process {
         let seed = self.seeds.fetch_add(1, Ordering::Relaxed);
@@ -229,6 +244,7 @@ impl TestShop {
             rates: Rates::default(),
             sinks: vec![sink],
             channels: ChannelsConfig::default(),
+            invoices: None,
         };
         start_with(pools, clock, &self.provider, seed, false, mail, beside).await
     }
@@ -252,6 +268,7 @@ impl TestShop {
             rates: Rates::default(),
             sinks: Vec::new(),
             channels,
+            invoices: None,
         };
         start_with(pools, clock, &self.provider, seed, false, mail, beside).await
     }
@@ -342,7 +359,7 @@ impl TestShop {
             .filter(|i| i.violations != 0)
             .collect();
         assert!(report.clean, "{broken:?}");
-        assert_eq!(report.invariants.len(), 53);
+        assert_eq!(report.invariants.len(), 55);
     }
 
     /// A webhook about `intent_id`, signed.
@@ -426,6 +443,7 @@ async fn start_with(
         rates: beside.rates,
         ticket_fonts: TicketFonts::default(),
         fraud: provider.fraud.clone(),
+        invoices: beside.invoices,
     };
     let deps = BookingDeps {
         pools: pools.clone(),

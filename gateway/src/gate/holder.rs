@@ -38,8 +38,13 @@ pub(super) fn is_about_held(method: &Method, path: &str) -> bool {
                     | [
                         "bookings",
                         _,
-                        "tickets.pdf" | "calendar.ics" | "refund-offer" | "transfer-offer"
+                        "tickets.pdf"
+                            | "calendar.ics"
+                            | "refund-offer"
+                            | "transfer-offer"
+                            | "invoices"
                     ]
+                    | ["bookings", _, "invoices", _]
                     | ["me", "bookings"]
             )
             | (false, "POST", ["holds", _, "release"])
@@ -56,7 +61,10 @@ pub(super) fn is_by_link(method: &Method, path: &str) -> bool {
     let parts: Vec<&str> = rest.split('/').collect();
     let reads = matches!(
         parts.as_slice(),
-        [_] | [_, "tickets.pdf" | "calendar.ics"] | [_, "tickets", _, "qr.svg"]
+        [_]
+            | [_, "tickets.pdf" | "calendar.ics"]
+            | [_, "tickets", _, "qr.svg"]
+            | [_, "invoices", _]
     );
     let changes = matches!(
         parts.as_slice(),
@@ -92,6 +100,9 @@ mod tests {
             (Method::GET, "/api/v1/bookings/b", true),
             (Method::GET, "/api/v1/bookings/b/tickets/t/qr.svg", true),
             (Method::GET, "/api/v1/bookings/b/tickets.pdf", true),
+            (Method::GET, "/api/v1/bookings/b/invoices", true),
+            (Method::GET, "/api/v1/bookings/b/invoices/2026-000001", true),
+            (Method::POST, "/api/v1/bookings/b/invoices/2026-000001", false),
             (Method::HEAD, "/api/v1/bookings/b/calendar.ics", true),
             (Method::POST, "/api/v1/bookings/b/cancel", true),
             (Method::POST, "/api/v1/bookings/b/codes", true),
@@ -129,6 +140,8 @@ mod tests {
         for (method, path, expected) in [
             (Method::GET, "/b/token", true),
             (Method::HEAD, "/b/token/tickets.pdf", true),
+            (Method::GET, "/b/token/invoices/2026-000001", true),
+            (Method::POST, "/b/token/invoices/2026-000001", false),
             (Method::GET, "/b/token/calendar.ics", true),
             (Method::GET, "/b/token/tickets/t/qr.svg", true),
             (Method::POST, "/b/token/cancel", true),

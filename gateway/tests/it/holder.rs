@@ -121,6 +121,7 @@ pub(crate) async fn empty_shop(
         ticket_keys: TicketKeys::new(1, [7; 32]),
         rates: Rates::default(),
         fraud: booking_core::FraudSettings::default(),
+        invoices: None,
         ticket_fonts: TicketFonts::default(),
     };
     let deps = BookingDeps {

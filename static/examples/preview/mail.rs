@@ -185,6 +185,7 @@ pub(crate) fn confirmed() -> BookingConfirmedMail {
         },
         show: show(),
         url: "https://tickets.example/bookings/bkg_0198c2e4f7a87c1e9d3b5a6f70812c3d".to_owned(),
+        has_invoice: true,
     }
 }
 

@@ -55,6 +55,7 @@ impl TestShop {
             rates: booking_core::Rates::default(),
             ticket_fonts: TicketFonts::default(),
             fraud,
+            invoices: None,
         };
         let deps = BookingDeps {
             pools: Pools::lazy(&database.url()).unwrap(),
