@@ -37,10 +37,10 @@ impl Booking {
     pub(crate) async fn app_session_begin(
         &self,
         email: String,
-        code: String,
+        digits: String,
     ) -> Result<Option<TokenAnswer>, StoreError> {
         let core = Arc::clone(&self.0);
-        let work = async move { core.app_session_begin(&email, &code).await };
+        let work = async move { core.app_session_begin(&email, &digits).await };
         self.0.work.run(work).await
     }
 
@@ -89,7 +89,7 @@ impl Core {
     async fn app_session_begin(
         &self,
         email: &str,
-        code: &str,
+        digits: &str,
     ) -> Result<Option<TokenAnswer>, StoreError> {
         let now = self.clock.now();
         let digest = self.links.address(email);
@@ -97,7 +97,7 @@ impl Core {
         // Counted in a transaction of its own: a try counts whatever becomes of it.
         let tried = store::app_sessions::code_try(&mut connection, &digest, now).await?;
         drop(connection);
-        let Some((code_id, at)) = tried.filter(|(code_id, _)| self.links.is_code(*code_id, code))
+        let Some((code_id, at)) = tried.filter(|(code_id, _)| self.links.is_code(*code_id, digits))
         else {
             return Ok(None);
         };

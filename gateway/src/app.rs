@@ -247,8 +247,7 @@ impl App {
     ) -> Result<Self> {
         let (database_url, store) = reached(config, children)?;
         let tasks = TaskTracker::new();
-        let process = known.gateway;
-        let pool = database::open(&database_url, &process.to_string()).await?;
+        let pool = database::open(&database_url, &known.gateway.to_string()).await?;
         let kept = installation_keys(&pool, &known, config, keys, surroundings).await?;
         let (pass_keys, place_keys) = line_keys(config, keys, &kept, public_url)?;
         let line = LineOwner::claim(store.clone(), kept.installation).await?;
@@ -281,7 +280,7 @@ impl App {
             randomness: surroundings.randomness.clone(),
             stock: Arc::new(BookingStock(booking.clone())),
             upstreams: ProxyHealth::of(&proxy, &booking),
-            process,
+            process: known.gateway,
             tasks: tasks.clone(),
             stop: surroundings.stop.clone(),
         });

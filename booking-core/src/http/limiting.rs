@@ -110,7 +110,10 @@ fn kind_of(method: &Method, path: &str) -> Option<Kind> {
             ],
         )
         | ("PUT", ["bookings", _, "contact"]) => Kind::Pay,
-        ("POST", ["bookings" | "b", _, "codes"] | ["bookings", "find"] | ["me", "codes" | "token"]) => Kind::Mails,
+        (
+            "POST",
+            ["bookings" | "b", _, "codes"] | ["bookings", "find"] | ["me", "codes" | "token"],
+        ) => Kind::Mails,
         ("POST", ["holds", _, "confirm"]) | (_, ["holds", _, "return"]) => Kind::Confirm,
         _ => Kind::Browse,
     })
