@@ -45,6 +45,7 @@ pub(crate) mod returned;
 pub(crate) mod reviews;
 pub(crate) mod risk;
 pub(crate) mod sales;
+pub(crate) mod sales_overview;
 pub(crate) mod scanners;
 pub(crate) mod seats;
 pub(crate) mod show_cancellations;
