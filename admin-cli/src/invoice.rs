@@ -119,7 +119,9 @@ async fn list(
 async fn show(number: &str, client: &AdminClient, console: &Console) -> Result<(), Failure> {
     let is_number = |c: char| c.is_ascii_alphanumeric() || c == '-';
     if number.is_empty() || !number.chars().all(is_number) {
-        return Err(Failure::usage(format!("`{number}` is not a number of an invoice")));
+        return Err(Failure::usage(format!(
+            "`{number}` is not a number of an invoice"
+        )));
     }
     let invoice: Invoice = client.get(&format!("invoices/{number}")).await?;
     if console.is_json() {
@@ -150,7 +152,10 @@ async fn show(number: &str, client: &AdminClient, console: &Console) -> Result<(
         );
     }
     add("total", &money(invoice.amount_minor));
-    add("without taxes", &money(invoice.amount_minor - invoice.tax_minor));
+    add(
+        "without taxes",
+        &money(invoice.amount_minor - invoice.tax_minor),
+    );
     console.table(table)
 }
 

@@ -95,7 +95,9 @@ fn numbered(documents: &mut [NewInvoice], kind: InvoiceKind, series: (&str, i32)
 
 /// Names the invoice in credit notes whose invoice was made with them.
 fn referred(documents: &mut [NewInvoice]) {
-    let invoices = documents.iter().filter(|it| it.kind == InvoiceKind::Invoice);
+    let invoices = documents
+        .iter()
+        .filter(|it| it.kind == InvoiceKind::Invoice);
     let numbers: HashMap<Uuid, String> = invoices
         .map(|invoice| (invoice.booking_id, invoice.number.clone()))
         .collect();
@@ -160,11 +162,16 @@ impl Core {
             ..InvoiceFilter::default()
         };
         let found = invoices::list(&self.pools.reads, &filter, OF_BOOKING_MAX).await?;
-        Ok(Some(found.into_iter().map(|(_, invoice)| invoice).collect()))
+        Ok(Some(
+            found.into_iter().map(|(_, invoice)| invoice).collect(),
+        ))
     }
 
     /// What a document looks like on paper; `None` when its show is gone.
-    async fn invoice_printed(&self, invoice: Invoice) -> Result<Option<PrintedInvoice>, StoreError> {
+    async fn invoice_printed(
+        &self,
+        invoice: Invoice,
+    ) -> Result<Option<PrintedInvoice>, StoreError> {
         let show_id: &ShowId = &invoice.show_id;
         let show = self.catalogue.view(show_id, self.clock.now()).await?;
         Ok(show.map(|show| PrintedInvoice { invoice, show }))

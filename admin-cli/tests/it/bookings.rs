@@ -102,7 +102,11 @@ fn invoices_are_listed_shown_and_exported_from_all_pages() {
     let lines: Vec<&str> = exported.out.lines().collect();
     assert_eq!(lines.len(), 3, "{}", exported.out);
     assert!(lines[1].ends_with(",EUR,11900,10000,1900"), "{}", lines[1]);
-    assert!(lines[2].ends_with(",EUR,-11900,-10000,-1900"), "{}", lines[2]);
+    assert!(
+        lines[2].ends_with(",EUR,-11900,-10000,-1900"),
+        "{}",
+        lines[2]
+    );
     let line = "invoice export --kind credit-note --json";
     assert_eq!(run(&stand_in, line).ends_with(0).out.lines().count(), 2);
 }

@@ -136,7 +136,10 @@ async fn invoices(
     if !(1..=EXPORT_PAGE_MAX).contains(&limit) {
         return Err(invalid("limit", "must be from 1 to 500"));
     }
-    if wanted.year.is_some_and(|year| !(2000..=9999).contains(&year)) {
+    if wanted
+        .year
+        .is_some_and(|year| !(2000..=9999).contains(&year))
+    {
         return Err(invalid("year", "must be from 2000 to 9999"));
     }
     let after = wanted.after.unwrap_or(0);

@@ -102,6 +102,7 @@ fn routes() -> OpenApiRouter<Booking> {
         .routes(routes!(holds::hold, holds::hold_release))
         .routes(routes!(holds::ticket_types))
         .routes(routes!(payments::quote))
+        .routes(routes!(payments::coupon_off))
         .routes(routes!(payments::payment_start))
         .routes(routes!(payments::confirm))
         .routes(routes!(bookings::booking))

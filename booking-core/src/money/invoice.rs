@@ -40,7 +40,9 @@ impl Invoiced {
     /// have more of a tax than the invoice, and exactly as much when everything went back.
     pub(crate) fn credit(&mut self, refund_minor: i64) -> Option<(i64, Vec<PriceLine>)> {
         let before = self.credited_minor;
-        let after = before.saturating_add(refund_minor.max(0)).min(self.amount_minor);
+        let after = before
+            .saturating_add(refund_minor.max(0))
+            .min(self.amount_minor);
         if after <= before {
             return None;
         }

@@ -20,7 +20,7 @@ use crate::store::holds::HoldRow;
 use crate::store::payments::{FREE, NewPayment, PaymentRow};
 
 /// Rounds of closing earlier attempts before a new attempt is given up.
-const CLOSE_ROUNDS_MAX: usize = 3;
+pub(super) const CLOSE_ROUNDS_MAX: usize = 3;
 /// Interval before the first poll of a new payment.
 const FIRST_POLL_SECONDS: u64 = 15;
 

@@ -38,6 +38,7 @@ pub(crate) fn router(booking: Booking) -> Router {
         .route("/holds/{holdId}/release", post(holds::hold_release))
         .route("/holds/{holdId}/ticket-types", post(holds::ticket_types))
         .route("/holds/{holdId}/quote", post(payments::quote))
+        .route("/holds/{holdId}/coupon-off", post(payments::coupon_off))
         .route("/holds/{holdId}/payments", post(payments::payment_start))
         .route("/holds/{holdId}/return", get(payments::payment_return))
         .route("/bookings", get(own_bookings::my_bookings))

@@ -105,10 +105,7 @@ pub(crate) struct DueCredit {
 }
 
 /// What the events of `part` ask for, in their order.
-pub(crate) async fn due(
-    connection: &mut PgConnection,
-    part: Part,
-) -> Result<Vec<Due>, StoreError> {
+pub(crate) async fn due(connection: &mut PgConnection, part: Part) -> Result<Vec<Due>, StoreError> {
     let rows = sqlx::query!(
         r#"select e.position, b.booking_id, b.amount_minor, b.currency, b.price_lines,
             r.refund_id as "refund_id?", r.amount_minor as "refund_minor?"

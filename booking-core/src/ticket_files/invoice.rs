@@ -127,7 +127,11 @@ impl Sheet<'_, '_> {
         for line in &seller.address {
             self.text(line, regular(10.0), 1);
         }
-        self.text(&format!("Tax number {}", seller.tax_number), regular(10.0), 1);
+        self.text(
+            &format!("Tax number {}", seller.tax_number),
+            regular(10.0),
+            1,
+        );
         self.pen.gap(20.0);
         let heading = self.block(&title(invoice), bold(22.0), TEXT_WIDTH, 2);
         self.pen.heading(&heading, MARGIN, TEXT_WIDTH);
@@ -181,7 +185,10 @@ impl Sheet<'_, '_> {
         self.pen.gap(6.0);
         let net = invoice.amount_minor - invoice.tax_minor;
         self.row("Without taxes", &money(net, currency), regular(10.0));
-        let taxes = invoice.lines.iter().filter(|line| line.kind == LineKind::Tax);
+        let taxes = invoice
+            .lines
+            .iter()
+            .filter(|line| line.kind == LineKind::Tax);
         for tax in taxes {
             let told = format!("Contains {}", with_rate(tax));
             self.row(&told, &money(tax.amount_minor, currency), regular(10.0));
@@ -245,7 +252,11 @@ mod tests {
         assert!(first.is_complete && first.bytes.starts_with(b"%PDF-"));
         let again = invoice_pdf(&printed(3, "Stalls"), &fonts).unwrap();
         assert_eq!(first.bytes, again.bytes);
-        assert!(!invoice_pdf(&printed(3, "東京"), &fonts).unwrap().is_complete);
+        assert!(
+            !invoice_pdf(&printed(3, "東京"), &fonts)
+                .unwrap()
+                .is_complete
+        );
     }
 
     #[test]

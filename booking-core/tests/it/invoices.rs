@@ -77,7 +77,9 @@ async fn a_purchase_gets_an_invoice_and_each_refund_a_credit_note() {
     assert_eq!(invoice["seller"]["taxNumber"], "DE 123456789");
     let taxes = paid["lines"].as_array().unwrap().iter();
     let taxes = taxes.filter(|line| line["kind"] == "tax");
-    let taxes: i64 = taxes.map(|line| line["amountMinor"].as_i64().unwrap()).sum();
+    let taxes: i64 = taxes
+        .map(|line| line["amountMinor"].as_i64().unwrap())
+        .sum();
     assert!(taxes > 0);
     assert_eq!(invoice["taxMinor"], taxes);
     let pdf = fan.get(&format!("{path}/RL-2026-000001")).await;
@@ -123,11 +125,18 @@ async fn the_page_and_the_mail_lead_to_the_invoice() {
     process.booking.mail_once().await.unwrap();
     make(&process.booking).await;
     let texts = mails(&shop, "booking-confirmed").await;
-    assert!(texts[0].contains("The invoice is on the same page."), "{}", texts[0]);
+    assert!(
+        texts[0].contains("The invoice is on the same page."),
+        "{}",
+        texts[0]
+    );
     let (_, link) = with_link(&shop, "booking-confirmed").await;
     let mut phone = Browser::new(&shop.process.router);
     let at = format!("{link}/invoices/RL-2026-000001");
-    phone.open(&link).await.shows(200, &[&at, "Invoice RL-2026-000001"]);
+    phone
+        .open(&link)
+        .await
+        .shows(200, &[&at, "Invoice RL-2026-000001"]);
     let pdf = phone.open(&at).await;
     assert_eq!(pdf.headers["content-type"], "application/pdf");
     let unknown = phone.open(&format!("{link}/invoices/RL-2026-000002")).await;
@@ -293,7 +302,9 @@ async fn numbers_have_no_gap_and_no_double_whoever_dies() {
         found
     };
     let expected = |mark: &str, count: usize| -> Vec<String> {
-        (1..=count).map(|no| format!("RL-2026-{mark}{no:06}")).collect()
+        (1..=count)
+            .map(|no| format!("RL-2026-{mark}{no:06}"))
+            .collect()
     };
     assert_eq!(of_kind("INVOICE").await, expected("", seats.len() + 2));
     assert_eq!(of_kind("CREDIT_NOTE").await, expected("C", refunded));
@@ -311,10 +322,19 @@ async fn every_breach_of_invoices_is_noticed() {
     make(&process.booking).await;
     shop.assert_clean().await;
     for (breach, names) in [
-        ("delete from invoices where kind = 'INVOICE' and no = 2", "I62"),
-        ("delete from invoices where kind = 'INVOICE' and no = 1", "I62"),
+        (
+            "delete from invoices where kind = 'INVOICE' and no = 2",
+            "I62",
+        ),
+        (
+            "delete from invoices where kind = 'INVOICE' and no = 1",
+            "I62",
+        ),
         ("update invoice_series set last_no = last_no + 1", "I62"),
-        ("delete from invoice_series where kind = 'CREDIT_NOTE'", "I62"),
+        (
+            "delete from invoice_series where kind = 'CREDIT_NOTE'",
+            "I62",
+        ),
         (
             "delete from invoices where kind = 'INVOICE' and no = 3;
              update invoice_series set last_no = 2 where kind = 'INVOICE'",

@@ -7,8 +7,8 @@ use std::sync::atomic::{AtomicU8, Ordering};
 use std::time::Duration;
 
 use booking_core::{
-    Booking, BookingConfig, BookingDeps, ChannelsConfig, EventSink, FraudSettings, InvoiceConfig, MailConfig,
-    PaymentConfig, Pools, Rates, RoomDirectory, TicketFonts, TicketKeys, WebhookConfig,
+    Booking, BookingConfig, BookingDeps, ChannelsConfig, EventSink, FraudSettings, InvoiceConfig,
+    MailConfig, PaymentConfig, Pools, Rates, RoomDirectory, TicketFonts, TicketKeys, WebhookConfig,
 };
 use contract::{Clock, ManualClock};
 use serde_json::{Value, json};

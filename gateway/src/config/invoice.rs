@@ -59,7 +59,9 @@ pub(super) fn invoice_texts(
         ("ROPELINE_INVOICE_SELLER", &seller),
         ("ROPELINE_INVOICE_TAX_NUMBER", &tax_number),
     ];
-    let lines = address.iter().map(|line| ("ROPELINE_INVOICE_ADDRESS", line));
+    let lines = address
+        .iter()
+        .map(|line| ("ROPELINE_INVOICE_ADDRESS", line));
     for (name, line) in named.into_iter().chain(lines) {
         if line.chars().any(char::is_control) || line.chars().count() > LINE_CHARS_MAX {
             note(format!(

@@ -29,7 +29,7 @@ pub(super) fn is_about_held(method: &Method, path: &str) -> bool {
                 ["holds", _, "payments" | "quote" | "ticket-types"]
                     | ["bookings", _, "cancel" | "codes" | "transfer" | "reissue"]
             )
-            | (true, "DELETE", ["holds", _])
+            | (true, "DELETE", ["holds", _] | ["holds", _, "coupon"])
             | (true, "POST", ["holds", _, "confirm"])
             | (
                 true,
@@ -47,7 +47,7 @@ pub(super) fn is_about_held(method: &Method, path: &str) -> bool {
                     | ["bookings", _, "invoices", _]
                     | ["me", "bookings"]
             )
-            | (false, "POST", ["holds", _, "release"])
+            | (false, "POST", ["holds", _, "release" | "coupon-off"])
             | (false, "GET" | "HEAD", ["holds", _, "return"] | ["bookings"])
     )
 }
@@ -61,8 +61,7 @@ pub(super) fn is_by_link(method: &Method, path: &str) -> bool {
     let parts: Vec<&str> = rest.split('/').collect();
     let reads = matches!(
         parts.as_slice(),
-        [_]
-            | [_, "tickets.pdf" | "calendar.ics"]
+        [_] | [_, "tickets.pdf" | "calendar.ics"]
             | [_, "tickets", _, "qr.svg"]
             | [_, "invoices", _]
     );
@@ -100,9 +99,16 @@ mod tests {
             (Method::GET, "/api/v1/bookings/b", true),
             (Method::GET, "/api/v1/bookings/b/tickets/t/qr.svg", true),
             (Method::GET, "/api/v1/bookings/b/tickets.pdf", true),
+            (Method::DELETE, "/api/v1/holds/h/coupon", true),
+            (Method::POST, "/holds/h/coupon-off", true),
+            (Method::POST, "/api/v1/holds/h/coupon-off", false),
             (Method::GET, "/api/v1/bookings/b/invoices", true),
             (Method::GET, "/api/v1/bookings/b/invoices/2026-000001", true),
-            (Method::POST, "/api/v1/bookings/b/invoices/2026-000001", false),
+            (
+                Method::POST,
+                "/api/v1/bookings/b/invoices/2026-000001",
+                false,
+            ),
             (Method::HEAD, "/api/v1/bookings/b/calendar.ics", true),
             (Method::POST, "/api/v1/bookings/b/cancel", true),
             (Method::POST, "/api/v1/bookings/b/codes", true),
