@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use axum::Router;
 use axum::body::Bytes;
-use axum::extract::{Path, Query};
+use axum::extract::{Query, RawPathParams};
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
@@ -66,10 +66,11 @@ async fn invoices(Query(query): Query<HashMap<String, String>>) -> Response {
     axum::Json(page).into_response()
 }
 
-async fn invoice(Path(number): Path<String>) -> Response {
+async fn invoice(params: RawPathParams) -> Response {
+    let number = params.iter().next().map_or("", |(_, number)| number);
     if number == "2026-000009" {
         let problem = Problem::new(ProblemCode::NotFound);
         return (StatusCode::NOT_FOUND, axum::Json(problem)).into_response();
     }
-    axum::Json(document(&number)).into_response()
+    axum::Json(document(number)).into_response()
 }
