@@ -24,6 +24,7 @@ pub struct MailText {
 
 /// A booking was made.
 #[derive(Clone, Debug, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
 pub struct BookingConfirmedMail {
     /// The booking.
     pub booking: Booking,
