@@ -1,5 +1,5 @@
 .DEFAULT_GOAL := help
-.PHONY: help demo clean-demo test proof lint fmt sim faults bench bench-14m sqlx-prepare
+.PHONY: help demo clean-demo test proof dist lint fmt sim faults bench bench-14m sqlx-prepare
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' Makefile
@@ -16,6 +16,11 @@ test: ## Run every check that CI runs
 proof: ## Run what takes longer than CI has, before a release; BEFORE=… names the version before
 	@scripts/check-money
 	@scripts/check-versions $(BEFORE)
+	@scripts/dist
+	@scripts/check-image
+
+dist: ## Build what a release consists of: archive, Debian package, bill of materials, content of the image
+	@scripts/dist
 
 lint: ## Lint as CI does
 	@SQLX_OFFLINE=true cargo clippy --workspace --all-targets -- -D warnings

@@ -4,11 +4,9 @@
 alter table guest_mails drop constraint guest_mails_kind;
 alter table guest_mails add constraint guest_mails_kind
     check (kind in ('CODE', 'LINK', 'RESENT', 'APP_CODE')) not valid;
-alter table guest_mails validate constraint guest_mails_kind;
 alter table guest_mails drop constraint guest_mails_used;
 alter table guest_mails add constraint guest_mails_used
     check (used_at is null or (kind in ('CODE', 'APP_CODE') and tries > 0)) not valid;
-alter table guest_mails validate constraint guest_mails_used;
 
 create table app_sessions (
     session_id uuid primary key,

@@ -5,4 +5,3 @@ alter table notices add constraint notices_kind check (kind in (
     'BOOKING_CONFIRMED', 'REFUND_MADE', 'HOLD_EXPIRED', 'TICKETS_CANCELLED', 'ONE_TIME_CODE',
     'BOOKING_LINK', 'TICKETS_RECEIVED', 'TICKETS_PASSED_ON', 'TICKETS_REISSUED',
     'TICKET_WITHDRAWN', 'SHOW_MOVED', 'SHOW_REMINDER', 'YOUR_TURN')) not valid;
-alter table notices validate constraint notices_kind;

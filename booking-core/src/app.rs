@@ -40,6 +40,7 @@ use crate::links::LinkKeys;
 use crate::live::{Catalogue, Writer};
 use crate::mail::Mailer;
 use crate::payments::gathered::GatheredConfirms;
+use crate::payments::gathered_starts::GatheredStarts;
 use crate::payments::http_client::{ClientError, HttpClient};
 use crate::payments::provider::PaymentProvider;
 use crate::payments::questions::Questions;
@@ -51,7 +52,9 @@ use crate::set_aside::SetAside;
 use crate::shop::page_headers::page_headers;
 use crate::shop::show_pages::ShowPages;
 use crate::ticket_files::Press;
+use crate::ticket_store::objects::{StoreSetUpError, TicketStore};
 use crate::tickets::TicketSigner;
+use crate::vetting::gathered::GatheredVetting;
 use crate::{http as api, workers};
 
 /// The dependencies of the booking core.
@@ -84,16 +87,20 @@ pub enum StartError {
     /// The client of webhooks could not be set up.
     #[error("the client of webhooks could not be set up")]
     Webhooks(#[source] ClientError),
+    /// The store for PDFs of tickets could not be set up.
+    #[error("the store for PDFs of tickets could not be set up")]
+    TicketStore(#[source] StoreSetUpError),
     /// The catalogue could not be read.
     #[error("the catalogue could not be read")]
     Catalogue(#[source] StoreError),
 }
 
-/// What sends messages to others.
+/// What speaks to the servers of others, beside providers and mail.
 struct Senders {
     webhooks: WebhookClient,
     sms: Option<SmsSender>,
     push: PushSender,
+    tickets: Option<TicketStore>,
 }
 
 impl Booking {
@@ -135,10 +142,12 @@ impl Booking {
             deps.clock.clone(),
             randomness.bytes(),
         );
+        let tickets = TicketStore::open(&config.ticket_store, randomness.uuid(deps.clock.now()));
         let senders = Senders {
             webhooks: webhooks.map_err(StartError::Webhooks)?,
             sms,
             push,
+            tickets: tickets.map_err(StartError::TicketStore)?,
         };
         let booking = Self::assemble(config, deps, providers, randomness, senders);
         let core = Arc::clone(&booking.0);
@@ -209,8 +218,11 @@ impl Booking {
                 PRINTS_WAITING_MAX,
                 PRINT_WAIT_MAX,
             ),
+            ticket_store: senders.tickets,
             config,
             gathered: GatheredConfirms::new(&work, &settling),
+            starts: GatheredStarts::new(&work, &settling),
+            vetted: GatheredVetting::new(&work, &settling),
             settling,
             confirms: ConfirmQueue::new(CONFIRMS_AT_ONCE, CONFIRMS_WAITING_MAX, CONFIRM_WAIT_MAX),
             pools: deps.pools,

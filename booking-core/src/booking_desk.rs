@@ -29,7 +29,10 @@ impl Core {
         let Some(row) = row else { return Ok(None) };
         let record = store::booking_records::record(&mut connection, &row).await?;
         drop(connection);
-        Ok(Some((record, self.booking_view(row).await?)))
+        let mut view = self.booking_view(row).await?;
+        // It opens the booking as its link does, which is the buyer's.
+        view.tickets_url = None;
+        Ok(Some((record, view)))
     }
 
     /// Up to `limit` bookings of `show` from after `after`, with their money and tickets. `None`

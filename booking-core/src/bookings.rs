@@ -115,7 +115,7 @@ impl Core {
                 return Ok(Once::Now(ConfirmOutcome::UnknownPayment.into()));
             }
             ConfirmRead::Settled(resolution) => Ok(Some(*resolution)),
-            ConfirmRead::Open(open) => self.resolve_keyed(*open, key).await,
+            ConfirmRead::Open(open) => Box::pin(self.resolve_keyed(*open, key)).await,
         };
         let outcome = match resolved {
             Ok(None) => Ok(ConfirmOutcome::NotFound.into()),
@@ -331,6 +331,7 @@ impl Core {
             Some(_) => self.link_to(&row),
             None => format!("/bookings/{}", BookingId::new(row.booking_id)),
         };
+        let reader = row.reader;
         let mut booking = self.booking_view(row).await?;
         booking
             .tickets
@@ -345,6 +346,7 @@ impl Core {
             show,
             prices,
             moves,
+            reader,
             now,
         }))
     }
@@ -479,6 +481,14 @@ impl Core {
             line.map(|line| line.name.clone())
         };
         let passed_on = row.reader.is_some();
+        let has_own = row.tickets.iter().any(|ticket| ticket.holder == row.reader);
+        let tickets_url = (has_own && !row.withheld).then(|| {
+            format!(
+                "{}{}/tickets.pdf",
+                self.config.public_url,
+                self.link_to(&row)
+            )
+        });
         let tickets = row
             .tickets
             .iter()
@@ -525,6 +535,7 @@ impl Core {
             currency: row.currency,
             created_at: row.created_at,
             withheld: row.withheld,
+            tickets_url,
         })
     }
 

@@ -12,6 +12,7 @@ use crate::fraud::settings::FraudSettings;
 use crate::mail::settings::MailConfig;
 use crate::money::invoice::InvoiceConfig;
 use crate::ticket_fonts::TicketFonts;
+use crate::ticket_store::settings::TicketStoreConfig;
 
 /// Settings of the booking core.
 #[derive(Clone, Debug)]
@@ -34,6 +35,8 @@ pub struct BookingConfig {
     pub rates: Rates,
     /// The fonts of printed tickets.
     pub ticket_fonts: TicketFonts,
+    /// Where PDFs of tickets are kept.
+    pub ticket_store: TicketStoreConfig,
     /// What is set against fraud.
     pub fraud: FraudSettings,
     /// Who makes invoices; without it there are none.
@@ -244,6 +247,13 @@ pub const KEY_TRIES_MAX: u32 = 10;
 pub const WORK_BATCH_MAX: i64 = 50;
 /// Payments, events or refunds that a worker handles at the same time.
 pub const WORK_AT_ONCE: usize = 8;
+/// Webhooks that are closed together because their payments are settled.
+pub const INBOX_BATCH_MAX: i64 = 500;
+/// How long a webhook waits for the customer, who usually confirms meanwhile. One whose payment is
+/// not settled by then is worked on.
+pub const INBOX_HEAD_START: Duration = Duration::from_millis(500);
+/// Pause between two looks into the inbox while there is little in it.
+pub const INBOX_PAUSE: Duration = Duration::from_millis(250);
 /// How often payment workers look for work without a notification.
 pub const WORK_EVERY: Duration = Duration::from_secs(1);
 /// How long a one-time code can be used.
@@ -389,6 +399,16 @@ pub const PRINTS_AT_ONCE: usize = 2;
 pub const PRINTS_WAITING_MAX: usize = 64;
 /// Longest wait for that turn. Then the request is refused as busy.
 pub const PRINT_WAIT_MAX: Duration = Duration::from_secs(2);
+/// PDFs of tickets that a process has made lately, for whoever needs them next: mail, store, fan.
+pub const RECENT_PRINTS_BYTES_MAX: u64 = 16 * 1024 * 1024;
+/// PDFs of tickets that are claimed for the store together.
+pub const TICKET_PDFS_BATCH_MAX: i64 = 32;
+/// PDFs of tickets that a process writes to the store at the same time.
+pub const TICKET_PDFS_AT_ONCE: usize = 4;
+/// How often a process looks for shows whose PDFs are outdated.
+pub const TICKET_PDF_SHOWS_EVERY: Duration = Duration::from_secs(10);
+/// How long after the end of its show a PDF is kept: for longer than its codes are good.
+pub const TICKET_PDF_KEEP: Duration = Duration::from_hours(24);
 /// Open live seat maps per process.
 pub const SEAT_STREAMS_MAX: usize = 10_000;
 /// Oldest signature of a webhook that is accepted.

@@ -51,8 +51,8 @@ impl Booking {
         let work = async move {
             // Held until the work ends, even if the customer disconnects.
             let _permit = permit;
-            core.confirm(&customer, hold_id, &payment, key.as_ref())
-                .await
+            // Large futures are moved often on their way into a task, so they are boxed first.
+            Box::pin(core.confirm(&customer, hold_id, &payment, key.as_ref())).await
         };
         match self.0.work.run_within(PROVIDER_PATIENCE, work).await {
             // The provider has not answered yet: the resolution continues, and the customer may ask

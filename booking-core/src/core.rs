@@ -31,6 +31,7 @@ use crate::links::LinkKeys;
 use crate::live::Catalogue;
 use crate::mail::Mailer;
 use crate::payments::gathered::GatheredConfirms;
+use crate::payments::gathered_starts::GatheredStarts;
 use crate::payments::questions::Questions;
 use crate::payments::registry::Providers;
 use crate::payments::resolution::Answer;
@@ -42,7 +43,9 @@ use crate::store::inbox::NewEvent;
 use crate::store::notices::Backlog;
 use crate::store::reviews::ReviewBacklog;
 use crate::ticket_files::Press;
+use crate::ticket_store::objects::TicketStore;
 use crate::tickets::TicketSigner;
+use crate::vetting::gathered::GatheredVetting;
 
 /// The state of the booking core.
 pub(crate) struct Core {
@@ -52,6 +55,10 @@ pub(crate) struct Core {
     pub(crate) settling: Turns,
     /// What confirmations read and write together.
     pub(crate) gathered: GatheredConfirms,
+    /// What starts of payments write together.
+    pub(crate) starts: GatheredStarts,
+    /// What is read and kept of many customers together against fraud.
+    pub(crate) vetted: GatheredVetting,
     /// Limits concurrent confirmations.
     pub(crate) confirms: ConfirmQueue,
     pub(crate) clock: Arc<dyn Clock>,
@@ -124,6 +131,8 @@ pub(crate) struct Core {
     pub(crate) rendering: Semaphore,
     /// Renders tickets as PDF.
     pub(crate) press: Press,
+    /// Keeps them.
+    pub(crate) ticket_store: Option<TicketStore>,
     /// Catalogue documents and pages that are the same for everyone, compressed once.
     pub(crate) documents: RecentDocuments,
     /// The pages of shows.

@@ -3,6 +3,7 @@
 //! Database work runs in tasks that continue when the caller disconnects.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use contract::app_session::ACCESS_HEADER;
 use contract::booking::{Booking as BookingView, City, Hold, HoldRequest, SeatMap, Show, ShowFile};
@@ -185,7 +186,7 @@ impl Booking {
     ) -> Result<Once<HoldOutcome>, StoreError> {
         let core = Arc::clone(&self.0);
         let (customer, show, request) = (customer.clone(), show.clone(), request.clone());
-        let work = async move { core.hold_place(&customer, &show, &request, key).await };
+        let work = async move { Box::pin(core.hold_place(&customer, &show, &request, key)).await };
         self.0.work.run(work).await
     }
 
@@ -240,10 +241,9 @@ impl Booking {
         let (core, customer) = (Arc::clone(&self.0), customer.clone());
         let wish = CouponWish::of(coupon);
         let work = async move {
-            let started = core
-                .payment_start(&customer, hold_id.uuid(), &email, &wish)
-                .await?;
-            Ok(core.payment_outcome(started))
+            let started = core.payment_start(&customer, hold_id.uuid(), &email, &wish);
+            // Large futures are moved often on their way into a task, so they are boxed first.
+            Ok(core.payment_outcome(Box::pin(started).await?))
         };
         match self.0.work.run_within(PROVIDER_PATIENCE, work).await {
             Err(StoreError::Timeout) => Ok(PaymentOutcome::provider_silent()),
@@ -300,7 +300,7 @@ impl Booking {
         body: bytes::Bytes,
     ) -> Result<WebhookReceipt, StoreError> {
         let core = Arc::clone(&self.0);
-        let work = async move { core.webhook_store(&provider, &headers, &body).await };
+        let work = async move { Box::pin(core.webhook_store(&provider, &headers, &body)).await };
         self.0.work.run(work).await
     }
 
@@ -380,8 +380,13 @@ impl Booking {
 
     /// Processes webhooks that are due. Returns how many.
     pub async fn inbox_once(&self) -> Result<usize, StoreError> {
+        self.inbox_after(Duration::ZERO).await
+    }
+
+    /// Processes webhooks that have been due for as long as `head_start`. Returns how many.
+    pub async fn inbox_after(&self, head_start: Duration) -> Result<usize, StoreError> {
         let core = Arc::clone(&self.0);
-        let work = async move { core.inbox_once().await };
+        let work = async move { core.inbox_after(head_start).await };
         self.0.work.run_within(PROVIDER_PATIENCE, work).await
     }
 

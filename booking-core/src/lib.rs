@@ -40,6 +40,7 @@
 //! | `tickets` | the signed QR text and its verification |
 //! | `ticket_files` | tickets as PDF, shows as calendar files |
 //! | `ticket_fonts` | the fonts of printed tickets |
+//! | `ticket_store` | PDFs of tickets in a file or S3 store |
 //! | `store` | all SQL, and the order in which locks are taken |
 //! | `expiry` | the times at which holds of this process end |
 //! | `sweep` | expires holds past their end |
@@ -121,6 +122,7 @@ mod sweep;
 mod telemetry;
 mod ticket_files;
 mod ticket_fonts;
+mod ticket_store;
 mod ticket_types;
 pub mod tickets;
 mod transfer_decision;
@@ -159,6 +161,8 @@ pub use rooms::RoomDirectory;
 pub use stock::RoomStock;
 pub use store::check::{CheckReport, InvariantResult};
 pub use ticket_fonts::{TicketFonts, UnreadableFont};
+pub use ticket_store::objects::StoreSetUpError;
+pub use ticket_store::settings::{S3Config, TicketStoreConfig};
 pub use tickets::{InvalidTicket, TicketClaims, TicketVerifier, verify_ticket};
 pub use turns::{TurnAsk, TurnAsked};
 

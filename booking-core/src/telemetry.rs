@@ -71,6 +71,10 @@ metric_families::declare! {
     pub(crate) histogram(metric_families::LATENCY_SECONDS) PRINT_SECONDS = "ropeline_booking_print_seconds";
     /// PDFs of tickets that were asked for.
     pub(crate) counter PRINTS = "ropeline_booking_prints_total";
+    /// PDFs that were written to the store of tickets, removed from it, or could not be.
+    pub(crate) counter TICKET_PDFS = "ropeline_booking_ticket_pdfs_total";
+    /// PDFs that the store of tickets should have, of all gateways.
+    pub(crate) gauge TICKET_PDFS_OVERDUE = "ropeline_booking_ticket_pdfs_overdue";
     /// Notices that a channel took, or that were written to files.
     pub(crate) counter MAIL_SENT = "ropeline_booking_mail_sent_total";
     /// Attempts to send a notice that failed.

@@ -13,11 +13,11 @@ use tokio::sync::Notify;
 
 use crate::config::{
     CHANGES_KEEP, CONTACT_KEEP, DELIVER_EVERY, DELIVERY_KEEP, EVENT_KEEP, GUEST_MAIL_KEEP,
-    IDEMPOTENCY_KEEP, IDEMPOTENCY_TAKEOVER_AFTER, MAIL_BACKLOG_EVERY, NOTICE_KEEP, OUTBOX_KEEP,
-    RATES_FORGET_EVERY, REFRESH_EVERY, REMINDER_EVERY, REVIEW_KEEP, REVIEWS_EVERY, RISK_KEEP,
-    SALES_EVERY, SEQUENCE_EVERY, SHOW_CANCEL_EVERY, START_RETRY_AFTER, SWEEP_BATCH_MAX,
-    SWEEP_EVERY, TURN_COUNT_EVERY, TURN_KEEP, TURN_KEEP_CALLED, WORK_AT_ONCE, WORK_BATCH_MAX,
-    WORK_EVERY,
+    IDEMPOTENCY_KEEP, IDEMPOTENCY_TAKEOVER_AFTER, INBOX_HEAD_START, INBOX_PAUSE,
+    MAIL_BACKLOG_EVERY, NOTICE_KEEP, OUTBOX_KEEP, RATES_FORGET_EVERY, REFRESH_EVERY,
+    REMINDER_EVERY, REVIEW_KEEP, REVIEWS_EVERY, RISK_KEEP, SALES_EVERY, SEQUENCE_EVERY,
+    SHOW_CANCEL_EVERY, START_RETRY_AFTER, SWEEP_BATCH_MAX, SWEEP_EVERY, TICKET_PDF_SHOWS_EVERY,
+    TURN_COUNT_EVERY, TURN_KEEP, TURN_KEEP_CALLED, WORK_AT_ONCE, WORK_BATCH_MAX, WORK_EVERY,
 };
 use crate::core::Core;
 use crate::database::StoreError;
@@ -154,7 +154,11 @@ pub(crate) fn start(core: &Arc<Core>) {
     );
     let inbox = Rhythm::every(WORK_EVERY).or_when(&core.inbox_filled);
     spawn(core, "inbox", inbox, |core| async move {
-        core.inbox_once().await
+        let count = core.inbox_after(INBOX_HEAD_START).await?;
+        if i64::try_from(count).is_ok_and(|count| count < WORK_BATCH_MAX) {
+            tokio::time::sleep(INBOX_PAUSE).await;
+        }
+        Ok(count)
     });
     let refund = Rhythm::every(WORK_EVERY);
     spawn(core, "refund", refund, |core| async move {
@@ -166,6 +170,16 @@ pub(crate) fn start(core: &Arc<Core>) {
     spawn(core, "cancelled-shows", shows, |core| async move {
         core.show_cancel_once().await
     });
+    if core.ticket_store.is_some() {
+        let keep = Rhythm::every(WORK_EVERY).or_when(&core.events_told);
+        spawn(core, "ticket-pdfs", keep, |core| async move {
+            core.ticket_pdfs_once().await
+        });
+        let shows = Rhythm::every(TICKET_PDF_SHOWS_EVERY);
+        spawn(core, "ticket-pdf-shows", shows, |core| async move {
+            core.ticket_pdf_shows_once().await
+        });
+    }
     let reviews = Rhythm::every(REVIEWS_EVERY);
     spawn(core, "reviews", reviews, |core| async move {
         core.reviews_once().await

@@ -376,6 +376,10 @@ pub struct Booking {
     /// Whether the reader got the tickets from whoever paid: sums are left out (0).
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub passed_on: bool,
+    /// The reader's tickets as PDF, for whoever has this address, until thirty days after the
+    /// show. It changes when the links to the booking are revoked; absent while there is no ticket.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tickets_url: Option<String>,
 }
 
 /// Always true: the field is read but never written.

@@ -15,6 +15,8 @@
 //! | [`comp`] | JSON of tickets that operators give away |
 //! | [`cookies`] | names of cookies |
 //! | [`coupon`] | JSON of coupons, and of prices with them |
+//! | [`exempt`] | what of a room's protected paths needs no pass |
+//! | [`host`] | names of hosts that rooms answer for |
 //! | [`ids`] | typed identifiers and their text forms |
 //! | [`invoice`] | JSON of invoices and credit notes |
 //! | `limits` | limits of a room's settings |
@@ -25,6 +27,7 @@
 //! | [`principal`] | headers that tell an upstream which fan a request belongs to |
 //! | [`problem`] | RFC 9457 problem documents with stable codes |
 //! | [`contact`] | JSON of how fans want to be told |
+//! | [`readings`] | paths that servers read in more than one way |
 //! | [`refund`] | JSON of cancelling bookings, of one-time codes and of finding one's bookings |
 //! | [`refund_policy`] | the refund policy of a show |
 //! | [`room`] | JSON of room settings, statistics and the admission log |
@@ -44,6 +47,8 @@ mod confirming;
 pub mod contact;
 pub mod cookies;
 pub mod coupon;
+pub mod exempt;
+pub mod host;
 pub mod ids;
 pub mod invariants;
 pub mod invoice;
@@ -54,6 +59,7 @@ pub mod path;
 pub mod pricing;
 pub mod principal;
 pub mod problem;
+pub mod readings;
 pub mod refund;
 pub mod refund_policy;
 pub mod room;

@@ -26,5 +26,13 @@ pub(crate) const ACCESS_CODES_MAX: usize = 1_000;
 pub(crate) const ACCESS_CODE_CHARS_MAX: usize = 64;
 /// Most protected prefixes of a room.
 pub(crate) const PATHS_MAX: usize = 64;
+/// Longest wait for the head of an answer: no fan waits longer.
+pub(crate) const RESPONSE_TIMEOUT_SECONDS_MAX: u64 = 3_600;
+/// Most other sites whose pages may read answers.
+pub(crate) const CORS_ORIGINS_MAX: usize = 64;
+/// Most exemptions of a room.
+pub(crate) const EXEMPT_MAX: usize = 64;
+/// Most hosts of a room.
+pub(crate) const HOSTS_MAX: usize = 64;
 /// Longest protected prefix or upstream URL, in bytes.
 pub(crate) const URL_BYTES_MAX: usize = 1_024;

@@ -215,6 +215,24 @@ fn name_of(segment: &str) -> &str {
 
 /// Percent-decodes one segment, once.
 fn decode(segment: &str) -> Result<String, AmbiguousPath> {
+    let bytes = decode_bytes(segment)?;
+    if encodes_a_byte(&bytes) {
+        return Err(AmbiguousPath::EncodedTwice);
+    }
+    let text = String::from_utf8(bytes).map_err(|_| AmbiguousPath::NotUtf8)?;
+    if text.contains(|c: char| c.is_control() || c == '/' || c == '\\') {
+        return Err(AmbiguousPath::ForbiddenCharacter);
+    }
+    Ok(text)
+}
+
+/// Whether `bytes` could be percent-decoded.
+pub(crate) fn encodes_a_byte(bytes: &[u8]) -> bool {
+    (0..bytes.len()).any(|at| encoded_byte(&bytes[at..]).is_some())
+}
+
+/// Percent-decodes one segment, once, whatever its bytes stand for.
+pub(crate) fn decode_bytes(segment: &str) -> Result<Vec<u8>, AmbiguousPath> {
     let mut bytes = Vec::with_capacity(segment.len());
     let mut rest = segment.as_bytes();
     while let Some((first, after)) = rest.split_first() {
@@ -227,14 +245,7 @@ fn decode(segment: &str) -> Result<String, AmbiguousPath> {
             rest = after;
         }
     }
-    if (0..bytes.len()).any(|at| encoded_byte(&bytes[at..]).is_some()) {
-        return Err(AmbiguousPath::EncodedTwice);
-    }
-    let text = String::from_utf8(bytes).map_err(|_| AmbiguousPath::NotUtf8)?;
-    if text.contains(|c: char| c.is_control() || c == '/' || c == '\\') {
-        return Err(AmbiguousPath::ForbiddenCharacter);
-    }
-    Ok(text)
+    Ok(bytes)
 }
 
 /// The byte that `%XX` at the beginning of `bytes` stands for.
@@ -247,7 +258,7 @@ fn encoded_byte(bytes: &[u8]) -> Option<u8> {
 }
 
 /// The form of a segment in which all its spellings are the same.
-fn fold(segment: &str) -> Result<String, AmbiguousPath> {
+pub(crate) fn fold(segment: &str) -> Result<String, AmbiguousPath> {
     let without_parameters = segment.split(';').next().unwrap_or_default();
     let name = name_of(without_parameters);
     if name.is_empty() {

@@ -1,5 +1,8 @@
 //! JSON of the operators' API: room settings, statistics, the admission log, the audit log.
 
+mod defaults;
+mod schemas;
+
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use utoipa::ToSchema;
@@ -62,11 +65,18 @@ pub struct RoomSettings {
         pattern = "^[^\\u0000-\\u0009\\u000b-\\u001f\\u007f-\\u009f]*$"
     )]
     pub title: String,
-    /// `embedded`, or the URL of the service to protect.
+    /// Names that the room answers for: hosts without a port, or `*` for every host that no other
+    /// room names. Every path of such a host goes to a remote upstream. Without any, the room
+    /// protects its paths on every host, and all else goes to the booking core.
+    #[serde(default)]
+    #[schema(schema_with = schemas::hosts)]
+    pub hosts: Vec<String>,
+    /// `embedded`, or the URL of the service to protect, `http://` or `https://`, with a path under
+    /// which all of it is. Certificates are verified.
     #[serde(default = "defaults::upstream")]
     #[schema(
         max_length = 1024,
-        pattern = r"^(embedded|http://([A-Za-z0-9._~-]+|\[[0-9A-Fa-f:.]+\])(:[0-9]{1,5})?/?)$"
+        pattern = r"^(embedded|https?://([A-Za-z0-9._~-]+|\[[0-9A-Fa-f:.]+\])(:[0-9]{1,5})?(/(?!\.+(/|$))[A-Za-z0-9._~-]+)*/?)$"
     )]
     pub upstream: String,
     /// Most connections to a remote upstream at once, whichever rooms they serve: with as many
@@ -80,10 +90,27 @@ pub struct RoomSettings {
     #[serde(default)]
     #[schema(minimum = 1, maximum = 86_400)]
     pub stream_idle_seconds: Option<u64>,
+    /// Whether the upstream gets the host that the fan asked for, instead of its own name.
+    #[serde(default)]
+    pub preserve_host: bool,
+    /// How long a remote upstream may take until its answer begins; 30, when null.
+    #[serde(default)]
+    #[schema(minimum = 1, maximum = 3_600)]
+    pub response_timeout_seconds: Option<u64>,
+    /// Origins whose pages may read the gateway's refusals of requests that they make, as
+    /// `https://www.example.com`.
+    #[serde(default)]
+    #[schema(schema_with = schemas::cors_origins)]
+    pub cors_origins: Vec<String>,
     /// Protected path prefixes, each beginning with `/`.
     #[serde(default)]
     #[schema(schema_with = schemas::paths)]
     pub paths: Vec<String>,
+    /// What of them needs no pass: path prefixes, methods, or both, as `/checkout/assets`, `HEAD` or
+    /// `POST /checkout/hook`. Preflights of browsers never need one.
+    #[serde(default)]
+    #[schema(schema_with = schemas::exempt)]
+    pub exempt: Vec<String>,
     /// Calls per minute while visitors wait.
     #[serde(default = "defaults::new_users_per_minute")]
     #[schema(maximum = 10_000_000)]
@@ -185,93 +212,6 @@ pub struct RoomSettings {
     /// Out of use: everyone passes through.
     #[serde(default)]
     pub suspended: bool,
-}
-
-/// Schemas of list elements, for the OpenAPI document.
-mod schemas {
-    use utoipa::openapi::schema::{ArrayBuilder, ObjectBuilder, Schema, Type};
-
-    use crate::limits::{ACCESS_CODE_CHARS_MAX, ACCESS_CODES_MAX, PATHS_MAX, URL_BYTES_MAX};
-
-    /// Excludes `/_line` and paths below it; empty, `.` and `..` segments; and the characters of a
-    /// query, a fragment, an escape or a wildcard.
-    const PREFIX: &str = r"^(?!/_line(/|$))(?!.*//)(?!.*/\.{1,2}(/|$))/[!$&-)+-;=@-\[\]_a-z~]*$";
-    /// No control character except the line break, and at least one character that is not white
-    /// space.
-    const CODE: &str = r"^(?=[\s\S]*\S)[^\u0000-\u0009\u000b-\u001f\u007f-\u009f]*$";
-
-    pub(super) fn paths() -> Schema {
-        texts(
-            PREFIX,
-            URL_BYTES_MAX,
-            PATHS_MAX,
-            "Protected path prefixes, each beginning with `/`.",
-        )
-    }
-
-    pub(super) fn access_codes() -> Schema {
-        texts(
-            CODE,
-            ACCESS_CODE_CHARS_MAX,
-            ACCESS_CODES_MAX,
-            "Codes that may join; anyone, when empty.",
-        )
-    }
-
-    fn texts(pattern: &str, length_max: usize, items_max: usize, description: &str) -> Schema {
-        let text = ObjectBuilder::new()
-            .schema_type(Type::String)
-            .max_length(Some(length_max))
-            .pattern(Some(pattern));
-        ArrayBuilder::new()
-            .items(text)
-            .max_items(Some(items_max))
-            .description(Some(description))
-            .build()
-            .into()
-    }
-}
-
-mod defaults {
-    pub(super) fn upstream() -> String {
-        "embedded".to_owned()
-    }
-    pub(super) fn new_users_per_minute() -> u64 {
-        600
-    }
-    pub(super) fn total_active_users() -> u64 {
-        1000
-    }
-    pub(super) fn fail_open_after_seconds() -> u64 {
-        30
-    }
-    pub(super) fn fail_open_max_seconds() -> u64 {
-        300
-    }
-    pub(super) fn fail_open_rate_per_minute() -> u64 {
-        60
-    }
-    pub(super) fn session_duration_seconds() -> u64 {
-        600
-    }
-    pub(super) fn yes() -> bool {
-        true
-    }
-    pub(super) fn session_max_seconds() -> u64 {
-        1800
-    }
-    pub(super) fn claim_window_seconds() -> u64 {
-        60
-    }
-    pub(super) fn absence_timeout_seconds() -> u64 {
-        300
-    }
-    pub(super) fn place_max_age_seconds() -> u64 {
-        86_400
-    }
-    pub(super) fn missed_turn_grace_seconds() -> u64 {
-        600
-    }
 }
 
 /// A manager's word that overrides the schedule.

@@ -2,24 +2,26 @@
 //!
 //! The gateway refuses what is found here, and a dry run of the command line finds the same.
 
+mod cors;
+mod exempt;
 mod findings;
+mod hosts;
 mod prefixes;
 
 use crate::limits::{
     ACCESS_CODE_CHARS_MAX, ACCESS_CODES_MAX, ACTIVE_USERS_MAX, CALL_BATCH_MAX,
     CLAIM_WINDOW_SECONDS_MIN, DURATION_SECONDS_MAX, MESSAGE_CHARS_MAX, PLACE_AGE_SECONDS_MAX,
-    RATE_MAX, REASON_CHARS_MAX, TITLE_CHARS_MAX, UPSTREAM_CONNECTIONS_MAX, URL_BYTES_MAX,
+    RATE_MAX, REASON_CHARS_MAX, RESPONSE_TIMEOUT_SECONDS_MAX, TITLE_CHARS_MAX,
+    UPSTREAM_CONNECTIONS_MAX, URL_BYTES_MAX,
 };
 use crate::room::{Challenge, RoomSettings};
 use crate::upstream::Upstream;
 
 use findings::Findings;
 
+pub use crate::upstream::EMBEDDED;
 pub use findings::FieldProblem;
-pub use prefixes::validate_prefixes;
-
-/// The upstream that is the booking core in this process.
-pub const EMBEDDED: &str = "embedded";
+pub use prefixes::validate_beside;
 
 /// Finds every problem of `settings`.
 pub fn validate(settings: &RoomSettings) -> Result<(), Vec<FieldProblem>> {
@@ -28,7 +30,10 @@ pub fn validate(settings: &RoomSettings) -> Result<(), Vec<FieldProblem>> {
     times(settings, &mut findings);
     upstream(&settings.upstream, &mut findings);
     not_there_yet(settings, &mut findings);
+    hosts::check(&settings.hosts, &mut findings);
     prefixes::check(&settings.paths, &mut findings);
+    cors::check(&settings.cors_origins, &mut findings);
+    exempt::check(&settings.exempt, &mut findings);
     findings.text("title", &settings.title, TITLE_CHARS_MAX);
     if let Some(message) = &settings.message {
         findings.text("message", message, MESSAGE_CHARS_MAX);
@@ -104,6 +109,12 @@ fn numbers(settings: &RoomSettings, findings: &mut Findings) {
             settings.call_batch,
             CALL_BATCH_MAX,
             ", or null",
+        ),
+        (
+            "responseTimeoutSeconds",
+            settings.response_timeout_seconds,
+            RESPONSE_TIMEOUT_SECONDS_MAX,
+            " seconds, or null",
         ),
         (
             "streamIdleSeconds",
@@ -362,15 +373,18 @@ mod tests {
 
     #[test]
     fn upstreams_are_embedded_or_http() {
-        for good in ["embedded", "http://127.0.0.1:9000", "http://[::1]:80"] {
+        for good in [
+            "embedded",
+            "http://127.0.0.1:9000",
+            "http://[::1]:80",
+            "https://shop.example/base",
+        ] {
             check(|s| s.upstream = good.to_owned(), &[]);
         }
         for bad in [
             "",
             "shop",
             "ftp://shop.example",
-            "https://shop.example",
-            "http://shop.example/base",
             "file:///etc/passwd",
             "http://",
             "http://user:secret@shop.example",

@@ -8,7 +8,11 @@ use std::time::Duration;
 use http::HeaderValue;
 use http::uri::{Authority, PathAndQuery, Scheme, Uri};
 
-/// A remote service behind the gateway: `http://host:port`, and nothing more.
+/// The upstream that is the booking core in this process.
+pub const EMBEDDED: &str = "embedded";
+
+/// A remote service behind the gateway: `http://host:port` or `https://host:port`, and a path under
+/// which all of it is.
 ///
 /// Clones are cheap, and two upstreams with the same address are equal: they share connections
 /// and one circuit breaker.
@@ -18,9 +22,14 @@ pub struct Upstream(Arc<Address>);
 #[derive(Debug, PartialEq, Eq, Hash)]
 struct Address {
     url: String,
+    /// The part of the URL before the path.
+    server: String,
+    scheme: Scheme,
     authority: Authority,
     /// The `Host` header that names the upstream.
     host: HeaderValue,
+    /// The path under which all of it is, without a slash at the end; mostly empty.
+    prefix: String,
 }
 
 /// What the settings of a room say of its upstream.
@@ -31,6 +40,10 @@ pub struct Bounds {
     pub connections_max: Option<usize>,
     /// How long an event stream or a tunnel may stand still; for ever when `None`.
     pub stream_idle_max: Option<Duration>,
+    /// How long the head of an answer may take; the proxy's own limit when `None`.
+    pub response_max: Option<Duration>,
+    /// The upstream gets the host that the fan asked for instead of its own name.
+    pub preserves_host: bool,
 }
 
 /// Why a text is not an upstream.
@@ -39,35 +52,54 @@ pub enum UpstreamError {
     /// The text is no URL at all.
     #[error("`{0}` is not a URL such as http://shop.internal:3000")]
     NotAUrl(String),
-    /// Encrypted upstreams are not supported.
-    #[error(
-        "`{0}` asks for https, but the gateway speaks plain http to an upstream: \
-         use http:// inside a private network, or a local TLS forwarder"
-    )]
-    Encrypted(String),
     /// Some other protocol.
-    #[error("`{0}` has a scheme other than http")]
+    #[error("`{0}` has a scheme other than http and https")]
     WrongScheme(String),
     /// A name or password in the URL would end up in logs.
     #[error("an upstream URL may not carry a user name or password")]
     Credentials,
-    /// A path, query or fragment: requests keep their own path.
-    #[error("`{0}` has a path or query; an upstream is only http://host:port")]
-    HasPath(String),
+    /// A query or fragment: requests keep their own.
+    #[error("`{0}` has a query or fragment; an upstream is http://host:port, with a path at most")]
+    HasQuery(String),
+    /// A path that servers may read in two ways.
+    #[error(
+        "`{0}` has a path that is not plain: segments of letters, digits, `.`, `_`, `~` and `-`"
+    )]
+    BadPath(String),
     /// The port is not a number between 1 and 65535.
     #[error("`{0}` has a port outside 1 to 65535")]
     BadPort(String),
 }
 
 impl Upstream {
-    /// The address in the form `http://host:port`.
+    /// The address in the form `http://host:port`, with the path if there is one.
     pub fn url(&self) -> &str {
         &self.0.url
+    }
+
+    /// The address without the path: what connections and health belong to.
+    pub fn server(&self) -> &str {
+        &self.0.server
     }
 
     /// `host:port` as given, lower-case.
     pub fn authority(&self) -> &str {
         self.0.authority.as_str()
+    }
+
+    /// The host without a port; an IPv6 address without brackets.
+    pub fn host_name(&self) -> &str {
+        self.0.authority.host().trim_matches(['[', ']'])
+    }
+
+    /// Whether it is reached by TLS.
+    pub fn is_encrypted(&self) -> bool {
+        self.0.scheme == Scheme::HTTPS
+    }
+
+    /// The path under which all of it is, without a slash at the end; empty for most.
+    pub fn prefix(&self) -> &str {
+        &self.0.prefix
     }
 
     /// The `Host` header that names this upstream.
@@ -78,10 +110,18 @@ impl Upstream {
     /// The absolute address of `path` here.
     pub fn resolve(&self, path: PathAndQuery) -> Result<Uri, http::Error> {
         Uri::builder()
-            .scheme(Scheme::HTTP)
+            .scheme(self.0.scheme.clone())
             .authority(self.0.authority.clone())
             .path_and_query(path)
             .build()
+    }
+
+    /// The path of the upstream that `path` of the site stands for.
+    pub fn path_of(&self, path: PathAndQuery) -> Result<PathAndQuery, http::Error> {
+        if self.0.prefix.is_empty() {
+            return Ok(path);
+        }
+        Ok(format!("{}{path}", self.0.prefix).parse()?)
     }
 }
 
@@ -91,23 +131,26 @@ impl FromStr for Upstream {
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         let own = || text.to_owned();
         if text.contains('#') {
-            return Err(UpstreamError::HasPath(own()));
+            return Err(UpstreamError::HasQuery(own()));
         }
         let uri: Uri = text.parse().map_err(|_| UpstreamError::NotAUrl(own()))?;
-        match uri.scheme_str() {
-            Some("http") => {}
-            Some("https") => return Err(UpstreamError::Encrypted(own())),
+        let scheme = match uri.scheme() {
+            Some(scheme) if *scheme == Scheme::HTTP || *scheme == Scheme::HTTPS => scheme.clone(),
             Some(_) => return Err(UpstreamError::WrongScheme(own())),
             None => return Err(UpstreamError::NotAUrl(own())),
-        }
+        };
         let authority = uri
             .authority()
             .ok_or_else(|| UpstreamError::NotAUrl(own()))?;
         if authority.as_str().contains('@') {
             return Err(UpstreamError::Credentials);
         }
-        if uri.path() != "/" || uri.query().is_some() {
-            return Err(UpstreamError::HasPath(own()));
+        if uri.query().is_some() {
+            return Err(UpstreamError::HasQuery(own()));
+        }
+        let prefix = uri.path().strip_suffix('/').unwrap_or(uri.path());
+        if !prefix.is_empty() && !prefix.split('/').skip(1).all(is_plain_segment) {
+            return Err(UpstreamError::BadPath(own()));
         }
         if authority.host().is_empty() {
             return Err(UpstreamError::NotAUrl(own()));
@@ -124,12 +167,22 @@ impl FromStr for Upstream {
             .map_err(|_| UpstreamError::NotAUrl(own()))?;
         let host =
             HeaderValue::from_str(authority.as_str()).map_err(|_| UpstreamError::NotAUrl(own()))?;
+        let server = format!("{scheme}://{authority}");
         Ok(Self(Arc::new(Address {
-            url: format!("http://{authority}"),
+            url: format!("{server}{prefix}"),
+            server,
+            scheme,
             authority,
             host,
+            prefix: prefix.to_owned(),
         })))
     }
+}
+
+/// Whether every server reads this segment of a path as it stands.
+fn is_plain_segment(segment: &str) -> bool {
+    let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"._~-".contains(&byte);
+    segment.bytes().all(is_plain) && segment.bytes().any(|byte| byte != b'.')
 }
 
 impl fmt::Display for Upstream {
@@ -160,9 +213,21 @@ mod tests {
     }
 
     #[test]
+    fn an_upstream_may_be_encrypted_and_below_a_path() {
+        let upstream: Upstream = "https://Shop.internal/base/v1/".parse().unwrap();
+        assert_eq!(upstream.url(), "https://shop.internal/base/v1");
+        assert_eq!(upstream.server(), "https://shop.internal");
+        assert!(upstream.is_encrypted());
+        let path = upstream.path_of(PathAndQuery::from_static("/a?b=c"));
+        assert_eq!(path.unwrap(), "/base/v1/a?b=c");
+        let plain: Upstream = "http://[::1]:80".parse().unwrap();
+        assert_eq!((plain.host_name(), plain.prefix()), ("::1", ""));
+        assert!(!plain.is_encrypted());
+    }
+
+    #[test]
     fn says_what_is_wrong_with_other_texts() {
         let fault = |text: &str| text.parse::<Upstream>().unwrap_err();
-        assert!(matches!(fault("https://shop"), UpstreamError::Encrypted(_)));
         assert!(matches!(fault("ftp://shop"), UpstreamError::WrongScheme(_)));
         assert!(matches!(fault("shop:3000"), UpstreamError::NotAUrl(_)));
         assert!(matches!(fault(""), UpstreamError::NotAUrl(_)));
@@ -173,20 +238,20 @@ mod tests {
             fault("http://u:p@shop"),
             UpstreamError::Credentials
         ));
-        assert!(matches!(
-            fault("http://shop/base"),
-            UpstreamError::HasPath(_)
-        ));
-        assert!(matches!(
-            fault("http://shop?x=1"),
-            UpstreamError::HasPath(_)
-        ));
-        assert!(matches!(fault("http://shop#x"), UpstreamError::HasPath(_)));
+        for text in ["http://shop?x=1", "http://shop/base?x=1", "http://shop#x"] {
+            assert!(matches!(fault(text), UpstreamError::HasQuery(_)), "{text}");
+        }
+        for text in [
+            "http://shop/a/../b",
+            "http://shop/a//b",
+            "http://shop/a%2fb",
+        ] {
+            assert!(matches!(fault(text), UpstreamError::BadPath(_)), "{text}");
+        }
         assert!(matches!(
             fault("http://shop:99999"),
             UpstreamError::BadPort(_)
         ));
         assert!(matches!(fault("http://shop:0"), UpstreamError::BadPort(_)));
-        assert!(fault("https://shop").to_string().contains("https"));
     }
 }

@@ -7,14 +7,16 @@ mod connections;
 mod database;
 mod events;
 mod mail;
+mod origin;
 mod payments;
 mod pooler;
 mod shop;
 mod surroundings;
+mod tickets;
 mod usable;
 
 use std::io;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::net::SocketAddr;
 use std::num::NonZeroUsize;
 use std::sync::Arc;
 use std::time::Duration;
@@ -48,6 +50,7 @@ use crate::edge::serve::{Handover, ServeConfig, serve_all};
 use crate::edge::sockets::{Claim, Sockets};
 use crate::figures::{GatewayReadiness, RoomFigures};
 use crate::front::Front;
+use crate::health::from_here;
 use crate::http::cookies::CookieForm;
 use crate::kept_keys::Known;
 use crate::key_teller::KeyTeller;
@@ -59,12 +62,14 @@ use crate::ops::metrics::Metrics;
 use crate::ops::{self, OpsState, SeedSource};
 use crate::proxy::{Proxy, ProxyConfig};
 use crate::public::{PublicParts, PublicSide};
+use crate::service_manager;
 use shop::{
     BookingRooms, BookingStock, BookingTurns, InstallationKeys, booking_config, in_process,
     installation_keys, shop_routes, start_booking,
 };
 
 pub use surroundings::Surroundings;
+pub use tickets::warnings;
 pub use usable::usable;
 use usable::wanted;
 
@@ -104,6 +109,15 @@ pub async fn run(config: Config, surroundings: Surroundings) -> Result<()> {
         servers.stop().await;
     }
     outcome
+}
+
+/// Brings the schema of the configured database up to date, and starts nothing.
+pub async fn migrate(config: &Config) -> Result<()> {
+    let url = config.database_url.as_deref();
+    let url = url.context("ROPELINE_DATABASE_URL is not set, so there is nothing to migrate")?;
+    database::prepare(url).await?;
+    tracing::info!("the schema of the database is up to date");
+    Ok(())
 }
 
 fn bind(config: &Config) -> Result<Listening> {
@@ -173,18 +187,16 @@ async fn run_with(
     let (public, ops) = (listening.public.listen()?, listening.ops.listen()?);
     keys::announce(&config.data_dir, public_url, &listen_url, &ops_url)?;
     tracing::info!(public_url, listen_url, ops_url, "listening");
+    if let Some(room) = &app.before_site {
+        room.tell(public_url);
+    }
+    service_manager::started();
     app.serve(public, ops, children).await
 }
 
 /// The URL of a listener for programs on this machine.
-fn local_url(mut address: SocketAddr) -> String {
-    if address.ip().is_unspecified() {
-        address.set_ip(match address.ip() {
-            IpAddr::V4(_) => Ipv4Addr::LOCALHOST.into(),
-            IpAddr::V6(_) => Ipv6Addr::LOCALHOST.into(),
-        });
-    }
-    format!("http://{address}")
+fn local_url(address: SocketAddr) -> String {
+    format!("http://{}", from_here(address))
 }
 
 /// Host and port, by which people tell gateways apart.
@@ -219,6 +231,8 @@ pub struct App {
     proxy: Arc<Proxy>,
     booking: Booking,
     key_teller: KeyTeller,
+    /// The room of the site that was named on the command line.
+    before_site: Option<origin::Settled>,
     tasks: TaskTracker,
     stop: CancellationToken,
 }
@@ -263,8 +277,9 @@ impl App {
         )
         .await?;
         let payment_origins = booking.payment_page_origins();
-        let proxy = proxy(surroundings);
+        let proxy = proxy(config, surroundings);
         let room_records = Rooms::new(database.clone());
+        let before_site = before_site(config, &room_records, surroundings).await?;
         let admissions = Admissions::new(database.clone());
         let parts = Arc::new(Parts {
             durable: Arc::new(DurableRecords {
@@ -340,6 +355,7 @@ impl App {
             proxy,
             booking,
             key_teller,
+            before_site,
             tasks,
             stop: surroundings.stop.clone(),
         })
@@ -382,6 +398,8 @@ impl App {
         let ops_stop = CancellationToken::new();
         // What drains may still sign and publish keys.
         self.tasks.spawn(self.key_teller.run(ops_stop.clone()));
+        self.tasks
+            .spawn(service_manager::keep_alive(ops_stop.clone()));
         let mut ops = self
             .tasks
             .spawn(serve_all(ops_listeners, self.ops, ops, ops_stop.clone()));
@@ -424,9 +442,27 @@ impl App {
     }
 }
 
-fn proxy(surroundings: &Surroundings) -> Arc<Proxy> {
+/// The room of the site that was named on the command line, made or updated.
+async fn before_site(
+    config: &Config,
+    rooms: &Rooms,
+    surroundings: &Surroundings,
+) -> Result<Option<origin::Settled>> {
+    let Some(named) = &config.origin else {
+        return Ok(None);
+    };
+    let seeds = || surroundings.randomness.bytes();
+    let settled = origin::settle(rooms, named, seeds, surroundings.clock.as_ref());
+    settled.await.map(Some)
+}
+
+fn proxy(config: &Config, surroundings: &Surroundings) -> Arc<Proxy> {
     let clock = surroundings.clock.clone();
-    Arc::new(Proxy::new(ProxyConfig::default(), clock))
+    let proxy = Proxy::new(ProxyConfig::default(), clock);
+    Arc::new(match &config.roots {
+        Some(roots) => proxy.trusting(roots.as_pem()),
+        None => proxy,
+    })
 }
 
 fn seeds(randomness: Randomness) -> SeedSource {

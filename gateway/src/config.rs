@@ -7,19 +7,25 @@ mod check;
 mod checked;
 mod fraud;
 mod invoice;
+mod origin;
 mod payment;
 mod rates;
 mod settings;
 mod shown;
+mod template;
 mod unknown;
 
 use clap::{Parser, Subcommand};
 
 use check::check;
 pub use check::unsendable;
-pub use checked::{ChannelSettings, Config, LogFormat, Payment, Problems, Provider, ProviderKind};
+pub use checked::{
+    ChannelSettings, Config, LogFormat, Payment, Problems, Provider, ProviderKind, TicketSettings,
+};
 pub use fraud::FraudTexts;
 pub use invoice::InvoiceTexts;
+use origin::OriginFlags;
+pub use origin::{Origin, ROOM as ORIGIN_ROOM};
 pub use rates::{ShopRatePair, ShopRates};
 use settings::{Settings, given, read_file};
 
@@ -40,6 +46,8 @@ pub struct Command {
     /// that one as soon as this one says that it listens. Not with private servers
     #[arg(long)]
     take_over: bool,
+    #[command(flatten)]
+    origin: OriginFlags,
     #[command(subcommand)]
     action: Option<Action>,
 }
@@ -49,6 +57,12 @@ enum Action {
     /// Look at the configuration
     #[command(subcommand)]
     Config(ConfigAction),
+    /// Write a settings file with every setting in it, commented out
+    Init,
+    /// Ask the gateway that runs here with these settings whether it can serve; exit status 1 if not
+    Health,
+    /// Bring the schema of the database up to date, as every start does, and end
+    Migrate,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Subcommand)]
@@ -63,6 +77,12 @@ pub enum Asked {
     Run(Box<Config>),
     /// Only check this configuration.
     Check(Box<Config>),
+    /// Nothing more.
+    Nothing,
+    /// Ask the gateway with this configuration whether it can serve.
+    Health(Box<Config>),
+    /// Only bring the schema of the database up to date.
+    Migrate(Box<Config>),
 }
 
 /// The parsed configuration.
@@ -78,6 +98,13 @@ impl Command {
     pub fn settle(self) -> Settled {
         let mut problems = Vec::new();
         let named = given(self.settings.config.clone());
+        let asked: fn(Box<Config>) -> Asked = match self.action {
+            Some(Action::Init) => return template_written(named.as_deref()),
+            None => Asked::Run,
+            Some(Action::Config(ConfigAction::Check)) => Asked::Check,
+            Some(Action::Health) => Asked::Health,
+            Some(Action::Migrate) => Asked::Migrate,
+        };
         let file = read_file(named.as_deref(), &mut |problem| problems.push(problem));
         let is_check = matches!(self.action, Some(Action::Config(ConfigAction::Check)));
         let shown = is_check.then(|| shown::settings(&self.settings, &file));
@@ -89,15 +116,37 @@ impl Command {
         if self.take_over {
             problems.extend(take_over_problems(&settings));
         }
+        let origin = self.origin.read(&mut |problem| problems.push(problem));
         let checked = check(settings, problems);
-        let asked = if is_check { Asked::Check } else { Asked::Run };
-        let outcome = checked.map(|mut config| {
+        let outcome = checked.and_then(|mut config| {
+            if origin
+                .as_ref()
+                .is_some_and(|origin| origin.is_at(config.listen))
+            {
+                return Err(Problems(vec![format!(
+                    "--origin: {} is this gateway itself: name the address of the site, and have it \
+                     listen on another port",
+                    config.listen
+                )]));
+            }
             config.adopt_keys = self.adopt_keys;
             config.take_over = self.take_over;
+            config.origin = origin;
             config.warnings.extend(unknown);
-            asked(Box::new(config))
+            Ok(asked(Box::new(config)))
         });
         Settled { shown, outcome }
+    }
+}
+
+/// Writes the settings file that begins an installation.
+fn template_written(named: Option<&Path>) -> Settled {
+    let written = template::write(named);
+    Settled {
+        shown: written.as_ref().ok().cloned(),
+        outcome: written
+            .map(|_| Asked::Nothing)
+            .map_err(|problem| Problems(vec![problem])),
     }
 }
 

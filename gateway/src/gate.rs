@@ -6,6 +6,7 @@
 //! the same names from clients are removed. The gate checks the session of every pass, on
 //! unprotected paths too, because an upstream may take a pass for an admission.
 
+mod cors;
 mod holder;
 mod in_process;
 mod last_page;
@@ -13,6 +14,7 @@ mod pass_cookie;
 mod refusal;
 mod signatures;
 mod stand_by;
+mod way;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -26,21 +28,17 @@ use contract::pass::PassClaims;
 use contract::path::SafePath;
 use contract::principal::Principal;
 use contract::refund::LINK_HEADER;
-use contract::upstream::Upstream;
-use contract::{Clock, PlaceId, Problem, ProblemCode, RoomId, Timestamp};
+use contract::{Clock, PlaceId, RoomId, Timestamp};
+use http::HeaderValue;
 use http::header::HOST;
 use http::request::Parts;
 use http::uri::Scheme;
-use http::{HeaderValue, Method};
 use line::passes::{self, Admission, Minted};
 use line::policy::passes_by::PassesBy;
 use line::room::Room;
 use line::rooms::RoomSet;
 use line::session_end;
 use line::sessions::SessionCheck;
-use line::target::Target;
-use line::telemetry;
-use metrics::{Counter, counter};
 use tokio::time::Instant;
 use web::{ApiError, HolderOnly, NotHolder, RequestId};
 
@@ -56,6 +54,7 @@ use pass_cookie::give_cookie;
 use refusal::{Asked, refuse};
 use signatures::Signatures;
 use stand_by::straight_in;
+use way::{Way, Ways, is_booking_api};
 
 pub use in_process::InProcess;
 
@@ -72,14 +71,7 @@ struct Shared {
     signatures: Signatures,
     limits: RateLimits,
     last_pages: LastPageGate,
-    exempt: Counter,
-    checkin: Counter,
-}
-
-/// A request's route: the room that protects its path, if any, and the upstream.
-struct Way {
-    room: Option<Arc<Room>>,
-    remote: Option<Upstream>,
+    ways: Ways,
 }
 
 /// The passes that came with a request.
@@ -149,6 +141,7 @@ impl Gate {
             Scheme::HTTP
         };
         Self(Arc::new(Shared {
+            ways: Ways::new(rooms.clone()),
             rooms,
             cookies,
             scheme,
@@ -157,9 +150,6 @@ impl Gate {
             signatures: Signatures::new(limits.clone()),
             limits,
             last_pages: LastPageGate::new(),
-            // Counted without a room label: the path is protected by no room.
-            exempt: counter!(telemetry::GATE, "outcome" => "exempt"),
-            checkin: counter!(telemetry::GATE, "outcome" => "checkin"),
         }))
     }
 }
@@ -195,18 +185,29 @@ impl Shared {
             id,
         } = arrival;
         let client = presented.client;
-        let path = check_path(&head.uri)?;
-        let way = self.way(&head.method, &path)?;
+        // Not as it was presented: an absolute request target names the host that counts.
+        let host = head.headers.get(HOST).cloned();
+        let (path, way) = match check_path(&head.uri) {
+            Ok(path) => {
+                let way = self.ways.of(&head, host.as_ref(), &path)?;
+                (Some(path), way)
+            }
+            Err(refused) => (
+                None,
+                self.ways.whichever(&head, host.as_ref()).ok_or(refused)?,
+            ),
+        };
+        let path = path.as_ref().map_or("", SafePath::as_str);
         let mut asked = Asked::of(&head.method, &presented);
-        asked.may_be_last &= way.remote.is_some() || !is_booking_api(path.as_str());
+        asked.may_be_last &= way.remote.is_some() || !is_booking_api(path);
         let now = self.rooms.parts().clock.now();
-        let about_held = way.remote.is_none() && holder::is_about_held(&head.method, path.as_str());
-        let by_link = way.remote.is_none() && holder::is_by_link(&head.method, path.as_str());
+        let about_held = way.remote.is_none() && holder::is_about_held(&head.method, path);
+        let by_link = way.remote.is_none() && holder::is_by_link(&head.method, path);
         let passes = self.passes_presented(&presented, &way, about_held, now)?;
         let claims = &passes.valid;
         let mut let_through = LetThrough::default();
         let mut holders_request = None;
-        if let Some(room) = &way.room {
+        if let Some(room) = way.guard() {
             match self.admit(room, claims, asked, &head, now).await {
                 Some(admitted) => let_through = admitted,
                 None if by_link || (about_held && may_hold(&presented, &passes, &head)) => {
@@ -222,6 +223,9 @@ impl Shared {
                     let_through = newcomer;
                 }
             }
+        }
+        if !way.needs_pass && way.remote.is_some() {
+            let_through = recognise(way.room.as_ref(), claims, asked, now).await;
         }
         let visitor = let_through.visitor(client);
         let principals = match way.remote {
@@ -241,7 +245,7 @@ impl Shared {
         let forwarded = Forwarded {
             client_ip: client.address(),
             scheme: self.scheme.clone(),
-            host: head.headers.get(HOST).cloned(),
+            host,
             request_id: id.0,
             principals,
         };
@@ -251,9 +255,8 @@ impl Shared {
                 visitor,
                 bounds: room.upstream_bounds(),
             };
-            // Event streams and tunnels are cut off when the session ends.
-            let (room, pass) = (room.clone(), let_through.pass);
-            let end = || -> End { Box::pin(session_end::over(room, pass)) };
+            let guard = way.needs_pass.then(|| room.clone());
+            let end = || end_of(guard, let_through.pass);
             let request = Request::from_parts(head, body);
             let sent = self
                 .proxy
@@ -424,9 +427,7 @@ impl Shared {
                 continue;
             }
             let expires_at = match self.rooms.get(&claims.aud) {
-                Some(room) if room.is_idle() => Some(claims.expires_at()),
-                Some(room) if asked.only_looks => room.sessions.peek(&room, claims, now).await,
-                Some(room) => room.sessions.look(&room, claims, now).await,
+                Some(room) => inside_until(&room, claims, asked, now).await,
                 None => None,
             };
             let principal = Principal::of(claims, expires_at.is_some());
@@ -503,32 +504,6 @@ impl Shared {
         Ok(found)
     }
 
-    fn way(&self, method: &Method, path: &SafePath<'_>) -> Result<Way, ApiError> {
-        if method == Method::POST && is_own_webhook(path.as_str()) {
-            self.exempt.increment(1);
-            return Ok(Way {
-                room: None,
-                remote: None,
-            });
-        }
-        let mut room = self.rooms.protecting(path);
-        let is_embedded = |room: &mut Arc<Room>| matches!(room.target(), Target::Embedded);
-        if is_checkin(path.as_str()) && room.take_if(is_embedded).is_some() {
-            // Whoever scans tickets has a token, and stands in no line.
-            self.checkin.increment(1);
-        }
-        let remote = match room.as_ref().map(|room| room.target()) {
-            None | Some(Target::Embedded) => None,
-            Some(Target::Remote(upstream)) => Some(upstream),
-            Some(Target::Unusable) => {
-                return Err(Problem::new(ProblemCode::UpstreamFailed)
-                    .detail("The service behind this room cannot be reached.")
-                    .into());
-            }
-        };
-        Ok(Way { room, remote })
-    }
-
     /// Stores where the response redirects to as the last page of the session that is about to end
     /// in `room`. Call it before the session ends: otherwise another gateway could look the page up
     /// before it is stored.
@@ -571,21 +546,52 @@ fn may_hold(presented: &Presented, passes: &Passes, head: &Parts) -> bool {
         || head.headers.contains_key(ACCESS_HEADER)
 }
 
-/// Whether `path` is the payment provider's webhook at the booking core. Webhooks carry no pass and
-/// are authenticated by their signature, so no room blocks them.
-fn is_own_webhook(path: &str) -> bool {
-    path.strip_prefix("/api/v1/payments/")
-        .and_then(|rest| rest.strip_suffix("/webhook"))
-        .is_some_and(|provider| !provider.is_empty() && !provider.contains('/'))
+/// The fan whose pass came with a request that needs none, if their session runs: an upstream may
+/// take a pass for an admission.
+async fn recognise(
+    room: Option<&Arc<Room>>,
+    claims: &[Arc<PassClaims>],
+    asked: Asked,
+    now: Timestamp,
+) -> LetThrough {
+    let own = room.and_then(|room| claims.iter().find(|claims| claims.aud == room.id));
+    let (Some(room), Some(own)) = (room, own) else {
+        return LetThrough::default();
+    };
+    match inside_until(room, own, asked, now).await {
+        Some(expires_at) => LetThrough {
+            own: Some(Principal {
+                expires_at,
+                ..Principal::of(own, true)
+            }),
+            is_session: !room.is_idle(),
+            ..LetThrough::default()
+        },
+        None => LetThrough::default(),
+    }
 }
 
-/// Whether `path` belongs to the check-in of the booking core.
-fn is_checkin(path: &str) -> bool {
-    path.strip_prefix("/checkin")
-        .is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+/// Until when the session of `claims` lasts; `None` if it has ended.
+async fn inside_until(
+    room: &Arc<Room>,
+    claims: &Arc<PassClaims>,
+    asked: Asked,
+    now: Timestamp,
+) -> Option<Timestamp> {
+    if room.is_idle() {
+        Some(claims.expires_at())
+    } else if asked.only_looks {
+        room.sessions.peek(room, claims, now).await
+    } else {
+        room.sessions.look(room, claims, now).await
+    }
 }
 
-/// Whether `path` belongs to the booking API, which is never the last page of a session.
-fn is_booking_api(path: &str) -> bool {
-    path == "/api" || path.starts_with("/api/")
+/// When an event stream or a tunnel is cut off: when the session in `room` ends that it needs, if it
+/// needs one.
+fn end_of(room: Option<Arc<Room>>, pass: Option<Arc<PassClaims>>) -> End {
+    match room {
+        Some(room) => Box::pin(session_end::over(room, pass)),
+        None => Box::pin(std::future::pending()),
+    }
 }

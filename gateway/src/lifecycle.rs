@@ -5,6 +5,8 @@ use std::time::Duration;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
+use crate::service_manager;
+
 /// Longest time from the signal until unfinished work is given up.
 pub const GRACE: Duration = Duration::from_secs(25);
 
@@ -30,6 +32,7 @@ pub async fn on_signals(stopping: Stopping) -> std::io::Result<()> {
         () = stopping.stop.cancelled() => return Ok(()),
     }
     stopping.draining.cancel();
+    service_manager::stopping();
     let second = async {
         tokio::select! {
             _ = terminate.recv() => {}

@@ -8,6 +8,7 @@ use clap::Parser;
 use contract::SystemClock;
 use gateway::app::{self, Surroundings};
 use gateway::config::{Asked, Command, Config, LogFormat};
+use gateway::health;
 use gateway::keys::Keys;
 use gateway::lifecycle::{self, Stopping};
 use line::Randomness;
@@ -16,6 +17,11 @@ use rand::rngs::SysRng;
 use rand_chacha::ChaCha20Rng;
 use tokio_util::sync::CancellationToken;
 use tracing_subscriber::EnvFilter;
+
+/// That of musl, the library of released programs, makes threads wait for each other.
+#[cfg(target_env = "musl")]
+#[global_allocator]
+static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
 
 /// Exit code for bad configuration.
 const EXIT_CONFIG: u8 = 64;
@@ -41,6 +47,7 @@ fn main() -> ExitCode {
     }
     let outcome = settled.outcome.and_then(|asked| match &asked {
         Asked::Run(config) | Asked::Check(config) => app::usable(config).map(|()| asked),
+        Asked::Nothing | Asked::Health(_) | Asked::Migrate(_) => Ok(asked),
     });
     match outcome {
         Err(problems) => {
@@ -48,7 +55,7 @@ fn main() -> ExitCode {
             ExitCode::from(EXIT_CONFIG)
         }
         Ok(Asked::Check(config)) => {
-            for warning in &config.warnings {
+            for warning in config.warnings.iter().chain(&app::warnings(&config)) {
                 println!("Warning: {warning}.");
             }
             if let Some(keys) = Keys::signing_told(&config) {
@@ -57,20 +64,34 @@ fn main() -> ExitCode {
             println!("The configuration is good.");
             ExitCode::SUCCESS
         }
-        Ok(Asked::Run(config)) => match run(*config) {
-            Ok(()) => ExitCode::SUCCESS,
-            Err(error) => {
-                eprintln!("ropeline-gateway: {error:#}");
-                ExitCode::FAILURE
-            }
-        },
+        Ok(Asked::Nothing) => ExitCode::SUCCESS,
+        Ok(Asked::Health(config)) => ended(health::ask(config.ops_listen)),
+        Ok(Asked::Migrate(config)) => ended(migrate(*config)),
+        Ok(Asked::Run(config)) => ended(run(*config)),
     }
+}
+
+#[expect(clippy::print_stderr, reason = "the log may be off")]
+fn ended(outcome: anyhow::Result<()>) -> ExitCode {
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("ropeline-gateway: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+#[tokio::main(flavor = "current_thread")]
+async fn migrate(config: Config) -> anyhow::Result<()> {
+    log_to_stderr(&config)?;
+    app::migrate(&config).await
 }
 
 #[tokio::main]
 async fn run(config: Config) -> anyhow::Result<()> {
     log_to_stderr(&config)?;
-    for warning in &config.warnings {
+    for warning in config.warnings.iter().chain(&app::warnings(&config)) {
         tracing::warn!("{warning}");
     }
     let stop = CancellationToken::new();

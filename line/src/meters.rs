@@ -36,6 +36,8 @@ pub struct Decisions {
     pub admitted: Counter,
     /// Passed with a session that began with the request, in stand-by.
     pub standby: Counter,
+    /// Passed because the room's settings exempt it, or because it is a preflight.
+    pub exempt: Counter,
     /// Passed because the fan holds or bought what it is about.
     pub holder: Counter,
     /// Passed with the link to a booking, which the booking core found to be good.
@@ -71,6 +73,7 @@ impl Meters {
             gate: Decisions {
                 admitted: decided("admitted"),
                 standby: decided("standby"),
+                exempt: decided("exempt"),
                 holder: decided("holder"),
                 link: decided("link"),
                 last_page: decided("last-page"),

@@ -7,11 +7,13 @@ use std::time::Duration;
 
 use arc_swap::{ArcSwap, ArcSwapOption};
 use bytes::Bytes;
+use contract::exempt::Exemptions;
 use contract::line::Phase;
+use contract::path::SafePath;
 use contract::room::Override;
 use contract::upstream::Bounds;
 use contract::{PlaceId, RoomId, Timestamp};
-use http::HeaderValue;
+use http::{HeaderValue, Method};
 use sha2::{Digest, Sha256};
 use tokio::sync::{Mutex, Notify, watch};
 use tokio_util::sync::CancellationToken;
@@ -59,12 +61,14 @@ pub struct Rates {
 struct Known {
     record: Arc<RoomRecord>,
     target: Target,
+    exemptions: Exemptions,
 }
 
 impl Known {
     fn of(record: RoomRecord) -> Self {
         Self {
             target: Target::of(&record.settings.upstream),
+            exemptions: Exemptions::read(&record.settings.exempt),
             record: Arc::new(record),
         }
     }
@@ -163,6 +167,11 @@ impl Room {
         self.known.load().target.clone()
     }
 
+    /// Whether a request for a protected path needs no pass by the room's settings.
+    pub fn exempts(&self, method: &Method, path: &SafePath<'_>) -> bool {
+        self.known.load().exemptions.cover(method, path)
+    }
+
     /// What the room's settings say of its upstream.
     pub fn upstream_bounds(&self) -> Bounds {
         let settings = &self.known.load().record.settings;
@@ -170,6 +179,8 @@ impl Room {
         Bounds {
             connections_max: settings.upstream_connections_max.map(count),
             stream_idle_max: settings.stream_idle_seconds.map(Duration::from_secs),
+            response_max: settings.response_timeout_seconds.map(Duration::from_secs),
+            preserves_host: settings.preserve_host,
         }
     }
 
@@ -241,6 +252,7 @@ impl Room {
                 ..RoomRecord::clone(&known.record)
             }),
             target: known.target.clone(),
+            exemptions: known.exemptions.clone(),
         });
         self.view_follow();
     }

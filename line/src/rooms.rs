@@ -8,8 +8,11 @@ use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use contract::RoomId;
+use contract::host::answered;
 use contract::line::Phase;
 use contract::path::SafePath;
+use contract::readings::Reading;
+use contract::upstream::EMBEDDED;
 use tokio::sync::{Notify, watch};
 use tokio::time::MissedTickBehavior;
 use tokio_util::task::TaskTracker;
@@ -19,7 +22,7 @@ use crate::error::WorkError;
 use crate::follower::Follower;
 use crate::leader::Leader;
 use crate::parts::Parts;
-use crate::policy::prefixes::Prefixes;
+use crate::policy::sites::{Found, Sites, Stance};
 use crate::pruning;
 use crate::records::{RoomRecord, Rooms};
 use crate::room::Room;
@@ -40,8 +43,8 @@ pub struct RoomSet {
     parts: Arc<Parts>,
     records: Rooms,
     rooms: Arc<ArcSwap<HashMap<RoomId, Arc<Room>>>>,
-    /// Protected prefixes of all rooms.
-    prefixes: Arc<ArcSwap<Prefixes<Arc<Room>>>>,
+    /// Which room a request belongs to.
+    sites: Arc<ArcSwap<Sites<Arc<Room>>>>,
     /// Deleted rooms that the store has still to forget, and what still works for them.
     forgetting: Arc<Mutex<BTreeMap<RoomId, (RoomRef, TaskTracker)>>>,
     hurry: Arc<Notify>,
@@ -74,7 +77,7 @@ impl RoomSet {
             parts,
             records,
             rooms: Arc::default(),
-            prefixes: Arc::default(),
+            sites: Arc::default(),
             forgetting: Arc::default(),
             hurry: Arc::default(),
             reads: Arc::new(watch::Sender::new(())),
@@ -91,10 +94,22 @@ impl RoomSet {
         self.rooms.load().get(room).cloned()
     }
 
-    /// The room that protects `path`: the one with the nearest prefix.
-    pub fn protecting(&self, path: &SafePath<'_>) -> Option<Arc<Room>> {
-        let prefixes = self.prefixes.load();
-        prefixes.nearest(path, |room| room.is_idle()).cloned()
+    /// The room that a request for `path` of `host` belongs to.
+    pub fn serving(&self, host: Option<&str>, path: &SafePath<'_>) -> Option<Found<Arc<Room>>> {
+        let sites = self.sites.load();
+        let found = sites.find(host, path, |room| room.is_idle())?;
+        Some(found.cloned())
+    }
+
+    /// The same for a path with several readings, if all of them belong to one room.
+    pub fn serving_whichever(
+        &self,
+        host: Option<&str>,
+        readings: &[Reading],
+    ) -> Option<Found<Arc<Room>>> {
+        let sites = self.sites.load();
+        let found = sites.find_whichever(host, readings, |room| room.is_idle())?;
+        Some(found.cloned())
     }
 
     /// All rooms, in no order.
@@ -203,7 +218,7 @@ impl RoomSet {
                 }
             }
         }
-        self.prefixes.store(Arc::new(prefixes_of(&rooms)));
+        self.sites.store(Arc::new(sites_of(&rooms)));
         self.rooms.store(Arc::new(rooms));
         self.reads.send_replace(());
         Ok(changes.change)
@@ -250,16 +265,19 @@ fn locked<T>(map: &Mutex<T>) -> MutexGuard<'_, T> {
 }
 
 /// By the rooms' names, so that every gateway decides alike between two with the same prefix.
-fn prefixes_of(rooms: &HashMap<RoomId, Arc<Room>>) -> Prefixes<Arc<Room>> {
+fn sites_of(rooms: &HashMap<RoomId, Arc<Room>>) -> Sites<Arc<Room>> {
     let mut by_name: Vec<_> = rooms.values().collect();
     by_name.sort_by(|a, b| a.id.cmp(&b.id));
-    let mut prefixes = Prefixes::default();
+    let mut sites = Sites::default();
     for room in by_name {
-        for path in &room.record().settings.paths {
-            if let Ok(prefix) = path.parse() {
-                prefixes.add(&prefix, room.clone());
-            }
-        }
+        let settings = &room.record().settings;
+        let prefixes = settings.paths.iter().filter_map(|path| path.parse().ok());
+        let stance = Stance {
+            hosts: answered(&settings.hosts),
+            prefixes: prefixes.collect(),
+            is_remote: settings.upstream != EMBEDDED,
+        };
+        sites.add(&stance, room);
     }
-    prefixes
+    sites
 }

@@ -2,8 +2,8 @@
 //!
 //! The gateway takes them over HTTP, one request a hold, gathers them and settles many in one
 //! transaction. The other side is what a service does that settles one hold per transaction:
-//! `begin`, a conditional update of two seats, an insert, `commit`, on tables made like ours in
-//! the same database. It has no HTTP to speak and no ticket limit to keep.
+//! `begin`, a conditional update of two seats, the ticket limit, an insert, and with a key the answer
+//! to a repeat, `commit`, on tables made like ours in the same database. It has no HTTP to speak.
 
 use std::cell::Cell;
 use std::net::SocketAddr;
@@ -14,6 +14,9 @@ use std::time::Duration;
 
 use anyhow::{Context as _, bail};
 use contract::ShowId;
+use contract::cookies::SESSION;
+use data_encoding::BASE64URL_NOPAD;
+use serde_json::json;
 use sqlx::postgres::PgConnection;
 use sqlx::{Connection as _, Executor as _};
 use tokio::sync::Mutex;
@@ -42,6 +45,8 @@ const TRIES_MAX: u32 = 100;
 const CONNECTIONS: u32 = 16;
 const ROWS: u32 = 1000;
 const SEATS_PER_ROW: u32 = 100;
+/// An answer to a hold has about as many bytes.
+const KEPT_ANSWER_BYTES: usize = 700;
 const THEIRS: &str = "one SQL transaction each";
 
 /// The tables of the SQL side: ours, without partitions.
@@ -49,18 +54,29 @@ const PLAIN_TABLES: &str = "
     create schema plain;
     create table plain.seats (like public.show_seats_default including all)
         with (fillfactor = 60, autovacuum_vacuum_scale_factor = 0.02);
-    create table plain.holds (like public.holds including all);
+    create table plain.holds (like public.holds including all) with (fillfactor = 70);
+    create table plain.counts (like public.owner_ticket_counts including all)
+        with (fillfactor = 80);
+    create table plain.keys (like public.idempotency_keys including all);
     insert into plain.seats (show_no, seat_no) select 1, n from generate_series(0, 99999) n;
     analyze plain.seats;
 ";
 const PLAIN_UPDATE: &str = "
     update plain.seats set status = 'HELD', hold_id = $1, version = version + 1
     where show_no = 1 and seat_no = any($2) and status = 'AVAILABLE'";
+const PLAIN_COUNT: &str = "
+    insert into plain.counts as c (show_no, owner, ticket_count) values (1, $1::text, 2)
+    on conflict (show_no, owner) do update set ticket_count = c.ticket_count + 2
+        where c.ticket_count + 2 <= 10";
 const PLAIN_INSERT: &str = "
     insert into plain.holds (hold_id, show_no, session, limit_owner, seat_nos, amount_minor,
-        currency, created_at, expires_at, hard_deadline)
-    values ($1, 1, 'session', 'session', $2, 200000, 'INR', now(), now() + interval '10 minutes',
-        now() + interval '15 minutes')";
+        currency, created_at, expires_at, hard_deadline, price_lines, ticket_prices)
+    values ($1, 1, $1::text, $1::text, $2, 200000, 'INR', now(), now() + interval '10 minutes',
+        now() + interval '15 minutes', $3, '{100000,100000}')";
+const PLAIN_KEY: &str = "
+    insert into plain.keys (principal, key, fingerprint, effect_id, status_code, headers, body,
+        locked_at, created_at)
+    values ($1::text, $1::text, $2, $1, 201, $3, $4, now(), now())";
 
 /// Pairs of free seats, given out one after another.
 #[derive(Clone, Copy, Debug)]
@@ -87,7 +103,7 @@ pub(crate) async fn measure(stage: &Stage, report: &mut Report) -> anyhow::Resul
     let their_next = Cell::new(0);
     let plain = Plain(Mutex::new(connections));
     http_holds(&gateway, &show, take(&our_next, WARM_UP_HOLDS), false).await?;
-    plain.holds(take(&their_next, WARM_UP_HOLDS)).await?;
+    plain.holds(take(&their_next, WARM_UP_HOLDS), false).await?;
     for (name, count, keyed) in [
         ("holds", HOLDS, false),
         ("holds with a key", KEYED_HOLDS, true),
@@ -95,7 +111,7 @@ pub(crate) async fn measure(stage: &Stage, report: &mut Report) -> anyhow::Resul
         let rounds = take_turns(
             ROUNDS,
             async || http_holds(&gateway, &show, take(&our_next, count), keyed).await,
-            async || plain.holds(take(&their_next, count)).await,
+            async || plain.holds(take(&their_next, count), keyed).await,
         );
         let versus = Versus {
             name,
@@ -212,7 +228,9 @@ fn hold_request(address: SocketAddr, path: &str, pair: u32, keyed: bool) -> Vec<
     );
     let mut request = post_json(address, path, &body);
     if keyed {
-        let header = format!("Idempotency-Key: {pair}\r\n");
+        // Who sends keys is a browser that has seen the seats, so it has a session.
+        let session = BASE64URL_NOPAD.encode(&(1 << 100 | u128::from(pair)).to_be_bytes());
+        let header = format!("Idempotency-Key: {pair}\r\nCookie: {SESSION}={session}\r\n");
         let at = request.windows(2).position(|two| two == b"\r\n");
         let at = at.map_or(0, |at| at + 2);
         request.splice(at..at, header.into_bytes());
@@ -224,14 +242,14 @@ fn hold_request(address: SocketAddr, path: &str, pair: u32, keyed: bool) -> Vec<
 struct Plain(Mutex<Vec<PgConnection>>);
 
 impl Plain {
-    async fn holds(&self, pairs: Pairs) -> anyhow::Result<Sample> {
+    async fn holds(&self, pairs: Pairs, keyed: bool) -> anyhow::Result<Sample> {
         let mut connections = self.0.lock().await;
         let used_before = cpu_time(&Stage::postgres_pids());
         let began = Instant::now();
         let next = Arc::new(AtomicU32::new(pairs.from));
         let mut workers = JoinSet::new();
         for connection in connections.drain(..) {
-            workers.spawn(plain_until(connection, next.clone(), pairs.until));
+            workers.spawn(plain_until(connection, next.clone(), pairs.until, keyed));
         }
         while let Some(worker) = workers.join_next().await {
             connections.push(worker??);
@@ -246,7 +264,13 @@ async fn plain_until(
     mut connection: PgConnection,
     next: Arc<AtomicU32>,
     until: u32,
+    keyed: bool,
 ) -> anyhow::Result<PgConnection> {
+    let lines = json!([
+        {"kind": "TICKETS", "label": "Regular", "quantity": 2, "unitMinor": 100_000,
+            "amountMinor": 200_000}
+    ]);
+    let headers = json!({"content-type": "application/json"});
     loop {
         let pair = next.fetch_add(1, Ordering::Relaxed);
         let seat = i32::try_from(pair * 2)?;
@@ -265,11 +289,25 @@ async fn plain_until(
         if updated.rows_affected() != 2 {
             bail!("a seat was taken");
         }
+        sqlx::query(PLAIN_COUNT)
+            .bind(hold_id)
+            .execute(&mut *transaction)
+            .await?;
         sqlx::query(PLAIN_INSERT)
             .bind(hold_id)
             .bind(&seats)
+            .bind(&lines)
             .execute(&mut *transaction)
             .await?;
+        if keyed {
+            sqlx::query(PLAIN_KEY)
+                .bind(hold_id)
+                .bind([7_u8; 32])
+                .bind(&headers)
+                .bind([b'.'; KEPT_ANSWER_BYTES])
+                .execute(&mut *transaction)
+                .await?;
+        }
         transaction.commit().await?;
     }
 }

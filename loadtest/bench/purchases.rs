@@ -3,9 +3,11 @@
 //! A fan holds two seats, starts a payment, pays at the simulator and confirms, all over HTTP. Of
 //! confirmations only the last step is measured, of fans who have paid, and the simulator sends no
 //! webhooks, so that nobody confirms before the fan. Of whole purchases it sends them, as in a shop.
+//! The CPU time of everybody who takes part is told, because they share the machine.
 //! The mail server is away, so that letters are written after the measurement.
 
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
+use std::fmt::{self, Display};
 use std::net::{SocketAddr, TcpListener};
 use std::path::Path;
 use std::sync::Arc;
@@ -52,8 +54,9 @@ const NO_MAIL_SERVER: &str = "smtp://127.0.0.1:1";
 pub(crate) async fn measure(stage: &Stage, report: &mut Report) -> anyhow::Result<()> {
     let mut plain = None;
     let their_next = Cell::new(0);
-    for whole in [false, true] {
-        let site = Site::open(stage, whole).await?;
+    for figure in FIGURES {
+        let site = Site::open(stage, &figure).await?;
+        let whole = figure.is_whole;
         // The first gateway has made the tables that theirs are like.
         let plain = match &mut plain {
             Some(plain) => plain,
@@ -83,11 +86,7 @@ pub(crate) async fn measure(stage: &Stage, report: &mut Report) -> anyhow::Resul
             },
         );
         let versus = Versus {
-            name: if whole {
-                "whole purchases"
-            } else {
-                "confirmations"
-            },
+            name: figure.name,
             unit: if whole {
                 "purchases/s"
             } else {
@@ -96,9 +95,66 @@ pub(crate) async fn measure(stage: &Stage, report: &mut Report) -> anyhow::Resul
             theirs: THEIRS,
         };
         report.rates(versus, rounds.await?);
+        progress(&format!("{}: {}", figure.name, site.shares.borrow()));
         site.close().await;
     }
     Ok(())
+}
+
+/// What is measured.
+struct Figure {
+    name: &'static str,
+    /// The id of its show.
+    show: &'static str,
+    /// Whether all of a purchase is measured, and the simulator sends webhooks.
+    is_whole: bool,
+    /// Whether purchases are looked at for fraud.
+    fraud: &'static str,
+}
+
+const FIGURES: [Figure; 3] = [
+    Figure {
+        name: "confirmations",
+        show: "confirm-sale",
+        is_whole: false,
+        fraud: "off",
+    },
+    Figure {
+        name: "whole purchases",
+        show: "whole-sale",
+        is_whole: true,
+        fraud: "off",
+    },
+    Figure {
+        name: "whole purchases, looked at for fraud",
+        show: "suspected-sale",
+        is_whole: true,
+        fraud: "on",
+    },
+];
+
+/// CPU time of all who took part in what was measured.
+#[derive(Debug, Default)]
+struct Shares {
+    count: u32,
+    gateway: Duration,
+    postgres: Duration,
+    simulator: Duration,
+    clients: Duration,
+}
+
+impl Display for Shares {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let each = |used: Duration| used.as_secs_f64() * 1e6 / f64::from(self.count.max(1));
+        write!(
+            f,
+            "CPU µs each: gateway {:.0}, PostgreSQL {:.0}, simulator {:.0}, clients {:.0}",
+            each(self.gateway),
+            each(self.postgres),
+            each(self.simulator),
+            each(self.clients)
+        )
+    }
 }
 
 fn take(next: &Cell<u32>, count: u32) -> Numbers {
@@ -115,6 +171,7 @@ struct Site {
     gateway: Gateway,
     simulator: Program,
     shop: Shop,
+    shares: RefCell<Shares>,
 }
 
 /// Where fans buy.
@@ -133,7 +190,7 @@ struct Paid {
 }
 
 impl Site {
-    async fn open(stage: &Stage, with_webhooks: bool) -> anyhow::Result<Self> {
+    async fn open(stage: &Stage, figure: &Figure) -> anyhow::Result<Self> {
         let simulator_address = free_address()?;
         let gateway = stage
             .gateway_with(&[
@@ -143,18 +200,16 @@ impl Site {
                 ),
                 ("ROPELINE_SMTP_URL", NO_MAIL_SERVER.to_owned()),
                 ("ROPELINE_MAIL_FROM", "tickets@example.com".to_owned()),
+                ("ROPELINE_FRAUD", figure.fraud.to_owned()),
+                // As mail, it follows the purchase and is not part of it.
+                ("ROPELINE_TICKET_STORE", "off".to_owned()),
             ])
             .await?;
         let dir = tempfile::tempdir_in(stage.dir())?.keep();
         let program = stage.binary()?.with_file_name("ropeline-payment-simulator");
-        let webhooks = with_webhooks.then_some(gateway.address);
+        let webhooks = figure.is_whole.then_some(gateway.address);
         let simulator = start_simulator(&program, &dir, simulator_address, webhooks).await?;
-        let name = if with_webhooks {
-            "whole-sale"
-        } else {
-            "confirm-sale"
-        };
-        let show: ShowId = name.parse()?;
+        let show: ShowId = figure.show.parse()?;
         gateway.show_import(&show, ROWS, SEATS_PER_ROW).await?;
         Ok(Self {
             shop: Shop {
@@ -164,6 +219,7 @@ impl Site {
             },
             gateway,
             simulator,
+            shares: RefCell::default(),
         })
     }
 
@@ -206,17 +262,29 @@ impl Site {
         numbers: Numbers,
         work: impl AsyncFnOnce() -> anyhow::Result<()>,
     ) -> anyhow::Result<Sample> {
-        let pids = || {
-            let mut pids = family(self.gateway.pid());
-            pids.extend(Stage::postgres_pids());
-            pids
+        let used = || {
+            let postgres = Stage::postgres_pids();
+            [
+                cpu_time(&family(self.gateway.pid())),
+                cpu_time(&postgres),
+                cpu_time(&[self.simulator.pid()]),
+                cpu_time(&[std::process::id()]),
+            ]
         };
-        let used_before = cpu_time(&pids());
+        let before = used();
         let began = Instant::now();
         work().await?;
         let took = began.elapsed();
-        let used = cpu_time(&pids()).saturating_sub(used_before);
-        Ok(sample(numbers, took, used))
+        let after = used();
+        let of = |at: usize| after[at].saturating_sub(before[at]);
+        let serving = of(0) + of(1);
+        let mut shares = self.shares.borrow_mut();
+        shares.count += numbers.until - numbers.from;
+        shares.gateway += of(0);
+        shares.postgres += of(1);
+        shares.simulator += of(2);
+        shares.clients += of(3);
+        Ok(sample(numbers, took, serving))
     }
 
     /// Lets [`FANS`] at a time do `step` for each number, and gives what came of it.
@@ -279,7 +347,7 @@ impl Buyer {
         )?;
         let hold = text(&made, "holdId")?;
         let path = format!("/api/v1/holds/{hold}/payments");
-        let started = self.post(number, &path, r#"{"email":"fan@example.com"}"#, 201)?;
+        let started = self.post(number, &path, &email_body(number), 201)?;
         let secret = text(&started, "clientSecret")?;
         let intent = secret.split_once("_secret").map_or(&*secret, |(id, _)| id);
         let card = card_request(self.shop.simulator, intent, &secret);
@@ -337,6 +405,11 @@ impl Buyer {
 fn cookie(number: u32) -> String {
     let session = BASE64URL_NOPAD.encode(&(1 << 100 | u128::from(number)).to_be_bytes());
     format!("Cookie: {SESSION}={session}\r\n")
+}
+
+/// Every fan has an address of their own.
+fn email_body(number: u32) -> String {
+    format!(r#"{{"email":"fan{number}@example.com"}}"#)
 }
 
 fn seats_body(number: u32) -> String {
@@ -416,7 +489,8 @@ mod tests {
     fn the_show_has_seats_enough() {
         let rounds = u32::try_from(ROUNDS).unwrap();
         assert!((WARM_UP + rounds * PURCHASES) * 2 <= ROWS * SEATS_PER_ROW);
-        // The SQL side has as many again, for both figures.
-        assert!((WARM_UP + rounds * PURCHASES) * 4 <= 200_000);
+        // The SQL side has as many again, for each figure.
+        let figures = u32::try_from(FIGURES.len()).unwrap();
+        assert!((WARM_UP * figures + figures * rounds * PURCHASES) * 2 <= 200_000);
     }
 }

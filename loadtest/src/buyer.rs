@@ -383,6 +383,7 @@ impl Buyer<'_, '_> {
             withheld: false,
             created_at: world.clock.now(),
             passed_on: false,
+            tickets_url: None,
             tickets: confirmed.tickets,
         }))
     }

@@ -1,7 +1,7 @@
 //! Whether the gateway would take a room's settings, told without asking it to.
 
 use contract::room::{RoomList, RoomSettings, RoomView};
-use contract::settings::{FieldProblem, validate, validate_prefixes};
+use contract::settings::{FieldProblem, validate, validate_beside};
 
 use crate::client::AdminClient;
 use crate::failure::Failure;
@@ -17,7 +17,7 @@ pub(super) async fn check(
     let list: RoomList = client.get("rooms").await?;
     let others = list.rooms.iter().map(|room| &room.settings);
     let others: Vec<_> = others.filter(|it| it.room != wanted.room).collect();
-    validate_prefixes(wanted, &seen.settings.paths, &others).map_err(|problems| refused(&problems))
+    validate_beside(wanted, Some(&seen.settings), &others).map_err(|problems| refused(&problems))
 }
 
 fn refused(problems: &[FieldProblem]) -> Failure {

@@ -4,14 +4,14 @@ use clap::Args;
 use clap::builder::{PossibleValue, PossibleValuesParser};
 use contract::Timestamp;
 use contract::room::{Challenge, FailMode, QueueingMethod};
-use serde::Serialize;
-use serde_json::{Map, Value};
+use serde_json::Value;
 
+use super::named::{Named, OrNone, list, parse_count_or_none, parse_seconds_or_none, switch};
+use super::site_flags::SiteFlags;
 use crate::failure::Failure;
 use crate::when::{When, parse_seconds, parse_when};
 
-/// Settings to write, by their name on the wire.
-pub type SettingValues = Map<String, Value>;
+pub use super::named::SettingValues;
 
 /// Every setting of a room. What is not named stays as it is.
 #[derive(Clone, Debug, Default, Args)]
@@ -24,6 +24,8 @@ pub struct SettingFlags {
     /// `embedded`, or the URL of the service to protect [new rooms: embedded]
     #[arg(long, value_name = "URL")]
     upstream: Option<String>,
+    #[command(flatten)]
+    site: SiteFlags,
     /// Most connections to a remote upstream at once, or none for the default of 4096 [new rooms:
     /// none]
     #[arg(long, value_name = "N", allow_hyphen_values = true)]
@@ -196,6 +198,7 @@ impl SettingFlags {
         let mut named = Named::default();
         named.set("title", self.title.as_ref())?;
         named.set("upstream", self.upstream.as_ref())?;
+        self.site.set_in(&mut named)?;
         named.set("upstreamConnectionsMax", self.upstream_connections_max)?;
         named.set("streamIdleSeconds", self.stream_idle)?;
         named.set("rateCeilingPerMinute", self.rate_ceiling)?;
@@ -256,48 +259,6 @@ fn parse_count(text: &str) -> Result<u64, String> {
     text.parse().map_err(|_| wrong())
 }
 
-/// A number, or `none`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-#[serde(transparent)]
-struct OrNone(Option<u64>);
-
-fn parse_count_or_none(text: &str) -> Result<OrNone, String> {
-    if text == "none" {
-        return Ok(OrNone(None));
-    }
-    let count = text.parse().map(|count| OrNone(Some(count)));
-    count.map_err(|_| "write a whole number, or none".to_owned())
-}
-
-fn parse_seconds_or_none(text: &str) -> Result<OrNone, String> {
-    if text == "none" {
-        return Ok(OrNone(None));
-    }
-    parse_seconds(text).map(|seconds| OrNone(Some(seconds)))
-}
-
-#[derive(Default)]
-struct Named(SettingValues);
-
-impl Named {
-    fn set(&mut self, name: &str, value: Option<impl Serialize>) -> Result<(), Failure> {
-        if let Some(value) = value {
-            let value = serde_json::to_value(value)
-                .map_err(|error| Failure::usage(format!("{name} cannot be written: {error}")))?;
-            self.0.insert(name.to_owned(), value);
-        }
-        Ok(())
-    }
-}
-
-fn list(items: &[String], none: bool) -> Option<&[String]> {
-    (none || !items.is_empty()).then_some(items)
-}
-
-fn switch(on: bool, off: bool) -> Option<bool> {
-    (on || off).then_some(on)
-}
-
 /// Reads a word of a wire enum.
 fn word<T: serde::de::DeserializeOwned>(text: Option<&str>) -> Result<Option<T>, Failure> {
     let read = text.map(|text| serde_json::from_value(Value::from(text)));
@@ -345,6 +306,22 @@ mod tests {
             "--no-paths --no-access-codes",
             &json!({"paths": [], "accessCodes": []}),
         );
+        check(
+            "--host shop.example --host bücher.example",
+            &json!({"hosts": ["shop.example", "xn--bcher-kva.example"]}),
+        );
+        check(
+            "--exempt /a --exempt HEAD",
+            &json!({"exempt": ["/a", "HEAD"]}),
+        );
+        check("--no-exempt", &json!({"exempt": []}));
+        check(
+            "--no-preserve-host --response-timeout 1m --cors-origin https://a",
+            &json!({
+                "preserveHost": false, "responseTimeoutSeconds": 60, "corsOrigins": ["https://a"],
+            }),
+        );
+        check("--no-hosts", &json!({"hosts": []}));
         check("--opens-at none", &json!({"opensAt": null}));
         check(
             "--opens-at +10m",
@@ -394,6 +371,7 @@ mod tests {
             "upstream",
             "upstream-connections-max",
             "stream-idle",
+            "response-timeout",
             "rate",
             "rate-ceiling",
             "call-batch",
@@ -473,7 +451,8 @@ mod tests {
 
     #[test]
     fn every_setting_has_a_flag() {
-        let all = "--title T --upstream embedded --path /a --rate 1 --cap 1 --session-duration 1s \
+        let all = "--title T --upstream embedded --host a --path /a --exempt HEAD --preserve-host --response-timeout 1m \
+                   --cors-origin https://a --rate 1 --cap 1 --session-duration 1s \
                    --session-renewal --session-max 1s --queueing-method fifo --queue-all \
                    --prequeue-opens-at now --opens-at now --closes-at now --claim-window 1s \
                    --absence-timeout 1s --missed-turn-grace 1s --challenge none --access-code a \

@@ -5,7 +5,9 @@ pub mod change;
 mod export;
 pub mod flags;
 pub mod idle;
+mod named;
 pub mod orders;
+mod site_flags;
 pub mod tables;
 pub mod warnings;
 

@@ -51,6 +51,7 @@ pub fn detail(room: &RoomView, now: Timestamp) -> Table {
         },
     );
     row("title", settings.title.clone());
+    row("hosts", hosts_text(settings));
     row("upstream", settings.upstream.clone());
     row(
         "upstream connections",
@@ -58,6 +59,14 @@ pub fn detail(room: &RoomView, now: Timestamp) -> Table {
             .upstream_connections_max
             .map_or_else(|| "default".to_owned(), grouped),
     );
+    row("preserve host", yes_no(settings.preserve_host));
+    row(
+        "response timeout",
+        settings
+            .response_timeout_seconds
+            .map_or_else(|| "default".to_owned(), seconds),
+    );
+    row("CORS origins", or_none(settings.cors_origins.join("\n")));
     row(
         "stream idle",
         settings
@@ -65,6 +74,7 @@ pub fn detail(room: &RoomView, now: Timestamp) -> Table {
             .map_or_else(|| "no limit".to_owned(), seconds),
     );
     row("paths", or_none(settings.paths.join("\n")));
+    row("exempt", or_none(settings.exempt.join("\n")));
     row(
         "new users per minute",
         grouped(settings.new_users_per_minute),
@@ -216,6 +226,14 @@ fn or_none(text: String) -> String {
         "none".to_owned()
     } else {
         text
+    }
+}
+
+/// The hosts that a room answers for.
+fn hosts_text(settings: &RoomSettings) -> String {
+    match settings.hosts.as_slice() {
+        [] => "any, for its paths".to_owned(),
+        hosts => hosts.join("\n"),
     }
 }
 

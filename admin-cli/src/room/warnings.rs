@@ -10,7 +10,7 @@ use super::flags::SettingValues;
 pub fn warnings(settings: &RoomSettings, written: &SettingValues) -> Vec<String> {
     let touches = |names: &[&str]| names.iter().any(|name| written.contains_key(*name));
     let mut found = Vec::new();
-    if touches(&["paths", "upstream"]) {
+    if touches(&["paths", "upstream", "exempt"]) {
         found.extend(whole_site(settings));
     }
     if touches(&["newUsersPerMinute"]) {
@@ -25,11 +25,13 @@ pub fn warnings(settings: &RoomSettings, written: &SettingValues) -> Vec<String>
 /// What a room in front of a whole shop stops besides fans. The booking core's own payment webhook
 /// needs no pass, so a room in front of it stops nobody unexpected.
 fn whole_site(settings: &RoomSettings) -> Option<String> {
-    let is_whole = settings.upstream != EMBEDDED && settings.paths.iter().any(|path| path == "/");
+    let is_whole = settings.upstream != EMBEDDED
+        && settings.exempt.is_empty()
+        && settings.paths.iter().any(|path| path == "/");
     is_whole.then(|| {
         "this room protects every path of its shop. Callers without a pass are refused there too: \
-         webhooks of the shop's payment provider, health checks, APIs. Protect narrower prefixes, \
-         or let such callers reach the shop directly."
+         webhooks of the shop's payment provider, health checks, APIs. Exempt their paths \
+         (--exempt), protect narrower prefixes, or let such callers reach the shop directly."
             .to_owned()
     })
 }

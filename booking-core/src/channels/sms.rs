@@ -93,7 +93,7 @@ fn letter(to: &str, text: &str) -> Letter {
     Letter {
         to: format!("{to}@sms.invalid"),
         subject: format!("SMS to {to}"),
-        attachment: None,
+        attachments: Vec::new(),
         text: format!("{text}\n"),
         html: format!("<p style=\"font-family:sans-serif\">{escaped}</p>"),
     }

@@ -8,6 +8,7 @@ use pages::mail::{MailText, ShortText};
 use uuid::Uuid;
 
 use crate::notice::{ChannelKind, NoticeKind, SendError};
+use crate::ticket_files::BookedShow;
 
 /// A browser that takes push messages.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -50,8 +51,10 @@ pub(crate) struct Told {
     pub(crate) to: Recipient,
     pub(crate) mail: MailText,
     pub(crate) short: ShortText,
-    /// What comes with the mail.
-    pub(crate) attachment: Option<Attachment>,
+    /// The tickets whose files come with the mail. The files are made only when mail is tried.
+    pub(crate) tickets: Option<Box<BookedShow>>,
+    /// The files that come with the mail.
+    pub(crate) attachments: Vec<Attachment>,
 }
 
 /// What makes a message the same at every attempt.

@@ -51,7 +51,8 @@ pub(super) async fn code_ask(
         (status = 200, body = TokenAnswer),
         (status = 401, body = Problem, description = "unauthorized: the refresh token is not good"),
         (status = 403, body = Problem, description = "code-not-valid"),
-        (status = 422, body = Problem)
+        (status = 422, body = Problem),
+        (status = 503, body = Problem, description = "database-unavailable")
     )
 )]
 pub(super) async fn token(
@@ -86,7 +87,11 @@ pub(super) async fn token(
 /// Ends a session. The answer is the same whether the token was good or not.
 #[utoipa::path(
     post, path = "/me/token/revoke", request_body = SessionEnd, operation_id = "app_session_end",
-    responses((status = 204, description = "The session is over"), (status = 422, body = Problem))
+    responses(
+        (status = 204, description = "The session is over"),
+        (status = 422, body = Problem),
+        (status = 503, body = Problem, description = "database-unavailable")
+    )
 )]
 pub(super) async fn session_end(
     State(booking): State<Booking>,

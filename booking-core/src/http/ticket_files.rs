@@ -38,7 +38,7 @@ pub(super) async fn tickets_pdf(
 ) -> ApiResult<Response> {
     let booked = booked_show(&booking, booking_id, &headers).await?;
     let name = name_of(&booked, Disposition::Inline, "pdf");
-    let pdf = booking.0.press.print(booked).await?;
+    let pdf = booking.tickets_pdf(booked).await?;
     Ok(file("application/pdf", name, pdf))
 }
 
@@ -83,7 +83,7 @@ fn name_of(booked: &BookedShow, disposition: Disposition, ending: &str) -> Heade
     )
 }
 
-fn file(media_type: &'static str, name: HeaderValue, bytes: Vec<u8>) -> Response {
+fn file(media_type: &'static str, name: HeaderValue, bytes: impl IntoResponse) -> Response {
     let about = [
         (CONTENT_TYPE, HeaderValue::from_static(media_type)),
         (CONTENT_DISPOSITION, name),

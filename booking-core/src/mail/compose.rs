@@ -2,8 +2,8 @@
 
 use std::time::{Duration, SystemTime};
 
-use lettre::message::header::{ContentType, HeaderName, HeaderValue};
-use lettre::message::{Mailbox, MultiPart, MultiPartKind, SinglePart};
+use lettre::message::header::{ContentTransferEncoding, ContentType, HeaderName, HeaderValue};
+use lettre::message::{Body, Mailbox, MultiPart, MultiPartKind, SinglePart};
 use lettre::{Address, Message};
 
 use super::settings::Sender;
@@ -19,7 +19,7 @@ pub(crate) struct Letter {
     pub(crate) subject: String,
     pub(crate) text: String,
     pub(crate) html: String,
-    pub(crate) attachment: Option<Attachment>,
+    pub(crate) attachments: Vec<Attachment>,
 }
 
 /// A message as it is sent.
@@ -53,21 +53,7 @@ pub(crate) fn compose(
         .boundary(format!("=_{}", stamp.notice_id.simple()))
         .singlepart(SinglePart::plain(letter.text.clone()))
         .singlepart(SinglePart::html(letter.html.clone()));
-    let parts = match &letter.attachment {
-        None => parts,
-        Some(file) => {
-            let media_type =
-                ContentType::parse(file.media_type).map_err(|error| error.to_string())?;
-            MultiPart::builder()
-                .kind(MultiPartKind::Mixed)
-                .boundary(format!("=m_{}", stamp.notice_id.simple()))
-                .multipart(parts)
-                .singlepart(
-                    lettre::message::Attachment::new(file.name.clone())
-                        .body(file.bytes.clone(), media_type),
-                )
-        }
-    };
+    let parts = enclosed(parts, &letter.attachments, stamp)?;
     let message = Message::builder()
         .from(sender.0.clone())
         .to(Mailbox::new(None, to.clone()))
@@ -86,6 +72,26 @@ pub(crate) fn compose(
         to,
         bytes: message.formatted(),
     })
+}
+
+/// `text` with the files beside it.
+fn enclosed(text: MultiPart, files: &[Attachment], stamp: Stamp<'_>) -> Result<MultiPart, String> {
+    if files.is_empty() {
+        return Ok(text);
+    }
+    let mut parts = MultiPart::builder()
+        .kind(MultiPartKind::Mixed)
+        .boundary(format!("=m_{}", stamp.notice_id.simple()))
+        .multipart(text);
+    for file in files {
+        let media_type = ContentType::parse(file.media_type).map_err(|error| error.to_string())?;
+        // Always in base64: lines of a calendar file must keep their ends.
+        let body = Body::new_with_encoding(file.bytes.clone(), ContentTransferEncoding::Base64)
+            .map_err(|_| format!("{} cannot be encoded", file.name))?;
+        let named = lettre::message::Attachment::new(file.name.clone());
+        parts = parts.singlepart(named.body(body, media_type));
+    }
+    Ok(parts)
 }
 
 /// `text` as an address whose domain is in ASCII, as the DNS has it, so that servers without
@@ -124,7 +130,7 @@ mod tests {
             to: to.to_owned(),
             subject: subject.to_owned(),
             text: "Grüße\n".to_owned(),
-            attachment: None,
+            attachments: Vec::new(),
             html: "<p>Gr\u{fc}\u{df}e</p>".to_owned(),
         }
     }

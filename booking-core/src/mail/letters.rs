@@ -8,7 +8,7 @@ use pages::mail::{
 };
 use uuid::Uuid;
 
-use crate::channels::told::{Attachment, Recipient, Told};
+use crate::channels::told::{Recipient, Told};
 use crate::core::Core;
 use crate::database::StoreError;
 use crate::money::RefundStatus;
@@ -18,6 +18,7 @@ use crate::store::bookings::BookingRow;
 use crate::store::cancellations::{self, CancelledBy};
 use crate::store::notices::ClaimedNotice;
 use crate::store::{contacts, guest_mails, notice_subjects, show_moves, turns};
+use crate::ticket_files::BookedShow;
 
 /// What is to be done with a notice.
 pub(super) enum Content {
@@ -30,10 +31,12 @@ pub(super) enum Content {
 }
 
 impl Content {
-    /// This with a file, if it is sent.
-    pub(super) fn with(mut self, attachment: Option<Attachment>) -> Self {
+    /// This with the files of `tickets`, if it is sent by mail. They are of the time of the
+    /// notice, so that every attempt has the same.
+    pub(super) fn with_files(mut self, notice: &ClaimedNotice, mut tickets: BookedShow) -> Self {
         if let Self::Told(told) = &mut self {
-            told.attachment = attachment;
+            tickets.now = notice.created_at;
+            told.tickets = Some(Box::new(tickets));
         }
         self
     }
@@ -73,18 +76,18 @@ impl Core {
             return Ok(Content::NotYet("the purchase is in review"));
         }
         let url = self.booking_url(&row);
-        let booking = self.booking_view(row).await?;
-        let Some(show) = self.show_of_notice(&booking.show_id).await? else {
+        let Some(tickets) = self.tickets_of_letter(row.clone()).await? else {
             return Ok(Content::Moot("the show is gone"));
         };
         let to = contacts::recipient(&self.pools.jobs, notice.about).await?;
         let mail = BookingConfirmedMail {
-            has_invoice: self.config.invoices.is_some() && booking.amount_minor > 0,
-            booking,
-            show,
+            has_invoice: self.config.invoices.is_some() && row.amount_minor > 0,
+            booking: self.booking_view(row).await?,
+            show: tickets.show.clone(),
             url,
         };
-        Ok(self.told(notice, to, |writer| writer.booking_confirmed(&mail)))
+        let told = self.told(notice, to, |writer| writer.booking_confirmed(&mail));
+        Ok(told.with_files(notice, tickets))
     }
 
     async fn refund_notice(&self, notice: &ClaimedNotice) -> Result<Content, StoreError> {
@@ -214,12 +217,16 @@ impl Core {
             ));
         };
         let (url, to) = (self.booking_url(&row), self.recipient_of(&row).await?);
-        let booking = self.booking_view(row).await?;
-        let Some(show) = self.show_of_notice(&booking.show_id).await? else {
+        let Some(tickets) = self.tickets_of_letter(row.clone()).await? else {
             return Ok(Content::Moot("the show is gone"));
         };
-        let mail = BookingLinkMail { booking, show, url };
-        Ok(self.told(notice, to, |writer| writer.booking_link(&mail)))
+        let mail = BookingLinkMail {
+            booking: self.booking_view(row).await?,
+            show: tickets.show.clone(),
+            url,
+        };
+        let told = self.told(notice, to, |writer| writer.booking_link(&mail));
+        Ok(told.with_files(notice, tickets))
     }
 
     async fn move_notice(&self, notice: &ClaimedNotice) -> Result<Content, StoreError> {
@@ -309,13 +316,14 @@ impl Core {
             kind: notice.kind,
             mail: written.mail,
             short: written.short,
-            attachment: None,
+            tickets: None,
+            attachments: Vec::new(),
             to,
         }))
     }
 
     /// The booking as a holder of tickets sees it; as the buyer does without one.
-    pub(super) async fn view_of(
+    pub(crate) async fn view_of(
         &self,
         booking_id: Uuid,
         holder: Option<Uuid>,

@@ -89,7 +89,7 @@ impl Channel for Mailer {
                 subject: told.mail.subject.clone(),
                 text: told.mail.text.clone(),
                 html: told.mail.html.clone(),
-                attachment: told.attachment.clone(),
+                attachments: told.attachments.clone(),
             };
             Attempt::from(self.hand_over(&letter, stamp).await)
         })

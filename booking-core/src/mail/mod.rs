@@ -15,10 +15,12 @@
 //! | `files` | messages as files, when there is no mail server |
 //! | `mailer` | one or the other |
 //! | `letters` | what a notice says now |
+//! | `enclosures` | the files that come with a letter |
 //! | `transfer_letters` | what notices about passed-on tickets say |
 //! | `sending` | the work on notices |
 
 pub(crate) mod compose;
+mod enclosures;
 pub(crate) mod files;
 mod letters;
 mod mailer;

@@ -27,6 +27,8 @@ const BEGIN_WITHIN: Duration = Duration::from_secs(40);
 const LEASE: Duration = Duration::from_secs(BEGIN_WITHIN.as_secs() + ATTEMPT_MAX.as_secs() + 20);
 /// Pause before a notice is looked at again whose content is not so at the moment.
 const NOT_YET_PAUSE: Duration = Duration::from_mins(10);
+/// Pause before a mail is tried again whose PDF had to wait for others for too long.
+const PRINTS_PAUSE: Duration = Duration::from_secs(15);
 /// Pause before a notice is tried again after the database failed.
 const DATABASE_PAUSE: Duration = Duration::from_secs(5);
 /// Attempts to record that a notice was sent, a second apart. Nothing shortens the wait for the
@@ -171,16 +173,16 @@ impl Core {
                 return Err(error);
             }
         };
-        if self.shutdown.is_cancelled() || Instant::now() > begin_until {
-            self.give_back(notice, Duration::ZERO, "not tried in time")
-                .await?;
-            return Ok(Outcome::Other);
-        }
-        self.told_try(notice, &told).await
+        self.told_try(notice, *told, begin_until).await
     }
 
     /// Hands a notice to the first channel of its route that has not failed.
-    async fn told_try(&self, notice: &ClaimedNotice, told: &Told) -> Result<Outcome, StoreError> {
+    async fn told_try(
+        &self,
+        notice: &ClaimedNotice,
+        mut told: Told,
+        begin_until: Instant,
+    ) -> Result<Outcome, StoreError> {
         let channels = self.channels();
         let offered: Vec<ChannelKind> = channels.iter().map(|channel| channel.kind()).collect();
         let mut left = route(notice.kind, &told.to, &offered);
@@ -200,12 +202,22 @@ impl Core {
         if self.outages.left_alone(kind, now).is_some() {
             return self.left_alone(notice, kind, has_other).await;
         }
+        if kind == ChannelKind::Email && self.enclose(&mut told).await.is_err() {
+            let why = "other tickets are printed first";
+            self.give_back(notice, PRINTS_PAUSE, why).await?;
+            return Ok(Outcome::Other);
+        }
+        if self.shutdown.is_cancelled() || Instant::now() > begin_until {
+            self.give_back(notice, Duration::ZERO, "not tried in time")
+                .await?;
+            return Ok(Outcome::Other);
+        }
         let stamp = Stamp {
             notice_id: notice.notice_id,
             message_id: &notice.message_id,
             at: notice.created_at,
         };
-        let attempt = channel.send(told, stamp).await;
+        let attempt = channel.send(&told, stamp).await;
         if !attempt.gone.is_empty() {
             let count = u64::try_from(attempt.gone.len()).unwrap_or(0);
             metrics::counter!(telemetry::PUSH_GONE).increment(count);

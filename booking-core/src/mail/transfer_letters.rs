@@ -3,13 +3,11 @@
 use pages::mail_transfers::{NewTicketsMail, TicketWithdrawnMail, TicketsPassedOnMail};
 
 use super::letters::{Content, by_mail, labels, show_id};
-use crate::channels::told::Attachment;
 use crate::core::Core;
 use crate::database::StoreError;
 use crate::links::hidden;
 use crate::store::notices::ClaimedNotice;
 use crate::store::transfers::{self, TransferKind};
-use crate::ticket_files::{PrintError, file_name};
 
 impl Core {
     /// The new tickets, to whoever has them now.
@@ -37,7 +35,10 @@ impl Core {
             return Ok(Content::Moot("the tickets were passed on, or cancelled"));
         };
         let (url, to) = (self.booking_url(&row), self.recipient_of(&row).await?);
-        let Some(booked) = self.booked_show_of(row, self.clock.now()).await? else {
+        if row.withheld {
+            return Ok(Content::NotYet("the purchase is being checked"));
+        }
+        let Some(booked) = self.tickets_of_letter(row).await? else {
             return Ok(Content::Moot("the show is gone"));
         };
         if booked.booking.tickets.is_empty() {
@@ -52,25 +53,8 @@ impl Core {
                 .flatten()
                 .map(|email| hidden(&email)),
         };
-        let name = file_name(&booked.show.title, &booked.booking.code, "pdf");
-        let attachment = match self.press.print(booked).await {
-            Ok(bytes) => Some(Attachment {
-                name,
-                media_type: "application/pdf",
-                bytes,
-            }),
-            Err(PrintError::Withheld) => {
-                return Ok(Content::NotYet("the purchase is being checked"));
-            }
-            Err(PrintError::Busy) => return Ok(Content::NotYet("other tickets are printed first")),
-            // The link in the mail leads to them.
-            Err(PrintError::Broken(error)) => {
-                tracing::error!(error, "tickets are mailed without their PDF");
-                None
-            }
-        };
         let told = self.told(notice, to, |writer| writer.new_tickets(&mail));
-        Ok(told.with(attachment))
+        Ok(told.with_files(notice, booked))
     }
 
     /// To whoever had the tickets before.

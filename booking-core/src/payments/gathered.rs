@@ -14,7 +14,8 @@ use crate::store::confirm_read::{ConfirmAsk, ConfirmRow, confirm_read};
 use crate::store::idempotency::{KeyUse, StoredAnswer};
 use crate::telemetry;
 
-const BOUNDS: Bounds = Bounds {
+/// How confirmations and starts of payments are gathered.
+pub(super) const BOUNDS: Bounds = Bounds {
     at_once: CONFIRM_BATCHES_AT_ONCE,
     size_max: CONFIRM_BATCH_MAX,
 };
@@ -77,15 +78,23 @@ async fn book_all(
     #[expect(clippy::cast_precision_loss, reason = "at most 256")]
     metrics::histogram!(telemetry::CONFIRM_BATCH_SIZE).record(asks.len() as f64);
     metrics::histogram!(telemetry::CONFIRM_BATCH_SECONDS).record(began.elapsed());
-    match booked {
-        Ok(booked) => booked.into_iter().map(Ok).collect(),
-        Err(cause @ (StoreError::Unavailable(_) | StoreError::Timeout)) => {
-            fail_all(asks.len(), &cause)
-        }
+    or_alone(asks.len(), booked, "bookings")
+}
+
+/// The answers of a batch of `count` calls. `None` for all of one that failed, so that each is
+/// settled alone; a database that is away fails them all.
+pub(super) fn or_alone<O>(
+    count: usize,
+    settled: Result<Vec<Option<O>>, StoreError>,
+    what: &'static str,
+) -> Vec<Result<Option<O>, StoreError>> {
+    match settled {
+        Ok(answers) => answers.into_iter().map(Ok).collect(),
+        Err(cause @ (StoreError::Unavailable(_) | StoreError::Timeout)) => fail_all(count, &cause),
         Err(cause) => {
             let cause = &cause as &dyn std::error::Error;
-            tracing::warn!(cause, asks = asks.len(), "bookings are made one by one");
-            asks.iter().map(|_| Ok(None)).collect()
+            tracing::warn!(cause, count, what, "a batch failed: each is settled alone");
+            (0..count).map(|_| Ok(None)).collect()
         }
     }
 }

@@ -9,6 +9,7 @@ use super::resolver::lock_both;
 use crate::core::Core;
 use crate::database::{StoreError, repeat_if_contended};
 use crate::store;
+use crate::store::payment_batch::MadeAsk;
 use crate::store::payments::{PaymentChange, PaymentRow};
 
 impl Core {
@@ -71,12 +72,24 @@ impl Core {
         intent: &Intent,
     ) -> Result<Result<PaymentRow, ProviderError>, StoreError> {
         let (pool, payment_id) = (&self.pools.money, payment.payment_id);
-        let made = store::payments::Made {
-            intent_id: &intent.id,
-            client_secret: &intent.client_secret,
-            redirect_url: intent.redirect_url.as_deref(),
+        let made = MadeAsk {
+            payment_id,
+            intent_id: intent.id.clone(),
+            client_secret: intent.client_secret.clone(),
+            redirect_url: intent.redirect_url.clone(),
         };
-        match store::payments::set_intent(pool, payment_id, made).await? {
+        let stored = match self.starts.made.ask(made).await? {
+            None => {
+                let made = store::payments::Made {
+                    intent_id: &intent.id,
+                    client_secret: &intent.client_secret,
+                    redirect_url: intent.redirect_url.as_deref(),
+                };
+                store::payments::set_intent(pool, payment_id, made).await?
+            }
+            stored => stored,
+        };
+        match stored {
             Some(stored) if stored.provider_open => return Ok(Ok(stored)),
             Some(_) => {}
             None => {

@@ -10,6 +10,7 @@ mod decision;
 mod failover;
 mod free;
 pub(crate) mod gathered;
+pub(crate) mod gathered_starts;
 pub(crate) mod http_client;
 mod lane;
 mod making;

@@ -1,5 +1,7 @@
 //! Starting a payment.
 
+use std::time::Duration;
+
 use contract::HoldId;
 use contract::booking::{HoldStatus, PaymentStatus};
 use contract::coupon::CouponReason;
@@ -17,6 +19,7 @@ use crate::database::{StoreError, repeat_if_contended};
 use crate::money::FailureReason;
 use crate::store;
 use crate::store::holds::HoldRow;
+use crate::store::payment_batch::AttemptAsk;
 use crate::store::payments::{FREE, NewPayment, PaymentRow};
 
 /// Rounds of closing earlier attempts before a new attempt is given up.
@@ -65,6 +68,12 @@ impl Core {
         if let Some(reason) = self.coupon_refusal(customer, hold_id, email, wish).await? {
             return Ok(PaymentStart::CouponNotValid(reason));
         }
+        if let Some(payment) = self
+            .attempt_gathered(customer, hold_id, email, wish)
+            .await?
+        {
+            return self.payment_offer(payment, true).await;
+        }
         for _ in 0..CLOSE_ROUNDS_MAX {
             let prepared =
                 repeat_if_contended(|| self.payment_prepare(customer, hold_id, email, wish))
@@ -85,6 +94,37 @@ impl Core {
             }
         }
         Ok(PaymentStart::Unanswered(ProviderError::Busy))
+    }
+
+    /// Records the first attempt to pay for a hold together with others that begin at the same time.
+    /// `None` if there is more to it than that.
+    async fn attempt_gathered(
+        &self,
+        customer: &Customer,
+        hold_id: Uuid,
+        email: &str,
+        wish: &CouponWish,
+    ) -> Result<Option<PaymentRow>, StoreError> {
+        if matches!(wish, CouponWish::Use(_)) {
+            return Ok(None);
+        }
+        let Some(provider) = self.providers.next(&[]) else {
+            return Ok(None);
+        };
+        let now = self.clock.now();
+        let ask = AttemptAsk {
+            hold_id,
+            payment_id: self.randomness.uuid(now),
+            provider: provider.name().to_owned(),
+            idempotency_key: attempt_key(hold_id, 1),
+            email: email.to_owned(),
+            session: customer.session_digest(),
+            subjects: customer.subjects(),
+            language: customer.language(),
+            now,
+            next_poll_at: now.plus(Duration::from_secs(FIRST_POLL_SECONDS)),
+        };
+        self.starts.begun.ask(ask).await
     }
 
     /// Why the coupon of a request to pay cannot be used, as far as it is known without a lock.
@@ -202,7 +242,7 @@ impl Core {
         let now = self.clock.now();
         let (hold_id, attempt_no) = (hold.hold_id, hold.attempt_count + 1);
         let payment_id = self.randomness.uuid(now);
-        let key = format!("booking_{}_attempt_{attempt_no}", hold_id.simple());
+        let key = attempt_key(hold_id, attempt_no);
         let payment = NewPayment {
             payment_id,
             hold_id,
@@ -253,4 +293,9 @@ impl Core {
             return Ok(PaymentStart::Failed(reason));
         }
     }
+}
+
+/// The key of the call to a provider for an attempt on a hold.
+fn attempt_key(hold_id: Uuid, attempt_no: i32) -> String {
+    format!("booking_{}_attempt_{attempt_no}", hold_id.simple())
 }

@@ -12,7 +12,7 @@ use uuid::Uuid;
 use super::backoff;
 use super::lane::Lane;
 use super::provider::{PaymentProvider, ProviderError, Subject, WebhookRefusal};
-use crate::config::{EVENT_TRIES_MAX, WORK_AT_ONCE, WORK_BATCH_MAX};
+use crate::config::{EVENT_TRIES_MAX, INBOX_BATCH_MAX, WORK_AT_ONCE, WORK_BATCH_MAX};
 use crate::core::Core;
 use crate::database::{StoreError, Work};
 use crate::gather::{Bounds, Gather, fail_all};
@@ -117,23 +117,35 @@ impl Core {
         Ok(WebhookReceipt::Stored)
     }
 
-    /// Processes webhooks that are due. Returns how many there were.
-    pub(crate) async fn inbox_once(&self) -> Result<usize, StoreError> {
+    /// Processes webhooks that have been due for as long as `head_start`. Returns how many there
+    /// were.
+    pub(crate) async fn inbox_after(&self, head_start: Duration) -> Result<usize, StoreError> {
         let mut count = 0;
         for lane in self.providers.iter() {
-            count += self.inbox_of(lane).await?;
+            count += self.inbox_of(lane, head_start).await?;
         }
         Ok(count)
     }
 
-    async fn inbox_of(&self, lane: &Lane) -> Result<usize, StoreError> {
+    async fn inbox_of(&self, lane: &Lane, head_start: Duration) -> Result<usize, StoreError> {
         let now = self.clock.now();
-        let pool = &self.pools.jobs;
-        let claimed =
-            store::inbox::claim_due(pool, lane.name(), now, now.plus(CLAIM), WORK_BATCH_MAX);
-        let mut due = claimed.await?;
-        let count = due.len();
+        let (pool, name) = (&self.pools.jobs, lane.name());
+        let before = now.minus(head_start);
+        let mut due = store::inbox::due(pool, name, before, INBOX_BATCH_MAX).await?;
+        let read = due.len();
         self.close_settled(lane, &mut due).await?;
+        let closed = read - due.len();
+        due.truncate(usize::try_from(WORK_BATCH_MAX).unwrap_or(0));
+        if due.is_empty() {
+            return Ok(closed);
+        }
+        let ids: Vec<&str> = due.iter().map(|event| event.event_id.as_str()).collect();
+        let (mut connection, turn) = self.settling.acquire().await?;
+        let until = now.plus(CLAIM);
+        let claimed = store::inbox::claim(&mut connection, name, &ids, before, until).await?;
+        drop((connection, turn));
+        due.retain(|event| claimed.contains(&event.event_id));
+        let count = closed + due.len();
         stream::iter(due)
             .for_each_concurrent(WORK_AT_ONCE, async |event| {
                 // The event is due again when the claim ends.
@@ -170,8 +182,9 @@ impl Core {
         if closable.is_empty() {
             return Ok(());
         }
-        let (pool, now) = (&self.pools.jobs, self.clock.now());
-        let closed = store::inbox::close_settled(pool, lane.name(), &closable, now).await?;
+        let (mut connection, _turn) = self.settling.acquire().await?;
+        let (name, now) = (lane.name(), self.clock.now());
+        let closed = store::inbox::close_settled(&mut connection, name, &closable, now).await?;
         let closed: HashSet<String> = closed.into_iter().collect();
         let count = u64::try_from(closed.len()).unwrap_or(0);
         metrics::counter!(telemetry::WEBHOOKS, "outcome" => "processed").increment(count);

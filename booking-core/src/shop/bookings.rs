@@ -285,7 +285,7 @@ pub(super) async fn guest_pdf(
     let booked = booked.await?.ok_or_else(not_found)?;
     let (title, code) = (&booked.show.title, &booked.booking.code);
     let name = content_disposition(Disposition::Inline, title, code, "pdf");
-    let pdf = booking.0.press.print(booked).await?;
+    let pdf = booking.tickets_pdf(booked).await?;
     Ok(file("application/pdf", Some(name), pdf))
 }
 
@@ -325,7 +325,7 @@ pub(super) async fn guest_qr(
     Ok(file("image/svg+xml", None, svg.into_bytes()))
 }
 
-fn file(media_type: &'static str, name: Option<HeaderValue>, bytes: Vec<u8>) -> Response {
+fn file(media_type: &'static str, name: Option<HeaderValue>, bytes: impl IntoResponse) -> Response {
     let mut response = bytes.into_response();
     let headers = response.headers_mut();
     headers.insert(CONTENT_TYPE, HeaderValue::from_static(media_type));

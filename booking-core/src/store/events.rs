@@ -72,11 +72,26 @@ pub(crate) async fn unsequenced(
 ) -> Result<Vec<Unsequenced>, StoreError> {
     let rows = sqlx::query_as!(
         Unsequenced,
-        r#"select o.id, o.topic, o.dedupe, o.created_at, f.data, f.email,
-            e.position as "known?"
-         from (select * from outbox where position is null order by id limit $1) o
-         left join events e on e.dedupe = o.dedupe,
-         lateral event_facts(o.topic, substr(o.dedupe, length(o.topic) + 2), o.payload) f
+        r#"with taken as materialized (
+            select id, topic, dedupe, payload, created_at,
+                substr(dedupe, length(topic) + 2) as about,
+                topic in ('booking.confirmed', 'booking.cancelled') as of_booking
+            from outbox where position is null order by id limit $1
+         ),
+         told as (
+            select o.id, coalesce(b.data, o.payload) as data, b.email
+            from taken o
+            left join event_bookings(array(select about::uuid from taken where of_booking)) b
+                on b.booking_id::text = o.about
+            where o.of_booking
+            union all
+            select o.id, f.data, f.email
+            from taken o, lateral event_facts(o.topic, o.about, o.payload) f
+            where not o.of_booking
+         )
+         select o.id as "id!", o.topic as "topic!", o.dedupe as "dedupe!",
+            o.created_at as "created_at!", t.data, t.email, e.position as "known?"
+         from taken o join told t on t.id = o.id left join events e on e.dedupe = o.dedupe
          order by o.id"#,
         limit
     )

@@ -1,5 +1,7 @@
 //! Reads and changes single holds, and sweeps.
 
+use std::collections::HashMap;
+
 use contract::booking::HoldStatus;
 use contract::{HoldId, Timestamp};
 use sqlx::{PgConnection, PgExecutor, PgPool};
@@ -89,6 +91,29 @@ pub(crate) async fn find(
     .fetch_optional(database)
     .await?;
     row.map(|row| Ok(hold_row!(row))).transpose()
+}
+
+/// Reads holds without a lock, in the order of `hold_ids`.
+pub(crate) async fn find_all(
+    connection: &mut PgConnection,
+    hold_ids: &[Uuid],
+) -> Result<Vec<Option<HoldRow>>, StoreError> {
+    let rows = sqlx::query!(
+        r#"select h.hold_id, h.show_no, h.subject, h.session, h.limit_owner, h.status, h.seat_nos,
+            h.amount_minor, h.currency, h.attempt_count, h.payment_open, h.expires_at,
+            h.hard_deadline, h.extended_at is not null as "was_extended!", h.coupon_use_id,
+            (select b.booking_id from bookings b where b.hold_id = h.hold_id) as booking_id
+           from holds h where h.hold_id = any($1)"#,
+        hold_ids
+    )
+    .fetch_all(connection)
+    .await?;
+    let mut found = HashMap::with_capacity(rows.len());
+    for row in rows {
+        let hold: HoldRow = hold_row!(row);
+        found.insert(hold.hold_id, hold);
+    }
+    Ok(hold_ids.iter().map(|id| found.get(id).cloned()).collect())
 }
 
 /// A hold that can still be paid, as far as a page shows it.

@@ -4,7 +4,7 @@ use std::collections::HashSet;
 
 use contract::Timestamp;
 use serde_json::Value;
-use sqlx::PgPool;
+use sqlx::{PgConnection, PgPool};
 use time::OffsetDateTime;
 
 use crate::database::StoreError;
@@ -73,9 +73,9 @@ pub(crate) struct Closable<'a> {
     pub(crate) note: Option<&'static str>,
 }
 
-/// Marks events as processed that need no work. Returns their ids.
+/// Marks events as processed that need no work and that nobody else works on. Returns their ids.
 pub(crate) async fn close_settled(
-    pool: &PgPool,
+    connection: &mut PgConnection,
     provider: &str,
     events: &[Closable<'_>],
     now: Timestamp,
@@ -84,7 +84,7 @@ pub(crate) async fn close_settled(
     let intents: Vec<Option<&str>> = events.iter().map(|it| it.intent_id.as_deref()).collect();
     let notes: Vec<Option<&str>> = events.iter().map(|event| event.note).collect();
     let rows = sqlx::query!(
-        "with closed as materialized (
+        "with settled as materialized (
             select w.event_id, w.note
             from unnest($2::text[], $3::text[], $4::text[]) as w (event_id, intent_id, note)
             where w.intent_id is null
@@ -92,6 +92,13 @@ pub(crate) async fn close_settled(
                     and p.intent_id = w.intent_id and p.status = 'SUCCEEDED')
                 or exists (select 1 from payments p where p.provider = $1
                     and p.charge_id = w.intent_id and p.status = 'SUCCEEDED')
+        ),
+        closed as materialized (
+            select e.event_id, s.note
+            from settled s join payment_events e on e.provider = $1 and e.event_id = s.event_id
+            where e.processed_at is null
+            order by e.event_id
+            for no key update of e skip locked
         )
         update payment_events e set processed_at = $5, last_error = c.note
         from closed c where e.provider = $1 and e.event_id = c.event_id
@@ -102,38 +109,59 @@ pub(crate) async fn close_settled(
         &notes as &[Option<&str>],
         OffsetDateTime::from(now)
     )
-    .fetch_all(pool)
+    .fetch_all(connection)
     .await?;
     Ok(rows.into_iter().map(|row| row.event_id).collect())
 }
 
-/// Claims events that are due, by moving their next attempt to `until`. A claim does not count as
-/// an attempt; only a failure does.
-pub(crate) async fn claim_due(
+/// Events that are due, those that waited longest first.
+pub(crate) async fn due(
     pool: &PgPool,
     provider: &str,
     now: Timestamp,
-    until: Timestamp,
     limit: i64,
 ) -> Result<Vec<EventRow>, StoreError> {
     let rows = sqlx::query_as!(
         EventRow,
-        "with due as materialized (
-            select event_id from payment_events
-            where provider = $1 and processed_at is null and next_attempt_at <= $2
-            order by next_attempt_at limit $4 for no key update skip locked
-        )
-        update payment_events e set next_attempt_at = $3
-        from due d where e.provider = $1 and e.event_id = d.event_id
-        returning e.event_id, e.kind, e.payload, e.attempt_count",
+        "select event_id, kind, payload, attempt_count from payment_events
+         where provider = $1 and processed_at is null and next_attempt_at <= $2
+         order by next_attempt_at limit $3",
         provider,
         OffsetDateTime::from(now),
-        OffsetDateTime::from(until),
         limit
     )
     .fetch_all(pool)
     .await?;
     Ok(rows)
+}
+
+/// Claims those of `ids` that are due still, by moving their next attempt to `until`, and returns
+/// their ids. A claim does not count as an attempt; only a failure does.
+pub(crate) async fn claim(
+    connection: &mut PgConnection,
+    provider: &str,
+    ids: &[&str],
+    now: Timestamp,
+    until: Timestamp,
+) -> Result<HashSet<String>, StoreError> {
+    let rows = sqlx::query_scalar!(
+        "with due as materialized (
+            select event_id from payment_events
+            where provider = $1 and event_id = any($2) and processed_at is null
+                and next_attempt_at <= $3
+            order by event_id for no key update skip locked
+        )
+        update payment_events e set next_attempt_at = $4
+        from due d where e.provider = $1 and e.event_id = d.event_id
+        returning e.event_id",
+        provider,
+        ids as &[&str],
+        OffsetDateTime::from(now),
+        OffsetDateTime::from(until)
+    )
+    .fetch_all(connection)
+    .await?;
+    Ok(rows.into_iter().collect())
 }
 
 /// Marks an event as processed, with a note if it had no effect.

@@ -37,6 +37,7 @@ pub(crate) mod notice_subjects;
 pub(crate) mod notices;
 pub(crate) mod outbox;
 pub(crate) mod owed;
+pub(crate) mod payment_batch;
 pub(crate) mod payments;
 pub(crate) mod prices;
 pub(crate) mod reconciliation;
@@ -52,6 +53,7 @@ pub(crate) mod show_cancellations;
 pub(crate) mod show_moves;
 pub(crate) mod sold;
 pub(crate) mod subscriptions;
+pub(crate) mod ticket_pdfs;
 pub(crate) mod transfers;
 pub(crate) mod turns;
 

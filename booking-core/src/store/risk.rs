@@ -1,5 +1,7 @@
 //! What is remembered of tries to pay, of suspicious holds, and of solved challenges.
 
+use std::collections::HashSet;
+
 use contract::Timestamp;
 use sqlx::{PgConnection, PgPool};
 use time::OffsetDateTime;
@@ -25,59 +27,78 @@ pub(crate) struct History {
 
 /// Whom a history is about.
 #[derive(Clone, Debug)]
-pub(crate) struct Asked<'a> {
+pub(crate) struct Asked {
     pub(crate) hold_id: Uuid,
-    pub(crate) session: Option<&'a str>,
-    pub(crate) subject: Option<&'a str>,
-    pub(crate) email: &'a str,
-    pub(crate) owner_hash: &'a [u8],
-    pub(crate) customer_hash: &'a [u8],
+    pub(crate) session: Option<String>,
+    pub(crate) subject: Option<String>,
+    pub(crate) email: String,
+    pub(crate) owner_hash: Vec<u8>,
+    pub(crate) customer_hash: Vec<u8>,
     /// Bookings from before make a customer known.
     pub(crate) known_before: Timestamp,
     /// Declines since then count.
     pub(crate) declines_since: Timestamp,
 }
 
-/// The history of a customer.
-pub(crate) async fn history(pool: &PgPool, asked: &Asked<'_>) -> Result<History, StoreError> {
-    let row = sqlx::query!(
+/// The histories of customers, in the order of `asked`.
+pub(crate) async fn histories(
+    connection: &mut PgConnection,
+    asked: &[Asked],
+) -> Result<Vec<History>, StoreError> {
+    let hold_ids: Vec<Uuid> = asked.iter().map(|it| it.hold_id).collect();
+    let emails: Vec<&str> = asked.iter().map(|it| it.email.as_str()).collect();
+    let sessions: Vec<Option<&str>> = asked.iter().map(|it| it.session.as_deref()).collect();
+    let subjects: Vec<Option<&str>> = asked.iter().map(|it| it.subject.as_deref()).collect();
+    let owners: Vec<&[u8]> = asked.iter().map(|it| it.owner_hash.as_slice()).collect();
+    let customers: Vec<&[u8]> = asked.iter().map(|it| it.customer_hash.as_slice()).collect();
+    let before: Vec<OffsetDateTime> = asked.iter().map(|it| it.known_before.into()).collect();
+    let since: Vec<OffsetDateTime> = asked.iter().map(|it| it.declines_since.into()).collect();
+    let rows = sqlx::query!(
         r#"select
-            (exists (select 1 from bookings b where lower(b.email) = lower($2)
-                    and b.created_at < $7 and b.status <> 'CANCELLED')
-                or exists (select 1 from bookings b where b.session = $3
-                    and b.created_at < $7 and b.status <> 'CANCELLED')
-                or exists (select 1 from bookings b where b.subject = $4
-                    and b.created_at < $7 and b.status <> 'CANCELLED')) as "is_known!",
-            (select count(*) from payment_tries where hold_id = $1 and declined)
+            (exists (select 1 from bookings b where lower(b.email) = lower(a.email)
+                    and b.created_at < a.known_before and b.status <> 'CANCELLED')
+                or exists (select 1 from bookings b where b.session = a.session
+                    and b.created_at < a.known_before and b.status <> 'CANCELLED')
+                or exists (select 1 from bookings b where b.subject = a.subject
+                    and b.created_at < a.known_before and b.status <> 'CANCELLED'))
+                as "is_known!",
+            (select count(*) from payment_tries t where t.hold_id = a.hold_id and t.declined)
                 as "hold_declines!",
-            (select count(*) from payment_tries
-                where declined and owner_hash = $5 and seen_at > $8) as "owner_declines!",
+            (select count(*) from payment_tries t
+                where t.declined and t.owner_hash = a.owner and t.seen_at > a.since)
+                as "owner_declines!",
             (select count(*) from (
-                select provider, try_id from payment_tries
-                where declined and owner_hash = $5 and seen_at > $8
+                select provider, try_id from payment_tries t
+                where t.declined and t.owner_hash = a.owner and t.seen_at > a.since
                 union
-                select provider, try_id from payment_tries
-                where declined and customer_hash = $6 and seen_at > $8) u) as "declines!",
-            coalesce((select passed_score from hold_risks where hold_id = $1), 0)
-                as "passed_score!""#,
-        asked.hold_id,
-        asked.email,
-        asked.session,
-        asked.subject,
-        asked.owner_hash,
-        asked.customer_hash,
-        OffsetDateTime::from(asked.known_before),
-        OffsetDateTime::from(asked.declines_since)
+                select provider, try_id from payment_tries t
+                where t.declined and t.customer_hash = a.customer and t.seen_at > a.since) u)
+                as "declines!",
+            coalesce((select passed_score from hold_risks r where r.hold_id = a.hold_id), 0)
+                as "passed_score!"
+         from unnest($1::uuid[], $2::text[], $3::text[], $4::text[], $5::bytea[], $6::bytea[],
+            $7::timestamptz[], $8::timestamptz[]) with ordinality
+            as a (hold_id, email, session, subject, owner, customer, known_before, since, nth)
+         order by a.nth"#,
+        &hold_ids,
+        &emails as &[&str],
+        &sessions as &[Option<&str>],
+        &subjects as &[Option<&str>],
+        &owners as &[&[u8]],
+        &customers as &[&[u8]],
+        &before,
+        &since
     )
-    .fetch_one(pool)
+    .fetch_all(connection)
     .await?;
-    Ok(History {
+    let rows = rows.into_iter().map(|row| History {
         is_known: row.is_known,
         hold_declines: count(row.hold_declines),
         owner_declines: count(row.owner_declines),
         declines: count(row.declines),
         passed_score: u32::try_from(row.passed_score).unwrap_or(0),
-    })
+    });
+    Ok(rows.collect())
 }
 
 fn count(number: i64) -> u32 {
@@ -146,8 +167,8 @@ pub(crate) async fn solution_use(
 
 /// Tries of one hold that a provider told of.
 #[derive(Clone, Debug)]
-pub(crate) struct NewTries<'a> {
-    pub(crate) provider: &'a str,
+pub(crate) struct NewTries {
+    pub(crate) provider: String,
     pub(crate) hold_id: Uuid,
     pub(crate) show_no: i32,
     pub(crate) ticket_count: i32,
@@ -170,48 +191,75 @@ pub(crate) struct NewTry {
 /// Remembers tries. One that is known already is only told whether it is declined still.
 pub(crate) async fn tries_keep(
     connection: &mut PgConnection,
-    new: &NewTries<'_>,
+    new: &[NewTries],
 ) -> Result<(), StoreError> {
-    let ids: Vec<&str> = new.tries.iter().map(|it| it.try_id.as_str()).collect();
-    let declined: Vec<bool> = new.tries.iter().map(|it| it.declined).collect();
-    // An empty hash stands for none: an array that is bound has no holes.
-    let hashes: Vec<Vec<u8>> = new
-        .tries
+    let tries = new
         .iter()
-        .map(|it| it.instrument_hash.clone().unwrap_or_default())
+        .flat_map(|of| of.tries.iter().map(move |it| (of, it)));
+    // A row can be written once by a statement.
+    let mut names = HashSet::new();
+    let once: Vec<(&NewTries, &NewTry)> = tries
+        .filter(|(of, it)| names.insert((of.provider.as_str(), it.try_id.as_str())))
         .collect();
-    let countries: Vec<String> = new
-        .tries
+    let providers: Vec<&str> = once.iter().map(|(of, _)| of.provider.as_str()).collect();
+    let ids: Vec<&str> = once.iter().map(|(_, it)| it.try_id.as_str()).collect();
+    let holds: Vec<Uuid> = once.iter().map(|(of, _)| of.hold_id).collect();
+    let shows: Vec<i32> = once.iter().map(|(of, _)| of.show_no).collect();
+    let counts: Vec<i32> = once.iter().map(|(of, _)| of.ticket_count).collect();
+    let owners: Vec<&[u8]> = once
         .iter()
-        .map(|it| it.country.clone().unwrap_or_default())
+        .map(|(of, _)| of.owner_hash.as_slice())
         .collect();
-    let risks: Vec<i16> = new.tries.iter().map(|it| it.provider_risk).collect();
+    let customers: Vec<&[u8]> = once
+        .iter()
+        .map(|(of, _)| of.customer_hash.as_slice())
+        .collect();
+    let instruments: Vec<Option<&[u8]>> = once
+        .iter()
+        .map(|(_, it)| it.instrument_hash.as_deref())
+        .collect();
+    let declined: Vec<bool> = once.iter().map(|(_, it)| it.declined).collect();
+    let countries: Vec<Option<&str>> = once.iter().map(|(_, it)| it.country.as_deref()).collect();
+    let risks: Vec<i16> = once.iter().map(|(_, it)| it.provider_risk).collect();
+    let times: Vec<OffsetDateTime> = once.iter().map(|(of, _)| of.now.into()).collect();
+    // In order, so that two processes that keep the same tries cannot deadlock.
     sqlx::query!(
         "insert into payment_tries (provider, try_id, hold_id, show_no, ticket_count, owner_hash,
             customer_hash, instrument_hash, declined, country, provider_risk, seen_at)
-         select $1, t.try_id, $2, $3, $4, $5, $6, nullif(t.instrument_hash, ''::bytea), t.declined,
-            nullif(t.country, ''), t.provider_risk, $12
-         from unnest($7::text[], $8::boolean[], $9::bytea[], $10::text[], $11::smallint[])
-            as t (try_id, declined, instrument_hash, country, provider_risk)
-         order by t.try_id
+         select * from unnest($1::text[], $2::text[], $3::uuid[], $4::integer[], $5::integer[],
+            $6::bytea[], $7::bytea[], $8::bytea[], $9::boolean[], $10::text[], $11::smallint[],
+            $12::timestamptz[])
+            as t (provider, try_id, hold_id, show_no, ticket_count, owner_hash, customer_hash,
+                instrument_hash, declined, country, provider_risk, seen_at)
+         order by t.provider, t.try_id
          on conflict (provider, try_id) do update set declined = excluded.declined
             where payment_tries.declined <> excluded.declined",
-        new.provider,
-        new.hold_id,
-        new.show_no,
-        new.ticket_count,
-        new.owner_hash,
-        new.customer_hash,
+        &providers as &[&str],
         &ids as &[&str],
+        &holds,
+        &shows,
+        &counts,
+        &owners as &[&[u8]],
+        &customers as &[&[u8]],
+        &instruments as &[Option<&[u8]>],
         &declined,
-        &hashes,
-        &countries,
+        &countries as &[Option<&str>],
         &risks,
-        OffsetDateTime::from(new.now)
+        &times
     )
     .execute(connection)
     .await?;
     Ok(())
+}
+
+/// With which card or account is paid for a hold.
+#[derive(Clone, Debug)]
+pub(crate) struct Instrument {
+    pub(crate) hold_id: Uuid,
+    pub(crate) show_no: i32,
+    pub(crate) hash: Option<Vec<u8>>,
+    /// Customers since then count.
+    pub(crate) since: Timestamp,
 }
 
 /// What is known when a provider has told what was paid with.
@@ -229,43 +277,51 @@ pub(crate) struct InstrumentUse {
     pub(crate) hold_declines: u32,
 }
 
-/// What is known of the card or account of a hold. Read after the try was committed, so that of two
-/// payments at the same time at least one finds the other.
-pub(crate) async fn of_instrument(
+/// What is known of the card or account of each of `asked`, in their order. Read after the tries were
+/// committed, so that of two payments at the same time at least one finds the other.
+pub(crate) async fn of_instruments(
     connection: &mut PgConnection,
-    hold_id: Uuid,
-    show_no: i32,
-    instrument_hash: Option<&[u8]>,
-    since: Timestamp,
-) -> Result<InstrumentUse, StoreError> {
-    let row = sqlx::query!(
+    asked: &[Instrument],
+) -> Result<Vec<InstrumentUse>, StoreError> {
+    let hashes: Vec<Option<&[u8]>> = asked.iter().map(|it| it.hash.as_deref()).collect();
+    let shows: Vec<i32> = asked.iter().map(|it| it.show_no).collect();
+    let holds: Vec<Uuid> = asked.iter().map(|it| it.hold_id).collect();
+    let since: Vec<OffsetDateTime> = asked.iter().map(|it| it.since.into()).collect();
+    let rows = sqlx::query!(
         r#"select
-            (select count(distinct customer_hash) from payment_tries
-                where instrument_hash = $1 and seen_at > $4) as "customers!",
-            (select count(distinct customer_hash) from payment_tries
-                where instrument_hash = $1 and show_no = $2) as "show_customers!",
-            (select coalesce(sum(ticket_count), 0) from (
-                select distinct hold_id, ticket_count from payment_tries
-                where instrument_hash = $1 and show_no = $2 and not declined) u)
-                as "show_tickets!",
-            (select signals from hold_risks where hold_id = $3) as signals,
-            (select count(*) from payment_tries where hold_id = $3 and declined)
-                as "hold_declines!""#,
-        instrument_hash,
-        show_no,
-        hold_id,
-        OffsetDateTime::from(since)
+            (select count(distinct t.customer_hash) from payment_tries t
+                where t.instrument_hash = a.hash and t.seen_at > a.since) as "customers!",
+            (select count(distinct t.customer_hash) from payment_tries t
+                where t.instrument_hash = a.hash and t.show_no = a.show_no)
+                as "show_customers!",
+            (select coalesce(sum(u.ticket_count), 0) from (
+                select distinct t.hold_id, t.ticket_count from payment_tries t
+                where t.instrument_hash = a.hash and t.show_no = a.show_no
+                    and not t.declined) u) as "show_tickets!",
+            (select r.signals from hold_risks r where r.hold_id = a.hold_id) as signals,
+            (select count(*) from payment_tries t where t.hold_id = a.hold_id and t.declined)
+                as "hold_declines!"
+         from unnest($1::bytea[], $2::integer[], $3::uuid[], $4::timestamptz[]) with ordinality
+            as a (hash, show_no, hold_id, since, nth)
+         order by a.nth"#,
+        &hashes as &[Option<&[u8]>],
+        &shows,
+        &holds,
+        &since
     )
-    .fetch_one(connection)
+    .fetch_all(connection)
     .await?;
-    let before = row.signals.map(|value| signals("hold_risks", value));
-    Ok(InstrumentUse {
-        customers: count(row.customers),
-        show_customers: count(row.show_customers),
-        show_tickets: count(row.show_tickets),
-        before: before.transpose()?.unwrap_or_default(),
-        hold_declines: count(row.hold_declines),
-    })
+    let rows = rows.into_iter().map(|row| {
+        let before = row.signals.map(|value| signals("hold_risks", value));
+        Ok(InstrumentUse {
+            customers: count(row.customers),
+            show_customers: count(row.show_customers),
+            show_tickets: count(row.show_tickets),
+            before: before.transpose()?.unwrap_or_default(),
+            hold_declines: count(row.hold_declines),
+        })
+    });
+    rows.collect()
 }
 
 /// Removes tries and risks from before `before`, and solutions that ended before `now`, some of each.

@@ -3,8 +3,13 @@
 use contract::Timestamp;
 use contract::booking::{Booking, BookingStatus, SaleStatus, SeatLabel, Show, Ticket};
 use pages::moment::{Form, when, zone_name};
+use sha2::{Digest, Sha256};
+use uuid::Uuid;
 
 use crate::tickets::valid_until;
+
+/// Raised when the same booking is printed in another way.
+const PRINT_VERSION: u32 = 1;
 
 /// A booking and its show.
 #[derive(Clone, Debug)]
@@ -18,6 +23,8 @@ pub(crate) struct BookedShow {
     pub(crate) page_url: String,
     /// How often the show was moved.
     pub(crate) moves: u32,
+    /// The transfer by which the reader got tickets; `None` for the buyer.
+    pub(crate) reader: Option<Uuid>,
     /// The present.
     pub(crate) now: Timestamp,
 }
@@ -62,6 +69,31 @@ impl BookedShow {
         }
     }
 
+    /// Whether the PDF has tickets that open a door.
+    pub(crate) fn is_worth_keeping(&self) -> bool {
+        !self.booking.withheld
+            && !self.booking.tickets.is_empty()
+            && self.validity() == Validity::Good
+    }
+
+    /// A digest of everything that the PDF says: two bookings with the same one have the same PDF.
+    pub(crate) fn printed(&self) -> [u8; 32] {
+        let (show, booking) = (&self.show, &self.booking);
+        let said = serde_json::json!([
+            PRINT_VERSION,
+            [&show.title, &show.time_zone],
+            show.starts_at,
+            show.venue,
+            [&booking.code, &booking.currency, &self.page_url],
+            (booking.amount_minor, &self.prices),
+            booking.status,
+            booking.passed_on,
+            booking.tickets,
+            self.validity().objection(),
+        ]);
+        Sha256::digest(said.to_string()).into()
+    }
+
     /// Start of the show at the venue, such as `Saturday, 28 November 2026, 19:30 IST`.
     pub(super) fn starts(&self) -> String {
         let (at, zone) = (self.show.starts_at, &self.show.time_zone);
@@ -79,5 +111,42 @@ pub(super) fn seat_in_words(ticket: &Ticket) -> String {
             ..
         }) => format!("{section}, row {row}, seat {number}"),
         None => format!("seat {}", ticket.seat_id),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ticket_files::sample::booked_show;
+
+    #[test]
+    fn a_digest_changes_with_everything_that_is_printed_and_with_nothing_else() {
+        let printed = booked_show("Eras").printed();
+        let changes: [fn(&mut BookedShow); 14] = [
+            |it| it.show.title.push('!'),
+            |it| it.show.time_zone = "Europe/Berlin".to_owned(),
+            |it| it.show.starts_at = it.show.ends_at,
+            |it| it.show.venue.name.push('!'),
+            |it| it.show.venue.address.push('!'),
+            |it| it.show.sale_status = SaleStatus::Cancelled,
+            |it| it.booking.code.push('X'),
+            |it| it.booking.amount_minor += 1,
+            |it| it.booking.status = BookingStatus::PartiallyCancelled,
+            |it| it.booking.tickets[0].qr = Some("B".repeat(150)),
+            |it| it.booking.tickets[1].holder_name = Some("Asha".to_owned()),
+            |it| it.booking.tickets[0].seat = None,
+            |it| it.prices[0] += 1,
+            |it| it.page_url.push('/'),
+        ];
+        for (at, change) in changes.into_iter().enumerate() {
+            let mut other = booked_show("Eras");
+            change(&mut other);
+            assert_ne!(other.printed(), printed, "change {at}");
+        }
+        let mut later = booked_show("Eras");
+        later.now = later.show.starts_at;
+        later.show.available_count += 7;
+        later.moves += 1;
+        assert_eq!(later.printed(), printed);
     }
 }

@@ -71,7 +71,7 @@ fn event(booked: &BookedShow) -> Event {
     match booked.validity() {
         Validity::Good => {
             event.status(EventStatus::Confirmed);
-            event.alarm(Alarm::display(&title, -REMIND_BEFORE));
+            event.alarm(reminder(booked, &title));
         }
         Validity::Over => {
             event.status(EventStatus::Confirmed);
@@ -83,6 +83,19 @@ fn event(booked: &BookedShow) -> Event {
         }
     }
     event.done()
+}
+
+/// The library would give it a random id and the time of its making: the file is to be the same
+/// whenever it is made.
+fn reminder(booked: &BookedShow, title: &str) -> Alarm {
+    let mut alarm = Alarm::display(title, -REMIND_BEFORE);
+    alarm
+        .uid(&format!("{}-reminder@ropeline", booked.booking.booking_id))
+        .add_property(
+            "DTSTAMP",
+            instant(booked.now).format("%Y%m%dT%H%M%SZ").to_string(),
+        );
+    alarm.done()
 }
 
 /// What the reader needs at the door, line by line.
@@ -145,6 +158,12 @@ mod tests {
             assert!(has_line(&text, line), "{line} is missing from:\n{text}");
         }
         assert!(text.ends_with("END:VCALENDAR\r\n"));
+    }
+
+    #[test]
+    fn the_same_booking_makes_the_same_file() {
+        let booked = booked_show("Eras");
+        assert_eq!(calendar(&booked), calendar(&booked));
     }
 
     #[test]

@@ -3,14 +3,23 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use bytes::Bytes;
 use contract::ShowId;
-use tokio::sync::Semaphore;
+use moka::sync::Cache;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::booked_show::BookedShow;
 use super::invoice::{PrintedInvoice, invoice_pdf};
 use super::pdf::{PdfError, Rendered, tickets_pdf};
+use crate::config::RECENT_PRINTS_BYTES_MAX;
 use crate::telemetry;
 use crate::ticket_fonts::TicketFonts;
+
+/// Longest wait of background work for its turn.
+const UNHURRIED_WAIT_MAX: Duration = Duration::from_secs(20);
+/// How long a PDF is remembered: its mail, its object in the store and the buyer's look at it come
+/// within seconds of each other.
+const REMEMBERED_FOR: Duration = Duration::from_mins(2);
 
 /// Why there is no PDF.
 #[derive(Debug, thiserror::Error)]
@@ -31,7 +40,10 @@ pub(crate) struct Press {
     fonts: TicketFonts,
     running: Arc<Semaphore>,
     waiting: Semaphore,
+    unhurried: Semaphore,
     wait_max: Duration,
+    /// By the digest of what they say.
+    recent: Cache<[u8; 32], Bytes>,
 }
 
 impl Press {
@@ -45,44 +57,97 @@ impl Press {
             fonts,
             running: Arc::new(Semaphore::new(at_once)),
             waiting: Semaphore::new(waiting_max),
+            unhurried: Semaphore::new(1),
             wait_max,
+            recent: Cache::builder()
+                .weigher(|_, pdf: &Bytes| u32::try_from(pdf.len()).unwrap_or(u32::MAX))
+                .max_capacity(RECENT_PRINTS_BYTES_MAX)
+                .time_to_live(REMEMBERED_FOR)
+                .build(),
         }
     }
 
-    /// The tickets of `booked` as PDF.
-    pub(crate) async fn print(&self, booked: BookedShow) -> Result<Vec<u8>, PrintError> {
-        if booked.booking.withheld {
-            return Err(PrintError::Withheld);
+    /// The tickets of `booked` as PDF, for a fan who waits for them.
+    pub(crate) async fn print(&self, booked: BookedShow) -> Result<Bytes, PrintError> {
+        if let Some(pdf) = self.remembered(&booked)? {
+            return Ok(pdf);
         }
-        let show = booked.show.show_id.clone();
-        self.render(show, move |fonts| tickets_pdf(&booked, fonts))
-            .await
-    }
-
-    /// An invoice or credit note as PDF.
-    pub(crate) async fn print_invoice(
-        &self,
-        printed: PrintedInvoice,
-    ) -> Result<Vec<u8>, PrintError> {
-        let show = printed.invoice.show_id.clone();
-        self.render(show, move |fonts| invoice_pdf(&printed, fonts))
-            .await
-    }
-
-    async fn render(
-        &self,
-        show: ShowId,
-        draw: impl FnOnce(&TicketFonts) -> Result<Rendered, PdfError> + Send + 'static,
-    ) -> Result<Vec<u8>, PrintError> {
         let Ok(place) = self.waiting.try_acquire() else {
             return Err(busy());
         };
-        let turn = Arc::clone(&self.running).acquire_owned();
-        // The semaphore is never closed, so the wait ends with a permit or at the limit.
-        let Ok(Ok(permit)) = tokio::time::timeout(self.wait_max, turn).await else {
+        let permit = self.turn(self.wait_max).await?;
+        drop(place);
+        self.rendered(booked, permit).await
+    }
+
+    /// The same for background work, whose callers are few: it waits longer, takes no place of
+    /// those who wait, and renders one at a time, so that a rush of purchases keeps the processor.
+    pub(crate) async fn print_unhurried(&self, booked: BookedShow) -> Result<Bytes, PrintError> {
+        if let Some(pdf) = self.remembered(&booked)? {
+            return Ok(pdf);
+        }
+        let alone = tokio::time::timeout(UNHURRIED_WAIT_MAX, self.unhurried.acquire());
+        let Ok(Ok(_alone)) = alone.await else {
             return Err(busy());
         };
+        let permit = self.turn(UNHURRIED_WAIT_MAX).await?;
+        self.rendered(booked, permit).await
+    }
+
+    /// The PDF that was made of the same tickets lately.
+    fn remembered(&self, booked: &BookedShow) -> Result<Option<Bytes>, PrintError> {
+        if booked.booking.withheld {
+            return Err(PrintError::Withheld);
+        }
+        Ok(self.recent.get(&booked.printed()))
+    }
+
+    /// Turns come in the order of asking, so neither fans nor mail keep the others waiting.
+    async fn turn(&self, wait_max: Duration) -> Result<OwnedSemaphorePermit, PrintError> {
+        let turn = Arc::clone(&self.running).acquire_owned();
+        // The semaphore is never closed, so the wait ends with a permit or at the limit.
+        match tokio::time::timeout(wait_max, turn).await {
+            Ok(Ok(permit)) => Ok(permit),
+            Ok(Err(_)) | Err(_) => Err(busy()),
+        }
+    }
+
+    async fn rendered(
+        &self,
+        booked: BookedShow,
+        permit: OwnedSemaphorePermit,
+    ) -> Result<Bytes, PrintError> {
+        let printed = booked.printed();
+        // Somebody else needed it while this waited for its turn.
+        if let Some(pdf) = self.recent.get(&printed) {
+            return Ok(pdf);
+        }
+        let show = booked.show.show_id.clone();
+        let drawn = self.drawn(show, permit, move |fonts| tickets_pdf(&booked, fonts));
+        let pdf = drawn.await?;
+        self.recent.insert(printed, pdf.clone());
+        Ok(pdf)
+    }
+
+    /// An invoice or credit note as PDF, for a fan or an operator who waits for it.
+    pub(crate) async fn print_invoice(&self, paper: PrintedInvoice) -> Result<Bytes, PrintError> {
+        let Ok(place) = self.waiting.try_acquire() else {
+            return Err(busy());
+        };
+        let permit = self.turn(self.wait_max).await?;
         drop(place);
+        let show = paper.invoice.show_id.clone();
+        self.drawn(show, permit, move |fonts| invoice_pdf(&paper, fonts))
+            .await
+    }
+
+    /// What `draw` makes, outside the threads that serve requests.
+    async fn drawn(
+        &self,
+        show: ShowId,
+        permit: OwnedSemaphorePermit,
+        draw: impl FnOnce(&TicketFonts) -> Result<Rendered, PdfError> + Send + 'static,
+    ) -> Result<Bytes, PrintError> {
         let fonts = self.fonts.clone();
         let started = tokio::time::Instant::now();
         // The permit goes along, because rendering continues when the client goes away.
@@ -103,7 +168,7 @@ impl Press {
             count("incomplete");
             tracing::warn!(%show, "no font has all letters of a paper: see ROPELINE_TICKET_FONTS");
         }
-        Ok(rendered.bytes)
+        Ok(Bytes::from(rendered.bytes))
     }
 }
 

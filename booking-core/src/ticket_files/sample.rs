@@ -32,9 +32,11 @@ pub(super) fn booked_show(title: &str) -> BookedShow {
     });
     BookedShow {
         moves: 0,
+        reader: None,
         booking: Booking {
             booking_id: "bkg_0190163d8694739baea51966c26f8ad9".parse().unwrap(),
             passed_on: false,
+            tickets_url: None,
             code: "QX7-4KD".to_owned(),
             status: BookingStatus::Confirmed,
             show_id: "eras-mumbai-1".parse().unwrap(),

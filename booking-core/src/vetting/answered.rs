@@ -12,7 +12,7 @@ use crate::payments::provider::{CancelReason, Intent, IntentStatus, ProviderErro
 use crate::store;
 use crate::store::holds::HoldRow;
 use crate::store::payments::PaymentRow;
-use crate::store::risk::{InstrumentUse, NewTries, NewTry};
+use crate::store::risk::{Instrument, InstrumentUse, NewTries, NewTry};
 use crate::telemetry;
 
 /// The span in which customers of one card count, over all shows.
@@ -67,22 +67,20 @@ impl Core {
             return Ok(Tries::GoOn);
         }
         let now = self.clock.now();
-        let (mut connection, _turn) = self.settling.acquire().await?;
         if !intent.tries.is_empty() {
             let new = self.new_tries(hold, payment, intent);
-            store::risk::tries_keep(&mut connection, &new).await?;
+            self.vetted.tries.ask(new).await?;
         }
         let paid = intent.tries.iter().find(|it| is_paid && !it.declined);
         let hash = paid.and_then(|it| self.hash_of(payment, it));
         let since = now.minus(CARD_CUSTOMERS_WITHIN);
-        let used = store::risk::of_instrument(
-            &mut connection,
-            hold.hold_id,
-            hold.show_no,
-            hash.as_deref(),
+        let instrument = Instrument {
+            hold_id: hold.hold_id,
+            show_no: hold.show_no,
+            hash,
             since,
-        )
-        .await?;
+        };
+        let used = self.vetted.instruments.ask(instrument).await?;
         if !is_paid {
             let limit = self.config.fraud.limits.declines_per_hold;
             return Ok(if used.hold_declines >= limit && hold.is_open() {
@@ -96,6 +94,7 @@ impl Core {
         if Verdict::of(score, &self.config.fraud.levels) < Verdict::Review {
             return Ok(Tries::GoOn);
         }
+        let (mut connection, _turn) = self.settling.acquire().await?;
         let begun =
             store::reviews::begin(&mut connection, hold.hold_id, &signals, score, now).await?;
         if begun {
@@ -112,12 +111,7 @@ impl Core {
         Some(self.hashes.instrument(&payment.provider, key))
     }
 
-    fn new_tries<'a>(
-        &self,
-        hold: &HoldRow,
-        payment: &'a PaymentRow,
-        intent: &Intent,
-    ) -> NewTries<'a> {
+    fn new_tries(&self, hold: &HoldRow, payment: &PaymentRow, intent: &Intent) -> NewTries {
         let tries = intent.tries.iter().map(|told| NewTry {
             try_id: told.id.clone(),
             declined: told.declined,
@@ -126,7 +120,7 @@ impl Core {
             provider_risk: i16::from(told.risk),
         });
         NewTries {
-            provider: &payment.provider,
+            provider: payment.provider.clone(),
             hold_id: hold.hold_id,
             show_no: hold.show_no,
             ticket_count: i32::try_from(hold.seat_nos.len()).unwrap_or(i32::MAX),

@@ -51,7 +51,7 @@ impl Booking {
         let (core, customer, email) = (Arc::clone(&self.0), customer.clone(), email.to_owned());
         let work = async move {
             let proof = proof.as_deref();
-            core.payment_gate(&customer, hold_id, &email, proof).await
+            Box::pin(core.payment_gate(&customer, hold_id, &email, proof)).await
         };
         self.0.work.run(work).await
     }

@@ -5,5 +5,6 @@
 mod answered;
 mod challenging;
 mod desk;
+pub(crate) mod gathered;
 pub(crate) mod paying;
 pub(crate) mod reviewing;

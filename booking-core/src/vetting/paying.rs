@@ -82,8 +82,10 @@ impl Core {
             return Ok(Gate::Open);
         }
         // What is wrong with hold or address, the start of the payment says.
-        let hold = self.hold_row(customer, hold_id).await?;
-        let hold = hold.filter(HoldRow::is_open);
+        let hold = self.vetted.holds.ask(hold_id.uuid()).await?;
+        let hold = hold
+            .filter(|hold| customer.owns(hold.subject.as_deref(), hold.session.as_deref()))
+            .filter(HoldRow::is_open);
         let (Some(hold), Some(email)) = (hold, crate::email::read(email)) else {
             return Ok(Gate::Open);
         };
@@ -129,15 +131,15 @@ impl Core {
         let now = self.clock.now();
         let asked = Asked {
             hold_id: hold.hold_id,
-            session: hold.session.as_deref(),
-            subject: hold.subject.as_deref(),
-            email,
-            owner_hash: &self.hashes.owner(&hold.limit_owner),
-            customer_hash: &self.hashes.customer(email),
+            session: hold.session.clone(),
+            subject: hold.subject.clone(),
+            email: email.to_owned(),
+            owner_hash: self.hashes.owner(&hold.limit_owner),
+            customer_hash: self.hashes.customer(email),
             known_before: now.minus(KNOWN_AFTER),
             declines_since: now.minus(DECLINES_WITHIN),
         };
-        store::risk::history(&self.pools.money, &asked).await
+        self.vetted.histories.ask(asked).await
     }
 
     fn signals_before(

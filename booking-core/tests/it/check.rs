@@ -111,8 +111,13 @@ const BREACHES: &[(&str, &str)] = &[
         "I24",
     ),
     (
-        "update notices set channel = null where status = 'SENT'",
+        "update notices set status = 'FAILED', sent_at = null, receipt = null where status = 'SENT'",
         "I55",
+    ),
+    // Sent by a version that knew mail alone.
+    (
+        "update notices set channel = null where status = 'SENT'",
+        "",
     ),
     (
         "update notices set failed_channels = array[channel] where status = 'SENT'",
@@ -122,6 +127,14 @@ const BREACHES: &[(&str, &str)] = &[
         "update notices set status = 'DUE', sent_at = null, channel = null, receipt = null,
             due_since = due_since - interval '4 days'",
         "I55",
+    ),
+    // The mail of a purchase waits for as long as its review; only the entry is a breach.
+    (
+        "update notices set status = 'DUE', sent_at = null, channel = null, receipt = null,
+            due_since = due_since - interval '4 days' where kind = 'BOOKING_CONFIRMED';
+         insert into reviews (hold_id, signals, score, created_at)
+         select hold_id, '[]', 1, created_at from bookings",
+        "I60",
     ),
     (
         "insert into admissions (room, seq, place, order_key, called_at, hash)
@@ -404,7 +417,7 @@ pub(crate) async fn violated(shop: &TestShop, breach: &'static str) -> String {
         delete from owner_ticket_counts; delete from payment_events; delete from outbox;
         delete from idempotency_keys; delete from notices; delete from checkins;
         delete from cancellations; delete from guest_mails; delete from show_cancellations;
-        delete from transfers; delete from refund_takeovers;
+        delete from transfers; delete from refund_takeovers; delete from reviews;
         delete from comps; insert into comps table saved.comps;
         delete from invoices; insert into invoices table saved.invoices;
         delete from invoice_series; insert into invoice_series table saved.invoice_series;

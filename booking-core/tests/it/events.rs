@@ -287,6 +287,8 @@ async fn nothing_is_purged_before_it_is_in_the_log() {
     shop.bought(&["A1"]).await;
     let booking = &shop.process.booking;
     while booking.collect_notices_once().await.unwrap() > 0 {}
+    // A notice that nobody sends for days is a breach of its own.
+    while booking.mail_once().await.unwrap() > 0 {}
     shop.clock.advance(Duration::from_hours(40 * 24));
     let rows = async || {
         let mut database: PgConnection = shop.database.connect().await;

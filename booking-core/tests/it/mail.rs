@@ -26,7 +26,7 @@ fn at(server: &SmtpServer) -> MailConfig {
 }
 
 /// A shop, a mail server, and a process that mails there.
-async fn shop() -> (TestShop, SmtpServer, Process) {
+pub(crate) async fn shop() -> (TestShop, SmtpServer, Process) {
     let shop = TestShop::new().await;
     let server = SmtpServer::start().await;
     let process = shop.another_process_that_mails(at(&server)).await;
@@ -34,7 +34,7 @@ async fn shop() -> (TestShop, SmtpServer, Process) {
 }
 
 /// Buys seats with this address.
-async fn buys(shop: &TestShop, seats: &[&str], email: &str) -> Value {
+pub(crate) async fn buys(shop: &TestShop, seats: &[&str], email: &str) -> Value {
     let fan = shop.fan();
     let hold = fan.held(seats).await;
     let started = fan
@@ -49,7 +49,7 @@ async fn buys(shop: &TestShop, seats: &[&str], email: &str) -> Value {
 }
 
 /// Everything that a process can mail now.
-async fn mails(process: &Process) {
+pub(crate) async fn mails(process: &Process) {
     while patient(async || process.booking.collect_notices_once().await).await > 0 {}
     while patient(async || process.booking.mail_once().await).await > 0 {}
 }
@@ -65,7 +65,7 @@ async fn patient(round: impl AsyncFn() -> Result<usize, StoreError>) -> usize {
     round().await.unwrap()
 }
 
-fn parsed(message: &str) -> Message<'_> {
+pub(crate) fn parsed(message: &str) -> Message<'_> {
     MessageParser::default().parse(message).unwrap()
 }
 

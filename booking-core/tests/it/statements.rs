@@ -113,7 +113,7 @@ async fn purchases(listener: &Listener) {
         let closed = listener.take();
         let counts = [&for_hold, &started, &confirmed, &stored, &closed].map(Vec::len);
         let with_key = usize::from(key.is_some());
-        let expected = [2 + with_key, 6 + with_key * 2, 3, 3, 2];
+        let expected = [2 + with_key, 4 + with_key * 2, 3, 3, 2];
         assert_eq!(
             counts, expected,
             "{for_hold:#?} {started:#?} {confirmed:#?} {stored:#?} {closed:#?}"

@@ -8,7 +8,8 @@ use std::time::Duration;
 
 use booking_core::{
     Booking, BookingConfig, BookingDeps, ChannelsConfig, EventSink, FraudSettings, InvoiceConfig,
-    MailConfig, PaymentConfig, Pools, Rates, RoomDirectory, TicketFonts, TicketKeys, WebhookConfig,
+    MailConfig, PaymentConfig, Pools, Rates, RoomDirectory, TicketFonts, TicketKeys,
+    TicketStoreConfig, WebhookConfig,
 };
 use contract::{Clock, ManualClock};
 use serde_json::{Value, json};
@@ -53,6 +54,7 @@ struct Beside {
     sinks: Vec<Arc<dyn EventSink>>,
     channels: ChannelsConfig,
     invoices: Option<InvoiceConfig>,
+    tickets: TicketStoreConfig,
 }
 
 impl Beside {
@@ -62,6 +64,7 @@ impl Beside {
             sinks: Vec::new(),
             channels: ChannelsConfig::default(),
             invoices: None,
+            tickets: TicketStoreConfig::Off,
         }
     }
 }
@@ -241,10 +244,8 @@ impl TestShop {
         let clock = Arc::new(self.clock.clone());
         let mail = to_files(&self.files);
         let beside = Beside {
-            rates: Rates::default(),
             sinks: vec![sink],
-            channels: ChannelsConfig::default(),
-            invoices: None,
+            ..Beside::limited(Rates::default())
         };
         start_with(pools, clock, &self.provider, seed, false, mail, beside).await
     }
@@ -265,10 +266,21 @@ impl TestShop {
         let pools = Pools::lazy(&self.database.url()).unwrap();
         let clock = Arc::new(self.clock.clone());
         let beside = Beside {
-            rates: Rates::default(),
-            sinks: Vec::new(),
             channels,
-            invoices: None,
+            ..Beside::limited(Rates::default())
+        };
+        start_with(pools, clock, &self.provider, seed, false, mail, beside).await
+    }
+
+    /// Another process that keeps PDFs of tickets there, and whose steps the test takes.
+    pub(crate) async fn another_process_that_keeps(&self, tickets: TicketStoreConfig) -> Process {
+        let seed = self.seeds.fetch_add(1, Ordering::Relaxed);
+        let pools = Pools::lazy(&self.database.url()).unwrap();
+        let clock = Arc::new(self.clock.clone());
+        let mail = to_files(&self.files);
+        let beside = Beside {
+            tickets,
+            ..Beside::limited(Rates::default())
         };
         start_with(pools, clock, &self.provider, seed, false, mail, beside).await
     }
@@ -442,6 +454,7 @@ async fn start_with(
         ticket_keys: TicketKeys::new(1, [7; 32]),
         rates: beside.rates,
         ticket_fonts: TicketFonts::default(),
+        ticket_store: beside.tickets,
         fraud: provider.fraud.clone(),
         invoices: beside.invoices,
     };

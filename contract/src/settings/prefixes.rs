@@ -1,6 +1,7 @@
 //! Which path prefixes a room may protect.
 
 use super::findings::{FieldProblem, Findings};
+use super::hosts::{contested, share_a_host};
 use crate::limits::{PATHS_MAX, URL_BYTES_MAX};
 use crate::path::PathPrefix;
 use crate::room::RoomSettings;
@@ -8,12 +9,14 @@ use crate::room::RoomSettings;
 /// The prefix that the gateway keeps for itself.
 const OWN_PREFIX: &str = "/_line";
 
-/// Finds the prefixes of `settings` that one of `others` protects already: which of two rooms a
-/// fan has to wait in would be anyone's guess. Prefixes that `settings` had before are left alone,
-/// so that what went wrong once does not stand in the way of every other change.
-pub fn validate_prefixes(
+/// Finds what of `settings` stands against one of the `others`: prefixes that another room protects
+/// on the same host, because which of two rooms a fan has to wait in would be anyone's guess, and
+/// hosts whose unprotected paths would go to two services. What stood against the same room
+/// `before` is left alone, so that what went wrong once does not stand in the way of every other
+/// change.
+pub fn validate_beside(
     settings: &RoomSettings,
-    before: &[String],
+    before: Option<&RoomSettings>,
     others: &[&RoomSettings],
 ) -> Result<(), Vec<FieldProblem>> {
     let mut findings = Findings::default();
@@ -21,11 +24,16 @@ pub fn validate_prefixes(
         let Ok(prefix) = path.parse::<PathPrefix>() else {
             continue;
         };
-        let is_same = |path: &String| path.parse().is_ok_and(|p| prefix.is_same(&p));
-        if before.iter().any(is_same) {
-            continue;
-        }
-        if let Some(other) = others.iter().find(|other| other.paths.iter().any(is_same)) {
+        let meets = |one: &RoomSettings, other: &RoomSettings| {
+            one.paths.iter().any(|path| is_same(&prefix, path))
+                && other.paths.iter().any(|path| is_same(&prefix, path))
+                && share_a_host(one, other)
+        };
+        let met = |other: &RoomSettings| before.is_some_and(|before| meets(before, other));
+        let other = others
+            .iter()
+            .find(|other| meets(settings, other) && !met(other));
+        if let Some(other) = other {
             findings.add(
                 format!("paths[{index}]"),
                 format!(
@@ -35,7 +43,20 @@ pub fn validate_prefixes(
             );
         }
     }
+    for other in others {
+        let mut known = Findings::default();
+        if let Some(before) = before {
+            contested(before, other, &mut known);
+        }
+        if known.0.is_empty() {
+            contested(settings, other, &mut findings);
+        }
+    }
     findings.settle()
+}
+
+fn is_same(prefix: &PathPrefix, path: &str) -> bool {
+    path.parse().is_ok_and(|other| prefix.is_same(&other))
 }
 
 /// Checks the prefixes that a room protects.
@@ -60,7 +81,7 @@ pub(super) fn check(paths: &[String], findings: &mut Findings) {
 }
 
 /// A prefix is compared with normalised request paths, so it has to be in that form itself.
-fn path_problem(path: &str) -> Option<&'static str> {
+pub(super) fn path_problem(path: &str) -> Option<&'static str> {
     let plain = |b: u8| b.is_ascii_graphic() && !b"?#%\\\"<>{}|^`*".contains(&b);
     if !path.starts_with('/') {
         Some("has to begin with `/`, such as /buy")
@@ -119,18 +140,22 @@ mod tests {
 
     #[test]
     fn a_prefix_two_rooms_have_already_stands_in_the_way_of_nothing_else() {
-        let settings = |room: &str, paths: &[&str]| -> RoomSettings {
-            serde_json::from_value(serde_json::json!({"room": room, "paths": paths})).unwrap()
+        let settings = |room: &str, hosts: &[&str], paths: &[&str]| -> RoomSettings {
+            let json = serde_json::json!({"room": room, "hosts": hosts, "paths": paths});
+            serde_json::from_value(json).unwrap()
         };
-        let other = settings("other", &["/a", "/b"]);
-        let check = |before: &[&str], expected: usize| {
-            let before: Vec<_> = before.iter().map(|&path| path.to_owned()).collect();
-            let wanted = settings("eras", &["/a/", "/B", "/c"]);
-            let found = validate_prefixes(&wanted, &before, &[&other]);
+        let other = settings("other", &[], &["/a", "/b"]);
+        let check = |hosts: &[&str], before: (&[&str], &[&str]), expected: usize| {
+            let before = settings("eras", before.0, before.1);
+            let wanted = settings("eras", hosts, &["/a/", "/B", "/c"]);
+            let found = validate_beside(&wanted, Some(&before), &[&other]);
             assert_eq!(found.err().map_or(0, |found| found.len()), expected);
         };
-        check(&[], 2);
-        check(&["/A"], 1);
-        check(&["/A", "/b/"], 0);
+        check(&[], (&[], &[]), 2);
+        check(&[], (&[], &["/A"]), 1);
+        check(&[], (&[], &["/A", "/b/"]), 0);
+        // On another host it is another part of another site.
+        check(&["eras.example"], (&[], &[]), 0);
+        check(&["*"], (&["eras.example"], &["/a", "/b"]), 2);
     }
 }

@@ -11,3 +11,4 @@ mod crates;
 mod documents;
 mod paths;
 mod repository;
+mod watching;

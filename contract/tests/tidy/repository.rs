@@ -4,12 +4,13 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// Directories that hold nothing of ours, or only what tools write.
-pub(crate) const SKIPPED: [&str; 8] = [
+pub(crate) const SKIPPED: [&str; 9] = [
     ".bench",
     ".demo",
     ".git",
     ".ropeline",
     ".sqlx",
+    "dist",
     "node_modules",
     "proptest-regressions",
     "target",

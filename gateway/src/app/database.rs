@@ -41,7 +41,7 @@ pub(super) async fn open(url: &str, id: &str) -> Result<PgPool> {
 }
 
 /// Applies the migrations, after waiting for a database that is still starting.
-async fn prepare(url: &str) -> Result<()> {
+pub(super) async fn prepare(url: &str) -> Result<()> {
     let options = records::connect_options(url)?;
     let server = format!("{}:{}", options.get_host(), options.get_port());
     // Waiting does not mend settings of a pooler; whatever else fails may be a database that is

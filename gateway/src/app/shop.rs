@@ -30,6 +30,7 @@ use web::ApiResult;
 use super::events;
 use super::mail::{channels_config, mail_config};
 use super::surroundings::Surroundings;
+use super::tickets::ticket_store;
 use crate::config::{Config, FraudTexts, InvoiceTexts, ShopRatePair, ShopRates};
 use crate::gate::InProcess;
 use crate::http::turn_teller::TurnTeller;
@@ -99,6 +100,7 @@ pub(super) fn booking_config(
         ticket_keys,
         rates: booking_rates(&config.shop_rates),
         ticket_fonts: ticket_fonts(&config.ticket_fonts)?,
+        ticket_store: ticket_store(config).map_err(|problem| anyhow!(problem))?,
         fraud: fraud_settings(&config.fraud)?,
         invoices: config.invoices.as_ref().map(invoice_config),
     })

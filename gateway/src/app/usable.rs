@@ -4,7 +4,7 @@ use embedded::{Servers, Want};
 use line::records;
 use line::store::redis::RedisAddress;
 
-use super::{events, mail};
+use super::{events, mail, tickets};
 use crate::config::{Config, Problems};
 use crate::keys::Keys;
 
@@ -30,6 +30,7 @@ pub fn usable(config: &Config) -> Result<(), Problems> {
     if let Err(problem) = mail::channels_config(config) {
         problems.push(problem);
     }
+    problems.extend(tickets::ticket_store(config).err());
     let missing = Servers::missing_programs(&config.data_dir.join("servers"), wanted(config));
     problems.extend(missing.iter().map(ToString::to_string));
     if problems.is_empty() {

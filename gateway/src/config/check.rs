@@ -11,7 +11,7 @@ use ipnet::IpNet;
 use line::core_thread;
 use line::store::redis::Roots;
 
-use super::checked::{ChannelSettings, Config, LogFormat, Problems};
+use super::checked::{ChannelSettings, Config, LogFormat, Problems, TicketSettings};
 use super::fraud::fraud_texts;
 use super::invoice::invoice_texts;
 use super::payment;
@@ -65,6 +65,11 @@ pub(super) fn check(settings: Settings, mut problems: Vec<String>) -> Result<Con
     let events_length_max = events_length_max(settings.events_length_max.as_deref(), &mut note);
     let targets = settings.webhook_private_targets.as_deref();
     let webhook_private_targets = private_targets(targets, &mut note);
+    let data_dir = data_dir(settings.data_dir.as_deref(), &mut note);
+    let tickets = TicketSettings {
+        store: settings.ticket_store,
+        store_endpoint: settings.ticket_store_endpoint,
+    };
     let channels = ChannelSettings {
         sms_url: settings.sms_url,
         sms_token: settings.sms_token,
@@ -74,7 +79,6 @@ pub(super) fn check(settings: Settings, mut problems: Vec<String>) -> Result<Con
         templates: settings.templates.map(PathBuf::from),
     };
     warnings.extend(unused_templates(channels.templates.as_deref()));
-    let data_dir = data_dir(settings.data_dir.as_deref(), &mut note);
     if data_dir.exists() && !data_dir.is_dir() {
         note(format!(
             "ROPELINE_DATA_DIR: {} is not a directory",
@@ -102,6 +106,7 @@ pub(super) fn check(settings: Settings, mut problems: Vec<String>) -> Result<Con
         admin_token: settings.admin_token,
         trusted_proxies,
         ticket_fonts,
+        tickets,
         threads: serving.threads,
         connections_max: serving.connections_max,
         connections_per_address_max: serving.connections_per_address_max,
@@ -123,6 +128,7 @@ pub(super) fn check(settings: Settings, mut problems: Vec<String>) -> Result<Con
         log_format,
         adopt_keys: false,
         take_over: false,
+        origin: None,
         warnings,
     })
 }

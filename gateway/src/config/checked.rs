@@ -11,6 +11,7 @@ use line::store::redis::Roots;
 
 use super::fraud::FraudTexts;
 use super::invoice::InvoiceTexts;
+use super::origin::Origin;
 use super::rates::ShopRates;
 
 /// How lines of the log look.
@@ -103,6 +104,8 @@ pub struct Config {
     pub trusted_proxies: Vec<IpNet>,
     /// Fonts for letters of printed tickets that those inside the program do not have.
     pub ticket_fonts: Vec<PathBuf>,
+    /// Where PDFs of tickets are kept.
+    pub tickets: TicketSettings,
     /// Threads that serve the public listener.
     pub threads: NonZeroUsize,
     /// Connections at once on the public listener.
@@ -145,8 +148,19 @@ pub struct Config {
     pub adopt_keys: bool,
     /// Listen beside a gateway that is to be stopped next.
     pub take_over: bool,
+    /// A site to stand before.
+    pub origin: Option<Origin>,
     /// What works and is not wise, to be told at start.
     pub warnings: Vec<String>,
+}
+
+/// Settings of where tickets go.
+#[derive(Clone, Debug, Default)]
+pub struct TicketSettings {
+    /// The store of their PDFs.
+    pub store: Option<String>,
+    /// The address of its service.
+    pub store_endpoint: Option<String>,
 }
 
 /// Settings of what tells fans something beside mail.

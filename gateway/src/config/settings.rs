@@ -97,6 +97,10 @@ settings! {
     trusted_proxies = "ROPELINE_TRUSTED_PROXIES", Plain, "none", value_name = "CIDRS";
     /// Font files (TrueType, OpenType) for letters of printed tickets that Noto Sans and Noto Sans Devanagari do not have, comma-separated, as for Japanese [default: none]
     ticket_fonts = "ROPELINE_TICKET_FONTS", Plain, "none", value_name = "FILES";
+    /// Where PDFs of tickets are kept: off, `file:DIRECTORY` or `s3://BUCKET/PREFIX` [default: a directory in the data directory]
+    ticket_store = "ROPELINE_TICKET_STORE", Plain, "file:", value_name = "STORE";
+    /// The address of a service that speaks S3 other than Amazon's, such as `https://s3.example.org` [default: Amazon's, or AWS_ENDPOINT_URL_S3]
+    ticket_store_endpoint = "ROPELINE_TICKET_STORE_ENDPOINT", Url, "Amazon's", value_name = "URL";
     /// Threads that serve the public listener, each with a listener of its own [default: one for each core]
     threads = "ROPELINE_THREADS", Plain, "one for each core", value_name = "COUNT";
     /// Connections at once on the public listener; each takes an open file [default: 16000]

@@ -9,6 +9,7 @@ use line::room::Room;
 use web::ApiError;
 use web::reader::Reader;
 
+use super::cors;
 use crate::edge::presented::Presented;
 use crate::edge::return_target::ReturnTarget;
 use crate::http::page::{protected, waiting_path};
@@ -37,8 +38,15 @@ impl Asked {
     }
 }
 
-/// Redirects a person to the waiting page; gives a program a problem document with its address.
+/// Redirects a person to the waiting page; gives a program a problem document with its address, which
+/// pages of the sites that the room names may read.
 pub(super) fn refuse(room: &Room, head: &Parts, presented: &Presented) -> Response {
+    let mut response = refusal(room, head, presented);
+    cors::allow(&mut response, room, presented.origin.as_ref());
+    response
+}
+
+fn refusal(room: &Room, head: &Parts, presented: &Presented) -> Response {
     if presented.is_speculative {
         // The browser would store a redirect and show it later, when the fan's turn may have come.
         let problem = Problem::new(ProblemCode::LineUnavailable)

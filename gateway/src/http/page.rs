@@ -99,7 +99,7 @@ pub async fn waiting(
     facts.asks_access_code = !settings.access_codes.is_empty();
     facts.has_draw =
         settings.prequeue_opens_at.is_some() || settings.queueing_method == QueueingMethod::Random;
-    facts.way_out = way_out(&state);
+    facts.way_out = way_out(&state, &record.settings.hosts);
     let page = WaitingPage {
         room: facts,
         to: to.as_str().to_owned(),
@@ -125,11 +125,15 @@ pub async fn waiting(
     Ok(answer)
 }
 
-/// The link for someone who does not get in: the start page, unless a room protects it too.
-fn way_out(state: &LineState) -> Option<String> {
+/// The link for someone who does not get in: the start page of the room's first host, unless a room
+/// protects it too.
+fn way_out(state: &LineState, hosts: &[String]) -> Option<String> {
     let start = Uri::from_static("/");
     let path = check_path(&start).ok()?;
-    let is_free = state.rooms.protecting(&path).is_none();
+    let found = state
+        .rooms
+        .serving(hosts.first().map(String::as_str), &path);
+    let is_free = found.is_none_or(|found| !found.is_protected);
     is_free.then(|| start.path().to_owned())
 }
 

@@ -6,7 +6,7 @@ use axum::extract::{FromRequestParts, State};
 use axum::response::{IntoResponse, Response};
 use contract::line::RoomDocument;
 use contract::{Problem, ProblemCode, RoomId};
-use http::header::{CACHE_CONTROL, CONTENT_TYPE, ETAG};
+use http::header::{ACCESS_CONTROL_ALLOW_ORIGIN, CACHE_CONTROL, CONTENT_TYPE, ETAG};
 use http::request::Parts;
 use http::{HeaderMap, HeaderValue, StatusCode};
 use line::room::Room;
@@ -61,7 +61,10 @@ pub async fn document(RoomPath(room): RoomPath, headers: HeaderMap) -> ApiResult
     let known = etag
         .to_str()
         .is_ok_and(|etag| web::etag::is_known(&headers, etag));
+    // The same for everyone and without cookies, so a page of any site may read it.
+    let any = HeaderValue::from_static("*");
     let tags = [
+        (ACCESS_CONTROL_ALLOW_ORIGIN, any),
         (ETAG, etag),
         (CACHE_CONTROL, HeaderValue::from_static("public, max-age=1")),
         (CONTENT_TYPE, HeaderValue::from_static("application/json")),

@@ -6,7 +6,7 @@ use axum::response::{IntoResponse, Response};
 use contract::room::{
     AdmissionRecord, Override, PauseRequest, RoomList, RoomSettings, RoomStats, RoomView,
 };
-use contract::settings::{FieldProblem, validate, validate_prefixes, validate_reason};
+use contract::settings::{FieldProblem, validate, validate_beside, validate_reason};
 use contract::{PlaceId, Problem, ProblemCode, RoomId};
 use futures_util::StreamExt;
 use http::header::{CACHE_CONTROL, CONTENT_TYPE, ETAG, IF_MATCH, LOCATION};
@@ -491,8 +491,8 @@ async fn acceptable(state: &OpsState, settings: &RoomSettings) -> ApiResult<()> 
         .iter()
         .map(|record| &record.settings)
         .partition(|known| known.room == settings.room);
-    let before = own.first().map_or(&[][..], |own| &own.paths);
-    validate_prefixes(settings, before, &others).map_err(|problems| unacceptable(&problems))
+    let before = own.first().copied();
+    validate_beside(settings, before, &others).map_err(|problems| unacceptable(&problems))
 }
 
 fn absent() -> ApiError {

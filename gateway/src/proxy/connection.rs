@@ -14,19 +14,32 @@ use http::{Request, Response};
 use hyper::body::{Body as _, Frame, Incoming};
 use hyper::client::conn::http1::{self, SendRequest};
 use hyper_util::rt::TokioIo;
-use tokio::net::TcpStream;
 use tokio::task::coop::unconstrained;
 use tokio::time::Instant;
 use tokio_util::task::TaskTracker;
 
 use super::request_body::RequestBody;
+use super::wire::Wire;
 use crate::edge::lazy_timer::LazyTimer;
-use crate::edge::write_stall::WriteStall;
+
+/// Headers of an answer on a connection for large heads.
+pub(super) const LARGE_HEADERS_MAX: usize = 1000;
+
+/// How many headers an answer may have. The parser keeps room for a hundred without allocating, and
+/// few upstreams ever send more.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum HeadSize {
+    /// A hundred.
+    Usual,
+    /// [`LARGE_HEADERS_MAX`].
+    Large,
+}
 
 /// An open connection.
 pub(super) struct Connection {
     sender: SendRequest<RequestBody>,
     driver: Driver,
+    heads: HeadSize,
     rests_since: Instant,
     /// Deadline for the head of the response.
     head_timer: LazyTimer,
@@ -35,7 +48,7 @@ pub(super) struct Connection {
 /// What polls the connection's I/O.
 enum Driver {
     /// The task that owns the [`Connection`] polls it.
-    Here(Box<http1::Connection<TokioIo<WriteStall<TcpStream>>, RequestBody>>),
+    Here(Box<http1::Connection<TokioIo<Wire>, RequestBody>>),
     /// A separate task polls it, see [`Connection::detach`].
     Elsewhere,
     /// The connection is closed.
@@ -57,15 +70,20 @@ pub(super) enum NotAnswered {
 impl Connection {
     /// Starts HTTP/1.1 on `stream`, with a buffer of up to `buffer_bytes`.
     pub(super) async fn open(
-        stream: WriteStall<TcpStream>,
+        stream: Wire,
         buffer_bytes: usize,
+        heads: HeadSize,
     ) -> hyper::Result<Self> {
         let mut http = http1::Builder::new();
         http.max_buf_size(buffer_bytes);
+        if heads == HeadSize::Large {
+            http.max_headers(LARGE_HEADERS_MAX);
+        }
         let (sender, driver) = http.handshake(TokioIo::new(stream)).await?;
         Ok(Self {
             sender,
             driver: Driver::Here(Box::new(driver)),
+            heads,
             rests_since: Instant::now(),
             head_timer: LazyTimer::default(),
         })
@@ -158,6 +176,11 @@ impl Connection {
         })));
         let _moved = moved.as_mut().poll(&mut nobody());
         matches!(self.driver, Driver::Here(_)) && self.sender.is_ready()
+    }
+
+    /// Whether answers may have heads of this size here.
+    pub(super) fn takes(&self, heads: HeadSize) -> bool {
+        self.heads >= heads
     }
 
     /// Records that the connection becomes idle now.

@@ -20,6 +20,8 @@ pub(super) enum Failure {
     TimedOut,
     /// The connection closed before the first byte of a response.
     BrokeBeforeAnswer,
+    /// The head of the response has too many headers or bytes.
+    HeadTooLarge,
     /// The data received is not HTTP, or is a response without a request.
     Garbled,
     /// The client stopped sending its body.
@@ -56,7 +58,9 @@ impl Failure {
         if io_kind == Some(io::ErrorKind::TimedOut) {
             return Self::TimedOut;
         }
-        if error.is_parse() {
+        if error.is_parse_too_large() {
+            Self::HeadTooLarge
+        } else if error.is_parse() {
             Self::Garbled
         } else {
             Self::BrokeBeforeAnswer
@@ -69,6 +73,7 @@ impl Failure {
             Self::Unreachable => "unreachable",
             Self::TimedOut => "timeout",
             Self::BrokeBeforeAnswer => "broke",
+            Self::HeadTooLarge => "head-too-large",
             Self::Garbled => "garbled",
             Self::ClientStalled => "client-stalled",
             Self::ClientBroke => "client-gone",
@@ -79,6 +84,8 @@ impl Failure {
     pub(super) fn outcome(self) -> Outcome {
         match self {
             Self::ClientStalled | Self::ClientBroke => Outcome::Abandoned,
+            // It has answered.
+            Self::HeadTooLarge => Outcome::Success,
             Self::Unreachable | Self::TimedOut | Self::BrokeBeforeAnswer | Self::Garbled => {
                 Outcome::Failure
             }
@@ -96,6 +103,10 @@ impl From<Failure> for ApiError {
             Failure::BrokeBeforeAnswer => (
                 ProblemCode::UpstreamFailed,
                 "The service closed the connection without an answer.",
+            ),
+            Failure::HeadTooLarge => (
+                ProblemCode::UpstreamFailed,
+                "The service gave an answer with too many or too large headers.",
             ),
             Failure::Garbled => (
                 ProblemCode::UpstreamFailed,

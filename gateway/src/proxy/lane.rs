@@ -1,6 +1,7 @@
 //! What all requests to one upstream share: breaker, slots, connection pool and metrics.
 
 use std::collections::HashMap;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 use std::time::Duration;
 
@@ -11,6 +12,7 @@ use metrics::{Counter, Gauge, Histogram, counter, gauge, histogram};
 use web::ApiError;
 
 use super::care::UpstreamCare;
+use super::connection::HeadSize;
 use super::pool::{Pool, PoolLimits};
 use super::shares::{Allowed, Kind, Limits, Share, Shares, Visitor};
 use super::slots::{Slot, Slots};
@@ -42,7 +44,7 @@ pub struct LaneHealth {
 
 /// The lanes of all upstreams.
 pub(super) struct Lanes {
-    by_authority: RwLock<HashMap<String, Arc<Lane>>>,
+    by_name: RwLock<HashMap<String, Arc<Lane>>>,
     breaker: BreakerConfig,
     limits: Limits,
     pool_limits: PoolLimits,
@@ -58,6 +60,8 @@ pub(super) struct Lane {
     slots: Arc<Slots>,
     shares: Arc<Shares>,
     figures: Figures,
+    /// It has sent a head with more than the usual number of headers.
+    has_large_heads: AtomicBool,
 }
 
 /// Handles of one upstream's metrics, looked up once.
@@ -106,7 +110,7 @@ enum Stage {
 impl Lanes {
     pub(super) fn new(breaker: BreakerConfig, limits: Limits, pool_limits: PoolLimits) -> Self {
         Self {
-            by_authority: RwLock::default(),
+            by_name: RwLock::default(),
             breaker,
             limits,
             pool_limits,
@@ -114,23 +118,23 @@ impl Lanes {
     }
 
     pub(super) fn of(&self, upstream: &Upstream) -> Arc<Lane> {
-        let known = self
-            .by_authority
-            .read()
-            .unwrap_or_else(PoisonError::into_inner);
-        if let Some(lane) = known.get(upstream.authority()) {
+        let known = self.by_name.read().unwrap_or_else(PoisonError::into_inner);
+        // Plain upstreams keep the name that they have in metrics.
+        let name = if upstream.is_encrypted() {
+            upstream.server()
+        } else {
+            upstream.authority()
+        };
+        if let Some(lane) = known.get(name) {
             return Arc::clone(lane);
         }
         let label = if known.len() < LANES_MAX {
-            upstream.authority()
+            name
         } else {
             LANE_OVERFLOW
         };
         drop(known);
-        let mut known = self
-            .by_authority
-            .write()
-            .unwrap_or_else(PoisonError::into_inner);
+        let mut known = self.by_name.write().unwrap_or_else(PoisonError::into_inner);
         let lane = known.entry(label.to_owned()).or_insert_with(|| {
             Arc::new(Lane {
                 pool: (label != LANE_OVERFLOW).then(|| Arc::new(Pool::new(self.pool_limits))),
@@ -140,6 +144,7 @@ impl Lanes {
                 slots: Arc::default(),
                 shares: Arc::default(),
                 figures: Figures::of(label),
+                has_large_heads: AtomicBool::new(false),
             })
         });
         Arc::clone(lane)
@@ -230,6 +235,20 @@ impl Lane {
             return RateShare::NONE;
         }
         self.care.rate_share(now)
+    }
+
+    /// The size of the heads that the upstream may send.
+    pub(super) fn heads(&self) -> HeadSize {
+        if self.has_large_heads.load(Ordering::Relaxed) {
+            HeadSize::Large
+        } else {
+            HeadSize::Usual
+        }
+    }
+
+    /// Notes that a head was larger than [`Lane::heads`]. Whether a larger one is taken from now on.
+    pub(super) fn head_was_too_large(&self) -> bool {
+        !self.has_large_heads.swap(true, Ordering::Relaxed)
     }
 
     pub(super) fn count_retry(&self) {

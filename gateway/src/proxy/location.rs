@@ -3,19 +3,37 @@
 //! A service behind a proxy often builds absolute redirects from the address at which the proxy
 //! reached it. A fan cannot reach that address and must not learn it.
 
+use contract::upstream::Upstream;
 use http::header::{CONTENT_LOCATION, LOCATION};
 use http::{HeaderMap, HeaderValue};
 
-/// Turns locations at `authority` into paths on the site that the fan visits.
-pub(super) fn hide(headers: &mut HeaderMap, authority: &str) {
+/// Turns locations at `upstream` into paths on the site that the fan visits, and takes the upstream's
+/// path prefix from paths.
+pub(super) fn hide(headers: &mut HeaderMap, upstream: &Upstream) {
     for name in [LOCATION, CONTENT_LOCATION] {
         let path = headers
             .get(&name)
-            .and_then(|value| path_at(value.as_bytes(), authority))
+            .and_then(|value| seen(value.as_bytes(), upstream))
             .and_then(|path| HeaderValue::from_bytes(&path).ok());
         if let Some(path) = path {
             headers.insert(name, path);
         }
+    }
+}
+
+/// A location as the fan has to see it; `None` if it stays as it is.
+fn seen(location: &[u8], upstream: &Upstream) -> Option<Vec<u8>> {
+    let prefix = upstream.prefix().as_bytes();
+    let at_upstream = path_at(location, upstream.authority());
+    if prefix.is_empty() {
+        return at_upstream;
+    }
+    let path = at_upstream.as_deref().unwrap_or(location);
+    let rest = path.strip_prefix(prefix);
+    match rest.map(|rest| (rest, rest.first())) {
+        Some((rest, Some(b'/'))) => path_only(rest).into(),
+        Some((rest, None | Some(b'?' | b'#'))) => Some([b"/", rest].concat()),
+        _ => at_upstream,
     }
 }
 
@@ -32,12 +50,16 @@ fn path_at(location: &[u8], authority: &str) -> Option<Vec<u8>> {
     if !without_port(host).eq_ignore_ascii_case(without_port(authority.as_bytes())) {
         return None;
     }
-    // A path that begins with two slashes would be read as a host; browsers skip tabs.
+    Some(path_only(path))
+}
+
+/// A path that begins with one slash: with two it would be read as a host; browsers skip tabs.
+fn path_only(path: &[u8]) -> Vec<u8> {
     let from = path
         .iter()
         .position(|byte| !matches!(byte, b'/' | b'\\' | b'\t'))
         .unwrap_or(path.len());
-    Some([b"/", &path[from..]].concat())
+    [b"/", &path[from..]].concat()
 }
 
 /// The rest of a location after `http://`, `https://` or `//`.
@@ -51,9 +73,10 @@ fn after_scheme(location: &[u8]) -> Option<&[u8]> {
         })
 }
 
-/// The host without the default port of HTTP.
+/// The host without the default port of HTTP or HTTPS.
 fn without_port(host: &[u8]) -> &[u8] {
-    host.strip_suffix(b":80").unwrap_or(host)
+    let bare = host.strip_suffix(b":80");
+    bare.or_else(|| host.strip_suffix(b":443")).unwrap_or(host)
 }
 
 #[cfg(test)]
@@ -88,9 +111,29 @@ mod tests {
             for name in [LOCATION, CONTENT_LOCATION] {
                 let mut headers = HeaderMap::new();
                 headers.insert(&name, location.parse().unwrap());
-                hide(&mut headers, "shop.internal:3000");
+                hide(&mut headers, &"http://shop.internal:3000".parse().unwrap());
                 assert_eq!(headers[&name], seen, "{location}");
             }
+        }
+    }
+
+    #[test]
+    fn the_prefix_of_the_upstream_is_taken_away() {
+        for (location, expected) in [
+            ("http://shop.internal/base/a?b=c", "/a?b=c"),
+            ("https://shop.internal:443/base", "/"),
+            ("/base?b=c", "/?b=c"),
+            ("/base/a", "/a"),
+            ("/base//evil.test/a", "/evil.test/a"),
+            ("/based", "/based"),
+            ("/other", "/other"),
+            ("http://shop.internal/other", "/other"),
+            ("http://pay.test/base/a", "http://pay.test/base/a"),
+        ] {
+            let mut headers = HeaderMap::new();
+            headers.insert(LOCATION, location.parse().unwrap());
+            hide(&mut headers, &"https://shop.internal/base".parse().unwrap());
+            assert_eq!(headers[LOCATION], expected, "{location}");
         }
     }
 

@@ -24,9 +24,12 @@ mod location;
 mod pool;
 mod request_body;
 mod response_body;
+mod set_cookies;
 mod shares;
 mod slots;
+mod trust;
 mod tunnel;
+mod wire;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -49,7 +52,7 @@ use web::ApiError;
 
 use breaker::{BreakerConfig, Outcome};
 use care::UpstreamCare;
-use connection::{Connection, NotAnswered};
+use connection::{Connection, LARGE_HEADERS_MAX, NotAnswered};
 use connector::Connector;
 use failure::Failure;
 use lane::{Attempt, Lane, Lanes};
@@ -179,6 +182,13 @@ impl Proxy {
         }
     }
 
+    /// Believes encrypted upstreams by these authorities too, whose certificates are in `pem`.
+    #[must_use]
+    pub fn trusting(mut self, pem: &[u8]) -> Self {
+        self.connector.trust(pem);
+        self
+    }
+
     /// Sends `request` to `upstream` on `terms` and returns the head of the response; bodies stream
     /// on.
     ///
@@ -194,7 +204,7 @@ impl Proxy {
         terms: Terms,
         end: impl FnOnce() -> End,
     ) -> Result<ForwardOutcome, ApiError> {
-        let outbound = prepare(upstream, request, forwarded)?;
+        let outbound = prepare(upstream, request, forwarded, terms.bounds.preserves_host)?;
         let lane = self.lanes.of(upstream);
         let mut attempt = lane.begin(&self.clock, terms.visitor, terms.bounds)?;
         let may_switch = outbound.upgrade.is_some();
@@ -205,16 +215,26 @@ impl Proxy {
             upstream,
             lane: &lane,
             may_switch,
+            head_max: terms
+                .bounds
+                .response_max
+                .unwrap_or(self.config.response_head_max),
         };
         let (mut sent, mut progress) = self.send(&way, outbound.head, outbound.body).await;
-        let broke = matches!(sent, Err(Failure::BrokeBeforeAnswer));
-        if let Some(head) = spare.filter(|_| broke) {
+        let may_repeat = match sent {
+            Err(Failure::BrokeBeforeAnswer) => true,
+            Err(Failure::HeadTooLarge) => heads_grow(&lane, upstream),
+            _ => false,
+        };
+        if let Some(head) = spare.filter(|_| may_repeat) {
             lane.count_retry();
             (sent, progress) = self.send(&way, head, Body::empty()).await;
         }
         match sent {
             Ok(mut answered) => {
-                location::hide(answered.response.headers_mut(), upstream.authority());
+                let answer = answered.response.headers_mut();
+                location::hide(answer, upstream);
+                set_cookies::rewrite(answer, upstream, forwarded.host.as_ref());
                 let lasting = Lasting {
                     idle_max: terms.bounds.stream_idle_max,
                     end,
@@ -278,11 +298,13 @@ impl Proxy {
         let (body, progress) = RequestBody::new(body, self.config.body_idle_max);
         let mut request = Request::from_parts(head, body);
         loop {
+            let heads = way.lane.heads();
             let resting = way.lane.pool.as_ref().and_then(|pool| pool.take());
+            let resting = resting.filter(|connection| connection.takes(heads));
             let has_rested = resting.is_some();
             let connected = match resting {
                 Some(connection) => Ok(connection),
-                None => self.connector.connect(way.upstream).await,
+                None => self.connector.connect(way.upstream, heads).await,
             };
             let mut connection = match connected {
                 Ok(connection) => connection,
@@ -294,8 +316,9 @@ impl Proxy {
             if way.may_switch {
                 connection.detach_for_switch(&self.background);
             }
-            let head_max = self.config.response_head_max;
-            let sent = connection.send(request, progress.settled(), head_max).await;
+            let sent = connection
+                .send(request, progress.settled(), way.head_max)
+                .await;
             match sent {
                 Ok(response) => {
                     let answered = Answered {
@@ -399,6 +422,8 @@ struct Way<'a> {
     lane: &'a Arc<Lane>,
     /// The client asks to switch protocols.
     may_switch: bool,
+    /// Longest wait for the head of the response.
+    head_max: Duration,
 }
 
 /// A response whose head has come, and the connection that carries its body.
@@ -418,12 +443,14 @@ fn prepare(
     upstream: &Upstream,
     mut request: Request<Body>,
     forwarded: &Forwarded,
+    preserves_host: bool,
 ) -> Result<Outbound, ApiError> {
     // CONNECT would open a tunnel to anywhere; TRACE would show the client our headers.
     if request.method() == Method::CONNECT || request.method() == Method::TRACE {
         return Err(ProblemCode::MethodNotAllowed.into());
     }
     let path = origin_path(&request)?;
+    let path = upstream.path_of(path).map_err(|_| unreadable_path())?;
     let has_body = !request.body().is_end_stream();
     let asked = headers::clean_request(request.headers_mut(), UpstreamKind::Remote);
     // With a body before the switch, the gateway and the upstream could disagree on where the body
@@ -445,13 +472,35 @@ fn prepare(
         head.headers
             .insert(TRANSFER_ENCODING, HeaderValue::from_static("chunked"));
     }
-    head.headers.insert(HOST, upstream.host());
+    let own = || upstream.host();
+    let asked_for = forwarded.host.clone().filter(|_| preserves_host);
+    head.headers.insert(HOST, asked_for.unwrap_or_else(own));
     headers::describe(&mut head.headers, forwarded);
     Ok(Outbound {
         head,
         body,
         upgrade,
     })
+}
+
+/// Lets `upstream` send more headers from now on, and says so. `false` if it may already.
+fn heads_grow(lane: &Lane, upstream: &Upstream) -> bool {
+    let grow = lane.head_was_too_large();
+    let upstream = upstream.url();
+    if grow {
+        tracing::warn!(
+            upstream,
+            limit = LARGE_HEADERS_MAX,
+            "an answer had more than 100 headers; more are taken from here on"
+        );
+    } else {
+        tracing::warn!(
+            upstream,
+            limit = LARGE_HEADERS_MAX,
+            "an answer was refused for its headers"
+        );
+    }
+    grow
 }
 
 /// What a status says about the upstream: the metric label and the breaker's outcome.

@@ -123,3 +123,43 @@ fn https_and_the_default_simulator_are_a_good_configuration() {
     assert_eq!(output.status.code(), Some(0), "{text}");
     assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 0);
 }
+
+#[test]
+fn a_settings_file_is_written_once() {
+    let dir = tempfile::tempdir().unwrap();
+    let written = gateway(dir.path(), &[], &["init"]);
+    assert_eq!(written.status.code(), Some(0));
+    let file = dir.path().join("ropeline.toml");
+    let text = std::fs::read_to_string(&file).unwrap();
+    assert!(text.contains("\n#listen = \"127.0.0.1:8080\"\n"), "{text}");
+    let checked = gateway(dir.path(), &[], &["config", "check"]);
+    assert_eq!(checked.status.code(), Some(0));
+    std::fs::write(&file, "log = \"debug\"\n").unwrap();
+    let refused = gateway(dir.path(), &[], &["init"]);
+    assert_eq!(refused.status.code(), Some(64));
+    let said = String::from_utf8(refused.stderr).unwrap();
+    assert!(said.contains("ropeline.toml is there already"), "{said}");
+    assert_eq!(std::fs::read_to_string(&file).unwrap(), "log = \"debug\"\n");
+}
+
+#[test]
+fn a_site_that_cannot_be_stood_before_is_bad_configuration() {
+    let dir = tempfile::tempdir().unwrap();
+    for (arguments, said) in [
+        (&["--origin", "shop:3000"][..], "--origin: "),
+        (
+            &["--origin", "http://127.0.0.1:8080"],
+            "is this gateway itself",
+        ),
+        (&["--rate", "600"], "belong to --origin"),
+        (
+            &["--origin", "http://shop", "--rate", "-1", "--path", "x"],
+            "--path: ",
+        ),
+    ] {
+        let output = gateway(dir.path(), &[], arguments);
+        assert_eq!(output.status.code(), Some(64), "{arguments:?}");
+        let text = String::from_utf8(output.stderr).unwrap();
+        assert!(text.contains(said), "{said} is missing from: {text}");
+    }
+}

@@ -11,7 +11,7 @@ use axum::extract::State;
 use axum::routing::{get, post};
 use booking_core::{
     Booking, BookingConfig, BookingDeps, ImportedShow, MailConfig, PaymentConfig, Pools, Rates,
-    RoomDirectory, StoreError, TicketFonts, TicketKeys, WebhookConfig,
+    RoomDirectory, StoreError, TicketFonts, TicketKeys, TicketStoreConfig, WebhookConfig,
 };
 use contract::booking::ShowFile;
 use contract::line::Phase;
@@ -123,6 +123,7 @@ pub(crate) async fn empty_shop(
         fraud: booking_core::FraudSettings::default(),
         invoices: None,
         ticket_fonts: TicketFonts::default(),
+        ticket_store: TicketStoreConfig::Off,
     };
     let deps = BookingDeps {
         pools: Pools::lazy(database_url).unwrap(),

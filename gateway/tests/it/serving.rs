@@ -139,8 +139,25 @@ impl Gateway {
         clock: Arc<dyn Clock>,
         bounds: Bounds,
     ) -> Self {
-        let upstream: Upstream = format!("http://{upstream}").parse().unwrap();
-        let proxy = Arc::new(Proxy::new(config, clock));
+        let upstream = format!("http://{upstream}");
+        Self::made(&upstream, Proxy::new(config, clock), bounds).await
+    }
+
+    /// In front of the upstream with this URL.
+    pub(crate) async fn before_url(upstream: &str, bounds: Bounds) -> Self {
+        let proxy = Proxy::new(ProxyConfig::default(), Arc::new(SystemClock));
+        Self::made(upstream, proxy, bounds).await
+    }
+
+    /// In front of an encrypted upstream, of which this authority, as PEM, is believed.
+    pub(crate) async fn trusting(upstream: &str, authority: &[u8]) -> Self {
+        let proxy = Proxy::new(ProxyConfig::default(), Arc::new(SystemClock)).trusting(authority);
+        Self::made(upstream, proxy, Bounds::default()).await
+    }
+
+    async fn made(upstream: &str, proxy: Proxy, bounds: Bounds) -> Self {
+        let upstream: Upstream = upstream.parse().unwrap();
+        let proxy = Arc::new(proxy);
         let (sender, commands) = mpsc::unbounded_channel();
         let forwarding = Arc::new(Forwarding {
             proxy: Arc::clone(&proxy),

@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 
 use contract::path::{PathPrefix, SafePath};
+use contract::readings::Reading;
 
 /// Protected prefixes as a tree of their segments.
 #[derive(Debug)]
@@ -53,8 +54,93 @@ impl<R> Prefixes<R> {
                 nearest = &node.owners;
             }
         }
-        let queues = nearest.iter().find(|owner| !is_idle(owner));
-        queues.or(nearest.first())
+        first_queue(nearest, is_idle)
+    }
+}
+
+/// Of several owners the first that is not idle.
+pub fn first_queue<R>(owners: &[R], is_idle: impl Fn(&R) -> bool) -> Option<&R> {
+    let queues = owners.iter().find(|owner| !is_idle(owner));
+    queues.or(owners.first())
+}
+
+impl<R> Prefixes<R> {
+    /// Who protects a path, if that is the same for every reading of it; `None` if it is not. Nobody,
+    /// when the list is empty.
+    pub fn whichever(&self, readings: &[Reading]) -> Option<&[R]> {
+        let mut states: Vec<State<'_, R>> = vec![State {
+            node: Some(&self.0),
+            nearest: &self.0.owners,
+        }];
+        for reading in readings {
+            let mut next: Vec<State<'_, R>> = Vec::new();
+            for state in &states {
+                for reached in state.after(reading)? {
+                    if !next.contains(&reached) {
+                        next.push(reached);
+                    }
+                }
+            }
+            states = next;
+        }
+        let (first, rest) = states.split_first()?;
+        let is_same = |other: &State<'_, R>| std::ptr::eq(other.nearest, first.nearest);
+        rest.iter().all(is_same).then_some(first.nearest)
+    }
+}
+
+/// How far a reading of a path has come in the tree.
+struct State<'a, R> {
+    /// Where it is; `None` below the tree.
+    node: Option<&'a Node<R>>,
+    nearest: &'a [R],
+}
+
+impl<'a, R> State<'a, R> {
+    /// The states after one more segment; `None` if it may be any of the names here.
+    fn after(&self, reading: &Reading) -> Option<Vec<Self>> {
+        let below = Self {
+            node: None,
+            nearest: self.nearest,
+        };
+        let Some(node) = self.node else {
+            return Some(vec![below]);
+        };
+        match reading {
+            Reading::Name(name) => Some(vec![match node.below.get(name) {
+                Some(node) if node.owners.is_empty() => Self {
+                    node: Some(node),
+                    nearest: self.nearest,
+                },
+                Some(node) => Self {
+                    node: Some(node),
+                    nearest: &node.owners,
+                },
+                None => below,
+            }]),
+            Reading::Nothing => Some(vec![
+                below,
+                Self {
+                    node: Some(node),
+                    nearest: self.nearest,
+                },
+            ]),
+            Reading::Like(pattern) => {
+                let is_none = !node.below.keys().any(|name| pattern.may_be(name));
+                is_none.then(|| vec![below])
+            }
+        }
+    }
+}
+
+impl<R> PartialEq for State<'_, R> {
+    fn eq(&self, other: &Self) -> bool {
+        let is_there = match (self.node, other.node) {
+            (Some(one), Some(other)) => std::ptr::eq(one, other),
+            (None, None) => true,
+            _ => false,
+        };
+        is_there && std::ptr::eq(self.nearest, other.nearest)
     }
 }
 
@@ -96,6 +182,38 @@ mod tests {
             let path = SafePath::parse(path).unwrap();
             let found = rooms.nearest(&path, |room| room.starts_with("idle"));
             assert_eq!(found.copied(), expected, "{path:?}");
+        }
+    }
+
+    #[test]
+    fn a_path_of_several_readings_has_an_owner_if_they_agree() {
+        let rooms = prefixes(&[("/shop", "shop"), ("/shop/vip", "vip")]);
+        let whole = prefixes(&[("/", "all")]);
+        for (path, of_rooms) in [
+            ("/shop/AC%2FDC", Some(Some("shop"))),
+            ("/shop/vip%2FDC", None),
+            ("/shop/vip%2F", None),
+            ("/shop/vip/AC%2FDC", Some(Some("vip"))),
+            ("/shop/caf%E9", Some(Some("shop"))),
+            ("/shop/v%E9ip", None),
+            ("/shop//vip", None),
+            ("/shop//x", Some(Some("shop"))),
+            ("/shop/./vip/x", None),
+            ("/shop/x//vip", Some(Some("shop"))),
+            ("/sh%E9op", None),
+            ("/caf%E9/shop", Some(None)),
+            ("/artists/AC%2FDC", Some(None)),
+            ("/x%5Cshop", Some(None)),
+            ("/shop%5Cx", None),
+        ] {
+            let readings = contract::readings::readings(path).unwrap();
+            let owner = rooms.whichever(&readings);
+            assert_eq!(
+                owner.map(|owners| owners.first().copied()),
+                of_rooms,
+                "{path}"
+            );
+            assert_eq!(whole.whichever(&readings), Some(&["all"][..]), "{path}");
         }
     }
 

@@ -180,6 +180,7 @@ pub(super) fn booked(number: u128, labels: &[&str]) -> HoldSeen {
     let booking = Booking {
         booking_id: BookingId::new(Uuid::from_u128(number)),
         passed_on: false,
+        tickets_url: None,
         code: "ABC".to_owned(),
         status: BookingStatus::Confirmed,
         show_id: "show".parse().unwrap(),

@@ -299,6 +299,7 @@ async fn confirm(
     let booking = Booking {
         booking_id: BookingId::new(shop.new_id()),
         passed_on: false,
+        tickets_url: None,
         code: "CODE".to_owned(),
         status: BookingStatus::Confirmed,
         show_id: hold.show_id,

@@ -173,6 +173,7 @@ pub(crate) fn confirmed() -> BookingConfirmedMail {
                 .expect("an id"),
             code: "K7M2RRX9B".to_owned(),
             passed_on: false,
+            tickets_url: None,
             status: BookingStatus::Confirmed,
             show_id: show().show_id,
             amount_minor: 499_800,

@@ -494,6 +494,7 @@ fn sample_booking(show: Show) -> BookingPage {
                 .expect("an id"),
             code: "QX7-4KD".to_owned(),
             passed_on: false,
+            tickets_url: None,
             status: BookingStatus::Confirmed,
             show_id: show.show_id.clone(),
             amount_minor: 999_800,

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use axum::Router;
 use booking_core::{
     Booking, BookingConfig, BookingDeps, ImportedShow, PaymentConfig, Pools, TicketFonts,
-    TicketKeys,
+    TicketKeys, TicketStoreConfig,
 };
 use contract::SystemClock;
 use contract::booking::ShowFile;
@@ -54,6 +54,7 @@ impl TestShop {
             ticket_keys: TicketKeys::new(1, [7; 32]),
             rates: booking_core::Rates::default(),
             ticket_fonts: TicketFonts::default(),
+            ticket_store: TicketStoreConfig::Off,
             fraud,
             invoices: None,
         };

@@ -4,6 +4,7 @@ mod failures;
 mod framing;
 mod headers;
 mod limits;
+mod rewriting;
 mod streaming;
 mod tunnels;
 
@@ -89,7 +90,7 @@ async fn read_head(stream: &mut TcpStream) -> String {
 }
 
 /// Writes raw bytes to the gateway and gives all it answers until it closes.
-async fn raw(addr: SocketAddr, bytes: &[u8]) -> String {
+pub(crate) async fn raw(addr: SocketAddr, bytes: &[u8]) -> String {
     let mut stream = TcpStream::connect(addr).await.unwrap();
     stream.write_all(bytes).await.unwrap();
     let mut answer = Vec::new();

@@ -1,0 +1,194 @@
+//! The files that come with mail: the tickets as PDF, and the show for calendars.
+
+use std::time::{Duration, Instant};
+
+use booking_core::verify_ticket;
+use contract::Timestamp;
+use mail_parser::MimeHeaders;
+use serde_json::{Value, json};
+use test_support::smtp_server::Mood;
+
+use crate::cancel::admin;
+use crate::guests::{ask_code, newest_code};
+use crate::mail::{buys, mails, parsed, shop};
+use crate::other_readers::{PdfReader, read_calendar};
+use crate::test_shop::TestShop;
+
+/// Most bytes of the mail with two tickets: mail servers take ten megabytes and more.
+const MAIL_BYTES_MAX: usize = 120_000;
+
+/// A file of a mail: its name, its type, and what is in it.
+type File = (String, String, Vec<u8>);
+
+fn files_of(message: &str) -> Vec<File> {
+    let message = parsed(message);
+    let files = message.attachments().map(|part| {
+        let kind = part.content_type().unwrap();
+        (
+            part.attachment_name().unwrap().to_owned(),
+            format!("{}/{}", kind.ctype(), kind.subtype().unwrap()),
+            part.contents().to_vec(),
+        )
+    });
+    files.collect()
+}
+
+/// The only mail of this kind that the shop wrote to a file.
+fn written(shop: &TestShop, kind: &str) -> String {
+    let files = std::fs::read_dir(shop.files.path()).unwrap();
+    let texts = files.filter_map(|file| std::fs::read_to_string(file.unwrap().path()).ok());
+    let mut found: Vec<String> = texts
+        .filter(|text| {
+            let id = parsed(text).message_id().unwrap_or_default().to_owned();
+            id.starts_with(kind)
+        })
+        .collect();
+    assert_eq!(found.len(), 1, "mails of the kind {kind}");
+    found.remove(0)
+}
+
+#[tokio::test]
+async fn a_confirmation_has_the_tickets_and_the_show_for_the_calendar() {
+    let (shop, server, process) = shop().await;
+    let booked = buys(&shop, &["A1", "A2"], "fan@example.com").await;
+    // The first attempt fails, and a retry has the same bytes: DTSTAMP and all.
+    server.mood(Mood::PutsOffContent);
+    mails(&process).await;
+    shop.clock.advance(Duration::from_secs(100));
+    server.mood(Mood::Takes);
+    mails(&process).await;
+    let taken = server.taken();
+    assert_eq!(taken.len(), 1);
+    assert!(taken[0].len() < MAIL_BYTES_MAX, "{}", taken[0].len());
+    let files = files_of(&taken[0]);
+    let code = booked["code"].as_str().unwrap();
+    let named: Vec<(&str, &str)> = files.iter().map(|it| (&*it.0, &*it.1)).collect();
+    let (pdf, ics) = (
+        format!("The Eras Tour {code}.pdf"),
+        format!("The Eras Tour {code}.ics"),
+    );
+    assert_eq!(
+        named,
+        [(&*pdf, "application/pdf"), (&*ics, "text/calendar")]
+    );
+    let reader = PdfReader::open(&files[0].2);
+    assert_eq!(reader.pages().len(), 2);
+    let key = shop.process.booking.ticket_verifier();
+    let doors = Timestamp::parse("2026-12-24T13:00:00Z").unwrap();
+    let codes = reader.codes();
+    assert_eq!(codes.len(), 2);
+    for (at, text) in codes.iter().enumerate() {
+        verify_ticket(text, &key, doors).unwrap();
+        assert_eq!(booked["tickets"][at]["qr"], json!(text));
+    }
+    let event = String::from_utf8(files[1].2.clone()).unwrap();
+    assert!(event.contains("\r\n"), "lines end as RFC 5545 has it");
+    let event = read_calendar(&event);
+    assert_eq!(event["summary"], "The Eras Tour");
+    let notice_at = booked["createdAt"].as_str().unwrap()[..19].replace('T', " ");
+    let stamped = event["dtstamp"].as_str().unwrap();
+    assert!(
+        stamped.starts_with(&notice_at),
+        "{stamped} is not {notice_at}"
+    );
+}
+
+#[tokio::test]
+async fn a_mail_that_is_sent_again_has_the_files_and_one_about_cancelled_tickets_has_none() {
+    let shop = TestShop::with(crate::cancel::with_policy(
+        json!({"freeUntilHours": 0, "codeRequired": true}),
+    ))
+    .await;
+    let (fan, booked, _) = shop.bought(&["A1"]).await;
+    shop.settle().await;
+    let confirmed = files_of(&written(&shop, "booking-confirmed"));
+    assert_eq!(confirmed.len(), 2);
+    let id = booked["bookingId"].as_str().unwrap();
+    let resend = format!("/admin/v1/bookings/{id}/resend");
+    let asked = admin(&shop).post(&resend, &json!({})).await;
+    assert_eq!(asked.status, 202, "{}", asked.text);
+    shop.settle().await;
+    let resent = files_of(&written(&shop, "booking-link"));
+    assert!(resent == confirmed, "the same files");
+
+    let path = format!("/api/v1/bookings/{id}");
+    ask_code(&fan, &path).await;
+    let code = newest_code(&shop, &[]).await;
+    let cancelled = fan
+        .post(&format!("{path}/cancel"), &json!({ "code": code }))
+        .await;
+    assert_eq!(cancelled.status, 202, "{}", cancelled.text);
+    for file in std::fs::read_dir(shop.files.path()).unwrap() {
+        std::fs::remove_file(file.unwrap().path()).unwrap();
+    }
+    shop.clock.advance(Duration::from_hours(2));
+    admin(&shop).post(&resend, &json!({})).await;
+    shop.settle().await;
+    assert!(files_of(&written(&shop, "booking-link")).is_empty());
+}
+
+#[tokio::test]
+async fn who_gets_passed_on_tickets_has_an_entry_for_the_calendar_too() {
+    let shop = TestShop::new().await;
+    let (_, booked, _) = shop.bought(&["A1", "A2"]).await;
+    let ticket = crate::transfers::id(&booked, 0);
+    let path = format!(
+        "/admin/v1/bookings/{}/transfer",
+        booked["bookingId"].as_str().unwrap()
+    );
+    let order = json!({"ticketIds": [ticket], "email": "friend@example.com"});
+    let done = admin(&shop).post(&path, &order).await;
+    assert!(done.status < 300, "{}", done.text);
+    shop.settle().await;
+    let files = files_of(&written(&shop, "tickets-received"));
+    assert_eq!(files.len(), 2);
+    assert_eq!(PdfReader::open(&files[0].2).pages().len(), 1);
+    assert!(files[1].2.starts_with(b"BEGIN:VCALENDAR"));
+    // What is left for the buyer.
+    let confirmed = files_of(&written(&shop, "booking-confirmed"));
+    let reader = PdfReader::open(&confirmed[0].2);
+    assert_eq!(reader.codes().len(), 1);
+}
+
+#[tokio::test]
+async fn a_burst_of_confirmations_goes_out_beside_other_work() {
+    let (shop, server, process) = shop().await;
+    let seats: Vec<String> = (1..=9)
+        .flat_map(|at| [format!("A{at}"), format!("B{at}")])
+        .collect();
+    for seat in &seats {
+        buys(&shop, &[seat], "fan@example.com").await;
+    }
+    let began = Instant::now();
+    // The runtime of this test has one thread: its ticks are late if a PDF is rendered on it.
+    let ticking = tokio::spawn(async {
+        let mut longest = Duration::ZERO;
+        loop {
+            let before = Instant::now();
+            tokio::time::sleep(Duration::from_millis(1)).await;
+            longest = longest.max(before.elapsed());
+            tokio::task::yield_now().await;
+            LONGEST.store(
+                u64::try_from(longest.as_millis()).unwrap(),
+                std::sync::atomic::Ordering::Relaxed,
+            );
+        }
+    });
+    mails(&process).await;
+    ticking.abort();
+    let lasted = began.elapsed();
+    let taken: Vec<Value> = server
+        .taken()
+        .iter()
+        .map(|mail| json!(files_of(mail).len()))
+        .collect();
+    assert_eq!(taken, vec![json!(2); seats.len()]);
+    let longest = LONGEST.load(std::sync::atomic::Ordering::Relaxed);
+    println!(
+        "{} mails in {lasted:?}, the runtime was held for {longest} ms",
+        seats.len()
+    );
+    assert!(longest < 250, "the runtime was held for {longest} ms");
+}
+
+static LONGEST: std::sync::atomic::AtomicU64 = std::sync::atomic::AtomicU64::new(0);

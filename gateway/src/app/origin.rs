@@ -1,0 +1,177 @@
+//! The room of a site that was named on the command line.
+
+use anyhow::{Context, Result, bail};
+use contract::room::RoomSettings;
+use contract::settings::{FieldProblem, validate, validate_beside};
+use contract::{Clock, RoomId, Timestamp};
+use line::records::{Act, CreateOutcome, PutOutcome, Rooms};
+
+use crate::config::{ORIGIN_ROOM, Origin};
+
+/// Who makes the room, in the audit log.
+const ACTOR: &str = "command line";
+/// How often the room is read again because another gateway changed it meanwhile.
+const TRIES_MAX: usize = 5;
+
+/// What became of the room.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct Settled {
+    change: Change,
+    settings: RoomSettings,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Change {
+    Made,
+    Updated,
+    Kept,
+}
+
+/// Makes or updates the room of `origin`. A room that is as it should be stays untouched.
+pub(super) async fn settle(
+    rooms: &Rooms,
+    origin: &Origin,
+    seeds: impl Fn() -> [u8; 32],
+    clock: &dyn Clock,
+) -> Result<Settled> {
+    let id: RoomId = ORIGIN_ROOM.parse().context("no room has this name")?;
+    for _ in 0..TRIES_MAX {
+        let act = Act::new(ACTOR, clock);
+        let all = rooms
+            .room_list()
+            .await
+            .context("could not read the rooms")?;
+        let known = all.iter().find(|room| room.settings.room == id);
+        let others: Vec<_> = all.iter().map(|room| &room.settings).collect();
+        let others: Vec<_> = others.into_iter().filter(|room| room.room != id).collect();
+        let before = known.map(|known| &known.settings);
+        let settings = opened(origin.settings(before), act.at);
+        let problems = validate(&settings)
+            .and_then(|()| validate_beside(&settings, before, &others))
+            .err()
+            .unwrap_or_default();
+        if !problems.is_empty() {
+            bail!(
+                "the room `{id}` cannot be made for --origin: {}",
+                told(&problems)
+            );
+        }
+        let change = match known {
+            Some(known) if known.settings == settings => Change::Kept,
+            Some(known) => {
+                let put = rooms.room_put(settings.clone(), Some(known.version), act);
+                match put.await.context("could not update the room")? {
+                    PutOutcome::Written(_) => Change::Updated,
+                    PutOutcome::Stale(_) | PutOutcome::Absent => continue,
+                }
+            }
+            None => {
+                let made = rooms.room_create(settings.clone(), seeds(), act);
+                match made.await.context("could not make the room")? {
+                    CreateOutcome::Created(_) => Change::Made,
+                    CreateOutcome::Exists => continue,
+                }
+            }
+        };
+        return Ok(Settled { change, settings });
+    }
+    bail!("others keep changing the room `{id}`; start again")
+}
+
+/// The same room in stand-by: it has opened, unless it has a schedule of its own.
+fn opened(mut settings: RoomSettings, now: Timestamp) -> RoomSettings {
+    let has_schedule = settings.opens_at.is_some() || settings.prequeue_opens_at.is_some();
+    if !has_schedule && !settings.queue_all {
+        settings.opens_at = Some(now);
+    }
+    settings
+}
+
+fn told(problems: &[FieldProblem]) -> String {
+    let told: Vec<_> = problems
+        .iter()
+        .map(|found| format!("{}: {}", found.field, found.problem))
+        .collect();
+    told.join("; ")
+}
+
+impl Settled {
+    /// Tells on the terminal what was done and what can be done next.
+    #[expect(clippy::print_stdout, reason = "it answers the command that was typed")]
+    pub(super) fn tell(&self, public_url: &str) {
+        println!("{}", self.report(public_url));
+    }
+
+    fn report(&self, public_url: &str) -> String {
+        let settings = &self.settings;
+        let room = &settings.room;
+        let done = match self.change {
+            Change::Made => "was made",
+            Change::Updated => "was updated",
+            Change::Kept => "is as it was",
+        };
+        let protected = if settings.paths.iter().any(|path| path == "/") {
+            "every path".to_owned()
+        } else {
+            settings.paths.join(", ")
+        };
+        let hosts = match settings.hosts.as_slice() {
+            [host] if host == "*" => "every host".to_owned(),
+            hosts => hosts.join(", "),
+        };
+        format!(
+            "The room `{room}` {done}: {public_url} stands before {upstream}, for {hosts}.\n  \
+             Needs a pass: {protected}. Up to {rate} visitors a minute and {cap} at once come in \
+             without noticing; above that they wait.\n  Webhooks, health checks and other programs \
+             have no pass: exempt their paths.\nNext:\n  \
+             ropeline room watch {room}                    what happens\n  \
+             ropeline room set {room} --rate 300 --cap 500 other limits\n  \
+             ropeline room set {room} --exempt /webhooks   what needs no pass\n  \
+             ropeline room set {room} --queue-all          everyone waits\n  \
+             ropeline room pause {room} --reason TEXT      nobody comes in\n  \
+             ropeline room set {room} --suspended          everyone passes",
+            upstream = settings.upstream,
+            rate = settings.new_users_per_minute,
+            cap = settings.total_active_users,
+        )
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn room(json: serde_json::Value) -> RoomSettings {
+        serde_json::from_value(json).unwrap()
+    }
+
+    #[test]
+    fn a_room_without_a_schedule_opens_and_others_keep_theirs() {
+        let now = Timestamp::from_ms(1_790_000_000_000);
+        let open = |json| opened(room(json), now).opens_at;
+        assert_eq!(open(serde_json::json!({"room": "default"})), Some(now));
+        let later = "2030-01-01T00:00:00.000Z";
+        let scheduled = serde_json::json!({"room": "default", "opensAt": later});
+        assert_eq!(open(scheduled), Some(Timestamp::parse(later).unwrap()));
+        let all = serde_json::json!({"room": "default", "queueAll": true});
+        assert_eq!(open(all), None);
+    }
+
+    #[test]
+    fn the_report_tells_what_is_protected_and_what_comes_next() {
+        let settings = room(serde_json::json!({
+            "room": "default", "upstream": "http://shop:3000", "paths": ["/"], "hosts": ["*"],
+            "newUsersPerMinute": 600, "totalActiveUsers": 2000,
+        }));
+        let change = Change::Made;
+        let told = Settled { change, settings }.report("http://127.0.0.1:8080");
+        for part in [
+            "http://127.0.0.1:8080 stands before http://shop:3000, for every host",
+            "every path",
+            "600 visitors a minute and 2000 at once",
+            "ropeline room watch default",
+        ] {
+            assert!(told.contains(part), "{part} is missing from: {told}");
+        }
+    }
+}
