@@ -33,6 +33,7 @@ pub struct Wallets {
 
 /// A booking was made.
 #[derive(Clone, Debug, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
 pub struct BookingConfirmedMail {
     /// The booking.
     pub booking: Booking,
@@ -42,6 +43,8 @@ pub struct BookingConfirmedMail {
     pub url: String,
     /// The wallets that are offered.
     pub wallets: Wallets,
+    /// Whether there is an invoice for it.
+    pub has_invoice: bool,
 }
 
 /// Money went back.

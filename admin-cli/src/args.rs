@@ -11,6 +11,7 @@ use crate::booking_args::{BookingCommand, ReviewCommand};
 use crate::config::GatewayOptions;
 use crate::coupon_args::CouponCommand;
 use crate::event_args::{EventsCommand, SalesArgs, SubscriptionCommand};
+use crate::invoice_args::InvoiceCommand;
 use crate::room::flags::SettingFlags;
 use crate::when::{When, parse_span, parse_when};
 
@@ -61,6 +62,9 @@ pub(crate) enum Command {
     /// Coupons: create, list, show, disable
     #[command(subcommand)]
     Coupon(CouponCommand),
+    /// Numbered invoices and credit notes: list, show, export
+    #[command(subcommand)]
+    Invoice(InvoiceCommand),
     /// Run every invariant check; exit code 1 when one is violated
     #[command(after_help = "Example:\n  ropeline check --json | jq .clean")]
     Check,

@@ -10,6 +10,7 @@ use serde_json::{Map, Value, json};
 
 use crate::amount::money_text;
 use crate::booking_args::{BookingCommand, BookingRefundArgs, BookingReissueArgs, FindArgs};
+use crate::booking_comp;
 use crate::booking_export;
 use crate::client::AdminClient;
 use crate::console::{Console, counted, table_of};
@@ -71,6 +72,7 @@ pub(crate) async fn run(
         BookingCommand::Find(args) => find(&args, client, console).await?,
         BookingCommand::Show { booking } => show(booking, client, console).await?,
         BookingCommand::Refund(args) => refund(args, client, console).await?,
+        BookingCommand::Comp(args) => booking_comp::run(args, client, console).await?,
         BookingCommand::Export { show } => booking_export::run(&show, client, console).await?,
         BookingCommand::Transfer(args) => {
             renew(args.reissue, Some(args.to), client, console).await?;
@@ -165,6 +167,16 @@ async fn show(booking: BookingId, client: &AdminClient, console: &Console) -> Re
         ("back", &view["refundedMinor"]),
     ] {
         table.add_row([Cell::new(name), Cell::new(money(value))]);
+    }
+    let comp = &record["comp"];
+    if comp.is_object() {
+        let why = comp["reason"].as_str();
+        let text = format!(
+            "worth {}{}",
+            money(&comp["faceMinor"]),
+            why.map_or_else(String::new, |why| format!(": {why}"))
+        );
+        table.add_row([Cell::new("given away"), Cell::new(text)]);
     }
     for ticket in list(&view["tickets"]) {
         let mut text = format!("{} {}", word(&ticket["ticketId"]), word(&ticket["seatId"]));

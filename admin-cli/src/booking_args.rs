@@ -1,7 +1,7 @@
 //! Arguments of `ropeline booking` and `ropeline review`.
 
 use clap::{Args, Subcommand};
-use contract::{BookingId, ShowId, TicketId};
+use contract::{BookingId, SeatId, ShowId, TicketId};
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum BookingCommand {
@@ -21,6 +21,16 @@ pub(crate) enum BookingCommand {
         ropeline booking refund bkg_0198c2e4f7a87c1e9d3b5a6f70812c3d --reason goodwill\n  \
         ropeline booking refund bkg_0198c2e4f7a87c1e9d3b5a6f70812c3d --by-policy --yes")]
     Refund(BookingRefundArgs),
+    /// Give tickets of a show away: they cost nothing, and are mailed
+    #[command(
+        after_help = "Seats that are held or sold are refused. With a key the same command again \
+        gives nothing more.\n\nExamples:\n  \
+        ropeline booking comp eras-mumbai-1 --seats A-1,A-2 --email press@example.com \
+        --reason press\n  \
+        ropeline booking comp eras-mumbai-1 --count 4 --category PREMIUM \
+        --email crew@example.com --name 'Crew of the day' --key crew-1"
+    )]
+    Comp(CompArgs),
     /// Write everything that was sold of a show as comma-separated values, a ticket a line
     #[command(
         after_help = "Amounts are in the smallest unit of the currency. What was paid for a \
@@ -103,6 +113,42 @@ pub(crate) struct FindArgs {
     /// The show
     #[arg(long)]
     pub(crate) show: Option<ShowId>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct CompArgs {
+    /// The show
+    pub(crate) show: ShowId,
+    /// These seats, at most 20
+    #[arg(
+        long,
+        value_name = "SEAT,…",
+        value_delimiter = ',',
+        required_unless_present = "count",
+        conflicts_with_all = ["count", "category"]
+    )]
+    pub(crate) seats: Vec<SeatId>,
+    /// So many of the best that are free, at most 20
+    #[arg(long)]
+    pub(crate) count: Option<u32>,
+    /// Of this category
+    #[arg(long, requires = "count")]
+    pub(crate) category: Option<String>,
+    /// Where the tickets are mailed
+    #[arg(long)]
+    pub(crate) email: String,
+    /// The name to print on the tickets
+    #[arg(long)]
+    pub(crate) name: Option<String>,
+    /// Why, for the record
+    #[arg(long)]
+    pub(crate) reason: Option<String>,
+    /// A key of your choice: the same command with it again gives nothing more
+    #[arg(long)]
+    pub(crate) key: Option<String>,
+    /// Do not ask
+    #[arg(long, short)]
+    pub(crate) yes: bool,
 }
 
 #[derive(Debug, Args)]

@@ -8,7 +8,7 @@ use crate::client::AdminClient;
 use crate::console::{Console, counted};
 use crate::failure::Failure;
 
-const COLUMNS: [&str; 17] = [
+const COLUMNS: [&str; 18] = [
     "booking",
     "code",
     "status",
@@ -26,6 +26,7 @@ const COLUMNS: [&str; 17] = [
     "category",
     "price_minor",
     "checked_in_at",
+    "comp_face_minor",
 ];
 
 /// A page of what was sold of a show.
@@ -62,6 +63,9 @@ pub struct SoldBooking {
     pub provider: Option<String>,
     /// What the provider calls the payment.
     pub intent_id: Option<String>,
+    /// For a booking that was given away, what it costs otherwise, minor units.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub comp_face_minor: Option<i64>,
     /// When.
     pub created_at: String,
     /// Its tickets.
@@ -153,6 +157,7 @@ fn rows(booking: &SoldBooking) -> Result<String, Failure> {
                 &ticket.category,
                 price.as_deref().unwrap_or_default(),
                 ticket.checked_in_at.as_deref().unwrap_or_default(),
+                &booking.comp_face_minor.map_or_else(String::new, of_booking),
             ];
             table.write_record(row.map(plain))?;
         }
@@ -206,9 +211,22 @@ mod tests {
         assert_eq!(
             rows(&booking).unwrap(),
             "bkg_1,K7,CONFIRMED,2026-11-30T12:00:00Z,'=cmd|'/c calc'!A1@example.com,EUR,500,600,-100,\
-             stripe,pi_1,tkt_A1,ISSUED,A1,\"A, front\",250,\n\
+             stripe,pi_1,tkt_A1,ISSUED,A1,\"A, front\",250,,\n\
              bkg_1,K7,CONFIRMED,2026-11-30T12:00:00Z,'=cmd|'/c calc'!A1@example.com,EUR,,,,\
-             stripe,pi_1,tkt_A2,ISSUED,A2,\"A, front\",250,"
+             stripe,pi_1,tkt_A2,ISSUED,A2,\"A, front\",250,,"
         );
+        let given: SoldBooking = serde_json::from_value(json!({
+            "bookingId": "bkg_2", "code": "K8", "email": "guest@example.com",
+            "status": "CONFIRMED", "amountMinor": 0, "refundedMinor": 0, "netMinor": 0,
+            "currency": "EUR", "provider": "free", "intentId": null, "compFaceMinor": 500,
+            "createdAt": "2026-11-30T12:00:00Z", "tickets": [ticket("A3"), ticket("A4")],
+        }))
+        .unwrap();
+        let rows = rows(&given).unwrap();
+        let faces: Vec<&str> = rows
+            .lines()
+            .map(|row| row.rsplit_once(',').unwrap().1)
+            .collect();
+        assert_eq!(faces, ["500", ""]);
     }
 }

@@ -64,6 +64,20 @@ impl AdminClient {
         self.ask(self.request(method, path)?.json(body)).await
     }
 
+    /// Posts `body` to `path`, once for all requests with this key.
+    pub async fn post_once<T: DeserializeOwned>(
+        &self,
+        path: &str,
+        key: Option<&str>,
+        body: &impl Serialize,
+    ) -> Result<T, Failure> {
+        let mut request = self.request(Method::POST, path)?;
+        if let Some(key) = key {
+            request = request.header("idempotency-key", key);
+        }
+        self.ask(request.json(body)).await
+    }
+
     /// Replaces what `path` names, unless it is no longer at `version`.
     pub async fn replace<T: DeserializeOwned>(
         &self,

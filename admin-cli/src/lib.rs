@@ -24,6 +24,7 @@ pub mod args;
 pub mod audit;
 pub mod booking;
 mod booking_args;
+mod booking_comp;
 pub mod booking_export;
 pub mod check;
 mod checkin;
@@ -37,6 +38,8 @@ mod event_args;
 mod events;
 pub mod failure;
 mod fitted;
+mod invoice;
+mod invoice_args;
 pub mod mail;
 pub mod reconcile;
 mod review;
@@ -114,6 +117,7 @@ async fn run(cli: Cli, console: &Console) -> Result<Exit, Failure> {
         Command::Show(command) => show::run(command, &client, console).await,
         Command::Booking(command) => booking::run(command, &client, console).await,
         Command::Coupon(command) => coupon::run(command, &client, console).await,
+        Command::Invoice(command) => invoice::run(command, &client, console).await,
         Command::Review(command) => review::run(command, &client, console).await,
         Command::Check => check::run(&client, console).await,
         Command::Reconcile => reconcile::run(&client, console).await,

@@ -32,6 +32,11 @@ struct ShowSales {
     kept_minor: i64,
     net_minor: i64,
     entries: u64,
+    /// Absent in answers of earlier versions, as below.
+    #[serde(default)]
+    comp_bookings: u64,
+    #[serde(default)]
+    comp_face_minor: i64,
 }
 
 /// Of one category.
@@ -48,6 +53,10 @@ struct CategorySales {
     tickets_cancelled: u64,
     cancelled_minor: i64,
     net_minor: i64,
+    #[serde(default)]
+    comp_tickets: u64,
+    #[serde(default)]
+    comp_tickets_cancelled: u64,
 }
 
 /// Of one room.
@@ -92,6 +101,8 @@ fn tables(sales: &Sales, console: &Console) -> Result<(), Failure> {
         "kept",
         "net",
         "entries",
+        "given away",
+        "worth",
     ];
     let mut table = table_of(&titles);
     for show in &sales.shows {
@@ -104,6 +115,8 @@ fn tables(sales: &Sales, console: &Console) -> Result<(), Failure> {
             money(show.kept_minor),
             money(show.net_minor),
             Cell::new(grouped(show.entries)),
+            Cell::new(grouped(show.comp_bookings)),
+            money(show.comp_face_minor),
         ]);
     }
     console.table(table)?;
@@ -115,6 +128,7 @@ fn tables(sales: &Sales, console: &Console) -> Result<(), Failure> {
         "for",
         "cancelled",
         "net",
+        "given away",
     ];
     let mut table = table_of(&titles);
     for category in &sales.categories {
@@ -127,6 +141,11 @@ fn tables(sales: &Sales, console: &Console) -> Result<(), Failure> {
             money(category.sold_minor),
             Cell::new(grouped(category.tickets_cancelled)),
             money(category.net_minor),
+            Cell::new(grouped(
+                category
+                    .comp_tickets
+                    .saturating_sub(category.comp_tickets_cancelled),
+            )),
         ]);
     }
     console.table(table)?;
@@ -145,7 +164,7 @@ fn tables(sales: &Sales, console: &Console) -> Result<(), Failure> {
 /// By show and category. Only letters of a show file's categories could need quotes.
 fn csv(categories: &[CategorySales]) -> String {
     let head = "show,hour,category,currency,tickets_sold,sold_minor,tickets_cancelled,\
-                cancelled_minor,net_minor";
+                cancelled_minor,net_minor,comp_tickets,comp_tickets_cancelled";
     let rows = categories.iter().map(|of| {
         let numbers = [
             of.tickets_sold.to_string(),
@@ -153,6 +172,8 @@ fn csv(categories: &[CategorySales]) -> String {
             of.tickets_cancelled.to_string(),
             of.cancelled_minor.to_string(),
             of.net_minor.to_string(),
+            of.comp_tickets.to_string(),
+            of.comp_tickets_cancelled.to_string(),
         ];
         let texts = [
             of.show_id.as_str(),
@@ -170,7 +191,7 @@ fn csv(categories: &[CategorySales]) -> String {
 }
 
 /// A cell of RFC 4180. One that a spreadsheet would take for a formula begins with an apostrophe.
-fn quoted(text: &str) -> String {
+pub(crate) fn quoted(text: &str) -> String {
     let text = match text.chars().next() {
         Some('=' | '+' | '-' | '@' | '\t' | '\r') => format!("'{text}"),
         _ => text.to_owned(),

@@ -10,6 +10,7 @@ use ed25519_dalek::VerifyingKey;
 use crate::channels::settings::SmsDelivery;
 use crate::fraud::settings::FraudSettings;
 use crate::mail::settings::MailConfig;
+use crate::money::invoice::InvoiceConfig;
 use crate::ticket_fonts::TicketFonts;
 use crate::ticket_store::settings::TicketStoreConfig;
 use crate::wallet::settings::WalletConfig;
@@ -41,6 +42,8 @@ pub struct BookingConfig {
     pub wallets: WalletConfig,
     /// What is set against fraud.
     pub fraud: FraudSettings,
+    /// Who makes invoices; without it there are none.
+    pub invoices: Option<InvoiceConfig>,
 }
 
 /// Where webhooks may go.

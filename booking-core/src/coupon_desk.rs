@@ -8,11 +8,13 @@ use contract::pricing::Percent;
 use show_file::currency;
 use show_file::price::Off;
 
+use crate::config::PROVIDER_PATIENCE;
 use crate::core::Core;
 use crate::coupons::{CODE_CHARS_MAX, QuoteOutcome, coupon_code};
 use crate::customer::Customer;
 use crate::database::StoreError;
 use crate::handle::Booking;
+use crate::payment_outcome::PaymentOutcome;
 use crate::store;
 use crate::store::coupons::{CouponRow, NewCoupon, Read};
 
@@ -75,6 +77,24 @@ impl Booking {
             booking.coupon_quote(&customer, hold_id, &code, email).await
         };
         self.0.work.run(work).await
+    }
+
+    /// Takes the coupon off the customer's hold. `None` when it has none now; otherwise why it still
+    /// has one.
+    pub(crate) async fn coupon_off(
+        &self,
+        customer: &Customer,
+        hold_id: HoldId,
+    ) -> Result<Option<PaymentOutcome>, StoreError> {
+        let (core, customer) = (Arc::clone(&self.0), customer.clone());
+        let work = async move {
+            let refused = core.coupon_off(&customer, hold_id).await?;
+            Ok(refused.map(|refusal| core.payment_outcome(refusal)))
+        };
+        match self.0.work.run_within(PROVIDER_PATIENCE, work).await {
+            Err(StoreError::Timeout) => Ok(Some(PaymentOutcome::provider_silent())),
+            outcome => outcome,
+        }
     }
 }
 

@@ -326,7 +326,11 @@ impl Core {
     }
 }
 
-fn read_wanted(show: &LiveShow, request: &HoldRequest) -> Result<SeatsWanted, Box<HoldOutcome>> {
+/// The seats that a request asks for, or why it does not make sense.
+pub(crate) fn read_wanted(
+    show: &LiveShow,
+    request: &HoldRequest,
+) -> Result<SeatsWanted, Box<HoldOutcome>> {
     let invalid = |field, problem: &str| {
         Err(Box::new(HoldOutcome::Invalid {
             field,

@@ -16,6 +16,8 @@
 //! | `transfer_decision` | whether tickets can be passed on or printed anew. Pure |
 //! | `transferring` | passing tickets on, and printing them anew |
 //! | `readers` | who may read a booking, and what of it. Pure |
+//! | `comps` | giving tickets away |
+//! | `invoices` | invoices and credit notes |
 //! | `show_moving` | moving a show, and reminding of shows |
 //! | `booking_desk` | what operators read of bookings |
 //! | `app_sessions` | sessions of apps: access and refresh tokens |
@@ -70,6 +72,7 @@ mod cancel_decision;
 mod cancelling;
 mod channels;
 mod checkin;
+mod comps;
 pub mod config;
 mod confirm_outcome;
 mod confirm_queue;
@@ -94,6 +97,7 @@ mod handle;
 mod holds;
 mod http;
 mod imports;
+mod invoices;
 mod known_tokens;
 mod limits;
 mod links;
@@ -149,6 +153,7 @@ pub use holds::{HoldOutcome, ReleaseOutcome};
 pub use imports::ImportedShow;
 pub use mail::settings::{Delivery, MailConfig, Sender, SmtpServer};
 pub use money::FailureReason;
+pub use money::invoice::InvoiceConfig;
 pub use payment_outcome::PaymentOutcome;
 pub use payments::http_client::ClientError;
 pub use payments::provider;

@@ -266,6 +266,12 @@ fn start_events(core: &Arc<Core>) {
     spawn(core, "sales", sales, |core| async move {
         core.sales_once().await
     });
+    if core.config.invoices.is_some() {
+        let invoices = Rhythm::every(SALES_EVERY).or_when(&core.events_told);
+        spawn(core, "invoices", invoices, |core| async move {
+            core.invoices_once().await
+        });
+    }
     let deliver = Rhythm::every(DELIVER_EVERY).or_when(&core.events_told);
     spawn(core, "deliveries", deliver, |core| async move {
         core.deliver_start().await

@@ -87,7 +87,7 @@ invariants! {
         "audit: bookings, holds and the seat map; `ropeline check`: I01 to I07, I15 to I17";
     ONE_CHARGE = "ONE-CHARGE",
         "Captured money ends as exactly one booking or a full refund",
-        "audit: the provider's ledger; `ropeline check`: I08 to I14, I18, I19, I43, I45, I47";
+        "audit: the provider's ledger; `ropeline check`: I08 to I14, I18, I19, I43, I45, I47, I61 to I63";
     TOLD = "TOLD",
         "Each booking, moved show and call of a fan who asked has one notice, which is sent at least once under one Message-ID, or is listed for an operator",
         "`ropeline check`: I23, I24, I55 to I57";

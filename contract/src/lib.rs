@@ -12,11 +12,13 @@
 //! | [`checkin`] | JSON of the check-in: scans and their answers, manifest, counts, conflicts, scanners |
 //! | `city` | JSON of cities |
 //! | [`clock`] | [`Timestamp`], and the [`Clock`] as the source of time for decisions |
+//! | [`comp`] | JSON of tickets that operators give away |
 //! | [`cookies`] | names of cookies |
 //! | [`coupon`] | JSON of coupons, and of prices with them |
 //! | [`exempt`] | what of a room's protected paths needs no pass |
 //! | [`host`] | names of hosts that rooms answer for |
 //! | [`ids`] | typed identifiers and their text forms |
+//! | [`invoice`] | JSON of invoices and credit notes |
 //! | `limits` | limits of a room's settings |
 //! | [`line`] | JSON of the line: status, room document, responses to join and claim |
 //! | [`pass`] | the signed pass: claims, signing, verification, JWKS |
@@ -40,6 +42,7 @@ pub mod booking;
 pub mod checkin;
 mod city;
 pub mod clock;
+pub mod comp;
 mod confirming;
 pub mod contact;
 pub mod cookies;
@@ -48,6 +51,7 @@ pub mod exempt;
 pub mod host;
 pub mod ids;
 pub mod invariants;
+pub mod invoice;
 mod limits;
 pub mod line;
 pub mod pass;

@@ -6,6 +6,7 @@
 mod check;
 mod checked;
 mod fraud;
+mod invoice;
 mod origin;
 mod payment;
 mod rates;
@@ -22,6 +23,7 @@ pub use checked::{
     ChannelSettings, Config, LogFormat, Payment, Problems, Provider, ProviderKind, TicketSettings,
 };
 pub use fraud::FraudTexts;
+pub use invoice::InvoiceTexts;
 use origin::OriginFlags;
 pub use origin::{Origin, ROOM as ORIGIN_ROOM};
 pub use rates::{ShopRatePair, ShopRates};

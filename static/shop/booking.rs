@@ -3,6 +3,7 @@
 use contract::Problem;
 use contract::booking::{Booking, Show};
 use contract::contact::Contact;
+use contract::invoice::Invoice;
 use contract::refund::{MyBooking, RefundOffer};
 use contract::transfer::TransferOffer;
 use serde::Serialize;
@@ -27,6 +28,8 @@ pub struct BookingPage {
     pub files: String,
     /// The wallets that are offered.
     pub wallets: Wallets,
+    /// Invoices and credit notes, for whoever bought it.
+    pub invoices: Vec<Invoice>,
     /// Whether the visitor came by the link in a mail.
     pub is_guest: bool,
     /// Whether a one-time code was sent just now.

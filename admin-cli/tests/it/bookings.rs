@@ -51,10 +51,64 @@ fn all_pages_of_what_was_sold_are_exported() {
         "{}",
         lines[1]
     );
-    assert!(lines[2].ends_with(",A2,GOLD,500,"), "{}", lines[2]);
+    assert!(lines[2].ends_with(",A2,GOLD,500,,"), "{}", lines[2]);
     assert!(sold.err.contains("2 bookings exported"), "{}", sold.err);
     let sold = run(&stand_in, "booking export eras-mumbai-1 --json").ends_with(0);
     assert_eq!(sold.out.lines().count(), 2, "{}", sold.out);
+}
+
+#[test]
+fn tickets_are_given_away_by_name_or_by_number() {
+    let stand_in = StandIn::start();
+    let to = "--email press@example.com";
+    // Seats or a number, and not without a word.
+    run(&stand_in, &format!("booking comp eras {to} --yes")).ends_with(2);
+    let both = format!("booking comp eras --seats A-1 --count 2 {to} --yes");
+    run(&stand_in, &both).ends_with(2);
+    let of_seats = format!("booking comp eras --seats A-1,A-2 --category GOLD {to} --yes");
+    run(&stand_in, &of_seats).ends_with(2);
+    run(&stand_in, &format!("booking comp eras --count 2 {to}")).ends_with(2);
+    let line = format!("booking comp eras --seats A-1,A-2 {to} --name Ada --reason press --yes");
+    let given = run(&stand_in, &line).ends_with(0);
+    for shown in [
+        "2 tickets worth INR 5,000.00",
+        "A-1, A-2",
+        "press@example.com",
+        BOOKING,
+    ] {
+        assert!(given.out.contains(shown), "{shown:?}: {}", given.out);
+    }
+    let line = format!("booking comp eras --count 2 --category GOLD {to} --key k1 --yes --json");
+    let given = run(&stand_in, &line).ends_with(0).json();
+    assert_eq!(given["seatIds"], json!(["A-1", "A-2"]), "{given}");
+    let line = format!("booking comp eras --count 2 {to} --key taken --yes");
+    run(&stand_in, &line).ends_with(6);
+}
+
+#[test]
+fn invoices_are_listed_shown_and_exported_from_all_pages() {
+    let stand_in = StandIn::start();
+    let listed = run(&stand_in, "invoice list --year 2026").ends_with(0);
+    for shown in ["2026-000001", "2026-C000001", "credit note", "EUR 119.00"] {
+        assert!(listed.out.contains(shown), "{shown:?}: {}", listed.out);
+    }
+    let shown = run(&stand_in, "invoice show 2026-000001").ends_with(0);
+    for text in ["Example Concerts", "DE1", "including VAT", "EUR 100.00"] {
+        assert!(shown.out.contains(text), "{text:?}: {}", shown.out);
+    }
+    run(&stand_in, "invoice show 2026-000009").ends_with(5);
+    run(&stand_in, "invoice show ../audit").ends_with(2);
+    let exported = run(&stand_in, "invoice export").ends_with(0);
+    let lines: Vec<&str> = exported.out.lines().collect();
+    assert_eq!(lines.len(), 3, "{}", exported.out);
+    assert!(lines[1].ends_with(",EUR,11900,10000,1900"), "{}", lines[1]);
+    assert!(
+        lines[2].ends_with(",EUR,-11900,-10000,-1900"),
+        "{}",
+        lines[2]
+    );
+    let line = "invoice export --kind credit-note --json";
+    assert_eq!(run(&stand_in, line).ends_with(0).out.lines().count(), 2);
 }
 
 #[test]

@@ -94,7 +94,7 @@ fn sales_are_figures_and_values_for_a_spreadsheet() {
     }
     let csv = run(&stand_in, "sales eras-mumbai-1 --hourly --csv").ends_with(0);
     let row =
-        "eras-mumbai-1,2026-11-22T10:00:00.000Z,\"Front, left\",INR,3,1500000,1,500000,1000000";
+        "eras-mumbai-1,2026-11-22T10:00:00.000Z,\"Front, left\",INR,3,1500000,1,500000,1000000,0,0";
     assert_eq!(csv.out.lines().nth(1), Some(row));
     assert!(csv.out.starts_with("show,hour,category,currency,"));
 }

@@ -6,6 +6,7 @@ mod answers;
 mod bookings;
 mod checkin;
 mod command;
+mod comp_stand_in;
 mod events;
 mod gateway;
 mod proofs;

@@ -134,6 +134,7 @@ fn router(shared: Shared) -> Router {
         .route("/shows/{show}/bookings", get(show_bookings))
         .route("/bookings/{booking}/refund", post(booking_refund))
         .merge(crate::review_stand_in::routes())
+        .merge(crate::comp_stand_in::routes())
         .route("/bookings/{booking}/resend", post(booking_resend))
         .route(
             "/check",

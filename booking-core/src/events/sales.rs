@@ -2,13 +2,19 @@
 
 use std::sync::Arc;
 
-use contract::ShowId;
+use contract::{ShowId, Timestamp};
 
 use crate::config::{EVENT_BATCH_MAX, SALES_LISTED_MAX};
 use crate::core::Core;
 use crate::database::StoreError;
 use crate::handle::Booking;
 use crate::store::sales::{self, CategorySales, RoomConversion, ShowSales};
+use crate::store::sales_overview::{self, ShowOverview};
+
+/// Hours that the overview tells of, the present one included.
+const OVERVIEW_HOURS: u32 = 24;
+/// Most shows in the overview.
+const OVERVIEW_SHOWS_MAX: i64 = 100;
 
 /// Sales by show, by category, and conversion by room.
 type Figures = (Vec<ShowSales>, Vec<CategorySales>, Vec<RoomConversion>);
@@ -45,6 +51,20 @@ impl Booking {
                 sales::by_category(pool, show, hourly, SALES_LISTED_MAX).await?,
                 sales::conversion(pool, show).await?,
             ))
+        };
+        self.0.work.run(work).await
+    }
+
+    /// The shows that are not over, with their seats and sales.
+    pub(crate) async fn sales_overview(
+        &self,
+        now: Timestamp,
+    ) -> Result<Vec<ShowOverview>, StoreError> {
+        let core = Arc::clone(&self.0);
+        let work = async move {
+            let pool = &core.pools.reads;
+            let rooms = sales::conversion(pool, None).await?;
+            sales_overview::read(pool, rooms, now, OVERVIEW_HOURS, OVERVIEW_SHOWS_MAX).await
         };
         self.0.work.run(work).await
     }

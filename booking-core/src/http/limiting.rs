@@ -102,14 +102,15 @@ fn kind_of(method: &Method, path: &str) -> Option<Kind> {
         | ("DELETE", ["holds", _]) => Kind::Hold,
         (
             "POST",
-            ["holds", _, "payments" | "quote"]
+            ["holds", _, "payments" | "quote" | "coupon-off"]
             | [
                 "bookings" | "b",
                 _,
                 "cancel" | "transfer" | "reissue" | "contact",
             ],
         )
-        | ("PUT", ["bookings", _, "contact"]) => Kind::Pay,
+        | ("PUT", ["bookings", _, "contact"])
+        | ("DELETE", ["holds", _, "coupon"]) => Kind::Pay,
         (
             "POST",
             ["bookings" | "b", _, "codes"] | ["bookings", "find"] | ["me", "codes" | "token"],
@@ -135,6 +136,8 @@ mod tests {
             (Method::POST, "/api/v1/holds/h/payments", Some(Kind::Pay)),
             (Method::POST, "/holds/h/payments", Some(Kind::Pay)),
             (Method::POST, "/holds/h/quote", Some(Kind::Pay)),
+            (Method::POST, "/holds/h/coupon-off", Some(Kind::Pay)),
+            (Method::DELETE, "/api/v1/holds/h/coupon", Some(Kind::Pay)),
             (Method::POST, "/api/v1/holds/h/confirm", Some(Kind::Confirm)),
             (Method::GET, "/holds/h/return", Some(Kind::Confirm)),
             (Method::POST, "/checkin/v1/scans", Some(Kind::Scan)),

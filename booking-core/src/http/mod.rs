@@ -2,6 +2,7 @@
 
 mod admin;
 mod admin_bookings;
+mod admin_comps;
 mod admin_coupons;
 mod admin_moves;
 mod admin_transfers;
@@ -19,6 +20,7 @@ mod events;
 pub(crate) mod holders;
 pub(crate) mod holds;
 mod idempotent;
+pub(crate) mod invoices;
 pub(crate) mod limiting;
 mod mail;
 pub(crate) mod own_bookings;
@@ -80,6 +82,7 @@ pub(crate) fn admin(booking: Booking) -> (Router, utoipa::openapi::OpenApi) {
     let routes = admin::routes()
         .merge(admin_bookings::routes())
         .merge(admin_transfers::routes())
+        .merge(admin_comps::routes())
         .merge(admin_coupons::routes())
         .merge(events::routes())
         .merge(subscriptions::routes())
@@ -88,6 +91,7 @@ pub(crate) fn admin(booking: Booking) -> (Router, utoipa::openapi::OpenApi) {
         .merge(admin_moves::routes())
         .merge(mail::routes())
         .merge(sales::routes())
+        .merge(invoices::routes())
         .merge(scanners::routes())
         .merge(checkin);
     routes.with_state(booking).split_for_parts()
@@ -99,6 +103,7 @@ fn routes() -> OpenApiRouter<Booking> {
         .routes(routes!(holds::hold, holds::hold_release))
         .routes(routes!(holds::ticket_types))
         .routes(routes!(payments::quote))
+        .routes(routes!(payments::coupon_off))
         .routes(routes!(payments::payment_start))
         .routes(routes!(payments::confirm))
         .routes(routes!(bookings::booking))
@@ -120,6 +125,8 @@ fn routes() -> OpenApiRouter<Booking> {
         .routes(routes!(ticket_files::booking_calendar))
         .routes(routes!(wallet::apple_pass))
         .routes(routes!(wallet::google_wallet))
+        .routes(routes!(invoices::booking_invoices))
+        .routes(routes!(invoices::booking_invoice))
         .layer(axum::middleware::map_response(keep_private));
     let api = OpenApiRouter::with_openapi(Api::openapi())
         .routes(routes!(catalogue::cities))

@@ -3,14 +3,14 @@
 use axum::extract::{Request, State};
 use axum::response::{IntoResponse, Response};
 use contract::booking::{
-    Booking as BookingView, ConfirmRequest, Payment, PaymentRequest, Processing,
+    Booking as BookingView, ConfirmRequest, Hold, Payment, PaymentRequest, Processing,
 };
 use contract::coupon::{Quote, QuoteRequest};
 use contract::{HoldId, Problem, ProblemCode, principal};
 use http::header::{CONTENT_TYPE, RETRY_AFTER};
 use http::{HeaderMap, HeaderValue, StatusCode};
 use serde_json::json;
-use web::{ApiJson, ApiPath, ApiResult};
+use web::{ApiError, ApiJson, ApiPath, ApiResult};
 
 use super::idempotent::{self, Accepted, RequestKey};
 use super::problems::{
@@ -123,6 +123,40 @@ pub(crate) fn read_quote(outcome: QuoteOutcome) -> ApiResult<Quote> {
         QuoteOutcome::HoldEnded => Err(hold_expired(false)),
         QuoteOutcome::InvalidEmail => Err(invalid("email", "is not an e-mail address")),
         QuoteOutcome::NotValid(reason) => Err(coupon_not_valid(reason)),
+    }
+}
+
+/// Takes the coupon off a hold, which costs what it did before. A payment that is under way is
+/// closed, because its price is no longer the hold's.
+#[utoipa::path(
+    delete, path = "/holds/{holdId}/coupon",
+    params(("holdId" = HoldId, Path, description = "The hold")),
+    responses(
+        (status = 200, body = Hold, description = "It has none, now or before"),
+        (status = 404, body = Problem),
+        (status = 409, body = Problem, description = "coupon-not-valid, with a `reason`"),
+        (status = 410, body = Problem, description = "hold-expired: it is paid or over"),
+        (status = 503, body = Problem, description = "payment-unavailable, database-unavailable")
+    )
+)]
+pub(super) async fn coupon_off(
+    State(booking): State<Booking>,
+    ApiPath(hold_id): ApiPath<HoldId>,
+    headers: HeaderMap,
+) -> ApiResult<ApiJson<Hold>> {
+    let customer = booking.customer(&headers);
+    if let Some(refusal) = booking.coupon_off(&customer, hold_id).await? {
+        return Err(refused(refusal));
+    }
+    let hold = booking.hold(&customer, hold_id).await?;
+    hold.map(ApiJson).ok_or_else(not_found)
+}
+
+/// A refusal as a problem.
+pub(crate) fn refused(outcome: PaymentOutcome) -> ApiError {
+    match respond_payment(outcome) {
+        Err(error) => error,
+        Ok(_) => not_found(),
     }
 }
 

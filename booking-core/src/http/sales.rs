@@ -10,9 +10,12 @@ use web::{ApiJson, ApiQuery, ApiResult};
 
 use crate::handle::Booking;
 use crate::store::sales::{CategorySales, RoomConversion, ShowSales};
+use crate::store::sales_overview::ShowOverview;
 
 pub(super) fn routes() -> OpenApiRouter<Booking> {
-    OpenApiRouter::default().routes(routes!(sales))
+    OpenApiRouter::default()
+        .routes(routes!(sales))
+        .routes(routes!(overview))
 }
 
 /// Which sales are listed.
@@ -64,4 +67,29 @@ async fn sales(
         categories,
         rooms,
     }))
+}
+
+/// Shows with their seats and sales.
+#[derive(Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+struct SalesOverview {
+    /// When it was read: events of the seconds before may not be counted yet.
+    as_of: Timestamp,
+    /// Those that are not over, the next first, at most 100.
+    shows: Vec<ShowOverview>,
+}
+
+/// Read seats and sales of the shows that are not over, with tickets sold in each of the last 24
+/// hours
+#[utoipa::path(
+    get, path = "/admin/v1/sales/overview", operation_id = "sales_overview", tag = "booking",
+    responses(
+        (status = 200, description = "The shows", body = SalesOverview),
+        (status = 503, description = "database-unavailable", body = Problem)
+    )
+)]
+async fn overview(State(booking): State<Booking>) -> ApiResult<ApiJson<SalesOverview>> {
+    let as_of = booking.0.clock.now();
+    let shows = booking.sales_overview(as_of).await?;
+    Ok(ApiJson(SalesOverview { as_of, shows }))
 }

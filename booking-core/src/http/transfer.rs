@@ -135,7 +135,13 @@ fn checked(mut wish: Wish) -> ApiResult<Wish> {
     if wish.ticket_ids.as_ref().is_some_and(Vec::is_empty) {
         return Err(invalid("ticketIds", "must name at least one ticket"));
     }
-    let name = wish.name.take().map(|name| {
+    wish.name = name_of(wish.name.take())?;
+    Ok(wish)
+}
+
+/// The name in one line, or nothing.
+pub(crate) fn name_of(name: Option<String>) -> ApiResult<Option<String>> {
+    let name = name.map(|name| {
         let words: Vec<&str> = name
             .split(|c: char| c.is_control() || c.is_whitespace())
             .collect();
@@ -145,16 +151,15 @@ fn checked(mut wish: Wish) -> ApiResult<Wish> {
             .collect::<Vec<_>>()
             .join(" ")
     });
-    wish.name = name.filter(|name| !name.is_empty());
-    if wish
-        .name
+    let name = name.filter(|name| !name.is_empty());
+    if name
         .as_ref()
         .is_some_and(|name| name.chars().count() > NAME_CHARS_MAX)
     {
         let what = format!("must have at most {NAME_CHARS_MAX} characters");
         return Err(invalid("name", &what));
     }
-    Ok(wish)
+    Ok(name)
 }
 
 /// The wish of a fan in terms of the booking core. `key` is the principal and text of an idempotency

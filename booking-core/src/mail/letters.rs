@@ -81,6 +81,7 @@ impl Core {
         };
         let to = contacts::recipient(&self.pools.jobs, notice.about).await?;
         let mail = BookingConfirmedMail {
+            has_invoice: self.config.invoices.is_some() && row.amount_minor > 0,
             booking: self.booking_view(row).await?,
             show: tickets.show.clone(),
             url,

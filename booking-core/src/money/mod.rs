@@ -1,11 +1,12 @@
 //! Money as values: failure reasons, dispositions, what goes back, prices of holds,
-//! coupons, refund states. Pure.
+//! coupons, invoices, refund states. Pure.
 
 pub(crate) mod coupon;
 mod disposition;
 mod failure;
 pub(crate) mod going_back;
 mod hold_price;
+pub(crate) mod invoice;
 mod refund;
 
 pub(crate) use disposition::Disposition;

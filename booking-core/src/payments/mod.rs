@@ -5,6 +5,7 @@
 //! the locks of hold and payment. Concurrent calls are safe.
 
 pub(crate) mod backoff;
+mod coupon_off;
 mod decision;
 mod failover;
 mod free;

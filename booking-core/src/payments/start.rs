@@ -23,7 +23,7 @@ use crate::store::payment_batch::AttemptAsk;
 use crate::store::payments::{FREE, NewPayment, PaymentRow};
 
 /// Rounds of closing earlier attempts before a new attempt is given up.
-const CLOSE_ROUNDS_MAX: usize = 3;
+pub(super) const CLOSE_ROUNDS_MAX: usize = 3;
 /// Interval before the first poll of a new payment.
 const FIRST_POLL_SECONDS: u64 = 15;
 
@@ -232,7 +232,7 @@ impl Core {
 
     /// Records the next attempt on a locked hold, with a call to `provider` that is to be made. Its
     /// key is its own: no key is ever sent to two providers.
-    pub(super) async fn attempt_record(
+    pub(crate) async fn attempt_record(
         &self,
         tx: &mut PgConnection,
         hold: &HoldRow,

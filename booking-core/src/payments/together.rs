@@ -24,7 +24,7 @@ use crate::telemetry;
 
 impl Core {
     /// Ids for a booking of `hold`.
-    pub(super) fn booking_draft(&self, hold: &HoldRow, now: Timestamp) -> NewBooking {
+    pub(crate) fn booking_draft(&self, hold: &HoldRow, now: Timestamp) -> NewBooking {
         let ticket_ids = hold.seat_nos.iter().map(|_| self.randomness.uuid(now));
         NewBooking {
             booking_id: self.randomness.uuid(now),

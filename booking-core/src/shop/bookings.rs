@@ -17,6 +17,7 @@ use crate::customer::Customer;
 use crate::handle::Booking;
 use crate::http::cancel::{cancelled, code_sent, wanted};
 use crate::http::contact::changed;
+use crate::http::invoices::printed;
 use crate::http::problems::{invalid, not_found};
 use crate::ticket_files::{Disposition, calendar, content_disposition};
 
@@ -262,6 +263,10 @@ pub(super) async fn render(
         offer,
         transfer,
         contact: booking.contact(customer, booking_id).await?,
+        invoices: booking
+            .invoices_of(customer, booking_id)
+            .await?
+            .unwrap_or_default(),
         link: reader.link.clone(),
         base: reader.base.clone(),
         files,
@@ -283,6 +288,17 @@ pub(super) async fn guest_pdf(
     let name = content_disposition(Disposition::Inline, title, code, "pdf");
     let pdf = booking.tickets_pdf(booked).await?;
     Ok(file("application/pdf", Some(name), pdf))
+}
+
+pub(super) async fn guest_invoice(
+    State(booking): State<Booking>,
+    ApiPath((token, number)): ApiPath<(String, String)>,
+) -> ApiResult<Response> {
+    let reader = Reader::guest(&booking, &token)?;
+    let found = booking.invoices_of(&reader.customer, reader.booking_id);
+    let found = found.await?.ok_or_else(not_found)?;
+    let invoice = found.into_iter().find(|invoice| invoice.number == number);
+    printed(&booking, invoice.ok_or_else(not_found)?).await
 }
 
 pub(super) async fn guest_calendar(

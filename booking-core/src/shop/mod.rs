@@ -39,6 +39,7 @@ pub(crate) fn router(booking: Booking) -> Router {
         .route("/holds/{holdId}/release", post(holds::hold_release))
         .route("/holds/{holdId}/ticket-types", post(holds::ticket_types))
         .route("/holds/{holdId}/quote", post(payments::quote))
+        .route("/holds/{holdId}/coupon-off", post(payments::coupon_off))
         .route("/holds/{holdId}/payments", post(payments::payment_start))
         .route("/holds/{holdId}/return", get(payments::payment_return))
         .route("/bookings", get(own_bookings::my_bookings))
@@ -59,6 +60,7 @@ pub(crate) fn router(booking: Booking) -> Router {
         .route("/b/{token}/cancel", post(bookings::guest_cancel))
         .route("/b/{token}/codes", post(bookings::guest_code))
         .route("/b/{token}/tickets.pdf", get(bookings::guest_pdf))
+        .route("/b/{token}/invoices/{number}", get(bookings::guest_invoice))
         .route("/b/{token}/calendar.ics", get(bookings::guest_calendar))
         .route(
             "/b/{token}/tickets/{ticketId}/qr.svg",

@@ -16,7 +16,7 @@ use crate::bookings::PaymentSeen;
 use crate::confirm_outcome::ConfirmOutcome;
 use crate::confirm_queue::{ConfirmPermit, ConfirmTurn};
 use crate::handle::Booking;
-use crate::http::payments::read_quote;
+use crate::http::payments::{read_quote, refused};
 use crate::http::problems::{
     coupon_not_valid, hold_expired, invalid, not_found, payment_unavailable,
 };
@@ -101,6 +101,25 @@ pub(super) async fn quote(
         Ok(quote) => holds::with_quote(&booking, found, email, quote),
         Err(error) => holds::refuse(&booking, found, email, &error),
     })
+}
+
+/// Takes the coupon off and shows the hold's page, which costs what it did before.
+pub(super) async fn coupon_off(
+    State(booking): State<Booking>,
+    ApiPath(hold_id): ApiPath<HoldId>,
+    headers: HeaderMap,
+) -> ApiResult<Response> {
+    let customer = booking.customer(&headers);
+    match booking.coupon_off(&customer, hold_id).await? {
+        // The hold's page shows its state.
+        None | Some(PaymentOutcome::HoldEnded) => Ok(see_other(&format!("/holds/{hold_id}"))),
+        Some(PaymentOutcome::NotFound) => Err(not_found()),
+        Some(refusal) => {
+            let error = refused(refusal);
+            let found = holds::find(&booking, &headers, hold_id).await?;
+            Ok(holds::refuse(&booking, found, String::new(), &error))
+        }
+    }
 }
 
 /// What a customer sees whose payment is not started.

@@ -9,6 +9,7 @@ use utoipa::ToSchema;
 use uuid::Uuid;
 
 use super::bookings::BookingRow;
+use super::comps::CompRecord;
 use super::{id, word};
 use crate::database::StoreError;
 use crate::notice::{NoticeKind, NoticeStatus};
@@ -106,6 +107,9 @@ pub(crate) struct BookingRecord {
     pub(crate) captured_minor: i64,
     /// What is promised to the customer or gone, minor units.
     pub(crate) reserved_minor: i64,
+    /// For a booking that was given away.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) comp: Option<CompRecord>,
     /// Refunds and disputes of its payment, in the order in which they were made.
     pub(crate) refunds: Vec<RefundRecord>,
     /// Its cancellations.
@@ -241,6 +245,7 @@ pub(crate) async fn record(
         provider: payment.as_ref().map(|it| it.provider.clone()),
         captured_minor: payment.as_ref().map_or(0, |it| it.captured_minor),
         reserved_minor: payment.as_ref().map_or(0, |it| it.refund_reserved_minor),
+        comp: super::comps::of_booking(connection, booking.booking_id).await?,
         refunds,
         cancellations,
         transfers,

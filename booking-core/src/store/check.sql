@@ -107,7 +107,10 @@ union all select 'I16 every show has all of its seats',
         or s.seat_count <> (select count(*) from show_seats t where t.show_no = s.show_no))
 union all select 'I17 no customer has more tickets than the show allows',
     (select count(*) from owner_ticket_counts c join shows s using (show_no)
-     where c.ticket_count > s.ticket_limit)
+     where c.ticket_count > s.ticket_limit
+        -- What was given away has no limit.
+        and not exists (select 1 from bookings b join comps g using (booking_id)
+            where b.show_no = c.show_no and b.limit_owner = c.owner))
 union all select 'I18 no webhook in the inbox is overdue by 30 s, or half an hour old',
     -- A claimed event is due again when its claim ends, a postponed one at its next attempt.
     (select count(*) from payment_events where processed_at is null
@@ -360,4 +363,44 @@ union all select 'I60 nobody came in with a ticket of a purchase that was not ap
      join tickets t using (booking_id) join checkins c using (ticket_id)
      where c.result = 'ACCEPTED' and c.direction = 'in'
         and (r.state <> 'APPROVED' or c.received_at < r.decided_at))
+union all select 'I61 a booking that was given away cost nothing, and the account of comps has its face value',
+    (select count(*) from comps g left join bookings b using (booking_id)
+     where b.booking_id is null or b.amount_minor <> 0 or b.currency <> g.currency
+        or g.face_minor <> -(select coalesce(sum((l ->> 'amountMinor')::bigint), 0)
+            from jsonb_array_elements(b.price_lines) l where l ->> 'kind' = 'discount'))
+    + (select count(*) from (
+        select coalesce((select sum(amount_minor) from ledger where account = 'comps'), 0)
+            - coalesce((select sum(face_minor) from comps), 0) as gap) v
+     where gap <> 0)
+union all select 'I62 numbers of invoices and of credit notes have no gap, and none is given twice',
+    (select count(*) from (
+        select kind, series, year, count(*) as n, count(distinct no) as numbers, min(no) as first,
+            max(no) as last from invoices group by kind, series, year) i
+     full join invoice_series s using (kind, series, year)
+     where i.n is distinct from s.last_no or i.numbers <> i.n or i.first <> 1 or i.last <> i.n)
+    -- From the begin on, each booking that was paid has one.
+    + (select count(*) from invoice_begin v, event_consumers c, events e
+        join bookings b on b.booking_id = substr(e.dedupe, length(e.kind) + 2)::uuid
+        left join invoices i on i.position = e.position and i.kind = 'INVOICE'
+            and i.booking_id = b.booking_id
+        where c.name = 'invoices' and e.kind = 'booking.confirmed' and e.position > v.position
+            and e.position <= c.position and b.amount_minor > 0 and i.position is null)
+union all select 'I63 an invoice has what the ledger has for its booking, and credit notes what went back',
+    (select count(*) from invoices i join bookings b using (booking_id)
+     left join payments p on p.hold_id = b.hold_id and p.disposition = 'BOOKED'
+     left join ledger l on l.transaction_id = p.payment_id and l.account = 'gateway'
+     where i.kind = 'INVOICE' and (l.amount_minor is distinct from i.amount_minor
+        or l.currency is distinct from i.currency))
+    + (select count(*) from invoices i where i.amount_minor <> (
+        select coalesce(sum((l ->> 'amountMinor')::bigint), 0) from jsonb_array_elements(i.lines) l
+        where not coalesce((l ->> 'included')::boolean, false)))
+    -- No more than was invoiced is credited.
+    + (select count(*) from invoices i join bookings b using (booking_id)
+        join payments p on p.hold_id = b.hold_id and p.disposition = 'BOOKED'
+        join event_consumers c on c.name = 'invoices'
+        where i.kind = 'INVOICE' and coalesce((select sum(n.amount_minor) from invoices n
+                where n.booking_id = i.booking_id and n.kind = 'CREDIT_NOTE'), 0)
+            <> least(i.amount_minor, coalesce((select sum(r.amount_minor) from refunds r
+                join events e on e.dedupe = 'refund.made:' || r.refund_id
+                where r.payment_id = p.payment_id and e.position <= c.position), 0)))
 order by 1

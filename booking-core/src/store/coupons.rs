@@ -169,7 +169,8 @@ pub(crate) async fn facts(
             (select count(*) from coupon_uses u where u.coupon_id = c.coupon_id
                 and u.customer = $3 and u.hold_id <> $2 and u.released_at is null)
                 as "uses_of_customer!",
-            (exists (select 1 from bookings b where lower(b.email) = lower($4))
+            (exists (select 1 from bookings b where lower(b.email) = lower($4)
+                    and not exists (select 1 from comps g where g.booking_id = b.booking_id))
                 or exists (select 1 from coupon_uses u where u.first_booking
                     and u.customer = $3 and u.hold_id <> $2 and u.released_at is null))
                 as "has_booked!"

@@ -31,6 +31,10 @@ pub(crate) struct CategorySales {
     pub(crate) cancelled_minor: i64,
     /// What was sold less what was cancelled, before what was kept of it.
     pub(crate) net_minor: i64,
+    /// Tickets that were given away, which are not among those sold.
+    pub(crate) comp_tickets: i64,
+    /// Of them, those that were cancelled.
+    pub(crate) comp_tickets_cancelled: i64,
 }
 
 /// What was sold of one show.
@@ -41,7 +45,7 @@ pub(crate) struct ShowSales {
     pub(crate) show_id: String,
     /// ISO 4217.
     pub(crate) currency: String,
-    /// Bookings that were made.
+    /// Bookings that were made, without those that were given away.
     pub(crate) bookings: i64,
     /// What was paid for them, minor units.
     pub(crate) booked_minor: i64,
@@ -53,6 +57,10 @@ pub(crate) struct ShowSales {
     pub(crate) net_minor: i64,
     /// Entries at the gates.
     pub(crate) entries: i64,
+    /// Bookings that were given away.
+    pub(crate) comp_bookings: i64,
+    /// What their tickets and fees cost otherwise.
+    pub(crate) comp_face_minor: i64,
 }
 
 /// How many of those who were called bought, in one room.
@@ -104,7 +112,9 @@ pub(crate) async fn by_category(
         r#"select show_id, category, currency, case when $2 then hour end as hour,
             sum(tickets_sold)::bigint as "tickets_sold!", sum(sold_minor)::bigint as "sold_minor!",
             sum(tickets_cancelled)::bigint as "tickets_cancelled!",
-            sum(cancelled_minor)::bigint as "cancelled_minor!"
+            sum(cancelled_minor)::bigint as "cancelled_minor!",
+            sum(comp_tickets)::bigint as "comp_tickets!",
+            sum(comp_tickets_cancelled)::bigint as "comp_tickets_cancelled!"
          from sales_hours where $1::text is null or show_id = $1
          group by 1, 2, 3, 4 order by 1, 4, 2, 3 limit $3"#,
         show,
@@ -123,6 +133,8 @@ pub(crate) async fn by_category(
         tickets_cancelled: row.tickets_cancelled,
         cancelled_minor: row.cancelled_minor,
         net_minor: row.sold_minor - row.cancelled_minor,
+        comp_tickets: row.comp_tickets,
+        comp_tickets_cancelled: row.comp_tickets_cancelled,
     });
     Ok(sales.collect())
 }
@@ -137,7 +149,9 @@ pub(crate) async fn by_show(
         r#"select show_id, currency, sum(bookings)::bigint as "bookings!",
             sum(booked_minor)::bigint as "booked_minor!",
             sum(refunded_minor)::bigint as "refunded_minor!",
-            sum(kept_minor)::bigint as "kept_minor!", sum(entries)::bigint as "entries!"
+            sum(kept_minor)::bigint as "kept_minor!", sum(entries)::bigint as "entries!",
+            sum(comp_bookings)::bigint as "comp_bookings!",
+            sum(comp_face_minor)::bigint as "comp_face_minor!"
          from sales_show_hours where $1::text is null or show_id = $1
          group by 1, 2 order by 1, 2 limit $2"#,
         show,
@@ -154,6 +168,8 @@ pub(crate) async fn by_show(
         kept_minor: row.kept_minor,
         net_minor: row.booked_minor - row.refunded_minor,
         entries: row.entries,
+        comp_bookings: row.comp_bookings,
+        comp_face_minor: row.comp_face_minor,
     });
     Ok(sales.collect())
 }

@@ -37,6 +37,9 @@ pub(crate) struct SoldBooking {
     pub(crate) provider: Option<String>,
     /// What the provider calls the payment.
     pub(crate) intent_id: Option<String>,
+    /// For a booking that was given away, what its tickets and fees cost otherwise, minor units.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) comp_face_minor: Option<i64>,
     /// When.
     pub(crate) created_at: Timestamp,
     /// Its tickets, void ones too.
@@ -80,8 +83,10 @@ pub(crate) async fn page(
     };
     let rows = sqlx::query!(
         r#"select b.booking_id, b.code, b.email, b.status, b.amount_minor, b.currency, b.created_at,
-            p.provider as "provider?", p.intent_id, coalesce(p.refunded_minor, 0) as "refunded!"
+            p.provider as "provider?", p.intent_id, coalesce(p.refunded_minor, 0) as "refunded!",
+            g.face_minor as "comp_face_minor?"
          from bookings b
+         left join comps g using (booking_id)
          left join payments p on p.hold_id = b.hold_id and p.disposition = 'BOOKED'
          where b.show_no = $1 and ($2::uuid is null or b.booking_id > $2)
          order by b.booking_id limit $3"#,
@@ -105,6 +110,7 @@ pub(crate) async fn page(
             currency: row.currency,
             provider: row.provider,
             intent_id: row.intent_id,
+            comp_face_minor: row.comp_face_minor,
             created_at: row.created_at.into(),
             tickets: tickets.remove(&row.booking_id).unwrap_or_default(),
         })

@@ -4,11 +4,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
+use contract::ShowId;
 use moka::sync::Cache;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::booked_show::BookedShow;
-use super::pdf::tickets_pdf;
+use super::invoice::{PrintedInvoice, invoice_pdf};
+use super::pdf::{PdfError, Rendered, tickets_pdf};
 use crate::config::RECENT_PRINTS_BYTES_MAX;
 use crate::telemetry;
 use crate::ticket_fonts::TicketFonts;
@@ -120,12 +122,37 @@ impl Press {
         if let Some(pdf) = self.recent.get(&printed) {
             return Ok(pdf);
         }
-        let fonts = self.fonts.clone();
         let show = booked.show.show_id.clone();
+        let drawn = self.drawn(show, permit, move |fonts| tickets_pdf(&booked, fonts));
+        let pdf = drawn.await?;
+        self.recent.insert(printed, pdf.clone());
+        Ok(pdf)
+    }
+
+    /// An invoice or credit note as PDF, for a fan or an operator who waits for it.
+    pub(crate) async fn print_invoice(&self, paper: PrintedInvoice) -> Result<Bytes, PrintError> {
+        let Ok(place) = self.waiting.try_acquire() else {
+            return Err(busy());
+        };
+        let permit = self.turn(self.wait_max).await?;
+        drop(place);
+        let show = paper.invoice.show_id.clone();
+        self.drawn(show, permit, move |fonts| invoice_pdf(&paper, fonts))
+            .await
+    }
+
+    /// What `draw` makes, outside the threads that serve requests.
+    async fn drawn(
+        &self,
+        show: ShowId,
+        permit: OwnedSemaphorePermit,
+        draw: impl FnOnce(&TicketFonts) -> Result<Rendered, PdfError> + Send + 'static,
+    ) -> Result<Bytes, PrintError> {
+        let fonts = self.fonts.clone();
         let started = tokio::time::Instant::now();
         // The permit goes along, because rendering continues when the client goes away.
         let rendered = tokio::task::spawn_blocking(move || {
-            let rendered = tickets_pdf(&booked, &fonts);
+            let rendered = draw(&fonts);
             drop(permit);
             rendered
         });
@@ -139,11 +166,9 @@ impl Press {
             count("printed");
         } else {
             count("incomplete");
-            tracing::warn!(%show, "no font has all letters of a ticket: see ROPELINE_TICKET_FONTS");
+            tracing::warn!(%show, "no font has all letters of a paper: see ROPELINE_TICKET_FONTS");
         }
-        let pdf = Bytes::from(rendered.bytes);
-        self.recent.insert(printed, pdf.clone());
-        Ok(pdf)
+        Ok(Bytes::from(rendered.bytes))
     }
 }
 

@@ -402,6 +402,9 @@ pub(crate) async fn violated(shop: &TestShop, breach: &'static str) -> String {
         create table saved.checkins as table checkins;
         create table saved.cancellations as table cancellations;
         create table saved.guest_mails as table guest_mails;
+        create table saved.comps as table comps;
+        create table saved.invoices as table invoices;
+        create table saved.invoice_series as table invoice_series;
         create table saved.coupons as table coupons;
         create table saved.coupon_uses as table coupon_uses;
         create table saved.idempotency_keys as table idempotency_keys;";
@@ -415,6 +418,9 @@ pub(crate) async fn violated(shop: &TestShop, breach: &'static str) -> String {
         delete from idempotency_keys; delete from notices; delete from checkins;
         delete from cancellations; delete from guest_mails; delete from show_cancellations;
         delete from transfers; delete from refund_takeovers; delete from reviews;
+        delete from comps; insert into comps table saved.comps;
+        delete from invoices; insert into invoices table saved.invoices;
+        delete from invoice_series; insert into invoice_series table saved.invoice_series;
         delete from coupons; delete from coupon_uses;
         delete from turn_calls; delete from turn_requests; delete from admissions;
         delete from show_move_tells; delete from show_moves;

@@ -513,3 +513,42 @@ async fn the_database_itself_gives_no_use_too_many() {
     assert!(more.unwrap_err().to_string().contains("coupons_uses"));
     database.close().await.unwrap();
 }
+
+#[tokio::test]
+async fn a_coupon_is_taken_off_again_also_while_a_payment_is_under_way() {
+    let shop = TestShop::new().await;
+    created(&shop, json!({"code": "HALF", "percent": 50, "usesMax": 1})).await;
+    let fan = shop.fan();
+    let hold = fan.held(&["A1"]).await;
+    let off = format!("{hold}/coupon");
+    // Nothing to take off is fine.
+    let without = fan.delete(&off).await;
+    assert_eq!(
+        (without.status, &without.json["amountMinor"]),
+        (200, &json!(250_000))
+    );
+    let payment = pay(&fan, &hold, "fan@example.com", "HALF").await;
+    assert_eq!(payment.json["amountMinor"], 125_000);
+    assert_eq!(uses(&shop, "HALF").await, (1, 0));
+    // Nobody else takes it off.
+    assert_eq!(shop.fan().delete(&off).await.status, 404);
+    let taken = fan.delete(&off).await;
+    assert_eq!(taken.status, 200, "{}", taken.text);
+    assert_eq!(taken.json["amountMinor"], 250_000);
+    let lines = taken.json["lines"].as_array().unwrap();
+    assert!(lines.iter().all(|line| line["kind"] != "discount"));
+    assert_eq!(uses(&shop, "HALF").await, (0, 0));
+    // Another fan uses what came back, and this one pays the whole price.
+    let other = shop.fan();
+    let second = other.held(&["A2"]).await;
+    let used = pay(&other, &second, "other@example.com", "HALF").await;
+    assert_eq!(used.status, 201, "{}", used.text);
+    let intent = fan.intent(&hold).await;
+    shop.provider.pay(&intent);
+    let booked = fan.confirm(&hold, &intent).await;
+    assert_eq!(booked.json["amountMinor"], 250_000, "{}", booked.text);
+    let late = fan.delete(&off).await;
+    assert_eq!((late.status, late.code()), (410, "hold-expired"));
+    shop.settle().await;
+    shop.assert_clean().await;
+}

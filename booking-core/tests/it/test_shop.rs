@@ -7,9 +7,9 @@ use std::sync::atomic::{AtomicU8, Ordering};
 use std::time::Duration;
 
 use booking_core::{
-    Booking, BookingConfig, BookingDeps, ChannelsConfig, EventSink, FraudSettings, MailConfig,
-    PaymentConfig, Pools, Rates, RoomDirectory, TicketFonts, TicketKeys, TicketStoreConfig,
-    WalletConfig, WebhookConfig,
+    Booking, BookingConfig, BookingDeps, ChannelsConfig, EventSink, FraudSettings, InvoiceConfig,
+    MailConfig, PaymentConfig, Pools, Rates, RoomDirectory, TicketFonts, TicketKeys,
+    TicketStoreConfig, WalletConfig, WebhookConfig,
 };
 use contract::{Clock, ManualClock};
 use serde_json::{Value, json};
@@ -53,6 +53,7 @@ struct Beside {
     rates: Rates,
     sinks: Vec<Arc<dyn EventSink>>,
     channels: ChannelsConfig,
+    invoices: Option<InvoiceConfig>,
     tickets: TicketStoreConfig,
     wallets: WalletConfig,
 }
@@ -63,6 +64,7 @@ impl Beside {
             rates,
             sinks: Vec::new(),
             channels: ChannelsConfig::default(),
+            invoices: None,
             tickets: TicketStoreConfig::Off,
             wallets: WalletConfig::default(),
         }
@@ -208,6 +210,19 @@ impl TestShop {
             Beside::limited(rates),
         )
         .await
+    }
+
+    /// Another process that makes invoices.
+    pub(crate) async fn another_process_that_invoices(&self, invoices: InvoiceConfig) -> Process {
+        let seed = self.seeds.fetch_add(1, Ordering::Relaxed);
+        let pools = Pools::lazy(&self.database.url()).unwrap();
+        let clock = Arc::new(self.clock.clone());
+        let mail = to_files(&self.files);
+        let beside = Beside {
+            invoices: Some(invoices),
+            ..Beside::limited(Rates::default())
+        };
+        start_with(pools, clock, &self.provider, seed, false, mail, beside).await
     }
 
     /// Another process that reaches the database at `address`.
@@ -371,7 +386,7 @@ impl TestShop {
             .filter(|i| i.violations != 0)
             .collect();
         assert!(report.clean, "{broken:?}");
-        assert_eq!(report.invariants.len(), 52);
+        assert_eq!(report.invariants.len(), 55);
     }
 
     /// A webhook about `intent_id`, signed.
@@ -457,6 +472,7 @@ async fn start_with(
         ticket_store: beside.tickets,
         wallets: beside.wallets,
         fraud: provider.fraud.clone(),
+        invoices: beside.invoices,
     };
     let deps = BookingDeps {
         pools: pools.clone(),

@@ -35,7 +35,7 @@ pub(crate) fn id(booking: &Value, at: usize) -> String {
 }
 
 /// A reader with the link in the newest mail of this kind.
-async fn with_link(shop: &TestShop, kind: &str) -> (Fan, String) {
+pub(crate) async fn with_link(shop: &TestShop, kind: &str) -> (Fan, String) {
     let texts = mails(shop, kind).await;
     let at = texts[0].find("http://tickets.test/b/").unwrap();
     let url = texts[0][at..].split_whitespace().next().unwrap();
@@ -52,12 +52,12 @@ fn has_pdf(shop: &TestShop) -> bool {
     received.any(|text| text.contains("application/pdf"))
 }
 
-fn to_doors(shop: &TestShop) {
+pub(crate) fn to_doors(shop: &TestShop) {
     let doors = Timestamp::parse("2026-12-24T13:00:00Z").unwrap();
     shop.clock.advance(doors.since(shop.clock.now()));
 }
 
-async fn scanned(shop: &TestShop, ticket: &str, no: u32) -> Value {
+pub(crate) async fn scanned(shop: &TestShop, ticket: &str, no: u32) -> Value {
     let at = shop.clock.now();
     let answer = admin(shop)
         .post("/checkin/v1/scans", &scan(ticket, no, "in", at))

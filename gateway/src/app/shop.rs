@@ -10,10 +10,11 @@ use booking_core::config::{
 };
 use booking_core::database::Pools;
 use booking_core::{
-    Booking, BookingDeps, EventSink, FraudSettings, RoomDirectory, StoreError, TicketFonts,
-    TurnAsk, TurnAsked,
+    Booking, BookingDeps, EventSink, FraudSettings, InvoiceConfig, RoomDirectory, StoreError,
+    TicketFonts, TurnAsk, TurnAsked,
 };
 use contract::contact::TurnRequest;
+use contract::invoice::Seller;
 use contract::line::{Phase, PriceRange};
 use contract::{Clock, PlaceId, Problem, ProblemCode, RoomId};
 use futures_util::future::BoxFuture;
@@ -30,7 +31,7 @@ use super::events;
 use super::mail::{channels_config, mail_config};
 use super::surroundings::Surroundings;
 use super::tickets::{ticket_store, wallets};
-use crate::config::{Config, FraudTexts, ShopRatePair, ShopRates};
+use crate::config::{Config, FraudTexts, InvoiceTexts, ShopRatePair, ShopRates};
 use crate::gate::InProcess;
 use crate::http::turn_teller::TurnTeller;
 use crate::kept_keys::{KeptKeysError, Known, kept_keys};
@@ -103,7 +104,20 @@ pub(super) fn booking_config(
         wallets,
         ticket_store: ticket_store(config).map_err(|problem| anyhow!(problem))?,
         fraud: fraud_settings(&config.fraud)?,
+        invoices: config.invoices.as_ref().map(invoice_config),
     })
+}
+
+/// Who makes invoices as the booking core's type.
+fn invoice_config(texts: &InvoiceTexts) -> InvoiceConfig {
+    InvoiceConfig {
+        seller: Seller {
+            name: texts.seller.clone(),
+            address: texts.address.clone(),
+            tax_number: texts.tax_number.clone(),
+        },
+        prefix: texts.prefix.clone(),
+    }
 }
 
 /// The settings against fraud as the booking core's type.

@@ -13,6 +13,7 @@ use line::store::redis::Roots;
 
 use super::checked::{ChannelSettings, Config, LogFormat, Problems, TicketSettings};
 use super::fraud::fraud_texts;
+use super::invoice::invoice_texts;
 use super::payment;
 use super::rates::shop_rates;
 use super::settings::Settings;
@@ -52,6 +53,7 @@ pub(super) fn check(settings: Settings, mut problems: Vec<String>) -> Result<Con
     }
     let shop_rates = shop_rates(&settings, &mut note);
     let fraud = fraud_texts(&settings, &mut note);
+    let invoices = invoice_texts(&settings, &mut note);
     let payment = payment::read(&settings, &mut note, &mut warnings);
     if settings.smtp_url.is_none() && settings.database_url.is_some() {
         warnings.push(
@@ -117,6 +119,7 @@ pub(super) fn check(settings: Settings, mut problems: Vec<String>) -> Result<Con
         shutdown_delay: serving.shutdown_delay,
         shop_rates,
         fraud,
+        invoices,
         payment,
         smtp_url: settings.smtp_url,
         mail_from: settings.mail_from,

@@ -10,6 +10,7 @@ use ipnet::IpNet;
 use line::store::redis::Roots;
 
 use super::fraud::FraudTexts;
+use super::invoice::InvoiceTexts;
 use super::origin::Origin;
 use super::rates::ShopRates;
 
@@ -121,6 +122,8 @@ pub struct Config {
     pub shop_rates: ShopRates,
     /// What is set against fraud.
     pub fraud: FraudTexts,
+    /// Who makes invoices.
+    pub invoices: Option<InvoiceTexts>,
     /// Payment provider.
     pub payment: Payment,
     /// Mail server; mail is written to files when absent.

@@ -179,6 +179,14 @@ settings! {
     smtp_url = "ROPELINE_SMTP_URL", Url, "mail is written to files in the data directory", value_name = "URL", hide_env_values = true;
     /// Who sends mail to fans, such as `Tickets <tickets@example.org>`; needed with a mail server [default: tickets@localhost, in files]
     mail_from = "ROPELINE_MAIL_FROM", Plain, "tickets@localhost, in files", value_name = "ADDRESS";
+    /// Who sells, as invoices and credit notes name it; without it, address and tax number there are none
+    invoice_seller = "ROPELINE_INVOICE_SELLER", Plain, "no invoices are made", value_name = "NAME";
+    /// Address of the seller, with | between its lines
+    invoice_address = "ROPELINE_INVOICE_ADDRESS", Plain, "none", value_name = "LINES";
+    /// Number under which the seller pays taxes
+    invoice_tax_number = "ROPELINE_INVOICE_TAX_NUMBER", Plain, "none", value_name = "NUMBER";
+    /// What the numbers of invoices begin with, such as RL- [default: nothing]
+    invoice_prefix = "ROPELINE_INVOICE_PREFIX", Plain, "nothing", value_name = "TEXT";
     /// Redis server that gets every event in a stream, `redis://` or `rediss://` [default: none]
     events_url = "ROPELINE_EVENTS_URL", Url, "no stream of events", value_name = "URL", hide_env_values = true;
     /// The key of that stream [default: ropeline:events]

@@ -29,7 +29,7 @@ pub(super) fn is_about_held(method: &Method, path: &str) -> bool {
                 ["holds", _, "payments" | "quote" | "ticket-types"]
                     | ["bookings", _, "cancel" | "codes" | "transfer" | "reissue"]
             )
-            | (true, "DELETE", ["holds", _])
+            | (true, "DELETE", ["holds", _] | ["holds", _, "coupon"])
             | (true, "POST", ["holds", _, "confirm"])
             | (
                 true,
@@ -43,10 +43,11 @@ pub(super) fn is_about_held(method: &Method, path: &str) -> bool {
                 ] | [
                     "bookings",
                     _,
-                    "tickets.pdf" | "calendar.ics" | "refund-offer" | "transfer-offer"
-                ] | ["me", "bookings"]
+                    "tickets.pdf" | "calendar.ics" | "refund-offer" | "transfer-offer" | "invoices"
+                ] | ["bookings", _, "invoices", _]
+                    | ["me", "bookings"]
             )
-            | (false, "POST", ["holds", _, "release"])
+            | (false, "POST", ["holds", _, "release" | "coupon-off"])
             | (false, "GET" | "HEAD", ["holds", _, "return"] | ["bookings"])
     )
 }
@@ -62,6 +63,7 @@ pub(super) fn is_by_link(method: &Method, path: &str) -> bool {
         parts.as_slice(),
         [_] | [_, "tickets.pdf" | "calendar.ics"]
             | [_, "tickets", _, "qr.svg" | "pass.pkpass" | "google-wallet"]
+            | [_, "invoices", _]
     );
     let changes = matches!(
         parts.as_slice(),
@@ -107,6 +109,16 @@ mod tests {
                 "/api/v1/bookings/b/tickets/t/google-wallet",
                 true,
             ),
+            (Method::DELETE, "/api/v1/holds/h/coupon", true),
+            (Method::POST, "/holds/h/coupon-off", true),
+            (Method::POST, "/api/v1/holds/h/coupon-off", false),
+            (Method::GET, "/api/v1/bookings/b/invoices", true),
+            (Method::GET, "/api/v1/bookings/b/invoices/2026-000001", true),
+            (
+                Method::POST,
+                "/api/v1/bookings/b/invoices/2026-000001",
+                false,
+            ),
             (Method::HEAD, "/api/v1/bookings/b/calendar.ics", true),
             (Method::POST, "/api/v1/bookings/b/cancel", true),
             (Method::POST, "/api/v1/bookings/b/codes", true),
@@ -144,6 +156,8 @@ mod tests {
         for (method, path, expected) in [
             (Method::GET, "/b/token", true),
             (Method::HEAD, "/b/token/tickets.pdf", true),
+            (Method::GET, "/b/token/invoices/2026-000001", true),
+            (Method::POST, "/b/token/invoices/2026-000001", false),
             (Method::GET, "/b/token/calendar.ics", true),
             (Method::GET, "/b/token/tickets/t/qr.svg", true),
             (Method::GET, "/b/token/tickets/t/pass.pkpass", true),

@@ -15,6 +15,7 @@ const PAGE: &str = include_str!("assets/dashboard.html");
 const STYLE: &str = include_str!("assets/dashboard.css");
 const SCRIPT: &str = include_str!("assets/dashboard.js");
 const ROOMS: &str = include_str!("assets/figures.js");
+const SALES: &str = include_str!("assets/sales.js");
 const MAIL_PAGE: &str = include_str!("assets/mail.html");
 const MAIL_STYLE: &str = include_str!("assets/mail.css");
 const MAIL_SCRIPT: &str = include_str!("assets/mail.js");
@@ -53,6 +54,10 @@ pub(super) fn router() -> Router {
         .route(
             "/assets/figures.js",
             get(async || asset("text/javascript; charset=utf-8", ROOMS)),
+        )
+        .route(
+            "/assets/sales.js",
+            get(async || asset("text/javascript; charset=utf-8", SALES)),
         )
 }
 

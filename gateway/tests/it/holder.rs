@@ -122,6 +122,7 @@ pub(crate) async fn empty_shop(
         ticket_keys: TicketKeys::new(1, [7; 32]),
         rates: Rates::default(),
         fraud: booking_core::FraudSettings::default(),
+        invoices: None,
         ticket_fonts: TicketFonts::default(),
         ticket_store: TicketStoreConfig::Off,
         wallets: WalletConfig::default(),

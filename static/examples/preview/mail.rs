@@ -191,6 +191,7 @@ pub(crate) fn confirmed() -> BookingConfirmedMail {
             apple: true,
             google: true,
         },
+        has_invoice: true,
     }
 }
 

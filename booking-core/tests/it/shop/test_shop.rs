@@ -57,6 +57,7 @@ impl TestShop {
             ticket_store: TicketStoreConfig::Off,
             wallets: WalletConfig::default(),
             fraud,
+            invoices: None,
         };
         let deps = BookingDeps {
             pools: Pools::lazy(&database.url()).unwrap(),

@@ -1,9 +1,12 @@
 // @ts-check
+import { bars, cells, told } from "./sales.js";
 import { POINTS_MAX, actions, appended, before, figures, question, reason, scaled } from "./figures.js";
 
 /** Time between two looks, and in a hidden tab. */
 const LOOK_MS = 1000;
 const LOOK_HIDDEN_MS = 10000;
+/** Between two looks at the sales, which change more slowly. */
+const SALES_MS = 10000;
 const TOKEN = "ropeline-admin-token";
 
 const byId = (id) => /** @type {any} */ (document.getElementById(id));
@@ -34,6 +37,8 @@ function signedOut(why) {
   byId("sign-in").hidden = false;
   byId("forget").hidden = true;
   byId("rooms").replaceChildren();
+  byId("shows").replaceChildren();
+  byId("sales").hidden = true;
   byId("connection").textContent = "";
   cards.clear();
 }
@@ -146,6 +151,46 @@ async function look() {
     : `${rooms.length} ${rooms.length === 1 ? "room" : "rooms"}, ${new Date().toLocaleTimeString()}`;
 }
 
+function showSales(show) {
+  const row = byId("show-template").content.firstElementChild.cloneNode(true);
+  row.querySelector(".title").textContent = show.title;
+  const when = new Date(show.startsAt).toLocaleString();
+  row.querySelector(".when").textContent = show.cancelled ? `cancelled, ${when}` : when;
+  const texts = cells(show);
+  for (const cell of row.querySelectorAll("[data-name]")) {
+    cell.textContent = texts[cell.dataset.name];
+  }
+  const svg = row.querySelector("svg");
+  svg.setAttribute("viewBox", `0 0 ${show.hours.length * 10} 100`);
+  svg.setAttribute("aria-label", told(show.hours));
+  svg.replaceChildren(...bars(show.hours).map((share, index) => {
+    const bar = document.createElementNS("http://www.w3.org/2000/svg", "rect");
+    const height = share * 100;
+    for (const [name, value] of [["x", index * 10 + 1], ["y", 100 - height], ["width", 8], ["height", height]]) {
+      bar.setAttribute(String(name), String(value));
+    }
+    return bar;
+  }));
+  return row;
+}
+
+async function lookAtSales() {
+  const { shows } = await call("GET", "/sales/overview");
+  byId("shows").replaceChildren(...shows.map(showSales));
+  byId("sales").hidden = shows.length === 0;
+  byId("sales-problem").textContent = "";
+}
+
+async function watchSales() {
+  if (sessionStorage.getItem(TOKEN) && !document.hidden) {
+    // Who is not signed in is told so by the rooms.
+    await lookAtSales().catch((error) => {
+      if (error.status !== 401) byId("sales-problem").textContent = `Figures are old: ${error.message}`;
+    });
+  }
+  setTimeout(watchSales, SALES_MS);
+}
+
 async function watch() {
   if (sessionStorage.getItem(TOKEN)) {
     try {
@@ -163,8 +208,9 @@ byId("sign-in").addEventListener("submit", (event) => {
   sessionStorage.setItem(TOKEN, byId("token").value.trim());
   byId("token").value = "";
   byId("sign-in-problem").textContent = "";
-  look().catch((error) => signedOut(error.message));
+  look().then(lookAtSales).catch((error) => signedOut(error.message));
 });
 byId("forget").addEventListener("click", () => signedOut(""));
 if (!sessionStorage.getItem(TOKEN)) signedOut("");
 watch();
+watchSales();
