@@ -316,6 +316,15 @@ pub const RECONCILE_BACK: Duration = Duration::from_hours(24);
 pub const RECONCILE_SLICE: Duration = Duration::from_mins(10);
 /// After this time the owner of an idempotency key counts as dead.
 pub const IDEMPOTENCY_TAKEOVER_AFTER: Duration = Duration::from_mins(1);
+/// How far back the looks after the first go for payments and refunds. Banks agree to what had failed
+/// within days, direct debits are decided within three weeks, vouchers are paid within two months.
+pub const RECONCILE_AGAIN_MONEY: Duration = Duration::from_hours(24 * 60);
+/// The same for disputes: a bank decides within months.
+pub const RECONCILE_AGAIN_DISPUTES: Duration = Duration::from_hours(24 * 180);
+/// How long after a round of these looks the next one begins.
+pub const RECONCILE_AGAIN_EVERY: Duration = Duration::from_hours(1);
+/// Pages of each listing that are looked at again at a time. A page has up to 100 payments.
+pub const RECONCILE_AGAIN_PAGES_MAX: usize = 40;
 /// Stored responses older than this are purged.
 pub const IDEMPOTENCY_KEEP: Duration = Duration::from_hours(48);
 /// How long processed webhooks are kept. The provider repeats a webhook for three days.

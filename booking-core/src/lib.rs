@@ -148,7 +148,7 @@ pub use money::FailureReason;
 pub use payment_outcome::PaymentOutcome;
 pub use payments::http_client::ClientError;
 pub use payments::provider;
-pub use payments::reconcile::ReconcileReport;
+pub use payments::reconcile_report::ReconcileReport;
 pub use recorded::Recorded;
 pub use rooms::RoomDirectory;
 pub use stock::RoomStock;

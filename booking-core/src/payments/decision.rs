@@ -303,6 +303,7 @@ mod tests {
             status,
             received_minor: 0,
             currency: "INR".to_owned(),
+            others: Vec::new(),
             tries: Vec::new(),
         }
     }

@@ -355,3 +355,8 @@ union all select 'I60 nobody came in with a ticket of a purchase that was not ap
      where c.result = 'ACCEPTED' and c.direction = 'in'
         and (r.state <> 'APPROVED' or c.received_at < r.decided_at))
 order by 1
+union all select 'I64 what a customer paid a second time goes back, and the first time succeeded',
+    (select count(*) from payments p where p.attempt_no < 1
+        and (p.status <> 'SUCCEEDED' or p.disposition is distinct from 'AUTO_REFUND'
+            or not exists (select 1 from payments f where f.hold_id = p.hold_id
+                and f.provider = p.provider and f.attempt_no > 0 and f.status = 'SUCCEEDED')))

@@ -342,7 +342,7 @@ impl TestShop {
             .filter(|i| i.violations != 0)
             .collect();
         assert!(report.clean, "{broken:?}");
-        assert_eq!(report.invariants.len(), 52);
+        assert_eq!(report.invariants.len(), 53);
     }
 
     /// A webhook about `intent_id`, signed.
