@@ -30,6 +30,7 @@ mod fan;
 mod fraud;
 mod fraud_cards;
 mod guests;
+mod given_up;
 mod holds;
 mod idempotency;
 mod imports;
