@@ -129,8 +129,8 @@ mod workers;
 pub use app::{BookingDeps, StartError};
 pub use channels::settings::{SmsDelivery, SmsProvider, SmsSettings};
 pub use config::{
-    BookingConfig, ChannelsConfig, PaymentApi, PaymentConfig, Rate, RatePair, Rates, TicketKeys,
-    WebhookConfig,
+    BookingConfig, ChannelsConfig, EVENTS_LOOSE_FOR, PaymentApi, PaymentConfig, Rate, RatePair,
+    Rates, TicketKeys, WebhookConfig,
 };
 pub use confirm_outcome::ConfirmOutcome;
 pub use confirm_queue::{ConfirmPermit, ConfirmTurn};

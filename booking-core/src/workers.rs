@@ -12,10 +12,10 @@ use futures_util::stream;
 use tokio::sync::Notify;
 
 use crate::config::{
-    CHANGES_KEEP, CONTACT_KEEP, DELIVER_EVERY, DELIVERY_KEEP, EVENT_KEEP, GUEST_MAIL_KEEP,
-    IDEMPOTENCY_KEEP, IDEMPOTENCY_TAKEOVER_AFTER, MAIL_BACKLOG_EVERY, NOTICE_KEEP, OUTBOX_KEEP,
-    RATES_FORGET_EVERY, REFRESH_EVERY, REMINDER_EVERY, REVIEW_KEEP, REVIEWS_EVERY, RISK_KEEP,
-    SALES_EVERY, SEQUENCE_EVERY, SHOW_CANCEL_EVERY, START_RETRY_AFTER, SWEEP_BATCH_MAX,
+    ARCHIVE_EVERY, CHANGES_KEEP, CONTACT_KEEP, DELIVER_EVERY, DELIVERY_KEEP, EVENT_KEEP,
+    GUEST_MAIL_KEEP, IDEMPOTENCY_KEEP, IDEMPOTENCY_TAKEOVER_AFTER, MAIL_BACKLOG_EVERY, NOTICE_KEEP,
+    OUTBOX_KEEP, RATES_FORGET_EVERY, REFRESH_EVERY, REMINDER_EVERY, REVIEW_KEEP, REVIEWS_EVERY,
+    RISK_KEEP, SALES_EVERY, SEQUENCE_EVERY, SHOW_CANCEL_EVERY, START_RETRY_AFTER, SWEEP_BATCH_MAX,
     SWEEP_EVERY, TURN_COUNT_EVERY, TURN_KEEP, TURN_KEEP_CALLED, WORK_AT_ONCE, WORK_BATCH_MAX,
     WORK_EVERY,
 };
@@ -248,6 +248,10 @@ fn start_events(core: &Arc<Core>) {
             |core| async move { core.sink_once().await },
         );
     }
+    let archive = Rhythm::every(ARCHIVE_EVERY);
+    spawn(core, "event-archive", archive, |core| async move {
+        core.archive_once().await
+    });
     let sales = Rhythm::every(SALES_EVERY).or_when(&core.events_told);
     spawn(core, "sales", sales, |core| async move {
         core.sales_once().await

@@ -4,7 +4,7 @@ with page as materialized (
     select kind, date_trunc('hour', occurred_at, 'UTC') as hour, data,
         data -> 'show' ->> 'showId' as show_id,
         coalesce(data ->> 'currency', data -> 'show' ->> 'currency') as currency
-    from events where position > $1 and position <= $2
+    from event_log($1, $2)
 ), tickets as (
     select p.show_id, coalesce(t ->> 'category', '') as category, p.currency, p.hour, p.kind,
         coalesce((t ->> 'priceMinor')::bigint, 0) as price_minor

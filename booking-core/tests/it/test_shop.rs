@@ -426,6 +426,7 @@ async fn start_with(
         rates: beside.rates,
         ticket_fonts: TicketFonts::default(),
         fraud: provider.fraud.clone(),
+        events_loose_for: booking_core::EVENTS_LOOSE_FOR,
     };
     let deps = BookingDeps {
         pools: pools.clone(),

@@ -99,6 +99,7 @@ pub(super) fn booking_config(
         rates: booking_rates(&config.shop_rates),
         ticket_fonts: ticket_fonts(&config.ticket_fonts)?,
         fraud: fraud_settings(&config.fraud)?,
+        events_loose_for: config.events_archive_after,
     })
 }
 

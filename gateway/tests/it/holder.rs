@@ -121,6 +121,7 @@ pub(crate) async fn empty_shop(
         ticket_keys: TicketKeys::new(1, [7; 32]),
         rates: Rates::default(),
         fraud: booking_core::FraudSettings::default(),
+        events_loose_for: booking_core::EVENTS_LOOSE_FOR,
         ticket_fonts: TicketFonts::default(),
     };
     let deps = BookingDeps {

@@ -55,6 +55,7 @@ impl TestShop {
             rates: booking_core::Rates::default(),
             ticket_fonts: TicketFonts::default(),
             fraud,
+            events_loose_for: booking_core::EVENTS_LOOSE_FOR,
         };
         let deps = BookingDeps {
             pools: Pools::lazy(&database.url()).unwrap(),
