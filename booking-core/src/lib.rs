@@ -137,8 +137,8 @@ mod workers;
 pub use app::{BookingDeps, StartError};
 pub use channels::settings::{SmsDelivery, SmsProvider, SmsSettings};
 pub use config::{
-    BookingConfig, ChannelsConfig, PaymentApi, PaymentConfig, Rate, RatePair, Rates, TicketKeys,
-    WebhookConfig,
+    BookingConfig, ChannelsConfig, EVENTS_LOOSE_FOR, PaymentApi, PaymentConfig, Rate, RatePair,
+    Rates, TicketKeys, WebhookConfig,
 };
 pub use confirm_outcome::ConfirmOutcome;
 pub use confirm_queue::{ConfirmPermit, ConfirmTurn};
@@ -157,7 +157,7 @@ pub use money::invoice::InvoiceConfig;
 pub use payment_outcome::PaymentOutcome;
 pub use payments::http_client::ClientError;
 pub use payments::provider;
-pub use payments::reconcile::ReconcileReport;
+pub use payments::reconcile_report::ReconcileReport;
 pub use recorded::Recorded;
 pub use rooms::RoomDirectory;
 pub use stock::RoomStock;

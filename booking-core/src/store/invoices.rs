@@ -115,7 +115,7 @@ pub(crate) async fn due(connection: &mut PgConnection, part: Part) -> Result<Vec
                     then substr(dedupe, length(kind) + 2)::uuid end as booking_id,
                 case when kind = 'refund.made'
                     then substr(dedupe, length(kind) + 2)::uuid end as refund_id
-            from events where position > $1 and position <= $2
+            from event_log($1, $2)
                 and kind in ('booking.confirmed', 'refund.made')
          ) e
          left join refunds r on r.refund_id = e.refund_id

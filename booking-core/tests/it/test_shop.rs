@@ -386,7 +386,7 @@ impl TestShop {
             .filter(|i| i.violations != 0)
             .collect();
         assert!(report.clean, "{broken:?}");
-        assert_eq!(report.invariants.len(), 55);
+        assert_eq!(report.invariants.len(), 56);
     }
 
     /// A webhook about `intent_id`, signed.
@@ -473,6 +473,7 @@ async fn start_with(
         wallets: beside.wallets,
         fraud: provider.fraud.clone(),
         invoices: beside.invoices,
+        events_loose_for: booking_core::EVENTS_LOOSE_FOR,
     };
     let deps = BookingDeps {
         pools: pools.clone(),

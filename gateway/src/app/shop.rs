@@ -105,6 +105,7 @@ pub(super) fn booking_config(
         ticket_store: ticket_store(config).map_err(|problem| anyhow!(problem))?,
         fraud: fraud_settings(&config.fraud)?,
         invoices: config.invoices.as_ref().map(invoice_config),
+        events_loose_for: config.events_archive_after,
     })
 }
 
