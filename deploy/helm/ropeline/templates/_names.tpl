@@ -57,6 +57,9 @@ env:
     value: {{ $value | quote }}
   {{- end }}
   {{- end }}
+  {{- with .Values.extraEnv }}
+  {{- toYaml . | nindent 2 }}
+  {{- end }}
 volumeMounts:
   - name: secret
     mountPath: /etc/ropeline
