@@ -119,7 +119,6 @@ const BREACHES: &[(&str, &str)] = &[
         "update notices set channel = null where status = 'SENT'",
         "",
     ),
-
     (
         "update notices set failed_channels = array[channel] where status = 'SENT'",
         "I55",
@@ -418,7 +417,7 @@ pub(crate) async fn violated(shop: &TestShop, breach: &'static str) -> String {
         delete from transfers; delete from refund_takeovers; delete from reviews;
         delete from coupons; delete from coupon_uses;
         delete from turn_calls; delete from turn_requests; delete from admissions;
-        delete from show_move_tells; delete from show_moves;
+        delete from show_move_tells; delete from show_reminder_tells; delete from show_moves;
         insert into coupons table saved.coupons;
         insert into coupon_uses table saved.coupon_uses;
         delete from events; delete from event_head; delete from event_consumers;
