@@ -42,7 +42,7 @@ async fn code_in_mail(shop: &TestShop) -> String {
 }
 
 /// The path of the link in the confirmation.
-async fn link(shop: &TestShop) -> String {
+pub(crate) async fn link(shop: &TestShop) -> String {
     let texts = mails(shop, "booking-confirmed").await;
     let at = texts[0].find("http://tickets.test/b/").unwrap();
     let url = texts[0][at..].split_whitespace().next().unwrap();
@@ -114,7 +114,9 @@ async fn a_code_from_a_mail_cancels_once_and_wrong_ones_wear_it_out() {
 /// The code that is in a mail and none of `known`.
 pub(crate) async fn newest_code(shop: &TestShop, known: &[&str]) -> String {
     let texts = mails(shop, "one-time-code").await;
-    let is_code = |line: &&str| line.len() == 6 && line.bytes().all(|b| b.is_ascii_digit());
+    // Those for apps have eight digits.
+    let is_code =
+        |line: &&str| [6, 8].contains(&line.len()) && line.bytes().all(|b| b.is_ascii_digit());
     let codes = texts.iter().filter_map(|text| text.lines().find(is_code));
     let mut codes = codes.filter(|code| !known.contains(code));
     codes.next().unwrap().to_owned()
