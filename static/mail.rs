@@ -22,6 +22,15 @@ pub struct MailText {
     pub html: String,
 }
 
+/// The wallets that tickets can be added to.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Wallets {
+    /// Apple Wallet.
+    pub apple: bool,
+    /// Google Wallet.
+    pub google: bool,
+}
+
 /// A booking was made.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
@@ -32,6 +41,8 @@ pub struct BookingConfirmedMail {
     pub show: Show,
     /// Where its tickets are.
     pub url: String,
+    /// The wallets that are offered.
+    pub wallets: Wallets,
     /// Whether there is an invoice for it.
     pub has_invoice: bool,
 }

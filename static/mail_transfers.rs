@@ -3,7 +3,7 @@
 use contract::booking::{Booking, SeatLabel, Show};
 use serde::Serialize;
 
-use crate::mail::{Writer, Written};
+use crate::mail::{Wallets, Writer, Written};
 
 /// Tickets that the reader has now.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -14,6 +14,8 @@ pub struct NewTicketsMail {
     pub show: Show,
     /// Where the tickets are.
     pub url: String,
+    /// The wallets that are offered.
+    pub wallets: Wallets,
     /// The address of whoever passed them on, mostly hidden; `None` when they were printed anew.
     pub from: Option<String>,
 }

@@ -18,6 +18,9 @@ pub struct ReconcileReport {
     pub refund_count: u64,
     /// Payments and refunds that were behind and were brought in line.
     pub late_count: u64,
+    /// Money of customers who paid again what they had paid; it went back.
+    #[serde(default)]
+    pub second_payments: Vec<String>,
     /// Intents of ours with money that no payment names; it went back.
     pub orphaned_intents: Vec<String>,
     /// Such intents whose money the provider would not give back.
@@ -98,6 +101,11 @@ fn text(report: &ReconcileReport) -> String {
         counted(report.refund_count, "refund", "refunds"),
         report.late_count
     )];
+    for charge in &report.second_payments {
+        lines.push(format!(
+            "{charge}: a customer paid a second time; that money goes back"
+        ));
+    }
     for intent in &report.orphaned_intents {
         lines.push(format!(
             "{intent}: no payment names it; its money goes back"

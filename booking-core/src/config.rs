@@ -13,6 +13,7 @@ use crate::mail::settings::MailConfig;
 use crate::money::invoice::InvoiceConfig;
 use crate::ticket_fonts::TicketFonts;
 use crate::ticket_store::settings::TicketStoreConfig;
+use crate::wallet::settings::WalletConfig;
 
 /// Settings of the booking core.
 #[derive(Clone, Debug)]
@@ -37,10 +38,14 @@ pub struct BookingConfig {
     pub ticket_fonts: TicketFonts,
     /// Where PDFs of tickets are kept.
     pub ticket_store: TicketStoreConfig,
+    /// What tickets can be added to.
+    pub wallets: WalletConfig,
     /// What is set against fraud.
     pub fraud: FraudSettings,
     /// Who makes invoices; without it there are none.
     pub invoices: Option<InvoiceConfig>,
+    /// Age at which events go into the archive; see [`EVENTS_LOOSE_FOR`].
+    pub events_loose_for: Duration,
 }
 
 /// Where webhooks may go.
@@ -327,6 +332,15 @@ pub const RECONCILE_SETTLED_AFTER: Duration = Duration::from_mins(15);
 pub const RECONCILE_BACK: Duration = Duration::from_hours(24);
 /// Span of creation times of the intents and refunds that are listed together.
 pub const RECONCILE_SLICE: Duration = Duration::from_mins(10);
+/// How far back the looks after the first go for payments and refunds. Banks agree to what had failed
+/// within days, direct debits are decided within three weeks, vouchers are paid within two months.
+pub const RECONCILE_AGAIN_MONEY: Duration = Duration::from_hours(24 * 60);
+/// The same for disputes: a bank decides within months.
+pub const RECONCILE_AGAIN_DISPUTES: Duration = Duration::from_hours(24 * 180);
+/// How long after a round of these looks the next one begins.
+pub const RECONCILE_AGAIN_EVERY: Duration = Duration::from_hours(1);
+/// Pages of each listing that are looked at again at a time. A page has up to 100 payments.
+pub const RECONCILE_AGAIN_PAGES_MAX: usize = 40;
 /// After this time the owner of an idempotency key counts as dead.
 pub const IDEMPOTENCY_TAKEOVER_AFTER: Duration = Duration::from_mins(1);
 /// Stored responses older than this are purged.
@@ -338,6 +352,16 @@ pub const EVENT_KEEP: Duration = Duration::from_hours(30 * 24);
 pub const OUTBOX_KEEP: Duration = Duration::from_hours(31 * 24);
 /// Rows of the outbox that are moved into the log of events in one transaction.
 pub const EVENT_BATCH_MAX: i64 = 500;
+/// Age at which events go into the archive, unless the settings say otherwise.
+pub const EVENTS_LOOSE_FOR: Duration = Duration::from_hours(90 * 24);
+/// Events outside the archive, whatever their age. Bounds what a check counts and what indexes cost.
+pub const EVENTS_LOOSE_MAX: i64 = 1_000_000;
+/// Events of a block of the archive, which is read as a whole: about 200 KB before compression.
+pub const EVENT_BLOCK: i64 = 200;
+/// Archived events that one request for some kinds looks through. It says where to read on.
+pub const EVENTS_SEARCHED_MAX: i64 = 20_000;
+/// How often a process looks for events that are old enough for the archive.
+pub const ARCHIVE_EVERY: Duration = Duration::from_mins(1);
 /// How often a process looks for rows of the outbox that are not in the log of events.
 pub const SEQUENCE_EVERY: Duration = Duration::from_millis(200);
 /// Events in one answer to operators.

@@ -60,12 +60,29 @@ pub enum HoldOutcome {
 /// The outcome of a request to release a hold.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ReleaseOutcome {
-    /// The hold is released, now or earlier.
+    /// The hold is released, now or earlier, or will be as soon as its payments are closed.
     Released,
     /// The hold does not exist or is not the customer's.
     NotFound,
     /// The hold has become a booking.
     Bought,
+}
+
+/// A hold that its customer does not want any more.
+#[derive(Clone, Debug)]
+struct LetGo {
+    outcome: ReleaseOutcome,
+    /// Payments that have to be closed before its seats are free.
+    open: Vec<Uuid>,
+}
+
+impl From<ReleaseOutcome> for LetGo {
+    fn from(outcome: ReleaseOutcome) -> Self {
+        Self {
+            outcome,
+            open: Vec::new(),
+        }
+    }
 }
 
 /// The result of a request that may carry an idempotency key.
@@ -272,7 +289,8 @@ impl Core {
         Ok(show.map(|show| self.hold_view(&show, row, price)))
     }
 
-    /// Releases a hold and frees its seats at once.
+    /// Releases a hold. Its seats are free at once, or as soon as no payment page of it can be used:
+    /// the provider may be silent, or a bank at work.
     pub(crate) async fn hold_release(
         &self,
         customer: &Customer,
@@ -281,48 +299,55 @@ impl Core {
         let Some(row) = self.hold_row(customer, hold_id).await? else {
             return Ok(ReleaseOutcome::NotFound);
         };
-        if row.is_open() && row.payment_open {
-            self.payments_cancel(row.hold_id).await?;
-        }
-        let (outcome, reports) =
-            repeat_if_contended(|| self.hold_release_locked(row.hold_id)).await?;
-        self.catalogue.apply(&reports);
-        Ok(outcome)
-    }
-
-    /// Cancels payments that are still open. If the provider does not answer, the hold is released
-    /// all the same, because the customer asked for it; money that arrives later takes the seats
-    /// again or is given back.
-    async fn payments_cancel(&self, hold_id: Uuid) -> Result<(), StoreError> {
-        let mut connection = self.pools.money.acquire().await?;
-        let payments = store::payments::of_hold(&mut connection, hold_id).await?;
-        drop(connection);
-        for payment in payments.iter().filter(|payment| payment.provider_open) {
+        for payment_id in self.hold_let_go(row.hold_id).await?.open {
             let reason = Some(CancelReason::RequestedByCustomer);
-            self.resolve_payment(payment.payment_id, reason).await?;
+            self.resolve_payment(payment_id, reason).await?;
         }
-        Ok(())
+        Ok(self.hold_let_go(row.hold_id).await?.outcome)
     }
 
-    async fn hold_release_locked(
+    /// Releases the hold if nobody can pay for it, and otherwise ends its time.
+    async fn hold_let_go(&self, hold_id: Uuid) -> Result<LetGo, StoreError> {
+        let (let_go, reports) = repeat_if_contended(|| self.hold_let_go_locked(hold_id)).await?;
+        self.catalogue.apply(&reports);
+        Ok(let_go)
+    }
+
+    /// No payment begins after its commit, because the hold has ended or its time is over; whatever
+    /// began before is among the open payments. While one of them may still be paid the hold keeps
+    /// its seats, until the resolver has closed it or the hard deadline passes.
+    async fn hold_let_go_locked(
         &self,
         hold_id: Uuid,
-    ) -> Result<(ReleaseOutcome, Vec<store::seats::SeatReport>), StoreError> {
+    ) -> Result<(LetGo, Vec<store::seats::SeatReport>), StoreError> {
         let now = self.clock.now();
         let mut tx = self.pools.holds.begin().await?;
         let Some(hold) = store::holds::lock(&mut tx, hold_id).await? else {
-            return Ok((ReleaseOutcome::NotFound, Vec::new()));
+            return Ok((ReleaseOutcome::NotFound.into(), Vec::new()));
         };
         if hold.status == HoldStatus::Confirmed {
-            return Ok((ReleaseOutcome::Bought, Vec::new()));
+            return Ok((ReleaseOutcome::Bought.into(), Vec::new()));
         }
         if !hold.is_open() {
-            return Ok((ReleaseOutcome::Released, Vec::new()));
+            return Ok((ReleaseOutcome::Released.into(), Vec::new()));
+        }
+        let open = if hold.payment_open {
+            let payments = store::payments::of_hold(&mut tx, hold_id).await?;
+            let open = payments.iter().filter(|payment| payment.provider_open);
+            open.map(|payment| payment.payment_id).collect()
+        } else {
+            Vec::new()
+        };
+        if !open.is_empty() {
+            store::holds::end_time(&mut tx, hold_id, now).await?;
+            tx.commit().await?;
+            let outcome = ReleaseOutcome::Released;
+            return Ok((LetGo { outcome, open }, Vec::new()));
         }
         let reports = store::holds::close(&mut tx, &hold, HoldStatus::Released, now).await?;
         tx.commit().await?;
         metrics::counter!(telemetry::HOLDS_ENDED, "reason" => "released").increment(1);
-        Ok((ReleaseOutcome::Released, reports))
+        Ok((ReleaseOutcome::Released.into(), reports))
     }
 }
 

@@ -41,6 +41,7 @@
 //! | `ticket_files` | tickets as PDF, shows as calendar files |
 //! | `ticket_fonts` | the fonts of printed tickets |
 //! | `ticket_store` | PDFs of tickets in a file or S3 store |
+//! | `wallet` | tickets for Apple Wallet and Google Wallet |
 //! | `store` | all SQL, and the order in which locks are taken |
 //! | `expiry` | the times at which holds of this process end |
 //! | `sweep` | expires holds past their end |
@@ -129,14 +130,15 @@ mod transfer_decision;
 mod transferring;
 mod turns;
 mod vetting;
+mod wallet;
 mod webhook_secrets;
 mod workers;
 
 pub use app::{BookingDeps, StartError};
 pub use channels::settings::{SmsDelivery, SmsProvider, SmsSettings};
 pub use config::{
-    BookingConfig, ChannelsConfig, PaymentApi, PaymentConfig, Rate, RatePair, Rates, TicketKeys,
-    WebhookConfig,
+    BookingConfig, ChannelsConfig, EVENTS_LOOSE_FOR, PaymentApi, PaymentConfig, Rate, RatePair,
+    Rates, TicketKeys, WebhookConfig,
 };
 pub use confirm_outcome::ConfirmOutcome;
 pub use confirm_queue::{ConfirmPermit, ConfirmTurn};
@@ -155,7 +157,7 @@ pub use money::invoice::InvoiceConfig;
 pub use payment_outcome::PaymentOutcome;
 pub use payments::http_client::ClientError;
 pub use payments::provider;
-pub use payments::reconcile::ReconcileReport;
+pub use payments::reconcile_report::ReconcileReport;
 pub use recorded::Recorded;
 pub use rooms::RoomDirectory;
 pub use stock::RoomStock;
@@ -165,6 +167,7 @@ pub use ticket_store::objects::StoreSetUpError;
 pub use ticket_store::settings::{S3Config, TicketStoreConfig};
 pub use tickets::{InvalidTicket, TicketClaims, TicketVerifier, verify_ticket};
 pub use turns::{TurnAsk, TurnAsked};
+pub use wallet::settings::{AppleWallet, GoogleWallet, WalletConfig};
 
 /// The metric families of the booking core.
 pub const fn metric_families() -> &'static [metric_families::Family] {

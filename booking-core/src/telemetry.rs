@@ -93,6 +93,8 @@ metric_families::declare! {
     pub(crate) gauge MAIL_OLDEST_DUE = "ropeline_booking_mail_oldest_due_seconds";
     /// Events that were written to the log by this gateway.
     pub(crate) counter EVENTS_SEQUENCED = "ropeline_booking_events_total";
+    /// Events that this gateway moved into the archive.
+    pub(crate) counter EVENTS_ARCHIVED = "ropeline_booking_events_archived_total";
     /// Events that a sink took.
     pub(crate) counter EVENTS_SUNK = "ropeline_booking_events_sunk_total";
     /// Attempts to deliver an event to a subscription.

@@ -12,8 +12,8 @@ use futures_util::stream;
 use tokio::sync::Notify;
 
 use crate::config::{
-    CHANGES_KEEP, CONTACT_KEEP, DELIVER_EVERY, DELIVERY_KEEP, EVENT_KEEP, GUEST_MAIL_KEEP,
-    IDEMPOTENCY_KEEP, IDEMPOTENCY_TAKEOVER_AFTER, INBOX_HEAD_START, INBOX_PAUSE,
+    ARCHIVE_EVERY, CHANGES_KEEP, CONTACT_KEEP, DELIVER_EVERY, DELIVERY_KEEP, EVENT_KEEP,
+    GUEST_MAIL_KEEP, IDEMPOTENCY_KEEP, IDEMPOTENCY_TAKEOVER_AFTER, INBOX_HEAD_START, INBOX_PAUSE,
     MAIL_BACKLOG_EVERY, NOTICE_KEEP, OUTBOX_KEEP, RATES_FORGET_EVERY, REFRESH_EVERY,
     REMINDER_EVERY, REVIEW_KEEP, REVIEWS_EVERY, RISK_KEEP, SALES_EVERY, SEQUENCE_EVERY,
     SHOW_CANCEL_EVERY, START_RETRY_AFTER, SWEEP_BATCH_MAX, SWEEP_EVERY, TICKET_PDF_SHOWS_EVERY,
@@ -262,6 +262,10 @@ fn start_events(core: &Arc<Core>) {
             |core| async move { core.sink_once().await },
         );
     }
+    let archive = Rhythm::every(ARCHIVE_EVERY);
+    spawn(core, "event-archive", archive, |core| async move {
+        core.archive_once().await
+    });
     let sales = Rhythm::every(SALES_EVERY).or_when(&core.events_told);
     spawn(core, "sales", sales, |core| async move {
         core.sales_once().await

@@ -91,6 +91,40 @@ fn numbers(settings: &RoomSettings, findings: &mut Findings) {
         &(CLAIM_WINDOW_SECONDS_MIN..=DURATION_SECONDS_MAX),
         " seconds, so that a phone has time to wake up",
     );
+    optional_numbers(settings, findings);
+    // A token that ages while its place may still come back would lose that place.
+    findings.within(
+        "placeMaxAgeSeconds",
+        settings.place_max_age_seconds,
+        &(settings.absence_timeout_seconds..=PLACE_AGE_SECONDS_MAX),
+        " seconds: at least absenceTimeoutSeconds",
+    );
+    if let Some(ceiling) = settings.rate_ceiling_per_minute
+        && settings.new_users_per_minute > ceiling
+    {
+        findings.add(
+            "newUsersPerMinute",
+            format!(
+                "{} is above rateCeilingPerMinute, which is {ceiling}: if it is meant, raise that too",
+                settings.new_users_per_minute
+            ),
+        );
+    }
+    if settings.session_renewal && settings.session_max_seconds < settings.session_duration_seconds
+    {
+        findings.add(
+            "sessionMaxSeconds",
+            format!(
+                "{} is shorter than sessionDurationSeconds, which is {}: sessions would end before \
+                 their time; make it at least as long",
+                settings.session_max_seconds, settings.session_duration_seconds
+            ),
+        );
+    }
+}
+
+/// Checks the numbers that may be left out.
+fn optional_numbers(settings: &RoomSettings, findings: &mut Findings) {
     for (field, value, max, unit) in [
         (
             "upstreamConnectionsMax",
@@ -126,35 +160,6 @@ fn numbers(settings: &RoomSettings, findings: &mut Findings) {
         if let Some(value) = value {
             findings.within(field, value, &(1..=max), unit);
         }
-    }
-    // A token that ages while its place may still come back would lose that place.
-    findings.within(
-        "placeMaxAgeSeconds",
-        settings.place_max_age_seconds,
-        &(settings.absence_timeout_seconds..=PLACE_AGE_SECONDS_MAX),
-        " seconds: at least absenceTimeoutSeconds",
-    );
-    if let Some(ceiling) = settings.rate_ceiling_per_minute
-        && settings.new_users_per_minute > ceiling
-    {
-        findings.add(
-            "newUsersPerMinute",
-            format!(
-                "{} is above rateCeilingPerMinute, which is {ceiling}: if it is meant, raise that too",
-                settings.new_users_per_minute
-            ),
-        );
-    }
-    if settings.session_renewal && settings.session_max_seconds < settings.session_duration_seconds
-    {
-        findings.add(
-            "sessionMaxSeconds",
-            format!(
-                "{} is shorter than sessionDurationSeconds, which is {}: sessions would end before \
-                 their time; make it at least as long",
-                settings.session_max_seconds, settings.session_duration_seconds
-            ),
-        );
     }
 }
 

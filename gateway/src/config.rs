@@ -140,7 +140,7 @@ impl Command {
 }
 
 /// Writes the settings file that begins an installation.
-fn template_written(named: Option<&Path>) -> Settled {
+fn template_written(named: Option<&str>) -> Settled {
     let written = template::write(named);
     Settled {
         shown: written.as_ref().ok().cloned(),

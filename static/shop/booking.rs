@@ -9,6 +9,7 @@ use contract::transfer::TransferOffer;
 use serde::Serialize;
 
 use crate::engine::render;
+use crate::mail::Wallets;
 
 /// A booking of the visitor's.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -25,6 +26,8 @@ pub struct BookingPage {
     pub base: String,
     /// What precedes `/tickets.pdf` and `/calendar.ics`.
     pub files: String,
+    /// The wallets that are offered.
+    pub wallets: Wallets,
     /// Invoices and credit notes, for whoever bought it.
     pub invoices: Vec<Invoice>,
     /// Whether the visitor came by the link in a mail.

@@ -16,6 +16,13 @@ impl Booking {
         self.0.work.run(work).await
     }
 
+    /// Moves older events into the archive. Returns how many. The background work does this too.
+    pub async fn archive_once(&self) -> Result<usize, StoreError> {
+        let core = Arc::clone(&self.0);
+        let work = async move { core.archive_once().await };
+        self.0.work.run(work).await
+    }
+
     /// Events after a position.
     pub(crate) async fn events(
         &self,

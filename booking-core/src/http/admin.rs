@@ -17,7 +17,7 @@ use super::problems::not_found;
 use crate::database::StoreError;
 use crate::handle::Booking;
 use crate::imports::ImportedShow;
-use crate::payments::reconcile::ReconcileReport;
+use crate::payments::reconcile_report::ReconcileReport;
 use crate::recorded::bounded;
 use crate::store::check::CheckReport;
 

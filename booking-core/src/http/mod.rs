@@ -34,6 +34,7 @@ mod seats;
 mod subscriptions;
 mod ticket_files;
 pub(crate) mod transfer;
+pub(crate) mod wallet;
 
 use axum::extract::State;
 use axum::response::Response;
@@ -122,6 +123,8 @@ fn routes() -> OpenApiRouter<Booking> {
         .routes(routes!(app_sessions::session_end))
         .routes(routes!(ticket_files::tickets_pdf))
         .routes(routes!(ticket_files::booking_calendar))
+        .routes(routes!(wallet::apple_pass))
+        .routes(routes!(wallet::google_wallet))
         .routes(routes!(invoices::booking_invoices))
         .routes(routes!(invoices::booking_invoice))
         .layer(axum::middleware::map_response(keep_private));

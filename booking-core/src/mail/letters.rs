@@ -85,6 +85,7 @@ impl Core {
             booking: self.booking_view(row).await?,
             show: tickets.show.clone(),
             url,
+            wallets: self.wallets_on(),
         };
         let told = self.told(notice, to, |writer| writer.booking_confirmed(&mail));
         Ok(told.with_files(notice, tickets))

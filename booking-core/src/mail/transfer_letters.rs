@@ -48,6 +48,7 @@ impl Core {
             booking: booked.booking.clone(),
             show: booked.show.clone(),
             url,
+            wallets: self.wallets_on(),
             from: is_transfer
                 .then(|| from.or(buyer.map(|row| row.email)))
                 .flatten()

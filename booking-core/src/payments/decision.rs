@@ -132,10 +132,10 @@ fn succeeded(hold: &HoldRow, payment: &PaymentRow, intent: &Intent, now: Timesta
 fn cancelled(hold: &HoldRow, reason: FailureReason, now: Timestamp) -> Decision {
     let effect = if !hold.is_open() {
         HoldEffect::Keep
-    } else if hold.expires_at <= now {
-        HoldEffect::End(HoldStatus::Expired)
     } else if reason == FailureReason::UserCancelled {
         HoldEffect::End(HoldStatus::Released)
+    } else if hold.expires_at <= now {
+        HoldEffect::End(HoldStatus::Expired)
     } else {
         HoldEffect::Active
     };
@@ -303,6 +303,7 @@ mod tests {
             status,
             received_minor: 0,
             currency: "INR".to_owned(),
+            others: Vec::new(),
             tries: Vec::new(),
         }
     }

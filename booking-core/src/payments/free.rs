@@ -24,6 +24,7 @@ pub(super) fn intent(payment: &PaymentRow, cancel: Option<CancelReason>) -> Inte
         status,
         received_minor: 0,
         currency: payment.currency.clone(),
+        others: Vec::new(),
         tries: Vec::new(),
     }
 }

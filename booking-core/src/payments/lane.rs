@@ -14,7 +14,7 @@ use uuid::Uuid;
 
 use super::orchestration::Standing;
 use super::provider::{
-    CancelReason, Intent, IntentRequest, Listed, ListedIntent, Origin, PaymentProvider,
+    CancelReason, Charge, Intent, IntentRequest, Listed, ListedIntent, Origin, PaymentProvider,
     ProviderDispute, ProviderError, ProviderFuture, ProviderPage, ProviderRefund, ReceivedEvent,
     RefundRequest, Subject, WebhookRefusal,
 };
@@ -281,6 +281,10 @@ impl PaymentProvider for Lane {
     ) -> ProviderFuture<'a, Intent> {
         let call = self.provider.cancel_intent(intent_id, reason);
         Box::pin(self.guarded(intent_id, call))
+    }
+
+    fn captured<'a>(&'a self, charge_id: &'a str) -> ProviderFuture<'a, Option<Charge>> {
+        Box::pin(self.guarded(charge_id, self.provider.captured(charge_id)))
     }
 
     fn refund(&self, request: RefundRequest) -> ProviderFuture<'_, ProviderRefund> {

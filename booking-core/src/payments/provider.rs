@@ -69,8 +69,22 @@ pub struct Intent {
     pub received_minor: i64,
     /// ISO 4217, upper case.
     pub currency: String,
+    /// Further money captured for the same intent, of a customer who paid twice. Not a part of
+    /// `received_minor`.
+    pub others: Vec<Charge>,
     /// The tries of the customer, as far as they are told.
     pub tries: Vec<Try>,
+}
+
+/// Money that was captured.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Charge {
+    /// The provider's id.
+    pub id: String,
+    /// Minor units.
+    pub amount_minor: i64,
+    /// ISO 4217, upper case.
+    pub currency: String,
 }
 
 /// A try of a customer to pay.
@@ -266,6 +280,18 @@ pub struct ListedIntent {
     pub origin: Option<Origin>,
 }
 
+impl ListedIntent {
+    /// Its money.
+    pub(crate) fn charge(&self) -> Charge {
+        let intent = &self.intent;
+        Charge {
+            id: intent.charge_id.as_ref().unwrap_or(&intent.id).clone(),
+            amount_minor: intent.received_minor,
+            currency: intent.currency.clone(),
+        }
+    }
+}
+
 /// What a webhook is about.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Subject {
@@ -273,6 +299,8 @@ pub enum Subject {
     Intent {
         /// The provider's id of the intent or the charge.
         intent_id: String,
+        /// The money that was captured, where it has an id of its own and the event names it.
+        charge_id: Option<String>,
         /// The hold and the attempt in its metadata.
         attempt: Option<(Uuid, i32)>,
     },
@@ -331,6 +359,8 @@ pub trait PaymentProvider: Send + Sync + 'static {
         intent_id: &'a str,
         reason: CancelReason,
     ) -> ProviderFuture<'a, Intent>;
+    /// The money of a charge, or of an intent that is its own charge. `None` if none was captured.
+    fn captured<'a>(&'a self, charge_id: &'a str) -> ProviderFuture<'a, Option<Charge>>;
     /// Creates a refund, or returns the one that the same key created.
     fn refund(&self, request: RefundRequest) -> ProviderFuture<'_, ProviderRefund>;
     /// The refunds of an intent, newest first.

@@ -17,7 +17,7 @@ use serde_json::{Value, json};
 
 use super::http_client::{Answered, ClientError, HttpClient, counted};
 use super::provider::{
-    CancelReason, Intent, IntentRequest, IntentStatus, Listed, ListedIntent, Origin,
+    CancelReason, Charge, Intent, IntentRequest, IntentStatus, Listed, ListedIntent, Origin,
     PaymentProvider, ProviderDispute, ProviderError, ProviderFuture, ProviderPage, ProviderRefund,
     ReceivedEvent, RefundRequest, Subject, WebhookRefusal,
 };
@@ -25,6 +25,7 @@ use crate::config::PaymentConfig;
 use crate::money::FailureReason;
 use wire::{
     WireCollection, WireDispute, WireErrorBody, WireLink, WireLinks, WirePayment, WireRefund,
+    to_capture,
 };
 
 /// Items per page, the most that the API allows.
@@ -139,7 +140,8 @@ impl Razorpay {
     }
 
     /// The intent of a link. Takes money that a bank has agreed to: Razorpay does so by itself for
-    /// links, but not for an agreement that comes late.
+    /// links, but not for an agreement that comes late. Of a customer who pays twice it is taken
+    /// once; Razorpay gives back by itself what nobody takes.
     async fn intent(&self, call: &'static str, link: WireLink) -> Result<Intent, ProviderError> {
         let order = link.order().map(str::to_owned);
         self.intent_of_order(call, link, order).await
@@ -159,15 +161,13 @@ impl Razorpay {
                 found.items
             }
         };
-        for payment in &mut payments {
-            if payment.is_authorized() {
-                *payment = self.captured(payment).await?;
-            }
+        if let Some(agreed) = to_capture(&mut payments) {
+            *agreed = self.capture(agreed).await?;
         }
         Ok(link.with(payments))
     }
 
-    async fn captured(&self, payment: &WirePayment) -> Result<WirePayment, ProviderError> {
+    async fn capture(&self, payment: &WirePayment) -> Result<WirePayment, ProviderError> {
         let path = format!("/v1/payments/{}", payment.id);
         let body = json!({"amount": payment.amount, "currency": payment.currency});
         match self
@@ -265,6 +265,14 @@ impl PaymentProvider for Razorpay {
                 });
             }
             Ok(intent)
+        })
+    }
+
+    fn captured<'a>(&'a self, charge_id: &'a str) -> ProviderFuture<'a, Option<Charge>> {
+        Box::pin(async move {
+            let path = format!("/v1/payments/{charge_id}");
+            let payment: WirePayment = self.get("fetch_payment", &path, &[]).await?;
+            Ok(payment.has_money().then(|| payment.charge()))
         })
     }
 

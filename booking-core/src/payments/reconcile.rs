@@ -3,26 +3,27 @@
 //! Webhooks and the poller update the payments that we know. The comparison finds the rest: money
 //! captured for an intent of ours that no payment names (after a database restore, or a lost
 //! answer) is given back, and missed notifications are processed. Everything that the provider
-//! creates is compared once, after it had time to settle.
+//! creates is compared once, after it had time to settle, and again for weeks: see [`look_again`].
+//!
+//! [`look_again`]: super::look_again
 
 use std::collections::HashMap;
 
+use contract::Timestamp;
 use contract::booking::PaymentStatus;
-use contract::{BookingId, Timestamp};
-use serde::Serialize;
 use uuid::Uuid;
 
 use super::lane::Lane;
 use super::provider::{
-    Listed, ListedIntent, Origin, PaymentProvider, ProviderError, ProviderRefund,
+    Charge, Listed, ListedIntent, Origin, PaymentProvider, ProviderError, ProviderRefund,
     ProviderRefundStatus, RefundRequest,
 };
+use super::reconcile_report::{ReconcileReport, Unconfigured};
 use crate::config::{RECONCILE_BACK, RECONCILE_EVERY, RECONCILE_SETTLED_AFTER, RECONCILE_SLICE};
 use crate::core::Core;
 use crate::database::StoreError;
 use crate::money::RefundStatus;
 use crate::store;
-use crate::store::owed::FailedRefund;
 use crate::telemetry;
 
 /// Pages read per listing; a person has to compare a range with more in smaller parts.
@@ -31,78 +32,6 @@ const PAGES_MAX: usize = 1000;
 const FAILED_REFUNDS_MAX: i64 = 1000;
 /// Prefix of our ids of refunds for unknown intents.
 const ORPHAN: &str = "orphan_";
-
-/// What a comparison found.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, utoipa::ToSchema)]
-#[serde(rename_all = "camelCase")]
-pub struct ReconcileReport {
-    /// Everything made from here
-    pub from: Timestamp,
-    /// up to here, not included, was looked at.
-    pub until: Timestamp,
-    /// Intents that the provider named.
-    pub intent_count: u64,
-    /// Refunds that the provider named.
-    pub refund_count: u64,
-    /// Payments and refunds of ours that were behind, and were asked about.
-    pub late_count: u64,
-    /// Intents of ours that took money which no payment names. The money goes back.
-    pub orphaned_intents: Vec<String>,
-    /// Such intents whose money the provider would not give back: a person has to look.
-    pub kept_orphans: Vec<String>,
-    /// Refunds under an id of ours that we do not have.
-    pub unknown_refunds: Vec<String>,
-    /// Bookings whose money went back at the provider, by a refund or a dispute. Their tickets are
-    /// void.
-    pub refunded_bookings: Vec<BookingId>,
-    /// Bookings of whose money a part went back at the provider: a person has to say which
-    /// tickets are meant.
-    pub partly_refunded_bookings: Vec<BookingId>,
-    /// Disputes about payments of ours: a person has to answer them.
-    pub disputes: Vec<String>,
-    /// Refunds and disputes of more than was taken: a person has to look.
-    pub unexplained_returns: Vec<String>,
-    /// Refunds that failed for good, however long ago, and whose money has not gone back since: a
-    /// person has to refund it at the provider.
-    pub failed_refunds: Vec<FailedRefund>,
-    /// Intents with money, refunds and disputes that others made with the same account.
-    pub foreign_count: u64,
-    /// Providers that are not configured, with payments or refunds that are open there: an operator
-    /// has to configure them again.
-    pub unconfigured_providers: Vec<Unconfigured>,
-}
-
-/// A provider that is not configured and still has payments of ours.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, utoipa::ToSchema)]
-#[serde(rename_all = "camelCase")]
-pub struct Unconfigured {
-    /// Its name.
-    pub provider: String,
-    /// Payments that may still take money, or whose refund is not done.
-    pub open_payments: i64,
-}
-
-impl ReconcileReport {
-    fn new(from: Timestamp, until: Timestamp) -> Self {
-        Self {
-            from,
-            until,
-            intent_count: 0,
-            refund_count: 0,
-            late_count: 0,
-            orphaned_intents: Vec::new(),
-            kept_orphans: Vec::new(),
-            unknown_refunds: Vec::new(),
-            refunded_bookings: Vec::new(),
-            partly_refunded_bookings: Vec::new(),
-            disputes: Vec::new(),
-            unexplained_returns: Vec::new(),
-            failed_refunds: Vec::new(),
-            foreign_count: 0,
-            unconfigured_providers: Vec::new(),
-        }
-    }
-}
 
 /// Why a comparison was aborted.
 #[derive(Debug)]
@@ -145,19 +74,13 @@ impl Core {
         while from < end && !self.shutdown.is_cancelled() {
             let until = end.min(from.plus(RECONCILE_SLICE));
             let mut report = ReconcileReport::new(from, until);
-            match self.reconcile_with(lane, &mut report).await {
-                Ok(()) => store::reconciliation::advance(pool, provider, until).await?,
-                Err(ReconcileError::Store(error)) => return Err(error),
-                Err(ReconcileError::Provider(error)) => {
-                    count("stopped", 1);
-                    tracing::warn!(
-                        %error, provider, "the provider's books could not be compared with ours"
-                    );
-                    return Ok(());
-                }
+            if !told_unless_stopped(provider, self.reconcile_with(lane, &mut report).await)? {
+                return Ok(());
             }
+            store::reconciliation::advance(pool, provider, until).await?;
             from = until;
         }
+        told_unless_stopped(provider, self.look_again(lane).await)?;
         Ok(())
     }
 
@@ -261,7 +184,7 @@ impl Core {
         Ok(())
     }
 
-    async fn reconcile_intents(
+    pub(super) async fn reconcile_intents(
         &self,
         lane: &Lane,
         listed: Vec<ListedIntent>,
@@ -272,17 +195,33 @@ impl Core {
             .into_iter()
             .filter(|listed| listed.intent.received_minor > 0)
             .collect();
-        let ids: Vec<String> = paid.iter().map(|listed| listed.intent.id.clone()).collect();
+        let ids: Vec<String> = paid
+            .iter()
+            .flat_map(|listed| {
+                [
+                    Some(listed.intent.id.clone()),
+                    listed.intent.charge_id.clone(),
+                ]
+            })
+            .flatten()
+            .collect();
         let known = store::reconciliation::known(&self.pools.jobs, lane.name(), &ids).await?;
         let known: HashMap<&str, (Uuid, PaymentStatus)> = known
             .iter()
             .map(|(intent, payment_id, status)| (intent.as_str(), (*payment_id, *status)))
             .collect();
         for listed in &paid {
-            match known.get(listed.intent.id.as_str()) {
-                Some((_, PaymentStatus::Succeeded)) => {}
-                Some((payment_id, _)) => {
-                    self.catch_up(*payment_id, report).await?;
+            let charge = listed.charge();
+            let of_charge = known.get(charge.id.as_str());
+            match of_charge.or(known.get(listed.intent.id.as_str())) {
+                Some((payment_id, status)) => {
+                    let is_known = of_charge.is_some();
+                    if *status != PaymentStatus::Succeeded {
+                        self.catch_up(*payment_id, report).await?;
+                    }
+                    if !is_known {
+                        self.reconcile_second(*payment_id, &charge, report).await?;
+                    }
                 }
                 None => self.reconcile_unknown(lane, listed, report).await?,
             }
@@ -308,6 +247,28 @@ impl Core {
         let unanswered = resolved.and_then(|resolved| resolved.unanswered);
         let told = unless_refused(unanswered.map_or(Ok(()), Err), payment_id)?;
         Ok(told.is_some())
+    }
+
+    /// Handles captured money of an intent whose payment has succeeded with other money. True if it
+    /// was new.
+    async fn reconcile_second(
+        &self,
+        payment_id: Uuid,
+        charge: &Charge,
+        report: &mut ReconcileReport,
+    ) -> Result<bool, ReconcileError> {
+        let is_new = match self.charge_again(payment_id, charge).await {
+            Err(error) if error.is_of_the_data() => {
+                is_broken(&error, payment_id);
+                return Ok(true);
+            }
+            entered => entered?,
+        };
+        if is_new {
+            count("second", 1);
+            report.second_payments.push(charge.id.clone());
+        }
+        Ok(is_new)
     }
 
     /// Handles captured money of an intent that no payment names.
@@ -355,6 +316,13 @@ impl Core {
             if now_known == Some(payment_id) || payment.intent_id.is_none() {
                 return Ok(());
             }
+        }
+        if let Some(payment_id) = found
+            && self
+                .reconcile_second(payment_id, &listed.charge(), report)
+                .await?
+        {
+            return Ok(());
         }
         // It may have been booked since the page was compared, by a poll or a confirmation.
         let charge = intent.charge_id.as_ref().unwrap_or(&intent.id);
@@ -411,7 +379,7 @@ impl Core {
         }
     }
 
-    async fn reconcile_refund(
+    pub(super) async fn reconcile_refund(
         &self,
         lane: &Lane,
         made: &ProviderRefund,
@@ -461,7 +429,7 @@ impl Core {
 impl Core {
     /// Handles money of an intent that was given back outside the shop. False if the intent is not
     /// ours.
-    async fn reconcile_returned(
+    pub(super) async fn reconcile_returned(
         &self,
         lane: &Lane,
         intent_id: Option<&str>,
@@ -502,6 +470,22 @@ impl Core {
             }
         }
         Ok(true)
+    }
+}
+
+/// False, logged and counted, if the provider did not tell everything.
+fn told_unless_stopped(
+    provider: &str,
+    compared: Result<(), ReconcileError>,
+) -> Result<bool, StoreError> {
+    match compared {
+        Ok(()) => Ok(true),
+        Err(ReconcileError::Store(error)) => Err(error),
+        Err(ReconcileError::Provider(error)) => {
+            count("stopped", 1);
+            tracing::warn!(%error, provider, "the provider's books could not be compared with ours");
+            Ok(false)
+        }
     }
 }
 

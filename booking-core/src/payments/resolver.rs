@@ -228,8 +228,10 @@ impl Core {
                 .carry_out(&mut tx, &hold, &payment, decision, now)
                 .await?;
         }
-        // Past the hard deadline, a payment that is still open must not keep seats.
         let (hold, payment) = lock_both(&mut tx, hold_id, payment_id).await?;
+        self.charges_note(&mut tx, &payment, &intent.others, now)
+            .await?;
+        // Past the hard deadline, a payment that is still open must not keep seats.
         if is_past_patience(&hold, &payment, now) {
             reports.extend(give_up(&mut tx, &hold, &payment, now).await?);
         }

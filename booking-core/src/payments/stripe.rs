@@ -16,9 +16,9 @@ use show_file::currency;
 
 use super::http_client::{Answered, ClientError, HttpClient, counted};
 use super::provider::{
-    CancelReason, Intent, IntentRequest, IntentStatus, Listed, ListedIntent, PaymentProvider,
-    ProviderDispute, ProviderError, ProviderFuture, ProviderPage, ProviderRefund, ReceivedEvent,
-    RefundRequest, Subject, WebhookRefusal,
+    CancelReason, Charge, Intent, IntentRequest, IntentStatus, Listed, ListedIntent,
+    PaymentProvider, ProviderDispute, ProviderError, ProviderFuture, ProviderPage, ProviderRefund,
+    ReceivedEvent, RefundRequest, Subject, WebhookRefusal,
 };
 use crate::config::{PaymentApi, PaymentConfig};
 use crate::money::FailureReason;
@@ -252,6 +252,18 @@ impl PaymentProvider for Stripe {
             let form = [("cancellation_reason", word)];
             let intent: WireIntent = self.post("cancel_intent", &path, None, &form).await?;
             Ok(intent.into())
+        })
+    }
+
+    fn captured<'a>(&'a self, charge_id: &'a str) -> ProviderFuture<'a, Option<Charge>> {
+        Box::pin(async move {
+            let intent = self.fetch_intent(charge_id).await?;
+            let charge = Charge {
+                id: intent.charge_id.unwrap_or(intent.id),
+                amount_minor: intent.received_minor,
+                currency: intent.currency,
+            };
+            Ok((charge.amount_minor > 0).then_some(charge))
         })
     }
 

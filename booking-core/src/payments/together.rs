@@ -101,6 +101,7 @@ impl Core {
 fn is_ordinary(hold: &HoldRow, payment: &PaymentRow, intent: &Intent, now: Timestamp) -> bool {
     let is_only = hold.attempt_count == 1
         && hold.coupon_use_id.is_none()
+        && intent.others.is_empty()
         && !payment.is_free()
         && payment.provider_open
         && payment.status != PaymentStatus::Cancelled

@@ -3,6 +3,7 @@
 use std::collections::HashSet;
 use std::time::Duration;
 
+use contract::booking::PaymentStatus;
 use futures_util::{FutureExt, StreamExt, stream};
 use http::HeaderMap;
 use serde_json::Value;
@@ -12,6 +13,7 @@ use uuid::Uuid;
 use super::backoff;
 use super::lane::Lane;
 use super::provider::{PaymentProvider, ProviderError, Subject, WebhookRefusal};
+use super::resolution::Resolution;
 use crate::config::{EVENT_TRIES_MAX, INBOX_BATCH_MAX, WORK_AT_ONCE, WORK_BATCH_MAX};
 use crate::core::Core;
 use crate::database::{StoreError, Work};
@@ -167,14 +169,19 @@ impl Core {
     /// their payment was settled by its customer's confirmation.
     async fn close_settled(&self, lane: &Lane, due: &mut Vec<EventRow>) -> Result<(), StoreError> {
         let closable = due.iter().filter_map(|event| {
-            let (intent_id, note) = match lane.subject(&event.kind, &event.payload) {
-                Subject::Intent { intent_id, .. } => (Some(intent_id), None),
-                Subject::Nothing => (None, Some(NOT_OURS)),
+            let (intent_id, charge_id, note) = match lane.subject(&event.kind, &event.payload) {
+                Subject::Intent {
+                    intent_id,
+                    charge_id,
+                    ..
+                } => (Some(intent_id), charge_id, None),
+                Subject::Nothing => (None, None, Some(NOT_OURS)),
                 Subject::Refund { .. } | Subject::Returned { .. } => return None,
             };
             Some(Closable {
                 event_id: &event.event_id,
                 intent_id,
+                charge_id,
                 note,
             })
         });
@@ -211,16 +218,28 @@ impl Core {
                 }
             }
             Subject::Returned { intent_id } => self.event_returned(provider, &intent_id).await?,
-            Subject::Intent { intent_id, attempt } => {
-                match self.payment_of(provider, &intent_id, attempt).await? {
-                    Some(payment_id) => {
-                        let resolved = self.resolve_payment(payment_id, None).await?;
-                        let unanswered = resolved.and_then(|resolved| resolved.unanswered);
-                        unanswered.map_or(Ok(Found::Ours), Err)
-                    }
-                    None => Ok(Found::NotOurs),
+            Subject::Intent {
+                intent_id,
+                charge_id,
+                attempt,
+            } => match self.payment_of(provider, &intent_id, attempt).await? {
+                Some(payment_id) => {
+                    let resolved = self.resolve_payment(payment_id, None).await?;
+                    let named = charge_id.unwrap_or(intent_id);
+                    let looked = match resolved {
+                        Some(Resolution {
+                            unanswered: Some(error),
+                            ..
+                        }) => Err(error),
+                        Some(resolved) if resolved.payment.status == PaymentStatus::Succeeded => {
+                            self.charge_look(lane, payment_id, &named).await?
+                        }
+                        _ => Ok(()),
+                    };
+                    looked.map(|()| Found::Ours)
                 }
-            }
+                None => Ok(Found::NotOurs),
+            },
         };
         let note = match looked {
             Err(_) => return self.event_put_off(provider, event, UNANSWERED).await,

@@ -270,6 +270,7 @@ pub(super) async fn render(
         link: reader.link.clone(),
         base: reader.base.clone(),
         files,
+        wallets: booking.0.wallets_on(),
         is_guest: reader.is_guest,
         code_was_sent,
         problem: error.map(|error| error.problem().clone()),

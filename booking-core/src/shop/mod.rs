@@ -14,6 +14,7 @@ mod payments;
 mod seats;
 pub(crate) mod show_pages;
 mod transfers;
+mod wallet;
 
 use axum::Router;
 use axum::routing::{any, get, post};
@@ -64,6 +65,14 @@ pub(crate) fn router(booking: Booking) -> Router {
         .route(
             "/b/{token}/tickets/{ticketId}/qr.svg",
             get(bookings::guest_qr),
+        )
+        .route(
+            "/b/{token}/tickets/{ticketId}/pass.pkpass",
+            get(wallet::apple_pass),
+        )
+        .route(
+            "/b/{token}/tickets/{ticketId}/google-wallet",
+            get(wallet::google_wallet),
         )
         // Unknown paths get a page too, for browsers.
         .route("/{*path}", any(nothing))

@@ -74,9 +74,9 @@ const ABOUT_EVENTS: [&str; 4] = ["I48", "I49", "I50", "I51"];
 const ABOUT_ENTRIES: [&str; 6] = ["I40", "I41", "I42", "I52", "I53", "I60"];
 
 /// Questions about money. The others are about mail, events, entries or seats.
-const ABOUT_MONEY: [&str; 22] = [
+const ABOUT_MONEY: [&str; 23] = [
     "I08", "I09", "I10", "I11", "I12", "I13", "I14", "I18", "I19", "I25", "I26", "I27", "I28",
-    "I31", "I43", "I45", "I47", "I54", "I58", "I61", "I62", "I63",
+    "I31", "I43", "I45", "I47", "I54", "I58", "I61", "I62", "I63", "I64",
 ];
 /// Questions about every limit.
 const ABOUT_LIMITS: [&str; 3] = ["I30", "I44", "I46"];

@@ -275,11 +275,21 @@ union all select 'I48 each booking of the last 30 days is one event of its confi
      where b.created_at > $1::timestamptz - interval '30 days'
         and greatest(b.created_at, $2::timestamptz) < $1::timestamptz - interval '30 seconds'
         and not exists (select 1 from events e
-            where e.dedupe = 'booking.confirmed:' || b.booking_id and e.kind = 'booking.confirmed'))
+            where e.dedupe = 'booking.confirmed:' || b.booking_id and e.kind = 'booking.confirmed')
+        and not exists (select 1 from event_archive_keys k
+            where k.digest = md5('booking.confirmed:' || b.booking_id)::uuid))
 union all select 'I49 positions of events have no gap from 1 to the end of the log',
-    (select abs(h.position - coalesce(max(e.position), 0)) + abs(h.position - count(e.position))
-        + case when coalesce(min(e.position), 1) = 1 then 0 else 1 end
-     from event_head h left join events e on true group by h.position)
+    -- Of blocks, that each begins where the one before ends: none can be written that lacks an event.
+    (select abs(h.position - coalesce(e.last, z.position))
+        + abs(h.position - z.position - e.n)
+        + case when coalesce(e.first, z.position + 1) = z.position + 1 then 0 else 1 end
+     from event_head h, event_archive_end z,
+        (select count(*) as n, min(position) as first, max(position) as last from events) e)
+    + (select abs(z.position - coalesce((select max(last_position) from event_archive), 0))
+        from event_archive_end z)
+    + (select count(*) from (
+        select first_position, lag(last_position, 1, 0::bigint) over (order by last_position) as before
+        from event_archive) a where first_position <> before + 1)
 union all select 'I50 nobody has taken events beyond the end of the log',
     (select count(*) from (
         select position from event_consumers
@@ -291,7 +301,9 @@ union all select 'I50 nobody has taken events beyond the end of the log',
 union all select 'I51 what has a position in the outbox is that event in the log',
     (select count(*) from outbox o left join events e on e.position = o.position
      where o.position > 0
-        and (e.dedupe is distinct from o.dedupe or e.kind is distinct from o.topic))
+        and (e.dedupe is distinct from o.dedupe or e.kind is distinct from o.topic)
+        and not exists (select 1 from event_archive_keys k
+            where k.digest = md5(o.dedupe)::uuid and k.position = o.position))
 union all select 'I52 whoever has a ticket got it by the last transfer that names it, or bought it',
     (select count(*) from tickets t where nullif(array[t.transfer_id], array[null::uuid]) is distinct from (
         select array_agg(h.transfer_id) from transfers h
@@ -401,6 +413,13 @@ union all select 'I63 an invoice has what the ledger has for its booking, and cr
         where i.kind = 'INVOICE' and coalesce((select sum(n.amount_minor) from invoices n
                 where n.booking_id = i.booking_id and n.kind = 'CREDIT_NOTE'), 0)
             <> least(i.amount_minor, coalesce((select sum(r.amount_minor) from refunds r
-                join events e on e.dedupe = 'refund.made:' || r.refund_id
-                where r.payment_id = p.payment_id and e.position <= c.position), 0)))
+                left join events e on e.dedupe = 'refund.made:' || r.refund_id
+                left join event_archive_keys k on k.digest = md5('refund.made:' || r.refund_id)::uuid
+                where r.payment_id = p.payment_id
+                    and coalesce(e.position, k.position) <= c.position), 0)))
+union all select 'I64 what a customer paid a second time goes back, and the first time succeeded',
+    (select count(*) from payments p where p.attempt_no < 1
+        and (p.status <> 'SUCCEEDED' or p.disposition is distinct from 'AUTO_REFUND'
+            or not exists (select 1 from payments f where f.hold_id = p.hold_id
+                and f.provider = p.provider and f.attempt_no > 0 and f.status = 'SUCCEEDED')))
 order by 1

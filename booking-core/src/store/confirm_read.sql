@@ -26,6 +26,6 @@ cross join lateral (
     from unnest(h.seat_nos) with ordinality as t (seat_no, at)
     join seats seat on seat.show_no = h.show_no and seat.seat_no = t.seat_no
 ) seated
-join payments p on p.hold_id = h.hold_id
+join payments p on p.hold_id = h.hold_id and p.attempt_no > 0
 left join idempotency_keys k on k.principal = a.principal and k.key = a.key
 order by a.ask, p.attempt_no

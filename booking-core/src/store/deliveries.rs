@@ -73,9 +73,8 @@ pub(crate) async fn fan_out(
             for no key update skip locked
         ), page as materialized (
             select e.position, e.kind from sub
-            cross join lateral (select position, kind from events
-                where position > sub.position and position <= (select position from event_head)
-                order by position limit $2) e
+            cross join lateral event_log(sub.position,
+                (select least(position, sub.position + $2) from event_head)) e
         ), made as (
             insert into event_deliveries (subscription_id, position, next_attempt_at, due_since,
                 created_at)
@@ -216,11 +215,11 @@ pub(crate) async fn list(
     limit: i64,
 ) -> Result<Vec<DeliveryRow>, StoreError> {
     let rows = sqlx::query!(
-        "select d.position, e.event_id, e.kind, d.status, d.attempt_count, d.next_attempt_at,
+        r#"select d.position, e.event_id as "event_id!", e.kind as "kind!", d.status, d.attempt_count, d.next_attempt_at,
             d.tried_at, d.answer_status, d.last_error, d.delivered_at
-         from event_deliveries d join events e using (position)
+         from event_deliveries d cross join lateral event_log(d.position - 1, d.position) e
          where d.subscription_id = $1 and ($2::text is null or d.status = $2)
-         order by d.position desc limit $3",
+         order by d.position desc limit $3"#,
         subscription_id,
         status.map(text_of),
         limit

@@ -6,6 +6,7 @@ use sqlx::{PgConnection, PgPool};
 use time::OffsetDateTime;
 use uuid::Uuid;
 
+use crate::config::EVENTS_SEARCHED_MAX;
 use crate::customer_seal::{self, CustomerKey};
 use crate::database::StoreError;
 use crate::event::Event;
@@ -41,7 +42,7 @@ pub(crate) struct NewEvent {
 /// A part of the log.
 #[derive(Clone, Debug)]
 pub(crate) struct Page {
-    /// Where to read on: the position of the last event, or the end of the log.
+    /// Where to read on: the position of the last event, or up to where there is none.
     pub(crate) next: i64,
     /// The end of the log.
     pub(crate) head: i64,
@@ -90,8 +91,10 @@ pub(crate) async fn unsequenced(
             where not o.of_booking
          )
          select o.id as "id!", o.topic as "topic!", o.dedupe as "dedupe!",
-            o.created_at as "created_at!", t.data, t.email, e.position as "known?"
+            o.created_at as "created_at!", t.data, t.email,
+            coalesce(e.position, k.position) as "known?"
          from taken o join told t on t.id = o.id left join events e on e.dedupe = o.dedupe
+         left join event_archive_keys k on k.digest = md5(o.dedupe)::uuid
          order by o.id"#,
         limit
     )
@@ -227,20 +230,33 @@ pub(crate) async fn read(
     limit: i64,
     kinds: &[String],
 ) -> Result<Page, StoreError> {
-    // Read before the events, so that none is between the last of them and the end.
-    let head = head(pool).await?;
+    // Read before the events, so that none is between the last of them and the end. What moves into
+    // the archive meanwhile is read there.
+    let ends = sqlx::query!(
+        "select h.position as head, z.position as archived from event_head h, event_archive_end z"
+    )
+    .fetch_one(pool)
+    .await?;
+    let head = ends.head;
+    let upto = if kinds.is_empty() {
+        head.min(after.saturating_add(limit))
+    } else if after < ends.archived {
+        ends.archived.min(after.saturating_add(EVENTS_SEARCHED_MAX))
+    } else {
+        head
+    };
     let rows = sqlx::query_as!(
         EventRow,
-        r#"select e.position, e.event_id, e.kind, e.schema_version, e.occurred_at, e.data,
-            e.key_id, e.personal, k.secret as "secret?"
-         from events e left join customer_keys k on k.key_id = e.key_id
-         where e.position > $1 and e.position <= $4
-            and (cardinality($3::text[]) = 0 or e.kind = any($3))
+        r#"select e.position as "position!", e.event_id as "event_id!", e.kind as "kind!",
+            e.schema_version as "schema_version!", e.occurred_at as "occurred_at!",
+            e.data as "data!", e.key_id, e.personal, k.secret as "secret?"
+         from event_log($1, $4) e left join customer_keys k on k.key_id = e.key_id
+         where cardinality($3::text[]) = 0 or e.kind = any($3)
          order by e.position limit $2"#,
         after,
         limit,
         kinds,
-        head
+        upto
     )
     .fetch_all(pool)
     .await?;
@@ -248,7 +264,7 @@ pub(crate) async fn read(
     let events: Vec<Event> = rows.into_iter().map(EventRow::told).collect();
     let next = match events.last() {
         Some(last) if is_full => last.position,
-        _ => head,
+        _ => upto,
     };
     Ok(Page { next, head, events })
 }
@@ -257,10 +273,13 @@ pub(crate) async fn read(
 pub(crate) async fn at(pool: &PgPool, positions: &[i64]) -> Result<Vec<Event>, StoreError> {
     let rows = sqlx::query_as!(
         EventRow,
-        r#"select e.position, e.event_id, e.kind, e.schema_version, e.occurred_at, e.data,
-            e.key_id, e.personal, k.secret as "secret?"
-         from events e left join customer_keys k on k.key_id = e.key_id
-         where e.position = any($1) order by e.position"#,
+        r#"select e.position as "position!", e.event_id as "event_id!", e.kind as "kind!",
+            e.schema_version as "schema_version!", e.occurred_at as "occurred_at!",
+            e.data as "data!", e.key_id, e.personal, k.secret as "secret?"
+         from unnest($1::bigint[]) as p (position)
+         cross join lateral event_log(p.position - 1, p.position) e
+         left join customer_keys k on k.key_id = e.key_id
+         order by e.position"#,
         positions
     )
     .fetch_all(pool)

@@ -211,6 +211,22 @@ pub(crate) async fn extend(
     Ok(())
 }
 
+/// Ends the time of a locked hold: no payment begins for it any more.
+pub(crate) async fn end_time(
+    connection: &mut PgConnection,
+    hold_id: Uuid,
+    now: Timestamp,
+) -> Result<(), StoreError> {
+    sqlx::query!(
+        "update holds set expires_at = least(expires_at, $2) where hold_id = $1",
+        hold_id,
+        OffsetDateTime::from(now)
+    )
+    .execute(connection)
+    .await?;
+    Ok(())
+}
+
 /// Recomputes `payment_open` from the hold's payments.
 pub(crate) async fn refresh_payment_open(
     connection: &mut PgConnection,

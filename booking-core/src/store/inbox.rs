@@ -70,6 +70,9 @@ pub(crate) struct Closable<'a> {
     /// The provider's id of the intent or the charge whose success closes it. Without, it is closed
     /// in any case.
     pub(crate) intent_id: Option<String>,
+    /// The provider's id of the money, if the event names it: another than that of the payment is
+    /// to be looked at.
+    pub(crate) charge_id: Option<String>,
     pub(crate) note: Option<&'static str>,
 }
 
@@ -82,14 +85,17 @@ pub(crate) async fn close_settled(
 ) -> Result<Vec<String>, StoreError> {
     let ids: Vec<&str> = events.iter().map(|event| event.event_id).collect();
     let intents: Vec<Option<&str>> = events.iter().map(|it| it.intent_id.as_deref()).collect();
+    let charges: Vec<Option<&str>> = events.iter().map(|it| it.charge_id.as_deref()).collect();
     let notes: Vec<Option<&str>> = events.iter().map(|event| event.note).collect();
     let rows = sqlx::query!(
         "with settled as materialized (
             select w.event_id, w.note
-            from unnest($2::text[], $3::text[], $4::text[]) as w (event_id, intent_id, note)
+            from unnest($2::text[], $3::text[], $4::text[], $6::text[])
+                as w (event_id, intent_id, note, charge_id)
             where w.intent_id is null
                 or exists (select 1 from payments p where p.provider = $1
-                    and p.intent_id = w.intent_id and p.status = 'SUCCEEDED')
+                    and p.intent_id = w.intent_id and p.status = 'SUCCEEDED'
+                    and (w.charge_id is null or w.charge_id = p.charge_id))
                 or exists (select 1 from payments p where p.provider = $1
                     and p.charge_id = w.intent_id and p.status = 'SUCCEEDED')
         ),
@@ -107,7 +113,8 @@ pub(crate) async fn close_settled(
         &ids as &[&str],
         &intents as &[Option<&str>],
         &notes as &[Option<&str>],
-        OffsetDateTime::from(now)
+        OffsetDateTime::from(now),
+        &charges as &[Option<&str>]
     )
     .fetch_all(connection)
     .await?;

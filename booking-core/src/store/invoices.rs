@@ -107,7 +107,7 @@ pub(crate) struct DueCredit {
 /// What the events of `part` ask for, in their order.
 pub(crate) async fn due(connection: &mut PgConnection, part: Part) -> Result<Vec<Due>, StoreError> {
     let rows = sqlx::query!(
-        r#"select e.position, b.booking_id, b.amount_minor, b.currency, b.price_lines,
+        r#"select e.position as "position!", b.booking_id, b.amount_minor, b.currency, b.price_lines,
             r.refund_id as "refund_id?", r.amount_minor as "refund_minor?"
          from (
             -- Casts only what is an id.
@@ -115,8 +115,8 @@ pub(crate) async fn due(connection: &mut PgConnection, part: Part) -> Result<Vec
                     then substr(dedupe, length(kind) + 2)::uuid end as booking_id,
                 case when kind = 'refund.made'
                     then substr(dedupe, length(kind) + 2)::uuid end as refund_id
-            from events where position > $1 and position <= $2
-                and kind in ('booking.confirmed', 'refund.made')
+            from event_log($1, $2)
+                where kind in ('booking.confirmed', 'refund.made')
          ) e
          left join refunds r on r.refund_id = e.refund_id
          left join payments p on p.payment_id = r.payment_id and p.disposition = 'BOOKED'

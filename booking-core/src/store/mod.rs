@@ -25,6 +25,7 @@ pub(crate) mod consumers;
 pub(crate) mod contacts;
 pub(crate) mod coupons;
 pub(crate) mod deliveries;
+pub(crate) mod event_archive;
 pub(crate) mod events;
 pub(crate) mod guest_mails;
 pub(crate) mod hold_batch;

@@ -131,7 +131,7 @@ pub(crate) async fn find(
     row.map(|row| Ok(payment_row!(row))).transpose()
 }
 
-/// All payments of a hold, first attempt first.
+/// All attempts of a hold, the first first. Money that a customer paid beyond an attempt is none.
 pub(crate) async fn of_hold(
     connection: &mut PgConnection,
     hold_id: Uuid,
@@ -140,7 +140,7 @@ pub(crate) async fn of_hold(
         "select payment_id, hold_id, attempt_no, provider, intent_id, client_secret, redirect_url,
             charge_id, open_calls, idempotency_key, email, amount_minor, currency, status,
             failure_reason, provider_open, disposition, poll_count, created_at
-         from payments where hold_id = $1 order by attempt_no",
+         from payments where hold_id = $1 and attempt_no > 0 order by attempt_no",
         hold_id
     )
     .fetch_all(connection)
@@ -284,6 +284,51 @@ pub(crate) async fn set_charge(
     .execute(connection)
     .await?;
     Ok(())
+}
+
+/// Captured money beyond that of a payment.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Further<'a> {
+    /// Its own id.
+    pub(crate) payment_id: Uuid,
+    /// The payment on whose page it was paid.
+    pub(crate) of: Uuid,
+    /// The provider's id.
+    pub(crate) charge_id: &'a str,
+    pub(crate) amount_minor: i64,
+    pub(crate) currency: &'a str,
+}
+
+/// Enters captured money beyond that of a payment that has succeeded, as a payment of its own whose
+/// money is to be given back. False if a payment names it. Hold and payment are locked.
+///
+/// It is no attempt of the hold: its number is below zero.
+pub(crate) async fn add_further(
+    connection: &mut PgConnection,
+    further: &Further<'_>,
+    now: Timestamp,
+) -> Result<bool, StoreError> {
+    let done = sqlx::query!(
+        "insert into payments (payment_id, hold_id, attempt_no, provider, intent_id,
+            idempotency_key, email, amount_minor, currency, status, provider_open, open_calls,
+            captured_minor, captured_currency, disposition, next_poll_at, created_at, updated_at)
+         select $1, p.hold_id, least(0, (select min(o.attempt_no) from payments o
+                where o.hold_id = p.hold_id)) - 1,
+            p.provider, $3, 'charge_' || p.provider || '_' || $3, p.email, $4, $5, 'SUCCEEDED',
+            false, 0, $4, $5, 'AUTO_REFUND', $6, $6, $6
+         from payments p where p.payment_id = $2 and not exists (select 1 from payments k
+            where k.provider = p.provider and (k.intent_id = $3 or k.charge_id = $3))
+         on conflict (provider, intent_id) do nothing",
+        further.payment_id,
+        further.of,
+        further.charge_id,
+        further.amount_minor,
+        further.currency,
+        OffsetDateTime::from(now)
+    )
+    .execute(connection)
+    .await?;
+    Ok(done.rows_affected() == 1)
 }
 
 /// Sets the address for the tickets of a payment whose hold is locked.

@@ -2,11 +2,12 @@
 
 use contract::Timestamp;
 use contract::booking::PaymentStatus;
+use serde::Serialize;
 use sqlx::PgPool;
 use time::OffsetDateTime;
 use uuid::Uuid;
 
-use super::word;
+use super::{text_of, word};
 use crate::database::StoreError;
 
 /// Claims the comparison if it is due, by moving its next time to `next_at`. Returns the time up to
@@ -43,6 +44,75 @@ pub(crate) async fn advance(
         "update reconciliation set done_until = greatest(done_until, $2) where provider = $1",
         provider,
         OffsetDateTime::from(until)
+    )
+    .execute(pool)
+    .await?;
+    Ok(())
+}
+
+/// What a provider lists.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "SCREAMING_SNAKE_CASE")]
+pub(crate) enum Listing {
+    Intents,
+    Refunds,
+    Disputes,
+}
+
+impl Listing {
+    /// All of them.
+    pub(crate) const ALL: [Self; 3] = [Self::Intents, Self::Refunds, Self::Disputes];
+}
+
+/// How far a round of looks through a listing has come.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Round {
+    /// Everything created before this was looked at.
+    pub(crate) from: Timestamp,
+    /// The next page of the span that begins there; `None` for its first.
+    pub(crate) page: Option<String>,
+    /// When the next round may begin; `None` during a round.
+    pub(crate) next_at: Option<Timestamp>,
+}
+
+/// The round through a listing of a provider, if there ever was one.
+pub(crate) async fn round(
+    pool: &PgPool,
+    provider: &str,
+    listing: Listing,
+) -> Result<Option<Round>, StoreError> {
+    let row = sqlx::query!(
+        "select from_at, page, next_at from reconciliation_again
+         where provider = $1 and listing = $2",
+        provider,
+        text_of(listing)
+    )
+    .fetch_optional(pool)
+    .await?;
+    Ok(row.map(|row| Round {
+        from: row.from_at.into(),
+        page: row.page,
+        next_at: row.next_at.map(Timestamp::from),
+    }))
+}
+
+/// Stores how far a round has come.
+pub(crate) async fn keep_round(
+    pool: &PgPool,
+    provider: &str,
+    listing: Listing,
+    round: &Round,
+) -> Result<(), StoreError> {
+    sqlx::query!(
+        "insert into reconciliation_again (provider, listing, from_at, page, next_at)
+         values ($1, $2, $3, $4, $5)
+         on conflict (provider, listing) do update set from_at = excluded.from_at,
+            page = excluded.page, next_at = excluded.next_at",
+        provider,
+        text_of(listing),
+        OffsetDateTime::from(round.from),
+        round.page,
+        round.next_at.map(OffsetDateTime::from)
     )
     .execute(pool)
     .await?;

@@ -146,6 +146,38 @@ fn turned(gives: bool) -> RefundStatus {
     }
 }
 
+/// A refund or dispute in the books.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Entered {
+    pub(crate) provider_refund_id: String,
+    /// Whether the shop made it.
+    pub(crate) is_ours: bool,
+    pub(crate) status: RefundStatus,
+}
+
+/// What the books have of the provider's refunds and disputes `ids`.
+pub(crate) async fn entered(
+    pool: &sqlx::PgPool,
+    ids: &[String],
+) -> Result<Vec<Entered>, StoreError> {
+    let rows = sqlx::query!(
+        r#"select provider_refund_id as "provider_refund_id!", origin, status from refunds
+           where provider_refund_id = any($1)"#,
+        ids
+    )
+    .fetch_all(pool)
+    .await?;
+    let rows = rows.into_iter().map(|row| {
+        let origin: Origin = word("refunds", &row.origin)?;
+        Ok(Entered {
+            provider_refund_id: row.provider_refund_id,
+            is_ours: origin == Origin::Ours,
+            status: word("refunds", &row.status)?,
+        })
+    });
+    rows.collect()
+}
+
 /// Locks a payment, whose hold is locked, and its refunds and disputes, so that no attempt begins
 /// meanwhile.
 pub(crate) async fn lock(

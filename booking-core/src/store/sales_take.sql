@@ -5,7 +5,7 @@ with page as materialized (
         data -> 'show' ->> 'showId' as show_id,
         coalesce(data ->> 'currency', data -> 'show' ->> 'currency') as currency,
         coalesce((data ->> 'complimentary')::boolean, false) as is_comp
-    from events where position > $1 and position <= $2
+    from event_log($1, $2)
 ), tickets as (
     select p.show_id, coalesce(t ->> 'category', '') as category, p.currency, p.hour, p.kind, p.is_comp,
         coalesce((t ->> 'priceMinor')::bigint, 0) as price_minor

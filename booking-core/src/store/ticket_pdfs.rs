@@ -53,7 +53,7 @@ pub(crate) async fn enrol(pool: &PgPool, now: Timestamp, limit: i64) -> Result<u
         "with made as materialized (
             select case when kind = 'booking.confirmed'
                 then split_part(dedupe, ':', 2)::uuid end as booking_id
-            from events where position > $1 and position <= $2
+            from event_log($1, $2)
         )
         insert into ticket_pdfs (pdf_id, booking_id, show_no, show_revision, due_at, created_at)
         select gen_random_uuid(), b.booking_id, b.show_no, s.revision, $3, $3

@@ -95,7 +95,7 @@ impl BookedShow {
     }
 
     /// Start of the show at the venue, such as `Saturday, 28 November 2026, 19:30 IST`.
-    pub(super) fn starts(&self) -> String {
+    pub(crate) fn starts(&self) -> String {
         let (at, zone) = (self.show.starts_at, &self.show.time_zone);
         format!("{} {}", when(at, zone, Form::Full), zone_name(at, zone))
     }

@@ -195,13 +195,11 @@ impl Core {
             digest: &digest,
         };
         let now = self.clock.now();
-        Ok(
-            match ticket_pdfs::stored(pool, claimed, &stored, now).await? {
-                true => "stored",
-                // Whoever has the lease finds its name in the row, and removes it.
-                false => "lost",
-            },
-        )
+        if ticket_pdfs::stored(pool, claimed, &stored, now).await? {
+            return Ok("stored");
+        }
+        // Whoever has the lease finds its name in the row, and removes it.
+        Ok("lost")
     }
 
     /// What is to be kept for the reader of this PDF at present.

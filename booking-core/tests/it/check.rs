@@ -53,6 +53,11 @@ const BREACHES: &[(&str, &str)] = &[
         "update holds set status = 'EXPIRED', closed_at = now() where status = 'ACTIVE'",
         "I04 I20",
     ),
+    ("update payments set attempt_no = -1", "I64"),
+    (
+        "update event_archive_end set position = position + 1",
+        "I49",
+    ),
     (
         "update holds set expires_at = expires_at - interval '1 day' where status = 'ACTIVE'",
         "I06",
@@ -426,6 +431,7 @@ pub(crate) async fn violated(shop: &TestShop, breach: &'static str) -> String {
         delete from show_move_tells; delete from show_moves;
         insert into coupons table saved.coupons;
         insert into coupon_uses table saved.coupon_uses;
+        update event_archive_end set position = 0;
         delete from events; delete from event_head; delete from event_consumers;
         delete from event_subscriptions; delete from event_deliveries;
         insert into events table saved.events;

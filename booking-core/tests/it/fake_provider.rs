@@ -50,6 +50,7 @@ struct FakeIntent {
     error: Option<(&'static str, &'static str)>,
     cancellation_reason: Option<String>,
     metadata: HashMap<String, String>,
+    created: Option<i64>,
 }
 
 #[derive(Clone, Debug)]
@@ -59,6 +60,7 @@ struct FakeRefund {
     amount: i64,
     refund_id: Option<String>,
     status: &'static str,
+    created: Option<i64>,
 }
 
 #[derive(Clone, Debug)]
@@ -67,6 +69,7 @@ struct FakeDispute {
     intent_id: String,
     amount: i64,
     status: &'static str,
+    created: Option<i64>,
 }
 
 /// An answer to a fetch that the test holds back.
@@ -107,6 +110,10 @@ struct Books {
     refunds_by_key: HashMap<String, Value>,
     refund_failures: u32,
     refund_status: Option<&'static str>,
+    /// The time in Unix seconds, if it matters when something was created.
+    now: Option<i64>,
+    /// Pages of listings that were asked for.
+    pages_listed: usize,
     delay: Option<Delay>,
     create_delay: Option<Delay>,
 }
@@ -217,6 +224,7 @@ impl FakeProvider {
             error: None,
             cancellation_reason: None,
             metadata: HashMap::from([("return_url".to_owned(), return_url)]),
+            created: books.now,
         };
         books.intents.insert(id.clone(), intent);
         id
@@ -392,6 +400,7 @@ fn created(books: &Mutex<Books>, headers: &HeaderMap, form: &HashMap<String, Str
         error: None,
         cancellation_reason: None,
         metadata: metadata.collect(),
+        created: books.now,
     };
     let intent = books.intents.entry(id.clone()).or_insert(intent);
     let body = view(&id, intent);
@@ -464,6 +473,7 @@ async fn refund(
             amount,
             refund_id: form.get("metadata[refund_id]").cloned(),
             status: books.refund_status.unwrap_or("succeeded"),
+            created: books.now,
         };
         let body = refund_view(&refund);
         books.refunds.push(refund);
@@ -478,12 +488,17 @@ async fn intents(
     State(books): State<Arc<Mutex<Books>>>,
     Query(query): Query<HashMap<String, String>>,
 ) -> Response {
-    let books = books.lock().unwrap();
+    let mut books = books.lock().unwrap();
+    books.pages_listed += 1;
     if let Some(response) = moody(books.mood) {
         return response;
     }
     assert!(query.contains_key("created[gte]") && query.contains_key("created[lt]"));
-    let mut ids: Vec<&String> = books.intents.keys().collect();
+    let within = books
+        .intents
+        .iter()
+        .filter(|it| is_within(it.1.created, &query));
+    let mut ids: Vec<&String> = within.map(|(id, _)| id).collect();
     ids.sort_by_key(|id| std::cmp::Reverse((id.len(), id.to_owned())));
     let after = query.get("starting_after");
     let start = after.map_or(0, |after| {
@@ -512,6 +527,7 @@ async fn refunds(
     }
     let newest_first = books.refunds.iter().rev();
     let data: Vec<Value> = newest_first
+        .filter(|refund| is_within(refund.created, &query))
         .filter(|refund| {
             let wanted = query.get("payment_intent");
             wanted.is_none_or(|wanted| refund.intent_id == *wanted)
@@ -538,6 +554,7 @@ async fn disputes(
         .iter()
         .rev()
         .filter(wanted)
+        .filter(|dispute| is_within(dispute.created, &query))
         .map(|dispute| {
             json!({
                 "id": dispute.id, "object": "dispute", "status": dispute.status,
@@ -546,6 +563,14 @@ async fn disputes(
         })
         .collect();
     answer(books.mood, json!({"object": "list", "data": data}))
+}
+
+/// Whether something is in the range of a listing, if that says one.
+fn is_within(created: Option<i64>, query: &HashMap<String, String>) -> bool {
+    let bound = |name: &str| query.get(name).map(|at| at.parse::<i64>().unwrap());
+    let after = |at: i64| bound("created[gte]").is_none_or(|from| at >= from);
+    let before = |at: i64| bound("created[lt]").is_none_or(|until| at < until);
+    created.is_none_or(|at| after(at) && before(at))
 }
 
 fn refund_view(refund: &FakeRefund) -> Value {

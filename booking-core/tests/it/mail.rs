@@ -17,7 +17,7 @@ const LEASE: Duration = Duration::from_mins(3);
 /// Longest wait for an answer of the mail server: a test that waits for it is not to wait long.
 const PATIENCE: Duration = Duration::from_millis(300);
 
-fn at(server: &SmtpServer) -> MailConfig {
+pub(crate) fn at(server: &SmtpServer) -> MailConfig {
     let smtp = Server::read(&server.url(), None, "tickets.test").unwrap();
     MailConfig {
         delivery: Delivery::Smtp(smtp.with_patience(PATIENCE)),

@@ -1,6 +1,7 @@
 //! A bucket that is spoken to as S3 is, which checks every signature (AWS Signature Version 4).
 
 use std::collections::BTreeMap;
+use std::fmt::Write;
 use std::sync::{Arc, Mutex};
 
 use axum::Router;
@@ -179,9 +180,9 @@ fn verified(method: &Method, uri: &Uri, headers: &HeaderMap, body: &[u8]) -> Res
         uri.query().unwrap_or_default()
     );
     for name in signed.split(';') {
-        canonical.push_str(&format!("{name}:{}\n", text(name)?.trim()));
+        writeln!(canonical, "{name}:{}", text(name)?.trim()).unwrap();
     }
-    canonical.push_str(&format!("\n{signed}\n{payload}"));
+    write!(canonical, "\n{signed}\n{payload}").unwrap();
     let scope = format!("{}/{REGION}/s3/aws4_request", &date[..8]);
     if field("Credential")? != format!("{KEY_ID}/{scope}") {
         return Err("another key".to_owned());
@@ -194,10 +195,10 @@ fn verified(method: &Method, uri: &Uri, headers: &HeaderMap, body: &[u8]) -> Res
     for part in scope.split('/') {
         key = mac(&key, part);
     }
-    match field("Signature")? == HEXLOWER.encode(&mac(&key, &to_sign)) {
-        true => Ok(()),
-        false => Err("the signature is another".to_owned()),
+    if field("Signature")? == HEXLOWER.encode(&mac(&key, &to_sign)) {
+        return Ok(());
     }
+    Err("the signature is another".to_owned())
 }
 
 fn mac(key: &[u8], text: &str) -> Vec<u8> {

@@ -9,7 +9,7 @@ use std::time::Duration;
 use booking_core::{
     Booking, BookingConfig, BookingDeps, ChannelsConfig, EventSink, FraudSettings, InvoiceConfig,
     MailConfig, PaymentConfig, Pools, Rates, RoomDirectory, TicketFonts, TicketKeys,
-    TicketStoreConfig, WebhookConfig,
+    TicketStoreConfig, WalletConfig, WebhookConfig,
 };
 use contract::{Clock, ManualClock};
 use serde_json::{Value, json};
@@ -55,6 +55,7 @@ struct Beside {
     channels: ChannelsConfig,
     invoices: Option<InvoiceConfig>,
     tickets: TicketStoreConfig,
+    wallets: WalletConfig,
 }
 
 impl Beside {
@@ -65,6 +66,7 @@ impl Beside {
             channels: ChannelsConfig::default(),
             invoices: None,
             tickets: TicketStoreConfig::Off,
+            wallets: WalletConfig::default(),
         }
     }
 }
@@ -285,6 +287,19 @@ impl TestShop {
         start_with(pools, clock, &self.provider, seed, false, mail, beside).await
     }
 
+    /// Another process with these wallets, and whose steps the test takes.
+    pub(crate) async fn another_process_with_wallets(&self, wallets: WalletConfig) -> Process {
+        let seed = self.seeds.fetch_add(1, Ordering::Relaxed);
+        let pools = Pools::lazy(&self.database.url()).unwrap();
+        let clock = Arc::new(self.clock.clone());
+        let mail = to_files(&self.files);
+        let beside = Beside {
+            wallets,
+            ..Beside::limited(Rates::default())
+        };
+        start_with(pools, clock, &self.provider, seed, false, mail, beside).await
+    }
+
     /// Another process on the same database that sweeps, polls and refreshes by itself.
     pub(crate) async fn another_process_with_workers(&self) -> Process {
         self.another_process_that_goes_by(Arc::new(self.clock.clone()))
@@ -371,7 +386,7 @@ impl TestShop {
             .filter(|i| i.violations != 0)
             .collect();
         assert!(report.clean, "{broken:?}");
-        assert_eq!(report.invariants.len(), 55);
+        assert_eq!(report.invariants.len(), 56);
     }
 
     /// A webhook about `intent_id`, signed.
@@ -455,8 +470,10 @@ async fn start_with(
         rates: beside.rates,
         ticket_fonts: TicketFonts::default(),
         ticket_store: beside.tickets,
+        wallets: beside.wallets,
         fraud: provider.fraud.clone(),
         invoices: beside.invoices,
+        events_loose_for: booking_core::EVENTS_LOOSE_FOR,
     };
     let deps = BookingDeps {
         pools: pools.clone(),

@@ -146,6 +146,27 @@ impl Simulator {
         None
     }
 
+    /// The customer's side of a payment link at `url`: at the bank, where nothing is decided yet.
+    /// Returns the bank's page.
+    pub(crate) async fn at_the_bank(&self, url: &str) -> String {
+        let form = [
+            ("payment_method", "pm_card_threeDSecure2Required"),
+            ("method", "upi"),
+        ];
+        let answer = self.client.post(url).form(&form).send().await.unwrap();
+        let bank = answer.headers()["location"].to_str().unwrap();
+        assert!(bank.contains("/bank?"), "{bank}");
+        format!("{}{bank}", self.url)
+    }
+
+    /// The customer agrees on the `bank`'s page.
+    pub(crate) async fn agrees(&self, bank: &str) {
+        let (action, secret) = bank.split_once("?client_secret=").unwrap();
+        let form = [("client_secret", secret), ("action", "approve")];
+        let answer = self.client.post(action).form(&form).send().await.unwrap();
+        assert!(answer.status().is_redirection(), "{}", answer.status());
+    }
+
     /// The simulator's own books.
     pub(crate) async fn ledger(&self) -> Vec<Value> {
         let url = format!("{}/_sim/ledger", self.url);

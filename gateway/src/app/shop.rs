@@ -30,7 +30,7 @@ use web::ApiResult;
 use super::events;
 use super::mail::{channels_config, mail_config};
 use super::surroundings::Surroundings;
-use super::tickets::ticket_store;
+use super::tickets::{ticket_store, wallets};
 use crate::config::{Config, FraudTexts, InvoiceTexts, ShopRatePair, ShopRates};
 use crate::gate::InProcess;
 use crate::http::turn_teller::TurnTeller;
@@ -90,6 +90,7 @@ pub(super) fn booking_config(
     config: &Config,
 ) -> Result<BookingConfig> {
     let mail = mail_config(config, public_url);
+    let wallets = wallets(config).map_err(|problems| anyhow!(problems.join("; ")))?;
     Ok(BookingConfig {
         public_url: public_url.to_owned(),
         payments,
@@ -100,9 +101,11 @@ pub(super) fn booking_config(
         ticket_keys,
         rates: booking_rates(&config.shop_rates),
         ticket_fonts: ticket_fonts(&config.ticket_fonts)?,
+        wallets,
         ticket_store: ticket_store(config).map_err(|problem| anyhow!(problem))?,
         fraud: fraud_settings(&config.fraud)?,
         invoices: config.invoices.as_ref().map(invoice_config),
+        events_loose_for: config.events_archive_after,
     })
 }
 

@@ -31,6 +31,9 @@ pub fn usable(config: &Config) -> Result<(), Problems> {
         problems.push(problem);
     }
     problems.extend(tickets::ticket_store(config).err());
+    if let Err(found) = tickets::wallets(config) {
+        problems.extend(found);
+    }
     let missing = Servers::missing_programs(&config.data_dir.join("servers"), wanted(config));
     problems.extend(missing.iter().map(ToString::to_string));
     if problems.is_empty() {

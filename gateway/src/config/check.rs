@@ -63,12 +63,17 @@ pub(super) fn check(settings: Settings, mut problems: Vec<String>) -> Result<Con
         );
     }
     let events_length_max = events_length_max(settings.events_length_max.as_deref(), &mut note);
+    let events_archive_after = archive_after(settings.events_archive_days.as_deref(), &mut note);
     let targets = settings.webhook_private_targets.as_deref();
     let webhook_private_targets = private_targets(targets, &mut note);
     let data_dir = data_dir(settings.data_dir.as_deref(), &mut note);
     let tickets = TicketSettings {
         store: settings.ticket_store,
         store_endpoint: settings.ticket_store_endpoint,
+        apple_cert: settings.apple_pass_cert.map(PathBuf::from),
+        apple_key: settings.apple_pass_key.map(PathBuf::from),
+        google_issuer: settings.google_wallet_issuer,
+        google_account: settings.google_wallet_account.map(PathBuf::from),
     };
     let channels = ChannelSettings {
         sms_url: settings.sms_url,
@@ -122,6 +127,7 @@ pub(super) fn check(settings: Settings, mut problems: Vec<String>) -> Result<Con
         events_url: settings.events_url,
         events_stream: settings.events_stream,
         events_length_max,
+        events_archive_after,
         webhook_private_targets,
         channels,
         log,
@@ -159,6 +165,27 @@ fn events_length_max(text: Option<&str>, note: &mut impl FnMut(String)) -> u64 {
                 "ROPELINE_EVENTS_LENGTH_MAX: `{text}` is no number above 0"
             ));
             STREAM_LENGTH_MAX
+        }
+    }
+}
+
+/// Age at which events move into the archive, unless the setting says otherwise.
+const ARCHIVE_AFTER: Duration = Duration::from_hours(24 * 90);
+/// Days that an event may be kept out of the archive: a hundred years.
+const ARCHIVE_DAYS_MAX: u64 = 36_500;
+
+fn archive_after(text: Option<&str>, note: &mut impl FnMut(String)) -> Duration {
+    let Some(text) = text else {
+        return ARCHIVE_AFTER;
+    };
+    match text.trim().parse::<u64>() {
+        Ok(days) if (1..=ARCHIVE_DAYS_MAX).contains(&days) => Duration::from_hours(24 * days),
+        _ => {
+            note(format!(
+                "ROPELINE_EVENTS_ARCHIVE_DAYS: `{text}` is no number of days from 1 to \
+                 {ARCHIVE_DAYS_MAX}"
+            ));
+            ARCHIVE_AFTER
         }
     }
 }

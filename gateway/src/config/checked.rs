@@ -136,6 +136,8 @@ pub struct Config {
     pub events_stream: Option<String>,
     /// How many events that stream keeps, about.
     pub events_length_max: u64,
+    /// Age at which events move into the archive.
+    pub events_archive_after: Duration,
     /// Whether webhooks may go to addresses that are not public.
     pub webhook_private_targets: bool,
     /// Text messages, push messages and what is said in all of them.
@@ -161,6 +163,14 @@ pub struct TicketSettings {
     pub store: Option<String>,
     /// The address of its service.
     pub store_endpoint: Option<String>,
+    /// The certificate for passes of Apple Wallet.
+    pub apple_cert: Option<PathBuf>,
+    /// Its key.
+    pub apple_key: Option<PathBuf>,
+    /// The issuer at Google Wallet.
+    pub google_issuer: Option<String>,
+    /// The file of its service account.
+    pub google_account: Option<PathBuf>,
 }
 
 /// Settings of what tells fans something beside mail.

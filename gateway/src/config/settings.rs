@@ -101,6 +101,14 @@ settings! {
     ticket_store = "ROPELINE_TICKET_STORE", Plain, "file:", value_name = "STORE";
     /// The address of a service that speaks S3 other than Amazon's, such as `https://s3.example.org` [default: Amazon's, or AWS_ENDPOINT_URL_S3]
     ticket_store_endpoint = "ROPELINE_TICKET_STORE_ENDPOINT", Url, "Amazon's", value_name = "URL";
+    /// PEM file of the certificate for passes of Apple Wallet, with Apple's intermediate certificate after it [default: no passes]
+    apple_pass_cert = "ROPELINE_APPLE_PASS_CERT", Plain, "no passes", value_name = "FILE";
+    /// PEM file of the private key of that certificate
+    apple_pass_key = "ROPELINE_APPLE_PASS_KEY", Plain, "none", value_name = "FILE";
+    /// Your issuer id of Google Wallet [default: no links to save tickets]
+    google_wallet_issuer = "ROPELINE_GOOGLE_WALLET_ISSUER", Plain, "no links", value_name = "NUMBER";
+    /// JSON file of the service account of Google Wallet, with its key
+    google_wallet_account = "ROPELINE_GOOGLE_WALLET_ACCOUNT", Plain, "none", value_name = "FILE";
     /// Threads that serve the public listener, each with a listener of its own [default: one for each core]
     threads = "ROPELINE_THREADS", Plain, "one for each core", value_name = "COUNT";
     /// Connections at once on the public listener; each takes an open file [default: 16000]
@@ -185,6 +193,8 @@ settings! {
     events_stream = "ROPELINE_EVENTS_STREAM", Plain, "ropeline:events", value_name = "KEY";
     /// How many events that stream keeps, about [default: 1000000]
     events_length_max = "ROPELINE_EVENTS_LENGTH_MAX", Plain, "1000000", value_name = "COUNT";
+    /// After how many days events move into the compressed archive, from which they are read all the same [default: 90]
+    events_archive_days = "ROPELINE_EVENTS_ARCHIVE_DAYS", Plain, "90", value_name = "DAYS";
     /// Whether webhooks may go to addresses that are not public, and without TLS: true or false [default: false]
     webhook_private_targets = "ROPELINE_WEBHOOK_PRIVATE_TARGETS", Plain, "false", value_name = "BOOL";
     /// Where text messages to fans are posted, such as `https://sms.example/send` [default: none are sent; files while mail is written to files]

@@ -34,17 +34,17 @@ pub(super) fn is_about_held(method: &Method, path: &str) -> bool {
             | (
                 true,
                 "GET" | "HEAD",
-                ["bookings", _, "tickets", _, "qr.svg"]
-                    | [
-                        "bookings",
-                        _,
-                        "tickets.pdf"
-                            | "calendar.ics"
-                            | "refund-offer"
-                            | "transfer-offer"
-                            | "invoices"
-                    ]
-                    | ["bookings", _, "invoices", _]
+                [
+                    "bookings",
+                    _,
+                    "tickets",
+                    _,
+                    "qr.svg" | "pass.pkpass" | "google-wallet"
+                ] | [
+                    "bookings",
+                    _,
+                    "tickets.pdf" | "calendar.ics" | "refund-offer" | "transfer-offer" | "invoices"
+                ] | ["bookings", _, "invoices", _]
                     | ["me", "bookings"]
             )
             | (false, "POST", ["holds", _, "release" | "coupon-off"])
@@ -62,7 +62,7 @@ pub(super) fn is_by_link(method: &Method, path: &str) -> bool {
     let reads = matches!(
         parts.as_slice(),
         [_] | [_, "tickets.pdf" | "calendar.ics"]
-            | [_, "tickets", _, "qr.svg"]
+            | [_, "tickets", _, "qr.svg" | "pass.pkpass" | "google-wallet"]
             | [_, "invoices", _]
     );
     let changes = matches!(
@@ -99,6 +99,16 @@ mod tests {
             (Method::GET, "/api/v1/bookings/b", true),
             (Method::GET, "/api/v1/bookings/b/tickets/t/qr.svg", true),
             (Method::GET, "/api/v1/bookings/b/tickets.pdf", true),
+            (
+                Method::GET,
+                "/api/v1/bookings/b/tickets/t/pass.pkpass",
+                true,
+            ),
+            (
+                Method::GET,
+                "/api/v1/bookings/b/tickets/t/google-wallet",
+                true,
+            ),
             (Method::DELETE, "/api/v1/holds/h/coupon", true),
             (Method::POST, "/holds/h/coupon-off", true),
             (Method::POST, "/api/v1/holds/h/coupon-off", false),
@@ -150,6 +160,8 @@ mod tests {
             (Method::POST, "/b/token/invoices/2026-000001", false),
             (Method::GET, "/b/token/calendar.ics", true),
             (Method::GET, "/b/token/tickets/t/qr.svg", true),
+            (Method::GET, "/b/token/tickets/t/pass.pkpass", true),
+            (Method::GET, "/b/token/tickets/t/google-wallet", true),
             (Method::POST, "/b/token/cancel", true),
             (Method::POST, "/b/token/codes", true),
             (Method::POST, "/b/token/transfer", true),

@@ -11,7 +11,8 @@ use axum::extract::State;
 use axum::routing::{get, post};
 use booking_core::{
     Booking, BookingConfig, BookingDeps, ImportedShow, MailConfig, PaymentConfig, Pools, Rates,
-    RoomDirectory, StoreError, TicketFonts, TicketKeys, TicketStoreConfig, WebhookConfig,
+    RoomDirectory, StoreError, TicketFonts, TicketKeys, TicketStoreConfig, WalletConfig,
+    WebhookConfig,
 };
 use contract::booking::ShowFile;
 use contract::line::Phase;
@@ -122,8 +123,10 @@ pub(crate) async fn empty_shop(
         rates: Rates::default(),
         fraud: booking_core::FraudSettings::default(),
         invoices: None,
+        events_loose_for: booking_core::EVENTS_LOOSE_FOR,
         ticket_fonts: TicketFonts::default(),
         ticket_store: TicketStoreConfig::Off,
+        wallets: WalletConfig::default(),
     };
     let deps = BookingDeps {
         pools: Pools::lazy(database_url).unwrap(),

@@ -96,7 +96,7 @@ struct State<'a, R> {
     nearest: &'a [R],
 }
 
-impl<'a, R> State<'a, R> {
+impl<R> State<'_, R> {
     /// The states after one more segment; `None` if it may be any of the names here.
     fn after(&self, reading: &Reading) -> Option<Vec<Self>> {
         let below = Self {

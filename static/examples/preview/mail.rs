@@ -7,7 +7,7 @@ use contract::booking::{Booking, BookingStatus, SaleStatus, SeatLabel, Show, Tic
 use pages::letters::Letters;
 use pages::mail::{
     BookingConfirmedMail, BookingLinkMail, HoldExpiredMail, OneTimeCodeMail, RefundMadeMail,
-    ShowMovedMail, ShowReminderMail, TicketsCancelledMail, Writer, Written, YourTurnMail,
+    ShowMovedMail, ShowReminderMail, TicketsCancelledMail, Wallets, Writer, Written, YourTurnMail,
 };
 use pages::mail_transfers::{NewTicketsMail, TicketWithdrawnMail, TicketsPassedOnMail};
 
@@ -105,6 +105,7 @@ fn new_tickets(writer: Writer<'_>, from: Option<&str>) -> Written {
         booking: confirmed().booking,
         show: show(),
         url: confirmed().url,
+        wallets: Wallets::default(),
         from: from.map(str::to_owned),
     })
 }
@@ -186,6 +187,10 @@ pub(crate) fn confirmed() -> BookingConfirmedMail {
         },
         show: show(),
         url: "https://tickets.example/bookings/bkg_0198c2e4f7a87c1e9d3b5a6f70812c3d".to_owned(),
+        wallets: Wallets {
+            apple: true,
+            google: true,
+        },
         has_invoice: true,
     }
 }

@@ -15,6 +15,7 @@ use contract::refund::{MyBooking, RefundOffer, TicketOffer};
 use contract::refund_policy::RefundPolicy;
 use contract::transfer::TransferOffer;
 use contract::{Problem, ProblemCode, SeatId, Timestamp};
+use pages::mail::Wallets;
 use pages::shop::{
     self, Block, BookingPage, ChallengePage, CityListPage, CityPage, FindPage, HoldPage,
     MyBookingsPage, ProblemPage, ProcessingPage, RowsPage, RowsStep, SeatsPage, ShowPage,
@@ -488,6 +489,10 @@ fn sample_booking(show: Show) -> BookingPage {
             push_key: "BCVx".to_owned(),
         }),
         link: None,
+        wallets: Wallets {
+            apple: true,
+            google: true,
+        },
         booking: Booking {
             booking_id: "bkg_0190163d8694739baea51966c26f8ad9"
                 .parse()

@@ -40,10 +40,13 @@ pub(super) fn subject(kind: &str, payload: &Value) -> Subject {
     let entity = |name: &str| &payload["payload"][name]["entity"];
     let text = |value: &Value| value.as_str().map(str::to_owned);
     let payment = entity("payment");
+    let names_money = matches!(kind, "payment.captured" | "payment_link.paid");
+    let captured = text(&payment["id"]).filter(|_| names_money);
     let found = if kind.starts_with("payment_link.") {
         let link = entity("payment_link");
         text(&link["id"]).map(|intent_id| Subject::Intent {
             intent_id,
+            charge_id: captured,
             attempt: wire::attempt(&link["notes"]),
         })
     } else if kind.starts_with("payment.dispute.") {
@@ -55,6 +58,7 @@ pub(super) fn subject(kind: &str, payload: &Value) -> Subject {
         let intent_id = link.or_else(|| text(&payment["id"]));
         intent_id.map(|intent_id| Subject::Intent {
             intent_id,
+            charge_id: captured,
             attempt: None,
         })
     } else if kind.starts_with("refund.") {
@@ -91,14 +95,18 @@ mod tests {
             "refund": {"entity": {"id": "rfnd_1", "payment_id": "pay_1",
                 "notes": {"refund_id": refund_id.simple().to_string()}}},
             "dispute": {"entity": {"id": "disp_1", "payment_id": "pay_1"}}}});
-        let intent = |attempt| Subject::Intent {
+        let intent = |charge: Option<&str>, attempt| Subject::Intent {
             intent_id: "plink_1".to_owned(),
+            charge_id: charge.map(str::to_owned),
             attempt,
         };
         for (kind, about) in [
-            ("payment_link.paid", intent(Some((hold.uuid(), 2)))),
-            ("payment.captured", intent(None)),
-            ("payment.failed", intent(None)),
+            (
+                "payment_link.paid",
+                intent(Some("pay_1"), Some((hold.uuid(), 2))),
+            ),
+            ("payment.captured", intent(Some("pay_1"), None)),
+            ("payment.failed", intent(None, None)),
             (
                 "payment.dispute.created",
                 Subject::Returned {

@@ -7,7 +7,7 @@ use serde_json::Value;
 use super::reasons;
 use crate::money::FailureReason;
 use crate::payments::provider::{
-    Intent, IntentStatus, ListedIntent, Origin, ProviderDispute, ProviderRefund,
+    Charge, Intent, IntentStatus, ListedIntent, Origin, ProviderDispute, ProviderRefund,
     ProviderRefundStatus, Try,
 };
 
@@ -84,6 +84,9 @@ pub(super) struct WirePayment {
     pub(super) amount: i64,
     pub(super) currency: String,
     status: String,
+    /// Whether the money was ever taken; false for a `refunded` one that Razorpay gave back itself.
+    #[serde(default)]
+    captured: Option<bool>,
     #[serde(default)]
     description: Option<String>,
     #[serde(default)]
@@ -140,8 +143,22 @@ impl WirePayment {
         self.status == "authorized"
     }
 
-    fn has_money(&self) -> bool {
-        matches!(self.status.as_str(), "captured" | "refunded")
+    /// Whether money was captured, also if it went back since. What a bank agreed to and nobody
+    /// captured is `refunded` in the end too.
+    pub(super) fn has_money(&self) -> bool {
+        match self.status.as_str() {
+            "captured" => true,
+            "refunded" => self.captured != Some(false),
+            _ => false,
+        }
+    }
+
+    pub(super) fn charge(&self) -> Charge {
+        Charge {
+            id: self.id.clone(),
+            amount_minor: self.amount,
+            currency: self.currency.to_uppercase(),
+        }
     }
 
     fn is_under_way(&self) -> bool {
@@ -169,6 +186,7 @@ impl WireLink {
                 amount: payment["amount"].as_i64()?,
                 currency: self.currency.clone(),
                 status: payment["status"].as_str()?.to_owned(),
+                captured: None,
                 description: None,
                 error_code: None,
                 error_reason: None,
@@ -189,11 +207,18 @@ impl WireLink {
     /// The intent, of the link and the payments made for it, in any order.
     pub(super) fn with(self, mut payments: Vec<WirePayment>) -> Intent {
         payments.sort_by_key(|payment| std::cmp::Reverse(payment.created_at));
-        let taken = || payments.iter().filter(|payment| payment.has_money());
-        let received_minor = taken().map(|payment| payment.amount).sum();
+        // The first that is still here is what the customer paid; further ones were paid by mistake.
+        let mut taken: Vec<&WirePayment> = payments.iter().filter(|it| it.has_money()).collect();
+        taken.sort_by(|a, b| {
+            let order = |it: &WirePayment| (it.status == "refunded", it.created_at);
+            order(a).cmp(&order(b)).then_with(|| a.id.cmp(&b.id))
+        });
+        let mut taken = taken.into_iter().map(WirePayment::charge);
+        let charge = taken.next();
+        let others: Vec<Charge> = taken.collect();
         let under_way = payments.iter().any(WirePayment::is_under_way);
         let status = match self.status.as_str() {
-            _ if taken().next().is_some() => IntentStatus::Succeeded,
+            _ if charge.is_some() => IntentStatus::Succeeded,
             // A customer who has begun may still finish, whatever became of the link.
             "cancelled" | "expired" | "paid" | "partially_paid" if under_way => {
                 IntentStatus::Processing
@@ -210,8 +235,9 @@ impl WireLink {
             },
         };
         Intent {
-            charge_id: taken().next().map(|payment| payment.id.clone()),
-            received_minor,
+            received_minor: charge.as_ref().map_or(0, |charge| charge.amount_minor),
+            charge_id: charge.map(|charge| charge.id),
+            others,
             currency: self.currency.to_uppercase(),
             status,
             client_secret: String::new(),
@@ -220,6 +246,18 @@ impl WireLink {
             tries: payments.iter().filter_map(WirePayment::tried).collect(),
         }
     }
+}
+
+/// The payment of a link that is to be captured: the first that a bank has agreed to, unless one has
+/// money already.
+pub(super) fn to_capture(payments: &mut [WirePayment]) -> Option<&mut WirePayment> {
+    if payments.iter().any(WirePayment::has_money) {
+        return None;
+    }
+    let agreed = payments
+        .iter_mut()
+        .filter(|payment| payment.is_authorized());
+    agreed.min_by_key(|payment| payment.created_at)
 }
 
 /// Whose something is, from its notes. Empty notes are a list.
@@ -271,6 +309,7 @@ impl From<WirePayment> for ListedIntent {
                 client_secret: String::new(),
                 redirect_url: None,
                 status,
+                others: Vec::new(),
                 tries: Vec::new(),
             },
         }

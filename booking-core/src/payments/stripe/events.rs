@@ -58,6 +58,7 @@ pub(super) fn subject(kind: &str, payload: &Value) -> Subject {
             let attempt = attempt.and_then(|number| number.parse().ok());
             Subject::Intent {
                 intent_id,
+                charge_id: None,
                 attempt: hold.map(HoldId::uuid).zip(attempt),
             }
         })
@@ -91,6 +92,7 @@ mod tests {
             "id": "pi_1", "metadata": {"hold_id": hold.to_string(), "attempt": "2"}}}});
         let expected = Subject::Intent {
             intent_id: "pi_1".to_owned(),
+            charge_id: None,
             attempt: Some((hold.uuid(), 2)),
         };
         assert_eq!(subject("payment_intent.succeeded", &intent), expected);

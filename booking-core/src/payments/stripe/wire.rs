@@ -118,6 +118,7 @@ impl From<WireIntent> for Intent {
             status,
             received_minor: currency::from_provider(intent.amount_received, &currency),
             currency,
+            others: Vec::new(),
             tries: match intent.latest_charge {
                 Some(WireLatestCharge::Whole(charge)) => vec![Try::from(*charge)],
                 Some(WireLatestCharge::Id(_)) | None => Vec::new(),
@@ -307,6 +308,8 @@ impl From<WireSession> for Intent {
             status,
             received_minor: received,
             currency,
+            // A session is paid by one payment intent.
+            others: Vec::new(),
             tries: tries.unwrap_or_default(),
         }
     }

@@ -41,6 +41,16 @@ impl Books {
 }
 
 impl FakeProvider {
+    /// From now on the time of creation counts: it is this time, until the next call.
+    pub(crate) fn at(&self, now: contract::Timestamp) {
+        self.books().now = Some(now.as_unix_seconds());
+    }
+
+    /// Pages of intents that were listed.
+    pub(crate) fn pages_listed(&self) -> usize {
+        self.books().pages_listed
+    }
+
     pub(crate) fn account(&self, intent_id: &str) -> Account {
         self.books().account(intent_id)
     }
@@ -79,13 +89,14 @@ impl FakeProvider {
     /// Somebody refunds at the provider, not knowing of us. Returns the refund's id.
     pub(crate) fn refund_by_hand(&self, intent_id: &str, amount: i64) -> String {
         let mut books = self.books();
-        let id = format!("re_{}", books.refunds.len());
+        let (id, created) = (format!("re_{}", books.refunds.len()), books.now);
         books.refunds.push(FakeRefund {
             id: id.clone(),
             intent_id: intent_id.to_owned(),
             amount,
             refund_id: None,
             status: "succeeded",
+            created,
         });
         id
     }
@@ -98,12 +109,13 @@ impl FakeProvider {
             dispute.status = status;
             return;
         }
-        let id = format!("dp_{}", books.disputes.len());
+        let (id, created) = (format!("dp_{}", books.disputes.len()), books.now);
         books.disputes.push(FakeDispute {
             id,
             intent_id: intent_id.to_owned(),
             amount,
             status,
+            created,
         });
     }
 

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use axum::Router;
 use booking_core::{
     Booking, BookingConfig, BookingDeps, ImportedShow, PaymentConfig, Pools, TicketFonts,
-    TicketKeys, TicketStoreConfig,
+    TicketKeys, TicketStoreConfig, WalletConfig,
 };
 use contract::SystemClock;
 use contract::booking::ShowFile;
@@ -55,8 +55,10 @@ impl TestShop {
             rates: booking_core::Rates::default(),
             ticket_fonts: TicketFonts::default(),
             ticket_store: TicketStoreConfig::Off,
+            wallets: WalletConfig::default(),
             fraud,
             invoices: None,
+            events_loose_for: booking_core::EVENTS_LOOSE_FOR,
         };
         let deps = BookingDeps {
             pools: Pools::lazy(&database.url()).unwrap(),

@@ -1,0 +1,238 @@
+//! Looks again at what a provider made, long after the first look.
+//!
+//! A bank may agree days after its payment was closed, a refund may fail after its success, and a
+//! dispute may take money months after it was opened. Webhooks tell of it; this finds it when they
+//! are lost. Each listing is gone through in rounds, oldest first, a bounded number of pages at a
+//! time. How far a round has come is stored after every page, so that another process goes on there.
+
+use std::time::Duration;
+
+use contract::Timestamp;
+
+use super::lane::Lane;
+use super::provider::ProviderRefundStatus;
+use super::provider::{Listed, PaymentProvider, ProviderDispute, ProviderRefund};
+use super::reconcile::ReconcileError;
+use super::reconcile_report::ReconcileReport;
+use crate::config::{
+    RECONCILE_AGAIN_DISPUTES, RECONCILE_AGAIN_EVERY, RECONCILE_AGAIN_MONEY,
+    RECONCILE_AGAIN_PAGES_MAX, RECONCILE_SETTLED_AFTER,
+};
+use crate::core::Core;
+use crate::money::RefundStatus;
+use crate::store;
+use crate::store::reconciliation::{Listing, Round};
+use crate::store::returned::Entered;
+
+/// Creation times that are listed together, of payments and refunds. Bounds how far a provider has
+/// to count for a page.
+const SPAN_MONEY: Duration = Duration::from_hours(24);
+/// The same of disputes, which are few.
+const SPAN_DISPUTES: Duration = Duration::from_hours(24 * 30);
+
+/// How far back a round goes, and the span that is listed at once.
+fn reach(listing: Listing) -> (Duration, Duration) {
+    match listing {
+        Listing::Intents | Listing::Refunds => (RECONCILE_AGAIN_MONEY, SPAN_MONEY),
+        Listing::Disputes => (RECONCILE_AGAIN_DISPUTES, SPAN_DISPUTES),
+    }
+}
+
+/// Where the round goes on, or begins; `None` while it is not time for one. Pure.
+fn due(kept: Option<Round>, listing: Listing, now: Timestamp) -> Option<Round> {
+    match kept {
+        Some(round) if round.next_at.is_none() => Some(round),
+        Some(round) if round.next_at.is_some_and(|next| next > now) => None,
+        _ => Some(Round {
+            from: now.minus(reach(listing).0),
+            page: None,
+            next_at: None,
+        }),
+    }
+}
+
+/// Where the round is after a page of the span up to `until`. Pure.
+fn after(round: Round, until: Timestamp, next: Option<String>) -> Round {
+    match next {
+        Some(page) => Round {
+            page: Some(page),
+            ..round
+        },
+        None => Round {
+            from: until,
+            page: None,
+            next_at: None,
+        },
+    }
+}
+
+impl Core {
+    /// Goes on with the rounds of one provider, a bounded number of pages.
+    pub(super) async fn look_again(&self, lane: &Lane) -> Result<(), ReconcileError> {
+        for listing in Listing::ALL {
+            self.look_again_at(lane, listing).await?;
+        }
+        Ok(())
+    }
+
+    async fn look_again_at(&self, lane: &Lane, listing: Listing) -> Result<(), ReconcileError> {
+        let (pool, provider) = (&self.pools.jobs, lane.name());
+        let now = self.clock.now();
+        // What is younger has not had its first look.
+        let end = now.minus(RECONCILE_SETTLED_AFTER);
+        let kept = store::reconciliation::round(pool, provider, listing).await?;
+        let Some(mut round) = due(kept, listing, now) else {
+            return Ok(());
+        };
+        for _ in 0..RECONCILE_AGAIN_PAGES_MAX {
+            if round.from >= end || self.shutdown.is_cancelled() {
+                break;
+            }
+            let until = end.min(round.from.plus(reach(listing).1));
+            let mut listed = Listed::new(round.from, until);
+            listed.after = round.page.clone();
+            let next = self.look_at_page(lane, listing, listed).await?;
+            round = after(round, until, next);
+            store::reconciliation::keep_round(pool, provider, listing, &round).await?;
+        }
+        if round.from >= end {
+            round.next_at = Some(now.plus(RECONCILE_AGAIN_EVERY));
+            store::reconciliation::keep_round(pool, provider, listing, &round).await?;
+        }
+        Ok(())
+    }
+
+    /// Compares a page with our books. Returns where the next one begins.
+    async fn look_at_page(
+        &self,
+        lane: &Lane,
+        listing: Listing,
+        listed: Listed,
+    ) -> Result<Option<String>, ReconcileError> {
+        let mut report = ReconcileReport::new(listed.from, listed.until);
+        match listing {
+            Listing::Intents => {
+                let page = lane.intents(listed).await?;
+                self.reconcile_intents(lane, page.items, &mut report)
+                    .await?;
+                Ok(page.next)
+            }
+            Listing::Refunds => {
+                let page = lane.refunds(listed).await?;
+                let ids: Vec<String> = page.items.iter().map(|it| it.id.clone()).collect();
+                let entered = store::returned::entered(&self.pools.jobs, &ids).await?;
+                for refund in page.items.iter().filter(|it| is_news(it, &entered)) {
+                    self.reconcile_refund(lane, refund, &mut report).await?;
+                }
+                Ok(page.next)
+            }
+            Listing::Disputes => {
+                let page = lane.disputes(listed).await?;
+                let ids: Vec<String> = page.items.iter().map(|it| it.id.clone()).collect();
+                let entered = store::returned::entered(&self.pools.jobs, &ids).await?;
+                for dispute in page.items.iter().filter(|it| moves_money(it, &entered)) {
+                    let of = dispute.intent_id.as_deref();
+                    self.reconcile_returned(lane, of, &mut report).await?;
+                }
+                Ok(page.next)
+            }
+        }
+    }
+}
+
+/// Whether a refund is not in the books as it is. Pure.
+fn is_news(refund: &ProviderRefund, entered: &[Entered]) -> bool {
+    let gone = refund.status != ProviderRefundStatus::Failed;
+    match entered.iter().find(|it| it.provider_refund_id == refund.id) {
+        // One of ours may be under way: its own comparison knows.
+        Some(known) if known.is_ours => true,
+        Some(known) => (known.status == RefundStatus::Succeeded) != gone,
+        None => gone,
+    }
+}
+
+/// Whether a dispute took or returned money that the books do not have so. Pure.
+fn moves_money(dispute: &ProviderDispute, entered: &[Entered]) -> bool {
+    match entered
+        .iter()
+        .find(|it| it.provider_refund_id == dispute.id)
+    {
+        Some(known) => (known.status == RefundStatus::Succeeded) != dispute.taken,
+        None => dispute.taken,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const NOW: Timestamp = Timestamp::from_ms(1_790_000_000_000);
+
+    #[test]
+    fn a_round_goes_on_where_it_stopped_and_the_next_begins_at_its_time() {
+        let listing = Listing::Intents;
+        let begun = due(None, listing, NOW).unwrap();
+        assert_eq!(begun.from, NOW.minus(RECONCILE_AGAIN_MONEY));
+        let until = begun.from.plus(SPAN_MONEY);
+        let paged = after(begun.clone(), until, Some("100".to_owned()));
+        assert_eq!(
+            (paged.from, paged.page.as_deref()),
+            (begun.from, Some("100"))
+        );
+        assert_eq!(due(Some(paged.clone()), listing, NOW), Some(paged.clone()));
+        let moved = after(paged, until, None);
+        assert_eq!((moved.from, moved.page.as_deref()), (until, None));
+        let ended = |next_at| Round {
+            next_at: Some(next_at),
+            ..moved.clone()
+        };
+        let later = NOW.plus(Duration::from_secs(1));
+        assert_eq!(due(Some(ended(later)), listing, NOW), None);
+        assert_eq!(due(Some(ended(NOW)), listing, NOW), Some(begun));
+    }
+
+    #[test]
+    fn only_what_the_books_do_not_have_is_asked_about() {
+        use RefundStatus::{NeedsOps, Succeeded};
+        let entered = |status, is_ours| {
+            vec![Entered {
+                provider_refund_id: "x".to_owned(),
+                is_ours,
+                status,
+            }]
+        };
+        let (gone, back) = (
+            ProviderRefundStatus::Succeeded,
+            ProviderRefundStatus::Failed,
+        );
+        for (known, status, news) in [
+            (vec![], gone, true),
+            (vec![], back, false),
+            (entered(Succeeded, false), gone, false),
+            (entered(Succeeded, false), back, true),
+            (entered(NeedsOps, false), back, false),
+            (entered(NeedsOps, false), gone, true),
+            (entered(Succeeded, true), gone, true),
+        ] {
+            let refund = ProviderRefund {
+                id: "x".to_owned(),
+                status,
+                refund_id: None,
+                intent_id: None,
+                amount_minor: 1,
+                currency: "INR".to_owned(),
+            };
+            assert_eq!(is_news(&refund, &known), news, "{known:?} {status:?}");
+            let dispute = ProviderDispute {
+                id: "x".to_owned(),
+                taken: status == gone,
+                intent_id: None,
+                amount_minor: 1,
+                currency: "INR".to_owned(),
+            };
+            if known.iter().all(|known| !known.is_ours) {
+                assert_eq!(moves_money(&dispute, &known), news, "{known:?} {status:?}");
+            }
+        }
+    }
+}
