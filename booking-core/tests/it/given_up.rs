@@ -31,10 +31,7 @@ async fn seats_are_free_only_when_what_another_tab_began_is_closed() {
         .await
         .unwrap();
     let order = async {
-        eventually("both at the hold", async || {
-            waiting(&shop).await == 2
-        })
-        .await;
+        eventually("both at the hold", async || waiting(&shop).await == 2).await;
         lock.commit().await.unwrap();
     };
     let tab = fan.clone();
