@@ -251,14 +251,14 @@ impl Booking {
         customer: &Customer,
         booking_id: BookingId,
         added: Option<PushSubscription>,
-        code: Option<String>,
+        digits: Option<String>,
     ) -> Result<ContactChange, StoreError> {
         let (core, customer) = (Arc::clone(&self.0), customer.clone());
         let work = async move {
-            let code = code.as_deref();
+            let digits = digits.as_deref();
             match &added {
-                Some(given) => core.push_add(&customer, booking_id, given, code).await,
-                None => core.push_remove(&customer, booking_id, code).await,
+                Some(given) => core.push_add(&customer, booking_id, given, digits).await,
+                None => core.push_remove(&customer, booking_id, digits).await,
             }
         };
         self.0.work.run(work).await

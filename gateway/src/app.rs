@@ -32,6 +32,7 @@ use line::policy::care::RateShare;
 use line::policy::place::PlaceKeys;
 use line::records::durable::DurableRecords;
 use line::records::{Admissions, Audit, Database, Rooms};
+use line::rooms::RoomSet;
 use line::skew::Skew;
 use line::store::redis::{RedisAddress, RedisStore};
 use line::target::Target;

@@ -154,8 +154,10 @@ async fn codes_of_apps_are_few_and_hard_to_guess_and_leave_those_of_refunds_alon
     }
     let asked = async || {
         let answer = shop.fan();
-        let answer = answer.post("/api/v1/me/codes", &json!({"email": ADDRESS}));
-        assert_eq!(answer.await.status, 202);
+        let asked = answer
+            .post("/api/v1/me/codes", &json!({"email": ADDRESS}))
+            .await;
+        assert_eq!(asked.status, 202);
         tokio::time::sleep(Duration::from_millis(300)).await;
         crate::guests::mails(&shop, "one-time-code").await.len()
     };
