@@ -15,26 +15,27 @@ create table app_sessions (
     transfer_id uuid references transfers,
     -- Digest of the address, to end all sessions of an address.
     address_digest bytea not null,
+    -- SHA-256 of the refresh token that is good, and of the one before. The tokens are kept nowhere.
+    refresh_hash bytea not null
+        constraint app_sessions_refresh_hash check (octet_length(refresh_hash) = 32),
+    previous_hash bytea
+        constraint app_sessions_previous_hash check (octet_length(previous_hash) = 32),
+    -- When the one before was used first.
+    rotated_at timestamptz,
     created_at timestamptz not null,
     -- Moves with each refresh.
     ends_at timestamptz not null,
-    revoked_at timestamptz
+    revoked_at timestamptz,
+    constraint app_sessions_rotated check ((previous_hash is null) = (rotated_at is null))
 );
 create index app_sessions_by_address on app_sessions (address_digest);
 create index app_sessions_by_end on app_sessions (ends_at);
 
-create table app_refresh_tokens (
-    -- SHA-256 of the token, which is kept nowhere.
-    token_hash bytea primary key
-        constraint app_refresh_tokens_hash check (octet_length(token_hash) = 32),
-    session_id uuid not null references app_sessions on delete cascade,
-    created_at timestamptz not null,
-    used_at timestamptz
+-- Wrong codes of apps, by the minute.
+create table app_code_misses (
+    minute timestamptz primary key,
+    misses bigint not null
 );
--- The wall against two tokens that are good for one session.
-create unique index app_refresh_tokens_one_usable on app_refresh_tokens (session_id)
-    where used_at is null;
-create index app_refresh_tokens_by_session on app_refresh_tokens (session_id);
 
 -- Whoever looks for a booking, or reads their own, by an address that tickets were passed on to.
 create index transfers_by_email on transfers (lower(email)) where email is not null;

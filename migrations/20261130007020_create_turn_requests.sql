@@ -19,6 +19,8 @@ create table turn_requests (
     constraint turn_requests_push check ((endpoint is null) = (p256dh is null)
         and (endpoint is null) = (auth is null))
 );
+-- How often an address asked in a room: `turns::ask`.
+create index turn_requests_by_email on turn_requests (room, lower(email)) where email is not null;
 -- Purging.
 create index turn_requests_by_age on turn_requests (created_at);
 

@@ -150,7 +150,7 @@ fn by_policy(sold: &SoldBooking, now: Timestamp) -> Result<Share, RefundRule> {
     if sold.show_cancelled {
         return Err(RefundRule::ShowCancelled);
     }
-    if let Some(until) = sold.whole_price_until.filter(|until| now < *until) {
+    if let Some(until) = sold.moved_away_until(now) {
         return Ok(Share {
             percent: 100,
             until,

@@ -265,6 +265,17 @@ pub const WORK_EVERY: Duration = Duration::from_secs(1);
 pub const CODE_LASTS: Duration = Duration::from_mins(10);
 /// How often a one-time code can be tried. A constraint in the database says so too.
 pub const CODE_TRIES_MAX: i32 = 5;
+/// Codes of apps that are mailed to one address in a day: with a code's tries, so often can an
+/// address be guessed at.
+pub const APP_CODES_PER_DAY_MAX: i64 = 5;
+/// Wrong codes of apps in one minute, of all gateways, after which no more are tried in it: so many
+/// addresses can be guessed at.
+pub const APP_CODE_MISSES_MAX: i64 = 120;
+/// Whoever asks for tokens is refused no sooner than this, so that the time does not tell whether
+/// an address has a booking.
+pub const APP_REFUSAL_AFTER: Duration = Duration::from_millis(250);
+/// How long the refresh token before the last one is good, for an app that missed the answer.
+pub const APP_REFRESH_GRACE: Duration = Duration::from_secs(30);
 /// How long an app's access token is good.
 pub const APP_ACCESS_LASTS: Duration = Duration::from_mins(10);
 /// How long an app's session lasts without being refreshed.
@@ -297,6 +308,8 @@ pub const SHOW_CANCEL_EVERY: Duration = Duration::from_secs(2);
 pub const SHOW_MOVE_BATCH_MAX: i64 = 500;
 /// How long after a move bookings are looked for that are not told of it.
 pub const SHOW_MOVE_TELL_FOR: Duration = Duration::from_hours(7 * 24);
+/// How long a moved show is left alone once all are told: later ones paid after the move.
+pub const SHOW_MOVE_LOOK_AGAIN: Duration = Duration::from_mins(5);
 /// Reminders that are made in one pass.
 pub const REMINDER_BATCH_MAX: i64 = 500;
 /// How often a process looks for reminders that are due.
@@ -307,6 +320,8 @@ pub const BROWSERS_OF_BOOKING_MAX: i64 = 5;
 pub const CONTACT_KEEP: Duration = Duration::from_hours(31 * 24);
 /// Fans in waiting rooms who may want to be told when they are called, of all rooms together.
 pub const TURN_REQUESTS_MAX: u64 = 200_000;
+/// Places of a room of which one address is told: anybody can write any address.
+pub const TURN_PLACES_OF_ADDRESS_MAX: i64 = 3;
 /// Requests to be told that are stored at the same time; further ones are refused as busy.
 pub const TURN_REQUESTS_AT_ONCE: usize = 2;
 /// Calls of a room that are compared with the requests in one statement.

@@ -2,8 +2,10 @@
 
 use std::sync::Arc;
 
-use contract::BookingId;
 use contract::contact::{Contact, ContactRequest, PreferredChannel, PushSubscription};
+use contract::{BookingId, Timestamp};
+use sqlx::PgConnection;
+use uuid::Uuid;
 
 use crate::channels::phone;
 use crate::channels::push::subscription;
@@ -56,7 +58,7 @@ impl Core {
         Ok(row.filter(|row| row.reader.is_none()))
     }
 
-    async fn contact_of(&self, booking_id: uuid::Uuid) -> Result<Contact, StoreError> {
+    async fn contact_of(&self, booking_id: Uuid) -> Result<Contact, StoreError> {
         let row = store::contacts::find(&self.pools.money, booking_id).await?;
         Ok(Contact {
             preferred: match row.preferred.unwrap_or(ChannelKind::Email) {
@@ -71,8 +73,8 @@ impl Core {
         })
     }
 
-    /// Stores how the customer wants to be told. One-time codes may go to a telephone afterwards, so
-    /// it takes one, whoever asks.
+    /// Stores how the customer wants to be told. It takes a one-time code, whoever asks: notices go
+    /// to the telephone afterwards.
     pub(crate) async fn contact_change(
         &self,
         customer: &Customer,
@@ -105,17 +107,11 @@ impl Core {
                 "is needed for text messages",
             ));
         }
-        let Some(code) = &wanted.code else {
-            return Ok(ContactChange::CodeRequired);
+        let code_id = match self.code_tried(&row, wanted.code.as_deref()).await? {
+            Ok(code_id) => code_id,
+            Err(refused) => return Ok(refused),
         };
         let now = self.clock.now();
-        let mut tx = self.pools.money.begin().await?;
-        let tried = store::guest_mails::code_try(&mut tx, row.booking_id, None, now).await?;
-        // The try counts also when nothing comes of it.
-        tx.commit().await?;
-        let Some(code_id) = tried.filter(|code_id| self.links.is_code(*code_id, code)) else {
-            return Ok(ContactChange::CodeNotValid);
-        };
         let mut tx = self.pools.money.begin().await?;
         store::contacts::save(&mut tx, row.booking_id, number.as_deref(), preferred, now).await?;
         if !store::guest_mails::code_use(&mut tx, code_id, now).await? {
@@ -125,13 +121,45 @@ impl Core {
         Ok(ContactChange::Done(self.contact_of(row.booking_id).await?))
     }
 
-    /// Adds a browser that takes push messages. It gets nothing that the page of the booking does
-    /// not show, so it takes no code.
+    /// The id of the code, once the try is counted and it is right; or the refusal.
+    async fn code_tried(
+        &self,
+        row: &BookingRow,
+        code: Option<&str>,
+    ) -> Result<Result<Uuid, ContactChange>, StoreError> {
+        let Some(code) = code else {
+            return Ok(Err(ContactChange::CodeRequired));
+        };
+        let now = self.clock.now();
+        let mut tx = self.pools.money.begin().await?;
+        let tried = store::guest_mails::code_try(&mut tx, row.booking_id, None, now).await?;
+        // The try counts also when nothing comes of it.
+        tx.commit().await?;
+        let right = tried.filter(|code_id| self.links.is_code(*code_id, code));
+        Ok(right.ok_or(ContactChange::CodeNotValid))
+    }
+
+    /// The code with which somebody who came by a link alone shows that the mail of the booking is
+    /// theirs: links are forwarded. Nothing for the buyer's own browser.
+    async fn code_beside_link(
+        &self,
+        customer: &Customer,
+        row: &BookingRow,
+        code: Option<&str>,
+    ) -> Result<Result<Option<Uuid>, ContactChange>, StoreError> {
+        if customer.owns(row.subject.as_deref(), row.session.as_deref()) {
+            return Ok(Ok(None));
+        }
+        Ok(self.code_tried(row, code).await?.map(Some))
+    }
+
+    /// Adds a browser that takes push messages, which then come in place of mail.
     pub(crate) async fn push_add(
         &self,
         customer: &Customer,
         booking_id: BookingId,
         given: &PushSubscription,
+        code: Option<&str>,
     ) -> Result<ContactChange, StoreError> {
         let Some(row) = self.buyers_row(customer, booking_id).await? else {
             return Ok(ContactChange::NotFound);
@@ -140,11 +168,20 @@ impl Core {
             Ok(browser) => browser,
             Err(what) => return Ok(ContactChange::Invalid("endpoint", what)),
         };
+        let code_id = match self.code_beside_link(customer, &row, code).await? {
+            Ok(code_id) => code_id,
+            Err(refused) => return Ok(refused),
+        };
         let now = self.clock.now();
-        let (pool, id) = (&self.pools.money, self.randomness.uuid(now));
-        if !store::contacts::subscribe(pool, row.booking_id, id, &browser, now).await? {
+        let id = self.randomness.uuid(now);
+        let mut tx = self.pools.money.begin().await?;
+        if !code_used(&mut tx, code_id, now).await? {
+            return Ok(ContactChange::CodeNotValid);
+        }
+        if !store::contacts::subscribe(&mut tx, row.booking_id, id, &browser, now).await? {
             return Ok(ContactChange::TooMany);
         }
+        tx.commit().await?;
         Ok(ContactChange::Done(self.contact_of(row.booking_id).await?))
     }
 
@@ -153,12 +190,34 @@ impl Core {
         &self,
         customer: &Customer,
         booking_id: BookingId,
+        code: Option<&str>,
     ) -> Result<ContactChange, StoreError> {
         let Some(row) = self.buyers_row(customer, booking_id).await? else {
             return Ok(ContactChange::NotFound);
         };
-        store::contacts::unsubscribe(&self.pools.money, row.booking_id).await?;
+        let code_id = match self.code_beside_link(customer, &row, code).await? {
+            Ok(code_id) => code_id,
+            Err(refused) => return Ok(refused),
+        };
+        let mut tx = self.pools.money.begin().await?;
+        if !code_used(&mut tx, code_id, self.clock.now()).await? {
+            return Ok(ContactChange::CodeNotValid);
+        }
+        store::contacts::unsubscribe(&mut tx, row.booking_id).await?;
+        tx.commit().await?;
         Ok(ContactChange::Done(self.contact_of(row.booking_id).await?))
+    }
+}
+
+/// Uses up a code, where one was needed. False if it was used before.
+async fn code_used(
+    connection: &mut PgConnection,
+    code_id: Option<Uuid>,
+    now: Timestamp,
+) -> Result<bool, StoreError> {
+    match code_id {
+        Some(code_id) => store::guest_mails::code_use(connection, code_id, now).await,
+        None => Ok(true),
     }
 }
 
@@ -192,12 +251,14 @@ impl Booking {
         customer: &Customer,
         booking_id: BookingId,
         added: Option<PushSubscription>,
+        digits: Option<String>,
     ) -> Result<ContactChange, StoreError> {
         let (core, customer) = (Arc::clone(&self.0), customer.clone());
         let work = async move {
+            let digits = digits.as_deref();
             match &added {
-                Some(given) => core.push_add(&customer, booking_id, given).await,
-                None => core.push_remove(&customer, booking_id).await,
+                Some(given) => core.push_add(&customer, booking_id, given, digits).await,
+                None => core.push_remove(&customer, booking_id, digits).await,
             }
         };
         self.0.work.run(work).await

@@ -19,6 +19,8 @@ pub enum ImportedShow {
     Invalid(Vec<Fault>),
     /// The import would change seats or terms that customers hold or bought.
     InUse,
+    /// The import would move a show that has bookings.
+    Moves,
 }
 
 impl Core {
@@ -42,6 +44,7 @@ impl Core {
         let import = repeat_if_contended(|| store::import::import(pool, &draft, now)).await?;
         let (outcome, before, after) = match import {
             Import::SeatsInUse | Import::TermsInUse => return Ok(ImportedShow::InUse),
+            Import::Moves => return Ok(ImportedShow::Moves),
             Import::Done {
                 outcome,
                 before,

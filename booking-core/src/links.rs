@@ -29,6 +29,8 @@ const CLAIMS_BYTES: usize = 16 + 4;
 const HOLDER_CLAIMS_BYTES: usize = CLAIMS_BYTES + 16;
 /// There are so many codes.
 const CODE_COUNT: u64 = 1_000_000;
+/// There are so many codes of apps. Whoever guesses these needs no link, and may try many addresses.
+const APP_CODE_COUNT: u64 = 100_000_000;
 
 /// What a link opens.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -117,26 +119,31 @@ impl LinkKeys {
 
     /// The six digits of the code with this id.
     pub(crate) fn code(&self, code_id: Uuid) -> String {
+        format!("{:06}", self.number(code_id) % CODE_COUNT)
+    }
+
+    /// The eight digits of the code of an app with this id.
+    pub(crate) fn app_code(&self, code_id: Uuid) -> String {
+        format!("{:08}", self.number(code_id) % APP_CODE_COUNT)
+    }
+
+    /// The modulo of it favours no code by more than one in 10^11.
+    fn number(&self, code_id: Uuid) -> u64 {
         let mac = mac(&self.codes, &[code_id.as_bytes()]);
         let mut number = [0; 8];
         number.copy_from_slice(&mac[..8]);
-        // The modulo favours no code by more than one in 10^13.
-        format!("{:06}", u64::from_be_bytes(number) % CODE_COUNT)
+        u64::from_be_bytes(number)
     }
 
     /// Whether `text` is the code with this id, in a time that does not tell how much of it is. People
     /// write spaces into codes.
     pub(crate) fn is_code(&self, code_id: Uuid, text: &str) -> bool {
-        let text: String = text.chars().filter(|c| !c.is_whitespace()).collect();
-        let expected = self.code(code_id);
-        let differs = |(a, b): (u8, u8)| a ^ b;
-        text.len() == expected.len()
-            && text
-                .bytes()
-                .zip(expected.bytes())
-                .map(differs)
-                .fold(0, |all, one| all | one)
-                == 0
+        is_same(text, &self.code(code_id))
+    }
+
+    /// The same of the code of an app.
+    pub(crate) fn is_app_code(&self, code_id: Uuid, text: &str) -> bool {
+        is_same(text, &self.app_code(code_id))
     }
 
     /// A digest of an address, so that mails to it can be counted without storing it once more.
@@ -147,6 +154,18 @@ impl LinkKeys {
         )
         .to_vec()
     }
+}
+
+fn is_same(text: &str, expected: &str) -> bool {
+    let text: String = text.chars().filter(|c| !c.is_whitespace()).collect();
+    let differs = |(a, b): (u8, u8)| a ^ b;
+    text.len() == expected.len()
+        && text
+            .bytes()
+            .zip(expected.bytes())
+            .map(differs)
+            .fold(0, |all, one| all | one)
+            == 0
 }
 
 /// The last instant at which a link to a booking of a show opens it.

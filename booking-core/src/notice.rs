@@ -10,6 +10,8 @@ use crate::config::CODE_LASTS;
 
 /// First pause after the mail server put a notice off; each further one is twice as long.
 const PAUSE_FIRST: Duration = Duration::from_secs(30);
+/// Attempts at a notice whose answers may be lost: each may have arrived.
+const UNANSWERED_MAX: i32 = 3;
 /// Longest pause between attempts at a notice.
 const PAUSE_MAX: Duration = Duration::from_hours(1);
 
@@ -46,6 +48,23 @@ pub(crate) enum NoticeKind {
 }
 
 impl NoticeKind {
+    /// Every kind that this version knows: it leaves those of a later one to gateways of that one.
+    pub(crate) const ALL: [Self; 13] = [
+        Self::BookingConfirmed,
+        Self::RefundMade,
+        Self::HoldExpired,
+        Self::TicketsCancelled,
+        Self::OneTimeCode,
+        Self::BookingLink,
+        Self::TicketsReceived,
+        Self::TicketsPassedOn,
+        Self::TicketsReissued,
+        Self::TicketWithdrawn,
+        Self::ShowMoved,
+        Self::ShowReminder,
+        Self::YourTurn,
+    ];
+
     /// How long after its event a notice is still of use. One that could not be sent for so long
     /// is given up.
     pub(crate) const fn useful_for(self) -> Duration {
@@ -69,12 +88,12 @@ impl NoticeKind {
     const fn channel_patience(self) -> Duration {
         match self {
             Self::YourTurn => Duration::ZERO,
-            Self::OneTimeCode => Duration::from_mins(1),
             Self::ShowReminder | Self::HoldExpired => Duration::from_mins(5),
             Self::ShowMoved => Duration::from_mins(30),
             Self::BookingConfirmed
             | Self::RefundMade
             | Self::TicketsCancelled
+            | Self::OneTimeCode
             | Self::BookingLink
             | Self::TicketsReceived
             | Self::TicketsPassedOn
@@ -175,6 +194,9 @@ pub(crate) enum SendError {
     /// The server takes this message later, if at all.
     #[error("put off: {0}")]
     PutOff(String),
+    /// The message may have arrived: its answer was lost.
+    #[error("not answered: {0}")]
+    Unanswered(String),
     /// The server does not take this message.
     #[error("refused for good: {0}")]
     Refused(String),
@@ -186,6 +208,7 @@ impl SendError {
         match self {
             Self::Unavailable(_) => "unavailable",
             Self::PutOff(_) => "put-off",
+            Self::Unanswered(_) => "unanswered",
             Self::Refused(_) => "refused",
         }
     }
@@ -217,14 +240,20 @@ pub(crate) fn next(
     has_other: bool,
     now: Timestamp,
 ) -> Next {
-    let is_refused = matches!(error, SendError::Refused(_));
-    if has_other && (is_refused || now.since(due_since) >= kind.channel_patience()) {
+    let is_over = match error {
+        SendError::Refused(_) => true,
+        SendError::Unanswered(_) => attempt_count >= UNANSWERED_MAX,
+        SendError::Unavailable(_) | SendError::PutOff(_) => false,
+    };
+    if has_other && (is_over || now.since(due_since) >= kind.channel_patience()) {
         return Next::MoveOn;
     }
+    if is_over {
+        return Next::GiveUp;
+    }
     let pause = match error {
-        SendError::Refused(_) => return Next::GiveUp,
         SendError::Unavailable(_) => outage_pause,
-        SendError::PutOff(_) => {
+        SendError::Refused(_) | SendError::Unanswered(_) | SendError::PutOff(_) => {
             let doublings = u32::try_from(attempt_count.clamp(1, 16) - 1).unwrap_or(0);
             PAUSE_MAX.min(PAUSE_FIRST * 2_u32.pow(doublings))
         }
@@ -263,8 +292,8 @@ mod tests {
             (NoticeKind::BookingConfirmed, &refused, 0, true),
             (NoticeKind::BookingConfirmed, &down, 60, false),
             (NoticeKind::BookingConfirmed, &down, 7200, true),
-            (NoticeKind::OneTimeCode, &down, 30, false),
-            (NoticeKind::OneTimeCode, &down, 60, true),
+            (NoticeKind::ShowReminder, &down, 30, false),
+            (NoticeKind::ShowReminder, &down, 300, true),
             (NoticeKind::YourTurn, &down, 0, true),
         ] {
             let now = NOW.plus(Duration::from_secs(seconds));
@@ -288,6 +317,20 @@ mod tests {
             said(SendError::Unavailable(text())),
             Next::Again(Duration::from_secs(8))
         );
+    }
+
+    #[test]
+    fn what_may_have_arrived_is_sent_three_times_at_most() {
+        let lost = SendError::Unanswered("no answer in time".to_owned());
+        let soon = Duration::from_secs(1);
+        for (attempts, given_up) in [(1, false), (2, false), (3, true)] {
+            let next = after(NoticeKind::ShowMoved, attempts, &lost, soon);
+            assert_eq!(next == Next::GiveUp, given_up, "{attempts}");
+        }
+        let pause = Duration::from_secs(8);
+        let kind = NoticeKind::ShowMoved;
+        let next = next(kind, NOW, 3, &lost, pause, 0, true, NOW.plus(soon));
+        assert_eq!(next, Next::MoveOn);
     }
 
     #[test]

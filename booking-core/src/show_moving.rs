@@ -8,7 +8,9 @@ use contract::{ShowId, Timestamp};
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use crate::config::{REMINDER_BATCH_MAX, SHOW_MOVE_BATCH_MAX, SHOW_MOVE_TELL_FOR};
+use crate::config::{
+    REMINDER_BATCH_MAX, SHOW_MOVE_BATCH_MAX, SHOW_MOVE_LOOK_AGAIN, SHOW_MOVE_TELL_FOR,
+};
 use crate::core::Core;
 use crate::database::StoreError;
 use crate::store;
@@ -43,7 +45,7 @@ pub(crate) struct ShowMove {
     pub(crate) reason: Option<String>,
     /// Until when the whole price goes back for the asking.
     pub(crate) refund_until: Option<Timestamp>,
-    /// Bookings for which no notice is made yet.
+    /// Buyers and holders of passed-on tickets for whom no notice is made yet.
     pub(crate) bookings_left: u64,
     /// Notices that are to be sent.
     pub(crate) notices_due: u64,
@@ -101,12 +103,13 @@ impl Core {
         }))
     }
 
-    /// Makes notices for some bookings of moved shows. Returns how many; there may be more.
+    /// Makes notices for some buyers and holders of moved shows. Returns how many; there may be more.
     pub(crate) async fn show_move_once(&self) -> Result<usize, StoreError> {
         let now = self.clock.now();
         let since = now.minus(SHOW_MOVE_TELL_FOR);
-        let domain = self.mailer.domain();
-        store::show_moves::tell(&self.pools.jobs, domain, since, now, SHOW_MOVE_BATCH_MAX).await
+        let looked_at = now.minus(SHOW_MOVE_LOOK_AGAIN);
+        let (pool, domain, limit) = (&self.pools.jobs, self.mailer.domain(), SHOW_MOVE_BATCH_MAX);
+        store::show_moves::tell(pool, domain, (since, looked_at), now, limit).await
     }
 
     /// Makes some reminders that are due. Returns how many; there may be more.

@@ -83,6 +83,8 @@ metric_families::declare! {
     pub(crate) counter MAIL_GIVEN_UP = "ropeline_booking_mail_given_up_total";
     /// Notices that went on to the next channel, by the one that did not take them.
     pub(crate) counter NOTICES_MOVED_ON = "ropeline_booking_notices_moved_on_total";
+    /// Codes of apps that were not tried because too many were wrong in the same minute.
+    pub(crate) counter APP_CODES_UNTRIED = "ropeline_booking_app_codes_untried_total";
     /// Browsers that take no push messages any more.
     pub(crate) counter PUSH_GONE = "ropeline_booking_push_gone_total";
     /// Mails that wait to be sent, of all gateways.

@@ -25,7 +25,8 @@ pub struct TokenRequest {
     /// The code from the mail.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub code: Option<String>,
-    /// The refresh token of the last answer, which can be used once.
+    /// The refresh token of the last answer, or for half a minute the one before, if that answer was
+    /// lost.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub refresh_token: Option<String>,
 }
@@ -38,7 +39,7 @@ pub struct TokenAnswer {
     pub access_token: String,
     /// How long it is good, seconds.
     pub expires_in: u64,
-    /// Gets the next tokens, once. Used twice, the session ends: somebody has a copy.
+    /// Gets the next tokens, once. A copy of it ends the session.
     pub refresh_token: String,
 }
 

@@ -43,7 +43,7 @@ pub struct ContactRequest {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(max_length = 40)]
     pub phone: Option<String>,
-    /// A one-time code, as for cancelling: codes may go to the telephone from here on.
+    /// A one-time code, as for cancelling.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(max_length = 40)]
     pub code: Option<String>,

@@ -89,7 +89,8 @@ invariants! {
         "Captured money ends as exactly one booking or a full refund",
         "audit: the provider's ledger; `ropeline check`: I08 to I14, I18, I19, I43, I45, I47, I61 to I63";
     TOLD = "TOLD",
-        "Each booking, moved show and call of a fan who asked has one notice, which is sent at least once under one Message-ID, or is listed for an operator",
+        "Each booking, each ticket holder of a moved show and each call of a fan who asked has one notice, \
+         which is sent at least once under one Message-ID, or is listed for an operator",
         "`ropeline check`: I23, I24, I55 to I57";
     LOG_WHOLE = "LOG-WHOLE",
         "What happened is in the log of events once, in an order that never changes and without a gap; \

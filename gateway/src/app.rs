@@ -32,6 +32,7 @@ use line::policy::care::RateShare;
 use line::policy::place::PlaceKeys;
 use line::records::durable::DurableRecords;
 use line::records::{Admissions, Audit, Database, Rooms};
+use line::rooms::RoomSet;
 use line::skew::Skew;
 use line::store::redis::{RedisAddress, RedisStore};
 use line::target::Target;
@@ -249,6 +250,25 @@ fn cookies_at(public_url: &str) -> CookieForm {
     }
 }
 
+/// What tells whether this gateway can serve.
+fn readiness(
+    line: LineOwner,
+    rooms: &RoomSet,
+    database: Database,
+    key_teller: &KeyTeller,
+    booking: &Booking,
+    surroundings: &Surroundings,
+) -> Arc<GatewayReadiness> {
+    Arc::new(GatewayReadiness {
+        line,
+        rooms: rooms.clone(),
+        database,
+        keys: key_teller.advice(),
+        mail: mail::advice(booking),
+        draining: surroundings.draining.clone(),
+    })
+}
+
 impl App {
     async fn build(
         config: &Config,
@@ -328,14 +348,7 @@ impl App {
             tokens: Tokens::admin(keys.admin_token.clone()),
             figures: Arc::new(RoomFigures(rooms.clone())),
             sessions: Arc::new(RoomFigures(rooms.clone())),
-            readiness: Arc::new(GatewayReadiness {
-                line,
-                rooms: rooms.clone(),
-                database,
-                keys: key_teller.advice(),
-                mail: mail::advice(&booking),
-                draining: surroundings.draining.clone(),
-            }),
+            readiness: readiness(line, &rooms, database, &key_teller, &booking, surroundings),
             metrics: surroundings.metrics.clone(),
             changes: Arc::new(RoomFigures(rooms.clone())),
             tasks: tasks.clone(),

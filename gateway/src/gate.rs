@@ -250,27 +250,9 @@ impl Shared {
             principals,
         };
         let asked_for = head.uri.clone();
-        let (mut response, ends) = if let (Some(upstream), Some(room)) = (way.remote, &way.room) {
-            let terms = Terms {
-                visitor,
-                bounds: room.upstream_bounds(),
-            };
-            let guard = way.needs_pass.then(|| room.clone());
-            let end = || end_of(guard, let_through.pass);
-            let request = Request::from_parts(head, body);
-            let sent = self
-                .proxy
-                .forward(&upstream, request, &forwarded, terms, end);
-            let outcome = sent.await?;
-            (outcome.response, outcome.command.map(|_| None))
-        } else {
-            let (method, began) = (head.method.clone(), Instant::now());
-            let asked = self.embedded.forward(head, body, client, &forwarded);
-            let (response, command) = asked.await;
-            let (status, took) = (response.status(), began.elapsed());
-            self.proxy.note_embedded(&method, status, took, visitor);
-            (response, command)
-        };
+        let sender = (visitor, client);
+        let served = self.served(&way, (head, body), &forwarded, sender, let_through.pass);
+        let (mut response, ends) = served.await?;
         if let (Some(head), Some(room)) = (holders_request, &way.room) {
             if response.extensions().get::<NotHolder>().is_some() {
                 room.meters.gate.refused.increment(1);
@@ -291,6 +273,36 @@ impl Shared {
             give_cookie(response.headers_mut(), cookie);
         }
         Ok(response)
+    }
+
+    /// Sends a request to where its path is served. Also returns which session the answer ends, if
+    /// any: that of a room it names, or of the path's room.
+    async fn served(
+        &self,
+        way: &Way,
+        (head, body): (Parts, Body),
+        forwarded: &Forwarded,
+        (visitor, client): (Visitor, ClientIp),
+        pass: Option<Arc<PassClaims>>,
+    ) -> Result<(Response, Option<Option<RoomId>>), ApiError> {
+        let (Some(upstream), Some(room)) = (&way.remote, &way.room) else {
+            let (method, began) = (head.method.clone(), Instant::now());
+            let asked = self.embedded.forward(head, body, client, forwarded);
+            let (response, command) = asked.await;
+            let (status, took) = (response.status(), began.elapsed());
+            self.proxy.note_embedded(&method, status, took, visitor);
+            return Ok((response, command));
+        };
+        let terms = Terms {
+            visitor,
+            bounds: room.upstream_bounds(),
+        };
+        let guard = way.needs_pass.then(|| room.clone());
+        let end = || end_of(guard, pass);
+        let request = Request::from_parts(head, body);
+        let sent = self.proxy.forward(upstream, request, forwarded, terms, end);
+        let outcome = sent.await?;
+        Ok((outcome.response, outcome.command.map(|_| None)))
     }
 
     /// Whether the request may enter `room`'s protected paths.

@@ -7,13 +7,12 @@ use crate::notice::{ChannelKind, NoticeKind};
 /// `offered` are those that are set up.
 ///
 /// What holds a document or an account of money goes by mail first, whatever the customer prefers. A
-/// link to a booking goes to its address alone, which it proves, and a one-time code never to a
-/// browser, whose messages are seen on locked screens. What is of use only in time goes first to
-/// what is in the fan's pocket.
+/// link to a booking and a one-time code go to its address alone: nobody has proved that a telephone
+/// is the customer's, and messages to browsers are seen on locked screens. What is of use only in
+/// time goes first to what is in the fan's pocket.
 pub(crate) fn route(kind: NoticeKind, to: &Recipient, offered: &[ChannelKind]) -> Vec<ChannelKind> {
     use ChannelKind::{Email, Push, Sms};
     let mut order = match kind {
-        NoticeKind::OneTimeCode if to.preferred == Some(Sms) => vec![Sms, Email],
         NoticeKind::OneTimeCode | NoticeKind::BookingLink | NoticeKind::HoldExpired => vec![Email],
         NoticeKind::BookingConfirmed
         | NoticeKind::RefundMade
@@ -77,7 +76,7 @@ mod tests {
             (NoticeKind::YourTurn, Email, vec![Push, Sms, Email]),
             (NoticeKind::OneTimeCode, Email, vec![Email]),
             (NoticeKind::OneTimeCode, Push, vec![Email]),
-            (NoticeKind::OneTimeCode, Sms, vec![Sms, Email]),
+            (NoticeKind::OneTimeCode, Sms, vec![Email]),
             (NoticeKind::BookingLink, Sms, vec![Email]),
         ] {
             let to = everything(preferred);

@@ -14,6 +14,7 @@ use crate::mail::files::MailFiles;
 use crate::mail::settings::Sender;
 use crate::notice::{ChannelKind, SendError};
 use crate::payments::http_client::{ClientError, HttpClient};
+use crate::payments::provider::ProviderError;
 
 /// Longest text message, in characters: three parts.
 const TEXT_CHARS_MAX: usize = 450;
@@ -74,14 +75,12 @@ impl SmsSender {
     }
 }
 
-/// One message, whose title is said first, with its link.
+/// One message, whose title is said first. It has no link: whoever has that sees the booking, and
+/// a number may be mistyped.
 fn text_of(told: &Told) -> String {
     let short = &told.short;
-    let link = short.url.as_ref().map(|url| format!(" {url}"));
-    let link = link.unwrap_or_default();
-    let room = TEXT_CHARS_MAX.saturating_sub(link.chars().count());
-    let said = crate::mail::compose::one_line(&format!("{}: {}", short.title, short.text), room);
-    format!("{said}{link}")
+    let said = format!("{}: {}", short.title, short.text);
+    crate::mail::compose::one_line(&said, TEXT_CHARS_MAX)
 }
 
 /// A message in a file looks like mail, so that the same page shows it.
@@ -118,7 +117,7 @@ async fn ask(
         None => request.form(&[("To", to), ("From", &provider.from), ("Body", text)]),
     };
     let answer = client.send(request).await;
-    let answer = answer.map_err(|error| SendError::Unavailable(error.to_string()))?;
+    let answer = answer.map_err(unanswered)?;
     judged(answer.status, &answer.body)
 }
 
@@ -154,7 +153,16 @@ fn filled(body: &Value, to: &str, from: &str, text: &str, id: &str) -> Value {
     }
 }
 
-/// What an answer means: a failed login is about us, other refusals are about the message.
+/// What a request without an answer means: only one that was never sent has surely not arrived.
+fn unanswered(error: ProviderError) -> SendError {
+    match error {
+        ProviderError::NotSent(why) => SendError::Unavailable(why),
+        lost => SendError::Unanswered(lost.to_string()),
+    }
+}
+
+/// What an answer means: a failed login is about us, other refusals are about the message. A server
+/// that failed may have taken it.
 fn judged(status: StatusCode, body: &[u8]) -> Result<Option<String>, SendError> {
     let said = || {
         let text = String::from_utf8_lossy(body);
@@ -173,7 +181,8 @@ fn judged(status: StatusCode, body: &[u8]) -> Result<Option<String>, SendError> 
         401..=403 | 407 => Err(SendError::Unavailable(said())),
         408 | 425 | 429 => Err(SendError::PutOff(said())),
         400..=499 => Err(SendError::Refused(said())),
-        _ => Err(SendError::Unavailable(said())),
+        503 => Err(SendError::Unavailable(said())),
+        _ => Err(SendError::Unanswered(said())),
     }
 }
 
@@ -214,5 +223,10 @@ mod tests {
         assert!(matches!(judged(401, ""), Err(SendError::Unavailable(_))));
         assert!(matches!(judged(429, ""), Err(SendError::PutOff(_))));
         assert!(matches!(judged(503, ""), Err(SendError::Unavailable(_))));
+        assert!(matches!(judged(504, ""), Err(SendError::Unanswered(_))));
+        let late = ProviderError::Unavailable("no answer in time".to_owned());
+        assert!(matches!(unanswered(late), SendError::Unanswered(_)));
+        let unsent = ProviderError::NotSent("no such host".to_owned());
+        assert!(matches!(unanswered(unsent), SendError::Unavailable(_)));
     }
 }

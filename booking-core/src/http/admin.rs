@@ -109,6 +109,12 @@ async fn import(
         ImportedShow::InUse => Err(Problem::new(ProblemCode::Conflict)
             .detail("Seats were held or sold: seats, currency and room must stay as they are.")
             .into()),
+        ImportedShow::Moves => Err(Problem::new(ProblemCode::Conflict)
+            .detail(
+                "It has bookings at another time or venue than the file: to move it and tell its \
+                 fans, use `ropeline show move`; else write in the file where and when it is.",
+            )
+            .into()),
     }
 }
 

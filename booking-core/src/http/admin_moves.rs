@@ -100,8 +100,8 @@ impl ShowMoveOrder {
         (status = 202, description = "It is moved", body = ShowMove),
         (status = 403, description = "forbidden", body = Problem),
         (status = 404, description = "not-found", body = Problem),
-        (status = 409, description = "conflict: it was cancelled, has begun, or is there already",
-            body = Problem),
+        (status = 409, description = "conflict: it was cancelled, has begun, or is there already, \
+            perhaps with another reason or refundUntil", body = Problem),
         (status = 422, description = "validation-failed", body = Problem),
         (status = 503, description = "database-unavailable", body = Problem)
     )
@@ -134,6 +134,10 @@ async fn moved(
         None => return Err(not_found()),
         Some(Moved::Cancelled) => return Err(conflict("The show was cancelled.").into()),
         Some(Moved::Begun) => return Err(conflict("The show has begun.").into()),
+        Some(Moved::Otherwise) => {
+            let detail = "It is there already, moved with another reason or refundUntil.";
+            return Err(conflict(detail).into());
+        }
         Some(Moved::Now | Moved::Before) => {}
     }
     let progress = booking.show_move_progress(show).await?;

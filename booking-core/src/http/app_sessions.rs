@@ -9,6 +9,7 @@ use http::StatusCode;
 use web::{ApiJson, ApiResult};
 
 use super::problems::invalid;
+use crate::app_sessions::Begun;
 use crate::email;
 use crate::handle::Booking;
 
@@ -43,8 +44,8 @@ pub(super) async fn code_ask(
     Ok((StatusCode::ACCEPTED, ApiJson(sent)).into_response())
 }
 
-/// Gets tokens for a code from a mail, or for a refresh token. A refresh token can be used once:
-/// used twice, its session ends. An answer that was lost therefore needs a new code.
+/// Gets tokens for a code from a mail, or for a refresh token. A refresh token can be used once, and
+/// for half a minute again if its answer was lost; used later or after that answer, its session ends.
 #[utoipa::path(
     post, path = "/me/token", request_body = TokenRequest, operation_id = "app_token",
     responses(
@@ -52,17 +53,20 @@ pub(super) async fn code_ask(
         (status = 401, body = Problem, description = "unauthorized: the refresh token is not good"),
         (status = 403, body = Problem, description = "code-not-valid"),
         (status = 422, body = Problem),
-        (status = 503, body = Problem, description = "database-unavailable")
+        (status = 503, body = Problem, description =
+            "database-unavailable; booking-busy: too many codes were wrong in this minute")
     )
 )]
 pub(super) async fn token(
     State(booking): State<Booking>,
     ApiJson(request): ApiJson<TokenRequest>,
 ) -> ApiResult<ApiJson<TokenAnswer>> {
-    let (answer, refusal) = match (request.email, request.code, request.refresh_token) {
+    match (request.email, request.code, request.refresh_token) {
         (None, None, Some(token)) => {
             let answer = booking.app_session_refresh(token).await?;
-            (answer, ProblemCode::Unauthorized)
+            answer
+                .map(ApiJson)
+                .ok_or_else(|| ProblemCode::Unauthorized.into())
         }
         (Some(email), Some(code), None) => {
             let Some(email) = email::read(&email) else {
@@ -71,17 +75,17 @@ pub(super) async fn token(
                     "write the address that the code was sent to",
                 ));
             };
-            let answer = booking.app_session_begin(email, code).await?;
-            (answer, ProblemCode::CodeNotValid)
+            match booking.app_session_begin(email, code).await? {
+                Begun::With(tokens) => Ok(ApiJson(tokens)),
+                Begun::NotValid => Err(ProblemCode::CodeNotValid.into()),
+                Begun::Busy => Err(ProblemCode::BookingBusy.into()),
+            }
         }
-        _ => {
-            return Err(invalid(
-                "refreshToken",
-                "send email and code, or a refreshToken",
-            ));
-        }
-    };
-    answer.map(ApiJson).ok_or_else(|| refusal.into())
+        _ => Err(invalid(
+            "refreshToken",
+            "send email and code, or a refreshToken",
+        )),
+    }
 }
 
 /// Ends a session. The answer is the same whether the token was good or not.

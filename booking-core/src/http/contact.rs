@@ -27,8 +27,8 @@ pub(super) async fn contact(
     contact.map(ApiJson).ok_or_else(not_found)
 }
 
-/// Changes the telephone number and the preferred channel. It takes a one-time code, because codes
-/// may go to the telephone afterwards.
+/// Changes the telephone number and the preferred channel. It takes a one-time code, because notices
+/// go to the telephone afterwards. Codes and links never do.
 #[utoipa::path(
     put, path = "/bookings/{bookingId}/contact",
     params(("bookingId" = BookingId, Path, description = "The booking")),
@@ -56,13 +56,28 @@ pub(super) async fn contact_change(
     .map(ApiJson)
 }
 
-/// Adds a browser that takes push messages about a booking, at most five.
+/// The header of a one-time code.
+const ONE_TIME_CODE: &str = "one-time-code";
+
+fn one_time_code(headers: &HeaderMap) -> Option<String> {
+    let code = headers.get(ONE_TIME_CODE)?.to_str().ok()?;
+    Some(code.to_owned())
+}
+
+/// Adds a browser that takes push messages about a booking, at most five. They come in place of
+/// mail, so whoever has nothing but a link sends a one-time code along.
 #[utoipa::path(
     post, path = "/bookings/{bookingId}/push-subscriptions",
-    params(("bookingId" = BookingId, Path, description = "The booking")),
+    params(
+        ("bookingId" = BookingId, Path, description = "The booking"),
+        ("one-time-code" = Option<String>, Header, description =
+            "A one-time code, as for cancelling: for whoever came by a link")
+    ),
     request_body = PushSubscription,
     responses(
         (status = 200, body = Contact),
+        (status = 403, body = Problem, description =
+            "code-required: ask for a code and send it along; code-not-valid"),
         (status = 404, body = Problem),
         (status = 409, body = Problem, description = "conflict: it has five already"),
         (status = 422, body = Problem)
@@ -77,7 +92,7 @@ pub(super) async fn push_add(
     let customer = booking.customer(&headers);
     changed(
         booking
-            .push_change(&customer, booking_id, Some(given))
+            .push_change(&customer, booking_id, Some(given), one_time_code(&headers))
             .await?,
     )
     .map(ApiJson)
@@ -86,8 +101,17 @@ pub(super) async fn push_add(
 /// Removes all browsers that take push messages about a booking.
 #[utoipa::path(
     delete, path = "/bookings/{bookingId}/push-subscriptions",
-    params(("bookingId" = BookingId, Path, description = "The booking")),
-    responses((status = 200, body = Contact), (status = 404, body = Problem))
+    params(
+        ("bookingId" = BookingId, Path, description = "The booking"),
+        ("one-time-code" = Option<String>, Header, description =
+            "A one-time code, as for cancelling: for whoever came by a link")
+    ),
+    responses(
+        (status = 200, body = Contact),
+        (status = 403, body = Problem, description =
+            "code-required: ask for a code and send it along; code-not-valid"),
+        (status = 404, body = Problem)
+    )
 )]
 pub(super) async fn push_remove(
     State(booking): State<Booking>,
@@ -95,7 +119,13 @@ pub(super) async fn push_remove(
     headers: HeaderMap,
 ) -> ApiResult<ApiJson<Contact>> {
     let customer = booking.customer(&headers);
-    changed(booking.push_change(&customer, booking_id, None).await?).map(ApiJson)
+    let code = one_time_code(&headers);
+    changed(
+        booking
+            .push_change(&customer, booking_id, None, code)
+            .await?,
+    )
+    .map(ApiJson)
 }
 
 /// The contact after a change, or the refusal.

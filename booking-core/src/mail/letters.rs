@@ -201,7 +201,11 @@ impl Core {
         let mail = OneTimeCodeMail {
             show,
             code: row.code,
-            digits: self.links.code(notice.about),
+            digits: if asked.is_for_app {
+                self.links.app_code(notice.about)
+            } else {
+                self.links.code(notice.about)
+            },
             expires_at: asked.expires_at,
             for_app: asked.is_for_app,
         };
@@ -237,9 +241,11 @@ impl Core {
         if moved.is_outdated {
             return Ok(Content::Moot("the show was moved again"));
         }
-        let found = notice_subjects::booking(&self.pools.jobs, moved.booking_id).await?;
-        let Some((row, _)) = found else {
-            return Ok(Content::Moot("the booking is gone"));
+        let found = self.view_of(moved.booking_id, moved.transfer_id).await?;
+        let Some(row) = found else {
+            return Ok(Content::Moot(
+                "the booking or the reader's tickets are gone",
+            ));
         };
         if row.status == BookingStatus::Cancelled {
             return Ok(Content::Moot("the booking was cancelled"));
@@ -247,14 +253,16 @@ impl Core {
         let Some(show) = self.show_of_notice(&show_id(&row.show_id)?).await? else {
             return Ok(Content::Moot("the show is gone"));
         };
-        let to = contacts::recipient(&self.pools.jobs, moved.booking_id).await?;
+        let to = self.recipient_of(&row).await?;
         let now = self.clock.now();
+        // The price goes back to the buyer.
+        let refund_until = moved.refund_until.filter(|_| row.reader.is_none());
         let mail = ShowMovedMail {
             show,
             old_starts_at: moved.old_starts_at,
             old_venue: moved.old_venue,
             reason: moved.reason,
-            refund_until: moved.refund_until.filter(|until| now < *until),
+            refund_until: refund_until.filter(|until| now < *until),
             url: self.booking_url(&row),
             code: row.code,
         };
@@ -262,9 +270,19 @@ impl Core {
     }
 
     async fn reminder(&self, notice: &ClaimedNotice) -> Result<Content, StoreError> {
-        let found = notice_subjects::booking(&self.pools.jobs, notice.about).await?;
-        let Some((row, _)) = found else {
-            return Ok(Content::Moot("the booking is gone"));
+        let Some(reminded) = show_moves::reminded(&self.pools.jobs, notice.about).await? else {
+            return Ok(Content::Moot("the reminder is gone"));
+        };
+        if reminded.is_outdated {
+            return Ok(Content::Moot("the show was moved since"));
+        }
+        let found = self
+            .view_of(reminded.booking_id, reminded.transfer_id)
+            .await?;
+        let Some(row) = found else {
+            return Ok(Content::Moot(
+                "the booking or the reader's tickets are gone",
+            ));
         };
         if row.status == BookingStatus::Cancelled {
             return Ok(Content::Moot("the booking was cancelled"));
@@ -275,12 +293,11 @@ impl Core {
         if row.withheld {
             return Ok(Content::NotYet("the purchase is in review"));
         }
-        let url = self.booking_url(&row);
+        let (url, to) = (self.booking_url(&row), self.recipient_of(&row).await?);
         let booking = self.booking_view(row).await?;
         let Some(show) = self.show_of_notice(&booking.show_id).await? else {
             return Ok(Content::Moot("the show is gone"));
         };
-        let to = contacts::recipient(&self.pools.jobs, notice.about).await?;
         let mail = ShowReminderMail { booking, show, url };
         Ok(self.told(notice, to, |writer| writer.show_reminder(&mail)))
     }

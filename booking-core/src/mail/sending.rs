@@ -7,6 +7,7 @@ use std::time::Duration;
 use futures_util::StreamExt;
 use futures_util::stream;
 use tokio::time::Instant;
+use uuid::Uuid;
 
 use super::letters::Content;
 use super::smtp::ATTEMPT_MAX;
@@ -218,16 +219,12 @@ impl Core {
             at: notice.created_at,
         };
         let attempt = channel.send(&told, stamp).await;
-        if !attempt.gone.is_empty() {
-            let count = u64::try_from(attempt.gone.len()).unwrap_or(0);
-            metrics::counter!(telemetry::PUSH_GONE).increment(count);
-            contacts::remove(&self.pools.jobs, &attempt.gone).await?;
-        }
-        match attempt.outcome {
+        let outcome = match attempt.outcome {
             Ok(receipt) => {
                 self.record_sent(notice, kind, receipt.as_deref()).await?;
+                // The receipt may hold the address, so the log does not.
                 tracing::debug!(
-                    notice = %notice.notice_id, channel = kind.label(), receipt,
+                    notice = %notice.notice_id, channel = kind.label(),
                     "a notice was taken"
                 );
                 metrics::counter!(
@@ -238,6 +235,21 @@ impl Core {
                 Ok(Outcome::Sent(kind))
             }
             Err(error) => self.not_sent(notice, kind, has_other, &error).await,
+        };
+        self.forget(&attempt.gone).await;
+        outcome
+    }
+
+    /// Forgets browsers that are gone. Those that stay are found gone again; the notice must not be
+    /// told twice for it.
+    async fn forget(&self, gone: &[Uuid]) {
+        if gone.is_empty() {
+            return;
+        }
+        metrics::counter!(telemetry::PUSH_GONE).increment(u64::try_from(gone.len()).unwrap_or(0));
+        if let Err(error) = contacts::remove(&self.pools.jobs, gone).await {
+            let error = &error as &dyn std::error::Error;
+            tracing::warn!(error, "browsers that are gone were not forgotten yet");
         }
     }
 
@@ -329,7 +341,9 @@ impl Core {
         }
         Ok(match error {
             SendError::Unavailable(_) => Outcome::ServerDown(channel),
-            SendError::PutOff(_) | SendError::Refused(_) => Outcome::Other,
+            SendError::PutOff(_) | SendError::Unanswered(_) | SendError::Refused(_) => {
+                Outcome::Other
+            }
         })
     }
 

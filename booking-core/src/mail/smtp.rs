@@ -73,7 +73,7 @@ impl Smtp {
                     self.keep(connection).await;
                 }
             }
-            Err(SendError::Unavailable(_)) => {}
+            Err(SendError::Unavailable(_) | SendError::Unanswered(_)) => {}
         }
         outcome
     }

@@ -30,8 +30,8 @@ impl GatheredStarts {
                         let (mut connection, _turn) = settling.acquire().await?;
                         begin_batch(&mut connection, &asks).await
                     };
-                    let begun = repeat_if_contended(begin).await;
-                    or_alone(asks.len(), begun, "attempts to pay")
+                    let answers = repeat_if_contended(begin).await;
+                    or_alone(asks.len(), answers, "attempts to pay")
                 }
                 .boxed()
             }),

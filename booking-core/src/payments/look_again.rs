@@ -52,18 +52,12 @@ fn due(kept: Option<Round>, listing: Listing, now: Timestamp) -> Option<Round> {
 }
 
 /// Where the round is after a page of the span up to `until`. Pure.
-fn after(round: Round, until: Timestamp, next: Option<String>) -> Round {
-    match next {
-        Some(page) => Round {
-            page: Some(page),
-            ..round
-        },
-        None => Round {
-            from: until,
-            page: None,
-            next_at: None,
-        },
+fn after(mut round: Round, until: Timestamp, next: Option<String>) -> Round {
+    if next.is_none() {
+        round.from = until;
     }
+    round.page = next;
+    round
 }
 
 impl Core {

@@ -1,11 +1,11 @@
-//! Sessions of apps and their refresh tokens.
+//! Sessions of apps and their refresh tokens, which name their session.
 
 use contract::Timestamp;
 use sqlx::{PgConnection, PgPool};
 use time::OffsetDateTime;
 use uuid::Uuid;
 
-use crate::config::CODE_TRIES_MAX;
+use crate::config::{APP_REFRESH_GRACE, CODE_TRIES_MAX};
 use crate::database::StoreError;
 
 /// Where the address of a session is read.
@@ -22,6 +22,7 @@ pub(crate) struct NewSession {
     pub(crate) session_id: Uuid,
     pub(crate) at: AddressAt,
     pub(crate) address_digest: Vec<u8>,
+    pub(crate) refresh_hash: [u8; 32],
     pub(crate) ends_at: Timestamp,
 }
 
@@ -29,10 +30,10 @@ pub(crate) struct NewSession {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Refreshed {
     /// The next token is the session's.
-    Done(Uuid),
-    /// It was used before: the session is revoked.
-    Reused(Uuid),
-    /// There is no such token, or its session is over.
+    Done,
+    /// It is none of the session's that are good: the session is revoked.
+    Revoked,
+    /// There is no such session, or it is over.
     Unknown,
 }
 
@@ -87,39 +88,27 @@ pub(crate) async fn code_try(
     }))
 }
 
-/// Begins a session with its first refresh token.
-pub(crate) async fn begin(
+/// How many codes of apps were wrong in the minute of `now`.
+pub(crate) async fn misses(
     connection: &mut PgConnection,
-    new: &NewSession,
-    token_hash: &[u8],
     now: Timestamp,
-) -> Result<(), StoreError> {
-    sqlx::query!(
-        "insert into app_sessions (session_id, booking_id, transfer_id, address_digest,
-            created_at, ends_at)
-         values ($1, $2, $3, $4, $5, $6)",
-        new.session_id,
-        new.at.booking_id,
-        new.at.transfer_id,
-        new.address_digest,
-        OffsetDateTime::from(now),
-        OffsetDateTime::from(new.ends_at)
+) -> Result<i64, StoreError> {
+    let row = sqlx::query!(
+        "select misses from app_code_misses
+         where minute = date_trunc('minute', $1::timestamptz)",
+        OffsetDateTime::from(now)
     )
-    .execute(&mut *connection)
+    .fetch_optional(connection)
     .await?;
-    insert_token(connection, new.session_id, token_hash, now).await
+    Ok(row.map_or(0, |row| row.misses))
 }
 
-async fn insert_token(
-    connection: &mut PgConnection,
-    session_id: Uuid,
-    token_hash: &[u8],
-    now: Timestamp,
-) -> Result<(), StoreError> {
+/// Counts a wrong code.
+pub(crate) async fn miss(connection: &mut PgConnection, now: Timestamp) -> Result<(), StoreError> {
     sqlx::query!(
-        "insert into app_refresh_tokens (token_hash, session_id, created_at) values ($1, $2, $3)",
-        token_hash,
-        session_id,
+        "insert into app_code_misses (minute, misses)
+         values (date_trunc('minute', $1::timestamptz), 1)
+         on conflict (minute) do update set misses = app_code_misses.misses + 1",
         OffsetDateTime::from(now)
     )
     .execute(connection)
@@ -127,57 +116,79 @@ async fn insert_token(
     Ok(())
 }
 
-/// Uses a refresh token up and stores the next one. The session is locked, so that of two uses at
-/// once one is the second, which revokes the session.
+/// Begins a session with its first refresh token.
+pub(crate) async fn begin(
+    connection: &mut PgConnection,
+    new: &NewSession,
+    now: Timestamp,
+) -> Result<(), StoreError> {
+    sqlx::query!(
+        "insert into app_sessions (session_id, booking_id, transfer_id, address_digest,
+            refresh_hash, created_at, ends_at)
+         values ($1, $2, $3, $4, $5, $6, $7)",
+        new.session_id,
+        new.at.booking_id,
+        new.at.transfer_id,
+        new.address_digest,
+        &new.refresh_hash[..],
+        OffsetDateTime::from(now),
+        OffsetDateTime::from(new.ends_at)
+    )
+    .execute(connection)
+    .await?;
+    Ok(())
+}
+
+/// Puts the next refresh token of a session in place of the one that is used; or, for a while after,
+/// the one before is used again by an app that missed the answer, in place of what that had. Any
+/// other token that names the session is a copy, and revokes it.
 pub(crate) async fn refresh(
     pool: &PgPool,
-    token_hash: &[u8],
-    next_hash: &[u8],
+    session_id: Uuid,
+    (used, next): (&[u8], &[u8]),
     ends_at: Timestamp,
     now: Timestamp,
 ) -> Result<Refreshed, StoreError> {
     let mut tx = pool.begin().await?;
     let session = sqlx::query!(
-        r#"select s.session_id, s.revoked_at is null and s.ends_at > $2 as "is_good!"
-         from app_sessions s where s.session_id = (
-            select session_id from app_refresh_tokens where token_hash = $1)
-         for no key update"#,
-        token_hash,
+        "select refresh_hash, previous_hash, rotated_at from app_sessions
+         where session_id = $1 and revoked_at is null and ends_at > $2 for no key update",
+        session_id,
         OffsetDateTime::from(now)
     )
     .fetch_optional(&mut *tx)
     .await?;
-    let Some(session) = session.filter(|session| session.is_good) else {
+    let Some(session) = session else {
         return Ok(Refreshed::Unknown);
     };
-    let session_id = session.session_id;
-    // A statement of its own, which sees what whoever had the lock before did.
-    let used = sqlx::query!(
-        "update app_refresh_tokens set used_at = $2 where token_hash = $1 and used_at is null",
-        token_hash,
+    let since = OffsetDateTime::from(now.minus(APP_REFRESH_GRACE));
+    let is_last = session.refresh_hash == used;
+    let is_unanswered = session.previous_hash.as_deref() == Some(used)
+        && session.rotated_at.is_some_and(|at| at > since);
+    if !is_last && !is_unanswered {
+        revoke(&mut tx, session_id, now).await?;
+        tx.commit().await?;
+        return Ok(Refreshed::Revoked);
+    }
+    sqlx::query!(
+        "update app_sessions set refresh_hash = $2, ends_at = $3,
+            previous_hash = case when $4 then refresh_hash else previous_hash end,
+            rotated_at = case when $4 then $5 else rotated_at end
+         where session_id = $1",
+        session_id,
+        next,
+        OffsetDateTime::from(ends_at),
+        is_last,
         OffsetDateTime::from(now)
     )
     .execute(&mut *tx)
     .await?;
-    let refreshed = if used.rows_affected() == 1 {
-        insert_token(&mut tx, session_id, next_hash, now).await?;
-        sqlx::query!(
-            "update app_sessions set ends_at = $2 where session_id = $1",
-            session_id,
-            OffsetDateTime::from(ends_at)
-        )
-        .execute(&mut *tx)
-        .await?;
-        Refreshed::Done(session_id)
-    } else {
-        revoke_locked(&mut tx, session_id, now).await?;
-        Refreshed::Reused(session_id)
-    };
     tx.commit().await?;
-    Ok(refreshed)
+    Ok(Refreshed::Done)
 }
 
-async fn revoke_locked(
+/// Ends a session.
+pub(crate) async fn revoke(
     connection: &mut PgConnection,
     session_id: Uuid,
     now: Timestamp,
@@ -188,23 +199,6 @@ async fn revoke_locked(
         OffsetDateTime::from(now)
     )
     .execute(connection)
-    .await?;
-    Ok(())
-}
-
-/// Ends the session of a refresh token, used or not.
-pub(crate) async fn end(
-    pool: &PgPool,
-    token_hash: &[u8],
-    now: Timestamp,
-) -> Result<(), StoreError> {
-    sqlx::query!(
-        "update app_sessions set revoked_at = $2 where revoked_at is null and session_id = (
-            select session_id from app_refresh_tokens where token_hash = $1)",
-        token_hash,
-        OffsetDateTime::from(now)
-    )
-    .execute(pool)
     .await?;
     Ok(())
 }
@@ -254,5 +248,11 @@ pub(crate) async fn purge(pool: &PgPool, now: Timestamp, limit: i64) -> Result<u
     )
     .execute(pool)
     .await?;
-    Ok(done.rows_affected())
+    let counts = sqlx::query!(
+        "delete from app_code_misses where minute < $1::timestamptz - interval '1 hour'",
+        OffsetDateTime::from(now)
+    )
+    .execute(pool)
+    .await?;
+    Ok(done.rows_affected() + counts.rows_affected())
 }

@@ -332,6 +332,8 @@ pub(crate) async fn links_revoke(
     )
     .execute(&mut *tx)
     .await?;
+    // A browser that was added by an earlier link would get the new one.
+    super::contacts::unsubscribe(&mut tx, booking_id).await?;
     tx.commit().await?;
     Ok(row.map(|row| row.link_generation))
 }
@@ -350,8 +352,9 @@ pub(crate) struct ListedBooking {
     pub(crate) created_at: Timestamp,
 }
 
-/// Bookings of a session, of the places of passes or of an address (in lower case), the latest first,
-/// at most `limit`.
+/// Bookings of a session, of the places of passes or of an address (in lower case), and those of
+/// which this address was passed tickets on, the latest first, at most `limit`. What a booking cost
+/// is told to its buyer alone.
 pub(crate) async fn of_owner(
     connection: &mut PgConnection,
     session: Option<&str>,
@@ -366,16 +369,28 @@ pub(crate) async fn of_owner(
             select booking_id from bookings where subject = any($2)
             union
             select booking_id from bookings where lower(email) = $4
+        ), passed_on as (
+            select h.booking_id, count(*) as ticket_count, max(h.created_at) as created_at
+            from transfers h
+            join tickets t on t.booking_id = h.booking_id and t.transfer_id = h.transfer_id
+            where lower(h.email) = $4 and t.status <> 'VOID'
+                and not exists (select 1 from own where own.booking_id = h.booking_id)
+            group by h.booking_id
         )
-        select b.booking_id, b.code, s.show_id, b.status, b.amount_minor, b.currency,
-            b.created_at,
+        select b.booking_id as "booking_id!", b.code as "code!", s.show_id as "show_id!",
+            b.status as "status!", b.amount_minor as "amount_minor!", b.currency as "currency!",
+            b.created_at as "created_at!",
             (select count(*) from tickets t
                 where t.booking_id = b.booking_id and t.status <> 'VOID') as "ticket_count!",
             coalesce((select p.refunded_minor from payments p
                 where p.hold_id = b.hold_id and p.disposition = 'BOOKED'), 0)
                 as "refunded_minor!"
         from own join bookings b using (booking_id) join shows s using (show_no)
-        order by b.created_at desc, b.booking_id limit $3"#,
+        union all
+        select b.booking_id, b.code, s.show_id, b.status, 0, b.currency, o.created_at,
+            o.ticket_count, 0
+        from passed_on o join bookings b using (booking_id) join shows s using (show_no)
+        order by 7 desc, 1 limit $3"#,
         session,
         subjects,
         limit,

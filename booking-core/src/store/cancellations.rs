@@ -81,9 +81,16 @@ impl SoldBooking {
         self.left_minor - self.kept_minor
     }
 
+    /// Until when the whole price goes back because the show was moved, if it still does. Never once
+    /// the show has begun: it may have been moved forward again since.
+    pub(crate) fn moved_away_until(&self, now: Timestamp) -> Option<Timestamp> {
+        let until = self.whole_price_until?.min(self.starts_at);
+        (!self.show_cancelled && now < until).then_some(until)
+    }
+
     /// Whether the whole price goes back because the show was moved.
     pub(crate) fn is_moved_away(&self, now: Timestamp) -> bool {
-        !self.show_cancelled && self.whole_price_until.is_some_and(|until| now < until)
+        self.moved_away_until(now).is_some()
     }
 }
 

@@ -201,13 +201,14 @@ union all select 'I29 the seat of a void ticket is free or sold again',
      where t.status = 'VOID' and s.booking_id = t.booking_id and not exists (
         select 1 from tickets l where l.booking_id = t.booking_id and l.show_no = t.show_no
             and l.seat_no = t.seat_no and l.status <> 'VOID'))
-union all select 'I30 no code is tried more than five times, and a booking gets five mails an hour',
+union all select 'I30 no code is tried more than five times, and a booking gets five mails of a kind an hour',
     (select count(*) from (
         select 1 from guest_mails where tries > 5
         union all
         select 1 from guest_mails m where m.kind <> 'RESENT' and (
             select count(*) from guest_mails o where o.booking_id = m.booking_id
-                and o.transfer_id is not distinct from m.transfer_id and o.kind <> 'RESENT' and o.created_at <= m.created_at
+                and o.transfer_id is not distinct from m.transfer_id and o.kind <> 'RESENT'
+                and (o.kind = 'APP_CODE') = (m.kind = 'APP_CODE') and o.created_at <= m.created_at
                 and o.created_at > m.created_at - interval '1 hour') > 5) v)
 union all select 'I31 no booking of a cancelled show keeps its tickets for ten minutes',
     (select count(*) from bookings b join show_cancellations c using (show_no)
@@ -344,19 +345,29 @@ union all select 'I56 a call of a fan who asked has a notice, and a notice of a 
     + (select count(*) from turn_calls c join turn_requests r using (turn_id)
         where not exists (select 1 from admissions a
             where a.room = r.room and a.seq = c.seq and a.place = r.place))
-union all select 'I57 each booking of a moved show has a notice of its last move',
+union all select 'I57 each buyer and holder of a moved show has a notice of its last move',
     -- Of the last days alone: notices are purged.
-    (select count(*) from (
+    (with moves as (
         select distinct on (show_no) move_id, show_no, created_at from show_moves
         where created_at > $1::timestamptz - interval '7 days'
-        order by show_no, sequence desc) m
-     join bookings b using (show_no) join holds h using (hold_id)
-     where h.created_at <= m.created_at and b.status <> 'CANCELLED'
-        and greatest(m.created_at, b.created_at, $2::timestamptz)
-            < $1::timestamptz - interval '10 minutes'
+        order by show_no, sequence desc
+    ), readers as (
+        select m.move_id, b.booking_id, null::uuid as transfer_id,
+            greatest(m.created_at, b.created_at) as since
+        from moves m join bookings b using (show_no) join holds h using (hold_id)
+        where h.created_at <= m.created_at and b.status <> 'CANCELLED'
+        union
+        select m.move_id, t.booking_id, t.transfer_id, m.created_at
+        from moves m join tickets t using (show_no)
+        join transfers p on p.transfer_id = t.transfer_id
+        where p.created_at <= m.created_at and t.status <> 'VOID'
+    )
+    select count(*) from readers r
+     where greatest(r.since, $2::timestamptz) < $1::timestamptz - interval '10 minutes'
         and not exists (select 1 from show_move_tells t join notices n
             on n.kind = 'SHOW_MOVED' and n.about = t.tell_id
-            where t.move_id = m.move_id and t.booking_id = b.booking_id))
+            where t.move_id = r.move_id and t.booking_id = r.booking_id
+                and t.transfer_id is not distinct from r.transfer_id))
 union all select 'I58 a refused purchase is cancelled and its whole price is promised or back',
     -- What was kept for tickets that were cancelled before the decision stays.
     (select count(*) from reviews r join bookings b using (hold_id)

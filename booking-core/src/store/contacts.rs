@@ -115,15 +115,14 @@ pub(crate) async fn save(
 }
 
 /// Adds a browser, unless it is there. From then on push messages are preferred to mail. False when
-/// the booking has too many browsers.
+/// the booking has too many browsers; then the caller must roll back.
 pub(crate) async fn subscribe(
-    pool: &PgPool,
+    connection: &mut PgConnection,
     booking_id: Uuid,
     subscription_id: Uuid,
     browser: &Browser,
     now: Timestamp,
 ) -> Result<bool, StoreError> {
-    let mut tx = pool.begin().await?;
     sqlx::query!(
         "insert into booking_contacts (booking_id, preferred, updated_at) values ($1, 'PUSH', $2)
          on conflict (booking_id) do update
@@ -132,7 +131,7 @@ pub(crate) async fn subscribe(
         booking_id,
         OffsetDateTime::from(now)
     )
-    .execute(&mut *tx)
+    .execute(&mut *connection)
     .await?;
     // The row above is locked, so that two requests do not both find room.
     let done = sqlx::query!(
@@ -152,32 +151,29 @@ pub(crate) async fn subscribe(
         OffsetDateTime::from(now),
         BROWSERS_OF_BOOKING_MAX
     )
-    .execute(&mut *tx)
+    .execute(&mut *connection)
     .await?;
-    if done.rows_affected() == 0 {
-        return Ok(false);
-    }
-    tx.commit().await?;
-    Ok(true)
+    Ok(done.rows_affected() > 0)
 }
 
 /// Removes all browsers of a booking.
-pub(crate) async fn unsubscribe(pool: &PgPool, booking_id: Uuid) -> Result<(), StoreError> {
-    let mut tx = pool.begin().await?;
+pub(crate) async fn unsubscribe(
+    connection: &mut PgConnection,
+    booking_id: Uuid,
+) -> Result<(), StoreError> {
     sqlx::query!(
         "delete from push_subscriptions where booking_id = $1",
         booking_id
     )
-    .execute(&mut *tx)
+    .execute(&mut *connection)
     .await?;
     sqlx::query!(
         "update booking_contacts set preferred = 'EMAIL'
          where booking_id = $1 and preferred = 'PUSH'",
         booking_id
     )
-    .execute(&mut *tx)
+    .execute(&mut *connection)
     .await?;
-    tx.commit().await?;
     Ok(())
 }
 
@@ -209,7 +205,7 @@ pub(crate) async fn set_language(
     Ok(())
 }
 
-/// Removes telephone numbers and browsers of bookings whose show ended before `before`, up to
+/// Removes telephone numbers, browsers and languages of bookings and holds whose show ended before `before`, up to
 /// `limit` of each.
 pub(crate) async fn purge(pool: &PgPool, before: Timestamp, limit: i64) -> Result<u64, StoreError> {
     let browsers = sqlx::query!(
@@ -232,5 +228,15 @@ pub(crate) async fn purge(pool: &PgPool, before: Timestamp, limit: i64) -> Resul
     )
     .execute(pool)
     .await?;
-    Ok(browsers.rows_affected() + contacts.rows_affected())
+    let languages = sqlx::query!(
+        "delete from hold_languages where hold_id in (
+            select l.hold_id from hold_languages l join holds h using (hold_id)
+            join shows s using (show_no)
+            where coalesce(s.ends_at, s.starts_at) < $1 limit $2)",
+        OffsetDateTime::from(before),
+        limit
+    )
+    .execute(pool)
+    .await?;
+    Ok(browsers.rows_affected() + contacts.rows_affected() + languages.rows_affected())
 }

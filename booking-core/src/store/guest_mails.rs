@@ -1,5 +1,7 @@
 //! Mails that a fan asked for: one-time codes and links to bookings.
 
+use std::time::Duration;
+
 use contract::Timestamp;
 use serde::Serialize;
 use sqlx::{PgConnection, PgPool};
@@ -8,9 +10,12 @@ use uuid::Uuid;
 
 use super::text_of;
 use crate::config::{
-    CODE_TRIES_MAX, GUEST_MAILS_EVERY, GUEST_MAILS_PER_ADDRESS_MAX, GUEST_MAILS_PER_BOOKING_MAX,
+    APP_CODES_PER_DAY_MAX, CODE_TRIES_MAX, GUEST_MAILS_EVERY, GUEST_MAILS_PER_ADDRESS_MAX,
+    GUEST_MAILS_PER_BOOKING_MAX,
 };
 use crate::database::StoreError;
+
+const DAY: Duration = Duration::from_hours(24);
 
 /// What such a mail has.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -66,12 +71,15 @@ pub(crate) async fn ask(pool: &PgPool, new: &NewGuestMail) -> Result<bool, Store
                 as "of_booking!",
             count(*) as "to_address!"
          from guest_mails
-         where kind <> 'RESENT' and created_at > $3
+         -- Anybody who knows an address can ask for codes of an app, which must not take those of
+         -- whoever has the booking.
+         where kind <> 'RESENT' and (kind = 'APP_CODE') = $5 and created_at > $3
             and (booking_id = $1 or address_digest = $2)"#,
         new.booking_id,
         new.address_digest,
         OffsetDateTime::from(since),
-        new.holder
+        new.holder,
+        new.kind == GuestMailKind::AppCode
     )
     .fetch_one(&mut *tx)
     .await?;
@@ -79,6 +87,19 @@ pub(crate) async fn ask(pool: &PgPool, new: &NewGuestMail) -> Result<bool, Store
         || lately.to_address >= GUEST_MAILS_PER_ADDRESS_MAX;
     if new.kind != GuestMailKind::Resent && too_many {
         return Ok(false);
+    }
+    if new.kind == GuestMailKind::AppCode {
+        let today = sqlx::query_scalar!(
+            r#"select count(*) as "count!" from guest_mails
+             where kind = 'APP_CODE' and address_digest = $1 and created_at > $2"#,
+            new.address_digest,
+            OffsetDateTime::from(new.created_at.minus(DAY))
+        )
+        .fetch_one(&mut *tx)
+        .await?;
+        if today >= APP_CODES_PER_DAY_MAX {
+            return Ok(false);
+        }
     }
     sqlx::query!(
         "insert into guest_mails (mail_id, booking_id, kind, address_digest, created_at,

@@ -27,6 +27,8 @@ pub(crate) enum Import {
     SeatsInUse,
     /// The import would change the currency or room of a show with holds or bookings.
     TermsInUse,
+    /// The import would move a show with bookings, and nobody would be told.
+    Moves,
 }
 
 /// Imports `draft` in one transaction.
@@ -49,7 +51,8 @@ pub(crate) async fn import(
     let before = info_within(&mut tx, &file.show_id).await?;
     city_place(&mut tx, &file.city).await?;
     let existing = sqlx::query!(
-        "select show_no, content_hash, currency, room, sale_opens_at, seat_no_first, seat_count
+        "select show_no, content_hash, currency, room, sale_opens_at, seat_no_first, seat_count,
+            starts_at, ends_at, venue
          from shows where show_id = $1 for no key update",
         file.show_id.as_str()
     )
@@ -65,6 +68,15 @@ pub(crate) async fn import(
         }
         Some(row) if row.content_hash == draft.content_hash => ImportOutcome::Unchanged,
         Some(row) => {
+            let place = (
+                OffsetDateTime::from(file.starts_at),
+                file.ends_at.map(OffsetDateTime::from),
+                json(&file.venue)?,
+            );
+            let moves = (row.starts_at, row.ends_at, row.venue) != place;
+            if moves && is_booked(&mut tx, row.show_no).await? {
+                return Ok(Import::Moves);
+            }
             let room = file.room.as_ref().map(ToString::to_string);
             let same_terms = row.currency == file.currency && row.room == room;
             let same_seats = same_seats(&mut tx, row.show_no, &draft.show.seats).await?;
@@ -189,6 +201,18 @@ async fn in_use(connection: &mut PgConnection, show_no: i32) -> Result<bool, Sto
     .fetch_one(connection)
     .await?;
     Ok(row.used)
+}
+
+/// Whether the show has bookings that were not cancelled.
+async fn is_booked(connection: &mut PgConnection, show_no: i32) -> Result<bool, StoreError> {
+    let row = sqlx::query!(
+        r#"select exists (select 1 from bookings
+            where show_no = $1 and status <> 'CANCELLED') as "booked!""#,
+        show_no
+    )
+    .fetch_one(connection)
+    .await?;
+    Ok(row.booked)
 }
 
 async fn same_seats(

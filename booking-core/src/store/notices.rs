@@ -85,11 +85,13 @@ pub(crate) async fn claim_due(
     mail_waits: bool,
     limit: i64,
 ) -> Result<Vec<ClaimedNotice>, StoreError> {
+    let known: Vec<String> = NoticeKind::ALL.map(super::text_of).into();
     let rows = sqlx::query!(
         "with due as materialized (
             select notice_id from notices where status = 'DUE' and next_attempt_at <= $1
+                and kind = any($5)
                 and (not $4 or 'EMAIL' = any(failed_channels)
-                    or kind in ('YOUR_TURN', 'ONE_TIME_CODE', 'SHOW_MOVED', 'SHOW_REMINDER'))
+                    or kind in ('YOUR_TURN', 'SHOW_MOVED', 'SHOW_REMINDER'))
             order by urgency, next_attempt_at limit $3 for no key update skip locked
         )
         update notices n set next_attempt_at = $2, attempt_count = n.attempt_count + 1
@@ -99,7 +101,8 @@ pub(crate) async fn claim_due(
         OffsetDateTime::from(now),
         OffsetDateTime::from(until),
         limit,
-        mail_waits
+        mail_waits,
+        &known
     )
     .fetch_all(pool)
     .await?;

@@ -27,8 +27,10 @@ pub(crate) struct NewMove {
 pub(crate) enum Moved {
     /// It takes place there and then from now on.
     Now,
-    /// It did already.
+    /// It did already, by the same order.
     Before,
+    /// It did already, by an order with another reason or refund window.
+    Otherwise,
     /// It was cancelled.
     Cancelled,
     /// It has begun.
@@ -54,9 +56,13 @@ pub(crate) struct MoveProgressRow {
 #[derive(Clone, Debug)]
 pub(crate) struct ToldMove {
     pub(crate) booking_id: Uuid,
+    /// The transfer by which the reader got tickets; `None` for the buyer.
+    pub(crate) transfer_id: Option<Uuid>,
+    /// As the reader knew it: before the first move that the reader was not told of.
     pub(crate) old_starts_at: Timestamp,
     pub(crate) old_venue: String,
     pub(crate) reason: Option<String>,
+    /// The latest of all moves since the tickets were held.
     pub(crate) refund_until: Option<Timestamp>,
     /// Whether the show was moved again.
     pub(crate) is_outdated: bool,
@@ -89,7 +95,25 @@ pub(crate) async fn begin(
     let (starts_at, ends_at) = (OffsetDateTime::from(new.starts_at), new.ends_at);
     let ends_at = ends_at.map(OffsetDateTime::from);
     if (row.starts_at, row.ends_at, &row.venue) == (starts_at, ends_at, &venue) {
-        return Ok(Some(Moved::Before));
+        let last = sqlx::query!(
+            "select reason, refund_until from show_moves where show_no = $1
+             order by sequence desc limit 1",
+            row.show_no
+        )
+        .fetch_optional(&mut *tx)
+        .await?;
+        let same = last.is_none_or(|last| {
+            (last.reason, last.refund_until)
+                == (
+                    new.reason.clone(),
+                    new.refund_until.map(OffsetDateTime::from),
+                )
+        });
+        return Ok(Some(if same {
+            Moved::Before
+        } else {
+            Moved::Otherwise
+        }));
     }
     if row.starts_at <= OffsetDateTime::from(now) {
         return Ok(Some(Moved::Begun));
@@ -127,60 +151,98 @@ pub(crate) async fn begin(
     Ok(Some(Moved::Now))
 }
 
-/// Makes notices for up to `limit` bookings that were held before the last move of their show and
-/// are not told of it. What is left is read from the bookings. Returns how many were made.
+/// Makes notices of the last move of a show for up to `limit` readers who are not told of it: buyers
+/// who held before it, and whoever was passed tickets on before it. Who is left is read from
+/// bookings and tickets; a show of which nobody was left is looked at again `look_again` later, for
+/// who pays after the move. Returns how many were found.
 pub(crate) async fn tell(
     pool: &PgPool,
     domain: &str,
-    since: Timestamp,
+    (since, looked_at): (Timestamp, Timestamp),
     now: Timestamp,
     limit: i64,
 ) -> Result<usize, StoreError> {
-    let made = sqlx::query!(
-        r#"with last as (
-            select distinct on (show_no) move_id, show_no, created_at from show_moves
+    let found = sqlx::query!(
+        r#"with last as materialized (
+            select distinct on (show_no) move_id, show_no, created_at, all_told_at from show_moves
             where created_at > $1 order by show_no, sequence desc
-        ), made as (
-            insert into show_move_tells (tell_id, move_id, booking_id)
-            select gen_random_uuid(), l.move_id, b.booking_id
-            from last l join bookings b using (show_no) join holds h using (hold_id)
-            where h.created_at <= l.created_at and b.status <> 'CANCELLED'
-                and not exists (select 1 from show_move_tells t
-                    where t.move_id = l.move_id and t.booking_id = b.booking_id)
+        ), open as materialized (
+            select move_id, show_no, created_at from last
+            where all_told_at is null or all_told_at <= $6
+        ), readers as (
+            select o.move_id, b.booking_id, null::uuid as transfer_id
+            from open o join bookings b using (show_no) join holds h using (hold_id)
+            where h.created_at <= o.created_at and b.status <> 'CANCELLED'
+            union all
+            select distinct o.move_id, t.booking_id, t.transfer_id
+            from open o join tickets t using (show_no)
+            join transfers p on p.transfer_id = t.transfer_id
+            where p.created_at <= o.created_at and t.status <> 'VOID'
+        ), due as materialized (
+            select r.move_id, r.booking_id, r.transfer_id from readers r
+            where not exists (select 1 from show_move_tells t
+                where t.move_id = r.move_id and t.booking_id = r.booking_id
+                    and t.transfer_id is not distinct from r.transfer_id)
             limit $2
-            on conflict (move_id, booking_id) do nothing
+        ), made as (
+            insert into show_move_tells (tell_id, move_id, booking_id, transfer_id)
+            select gen_random_uuid(), move_id, booking_id, transfer_id from due
+            on conflict (move_id, booking_id, transfer_id) do nothing
             returning tell_id
+        ), notes as (
+            insert into notices (notice_id, kind, about, message_id, urgency, next_attempt_at,
+                created_at, due_since)
+            select gen_random_uuid(), 'SHOW_MOVED', tell_id,
+                'show-moved.' || tell_id || '@' || $3, $4, $5, $5, $5
+            from made
+        ), done as (
+            update show_moves m set all_told_at = $5 from open o
+            where m.move_id = o.move_id and not exists (select 1 from due)
         )
-        insert into notices (notice_id, kind, about, message_id, urgency, next_attempt_at,
-            created_at, due_since)
-        select gen_random_uuid(), 'SHOW_MOVED', tell_id, 'show-moved.' || tell_id || '@' || $3, $4,
-            $5, $5, $5
-        from made"#,
+        select count(*) as "count!" from due"#,
         OffsetDateTime::from(since),
         limit,
         domain,
         NoticeKind::ShowMoved.urgency(),
-        OffsetDateTime::from(now)
+        OffsetDateTime::from(now),
+        OffsetDateTime::from(looked_at)
     )
-    .execute(pool)
+    .fetch_one(pool)
     .await?;
-    Ok(usize::try_from(made.rows_affected()).unwrap_or(0))
+    Ok(usize::try_from(found.count).unwrap_or(0))
 }
 
 /// The move that a notice is about.
 pub(crate) async fn told(pool: &PgPool, tell_id: Uuid) -> Result<Option<ToldMove>, StoreError> {
     let row = sqlx::query!(
-        r#"select t.booking_id, m.old_starts_at, m.old_venue->>'name' as old_venue, m.reason,
-            m.refund_until,
+        r#"select t.booking_id as "booking_id!", t.transfer_id,
+            f.old_starts_at as "old_starts_at!", f.old_venue->>'name' as old_venue, m.reason,
+            (select max(r.refund_until) from show_moves r
+                where r.show_no = m.show_no and r.created_at > h.created_at) as refund_until,
             exists (select 1 from show_moves l where l.show_no = m.show_no
                 and l.sequence > m.sequence) as "is_outdated!"
-         from show_move_tells t join show_moves m using (move_id) where t.tell_id = $1"#,
+         from show_move_tells t join show_moves m using (move_id)
+         join bookings b on b.booking_id = t.booking_id join holds h on h.hold_id = b.hold_id
+         left join transfers p on p.transfer_id = t.transfer_id
+         cross join lateral (
+            select e.old_starts_at, e.old_venue from show_moves e
+            where e.show_no = m.show_no and (e.sequence = m.sequence or (
+                e.sequence < m.sequence
+                and e.created_at >= coalesce(p.created_at, h.created_at)
+                and e.sequence > coalesce((select max(o.sequence)
+                    from show_move_tells x join show_moves o using (move_id)
+                    join notices n on n.kind = 'SHOW_MOVED' and n.about = x.tell_id
+                    where x.booking_id = t.booking_id and n.status = 'SENT'
+                        and x.transfer_id is not distinct from t.transfer_id), 0)))
+            order by e.sequence limit 1) f
+         where t.tell_id = $1"#,
         tell_id
     )
     .fetch_optional(pool)
     .await?;
     Ok(row.map(|row| ToldMove {
         booking_id: row.booking_id,
+        transfer_id: row.transfer_id,
         old_starts_at: row.old_starts_at.into(),
         old_venue: row.old_venue.unwrap_or_default(),
         reason: row.reason,
@@ -200,7 +262,15 @@ pub(crate) async fn progress(
                 where b.show_no = s.show_no and b.status <> 'CANCELLED'
                     and h.created_at <= m.created_at
                     and not exists (select 1 from show_move_tells t
-                        where t.move_id = m.move_id and t.booking_id = b.booking_id)) as "left!",
+                        where t.move_id = m.move_id and t.booking_id = b.booking_id
+                            and t.transfer_id is null))
+            + (select count(distinct k.transfer_id) from tickets k
+                join transfers p on p.transfer_id = k.transfer_id
+                where k.show_no = s.show_no and k.status <> 'VOID'
+                    and p.created_at <= m.created_at
+                    and not exists (select 1 from show_move_tells t
+                        where t.move_id = m.move_id and t.booking_id = k.booking_id
+                            and t.transfer_id = k.transfer_id)) as "left!",
             n.due as "due!", n.sent as "sent!", n.failed as "failed!"
          from shows s join show_moves m using (show_no)
          cross join lateral (
@@ -284,8 +354,9 @@ pub(crate) async fn set_reminder(
 }
 
 /// Makes up to `limit` reminders that are due: as long before the show as it says, else two hours
-/// for customers who get them on their telephone or in their browser, and a day for the others.
-/// Who booked later than that is not reminded. Returns how many were made.
+/// for buyers who get them on their telephone or in their browser, and a day for the others. Who got
+/// the tickets later than that is not reminded. Who was reminded of a date that has changed since is
+/// reminded again. Returns how many were made.
 pub(crate) async fn remind(
     pool: &PgPool,
     domain: &str,
@@ -293,28 +364,46 @@ pub(crate) async fn remind(
     limit: i64,
 ) -> Result<usize, StoreError> {
     let made = sqlx::query!(
-        r#"with soon as (
-            select s.show_no, s.starts_at, r.hours
+        r#"with soon as materialized (
+            select s.show_no, s.starts_at, r.hours,
+                coalesce((select max(m.sequence) from show_moves m
+                    where m.show_no = s.show_no), 0) as sequence
             from shows s left join show_reminders r using (show_no)
             where s.cancelled_at is null and s.starts_at > $1
                 and s.starts_at <= $1::timestamptz + make_interval(hours => coalesce(r.hours, 24))
-        ), due as (
-            select b.booking_id
+        ), readers as (
+            select s.sequence, b.booking_id, null::uuid as transfer_id, b.created_at,
+                s.starts_at - make_interval(hours => coalesce(s.hours,
+                    case when c.preferred in ('SMS', 'PUSH') then 2 else 24 end)) as at
             from soon s join bookings b using (show_no)
             left join booking_contacts c using (booking_id)
-            cross join lateral (select s.starts_at - make_interval(hours => coalesce(s.hours,
-                case when c.preferred in ('SMS', 'PUSH') then 2 else 24 end)) as at) d
-            where b.status <> 'CANCELLED' and d.at <= $1 and b.created_at < d.at
-                and not exists (select 1 from notices n
-                    where n.kind = 'SHOW_REMINDER' and n.about = b.booking_id)
+            where b.status <> 'CANCELLED'
+            union all
+            -- Who was passed tickets on is told by mail.
+            select distinct s.sequence, t.booking_id, t.transfer_id, p.created_at,
+                s.starts_at - make_interval(hours => coalesce(s.hours, 24))
+            from soon s join tickets t using (show_no)
+            join transfers p on p.transfer_id = t.transfer_id
+            where t.status <> 'VOID'
+        ), made as (
+            insert into show_reminder_tells (reminder_id, booking_id, transfer_id, sequence)
+            select gen_random_uuid(), r.booking_id, r.transfer_id, r.sequence from readers r
+            where r.at <= $1 and r.created_at < r.at
+                and not exists (select 1 from show_reminder_tells t
+                    where t.booking_id = r.booking_id and t.sequence = r.sequence
+                        and t.transfer_id is not distinct from r.transfer_id)
+                -- Tickets of a purchase that is not approved are not mailed.
+                and not exists (select 1 from reviews v join bookings b using (hold_id)
+                    where b.booking_id = r.booking_id and v.state <> 'APPROVED')
             limit $2
+            on conflict (booking_id, transfer_id, sequence) do nothing
+            returning reminder_id
         )
         insert into notices (notice_id, kind, about, message_id, urgency, next_attempt_at,
             created_at, due_since)
-        select gen_random_uuid(), 'SHOW_REMINDER', booking_id,
-            'show-reminder.' || booking_id || '@' || $3, $4, $1, $1, $1
-        from due
-        on conflict (kind, about) do nothing"#,
+        select gen_random_uuid(), 'SHOW_REMINDER', reminder_id,
+            'show-reminder.' || reminder_id || '@' || $3, $4, $1, $1, $1
+        from made"#,
         OffsetDateTime::from(now),
         limit,
         domain,
@@ -323,4 +412,34 @@ pub(crate) async fn remind(
     .execute(pool)
     .await?;
     Ok(usize::try_from(made.rows_affected()).unwrap_or(0))
+}
+
+/// Who is reminded, and whether the show was moved since.
+#[derive(Clone, Debug)]
+pub(crate) struct Reminded {
+    pub(crate) booking_id: Uuid,
+    /// The transfer by which the reader got tickets; `None` for the buyer.
+    pub(crate) transfer_id: Option<Uuid>,
+    pub(crate) is_outdated: bool,
+}
+
+/// The reminder that a notice is about.
+pub(crate) async fn reminded(
+    pool: &PgPool,
+    reminder_id: Uuid,
+) -> Result<Option<Reminded>, StoreError> {
+    let row = sqlx::query!(
+        r#"select t.booking_id, t.transfer_id,
+            exists (select 1 from show_moves m join bookings b using (show_no)
+                where b.booking_id = t.booking_id and m.sequence > t.sequence) as "is_outdated!"
+         from show_reminder_tells t where t.reminder_id = $1"#,
+        reminder_id
+    )
+    .fetch_optional(pool)
+    .await?;
+    Ok(row.map(|row| Reminded {
+        booking_id: row.booking_id,
+        transfer_id: row.transfer_id,
+        is_outdated: row.is_outdated,
+    }))
 }

@@ -226,6 +226,9 @@ async fn links_revoke_of(
     )
     .execute(&mut *connection)
     .await?;
+    if holder.is_none() {
+        super::contacts::unsubscribe(connection, booking_id).await?;
+    }
     sqlx::query!(
         "update transfers set link_generation = link_generation + 1 where transfer_id = $1",
         holder

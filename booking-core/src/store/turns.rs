@@ -10,6 +10,7 @@ use uuid::Uuid;
 
 use super::contacts::language;
 use crate::channels::told::{Browser, Recipient};
+use crate::config::TURN_PLACES_OF_ADDRESS_MAX;
 use crate::database::StoreError;
 use crate::notice::NoticeKind;
 
@@ -36,7 +37,8 @@ pub(crate) struct CalledTurn {
     pub(crate) is_over: bool,
 }
 
-/// Stores a request, in place of an earlier one of the place.
+/// Stores a request, in place of an earlier one of the place. An address of which as many places of
+/// the room have asked as may is left out, and nobody is told so.
 pub(crate) async fn ask(pool: &PgPool, new: &NewTurnRequest) -> Result<(), StoreError> {
     let (endpoint, p256dh, auth) = match &new.browser {
         Some(browser) => (
@@ -47,6 +49,32 @@ pub(crate) async fn ask(pool: &PgPool, new: &NewTurnRequest) -> Result<(), Store
         None => (None, None, None),
     };
     let mut tx = pool.begin().await?;
+    let mut email = new.email.as_deref();
+    if let Some(address) = email {
+        // So that two requests do not both find the last place free.
+        sqlx::query!(
+            "select pg_advisory_xact_lock(hashtextextended($1 || ' ' || lower($2), 4715)) as locked",
+            new.room.as_str(),
+            address
+        )
+        .fetch_one(&mut *tx)
+        .await?;
+        let others = sqlx::query_scalar!(
+            r#"select count(*) as "count!" from turn_requests
+             where room = $1 and lower(email) = lower($2) and place <> $3"#,
+            new.room.as_str(),
+            address,
+            &new.place.as_bytes()[..]
+        )
+        .fetch_one(&mut *tx)
+        .await?;
+        if others >= TURN_PLACES_OF_ADDRESS_MAX {
+            email = None;
+        }
+    }
+    if email.is_none() && new.browser.is_none() {
+        return Ok(());
+    }
     // The log is compared from here on, once somebody wants to know.
     sqlx::query!(
         "insert into turn_heads (room, seq)
@@ -70,7 +98,7 @@ pub(crate) async fn ask(pool: &PgPool, new: &NewTurnRequest) -> Result<(), Store
         new.turn_id,
         new.room.as_str(),
         &new.place.as_bytes()[..],
-        new.email,
+        email,
         endpoint,
         p256dh,
         auth,

@@ -79,7 +79,7 @@ pub(super) fn detached(
     };
     let chain = certificates.iter().cloned();
     let chain: Vec<_> = chain.map(CertificateChoices::Certificate).collect();
-    let signed = SignedData {
+    let data = SignedData {
         version: CmsVersion::V1,
         digest_algorithms: SetOfVec::try_from(vec![sha_256])?,
         encap_content_info: EncapsulatedContentInfo {
@@ -92,7 +92,7 @@ pub(super) fn detached(
     };
     let info = ContentInfo {
         content_type: SIGNED_DATA,
-        content: Any::encode_from(&signed)?,
+        content: Any::encode_from(&data)?,
     };
     Ok(info.to_der()?)
 }

@@ -428,7 +428,7 @@ pub(crate) async fn violated(shop: &TestShop, breach: &'static str) -> String {
         delete from invoice_series; insert into invoice_series table saved.invoice_series;
         delete from coupons; delete from coupon_uses;
         delete from turn_calls; delete from turn_requests; delete from admissions;
-        delete from show_move_tells; delete from show_moves;
+        delete from show_move_tells; delete from show_reminder_tells; delete from show_moves;
         insert into coupons table saved.coupons;
         insert into coupon_uses table saved.coupon_uses;
         update event_archive_end set position = 0;

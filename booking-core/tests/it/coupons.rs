@@ -221,7 +221,38 @@ async fn late_money_for_a_use_that_is_gone_goes_back() {
     assert_eq!(fan.get(&hold).await.json["status"], "EXPIRED");
     assert_eq!(fan.seat("A1").await, "AVAILABLE");
     assert_eq!(uses(&shop, "ONCE").await, (1, 0));
+    assert_eq!(shop.provider.refunded(&intent), 125_000);
     shop.assert_clean().await;
+}
+
+#[tokio::test]
+async fn late_money_for_a_use_that_its_customer_had_again_goes_back() {
+    for (code, terms) in [
+        ("EACH", json!({"usesPerCustomerMax": 1})),
+        ("FIRST", json!({"firstBooking": true})),
+    ] {
+        let shop = TestShop::new().await;
+        let mut terms = terms;
+        terms["code"] = json!(code);
+        terms["percent"] = json!(10);
+        created(&shop, terms).await;
+        let (early, again) = (shop.fan(), shop.fan());
+        let hold = early.held(&["A1"]).await;
+        let payment = pay(&early, &hold, "fan@example.com", code).await;
+        shop.clock.advance(Duration::from_mins(30));
+        shop.settle().await;
+        let second = again.held(&["A2"]).await;
+        let paid = pay(&again, &second, "fan@example.com", code).await;
+        assert_eq!(finish(&shop, &again, &second, &paid).await.status, 200);
+        let intent = intent_of(&payment);
+        shop.provider.pay(&intent);
+        assert_eq!(shop.webhook("evt_late", &intent).await, 200);
+        shop.settle().await;
+        assert_eq!(early.get(&hold).await.json["status"], "EXPIRED", "{code}");
+        assert_eq!(shop.provider.refunded(&intent), 225_000, "{code}");
+        assert_eq!(uses(&shop, code).await, (0, 1), "{code}");
+        shop.assert_clean().await;
+    }
 }
 
 #[tokio::test]

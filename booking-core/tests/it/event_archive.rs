@@ -80,7 +80,8 @@ async fn broken(shop: &TestShop) -> Vec<String> {
 async fn sales(process: &Process) -> Value {
     while process.booking.sales_once().await.unwrap() > 0 {}
     let operator = Fan::new(process.booking.admin().0);
-    operator.get("/admin/v1/sales").await.json
+    let figures = operator.get("/admin/v1/sales").await.json;
+    json!([figures["shows"], figures["categories"]])
 }
 
 #[tokio::test]
@@ -156,7 +157,7 @@ async fn an_erased_customer_is_erased_in_the_archive_too() {
 async fn figures_are_made_again_and_nothing_is_told_twice_after_archiving() {
     let shop = shop().await;
     let figures = sales(&shop.process).await;
-    assert_ne!(figures["shows"], json!([]), "{figures}");
+    assert_ne!(figures[0], json!([]), "{figures}");
     shop.clock.advance(Duration::from_hours(24 * 91));
     archive(&shop).await;
     shop.meddle(

@@ -12,6 +12,7 @@ use crate::cancel::{admin, bought};
 use crate::check::violated;
 use crate::fan::{Answer, Fan};
 use crate::guests::mails;
+use crate::other_readers::PdfReader;
 use crate::shop::browser::Browser;
 use crate::test_shop::{Process, TestShop, show_file};
 use crate::transfers::with_link;
@@ -84,7 +85,24 @@ async fn a_purchase_gets_an_invoice_and_each_refund_a_credit_note() {
     assert_eq!(invoice["taxMinor"], taxes);
     let pdf = fan.get(&format!("{path}/RL-2026-000001")).await;
     assert_eq!(pdf.headers["content-type"], "application/pdf");
-    assert!(pdf.bytes.starts_with(b"%PDF-"));
+    let paper = PdfReader::open(&pdf.bytes);
+    assert!(paper.is_tagged());
+    let pages = paper.pages();
+    assert_eq!(pages.len(), 1);
+    for text in [
+        "Invoice RL-2026-000001",
+        "Ropeline Concerts GmbH",
+        "10115 Berlin",
+        "Tax number DE 123456789",
+        "fan@example.com",
+        "The Eras Tour",
+        "2 × Premium",
+        "City tax, 5 %",
+        "Contains VAT, 19 %",
+        "Without taxes",
+    ] {
+        assert!(pages[0].contains(text), "{text}: {}", pages[0]);
+    }
     assert_eq!(fan.get(&format!("{path}/RL-2026-000002")).await.status, 404);
     // Nobody else reads it.
     assert_eq!(shop.fan().get(&path).await.status, 404);

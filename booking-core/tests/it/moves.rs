@@ -64,7 +64,14 @@ async fn every_booking_of_a_moved_show_is_told_once_whoever_dies() {
     assert_eq!(scene.process.booking.show_move_once().await.unwrap(), 0);
     scene.shop.provider.pay(&intent);
     assert_eq!(late.confirm(&hold, &intent).await.status, 200);
+    // A show of which all are told is looked at again some minutes later.
+    assert_eq!(scene.process.booking.show_move_once().await.unwrap(), 0);
+    scene.shop.clock.advance(Duration::from_mins(5));
     scene.tells().await;
+    // Another reason is another order, which is refused.
+    let mut other = order.clone();
+    other["reason"] = json!("The hall burnt down.");
+    assert_eq!(moves(&scene, &other).await.code(), "conflict");
     // The same order again changes nothing.
     let again = moves(&scene, &order).await;
     assert_eq!((again.status, &again.json["sequence"]), (202, &json!(1)));
@@ -136,6 +143,96 @@ async fn who_bought_before_a_move_gets_the_whole_price_back_until_the_window_end
     assert_eq!(offer(&other, &too_late).await["rule"], "no-policy");
     let refused = other.post(&format!("{too_late}/cancel"), &json!({})).await;
     assert_eq!(refused.code(), "not-refundable");
+    scene.shop.assert_clean().await;
+}
+
+#[tokio::test]
+async fn a_window_ends_when_the_show_begins_after_a_second_move() {
+    let scene = Scene::new().await;
+    let (fan, booking, _) = bought(&scene.shop, &["A1"]).await;
+    let fan = fan.at(scene.process.router.clone());
+    scene.shop.clock.advance(Duration::from_secs(1));
+    let order = json!({"startsAt": LATER, "refundUntil": "2027-01-10T00:00:00Z"});
+    assert_eq!(moves(&scene, &order).await.status, 202);
+    let forward = json!({"startsAt": "2026-12-27T14:00:00Z", "reason": "Earlier again."});
+    assert_eq!(moves(&scene, &forward).await.status, 202);
+    scene.tells().await;
+    // The letter has the date that the fan knew, and the window of the first move.
+    let mail = scene.mail.taken();
+    let letters: Vec<_> = mail
+        .iter()
+        .filter(|it| it.contains("Subject: Moved:"))
+        .collect();
+    assert_eq!(letters.len(), 1);
+    for part in ["24 December 2026", "27 December 2026", "whole price back"] {
+        assert!(letters[0].contains(part), "{part}: {}", letters[0]);
+    }
+    let offer = async || fan.get(&format!("{booking}/refund-offer")).await.json;
+    assert_eq!(offer().await["until"], "2026-12-27T14:00:00.000Z");
+    advance_to(&scene.shop, "2026-12-27T14:00:00Z");
+    assert_eq!(offer().await["refundable"], false);
+    let refused = fan.post(&format!("{booking}/cancel"), &json!({})).await;
+    assert_eq!(refused.code(), "not-refundable", "{}", refused.text);
+}
+
+#[tokio::test]
+async fn a_file_moves_no_show_that_has_bookings() {
+    let scene = Scene::new().await;
+    let mut file = show_file();
+    file["startsAt"] = json!(LATER);
+    // Nobody has to be told yet.
+    assert_eq!(scene.shop.import(file.clone()).await.0, 200);
+    bought(&scene.shop, &["A1"]).await;
+    assert_eq!(
+        moves(&scene, &json!({"startsAt": STARTS})).await.status,
+        202
+    );
+    file["title"] = json!("The Eras Tour, again");
+    let (status, problem) = scene.shop.import(file.clone()).await;
+    assert_eq!((status, &problem["code"]), (409, &json!("conflict")));
+    let told = problem["detail"].as_str().unwrap();
+    assert!(told.contains("ropeline show move"), "{told}");
+    file["venue"]["name"] = json!("Indoor Hall");
+    file["startsAt"] = json!(STARTS);
+    assert_eq!(scene.shop.import(file.clone()).await.0, 409);
+    file["venue"]["name"] = json!("DY Patil Stadium");
+    assert_eq!(scene.shop.import(file).await.0, 200);
+}
+
+#[tokio::test]
+async fn holders_of_passed_on_tickets_are_told_and_reminded_again_after_a_move() {
+    let scene = Scene::new().await;
+    let (fan, booking, _) = bought(&scene.shop, &["A1", "A2"]).await;
+    let ticket = crate::transfers::id(&fan.get(&booking).await.json, 0);
+    let code = crate::transfers::code_of(&scene.shop, &fan, &booking, &[]).await;
+    let wish = json!({"email": "friend@example.org", "ticketIds": [ticket], "code": code});
+    let passed = fan.post(&format!("{booking}/transfer"), &wish).await;
+    assert_eq!(passed.status, 200, "{}", passed.text);
+    advance_to(&scene.shop, "2026-12-23T15:00:00Z");
+    scene.tells().await;
+    assert_eq!(scene.mailed("Subject: Soon:"), 2);
+    let order = json!({"startsAt": LATER, "refundUntil": "2026-12-30T00:00:00Z"});
+    let moved = moves(&scene, &order).await;
+    assert_eq!(moved.json["bookingsLeft"], 2, "{}", moved.text);
+    scene.tells().await;
+    assert_eq!(scene.mailed("Subject: Moved:"), 2);
+    let to_friend = |mail: &String| mail.contains("Subject: Moved:") && mail.contains("friend@");
+    let mail = scene.mail.taken();
+    let friends = mail.iter().find(|mail| to_friend(mail)).unwrap();
+    // The price goes back to the buyer.
+    assert!(!friends.contains("whole price back"), "{friends}");
+    assert_eq!(scene.mailed("Subject: Soon:"), 2);
+    // A reminder that waits while the show is moved says nothing of the earlier date.
+    advance_to(&scene.shop, "2027-01-13T15:00:00Z");
+    assert_eq!(scene.process.booking.remind_once().await.unwrap(), 2);
+    let later = json!({"startsAt": "2027-01-20T15:00:00Z"});
+    assert_eq!(moves(&scene, &later).await.status, 202);
+    scene.tells().await;
+    assert_eq!(scene.mailed("Subject: Soon:"), 2);
+    assert_eq!(scene.listed("MOOT", "SHOW_REMINDER").await.len(), 2);
+    advance_to(&scene.shop, "2027-01-19T15:00:00Z");
+    scene.tells().await;
+    assert_eq!(scene.mailed("Subject: Soon:"), 4);
     scene.shop.assert_clean().await;
 }
 
@@ -228,4 +325,22 @@ async fn who_cancelled_is_not_reminded() {
     scene.tells().await;
     assert_eq!(scene.mailed("Subject: Soon:"), 0);
     assert_eq!(scene.listed("MOOT", "SHOW_REMINDER").await.len(), 1);
+}
+
+#[tokio::test]
+async fn kinds_of_a_later_version_keep_nothing_from_being_sent() {
+    let scene = Scene::new().await;
+    scene
+        .shop
+        .meddle(
+            "alter table notices drop constraint notices_kind;
+             insert into notices (notice_id, kind, about, message_id, urgency, next_attempt_at,
+                created_at, due_since)
+             select gen_random_uuid(), 'OF_TOMORROW', gen_random_uuid(), 'tomorrow', -9,
+                '2020-01-01', '2020-01-01', '2020-01-01'",
+        )
+        .await;
+    bought(&scene.shop, &["A1"]).await;
+    scene.tells().await;
+    assert_eq!(scene.mail.taken().len(), 1);
 }

@@ -109,6 +109,28 @@ async fn a_called_fan_who_asked_is_told_once_for_each_call() {
 }
 
 #[tokio::test]
+async fn one_address_is_told_of_few_places_of_a_room() {
+    let scene = with_room().await;
+    let none = HeaderMap::new();
+    // Anybody can write this address, in any case.
+    for place in 1..=5 {
+        let mut wanted = by_mail();
+        if place == 2 {
+            wanted.email = Some("FAN@example.com".to_owned());
+        }
+        assert_eq!(asks(&scene, place, wanted, &none).await, TurnAsked::Stored);
+    }
+    // Asking again from the same place takes none of the three.
+    assert_eq!(asks(&scene, 1, by_mail(), &none).await, TurnAsked::Stored);
+    for place in 1..=5 {
+        calls(&scene, place).await;
+    }
+    scene.tells().await;
+    assert_eq!(scene.listed("SENT", "YOUR_TURN").await.len(), 3);
+    scene.shop.assert_clean().await;
+}
+
+#[tokio::test]
 async fn a_call_between_the_request_and_the_comparison_is_not_missed() {
     let scene = with_room().await;
     let none = HeaderMap::new();

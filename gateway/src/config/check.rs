@@ -40,17 +40,7 @@ pub(super) fn check(settings: Settings, mut problems: Vec<String>) -> Result<Con
     let trusted_proxies = networks(settings.trusted_proxies.as_deref(), &mut note);
     let ticket_fonts = font_files(settings.ticket_fonts.as_deref(), &mut note);
     let mut serving = serving(&settings, &mut note);
-    let files = open_files::raise();
-    let connections_max = open_files::for_clients(files);
-    if serving.connections_max > connections_max {
-        warnings.push(format!(
-            "ROPELINE_CONNECTIONS_MAX is {}, but this process may open {files} files, so it takes \
-             {connections_max} connections at once: raise the limit (`ulimit -Hn`, or LimitNOFILE \
-             of a systemd unit)",
-            serving.connections_max
-        ));
-        serving.connections_max = connections_max;
-    }
+    serving.connections_max = connections_possible(serving.connections_max, &mut warnings);
     let shop_rates = shop_rates(&settings, &mut note);
     let fraud = fraud_texts(&settings, &mut note);
     let invoices = invoice_texts(&settings, &mut note);
@@ -67,14 +57,7 @@ pub(super) fn check(settings: Settings, mut problems: Vec<String>) -> Result<Con
     let targets = settings.webhook_private_targets.as_deref();
     let webhook_private_targets = private_targets(targets, &mut note);
     let data_dir = data_dir(settings.data_dir.as_deref(), &mut note);
-    let tickets = TicketSettings {
-        store: settings.ticket_store,
-        store_endpoint: settings.ticket_store_endpoint,
-        apple_cert: settings.apple_pass_cert.map(PathBuf::from),
-        apple_key: settings.apple_pass_key.map(PathBuf::from),
-        google_issuer: settings.google_wallet_issuer,
-        google_account: settings.google_wallet_account.map(PathBuf::from),
-    };
+    let tickets = ticket_settings(&settings);
     let channels = ChannelSettings {
         sms_url: settings.sms_url,
         sms_token: settings.sms_token,
@@ -137,6 +120,32 @@ pub(super) fn check(settings: Settings, mut problems: Vec<String>) -> Result<Con
         origin: None,
         warnings,
     })
+}
+
+/// How many connections can be served of `asked`, with a warning when these are fewer.
+fn connections_possible(asked: usize, warnings: &mut Vec<String>) -> usize {
+    let files = open_files::raise();
+    let possible = open_files::for_clients(files);
+    if asked > possible {
+        warnings.push(format!(
+            "ROPELINE_CONNECTIONS_MAX is {asked}, but this process may open {files} files, so it \
+             takes {possible} connections at once: raise the limit (`ulimit -Hn`, or LimitNOFILE \
+             of a systemd unit)"
+        ));
+    }
+    asked.min(possible)
+}
+
+fn ticket_settings(settings: &Settings) -> TicketSettings {
+    let path = |text: &Option<String>| text.as_ref().map(PathBuf::from);
+    TicketSettings {
+        store: settings.ticket_store.clone(),
+        store_endpoint: settings.ticket_store_endpoint.clone(),
+        apple_cert: path(&settings.apple_pass_cert),
+        apple_key: path(&settings.apple_pass_key),
+        google_issuer: settings.google_wallet_issuer.clone(),
+        google_account: path(&settings.google_wallet_account),
+    }
 }
 
 fn check_admin_token(token: &str, note: &mut impl FnMut(String), warnings: &mut Vec<String>) {

@@ -99,7 +99,7 @@ settings! {
     ticket_fonts = "ROPELINE_TICKET_FONTS", Plain, "none", value_name = "FILES";
     /// Where PDFs of tickets are kept: off, `file:DIRECTORY` or `s3://BUCKET/PREFIX` [default: a directory in the data directory]
     ticket_store = "ROPELINE_TICKET_STORE", Plain, "file:", value_name = "STORE";
-    /// The address of a service that speaks S3 other than Amazon's, such as `https://s3.example.org` [default: Amazon's, or AWS_ENDPOINT_URL_S3]
+    /// The address of a service that speaks S3 other than Amazon's, such as `https://s3.example.org` [default: Amazon's, or `AWS_ENDPOINT_URL_S3`]
     ticket_store_endpoint = "ROPELINE_TICKET_STORE_ENDPOINT", Url, "Amazon's", value_name = "URL";
     /// PEM file of the certificate for passes of Apple Wallet, with Apple's intermediate certificate after it [default: no passes]
     apple_pass_cert = "ROPELINE_APPLE_PASS_CERT", Plain, "no passes", value_name = "FILE";

@@ -61,7 +61,8 @@ fn text() -> String {
             Show::Plain if !default.contains(' ') && default != "none" => default,
             _ => "",
         };
-        text.push_str(&format!("#{} = {value:?}\n", key.to_ascii_lowercase()));
+        let key = key.to_ascii_lowercase();
+        text.extend(["#", &key, " = ", &format!("{value:?}"), "\n"]);
     }
     text
 }

@@ -50,16 +50,13 @@ fn connector(more: &[u8]) -> Option<TlsConnector> {
     let crypto = Arc::new(rustls::crypto::ring::default_provider());
     let versions =
         ClientConfig::builder_with_provider(crypto).with_safe_default_protocol_versions();
-    let config = match versions {
+    let mut config = match versions {
         Ok(builder) => builder.with_root_certificates(roots).with_no_client_auth(),
         Err(error) => {
             tracing::error!(%error, "no encrypted upstream can be reached");
             return None;
         }
     };
-    let config = ClientConfig {
-        alpn_protocols: vec![ALPN.to_vec()],
-        ..config
-    };
+    config.alpn_protocols = vec![ALPN.to_vec()];
     Some(TlsConnector::from(Arc::new(config)))
 }
