@@ -28,6 +28,9 @@ const NO_PREFLIGHT: [HeaderName; 5] = [
     HeaderName::from_static("x-method-override"),
 ];
 
+/// The gateway's own paths, as some reading of a path may name them.
+const OWN: &str = "_line";
+
 /// A request's way.
 pub(super) struct Way {
     /// The room that the request belongs to.
@@ -88,12 +91,7 @@ impl Ways {
                 .into()),
         }
     }
-}
 
-/// The gateway's own paths, as some reading of a path may name them.
-const OWN: &str = "_line";
-
-impl Ways {
     /// The way of a request whose path servers read in several ways, if it is the same for all of
     /// them. Such a path is never exempt.
     pub(super) fn whichever(&self, head: &Parts, host: Option<&HeaderValue>) -> Option<Way> {

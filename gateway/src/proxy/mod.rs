@@ -472,9 +472,11 @@ fn prepare(
         head.headers
             .insert(TRANSFER_ENCODING, HeaderValue::from_static("chunked"));
     }
-    let own = || upstream.host();
-    let asked_for = forwarded.host.clone().filter(|_| preserves_host);
-    head.headers.insert(HOST, asked_for.unwrap_or_else(own));
+    let host = match &forwarded.host {
+        Some(asked_for) if preserves_host => asked_for.clone(),
+        _ => upstream.host(),
+    };
+    head.headers.insert(HOST, host);
     headers::describe(&mut head.headers, forwarded);
     Ok(Outbound {
         head,

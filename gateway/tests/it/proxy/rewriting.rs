@@ -14,6 +14,7 @@ use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use test_support::certificates::Certificates;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
+use tokio::task::JoinSet;
 use tokio_rustls::TlsAcceptor;
 
 use super::{Recorder, read_head, scripted};
@@ -130,7 +131,7 @@ async fn a_room_says_how_long_an_answer_may_take() {
 }
 
 /// An upstream that speaks TLS with a certificate for 127.0.0.1.
-async fn encrypted(certificates: &Certificates) -> u16 {
+async fn encrypted(certificates: &Certificates) -> (u16, JoinSet<()>) {
     let chain: Vec<_> = CertificateDer::pem_file_iter(certificates.server())
         .unwrap()
         .map(Result::unwrap)
@@ -147,11 +148,13 @@ async fn encrypted(certificates: &Certificates) -> u16 {
     let acceptor = TlsAcceptor::from(Arc::new(config));
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let port = listener.local_addr().unwrap().port();
-    tokio::spawn(async move {
+    let mut tasks = JoinSet::new();
+    tasks.spawn(async move {
+        let mut connections = JoinSet::new();
         loop {
             let (stream, _) = listener.accept().await.unwrap();
             let acceptor = acceptor.clone();
-            tokio::spawn(async move {
+            connections.spawn(async move {
                 let Ok(mut stream) = acceptor.accept(stream).await else {
                     return;
                 };
@@ -171,13 +174,13 @@ async fn encrypted(certificates: &Certificates) -> u16 {
             });
         }
     });
-    port
+    (port, tasks)
 }
 
 #[tokio::test]
 async fn an_encrypted_upstream_has_to_be_one_that_is_believed() {
     let certificates = Certificates::make();
-    let port = encrypted(&certificates).await;
+    let (port, _tasks) = encrypted(&certificates).await;
     let authority = std::fs::read(certificates.authority()).unwrap();
     let url = format!("https://127.0.0.1:{port}");
     let believing = Gateway::trusting(&url, &authority).await;
