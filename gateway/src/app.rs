@@ -299,7 +299,7 @@ impl App {
         let payment_origins = booking.payment_page_origins();
         let proxy = proxy(config, surroundings);
         let room_records = Rooms::new(database.clone());
-        let before_site = before_site(config, &room_records, surroundings).await?;
+        let before_site = origin::before_site(config, &room_records, surroundings).await?;
         let admissions = Admissions::new(database.clone());
         let parts = Arc::new(Parts {
             durable: Arc::new(DurableRecords {
@@ -453,20 +453,6 @@ impl App {
         cores.end().await;
         outcome
     }
-}
-
-/// The room of the site that was named on the command line, made or updated.
-async fn before_site(
-    config: &Config,
-    rooms: &Rooms,
-    surroundings: &Surroundings,
-) -> Result<Option<origin::Settled>> {
-    let Some(named) = &config.origin else {
-        return Ok(None);
-    };
-    let seeds = || surroundings.randomness.bytes();
-    let settled = origin::settle(rooms, named, seeds, surroundings.clock.as_ref());
-    settled.await.map(Some)
 }
 
 fn proxy(config: &Config, surroundings: &Surroundings) -> Arc<Proxy> {

@@ -9,6 +9,7 @@
 mod cors;
 mod holder;
 mod in_process;
+mod inside;
 mod last_page;
 mod pass_cookie;
 mod refusal;
@@ -37,7 +38,6 @@ use line::passes::{self, Admission, Minted};
 use line::policy::passes_by::PassesBy;
 use line::room::Room;
 use line::rooms::RoomSet;
-use line::session_end;
 use line::sessions::SessionCheck;
 use tokio::time::Instant;
 use web::{ApiError, HolderOnly, NotHolder, RequestId};
@@ -48,7 +48,8 @@ use crate::edge::presented::Presented;
 use crate::edge::rate_limit::RateLimits;
 use crate::http::cookies::CookieForm;
 use crate::http::presented::{self, Shown};
-use crate::proxy::{End, Forwarded, Proxy, Terms, Visitor};
+use crate::proxy::{Forwarded, Proxy, Terms, Visitor};
+use inside::{end_of, inside_until};
 use last_page::{LAST_PAGE_MAX, Last, LastPageGate, target_of};
 use pass_cookie::give_cookie;
 use refusal::{Asked, refuse};
@@ -580,30 +581,5 @@ async fn recognise(
             ..LetThrough::default()
         },
         None => LetThrough::default(),
-    }
-}
-
-/// Until when the session of `claims` lasts; `None` if it has ended.
-async fn inside_until(
-    room: &Arc<Room>,
-    claims: &Arc<PassClaims>,
-    asked: Asked,
-    now: Timestamp,
-) -> Option<Timestamp> {
-    if room.is_idle() {
-        Some(claims.expires_at())
-    } else if asked.only_looks {
-        room.sessions.peek(room, claims, now).await
-    } else {
-        room.sessions.look(room, claims, now).await
-    }
-}
-
-/// When an event stream or a tunnel is cut off: when the session in `room` ends that it needs, if it
-/// needs one.
-fn end_of(room: Option<Arc<Room>>, pass: Option<Arc<PassClaims>>) -> End {
-    match room {
-        Some(room) => Box::pin(session_end::over(room, pass)),
-        None => Box::pin(std::future::pending()),
     }
 }

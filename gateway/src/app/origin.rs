@@ -6,7 +6,8 @@ use contract::settings::{FieldProblem, validate, validate_beside};
 use contract::{Clock, RoomId, Timestamp};
 use line::records::{Act, CreateOutcome, PutOutcome, Rooms};
 
-use crate::config::{ORIGIN_ROOM, Origin};
+use super::surroundings::Surroundings;
+use crate::config::{Config, ORIGIN_ROOM, Origin};
 
 /// Who makes the room, in the audit log.
 const ACTOR: &str = "command line";
@@ -27,8 +28,22 @@ enum Change {
     Kept,
 }
 
+/// The room of the site that was named on the command line, made or updated.
+pub(super) async fn before_site(
+    config: &Config,
+    rooms: &Rooms,
+    surroundings: &Surroundings,
+) -> Result<Option<Settled>> {
+    let Some(named) = &config.origin else {
+        return Ok(None);
+    };
+    let seeds = || surroundings.randomness.bytes();
+    let settled = settle(rooms, named, seeds, surroundings.clock.as_ref());
+    settled.await.map(Some)
+}
+
 /// Makes or updates the room of `origin`. A room that is as it should be stays untouched.
-pub(super) async fn settle(
+async fn settle(
     rooms: &Rooms,
     origin: &Origin,
     seeds: impl Fn() -> [u8; 32],
