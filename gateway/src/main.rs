@@ -66,7 +66,7 @@ fn main() -> ExitCode {
         }
         Ok(Asked::Nothing) => ExitCode::SUCCESS,
         Ok(Asked::Health(config)) => ended(health::ask(config.ops_listen)),
-        Ok(Asked::Migrate(config)) => ended(migrate(*config)),
+        Ok(Asked::Migrate(config)) => ended(migrate(&config)),
         Ok(Asked::Run(config)) => ended(run(*config)),
     }
 }
@@ -83,9 +83,9 @@ fn ended(outcome: anyhow::Result<()>) -> ExitCode {
 }
 
 #[tokio::main(flavor = "current_thread")]
-async fn migrate(config: Config) -> anyhow::Result<()> {
-    log_to_stderr(&config)?;
-    app::migrate(&config).await
+async fn migrate(config: &Config) -> anyhow::Result<()> {
+    log_to_stderr(config)?;
+    app::migrate(config).await
 }
 
 #[tokio::main]

@@ -178,10 +178,9 @@ fn judged(status: StatusCode, body: &[u8]) -> Result<Option<String>, SendError> 
             });
             Ok(named)
         }
-        401..=403 | 407 => Err(SendError::Unavailable(said())),
+        401..=403 | 407 | 503 => Err(SendError::Unavailable(said())),
         408 | 425 | 429 => Err(SendError::PutOff(said())),
         400..=499 => Err(SendError::Refused(said())),
-        503 => Err(SendError::Unavailable(said())),
         _ => Err(SendError::Unanswered(said())),
     }
 }

@@ -186,11 +186,11 @@ async fn in_a_rush_of_fans_no_seat_is_given_away_and_sold() {
                 assert!([201, 409, 503].contains(&given.status), "{}", given.text);
                 return u64::from(given.status == 201);
             }
-            let held = fan.best(1).await;
-            if held.status != 201 {
+            let taken = fan.best(1).await;
+            if taken.status != 201 {
                 return 0;
             }
-            let hold = hold_path(&held);
+            let hold = hold_path(&taken);
             let intent = fan.intent(&hold).await;
             provider.pay(&intent);
             let booked = fan.confirm(&hold, &intent).await;

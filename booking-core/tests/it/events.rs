@@ -429,14 +429,14 @@ async fn sales_add_up_to_what_was_paid_and_came_back() {
     assert_eq!(sales("?show=elsewhere").await["shows"], json!([]));
     // The overview says the same, with the seats and the last hours.
     let overview = sales("/overview").await;
-    let show = &overview["shows"][0];
+    let told = &overview["shows"][0];
     for name in ["refundedMinor", "netMinor"] {
-        assert_eq!(show[name], of_show[name], "{name}");
+        assert_eq!(told[name], of_show[name], "{name}");
     }
-    assert_eq!(show["grossMinor"], of_show["bookedMinor"]);
-    let hours: Vec<i64> = serde_json::from_value(show["hours"].clone()).unwrap();
+    assert_eq!(told["grossMinor"], of_show["bookedMinor"]);
+    let hours: Vec<i64> = serde_json::from_value(told["hours"].clone()).unwrap();
     assert_eq!((hours.len(), hours.iter().sum::<i64>()), (24, 3));
-    let seats = ["sold", "held", "free", "comp"].map(|name| show[name].as_i64().unwrap());
+    let seats = ["sold", "held", "free", "comp"].map(|name| told[name].as_i64().unwrap());
     assert_eq!(seats, [2, 0, 17, 0]);
     shop.assert_clean().await;
     // The figures can be made again from the first event.

@@ -1,13 +1,15 @@
 //! The files that come with mail: the tickets as PDF, and the show for calendars.
 
 use std::sync::{Arc, Mutex};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use booking_core::verify_ticket;
 use contract::Timestamp;
 use mail_parser::MimeHeaders;
 use serde_json::json;
 use test_support::smtp_server::{Mood, SmtpServer};
+use tokio::task::JoinSet;
+use tokio::time::Instant;
 
 use crate::cancel::admin;
 use crate::guests::{ask_code, newest_code};
@@ -102,15 +104,15 @@ async fn a_mail_that_is_sent_again_has_the_files_and_one_about_cancelled_tickets
     .await;
     let (fan, booked, _) = shop.bought(&["A1"]).await;
     shop.settle().await;
-    let confirmed = files_of(&written(&shop, "booking-confirmed"));
-    assert_eq!(confirmed.len(), 2);
+    let enclosed = files_of(&written(&shop, "booking-confirmed"));
+    assert_eq!(enclosed.len(), 2);
     let id = booked["bookingId"].as_str().unwrap();
     let resend = format!("/admin/v1/bookings/{id}/resend");
     let asked = admin(&shop).post(&resend, &json!({})).await;
     assert_eq!(asked.status, 202, "{}", asked.text);
     shop.settle().await;
     let resent = files_of(&written(&shop, "booking-link"));
-    assert!(resent == confirmed, "the same files");
+    assert!(resent == enclosed, "the same files");
 
     let path = format!("/api/v1/bookings/{id}");
     ask_code(&fan, &path).await;
@@ -156,7 +158,8 @@ async fn who_gets_passed_on_tickets_has_an_entry_for_the_calendar_too() {
 async fn longest_hold(work: impl Future<Output = ()>) -> Duration {
     let longest = Arc::new(Mutex::new(Duration::ZERO));
     let noted = Arc::clone(&longest);
-    let ticking = tokio::spawn(async move {
+    let mut ticking = JoinSet::new();
+    ticking.spawn(async move {
         loop {
             let before = Instant::now();
             tokio::task::yield_now().await;
@@ -165,9 +168,8 @@ async fn longest_hold(work: impl Future<Output = ()>) -> Duration {
         }
     });
     work.await;
-    ticking.abort();
-    let longest = *longest.lock().unwrap();
-    longest
+    ticking.shutdown().await;
+    *longest.lock().unwrap()
 }
 
 #[tokio::test]

@@ -52,6 +52,7 @@ impl S3StandIn {
             mood: Arc::new(Mutex::new(Mood::Well)),
         };
         let router = Router::new().fallback(answer).with_state(stand_in.clone());
+        #[expect(clippy::disallowed_methods, reason = "ends with the test's runtime")]
         tokio::spawn(async move { axum::serve(listener, router).await });
         stand_in
     }

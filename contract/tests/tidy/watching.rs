@@ -24,7 +24,7 @@ const FOREIGN: [(&str, &[&str]); 10] = [
 /// Labels that Prometheus gives to every series.
 const OF_EVERY_SERIES: [&str; 2] = ["instance", "job"];
 
-/// Words of PromQL that are followed by labels in parentheses.
+/// Words of `PromQL` that are followed by labels in parentheses.
 const LABEL_LISTS: [&str; 5] = ["by", "without", "on", "ignoring", "group_left"];
 
 /// The labels of a metric, each with its values where those are few.

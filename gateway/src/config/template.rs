@@ -93,11 +93,11 @@ mod tests {
     fn every_setting_is_in_it_and_none_is_set() {
         let text = text();
         assert!(text.parse::<toml::Table>().unwrap().is_empty());
-        let set: String = text
+        let set: Vec<&str> = text
             .lines()
             .filter_map(|line| line.strip_prefix('#').filter(|rest| !rest.starts_with(' ')))
-            .map(|line| format!("{line}\n"))
             .collect();
+        let set = set.join("\n");
         let table: toml::Table = set.parse().unwrap();
         let mut problems = Vec::new();
         let count = table.len();

@@ -1,9 +1,9 @@
 //! What a fan may still do with held seats after their session has ended.
 //!
 //! A hold that was made in a session may be read, paid, confirmed and released after the session
-//! ended, and the resulting booking may be read, cancelled and passed on. Holding new seats needs a session. The gate knows
-//! the shapes of these requests and which of them present a credential that an owner could have;
-//! the booking core checks the owner and refuses everyone else.
+//! ended, and the resulting booking may be read, cancelled and passed on. Holding new seats needs a
+//! session. The gate knows the shapes of these requests and which of them present a credential that
+//! an owner could have; the booking core checks the owner and refuses everyone else.
 
 use std::time::Duration;
 
@@ -27,9 +27,19 @@ pub(super) fn is_about_held(method: &Method, path: &str) -> bool {
                 _,
                 "POST",
                 ["holds", _, "payments" | "quote" | "ticket-types"]
-                    | ["bookings", _, "cancel" | "codes" | "transfer" | "reissue"]
+                    | [
+                        "bookings",
+                        _,
+                        "cancel" | "codes" | "transfer" | "reissue" | "contact"
+                    ]
             )
             | (true, "DELETE", ["holds", _] | ["holds", _, "coupon"])
+            | (
+                true,
+                "POST" | "DELETE",
+                ["bookings", _, "push-subscriptions"]
+            )
+            | (true, "PUT", ["bookings", _, "contact"])
             | (true, "POST", ["holds", _, "confirm"])
             | (
                 true,
@@ -43,7 +53,12 @@ pub(super) fn is_about_held(method: &Method, path: &str) -> bool {
                 ] | [
                     "bookings",
                     _,
-                    "tickets.pdf" | "calendar.ics" | "refund-offer" | "transfer-offer" | "invoices"
+                    "tickets.pdf"
+                        | "calendar.ics"
+                        | "refund-offer"
+                        | "transfer-offer"
+                        | "invoices"
+                        | "contact"
                 ] | ["bookings", _, "invoices", _]
                     | ["me", "bookings"]
             )
@@ -67,7 +82,7 @@ pub(super) fn is_by_link(method: &Method, path: &str) -> bool {
     );
     let changes = matches!(
         parts.as_slice(),
-        [_, "cancel" | "codes" | "transfer" | "reissue"]
+        [_, "cancel" | "codes" | "transfer" | "reissue" | "contact"]
     );
     match *method {
         Method::GET | Method::HEAD => reads,
@@ -99,6 +114,13 @@ mod tests {
             (Method::GET, "/api/v1/bookings/b", true),
             (Method::GET, "/api/v1/bookings/b/tickets/t/qr.svg", true),
             (Method::GET, "/api/v1/bookings/b/tickets.pdf", true),
+            (Method::PUT, "/api/v1/bookings/b/contact", true),
+            (
+                Method::DELETE,
+                "/api/v1/bookings/b/push-subscriptions",
+                true,
+            ),
+            (Method::PUT, "/bookings/b/contact", false),
             (
                 Method::GET,
                 "/api/v1/bookings/b/tickets/t/pass.pkpass",

@@ -72,7 +72,8 @@ async fn more_than_a_hundred_headers_are_passed_on_and_harm_nobody() {
             }
             let mut answer = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n".to_owned();
             for number in 0..120 {
-                answer += &format!("Link: </{number}.css>; rel=preload\r\n");
+                let link = format!("Link: </{number}.css>; rel=preload\r\n");
+                answer.push_str(&link);
             }
             answer += "\r\nok";
             stream.write_all(answer.as_bytes()).await.unwrap();
