@@ -126,7 +126,7 @@ fn a_dry_run_finds_what_the_gateway_would_refuse() {
         ),
         ("--cap 0", "totalActiveUsers: 0 is out of range"),
         ("--path /Pay/", "is protected by the room `other`"),
-        ("--upstream ftp://shop", "speaks plain http"),
+        ("--upstream ftp://shop", "a scheme other than http"),
         ("--challenge pow", "cannot check a proof of work"),
     ] {
         let line = format!("room set eras --dry-run {line}");
