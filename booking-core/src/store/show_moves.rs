@@ -218,7 +218,7 @@ pub(crate) async fn told(pool: &PgPool, tell_id: Uuid) -> Result<Option<ToldMove
         r#"select t.booking_id as "booking_id!", t.transfer_id,
             f.old_starts_at as "old_starts_at!", f.old_venue->>'name' as old_venue, m.reason,
             (select max(r.refund_until) from show_moves r
-                where r.show_no = m.show_no and r.created_at > h.created_at) as refund_until,
+                where r.show_no = m.show_no and r.created_at >= h.created_at) as refund_until,
             exists (select 1 from show_moves l where l.show_no = m.show_no
                 and l.sequence > m.sequence) as "is_outdated!"
          from show_move_tells t join show_moves m using (move_id)

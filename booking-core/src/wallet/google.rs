@@ -10,39 +10,45 @@ use crate::ticket_files::BookedShow;
 
 /// What the token follows.
 const SAVE: &str = "https://pay.google.com/gp/v/save/";
-/// Longest text of a show that is sent along, in characters: links of more than about 1,800 are cut
-/// by some browsers.
-const TEXT_CHARS_MAX: usize = 80;
+/// Longest token, in characters: longer links are cut by some browsers, as Google warns.
+const TOKEN_CHARS_MAX: usize = 1800;
+/// Longest texts of a show that are sent along, in characters, from the first choice to the last.
+const TEXT_CHARS_MAX: [usize; 3] = [80, 40, 20];
 
 /// The link that saves `ticket`, whose code says `qr`.
 pub(super) fn save_link(
     wallet: &GoogleWallet,
     seller: &str,
-    origin: &str,
     booked: &BookedShow,
     ticket: &Ticket,
     qr: &str,
 ) -> Result<String, ring::error::Unspecified> {
     let head = json!({"alg": "RS256", "typ": "JWT"});
-    let claims = claims(wallet, seller, origin, booked, ticket, qr);
     let part = |json: &Value| BASE64URL_NOPAD.encode(json.to_string().as_bytes());
-    let signed = format!("{}.{}", part(&head), part(&claims));
-    let signature = wallet.key.sign(signed.as_bytes())?;
-    let signature = BASE64URL_NOPAD.encode(&signature);
-    Ok(format!("{SAVE}{signed}.{signature}"))
+    let mut token = String::new();
+    for longest in TEXT_CHARS_MAX {
+        let claims = claims(wallet, seller, booked, ticket, (qr, longest));
+        let signed = format!("{}.{}", part(&head), part(&claims));
+        let signature = wallet.key.sign(signed.as_bytes())?;
+        token = format!("{signed}.{}", BASE64URL_NOPAD.encode(&signature));
+        if token.len() <= TOKEN_CHARS_MAX {
+            break;
+        }
+    }
+    Ok(format!("{SAVE}{token}"))
 }
 
+/// What the token says, with texts of at most `longest` characters.
 fn claims(
     wallet: &GoogleWallet,
     seller: &str,
-    origin: &str,
     booked: &BookedShow,
     ticket: &Ticket,
-    qr: &str,
+    (qr, longest): (&str, usize),
 ) -> Value {
     let (show, booking) = (&booked.show, &booked.booking);
     let said = |text: &str| {
-        let short: String = text.chars().take(TEXT_CHARS_MAX).collect();
+        let short: String = text.chars().take(longest).collect();
         json!({"defaultValue": {"language": "en", "value": short}})
     };
     let issuer = &wallet.issuer;
@@ -79,7 +85,6 @@ fn claims(
         "aud": "google",
         "typ": "savetowallet",
         "iat": booked.now.as_unix_seconds(),
-        "origins": [origin],
         "payload": {
             "eventTicketClasses": [{
                 "id": class,

@@ -70,8 +70,7 @@ impl Booking {
         let made = tokio::task::spawn_blocking(move || {
             let wallet = core.config.wallets.google.as_ref()?;
             let WalletTicket { booked, ticket, qr } = &ticket;
-            let origin = &core.config.public_url;
-            let made = google::save_link(wallet, &core.seller(), origin, booked, ticket, qr);
+            let made = google::save_link(wallet, &core.seller(), booked, ticket, qr);
             Some(made.map_err(|_| "the key does not sign".to_owned()))
         });
         made.await

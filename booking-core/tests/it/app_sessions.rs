@@ -165,6 +165,7 @@ async fn codes_of_apps_are_few_and_hard_to_guess_and_leave_those_of_refunds_alon
     // Whoever has the booking still gets codes of their own.
     let own = crate::guests::ask_code(&fan, &booking).await;
     assert_eq!(own.status, 202, "{}", own.text);
+    assert_eq!(crate::guests::mails(&shop, "one-time-code").await.len(), 6);
     shop.clock.advance(Duration::from_hours(24));
     assert_eq!(asked().await, 7);
     let begun = tokio::time::Instant::now();

@@ -155,7 +155,7 @@ async fn the_page_and_the_mail_lead_to_the_invoice() {
         .open(&link)
         .await
         .shows(200, &[&at, "Invoice RL-2026-000001"]);
-    let pdf = phone.open(&at).await;
+    let pdf = shop.fan().get(&at).await;
     assert_eq!(pdf.headers["content-type"], "application/pdf");
     let unknown = phone.open(&format!("{link}/invoices/RL-2026-000002")).await;
     assert_eq!(unknown.status, 404);

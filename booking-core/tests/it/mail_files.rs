@@ -107,25 +107,25 @@ async fn a_mail_that_is_sent_again_has_the_files_and_one_about_cancelled_tickets
     let enclosed = files_of(&written(&shop, "booking-confirmed"));
     assert_eq!(enclosed.len(), 2);
     let id = booked["bookingId"].as_str().unwrap();
-    let resend = format!("/admin/v1/bookings/{id}/resend");
-    let asked = admin(&shop).post(&resend, &json!({})).await;
+    let again = format!("/admin/v1/bookings/{id}/resend");
+    let asked = admin(&shop).post(&again, &json!({})).await;
     assert_eq!(asked.status, 202, "{}", asked.text);
     shop.settle().await;
     let resent = files_of(&written(&shop, "booking-link"));
     assert!(resent == enclosed, "the same files");
 
-    let path = format!("/api/v1/bookings/{id}");
-    ask_code(&fan, &path).await;
-    let code = newest_code(&shop, &[]).await;
+    let booking = format!("/api/v1/bookings/{id}");
+    ask_code(&fan, &booking).await;
+    let digits = newest_code(&shop, &[]).await;
     let cancelled = fan
-        .post(&format!("{path}/cancel"), &json!({ "code": code }))
+        .post(&format!("{booking}/cancel"), &json!({ "code": digits }))
         .await;
     assert_eq!(cancelled.status, 202, "{}", cancelled.text);
     for file in std::fs::read_dir(shop.files.path()).unwrap() {
         std::fs::remove_file(file.unwrap().path()).unwrap();
     }
     shop.clock.advance(Duration::from_hours(2));
-    admin(&shop).post(&resend, &json!({})).await;
+    admin(&shop).post(&again, &json!({})).await;
     shop.settle().await;
     assert!(files_of(&written(&shop, "booking-link")).is_empty());
 }

@@ -197,7 +197,6 @@ async fn the_link_of_google_is_signed_and_short_enough() {
         ("/iss", json!("shop@project.example")),
         ("/aud", json!("google")),
         ("/typ", json!("savetowallet")),
-        ("/origins/0", json!("http://tickets.test")),
         ("/payload/eventTicketClasses/0/id", json!(class)),
         (
             "/payload/eventTicketClasses/0/eventName/defaultValue/value",

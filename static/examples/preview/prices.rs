@@ -1,6 +1,8 @@
-//! Sample prices.
+//! Sample prices and invoices.
 
+use contract::Timestamp;
 use contract::coupon::Quote;
+use contract::invoice::{Invoice, InvoiceKind, Seller};
 use contract::pricing::{LineKind, Percent, PriceLine};
 
 /// A price with a coupon.
@@ -46,4 +48,38 @@ pub(crate) fn sample_lines(off_minor: i64) -> Vec<PriceLine> {
         lines.insert(4, line(LineKind::Discount, "EARLY-20", -off_minor));
     }
     lines
+}
+
+/// An invoice, and a credit note for a part of it.
+pub(crate) fn sample_invoices(issued_at: Timestamp) -> Vec<Invoice> {
+    let of = |kind, number: &str, of_number: Option<&str>, amount_minor| Invoice {
+        number: number.to_owned(),
+        kind,
+        of_number: of_number.map(str::to_owned),
+        booking_id: "bkg_0190163d8694739baea51966c26f8ad9"
+            .parse()
+            .expect("an id"),
+        booking_code: "QX7-4KD".to_owned(),
+        email: "fan@example.com".to_owned(),
+        show_id: "eras-mumbai-1".parse().expect("an id"),
+        amount_minor,
+        tax_minor: 0,
+        currency: "INR".to_owned(),
+        lines: Vec::new(),
+        seller: Seller {
+            name: "Ropeline Concerts".to_owned(),
+            address: vec!["1 Marine Drive".to_owned(), "Mumbai".to_owned()],
+            tax_number: "27AAAPL1234C1ZV".to_owned(),
+        },
+        issued_at,
+    };
+    vec![
+        of(InvoiceKind::Invoice, "2026-000017", None, 999_800),
+        of(
+            InvoiceKind::CreditNote,
+            "2026-C000003",
+            Some("2026-000017"),
+            499_900,
+        ),
+    ]
 }

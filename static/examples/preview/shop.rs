@@ -8,7 +8,6 @@ use contract::booking::{
 };
 use contract::contact::{Contact, PreferredChannel};
 use contract::coupon::Quote;
-use contract::invoice::{Invoice, InvoiceKind, Seller};
 use contract::line::Phase;
 use contract::pricing::{HeldTicket, TicketType};
 use contract::refund::{MyBooking, RefundOffer, TicketOffer};
@@ -21,7 +20,7 @@ use pages::shop::{
     MyBookingsPage, ProblemPage, ProcessingPage, RowsPage, RowsStep, SeatsPage, ShowPage,
 };
 
-use crate::prices::{sample_lines, sample_quote};
+use crate::prices::{sample_invoices, sample_lines, sample_quote};
 
 /// Where the sample shop is.
 const ORIGIN: &str = "https://tickets.example";
@@ -515,45 +514,11 @@ fn sample_booking(show: Show) -> BookingPage {
         transfer: None,
         base: "/bookings/bkg_0190163d8694739baea51966c26f8ad9".to_owned(),
         files: "/api/v1/bookings/bkg_0190163d8694739baea51966c26f8ad9".to_owned(),
-        invoices: sample_invoices(),
+        invoices: sample_invoices(now()),
         is_guest: false,
         code_was_sent: false,
         problem: None,
     }
-}
-
-/// An invoice, and a credit note for a part of it.
-fn sample_invoices() -> Vec<Invoice> {
-    let of = |kind, number: &str, of_number: Option<&str>, amount_minor| Invoice {
-        number: number.to_owned(),
-        kind,
-        of_number: of_number.map(str::to_owned),
-        booking_id: "bkg_0190163d8694739baea51966c26f8ad9"
-            .parse()
-            .expect("an id"),
-        booking_code: "QX7-4KD".to_owned(),
-        email: "fan@example.com".to_owned(),
-        show_id: "eras-mumbai-1".parse().expect("an id"),
-        amount_minor,
-        tax_minor: 0,
-        currency: "INR".to_owned(),
-        lines: Vec::new(),
-        seller: Seller {
-            name: "Ropeline Concerts".to_owned(),
-            address: vec!["1 Marine Drive".to_owned(), "Mumbai".to_owned()],
-            tax_number: "27AAAPL1234C1ZV".to_owned(),
-        },
-        issued_at: now(),
-    };
-    vec![
-        of(InvoiceKind::Invoice, "2026-000017", None, 999_800),
-        of(
-            InvoiceKind::CreditNote,
-            "2026-C000003",
-            Some("2026-000017"),
-            499_900,
-        ),
-    ]
 }
 
 fn own_booking(show: Show) -> MyBooking {
