@@ -1,14 +1,8 @@
 //! All SQL. Every function is one statement, or runs in its caller's transaction.
 //!
 //! All transactions take locks in this order: idempotency keys by name, hold, payment, seats by
-//! number, ticket counts by owner, booking, transfers, tickets, refunds, mails of
-//! number, ticket counts by owner, coupons by id, booking, tickets, refunds, mails of
-//! guests, outbox. The batched hold statement skips
-//! number, ticket counts by owner, booking, tickets, refunds, mails of
-//! guests, end of the event log, outbox. The batched hold statement skips
-//! locked seats instead of waiting. The payment provider is never called while a lock is held.
-//! number, ticket counts by owner, booking, tickets, refunds, mails of
-//! guests, outbox. The batched statements for holds and bookings skip
+//! number, ticket counts by owner, coupons by id, booking, transfers, tickets, refunds, mails of
+//! guests, end of the event log, outbox. The batched statements for holds, payments and bookings skip
 //! locked rows instead of waiting. The payment provider is never called while a lock is held.
 
 pub(crate) mod app_sessions;
