@@ -227,7 +227,9 @@ async fn forward(
 
 /// A client whose bodies may be streams.
 pub(crate) fn client() -> Client<HttpConnector, Body> {
-    Client::builder(TokioExecutor::new()).build_http()
+    Client::builder(TokioExecutor::new())
+        .http1_max_headers(200)
+        .build_http()
 }
 
 /// Sends a `GET` and gives the status and the whole body.
