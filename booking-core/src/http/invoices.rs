@@ -54,7 +54,8 @@ pub(super) async fn booking_invoices(
     get, path = "/bookings/{bookingId}/invoices/{number}",
     params(
         ("bookingId" = BookingId, Path, description = "The booking"),
-        ("number" = String, Path, description = "The number of the document")
+        ("number" = String, Path, description = "The number of the document",
+            pattern = "^[A-Za-z0-9-]{1,40}$")
     ),
     responses(
         (status = 200, content_type = "application/pdf", body = inline(Pdf),
@@ -166,7 +167,7 @@ async fn invoices(
 /// Read an invoice or credit note
 #[utoipa::path(
     get, path = "/admin/v1/invoices/{number}", operation_id = "invoice", tag = "booking",
-    params(("number" = String, Path, description = "Its number")),
+    params(("number" = String, Path, description = "Its number", pattern = "^[A-Za-z0-9-]{1,40}$")),
     responses(
         (status = 200, description = "The document", body = Invoice),
         (status = 404, description = "not-found", body = Problem),
@@ -183,7 +184,7 @@ async fn invoice(
 /// Read an invoice or credit note as PDF
 #[utoipa::path(
     get, path = "/admin/v1/invoices/{number}/pdf", operation_id = "invoice_pdf", tag = "booking",
-    params(("number" = String, Path, description = "Its number")),
+    params(("number" = String, Path, description = "Its number", pattern = "^[A-Za-z0-9-]{1,40}$")),
     responses(
         (status = 200, description = "The file", content_type = "application/pdf",
             body = inline(Pdf)),
