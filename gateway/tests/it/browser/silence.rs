@@ -54,6 +54,8 @@ async fn a_page_that_is_seen_again_does_not_trust_an_old_connection() {
     fan.reads("#link", "Live").await;
     tokio::time::sleep(AT_ONCE).await;
     network.set(Line::Replaced);
+    // What was under way arrives: heard after the question, it would be taken for an answer.
+    tokio::time::sleep(AT_ONCE).await;
     stage.goes_home(&first).await;
     let seen = "document.dispatchEvent(new Event('visibilitychange'))";
     fan.script(seen, &[]).await;
