@@ -19,6 +19,7 @@ use crate::customer::Customer;
 use crate::database::StoreError;
 use crate::handle::Booking;
 use crate::money::invoice::{Invoiced, line, number};
+use crate::store::consumers;
 use crate::store::invoices::{self, Due, InvoiceFilter, NewInvoice};
 use crate::ticket_files::PrintedInvoice;
 
@@ -117,7 +118,7 @@ impl Core {
         let now = self.clock.now();
         invoices::begin(&self.pools.jobs, now).await?;
         let mut tx = self.pools.jobs.begin().await?;
-        let Some(part) = invoices::take(&mut tx, EVENT_BATCH_MAX).await? else {
+        let Some(part) = consumers::take(&mut tx, "invoices", EVENT_BATCH_MAX).await? else {
             return Ok(0);
         };
         let due = invoices::due(&mut tx, part).await?;
@@ -140,7 +141,7 @@ impl Core {
         }
         referred(&mut made);
         invoices::insert(&mut tx, made, series, &config.seller, now).await?;
-        invoices::moved(&mut tx, part, now).await?;
+        consumers::moved(&mut tx, "invoices", part, now).await?;
         tx.commit().await?;
         Ok(usize::try_from(part.to - part.after).unwrap_or(0))
     }

@@ -205,8 +205,8 @@ pub(crate) async fn set_language(
     Ok(())
 }
 
-/// Removes telephone numbers, browsers and languages of bookings and holds whose show ended before `before`, up to
-/// `limit` of each.
+/// Removes telephone numbers, browsers and languages of bookings and holds whose show ended before
+/// `before`, up to `limit` of each.
 pub(crate) async fn purge(pool: &PgPool, before: Timestamp, limit: i64) -> Result<u64, StoreError> {
     let browsers = sqlx::query!(
         "delete from push_subscriptions where subscription_id in (

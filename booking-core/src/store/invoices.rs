@@ -12,17 +12,9 @@ use super::prices::lines_of;
 use super::{id, text_of, word};
 use crate::database::StoreError;
 use crate::money::invoice::Invoiced;
+use crate::store::consumers::Part;
 
 const TABLE: &str = "invoices";
-
-/// A part of the log whose documents are to be made.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Part {
-    /// The position after which it begins.
-    pub(crate) after: i64,
-    /// Its last position.
-    pub(crate) to: i64,
-}
 
 /// Begins with the present end of the log, unless invoices were begun before.
 pub(crate) async fn begin(pool: &PgPool, now: Timestamp) -> Result<(), StoreError> {
@@ -36,40 +28,6 @@ pub(crate) async fn begin(pool: &PgPool, now: Timestamp) -> Result<(), StoreErro
         OffsetDateTime::from(now)
     )
     .execute(pool)
-    .await?;
-    Ok(())
-}
-
-/// Takes the next `limit` events until the transaction is over. `None` when there are none, or
-/// another process has them.
-pub(crate) async fn take(
-    connection: &mut PgConnection,
-    limit: i64,
-) -> Result<Option<Part>, StoreError> {
-    let row = sqlx::query!(
-        "select c.position, h.position as head from event_consumers c, event_head h
-         where c.name = 'invoices' and c.position < h.position for no key update of c skip locked"
-    )
-    .fetch_optional(connection)
-    .await?;
-    Ok(row.map(|row| Part {
-        after: row.position,
-        to: row.head.min(row.position + limit),
-    }))
-}
-
-/// Moves on to the end of `part`, which the caller has taken.
-pub(crate) async fn moved(
-    connection: &mut PgConnection,
-    part: Part,
-    now: Timestamp,
-) -> Result<(), StoreError> {
-    sqlx::query!(
-        "update event_consumers set position = $1, moved_at = $2 where name = 'invoices'",
-        part.to,
-        OffsetDateTime::from(now)
-    )
-    .execute(connection)
     .await?;
     Ok(())
 }

@@ -3,10 +3,10 @@
 use contract::Timestamp;
 use serde::Serialize;
 use sqlx::PgPool;
-use time::OffsetDateTime;
 use utoipa::ToSchema;
 
 use crate::database::StoreError;
+use crate::store::consumers;
 
 /// What was sold of one category, in one hour or altogether.
 #[derive(Clone, Debug, PartialEq, Serialize, ToSchema)]
@@ -79,26 +79,15 @@ pub(crate) struct RoomConversion {
 /// together, so each event counts once; any number of processes may call it.
 pub(crate) async fn take(pool: &PgPool, now: Timestamp, limit: i64) -> Result<usize, StoreError> {
     let mut tx = pool.begin().await?;
-    let row = sqlx::query!(
-        "select c.position, h.position as head from event_consumers c, event_head h
-         where c.name = 'sales' and c.position < h.position for no key update of c skip locked"
-    )
-    .fetch_optional(&mut *tx)
-    .await?;
-    let Some(row) = row else { return Ok(0) };
-    let to = row.head.min(row.position + limit);
-    sqlx::query_file!("src/store/sales_take.sql", row.position, to)
+    let Some(part) = consumers::take(&mut tx, "sales", limit).await? else {
+        return Ok(0);
+    };
+    sqlx::query_file!("src/store/sales_take.sql", part.after, part.to)
         .execute(&mut *tx)
         .await?;
-    sqlx::query!(
-        "update event_consumers set position = $1, moved_at = $2 where name = 'sales'",
-        to,
-        OffsetDateTime::from(now)
-    )
-    .execute(&mut *tx)
-    .await?;
+    consumers::moved(&mut tx, "sales", part, now).await?;
     tx.commit().await?;
-    Ok(usize::try_from(to - row.position).unwrap_or(0))
+    Ok(usize::try_from(part.to - part.after).unwrap_or(0))
 }
 
 /// Sales by category of a show, or of all; hour by hour when `hourly`.

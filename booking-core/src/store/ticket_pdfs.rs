@@ -6,6 +6,7 @@ use time::OffsetDateTime;
 use uuid::Uuid;
 
 use crate::database::StoreError;
+use crate::store::consumers;
 
 /// A PDF that this process may work on until its lease ends.
 #[derive(Clone, Debug)]
@@ -40,15 +41,9 @@ pub(crate) struct KeptPdf {
 /// rows move together, so each booking is added once; any number of processes may call it.
 pub(crate) async fn enrol(pool: &PgPool, now: Timestamp, limit: i64) -> Result<usize, StoreError> {
     let mut tx = pool.begin().await?;
-    let row = sqlx::query!(
-        "select c.position, h.position as head from event_consumers c, event_head h
-         where c.name = 'ticket-pdfs' and c.position < h.position
-         for no key update of c skip locked"
-    )
-    .fetch_optional(&mut *tx)
-    .await?;
-    let Some(row) = row else { return Ok(0) };
-    let to = row.head.min(row.position + limit);
+    let Some(part) = consumers::take(&mut tx, "ticket-pdfs", limit).await? else {
+        return Ok(0);
+    };
     sqlx::query!(
         "with made as materialized (
             select case when kind = 'booking.confirmed'
@@ -59,21 +54,15 @@ pub(crate) async fn enrol(pool: &PgPool, now: Timestamp, limit: i64) -> Result<u
         select gen_random_uuid(), b.booking_id, b.show_no, s.revision, $3, $3
         from made join bookings b using (booking_id) join shows s using (show_no)
         on conflict do nothing",
-        row.position,
-        to,
+        part.after,
+        part.to,
         OffsetDateTime::from(now)
     )
     .execute(&mut *tx)
     .await?;
-    sqlx::query!(
-        "update event_consumers set position = $1, moved_at = $2 where name = 'ticket-pdfs'",
-        to,
-        OffsetDateTime::from(now)
-    )
-    .execute(&mut *tx)
-    .await?;
+    consumers::moved(&mut tx, "ticket-pdfs", part, now).await?;
     tx.commit().await?;
-    Ok(usize::try_from(to - row.position).unwrap_or(0))
+    Ok(usize::try_from(part.to - part.after).unwrap_or(0))
 }
 
 /// Makes PDFs due whose show changed before `settled`, so that memory has read it, up to `limit`.
