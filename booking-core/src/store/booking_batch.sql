@@ -2,8 +2,9 @@
 -- booking, tickets, ledger, event, and the answer to a repeated request.
 --
 -- Only the ordinary end of a purchase is made here: the hold is open, costs something, has no coupon,
--- no review and all of its seats, and its first and only payment has just succeeded. A hold of which any of that is not so, or of which a
--- row is locked by somebody else, is left out as if it had not been asked for.
+-- no review and all of its seats, and its first and only payment has just succeeded. A hold of which any
+-- of that is not so, or of which a row is locked by somebody else, is left out as if it had not been
+-- asked for.
 --
 -- Locks: holds by id, then for each the payment and its seats by number. No lock is waited for, so
 -- two batches cannot deadlock. Answers are stored last, in the order of their keys: whoever stores
@@ -14,26 +15,29 @@
 -- without a key: $10 principal, $11 key, $12 fingerprint, $13 status, $14 headers, $15 body.
 -- Returns the seats of the holds that were booked.
 --
--- What belongs to an ask is read from its array by position: the planner takes every array for ten
--- rows long, and would join them by comparing each with each.
+-- What belongs to an ask is read from its array by position, and every hold by its id alone: the planner
+-- takes every array for ten rows long, and would compare each ask with each, or each open hold.
 with locked as materialized (
-    select hold_id, show_no, subject, session, limit_owner, seat_nos, amount_minor, currency,
-        price_lines, ticket_prices, ticket_types
-    from holds
-    where hold_id = any($1::uuid[]) and status in ('ACTIVE', 'PAYING') and attempt_count = 1
-        and coupon_use_id is null and amount_minor > 0
-        and not exists (select from reviews r where r.hold_id = holds.hold_id)
-    order by hold_id
-    for no key update skip locked
+    select a.ask, h.*
+    from (select hold_id, min(ask) as ask from unnest($1::uuid[]) with ordinality as a (hold_id, ask)
+        group by hold_id order by hold_id) a
+    cross join lateral (
+        select hold_id, show_no, subject, session, limit_owner, seat_nos, amount_minor, currency,
+            price_lines, ticket_prices, ticket_types, status, attempt_count, coupon_use_id
+        from holds where hold_id = a.hold_id
+        for no key update skip locked
+    ) h
+    where h.status in ('ACTIVE', 'PAYING') and h.attempt_count = 1 and h.coupon_use_id is null
+        and h.amount_minor > 0
+        and not exists (select from reviews r where r.hold_id = h.hold_id)
 ),
 granted as materialized (
-    select h.*, p.payment_id, p.email, a.ask, ($3::uuid[])[a.ask] as booking_id,
-        ($9::timestamptz[])[a.ask] as at
+    select h.*, p.payment_id, p.email, ($3::uuid[])[h.ask] as booking_id,
+        ($9::timestamptz[])[h.ask] as at
     from locked h
-    cross join lateral (select array_position($1::uuid[], h.hold_id) as ask) a
     cross join lateral (
         select payment_id, email from payments
-        where payment_id = ($2::uuid[])[a.ask] and hold_id = h.hold_id and provider_open
+        where payment_id = ($2::uuid[])[h.ask] and hold_id = h.hold_id and provider_open
             and status in ('CREATED', 'REQUIRES_ACTION', 'PROCESSING', 'UNKNOWN', 'FAILED')
             and amount_minor = h.amount_minor and currency = h.currency
         for no key update skip locked

@@ -129,8 +129,12 @@ pub(crate) async fn customer_keys(
     .await?;
     // Locked, so that a key is not erased between its use and the commit.
     let rows = sqlx::query!(
-        "select customer, key_id, secret from customer_keys where customer = any($1)
-         order by key_id for share",
+        "select k.customer, k.key_id, k.secret
+         from (select distinct customer from unnest($1::bytea[]) as n (customer)) n
+         cross join lateral (
+             select customer, key_id, secret from customer_keys
+             where customer = n.customer for share
+         ) k",
         customers
     )
     .fetch_all(connection)

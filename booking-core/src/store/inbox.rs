@@ -100,11 +100,14 @@ pub(crate) async fn close_settled(
                     and p.charge_id = w.intent_id and p.status = 'SUCCEEDED')
         ),
         closed as materialized (
-            select e.event_id, s.note
-            from settled s join payment_events e on e.provider = $1 and e.event_id = s.event_id
+            select s.event_id, s.note
+            from (select event_id, note from settled order by event_id) s
+            cross join lateral (
+                select processed_at from payment_events
+                where provider = $1 and event_id = s.event_id
+                for no key update skip locked
+            ) e
             where e.processed_at is null
-            order by e.event_id
-            for no key update of e skip locked
         )
         update payment_events e set processed_at = $5, last_error = c.note
         from closed c where e.provider = $1 and e.event_id = c.event_id

@@ -10,21 +10,24 @@
 -- customer's session, $7 places of the customer's passes, separated by blanks, $8 language, null for
 -- the ordinary one, $9 its time, $10 the first poll. Of one hold only the first ask counts.
 --
--- What belongs to an ask is read from its array by position: the planner takes every array for ten
--- rows long, and would join them by comparing each with each.
+-- What belongs to an ask is read from its array by position, and every hold by its id alone: the planner
+-- takes every array for ten rows long, and would compare each ask with each, or each open hold.
 with locked as materialized (
-    select h.hold_id, h.amount_minor, h.currency, h.expires_at, a.ask
-    from holds h
-    cross join lateral (select array_position($1::uuid[], h.hold_id) as ask) a
-    where h.hold_id = any($1::uuid[]) and h.status = 'ACTIVE' and h.attempt_count = 0
-        and h.coupon_use_id is null and h.amount_minor > 0
-        and h.expires_at > ($9::timestamptz[])[a.ask]
+    select a.ask, h.hold_id, h.amount_minor, h.currency, h.expires_at
+    from (select hold_id, min(ask) as ask from unnest($1::uuid[]) with ordinality as a (hold_id, ask)
+        group by hold_id order by hold_id) a
+    cross join lateral (
+        select hold_id, show_no, subject, session, amount_minor, currency, expires_at, status,
+            attempt_count, coupon_use_id
+        from holds where hold_id = a.hold_id
+        for no key update skip locked
+    ) h
+    where h.status = 'ACTIVE' and h.attempt_count = 0 and h.coupon_use_id is null
+        and h.amount_minor > 0 and h.expires_at > ($9::timestamptz[])[a.ask]
         and (h.session = ($6::text[])[a.ask]
             or h.subject = any(string_to_array(($7::text[])[a.ask], ' ')))
         and not exists (
             select from shows s where s.show_no = h.show_no and s.cancelled_at is not null)
-    order by h.hold_id
-    for no key update of h skip locked
 ),
 counted as (
     update holds h set attempt_count = 1, payment_open = true
