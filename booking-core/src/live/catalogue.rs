@@ -1,8 +1,8 @@
 //! All shows in memory.
 
-use std::collections::{BTreeMap, HashMap};
-use std::sync::Arc;
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use arc_swap::ArcSwap;
 use contract::booking::{City, Show};
@@ -12,6 +12,7 @@ use tokio::sync::Semaphore;
 use tokio::time::Instant;
 
 use super::actor::Writer;
+use super::comparisons::Comparisons;
 use super::entry::ShowEntry;
 use super::show::LiveShow;
 use crate::config::{CHANGES_MISSED_AFTER, HOLD_QUEUE_MAX, SHOWS_READ_AT_ONCE};
@@ -46,6 +47,7 @@ pub(crate) struct Catalogue {
     pool: PgPool,
     /// One refresh at a time, so that a slow one cannot undo a later one.
     refreshing: Arc<tokio::sync::Mutex<Option<ReadUpTo>>>,
+    comparisons: Arc<Mutex<Comparisons>>,
     reads: Arc<Semaphore>,
     uses: Arc<AtomicU64>,
     seats_max: u64,
@@ -80,6 +82,7 @@ impl Catalogue {
             work,
             pool,
             refreshing: Arc::default(),
+            comparisons: Arc::default(),
             reads: Arc::new(Semaphore::new(SHOWS_READ_AT_ONCE)),
             uses: Arc::default(),
             seats_max,
@@ -156,8 +159,16 @@ impl Catalogue {
         let (show, memory, commands) = LiveShow::new(loaded, HOLD_QUEUE_MAX);
         self.work.start(self.writer.clone().run(memory, commands));
         entry.set_live(Some(show.clone()));
+        // A change between the read and this moment may have been told while nobody had the seats.
+        self.comparisons().want(entry.info().show_no);
         self.make_room(entry.info().show_no);
         Ok(Some(show))
+    }
+
+    fn comparisons(&self) -> MutexGuard<'_, Comparisons> {
+        self.comparisons
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
     }
 
     fn note_use(&self, entry: &ShowEntry) {
@@ -344,7 +355,7 @@ impl Catalogue {
         if let Some(known) = known {
             let changes = store::catalogue::changes(&self.pool, known.next).await?;
             if changes.next >= known.next {
-                self.take_over(&changes.shows, &changes.seats, now).await?;
+                self.take_over(&changes.shows, changes.seats, now).await?;
                 let next = changes.next;
                 *read_up_to = Some(ReadUpTo { next, at });
                 return Ok(());
@@ -372,34 +383,72 @@ impl Catalogue {
     async fn take_over(
         &self,
         changed: &[i32],
-        seats: &[i32],
+        seats: Vec<(i32, Option<Vec<i32>>)>,
         now: Timestamp,
     ) -> Result<(), StoreError> {
         let shows = self.shows.load_full();
         let is_over = |entry: &ShowEntry| !entry.info().is_current(now);
-        if changed.is_empty() && seats.is_empty() {
+        let due = self.comparisons().take_due(Instant::now());
+        if changed.is_empty() && seats.is_empty() && due.is_empty() {
             if shows.by_no.values().any(|entry| is_over(entry)) {
                 self.publish(Vec::new(), &HashMap::new(), now);
             }
             return Ok(());
         }
+        let done = self.read_changed(changed, seats, &due, now).await;
+        if done.is_err() {
+            self.comparisons().want_all(due);
+        }
+        done
+    }
+
+    async fn read_changed(
+        &self,
+        changed: &[i32],
+        seats: Vec<(i32, Option<Vec<i32>>)>,
+        compared: &BTreeSet<i32>,
+        now: Timestamp,
+    ) -> Result<(), StoreError> {
+        let shows = self.shows.load_full();
+        let mut counted = compared.clone();
         let infos = match changed {
             [] => Vec::new(),
             some => store::catalogue::infos(&self.pool, Which::These(some)).await?,
         };
-        let known = seats
-            .iter()
-            .filter(|show_no| shows.by_no.contains_key(show_no));
-        let mut counted: Vec<i32> = known
-            .copied()
-            .chain(infos.iter().map(|info| info.show_no))
-            .collect();
-        counted.sort_unstable();
-        counted.dedup();
+        counted.extend(infos.iter().map(|info| info.show_no));
+        let mut known_seats = Vec::new();
+        for (show_no, seat_nos) in seats {
+            let Some(entry) = shows.by_no.get(&show_no) else {
+                continue;
+            };
+            match seat_nos {
+                Some(seat_nos) if entry.live().is_some() => known_seats.push((show_no, seat_nos)),
+                _ => {
+                    counted.insert(show_no);
+                }
+            }
+        }
+        let counted: Vec<i32> = counted.into_iter().collect();
         let figures = store::catalogue::figures(&self.pool, &counted).await?;
         let figures = figures.into_iter().collect();
         self.publish(infos, &figures, now);
+        for (show_no, seat_nos) in known_seats {
+            self.read_seats(show_no, &seat_nos).await?;
+        }
         self.catch_up(&figures).await
+    }
+
+    /// Reads these seats of a show whose seats are in memory.
+    async fn read_seats(&self, show_no: i32, seat_nos: &[i32]) -> Result<(), StoreError> {
+        self.comparisons().note(show_no);
+        let Some(show) = self.entry_by_no(show_no).and_then(|entry| entry.live()) else {
+            // Unloaded meanwhile.
+            self.comparisons().want(show_no);
+            return Ok(());
+        };
+        let mut connection = self.pool.acquire().await?;
+        let read = store::seats::some(&mut connection, show_no, seat_nos).await;
+        apply(&show, show_no, read)
     }
 
     fn publish(&self, infos: Vec<ShowInfo>, figures: &HashMap<i32, SeatFigures>, now: Timestamp) {
@@ -425,19 +474,30 @@ impl Catalogue {
             else {
                 continue;
             };
-            match store::seats::all(&self.pool, *show_no).await {
-                Ok(reports) => show.memory().apply(
-                    reports
-                        .into_iter()
-                        .map(|report| (report.seat_no, report.state)),
-                ),
-                // Invalid data of one show must not keep the others from being read.
-                Err(error) if error.is_of_the_data() => {
-                    tracing::error!(show_no, %error, "seats cannot be read");
-                }
-                Err(error) => return Err(error),
-            }
+            let read = store::seats::all(&self.pool, *show_no).await;
+            apply(&show, *show_no, read)?;
         }
         Ok(())
+    }
+}
+
+/// Takes seats over that were read from the database. Invalid data of one show must not keep the
+/// others from being read.
+fn apply(
+    show: &LiveShow,
+    show_no: i32,
+    read: Result<Vec<SeatReport>, StoreError>,
+) -> Result<(), StoreError> {
+    match read {
+        Ok(reports) => {
+            let states = reports.into_iter().map(|it| (it.seat_no, it.state));
+            show.memory().apply(states);
+            Ok(())
+        }
+        Err(error) if error.is_of_the_data() => {
+            tracing::error!(show_no, %error, "seats cannot be read");
+            Ok(())
+        }
+        Err(error) => Err(error),
     }
 }

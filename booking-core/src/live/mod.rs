@@ -4,6 +4,7 @@ mod actor;
 mod batch;
 mod catalogue;
 mod command;
+mod comparisons;
 mod entry;
 mod show;
 

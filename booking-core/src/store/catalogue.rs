@@ -325,8 +325,8 @@ async fn show_seats(
 pub(crate) struct Changes {
     /// Shows that were imported or whose city changed.
     pub(crate) shows: Vec<i32>,
-    /// Shows with changed seats.
-    pub(crate) seats: Vec<i32>,
+    /// Shows with changed seats, and which: `None` when too many changed to be noted alone.
+    pub(crate) seats: Vec<(i32, Option<Vec<i32>>)>,
     /// The transaction id where the next read begins.
     pub(crate) next: i64,
 }
@@ -336,12 +336,22 @@ pub(crate) struct Changes {
 pub(crate) async fn changes(pool: &PgPool, since: i64) -> Result<Changes, StoreError> {
     let rows = sqlx::query!(
         r#"with noted as materialized (
-            select show_no, bool_or(is_show) as is_show, bool_or(not is_show) as is_seats
-            from show_changes where changed_in >= $1::bigint::text::xid8 group by show_no
+            select show_no, is_show, seat_nos
+            from show_changes where changed_in >= $1::bigint::text::xid8
+        ),
+        changed as (
+            select show_no, bool_or(is_show) as is_show, bool_or(not is_show) as is_seats,
+                bool_or(not is_show and seat_nos is null) as is_many
+            from noted group by show_no
+        ),
+        seats as (
+            select show_no, array_agg(distinct seat_no) as seat_nos
+            from noted cross join unnest(seat_nos) as u (seat_no) group by show_no
         )
         select pg_snapshot_xmin(pg_current_snapshot())::text::bigint as "next!",
-            n.show_no as "show_no?", n.is_show as "is_show?", n.is_seats as "is_seats?"
-        from (select 1) as one left join noted n on true"#,
+            c.show_no as "show_no?", c.is_show as "is_show?", c.is_seats as "is_seats?",
+            c.is_many as "is_many?", s.seat_nos as "seat_nos?"
+        from (select 1) as one left join changed c on true left join seats s using (show_no)"#,
         since
     )
     .fetch_all(pool)
@@ -357,7 +367,8 @@ pub(crate) async fn changes(pool: &PgPool, since: i64) -> Result<Changes, StoreE
             changes.shows.push(show_no);
         }
         if row.is_seats == Some(true) {
-            changes.seats.push(show_no);
+            let alone = row.seat_nos.filter(|_| row.is_many == Some(false));
+            changes.seats.push((show_no, alone));
         }
     }
     Ok(changes)
