@@ -17,6 +17,7 @@ mod look_again;
 mod making;
 mod orchestration;
 pub mod provider;
+mod putting_off;
 pub(crate) mod questions;
 mod razorpay;
 pub(crate) mod reconcile;

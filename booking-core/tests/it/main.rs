@@ -76,4 +76,5 @@ mod transfers;
 mod turns;
 mod two_providers;
 mod wallets;
+mod webhooks;
 mod writer;

@@ -86,6 +86,13 @@ impl Twice {
                 .unwrap();
         let made = ("double-charge".to_owned(), PRICE, "SUCCEEDED".to_owned());
         assert_eq!(refunds, [made]);
+        // What was paid a second time was never a part of what was sold.
+        while self.shop.process.booking.sales_once().await.unwrap() > 0 {}
+        let desk = Fan::new(self.shop.process.booking.admin().0);
+        let figures = desk.get("/admin/v1/sales").await.json["shows"][0].clone();
+        let of = |name: &str| figures[name].as_i64().unwrap();
+        let figures = (of("bookedMinor"), of("refundedMinor"), of("netMinor"));
+        assert_eq!(figures, (PRICE, 0, PRICE));
     }
 }
 
