@@ -52,6 +52,9 @@ pub(crate) struct Intent {
     /// Whose card or account pays, if the customer said so. Every payment has its own otherwise.
     #[serde(default)]
     pub(crate) card: Option<String>,
+    /// Whether the money waits for the merchant once the bank has agreed.
+    #[serde(default)]
+    pub(crate) is_manual: bool,
     /// What it is at Razorpay: one payment for a link. `None` for payment intents.
     #[serde(default)]
     pub(crate) link: Option<LinkPayment>,
@@ -75,6 +78,8 @@ pub(crate) enum Status {
     RequiresConfirmation,
     RequiresAction,
     Processing,
+    /// The bank has agreed, and the money waits for the merchant.
+    RequiresCapture,
     Succeeded,
     Canceled,
 }
@@ -133,6 +138,8 @@ pub(crate) enum Notice {
     PaymentFailed,
     Processing,
     RequiresAction,
+    /// The money waits for the merchant.
+    Capturable,
     Canceled,
 }
 
@@ -155,7 +162,7 @@ impl Intent {
             Status::RequiresPaymentMethod
             | Status::RequiresConfirmation
             | Status::RequiresAction => {}
-            Status::Processing | Status::Succeeded | Status::Canceled => {
+            Status::Processing | Status::RequiresCapture | Status::Succeeded | Status::Canceled => {
                 return Err(UnexpectedState(self.status));
             }
         }
@@ -247,6 +254,20 @@ impl Intent {
         Ok(self.end(reason, now))
     }
 
+    /// Takes the money that the bank has agreed to.
+    pub(crate) fn take_agreed(&mut self, now: Timestamp) -> Result<Notice, UnexpectedState> {
+        let Some(capture) = self
+            .capture
+            .as_mut()
+            .filter(|_| self.status == Status::RequiresCapture)
+        else {
+            return Err(UnexpectedState(self.status));
+        };
+        capture.at = now;
+        self.status = Status::Succeeded;
+        Ok(Notice::Succeeded)
+    }
+
     /// Refunds `amount_minor`, or all that is left.
     pub(crate) fn refund(&mut self, amount_minor: Option<u64>) -> Result<u64, RefundRefused> {
         let captured = self.captured_minor();
@@ -267,7 +288,8 @@ impl Intent {
 
     /// Whether the bank agreed and the money is not taken yet.
     pub(crate) fn awaits_capture(&self) -> bool {
-        self.link.as_ref().is_some_and(|link| link.awaits_capture)
+        self.status == Status::RequiresCapture
+            || self.link.as_ref().is_some_and(|link| link.awaits_capture)
     }
 
     /// Money captured so far.
@@ -288,7 +310,12 @@ impl Intent {
     }
 
     fn take(&mut self, charge: ChargeId, amount_minor: u64, now: Timestamp) -> Notice {
-        self.status = Status::Succeeded;
+        let (status, notice) = if self.is_manual {
+            (Status::RequiresCapture, Notice::Capturable)
+        } else {
+            (Status::Succeeded, Notice::Succeeded)
+        };
+        self.status = status;
         self.last_failure = None;
         self.latest_charge = Some(charge.clone());
         self.capture = Some(Capture {
@@ -296,7 +323,7 @@ impl Intent {
             amount_minor,
             at: now,
         });
-        Notice::Succeeded
+        notice
     }
 
     fn decline(&mut self, decline: Decline, charge: ChargeId) -> Notice {
@@ -324,6 +351,8 @@ impl Intent {
     }
 
     fn end(&mut self, reason: CancelReason, now: Timestamp) -> Notice {
+        // What was only agreed to is left.
+        self.capture = None;
         self.status = Status::Canceled;
         self.canceled_at = Some(now);
         self.cancellation_reason = Some(reason);
@@ -339,6 +368,7 @@ impl Status {
             Self::RequiresConfirmation => "requires_confirmation",
             Self::RequiresAction => "requires_action",
             Self::Processing => "processing",
+            Self::RequiresCapture => "requires_capture",
             Self::Succeeded => "succeeded",
             Self::Canceled => "canceled",
         }
@@ -353,6 +383,7 @@ impl Notice {
             Self::PaymentFailed => "payment_intent.payment_failed",
             Self::Processing => "payment_intent.processing",
             Self::RequiresAction => "payment_intent.requires_action",
+            Self::Capturable => "payment_intent.amount_capturable_updated",
             Self::Canceled => "payment_intent.canceled",
         }
     }
@@ -360,7 +391,7 @@ impl Notice {
     /// Whether it ends the attempt.
     pub(crate) const fn ends_attempt(self) -> bool {
         match self {
-            Self::Succeeded | Self::PaymentFailed | Self::Canceled => true,
+            Self::Succeeded | Self::PaymentFailed | Self::Capturable | Self::Canceled => true,
             Self::Processing | Self::RequiresAction => false,
         }
     }
@@ -396,6 +427,7 @@ mod tests {
             webhooks: WebhookPlan::Prompt,
             session: None,
             card: None,
+            is_manual: false,
             link: None,
         }
     }
@@ -499,6 +531,28 @@ mod tests {
         assert_eq!(intent.status, Status::RequiresPaymentMethod);
         let failure = intent.last_failure.unwrap();
         assert_eq!(failure.decline, Decline::IssuerNotAvailable);
+    }
+
+    #[test]
+    fn money_that_waits_is_taken_once_or_left() {
+        let manual = || Intent {
+            is_manual: true,
+            ..intent()
+        };
+        let mut taken = manual();
+        let agreed = taken.confirm(attempt(BankOutcome::Approve));
+        assert_eq!(agreed, Ok(Notice::Capturable));
+        assert_eq!((taken.captured_minor(), taken.awaits_capture()), (0, true));
+        assert_eq!(taken.refund(None), Err(RefundRefused::NothingCaptured));
+        assert_eq!(taken.take_agreed(NOW), Ok(Notice::Succeeded));
+        assert_eq!(taken.captured_minor(), 1200);
+        assert!(taken.take_agreed(NOW).is_err());
+        assert!(taken.cancel(CancelReason::Abandoned, NOW).is_err());
+        let mut left = manual();
+        left.confirm(attempt(BankOutcome::Approve)).unwrap();
+        left.cancel(CancelReason::Abandoned, NOW).unwrap();
+        assert_eq!((left.captured_minor(), left.awaits_capture()), (0, false));
+        assert!(left.take_agreed(NOW).is_err());
     }
 
     #[test]

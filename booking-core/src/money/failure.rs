@@ -1,4 +1,4 @@
-//! The fifteen ways a payment can fail.
+//! The ways in which a payment can fail.
 
 use serde::{Deserialize, Serialize};
 
@@ -54,6 +54,8 @@ reasons! {
     CurrencyConversion = "currency-conversion", true;
     /// The provider took another amount than was asked.
     AmountMismatch = "amount-mismatch", false;
+    /// The coupon is for other kinds of payments: the money was not taken, or goes back.
+    CouponPayment = "coupon-payment-method", true;
     /// The hold ended first.
     SessionExpired = "session-expired", false;
     /// The customer gave up.
@@ -99,8 +101,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn there_are_fifteen_and_each_has_one_spelling() {
-        assert_eq!(FailureReason::ALL.len(), 15);
+    fn there_are_sixteen_and_each_has_one_spelling() {
+        assert_eq!(FailureReason::ALL.len(), 16);
         for reason in FailureReason::ALL {
             assert_eq!(serde_json::to_value(reason).unwrap(), reason.as_str());
         }

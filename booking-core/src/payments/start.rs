@@ -242,6 +242,10 @@ impl Core {
         let (hold_id, attempt_no) = (hold.hold_id, hold.attempt_count + 1);
         let payment_id = self.randomness.uuid(now);
         let key = attempt_key(hold_id, attempt_no);
+        let accepts = match hold.coupon_use_id {
+            Some(use_id) => store::coupons::accepted(tx, use_id).await?,
+            None => Vec::new(),
+        };
         let payment = NewPayment {
             payment_id,
             hold_id,
@@ -250,6 +254,7 @@ impl Core {
             email,
             amount_minor: hold.amount_minor,
             currency: &hold.currency,
+            accepts: &accepts,
             now,
             next_poll_at: next_poll(hold, now, FIRST_POLL_SECONDS),
         };

@@ -20,6 +20,7 @@ mod comps;
 mod confirm_batches;
 mod confirm_rush;
 mod confirm_turns;
+mod coupon_kinds;
 mod coupons;
 mod crashes;
 mod described;

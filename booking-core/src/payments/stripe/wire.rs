@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 
 use contract::HoldId;
+use contract::coupon::PaymentKind;
 use serde::Deserialize;
 use serde_json::Value;
 use show_file::currency;
@@ -75,6 +76,25 @@ struct WireCharge {
     payment_method_details: Value,
 }
 
+impl WireIntent {
+    /// What the last try was made with, if it is told.
+    pub(super) fn kind(self) -> Option<PaymentKind> {
+        let Some(WireLatestCharge::Whole(charge)) = self.latest_charge else {
+            return None;
+        };
+        let details = &charge.payment_method_details;
+        let method = details["type"].as_str()?;
+        let told = |name: &str| details[method][name].as_str().map(str::to_owned);
+        Some(PaymentKind {
+            method: method.to_owned(),
+            network: told("brand").or(told("network")),
+            funding: told("funding"),
+            // Cards have an issuer for some accounts only, other ways a bank.
+            issuer: told("issuer").or(told("bank")).or(told("bank_name")),
+        })
+    }
+}
+
 impl From<WireCharge> for Try {
     fn from(charge: WireCharge) -> Self {
         let details = &charge.payment_method_details;
@@ -99,7 +119,8 @@ impl From<WireIntent> for Intent {
     fn from(intent: WireIntent) -> Self {
         let status = match intent.status.as_str() {
             "succeeded" => IntentStatus::Succeeded,
-            "processing" | "requires_capture" => IntentStatus::Processing,
+            "processing" => IntentStatus::Processing,
+            "requires_capture" => IntentStatus::Authorized,
             "requires_action" => IntentStatus::RequiresAction,
             "canceled" => IntentStatus::Cancelled(match intent.cancellation_reason.as_deref() {
                 Some("abandoned" | "automatic" | "void_invoice") => FailureReason::SessionExpired,
@@ -123,6 +144,7 @@ impl From<WireIntent> for Intent {
                 Some(WireLatestCharge::Whole(charge)) => vec![Try::from(*charge)],
                 Some(WireLatestCharge::Id(_)) | None => Vec::new(),
             },
+            kind: None,
         }
     }
 }
@@ -278,7 +300,7 @@ impl From<WireSession> for Intent {
         let tries = inner.as_ref().map(|inner| inner.tries.clone());
         let inner = inner.map(|inner| inner.status);
         let status = match (session.status.as_deref(), inner) {
-            (_, Some(IntentStatus::Succeeded)) => IntentStatus::Succeeded,
+            (_, Some(settled @ (IntentStatus::Succeeded | IntentStatus::Authorized))) => settled,
             // A customer who has begun may still finish, whatever became of the page.
             (
                 Some("expired"),
@@ -311,6 +333,7 @@ impl From<WireSession> for Intent {
             // A session is paid by one payment intent.
             others: Vec::new(),
             tries: tries.unwrap_or_default(),
+            kind: None,
         }
     }
 }
@@ -328,7 +351,7 @@ mod tests {
 
     #[test]
     fn a_session_is_what_its_page_and_its_intent_say() {
-        use IntentStatus::{Cancelled, Processing, RequiresAction, Succeeded, Unpaid};
+        use IntentStatus::{Authorized, Cancelled, Processing, RequiresAction, Succeeded, Unpaid};
         let declined = json!({"code": "card_declined", "decline_code": "insufficient_funds"});
         for (status, paid, inner, means) in [
             ("open", "unpaid", Value::Null, Unpaid(None)),
@@ -357,6 +380,9 @@ mod tests {
                 Cancelled(FailureReason::SessionExpired),
             ),
             ("complete", "paid", json!("succeeded"), Succeeded),
+            // The bank has agreed, and the money waits to be taken.
+            ("complete", "unpaid", json!("requires_capture"), Authorized),
+            ("expired", "unpaid", json!("requires_capture"), Authorized),
             ("complete", "unpaid", json!("processing"), Processing),
             (
                 "complete",
