@@ -64,8 +64,8 @@ pub(crate) struct CouponTermsArgs {
     /// How often one address can use it
     #[arg(long, value_name = "N")]
     pub(crate) uses_per_customer: Option<u32>,
-    /// Only for payments of this kind, METHOD:NETWORK:FUNDING:ISSUER, such as card:visa, card::debit or
-    /// card:::HDFC; may be given several times
+    /// Only for payments of this kind, METHOD:NETWORK:FUNDING:ISSUER, such as `card:visa`, `card::debit` or
+    /// `card:::HDFC`; may be given several times
     #[arg(long = "paid-by", value_name = "KIND", value_parser = kind)]
     pub(crate) payment_methods: Vec<PaymentKind>,
     /// From when it can be used, RFC 3339

@@ -19,6 +19,7 @@ use serde::{Deserialize, Serialize};
 use crate::cancel_reason::CancelReason;
 use crate::id::{ChargeId, IntentId, LinkId, SessionId};
 use crate::method::{BankOutcome, Decline, WebhookPlan};
+pub(crate) use crate::status::{Notice, Status};
 
 /// A payment intent.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -70,20 +71,6 @@ pub(crate) struct LinkPayment {
     pub(crate) awaits_capture: bool,
 }
 
-/// The status of an intent.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub(crate) enum Status {
-    RequiresPaymentMethod,
-    RequiresConfirmation,
-    RequiresAction,
-    Processing,
-    /// The bank has agreed, and the money waits for the merchant.
-    RequiresCapture,
-    Succeeded,
-    Canceled,
-}
-
 /// A capture.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Capture {
@@ -129,18 +116,6 @@ pub(crate) struct Attempt {
     pub(crate) settle_delay: Duration,
     pub(crate) charge: ChargeId,
     pub(crate) now: Timestamp,
-}
-
-/// The webhook after a change.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Notice {
-    Succeeded,
-    PaymentFailed,
-    Processing,
-    RequiresAction,
-    /// The money waits for the merchant.
-    Capturable,
-    Canceled,
 }
 
 /// The intent's status does not allow the call.
@@ -357,43 +332,6 @@ impl Intent {
         self.canceled_at = Some(now);
         self.cancellation_reason = Some(reason);
         Notice::Canceled
-    }
-}
-
-impl Status {
-    /// The text in Stripe's API.
-    pub(crate) const fn as_str(self) -> &'static str {
-        match self {
-            Self::RequiresPaymentMethod => "requires_payment_method",
-            Self::RequiresConfirmation => "requires_confirmation",
-            Self::RequiresAction => "requires_action",
-            Self::Processing => "processing",
-            Self::RequiresCapture => "requires_capture",
-            Self::Succeeded => "succeeded",
-            Self::Canceled => "canceled",
-        }
-    }
-}
-
-impl Notice {
-    /// The event type in Stripe's API.
-    pub(crate) const fn event_type(self) -> &'static str {
-        match self {
-            Self::Succeeded => "payment_intent.succeeded",
-            Self::PaymentFailed => "payment_intent.payment_failed",
-            Self::Processing => "payment_intent.processing",
-            Self::RequiresAction => "payment_intent.requires_action",
-            Self::Capturable => "payment_intent.amount_capturable_updated",
-            Self::Canceled => "payment_intent.canceled",
-        }
-    }
-
-    /// Whether it ends the attempt.
-    pub(crate) const fn ends_attempt(self) -> bool {
-        match self {
-            Self::Succeeded | Self::PaymentFailed | Self::Capturable | Self::Canceled => true,
-            Self::Processing | Self::RequiresAction => false,
-        }
     }
 }
 

@@ -127,7 +127,7 @@
 //!
 //! | Module | Subject |
 //! | --- | --- |
-//! | `intent`, `session`, `link`, `refund`, `dispute`, `method`, `fault` | pure state and what may happen to it |
+//! | `intent`, `status`, `session`, `link`, `refund`, `dispute`, `method`, `fault` | pure state and what may happen to it |
 //! | `object`, `razorpay_object` | the JSON of both providers |
 //! | `payment`, `checkout`, `razorpay`, `refunding`, `disputing`, `listing` | the calls, decided at a `desk` |
 //! | `outage` | how a whole API fails |
@@ -167,6 +167,7 @@ mod refund;
 mod refunding;
 mod session;
 mod signature;
+mod status;
 
 use std::time::Duration;
 

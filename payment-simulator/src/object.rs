@@ -199,7 +199,10 @@ pub(crate) fn latest_charge(intent: &Intent) -> Value {
     let risk = card::risk_level(intent);
     shown["outcome"] = json!({
         "network_status": if declined { "declined_by_network" } else { "approved_by_network" },
-        "reason": (risk != "normal").then(|| format!("{risk}_risk_level")),
+        "reason": match &intent.last_failure {
+            Some(failure) if declined => failure.decline.words().decline_code.map(str::to_owned),
+            _ => (risk != "normal").then(|| format!("{risk}_risk_level")),
+        },
         "risk_level": risk,
         "risk_score": match risk { "highest" => 85, "elevated" => 70, _ => 12 },
         "type": if declined { "issuer_declined" } else { "authorized" },

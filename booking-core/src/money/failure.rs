@@ -63,6 +63,19 @@ reasons! {
 }
 
 impl FailureReason {
+    /// Whether it is a fault of a bank, a network or the provider, which says nothing about the
+    /// customer or the card.
+    pub(crate) const fn is_a_fault(self) -> bool {
+        matches!(
+            self,
+            Self::NetworkTimeout
+                | Self::GatewayDown
+                | Self::Processing
+                | Self::BankTimeout
+                | Self::GatewayRateLimit
+        )
+    }
+
     /// The reason behind a provider's error `code` and, for cards, the bank's `decline_code`.
     pub(crate) fn from_codes(code: &str, decline_code: Option<&str>) -> Self {
         match decline_code.unwrap_or(code) {

@@ -100,7 +100,7 @@ pub struct Charge {
 pub struct Try {
     /// The provider's id.
     pub id: String,
-    /// Whether it was declined.
+    /// Whether it was declined; a fault of the bank or the provider is no decline.
     pub declined: bool,
     /// What stands for the card or account: the same for the same one. Not its number.
     pub instrument: Option<String>,

@@ -12,6 +12,7 @@ mod background;
 mod behind_a_gate;
 mod cancel;
 mod catalogue;
+mod changed_meanwhile;
 mod channels;
 mod check;
 mod checkin;

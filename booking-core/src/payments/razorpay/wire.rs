@@ -151,7 +151,7 @@ impl WirePayment {
         let is_over = self.has_money() || self.is_authorized() || self.status == "failed";
         is_over.then(|| Try {
             id: self.id.clone(),
-            declined: self.status == "failed",
+            declined: self.status == "failed" && !self.failure().is_a_fault(),
             instrument: self.instrument(),
             country: self.international.then(|| "ZZ".to_owned()),
             // Razorpay tells no judgement of its own.

@@ -71,6 +71,8 @@ struct WireCharge {
     #[serde(default)]
     status: String,
     #[serde(default)]
+    failure_code: Option<String>,
+    #[serde(default)]
     outcome: Value,
     #[serde(default)]
     payment_method_details: Value,
@@ -103,7 +105,14 @@ impl From<WireCharge> for Try {
         let fingerprint = details[kind]["fingerprint"].as_str();
         Self {
             id: charge.id,
-            declined: charge.status == "failed",
+            declined: charge.status == "failed" && {
+                let code = charge.failure_code.as_deref().unwrap_or_default();
+                let said = charge.outcome["reason"].as_str();
+                ![Some(code), said]
+                    .into_iter()
+                    .flatten()
+                    .any(|code| FailureReason::from_codes(code, None).is_a_fault())
+            },
             instrument: fingerprint.map(|text| format!("{kind}:{text}")),
             country: details[kind]["country"].as_str().map(str::to_owned),
             risk: match charge.outcome["risk_level"].as_str() {
@@ -347,6 +356,50 @@ mod tests {
         serde_json::from_value::<WireSession>(session)
             .unwrap()
             .into()
+    }
+
+    #[test]
+    fn a_fault_of_the_bank_is_no_decline() {
+        for (status, code, reason, declined) in [
+            ("succeeded", None, None, false),
+            (
+                "failed",
+                Some("card_declined"),
+                Some("insufficient_funds"),
+                true,
+            ),
+            (
+                "failed",
+                Some("card_declined"),
+                Some("generic_decline"),
+                true,
+            ),
+            ("failed", Some("expired_card"), None, true),
+            (
+                "failed",
+                Some("card_declined"),
+                Some("issuer_not_available"),
+                false,
+            ),
+            (
+                "failed",
+                Some("card_declined"),
+                Some("try_again_later"),
+                false,
+            ),
+            (
+                "failed",
+                Some("processing_error"),
+                Some("processing_error"),
+                false,
+            ),
+            ("failed", Some("processing_error"), None, false),
+        ] {
+            let charge = json!({"id": "ch_1", "status": status, "failure_code": code,
+                "outcome": {"reason": reason}});
+            let told = Try::from(serde_json::from_value::<WireCharge>(charge.clone()).unwrap());
+            assert_eq!(told.declined, declined, "{charge}");
+        }
     }
 
     #[test]
