@@ -359,6 +359,29 @@ mod tests {
     }
 
     #[test]
+    fn after_a_decline_the_hold_may_be_paid_anew_unless_another_attempt_is_under_way() {
+        let declined = || intent(IntentStatus::Unpaid(Some(FailureReason::InvalidCard)));
+        let paying = HoldRow {
+            status: HoldStatus::Paying,
+            ..hold()
+        };
+        let open = payment(PaymentStatus::Processing, true);
+        let decided = decide(&paying, &open, &declined(), NOW).unwrap();
+        assert_eq!(decided.hold, HoldEffect::Active);
+        let followed = HoldRow {
+            attempt_count: 2,
+            ..paying.clone()
+        };
+        let decided = decide(&followed, &open, &declined(), NOW).unwrap();
+        assert_eq!(decided.hold, HoldEffect::Keep);
+        let cancelled = intent(IntentStatus::Cancelled(FailureReason::UserCancelled));
+        let decided = decide(&followed, &open, &cancelled, NOW).unwrap();
+        assert_eq!(decided.hold, HoldEffect::Keep);
+        let decided = decide(&paying, &open, &cancelled, NOW).unwrap();
+        assert_eq!(decided.hold, HoldEffect::End(HoldStatus::Released));
+    }
+
+    #[test]
     fn a_hold_is_extended_once_and_never_beyond_its_deadline() {
         let extended = |hold: &HoldRow, status: IntentStatus, now: Timestamp| {
             let open = payment(PaymentStatus::Created, true);

@@ -359,6 +359,24 @@ mod tests {
     }
 
     #[test]
+    fn an_inquiry_and_a_dispute_that_was_won_take_no_money() {
+        for (status, taken) in [
+            ("needs_response", true),
+            ("under_review", true),
+            ("lost", true),
+            ("won", false),
+            ("warning_needs_response", false),
+            ("warning_closed", false),
+        ] {
+            let dispute = json!({"id": "dp_1", "status": status, "amount": 500, "currency": "inr"});
+            let told: ProviderDispute = serde_json::from_value::<WireDispute>(dispute)
+                .unwrap()
+                .into();
+            assert_eq!(told.taken, taken, "{status}");
+        }
+    }
+
+    #[test]
     fn a_fault_of_the_bank_is_no_decline() {
         for (status, code, reason, declined) in [
             ("succeeded", None, None, false),
