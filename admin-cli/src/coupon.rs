@@ -1,7 +1,7 @@
 //! `ropeline coupon …`: making, reading and disabling coupons.
 
 use comfy_table::Cell;
-use contract::coupon::{Coupon, CouponList, CouponTerms};
+use contract::coupon::{Coupon, CouponList, CouponTerms, PaymentKind};
 use reqwest::Method;
 
 use crate::amount::money_text;
@@ -55,7 +55,26 @@ fn terms(args: CouponTermsArgs) -> CouponTerms {
         uses_per_customer_max: args.uses_per_customer,
         valid_from: args.from,
         valid_until: args.until,
+        payment_methods: args.payment_methods,
     }
+}
+
+/// A kind of payment as it is typed: `card:visa:debit:HDFC`.
+fn kind_text(kind: &PaymentKind) -> String {
+    let PaymentKind {
+        method,
+        network,
+        funding,
+        issuer,
+    } = kind;
+    let parts = [
+        Some(method),
+        network.as_ref(),
+        funding.as_ref(),
+        issuer.as_ref(),
+    ];
+    let parts: Vec<&str> = parts.map(|part| part.map_or("", String::as_str)).to_vec();
+    parts.join(":").trim_end_matches(':').to_owned()
 }
 
 /// What a coupon takes off, in words.
@@ -102,6 +121,8 @@ fn one(coupon: &Coupon, console: &Console) -> Result<(), Failure> {
     row("only first bookings", first.to_owned());
     let each = terms.uses_per_customer_max.map(|max| max.to_string());
     row("uses for each address", each.unwrap_or_default());
+    let kinds: Vec<String> = terms.payment_methods.iter().map(kind_text).collect();
+    row("paid by", kinds.join(", "));
     for (name, time) in [
         ("from", terms.valid_from),
         ("until", terms.valid_until),

@@ -1,6 +1,7 @@
 //! What can be typed after `ropeline coupon`.
 
 use clap::{Args, Subcommand};
+use contract::coupon::PaymentKind;
 use contract::pricing::Percent;
 use contract::{ShowId, Timestamp};
 
@@ -11,7 +12,8 @@ pub(crate) enum CouponCommand {
         ropeline coupon create EARLY --percent 20 --uses 500 --until 2026-12-01T00:00:00Z\n  \
         ropeline coupon create --amount 50000 --currency INR --minimum 200000 --first-booking\n  \
         ropeline coupon create FRIENDS --percent 100 --show eras-mumbai-1 --category PREMIUM \
-        --uses-per-customer 1")]
+        --uses-per-customer 1\n  \
+        ropeline coupon create HDFC15 --percent 15 --paid-by card:::HDFC --paid-by netbanking:::HDFC")]
     Create(Box<CouponTermsArgs>),
     /// List the coupons
     #[command(visible_alias = "ls", after_help = "Example:\n  ropeline coupon list")]
@@ -62,12 +64,29 @@ pub(crate) struct CouponTermsArgs {
     /// How often one address can use it
     #[arg(long, value_name = "N")]
     pub(crate) uses_per_customer: Option<u32>,
+    /// Only for payments of this kind, METHOD:NETWORK:FUNDING:ISSUER, such as `card:visa`, `card::debit` or
+    /// `card:::HDFC`; may be given several times
+    #[arg(long = "paid-by", value_name = "KIND", value_parser = kind)]
+    pub(crate) payment_methods: Vec<PaymentKind>,
     /// From when it can be used, RFC 3339
     #[arg(long, value_name = "TIME", value_parser = time)]
     pub(crate) from: Option<Timestamp>,
     /// Until when it can be used, RFC 3339
     #[arg(long, value_name = "TIME", value_parser = time)]
     pub(crate) until: Option<Timestamp>,
+}
+
+fn kind(text: &str) -> Result<PaymentKind, String> {
+    let parts: Vec<&str> = text.split(':').map(str::trim).collect();
+    let part = |nth: usize| parts.get(nth).filter(|part| !part.is_empty());
+    let method = part(0).filter(|_| parts.len() <= 4);
+    Ok(PaymentKind {
+        method: (*method.ok_or("must be METHOD:NETWORK:FUNDING:ISSUER, such as card:visa")?)
+            .to_owned(),
+        network: part(1).map(|part| (*part).to_owned()),
+        funding: part(2).map(|part| (*part).to_owned()),
+        issuer: part(3).map(|part| (*part).to_owned()),
+    })
 }
 
 fn percent(text: &str) -> Result<Percent, String> {

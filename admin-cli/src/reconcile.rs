@@ -40,6 +40,9 @@ pub struct ReconcileReport {
     /// Refunds and disputes of more than was taken.
     #[serde(default)]
     pub unexplained_returns: Vec<String>,
+    /// What the provider listed and did not tell of; it is looked at again.
+    #[serde(default)]
+    pub put_off: Vec<String>,
     /// Refunds that failed for good and whose money has not gone back since.
     #[serde(default)]
     pub failed_refunds: Vec<FailedRefund>,
@@ -75,6 +78,7 @@ impl ReconcileReport {
             && self.partly_refunded_bookings.is_empty()
             && self.disputes.is_empty()
             && self.unexplained_returns.is_empty()
+            && self.put_off.is_empty()
             && self.failed_refunds.is_empty()
     }
 }
@@ -139,6 +143,11 @@ fn text(report: &ReconcileReport) -> String {
             "{id}: more went back than was taken; compare at the provider"
         ));
     }
+    for id in &report.put_off {
+        lines.push(format!(
+            "{id}: the provider did not tell of it; it is looked at again, compare it there if it stays"
+        ));
+    }
     for it in &report.failed_refunds {
         lines.push(format!(
             "{}: a refund failed at the provider, and {} did not go back; refund it there (payment {})",
@@ -174,6 +183,10 @@ mod tests {
         report.disputes.push("dp_1".to_owned());
         assert!(!report.is_clean());
         report.disputes.clear();
+        report.put_off.push("ch_5".to_owned());
+        assert!(!report.is_clean());
+        assert!(text(&report).contains("ch_5: "), "{}", text(&report));
+        report.put_off.clear();
         report.failed_refunds = serde_json::from_value(json!([
             {"intentId": "pi_3", "bookingId": "b3", "amountMinor": 1250, "currency": "EUR"},
             {"intentId": "pi_4", "amountMinor": 700, "currency": "JPY"}

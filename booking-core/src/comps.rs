@@ -95,12 +95,8 @@ impl Core {
         order: &CompOrder,
         key: Option<&CompKey>,
     ) -> Result<CompOutcome, StoreError> {
-        if let Some(key) = key {
-            let uses = std::slice::from_ref(&key.key_use);
-            let found = store::idempotency::find(&self.pools.money, uses).await?;
-            if let Some(known) = found.into_iter().flatten().next() {
-                return Ok(Ok(Once::Known(known)));
-            }
+        if let Some(known) = self.comp_known(key).await? {
+            return Ok(Ok(Once::Known(known)));
         }
         let Some(show) = self.catalogue.live(show).await? else {
             return Ok(Err(HoldOutcome::ShowNotFound));
@@ -137,9 +133,23 @@ impl Core {
                 }
             }
         }
+        // Perhaps a request with the same key, at the same time, gave these seats away.
+        if let Some(known) = self.comp_known(key).await? {
+            return Ok(Ok(Once::Known(known)));
+        }
         Ok(Err(HoldOutcome::SeatsUnavailable(unavailable(
             &show, &wanted,
         ))))
+    }
+
+    /// What another request did with the key; `None` for a key that was not used.
+    async fn comp_known(&self, key: Option<&CompKey>) -> Result<Option<Known>, StoreError> {
+        let Some(key) = key else {
+            return Ok(None);
+        };
+        let uses = std::slice::from_ref(&key.key_use);
+        let found = store::idempotency::find(&self.pools.money, uses).await?;
+        Ok(found.into_iter().flatten().next())
     }
 
     async fn comp_try(
@@ -228,9 +238,7 @@ impl Core {
             // Last: a request with the same key waits here until this transaction is over.
             if !store::idempotency::keep(&mut tx, &key.key_use, hold_id, &answer, now).await? {
                 tx.rollback().await?;
-                let uses = std::slice::from_ref(&key.key_use);
-                let found = store::idempotency::find(&self.pools.money, uses).await?;
-                let known = found.into_iter().flatten().next();
+                let known = self.comp_known(Some(key)).await?;
                 return Ok(Tried::Known(known.unwrap_or(Known::InProgress)));
             }
         }

@@ -44,8 +44,9 @@ pub struct BookingConfig {
     pub fraud: FraudSettings,
     /// Who makes invoices; without it there are none.
     pub invoices: Option<InvoiceConfig>,
-    /// Age at which events go into the archive; see [`EVENTS_LOOSE_FOR`].
-    pub events_loose_for: Duration,
+    /// Age at which events go into the archive; without it none do. A program of the version before
+    /// reads no archived events, so this is for installations that have none any more.
+    pub events_loose_for: Option<Duration>,
 }
 
 /// Where webhooks may go.
@@ -367,7 +368,7 @@ pub const EVENT_KEEP: Duration = Duration::from_hours(30 * 24);
 pub const OUTBOX_KEEP: Duration = Duration::from_hours(31 * 24);
 /// Rows of the outbox that are moved into the log of events in one transaction.
 pub const EVENT_BATCH_MAX: i64 = 500;
-/// Age at which events go into the archive, unless the settings say otherwise.
+/// Age at which events should go into the archive, where it is used.
 pub const EVENTS_LOOSE_FOR: Duration = Duration::from_hours(90 * 24);
 /// Events outside the archive, whatever their age. Bounds what a check counts and what indexes cost.
 pub const EVENTS_LOOSE_MAX: i64 = 1_000_000;

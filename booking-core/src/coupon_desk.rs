@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use contract::HoldId;
-use contract::coupon::{Coupon, CouponTerms};
+use contract::coupon::{Coupon, CouponTerms, PaymentKind};
 use contract::pricing::Percent;
 use show_file::currency;
 use show_file::price::Off;
@@ -14,6 +14,7 @@ use crate::coupons::{CODE_CHARS_MAX, QuoteOutcome, coupon_code};
 use crate::customer::Customer;
 use crate::database::StoreError;
 use crate::handle::Booking;
+use crate::money::payment_kind::plain;
 use crate::payment_outcome::PaymentOutcome;
 use crate::store;
 use crate::store::coupons::{CouponRow, NewCoupon, Read};
@@ -24,6 +25,10 @@ pub(crate) const CODE_CHARS_MIN: usize = 4;
 const COUPONS_LISTED_MAX: i64 = 1_000;
 /// Most categories of a coupon.
 const CATEGORIES_MAX: usize = 20;
+
+/// Most kinds of payments of a coupon, and the longest word of one.
+const KINDS_MAX: usize = 20;
+const KIND_CHARS_MAX: usize = 64;
 
 /// The outcome of making a coupon.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -135,6 +140,7 @@ impl Core {
             uses_per_customer_max: count(terms.uses_per_customer_max),
             valid_from: terms.valid_from,
             valid_until: terms.valid_until,
+            payment_methods: terms.payment_methods,
             now,
         };
         if !store::coupons::insert(&self.pools.money, &new).await? {
@@ -197,11 +203,46 @@ fn fault(terms: &CouponTerms) -> Option<(&'static str, String)> {
     if terms.categories.len() > CATEGORIES_MAX {
         return told("categories", "must be at most 20");
     }
+    if terms.payment_methods.len() > KINDS_MAX || !terms.payment_methods.iter().all(is_kind) {
+        return told(
+            "paymentMethods",
+            "must be at most 20, each with a method, and each word with 1 to 64 characters; network \
+             and funding are of cards",
+        );
+    }
+    if !terms.payment_methods.is_empty() && terms.percent == Some(Percent::HUNDRED) {
+        return told(
+            "percent",
+            "must leave something to be paid by these methods",
+        );
+    }
     let window = terms.valid_from.zip(terms.valid_until);
     if window.is_some_and(|(from, until)| from >= until) {
         return told("validUntil", "must be after validFrom");
     }
     None
+}
+
+/// Whether a kind of payment is one. Pure.
+fn is_kind(kind: &PaymentKind) -> bool {
+    let PaymentKind {
+        method,
+        network,
+        funding,
+        issuer,
+    } = kind;
+    let is_word = |text: &String| {
+        let length = text.chars().count();
+        (1..=KIND_CHARS_MAX).contains(&length) && !plain(text).is_empty()
+    };
+    let words = [
+        Some(method),
+        network.as_ref(),
+        funding.as_ref(),
+        issuer.as_ref(),
+    ];
+    let of_cards = network.is_some() || funding.is_some();
+    words.into_iter().flatten().all(is_word) && (!of_cards || plain(method) == "card")
 }
 
 fn view(row: CouponRow) -> Coupon {
@@ -225,6 +266,7 @@ fn view(row: CouponRow) -> Coupon {
             uses_per_customer_max: count(rules.uses_per_customer_max),
             valid_from: rules.valid_from,
             valid_until: rules.valid_until,
+            payment_methods: rules.payment_methods,
         },
         code: rules.code,
         reserved: u64::try_from(row.reserved).unwrap_or(0),

@@ -27,7 +27,7 @@ use crate::live::{HoldKey, LiveShow};
 use crate::notice::NoticeStatus;
 use crate::payment_outcome::PaymentOutcome;
 use crate::payments::provider::ProviderError;
-use crate::payments::reconcile::ReconcileError;
+use crate::payments::reconcile_report::ReconcileError;
 use crate::payments::reconcile_report::ReconcileReport;
 use crate::payments::webhooks::WebhookReceipt;
 use crate::stock::RoomStock;

@@ -64,7 +64,7 @@ fn documents(due: Vec<Due>, mut known: HashMap<Uuid, Invoiced>) -> Vec<NewInvoic
                 let Some(invoiced) = known.get_mut(&due.booking_id) else {
                     continue;
                 };
-                let Some((amount_minor, lines)) = invoiced.credit(due.amount_minor) else {
+                let Some((amount_minor, lines)) = invoiced.credit(due.announced_minor) else {
                     continue;
                 };
                 made.push(NewInvoice {

@@ -262,10 +262,12 @@ fn start_events(core: &Arc<Core>) {
             |core| async move { core.sink_once().await },
         );
     }
-    let archive = Rhythm::every(ARCHIVE_EVERY);
-    spawn(core, "event-archive", archive, |core| async move {
-        core.archive_once().await
-    });
+    if core.config.events_loose_for.is_some() {
+        let archive = Rhythm::every(ARCHIVE_EVERY);
+        spawn(core, "event-archive", archive, |core| async move {
+            core.archive_once().await
+        });
+    }
     let sales = Rhythm::every(SALES_EVERY).or_when(&core.events_told);
     spawn(core, "sales", sales, |core| async move {
         core.sales_once().await

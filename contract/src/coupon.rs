@@ -50,6 +50,28 @@ pub struct CouponTerms {
     /// Until when it can be used.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub valid_until: Option<Timestamp>,
+    /// Kinds of payments that it is for, such as the cards of one bank; all when absent. Money of
+    /// another kind is not taken, or goes back, and the fan may pay again.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub payment_methods: Vec<PaymentKind>,
+}
+
+/// A kind of payment. Whatever is named has to be so; capitals and blanks do not matter.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct PaymentKind {
+    /// `card`, `upi`, `netbanking`, `wallet`, or what else the payment provider calls it.
+    pub method: String,
+    /// The network of the card, such as `visa`, `mastercard` or `rupay`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub network: Option<String>,
+    /// Of cards: `credit`, `debit` or `prepaid`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub funding: Option<String>,
+    /// The bank of the card or of net banking, or the wallet, as the payment provider calls it, such
+    /// as `HDFC`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub issuer: Option<String>,
 }
 
 /// A coupon, for operators.
@@ -106,6 +128,8 @@ pub enum CouponReason {
     MinimumOrder,
     /// It would leave less than the payment provider charges.
     TooLittleLeft,
+    /// It is for some kinds of payments, and would leave nothing to pay.
+    NothingToPay,
     /// The price of this hold was made by an earlier version, which knew no coupons.
     NotApplicable,
 }

@@ -72,6 +72,7 @@ pub(crate) fn create(desk: &mut Desk<'_>, form: &Form) -> Outcome {
     let currency = currency::parse(item("currency"))?;
     let amount_minor = unit_amount.saturating_mul(quantity);
     currency::demand_chargeable(amount_minor, &currency)?;
+    payment::demand_cards(form)?;
     let session = Session {
         id: SessionId::draw(desk.rng),
         amount_minor,
@@ -85,6 +86,7 @@ pub(crate) fn create(desk: &mut Desk<'_>, form: &Form) -> Outcome {
         created_at: desk.now,
         expires_at: expires_at(form, desk.now)?,
         expired_at: None,
+        is_manual: payment::is_manual(form.text(&["payment_intent_data", "capture_method"]))?,
         intent: None,
     };
     desk.strike_call(CallName::Create, None, &session.intent_metadata)?;
@@ -191,6 +193,7 @@ pub(crate) fn open(desk: &mut Desk<'_>, id: &SessionId) -> Result<Intent, ApiErr
         webhooks: WebhookPlan::Prompt,
         session: Some(session.id.clone()),
         card: None,
+        is_manual: session.is_manual,
         link: None,
     };
     session.intent = Some(intent_id);

@@ -223,7 +223,11 @@ impl Desk<'_> {
         let snapshot = object::intent(intent, &self.rules.base_url);
         let (kind, ends) = (notice.event_type(), notice.ends_attempt());
         match notice {
-            Notice::Succeeded => {
+            // Money that is taken later makes no further charge.
+            Notice::Succeeded if intent.is_manual => {
+                self.tell(intent, "charge.captured", &object::charge(intent), false);
+            }
+            Notice::Succeeded | Notice::Capturable => {
                 self.tell(intent, "charge.succeeded", &object::charge(intent), false);
             }
             Notice::PaymentFailed => {
@@ -251,9 +255,13 @@ impl Desk<'_> {
         let before = self.books.intents().get(&intent.id);
         let was_processing = before.is_some_and(|before| before.status == Status::Processing);
         let kind = match notice {
+            // The page was done when the bank agreed.
+            Notice::Succeeded if intent.is_manual => return,
             Notice::Succeeded if was_processing => "checkout.session.async_payment_succeeded",
             Notice::PaymentFailed if was_processing => "checkout.session.async_payment_failed",
-            Notice::Succeeded | Notice::Processing => "checkout.session.completed",
+            Notice::Succeeded | Notice::Capturable | Notice::Processing => {
+                "checkout.session.completed"
+            }
             Notice::PaymentFailed | Notice::RequiresAction | Notice::Canceled => return,
         };
         let shown = session::object(session, Some(intent), self.now, &self.rules.base_url);

@@ -19,6 +19,7 @@ use serde::{Deserialize, Serialize};
 use crate::cancel_reason::CancelReason;
 use crate::id::{ChargeId, IntentId, LinkId, SessionId};
 use crate::method::{BankOutcome, Decline, WebhookPlan};
+pub(crate) use crate::status::{Notice, Status};
 
 /// A payment intent.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -52,6 +53,9 @@ pub(crate) struct Intent {
     /// Whose card or account pays, if the customer said so. Every payment has its own otherwise.
     #[serde(default)]
     pub(crate) card: Option<String>,
+    /// Whether the money waits for the merchant once the bank has agreed.
+    #[serde(default)]
+    pub(crate) is_manual: bool,
     /// What it is at Razorpay: one payment for a link. `None` for payment intents.
     #[serde(default)]
     pub(crate) link: Option<LinkPayment>,
@@ -65,18 +69,6 @@ pub(crate) struct LinkPayment {
     pub(crate) method: String,
     /// Whether the bank agreed so late that the money waits for the merchant to take it.
     pub(crate) awaits_capture: bool,
-}
-
-/// The status of an intent.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub(crate) enum Status {
-    RequiresPaymentMethod,
-    RequiresConfirmation,
-    RequiresAction,
-    Processing,
-    Succeeded,
-    Canceled,
 }
 
 /// A capture.
@@ -126,16 +118,6 @@ pub(crate) struct Attempt {
     pub(crate) now: Timestamp,
 }
 
-/// The webhook after a change.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Notice {
-    Succeeded,
-    PaymentFailed,
-    Processing,
-    RequiresAction,
-    Canceled,
-}
-
 /// The intent's status does not allow the call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct UnexpectedState(pub(crate) Status);
@@ -155,7 +137,7 @@ impl Intent {
             Status::RequiresPaymentMethod
             | Status::RequiresConfirmation
             | Status::RequiresAction => {}
-            Status::Processing | Status::Succeeded | Status::Canceled => {
+            Status::Processing | Status::RequiresCapture | Status::Succeeded | Status::Canceled => {
                 return Err(UnexpectedState(self.status));
             }
         }
@@ -247,6 +229,20 @@ impl Intent {
         Ok(self.end(reason, now))
     }
 
+    /// Takes the money that the bank has agreed to.
+    pub(crate) fn take_agreed(&mut self, now: Timestamp) -> Result<Notice, UnexpectedState> {
+        let Some(capture) = self
+            .capture
+            .as_mut()
+            .filter(|_| self.status == Status::RequiresCapture)
+        else {
+            return Err(UnexpectedState(self.status));
+        };
+        capture.at = now;
+        self.status = Status::Succeeded;
+        Ok(Notice::Succeeded)
+    }
+
     /// Refunds `amount_minor`, or all that is left.
     pub(crate) fn refund(&mut self, amount_minor: Option<u64>) -> Result<u64, RefundRefused> {
         let captured = self.captured_minor();
@@ -267,7 +263,8 @@ impl Intent {
 
     /// Whether the bank agreed and the money is not taken yet.
     pub(crate) fn awaits_capture(&self) -> bool {
-        self.link.as_ref().is_some_and(|link| link.awaits_capture)
+        self.status == Status::RequiresCapture
+            || self.link.as_ref().is_some_and(|link| link.awaits_capture)
     }
 
     /// Money captured so far.
@@ -288,7 +285,12 @@ impl Intent {
     }
 
     fn take(&mut self, charge: ChargeId, amount_minor: u64, now: Timestamp) -> Notice {
-        self.status = Status::Succeeded;
+        let (status, notice) = if self.is_manual {
+            (Status::RequiresCapture, Notice::Capturable)
+        } else {
+            (Status::Succeeded, Notice::Succeeded)
+        };
+        self.status = status;
         self.last_failure = None;
         self.latest_charge = Some(charge.clone());
         self.capture = Some(Capture {
@@ -296,7 +298,7 @@ impl Intent {
             amount_minor,
             at: now,
         });
-        Notice::Succeeded
+        notice
     }
 
     fn decline(&mut self, decline: Decline, charge: ChargeId) -> Notice {
@@ -324,45 +326,12 @@ impl Intent {
     }
 
     fn end(&mut self, reason: CancelReason, now: Timestamp) -> Notice {
+        // What was only agreed to is left.
+        self.capture = None;
         self.status = Status::Canceled;
         self.canceled_at = Some(now);
         self.cancellation_reason = Some(reason);
         Notice::Canceled
-    }
-}
-
-impl Status {
-    /// The text in Stripe's API.
-    pub(crate) const fn as_str(self) -> &'static str {
-        match self {
-            Self::RequiresPaymentMethod => "requires_payment_method",
-            Self::RequiresConfirmation => "requires_confirmation",
-            Self::RequiresAction => "requires_action",
-            Self::Processing => "processing",
-            Self::Succeeded => "succeeded",
-            Self::Canceled => "canceled",
-        }
-    }
-}
-
-impl Notice {
-    /// The event type in Stripe's API.
-    pub(crate) const fn event_type(self) -> &'static str {
-        match self {
-            Self::Succeeded => "payment_intent.succeeded",
-            Self::PaymentFailed => "payment_intent.payment_failed",
-            Self::Processing => "payment_intent.processing",
-            Self::RequiresAction => "payment_intent.requires_action",
-            Self::Canceled => "payment_intent.canceled",
-        }
-    }
-
-    /// Whether it ends the attempt.
-    pub(crate) const fn ends_attempt(self) -> bool {
-        match self {
-            Self::Succeeded | Self::PaymentFailed | Self::Canceled => true,
-            Self::Processing | Self::RequiresAction => false,
-        }
     }
 }
 
@@ -396,6 +365,7 @@ mod tests {
             webhooks: WebhookPlan::Prompt,
             session: None,
             card: None,
+            is_manual: false,
             link: None,
         }
     }
@@ -499,6 +469,28 @@ mod tests {
         assert_eq!(intent.status, Status::RequiresPaymentMethod);
         let failure = intent.last_failure.unwrap();
         assert_eq!(failure.decline, Decline::IssuerNotAvailable);
+    }
+
+    #[test]
+    fn money_that_waits_is_taken_once_or_left() {
+        let manual = || Intent {
+            is_manual: true,
+            ..intent()
+        };
+        let mut taken = manual();
+        let agreed = taken.confirm(attempt(BankOutcome::Approve));
+        assert_eq!(agreed, Ok(Notice::Capturable));
+        assert_eq!((taken.captured_minor(), taken.awaits_capture()), (0, true));
+        assert_eq!(taken.refund(None), Err(RefundRefused::NothingCaptured));
+        assert_eq!(taken.take_agreed(NOW), Ok(Notice::Succeeded));
+        assert_eq!(taken.captured_minor(), 1200);
+        assert!(taken.take_agreed(NOW).is_err());
+        assert!(taken.cancel(CancelReason::Abandoned, NOW).is_err());
+        let mut left = manual();
+        left.confirm(attempt(BankOutcome::Approve)).unwrap();
+        left.cancel(CancelReason::Abandoned, NOW).unwrap();
+        assert_eq!((left.captured_minor(), left.awaits_capture()), (0, false));
+        assert!(left.take_agreed(NOW).is_err());
     }
 
     #[test]

@@ -108,7 +108,8 @@
 //! # What differs from Razorpay
 //!
 //! Stripe's test methods stand for the endings of a payment, whatever the customer pays with. UPI
-//! links, partial payments, offers and settlements are not known.
+//! links, partial payments, offers and settlements are not known. Of a link's options its page honours the
+//! methods of the blocks that it shows, not their banks and networks.
 //!
 //! # What differs from Stripe
 //!
@@ -116,8 +117,9 @@
 //! payment. `expand` knows `latest_charge` of intents, and `payment_intent` and
 //! `payment_intent.latest_charge` of sessions; everything else is refused.
 //! The shop's payment id, in `metadata[payment_id]`, may be used in paths instead of an intent's
-//! id, for programs that know only the shop's ids. Money is captured at once;
-//! `capture_method=manual` is refused. The smallest charges are those that Stripe lists; in other
+//! id, for programs that know only the shop's ids. With
+//! `capture_method=manual` money waits for `POST /v1/payment_intents/{id}/capture`, for as long as one
+//! likes, and all of it is taken. The only method is `card`. The smallest charges are those that Stripe lists; in other
 //! currencies the smallest charge is 1. An idempotency key is kept for 24 hours; at most 200,000
 //! keys are kept. Events are retried 14 times over about an hour.
 //!
@@ -125,7 +127,7 @@
 //!
 //! | Module | Subject |
 //! | --- | --- |
-//! | `intent`, `session`, `link`, `refund`, `dispute`, `method`, `fault` | pure state and what may happen to it |
+//! | `intent`, `status`, `session`, `link`, `refund`, `dispute`, `method`, `fault` | pure state and what may happen to it |
 //! | `object`, `razorpay_object` | the JSON of both providers |
 //! | `payment`, `checkout`, `razorpay`, `refunding`, `disputing`, `listing` | the calls, decided at a `desk` |
 //! | `outage` | how a whole API fails |
@@ -165,6 +167,7 @@ mod refund;
 mod refunding;
 mod session;
 mod signature;
+mod status;
 
 use std::time::Duration;
 

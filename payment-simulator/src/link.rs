@@ -23,6 +23,9 @@ pub(crate) struct Link {
     pub(crate) created_at: Timestamp,
     pub(crate) expire_by: Timestamp,
     pub(crate) cancelled_at: Option<Timestamp>,
+    /// The ways to pay that its page shows; all when absent.
+    #[serde(default)]
+    pub(crate) methods: Option<Vec<String>>,
     /// Each try of a customer, oldest first.
     pub(crate) payments: Vec<IntentId>,
 }
@@ -41,6 +44,12 @@ impl Link {
         } else {
             "created"
         }
+    }
+
+    /// Whether its page offers a way to pay.
+    pub(crate) fn takes(&self, method: &str) -> bool {
+        let shown = self.methods.as_ref();
+        shown.is_none_or(|shown| shown.iter().any(|it| it == method))
     }
 
     /// The order of its payments.

@@ -248,6 +248,20 @@ pub(crate) const CARDS: &[TestMethod] = &[
         BankOutcome::Approve,
     ),
     card(
+        "pm_card_visa_debit",
+        "tok_visa_debit",
+        "4000056655665556",
+        "Visa debit: succeeds",
+        BankOutcome::Approve,
+    ),
+    card(
+        "pm_card_amex",
+        "tok_amex",
+        "378282246310005",
+        "American Express: succeeds",
+        BankOutcome::Approve,
+    ),
+    card(
         "pm_card_fr",
         "tok_fr",
         "4000002500000003",

@@ -18,7 +18,7 @@ pub(crate) fn intent(intent: &Intent, base_url: &str) -> Value {
         "id": intent.id,
         "object": "payment_intent",
         "amount": intent.amount_minor,
-        "amount_capturable": 0,
+        "amount_capturable": if intent.awaits_capture() { intent.amount_minor } else { 0 },
         "amount_details": { "tip": {} },
         "amount_received": intent.captured_minor(),
         "application": null,
@@ -26,7 +26,7 @@ pub(crate) fn intent(intent: &Intent, base_url: &str) -> Value {
         "automatic_payment_methods": null,
         "canceled_at": intent.canceled_at.map(contract::Timestamp::as_unix_seconds),
         "cancellation_reason": intent.cancellation_reason.map(CancelReason::as_str),
-        "capture_method": "automatic",
+        "capture_method": if intent.is_manual { "manual" } else { "automatic" },
         "client_secret": intent.client_secret,
         "confirmation_method": "automatic",
         "created": intent.created_at.as_unix_seconds(),
@@ -141,10 +141,10 @@ pub(crate) fn charge(intent: &Intent) -> Value {
     json!({
         "id": intent.latest_charge,
         "object": "charge",
-        "amount": intent.captured_minor(),
+        "amount": intent.capture.as_ref().map_or(0, |capture| capture.amount_minor),
         "amount_captured": intent.captured_minor(),
         "amount_refunded": intent.refunded_minor,
-        "captured": intent.capture.is_some(),
+        "captured": intent.capture.is_some() && !intent.awaits_capture(),
         "created": intent.capture.as_ref().map(|capture| capture.at.as_unix_seconds()),
         "currency": intent.currency,
         "description": intent.description,
@@ -152,7 +152,7 @@ pub(crate) fn charge(intent: &Intent) -> Value {
         "metadata": intent.metadata,
         "paid": true,
         "payment_intent": intent.id,
-        "refunded": intent.refunded_minor == intent.captured_minor(),
+        "refunded": intent.refunded_minor > 0 && intent.refunded_minor == intent.captured_minor(),
         "status": "succeeded",
     })
 }
@@ -199,7 +199,10 @@ pub(crate) fn latest_charge(intent: &Intent) -> Value {
     let risk = card::risk_level(intent);
     shown["outcome"] = json!({
         "network_status": if declined { "declined_by_network" } else { "approved_by_network" },
-        "reason": (risk != "normal").then(|| format!("{risk}_risk_level")),
+        "reason": match &intent.last_failure {
+            Some(failure) if declined => failure.decline.words().decline_code.map(str::to_owned),
+            _ => (risk != "normal").then(|| format!("{risk}_risk_level")),
+        },
         "risk_level": risk,
         "risk_score": match risk { "highest" => 85, "elevated" => 70, _ => 12 },
         "type": if declined { "issuer_declined" } else { "authorized" },
@@ -207,12 +210,12 @@ pub(crate) fn latest_charge(intent: &Intent) -> Value {
     shown["payment_method_details"] = json!({
         "type": "card",
         "card": {
-            "brand": "visa",
+            "brand": card::network(intent),
             "country": card::country(intent),
             "fingerprint": card::fingerprint(intent),
-            "funding": "credit",
+            "funding": card::funding(intent),
             "last4": "4242",
-            "network": "visa",
+            "network": card::network(intent),
         },
     });
     shown

@@ -95,13 +95,8 @@ fn draft(desk: &mut Desk<'_>, form: &Form) -> Result<Intent, ApiError> {
     let amount_minor = amount(form)?.ok_or_else(|| ApiError::missing("amount"))?;
     let currency = currency::parse(form.text(&["currency"]))?;
     currency::demand_chargeable(amount_minor, &currency)?;
-    if let Some(method @ ("manual" | "automatic_delayed")) = form.text(&["capture_method"]) {
-        return Err(ApiError::invalid(
-            "parameter_unknown",
-            format!("Capture method '{method}' is not supported; money is captured at once."),
-            Some("capture_method"),
-        ));
-    }
+    let is_manual = is_manual(form.text(&["capture_method"]))?;
+    demand_cards(form)?;
     let payment_method = chosen_method(form)?.map(|method| method.id.to_owned());
     let id = IntentId::draw(desk.rng);
     Ok(Intent {
@@ -129,8 +124,34 @@ fn draft(desk: &mut Desk<'_>, form: &Form) -> Result<Intent, ApiError> {
         webhooks: WebhookPlan::Prompt,
         session: None,
         card: None,
+        is_manual,
         link: None,
     })
+}
+
+/// Whether a capture method leaves the money for the merchant.
+pub(crate) fn is_manual(method: Option<&str>) -> Result<bool, ApiError> {
+    match method {
+        None | Some("automatic" | "automatic_async") => Ok(false),
+        Some("manual") => Ok(true),
+        Some(method) => Err(ApiError::invalid(
+            "parameter_unknown",
+            format!("Invalid capture_method: {method}"),
+            Some("capture_method"),
+        )),
+    }
+}
+
+/// The simulator's account knows cards alone.
+pub(crate) fn demand_cards(form: &Form) -> Result<(), ApiError> {
+    match form.text(&["payment_method_types", "0"]) {
+        None | Some("card") => Ok(()),
+        Some(other) => Err(ApiError::invalid(
+            "parameter_invalid_string",
+            format!("The payment method type \"{other}\" is invalid for this account."),
+            Some("payment_method_types[0]"),
+        )),
+    }
 }
 
 /// `GET /v1/payment_intents/{id}`
@@ -256,6 +277,18 @@ fn answer(desk: &Desk<'_>, intent: &Intent, caller: &Caller, notice: Notice) -> 
     }
 }
 
+/// `POST /v1/payment_intents/{id}/capture`
+pub(crate) fn capture(desk: &mut Desk<'_>, id: &IntentId, form: &Form) -> Outcome {
+    form.demand_known(&[])?;
+    form.demand_expandable(&[])?;
+    let mut intent = desk.intent(id, &Caller::Merchant)?;
+    let notice = intent
+        .take_agreed(desk.now)
+        .map_err(|refusal| unexpected(desk, &intent, &Caller::Merchant, refusal, "capture"))?;
+    desk.put_intent(&intent, Some(notice));
+    Ok(desk.show(&intent, &Caller::Merchant))
+}
+
 /// `POST /v1/payment_intents/{id}/cancel`
 pub(crate) fn cancel(desk: &mut Desk<'_>, id: &IntentId, form: &Form) -> Outcome {
     form.demand_known(&["cancellation_reason"])?;
@@ -337,6 +370,7 @@ fn unexpected(
         Status::Succeeded => "it has already succeeded",
         Status::Canceled => "it has been canceled",
         Status::Processing => "the bank is still processing it",
+        Status::RequiresCapture => "its money waits to be captured",
         Status::RequiresPaymentMethod => "it is waiting for a payment method",
         Status::RequiresConfirmation => "it is waiting to be confirmed",
         Status::RequiresAction => "it is waiting for the customer",

@@ -52,6 +52,7 @@ const LINK_FIELDS: &[&str] = &[
     "expire_by",
     "notes",
     "notify",
+    "options",
     "reference_id",
     "reminder_enable",
 ];
@@ -181,11 +182,41 @@ pub(crate) fn link_create(desk: &mut Desk<'_>, body: &Value) -> Outcome {
         created_at: desk.now,
         expire_by: expire_by(body, desk.now)?,
         cancelled_at: None,
+        methods: methods_of(body)?,
         payments: Vec::new(),
     };
     desk.strike_call(CallName::Create, None, &link.notes)?;
     desk.entries.push(Entry::Link(Box::new(link.clone())));
     Ok(show(desk, &link))
+}
+
+/// The ways to pay that the page of a link shows: those of the blocks in its options, where the
+/// others are hidden; `None` for all.
+fn methods_of(body: &Value) -> Result<Option<Vec<String>>, ApiError> {
+    if body["options"].is_null() {
+        return Ok(None);
+    }
+    let display = &body["options"]["checkout"]["config"]["display"];
+    let Some(blocks) = display["blocks"].as_object() else {
+        let message = "The simulator knows options.checkout.config.display alone.";
+        return Err(refused("input_validation_failed", message));
+    };
+    let instruments = blocks
+        .values()
+        .flat_map(|block| block["instruments"].as_array().into_iter().flatten());
+    let mut methods = Vec::new();
+    for instrument in instruments {
+        let method = instrument["method"].as_str().unwrap_or_default();
+        if !METHODS.iter().any(|(name, _)| *name == method) {
+            return Err(refused(
+                "input_validation_failed",
+                format!("instrument: the method {method} is invalid"),
+            ));
+        }
+        methods.push(method.to_owned());
+    }
+    let hides_others = display["preferences"]["show_default_blocks"] == false;
+    Ok(hides_others.then_some(methods))
 }
 
 fn expire_by(body: &Value, now: Timestamp) -> Result<Timestamp, ApiError> {
@@ -299,9 +330,13 @@ pub(crate) fn payment_list(desk: &Desk<'_>, page: &Page) -> Value {
 }
 
 /// `GET /v1/payments/{id}`
-pub(crate) fn payment_fetch(desk: &mut Desk<'_>, id: &IntentId) -> Outcome {
+pub(crate) fn payment_fetch(desk: &mut Desk<'_>, id: &IntentId, with_card: bool) -> Outcome {
     let (link, payment) = find_payment(desk, id)?;
-    Ok(object::payment(&link, &payment))
+    let mut shown = object::payment(&link, &payment);
+    if with_card && shown["method"] == "card" {
+        shown["card"] = object::card(&payment);
+    }
+    Ok(shown)
 }
 
 /// `POST /v1/payments/{id}/capture`
@@ -447,7 +482,7 @@ pub(crate) fn pay(
         ));
     }
     let method = method.unwrap_or(METHODS[0].0);
-    if !METHODS.iter().any(|(name, _)| *name == method) {
+    if !METHODS.iter().any(|(name, _)| *name == method) || !link.takes(method) {
         return Err(refused(
             "payment_method_not_enabled",
             "The method is not enabled.",
@@ -476,6 +511,7 @@ pub(crate) fn pay(
         webhooks: WebhookPlan::Prompt,
         session: None,
         card: card.map(str::to_owned),
+        is_manual: false,
         link: Some(LinkPayment {
             link: link.id.clone(),
             method: method.to_owned(),

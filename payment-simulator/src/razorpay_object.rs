@@ -76,6 +76,7 @@ fn payment_status(payment: &Intent) -> &'static str {
         Status::Succeeded if payment.awaits_capture() => "authorized",
         Status::Succeeded if payment.refunded_minor >= payment.captured_minor() => "refunded",
         Status::Succeeded => "captured",
+        Status::RequiresCapture => "authorized",
         Status::Processing | Status::RequiresAction | Status::RequiresConfirmation => "created",
         Status::RequiresPaymentMethod | Status::Canceled => "failed",
     }
@@ -122,6 +123,26 @@ pub(crate) fn payment(link: &Link, payment: &Intent) -> Value {
         "tax": null,
         "vpa": (method == Some("upi")).then(|| card::vpa(payment)),
         "wallet": (method == Some("wallet")).then_some("payzapp"),
+    })
+}
+
+/// The card of a payment.
+pub(crate) fn card(payment: &Intent) -> Value {
+    json!({
+        "emi": false,
+        "entity": "card",
+        "id": format!("card_{}", card::fingerprint(payment)),
+        "international": payment.payment_method.as_deref() == Some("pm_card_fr"),
+        "issuer": card::issuer(payment),
+        "last4": "4242",
+        "name": payment.card.as_deref().unwrap_or_default(),
+        "network": match card::network(payment) {
+            "mastercard" => "MasterCard",
+            "amex" => "American Express",
+            _ => "Visa",
+        },
+        "sub_type": "consumer",
+        "type": card::funding(payment),
     })
 }
 
@@ -240,6 +261,7 @@ pub(crate) fn events(
             ]
         }
         Notice::PaymentFailed | Notice::Canceled => vec![("payment.failed", shown)],
+        Notice::Capturable => vec![("payment.authorized", shown)],
         Notice::Processing | Notice::RequiresAction => Vec::new(),
     }
 }

@@ -35,6 +35,9 @@ pub(crate) struct Session {
     pub(crate) expires_at: Timestamp,
     /// When the merchant expired it.
     pub(crate) expired_at: Option<Timestamp>,
+    /// Whether the payment intent leaves the money for the merchant.
+    #[serde(default)]
+    pub(crate) is_manual: bool,
     /// The payment intent, from the first visit of the page.
     pub(crate) intent: Option<IntentId>,
 }
@@ -44,7 +47,9 @@ impl Session {
     pub(crate) fn status(&self, intent: Option<&Intent>, now: Timestamp) -> &'static str {
         let is_over = self.expired_at.is_some();
         match intent.map(|intent| intent.status) {
-            Some(Status::Succeeded | Status::Processing) if !is_over => COMPLETE,
+            Some(Status::Succeeded | Status::RequiresCapture | Status::Processing) if !is_over => {
+                COMPLETE
+            }
             _ if is_over || self.expires_at <= now => EXPIRED,
             _ => OPEN,
         }

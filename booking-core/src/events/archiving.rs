@@ -8,11 +8,14 @@ use crate::telemetry;
 
 impl Core {
     /// Moves a block of events into the archive, if one is old enough. Returns how many events: there
-    /// may be more. Any number of processes may call it; all but one of them do nothing.
+    /// may be more. Any number of processes may call it; all but one of them do nothing, and so does one without the setting.
     pub(crate) async fn archive_once(&self) -> Result<usize, StoreError> {
+        let Some(loose_for) = self.config.events_loose_for else {
+            return Ok(0);
+        };
         let now = self.clock.now();
         let old = Old {
-            before: now.minus(self.config.events_loose_for),
+            before: now.minus(loose_for),
             newer_max: EVENTS_LOOSE_MAX,
             block: EVENT_BLOCK,
         };

@@ -38,7 +38,8 @@ mod tests {
 
     #[test]
     fn the_database_makes_the_data_of_every_kind_and_of_no_other() {
-        let migration = include_str!("../../../migrations/20261130003000_create_events.sql");
+        let migration =
+            include_str!("../../../migrations/20261202001020_tell_refunds_of_bookings.sql");
         let (_, function) = migration.split_once("function event_facts").unwrap();
         let mut made: Vec<&str> = function
             .lines()

@@ -179,6 +179,24 @@ mod tests {
         (score, Verdict::of(score, &settings.levels))
     }
 
+    #[test]
+    fn what_counts_for_nothing_and_what_counts_no_more() {
+        let settings = FraudSettings::default();
+        for kind in ALL {
+            let (free, most) = kind.range();
+            let points = |amount| kind.points(amount, &settings);
+            assert_eq!(points(free), 0, "{kind:?}");
+            assert_eq!(points(free + 1), kind.weight(&settings), "{kind:?}");
+            assert_eq!(
+                points(free + most),
+                kind.weight(&settings) * most,
+                "{kind:?}"
+            );
+            assert_eq!(points(free + most + 1), points(free + most), "{kind:?}");
+            assert_eq!(points(u32::MAX), points(free + most), "{kind:?}");
+        }
+    }
+
     proptest! {
         #[test]
         fn more_of_a_signal_never_makes_a_customer_less_suspicious(

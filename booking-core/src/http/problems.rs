@@ -77,6 +77,9 @@ pub(crate) fn coupon_not_valid(reason: CouponReason) -> ApiError {
         CouponReason::OtherCategory => "It is for seats of another category.",
         CouponReason::OtherCurrency => "It is in another currency.",
         CouponReason::MinimumOrder => "The order is too small for it.",
+        CouponReason::NothingToPay => {
+            "The coupon is for some ways to pay, and there would be nothing to pay."
+        }
         CouponReason::TooLittleLeft => "It would leave less than can be paid.",
         CouponReason::NotApplicable => "It cannot be used for these seats. Hold them once more.",
     };

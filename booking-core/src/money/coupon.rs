@@ -1,7 +1,7 @@
 //! Whether a coupon can be used for a hold, and what the hold costs with it. Pure.
 
 use contract::Timestamp;
-use contract::coupon::CouponReason;
+use contract::coupon::{CouponReason, PaymentKind};
 use contract::pricing::{Fee, LineKind, Percent, PriceLine, Tax};
 use show_file::currency;
 use show_file::price::{Discount, Off, Price, PricedTicket, Terms, price};
@@ -22,6 +22,8 @@ pub(crate) struct CouponRules {
     pub(crate) uses_per_customer_max: Option<i32>,
     pub(crate) valid_from: Option<Timestamp>,
     pub(crate) valid_until: Option<Timestamp>,
+    /// The kinds of payments that it is for; all when empty.
+    pub(crate) payment_methods: Vec<PaymentKind>,
     pub(crate) is_disabled: bool,
 }
 
@@ -64,6 +66,10 @@ pub(crate) fn with_coupon(
     let amount = priced.amount_minor();
     if amount > 0 && amount < least {
         return Err(CouponReason::TooLittleLeft);
+    }
+    // How nothing is paid cannot be looked at.
+    if amount == 0 && !rules.payment_methods.is_empty() {
+        return Err(CouponReason::NothingToPay);
     }
     Ok(priced)
 }
@@ -248,6 +254,7 @@ mod tests {
             uses_per_customer_max: None,
             valid_from: None,
             valid_until: None,
+            payment_methods: Vec::new(),
             is_disabled: false,
         }
     }

@@ -1,4 +1,4 @@
-//! The fifteen ways a payment can fail.
+//! The ways in which a payment can fail.
 
 use serde::{Deserialize, Serialize};
 
@@ -54,6 +54,8 @@ reasons! {
     CurrencyConversion = "currency-conversion", true;
     /// The provider took another amount than was asked.
     AmountMismatch = "amount-mismatch", false;
+    /// The coupon is for other kinds of payments: the money was not taken, or goes back.
+    CouponPayment = "coupon-payment-method", true;
     /// The hold ended first.
     SessionExpired = "session-expired", false;
     /// The customer gave up.
@@ -61,6 +63,19 @@ reasons! {
 }
 
 impl FailureReason {
+    /// Whether it is a fault of a bank, a network or the provider, which says nothing about the
+    /// customer or the card.
+    pub(crate) const fn is_a_fault(self) -> bool {
+        matches!(
+            self,
+            Self::NetworkTimeout
+                | Self::GatewayDown
+                | Self::Processing
+                | Self::BankTimeout
+                | Self::GatewayRateLimit
+        )
+    }
+
     /// The reason behind a provider's error `code` and, for cards, the bank's `decline_code`.
     pub(crate) fn from_codes(code: &str, decline_code: Option<&str>) -> Self {
         match decline_code.unwrap_or(code) {
@@ -99,8 +114,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn there_are_fifteen_and_each_has_one_spelling() {
-        assert_eq!(FailureReason::ALL.len(), 15);
+    fn there_are_sixteen_and_each_has_one_spelling() {
+        assert_eq!(FailureReason::ALL.len(), 16);
         for reason in FailureReason::ALL {
             assert_eq!(serde_json::to_value(reason).unwrap(), reason.as_str());
         }

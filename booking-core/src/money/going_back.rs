@@ -175,6 +175,13 @@ mod tests {
     }
 
     #[test]
+    fn a_price_without_prices_of_seats_is_shared_alike() {
+        assert_eq!(prices_of(1_000, &[0, 0, 0]), [333, 333, 334]);
+        assert_eq!(prices_of(900, &[200, 100, 0]), [600, 300, 0]);
+        assert_eq!(prices_of(300, &[200, 100]), [200, 100]);
+    }
+
+    #[test]
     fn hours_pass_alike_when_clocks_are_changed() {
         // Berlin goes from 03:00 summer time to 02:00 on 25 October 2026, New York on 1 November:
         // the evening before at the same hour of the clock is 25 hours away.

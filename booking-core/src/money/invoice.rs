@@ -33,16 +33,15 @@ pub(crate) struct Invoiced {
 }
 
 impl Invoiced {
-    /// Credits money that went back: the amount and the lines of the credit note. No more than was
-    /// invoiced is ever credited; `None` when nothing is left.
+    /// Credits what went back altogether and was not credited yet: the amount and the lines of the
+    /// credit note. A refund that was credited and is lowered afterwards makes the next credit note
+    /// smaller. No more than was invoiced is ever credited; `None` when nothing is left.
     ///
     /// Taxes are credited in the proportion of the amount, so that all credit notes together never
     /// have more of a tax than the invoice, and exactly as much when everything went back.
-    pub(crate) fn credit(&mut self, refund_minor: i64) -> Option<(i64, Vec<PriceLine>)> {
+    pub(crate) fn credit(&mut self, announced_minor: i64) -> Option<(i64, Vec<PriceLine>)> {
         let before = self.credited_minor;
-        let after = before
-            .saturating_add(refund_minor.max(0))
-            .min(self.amount_minor);
+        let after = announced_minor.min(self.amount_minor);
         if after <= before {
             return None;
         }
@@ -115,10 +114,21 @@ mod tests {
         let (amount, lines) = invoiced.credit(600).unwrap();
         assert_eq!((amount, tax_minor(&lines)), (600, 96));
         assert_eq!(lines[0].name, REFUND_LINE);
-        let (amount, lines) = invoiced.credit(600).unwrap();
+        let (amount, lines) = invoiced.credit(1_200).unwrap();
         assert_eq!((amount, tax_minor(&lines)), (400, 64));
-        assert_eq!(invoiced.credit(1), None);
+        assert_eq!(invoiced.credit(1_300), None);
         assert_eq!(invoiced.credit(0), None);
+    }
+
+    #[test]
+    fn what_was_lowered_after_its_credit_note_is_taken_off_the_next() {
+        let mut invoiced = invoiced(1_000, &[160]);
+        assert_eq!(invoiced.credit(600).unwrap().0, 600);
+        // A bank took 250 of the 600 over; then 300 more went back.
+        assert_eq!(invoiced.credit(350), None);
+        let (amount, lines) = invoiced.credit(650).unwrap();
+        assert_eq!((amount, tax_minor(&lines)), (50, 8));
+        assert_eq!(invoiced.credited_minor, 650);
     }
 
     proptest! {
@@ -130,8 +140,10 @@ mod tests {
             let amount: i64 = parts.iter().sum();
             let mut invoiced = invoiced(amount, &taxes);
             let (mut credited, mut of_taxes) = (0, 0);
+            let mut announced = 0;
             for part in parts {
-                let (amount, lines) = invoiced.credit(part).unwrap();
+                announced += part;
+                let (amount, lines) = invoiced.credit(announced).unwrap();
                 let counted: i64 = lines.iter().map(PriceLine::counted_minor).sum();
                 prop_assert_eq!(counted, amount);
                 prop_assert!(lines.iter().all(|line| line.amount_minor >= 0));

@@ -7,6 +7,7 @@ mod failure;
 pub(crate) mod going_back;
 mod hold_price;
 pub(crate) mod invoice;
+pub(crate) mod payment_kind;
 mod refund;
 
 pub(crate) use disposition::Disposition;

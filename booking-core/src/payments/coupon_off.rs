@@ -1,17 +1,16 @@
 //! Taking the coupon off a hold again.
 
 use contract::HoldId;
-use contract::booking::{HoldStatus, PaymentStatus};
+use contract::booking::HoldStatus;
 use uuid::Uuid;
 
 use super::provider::{CancelReason, ProviderError};
-use super::start::{CLOSE_ROUNDS_MAX, PaymentStart};
+use super::start::{CLOSE_ROUNDS_MAX, PaymentStart, paid};
 use crate::core::Core;
 use crate::coupons::CouponWish;
 use crate::customer::Customer;
 use crate::database::{StoreError, repeat_if_contended};
 use crate::store;
-use crate::store::payments::PaymentRow;
 
 /// The result of one round, under the lock of the hold.
 enum Round {
@@ -65,10 +64,9 @@ impl Core {
             return Ok(Round::Refuse(PaymentStart::NotFound));
         };
         let payments = store::payments::of_hold(&mut tx, hold_id).await?;
-        let is_paid = |payment: &PaymentRow| payment.status == PaymentStatus::Succeeded;
         let has_ended = !hold.is_open()
             || (hold.status == HoldStatus::Active && hold.expires_at <= now)
-            || payments.iter().any(is_paid);
+            || paid(&hold, &payments).is_some();
         if has_ended {
             return Ok(Round::Refuse(PaymentStart::HoldEnded));
         }

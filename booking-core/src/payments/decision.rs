@@ -7,6 +7,7 @@ use contract::booking::{HoldStatus, PaymentStatus};
 
 use super::provider::{Intent, IntentStatus};
 use crate::config::HOLD_EXTENSION;
+use crate::money::payment_kind::is_accepted;
 use crate::money::{Disposition, FailureReason};
 use crate::store::holds::HoldRow;
 use crate::store::payments::{PaymentChange, PaymentRow};
@@ -76,7 +77,10 @@ pub(crate) fn decide(
         IntentStatus::RequiresAction => {
             under_way(hold, payment, PaymentStatus::RequiresAction, now)
         }
-        IntentStatus::Processing => under_way(hold, payment, PaymentStatus::Processing, now),
+        // It is captured or left before a decision: it may be so only if that failed.
+        IntentStatus::Processing | IntentStatus::Authorized => {
+            under_way(hold, payment, PaymentStatus::Processing, now)
+        }
     };
     Some(only_latest(decision, hold, payment))
 }
@@ -106,6 +110,9 @@ fn succeeded(hold: &HoldRow, payment: &PaymentRow, intent: &Intent, now: Timesta
         HoldEffect::Return("price-changed")
     } else if hold.status == HoldStatus::Confirmed {
         HoldEffect::Refund("double-charge")
+    } else if !is_accepted(&payment.accepts, intent.kind.as_ref()) {
+        // Its price is for other kinds of payments.
+        HoldEffect::Return(FailureReason::CouponPayment.as_str())
     } else if hold.is_open() {
         HoldEffect::Book
     } else {
@@ -114,7 +121,13 @@ fn succeeded(hold: &HoldRow, payment: &PaymentRow, intent: &Intent, now: Timesta
     Decision {
         change: PaymentChange {
             status: PaymentStatus::Succeeded,
-            failure_reason: (!exact).then_some(FailureReason::AmountMismatch),
+            failure_reason: match effect {
+                _ if !exact => Some(FailureReason::AmountMismatch),
+                HoldEffect::Return(reason) if reason == FailureReason::CouponPayment.as_str() => {
+                    Some(FailureReason::CouponPayment)
+                }
+                _ => None,
+            },
             provider_open: false,
             captured_minor: intent.received_minor,
             captured_currency: Some(intent.currency.clone()),
@@ -280,6 +293,7 @@ mod tests {
             client_secret: Some("secret".to_owned()),
             redirect_url: None,
             charge_id: None,
+            accepts: Vec::new(),
             open_calls: 1,
             idempotency_key: "key".to_owned(),
             email: "fan@example.com".to_owned(),
@@ -305,7 +319,66 @@ mod tests {
             currency: "INR".to_owned(),
             others: Vec::new(),
             tries: Vec::new(),
+            kind: None,
         }
+    }
+
+    #[test]
+    fn money_of_another_kind_than_the_price_is_for_goes_back_and_the_hold_stays() {
+        let kind = |issuer: &str| contract::coupon::PaymentKind {
+            method: "card".to_owned(),
+            issuer: Some(issuer.to_owned()),
+            ..Default::default()
+        };
+        let asked = kind("hdfc");
+        let paid = |status, kind| {
+            let hold = HoldRow { status, ..hold() };
+            let payment = PaymentRow {
+                accepts: vec![asked.clone()],
+                ..payment(PaymentStatus::Created, true)
+            };
+            let intent = Intent {
+                received_minor: 500,
+                kind,
+                ..intent(IntentStatus::Succeeded)
+            };
+            decide(&hold, &payment, &intent, NOW).unwrap()
+        };
+        let fits = paid(HoldStatus::Active, Some(kind("HDFC")));
+        assert_eq!(fits.hold, HoldEffect::Book);
+        assert_eq!(fits.change.failure_reason, None);
+        let reason = Some(FailureReason::CouponPayment);
+        for other in [Some(kind("ICIC")), None] {
+            let left = paid(HoldStatus::Paying, other);
+            assert_eq!(left.hold, HoldEffect::Return("coupon-payment-method"));
+            assert_eq!(left.change.failure_reason, reason);
+            assert_eq!(left.change.disposition, Some(Disposition::AutoRefund));
+        }
+        let twice = paid(HoldStatus::Confirmed, Some(kind("ICIC")));
+        assert_eq!(twice.hold, HoldEffect::Refund("double-charge"));
+    }
+
+    #[test]
+    fn after_a_decline_the_hold_may_be_paid_anew_unless_another_attempt_is_under_way() {
+        let declined = || intent(IntentStatus::Unpaid(Some(FailureReason::InvalidCard)));
+        let paying = HoldRow {
+            status: HoldStatus::Paying,
+            ..hold()
+        };
+        let open = payment(PaymentStatus::Processing, true);
+        let decided = decide(&paying, &open, &declined(), NOW).unwrap();
+        assert_eq!(decided.hold, HoldEffect::Active);
+        let followed = HoldRow {
+            attempt_count: 2,
+            ..paying.clone()
+        };
+        let decided = decide(&followed, &open, &declined(), NOW).unwrap();
+        assert_eq!(decided.hold, HoldEffect::Keep);
+        let cancelled = intent(IntentStatus::Cancelled(FailureReason::UserCancelled));
+        let decided = decide(&followed, &open, &cancelled, NOW).unwrap();
+        assert_eq!(decided.hold, HoldEffect::Keep);
+        let decided = decide(&paying, &open, &cancelled, NOW).unwrap();
+        assert_eq!(decided.hold, HoldEffect::End(HoldStatus::Released));
     }
 
     #[test]

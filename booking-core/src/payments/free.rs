@@ -12,7 +12,7 @@ pub(super) fn intent(payment: &PaymentRow, cancel: Option<CancelReason>) -> Inte
         Some(CancelReason::RequestedByCustomer) => {
             IntentStatus::Cancelled(FailureReason::UserCancelled)
         }
-        Some(CancelReason::Superseded | CancelReason::Abandoned) => {
+        Some(CancelReason::Superseded | CancelReason::Abandoned | CancelReason::NotAccepted) => {
             IntentStatus::Cancelled(FailureReason::DuplicateTransaction)
         }
     };
@@ -26,5 +26,6 @@ pub(super) fn intent(payment: &PaymentRow, cancel: Option<CancelReason>) -> Inte
         currency: payment.currency.clone(),
         others: Vec::new(),
         tries: Vec::new(),
+        kind: None,
     }
 }

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use breaker::{Breaker, BreakerConfig, BreakerState, Outcome, Permit};
 use contract::Timestamp;
+use contract::coupon::PaymentKind;
 use http::HeaderMap;
 use serde_json::Value;
 use tokio::sync::Semaphore;
@@ -152,6 +153,19 @@ impl AboutHold<'_> {
         self.lane.guarded(self.hold_id, call).await
     }
 
+    pub(crate) async fn capture(self, charge_id: &str) -> Result<Intent, ProviderError> {
+        let call = self.lane.provider.capture(charge_id);
+        self.lane.guarded(self.hold_id, call).await
+    }
+
+    pub(crate) async fn kind_of(
+        self,
+        charge_id: &str,
+    ) -> Result<Option<PaymentKind>, ProviderError> {
+        let call = self.lane.provider.kind_of(charge_id);
+        self.lane.guarded(self.hold_id, call).await
+    }
+
     pub(crate) async fn refund(
         self,
         request: RefundRequest,
@@ -281,6 +295,14 @@ impl PaymentProvider for Lane {
     ) -> ProviderFuture<'a, Intent> {
         let call = self.provider.cancel_intent(intent_id, reason);
         Box::pin(self.guarded(intent_id, call))
+    }
+
+    fn capture<'a>(&'a self, charge_id: &'a str) -> ProviderFuture<'a, Intent> {
+        Box::pin(self.guarded(charge_id, self.provider.capture(charge_id)))
+    }
+
+    fn kind_of<'a>(&'a self, charge_id: &'a str) -> ProviderFuture<'a, Option<PaymentKind>> {
+        Box::pin(self.guarded(charge_id, self.provider.kind_of(charge_id)))
     }
 
     fn captured<'a>(&'a self, charge_id: &'a str) -> ProviderFuture<'a, Option<Charge>> {

@@ -11,14 +11,15 @@ use contract::Timestamp;
 
 use super::lane::Lane;
 use super::provider::ProviderRefundStatus;
-use super::provider::{Listed, PaymentProvider, ProviderDispute, ProviderRefund};
-use super::reconcile::ReconcileError;
-use super::reconcile_report::ReconcileReport;
+use super::provider::{Listed, PaymentProvider, ProviderDispute, ProviderError, ProviderRefund};
+use super::putting_off::{PASSES_BEFORE_PUT_OFF, count, told_unless_stopped, unless_put_off};
+use super::reconcile_report::{ReconcileError, ReconcileReport};
 use crate::config::{
     RECONCILE_AGAIN_DISPUTES, RECONCILE_AGAIN_EVERY, RECONCILE_AGAIN_MONEY,
     RECONCILE_AGAIN_PAGES_MAX, RECONCILE_SETTLED_AFTER,
 };
 use crate::core::Core;
+use crate::database::StoreError;
 use crate::money::RefundStatus;
 use crate::store;
 use crate::store::reconciliation::{Listing, Round};
@@ -47,6 +48,7 @@ fn due(kept: Option<Round>, listing: Listing, now: Timestamp) -> Option<Round> {
             from: now.minus(reach(listing).0),
             page: None,
             next_at: None,
+            failures: 0,
         }),
     }
 }
@@ -55,18 +57,39 @@ fn due(kept: Option<Round>, listing: Listing, now: Timestamp) -> Option<Round> {
 fn after(mut round: Round, until: Timestamp, next: Option<String>) -> Round {
     if next.is_none() {
         round.from = until;
+        round.failures = 0;
     }
     round.page = next;
     round
 }
 
-impl Core {
-    /// Goes on with the rounds of one provider, a bounded number of pages.
-    pub(super) async fn look_again(&self, lane: &Lane) -> Result<(), ReconcileError> {
-        for listing in Listing::ALL {
-            self.look_again_at(lane, listing).await?;
+/// Where the round is after the provider did not tell of a page of the span up to `until`. Pure.
+///
+/// A page that is refused is not asked for again: the span begins anew. A span that keeps being
+/// refused is left to the next round.
+fn after_failure(mut round: Round, until: Timestamp, error: &ProviderError) -> Round {
+    round.failures = round.failures.saturating_add(1);
+    if let ProviderError::Refused { .. } = error {
+        round.page = None;
+        if round.failures > PASSES_BEFORE_PUT_OFF {
+            return after(round, until, None);
         }
-        Ok(())
+    }
+    round
+}
+
+impl Core {
+    /// Goes on with the rounds of one provider, a bounded number of pages of each listing.
+    pub(super) async fn look_again(&self, lane: &Lane) -> Result<(), StoreError> {
+        let mut failed = None;
+        for listing in Listing::ALL {
+            // What one listing does not tell keeps nobody from the others.
+            let looked = self.look_again_at(lane, listing).await;
+            if let Err(error) = told_unless_stopped(lane.name(), Some(listing), looked) {
+                failed.get_or_insert(error);
+            }
+        }
+        failed.map_or(Ok(()), Err)
     }
 
     async fn look_again_at(&self, lane: &Lane, listing: Listing) -> Result<(), ReconcileError> {
@@ -85,9 +108,30 @@ impl Core {
             let until = end.min(round.from.plus(reach(listing).1));
             let mut listed = Listed::new(round.from, until);
             listed.after = round.page.clone();
-            let next = self.look_at_page(lane, listing, listed).await?;
-            round = after(round, until, next);
-            store::reconciliation::keep_round(pool, provider, listing, &round).await?;
+            let passes_over = round.failures >= PASSES_BEFORE_PUT_OFF;
+            match self.look_at_page(lane, listing, listed, passes_over).await {
+                Ok(next) => {
+                    round = after(round, until, next);
+                    store::reconciliation::keep_round(pool, provider, listing, &round).await?;
+                }
+                Err(ReconcileError::Provider(error)) => {
+                    let failed = after_failure(round, until, &error);
+                    store::reconciliation::keep_round(pool, provider, listing, &failed).await?;
+                    if failed.from < until {
+                        return Err(error.into());
+                    }
+                    count("passed-over", 1);
+                    tracing::error!(
+                        %error,
+                        provider,
+                        ?listing,
+                        %until,
+                        "the provider keeps refusing a part of a listing: it is left to the next round"
+                    );
+                    round = failed;
+                }
+                Err(error) => return Err(error),
+            }
         }
         if round.from >= end {
             round.next_at = Some(now.plus(RECONCILE_AGAIN_EVERY));
@@ -102,8 +146,10 @@ impl Core {
         lane: &Lane,
         listing: Listing,
         listed: Listed,
+        passes_over: bool,
     ) -> Result<Option<String>, ReconcileError> {
         let mut report = ReconcileReport::new(listed.from, listed.until);
+        report.passes_over = passes_over;
         match listing {
             Listing::Intents => {
                 let page = lane.intents(listed).await?;
@@ -116,7 +162,8 @@ impl Core {
                 let ids: Vec<String> = page.items.iter().map(|it| it.id.clone()).collect();
                 let entered = store::returned::entered(&self.pools.jobs, &ids).await?;
                 for refund in page.items.iter().filter(|it| is_news(it, &entered)) {
-                    self.reconcile_refund(lane, refund, &mut report).await?;
+                    let looked = self.reconcile_refund(lane, refund, &mut report).await;
+                    unless_put_off(&mut report, &refund.id, looked)?;
                 }
                 Ok(page.next)
             }
@@ -126,7 +173,8 @@ impl Core {
                 let entered = store::returned::entered(&self.pools.jobs, &ids).await?;
                 for dispute in page.items.iter().filter(|it| moves_money(it, &entered)) {
                     let of = dispute.intent_id.as_deref();
-                    self.reconcile_returned(lane, of, &mut report).await?;
+                    let looked = self.reconcile_returned(lane, of, &mut report).await;
+                    unless_put_off(&mut report, &dispute.id, looked)?;
                 }
                 Ok(page.next)
             }
@@ -159,6 +207,7 @@ fn moves_money(dispute: &ProviderDispute, entered: &[Entered]) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::money::FailureReason;
 
     const NOW: Timestamp = Timestamp::from_ms(1_790_000_000_000);
 
@@ -183,6 +232,38 @@ mod tests {
         let later = NOW.plus(Duration::from_secs(1));
         assert_eq!(due(Some(ended(later)), listing, NOW), None);
         assert_eq!(due(Some(ended(NOW)), listing, NOW), Some(begun));
+    }
+
+    #[test]
+    fn a_refused_page_is_dropped_and_a_span_that_keeps_being_refused_is_left() {
+        let (from, until) = (NOW, NOW.plus(SPAN_MONEY));
+        let silent = ProviderError::Unavailable("503".to_owned());
+        let refused = ProviderError::Refused {
+            reason: FailureReason::InvalidCard,
+            message: "No such payment_intent".to_owned(),
+        };
+        let mut round = Round {
+            from,
+            page: Some("pi_gone".to_owned()),
+            next_at: None,
+            failures: 0,
+        };
+        for failures in 1..10 {
+            round = after_failure(round, until, &silent);
+            let seen = (round.from, round.page.as_deref(), round.failures);
+            assert_eq!(seen, (from, Some("pi_gone"), failures));
+        }
+        round.failures = 0;
+        for failures in 1..=PASSES_BEFORE_PUT_OFF {
+            round.page = Some("pi_gone".to_owned());
+            round = after_failure(round, until, &refused);
+            let seen = (round.from, round.page.as_deref(), round.failures);
+            assert_eq!(seen, (from, None, failures));
+            // Its first page is told, and not the next: that is no progress.
+            round = after(round, until, Some("pi_gone".to_owned()));
+        }
+        round = after_failure(round, until, &refused);
+        assert_eq!((round.from, round.page, round.failures), (until, None, 0));
     }
 
     #[test]

@@ -48,6 +48,7 @@ impl Core {
             return_url: format!("{hold_url}/return?payment={payment_id}"),
             cancel_url: hold_url,
             created_at: payment.created_at,
+            accepts: payment.accepts.clone(),
         };
         let asked = match self.providers.named(&payment.provider) {
             Ok(provider) => provider.about(payment.hold_id).create_intent(request).await,

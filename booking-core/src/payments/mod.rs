@@ -4,6 +4,7 @@
 //! and the end of a hold all call [`resolve`](resolver), which fetches the intent and decides under
 //! the locks of hold and payment. Concurrent calls are safe.
 
+mod accepting;
 pub(crate) mod backoff;
 mod coupon_off;
 mod decision;
@@ -17,6 +18,7 @@ mod look_again;
 mod making;
 mod orchestration;
 pub mod provider;
+mod putting_off;
 pub(crate) mod questions;
 mod razorpay;
 pub(crate) mod reconcile;

@@ -9,6 +9,7 @@ use std::pin::Pin;
 use std::time::Duration;
 
 use crate::money::FailureReason;
+use contract::coupon::PaymentKind;
 use contract::{HoldId, PaymentId, Timestamp};
 use http::HeaderMap;
 use serde_json::Value;
@@ -35,6 +36,9 @@ pub struct IntentRequest {
     pub cancel_url: String,
     /// When the attempt was recorded. Whatever a repeated request contains follows from it.
     pub created_at: Timestamp,
+    /// The kinds of payments that the price is for; all when empty. The provider offers no others as
+    /// far as it can, and leaves the money for [`PaymentProvider::capture`] if it can.
+    pub accepts: Vec<PaymentKind>,
 }
 
 /// The status of an intent.
@@ -46,6 +50,8 @@ pub enum IntentStatus {
     RequiresAction,
     /// The bank is still working on it.
     Processing,
+    /// The bank has agreed, and the money waits for [`PaymentProvider::capture`].
+    Authorized,
     /// The money was captured.
     Succeeded,
     /// It can no longer be paid.
@@ -74,6 +80,8 @@ pub struct Intent {
     pub others: Vec<Charge>,
     /// The tries of the customer, as far as they are told.
     pub tries: Vec<Try>,
+    /// What was paid with, where it was asked for.
+    pub kind: Option<PaymentKind>,
 }
 
 /// Money that was captured.
@@ -92,7 +100,7 @@ pub struct Charge {
 pub struct Try {
     /// The provider's id.
     pub id: String,
-    /// Whether it was declined.
+    /// Whether it was declined; a fault of the bank or the provider is no decline.
     pub declined: bool,
     /// What stands for the card or account: the same for the same one. Not its number.
     pub instrument: Option<String>,
@@ -111,6 +119,8 @@ pub enum CancelReason {
     RequestedByCustomer,
     /// Another attempt replaces it.
     Superseded,
+    /// The price is for other kinds of payments.
+    NotAccepted,
 }
 
 /// A refund as the provider describes it.
@@ -359,6 +369,12 @@ pub trait PaymentProvider: Send + Sync + 'static {
         intent_id: &'a str,
         reason: CancelReason,
     ) -> ProviderFuture<'a, Intent>;
+    /// Takes the money of a charge that a bank has agreed to. Only for providers that leave it.
+    fn capture<'a>(&'a self, charge_id: &'a str) -> ProviderFuture<'a, Intent> {
+        self.fetch_intent(charge_id)
+    }
+    /// What a charge was paid with, or is to be; `None` if the provider does not tell.
+    fn kind_of<'a>(&'a self, charge_id: &'a str) -> ProviderFuture<'a, Option<PaymentKind>>;
     /// The money of a charge, or of an intent that is its own charge. `None` if none was captured.
     fn captured<'a>(&'a self, charge_id: &'a str) -> ProviderFuture<'a, Option<Charge>>;
     /// Creates a refund, or returns the one that the same key created.

@@ -11,6 +11,7 @@ mod wire;
 use std::time::Duration;
 
 use contract::Timestamp;
+use contract::coupon::PaymentKind;
 use http::{HeaderMap, StatusCode};
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -23,6 +24,7 @@ use super::provider::{
 };
 use crate::config::PaymentConfig;
 use crate::money::FailureReason;
+use crate::money::payment_kind::plain;
 use wire::{
     WireCollection, WireDispute, WireErrorBody, WireLink, WireLinks, WirePayment, WireRefund,
     to_capture,
@@ -211,7 +213,7 @@ impl PaymentProvider for Razorpay {
             if request.return_url.len() <= NOTE_CHARS_MAX {
                 notes["return_url"] = json!(request.return_url);
             }
-            let body = json!({
+            let mut body = json!({
                 "amount": amount,
                 "currency": request.currency,
                 "accept_partial": false,
@@ -224,6 +226,9 @@ impl PaymentProvider for Razorpay {
                 "callback_url": request.return_url,
                 "callback_method": "get",
             });
+            if !request.accepts.is_empty() {
+                body["options"] = only(&request.accepts);
+            }
             let link: WireLink = match self.post("create_intent", "/v1/payment_links", &body).await
             {
                 Ok(link) => link,
@@ -262,9 +267,20 @@ impl PaymentProvider for Razorpay {
                     CancelReason::Abandoned => FailureReason::SessionExpired,
                     CancelReason::RequestedByCustomer => FailureReason::UserCancelled,
                     CancelReason::Superseded => FailureReason::DuplicateTransaction,
+                    CancelReason::NotAccepted => FailureReason::CouponPayment,
                 });
             }
             Ok(intent)
+        })
+    }
+
+    // Links take money by themselves, so what does not fit goes back.
+    fn kind_of<'a>(&'a self, charge_id: &'a str) -> ProviderFuture<'a, Option<PaymentKind>> {
+        Box::pin(async move {
+            let path = format!("/v1/payments/{charge_id}");
+            let query = [("expand[]", "card")];
+            let payment: WirePayment = self.get("payment_kind", &path, &query).await?;
+            Ok(payment.kind())
         })
     }
 
@@ -385,6 +401,62 @@ impl PaymentProvider for Razorpay {
             Some(origin) if origin == API_ORIGIN => PAGE_ORIGINS.map(str::to_owned).to_vec(),
             origin => origin.into_iter().collect(),
         }
+    }
+}
+
+/// What the page of a link shows for a price that is for some kinds of payments: these alone. It is
+/// looked at again when it is paid, because this is about what is shown.
+fn only(accepts: &[PaymentKind]) -> Value {
+    let instruments: Vec<Value> = accepts.iter().map(instrument).collect();
+    json!({"checkout": {"config": {"display": {
+        "blocks": {"coupon": {"name": "For your coupon", "instruments": instruments}},
+        "sequence": ["block.coupon"],
+        "preferences": {"show_default_blocks": false},
+    }}}})
+}
+
+/// A kind of payment in the words of Razorpay's checkout.
+fn instrument(kind: &PaymentKind) -> Value {
+    let method = plain(&kind.method);
+    let mut instrument = json!({"method": method});
+    let issuer = kind.issuer.as_ref();
+    match method.as_str() {
+        "card" => {
+            if let Some(network) = &kind.network {
+                instrument["networks"] = json!([network_name(network)]);
+            }
+            if let Some(funding) = &kind.funding {
+                instrument["types"] = json!([plain(funding)]);
+            }
+            if let Some(bank) = issuer {
+                instrument["issuers"] = json!([bank.to_uppercase()]);
+            }
+        }
+        "netbanking" => {
+            if let Some(bank) = issuer {
+                instrument["banks"] = json!([bank.to_uppercase()]);
+            }
+        }
+        "wallet" => {
+            if let Some(wallet) = issuer {
+                instrument["wallets"] = json!([wallet.to_lowercase()]);
+            }
+        }
+        _ => {}
+    }
+    instrument
+}
+
+/// A network as Razorpay writes it.
+fn network_name(network: &str) -> &str {
+    match plain(network).as_str() {
+        "visa" => "Visa",
+        "mastercard" => "MasterCard",
+        "amex" => "American Express",
+        "diners" => "Diners Club",
+        "rupay" => "RuPay",
+        "maestro" => "Maestro",
+        _ => network,
     }
 }
 

@@ -18,12 +18,16 @@ use super::provider::{
     Charge, Listed, ListedIntent, Origin, PaymentProvider, ProviderError, ProviderRefund,
     ProviderRefundStatus, RefundRequest,
 };
-use super::reconcile_report::{ReconcileReport, Unconfigured};
+use super::putting_off::{
+    PASSES_BEFORE_PUT_OFF, count, is_broken, told_unless_stopped, unless_put_off, unless_refused,
+};
+use super::reconcile_report::{ReconcileError, ReconcileReport, Unconfigured};
 use crate::config::{RECONCILE_BACK, RECONCILE_EVERY, RECONCILE_SETTLED_AFTER, RECONCILE_SLICE};
 use crate::core::Core;
 use crate::database::StoreError;
 use crate::money::RefundStatus;
 use crate::store;
+use crate::store::reconciliation::{Claim, Listing};
 use crate::telemetry;
 
 /// Pages read per listing; a person has to compare a range with more in smaller parts.
@@ -33,34 +37,19 @@ const FAILED_REFUNDS_MAX: i64 = 1000;
 /// Prefix of our ids of refunds for unknown intents.
 const ORPHAN: &str = "orphan_";
 
-/// Why a comparison was aborted.
-#[derive(Debug)]
-pub(crate) enum ReconcileError {
-    Store(StoreError),
-    Provider(ProviderError),
-}
-
-impl From<StoreError> for ReconcileError {
-    fn from(error: StoreError) -> Self {
-        Self::Store(error)
-    }
-}
-
-impl From<ProviderError> for ReconcileError {
-    fn from(error: ProviderError) -> Self {
-        Self::Provider(error)
-    }
-}
-
 impl Core {
     /// Compares what has not been compared yet with the books of each provider, if it is due and no
     /// other process does it.
     pub(crate) async fn reconcile_once(&self) -> Result<usize, StoreError> {
+        let mut failed = None;
         for lane in self.providers.iter() {
-            self.reconcile_due(lane).await?;
+            // The books of the others are compared all the same.
+            if let Err(error) = self.reconcile_due(lane).await {
+                failed.get_or_insert(error);
+            }
         }
         self.unconfigured().await?;
-        Ok(0)
+        failed.map_or(Ok(0), Err)
     }
 
     async fn reconcile_due(&self, lane: &Lane) -> Result<(), StoreError> {
@@ -69,19 +58,27 @@ impl Core {
         let provider = lane.name();
         let (next, first) = (now.plus(RECONCILE_EVERY), now.minus(RECONCILE_BACK));
         let claim = store::reconciliation::claim(pool, provider, now, next, first).await?;
-        let Some(mut from) = claim else { return Ok(()) };
+        let Some(mut claim) = claim else {
+            return Ok(());
+        };
         let end = now.minus(RECONCILE_SETTLED_AFTER);
-        while from < end && !self.shutdown.is_cancelled() {
-            let until = end.min(from.plus(RECONCILE_SLICE));
-            let mut report = ReconcileReport::new(from, until);
-            if !told_unless_stopped(provider, self.reconcile_with(lane, &mut report).await)? {
-                return Ok(());
+        while claim.from < end && !self.shutdown.is_cancelled() {
+            let until = end.min(claim.from.plus(RECONCILE_SLICE));
+            let mut report = ReconcileReport::new(claim.from, until);
+            report.passes_over = claim.failures >= PASSES_BEFORE_PUT_OFF;
+            let compared = self.reconcile_with(lane, &mut report).await;
+            if !told_unless_stopped(provider, None, compared)? {
+                store::reconciliation::failed(pool, provider).await?;
+                break;
             }
             store::reconciliation::advance(pool, provider, until).await?;
-            from = until;
+            claim = Claim {
+                from: until,
+                failures: 0,
+            };
         }
-        told_unless_stopped(provider, self.look_again(lane).await)?;
-        Ok(())
+        // Also when the first look was stopped: one thing of one listing may be all that fails.
+        self.look_again(lane).await
     }
 
     /// Providers that are not configured and still have payments of ours.
@@ -115,6 +112,8 @@ impl Core {
         until: Timestamp,
     ) -> Result<ReconcileReport, ReconcileError> {
         let mut report = ReconcileReport::new(from, until);
+        // The operator reads of what fails.
+        report.passes_over = true;
         let mut silent = None;
         for lane in self.providers.iter() {
             match self.reconcile_with(lane, &mut report).await {
@@ -141,47 +140,58 @@ impl Core {
         report: &mut ReconcileReport,
     ) -> Result<(), ReconcileError> {
         let (late_before, foreign_before) = (report.late_count, report.foreign_count);
-        let mut listed = Listed::new(report.from, report.until);
-        let mut pages = 0..PAGES_MAX;
-        loop {
-            next_page(&mut pages)?;
-            let page = lane.intents(listed.clone()).await?;
-            self.reconcile_intents(lane, page.items, report).await?;
-            listed.after = page.next;
-            if listed.after.is_none() {
-                break;
-            }
-        }
-        let mut pages = 0..PAGES_MAX;
-        loop {
-            next_page(&mut pages)?;
-            let page = lane.refunds(listed.clone()).await?;
-            for refund in page.items {
-                self.reconcile_refund(lane, &refund, report).await?;
-            }
-            listed.after = page.next;
-            if listed.after.is_none() {
-                break;
-            }
-        }
-        let mut pages = 0..PAGES_MAX;
-        loop {
-            next_page(&mut pages)?;
-            let page = lane.disputes(listed.clone()).await?;
-            for dispute in page.items {
-                let of = dispute.intent_id.as_deref();
-                if self.reconcile_returned(lane, of, report).await? {
-                    report.disputes.push(dispute.id);
-                }
-            }
-            listed.after = page.next;
-            if listed.after.is_none() {
-                break;
+        let mut stopped = None;
+        for listing in Listing::ALL {
+            // What one listing does not tell keeps nobody from the others.
+            if let Err(error) = self.reconcile_listing(lane, listing, report).await {
+                stopped.get_or_insert(error);
             }
         }
         count("late", report.late_count - late_before);
         count("foreign", report.foreign_count - foreign_before);
-        Ok(())
+        stopped.map_or(Ok(()), Err)
+    }
+
+    async fn reconcile_listing(
+        &self,
+        lane: &Lane,
+        listing: Listing,
+        report: &mut ReconcileReport,
+    ) -> Result<(), ReconcileError> {
+        let mut listed = Listed::new(report.from, report.until);
+        for _ in 0..PAGES_MAX {
+            listed.after = match listing {
+                Listing::Intents => {
+                    let page = lane.intents(listed.clone()).await?;
+                    self.reconcile_intents(lane, page.items, report).await?;
+                    page.next
+                }
+                Listing::Refunds => {
+                    let page = lane.refunds(listed.clone()).await?;
+                    for refund in page.items {
+                        let looked = self.reconcile_refund(lane, &refund, report).await;
+                        unless_put_off(report, &refund.id, looked)?;
+                    }
+                    page.next
+                }
+                Listing::Disputes => {
+                    let page = lane.disputes(listed.clone()).await?;
+                    for dispute in page.items {
+                        let of = dispute.intent_id.as_deref();
+                        let looked = self.reconcile_returned(lane, of, report).await;
+                        if unless_put_off(report, &dispute.id, looked)? == Some(true) {
+                            report.disputes.push(dispute.id);
+                        }
+                    }
+                    page.next
+                }
+            };
+            if listed.after.is_none() {
+                return Ok(());
+            }
+        }
+        let too_many = format!("more than {PAGES_MAX} pages");
+        Err(ProviderError::Unreadable(too_many).into())
     }
 
     pub(super) async fn reconcile_intents(
@@ -211,22 +221,34 @@ impl Core {
             .map(|(intent, payment_id, status)| (intent.as_str(), (*payment_id, *status)))
             .collect();
         for listed in &paid {
-            let charge = listed.charge();
-            let of_charge = known.get(charge.id.as_str());
-            match of_charge.or(known.get(listed.intent.id.as_str())) {
-                Some((payment_id, status)) => {
-                    let is_known = of_charge.is_some();
-                    if *status != PaymentStatus::Succeeded {
-                        self.catch_up(*payment_id, report).await?;
-                    }
-                    if !is_known {
-                        self.reconcile_second(*payment_id, &charge, report).await?;
-                    }
-                }
-                None => self.reconcile_unknown(lane, listed, report).await?,
-            }
+            let looked = self.reconcile_intent(lane, listed, &known, report).await;
+            unless_put_off(report, &listed.charge().id, looked)?;
         }
         Ok(())
+    }
+
+    async fn reconcile_intent(
+        &self,
+        lane: &Lane,
+        listed: &ListedIntent,
+        known: &HashMap<&str, (Uuid, PaymentStatus)>,
+        report: &mut ReconcileReport,
+    ) -> Result<(), ReconcileError> {
+        let charge = listed.charge();
+        let of_charge = known.get(charge.id.as_str());
+        match of_charge.or(known.get(listed.intent.id.as_str())) {
+            Some((payment_id, status)) => {
+                let is_known = of_charge.is_some();
+                if *status != PaymentStatus::Succeeded {
+                    self.catch_up(*payment_id, report).await?;
+                }
+                if !is_known {
+                    self.reconcile_second(*payment_id, &charge, report).await?;
+                }
+                Ok(())
+            }
+            None => self.reconcile_unknown(lane, listed, report).await,
+        }
     }
 
     /// Asks about a payment that is behind. False if it was left as it is, for a person to look.
@@ -470,60 +492,5 @@ impl Core {
             }
         }
         Ok(true)
-    }
-}
-
-/// False, logged and counted, if the provider did not tell everything.
-fn told_unless_stopped(
-    provider: &str,
-    compared: Result<(), ReconcileError>,
-) -> Result<bool, StoreError> {
-    match compared {
-        Ok(()) => Ok(true),
-        Err(ReconcileError::Store(error)) => Err(error),
-        Err(ReconcileError::Provider(error)) => {
-            count("stopped", 1);
-            tracing::warn!(%error, provider, "the provider's books could not be compared with ours");
-            Ok(false)
-        }
-    }
-}
-
-/// Counts one page of a listing; fails at the limit.
-fn next_page(pages: &mut std::ops::Range<usize>) -> Result<(), ProviderError> {
-    let too_many = || ProviderError::Unreadable(format!("more than {PAGES_MAX} pages"));
-    pages.next().map(drop).ok_or_else(too_many)
-}
-
-/// Logs a row that cannot be processed; the comparison of the others goes on.
-fn is_broken(error: &StoreError, id: Uuid) {
-    count("broken", 1);
-    tracing::error!(
-        error = error as &dyn std::error::Error,
-        id = %id,
-        "a late payment or refund cannot be worked on: a person has to look"
-    );
-}
-
-/// `None`, logged and counted, for something that the provider refuses to tell of: it would refuse
-/// again, and the comparison of the others goes on.
-fn unless_refused<T>(
-    told: Result<T, ProviderError>,
-    id: impl std::fmt::Display,
-) -> Result<Option<T>, ProviderError> {
-    match told {
-        Ok(told) => Ok(Some(told)),
-        Err(ProviderError::Refused { message, .. }) => {
-            count("left", 1);
-            tracing::error!(%id, message, "the provider refuses to tell of something that it listed");
-            Ok(None)
-        }
-        Err(error) => Err(error),
-    }
-}
-
-fn count(outcome: &'static str, times: u64) {
-    if times > 0 {
-        metrics::counter!(telemetry::RECONCILED, "outcome" => outcome).increment(times);
     }
 }

@@ -3,7 +3,28 @@
 use contract::{BookingId, Timestamp};
 use serde::Serialize;
 
+use super::provider::ProviderError;
+use crate::database::StoreError;
 use crate::store::owed::FailedRefund;
+
+/// Why a comparison was aborted.
+#[derive(Debug)]
+pub(crate) enum ReconcileError {
+    Store(StoreError),
+    Provider(ProviderError),
+}
+
+impl From<StoreError> for ReconcileError {
+    fn from(error: StoreError) -> Self {
+        Self::Store(error)
+    }
+}
+
+impl From<ProviderError> for ReconcileError {
+    fn from(error: ProviderError) -> Self {
+        Self::Provider(error)
+    }
+}
 
 /// What a comparison found.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, utoipa::ToSchema)]
@@ -42,9 +63,15 @@ pub struct ReconcileReport {
     pub failed_refunds: Vec<FailedRefund>,
     /// Intents with money, refunds and disputes that others made with the same account.
     pub foreign_count: u64,
+    /// Payments, refunds and disputes that could not be worked on. They are looked at again for
+    /// weeks; a person has to look when they stay.
+    pub put_off: Vec<String>,
     /// Providers that are not configured, with payments or refunds that are open there: an operator
     /// has to configure them again.
     pub unconfigured_providers: Vec<Unconfigured>,
+    /// Whether single things that fail are put off; otherwise the first of them stops the listing.
+    #[serde(skip)]
+    pub(super) passes_over: bool,
 }
 
 /// A provider that is not configured and still has payments of ours.
@@ -75,6 +102,8 @@ impl ReconcileReport {
             unexplained_returns: Vec::new(),
             failed_refunds: Vec::new(),
             foreign_count: 0,
+            put_off: Vec::new(),
+            passes_over: false,
             unconfigured_providers: Vec::new(),
         }
     }

@@ -8,6 +8,7 @@ use contract::booking::{HoldStatus, PaymentStatus};
 use sqlx::PgConnection;
 use uuid::Uuid;
 
+use super::accepting::{take_or_leave, with_kind};
 use super::backoff;
 use super::decision::{Decision, HoldEffect, decide, next_poll};
 use super::gathered::Keyed;
@@ -186,24 +187,28 @@ impl Core {
         let provider = provider.about(payment.hold_id);
         let intent_id = made.intent_id.unwrap_or_default();
         let intent = provider.fetch_intent(&intent_id).await?;
+        if intent.status == IntentStatus::Authorized {
+            return take_or_leave(provider, payment, intent, reason).await;
+        }
         let closed = matches!(
             intent.status,
             IntentStatus::Succeeded | IntentStatus::Cancelled(_)
         );
-        match reason {
+        let intent = match reason {
             Some(reason) if !closed => {
                 match provider.cancel_intent(&intent_id, reason).await {
-                    Ok(intent) => Ok(intent),
+                    Ok(intent) => intent,
                     // The intent changed between the two calls, or the bank is processing it and it
                     // cannot be cancelled.
                     Err(ProviderError::Refused { .. } | ProviderError::Busy) => {
-                        provider.fetch_intent(&intent_id).await
+                        provider.fetch_intent(&intent_id).await?
                     }
-                    Err(error) => Err(error),
+                    Err(error) => return Err(error),
                 }
             }
-            _ => Ok(intent),
-        }
+            _ => intent,
+        };
+        with_kind(provider, payment, intent).await
     }
 
     async fn settle(
@@ -337,7 +342,13 @@ impl Core {
                 }
                 refund = Some(reason);
             }
-            HoldEffect::Return(reason) => refund = Some(reason),
+            HoldEffect::Return(reason) => {
+                // The customer may pay anew, unless another attempt is under way.
+                if hold.status == HoldStatus::Paying && payment.attempt_no == hold.attempt_count {
+                    store::holds::set_status(tx, hold.hold_id, HoldStatus::Active, now).await?;
+                }
+                refund = Some(reason);
+            }
             HoldEffect::Book => book = true,
             HoldEffect::Retake => {
                 let limit = store::holds::ticket_limit(tx, hold.show_no).await?;

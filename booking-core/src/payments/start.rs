@@ -16,7 +16,7 @@ use crate::core::Core;
 use crate::coupons::CouponWish;
 use crate::customer::Customer;
 use crate::database::{StoreError, repeat_if_contended};
-use crate::money::FailureReason;
+use crate::money::{Disposition, FailureReason};
 use crate::store;
 use crate::store::holds::HoldRow;
 use crate::store::payment_batch::AttemptAsk;
@@ -164,8 +164,7 @@ impl Core {
         if hold.attempt_count > 0 {
             payments = store::payments::of_hold(&mut tx, hold_id).await?;
         }
-        let paid = |payment: &&PaymentRow| payment.status == PaymentStatus::Succeeded;
-        if let Some(payment) = payments.iter().find(paid) {
+        if let Some(payment) = paid(&hold, &payments) {
             return Ok(Prepared::Use(payment.clone()));
         }
         if !hold.is_open() || (hold.status == HoldStatus::Active && hold.expires_at <= now) {
@@ -243,6 +242,10 @@ impl Core {
         let (hold_id, attempt_no) = (hold.hold_id, hold.attempt_count + 1);
         let payment_id = self.randomness.uuid(now);
         let key = attempt_key(hold_id, attempt_no);
+        let accepts = match hold.coupon_use_id {
+            Some(use_id) => store::coupons::accepted(tx, use_id).await?,
+            None => Vec::new(),
+        };
         let payment = NewPayment {
             payment_id,
             hold_id,
@@ -251,6 +254,7 @@ impl Core {
             email,
             amount_minor: hold.amount_minor,
             currency: &hold.currency,
+            accepts: &accepts,
             now,
             next_poll_at: next_poll(hold, now, FIRST_POLL_SECONDS),
         };
@@ -293,6 +297,16 @@ impl Core {
             return Ok(PaymentStart::Failed(reason));
         }
     }
+}
+
+/// The payment that paid for a hold, or whose money came too late for it. Money that goes back while
+/// the hold stays open pays for nothing: it may be paid for anew. Pure.
+pub(super) fn paid<'a>(hold: &HoldRow, payments: &'a [PaymentRow]) -> Option<&'a PaymentRow> {
+    let is_paid = |payment: &&PaymentRow| payment.status == PaymentStatus::Succeeded;
+    let goes_back = |payment: &PaymentRow| payment.disposition == Some(Disposition::AutoRefund);
+    let mut paid = payments.iter().filter(is_paid);
+    let booked = paid.clone().find(|payment| !goes_back(payment));
+    booked.or_else(|| paid.next().filter(|_| !hold.is_open()))
 }
 
 /// The key of the call to a provider for an attempt on a hold.

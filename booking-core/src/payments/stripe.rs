@@ -9,6 +9,7 @@ mod wire;
 use std::time::Duration;
 
 use contract::Timestamp;
+use contract::coupon::PaymentKind;
 use http::{HeaderMap, StatusCode};
 use serde::Deserialize;
 use serde_json::Value;
@@ -22,6 +23,7 @@ use super::provider::{
 };
 use crate::config::{PaymentApi, PaymentConfig};
 use crate::money::FailureReason;
+use crate::money::payment_kind::plain;
 use wire::{WireDispute, WireErrorBody, WireIntent, WireList, WireRefund, WireSession};
 
 /// The version of the API that this client was written for, whatever the account's default is.
@@ -139,6 +141,13 @@ impl Stripe {
             ("client_reference_id", &payment_id),
             ("expand[]", "payment_intent"),
         ];
+        let terms = kind_terms(&request.accepts);
+        if terms.only_cards {
+            form.push(("payment_method_types[0]", "card"));
+        }
+        if terms.looks_first {
+            form.push(("payment_intent_data[capture_method]", "manual"));
+        }
         let both: Vec<_> = metadata
             .iter()
             .map(|(name, value)| {
@@ -168,6 +177,13 @@ impl Stripe {
             .collect();
         let mut form = vec![("amount", amount), ("currency", currency.as_str())];
         form.extend(metadata.iter().map(|(name, value)| (name.as_str(), *value)));
+        let terms = kind_terms(&request.accepts);
+        if terms.only_cards {
+            form.push(("payment_method_types[0]", "card"));
+        }
+        if terms.looks_first {
+            form.push(("capture_method", "manual"));
+        }
         let key = Some(request.idempotency_key.as_str());
         let path = "/v1/payment_intents";
         let intent: WireIntent = self.post("create_intent", path, key, &form).await?;
@@ -189,6 +205,7 @@ impl Stripe {
                 CancelReason::Abandoned => FailureReason::SessionExpired,
                 CancelReason::RequestedByCustomer => FailureReason::UserCancelled,
                 CancelReason::Superseded => FailureReason::DuplicateTransaction,
+                CancelReason::NotAccepted => FailureReason::CouponPayment,
             });
         }
         Ok(intent)
@@ -245,13 +262,31 @@ impl PaymentProvider for Stripe {
             }
             let path = format!("/v1/payment_intents/{intent_id}/cancel");
             let word = match reason {
-                CancelReason::Abandoned => "abandoned",
+                CancelReason::Abandoned | CancelReason::NotAccepted => "abandoned",
                 CancelReason::RequestedByCustomer => "requested_by_customer",
                 CancelReason::Superseded => "duplicate",
             };
             let form = [("cancellation_reason", word)];
             let intent: WireIntent = self.post("cancel_intent", &path, None, &form).await?;
             Ok(intent.into())
+        })
+    }
+
+    fn capture<'a>(&'a self, charge_id: &'a str) -> ProviderFuture<'a, Intent> {
+        Box::pin(async move {
+            // Without an idempotency key, as cancelling is: what was captured is not again.
+            let path = format!("/v1/payment_intents/{charge_id}/capture");
+            let intent: WireIntent = self.post("capture", &path, None, &[]).await?;
+            Ok(intent.into())
+        })
+    }
+
+    fn kind_of<'a>(&'a self, charge_id: &'a str) -> ProviderFuture<'a, Option<PaymentKind>> {
+        Box::pin(async move {
+            let path = format!("/v1/payment_intents/{charge_id}");
+            let query = [("expand[]", "latest_charge")];
+            let intent: WireIntent = self.get("payment_kind", &path, &query).await?;
+            Ok(intent.kind())
         })
     }
 
@@ -349,6 +384,28 @@ impl PaymentProvider for Stripe {
             Some(origin) if origin == API_ORIGIN => vec![CHECKOUT_ORIGIN.to_owned()],
             origin => origin.into_iter().collect(),
         }
+    }
+}
+
+/// How a payment is begun whose price is for some kinds of payments.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct KindTerms {
+    /// The page offers cards alone.
+    only_cards: bool,
+    /// The money is only reserved, so that it need not go back if the card is another one. Of other
+    /// ways to pay not all can be reserved: of those, what does not fit goes back.
+    looks_first: bool,
+}
+
+fn kind_terms(accepts: &[PaymentKind]) -> KindTerms {
+    let is_card = |kind: &PaymentKind| plain(&kind.method) == "card";
+    let says_more = |kind: &PaymentKind| {
+        kind.network.is_some() || kind.funding.is_some() || kind.issuer.is_some()
+    };
+    let only_cards = !accepts.is_empty() && accepts.iter().all(is_card);
+    KindTerms {
+        only_cards,
+        looks_first: only_cards && accepts.iter().all(says_more),
     }
 }
 

@@ -33,6 +33,8 @@ const RETRY_MAX: Duration = Duration::from_hours(1);
 const NUL: char = '\0';
 /// Its replacement.
 const REPLACEMENT: &str = "\u{fffd}";
+/// Longest id of an event, bytes: an index has it. Those of the providers have about 30.
+const EVENT_ID_LENGTH_MAX: usize = 255;
 /// The note on an event that is put off while the provider does not answer.
 const UNANSWERED: &str = "the provider did not answer";
 
@@ -51,11 +53,29 @@ pub(crate) fn gathered_webhooks(work: &Work, pool: PgPool) -> Gather<NewEvent, b
         async move {
             match store::inbox::store_all(&pool, &events).await {
                 Ok(new) => new.into_iter().map(Ok).collect(),
+                // Something in one of them: the others are stored all the same.
+                Err(cause) if cause.is_of_the_data() && events.len() > 1 => {
+                    store_alone(&pool, &events).await
+                }
                 Err(cause) => fail_all(events.len(), &cause),
             }
         }
         .boxed()
     })
+}
+
+/// Stores webhooks one by one, because the database refuses to store them together.
+async fn store_alone(pool: &PgPool, events: &[NewEvent]) -> Vec<Result<bool, StoreError>> {
+    let mut stored = Vec::with_capacity(events.len());
+    for event in events {
+        let one = store::inbox::store_all(pool, std::slice::from_ref(event)).await;
+        if let Err(error) = &one {
+            let error = error as &dyn std::error::Error;
+            tracing::error!(error, event = event.event_id, "webhook cannot be stored");
+        }
+        stored.push(one.map(|new| new == [true]));
+    }
+    stored
 }
 
 /// The outcome of receiving a webhook.
@@ -65,7 +85,7 @@ pub(crate) enum WebhookReceipt {
     Stored,
     /// The signature is missing, wrong or too old.
     BadSignature,
-    /// The body is not an event.
+    /// The body is not an event, or its id is none that is stored.
     Unreadable,
     /// No provider with this name is configured.
     UnknownProvider,
@@ -99,6 +119,9 @@ impl Core {
             }
             Err(WebhookRefusal::Unreadable) => return Ok(WebhookReceipt::Unreadable),
         };
+        if !(1..=EVENT_ID_LENGTH_MAX).contains(&event.id.len()) {
+            return Ok(WebhookReceipt::Unreadable);
+        }
         // PostgreSQL stores no NUL in text. No field that we read contains one.
         let payload = without_nul(event.payload);
         let (id, kind) = (

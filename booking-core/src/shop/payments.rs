@@ -262,6 +262,10 @@ fn said(reason: FailureReason) -> &'static str {
         FailureReason::GatewayRateLimit => "Many are paying right now. Try again in a moment.",
         FailureReason::DuplicateTransaction => "This payment was already made once.",
         FailureReason::CurrencyConversion => "The card cannot pay in this currency.",
+        FailureReason::CouponPayment => {
+            "The coupon is for other ways to pay, so nothing is kept. Your seats are still held: pay \
+             with a card that the coupon is for, or without the coupon."
+        }
         FailureReason::AmountMismatch => "The amount was not right, so nothing is kept.",
         FailureReason::SessionExpired => "The time to pay ran out.",
         FailureReason::UserCancelled => "You cancelled the payment.",

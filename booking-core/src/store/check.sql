@@ -402,12 +402,14 @@ union all select 'I62 numbers of invoices and of credit notes have no gap, and n
      full join invoice_series s using (kind, series, year)
      where i.n is distinct from s.last_no or i.numbers <> i.n or i.first <> 1 or i.last <> i.n)
     -- From the begin on, each booking that was paid has one.
-    + (select count(*) from invoice_begin v, event_consumers c, events e
-        join bookings b on b.booking_id = substr(e.dedupe, length(e.kind) + 2)::uuid
-        left join invoices i on i.position = e.position and i.kind = 'INVOICE'
-            and i.booking_id = b.booking_id
-        where c.name = 'invoices' and e.kind = 'booking.confirmed' and e.position > v.position
-            and e.position <= c.position and b.amount_minor > 0 and i.position is null)
+    + (select count(*) from invoice_begin v, event_consumers c, bookings b
+        left join events e on e.dedupe = 'booking.confirmed:' || b.booking_id
+        left join event_archive_keys k on k.digest = md5('booking.confirmed:' || b.booking_id)::uuid
+        where c.name = 'invoices' and b.amount_minor > 0
+            and coalesce(e.position, k.position) > v.position
+            and coalesce(e.position, k.position) <= c.position
+            and not exists (select 1 from invoices i
+                where i.booking_id = b.booking_id and i.kind = 'INVOICE'))
 union all select 'I63 an invoice has what the ledger has for its booking, and credit notes what went back',
     (select count(*) from invoices i join bookings b using (booking_id)
      left join payments p on p.hold_id = b.hold_id and p.disposition = 'BOOKED'
@@ -417,17 +419,23 @@ union all select 'I63 an invoice has what the ledger has for its booking, and cr
     + (select count(*) from invoices i where i.amount_minor <> (
         select coalesce(sum((l ->> 'amountMinor')::bigint), 0) from jsonb_array_elements(i.lines) l
         where not coalesce((l ->> 'included')::boolean, false)))
-    -- No more than was invoiced is credited.
+    -- What went back is credited, and no more than was invoiced. What a dispute took over of a refund
+    -- that has its credit note was credited before.
     + (select count(*) from invoices i join bookings b using (booking_id)
         join payments p on p.hold_id = b.hold_id and p.disposition = 'BOOKED'
         join event_consumers c on c.name = 'invoices'
-        where i.kind = 'INVOICE' and coalesce((select sum(n.amount_minor) from invoices n
-                where n.booking_id = i.booking_id and n.kind = 'CREDIT_NOTE'), 0)
-            <> least(i.amount_minor, coalesce((select sum(r.amount_minor) from refunds r
-                left join events e on e.dedupe = 'refund.made:' || r.refund_id
-                left join event_archive_keys k on k.digest = md5('refund.made:' || r.refund_id)::uuid
-                where r.payment_id = p.payment_id
-                    and coalesce(e.position, k.position) <= c.position), 0)))
+        cross join lateral (select coalesce(sum(n.amount_minor), 0) as minor from invoices n
+            where n.booking_id = i.booking_id and n.kind = 'CREDIT_NOTE') credited
+        cross join lateral (select coalesce(sum(r.amount_minor), 0) as minor,
+                coalesce(sum((select sum(o.amount_minor) from refund_takeovers o
+                    where o.refund_id = r.refund_id and o.restored_at is null)), 0) as taken_minor
+            from refunds r
+            left join events e on e.dedupe = 'refund.made:' || r.refund_id
+            left join event_archive_keys k on k.digest = md5('refund.made:' || r.refund_id)::uuid
+            where r.payment_id = p.payment_id
+                and coalesce(e.position, k.position) <= c.position) went_back
+        where i.kind = 'INVOICE' and (credited.minor < least(i.amount_minor, went_back.minor)
+            or credited.minor > least(i.amount_minor, went_back.minor + went_back.taken_minor)))
 union all select 'I64 what a customer paid a second time goes back, and the first time succeeded',
     (select count(*) from payments p where p.attempt_no < 1
         and (p.status <> 'SUCCEEDED' or p.disposition is distinct from 'AUTO_REFUND'

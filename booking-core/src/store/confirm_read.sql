@@ -15,7 +15,7 @@ select a.ask as "ask!",
     seated.seat_ids as "seat_ids!", seated.categories as "categories!",
     seated.types as "types!: Vec<Option<String>>", seated.prices as "prices!: Vec<Option<i64>>",
     p.payment_id, p.attempt_no, p.provider, p.intent_id, p.client_secret, p.redirect_url,
-    p.charge_id, p.open_calls, p.idempotency_key, p.email, p.amount_minor, p.currency, p.status,
+    p.charge_id, p.accepts, p.open_calls, p.idempotency_key, p.email, p.amount_minor, p.currency, p.status,
     p.failure_reason, p.provider_open, p.disposition, p.poll_count, p.created_at,
     k.fingerprint as "fingerprint?", k.status_code, k.headers, k.body, k.locked_at as "locked_at?"
 from unnest($1::uuid[], $2::text[], $3::text[]) with ordinality as a (hold_id, principal, key, ask)

@@ -5,8 +5,9 @@
 //! then a booked one. The row of a coupon is locked after seats and ticket counts, several in the
 //! order of their ids.
 
-use contract::coupon::CouponReason;
+use contract::coupon::{CouponReason, PaymentKind};
 use contract::{ShowId, Timestamp};
+use serde_json::Value;
 use sqlx::{PgConnection, PgPool};
 use time::OffsetDateTime;
 use uuid::Uuid;
@@ -45,7 +46,7 @@ pub(crate) async fn find(
     let rows = sqlx::query!(
         r#"select c.coupon_id, c.code, c.off_percent, c.off_minor, c.currency, c.show_no,
             c.categories, c.minimum_minor, c.first_booking, c.uses_max, c.uses_per_customer_max,
-            c.valid_from, c.valid_until, c.created_at, c.disabled_at,
+            c.valid_from, c.valid_until, c.payment_methods, c.created_at, c.disabled_at,
             s.show_id as "show_id?", c.use_count,
             case when $3 then (select count(*) from coupon_uses u join holds h using (hold_id)
                 where u.coupon_id = c.coupon_id and u.released_at is null
@@ -76,6 +77,7 @@ pub(crate) async fn find(
                 uses_per_customer_max: row.uses_per_customer_max,
                 valid_from: row.valid_from.map(Into::into),
                 valid_until: row.valid_until.map(Into::into),
+                payment_methods: kinds_of("coupons", row.payment_methods)?,
                 is_disabled: row.disabled_at.is_some(),
             },
             show_id: show_id.transpose()?,
@@ -104,7 +106,39 @@ pub(crate) struct NewCoupon {
     pub(crate) uses_per_customer_max: Option<i32>,
     pub(crate) valid_from: Option<Timestamp>,
     pub(crate) valid_until: Option<Timestamp>,
+    pub(crate) payment_methods: Vec<PaymentKind>,
     pub(crate) now: Timestamp,
+}
+
+/// Kinds of payments as a column; null for all.
+pub(crate) fn kinds_column(kinds: &[PaymentKind]) -> Option<Value> {
+    // Serialisation cannot fail: they contain only strings.
+    (!kinds.is_empty()).then(|| serde_json::to_value(kinds).unwrap_or_default())
+}
+
+/// The kinds of payments in a column of `table`.
+pub(crate) fn kinds_of(
+    table: &'static str,
+    column: Option<Value>,
+) -> Result<Vec<PaymentKind>, StoreError> {
+    let read = column.map(serde_json::from_value).transpose();
+    let kinds = read.map_err(|error| StoreError::corrupt(table, error))?;
+    Ok(kinds.unwrap_or_default())
+}
+
+/// The kinds of payments that a use of a coupon is for; none for all.
+pub(crate) async fn accepted(
+    connection: &mut PgConnection,
+    use_id: Uuid,
+) -> Result<Vec<PaymentKind>, StoreError> {
+    let row = sqlx::query!(
+        "select c.payment_methods from coupon_uses u join coupons c using (coupon_id)
+         where u.use_id = $1",
+        use_id
+    )
+    .fetch_one(connection)
+    .await?;
+    kinds_of("coupons", row.payment_methods)
 }
 
 /// Makes a coupon. False if there is one with this code.
@@ -112,8 +146,8 @@ pub(crate) async fn insert(pool: &PgPool, new: &NewCoupon) -> Result<bool, Store
     let done = sqlx::query!(
         "insert into coupons (coupon_id, code, off_percent, off_minor, currency, show_no,
             categories, minimum_minor, first_booking, uses_max, uses_per_customer_max, valid_from,
-            valid_until, created_at)
-         values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)
+            valid_until, created_at, payment_methods)
+         values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15)
          on conflict (code) do nothing",
         new.coupon_id,
         new.code,
@@ -128,7 +162,8 @@ pub(crate) async fn insert(pool: &PgPool, new: &NewCoupon) -> Result<bool, Store
         new.uses_per_customer_max,
         new.valid_from.map(OffsetDateTime::from),
         new.valid_until.map(OffsetDateTime::from),
-        OffsetDateTime::from(new.now)
+        OffsetDateTime::from(new.now),
+        kinds_column(&new.payment_methods)
     )
     .execute(pool)
     .await?;

@@ -58,7 +58,9 @@ pub(crate) struct DueCredit {
     pub(crate) position: i64,
     pub(crate) booking_id: Uuid,
     pub(crate) refund_id: Uuid,
-    pub(crate) amount_minor: i64,
+    /// What went back altogether by the refunds that were made up to this one, as far as they are
+    /// not lowered since.
+    pub(crate) announced_minor: i64,
     pub(crate) currency: String,
 }
 
@@ -66,7 +68,13 @@ pub(crate) struct DueCredit {
 pub(crate) async fn due(connection: &mut PgConnection, part: Part) -> Result<Vec<Due>, StoreError> {
     let rows = sqlx::query!(
         r#"select e.position as "position!", b.booking_id, b.amount_minor, b.currency, b.price_lines,
-            r.refund_id as "refund_id?", r.amount_minor as "refund_minor?"
+            r.refund_id as "refund_id?", (select coalesce(sum(a.amount_minor), 0)::bigint
+                from refunds a
+                left join events m on m.dedupe = 'refund.made:' || a.refund_id
+                left join event_archive_keys k
+                    on k.digest = md5('refund.made:' || a.refund_id)::uuid
+                where a.payment_id = r.payment_id
+                    and coalesce(m.position, k.position) <= e.position) as "announced_minor!"
          from (
             -- Casts only what is an id.
             select position, case when kind = 'booking.confirmed'
@@ -88,12 +96,12 @@ pub(crate) async fn due(connection: &mut PgConnection, part: Part) -> Result<Vec
     .fetch_all(connection)
     .await?;
     let rows = rows.into_iter().map(|row| {
-        Ok(match row.refund_id.zip(row.refund_minor) {
-            Some((refund_id, amount_minor)) => Due::Credit(DueCredit {
+        Ok(match row.refund_id {
+            Some(refund_id) => Due::Credit(DueCredit {
                 position: row.position,
                 booking_id: row.booking_id,
                 refund_id,
-                amount_minor,
+                announced_minor: row.announced_minor,
                 currency: row.currency,
             }),
             None => Due::Invoice(DueInvoice {

@@ -103,7 +103,7 @@ pub(crate) async fn made_batch(
             client_secret = ($3::text[])[l.ask], redirect_url = ($4::text[])[l.ask]
         from locked l where p.payment_id = l.payment_id
         returning p.payment_id, p.hold_id, p.attempt_no, p.provider, p.intent_id, p.client_secret,
-            p.redirect_url, p.charge_id, p.open_calls, p.idempotency_key, p.email, p.amount_minor,
+            p.redirect_url, p.charge_id, p.accepts, p.open_calls, p.idempotency_key, p.email, p.amount_minor,
             p.currency, p.status, p.failure_reason, p.provider_open, p.disposition, p.poll_count,
             p.created_at",
         &payment_ids,

@@ -45,5 +45,5 @@ select ($2::uuid[])[ask], hold_id, 1, ($3::text[])[ask], ($4::text[])[ask], ($5:
     ($9::timestamptz[])[ask]
 from locked
 returning payment_id, hold_id, attempt_no, provider, intent_id, client_secret, redirect_url,
-    charge_id, open_calls, idempotency_key, email, amount_minor, currency, status, failure_reason,
+    charge_id, accepts, open_calls, idempotency_key, email, amount_minor, currency, status, failure_reason,
     provider_open, disposition, poll_count, created_at

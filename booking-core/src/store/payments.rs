@@ -1,6 +1,7 @@
 //! Payments.
 
 use contract::booking::PaymentStatus;
+use contract::coupon::PaymentKind;
 use contract::{PaymentId, Timestamp};
 use sqlx::{PgConnection, PgExecutor, PgPool};
 use time::OffsetDateTime;
@@ -27,6 +28,8 @@ pub(crate) struct PaymentRow {
     pub(crate) redirect_url: Option<String>,
     /// The provider's id of the money, where it is not the intent's.
     pub(crate) charge_id: Option<String>,
+    /// The kinds of payments that its price is for; all when empty.
+    pub(crate) accepts: Vec<PaymentKind>,
     /// Calls to create the intent that are under way or whose outcome is unknown.
     pub(crate) open_calls: i32,
     pub(crate) idempotency_key: String,
@@ -92,6 +95,7 @@ macro_rules! payment_row {
             client_secret: $row.client_secret,
             redirect_url: $row.redirect_url,
             charge_id: $row.charge_id,
+            accepts: crate::store::coupons::kinds_of("payments", $row.accepts)?,
             open_calls: $row.open_calls,
             idempotency_key: $row.idempotency_key,
             email: $row.email,
@@ -121,7 +125,7 @@ pub(crate) async fn find(
 ) -> Result<Option<PaymentRow>, StoreError> {
     let row = sqlx::query!(
         "select payment_id, hold_id, attempt_no, provider, intent_id, client_secret, redirect_url,
-            charge_id, open_calls, idempotency_key, email, amount_minor, currency, status,
+            charge_id, accepts, open_calls, idempotency_key, email, amount_minor, currency, status,
             failure_reason, provider_open, disposition, poll_count, created_at
          from payments where payment_id = $1",
         payment_id
@@ -138,7 +142,7 @@ pub(crate) async fn of_hold(
 ) -> Result<Vec<PaymentRow>, StoreError> {
     let rows = sqlx::query!(
         "select payment_id, hold_id, attempt_no, provider, intent_id, client_secret, redirect_url,
-            charge_id, open_calls, idempotency_key, email, amount_minor, currency, status,
+            charge_id, accepts, open_calls, idempotency_key, email, amount_minor, currency, status,
             failure_reason, provider_open, disposition, poll_count, created_at
          from payments where hold_id = $1 and attempt_no > 0 order by attempt_no",
         hold_id
@@ -155,7 +159,7 @@ pub(crate) async fn lock(
 ) -> Result<Option<PaymentRow>, StoreError> {
     let row = sqlx::query!(
         "select payment_id, hold_id, attempt_no, provider, intent_id, client_secret, redirect_url,
-            charge_id, open_calls, idempotency_key, email, amount_minor, currency, status,
+            charge_id, accepts, open_calls, idempotency_key, email, amount_minor, currency, status,
             failure_reason, provider_open, disposition, poll_count, created_at
          from payments where payment_id = $1 for no key update",
         payment_id
@@ -175,6 +179,8 @@ pub(crate) struct NewPayment<'a> {
     pub(crate) email: &'a str,
     pub(crate) amount_minor: i64,
     pub(crate) currency: &'a str,
+    /// The kinds of payments that the price is for; all when empty.
+    pub(crate) accepts: &'a [PaymentKind],
     pub(crate) now: Timestamp,
     pub(crate) next_poll_at: Timestamp,
 }
@@ -193,10 +199,10 @@ pub(crate) async fn begin(
             where hold_id = $2
         )
         insert into payments (payment_id, hold_id, attempt_no, provider, idempotency_key, email,
-            amount_minor, currency, next_poll_at, created_at, updated_at)
-        values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $10)
+            amount_minor, currency, next_poll_at, created_at, updated_at, accepts)
+        values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $10, $11)
         returning payment_id, hold_id, attempt_no, provider, intent_id, client_secret, redirect_url,
-            charge_id, open_calls, idempotency_key, email, amount_minor, currency, status,
+            charge_id, accepts, open_calls, idempotency_key, email, amount_minor, currency, status,
             failure_reason, provider_open, disposition, poll_count, created_at",
         payment.payment_id,
         payment.hold_id,
@@ -207,7 +213,8 @@ pub(crate) async fn begin(
         payment.amount_minor,
         payment.currency,
         OffsetDateTime::from(payment.next_poll_at),
-        OffsetDateTime::from(payment.now)
+        OffsetDateTime::from(payment.now),
+        super::coupons::kinds_column(payment.accepts)
     )
     .fetch_one(connection)
     .await?;
@@ -233,7 +240,7 @@ pub(crate) async fn set_intent(
         "update payments set intent_id = $2, client_secret = $3, redirect_url = $4
          where payment_id = $1 and (intent_id is null or intent_id = $2)
          returning payment_id, hold_id, attempt_no, provider, intent_id, client_secret,
-            redirect_url, charge_id, open_calls, idempotency_key, email, amount_minor, currency,
+            redirect_url, charge_id, accepts, open_calls, idempotency_key, email, amount_minor, currency,
             status, failure_reason, provider_open, disposition, poll_count, created_at",
         payment_id,
         made.intent_id,

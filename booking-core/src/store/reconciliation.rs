@@ -10,20 +10,29 @@ use uuid::Uuid;
 use super::{text_of, word};
 use crate::database::StoreError;
 
-/// Claims the comparison if it is due, by moving its next time to `next_at`. Returns the time up to
-/// which everything has been compared, or `first` before the first comparison.
+/// A comparison that this process is to make.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Claim {
+    /// Everything before this was compared.
+    pub(crate) from: Timestamp,
+    /// How often what comes next could not be compared.
+    pub(crate) failures: i32,
+}
+
+/// Claims the comparison if it is due, by moving its next time to `next_at`. It begins where the
+/// last one ended, or at `first` before the first comparison.
 pub(crate) async fn claim(
     pool: &PgPool,
     provider: &str,
     now: Timestamp,
     next_at: Timestamp,
     first: Timestamp,
-) -> Result<Option<Timestamp>, StoreError> {
+) -> Result<Option<Claim>, StoreError> {
     let row = sqlx::query!(
         "insert into reconciliation (provider, done_until, next_at) values ($1, $4, $3)
          on conflict (provider) do update set next_at = excluded.next_at
             where reconciliation.next_at <= $2
-         returning done_until",
+         returning done_until, failures",
         provider,
         OffsetDateTime::from(now),
         OffsetDateTime::from(next_at),
@@ -31,7 +40,21 @@ pub(crate) async fn claim(
     )
     .fetch_optional(pool)
     .await?;
-    Ok(row.map(|row| row.done_until.into()))
+    Ok(row.map(|row| Claim {
+        from: row.done_until.into(),
+        failures: row.failures,
+    }))
+}
+
+/// Notes that what comes next could not be compared.
+pub(crate) async fn failed(pool: &PgPool, provider: &str) -> Result<(), StoreError> {
+    sqlx::query!(
+        "update reconciliation set failures = failures + 1 where provider = $1",
+        provider
+    )
+    .execute(pool)
+    .await?;
+    Ok(())
 }
 
 /// Records that everything before `until` was compared.
@@ -41,7 +64,8 @@ pub(crate) async fn advance(
     until: Timestamp,
 ) -> Result<(), StoreError> {
     sqlx::query!(
-        "update reconciliation set done_until = greatest(done_until, $2) where provider = $1",
+        "update reconciliation set done_until = greatest(done_until, $2), failures = 0
+         where provider = $1",
         provider,
         OffsetDateTime::from(until)
     )
@@ -73,6 +97,8 @@ pub(crate) struct Round {
     pub(crate) page: Option<String>,
     /// When the next round may begin; `None` during a round.
     pub(crate) next_at: Option<Timestamp>,
+    /// How often the span that begins there could not be looked at.
+    pub(crate) failures: i32,
 }
 
 /// The round through a listing of a provider, if there ever was one.
@@ -82,7 +108,7 @@ pub(crate) async fn round(
     listing: Listing,
 ) -> Result<Option<Round>, StoreError> {
     let row = sqlx::query!(
-        "select from_at, page, next_at from reconciliation_again
+        "select from_at, page, next_at, failures from reconciliation_again
          where provider = $1 and listing = $2",
         provider,
         text_of(listing)
@@ -93,6 +119,7 @@ pub(crate) async fn round(
         from: row.from_at.into(),
         page: row.page,
         next_at: row.next_at.map(Timestamp::from),
+        failures: row.failures,
     }))
 }
 
@@ -104,15 +131,16 @@ pub(crate) async fn keep_round(
     round: &Round,
 ) -> Result<(), StoreError> {
     sqlx::query!(
-        "insert into reconciliation_again (provider, listing, from_at, page, next_at)
-         values ($1, $2, $3, $4, $5)
+        "insert into reconciliation_again (provider, listing, from_at, page, next_at, failures)
+         values ($1, $2, $3, $4, $5, $6)
          on conflict (provider, listing) do update set from_at = excluded.from_at,
-            page = excluded.page, next_at = excluded.next_at",
+            page = excluded.page, next_at = excluded.next_at, failures = excluded.failures",
         provider,
         text_of(listing),
         OffsetDateTime::from(round.from),
         round.page,
-        round.next_at.map(OffsetDateTime::from)
+        round.next_at.map(OffsetDateTime::from),
+        round.failures
     )
     .execute(pool)
     .await?;

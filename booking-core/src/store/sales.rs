@@ -8,6 +8,10 @@ use utoipa::ToSchema;
 use crate::database::StoreError;
 use crate::store::consumers;
 
+/// The consumer that counts gifts apart. A program that would count them as sales asks for `sales`,
+/// which there is no more, so it counts nothing.
+const CONSUMER: &str = "sales-and-gifts";
+
 /// What was sold of one category, in one hour or altogether.
 #[derive(Clone, Debug, PartialEq, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
@@ -79,13 +83,13 @@ pub(crate) struct RoomConversion {
 /// together, so each event counts once; any number of processes may call it.
 pub(crate) async fn take(pool: &PgPool, now: Timestamp, limit: i64) -> Result<usize, StoreError> {
     let mut tx = pool.begin().await?;
-    let Some(part) = consumers::take(&mut tx, "sales", limit).await? else {
+    let Some(part) = consumers::take(&mut tx, CONSUMER, limit).await? else {
         return Ok(0);
     };
     sqlx::query_file!("src/store/sales_take.sql", part.after, part.to)
         .execute(&mut *tx)
         .await?;
-    consumers::moved(&mut tx, "sales", part, now).await?;
+    consumers::moved(&mut tx, CONSUMER, part, now).await?;
     tx.commit().await?;
     Ok(usize::try_from(part.to - part.after).unwrap_or(0))
 }

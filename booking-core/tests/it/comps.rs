@@ -168,6 +168,36 @@ async fn the_same_key_gives_once_also_at_the_same_time() {
 }
 
 #[tokio::test]
+async fn a_repeat_at_the_same_time_reads_what_the_first_made_and_no_refusal() {
+    let shop = TestShop::new().await;
+    let other = shop.another_process().await;
+    let desks = [admin(&shop), Fan::new(other.booking.admin().0)];
+    let asked = [&["A1", "A2"][..], &["A3"], &["B1", "B2", "B3"]].map(of_seats);
+    for (round, body) in asked.iter().enumerate() {
+        let key = format!("guest-{round}");
+        let keyed = desks
+            .clone()
+            .map(|desk| desk.with_header("idempotency-key", &key));
+        let answers = join_all((0..10).map(|nth| give(&keyed[nth % 2], body))).await;
+        let made = give(&keyed[0], body).await;
+        assert_eq!(made.status, 201, "{}", made.text);
+        // A busy database answers nothing, and nobody is refused.
+        for answer in answers.iter().filter(|answer| answer.status != 503) {
+            assert_eq!(
+                (answer.status, &answer.json),
+                (201, &made.json),
+                "{}",
+                answer.text
+            );
+        }
+        // Without the key, or with another one, the seats are gone.
+        assert_refused(&give(&desks[0], body).await, 409, "seats-unavailable");
+    }
+    shop.settle().await;
+    shop.assert_clean().await;
+}
+
+#[tokio::test]
 async fn in_a_rush_of_fans_no_seat_is_given_away_and_sold() {
     let shop = TestShop::new().await;
     let other = shop.another_process().await;

@@ -348,6 +348,19 @@ async fn money_for_a_price_that_was_changed_since_goes_back_and_the_hold_stays()
     assert_eq!(shop.webhook("evt_old", &intent).await, 200);
     shop.settle().await;
     assert_eq!(shop.provider.refunded(&intent), 250_000);
+    // Whoever asks to pay again goes on with the payment of the present price.
+    let again = fan.pay(&hold).await;
+    assert_eq!(intent_of(&again), intent_of(&half), "{}", again.text);
+    // And gets a new one when that fails, also without the coupon.
+    shop.provider
+        .decline(&intent_of(&half), "card_declined", "insufficient_funds");
+    assert_eq!(fan.confirm(&hold, &intent_of(&half)).await.status, 402);
+    let off = fan.delete(&format!("{hold}/coupon")).await;
+    assert_eq!(off.status, 200, "{}", off.text);
+    let third = fan.pay(&hold).await;
+    assert_eq!(third.json["amountMinor"], 250_000, "{}", third.text);
+    assert!(![&intent, &intent_of(&half)].contains(&&intent_of(&third)));
+    let half = pay(&fan, &hold, "fan@example.com", "HALF").await;
     let booked = finish(&shop, &fan, &hold, &half).await;
     assert_eq!(booked.status, 200, "{}", booked.text);
     assert_eq!(booked.json["amountMinor"], 125_000);

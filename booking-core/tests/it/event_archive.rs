@@ -162,7 +162,7 @@ async fn figures_are_made_again_and_nothing_is_told_twice_after_archiving() {
     archive(&shop).await;
     shop.meddle(
         "begin; delete from sales_hours; delete from sales_show_hours;
-         update event_consumers set position = 0 where name = 'sales'; commit",
+         update event_consumers set position = 0 where name = 'sales-and-gifts'; commit",
     )
     .await;
     assert_eq!(sales(&shop.process).await, figures);

@@ -109,6 +109,8 @@ struct Books {
     /// What was answered first under a key is answered for ever.
     refunds_by_key: HashMap<String, Value>,
     refund_failures: u32,
+    /// Intents that are listed and not told of.
+    untold: HashSet<String>,
     refund_status: Option<&'static str>,
     /// The time in Unix seconds, if it matters when something was created.
     now: Option<i64>,
@@ -412,6 +414,9 @@ async fn fetch(State(books): State<Arc<Mutex<Books>>>, ApiPath(id): ApiPath<Stri
         let mut books = books.lock().unwrap();
         let response = match (moody(books.mood), books.intents.get(&id)) {
             (Some(response), _) => response,
+            (None, _) if books.untold.contains(&id) => {
+                refusal(StatusCode::INTERNAL_SERVER_ERROR, "api_error")
+            }
             (None, _) if books.mood == Mood::ForgetsIntents => {
                 refusal(StatusCode::NOT_FOUND, "resource_missing")
             }
@@ -501,9 +506,12 @@ async fn intents(
     let mut ids: Vec<&String> = within.map(|(id, _)| id).collect();
     ids.sort_by_key(|id| std::cmp::Reverse((id.len(), id.to_owned())));
     let after = query.get("starting_after");
-    let start = after.map_or(0, |after| {
-        ids.iter().position(|id| *id == after).unwrap() + 1
-    });
+    let at = after.map(|after| ids.iter().position(|id| *id == after));
+    let start = match at {
+        Some(None) => return refusal(StatusCode::BAD_REQUEST, "resource_missing"),
+        Some(Some(at)) => at + 1,
+        None => 0,
+    };
     let page = &ids[start..ids.len().min(start + PAGE_LENGTH)];
     let data: Vec<Value> = page
         .iter()

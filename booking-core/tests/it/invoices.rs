@@ -10,6 +10,7 @@ use sqlx::{Connection, Executor};
 
 use crate::cancel::{admin, bought};
 use crate::check::violated;
+use crate::fake_provider::FakeProvider;
 use crate::fan::{Answer, Fan};
 use crate::guests::mails;
 use crate::other_readers::PdfReader;
@@ -322,6 +323,155 @@ async fn numbers_have_no_gap_and_no_double_whoever_dies() {
     assert_eq!(of_kind("INVOICE").await, expected("", seats.len() + 2));
     assert_eq!(of_kind("CREDIT_NOTE").await, expected("C", refunded));
     shop.assert_clean().await;
+}
+
+/// What the check finds broken about invoices.
+async fn broken(shop: &TestShop) -> Vec<String> {
+    let report = shop.process.booking.check().await.unwrap();
+    let broken = report.invariants.iter().filter(|it| it.violations > 0);
+    let names = broken.map(|it| it.name[..3].to_owned());
+    names
+        .filter(|it| ["I62", "I63"].contains(&it.as_str()))
+        .collect()
+}
+
+/// Two tickets of three go back, have their credit note, and their money returns from the bank. Gives
+/// the fan, the booking, the intent and what was credited.
+async fn two_returned(shop: &TestShop, process: &Process) -> (Fan, String, String, i64) {
+    let (fan, booking, intent) = bought(shop, &["A1", "A2", "A3"]).await;
+    let tickets = fan.get(&booking).await.json["tickets"].clone();
+    let two = [&tickets[0]["ticketId"], &tickets[1]["ticketId"]];
+    let path = booking.replace("/api/v1/bookings/", "/admin/v1/bookings/");
+    let path = format!("{path}/refund");
+    let done = admin(shop).post(&path, &json!({"ticketIds": two})).await;
+    assert_eq!(done.status, 202, "{}", done.text);
+    shop.settle().await;
+    make(&process.booking).await;
+    let credited = shop.provider.refunded(&intent);
+    assert!(credited > 0);
+    shop.provider.refuse_refunds(100);
+    let failed = shop.provider.refund_becomes(&intent, "failed");
+    let body = shop
+        .provider
+        .refund_event("evt_back", "refund.failed", &failed);
+    assert_eq!(shop.deliver(body).await, 200);
+    shop.settle().await;
+    assert_eq!(shop.provider.refunded(&intent), 0);
+    (fan, booking, intent, credited)
+}
+
+async fn credits(shop: &TestShop) -> Vec<i64> {
+    let path = "/admin/v1/invoices?kind=CREDIT_NOTE";
+    let list = admin(shop).get(path).await.json;
+    let credits = list["invoices"].as_array().unwrap().iter();
+    credits
+        .map(|it| it["amountMinor"].as_i64().unwrap())
+        .collect()
+}
+
+#[tokio::test]
+async fn a_refund_that_is_lowered_after_its_credit_note_is_not_credited_twice() {
+    let (shop, process) = shop().await;
+    let (fan, booking, intent, credited) = two_returned(&shop, &process).await;
+    // A person gives three quarters of it back by hand, so that a quarter is left to us.
+    shop.provider.refund_by_hand(&intent, credited / 4 * 3);
+    let body = FakeProvider::returned_event("evt_hand", "charge.refunded", &intent);
+    assert_eq!(shop.deliver(body).await, 200);
+    shop.settle().await;
+    make(&process.booking).await;
+    assert_eq!(credits(&shop).await, [credited]);
+    assert_eq!(broken(&shop).await, Vec::<String>::new());
+    // The last quarter, and then the third ticket.
+    shop.provider.refuse_refunds(0);
+    for _ in 0..3 {
+        shop.clock.advance(Duration::from_hours(1));
+        shop.settle().await;
+    }
+    assert_eq!(shop.provider.refunded(&intent), credited);
+    refund(&shop, &booking, None).await;
+    make(&process.booking).await;
+    let whole = fan.get(&booking).await.json["amountMinor"]
+        .as_i64()
+        .unwrap();
+    assert_eq!(shop.provider.refunded(&intent), whole);
+    assert_eq!(credits(&shop).await, [credited, whole - credited]);
+    shop.assert_clean().await;
+}
+
+#[tokio::test]
+async fn a_dispute_that_takes_a_credited_refund_over_leaves_the_credit_note() {
+    let (shop, process) = shop().await;
+    let (fan, booking, intent, credited) = two_returned(&shop, &process).await;
+    let whole = fan.get(&booking).await.json["amountMinor"]
+        .as_i64()
+        .unwrap();
+    shop.provider.dispute(&intent, whole, "needs_response");
+    let event = |id: &str, kind: &str| FakeProvider::returned_event(id, kind, &intent);
+    let body = event("evt_dispute", "charge.dispute.funds_withdrawn");
+    assert_eq!(shop.deliver(body).await, 200);
+    shop.settle().await;
+    make(&process.booking).await;
+    assert_eq!(credits(&shop).await, [credited]);
+    shop.assert_clean().await;
+    // A credit note more than went back is noticed all the same.
+    shop.meddle(
+        "update invoices set amount_minor = amount_minor + 1 where kind = 'CREDIT_NOTE';
+         update invoices set lines = jsonb_set(lines, '{0,amountMinor}',
+            to_jsonb((lines -> 0 ->> 'amountMinor')::bigint + 1)) where kind = 'CREDIT_NOTE'",
+    )
+    .await;
+    assert_eq!(broken(&shop).await, ["I63"]);
+    shop.meddle(
+        "update invoices set amount_minor = amount_minor - 1 where kind = 'CREDIT_NOTE';
+         update invoices set lines = jsonb_set(lines, '{0,amountMinor}',
+            to_jsonb((lines -> 0 ->> 'amountMinor')::bigint - 1)) where kind = 'CREDIT_NOTE'",
+    )
+    .await;
+    // The bank decides for the seller: the refund is owed again, and was credited before.
+    shop.provider.dispute(&intent, whole, "won");
+    assert_eq!(
+        shop.deliver(event("evt_won", "charge.dispute.closed"))
+            .await,
+        200
+    );
+    shop.provider.refuse_refunds(0);
+    for _ in 0..3 {
+        shop.clock.advance(Duration::from_hours(1));
+        shop.settle().await;
+    }
+    make(&process.booking).await;
+    let rows = shop
+        .texts("select status || ' ' || amount_minor || ' ' || refusal_count from refunds")
+        .await;
+    assert_eq!(shop.provider.refunded(&intent), credited, "{rows:?}");
+    assert_eq!(credits(&shop).await, [credited]);
+    assert_eq!(broken(&shop).await, Vec::<String>::new());
+}
+
+#[tokio::test]
+async fn a_booking_without_an_invoice_is_noticed_when_its_event_is_archived_too() {
+    let (shop, process) = shop().await;
+    for seat in ["A1", "A2"] {
+        bought(&shop, &[seat]).await;
+    }
+    shop.meddle(
+        "insert into outbox (topic, dedupe, payload, created_at)
+         select 'show.changed', 'show.changed:1.' || n,
+            jsonb_build_object('showNo', 1, 'revision', n), now()
+         from generate_series(1000, 1250) n",
+    )
+    .await;
+    shop.settle().await;
+    make(&process.booking).await;
+    shop.clock.advance(Duration::from_hours(24 * 91));
+    while shop.process.booking.archive_once().await.unwrap() > 0 {}
+    let archived = "select count(*) from event_archive_keys k join bookings b
+        on k.digest = md5('booking.confirmed:' || b.booking_id)::uuid";
+    assert_eq!(shop.count(archived).await, 2);
+    assert_eq!(broken(&shop).await, Vec::<String>::new());
+    shop.meddle("delete from invoices where no = 2; update invoice_series set last_no = 1")
+        .await;
+    assert_eq!(broken(&shop).await, ["I62"]);
 }
 
 #[tokio::test]

@@ -4,9 +4,10 @@
 use std::time::Duration;
 
 use contract::Clock;
-use serde_json::Value;
+use serde_json::{Value, json};
 use sqlx::Connection;
 
+use crate::fan::Fan;
 use crate::test_shop::TestShop;
 
 const PRICE: i64 = 250_000;
@@ -173,4 +174,84 @@ async fn a_round_is_bounded_and_another_process_goes_on_with_it() {
     shop.clock.advance(Duration::from_secs(301));
     shop.process.booking.reconcile_once().await.unwrap();
     assert_eq!(shop.provider.pages_listed() - listed, 1);
+}
+
+/// Two payments of holds that ended days ago: the bank agrees after all.
+async fn late_ones(shop: &TestShop) -> (Fan, [String; 2]) {
+    let (fan, other) = (shop.fan(), shop.fan());
+    let hold = fan.held(&["A2"]).await;
+    let late = fan.intent(&hold).await;
+    let hold = other.held(&["A3"]).await;
+    let later = other.intent(&hold).await;
+    days(shop, 3).await;
+    shop.provider.pay(&late);
+    shop.provider.pay(&later);
+    (fan, [late, later])
+}
+
+#[tokio::test]
+async fn a_payment_that_the_provider_never_tells_of_keeps_nothing_else_waiting() {
+    let shop = new_shop().await;
+    let (_, _, bought) = shop.bought(&["A1"]).await;
+    let (fan, [late, broken]) = late_ones(&shop).await;
+    // It is the first of a page, and of the first listing.
+    shop.provider.tells_not_of(&broken);
+    shop.provider.refund_by_hand(&bought, PRICE);
+    compared(&shop, PASSES).await;
+    assert_eq!(fan.seat("A1").await, "AVAILABLE", "the next listing");
+    assert_eq!(
+        fan.seat("A2").await,
+        "BOOKED",
+        "{late}, the next of the page"
+    );
+    assert_eq!(fan.seat("A3").await, "AVAILABLE");
+    let desk = Fan::new(shop.process.booking.admin().0);
+    let told = desk.post("/admin/v1/reconcile", &json!({})).await;
+    assert_eq!(told.json["putOff"], json!([]), "{}", told.text);
+    shop.provider.tells_of_all();
+    compared(&shop, PASSES).await;
+    assert_eq!(fan.seat("A3").await, "BOOKED", "a later round");
+    shop.assert_clean().await;
+}
+
+#[tokio::test]
+async fn a_first_look_that_fails_stops_neither_itself_nor_the_later_looks() {
+    let shop = new_shop().await;
+    let (fan, _, bought) = shop.bought(&["A1"]).await;
+    let other = shop.fan();
+    let hold = other.held(&["A2"]).await;
+    let broken = other.intent(&hold).await;
+    shop.provider.pay(&broken);
+    shop.provider.tells_not_of(&broken);
+    shop.clock.advance(Duration::from_secs(1));
+    let desk = Fan::new(shop.process.booking.admin().0);
+    let told = desk.post("/admin/v1/reconcile", &json!({})).await;
+    assert_eq!(told.json["putOff"], json!([broken]), "{}", told.text);
+    compared(&shop, 4).await;
+    let again = shop
+        .count("select count(*) from reconciliation_again")
+        .await;
+    assert_eq!(again, 3, "every listing is looked at again meanwhile");
+    shop.provider.refund_by_hand(&bought, PRICE);
+    compared(&shop, 10).await;
+    assert_eq!(fan.seat("A1").await, "AVAILABLE");
+    shop.provider.tells_of_all();
+    compared(&shop, PASSES).await;
+    assert_eq!(fan.seat("A2").await, "BOOKED");
+    shop.assert_clean().await;
+}
+
+#[tokio::test]
+async fn a_page_that_the_provider_does_not_know_is_asked_for_anew() {
+    let shop = new_shop().await;
+    let (fan, _) = late_ones(&shop).await;
+    shop.meddle(
+        "update reconciliation_again a set page = 'pi_gone', next_at = null,
+            from_at = r.done_until - interval '10 days'
+         from reconciliation r where a.listing = 'INTENTS'",
+    )
+    .await;
+    compared(&shop, 4).await;
+    assert_eq!(fan.seat("A2").await, "BOOKED");
+    shop.assert_clean().await;
 }

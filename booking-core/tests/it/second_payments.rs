@@ -86,6 +86,13 @@ impl Twice {
                 .unwrap();
         let made = ("double-charge".to_owned(), PRICE, "SUCCEEDED".to_owned());
         assert_eq!(refunds, [made]);
+        // What was paid a second time was never a part of what was sold.
+        while self.shop.process.booking.sales_once().await.unwrap() > 0 {}
+        let desk = Fan::new(self.shop.process.booking.admin().0);
+        let figures = desk.get("/admin/v1/sales").await.json["shows"][0].clone();
+        let of = |name: &str| figures[name].as_i64().unwrap();
+        let figures = (of("bookedMinor"), of("refundedMinor"), of("netMinor"));
+        assert_eq!(figures, (PRICE, 0, PRICE));
     }
 }
 
@@ -139,6 +146,29 @@ async fn two_payments_that_are_found_together_are_one_booking_and_one_refund() {
     twice.agrees(0).await;
     twice.confirmed().await;
     twice.assert_one_went_back(None).await;
+}
+
+#[tokio::test]
+async fn of_three_payments_of_one_link_two_go_back() {
+    let twice = Twice::at(Simulator::start().await).await;
+    let page = twice.fan.pay(&twice.hold).await;
+    let page = page.json["redirectUrl"].as_str().unwrap().to_owned();
+    let third = twice.simulator.at_the_bank(&page).await;
+    twice.agrees(0).await;
+    twice.agrees(1).await;
+    twice.simulator.agrees(&third).await;
+    twice.confirmed().await;
+    for _ in 0..3 {
+        twice.shop.clock.advance(Duration::from_mins(20));
+        reconciled(&twice.shop).await;
+        twice.shop.settle().await;
+    }
+    let mut books = twice.books().await;
+    books.sort_unstable();
+    assert_eq!(books, [(PRICE, 0), (PRICE, PRICE), (PRICE, PRICE)]);
+    let numbers = "select attempt_no::text from payments p order by p.attempt_no";
+    assert_eq!(twice.shop.texts(numbers).await, ["-2", "-1", "1"]);
+    twice.shop.assert_clean().await;
 }
 
 #[tokio::test]

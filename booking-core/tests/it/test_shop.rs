@@ -358,6 +358,22 @@ impl TestShop {
         database.close().await.unwrap();
     }
 
+    /// The number that a question to the database has as its answer.
+    pub(crate) async fn count(&self, question: &'static str) -> i64 {
+        let mut database = self.database.connect().await;
+        let count = sqlx::query_scalar(question).fetch_one(&mut database).await;
+        database.close().await.unwrap();
+        count.unwrap()
+    }
+
+    /// The texts that a question to the database has as its answer.
+    pub(crate) async fn texts(&self, question: &'static str) -> Vec<String> {
+        let mut database = self.database.connect().await;
+        let texts = sqlx::query_scalar(question).fetch_all(&mut database).await;
+        database.close().await.unwrap();
+        texts.unwrap()
+    }
+
     /// A fan who bought `seats`: the fan, the booking as answered, and the intent.
     pub(crate) async fn bought(&self, seats: &[&str]) -> (Fan, Value, String) {
         let fan = self.fan();
@@ -473,7 +489,7 @@ async fn start_with(
         wallets: beside.wallets,
         fraud: provider.fraud.clone(),
         invoices: beside.invoices,
-        events_loose_for: booking_core::EVENTS_LOOSE_FOR,
+        events_loose_for: Some(booking_core::EVENTS_LOOSE_FOR),
     };
     let deps = BookingDeps {
         pools: pools.clone(),

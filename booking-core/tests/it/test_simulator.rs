@@ -105,11 +105,25 @@ impl Simulator {
         self.pay_on_page_as(url, method, "").await
     }
 
+    /// The same, of a payment link, by one of its ways to pay.
+    pub(crate) async fn pay_by(&self, url: &str, way: &str, method: &str) -> Option<String> {
+        self.pay_with(url, (way, method), "").await
+    }
+
     /// The same with the card or account of `holder`, or one of its own.
     pub(crate) async fn pay_on_page_as(
         &self,
         url: &str,
         method: &str,
+        holder: &str,
+    ) -> Option<String> {
+        self.pay_with(url, ("upi", method), holder).await
+    }
+
+    async fn pay_with(
+        &self,
+        url: &str,
+        (way, method): (&str, &str),
         holder: &str,
     ) -> Option<String> {
         let to = |answer: &reqwest::Response| {
@@ -131,7 +145,7 @@ impl Simulator {
             .map(|(_, secret)| secret.to_owned());
         let mut form = vec![
             ("payment_method", method.to_owned()),
-            ("method", "upi".to_owned()),
+            ("method", way.to_owned()),
             ("card", holder.to_owned()),
         ];
         form.extend(secret.map(|secret| ("client_secret", secret)));

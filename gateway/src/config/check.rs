@@ -178,23 +178,21 @@ fn events_length_max(text: Option<&str>, note: &mut impl FnMut(String)) -> u64 {
     }
 }
 
-/// Age at which events move into the archive, unless the setting says otherwise.
-const ARCHIVE_AFTER: Duration = Duration::from_hours(24 * 90);
 /// Days that an event may be kept out of the archive: a hundred years.
 const ARCHIVE_DAYS_MAX: u64 = 36_500;
 
-fn archive_after(text: Option<&str>, note: &mut impl FnMut(String)) -> Duration {
-    let Some(text) = text else {
-        return ARCHIVE_AFTER;
-    };
+/// Age at which events move into the archive; without the setting none do, because a gateway of the
+/// version before could not read them.
+fn archive_after(text: Option<&str>, note: &mut impl FnMut(String)) -> Option<Duration> {
+    let text = text?;
     match text.trim().parse::<u64>() {
-        Ok(days) if (1..=ARCHIVE_DAYS_MAX).contains(&days) => Duration::from_hours(24 * days),
+        Ok(days) if (1..=ARCHIVE_DAYS_MAX).contains(&days) => Some(Duration::from_hours(24 * days)),
         _ => {
             note(format!(
                 "ROPELINE_EVENTS_ARCHIVE_DAYS: `{text}` is no number of days from 1 to \
                  {ARCHIVE_DAYS_MAX}"
             ));
-            ARCHIVE_AFTER
+            None
         }
     }
 }

@@ -137,7 +137,7 @@ pub struct Config {
     /// How many events that stream keeps, about.
     pub events_length_max: u64,
     /// Age at which events move into the archive.
-    pub events_archive_after: Duration,
+    pub events_archive_after: Option<Duration>,
     /// Whether webhooks may go to addresses that are not public.
     pub webhook_private_targets: bool,
     /// Text messages, push messages and what is said in all of them.

@@ -193,8 +193,8 @@ settings! {
     events_stream = "ROPELINE_EVENTS_STREAM", Plain, "ropeline:events", value_name = "KEY";
     /// How many events that stream keeps, about [default: 1000000]
     events_length_max = "ROPELINE_EVENTS_LENGTH_MAX", Plain, "1000000", value_name = "COUNT";
-    /// After how many days events move into the compressed archive, from which they are read all the same [default: 90]
-    events_archive_days = "ROPELINE_EVENTS_ARCHIVE_DAYS", Plain, "90", value_name = "DAYS";
+    /// After how many days events move into the compressed archive, which gateways of the version before cannot read [default: never]
+    events_archive_days = "ROPELINE_EVENTS_ARCHIVE_DAYS", Plain, "never", value_name = "DAYS";
     /// Whether webhooks may go to addresses that are not public, and without TLS: true or false [default: false]
     webhook_private_targets = "ROPELINE_WEBHOOK_PRIVATE_TARGETS", Plain, "false", value_name = "BOOL";
     /// Where text messages to fans are posted, such as `https://sms.example/send` [default: none are sent; files while mail is written to files]

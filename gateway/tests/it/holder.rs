@@ -123,7 +123,7 @@ pub(crate) async fn empty_shop(
         rates: Rates::default(),
         fraud: booking_core::FraudSettings::default(),
         invoices: None,
-        events_loose_for: booking_core::EVENTS_LOOSE_FOR,
+        events_loose_for: Some(booking_core::EVENTS_LOOSE_FOR),
         ticket_fonts: TicketFonts::default(),
         ticket_store: TicketStoreConfig::Off,
         wallets: WalletConfig::default(),

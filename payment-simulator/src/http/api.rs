@@ -67,6 +67,18 @@ pub(super) async fn cancel(
         .await
 }
 
+/// `POST /v1/payment_intents/{id}/capture`
+pub(super) async fn capture(
+    State(provider): State<Provider>,
+    ObjectId(id): ObjectId,
+    Merchant(request): Merchant,
+) -> Answer {
+    let id = IntentId::from(id.as_str());
+    request
+        .perform(&provider, |desk, form, _| payment::capture(desk, &id, form))
+        .await
+}
+
 /// `POST /v1/checkout/sessions`
 pub(super) async fn session_create(
     State(provider): State<Provider>,

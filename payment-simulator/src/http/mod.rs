@@ -37,6 +37,7 @@ pub(crate) fn router(provider: Provider) -> Router {
         .route("/v1/payment_intents/{id}", get(api::retrieve))
         .route("/v1/payment_intents/{id}/confirm", post(api::confirm))
         .route("/v1/payment_intents/{id}/cancel", post(api::cancel))
+        .route("/v1/payment_intents/{id}/capture", post(api::capture))
         .route("/v1/checkout/sessions", post(api::session_create))
         .route("/v1/checkout/sessions/{id}", get(api::session_retrieve))
         .route(

@@ -146,7 +146,9 @@ pub(super) async fn pay(
     };
     match intent.status {
         // Also after an earlier payment, so that a second click leads to the same page.
-        Status::Succeeded | Status::Processing | Status::Canceled => leave(&intent),
+        Status::Succeeded | Status::RequiresCapture | Status::Processing | Status::Canceled => {
+            leave(&intent)
+        }
         Status::RequiresAction if answer.status == 200 => see_other(&bank_path(&intent)),
         Status::RequiresPaymentMethod | Status::RequiresConfirmation | Status::RequiresAction => {
             let status = StatusCode::from_u16(answer.status).unwrap_or_default();
@@ -193,7 +195,9 @@ pub(super) async fn bank_answer(
     provider.call(visit.cause.clone(), None, decide).await;
     match provider.intent(&visit.id, &visit.caller).await {
         Ok(intent) => match intent.status {
-            Status::Succeeded | Status::Processing | Status::Canceled => leave(&intent),
+            Status::Succeeded | Status::RequiresCapture | Status::Processing | Status::Canceled => {
+                leave(&intent)
+            }
             // If the shop confirmed the intent, its own return URL is used; a visitor of the pay
             // page may try again.
             _ if intent.return_url.is_some() => leave(&intent),
@@ -234,7 +238,9 @@ impl Visit {
 /// The page for an intent in its present status.
 fn intent_page(intent: &Intent, problem: Option<&str>, status: StatusCode) -> Response {
     let (title, text) = match intent.status {
-        Status::Succeeded => ("Payment complete", "Thank you. Your payment went through."),
+        Status::Succeeded | Status::RequiresCapture => {
+            ("Payment complete", "Thank you. Your payment went through.")
+        }
         Status::Processing => ("Payment under way", "Your bank is still working on it."),
         Status::Canceled => ("Payment cancelled", "You have not been charged."),
         Status::RequiresPaymentMethod | Status::RequiresConfirmation | Status::RequiresAction => {
@@ -338,6 +344,7 @@ pub(super) fn link_page(link: &Link, problem: Option<&str>, status: StatusCode) 
     };
     let ways: Vec<minijinja::Value> = METHODS
         .iter()
+        .filter(|(id, _)| link.takes(id))
         .map(|(id, title)| context! { id => *id, title => *title })
         .collect();
     let fields = context! {
@@ -369,7 +376,7 @@ fn leave(intent: &Intent) -> Response {
 /// The return URL with the result added. It is always the merchant's own.
 fn way_back(intent: &Intent) -> Option<String> {
     let status = match intent.status {
-        Status::Succeeded => "succeeded",
+        Status::Succeeded | Status::RequiresCapture => "succeeded",
         Status::Processing => "processing",
         Status::Canceled => "canceled",
         Status::RequiresPaymentMethod | Status::RequiresConfirmation | Status::RequiresAction => {

@@ -235,8 +235,11 @@ async fn payments(State(provider): State<Provider>, call: Call) -> Answer {
 
 async fn payment_fetch(State(provider): State<Provider>, call: Call) -> Answer {
     let id = IntentId::from(call.id.as_str());
-    call.perform(&provider, |desk, _| razorpay::payment_fetch(desk, &id))
-        .await
+    call.perform(&provider, |desk, call| {
+        let with_card = call.query.expands("card");
+        razorpay::payment_fetch(desk, &id, with_card)
+    })
+    .await
 }
 
 async fn capture(State(provider): State<Provider>, call: Call) -> Answer {
@@ -354,7 +357,7 @@ pub(super) async fn page_pay(
     };
     match provider.intent(&payment, &Caller::Merchant).await {
         Ok(payment) => match payment.status {
-            Status::Succeeded | Status::Processing | Status::Canceled => {
+            Status::Succeeded | Status::RequiresCapture | Status::Processing | Status::Canceled => {
                 see_other(&link_done_path(&id, &payment.id))
             }
             Status::RequiresAction => see_other(&bank_path(&payment)),

@@ -31,6 +31,12 @@ export class Desk {
   counts = null;
   /** @type {any[]} those whom a scanner let in without a network, and should not have */
   conflicts = [];
+
+  /**
+   * Who is inside with a ticket that was cancelled since. Not kept: it is what was read last.
+   * @type {any[]}
+   */
+  insideVoid = [];
   queued = 0;
   /** Those of the queued that are of another show, whose token is not good any longer. */
   stuck = 0;
@@ -262,6 +268,7 @@ export class Desk {
   async #forget() {
     await this.#kept.forget();
     [this.manifest, this.counts, this.conflicts] = [null, null, []];
+    this.insideVoid = [];
     [this.#seen, this.#acknowledged] = [new Map(), new Set()];
   }
 
@@ -360,7 +367,8 @@ export class Desk {
   async #learnConflicts() {
     const uplink = /** @type {import("./uplink.js").Uplink} */ (this.#uplink);
     const scanner = /** @type {any} */ (this.scanner);
-    const all = await uplink.conflicts(scanner.showId);
+    const { conflicts: all, insideVoid } = await uplink.conflicts(scanner.showId);
+    this.insideVoid = insideVoid ?? [];
     const isMine = (/** @type {any} */ place) => place?.scannerId === scanner.scannerId;
     this.conflicts = all
       .filter((one) => one.admitted)

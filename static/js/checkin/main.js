@@ -107,6 +107,7 @@ function show() {
   const name = /** @type {HTMLInputElement} */ (element("device"));
   if (document.activeElement !== name) name.value = desk.device;
   showConflicts();
+  showInsideVoid();
 }
 
 function showConflicts() {
@@ -121,6 +122,17 @@ function showConflicts() {
       const mine = one.isMine ? " (this scanner)" : "";
       const places = [one.earlier, one.scan].filter(Boolean).map((place) => `${place.device ?? "?"} at ${where(place)}`);
       line.textContent = `Seat ${one.seatId ?? "?"} was ${what}${mine}. ${places.join(" ")}`;
+      return line;
+    }),
+  );
+}
+
+function showInsideVoid() {
+  element("inside-void").hidden = desk.insideVoid.length === 0;
+  element("inside-void-list").replaceChildren(
+    ...desk.insideVoid.slice(0, 20).map((one) => {
+      const line = document.createElement("li");
+      line.textContent = `Seat ${one.seatId ?? "?"}, came in at ${where(one.entry)}. The seat may be sold again.`;
       return line;
     }),
   );

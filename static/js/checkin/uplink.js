@@ -110,12 +110,12 @@ export class Uplink {
 
   /**
    * @param {string} showId
-   * @returns {Promise<any[]>}
+   * @returns {Promise<{conflicts: any[], insideVoid?: any[]}>}
    */
   async conflicts(showId) {
     const answer = await this.#ask(`/shows/${encodeURIComponent(showId)}/conflicts`);
     if (!answer.ok) throw new Unreachable(String(answer.status));
-    return (await this.#json(answer)).conflicts;
+    return this.#json(answer);
   }
 
   /** @param {Response} answer */

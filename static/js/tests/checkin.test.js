@@ -182,6 +182,8 @@ class Gateway {
   revoked = new Set();
   /** @type {any[]} */
   conflicts = [];
+  /** @type {any[]} */
+  insideVoid = [];
   /** How far the clocks of scanners are ahead of this one's. */
   behindMs = 0;
   /** Answers are lost on the way back. */
@@ -215,7 +217,7 @@ class Gateway {
     const showId = this.shows.get(token) ?? this.showId;
     if (!this.good || this.badTokens.has(token)) return new Response("{}", { status: 401 });
     if (path.endsWith("/scanner")) return json({ scannerId: "scn_1", showId, gate: "North" });
-    if (path.endsWith("/conflicts")) return json({ conflicts: this.conflicts });
+    if (path.endsWith("/conflicts")) return json({ conflicts: this.conflicts, insideVoid: this.insideVoid });
     const counts = { conflicts: this.conflicts.length, inside: this.inside.size, admitted: 0, tickets: 9, gates: [] };
     if (path.endsWith("/counts")) return json(counts);
     if (path.endsWith("/manifest")) {
@@ -343,6 +345,23 @@ test("a double that another scanner let in after all is learnt within a minute",
   context.mock.method(performance, "now", () => minute);
   await made.refresh();
   assert.equal(made.conflicts.length, 1);
+});
+
+test("who is inside with a cancelled ticket is listed until they leave", async (context) => {
+  const { made, gateway } = await desk();
+  await made.use("rscan_a");
+  assert.deepEqual(made.insideVoid, []);
+  gateway.insideVoid.push({ ticketId: "tkt_1", seatId: "A1", entry: { at: "", gate: "North", device: null } });
+  let minutes = performance.now();
+  context.mock.method(performance, "now", () => minutes);
+  const later = async () => {
+    minutes += 61_000;
+    await made.refresh();
+    return made.insideVoid.map((one) => one.seatId);
+  };
+  assert.deepEqual(await later(), ["A1"]);
+  gateway.insideVoid = [];
+  assert.deepEqual(await later(), []);
 });
 
 test("whom another scanner let in too is a conflict until somebody has seen it", async () => {

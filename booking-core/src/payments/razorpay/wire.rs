@@ -1,6 +1,7 @@
 //! What Razorpay's API answers with, and what it means.
 
 use contract::HoldId;
+use contract::coupon::PaymentKind;
 use serde::Deserialize;
 use serde_json::Value;
 
@@ -103,9 +104,29 @@ pub(super) struct WirePayment {
     card_id: Option<String>,
     #[serde(default)]
     card: Value,
+    #[serde(default)]
+    method: Option<String>,
+    #[serde(default)]
+    bank: Option<String>,
+    #[serde(default)]
+    wallet: Option<String>,
 }
 
 impl WirePayment {
+    /// What it was made with, if it is told.
+    pub(super) fn kind(self) -> Option<PaymentKind> {
+        let told = |name: &str| {
+            let text = self.card[name].as_str().filter(|text| !text.is_empty());
+            text.map(str::to_owned)
+        };
+        Some(PaymentKind {
+            method: self.method?,
+            network: told("network"),
+            funding: told("type"),
+            issuer: told("issuer").or(self.bank).or(self.wallet),
+        })
+    }
+
     /// What stands for the account or card. The last digits alone belong to many cards, so they count
     /// only with the name on the card.
     fn instrument(&self) -> Option<String> {
@@ -130,7 +151,7 @@ impl WirePayment {
         let is_over = self.has_money() || self.is_authorized() || self.status == "failed";
         is_over.then(|| Try {
             id: self.id.clone(),
-            declined: self.status == "failed",
+            declined: self.status == "failed" && !self.failure().is_a_fault(),
             instrument: self.instrument(),
             country: self.international.then(|| "ZZ".to_owned()),
             // Razorpay tells no judgement of its own.
@@ -195,6 +216,9 @@ impl WireLink {
                 vpa: None,
                 card_id: None,
                 card: Value::Null,
+                method: None,
+                bank: None,
+                wallet: None,
             })
         };
         named.iter().filter_map(read).collect()
@@ -244,6 +268,7 @@ impl WireLink {
             redirect_url: self.short_url,
             id: self.id,
             tries: payments.iter().filter_map(WirePayment::tried).collect(),
+            kind: None,
         }
     }
 }
@@ -311,6 +336,7 @@ impl From<WirePayment> for ListedIntent {
                 status,
                 others: Vec::new(),
                 tries: Vec::new(),
+                kind: None,
             },
         }
     }

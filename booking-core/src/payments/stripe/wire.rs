@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 
 use contract::HoldId;
+use contract::coupon::PaymentKind;
 use serde::Deserialize;
 use serde_json::Value;
 use show_file::currency;
@@ -70,9 +71,30 @@ struct WireCharge {
     #[serde(default)]
     status: String,
     #[serde(default)]
+    failure_code: Option<String>,
+    #[serde(default)]
     outcome: Value,
     #[serde(default)]
     payment_method_details: Value,
+}
+
+impl WireIntent {
+    /// What the last try was made with, if it is told.
+    pub(super) fn kind(self) -> Option<PaymentKind> {
+        let Some(WireLatestCharge::Whole(charge)) = self.latest_charge else {
+            return None;
+        };
+        let details = &charge.payment_method_details;
+        let method = details["type"].as_str()?;
+        let told = |name: &str| details[method][name].as_str().map(str::to_owned);
+        Some(PaymentKind {
+            method: method.to_owned(),
+            network: told("brand").or(told("network")),
+            funding: told("funding"),
+            // Cards have an issuer for some accounts only, other ways a bank.
+            issuer: told("issuer").or(told("bank")).or(told("bank_name")),
+        })
+    }
 }
 
 impl From<WireCharge> for Try {
@@ -83,7 +105,14 @@ impl From<WireCharge> for Try {
         let fingerprint = details[kind]["fingerprint"].as_str();
         Self {
             id: charge.id,
-            declined: charge.status == "failed",
+            declined: charge.status == "failed" && {
+                let code = charge.failure_code.as_deref().unwrap_or_default();
+                let said = charge.outcome["reason"].as_str();
+                ![Some(code), said]
+                    .into_iter()
+                    .flatten()
+                    .any(|code| FailureReason::from_codes(code, None).is_a_fault())
+            },
             instrument: fingerprint.map(|text| format!("{kind}:{text}")),
             country: details[kind]["country"].as_str().map(str::to_owned),
             risk: match charge.outcome["risk_level"].as_str() {
@@ -99,7 +128,8 @@ impl From<WireIntent> for Intent {
     fn from(intent: WireIntent) -> Self {
         let status = match intent.status.as_str() {
             "succeeded" => IntentStatus::Succeeded,
-            "processing" | "requires_capture" => IntentStatus::Processing,
+            "processing" => IntentStatus::Processing,
+            "requires_capture" => IntentStatus::Authorized,
             "requires_action" => IntentStatus::RequiresAction,
             "canceled" => IntentStatus::Cancelled(match intent.cancellation_reason.as_deref() {
                 Some("abandoned" | "automatic" | "void_invoice") => FailureReason::SessionExpired,
@@ -123,6 +153,7 @@ impl From<WireIntent> for Intent {
                 Some(WireLatestCharge::Whole(charge)) => vec![Try::from(*charge)],
                 Some(WireLatestCharge::Id(_)) | None => Vec::new(),
             },
+            kind: None,
         }
     }
 }
@@ -278,7 +309,7 @@ impl From<WireSession> for Intent {
         let tries = inner.as_ref().map(|inner| inner.tries.clone());
         let inner = inner.map(|inner| inner.status);
         let status = match (session.status.as_deref(), inner) {
-            (_, Some(IntentStatus::Succeeded)) => IntentStatus::Succeeded,
+            (_, Some(settled @ (IntentStatus::Succeeded | IntentStatus::Authorized))) => settled,
             // A customer who has begun may still finish, whatever became of the page.
             (
                 Some("expired"),
@@ -311,6 +342,7 @@ impl From<WireSession> for Intent {
             // A session is paid by one payment intent.
             others: Vec::new(),
             tries: tries.unwrap_or_default(),
+            kind: None,
         }
     }
 }
@@ -327,8 +359,70 @@ mod tests {
     }
 
     #[test]
+    fn an_inquiry_and_a_dispute_that_was_won_take_no_money() {
+        for (status, taken) in [
+            ("needs_response", true),
+            ("under_review", true),
+            ("lost", true),
+            ("won", false),
+            ("warning_needs_response", false),
+            ("warning_closed", false),
+        ] {
+            let dispute = json!({"id": "dp_1", "status": status, "amount": 500, "currency": "inr"});
+            let told: ProviderDispute = serde_json::from_value::<WireDispute>(dispute)
+                .unwrap()
+                .into();
+            assert_eq!(told.taken, taken, "{status}");
+        }
+    }
+
+    #[test]
+    fn a_fault_of_the_bank_is_no_decline() {
+        for (status, code, reason, declined) in [
+            ("succeeded", None, None, false),
+            (
+                "failed",
+                Some("card_declined"),
+                Some("insufficient_funds"),
+                true,
+            ),
+            (
+                "failed",
+                Some("card_declined"),
+                Some("generic_decline"),
+                true,
+            ),
+            ("failed", Some("expired_card"), None, true),
+            (
+                "failed",
+                Some("card_declined"),
+                Some("issuer_not_available"),
+                false,
+            ),
+            (
+                "failed",
+                Some("card_declined"),
+                Some("try_again_later"),
+                false,
+            ),
+            (
+                "failed",
+                Some("processing_error"),
+                Some("processing_error"),
+                false,
+            ),
+            ("failed", Some("processing_error"), None, false),
+        ] {
+            let charge = json!({"id": "ch_1", "status": status, "failure_code": code,
+                "outcome": {"reason": reason}});
+            let told = Try::from(serde_json::from_value::<WireCharge>(charge.clone()).unwrap());
+            assert_eq!(told.declined, declined, "{charge}");
+        }
+    }
+
+    #[test]
     fn a_session_is_what_its_page_and_its_intent_say() {
-        use IntentStatus::{Cancelled, Processing, RequiresAction, Succeeded, Unpaid};
+        use IntentStatus::{Authorized, Cancelled, Processing, RequiresAction, Succeeded, Unpaid};
         let declined = json!({"code": "card_declined", "decline_code": "insufficient_funds"});
         for (status, paid, inner, means) in [
             ("open", "unpaid", Value::Null, Unpaid(None)),
@@ -357,6 +451,9 @@ mod tests {
                 Cancelled(FailureReason::SessionExpired),
             ),
             ("complete", "paid", json!("succeeded"), Succeeded),
+            // The bank has agreed, and the money waits to be taken.
+            ("complete", "unpaid", json!("requires_capture"), Authorized),
+            ("expired", "unpaid", json!("requires_capture"), Authorized),
             ("complete", "unpaid", json!("processing"), Processing),
             (
                 "complete",

@@ -46,6 +46,16 @@ impl FakeProvider {
         self.books().now = Some(now.as_unix_seconds());
     }
 
+    /// Lists the intent, and fails whenever it is asked about it.
+    pub(crate) fn tells_not_of(&self, intent_id: &str) {
+        self.books().untold.insert(intent_id.to_owned());
+    }
+
+    /// Tells of every intent again.
+    pub(crate) fn tells_of_all(&self) {
+        self.books().untold.clear();
+    }
+
     /// Pages of intents that were listed.
     pub(crate) fn pages_listed(&self) -> usize {
         self.books().pages_listed

@@ -58,7 +58,7 @@ impl TestShop {
             wallets: WalletConfig::default(),
             fraud,
             invoices: None,
-            events_loose_for: booking_core::EVENTS_LOOSE_FOR,
+            events_loose_for: Some(booking_core::EVENTS_LOOSE_FOR),
         };
         let deps = BookingDeps {
             pools: Pools::lazy(&database.url()).unwrap(),
