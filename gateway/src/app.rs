@@ -332,6 +332,7 @@ impl App {
             limits: RateLimitConfig::default(),
             connections_per_place_max: config.connections_per_place_max,
             trusted_proxies: TrustedProxies::new(config.trusted_proxies.iter().copied()),
+            questions: config.questions,
             page_policy: pages::content_security_policy(payment_origins.as_deref()).into(),
             request_ids: ids.clone(),
             turns: Arc::new(BookingTurns(booking.clone())),

@@ -2,6 +2,7 @@
 //!
 //! | Module | Subject |
 //! | --- | --- |
+//! | [`auth`] | questions of other proxies |
 //! | [`cookies`] | place and pass cookies |
 //! | [`crowd`] | the busiest requests, answered without the router |
 //! | [`draw`] | the draw document |
@@ -20,6 +21,7 @@
 //! | [`turn_teller`] | the port to what tells it |
 //! | [`websocket`] | how a WebSocket begins and ends |
 
+pub mod auth;
 pub mod cookies;
 pub mod crowd;
 pub mod draw;
@@ -50,9 +52,9 @@ use utoipa_axum::routes;
 
 pub use state::LineState;
 
-/// The routes below `/_line/`. Each handler declares its method and path once, for the router and
+/// The routes below `/_line/`; `door` answers other proxies. Each handler declares its method and path once, for the router and
 /// for the OpenAPI document.
-pub fn router(state: LineState) -> Router {
+pub fn router(state: LineState, door: auth::Door) -> Router {
     let joins = OpenApiRouter::default()
         .routes(routes!(place::join))
         .routes(routes!(page::join))
@@ -73,11 +75,17 @@ pub fn router(state: LineState) -> Router {
     let files = OpenApiRouter::default()
         .routes(routes!(page::asset))
         .routes(routes!(openapi::document));
-    let (described, document) = OpenApiRouter::with_openapi(openapi::Api::openapi())
+    // Not behind the guard: they come with the method and the origin of the request they are about.
+    let questions = OpenApiRouter::default()
+        .routes(routes!(auth::ask))
+        .routes(routes!(auth::ask_by_prefix));
+    let (questions, about_questions) = questions.split_for_parts();
+    let (described, mut document) = OpenApiRouter::with_openapi(openapi::Api::openapi())
         .merge(joins)
         .merge(calls)
         .merge(files)
         .split_for_parts();
+    document.merge(about_questions);
     described
         .layer(Extension(openapi::description(document)))
         .route("/_line", get(web::not_found))
@@ -85,6 +93,7 @@ pub fn router(state: LineState) -> Router {
         .route("/_line/{*unknown}", axum::routing::any(web::not_found))
         .layer(DefaultBodyLimit::max(web::BODY_BYTES_MAX))
         .layer(from_fn(guard::middleware))
+        .merge(questions.layer(Extension(door)))
         .with_state(state)
 }
 

@@ -109,6 +109,8 @@ web::problems! {
     pub(super) OfPlaceIfAny: PlaceInvalid, PlaceExpired;
     /// Refusals of leaving and of ending a session.
     pub(super) OfGivingUp: PlaceInvalid, Forbidden;
+    /// Refusals of questions of other proxies.
+    pub(super) OfQuestions: BadRequest, AmbiguousPath, Forbidden, PassRequired, RateLimited, LineUnavailable, UpstreamFailed;
     /// Refusals of joining.
     pub(super) OfJoining: PlaceInvalid, ChallengeRequired, Forbidden, RoomClosed, PlaceExpired;
     /// Refusals of live connections.

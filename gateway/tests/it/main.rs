@@ -9,6 +9,7 @@ mod address_limits;
 mod answers;
 mod at_hand;
 mod audited_shows;
+mod beside;
 mod browser;
 mod call_batches;
 mod cluster;

@@ -20,6 +20,8 @@ mod waiting;
 
 use std::time::Duration;
 
+pub(crate) use chromium::find_program;
+
 /// How long any wait of a test may take before the test has failed. Machines that build and test
 /// at the same time are slow, and pages without JavaScript load themselves only now and then.
 const WAIT_MAX: Duration = Duration::from_mins(1);
