@@ -17,6 +17,7 @@ mod pass_cookie;
 mod refusal;
 mod signatures;
 mod stand_by;
+mod told;
 mod way;
 
 use std::sync::Arc;
@@ -29,7 +30,7 @@ use contract::principal::Principal;
 use contract::{RoomId, Timestamp};
 use http::header::HOST;
 use http::request::Parts;
-use http::uri::Scheme;
+use http::uri::{PathAndQuery, Scheme};
 use line::rooms::RoomSet;
 use tokio::time::Instant;
 use web::{ApiError, HolderOnly, NotHolder, RequestId};
@@ -38,12 +39,13 @@ use crate::edge::client_ip::ClientIp;
 use crate::edge::presented::Presented;
 use crate::edge::rate_limit::RateLimits;
 use crate::http::cookies::CookieForm;
-use crate::proxy::{Forwarded, Proxy, Terms, Visitor};
+use crate::proxy::{Forwarded, Proxy, Terms, Told, Visitor};
 use decision::{Decider, Decision, LetThrough, Passes, Verdict};
 use inside::{end_of, inside_until};
 use last_page::target_of;
 use pass_cookie::give_cookie;
 use refusal::{Asked, refuse};
+use told::told;
 use way::Way;
 
 pub use beside::RefusalForm;
@@ -100,8 +102,13 @@ pub struct Arrival {
 impl Gate {
     /// Tells another proxy whether the request that it asks about may go through. `head` is that
     /// of the request itself; `presented` came with the question.
-    pub async fn tell(&self, head: Parts, presented: &Presented, form: RefusalForm) -> Response {
-        match beside::tell(&self.0.decider, head, presented, form).await {
+    pub async fn tell(
+        &self,
+        head: Parts,
+        (presented, id): (&Presented, &RequestId),
+        form: RefusalForm,
+    ) -> Response {
+        match beside::tell(&self.0.decider, head, (presented, id), form).await {
             Ok(response) => response,
             Err(error) => error.into_response(),
         }
@@ -142,6 +149,14 @@ impl Shared {
             }
             Verdict::Refused(room) => return Ok(refuse(&room, &head, &presented)),
         };
+        if let (Some(upstream), Some(room)) = (&way.remote, &way.room) {
+            let path = head.uri.path_and_query().cloned();
+            let path = path.and_then(|path| upstream.path_of(path).ok());
+            let path = path.as_ref().map(PathAndQuery::as_str);
+            if let Some(headers) = told(room, &let_through, &head, path, &id.0, now) {
+                head.extensions.insert(Told(headers));
+            }
+        }
         let visitor = let_through.visitor(client);
         let principals = match way.remote {
             // A remote service must not learn of the fan's passes for other rooms.

@@ -18,6 +18,7 @@ use crate::http::shells::Shells;
 use crate::http::turn_teller::TurnTeller;
 use crate::http::{LineState, problem_page};
 use crate::proxy::Proxy;
+use crate::sealer::Sealer;
 use crate::start_up::until_database_answers;
 
 /// The parts of the public side.
@@ -81,6 +82,7 @@ impl PublicSide {
             connections_per_place_max: made_of.connections_per_place_max,
             page_policy: made_of.page_policy,
             turns: made_of.turns,
+            sealer: Sealer::new(&made_of.parts.place_keys, made_of.parts.randomness.clone()),
             shells: Shells::default(),
         };
         let gate = Gate::new(

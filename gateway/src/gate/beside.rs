@@ -5,14 +5,16 @@ use axum::response::Response;
 use contract::principal;
 use http::header::{CACHE_CONTROL, LOCATION};
 use http::request::Parts;
+use http::uri::PathAndQuery;
 use http::{HeaderName, HeaderValue, StatusCode};
-use web::ApiError;
 use web::reader::Reader;
+use web::{ApiError, RequestId};
 
 use super::cors;
 use super::decision::{Decider, Verdict};
 use super::pass_cookie::give_cookie;
 use super::refusal::{pass_required, refuse, waiting_page};
+use super::told::told;
 use crate::edge::presented::Presented;
 
 /// Where to wait.
@@ -35,7 +37,7 @@ pub enum RefusalForm {
 pub(super) async fn tell(
     decider: &Decider,
     head: Parts,
-    presented: &Presented,
+    (presented, id): (&Presented, &RequestId),
     form: RefusalForm,
 ) -> Result<Response, ApiError> {
     let decision = decider.decide(&head, presented).await?;
@@ -46,6 +48,11 @@ pub(super) async fn tell(
             let no_store = HeaderValue::from_static("no-store");
             headers.insert(CACHE_CONTROL, no_store);
             principal::write(let_through.own.as_slice(), headers);
+            if let Some(room) = &decision.way.room {
+                let path = head.uri.path_and_query().map(PathAndQuery::as_str);
+                let told = told(room, &let_through, &head, path, &id.0, decision.now);
+                headers.extend(told.unwrap_or_default());
+            }
             if let Some(cookie) = let_through.cookie {
                 give_cookie(headers, cookie);
             }

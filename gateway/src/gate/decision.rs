@@ -81,6 +81,8 @@ pub(super) struct Passes {
     pub(super) valid: Vec<Arc<PassClaims>>,
     /// Recently expired passes, for rooms without a valid one. They let no request through.
     pub(super) late: Vec<Arc<PassClaims>>,
+    /// The text of the pass of the path's room, where its shop gets it.
+    own: Option<String>,
 }
 
 /// The gate's result for a request that it lets through.
@@ -90,6 +92,8 @@ pub(super) struct LetThrough {
     pub(super) own: Option<Principal>,
     /// The pass that the fan presented.
     pub(super) pass: Option<Arc<PassClaims>>,
+    /// The text of that pass, where the shop gets it.
+    pub(super) token: Option<String>,
     /// A pass cookie to set on the response.
     pub(super) cookie: Option<HeaderValue>,
     /// The pass belongs to a session that took a turn in the line; there are at most
@@ -107,6 +111,7 @@ impl LetThrough {
                 ..Principal::of(pass, true)
             }),
             pass: Some(pass.clone()),
+            token: None,
             cookie,
             is_session: true,
             is_last_page: false,
@@ -160,8 +165,8 @@ impl Decider {
         let now = self.rooms.parts().clock.now();
         let about_held = way.remote.is_none() && holder::is_about_held(&head.method, path);
         let by_link = way.remote.is_none() && holder::is_by_link(&head.method, path);
-        let passes = self.passes_presented(presented, &way, about_held, now)?;
-        let verdict = match way.guard() {
+        let mut passes = self.passes_presented(presented, &way, about_held, now)?;
+        let mut verdict = match way.guard() {
             Some(room) => match self.admit(room, &passes.valid, asked, head, now).await {
                 Some(admitted) => Verdict::LetThrough(admitted),
                 None if by_link || (about_held && may_hold(presented, &passes, head)) => {
@@ -177,6 +182,11 @@ impl Decider {
             }
             None => Verdict::LetThrough(LetThrough::default()),
         };
+        if let Verdict::LetThrough(let_through) = &mut verdict
+            && let_through.token.is_none()
+        {
+            let_through.token = passes.own.take();
+        }
         Ok(Decision {
             way,
             asked,
@@ -297,6 +307,7 @@ impl Decider {
                 expires_at,
                 is_live: true,
             }),
+            token: room.tells().pass.then(|| token.clone()),
             cookie: Some(self.cookies.pass(&room.id, token, expires_at, now)),
             is_session,
             ..LetThrough::default()
@@ -345,6 +356,8 @@ impl Decider {
             (Some(_), Some(room)) => Shown::ToRemote(room),
             _ => Shown::ToEmbedded(room),
         };
+        let room_of_path = way.room.as_ref().filter(|_| way.remote.is_some());
+        let forwards = room_of_path.is_some_and(|room| room.tells().pass);
         let mut found = Passes::default();
         for text in presented::passes(presented, shown) {
             let is_wanted = |aud: &RoomId| {
@@ -355,7 +368,10 @@ impl Decider {
                 is_served && !found.valid.iter().any(|known| known.aud == *aud)
             };
             match checks.verify(keys, text, now, grace, is_wanted)? {
-                Some(claims) if claims.expires_at() > now => found.valid.push(claims),
+                Some(claims) if claims.expires_at() > now => {
+                    found.own = forwards.then(|| text.to_owned());
+                    found.valid.push(claims);
+                }
                 Some(claims) => found.late.push(claims),
                 None => {}
             }

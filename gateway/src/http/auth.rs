@@ -6,7 +6,7 @@ use axum::extract::{FromRequestParts, Request};
 use axum::response::Response;
 use contract::{Problem, ProblemCode};
 use http::request::Parts;
-use web::{ApiError, ApiResult};
+use web::{ApiError, ApiResult, RequestId};
 
 use super::openapi::OfQuestions;
 use super::room::Shows;
@@ -89,12 +89,13 @@ pub(super) async fn ask(
     _: Asked,
     Extension(door): Extension<Door>,
     Shows(visitor): Shows,
+    Extension(id): Extension<RequestId>,
     question: Request,
 ) -> ApiResult<Response> {
     let (head, _) = question.into_parts();
     let questions = door.questions;
     let head = asked_about(questions.family, head, None)?;
-    Ok(door.gate.tell(head, &visitor, questions.form).await)
+    Ok(door.gate.tell(head, (&visitor, &id), questions.form).await)
 }
 
 /// Ask whether a request may go through, with its path after a prefix
@@ -119,6 +120,7 @@ pub(super) async fn ask_by_prefix(
     _: Asked,
     Extension(door): Extension<Door>,
     Shows(visitor): Shows,
+    Extension(id): Extension<RequestId>,
     question: Request,
 ) -> ApiResult<Response> {
     let (head, _) = question.into_parts();
@@ -129,5 +131,5 @@ pub(super) async fn ask_by_prefix(
     let rest = uri.as_deref().and_then(|uri| uri.strip_prefix(PATH));
     let questions = door.questions;
     let head = asked_about(questions.family, head, rest)?;
-    Ok(door.gate.tell(head, &visitor, questions.form).await)
+    Ok(door.gate.tell(head, (&visitor, &id), questions.form).await)
 }

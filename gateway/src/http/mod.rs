@@ -8,6 +8,7 @@
 //! | [`draw`] | the draw document |
 //! | [`guard`] | refuses requests of other sites' pages |
 //! | [`intake`] | limits on what a client sends over a live connection |
+//! | [`known_user`] | entering sites with Queue-it's connectors |
 //! | [`limited`] | rate limits by address |
 //! | [`live`] | the WebSocket and the event stream |
 //! | [`page`] | the waiting page and its files, for browsers |
@@ -27,6 +28,7 @@ pub mod crowd;
 pub mod draw;
 mod guard;
 mod intake;
+pub mod known_user;
 mod limited;
 pub mod live;
 mod openapi;
@@ -68,6 +70,10 @@ pub fn router(state: LineState, door: auth::Door) -> Router {
         .routes(routes!(turn::push_key))
         .routes(routes!(turn::notice))
         .routes(routes!(pass::jwks))
+        .routes(routes!(pass::proof_jwks))
+        .routes(routes!(place::cloudflare_status))
+        .routes(routes!(known_user::queue))
+        .routes(routes!(known_user::queue_again))
         .routes(routes!(page::waiting))
         .routes(routes!(page::enter))
         .routes(routes!(page::leave))

@@ -3,7 +3,7 @@
 use tokio::process::Command;
 
 use super::shop::Stage;
-use crate::browser::find_program;
+use crate::browser::chromium::find_program;
 
 #[tokio::test]
 async fn haproxy_asks_by_a_script_and_keeps_the_gate() {

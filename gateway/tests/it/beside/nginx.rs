@@ -3,7 +3,7 @@
 use tokio::process::Command;
 
 use super::shop::Stage;
-use crate::browser::find_program;
+use crate::browser::chromium::find_program;
 
 #[tokio::test]
 async fn nginx_asks_and_keeps_the_gate() {

@@ -6,7 +6,7 @@
 
 mod banner;
 mod checkin;
-mod chromium;
+pub(crate) mod chromium;
 mod draw;
 mod journey;
 mod missing;
@@ -19,8 +19,6 @@ mod stage;
 mod waiting;
 
 use std::time::Duration;
-
-pub(crate) use chromium::find_program;
 
 /// How long any wait of a test may take before the test has failed. Machines that build and test
 /// at the same time are slow, and pages without JavaScript load themselves only now and then.
