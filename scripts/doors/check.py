@@ -27,7 +27,7 @@ class Shop(http.server.BaseHTTPRequestHandler):
     """Notes what it gets."""
 
     def do_GET(self):
-        seen.append((self.path, dict(self.headers)))
+        seen.append((self.path, self.headers))
         self.send_response(200)
         self.send_header("Content-Length", "0")
         self.end_headers()
