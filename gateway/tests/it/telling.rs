@@ -89,7 +89,7 @@ async fn a_proof_covers_the_request_and_its_fan() {
     assert_eq!(told.aud.as_str(), "eras");
     let subject = told.sub.unwrap().to_string();
     assert_eq!(seen(&world, "ropeline-subject"), [subject]);
-    assert_eq!(seen(&world, "x-request-id"), [told.jti.clone()]);
+    assert_eq!(seen(&world, "x-request-id"), [told.jti.as_str()]);
     assert_eq!(paid.header("x-request-id"), told.jti);
     assert_eq!((told.exp - told.iat, &*told.token_use), (30, "proof"));
     assert!(seen(&world, "ropeline-pass").is_empty());
