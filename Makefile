@@ -16,6 +16,7 @@ test: ## Run every check that CI runs
 proof: ## Run what takes longer than CI has, before a release; BEFORE=… names the version before
 	@scripts/check-money
 	@scripts/check-versions $(BEFORE)
+	@scripts/check-shop
 	@scripts/dist
 	@scripts/check-image
 

@@ -37,11 +37,13 @@
 //! | [`transfer`] | JSON of passing tickets on and of printing them anew |
 //! | [`upstream`] | the address of a protected service |
 
+pub mod allowed_target;
 pub mod app_session;
 pub mod booking;
 pub mod checkin;
 mod city;
 pub mod clock;
+pub mod cloudflare;
 pub mod comp;
 mod confirming;
 pub mod contact;
@@ -52,6 +54,7 @@ pub mod host;
 pub mod ids;
 pub mod invariants;
 pub mod invoice;
+pub mod jwk;
 mod limits;
 pub mod line;
 pub mod pass;
@@ -59,6 +62,7 @@ pub mod path;
 pub mod pricing;
 pub mod principal;
 pub mod problem;
+pub mod proof;
 pub mod readings;
 pub mod refund;
 pub mod refund_policy;

@@ -30,6 +30,12 @@ pub(crate) const PATHS_MAX: usize = 64;
 pub(crate) const RESPONSE_TIMEOUT_SECONDS_MAX: u64 = 3_600;
 /// Most other sites whose pages may read answers.
 pub(crate) const CORS_ORIGINS_MAX: usize = 64;
+/// Most sites that a room may send its fans to.
+pub(crate) const KNOWN_USER_TARGETS_MAX: usize = 64;
+/// Shortest secret that Queue-it's connectors share with a room; those of Queue-it have 72.
+pub(crate) const KNOWN_USER_SECRET_CHARS_MIN: usize = 16;
+/// Longest such secret, sealed.
+pub(crate) const KNOWN_USER_SECRET_CHARS_MAX: usize = 512;
 /// Most exemptions of a room.
 pub(crate) const EXEMPT_MAX: usize = 64;
 /// Most hosts of a room.

@@ -16,6 +16,10 @@ use serde::{Deserialize, Serialize};
 
 use crate::clock::Timestamp;
 use crate::ids::{PlaceId, RoomId};
+use crate::jwk::Jwk;
+use crate::proof::{ProofClaims, ProofKey};
+
+pub use crate::jwk::JwkSet;
 
 /// Tolerated clock difference between gateways for `nbf`. Expiry has no leeway.
 pub const NOT_BEFORE_LEEWAY: Duration = Duration::from_secs(5);
@@ -87,6 +91,7 @@ pub struct PassKey {
     secret: [u8; 32],
     encoding: EncodingKey,
     decoding: DecodingKey,
+    proof: ProofKey,
 }
 
 impl PassKey {
@@ -109,6 +114,7 @@ impl PassKey {
             kid: HEXLOWER.encode(&public[..8]),
             public,
             secret: key.to_bytes(),
+            proof: ProofKey::derived(key.as_bytes()).ok_or(KeyError::Unreadable)?,
             encoding: EncodingKey::from_ed_der(der.as_bytes()),
             decoding: DecodingKey::from_ed_components(&x).map_err(|_| KeyError::Unreadable)?,
         })
@@ -150,31 +156,6 @@ pub struct PassKeys {
     /// Index of the key that signs.
     signer: AtomicUsize,
     validation: Validation,
-}
-
-/// A public key as a JSON Web Key (RFC 8037 §2).
-#[derive(Clone, Debug, Serialize, Deserialize, utoipa::ToSchema)]
-pub struct Jwk {
-    /// Key type, `OKP`.
-    pub kty: String,
-    /// Curve, `Ed25519`.
-    pub crv: String,
-    /// Key id.
-    pub kid: String,
-    /// Algorithm, `EdDSA`.
-    pub alg: String,
-    /// Use, `sig`.
-    #[serde(rename = "use")]
-    pub usage: String,
-    /// The public key, base64url.
-    pub x: String,
-}
-
-/// A set of public keys.
-#[derive(Clone, Debug, Serialize, Deserialize, utoipa::ToSchema)]
-pub struct JwkSet {
-    /// The keys, in no order that matters.
-    pub keys: Vec<Jwk>,
 }
 
 impl PassKeys {
@@ -292,14 +273,24 @@ impl PassKeys {
 
     /// The public halves, for upstreams that verify passes.
     pub fn jwks(&self) -> JwkSet {
-        let keys = self.keys.iter().map(|key| Jwk {
-            kty: "OKP".to_owned(),
-            crv: "Ed25519".to_owned(),
-            kid: key.kid.clone(),
-            alg: "EdDSA".to_owned(),
-            usage: "sig".to_owned(),
-            x: BASE64URL_NOPAD.encode(&key.public),
-        });
+        let keys = self.keys.iter();
+        let keys =
+            keys.map(|key| Jwk::ed25519(key.kid.clone(), BASE64URL_NOPAD.encode(&key.public)));
+        JwkSet {
+            keys: keys.collect(),
+        }
+    }
+
+    /// Signs the proof that a request came through the gate, with the proof key of the key that
+    /// signs now.
+    pub fn sign_proof(&self, claims: &ProofClaims) -> Option<String> {
+        let signer = self.signer.load(Ordering::Relaxed);
+        self.keys.get(signer)?.proof.sign(claims)
+    }
+
+    /// The public halves of the proof keys, for upstreams that verify proofs.
+    pub fn proof_jwks(&self) -> JwkSet {
+        let keys = self.keys.iter().map(|key| key.proof.jwk());
         JwkSet {
             keys: keys.collect(),
         }

@@ -29,6 +29,9 @@ pub const COMMAND_END_SESSION: &str = "end-session";
 /// A pass presented by a program.
 pub const PASS: HeaderName = HeaderName::from_static("ropeline-pass");
 
+/// The signed proof that a request came through the gate, for a remote upstream.
+pub const PROOF: HeaderName = HeaderName::from_static("ropeline-proof");
+
 /// Prefix of all header names above; the gateway removes it from clients' requests.
 pub const INTERNAL_PREFIX: &str = "ropeline-";
 

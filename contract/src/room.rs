@@ -102,6 +102,23 @@ pub struct RoomSettings {
     #[serde(default)]
     #[schema(schema_with = schemas::cors_origins)]
     pub cors_origins: Vec<String>,
+    /// Whether a remote upstream gets the fan's pass of this room, in `Ropeline-Pass`, where their
+    /// session runs.
+    #[serde(default)]
+    pub forward_pass: bool,
+    /// Whether a remote upstream gets a signed `Ropeline-Proof` that a request came through the gate.
+    #[serde(default)]
+    pub sign_requests: bool,
+    /// The secret that Queue-it's connectors share with this room; it is sealed, and read back only
+    /// so. Entering with an allowed target leads there with a token that they accept.
+    #[serde(default)]
+    #[schema(min_length = 16, max_length = 512, pattern = "^[!-~]*$")]
+    pub known_user_secret: Option<String>,
+    /// Sites, or parts of them, with these connectors, as `https://shop.example.org/checkout`: fans
+    /// are sent nowhere else.
+    #[serde(default)]
+    #[schema(schema_with = schemas::known_user_targets)]
+    pub known_user_targets: Vec<String>,
     /// Protected path prefixes, each beginning with `/`.
     #[serde(default)]
     #[schema(schema_with = schemas::paths)]

@@ -6,6 +6,7 @@ mod cors;
 mod exempt;
 mod findings;
 mod hosts;
+mod known_user;
 mod prefixes;
 
 use crate::limits::{
@@ -34,6 +35,7 @@ pub fn validate(settings: &RoomSettings) -> Result<(), Vec<FieldProblem>> {
     prefixes::check(&settings.paths, &mut findings);
     cors::check(&settings.cors_origins, &mut findings);
     exempt::check(&settings.exempt, &mut findings);
+    known_user::check(settings, &mut findings);
     findings.text("title", &settings.title, TITLE_CHARS_MAX);
     if let Some(message) = &settings.message {
         findings.text("message", message, MESSAGE_CHARS_MAX);

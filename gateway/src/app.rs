@@ -63,6 +63,7 @@ use crate::ops::metrics::Metrics;
 use crate::ops::{self, OpsState, SeedSource};
 use crate::proxy::{Proxy, ProxyConfig};
 use crate::public::{PublicParts, PublicSide};
+use crate::sealer::Sealer;
 use crate::service_manager;
 use shop::{
     BookingRooms, BookingStock, BookingTurns, InstallationKeys, booking_config, in_process,
@@ -319,6 +320,7 @@ impl App {
             tasks: tasks.clone(),
             stop: surroundings.stop.clone(),
         });
+        let sealer = Sealer::new(&parts.place_keys, parts.randomness.clone());
         let signing = keys.signing.clone();
         let key_teller = KeyTeller::new(pool, known, signing, parts.clone(), kept.signer);
         let ids = request_ids(surroundings);
@@ -332,6 +334,7 @@ impl App {
             limits: RateLimitConfig::default(),
             connections_per_place_max: config.connections_per_place_max,
             trusted_proxies: TrustedProxies::new(config.trusted_proxies.iter().copied()),
+            questions: config.questions,
             page_policy: pages::content_security_policy(payment_origins.as_deref()).into(),
             request_ids: ids.clone(),
             turns: Arc::new(BookingTurns(booking.clone())),
@@ -352,6 +355,7 @@ impl App {
             metrics: surroundings.metrics.clone(),
             changes: Arc::new(RoomFigures(rooms.clone())),
             tasks: tasks.clone(),
+            sealer,
             seeds: seeds(surroundings.randomness.clone()),
         };
         Ok(Self {
@@ -412,7 +416,7 @@ impl App {
         // What drains may still sign and publish keys.
         self.tasks.spawn(self.key_teller.run(ops_stop.clone()));
         self.tasks
-            .spawn(service_manager::keep_alive(ops_stop.clone()));
+            .spawn(service_manager::keep_alive(ops_stop.clone(), cores.pulse()));
         let mut ops = self
             .tasks
             .spawn(serve_all(ops_listeners, self.ops, ops, ops_stop.clone()));

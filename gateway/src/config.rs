@@ -9,6 +9,7 @@ mod fraud;
 mod invoice;
 mod origin;
 mod payment;
+mod questions;
 mod rates;
 mod settings;
 mod shown;

@@ -161,6 +161,10 @@ impl GatewayReadiness {
 }
 
 impl Readiness for GatewayReadiness {
+    fn is_draining(&self) -> bool {
+        self.draining.is_cancelled()
+    }
+
     fn checks(&self) -> BoxFuture<'_, Vec<Check>> {
         async move {
             let (redis, database) = tokio::join!(self.redis(), self.database.ping());

@@ -23,6 +23,7 @@ use crate::edge::head;
 use crate::edge::presented::{Presented, ReadAs};
 use crate::edge::serve::Answering;
 use crate::gate::{Arrival, Gate};
+use crate::http::auth::{Door, FromProxy, Questions};
 use crate::http::crowd::Crowd;
 use crate::http::{LineState, problem_page};
 
@@ -46,6 +47,8 @@ pub struct FrontParts {
     pub gate: Gate,
     /// Proxies whose `X-Forwarded-For` is trusted.
     pub trusted_proxies: TrustedProxies,
+    /// How other proxies ask about requests.
+    pub questions: Questions,
     /// Generates request ids.
     pub request_ids: RequestIds,
     /// Fans connect over HTTPS.
@@ -69,7 +72,11 @@ impl Front {
         let measure = Measure::of(PART);
         let measured =
             axum::middleware::from_fn_with_state(measure.clone(), web::measure::middleware);
-        let router = crate::http::router(parts.line.clone());
+        let door = Door {
+            gate: parts.gate.clone(),
+            questions: parts.questions,
+        };
+        let router = crate::http::router(parts.line.clone(), door);
         Self(Arc::new(Shared {
             crowd: Crowd::new(parts.line.clone(), &measure),
             router: router
@@ -94,7 +101,7 @@ impl Answering for Front {
         // A person gets a problem as a page, which needs parts of the request's head.
         let asked = (presented.reader == Reader::Person).then(|| problem_page::Asked::of(&head));
         let mut response = match head::settle(&mut head) {
-            Ok(()) => shared.route(head, body, presented, &id).await,
+            Ok(()) => shared.route(head, body, presented, (&id, peer)).await,
             Err(refused) => *refused,
         };
         if let Some(asked) = asked {
@@ -119,7 +126,7 @@ impl Shared {
         head: Parts,
         body: Body,
         presented: Presented,
-        id: &RequestId,
+        (id, peer): (&RequestId, SocketAddr),
     ) -> Response {
         let path = head.uri.path();
         let is_own = path
@@ -128,7 +135,7 @@ impl Shared {
         let (began, method) = (Instant::now(), head.method.clone());
         if is_own {
             let Some(wish) = self.crowd.wish(&head, &presented) else {
-                return self.ask_router(head, body, presented, id).await;
+                return self.ask_router(head, body, presented, (id, peer)).await;
             };
             let (response, route) = self.crowd.answer(wish, head, body, &presented).await;
             route.record(began, &method, response.status());
@@ -150,8 +157,13 @@ impl Shared {
         mut head: Parts,
         body: Body,
         presented: Presented,
-        id: &RequestId,
+        (id, peer): (&RequestId, SocketAddr),
     ) -> Response {
+        let is_proxy = self
+            .parts
+            .trusted_proxies
+            .contains(peer.ip().to_canonical());
+        head.extensions.insert(FromProxy(is_proxy));
         head.extensions.insert(id.clone());
         head.extensions.insert(Arc::new(presented));
         let request = Request::from_parts(head, body);

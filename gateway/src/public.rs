@@ -12,11 +12,13 @@ use crate::edge::rate_limit::{RateLimitConfig, RateLimits};
 use crate::edge::refused_head::Page;
 use crate::front::{Front, FrontParts};
 use crate::gate::{Gate, InProcess};
+use crate::http::auth::Questions;
 use crate::http::cookies::CookieForm;
 use crate::http::shells::Shells;
 use crate::http::turn_teller::TurnTeller;
 use crate::http::{LineState, problem_page};
 use crate::proxy::Proxy;
+use crate::sealer::Sealer;
 use crate::start_up::until_database_answers;
 
 /// The parts of the public side.
@@ -39,6 +41,8 @@ pub struct PublicParts {
     pub connections_per_place_max: usize,
     /// Proxies whose `X-Forwarded-For` is trusted.
     pub trusted_proxies: TrustedProxies,
+    /// How other proxies ask about requests.
+    pub questions: Questions,
     /// The Content-Security-Policy of pages.
     pub page_policy: Arc<str>,
     /// Generates request ids.
@@ -78,6 +82,7 @@ impl PublicSide {
             connections_per_place_max: made_of.connections_per_place_max,
             page_policy: made_of.page_policy,
             turns: made_of.turns,
+            sealer: Sealer::new(&made_of.parts.place_keys, made_of.parts.randomness.clone()),
             shells: Shells::default(),
         };
         let gate = Gate::new(
@@ -92,6 +97,7 @@ impl PublicSide {
             line,
             gate,
             trusted_proxies: made_of.trusted_proxies,
+            questions: made_of.questions,
             request_ids: made_of.request_ids,
             is_secure: made_of.cookies.is_secure,
             public_origin: web::origin::origin_of(&made_of.public_url).unwrap_or_default(),

@@ -4,6 +4,8 @@
 use sd_notify::NotifyState;
 use tokio_util::sync::CancellationToken;
 
+use crate::edge::cores::Pulse;
+
 /// Signs of life within the time after which the service manager takes the process for hung.
 const SIGNS_OF_LIFE: u32 = 3;
 
@@ -17,17 +19,24 @@ pub fn stopping() {
     tell(NotifyState::Stopping);
 }
 
-/// Gives signs of life until `stop`, if the service manager expects any.
-pub async fn keep_alive(stop: CancellationToken) {
+/// Gives signs of life until `stop`, if the service manager expects any: those of this runtime and of
+/// the cores that serve fans.
+pub async fn keep_alive(stop: CancellationToken, cores: Pulse) {
     let expected = sd_notify::watchdog_enabled();
     let Some(patience) = expected.filter(|patience| !patience.is_zero()) else {
         return;
     };
-    let mut ticks = tokio::time::interval(patience / SIGNS_OF_LIFE);
+    let every = patience / SIGNS_OF_LIFE;
+    let mut ticks = tokio::time::interval(every);
     loop {
         tokio::select! {
             () = stop.cancelled() => return,
-            _ = ticks.tick() => tell(NotifyState::Watchdog),
+            _ = ticks.tick() => {}
+        }
+        if cores.is_felt(every).await {
+            tell(NotifyState::Watchdog);
+        } else {
+            tracing::error!("a core of the public listener hangs");
         }
     }
 }

@@ -64,6 +64,15 @@ struct Known {
     exemptions: Exemptions,
 }
 
+/// What a remote upstream is told about a request, beside whose it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Tells {
+    /// The fan's pass.
+    pub pass: bool,
+    /// A proof that the request came through the gate.
+    pub proof: bool,
+}
+
 impl Known {
     fn of(record: RoomRecord) -> Self {
         Self {
@@ -170,6 +179,15 @@ impl Room {
     /// Whether a request for a protected path needs no pass by the room's settings.
     pub fn exempts(&self, method: &Method, path: &SafePath<'_>) -> bool {
         self.known.load().exemptions.cover(method, path)
+    }
+
+    /// What a remote upstream is told by the room's settings.
+    pub fn tells(&self) -> Tells {
+        let settings = &self.known.load().record.settings;
+        Tells {
+            pass: settings.forward_pass,
+            proof: settings.sign_requests,
+        }
     }
 
     /// What the room's settings say of its upstream.

@@ -452,6 +452,7 @@ mod tests {
     #[test]
     fn every_setting_has_a_flag() {
         let all = "--title T --upstream embedded --host a --path /a --exempt HEAD --preserve-host --response-timeout 1m \
+                   --forward-pass --sign-requests --known-user-secret 0123456789abcdef --known-user-target https://a \
                    --cors-origin https://a --rate 1 --cap 1 --session-duration 1s \
                    --session-renewal --session-max 1s --queueing-method fifo --queue-all \
                    --prequeue-opens-at now --opens-at now --closes-at now --claim-window 1s \

@@ -60,6 +60,12 @@ pub fn detail(room: &RoomView, now: Timestamp) -> Table {
             .map_or_else(|| "default".to_owned(), grouped),
     );
     row("preserve host", yes_no(settings.preserve_host));
+    row("forward pass", yes_no(settings.forward_pass));
+    row("sign requests", yes_no(settings.sign_requests));
+    row(
+        "known user targets",
+        or_none(settings.known_user_targets.join("\n")),
+    );
     row(
         "response timeout",
         settings

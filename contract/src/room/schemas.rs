@@ -4,8 +4,8 @@ use utoipa::openapi::schema::{ArrayBuilder, ObjectBuilder, Schema, Type};
 
 use crate::host::NAME_BYTES_MAX;
 use crate::limits::{
-    ACCESS_CODE_CHARS_MAX, ACCESS_CODES_MAX, CORS_ORIGINS_MAX, EXEMPT_MAX, HOSTS_MAX, PATHS_MAX,
-    URL_BYTES_MAX,
+    ACCESS_CODE_CHARS_MAX, ACCESS_CODES_MAX, CORS_ORIGINS_MAX, EXEMPT_MAX, HOSTS_MAX,
+    KNOWN_USER_TARGETS_MAX, PATHS_MAX, URL_BYTES_MAX,
 };
 
 /// Excludes `/_line` and paths below it; empty, `.` and `..` segments; and the characters of a
@@ -15,6 +15,9 @@ const PREFIX: &str = r"^(?!/_line(/|$))(?!.*//)(?!.*/\.{1,2}(/|$))/[!$&-)+-;=@-\
 const EXEMPT: &str = r"^((DELETE|GET|HEAD|OPTIONS|PATCH|POST|PUT)|((DELETE|GET|HEAD|OPTIONS|PATCH|POST|PUT) )?(?!/_line(/|$))(?!.*//)(?!.*/\.{1,2}(/|$))/[!$&-)+-;=@-\[\]_a-z~]*)$";
 /// A scheme, a host in lower case, and a port.
 const ORIGIN: &str = r"^https?://([a-z0-9._~-]+|\[[0-9a-f:.]+\])(:[0-9]{1,5})?$";
+/// A scheme, a host, a port, and a path without empty segments, `.` and `..`.
+const SITE: &str =
+    r"^https?://([A-Za-z0-9_-]+\.)*[A-Za-z0-9_-]+(:[0-9]{1,4})?(/(?!\.+(/|$))[A-Za-z0-9._~-]+)*/?$";
 /// `*`, an IPv6 address in brackets, or labels of letters, digits, hyphens and underscores.
 const HOST: &str = r"^(\*|\[[0-9A-Fa-f:.]+\]|([A-Za-z0-9_]([A-Za-z0-9_-]{0,61}[A-Za-z0-9_])?\.)*[A-Za-z0-9_]([A-Za-z0-9_-]{0,61}[A-Za-z0-9_])?)$";
 /// No control character except the line break, and at least one character that is not white
@@ -36,6 +39,16 @@ pub(super) fn cors_origins() -> Schema {
         URL_BYTES_MAX,
         CORS_ORIGINS_MAX,
         "Origins whose pages may read the gateway's refusals, as `https://www.example.com`.",
+    )
+}
+
+pub(super) fn known_user_targets() -> Schema {
+    texts(
+        SITE,
+        URL_BYTES_MAX,
+        KNOWN_USER_TARGETS_MAX,
+        "Sites with Queue-it's connectors, or parts of them, as \
+         `https://shop.example.org/checkout`.",
     )
 }
 

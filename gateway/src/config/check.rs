@@ -15,6 +15,7 @@ use super::checked::{ChannelSettings, Config, LogFormat, Problems, TicketSetting
 use super::fraud::fraud_texts;
 use super::invoice::invoice_texts;
 use super::payment;
+use super::questions::questions;
 use super::rates::shop_rates;
 use super::settings::Settings;
 use crate::open_files;
@@ -38,6 +39,7 @@ pub(super) fn check(settings: Settings, mut problems: Vec<String>) -> Result<Con
         check_admin_token(token, &mut note, &mut warnings);
     }
     let trusted_proxies = networks(settings.trusted_proxies.as_deref(), &mut note);
+    let questions = questions(&settings, &mut note);
     let ticket_fonts = font_files(settings.ticket_fonts.as_deref(), &mut note);
     let mut serving = serving(&settings, &mut note);
     serving.connections_max = connections_possible(serving.connections_max, &mut warnings);
@@ -93,6 +95,7 @@ pub(super) fn check(settings: Settings, mut problems: Vec<String>) -> Result<Con
         issuer: settings.issuer,
         admin_token: settings.admin_token,
         trusted_proxies,
+        questions,
         ticket_fonts,
         tickets,
         threads: serving.threads,

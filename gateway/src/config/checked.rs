@@ -13,6 +13,7 @@ use super::fraud::FraudTexts;
 use super::invoice::InvoiceTexts;
 use super::origin::Origin;
 use super::rates::ShopRates;
+use crate::http::auth::Questions;
 
 /// How lines of the log look.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -102,6 +103,8 @@ pub struct Config {
     pub admin_token: Option<String>,
     /// Believed proxies.
     pub trusted_proxies: Vec<IpNet>,
+    /// How other proxies ask about requests.
+    pub questions: Questions,
     /// Fonts for letters of printed tickets that those inside the program do not have.
     pub ticket_fonts: Vec<PathBuf>,
     /// Where PDFs of tickets are kept.

@@ -95,6 +95,10 @@ settings! {
     admin_token = "ROPELINE_ADMIN_TOKEN", Hidden, "generated in the data directory", value_name = "TOKEN", hide_env_values = true;
     /// Comma-separated networks whose X-Forwarded-For is believed [default: none]
     trusted_proxies = "ROPELINE_TRUSTED_PROXIES", Plain, "none", value_name = "CIDRS";
+    /// How a proxy that asks about requests names them: x-forwarded, x-original-url, or prefix for Envoy [default: x-forwarded]
+    auth_headers = "ROPELINE_AUTH_HEADERS", Plain, "x-forwarded", value_name = "FAMILY";
+    /// How such a proxy is told that a request has to wait: 401, or final for the answer that the fan is to get [default: 401]
+    auth_refusal = "ROPELINE_AUTH_REFUSAL", Plain, "401", value_name = "FORM";
     /// Font files (TrueType, OpenType) for letters of printed tickets that Noto Sans and Noto Sans Devanagari do not have, comma-separated, as for Japanese [default: none]
     ticket_fonts = "ROPELINE_TICKET_FONTS", Plain, "none", value_name = "FILES";
     /// Where PDFs of tickets are kept: off, `file:DIRECTORY` or `s3://BUCKET/PREFIX` [default: a directory in the data directory]

@@ -24,6 +24,22 @@ use super::serve::{Answering, ServeConfig, serve_counted};
 /// the runtime's next wake-up costs a system call, and requests set timers of a second and more.
 const WAKES_EVERY: Duration = Duration::from_millis(500);
 
+/// Asks the cores whether their threads run.
+#[derive(Clone, Debug)]
+pub struct Pulse(Vec<Handle>);
+
+impl Pulse {
+    /// Whether every core does a piece of work within `patience`. One that hangs, or is busy with
+    /// one thing for so long, does not.
+    pub async fn is_felt(&self, patience: Duration) -> bool {
+        let asked: Vec<_> = self.0.iter().map(|core| core.spawn(async {})).collect();
+        // A core that has ended gives the work up, which is an answer too.
+        tokio::time::timeout(patience, join_all(asked))
+            .await
+            .is_ok()
+    }
+}
+
 /// The runtimes. Their threads end when this is dropped.
 #[derive(Debug)]
 pub struct Cores {
@@ -92,6 +108,11 @@ impl Cores {
         }
     }
 
+    /// What asks them whether they run.
+    pub fn pulse(&self) -> Pulse {
+        Pulse(self.handles.clone())
+    }
+
     /// Ends the runtimes and waits for their threads.
     pub async fn end(mut self) {
         self.end.cancel();
@@ -126,6 +147,20 @@ mod tests {
     use super::*;
 
     const TWO: NonZeroUsize = NonZeroUsize::MIN.saturating_add(1);
+
+    #[tokio::test]
+    async fn a_core_that_hangs_has_no_pulse() {
+        let cores = Cores::start(TWO).unwrap();
+        let pulse = cores.pulse();
+        assert!(pulse.is_felt(Duration::from_secs(5)).await);
+        let (free, hangs) = std::sync::mpsc::channel::<()>();
+        cores.handles[1].spawn(async move { hangs.recv().is_ok() });
+        assert!(!pulse.is_felt(Duration::from_millis(200)).await);
+        free.send(()).unwrap();
+        assert!(pulse.is_felt(Duration::from_secs(5)).await);
+        cores.end().await;
+        assert!(pulse.is_felt(Duration::from_secs(5)).await);
+    }
 
     #[tokio::test]
     async fn each_core_is_one_thread() {

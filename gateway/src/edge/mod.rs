@@ -17,6 +17,7 @@
 //! | `turned_away` | the response to connections over the limit |
 //! | [`write_stall`] | closes connections whose peer stops reading |
 
+pub mod asked_about;
 pub mod client_ip;
 pub mod connections;
 pub mod cores;

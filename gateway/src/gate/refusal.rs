@@ -39,8 +39,9 @@ impl Asked {
 }
 
 /// Redirects a person to the waiting page; gives a program a problem document with its address, which
-/// pages of the sites that the room names may read.
+/// pages of the sites that the room names may read. Counts the refusal.
 pub(super) fn refuse(room: &Room, head: &Parts, presented: &Presented) -> Response {
+    room.meters.gate.refused.increment(1);
     let mut response = refusal(room, head, presented);
     cors::allow(&mut response, room, presented.origin.as_ref());
     response
@@ -53,9 +54,33 @@ fn refusal(room: &Room, head: &Parts, presented: &Presented) -> Response {
             .detail("The line is not joined ahead of time; ask again when the visitor does.");
         return ApiError::from(problem).into_response();
     }
-    let is_read = matches!(head.method, Method::GET | Method::HEAD);
+    let path = waiting_page(room, head, presented);
+    if presented.reader == Reader::Person {
+        let location = HeaderValue::from_str(&path).unwrap_or(HeaderValue::from_static("/"));
+        let no_store = HeaderValue::from_static("no-store");
+        // 303 makes the browser follow with a GET after a form.
+        let status = if is_read(head) {
+            StatusCode::FOUND
+        } else {
+            StatusCode::SEE_OTHER
+        };
+        return (status, [(LOCATION, location), (CACHE_CONTROL, no_store)]).into_response();
+    }
+    ApiError::from(pass_required(room, path)).into_response()
+}
+
+/// The problem of a request that has to wait at `path`.
+pub(super) fn pass_required(room: &Room, path: String) -> Problem {
+    Problem::new(ProblemCode::PassRequired)
+        .detail("Join the line and come back with a pass.")
+        .with("room", room.id.as_str())
+        .with("joinUrl", path)
+}
+
+/// The address of the waiting page, which leads back to what was asked for.
+pub(super) fn waiting_page(room: &Room, head: &Parts, presented: &Presented) -> String {
     let asked_for = || ReturnTarget::of(&head.uri);
-    let to = if is_read {
+    let to = if is_read(head) {
         asked_for()
     } else {
         // A path that takes a form may not answer a GET, so the fan returns to the page with the
@@ -66,21 +91,9 @@ fn refusal(room: &Room, head: &Parts, presented: &Presented) -> Response {
             Reader::Program => protected(room),
         })
     };
-    let path = waiting_path(&room.id, &to);
-    if presented.reader == Reader::Person {
-        let location = HeaderValue::from_str(&path).unwrap_or(HeaderValue::from_static("/"));
-        let no_store = HeaderValue::from_static("no-store");
-        // 303 makes the browser follow with a GET after a form.
-        let status = if is_read {
-            StatusCode::FOUND
-        } else {
-            StatusCode::SEE_OTHER
-        };
-        return (status, [(LOCATION, location), (CACHE_CONTROL, no_store)]).into_response();
-    }
-    let problem = Problem::new(ProblemCode::PassRequired)
-        .detail("Join the line and come back with a pass.")
-        .with("room", room.id.as_str())
-        .with("joinUrl", path);
-    ApiError::from(problem).into_response()
+    waiting_path(&room.id, &to)
+}
+
+fn is_read(head: &Parts) -> bool {
+    matches!(head.method, Method::GET | Method::HEAD)
 }

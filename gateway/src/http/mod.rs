@@ -2,11 +2,13 @@
 //!
 //! | Module | Subject |
 //! | --- | --- |
+//! | [`auth`] | questions of other proxies |
 //! | [`cookies`] | place and pass cookies |
 //! | [`crowd`] | the busiest requests, answered without the router |
 //! | [`draw`] | the draw document |
 //! | [`guard`] | refuses requests of other sites' pages |
 //! | [`intake`] | limits on what a client sends over a live connection |
+//! | [`known_user`] | entering sites with Queue-it's connectors |
 //! | [`limited`] | rate limits by address |
 //! | [`live`] | the WebSocket and the event stream |
 //! | [`page`] | the waiting page and its files, for browsers |
@@ -20,11 +22,13 @@
 //! | [`turn_teller`] | the port to what tells it |
 //! | [`websocket`] | how a WebSocket begins and ends |
 
+pub mod auth;
 pub mod cookies;
 pub mod crowd;
 pub mod draw;
 mod guard;
 mod intake;
+pub mod known_user;
 mod limited;
 pub mod live;
 mod openapi;
@@ -50,9 +54,9 @@ use utoipa_axum::routes;
 
 pub use state::LineState;
 
-/// The routes below `/_line/`. Each handler declares its method and path once, for the router and
+/// The routes below `/_line/`; `door` answers other proxies. Each handler declares its method and path once, for the router and
 /// for the OpenAPI document.
-pub fn router(state: LineState) -> Router {
+pub fn router(state: LineState, door: auth::Door) -> Router {
     let joins = OpenApiRouter::default()
         .routes(routes!(place::join))
         .routes(routes!(page::join))
@@ -66,6 +70,10 @@ pub fn router(state: LineState) -> Router {
         .routes(routes!(turn::push_key))
         .routes(routes!(turn::notice))
         .routes(routes!(pass::jwks))
+        .routes(routes!(pass::proof_jwks))
+        .routes(routes!(place::cloudflare_status))
+        .routes(routes!(known_user::queue))
+        .routes(routes!(known_user::queue_again))
         .routes(routes!(page::waiting))
         .routes(routes!(page::enter))
         .routes(routes!(page::leave))
@@ -73,11 +81,17 @@ pub fn router(state: LineState) -> Router {
     let files = OpenApiRouter::default()
         .routes(routes!(page::asset))
         .routes(routes!(openapi::document));
-    let (described, document) = OpenApiRouter::with_openapi(openapi::Api::openapi())
+    // Not behind the guard: they come with the method and the origin of the request they are about.
+    let questions = OpenApiRouter::default()
+        .routes(routes!(auth::ask))
+        .routes(routes!(auth::ask_by_prefix));
+    let (questions, about_questions) = questions.split_for_parts();
+    let (described, mut document) = OpenApiRouter::with_openapi(openapi::Api::openapi())
         .merge(joins)
         .merge(calls)
         .merge(files)
         .split_for_parts();
+    document.merge(about_questions);
     described
         .layer(Extension(openapi::description(document)))
         .route("/_line", get(web::not_found))
@@ -85,6 +99,7 @@ pub fn router(state: LineState) -> Router {
         .route("/_line/{*unknown}", axum::routing::any(web::not_found))
         .layer(DefaultBodyLimit::max(web::BODY_BYTES_MAX))
         .layer(from_fn(guard::middleware))
+        .merge(questions.layer(Extension(door)))
         .with_state(state)
 }
 

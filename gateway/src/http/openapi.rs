@@ -48,8 +48,31 @@ pub(super) fn description(mut described: Document) -> Description {
         .into_iter()
         .map(|(path, item)| (path.replace("{*", "{"), item));
     described.paths.paths = spelled.collect();
+    name_apart(&mut described);
     web::openapi::complete(&mut described);
     Description(web::openapi::served(&described))
+}
+
+/// Gives the operations of a path that is served with every method names of their own.
+fn name_apart(described: &mut Document) {
+    for item in described.paths.paths.values_mut() {
+        for (operation, method) in [
+            (&mut item.delete, "Delete"),
+            (&mut item.head, "Head"),
+            (&mut item.options, "Options"),
+            (&mut item.patch, "Patch"),
+            (&mut item.post, "Post"),
+            (&mut item.put, "Put"),
+        ] {
+            let shared = item.get.as_ref().and_then(|get| get.operation_id.clone());
+            if let Some(operation) = operation
+                && operation.operation_id.is_some()
+                && operation.operation_id == shared
+            {
+                operation.operation_id = shared.map(|name| format!("{name}{method}"));
+            }
+        }
+    }
 }
 
 struct Tokens;
@@ -109,6 +132,9 @@ web::problems! {
     pub(super) OfPlaceIfAny: PlaceInvalid, PlaceExpired;
     /// Refusals of leaving and of ending a session.
     pub(super) OfGivingUp: PlaceInvalid, Forbidden;
+    /// Refusals of questions of other proxies.
+    pub(super) OfQuestions: AmbiguousPath, BadRequest, Forbidden, LineUnavailable, PassRequired, RateLimited,
+        UpstreamFailed;
     /// Refusals of joining.
     pub(super) OfJoining: PlaceInvalid, ChallengeRequired, Forbidden, RoomClosed, PlaceExpired;
     /// Refusals of live connections.

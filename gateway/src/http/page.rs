@@ -7,9 +7,10 @@ use std::time::Duration;
 
 use axum::extract::State;
 use axum::response::{Html, IntoResponse, Response};
+use contract::allowed_target::SiteAddress;
 use contract::line::{JoinRequest, Phase};
 use contract::room::QueueingMethod;
-use contract::{Clock, Problem, ProblemCode, RoomId};
+use contract::{Clock, PlaceId, Problem, ProblemCode, RoomId, Timestamp};
 use http::header::{
     CACHE_CONTROL, CONTENT_SECURITY_POLICY, LOCATION, REFERRER_POLICY, SET_COOKIE, VARY,
     X_CONTENT_TYPE_OPTIONS,
@@ -27,6 +28,7 @@ use utoipa::ToSchema;
 use web::encoding::{Document, Effort};
 use web::{ApiForm, ApiPath, ApiQuery, ApiResult};
 
+use super::known_user::{allowed, encoded, not_allowed, with_token};
 use super::openapi::{OfFiles, OfForm, OfLine, OfOrigin, OfPlaceIfAny, OfQuery, OfRoom};
 use super::place::joiner;
 use super::presented;
@@ -47,6 +49,8 @@ const CALL_LOOK_EVERY: Duration = Duration::from_millis(120);
 #[expect(clippy::struct_field_names, reason = "they are named as in the URL")]
 pub struct To {
     to: Option<String>,
+    /// An address of another site that the room sends its fans to, in place of `to`.
+    target: Option<String>,
     /// Why the join by the form was refused, for the page to show.
     refused: Option<ProblemCode>,
     /// Set after the join by the form gave a place, so the place cookie is expected.
@@ -69,7 +73,8 @@ pub struct JoinForm {
     get, path = "/_line/rooms/{room}", tag = "page",
     params(
         ("room" = RoomId, Path, description = "The room"),
-        ("to" = Option<String>, Query, description = "Where the visitor wants to go: a path of this site")
+        ("to" = Option<String>, Query, description = "Where the visitor wants to go: a path of this site"),
+        ("target" = Option<String>, Query, description = "Or an address that the room's `knownUserTargets` allow")
     ),
     security((), ("place" = []), ("placeCookie" = [])),
     responses(
@@ -86,10 +91,10 @@ pub async fn waiting(
     uri: Uri,
     asked: HeaderMap,
 ) -> ApiResult<Response> {
-    let to = target(&room, &query);
+    let goal = goal(&room, &query)?;
     if room.is_idle() {
         refuse_speculation(&visitor)?;
-        return enter_idle(&state, &room, &visitor, &to);
+        return enter_idle(&state, &room, &visitor, &goal);
     }
     let shown = shown(&room, &visitor, &query).await?;
     let view = room.view();
@@ -102,7 +107,7 @@ pub async fn waiting(
     facts.way_out = way_out(&state, &record.settings.hosts);
     let page = WaitingPage {
         room: facts,
-        to: to.as_str().to_owned(),
+        to: goal.as_str().to_owned(),
         now: room.parts.clock.now(),
         standing: shown,
     };
@@ -137,12 +142,47 @@ fn way_out(state: &LineState, hosts: &[String]) -> Option<String> {
     is_free.then(|| start.path().to_owned())
 }
 
-/// The visitor's return target; without `to`, the first page that the room protects.
-fn target(room: &Room, query: &To) -> ReturnTarget {
-    match &query.to {
-        Some(to) => ReturnTarget::parse(Some(to)),
-        None => protected(room),
+/// Where a visitor wants to go.
+enum Goal {
+    /// A page of this site.
+    Here(ReturnTarget),
+    /// A site that the room sends its fans to with a token.
+    There(SiteAddress),
+}
+
+impl Goal {
+    fn as_str(&self) -> &str {
+        match self {
+            Self::Here(to) => to.as_str(),
+            Self::There(address) => address.as_str(),
+        }
     }
+
+    /// The waiting page of `room` that leads there.
+    fn page(&self, room: &RoomId) -> String {
+        match self {
+            Self::Here(to) => waiting_path(room, to),
+            Self::There(address) => {
+                format!("/_line/rooms/{room}?to={}", encoded(address.as_str()))
+            }
+        }
+    }
+}
+
+/// The visitor's goal; without `to`, the first page that the room protects. An address of another
+/// site is one only if the room sends fans there.
+fn goal(room: &Room, query: &To) -> ApiResult<Goal> {
+    if let Some(target) = &query.target {
+        let address = allowed(room, target).ok_or_else(not_allowed)?;
+        return Ok(Goal::There(address));
+    }
+    Ok(match &query.to {
+        Some(to) => match allowed(room, to) {
+            Some(address) => Goal::There(address),
+            None => Goal::Here(ReturnTarget::parse(Some(to))),
+        },
+        None => Goal::Here(protected(room)),
+    })
 }
 
 /// The first path that `room` protects and that is not an API path.
@@ -179,7 +219,8 @@ async fn shown(room: &Room, visitor: &Presented, query: &To) -> ApiResult<Shown>
     post, path = "/_line/rooms/{room}/join", operation_id = "joinByForm", tag = "page",
     params(
         ("room" = RoomId, Path, description = "The room"),
-        ("to" = Option<String>, Query, description = "Where the visitor wants to go: a path of this site")
+        ("to" = Option<String>, Query, description = "Where the visitor wants to go: a path of this site"),
+        ("target" = Option<String>, Query, description = "Or an address that the room's `knownUserTargets` allow")
     ),
     security((), ("place" = []), ("placeCookie" = [])),
     request_body(content = JoinForm, content_type = "application/x-www-form-urlencoded"),
@@ -192,9 +233,9 @@ pub async fn join(
     Shows(visitor): Shows,
     ApiForm(form): ApiForm<JoinForm>,
 ) -> ApiResult<Response> {
-    let to = target(&room, &query);
+    let goal = goal(&room, &query)?;
     if room.is_idle() {
-        return enter_idle(&state, &room, &visitor, &to);
+        return enter_idle(&state, &room, &visitor, &goal);
     }
     let access_code = form.access_code.filter(|code| !code.is_empty());
     let body = JoinRequest {
@@ -208,20 +249,20 @@ pub async fn join(
             let text = room.parts.place_keys.sign(&token);
             let cookie = state.cookies.place(&room.id, &text);
             if let Some(pass) = called_at_once(&room, &token).await {
-                let mut response = see_other_target(&to, Some(cookie));
+                let mut response = after_form(&room, &goal, cookie);
                 let pass = super::pass::pass_cookie(&state, &room, &pass);
                 response.headers_mut().append(SET_COOKIE, pass);
                 return Ok(response);
             }
-            let path = waiting_path(&room.id, &to);
+            let path = goal.page(&room.id);
             see_other(&format!("{path}&joined=1"), Some(cookie))
         }
         Ok(Joined::PassedThrough { pass, .. }) => {
             let cookie = super::pass::pass_cookie(&state, &room, &pass);
-            see_other_target(&to, Some(cookie))
+            after_form(&room, &goal, cookie)
         }
         Err(problem) => {
-            let path = waiting_path(&room.id, &to);
+            let path = goal.page(&room.id);
             see_other(&format!("{path}&refused={}", problem.code.as_str()), None)
         }
     })
@@ -250,7 +291,8 @@ async fn called_at_once(room: &Room, token: &PlaceToken) -> Option<Minted> {
     post, path = "/_line/rooms/{room}/leave", operation_id = "leaveByForm", tag = "page",
     params(
         ("room" = RoomId, Path, description = "The room"),
-        ("to" = Option<String>, Query, description = "Where the visitor wants to go: a path of this site")
+        ("to" = Option<String>, Query, description = "Where the visitor wants to go: a path of this site"),
+        ("target" = Option<String>, Query, description = "Or an address that the room's `knownUserTargets` allow")
     ),
     security((), ("place" = []), ("placeCookie" = [])),
     responses(
@@ -263,11 +305,11 @@ pub async fn leave(
     ApiQuery(query): ApiQuery<To>,
     Shows(visitor): Shows,
 ) -> ApiResult<Response> {
-    let to = target(&room, &query);
+    let goal = goal(&room, &query)?;
     if let Ok(Some(held)) = presented::place(&room, &visitor) {
         room.leave(held.token.place).await?;
     }
-    Ok(see_other(&waiting_path(&room.id, &to), None))
+    Ok(see_other(&goal.page(&room.id), None))
 }
 
 /// Enter the protected page when it is the visitor's turn
@@ -275,7 +317,8 @@ pub async fn leave(
     get, path = "/_line/rooms/{room}/enter", tag = "page",
     params(
         ("room" = RoomId, Path, description = "The room"),
-        ("to" = Option<String>, Query, description = "Where the visitor wants to go: a path of this site")
+        ("to" = Option<String>, Query, description = "Where the visitor wants to go: a path of this site"),
+        ("target" = Option<String>, Query, description = "Or an address that the room's `knownUserTargets` allow")
     ),
     security((), ("place" = []), ("placeCookie" = [])),
     responses((status = 303, description = "Back to the waiting page, or on to `to` with a pass"), OfRoom, OfQuery)
@@ -288,21 +331,23 @@ pub async fn enter(
     Shows(visitor): Shows,
 ) -> ApiResult<Response> {
     refuse_speculation(&visitor)?;
-    let to = target(&room, &query);
-    let waiting = || see_other(&waiting_path(&room.id, &to), None);
+    let goal = goal(&room, &query)?;
+    let waiting = || see_other(&goal.page(&room.id), None);
     if method == Method::HEAD {
         // HEAD is a safe method (RFC 9110 §9.2.1), so it must not claim.
         return Ok(waiting());
     }
     if room.is_idle() {
-        return enter_idle(&state, &room, &visitor, &to);
+        return enter_idle(&state, &room, &visitor, &goal);
     }
     let Ok(Some(held)) = presented::place(&room, &visitor) else {
         return Ok(waiting());
     };
     Ok(match room.claim(&held.token).await {
         Ok(Claimed::Pass(pass)) => {
-            see_other_target(&to, Some(super::pass::pass_cookie(&state, &room, &pass)))
+            let cookie = super::pass::pass_cookie(&state, &room, &pass);
+            let entered = (held.token.place, pass.expires_at);
+            see_goal(&state, &room, &goal, entered, Some(cookie))?
         }
         Ok(Claimed::NotCalled(_)) | Err(_) => waiting(),
     })
@@ -325,17 +370,17 @@ fn enter_idle(
     state: &LineState,
     room: &Room,
     visitor: &Presented,
-    to: &ReturnTarget,
+    goal: &Goal,
 ) -> ApiResult<Response> {
     let now = room.parts.clock.now();
-    let cookie = if presented::pass(room, visitor, now).is_some() {
-        None
-    } else {
-        let place = contract::PlaceId::from_bytes(room.parts.randomness.bytes());
-        let pass = mint_idle(room, place, now)?;
-        Some(super::pass::pass_cookie(state, room, &pass))
-    };
-    Ok(see_other_target(to, cookie))
+    if let Some((_, own)) = presented::pass(room, visitor, now) {
+        let entered = (own.sub, own.expires_at());
+        return see_goal(state, room, goal, entered, None);
+    }
+    let place = PlaceId::from_bytes(room.parts.randomness.bytes());
+    let pass = mint_idle(room, place, now)?;
+    let cookie = super::pass::pass_cookie(state, room, &pass);
+    see_goal(state, room, goal, (place, pass.expires_at), Some(cookie))
 }
 
 /// The path of the waiting page of `room`, with `to` as the return target.
@@ -350,8 +395,39 @@ fn see_other(path: &str, cookie: Option<HeaderValue>) -> Response {
     )
 }
 
-fn see_other_target(to: &ReturnTarget, cookie: Option<HeaderValue>) -> Response {
-    redirect(to.to_location(), cookie)
+/// On to the goal of a fan whose session of `place` ends at `until`.
+fn see_goal(
+    state: &LineState,
+    room: &Room,
+    goal: &Goal,
+    (place, until): (PlaceId, Timestamp),
+    cookie: Option<HeaderValue>,
+) -> ApiResult<Response> {
+    let location = match goal {
+        Goal::Here(to) => to.to_location(),
+        Goal::There(address) => {
+            let record = room.record();
+            let sealed = record.settings.known_user_secret.as_deref();
+            let secret = sealed.and_then(|sealed| state.sealer.open(&room.id, sealed));
+            let secret = secret.ok_or_else(|| {
+                tracing::error!(room = %room.id, "knownUserSecret cannot be opened; set it again");
+                ProblemCode::Internal
+            })?;
+            let now = room.parts.clock.now();
+            let target = with_token(room, &secret, address, place, until, now);
+            HeaderValue::try_from(target).map_err(|_| ProblemCode::Internal)?
+        }
+    };
+    Ok(redirect(location, cookie))
+}
+
+/// On to the goal after a form. A browser does not follow a form to another site, which the policy
+/// of the page forbids, so such a fan goes on from the waiting page.
+fn after_form(room: &Room, goal: &Goal, cookie: HeaderValue) -> Response {
+    match goal {
+        Goal::Here(to) => redirect(to.to_location(), Some(cookie)),
+        Goal::There(_) => see_other(&goal.page(&room.id), Some(cookie)),
+    }
 }
 
 fn redirect(location: HeaderValue, cookie: Option<HeaderValue>) -> Response {

@@ -106,6 +106,25 @@ const CACHEABLE: &str = "public, max-age=300";
 // A new key signs only when nobody may have a list without it any more.
 const _: () = assert!(JWKS_MAX_AGE.as_secs() == 300);
 
+/// Read the keys that verify proofs of requests
+///
+/// Of `Ropeline-Proof`, which the service behind a room with `signRequests` gets. They are none of
+/// those of passes.
+#[utoipa::path(
+    get, path = "/_line/v1/proof-jwks.json", tag = "pass",
+    responses(
+        (status = 200, description = "Cacheable for five minutes", body = JwkSet),
+        OfCalls
+    )
+)]
+pub async fn proof_jwks(State(state): Line) -> impl IntoResponse {
+    let keys: JwkSet = state.rooms.parts().pass_keys.proof_jwks();
+    (
+        [(CACHE_CONTROL, HeaderValue::from_static(CACHEABLE))],
+        ApiJson(keys),
+    )
+}
+
 /// Read the keys that verify passes
 #[utoipa::path(
     get, path = "/_line/v1/jwks.json", tag = "pass",

@@ -2,7 +2,9 @@
 
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
+use contract::cloudflare::{CloudflareStatus, RoomSays};
 use contract::line::{JoinRequest, PassGrant, StatusDocument};
+use contract::room::QueueingMethod;
 use contract::{Clock, Problem, ProblemCode, RoomId};
 use data_encoding::BASE64URL_NOPAD;
 use http::header::SET_COOKIE;
@@ -13,7 +15,7 @@ use line::store::{Enter, Standing};
 use line::visitor::{Joined, Joiner};
 use web::{ApiError, ApiJson, ApiResult};
 
-use super::openapi::{OfBody, OfGivingUp, OfJoining, OfLine, OfPlace, OfRoom};
+use super::openapi::{OfBody, OfGivingUp, OfJoining, OfLine, OfPlace, OfPlaceIfAny, OfRoom};
 use super::presented::{self, PresentedPlace};
 use super::room::{Line, RoomPath, Shows, private};
 use super::state::LineState;
@@ -165,6 +167,50 @@ pub async fn status(
     let mut status = look(&room, &presented.token).await?;
     let cookie = renewed_cookie(&state, &room, &presented);
     status.place = presented.renewed;
+    Ok(private((cookie, ApiJson(status)).into_response()))
+}
+
+/// Read how a visitor stands, in the words of Cloudflare's waiting room
+///
+/// For clients that were written for that. A visitor without a place does not wait; `POST …/places`
+/// gives one. Whoever is called does not wait any more, and enters by `/_line/rooms/{room}/enter`.
+#[utoipa::path(
+    get, path = "/_line/v1/rooms/{room}/status", operation_id = "cloudflareStatus", tag = "place",
+    params(("room" = RoomId, Path, description = "The room")),
+    security((), ("place" = []), ("placeCookie" = [])),
+    responses(
+        (status = 200, description = "How the visitor stands", body = CloudflareStatus),
+        OfRoom, OfPlaceIfAny
+    )
+)]
+pub async fn cloudflare_status(
+    State(state): Line,
+    RoomPath(room): RoomPath,
+    Shows(visitor): Shows,
+) -> ApiResult<Response> {
+    let presented = presented::place_if_any(&room, &visitor)?;
+    let place = match &presented {
+        Some(presented) => {
+            state.limits.check_poll(presented.token.place)?;
+            Some(look(&room, &presented.token).await?)
+        }
+        None => None,
+    };
+    let cookie = presented
+        .as_ref()
+        .and_then(|presented| renewed_cookie(&state, &room, presented));
+    let document = room.view().document();
+    let record = room.record();
+    let settings = &record.settings;
+    let says = RoomSays {
+        phase: document.phase,
+        queue_all: settings.queue_all,
+        is_random: settings.queueing_method == QueueingMethod::Random,
+        draws: settings.prequeue_opens_at.is_some(),
+        opens_at: settings.opens_at,
+        poll_after_ms: document.poll_policy.floor_ms,
+    };
+    let status = CloudflareStatus::of(place.as_ref(), says, room.parts.clock.now());
     Ok(private((cookie, ApiJson(status)).into_response()))
 }
 

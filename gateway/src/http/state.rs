@@ -8,6 +8,7 @@ use super::cookies::CookieForm;
 use super::shells::Shells;
 use super::turn_teller::TurnTeller;
 use crate::edge::rate_limit::RateLimits;
+use crate::sealer::Sealer;
 
 /// The state of the handlers.
 #[derive(Clone)]
@@ -24,6 +25,8 @@ pub struct LineState {
     pub page_policy: Arc<str>,
     /// Tells fans when they are called.
     pub turns: Arc<dyn TurnTeller>,
+    /// Opens the secrets of rooms.
+    pub sealer: Sealer,
     /// Rendered waiting pages.
     pub shells: Shells,
 }

@@ -36,7 +36,30 @@ pub(super) async fn live() -> &'static str {
     "ok\n"
 }
 
-/// Check whether this gateway can serve
+/// Check whether balancers should send fans to this gateway
+///
+/// Fails as soon as it shuts down, and else not: what all gateways need, such as Redis and
+/// PostgreSQL, is no better at another one, and a good part of the service goes on without them.
+#[utoipa::path(
+    get, path = "/servez", operation_id = "servez", tag = "health", security(()),
+    responses(
+        (status = 200, description = "They should", body = String, content_type = "text/plain"),
+        (status = 503, description = "line-unavailable: it is shutting down", body = Problem)
+    )
+)]
+pub(super) async fn serving(State(state): State<OpsState>) -> Response {
+    if state.readiness.is_draining() {
+        let problem = Problem::new(ProblemCode::LineUnavailable)
+            .detail("This gateway is shutting down.")
+            .retry_after(1);
+        return ApiError::from(problem).into_response();
+    }
+    ([(CACHE_CONTROL, "no-store")], "ok\n").into_response()
+}
+
+/// Check whether this gateway has everything it needs
+///
+/// For people, scripts and alerts. Balancers ask `/servez`.
 #[utoipa::path(
     get, path = "/readyz", operation_id = "readyz", tag = "health", security(()),
     responses(

@@ -93,5 +93,6 @@ fn open_routes() -> OpenApiRouter<OpsState> {
     OpenApiRouter::default()
         .routes(routes!(health::live))
         .routes(routes!(health::ready))
+        .routes(routes!(health::serving))
         .routes(routes!(scrape::render))
 }

@@ -18,6 +18,9 @@ pub struct Check {
 
 /// Whether this gateway can serve.
 pub trait Readiness: Send + Sync + 'static {
+    /// Whether it is shutting down, and balancers should send fans elsewhere.
+    fn is_draining(&self) -> bool;
+
     /// The state of everything it needs.
     fn checks(&self) -> BoxFuture<'_, Vec<Check>>;
 }

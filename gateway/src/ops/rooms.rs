@@ -22,6 +22,7 @@ use super::auth::{Operator, Role};
 use super::openapi::{OfChange, OfRecords, OfRoom, RoomAsItIs};
 use super::refusals::refused;
 use super::state::OpsState;
+use crate::sealer::Sealer;
 
 /// Largest settings: a thousand access codes of the longest kind, in JSON's longest spelling.
 pub(super) const BODY_BYTES_MAX: usize = 1024 * 1024;
@@ -69,9 +70,10 @@ pub(super) async fn list(State(state): State<OpsState>) -> ApiResult<ApiJson<Roo
 pub(super) async fn create(
     State(state): State<OpsState>,
     operator: Operator,
-    ApiJson(settings): ApiJson<RoomSettings>,
+    ApiJson(mut settings): ApiJson<RoomSettings>,
 ) -> ApiResult<Response> {
     acceptable(&state, &settings).await?;
+    seal_secret(&state, &mut settings)?;
     let location = format!("/admin/v1/rooms/{}", settings.room);
     let name = settings.room.clone();
     let act = Act::new(operator.name, state.clock.as_ref());
@@ -130,8 +132,9 @@ pub(super) async fn put(
     headers: HeaderMap,
     ApiJson(body): ApiJson<Map<String, Value>>,
 ) -> ApiResult<Response> {
-    let settings = settings_of(&room, body)?;
+    let mut settings = settings_of(&room, body)?;
     acceptable(&state, &settings).await?;
+    seal_secret(&state, &mut settings)?;
     let if_match = if_match(&headers)?;
     let act = Act::new(operator.name, state.clock.as_ref());
     let outcome = state
@@ -493,6 +496,23 @@ async fn acceptable(state: &OpsState, settings: &RoomSettings) -> ApiResult<()> 
         .partition(|known| known.room == settings.room);
     let before = own.first().copied();
     validate_beside(settings, before, &others).map_err(|problems| unacceptable(&problems))
+}
+
+/// Seals a secret that was written in the clear. One that was read before is kept as it is.
+fn seal_secret(state: &OpsState, settings: &mut RoomSettings) -> ApiResult<()> {
+    let Some(secret) = &settings.known_user_secret else {
+        return Ok(());
+    };
+    let (room, sealer) = (&settings.room, &state.sealer);
+    if !Sealer::is_sealed(secret) {
+        settings.known_user_secret = sealer.seal(room, secret);
+    } else if sealer.open(room, secret).is_none() {
+        return Err(unacceptable(&[FieldProblem {
+            field: "knownUserSecret".to_owned(),
+            problem: "was not sealed here for this room: write the secret itself".to_owned(),
+        }]));
+    }
+    Ok(())
 }
 
 fn absent() -> ApiError {

@@ -11,6 +11,7 @@ use tokio_util::task::TaskTracker;
 use super::auth::Tokens;
 use super::metrics::Metrics;
 use super::readiness::Readiness;
+use crate::sealer::Sealer;
 
 /// Live figures of rooms.
 pub trait Figures: Send + Sync + 'static {
@@ -66,6 +67,8 @@ pub struct OpsState {
     pub changes: Arc<dyn Changes>,
     /// What goes on when nobody waits for its answer any more.
     pub tasks: TaskTracker,
+    /// Seals the secrets of rooms.
+    pub sealer: Sealer,
     /// Seeds of new rooms.
     pub seeds: SeedSource,
 }

@@ -27,6 +27,7 @@ mod response_body;
 mod set_cookies;
 mod shares;
 mod slots;
+mod told;
 mod trust;
 mod tunnel;
 mod wire;
@@ -66,6 +67,7 @@ pub use headers::{Command, Forwarded, UpstreamKind};
 pub use lane::LaneHealth;
 pub use response_body::End;
 pub use shares::Visitor;
+pub use told::Told;
 
 /// Limits of the proxy.
 #[derive(Clone, Copy, Debug)]
@@ -462,7 +464,8 @@ fn prepare(
         None
     };
 
-    let (parts, body) = request.into_parts();
+    let (mut parts, body) = request.into_parts();
+    let told = parts.extensions.remove::<Told>();
     let (mut head, ()) = Request::new(()).into_parts();
     head.method = parts.method;
     head.uri = path.into();
@@ -478,6 +481,9 @@ fn prepare(
     };
     head.headers.insert(HOST, host);
     headers::describe(&mut head.headers, forwarded);
+    if let Some(Told(told)) = told {
+        head.headers.extend(told);
+    }
     Ok(Outbound {
         head,
         body,

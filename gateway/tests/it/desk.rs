@@ -6,15 +6,21 @@ use axum::Router;
 use axum::body::Body;
 use axum::routing::post;
 use booking_core::Booking;
+use contract::pass::PassKey;
 use contract::room::RoomStats;
 use contract::{ManualClock, PlaceId, Problem, RoomId};
 use futures_util::future::{BoxFuture, FutureExt};
 use gateway::ops::auth::{Operator, Role, Tokens};
 use gateway::ops::metrics::Metrics;
 use gateway::ops::{Changes, Check, ExtraRoutes, Figures, OpsState, Readiness, Sessions, router};
+use gateway::sealer::Sealer;
 use http::{HeaderMap, Method, Request, StatusCode};
 use http_body_util::BodyExt;
+use line::Randomness;
+use line::policy::place::PlaceKeys;
 use line::records::RoomRecord;
+use rand::SeedableRng;
+use rand_chacha::ChaCha20Rng;
 use serde_json::{Value, json};
 use tokio_util::task::TaskTracker;
 use tower::ServiceExt;
@@ -24,6 +30,12 @@ use test_support::database::{Records, TestDatabase};
 
 pub(crate) const ROOMS: &str = "/admin/v1/rooms";
 pub(crate) const ERAS: &str = "/admin/v1/rooms/eras";
+
+/// Seals as the gateways of other tests do not.
+fn sealer() -> Sealer {
+    let keys = PlaceKeys::new(&[PassKey::from_seed([3; 32]).unwrap()], [9; 32]);
+    Sealer::new(&keys, Randomness::new(ChaCha20Rng::seed_from_u64(9)))
+}
 
 /// Everything outside the database that the listener asks.
 #[derive(Default)]
@@ -69,6 +81,10 @@ impl Sessions for Surroundings {
 }
 
 impl Readiness for Surroundings {
+    fn is_draining(&self) -> bool {
+        self.problem.lock().unwrap().as_deref() == Some("draining")
+    }
+
     fn checks(&self) -> BoxFuture<'_, Vec<Check>> {
         let problem = self.problem.lock().unwrap().clone();
         async {
@@ -153,6 +169,7 @@ impl Desk {
             metrics: Metrics::detached(&[]).unwrap().1,
             changes,
             tasks: TaskTracker::new(),
+            sealer: sealer(),
             seeds: Arc::new(|| [7; 32]),
         };
         Self {

@@ -410,6 +410,12 @@ async fn health_tells_what_is_wrong_and_the_dashboard_is_locked_down() {
     assert_eq!(unready.json["code"], "line-unavailable");
     assert_eq!(unready.json["status"], 503);
     assert!(unready.json["requestId"].is_string());
+    // Balancers leave a gateway only for its end: what it lacks the others lack too.
+    assert_eq!(get("/servez").await.status, 200);
+    *desk.surroundings.problem.lock().unwrap() = Some("draining".to_owned());
+    let leaving = get("/servez").await;
+    assert_eq!(leaving.status, 503);
+    assert_eq!(leaving.headers["retry-after"], "1");
     assert_eq!(get("/metrics").await.status, 200);
     for path in [
         "/",

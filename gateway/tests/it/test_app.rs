@@ -19,6 +19,7 @@ use gateway::edge::client_ip::TrustedProxies;
 use gateway::edge::rate_limit::{Rate, RateLimitConfig, RateLimits};
 use gateway::edge::serve::ServeConfig;
 use gateway::gate::InProcess;
+use gateway::http::auth::Questions;
 use gateway::http::cookies::CookieForm;
 use gateway::proxy::{Proxy, ProxyConfig};
 use gateway::public::{PublicParts, PublicSide};
@@ -97,6 +98,8 @@ pub(crate) struct World {
     pub(crate) clock: ShiftedClock,
     /// Whose word on a client's address gateways believe.
     pub(crate) trusted: Vec<IpNet>,
+    /// How other proxies ask gateways about requests.
+    pub(crate) questions: Questions,
     /// What the upstreams saw, in order.
     pub(crate) seen: Arc<Mutex<Vec<Seen>>>,
 }
@@ -118,6 +121,7 @@ impl World {
             prefix: redis_prefix(),
             clock: ShiftedClock::default(),
             trusted: Vec::new(),
+            questions: Questions::default(),
             seen: Arc::default(),
         }
     }
@@ -322,6 +326,7 @@ impl World {
             limits,
             connections_per_place_max: CONNECTIONS_PER_PLACE_MAX,
             trusted_proxies: TrustedProxies::new(self.trusted.iter().copied()),
+            questions: self.questions,
             page_policy: "default-src 'self'".into(),
             request_ids: RequestIds::new(process),
             turns: Arc::new(NobodyTells),

@@ -69,6 +69,8 @@ pub(super) struct Calls {
     is_settled: bool,
     /// Whether the room has rested since the last tick.
     has_rested: bool,
+    /// Whether this process shows the leader's figures.
+    shows_figures: bool,
 }
 
 /// What one tick did.
@@ -93,6 +95,7 @@ impl Calls {
             filled_at: None,
             is_settled: false,
             has_rested: false,
+            shows_figures: false,
         }
     }
 
@@ -126,6 +129,22 @@ impl Calls {
         }
     }
 
+    /// Another gateway leads: its figures count, and the last ones of this process would stay.
+    fn follow(&mut self) {
+        self.shared.follow();
+        if !std::mem::take(&mut self.shows_figures) {
+            return;
+        }
+        for name in [
+            telemetry::IN_LINE,
+            telemetry::OCCUPIED,
+            telemetry::UPSTREAM_SHARE,
+            telemetry::SHOW_SHARE,
+        ] {
+            gauge!(name, "room" => self.room.id.to_string()).set(0.0);
+        }
+    }
+
     fn note_failure<T>(&self, outcome: Result<T, WorkError>) {
         if let Err(error) = outcome {
             self.room.meters.tick_failures.increment(1);
@@ -141,7 +160,7 @@ impl Calls {
             // Its lease ends by itself, and by then another gateway leads.
             self.steady_since = None;
             self.publish().await?;
-            self.shared.follow();
+            self.follow();
             return Ok(Tick::Follows);
         }
         let now = self.room.parts.clock.now();
@@ -157,7 +176,7 @@ impl Calls {
             other => other?,
         };
         let Some(state) = begun else {
-            self.shared.follow();
+            self.follow();
             return Ok(Tick::Follows);
         };
         self.shared.lock().leads = true;
@@ -307,6 +326,7 @@ impl Calls {
             has_rested: self.has_rested,
         };
         let decision = decide(state.bucket, &situation, now);
+        self.shows_figures = true;
         self.report(&situation, decision.limited_by);
         self.report_shows(state, decision.filled.shows.share);
         let order = CallOrder {

@@ -91,6 +91,11 @@ impl PlaceKeys {
         signing.map_or(&[0; 32], |(_, key)| key)
     }
 
+    /// A key for `purpose`, the same on every gateway of the installation for as long as it lasts.
+    pub fn installation_key(&self, purpose: &[u8]) -> [u8; 32] {
+        subkey(&self.place, purpose)
+    }
+
     /// The place that `nonce` stands for in `room`: the same nonce is the same place
     /// (PLACE-ONCE), and nobody without the key can tell which.
     pub fn place_id(&self, room: &RoomId, nonce: &[u8; 16]) -> PlaceId {

@@ -6,6 +6,15 @@
 {{- end -}}
 {{- end }}
 
+{{- /* Names of CronJobs have 52 characters at most; a longer one keeps apart by its digest. */ -}}
+{{- define "ropeline.cronjob" -}}
+{{- if gt (len .) 52 -}}
+{{- printf "%s-%s" (. | trunc 43 | trimSuffix "-") (. | sha256sum | trunc 8) -}}
+{{- else -}}
+{{- . -}}
+{{- end -}}
+{{- end }}
+
 {{- define "ropeline.selector" -}}
 app.kubernetes.io/name: {{ .Chart.Name }}
 app.kubernetes.io/instance: {{ .Release.Name }}

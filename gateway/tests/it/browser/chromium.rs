@@ -384,7 +384,7 @@ impl Drop for Browser {
     }
 }
 
-pub(super) fn find_program(names: &[&str]) -> PathBuf {
+pub(crate) fn find_program(names: &[&str]) -> PathBuf {
     // Servers are where ordinary users do not look.
     let path = format!("{}:/usr/sbin:/sbin", setting("PATH").unwrap_or_default());
     std::env::split_paths(&path)

@@ -6,7 +6,7 @@
 
 mod banner;
 mod checkin;
-mod chromium;
+pub(crate) mod chromium;
 mod draw;
 mod journey;
 mod missing;
