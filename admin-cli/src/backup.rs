@@ -193,7 +193,7 @@ async fn verify(file: &Path, args: &OpeningArgs, console: &Console) -> Result<Ex
         console.text(&format!(
             "Whole: {members} as the manifest says. Taken at {} of installation {} by version {}, \
              PostgreSQL {}, {} of the database, signing keys {}.",
-            manifest.taken_at,
+            manifest.taken_at_text(),
             manifest.installation,
             manifest.program_version,
             manifest.server_version,
@@ -257,7 +257,7 @@ pub(crate) async fn restore(
     }
     console.text(&format!(
         "Restored what was there at {} to {}. What came after that is lost.",
-        manifest.taken_at,
+        manifest.taken_at_text(),
         found.data_dir.display()
     ))?;
     if !restored.signing_keys.is_empty() {

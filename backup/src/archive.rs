@@ -11,9 +11,9 @@ use std::io::{self, Read, Write};
 use data_encoding::HEXLOWER;
 use sha2::{Digest, Sha256};
 
-use crate::Progress;
 use crate::error::BackupError;
 use crate::manifest::{DATABASE, FORMAT, Manifest, Member};
+use crate::progress::Progress;
 
 /// The first member, so that a tar file begins with this text.
 pub(crate) const HEAD: &str = "ropeline-backup";
@@ -184,10 +184,9 @@ impl Reading {
             self.manifest = Some(manifest.map_err(|error| damaged(error.into()))?);
             return Ok(());
         }
-        let is_kept = [FILES, SIGNING_KEYS].iter().any(|place| {
-            name.strip_prefix(place)
-                .is_some_and(|file| is_plain_name(file))
-        });
+        let is_kept = [FILES, SIGNING_KEYS]
+            .iter()
+            .any(|place| name.strip_prefix(place).is_some_and(is_plain_name));
         if !is_kept || self.files.insert(name.clone(), content).is_some() {
             return Err(unexpected());
         }
@@ -285,6 +284,7 @@ fn member(bytes: u64, digest: Sha256) -> Member {
     }
 }
 
+#[expect(clippy::needless_pass_by_value, reason = "the form that map_err takes")]
 fn damaged(error: io::Error) -> BackupError {
     BackupError::Damaged(error.to_string())
 }
@@ -315,9 +315,7 @@ mod tests {
 
     /// More than a part, and no multiple of a block.
     fn dump() -> Vec<u8> {
-        (0..PART_BYTES + 777)
-            .map(|index| (index % 251) as u8)
-            .collect()
+        (0..=250).cycle().take(PART_BYTES + 777).collect()
     }
 
     fn archive(dump: &[u8]) -> Vec<u8> {

@@ -8,7 +8,6 @@ use contract::pass::installation_id;
 use data_encoding::HEXLOWER;
 use time::{OffsetDateTime, UtcDateTime};
 
-use crate::Progress;
 use crate::address::Address;
 use crate::archive::ArchiveWriter;
 use crate::database::{Database, Dump, Installed};
@@ -17,6 +16,7 @@ use crate::error::BackupError;
 use crate::kept::Kept;
 use crate::manifest::{FORMAT, Manifest};
 use crate::name::{BackupName, outdated};
+use crate::progress::Progress;
 
 /// What is backed up.
 pub struct Source {

@@ -29,6 +29,7 @@ mod manifest;
 mod name;
 mod place;
 mod programs;
+mod progress;
 mod restore;
 
 pub use address::Address;
@@ -37,7 +38,5 @@ pub use encryption::{Opener, Protection};
 pub use error::BackupError;
 pub use manifest::{Manifest, Member};
 pub use place::Place;
+pub use progress::Progress;
 pub use restore::{Backup, Restored, Verified};
-
-/// Hears how many bytes of the dump have passed; an error from it ends the work.
-pub type Progress<'a> = &'a mut dyn FnMut(u64) -> std::io::Result<()>;

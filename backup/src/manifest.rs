@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;
+use time::format_description::well_known::Rfc3339;
 
 use crate::error::BackupError;
 
@@ -63,6 +64,12 @@ impl Manifest {
         Ok(())
     }
 
+    /// When the database was as it is in the backup, as text.
+    pub fn taken_at_text(&self) -> String {
+        let text = self.taken_at.format(&Rfc3339);
+        text.unwrap_or_else(|_| self.taken_at.to_string())
+    }
+
     /// The size of the dump.
     pub fn database_bytes(&self) -> u64 {
         self.members.get(DATABASE).map_or(0, |member| member.bytes)
@@ -111,6 +118,7 @@ pub(crate) mod tests {
             written.contains("\"takenAt\":\"2026-12-01T04:15:00Z\""),
             "{written}"
         );
+        assert_eq!(manifest().taken_at_text(), "2026-12-01T04:15:00Z");
         let read: Manifest = serde_json::from_str(&written).unwrap();
         assert_eq!(read, manifest());
     }

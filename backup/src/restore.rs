@@ -13,7 +13,6 @@ use std::path::{Path, PathBuf};
 use data_encoding::HEXLOWER;
 use sha2::{Digest, Sha256};
 
-use crate::Progress;
 use crate::address::Address;
 use crate::archive::{Contents, read};
 use crate::create::installation;
@@ -22,6 +21,7 @@ use crate::encryption::Opener;
 use crate::error::BackupError;
 use crate::kept::{Kept, private_directory, write_private};
 use crate::manifest::Manifest;
+use crate::progress::Progress;
 
 /// Says in a data directory that a restore into it has not ended. Gateways look for it too.
 const UNFINISHED: &str = "restore-unfinished";
