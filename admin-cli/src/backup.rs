@@ -74,23 +74,23 @@ impl Installation {
             None if beside.exists() => read_settings(&beside)?,
             None => Settings::default(),
         };
-        let named = data_dir.map(Path::to_path_buf).or(settings.data_dir);
-        let named = named.filter(|dir| !dir.as_os_str().is_empty());
-        let given = args.database_url.clone().or(settings.database_url);
-        let from_settings = settings
-            .signing_keys
-            .as_deref()
-            .unwrap_or_default()
-            .split(',');
-        let from_settings = from_settings.map(str::trim).filter(|file| !file.is_empty());
-        let signing_keys = if signing_keys.is_empty() {
-            from_settings.map(PathBuf::from).collect()
-        } else {
-            signing_keys.to_vec()
-        };
+        let named = data_dir.filter(|dir| !dir.as_os_str().is_empty());
+        let named = named.or(given(settings.data_dir.as_ref()));
+        let data_dir = named.map_or_else(|| data_dir_default(cwd), Path::to_path_buf);
+        let is_url = |url: &&String| !url.trim().is_empty();
+        let database_url = args.database_url.as_ref().filter(is_url);
+        let database_url = database_url.or(settings.database_url.as_ref().filter(is_url));
+        let is_file = |file: &&Path| !file.as_os_str().is_empty();
+        let files = signing_keys.iter().map(PathBuf::as_path).filter(is_file);
+        let mut signing_keys: Vec<PathBuf> = files.map(|file| cwd.join(file)).collect();
+        if signing_keys.is_empty() {
+            let listed = settings.signing_keys.as_deref().unwrap_or_default();
+            let listed = listed.split(',').map(|file| Path::new(file.trim()));
+            signing_keys.extend(listed.filter(is_file).map(|file| cwd.join(file)));
+        }
         Ok(Self {
-            data_dir: cwd.join(named.unwrap_or_else(|| data_dir_default(cwd))),
-            database_url: given.filter(|url| !url.trim().is_empty()),
+            data_dir: cwd.join(data_dir),
+            database_url: database_url.cloned(),
             signing_keys,
         })
     }

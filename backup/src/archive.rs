@@ -445,7 +445,8 @@ mod tests {
         let protection = Protection::recipients(&[identity.to_public().to_string()]).unwrap();
         let file = tempfile::tempfile_in(directory).unwrap();
         let mut sealed = protection.seal(buffered(file)).unwrap();
-        sealed.write_all(&archive(&dump())).unwrap();
+        // More than one chunk of age.
+        sealed.write_all(&archive(&dump()[..100_000])).unwrap();
         let mut opener = Opener::default();
         opener.identities_in(&key).unwrap();
         (sealed.finish().unwrap().into_inner().unwrap(), opener)
