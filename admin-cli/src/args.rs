@@ -7,6 +7,7 @@ use clap_complete::Shell;
 use contract::checkin::Label;
 use contract::{NoticeId, RoomId, ScannerId, ShowId, Timestamp};
 
+use crate::backup_args::{BackupCommand, RestoreArgs};
 use crate::booking_args::{BookingCommand, ReviewCommand};
 use crate::config::GatewayOptions;
 use crate::coupon_args::CouponCommand;
@@ -97,6 +98,22 @@ pub(crate) enum Command {
     /// Read the audit log: who changed what, newest first
     #[command(after_help = "Example:\n  ropeline audit --target eras --limit 20")]
     Audit(AuditArgs),
+    /// Back the database and the keys up into one encrypted file
+    ///
+    /// It asks no gateway: it reads the database and the data directory. Gateways go on meanwhile.
+    #[command(after_help = "Examples:\n  \
+        ropeline backup --to /var/backups/ropeline --passphrase-file /etc/ropeline/backup-passphrase --keep 14\n  \
+        ropeline backup --recipient age1… --to /mnt/backups\n  \
+        ropeline backup verify /mnt/backups/ropeline-0011aabb-20261201T040000Z.tar.age --identity key.txt")]
+    Backup(Box<BackupCommand>),
+    /// Restore a backup into an empty database and a data directory without other keys
+    ///
+    /// The whole file is checked before anything is written. A restore that was interrupted is
+    /// begun again with the same command.
+    #[command(after_help = "Examples:\n  \
+        ropeline restore ropeline-0011aabb-20261201T040000Z.tar.age --data-dir /var/lib/ropeline\n  \
+        ropeline restore backup.tar.age --identity key.txt --database-url postgres://db/ropeline")]
+    Restore(Box<RestoreArgs>),
     /// Write a completion script for a shell
     #[command(after_help = "Example:\n  \
         ropeline completions bash > ~/.local/share/bash-completion/completions/ropeline")]

@@ -253,6 +253,12 @@ fn is_loopback(url: &Url) -> bool {
     host == "localhost" || bare.parse::<IpAddr>().is_ok_and(|ip| ip.is_loopback())
 }
 
+/// The data directory that is meant when none is named: the first that is there, or a gateway's own.
+pub(crate) fn data_dir_default(cwd: &Path) -> PathBuf {
+    let found = DATA_DIRS.iter().find(|dir| cwd.join(dir).is_dir());
+    PathBuf::from(found.unwrap_or(&DATA_DIRS[0]))
+}
+
 /// Whether the environment asks for text without colour (<https://no-color.org>).
 pub fn no_colour() -> bool {
     std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty())

@@ -1,6 +1,7 @@
 //! The `ropeline` command: plans, opens, throttles, pauses, closes and watches waiting rooms.
 //!
-//! It speaks the operators' HTTP API and nothing else: no Redis, no SQL.
+//! It speaks the operators' HTTP API and nothing else: no Redis, no SQL. Only backups and restores
+//! go to the database and the data directory, as no gateway may be there.
 //! A command is parsed ([`args`]), finds its gateway ([`config`]), asks it ([`client`]) and
 //! writes what it learned ([`console`]); what went wrong ends as a [`failure::Failure`] with an
 //! exit code.
@@ -15,6 +16,7 @@
 //! | `events`, `subscription` | the log of events, and webhooks to those who subscribe |
 //! | `sales` | what was sold |
 //! | `review` | purchases that a person decides about |
+//! | `backup` | backups and restores |
 //! | [`draw`], [`admissions`] | proofs anyone can check |
 //! | [`audit`], [`check`], [`reconcile`] | who changed what; whether all invariants hold; whether the provider agrees |
 
@@ -22,6 +24,8 @@ pub mod admissions;
 mod amount;
 pub mod args;
 pub mod audit;
+mod backup;
+mod backup_args;
 pub mod booking;
 mod booking_args;
 mod booking_comp;
@@ -110,9 +114,16 @@ async fn run(cli: Cli, console: &Console) -> Result<Exit, Failure> {
     }
     let cwd = std::env::current_dir()
         .map_err(|error| Failure::failed(format!("Cannot tell the present directory: {error}")))?;
+    let data_dir = cli.gateway.data_dir.as_deref();
+    // No gateway may be there.
+    let command = match cli.command {
+        Command::Backup(command) => return backup::run(*command, data_dir, &cwd, console).await,
+        Command::Restore(args) => return backup::restore(*args, data_dir, &cwd, console).await,
+        command => command,
+    };
     let client = AdminClient::new(Gateway::find(&cli.gateway, &cwd)?)?;
     let now = SystemClock.now();
-    match cli.command {
+    match command {
         Command::Room(command) => room::run(command, &client, console, now).await,
         Command::Show(command) => show::run(command, &client, console).await,
         Command::Booking(command) => booking::run(command, &client, console).await,
@@ -130,6 +141,8 @@ async fn run(cli: Cli, console: &Console) -> Result<Exit, Failure> {
         Command::Admissions(args) => admissions::run(&args, &client, console).await,
         Command::Audit(args) => audit::run(&args, &client, console).await,
         Command::Completions { shell } => completions(shell, console),
+        Command::Backup(command) => backup::run(*command, data_dir, &cwd, console).await,
+        Command::Restore(args) => backup::restore(*args, data_dir, &cwd, console).await,
     }
 }
 

@@ -13,6 +13,7 @@ use ed25519_dalek::pkcs8::{
 };
 use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey, Header, Validation};
 use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
 
 use crate::clock::Timestamp;
 use crate::ids::{PlaceId, RoomId};
@@ -81,6 +82,15 @@ pub enum PassError {
     /// Genuine, but expired or not yet valid.
     #[error("the pass has expired or is not valid yet")]
     Expired,
+}
+
+/// The id of an installation, derived from the public half of its first ticket key. It never changes
+/// while the database exists.
+pub fn installation_id(first_ticket_key: &[u8; 32]) -> String {
+    let mut digest = Sha256::new();
+    digest.update(b"ropeline-installation-v1");
+    digest.update(first_ticket_key);
+    HEXLOWER.encode(&digest.finalize()[..16])
 }
 
 /// One Ed25519 key pair. Its id is derived from the public half, so every process with the same key

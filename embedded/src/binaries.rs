@@ -46,7 +46,7 @@ impl Search {
                 .flatten()
                 .filter(|entry| entry.file_name().to_string_lossy().starts_with(prefix))
                 .map(|entry| entry.path().join(tail))
-                .filter(|directory| directory.join("initdb").exists())
+                .filter(|directory| directory.is_dir())
                 .collect();
             versions.sort();
             directories.extend(versions.into_iter().rev());
@@ -56,10 +56,14 @@ impl Search {
 
     /// The first executable file of this name.
     pub(crate) fn find(&self, program: &str) -> Option<PathBuf> {
+        self.all(program).next()
+    }
+
+    fn all(&self, program: &str) -> impl Iterator<Item = PathBuf> {
         self.directories
             .iter()
-            .map(|directory| directory.join(program))
-            .find(|file| is_executable(file))
+            .map(move |directory| directory.join(program))
+            .filter(|file| is_executable(file))
     }
 
     /// The Redis server, or its compatible successor.
@@ -128,6 +132,13 @@ impl Search {
             })
             .collect()
     }
+}
+
+/// Every program of this name: those in PATH first, then those of the PostgreSQL versions that are
+/// installed, the newest first.
+pub fn programs_named(name: &str) -> Vec<PathBuf> {
+    let search = Search::of_this_machine(&std::env::var_os("PATH").unwrap_or_default());
+    search.all(name).collect()
 }
 
 /// The major version in `postgres (PostgreSQL) 15.8 (Debian 15.8-0)`.

@@ -124,7 +124,8 @@ fn existing_data(place: &Path) -> Option<fs::Metadata> {
         .find_map(|name| fs::metadata(place.join(name)).ok())
 }
 
-fn read_pointer(own: &Path) -> Result<Option<PathBuf>, StartError> {
+/// The place that the servers' data went to, if that is not the data directory.
+pub(crate) fn read_pointer(own: &Path) -> Result<Option<PathBuf>, StartError> {
     let pointer = own.join(POINTER);
     match fs::read_to_string(&pointer) {
         Ok(text) => {

@@ -12,6 +12,7 @@
 //! - `child`: one child process: its bounded log, its end, its stop.
 //! - `leftover`: servers that outlived a killed parent.
 //! - `redis_server`, `postgres_server`: how each server is set up, started and found ready.
+//! - `running`: the private PostgreSQL, as another process finds it.
 //! - `payment_simulator`: the payment simulator as a child process.
 //!
 //! # What survives what
@@ -30,11 +31,14 @@ pub mod payment_simulator;
 mod postgres_server;
 mod redis_server;
 mod restarts;
+mod running;
 mod secret;
 mod server_life;
 mod servers;
 
+pub use binaries::programs_named;
 pub use error::StartError;
 pub use restarts::RestartsExhausted;
+pub use running::{PrivateDatabase, private_database};
 pub use server_life::Durability;
 pub use servers::{Servers, Want};

@@ -121,10 +121,7 @@ impl PostgresServer {
 
     /// URL of the database of the application, as the role that owns it.
     pub(crate) fn url(&self) -> String {
-        format!(
-            "postgres://ropeline:{}@127.0.0.1:{}/ropeline",
-            self.password, self.port
-        )
+        application_url(&self.password, self.port)
     }
 
     /// URL of the maintenance database, as superuser.
@@ -255,6 +252,11 @@ impl Restart for PostgresServer {
     async fn restart(&mut self) -> Result<(), StartError> {
         self.start(self.port).await
     }
+}
+
+/// URL of the application's database of a private server.
+pub(crate) fn application_url(password: &str, port: u16) -> String {
+    format!("postgres://ropeline:{password}@127.0.0.1:{port}/ropeline")
 }
 
 /// Whether the server's own status file says it accepts connections.

@@ -8,8 +8,7 @@
 //! signing keys are replaced (PLACE-ONCE).
 
 use contract::Timestamp;
-use contract::pass::{KeyError, PassKey};
-use data_encoding::HEXLOWER;
+use contract::pass::{KeyError, PassKey, installation_id};
 use sha2::{Digest, Sha256};
 
 use line::Randomness;
@@ -67,10 +66,7 @@ impl TicketSecrets {
             Some((id, public)) if *id < self.id => *public,
             _ => public_half(self.seed)?,
         };
-        let mut digest = Sha256::new();
-        digest.update(b"ropeline-installation-v1");
-        digest.update(public);
-        Ok(HEXLOWER.encode(&digest.finalize()[..16]))
+        Ok(installation_id(&public))
     }
 }
 

@@ -7,7 +7,7 @@ use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::Path;
 use std::sync::Arc;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 use contract::pass::PassKey;
 use data_encoding::HEXLOWER;
 use line::Randomness;
@@ -24,6 +24,8 @@ const PAYMENT_SECRET_FILE: &str = "payment-secret";
 const WEBHOOK_SECRET_FILE: &str = "payment-webhook-secret";
 /// The file from which the `ropeline` command reads the gateway's addresses.
 const ADMIN_FILE: &str = "admin.json";
+/// The file that `ropeline restore` keeps while it has not ended.
+const UNFINISHED_RESTORE_FILE: &str = "restore-unfinished";
 
 /// The secrets.
 pub struct Keys {
@@ -43,6 +45,7 @@ impl Keys {
         let dir = &config.data_dir;
         let mut problems: Vec<String> = unwritable(dir).into_iter().collect();
         let is_unusable = !problems.is_empty();
+        problems.extend(unfinished_restore(dir));
         for name in [
             SIGNING_KEY_FILE,
             ADMIN_TOKEN_FILE,
@@ -86,6 +89,9 @@ impl Keys {
     /// Reads the existing secrets and generates the missing ones.
     pub fn load(config: &Config, randomness: &Randomness) -> Result<Self> {
         let dir = &config.data_dir;
+        if let Some(why) = unfinished_restore(dir) {
+            bail!(why);
+        }
         DirBuilder::new()
             .recursive(true)
             // Other users may enter the directory but not list it: under root the private servers
@@ -123,6 +129,18 @@ impl Keys {
             })?,
         })
     }
+}
+
+/// Why a gateway must not begin an installation of its own in `dir`: half of another one is there.
+fn unfinished_restore(dir: &Path) -> Option<String> {
+    let file = dir.join(UNFINISHED_RESTORE_FILE);
+    file.exists().then(|| {
+        format!(
+            "{}: a backup was not restored to its end; run `ropeline restore` again with the same \
+             backup, or remove this directory and the database to begin anew",
+            file.display()
+        )
+    })
 }
 
 /// Why files cannot be created in `dir`, which may not exist yet; `None` if they can.
@@ -259,6 +277,28 @@ mod tests {
         // The secret stays when it is no longer configured.
         assert_eq!(read_or_make(&path, || "new".to_owned()).unwrap(), "given");
         assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 1);
+    }
+
+    #[test]
+    fn half_of_a_restored_backup_is_not_taken_for_a_new_installation() {
+        let dir = tempfile::tempdir().unwrap();
+        fs::write(dir.path().join(UNFINISHED_RESTORE_FILE), "").unwrap();
+        let path = dir.path().to_str().unwrap();
+        let command = ["ropeline-gateway", "--data-dir", path];
+        let settled = Command::try_parse_from(command).unwrap().settle();
+        let Ok(Asked::Run(config)) = settled.outcome else {
+            panic!("refused")
+        };
+        let randomness = Randomness::new(ChaCha20Rng::seed_from_u64(1));
+        let refused = Keys::load(&config, &randomness).err().unwrap();
+        assert!(
+            refused.to_string().contains("ropeline restore"),
+            "{refused}"
+        );
+        assert!(Keys::problems(&config)[0].contains("ropeline restore"));
+        assert!(!dir.path().join(SIGNING_KEY_FILE).exists());
+        fs::remove_file(dir.path().join(UNFINISHED_RESTORE_FILE)).unwrap();
+        Keys::load(&config, &randomness).unwrap();
     }
 
     #[test]

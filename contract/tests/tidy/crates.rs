@@ -5,8 +5,9 @@ use std::collections::BTreeSet;
 use crate::repository::{File, assert_none, files};
 
 /// Who may depend on which of our crates.
-const MAY_DEPEND_ON: [(&str, &[&str]); 15] = [
-    ("admin-cli", &["contract", "show-file"]),
+const MAY_DEPEND_ON: [(&str, &[&str]); 16] = [
+    ("admin-cli", &["backup", "contract", "show-file"]),
+    ("backup", &["contract", "embedded", "migrations"]),
     (
         "booking-core",
         &[
