@@ -4,7 +4,6 @@
 //! gate and the busiest paths of the line itself; axum serves the other paths of the line. Every
 //! response passes through [`web::request_id::finish`].
 
-use std::net::SocketAddr;
 use std::sync::Arc;
 
 use axum::Router;
@@ -18,10 +17,11 @@ use web::measure::{Measure, Route};
 use web::reader::Reader;
 use web::{Part, RequestId, RequestIds};
 
+use crate::edge::answering::{Answering, Peer};
 use crate::edge::client_ip::{ClientIp, TrustedProxies};
 use crate::edge::head;
 use crate::edge::presented::{Presented, ReadAs};
-use crate::edge::serve::Answering;
+use crate::edge::to_tls;
 use crate::gate::{Arrival, Gate};
 use crate::http::crowd::Crowd;
 use crate::http::{LineState, problem_page};
@@ -50,6 +50,8 @@ pub struct FrontParts {
     pub request_ids: RequestIds,
     /// Fans connect over HTTPS.
     pub is_secure: bool,
+    /// People who come without TLS are sent to where it is spoken.
+    pub redirects: bool,
     /// The origin of the gateway's own pages, as [`web::origin::origin_of`] returns it.
     pub public_origin: String,
 }
@@ -82,18 +84,24 @@ impl Front {
 }
 
 impl Answering for Front {
-    async fn answer(&self, peer: SocketAddr, request: Request<Body>) -> Response {
+    async fn answer(&self, peer: Peer, request: Request<Body>) -> Response {
         let shared = &*self.0;
         let (mut head, body) = request.into_parts();
         let id = shared.parts.request_ids.next_id();
         let client = shared
             .parts
             .trusted_proxies
-            .client_ip(peer.ip(), &head.headers);
-        let presented = shared.read(&head.headers, client);
+            .client_ip(peer.address.ip(), &head.headers);
+        let presented = shared.read(&head.headers, client, peer);
         // A person gets a problem as a page, which needs parts of the request's head.
         let asked = (presented.reader == Reader::Person).then(|| problem_page::Asked::of(&head));
         let mut response = match head::settle(&mut head) {
+            Ok(()) if shared.parts.redirects && !peer.is_encrypted && asked.is_some() => {
+                match to_tls::redirect(&head, &shared.parts.public_origin) {
+                    Some(redirect) => redirect,
+                    None => shared.route(head, body, presented, &id).await,
+                }
+            }
             Ok(()) => shared.route(head, body, presented, &id).await,
             Err(refused) => *refused,
         };
@@ -106,12 +114,14 @@ impl Answering for Front {
 }
 
 impl Shared {
-    fn read(&self, headers: &HeaderMap, client: ClientIp) -> Presented {
+    fn read(&self, headers: &HeaderMap, client: ClientIp, peer: Peer) -> Presented {
         let read_as = ReadAs {
             is_secure: self.parts.is_secure,
             public_origin: &self.parts.public_origin,
         };
-        Presented::read(headers, client, read_as)
+        let mut presented = Presented::read(headers, client, read_as);
+        presented.is_encrypted |= peer.is_encrypted;
+        presented
     }
 
     async fn route(

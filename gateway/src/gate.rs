@@ -33,7 +33,6 @@ use contract::{Clock, PlaceId, RoomId, Timestamp};
 use http::HeaderValue;
 use http::header::HOST;
 use http::request::Parts;
-use http::uri::Scheme;
 use line::passes::{self, Admission, Minted};
 use line::policy::passes_by::PassesBy;
 use line::room::Room;
@@ -66,7 +65,6 @@ pub struct Gate(Arc<Shared>);
 struct Shared {
     rooms: RoomSet,
     cookies: CookieForm,
-    scheme: Scheme,
     proxy: Arc<Proxy>,
     embedded: InProcess,
     signatures: Signatures,
@@ -136,16 +134,10 @@ impl Gate {
         embedded: InProcess,
         limits: RateLimits,
     ) -> Self {
-        let scheme = if cookies.is_secure {
-            Scheme::HTTPS
-        } else {
-            Scheme::HTTP
-        };
         Self(Arc::new(Shared {
             ways: Ways::new(rooms.clone()),
             rooms,
             cookies,
-            scheme,
             proxy,
             embedded,
             signatures: Signatures::new(limits.clone()),
@@ -245,7 +237,7 @@ impl Shared {
         }
         let forwarded = Forwarded {
             client_ip: client.address(),
-            scheme: self.scheme.clone(),
+            scheme: presented.scheme(),
             host,
             request_id: id.0,
             principals,

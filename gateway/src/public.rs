@@ -39,6 +39,8 @@ pub struct PublicParts {
     pub connections_per_place_max: usize,
     /// Proxies whose `X-Forwarded-For` is trusted.
     pub trusted_proxies: TrustedProxies,
+    /// People who come without TLS are sent to where it is spoken.
+    pub redirects: bool,
     /// The Content-Security-Policy of pages.
     pub page_policy: Arc<str>,
     /// Generates request ids.
@@ -94,6 +96,7 @@ impl PublicSide {
             trusted_proxies: made_of.trusted_proxies,
             request_ids: made_of.request_ids,
             is_secure: made_of.cookies.is_secure,
+            redirects: made_of.redirects,
             public_origin: web::origin::origin_of(&made_of.public_url).unwrap_or_default(),
         });
         Ok(Self {

@@ -11,8 +11,10 @@ use line::store::redis::Roots;
 
 use super::fraud::FraudTexts;
 use super::invoice::InvoiceTexts;
+use super::listeners::TlsSettings;
 use super::origin::Origin;
 use super::rates::ShopRates;
+use crate::edge::certificate::PairFiles;
 
 /// How lines of the log look.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -79,6 +81,12 @@ pub struct Config {
     pub listen: SocketAddr,
     /// Operators' listener.
     pub ops_listen: SocketAddr,
+    /// How the public listener speaks TLS beside its plain one.
+    pub tls: Option<TlsSettings>,
+    /// The certificate of the operators' listener, which speaks TLS then.
+    pub ops_tls: Option<PairFiles>,
+    /// Whether connections to the public listener begin with a PROXY header.
+    pub proxy_protocol: bool,
     /// The origin at which fans reach us, normalised, without a slash at the end; the listener's
     /// address when absent.
     pub public_url: Option<String>,

@@ -3,6 +3,7 @@
 use contract::cookies::{HOST_PREFIX, PASS_PREFIX, PLACE_PREFIX, SESSION, SESSION_SECURE};
 use contract::principal::PASS;
 use http::header::{AUTHORIZATION, COOKIE, HOST, ORIGIN};
+use http::uri::Scheme;
 use http::{HeaderMap, HeaderValue};
 use web::cookie::{COOKIES_MAX, pairs};
 use web::origin::is_same_origin;
@@ -21,6 +22,8 @@ pub struct Presented {
     pub is_speculative: bool,
     /// Comes from a page of this site or from a program, not from another site's page.
     pub is_own: bool,
+    /// The fan reached the gateway, or the proxy before it, by HTTPS.
+    pub is_encrypted: bool,
     /// The `Origin` header.
     pub origin: Option<HeaderValue>,
     /// The `Host` header.
@@ -65,6 +68,7 @@ impl Presented {
             reader: reader(headers),
             is_speculative: is_speculative(headers),
             is_own: is_same_origin(headers, read_as.public_origin),
+            is_encrypted: read_as.is_secure,
             origin: headers.get(ORIGIN).cloned(),
             host: headers.get(HOST).cloned(),
             has_shop_session: false,
@@ -91,6 +95,15 @@ impl Presented {
     /// The text of the header in which programs present a pass.
     pub fn pass_header(&self) -> Option<&str> {
         self.pass_header.as_ref()?.to_str().ok()
+    }
+
+    /// How the fan reached the gateway, or the proxy before it.
+    pub fn scheme(&self) -> Scheme {
+        if self.is_encrypted {
+            Scheme::HTTPS
+        } else {
+            Scheme::HTTP
+        }
     }
 
     /// The place cookie of `room`.

@@ -322,6 +322,7 @@ impl World {
             limits,
             connections_per_place_max: CONNECTIONS_PER_PLACE_MAX,
             trusted_proxies: TrustedProxies::new(self.trusted.iter().copied()),
+            redirects: false,
             page_policy: "default-src 'self'".into(),
             request_ids: RequestIds::new(process),
             turns: Arc::new(NobodyTells),
