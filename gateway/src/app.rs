@@ -40,7 +40,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use web::RequestIds;
 
-use crate::config::Config;
+use crate::config::{Config, ProxyProtocol};
 use crate::edge::client_ip::TrustedProxies;
 use crate::edge::connections::ConnectionLimits;
 use crate::edge::cores::Cores;
@@ -145,7 +145,10 @@ async fn run_with(
     };
     // Nothing is left that could fail: from here on the gateway takes connections.
     let opened = listening.listen()?;
-    keys::announce(&config.data_dir, public_url, &urls.listen, &urls.ops)?;
+    let ops_certificate = config.ops_tls.as_ref().map(|files| &files.cert);
+    let ops_certificate = ops_certificate.map(std::path::absolute).transpose()?;
+    let of_ops = (urls.ops.as_str(), ops_certificate.as_deref());
+    keys::announce(&config.data_dir, public_url, &urls.listen, of_ops)?;
     tracing::info!(
         public_url,
         listen_url = urls.listen,
@@ -318,7 +321,8 @@ impl App {
             draining: surroundings.draining.clone(),
             request_ids: ids,
             connections: connection_limits(config),
-            proxies_tell: config.proxy_protocol.then(|| trusted_proxies(config)),
+            proxies_tell: (config.proxy_protocol == ProxyProtocol::V1V2)
+                .then(|| trusted_proxies(config)),
             threads: config.threads,
             keepalive: config.keepalive,
             proxy,

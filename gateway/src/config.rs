@@ -25,7 +25,7 @@ pub use checked::{
 };
 pub use fraud::FraudTexts;
 pub use invoice::InvoiceTexts;
-pub use listeners::{CertificateSource, TlsSettings};
+pub use listeners::{CertificateSource, ProxyProtocol, TlsSettings};
 use origin::OriginFlags;
 pub use origin::{Origin, ROOM as ORIGIN_ROOM};
 pub use rates::{ShopRatePair, ShopRates};

@@ -10,6 +10,7 @@ use axum::Router;
 use axum::body::Body;
 use axum::response::Response;
 use http::request::Parts;
+use http::uri::Scheme;
 use http::{HeaderMap, Request};
 use tokio::time::Instant;
 use tower::Service;
@@ -120,7 +121,9 @@ impl Shared {
             public_origin: &self.parts.public_origin,
         };
         let mut presented = Presented::read(headers, client, read_as);
-        presented.is_encrypted |= peer.is_encrypted;
+        if peer.is_encrypted {
+            presented.scheme = Scheme::HTTPS;
+        }
         presented
     }
 

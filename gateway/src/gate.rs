@@ -237,7 +237,7 @@ impl Shared {
         }
         let forwarded = Forwarded {
             client_ip: client.address(),
-            scheme: presented.scheme(),
+            scheme: presented.scheme.clone(),
             host,
             request_id: id.0,
             principals,

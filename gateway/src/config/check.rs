@@ -88,8 +88,8 @@ pub(super) fn check(settings: Settings, mut problems: Vec<String>) -> Result<Con
         public_url,
         redis_url: settings.redis_url,
         roots,
+        database_url: believing(settings.database_url, settings.ca_file.as_deref()),
         ca_file: settings.ca_file.map(PathBuf::from),
-        database_url: settings.database_url,
         data_dir,
         signing_keys,
         signing_key_id: settings.signing_key_id,
@@ -440,6 +440,20 @@ fn roots(file: Option<&str>, note: &mut impl FnMut(String)) -> Option<Roots> {
     let read = read.and_then(|pem| Roots::with(&pem).map_err(|error| error.to_string()));
     read.map_err(|why| note(format!("ROPELINE_CA_FILE: {file}: {why}")))
         .ok()
+}
+
+/// The URL of the database, which is believed by the authorities of `ca_file` too, unless it names
+/// others itself.
+fn believing(url: Option<String>, ca_file: Option<&str>) -> Option<String> {
+    let (mut url, Some(file)) = (url?, ca_file) else {
+        return url;
+    };
+    if !url.contains("sslrootcert=") {
+        let file: String = url::form_urlencoded::byte_serialize(file.as_bytes()).collect();
+        let between = if url.contains('?') { '&' } else { '?' };
+        url.extend([between.to_string().as_str(), "sslrootcert=", &file]);
+    }
+    Some(url)
 }
 
 fn check_url(name: &str, url: Option<&str>, schemes: &[&str], note: &mut impl FnMut(String)) {

@@ -11,7 +11,7 @@ use line::store::redis::Roots;
 
 use super::fraud::FraudTexts;
 use super::invoice::InvoiceTexts;
-use super::listeners::TlsSettings;
+use super::listeners::{ProxyProtocol, TlsSettings};
 use super::origin::Origin;
 use super::rates::ShopRates;
 use crate::edge::certificate::PairFiles;
@@ -85,8 +85,8 @@ pub struct Config {
     pub tls: Option<TlsSettings>,
     /// The certificate of the operators' listener, which speaks TLS then.
     pub ops_tls: Option<PairFiles>,
-    /// Whether connections to the public listener begin with a PROXY header.
-    pub proxy_protocol: bool,
+    /// What connections to the public listener begin with.
+    pub proxy_protocol: ProxyProtocol,
     /// The origin at which fans reach us, normalised, without a slash at the end; the listener's
     /// address when absent.
     pub public_url: Option<String>,

@@ -32,13 +32,23 @@ pub enum CertificateSource {
     Files(PairFiles),
 }
 
+/// What connections to the public listener begin with.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum ProxyProtocol {
+    /// HTTP or TLS.
+    #[default]
+    Off,
+    /// A PROXY header of version 1 or 2.
+    V1V2,
+}
+
 /// The listeners, checked.
 pub(super) struct Listeners {
     pub(super) listen: SocketAddr,
     pub(super) ops_listen: SocketAddr,
     pub(super) tls: Option<TlsSettings>,
     pub(super) ops_tls: Option<PairFiles>,
-    pub(super) proxy_protocol: bool,
+    pub(super) proxy_protocol: ProxyProtocol,
 }
 
 pub(super) fn listeners(
@@ -199,9 +209,9 @@ fn expiry_warning(name: &str, expires_at: Duration) -> Option<String> {
     }
 }
 
-fn proxy_protocol(settings: &Settings, note: &mut impl FnMut(String)) -> bool {
+fn proxy_protocol(settings: &Settings, note: &mut impl FnMut(String)) -> ProxyProtocol {
     match settings.proxy_protocol.as_deref().map(str::trim) {
-        None | Some("off") => false,
+        None | Some("off") => ProxyProtocol::Off,
         Some("v1v2") => {
             if settings.trusted_proxies.is_none() {
                 note(
@@ -210,13 +220,13 @@ fn proxy_protocol(settings: &Settings, note: &mut impl FnMut(String)) -> bool {
                         .to_owned(),
                 );
             }
-            true
+            ProxyProtocol::V1V2
         }
         Some(other) => {
             note(format!(
                 "ROPELINE_PROXY_PROTOCOL: `{other}` is not one of off, v1v2"
             ));
-            false
+            ProxyProtocol::Off
         }
     }
 }

@@ -57,9 +57,9 @@ where
     let config = &served.config;
     let streams = Streams::new(served.tasks.clone());
     let patience = Patience {
-        head_max: config.head_max,
-        rest_max: config.keepalive,
-        stall_max: config.write_stall_max,
+        head: config.head_max,
+        rest: config.keepalive,
+        stall: config.write_stall_max,
     };
     let service = service_fn(|request: Request<Incoming>| {
         let (streams, served) = (streams.clone(), served.clone());
@@ -72,7 +72,7 @@ where
     });
     let connection = builder(config, &streams).serve_connection(TokioIo::new(io), service);
     let mut connection = pin!(connection);
-    let mut look = pin!(sleep_until(Instant::now() + patience.head_max));
+    let mut look = pin!(sleep_until(Instant::now() + patience.head));
     let mut leaves = pin!(served.leaves());
     let mut left_at = None;
     loop {
@@ -99,10 +99,10 @@ where
                         None => {
                             left_at = Some(now);
                             connection.as_mut().graceful_shutdown();
-                            now + patience.stall_max
+                            now + patience.stall
                         }
-                        Some(left_at) if now >= left_at + patience.stall_max => return,
-                        Some(left_at) => left_at + patience.stall_max,
+                        Some(left_at) if now >= left_at + patience.stall => return,
+                        Some(left_at) => left_at + patience.stall,
                     },
                 };
                 look.as_mut().reset(next);

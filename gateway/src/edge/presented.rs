@@ -22,8 +22,8 @@ pub struct Presented {
     pub is_speculative: bool,
     /// Comes from a page of this site or from a program, not from another site's page.
     pub is_own: bool,
-    /// The fan reached the gateway, or the proxy before it, by HTTPS.
-    pub is_encrypted: bool,
+    /// How the fan reached the gateway, or the proxy before it.
+    pub scheme: Scheme,
     /// The `Origin` header.
     pub origin: Option<HeaderValue>,
     /// The `Host` header.
@@ -68,7 +68,11 @@ impl Presented {
             reader: reader(headers),
             is_speculative: is_speculative(headers),
             is_own: is_same_origin(headers, read_as.public_origin),
-            is_encrypted: read_as.is_secure,
+            scheme: if read_as.is_secure {
+                Scheme::HTTPS
+            } else {
+                Scheme::HTTP
+            },
             origin: headers.get(ORIGIN).cloned(),
             host: headers.get(HOST).cloned(),
             has_shop_session: false,
@@ -95,15 +99,6 @@ impl Presented {
     /// The text of the header in which programs present a pass.
     pub fn pass_header(&self) -> Option<&str> {
         self.pass_header.as_ref()?.to_str().ok()
-    }
-
-    /// How the fan reached the gateway, or the proxy before it.
-    pub fn scheme(&self) -> Scheme {
-        if self.is_encrypted {
-            Scheme::HTTPS
-        } else {
-            Scheme::HTTP
-        }
     }
 
     /// The place cookie of `room`.

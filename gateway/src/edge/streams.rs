@@ -29,12 +29,12 @@ const GIVEN_UP_MAX: u64 = 200;
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Patience {
     /// Until the first request.
-    pub(super) head_max: Duration,
+    pub(super) head: Duration,
     /// Without a stream.
-    pub(super) rest_max: Duration,
+    pub(super) rest: Duration,
     /// While the client takes nothing of any answer that waits for it, and after the order to leave
     /// until the client has closed.
-    pub(super) stall_max: Duration,
+    pub(super) stall: Duration,
 }
 
 /// The streams of a connection. Clones share them.
@@ -120,9 +120,9 @@ impl Streams {
         let at = |ms: &AtomicU64| shared.began + Duration::from_millis(ms.load(Ordering::Relaxed));
         if shared.running.load(Ordering::Relaxed) == 0 {
             let span = if self.have_asked() {
-                patience.rest_max
+                patience.rest
             } else {
-                patience.head_max
+                patience.head
             };
             let ends = at(&shared.rests_since_ms) + span;
             return if now >= ends {
@@ -132,9 +132,9 @@ impl Streams {
             };
         }
         if shared.waiting.load(Ordering::Relaxed) == 0 {
-            return Verdict::Wait(now + patience.rest_max.min(patience.stall_max));
+            return Verdict::Wait(now + patience.rest.min(patience.stall));
         }
-        let ends = at(&shared.moved_ms) + patience.stall_max;
+        let ends = at(&shared.moved_ms) + patience.stall;
         if now >= ends {
             Verdict::Stalled
         } else {
@@ -255,15 +255,15 @@ impl Drop for StreamBody {
 
 #[cfg(test)]
 mod tests {
-    use futures_util::poll;
+    use futures_util::{FutureExt, poll};
     use http_body_util::BodyExt;
 
     use super::*;
 
     const PATIENCE: Patience = Patience {
-        head_max: Duration::from_secs(10),
-        rest_max: Duration::from_secs(75),
-        stall_max: Duration::from_secs(60),
+        head: Duration::from_secs(10),
+        rest: Duration::from_secs(75),
+        stall: Duration::from_secs(60),
     };
 
     fn streams() -> Streams {
@@ -282,11 +282,11 @@ mod tests {
     async fn a_connection_without_a_request_leaves_soon_and_one_at_rest_later() {
         let streams = streams();
         let began = Instant::now();
-        assert_eq!(verdict(&streams), Verdict::Wait(began + PATIENCE.head_max));
+        assert_eq!(verdict(&streams), Verdict::Wait(began + PATIENCE.head));
         pass(10).await;
         assert_eq!(verdict(&streams), Verdict::Leave);
         streams.ask().answered();
-        assert_eq!(verdict(&streams), Verdict::Wait(began + PATIENCE.rest_max));
+        assert_eq!(verdict(&streams), Verdict::Wait(began + PATIENCE.rest));
         pass(65).await;
         assert_eq!(verdict(&streams), Verdict::Leave);
     }
@@ -336,7 +336,6 @@ mod tests {
             streams.ask().answered();
         }
         let before = || std::pin::pin!(streams.flooded()).now_or_never().is_some();
-        use futures_util::FutureExt as _;
         assert!(!before());
         for _ in 0..=GIVEN_UP_MAX {
             drop(streams.ask());

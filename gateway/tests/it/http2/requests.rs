@@ -22,6 +22,9 @@ use super::{client, client_with, impatient};
 use crate::serving::{Gateway, Server, within};
 use crate::test_app::World;
 
+/// A body of frames that the test makes.
+type Streamed = StreamBody<stream::BoxStream<'static, Result<Frame<Bytes>, std::io::Error>>>;
+
 /// A router that tells what it saw of a request.
 fn telling() -> Router {
     Router::new().fallback(any(async |request: Request| {
@@ -113,7 +116,7 @@ async fn large_bodies_stream_both_ways() {
     let upstream = Server::start(Router::new().route("/", echo)).await;
     let gateway = Gateway::before(upstream.addr).await;
     let mut client = client(&gateway.server).await;
-    let body: Vec<u8> = (0..BYTES).map(|at| (at % 251) as u8).collect();
+    let body: Vec<u8> = (0..BYTES).map(|at| at.to_le_bytes()[0]).collect();
     let request = http::Request::post("http://line.test/");
     let request = request.body(Full::from(body.clone())).unwrap();
     let answer = within("the head", client.send_request(request))
@@ -131,8 +134,7 @@ async fn large_bodies_stream_both_ways() {
 async fn an_answer_to_an_upload_arrives_before_its_end() {
     let refusing = post(async || (StatusCode::PAYLOAD_TOO_LARGE, "too large"));
     let server = Server::start_on_cores(Router::new().route("/", refusing), impatient());
-    type Endless = StreamBody<stream::BoxStream<'static, Result<Frame<Bytes>, std::io::Error>>>;
-    let mut client: http2::SendRequest<Endless> =
+    let mut client: http2::SendRequest<Streamed> =
         client_with(&server, http2::Builder::new(TokioExecutor::new())).await;
     let endless = stream::repeat_with(|| Ok(Frame::data(Bytes::from_static(&[7; 8192]))));
     let body = StreamBody::new(Box::pin(endless) as stream::BoxStream<'static, _>);
@@ -167,8 +169,7 @@ async fn trailers_pass_both_ways_through_the_gate() {
     );
     let upstream = Server::start(upstream).await;
     let gateway = Gateway::before(upstream.addr).await;
-    type Body2 = StreamBody<stream::BoxStream<'static, Result<Frame<Bytes>, std::io::Error>>>;
-    let mut client: http2::SendRequest<Body2> =
+    let mut client: http2::SendRequest<Streamed> =
         client_with(&gateway.server, http2::Builder::new(TokioExecutor::new())).await;
     let mut trailers = HeaderMap::new();
     trailers.insert("x-end", "told".parse().unwrap());
