@@ -445,8 +445,9 @@ fn roots(file: Option<&str>, note: &mut impl FnMut(String)) -> Option<Roots> {
 /// The URL of the database, which is believed by the authorities of `ca_file` too, unless it names
 /// others itself.
 fn believing(url: Option<String>, ca_file: Option<&str>) -> Option<String> {
-    let (mut url, Some(file)) = (url?, ca_file) else {
-        return url;
+    let mut url = url?;
+    let Some(file) = ca_file else {
+        return Some(url);
     };
     if !url.contains("sslrootcert=") {
         let file: String = url::form_urlencoded::byte_serialize(file.as_bytes()).collect();

@@ -40,17 +40,14 @@ pub(super) async fn open<A: Answering>(socket: Socket, peer: Peer, served: Arc<S
             let watched = http1::watched(socket, &served);
             tasks.spawn(http1::serve(watched, peer, served));
         }
-        Opened::Encrypted(stream) => match stream.get_ref().1.alpn_protocol() {
-            Some(tls::H2) => {
+        Opened::Encrypted(stream) => {
+            if stream.get_ref().1.alpn_protocol() == Some(tls::H2) {
                 tasks.spawn(http2::serve(stream, peer, served));
-            }
-            // The handshake was the proof.
-            Some(tls::ACME) => {}
-            _ => {
+            } else {
                 let watched = http1::watched(stream, &served);
                 tasks.spawn(http1::serve(watched, peer, served));
             }
-        },
+        }
     }
 }
 

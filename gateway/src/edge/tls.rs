@@ -16,8 +16,6 @@ use rustls::{ServerConfig, version};
 pub const H2: &[u8] = b"h2";
 /// HTTP/1.1 over TLS.
 pub const HTTP_1_1: &[u8] = b"http/1.1";
-/// The challenge that proves to an authority whose a name is (RFC 8737).
-pub const ACME: &[u8] = b"acme-tls/1";
 
 /// The certificate that a listener shows. Clones share it.
 #[derive(Clone, Debug, Default)]
@@ -26,16 +24,6 @@ pub struct Shown(Arc<Certificates>);
 #[derive(Debug, Default)]
 struct Certificates {
     current: ArcSwapOption<CertifiedKey>,
-    challenge: ArcSwapOption<Challenge>,
-}
-
-/// The proof that an authority asks for.
-#[derive(Debug)]
-pub struct Challenge {
-    /// The name that is proven.
-    pub name: String,
-    /// What proves it.
-    pub key: Arc<CertifiedKey>,
 }
 
 impl Shown {
@@ -43,28 +31,10 @@ impl Shown {
     pub fn show(&self, key: Arc<CertifiedKey>) {
         self.0.current.store(Some(key));
     }
-
-    /// Whether there is a certificate.
-    pub fn is_there(&self) -> bool {
-        self.0.current.load().is_some()
-    }
-
-    /// Shows authorities this proof, and no other.
-    pub fn prove(&self, challenge: Option<Challenge>) {
-        self.0.challenge.store(challenge.map(Arc::new));
-    }
 }
 
 impl ResolvesServerCert for Certificates {
-    fn resolve(&self, hello: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
-        let mut protocols = hello.alpn().into_iter().flatten();
-        if protocols.next() == Some(ACME) && protocols.next().is_none() {
-            let challenge = self.challenge.load_full()?;
-            let is_asked = hello
-                .server_name()
-                .is_some_and(|name| name.eq_ignore_ascii_case(&challenge.name));
-            return is_asked.then(|| challenge.key.clone());
-        }
+    fn resolve(&self, _hello: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
         self.current.load_full()
     }
 }
@@ -81,7 +51,7 @@ pub fn server_config(shown: &Shown) -> Result<Arc<ServerConfig>, rustls::Error> 
         .with_protocol_versions(&versions)?
         .with_no_client_auth()
         .with_cert_resolver(shown.0.clone());
-    config.alpn_protocols = [H2, HTTP_1_1, ACME].map(<[u8]>::to_vec).to_vec();
+    config.alpn_protocols = [H2, HTTP_1_1].map(<[u8]>::to_vec).to_vec();
     config.session_storage = Arc::new(NoServerSessionStorage {});
     config.ticketer = ring::Ticketer::new()?;
     config.max_early_data_size = 0;

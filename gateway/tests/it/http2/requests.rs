@@ -96,6 +96,23 @@ async fn one_plain_listener_speaks_both_versions() {
 }
 
 #[tokio::test]
+async fn h2load_is_answered_on_every_stream() {
+    let lasting = gateway::edge::serve::ServeConfig::public("test", web::RequestIds::new(1));
+    let server = Server::start_on_cores(telling(), lasting);
+    let url = server.url("/");
+    let load = Command::new("h2load")
+        .args(["-n", "4000", "-c", "8", "-m", "100", &url])
+        .output();
+    let ran = within("the load", load).await.unwrap();
+    let said = String::from_utf8_lossy(&ran.stdout).into_owned();
+    assert!(
+        said.contains("4000 succeeded, 0 failed, 0 errored"),
+        "{said} {ran:?}"
+    );
+    assert!(said.contains("4000 2xx, 0 3xx, 0 4xx, 0 5xx"), "{said}");
+}
+
+#[tokio::test]
 async fn cookies_of_several_fields_arrive_as_one() {
     let server = Server::start_on_cores(telling(), impatient());
     let request = http::Request::get("http://line.test/x")

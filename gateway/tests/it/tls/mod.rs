@@ -1,5 +1,6 @@
 //! TLS on the listeners, with curl and openssl.
 
+mod database;
 mod handshakes;
 mod process;
 mod replaced;
