@@ -2,18 +2,17 @@
 
 use std::time::Duration;
 
-use reqwest::{Method, RequestBuilder, Response, Url, header, redirect};
+use reqwest::{Method, RequestBuilder, Response, Url, header};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 use crate::config::Gateway;
 use crate::failure::{Exit, Failure};
+use crate::transport::{SendError, Transport};
 
-/// How long a connection may take to come about.
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
-/// How long an answer may pause; logs are streamed, so the whole has no limit.
-const READ_TIMEOUT: Duration = Duration::from_secs(30);
+/// How long a listener that may be another one may take to say what it is.
+const LOOK_TIMEOUT: Duration = Duration::from_secs(5);
 /// The largest answer that is kept in memory.
 const ANSWER_BYTES_MAX: usize = 64 << 20;
 /// The longest line of a streamed log.
@@ -24,22 +23,18 @@ const PASS_KEYS: &str = "_line/v1/jwks.json";
 
 /// A client of one gateway.
 pub struct AdminClient {
-    http: reqwest::Client,
+    http: Transport,
     gateway: Gateway,
 }
 
 impl AdminClient {
-    /// A client of `gateway`. Proxies of the environment are not used: operators' listeners are
-    /// on the machine itself or on a private network.
+    /// A client of `gateway`.
     pub fn new(gateway: Gateway) -> Result<Self, Failure> {
-        let http = reqwest::Client::builder()
-            .user_agent(concat!("ropeline/", env!("CARGO_PKG_VERSION")))
-            .connect_timeout(CONNECT_TIMEOUT)
-            .read_timeout(READ_TIMEOUT)
-            .redirect(redirect::Policy::none())
-            .no_proxy()
-            .build()
-            .map_err(|error| Failure::failed(format!("No HTTP client: {error}")))?;
+        let public_url = gateway.public_url().ok();
+        let urls: Vec<&Url> = std::iter::once(&gateway.admin_url)
+            .chain(&public_url)
+            .collect();
+        let http = Transport::new(&urls, gateway.believed())?;
         Ok(Self { http, gateway })
     }
 
@@ -116,7 +111,7 @@ impl AdminClient {
     pub async fn get_public<T: DeserializeOwned>(&self, path: &str) -> Result<T, Failure> {
         let public_url = self.gateway.public_url()?;
         let url = join(&public_url, path)?;
-        let answer = self.http.get(url).send().await;
+        let answer = self.http.send(self.http.request(Method::GET, url)).await;
         let answer = answer.map_err(|error| {
             unreachable(&error, &public_url)
                 .hint("name the public listener with --public-url or ROPELINE_PUBLIC_URL")
@@ -138,7 +133,7 @@ impl AdminClient {
     }
 
     async fn send(&self, request: RequestBuilder) -> Result<Response, Failure> {
-        let answer = request.send().await.map_err(|error| {
+        let answer = self.http.send(request).await.map_err(|error| {
             if error.is_builder() {
                 return Failure::usage("The token cannot be sent")
                     .detail("it has characters that do not belong in one");
@@ -172,7 +167,8 @@ impl AdminClient {
         let Ok(keys) = join(url, PASS_KEYS) else {
             return failure;
         };
-        let answer = self.http.get(keys).timeout(CONNECT_TIMEOUT).send().await;
+        let asked = self.http.request(Method::GET, keys).timeout(LOOK_TIMEOUT);
+        let answer = self.http.send(asked).await;
         let is_public = match answer {
             Ok(answer) if answer.status().is_success() => {
                 let document: Result<Value, Failure> = read(answer).await;
@@ -204,21 +200,17 @@ fn join(base: &Url, path: &str) -> Result<Url, Failure> {
 }
 
 /// The failure of a request that got no answer.
-fn unreachable(error: &reqwest::Error, url: &Url) -> Failure {
-    let mut cause: &dyn std::error::Error = error;
-    while let Some(source) = cause.source() {
-        cause = source;
-    }
-    let why = if error.is_timeout() {
-        "it does not answer in time".to_owned()
-    } else {
-        cause.to_string()
-    };
-    Failure::new(
+fn unreachable(error: &SendError, url: &Url) -> Failure {
+    let failure = Failure::new(
         Exit::Unreachable,
         format!("Cannot reach the gateway at {url}"),
     )
-    .detail(why)
+    .detail(error.why());
+    if error.is_of_certificate() {
+        failure.hint("name the authority of its certificate with --ca-file or ROPELINE_CA_FILE")
+    } else {
+        failure
+    }
 }
 
 /// The answer, if it is a good one; what it stands for otherwise.
@@ -233,7 +225,7 @@ async fn accept(answer: Response) -> Result<Response, Failure> {
 
 async fn body(mut answer: Response) -> Result<Vec<u8>, Failure> {
     let mut bytes = Vec::new();
-    while let Some(chunk) = answer.chunk().await.map_err(|error| broken_off(&error))? {
+    while let Some(chunk) = Transport::chunk(&mut answer).await.map_err(broken_off)? {
         if bytes.len() + chunk.len() > ANSWER_BYTES_MAX {
             return Err(Failure::failed("The gateway's answer is too large")
                 .detail(format!("more than {ANSWER_BYTES_MAX} bytes")));
@@ -243,9 +235,9 @@ async fn body(mut answer: Response) -> Result<Vec<u8>, Failure> {
     Ok(bytes)
 }
 
-fn broken_off(error: &reqwest::Error) -> Failure {
+fn broken_off(why: String) -> Failure {
     Failure::new(Exit::Unreachable, "The gateway's answer broke off")
-        .detail(error.to_string())
+        .detail(why)
         .hint("try again")
 }
 
@@ -304,8 +296,8 @@ impl Lines {
             return Err(Failure::failed("A line of the log is too long")
                 .detail(format!("more than {LINE_BYTES_MAX} bytes")));
         }
-        let chunk = self.response.chunk().await;
-        match chunk.map_err(|error| broken_off(&error))? {
+        let chunk = Transport::chunk(&mut self.response).await;
+        match chunk.map_err(broken_off)? {
             Some(chunk) => self.buffer.extend_from_slice(&chunk),
             None => self.ended = true,
         }

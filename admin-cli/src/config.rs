@@ -10,6 +10,7 @@ use reqwest::Url;
 use serde::Deserialize;
 
 use crate::failure::{Exit, Failure};
+use crate::transport::Believed;
 
 /// Where the operators' listener is unless told otherwise.
 const ADMIN_URL_DEFAULT: &str = "http://127.0.0.1:8081";
@@ -50,6 +51,10 @@ pub struct GatewayOptions {
     #[arg(long, env = "ROPELINE_DATA_DIR", value_name = "DIR", global = true)]
     #[arg(help_heading = "Gateway")]
     pub data_dir: Option<PathBuf>,
+    /// PEM file of authorities whose certificates are believed beside those of the system
+    #[arg(long, env = "ROPELINE_CA_FILE", value_name = "FILE", global = true)]
+    #[arg(help_heading = "Gateway")]
+    pub ca_file: Option<PathBuf>,
 }
 
 /// The gateway a command speaks to.
@@ -66,6 +71,10 @@ pub struct Gateway {
     /// The operators' listener of the gateway on this machine whose public listener has the address
     /// above, if one wrote that it does.
     pub meant: Option<String>,
+    /// Authorities that are believed beside those of the system.
+    ca_file: Option<PathBuf>,
+    /// The certificate that the gateway on this machine shows operators.
+    own_certificate: Option<PathBuf>,
 }
 
 /// What a gateway tells the machine it runs on, in `admin.json`.
@@ -76,6 +85,8 @@ struct Announcement {
     public_url: String,
     /// Where the public listener is on the machine itself. Older gateways do not tell.
     listen_url: Option<String>,
+    /// The file of the certificate of its operators' listener, if that speaks TLS.
+    ops_certificate: Option<PathBuf>,
     pid: Option<u32>,
 }
 
@@ -118,7 +129,7 @@ impl Gateway {
             .map(|(_, it)| it)
             .filter(|_| options.admin_url.is_none());
         let public_url = match (&options.public_url, near) {
-            // The address for fans may lead through TLS, which is not spoken here.
+            // The address for fans may lead through proxies that are not there yet.
             (None, Some(it)) => it.listen_url.as_ref().unwrap_or(&it.public_url).clone(),
             (Some(url), Some(it)) if is_same_place(url, &it.public_url) => {
                 it.listen_url.as_ref().unwrap_or(url).clone()
@@ -147,7 +158,20 @@ impl Gateway {
             token,
             found_in,
             meant,
+            ca_file: options
+                .ca_file
+                .clone()
+                .filter(|file| !file.as_os_str().is_empty()),
+            own_certificate: near.and_then(|it| it.ops_certificate.clone()),
         })
+    }
+
+    /// Whose certificates are believed.
+    pub(crate) fn believed(&self) -> Believed<'_> {
+        Believed {
+            ca_file: self.ca_file.as_deref(),
+            own: self.own_certificate.as_deref(),
+        }
     }
 
     /// The public listener.
@@ -240,9 +264,7 @@ fn parse_url(text: &str) -> Result<Url, Failure> {
     };
     let url = Url::parse(text).map_err(|error| wrong(error.to_string()))?;
     match url.scheme() {
-        "http" if url.has_host() => Ok(url),
-        "https" => Err(wrong("the command speaks plain HTTP".to_owned())
-            .hint("reach a gateway on another machine through an SSH tunnel to its listener")),
+        "http" | "https" if url.has_host() => Ok(url),
         other => Err(wrong(format!("`{other}` is not a scheme that is spoken"))),
     }
 }
@@ -324,7 +346,8 @@ mod tests {
             ..GatewayOptions::default()
         };
         let found = Gateway::find(&options, cwd.path()).unwrap();
-        assert!(found.public_url().is_err());
+        let public_url = found.public_url().unwrap();
+        assert_eq!(public_url.as_str(), "https://other.example/");
     }
 
     #[test]
@@ -441,7 +464,7 @@ mod tests {
     #[test]
     fn what_is_not_a_gateway_url_is_a_usage_error() {
         let cwd = tempfile::tempdir().unwrap();
-        for url in ["here", "ftp://x", "https://x", "unix:/x"] {
+        for url in ["here", "ftp://x", "unix:/x"] {
             let options = GatewayOptions {
                 admin_url: Some(url.to_owned()),
                 ..GatewayOptions::default()

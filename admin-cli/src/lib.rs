@@ -51,6 +51,7 @@ pub mod room;
 mod sales;
 pub mod show;
 mod subscription;
+mod transport;
 pub mod watch;
 pub mod when;
 

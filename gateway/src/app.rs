@@ -6,6 +6,7 @@
 mod connections;
 mod database;
 mod events;
+mod listening;
 mod mail;
 mod origin;
 mod payments;
@@ -15,8 +16,6 @@ mod surroundings;
 mod tickets;
 mod usable;
 
-use std::io;
-use std::net::SocketAddr;
 use std::num::NonZeroUsize;
 use std::sync::Arc;
 use std::time::Duration;
@@ -41,17 +40,15 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use web::RequestIds;
 
-use crate::config::Config;
+use crate::config::{Config, ProxyProtocol};
 use crate::edge::client_ip::TrustedProxies;
 use crate::edge::connections::ConnectionLimits;
 use crate::edge::cores::Cores;
 use crate::edge::rate_limit::{RateLimitConfig, RateLimits};
 use crate::edge::refused_head::Page;
 use crate::edge::serve::{Handover, ServeConfig, serve_all};
-use crate::edge::sockets::{Claim, Sockets};
 use crate::figures::{GatewayReadiness, RoomFigures};
 use crate::front::Front;
-use crate::health::from_here;
 use crate::http::cookies::CookieForm;
 use crate::kept_keys::Known;
 use crate::key_teller::KeyTeller;
@@ -65,6 +62,7 @@ use crate::proxy::{Proxy, ProxyConfig};
 use crate::public::{PublicParts, PublicSide};
 use crate::sealer::Sealer;
 use crate::service_manager;
+use listening::{Encryption, Listening, OPS, Opened, PUBLIC, PUBLIC_TLS};
 use shop::{
     BookingRooms, BookingStock, BookingTurns, InstallationKeys, booking_config, in_process,
     installation_keys, shop_routes, start_booking,
@@ -86,18 +84,10 @@ struct Children {
     simulator: Option<PaymentSimulator>,
 }
 
-/// The sockets of the listeners.
-struct Listening {
-    /// On the public address, one for each core.
-    public: Sockets,
-    /// On the operators' address, one.
-    ops: Sockets,
-}
-
 /// Runs a gateway until it is told to stop.
 pub async fn run(config: Config, surroundings: Surroundings) -> Result<()> {
     let keys = Keys::load(&config, &surroundings.randomness)?;
-    let listening = bind(&config)?;
+    let listening = Listening::bind(&config)?;
     let mut children = Children {
         servers: None,
         simulator: None,
@@ -122,38 +112,6 @@ pub async fn migrate(config: &Config) -> Result<()> {
     Ok(())
 }
 
-fn bind(config: &Config) -> Result<Listening> {
-    let claim = if config.take_over {
-        Claim::TakeOver
-    } else {
-        Claim::Alone
-    };
-    let sockets = |address, count| {
-        let bound = Sockets::bind(address, count, claim);
-        bound.map_err(|error| anyhow!(unbound(address, &error)))
-    };
-    Ok(Listening {
-        public: sockets(config.listen, config.threads)?,
-        ops: sockets(config.ops_listen, NonZeroUsize::MIN)?,
-    })
-}
-
-/// The error message for `address` that cannot be bound, with what to do.
-fn unbound(address: SocketAddr, error: &io::Error) -> String {
-    let why = match error.kind() {
-        io::ErrorKind::AddrInUse => {
-            "another program listens there; is another gateway running? To take its place without \
-             a gap, start with --take-over"
-        }
-        io::ErrorKind::PermissionDenied => {
-            "ports below 1024 need a right that this user has not; choose another port"
-        }
-        io::ErrorKind::AddrNotAvailable => "no interface of this machine has that address",
-        _ => return format!("could not listen on {address}: {error}"),
-    };
-    format!("could not listen on {address}: {why}")
-}
-
 async fn run_with(
     config: &Config,
     keys: &Keys,
@@ -161,15 +119,16 @@ async fn run_with(
     listening: Listening,
     children: &mut Children,
 ) -> Result<()> {
-    let listen_url = local_url(listening.public.address());
-    let public_url = config.public_url.as_ref().unwrap_or(&listen_url);
-    let ops_url = local_url(listening.ops.address());
+    let encryption = Encryption::of(config)?;
+    let urls = listening.urls(config);
+    let own_url = urls.tls.as_ref().unwrap_or(&urls.listen);
+    let public_url = config.public_url.as_ref().unwrap_or(own_url);
     start_servers(config, children).await?;
-    let (payments, simulator) = payments::prepare(config, keys, &listen_url)?;
+    let (payments, simulator) = payments::prepare(config, keys, &urls.listen)?;
     children.simulator = simulator;
     let known = Known {
         gateway: surroundings.randomness.uuid(),
-        name: name(listening.public.address()),
+        name: listening.name(),
     };
     let built = App::build(
         config,
@@ -186,27 +145,23 @@ async fn run_with(
         () = surroundings.stop.cancelled() => return Ok(()),
     };
     // Nothing is left that could fail: from here on the gateway takes connections.
-    let (public, ops) = (listening.public.listen()?, listening.ops.listen()?);
-    keys::announce(&config.data_dir, public_url, &listen_url, &ops_url)?;
-    tracing::info!(public_url, listen_url, ops_url, "listening");
+    let opened = listening.listen()?;
+    let ops_certificate = config.ops_tls.as_ref().map(|files| &files.cert);
+    let ops_certificate = ops_certificate.map(std::path::absolute).transpose()?;
+    let of_ops = (urls.ops.as_str(), ops_certificate.as_deref());
+    keys::announce(&config.data_dir, public_url, &urls.listen, of_ops)?;
+    tracing::info!(
+        public_url,
+        listen_url = urls.listen,
+        tls_url = urls.tls,
+        ops_url = urls.ops,
+        "listening"
+    );
     if let Some(room) = &app.before_site {
         room.tell(public_url);
     }
     service_manager::started();
-    app.serve(public, ops, children).await
-}
-
-/// The URL of a listener for programs on this machine.
-fn local_url(address: SocketAddr) -> String {
-    format!("http://{}", from_here(address))
-}
-
-/// Host and port, by which people tell gateways apart.
-fn name(address: SocketAddr) -> String {
-    let host = nix::unistd::gethostname().ok();
-    let host = host.and_then(|host| host.into_string().ok());
-    let host = host.unwrap_or_else(|| address.ip().to_string());
-    format!("{host}:{}", address.port())
+    app.serve(opened, encryption, children).await
 }
 
 async fn start_servers(config: &Config, children: &mut Children) -> Result<()> {
@@ -228,6 +183,8 @@ pub struct App {
     draining: CancellationToken,
     request_ids: RequestIds,
     connections: ConnectionLimits,
+    /// Whose PROXY headers connections to the public listener begin with.
+    proxies_tell: Option<TrustedProxies>,
     threads: NonZeroUsize,
     keepalive: Duration,
     proxy: Arc<Proxy>,
@@ -333,8 +290,9 @@ impl App {
             cookies: cookies_at(public_url),
             limits: RateLimitConfig::default(),
             connections_per_place_max: config.connections_per_place_max,
-            trusted_proxies: TrustedProxies::new(config.trusted_proxies.iter().copied()),
+            trusted_proxies: trusted_proxies(config),
             questions: config.questions,
+            redirects: config.tls.as_ref().is_some_and(|tls| tls.redirects),
             page_policy: pages::content_security_policy(payment_origins.as_deref()).into(),
             request_ids: ids.clone(),
             turns: Arc::new(BookingTurns(booking.clone())),
@@ -367,6 +325,8 @@ impl App {
             draining: surroundings.draining.clone(),
             request_ids: ids,
             connections: connection_limits(config),
+            proxies_tell: (config.proxy_protocol == ProxyProtocol::V1V2)
+                .then(|| trusted_proxies(config)),
             threads: config.threads,
             keepalive: config.keepalive,
             proxy,
@@ -380,8 +340,8 @@ impl App {
 
     async fn serve(
         self,
-        public_listeners: Vec<std::net::TcpListener>,
-        ops_listeners: Vec<std::net::TcpListener>,
+        opened: Opened,
+        mut encryption: Encryption,
         children: &mut Children,
     ) -> Result<()> {
         let stop = &self.stop;
@@ -390,26 +350,30 @@ impl App {
             self.metrics.clone(),
             stop.clone(),
         ));
+        encryption.keep(&self.tasks, stop);
         let grace = GRACE.saturating_sub(Duration::from_secs(5));
-        let handover = |sockets: usize| Handover {
-            draining: self.draining.clone(),
-            sockets,
-        };
-        let public = ServeConfig {
-            handover: Some(handover(public_listeners.len())),
+        let serving = |name, sockets: &Vec<_>, tls| ServeConfig {
+            handover: Some(Handover {
+                draining: self.draining.clone(),
+                sockets: sockets.len(),
+            }),
             grace,
+            tls,
+            ..ServeConfig::public(name, self.request_ids.clone())
+        };
+        let public = |name, sockets, tls| ServeConfig {
             keepalive: self.keepalive,
-            connections: self.connections,
-            refusal_page: Some(self.refusal_page),
-            ..ServeConfig::public("public", self.request_ids.clone())
+            connections: self.connections.clone(),
+            refusal_page: Some(self.refusal_page.clone()),
+            proxy_protocol: self.proxies_tell.clone(),
+            ..serving(name, sockets, tls)
         };
-        let ops = ServeConfig {
-            handover: Some(handover(ops_listeners.len())),
-            grace,
-            ..ServeConfig::public("ops", self.request_ids.clone())
-        };
+        let ops = serving(OPS, &opened.ops, encryption.ops);
+        let plain = public(PUBLIC, &opened.public, None);
+        let encrypted = public(PUBLIC_TLS, &opened.tls, encryption.public);
+        let listeners = vec![(opened.public, plain), (opened.tls, encrypted)];
         let cores = Cores::start(self.threads).context("no thread for a core")?;
-        let public = cores.serve(public_listeners, &self.public, &public, stop);
+        let public = cores.serve(listeners, &self.public, stop);
         let mut public = self.tasks.spawn(public);
         // Cancelled last, so that readiness and metrics are served while the other tasks drain.
         let ops_stop = CancellationToken::new();
@@ -419,7 +383,7 @@ impl App {
             .spawn(service_manager::keep_alive(ops_stop.clone(), cores.pulse()));
         let mut ops = self
             .tasks
-            .spawn(serve_all(ops_listeners, self.ops, ops, ops_stop.clone()));
+            .spawn(serve_all(opened.ops, self.ops, ops, ops_stop.clone()));
         let outcome = tokio::select! {
             // `stop` is polled first, because it also ends the listeners, which is then not an
             // error.
@@ -480,11 +444,15 @@ fn skew(store: &RedisStore, surroundings: &Surroundings, tasks: &TaskTracker) ->
     skew
 }
 
+fn trusted_proxies(config: &Config) -> TrustedProxies {
+    TrustedProxies::new(config.trusted_proxies.iter().copied())
+}
+
 fn connection_limits(config: &Config) -> ConnectionLimits {
     ConnectionLimits {
         total_max: config.connections_max,
         per_address_max: config.connections_per_address_max,
-        trusted: TrustedProxies::new(config.trusted_proxies.iter().copied()),
+        trusted: trusted_proxies(config),
         ..ConnectionLimits::default()
     }
 }

@@ -7,6 +7,7 @@ mod check;
 mod checked;
 mod fraud;
 mod invoice;
+mod listeners;
 mod origin;
 mod payment;
 mod questions;
@@ -25,6 +26,7 @@ pub use checked::{
 };
 pub use fraud::FraudTexts;
 pub use invoice::InvoiceTexts;
+pub use listeners::{CertificateSource, ProxyProtocol, TlsSettings};
 use origin::OriginFlags;
 pub use origin::{Origin, ROOM as ORIGIN_ROOM};
 pub use rates::{ShopRatePair, ShopRates};
@@ -167,6 +169,7 @@ fn take_over_problems(settings: &Settings) -> Vec<String> {
     let listeners = [
         ("ROPELINE_LISTEN", &settings.listen),
         ("ROPELINE_OPS_LISTEN", &settings.ops_listen),
+        ("ROPELINE_TLS_LISTEN", &settings.tls_listen),
     ];
     let nowhere = listeners.into_iter().filter(|(_, address)| {
         let address = address.as_deref().unwrap_or_default();

@@ -4,13 +4,13 @@
 //! gate and the busiest paths of the line itself; axum serves the other paths of the line. Every
 //! response passes through [`web::request_id::finish`].
 
-use std::net::SocketAddr;
 use std::sync::Arc;
 
 use axum::Router;
 use axum::body::Body;
 use axum::response::Response;
 use http::request::Parts;
+use http::uri::Scheme;
 use http::{HeaderMap, Request};
 use tokio::time::Instant;
 use tower::Service;
@@ -18,10 +18,11 @@ use web::measure::{Measure, Route};
 use web::reader::Reader;
 use web::{Part, RequestId, RequestIds};
 
+use crate::edge::answering::{Answering, Peer};
 use crate::edge::client_ip::{ClientIp, TrustedProxies};
 use crate::edge::head;
 use crate::edge::presented::{Presented, ReadAs};
-use crate::edge::serve::Answering;
+use crate::edge::to_tls;
 use crate::gate::{Arrival, Gate};
 use crate::http::auth::{Door, FromProxy, Questions};
 use crate::http::crowd::Crowd;
@@ -53,6 +54,8 @@ pub struct FrontParts {
     pub request_ids: RequestIds,
     /// Fans connect over HTTPS.
     pub is_secure: bool,
+    /// People who come without TLS are sent to where it is spoken.
+    pub redirects: bool,
     /// The origin of the gateway's own pages, as [`web::origin::origin_of`] returns it.
     pub public_origin: String,
 }
@@ -89,18 +92,24 @@ impl Front {
 }
 
 impl Answering for Front {
-    async fn answer(&self, peer: SocketAddr, request: Request<Body>) -> Response {
+    async fn answer(&self, peer: Peer, request: Request<Body>) -> Response {
         let shared = &*self.0;
         let (mut head, body) = request.into_parts();
         let id = shared.parts.request_ids.next_id();
         let client = shared
             .parts
             .trusted_proxies
-            .client_ip(peer.ip(), &head.headers);
-        let presented = shared.read(&head.headers, client);
+            .client_ip(peer.address.ip(), &head.headers);
+        let presented = shared.read(&head.headers, client, peer);
         // A person gets a problem as a page, which needs parts of the request's head.
         let asked = (presented.reader == Reader::Person).then(|| problem_page::Asked::of(&head));
         let mut response = match head::settle(&mut head) {
+            Ok(()) if shared.parts.redirects && !peer.is_encrypted && asked.is_some() => {
+                match to_tls::redirect(&head, &shared.parts.public_origin) {
+                    Some(redirect) => redirect,
+                    None => shared.route(head, body, presented, (&id, peer)).await,
+                }
+            }
             Ok(()) => shared.route(head, body, presented, (&id, peer)).await,
             Err(refused) => *refused,
         };
@@ -113,12 +122,16 @@ impl Answering for Front {
 }
 
 impl Shared {
-    fn read(&self, headers: &HeaderMap, client: ClientIp) -> Presented {
+    fn read(&self, headers: &HeaderMap, client: ClientIp, peer: Peer) -> Presented {
         let read_as = ReadAs {
             is_secure: self.parts.is_secure,
             public_origin: &self.parts.public_origin,
         };
-        Presented::read(headers, client, read_as)
+        let mut presented = Presented::read(headers, client, read_as);
+        if peer.is_encrypted {
+            presented.scheme = Scheme::HTTPS;
+        }
+        presented
     }
 
     async fn route(
@@ -126,7 +139,7 @@ impl Shared {
         head: Parts,
         body: Body,
         presented: Presented,
-        (id, peer): (&RequestId, SocketAddr),
+        (id, peer): (&RequestId, Peer),
     ) -> Response {
         let path = head.uri.path();
         let is_own = path
@@ -157,12 +170,12 @@ impl Shared {
         mut head: Parts,
         body: Body,
         presented: Presented,
-        (id, peer): (&RequestId, SocketAddr),
+        (id, peer): (&RequestId, Peer),
     ) -> Response {
         let is_proxy = self
             .parts
             .trusted_proxies
-            .contains(peer.ip().to_canonical());
+            .contains(peer.address.ip().to_canonical());
         head.extensions.insert(FromProxy(is_proxy));
         head.extensions.insert(id.clone());
         head.extensions.insert(Arc::new(presented));

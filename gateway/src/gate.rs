@@ -30,7 +30,7 @@ use contract::principal::Principal;
 use contract::{RoomId, Timestamp};
 use http::header::HOST;
 use http::request::Parts;
-use http::uri::{PathAndQuery, Scheme};
+use http::uri::PathAndQuery;
 use line::rooms::RoomSet;
 use tokio::time::Instant;
 use web::{ApiError, HolderOnly, NotHolder, RequestId};
@@ -58,7 +58,6 @@ pub struct Gate(Arc<Shared>);
 struct Shared {
     rooms: RoomSet,
     decider: Decider,
-    scheme: Scheme,
     proxy: Arc<Proxy>,
     embedded: InProcess,
 }
@@ -72,15 +71,9 @@ impl Gate {
         embedded: InProcess,
         limits: RateLimits,
     ) -> Self {
-        let scheme = if cookies.is_secure {
-            Scheme::HTTPS
-        } else {
-            Scheme::HTTP
-        };
         Self(Arc::new(Shared {
             decider: Decider::new(rooms.clone(), cookies, limits),
             rooms,
-            scheme,
             proxy,
             embedded,
         }))
@@ -174,7 +167,7 @@ impl Shared {
         }
         let forwarded = Forwarded {
             client_ip: client.address(),
-            scheme: self.scheme.clone(),
+            scheme: presented.scheme.clone(),
             host,
             request_id: id.0,
             principals,

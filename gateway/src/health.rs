@@ -6,6 +6,10 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpStream};
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
+use rustls::StreamOwned;
+
+use crate::edge::certificate::PairFiles;
+use crate::own_certificate;
 
 /// Longest wait for the connection, and for each read of the answer. The gateway itself takes a
 /// second at most.
@@ -26,9 +30,11 @@ pub fn from_here(mut address: SocketAddr) -> SocketAddr {
 
 /// Asks the operators' listener at `address` whether its gateway can serve; an error says what is
 /// missing.
-pub fn ask(address: SocketAddr) -> Result<()> {
+///
+/// It speaks TLS with the certificate of `tls`, if there is one.
+pub fn ask(address: SocketAddr, tls: Option<&PairFiles>) -> Result<()> {
     let address = from_here(address);
-    let answer = answer(address).with_context(|| format!("{address} does not answer"))?;
+    let answer = answer(address, tls).with_context(|| format!("{address} does not answer"))?;
     let (head, body) = answer.split_once("\r\n\r\n").unwrap_or((&answer, ""));
     match head.split(' ').nth(1) {
         Some("200") => Ok(()),
@@ -37,10 +43,20 @@ pub fn ask(address: SocketAddr) -> Result<()> {
     }
 }
 
-fn answer(address: SocketAddr) -> std::io::Result<String> {
-    let mut stream = TcpStream::connect_timeout(&address, WAIT_MAX)?;
+fn answer(address: SocketAddr, tls: Option<&PairFiles>) -> Result<String> {
+    let stream = TcpStream::connect_timeout(&address, WAIT_MAX)?;
     stream.set_read_timeout(Some(WAIT_MAX))?;
     stream.set_write_timeout(Some(WAIT_MAX))?;
+    match tls {
+        None => asked(stream, address),
+        Some(files) => {
+            let connection = own_certificate::connection(files, address.ip())?;
+            asked(StreamOwned::new(connection, stream), address)
+        }
+    }
+}
+
+fn asked(mut stream: impl Read + Write, address: SocketAddr) -> Result<String> {
     let question = format!("GET /readyz HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\r\n");
     stream.write_all(question.as_bytes())?;
     let mut answer = Vec::new();
@@ -70,7 +86,8 @@ mod tests {
             assert!(asked.starts_with(b"GET /readyz HTTP/1.1\r\n"));
             stream.write_all(answer.as_bytes()).unwrap();
         });
-        let told = ask(address).map_or_else(|error| error.to_string(), |()| "ready".to_owned());
+        let told =
+            ask(address, None).map_or_else(|error| error.to_string(), |()| "ready".to_owned());
         server.join().unwrap();
         told
     }
@@ -96,7 +113,7 @@ mod tests {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = listener.local_addr().unwrap();
         drop(listener);
-        let error = ask(address).unwrap_err().to_string();
+        let error = ask(address, None).unwrap_err().to_string();
         assert!(error.contains("does not answer"), "{error}");
     }
 

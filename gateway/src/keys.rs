@@ -239,11 +239,17 @@ fn write_private(path: &Path, text: &str) -> Result<()> {
 }
 
 /// Writes the addresses for the `ropeline` command on this machine.
-pub fn announce(dir: &Path, public_url: &str, listen_url: &str, ops_url: &str) -> Result<()> {
+pub fn announce(
+    dir: &Path,
+    public_url: &str,
+    listen_url: &str,
+    (ops_url, ops_certificate): (&str, Option<&Path>),
+) -> Result<()> {
     let announcement = serde_json::json!({
         "publicUrl": public_url,
         "listenUrl": listen_url,
         "opsUrl": ops_url,
+        "opsCertificate": ops_certificate,
         "pid": std::process::id(),
     });
     let path = dir.join(ADMIN_FILE);

@@ -26,6 +26,7 @@ pub mod lifecycle;
 mod line_owner;
 pub mod open_files;
 pub mod ops;
+mod own_certificate;
 pub mod proxy;
 pub mod public;
 pub mod rotation;

@@ -65,7 +65,7 @@ fn main() -> ExitCode {
             ExitCode::SUCCESS
         }
         Ok(Asked::Nothing) => ExitCode::SUCCESS,
-        Ok(Asked::Health(config)) => ended(health::ask(config.ops_listen)),
+        Ok(Asked::Health(config)) => ended(health::ask(config.ops_listen, config.ops_tls.as_ref())),
         Ok(Asked::Migrate(config)) => ended(migrate(&config)),
         Ok(Asked::Run(config)) => ended(run(*config)),
     }

@@ -43,6 +43,8 @@ pub struct PublicParts {
     pub trusted_proxies: TrustedProxies,
     /// How other proxies ask about requests.
     pub questions: Questions,
+    /// People who come without TLS are sent to where it is spoken.
+    pub redirects: bool,
     /// The Content-Security-Policy of pages.
     pub page_policy: Arc<str>,
     /// Generates request ids.
@@ -100,6 +102,7 @@ impl PublicSide {
             questions: made_of.questions,
             request_ids: made_of.request_ids,
             is_secure: made_of.cookies.is_secure,
+            redirects: made_of.redirects,
             public_origin: web::origin::origin_of(&made_of.public_url).unwrap_or_default(),
         });
         Ok(Self {

@@ -10,6 +10,7 @@
 //! | `store` | what a join costs Redis, against bare commands |
 //! | `page` | waiting pages a second, against a file served by nginx |
 //! | `gate` | requests a second through the gate, against nginx, HAProxy and Pingora |
+//! | `tls` | TLS handshakes and HTTP/2 requests a second, against nginx |
 //! | `standby` | what a visitor waits for who goes straight in |
 //! | `purchases` | confirmations and whole purchases a second, against one transaction each in SQL |
 //! | `holds` | holds a second, against one transaction per hold in SQL |
@@ -48,6 +49,7 @@ mod sockets;
 mod stage;
 mod standby;
 mod store;
+mod tls;
 mod wrk;
 
 use std::path::PathBuf;
@@ -133,6 +135,7 @@ enum Figure {
     Store,
     Page,
     Gate,
+    Tls,
     Standby,
     Holds,
     Purchases,
@@ -217,6 +220,9 @@ async fn measure(options: &RunOptions, stage: &Stage, report: &mut Report) -> an
     }
     if wanted(Figure::Gate) {
         gate::measure(stage, &options.pingora, report).await?;
+    }
+    if wanted(Figure::Tls) {
+        tls::measure(stage, report).await?;
     }
     if wanted(Figure::Standby) {
         standby::measure(stage, report).await?;

@@ -3,7 +3,7 @@
 use std::fs::Permissions;
 use std::net::SocketAddr;
 use std::os::unix::fs::PermissionsExt as _;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use tokio::process::Command;
 
@@ -19,6 +19,28 @@ pub(crate) async fn start(upstream: SocketAddr, dir: &Path) -> anyhow::Result<Pe
     let address = free_address()?;
     let dir = tempfile::tempdir_in(dir)?.keep();
     start_with(&dir, address, &proxying(address, upstream)).await
+}
+
+/// Starts one in front of `upstream` that speaks TLS and HTTP/2 with this certificate and key.
+pub(crate) async fn start_encrypted(
+    upstream: SocketAddr,
+    (cert, key): &(PathBuf, PathBuf),
+    dir: &Path,
+) -> anyhow::Result<Peer> {
+    let address = free_address()?;
+    let dir = tempfile::tempdir_in(dir)?.keep();
+    let (cert, key) = (cert.display(), key.display());
+    let encrypted = format!(
+        "listen {address} ssl http2;
+        ssl_certificate {cert};
+        ssl_certificate_key {key};
+        ssl_protocols TLSv1.2 TLSv1.3;
+        ssl_session_cache off;
+        ssl_session_tickets on;"
+    );
+    let plain = format!("listen {address};");
+    let server = proxying(address, upstream).replace(&plain, &encrypted);
+    start_with(&dir, address, &server).await
 }
 
 /// Starts one that serves `page` at every path.

@@ -2,7 +2,6 @@
 
 use std::fs::File;
 use std::io::Read;
-use std::net::{SocketAddr, ToSocketAddrs};
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -14,6 +13,7 @@ use line::store::redis::Roots;
 use super::checked::{ChannelSettings, Config, LogFormat, Problems, TicketSettings};
 use super::fraud::fraud_texts;
 use super::invoice::invoice_texts;
+use super::listeners::listeners;
 use super::payment;
 use super::questions::questions;
 use super::rates::shop_rates;
@@ -30,7 +30,7 @@ const FONT_STARTS: [&[u8; 4]; 4] = [b"\0\x01\0\0", b"OTTO", b"true", b"ttcf"];
 pub(super) fn check(settings: Settings, mut problems: Vec<String>) -> Result<Config, Problems> {
     let mut note = |problem: String| problems.push(problem);
     let mut warnings = Vec::new();
-    let (listen, ops_listen) = listeners(&settings, &mut note);
+    let listeners = listeners(&settings, &mut note, &mut warnings);
     let public_url = public_url(settings.public_url.as_deref(), &mut note);
     check_urls(&settings, &mut note);
     let roots = roots(settings.ca_file.as_deref(), &mut note);
@@ -82,13 +82,16 @@ pub(super) fn check(settings: Settings, mut problems: Vec<String>) -> Result<Con
         return Err(Problems(problems));
     }
     Ok(Config {
-        listen,
-        ops_listen,
+        listen: listeners.listen,
+        ops_listen: listeners.ops_listen,
+        tls: listeners.tls,
+        ops_tls: listeners.ops_tls,
+        proxy_protocol: listeners.proxy_protocol,
         public_url,
         redis_url: settings.redis_url,
         roots,
+        database_url: believing(settings.database_url, settings.ca_file.as_deref()),
         ca_file: settings.ca_file.map(PathBuf::from),
-        database_url: settings.database_url,
         data_dir,
         signing_keys,
         signing_key_id: settings.signing_key_id,
@@ -278,28 +281,6 @@ fn check_log(filter: &str, note: &mut impl FnMut(String)) {
     }
 }
 
-fn listeners(settings: &Settings, note: &mut impl FnMut(String)) -> (SocketAddr, SocketAddr) {
-    let listen = address(
-        settings.listen.as_deref(),
-        "127.0.0.1:8080",
-        "ROPELINE_LISTEN",
-        note,
-    );
-    let ops_listen = address(
-        settings.ops_listen.as_deref(),
-        "127.0.0.1:8081",
-        "ROPELINE_OPS_LISTEN",
-        note,
-    );
-    if listen == ops_listen && listen.port() != 0 {
-        note(format!(
-            "ROPELINE_LISTEN and ROPELINE_OPS_LISTEN are both {listen}: the operators' listener \
-             needs an address of its own"
-        ));
-    }
-    (listen, ops_listen)
-}
-
 /// How the public listener serves.
 struct Serving {
     threads: NonZeroUsize,
@@ -371,41 +352,6 @@ fn serving(settings: &Settings, note: &mut impl FnMut(String)) -> Serving {
         connections_per_place_max,
         keepalive: Duration::from_secs(keepalive),
         shutdown_delay: Duration::from_secs(shutdown_delay),
-    }
-}
-
-/// An address and port, or a name that stands for one. Of several addresses the first of IPv4 is
-/// taken: whoever writes `localhost` expects to find us at 127.0.0.1.
-fn address(
-    given: Option<&str>,
-    default: &str,
-    name: &str,
-    note: &mut impl FnMut(String),
-) -> SocketAddr {
-    let text = given.unwrap_or(default);
-    let nowhere = SocketAddr::from(([127, 0, 0, 1], 0));
-    if let Ok(address) = text.parse() {
-        return address;
-    }
-    let is_named = text
-        .rsplit_once(':')
-        .is_some_and(|(host, port)| !host.is_empty() && port.parse::<u16>().is_ok());
-    if !is_named {
-        note(format!(
-            "{name}: `{text}` is not an address and port such as {default}"
-        ));
-        return nowhere;
-    }
-    match text.to_socket_addrs() {
-        Ok(found) => {
-            let found: Vec<_> = found.collect();
-            let first = found.iter().find(|address| address.is_ipv4());
-            first.or(found.first()).copied().unwrap_or(nowhere)
-        }
-        Err(error) => {
-            note(format!("{name}: `{text}` names no address: {error}"));
-            nowhere
-        }
     }
 }
 
@@ -495,6 +441,21 @@ fn roots(file: Option<&str>, note: &mut impl FnMut(String)) -> Option<Roots> {
     let read = read.and_then(|pem| Roots::with(&pem).map_err(|error| error.to_string()));
     read.map_err(|why| note(format!("ROPELINE_CA_FILE: {file}: {why}")))
         .ok()
+}
+
+/// The URL of the database, which is believed by the authorities of `ca_file` too, unless it names
+/// others itself.
+fn believing(url: Option<String>, ca_file: Option<&str>) -> Option<String> {
+    let mut url = url?;
+    let Some(file) = ca_file else {
+        return Some(url);
+    };
+    if !url.contains("sslrootcert=") {
+        let file: String = url::form_urlencoded::byte_serialize(file.as_bytes()).collect();
+        let between = if url.contains('?') { '&' } else { '?' };
+        url.extend([between.to_string().as_str(), "sslrootcert=", &file]);
+    }
+    Some(url)
 }
 
 fn check_url(name: &str, url: Option<&str>, schemes: &[&str], note: &mut impl FnMut(String)) {

@@ -11,8 +11,10 @@ use line::store::redis::Roots;
 
 use super::fraud::FraudTexts;
 use super::invoice::InvoiceTexts;
+use super::listeners::{ProxyProtocol, TlsSettings};
 use super::origin::Origin;
 use super::rates::ShopRates;
+use crate::edge::certificate::PairFiles;
 use crate::http::auth::Questions;
 
 /// How lines of the log look.
@@ -80,6 +82,12 @@ pub struct Config {
     pub listen: SocketAddr,
     /// Operators' listener.
     pub ops_listen: SocketAddr,
+    /// How the public listener speaks TLS beside its plain one.
+    pub tls: Option<TlsSettings>,
+    /// The certificate of the operators' listener, which speaks TLS then.
+    pub ops_tls: Option<PairFiles>,
+    /// What connections to the public listener begin with.
+    pub proxy_protocol: ProxyProtocol,
     /// The origin at which fans reach us, normalised, without a slash at the end; the listener's
     /// address when absent.
     pub public_url: Option<String>,

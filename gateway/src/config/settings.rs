@@ -75,8 +75,22 @@ settings! {
     listen = "ROPELINE_LISTEN", Plain, "127.0.0.1:8080", value_name = "ADDRESS";
     /// Operators' listener: admin API, dashboard, metrics [default: 127.0.0.1:8081]
     ops_listen = "ROPELINE_OPS_LISTEN", Plain, "127.0.0.1:8081", value_name = "ADDRESS";
-    /// Where fans reach the public listener [default: http:// and its address]
-    public_url = "ROPELINE_PUBLIC_URL", Plain, "http:// and the public listener's address", value_name = "URL";
+    /// PEM file of the certificate with which TLS is spoken, with those of its authorities after it; reread when it changes [default: TLS is not spoken]
+    tls_cert = "ROPELINE_TLS_CERT", Plain, "TLS is not spoken", value_name = "FILE";
+    /// PEM file of the private key of that certificate
+    tls_key = "ROPELINE_TLS_KEY", Plain, "none", value_name = "FILE";
+    /// Public listener for TLS, beside the plain one [default: 127.0.0.1:8443]
+    tls_listen = "ROPELINE_TLS_LISTEN", Plain, "127.0.0.1:8443", value_name = "ADDRESS";
+    /// Whether people who come to the plain listener are sent to the one for TLS: on or off [default: off]
+    tls_redirect = "ROPELINE_TLS_REDIRECT", Plain, "off", value_name = "ON|OFF";
+    /// PEM file of the certificate of the operators' listener, which then speaks TLS only [default: plain HTTP]
+    ops_tls_cert = "ROPELINE_OPS_TLS_CERT", Plain, "plain HTTP", value_name = "FILE";
+    /// PEM file of the private key of that certificate
+    ops_tls_key = "ROPELINE_OPS_TLS_KEY", Plain, "none", value_name = "FILE";
+    /// Whether connections to the public listener begin with a PROXY header, which trusted proxies alone may send: off or v1v2 [default: off]
+    proxy_protocol = "ROPELINE_PROXY_PROTOCOL", Plain, "off", value_name = "VERSIONS";
+    /// Where fans reach the public listener [default: https:// and the address for TLS; http:// and its address without]
+    public_url = "ROPELINE_PUBLIC_URL", Plain, "the public listener's address", value_name = "URL";
     /// Redis for the live line: redis://… or rediss://…, several separated by commas for a Redis Cluster, or redis+sentinel://host:port,host:port/service [default: a private one]
     redis_url = "ROPELINE_REDIS_URL", Url, "a private one", value_name = "URL", hide_env_values = true;
     /// PEM file of authorities whose certificates are believed beside those of the system [default: those of the system]

@@ -48,7 +48,7 @@ pub(super) struct Connections {
 #[derive(Debug)]
 pub(super) struct ConnectionPlace {
     _total: OwnedSemaphorePermit,
-    _counted: Option<Counted>,
+    counted: Option<Counted>,
 }
 
 #[derive(Debug)]
@@ -93,8 +93,16 @@ impl Connections {
         let total = Arc::clone(&self.total).try_acquire_owned();
         Ok(ConnectionPlace {
             _total: total.map_err(|_| Full::Listener)?,
-            _counted: counted,
+            counted,
         })
+    }
+
+    /// Counts the connection at `place` for `client`, whose address a proxy told.
+    pub(super) fn carries(&self, place: &mut ConnectionPlace, client: IpAddr) -> Result<(), Full> {
+        if let Some(address) = self.group_of(client) {
+            place.counted = Some(self.count(address)?);
+        }
+        Ok(())
     }
 
     /// The group that a connection from `peer` is counted for; `None` if not by address.
@@ -184,6 +192,24 @@ mod tests {
         let refused = connections.enter(ip("10.0.0.1")).unwrap_err();
         assert_eq!(refused, Full::Listener);
         assert!(lock(&connections.by_address).is_empty());
+    }
+
+    #[test]
+    fn a_client_behind_a_proxy_counts_by_its_own_address() {
+        let connections = connections(9, 1);
+        let behind = || {
+            let mut place = connections.enter(ip("10.0.0.1")).unwrap();
+            let counted = connections.carries(&mut place, ip("192.0.2.1"));
+            counted.map(|()| place)
+        };
+        let first = behind().unwrap();
+        assert_eq!(behind().unwrap_err(), Full::Address);
+        assert_eq!(
+            connections.enter(ip("192.0.2.1")).unwrap_err(),
+            Full::Address
+        );
+        drop(first);
+        behind().unwrap();
     }
 
     #[test]

@@ -77,20 +77,24 @@ impl Cores {
         Ok(cores)
     }
 
-    /// Serves each of `listeners` on a core of its own until `shutdown`, as
-    /// [`serve`](super::serve::serve) does; the limits on connections hold for all together.
+    /// Serves each of `listeners`, which belong together by the way they are served, on a core of
+    /// its own until `shutdown`, as [`serve`](super::serve::serve) does. The limits on connections,
+    /// those of the first, hold for all together.
     pub fn serve<A: Answering>(
         &self,
-        listeners: Vec<std::net::TcpListener>,
+        listeners: Vec<(Vec<std::net::TcpListener>, ServeConfig)>,
         answering: &A,
-        config: &ServeConfig,
         shutdown: &CancellationToken,
     ) -> impl Future<Output = io::Result<()>> + Send + use<A> {
-        let places = Connections::new(config.connections.clone());
-        let served = listeners.into_iter().zip(self.handles.iter().cycle());
-        let serving = served.map(|(listener, core)| {
-            let (answering, config) = (answering.clone(), config.clone());
-            let (places, shutdown) = (places.clone(), shutdown.clone());
+        let limits = listeners.first().map(|(_, config)| &config.connections);
+        let places = Connections::new(limits.cloned().unwrap_or_default());
+        let served = listeners.into_iter().flat_map(|(listeners, config)| {
+            let on_cores = listeners.into_iter().zip(self.handles.iter().cycle());
+            on_cores.map(move |(listener, core)| (listener, core, config.clone()))
+        });
+        let serving = served.map(|(listener, core, config)| {
+            let (answering, places) = (answering.clone(), places.clone());
+            let shutdown = shutdown.clone();
             core.spawn(async move {
                 // A listener is registered with the runtime in which it is created.
                 let listener = TcpListener::from_std(listener)?;

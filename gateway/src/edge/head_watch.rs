@@ -172,6 +172,11 @@ impl<T> HeadWatch<T> {
             lingers_until: None,
         }
     }
+
+    /// Ends the watch.
+    pub(super) fn into_inner(self) -> T {
+        self.inner
+    }
 }
 
 impl<T: AsyncRead + Unpin> AsyncRead for HeadWatch<T> {

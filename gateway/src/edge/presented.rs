@@ -3,6 +3,7 @@
 use contract::cookies::{HOST_PREFIX, PASS_PREFIX, PLACE_PREFIX, SESSION, SESSION_SECURE};
 use contract::principal::PASS;
 use http::header::{AUTHORIZATION, COOKIE, HOST, ORIGIN};
+use http::uri::Scheme;
 use http::{HeaderMap, HeaderValue};
 use web::cookie::{COOKIES_MAX, pairs};
 use web::origin::is_same_origin;
@@ -21,6 +22,8 @@ pub struct Presented {
     pub is_speculative: bool,
     /// Comes from a page of this site or from a program, not from another site's page.
     pub is_own: bool,
+    /// How the fan reached the gateway, or the proxy before it.
+    pub scheme: Scheme,
     /// The `Origin` header.
     pub origin: Option<HeaderValue>,
     /// The `Host` header.
@@ -65,6 +68,11 @@ impl Presented {
             reader: reader(headers),
             is_speculative: is_speculative(headers),
             is_own: is_same_origin(headers, read_as.public_origin),
+            scheme: if read_as.is_secure {
+                Scheme::HTTPS
+            } else {
+                Scheme::HTTP
+            },
             origin: headers.get(ORIGIN).cloned(),
             host: headers.get(HOST).cloned(),
             has_shop_session: false,

@@ -46,11 +46,16 @@ impl TurnedAway {
         }
     }
 
-    /// Answers on `stream` and closes it; `full` says which limit was reached.
-    pub(super) fn tell(&self, stream: TcpStream, full: Full) {
+    /// Counts a connection that is closed without an answer; `full` says which limit was reached.
+    pub(super) fn note(&self, full: Full) {
         let (listener, limit) = (self.listener, full.word());
         counter!(telemetry::CONNECTIONS_REFUSED_TOTAL, "listener" => listener, "limit" => limit)
             .increment(1);
+    }
+
+    /// Answers on `stream` and closes it; `full` says which limit was reached.
+    pub(super) fn tell(&self, stream: TcpStream, full: Full) {
+        self.note(full);
         let refusals = self.refusals.clone();
         let Ok(place) = Arc::clone(&self.places).try_acquire_owned() else {
             // One write, without waiting: a new socket has room for the whole response.

@@ -34,6 +34,11 @@ impl<T> WriteStall<T> {
         }
     }
 
+    /// The stream whose writes are limited.
+    pub(super) fn inner(&mut self) -> &mut T {
+        &mut self.inner
+    }
+
     fn limit<R>(&mut self, cx: &mut Context<'_>, done: Poll<io::Result<R>>) -> Poll<io::Result<R>> {
         if done.is_ready() {
             self.is_armed = false;

@@ -77,7 +77,7 @@ impl Server {
         let mut tasks = JoinSet::new();
         tasks.spawn(async move {
             let cores = Cores::start(two).unwrap();
-            let served = cores.serve(listeners, &answering, &config, &stop);
+            let served = cores.serve(vec![(listeners, config)], &answering, &stop);
             served.await.unwrap();
         });
         Self {

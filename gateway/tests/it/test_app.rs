@@ -327,6 +327,7 @@ impl World {
             connections_per_place_max: CONNECTIONS_PER_PLACE_MAX,
             trusted_proxies: TrustedProxies::new(self.trusted.iter().copied()),
             questions: self.questions,
+            redirects: false,
             page_policy: "default-src 'self'".into(),
             request_ids: RequestIds::new(process),
             turns: Arc::new(NobodyTells),

@@ -463,7 +463,12 @@ fn capabilities(program: &Path, profile: &Path, kind: Kind) -> Capabilities {
             "deviceMetrics": { "width": width, "height": height, "pixelRatio": 2.0, "touch": true },
         });
     }
-    let capabilities = json!({ "browserName": "chrome", "goog:chromeOptions": options });
+    let capabilities = json!({
+        "browserName": "chrome",
+        // Certificates of tests are of authorities that nobody believes.
+        "acceptInsecureCerts": true,
+        "goog:chromeOptions": options,
+    });
     match capabilities {
         Value::Object(capabilities) => capabilities,
         _ => Capabilities::new(),

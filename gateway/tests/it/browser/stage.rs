@@ -14,6 +14,7 @@ use nix::unistd::Pid;
 use reqwest::Client;
 use serde_json::{Value, json};
 use tempfile::TempDir;
+use test_support::certificates::Certificates;
 use test_support::database::TestDatabase;
 use tokio::process::{Child, Command};
 
@@ -53,6 +54,8 @@ enum Front {
     None,
     Nginx(Box<Nginx>),
     Url(String),
+    /// The gateway itself, by TLS at this address.
+    Tls(Certificates, SocketAddr),
 }
 
 impl Front {
@@ -61,7 +64,23 @@ impl Front {
             Self::None => None,
             Self::Nginx(nginx) => Some(nginx.url()),
             Self::Url(url) => Some(url.clone()),
+            Self::Tls(_, address) => Some(format!("https://{address}")),
         }
+    }
+
+    /// Further settings of the gateway.
+    fn settings(&self) -> Vec<(&'static str, String)> {
+        let Self::Tls(certificates, address) = self else {
+            return Vec::new();
+        };
+        vec![
+            (
+                "ROPELINE_TLS_CERT",
+                certificates.server().display().to_string(),
+            ),
+            ("ROPELINE_TLS_KEY", certificates.key().display().to_string()),
+            ("ROPELINE_TLS_LISTEN", address.to_string()),
+        ]
     }
 }
 
@@ -78,6 +97,13 @@ impl Stage {
         let listen = gateway.to_string();
         let front = Front::Nginx(Box::new(Nginx::start(front, gateway)));
         Self::made(settings, front, &listen).await
+    }
+
+    /// The same, reached by TLS, with a certificate of an authority that nobody believes.
+    pub(super) async fn encrypted(settings: Value) -> Self {
+        let [tls, _] = free_addrs();
+        let front = Front::Tls(Certificates::make(), tls);
+        Self::made(settings, front, "127.0.0.1:0").await
     }
 
     /// The same, reached at `public_url` through something of the test's, and listening at
@@ -108,7 +134,7 @@ impl Stage {
         );
         let public_url = front.url();
         let urls = (listen, "127.0.0.1:0", public_url.as_deref());
-        let gateway = start(dir.path(), &database, urls);
+        let gateway = start(dir.path(), &database, urls, front.settings());
         let mut stage = Self {
             room,
             gateway,
@@ -127,6 +153,21 @@ impl Stage {
 
     pub(super) fn url(&self, path: &str) -> String {
         format!("{}{path}", self.public_url)
+    }
+
+    /// The same for programs, which the listener for TLS would have to be believed by.
+    fn asked_url(&self, path: &str) -> String {
+        match self.front {
+            Front::Tls(..) => format!("{}{path}", self.listen_url),
+            _ => self.url(path),
+        }
+    }
+
+    /// What the gateway's metrics say.
+    pub(super) async fn metrics(&self) -> String {
+        let asked = self.http.get(format!("{}/metrics", self.ops_url));
+        let answer = asked.bearer_auth(ADMIN_TOKEN).send().await.unwrap();
+        answer.text().await.unwrap()
     }
 
     /// The waiting page of someone who wants to choose seats.
@@ -158,7 +199,7 @@ impl Stage {
         let is_alone = matches!(self.front, Front::None);
         assert!(is_alone, "its own address is not known");
         let urls = (listen.as_str(), ops_listen.as_str(), None);
-        self.gateway = start(self.dir.path(), &self.database, urls);
+        self.gateway = start(self.dir.path(), &self.database, urls, Vec::new());
         self.become_ready().await;
     }
 
@@ -224,7 +265,7 @@ impl Stage {
 
     /// A fan who joins the line without a browser.
     pub(super) async fn rival(&self) -> Rival {
-        let url = self.url(&format!("/_line/v1/rooms/{}/places", self.room));
+        let url = self.asked_url(&format!("/_line/v1/rooms/{}/places", self.room));
         // The same nonce is the same place, however often a loaded gateway has to be asked.
         let nonce = format!("{:0>21}A", COUNT.fetch_add(1, Ordering::Relaxed));
         let joined: Value = until("a rival's place", async || {
@@ -303,7 +344,7 @@ impl Stage {
         // A show is refused before its room exists.
         let show = show(&self.room);
         self.operate(Method::POST, "/shows", Some(show)).await;
-        let document = self.url(&format!("/_line/v1/rooms/{}", self.room));
+        let document = self.asked_url(&format!("/_line/v1/rooms/{}", self.room));
         until("the room", async || {
             let answer = self.http.get(&document).send().await.ok()?;
             answer.status().is_success().then_some(())
@@ -327,6 +368,7 @@ fn start(
     dir: &Path,
     database: &TestDatabase,
     (listen, ops_listen, public_url): (&str, &str, Option<&str>),
+    settings: Vec<(&str, String)>,
 ) -> Child {
     let log = File::options()
         .create(true)
@@ -348,6 +390,7 @@ fn start(
         .env("ROPELINE_REDIS_URL", database.redis_url())
         .env("ROPELINE_ADMIN_TOKEN", ADMIN_TOKEN)
         .env("ROPELINE_SHUTDOWN_DELAY_SECONDS", "0")
+        .envs(settings)
         .stdout(log.try_clone().unwrap())
         .stderr(log)
         .kill_on_drop(true)

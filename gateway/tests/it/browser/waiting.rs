@@ -27,6 +27,30 @@ async fn behind_a_plain_nginx_a_fan_joins_waits_is_called_and_enters() {
 }
 
 #[tokio::test]
+async fn by_tls_page_and_socket_share_a_connection_of_http_2() {
+    let stage = Stage::encrypted(json!({ "claimWindowSeconds": 20 })).await;
+    let first = stage.rival().await;
+    stage.goes_in(&first).await;
+    let fan = Browser::start("tls", Kind::DESKTOP).await;
+    fan.open(&stage.line_url()).await;
+    fan.reads("#headline", "You are next").await;
+    fan.reads("#link", "Live").await;
+    let spoken = "return performance.getEntriesByType('navigation')[0].nextHopProtocol";
+    assert_eq!(fan.script(spoken, &[]).await, "h2");
+    let metrics = stage.metrics().await;
+    let of_fan = "ropeline_edge_connections{listener=\"public-tls\"} 1\n";
+    assert!(metrics.contains(of_fan), "{metrics}");
+    stage
+        .command("pause", json!({ "reason": "One moment." }))
+        .await;
+    fan.reads("#lede", "One moment.").await;
+    stage.command("resume", json!({})).await;
+    stage.goes_home(&first).await;
+    fan.arrives_at(&format!("/shows/{SHOW}/seats")).await;
+    stage.has_inside(1).await;
+}
+
+#[tokio::test]
 async fn a_tab_whose_intervals_stand_still_goes_in_all_the_same() {
     let stage = Stage::set(json!({ "claimWindowSeconds": 20 })).await;
     let first = stage.rival().await;
