@@ -87,6 +87,14 @@ impl Upstream {
         self.0.authority.as_str()
     }
 
+    /// `host:port`, with the port that the scheme stands for where none is given: what tells servers
+    /// apart.
+    pub fn endpoint(&self) -> String {
+        let port = if self.is_encrypted() { 443 } else { 80 };
+        let port = self.0.authority.port_u16().unwrap_or(port);
+        format!("{}:{port}", self.0.authority.host())
+    }
+
     /// The host without a port; an IPv6 address without brackets.
     pub fn host_name(&self) -> &str {
         self.0.authority.host().trim_matches(['[', ']'])
@@ -223,6 +231,8 @@ mod tests {
         let plain: Upstream = "http://[::1]:80".parse().unwrap();
         assert_eq!((plain.host_name(), plain.prefix()), ("::1", ""));
         assert!(!plain.is_encrypted());
+        assert_eq!(plain.endpoint(), "[::1]:80");
+        assert_eq!(upstream.endpoint(), "shop.internal:443");
     }
 
     #[test]

@@ -11,6 +11,7 @@ mod holder;
 mod in_process;
 mod inside;
 mod last_page;
+mod method_override;
 mod pass_cookie;
 mod refusal;
 mod signatures;
@@ -286,7 +287,7 @@ impl Shared {
         (visitor, client): (Visitor, ClientIp),
         pass: Option<Arc<PassClaims>>,
     ) -> Result<(Response, Option<Option<RoomId>>), ApiError> {
-        let (Some(upstream), Some(room)) = (&way.remote, &way.room) else {
+        let Some(to) = &way.remote else {
             let (method, began) = (head.method.clone(), Instant::now());
             let asked = self.embedded.forward(head, body, client, forwarded);
             let (response, command) = asked.await;
@@ -296,12 +297,14 @@ impl Shared {
         };
         let terms = Terms {
             visitor,
-            bounds: room.upstream_bounds(),
+            bounds: to.room.upstream_bounds(),
         };
-        let guard = way.needs_pass.then(|| room.clone());
+        let guard = way.guard().cloned();
         let end = || end_of(guard, pass);
         let request = Request::from_parts(head, body);
-        let sent = self.proxy.forward(upstream, request, forwarded, terms, end);
+        let sent = self
+            .proxy
+            .forward(&to.upstream, request, forwarded, terms, end);
         let outcome = sent.await?;
         Ok((outcome.response, outcome.command.map(|_| None)))
     }

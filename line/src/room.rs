@@ -167,8 +167,9 @@ impl Room {
         self.known.load().target.clone()
     }
 
-    /// Whether a request for a protected path needs no pass by the room's settings.
-    pub fn exempts(&self, method: &Method, path: &SafePath<'_>) -> bool {
+    /// Whether a request for a protected path needs no pass by the room's settings. Without a method,
+    /// no setting that names one counts.
+    pub fn exempts(&self, method: Option<&Method>, path: &SafePath<'_>) -> bool {
         self.known.load().exemptions.cover(method, path)
     }
 

@@ -19,26 +19,31 @@ use line::telemetry;
 use metrics::{Counter, counter};
 use web::ApiError;
 
-/// Headers that no preflight has: of a body, and of another method than the one that is read here.
-const NO_PREFLIGHT: [HeaderName; 5] = [
-    CONTENT_TYPE,
-    TRANSFER_ENCODING,
-    HeaderName::from_static("x-http-method"),
-    HeaderName::from_static("x-http-method-override"),
-    HeaderName::from_static("x-method-override"),
-];
+use super::method_override::names_another_method;
+
+/// Headers that no preflight has: those of a body.
+const OF_BODY: [HeaderName; 2] = [CONTENT_TYPE, TRANSFER_ENCODING];
 
 /// The gateway's own paths, as some reading of a path may name them.
 const OWN: &str = "_line";
 
 /// A request's way.
 pub(super) struct Way {
-    /// The room that the request belongs to.
+    /// The room that the request belongs to: the one whose pass it needs or would need, else the one
+    /// that it goes to.
     pub(super) room: Option<Arc<Room>>,
-    /// The room's upstream; `None` for the booking core.
-    pub(super) remote: Option<Upstream>,
+    /// Where it goes; `None` for the booking core.
+    pub(super) remote: Option<Destination>,
     /// The room protects the path.
     pub(super) needs_pass: bool,
+}
+
+/// A remote service.
+pub(super) struct Destination {
+    /// Its address.
+    pub(super) upstream: Upstream,
+    /// The room whose host leads there, which mostly is the room that the request belongs to.
+    pub(super) room: Arc<Room>,
 }
 
 /// Finds the ways of requests.
@@ -84,7 +89,13 @@ impl Ways {
             }
             Target::Embedded => Ok(Way::of_room(found, None).or_exempt(head, path)),
             Target::Remote(upstream) => {
-                Ok(Way::of_room(found, Some(upstream)).or_exempt(head, path))
+                let is_told = reads_alike(&found, &upstream);
+                let way = Way::of_room(found, Some(upstream));
+                Ok(if is_told {
+                    way.or_exempt(head, path)
+                } else {
+                    way.or_preflight(head)
+                })
             }
             Target::Unusable => Err(Problem::new(ProblemCode::UpstreamFailed)
                 .detail("The service behind this room cannot be reached.")
@@ -108,6 +119,18 @@ impl Ways {
     }
 }
 
+/// Whether the room whose pass is needed reads paths as the site of the request does. One with
+/// another path at the same server does not, so what it exempts is written for other paths.
+fn reads_alike(found: &Found<Arc<Room>>, upstream: &Upstream) -> bool {
+    match &found.guard {
+        Some(guard) if !Arc::ptr_eq(guard, &found.room) => match guard.target() {
+            Target::Remote(own) => own.prefix() == upstream.prefix(),
+            Target::Embedded | Target::Unusable => false,
+        },
+        _ => true,
+    }
+}
+
 fn may_be_own(reading: &Reading) -> bool {
     match reading {
         Reading::Name(name) => name == OWN,
@@ -125,11 +148,16 @@ impl Way {
         }
     }
 
-    fn of_room(found: Found<Arc<Room>>, remote: Option<Upstream>) -> Self {
+    fn of_room(found: Found<Arc<Room>>, upstream: Option<Upstream>) -> Self {
+        let needs_pass = found.guard.is_some();
+        let remote = upstream.map(|upstream| Destination {
+            upstream,
+            room: found.room.clone(),
+        });
         Self {
-            room: Some(found.room),
+            room: Some(found.guard.unwrap_or(found.room)),
             remote,
-            needs_pass: found.is_protected,
+            needs_pass,
         }
     }
 
@@ -138,7 +166,8 @@ impl Way {
         let Some(room) = self.guard() else {
             return self;
         };
-        if room.exempts(&head.method, path) {
+        let method = (!names_another_method(head)).then_some(&head.method);
+        if room.exempts(method, path) {
             room.meters.gate.exempt.increment(1);
             self.needs_pass = false;
         }
@@ -170,9 +199,8 @@ fn is_preflight(head: &Parts) -> bool {
             .headers
             .get(CONTENT_LENGTH)
             .is_none_or(|length| length == "0")
-        && !NO_PREFLIGHT
-            .iter()
-            .any(|name| head.headers.contains_key(name))
+        && !OF_BODY.iter().any(|name| head.headers.contains_key(name))
+        && !names_another_method(head)
 }
 
 /// Whether `path` is the payment provider's webhook at the booking core. Webhooks carry no pass and

@@ -16,6 +16,7 @@
 //! | [`phase`] | what the room is doing: settings, manager's word, time |
 //! | [`place`] | place tokens, place ids, session ids |
 //! | [`prefixes`] | which protected prefix is nearest to a path |
+//! | `services` | which rooms stand before one service, and what is protected there |
 //! | [`sites`] | which room a request belongs to, by its host and its path |
 //! | [`shows`] | who shows when called, and how fast the credit of no-shows comes back |
 //! | [`situation`] | what a decision on calls is made from |
@@ -38,6 +39,7 @@ pub mod passes_by;
 pub mod phase;
 pub mod place;
 pub mod prefixes;
+mod services;
 pub mod shows;
 pub mod sites;
 pub mod situation;
