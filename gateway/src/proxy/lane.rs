@@ -246,7 +246,7 @@ impl Lane {
         }
     }
 
-    /// Notes that a head was larger than [`Lane::heads`]. Whether a larger one is taken from now on.
+    /// Notes that a head was larger than usual. Whether this is the first.
     pub(super) fn head_was_too_large(&self) -> bool {
         !self.has_large_heads.swap(true, Ordering::Relaxed)
     }

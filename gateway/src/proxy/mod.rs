@@ -37,7 +37,7 @@ use std::time::Duration;
 use axum::body::Body;
 use contract::upstream::{Bounds, Upstream};
 use contract::{Clock, Problem, ProblemCode};
-use http::header::{CONTENT_LENGTH, CONTENT_TYPE, HOST, TRANSFER_ENCODING};
+use http::header::{CONTENT_LENGTH, CONTENT_TYPE, EXPECT, HOST, TRANSFER_ENCODING};
 use http::request::Parts;
 use http::uri::PathAndQuery;
 use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Version};
@@ -52,12 +52,12 @@ use web::ApiError;
 
 use breaker::{BreakerConfig, Outcome};
 use care::UpstreamCare;
-use connection::{Connection, LARGE_HEADERS_MAX, NotAnswered};
+use connection::{Connection, HeadSize, LARGE_HEADERS_MAX, NotAnswered};
 use connector::Connector;
 use failure::Failure;
 use lane::{Attempt, Lane, Lanes};
 use pool::{Home, PoolLimits};
-use request_body::{Progress, RequestBody, Sending};
+use request_body::{Progress, RequestBody, Sending, Unasked};
 use response_body::ResponseBody;
 use shares::Limits;
 
@@ -66,6 +66,9 @@ pub use headers::{Command, Forwarded, UpstreamKind};
 pub use lane::LaneHealth;
 pub use response_body::End;
 pub use shares::Visitor;
+
+/// What a client expects that holds its body back until it is asked for it.
+const CONTINUE: &str = "100-continue";
 
 /// Limits of the proxy.
 #[derive(Clone, Copy, Debug)]
@@ -133,6 +136,8 @@ struct Outbound {
     head: Parts,
     body: Body,
     upgrade: Option<OnUpgrade>,
+    /// The client holds its body back until it is asked for it.
+    is_held: bool,
 }
 
 impl Default for ProxyConfig {
@@ -194,8 +199,9 @@ impl Proxy {
     ///
     /// Dropping the future, or the response's body, cancels the request at the upstream. Tunnels
     /// and event streams are cut off when the future that `end` returns resolves; for other
-    /// responses `end` is not called. An idempotent request without a body, such as a `GET`, is
-    /// sent once more when the connection broke before any response; nothing else is sent twice.
+    /// responses `end` is not called. A safe request without a body, such as a `GET`, is sent once
+    /// more when the connection broke before any response, or when the response had more headers
+    /// than the connection takes; nothing else is sent twice.
     pub async fn forward(
         &self,
         upstream: &Upstream,
@@ -208,13 +214,14 @@ impl Proxy {
         let lane = self.lanes.of(upstream);
         let mut attempt = lane.begin(&self.clock, terms.visitor, terms.bounds)?;
         let may_switch = outbound.upgrade.is_some();
-        let is_repeatable = outbound.head.method.is_idempotent() && outbound.body.is_end_stream();
+        let is_repeatable = outbound.head.method.is_safe() && outbound.body.is_end_stream();
         let spare = is_repeatable.then(|| outbound.head.clone());
 
         let way = Way {
             upstream,
             lane: &lane,
             may_switch,
+            is_held: outbound.is_held,
             head_max: terms
                 .bounds
                 .response_max
@@ -223,7 +230,7 @@ impl Proxy {
         let (mut sent, mut progress) = self.send(&way, outbound.head, outbound.body).await;
         let may_repeat = match sent {
             Err(Failure::BrokeBeforeAnswer) => true,
-            Err(Failure::HeadTooLarge) => heads_grow(&lane, upstream),
+            Err(Failure::HeadTooLarge(taken)) => heads_grow(&lane, upstream, taken),
             _ => false,
         };
         if let Some(head) = spare.filter(|_| may_repeat) {
@@ -295,12 +302,12 @@ impl Proxy {
         head: Parts,
         body: Body,
     ) -> (Result<Answered, Failure>, Progress) {
-        let (body, progress) = RequestBody::new(body, self.config.body_idle_max);
+        let (body, progress) = RequestBody::new(body, self.config.body_idle_max, way.is_held);
         let mut request = Request::from_parts(head, body);
         loop {
             let heads = way.lane.heads();
             let resting = way.lane.pool.as_ref().and_then(|pool| pool.take());
-            let resting = resting.filter(|connection| connection.takes(heads));
+            let resting = resting.filter(|connection| connection.heads() >= heads);
             let has_rested = resting.is_some();
             let connected = match resting {
                 Some(connection) => Ok(connection),
@@ -315,6 +322,13 @@ impl Proxy {
             };
             if way.may_switch {
                 connection.detach_for_switch(&self.background);
+            }
+            if let Some(held) = progress.held() {
+                hyper::ext::on_informational(&mut request, move |interim| {
+                    if interim.status() == StatusCode::CONTINUE {
+                        held.ask_for();
+                    }
+                });
             }
             let sent = connection
                 .send(request, progress.settled(), way.head_max)
@@ -335,7 +349,8 @@ impl Proxy {
                 }) if has_rested => request = *unsent,
                 Err(reason) => {
                     tracing::debug!(%reason, "no answer");
-                    return (Err(Failure::of(&reason, &progress)), progress);
+                    let failure = Failure::of(&reason, &progress, connection.heads());
+                    return (Err(failure), progress);
                 }
             }
         }
@@ -375,13 +390,13 @@ impl Proxy {
                 pool: attempt.pool(),
                 tasks: self.background.clone(),
             };
-            let body = if is_stream {
-                let end = Some((lasting.end)());
-                ResponseBody::new(body, connection, home, lasting.idle_max, attempt, end)
+            let (idle_max, end) = if is_stream {
+                (lasting.idle_max, Some((lasting.end)()))
             } else {
-                let idle_max = Some(self.config.body_idle_max);
-                ResponseBody::new(body, connection, home, idle_max, attempt, None)
+                (Some(self.config.body_idle_max), None)
             };
+            let unasked = Unasked::of(progress);
+            let body = ResponseBody::new(body, connection, home, idle_max, attempt, end, unasked);
             return Ok(ForwardOutcome {
                 response: Response::from_parts(parts, Body::new(body)),
                 command,
@@ -394,6 +409,7 @@ impl Proxy {
         };
         attempt.head("switched", Outcome::Success, took, Answer::Answered(took));
         attempt.becomes_stream()?;
+        connection.switched();
         let upstream = hyper::upgrade::on(&mut response);
         let (idle_max, stop) = (lasting.idle_max, self.stop.clone());
         let over = (lasting.end)();
@@ -422,6 +438,8 @@ struct Way<'a> {
     lane: &'a Arc<Lane>,
     /// The client asks to switch protocols.
     may_switch: bool,
+    /// The client holds its body back until it is asked for it.
+    is_held: bool,
     /// Longest wait for the head of the response.
     head_max: Duration,
 }
@@ -452,6 +470,7 @@ fn prepare(
     let path = origin_path(&request)?;
     let path = upstream.path_of(path).map_err(|_| unreadable_path())?;
     let has_body = !request.body().is_end_stream();
+    let is_held = has_body && waits_to_be_asked(&request);
     let asked = headers::clean_request(request.headers_mut(), UpstreamKind::Remote);
     // With a body before the switch, the gateway and the upstream could disagree on where the body
     // ends, which allows request smuggling.
@@ -477,32 +496,46 @@ fn prepare(
         _ => upstream.host(),
     };
     head.headers.insert(HOST, host);
+    if is_held {
+        let asks = HeaderValue::from_static(CONTINUE);
+        head.headers.insert(EXPECT, asks);
+    }
     headers::describe(&mut head.headers, forwarded);
     Ok(Outbound {
         head,
         body,
         upgrade,
+        is_held,
     })
 }
 
-/// Lets `upstream` send more headers from now on, and says so. `false` if it may already.
-fn heads_grow(lane: &Lane, upstream: &Upstream) -> bool {
-    let grow = lane.head_was_too_large();
+/// Whether the client holds its body back until it is asked for it.
+fn waits_to_be_asked(request: &Request<Body>) -> bool {
+    let expected = request.headers().get(EXPECT);
+    request.version() > Version::HTTP_10
+        && expected.is_some_and(|value| value.as_bytes().eq_ignore_ascii_case(CONTINUE.as_bytes()))
+}
+
+/// Lets `upstream` send more headers from now on, and says so once. Whether a head that was too large
+/// for a connection that took heads of this size may come again.
+fn heads_grow(lane: &Lane, upstream: &Upstream, taken: HeadSize) -> bool {
     let upstream = upstream.url();
-    if grow {
-        tracing::warn!(
-            upstream,
-            limit = LARGE_HEADERS_MAX,
-            "an answer had more than 100 headers; more are taken from here on"
-        );
-    } else {
+    if taken == HeadSize::Large {
         tracing::warn!(
             upstream,
             limit = LARGE_HEADERS_MAX,
             "an answer was refused for its headers"
         );
+        return false;
     }
-    grow
+    if lane.head_was_too_large() {
+        tracing::warn!(
+            upstream,
+            limit = LARGE_HEADERS_MAX,
+            "an answer had more than 100 headers; more are taken from here on"
+        );
+    }
+    true
 }
 
 /// What a status says about the upstream: the metric label and the breaker's outcome.

@@ -1,5 +1,6 @@
 //! The proxy between a real client and a real upstream.
 
+mod expecting;
 mod failures;
 mod framing;
 mod headers;
