@@ -299,7 +299,8 @@ impl App {
         let payment_origins = booking.payment_page_origins();
         let proxy = proxy(config, surroundings);
         let room_records = Rooms::new(database.clone());
-        let before_site = origin::before_site(config, &room_records, surroundings).await?;
+        let audit = Audit::new(database.clone());
+        let before_site = origin::before_site(config, &room_records, &audit, surroundings).await?;
         let admissions = Admissions::new(database.clone());
         let parts = Arc::new(Parts {
             durable: Arc::new(DurableRecords {
