@@ -44,6 +44,8 @@ pub struct Bounds {
     pub response_max: Option<Duration>,
     /// The upstream gets the host that the fan asked for instead of its own name.
     pub preserves_host: bool,
+    /// A fan stays with one of several addresses.
+    pub is_sticky: bool,
 }
 
 /// Why a text is not an upstream.
@@ -69,6 +71,19 @@ pub enum UpstreamError {
     /// The port is not a number between 1 and 65535.
     #[error("`{0}` has a port outside 1 to 65535")]
     BadPort(String),
+}
+
+impl Bounds {
+    /// What one of so many addresses may have.
+    #[must_use]
+    pub fn shared_by(self, addresses: usize) -> Self {
+        Self {
+            connections_max: self
+                .connections_max
+                .map(|max| max.div_ceil(addresses.max(1))),
+            ..self
+        }
+    }
 }
 
 impl Upstream {
@@ -218,6 +233,17 @@ mod tests {
                 .unwrap(),
             "http://shop.internal:3000/a?b=c"
         );
+    }
+
+    #[test]
+    fn several_addresses_share_the_connections() {
+        let bounds = Bounds {
+            connections_max: Some(100),
+            ..Bounds::default()
+        };
+        assert_eq!(bounds.shared_by(3).connections_max, Some(34));
+        assert_eq!(bounds.shared_by(1), bounds);
+        assert_eq!(Bounds::default().shared_by(3), Bounds::default());
     }
 
     #[test]

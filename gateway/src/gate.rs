@@ -254,7 +254,17 @@ impl Shared {
         let asked_for = head.uri.clone();
         let sender = (visitor, client);
         let served = self.served(&way, (head, body), &forwarded, sender, let_through.pass);
-        let (mut response, ends) = served.await?;
+        let (mut response, ends) = match served.await {
+            Ok(served) => served,
+            Err(error) => {
+                // Pages of other sites have to tell our own failures from those of the network.
+                let mut failed = error.into_response();
+                if let Some(to) = &way.remote {
+                    cors::allow(&mut failed, &to.room, presented.origin.as_ref());
+                }
+                return Ok(failed);
+            }
+        };
         if let (Some(head), Some(room)) = (holders_request, &way.room) {
             if response.extensions().get::<NotHolder>().is_some() {
                 room.meters.gate.refused.increment(1);
@@ -295,17 +305,25 @@ impl Shared {
             self.proxy.note_embedded(&method, status, took, visitor);
             return Ok((response, command));
         };
+        let bounds = to.room.upstream_bounds();
+        let at = bounds.is_sticky.then_some(&head.headers);
+        let at = at.and_then(|headers| self.cookies.address_in(headers, &to.room.id));
         let terms = Terms {
             visitor,
-            bounds: to.room.upstream_bounds(),
+            bounds,
+            at: at.as_deref(),
         };
         let guard = way.guard().cloned();
         let end = || end_of(guard, pass);
         let request = Request::from_parts(head, body);
         let sent = self
             .proxy
-            .forward(&to.upstream, request, forwarded, terms, end);
-        let outcome = sent.await?;
+            .forward(&to.upstreams, request, forwarded, terms, end);
+        let mut outcome = sent.await?;
+        if let Some(address) = outcome.stays_at {
+            let cookie = self.cookies.address(&to.room.id, &address);
+            give_cookie(outcome.response.headers_mut(), cookie);
+        }
         Ok((outcome.response, outcome.command.map(|_| None)))
     }
 

@@ -182,6 +182,7 @@ impl Room {
             stream_idle_max: settings.stream_idle_seconds.map(Duration::from_secs),
             response_max: settings.response_timeout_seconds.map(Duration::from_secs),
             preserves_host: settings.preserve_host,
+            is_sticky: settings.sticky,
         }
     }
 

@@ -1,8 +1,8 @@
 //! Where requests to a room's part of the site go.
 
 use contract::path::PathPrefix;
-use contract::settings::EMBEDDED;
 use contract::upstream::Upstream;
+use contract::upstreams::{UpstreamSetting, Upstreams};
 
 use crate::policy::sites::Behind;
 
@@ -12,19 +12,19 @@ pub enum Target {
     /// To the booking core in this process.
     Embedded,
     /// To somebody's service.
-    Remote(Upstream),
+    Remote(Upstreams),
     /// Nowhere: the settings name something that no version of this program accepts.
     Unusable,
 }
 
 impl Target {
     /// What the `upstream` of a room's settings means.
-    pub fn of(upstream: &str) -> Self {
-        if upstream == EMBEDDED {
+    pub fn of(upstream: &UpstreamSetting) -> Self {
+        if upstream.is_embedded() {
             return Self::Embedded;
         }
-        match upstream.parse() {
-            Ok(upstream) => Self::Remote(upstream),
+        match upstream.addresses() {
+            Ok(upstreams) => Self::Remote(upstreams),
             Err(error) => {
                 tracing::error!(%error, "a room's upstream cannot be used");
                 Self::Unusable
@@ -36,7 +36,10 @@ impl Target {
     pub fn behind(&self, preserves_host: bool) -> Behind {
         let (servers, base) = match self {
             Self::Embedded => return Behind::Core,
-            Self::Remote(upstream) => (vec![upstream.endpoint()], upstream.prefix()),
+            Self::Remote(upstreams) => {
+                let servers = upstreams.all().iter().map(Upstream::endpoint);
+                (servers.collect(), upstreams.prefix())
+            }
             Self::Unusable => (Vec::new(), ""),
         };
         Behind::Remote {

@@ -94,7 +94,7 @@ impl Origin {
 
     fn apply(&self, settings: &mut RoomSettings, last: Option<&Self>) {
         if last.is_none_or(|last| last.url != self.url) {
-            settings.upstream.clone_from(&self.url);
+            settings.upstream = self.url.as_str().into();
             if settings.hosts.is_empty() {
                 settings.hosts = vec!["*".to_owned()];
             }
@@ -219,7 +219,7 @@ mod tests {
         let mut known = last.new_room();
         known.new_users_per_minute = 7;
         known.paths = vec!["/cart".to_owned()];
-        known.upstream = "http://other:3000".to_owned();
+        known.upstream = "http://other:3000".into();
         known.hosts = Vec::new();
         assert_eq!(
             last.settings(&known, Some(&last)),

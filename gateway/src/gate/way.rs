@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use contract::path::SafePath;
 use contract::readings::{Reading, readings};
-use contract::upstream::Upstream;
+use contract::upstreams::Upstreams;
 use contract::{Problem, ProblemCode};
 use http::header::{
     ACCESS_CONTROL_REQUEST_METHOD, CONTENT_LENGTH, CONTENT_TYPE, ORIGIN, TRANSFER_ENCODING,
@@ -40,8 +40,8 @@ pub(super) struct Way {
 
 /// A remote service.
 pub(super) struct Destination {
-    /// Its address.
-    pub(super) upstream: Upstream,
+    /// Its addresses.
+    pub(super) upstreams: Upstreams,
     /// The room whose host leads there, which mostly is the room that the request belongs to.
     pub(super) room: Arc<Room>,
 }
@@ -88,9 +88,9 @@ impl Ways {
                 Ok(Way::to_core())
             }
             Target::Embedded => Ok(Way::of_room(found, None).or_exempt(head, path)),
-            Target::Remote(upstream) => {
-                let is_told = reads_alike(&found, &upstream);
-                let way = Way::of_room(found, Some(upstream));
+            Target::Remote(upstreams) => {
+                let is_told = reads_alike(&found, &upstreams);
+                let way = Way::of_room(found, Some(upstreams));
                 Ok(if is_told {
                     way.or_exempt(head, path)
                 } else {
@@ -112,19 +112,19 @@ impl Ways {
         }
         let host = host.and_then(|host| host.to_str().ok());
         let found = self.rooms.serving_whichever(host, &readings)?;
-        let Target::Remote(upstream) = found.room.target() else {
+        let Target::Remote(upstreams) = found.room.target() else {
             return None;
         };
-        Some(Way::of_room(found, Some(upstream)).or_preflight(head))
+        Some(Way::of_room(found, Some(upstreams)).or_preflight(head))
     }
 }
 
 /// Whether the room whose pass is needed reads paths as the site of the request does. One with
 /// another path at the same server does not, so what it exempts is written for other paths.
-fn reads_alike(found: &Found<Arc<Room>>, upstream: &Upstream) -> bool {
+fn reads_alike(found: &Found<Arc<Room>>, upstreams: &Upstreams) -> bool {
     match &found.guard {
         Some(guard) if !Arc::ptr_eq(guard, &found.room) => match guard.target() {
-            Target::Remote(own) => own.prefix() == upstream.prefix(),
+            Target::Remote(own) => own.prefix() == upstreams.prefix(),
             Target::Embedded | Target::Unusable => false,
         },
         _ => true,
@@ -148,10 +148,10 @@ impl Way {
         }
     }
 
-    fn of_room(found: Found<Arc<Room>>, upstream: Option<Upstream>) -> Self {
+    fn of_room(found: Found<Arc<Room>>, upstreams: Option<Upstreams>) -> Self {
         let needs_pass = found.guard.is_some();
-        let remote = upstream.map(|upstream| Destination {
-            upstream,
+        let remote = upstreams.map(|upstreams| Destination {
+            upstreams,
             room: found.room.clone(),
         });
         Self {

@@ -69,6 +69,14 @@ impl Failure {
         }
     }
 
+    /// Whether not a byte of a response came.
+    pub(super) fn received_nothing(self) -> bool {
+        matches!(
+            self,
+            Self::Unreachable | Self::TimedOut | Self::BrokeBeforeAnswer
+        )
+    }
+
     /// The label in metrics.
     pub(super) fn word(self) -> &'static str {
         match self {

@@ -323,8 +323,8 @@ mod tests {
 
     /// Whether `room` is one of those that a request for `host` is looked up among.
     fn answers(rooms: &[Made], room: &Made, host: &str) -> bool {
-        let named = AnsweredHost::Named(host.to_owned());
-        let names = |room: &Made| room.stance.hosts.contains(&named);
+        let host = AnsweredHost::Named(host.to_owned());
+        let names = |room: &Made| room.stance.hosts.contains(&host);
         let is_remote = |room: &Made| room.stance.behind != Behind::Core;
         if room.stance.hosts.is_empty() {
             return !rooms.iter().any(|other| names(other) && is_remote(other));
