@@ -251,18 +251,13 @@ impl Shared {
             request_id: id.0,
             principals,
         };
-        let asked_for = head.uri.clone();
-        let sender = (visitor, client);
+        let (asked_for, sender) = (head.uri.clone(), (visitor, client));
         let served = self.served(&way, (head, body), &forwarded, sender, let_through.pass);
         let (mut response, ends) = match served.await {
             Ok(served) => served,
             Err(error) => {
-                // Pages of other sites have to tell our own failures from those of the network.
-                let mut failed = error.into_response();
-                if let Some(to) = &way.remote {
-                    cors::allow(&mut failed, &to.room, presented.origin.as_ref());
-                }
-                return Ok(failed);
+                let room = way.remote.as_ref().map(|to| &*to.room);
+                return Ok(cors::failed(error, room, presented.origin.as_ref()));
             }
         };
         if let (Some(head), Some(room)) = (holders_request, &way.room) {
@@ -306,8 +301,8 @@ impl Shared {
             return Ok((response, command));
         };
         let bounds = to.room.upstream_bounds();
-        let at = bounds.is_sticky.then_some(&head.headers);
-        let at = at.and_then(|headers| self.cookies.address_in(headers, &to.room.id));
+        let sticks = || self.cookies.address_in(&head.headers, &to.room.id);
+        let at = bounds.is_sticky.then(sticks).flatten();
         let terms = Terms {
             visitor,
             bounds,
@@ -316,9 +311,8 @@ impl Shared {
         let guard = way.guard().cloned();
         let end = || end_of(guard, pass);
         let request = Request::from_parts(head, body);
-        let sent = self
-            .proxy
-            .forward(&to.upstreams, request, forwarded, terms, end);
+        let proxy = &self.proxy;
+        let sent = proxy.forward(&to.upstreams, request, forwarded, terms, end);
         let mut outcome = sent.await?;
         if let Some(address) = outcome.stays_at {
             let cookie = self.cookies.address(&to.room.id, &address);

@@ -81,7 +81,7 @@ fn checks(health: &UpstreamHealth, findings: &mut Findings) {
 mod tests {
     use super::*;
 
-    fn finds(changes: serde_json::Value, fields: &[&str]) {
+    fn finds(changes: &serde_json::Value, fields: &[&str]) {
         let mut settings = serde_json::json!({"room": "eras"});
         for (name, value) in changes.as_object().unwrap() {
             settings[name] = value.clone();
@@ -96,23 +96,23 @@ mod tests {
     #[test]
     fn what_is_wrong_with_an_address_is_said_by_its_place_in_the_list() {
         let list = |urls: &[&str]| serde_json::json!({"upstream": urls});
-        finds(list(&["http://a", "http://b:3000"]), &[]);
-        finds(list(&[]), &["upstream"]);
-        finds(list(&["ftp://a"]), &["upstream"]);
-        finds(list(&["http://a", "ftp://b"]), &["upstream[1]"]);
-        finds(list(&["http://a", "embedded"]), &["upstream[1]"]);
-        finds(list(&["http://a", "https://b"]), &["upstream[1]"]);
-        finds(list(&["http://a", "http://a:80"]), &["upstream[1]"]);
+        finds(&list(&["http://a", "http://b:3000"]), &[]);
+        finds(&list(&[]), &["upstream"]);
+        finds(&list(&["ftp://a"]), &["upstream"]);
+        finds(&list(&["http://a", "ftp://b"]), &["upstream[1]"]);
+        finds(&list(&["http://a", "embedded"]), &["upstream[1]"]);
+        finds(&list(&["http://a", "https://b"]), &["upstream[1]"]);
+        finds(&list(&["http://a", "http://a:80"]), &["upstream[1]"]);
         let long = format!("http://{}", "a".repeat(URL_BYTES_MAX));
-        finds(list(&["http://a", &long]), &["upstream[1]"]);
+        finds(&list(&["http://a", &long]), &["upstream[1]"]);
     }
 
     #[test]
     fn checks_have_a_path_and_bounds() {
         let health = |path: &str, interval: u64| serde_json::json!({"upstreamHealth": {"path": path, "intervalSeconds": interval}});
-        finds(health("/healthz?deep=1", 1), &[]);
-        finds(health("healthz", 1), &["upstreamHealth.path"]);
-        finds(health("/a b", 1), &["upstreamHealth.path"]);
-        finds(health("/", 0), &["upstreamHealth.intervalSeconds"]);
+        finds(&health("/healthz?deep=1", 1), &[]);
+        finds(&health("healthz", 1), &["upstreamHealth.path"]);
+        finds(&health("/a b", 1), &["upstreamHealth.path"]);
+        finds(&health("/", 0), &["upstreamHealth.intervalSeconds"]);
     }
 }

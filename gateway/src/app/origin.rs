@@ -95,20 +95,17 @@ async fn settle(
                 told(&problems)
             );
         }
-        let change = match known {
-            Some(known) => {
-                let put = rooms.room_put(settings.clone(), Some(known.version), act);
-                match put.await.context("could not update the room")? {
-                    PutOutcome::Written(_) => Change::Updated,
-                    PutOutcome::Stale(_) | PutOutcome::Absent => continue,
-                }
+        let change = if let Some(known) = known {
+            let put = rooms.room_put(settings.clone(), Some(known.version), act);
+            match put.await.context("could not update the room")? {
+                PutOutcome::Written(_) => Change::Updated,
+                PutOutcome::Stale(_) | PutOutcome::Absent => continue,
             }
-            None => {
-                let made = rooms.room_create(settings.clone(), seeds(), act);
-                match made.await.context("could not make the room")? {
-                    CreateOutcome::Created(_) => Change::Made,
-                    CreateOutcome::Exists => continue,
-                }
+        } else {
+            let made = rooms.room_create(settings.clone(), seeds(), act);
+            match made.await.context("could not make the room")? {
+                CreateOutcome::Created(_) => Change::Made,
+                CreateOutcome::Exists => continue,
             }
         };
         return Ok(Settled { change, settings });

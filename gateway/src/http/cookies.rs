@@ -101,8 +101,8 @@ mod tests {
         );
         let mut headers = HeaderMap::new();
         assert_eq!(form.address_in(&headers, &room), None);
-        let sent = "a=1; ropeline_at_eras=no; __Host-ropeline_at_eras=abc-_1";
-        headers.insert(COOKIE, HeaderValue::from_static(sent));
+        let cookies = "a=1; ropeline_at_eras=no; __Host-ropeline_at_eras=abc-_1";
+        headers.insert(COOKIE, HeaderValue::from_static(cookies));
         assert_eq!(form.address_in(&headers, &room).as_deref(), Some("abc-_1"));
     }
 

@@ -91,7 +91,8 @@ async fn many_headers(count: usize) -> (SocketAddr, JoinSet<()>, Arc<AtomicUsize
                 }
                 let mut answer = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n".to_owned();
                 for number in 0..120 {
-                    answer += &format!("Link: </{number}.css>; rel=preload\r\n");
+                    let link = format!("Link: </{number}.css>; rel=preload\r\n");
+                    answer.push_str(&link);
                 }
                 answer += "\r\nok";
                 if stream.write_all(answer.as_bytes()).await.is_err() {
