@@ -4,7 +4,7 @@ use contract::path::PathPrefix;
 use contract::upstream::Upstream;
 use contract::upstreams::{UpstreamSetting, Upstreams};
 
-use crate::policy::sites::Behind;
+use crate::policy::stance::Behind;
 
 /// Where requests to a room's part of the site go.
 #[derive(Clone, Debug, PartialEq, Eq)]
