@@ -9,6 +9,9 @@ pub const HOST_PREFIX: &str = "__Host-";
 pub const PLACE_PREFIX: &str = "ropeline_place_";
 /// A pass cookie: this prefix and the name of the room.
 pub const PASS_PREFIX: &str = "ropeline_pass_";
+/// Which of several addresses of a room's upstream a fan stays with: this prefix and the name of the
+/// room.
+pub const ADDRESS_PREFIX: &str = "ropeline_at_";
 /// The customer's session at the booking core.
 pub const SESSION: &str = "ropeline_session";
 /// [`SESSION`] on HTTPS.

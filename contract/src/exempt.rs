@@ -73,8 +73,8 @@ impl Exemption {
         self.prefix.as_deref()
     }
 
-    fn covers(&self, method: &Method, path: &SafePath<'_>) -> bool {
-        self.method.as_ref().is_none_or(|own| own == method)
+    fn covers(&self, method: Option<&Method>, path: &SafePath<'_>) -> bool {
+        self.method.as_ref().is_none_or(|own| Some(own) == method)
             && self.prefix.as_deref().is_none_or(|prefix| {
                 let rest = path.as_str().strip_prefix(prefix);
                 rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
@@ -89,8 +89,9 @@ impl Exemptions {
         Self(texts.iter().filter_map(|text| text.parse().ok()).collect())
     }
 
-    /// Whether a request for a protected path needs no pass.
-    pub fn cover(&self, method: &Method, path: &SafePath<'_>) -> bool {
+    /// Whether a request for a protected path needs no pass. Without a method, when it is not certain
+    /// which one the service reads, no exemption that names one counts.
+    pub fn cover(&self, method: Option<&Method>, path: &SafePath<'_>) -> bool {
         self.0.iter().any(|one| one.covers(method, path))
     }
 }
@@ -102,7 +103,7 @@ mod tests {
     fn check(exempt: &[&str], method: &Method, path: &str, expected: bool) {
         let texts: Vec<_> = exempt.iter().map(|&text| text.to_owned()).collect();
         let path = SafePath::parse(path).unwrap();
-        let covered = Exemptions::read(&texts).cover(method, &path);
+        let covered = Exemptions::read(&texts).cover(Some(method), &path);
         assert_eq!(covered, expected, "{exempt:?} {method} {path:?}");
     }
 
@@ -123,6 +124,13 @@ mod tests {
         ] {
             check(all, method, path, expected);
         }
+        let exempt = |text: &str, path: &str| {
+            let path = SafePath::parse(path).unwrap();
+            Exemptions::read(&[text.to_owned()]).cover(None, &path)
+        };
+        assert!(exempt("/shop/assets", "/shop/assets/a.css"));
+        assert!(!exempt("HEAD", "/shop"));
+        assert!(!exempt("POST /shop/hook", "/shop/hook"));
         check(&["/"], &get, "/anything", true);
         check(&["/"], &get, "/", true);
         check(&[], &get, "/", false);

@@ -36,6 +36,7 @@
 //! | [`text`] | checks of JSON text before it is parsed |
 //! | [`transfer`] | JSON of passing tickets on and of printing them anew |
 //! | [`upstream`] | the address of a protected service |
+//! | [`upstreams`] | the addresses of one service |
 
 pub mod allowed_target;
 pub mod app_session;
@@ -72,6 +73,7 @@ pub mod settings;
 pub mod text;
 pub mod transfer;
 pub mod upstream;
+pub mod upstreams;
 
 pub use clock::{Clock, ManualClock, SystemClock, Timestamp};
 pub use ids::{

@@ -94,6 +94,14 @@ impl SafePath<'_> {
 }
 
 impl PathPrefix {
+    /// The prefix of every path.
+    pub fn root() -> Self {
+        Self {
+            text: "/".to_owned(),
+            folded: Folded::default(),
+        }
+    }
+
     /// The prefix as configured, without a slash at the end.
     pub fn as_str(&self) -> &str {
         &self.text

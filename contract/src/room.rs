@@ -2,6 +2,7 @@
 
 mod defaults;
 mod schemas;
+mod upstream_health;
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -10,6 +11,9 @@ use utoipa::ToSchema;
 use crate::clock::Timestamp;
 use crate::ids::{PlaceId, RoomId};
 use crate::line::{EstimateAccuracy, Phase};
+use crate::upstreams::UpstreamSetting;
+
+pub use upstream_health::UpstreamHealth;
 
 /// How places are ordered.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
@@ -72,16 +76,20 @@ pub struct RoomSettings {
     #[schema(schema_with = schemas::hosts)]
     pub hosts: Vec<String>,
     /// `embedded`, or the URL of the service to protect, `http://` or `https://`, with a path under
-    /// which all of it is. Certificates are verified.
+    /// which all of it is. Certificates are verified. Or a list of URLs, which are servers of one
+    /// service with the same scheme and path: requests are spread over those that answer.
     #[serde(default = "defaults::upstream")]
-    #[schema(
-        max_length = 1024,
-        pattern = r"^(embedded|https?://([A-Za-z0-9._~-]+|\[[0-9A-Fa-f:.]+\])(:[0-9]{1,5})?(/(?!\.+(/|$))[A-Za-z0-9._~-]+)*/?)$"
-    )]
-    pub upstream: String,
+    #[schema(schema_with = schemas::upstream)]
+    pub upstream: UpstreamSetting,
+    /// How the addresses of a remote upstream are checked; only by how requests fare, when null.
+    #[serde(default)]
+    pub upstream_health: Option<UpstreamHealth>,
+    /// Whether a fan stays with one of several addresses for as long as it answers, by a cookie.
+    #[serde(default)]
+    pub sticky: bool,
     /// Most connections to a remote upstream at once, whichever rooms they serve: with as many
     /// underway, a request of this room is refused. At most half of them carry event streams and
-    /// tunnels. 4096, when null.
+    /// tunnels. Several addresses have equal shares. 4096 for each address, when null.
     #[serde(default)]
     #[schema(minimum = 1, maximum = 100_000)]
     pub upstream_connections_max: Option<u64>,
@@ -420,8 +428,27 @@ pub struct RoomStats {
     pub call_batch: Option<u64>,
     /// The configured cap.
     pub total_active_users: u64,
+    /// The addresses of a remote upstream that has several, as this gateway sees them.
+    #[serde(default)]
+    pub addresses: Vec<AddressStats>,
     /// When the numbers were taken.
     pub updated_at: Timestamp,
+}
+
+/// How one of several addresses of an upstream does.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct AddressStats {
+    /// The address.
+    pub url: String,
+    /// Whether requests are sent there.
+    pub is_up: bool,
+    /// Until when it is left out because requests failed; null when it is not.
+    pub ejected_until: Option<Timestamp>,
+    /// Whether its checks fail.
+    pub fails_checks: bool,
+    /// Requests and tunnels underway.
+    pub in_flight: u64,
 }
 
 /// One line of the admission log. Logs are streamed as one JSON document a line.

@@ -8,15 +8,15 @@ mod findings;
 mod hosts;
 mod known_user;
 mod prefixes;
+mod upstream;
 
 use crate::limits::{
     ACCESS_CODE_CHARS_MAX, ACCESS_CODES_MAX, ACTIVE_USERS_MAX, CALL_BATCH_MAX,
     CLAIM_WINDOW_SECONDS_MIN, DURATION_SECONDS_MAX, MESSAGE_CHARS_MAX, PLACE_AGE_SECONDS_MAX,
     RATE_MAX, REASON_CHARS_MAX, RESPONSE_TIMEOUT_SECONDS_MAX, TITLE_CHARS_MAX,
-    UPSTREAM_CONNECTIONS_MAX, URL_BYTES_MAX,
+    UPSTREAM_CONNECTIONS_MAX,
 };
 use crate::room::{Challenge, RoomSettings};
-use crate::upstream::Upstream;
 
 use findings::Findings;
 
@@ -29,7 +29,7 @@ pub fn validate(settings: &RoomSettings) -> Result<(), Vec<FieldProblem>> {
     let mut findings = Findings::default();
     numbers(settings, &mut findings);
     times(settings, &mut findings);
-    upstream(&settings.upstream, &mut findings);
+    upstream::check(settings, &mut findings);
     not_there_yet(settings, &mut findings);
     hosts::check(&settings.hosts, &mut findings);
     prefixes::check(&settings.paths, &mut findings);
@@ -185,20 +185,6 @@ fn times(settings: &RoomSettings, findings: &mut Findings) {
                 format!("{second} has to be later than {earlier}, which is {first}"),
             );
         }
-    }
-}
-
-fn upstream(upstream: &str, findings: &mut Findings) {
-    if upstream == EMBEDDED {
-        return;
-    }
-    if upstream.len() > URL_BYTES_MAX {
-        findings.add(
-            "upstream",
-            format!("longer than {URL_BYTES_MAX} bytes, which no server needs"),
-        );
-    } else if let Err(error) = upstream.parse::<Upstream>() {
-        findings.add("upstream", format!("{error}; or write `embedded`"));
     }
 }
 
@@ -386,7 +372,7 @@ mod tests {
             "http://[::1]:80",
             "https://shop.example/base",
         ] {
-            check(|s| s.upstream = good.to_owned(), &[]);
+            check(|s| s.upstream = good.into(), &[]);
         }
         for bad in [
             "",
@@ -398,7 +384,7 @@ mod tests {
             "http://shop.example/?a=b",
             "/relative",
         ] {
-            check(|s| s.upstream = bad.to_owned(), &["upstream"]);
+            check(|s| s.upstream = bad.into(), &["upstream"]);
         }
     }
 
@@ -432,7 +418,7 @@ mod tests {
             |s| {
                 s.new_users_per_minute = u64::MAX;
                 s.claim_window_seconds = 0;
-                s.upstream = "gopher://x".to_owned();
+                s.upstream = "gopher://x".into();
                 s.paths = vec!["x".to_owned()];
                 s.title = "x".repeat(999);
             },

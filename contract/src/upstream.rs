@@ -44,6 +44,8 @@ pub struct Bounds {
     pub response_max: Option<Duration>,
     /// The upstream gets the host that the fan asked for instead of its own name.
     pub preserves_host: bool,
+    /// A fan stays with one of several addresses.
+    pub is_sticky: bool,
 }
 
 /// Why a text is not an upstream.
@@ -71,6 +73,19 @@ pub enum UpstreamError {
     BadPort(String),
 }
 
+impl Bounds {
+    /// What one of so many addresses may have.
+    #[must_use]
+    pub fn shared_by(self, addresses: usize) -> Self {
+        Self {
+            connections_max: self
+                .connections_max
+                .map(|max| max.div_ceil(addresses.max(1))),
+            ..self
+        }
+    }
+}
+
 impl Upstream {
     /// The address in the form `http://host:port`, with the path if there is one.
     pub fn url(&self) -> &str {
@@ -85,6 +100,14 @@ impl Upstream {
     /// `host:port` as given, lower-case.
     pub fn authority(&self) -> &str {
         self.0.authority.as_str()
+    }
+
+    /// `host:port`, with the port that the scheme stands for where none is given: what tells servers
+    /// apart.
+    pub fn endpoint(&self) -> String {
+        let port = if self.is_encrypted() { 443 } else { 80 };
+        let port = self.0.authority.port_u16().unwrap_or(port);
+        format!("{}:{port}", self.0.authority.host())
     }
 
     /// The host without a port; an IPv6 address without brackets.
@@ -213,6 +236,17 @@ mod tests {
     }
 
     #[test]
+    fn several_addresses_share_the_connections() {
+        let bounds = Bounds {
+            connections_max: Some(100),
+            ..Bounds::default()
+        };
+        assert_eq!(bounds.shared_by(3).connections_max, Some(34));
+        assert_eq!(bounds.shared_by(1), bounds);
+        assert_eq!(Bounds::default().shared_by(3), Bounds::default());
+    }
+
+    #[test]
     fn an_upstream_may_be_encrypted_and_below_a_path() {
         let upstream: Upstream = "https://Shop.internal/base/v1/".parse().unwrap();
         assert_eq!(upstream.url(), "https://shop.internal/base/v1");
@@ -223,6 +257,8 @@ mod tests {
         let plain: Upstream = "http://[::1]:80".parse().unwrap();
         assert_eq!((plain.host_name(), plain.prefix()), ("::1", ""));
         assert!(!plain.is_encrypted());
+        assert_eq!(plain.endpoint(), "[::1]:80");
+        assert_eq!(upstream.endpoint(), "shop.internal:443");
     }
 
     #[test]

@@ -14,6 +14,7 @@ mod pooler;
 mod shop;
 mod surroundings;
 mod tickets;
+mod upstreams;
 mod usable;
 
 use std::num::NonZeroUsize;
@@ -58,7 +59,7 @@ use crate::line_owner::LineOwner;
 use crate::ops::auth::Tokens;
 use crate::ops::metrics::Metrics;
 use crate::ops::{self, OpsState, SeedSource};
-use crate::proxy::{Proxy, ProxyConfig};
+use crate::proxy::Proxy;
 use crate::public::{PublicParts, PublicSide};
 use crate::sealer::Sealer;
 use crate::service_manager;
@@ -255,9 +256,10 @@ impl App {
         )
         .await?;
         let payment_origins = booking.payment_page_origins();
-        let proxy = proxy(config, surroundings);
+        let proxy = upstreams::proxy(config, surroundings, &kept.place);
         let room_records = Rooms::new(database.clone());
-        let before_site = origin::before_site(config, &room_records, surroundings).await?;
+        let audit = Audit::new(database.clone());
+        let before_site = origin::before_site(config, &room_records, &audit, surroundings).await?;
         let admissions = Admissions::new(database.clone());
         let parts = Arc::new(Parts {
             durable: Arc::new(DurableRecords {
@@ -301,17 +303,21 @@ impl App {
         .context("could not read the rooms")?;
         let rooms = public.rooms;
         booking_rooms.work_in(&rooms);
+        let figures = Arc::new(RoomFigures {
+            rooms: rooms.clone(),
+            proxy: proxy.clone(),
+        });
         let ops = OpsState {
             rooms: room_records,
             admissions,
             audit: Audit::new(database.clone()),
             clock: surroundings.clock.clone(),
             tokens: Tokens::admin(keys.admin_token.clone()),
-            figures: Arc::new(RoomFigures(rooms.clone())),
-            sessions: Arc::new(RoomFigures(rooms.clone())),
+            figures: figures.clone(),
+            sessions: figures.clone(),
             readiness: readiness(line, &rooms, database, &key_teller, &booking, surroundings),
             metrics: surroundings.metrics.clone(),
-            changes: Arc::new(RoomFigures(rooms.clone())),
+            changes: figures,
             tasks: tasks.clone(),
             sealer,
             seeds: seeds(surroundings.randomness.clone()),
@@ -421,15 +427,6 @@ impl App {
         cores.end().await;
         outcome
     }
-}
-
-fn proxy(config: &Config, surroundings: &Surroundings) -> Arc<Proxy> {
-    let clock = surroundings.clock.clone();
-    let proxy = Proxy::new(ProxyConfig::default(), clock);
-    Arc::new(match &config.roots {
-        Some(roots) => proxy.trusting(roots.as_pem()),
-        None => proxy,
-    })
 }
 
 fn seeds(randomness: Randomness) -> SeedSource {

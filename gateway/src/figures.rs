@@ -17,24 +17,31 @@ use tokio_util::sync::CancellationToken;
 use crate::key_teller::KeysAdvice;
 use crate::line_owner::LineOwner;
 use crate::ops::{Changes, Check, Figures, Readiness, Sessions};
+use crate::proxy::Proxy;
 
 /// The operators' view of the rooms.
 #[derive(Clone)]
-pub struct RoomFigures(pub RoomSet);
+pub struct RoomFigures {
+    /// The rooms.
+    pub rooms: RoomSet,
+    /// Their upstreams.
+    pub proxy: Arc<Proxy>,
+}
 
 impl Figures for RoomFigures {
     fn stats<'a>(&'a self, room: &'a RoomId) -> BoxFuture<'a, Result<Option<RoomStats>, Problem>> {
         async move {
-            match self.0.get(room) {
+            match self.rooms.get(room) {
                 None => Ok(None),
-                Some(room) => stats(&room).await.map(Some),
+                Some(room) => stats(&room, &self.proxy).await.map(Some),
             }
         }
         .boxed()
     }
 
     fn has(&self, room: &str) -> bool {
-        room.parse().is_ok_and(|room| self.0.get(&room).is_some())
+        room.parse()
+            .is_ok_and(|room| self.rooms.get(&room).is_some())
     }
 }
 
@@ -45,7 +52,7 @@ impl Sessions for RoomFigures {
         place: &'a PlaceId,
     ) -> BoxFuture<'a, Result<bool, Problem>> {
         async move {
-            match self.0.get(room) {
+            match self.rooms.get(room) {
                 None => Ok(false),
                 Some(room) => room.end_session(*place).await,
             }
@@ -56,12 +63,12 @@ impl Sessions for RoomFigures {
 
 impl Changes for RoomFigures {
     fn apply<'a>(&'a self, room: &'a RoomId, record: Option<&'a RoomRecord>) -> BoxFuture<'a, ()> {
-        self.0.apply(room, record).boxed()
+        self.rooms.apply(room, record).boxed()
     }
 }
 
 /// Counts are read from the store, rates from this gateway's view.
-async fn stats(room: &Room) -> Result<RoomStats, Problem> {
+async fn stats(room: &Room, proxy: &Proxy) -> Result<RoomStats, Problem> {
     let now = room.parts.clock.now();
     let taken = room.parts.store.snapshot_take(&room.store_ref(), now).await;
     let counts = taken.map_err(|error| line_problem(&error))?.counts;
@@ -105,6 +112,7 @@ async fn stats(room: &Room) -> Result<RoomStats, Problem> {
         new_users_per_minute: settings.new_users_per_minute,
         call_batch: settings.call_batch,
         total_active_users: settings.total_active_users,
+        addresses: proxy.addresses(&room.target()),
         updated_at: now,
     })
 }

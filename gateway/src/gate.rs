@@ -13,6 +13,7 @@ mod holder;
 mod in_process;
 mod inside;
 mod last_page;
+mod method_override;
 mod pass_cookie;
 mod refusal;
 mod signatures;
@@ -58,6 +59,7 @@ pub struct Gate(Arc<Shared>);
 struct Shared {
     rooms: RoomSet,
     decider: Decider,
+    cookies: CookieForm,
     proxy: Arc<Proxy>,
     embedded: InProcess,
 }
@@ -73,6 +75,7 @@ impl Gate {
     ) -> Self {
         Self(Arc::new(Shared {
             decider: Decider::new(rooms.clone(), cookies, limits),
+            cookies,
             rooms,
             proxy,
             embedded,
@@ -142,9 +145,11 @@ impl Shared {
             }
             Verdict::Refused(room) => return Ok(refuse(&room, &head, &presented)),
         };
-        if let (Some(upstream), Some(room)) = (&way.remote, &way.room) {
+        if let (Some(to), Some(room)) = (&way.remote, &way.room) {
             let path = head.uri.path_and_query().cloned();
-            let path = path.and_then(|path| upstream.path_of(path).ok());
+            // All addresses of a service have it under the same path.
+            let address = to.upstreams.all().first();
+            let path = address.and_then(|address| address.path_of(path?).ok());
             let path = path.as_ref().map(PathAndQuery::as_str);
             if let Some(headers) = told(room, &let_through, &head, path, &id.0, now) {
                 head.extensions.insert(Told(headers));
@@ -172,10 +177,15 @@ impl Shared {
             request_id: id.0,
             principals,
         };
-        let asked_for = head.uri.clone();
-        let sender = (visitor, client);
+        let (asked_for, sender) = (head.uri.clone(), (visitor, client));
         let served = self.served(&way, (head, body), &forwarded, sender, let_through.pass);
-        let (mut response, ends) = served.await?;
+        let (mut response, ends) = match served.await {
+            Ok(served) => served,
+            Err(error) => {
+                let room = way.remote.as_ref().map(|to| &*to.room);
+                return Ok(cors::failed(error, room, presented.origin.as_ref()));
+            }
+        };
         if let (Some((head, by_link)), Some(room)) = (holders_request, &way.room) {
             if response.extensions().get::<NotHolder>().is_some() {
                 return Ok(refuse(room, &head, &presented));
@@ -208,7 +218,7 @@ impl Shared {
         (visitor, client): (Visitor, ClientIp),
         pass: Option<Arc<PassClaims>>,
     ) -> Result<(Response, Option<Option<RoomId>>), ApiError> {
-        let (Some(upstream), Some(room)) = (&way.remote, &way.room) else {
+        let Some(to) = &way.remote else {
             let (method, began) = (head.method.clone(), Instant::now());
             let asked = self.embedded.forward(head, body, client, forwarded);
             let (response, command) = asked.await;
@@ -216,15 +226,24 @@ impl Shared {
             self.proxy.note_embedded(&method, status, took, visitor);
             return Ok((response, command));
         };
+        let bounds = to.room.upstream_bounds();
+        let sticks = || self.cookies.address_in(&head.headers, &to.room.id);
+        let at = bounds.is_sticky.then(sticks).flatten();
         let terms = Terms {
             visitor,
-            bounds: room.upstream_bounds(),
+            bounds,
+            at: at.as_deref(),
         };
-        let guard = way.needs_pass.then(|| room.clone());
+        let guard = way.guard().cloned();
         let end = || end_of(guard, pass);
         let request = Request::from_parts(head, body);
-        let sent = self.proxy.forward(upstream, request, forwarded, terms, end);
-        let outcome = sent.await?;
+        let proxy = &self.proxy;
+        let sent = proxy.forward(&to.upstreams, request, forwarded, terms, end);
+        let mut outcome = sent.await?;
+        if let Some(address) = outcome.stays_at {
+            let cookie = self.cookies.address(&to.room.id, &address);
+            give_cookie(outcome.response.headers_mut(), cookie);
+        }
         Ok((outcome.response, outcome.command.map(|_| None)))
     }
 

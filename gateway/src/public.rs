@@ -2,8 +2,12 @@
 
 use std::sync::Arc;
 
+use contract::room::UpstreamHealth;
+use contract::upstreams::Upstreams;
 use line::records::Rooms;
+use line::room::Room;
 use line::rooms::RoomSet;
+use line::target::Target;
 use line::{Parts, WorkError};
 use web::RequestIds;
 
@@ -76,6 +80,19 @@ impl PublicSide {
         )
         .await?;
         made_of.parts.tasks.spawn(rooms.clone().run(change));
+        let stop = made_of.parts.stop.clone();
+        let checked = rooms.clone();
+        let wanted = move || {
+            checked
+                .all()
+                .iter()
+                .filter_map(|room| checked_of(room))
+                .collect()
+        };
+        made_of
+            .parts
+            .tasks
+            .spawn(made_of.proxy.clone().check(wanted, stop));
         let limits = RateLimits::new(made_of.limits);
         let line = LineState {
             rooms: rooms.clone(),
@@ -112,4 +129,12 @@ impl PublicSide {
             refusal_page,
         })
     }
+}
+
+/// What the proxy has to check for a room.
+fn checked_of(room: &Room) -> Option<(Upstreams, Option<UpstreamHealth>)> {
+    let Target::Remote(upstreams) = room.target() else {
+        return None;
+    };
+    Some((upstreams, room.record().settings.upstream_health.clone()))
 }

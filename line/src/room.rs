@@ -176,8 +176,9 @@ impl Room {
         self.known.load().target.clone()
     }
 
-    /// Whether a request for a protected path needs no pass by the room's settings.
-    pub fn exempts(&self, method: &Method, path: &SafePath<'_>) -> bool {
+    /// Whether a request for a protected path needs no pass by the room's settings. Without a method,
+    /// no setting that names one counts.
+    pub fn exempts(&self, method: Option<&Method>, path: &SafePath<'_>) -> bool {
         self.known.load().exemptions.cover(method, path)
     }
 
@@ -199,6 +200,7 @@ impl Room {
             stream_idle_max: settings.stream_idle_seconds.map(Duration::from_secs),
             response_max: settings.response_timeout_seconds.map(Duration::from_secs),
             preserves_host: settings.preserve_host,
+            is_sticky: settings.sticky,
         }
     }
 

@@ -12,7 +12,6 @@ use contract::host::answered;
 use contract::line::Phase;
 use contract::path::SafePath;
 use contract::readings::Reading;
-use contract::upstream::EMBEDDED;
 use tokio::sync::{Notify, watch};
 use tokio::time::MissedTickBehavior;
 use tokio_util::task::TaskTracker;
@@ -22,7 +21,8 @@ use crate::error::WorkError;
 use crate::follower::Follower;
 use crate::leader::Leader;
 use crate::parts::Parts;
-use crate::policy::sites::{Found, Sites, Stance};
+use crate::policy::sites::{Found, Sites};
+use crate::policy::stance::Stance;
 use crate::pruning;
 use crate::records::{RoomRecord, Rooms};
 use crate::room::Room;
@@ -268,16 +268,15 @@ fn locked<T>(map: &Mutex<T>) -> MutexGuard<'_, T> {
 fn sites_of(rooms: &HashMap<RoomId, Arc<Room>>) -> Sites<Arc<Room>> {
     let mut by_name: Vec<_> = rooms.values().collect();
     by_name.sort_by(|a, b| a.id.cmp(&b.id));
-    let mut sites = Sites::default();
-    for room in by_name {
+    let standing = |room: &Arc<Room>| {
         let settings = &room.record().settings;
         let prefixes = settings.paths.iter().filter_map(|path| path.parse().ok());
-        let stance = Stance {
+        Stance {
             hosts: answered(&settings.hosts),
             prefixes: prefixes.collect(),
-            is_remote: settings.upstream != EMBEDDED,
-        };
-        sites.add(&stance, room);
-    }
-    sites
+            behind: room.target().behind(settings.preserve_host),
+        }
+    };
+    let rooms = by_name.into_iter();
+    Sites::of(rooms.map(|room| (standing(room), room.clone())).collect())
 }

@@ -58,7 +58,7 @@ pub(crate) async fn measure(
     let gateway = stage.gateway().await?;
     let room: RoomId = "bench-gate".parse()?;
     let settings = RoomSettings {
-        upstream: format!("http://{}", upstream.address),
+        upstream: format!("http://{}", upstream.address).as_str().into(),
         paths: vec!["/bench".to_owned()],
         new_users_per_minute: 600,
         ..quiet_room(&room)?

@@ -42,7 +42,7 @@ pub(crate) async fn measure(stage: &Stage, report: &mut Report) -> anyhow::Resul
     let gateway = stage.gateway().await?;
     let room: RoomId = "bench-standby".parse()?;
     let settings = RoomSettings {
-        upstream: format!("http://{}", upstream.address),
+        upstream: format!("http://{}", upstream.address).as_str().into(),
         paths: vec!["/bench".to_owned()],
         new_users_per_minute: RATE_PER_MINUTE,
         total_active_users: 1_000_000,

@@ -4,6 +4,7 @@ use clap::Args;
 use clap::builder::{PossibleValue, PossibleValuesParser};
 use contract::Timestamp;
 use contract::room::{Challenge, FailMode, QueueingMethod};
+use contract::upstreams::UpstreamSetting;
 use serde_json::Value;
 
 use super::named::{Named, OrNone, list, parse_count_or_none, parse_seconds_or_none, switch};
@@ -21,9 +22,10 @@ pub struct SettingFlags {
     /// What fans read above the line
     #[arg(long, value_name = "TEXT")]
     title: Option<String>,
-    /// `embedded`, or the URL of the service to protect [new rooms: embedded]
+    /// `embedded`, or the URL of the service to protect; repeat it for several servers of one service.
+    /// The list replaces the present one [new rooms: embedded]
     #[arg(long, value_name = "URL")]
-    upstream: Option<String>,
+    upstream: Vec<String>,
     #[command(flatten)]
     site: SiteFlags,
     /// Most connections to a remote upstream at once, or none for the default of 4096 [new rooms:
@@ -197,7 +199,9 @@ impl SettingFlags {
     pub fn values(&self, now: Timestamp) -> Result<SettingValues, Failure> {
         let mut named = Named::default();
         named.set("title", self.title.as_ref())?;
-        named.set("upstream", self.upstream.as_ref())?;
+        let upstream = list(&self.upstream, false);
+        let upstream = upstream.map(|texts| UpstreamSetting::from(texts.to_vec()));
+        named.set("upstream", upstream)?;
         self.site.set_in(&mut named)?;
         named.set("upstreamConnectionsMax", self.upstream_connections_max)?;
         named.set("streamIdleSeconds", self.stream_idle)?;

@@ -2,6 +2,8 @@
 
 use clap::Args;
 use contract::host::international;
+use contract::room::UpstreamHealth;
+use serde::Serialize;
 
 use super::named::{Named, OrNone, list, parse_seconds_or_none, switch};
 use crate::failure::Failure;
@@ -19,6 +21,17 @@ pub(super) struct SiteFlags {
     /// Protect the paths on every host, and leave all others to the booking core
     #[arg(long, conflicts_with = "hosts")]
     no_hosts: bool,
+    /// Check each server of a remote upstream by a GET of this path, with
+    /// `interval`, `timeout`, `healthy` and `unhealthy` after it where the defaults are not meant, as
+    /// `/healthz,interval=5,timeout=2,healthy=2,unhealthy=3`, or none [new rooms: none]
+    #[arg(long, value_name = "PATH", value_parser = parse_health)]
+    upstream_health: Option<HealthOrNone>,
+    /// Keep a fan at one of several servers for as long as it answers, by a cookie
+    #[arg(long, overrides_with = "no_sticky")]
+    sticky: bool,
+    /// Send each request to whichever server has least to do [new rooms: so]
+    #[arg(long)]
+    no_sticky: bool,
     /// Give the upstream the host that the fan asked for, instead of its own name [new rooms: it gets its own]
     #[arg(long, overrides_with = "no_preserve_host")]
     preserve_host: bool,
@@ -82,6 +95,8 @@ impl SiteFlags {
     /// Adds the settings that are named.
     pub(super) fn set_in(&self, named: &mut Named) -> Result<(), Failure> {
         named.set("hosts", list(&self.hosts, self.no_hosts))?;
+        named.set("upstreamHealth", self.upstream_health.as_ref())?;
+        named.set("sticky", switch(self.sticky, self.no_sticky))?;
         named.set(
             "preserveHost",
             switch(self.preserve_host, self.no_preserve_host),
@@ -122,10 +137,68 @@ fn parse_secret(text: &str) -> Result<String, String> {
     Ok(content.trim().to_owned())
 }
 
+/// How a server is checked, or `none`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(transparent)]
+struct HealthOrNone(Option<UpstreamHealth>);
+
+fn parse_health(text: &str) -> Result<HealthOrNone, String> {
+    if text == "none" {
+        return Ok(HealthOrNone(None));
+    }
+    let mut parts = text.split(',');
+    let path = parts.next().unwrap_or_default();
+    let mut health = serde_json::json!({ "path": path });
+    for part in parts {
+        let (name, count) = part.split_once('=').unwrap_or((part, ""));
+        let field = match name {
+            "interval" => "intervalSeconds",
+            "timeout" => "timeoutSeconds",
+            "healthy" => "healthyAfter",
+            "unhealthy" => "unhealthyAfter",
+            _ => {
+                return Err(format!(
+                    "`{name}` is none of interval, timeout, healthy, unhealthy"
+                ));
+            }
+        };
+        let count: u64 = count
+            .parse()
+            .map_err(|_| format!("write a whole number, as {name}=5"))?;
+        health[field] = count.into();
+    }
+    let health = serde_json::from_value(health).map_err(|error| error.to_string());
+    health.map(|health| HealthOrNone(Some(health)))
+}
+
 /// Names in any script become what the DNS has; all else is for the gateway to judge.
 fn parse_host(text: &str) -> Result<String, String> {
     if text.is_ascii() {
         return Ok(text.to_owned());
     }
     international(text).ok_or_else(|| "write a name such as shop.example".to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_check_is_a_path_and_what_differs_from_the_defaults() {
+        let read = |text: &str| serde_json::to_value(parse_health(text).unwrap()).unwrap();
+        assert_eq!(read("none"), serde_json::Value::Null);
+        let plain = read("/healthz");
+        assert_eq!(
+            (
+                &plain["path"],
+                &plain["intervalSeconds"],
+                &plain["unhealthyAfter"]
+            ),
+            (&"/healthz".into(), &5.into(), &3.into())
+        );
+        assert_eq!(read("/h,interval=9,healthy=1")["intervalSeconds"], 9);
+        for wrong in ["/h,interval", "/h,every=5", "/h,timeout=soon"] {
+            assert!(parse_health(wrong).is_err(), "{wrong}");
+        }
+    }
 }

@@ -3,7 +3,7 @@
 use comfy_table::{Cell, CellAlignment, Color, Table};
 use contract::Timestamp;
 use contract::line::Phase;
-use contract::room::{FailMode, Override, RoomSettings, RoomView};
+use contract::room::{FailMode, Override, RoomSettings, RoomView, UpstreamHealth};
 use serde_json::Value;
 
 use super::change::Difference;
@@ -25,11 +25,23 @@ pub fn list(rooms: &[RoomView], now: Timestamp) -> Table {
             number(settings.new_users_per_minute),
             number(settings.total_active_users),
             Cell::new(opens.unwrap_or_else(|| "by command".to_owned())),
-            Cell::new(&settings.upstream),
+            Cell::new(settings.upstream.texts().join("\n")),
             Cell::new(settings.paths.join("\n")),
         ]);
     }
     table
+}
+
+/// How the addresses of an upstream are checked.
+fn health_text(health: &UpstreamHealth) -> String {
+    format!(
+        "{} every {}, at most {}; up after {} good, down after {} failed",
+        health.path,
+        seconds(health.interval_seconds),
+        seconds(health.timeout_seconds),
+        health.healthy_after,
+        health.unhealthy_after,
+    )
 }
 
 /// One room with everything about it, a setting a row.
@@ -52,7 +64,15 @@ pub fn detail(room: &RoomView, now: Timestamp) -> Table {
     );
     row("title", settings.title.clone());
     row("hosts", hosts_text(settings));
-    row("upstream", settings.upstream.clone());
+    row("upstream", settings.upstream.texts().join("\n"));
+    row(
+        "upstream health",
+        settings
+            .upstream_health
+            .as_ref()
+            .map_or_else(|| "not checked".to_owned(), health_text),
+    );
+    row("sticky", yes_no(settings.sticky));
     row(
         "upstream connections",
         settings

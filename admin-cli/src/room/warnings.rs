@@ -1,7 +1,6 @@
 //! Settings that the gateway takes, and that may not be what was meant. Pure.
 
 use contract::room::RoomSettings;
-use contract::settings::EMBEDDED;
 
 use super::flags::SettingValues;
 
@@ -25,7 +24,7 @@ pub fn warnings(settings: &RoomSettings, written: &SettingValues) -> Vec<String>
 /// What a room in front of a whole shop stops besides fans. The booking core's own payment webhook
 /// needs no pass, so a room in front of it stops nobody unexpected.
 fn whole_site(settings: &RoomSettings) -> Option<String> {
-    let is_whole = settings.upstream != EMBEDDED
+    let is_whole = !settings.upstream.is_embedded()
         && settings.exempt.is_empty()
         && settings.paths.iter().any(|path| path == "/");
     is_whole.then(|| {

@@ -74,7 +74,7 @@ fn line_of(stats: &RoomStats) -> String {
     let clock = stats.updated_at.to_string();
     format!(
         "{} {} phase={} in-line={} called={} active={}/{} calls/s={:.1}/{:.1} joins/s={:.1} \
-         claims/s={:.1} no-shows={:.1}% wait={} limited-by={} straight-in={} passed-through={}",
+         claims/s={:.1} no-shows={:.1}% wait={} limited-by={} straight-in={} passed-through={}{}",
         &clock[11..19],
         stats.room,
         wire_word(&stats.phase),
@@ -91,11 +91,30 @@ fn line_of(stats: &RoomStats) -> String {
         stats.limited_by.map_or("unknown", LimitedBy::as_str),
         grouped(stats.straight_in_total),
         grouped(stats.passed_through_passes),
+        addresses_of(stats),
     )
+}
+
+/// Of the addresses of an upstream that has several: how many are up, and which are not.
+fn addresses_of(stats: &RoomStats) -> String {
+    let all = &stats.addresses;
+    if all.is_empty() {
+        return String::new();
+    }
+    let down: Vec<_> = all.iter().filter(|one| !one.is_up).collect();
+    let up = all.len() - down.len();
+    let mut text = format!(" addresses={up}/{}", all.len());
+    if !down.is_empty() {
+        let urls: Vec<_> = down.iter().map(|one| one.url.as_str()).collect();
+        text = format!("{text} down={}", urls.join(","));
+    }
+    text
 }
 
 #[cfg(test)]
 mod tests {
+    use contract::room::AddressStats;
+
     use super::super::model;
     use super::*;
 
@@ -107,6 +126,22 @@ mod tests {
              calls/s=19.9/20.0 joins/s=55.2 claims/s=18.0 no-shows=2.0% wait=12min30s \
              limited-by=database straight-in=1,250 passed-through=17"
         );
+    }
+
+    #[test]
+    fn addresses_that_are_down_are_named() {
+        let mut stats = model::tests::stats("queueing", 0, 1200);
+        for (url, is_up) in [("http://a:1", true), ("http://b:1", false)] {
+            stats.addresses.push(AddressStats {
+                url: url.to_owned(),
+                is_up,
+                ejected_until: None,
+                fails_checks: !is_up,
+                in_flight: 3,
+            });
+        }
+        let line = line_of(&stats);
+        assert!(line.ends_with(" addresses=1/2 down=http://b:1"), "{line}");
     }
 
     #[test]

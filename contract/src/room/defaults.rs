@@ -1,7 +1,9 @@
 //! What a room has whose settings do not say.
 
-pub(super) fn upstream() -> String {
-    "embedded".to_owned()
+use crate::upstreams::UpstreamSetting;
+
+pub(super) fn upstream() -> UpstreamSetting {
+    UpstreamSetting::embedded()
 }
 pub(super) fn new_users_per_minute() -> u64 {
     600

@@ -1,18 +1,23 @@
 //! Schemas of list elements, for the OpenAPI document.
 
-use utoipa::openapi::schema::{ArrayBuilder, ObjectBuilder, Schema, Type};
+use utoipa::openapi::schema::{ArrayBuilder, ObjectBuilder, OneOfBuilder, Schema, Type};
 
 use crate::host::NAME_BYTES_MAX;
 use crate::limits::{
     ACCESS_CODE_CHARS_MAX, ACCESS_CODES_MAX, CORS_ORIGINS_MAX, EXEMPT_MAX, HOSTS_MAX,
     KNOWN_USER_TARGETS_MAX, PATHS_MAX, URL_BYTES_MAX,
 };
+use crate::upstreams::ADDRESSES_MAX;
 
 /// Excludes `/_line` and paths below it; empty, `.` and `..` segments; and the characters of a
 /// query, a fragment, an escape or a wildcard.
 const PREFIX: &str = r"^(?!/_line(/|$))(?!.*//)(?!.*/\.{1,2}(/|$))/[!$&-)+-;=@-\[\]_a-z~]*$";
 /// A method, a prefix as of [`PREFIX`], or both with a space between them.
 const EXEMPT: &str = r"^((DELETE|GET|HEAD|OPTIONS|PATCH|POST|PUT)|((DELETE|GET|HEAD|OPTIONS|PATCH|POST|PUT) )?(?!/_line(/|$))(?!.*//)(?!.*/\.{1,2}(/|$))/[!$&-)+-;=@-\[\]_a-z~]*)$";
+/// `embedded`, or what [`ADDRESS`] is.
+const UPSTREAM: &str = r"^(embedded|https?://([A-Za-z0-9._~-]+|\[[0-9A-Fa-f:.]+\])(:[0-9]{1,5})?(/(?!\.+(/|$))[A-Za-z0-9._~-]+)*/?)$";
+/// The URL of a server, with a path of plain segments.
+const ADDRESS: &str = r"^(https?://([A-Za-z0-9._~-]+|\[[0-9A-Fa-f:.]+\])(:[0-9]{1,5})?(/(?!\.+(/|$))[A-Za-z0-9._~-]+)*/?)$";
 /// A scheme, a host in lower case, and a port.
 const ORIGIN: &str = r"^https?://([a-z0-9._~-]+|\[[0-9a-f:.]+\])(:[0-9]{1,5})?$";
 /// A scheme, a host, a port, and a path without empty segments, `.` and `..`.
@@ -31,6 +36,29 @@ pub(super) fn paths() -> Schema {
         PATHS_MAX,
         "Protected path prefixes, each beginning with `/`.",
     )
+}
+
+pub(super) fn upstream() -> Schema {
+    let one = ObjectBuilder::new()
+        .schema_type(Type::String)
+        .max_length(Some(URL_BYTES_MAX))
+        .pattern(Some(UPSTREAM));
+    let several = texts(
+        ADDRESS,
+        URL_BYTES_MAX,
+        ADDRESSES_MAX,
+        "The URLs of all servers of one service, with the same scheme and path.",
+    );
+    OneOfBuilder::new()
+        .item(one)
+        .item(several)
+        .description(Some(
+            "`embedded`, or the URL of the service to protect, `http://` or `https://`, with a path \
+             under which all of it is. Certificates are verified. Or the URLs of all servers of one \
+             service: requests are spread over those that answer.",
+        ))
+        .build()
+        .into()
 }
 
 pub(super) fn cors_origins() -> Schema {

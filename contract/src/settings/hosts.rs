@@ -4,7 +4,6 @@ use super::findings::Findings;
 use crate::host::{AnsweredHost, answered};
 use crate::limits::HOSTS_MAX;
 use crate::room::RoomSettings;
-use crate::upstream::EMBEDDED;
 
 /// Checks the names of a room's hosts.
 pub(super) fn check(hosts: &[String], findings: &mut Findings) {
@@ -39,7 +38,7 @@ pub(super) fn share_a_host(one: &RoomSettings, other: &RoomSettings) -> bool {
 /// Finds a host whose unprotected paths would go to two services: one of `other` and one of
 /// `settings`.
 pub(super) fn contested(settings: &RoomSettings, other: &RoomSettings, findings: &mut Findings) {
-    let is_remote = |room: &RoomSettings| room.upstream != EMBEDDED;
+    let is_remote = |room: &RoomSettings| !room.upstream.is_embedded();
     let leaves_nothing = |room: &RoomSettings| room.paths.iter().any(|path| path == "/");
     let differ = settings.upstream != other.upstream;
     let both = is_remote(settings) && is_remote(other) && differ;

@@ -4,13 +4,16 @@ use anyhow::{Context, Result, bail};
 use contract::room::RoomSettings;
 use contract::settings::{FieldProblem, validate, validate_beside};
 use contract::{Clock, RoomId, Timestamp};
-use line::records::{Act, CreateOutcome, PutOutcome, Rooms};
+use line::records::{Act, Audit, AuditEntry, CreateOutcome, PutOutcome, Rooms};
 
 use super::surroundings::Surroundings;
 use crate::config::{Config, ORIGIN_ROOM, Origin};
 
 /// Who makes the room, in the audit log.
 const ACTOR: &str = "command line";
+/// What the audit log calls the command. The newest one tells what a start has to change: nothing
+/// that it says too, because an operator may have changed it since.
+const COMMAND: &str = "room.command-line";
 /// How often the room is read again because another gateway changed it meanwhile.
 const TRIES_MAX: usize = 5;
 
@@ -32,20 +35,32 @@ enum Change {
 pub(super) async fn before_site(
     config: &Config,
     rooms: &Rooms,
+    audit: &Audit,
     surroundings: &Surroundings,
 ) -> Result<Option<Settled>> {
     let Some(named) = &config.origin else {
         return Ok(None);
     };
+    let last = audit.newest(COMMAND, ORIGIN_ROOM).await;
+    let last = last.context("could not read the audit log")?;
+    let last: Option<Origin> = last.and_then(|last| serde_json::from_value(last).ok());
     let seeds = || surroundings.randomness.bytes();
-    let settled = settle(rooms, named, seeds, surroundings.clock.as_ref());
-    settled.await.map(Some)
+    let clock = surroundings.clock.as_ref();
+    let settled = settle(rooms, named, last.as_ref(), seeds, clock).await?;
+    if settled.change == Change::Made || last.as_ref() != Some(named) {
+        let entry = AuditEntry::new(COMMAND, ORIGIN_ROOM).after(named);
+        let noted = audit.record(Act::new(ACTOR, clock), entry).await;
+        noted.context("could not write the audit log")?;
+    }
+    Ok(Some(settled))
 }
 
-/// Makes or updates the room of `origin`. A room that is as it should be stays untouched.
+/// Makes or updates the room of `origin`, by what the command says otherwise than the `last` one. A
+/// room that is as it should be stays untouched.
 async fn settle(
     rooms: &Rooms,
     origin: &Origin,
+    last: Option<&Origin>,
     seeds: impl Fn() -> [u8; 32],
     clock: &dyn Clock,
 ) -> Result<Settled> {
@@ -60,7 +75,16 @@ async fn settle(
         let others: Vec<_> = all.iter().map(|room| &room.settings).collect();
         let others: Vec<_> = others.into_iter().filter(|room| room.room != id).collect();
         let before = known.map(|known| &known.settings);
-        let settings = opened(origin.settings(before), act.at);
+        let settings = match before {
+            Some(before) => origin.settings(before, last),
+            None => opened(origin.new_room(), act.at),
+        };
+        if let Some(before) = before
+            && *before == settings
+        {
+            let change = Change::Kept;
+            return Ok(Settled { change, settings });
+        }
         let problems = validate(&settings)
             .and_then(|()| validate_beside(&settings, before, &others))
             .err()
@@ -71,21 +95,17 @@ async fn settle(
                 told(&problems)
             );
         }
-        let change = match known {
-            Some(known) if known.settings == settings => Change::Kept,
-            Some(known) => {
-                let put = rooms.room_put(settings.clone(), Some(known.version), act);
-                match put.await.context("could not update the room")? {
-                    PutOutcome::Written(_) => Change::Updated,
-                    PutOutcome::Stale(_) | PutOutcome::Absent => continue,
-                }
+        let change = if let Some(known) = known {
+            let put = rooms.room_put(settings.clone(), Some(known.version), act);
+            match put.await.context("could not update the room")? {
+                PutOutcome::Written(_) => Change::Updated,
+                PutOutcome::Stale(_) | PutOutcome::Absent => continue,
             }
-            None => {
-                let made = rooms.room_create(settings.clone(), seeds(), act);
-                match made.await.context("could not make the room")? {
-                    CreateOutcome::Created(_) => Change::Made,
-                    CreateOutcome::Exists => continue,
-                }
+        } else {
+            let made = rooms.room_create(settings.clone(), seeds(), act);
+            match made.await.context("could not make the room")? {
+                CreateOutcome::Created(_) => Change::Made,
+                CreateOutcome::Exists => continue,
             }
         };
         return Ok(Settled { change, settings });
@@ -93,12 +113,9 @@ async fn settle(
     bail!("others keep changing the room `{id}`; start again")
 }
 
-/// The same room in stand-by: it has opened, unless it has a schedule of its own.
+/// A new room in stand-by: it has opened.
 fn opened(mut settings: RoomSettings, now: Timestamp) -> RoomSettings {
-    let has_schedule = settings.opens_at.is_some() || settings.prequeue_opens_at.is_some();
-    if !has_schedule && !settings.queue_all {
-        settings.opens_at = Some(now);
-    }
+    settings.opens_at = Some(now);
     settings
 }
 
@@ -158,18 +175,6 @@ mod tests {
 
     fn room(json: serde_json::Value) -> RoomSettings {
         serde_json::from_value(json).unwrap()
-    }
-
-    #[test]
-    fn a_room_without_a_schedule_opens_and_others_keep_theirs() {
-        let now = Timestamp::from_ms(1_790_000_000_000);
-        let open = |json| opened(room(json), now).opens_at;
-        assert_eq!(open(serde_json::json!({"room": "default"})), Some(now));
-        let later = "2030-01-01T00:00:00.000Z";
-        let scheduled = serde_json::json!({"room": "default", "opensAt": later});
-        assert_eq!(open(scheduled), Some(Timestamp::parse(later).unwrap()));
-        let all = serde_json::json!({"room": "default", "queueAll": true});
-        assert_eq!(open(all), None);
     }
 
     #[test]

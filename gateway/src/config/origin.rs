@@ -6,6 +6,7 @@ use clap::Args;
 use contract::room::RoomSettings;
 use contract::settings::{FieldProblem, validate};
 use contract::upstream::Upstream;
+use serde::{Deserialize, Serialize};
 
 /// The room of the site.
 pub const ROOM: &str = "default";
@@ -26,21 +27,23 @@ pub(super) struct OriginFlags {
     /// Most visitors inside at once [new rooms: 1000]
     #[arg(long, value_name = "N", allow_hyphen_values = true)]
     cap: Option<String>,
-    /// Path that needs a pass, with all below it; repeat it for several [default: all of the site]
+    /// Path that needs a pass, with all below it; repeat it for several [new rooms: all of the site]
     #[arg(long = "path", value_name = "PREFIX")]
     paths: Vec<String>,
 }
 
-/// A site to stand before, checked.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// A site to stand before, checked. Also how the audit log keeps the command.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Origin {
     /// Its URL.
+    #[serde(rename = "origin")]
     pub url: String,
     /// Most visitors let in a minute; what the room has, when absent.
     pub rate: Option<u64>,
     /// Most visitors inside at once; what the room has, when absent.
     pub cap: Option<u64>,
-    /// What needs a pass; all, when empty.
+    /// What needs a pass; what the room has, when empty, and all in a new room.
+    #[serde(default)]
     pub paths: Vec<String>,
 }
 
@@ -73,29 +76,45 @@ impl OriginFlags {
 }
 
 impl Origin {
-    /// The settings of the room, made of those that it has.
-    pub fn settings(&self, known: Option<&RoomSettings>) -> RoomSettings {
-        let mut settings = known.cloned().unwrap_or_else(new_room);
-        settings.upstream.clone_from(&self.url);
-        settings.paths = if self.paths.is_empty() {
-            vec!["/".to_owned()]
-        } else {
-            self.paths.clone()
-        };
-        if settings.hosts.is_empty() {
-            settings.hosts = vec!["*".to_owned()];
-        }
-        if let Some(rate) = self.rate {
-            settings.new_users_per_minute = rate;
-        }
-        if let Some(cap) = self.cap {
-            settings.total_active_users = cap;
-        }
+    /// The settings of a new room.
+    pub fn new_room(&self) -> RoomSettings {
+        let mut settings = new_room();
+        settings.paths = vec!["/".to_owned()];
+        self.apply(&mut settings, None);
         settings
     }
 
+    /// The settings of the room, made of those that it has. Only what the command says otherwise
+    /// than when it was last given, if it was.
+    pub fn settings(&self, known: &RoomSettings, last: Option<&Self>) -> RoomSettings {
+        let mut settings = known.clone();
+        self.apply(&mut settings, last);
+        settings
+    }
+
+    fn apply(&self, settings: &mut RoomSettings, last: Option<&Self>) {
+        if last.is_none_or(|last| last.url != self.url) {
+            settings.upstream = self.url.as_str().into();
+            if settings.hosts.is_empty() {
+                settings.hosts = vec!["*".to_owned()];
+            }
+        }
+        if !self.paths.is_empty() && last.is_none_or(|last| last.paths != self.paths) {
+            settings.paths.clone_from(&self.paths);
+        }
+        let changed = |own: Option<u64>, last: Option<Option<u64>>| {
+            own.filter(|own| last.flatten() != Some(*own))
+        };
+        if let Some(rate) = changed(self.rate, last.map(|last| last.rate)) {
+            settings.new_users_per_minute = rate;
+        }
+        if let Some(cap) = changed(self.cap, last.map(|last| last.cap)) {
+            settings.total_active_users = cap;
+        }
+    }
+
     fn problems(&self) -> Vec<String> {
-        let found = validate(&self.settings(None)).err().unwrap_or_default();
+        let found = validate(&self.new_room()).err().unwrap_or_default();
         found.iter().map(told).collect()
     }
 
@@ -167,7 +186,7 @@ mod tests {
     fn without_paths_the_whole_site_is_protected() {
         let (origin, problems) = read(Some("http://shop:3000"), Some("600"), &[]);
         assert_eq!(problems, "");
-        let settings = origin.unwrap().settings(None);
+        let settings = origin.unwrap().new_room();
         assert_eq!(settings.paths, ["/"]);
         assert_eq!(settings.hosts, ["*"]);
         assert_eq!(settings.upstream, "http://shop:3000");
@@ -176,16 +195,54 @@ mod tests {
     }
 
     #[test]
-    fn what_an_operator_changed_since_stays() {
-        let (origin, _) = read(Some("http://shop:3000"), None, &["/checkout"]);
+    fn what_the_command_does_not_name_stays() {
+        let (origin, _) = read(Some("http://shop:3000"), None, &[]);
         let mut known = new_room();
         known.new_users_per_minute = 7;
         known.title = "Shop".to_owned();
         known.hosts = vec!["shop.example".to_owned()];
-        let settings = origin.unwrap().settings(Some(&known));
-        assert_eq!(settings.new_users_per_minute, 7);
-        assert_eq!((settings.title.as_str(), settings.paths.len()), ("Shop", 1));
-        assert_eq!(settings.hosts, known.hosts);
+        known.paths = vec!["/checkout".to_owned()];
+        let settings = origin.unwrap().settings(&known, None);
+        assert_eq!(settings.upstream, "http://shop:3000");
+        let expected = RoomSettings {
+            upstream: settings.upstream.clone(),
+            ..known
+        };
+        assert_eq!(settings, expected);
+    }
+
+    #[test]
+    fn what_an_operator_changed_since_stays_unless_the_command_says_something_new() {
+        let origin =
+            |url: &str, rate: &str, paths: &[&str]| read(Some(url), Some(rate), paths).0.unwrap();
+        let last = origin("http://shop:3000", "600", &["/checkout"]);
+        let mut known = last.new_room();
+        known.new_users_per_minute = 7;
+        known.paths = vec!["/cart".to_owned()];
+        known.upstream = "http://other:3000".into();
+        known.hosts = Vec::new();
+        assert_eq!(
+            last.settings(&known, Some(&last)),
+            known,
+            "the same command"
+        );
+        let faster = origin("http://shop:3000", "900", &["/checkout"]);
+        let settings = faster.settings(&known, Some(&last));
+        assert_eq!(settings.new_users_per_minute, 900);
+        assert_eq!(
+            (settings.upstream, settings.paths),
+            (known.upstream.clone(), known.paths.clone())
+        );
+        let moved = origin("http://new:3000", "600", &["/checkout", "/cart"]);
+        let settings = moved.settings(&known, Some(&last));
+        assert_eq!(settings.upstream, "http://new:3000");
+        assert_eq!(settings.paths, ["/checkout", "/cart"]);
+        assert_eq!(
+            (settings.new_users_per_minute, settings.hosts),
+            (7, vec!["*".to_owned()])
+        );
+        let fewer = origin("http://shop:3000", "600", &[]);
+        assert_eq!(fewer.settings(&known, Some(&last)), known, "a flag less");
     }
 
     #[test]

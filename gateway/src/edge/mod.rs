@@ -27,8 +27,8 @@
 //! | [`write_stall`] | closes connections whose peer stops reading |
 
 pub mod answering;
-pub mod certificate;
 pub mod asked_about;
+pub mod certificate;
 pub mod client_ip;
 pub mod connections;
 pub mod cores;

@@ -1,15 +1,30 @@
 //! Lets pages of other sites read what the gateway answers in place of the shop.
 
-use axum::response::Response;
+use axum::response::{IntoResponse, Response};
 use http::HeaderValue;
 use http::header::{
     ACCESS_CONTROL_ALLOW_CREDENTIALS, ACCESS_CONTROL_ALLOW_ORIGIN, ACCESS_CONTROL_EXPOSE_HEADERS,
     VARY,
 };
 use line::room::Room;
+use web::ApiError;
 
 /// Headers of a refusal that a script may want beside its body.
 const EXPOSED: HeaderValue = HeaderValue::from_static("retry-after, x-request-id");
+
+/// Our own failure to reach what is behind `room`, which pages of its sites have to tell from one of
+/// the network.
+pub(super) fn failed(
+    error: ApiError,
+    room: Option<&Room>,
+    origin: Option<&HeaderValue>,
+) -> Response {
+    let mut response = error.into_response();
+    if let Some(room) = room {
+        allow(&mut response, room, origin);
+    }
+    response
+}
 
 /// Lets a page of `origin` read `response`, if the room's settings name the origin.
 pub(super) fn allow(response: &mut Response, room: &Room, origin: Option<&HeaderValue>) {

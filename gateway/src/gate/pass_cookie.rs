@@ -15,8 +15,8 @@ const CACHE_ORDERS: [&str; 8] = [
     "x-accel-expires",
 ];
 
-/// Adds a pass cookie to a response. A pass belongs to one fan, so no cache may store the response,
-/// whatever the upstream's caching headers say.
+/// Adds a cookie of the gateway's to a response. It belongs to one fan, so no cache may store the
+/// response, whatever the upstream's caching headers say.
 pub(super) fn give_cookie(headers: &mut HeaderMap, cookie: HeaderValue) {
     for name in CACHE_ORDERS {
         headers.remove(name);

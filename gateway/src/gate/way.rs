@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use contract::path::SafePath;
 use contract::readings::{Reading, readings};
-use contract::upstream::Upstream;
+use contract::upstreams::Upstreams;
 use contract::{Problem, ProblemCode};
 use http::header::{
     ACCESS_CONTROL_REQUEST_METHOD, CONTENT_LENGTH, CONTENT_TYPE, ORIGIN, TRANSFER_ENCODING,
@@ -19,26 +19,31 @@ use line::telemetry;
 use metrics::{Counter, counter};
 use web::ApiError;
 
-/// Headers that no preflight has: of a body, and of another method than the one that is read here.
-const NO_PREFLIGHT: [HeaderName; 5] = [
-    CONTENT_TYPE,
-    TRANSFER_ENCODING,
-    HeaderName::from_static("x-http-method"),
-    HeaderName::from_static("x-http-method-override"),
-    HeaderName::from_static("x-method-override"),
-];
+use super::method_override::names_another_method;
+
+/// Headers that no preflight has: those of a body.
+const OF_BODY: [HeaderName; 2] = [CONTENT_TYPE, TRANSFER_ENCODING];
 
 /// The gateway's own paths, as some reading of a path may name them.
 const OWN: &str = "_line";
 
 /// A request's way.
 pub(super) struct Way {
-    /// The room that the request belongs to.
+    /// The room that the request belongs to: the one whose pass it needs or would need, else the one
+    /// that it goes to.
     pub(super) room: Option<Arc<Room>>,
-    /// The room's upstream; `None` for the booking core.
-    pub(super) remote: Option<Upstream>,
+    /// Where it goes; `None` for the booking core.
+    pub(super) remote: Option<Destination>,
     /// The room protects the path.
     pub(super) needs_pass: bool,
+}
+
+/// A remote service.
+pub(super) struct Destination {
+    /// Its addresses.
+    pub(super) upstreams: Upstreams,
+    /// The room whose host leads there, which mostly is the room that the request belongs to.
+    pub(super) room: Arc<Room>,
 }
 
 /// Finds the ways of requests.
@@ -83,8 +88,14 @@ impl Ways {
                 Ok(Way::to_core())
             }
             Target::Embedded => Ok(Way::of_room(found, None).or_exempt(head, path)),
-            Target::Remote(upstream) => {
-                Ok(Way::of_room(found, Some(upstream)).or_exempt(head, path))
+            Target::Remote(upstreams) => {
+                let is_told = reads_alike(&found, &upstreams);
+                let way = Way::of_room(found, Some(upstreams));
+                Ok(if is_told {
+                    way.or_exempt(head, path)
+                } else {
+                    way.or_preflight(head)
+                })
             }
             Target::Unusable => Err(Problem::new(ProblemCode::UpstreamFailed)
                 .detail("The service behind this room cannot be reached.")
@@ -101,10 +112,22 @@ impl Ways {
         }
         let host = host.and_then(|host| host.to_str().ok());
         let found = self.rooms.serving_whichever(host, &readings)?;
-        let Target::Remote(upstream) = found.room.target() else {
+        let Target::Remote(upstreams) = found.room.target() else {
             return None;
         };
-        Some(Way::of_room(found, Some(upstream)).or_preflight(head))
+        Some(Way::of_room(found, Some(upstreams)).or_preflight(head))
+    }
+}
+
+/// Whether the room whose pass is needed reads paths as the site of the request does. One with
+/// another path at the same server does not, so what it exempts is written for other paths.
+fn reads_alike(found: &Found<Arc<Room>>, upstreams: &Upstreams) -> bool {
+    match &found.guard {
+        Some(guard) if !Arc::ptr_eq(guard, &found.room) => match guard.target() {
+            Target::Remote(own) => own.prefix() == upstreams.prefix(),
+            Target::Embedded | Target::Unusable => false,
+        },
+        _ => true,
     }
 }
 
@@ -125,11 +148,16 @@ impl Way {
         }
     }
 
-    fn of_room(found: Found<Arc<Room>>, remote: Option<Upstream>) -> Self {
+    fn of_room(found: Found<Arc<Room>>, upstreams: Option<Upstreams>) -> Self {
+        let needs_pass = found.guard.is_some();
+        let remote = upstreams.map(|upstreams| Destination {
+            upstreams,
+            room: found.room.clone(),
+        });
         Self {
-            room: Some(found.room),
+            room: Some(found.guard.unwrap_or(found.room)),
             remote,
-            needs_pass: found.is_protected,
+            needs_pass,
         }
     }
 
@@ -138,7 +166,8 @@ impl Way {
         let Some(room) = self.guard() else {
             return self;
         };
-        if room.exempts(&head.method, path) {
+        let method = (!names_another_method(head)).then_some(&head.method);
+        if room.exempts(method, path) {
             room.meters.gate.exempt.increment(1);
             self.needs_pass = false;
         }
@@ -170,9 +199,8 @@ fn is_preflight(head: &Parts) -> bool {
             .headers
             .get(CONTENT_LENGTH)
             .is_none_or(|length| length == "0")
-        && !NO_PREFLIGHT
-            .iter()
-            .any(|name| head.headers.contains_key(name))
+        && !OF_BODY.iter().any(|name| head.headers.contains_key(name))
+        && !names_another_method(head)
 }
 
 /// Whether `path` is the payment provider's webhook at the booking core. Webhooks carry no pass and

@@ -138,7 +138,7 @@ fn way_out(state: &LineState, hosts: &[String]) -> Option<String> {
     let found = state
         .rooms
         .serving(hosts.first().map(String::as_str), &path);
-    let is_free = found.is_none_or(|found| !found.is_protected);
+    let is_free = found.is_none_or(|found| found.guard.is_none());
     is_free.then(|| start.path().to_owned())
 }
 

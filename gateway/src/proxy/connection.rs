@@ -6,6 +6,8 @@
 use std::fmt;
 use std::future::poll_fn;
 use std::pin::{Pin, pin};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
@@ -40,6 +42,7 @@ pub(super) struct Connection {
     sender: SendRequest<RequestBody>,
     driver: Driver,
     heads: HeadSize,
+    is_tunnel: Arc<AtomicBool>,
     rests_since: Instant,
     /// Deadline for the head of the response.
     head_timer: LazyTimer,
@@ -79,11 +82,13 @@ impl Connection {
         if heads == HeadSize::Large {
             http.max_headers(LARGE_HEADERS_MAX);
         }
+        let is_tunnel = stream.is_tunnel();
         let (sender, driver) = http.handshake(TokioIo::new(stream)).await?;
         Ok(Self {
             sender,
             driver: Driver::Here(Box::new(driver)),
             heads,
+            is_tunnel,
             rests_since: Instant::now(),
             head_timer: LazyTimer::default(),
         })
@@ -178,9 +183,14 @@ impl Connection {
         matches!(self.driver, Driver::Here(_)) && self.sender.is_ready()
     }
 
-    /// Whether answers may have heads of this size here.
-    pub(super) fn takes(&self, heads: HeadSize) -> bool {
-        self.heads >= heads
+    /// Records that the connection has switched protocols.
+    pub(super) fn switched(&self) {
+        self.is_tunnel.store(true, Ordering::Relaxed);
+    }
+
+    /// The size of the heads that answers may have here.
+    pub(super) fn heads(&self) -> HeadSize {
+        self.heads
     }
 
     /// Records that the connection becomes idle now.

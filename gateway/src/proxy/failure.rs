@@ -6,7 +6,7 @@ use std::io;
 use contract::{Problem, ProblemCode};
 use web::ApiError;
 
-use super::connection::NotAnswered;
+use super::connection::{HeadSize, NotAnswered};
 use super::idle::BoxError;
 use super::request_body::{Progress, Sending};
 use breaker::Outcome;
@@ -20,8 +20,9 @@ pub(super) enum Failure {
     TimedOut,
     /// The connection closed before the first byte of a response.
     BrokeBeforeAnswer,
-    /// The head of the response has too many headers or bytes.
-    HeadTooLarge,
+    /// The head of the response has too many headers or bytes for a connection that takes heads of
+    /// this size.
+    HeadTooLarge(HeadSize),
     /// The data received is not HTTP, or is a response without a request.
     Garbled,
     /// The client stopped sending its body.
@@ -44,8 +45,9 @@ impl Failure {
         }
     }
 
-    /// Classifies a request that got no response, when its body had got as far as `progress`.
-    pub(super) fn of(reason: &NotAnswered, progress: &Progress) -> Self {
+    /// Classifies a request that got no response, when its body had got as far as `progress`, on a
+    /// connection that takes heads of this size.
+    pub(super) fn of(reason: &NotAnswered, progress: &Progress, taken: HeadSize) -> Self {
         match progress.get() {
             Sending::ClientStalled => return Self::ClientStalled,
             Sending::ClientBroke => return Self::ClientBroke,
@@ -59,12 +61,20 @@ impl Failure {
             return Self::TimedOut;
         }
         if error.is_parse_too_large() {
-            Self::HeadTooLarge
+            Self::HeadTooLarge(taken)
         } else if error.is_parse() {
             Self::Garbled
         } else {
             Self::BrokeBeforeAnswer
         }
+    }
+
+    /// Whether not a byte of a response came.
+    pub(super) fn received_nothing(self) -> bool {
+        matches!(
+            self,
+            Self::Unreachable | Self::TimedOut | Self::BrokeBeforeAnswer
+        )
     }
 
     /// The label in metrics.
@@ -73,7 +83,7 @@ impl Failure {
             Self::Unreachable => "unreachable",
             Self::TimedOut => "timeout",
             Self::BrokeBeforeAnswer => "broke",
-            Self::HeadTooLarge => "head-too-large",
+            Self::HeadTooLarge(_) => "head-too-large",
             Self::Garbled => "garbled",
             Self::ClientStalled => "client-stalled",
             Self::ClientBroke => "client-gone",
@@ -85,7 +95,7 @@ impl Failure {
         match self {
             Self::ClientStalled | Self::ClientBroke => Outcome::Abandoned,
             // It has answered.
-            Self::HeadTooLarge => Outcome::Success,
+            Self::HeadTooLarge(_) => Outcome::Success,
             Self::Unreachable | Self::TimedOut | Self::BrokeBeforeAnswer | Self::Garbled => {
                 Outcome::Failure
             }
@@ -104,7 +114,7 @@ impl From<Failure> for ApiError {
                 ProblemCode::UpstreamFailed,
                 "The service closed the connection without an answer.",
             ),
-            Failure::HeadTooLarge => (
+            Failure::HeadTooLarge(_) => (
                 ProblemCode::UpstreamFailed,
                 "The service gave an answer with too many or too large headers.",
             ),

@@ -47,7 +47,11 @@ const GATEWAY_ONLY: &[&str] = &[
 const GATEWAY_ONLY_PREFIXES: &[&str] = &[principal::INTERNAL_PREFIX, "x-forwarded-"];
 
 /// Prefixes of the names of cookies that only the gateway reads.
-const OWN_COOKIE_PREFIXES: &[&str] = &[cookies::PLACE_PREFIX, cookies::PASS_PREFIX];
+const OWN_COOKIE_PREFIXES: &[&str] = &[
+    cookies::PLACE_PREFIX,
+    cookies::PASS_PREFIX,
+    cookies::ADDRESS_PREFIX,
+];
 /// Cookie name prefixes that browsers enforce.
 const COOKIE_NAME_PREFIXES: &[&str] = &[cookies::HOST_PREFIX, "__Secure-"];
 

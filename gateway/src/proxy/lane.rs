@@ -5,14 +5,19 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 use std::time::Duration;
 
+use contract::room::AddressStats;
 use contract::upstream::{Bounds, Upstream};
 use contract::{Clock, Problem, ProblemCode, Timestamp};
+use data_encoding::BASE64URL_NOPAD;
 use line::policy::care::{Answer, RateShare};
+use line::policy::place::subkey;
 use metrics::{Counter, Gauge, Histogram, counter, gauge, histogram};
 use web::ApiError;
 
+use super::availability::Availability;
 use super::care::UpstreamCare;
 use super::connection::HeadSize;
+use super::ejection::EjectionConfig;
 use super::pool::{Pool, PoolLimits};
 use super::shares::{Allowed, Kind, Limits, Share, Shares, Visitor};
 use super::slots::{Slot, Slots};
@@ -26,6 +31,8 @@ const LANES_MAX: usize = 256;
 const FREQUENT_REQUESTS: &[&str] = &["answered", "server-error", "overloaded", "resting"];
 /// Body outcomes whose counter handles are kept.
 const FREQUENT_BODIES: &[&str] = &["complete", "client-gone"];
+/// Bytes of the name of an address.
+const NAME_BYTES: usize = 9;
 /// The metric label of the upstreams beyond [`LANES_MAX`].
 const LANE_OVERFLOW: &str = "other";
 
@@ -46,6 +53,9 @@ pub struct LaneHealth {
 pub(super) struct Lanes {
     by_name: RwLock<HashMap<String, Arc<Lane>>>,
     breaker: BreakerConfig,
+    ejection: EjectionConfig,
+    /// Names lanes to visitors.
+    naming_key: [u8; 32],
     limits: Limits,
     pool_limits: PoolLimits,
 }
@@ -60,6 +70,10 @@ pub(super) struct Lane {
     slots: Arc<Slots>,
     shares: Arc<Shares>,
     figures: Figures,
+    /// Where it is one of several addresses.
+    availability: Availability,
+    /// What visitors know it by who stay with it: tells nothing of where it is.
+    name: Arc<str>,
     /// It has sent a head with more than the usual number of headers.
     has_large_heads: AtomicBool,
 }
@@ -108,13 +122,25 @@ enum Stage {
 }
 
 impl Lanes {
-    pub(super) fn new(breaker: BreakerConfig, limits: Limits, pool_limits: PoolLimits) -> Self {
+    pub(super) fn new(
+        breaker: BreakerConfig,
+        ejection: EjectionConfig,
+        limits: Limits,
+        pool_limits: PoolLimits,
+    ) -> Self {
         Self {
             by_name: RwLock::default(),
             breaker,
+            ejection,
+            naming_key: [0; 32],
             limits,
             pool_limits,
         }
+    }
+
+    /// Names lanes to visitors by this key.
+    pub(super) fn name_by(&mut self, key: [u8; 32]) {
+        self.naming_key = key;
     }
 
     pub(super) fn of(&self, upstream: &Upstream) -> Arc<Lane> {
@@ -144,6 +170,8 @@ impl Lanes {
                 slots: Arc::default(),
                 shares: Arc::default(),
                 figures: Figures::of(label),
+                availability: Availability::new(label, self.ejection),
+                name: name_of(label, &self.naming_key),
                 has_large_heads: AtomicBool::new(false),
             })
         });
@@ -151,7 +179,39 @@ impl Lanes {
     }
 }
 
+/// The name of an address, which only the gateways can make.
+fn name_of(label: &str, key: &[u8; 32]) -> Arc<str> {
+    let whole = subkey(key, label.as_bytes());
+    let (short, _) = whole.split_at(NAME_BYTES);
+    BASE64URL_NOPAD.encode(short).into()
+}
+
 impl Lane {
+    pub(super) fn availability(&self) -> &Availability {
+        &self.availability
+    }
+
+    /// Requests and tunnels underway.
+    pub(super) fn underway(&self) -> usize {
+        self.slots.underway()
+    }
+
+    /// Whether visitors know it by this name.
+    pub(super) fn is_named(&self, name: &str) -> bool {
+        *self.name == *name
+    }
+
+    /// How it does as one of several addresses.
+    pub(super) fn address_stats(&self, address: &Upstream, now: Timestamp) -> AddressStats {
+        AddressStats {
+            url: address.url().to_owned(),
+            is_up: self.availability.is_up(now),
+            ejected_until: self.availability.ejected_until(now),
+            fails_checks: self.availability.fails_checks(),
+            in_flight: u64::try_from(self.underway()).unwrap_or(u64::MAX),
+        }
+    }
+
     /// Asks to send one request of `visitor` in a room with `bounds`. Refuses over the visitor's or
     /// the upstream's limit, and while the breaker is open.
     pub(super) fn begin(
@@ -246,7 +306,7 @@ impl Lane {
         }
     }
 
-    /// Notes that a head was larger than [`Lane::heads`]. Whether a larger one is taken from now on.
+    /// Notes that a head was larger than usual. Whether this is the first.
     pub(super) fn head_was_too_large(&self) -> bool {
         !self.has_large_heads.swap(true, Ordering::Relaxed)
     }
@@ -317,6 +377,11 @@ impl Outcomes {
 }
 
 impl Attempt {
+    /// What visitors know the address by who stay with it.
+    pub(super) fn address_name(&self) -> &Arc<str> {
+        &self.lane.name
+    }
+
     /// The pool that the connection of this request returns to.
     pub(super) fn pool(&self) -> Option<Arc<Pool>> {
         self.lane.pool.clone()

@@ -15,15 +15,21 @@ pub mod care;
 pub mod headers;
 pub mod telemetry;
 
+mod availability;
+mod checks;
+mod choice;
 mod connection;
 mod connector;
+mod ejection;
 mod failure;
 mod idle;
 mod lane;
 mod location;
+mod outbound;
 mod pool;
 mod request_body;
 mod response_body;
+mod sender;
 mod set_cookies;
 mod shares;
 mod slots;
@@ -33,16 +39,17 @@ mod tunnel;
 mod wire;
 
 use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 
 use axum::body::Body;
-use contract::upstream::{Bounds, Upstream};
-use contract::{Clock, Problem, ProblemCode};
-use http::header::{CONTENT_LENGTH, CONTENT_TYPE, HOST, TRANSFER_ENCODING};
-use http::request::Parts;
-use http::uri::PathAndQuery;
-use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Version};
-use hyper::body::{Body as _, Incoming};
+use contract::room::AddressStats;
+use contract::upstream::Upstream;
+use contract::upstreams::Upstreams;
+use contract::{Clock, ProblemCode};
+use http::header::CONTENT_TYPE;
+use http::{HeaderMap, Method, Request, Response, StatusCode, Version};
+use hyper::body::Body as _;
 use hyper::upgrade::OnUpgrade;
 use line::policy::care::{Answer, RateShare};
 use line::target::Target;
@@ -53,19 +60,23 @@ use web::ApiError;
 
 use breaker::{BreakerConfig, Outcome};
 use care::UpstreamCare;
-use connection::{Connection, LARGE_HEADERS_MAX, NotAnswered};
 use connector::Connector;
 use failure::Failure;
-use lane::{Attempt, Lane, Lanes};
+use lane::{Attempt, Lanes};
+use outbound::prepare;
 use pool::{Home, PoolLimits};
-use request_body::{Progress, RequestBody, Sending};
+use request_body::{Progress, Sending, Unasked};
 use response_body::ResponseBody;
+use sender::{Answered, Carry, Reached, Sender, judge};
 use shares::Limits;
 
 pub use breaker::BreakerState;
+pub use checks::Wanted;
+pub use ejection::EjectionConfig;
 pub use headers::{Command, Forwarded, UpstreamKind};
 pub use lane::LaneHealth;
 pub use response_body::End;
+pub use sender::Terms;
 pub use shares::Visitor;
 pub use told::Told;
 
@@ -96,19 +107,17 @@ pub struct ProxyConfig {
     pub connection_buffer_bytes: usize,
     /// When the breaker opens, and for how long.
     pub breaker: BreakerConfig,
+    /// When one of several addresses is left out, and for how long.
+    pub ejection: EjectionConfig,
 }
 
 /// The reverse proxy: connections, breakers and tunnels of all remote upstreams.
 pub struct Proxy {
-    connector: Connector,
+    sender: Sender,
     config: ProxyConfig,
-    clock: Arc<dyn Clock>,
-    lanes: Lanes,
     /// How the embedded booking core does, which has no lane.
     embedded: UpstreamCare,
     tunnels: TaskTracker,
-    /// Tasks that drive detached connections and close idle ones; shutdown does not wait for them.
-    background: TaskTracker,
     stop: CancellationToken,
 }
 
@@ -119,22 +128,8 @@ pub struct ForwardOutcome {
     pub response: Response<Body>,
     /// The command to the gateway, if any.
     pub command: Option<Command>,
-}
-
-/// The limits that a request is sent under.
-#[derive(Clone, Copy, Debug)]
-pub struct Terms {
-    /// The visitor that the request is counted for.
-    pub visitor: Visitor,
-    /// The room's limits for the upstream.
-    pub bounds: Bounds,
-}
-
-/// A request prepared for the upstream.
-struct Outbound {
-    head: Parts,
-    body: Body,
-    upgrade: Option<OnUpgrade>,
+    /// The address that the visitor stays with, when it is another one than before.
+    pub stays_at: Option<Arc<str>>,
 }
 
 impl Default for ProxyConfig {
@@ -150,6 +145,7 @@ impl Default for ProxyConfig {
             streams_per_session_max: 16,
             connection_buffer_bytes: 64 * 1024,
             breaker: BreakerConfig::default(),
+            ejection: EjectionConfig::default(),
         }
     }
 }
@@ -157,29 +153,37 @@ impl Default for ProxyConfig {
 impl Proxy {
     /// A proxy without connections.
     pub fn new(config: ProxyConfig, clock: Arc<dyn Clock>) -> Self {
+        let lanes = Lanes::new(
+            config.breaker,
+            config.ejection,
+            Limits {
+                connections_max: config.connections_per_upstream_max,
+                requests_per_session_max: config.in_flight_per_session_max,
+                streams_per_session_max: config.streams_per_session_max,
+            },
+            PoolLimits {
+                rest_max: config.pool_idle_max,
+                count_max: config.pool_idle_per_upstream_max,
+            },
+        );
+        let connector = Connector::new(
+            config.connect_max,
+            config.body_idle_max,
+            config.connection_buffer_bytes,
+        );
         Self {
-            connector: Connector::new(
-                config.connect_max,
-                config.body_idle_max,
-                config.connection_buffer_bytes,
-            ),
-            lanes: Lanes::new(
-                config.breaker,
-                Limits {
-                    connections_max: config.connections_per_upstream_max,
-                    requests_per_session_max: config.in_flight_per_session_max,
-                    streams_per_session_max: config.streams_per_session_max,
-                },
-                PoolLimits {
-                    rest_max: config.pool_idle_max,
-                    count_max: config.pool_idle_per_upstream_max,
-                },
-            ),
+            sender: Sender {
+                connector,
+                lanes: Arc::new(lanes),
+                clock,
+                background: TaskTracker::new(),
+                body_idle_max: config.body_idle_max,
+                response_head_max: config.response_head_max,
+                spread: AtomicU64::new(0),
+            },
             config,
-            clock,
             embedded: UpstreamCare::default(),
             tunnels: TaskTracker::new(),
-            background: TaskTracker::new(),
             stop: CancellationToken::new(),
         }
     }
@@ -187,61 +191,82 @@ impl Proxy {
     /// Believes encrypted upstreams by these authorities too, whose certificates are in `pem`.
     #[must_use]
     pub fn trusting(mut self, pem: &[u8]) -> Self {
-        self.connector.trust(pem);
+        self.sender.connector.trust(pem);
         self
     }
 
-    /// Sends `request` to `upstream` on `terms` and returns the head of the response; bodies stream
+    /// Names addresses to visitors by this key, which all gateways share.
+    #[must_use]
+    pub fn naming_by(mut self, key: [u8; 32]) -> Self {
+        if let Some(lanes) = Arc::get_mut(&mut self.sender.lanes) {
+            lanes.name_by(key);
+        }
+        self
+    }
+
+    /// Sends `request` to one of the `upstreams` on `terms` and returns the head of the response; bodies stream
     /// on.
     ///
     /// Dropping the future, or the response's body, cancels the request at the upstream. Tunnels
     /// and event streams are cut off when the future that `end` returns resolves; for other
-    /// responses `end` is not called. An idempotent request without a body, such as a `GET`, is
-    /// sent once more when the connection broke before any response; nothing else is sent twice.
+    /// responses `end` is not called. A safe request without a body, such as a `GET`, is sent once
+    /// more when the connection broke before any response, or when the response had more headers
+    /// than the connection takes; where there are several addresses, to another one for as long as
+    /// nothing was received. Nothing else is sent twice.
     pub async fn forward(
         &self,
-        upstream: &Upstream,
+        upstreams: &Upstreams,
         request: Request<Body>,
         forwarded: &Forwarded,
-        terms: Terms,
+        terms: Terms<'_>,
         end: impl FnOnce() -> End,
     ) -> Result<ForwardOutcome, ApiError> {
-        let outbound = prepare(upstream, request, forwarded, terms.bounds.preserves_host)?;
-        let lane = self.lanes.of(upstream);
-        let mut attempt = lane.begin(&self.clock, terms.visitor, terms.bounds)?;
-        let may_switch = outbound.upgrade.is_some();
-        let is_repeatable = outbound.head.method.is_idempotent() && outbound.body.is_end_stream();
-        let spare = is_repeatable.then(|| outbound.head.clone());
-
-        let way = Way {
-            upstream,
-            lane: &lane,
-            may_switch,
-            head_max: terms
-                .bounds
-                .response_max
-                .unwrap_or(self.config.response_head_max),
+        let addresses = upstreams.all();
+        let Some(first) = addresses.first() else {
+            return Err(ProblemCode::UpstreamFailed.into());
         };
-        let (mut sent, mut progress) = self.send(&way, outbound.head, outbound.body).await;
-        let may_repeat = match sent {
-            Err(Failure::BrokeBeforeAnswer) => true,
-            Err(Failure::HeadTooLarge) => heads_grow(&lane, upstream),
-            _ => false,
+        let outbound = prepare(first, request, forwarded, terms.bounds.preserves_host)?;
+        let is_repeatable = outbound.head.method.is_safe() && outbound.body.is_end_stream();
+        let carry = Carry {
+            may_switch: outbound.upgrade.is_some(),
+            is_held: outbound.is_held,
+            names_upstream: outbound.names_upstream,
+            spare: is_repeatable.then(|| outbound.head.clone()),
         };
-        if let Some(head) = spare.filter(|_| may_repeat) {
-            lane.count_retry();
-            (sent, progress) = self.send(&way, head, Body::empty()).await;
-        }
+        let request = (outbound.head, outbound.body);
+        let reached = if addresses.len() == 1 {
+            self.sender.send_to(first, request, carry, terms).await?
+        } else {
+            self.sender
+                .send_to_one_of(addresses, request, carry, terms)
+                .await?
+        };
+        let Reached {
+            sent,
+            progress,
+            mut attempt,
+        } = reached;
         match sent {
             Ok(mut answered) => {
                 let answer = answered.response.headers_mut();
-                location::hide(answer, upstream);
-                set_cookies::rewrite(answer, upstream, forwarded.host.as_ref());
+                for upstream in addresses {
+                    location::hide(answer, upstream);
+                    set_cookies::rewrite(answer, upstream, forwarded.host.as_ref());
+                }
+                let name = attempt.address_name();
+                let is_new =
+                    terms.bounds.is_sticky && addresses.len() > 1 && terms.at != Some(&**name);
+                let stays_at = is_new.then(|| Arc::clone(name));
                 let lasting = Lasting {
                     idle_max: terms.bounds.stream_idle_max,
                     end,
                 };
-                self.answer(answered, outbound.upgrade, attempt, &progress, lasting)
+                let outcome =
+                    self.answer(answered, outbound.upgrade, attempt, &progress, lasting)?;
+                Ok(ForwardOutcome {
+                    stays_at,
+                    ..outcome
+                })
             }
             Err(failure) => {
                 attempt.failed(failure.word(), failure.outcome());
@@ -250,18 +275,52 @@ impl Proxy {
         }
     }
 
+    /// Checks the addresses of the upstreams that are `wanted` until `stop`.
+    pub async fn check(self: Arc<Self>, wanted: impl Fn() -> Vec<Wanted>, stop: CancellationToken) {
+        let (connector, lanes) = (self.sender.connector.clone(), self.sender.lanes.clone());
+        checks::run(connector, lanes, self.sender.clock.clone(), wanted, stop).await;
+    }
+
+    /// How the addresses of an upstream do that has several.
+    pub fn addresses(&self, target: &Target) -> Vec<AddressStats> {
+        let Target::Remote(upstreams) = target else {
+            return Vec::new();
+        };
+        let several = upstreams.all().iter().filter(|_| upstreams.all().len() > 1);
+        let now = self.sender.clock.now();
+        let stats = several.map(|one| self.sender.lanes.of(one).address_stats(one, now));
+        stats.collect()
+    }
+
     /// The recent health of `upstream`.
     pub fn health(&self, upstream: &Upstream) -> LaneHealth {
-        self.lanes.of(upstream).health(&*self.clock)
+        self.sender.lanes.of(upstream).health(&*self.sender.clock)
     }
 
     /// The share of its rate that a room with this upstream may call at.
     pub fn rate_share(&self, target: &Target) -> RateShare {
         match target {
-            Target::Embedded => self.embedded.rate_share(self.clock.now()),
-            Target::Remote(upstream) => self.lanes.of(upstream).rate_share(self.clock.now()),
+            Target::Embedded => self.embedded.rate_share(self.sender.clock.now()),
+            Target::Remote(upstreams) => self.rate_share_of(upstreams.all()),
             Target::Unusable => RateShare::NONE,
         }
+    }
+
+    /// Of several addresses the mean, of which those that are not up have no share.
+    fn rate_share_of(&self, addresses: &[Upstream]) -> RateShare {
+        let now = self.sender.clock.now();
+        if let [only] = addresses {
+            return self.sender.lanes.of(only).rate_share(now);
+        }
+        let shares = addresses.iter().map(|one| {
+            let lane = self.sender.lanes.of(one);
+            if lane.availability().is_up(now) {
+                lane.rate_share(now)
+            } else {
+                RateShare::NONE
+            }
+        });
+        RateShare::mean(shares)
     }
 
     /// Takes in how the embedded booking core answered `visitor`: its hold queue, its database and
@@ -275,7 +334,8 @@ impl Proxy {
     ) {
         if let Some(answer) = care::of_embedded(method, status, took) {
             let visitor_hash = visitor.hash_value();
-            self.embedded.note(answer, visitor_hash, self.clock.now());
+            self.embedded
+                .note(answer, visitor_hash, self.sender.clock.now());
         }
     }
 
@@ -289,58 +349,6 @@ impl Proxy {
         self.stop.cancel();
         self.tunnels.close();
         self.tunnels.wait().await;
-    }
-
-    async fn send(
-        &self,
-        way: &Way<'_>,
-        head: Parts,
-        body: Body,
-    ) -> (Result<Answered, Failure>, Progress) {
-        let (body, progress) = RequestBody::new(body, self.config.body_idle_max);
-        let mut request = Request::from_parts(head, body);
-        loop {
-            let heads = way.lane.heads();
-            let resting = way.lane.pool.as_ref().and_then(|pool| pool.take());
-            let resting = resting.filter(|connection| connection.takes(heads));
-            let has_rested = resting.is_some();
-            let connected = match resting {
-                Some(connection) => Ok(connection),
-                None => self.connector.connect(way.upstream, heads).await,
-            };
-            let mut connection = match connected {
-                Ok(connection) => connection,
-                Err(error) => {
-                    tracing::debug!(error = &*error as &dyn std::error::Error, "no connection");
-                    return (Err(Failure::to_connect(&error)), progress);
-                }
-            };
-            if way.may_switch {
-                connection.detach_for_switch(&self.background);
-            }
-            let sent = connection
-                .send(request, progress.settled(), way.head_max)
-                .await;
-            match sent {
-                Ok(response) => {
-                    let answered = Answered {
-                        response,
-                        connection,
-                    };
-                    return (Ok(answered), progress);
-                }
-                // The upstream closed the idle connection before a byte of the request was written,
-                // so any method is safe to send again on another connection.
-                Err(NotAnswered::Broken {
-                    unsent: Some(unsent),
-                    ..
-                }) if has_rested => request = *unsent,
-                Err(reason) => {
-                    tracing::debug!(%reason, "no answer");
-                    return (Err(Failure::of(&reason, &progress)), progress);
-                }
-            }
-        }
     }
 
     fn answer(
@@ -371,22 +379,23 @@ impl Proxy {
             }
             if progress.get() == Sending::Underway {
                 // The client may go on sending its body while it does not read the response.
-                connection.detach(&self.background);
+                connection.detach(&self.sender.background);
             }
             let home = Home {
                 pool: attempt.pool(),
-                tasks: self.background.clone(),
+                tasks: self.sender.background.clone(),
             };
-            let body = if is_stream {
-                let end = Some((lasting.end)());
-                ResponseBody::new(body, connection, home, lasting.idle_max, attempt, end)
+            let (idle_max, end) = if is_stream {
+                (lasting.idle_max, Some((lasting.end)()))
             } else {
-                let idle_max = Some(self.config.body_idle_max);
-                ResponseBody::new(body, connection, home, idle_max, attempt, None)
+                (Some(self.config.body_idle_max), None)
             };
+            let unasked = Unasked::of(progress);
+            let body = ResponseBody::new(body, connection, home, idle_max, attempt, end, unasked);
             return Ok(ForwardOutcome {
                 response: Response::from_parts(parts, Body::new(body)),
                 command,
+                stays_at: None,
             });
         }
 
@@ -396,6 +405,7 @@ impl Proxy {
         };
         attempt.head("switched", Outcome::Success, took, Answer::Answered(took));
         attempt.becomes_stream()?;
+        connection.switched();
         let upstream = hyper::upgrade::on(&mut response);
         let (idle_max, stop) = (lasting.idle_max, self.stop.clone());
         let over = (lasting.end)();
@@ -414,115 +424,15 @@ impl Proxy {
         Ok(ForwardOutcome {
             response: Response::from_parts(parts, Body::empty()),
             command,
+            stays_at: None,
         })
     }
-}
-
-/// The route of a request to its upstream.
-struct Way<'a> {
-    upstream: &'a Upstream,
-    lane: &'a Arc<Lane>,
-    /// The client asks to switch protocols.
-    may_switch: bool,
-    /// Longest wait for the head of the response.
-    head_max: Duration,
-}
-
-/// A response whose head has come, and the connection that carries its body.
-struct Answered {
-    response: Response<Incoming>,
-    connection: Connection,
 }
 
 /// What limits a long-lived response: an event stream or a tunnel.
 struct Lasting<F> {
     idle_max: Option<Duration>,
     end: F,
-}
-
-/// Prepares a request for the upstream.
-fn prepare(
-    upstream: &Upstream,
-    mut request: Request<Body>,
-    forwarded: &Forwarded,
-    preserves_host: bool,
-) -> Result<Outbound, ApiError> {
-    // CONNECT would open a tunnel to anywhere; TRACE would show the client our headers.
-    if request.method() == Method::CONNECT || request.method() == Method::TRACE {
-        return Err(ProblemCode::MethodNotAllowed.into());
-    }
-    let path = origin_path(&request)?;
-    let path = upstream.path_of(path).map_err(|_| unreadable_path())?;
-    let has_body = !request.body().is_end_stream();
-    let asked = headers::clean_request(request.headers_mut(), UpstreamKind::Remote);
-    // With a body before the switch, the gateway and the upstream could disagree on where the body
-    // ends, which allows request smuggling.
-    let upgrade = if asked.is_some() && !has_body {
-        Some(hyper::upgrade::on(&mut request))
-    } else {
-        headers::keep_protocol(request.headers_mut());
-        None
-    };
-
-    let (mut parts, body) = request.into_parts();
-    let told = parts.extensions.remove::<Told>();
-    let (mut head, ()) = Request::new(()).into_parts();
-    head.method = parts.method;
-    head.uri = path.into();
-    head.version = Version::HTTP_11;
-    head.headers = parts.headers;
-    if has_body && !head.headers.contains_key(CONTENT_LENGTH) {
-        head.headers
-            .insert(TRANSFER_ENCODING, HeaderValue::from_static("chunked"));
-    }
-    let host = match &forwarded.host {
-        Some(asked_for) if preserves_host => asked_for.clone(),
-        _ => upstream.host(),
-    };
-    head.headers.insert(HOST, host);
-    headers::describe(&mut head.headers, forwarded);
-    if let Some(Told(told)) = told {
-        head.headers.extend(told);
-    }
-    Ok(Outbound {
-        head,
-        body,
-        upgrade,
-    })
-}
-
-/// Lets `upstream` send more headers from now on, and says so. `false` if it may already.
-fn heads_grow(lane: &Lane, upstream: &Upstream) -> bool {
-    let grow = lane.head_was_too_large();
-    let upstream = upstream.url();
-    if grow {
-        tracing::warn!(
-            upstream,
-            limit = LARGE_HEADERS_MAX,
-            "an answer had more than 100 headers; more are taken from here on"
-        );
-    } else {
-        tracing::warn!(
-            upstream,
-            limit = LARGE_HEADERS_MAX,
-            "an answer was refused for its headers"
-        );
-    }
-    grow
-}
-
-/// What a status says about the upstream: the metric label and the breaker's outcome.
-///
-/// Only 502, 503 and 504 count as failures: a page that always answers 500 must not let one visitor
-/// open the breaker for all.
-fn judge(status: StatusCode) -> (&'static str, Outcome) {
-    match status {
-        StatusCode::BAD_GATEWAY | StatusCode::SERVICE_UNAVAILABLE | StatusCode::GATEWAY_TIMEOUT => {
-            ("overloaded", Outcome::Failure)
-        }
-        status if status.is_server_error() => ("server-error", Outcome::Success),
-        _ => ("answered", Outcome::Success),
-    }
 }
 
 /// Whether a response is an event stream, which lasts for as long as the client listens.
@@ -532,17 +442,4 @@ fn is_event_stream(headers: &HeaderMap) -> bool {
         let kind = kind.unwrap_or_default().trim_ascii();
         kind.eq_ignore_ascii_case(b"text/event-stream")
     })
-}
-
-/// The path and query for the upstream, from an origin-form or an absolute request target.
-fn origin_path(request: &Request<Body>) -> Result<PathAndQuery, ApiError> {
-    let path = request.uri().path_and_query().cloned();
-    path.filter(|path| path.as_str().starts_with('/'))
-        .ok_or_else(unreadable_path)
-}
-
-fn unreadable_path() -> ApiError {
-    Problem::new(ProblemCode::BadRequest)
-        .detail("The request names no path.")
-        .into()
 }

@@ -1,18 +1,26 @@
 //! A request's body on its way to the upstream, with its progress.
+//!
+//! A client that sent `Expect: 100-continue` keeps its body back until it is asked for it. hyper asks
+//! when the body is first read, so the body is not read before the upstream has asked itself.
 
 use std::pin::Pin;
-use std::sync::atomic::{AtomicU8, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use bytes::Bytes;
+use futures_util::task::AtomicWaker;
 use hyper::body::{Body as HttpBody, Frame, SizeHint};
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
 use super::headers;
 use super::idle::{BoxError, IdleTimer};
+
+/// Longest time that an upstream may take to ask for a body that is held back. One that does not know
+/// `Expect` never asks (RFC 9110, section 10.1.1).
+const ASKED_FOR_MAX: Duration = Duration::from_secs(1);
 
 /// The progress of a request body, for the code that waits for the response.
 #[derive(Clone, Debug)]
@@ -29,7 +37,18 @@ pub(super) struct Course {
     state: AtomicU8,
     settled: Notify,
     settled_at: OnceLock<Instant>,
+    /// The body is held back until it is asked for.
+    is_held: AtomicBool,
+    /// The body was held back, and the upstream has answered without it.
+    is_unwanted: AtomicBool,
+    /// Waits to read a body that is held back.
+    reader: AtomicWaker,
 }
+
+/// The answer of an upstream that has not asked for a body that is held back. When it has been read,
+/// this is dropped, and the body ends: the connections to both sides close.
+#[derive(Debug)]
+pub(super) struct Unasked(Arc<Course>);
 
 /// The state of a request body.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -68,17 +87,30 @@ impl Progress {
         }
     }
 
-    /// Waits until the body is no longer underway.
+    /// Waits until the body is no longer underway. Asks for a body that is held back when the
+    /// upstream has not done so in time.
     pub(super) async fn settled(&self) {
         let Self::Body(course) = self else {
             return;
         };
+        if course.is_held() {
+            tokio::time::sleep(ASKED_FOR_MAX).await;
+            course.ask_for();
+        }
         loop {
             let notified = course.settled.notified();
             if self.get() != Sending::Underway {
                 return;
             }
             notified.await;
+        }
+    }
+
+    /// Of a body that is held back.
+    pub(super) fn held(&self) -> Option<Arc<Course>> {
+        match self {
+            Self::Body(course) if course.is_held() => Some(Arc::clone(course)),
+            Self::Body(_) | Self::Bodiless(_) => None,
         }
     }
 
@@ -92,6 +124,16 @@ impl Progress {
 }
 
 impl Course {
+    fn is_held(&self) -> bool {
+        self.is_held.load(Ordering::Acquire)
+    }
+
+    /// Lets the body be read, which asks the client for it.
+    pub(super) fn ask_for(&self) {
+        self.is_held.store(false, Ordering::Release);
+        self.reader.wake();
+    }
+
     /// Sets the final state. Only the first call counts: dropping the body after a fault must not
     /// mark it as sent.
     fn settle(&self, sending: Sending) {
@@ -109,9 +151,15 @@ impl Course {
 }
 
 impl RequestBody {
-    /// Wraps `inner`, which fails when the client sends nothing for `idle`.
-    pub(super) fn new(inner: axum::body::Body, idle: Duration) -> (Self, Progress) {
-        let course = (!inner.is_end_stream()).then(Arc::<Course>::default);
+    /// Wraps `inner`, which fails when the client sends nothing for `idle`, and which is held back
+    /// until it is asked for if the client waits for that.
+    pub(super) fn new(inner: axum::body::Body, idle: Duration, is_held: bool) -> (Self, Progress) {
+        let course = (!inner.is_end_stream()).then(|| {
+            Arc::new(Course {
+                is_held: is_held.into(),
+                ..Course::default()
+            })
+        });
         let progress = match &course {
             Some(course) => Progress::Body(Arc::clone(course)),
             None => Progress::Bodiless(Instant::now()),
@@ -140,6 +188,15 @@ impl HttpBody for RequestBody {
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
         let this = &mut *self;
+        if let Some(course) = this.course.as_ref().filter(|course| course.is_held()) {
+            course.reader.register(cx.waker());
+            if course.is_unwanted.load(Ordering::Acquire) {
+                return Poll::Ready(Some(Err("nobody has asked for the body".into())));
+            }
+            if course.is_held() {
+                return Poll::Pending;
+            }
+        }
         let Poll::Ready(next) = Pin::new(&mut this.inner).poll_frame(cx) else {
             let stalled = ready!(this.idle.poll_expired(cx));
             this.settle(Sending::ClientStalled);
@@ -170,6 +227,20 @@ impl HttpBody for RequestBody {
 
     fn size_hint(&self) -> SizeHint {
         self.inner.size_hint()
+    }
+}
+
+impl Unasked {
+    /// For a body that is held back.
+    pub(super) fn of(progress: &Progress) -> Option<Self> {
+        progress.held().map(Self)
+    }
+}
+
+impl Drop for Unasked {
+    fn drop(&mut self) {
+        self.0.is_unwanted.store(true, Ordering::Release);
+        self.0.reader.wake();
     }
 }
 

@@ -12,6 +12,7 @@ use super::headers;
 use super::idle::{BoxError, IdleTimer};
 use super::lane::Attempt;
 use super::pool::Home;
+use super::request_body::Unasked;
 
 /// Resolves when the session of the requesting fan ends.
 pub type End = Pin<Box<dyn Future<Output = ()> + Send>>;
@@ -28,6 +29,8 @@ pub(super) struct ResponseBody {
     attempt: Attempt,
     /// Ends an event stream early; `None` for pages.
     end: Option<End>,
+    /// The upstream has answered without asking for the request's body.
+    _unasked: Option<Unasked>,
 }
 
 impl ResponseBody {
@@ -41,6 +44,7 @@ impl ResponseBody {
         idle: Option<Duration>,
         attempt: Attempt,
         end: Option<End>,
+        unasked: Option<Unasked>,
     ) -> Self {
         let mut body = Self {
             inner,
@@ -50,6 +54,7 @@ impl ResponseBody {
             idle: idle.map(IdleTimer::new),
             attempt,
             end,
+            _unasked: unasked,
         };
         if body.inner.is_end_stream() {
             body.complete();

@@ -9,8 +9,13 @@ metric_families::declare! {
     pub histogram(metric_families::LATENCY_SECONDS) HEAD_SECONDS = "ropeline_proxy_head_seconds";
     /// Requests and tunnels that hold a slot of an upstream at the moment.
     pub gauge IN_FLIGHT = "ropeline_proxy_in_flight";
-    /// Requests sent a second time because the first connection broke before any answer.
+    /// Requests sent again because the connection broke before any answer, to this address or, from
+    /// it, to another.
     pub counter RETRIES_TOTAL = "ropeline_proxy_retries_total";
+    /// Whether requests are sent to one of several addresses: 1, or 0 while it is left out.
+    pub gauge UP = "ropeline_proxy_upstream_up";
+    /// Times that one of several addresses was left out because requests failed.
+    pub counter EJECTIONS_TOTAL = "ropeline_proxy_ejections_total";
     /// 0 closed, 1 half open, 2 open.
     pub gauge BREAKER_STATE = "ropeline_proxy_breaker_state";
 }

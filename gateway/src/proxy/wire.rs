@@ -2,6 +2,8 @@
 
 use std::io;
 use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll};
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
@@ -14,10 +16,12 @@ use crate::edge::write_stall::WriteStall;
 ///
 /// An upstream that has answered may close while a body is still on its way to it. The answer is
 /// there to be read then, although nothing more can be written. So a failed write is not an error:
-/// what follows is thrown away, and reading tells whether there is an answer.
+/// what follows is thrown away, and reading tells whether there is an answer. In a tunnel there is
+/// no answer to wait for, and a failed write ends it.
 pub(super) struct Wire {
     stream: Stream,
     is_closed_for_writing: bool,
+    is_tunnel: Arc<AtomicBool>,
 }
 
 enum Stream {
@@ -30,6 +34,7 @@ impl Wire {
         Self {
             stream: Stream::Plain(stream),
             is_closed_for_writing: false,
+            is_tunnel: Arc::default(),
         }
     }
 
@@ -37,13 +42,25 @@ impl Wire {
         Self {
             stream: Stream::Encrypted(Box::new(stream)),
             is_closed_for_writing: false,
+            is_tunnel: Arc::default(),
         }
+    }
+
+    /// Set when the connection switches protocols.
+    pub(super) fn is_tunnel(&self) -> Arc<AtomicBool> {
+        Arc::clone(&self.is_tunnel)
+    }
+
+    fn throws_away(&self) -> bool {
+        self.is_closed_for_writing && !self.is_tunnel.load(Ordering::Relaxed)
     }
 
     /// What writing came to, where `all` is what it would have come to if the peer still read.
     fn forgiven<T>(&mut self, done: Poll<io::Result<T>>, all: T) -> Poll<io::Result<T>> {
         match done {
-            Poll::Ready(Err(error)) if is_close(&error) => {
+            Poll::Ready(Err(error))
+                if is_close(&error) && !self.is_tunnel.load(Ordering::Relaxed) =>
+            {
                 self.is_closed_for_writing = true;
                 Poll::Ready(Ok(all))
             }
@@ -78,7 +95,7 @@ impl AsyncWrite for Wire {
         cx: &mut Context<'_>,
         buf: &[u8],
     ) -> Poll<io::Result<usize>> {
-        if self.is_closed_for_writing {
+        if self.throws_away() {
             return Poll::Ready(Ok(buf.len()));
         }
         let done = match &mut self.stream {
@@ -94,7 +111,7 @@ impl AsyncWrite for Wire {
         bufs: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
         let all = || bufs.iter().map(|buf| buf.len()).sum();
-        if self.is_closed_for_writing {
+        if self.throws_away() {
             return Poll::Ready(Ok(all()));
         }
         let done = match &mut self.stream {
@@ -115,7 +132,7 @@ impl AsyncWrite for Wire {
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        if self.is_closed_for_writing {
+        if self.throws_away() {
             return Poll::Ready(Ok(()));
         }
         let done = match &mut self.stream {

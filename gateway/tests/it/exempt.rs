@@ -45,6 +45,33 @@ async fn what_is_exempt_needs_no_pass_and_nothing_else_does_without() {
 }
 
 #[tokio::test]
+async fn a_request_that_names_another_method_is_not_exempt_by_its_own() {
+    let (world, _shop, app) = shop().await;
+    for name in [
+        "x-http-method-override",
+        "x-http-method",
+        "x-method-override",
+    ] {
+        let overridden = (name, "PUT");
+        for (method, path) in [(Method::DELETE, "/basket"), (Method::POST, "/hook/stripe")] {
+            let refused = app.send(method, path, &[overridden], "").await;
+            refused.assert_problem(403, "pass-required");
+        }
+        // What is exempt whatever the method stays so.
+        let free = app
+            .send(Method::POST, "/assets/a.css", &[overridden], "")
+            .await;
+        assert_eq!(free.status, StatusCode::OK, "{name}");
+    }
+    for query in ["_method=PUT", "a=1&%5fmethod=put", "_method[]=PUT"] {
+        let path = format!("/hook/stripe?{query}");
+        let refused = app.send(Method::POST, &path, &[], "").await;
+        refused.assert_problem(403, "pass-required");
+    }
+    assert_eq!(world.seen.lock().unwrap().len(), 3);
+}
+
+#[tokio::test]
 async fn a_shops_own_webhook_is_the_shops_where_the_host_is() {
     let (world, _shop, app) = shop().await;
     let hook = "/api/v1/payments/stripe/webhook";

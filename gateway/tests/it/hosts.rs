@@ -138,3 +138,94 @@ async fn no_host_leads_past_a_room_of_the_booking_core() {
         assert_eq!(app.get("/free", &[("host", host)]).await.text(), "/free");
     }
 }
+
+#[tokio::test]
+async fn a_room_of_the_core_with_a_shorter_prefix_leads_past_no_other() {
+    let world = World::create().await;
+    let deep = json!({"hosts": ["tickets.example"], "paths": ["/shows/eras"]});
+    world.room_named("eras", deep).await;
+    let wide = json!({"hosts": ["other.example"], "paths": ["/shows"]});
+    world.room_named("wide", wide).await;
+    let app = world.gateway().await;
+    let pass_of_wide = app.join_room("wide", 1).await.claimed(&app).await;
+    let shown = ("ropeline-pass", pass_of_wide.as_str());
+    for host in ["other.example", "tickets.example", "nobody.example"] {
+        let host = ("host", host);
+        let refused = app.get("/shows/eras/seats", &[host, shown]).await;
+        let told = refused.assert_problem(403, "pass-required");
+        assert_eq!(told["room"], "eras", "{host:?}");
+        assert_eq!(app.get("/shows/x", &[host, shown]).await.text(), "/shows/x");
+    }
+}
+
+#[tokio::test]
+async fn what_one_room_protects_at_a_shop_no_other_host_of_the_shop_leads_past() {
+    let world = World::create().await;
+    let shop = Server::start(world.upstream()).await;
+    let room = |host: &str, path: &str, base: &str| json!({"hosts": [host], "upstream": shop.url(base), "paths": [path]});
+    world.room_named("a", room("a.example", "/pay", "")).await;
+    let below = json!({"exempt": ["/checkout/assets"]});
+    let mut settings = room("b.example", "/checkout", "/base");
+    settings["exempt"] = below["exempt"].clone();
+    world.room_named("b", settings).await;
+    let app = world.gateway().await;
+    let pass_of_b = app.join_room("b", 1).await.claimed(&app).await;
+    let shown = ("ropeline-pass", pass_of_b.as_str());
+    let (a, b) = (("host", "a.example"), ("host", "b.example"));
+    // The shop cannot tell the hosts apart, and there it is one path.
+    for path in ["/base/checkout", "/base/checkout/x", "/base//checkout"] {
+        let refused = app.get(path, &[a]).await;
+        let told = if refused.status == StatusCode::FORBIDDEN {
+            refused.assert_problem(403, "pass-required")["room"].clone()
+        } else {
+            // Some reading of the path is free and another is not.
+            refused.assert_problem(400, "ambiguous-path");
+            json!("b")
+        };
+        assert_eq!(told, "b", "{path}");
+    }
+    // What the other room exempts is written for its own paths.
+    let refused = app.get("/checkout/assets", &[b]).await;
+    assert_eq!(refused.text(), "/base/checkout/assets");
+    let refused = app.get("/base/checkout/assets", &[a]).await;
+    refused.assert_problem(403, "pass-required");
+    // With that room's pass it goes where the host says.
+    let inside = app.get("/base/checkout", &[a, shown]).await;
+    assert_eq!(inside.text(), "/base/checkout");
+    assert_eq!(world.last_seen().headers["ropeline-room"], "b");
+    let inside = app.get("/checkout", &[b, shown]).await;
+    assert_eq!(inside.text(), "/base/checkout");
+    assert_eq!(app.get("/free", &[a]).await.text(), "/free");
+}
+
+#[tokio::test]
+async fn a_shop_before_every_other_host_takes_nothing_from_those_of_the_booking_core() {
+    let (world, beside) = (World::create().await, World::create().await);
+    let shop = Server::start(beside.upstream()).await;
+    let all = json!({"hosts": ["*"], "upstream": shop.url(""), "paths": ["/"]});
+    world.room_named("default", all).await;
+    let core = json!({"hosts": ["tickets.example"], "paths": ["/shows/eras"]});
+    world.room_named("eras", core).await;
+    let app = world.gateway().await;
+    let host = ("host", "tickets.example");
+    let hook = "/api/v1/payments/stripe/webhook";
+    let taken = app.send(Method::POST, hook, &[host], "").await;
+    assert_eq!(
+        (taken.status, taken.text().as_str()),
+        (StatusCode::OK, hook)
+    );
+    assert_eq!(
+        app.get("/api/v1/shows", &[host]).await.text(),
+        "/api/v1/shows"
+    );
+    let refused = app.get("/shows/eras", &[host]).await;
+    assert_eq!(refused.assert_problem(403, "pass-required")["room"], "eras");
+    assert!(beside.seen.lock().unwrap().is_empty());
+    let refused = app
+        .send(Method::POST, hook, &[("host", "shop.example")], "")
+        .await;
+    assert_eq!(
+        refused.assert_problem(403, "pass-required")["room"],
+        "default"
+    );
+}

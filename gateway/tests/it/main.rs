@@ -6,6 +6,7 @@
 )]
 
 mod address_limits;
+mod addresses;
 mod answers;
 mod at_hand;
 mod audited_shows;

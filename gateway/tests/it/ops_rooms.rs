@@ -84,7 +84,10 @@ async fn as_many_access_codes_as_are_allowed_fit_into_a_request() {
 async fn a_change_is_in_force_here_when_it_is_answered() {
     let world = World::create().await;
     let app = world.gateway().await;
-    let beside = Arc::new(RoomFigures(app.rooms.clone()));
+    let beside = Arc::new(RoomFigures {
+        rooms: app.rooms.clone(),
+        proxy: app.proxy.clone(),
+    });
     let desk = Desk::on(world.records.clone(), Some(beside));
     let served = || app.rooms.get(&"eras".parse().unwrap());
     for round in 0..2 {

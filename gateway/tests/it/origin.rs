@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use http::StatusCode;
-use serde_json::Value;
+use serde_json::{Value, json};
 use test_support::database::TestDatabase;
 
 use crate::serving::Server;
@@ -52,6 +52,40 @@ impl Before {
             .get(format!("{}/admin/v1/rooms/default", self.ops));
         let answer = asked.bearer_auth(TOKEN).send().await.unwrap();
         serde_json::from_str(&answer.text().await.unwrap()).unwrap()
+    }
+
+    /// Changes the room as an operator.
+    async fn change(&self, change: impl FnOnce(&mut Value)) {
+        let mut room = self.room().await;
+        let version = room["version"].to_string();
+        change(&mut room);
+        let settings = room.as_object_mut().unwrap();
+        for shown in [
+            "phase",
+            "override",
+            "pausedReason",
+            "drawCommitment",
+            "version",
+            "createdAt",
+            "updatedAt",
+        ] {
+            settings.remove(shown);
+        }
+        let url = format!("{}/admin/v1/rooms/default", self.ops);
+        let asked = self.http.put(url).bearer_auth(TOKEN);
+        let asked = asked.header("if-match", format!("\"{version}\""));
+        let answer = asked
+            .header("content-type", "application/json")
+            .body(room.to_string())
+            .send()
+            .await
+            .unwrap();
+        let status = answer.status();
+        assert!(
+            status.is_success(),
+            "{status}: {}",
+            answer.text().await.unwrap()
+        );
     }
 
     async fn end(self) -> String {
@@ -109,8 +143,31 @@ async fn one_command_stands_before_a_site_in_stand_by() {
         (Some(1200), Some(2))
     );
     assert!(gate.end().await.contains("was updated"));
-    // And once more as it is: nothing changes.
+    // And once more as it is: nothing changes, not even what an operator has changed since.
     let gate = Before::start(home.path(), &world.database, &arguments).await;
     assert_eq!(gate.room().await["version"], 2);
+    gate.change(|room| {
+        room["paths"] = json!(["/cart"]);
+        room["opensAt"] = Value::Null;
+        room["hosts"] = json!(["shop.example"]);
+    })
+    .await;
     assert!(gate.end().await.contains("is as it was"));
+    let gate = Before::start(home.path(), &world.database, &arguments).await;
+    let room = gate.room().await;
+    assert_eq!(
+        (&room["paths"], &room["opensAt"], &room["hosts"]),
+        (&json!(["/cart"]), &Value::Null, &json!(["shop.example"])),
+    );
+    assert_eq!(room["version"], 3);
+    gate.end().await;
+    // Another command says something new, and only that changes.
+    let arguments = ["--origin", &url, "--path", "/checkout", "--rate", "900"];
+    let gate = Before::start(home.path(), &world.database, &arguments).await;
+    let room = gate.room().await;
+    assert_eq!(
+        (&room["paths"], &room["opensAt"], &room["newUsersPerMinute"]),
+        (&json!(["/cart"]), &Value::Null, &json!(900)),
+    );
+    gate.end().await;
 }

@@ -18,7 +18,10 @@ const RATE: u64 = 30;
 const SECONDS: u64 = 4;
 
 async fn stats(app: &TestApp) -> RoomStats {
-    let figures = RoomFigures(app.rooms.clone());
+    let figures = RoomFigures {
+        rooms: app.rooms.clone(),
+        proxy: app.proxy.clone(),
+    };
     let stats = figures.stats(&"eras".parse().unwrap()).await.unwrap();
     stats.unwrap()
 }

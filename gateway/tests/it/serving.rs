@@ -12,6 +12,7 @@ use breaker::BreakerConfig;
 use bytes::Bytes;
 use contract::principal::Principal;
 use contract::upstream::{Bounds, Upstream};
+use contract::upstreams::{UpstreamSetting, Upstreams};
 use contract::{Clock, PlaceId, Problem, SystemClock, Timestamp};
 use gateway::edge::cores::Cores;
 use gateway::edge::serve::{Answering, ServeConfig, serve};
@@ -97,6 +98,7 @@ pub(crate) struct Gateway {
     pub server: Server,
     pub proxy: Arc<Proxy>,
     pub upstream: Upstream,
+    pub upstreams: Upstreams,
     pub commands: mpsc::UnboundedReceiver<Command>,
 }
 
@@ -104,9 +106,12 @@ pub(crate) struct Gateway {
 /// one that all others do.
 pub(crate) const FAN: &str = "x-fan";
 
+/// The address that a client of a [`Gateway`] stays with, in its requests and in answers.
+pub(crate) const AT: &str = "x-at";
+
 struct Forwarding {
     proxy: Arc<Proxy>,
-    upstream: Upstream,
+    upstreams: Upstreams,
     bounds: Bounds,
     commands: mpsc::UnboundedSender<Command>,
 }
@@ -156,12 +161,19 @@ impl Gateway {
     }
 
     async fn made(upstream: &str, proxy: Proxy, bounds: Bounds) -> Self {
-        let upstream: Upstream = upstream.parse().unwrap();
+        Self::before_all(&[upstream.to_owned()], proxy, bounds).await
+    }
+
+    /// In front of several addresses of one upstream.
+    pub(crate) async fn before_all(addresses: &[String], proxy: Proxy, bounds: Bounds) -> Self {
+        let setting = UpstreamSetting::from(addresses.to_vec());
+        let upstreams = setting.addresses().unwrap();
+        let upstream = upstreams.all()[0].clone();
         let proxy = Arc::new(proxy);
         let (sender, commands) = mpsc::unbounded_channel();
         let forwarding = Arc::new(Forwarding {
             proxy: Arc::clone(&proxy),
-            upstream: upstream.clone(),
+            upstreams: upstreams.clone(),
             bounds,
             commands: sender,
         });
@@ -170,6 +182,7 @@ impl Gateway {
             server: Server::start(router).await,
             proxy,
             upstream,
+            upstreams,
             commands,
         }
     }
@@ -205,21 +218,30 @@ async fn forward(
         let number: u8 = number.to_str().unwrap().parse().unwrap();
         PlaceId::from_bytes([number; 16])
     });
+    let at = request
+        .headers()
+        .get(AT)
+        .map(|at| at.to_str().unwrap().to_owned());
     let terms = Terms {
         visitor: Visitor::Session(number.unwrap_or(fan().subject)),
         bounds: forwarding.bounds,
+        at: at.as_deref(),
     };
     let end = || -> End { Box::pin(std::future::pending()) };
-    let (proxy, upstream) = (&forwarding.proxy, &forwarding.upstream);
+    let (proxy, upstreams) = (&forwarding.proxy, &forwarding.upstreams);
     let sent = proxy
-        .forward(upstream, request, &forwarded, terms, end)
+        .forward(upstreams, request, &forwarded, terms, end)
         .await;
     match sent {
         Ok(outcome) => {
             if let Some(command) = outcome.command {
                 forwarding.commands.send(command).unwrap();
             }
-            outcome.response
+            let mut response = outcome.response;
+            if let Some(at) = outcome.stays_at {
+                response.headers_mut().insert(AT, at.parse().unwrap());
+            }
+            response
         }
         Err(problem) => problem.into_response(),
     }

@@ -319,7 +319,7 @@ impl World {
         let side = PublicSide::start(PublicParts {
             parts,
             records: rooms,
-            proxy,
+            proxy: proxy.clone(),
             embedded,
             public_url: PUBLIC_URL.to_owned(),
             cookies: CookieForm { is_secure: false },
@@ -340,6 +340,7 @@ impl World {
         TestApp {
             server: Server::start_on_cores(side.front, config),
             rooms: side.rooms,
+            proxy,
             limits: side.limits,
             tasks,
             stop,
@@ -369,6 +370,7 @@ pub(crate) fn generous() -> RateLimitConfig {
 pub(crate) struct TestApp {
     pub(crate) server: Server,
     pub(crate) rooms: RoomSet,
+    pub(crate) proxy: Arc<Proxy>,
     pub(crate) limits: RateLimits,
     pub(crate) stop: CancellationToken,
     pub(crate) http: reqwest::Client,

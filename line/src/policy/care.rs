@@ -28,6 +28,12 @@ impl RateShare {
     /// No calls.
     pub const NONE: Self = Self(0);
 
+    /// The mean of several shares; none of none.
+    pub fn mean(shares: impl Iterator<Item = Self>) -> Self {
+        let (count, sum) = shares.fold((0, 0), |(count, sum), share| (count + 1, sum + share.0));
+        Self(sum / u64::max(count, 1))
+    }
+
     /// A share of so many millionths, at most the whole.
     pub fn millionths(millionths: u64) -> Self {
         Self(millionths).min(Self::ALL)

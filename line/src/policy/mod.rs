@@ -16,6 +16,8 @@
 //! | [`phase`] | what the room is doing: settings, manager's word, time |
 //! | [`place`] | place tokens, place ids, session ids |
 //! | [`prefixes`] | which protected prefix is nearest to a path |
+//! | `services` | which rooms stand before one service, and what is protected there |
+//! | [`stance`] | where a room stands |
 //! | [`sites`] | which room a request belongs to, by its host and its path |
 //! | [`shows`] | who shows when called, and how fast the credit of no-shows comes back |
 //! | [`situation`] | what a decision on calls is made from |
@@ -38,10 +40,14 @@ pub mod passes_by;
 pub mod phase;
 pub mod place;
 pub mod prefixes;
+#[cfg(test)]
+mod protection;
+mod services;
 pub mod shows;
 pub mod sites;
 pub mod situation;
 pub mod snapshot;
+pub mod stance;
 pub mod standby;
 pub mod status;
 pub mod wait;

@@ -40,21 +40,71 @@ impl<R> Prefixes<R> {
         node.owners.push(owner);
     }
 
-    /// Whose prefix is nearest to `path`. Of several owners the first that is not idle: a fan
-    /// rather waits than gets past a line.
-    pub fn nearest(&self, path: &SafePath<'_>, is_idle: impl Fn(&R) -> bool) -> Option<&R> {
+    /// Adds a prefix of a service all of which is below `base`.
+    pub fn add_below(&mut self, base: &PathPrefix, prefix: &PathPrefix, owner: R) {
+        let names = base.names().chain(prefix.names());
+        let node = names.fold(&mut self.0, |node, name| {
+            node.below.entry(name.to_owned()).or_default()
+        });
+        node.owners.push(owner);
+    }
+
+    /// Whose prefix is nearest to `path`, and how many segments it has. Of several owners the first
+    /// that is not idle: a fan rather waits than gets past a line.
+    pub fn nearest(
+        &self,
+        path: &SafePath<'_>,
+        is_idle: impl Fn(&R) -> bool,
+    ) -> Option<(&R, usize)> {
+        self.0.nearest(0, path, is_idle)
+    }
+
+    /// The same for the path that a service knows as `path` below `base`.
+    pub fn nearest_below(
+        &self,
+        base: &PathPrefix,
+        path: &SafePath<'_>,
+        is_idle: impl Fn(&R) -> bool,
+    ) -> Option<(&R, usize)> {
         let mut node = &self.0;
-        let mut nearest = node.owners.as_slice();
-        for name in path.names() {
+        let mut nearest = (node.owners.as_slice(), 0);
+        for (at, name) in base.names().enumerate() {
+            let Some(next) = node.below.get(name) else {
+                return first_queue(nearest.0, is_idle).map(|owner| (owner, nearest.1));
+            };
+            node = next;
+            if !node.owners.is_empty() {
+                nearest = (&node.owners, at + 1);
+            }
+        }
+        let (above, depth) = nearest;
+        match node.nearest(base.depth(), path, &is_idle) {
+            Some(found) => Some(found),
+            None => first_queue(above, is_idle).map(|owner| (owner, depth)),
+        }
+    }
+}
+
+impl<R> Node<R> {
+    /// The nearest owner at this node or below it, which is `depth` segments deep itself.
+    fn nearest(
+        &self,
+        depth: usize,
+        path: &SafePath<'_>,
+        is_idle: impl Fn(&R) -> bool,
+    ) -> Option<(&R, usize)> {
+        let mut node = self;
+        let mut nearest = (node.owners.as_slice(), depth);
+        for (at, name) in path.names().enumerate() {
             let Some(next) = node.below.get(&*name) else {
                 break;
             };
             node = next;
             if !node.owners.is_empty() {
-                nearest = &node.owners;
+                nearest = (&node.owners, depth + at + 1);
             }
         }
-        first_queue(nearest, is_idle)
+        first_queue(nearest.0, is_idle).map(|owner| (owner, nearest.1))
     }
 }
 
@@ -65,12 +115,12 @@ pub fn first_queue<R>(owners: &[R], is_idle: impl Fn(&R) -> bool) -> Option<&R> 
 }
 
 impl<R> Prefixes<R> {
-    /// Who protects a path, if that is the same for every reading of it; `None` if it is not. Nobody,
-    /// when the list is empty.
-    pub fn whichever(&self, readings: &[Reading]) -> Option<&[R]> {
+    /// Who protects a path and how many segments the prefix has, if that is the same for every
+    /// reading of the path; `None` if it is not. Nobody, when the list is empty.
+    pub fn whichever(&self, readings: &[Reading]) -> Option<(&[R], usize)> {
         let mut states: Vec<State<'_, R>> = vec![State {
-            node: Some(&self.0),
-            nearest: &self.0.owners,
+            node: Some((&self.0, 0)),
+            nearest: (&self.0.owners, 0),
         }];
         for reading in readings {
             let mut next: Vec<State<'_, R>> = Vec::new();
@@ -84,16 +134,17 @@ impl<R> Prefixes<R> {
             states = next;
         }
         let (first, rest) = states.split_first()?;
-        let is_same = |other: &State<'_, R>| std::ptr::eq(other.nearest, first.nearest);
+        let is_same = |other: &State<'_, R>| std::ptr::eq(other.nearest.0, first.nearest.0);
         rest.iter().all(is_same).then_some(first.nearest)
     }
 }
 
 /// How far a reading of a path has come in the tree.
 struct State<'a, R> {
-    /// Where it is; `None` below the tree.
-    node: Option<&'a Node<R>>,
-    nearest: &'a [R],
+    /// Where it is and how deep that is; `None` below the tree.
+    node: Option<(&'a Node<R>, usize)>,
+    /// The owners of the nearest prefix, and how many segments it has.
+    nearest: (&'a [R], usize),
 }
 
 impl<R> State<'_, R> {
@@ -103,25 +154,25 @@ impl<R> State<'_, R> {
             node: None,
             nearest: self.nearest,
         };
-        let Some(node) = self.node else {
+        let Some((node, depth)) = self.node else {
             return Some(vec![below]);
         };
         match reading {
             Reading::Name(name) => Some(vec![match node.below.get(name) {
                 Some(node) if node.owners.is_empty() => Self {
-                    node: Some(node),
+                    node: Some((node, depth + 1)),
                     nearest: self.nearest,
                 },
                 Some(node) => Self {
-                    node: Some(node),
-                    nearest: &node.owners,
+                    node: Some((node, depth + 1)),
+                    nearest: (&node.owners, depth + 1),
                 },
                 None => below,
             }]),
             Reading::Nothing => Some(vec![
                 below,
                 Self {
-                    node: Some(node),
+                    node: Some((node, depth)),
                     nearest: self.nearest,
                 },
             ]),
@@ -136,11 +187,11 @@ impl<R> State<'_, R> {
 impl<R> PartialEq for State<'_, R> {
     fn eq(&self, other: &Self) -> bool {
         let is_there = match (self.node, other.node) {
-            (Some(one), Some(other)) => std::ptr::eq(one, other),
+            (Some((one, _)), Some((other, _))) => std::ptr::eq(one, other),
             (None, None) => true,
             _ => false,
         };
-        is_there && std::ptr::eq(self.nearest, other.nearest)
+        is_there && std::ptr::eq(self.nearest.0, other.nearest.0)
     }
 }
 
@@ -181,7 +232,7 @@ mod tests {
         ] {
             let path = SafePath::parse(path).unwrap();
             let found = rooms.nearest(&path, |room| room.starts_with("idle"));
-            assert_eq!(found.copied(), expected, "{path:?}");
+            assert_eq!(found.map(|(owner, _)| *owner), expected, "{path:?}");
         }
     }
 
@@ -209,11 +260,15 @@ mod tests {
             let readings = contract::readings::readings(path).unwrap();
             let owner = rooms.whichever(&readings);
             assert_eq!(
-                owner.map(|owners| owners.first().copied()),
+                owner.map(|(owners, _)| owners.first().copied()),
                 of_rooms,
                 "{path}"
             );
-            assert_eq!(whole.whichever(&readings), Some(&["all"][..]), "{path}");
+            assert_eq!(
+                whole.whichever(&readings),
+                Some((&["all"][..], 0)),
+                "{path}"
+            );
         }
     }
 
@@ -227,7 +282,8 @@ mod tests {
             ("/a/c", "all"),
         ] {
             let path = SafePath::parse(path).unwrap();
-            assert_eq!(rooms.nearest(&path, |_| false), Some(&expected), "{path:?}");
+            let found = rooms.nearest(&path, |_| false).map(|(owner, _)| *owner);
+            assert_eq!(found, Some(expected), "{path:?}");
         }
     }
 
@@ -252,8 +308,9 @@ mod tests {
                 .enumerate()
                 .filter(|(_, prefix)| path.is_within(prefix))
                 .max_by_key(|(at, prefix)| (prefix.depth(), usize::MAX - at))
-                .map(|(at, _)| at);
-            prop_assert_eq!(tree.nearest(&path, |_| false).copied(), expected);
+                .map(|(at, prefix)| (at, prefix.depth()));
+            let found = tree.nearest(&path, |_| false);
+            prop_assert_eq!(found.map(|(at, depth)| (*at, depth)), expected);
         }
     }
 }

@@ -138,6 +138,27 @@ impl Audit {
             .await
     }
 
+    /// What the newest record of `action` on `target` says it came to. Reads the log backwards, so it
+    /// is for what happens once in the life of a process.
+    pub async fn newest(&self, action: &str, target: &str) -> Result<Option<Value>, RecordsError> {
+        let (action, target) = (action.to_owned(), target.to_owned());
+        self.database
+            .run(move |connection| {
+                Box::pin(async move {
+                    let row = sqlx::query!(
+                        "select after from audit_log
+                         where action = $1 and target = $2 order by id desc limit 1",
+                        action,
+                        target,
+                    )
+                    .fetch_optional(connection)
+                    .await?;
+                    Ok(row.and_then(|row| row.after))
+                })
+            })
+            .await
+    }
+
     /// The newest records, or the newest older than `before`. At most [`AUDIT_PAGE_MAX`].
     pub async fn list(
         &self,

@@ -140,6 +140,7 @@ pub(super) fn stats(second: u64) -> RoomStats {
         new_users_per_minute: 600,
         call_batch: None,
         total_active_users: 1_000,
+        addresses: Vec::new(),
         updated_at: START.plus(Duration::from_secs(second)),
     }
 }

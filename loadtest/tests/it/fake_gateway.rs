@@ -445,6 +445,7 @@ async fn stats(State(fake): App) -> Json<RoomStats> {
         new_users_per_minute: fake.rate(),
         call_batch: None,
         total_active_users: CAP,
+        addresses: Vec::new(),
         updated_at: now(),
     })
 }

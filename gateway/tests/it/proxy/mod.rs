@@ -1,5 +1,8 @@
 //! The proxy between a real client and a real upstream.
 
+mod addresses;
+mod cases;
+mod expecting;
 mod failures;
 mod framing;
 mod headers;

@@ -1,6 +1,8 @@
 //! What an upstream says of its own address, and how it is reached.
 
+use std::net::SocketAddr;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use axum::Router;
@@ -14,6 +16,7 @@ use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use test_support::certificates::Certificates;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
+use tokio::sync::Barrier;
 use tokio::task::JoinSet;
 use tokio_rustls::TlsAcceptor;
 
@@ -65,21 +68,7 @@ async fn a_login_behind_the_gateway_does_not_go_round_in_circles() {
 
 #[tokio::test]
 async fn more_than_a_hundred_headers_are_passed_on_and_harm_nobody() {
-    let (addr, _tasks) = scripted(|_, mut stream| async move {
-        loop {
-            if read_head(&mut stream).await.is_empty() {
-                return;
-            }
-            let mut answer = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n".to_owned();
-            for number in 0..120 {
-                let link = format!("Link: </{number}.css>; rel=preload\r\n");
-                answer.push_str(&link);
-            }
-            answer += "\r\nok";
-            stream.write_all(answer.as_bytes()).await.unwrap();
-        }
-    })
-    .await;
+    let (addr, _tasks, _) = many_headers(1).await;
     let gateway = Gateway::before(addr).await;
     for _ in 0..3 {
         let (status, headers) = head_of(&gateway.url("/")).await;
@@ -87,6 +76,59 @@ async fn more_than_a_hundred_headers_are_passed_on_and_harm_nobody() {
         assert_eq!(headers.get_all("link").iter().count(), 120);
     }
     assert_eq!(gateway.proxy.health(&gateway.upstream).failures, 0);
+}
+
+/// An upstream whose every answer has 120 headers, and which gives the first `count` all at once.
+async fn many_headers(count: usize) -> (SocketAddr, JoinSet<()>, Arc<AtomicUsize>) {
+    let asked = Arc::new(AtomicUsize::new(0));
+    let (counted, all) = (Arc::clone(&asked), Arc::new(Barrier::new(count)));
+    let (addr, tasks) = scripted(move |_, mut stream| {
+        let (counted, all) = (Arc::clone(&counted), Arc::clone(&all));
+        async move {
+            while !read_head(&mut stream).await.is_empty() {
+                if counted.fetch_add(1, Ordering::SeqCst) < count {
+                    all.wait().await;
+                }
+                let mut answer = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n".to_owned();
+                for number in 0..120 {
+                    let link = format!("Link: </{number}.css>; rel=preload\r\n");
+                    answer.push_str(&link);
+                }
+                answer += "\r\nok";
+                if stream.write_all(answer.as_bytes()).await.is_err() {
+                    return;
+                }
+            }
+        }
+    })
+    .await;
+    (addr, tasks, asked)
+}
+
+#[tokio::test]
+async fn all_first_answers_with_many_headers_arrive_however_many_come_at_once() {
+    let (addr, _tasks, asked) = many_headers(5).await;
+    let gateway = Gateway::before(addr).await;
+    let url = gateway.url("/");
+    let answers = futures_util::future::join_all((0..5).map(|_| get(&url))).await;
+    for (status, body) in answers {
+        assert_eq!((status, &body[..]), (StatusCode::OK, b"ok".as_slice()));
+    }
+    assert_eq!(asked.load(Ordering::SeqCst), 10, "each was asked for again");
+}
+
+#[tokio::test]
+async fn what_may_have_changed_something_is_not_sent_again_for_many_headers() {
+    let (addr, _tasks, asked) = many_headers(1).await;
+    let gateway = Gateway::before(addr).await;
+    let request = Request::delete(gateway.url("/"))
+        .body(Body::empty())
+        .unwrap();
+    let answer = within("the answer", client().request(request))
+        .await
+        .unwrap();
+    assert_eq!(answer.status(), StatusCode::BAD_GATEWAY);
+    assert_eq!(asked.load(Ordering::SeqCst), 1);
 }
 
 #[tokio::test]

@@ -158,3 +158,43 @@ async fn a_large_download_is_not_gathered() {
     assert_eq!(read, LARGE);
     assert!(lead < LEAD_MAX, "{lead} bytes were underway at once");
 }
+
+#[tokio::test]
+async fn a_grpc_web_call_passes_as_it_is() {
+    // A message and, in the body as gRPC-Web has them, the trailers.
+    let message: &[u8] = b"\x00\x00\x00\x00\x02\xff\x00";
+    let trailers: &[u8] = b"\x80\x00\x00\x00\x0fgrpc-status:0\r\n";
+    let router = Router::new().route(
+        "/shop.Cart/Add",
+        post(|request: Request<Body>| async move {
+            let kind = request.headers()["content-type"].clone();
+            let marks = request.headers()["x-grpc-web"].clone();
+            let asked = request.into_body().collect().await.unwrap().to_bytes();
+            let frames = [
+                asked,
+                Bytes::from_static(b"\x80\x00\x00\x00\x0fgrpc-status:0\r\n"),
+            ];
+            let frames = frames.map(Ok::<_, std::io::Error>);
+            let body = Body::from_stream(futures_util::stream::iter(frames));
+            ([("content-type", kind), ("x-was", marks)], body)
+        }),
+    );
+    let upstream = Server::start(router).await;
+    let gateway = Gateway::before(upstream.addr).await;
+    let request = Request::post(gateway.url("/shop.Cart/Add"))
+        .header("content-type", "application/grpc-web+proto")
+        .header("x-grpc-web", "1")
+        .header("grpc-timeout", "5S")
+        .body(Body::from(message))
+        .unwrap();
+    let answer = within("the answer", client().request(request))
+        .await
+        .unwrap();
+    assert_eq!(
+        answer.headers()["content-type"],
+        "application/grpc-web+proto"
+    );
+    assert_eq!(answer.headers()["x-was"], "1");
+    let body = answer.into_body().collect().await.unwrap().to_bytes();
+    assert_eq!(body, [message, trailers].concat());
+}

@@ -11,8 +11,10 @@ use contract::SystemClock;
 use contract::upstream::Bounds;
 use futures_util::{SinkExt, StreamExt};
 use gateway::proxy::ProxyConfig;
+use tokio::io::AsyncWriteExt;
+use tokio::net::TcpStream;
 
-use super::{Recorder, raw};
+use super::{Recorder, raw, read_head, scripted};
 use crate::serving::{Gateway, Server, within};
 
 async fn echo(mut socket: WebSocket) {
@@ -102,4 +104,32 @@ async fn an_upgrade_to_http2_is_not_passed_on() {
     let headers = recorder.last_headers();
     assert!(!headers.contains_key("upgrade"));
     assert!(!headers.contains_key("http2-settings"));
+}
+
+#[tokio::test]
+async fn a_tunnel_ends_when_its_upstream_has_closed_though_the_client_goes_on() {
+    let (addr, _tasks) = scripted(|_, mut stream| async move {
+        read_head(&mut stream).await;
+        let switched = "HTTP/1.1 101 Switching Protocols\r\nConnection: upgrade\r\n\
+                        Upgrade: chat\r\n\r\n";
+        stream.write_all(switched.as_bytes()).await.unwrap();
+    })
+    .await;
+    let gateway = Gateway::before(addr).await;
+    let mut client = TcpStream::connect(gateway.server.addr).await.unwrap();
+    let asks = "GET / HTTP/1.1\r\nHost: a\r\nConnection: upgrade\r\nUpgrade: chat\r\n\r\n";
+    client.write_all(asks.as_bytes()).await.unwrap();
+    let head = within("the switch", read_head(&mut client)).await;
+    assert!(head.starts_with("HTTP/1.1 101 "), "{head}");
+    within("the end of the tunnel", async {
+        let mut ticks = tokio::time::interval(Duration::from_millis(5));
+        while gateway.proxy.health(&gateway.upstream).in_flight > 0 {
+            ticks.tick().await;
+            // What fails here says the same.
+            if client.write_all(b"still here").await.is_err() {
+                return;
+            }
+        }
+    })
+    .await;
 }
