@@ -351,7 +351,7 @@ impl Booking {
     /// Compares what is due for comparison. The background work does this too.
     pub async fn reconcile_once(&self) -> Result<usize, StoreError> {
         let core = Arc::clone(&self.0);
-        let work = async move { core.reconcile_once().await };
+        let work = async move { Box::pin(core.reconcile_once()).await };
         self.0.work.run_within(RECONCILE_PATIENCE, work).await
     }
 

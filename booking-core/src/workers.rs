@@ -199,7 +199,7 @@ pub(crate) fn start(core: &Arc<Core>) {
         if !store::catalogue::has_shows(&core.pools.jobs).await? {
             return Ok(0);
         }
-        core.reconcile_once().await
+        Box::pin(core.reconcile_once()).await
     });
     let abandoned = Rhythm::every(ABANDONED_KEYS_EVERY);
     spawn(core, "abandoned-keys", abandoned, |core| async move {

@@ -255,18 +255,13 @@ impl App {
             &tasks,
         )
         .await?;
-        let payment_origins = booking.payment_page_origins();
         let proxy = upstreams::proxy(config, surroundings, &kept.place);
         let room_records = Rooms::new(database.clone());
         let audit = Audit::new(database.clone());
         let before_site = origin::before_site(config, &room_records, &audit, surroundings).await?;
         let admissions = Admissions::new(database.clone());
         let parts = Arc::new(Parts {
-            durable: Arc::new(DurableRecords {
-                rooms: room_records.clone(),
-                admissions: admissions.clone(),
-                audit: Audit::new(database.clone()),
-            }),
+            durable: durable(&room_records, &admissions, &database),
             pass_keys: Arc::new(pass_keys),
             place_keys: Arc::new(place_keys),
             clock: surroundings.clock.clone(),
@@ -295,7 +290,7 @@ impl App {
             trusted_proxies: trusted_proxies(config),
             questions: config.questions,
             redirects: config.tls.as_ref().is_some_and(|tls| tls.redirects),
-            page_policy: pages::content_security_policy(payment_origins.as_deref()).into(),
+            page_policy: page_policy(&booking),
             request_ids: ids.clone(),
             turns: Arc::new(BookingTurns(booking.clone())),
         })
@@ -331,8 +326,7 @@ impl App {
             draining: surroundings.draining.clone(),
             request_ids: ids,
             connections: connection_limits(config),
-            proxies_tell: (config.proxy_protocol == ProxyProtocol::V1V2)
-                .then(|| trusted_proxies(config)),
+            proxies_tell: proxies_tell(config),
             threads: config.threads,
             keepalive: config.keepalive,
             proxy,
@@ -439,6 +433,25 @@ fn skew(store: &RedisStore, surroundings: &Surroundings, tasks: &TaskTracker) ->
     let skew = Arc::new(Skew::new(Arc::new(store.clone()), clock));
     tasks.spawn(skew.clone().run(surroundings.stop.clone()));
     skew
+}
+
+fn durable(rooms: &Rooms, admissions: &Admissions, database: &Database) -> Arc<DurableRecords> {
+    Arc::new(DurableRecords {
+        rooms: rooms.clone(),
+        admissions: admissions.clone(),
+        audit: Audit::new(database.clone()),
+    })
+}
+
+/// The content policy of pages that may lead to the providers' own.
+fn page_policy(booking: &Booking) -> Arc<str> {
+    pages::content_security_policy(booking.payment_page_origins().as_deref()).into()
+}
+
+/// The proxies that tell addresses by the PROXY protocol, where it is spoken.
+fn proxies_tell(config: &Config) -> Option<TrustedProxies> {
+    let speaks = config.proxy_protocol == ProxyProtocol::V1V2;
+    speaks.then(|| trusted_proxies(config))
 }
 
 fn trusted_proxies(config: &Config) -> TrustedProxies {

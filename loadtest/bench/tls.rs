@@ -85,7 +85,7 @@ pub(crate) async fn measure(stage: &Stage, report: &mut Report) -> anyhow::Resul
     progress("HTTP/2");
     let room: RoomId = "bench-tls".parse()?;
     let settings = RoomSettings {
-        upstream: format!("http://{}", upstream.address),
+        upstream: format!("http://{}", upstream.address).as_str().into(),
         paths: vec!["/bench".to_owned()],
         new_users_per_minute: 600,
         ..quiet_room(&room)?

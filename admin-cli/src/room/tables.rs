@@ -44,26 +44,8 @@ fn health_text(health: &UpstreamHealth) -> String {
     )
 }
 
-/// One room with everything about it, a setting a row.
-pub fn detail(room: &RoomView, now: Timestamp) -> Table {
-    let mut table = table_of(&["setting", "value"]);
-    let settings = &room.settings;
-    let mut row = |name: &str, value: String| {
-        table.add_row([name.to_owned(), value]);
-    };
-    let instant = |at: Option<Timestamp>, unset: &str| {
-        at.map_or_else(|| unset.to_owned(), |at| distance_text(at, now))
-    };
-    row("room", settings.room.to_string());
-    row(
-        "phase",
-        match idle::meaning(room, now) {
-            Some(meaning) => format!("{}: {meaning}", phase_text(room)),
-            None => phase_text(room),
-        },
-    );
-    row("title", settings.title.clone());
-    row("hosts", hosts_text(settings));
+/// What is behind the room, and what it is told.
+fn service_rows(settings: &RoomSettings, row: &mut impl FnMut(&str, String)) {
     row("upstream", settings.upstream.texts().join("\n"));
     row(
         "upstream health",
@@ -92,6 +74,29 @@ pub fn detail(room: &RoomView, now: Timestamp) -> Table {
             .response_timeout_seconds
             .map_or_else(|| "default".to_owned(), seconds),
     );
+}
+
+/// One room with everything about it, a setting a row.
+pub fn detail(room: &RoomView, now: Timestamp) -> Table {
+    let mut table = table_of(&["setting", "value"]);
+    let settings = &room.settings;
+    let mut row = |name: &str, value: String| {
+        table.add_row([name.to_owned(), value]);
+    };
+    let instant = |at: Option<Timestamp>, unset: &str| {
+        at.map_or_else(|| unset.to_owned(), |at| distance_text(at, now))
+    };
+    row("room", settings.room.to_string());
+    row(
+        "phase",
+        match idle::meaning(room, now) {
+            Some(meaning) => format!("{}: {meaning}", phase_text(room)),
+            None => phase_text(room),
+        },
+    );
+    row("title", settings.title.clone());
+    row("hosts", hosts_text(settings));
+    service_rows(settings, &mut row);
     row("CORS origins", or_none(settings.cors_origins.join("\n")));
     row(
         "stream idle",
