@@ -13,7 +13,6 @@ mod holder;
 mod in_process;
 mod inside;
 mod last_page;
-mod method_override;
 mod pass_cookie;
 mod refusal;
 mod signatures;

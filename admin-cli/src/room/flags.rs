@@ -461,7 +461,8 @@ mod tests {
                    --session-renewal --session-max 1s --queueing-method fifo --queue-all \
                    --prequeue-opens-at now --opens-at now --closes-at now --claim-window 1s \
                    --absence-timeout 1s --missed-turn-grace 1s --challenge none --access-code a \
-                   --upstream-connections-max 1 --stream-idle 1s --rate-ceiling 9 --call-batch 5 \
+                   --upstream-connections-max 1 --upstream-health /up --sticky \
+                   --stream-idle 1s --rate-ceiling 9 --call-batch 5 \
                    --fail-mode open --fail-open-after 1s --fail-open-max 1s --fail-open-rate 1 \
                    --message m --suspended --draw-requires-presence \
                    --place-max-age 1h";

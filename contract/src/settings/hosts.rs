@@ -4,6 +4,7 @@ use super::findings::Findings;
 use crate::host::{AnsweredHost, answered};
 use crate::limits::HOSTS_MAX;
 use crate::room::RoomSettings;
+use crate::upstream::Upstream;
 
 /// Checks the names of a room's hosts.
 pub(super) fn check(hosts: &[String], findings: &mut Findings) {
@@ -40,8 +41,7 @@ pub(super) fn share_a_host(one: &RoomSettings, other: &RoomSettings) -> bool {
 pub(super) fn contested(settings: &RoomSettings, other: &RoomSettings, findings: &mut Findings) {
     let is_remote = |room: &RoomSettings| !room.upstream.is_embedded();
     let leaves_nothing = |room: &RoomSettings| room.paths.iter().any(|path| path == "/");
-    let differ = settings.upstream != other.upstream;
-    let both = is_remote(settings) && is_remote(other) && differ;
+    let both = is_remote(settings) && is_remote(other) && !are_one_service(settings, other);
     if !both || leaves_nothing(settings) || leaves_nothing(other) {
         return;
     }
@@ -59,6 +59,19 @@ pub(super) fn contested(settings: &RoomSettings, other: &RoomSettings, findings:
             );
         }
     }
+}
+
+/// Whether both rooms are before the same service: they name the same text, or have a server in common,
+/// so that one can be given a server more after the other.
+fn are_one_service(one: &RoomSettings, other: &RoomSettings) -> bool {
+    let (Ok(ours), Ok(theirs)) = (one.upstream.addresses(), other.upstream.addresses()) else {
+        return one.upstream == other.upstream;
+    };
+    let is_theirs = |address: &Upstream| {
+        let mut theirs = theirs.all().iter();
+        theirs.any(|known| known.endpoint() == address.endpoint())
+    };
+    ours.prefix() == theirs.prefix() && ours.all().iter().any(is_theirs)
 }
 
 fn sites(settings: &RoomSettings) -> Vec<AnsweredHost> {

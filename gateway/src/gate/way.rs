@@ -19,7 +19,7 @@ use line::telemetry;
 use metrics::{Counter, counter};
 use web::ApiError;
 
-use super::method_override::names_another_method;
+use crate::proxy::names_another_method;
 
 /// Headers that no preflight has: those of a body.
 const OF_BODY: [HeaderName; 2] = [CONTENT_TYPE, TRANSFER_ENCODING];

@@ -51,13 +51,15 @@ impl Availability {
 
     /// Whether requests are sent there at `now`.
     pub(super) fn is_up(&self, now: Timestamp) -> bool {
-        self.out_until.load(Ordering::Relaxed) <= now.as_ms() && !self.fails_checks()
+        self.ejected_until(now).is_none() && !self.fails_checks()
     }
 
-    /// Until when it is left out, if it is.
+    /// Until when it is left out, if it is. A time further away than the longest span is of a clock
+    /// that was set back.
     pub(super) fn ejected_until(&self, now: Timestamp) -> Option<Timestamp> {
         let until = self.out_until.load(Ordering::Relaxed);
-        (until > now.as_ms()).then(|| Timestamp::from_ms(until))
+        let is_out = until > now.as_ms() && until <= now.plus(self.config.span_max).as_ms();
+        is_out.then(|| Timestamp::from_ms(until))
     }
 
     /// Whether a check of it fails.
@@ -83,10 +85,11 @@ impl Availability {
         self.out_until.store(until, Ordering::Relaxed);
     }
 
-    /// Takes in that a request failed. Whether the address is left out from now on.
-    pub(super) fn failed(&self, now: Timestamp) -> bool {
+    /// Takes in that a request of `visitor` failed; `None` for a failure that no visitor can bring
+    /// about. Whether the address is left out from now on.
+    pub(super) fn failed(&self, visitor: Option<u64>, now: Timestamp) -> bool {
         let mut ejection = self.lock();
-        let until = ejection.failed(&self.config, now);
+        let until = ejection.failed(&self.config, visitor, now);
         self.is_clean.store(false, Ordering::Relaxed);
         let Some(until) = until else {
             return false;
@@ -167,12 +170,12 @@ mod tests {
         assert!(!address.is_up(now), "one of two checks");
         address.check_turned(false);
         assert!(address.is_up(now));
-        let turned: Vec<_> = (0..4).map(|_| address.failed(now)).collect();
+        let turned: Vec<_> = (0..4).map(|_| address.failed(None, now)).collect();
         assert_eq!(turned, [false, false, true, false]);
         assert!(!address.is_up(now));
         address.is_back(now);
         assert!(address.is_up(now));
-        assert!(address.failed(now));
+        assert!(address.failed(None, now));
         let until = address.ejected_until(now).unwrap();
         assert!(address.is_up(until));
         assert_eq!(address.ejected_until(until), None);

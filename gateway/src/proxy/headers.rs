@@ -267,7 +267,7 @@ fn is_gateway_only(name: &HeaderName) -> bool {
 
 /// Whether a server that maps header names to variable names (as CGI does) would read `name` as
 /// `known`: such servers replace each character other than a letter or digit by one character.
-fn spelled_like(name: &HeaderName, known: &str) -> bool {
+pub(super) fn spelled_like(name: &HeaderName, known: &str) -> bool {
     name.as_str().len() == known.len() && begins_like(name, known)
 }
 

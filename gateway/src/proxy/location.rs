@@ -7,13 +7,13 @@ use contract::upstream::Upstream;
 use http::header::{CONTENT_LOCATION, LOCATION};
 use http::{HeaderMap, HeaderValue};
 
-/// Turns locations at `upstream` into paths on the site that the fan visits, and takes the upstream's
-/// path prefix from paths.
-pub(super) fn hide(headers: &mut HeaderMap, upstream: &Upstream) {
+/// Turns locations at one of the service's `addresses` into paths on the site that the fan visits, and
+/// takes the service's path prefix from paths.
+pub(super) fn hide(headers: &mut HeaderMap, addresses: &[Upstream]) {
     for name in [LOCATION, CONTENT_LOCATION] {
         let path = headers
             .get(&name)
-            .and_then(|value| seen(value.as_bytes(), upstream))
+            .and_then(|value| seen(value.as_bytes(), addresses))
             .and_then(|path| HeaderValue::from_bytes(&path).ok());
         if let Some(path) = path {
             headers.insert(name, path);
@@ -22,9 +22,10 @@ pub(super) fn hide(headers: &mut HeaderMap, upstream: &Upstream) {
 }
 
 /// A location as the fan has to see it; `None` if it stays as it is.
-fn seen(location: &[u8], upstream: &Upstream) -> Option<Vec<u8>> {
-    let prefix = upstream.prefix().as_bytes();
-    let at_upstream = path_at(location, upstream.authority());
+fn seen(location: &[u8], addresses: &[Upstream]) -> Option<Vec<u8>> {
+    let prefix = addresses.first()?.prefix().as_bytes();
+    let mut authorities = addresses.iter().map(Upstream::authority);
+    let at_upstream = authorities.find_map(|authority| path_at(location, authority));
     if prefix.is_empty() {
         return at_upstream;
     }
@@ -111,7 +112,10 @@ mod tests {
             for name in [LOCATION, CONTENT_LOCATION] {
                 let mut headers = HeaderMap::new();
                 headers.insert(&name, location.parse().unwrap());
-                hide(&mut headers, &"http://shop.internal:3000".parse().unwrap());
+                hide(
+                    &mut headers,
+                    &["http://shop.internal:3000".parse().unwrap()],
+                );
                 assert_eq!(headers[&name], seen, "{location}");
             }
         }
@@ -132,7 +136,10 @@ mod tests {
         ] {
             let mut headers = HeaderMap::new();
             headers.insert(LOCATION, location.parse().unwrap());
-            hide(&mut headers, &"https://shop.internal/base".parse().unwrap());
+            hide(
+                &mut headers,
+                &["https://shop.internal/base".parse().unwrap()],
+            );
             assert_eq!(headers[LOCATION], expected, "{location}");
         }
     }
@@ -144,6 +151,17 @@ mod tests {
                 let path = path_at(location.as_bytes(), authority);
                 assert_eq!(path.as_deref(), Some(b"/a".as_slice()), "{location}");
             }
+        }
+    }
+
+    #[test]
+    fn the_path_of_several_addresses_is_taken_off_once() {
+        let addresses = ["http://a/shop", "http://b/shop"].map(|text| text.parse().unwrap());
+        for location in ["/shop/shop/cart", "http://b/shop/shop/cart"] {
+            let mut headers = HeaderMap::new();
+            headers.insert(LOCATION, HeaderValue::from_static(location));
+            hide(&mut headers, &addresses);
+            assert_eq!(headers[LOCATION], "/shop/cart", "{location}");
         }
     }
 }

@@ -25,6 +25,7 @@ mod failure;
 mod idle;
 mod lane;
 mod location;
+mod method_override;
 mod outbound;
 mod pool;
 mod request_body;
@@ -75,6 +76,7 @@ pub use checks::Wanted;
 pub use ejection::EjectionConfig;
 pub use headers::{Command, Forwarded, UpstreamKind};
 pub use lane::LaneHealth;
+pub use method_override::names_another_method;
 pub use response_body::End;
 pub use sender::Terms;
 pub use shares::Visitor;
@@ -226,7 +228,9 @@ impl Proxy {
             return Err(ProblemCode::UpstreamFailed.into());
         };
         let outbound = prepare(first, request, forwarded, terms.bounds.preserves_host)?;
-        let is_repeatable = outbound.head.method.is_safe() && outbound.body.is_end_stream();
+        let is_repeatable = outbound.head.method.is_safe()
+            && outbound.body.is_end_stream()
+            && !names_another_method(&outbound.head);
         let carry = Carry {
             may_switch: outbound.upgrade.is_some(),
             is_held: outbound.is_held,
@@ -249,10 +253,8 @@ impl Proxy {
         match sent {
             Ok(mut answered) => {
                 let answer = answered.response.headers_mut();
-                for upstream in addresses {
-                    location::hide(answer, upstream);
-                    set_cookies::rewrite(answer, upstream, forwarded.host.as_ref());
-                }
+                location::hide(answer, addresses);
+                set_cookies::rewrite(answer, addresses, forwarded.host.as_ref());
                 let name = attempt.address_name();
                 let is_new =
                     terms.bounds.is_sticky && addresses.len() > 1 && terms.at != Some(&**name);

@@ -139,6 +139,7 @@ impl Sender {
         let bounds = terms.bounds.shared_by(lanes.len());
         let mut request = Some(request);
         let mut tried = Set::default();
+        let mut has_waited = false;
         let mut next = choose(tried);
         let mut refused = ApiError::from(ProblemCode::UpstreamFailed);
         while let Some(at) = next {
@@ -174,14 +175,12 @@ impl Sender {
                 Err(Failure::HeadTooLarge(taken)) => Some(taken),
                 _ => None,
             };
-            if let Some(taken) = taken
-                && let Some(head) = again
-                && heads_grow(lane, upstream, taken)
-            {
+            let grows = taken.is_some_and(|taken| heads_grow(lane, upstream, taken));
+            if let Some(head) = again.filter(|_| grows) {
                 lane.count_retry();
                 (sent, progress) = self.send(&way, head, Body::empty()).await;
             }
-            let outcome = self.note_address(lane, upstream, &sent);
+            let outcome = self.note_address(lane, upstream, terms.visitor, &sent);
             if outcome == Outcome::Success && up == Set::default() {
                 lane.availability().is_back(now);
             }
@@ -189,7 +188,12 @@ impl Sender {
                 Err(failure) if failure.received_nothing() => Some(*failure),
                 Ok(_) | Err(_) => None,
             };
+            // One wait for an address that hangs is enough for a fan.
+            let waits = failure == Some(Failure::TimedOut);
+            let is_patient = !(waits && has_waited);
+            has_waited |= waits;
             if let Some(failure) = failure
+                && is_patient
                 && carry.spare.is_some()
                 && next.is_some()
                 && lane.availability().may_retry()
@@ -213,6 +217,7 @@ impl Sender {
         &self,
         lane: &Lane,
         upstream: &Upstream,
+        visitor: Visitor,
         sent: &Result<Answered, Failure>,
     ) -> Outcome {
         let now = self.clock.now();
@@ -223,7 +228,10 @@ impl Sender {
         match outcome {
             Outcome::Success => lane.availability().answered(now),
             Outcome::Failure => {
-                if lane.availability().failed(now) {
+                let is_theirs = !matches!(sent, Err(Failure::Unreachable))
+                    && !matches!(visitor, Visitor::Unknown);
+                let visitor = is_theirs.then(|| visitor.hash_value());
+                if lane.availability().failed(visitor, now) {
                     let until = lane.availability().ejected_until(now);
                     let until = until.map(|until| until.to_string());
                     tracing::warn!(upstream = upstream.url(), until, "an address is left out");

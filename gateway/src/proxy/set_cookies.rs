@@ -8,16 +8,21 @@ use contract::upstream::Upstream;
 use http::header::SET_COOKIE;
 use http::{HeaderMap, HeaderValue};
 
-/// Removes `Domain` where it names the upstream and not the host of the fan, and takes the upstream's
-/// path prefix from `Path`.
-pub(super) fn rewrite(headers: &mut HeaderMap, upstream: &Upstream, public: Option<&HeaderValue>) {
+/// Removes `Domain` where it names one of the service's `addresses` and not the host of the fan, and
+/// takes the service's path prefix from `Path`.
+pub(super) fn rewrite(
+    headers: &mut HeaderMap,
+    addresses: &[Upstream],
+    public: Option<&HeaderValue>,
+) {
     if !headers.contains_key(SET_COOKIE) {
         return;
     }
-    let own = name_of(upstream.authority());
+    let prefix = addresses.first().map_or("", Upstream::prefix);
     let public = public.and_then(|host| host.to_str().ok()).map(name_of);
     let is_own = |domain: &str| {
-        covers(domain, &own)
+        let mut own = addresses.iter().map(|one| name_of(one.authority()));
+        own.any(|own| covers(domain, &own))
             && !public
                 .as_deref()
                 .is_some_and(|public| covers(domain, public))
@@ -27,7 +32,7 @@ pub(super) fn rewrite(headers: &mut HeaderMap, upstream: &Upstream, public: Opti
         .iter()
         .map(|value| {
             let text = value.to_str().ok();
-            let changed = text.and_then(|text| changed(text, &is_own, upstream.prefix()));
+            let changed = text.and_then(|text| changed(text, &is_own, prefix));
             changed
                 .and_then(|text| HeaderValue::try_from(text).ok())
                 .unwrap_or_else(|| value.clone())
@@ -83,7 +88,7 @@ mod tests {
         headers.append(SET_COOKIE, HeaderValue::from_str(cookie).unwrap());
         headers.append(SET_COOKIE, HeaderValue::from_static("other=1; Path=/"));
         let public = HeaderValue::from_str(public).unwrap();
-        rewrite(&mut headers, &upstream.parse().unwrap(), Some(&public));
+        rewrite(&mut headers, &[upstream.parse().unwrap()], Some(&public));
         let found: Vec<_> = headers.get_all(SET_COOKIE).iter().collect();
         assert_eq!(
             found,

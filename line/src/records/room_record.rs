@@ -122,8 +122,18 @@ pub(super) fn without_secrets(settings: &RoomSettings) -> Value {
     value
 }
 
+/// All addresses of an upstream, in a row whose `upstream` is the first of them: gateways that know no
+/// lists read that one.
+const ADDRESSES: &str = "upstreamAddresses";
+
 pub(super) fn settings_json(settings: &RoomSettings) -> Result<Value, RecordsError> {
-    serde_json::to_value(settings).map_err(|error| RecordsError::Conflict(error.to_string()))
+    let mut value = serde_json::to_value(settings)
+        .map_err(|error| RecordsError::Conflict(error.to_string()))?;
+    if let [first, _, ..] = settings.upstream.texts() {
+        value[ADDRESSES] = json!(settings.upstream);
+        value["upstream"] = json!(first);
+    }
+    Ok(value)
 }
 
 /// Reads settings, leaving out those that only a newer gateway knows: during an upgrade both
@@ -132,6 +142,13 @@ pub(super) fn settings_read(mut stored: Value) -> Result<RoomSettings, serde_jso
     let known: RoomSettings = serde_json::from_value(json!({"room": "known"}))?;
     let known = serde_json::to_value(known)?;
     if let Some(stored) = stored.as_object_mut() {
+        // An older gateway that changed the upstream left the list as it was.
+        let addresses = stored.remove(ADDRESSES);
+        let is_first =
+            |list: &Value| list.get(0).is_some() && list.get(0) == stored.get("upstream");
+        if let Some(addresses) = addresses.filter(is_first) {
+            stored.insert("upstream".to_owned(), addresses);
+        }
         stored.retain(|name, _| known.get(name).is_some());
     }
     serde_json::from_value(stored)
@@ -151,5 +168,35 @@ pub(super) fn override_read(text: &str) -> Result<Override, String> {
         "pause" => Ok(Override::Pause),
         "close" => Ok(Override::Close),
         other => Err(format!("`{other}` is no override")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn of_servers(servers: &[&str]) -> RoomSettings {
+        serde_json::from_value(json!({"room": "eras", "upstream": servers})).unwrap()
+    }
+
+    #[test]
+    fn gateways_that_know_no_lists_read_the_first_server() {
+        let settings = of_servers(&["http://a:1", "http://b:1"]);
+        let stored = settings_json(&settings).unwrap();
+        assert_eq!(stored["upstream"], "http://a:1");
+        assert_eq!(settings_read(stored.clone()).unwrap(), settings);
+
+        let mut changed_by_one = stored;
+        changed_by_one["upstream"] = json!("http://c:1");
+        let read = settings_read(changed_by_one).unwrap();
+        assert_eq!(read, of_servers(&["http://c:1"]));
+    }
+
+    #[test]
+    fn one_server_is_stored_as_before() {
+        let settings = of_servers(&["http://a:1"]);
+        let stored = settings_json(&settings).unwrap();
+        assert_eq!(stored["upstream"], "http://a:1");
+        assert!(stored.get(ADDRESSES).is_none());
     }
 }

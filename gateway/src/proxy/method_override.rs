@@ -1,22 +1,23 @@
 //! Requests that ask a framework to read another method than the one they were sent with.
 
-use http::HeaderName;
 use http::request::Parts;
 
+use super::headers::spelled_like;
+
 /// Headers by which frameworks let a request name its method.
-const HEADERS: [HeaderName; 3] = [
-    HeaderName::from_static("x-http-method"),
-    HeaderName::from_static("x-http-method-override"),
-    HeaderName::from_static("x-method-override"),
+const HEADERS: [&str; 3] = [
+    "x-http-method",
+    "x-http-method-override",
+    "x-method-override",
 ];
 /// The parameter by which they do.
 const PARAMETER: &str = "_method";
 
 /// Whether the service behind the gate may read another method in this request than the gate does:
 /// from a header, or from the query. What a body says is not read here.
-pub(super) fn names_another_method(head: &Parts) -> bool {
-    HEADERS.iter().any(|name| head.headers.contains_key(name))
-        || head.uri.query().is_some_and(has_parameter)
+pub fn names_another_method(head: &Parts) -> bool {
+    let names = |name| HEADERS.iter().any(|known| spelled_like(name, known));
+    head.headers.keys().any(names) || head.uri.query().is_some_and(has_parameter)
 }
 
 fn has_parameter(query: &str) -> bool {
@@ -30,9 +31,9 @@ fn has_parameter(query: &str) -> bool {
 }
 
 /// Whether some framework reads this name as the parameter: PHP takes dots and spaces for
-/// underscores and leaves out what stands before, and `_method[]` is a list.
+/// underscores, leaves out blanks before and what follows a NUL, and `_method[]` is a list.
 fn is_parameter(name: &str) -> bool {
-    let name = name.split('[').next().unwrap_or_default().trim();
+    let name = name.split(['[', '\0']).next().unwrap_or_default().trim();
     let name = name.replace(['.', ' '], "_");
     name.eq_ignore_ascii_case(PARAMETER)
 }
@@ -60,6 +61,7 @@ mod tests {
             "/x?.method=PUT",
             "/x?+_method=PUT",
             "/x?_method",
+            "/x?_method%00=PUT",
         ] {
             assert!(names(uri, None), "{uri}");
         }
@@ -76,6 +78,8 @@ mod tests {
             "X-HTTP-Method",
             "X-HTTP-Method-Override",
             "X-Method-Override",
+            "X_HTTP_Method_Override",
+            "x-http.method-override",
         ] {
             assert!(names("/x", Some(header)), "{header}");
         }
