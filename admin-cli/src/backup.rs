@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use backup::{Backup, BackupError, Created, Manifest, Opener, Place, Protection, Source, Verified};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use reqwest::Url;
 use serde::Deserialize;
 use serde_json::json;
 use tokio::signal::unix::{SignalKind, signal};
@@ -52,6 +53,7 @@ struct Settings {
     database_url: Option<String>,
     data_dir: Option<PathBuf>,
     signing_keys: Option<String>,
+    ca_file: Option<PathBuf>,
 }
 
 /// The installation that is meant.
@@ -61,10 +63,19 @@ struct Installation {
     signing_keys: Vec<PathBuf>,
 }
 
+/// Directories and files that are named for every command.
+#[derive(Clone, Copy)]
+pub(crate) struct Named<'a> {
+    /// The gateway's data directory.
+    pub(crate) data_dir: Option<&'a Path>,
+    /// Authorities that are believed too.
+    pub(crate) ca_file: Option<&'a Path>,
+}
+
 impl Installation {
     fn find(
         args: &InstallationArgs,
-        data_dir: Option<&Path>,
+        Named { data_dir, ca_file }: Named<'_>,
         signing_keys: &[PathBuf],
         cwd: &Path,
     ) -> Result<Self, Failure> {
@@ -77,6 +88,8 @@ impl Installation {
         let named = data_dir.filter(|dir| !dir.as_os_str().is_empty());
         let named = named.or(given(settings.data_dir.as_ref()));
         let data_dir = named.map_or_else(|| data_dir_default(cwd), Path::to_path_buf);
+        let ca_file = ca_file.filter(|file| !file.as_os_str().is_empty());
+        let ca_file = ca_file.or(given(settings.ca_file.as_ref()));
         let is_url = |url: &&String| !url.trim().is_empty();
         let database_url = args.database_url.as_ref().filter(is_url);
         let database_url = database_url.or(settings.database_url.as_ref().filter(is_url));
@@ -90,9 +103,31 @@ impl Installation {
         }
         Ok(Self {
             data_dir: cwd.join(data_dir),
-            database_url: database_url.cloned(),
+            database_url: database_url.map(|url| match ca_file {
+                Some(file) => believing(url, &cwd.join(file)),
+                None => url.clone(),
+            }),
             signing_keys,
         })
+    }
+}
+
+/// The URL with these authorities, which the gateway believes too, unless it names some itself.
+fn believing(url: &str, ca_file: &Path) -> String {
+    if ["sslrootcert=", "ssl-root-cert=", "ssl-ca="]
+        .iter()
+        .any(|name| url.contains(name))
+    {
+        return url.to_owned();
+    }
+    match Url::parse(url) {
+        Ok(mut parsed) => {
+            let file = ca_file.display().to_string();
+            parsed.query_pairs_mut().append_pair("sslrootcert", &file);
+            parsed.into()
+        }
+        // What is wrong with it is said where it is used.
+        Err(_) => url.to_owned(),
     }
 }
 
@@ -113,24 +148,24 @@ fn read_settings(file: &Path) -> Result<Settings, Failure> {
 /// Runs `ropeline backup`.
 pub(crate) async fn run(
     command: BackupCommand,
-    data_dir: Option<&Path>,
+    named: Named<'_>,
     cwd: &Path,
     console: &Console,
 ) -> Result<Exit, Failure> {
     match command.command {
         Some(BackupSubcommand::Verify { file, opening }) => verify(&file, &opening, console).await,
-        None => take(command.take, data_dir, cwd, console).await,
+        None => take(command.take, named, cwd, console).await,
     }
 }
 
 async fn take(
     args: TakeArgs,
-    data_dir: Option<&Path>,
+    named: Named<'_>,
     cwd: &Path,
     console: &Console,
 ) -> Result<Exit, Failure> {
     let protection = protection(&args)?;
-    let found = Installation::find(&args.installation, data_dir, &args.signing_keys, cwd)?;
+    let found = Installation::find(&args.installation, named, &args.signing_keys, cwd)?;
     let place = Place::to_back_up(&found.data_dir, found.database_url.as_deref()).await?;
     let source = Source {
         address: place.address().clone(),
@@ -230,12 +265,12 @@ async fn read(
 /// Runs `ropeline restore`.
 pub(crate) async fn restore(
     args: RestoreArgs,
-    data_dir: Option<&Path>,
+    named: Named<'_>,
     cwd: &Path,
     console: &Console,
 ) -> Result<Exit, Failure> {
     let opener = opener(&args.opening)?;
-    let found = Installation::find(&args.installation, data_dir, &[], cwd)?;
+    let found = Installation::find(&args.installation, named, &[], cwd)?;
     // Before anything is started or written.
     let (verified, opener) = read(args.file, opener, console).await?;
     verified.fits(&found.data_dir)?;
@@ -342,6 +377,24 @@ fn megabytes(bytes: u64) -> String {
 mod tests {
     use super::*;
 
+    fn named(data_dir: Option<&str>) -> Named<'_> {
+        Named {
+            data_dir: data_dir.map(Path::new),
+            ca_file: None,
+        }
+    }
+
+    #[test]
+    fn the_gateways_authorities_are_believed_too() {
+        let believed = |url| believing(url, Path::new("/etc/our ca.pem"));
+        assert_eq!(
+            believed("postgres://db/x?sslmode=verify-full"),
+            "postgres://db/x?sslmode=verify-full&sslrootcert=%2Fetc%2Four+ca.pem"
+        );
+        let own = "postgres://db/x?sslrootcert=/own.pem";
+        assert_eq!(believed(own), own);
+    }
+
     fn no_args(config: Option<PathBuf>) -> InstallationArgs {
         InstallationArgs {
             database_url: None,
@@ -357,7 +410,7 @@ mod tests {
             signing_keys = \"/a.pem, /b.pem\"\nrate = 5\n";
         std::fs::write(&file, text).unwrap();
         let args = no_args(Some(file));
-        let found = Installation::find(&args, None, &[], dir.path()).unwrap();
+        let found = Installation::find(&args, named(None), &[], dir.path()).unwrap();
         assert_eq!(found.database_url.as_deref(), Some("postgres://a/b"));
         assert_eq!(found.data_dir, Path::new("/var/lib/x"));
         assert_eq!(
@@ -369,7 +422,7 @@ mod tests {
             ..args
         };
         let keys = [PathBuf::from("/c.pem"), PathBuf::new()];
-        let found = Installation::find(&args, Some(Path::new("here")), &keys, dir.path()).unwrap();
+        let found = Installation::find(&args, named(Some("here")), &keys, dir.path()).unwrap();
         assert_eq!(found.database_url.as_deref(), Some("postgres://flag/b"));
         assert_eq!(found.data_dir, dir.path().join("here"));
         assert_eq!(found.signing_keys, keys[..1]);
@@ -377,7 +430,7 @@ mod tests {
             database_url: Some(String::new()),
             config: Some(PathBuf::new()),
         };
-        let found = Installation::find(&empty, Some(Path::new("")), &[PathBuf::new()], dir.path());
+        let found = Installation::find(&empty, named(Some("")), &[PathBuf::new()], dir.path());
         assert_eq!(
             found.unwrap().data_dir,
             Path::new("/var/lib/x"),

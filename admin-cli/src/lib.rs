@@ -115,11 +115,14 @@ async fn run(cli: Cli, console: &Console) -> Result<Exit, Failure> {
     }
     let cwd = std::env::current_dir()
         .map_err(|error| Failure::failed(format!("Cannot tell the present directory: {error}")))?;
-    let data_dir = cli.gateway.data_dir.as_deref();
+    let named = backup::Named {
+        data_dir: cli.gateway.data_dir.as_deref(),
+        ca_file: cli.gateway.ca_file.as_deref(),
+    };
     // No gateway may be there.
     let command = match cli.command {
-        Command::Backup(command) => return backup::run(*command, data_dir, &cwd, console).await,
-        Command::Restore(args) => return backup::restore(*args, data_dir, &cwd, console).await,
+        Command::Backup(command) => return backup::run(*command, named, &cwd, console).await,
+        Command::Restore(args) => return backup::restore(*args, named, &cwd, console).await,
         command => command,
     };
     let client = AdminClient::new(Gateway::find(&cli.gateway, &cwd)?)?;
@@ -142,8 +145,8 @@ async fn run(cli: Cli, console: &Console) -> Result<Exit, Failure> {
         Command::Admissions(args) => admissions::run(&args, &client, console).await,
         Command::Audit(args) => audit::run(&args, &client, console).await,
         Command::Completions { shell } => completions(shell, console),
-        Command::Backup(command) => backup::run(*command, data_dir, &cwd, console).await,
-        Command::Restore(args) => backup::restore(*args, data_dir, &cwd, console).await,
+        Command::Backup(command) => backup::run(*command, named, &cwd, console).await,
+        Command::Restore(args) => backup::restore(*args, named, &cwd, console).await,
     }
 }
 

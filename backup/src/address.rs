@@ -33,12 +33,16 @@ impl Address {
         if !matches!(url.scheme(), "postgres" | "postgresql") {
             return Err(wrong(format!("`{}` is not postgres", url.scheme())));
         }
-        let password = url.password().map(decoded);
+        let mut password = url.password().map(decoded);
         // Without a host, as for a socket, there is no password in the URL either.
         let _no_host = url.set_password(None);
         let pairs: Vec<(String, String)> = url.query_pairs().into_owned().collect();
         if !pairs.is_empty() {
             let kept = pairs.into_iter().filter_map(|(name, value)| {
+                if name == "password" {
+                    password = Some(value);
+                    return None;
+                }
                 match OPTIONS.iter().find(|(theirs, _)| *theirs == name) {
                     Some((_, ours)) => ours.map(|ours| (ours.to_owned(), value)),
                     None => Some((name, value)),
@@ -120,9 +124,14 @@ mod tests {
     #[test]
     fn the_password_is_no_argument() {
         let mut command = Command::new("psql");
-        Address::parse("postgres://u:geheim@db/x")
-            .unwrap()
-            .apply(&mut command);
+        for url in [
+            "postgres://u:geheim@db/x",
+            "postgres://db/x?password=geheim",
+        ] {
+            let address = Address::parse(url).unwrap();
+            assert_eq!(address.password.as_deref(), Some("geheim"));
+            address.apply(&mut command);
+        }
         assert!(!format!("{:?}", command.get_args().collect::<Vec<_>>()).contains("geheim"));
     }
 }

@@ -104,7 +104,7 @@ impl Answering for Front {
         // A person gets a problem as a page, which needs parts of the request's head.
         let asked = (presented.reader == Reader::Person).then(|| problem_page::Asked::of(&head));
         let mut response = match head::settle(&mut head) {
-            Ok(()) if shared.parts.redirects && !peer.is_encrypted && asked.is_some() => {
+            Ok(()) if asked.is_some() && shared.redirects(peer) => {
                 match to_tls::redirect(&head, &shared.parts.public_origin) {
                     Some(redirect) => redirect,
                     None => shared.route(head, body, presented, (&id, peer)).await,
@@ -122,6 +122,16 @@ impl Answering for Front {
 }
 
 impl Shared {
+    /// Whether a person of this connection is sent to TLS. A proxy may have ended TLS itself.
+    fn redirects(&self, peer: Peer) -> bool {
+        self.parts.redirects && !peer.is_encrypted && !self.is_proxy(peer)
+    }
+
+    fn is_proxy(&self, peer: Peer) -> bool {
+        let address = peer.address.ip().to_canonical();
+        self.parts.trusted_proxies.contains(address)
+    }
+
     fn read(&self, headers: &HeaderMap, client: ClientIp, peer: Peer) -> Presented {
         let read_as = ReadAs {
             is_secure: self.parts.is_secure,
@@ -172,11 +182,7 @@ impl Shared {
         presented: Presented,
         (id, peer): (&RequestId, Peer),
     ) -> Response {
-        let is_proxy = self
-            .parts
-            .trusted_proxies
-            .contains(peer.address.ip().to_canonical());
-        head.extensions.insert(FromProxy(is_proxy));
+        head.extensions.insert(FromProxy(self.is_proxy(peer)));
         head.extensions.insert(id.clone());
         head.extensions.insert(Arc::new(presented));
         let request = Request::from_parts(head, body);

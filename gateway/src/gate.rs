@@ -144,7 +144,9 @@ impl Shared {
             }
             Verdict::Refused(room) => return Ok(refuse(&room, &head, &presented)),
         };
-        if let (Some(to), Some(room)) = (&way.remote, &way.room) {
+        if let (Some(to), Some(room)) = (&way.remote, &way.room)
+            && room.tells().is_any()
+        {
             let path = head.uri.path_and_query().cloned();
             // All addresses of a service have it under the same path.
             let address = to.upstreams.all().first();

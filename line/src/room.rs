@@ -73,6 +73,13 @@ pub struct Tells {
     pub proof: bool,
 }
 
+impl Tells {
+    /// Whether it is told anything.
+    pub fn is_any(self) -> bool {
+        self.pass || self.proof
+    }
+}
+
 impl Known {
     fn of(record: RoomRecord) -> Self {
         Self {

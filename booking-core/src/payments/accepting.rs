@@ -7,7 +7,8 @@ use crate::money::FailureReason;
 use crate::money::payment_kind::is_accepted;
 use crate::store::payments::PaymentRow;
 
-/// The intent with what it was paid with, if that matters.
+/// The intent with what it was paid with, if that matters. What the provider will not tell is of no
+/// kind, and so fits no price that is for some kinds.
 pub(super) async fn with_kind(
     provider: AboutHold<'_>,
     payment: &PaymentRow,
@@ -18,7 +19,11 @@ pub(super) async fn with_kind(
         IntentStatus::Succeeded | IntentStatus::Authorized
     );
     if has_money && !payment.accepts.is_empty() {
-        intent.kind = provider.kind_of(charge_of(&intent)).await?;
+        intent.kind = match provider.kind_of(charge_of(&intent)).await {
+            Ok(kind) => kind,
+            Err(ProviderError::Refused { .. } | ProviderError::Unreadable(_)) => None,
+            Err(error) => return Err(error),
+        };
     }
     Ok(intent)
 }
@@ -31,7 +36,11 @@ pub(super) async fn take_or_leave(
     intent: Intent,
     reason: Option<CancelReason>,
 ) -> Result<Intent, ProviderError> {
-    let intent = with_kind(provider, payment, intent).await?;
+    // What is closed anyway is closed whatever it was paid with.
+    let intent = match reason {
+        None => with_kind(provider, payment, intent).await?,
+        Some(_) => intent,
+    };
     let fits = is_accepted(&payment.accepts, intent.kind.as_ref());
     let leave = reason.or((!fits).then_some(CancelReason::NotAccepted));
     let changed = match leave {

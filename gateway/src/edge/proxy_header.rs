@@ -2,7 +2,7 @@
 //! passes on (<https://www.haproxy.org/download/3.0/doc/proxy-protocol.txt>).
 
 use std::io;
-use std::net::SocketAddr;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
 use ppp::{v1, v2};
 use thiserror::Error;
@@ -87,9 +87,13 @@ async fn read_line(stream: &mut TcpStream, header: &mut Vec<u8>) -> Result<(), H
     Err(HeaderError::TooLong)
 }
 
+/// Stands for clients whose address the proxy cannot tell. The specification has the address of the
+/// connection used then; but that is the proxy's, which is believed more than its clients are.
+const NOBODY: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::UNSPECIFIED), 0);
+
 fn of_line(header: &[u8]) -> Result<Option<SocketAddr>, HeaderError> {
     Ok(match v1::Header::try_from(header)?.addresses {
-        v1::Addresses::Unknown => None,
+        v1::Addresses::Unknown => Some(NOBODY),
         v1::Addresses::Tcp4(of) => Some((of.source_address, of.source_port).into()),
         v1::Addresses::Tcp6(of) => Some((of.source_address, of.source_port).into()),
     })
@@ -104,8 +108,7 @@ fn of_binary(header: &[u8]) -> Result<Option<SocketAddr>, HeaderError> {
         return Err(HeaderError::NotTcp);
     }
     Ok(match header.addresses {
-        // The specification has the real address of the connection used then.
-        v2::Addresses::Unspecified | v2::Addresses::Unix(_) => None,
+        v2::Addresses::Unspecified | v2::Addresses::Unix(_) => Some(NOBODY),
         v2::Addresses::IPv4(of) => Some((of.source_address, of.source_port).into()),
         v2::Addresses::IPv6(of) => Some((of.source_address, of.source_port).into()),
     })
@@ -186,15 +189,18 @@ mod tests {
                 b"PROXY TCP6 2001:db8::7 2001:db8::1 4711 443\r\n".to_vec(),
                 "[2001:db8::7]:4711",
             ),
-            (b"PROXY UNKNOWN\r\n".to_vec(), "own"),
-            (b"PROXY UNKNOWN ffff::1 ffff::2 1 2\r\n".to_vec(), "own"),
+            (b"PROXY UNKNOWN\r\n".to_vec(), "0.0.0.0:0"),
+            (
+                b"PROXY UNKNOWN ffff::1 ffff::2 1 2\r\n".to_vec(),
+                "0.0.0.0:0",
+            ),
             (binary(1, 0x11, V4), "198.51.100.7:4711"),
             (binary(1, 0x11, &noted), "198.51.100.7:4711"),
             (binary(1, 0x21, &v6), "[2001:db8::7]:4711"),
             (binary(0, 0x00, &[]), "own"),
             (binary(0, 0x11, V4), "own"),
-            (binary(1, 0x00, &[]), "own"),
-            (binary(1, 0x31, &[7; 216]), "own"),
+            (binary(1, 0x00, &[]), "0.0.0.0:0"),
+            (binary(1, 0x31, &[7; 216]), "0.0.0.0:0"),
         ] {
             assert_eq!(address(&header).await, expected);
         }

@@ -2,7 +2,7 @@
 
 use axum::body::Body;
 use axum::response::Response;
-use contract::principal;
+use contract::{Problem, ProblemCode, principal};
 use http::header::{CACHE_CONTROL, LOCATION};
 use http::request::Parts;
 use http::uri::PathAndQuery;
@@ -33,7 +33,8 @@ pub enum RefusalForm {
 }
 
 /// Answers 200 with what the shop is to know if the request with this `head` may go through, else
-/// with a refusal.
+/// with a refusal. Where rooms name their hosts, one for another host is refused: the gateway itself
+/// would answer it, but the proxy that asks sends it to the shop.
 pub(super) async fn tell(
     decider: &Decider,
     head: Parts,
@@ -41,6 +42,11 @@ pub(super) async fn tell(
     form: RefusalForm,
 ) -> Result<Response, ApiError> {
     let decision = decider.decide(&head, presented).await?;
+    if decision.way.room.is_none() && decider.has_named_hosts() {
+        return Err(Problem::new(ProblemCode::Forbidden)
+            .detail("No room answers for the host of this request.")
+            .into());
+    }
     let room = match decision.verdict {
         Verdict::LetThrough(let_through) => {
             let mut response = Response::new(Body::empty());

@@ -144,6 +144,15 @@ impl Decider {
         }
     }
 
+    /// Whether some room answers for hosts that it names.
+    pub(super) fn has_named_hosts(&self) -> bool {
+        let is_named = |room: &Arc<Room>| {
+            let hosts = &room.record().settings.hosts;
+            hosts.iter().any(|host| host != "*")
+        };
+        self.rooms.all().iter().any(is_named)
+    }
+
     /// Decides on a request with this `head`.
     pub(super) async fn decide(
         &self,

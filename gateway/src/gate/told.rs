@@ -22,7 +22,7 @@ pub(super) fn told(
     now: Timestamp,
 ) -> Option<HeaderMap> {
     let tells = room.tells();
-    if !tells.pass && !tells.proof {
+    if !tells.is_any() {
         return None;
     }
     let fan = let_through.own.as_ref().filter(|fan| fan.is_live);

@@ -86,6 +86,8 @@ pub fn router(state: LineState, door: auth::Door) -> Router {
         .routes(routes!(auth::ask))
         .routes(routes!(auth::ask_by_prefix));
     let (questions, about_questions) = questions.split_for_parts();
+    // A wildcard does not match nothing, which is the shop's own home page.
+    let questions = questions.route("/_line/v1/auth/", axum::routing::any(auth::ask_by_prefix));
     let (described, mut document) = OpenApiRouter::with_openapi(openapi::Api::openapi())
         .merge(joins)
         .merge(calls)

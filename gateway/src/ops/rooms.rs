@@ -498,6 +498,9 @@ async fn acceptable(state: &OpsState, settings: &RoomSettings) -> ApiResult<()> 
     validate_beside(settings, before, &others).map_err(|problems| unacceptable(&problems))
 }
 
+/// Longest secret of Queue-it's connectors: sealed, it is as long as the setting may be.
+const KNOWN_USER_SECRET_CHARS_MAX: usize = 256;
+
 /// Seals a secret that was written in the clear. One that was read before is kept as it is.
 fn seal_secret(state: &OpsState, settings: &mut RoomSettings) -> ApiResult<()> {
     let Some(secret) = &settings.known_user_secret else {
@@ -505,6 +508,12 @@ fn seal_secret(state: &OpsState, settings: &mut RoomSettings) -> ApiResult<()> {
     };
     let (room, sealer) = (&settings.room, &state.sealer);
     if !Sealer::is_sealed(secret) {
+        if secret.len() > KNOWN_USER_SECRET_CHARS_MAX {
+            return Err(unacceptable(&[FieldProblem {
+                field: "knownUserSecret".to_owned(),
+                problem: format!("has at most {KNOWN_USER_SECRET_CHARS_MAX} characters"),
+            }]));
+        }
         settings.known_user_secret = sealer.seal(room, secret);
     } else if sealer.open(room, secret).is_none() {
         return Err(unacceptable(&[FieldProblem {
