@@ -7,6 +7,7 @@
 use std::convert::Infallible;
 use std::pin::pin;
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::body::Body;
 use bytes::BytesMut;
@@ -43,6 +44,9 @@ const RESET_UNSEEN_MAX: usize = 20;
 /// Streams that were reset for the client's own faults, such as malformed requests. More of them
 /// end the connection.
 const RESET_FOR_FAULTS_MAX: usize = 100;
+
+/// How long a client that has asked for nothing may take to read that it is left.
+const FAREWELL: Duration = Duration::from_secs(1);
 
 /// Fields of one connection, which HTTP/2 forbids.
 const KEEP_ALIVE: HeaderName = HeaderName::from_static("keep-alive");
@@ -95,15 +99,23 @@ where
                 let next = match streams.verdict(now, patience) {
                     Verdict::Wait(next) => next,
                     Verdict::Stalled => return closed(&served, "stalled"),
-                    Verdict::Leave => match left_at {
-                        None => {
-                            left_at = Some(now);
-                            connection.as_mut().graceful_shutdown();
-                            now + patience.stall
+                    Verdict::Leave => {
+                        // A client that does not even begin is not waited for twice.
+                        let grace = if streams.have_asked() {
+                            patience.stall
+                        } else {
+                            FAREWELL.min(patience.stall)
+                        };
+                        match left_at {
+                            None => {
+                                left_at = Some(now);
+                                connection.as_mut().graceful_shutdown();
+                                now + grace
+                            }
+                            Some(left_at) if now >= left_at + grace => return,
+                            Some(left_at) => left_at + grace,
                         }
-                        Some(left_at) if now >= left_at + patience.stall => return,
-                        Some(left_at) => left_at + patience.stall,
-                    },
+                    }
                 };
                 look.as_mut().reset(next);
             }

@@ -285,4 +285,24 @@ async fn envoys_questions_have_the_path_after_a_prefix() {
     refused.assert_problem(400, "bad-request");
     let bare = app.get("/_line/v1/auth", &[]).await;
     bare.assert_problem(400, "bad-request");
+    for home in ["/", "/?a=1"] {
+        let home = envoy(Method::GET, home, &[HTML]).await;
+        assert!(passes(&home), "{}", home.text());
+    }
+}
+
+#[tokio::test]
+async fn a_host_that_no_room_answers_for_is_refused() {
+    let mut world = World::create().await;
+    let app = asked_by_proxies(&mut world).await;
+    for path in ["/checkout", "/catalogue", "/api/v1/payments/stripe/webhook"] {
+        let named = [
+            ("x-forwarded-method", "POST"),
+            ("x-forwarded-proto", "https"),
+            ("x-forwarded-host", "elsewhere.example"),
+            ("x-forwarded-uri", path),
+        ];
+        let refused = app.get("/_line/v1/auth", &named).await;
+        refused.assert_problem(403, "forbidden");
+    }
 }

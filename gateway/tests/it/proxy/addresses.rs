@@ -18,7 +18,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinSet;
 
 use super::read_head;
-use crate::serving::{AT, Gateway, client, get, get_problem, within};
+use crate::serving::{AT, FAN, Gateway, client, get, get_as, get_problem, within};
 
 /// What a server does with a request, beside answering with a status.
 const HANGS: u16 = 0;
@@ -191,9 +191,9 @@ async fn a_server_that_hangs_is_left_out_and_its_gets_are_answered_by_another() 
         ..Bounds::default()
     };
     let gateway = before(&replicas, bounds).await;
-    let mut asked = 0;
+    let mut asked = 0_u8;
     while stats(&gateway)[0].is_up {
-        assert_eq!(get(&gateway.url("/")).await.0, StatusCode::OK);
+        assert_eq!(get_as(asked, &gateway.url("/")).await, StatusCode::OK);
         asked += 1;
         assert!(asked < 100, "it is chosen now and then");
     }
@@ -220,8 +220,8 @@ async fn a_server_that_answers_500_is_not_left_out_and_one_that_answers_503_is()
     replicas[1].does(200);
     replicas[2].does(503);
     let mut overloaded = 0;
-    for _ in 0..60 {
-        let (status, _) = get(&gateway.url("/")).await;
+    for fan in 0..60 {
+        let status = get_as(fan, &gateway.url("/")).await;
         overloaded += u32::from(status == StatusCode::SERVICE_UNAVAILABLE);
         if !stats(&gateway)[2].is_up {
             break;
@@ -230,6 +230,24 @@ async fn a_server_that_answers_500_is_not_left_out_and_one_that_answers_503_is()
     // What the shop says reaches the fan: it has received the request.
     assert_eq!(overloaded, 3);
     assert!(!stats(&gateway)[2].is_up);
+}
+
+#[tokio::test]
+async fn nobody_alone_has_servers_left_out() {
+    let replicas = replicas().await;
+    let gateway = before(&replicas, Bounds::default()).await;
+    for replica in &replicas {
+        replica.does(503);
+    }
+    for fan in [1, 2].repeat(30) {
+        let status = get_as(fan, &gateway.url("/")).await;
+        assert_eq!(status, StatusCode::SERVICE_UNAVAILABLE);
+    }
+    assert!(stats(&gateway).iter().all(|one| one.is_up));
+    for fan in 3..60 {
+        get_as(fan, &gateway.url("/")).await;
+    }
+    assert!(stats(&gateway).iter().any(|one| !one.is_up));
 }
 
 #[tokio::test]
@@ -257,9 +275,10 @@ async fn a_post_is_never_sent_to_another_server() {
     let replicas = replicas().await;
     replicas[0].does(BREAKS);
     let gateway = before(&replicas, Bounds::default()).await;
-    let (mut failed, mut sent) = (0, 0);
+    let (mut failed, mut sent) = (0, 0_u8);
     while failed < 3 {
-        let request = Request::post(gateway.url("/")).body(Body::empty()).unwrap();
+        let request = Request::post(gateway.url("/")).header(FAN, sent.to_string());
+        let request = request.body(Body::empty()).unwrap();
         let answer = within("the answer", client().request(request))
             .await
             .unwrap();
@@ -268,7 +287,7 @@ async fn a_post_is_never_sent_to_another_server() {
         assert!(sent < 200, "it is chosen now and then");
     }
     let asked: u64 = replicas.iter().map(Replica::asked).sum();
-    assert_eq!(asked, sent, "each was sent once");
+    assert_eq!(asked, u64::from(sent), "each was sent once");
     assert!(!stats(&gateway)[0].is_up);
 }
 
