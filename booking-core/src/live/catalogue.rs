@@ -48,6 +48,8 @@ pub(crate) struct Catalogue {
     /// One refresh at a time, so that a slow one cannot undo a later one.
     refreshing: Arc<tokio::sync::Mutex<Option<ReadUpTo>>>,
     comparisons: Arc<Mutex<Comparisons>>,
+    /// Begins and ends of refreshes: odd while one runs.
+    refreshes: Arc<AtomicU64>,
     reads: Arc<Semaphore>,
     uses: Arc<AtomicU64>,
     seats_max: u64,
@@ -83,6 +85,7 @@ impl Catalogue {
             pool,
             refreshing: Arc::default(),
             comparisons: Arc::default(),
+            refreshes: Arc::default(),
             reads: Arc::new(Semaphore::new(SHOWS_READ_AT_ONCE)),
             uses: Arc::default(),
             seats_max,
@@ -153,14 +156,18 @@ impl Catalogue {
         if let Some(live) = entry.live() {
             return Ok(Some(live));
         }
+        let before = self.refreshes.load(Ordering::SeqCst);
         let Some(loaded) = self.read(entry.info().show_no).await? else {
             return Ok(None);
         };
         let (show, memory, commands) = LiveShow::new(loaded, HOLD_QUEUE_MAX);
         self.work.start(self.writer.clone().run(memory, commands));
         entry.set_live(Some(show.clone()));
-        // A change between the read and this moment may have been told while nobody had the seats.
-        self.comparisons().want(entry.info().show_no);
+        // A refresh meanwhile may have been told of a change that the read is too early for, and have
+        // found nobody with the seats.
+        if before % 2 == 1 || self.refreshes.load(Ordering::SeqCst) != before {
+            self.comparisons().want(entry.info().show_no);
+        }
         self.make_room(entry.info().show_no);
         Ok(Some(show))
     }
@@ -346,6 +353,17 @@ impl Catalogue {
     }
 
     async fn refresh(
+        &self,
+        read_up_to: &mut Option<ReadUpTo>,
+        now: Timestamp,
+    ) -> Result<(), StoreError> {
+        self.refreshes.fetch_add(1, Ordering::SeqCst);
+        let done = self.read_changes(read_up_to, now).await;
+        self.refreshes.fetch_add(1, Ordering::SeqCst);
+        done
+    }
+
+    async fn read_changes(
         &self,
         read_up_to: &mut Option<ReadUpTo>,
         now: Timestamp,

@@ -170,6 +170,25 @@ async fn a_process_with_an_old_layout_cannot_hold_the_wrong_seat() {
 }
 
 #[tokio::test]
+async fn what_another_process_changes_is_seen_at_the_next_look() {
+    let shop = TestShop::new().await;
+    let other = shop.another_process().await;
+    let here = shop.fan();
+    assert_eq!(here.seat("A1").await, "AVAILABLE", "read into memory");
+    // Nothing is left over of the import that the show would be compared for.
+    for _ in 0..2 {
+        shop.process.booking.refresh_once().await.unwrap();
+    }
+    let there = shop.fan().at(other.router.clone());
+    there.held(&["A1", "A2"]).await;
+    shop.process.booking.refresh_once().await.unwrap();
+    assert_eq!(here.seat("A1").await, "HELD");
+    assert_eq!(here.seat("A2").await, "HELD");
+    assert_eq!(here.seat("A3").await, "AVAILABLE");
+    shop.assert_clean().await;
+}
+
+#[tokio::test]
 async fn a_show_is_sold_by_every_process_as_soon_as_one_has_imported_it() {
     let shop = TestShop::new().await;
     let (other, third) = (shop.another_process().await, shop.another_process().await);
