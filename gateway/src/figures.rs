@@ -54,7 +54,7 @@ impl Sessions for RoomFigures {
         async move {
             match self.rooms.get(room) {
                 None => Ok(false),
-                Some(room) => room.end_session(*place).await,
+                Some(room) => room.end_session(*place, None).await,
             }
         }
         .boxed()

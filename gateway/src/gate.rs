@@ -307,7 +307,7 @@ impl Shared {
         let Some(fan) = principals.iter().find(|fan| fan.room == room.id) else {
             return;
         };
-        if let Err(problem) = room.end_session(fan.subject).await {
+        if let Err(problem) = room.end_session(fan.subject, None).await {
             // The slot is freed when the session expires.
             tracing::warn!(room = %room.id, code = problem.code.as_str(), "session not ended");
         }

@@ -166,7 +166,7 @@ impl Sessions {
                     started_at,
                     expires_at: until,
                 };
-                self.known.insert(claims.sub, prolonged);
+                self.learn(claims.sub, prolonged);
                 live(until, true)
             }
             Ok(false) => {

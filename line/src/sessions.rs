@@ -6,6 +6,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use contract::{PlaceId, Timestamp};
+use moka::ops::compute::{CompResult, Op};
 use moka::sync::Cache;
 
 use crate::endings::Endings;
@@ -125,12 +126,7 @@ impl Sessions {
                     started_at: *started_at,
                     expires_at: *expires_at,
                 };
-                // The word of a claim may cross an end that was noted here. A later call of the
-                // place is told first.
-                let known = self.known.get(place);
-                if !matches!(known, Some(Known::Over { seq: u64::MAX })) {
-                    self.known.insert(*place, live);
-                }
+                self.learn(*place, live);
             }
             Notice::Ended { place, seq } => self.ended_as(*place, *seq),
             Notice::Look { .. } => {}
@@ -140,11 +136,19 @@ impl Sessions {
     /// Notes a call. A place that missed its turn and is called again may be known as over; one
     /// whose claim of this very call is known was put back by a store that has lost the claim.
     fn called(&self, place: PlaceId, seq: u64) {
-        if let Some(Known::Live {
-            seq: claimed,
-            expires_at,
-            ..
-        }) = self.known.get(&place)
+        let entry = self.known.entry(place);
+        let before = entry.and_compute_with(|known| match known.map(|entry| *entry.value()) {
+            // The word of the call comes after the end of its session.
+            Some(Known::Over { seq: over }) if seq <= over && over != u64::MAX => Op::Nop,
+            Some(_) => Op::Remove,
+            None => Op::Nop,
+        });
+        if let CompResult::Removed(entry) = before
+            && let Known::Live {
+                seq: claimed,
+                expires_at,
+                ..
+            } = *entry.value()
             && claimed == seq
         {
             let claim = Untaken {
@@ -153,7 +157,16 @@ impl Sessions {
             };
             self.untaken().insert(place, claim);
         }
-        self.known.invalidate(&place);
+    }
+
+    /// Takes over what is told of a session. Its end may be known already: a claim is told, and a
+    /// question answered, some time after it was so.
+    pub(crate) fn learn(&self, place: PlaceId, live: Known) {
+        let entry = self.known.entry(place);
+        entry.and_compute_with(|known| match known.map(|entry| *entry.value()) {
+            Some(Known::Over { seq }) if live.seq() <= seq => Op::Nop,
+            _ => Op::Put(live),
+        });
     }
 
     /// Of these places, those with a claim that the store could not take.
@@ -176,7 +189,7 @@ impl Sessions {
             started_at,
             expires_at,
         };
-        self.known.insert(place, live);
+        self.learn(place, live);
     }
 
     /// Sessions that ended since `since`.
@@ -193,9 +206,13 @@ impl Sessions {
         self.known.invalidate_all();
     }
 
-    /// Notes that a session is over.
-    pub fn ended(&self, place: PlaceId, now: Timestamp) {
-        self.ended_as(place, u64::MAX);
+    /// Notes that the session of a place is over, and those of its admissions until `seq`, where
+    /// that is known.
+    pub fn ended(&self, place: PlaceId, seq: Option<u64>, now: Timestamp) {
+        self.over(place, |known| {
+            let latest = known.map(Known::seq).max(seq);
+            Some(latest.unwrap_or(u64::MAX))
+        });
         let mut over = self
             .lately_over
             .lock()
@@ -209,16 +226,37 @@ impl Sessions {
     /// Notes that the session of admission `seq` is over. One of a later admission goes on: the
     /// word of an end may cross that of the next call.
     pub(crate) fn ended_as(&self, place: PlaceId, seq: u64) {
+        self.over(place, |known| match known {
+            Some(Known::Live { seq: live, .. }) if live > seq => None,
+            _ => Some(seq),
+        });
+    }
+
+    /// Notes an end until the admission that `until` makes of what is known; `None`: no end.
+    fn over(&self, place: PlaceId, until: impl FnOnce(Option<Known>) -> Option<u64>) {
         self.ends.fetch_add(1, Ordering::AcqRel);
-        let known = self.known.get(&place);
-        if matches!(known, Some(Known::Live { seq: live, .. }) if live > seq) {
+        let entry = self.known.entry(place);
+        let after =
+            entry.and_compute_with(|known| match until(known.map(|entry| *entry.value())) {
+                Some(seq) => Op::Put(Known::Over { seq }),
+                None => Op::Nop,
+            });
+        if matches!(after, CompResult::Unchanged(_)) {
             return;
         }
-        self.known.insert(place, Known::Over { seq });
         if let Some(claim) = self.untaken().get_mut(&place) {
             claim.is_over = true;
         }
         self.endings.wake(place);
+    }
+}
+
+impl Known {
+    /// The admission, or the last one, that this is known of.
+    pub(crate) const fn seq(self) -> u64 {
+        match self {
+            Self::Live { seq, .. } | Self::Over { seq } => seq,
+        }
     }
 }
 
@@ -307,16 +345,25 @@ mod tests {
         };
         let is_over = || matches!(sessions.known.get(&place), Some(Known::Over { .. }));
         sessions.claimed(place, 1, at, at);
-        sessions.ended(place, at);
-        sessions.notify(&claimed(1));
-        assert!(is_over());
-        let called = Notice::Called {
+        sessions.ended(place, None, at);
+        let called = |first_seq| Notice::Called {
             places: vec![place],
-            first_seq: 2,
+            first_seq,
             claim_by: at,
         };
-        sessions.notify(&called);
+        sessions.notify(&called(1));
+        sessions.notify(&claimed(1));
+        assert!(is_over());
+        sessions.notify(&called(2));
         sessions.notify(&claimed(2));
+        assert!(!is_over());
+        // Of a pass that was given by another gateway.
+        sessions.ended(place, Some(3), at);
+        sessions.notify(&called(3));
+        sessions.notify(&claimed(3));
+        assert!(is_over());
+        // What a later gateway heard of first.
+        sessions.claimed(place, 4, at, at);
         assert!(!is_over());
     }
 }

@@ -286,10 +286,10 @@ impl Room {
     }
 
     /// Ends a session at once, freeing its slot. Whether there was one. On this gateway it is over
-    /// even when the store does not answer.
-    pub async fn end_session(&self, place: PlaceId) -> Result<bool, Problem> {
+    /// even when the store does not answer. `seq` is the admission of the pass that was shown.
+    pub async fn end_session(&self, place: PlaceId, seq: Option<u64>) -> Result<bool, Problem> {
         let now = self.parts.clock.now();
-        self.sessions.ended(place, now);
+        self.sessions.ended(place, seq, now);
         let ended = self
             .parts
             .store

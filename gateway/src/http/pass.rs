@@ -90,13 +90,11 @@ pub async fn end(
     Shows(visitor): Shows,
 ) -> ApiResult<Response> {
     let now = room.parts.clock.now();
-    let by_pass = presented::pass(&room, &visitor, now).map(|(_, own)| own.sub);
-    let place = match by_pass {
-        Some(place) => Some(place),
-        None => presented::place_given_up(&room, &visitor)?.map(|held| held.token.place),
-    };
-    if let Some(place) = place {
-        room.end_session(place).await?;
+    let by_pass = presented::pass(&room, &visitor, now);
+    if let Some((_, own)) = by_pass {
+        room.end_session(own.sub, Some(own.queue_position)).await?;
+    } else if let Some(held) = presented::place_given_up(&room, &visitor)? {
+        room.end_session(held.token.place, None).await?;
     }
     let cleared = [(SET_COOKIE, state.cookies.pass_clear(&room.id))];
     Ok(private((StatusCode::NO_CONTENT, cleared).into_response()))

@@ -288,10 +288,10 @@ async fn a_session_that_ended_is_over_when_its_call_is_put_back() {
         let until = now.plus(std::time::Duration::from_secs(8));
         room.sessions.claimed(token.place, seq, now, until);
         if ends_before_it_is_told {
-            room.sessions.ended(token.place, now);
+            room.sessions.ended(token.place, None, now);
         }
         let _early = follower.notices_once().await;
-        room.sessions.ended(token.place, now);
+        room.sessions.ended(token.place, None, now);
         world.step(&Op::AdvanceTime { ms: 2_100 }).await.unwrap();
         for _ in 0..2 {
             world.step(&Op::Tick(1)).await.unwrap();

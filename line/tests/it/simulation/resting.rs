@@ -72,7 +72,7 @@ async fn a_fan_at_a_gateway_that_may_not_lead_is_called_within_a_second() {
         stage.until(SECOND, called).await;
         let claimed = door.claim(&token).await.unwrap();
         assert!(matches!(claimed, Claimed::Pass(_)));
-        door.end_session(token.place).await.unwrap();
+        door.end_session(token.place, None).await.unwrap();
     }
 }
 

@@ -247,7 +247,7 @@ impl World {
             }
             Op::EndSession(fan) => {
                 if let Some(token) = self.tokens[usize::from(fan)].clone()
-                    && let Ok(true) = self.gateway_of(fan).end_session(token.place).await
+                    && let Ok(true) = self.gateway_of(fan).end_session(token.place, None).await
                 {
                     self.model.session_ended(token.place);
                 }
