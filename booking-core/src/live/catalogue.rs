@@ -358,12 +358,12 @@ impl Catalogue {
         now: Timestamp,
     ) -> Result<(), StoreError> {
         self.refreshes.fetch_add(1, Ordering::SeqCst);
-        let done = self.read_changes(read_up_to, now).await;
+        let done = self.refresh_from(read_up_to, now).await;
         self.refreshes.fetch_add(1, Ordering::SeqCst);
         done
     }
 
-    async fn read_changes(
+    async fn refresh_from(
         &self,
         read_up_to: &mut Option<ReadUpTo>,
         now: Timestamp,

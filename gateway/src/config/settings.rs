@@ -81,7 +81,7 @@ settings! {
     tls_key = "ROPELINE_TLS_KEY", Plain, "none", value_name = "FILE";
     /// Public listener for TLS, beside the plain one [default: 127.0.0.1:8443]
     tls_listen = "ROPELINE_TLS_LISTEN", Plain, "127.0.0.1:8443", value_name = "ADDRESS";
-    /// Whether people who come to the plain listener are sent to the one for TLS: on or off [default: off]
+    /// Whether people who come to the plain listener, and not by a trusted proxy, are sent to the one for TLS: on or off [default: off]
     tls_redirect = "ROPELINE_TLS_REDIRECT", Plain, "off", value_name = "ON|OFF";
     /// PEM file of the certificate of the operators' listener, which then speaks TLS only [default: plain HTTP]
     ops_tls_cert = "ROPELINE_OPS_TLS_CERT", Plain, "plain HTTP", value_name = "FILE";

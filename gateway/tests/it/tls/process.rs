@@ -41,6 +41,8 @@ async fn fans_come_by_tls_and_the_shop_and_the_cookies_know() {
         &tls,
         "--tls-redirect",
         "on",
+        "--trusted-proxies",
+        "127.0.0.2/32",
         "--public-url",
         &public,
         "--ops-listen",
@@ -86,6 +88,10 @@ async fn fans_come_by_tls_and_the_shop_and_the_cookies_know() {
         said.contains(&format!("https://{tls}/eras/page?a=b")),
         "{said}"
     );
+    // Who comes by a proxy may have come to that by TLS, and would be sent round in circles.
+    let proxied = [&page[..], &["--interface", "127.0.0.2"]].concat();
+    let said = curl(&authority, &format!("{plain}/eras/page"), &proxied).await;
+    assert!(said.starts_with("HTTP/1.1 200 "), "{said}");
     let json = ["-i", "-H", "accept: application/json"];
     let said = curl(&authority, &format!("{plain}/_line/v1/jwks.json"), &json).await;
     assert!(said.starts_with("HTTP/1.1 200 "), "{said}");
