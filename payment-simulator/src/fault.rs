@@ -39,6 +39,7 @@ pub(crate) enum CallName {
     Confirm,
     Retrieve,
     Cancel,
+    Capture,
     Refund,
 }
 

@@ -44,8 +44,8 @@
 //! { "kind": "pm_sim_gateway_down", "on": "cancel", "metadata": { "hold_id": "h1" }, "times": 2 }
 //! ```
 //!
-//! `on` is `confirm` (the default), `create`, `retrieve`, `cancel` or `refund`; for calls other
-//! than `confirm`, only the effect of `kind` on the call itself is applied. `payment_intent` and
+//! `on` is `confirm` (the default), `create`, `retrieve`, `cancel`, `capture` or `refund`; for calls
+//! other than `confirm`, only the effect of `kind` on the call itself is applied. `payment_intent` and
 //! `metadata` limit the calls that match, `delay_ms` replaces the configured answer hold or
 //! settlement delay, and `amount` is the amount that an amount mismatch captures. `GET` lists the
 //! queue, `DELETE` empties it. A fault is not used up by a confirm that is refused because of the

@@ -282,6 +282,7 @@ pub(crate) fn capture(desk: &mut Desk<'_>, id: &IntentId, form: &Form) -> Outcom
     form.demand_known(&[])?;
     form.demand_expandable(&[])?;
     let mut intent = desk.intent(id, &Caller::Merchant)?;
+    desk.strike_call(CallName::Capture, Some(id), &intent.metadata)?;
     let notice = intent
         .take_agreed(desk.now)
         .map_err(|refusal| unexpected(desk, &intent, &Caller::Merchant, refusal, "capture"))?;

@@ -30,7 +30,29 @@ pub(super) async fn with_kind(
 
 /// Takes the money of an intent that the bank has agreed to; leaves it if it is of another kind than
 /// the price is for, or if the intent is to be closed for `reason`.
+///
+/// The intent as it was, when the provider does not answer and the money is wanted: that the bank has
+/// agreed is known, so that the hold can get more time for it.
 pub(super) async fn take_or_leave(
+    provider: AboutHold<'_>,
+    payment: &PaymentRow,
+    intent: Intent,
+    reason: Option<CancelReason>,
+) -> Result<Intent, ProviderError> {
+    let agreed = intent.clone();
+    match taken_or_left(provider, payment, intent, reason).await {
+        Err(error) if reason.is_none() => {
+            tracing::warn!(
+                %error, payment = %payment.payment_id,
+                "the bank has agreed, and the money could not be taken yet"
+            );
+            Ok(agreed)
+        }
+        changed => changed,
+    }
+}
+
+async fn taken_or_left(
     provider: AboutHold<'_>,
     payment: &PaymentRow,
     intent: Intent,
@@ -65,6 +87,11 @@ pub(super) async fn take_or_leave(
             let found = provider.fetch_intent(&intent.id).await?;
             with_kind(provider, payment, found).await
         }
+        // It is left with the next look, unless it was; why, is known only here.
+        Err(_) if leave == Some(CancelReason::NotAccepted) => Ok(Intent {
+            status: IntentStatus::Unpaid(Some(FailureReason::CouponPayment)),
+            ..intent
+        }),
         Err(error) => Err(error),
     }
 }

@@ -71,16 +71,19 @@ pub(crate) fn decide(
     }
     let decision = match &intent.status {
         IntentStatus::Succeeded => succeeded(hold, payment, intent, now),
-        IntentStatus::Cancelled(reason) => cancelled(hold, *reason, now),
+        IntentStatus::Cancelled(reason) => cancelled(hold, payment, *reason, now),
         IntentStatus::Unpaid(Some(reason)) => failed(hold, payment, *reason, now),
         IntentStatus::Unpaid(None) => under_way(hold, payment, PaymentStatus::Created, now),
-        IntentStatus::RequiresAction => {
-            under_way(hold, payment, PaymentStatus::RequiresAction, now)
-        }
+        IntentStatus::RequiresAction => Decision {
+            extend_to: extension(hold, now),
+            ..under_way(hold, payment, PaymentStatus::RequiresAction, now)
+        },
+        IntentStatus::Processing => under_way(hold, payment, PaymentStatus::Processing, now),
         // It is captured or left before a decision: it may be so only if that failed.
-        IntentStatus::Processing | IntentStatus::Authorized => {
-            under_way(hold, payment, PaymentStatus::Processing, now)
-        }
+        IntentStatus::Authorized => Decision {
+            extend_to: extension(hold, now),
+            ..under_way(hold, payment, PaymentStatus::Processing, now)
+        },
     };
     Some(only_latest(decision, hold, payment))
 }
@@ -142,7 +145,17 @@ fn succeeded(hold: &HoldRow, payment: &PaymentRow, intent: &Intent, now: Timesta
     }
 }
 
-fn cancelled(hold: &HoldRow, reason: FailureReason, now: Timestamp) -> Decision {
+fn cancelled(
+    hold: &HoldRow,
+    payment: &PaymentRow,
+    reason: FailureReason,
+    now: Timestamp,
+) -> Decision {
+    let reason = match payment.failure_reason {
+        // It was closed for this, and the answer to that was lost.
+        Some(kept @ FailureReason::CouponPayment) if reason != FailureReason::UserCancelled => kept,
+        _ => reason,
+    };
     let effect = if !hold.is_open() {
         HoldEffect::Keep
     } else if reason == FailureReason::UserCancelled {
@@ -209,17 +222,15 @@ fn under_way(
             (HoldStatus::Paying, true) => HoldEffect::Active,
             _ => HoldEffect::Keep,
         },
-        extend_to: extension(hold, status, now),
+        extend_to: None,
     }
 }
 
 /// A customer who has to authenticate gets more time, once: the bank's page takes some, and the hold
-/// may be about to end. It never lasts beyond the hard deadline.
-fn extension(hold: &HoldRow, status: PaymentStatus, now: Timestamp) -> Option<Timestamp> {
-    let due = status == PaymentStatus::RequiresAction
-        && !hold.was_extended
-        && hold.is_open()
-        && hold.expires_at > now;
+/// may be about to end. So does one whose bank has agreed, while the provider does not take the money.
+/// It never lasts beyond the hard deadline.
+fn extension(hold: &HoldRow, now: Timestamp) -> Option<Timestamp> {
+    let due = !hold.was_extended && hold.is_open() && hold.expires_at > now;
     let until = hold.expires_at.plus(HOLD_EXTENSION).min(hold.hard_deadline);
     (due && until > hold.expires_at).then_some(until)
 }
@@ -321,6 +332,43 @@ mod tests {
             tries: Vec::new(),
             kind: None,
         }
+    }
+
+    #[test]
+    fn why_an_intent_was_closed_stays_known_when_the_answer_was_lost() {
+        let of = |known, told| {
+            let payment = PaymentRow {
+                failure_reason: known,
+                ..payment(PaymentStatus::Failed, true)
+            };
+            let intent = intent(IntentStatus::Cancelled(told));
+            let decision = decide(&hold(), &payment, &intent, NOW).unwrap();
+            decision.change.failure_reason
+        };
+        let (kind, user) = (FailureReason::CouponPayment, FailureReason::UserCancelled);
+        let expired = FailureReason::SessionExpired;
+        assert_eq!(of(Some(kind), expired), Some(kind));
+        assert_eq!(of(Some(kind), user), Some(user));
+        assert_eq!(of(None, expired), Some(expired));
+    }
+
+    #[test]
+    fn a_bank_that_agreed_while_the_money_cannot_be_taken_gives_more_time_once() {
+        let of = |was_extended| {
+            let hold = HoldRow {
+                was_extended,
+                ..hold()
+            };
+            let payment = payment(PaymentStatus::Created, true);
+            decide(&hold, &payment, &intent(IntentStatus::Authorized), NOW).unwrap()
+        };
+        let first = of(false);
+        assert_eq!(
+            first.extend_to,
+            Some(hold().expires_at.plus(HOLD_EXTENSION))
+        );
+        assert_eq!(first.hold, HoldEffect::Paying);
+        assert_eq!(of(true).extend_to, None);
     }
 
     #[test]

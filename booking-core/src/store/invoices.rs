@@ -58,8 +58,8 @@ pub(crate) struct DueCredit {
     pub(crate) position: i64,
     pub(crate) booking_id: Uuid,
     pub(crate) refund_id: Uuid,
-    /// What went back altogether by the refunds that were made up to this one, as far as they are
-    /// not lowered since.
+    /// What went back altogether by the refunds that were made up to this one, with what disputes
+    /// took over of them since: that is owed again when they are won, and then told of nowhere.
     pub(crate) announced_minor: i64,
     pub(crate) currency: String,
 }
@@ -68,7 +68,11 @@ pub(crate) struct DueCredit {
 pub(crate) async fn due(connection: &mut PgConnection, part: Part) -> Result<Vec<Due>, StoreError> {
     let rows = sqlx::query!(
         r#"select e.position as "position!", b.booking_id, b.amount_minor, b.currency, b.price_lines,
-            r.refund_id as "refund_id?", (select coalesce(sum(a.amount_minor), 0)::bigint
+            r.refund_id as "refund_id?", (
+                select coalesce(sum(a.amount_minor + coalesce(
+                    (select sum(o.amount_minor) from refund_takeovers o
+                     where o.refund_id = a.refund_id and o.restored_at is null
+                        and o.created_at >= m.occurred_at), 0)), 0)::bigint
                 from refunds a
                 left join events m on m.dedupe = 'refund.made:' || a.refund_id
                 left join event_archive_keys k

@@ -137,6 +137,57 @@ async fn a_payment_intent_takes_nothing_from_another_card() {
 }
 
 #[tokio::test]
+async fn a_card_that_agreed_in_time_is_not_left_because_the_provider_fails() {
+    let simulator = Simulator::start().await;
+    let provider = PaymentConfig::simulator(&simulator.url, "sk_test", WEBHOOK_SECRET);
+    let shop = shop(vec![provider]).await;
+    fifth_off(&shop, json!([{"method": "card", "funding": "debit"}])).await;
+    let fails = async |on: &str, times: u32| {
+        let fault = json!({"kind": "pm_sim_gateway_down", "on": on, "times": times});
+        simulator.fault(&fault).await;
+    };
+    let fan = shop.fan();
+    let hold = fan.held(&["A1"]).await;
+    let (_, intent) = start(&fan, &hold, "BANK", LOWER).await;
+    // Ten seconds before the end.
+    shop.clock.advance(Duration::from_secs(290));
+    fails("capture", 1).await;
+    simulator.pay(&intent, "pm_card_visa_debit").await;
+    let waits = fan.confirm(&hold, &intent).await;
+    assert_eq!(waits.status, 202, "{}", waits.text);
+    assert_eq!(books(&simulator).await, [line("requires_capture", 0, 0)]);
+    shop.clock.advance(Duration::from_secs(60));
+    shop.settle().await;
+    assert_eq!(fan.seat("A1").await, "BOOKED");
+    assert_eq!(simulator.balance().await, LOWER);
+    // A card that does not fit reads so, though leaving it failed; it is left with the next look.
+    let hold = fan.held(&["A2"]).await;
+    let (_, intent) = start(&fan, &hold, "BANK", LOWER).await;
+    fails("cancel", 1).await;
+    simulator.pay(&intent, "pm_card_visa").await;
+    assert_not_fitting(&outcome(&fan, &hold, &intent).await);
+    let left = |status| [line("succeeded", LOWER, 0), line(status, 0, 0)];
+    assert_eq!(books(&simulator).await, left("requires_capture"));
+    shop.clock.advance(Duration::from_secs(60));
+    shop.settle().await;
+    assert_eq!(books(&simulator).await, left("canceled"));
+    assert_not_fitting(&fan.confirm(&hold, &intent).await);
+    // A provider that does not answer at all keeps the seat no longer than once more.
+    let hold = fan.held(&["A3"]).await;
+    let (_, intent) = start(&fan, &hold, "BANK", LOWER).await;
+    fails("capture", 100).await;
+    simulator.pay(&intent, "pm_card_visa_debit").await;
+    assert_eq!(fan.confirm(&hold, &intent).await.status, 202);
+    for _ in 0..11 {
+        shop.clock.advance(Duration::from_mins(1));
+        shop.settle().await;
+    }
+    assert_eq!(fan.seat("A3").await, "AVAILABLE");
+    assert_eq!(simulator.balance().await, LOWER);
+    shop.assert_clean().await;
+}
+
+#[tokio::test]
 async fn razorpay_gives_back_what_is_of_another_bank() {
     let simulator = Simulator::start().await;
     let shop = shop(vec![razorpay(&simulator.url)]).await;

@@ -335,9 +335,9 @@ async fn broken(shop: &TestShop) -> Vec<String> {
         .collect()
 }
 
-/// Two tickets of three go back, have their credit note, and their money returns from the bank. Gives
-/// the fan, the booking, the intent and what was credited.
-async fn two_returned(shop: &TestShop, process: &Process) -> (Fan, String, String, i64) {
+/// Two tickets of three go back, and their money returns from the bank. With a process, they have their
+/// credit note before. Gives the fan, the booking, the intent and what went back.
+async fn two_returned(shop: &TestShop, process: Option<&Process>) -> (Fan, String, String, i64) {
     let (fan, booking, intent) = bought(shop, &["A1", "A2", "A3"]).await;
     let tickets = fan.get(&booking).await.json["tickets"].clone();
     let two = [&tickets[0]["ticketId"], &tickets[1]["ticketId"]];
@@ -346,7 +346,9 @@ async fn two_returned(shop: &TestShop, process: &Process) -> (Fan, String, Strin
     let done = admin(shop).post(&path, &json!({"ticketIds": two})).await;
     assert_eq!(done.status, 202, "{}", done.text);
     shop.settle().await;
-    make(&process.booking).await;
+    if let Some(process) = process {
+        make(&process.booking).await;
+    }
     let credited = shop.provider.refunded(&intent);
     assert!(credited > 0);
     shop.provider.refuse_refunds(100);
@@ -372,7 +374,7 @@ async fn credits(shop: &TestShop) -> Vec<i64> {
 #[tokio::test]
 async fn a_refund_that_is_lowered_after_its_credit_note_is_not_credited_twice() {
     let (shop, process) = shop().await;
-    let (fan, booking, intent, credited) = two_returned(&shop, &process).await;
+    let (fan, booking, intent, credited) = two_returned(&shop, Some(&process)).await;
     // A person gives three quarters of it back by hand, so that a quarter is left to us.
     shop.provider.refund_by_hand(&intent, credited / 4 * 3);
     let body = FakeProvider::returned_event("evt_hand", "charge.refunded", &intent);
@@ -401,7 +403,7 @@ async fn a_refund_that_is_lowered_after_its_credit_note_is_not_credited_twice() 
 #[tokio::test]
 async fn a_dispute_that_takes_a_credited_refund_over_leaves_the_credit_note() {
     let (shop, process) = shop().await;
-    let (fan, booking, intent, credited) = two_returned(&shop, &process).await;
+    let (fan, booking, intent, credited) = two_returned(&shop, Some(&process)).await;
     let whole = fan.get(&booking).await.json["amountMinor"]
         .as_i64()
         .unwrap();
@@ -446,6 +448,37 @@ async fn a_dispute_that_takes_a_credited_refund_over_leaves_the_credit_note() {
     assert_eq!(shop.provider.refunded(&intent), credited, "{rows:?}");
     assert_eq!(credits(&shop).await, [credited]);
     assert_eq!(broken(&shop).await, Vec::<String>::new());
+}
+
+#[tokio::test]
+async fn a_refund_that_a_dispute_takes_over_before_its_credit_note_is_credited_as_a_whole() {
+    let (shop, process) = shop().await;
+    let (fan, booking, intent, refunded) = two_returned(&shop, None).await;
+    let whole = fan.get(&booking).await.json["amountMinor"]
+        .as_i64()
+        .unwrap();
+    let tell = async |id: &str, kind: &str, status| {
+        shop.provider.dispute(&intent, whole, status);
+        let body = FakeProvider::returned_event(id, kind, &intent);
+        assert_eq!(shop.deliver(body).await, 200);
+        shop.settle().await;
+        make(&process.booking).await;
+        assert_eq!(credits(&shop).await, [refunded]);
+        shop.assert_clean().await;
+    };
+    let withdrawn = "charge.dispute.funds_withdrawn";
+    tell("evt_dispute", withdrawn, "needs_response").await;
+    // The bank decides for the seller. What is owed again is not told of a second time.
+    shop.provider.refuse_refunds(0);
+    tell("evt_won", "charge.dispute.closed", "won").await;
+    for _ in 0..3 {
+        shop.clock.advance(Duration::from_hours(1));
+        shop.settle().await;
+    }
+    make(&process.booking).await;
+    assert_eq!(shop.provider.refunded(&intent), refunded);
+    assert_eq!(credits(&shop).await, [refunded]);
+    shop.assert_clean().await;
 }
 
 #[tokio::test]
