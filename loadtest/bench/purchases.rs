@@ -8,7 +8,7 @@
 
 use std::cell::{Cell, RefCell};
 use std::fmt::{self, Display};
-use std::net::{SocketAddr, TcpListener};
+use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -28,6 +28,7 @@ use tokio::time::Instant;
 use crate::gateway::{Gateway, row_label};
 use crate::http1::{Connection, post_json};
 use crate::numbers::{Numbers, sample};
+use crate::peer::free_address;
 use crate::plain_sales::{Part, PlainSales};
 use crate::processes::{READY_MAX, cpu_time, family};
 use crate::report::{Report, Versus, progress};
@@ -391,6 +392,8 @@ impl Buyer {
             match answer.status {
                 status if status == expected => return Ok(serde_json::from_slice(answer.body)?),
                 202 => thread::sleep(Duration::from_millis(20)),
+                // The gateway is there before the simulator, and leaves it alone for a while.
+                503 => thread::sleep(Duration::from_millis(200)),
                 status => {
                     let text = String::from_utf8_lossy(answer.body);
                     bail!("{path} was answered {status}: {text}");
@@ -440,11 +443,6 @@ fn card_request(host: SocketAddr, intent: &str, secret: &str) -> Vec<u8> {
 fn text(answer: &Value, field: &str) -> anyhow::Result<String> {
     let value = answer[field].as_str();
     Ok(value.with_context(|| format!("no {field}"))?.to_owned())
-}
-
-/// An address on which nobody listens.
-fn free_address() -> anyhow::Result<SocketAddr> {
-    Ok(TcpListener::bind("127.0.0.1:0")?.local_addr()?)
 }
 
 async fn start_simulator(

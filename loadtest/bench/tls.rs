@@ -54,8 +54,11 @@ pub(crate) async fn measure(stage: &Stage, report: &mut Report) -> anyhow::Resul
     let upstream = Bare::start(sizes, stage.dir()).await?;
     let pair = (certificates.server(), certificates.key());
     let nginx = nginx::start_encrypted(upstream.address, &pair, stage.dir()).await?;
-    let listen = free_address()?;
+    let (plain, listen) = (free_address()?, free_address()?);
     let settings = [
+        // Where the room is looked at; its public address would be the one with TLS.
+        ("ROPELINE_LISTEN", plain.to_string()),
+        ("ROPELINE_PUBLIC_URL", format!("http://{plain}")),
         ("ROPELINE_TLS_CERT", pair.0.display().to_string()),
         ("ROPELINE_TLS_KEY", pair.1.display().to_string()),
         ("ROPELINE_TLS_LISTEN", listen.to_string()),

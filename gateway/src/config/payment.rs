@@ -177,6 +177,18 @@ fn simulator(settings: &Settings, warnings: &mut Vec<String>) -> Payment {
                     .to_owned(),
             );
         }
+        if settings
+            .proxy_protocol
+            .as_deref()
+            .is_some_and(|it| it != "off")
+        {
+            warnings.push(
+                "ROPELINE_PROXY_PROTOCOL: the private simulator speaks no PROXY protocol, so its \
+                 webhooks do not arrive and payments are found later; set ROPELINE_PAYMENT_URL, or a \
+                 provider"
+                    .to_owned(),
+            );
+        }
         return Payment::PrivateSimulator {
             secret,
             webhook_secret,
@@ -217,6 +229,14 @@ mod tests {
         let payment = read(&settings(pairs), &mut |p| problems.push(p), &mut warnings);
         problems.extend(warnings);
         (payment, problems)
+    }
+
+    #[test]
+    fn a_private_simulator_behind_proxies_is_warned_about() {
+        let told = |versions: &str| read_all(&[("proxy_protocol", versions)]).1;
+        assert_eq!(told("off"), Vec::<String>::new());
+        let warned = told("v1v2");
+        assert!(warned.len() == 1 && warned[0].starts_with("ROPELINE_PROXY_PROTOCOL"));
     }
 
     #[test]
