@@ -53,6 +53,14 @@ enum Outcome {
     DatabaseDown,
 }
 
+/// Notices that one process tries together.
+#[derive(Debug)]
+struct Round {
+    /// Until when attempts begin.
+    begin_until: Instant,
+    tally: Tally,
+}
+
 /// What became of the notices of a round.
 #[derive(Debug, Default)]
 struct Tally(Mutex<Counts>);
@@ -74,6 +82,13 @@ impl Tally {
             Outcome::LeftAlone | Outcome::DatabaseDown => {}
         }
     }
+
+    /// Whether `channel` was not available and took nothing in this round: then nothing more is
+    /// made ready for it.
+    fn is_down(&self, channel: ChannelKind) -> bool {
+        let counts = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        counts.down.contains_key(&channel) && !counts.sent.contains_key(&channel)
+    }
 }
 
 impl Core {
@@ -89,17 +104,23 @@ impl Core {
         // While the mail server is away, only what may go another way is looked at.
         let mail_waits = self.outages.left_alone(ChannelKind::Email, now).is_some();
         // Taken before the lease begins, by a clock that nobody sets.
-        let begin_until = Instant::now() + BEGIN_WITHIN;
+        let round = Round {
+            begin_until: Instant::now() + BEGIN_WITHIN,
+            tally: Tally::default(),
+        };
         let pool = &self.pools.jobs;
         let until = now.plus(LEASE);
         let due = notices::claim_due(pool, now, until, mail_waits, WORK_BATCH_MAX).await?;
-        let tally = Tally::default();
         stream::iter(due)
             .for_each_concurrent(MAIL_AT_ONCE, async |notice| {
-                tally.add(self.mail_one(&notice, begin_until).await);
+                round.tally.add(self.mail_one(&notice, &round).await);
             })
             .await;
-        let counts = tally.0.into_inner().unwrap_or_else(PoisonError::into_inner);
+        let counts = round
+            .tally
+            .0
+            .into_inner()
+            .unwrap_or_else(PoisonError::into_inner);
         for channel in counts.sent.keys() {
             if self.outages.resume(*channel) {
                 tracing::info!("{} is available again", channel.name());
@@ -123,8 +144,8 @@ impl Core {
     }
 
     /// Tries one notice. A failure of the database leaves it to the end of its lease.
-    async fn mail_one(&self, notice: &ClaimedNotice, begin_until: Instant) -> Outcome {
-        match self.mail_try(notice, begin_until).await {
+    async fn mail_one(&self, notice: &ClaimedNotice, round: &Round) -> Outcome {
+        match self.mail_try(notice, round).await {
             Ok(outcome) => outcome,
             Err(error) => {
                 let passes = error.is_transient();
@@ -139,11 +160,7 @@ impl Core {
         }
     }
 
-    async fn mail_try(
-        &self,
-        notice: &ClaimedNotice,
-        begin_until: Instant,
-    ) -> Result<Outcome, StoreError> {
+    async fn mail_try(&self, notice: &ClaimedNotice, round: &Round) -> Result<Outcome, StoreError> {
         let told = match self.told_of(notice).await {
             Ok(Content::Told(told)) => told,
             Ok(Content::Moot(why)) => {
@@ -174,7 +191,7 @@ impl Core {
                 return Err(error);
             }
         };
-        self.told_try(notice, *told, begin_until).await
+        self.told_try(notice, *told, round).await
     }
 
     /// Hands a notice to the first channel of its route that has not failed.
@@ -182,7 +199,7 @@ impl Core {
         &self,
         notice: &ClaimedNotice,
         mut told: Told,
-        begin_until: Instant,
+        round: &Round,
     ) -> Result<Outcome, StoreError> {
         let channels = self.channels();
         let offered: Vec<ChannelKind> = channels.iter().map(|channel| channel.kind()).collect();
@@ -200,7 +217,7 @@ impl Core {
         };
         let (kind, has_other) = (channel.kind(), left.len() > 1);
         let now = self.clock.now();
-        if self.outages.left_alone(kind, now).is_some() {
+        if self.outages.left_alone(kind, now).is_some() || round.tally.is_down(kind) {
             return self.left_alone(notice, kind, has_other).await;
         }
         if kind == ChannelKind::Email && self.enclose(&mut told).await.is_err() {
@@ -208,7 +225,7 @@ impl Core {
             self.give_back(notice, PRINTS_PAUSE, why).await?;
             return Ok(Outcome::Other);
         }
-        if self.shutdown.is_cancelled() || Instant::now() > begin_until {
+        if self.shutdown.is_cancelled() || Instant::now() > round.begin_until {
             self.give_back(notice, Duration::ZERO, "not tried in time")
                 .await?;
             return Ok(Outcome::Other);

@@ -15,7 +15,7 @@ use crate::test_shop::{Process, TestShop, show_file};
 /// Longest lease of a notice.
 const LEASE: Duration = Duration::from_mins(3);
 /// Longest wait for an answer of the mail server: a test that waits for it is not to wait long.
-const PATIENCE: Duration = Duration::from_millis(300);
+pub(crate) const PATIENCE: Duration = Duration::from_millis(300);
 
 pub(crate) fn at(server: &SmtpServer) -> MailConfig {
     let smtp = Server::read(&server.url(), None, "tickets.test").unwrap();
@@ -75,7 +75,7 @@ fn ids(messages: &[String]) -> Vec<String> {
 }
 
 /// What operators see of mail in this state.
-async fn listed(process: &Process, status: &str) -> Value {
+pub(crate) async fn listed(process: &Process, status: &str) -> Value {
     let operator = Fan::new(process.booking.admin().0);
     operator
         .get(&format!("/admin/v1/mail?status={status}"))

@@ -43,6 +43,7 @@ mod late_entries;
 mod limits;
 mod looked_again;
 mod mail;
+mod mail_away;
 mod mail_files;
 mod many_shows;
 mod money_model;
