@@ -13,6 +13,8 @@ metric_families::declare! {
     pub gauge RATE_LIMIT_KEYS = "ropeline_edge_rate_limit_keys";
     /// Connections of HTTP/2 closed for their misuse, by listener and reason.
     pub counter HTTP2_CLOSED_TOTAL = "ropeline_edge_http2_closed_total";
+    /// Streams of HTTP/2 reset because the client took nothing of their answers, by listener.
+    pub counter HTTP2_STALLED_STREAMS_TOTAL = "ropeline_edge_http2_stalled_streams_total";
     /// TLS handshakes by listener and kind.
     pub counter TLS_HANDSHAKES_TOTAL = "ropeline_edge_tls_handshakes_total";
     /// When the certificate in force expires, in seconds since 1970, by listener.
