@@ -292,7 +292,7 @@ mod tests {
         streams.execute(async move {
             own_standing().unwrap().hand_on();
             assert!(waits.send(()).is_ok());
-            std::future::pending().await
+            std::future::pending::<()>().await;
         });
         streams.execute(std::future::pending());
         waiting.await.unwrap();

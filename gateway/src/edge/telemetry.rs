@@ -21,6 +21,8 @@ metric_families::declare! {
     pub gauge TLS_CERTIFICATE_EXPIRY = "ropeline_edge_tls_certificate_expiry_timestamp_seconds";
     /// Times a certificate could not be taken into use, by listener.
     pub counter TLS_CERTIFICATE_FAILURES_TOTAL = "ropeline_edge_tls_certificate_failures_total";
+    /// Certificates ordered by ACME, by outcome.
+    pub counter ACME_ORDERS_TOTAL = "ropeline_edge_acme_orders_total";
     /// Connections refused for what they began with instead of a PROXY header, by listener.
     pub counter PROXY_HEADERS_REFUSED_TOTAL = "ropeline_edge_proxy_headers_refused_total";
 }
